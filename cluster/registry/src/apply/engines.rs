@@ -1,0 +1,315 @@
+//! Life cycle of engines: reserve, conflict, start, fail, stop, gone, adopt.
+
+use std::sync::Arc;
+
+use crate::apply::{note, refused, streams};
+use crate::breaker::{BreakerKind, BreakerState};
+use crate::command::{Adopt, Refusal, RefusalCode, Reply, Reserve, StopWhen, Taken};
+use crate::engine::{Ending, Engine, Health, Phase};
+use crate::event::EventType;
+use crate::ids::{EngineId, NodeId, OpId};
+use crate::placement;
+use crate::state::State;
+
+/// A port that another program holds is tried again after ten minutes.
+const FOREIGN_PORT_MS: u64 = 600_000;
+
+pub(super) fn reserve(state: &mut State, ask: &Reserve, op_id: OpId, origin: NodeId) -> Reply {
+    if ask.claim_abandoned
+        && let Some(engine) = abandoned(state, ask)
+    {
+        return Reply::Engine(state.put_engine(Engine { abandoned: false, ..engine }));
+    }
+    if let Err(refusal) = admit(state, ask) {
+        return Reply::Refused(refusal);
+    }
+    let id = EngineId(state.tables.last_engine + 1);
+    let hosts = ask.eligible.difference(&ask.exclude).copied().collect();
+    let Some(choice) = placement::choose(state, &hosts, origin, id) else {
+        return no_host(state, ask);
+    };
+    let ports = match state.choose_ports(choice.node, &ask.spec) {
+        Ok(ports) => ports,
+        Err(refusal) => return Reply::Refused(refusal),
+    };
+    state.tables.last_engine = id.0;
+    let engine = Engine {
+        id,
+        node: choice.node,
+        phase: Phase::Reserved,
+        container_name: state.free_name(&ask.spec.name_prefix, None),
+        spec: ask.spec.clone(),
+        ports,
+        container_id: None,
+        image: None,
+        variant: None,
+        health: Health::Unknown,
+        reserved_at_ms: state.tables.clock_ms,
+        started_at_ms: None,
+        last_stream_start_ms: None,
+        last_stream_end_ms: None,
+        reserved_by: op_id,
+        abandoned: false,
+        placement: choice.why,
+        ending: None,
+    };
+    Reply::Engine(state.put_engine(engine))
+}
+
+/// An engine that a caller asked for in the same words and then stopped waiting for.
+fn abandoned(state: &State, ask: &Reserve) -> Option<Engine> {
+    let mut candidates = state.live_engines().filter(|e| {
+        e.abandoned && e.spec == ask.spec && e.phase < Phase::Draining && state.active_streams(e.id) == 0
+    });
+    candidates.next().map(|e| (**e).clone())
+}
+
+/// The one admission rule for every way of creating an engine.
+fn admit(state: &State, ask: &Reserve) -> Result<(), Refusal> {
+    if !matches!(ask.spec.kind, crate::engine::Kind::Acestream) {
+        return Ok(());
+    }
+    let policy = state.policy();
+    let live = state.live_engines().filter(|e| e.is_acestream()).count() as u32;
+    let reached = |limit: u32, name: &str| Refusal {
+        code: RefusalCode::MaxCapacity,
+        message: format!("{live} engines exist, {name} is {limit}"),
+        retry_after_s: policy.auto_delete.then_some(policy.grace_ms / 1000),
+    };
+    if live >= policy.max_replicas {
+        return Err(reached(policy.max_replicas, "MAX_REPLICAS"));
+    }
+    if let Some(below) = ask.only_below.filter(|below| state.supply() >= *below) {
+        return Err(reached(below, "the target"));
+    }
+    let now = state.tables.clock_ms;
+    let probing = state.live_engines().any(|e| e.phase == Phase::Reserved && e.is_acestream());
+    let (breaker, breaker_policy) = state.breaker(BreakerKind::General);
+    match breaker.state(breaker_policy, now) {
+        BreakerState::Closed => Ok(()),
+        BreakerState::HalfOpen if !probing => Ok(()),
+        BreakerState::HalfOpen => Err(Refusal {
+            code: RefusalCode::CircuitBreaker,
+            message: "the circuit breaker is half open and its one probe is under way".to_owned(),
+            retry_after_s: Some(2),
+        }),
+        BreakerState::Open => Err(Refusal {
+            code: RefusalCode::CircuitBreaker,
+            message: format!("the circuit breaker is open after {} failures in a row", breaker.failure_count),
+            retry_after_s: Some(breaker.recovery_left_ms(breaker_policy, now).div_ceil(1000)),
+        }),
+    }
+}
+
+fn no_host(state: &State, ask: &Reserve) -> Reply {
+    let able = ask.eligible.difference(&ask.exclude).filter(|id| state.node(**id).is_some()).count();
+    if able == 0 {
+        let message = match ask.exclude.is_empty() {
+            true => "no host can start engines now: its Docker daemon or the node does not answer",
+            false => "every host that could start an engine has failed for this call",
+        };
+        return refused(RefusalCode::NoHost, message);
+    }
+    refused(RefusalCode::MaxCapacity, format!("all {able} hosts run as many engines as their capacity allows"))
+}
+
+/// The engine's record if it is still live and in `phase`.
+fn in_phase(state: &State, id: EngineId, phase: Phase) -> Result<Engine, Reply> {
+    match state.engine(id) {
+        None => Err(refused(RefusalCode::NotFound, format!("engine {id} is not known"))),
+        Some(engine) if engine.phase != phase => {
+            Err(refused(RefusalCode::WrongPhase, format!("engine {id} is {:?}", engine.phase)))
+        }
+        Some(engine) => Ok((**engine).clone()),
+    }
+}
+
+pub(super) fn conflict(state: &mut State, id: EngineId, taken: &Taken) -> Reply {
+    let mut engine = match in_phase(state, id, Phase::Reserved) {
+        Ok(engine) => engine,
+        Err(reply) => return reply,
+    };
+    match taken {
+        Taken::Name(name) if *name == engine.container_name => {
+            engine.container_name = state.free_name(&engine.spec.name_prefix, Some(name));
+        }
+        Taken::HostPort(port) if engine.spec.host_port == Some(*port) => {
+            let message = format!("host port {port} is in use on the host");
+            return failed(state, id, "port_taken", &message);
+        }
+        Taken::HostPort(port) if engine.leased_ports().any(|leased| leased == *port) => {
+            let until = state.tables.clock_ms + FOREIGN_PORT_MS;
+            state.tables.foreign_ports.insert((engine.node, *port), until);
+            let others: Vec<u16> = engine.leased_ports().collect();
+            let fresh = match state.next_host_port(engine.node, &others) {
+                Ok(fresh) => fresh,
+                Err(refusal) => return failed(state, id, "no_free_ports", &refusal.message),
+            };
+            if engine.ports.host_http == *port {
+                if engine.ports.container_http == *port {
+                    engine.ports.container_http = fresh;
+                }
+                engine.ports.host_http = fresh;
+            } else if engine.ports.host_https == Some(*port) {
+                engine.ports.host_https = Some(fresh);
+            } else {
+                return failed(state, id, "port_taken", &format!("host port {port} is in use on the host"));
+            }
+        }
+        _ => {}
+    }
+    Reply::Engine(state.put_engine(engine))
+}
+
+pub(super) fn started(
+    state: &mut State,
+    id: EngineId,
+    container_id: &str,
+    image: &str,
+    variant: Option<&str>,
+) -> Reply {
+    if let Some(engine) = state.engine(id)
+        && engine.phase.is_live()
+        && engine.container_id.as_deref() == Some(container_id)
+    {
+        return Reply::Engine(Arc::clone(engine));
+    }
+    let mut engine = match in_phase(state, id, Phase::Reserved) {
+        Ok(engine) => engine,
+        Err(reply) => return reply,
+    };
+    let now = state.tables.clock_ms;
+    engine.phase = Phase::Starting;
+    engine.container_id = Some(container_id.to_owned());
+    engine.image = Some(image.to_owned());
+    engine.variant = variant.map(str::to_owned);
+    engine.started_at_ms = Some(now);
+    if engine.is_acestream() {
+        let (breaker, policy) = state.breaker_mut(BreakerKind::General);
+        breaker.record_success(policy, now);
+    }
+    let message = format!("{} started on {}", engine.container_name, node_name(state, engine.node));
+    note(state, EventType::Engine, "created", message, Some(container_id), None);
+    Reply::Engine(state.put_engine(engine))
+}
+
+fn node_name(state: &State, id: NodeId) -> String {
+    state.node(id).map_or_else(|| id.to_string(), |node| node.info.name.clone())
+}
+
+pub(super) fn failed(state: &mut State, id: EngineId, cause: &str, message: &str) -> Reply {
+    let engine = match in_phase(state, id, Phase::Reserved) {
+        Ok(engine) => engine,
+        Err(reply) => return reply,
+    };
+    if engine.is_acestream() {
+        let now = state.tables.clock_ms;
+        state.breaker_mut(BreakerKind::General).0.record_failure(now);
+    }
+    let text = format!("{} on {}: {message}", engine.container_name, node_name(state, engine.node));
+    note(state, EventType::Engine, "failed", text, None, None);
+    end(state, engine, Phase::Failed, cause, message)
+}
+
+fn end(state: &mut State, engine: Engine, phase: Phase, cause: &str, message: &str) -> Reply {
+    let ending = Ending { cause: cause.to_owned(), message: message.to_owned(), at_ms: state.tables.clock_ms };
+    Reply::Engine(state.put_engine(Engine { phase, ending: Some(ending), ..engine }))
+}
+
+pub(super) fn health(state: &mut State, id: EngineId, health: Health) -> Reply {
+    let Some(engine) = state.engine(id).filter(|e| e.phase.is_live()) else {
+        return refused(RefusalCode::NotFound, format!("engine {id} is not live"));
+    };
+    let mut engine = (**engine).clone();
+    if engine.health != health {
+        let text = format!("{} is {health:?}", engine.container_name).to_lowercase();
+        let category = if health == Health::Healthy { "recovered" } else { "failed" };
+        note(state, EventType::Health, category, text, engine.container_id.as_deref(), None);
+    }
+    if health == Health::Healthy && engine.phase == Phase::Starting {
+        engine.phase = Phase::Running;
+    }
+    engine.health = health;
+    Reply::Engine(state.put_engine(engine))
+}
+
+pub(super) fn stop(state: &mut State, id: EngineId, cause: &str, when: StopWhen) -> Reply {
+    let Some(engine) = state.engine(id).filter(|e| e.phase.is_live()).cloned() else {
+        return refused(RefusalCode::NotFound, format!("engine {id} is not live"));
+    };
+    if engine.phase == Phase::Draining {
+        return Reply::Engine(engine);
+    }
+    if let StopWhen::IdleFor(idle_ms) = when
+        && !state.may_stop_idle(&engine, idle_ms, state.tables.clock_ms)
+    {
+        return refused(RefusalCode::NotIdle, format!("engine {id} is in use, needed, or not idle for long enough"));
+    }
+    let message = format!("{} is being removed ({cause})", engine.container_name);
+    note(state, EventType::Engine, "stopping", message, engine.container_id.as_deref(), None);
+    let ending = Ending { cause: cause.to_owned(), message: String::new(), at_ms: state.tables.clock_ms };
+    Reply::Engine(state.put_engine(Engine { phase: Phase::Draining, ending: Some(ending), ..(*engine).clone() }))
+}
+
+pub(super) fn gone(state: &mut State, id: EngineId, cause: &str) -> Reply {
+    let Some(engine) = state.engine(id).filter(|e| e.phase.is_live()).cloned() else {
+        return refused(RefusalCode::NotFound, format!("engine {id} is not live"));
+    };
+    streams::end_all_of(state, id, "engine_gone");
+    let cause = match &engine.ending {
+        Some(ending) => ending.cause.clone(),
+        None => cause.to_owned(),
+    };
+    let message = format!("{} is gone ({cause})", engine.container_name);
+    note(state, EventType::Engine, "deleted", message, engine.container_id.as_deref(), None);
+    end(state, (*engine).clone(), Phase::Gone, &cause, "the container is gone")
+}
+
+pub(super) fn adopt(state: &mut State, found: &Adopt, op_id: OpId) -> Reply {
+    if let Some(id) = state.index.containers.get(&found.container_id)
+        && let Some(engine) = state.engine(*id)
+    {
+        return Reply::Engine(Arc::clone(engine));
+    }
+    let id = EngineId(state.tables.last_engine + 1);
+    let now = state.tables.clock_ms;
+    let engine = Engine {
+        id,
+        node: found.node,
+        phase: Phase::Starting,
+        spec: found.spec.clone(),
+        ports: found.ports,
+        container_name: found.container_name.clone(),
+        container_id: Some(found.container_id.clone()),
+        image: Some(found.image.clone()),
+        variant: found.variant.clone(),
+        health: Health::Unknown,
+        reserved_at_ms: now,
+        started_at_ms: Some(now),
+        last_stream_start_ms: None,
+        last_stream_end_ms: None,
+        reserved_by: op_id,
+        abandoned: false,
+        placement: "adopted: the container ran already".to_owned(),
+        ending: None,
+    };
+    if let Some(port) = engine.leased_ports().find(|port| state.index.ports.contains_key(port)) {
+        let message = format!("cannot adopt {}: its host port {port} is leased", found.container_name);
+        return refused(RefusalCode::PortTaken, message);
+    }
+    if state.index.names.contains_key(&found.container_name) {
+        return refused(RefusalCode::WrongPhase, format!("cannot adopt {}: the name is leased", found.container_name));
+    }
+    state.tables.last_engine = id.0;
+    let message = format!("{} on {} was adopted", found.container_name, node_name(state, found.node));
+    note(state, EventType::Engine, "adopted", message, Some(&found.container_id), None);
+    Reply::Engine(state.put_engine(engine))
+}
+
+pub(super) fn abandon(state: &mut State, id: EngineId) -> Reply {
+    let Some(engine) = state.engine(id).filter(|e| e.phase < Phase::Draining) else {
+        return refused(RefusalCode::NotFound, format!("engine {id} is not live"));
+    };
+    let engine = Engine { abandoned: true, ..(**engine).clone() };
+    Reply::Engine(state.put_engine(engine))
+}

@@ -1,0 +1,87 @@
+//! The only way to change the state. Pure: the same proposals in the same order give the same state on
+//! every node. It never fails; a refusal is a reply.
+
+mod engines;
+mod nodes;
+mod retention;
+mod streams;
+
+use std::sync::Arc;
+
+use crate::command::{Command, Proposal, Refusal, RefusalCode, Reply};
+use crate::event::{Event, EventType};
+use crate::state::{OpRecord, State};
+
+/// Applies one proposal at log index `index` and says what came of it. A proposal whose op-id was
+/// applied before changes nothing and gets the first reply again.
+pub fn apply(state: &mut State, proposal: &Proposal, index: u64) -> Reply {
+    if let Some(done) = state.tables.ops.get(&proposal.op_id) {
+        return done.reply.clone();
+    }
+    state.tables.clock_ms = state.tables.clock_ms.max(proposal.at_ms);
+    retention::evict(state);
+    let reply = dispatch(state, proposal, index);
+    let record = OpRecord { at_ms: state.tables.clock_ms, reply: reply.clone() };
+    state.tables.ops.insert(proposal.op_id, Arc::new(record));
+    state.tables.op_order.push_back(proposal.op_id);
+    reply
+}
+
+fn dispatch(state: &mut State, proposal: &Proposal, _index: u64) -> Reply {
+    match &proposal.command {
+        Command::NodeUp(info) => nodes::up(state, info),
+        Command::NodeDocker { node, docker } => nodes::docker(state, *node, docker),
+        Command::SetPolicy(policy) => {
+            state.tables.policy = policy.clone();
+            Reply::Done
+        }
+        Command::Reserve(reserve) => engines::reserve(state, reserve, proposal.op_id, proposal.origin),
+        Command::Conflict { engine, taken } => engines::conflict(state, *engine, taken),
+        Command::EngineStarted { engine, container_id, image, variant } => {
+            engines::started(state, *engine, container_id, image, variant.as_deref())
+        }
+        Command::EngineFailed { engine, cause, message } => engines::failed(state, *engine, cause, message),
+        Command::EngineHealth { engine, health } => engines::health(state, *engine, *health),
+        Command::EngineStop { engine, cause, when } => engines::stop(state, *engine, cause, *when),
+        Command::EngineGone { engine, cause } => engines::gone(state, *engine, cause),
+        Command::Adopt(adopt) => engines::adopt(state, adopt, proposal.op_id),
+        Command::Abandon { engine } => engines::abandon(state, *engine),
+        Command::StreamStarted(start) => Reply::StreamStarted(streams::started(state, start)),
+        Command::StreamEnded(end) => {
+            let stream = streams::ended(state, end);
+            Reply::StreamEnded { updated: stream.is_some(), stream }
+        }
+        Command::EventBatch { started, ended } => {
+            for start in started {
+                streams::started(state, start);
+            }
+            let ended = ended.iter().filter_map(|end| streams::ended(state, end)).count();
+            Reply::Batch { started: started.len() as u64, ended: ended as u64 }
+        }
+        Command::ResetBreaker(kind) => nodes::reset_breakers(state, *kind),
+    }
+}
+
+fn refused(code: RefusalCode, message: impl Into<String>) -> Reply {
+    Reply::Refused(Refusal { code, message: message.into(), retry_after_s: None })
+}
+
+fn note(
+    state: &mut State,
+    event_type: EventType,
+    category: &str,
+    message: String,
+    container_id: Option<&str>,
+    stream_id: Option<&str>,
+) {
+    let event = Event {
+        id: 0,
+        at_ms: state.tables.clock_ms,
+        event_type,
+        category: category.to_owned(),
+        message,
+        container_id: container_id.map(str::to_owned),
+        stream_id: stream_id.map(str::to_owned),
+    };
+    state.tables.events.push(event);
+}

@@ -1,0 +1,48 @@
+//! Members and breakers.
+
+use std::sync::Arc;
+
+use crate::apply::{note, refused};
+use crate::breaker::BreakerKind;
+use crate::command::{RefusalCode, Reply};
+use crate::event::EventType;
+use crate::ids::NodeId;
+use crate::node::{DockerState, Node, NodeInfo};
+use crate::state::State;
+
+pub(super) fn up(state: &mut State, info: &NodeInfo) -> Reply {
+    let known = state.tables.nodes.get(&info.id).cloned();
+    let node = match known {
+        Some(node) => Node { info: info.clone(), ..(*node).clone() },
+        None => {
+            note(state, EventType::System, "node_joined", format!("node {} joined", info.name), None, None);
+            Node { info: info.clone(), docker: DockerState::Unknown, joined_at_ms: state.tables.clock_ms }
+        }
+    };
+    state.tables.nodes.insert(info.id, Arc::new(node));
+    Reply::Done
+}
+
+pub(super) fn docker(state: &mut State, id: NodeId, docker: &DockerState) -> Reply {
+    let Some(node) = state.tables.nodes.get(&id).cloned() else {
+        return refused(RefusalCode::NotFound, format!("node {id} has not registered"));
+    };
+    let (category, message) = match docker {
+        DockerState::Unavailable(why) => {
+            ("docker_unavailable", format!("Docker on {} does not answer: {why}", node.info.name))
+        }
+        DockerState::Available => ("docker_available", format!("Docker on {} answers", node.info.name)),
+        DockerState::Unknown => ("docker_unknown", format!("Docker on {} is unknown", node.info.name)),
+    };
+    note(state, EventType::System, category, message, None, None);
+    state.tables.nodes.insert(id, Arc::new(Node { docker: docker.clone(), ..(*node).clone() }));
+    Reply::Done
+}
+
+pub(super) fn reset_breakers(state: &mut State, kind: Option<BreakerKind>) -> Reply {
+    let kinds = [BreakerKind::General, BreakerKind::Replacement];
+    for kind in kinds.into_iter().filter(|k| kind.is_none_or(|wanted| wanted == *k)) {
+        state.breaker_mut(kind).0.reset();
+    }
+    Reply::Done
+}

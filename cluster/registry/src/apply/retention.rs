@@ -1,0 +1,53 @@
+//! What is forgotten, by log time and by count. Runs with every write, so an idle cluster keeps what it
+//! has and writes nothing.
+
+use crate::state::State;
+
+/// Ended streams stay listed for an hour.
+const ENDED_STREAM_MS: u64 = 3_600_000;
+/// Ended streams that stay listed at the most.
+const ENDED_STREAMS_MAX: usize = 10_000;
+/// Ended engines stay for ten minutes, for callers that still wait and for people who ask why.
+const ENDED_ENGINE_MS: u64 = 600_000;
+/// An end without a start is remembered for ten minutes.
+const TOMBSTONE_MS: u64 = 600_000;
+/// Tombstones kept at the most.
+const TOMBSTONES_MAX: usize = 10_000;
+/// A write may be repeated for ten minutes.
+const OP_MS: u64 = 600_000;
+/// Remembered writes at the most. Stream events are idempotent without it; it is for the others.
+const OPS_MAX: usize = 8_192;
+
+pub(super) fn evict(state: &mut State) {
+    let now = state.tables.clock_ms;
+    while let Some(oldest) = state.tables.op_order.front().copied() {
+        let expired = state.tables.ops.get(&oldest).is_none_or(|op| op.at_ms + OP_MS < now);
+        if !expired && state.tables.op_order.len() < OPS_MAX {
+            break;
+        }
+        state.tables.op_order.pop_front();
+        state.tables.ops.remove(&oldest);
+    }
+    while let Some((at, id)) = state.index.ended_streams.get_min().cloned() {
+        if at + ENDED_STREAM_MS >= now && state.index.ended_streams.len() <= ENDED_STREAMS_MAX {
+            break;
+        }
+        state.drop_stream(&id);
+    }
+    while let Some((at, id)) = state.index.ended_engines.get_min().copied() {
+        if at + ENDED_ENGINE_MS >= now {
+            break;
+        }
+        state.drop_engine(id);
+    }
+    while let Some((at, id)) = state.index.tombstones.get_min().cloned() {
+        if at + TOMBSTONE_MS >= now && state.index.tombstones.len() <= TOMBSTONES_MAX {
+            break;
+        }
+        state.drop_tombstone(&id);
+    }
+    if state.tables.foreign_ports.values().any(|until| *until <= now) {
+        let kept = state.tables.foreign_ports.iter().filter(|(_, until)| **until > now);
+        state.tables.foreign_ports = kept.map(|(key, until)| (*key, *until)).collect();
+    }
+}

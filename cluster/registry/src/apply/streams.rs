@@ -1,0 +1,116 @@
+//! Stream events: idempotent by id and independent of their order.
+
+use std::sync::Arc;
+
+use crate::apply::note;
+use crate::engine::Engine;
+use crate::event::EventType;
+use crate::ids::EngineId;
+use crate::matching;
+use crate::state::State;
+use crate::stream::{Stream, StreamEnd, StreamStart, StreamStatus};
+
+/// Takes in a start. A repeat refreshes the record and keeps `started_at`; a start that comes after its
+/// own end stays ended.
+pub(super) fn started(state: &mut State, start: &StreamStart) -> Arc<Stream> {
+    if let Some(known) = state.stream(&start.id).cloned() {
+        let same_session = known.start.playback_session_id == start.playback_session_id;
+        let has_session = !start.playback_session_id.is_empty();
+        if known.is_started() && same_session {
+            return refresh(state, &known, start);
+        }
+        if same_session && has_session {
+            return known;
+        }
+        end(state, &known, "superseded by a new session");
+    }
+    let now = state.tables.clock_ms;
+    let engine = matching::engine_of(state, start).cloned();
+    let container_id = match &engine {
+        Some(engine) => engine.container_id.clone().unwrap_or_default(),
+        None => format!("{}:{}", start.engine_host, start.engine_port),
+    };
+    state.tables.last_stream += 1;
+    let stream = Stream {
+        seq: state.tables.last_stream,
+        start: start.clone(),
+        engine: engine.as_ref().map(|e| e.id),
+        container_id,
+        status: StreamStatus::Started,
+        started_at_ms: now,
+        ended_at_ms: None,
+        end_reason: None,
+    };
+    if let Some(engine) = engine {
+        state.put_engine(Engine { last_stream_start_ms: Some(now), abandoned: false, ..engine });
+    }
+    let message = format!("stream {} started", start.id);
+    note(state, EventType::Stream, "started", message, Some(&stream.container_id), Some(&start.id));
+    let stream = state.put_stream(stream);
+    if state.drop_tombstone(&start.id) {
+        return end(state, &stream, "ended before it was reported as started");
+    }
+    stream
+}
+
+fn refresh(state: &mut State, known: &Stream, start: &StreamStart) -> Arc<Stream> {
+    let mut stream = known.clone();
+    stream.start = start.clone();
+    if stream.engine.is_none()
+        && let Some(engine) = matching::engine_of(state, start)
+    {
+        stream.engine = Some(engine.id);
+        stream.container_id = engine.container_id.clone().unwrap_or_default();
+    }
+    state.put_stream(stream)
+}
+
+/// Takes in an end and returns the stream that it ended, if any. A named stream is never replaced by a
+/// guess; without a name the engine's newest stream is meant.
+pub(super) fn ended(state: &mut State, event: &StreamEnd) -> Option<Arc<Stream>> {
+    let reason = event.reason.as_deref().unwrap_or("unknown");
+    let named = event.stream_id.as_deref().filter(|id| !id.is_empty());
+    if let Some(id) = named {
+        let Some(stream) = state.stream(id).cloned() else {
+            // Without a session in the id, a later stream of the same key would be taken for this one.
+            if !id.ends_with('|') {
+                state.put_tombstone(id);
+            }
+            return None;
+        };
+        return stream.is_started().then(|| end(state, &stream, reason));
+    }
+    let container = event.container_id.as_deref().filter(|id| !id.is_empty())?;
+    let published = state.engine_by_container(container).and_then(|e| e.container_id.clone());
+    let published = published.unwrap_or_else(|| container.to_owned());
+    let newest = state.streams_of_container(&published).rev().find(|s| s.is_started()).cloned()?;
+    Some(end(state, &newest, reason))
+}
+
+/// The one path on which a stream ends.
+fn end(state: &mut State, stream: &Stream, reason: &str) -> Arc<Stream> {
+    if !stream.is_started() {
+        return Arc::new(stream.clone());
+    }
+    let now = state.tables.clock_ms;
+    if let Some(engine) = stream.engine.and_then(|id| state.engine(id)).cloned() {
+        state.put_engine(Engine { last_stream_end_ms: Some(now), ..(*engine).clone() });
+    }
+    let id = &stream.start.id;
+    let message = format!("stream {id} ended ({reason})");
+    note(state, EventType::Stream, "ended", message, Some(&stream.container_id), Some(id));
+    state.put_stream(Stream {
+        status: StreamStatus::Ended,
+        ended_at_ms: Some(now),
+        end_reason: Some(reason.to_owned()),
+        ..stream.clone()
+    })
+}
+
+/// Ends every started stream of an engine, in order of arrival.
+pub(super) fn end_all_of(state: &mut State, engine: EngineId, reason: &str) {
+    let streams: Vec<Arc<Stream>> = state.streams_of(engine).cloned().collect();
+    for stream in streams {
+        end(state, &stream, reason);
+    }
+}

@@ -1,0 +1,235 @@
+//! What can be written: commands, the proposals that carry them, and their replies.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::breaker::BreakerKind;
+use crate::engine::{Engine, EngineSpec, Health, Ports};
+use crate::ids::{EngineId, NodeId, OpId};
+use crate::node::{DockerState, NodeInfo};
+use crate::policy::Policy;
+use crate::stream::{Stream, StreamEnd, StreamStart};
+
+/// One write: a command, the leader's clock, and the id under which a repeat is recognised.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proposal {
+    /// Names this write for ever.
+    pub op_id: OpId,
+    /// The leader's wall clock, milliseconds since the Unix epoch. `apply` never lets it go back.
+    pub at_ms: u64,
+    /// The node on which the write arrived.
+    pub origin: NodeId,
+    /// What to do.
+    pub command: Command,
+}
+
+/// A change of the replicated state. Conditions are part of the command: a decision made on old
+/// state is refused when it is applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// A node describes itself; written when the description changed.
+    NodeUp(NodeInfo),
+    /// A node's Docker daemon appeared or went away.
+    NodeDocker {
+        /// The node.
+        node: NodeId,
+        /// Its daemon now.
+        docker: DockerState,
+    },
+    /// The cluster-wide settings.
+    SetPolicy(Policy),
+    /// Choose a host, lease ports and a name.
+    Reserve(Reserve),
+    /// The host found a leased port or name in use outside our control: lease another.
+    Conflict {
+        /// The engine, still `Reserved`.
+        engine: EngineId,
+        /// What is taken.
+        taken: Taken,
+    },
+    /// Docker says that the container runs.
+    EngineStarted {
+        /// The engine.
+        engine: EngineId,
+        /// Full Docker id.
+        container_id: String,
+        /// Image in use.
+        image: String,
+        /// Engine variant, for engines.
+        variant: Option<String>,
+    },
+    /// The container never ran, or the reservation ran out.
+    EngineFailed {
+        /// The engine, still `Reserved`.
+        engine: EngineId,
+        /// Short machine-readable cause.
+        cause: String,
+        /// For people.
+        message: String,
+    },
+    /// A debounced change of an engine's health.
+    EngineHealth {
+        /// The engine.
+        engine: EngineId,
+        /// Its health now.
+        health: Health,
+    },
+    /// Stop and remove an engine.
+    EngineStop {
+        /// The engine.
+        engine: EngineId,
+        /// Short machine-readable cause.
+        cause: String,
+        /// Under which condition.
+        when: StopWhen,
+    },
+    /// The container is gone.
+    EngineGone {
+        /// The engine.
+        engine: EngineId,
+        /// Short machine-readable cause.
+        cause: String,
+    },
+    /// A container with our labels that the registry does not know.
+    Adopt(Adopt),
+    /// The caller that reserved an engine gave up waiting for it.
+    Abandon {
+        /// The engine.
+        engine: EngineId,
+    },
+    /// A stream began.
+    StreamStarted(StreamStart),
+    /// A stream ended.
+    StreamEnded(StreamEnd),
+    /// Many events in one entry, applied in order: starts first.
+    EventBatch {
+        /// Started events.
+        started: Vec<StreamStart>,
+        /// Ended events.
+        ended: Vec<StreamEnd>,
+    },
+    /// Close a breaker, or all.
+    ResetBreaker(Option<BreakerKind>),
+}
+
+/// Arguments of a reservation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reserve {
+    /// What to run.
+    pub spec: EngineSpec,
+    /// Hosts that may take it now; stamped by the leader, which alone knows who is alive.
+    #[serde(default)]
+    pub eligible: BTreeSet<NodeId>,
+    /// Hosts that have already failed for this call.
+    #[serde(default)]
+    pub exclude: BTreeSet<NodeId>,
+    /// Refuse when this many engines are live already; how scaling avoids overshooting.
+    #[serde(default)]
+    pub only_below: Option<u32>,
+    /// Take an engine whose first caller gave up, instead of making another.
+    #[serde(default)]
+    pub claim_abandoned: bool,
+    /// The cluster reserves for itself: nobody waits for the answer.
+    #[serde(default)]
+    pub automatic: bool,
+}
+
+/// Condition of a stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StopWhen {
+    /// Whatever runs on it.
+    Always,
+    /// No stream runs on it, the floors hold without it, and it has been idle for so many milliseconds.
+    IdleFor(u64),
+}
+
+/// What a host found taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Taken {
+    /// A host port.
+    HostPort(u16),
+    /// A container name.
+    Name(String),
+}
+
+/// Facts of a container that carries our labels but has no record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adopt {
+    /// The host on which it runs.
+    pub node: NodeId,
+    /// Full Docker id.
+    pub container_id: String,
+    /// Its name.
+    pub container_name: String,
+    /// Its image.
+    pub image: String,
+    /// Its variant label.
+    pub variant: Option<String>,
+    /// Its ports, from labels.
+    pub ports: Ports,
+    /// The spec as far as the container tells.
+    pub spec: EngineSpec,
+}
+
+/// Why a command was refused. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalCode {
+    /// `MAX_REPLICAS` is reached, or a scaling target is.
+    MaxCapacity,
+    /// The general breaker is open.
+    CircuitBreaker,
+    /// No host can take an engine: Docker away, node silent, or all excluded.
+    NoHost,
+    /// The port range is used up.
+    NoFreePorts,
+    /// The fixed port is leased already.
+    PortTaken,
+    /// No such engine, stream or node.
+    NotFound,
+    /// The record has moved on.
+    WrongPhase,
+    /// A stream runs on it, a floor forbids it, or it is not idle for long enough.
+    NotIdle,
+}
+
+/// A refusal, with what a caller needs to decide on a retry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Machine-readable.
+    pub code: RefusalCode,
+    /// For people: says what to do.
+    pub message: String,
+    /// Seconds after which a retry makes sense.
+    #[serde(default)]
+    pub retry_after_s: Option<u64>,
+}
+
+/// Result of a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// Done, nothing to say.
+    Done,
+    /// The engine as it is now.
+    Engine(Arc<Engine>),
+    /// Refused; nothing was changed.
+    Refused(Refusal),
+    /// The stream as it is now.
+    StreamStarted(Arc<Stream>),
+    /// Whether the event ended a stream, and which.
+    StreamEnded {
+        /// False when nothing matched or the stream had ended before.
+        updated: bool,
+        /// The stream that was ended.
+        stream: Option<Arc<Stream>>,
+    },
+    /// Counts of a batch.
+    Batch {
+        /// Started events taken in.
+        started: u64,
+        /// Ended events that ended a stream.
+        ended: u64,
+    },
+}

@@ -1,0 +1,206 @@
+//! Engines: containers that the cluster intends, starts, watches and removes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{EngineId, NodeId, OpId};
+
+/// Where an engine is in its life. It only moves forward; a new start is a new record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Phase {
+    /// Host, ports and name are leased; the host's agent is to create the container.
+    Reserved,
+    /// Docker says that the container runs; the engine has not answered a probe yet.
+    Starting,
+    /// The engine has answered.
+    Running,
+    /// The agent is to stop and remove the container.
+    Draining,
+    /// The container is gone, by our hand or another's.
+    Gone,
+    /// The container never ran.
+    Failed,
+}
+
+impl Phase {
+    /// True until the engine is gone or has failed: it holds its leases and counts as supply.
+    #[must_use]
+    pub fn is_live(self) -> bool {
+        self < Self::Gone
+    }
+
+    /// True while a container runs that may be offered to clients.
+    #[must_use]
+    pub fn is_serving(self) -> bool {
+        matches!(self, Self::Starting | Self::Running)
+    }
+}
+
+/// Result of the debounced health probe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// Not probed yet.
+    #[default]
+    Unknown,
+    /// Answers its API.
+    Healthy,
+    /// Fails its probes.
+    Unhealthy,
+}
+
+/// What kind of container a record stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// An AceStream engine, listed in `/engines`.
+    Acestream,
+    /// Any other container, made by `POST /provision`; never listed as an engine.
+    Generic {
+        /// Published ports in the Docker form: `"40001/tcp"` to host port.
+        ports: BTreeMap<String, u16>,
+    },
+}
+
+/// What a caller asked for, kept so that the owning host can build the container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineSpec {
+    /// Kind of container.
+    pub kind: Kind,
+    /// Image to use instead of the host's configured one.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// Caller's environment; ours wins, except for `CONF`.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Caller's labels; ours win.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Fixed host port.
+    #[serde(default)]
+    pub host_port: Option<u16>,
+    /// Prefix of the container name: `acestream` for engines.
+    pub name_prefix: String,
+}
+
+impl EngineSpec {
+    /// A plain engine, as Acexy asks for.
+    #[must_use]
+    pub fn acestream() -> Self {
+        Self {
+            kind: Kind::Acestream,
+            image: None,
+            env: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            host_port: None,
+            name_prefix: "acestream".to_owned(),
+        }
+    }
+}
+
+/// Ports of an engine. Host ports are exclusive in the whole cluster while the engine is live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ports {
+    /// Host side of the HTTP API; 0 for containers that are no engines.
+    pub host_http: u16,
+    /// HTTP port inside the container.
+    pub container_http: u16,
+    /// HTTPS port inside the container.
+    pub container_https: u16,
+    /// Host side of HTTPS, when it is published.
+    #[serde(default)]
+    pub host_https: Option<u16>,
+}
+
+/// Why an engine stopped being live.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    /// Short machine-readable cause, e.g. `deleted`, `vanished`, `startup_timeout`.
+    pub cause: String,
+    /// For people.
+    pub message: String,
+    /// Log time.
+    pub at_ms: u64,
+}
+
+/// An engine's record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Engine {
+    /// Its id, also a label of its container.
+    pub id: EngineId,
+    /// The host that owns it.
+    pub node: NodeId,
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// What was asked for.
+    pub spec: EngineSpec,
+    /// Leased ports.
+    pub ports: Ports,
+    /// Leased container name, unique in the cluster.
+    pub container_name: String,
+    /// Full Docker id, once the container exists.
+    #[serde(default)]
+    pub container_id: Option<String>,
+    /// Image in use, once the container exists.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// Engine variant, once the container exists.
+    #[serde(default)]
+    pub variant: Option<String>,
+    /// Debounced health.
+    #[serde(default)]
+    pub health: Health,
+    /// Log time of the reservation.
+    pub reserved_at_ms: u64,
+    /// Log time at which Docker said that it runs.
+    #[serde(default)]
+    pub started_at_ms: Option<u64>,
+    /// Log time of the newest `stream_started` on it.
+    #[serde(default)]
+    pub last_stream_start_ms: Option<u64>,
+    /// Log time of the newest end of a stream on it.
+    #[serde(default)]
+    pub last_stream_end_ms: Option<u64>,
+    /// The write that reserved it.
+    pub reserved_by: OpId,
+    /// The caller gave up waiting: the next call of the same kind may take it.
+    #[serde(default)]
+    pub abandoned: bool,
+    /// How the leader chose the host, for people.
+    #[serde(default)]
+    pub placement: String,
+    /// Set when it stops being live.
+    #[serde(default)]
+    pub ending: Option<Ending>,
+}
+
+impl Engine {
+    /// Since when no stream runs on it, given that none does now. Log time.
+    #[must_use]
+    pub fn idle_since_ms(&self) -> u64 {
+        let started = self.started_at_ms.unwrap_or(self.reserved_at_ms);
+        started.max(self.last_stream_end_ms.unwrap_or(0))
+    }
+
+    /// Every host port that this record leases.
+    pub fn leased_ports(&self) -> impl Iterator<Item = u16> + '_ {
+        let generic = match &self.spec.kind {
+            Kind::Generic { ports } => Some(ports.values().copied()),
+            Kind::Acestream => None,
+        };
+        let own = (self.ports.host_http != 0).then_some(self.ports.host_http);
+        own.into_iter().chain(self.ports.host_https).chain(generic.into_iter().flatten())
+    }
+
+    /// True for an AceStream engine, false for a generic container.
+    #[must_use]
+    pub fn is_acestream(&self) -> bool {
+        self.spec.kind == Kind::Acestream
+    }
+
+    /// True when clients may be sent to it: an AceStream engine whose container runs.
+    #[must_use]
+    pub fn is_published(&self) -> bool {
+        self.is_acestream() && self.phase.is_serving() && self.container_id.is_some()
+    }
+}

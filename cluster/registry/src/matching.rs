@@ -1,0 +1,74 @@
+//! Which engine a stream event means. Events say how the proxy reached the engine (`localhost`, an
+//! address, a container name); they never change what the registry knows of an engine.
+
+use url::{Host, Url};
+
+use crate::engine::Engine;
+use crate::state::State;
+use crate::stream::StreamStart;
+
+/// Host and port of an `http(s)` URL; host lower-cased by the parser.
+fn authority(url: &str) -> Option<(String, u16)> {
+    let url = Url::parse(url).ok()?;
+    Some((url.host_str()?.to_owned(), url.port_or_known_default()?))
+}
+
+fn is_loopback(host: &str) -> bool {
+    match Host::parse(host) {
+        Ok(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Ok(Host::Ipv4(address)) => address.is_loopback(),
+        Ok(Host::Ipv6(address)) => address.is_loopback(),
+        Err(_) => false,
+    }
+}
+
+/// True when `host` is a name under which `engine` is reached: any loopback (its host port is unique in
+/// the cluster and relayed), its node's address or name, its container's name or id.
+fn is_name_of(state: &State, engine: &Engine, host: &str) -> bool {
+    let of_node = state.node(engine.node).is_some_and(|node| {
+        host.eq_ignore_ascii_case(&node.info.advertise_host) || host.eq_ignore_ascii_case(&node.info.name)
+    });
+    let of_container =
+        engine.container_id.as_ref().is_some_and(|id| host.len() >= 12 && id.starts_with(&host.to_ascii_lowercase()));
+    of_node
+        || of_container
+        || is_loopback(host)
+        || host.eq_ignore_ascii_case("host.docker.internal")
+        || host.eq_ignore_ascii_case(&engine.container_name)
+}
+
+/// The live engine that a started event means, if it is one of ours: by its Docker id, else by the
+/// address in `stat_url`, else by the address that the proxy selected.
+pub(crate) fn engine_of<'a>(state: &'a State, event: &StreamStart) -> Option<&'a Engine> {
+    let by_id = event.container_id.as_deref().filter(|id| id.len() == 64);
+    if let Some(engine) = by_id.and_then(|id| state.engine_by_container(id)) {
+        return Some(engine);
+    }
+    let addresses = [authority(&event.stat_url), Some((event.engine_host.clone(), event.engine_port))];
+    addresses.into_iter().flatten().find_map(|(host, port)| {
+        let engine = state.engine_by_port(port)?;
+        (engine.is_published() && is_name_of(state, engine, &host)).then_some(&**engine)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_names_are_recognised() {
+        for host in ["localhost", "127.0.0.1", "127.9.9.9", "[::1]"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in ["", "10.0.0.1", "acestream-1", "localhost.example.org", "::2"] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn an_authority_has_the_default_port() {
+        assert_eq!(authority("http://EXAMPLE/x"), Some(("example".to_owned(), 80)));
+        assert_eq!(authority("http://a:19001/ace/stat/x"), Some(("a".to_owned(), 19001)));
+        assert_eq!(authority(""), None);
+    }
+}

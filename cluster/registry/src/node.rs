@@ -1,0 +1,49 @@
+//! Cluster members as the registry knows them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::NodeId;
+
+/// What a node says of itself when it starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeInfo {
+    /// The member.
+    pub id: NodeId,
+    /// Its configured name, unique in the cluster.
+    pub name: String,
+    /// Host name or address under which Acexys and other nodes reach this host.
+    pub advertise_host: String,
+    /// Port of its public HTTP API.
+    pub http_port: u16,
+    /// Software version.
+    pub version: String,
+    /// Engines this host may run; the load of a host is its engines divided by this.
+    pub capacity: u32,
+    /// Name of the Docker network of its engines, if any: then engines are named, not addressed.
+    #[serde(default)]
+    pub docker_network: Option<String>,
+}
+
+/// Whether a node's Docker daemon answers. Only the transitions are replicated.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DockerState {
+    /// The node has not said yet.
+    #[default]
+    Unknown,
+    /// The daemon answers.
+    Available,
+    /// The daemon does not answer; the text says why.
+    Unavailable(String),
+}
+
+/// A member's record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// What it said of itself last.
+    pub info: NodeInfo,
+    /// Its Docker daemon.
+    #[serde(default)]
+    pub docker: DockerState,
+    /// When the record was first written, in log time.
+    pub joined_at_ms: u64,
+}

@@ -1,0 +1,94 @@
+//! Which host gets an engine: the least loaded one, and why.
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
+use consistent_hash::{DefaultHash, Node as RingNode, StaticHashRing};
+
+use crate::engine::Phase;
+use crate::ids::{EngineId, NodeId};
+use crate::state::State;
+
+/// Virtual nodes of each host on the ring: enough to spread, few enough to build for every decision.
+const VIRTUAL_NODES: usize = 16;
+
+/// Load of one candidate host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// The host.
+    pub node: NodeId,
+    /// Its live containers, reserved ones included.
+    pub engines: u32,
+    /// Engines it may run.
+    pub capacity: u32,
+    /// Started streams on it.
+    pub streams: u32,
+}
+
+impl Load {
+    fn has_room(&self) -> bool {
+        self.engines < self.capacity
+    }
+
+    /// Engines against capacity, as fractions, then streams.
+    fn cmp(&self, other: &Self) -> Ordering {
+        let ours = u64::from(self.engines) * u64::from(other.capacity);
+        let theirs = u64::from(other.engines) * u64::from(self.capacity);
+        ours.cmp(&theirs).then(self.streams.cmp(&other.streams))
+    }
+}
+
+/// A decision and its explanation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The chosen host.
+    pub node: NodeId,
+    /// One line for people.
+    pub why: String,
+}
+
+/// Loads of the given hosts, by id.
+#[must_use]
+pub fn loads(state: &State, hosts: &BTreeSet<NodeId>) -> Vec<Load> {
+    let mut loads: Vec<Load> = hosts
+        .iter()
+        .filter_map(|id| state.node(*id))
+        .map(|node| Load { node: node.info.id, engines: 0, capacity: node.info.capacity, streams: 0 })
+        .collect();
+    for engine in state.live_engines().filter(|e| e.phase <= Phase::Draining) {
+        if let Ok(at) = loads.binary_search_by_key(&engine.node, |load| load.node) {
+            loads[at].engines += 1;
+            loads[at].streams += state.active_streams(engine.id) as u32;
+        }
+    }
+    loads
+}
+
+/// Chooses among `hosts` for `engine`: engines against capacity, then streams, then the host that
+/// received the request, then a consistent hash of the engine among those still equal.
+#[must_use]
+pub fn choose(state: &State, hosts: &BTreeSet<NodeId>, received_by: NodeId, engine: EngineId) -> Option<Choice> {
+    let mut loads = loads(state, hosts);
+    loads.retain(Load::has_room);
+    let least = loads.iter().min_by(|a, b| a.cmp(b))?.clone();
+    let tied: Vec<&Load> = loads.iter().filter(|load| load.cmp(&least) == Ordering::Equal).collect();
+    let (node, tie) = match tied.as_slice() {
+        [only] => (only.node, "alone least loaded"),
+        _ if tied.iter().any(|load| load.node == received_by) => (received_by, "tie, received the request"),
+        _ => {
+            let ring = tied.iter().map(|load| RingNode::new(load.node).quantity(VIRTUAL_NODES));
+            let ring = StaticHashRing::new(DefaultHash, ring);
+            (ring.calc_candidates(&engine).next()?.key, "tie, by consistent hash")
+        }
+    };
+    let chosen = loads.iter().find(|load| load.node == node)?;
+    let why = format!(
+        "{tie}: {} of {} engines, {} streams, {} of {} hosts with room",
+        chosen.engines,
+        chosen.capacity,
+        chosen.streams,
+        loads.len(),
+        hosts.len()
+    );
+    Some(Choice { node, why })
+}

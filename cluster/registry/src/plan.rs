@@ -1,0 +1,93 @@
+//! What the leader does by itself: a pure function from state and time to commands. It proposes nothing
+//! that would be refused, so an idle cluster writes nothing.
+
+use std::collections::BTreeSet;
+
+use crate::breaker::{BreakerKind, BreakerState};
+use crate::command::{Command, Reserve, StopWhen};
+use crate::engine::{Engine, EngineSpec, Phase};
+use crate::ids::NodeId;
+use crate::placement;
+use crate::state::State;
+
+/// How long after `STARTUP_TIMEOUT_S` the leader waits for the agent's own verdict.
+const VERDICT_SLACK_MS: u64 = 5_000;
+
+/// Commands for this moment. `eligible` are the hosts that can start engines now.
+#[must_use]
+pub fn plan(state: &State, eligible: &BTreeSet<NodeId>, now_ms: u64) -> Vec<Command> {
+    let mut commands = expired(state, now_ms);
+    commands.extend(missing(state, eligible, now_ms));
+    commands.extend(idle(state, now_ms));
+    commands
+}
+
+/// Reservations whose host has not started them in time.
+fn expired(state: &State, now_ms: u64) -> Vec<Command> {
+    let limit = state.policy().startup_timeout_ms + VERDICT_SLACK_MS;
+    let late = |e: &&std::sync::Arc<Engine>| e.phase == Phase::Reserved && e.reserved_at_ms + limit < now_ms;
+    let fail = |e: &std::sync::Arc<Engine>| Command::EngineFailed {
+        engine: e.id,
+        cause: "startup_timeout".to_owned(),
+        message: format!("its host did not start it within {} s", limit / 1000),
+    };
+    state.live_engines().filter(late).map(fail).collect()
+}
+
+/// Engines missing to `MIN_REPLICAS` and `MIN_FREE_REPLICAS`.
+fn missing(state: &State, eligible: &BTreeSet<NodeId>, now_ms: u64) -> Vec<Command> {
+    let policy = state.policy();
+    let supply = state.supply();
+    let live = state.live_engines().filter(|e| e.is_acestream()).count() as u32;
+    let floor = policy.min_replicas.saturating_sub(supply);
+    let free = policy.min_free_replicas.saturating_sub(state.free_supply());
+    let room: u32 =
+        placement::loads(state, eligible).iter().map(|load| load.capacity.saturating_sub(load.engines)).sum();
+    let wanted = floor.max(free).min(policy.max_replicas.saturating_sub(live)).min(room);
+    let reserving = state.live_engines().any(|e| e.phase == Phase::Reserved && e.is_acestream());
+    let allowed = match state.breaker_state(BreakerKind::General, now_ms) {
+        BreakerState::Closed => wanted,
+        BreakerState::HalfOpen if !reserving => wanted.min(1),
+        BreakerState::HalfOpen | BreakerState::Open => 0,
+    };
+    let reserve = Reserve {
+        spec: EngineSpec::acestream(),
+        eligible: eligible.clone(),
+        exclude: BTreeSet::new(),
+        only_below: Some(supply + allowed),
+        claim_abandoned: false,
+        automatic: true,
+    };
+    (0..allowed).map(|_| Command::Reserve(reserve.clone())).collect()
+}
+
+/// Engines that `AUTO_DELETE` removes, longest idle first. Each stop is checked again when it is
+/// applied, so the floors hold however many are proposed at once.
+fn idle(state: &State, now_ms: u64) -> Vec<Command> {
+    let policy = state.policy();
+    if !policy.auto_delete {
+        return Vec::new();
+    }
+    stop_idle(state, policy.grace_ms, "idle", now_ms)
+}
+
+/// Stops for every engine that has been idle for `idle_ms`, longest idle first, as far as the floors
+/// allow.
+#[must_use]
+pub fn stop_idle(state: &State, idle_ms: u64, cause: &str, now_ms: u64) -> Vec<Command> {
+    let policy = state.policy();
+    let mut engines: Vec<&Engine> =
+        state.published_engines().map(|e| &**e).filter(|e| state.may_stop_idle(e, idle_ms, now_ms)).collect();
+    engines.sort_by_key(|e| (e.idle_since_ms(), e.id));
+    let surplus = state.supply().saturating_sub(policy.min_replicas);
+    let spare = match policy.min_free_replicas {
+        0 => surplus,
+        free => surplus.min(state.free_supply().saturating_sub(free)),
+    };
+    let stop = |e: &Engine| Command::EngineStop {
+        engine: e.id,
+        cause: cause.to_owned(),
+        when: StopWhen::IdleFor(idle_ms),
+    };
+    engines.into_iter().take(spare as usize).map(stop).collect()
+}

@@ -1,0 +1,182 @@
+//! Reads of the state. Nothing here allocates more than its answer.
+
+use std::sync::Arc;
+
+use crate::breaker::{Breaker, BreakerKind, BreakerState};
+use crate::engine::Engine;
+use crate::event::EventLog;
+use crate::ids::{EngineId, NodeId, OpId};
+use crate::node::Node;
+use crate::policy::{BreakerPolicy, Policy};
+use crate::state::{OpRecord, State};
+use crate::stream::Stream;
+
+impl State {
+    /// Log time, milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn clock_ms(&self) -> u64 {
+        self.tables.clock_ms
+    }
+
+    /// Cluster-wide settings.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.tables.policy
+    }
+
+    /// Members by id.
+    pub fn nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
+        self.tables.nodes.values()
+    }
+
+    /// One member.
+    #[must_use]
+    pub fn node(&self, id: NodeId) -> Option<&Arc<Node>> {
+        self.tables.nodes.get(&id)
+    }
+
+    /// One engine, live or ended.
+    #[must_use]
+    pub fn engine(&self, id: EngineId) -> Option<&Arc<Engine>> {
+        self.tables.engines.get(&id)
+    }
+
+    /// Engines that hold leases: reserved, starting, running and draining ones.
+    pub fn live_engines(&self) -> impl Iterator<Item = &Arc<Engine>> {
+        self.index.live.iter().filter_map(|id| self.tables.engines.get(id))
+    }
+
+    /// Every engine record that is kept, live or ended.
+    pub fn all_engines(&self) -> impl Iterator<Item = &Arc<Engine>> {
+        self.tables.engines.values()
+    }
+
+    /// Engines that clients may be sent to, by ascending host port.
+    pub fn published_engines(&self) -> impl Iterator<Item = &Arc<Engine>> {
+        self.index
+            .ports
+            .iter()
+            .filter_map(|(port, id)| self.tables.engines.get(id).filter(|e| e.ports.host_http == *port))
+            .filter(|e| e.is_published())
+    }
+
+    /// The live engine whose container has this full id, this name, or, from 12 characters on, this
+    /// unambiguous prefix of the id.
+    #[must_use]
+    pub fn engine_by_container(&self, text: &str) -> Option<&Arc<Engine>> {
+        let exact = self.index.containers.get(text).or_else(|| self.index.names.get(text));
+        let id = match exact {
+            Some(id) => Some(*id),
+            None if text.len() >= 12 => {
+                let mut hits = self
+                    .index
+                    .containers
+                    .range(text.to_owned()..)
+                    .take_while(|(container, _)| container.starts_with(text));
+                match (hits.next(), hits.next()) {
+                    (Some((_, id)), None) => Some(*id),
+                    _ => None,
+                }
+            }
+            None => None,
+        };
+        id.and_then(|id| self.tables.engines.get(&id))
+    }
+
+    /// The live engine that leases this host port.
+    #[must_use]
+    pub fn engine_by_port(&self, port: u16) -> Option<&Arc<Engine>> {
+        self.index.ports.get(&port).and_then(|id| self.tables.engines.get(id))
+    }
+
+    /// Started streams on an engine.
+    #[must_use]
+    pub fn active_streams(&self, engine: EngineId) -> usize {
+        self.index.active.get(&engine).map_or(0, imbl::OrdMap::len)
+    }
+
+    /// Started streams on an engine, oldest first.
+    pub fn streams_of(&self, engine: EngineId) -> impl Iterator<Item = &Arc<Stream>> {
+        let ids = self.index.active.get(&engine).into_iter().flat_map(|ids| ids.values());
+        ids.filter_map(|id| self.tables.streams.get(id))
+    }
+
+    /// All streams in order of arrival, ended ones included while they are kept.
+    pub fn streams(&self) -> impl Iterator<Item = &Arc<Stream>> {
+        self.index.by_seq.values().filter_map(|id| self.tables.streams.get(id))
+    }
+
+    /// The same for one published engine id.
+    pub fn streams_of_container(&self, container_id: &str) -> impl DoubleEndedIterator<Item = &Arc<Stream>> {
+        let ids = self.index.by_container.get(container_id).into_iter().flat_map(|ids| ids.values());
+        ids.filter_map(|id| self.tables.streams.get(id))
+    }
+
+    /// One stream.
+    #[must_use]
+    pub fn stream(&self, id: &str) -> Option<&Arc<Stream>> {
+        self.tables.streams.get(id)
+    }
+
+    /// Streams that are kept: (started, all).
+    #[must_use]
+    pub fn stream_counts(&self) -> (usize, usize) {
+        let all = self.tables.streams.len();
+        (all - self.index.ended_streams.len(), all)
+    }
+
+    /// A breaker and its settings.
+    #[must_use]
+    pub fn breaker(&self, kind: BreakerKind) -> (&Breaker, BreakerPolicy) {
+        let policy = &self.tables.policy;
+        match kind {
+            BreakerKind::General => (&self.tables.general, policy.general_breaker),
+            BreakerKind::Replacement => (&self.tables.replacement, policy.replacement_breaker),
+        }
+    }
+
+    /// State of a breaker at a moment.
+    #[must_use]
+    pub fn breaker_state(&self, kind: BreakerKind, now_ms: u64) -> BreakerState {
+        let (breaker, policy) = self.breaker(kind);
+        breaker.state(policy, now_ms)
+    }
+
+    /// What happened, oldest first.
+    #[must_use]
+    pub fn events(&self) -> &EventLog {
+        &self.tables.events
+    }
+
+    /// The remembered result of a write.
+    #[must_use]
+    pub fn op(&self, op_id: OpId) -> Option<&Arc<OpRecord>> {
+        self.tables.ops.get(&op_id)
+    }
+
+    /// AceStream engines that count against floors and ceilings: reserved, starting and running.
+    #[must_use]
+    pub fn supply(&self) -> u32 {
+        let counted = self.live_engines().filter(|e| e.is_acestream() && e.phase < crate::engine::Phase::Draining);
+        counted.count() as u32
+    }
+
+    /// Engines of the supply on which no stream runs.
+    #[must_use]
+    pub fn free_supply(&self) -> u32 {
+        let counted = self.live_engines().filter(|e| e.is_acestream() && e.phase < crate::engine::Phase::Draining);
+        counted.filter(|e| self.active_streams(e.id) == 0).count() as u32
+    }
+
+    /// May this engine be stopped at `now_ms` when it has to be idle for `idle_ms`? The rule of
+    /// scaling down, of idle removal and of `/gc`.
+    #[must_use]
+    pub fn may_stop_idle(&self, engine: &Engine, idle_ms: u64, now_ms: u64) -> bool {
+        let policy = self.policy();
+        engine.is_published()
+            && self.active_streams(engine.id) == 0
+            && self.supply() > policy.min_replicas
+            && (policy.min_free_replicas == 0 || self.free_supply() > policy.min_free_replicas)
+            && now_ms.saturating_sub(engine.idle_since_ms()) >= idle_ms
+    }
+}

@@ -1,0 +1,257 @@
+//! The replicated state and its derived indexes.
+
+use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet, Vector};
+use serde::{Deserialize, Serialize};
+
+use crate::breaker::{Breaker, BreakerKind};
+use crate::command::Reply;
+use crate::engine::Engine;
+use crate::event::EventLog;
+use crate::ids::{EngineId, NodeId, OpId};
+use crate::node::Node;
+use crate::policy::{BreakerPolicy, Policy};
+use crate::stream::Stream;
+
+/// Everything that is replicated. Cloning is cheap: the tables share structure, so readers take a
+/// clone and keep it. Counters (capacity, used ports, streams per engine) are derived, never stored.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "Tables", into = "Tables")]
+pub struct State {
+    pub(crate) tables: Tables,
+    pub(crate) index: Index,
+}
+
+/// The stored part of the state: what snapshots hold.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tables {
+    /// Log time: the newest `at_ms`, milliseconds since the Unix epoch.
+    pub clock_ms: u64,
+    /// Cluster-wide settings.
+    pub policy: Policy,
+    /// Members.
+    pub nodes: OrdMap<NodeId, Arc<Node>>,
+    /// Engines, live ones and for a while those that ended.
+    pub engines: OrdMap<EngineId, Arc<Engine>>,
+    /// Streams, started ones and for a while those that ended.
+    pub streams: OrdMap<String, Arc<Stream>>,
+    /// Streams that ended before they were known to have started, with the log time of the end.
+    pub tombstones: OrdMap<String, u64>,
+    /// Host ports found taken by others, with the log time until which they are avoided.
+    pub foreign_ports: OrdMap<(NodeId, u16), u64>,
+    /// Results of recent writes.
+    pub ops: OrdMap<OpId, Arc<OpRecord>>,
+    /// The same in order of arrival, for eviction.
+    pub op_order: Vector<OpId>,
+    /// General breaker.
+    pub general: Breaker,
+    /// Replacement breaker.
+    pub replacement: Breaker,
+    /// What happened.
+    pub events: EventLog,
+    /// Last engine id given out.
+    pub last_engine: u64,
+    /// Last stream sequence number given out.
+    pub last_stream: u64,
+    /// Last host port leased.
+    pub last_host_port: u16,
+    /// Last HTTPS container port given out.
+    pub last_https_port: u16,
+}
+
+/// Remembered result of a write.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpRecord {
+    /// Log time.
+    pub at_ms: u64,
+    /// What was answered.
+    pub reply: Reply,
+}
+
+/// Derived from the tables; rebuilt after a restore, kept by `apply`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Index {
+    /// Leased host ports of live engines.
+    pub(crate) ports: OrdMap<u16, EngineId>,
+    /// Names of live engines' containers.
+    pub(crate) names: OrdMap<String, EngineId>,
+    /// Docker ids of engines that are live.
+    pub(crate) containers: OrdMap<String, EngineId>,
+    /// Live engines.
+    pub(crate) live: OrdSet<EngineId>,
+    /// Ended engines by the time of their end.
+    pub(crate) ended_engines: OrdSet<(u64, EngineId)>,
+    /// Started streams of each engine, by arrival.
+    pub(crate) active: OrdMap<EngineId, OrdMap<u64, String>>,
+    /// All streams by published engine id, by arrival.
+    pub(crate) by_container: OrdMap<String, OrdMap<u64, String>>,
+    /// All streams by arrival.
+    pub(crate) by_seq: OrdMap<u64, String>,
+    /// Ended streams by the time of their end.
+    pub(crate) ended_streams: OrdSet<(u64, String)>,
+    /// Tombstones by their time.
+    pub(crate) tombstones: OrdSet<(u64, String)>,
+}
+
+impl From<Tables> for State {
+    fn from(tables: Tables) -> Self {
+        let mut index = Index::default();
+        for engine in tables.engines.values() {
+            index.add_engine(engine);
+        }
+        for stream in tables.streams.values() {
+            index.add_stream(stream);
+        }
+        index.tombstones = tables.tombstones.iter().map(|(id, at)| (*at, id.clone())).collect();
+        Self { tables, index }
+    }
+}
+
+impl From<State> for Tables {
+    fn from(state: State) -> Self {
+        state.tables
+    }
+}
+
+impl PartialEq for State {
+    fn eq(&self, other: &Self) -> bool {
+        self.tables == other.tables
+    }
+}
+
+impl State {
+    /// Replaces an engine's record and keeps the indexes true.
+    pub(crate) fn put_engine(&mut self, engine: Engine) -> Arc<Engine> {
+        if let Some(old) = self.tables.engines.get(&engine.id).cloned() {
+            self.index.remove_engine(&old);
+        }
+        let engine = Arc::new(engine);
+        self.index.add_engine(&engine);
+        self.tables.engines.insert(engine.id, Arc::clone(&engine));
+        engine
+    }
+
+    pub(crate) fn drop_engine(&mut self, id: EngineId) {
+        if let Some(old) = self.tables.engines.remove(&id) {
+            self.index.remove_engine(&old);
+        }
+    }
+
+    /// Replaces a stream's record and keeps the indexes true.
+    pub(crate) fn put_stream(&mut self, stream: Stream) -> Arc<Stream> {
+        if let Some(old) = self.tables.streams.get(&stream.start.id).cloned() {
+            self.index.remove_stream(&old);
+        }
+        let stream = Arc::new(stream);
+        self.index.add_stream(&stream);
+        self.tables.streams.insert(stream.start.id.clone(), Arc::clone(&stream));
+        stream
+    }
+
+    pub(crate) fn drop_stream(&mut self, id: &str) {
+        if let Some(old) = self.tables.streams.remove(id) {
+            self.index.remove_stream(&old);
+        }
+    }
+
+    pub(crate) fn put_tombstone(&mut self, id: &str) {
+        self.drop_tombstone(id);
+        let now = self.tables.clock_ms;
+        self.tables.tombstones.insert(id.to_owned(), now);
+        self.index.tombstones.insert((now, id.to_owned()));
+    }
+
+    /// True when there was one.
+    pub(crate) fn drop_tombstone(&mut self, id: &str) -> bool {
+        let Some(at) = self.tables.tombstones.remove(id) else { return false };
+        self.index.tombstones.remove(&(at, id.to_owned()));
+        true
+    }
+
+    pub(crate) fn breaker_mut(&mut self, kind: BreakerKind) -> (&mut Breaker, BreakerPolicy) {
+        let policy = &self.tables.policy;
+        match kind {
+            BreakerKind::General => (&mut self.tables.general, policy.general_breaker),
+            BreakerKind::Replacement => (&mut self.tables.replacement, policy.replacement_breaker),
+        }
+    }
+
+    /// True when the derived indexes equal those rebuilt from the tables. For tests and audits.
+    #[must_use]
+    pub fn indexes_are_true(&self) -> bool {
+        Self::from(self.tables.clone()).index == self.index
+    }
+}
+
+impl Index {
+    fn add_engine(&mut self, engine: &Engine) {
+        if !engine.phase.is_live() {
+            let at = engine.ending.as_ref().map_or(engine.reserved_at_ms, |e| e.at_ms);
+            self.ended_engines.insert((at, engine.id));
+            return;
+        }
+        self.live.insert(engine.id);
+        for port in engine.leased_ports() {
+            self.ports.insert(port, engine.id);
+        }
+        self.names.insert(engine.container_name.clone(), engine.id);
+        if let Some(container) = &engine.container_id {
+            self.containers.insert(container.clone(), engine.id);
+        }
+    }
+
+    fn remove_engine(&mut self, engine: &Engine) {
+        if !engine.phase.is_live() {
+            let at = engine.ending.as_ref().map_or(engine.reserved_at_ms, |e| e.at_ms);
+            self.ended_engines.remove(&(at, engine.id));
+            return;
+        }
+        self.live.remove(&engine.id);
+        for port in engine.leased_ports() {
+            self.ports.remove(&port);
+        }
+        self.names.remove(&engine.container_name);
+        if let Some(container) = &engine.container_id {
+            self.containers.remove(container);
+        }
+    }
+
+    fn add_stream(&mut self, stream: &Stream) {
+        let id = &stream.start.id;
+        self.by_seq.insert(stream.seq, id.clone());
+        self.by_container.entry(stream.container_id.clone()).or_default().insert(stream.seq, id.clone());
+        match (stream.ended_at_ms, stream.engine) {
+            (Some(at), _) => {
+                self.ended_streams.insert((at, id.clone()));
+            }
+            (None, Some(engine)) => {
+                self.active.entry(engine).or_default().insert(stream.seq, id.clone());
+            }
+            (None, None) => {}
+        }
+    }
+
+    fn remove_stream(&mut self, stream: &Stream) {
+        let id = &stream.start.id;
+        self.by_seq.remove(&stream.seq);
+        if let Some(of_container) = self.by_container.get_mut(&stream.container_id) {
+            of_container.remove(&stream.seq);
+            if of_container.is_empty() {
+                self.by_container.remove(&stream.container_id);
+            }
+        }
+        if let Some(at) = stream.ended_at_ms {
+            self.ended_streams.remove(&(at, id.clone()));
+        }
+        if let Some(engine) = stream.engine
+            && let Some(of_engine) = self.active.get_mut(&engine)
+        {
+            of_engine.remove(&stream.seq);
+            if of_engine.is_empty() {
+                self.active.remove(&engine);
+            }
+        }
+    }
+}

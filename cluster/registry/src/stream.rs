@@ -1,0 +1,112 @@
+//! Streams: one playback session on one engine.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::EngineId;
+
+/// What the key of a stream is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyType {
+    /// AceStream content id.
+    ContentId,
+    /// Torrent infohash.
+    Infohash,
+    /// Address of a transport file.
+    Url,
+    /// Magnet link.
+    Magnet,
+    /// Address of a torrent file.
+    TorrentUrl,
+    /// Address of plain media.
+    DirectUrl,
+    /// A transport file itself.
+    RawData,
+}
+
+/// A stream is in exactly one of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StreamStatus {
+    /// Running.
+    Started,
+    /// Over; the same session never starts again.
+    Ended,
+}
+
+/// The facts of a `stream_started` event, already validated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamStart {
+    /// `labels.stream_id`, else `<key>|<playback_session_id>`.
+    pub id: String,
+    /// Kind of key.
+    pub key_type: KeyType,
+    /// Content id, infohash, ….
+    pub key: String,
+    /// The engine's session.
+    pub playback_session_id: String,
+    /// May be empty.
+    pub stat_url: String,
+    /// May be empty.
+    pub command_url: String,
+    /// Live or on demand.
+    pub is_live: bool,
+    /// Host of the engine as the proxy saw it.
+    pub engine_host: String,
+    /// Port of the engine as the proxy saw it.
+    pub engine_port: u16,
+    /// Whatever the proxy calls itself or the engine; weak evidence.
+    #[serde(default)]
+    pub container_id: Option<String>,
+    /// Labels of the event.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// The facts of a `stream_ended` event.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamEnd {
+    /// The stream, when named.
+    #[serde(default)]
+    pub stream_id: Option<String>,
+    /// The engine, used only when no stream is named.
+    #[serde(default)]
+    pub container_id: Option<String>,
+    /// Why, in the proxy's words.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// A stream's record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stream {
+    /// Order of arrival, unique.
+    pub seq: u64,
+    /// The event that started it.
+    pub start: StreamStart,
+    /// The engine it runs on; none for an engine outside the cluster.
+    #[serde(default)]
+    pub engine: Option<EngineId>,
+    /// Published id of the engine: the Docker id, or `host:port` of an external engine.
+    pub container_id: String,
+    /// Started or ended.
+    pub status: StreamStatus,
+    /// Log time of the first start event.
+    pub started_at_ms: u64,
+    /// Log time of the end.
+    #[serde(default)]
+    pub ended_at_ms: Option<u64>,
+    /// Why it ended.
+    #[serde(default)]
+    pub end_reason: Option<String>,
+}
+
+impl Stream {
+    /// True while it runs.
+    #[must_use]
+    pub fn is_started(&self) -> bool {
+        self.status == StreamStatus::Started
+    }
+}
