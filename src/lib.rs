@@ -1,0 +1,19 @@
+//! The Acefleet node: one process per Docker host, with every role.
+//!
+//! - [`config`]: settings, checked before anything starts
+//! - [`agent`]: drives this host's Docker daemon and probes its engines; decides nothing cluster-wide
+//! - [`soft`]: state that is reported, not replicated
+//! - [`ask`]: questions between nodes
+//! - [`fleet`]: what the API and the leader do with the cluster: provision, stop, scale, look up
+//! - [`http`]: the public API; holds no state of its own but rendered answers
+//! - [`node`]: start, wiring and ordered stop
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod agent;
+pub mod ask;
+pub mod config;
+pub mod container;
+pub mod fleet;
+pub mod http;
+pub mod node;
+pub mod soft;

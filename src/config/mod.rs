@@ -1,0 +1,100 @@
+//! Settings of a node. Parsed and checked whole before anything is opened or bound.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use acefleet_registry::Policy;
+
+/// How an engine image is told its ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// `ghcr.io/krinkuto11/acestream-http-proxy`: by environment.
+    Krinkuto11Amd64,
+    /// `jopsis/acestream:x64`: by `ACESTREAM_ARGS`.
+    JopsisAmd64,
+    /// `jopsis/acestream:arm32-…`: by command line.
+    JopsisArm32,
+    /// `jopsis/acestream:arm64-…`: by command line.
+    JopsisArm64,
+}
+
+/// Format of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A text that never appears in logs or in `config show`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// All settings, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `ACEFLEET_NODE_NAME`, default the host name.
+    pub node_name: String,
+    /// `ACEFLEET_DATA_DIR`.
+    pub data_dir: PathBuf,
+    /// `ACEFLEET_HTTP_BIND` with the port of `APP_PORT`.
+    pub http_bind: SocketAddr,
+    /// `ACEFLEET_CLUSTER_BIND`.
+    pub cluster_bind: SocketAddr,
+    /// `ACEFLEET_ADVERTISE`: host name or address of this host for nodes and Acexys, without a port.
+    pub advertise_host: String,
+    /// `ACEFLEET_PEERS` as (name, `host:port`); empty for a single node.
+    pub peers: Vec<(String, String)>,
+    /// `ACEFLEET_CAPACITY`: engines that this host may run, default `MAX_REPLICAS`.
+    pub capacity: u32,
+    /// `ACEFLEET_LOG`: a tracing filter.
+    pub log_filter: String,
+    /// `ACEFLEET_LOG_FORMAT`.
+    pub log_format: LogFormat,
+    /// `ACEFLEET_HEARTBEAT_MS`, `ACEFLEET_ELECTION_MIN_MS`, `ACEFLEET_ELECTION_MAX_MS`.
+    pub timing: acefleet_raft::Timing,
+    /// `API_KEY`; none leaves every endpoint open.
+    pub api_key: Option<Secret>,
+    /// `DOCKER_HOST`: `unix://…`, `tcp://…` or `http://…`; none is the local default.
+    pub docker_host: Option<String>,
+    /// `DOCKER_NETWORK` for engines.
+    pub docker_network: Option<String>,
+    /// `TARGET_IMAGE`: exactly this image with the `acestream-http-proxy` environment.
+    pub target_image: Option<String>,
+    /// `ENGINE_VARIANT`.
+    pub variant: Variant,
+    /// `ENGINE_ARM32_VERSION`: tag of the arm32 image.
+    pub arm32_version: String,
+    /// `ENGINE_ARM64_VERSION`: tag of the arm64 image.
+    pub arm64_version: String,
+    /// `ENGINE_MEMORY_LIMIT` in bytes.
+    pub memory_limit: Option<u64>,
+    /// Cluster-wide settings of this node; the leader's are in force.
+    pub policy: Policy,
+    /// `COLLECT_INTERVAL_S`: stream figures.
+    pub collect_interval: Duration,
+    /// `STATS_HISTORY_MAX`: samples kept for each stream.
+    pub stats_history_max: usize,
+    /// `MONITOR_INTERVAL_S`: full list of containers, beside Docker's events.
+    pub monitor_interval: Duration,
+    /// `AUTOSCALE_INTERVAL_S`: the leader's look at floors and idle engines.
+    pub autoscale_interval: Duration,
+    /// `HEALTH_CHECK_INTERVAL_S`: engine probes.
+    pub health_interval: Duration,
+    /// `HEALTH_FAILURE_THRESHOLD`: failed probes in a row that make an engine unhealthy.
+    pub health_failure_threshold: u32,
+    /// `MAX_CONCURRENT_PROVISIONS`: containers that a host creates at once; further ones wait.
+    pub max_concurrent_provisions: usize,
+    /// `MIN_PROVISION_INTERVAL_S`: time between two creations on a host.
+    pub min_provision_interval: Duration,
+    /// `DEBUG_MODE`, reported only; `ACEFLEET_LOG` sets what is logged.
+    pub debug_mode: bool,
+}

@@ -1,0 +1,81 @@
+//! Can this cluster start an engine now, and if not, why. The same order of reasons as in the contract.
+
+use acefleet_registry::breaker::{BreakerKind, BreakerState};
+use acefleet_registry::node::DockerState;
+
+use crate::fleet::{Fleet, now_ms};
+
+/// Seconds after which an election or a Docker restart is usually over.
+const SOON_S: u64 = 2;
+
+/// Why provisioning is blocked, in the words of the contract.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    /// `docker_unavailable`, `no_leader`, `circuit_breaker` or `max_capacity`.
+    pub code: &'static str,
+    /// For people.
+    pub message: String,
+    /// Seconds until it is probably over.
+    pub eta_s: Option<u64>,
+    /// A retry before that may succeed.
+    pub can_retry: bool,
+    /// The caller should wait rather than give up.
+    pub should_wait: bool,
+}
+
+/// Whether an engine could be started now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admission {
+    /// The general breaker.
+    pub breaker: BreakerState,
+    /// `None` when an engine can be started.
+    pub blocked: Option<Blocked>,
+}
+
+impl Fleet {
+    /// Judged on this node's replica; never waits.
+    #[must_use]
+    pub fn admission(&self) -> Admission {
+        let view = self.view();
+        let state = &view.state;
+        let now = now_ms().max(state.clock_ms());
+        let breaker = state.breaker_state(BreakerKind::General, now);
+        let live = state.live_engines().filter(|engine| engine.is_acestream()).count() as u32;
+        let policy = state.policy();
+        let block = |code, message, eta_s, can_retry| {
+            Some(Blocked { code, message, eta_s, can_retry, should_wait: true })
+        };
+        let blocked = if self.cluster().status().leader.is_none() {
+            block("no_leader", "the cluster is electing a leader".to_owned(), Some(SOON_S), true)
+        } else if !state.nodes().any(|node| node.docker == DockerState::Available) {
+            block("docker_unavailable", self.docker_reason(), Some(SOON_S), true)
+        } else if breaker != BreakerState::Closed {
+            let (record, breaker_policy) = state.breaker(BreakerKind::General);
+            let eta_s = record.recovery_left_ms(breaker_policy, now).div_ceil(1000);
+            let message = format!("provisioning pauses after {} failures in a row", record.failure_count);
+            block("circuit_breaker", message, Some(eta_s), breaker == BreakerState::HalfOpen)
+        } else if live >= policy.max_replicas {
+            let message = format!("{live} engines exist, MAX_REPLICAS is {}", policy.max_replicas);
+            block("max_capacity", message, policy.auto_delete.then_some(policy.grace_ms / 1000), false)
+        } else {
+            None
+        };
+        Admission { breaker, blocked }
+    }
+
+    fn docker_reason(&self) -> String {
+        let view = self.view();
+        let reasons: Vec<String> = view
+            .state
+            .nodes()
+            .filter_map(|node| match &node.docker {
+                DockerState::Unavailable(why) => Some(format!("{}: {why}", node.info.name)),
+                DockerState::Unknown | DockerState::Available => None,
+            })
+            .collect();
+        match reasons.is_empty() {
+            true => "no host has said yet that its Docker daemon answers".to_owned(),
+            false => format!("no Docker daemon answers ({})", reasons.join("; ")),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Containers by id, name or label, on whichever host they run.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use acefleet_registry::command::StopWhen;
+use acefleet_registry::{Command, Engine, EngineId, NodeId, RefusalCode, Reply};
+use bytes::Bytes;
+use futures::future::join_all;
+
+use crate::ask::{Answer, Question};
+use crate::container::ContainerView;
+use crate::fleet::{Fleet, FleetError, hooks};
+
+const ASK_WITHIN: Duration = Duration::from_secs(5);
+
+impl Fleet {
+    /// A managed container as Docker shows it. `id` is a full id, a prefix of 12 characters or more, or a
+    /// name.
+    ///
+    /// # Errors
+    /// When it is not known, or its host does not answer.
+    pub async fn inspect(&self, id: &str) -> Result<ContainerView, FleetError> {
+        let engine = self.find(id)?;
+        match self.ask_owner(engine.node, Question::Inspect(engine.id)).await? {
+            Answer::Container(Some(container)) => Ok(container),
+            _ => Err(not_found()),
+        }
+    }
+
+    /// Managed containers of all hosts whose label has this value. Hosts that do not answer are left out.
+    ///
+    /// # Errors
+    /// None in this version; the signature leaves room.
+    pub async fn by_label(&self, key: &str, value: &str) -> Result<Vec<ContainerView>, FleetError> {
+        let nodes: Vec<NodeId> = self.view().state.nodes().map(|node| node.info.id).collect();
+        let asks = nodes.into_iter().map(|node| {
+            let question = Question::ByLabel { key: key.to_owned(), value: value.to_owned() };
+            async move { (node, self.ask_owner(node, question).await) }
+        });
+        let mut found = Vec::new();
+        for (node, answer) in join_all(asks).await {
+            match answer {
+                Ok(Answer::Containers(containers)) => found.extend(containers),
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%node, %error, "a host is missing from a search by label"),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Stops and removes a managed container and waits until it is gone.
+    ///
+    /// # Errors
+    /// When it is not known, no leader is found, or it is not gone at the deadline.
+    pub async fn delete_container(&self, id: &str, deadline: Instant) -> Result<(), FleetError> {
+        let engine = self.find(id)?;
+        let stop =
+            Command::EngineStop { engine: engine.id, cause: "deleted".to_owned(), when: StopWhen::Always };
+        match self.write(stop, deadline).await?.reply {
+            Reply::Refused(refusal) if refusal.code == RefusalCode::NotFound => Err(not_found()),
+            Reply::Refused(refusal) => Err(FleetError::Refused(refusal)),
+            _ => self.wait_gone(engine.id, deadline).await,
+        }
+    }
+
+    /// Waits until an engine is no longer live on this node's replica.
+    pub(crate) async fn wait_gone(&self, id: EngineId, deadline: Instant) -> Result<(), FleetError> {
+        let mut changes = self.cluster().changes();
+        loop {
+            changes.mark_unchanged();
+            if self.view().state.engine(id).is_none_or(|engine| !engine.phase.is_live()) {
+                return Ok(());
+            }
+            let changed = tokio::time::timeout_at(deadline.into(), changes.changed()).await;
+            if !matches!(changed, Ok(Ok(()))) {
+                let message = "the container is still being stopped; ask again to see when it is gone";
+                return Err(FleetError::Pending(message.to_owned()));
+            }
+        }
+    }
+
+    fn find(&self, id: &str) -> Result<Arc<Engine>, FleetError> {
+        self.view().state.engine_by_container(id).cloned().ok_or_else(not_found)
+    }
+
+    /// Asks a node about what it owns; this node asks its own agent.
+    pub(crate) async fn ask_owner(&self, node: NodeId, question: Question) -> Result<Answer, FleetError> {
+        let refused = |message: String| FleetError::Owner(acefleet_raft::AskError::Refused(message));
+        if node == self.cluster().node_id() {
+            return hooks::answer(self.agent(), question).await.map_err(|e| refused(format!("{e:#}")));
+        }
+        let request = serde_json::to_vec(&question).map_err(|e| refused(e.to_string()))?;
+        let reply = self.cluster().ask(node, Bytes::from(request), Instant::now() + ASK_WITHIN).await?;
+        serde_json::from_slice(&reply).map_err(|e| refused(format!("answer not understood: {e}")))
+    }
+}
+
+fn not_found() -> FleetError {
+    FleetError::NotFound("container not found".to_owned())
+}

@@ -1,0 +1,33 @@
+//! Why an operation on the fleet failed.
+
+use acefleet_raft::{AskError, WriteError};
+use acefleet_registry::Refusal;
+
+/// Failure of an operation. The HTTP layer turns it into the contract's bodies.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FleetError {
+    /// The registry refused; nothing was changed. The code says whether a retry helps.
+    #[error("{}", .0.message)]
+    Refused(Refusal),
+    /// The write found no leader in time, or its outcome is unknown. Retry in a few seconds.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The host could not start the container; other hosts were tried while time allowed.
+    #[error("{message}")]
+    Failed {
+        /// Short machine-readable cause, e.g. `image_missing`, `docker_error`.
+        cause: String,
+        /// For people.
+        message: String,
+    },
+    /// It is under way but was not finished in time. A repeat of the call takes up the same engine.
+    #[error("{0}")]
+    Pending(String),
+    /// No such container or stream under our management.
+    #[error("{0}")]
+    NotFound(String),
+    /// The owner of the engine did not answer. Retry.
+    #[error("the node that owns it does not answer: {0}")]
+    Owner(#[from] AskError),
+}

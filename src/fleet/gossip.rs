@@ -1,0 +1,68 @@
+//! Pushes this node's soft state to every other node, about once a second. A push also says that this
+//! node is alive; nothing else does.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use acefleet_registry::NodeId;
+use bytes::Bytes;
+use futures::future::join_all;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::ask::Question;
+use crate::fleet::Fleet;
+use crate::soft::NodeReport;
+
+const PERIOD: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_millis(800);
+/// An unchanged report is repeated this often, for a node that restarted and forgot it.
+const FULL_EVERY: u64 = 10;
+
+/// What each peer has of us.
+type Sent = BTreeMap<NodeId, Arc<NodeReport>>;
+
+/// Runs until cancelled.
+pub async fn run(fleet: Fleet, cancel: CancellationToken) {
+    let mut ticks = tokio::time::interval(PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut sent = Sent::new();
+    for tick in 0u64.. {
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        if tick % FULL_EVERY == 0 {
+            sent.clear();
+        }
+        push(&fleet, &mut sent).await;
+    }
+}
+
+async fn push(fleet: &Fleet, sent: &mut Sent) {
+    let me = fleet.cluster().node_id();
+    let soft = fleet.soft();
+    let report = soft.nodes.get(&me).map(|heard| Arc::clone(&heard.report)).unwrap_or_default();
+    let others: Vec<NodeId> =
+        fleet.cluster().status().members.iter().map(|member| member.id).filter(|id| *id != me).collect();
+    let deadline = Instant::now() + TIMEOUT;
+    let pushes = others.into_iter().map(|to| {
+        let unchanged = sent.get(&to).is_some_and(|known| Arc::ptr_eq(known, &report) || **known == *report);
+        let question = Question::Report((!unchanged).then(|| NodeReport::clone(&report)));
+        async move {
+            let Ok(bytes) = serde_json::to_vec(&question) else { return (to, false) };
+            let result = fleet.cluster().ask(to, Bytes::from(bytes), deadline).await;
+            if let Err(error) = &result {
+                tracing::debug!(node = %to, %error, "report not delivered");
+            }
+            (to, result.is_ok())
+        }
+    });
+    for (to, delivered) in join_all(pushes).await {
+        match delivered {
+            true => sent.insert(to, Arc::clone(&report)),
+            false => sent.remove(&to),
+        };
+    }
+}

@@ -1,0 +1,90 @@
+//! Answers the cluster's calls: stamps reservations on the leader and serves questions of other nodes.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use acefleet_raft::Hooks;
+use acefleet_registry::node::DockerState;
+use acefleet_registry::{Command, NodeId, Proposal, State};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+
+use crate::agent::AgentHandle;
+use crate::ask::{Answer, Question};
+use crate::soft::{SoftState, SoftView};
+
+/// A node that has been silent for so long gets no new engines. Reports come once a second.
+pub const SUSPECT_AFTER: Duration = Duration::from_secs(3);
+
+/// The node's side of the cluster's hooks. Made before the cluster, completed when the agent runs.
+pub struct NodeHooks {
+    soft: Arc<SoftState>,
+    agent: OnceLock<AgentHandle>,
+    me: OnceLock<NodeId>,
+}
+
+impl NodeHooks {
+    /// Hooks without an agent: questions about containers are refused until [`Self::complete`].
+    #[must_use]
+    pub fn new(soft: Arc<SoftState>) -> Self {
+        Self { soft, agent: OnceLock::new(), me: OnceLock::new() }
+    }
+
+    /// Names this node and its agent; later calls change nothing.
+    pub fn complete(&self, me: NodeId, agent: AgentHandle) {
+        let _ = self.me.set(me);
+        let _ = self.agent.set(agent);
+    }
+}
+
+/// Hosts that can start an engine now: their Docker answers and they report.
+#[must_use]
+pub fn eligible(state: &State, soft: &SoftView, me: NodeId, now: Instant) -> BTreeSet<NodeId> {
+    let reports = |id: NodeId| {
+        let heard = soft.nodes.get(&id);
+        id == me || heard.is_some_and(|heard| now.saturating_duration_since(heard.at) < SUSPECT_AFTER)
+    };
+    let able = state.nodes().filter(|node| node.docker == DockerState::Available);
+    able.map(|node| node.info.id).filter(|id| reports(*id)).collect()
+}
+
+impl Hooks for NodeHooks {
+    fn prepare(&self, state: &State, proposal: &mut Proposal) {
+        if let (Command::Reserve(reserve), Some(me)) = (&mut proposal.command, self.me.get()) {
+            reserve.eligible = eligible(state, &self.soft.view(), *me, Instant::now());
+        }
+    }
+
+    fn ask(&self, from: NodeId, request: Bytes) -> BoxFuture<'static, Result<Bytes, String>> {
+        let soft = Arc::clone(&self.soft);
+        let agent = self.agent.get().cloned();
+        Box::pin(async move {
+            let question: Question =
+                serde_json::from_slice(&request).map_err(|e| format!("question not understood: {e}"))?;
+            let answer = match (question, agent) {
+                (Question::Report(report), _) => {
+                    soft.hear(from, report).await;
+                    Answer::Done
+                }
+                (_, None) => return Err("this node is still starting".to_owned()),
+                (question, Some(agent)) => answer(&agent, question).await.map_err(|e| format!("{e:#}"))?,
+            };
+            serde_json::to_vec(&answer).map(Bytes::from).map_err(|e| e.to_string())
+        })
+    }
+}
+
+/// Answers a question about this host's containers and streams.
+pub(crate) async fn answer(agent: &AgentHandle, question: Question) -> anyhow::Result<Answer> {
+    Ok(match question {
+        Question::Report(_) => Answer::Done,
+        Question::Inspect(engine) => Answer::Container(agent.inspect(engine).await?),
+        Question::ByLabel { key, value } => Answer::Containers(agent.by_label(&key, &value).await?),
+        Question::StreamStats { stream, since_ms } => Answer::Samples(agent.samples(&stream, since_ms)),
+        Question::StopSession { engine, command_url } => {
+            agent.stop_session(engine, &command_url).await?;
+            Answer::Done
+        }
+    })
+}

@@ -1,0 +1,118 @@
+//! What the API and the leader do with the cluster. Everything here works on any node.
+//!
+//! - [`errors`]: one error type for all operations
+//! - [`provision`]: reserve, wait for the host, try the next one
+//! - [`containers`]: inspect, search and delete containers, wherever they run
+//! - [`streams`]: figures of streams and stopping them
+//! - [`scale`]: `/scale` and `/gc`
+//! - [`leader`]: the leader's loop
+//! - [`gossip`]: pushes soft state to the other nodes
+//! - [`register`]: keeps this node's own record true
+//! - [`hooks`]: answers the cluster's calls
+//! - [`admission`]: can this cluster start an engine now, and if not, why
+
+pub mod admission;
+pub mod containers;
+pub mod errors;
+pub mod gossip;
+pub mod hooks;
+pub mod leader;
+pub mod provision;
+pub mod register;
+pub mod scale;
+pub mod streams;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use acefleet_raft::{Applied, Cluster, View};
+use acefleet_registry::{Command, OpId};
+use tokio_util::sync::CancellationToken;
+
+use crate::agent::AgentHandle;
+use crate::config::Config;
+use crate::soft::{SoftState, SoftView};
+
+pub use errors::FleetError;
+
+/// Cheap handle on everything that an API call needs.
+#[derive(Clone)]
+pub struct Fleet {
+    parts: Arc<Parts>,
+}
+
+struct Parts {
+    config: Arc<Config>,
+    cluster: Cluster,
+    soft: Arc<SoftState>,
+    agent: AgentHandle,
+    stopping: CancellationToken,
+}
+
+impl Fleet {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(
+        config: Arc<Config>,
+        cluster: Cluster,
+        soft: Arc<SoftState>,
+        agent: AgentHandle,
+        stopping: CancellationToken,
+    ) -> Self {
+        Self { parts: Arc::new(Parts { config, cluster, soft, agent, stopping }) }
+    }
+
+    /// True from the moment on which the process has been told to stop: no new traffic, please.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.parts.stopping.is_cancelled()
+    }
+
+    /// This node's settings.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.parts.config
+    }
+
+    /// The replicated registry.
+    #[must_use]
+    pub fn cluster(&self) -> &Cluster {
+        &self.parts.cluster
+    }
+
+    /// The newest state on this node; never waits.
+    #[must_use]
+    pub fn view(&self) -> Arc<View> {
+        self.parts.cluster.view()
+    }
+
+    /// The newest soft state on this node; never waits.
+    #[must_use]
+    pub fn soft(&self) -> Arc<SoftView> {
+        self.parts.soft.view()
+    }
+
+    pub(crate) fn agent(&self) -> &AgentHandle {
+        &self.parts.agent
+    }
+
+    /// Writes a command under a fresh op-id, on whichever node leads.
+    ///
+    /// # Errors
+    /// When no leader took it before `deadline`, or its outcome is unknown.
+    pub async fn write(&self, command: Command, deadline: Instant) -> Result<Applied, FleetError> {
+        Ok(self.parts.cluster.propose(new_op_id(), command, deadline).await?)
+    }
+}
+
+/// This host's wall clock, milliseconds since the Unix epoch.
+#[must_use]
+pub fn now_ms() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0)
+}
+
+/// A random op-id.
+#[must_use]
+pub fn new_op_id() -> OpId {
+    OpId::from_u128(uuid::Uuid::new_v4().as_u128())
+}

@@ -1,0 +1,173 @@
+//! Provisioning: reserve through the log, wait until the chosen host says that the container runs, try
+//! the next host when it fails.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use acefleet_registry::engine::{EngineSpec, Phase};
+use acefleet_registry::{Command, Engine, EngineId, OpId, Reply, Reserve};
+
+use crate::fleet::{Fleet, FleetError, new_op_id};
+
+/// Causes for which another host would fail alike.
+const CALLERS_FAULT: [&str; 2] = ["port_taken", "bad_request"];
+/// How long a reservation whose caller has gone is looked for.
+const ABANDON_WITHIN: Duration = Duration::from_secs(30);
+
+/// An engine whose container runs, and the revision at which it does.
+#[derive(Clone, Debug)]
+pub struct Provisioned {
+    /// The engine.
+    pub engine: Arc<Engine>,
+    /// Revision of the registry that shows it running.
+    pub revision: u64,
+}
+
+enum Outcome {
+    Serving(Provisioned),
+    Failed(Arc<Engine>),
+    Late,
+}
+
+impl Fleet {
+    /// Starts a container on the least loaded host and waits until it runs. A call that is dropped or
+    /// runs into its deadline leaves its engine to the next call of the same kind.
+    ///
+    /// # Errors
+    /// When the registry refuses, every host fails, no leader is found, or time runs out.
+    pub async fn provision(&self, spec: EngineSpec, deadline: Instant) -> Result<Provisioned, FleetError> {
+        let mut exclude = BTreeSet::new();
+        let mut failure = None;
+        loop {
+            let reserve = Reserve {
+                spec: spec.clone(),
+                eligible: BTreeSet::new(),
+                exclude: exclude.clone(),
+                only_below: None,
+                claim_abandoned: exclude.is_empty(),
+                automatic: false,
+            };
+            match self.reserve_and_wait(reserve, deadline).await {
+                Err(FleetError::Refused(refusal)) => {
+                    return Err(failure.unwrap_or(FleetError::Refused(refusal)));
+                }
+                Err(error) => return Err(error),
+                Ok(Outcome::Serving(provisioned)) => return Ok(provisioned),
+                Ok(Outcome::Late) => {
+                    let message = "the engine is still being started; repeat the call to get it";
+                    return Err(FleetError::Pending(message.to_owned()));
+                }
+                Ok(Outcome::Failed(engine)) => {
+                    let (cause, message) = match &engine.ending {
+                        Some(ending) => (ending.cause.clone(), ending.message.clone()),
+                        None => ("failed".to_owned(), "the host could not start it".to_owned()),
+                    };
+                    tracing::warn!(engine = %engine.id, node = %engine.node, cause, message, "host failed to start");
+                    let last = CALLERS_FAULT.contains(&cause.as_str());
+                    let error = FleetError::Failed { cause, message };
+                    if last {
+                        return Err(error);
+                    }
+                    failure = Some(error);
+                    exclude.insert(engine.node);
+                }
+            }
+        }
+    }
+
+    async fn reserve_and_wait(&self, reserve: Reserve, deadline: Instant) -> Result<Outcome, FleetError> {
+        let op_id = new_op_id();
+        let mut claim = Claim { fleet: self.clone(), op_id, engine: None, open: true };
+        let written = self.cluster().propose(op_id, Command::Reserve(reserve), deadline).await;
+        let applied = match written {
+            Ok(applied) => applied,
+            Err(error) => {
+                claim.open = !error.is_known_not_applied();
+                return Err(error.into());
+            }
+        };
+        let engine = match applied.reply {
+            Reply::Engine(engine) => engine,
+            Reply::Refused(refusal) => {
+                claim.open = false;
+                return Err(FleetError::Refused(refusal));
+            }
+            other => {
+                claim.open = false;
+                let message = format!("unexpected reply to a reservation: {other:?}");
+                return Err(FleetError::Failed { cause: "internal".to_owned(), message });
+            }
+        };
+        claim.engine = Some(engine.id);
+        let outcome = self.wait_started(engine.id, deadline).await;
+        claim.open = matches!(outcome, Outcome::Late);
+        Ok(outcome)
+    }
+
+    async fn wait_started(&self, id: EngineId, deadline: Instant) -> Outcome {
+        let mut changes = self.cluster().changes();
+        loop {
+            changes.mark_unchanged();
+            let view = self.view();
+            match view.state.engine(id) {
+                Some(engine) if engine.phase.is_serving() => {
+                    return Outcome::Serving(Provisioned {
+                        engine: Arc::clone(engine),
+                        revision: view.revision,
+                    });
+                }
+                Some(engine) if engine.phase >= Phase::Draining => {
+                    return Outcome::Failed(Arc::clone(engine));
+                }
+                _ => {}
+            }
+            match tokio::time::timeout_at(deadline.into(), changes.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => return Outcome::Late,
+            }
+        }
+    }
+
+    /// The live engine that a write reserved, once this node has applied it.
+    async fn reserved_by(&self, op_id: OpId, deadline: Instant) -> Option<EngineId> {
+        let mut changes = self.cluster().changes();
+        loop {
+            changes.mark_unchanged();
+            let view = self.view();
+            if let Some(engine) = view.state.live_engines().find(|engine| engine.reserved_by == op_id) {
+                return Some(engine.id);
+            }
+            tokio::time::timeout_at(deadline.into(), changes.changed()).await.ok()?.ok()?;
+        }
+    }
+}
+
+/// A caller's hold on the engine that it reserves. Dropped while open (the caller hung up, or time ran
+/// out), it hands the engine to the next caller.
+struct Claim {
+    fleet: Fleet,
+    op_id: OpId,
+    engine: Option<EngineId>,
+    open: bool,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if !self.open {
+            return;
+        }
+        let (fleet, op_id, engine) = (self.fleet.clone(), self.op_id, self.engine);
+        tokio::spawn(async move {
+            let deadline = Instant::now() + ABANDON_WITHIN;
+            let engine = match engine {
+                Some(engine) => Some(engine),
+                None => fleet.reserved_by(op_id, deadline).await,
+            };
+            let Some(engine) = engine else { return };
+            if let Err(error) = fleet.write(Command::Abandon { engine }, deadline).await {
+                tracing::warn!(%engine, %error, "an engine whose caller has gone stays unclaimed");
+            }
+        });
+    }
+}

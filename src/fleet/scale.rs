@@ -1,0 +1,74 @@
+//! Scaling by hand and collecting idle engines.
+
+use std::time::Instant;
+
+use acefleet_registry::engine::EngineSpec;
+use acefleet_registry::{Command, Reply, Reserve, plan};
+use futures::future::join_all;
+
+use crate::fleet::{Fleet, FleetError, now_ms};
+
+impl Fleet {
+    /// Brings the number of engines to `demand`, within `MIN_REPLICAS` and `MAX_REPLICAS`. Scaling down
+    /// stops only engines that have been idle for `ENGINE_GRACE_PERIOD_S`.
+    ///
+    /// # Errors
+    /// When no leader is found in time. Hosts that fail are logged, as the contract has it.
+    pub async fn scale(&self, demand: i64, deadline: Instant) -> Result<(), FleetError> {
+        let view = self.view();
+        let policy = view.state.policy();
+        let demand = u32::try_from(demand.max(0)).unwrap_or(u32::MAX);
+        let target = demand.max(policy.min_replicas).min(policy.max_replicas);
+        let supply = view.state.supply();
+        if supply > target {
+            let now = now_ms().max(view.state.clock_ms());
+            let mut stops = plan::stop_idle(&view.state, policy.grace_ms, "scaled_down", now);
+            stops.truncate((supply - target) as usize);
+            return self.stop_all(stops, deadline).await;
+        }
+        let reserve = Reserve {
+            spec: EngineSpec::acestream(),
+            eligible: Default::default(),
+            exclude: Default::default(),
+            only_below: Some(target),
+            claim_abandoned: false,
+            automatic: true,
+        };
+        let starts = (supply..target).map(|_| self.reserve_and_wait(reserve.clone(), deadline));
+        for result in join_all(starts).await {
+            match result {
+                Ok(_) => {}
+                Err(FleetError::Write(error)) => return Err(error.into()),
+                Err(error) => tracing::warn!(%error, "scaling up fell short"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes engines that have been idle for `IDLE_TTL_S`, as far as the floors allow.
+    ///
+    /// # Errors
+    /// When no leader is found in time.
+    pub async fn collect_garbage(&self, deadline: Instant) -> Result<(), FleetError> {
+        let view = self.view();
+        let now = now_ms().max(view.state.clock_ms());
+        let stops = plan::stop_idle(&view.state, view.state.policy().idle_ttl_ms, "idle_ttl", now);
+        self.stop_all(stops, deadline).await
+    }
+
+    async fn stop_all(&self, stops: Vec<Command>, deadline: Instant) -> Result<(), FleetError> {
+        let stops = stops.into_iter().map(|stop| async move {
+            match self.write(stop, deadline).await?.reply {
+                Reply::Engine(engine) => self.wait_gone(engine.id, deadline).await,
+                _ => Ok(()),
+            }
+        });
+        for result in join_all(stops).await {
+            match result {
+                Ok(()) | Err(FleetError::Pending(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,61 @@
+//! Figures of streams and stopping them, wherever their engine runs.
+
+use std::time::Instant;
+
+use acefleet_registry::Command;
+use acefleet_registry::stream::StreamEnd;
+
+use crate::ask::{Answer, Question};
+use crate::fleet::{Fleet, FleetError};
+use crate::soft::StreamSample;
+
+/// Reason of a stream that was ended through the API.
+pub const STOPPED_BY_API: &str = "manual_stop_via_api";
+
+impl Fleet {
+    /// Samples of a stream, oldest first. Empty for a stream that is not known or runs outside.
+    ///
+    /// # Errors
+    /// When the host of its engine does not answer.
+    pub async fn stream_stats(
+        &self,
+        id: &str,
+        since_ms: Option<u64>,
+    ) -> Result<Vec<StreamSample>, FleetError> {
+        let view = self.view();
+        let engine = view.state.stream(id).and_then(|stream| stream.engine);
+        let Some(engine) = engine.and_then(|engine| view.state.engine(engine)) else {
+            return Ok(Vec::new());
+        };
+        let question = Question::StreamStats { stream: id.to_owned(), since_ms };
+        match self.ask_owner(engine.node, question).await? {
+            Answer::Samples(samples) => Ok(samples),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Tells the engine to stop the session and ends the stream. An engine that does not listen does not
+    /// keep the stream alive.
+    ///
+    /// # Errors
+    /// When the stream is not known or the end could not be written.
+    pub async fn stop_stream(&self, id: &str, deadline: Instant) -> Result<(), FleetError> {
+        let view = self.view();
+        let stream =
+            view.state.stream(id).ok_or_else(|| FleetError::NotFound("Stream not found".to_owned()))?;
+        if let Some(engine) = stream.engine.and_then(|engine| view.state.engine(engine)) {
+            let command_url = stream.start.command_url.clone();
+            let question = Question::StopSession { engine: engine.id, command_url };
+            if let Err(error) = self.ask_owner(engine.node, question).await {
+                tracing::warn!(stream = id, %error, "the engine was not told to stop; the stream ends all the same");
+            }
+        }
+        let end = StreamEnd {
+            stream_id: Some(id.to_owned()),
+            container_id: None,
+            reason: Some(STOPPED_BY_API.to_owned()),
+        };
+        self.write(Command::StreamEnded(end), deadline).await?;
+        Ok(())
+    }
+}

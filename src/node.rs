@@ -1,0 +1,191 @@
+//! Start, wiring and ordered stop of a node.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use acefleet_raft::{Options, Peer, SnapshotPolicy, StartError};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::agent::{self, DockerRuntime};
+use crate::config::Config;
+use crate::fleet::hooks::NodeHooks;
+use crate::fleet::{Fleet, gossip, leader, register};
+use crate::http;
+use crate::soft::SoftState;
+
+/// Requests under way get this long to finish when the process is told to stop.
+const DRAIN: Duration = Duration::from_secs(5);
+/// The node's own tasks get this long to notice.
+const TASKS: Duration = Duration::from_secs(5);
+
+/// Why the process ends with a failure.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// An address cannot be bound. A retry helps only when something else frees it.
+    #[error("cannot listen on {address} ({setting}): {source}; free the port or change the setting")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// The setting that names it.
+        setting: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The store or the cluster did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The registry of this node died or was refused by the cluster.
+    #[error("{message}")]
+    Failed {
+        /// What happened and what to do.
+        message: String,
+        /// Exit code.
+        code: u8,
+    },
+    /// Anything else.
+    #[error("{0:#}")]
+    Internal(#[from] anyhow::Error),
+}
+
+impl NodeError {
+    /// 64 wrong configuration, 70 internal, 75 temporary.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Bind { .. } => 64,
+            Self::Start(error) => error.exit_code(),
+            Self::Failed { code, .. } => *code,
+            Self::Internal(_) => 70,
+        }
+    }
+}
+
+async fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener, NodeError> {
+    TcpListener::bind(address).await.map_err(|source| NodeError::Bind { address, setting, source })
+}
+
+/// Runs a node until it is told to stop. Engines keep running when it returns.
+///
+/// # Errors
+/// See [`NodeError`].
+pub async fn run(config: Config) -> Result<(), NodeError> {
+    let http_listener = bind(config.http_bind, "APP_PORT, ACEFLEET_HTTP_BIND").await?;
+    let cluster_listener = bind(config.cluster_bind, "ACEFLEET_CLUSTER_BIND").await?;
+    let stop = CancellationToken::new();
+    let signals = tokio::spawn(cancel_on_signal(stop.clone()));
+    let result = run_with_listeners(config, http_listener, cluster_listener, stop).await;
+    signals.abort();
+    result
+}
+
+async fn cancel_on_signal(stop: CancellationToken) -> std::io::Result<()> {
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    let name = tokio::select! {
+        _ = term.recv() => "SIGTERM",
+        _ = int.recv() => "SIGINT",
+    };
+    tracing::info!(signal = name, "stopping; engines keep running");
+    stop.cancel();
+    Ok(())
+}
+
+/// The same with bound listeners and a token that stops it; tests use it with port 0.
+///
+/// # Errors
+/// See [`NodeError`].
+pub async fn run_with_listeners(
+    config: Config,
+    http_listener: TcpListener,
+    cluster_listener: TcpListener,
+    stop: CancellationToken,
+) -> Result<(), NodeError> {
+    let config = Arc::new(config);
+    let soft = Arc::new(SoftState::default());
+    let hooks = Arc::new(NodeHooks::new(Arc::clone(&soft)));
+    let options = raft_options(&config);
+    let cluster = acefleet_raft::start(options, cluster_listener, Arc::clone(&hooks) as _).await?;
+    let background = CancellationToken::new();
+    let tracker = TaskTracker::new();
+    let agent = agent::start(agent::Deps {
+        config: Arc::clone(&config),
+        cluster: cluster.clone(),
+        soft: Arc::clone(&soft),
+        runtime: Arc::new(DockerRuntime::new(&config)),
+        cancel: background.clone(),
+        tracker: tracker.clone(),
+    });
+    hooks.complete(cluster.node_id(), agent.clone());
+    let fleet = Fleet::new(Arc::clone(&config), cluster.clone(), soft, agent, stop.clone());
+    tracker.spawn(register::run(fleet.clone(), background.clone()));
+    tracker.spawn(gossip::run(fleet.clone(), background.clone()));
+    tracker.spawn(leader::run(fleet.clone(), background.clone()));
+    tracker.close();
+    announce(&config, &http_listener, &fleet);
+
+    let stop_serving = stop.child_token();
+    let serving = http::serve(http_listener, http::router(fleet), stop_serving.clone(), DRAIN);
+    tokio::pin!(serving);
+    let failure = tokio::select! {
+        served = &mut serving => {
+            served?;
+            None
+        }
+        failure = cluster.failed() => {
+            stop_serving.cancel();
+            serving.await?;
+            Some(failure)
+        }
+    };
+    background.cancel();
+    if tokio::time::timeout(TASKS, tracker.wait()).await.is_err() {
+        tracing::warn!(left = tracker.len(), "tasks did not stop in time");
+    }
+    cluster.shutdown().await;
+    match failure {
+        Some(failure) => Err(NodeError::Failed { code: failure.exit_code(), message: failure.to_string() }),
+        None => {
+            tracing::info!("stopped");
+            Ok(())
+        }
+    }
+}
+
+fn raft_options(config: &Config) -> Options {
+    let cluster_port = config.cluster_bind.port();
+    let own_peer = config.peers.iter().find(|(name, _)| *name == config.node_name);
+    Options {
+        data_dir: config.data_dir.clone(),
+        node_name: config.node_name.clone(),
+        advertise: match own_peer {
+            Some((_, address)) => address.clone(),
+            None if config.advertise_host.contains(':') => format!("[{}]:{cluster_port}", config.advertise_host),
+            None => format!("{}:{cluster_port}", config.advertise_host),
+        },
+        peers: config.peers.iter().map(|(name, addr)| Peer { name: name.clone(), addr: addr.clone() }).collect(),
+        timing: config.timing.clone(),
+        snapshot: SnapshotPolicy::default(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+fn announce(config: &Config, http_listener: &TcpListener, fleet: &Fleet) {
+    let http = http_listener.local_addr().map(|a| a.to_string()).unwrap_or_default();
+    tracing::info!(
+        node = config.node_name,
+        node_id = %fleet.cluster().node_id(),
+        %http,
+        cluster = %config.cluster_bind,
+        advertise = config.advertise_host,
+        data = %config.data_dir.display(),
+        "node is up"
+    );
+    if config.api_key.is_none() {
+        tracing::warn!("API_KEY is not set: everyone who reaches the API may start and stop engines");
+    }
+}

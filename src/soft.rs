@@ -1,0 +1,126 @@
+//! Soft state: what changes too often to be replicated (probe times, stream figures, liveness). Each
+//! node owns what concerns its engines and reports it to the others about once a second; nothing here
+//! may be needed for a correct decision after a restart.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use acefleet_registry::{EngineId, NodeId};
+use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+
+/// Soft state of one engine. Times are milliseconds since the Unix epoch by the owner's clock.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EngineSoft {
+    /// When its container was last seen running.
+    pub last_seen_ms: Option<u64>,
+    /// When it was last probed.
+    pub last_health_check_ms: Option<u64>,
+    /// Platform that the engine names.
+    pub platform: Option<String>,
+    /// Version that the engine names.
+    pub version: Option<String>,
+}
+
+/// One sample of a stream's figures, as the engine gives them: speeds in KB/s, totals in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StreamSample {
+    /// When, milliseconds since the Unix epoch by the owner's clock.
+    pub ts_ms: u64,
+    /// Peers.
+    pub peers: Option<i64>,
+    /// Download speed, KB/s.
+    pub speed_down: Option<i64>,
+    /// Upload speed, KB/s.
+    pub speed_up: Option<i64>,
+    /// Bytes downloaded in this session.
+    pub downloaded: Option<i64>,
+    /// Bytes uploaded in this session.
+    pub uploaded: Option<i64>,
+    /// The engine's word, e.g. `prebuf` or `dl`.
+    pub status: Option<String>,
+}
+
+/// What one node reports of itself and of what it owns.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NodeReport {
+    /// Engines it owns.
+    pub engines: BTreeMap<EngineId, EngineSoft>,
+    /// Newest sample of each started stream on its engines, by stream id.
+    pub streams: BTreeMap<String, StreamSample>,
+    /// Failed polls of stream figures since the node started.
+    pub collector_errors: u64,
+    /// Bytes moved by all its streams since the node started: downloaded, uploaded.
+    pub totals: (u64, u64),
+}
+
+/// A report and when it came.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// When it came, by this node's monotonic clock.
+    pub at: Instant,
+    /// What it said.
+    pub report: Arc<NodeReport>,
+}
+
+/// All reports at a moment.
+#[derive(Clone, Debug, Default)]
+pub struct SoftView {
+    /// Moves when the content of any report changed; part of the key of rendered answers.
+    pub epoch: u64,
+    /// Newest report of each node, this one included.
+    pub nodes: BTreeMap<NodeId, Heard>,
+}
+
+impl SoftView {
+    /// Soft state of an engine of a node.
+    #[must_use]
+    pub fn engine(&self, node: NodeId, engine: EngineId) -> Option<&EngineSoft> {
+        self.nodes.get(&node)?.report.engines.get(&engine)
+    }
+
+    /// Newest sample of a stream that runs on an engine of a node.
+    #[must_use]
+    pub fn stream(&self, node: NodeId, stream: &str) -> Option<&StreamSample> {
+        self.nodes.get(&node)?.report.streams.get(stream)
+    }
+}
+
+/// The newest report of each node. Readers never wait.
+#[derive(Debug, Default)]
+pub struct SoftState {
+    view: ArcSwap<SoftView>,
+    writing: Mutex<()>,
+}
+
+impl SoftState {
+    /// The newest view.
+    #[must_use]
+    pub fn view(&self) -> Arc<SoftView> {
+        self.view.load_full()
+    }
+
+    /// Takes in a node's report; `None` says that the node is alive and nothing changed.
+    pub async fn hear(&self, node: NodeId, report: Option<NodeReport>) {
+        let _writing = self.writing.lock().await;
+        let mut view = SoftView::clone(&self.view.load());
+        let now = Instant::now();
+        let known = view.nodes.get(&node).map(|heard| Arc::clone(&heard.report));
+        let report = match (report, known) {
+            (Some(new), Some(old)) if *old == new => old,
+            (Some(new), _) => {
+                view.epoch += 1;
+                Arc::new(new)
+            }
+            (None, Some(old)) => old,
+            (None, None) => Arc::default(),
+        };
+        view.nodes.insert(node, Heard { at: now, report });
+        self.view.store(Arc::new(view));
+    }
+}
