@@ -56,7 +56,7 @@ impl Breaker {
     #[must_use]
     pub fn recovery_left_ms(&self, policy: BreakerPolicy, now_ms: u64) -> u64 {
         let failed_at = self.last_failure_ms.unwrap_or(0);
-        (failed_at + policy.recovery_ms).saturating_sub(now_ms)
+        failed_at.saturating_add(policy.recovery_ms).saturating_sub(now_ms)
     }
 
     pub(crate) fn record_failure(&mut self, now_ms: u64) {

@@ -198,9 +198,11 @@ impl Engine {
         self.spec.kind == Kind::Acestream
     }
 
-    /// True when clients may be sent to it: an AceStream engine whose container runs.
+    /// True when clients may be sent to it: an AceStream engine whose container runs and that has an
+    /// address.
     #[must_use]
     pub fn is_published(&self) -> bool {
-        self.is_acestream() && self.phase.is_serving() && self.container_id.is_some()
+        let has_address = self.container_id.is_some() && self.ports.host_http != 0;
+        self.is_acestream() && self.phase.is_serving() && has_address
     }
 }

@@ -1,7 +1,9 @@
 //! Which engine a stream event means. Events say how the proxy reached the engine (`localhost`, an
 //! address, a container name); they never change what the registry knows of an engine.
 
-use url::{Host, Url};
+use std::net::IpAddr;
+
+use url::Url;
 
 use crate::engine::Engine;
 use crate::state::State;
@@ -13,23 +15,33 @@ fn authority(url: &str) -> Option<(String, u16)> {
     Some((url.host_str()?.to_owned(), url.port_or_known_default()?))
 }
 
+/// `host` without the brackets in which URLs, but not events and settings, put an IPv6 address.
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
+}
+
 fn is_loopback(host: &str) -> bool {
-    match Host::parse(host) {
-        Ok(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Ok(Host::Ipv4(address)) => address.is_loopback(),
-        Ok(Host::Ipv6(address)) => address.is_loopback(),
-        Err(_) => false,
+    match host.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => {
+            let name = host.to_ascii_lowercase();
+            name == "localhost" || name.ends_with(".localhost")
+        }
     }
 }
 
 /// True when `host` is a name under which `engine` is reached: any loopback (its host port is unique in
 /// the cluster and relayed), its node's address or name, its container's name or id.
 fn is_name_of(state: &State, engine: &Engine, host: &str) -> bool {
+    let host = bare(host);
     let of_node = state.node(engine.node).is_some_and(|node| {
-        host.eq_ignore_ascii_case(&node.info.advertise_host) || host.eq_ignore_ascii_case(&node.info.name)
+        host.eq_ignore_ascii_case(bare(&node.info.advertise_host))
+            || host.eq_ignore_ascii_case(&node.info.name)
     });
-    let of_container =
-        engine.container_id.as_ref().is_some_and(|id| host.len() >= 12 && id.starts_with(&host.to_ascii_lowercase()));
+    let of_container = engine
+        .container_id
+        .as_ref()
+        .is_some_and(|id| host.len() >= 12 && id.starts_with(&host.to_ascii_lowercase()));
     of_node
         || of_container
         || is_loopback(host)
@@ -38,7 +50,8 @@ fn is_name_of(state: &State, engine: &Engine, host: &str) -> bool {
 }
 
 /// The live engine that a started event means, if it is one of ours: by its Docker id, else by the
-/// address in `stat_url`, else by the address that the proxy selected.
+/// address in `stat_url`, else by the address that the proxy selected. A draining engine counts too:
+/// its streams must end with it.
 pub(crate) fn engine_of<'a>(state: &'a State, event: &StreamStart) -> Option<&'a Engine> {
     let by_id = event.container_id.as_deref().filter(|id| id.len() == 64);
     if let Some(engine) = by_id.and_then(|id| state.engine_by_container(id)) {
@@ -47,7 +60,8 @@ pub(crate) fn engine_of<'a>(state: &'a State, event: &StreamStart) -> Option<&'a
     let addresses = [authority(&event.stat_url), Some((event.engine_host.clone(), event.engine_port))];
     addresses.into_iter().flatten().find_map(|(host, port)| {
         let engine = state.engine_by_port(port)?;
-        (engine.is_published() && is_name_of(state, engine, &host)).then_some(&**engine)
+        let runs = engine.is_acestream() && engine.container_id.is_some();
+        (runs && is_name_of(state, engine, &host)).then_some(&**engine)
     })
 }
 
@@ -57,11 +71,11 @@ mod tests {
 
     #[test]
     fn loopback_names_are_recognised() {
-        for host in ["localhost", "127.0.0.1", "127.9.9.9", "[::1]"] {
-            assert!(is_loopback(host), "{host}");
+        for host in ["localhost", "LOCALHOST", "a.localhost", "127.0.0.1", "127.9.9.9", "[::1]", "::1"] {
+            assert!(is_loopback(bare(host)), "{host}");
         }
         for host in ["", "10.0.0.1", "acestream-1", "localhost.example.org", "::2"] {
-            assert!(!is_loopback(host), "{host}");
+            assert!(!is_loopback(bare(host)), "{host}");
         }
     }
 

@@ -2,15 +2,28 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
+use std::hash::Hash;
 
-use consistent_hash::{DefaultHash, Node as RingNode, StaticHashRing};
+use consistent_hash::{DefaultHash, Node as RingNode, RingHash, StaticHashRing};
 
-use crate::engine::Phase;
 use crate::ids::{EngineId, NodeId};
 use crate::state::State;
 
 /// Virtual nodes of each host on the ring: enough to spread, few enough to build for every decision.
 const VIRTUAL_NODES: usize = 16;
+
+/// The crate's hash without its `usize`: 32-bit and 64-bit members of one cluster decide alike.
+struct SameEverywhere;
+
+impl RingHash for SameEverywhere {
+    fn hash_item<T: Hash>(&self, item: &T) -> u64 {
+        DefaultHash.hash_item(item)
+    }
+
+    fn hash_vnode<K: Hash>(&self, node_key: &K, vnode_seq: usize) -> u64 {
+        self.hash_item(&(node_key, vnode_seq as u64))
+    }
+}
 
 /// Load of one candidate host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +68,7 @@ pub fn loads(state: &State, hosts: &BTreeSet<NodeId>) -> Vec<Load> {
         .filter_map(|id| state.node(*id))
         .map(|node| Load { node: node.info.id, engines: 0, capacity: node.info.capacity, streams: 0 })
         .collect();
-    for engine in state.live_engines().filter(|e| e.phase <= Phase::Draining) {
+    for engine in state.live_engines() {
         if let Ok(at) = loads.binary_search_by_key(&engine.node, |load| load.node) {
             loads[at].engines += 1;
             loads[at].streams += state.active_streams(engine.id) as u32;
@@ -67,7 +80,12 @@ pub fn loads(state: &State, hosts: &BTreeSet<NodeId>) -> Vec<Load> {
 /// Chooses among `hosts` for `engine`: engines against capacity, then streams, then the host that
 /// received the request, then a consistent hash of the engine among those still equal.
 #[must_use]
-pub fn choose(state: &State, hosts: &BTreeSet<NodeId>, received_by: NodeId, engine: EngineId) -> Option<Choice> {
+pub fn choose(
+    state: &State,
+    hosts: &BTreeSet<NodeId>,
+    received_by: NodeId,
+    engine: EngineId,
+) -> Option<Choice> {
     let mut loads = loads(state, hosts);
     loads.retain(Load::has_room);
     let least = loads.iter().min_by(|a, b| a.cmp(b))?.clone();
@@ -77,7 +95,7 @@ pub fn choose(state: &State, hosts: &BTreeSet<NodeId>, received_by: NodeId, engi
         _ if tied.iter().any(|load| load.node == received_by) => (received_by, "tie, received the request"),
         _ => {
             let ring = tied.iter().map(|load| RingNode::new(load.node).quantity(VIRTUAL_NODES));
-            let ring = StaticHashRing::new(DefaultHash, ring);
+            let ring = StaticHashRing::new(SameEverywhere, ring);
             (ring.calc_candidates(&engine).next()?.key, "tie, by consistent hash")
         }
     };

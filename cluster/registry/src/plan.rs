@@ -13,19 +13,31 @@ use crate::state::State;
 /// How long after `STARTUP_TIMEOUT_S` the leader waits for the agent's own verdict.
 const VERDICT_SLACK_MS: u64 = 5_000;
 
+/// How long an engine that no stream has used yet is left alone whatever the grace period: its caller
+/// waits some seconds before it plays.
+const FIRST_USE_MS: u64 = 30_000;
+
 /// Commands for this moment. `eligible` are the hosts that can start engines now.
 #[must_use]
 pub fn plan(state: &State, eligible: &BTreeSet<NodeId>, now_ms: u64) -> Vec<Command> {
-    let mut commands = expired(state, now_ms);
-    commands.extend(missing(state, eligible, now_ms));
+    // Commands are judged by log time, which a leader with a slow clock must not lag behind.
+    let now_ms = now_ms.max(state.clock_ms());
+    let verdicts = expired(state, now_ms);
+    if !verdicts.is_empty() {
+        // They change what exists, so the rest is decided on the state after them.
+        return verdicts;
+    }
+    let mut commands = missing(state, eligible, now_ms);
     commands.extend(idle(state, now_ms));
     commands
 }
 
 /// Reservations whose host has not started them in time.
 fn expired(state: &State, now_ms: u64) -> Vec<Command> {
-    let limit = state.policy().startup_timeout_ms + VERDICT_SLACK_MS;
-    let late = |e: &&std::sync::Arc<Engine>| e.phase == Phase::Reserved && e.reserved_at_ms + limit < now_ms;
+    let limit = state.policy().startup_timeout_ms.saturating_add(VERDICT_SLACK_MS);
+    let late = |e: &&std::sync::Arc<Engine>| {
+        e.phase == Phase::Reserved && now_ms.saturating_sub(e.reserved_at_ms) > limit
+    };
     let fail = |e: &std::sync::Arc<Engine>| Command::EngineFailed {
         engine: e.id,
         cause: "startup_timeout".to_owned(),
@@ -41,9 +53,14 @@ fn missing(state: &State, eligible: &BTreeSet<NodeId>, now_ms: u64) -> Vec<Comma
     let live = state.live_engines().filter(|e| e.is_acestream()).count() as u32;
     let floor = policy.min_replicas.saturating_sub(supply);
     let free = policy.min_free_replicas.saturating_sub(state.free_supply());
-    let room: u32 =
-        placement::loads(state, eligible).iter().map(|load| load.capacity.saturating_sub(load.engines)).sum();
-    let wanted = floor.max(free).min(policy.max_replicas.saturating_sub(live)).min(room);
+    let wanted = floor.max(free).min(policy.max_replicas.saturating_sub(live));
+    if wanted == 0 {
+        return Vec::new();
+    }
+    let loads = placement::loads(state, eligible);
+    let room =
+        loads.iter().fold(0u32, |sum, load| sum.saturating_add(load.capacity.saturating_sub(load.engines)));
+    let wanted = wanted.min(room).min(state.engines_with_ports(eligible));
     let reserving = state.live_engines().any(|e| e.phase == Phase::Reserved && e.is_acestream());
     let allowed = match state.breaker_state(BreakerKind::General, now_ms) {
         BreakerState::Closed => wanted,
@@ -68,16 +85,30 @@ fn idle(state: &State, now_ms: u64) -> Vec<Command> {
     if !policy.auto_delete {
         return Vec::new();
     }
-    stop_idle(state, policy.grace_ms, "idle", now_ms)
+    let is_new = |e: &Engine| {
+        let running_ms = now_ms.saturating_sub(e.started_at_ms.unwrap_or(e.reserved_at_ms));
+        e.last_stream_start_ms.is_none() && running_ms < FIRST_USE_MS
+    };
+    stops(state, policy.grace_ms, "idle", now_ms, |e| !is_new(e))
 }
 
 /// Stops for every engine that has been idle for `idle_ms`, longest idle first, as far as the floors
 /// allow.
 #[must_use]
 pub fn stop_idle(state: &State, idle_ms: u64, cause: &str, now_ms: u64) -> Vec<Command> {
+    stops(state, idle_ms, cause, now_ms, |_| true)
+}
+
+fn stops(
+    state: &State,
+    idle_ms: u64,
+    cause: &str,
+    now_ms: u64,
+    wanted: impl Fn(&Engine) -> bool,
+) -> Vec<Command> {
     let policy = state.policy();
-    let mut engines: Vec<&Engine> =
-        state.published_engines().map(|e| &**e).filter(|e| state.may_stop_idle(e, idle_ms, now_ms)).collect();
+    let mut engines: Vec<&Engine> = state.published_engines().map(|e| &**e).filter(|e| wanted(e)).collect();
+    engines.retain(|e| state.may_stop_idle(e, idle_ms, now_ms));
     engines.sort_by_key(|e| (e.idle_since_ms(), e.id));
     let surplus = state.supply().saturating_sub(policy.min_replicas);
     let spare = match policy.min_free_replicas {

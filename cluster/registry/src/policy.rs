@@ -18,11 +18,13 @@ impl PortRange {
         (self.first..=self.last).contains(&port)
     }
 
-    /// The ports of the range, beginning after `last_used` and wrapping round once.
+    /// The ports of the range, beginning after `last_used` and wrapping round once. Empty when the
+    /// bounds are swapped; never port 0.
     pub fn after(&self, last_used: u16) -> impl Iterator<Item = u16> + use<> {
-        let (first, last) = (u32::from(self.first), u32::from(self.last));
-        let len = last - first + 1;
-        let start = if self.contains(last_used) { u32::from(last_used) - first + 1 } else { 0 };
+        let (first, last) = (u32::from(self.first.max(1)), u32::from(self.last));
+        let len = (last + 1).saturating_sub(first);
+        let start =
+            if last_used != 0 && self.contains(last_used) { u32::from(last_used) - first + 1 } else { 0 };
         (0..len).map(move |i| (first + (start + i) % len) as u16)
     }
 }

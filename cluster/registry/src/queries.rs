@@ -157,14 +157,16 @@ impl State {
     /// AceStream engines that count against floors and ceilings: reserved, starting and running.
     #[must_use]
     pub fn supply(&self) -> u32 {
-        let counted = self.live_engines().filter(|e| e.is_acestream() && e.phase < crate::engine::Phase::Draining);
+        let counted =
+            self.live_engines().filter(|e| e.is_acestream() && e.phase < crate::engine::Phase::Draining);
         counted.count() as u32
     }
 
     /// Engines of the supply on which no stream runs.
     #[must_use]
     pub fn free_supply(&self) -> u32 {
-        let counted = self.live_engines().filter(|e| e.is_acestream() && e.phase < crate::engine::Phase::Draining);
+        let counted =
+            self.live_engines().filter(|e| e.is_acestream() && e.phase < crate::engine::Phase::Draining);
         counted.filter(|e| self.active_streams(e.id) == 0).count() as u32
     }
 

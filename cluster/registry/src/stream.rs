@@ -101,6 +101,10 @@ pub struct Stream {
     /// Why it ended.
     #[serde(default)]
     pub end_reason: Option<String>,
+    /// Newest sessions that ran under this id before and are over, so that a late repeat of their start
+    /// does not bring them back. Only ids that do not contain the session have any.
+    #[serde(default)]
+    pub past_sessions: Vec<String>,
 }
 
 impl Stream {

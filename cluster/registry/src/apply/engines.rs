@@ -9,6 +9,7 @@ use crate::engine::{Ending, Engine, Health, Phase};
 use crate::event::EventType;
 use crate::ids::{EngineId, NodeId, OpId};
 use crate::placement;
+use crate::ports::fixed_http_port;
 use crate::state::State;
 
 /// A port that another program holds is tried again after ten minutes.
@@ -56,11 +57,14 @@ pub(super) fn reserve(state: &mut State, ask: &Reserve, op_id: OpId, origin: Nod
     Reply::Engine(state.put_engine(engine))
 }
 
-/// An engine that a caller asked for in the same words and then stopped waiting for.
+/// An engine that a caller asked for in the same words and then stopped waiting for, unless this call
+/// would only wait in vain for it again.
 fn abandoned(state: &State, ask: &Reserve) -> Option<Engine> {
-    let mut candidates = state.live_engines().filter(|e| {
-        e.abandoned && e.spec == ask.spec && e.phase < Phase::Draining && state.active_streams(e.id) == 0
-    });
+    let free = |e: &Engine| e.abandoned && e.phase < Phase::Draining && state.active_streams(e.id) == 0;
+    let able = |e: &Engine| {
+        ask.eligible.contains(&e.node) && !ask.exclude.contains(&e.node) && e.health != Health::Unhealthy
+    };
+    let mut candidates = state.live_engines().filter(|e| free(e) && able(e) && e.spec == ask.spec);
     candidates.next().map(|e| (**e).clone())
 }
 
@@ -110,7 +114,10 @@ fn no_host(state: &State, ask: &Reserve) -> Reply {
         };
         return refused(RefusalCode::NoHost, message);
     }
-    refused(RefusalCode::MaxCapacity, format!("all {able} hosts run as many engines as their capacity allows"))
+    refused(
+        RefusalCode::MaxCapacity,
+        format!("all {able} hosts run as many engines as their capacity allows"),
+    )
 }
 
 /// The engine's record if it is still live and in `phase`.
@@ -133,27 +140,27 @@ pub(super) fn conflict(state: &mut State, id: EngineId, taken: &Taken) -> Reply 
         Taken::Name(name) if *name == engine.container_name => {
             engine.container_name = state.free_name(&engine.spec.name_prefix, Some(name));
         }
-        Taken::HostPort(port) if engine.spec.host_port == Some(*port) => {
-            let message = format!("host port {port} is in use on the host");
-            return failed(state, id, "port_taken", &message);
-        }
         Taken::HostPort(port) if engine.leased_ports().any(|leased| leased == *port) => {
-            let until = state.tables.clock_ms + FOREIGN_PORT_MS;
+            let until = state.tables.clock_ms.saturating_add(FOREIGN_PORT_MS);
             state.tables.foreign_ports.insert((engine.node, *port), until);
+            let fixed = !engine.is_acestream()
+                || (engine.ports.host_http == *port && fixed_http_port(&engine.spec).is_some());
+            if fixed {
+                let message =
+                    format!("host port {port} is in use on the host; choose another or leave it out");
+                return never_ran(state, engine, "port_taken", &message);
+            }
             let others: Vec<u16> = engine.leased_ports().collect();
-            let fresh = match state.next_host_port(engine.node, &others) {
+            let fresh = match state.next_host_port(engine.node, state.tables.last_host_port, &others) {
                 Ok(fresh) => fresh,
-                Err(refusal) => return failed(state, id, "no_free_ports", &refusal.message),
+                Err(refusal) => return never_ran(state, engine, "no_free_ports", &refusal.message),
             };
+            state.tables.last_host_port = fresh;
             if engine.ports.host_http == *port {
-                if engine.ports.container_http == *port {
-                    engine.ports.container_http = fresh;
-                }
                 engine.ports.host_http = fresh;
-            } else if engine.ports.host_https == Some(*port) {
-                engine.ports.host_https = Some(fresh);
+                engine.ports.container_http = fresh;
             } else {
-                return failed(state, id, "port_taken", &format!("host port {port} is in use on the host"));
+                engine.ports.host_https = Some(fresh);
             }
         }
         _ => {}
@@ -178,6 +185,12 @@ pub(super) fn started(
         Ok(engine) => engine,
         Err(reply) => return reply,
     };
+    if let Some(other) = state.index.containers.get(container_id) {
+        return refused(
+            RefusalCode::WrongPhase,
+            format!("container {container_id} belongs to engine {other}"),
+        );
+    }
     let now = state.tables.clock_ms;
     engine.phase = Phase::Starting;
     engine.container_id = Some(container_id.to_owned());
@@ -206,13 +219,19 @@ pub(super) fn failed(state: &mut State, id: EngineId, cause: &str, message: &str
         let now = state.tables.clock_ms;
         state.breaker_mut(BreakerKind::General).0.record_failure(now);
     }
+    never_ran(state, engine, cause, message)
+}
+
+/// Ends a reservation without a word to the breaker: a port that others hold says nothing of Docker.
+fn never_ran(state: &mut State, engine: Engine, cause: &str, message: &str) -> Reply {
     let text = format!("{} on {}: {message}", engine.container_name, node_name(state, engine.node));
     note(state, EventType::Engine, "failed", text, None, None);
     end(state, engine, Phase::Failed, cause, message)
 }
 
 fn end(state: &mut State, engine: Engine, phase: Phase, cause: &str, message: &str) -> Reply {
-    let ending = Ending { cause: cause.to_owned(), message: message.to_owned(), at_ms: state.tables.clock_ms };
+    let ending =
+        Ending { cause: cause.to_owned(), message: message.to_owned(), at_ms: state.tables.clock_ms };
     Reply::Engine(state.put_engine(Engine { phase, ending: Some(ending), ..engine }))
 }
 
@@ -222,8 +241,12 @@ pub(super) fn health(state: &mut State, id: EngineId, health: Health) -> Reply {
     };
     let mut engine = (**engine).clone();
     if engine.health != health {
-        let text = format!("{} is {health:?}", engine.container_name).to_lowercase();
-        let category = if health == Health::Healthy { "recovered" } else { "failed" };
+        let (category, adjective) = match health {
+            Health::Healthy => ("recovered", "healthy"),
+            Health::Unhealthy => ("failed", "unhealthy"),
+            Health::Unknown => ("unknown", "of unknown health"),
+        };
+        let text = format!("{} is {adjective}", engine.container_name);
         note(state, EventType::Health, category, text, engine.container_id.as_deref(), None);
     }
     if health == Health::Healthy && engine.phase == Phase::Starting {
@@ -243,19 +266,26 @@ pub(super) fn stop(state: &mut State, id: EngineId, cause: &str, when: StopWhen)
     if let StopWhen::IdleFor(idle_ms) = when
         && !state.may_stop_idle(&engine, idle_ms, state.tables.clock_ms)
     {
-        return refused(RefusalCode::NotIdle, format!("engine {id} is in use, needed, or not idle for long enough"));
+        return refused(
+            RefusalCode::NotIdle,
+            format!("engine {id} is in use, needed, or not idle for long enough"),
+        );
     }
     let message = format!("{} is being removed ({cause})", engine.container_name);
     note(state, EventType::Engine, "stopping", message, engine.container_id.as_deref(), None);
     let ending = Ending { cause: cause.to_owned(), message: String::new(), at_ms: state.tables.clock_ms };
-    Reply::Engine(state.put_engine(Engine { phase: Phase::Draining, ending: Some(ending), ..(*engine).clone() }))
+    Reply::Engine(state.put_engine(Engine {
+        phase: Phase::Draining,
+        ending: Some(ending),
+        ..(*engine).clone()
+    }))
 }
 
 pub(super) fn gone(state: &mut State, id: EngineId, cause: &str) -> Reply {
+    streams::end_all_of(state, id, "engine_gone");
     let Some(engine) = state.engine(id).filter(|e| e.phase.is_live()).cloned() else {
         return refused(RefusalCode::NotFound, format!("engine {id} is not live"));
     };
-    streams::end_all_of(state, id, "engine_gone");
     let cause = match &engine.ending {
         Some(ending) => ending.cause.clone(),
         None => cause.to_owned(),
@@ -298,7 +328,10 @@ pub(super) fn adopt(state: &mut State, found: &Adopt, op_id: OpId) -> Reply {
         return refused(RefusalCode::PortTaken, message);
     }
     if state.index.names.contains_key(&found.container_name) {
-        return refused(RefusalCode::WrongPhase, format!("cannot adopt {}: the name is leased", found.container_name));
+        return refused(
+            RefusalCode::WrongPhase,
+            format!("cannot adopt {}: the name is leased", found.container_name),
+        );
     }
     state.tables.last_engine = id.0;
     let message = format!("{} on {} was adopted", found.container_name, node_name(state, found.node));

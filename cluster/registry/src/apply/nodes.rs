@@ -27,6 +27,9 @@ pub(super) fn docker(state: &mut State, id: NodeId, docker: &DockerState) -> Rep
     let Some(node) = state.tables.nodes.get(&id).cloned() else {
         return refused(RefusalCode::NotFound, format!("node {id} has not registered"));
     };
+    if node.docker == *docker {
+        return Reply::Done;
+    }
     let (category, message) = match docker {
         DockerState::Unavailable(why) => {
             ("docker_unavailable", format!("Docker on {} does not answer: {why}", node.info.name))

@@ -9,6 +9,8 @@ const ENDED_STREAM_MS: u64 = 3_600_000;
 const ENDED_STREAMS_MAX: usize = 10_000;
 /// Ended engines stay for ten minutes, for callers that still wait and for people who ask why.
 const ENDED_ENGINE_MS: u64 = 600_000;
+/// Ended engines that stay at the most.
+const ENDED_ENGINES_MAX: usize = 1_000;
 /// An end without a start is remembered for ten minutes.
 const TOMBSTONE_MS: u64 = 600_000;
 /// Tombstones kept at the most.
@@ -21,7 +23,7 @@ const OPS_MAX: usize = 8_192;
 pub(super) fn evict(state: &mut State) {
     let now = state.tables.clock_ms;
     while let Some(oldest) = state.tables.op_order.front().copied() {
-        let expired = state.tables.ops.get(&oldest).is_none_or(|op| op.at_ms + OP_MS < now);
+        let expired = state.tables.ops.get(&oldest).is_none_or(|op| now.saturating_sub(op.at_ms) > OP_MS);
         if !expired && state.tables.op_order.len() < OPS_MAX {
             break;
         }
@@ -29,19 +31,19 @@ pub(super) fn evict(state: &mut State) {
         state.tables.ops.remove(&oldest);
     }
     while let Some((at, id)) = state.index.ended_streams.get_min().cloned() {
-        if at + ENDED_STREAM_MS >= now && state.index.ended_streams.len() <= ENDED_STREAMS_MAX {
+        if now.saturating_sub(at) <= ENDED_STREAM_MS && state.index.ended_streams.len() <= ENDED_STREAMS_MAX {
             break;
         }
         state.drop_stream(&id);
     }
     while let Some((at, id)) = state.index.ended_engines.get_min().copied() {
-        if at + ENDED_ENGINE_MS >= now {
+        if now.saturating_sub(at) <= ENDED_ENGINE_MS && state.index.ended_engines.len() <= ENDED_ENGINES_MAX {
             break;
         }
         state.drop_engine(id);
     }
     while let Some((at, id)) = state.index.tombstones.get_min().cloned() {
-        if at + TOMBSTONE_MS >= now && state.index.tombstones.len() <= TOMBSTONES_MAX {
+        if now.saturating_sub(at) <= TOMBSTONE_MS && state.index.tombstones.len() <= TOMBSTONES_MAX {
             break;
         }
         state.drop_tombstone(&id);

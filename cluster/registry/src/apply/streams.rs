@@ -10,40 +10,39 @@ use crate::matching;
 use crate::state::State;
 use crate::stream::{Stream, StreamEnd, StreamStart, StreamStatus};
 
+/// Past sessions that a stream remembers.
+const PAST_SESSIONS_MAX: usize = 16;
+
 /// Takes in a start. A repeat refreshes the record and keeps `started_at`; a start that comes after its
 /// own end stays ended.
 pub(super) fn started(state: &mut State, start: &StreamStart) -> Arc<Stream> {
+    let mut past_sessions = Vec::new();
     if let Some(known) = state.stream(&start.id).cloned() {
         let same_session = known.start.playback_session_id == start.playback_session_id;
         let has_session = !start.playback_session_id.is_empty();
         if known.is_started() && same_session {
             return refresh(state, &known, start);
         }
-        if same_session && has_session {
+        let is_over = same_session || known.past_sessions.contains(&start.playback_session_id);
+        if is_over && has_session {
             return known;
         }
         end(state, &known, "superseded by a new session");
+        past_sessions = sessions_before(&known);
     }
-    let now = state.tables.clock_ms;
-    let engine = matching::engine_of(state, start).cloned();
-    let container_id = match &engine {
-        Some(engine) => engine.container_id.clone().unwrap_or_default(),
-        None => format!("{}:{}", start.engine_host, start.engine_port),
-    };
     state.tables.last_stream += 1;
-    let stream = Stream {
+    let mut stream = Stream {
         seq: state.tables.last_stream,
         start: start.clone(),
-        engine: engine.as_ref().map(|e| e.id),
-        container_id,
+        engine: None,
+        container_id: format!("{}:{}", start.engine_host, start.engine_port),
         status: StreamStatus::Started,
-        started_at_ms: now,
+        started_at_ms: state.tables.clock_ms,
         ended_at_ms: None,
         end_reason: None,
+        past_sessions,
     };
-    if let Some(engine) = engine {
-        state.put_engine(Engine { last_stream_start_ms: Some(now), abandoned: false, ..engine });
-    }
+    attach(state, &mut stream);
     let message = format!("stream {} started", start.id);
     note(state, EventType::Stream, "started", message, Some(&stream.container_id), Some(&start.id));
     let stream = state.put_stream(stream);
@@ -53,16 +52,32 @@ pub(super) fn started(state: &mut State, start: &StreamStart) -> Arc<Stream> {
     stream
 }
 
+/// The sessions that are over once `known` gives way to a new one.
+fn sessions_before(known: &Stream) -> Vec<String> {
+    let mut sessions = known.past_sessions.clone();
+    if !known.start.playback_session_id.is_empty() {
+        sessions.push(known.start.playback_session_id.clone());
+    }
+    let surplus = sessions.len().saturating_sub(PAST_SESSIONS_MAX);
+    sessions.split_off(surplus)
+}
+
 fn refresh(state: &mut State, known: &Stream, start: &StreamStart) -> Arc<Stream> {
     let mut stream = known.clone();
     stream.start = start.clone();
-    if stream.engine.is_none()
-        && let Some(engine) = matching::engine_of(state, start)
-    {
-        stream.engine = Some(engine.id);
-        stream.container_id = engine.container_id.clone().unwrap_or_default();
+    if stream.engine.is_none() {
+        attach(state, &mut stream);
     }
     state.put_stream(stream)
+}
+
+/// Ties the stream to the engine that its start event means, if that is one of ours.
+fn attach(state: &mut State, stream: &mut Stream) {
+    let Some(engine) = matching::engine_of(state, &stream.start).cloned() else { return };
+    stream.engine = Some(engine.id);
+    stream.container_id = engine.container_id.clone().unwrap_or_default();
+    let now = state.tables.clock_ms;
+    state.put_engine(Engine { last_stream_start_ms: Some(now), abandoned: false, ..engine });
 }
 
 /// Takes in an end and returns the stream that it ended, if any. A named stream is never replaced by a

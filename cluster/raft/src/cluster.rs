@@ -1,0 +1,289 @@
+//! The handle that the rest of the program holds.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use acefleet_registry::{Command, NodeId, OpId, Proposal, State};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use tokio::sync::watch;
+
+use crate::shared::{Core, OpenStore};
+use crate::errors::{AskError, Failure, ReadError, WriteError};
+use crate::status::{Leadership, RaftStatus};
+use crate::transport::CallError;
+use crate::transport::proto::ask_reply;
+use crate::view::View;
+use crate::write::Applied;
+use crate::{read, status, write};
+
+/// How long a stopping leader waits for its successor.
+const TRANSFER_LIMIT: Duration = Duration::from_millis(1_500);
+/// How long open calls may delay a stop.
+const DRAIN_LIMIT: Duration = Duration::from_secs(2);
+
+/// What this crate asks of the program around it.
+pub trait Hooks: Send + Sync + 'static {
+    /// Called on the leader right before a proposal enters the log, to add what only the leader
+    /// knows. `at_ms` is already stamped. Must not block.
+    fn prepare(&self, state: &State, proposal: &mut Proposal);
+
+    /// Answers a question of another node. The error is a refusal that goes back as text.
+    fn ask(&self, from: NodeId, request: Bytes) -> BoxFuture<'static, Result<Bytes, String>>;
+}
+
+/// Hooks that add nothing and answer nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoHooks;
+
+impl Hooks for NoHooks {
+    fn prepare(&self, _state: &State, _proposal: &mut Proposal) {}
+
+    fn ask(&self, _from: NodeId, _request: Bytes) -> BoxFuture<'static, Result<Bytes, String>> {
+        Box::pin(async { Err("this node answers no questions".to_owned()) })
+    }
+}
+
+/// A running member. Clones are cheap and stand for the same node.
+#[derive(Clone)]
+pub struct Cluster {
+    core: Arc<Core>,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let identity = self.core.identity.load();
+        f.debug_struct("Cluster")
+            .field("node_id", &identity.node_id)
+            .field("node_name", &identity.node_name)
+            .field("cluster_id", &identity.cluster_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Cluster {
+    pub(crate) fn new(core: Arc<Core>) -> Self {
+        Self { core }
+    }
+
+    /// Id of this node: random, kept in its data directory, never reused.
+    #[must_use]
+    pub fn node_id(&self) -> NodeId {
+        NodeId(self.core.node_id())
+    }
+
+    /// Name of this node.
+    #[must_use]
+    pub fn node_name(&self) -> &str {
+        &self.core.options.node_name
+    }
+
+    /// Id of the cluster; absent until it has formed.
+    #[must_use]
+    pub fn cluster_id(&self) -> Option<String> {
+        self.core.identity.load().cluster_id.clone()
+    }
+
+    /// The newest applied state of this node. Never blocks and never leaves the node.
+    #[must_use]
+    pub fn view(&self) -> Arc<View> {
+        self.core.published.load()
+    }
+
+    /// Fires when the revision moves; the view is in place before.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.core.published.revisions()
+    }
+
+    /// Fires when leader, term or membership change.
+    #[must_use]
+    pub fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.core.leadership.subscribe()
+    }
+
+    /// Whether this node leads, as far as it knows. Only a write or a read barrier proves it.
+    #[must_use]
+    pub fn is_leader(&self) -> bool {
+        self.core.leadership.borrow().is_leader
+    }
+
+    /// Writes a command, wherever the leader is. Without a leader the write is held and repeated
+    /// under the same op-id until the deadline. On success the view of this node holds the write,
+    /// unless the deadline passed while it caught up.
+    ///
+    /// # Errors
+    /// [`WriteError::NoLeader`] and [`WriteError::ShuttingDown`]: not applied.
+    /// [`WriteError::Unknown`]: repeat with the same op-id to find out.
+    pub async fn propose(
+        &self,
+        op_id: OpId,
+        command: Command,
+        deadline: Instant,
+    ) -> Result<Applied, WriteError> {
+        let proposal = Proposal {
+            op_id,
+            at_ms: 0,
+            origin: self.node_id(),
+            command,
+        };
+        write::propose(&self.core, proposal, deadline).await
+    }
+
+    /// Waits until the view of this node holds every write acknowledged anywhere before this
+    /// call, confirmed by the leader and a majority. Returns the revision of the view.
+    ///
+    /// # Errors
+    /// [`ReadError`] when that did not happen before the deadline. Nothing was changed.
+    pub async fn read_barrier(&self, deadline: Instant) -> Result<u64, ReadError> {
+        read::barrier(&self.core, deadline).await
+    }
+
+    /// Waits until the view holds at least this revision. False at the deadline.
+    pub async fn wait_revision(&self, min: u64, deadline: Instant) -> bool {
+        self.core.published.wait_revision(min, deadline).await
+    }
+
+    /// Waits until this node has caught up with what the cluster had committed when it started.
+    /// False at the deadline.
+    pub async fn wait_recovered(&self, deadline: Instant) -> bool {
+        let limit = deadline.saturating_duration_since(Instant::now());
+        self.core.raft.wait_for_recovery(Some(limit)).await.is_ok()
+    }
+
+    /// State of replication, as this node sees it.
+    #[must_use]
+    pub fn status(&self) -> RaftStatus {
+        status::status(&self.core)
+    }
+
+    /// Asks another node, through its [`Hooks::ask`]. Asking itself stays inside the process.
+    ///
+    /// # Errors
+    /// [`AskError`]; its variants say whether the request may have been handled.
+    pub async fn ask(
+        &self,
+        to: NodeId,
+        request: Bytes,
+        deadline: Instant,
+    ) -> Result<Bytes, AskError> {
+        if to == self.node_id() {
+            let answer = self.core.hooks.ask(to, request);
+            return match tokio::time::timeout_at(deadline.into(), answer).await {
+                Ok(answer) => answer.map_err(AskError::Refused),
+                Err(_) => Err(AskError::Unknown("no answer in time".into())),
+            };
+        }
+        let member = self.core.member(to.0).ok_or(AskError::NotAMember(to.0))?;
+        let call = self.core.wire.ask(to.0, &member, request, deadline).await;
+        match call {
+            Ok(reply) => match reply.outcome {
+                Some(ask_reply::Outcome::Reply(bytes)) => Ok(bytes),
+                Some(ask_reply::Outcome::Refused(why)) => Err(AskError::Refused(why)),
+                None => Err(AskError::Unknown("the reply is empty".into())),
+            },
+            Err(CallError::NotSent(why)) => Err(AskError::Unreachable(why)),
+            Err(CallError::Refused(why)) => Err(AskError::Refused(why)),
+            Err(error) => Err(AskError::Unknown(error.to_string())),
+        }
+    }
+
+    /// Resolves when this node can no longer take part and its process must end with the exit
+    /// code of the failure. Never resolves because of [`Cluster::shutdown`].
+    pub async fn failed(&self) -> Failure {
+        let mut failure = self.core.failure.subscribe();
+        if let Ok(failure) = failure.wait_for(Option::is_some).await
+            && let Some(failure) = failure.clone()
+        {
+            return failure;
+        }
+        // The sender lives in the core that this handle keeps.
+        std::future::pending().await
+    }
+
+    /// Hands leadership over, stops serving, stops Raft and closes the store. Calling it again
+    /// does nothing.
+    pub async fn shutdown(&self) {
+        let core = &self.core;
+        if core.closing.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        self.hand_over().await;
+        core.stop.cancel();
+        core.tasks.close();
+        if tokio::time::timeout(DRAIN_LIMIT, core.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("open calls did not end in time");
+        }
+        if let Err(error) = core.raft.shutdown().await {
+            tracing::warn!(%error, "the Raft core did not stop cleanly");
+        }
+        if let Some(store) = core.store.lock().await.take() {
+            close(store).await;
+        }
+    }
+
+    /// Gives leadership to the voter that has the most of the log and was heard last.
+    async fn hand_over(&self) {
+        let core = &self.core;
+        let metrics = core.metrics();
+        if metrics.current_leader != Some(metrics.id) || !metrics.state.is_leader() {
+            return;
+        }
+        let matched = |id: &u64| {
+            let progress = metrics.replication.as_ref();
+            progress.and_then(|progress| progress.get(id).copied().flatten())
+        };
+        let lease = Duration::from_millis(core.options.timing.election_max_ms);
+        let best = metrics
+            .membership_config
+            .voter_ids()
+            .filter(|id| *id != metrics.id)
+            .filter(|id| {
+                let age = core.wire.contacts().peer_age(*id);
+                age.is_some_and(|age| age < lease)
+            })
+            .max_by_key(matched);
+        let Some(best) = best else {
+            return;
+        };
+        let mut leadership = core.leadership.subscribe();
+        if core.raft.trigger().transfer_leader(best).await.is_err() {
+            return;
+        }
+        let moved = leadership.wait_for(|now| now.leader.is_some_and(|id| id.0 != metrics.id));
+        match tokio::time::timeout(TRANSFER_LIMIT, moved).await {
+            Ok(_) => tracing::info!(to = best, "leadership handed over"),
+            Err(_) => tracing::warn!(to = best, "leadership was not taken over in time"),
+        }
+    }
+}
+
+/// Syncs the log and waits until nobody holds the database, so that the directory can be opened
+/// again at once.
+async fn close(store: OpenStore) {
+    let OpenStore {
+        flusher,
+        thread,
+        db,
+        lock,
+    } = store;
+    if let Err(error) = flusher.sync().await {
+        tracing::warn!(%error, "the log could not be synced at the end");
+    }
+    drop(flusher);
+    // The thread ends when the last user of the log is gone.
+    let closed = tokio::task::spawn_blocking(move || {
+        if thread.join().is_err() {
+            tracing::warn!("the log flusher panicked");
+        }
+        drop(db);
+        drop(lock);
+    });
+    if tokio::time::timeout(DRAIN_LIMIT, closed).await.is_err() {
+        tracing::warn!("the log is still in use; it closes when its last user ends");
+    }
+}

@@ -1,0 +1,262 @@
+//! How a cluster begins. One founder, the first listed name, binds every listed node to a fresh
+//! cluster id and starts the log. An empty node never starts a cluster beside a live one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use openraft::errors::{InitializeError, RaftError};
+
+use crate::shared::Core;
+use crate::errors::Failure;
+use crate::options::Peer;
+use crate::state_machine::blocking;
+use crate::store::MemberRecord;
+use crate::transport::proto::{FormRequest, HelloReply, MemberInfo};
+use crate::types::Member;
+
+const ROUND: Duration = Duration::from_millis(200);
+const CALL_LIMIT: Duration = Duration::from_secs(1);
+/// How often a founder that waits says for whom.
+const REMINDER: Duration = Duration::from_secs(10);
+
+/// Works in the background until the log of this node has begun or the node must stop.
+pub(crate) async fn run(core: Arc<Core>) {
+    let mut reminded = Instant::now();
+    loop {
+        if core.raft.is_initialized().await.unwrap_or(true) {
+            return;
+        }
+        match round(&core).await {
+            Ok(Step::Begun) => return,
+            Ok(Step::Wait(reason)) => {
+                if reminded.elapsed() >= REMINDER {
+                    reminded = Instant::now();
+                    tracing::warn!(reason, "the cluster has not formed yet");
+                } else {
+                    tracing::debug!(reason, "the cluster has not formed yet");
+                }
+            }
+            Err(failure) => return core.fail(failure),
+        }
+        tokio::select! {
+            () = core.stop.cancelled() => return,
+            () = tokio::time::sleep(ROUND) => {}
+        }
+    }
+}
+
+enum Step {
+    Begun,
+    Wait(String),
+}
+
+async fn round(core: &Core) -> Result<Step, Failure> {
+    let members = core.options.initial_members();
+    let hellos = greet(core, &members).await;
+    for hello in hellos.values() {
+        refuse_second_cluster(core, hello)?;
+    }
+    let founder = members.first().map(|first| first.name.as_str());
+    if founder != Some(core.options.node_name.as_str()) {
+        let name = founder.unwrap_or_default();
+        return Ok(Step::Wait(format!("waiting for {name} to form it")));
+    }
+    let own = core.identity.load();
+    let mut founders = Vec::new();
+    for member in &members {
+        let id = if member.name == own.node_name {
+            own.node_id
+        } else {
+            match hellos.get(&member.name) {
+                None => return Ok(Step::Wait(format!("{} does not answer", member.name))),
+                Some(hello) if hello.cluster_id.is_some() && hello.cluster_id != own.cluster_id => {
+                    return Ok(Step::Wait(format!(
+                        "{} belongs to another cluster: empty its data directory if that cluster is gone",
+                        member.name
+                    )));
+                }
+                Some(hello) => hello.node_id,
+            }
+        };
+        founders.push(MemberRecord {
+            id,
+            name: member.name.clone(),
+            address: member.addr.clone(),
+        });
+    }
+    let ids: BTreeSet<u64> = founders.iter().map(|founder| founder.id).collect();
+    if ids.len() != founders.len() {
+        return Ok(Step::Wait("two listed names answer as one node: check the addresses in the peers list".into()));
+    }
+    found(core, founders).await
+}
+
+/// Binds every founder, then starts the log. Repeating it after a crash at any point is harmless.
+async fn found(core: &Core, founders: Vec<MemberRecord>) -> Result<Step, Failure> {
+    let own = core.identity.load();
+    let cluster_id = own
+        .cluster_id
+        .clone()
+        .unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+    bind(core, &cluster_id, founders.clone())
+        .await
+        .map_err(Failure::Fatal)?;
+    for founder in founders.iter().filter(|founder| founder.id != own.node_id) {
+        let request = FormRequest {
+            cluster_id: cluster_id.clone(),
+            members: infos(&founders),
+            from: own.node_id,
+            to: founder.id,
+        };
+        if let Err(error) = core.wire.form(&founder.address, request, CALL_LIMIT).await {
+            return Ok(Step::Wait(format!("{}: {error}", founder.name)));
+        }
+    }
+    let members: BTreeMap<u64, Member> = founders
+        .into_iter()
+        .map(|founder| {
+            let member = Member {
+                name: founder.name,
+                address: founder.address,
+            };
+            (founder.id, member)
+        })
+        .collect();
+    let count = members.len();
+    match core.raft.initialize(members).await {
+        Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {
+            tracing::info!(cluster_id, members = count, "cluster formed");
+            Ok(Step::Begun)
+        }
+        Err(error) => Err(Failure::Fatal(format!("the log could not be started: {error}"))),
+    }
+}
+
+/// Answers of the listed peers, by name.
+async fn greet(core: &Core, members: &[Peer]) -> BTreeMap<String, HelloReply> {
+    let others = members
+        .iter()
+        .filter(|member| member.name != core.options.node_name);
+    let calls = others.map(|member| async move {
+        let hello = core
+            .wire
+            .hello(&member.addr, &core.options.advertise, CALL_LIMIT)
+            .await;
+        match hello {
+            Ok(hello) if hello.name == member.name => Some((member.name.clone(), hello)),
+            Ok(hello) => {
+                tracing::warn!(address = member.addr, expected = member.name, found = hello.name, "another node answers at the address of a peer");
+                None
+            }
+            Err(error) => {
+                tracing::debug!(peer = member.name, %error, "no greeting");
+                None
+            }
+        }
+    });
+    join_all(calls).await.into_iter().flatten().collect()
+}
+
+/// A node that belongs to no cluster must not wait beside a live one that does not know it.
+fn refuse_second_cluster(core: &Core, hello: &HelloReply) -> Result<(), Failure> {
+    let own = core.identity.load();
+    let Some(theirs) = hello.cluster_id.as_deref().filter(|_| hello.live) else {
+        return Ok(());
+    };
+    let listed = hello.members.iter().any(|member| member.id == own.node_id);
+    if listed || own.cluster_id.as_deref() == Some(theirs) {
+        return Ok(());
+    }
+    let known_name = hello.members.iter().find(|member| member.name == own.node_name);
+    let advice = match known_name {
+        Some(member) => format!(
+            "that cluster knows {} under id {}, so the disk of this node is new: restore the old data directory, or remove the member and add it again",
+            own.node_name, member.id
+        ),
+        None => format!(
+            "{} is not a member of it: add it as a member, or correct the peers list",
+            own.node_name
+        ),
+    };
+    Err(Failure::Refused(format!(
+        "{} runs the live cluster {theirs}, and this node (id {}) with its empty data directory will not form a second one; {advice}",
+        hello.name, own.node_id
+    )))
+}
+
+/// Takes the word of the founder, if it can be true. The text of the error goes back to it.
+pub(crate) async fn accept(core: &Core, request: FormRequest) -> Result<(), String> {
+    let own = core.identity.load();
+    if request.to != own.node_id {
+        return Err(format!(
+            "the call is for node id {}, but here is {} with node id {}",
+            request.to, own.node_name, own.node_id
+        ));
+    }
+    if let Some(bound) = own.cluster_id.as_deref().filter(|bound| *bound != request.cluster_id) {
+        return Err(format!("{} already belongs to cluster {bound}", own.node_name));
+    }
+    if core.raft.is_initialized().await.map_err(|e| e.to_string())? {
+        return if own.cluster_id.is_some() {
+            Ok(())
+        } else {
+            Err(format!("{} already has a log", own.node_name))
+        };
+    }
+    if uuid::Uuid::parse_str(&request.cluster_id).is_err() {
+        return Err("the cluster id is not a UUID".into());
+    }
+    let listed = core.options.initial_members();
+    let expected: BTreeSet<&str> = listed.iter().map(|peer| peer.name.as_str()).collect();
+    let offered: BTreeSet<&str> = request.members.iter().map(|m| m.name.as_str()).collect();
+    if expected != offered || request.members.len() != expected.len() {
+        return Err(format!(
+            "{} lists the peers {expected:?}, the founder lists {offered:?}: give every node the same list",
+            own.node_name
+        ));
+    }
+    let own_listed = request
+        .members
+        .iter()
+        .any(|member| member.id == own.node_id && member.name == own.node_name);
+    let first = listed.first().map(|peer| peer.name.as_str());
+    let from_founder = request
+        .members
+        .iter()
+        .any(|member| member.id == request.from && Some(member.name.as_str()) == first);
+    if !own_listed || !from_founder {
+        return Err(format!("{} was offered members that cannot be right", own.node_name));
+    }
+    let founders = request
+        .members
+        .into_iter()
+        .map(|member| MemberRecord {
+            id: member.id,
+            name: member.name,
+            address: member.address,
+        })
+        .collect();
+    bind(core, &request.cluster_id, founders).await
+}
+
+async fn bind(core: &Core, cluster_id: &str, founders: Vec<MemberRecord>) -> Result<(), String> {
+    let identity = core.identity.clone();
+    let id = cluster_id.to_owned();
+    blocking(move || identity.bind(&id, founders))
+        .await
+        .map_err(|error| format!("the identity could not be stored: {error}"))
+}
+
+/// Founding members as they travel.
+pub(crate) fn infos(founders: &[MemberRecord]) -> Vec<MemberInfo> {
+    founders
+        .iter()
+        .map(|founder| MemberInfo {
+            id: founder.id,
+            name: founder.name.clone(),
+            address: founder.address.clone(),
+        })
+        .collect()
+}

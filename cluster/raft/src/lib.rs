@@ -1,0 +1,39 @@
+//! Raft replication for Acefleet: the log store, snapshots, transport, cluster formation, writes
+//! from any node and linearizable reads.
+//!
+//! It is the only crate that names openraft, RocksDB or the cluster protocol, and it must not know
+//! what a command means: that is `acefleet-registry`.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod cluster;
+mod codec;
+mod contacts;
+mod errors;
+mod files;
+mod formation;
+mod fsync_probe;
+mod options;
+mod read;
+mod shared;
+mod snapshot;
+mod start;
+mod state_machine;
+mod status;
+mod store;
+mod transport;
+mod types;
+mod view;
+mod write;
+
+#[cfg(test)]
+mod testing;
+
+pub use acefleet_registry::{NodeId, OpId};
+pub use cluster::{Cluster, Hooks, NoHooks};
+pub use errors::{AskError, Failure, ReadError, StartError, WriteError};
+pub use options::{Options, Peer, SnapshotPolicy, Timing};
+pub use start::start;
+pub use status::{Leadership, MemberStatus, RaftStatus, Role};
+pub use view::View;
+pub use write::Applied;

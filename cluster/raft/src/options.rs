@@ -1,0 +1,216 @@
+//! Settings of one node and their validation.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::errors::StartError;
+
+/// An initial member of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Name of the node, unique in the cluster.
+    pub name: String,
+    /// `host:port` of its cluster listener. The host is a name that is resolved on every dial.
+    pub addr: String,
+}
+
+/// How fast a dead leader is noticed. A follower starts an election after the longest election
+/// timeout plus a random one; keep `election_max_ms` at ten times the p99 of disk sync plus round
+/// trip or more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Milliseconds between two heartbeats of the leader.
+    pub heartbeat_ms: u64,
+    /// Shortest election timeout, milliseconds.
+    pub election_min_ms: u64,
+    /// Longest election timeout and length of the leader's lease, milliseconds.
+    pub election_max_ms: u64,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            heartbeat_ms: 100,
+            election_min_ms: 200,
+            election_max_ms: 400,
+        }
+    }
+}
+
+/// When the state is written to a snapshot file and the log in front of it dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotPolicy {
+    /// Entries since the last snapshot.
+    pub entries: u64,
+    /// Longest time between two snapshots while anything changed.
+    pub interval: Duration,
+    /// Snapshot files kept on disk, at least one.
+    pub keep: usize,
+}
+
+impl Default for SnapshotPolicy {
+    fn default() -> Self {
+        Self {
+            entries: 2_000,
+            interval: Duration::from_secs(15 * 60),
+            keep: 2,
+        }
+    }
+}
+
+/// Settings of one node.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Directory of this node alone: log, snapshots, identity.
+    pub data_dir: PathBuf,
+    /// Name of this node, unique in the cluster. It cannot change once the directory is in use.
+    pub node_name: String,
+    /// `host:port` under which the other nodes reach the cluster listener.
+    pub advertise: String,
+    /// Initial members including this node. Empty: a cluster of one. Ignored by a node whose
+    /// directory already belongs to a cluster.
+    pub peers: Vec<Peer>,
+    /// Election timing.
+    pub timing: Timing,
+    /// Snapshot triggers.
+    pub snapshot: SnapshotPolicy,
+    /// Software version, shown to peers.
+    pub version: String,
+}
+
+impl Options {
+    /// Options with defaults for everything but the three values that have none.
+    #[must_use]
+    pub fn new(data_dir: PathBuf, node_name: String, advertise: String) -> Self {
+        Self {
+            data_dir,
+            node_name,
+            advertise,
+            peers: Vec::new(),
+            timing: Timing::default(),
+            snapshot: SnapshotPolicy::default(),
+            version: String::new(),
+        }
+    }
+
+    /// The initial members, this node among them, sorted by name.
+    pub(crate) fn initial_members(&self) -> Vec<Peer> {
+        if self.peers.is_empty() {
+            return vec![Peer {
+                name: self.node_name.clone(),
+                addr: self.advertise.clone(),
+            }];
+        }
+        let mut members = self.peers.clone();
+        members.sort_by(|a, b| a.name.cmp(&b.name));
+        members
+    }
+
+    /// Refuses settings that cannot work, with a message that names the setting.
+    pub(crate) fn validate(&self) -> Result<(), StartError> {
+        let bad = |message: String| Err(StartError::Config(message));
+        if self.node_name.is_empty() {
+            return bad("the node name is empty".into());
+        }
+        check_address("advertised cluster address", &self.advertise)?;
+        if self.snapshot.entries == 0 || self.snapshot.keep == 0 || self.snapshot.interval.is_zero()
+        {
+            return bad("snapshot entries, interval and keep must be above zero".into());
+        }
+        let timing = &self.timing;
+        if timing.heartbeat_ms == 0
+            || timing.election_min_ms <= timing.heartbeat_ms
+            || timing.election_max_ms <= timing.election_min_ms
+        {
+            return bad(format!(
+                "timing must rise: heartbeat {} ms < election min {} ms < election max {} ms",
+                timing.heartbeat_ms, timing.election_min_ms, timing.election_max_ms
+            ));
+        }
+        let mut names = std::collections::BTreeSet::new();
+        for peer in &self.peers {
+            if peer.name.is_empty() {
+                return bad(format!("the peer at {} has no name", peer.addr));
+            }
+            check_address("peer address", &peer.addr)?;
+            if !names.insert(peer.name.as_str()) {
+                return bad(format!("peer name {} is listed twice", peer.name));
+            }
+        }
+        if !self.peers.is_empty() && !names.contains(self.node_name.as_str()) {
+            return bad(format!(
+                "this node is named {} but the peers list has only {}: add this node to the list or correct its name",
+                self.node_name,
+                names.into_iter().collect::<Vec<_>>().join(", ")
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Splits `host:port`; IPv6 hosts are in brackets.
+pub(crate) fn split_address(address: &str) -> Option<(&str, u16)> {
+    let (host, port) = address.rsplit_once(':')?;
+    let port = port.parse().ok().filter(|port| *port != 0)?;
+    let host = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(host);
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
+    (!host.is_empty() && host.chars().all(allowed)).then_some((host, port))
+}
+
+fn check_address(what: &str, address: &str) -> Result<(), StartError> {
+    match split_address(address) {
+        Some(_) => Ok(()),
+        None => Err(StartError::Config(format!(
+            "the {what} {address:?} is not host:port with a port from 1 to 65535"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(peers: &[(&str, &str)]) -> Options {
+        let mut options = Options::new("/nowhere".into(), "a".into(), "a:8001".into());
+        options.peers = peers
+            .iter()
+            .map(|(name, addr)| Peer {
+                name: (*name).into(),
+                addr: (*addr).into(),
+            })
+            .collect();
+        options
+    }
+
+    #[test]
+    fn addresses_are_split_at_the_last_colon() {
+        assert_eq!(split_address("host-1:8001"), Some(("host-1", 8001)));
+        assert_eq!(split_address("[::1]:8001"), Some(("::1", 8001)));
+        for bad in ["host", "host:", ":8001", "host:0", "host:70000", "a b:1", "x/y:1"] {
+            assert_eq!(split_address(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn bad_settings_are_refused_by_name() {
+        assert!(options(&[]).validate().is_ok());
+        assert!(options(&[("a", "a:1"), ("b", "b:1")]).validate().is_ok());
+        let missing = options(&[("b", "b:1")]).validate().unwrap_err();
+        assert!(missing.to_string().contains("named a"), "{missing}");
+        let twice = options(&[("a", "a:1"), ("a", "b:1")]).validate().unwrap_err();
+        assert!(twice.to_string().contains("twice"), "{twice}");
+        let mut timing = options(&[]);
+        timing.timing.election_min_ms = 100;
+        assert!(timing.validate().is_err());
+    }
+
+    #[test]
+    fn no_peers_means_a_cluster_of_one() {
+        assert_eq!(options(&[]).initial_members().len(), 1);
+        let sorted = options(&[("b", "b:1"), ("a", "a:1")]).initial_members();
+        assert_eq!(sorted[0].name, "a");
+    }
+}

@@ -1,0 +1,110 @@
+//! What the parts of a running node share, and the small questions they all ask.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use openraft::async_runtime::watch::WatchReceiver;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::cluster::Hooks;
+use crate::errors::Failure;
+use crate::options::Options;
+use crate::snapshot::SnapshotDir;
+use crate::status::Leadership;
+use crate::store::{Db, DirLock, Flusher, FsyncClock, IdentityFile};
+use crate::transport::Wire;
+use crate::types::{Member, Metrics, Raft};
+use crate::view::Published;
+
+/// What must be closed last, in this order.
+pub(crate) struct OpenStore {
+    pub flusher: Flusher,
+    pub thread: JoinHandle<()>,
+    pub db: Arc<Db>,
+    pub lock: DirLock,
+}
+
+/// One running node.
+pub(crate) struct Core {
+    pub options: Options,
+    pub identity: Arc<IdentityFile>,
+    pub raft: Raft,
+    pub published: Arc<Published>,
+    pub snapshots: SnapshotDir,
+    pub wire: Arc<Wire>,
+    pub hooks: Arc<dyn Hooks>,
+    pub leadership: watch::Sender<Leadership>,
+    pub failure: watch::Sender<Option<Failure>>,
+    pub fsync: Arc<FsyncClock>,
+    pub fsync_p99: Option<Duration>,
+    pub store: tokio::sync::Mutex<Option<OpenStore>>,
+    pub tasks: TaskTracker,
+    /// Cancelled when the node stops: ends the listener and every background task.
+    pub stop: CancellationToken,
+    /// Set when a stop begins; new writes are turned away.
+    pub closing: AtomicBool,
+    /// Newest time this node has stamped on a proposal.
+    pub stamped_ms: AtomicU64,
+}
+
+impl Core {
+    pub fn node_id(&self) -> u64 {
+        self.identity.load().node_id
+    }
+
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
+    }
+
+    /// The Raft metrics now. A copy: the original is behind a lock that must not be kept.
+    pub fn metrics(&self) -> Metrics {
+        self.raft.metrics().borrow_watched().clone()
+    }
+
+    /// The leader that this node knows, with the term it leads.
+    pub fn leader(&self) -> (u64, Option<u64>) {
+        let metrics = self.raft.server_metrics();
+        let metrics = metrics.borrow_watched();
+        (metrics.vote.leader_id.term, metrics.current_leader)
+    }
+
+    /// Name and address of a member.
+    pub fn member(&self, id: u64) -> Option<Member> {
+        let metrics = self.raft.server_metrics();
+        let metrics = metrics.borrow_watched();
+        metrics.membership_config.get_node(&id).cloned()
+    }
+
+    /// Wall-clock milliseconds for the next proposal: never before the newest time in the state
+    /// or the newest one given out here.
+    pub fn stamp(&self, state_ms: u64) -> u64 {
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+        let now = wall.max(state_ms);
+        self.stamped_ms.fetch_max(now, Ordering::Relaxed).max(now)
+    }
+
+    /// Waits until leader, term or membership change, but no longer than `pause` or `deadline`.
+    pub async fn pause(&self, seen: &mut watch::Receiver<Leadership>, pause: Duration, deadline: Instant) {
+        let until = (Instant::now() + pause).min(deadline);
+        // Whether it changed or time passed, the caller looks again.
+        let _ = tokio::time::timeout_at(until.into(), seen.changed()).await;
+    }
+
+    /// Reports why the process must end; the first reason stays.
+    pub fn fail(&self, failure: Failure) {
+        self.failure.send_if_modified(|current| {
+            let first = current.is_none();
+            if first {
+                tracing::error!(%failure, exit_code = failure.exit_code(), "this node must stop");
+                *current = Some(failure);
+            }
+            first
+        });
+    }
+}

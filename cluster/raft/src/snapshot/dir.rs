@@ -1,0 +1,157 @@
+//! The directory of snapshot files: names ordered by index, the newest two kept.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use acefleet_registry::State;
+
+use super::file::SnapshotFile;
+use crate::files;
+use crate::types::SnapshotMeta;
+
+const SUFFIX: &str = ".snap";
+
+/// The snapshot files of one node.
+#[derive(Clone, Debug)]
+pub(crate) struct SnapshotDir {
+    path: PathBuf,
+    keep: usize,
+}
+
+impl SnapshotDir {
+    /// Opens the directory and removes what a crash left half-written. Blocks.
+    pub fn open(path: PathBuf, keep: usize) -> io::Result<Self> {
+        fs::create_dir_all(&path)?;
+        for entry in fs::read_dir(&path)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().ends_with(".tmp") {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(Self { path, keep })
+    }
+
+    /// A fresh name for a file that is being written.
+    pub fn temporary(&self) -> PathBuf {
+        self.path.join(format!("{}.tmp", uuid::Uuid::new_v4().simple()))
+    }
+
+    /// Writes a snapshot and moves it into place. Blocks.
+    pub fn store(&self, state: &State, meta: &SnapshotMeta, revision: u64) -> io::Result<SnapshotFile> {
+        let written = SnapshotFile::write(self.temporary(), state, meta, revision)?;
+        self.adopt(written)
+    }
+
+    /// Moves a synced snapshot file into place and drops the oldest ones. Blocks.
+    pub fn adopt(&self, mut snapshot: SnapshotFile) -> io::Result<SnapshotFile> {
+        let place = self.path.join(file_name(snapshot.header.index()));
+        if snapshot.path != place {
+            fs::rename(&snapshot.path, &place)?;
+            files::sync_parent(&place)?;
+            snapshot.path = place;
+        }
+        for old in self.list()?.into_iter().skip(self.keep) {
+            // A file that stays costs space, not correctness.
+            if let Err(error) = fs::remove_file(&old) {
+                tracing::warn!(path = %old.display(), %error, "an old snapshot could not be removed");
+            }
+        }
+        Ok(snapshot)
+    }
+
+    /// The newest snapshot that is whole, with its state. Damaged ones are reported and left
+    /// behind. Blocks.
+    pub fn newest(&self) -> io::Result<Option<(SnapshotFile, State)>> {
+        for path in self.list()? {
+            let loaded = SnapshotFile::verify(path.clone())
+                .and_then(|snapshot| Ok((snapshot.load()?, snapshot)));
+            match loaded {
+                Ok((state, snapshot)) => return Ok(Some((snapshot, state))),
+                Err(error) => {
+                    tracing::error!(path = %path.display(), %error, "a snapshot cannot be used; trying the one before");
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Snapshot files, newest first.
+    pub fn list(&self) -> io::Result<Vec<PathBuf>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let path = entry?.path();
+            if is_snapshot(&path) {
+                files.push(path);
+            }
+        }
+        files.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(files)
+    }
+}
+
+/// Zero-padded, so that the order of names is the order of indexes.
+fn file_name(index: u64) -> String {
+    format!("{index:020}{SUFFIX}")
+}
+
+fn is_snapshot(path: &Path) -> bool {
+    path.file_name()
+        .is_some_and(|name| name.to_string_lossy().ends_with(SUFFIX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    fn store(dir: &SnapshotDir, index: u64) -> SnapshotFile {
+        dir.store(&State::default(), &testing::snapshot_meta(index), index)
+            .unwrap()
+    }
+
+    #[test]
+    fn the_newest_by_number_wins_and_two_are_kept() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = SnapshotDir::open(temp.path().join("s"), 2).unwrap();
+        for index in [8, 9, 10] {
+            store(&dir, index);
+        }
+        assert_eq!(dir.list().unwrap().len(), 2);
+        let (newest, _) = dir.newest().unwrap().unwrap();
+        assert_eq!(newest.header.index(), 10);
+        assert_eq!(newest.header.revision, 10);
+    }
+
+    #[test]
+    fn every_damaged_byte_is_noticed_and_the_older_file_is_used() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = SnapshotDir::open(temp.path().join("s"), 2).unwrap();
+        store(&dir, 1);
+        let newest = store(&dir, 2);
+        let whole = fs::read(&newest.path).unwrap();
+        for position in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[position] ^= 0x20;
+            fs::write(&newest.path, &damaged).unwrap();
+            let (used, _) = dir.newest().unwrap().unwrap();
+            assert_eq!(used.header.index(), 1, "byte {position} was not noticed");
+        }
+        for length in [0, 5, 11, 40, whole.len() - 1] {
+            fs::write(&newest.path, &whole[..length]).unwrap();
+            assert_eq!(dir.newest().unwrap().unwrap().0.header.index(), 1);
+        }
+        fs::write(&newest.path, &whole).unwrap();
+        assert_eq!(dir.newest().unwrap().unwrap().0.header.index(), 2);
+    }
+
+    #[test]
+    fn half_written_files_are_removed_at_start() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = SnapshotDir::open(temp.path().join("s"), 2).unwrap();
+        fs::write(dir.temporary(), b"half").unwrap();
+        let reopened = SnapshotDir::open(temp.path().join("s"), 2).unwrap();
+        assert!(reopened.newest().unwrap().is_none());
+        assert_eq!(fs::read_dir(temp.path().join("s")).unwrap().count(), 0);
+    }
+}

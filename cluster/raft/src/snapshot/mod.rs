@@ -1,0 +1,8 @@
+//! Snapshot files: one file holds the whole state with a header that proves it is complete.
+//! Nothing here decides when a snapshot is taken.
+
+mod dir;
+mod file;
+
+pub(crate) use dir::SnapshotDir;
+pub(crate) use file::SnapshotFile;

@@ -1,0 +1,230 @@
+//! Brings a node up: directory, store, recovery, listener, background work, in this order.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Duration;
+
+use openraft::async_runtime::watch::WatchReceiver;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::cluster::{Cluster, Hooks};
+use crate::contacts::Contacts;
+use crate::shared::{Core, OpenStore};
+use crate::errors::{Failure, StartError};
+use crate::options::Options;
+use crate::snapshot::SnapshotDir;
+use crate::state_machine::StateMachine;
+use crate::status::Leadership;
+use crate::store::{self, Db, DirLock, Flusher, FsyncClock, IdentityFile, LogStore};
+use crate::transport::{Network, Wire, serve};
+use crate::types::Raft;
+use crate::view::Published;
+use crate::{formation, fsync_probe, status};
+
+/// Starts a node on an open listener. Returns when the store is open, everything known to be
+/// committed is applied and the cluster port answers; it does not wait for a leader, and a new
+/// cluster forms in the background.
+///
+/// # Errors
+/// [`StartError::Config`] for wrong settings or a foreign directory, [`StartError::Internal`] for
+/// broken storage, [`StartError::Temporary`] when another process holds the directory.
+pub async fn start(
+    options: Options,
+    listener: TcpListener,
+    hooks: Arc<dyn Hooks>,
+) -> Result<Cluster, StartError> {
+    options.validate()?;
+    let opened = {
+        let options = options.clone();
+        tokio::task::spawn_blocking(move || open(&options))
+            .await
+            .map_err(|e| StartError::Internal(format!("opening the store panicked: {e}")))??
+    };
+    warn_slow_disk(&options, opened.fsync_p99);
+
+    let identity = Arc::new(opened.identity);
+    let contacts = Arc::new(Contacts::new());
+    let wire = Arc::new(Wire::new(identity.clone(), contacts, options.version.clone()));
+    let log = LogStore::new(opened.store.db.clone(), opened.store.flusher.clone());
+    let raft = Raft::new(
+        identity.load().node_id,
+        Arc::new(config(&options)?),
+        Network(wire.clone()),
+        log,
+        opened.machine,
+    )
+    .await
+    .map_err(|fatal| {
+        StartError::Internal(format!(
+            "the stored log could not be recovered: {fatal}. If it cannot be repaired, empty the data directory and re-add the node"
+        ))
+    })?;
+
+    let core = Arc::new(Core {
+        options,
+        identity,
+        raft,
+        published: opened.published,
+        snapshots: opened.snapshots,
+        wire,
+        hooks,
+        leadership: watch::Sender::new(Leadership::default()),
+        failure: watch::Sender::new(None),
+        fsync: opened.fsync,
+        fsync_p99: opened.fsync_p99,
+        store: tokio::sync::Mutex::new(Some(opened.store)),
+        tasks: TaskTracker::new(),
+        stop: CancellationToken::new(),
+        closing: AtomicBool::new(false),
+        stamped_ms: AtomicU64::new(0),
+    });
+    spawn_background(&core, listener);
+    Ok(Cluster::new(core))
+}
+
+struct Opened {
+    store: OpenStore,
+    identity: IdentityFile,
+    machine: StateMachine,
+    snapshots: SnapshotDir,
+    published: Arc<Published>,
+    fsync: Arc<FsyncClock>,
+    fsync_p99: Option<Duration>,
+}
+
+/// Everything that reads or writes the directory before Raft runs. Blocks.
+fn open(options: &Options) -> Result<Opened, StartError> {
+    let dir = options.data_dir.as_path();
+    let lock = DirLock::acquire(dir)?;
+    let fsync_p99 = fsync_probe::measure(dir).map_err(|e| not_writable(dir, &e))?;
+    let identity = IdentityFile::open(dir, &options.node_name)?;
+    let db = Db::open(&dir.join(store::ROCKS_DIR)).map_err(|e| {
+        StartError::Internal(format!(
+            "the log in {} cannot be opened: {e}",
+            dir.join(store::ROCKS_DIR).display()
+        ))
+    })?;
+    let db = Arc::new(db);
+    let fsync = Arc::new(FsyncClock::default());
+    let (flusher, thread) = Flusher::spawn(db.clone(), fsync.clone())
+        .map_err(|e| StartError::Internal(format!("no thread for the log: {e}")))?;
+    let snapshots = SnapshotDir::open(dir.join(store::SNAPSHOT_DIR), options.snapshot.keep)
+        .map_err(|e| not_writable(dir, &e))?;
+    let published = Arc::new(Published::new());
+    let machine = StateMachine::open(snapshots.clone(), published.clone())
+        .map_err(|e| StartError::Internal(format!("the snapshots cannot be read: {e}")))?;
+    check_no_gap(&LogStore::new(db.clone(), flusher.clone()), &machine)?;
+    Ok(Opened {
+        store: OpenStore {
+            flusher,
+            thread,
+            db,
+            lock,
+        },
+        identity,
+        machine,
+        snapshots,
+        published,
+        fsync,
+        fsync_p99: Some(fsync_p99),
+    })
+}
+
+/// The log in front of the oldest entry must be covered by a snapshot, or state would be lost
+/// without a word.
+fn check_no_gap(log: &LogStore, machine: &StateMachine) -> Result<(), StartError> {
+    let purged = log
+        .last_purged()
+        .map_err(|e| StartError::Internal(format!("the log cannot be read: {e}")))?;
+    if purged.map(|id| id.index) > machine.last_applied().map(|id| id.index) {
+        return Err(StartError::Internal(
+            "the snapshot that covers the dropped part of the log is missing or damaged: restore it, or empty the data directory and re-add the node".into(),
+        ));
+    }
+    Ok(())
+}
+
+fn not_writable(dir: &Path, error: &io::Error) -> StartError {
+    StartError::Config(format!(
+        "the data directory {} is not writable: {error}",
+        dir.display()
+    ))
+}
+
+fn warn_slow_disk(options: &Options, p99: Option<Duration>) {
+    let election_max = Duration::from_millis(options.timing.election_max_ms);
+    if let Some(p99) = p99.filter(|p99| *p99 > election_max / 10) {
+        tracing::warn!(
+            fsync_p99_ms = p99.as_secs_f64() * 1000.0,
+            election_max_ms = options.timing.election_max_ms,
+            "the disk of the data directory is slow for this election timeout: elections may be needless; use a faster disk or raise the timing"
+        );
+    }
+}
+
+fn config(options: &Options) -> Result<openraft::Config, StartError> {
+    let entries = options.snapshot.entries;
+    let config = openraft::Config {
+        cluster_name: "acefleet".into(),
+        heartbeat_interval: options.timing.heartbeat_ms,
+        election_timeout_min: options.timing.election_min_ms,
+        election_timeout_max: options.timing.election_max_ms,
+        enable_pre_vote: Some(true),
+        // The state lives in memory and the commit mark is not synced, so a restarted leader must
+        // win an election before it confirms reads.
+        enable_leader_restore: Some(false),
+        quorum_loss_probe_interval: Some(
+            (2 * options.timing.election_max_ms).max(1_000),
+        ),
+        install_snapshot_timeout: 10_000,
+        max_payload_entries: 300,
+        replication_lag_threshold: entries.saturating_mul(3),
+        snapshot_policy: openraft::SnapshotPolicy::LogsSinceLast(entries),
+        // Enough log to start from the older of two snapshots.
+        max_in_snapshot_log_to_keep: entries.saturating_mul(2),
+        purge_batch_size: 256.min(entries),
+        backoff: "100ms 200ms ...500ms".into(),
+        ..openraft::Config::default()
+    };
+    config
+        .validate()
+        .map_err(|e| StartError::Config(format!("the timing cannot work: {e}")))
+}
+
+fn spawn_background(core: &Arc<Core>, listener: TcpListener) {
+    let tasks = &core.tasks;
+    tasks.spawn(status::follow(core.clone()));
+    tasks.spawn(formation::run(core.clone()));
+    tasks.spawn(snapshot_by_time(core.clone()));
+    let server = core.clone();
+    tasks.spawn(async move {
+        if let Err(error) = serve(server.clone(), listener).await {
+            server.fail(Failure::Fatal(format!("the cluster listener failed: {error}")));
+        }
+    });
+}
+
+/// Takes a snapshot now and then, so that the log of a quiet cluster stays short, too.
+async fn snapshot_by_time(core: Arc<Core>) {
+    let mut clock = tokio::time::interval(core.options.snapshot.interval);
+    clock.tick().await;
+    loop {
+        tokio::select! {
+            () = core.stop.cancelled() => return,
+            _ = clock.tick() => {}
+        }
+        let changed = {
+            let metrics = core.raft.metrics();
+            let metrics = metrics.borrow_watched();
+            metrics.last_applied > metrics.snapshot
+        };
+        if changed && core.raft.trigger().snapshot().await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Applies committed entries to the state in memory and publishes the result. It must not refuse
+//! an entry: a refusal is a reply, an error here ends the process.
+
+use std::io;
+use std::sync::Arc;
+
+use acefleet_registry::State;
+use futures::{Stream, TryStreamExt};
+use openraft::storage::{EntryResponder, RaftStateMachine};
+use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
+
+use crate::snapshot::{SnapshotDir, SnapshotFile};
+use crate::types::{LogId, Outcome, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
+use crate::view::{Published, View};
+
+/// The state and where it stands in the log.
+pub(crate) struct StateMachine {
+    state: State,
+    revision: u64,
+    last_applied: Option<LogId>,
+    membership: StoredMembership,
+    published: Arc<Published>,
+    snapshots: SnapshotDir,
+    current: Option<SnapshotFile>,
+}
+
+impl StateMachine {
+    /// Starts from the newest whole snapshot, or from nothing. Blocks.
+    pub fn open(snapshots: SnapshotDir, published: Arc<Published>) -> io::Result<Self> {
+        let mut machine = Self {
+            state: State::default(),
+            revision: 0,
+            last_applied: None,
+            membership: StoredMembership::default(),
+            published,
+            current: None,
+            snapshots,
+        };
+        if let Some((snapshot, state)) = machine.snapshots.newest()? {
+            machine.replace(state, snapshot);
+        }
+        Ok(machine)
+    }
+
+    /// The last entry whose effect is in the state.
+    pub fn last_applied(&self) -> Option<LogId> {
+        self.last_applied
+    }
+
+    fn replace(&mut self, state: State, snapshot: SnapshotFile) {
+        self.state = state;
+        self.revision = snapshot.header.revision;
+        self.last_applied = snapshot.header.last_log_id;
+        self.membership = snapshot.header.membership.clone();
+        self.current = Some(snapshot);
+        self.publish();
+    }
+
+    fn publish(&self) {
+        self.published.publish(View {
+            state: self.state.clone(),
+            revision: self.revision,
+            applied_index: self.last_applied.map_or(0, |id| id.index),
+        });
+    }
+}
+
+impl RaftStateMachine<TypeConfig> for StateMachine {
+    type SnapshotData = SnapshotFile;
+    type SnapshotBuilder = Builder;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        Ok((self.last_applied, self.membership.clone()))
+    }
+
+    async fn apply<S>(&mut self, mut entries: S) -> io::Result<()>
+    where
+        S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
+    {
+        let mut replies = Vec::new();
+        while let Some((entry, responder)) = entries.try_next().await? {
+            let index = entry.log_id.index;
+            self.last_applied = Some(entry.log_id);
+            let outcome = match entry.payload {
+                EntryPayload::Blank => None,
+                EntryPayload::Normal(write) => {
+                    self.revision = index;
+                    Some(acefleet_registry::apply(&mut self.state, &write.0, index))
+                }
+                EntryPayload::Membership(membership) => {
+                    self.membership = StoredMembership::new(Some(entry.log_id), membership);
+                    None
+                }
+            };
+            if let Some(responder) = responder {
+                replies.push((responder, Outcome(outcome)));
+            }
+        }
+        // Readers on this node see a write before its caller hears of it.
+        self.publish();
+        for (responder, outcome) in replies {
+            responder.send(outcome);
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        Builder {
+            state: self.state.clone(),
+            revision: self.revision,
+            meta: SnapshotMeta {
+                last_log_id: self.last_applied,
+                last_membership: self.membership.clone(),
+            },
+            snapshots: self.snapshots.clone(),
+        }
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMeta,
+        snapshot: SnapshotFile,
+    ) -> io::Result<()> {
+        if snapshot.header.meta() != *meta {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the snapshot is not the one that was announced",
+            ));
+        }
+        let snapshots = self.snapshots.clone();
+        let (state, snapshot) = blocking(move || {
+            let state = snapshot.load()?;
+            Ok((state, snapshots.adopt(snapshot)?))
+        })
+        .await?;
+        self.replace(state, snapshot);
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
+        // A snapshot that was built meanwhile is newer than the one this machine remembers.
+        let snapshots = self.snapshots.clone();
+        let newest = blocking(move || {
+            for path in snapshots.list()? {
+                if let Ok(snapshot) = SnapshotFile::verify(path) {
+                    return Ok(Some(snapshot));
+                }
+            }
+            Ok(None)
+        })
+        .await?;
+        if let Some(snapshot) = newest {
+            self.current = Some(snapshot);
+        }
+        Ok(self.current.as_ref().map(|snapshot| Snapshot {
+            meta: snapshot.header.meta(),
+            snapshot: snapshot.clone(),
+        }))
+    }
+}
+
+/// The state at one moment, ready to be written.
+pub(crate) struct Builder {
+    state: State,
+    revision: u64,
+    meta: SnapshotMeta,
+    snapshots: SnapshotDir,
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for Builder {
+    type SnapshotData = SnapshotFile;
+
+    async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
+        let (state, revision) = (self.state.clone(), self.revision);
+        let (meta, snapshots) = (self.meta.clone(), self.snapshots.clone());
+        let snapshot = blocking(move || snapshots.store(&state, &meta, revision)).await?;
+        tracing::info!(
+            index = snapshot.header.index(),
+            bytes = snapshot.header.body_bytes,
+            "snapshot written"
+        );
+        Ok(Snapshot {
+            meta: snapshot.header.meta(),
+            snapshot,
+        })
+    }
+}
+
+/// Runs file work away from the async runtime.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(io::Error::other(error)))
+}

@@ -1,0 +1,266 @@
+//! What operators see of one node and its cluster. Everything here is a local opinion.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use acefleet_registry::NodeId;
+use openraft::Instant as _;
+use openraft::async_runtime::watch::WatchReceiver;
+use serde::Serialize;
+
+use crate::shared::Core;
+use crate::errors::Failure;
+use crate::types::{Member, Metrics};
+
+/// Who leads, as this node knows it. Comparing two values tells whether anything changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leadership {
+    /// Newest term this node has seen.
+    pub term: u64,
+    /// The leader of that term, if one is known.
+    pub leader: Option<NodeId>,
+    /// Whether this node is that leader.
+    pub is_leader: bool,
+    /// Log index of the membership in force; it moves when members come, go or change address.
+    pub membership_index: u64,
+}
+
+/// Part of a member in elections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Leads now, as far as this node knows.
+    Leader,
+    /// Votes and stores.
+    Voter,
+    /// Stores without a vote.
+    Learner,
+}
+
+/// One member as this node sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MemberStatus {
+    /// Random id, bound to the data directory.
+    pub id: NodeId,
+    /// Name, unique in the cluster.
+    pub name: String,
+    /// `host:port` of the cluster listener.
+    pub address: String,
+    /// Part in elections.
+    pub role: Role,
+    /// Milliseconds since this node last heard from the member; absent for itself and for
+    /// members never heard from.
+    pub last_contact_ms: Option<u64>,
+    /// Newest log index known to be stored on the member; known for all on the leader, elsewhere
+    /// only for the node itself.
+    pub applied_index: Option<u64>,
+    /// Software version that the member last told.
+    pub version: Option<String>,
+}
+
+/// State of replication on one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RaftStatus {
+    /// This node.
+    pub node_id: NodeId,
+    /// Name of this node.
+    pub node_name: String,
+    /// Absent until the cluster has formed.
+    pub cluster_id: Option<String>,
+    /// Newest term this node has seen.
+    pub term: u64,
+    /// The leader, if one is known.
+    pub leader: Option<NodeId>,
+    /// Name of the leader.
+    pub leader_name: Option<String>,
+    /// Log index of the last applied write.
+    pub revision: u64,
+    /// Log index of the last applied entry.
+    pub last_applied: u64,
+    /// Log index of the last stored entry.
+    pub last_log: u64,
+    /// Log index covered by the newest snapshot.
+    pub snapshot_index: u64,
+    /// Members by id.
+    pub members: Vec<MemberStatus>,
+    /// Number of voters.
+    pub voters: usize,
+    /// How old the answers of this node may be. Zero on a leader with a majority; otherwise the
+    /// time since a leader was last heard, or since the start if none was: it grows while this
+    /// node is cut off.
+    pub staleness_ms: u64,
+    /// On a leader: time since a majority last confirmed it.
+    pub last_quorum_ack_ms: Option<u64>,
+    /// Whether the Raft core is alive.
+    pub running: bool,
+    /// 99th percentile of disk syncs measured at start, microseconds.
+    pub fsync_p99_us: Option<u64>,
+    /// Duration of the last disk sync of the log, microseconds.
+    pub fsync_last_us: Option<u64>,
+}
+
+/// Members in force.
+pub(crate) fn members(core: &Core) -> BTreeMap<u64, Member> {
+    let metrics = core.raft.server_metrics();
+    let metrics = metrics.borrow_watched();
+    metrics
+        .membership_config
+        .nodes()
+        .map(|(id, member)| (*id, member.clone()))
+        .collect()
+}
+
+/// Builds the status from the metrics of this moment.
+pub(crate) fn status(core: &Core) -> RaftStatus {
+    let metrics = core.metrics();
+    let identity = core.identity.load();
+    let view = core.published.load();
+    let membership = &metrics.membership_config;
+    let voters: Vec<u64> = membership.voter_ids().collect();
+    let quorum_age = metrics.last_quorum_acked.map(|acked| acked.elapsed());
+    let leads = metrics.state.is_leader();
+    RaftStatus {
+        node_id: NodeId(metrics.id),
+        node_name: identity.node_name.clone(),
+        cluster_id: identity.cluster_id.clone(),
+        term: metrics.current_term,
+        leader: metrics.current_leader.map(NodeId),
+        leader_name: metrics
+            .current_leader
+            .and_then(|id| membership.get_node(&id))
+            .map(|member| member.name.clone()),
+        revision: view.revision,
+        last_applied: view.applied_index,
+        last_log: metrics.last_log_index.unwrap_or(0),
+        snapshot_index: metrics.snapshot.map_or(0, |id| id.index),
+        members: membership
+            .nodes()
+            .map(|(id, member)| member_status(core, &metrics, &voters, *id, member))
+            .collect(),
+        voters: voters.len(),
+        staleness_ms: millis(staleness(core, leads, voters.len(), quorum_age)),
+        last_quorum_ack_ms: quorum_age.filter(|_| leads).map(millis),
+        running: metrics.running_state.is_ok(),
+        fsync_p99_us: core
+            .fsync_p99
+            .and_then(|p99| u64::try_from(p99.as_micros()).ok()),
+        fsync_last_us: core.fsync.last_us(),
+    }
+}
+
+fn member_status(
+    core: &Core,
+    metrics: &Metrics,
+    voters: &[u64],
+    id: u64,
+    member: &Member,
+) -> MemberStatus {
+    let own = id == metrics.id;
+    let role = if metrics.current_leader == Some(id) {
+        Role::Leader
+    } else if voters.contains(&id) {
+        Role::Voter
+    } else {
+        Role::Learner
+    };
+    let contacts = core.wire.contacts();
+    let heartbeat = metrics
+        .heartbeat
+        .as_ref()
+        .and_then(|beats| beats.get(&id).copied().flatten())
+        .map(|acked| acked.elapsed());
+    let heard = contacts.peer_age(id);
+    let contact = match (heartbeat, heard) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (one, other) => one.or(other),
+    };
+    let matched = metrics
+        .replication
+        .as_ref()
+        .and_then(|progress| progress.get(&id).copied().flatten())
+        .map(|log_id| log_id.index);
+    MemberStatus {
+        id: NodeId(id),
+        name: member.name.clone(),
+        address: member.address.clone(),
+        role,
+        last_contact_ms: contact.filter(|_| !own).map(millis),
+        applied_index: if own {
+            metrics.last_applied.map(|id| id.index)
+        } else {
+            matched
+        },
+        version: if own {
+            Some(core.wire.version().to_owned()).filter(|version| !version.is_empty())
+        } else {
+            contacts.version(id)
+        },
+    }
+}
+
+fn staleness(core: &Core, leads: bool, voters: usize, quorum_age: Option<Duration>) -> Duration {
+    if !leads {
+        return core.wire.contacts().leader_age();
+    }
+    if voters <= 1 {
+        return Duration::ZERO;
+    }
+    let lease = Duration::from_millis(core.options.timing.election_max_ms);
+    match quorum_age {
+        Some(age) if age <= lease => Duration::ZERO,
+        Some(age) => age,
+        None => core.wire.contacts().leader_age(),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Keeps the leadership channel current and reports the death of the Raft core. Ends with it.
+pub(crate) async fn follow(core: Arc<Core>) {
+    let mut metrics = core.raft.metrics();
+    loop {
+        let (now, running) = {
+            let seen = metrics.borrow_and_update();
+            (leadership(&seen), seen.running_state.clone())
+        };
+        core.leadership.send_if_modified(|known| {
+            let changed = *known != now;
+            if changed {
+                tracing::info!(term = now.term, leader = ?now.leader.map(|id| id.0), is_leader = now.is_leader, "leadership");
+                *known = now;
+            }
+            changed
+        });
+        if let Err(fatal) = running {
+            if !core.is_closing() {
+                core.fail(Failure::Fatal(format!("the Raft core died: {fatal}")));
+            }
+            return;
+        }
+        tokio::select! {
+            biased;
+            () = core.stop.cancelled() => return,
+            changed = metrics.changed() => if changed.is_err() {
+                if !core.is_closing() {
+                    core.fail(Failure::Fatal("the Raft core is gone".into()));
+                }
+                return;
+            },
+        }
+    }
+}
+
+fn leadership(metrics: &Metrics) -> Leadership {
+    Leadership {
+        term: metrics.current_term,
+        leader: metrics.current_leader.map(NodeId),
+        is_leader: metrics.current_leader == Some(metrics.id) && metrics.state.is_leader(),
+        membership_index: metrics
+            .membership_config
+            .log_id()
+            .map_or(0, |log_id| log_id.index),
+    }
+}

@@ -1,0 +1,148 @@
+//! What is left after the process, or the machine, dies at a bad moment. The directory is copied
+//! while the store is open: the copy holds what had left the process by then.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage};
+use openraft::testing::log::StoreBuilder;
+use openraft::type_config::TypeConfigExt;
+
+use super::{Db, Flusher, LogStore};
+use crate::snapshot::SnapshotDir;
+use crate::state_machine::StateMachine;
+use crate::testing::{blank_entries, log_id};
+use crate::types::{LeaderId, TypeConfig, Vote};
+use crate::view::Published;
+
+fn open(path: &Path) -> LogStore {
+    let db = Arc::new(Db::open(path).unwrap());
+    let (flusher, _thread) = Flusher::spawn(db.clone(), Arc::default()).unwrap();
+    LogStore::new(db, flusher)
+}
+
+fn copy(from: &Path) -> tempfile::TempDir {
+    let to = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        // The lock belongs to the process that still runs.
+        if entry.file_name() != "LOCK" {
+            std::fs::copy(entry.path(), to.path().join(entry.file_name())).unwrap();
+        }
+    }
+    to
+}
+
+async fn append(store: &mut LogStore, entries: Vec<crate::types::Entry>) {
+    let (sender, done) = TypeConfig::oneshot();
+    store
+        .append(entries, IOFlushed::signal(sender))
+        .await
+        .unwrap();
+    done.await.unwrap().unwrap();
+}
+
+fn vote(term: u64) -> Vote {
+    Vote {
+        leader_id: LeaderId { term, node_id: 7 },
+        committed: false,
+    }
+}
+
+#[tokio::test]
+async fn acknowledged_entries_and_votes_survive_a_crash() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path());
+    append(&mut store, blank_entries(1..=10)).await;
+    store.save_vote(&vote(3)).await.unwrap();
+    let after_ack = copy(dir.path());
+
+    let mut reopened = open(after_ack.path());
+    assert_eq!(reopened.try_get_log_entries(1..11).await.unwrap().len(), 10);
+    assert_eq!(reopened.read_vote().await.unwrap(), Some(vote(3)));
+    let state = reopened.get_log_state().await.unwrap();
+    assert_eq!(state.last_log_id, Some(log_id(10)));
+}
+
+#[tokio::test]
+async fn entries_written_but_not_flushed_may_go_but_leave_no_hole() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Arc::new(Db::open(dir.path()).unwrap());
+    let (flusher, thread) = Flusher::spawn(db.clone(), Arc::default()).unwrap();
+    let mut store = LogStore::new(db.clone(), flusher);
+    append(&mut store, blank_entries(1..=5)).await;
+    drop(store);
+    thread.join().unwrap();
+
+    // The same write as `append` makes, cut off before the flusher sees it.
+    let mut batch = rocksdb::WriteBatch::default();
+    for entry in blank_entries(6..=8) {
+        let key = super::keys::log_key(entry.log_id.index);
+        batch.put_cf(db.log().unwrap(), key, super::entry::encode_entry(entry).unwrap());
+    }
+    db.write(batch).unwrap();
+    let crashed = copy(dir.path());
+
+    let mut reopened = open(crashed.path());
+    let kept = reopened.try_get_log_entries(1..100).await.unwrap();
+    assert!(kept.len() >= 5, "an acknowledged entry is gone");
+    assert_eq!(kept.len(), 5, "the write left the process before it was flushed");
+    append(&mut reopened, blank_entries(6..=9)).await;
+    assert_eq!(reopened.try_get_log_entries(1..100).await.unwrap().len(), 9);
+}
+
+#[tokio::test]
+async fn the_commit_mark_leaves_the_process_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path());
+    append(&mut store, blank_entries(1..=3)).await;
+    store.save_committed(Some(log_id(3))).await.unwrap();
+    let killed = copy(dir.path());
+    let mut reopened = open(killed.path());
+    assert_eq!(reopened.read_committed().await.unwrap(), Some(log_id(3)));
+}
+
+#[tokio::test]
+async fn purge_and_truncate_survive_together_with_their_marks() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path());
+    append(&mut store, blank_entries(1..=10)).await;
+    store.purge(log_id(4)).await.unwrap();
+    store.truncate_after(Some(log_id(8))).await.unwrap();
+    store.save_vote(&vote(1)).await.unwrap();
+    let copied = copy(dir.path());
+
+    let mut reopened = open(copied.path());
+    let state = reopened.get_log_state().await.unwrap();
+    assert_eq!(state.last_purged_log_id, Some(log_id(4)));
+    assert_eq!(state.last_log_id, Some(log_id(8)));
+    assert_eq!(reopened.try_get_log_entries(..).await.unwrap().len(), 4);
+
+    reopened.truncate_after(Some(log_id(4))).await.unwrap();
+    let state = reopened.get_log_state().await.unwrap();
+    assert_eq!(state.last_purged_log_id, Some(log_id(4)), "truncation moved the purge mark");
+    assert_eq!(state.last_log_id, Some(log_id(4)));
+}
+
+struct Builder;
+
+impl StoreBuilder<TypeConfig, LogStore, StateMachine, tempfile::TempDir> for Builder {
+    async fn build(
+        &self,
+    ) -> Result<(tempfile::TempDir, LogStore, StateMachine), openraft::StorageError<TypeConfig>> {
+        let dir = tempfile::tempdir().unwrap();
+        let snapshots = SnapshotDir::open(dir.path().join("snapshots"), 2).unwrap();
+        let machine = StateMachine::open(snapshots, Arc::new(Published::new())).unwrap();
+        let log = open(&dir.path().join("rocks"));
+        Ok((dir, log, machine))
+    }
+}
+
+#[test]
+fn the_store_keeps_every_promise_that_openraft_relies_on() {
+    TypeConfig::run(async {
+        openraft::testing::log::Suite::test_all(Builder)
+            .await
+            .unwrap();
+    });
+}

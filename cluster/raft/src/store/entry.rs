@@ -1,0 +1,133 @@
+//! The stored form of a log entry. It is this crate's own, so that a change of openraft's types
+//! cannot silently change what is on disk.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use acefleet_registry::Proposal;
+use openraft::EntryPayload;
+use serde::{Deserialize, Serialize};
+
+use crate::codec;
+use crate::types::{Entry, LeaderId, LogId, Member, Membership, Vote, Write};
+
+/// Format of log entries and of the values in the meta column family.
+const FORMAT: u8 = 1;
+
+/// A log id as it is stored.
+#[derive(Debug, Serialize, Deserialize)]
+struct IdRecord {
+    term: u64,
+    node: u64,
+    index: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct VoteRecord {
+    term: u64,
+    node: u64,
+    committed: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct EntryRecord {
+    id: IdRecord,
+    body: Body,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Body {
+    Blank,
+    Write(Proposal),
+    Membership {
+        configs: Vec<BTreeSet<u64>>,
+        nodes: BTreeMap<u64, Member>,
+    },
+}
+
+impl From<&LogId> for IdRecord {
+    fn from(id: &LogId) -> Self {
+        Self {
+            term: id.leader_id.term,
+            node: id.leader_id.node_id,
+            index: id.index,
+        }
+    }
+}
+
+impl From<IdRecord> for LogId {
+    fn from(record: IdRecord) -> Self {
+        LogId {
+            leader_id: LeaderId {
+                term: record.term,
+                node_id: record.node,
+            },
+            index: record.index,
+        }
+    }
+}
+
+pub(super) fn encode_log_id(id: &LogId) -> io::Result<Vec<u8>> {
+    codec::encode_tagged(FORMAT, &IdRecord::from(id))
+}
+
+pub(super) fn decode_log_id(bytes: &[u8]) -> io::Result<LogId> {
+    codec::decode_tagged::<IdRecord>(FORMAT, bytes).map(LogId::from)
+}
+
+pub(super) fn encode_vote(vote: &Vote) -> io::Result<Vec<u8>> {
+    codec::encode_tagged(
+        FORMAT,
+        &VoteRecord {
+            term: vote.leader_id.term,
+            node: vote.leader_id.node_id,
+            committed: vote.committed,
+        },
+    )
+}
+
+pub(super) fn decode_vote(bytes: &[u8]) -> io::Result<Vote> {
+    let record: VoteRecord = codec::decode_tagged(FORMAT, bytes)?;
+    Ok(Vote {
+        leader_id: LeaderId {
+            term: record.term,
+            node_id: record.node,
+        },
+        committed: record.committed,
+    })
+}
+
+pub(super) fn encode_entry(entry: Entry) -> io::Result<Vec<u8>> {
+    let body = match entry.payload {
+        EntryPayload::Blank => Body::Blank,
+        EntryPayload::Normal(Write(proposal)) => Body::Write(proposal),
+        EntryPayload::Membership(membership) => Body::Membership {
+            configs: membership.get_joint_config().clone(),
+            nodes: membership
+                .nodes()
+                .map(|(id, member)| (*id, member.clone()))
+                .collect(),
+        },
+    };
+    let record = EntryRecord {
+        id: IdRecord::from(&entry.log_id),
+        body,
+    };
+    codec::encode_tagged(FORMAT, &record)
+}
+
+pub(super) fn decode_entry(bytes: &[u8]) -> io::Result<Entry> {
+    let record: EntryRecord = codec::decode_tagged(FORMAT, bytes)?;
+    let payload = match record.body {
+        Body::Blank => EntryPayload::Blank,
+        Body::Write(proposal) => EntryPayload::Normal(Write(proposal)),
+        Body::Membership { configs, nodes } => EntryPayload::Membership(
+            Membership::new(configs, nodes)
+                .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?,
+        ),
+    };
+    Ok(Entry {
+        log_id: record.id.into(),
+        payload,
+    })
+}

@@ -1,0 +1,114 @@
+//! One thread that turns many log writes into one disk sync and reports them in order.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use openraft::storage::IOFlushed;
+use tokio::sync::oneshot;
+
+use super::db::Db;
+use crate::types::TypeConfig;
+
+/// Who waits for a sync.
+enum Waiter {
+    /// Appended log entries.
+    Entries(IOFlushed<TypeConfig>),
+    /// A vote, or shutdown.
+    Call(oneshot::Sender<io::Result<()>>),
+}
+
+impl Waiter {
+    fn complete(self, result: io::Result<()>) {
+        match self {
+            Self::Entries(callback) => callback.io_completed(result),
+            // A receiver that went away no longer cares.
+            Self::Call(sender) => drop(sender.send(result)),
+        }
+    }
+}
+
+/// Duration of disk syncs, readable from anywhere.
+#[derive(Debug, Default)]
+pub(crate) struct FsyncClock {
+    last_us: AtomicU64,
+    count: AtomicU64,
+}
+
+impl FsyncClock {
+    /// Microseconds of the last sync; `None` before the first.
+    pub fn last_us(&self) -> Option<u64> {
+        (self.count.load(Ordering::Relaxed) > 0).then(|| self.last_us.load(Ordering::Relaxed))
+    }
+}
+
+/// Handle to the flusher thread. The thread ends when every handle is gone.
+#[derive(Clone)]
+pub(crate) struct Flusher {
+    queue: mpsc::Sender<Waiter>,
+}
+
+impl Flusher {
+    /// Starts the thread.
+    pub fn spawn(db: Arc<Db>, clock: Arc<FsyncClock>) -> io::Result<(Self, JoinHandle<()>)> {
+        let (queue, waiting) = mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name("log-flusher".into())
+            .spawn(move || run(&db, &clock, &waiting))?;
+        Ok((Self { queue }, thread))
+    }
+
+    /// Completes the callback after a sync that covers everything written before this call.
+    pub fn entries(&self, callback: IOFlushed<TypeConfig>) {
+        self.send(Waiter::Entries(callback));
+    }
+
+    /// Returns after a sync that covers everything written before this call.
+    pub async fn sync(&self) -> io::Result<()> {
+        let (sender, receiver) = oneshot::channel();
+        self.send(Waiter::Call(sender));
+        receiver.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    fn send(&self, waiter: Waiter) {
+        if let Err(mpsc::SendError(waiter)) = self.queue.send(waiter) {
+            waiter.complete(Err(stopped()));
+        }
+    }
+}
+
+fn stopped() -> io::Error {
+    io::Error::other("the log flusher has stopped")
+}
+
+fn run(db: &Db, clock: &FsyncClock, waiting: &mpsc::Receiver<Waiter>) {
+    // After a failed sync the page cache may have dropped the data while a later sync reports
+    // success, so the first failure is final.
+    let mut broken: Option<String> = None;
+    while let Ok(first) = waiting.recv() {
+        let batch: Vec<Waiter> = std::iter::once(first).chain(waiting.try_iter()).collect();
+        if broken.is_none() {
+            let begun = Instant::now();
+            match db.sync() {
+                Ok(()) => {
+                    let took = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+                    clock.last_us.store(took, Ordering::Relaxed);
+                    clock.count.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the log could not be synced to disk");
+                    broken = Some(error.to_string());
+                }
+            }
+        }
+        for waiter in batch {
+            waiter.complete(match &broken {
+                None => Ok(()),
+                Some(error) => Err(io::Error::other(error.clone())),
+            });
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Guards the data directory: one process at a time, no foreign files, no newer format.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::Path;
+
+use crate::errors::StartError;
+use crate::files;
+
+const LOCK_FILE: &str = "LOCK";
+const VERSION_FILE: &str = "VERSION";
+const MAGIC: &str = "acefleet-data";
+/// Format of the directory as a whole.
+const VERSION: u32 = 1;
+
+/// Holds the directory for this process until it is dropped.
+#[derive(Debug)]
+pub(crate) struct DirLock {
+    _file: File,
+}
+
+impl DirLock {
+    /// Creates the directory if needed, locks it and checks or writes its header.
+    pub fn acquire(dir: &Path) -> Result<Self, StartError> {
+        let unusable = |error: io::Error| {
+            StartError::Config(format!(
+                "the data directory {} is not usable: {error}. Create it and give this user write access",
+                dir.display()
+            ))
+        };
+        fs::create_dir_all(dir).map_err(unusable)?;
+        let existing = foreign_entry(dir).map_err(unusable)?;
+        let version = match fs::read_to_string(dir.join(VERSION_FILE)) {
+            Ok(text) => Some(text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(unusable(error)),
+        };
+        if let (None, Some(name)) = (&version, &existing) {
+            return Err(StartError::Config(format!(
+                "the data directory {} holds {name:?} but no Acefleet data: choose an empty directory",
+                dir.display()
+            )));
+        }
+        let lock = lock(dir).map_err(|refusal| refusal.unwrap_or_else(unusable))?;
+        match version {
+            Some(text) => check(dir, &text)?,
+            None => {
+                let text = format!("{MAGIC} {VERSION}\n");
+                files::write_atomically(&dir.join(VERSION_FILE), text.as_bytes())
+                    .map_err(unusable)?;
+            }
+        }
+        Ok(lock)
+    }
+}
+
+/// Either a ready refusal or an IO error that the caller describes.
+enum LockRefusal {
+    Busy(StartError),
+    Io(io::Error),
+}
+
+impl LockRefusal {
+    fn unwrap_or_else(self, describe: impl Fn(io::Error) -> StartError) -> StartError {
+        match self {
+            Self::Busy(error) => error,
+            Self::Io(error) => describe(error),
+        }
+    }
+}
+
+fn lock(dir: &Path) -> Result<DirLock, LockRefusal> {
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(dir.join(LOCK_FILE))
+        .map_err(LockRefusal::Io)?;
+    match file.try_lock() {
+        Ok(()) => Ok(DirLock { _file: file }),
+        Err(TryLockError::WouldBlock) => Err(LockRefusal::Busy(StartError::Temporary(format!(
+            "the data directory {} is in use by another process: stop that process or choose another directory",
+            dir.display()
+        )))),
+        Err(TryLockError::Error(error)) => Err(LockRefusal::Io(error)),
+    }
+}
+
+/// A file that an empty or half-created directory would not hold.
+fn foreign_entry(dir: &Path) -> io::Result<Option<String>> {
+    for entry in fs::read_dir(dir)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if !matches!(name.as_str(), LOCK_FILE | "VERSION.tmp" | "lost+found") {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
+fn check(dir: &Path, text: &str) -> Result<(), StartError> {
+    let version = text
+        .trim()
+        .strip_prefix(MAGIC)
+        .and_then(|rest| rest.trim().parse::<u32>().ok());
+    match version {
+        Some(VERSION) => Ok(()),
+        Some(newer) if newer > VERSION => Err(StartError::Config(format!(
+            "the data directory {} has format {newer}, this program knows format {VERSION}: run the newer version again, or start this one with an empty directory and re-add the node",
+            dir.display()
+        ))),
+        _ => Err(StartError::Config(format!(
+            "the file {} does not belong to Acefleet: choose an empty directory",
+            dir.join(VERSION_FILE).display()
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fresh_directory_is_taken_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("new");
+        let held = DirLock::acquire(&path).unwrap();
+        let busy = DirLock::acquire(&path).unwrap_err();
+        assert!(matches!(busy, StartError::Temporary(_)), "{busy}");
+        drop(held);
+        DirLock::acquire(&path).unwrap();
+    }
+
+    #[test]
+    fn foreign_and_newer_directories_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("photo.jpg"), b"x").unwrap();
+        let foreign = DirLock::acquire(dir.path()).unwrap_err();
+        assert!(matches!(foreign, StartError::Config(_)));
+        assert!(foreign.to_string().contains("photo.jpg"), "{foreign}");
+
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(VERSION_FILE), b"acefleet-data 2\n").unwrap();
+        let newer = DirLock::acquire(dir.path()).unwrap_err();
+        assert!(newer.to_string().contains("format 2"), "{newer}");
+
+        fs::write(dir.path().join(VERSION_FILE), b"something else").unwrap();
+        assert!(DirLock::acquire(dir.path()).is_err());
+    }
+
+    #[test]
+    fn a_path_that_cannot_be_a_directory_is_a_config_error() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = DirLock::acquire(file.path()).unwrap_err();
+        assert_eq!(error.exit_code(), 64);
+    }
+}

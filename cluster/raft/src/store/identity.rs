@@ -1,0 +1,175 @@
+//! Who this node is: `node.json`, readable by people, written atomically.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
+
+use super::ROCKS_DIR;
+use crate::errors::StartError;
+use crate::files;
+
+const FILE: &str = "node.json";
+const FORMAT: u32 = 1;
+
+/// A founding member as it is written at formation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MemberRecord {
+    pub id: u64,
+    pub name: String,
+    pub address: String,
+}
+
+/// Identity of a node. The id is random and lives as long as the directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    pub format: u32,
+    pub node_id: u64,
+    pub node_name: String,
+    /// Absent until the node belongs to a cluster; then it never changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_id: Option<String>,
+    /// Founding members; used only until the log begins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub founders: Vec<MemberRecord>,
+}
+
+/// The identity in memory and on disk.
+#[derive(Debug)]
+pub(crate) struct IdentityFile {
+    path: PathBuf,
+    current: ArcSwap<Identity>,
+}
+
+impl IdentityFile {
+    /// Reads the identity, or gives a fresh directory a random one.
+    pub fn open(dir: &Path, node_name: &str) -> Result<Self, StartError> {
+        let path = dir.join(FILE);
+        let identity = match fs::read(&path) {
+            Ok(bytes) => parse(&path, &bytes)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if dir.join(ROCKS_DIR).exists() {
+                    return Err(StartError::Internal(format!(
+                        "{} is missing although the directory was in use: restore the file, or empty the directory and re-add the node",
+                        path.display()
+                    )));
+                }
+                let fresh = Identity {
+                    format: FORMAT,
+                    node_id: random_node_id(),
+                    node_name: node_name.to_owned(),
+                    cluster_id: None,
+                    founders: Vec::new(),
+                };
+                write(&path, &fresh).map_err(|e| cannot_write(&path, &e))?;
+                fresh
+            }
+            Err(error) => {
+                return Err(StartError::Internal(format!(
+                    "{} cannot be read: {error}",
+                    path.display()
+                )));
+            }
+        };
+        if identity.node_name != node_name {
+            return Err(StartError::Config(format!(
+                "the data directory belongs to node {}, but this node is named {node_name}: correct the name, or use another directory",
+                identity.node_name
+            )));
+        }
+        Ok(Self {
+            path,
+            current: ArcSwap::from_pointee(identity),
+        })
+    }
+
+    pub fn load(&self) -> Arc<Identity> {
+        self.current.load_full()
+    }
+
+    /// Binds the node to a cluster, durably. Binding again to the same cluster replaces the
+    /// founders; binding to another one is refused. Blocks.
+    pub fn bind(&self, cluster_id: &str, founders: Vec<MemberRecord>) -> io::Result<()> {
+        let mut next = Identity::clone(&self.load());
+        if let Some(bound) = next.cluster_id.as_deref().filter(|bound| *bound != cluster_id) {
+            return Err(io::Error::other(format!(
+                "this node already belongs to cluster {bound}"
+            )));
+        }
+        next.cluster_id = Some(cluster_id.to_owned());
+        next.founders = founders;
+        if *self.load() != next {
+            write(&self.path, &next)?;
+            self.current.store(Arc::new(next));
+        }
+        Ok(())
+    }
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> Result<Identity, StartError> {
+    let identity: Identity = serde_json::from_slice(bytes).map_err(|error| {
+        StartError::Internal(format!("{} is damaged: {error}", path.display()))
+    })?;
+    if identity.format > FORMAT {
+        return Err(StartError::Config(format!(
+            "{} has format {}, this program knows {FORMAT}: run the newer version again",
+            path.display(),
+            identity.format
+        )));
+    }
+    Ok(identity)
+}
+
+fn write(path: &Path, identity: &Identity) -> io::Result<()> {
+    let mut text = serde_json::to_vec_pretty(identity).map_err(io::Error::other)?;
+    text.push(b'\n');
+    files::write_atomically(path, &text)
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> StartError {
+    StartError::Config(format!("{} cannot be written: {error}", path.display()))
+}
+
+/// Random, above zero and below 2^53, so that JSON clients keep it exact.
+fn random_node_id() -> u64 {
+    loop {
+        let (bits, _) = uuid::Uuid::new_v4().as_u64_pair();
+        // The version nibble of a UUID sits in the low bits of this half: drop them.
+        let id = (bits >> 16) & ((1 << 53) - 1);
+        if id != 0 {
+            return id;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identity_survives_and_names_do_not_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = IdentityFile::open(dir.path(), "a").unwrap().load();
+        assert!(first.node_id > 0 && first.node_id < 1 << 53);
+        let again = IdentityFile::open(dir.path(), "a").unwrap();
+        assert_eq!(again.load(), first);
+        let renamed = IdentityFile::open(dir.path(), "b").unwrap_err();
+        assert_eq!(renamed.exit_code(), 64);
+
+        again.bind("cluster-1", Vec::new()).unwrap();
+        assert!(again.bind("cluster-2", Vec::new()).is_err());
+        let reopened = IdentityFile::open(dir.path(), "a").unwrap().load();
+        assert_eq!(reopened.cluster_id.as_deref(), Some("cluster-1"));
+    }
+
+    #[test]
+    fn a_used_directory_without_identity_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join(ROCKS_DIR)).unwrap();
+        let error = IdentityFile::open(dir.path(), "a").unwrap_err();
+        assert_eq!(error.exit_code(), 70);
+    }
+}

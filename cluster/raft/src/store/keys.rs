@@ -1,0 +1,18 @@
+//! Names of column families and keys.
+
+pub(super) const CF_LOG: &str = "log";
+pub(super) const CF_META: &str = "meta";
+
+pub(super) const VOTE: &[u8] = b"vote";
+pub(super) const COMMITTED: &[u8] = b"committed";
+pub(super) const LAST_PURGED: &[u8] = b"last_purged";
+
+/// Big-endian, so that the order of keys is the order of the log.
+pub(super) fn log_key(index: u64) -> [u8; 8] {
+    index.to_be_bytes()
+}
+
+/// The index in a key of the log; `None` for a key that this program did not write.
+pub(super) fn log_index(key: &[u8]) -> Option<u64> {
+    key.try_into().ok().map(u64::from_be_bytes)
+}

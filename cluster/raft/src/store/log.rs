@@ -1,0 +1,240 @@
+//! The Raft log and vote on RocksDB, as openraft wants them.
+
+use std::fmt::Debug;
+use std::io;
+use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
+
+use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
+use openraft::OptionalSend;
+use rocksdb::{Direction, IteratorMode, ReadOptions, WriteBatch};
+
+use super::db::Db;
+use super::entry;
+use super::flusher::Flusher;
+use super::keys::{COMMITTED, LAST_PURGED, VOTE, log_index, log_key};
+use crate::types::{Entry, LogId, TypeConfig, Vote};
+
+/// Most bytes of entries in one replication request; keeps a request far below the message limit.
+const READ_LIMIT: usize = 2 << 20;
+
+/// The log of one node. Clones share the database; one clone writes, the others read.
+#[derive(Clone)]
+pub(crate) struct LogStore {
+    db: Arc<Db>,
+    flusher: Flusher,
+}
+
+impl LogStore {
+    pub fn new(db: Arc<Db>, flusher: Flusher) -> Self {
+        Self { db, flusher }
+    }
+
+    /// The newest purged log id.
+    pub fn last_purged(&self) -> io::Result<Option<LogId>> {
+        self.get_log_id(LAST_PURGED)
+    }
+
+    fn get_log_id(&self, key: &[u8]) -> io::Result<Option<LogId>> {
+        let bytes = self.db.get_meta(key)?;
+        bytes.as_deref().map(entry::decode_log_id).transpose()
+    }
+
+    fn last_entry(&self) -> io::Result<Option<LogId>> {
+        let mut newest = self
+            .db
+            .rocks()
+            .iterator_cf(self.db.log()?, IteratorMode::End);
+        match newest.next() {
+            None => Ok(None),
+            Some(item) => {
+                let (_, value) = item.map_err(io::Error::other)?;
+                Ok(Some(entry::decode_entry(&value)?.log_id))
+            }
+        }
+    }
+
+    /// Entries from `start` up to but not including `end`, at least one and no more than `limit`
+    /// bytes. A hole is an error.
+    fn read(&self, start: u64, end: u64, limit: usize) -> io::Result<Vec<Entry>> {
+        if start >= end {
+            return Ok(Vec::new());
+        }
+        let mut options = ReadOptions::default();
+        options.set_iterate_upper_bound(log_key(end));
+        let from = log_key(start);
+        let items = self.db.rocks().iterator_cf_opt(
+            self.db.log()?,
+            options,
+            IteratorMode::From(&from, Direction::Forward),
+        );
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut bytes = 0;
+        for item in items {
+            let (key, value) = item.map_err(io::Error::other)?;
+            bytes += value.len();
+            if bytes > limit && !entries.is_empty() {
+                break;
+            }
+            let entry = entry::decode_entry(&value)?;
+            let expected = entries.last().map_or(entry.log_id.index, |last| last.log_id.index + 1);
+            if log_index(&key) != Some(entry.log_id.index) || entry.log_id.index != expected {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("log entry {expected} is missing or stored under a wrong key"),
+                ));
+            }
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
+}
+
+fn bounds(range: &impl RangeBounds<u64>) -> (u64, u64) {
+    let start = match range.start_bound() {
+        Bound::Included(index) => *index,
+        Bound::Excluded(index) => index.saturating_add(1),
+        Bound::Unbounded => 0,
+    };
+    let end = match range.end_bound() {
+        Bound::Included(index) => index.saturating_add(1),
+        Bound::Excluded(index) => *index,
+        Bound::Unbounded => u64::MAX,
+    };
+    (start, end)
+}
+
+impl RaftLogReader<TypeConfig> for LogStore {
+    async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
+        &mut self,
+        range: RB,
+    ) -> io::Result<Vec<Entry>> {
+        let (start, end) = bounds(&range);
+        self.read(start, end, usize::MAX)
+    }
+
+    async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
+        let bytes = self.db.get_meta(VOTE)?;
+        bytes.as_deref().map(entry::decode_vote).transpose()
+    }
+
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
+        self.read(start, end, READ_LIMIT)
+    }
+}
+
+impl RaftLogStorage<TypeConfig> for LogStore {
+    type LogReader = Self;
+
+    async fn get_log_state(&mut self) -> io::Result<LogState<TypeConfig>> {
+        let last_purged_log_id = self.last_purged()?;
+        let last_log_id = self.last_entry()?.or(last_purged_log_id);
+        Ok(LogState {
+            last_purged_log_id,
+            last_log_id,
+        })
+    }
+
+    async fn get_log_reader(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
+        let mut batch = WriteBatch::default();
+        batch.put_cf(self.db.meta()?, VOTE, entry::encode_vote(vote)?);
+        self.db.write(batch)?;
+        self.flusher.sync().await
+    }
+
+    async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
+        let mut batch = WriteBatch::default();
+        match committed {
+            Some(id) => batch.put_cf(self.db.meta()?, COMMITTED, entry::encode_log_id(&id)?),
+            None => batch.delete_cf(self.db.meta()?, COMMITTED),
+        }
+        self.db.write(batch)?;
+        // Not synced: losing it costs nothing but a later replay. Handed to the operating system,
+        // so that a killed process comes back with every write that its readers had seen.
+        self.db.flush_buffer()
+    }
+
+    async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
+        self.get_log_id(COMMITTED)
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig>) -> io::Result<()>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let mut batch = WriteBatch::default();
+        let log = self.db.log()?;
+        for entry in entries {
+            let key = log_key(entry.log_id.index);
+            batch.put_cf(log, key, entry::encode_entry(entry)?);
+        }
+        self.db.write(batch)?;
+        self.flusher.entries(callback);
+        Ok(())
+    }
+
+    async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> io::Result<()> {
+        let from = last_log_id.map_or(0, |id| id.index.saturating_add(1));
+        let mut batch = WriteBatch::default();
+        batch.delete_range_cf(self.db.log()?, log_key(from), log_key(u64::MAX));
+        self.db.write(batch)
+    }
+
+    async fn purge(&mut self, log_id: LogId) -> io::Result<()> {
+        // One batch: a crash leaves either the old front of the log or the new one.
+        let mut batch = WriteBatch::default();
+        batch.put_cf(self.db.meta()?, LAST_PURGED, entry::encode_log_id(&log_id)?);
+        let after = log_key(log_id.index.saturating_add(1));
+        batch.delete_range_cf(self.db.log()?, log_key(0), after);
+        self.db.write(batch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn bounds_cover_every_kind_of_range() {
+        assert_eq!(bounds(&(3..5)), (3, 5));
+        assert_eq!(bounds(&(3..=5)), (3, 6));
+        assert_eq!(bounds(&(..)), (0, u64::MAX));
+        assert_eq!(
+            bounds(&(Bound::Excluded(3), Bound::Unbounded)),
+            (4, u64::MAX)
+        );
+    }
+
+    #[tokio::test]
+    async fn a_hole_in_the_log_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Arc::new(Db::open(dir.path()).unwrap());
+        let (flusher, _thread) = Flusher::spawn(db.clone(), Arc::default()).unwrap();
+        let mut store = LogStore::new(db.clone(), flusher);
+        let entries = crate::testing::blank_entries(1..=5);
+        store.append(entries, IOFlushed::noop()).await.unwrap();
+        assert_eq!(store.try_get_log_entries(1..6).await.unwrap().len(), 5);
+        db.rocks().delete_cf(db.log().unwrap(), log_key(3)).unwrap();
+        assert!(store.try_get_log_entries(1..6).await.is_err());
+        assert_eq!(store.try_get_log_entries(1..3).await.unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn replication_reads_stop_at_the_byte_limit_but_never_return_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Arc::new(Db::open(dir.path()).unwrap());
+        let (flusher, _thread) = Flusher::spawn(db.clone(), Arc::default()).unwrap();
+        let mut store = LogStore::new(db, flusher);
+        let entries = crate::testing::blank_entries(1..=5);
+        store.append(entries, IOFlushed::noop()).await.unwrap();
+        assert_eq!(store.read(1, 6, 1).unwrap().len(), 1);
+        assert_eq!(store.limited_get_log_entries(1, 6).await.unwrap().len(), 5);
+    }
+}

@@ -1,0 +1,26 @@
+//! The data directory: its lock and header, the node's identity, and the Raft log in RocksDB.
+//! Nothing here knows what an entry means.
+
+mod db;
+mod entry;
+mod flusher;
+mod header;
+mod identity;
+mod keys;
+mod log;
+
+pub(crate) use db::Db;
+pub(crate) use flusher::{Flusher, FsyncClock};
+pub(crate) use header::DirLock;
+pub(crate) use identity::{IdentityFile, MemberRecord};
+pub(crate) use log::LogStore;
+
+#[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod golden_tests;
+
+/// Subdirectory of the RocksDB files.
+pub(crate) const ROCKS_DIR: &str = "rocks";
+/// Subdirectory of the snapshot files.
+pub(crate) const SNAPSHOT_DIR: &str = "snapshots";

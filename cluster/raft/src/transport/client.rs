@@ -1,0 +1,211 @@
+//! Calls to peers: adds the route, bounds the time, sorts the errors.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tonic::transport::Channel;
+use tonic::{Code, Request, Response, Status};
+
+use super::MAX_MESSAGE;
+use super::pool::{Lane, Pool, dial_error};
+use super::proto::{self, forward_client::ForwardClient, node_client::NodeClient};
+use crate::contacts::Contacts;
+use crate::store::IdentityFile;
+use crate::types::Member;
+
+/// Why a call has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    /// Nothing left this node.
+    #[error("{0}")]
+    NotSent(String),
+    /// The peer refused before it looked at the payload: another cluster, another node, stopping.
+    #[error("{0}")]
+    Refused(String),
+    /// No answer in time; the peer may have handled the request.
+    #[error("no answer in {} ms", .0.as_millis())]
+    Timeout(Duration),
+    /// The connection broke; the peer may have handled the request.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl CallError {
+    /// Sorts the error of a finished call.
+    pub(super) fn from_status(status: &Status) -> Self {
+        if let Some(error) = dial_error(status) {
+            return Self::NotSent(error.to_string());
+        }
+        let text = format!("{}: {}", status.code(), status.message());
+        match status.code() {
+            Code::FailedPrecondition | Code::PermissionDenied | Code::InvalidArgument => {
+                Self::Refused(text)
+            }
+            _ => Self::Broken(text),
+        }
+    }
+}
+
+/// Awaits a call for at most `limit`.
+pub(super) async fn bounded<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<T, CallError> {
+    match tokio::time::timeout(limit, call).await {
+        Ok(Ok(response)) => Ok(response.into_inner()),
+        Ok(Err(status)) => Err(CallError::from_status(&status)),
+        Err(_) => Err(CallError::Timeout(limit)),
+    }
+}
+
+/// What every call needs: connections and who this node is.
+pub(crate) struct Wire {
+    pool: Pool,
+    identity: Arc<IdentityFile>,
+    contacts: Arc<Contacts>,
+    version: String,
+}
+
+impl Wire {
+    pub fn new(identity: Arc<IdentityFile>, contacts: Arc<Contacts>, version: String) -> Self {
+        Self {
+            pool: Pool::default(),
+            identity,
+            contacts,
+            version,
+        }
+    }
+
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    pub fn contacts(&self) -> &Contacts {
+        &self.contacts
+    }
+
+    pub(super) fn channel(&self, address: &str, lane: Lane) -> Channel {
+        self.pool.channel(address, lane)
+    }
+
+    pub(super) fn node_id(&self) -> u64 {
+        self.identity.load().node_id
+    }
+
+    /// The envelope of a call; there is none before this node belongs to a cluster.
+    pub(super) fn route(&self, to: u64) -> Result<proto::Route, CallError> {
+        let identity = self.identity.load();
+        let cluster_id = identity
+            .cluster_id
+            .clone()
+            .ok_or_else(|| CallError::NotSent("this node belongs to no cluster yet".into()))?;
+        Ok(proto::Route {
+            cluster_id,
+            from: identity.node_id,
+            to,
+            version: self.version.clone(),
+        })
+    }
+
+    fn forward(&self, member: &Member, lane: Lane) -> ForwardClient<Channel> {
+        ForwardClient::new(self.channel(&member.address, lane))
+            .max_decoding_message_size(MAX_MESSAGE)
+            .max_encoding_message_size(MAX_MESSAGE)
+    }
+
+    fn node(&self, address: &str) -> NodeClient<Channel> {
+        NodeClient::new(self.channel(address, Lane::Calls))
+            .max_decoding_message_size(MAX_MESSAGE)
+            .max_encoding_message_size(MAX_MESSAGE)
+    }
+
+    /// Hands a write to the leader.
+    pub async fn write(
+        &self,
+        to: u64,
+        member: &Member,
+        proposal: Vec<u8>,
+        deadline: Instant,
+    ) -> Result<proto::WriteReply, CallError> {
+        let limit = remaining(deadline);
+        let request = proto::WriteRequest {
+            route: Some(self.route(to)?),
+            proposal: proposal.into(),
+            remaining_ms: millis(limit),
+        };
+        let mut client = self.forward(member, Lane::Calls);
+        bounded(limit, client.write(Request::new(request))).await
+    }
+
+    /// Asks the leader for a read index.
+    pub async fn read_index(
+        &self,
+        to: u64,
+        member: &Member,
+        deadline: Instant,
+    ) -> Result<proto::ReadIndexReply, CallError> {
+        let limit = remaining(deadline);
+        let request = proto::ReadIndexRequest {
+            route: Some(self.route(to)?),
+            remaining_ms: millis(limit),
+        };
+        let mut client = self.forward(member, Lane::Urgent);
+        bounded(limit, client.read_index(Request::new(request))).await
+    }
+
+    /// Asks an address who lives there.
+    pub async fn hello(
+        &self,
+        address: &str,
+        own_address: &str,
+        limit: Duration,
+    ) -> Result<proto::HelloReply, CallError> {
+        let identity = self.identity.load();
+        let request = proto::HelloRequest {
+            name: identity.node_name.clone(),
+            node_id: identity.node_id,
+            address: own_address.to_owned(),
+            version: self.version.clone(),
+        };
+        let mut client = self.node(address);
+        bounded(limit, client.hello(Request::new(request))).await
+    }
+
+    /// Tells a founder which cluster it belongs to.
+    pub async fn form(
+        &self,
+        address: &str,
+        request: proto::FormRequest,
+        limit: Duration,
+    ) -> Result<(), CallError> {
+        let mut client = self.node(address);
+        bounded(limit, client.form(Request::new(request))).await?;
+        Ok(())
+    }
+
+    /// Asks a member something that this crate does not understand.
+    pub async fn ask(
+        &self,
+        to: u64,
+        member: &Member,
+        request: Bytes,
+        deadline: Instant,
+    ) -> Result<proto::AskReply, CallError> {
+        let request = proto::AskRequest {
+            route: Some(self.route(to)?),
+            request,
+        };
+        let mut client = self.node(&member.address);
+        bounded(remaining(deadline), client.ask(Request::new(request))).await
+    }
+}
+
+fn remaining(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,243 @@
+//! openraft's view of the transport: one client per target and purpose.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
+use openraft::network::RPCOption;
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
+};
+use openraft::{OptionalSend, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+use tokio::io::AsyncReadExt;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Request;
+use tonic::transport::Channel;
+
+use super::MAX_MESSAGE;
+use super::client::{CallError, Wire, bounded};
+use super::pool::Lane;
+use super::proto::{self, raft_client::RaftClient, snapshot_part::Part};
+use crate::codec;
+use crate::snapshot::SnapshotFile;
+use crate::state_machine::blocking;
+use crate::types::{Member, Snapshot, TypeConfig, Vote};
+
+/// Size of one piece of a snapshot.
+const CHUNK: usize = 1 << 20;
+/// Entries wait for a disk sync at the other end, which a heartbeat-sized limit would cut off.
+const ENTRIES_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Makes clients for openraft.
+pub(crate) struct Network(pub Arc<Wire>);
+
+impl Network {
+    fn client(&self, target: u64, member: &Member, lane: Lane) -> PeerClient {
+        PeerClient {
+            wire: self.0.clone(),
+            target,
+            member: member.clone(),
+            lane,
+        }
+    }
+}
+
+impl RaftNetworkFactory<TypeConfig> for Network {
+    type Network = PeerClient;
+
+    async fn new_client(&mut self, target: u64, node: &Member) -> PeerClient {
+        self.client(target, node, Lane::Calls)
+    }
+
+    async fn new_heartbeat_client(&mut self, target: u64, node: &Member) -> PeerClient {
+        self.client(target, node, Lane::Urgent)
+    }
+
+    async fn new_snapshot_client(&mut self, target: u64, node: &Member) -> PeerClient {
+        self.client(target, node, Lane::Bulk)
+    }
+}
+
+/// Client of one target.
+pub(crate) struct PeerClient {
+    wire: Arc<Wire>,
+    target: u64,
+    member: Member,
+    lane: Lane,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Method {
+    Append,
+    Vote,
+    PreVote,
+    TransferLeader,
+}
+
+impl PeerClient {
+    fn stub(&self, lane: Lane) -> RaftClient<Channel> {
+        RaftClient::new(self.wire.channel(&self.member.address, lane))
+            .max_decoding_message_size(MAX_MESSAGE)
+            .max_encoding_message_size(MAX_MESSAGE)
+    }
+
+    async fn call<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        method: Method,
+        payload: &Q,
+        limit: Duration,
+    ) -> Result<A, RPCError<TypeConfig>> {
+        let (lane, kind) = match method {
+            Method::Append => (self.lane, RPCTypes::AppendEntries),
+            Method::TransferLeader => (Lane::Urgent, RPCTypes::TransferLeader),
+            Method::Vote | Method::PreVote => (Lane::Urgent, RPCTypes::Vote),
+        };
+        let request = proto::RaftRequest {
+            route: Some(self.wire.route(self.target).map_err(|e| unreachable(&e))?),
+            payload: codec::encode(payload)
+                .map_err(|e| RPCError::Network(NetworkError::new(&e)))?
+                .into(),
+        };
+        let request = Request::new(request);
+        let mut stub = self.stub(lane);
+        let answer = match method {
+            Method::Append => bounded(limit, stub.append(request)).await,
+            Method::Vote => bounded(limit, stub.vote(request)).await,
+            Method::PreVote => bounded(limit, stub.pre_vote(request)).await,
+            Method::TransferLeader => bounded(limit, stub.transfer_leader(request)).await,
+        };
+        let reply = answer.map_err(|error| self.rpc_error(&error, kind))?;
+        self.wire.contacts().from_peer(self.target, &reply.version);
+        codec::decode(&reply.payload).map_err(|e| RPCError::Network(NetworkError::new(&e)))
+    }
+
+    fn rpc_error(&self, error: &CallError, action: RPCTypes) -> RPCError<TypeConfig> {
+        match error {
+            CallError::Timeout(limit) => RPCError::Timeout(Timeout {
+                action,
+                id: self.wire.node_id(),
+                target: self.target,
+                timeout: *limit,
+            }),
+            // Backs off: trying at once would meet the same refusal or the same closed port.
+            CallError::NotSent(_) | CallError::Refused(_) | CallError::Broken(_) => {
+                unreachable(error)
+            }
+        }
+    }
+
+    async fn send_snapshot(
+        &self,
+        vote: Vote,
+        snapshot: SnapshotFile,
+        limit: Duration,
+    ) -> Result<SnapshotResponse<TypeConfig>, RPCError<TypeConfig>> {
+        let network = |e: std::io::Error| RPCError::Network(NetworkError::new(&e));
+        let path = snapshot.path;
+        let (size, sha256) = blocking(move || sum(&path).map(|sum| (sum, path)))
+            .await
+            .map(|((size, sum), path)| (size, (sum, path)))
+            .map_err(network)?;
+        let (sha256, path) = sha256;
+        let head = proto::SnapshotHead {
+            route: Some(self.wire.route(self.target).map_err(|e| unreachable(&e))?),
+            vote: codec::encode(&vote).map_err(network)?.into(),
+            size,
+            sha256: sha256.into(),
+        };
+        let mut file = tokio::fs::File::open(&path).await.map_err(network)?;
+        let (sender, parts) = tokio::sync::mpsc::channel(2);
+        let feed = async move {
+            let mut part = Part::Head(head);
+            while sender
+                .send(proto::SnapshotPart { part: Some(part) })
+                .await
+                .is_ok()
+            {
+                let mut chunk = Vec::with_capacity(CHUNK);
+                // A short read is noticed by the receiver, who knows size and hash.
+                match (&mut file).take(CHUNK as u64).read_to_end(&mut chunk).await {
+                    Ok(0) | Err(_) => break,
+                    Ok(_) => part = Part::Chunk(chunk.into()),
+                }
+            }
+        };
+        let mut stub = self.stub(Lane::Bulk);
+        let call = bounded(limit, stub.snapshot(Request::new(ReceiverStream::new(parts))));
+        let (answer, ()) = tokio::join!(call, feed);
+        let reply = answer.map_err(|error| self.rpc_error(&error, RPCTypes::InstallSnapshot))?;
+        self.wire.contacts().from_peer(self.target, &reply.version);
+        codec::decode(&reply.payload).map_err(network)
+    }
+}
+
+fn unreachable(error: &CallError) -> RPCError<TypeConfig> {
+    RPCError::Unreachable(Unreachable::new(error))
+}
+
+fn sum(path: &std::path::Path) -> std::io::Result<(u64, Vec<u8>)> {
+    let bytes = std::fs::read(path)?;
+    Ok((bytes.len() as u64, Sha256::digest(&bytes).to_vec()))
+}
+
+impl RaftNetworkV2<TypeConfig> for PeerClient {
+    type SnapshotData = SnapshotFile;
+
+    async fn append_entries(
+        &mut self,
+        rpc: AppendEntriesRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
+        let limit = if rpc.entries.is_empty() {
+            option.soft_ttl()
+        } else {
+            option.soft_ttl().max(ENTRIES_TIMEOUT)
+        };
+        self.call(Method::Append, &rpc, limit).await
+    }
+
+    async fn vote(
+        &mut self,
+        rpc: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
+        self.call(Method::Vote, &rpc, option.soft_ttl()).await
+    }
+
+    async fn pre_vote(
+        &mut self,
+        rpc: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
+        self.call(Method::PreVote, &rpc, option.soft_ttl()).await
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: Snapshot,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        option: RPCOption,
+    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        let send = self.send_snapshot(vote, snapshot.snapshot, option.hard_ttl());
+        tokio::select! {
+            biased;
+            closed = cancel => Err(StreamingError::Closed(closed)),
+            sent = send => sent.map_err(StreamingError::from),
+        }
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        req: TransferLeaderRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<TypeConfig>, RPCError<TypeConfig>> {
+        self.call(Method::TransferLeader, &req, option.soft_ttl())
+            .await
+    }
+}

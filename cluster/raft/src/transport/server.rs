@@ -1,0 +1,293 @@
+//! The services of the cluster listener. Each call is checked for cluster and target before its
+//! payload is touched.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use acefleet_registry::NodeId;
+use openraft::errors::{Infallible, RaftError};
+use openraft::raft::{AppendEntriesResponse, TransferLeaderRequest};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::TcpListener;
+use tonic::transport::Server;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::proto::{
+    self, ask_reply, forward_server, node_server, raft_server, read_index_reply, write_reply,
+};
+use super::{MAX_MESSAGE, receive, tls};
+use crate::codec;
+use crate::shared::Core;
+use crate::read::{self, Confirmed};
+use crate::types::{Snapshot, TypeConfig};
+use crate::write::{self, Submitted};
+use crate::{formation, status};
+
+/// Longest time that a caller may ask this node to keep trying.
+const MAX_REMAINING: Duration = Duration::from_secs(60);
+
+/// Serves until the node stops.
+pub(crate) async fn serve(
+    core: Arc<Core>,
+    listener: TcpListener,
+) -> Result<(), tonic::transport::Error> {
+    let service = Service(core.clone());
+    Server::builder()
+        .http2_keepalive_interval(Some(Duration::from_secs(5)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(5)))
+        .add_service(
+            raft_server::RaftServer::new(service.clone())
+                .max_decoding_message_size(MAX_MESSAGE)
+                .max_encoding_message_size(MAX_MESSAGE),
+        )
+        .add_service(
+            forward_server::ForwardServer::new(service.clone())
+                .max_decoding_message_size(MAX_MESSAGE)
+                .max_encoding_message_size(MAX_MESSAGE),
+        )
+        .add_service(
+            node_server::NodeServer::new(service)
+                .max_decoding_message_size(MAX_MESSAGE)
+                .max_encoding_message_size(MAX_MESSAGE),
+        )
+        .serve_with_incoming_shutdown(tls::accept(listener), core.stop.clone().cancelled_owned())
+        .await
+}
+
+#[derive(Clone)]
+struct Service(Arc<Core>);
+
+impl Service {
+    /// Refuses a call of another cluster or for another node; returns the sender.
+    fn check(&self, route: Option<&proto::Route>) -> Result<u64, Status> {
+        let route = route.ok_or_else(|| Status::invalid_argument("the route is missing"))?;
+        let identity = self.0.identity.load();
+        match identity.cluster_id.as_deref() {
+            None => Err(Status::failed_precondition(format!(
+                "node {} belongs to no cluster yet",
+                identity.node_name
+            ))),
+            Some(own) if own != route.cluster_id => Err(Status::permission_denied(format!(
+                "node {} belongs to cluster {own}, the call is of cluster {}",
+                identity.node_name, route.cluster_id
+            ))),
+            Some(_) if route.to != identity.node_id => Err(Status::failed_precondition(format!(
+                "the call is for node id {}, but here is {} with node id {}",
+                route.to, identity.node_name, identity.node_id
+            ))),
+            Some(_) => {
+                self.0.wire.contacts().from_peer(route.from, &route.version);
+                Ok(route.from)
+            }
+        }
+    }
+
+    fn open<T: DeserializeOwned>(&self, request: &proto::RaftRequest) -> Result<T, Status> {
+        self.check(request.route.as_ref())?;
+        decode(&request.payload)
+    }
+
+    fn reply<T: Serialize>(&self, answer: &T) -> Result<Response<proto::RaftReply>, Status> {
+        let payload = codec::encode(answer).map_err(|e| Status::internal(e.to_string()))?;
+        Ok(Response::new(proto::RaftReply {
+            payload: payload.into(),
+            version: self.0.wire.version().to_owned(),
+        }))
+    }
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Status> {
+    codec::decode(bytes).map_err(|e| Status::invalid_argument(format!("unreadable payload: {e}")))
+}
+
+/// The Raft core is gone; the process is about to end.
+fn dead(error: &RaftError<TypeConfig, Infallible>) -> Status {
+    Status::unavailable(error.to_string())
+}
+
+fn deadline(remaining_ms: u64) -> Instant {
+    Instant::now() + Duration::from_millis(remaining_ms).min(MAX_REMAINING)
+}
+
+#[tonic::async_trait]
+impl raft_server::Raft for Service {
+    async fn append(
+        &self,
+        request: Request<proto::RaftRequest>,
+    ) -> Result<Response<proto::RaftReply>, Status> {
+        let answer = self
+            .0
+            .raft
+            .append_entries(self.open(request.get_ref())?)
+            .await
+            .map_err(|e| dead(&e))?;
+        if !matches!(answer, AppendEntriesResponse::HigherVote(_)) {
+            self.0.wire.contacts().from_leader();
+        }
+        self.reply(&answer)
+    }
+
+    async fn vote(
+        &self,
+        request: Request<proto::RaftRequest>,
+    ) -> Result<Response<proto::RaftReply>, Status> {
+        let vote = self.0.raft.vote(self.open(request.get_ref())?).await;
+        self.reply(&vote.map_err(|e| dead(&e))?)
+    }
+
+    async fn pre_vote(
+        &self,
+        request: Request<proto::RaftRequest>,
+    ) -> Result<Response<proto::RaftReply>, Status> {
+        let vote = self.0.raft.pre_vote(self.open(request.get_ref())?).await;
+        self.reply(&vote.map_err(|e| dead(&e))?)
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: Request<proto::RaftRequest>,
+    ) -> Result<Response<proto::RaftReply>, Status> {
+        let transfer: TransferLeaderRequest<TypeConfig> = self.open(request.get_ref())?;
+        let answer = self
+            .0
+            .raft
+            .handle_transfer_leader(transfer)
+            .await
+            .map_err(|e| Status::unavailable(e.to_string()))?;
+        self.reply(&answer)
+    }
+
+    async fn snapshot(
+        &self,
+        request: Request<Streaming<proto::SnapshotPart>>,
+    ) -> Result<Response<proto::RaftReply>, Status> {
+        let mut parts = request.into_inner();
+        let head = receive::head(&mut parts).await?;
+        self.check(head.route.as_ref())?;
+        let vote = decode(&head.vote)?;
+        let path = self.0.snapshots.temporary();
+        let (_guard, file) = receive::body(&head, &mut parts, path).await?;
+        let snapshot = Snapshot {
+            meta: file.header.meta(),
+            snapshot: file,
+        };
+        let answer = self
+            .0
+            .raft
+            .install_full_snapshot(vote, snapshot)
+            .await
+            .map_err(|e| Status::unavailable(e.to_string()))?;
+        self.0.wire.contacts().from_leader();
+        self.reply(&answer)
+    }
+}
+
+#[tonic::async_trait]
+impl forward_server::Forward for Service {
+    async fn write(
+        &self,
+        request: Request<proto::WriteRequest>,
+    ) -> Result<Response<proto::WriteReply>, Status> {
+        let request = request.into_inner();
+        self.check(request.route.as_ref())?;
+        let proposal = decode(&request.proposal)?;
+        let until = deadline(request.remaining_ms);
+        let outcome = match write::submit(&self.0, proposal, until).await {
+            Submitted::Applied(applied) => {
+                let reply = codec::encode(&applied.reply)
+                    .map_err(|e| Status::internal(e.to_string()))?;
+                write_reply::Outcome::Applied(proto::WriteApplied {
+                    reply: reply.into(),
+                    revision: applied.revision,
+                })
+            }
+            Submitted::NotLeader(leader) => {
+                write_reply::Outcome::NotLeader(proto::NotLeader { leader })
+            }
+            Submitted::Unknown(why) => write_reply::Outcome::Unknown(why),
+        };
+        Ok(Response::new(proto::WriteReply {
+            outcome: Some(outcome),
+        }))
+    }
+
+    async fn read_index(
+        &self,
+        request: Request<proto::ReadIndexRequest>,
+    ) -> Result<Response<proto::ReadIndexReply>, Status> {
+        let request = request.into_inner();
+        self.check(request.route.as_ref())?;
+        let outcome = match read::confirm(&self.0, deadline(request.remaining_ms)).await {
+            Confirmed::Index(index) => read_index_reply::Outcome::Index(index),
+            Confirmed::NotLeader(leader) => {
+                read_index_reply::Outcome::NotLeader(proto::NotLeader { leader })
+            }
+            Confirmed::NoQuorum(why) => read_index_reply::Outcome::NoQuorum(why),
+        };
+        Ok(Response::new(proto::ReadIndexReply {
+            outcome: Some(outcome),
+        }))
+    }
+}
+
+#[tonic::async_trait]
+impl node_server::Node for Service {
+    async fn hello(
+        &self,
+        _request: Request<proto::HelloRequest>,
+    ) -> Result<Response<proto::HelloReply>, Status> {
+        let identity = self.0.identity.load();
+        let live = self
+            .0
+            .raft
+            .is_initialized()
+            .await
+            .map_err(|e| Status::unavailable(e.to_string()))?;
+        let members = if live {
+            status::members(&self.0)
+                .into_iter()
+                .map(|(id, member)| proto::MemberInfo {
+                    id,
+                    name: member.name,
+                    address: member.address,
+                })
+                .collect()
+        } else {
+            formation::infos(&identity.founders)
+        };
+        Ok(Response::new(proto::HelloReply {
+            name: identity.node_name.clone(),
+            node_id: identity.node_id,
+            cluster_id: identity.cluster_id.clone(),
+            live,
+            members,
+            version: self.0.wire.version().to_owned(),
+        }))
+    }
+
+    async fn form(
+        &self,
+        request: Request<proto::FormRequest>,
+    ) -> Result<Response<proto::FormReply>, Status> {
+        formation::accept(&self.0, request.into_inner())
+            .await
+            .map_err(Status::failed_precondition)?;
+        Ok(Response::new(proto::FormReply {}))
+    }
+
+    async fn ask(
+        &self,
+        request: Request<proto::AskRequest>,
+    ) -> Result<Response<proto::AskReply>, Status> {
+        let request = request.into_inner();
+        let from = self.check(request.route.as_ref())?;
+        let outcome = match self.0.hooks.ask(NodeId(from), request.request).await {
+            Ok(reply) => ask_reply::Outcome::Reply(reply),
+            Err(refused) => ask_reply::Outcome::Refused(refused),
+        };
+        Ok(Response::new(proto::AskReply {
+            outcome: Some(outcome),
+        }))
+    }
+}

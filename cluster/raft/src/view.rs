@@ -1,0 +1,81 @@
+//! What readers see: the newest applied state, swapped in whole, and signals that it moved.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use acefleet_registry::State;
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+/// The replicated state at one point of the log. Cheap to keep: tables share structure.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// The state after every entry up to `applied_index`.
+    pub state: State,
+    /// Log index of the last applied write. It moves only when the state may have changed, never
+    /// goes back, and is the same on all nodes for the same state.
+    pub revision: u64,
+    /// Log index of the last applied entry of any kind.
+    pub applied_index: u64,
+}
+
+/// The writing end, owned by the state machine; readers share it behind an `Arc`.
+#[derive(Debug)]
+pub(crate) struct Published {
+    view: ArcSwap<View>,
+    revision: watch::Sender<u64>,
+    applied: watch::Sender<u64>,
+}
+
+impl Published {
+    pub fn new() -> Self {
+        Self {
+            view: ArcSwap::from_pointee(View::default()),
+            revision: watch::Sender::new(0),
+            applied: watch::Sender::new(0),
+        }
+    }
+
+    /// The newest view; never blocks.
+    pub fn load(&self) -> Arc<View> {
+        self.view.load_full()
+    }
+
+    pub fn revisions(&self) -> watch::Receiver<u64> {
+        self.revision.subscribe()
+    }
+
+    /// Shows a newer view. The view is in place before any waiter wakes.
+    pub fn publish(&self, view: View) {
+        let (revision, applied) = (view.revision, view.applied_index);
+        self.view.store(Arc::new(view));
+        advance(&self.revision, revision);
+        advance(&self.applied, applied);
+    }
+
+    /// Waits until the view holds this revision. False at the deadline.
+    pub async fn wait_revision(&self, min: u64, deadline: Instant) -> bool {
+        wait_at_least(self.revision.subscribe(), min, deadline).await
+    }
+
+    /// Waits until the view has applied this log index. False at the deadline.
+    pub async fn wait_applied(&self, min: u64, deadline: Instant) -> bool {
+        wait_at_least(self.applied.subscribe(), min, deadline).await
+    }
+}
+
+fn advance(sender: &watch::Sender<u64>, to: u64) {
+    sender.send_if_modified(|now| {
+        let moved = *now != to;
+        *now = to;
+        moved
+    });
+}
+
+async fn wait_at_least(mut receiver: watch::Receiver<u64>, min: u64, deadline: Instant) -> bool {
+    let reached = receiver.wait_for(|now| *now >= min);
+    matches!(
+        tokio::time::timeout_at(deadline.into(), reached).await,
+        Ok(Ok(_))
+    )
+}

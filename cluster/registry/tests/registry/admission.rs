@@ -1,0 +1,144 @@
+//! How many engines there may be, and who may take one that nobody waits for.
+
+use std::collections::BTreeSet;
+
+use acefleet_registry::command::StopWhen;
+use acefleet_registry::engine::Health;
+use acefleet_registry::{Command, EngineId, NodeId, RefusalCode, Reply, Reserve};
+
+use crate::support::{World, engine, generic, gone, playing, refusal, stop};
+
+fn claiming(world: &World) -> Reserve {
+    Reserve { claim_abandoned: true, ..world.ask() }
+}
+
+#[test]
+fn fifty_calls_with_room_for_ten_make_exactly_ten() {
+    let mut world = World::new(3, 10);
+    world.policy(|policy| policy.max_replicas = 10);
+    let replies: Vec<Reply> = (0..50).map(|_| world.run(Command::Reserve(world.ask()))).collect();
+    let made = replies.iter().filter(|reply| matches!(reply, Reply::Engine(_))).count();
+    assert_eq!(made, 10);
+    assert_eq!(world.state.supply(), 10);
+    let refused = replies.into_iter().filter(|reply| matches!(reply, Reply::Refused(_)));
+    refused.for_each(|reply| assert_eq!(refusal(reply), RefusalCode::MaxCapacity));
+}
+
+#[test]
+fn a_draining_engine_keeps_its_place_until_it_is_gone() {
+    let mut world = World::new(1, 10);
+    world.policy(|policy| policy.max_replicas = 1);
+    let only = world.running();
+    world.run(stop(only.id, StopWhen::Always));
+    assert_eq!(world.state.supply(), 0);
+    assert_eq!(refusal(world.run(Command::Reserve(world.ask()))), RefusalCode::MaxCapacity);
+    world.run(gone(only.id));
+    world.reserve();
+}
+
+#[test]
+fn plain_containers_neither_count_as_engines_nor_are_limited_by_them() {
+    let mut world = World::new(1, 10);
+    world.policy(|policy| policy.max_replicas = 1);
+    world.reserve();
+    engine(world.run(Command::Reserve(world.ask_for(generic(&[])))));
+    assert_eq!(world.state.supply(), 1);
+    assert_eq!(world.state.live_engines().count(), 2);
+}
+
+#[test]
+fn scaling_to_a_target_does_not_overshoot_however_often_it_is_asked() {
+    let mut world = World::new(3, 10);
+    let ask = Reserve { only_below: Some(4), automatic: true, ..world.ask() };
+    let made =
+        (0..9).filter(|_| matches!(world.run(Command::Reserve(ask.clone())), Reply::Engine(_))).count();
+    assert_eq!(made, 4);
+}
+
+#[test]
+fn a_retry_hint_is_given_when_engines_leave_by_themselves() {
+    let mut world = World::new(1, 10);
+    world.policy(|policy| (policy.max_replicas, policy.auto_delete, policy.grace_ms) = (0, true, 30_000));
+    let Reply::Refused(refusal) = world.run(Command::Reserve(world.ask())) else { panic!("accepted") };
+    assert_eq!(refusal.retry_after_s, Some(30));
+}
+
+#[test]
+fn a_repeated_call_takes_the_engine_that_its_first_try_made() {
+    let mut world = World::new(2, 10);
+    let first = world.reserve();
+    world.run(Command::Abandon { engine: first.id });
+    world.start(first.id);
+    world.origin = NodeId(2);
+    let claimed = engine(world.run(Command::Reserve(claiming(&world))));
+    assert_eq!(claimed.id, first.id);
+    assert!(!claimed.abandoned);
+    let other = engine(world.run(Command::Reserve(claiming(&world))));
+    assert_ne!(other.id, first.id, "one engine was given to two callers");
+}
+
+#[test]
+fn of_two_repeats_each_takes_one() {
+    let mut world = World::new(2, 10);
+    let made: BTreeSet<EngineId> = (0..2).map(|_| world.reserve().id).collect();
+    made.iter().for_each(|id| drop(world.run(Command::Abandon { engine: *id })));
+    let claimed: BTreeSet<EngineId> =
+        (0..2).map(|_| engine(world.run(Command::Reserve(claiming(&world)))).id).collect();
+    assert_eq!(claimed, made);
+}
+
+#[test]
+fn claiming_is_possible_when_nothing_more_may_be_made() {
+    let mut world = World::new(1, 10);
+    world.policy(|policy| policy.max_replicas = 1);
+    let first = world.reserve();
+    world.run(Command::Abandon { engine: first.id });
+    assert_eq!(engine(world.run(Command::Reserve(claiming(&world)))).id, first.id);
+}
+
+#[test]
+fn what_is_not_abandoned_or_not_the_same_or_in_use_is_not_claimed() {
+    let mut world = World::new(2, 10);
+    let awaited = world.reserve();
+    let fixed = engine(world.run(Command::Reserve({
+        let mut ask = world.ask();
+        ask.spec.host_port = Some(19_500);
+        ask
+    })));
+    world.run(Command::Abandon { engine: fixed.id });
+    let used = world.running();
+    world.run(Command::Abandon { engine: used.id });
+    world.begin(playing("k", "s", used.ports.host_http));
+    let leaving = world.running();
+    world.run(Command::Abandon { engine: leaving.id });
+    world.run(stop(leaving.id, StopWhen::Always));
+    let sick = world.running();
+    world.run(Command::Abandon { engine: sick.id });
+    world.run(Command::EngineHealth { engine: sick.id, health: Health::Unhealthy });
+    let made = engine(world.run(Command::Reserve(claiming(&world))));
+    for old in [awaited, fixed, used, leaving, sick] {
+        assert_ne!(made.id, old.id);
+    }
+}
+
+#[test]
+fn an_abandoned_engine_on_a_host_that_is_silent_or_has_failed_is_not_waited_for_again() {
+    let mut world = World::new(2, 10);
+    world.origin = NodeId(1);
+    let stuck = world.reserve();
+    assert_eq!(stuck.node, NodeId(1));
+    world.run(Command::Abandon { engine: stuck.id });
+    let silent = Reserve { eligible: [NodeId(2)].into(), ..claiming(&world) };
+    let failed = Reserve { exclude: [NodeId(1)].into(), ..claiming(&world) };
+    for ask in [silent, failed] {
+        assert_eq!(engine(world.run(Command::Reserve(ask))).node, NodeId(2));
+    }
+}
+
+#[test]
+fn an_ended_engine_cannot_be_abandoned() {
+    let mut world = World::new(1, 10);
+    let id = world.running().id;
+    world.run(gone(id));
+    assert_eq!(refusal(world.run(Command::Abandon { engine: id })), RefusalCode::NotFound);
+}

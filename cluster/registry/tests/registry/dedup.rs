@@ -1,0 +1,71 @@
+//! One op-id, one effect.
+
+use acefleet_registry::{Command, NodeId, OpId, Proposal, RefusalCode, Reply};
+
+use crate::support::{World, engine, gone, refusal};
+
+fn write(world: &World, op: u128, command: Command) -> Proposal {
+    Proposal { op_id: OpId::from_u128(op), at_ms: world.now, origin: NodeId(1), command }
+}
+
+#[test]
+fn a_retried_reservation_is_one_engine_whatever_the_new_leader_stamps() {
+    let mut world = World::new(3, 10);
+    let first = write(&world, 1 << 90, Command::Reserve(world.ask()));
+    let made = engine(world.propose(&first));
+    world.wait_ms(2_000);
+    let mut ask = world.ask();
+    ask.eligible = [NodeId(3)].into();
+    let again = Proposal { origin: NodeId(2), ..write(&world, 1 << 90, Command::Reserve(ask)) };
+    assert_eq!(engine(world.propose(&again)), made);
+    assert_eq!(world.state.supply(), 1);
+}
+
+#[test]
+fn the_first_answer_is_given_again_even_when_the_engine_has_moved_on() {
+    let mut world = World::new(1, 10);
+    let reserve = write(&world, 1 << 90, Command::Reserve(world.ask()));
+    let made = engine(world.propose(&reserve));
+    world.start(made.id);
+    world.run(gone(made.id));
+    assert_eq!(engine(world.propose(&reserve)), made);
+    assert_eq!(world.state.supply(), 0);
+}
+
+#[test]
+fn a_refusal_is_remembered_too() {
+    let mut world = World::new(1, 0);
+    let reserve = write(&world, 1 << 90, Command::Reserve(world.ask()));
+    let first = world.propose(&reserve);
+    assert_eq!(refusal(first.clone()), RefusalCode::MaxCapacity);
+    world.run(Command::NodeUp(crate::support::node_info(1, 5)));
+    assert_eq!(world.propose(&reserve), first);
+    assert_eq!(world.state.supply(), 0);
+}
+
+#[test]
+fn the_id_counts_and_not_the_content() {
+    let mut world = World::new(1, 10);
+    let id = world.running().id;
+    let first = write(&world, 1 << 90, Command::Abandon { engine: id });
+    world.propose(&first);
+    let other = write(&world, 1 << 90, gone(id));
+    assert!(matches!(world.propose(&other), Reply::Engine(_)));
+    assert!(world.engine(id).phase.is_live());
+}
+
+#[test]
+fn the_same_content_under_another_id_is_another_write() {
+    let mut world = World::new(1, 10);
+    assert_ne!(world.reserve().id, world.reserve().id);
+}
+
+#[test]
+fn a_repeat_does_not_move_log_time() {
+    let mut world = World::new(1, 10);
+    let first = write(&world, 1 << 90, Command::ResetBreaker(None));
+    world.propose(&first);
+    let clock = world.state.clock_ms();
+    world.propose(&Proposal { at_ms: clock + 1_000_000, ..first });
+    assert_eq!(world.state.clock_ms(), clock);
+}

@@ -1,0 +1,18 @@
+//! What the registry promises. One binary: stories per subject, then properties over any sequence of
+//! commands, then the format on disk.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+mod admission;
+mod breakers;
+mod dedup;
+mod engines;
+mod format;
+mod leases;
+mod nodes;
+mod placement;
+mod plan;
+mod properties;
+mod retention;
+mod streams;

@@ -1,0 +1,258 @@
+//! What the leader does by itself.
+
+use std::collections::BTreeSet;
+
+use acefleet_registry::command::StopWhen;
+use acefleet_registry::engine::Phase;
+use acefleet_registry::plan::{plan, stop_idle};
+use acefleet_registry::policy::PortRange;
+use acefleet_registry::{Command, EngineId, Policy, Reply};
+
+use crate::support::{World, playing, port_taken};
+
+/// Runs the plan until it is empty and says how many commands that took.
+fn settle(world: &mut World) -> usize {
+    for round in 0..100 {
+        let commands = plan(&world.state, &world.eligible(), world.now);
+        if commands.is_empty() {
+            return round;
+        }
+        for command in commands {
+            let reply = world.run(command.clone());
+            assert!(!matches!(reply, Reply::Refused(_)), "{command:?} was refused: {reply:?}");
+        }
+    }
+    panic!("the plan never comes to rest");
+}
+
+fn start_reserved(world: &mut World) {
+    let reserved: Vec<EngineId> =
+        world.state.live_engines().filter(|e| e.phase == Phase::Reserved).map(|e| e.id).collect();
+    reserved.into_iter().for_each(|id| drop(world.start(id)));
+}
+
+fn planned(world: &World) -> Vec<Command> {
+    plan(&world.state, &world.eligible(), world.now)
+}
+
+fn stops(commands: &[Command]) -> Vec<EngineId> {
+    let stop = |command: &Command| match command {
+        Command::EngineStop { engine, .. } => Some(*engine),
+        _ => None,
+    };
+    commands.iter().filter_map(stop).collect()
+}
+
+fn with(nodes: u64, change: impl FnOnce(&mut Policy)) -> World {
+    let mut world = World::new(nodes, 10);
+    world.policy(change);
+    world
+}
+
+#[test]
+fn an_idle_cluster_writes_nothing() {
+    let world = World::new(3, 10);
+    assert_eq!(planned(&world), vec![]);
+    let mut settled = with(3, |policy| policy.min_replicas = 4);
+    settle(&mut settled);
+    start_reserved(&mut settled);
+    for minutes in [0, 1, 10, 60, 60 * 24] {
+        settled.wait_ms(minutes * 60_000);
+        assert_eq!(planned(&settled), vec![], "after {minutes} more minutes");
+    }
+}
+
+#[test]
+fn the_floor_is_filled_at_once_and_evenly() {
+    let mut world = with(3, |policy| policy.min_replicas = 6);
+    assert_eq!(settle(&mut world), 1);
+    assert_eq!(world.state.supply(), 6);
+    for node in world.eligible() {
+        assert_eq!(world.state.live_engines().filter(|e| e.node == node).count(), 2);
+    }
+}
+
+#[test]
+fn reserved_engines_count_so_nothing_is_made_twice() {
+    let mut world = with(1, |policy| policy.min_replicas = 3);
+    let first = planned(&world);
+    let second = planned(&world);
+    for command in first.into_iter().chain(second) {
+        world.run(command);
+    }
+    assert_eq!(world.state.supply(), 3);
+}
+
+#[test]
+fn engines_in_use_are_replaced_in_the_free_floor() {
+    let mut world = with(2, |policy| policy.min_free_replicas = 2);
+    settle(&mut world);
+    start_reserved(&mut world);
+    assert_eq!(world.state.supply(), 2);
+    world.begin(playing("k", "s", 19_000));
+    settle(&mut world);
+    assert_eq!((world.state.supply(), world.state.free_supply()), (3, 2));
+}
+
+#[test]
+fn ceiling_capacity_ports_and_hosts_bound_the_floors() {
+    for (floor, change) in [
+        (4, Box::new(|policy: &mut Policy| policy.max_replicas = 4) as Box<dyn FnOnce(&mut Policy)>),
+        (20, Box::new(|_: &mut Policy| {})),
+        (3, Box::new(|policy| policy.host_ports = PortRange { first: 19_000, last: 19_002 })),
+        (
+            1,
+            Box::new(|policy| {
+                policy.host_ports = PortRange { first: 19_000, last: 19_002 };
+                policy.map_https = true;
+            }),
+        ),
+    ] {
+        let mut world = with(2, |policy| (policy.min_replicas, policy.max_replicas) = (50, 100));
+        world.policy(change);
+        settle(&mut world);
+        assert_eq!(world.state.supply(), floor);
+    }
+    let world = with(2, |policy| policy.min_replicas = 1);
+    assert_eq!(plan(&world.state, &BTreeSet::new(), world.now), vec![]);
+}
+
+#[test]
+fn a_port_in_use_on_a_host_does_not_make_the_plan_knock_for_ever() {
+    let mut world = with(1, |policy| {
+        policy.host_ports = PortRange { first: 19_000, last: 19_001 };
+        policy.min_replicas = 2;
+    });
+    let first = world.reserve();
+    world.run(port_taken(first.id, 19_000));
+    assert_eq!(planned(&world), vec![]);
+    world.wait_ms(600_000);
+    world.start(first.id);
+    settle(&mut world);
+    assert_eq!(world.state.supply(), 2);
+}
+
+#[test]
+fn an_open_breaker_stops_it_and_a_half_open_one_lets_one_through() {
+    let mut world = World::new(2, 10);
+    (0..5).for_each(|_| world.fail_one());
+    world.policy(|policy| policy.min_replicas = 4);
+    assert_eq!(planned(&world), vec![]);
+    world.wait_ms(300_000);
+    settle(&mut world);
+    assert_eq!(world.state.supply(), 1);
+    start_reserved(&mut world);
+    settle(&mut world);
+    assert_eq!(world.state.supply(), 4);
+}
+
+#[test]
+fn a_reservation_that_its_host_forgets_fails_after_the_agent_had_its_say() {
+    let mut world = World::new(1, 10);
+    let id = world.reserve().id;
+    world.wait_ms(30_000);
+    assert_eq!(planned(&world), vec![]);
+    world.wait_ms(1);
+    settle(&mut world);
+    let engine = world.engine(id);
+    assert_eq!(
+        (engine.phase, engine.ending.as_ref().unwrap().cause.as_str()),
+        (Phase::Failed, "startup_timeout")
+    );
+}
+
+#[test]
+fn verdicts_come_first_and_the_rest_is_decided_after_them() {
+    let mut world =
+        with(1, |policy| (policy.min_replicas, policy.auto_delete, policy.grace_ms) = (1, true, 0));
+    world.running();
+    world.reserve();
+    world.wait_ms(60_000);
+    let first = planned(&world);
+    assert!(matches!(first.as_slice(), [Command::EngineFailed { .. }]), "{first:?}");
+    settle(&mut world);
+    assert_eq!(world.state.supply(), 1);
+}
+
+#[test]
+fn without_auto_delete_nothing_is_stopped() {
+    let mut world = World::new(1, 10);
+    world.running();
+    world.wait_ms(10_000_000);
+    assert_eq!(planned(&world), vec![]);
+}
+
+#[test]
+fn idle_engines_leave_longest_idle_first_down_to_the_floors() {
+    let mut world = with(1, |policy| (policy.min_replicas, policy.auto_delete) = (2, true));
+    let ids: Vec<EngineId> = (0..2).map(|_| world.running().id).collect();
+    world.wait_ms(1_000);
+    let late: Vec<EngineId> = (0..2).map(|_| world.running().id).collect();
+    world.begin(playing("k", "s", world.engine(late[0]).ports.host_http));
+    world.wait_ms(60_000);
+    assert_eq!(stops(&planned(&world)), ids);
+    settle(&mut world);
+    assert_eq!(world.state.supply(), 2);
+    assert_eq!(world.engine(late[0]).phase, Phase::Running);
+}
+
+#[test]
+fn free_engines_are_kept_as_the_free_floor_says() {
+    let mut world = with(1, |policy| (policy.min_free_replicas, policy.auto_delete) = (1, true));
+    let ids: Vec<EngineId> = (0..3).map(|_| world.running().id).collect();
+    world.wait_ms(60_000);
+    world.begin(playing("k", "s", world.engine(ids[0]).ports.host_http));
+    assert_eq!(stops(&planned(&world)), ids[1..2]);
+    settle(&mut world);
+    assert_eq!((world.state.supply(), world.state.free_supply()), (2, 1));
+}
+
+#[test]
+fn an_engine_idles_for_the_grace_period_before_it_leaves() {
+    let mut world = with(1, |policy| policy.auto_delete = true);
+    let running = world.running();
+    world.begin(playing("k", "s", running.ports.host_http));
+    world.wait_ms(60_000);
+    world.finish("k|s");
+    world.wait_ms(29_999);
+    assert_eq!(planned(&world), vec![]);
+    world.wait_ms(1);
+    assert_eq!(stops(&planned(&world)), [running.id]);
+}
+
+#[test]
+fn without_grace_an_engine_leaves_after_its_stream_but_not_before_its_first() {
+    let mut world = with(1, |policy| (policy.auto_delete, policy.grace_ms) = (true, 0));
+    let running = world.running();
+    world.wait_ms(10_000);
+    assert_eq!(planned(&world), vec![], "its caller has not had time to play");
+    world.begin(playing("k", "s", running.ports.host_http));
+    world.finish("k|s");
+    assert_eq!(stops(&planned(&world)), [running.id]);
+    let unused = world.running();
+    settle(&mut world);
+    world.wait_ms(30_000);
+    assert_eq!(stops(&planned(&world)), [unused.id]);
+}
+
+#[test]
+fn stopping_idle_engines_on_demand_obeys_the_same_rules() {
+    let mut world = with(1, |policy| policy.min_replicas = 1);
+    let first = world.running();
+    world.running();
+    world.wait_ms(600_000);
+    let commands = stop_idle(&world.state, 600_000, "gc", world.now);
+    let [Command::EngineStop { engine, cause, when }] = commands.as_slice() else { panic!("{commands:?}") };
+    assert_eq!((*engine, cause.as_str(), *when), (first.id, "gc", StopWhen::IdleFor(600_000)));
+    assert_eq!(stop_idle(&world.state, 600_001, "gc", world.now), vec![]);
+}
+
+#[test]
+fn a_leader_whose_clock_is_behind_decides_by_log_time() {
+    let mut world = with(1, |policy| policy.auto_delete = true);
+    let running = world.running();
+    world.wait_ms(60_000);
+    world.reserve();
+    let behind = world.now - 3_600_000;
+    assert_eq!(stops(&plan(&world.state, &world.eligible(), behind)), [running.id]);
+}

@@ -1,0 +1,160 @@
+//! Properties over arbitrary sequences of commands.
+
+use acefleet_registry::command::StopWhen;
+use acefleet_registry::plan::plan;
+use acefleet_registry::{Command, NodeId, OpId, Proposal, Reply, State, apply};
+use proptest::prelude::*;
+
+use crate::support::arbitrary::histories;
+use crate::support::invariants::{History, check_state};
+use crate::support::{World, playing};
+
+/// As many cases as the everyday run can afford, unless `PROPTEST_CASES` asks for others.
+fn cases(everyday: u32) -> ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
+    ProptestConfig {
+        cases: asked.unwrap_or(everyday),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+fn encoded(state: &State) -> Vec<u8> {
+    rmp_serde::to_vec_named(state).unwrap()
+}
+
+fn decoded(bytes: &[u8]) -> State {
+    rmp_serde::from_slice(bytes).unwrap()
+}
+
+fn replayed(proposals: &[Proposal]) -> State {
+    let mut state = State::default();
+    proposals.iter().enumerate().for_each(|(n, proposal)| {
+        apply(&mut state, proposal, n as u64 + 1);
+    });
+    state
+}
+
+proptest! {
+    #![proptest_config(cases(200))]
+
+    #[test]
+    fn the_invariants_hold_after_every_command(proposals in histories(1..120)) {
+        let mut state = State::default();
+        let mut history = History::default();
+        for (n, proposal) in proposals.iter().enumerate() {
+            let before = state.clone();
+            let reply = apply(&mut state, proposal, n as u64 + 1);
+            let checked = history.check_step(&before, &state, proposal, &reply);
+            prop_assert!(checked.is_ok(), "{:?} after {proposal:?}, reply {reply:?}", checked);
+        }
+    }
+
+}
+
+proptest! {
+    #![proptest_config(cases(60))]
+
+    #[test]
+    fn a_replica_that_restores_a_snapshot_half_way_is_identical(
+        proposals in histories(1..120),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let all = replayed(&proposals);
+        let (prefix, rest) = proposals.split_at(cut.index(proposals.len() + 1));
+        let snapshot = encoded(&replayed(prefix));
+        let mut restored = decoded(&snapshot);
+        prop_assert_eq!(&encoded(&restored), &snapshot);
+        prop_assert!(restored.indexes_are_true());
+        for (n, proposal) in rest.iter().enumerate() {
+            apply(&mut restored, proposal, (prefix.len() + n) as u64 + 1);
+        }
+        prop_assert_eq!(encoded(&restored), encoded(&all));
+    }
+
+    #[test]
+    fn two_replicas_have_the_same_bytes(proposals in histories(1..120)) {
+        prop_assert_eq!(encoded(&replayed(&proposals)), encoded(&replayed(&proposals)));
+    }
+
+    #[test]
+    fn a_repeat_of_any_remembered_write_changes_nothing(proposals in histories(1..80)) {
+        let mut state = replayed(&proposals);
+        let bytes = encoded(&state);
+        for proposal in &proposals {
+            let Some(done) = state.op(proposal.op_id).cloned() else { continue };
+            let late = Proposal { at_ms: proposal.at_ms + 1_000_000, origin: NodeId(9), ..proposal.clone() };
+            prop_assert_eq!(&apply(&mut state, &late, 0), &done.reply);
+        }
+        prop_assert_eq!(encoded(&state), bytes);
+    }
+
+}
+
+proptest! {
+    #![proptest_config(cases(250))]
+
+    #[test]
+    fn the_plan_is_never_refused_and_comes_to_rest(
+        proposals in histories(1..100),
+        hosts in prop::collection::btree_set((1..=5u64).prop_map(NodeId), 0..=5),
+        later_ms in prop_oneof![0..1_000u64, 20_000..400_000u64],
+    ) {
+        let mut state = replayed(&proposals);
+        let now = (state.clock_ms() + later_ms).saturating_sub(500);
+        let mut op = 1u128 << 80;
+        for _ in 0..6 {
+            for command in plan(&state, &hosts, now) {
+                let forced = matches!(command, Command::EngineStop { when: StopWhen::Always, .. });
+                prop_assert!(!forced, "the plan forces {command:?}");
+                op += 1;
+                let proposal = Proposal { op_id: OpId::from_u128(op), at_ms: now, origin: NodeId(1), command };
+                let reply = apply(&mut state, &proposal, 0);
+                prop_assert!(!matches!(reply, Reply::Refused(_)), "{proposal:?} was refused: {reply:?}");
+            }
+        }
+        prop_assert_eq!(plan(&state, &hosts, now), vec![]);
+        prop_assert_eq!(check_state(&state), Ok(()));
+    }
+
+    #[test]
+    fn reservations_spread_evenly_over_equal_hosts_whichever_node_receives_them(
+        hosts in 1..=5u64,
+        rounds in 1..=4usize,
+        origins in prop::collection::vec(1..=5u64, 20),
+    ) {
+        let mut world = World::new(hosts, 10);
+        for origin in origins.iter().take(rounds * hosts as usize) {
+            world.origin = NodeId(*origin);
+            world.reserve();
+        }
+        for host in 1..=hosts {
+            let on_host = world.state.live_engines().filter(|e| e.node == NodeId(host)).count();
+            prop_assert_eq!(on_host, rounds);
+        }
+    }
+
+    #[test]
+    fn the_order_and_the_number_of_events_do_not_matter(
+        ended in prop::collection::vec(any::<bool>(), 6),
+        order in Just((0..6usize).flat_map(|n| [(n, true), (n, false), (n, true), (n, false)]).collect::<Vec<_>>())
+            .prop_shuffle(),
+    ) {
+        let mut world = World::new(1, 10);
+        let port = world.running().ports.host_http;
+        for (n, is_start) in order {
+            let session = format!("s{n}");
+            if is_start {
+                world.begin(playing("k", &session, port));
+            } else if ended[n] {
+                world.finish(&format!("k|{session}"));
+            }
+        }
+        for (n, ended) in ended.iter().enumerate() {
+            let stream = world.state.stream(&format!("k|s{n}")).unwrap();
+            prop_assert_eq!(stream.is_started(), !ended, "stream {}", n);
+        }
+        let running = ended.iter().filter(|ended| !**ended).count();
+        prop_assert_eq!(world.state.stream_counts(), (running, 6));
+    }
+}

@@ -1,0 +1,241 @@
+//! Arbitrary commands over small sets of ids, so that they meet each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use acefleet_registry::breaker::BreakerKind;
+use acefleet_registry::command::{Adopt, StopWhen, Taken};
+use acefleet_registry::engine::{EngineSpec, Health, Ports};
+use acefleet_registry::node::DockerState;
+use acefleet_registry::policy::{BreakerPolicy, PortRange};
+use acefleet_registry::stream::{StreamEnd, StreamStart};
+use acefleet_registry::{Command, EngineId, NodeId, OpId, Policy, Proposal, Reserve};
+use proptest::collection::{btree_set, vec};
+use proptest::option;
+use proptest::prelude::*;
+
+use super::{BEGIN_MS, docker_id, failed, generic, gone, node_info, playing, started, stop, with_conf};
+
+const FIRST_PORT: u16 = 19_000;
+const LAST_PORT: u16 = 19_011;
+
+fn node_id() -> impl Strategy<Value = NodeId> {
+    (1..=5u64).prop_map(NodeId)
+}
+
+fn engine_id() -> impl Strategy<Value = EngineId> {
+    prop_oneof![12 => 1..=12u64, 1 => 13..=60u64].prop_map(EngineId)
+}
+
+fn port() -> impl Strategy<Value = u16> {
+    prop_oneof![8 => FIRST_PORT..=LAST_PORT, 1 => Just(0), 1 => 40_000..40_003u16]
+}
+
+fn hosts() -> impl Strategy<Value = BTreeSet<NodeId>> {
+    prop_oneof![3 => Just((1..=5).map(NodeId).collect()), 1 => btree_set(node_id(), 0..5)]
+}
+
+fn container() -> impl Strategy<Value = String> {
+    (1..=14u64).prop_map(docker_id)
+}
+
+fn spec() -> impl Strategy<Value = EngineSpec> {
+    prop_oneof![
+        8 => Just(EngineSpec::acestream()),
+        1 => port().prop_map(|port| EngineSpec { host_port: Some(port), ..EngineSpec::acestream() }),
+        1 => port().prop_map(|port| with_conf(&format!("--http-port={port}"))),
+        1 => vec(port(), 0..3).prop_map(|ports| {
+            let named: Vec<(String, u16)> =
+                ports.iter().enumerate().map(|(i, port)| (format!("{i}/tcp"), *port)).collect();
+            let named: Vec<(&str, u16)> = named.iter().map(|(name, port)| (name.as_str(), *port)).collect();
+            generic(&named)
+        }),
+    ]
+}
+
+fn reserve() -> impl Strategy<Value = Reserve> {
+    let exclude = prop_oneof![4 => Just(BTreeSet::new()), 1 => btree_set(node_id(), 0..4)];
+    let only_below = prop_oneof![3 => Just(None), 1 => (0..8u32).prop_map(Some)];
+    (spec(), hosts(), exclude, only_below, any::<bool>(), any::<bool>()).prop_map(
+        |(spec, eligible, exclude, only_below, claim_abandoned, automatic)| Reserve {
+            spec,
+            eligible,
+            exclude,
+            only_below,
+            claim_abandoned,
+            automatic,
+        },
+    )
+}
+
+fn taken() -> impl Strategy<Value = Taken> {
+    prop_oneof![
+        port().prop_map(Taken::HostPort),
+        (1..6u32).prop_map(|n| Taken::Name(format!("acestream-{n}"))),
+        (1..3u32).prop_map(|n| Taken::Name(format!("svc-{n}"))),
+    ]
+}
+
+fn adopt() -> impl Strategy<Value = Adopt> {
+    let kind = prop_oneof![4 => Just(EngineSpec::acestream()), 1 => Just(generic(&[("1/tcp", 40_000)]))];
+    (node_id(), container(), 1..9u32, port(), option::of(port()), kind).prop_map(
+        |(node, container_id, name, host_http, host_https, spec)| Adopt {
+            node,
+            container_id,
+            container_name: format!("acestream-{name}"),
+            image: "engine:1".to_owned(),
+            variant: None,
+            ports: Ports { host_http, container_http: host_http, container_https: 45_000, host_https },
+            spec,
+        },
+    )
+}
+
+/// Ids with their session inside, ids that a label fixes for any session, and ids without a session.
+fn start() -> impl Strategy<Value = StreamStart> {
+    let host = prop_oneof![3 => Just("localhost"), 1 => Just("10.0.0.2"), 1 => Just("acestream-2"), 1 => Just("other")];
+    (0..4u8, 0..3u8, port(), 0..8u8, host, option::weighted(0.2, container())).prop_map(
+        |(key, session, port, shape, host, container_id)| {
+            let session = if shape == 0 { String::new() } else { format!("s{session}") };
+            let mut start = playing(&format!("k{key}"), &session, port);
+            start.engine_host = host.to_owned();
+            start.stat_url = start.stat_url.replace("localhost", host);
+            start.container_id = container_id;
+            if shape <= 2 && shape > 0 {
+                start.id = format!("label-{key}");
+                start.labels = BTreeMap::from([("stream_id".to_owned(), start.id.clone())]);
+            }
+            if shape == 3 {
+                start.stat_url = String::new();
+            }
+            start
+        },
+    )
+}
+
+fn end() -> impl Strategy<Value = StreamEnd> {
+    let id = prop_oneof![
+        6 => (0..4u8, 0..3u8).prop_map(|(key, session)| format!("k{key}|s{session}")),
+        2 => (0..4u8).prop_map(|key| format!("label-{key}")),
+        1 => (0..4u8).prop_map(|key| format!("k{key}|")),
+        1 => Just(String::new()),
+    ];
+    let container = prop_oneof![
+        3 => container(),
+        1 => (1..6u32).prop_map(|n| format!("acestream-{n}")),
+        1 => Just(format!("other:{FIRST_PORT}")),
+        1 => Just(String::new()),
+    ];
+    (
+        option::weighted(0.8, id),
+        option::weighted(0.3, container),
+        option::weighted(0.5, Just("eof".to_owned())),
+    )
+        .prop_map(|(stream_id, container_id, reason)| StreamEnd { stream_id, container_id, reason })
+}
+
+pub fn policy() -> impl Strategy<Value = Policy> {
+    let floors = (0..4u32, 0..3u32, 0..12u32);
+    let range = prop_oneof![
+        6 => Just(PortRange { first: FIRST_PORT, last: LAST_PORT }),
+        1 => Just(PortRange { first: FIRST_PORT, last: FIRST_PORT + 2 }),
+        1 => Just(PortRange { first: LAST_PORT, last: FIRST_PORT }),
+        1 => Just(PortRange { first: 0, last: 3 }),
+    ];
+    let times = (any::<bool>(), 0..60_000u64, 1..4u32, 1_000..120_000u64);
+    (floors, range, any::<bool>(), times).prop_map(|(floors, host_ports, map_https, times)| Policy {
+        min_replicas: floors.0,
+        min_free_replicas: floors.1,
+        max_replicas: floors.2,
+        host_ports,
+        map_https,
+        auto_delete: times.0,
+        grace_ms: times.1,
+        general_breaker: BreakerPolicy { failure_threshold: times.2, recovery_ms: times.3 },
+        ..Policy::default()
+    })
+}
+
+fn docker() -> impl Strategy<Value = DockerState> {
+    prop_oneof![
+        Just(DockerState::Unknown),
+        Just(DockerState::Available),
+        Just(DockerState::Unavailable("connection refused".to_owned())),
+    ]
+}
+
+fn health() -> impl Strategy<Value = Health> {
+    prop_oneof![1 => Just(Health::Unknown), 4 => Just(Health::Healthy), 2 => Just(Health::Unhealthy)]
+}
+
+fn when() -> impl Strategy<Value = StopWhen> {
+    prop_oneof![Just(StopWhen::Always), (0..60_000u64).prop_map(StopWhen::IdleFor)]
+}
+
+fn breaker() -> impl Strategy<Value = Option<BreakerKind>> {
+    option::of(prop_oneof![Just(BreakerKind::General), Just(BreakerKind::Replacement)])
+}
+
+pub fn command() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        4 => (1..=5u64, 0..6u32).prop_map(|(id, capacity)| Command::NodeUp(node_info(id, capacity))),
+        1 => (node_id(), docker()).prop_map(|(node, docker)| Command::NodeDocker { node, docker }),
+        1 => policy().prop_map(Command::SetPolicy),
+        24 => reserve().prop_map(Command::Reserve),
+        3 => (engine_id(), taken()).prop_map(|(engine, taken)| Command::Conflict { engine, taken }),
+        12 => engine_id().prop_map(|id| started(id, &docker_id(id.0))),
+        2 => (engine_id(), container()).prop_map(|(id, container)| started(id, &container)),
+        4 => engine_id().prop_map(failed),
+        6 => (engine_id(), health()).prop_map(|(engine, health)| Command::EngineHealth { engine, health }),
+        4 => (engine_id(), when()).prop_map(|(engine, when)| stop(engine, when)),
+        4 => engine_id().prop_map(gone),
+        4 => adopt().prop_map(Command::Adopt),
+        4 => engine_id().prop_map(|engine| Command::Abandon { engine }),
+        24 => start().prop_map(Command::StreamStarted),
+        12 => end().prop_map(Command::StreamEnded),
+        2 => (vec(start(), 0..4), vec(end(), 0..4))
+            .prop_map(|(started, ended)| Command::EventBatch { started, ended }),
+        1 => breaker().prop_map(Command::ResetBreaker),
+    ]
+}
+
+/// A leader's clock that mostly walks on, sometimes stands or falls back, and sometimes leaps.
+fn step_ms() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        10 => 0..3_000i64,
+        2 => -20_000..0i64,
+        2 => 10_000..90_000i64,
+        1 => Just(700_000i64),
+    ]
+}
+
+/// Proposals whose op-ids are mostly fresh and sometimes those of an earlier one.
+pub fn proposals(len: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Proposal>> {
+    let step =
+        (command(), step_ms(), node_id(), prop_oneof![9 => Just(None), 1 => any::<u16>().prop_map(Some)]);
+    vec(step, len).prop_map(|steps| {
+        let mut at_ms = BEGIN_MS;
+        let mut proposals: Vec<Proposal> = Vec::new();
+        for (n, (command, step_ms, origin, repeat)) in steps.into_iter().enumerate() {
+            at_ms = at_ms.saturating_add_signed(step_ms);
+            let of = repeat.and_then(|at| proposals.get(usize::from(at) % (n + 1)));
+            let op_id = of.map_or(OpId::from_u128(n as u128 + 1), |earlier| earlier.op_id);
+            proposals.push(Proposal { op_id, at_ms, origin, command });
+        }
+        proposals
+    })
+}
+
+/// The same with a cluster that exists from the beginning.
+pub fn histories(len: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Proposal>> {
+    (1..=5u64, policy(), proposals(len)).prop_map(|(nodes, policy, rest)| {
+        let ups = (1..=nodes).map(|id| Command::NodeUp(node_info(id, 4)));
+        let first = ups.chain([Command::SetPolicy(Policy { max_replicas: 10, ..policy })]);
+        let opening = first.enumerate().map(|(n, command)| Proposal {
+            op_id: OpId::from_u128((1 << 64) + n as u128),
+            at_ms: BEGIN_MS,
+            origin: NodeId(1),
+            command,
+        });
+        opening.chain(rest).collect()
+    })
+}

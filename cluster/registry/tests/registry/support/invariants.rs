@@ -1,0 +1,259 @@
+//! The invariants of the registry, checked from the outside on the stored tables.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use acefleet_registry::command::{StopWhen, Taken};
+use acefleet_registry::engine::Phase;
+use acefleet_registry::event::EVENTS_MAX;
+use acefleet_registry::placement::{Load, loads};
+use acefleet_registry::state::Tables;
+use acefleet_registry::{Command, Engine, EngineId, OpId, Proposal, Reply, Reserve, State, apply};
+
+type Checked = Result<(), String>;
+
+/// How long an ended stream is certainly remembered.
+const REMEMBERED_MS: u64 = 3_600_000;
+
+macro_rules! ensure {
+    ($holds:expr, $($why:tt)+) => {
+        if !$holds { return Err(format!($($why)+)); }
+    };
+}
+
+/// What has to be remembered across steps.
+#[derive(Default)]
+pub struct History {
+    /// Sessions that ended, by stream id and session, with the log time of the end.
+    over: BTreeMap<(String, String), u64>,
+}
+
+impl History {
+    /// Everything that must hold after `proposal` led from `before` to `after`.
+    pub fn check_step(
+        &mut self,
+        before: &State,
+        after: &State,
+        proposal: &Proposal,
+        reply: &Reply,
+    ) -> Checked {
+        check_state(after)?;
+        if let Some(done) = before.op(proposal.op_id) {
+            ensure!(before == after, "a repeat changed the state");
+            ensure!(done.reply == *reply, "a repeat got another reply");
+            return Ok(());
+        }
+        ensure!(after.clock_ms() == before.clock_ms().max(proposal.at_ms), "log time is wrong");
+        ensure!(after.op(proposal.op_id).is_some_and(|op| op.reply == *reply), "the write is not remembered");
+        if let Reply::Refused(_) = reply {
+            check_refusal(before, after, proposal)?;
+        }
+        check_engines(before, after, &proposal.command)?;
+        check_placement(before, after, &proposal.command)?;
+        check_events(before, after)?;
+        self.check_streams(before, after)
+    }
+
+    fn check_streams(&mut self, before: &State, after: &State) -> Checked {
+        for stream in after.streams() {
+            let id = &stream.start.id;
+            let session = (id.clone(), stream.start.playback_session_id.clone());
+            let over = self.over.get(&session).is_some_and(|at| after.clock_ms() - at <= REMEMBERED_MS);
+            ensure!(!(over && stream.is_started() && !session.1.is_empty()), "{session:?} came back to life");
+            if let Some(old) = before.stream(id).filter(|old| old.seq == stream.seq) {
+                ensure!(old.is_started() || !stream.is_started(), "{id} was started again in place");
+                ensure!(old.started_at_ms == stream.started_at_ms, "{id} changed its start");
+                ensure!(old.engine.is_none() || old.engine == stream.engine, "{id} changed its engine");
+                ensure!(old.is_started() || old == stream, "{id} changed after its end");
+            } else {
+                ensure!(stream.started_at_ms == after.clock_ms(), "{id} started at another time");
+            }
+        }
+        for old in before.streams() {
+            let id = &old.start.id;
+            ensure!(!old.is_started() || after.stream(id).is_some(), "started stream {id} was dropped");
+            if after.stream(id).is_some_and(|new| new.seq != old.seq) {
+                let at = old.ended_at_ms.unwrap_or(after.clock_ms());
+                self.over.insert((id.clone(), old.start.playback_session_id.clone()), at);
+            }
+        }
+        for stream in after.streams() {
+            if let Some(at) = stream.ended_at_ms {
+                self.over.insert((stream.start.id.clone(), stream.start.playback_session_id.clone()), at);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What holds of any state by itself.
+pub fn check_state(state: &State) -> Checked {
+    ensure!(state.indexes_are_true(), "a derived index is not true");
+    let clock = state.clock_ms();
+    let (mut ports, mut names, mut containers) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for engine in state.all_engines() {
+        let id = engine.id;
+        ensure!(engine.reserved_at_ms <= clock, "engine {id} was reserved in the future");
+        ensure!(engine.phase.is_live() || engine.ending.is_some(), "engine {id} ended without a cause");
+        ensure!(
+            !engine.phase.is_serving() || engine.container_id.is_some(),
+            "engine {id} serves from nowhere"
+        );
+        ensure!(
+            engine.phase != Phase::Reserved || engine.container_id.is_none(),
+            "{id} has a container too soon"
+        );
+        let started = state.streams().filter(|s| s.is_started() && s.engine == Some(id)).count();
+        ensure!(state.active_streams(id) == started, "engine {id} counts its streams wrongly");
+        ensure!(engine.phase.is_live() || started == 0, "a stream plays on engine {id}, which ended");
+        if engine.phase.is_live() {
+            let own: BTreeSet<u16> = engine.leased_ports().collect();
+            ensure!(own.iter().all(|port| ports.insert(*port)), "a port of engine {id} is leased twice");
+            ensure!(
+                own.iter().all(|p| state.engine_by_port(*p).is_some_and(|e| e.id == id)),
+                "{id} lost a lease"
+            );
+            ensure!(names.insert(&engine.container_name), "{} is leased twice", engine.container_name);
+            ensure!(!engine.container_name.is_empty(), "engine {id} has no name");
+            let fresh = engine.container_id.as_ref().is_none_or(|c| containers.insert(c.clone()));
+            ensure!(fresh, "two engines have one container");
+        }
+    }
+    let mut last = 0;
+    for stream in state.streams() {
+        let id = &stream.start.id;
+        ensure!(stream.seq > last, "stream {id} is out of order");
+        last = stream.seq;
+        ensure!(stream.is_started() == stream.ended_at_ms.is_none(), "stream {id} is in two states");
+        ensure!(stream.ended_at_ms.is_none_or(|at| at >= stream.started_at_ms), "{id} ended before it began");
+        ensure!(stream.ended_at_ms.unwrap_or(stream.started_at_ms) <= clock, "{id} is in the future");
+    }
+    let tables = Tables::from(state.clone());
+    ensure!(tables.tombstones.keys().all(|id| state.stream(id).is_none()), "a known stream has a tombstone");
+    ensure!(tables.ops.len() == tables.op_order.len() && tables.ops.len() <= 8_192, "op-ids leak");
+    ensure!(state.events().len() <= EVENTS_MAX, "events leak");
+    Ok(())
+}
+
+/// A refusal changes nothing but what every write changes: the clock, the op-id, what is forgotten.
+fn check_refusal(before: &State, after: &State, proposal: &Proposal) -> Checked {
+    let mut plain = before.clone();
+    let nothing = Command::EngineGone { engine: EngineId(u64::MAX), cause: String::new() };
+    apply(&mut plain, &Proposal { command: nothing, ..proposal.clone() }, 0);
+    let without_ops = |state: &State| {
+        let mut tables = Tables::from(state.clone());
+        tables.ops.remove(&proposal.op_id);
+        tables
+    };
+    ensure!(without_ops(&plain) == without_ops(after), "a refusal changed the state");
+    Ok(())
+}
+
+fn check_engines(before: &State, after: &State, command: &Command) -> Checked {
+    for old in before.all_engines() {
+        let id = old.id;
+        let Some(new) = after.engine(id) else {
+            ensure!(!old.phase.is_live(), "live engine {id} was dropped");
+            continue;
+        };
+        ensure!(new.phase >= old.phase, "engine {id} went back to {:?}", new.phase);
+        ensure!(old.phase.is_live() || new.phase == old.phase, "engine {id} ended twice");
+        ensure!(new.node == old.node && new.spec == old.spec, "engine {id} became another");
+        ensure!(
+            old.container_id.is_none() || new.container_id == old.container_id,
+            "{id} changed its container"
+        );
+        if new.phase != old.phase {
+            let by_right = match command {
+                Command::EngineStarted { engine, .. } => *engine == id && new.phase == Phase::Starting,
+                Command::EngineHealth { engine, .. } => *engine == id && new.phase == Phase::Running,
+                Command::EngineStop { engine, .. } => *engine == id && new.phase == Phase::Draining,
+                Command::EngineGone { engine, .. } => *engine == id && new.phase == Phase::Gone,
+                Command::EngineFailed { engine, .. } => *engine == id && new.phase == Phase::Failed,
+                Command::Conflict { engine, .. } => *engine == id && new.phase == Phase::Failed,
+                _ => false,
+            };
+            ensure!(by_right, "engine {id} became {:?}", new.phase);
+        }
+    }
+    if let Command::EngineStop { engine, when: StopWhen::IdleFor(_), .. } = command {
+        let drained = |s: &State| s.engine(*engine).is_some_and(|e| e.phase == Phase::Draining);
+        let stopped = drained(after) && !drained(before);
+        ensure!(!stopped || before.active_streams(*engine) == 0, "engine {engine} was stopped in use");
+        ensure!(!stopped || after.supply() >= after.policy().min_replicas, "the floor was broken");
+        ensure!(
+            !stopped || after.free_supply() >= after.policy().min_free_replicas,
+            "the free floor was broken"
+        );
+    }
+    if let Command::Conflict { engine, taken: Taken::HostPort(port) } = command
+        && before.engine(*engine).is_some_and(|e| e.phase == Phase::Reserved)
+    {
+        let kept =
+            after.engine(*engine).is_some_and(|e| e.phase.is_live() && e.leased_ports().any(|p| p == *port));
+        ensure!(!kept, "engine {engine} kept a port that is in use");
+    }
+    Ok(())
+}
+
+fn live(state: &State) -> Vec<&Engine> {
+    state.live_engines().map(|e| &**e).collect()
+}
+
+fn check_placement(before: &State, after: &State, command: &Command) -> Checked {
+    let known: BTreeSet<EngineId> = before.all_engines().map(|e| e.id).collect();
+    let fresh: Vec<&Engine> = live(after).into_iter().filter(|e| !known.contains(&e.id)).collect();
+    ensure!(fresh.iter().all(|e| known.iter().all(|old| *old < e.id)), "an engine id was used twice");
+    match (command, fresh.as_slice()) {
+        (_, []) | (Command::Adopt(_), [_]) => Ok(()),
+        (Command::Reserve(ask), [engine]) => check_reserved(before, after, ask, engine),
+        _ => Err(format!("{} engines appeared from nowhere", fresh.len())),
+    }
+}
+
+fn check_reserved(before: &State, after: &State, ask: &Reserve, engine: &Engine) -> Checked {
+    let policy = after.policy();
+    if engine.is_acestream() {
+        let count = live(after).iter().filter(|e| e.is_acestream()).count();
+        ensure!(
+            count <= policy.max_replicas as usize,
+            "{count} engines with MAX_REPLICAS {}",
+            policy.max_replicas
+        );
+        ensure!(ask.only_below.is_none_or(|below| after.supply() <= below), "the target was overshot");
+    }
+    ensure!(ask.eligible.contains(&engine.node), "{} was not eligible", engine.node);
+    ensure!(!ask.exclude.contains(&engine.node), "{} was excluded", engine.node);
+    let candidates: Vec<Load> =
+        loads(before, &ask.eligible).into_iter().filter(|l| !ask.exclude.contains(&l.node)).collect();
+    let Some(chosen) = candidates.iter().find(|l| l.node == engine.node) else {
+        return Err(format!("{} is not a member", engine.node));
+    };
+    ensure!(chosen.engines < chosen.capacity, "{} was full", engine.node);
+    for other in candidates.iter().filter(|l| l.engines < l.capacity) {
+        let ours = u64::from(chosen.engines) * u64::from(other.capacity);
+        let theirs = u64::from(other.engines) * u64::from(chosen.capacity);
+        let less_loaded = theirs < ours || (theirs == ours && other.streams < chosen.streams);
+        ensure!(!less_loaded, "{} was chosen although {} had less load", chosen.node, other.node);
+    }
+    let tables = Tables::from(after.clone());
+    for port in engine.leased_ports().filter(|_| engine.is_acestream() && engine.spec.env.is_empty()) {
+        let foreign = tables.foreign_ports.contains_key(&(engine.node, port));
+        ensure!(engine.spec.host_port == Some(port) || !foreign, "port {port} is known to be in use");
+        let in_range = policy.host_ports.contains(port);
+        ensure!(engine.spec.host_port == Some(port) || in_range, "port {port} is outside the range");
+    }
+    Ok(())
+}
+
+fn check_events(before: &State, after: &State) -> Checked {
+    let last = before.events().iter().next_back().map_or(0, |e| e.id);
+    let ids: Vec<u64> = after.events().iter().map(|e| e.id).collect();
+    ensure!(ids.windows(2).all(|pair| pair[1] == pair[0] + 1), "the event log has a gap");
+    ensure!(ids.last().copied().unwrap_or(0) >= last, "events were lost");
+    Ok(())
+}
+
+/// The op-ids that are remembered, oldest first.
+pub fn remembered(state: &State) -> Vec<OpId> {
+    Tables::from(state.clone()).op_order.iter().copied().collect()
+}
