@@ -1,1 +1,178 @@
-//! The agent of one Docker host.
+//! The agent of one Docker host: it makes this host's containers agree with the records, and reports
+//! what it sees. It decides nothing cluster-wide, and it touches only containers that carry the labels
+//! of this cluster and this node.
+//!
+//! - [`runtime`]: what is asked of a container engine; [`docker`]: the same on a Docker daemon
+//! - [`spec`], [`variant`]: which container stands for an engine
+//! - [`plan`]: what has to be done, as pure functions; `driver`: does it
+//! - `starting`, `ending`: the life of one container; `pace`, `pull`: queue and images
+//! - `availability`, `observe`: is Docker there, and what runs on it
+//! - `probe`, [`health`]: does an engine answer; `collector`, [`samples`]: figures of streams
+//! - [`address`], `fetch`: calls to own engines
+//! - `inspect`: questions of the API
+//! - `context`, `writer`, `report`, `backoff`: what the tasks share
+
+pub mod address;
+mod availability;
+mod backoff;
+mod collector;
+mod context;
+pub mod docker;
+mod docker_convert;
+mod driver;
+mod ending;
+mod fetch;
+pub mod health;
+mod inspect;
+mod observe;
+mod pace;
+pub mod plan;
+mod probe;
+mod pull;
+mod report;
+pub mod runtime;
+pub mod samples;
+pub mod spec;
+mod starting;
+pub mod variant;
+mod writer;
+
+use std::sync::Arc;
+
+use acefleet_raft::Cluster;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::soft::SoftState;
+
+pub use docker::DockerRuntime;
+pub use runtime::ContainerRuntime;
+
+/// What the agent needs.
+pub struct Deps {
+    /// Settings of the node.
+    pub config: Arc<Config>,
+    /// The replicated registry.
+    pub cluster: Cluster,
+    /// Where the node's own report goes.
+    pub soft: Arc<SoftState>,
+    /// The container engine.
+    pub runtime: Arc<dyn ContainerRuntime>,
+    /// Stops the agent. Containers are left as they are.
+    pub cancel: CancellationToken,
+    /// Runs the agent's tasks.
+    pub tracker: TaskTracker,
+}
+
+/// Answers questions about this node's containers. Clones are cheap.
+#[derive(Clone)]
+pub struct AgentHandle {
+    parts: Arc<Parts>,
+}
+
+struct Parts {
+    config: Arc<Config>,
+    cluster: Cluster,
+    runtime: Arc<dyn ContainerRuntime>,
+    samples: Arc<samples::Samples>,
+    addresses: Arc<address::Addresses>,
+    client: Option<reqwest::Client>,
+}
+
+/// Starts the agent's loops. They begin their work when the cluster has formed and end when `cancel`
+/// fires; engines run on.
+#[must_use]
+pub fn start(deps: Deps) -> AgentHandle {
+    let client = match fetch::client() {
+        Ok(client) => Some(client),
+        Err(error) => {
+            tracing::error!(%error, "cannot make HTTP calls: engines are neither probed nor polled");
+            None
+        }
+    };
+    let parts = Arc::new(Parts {
+        config: Arc::clone(&deps.config),
+        cluster: deps.cluster.clone(),
+        runtime: Arc::clone(&deps.runtime),
+        samples: Arc::new(samples::Samples::new(deps.config.stats_history_max)),
+        addresses: Arc::new(address::Addresses::new(&deps.config)),
+        client,
+    });
+    let (cancel, tracker) = (deps.cancel.clone(), deps.tracker.clone());
+    let main = run(deps, Arc::clone(&parts));
+    tracker.spawn(async move { cancel.run_until_cancelled(main).await });
+    AgentHandle { parts }
+}
+
+/// Waits for the cluster to form, then runs all loops until one ends, which only a stop makes them do.
+async fn run(deps: Deps, parts: Arc<Parts>) {
+    let (seen, docker) = watch::channel(availability::Docker::Unknown);
+    let recheck = Arc::new(Notify::new());
+    let pinging = availability::ping(Arc::clone(&deps.runtime), seen, Arc::clone(&recheck));
+    tokio::select! {
+        () = pinging => {}
+        () = formed(deps, parts, docker, recheck) => {}
+    }
+}
+
+async fn formed(
+    deps: Deps,
+    parts: Arc<Parts>,
+    docker: watch::Receiver<availability::Docker>,
+    recheck: Arc<Notify>,
+) {
+    let cluster_id = cluster_id(&deps.cluster).await;
+    let ctx = Arc::new(context::Context {
+        node: deps.cluster.node_id(),
+        scope: runtime::Scope { cluster_id, node_name: deps.config.node_name.clone() },
+        writer: writer::Writer::new(deps.cluster.clone(), deps.cancel.clone()),
+        docker,
+        addresses: Arc::clone(&parts.addresses),
+        samples: Arc::clone(&parts.samples),
+        report: Arc::default(),
+        pace: pace::Pace::new(deps.config.max_concurrent_provisions, deps.config.min_provision_interval),
+        pulls: pull::Pulls::new(Arc::clone(&deps.runtime), deps.cancel.clone(), deps.tracker.clone()),
+        recheck,
+        relist: Notify::new(),
+        replan: Notify::new(),
+        busy: std::sync::Mutex::default(),
+        config: deps.config,
+        cluster: deps.cluster,
+        runtime: deps.runtime,
+        cancel: deps.cancel,
+        tracker: deps.tracker,
+    });
+    let (observed, observations) = mpsc::channel(1);
+    let engines = async {
+        let Some(client) = parts.client.clone() else { return std::future::pending().await };
+        tokio::join!(probe::run(Arc::clone(&ctx), client.clone()), collector::run(Arc::clone(&ctx), client));
+    };
+    tokio::join!(
+        availability::announce(Arc::clone(&ctx)),
+        observe::lists(Arc::clone(&ctx), observed),
+        observe::events(Arc::clone(&ctx)),
+        driver::reconcile(Arc::clone(&ctx), observations),
+        report::publish(Arc::clone(&ctx), deps.soft),
+        engines,
+    );
+}
+
+/// Waits for the cluster to form.
+async fn cluster_id(cluster: &Cluster) -> String {
+    let mut changes = cluster.changes();
+    let mut leadership = cluster.leadership();
+    loop {
+        changes.borrow_and_update();
+        leadership.borrow_and_update();
+        if let Some(id) = cluster.cluster_id() {
+            return id;
+        }
+        // Neither signal promises to come with the id, so it is looked for from time to time, too.
+        let _ = tokio::time::timeout(std::time::Duration::from_millis(50), async {
+            tokio::select! { _ = changes.changed() => {}, _ = leadership.changed() => {} }
+        })
+        .await;
+    }
+}

@@ -1,10 +1,71 @@
-//! Settings of a node. Parsed and checked whole before anything is opened or bound.
+//! Settings of a node. Parsed and checked whole before anything is opened or bound; the process
+//! environment is read once and never changed.
+//!
+//! - [`table`], [`settings`], [`retired`]: every name, with kind, default, example and meaning
+//! - [`sources`], [`dotenv`], [`toml_file`]: where values come from
+//! - [`names`]: unknown names and what was meant
+//! - [`reader`], [`parse`], [`docker`]: from text to values
+//! - [`assemble`]: from values to [`Config`]
+//! - [`check`]: settings that contradict each other
+//! - [`report`]: problems and warnings as lines
+//! - [`show`]: tables and example files
+
+pub mod assemble;
+pub mod check;
+pub mod docker;
+pub mod dotenv;
+pub mod names;
+pub mod parse;
+pub mod reader;
+pub mod report;
+pub mod retired;
+pub mod settings;
+pub mod show;
+pub mod sources;
+pub mod table;
+pub mod toml_file;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use acefleet_registry::Policy;
+
+pub use reader::Shown;
+pub use report::{ConfigErrors, Finding};
+pub use sources::{Host, Source, Sources};
+
+/// Settings that passed every check.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub config: Config,
+    /// What the operator should know; log them as soon as there is a logger.
+    pub warnings: Vec<Finding>,
+    /// Every setting with its value and source, in the order of the documents.
+    pub shown: Vec<Shown>,
+}
+
+/// Reads all sources (see [`Sources::gather`]) and checks every setting.
+///
+/// # Errors
+/// All problems at once.
+pub fn load(file: Option<&Path>) -> Result<Loaded, ConfigErrors> {
+    resolve(Sources::gather(file))
+}
+
+/// Checks the settings of given sources.
+///
+/// # Errors
+/// All problems at once.
+pub fn resolve(sources: Sources) -> Result<Loaded, ConfigErrors> {
+    let (config, shown, findings) = assemble::assemble(sources);
+    let report::Findings { problems, warnings } = findings;
+    match config {
+        Some(config) if problems.is_empty() => Ok(Loaded { config, warnings, shown }),
+        _ => Err(ConfigErrors { problems, warnings, shown }),
+    }
+}
 
 /// How an engine image is told its ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -52,7 +52,6 @@ async fn look(fleet: &Fleet) {
         let hosts = hooks::eligible(&view.state, &fleet.soft(), me, Instant::now());
         plan::plan(&view.state, &hosts, now_ms().max(view.state.clock_ms()))
     } else {
-        tracing::info!(?policy, "putting this node's cluster-wide settings in force");
         vec![Command::SetPolicy(policy.clone())]
     };
     let deadline = Instant::now() + WRITE_WITHIN;

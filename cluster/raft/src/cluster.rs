@@ -9,8 +9,9 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 
+use crate::errors::{AskError, Failure, MembershipError, ReadError, WriteError};
+use crate::members::{self, MembershipChange};
 use crate::shared::{Core, OpenStore};
-use crate::errors::{AskError, Failure, ReadError, WriteError};
 use crate::status::{Leadership, RaftStatus};
 use crate::transport::CallError;
 use crate::transport::proto::ask_reply;
@@ -18,8 +19,6 @@ use crate::view::View;
 use crate::write::Applied;
 use crate::{read, status, write};
 
-/// How long a stopping leader waits for its successor.
-const TRANSFER_LIMIT: Duration = Duration::from_millis(1_500);
 /// How long open calls may delay a stop.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 
@@ -122,12 +121,7 @@ impl Cluster {
         command: Command,
         deadline: Instant,
     ) -> Result<Applied, WriteError> {
-        let proposal = Proposal {
-            op_id,
-            at_ms: 0,
-            origin: self.node_id(),
-            command,
-        };
+        let proposal = Proposal { op_id, at_ms: 0, origin: self.node_id(), command };
         write::propose(&self.core, proposal, deadline).await
     }
 
@@ -143,6 +137,19 @@ impl Cluster {
     /// Waits until the view holds at least this revision. False at the deadline.
     pub async fn wait_revision(&self, min: u64, deadline: Instant) -> bool {
         self.core.published.wait_revision(min, deadline).await
+    }
+
+    /// Adds, moves or removes a member; works from any node and is safe to repeat. Adding waits
+    /// until the new member has caught up.
+    ///
+    /// # Errors
+    /// [`MembershipError`]; its variants say whether a repeat helps.
+    pub async fn change_members(
+        &self,
+        change: MembershipChange,
+        deadline: Instant,
+    ) -> Result<(), MembershipError> {
+        members::change(&self.core, &change, deadline).await
     }
 
     /// Waits until this node has caught up with what the cluster had committed when it started.
@@ -162,12 +169,7 @@ impl Cluster {
     ///
     /// # Errors
     /// [`AskError`]; its variants say whether the request may have been handled.
-    pub async fn ask(
-        &self,
-        to: NodeId,
-        request: Bytes,
-        deadline: Instant,
-    ) -> Result<Bytes, AskError> {
+    pub async fn ask(&self, to: NodeId, request: Bytes, deadline: Instant) -> Result<Bytes, AskError> {
         if to == self.node_id() {
             let answer = self.core.hooks.ask(to, request);
             return match tokio::time::timeout_at(deadline.into(), answer).await {
@@ -209,13 +211,10 @@ impl Cluster {
         if core.closing.swap(true, Ordering::SeqCst) {
             return;
         }
-        self.hand_over().await;
+        core.hand_over().await;
         core.stop.cancel();
         core.tasks.close();
-        if tokio::time::timeout(DRAIN_LIMIT, core.tasks.wait())
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(DRAIN_LIMIT, core.tasks.wait()).await.is_err() {
             tracing::warn!("open calls did not end in time");
         }
         if let Err(error) = core.raft.shutdown().await {
@@ -225,52 +224,12 @@ impl Cluster {
             close(store).await;
         }
     }
-
-    /// Gives leadership to the voter that has the most of the log and was heard last.
-    async fn hand_over(&self) {
-        let core = &self.core;
-        let metrics = core.metrics();
-        if metrics.current_leader != Some(metrics.id) || !metrics.state.is_leader() {
-            return;
-        }
-        let matched = |id: &u64| {
-            let progress = metrics.replication.as_ref();
-            progress.and_then(|progress| progress.get(id).copied().flatten())
-        };
-        let lease = Duration::from_millis(core.options.timing.election_max_ms);
-        let best = metrics
-            .membership_config
-            .voter_ids()
-            .filter(|id| *id != metrics.id)
-            .filter(|id| {
-                let age = core.wire.contacts().peer_age(*id);
-                age.is_some_and(|age| age < lease)
-            })
-            .max_by_key(matched);
-        let Some(best) = best else {
-            return;
-        };
-        let mut leadership = core.leadership.subscribe();
-        if core.raft.trigger().transfer_leader(best).await.is_err() {
-            return;
-        }
-        let moved = leadership.wait_for(|now| now.leader.is_some_and(|id| id.0 != metrics.id));
-        match tokio::time::timeout(TRANSFER_LIMIT, moved).await {
-            Ok(_) => tracing::info!(to = best, "leadership handed over"),
-            Err(_) => tracing::warn!(to = best, "leadership was not taken over in time"),
-        }
-    }
 }
 
 /// Syncs the log and waits until nobody holds the database, so that the directory can be opened
 /// again at once.
 async fn close(store: OpenStore) {
-    let OpenStore {
-        flusher,
-        thread,
-        db,
-        lock,
-    } = store;
+    let OpenStore { flusher, thread, db, lock } = store;
     if let Err(error) = flusher.sync().await {
         tracing::warn!(%error, "the log could not be synced at the end");
     }

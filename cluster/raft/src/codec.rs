@@ -16,11 +16,7 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
     let invalid = |e: String| io::Error::new(io::ErrorKind::InvalidData, e);
     let mut rest = bytes;
     let value = rmp_serde::from_read(&mut rest).map_err(|e| invalid(e.to_string()))?;
-    if rest.is_empty() {
-        Ok(value)
-    } else {
-        Err(invalid(format!("{} bytes follow the value", rest.len())))
-    }
+    if rest.is_empty() { Ok(value) } else { Err(invalid(format!("{} bytes follow the value", rest.len()))) }
 }
 
 /// Encodes behind one byte that names the format.

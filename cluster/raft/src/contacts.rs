@@ -26,10 +26,7 @@ pub(crate) struct Contacts {
 
 impl Contacts {
     pub fn new() -> Self {
-        Self {
-            started: Instant::now(),
-            heard: Mutex::default(),
-        }
+        Self { started: Instant::now(), heard: Mutex::default() }
     }
 
     fn heard(&self) -> MutexGuard<'_, Heard> {
@@ -38,13 +35,10 @@ impl Contacts {
     }
 
     /// A peer sent or answered something.
-    pub fn from_peer(&self, id: u64, version: &str) {
+    pub fn heard_peer(&self, id: u64, version: &str) {
         let now = Instant::now();
         let mut heard = self.heard();
-        let contact = heard.peers.entry(id).or_insert_with(|| Contact {
-            heard: now,
-            version: String::new(),
-        });
+        let contact = heard.peers.entry(id).or_insert_with(|| Contact { heard: now, version: String::new() });
         contact.heard = now;
         if contact.version != version {
             contact.version = version.to_owned();
@@ -52,7 +46,7 @@ impl Contacts {
     }
 
     /// The current leader sent log entries or a heartbeat.
-    pub fn from_leader(&self) {
+    pub fn heard_leader(&self) {
         self.heard().leader = Some(Instant::now());
     }
 
@@ -68,10 +62,6 @@ impl Contacts {
 
     /// Software version that this peer last told.
     pub fn version(&self, id: u64) -> Option<String> {
-        self.heard()
-            .peers
-            .get(&id)
-            .map(|peer| peer.version.clone())
-            .filter(|version| !version.is_empty())
+        self.heard().peers.get(&id).map(|peer| peer.version.clone()).filter(|version| !version.is_empty())
     }
 }

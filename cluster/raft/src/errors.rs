@@ -102,6 +102,21 @@ pub enum ReadError {
     ShuttingDown,
 }
 
+/// Why the members were not changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MembershipError {
+    /// No leader took the change before the deadline. Retry later on any node.
+    #[error("no leader took the change in time")]
+    NoLeader,
+    /// The change is not allowed as the cluster is now; a retry gives the same answer.
+    #[error("{0}")]
+    Refused(String),
+    /// The change may be half-way. Repeating it is safe and finishes it.
+    #[error("the change is not finished: {0}")]
+    Unknown(String),
+}
+
 /// Why another node did not answer a question.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use openraft::errors::{InitializeError, RaftError};
 
-use crate::shared::Core;
 use crate::errors::Failure;
 use crate::options::Peer;
+use crate::shared::Core;
 use crate::state_machine::blocking;
 use crate::store::MemberRecord;
 use crate::transport::proto::{FormRequest, HelloReply, MemberInfo};
@@ -80,15 +80,13 @@ async fn round(core: &Core) -> Result<Step, Failure> {
                 Some(hello) => hello.node_id,
             }
         };
-        founders.push(MemberRecord {
-            id,
-            name: member.name.clone(),
-            address: member.addr.clone(),
-        });
+        founders.push(MemberRecord { id, name: member.name.clone(), address: member.addr.clone() });
     }
     let ids: BTreeSet<u64> = founders.iter().map(|founder| founder.id).collect();
     if ids.len() != founders.len() {
-        return Ok(Step::Wait("two listed names answer as one node: check the addresses in the peers list".into()));
+        return Ok(Step::Wait(
+            "two listed names answer as one node: check the addresses in the peers list".into(),
+        ));
     }
     found(core, founders).await
 }
@@ -96,13 +94,8 @@ async fn round(core: &Core) -> Result<Step, Failure> {
 /// Binds every founder, then starts the log. Repeating it after a crash at any point is harmless.
 async fn found(core: &Core, founders: Vec<MemberRecord>) -> Result<Step, Failure> {
     let own = core.identity.load();
-    let cluster_id = own
-        .cluster_id
-        .clone()
-        .unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
-    bind(core, &cluster_id, founders.clone())
-        .await
-        .map_err(Failure::Fatal)?;
+    let cluster_id = own.cluster_id.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+    bind(core, &cluster_id, founders.clone()).await.map_err(Failure::Fatal)?;
     for founder in founders.iter().filter(|founder| founder.id != own.node_id) {
         let request = FormRequest {
             cluster_id: cluster_id.clone(),
@@ -117,10 +110,7 @@ async fn found(core: &Core, founders: Vec<MemberRecord>) -> Result<Step, Failure
     let members: BTreeMap<u64, Member> = founders
         .into_iter()
         .map(|founder| {
-            let member = Member {
-                name: founder.name,
-                address: founder.address,
-            };
+            let member = Member { name: founder.name, address: founder.address };
             (founder.id, member)
         })
         .collect();
@@ -136,18 +126,18 @@ async fn found(core: &Core, founders: Vec<MemberRecord>) -> Result<Step, Failure
 
 /// Answers of the listed peers, by name.
 async fn greet(core: &Core, members: &[Peer]) -> BTreeMap<String, HelloReply> {
-    let others = members
-        .iter()
-        .filter(|member| member.name != core.options.node_name);
+    let others = members.iter().filter(|member| member.name != core.options.node_name);
     let calls = others.map(|member| async move {
-        let hello = core
-            .wire
-            .hello(&member.addr, &core.options.advertise, CALL_LIMIT)
-            .await;
+        let hello = core.wire.hello(&member.addr, &core.options.advertise, CALL_LIMIT).await;
         match hello {
             Ok(hello) if hello.name == member.name => Some((member.name.clone(), hello)),
             Ok(hello) => {
-                tracing::warn!(address = member.addr, expected = member.name, found = hello.name, "another node answers at the address of a peer");
+                tracing::warn!(
+                    address = member.addr,
+                    expected = member.name,
+                    found = hello.name,
+                    "another node answers at the address of a peer"
+                );
                 None
             }
             Err(error) => {
@@ -175,10 +165,9 @@ fn refuse_second_cluster(core: &Core, hello: &HelloReply) -> Result<(), Failure>
             "that cluster knows {} under id {}, so the disk of this node is new: restore the old data directory, or remove the member and add it again",
             own.node_name, member.id
         ),
-        None => format!(
-            "{} is not a member of it: add it as a member, or correct the peers list",
-            own.node_name
-        ),
+        None => {
+            format!("{} is not a member of it: add it as a member, or correct the peers list", own.node_name)
+        }
     };
     Err(Failure::Refused(format!(
         "{} runs the live cluster {theirs}, and this node (id {}) with its empty data directory will not form a second one; {advice}",
@@ -217,26 +206,18 @@ pub(crate) async fn accept(core: &Core, request: FormRequest) -> Result<(), Stri
             own.node_name
         ));
     }
-    let own_listed = request
-        .members
-        .iter()
-        .any(|member| member.id == own.node_id && member.name == own.node_name);
+    let own_listed =
+        request.members.iter().any(|member| member.id == own.node_id && member.name == own.node_name);
     let first = listed.first().map(|peer| peer.name.as_str());
-    let from_founder = request
-        .members
-        .iter()
-        .any(|member| member.id == request.from && Some(member.name.as_str()) == first);
+    let from_founder =
+        request.members.iter().any(|member| member.id == request.from && Some(member.name.as_str()) == first);
     if !own_listed || !from_founder {
         return Err(format!("{} was offered members that cannot be right", own.node_name));
     }
     let founders = request
         .members
         .into_iter()
-        .map(|member| MemberRecord {
-            id: member.id,
-            name: member.name,
-            address: member.address,
-        })
+        .map(|member| MemberRecord { id: member.id, name: member.name, address: member.address })
         .collect();
     bind(core, &request.cluster_id, founders).await
 }

@@ -13,6 +13,7 @@ mod errors;
 mod files;
 mod formation;
 mod fsync_probe;
+mod members;
 mod options;
 mod read;
 mod shared;
@@ -31,7 +32,8 @@ mod testing;
 
 pub use acefleet_registry::{NodeId, OpId};
 pub use cluster::{Cluster, Hooks, NoHooks};
-pub use errors::{AskError, Failure, ReadError, StartError, WriteError};
+pub use errors::{AskError, Failure, MembershipError, ReadError, StartError, WriteError};
+pub use members::MembershipChange;
 pub use options::{Options, Peer, SnapshotPolicy, Timing};
 pub use start::start;
 pub use status::{Leadership, MemberStatus, RaftStatus, Role};

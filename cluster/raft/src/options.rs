@@ -29,11 +29,7 @@ pub struct Timing {
 
 impl Default for Timing {
     fn default() -> Self {
-        Self {
-            heartbeat_ms: 100,
-            election_min_ms: 200,
-            election_max_ms: 400,
-        }
+        Self { heartbeat_ms: 100, election_min_ms: 200, election_max_ms: 400 }
     }
 }
 
@@ -50,11 +46,7 @@ pub struct SnapshotPolicy {
 
 impl Default for SnapshotPolicy {
     fn default() -> Self {
-        Self {
-            entries: 2_000,
-            interval: Duration::from_secs(15 * 60),
-            keep: 2,
-        }
+        Self { entries: 2_000, interval: Duration::from_secs(15 * 60), keep: 2 }
     }
 }
 
@@ -96,10 +88,7 @@ impl Options {
     /// The initial members, this node among them, sorted by name.
     pub(crate) fn initial_members(&self) -> Vec<Peer> {
         if self.peers.is_empty() {
-            return vec![Peer {
-                name: self.node_name.clone(),
-                addr: self.advertise.clone(),
-            }];
+            return vec![Peer { name: self.node_name.clone(), addr: self.advertise.clone() }];
         }
         let mut members = self.peers.clone();
         members.sort_by(|a, b| a.name.cmp(&b.name));
@@ -113,8 +102,7 @@ impl Options {
             return bad("the node name is empty".into());
         }
         check_address("advertised cluster address", &self.advertise)?;
-        if self.snapshot.entries == 0 || self.snapshot.keep == 0 || self.snapshot.interval.is_zero()
-        {
+        if self.snapshot.entries == 0 || self.snapshot.keep == 0 || self.snapshot.interval.is_zero() {
             return bad("snapshot entries, interval and keep must be above zero".into());
         }
         let timing = &self.timing;
@@ -152,15 +140,12 @@ impl Options {
 pub(crate) fn split_address(address: &str) -> Option<(&str, u16)> {
     let (host, port) = address.rsplit_once(':')?;
     let port = port.parse().ok().filter(|port| *port != 0)?;
-    let host = host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(host);
+    let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
     (!host.is_empty() && host.chars().all(allowed)).then_some((host, port))
 }
 
-fn check_address(what: &str, address: &str) -> Result<(), StartError> {
+pub(crate) fn check_address(what: &str, address: &str) -> Result<(), StartError> {
     match split_address(address) {
         Some(_) => Ok(()),
         None => Err(StartError::Config(format!(
@@ -175,13 +160,8 @@ mod tests {
 
     fn options(peers: &[(&str, &str)]) -> Options {
         let mut options = Options::new("/nowhere".into(), "a".into(), "a:8001".into());
-        options.peers = peers
-            .iter()
-            .map(|(name, addr)| Peer {
-                name: (*name).into(),
-                addr: (*addr).into(),
-            })
-            .collect();
+        options.peers =
+            peers.iter().map(|(name, addr)| Peer { name: (*name).into(), addr: (*addr).into() }).collect();
         options
     }
 

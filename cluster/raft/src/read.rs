@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use openraft::ReadPolicy;
 use openraft::errors::{LinearizableReadError, RaftError};
 
-use crate::shared::Core;
 use crate::errors::ReadError;
+use crate::shared::Core;
 use crate::transport::proto::read_index_reply;
 
 const PAUSE: Duration = Duration::from_millis(50);

@@ -20,6 +20,8 @@ use crate::transport::Wire;
 use crate::types::{Member, Metrics, Raft};
 use crate::view::Published;
 
+/// How long a stopping leader waits for its successor.
+const TRANSFER_LIMIT: Duration = Duration::from_millis(1_500);
 /// What must be closed last, in this order.
 pub(crate) struct OpenStore {
     pub flusher: Flusher,
@@ -42,6 +44,8 @@ pub(crate) struct Core {
     pub fsync: Arc<FsyncClock>,
     pub fsync_p99: Option<Duration>,
     pub store: tokio::sync::Mutex<Option<OpenStore>>,
+    /// Held while the members change: one change at a time.
+    pub membership: tokio::sync::Mutex<()>,
     pub tasks: TaskTracker,
     /// Cancelled when the node stops: ends the listener and every background task.
     pub stop: CancellationToken,
@@ -94,6 +98,40 @@ impl Core {
         let until = (Instant::now() + pause).min(deadline);
         // Whether it changed or time passed, the caller looks again.
         let _ = tokio::time::timeout_at(until.into(), seen.changed()).await;
+    }
+
+    /// Gives leadership to the voter that has the most of the log and was heard last.
+    pub async fn hand_over(&self) {
+        let metrics = self.metrics();
+        if metrics.current_leader != Some(metrics.id) || !metrics.state.is_leader() {
+            return;
+        }
+        let matched = |id: &u64| {
+            let progress = metrics.replication.as_ref();
+            progress.and_then(|progress| progress.get(id).copied().flatten())
+        };
+        let lease = Duration::from_millis(self.options.timing.election_max_ms);
+        let best = metrics
+            .membership_config
+            .voter_ids()
+            .filter(|id| *id != metrics.id)
+            .filter(|id| {
+                let age = self.wire.contacts().peer_age(*id);
+                age.is_some_and(|age| age < lease)
+            })
+            .max_by_key(matched);
+        let Some(best) = best else {
+            return;
+        };
+        let mut leadership = self.leadership.subscribe();
+        if self.raft.trigger().transfer_leader(best).await.is_err() {
+            return;
+        }
+        let moved = leadership.wait_for(|now| now.leader.is_some_and(|id| id.0 != metrics.id));
+        match tokio::time::timeout(TRANSFER_LIMIT, moved).await {
+            Ok(_) => tracing::info!(to = best, "leadership handed over"),
+            Err(_) => tracing::warn!(to = best, "leadership was not taken over in time"),
+        }
     }
 
     /// Reports why the process must end; the first reason stays.

@@ -14,9 +14,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::cluster::{Cluster, Hooks};
 use crate::contacts::Contacts;
-use crate::shared::{Core, OpenStore};
 use crate::errors::{Failure, StartError};
 use crate::options::Options;
+use crate::shared::{Core, OpenStore};
 use crate::snapshot::SnapshotDir;
 use crate::state_machine::StateMachine;
 use crate::status::Leadership;
@@ -24,7 +24,7 @@ use crate::store::{self, Db, DirLock, Flusher, FsyncClock, IdentityFile, LogStor
 use crate::transport::{Network, Wire, serve};
 use crate::types::Raft;
 use crate::view::Published;
-use crate::{formation, fsync_probe, status};
+use crate::{formation, fsync_probe, members, status};
 
 /// Starts a node on an open listener. Returns when the store is open, everything known to be
 /// committed is applied and the cluster port answers; it does not wait for a leader, and a new
@@ -78,6 +78,7 @@ pub async fn start(
         fsync: opened.fsync,
         fsync_p99: opened.fsync_p99,
         store: tokio::sync::Mutex::new(Some(opened.store)),
+        membership: tokio::sync::Mutex::new(()),
         tasks: TaskTracker::new(),
         stop: CancellationToken::new(),
         closing: AtomicBool::new(false),
@@ -120,12 +121,7 @@ fn open(options: &Options) -> Result<Opened, StartError> {
         .map_err(|e| StartError::Internal(format!("the snapshots cannot be read: {e}")))?;
     check_no_gap(&LogStore::new(db.clone(), flusher.clone()), &machine)?;
     Ok(Opened {
-        store: OpenStore {
-            flusher,
-            thread,
-            db,
-            lock,
-        },
+        store: OpenStore { flusher, thread, db, lock },
         identity,
         machine,
         snapshots,
@@ -138,9 +134,8 @@ fn open(options: &Options) -> Result<Opened, StartError> {
 /// The log in front of the oldest entry must be covered by a snapshot, or state would be lost
 /// without a word.
 fn check_no_gap(log: &LogStore, machine: &StateMachine) -> Result<(), StartError> {
-    let purged = log
-        .last_purged()
-        .map_err(|e| StartError::Internal(format!("the log cannot be read: {e}")))?;
+    let purged =
+        log.last_purged().map_err(|e| StartError::Internal(format!("the log cannot be read: {e}")))?;
     if purged.map(|id| id.index) > machine.last_applied().map(|id| id.index) {
         return Err(StartError::Internal(
             "the snapshot that covers the dropped part of the log is missing or damaged: restore it, or empty the data directory and re-add the node".into(),
@@ -150,10 +145,7 @@ fn check_no_gap(log: &LogStore, machine: &StateMachine) -> Result<(), StartError
 }
 
 fn not_writable(dir: &Path, error: &io::Error) -> StartError {
-    StartError::Config(format!(
-        "the data directory {} is not writable: {error}",
-        dir.display()
-    ))
+    StartError::Config(format!("the data directory {} is not writable: {error}", dir.display()))
 }
 
 fn warn_slow_disk(options: &Options, p99: Option<Duration>) {
@@ -178,9 +170,7 @@ fn config(options: &Options) -> Result<openraft::Config, StartError> {
         // The state lives in memory and the commit mark is not synced, so a restarted leader must
         // win an election before it confirms reads.
         enable_leader_restore: Some(false),
-        quorum_loss_probe_interval: Some(
-            (2 * options.timing.election_max_ms).max(1_000),
-        ),
+        quorum_loss_probe_interval: Some((2 * options.timing.election_max_ms).max(1_000)),
         install_snapshot_timeout: 10_000,
         max_payload_entries: 300,
         replication_lag_threshold: entries.saturating_mul(3),
@@ -191,15 +181,14 @@ fn config(options: &Options) -> Result<openraft::Config, StartError> {
         backoff: "100ms 200ms ...500ms".into(),
         ..openraft::Config::default()
     };
-    config
-        .validate()
-        .map_err(|e| StartError::Config(format!("the timing cannot work: {e}")))
+    config.validate().map_err(|e| StartError::Config(format!("the timing cannot work: {e}")))
 }
 
 fn spawn_background(core: &Arc<Core>, listener: TcpListener) {
     let tasks = &core.tasks;
     tasks.spawn(status::follow(core.clone()));
     tasks.spawn(formation::run(core.clone()));
+    tasks.spawn(members::tend(core.clone()));
     tasks.spawn(snapshot_by_time(core.clone()));
     let server = core.clone();
     tasks.spawn(async move {

@@ -108,19 +108,12 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         Builder {
             state: self.state.clone(),
             revision: self.revision,
-            meta: SnapshotMeta {
-                last_log_id: self.last_applied,
-                last_membership: self.membership.clone(),
-            },
+            meta: SnapshotMeta { last_log_id: self.last_applied, last_membership: self.membership.clone() },
             snapshots: self.snapshots.clone(),
         }
     }
 
-    async fn install_snapshot(
-        &mut self,
-        meta: &SnapshotMeta,
-        snapshot: SnapshotFile,
-    ) -> io::Result<()> {
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotFile) -> io::Result<()> {
         if snapshot.header.meta() != *meta {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
@@ -152,10 +145,10 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         if let Some(snapshot) = newest {
             self.current = Some(snapshot);
         }
-        Ok(self.current.as_ref().map(|snapshot| Snapshot {
-            meta: snapshot.header.meta(),
-            snapshot: snapshot.clone(),
-        }))
+        Ok(self
+            .current
+            .as_ref()
+            .map(|snapshot| Snapshot { meta: snapshot.header.meta(), snapshot: snapshot.clone() }))
     }
 }
 
@@ -179,10 +172,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
             bytes = snapshot.header.body_bytes,
             "snapshot written"
         );
-        Ok(Snapshot {
-            meta: snapshot.header.meta(),
-            snapshot,
-        })
+        Ok(Snapshot { meta: snapshot.header.meta(), snapshot })
     }
 }
 
@@ -190,7 +180,5 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|error| Err(io::Error::other(error)))
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }

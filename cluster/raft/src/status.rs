@@ -9,8 +9,8 @@ use openraft::Instant as _;
 use openraft::async_runtime::watch::WatchReceiver;
 use serde::Serialize;
 
-use crate::shared::Core;
 use crate::errors::Failure;
+use crate::shared::Core;
 use crate::types::{Member, Metrics};
 
 /// Who leads, as this node knows it. Comparing two values tells whether anything changed.
@@ -104,11 +104,7 @@ pub struct RaftStatus {
 pub(crate) fn members(core: &Core) -> BTreeMap<u64, Member> {
     let metrics = core.raft.server_metrics();
     let metrics = metrics.borrow_watched();
-    metrics
-        .membership_config
-        .nodes()
-        .map(|(id, member)| (*id, member.clone()))
-        .collect()
+    metrics.membership_config.nodes().map(|(id, member)| (*id, member.clone())).collect()
 }
 
 /// Builds the status from the metrics of this moment.
@@ -142,20 +138,12 @@ pub(crate) fn status(core: &Core) -> RaftStatus {
         staleness_ms: millis(staleness(core, leads, voters.len(), quorum_age)),
         last_quorum_ack_ms: quorum_age.filter(|_| leads).map(millis),
         running: metrics.running_state.is_ok(),
-        fsync_p99_us: core
-            .fsync_p99
-            .and_then(|p99| u64::try_from(p99.as_micros()).ok()),
+        fsync_p99_us: core.fsync_p99.and_then(|p99| u64::try_from(p99.as_micros()).ok()),
         fsync_last_us: core.fsync.last_us(),
     }
 }
 
-fn member_status(
-    core: &Core,
-    metrics: &Metrics,
-    voters: &[u64],
-    id: u64,
-    member: &Member,
-) -> MemberStatus {
+fn member_status(core: &Core, metrics: &Metrics, voters: &[u64], id: u64, member: &Member) -> MemberStatus {
     let own = id == metrics.id;
     let role = if metrics.current_leader == Some(id) {
         Role::Leader
@@ -186,11 +174,7 @@ fn member_status(
         address: member.address.clone(),
         role,
         last_contact_ms: contact.filter(|_| !own).map(millis),
-        applied_index: if own {
-            metrics.last_applied.map(|id| id.index)
-        } else {
-            matched
-        },
+        applied_index: if own { metrics.last_applied.map(|id| id.index) } else { matched },
         version: if own {
             Some(core.wire.version().to_owned()).filter(|version| !version.is_empty())
         } else {
@@ -258,9 +242,6 @@ fn leadership(metrics: &Metrics) -> Leadership {
         term: metrics.current_term,
         leader: metrics.current_leader.map(NodeId),
         is_leader: metrics.current_leader == Some(metrics.id) && metrics.state.is_leader(),
-        membership_index: metrics
-            .membership_config
-            .log_id()
-            .map_or(0, |log_id| log_id.index),
+        membership_index: metrics.membership_config.log_id().map_or(0, |log_id| log_id.index),
     }
 }

@@ -74,8 +74,5 @@ fn advance(sender: &watch::Sender<u64>, to: u64) {
 
 async fn wait_at_least(mut receiver: watch::Receiver<u64>, min: u64, deadline: Instant) -> bool {
     let reached = receiver.wait_for(|now| *now >= min);
-    matches!(
-        tokio::time::timeout_at(deadline.into(), reached).await,
-        Ok(Ok(_))
-    )
+    matches!(tokio::time::timeout_at(deadline.into(), reached).await, Ok(Ok(_)))
 }

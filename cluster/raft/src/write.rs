@@ -7,8 +7,8 @@ use acefleet_registry::{Proposal, Reply};
 use openraft::errors::{ClientWriteError, RaftError};
 
 use crate::codec;
-use crate::shared::Core;
 use crate::errors::WriteError;
+use crate::shared::Core;
 use crate::transport::CallError;
 use crate::transport::proto::write_reply;
 use crate::types::Write;
@@ -52,10 +52,7 @@ pub(crate) async fn submit(core: &Core, mut proposal: Proposal, deadline: Instan
     };
     match answer {
         Ok(response) => match response.data.0 {
-            Some(reply) => Submitted::Applied(Applied {
-                reply,
-                revision: response.log_id.index,
-            }),
+            Some(reply) => Submitted::Applied(Applied { reply, revision: response.log_id.index }),
             None => Submitted::Unknown("the entry was applied without a reply".into()),
         },
         Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward))) => {
@@ -90,9 +87,7 @@ pub(crate) async fn propose(
         match attempt(core, &proposal, deadline).await {
             Submitted::Applied(applied) => {
                 // The view of this node holds the write before its caller hears of it.
-                core.published
-                    .wait_revision(applied.revision, deadline)
-                    .await;
+                core.published.wait_revision(applied.revision, deadline).await;
                 return Ok(applied);
             }
             Submitted::NotLeader(_) => {}
@@ -139,10 +134,7 @@ async fn forward(
     match answer {
         Ok(reply) => match reply.outcome {
             Some(write_reply::Outcome::Applied(applied)) => match codec::decode(&applied.reply) {
-                Ok(reply) => Submitted::Applied(Applied {
-                    reply,
-                    revision: applied.revision,
-                }),
+                Ok(reply) => Submitted::Applied(Applied { reply, revision: applied.revision }),
                 Err(error) => Submitted::Unknown(format!("the reply is unreadable: {error}")),
             },
             Some(write_reply::Outcome::NotLeader(hint)) => Submitted::NotLeader(hint.leader),
@@ -150,8 +142,6 @@ async fn forward(
             None => Submitted::Unknown("the reply is empty".into()),
         },
         Err(CallError::NotSent(_) | CallError::Refused(_)) => Submitted::NotLeader(None),
-        Err(error @ (CallError::Timeout(_) | CallError::Broken(_))) => {
-            Submitted::Unknown(error.to_string())
-        }
+        Err(error @ (CallError::Timeout(_) | CallError::Broken(_))) => Submitted::Unknown(error.to_string()),
     }
 }

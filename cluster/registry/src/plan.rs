@@ -12,6 +12,10 @@ use crate::state::State;
 
 /// How long after `STARTUP_TIMEOUT_S` the leader waits for the agent's own verdict.
 const VERDICT_SLACK_MS: u64 = 5_000;
+/// Pause after a first failure; it doubles with each one in a row.
+const FIRST_REST_MS: u64 = 2_000;
+/// Longest pause after a failure.
+const LONGEST_REST_MS: u64 = 60_000;
 
 /// How long an engine that no stream has used yet is left alone whatever the grace period: its caller
 /// waits some seconds before it plays.
@@ -46,6 +50,17 @@ fn expired(state: &State, now_ms: u64) -> Vec<Command> {
     state.live_engines().filter(late).map(fail).collect()
 }
 
+/// True for a while after a failure, longer with each one in a row: a host that cannot start engines now
+/// must not use up the breaker's patience within a second.
+fn resting(state: &State, now_ms: u64) -> bool {
+    let (breaker, _) = state.breaker(BreakerKind::General);
+    let (Some(failed_at), failures @ 1..) = (breaker.last_failure_ms, breaker.failure_count) else {
+        return false;
+    };
+    let rest_ms = FIRST_REST_MS.saturating_mul(1 << (failures - 1).min(10)).min(LONGEST_REST_MS);
+    now_ms.saturating_sub(failed_at) < rest_ms
+}
+
 /// Engines missing to `MIN_REPLICAS` and `MIN_FREE_REPLICAS`.
 fn missing(state: &State, eligible: &BTreeSet<NodeId>, now_ms: u64) -> Vec<Command> {
     let policy = state.policy();
@@ -63,6 +78,7 @@ fn missing(state: &State, eligible: &BTreeSet<NodeId>, now_ms: u64) -> Vec<Comma
     let wanted = wanted.min(room).min(state.engines_with_ports(eligible));
     let reserving = state.live_engines().any(|e| e.phase == Phase::Reserved && e.is_acestream());
     let allowed = match state.breaker_state(BreakerKind::General, now_ms) {
+        BreakerState::Closed if resting(state, now_ms) => 0,
         BreakerState::Closed => wanted,
         BreakerState::HalfOpen if !reserving => wanted.min(1),
         BreakerState::HalfOpen | BreakerState::Open => 0,

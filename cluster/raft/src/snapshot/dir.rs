@@ -64,8 +64,8 @@ impl SnapshotDir {
     /// behind. Blocks.
     pub fn newest(&self) -> io::Result<Option<(SnapshotFile, State)>> {
         for path in self.list()? {
-            let loaded = SnapshotFile::verify(path.clone())
-                .and_then(|snapshot| Ok((snapshot.load()?, snapshot)));
+            let loaded =
+                SnapshotFile::verify(path.clone()).and_then(|snapshot| Ok((snapshot.load()?, snapshot)));
             match loaded {
                 Ok((state, snapshot)) => return Ok(Some((snapshot, state))),
                 Err(error) => {
@@ -96,8 +96,7 @@ fn file_name(index: u64) -> String {
 }
 
 fn is_snapshot(path: &Path) -> bool {
-    path.file_name()
-        .is_some_and(|name| name.to_string_lossy().ends_with(SUFFIX))
+    path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(SUFFIX))
 }
 
 #[cfg(test)]
@@ -106,8 +105,7 @@ mod tests {
     use crate::testing;
 
     fn store(dir: &SnapshotDir, index: u64) -> SnapshotFile {
-        dir.store(&State::default(), &testing::snapshot_meta(index), index)
-            .unwrap()
+        dir.store(&State::default(), &testing::snapshot_meta(index), index).unwrap()
     }
 
     #[test]

@@ -39,10 +39,7 @@ pub(crate) struct SnapshotHeader {
 
 impl SnapshotHeader {
     pub fn meta(&self) -> SnapshotMeta {
-        SnapshotMeta {
-            last_log_id: self.last_log_id,
-            last_membership: self.membership.clone(),
-        }
+        SnapshotMeta { last_log_id: self.last_log_id, last_membership: self.membership.clone() }
     }
 
     pub fn index(&self) -> u64 {
@@ -59,12 +56,7 @@ pub(crate) struct SnapshotFile {
 
 impl SnapshotFile {
     /// Writes and syncs a file; the caller renames it into place. Blocks.
-    pub fn write(
-        path: PathBuf,
-        state: &State,
-        meta: &SnapshotMeta,
-        revision: u64,
-    ) -> io::Result<Self> {
+    pub fn write(path: PathBuf, state: &State, meta: &SnapshotMeta, revision: u64) -> io::Result<Self> {
         let plain = codec::encode(state)?;
         let body = zstd::bulk::compress(&plain, COMPRESSION_LEVEL)?;
         let header = SnapshotHeader {
@@ -132,8 +124,7 @@ fn read(path: &Path) -> io::Result<(SnapshotHeader, Vec<u8>)> {
         return Err(damaged(path, "the size is not believable"));
     }
     let mut body = Vec::new();
-    file.take(header.body_bytes.saturating_add(1))
-        .read_to_end(&mut body)?;
+    file.take(header.body_bytes.saturating_add(1)).read_to_end(&mut body)?;
     if body.len() as u64 != header.body_bytes {
         return Err(damaged(path, "the body has another length"));
     }
@@ -144,10 +135,7 @@ fn read(path: &Path) -> io::Result<(SnapshotHeader, Vec<u8>)> {
 }
 
 fn damaged(path: &Path, what: &str) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("snapshot {} is damaged: {what}", path.display()),
-    )
+    io::Error::new(io::ErrorKind::InvalidData, format!("snapshot {} is damaged: {what}", path.display()))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -35,18 +35,12 @@ fn copy(from: &Path) -> tempfile::TempDir {
 
 async fn append(store: &mut LogStore, entries: Vec<crate::types::Entry>) {
     let (sender, done) = TypeConfig::oneshot();
-    store
-        .append(entries, IOFlushed::signal(sender))
-        .await
-        .unwrap();
+    store.append(entries, IOFlushed::signal(sender)).await.unwrap();
     done.await.unwrap().unwrap();
 }
 
 fn vote(term: u64) -> Vote {
-    Vote {
-        leader_id: LeaderId { term, node_id: 7 },
-        committed: false,
-    }
+    Vote { leader_id: LeaderId { term, node_id: 7 }, committed: false }
 }
 
 #[tokio::test]
@@ -141,8 +135,6 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, tempfile::TempDir> for Bui
 #[test]
 fn the_store_keeps_every_promise_that_openraft_relies_on() {
     TypeConfig::run(async {
-        openraft::testing::log::Suite::test_all(Builder)
-            .await
-            .unwrap();
+        openraft::testing::log::Suite::test_all(Builder).await.unwrap();
     });
 }

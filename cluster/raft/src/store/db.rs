@@ -29,8 +29,7 @@ impl Db {
             ColumnFamilyDescriptor::new(CF_LOG, family(8 << 20)),
             ColumnFamilyDescriptor::new(CF_META, family(1 << 20)),
         ];
-        let rocks =
-            rocksdb::DB::open_cf_descriptors(&options, path, families).map_err(io::Error::other)?;
+        let rocks = rocksdb::DB::open_cf_descriptors(&options, path, families).map_err(io::Error::other)?;
         Ok(Self { rocks })
     }
 
@@ -43,9 +42,7 @@ impl Db {
     }
 
     fn family(&self, name: &str) -> io::Result<&ColumnFamily> {
-        self.rocks
-            .cf_handle(name)
-            .ok_or_else(|| io::Error::other(format!("column family {name} is missing")))
+        self.rocks.cf_handle(name).ok_or_else(|| io::Error::other(format!("column family {name} is missing")))
     }
 
     pub fn rocks(&self) -> &rocksdb::DB {
@@ -58,9 +55,7 @@ impl Db {
     }
 
     pub fn get_meta(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
-        self.rocks
-            .get_cf(self.meta()?, key)
-            .map_err(io::Error::other)
+        self.rocks.get_cf(self.meta()?, key).map_err(io::Error::other)
     }
 
     /// Hands buffered writes to the operating system: they survive the end of the process.
@@ -76,9 +71,7 @@ impl Db {
 
 impl std::fmt::Debug for Db {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Db")
-            .field("path", &self.rocks.path())
-            .finish()
+        f.debug_struct("Db").field("path", &self.rocks.path()).finish()
     }
 }
 

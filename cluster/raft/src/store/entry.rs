@@ -38,32 +38,19 @@ struct EntryRecord {
 #[derive(Debug, Serialize, Deserialize)]
 enum Body {
     Blank,
-    Write(Proposal),
-    Membership {
-        configs: Vec<BTreeSet<u64>>,
-        nodes: BTreeMap<u64, Member>,
-    },
+    Write(Box<Proposal>),
+    Membership { configs: Vec<BTreeSet<u64>>, nodes: BTreeMap<u64, Member> },
 }
 
 impl From<&LogId> for IdRecord {
     fn from(id: &LogId) -> Self {
-        Self {
-            term: id.leader_id.term,
-            node: id.leader_id.node_id,
-            index: id.index,
-        }
+        Self { term: id.leader_id.term, node: id.leader_id.node_id, index: id.index }
     }
 }
 
 impl From<IdRecord> for LogId {
     fn from(record: IdRecord) -> Self {
-        LogId {
-            leader_id: LeaderId {
-                term: record.term,
-                node_id: record.node,
-            },
-            index: record.index,
-        }
+        LogId { leader_id: LeaderId { term: record.term, node_id: record.node }, index: record.index }
     }
 }
 
@@ -78,41 +65,25 @@ pub(super) fn decode_log_id(bytes: &[u8]) -> io::Result<LogId> {
 pub(super) fn encode_vote(vote: &Vote) -> io::Result<Vec<u8>> {
     codec::encode_tagged(
         FORMAT,
-        &VoteRecord {
-            term: vote.leader_id.term,
-            node: vote.leader_id.node_id,
-            committed: vote.committed,
-        },
+        &VoteRecord { term: vote.leader_id.term, node: vote.leader_id.node_id, committed: vote.committed },
     )
 }
 
 pub(super) fn decode_vote(bytes: &[u8]) -> io::Result<Vote> {
     let record: VoteRecord = codec::decode_tagged(FORMAT, bytes)?;
-    Ok(Vote {
-        leader_id: LeaderId {
-            term: record.term,
-            node_id: record.node,
-        },
-        committed: record.committed,
-    })
+    Ok(Vote { leader_id: LeaderId { term: record.term, node_id: record.node }, committed: record.committed })
 }
 
 pub(super) fn encode_entry(entry: Entry) -> io::Result<Vec<u8>> {
     let body = match entry.payload {
         EntryPayload::Blank => Body::Blank,
-        EntryPayload::Normal(Write(proposal)) => Body::Write(proposal),
+        EntryPayload::Normal(Write(proposal)) => Body::Write(Box::new(proposal)),
         EntryPayload::Membership(membership) => Body::Membership {
             configs: membership.get_joint_config().clone(),
-            nodes: membership
-                .nodes()
-                .map(|(id, member)| (*id, member.clone()))
-                .collect(),
+            nodes: membership.nodes().map(|(id, member)| (*id, member.clone())).collect(),
         },
     };
-    let record = EntryRecord {
-        id: IdRecord::from(&entry.log_id),
-        body,
-    };
+    let record = EntryRecord { id: IdRecord::from(&entry.log_id), body };
     codec::encode_tagged(FORMAT, &record)
 }
 
@@ -120,14 +91,10 @@ pub(super) fn decode_entry(bytes: &[u8]) -> io::Result<Entry> {
     let record: EntryRecord = codec::decode_tagged(FORMAT, bytes)?;
     let payload = match record.body {
         Body::Blank => EntryPayload::Blank,
-        Body::Write(proposal) => EntryPayload::Normal(Write(proposal)),
+        Body::Write(proposal) => EntryPayload::Normal(Write(*proposal)),
         Body::Membership { configs, nodes } => EntryPayload::Membership(
-            Membership::new(configs, nodes)
-                .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?,
+            Membership::new(configs, nodes).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?,
         ),
     };
-    Ok(Entry {
-        log_id: record.id.into(),
-        payload,
-    })
+    Ok(Entry { log_id: record.id.into(), payload })
 }

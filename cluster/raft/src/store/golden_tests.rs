@@ -18,10 +18,7 @@ fn entries() -> Vec<(&'static str, Entry)> {
         origin: NodeId(7),
         command: Command::ResetBreaker(None),
     };
-    let member = |name: &str| Member {
-        name: name.into(),
-        address: format!("{name}:8001"),
-    };
+    let member = |name: &str| Member { name: name.into(), address: format!("{name}:8001") };
     let nodes = BTreeMap::from([(7, member("a")), (9, member("b"))]);
     let membership = Membership::new(vec![BTreeSet::from([7, 9])], nodes).unwrap();
     [
@@ -38,13 +35,7 @@ fn entries() -> Vec<(&'static str, Entry)> {
 }
 
 fn vote() -> Vote {
-    Vote {
-        leader_id: LeaderId {
-            term: 3,
-            node_id: 7,
-        },
-        committed: true,
-    }
+    Vote { leader_id: LeaderId { term: 3, node_id: 7 }, committed: true }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -52,10 +43,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
-        .collect()
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
 }
 
 fn golden(name: &str) -> Vec<u8> {

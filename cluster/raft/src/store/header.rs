@@ -46,8 +46,7 @@ impl DirLock {
             Some(text) => check(dir, &text)?,
             None => {
                 let text = format!("{MAGIC} {VERSION}\n");
-                files::write_atomically(&dir.join(VERSION_FILE), text.as_bytes())
-                    .map_err(unusable)?;
+                files::write_atomically(&dir.join(VERSION_FILE), text.as_bytes()).map_err(unusable)?;
             }
         }
         Ok(lock)
@@ -98,10 +97,7 @@ fn foreign_entry(dir: &Path) -> io::Result<Option<String>> {
 }
 
 fn check(dir: &Path, text: &str) -> Result<(), StartError> {
-    let version = text
-        .trim()
-        .strip_prefix(MAGIC)
-        .and_then(|rest| rest.trim().parse::<u32>().ok());
+    let version = text.trim().strip_prefix(MAGIC).and_then(|rest| rest.trim().parse::<u32>().ok());
     match version {
         Some(VERSION) => Ok(()),
         Some(newer) if newer > VERSION => Err(StartError::Config(format!(

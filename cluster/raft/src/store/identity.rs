@@ -68,10 +68,7 @@ impl IdentityFile {
                 fresh
             }
             Err(error) => {
-                return Err(StartError::Internal(format!(
-                    "{} cannot be read: {error}",
-                    path.display()
-                )));
+                return Err(StartError::Internal(format!("{} cannot be read: {error}", path.display())));
             }
         };
         if identity.node_name != node_name {
@@ -80,10 +77,7 @@ impl IdentityFile {
                 identity.node_name
             )));
         }
-        Ok(Self {
-            path,
-            current: ArcSwap::from_pointee(identity),
-        })
+        Ok(Self { path, current: ArcSwap::from_pointee(identity) })
     }
 
     pub fn load(&self) -> Arc<Identity> {
@@ -95,9 +89,7 @@ impl IdentityFile {
     pub fn bind(&self, cluster_id: &str, founders: Vec<MemberRecord>) -> io::Result<()> {
         let mut next = Identity::clone(&self.load());
         if let Some(bound) = next.cluster_id.as_deref().filter(|bound| *bound != cluster_id) {
-            return Err(io::Error::other(format!(
-                "this node already belongs to cluster {bound}"
-            )));
+            return Err(io::Error::other(format!("this node already belongs to cluster {bound}")));
         }
         next.cluster_id = Some(cluster_id.to_owned());
         next.founders = founders;
@@ -110,9 +102,8 @@ impl IdentityFile {
 }
 
 fn parse(path: &Path, bytes: &[u8]) -> Result<Identity, StartError> {
-    let identity: Identity = serde_json::from_slice(bytes).map_err(|error| {
-        StartError::Internal(format!("{} is damaged: {error}", path.display()))
-    })?;
+    let identity: Identity = serde_json::from_slice(bytes)
+        .map_err(|error| StartError::Internal(format!("{} is damaged: {error}", path.display())))?;
     if identity.format > FORMAT {
         return Err(StartError::Config(format!(
             "{} has format {}, this program knows {FORMAT}: run the newer version again",

@@ -5,8 +5,8 @@ use std::io;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
-use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use openraft::OptionalSend;
+use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use rocksdb::{Direction, IteratorMode, ReadOptions, WriteBatch};
 
 use super::db::Db;
@@ -41,10 +41,7 @@ impl LogStore {
     }
 
     fn last_entry(&self) -> io::Result<Option<LogId>> {
-        let mut newest = self
-            .db
-            .rocks()
-            .iterator_cf(self.db.log()?, IteratorMode::End);
+        let mut newest = self.db.rocks().iterator_cf(self.db.log()?, IteratorMode::End);
         match newest.next() {
             None => Ok(None),
             Some(item) => {
@@ -129,10 +126,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     async fn get_log_state(&mut self) -> io::Result<LogState<TypeConfig>> {
         let last_purged_log_id = self.last_purged()?;
         let last_log_id = self.last_entry()?.or(last_purged_log_id);
-        Ok(LogState {
-            last_purged_log_id,
-            last_log_id,
-        })
+        Ok(LogState { last_purged_log_id, last_log_id })
     }
 
     async fn get_log_reader(&mut self) -> Self {
@@ -206,10 +200,7 @@ mod tests {
         assert_eq!(bounds(&(3..5)), (3, 5));
         assert_eq!(bounds(&(3..=5)), (3, 6));
         assert_eq!(bounds(&(..)), (0, u64::MAX));
-        assert_eq!(
-            bounds(&(Bound::Excluded(3), Bound::Unbounded)),
-            (4, u64::MAX)
-        );
+        assert_eq!(bounds(&(Bound::Excluded(3), Bound::Unbounded)), (4, u64::MAX));
     }
 
     #[tokio::test]

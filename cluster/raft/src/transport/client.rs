@@ -40,9 +40,7 @@ impl CallError {
         }
         let text = format!("{}: {}", status.code(), status.message());
         match status.code() {
-            Code::FailedPrecondition | Code::PermissionDenied | Code::InvalidArgument => {
-                Self::Refused(text)
-            }
+            Code::FailedPrecondition | Code::PermissionDenied | Code::InvalidArgument => Self::Refused(text),
             _ => Self::Broken(text),
         }
     }
@@ -70,12 +68,7 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub fn new(identity: Arc<IdentityFile>, contacts: Arc<Contacts>, version: String) -> Self {
-        Self {
-            pool: Pool::default(),
-            identity,
-            contacts,
-            version,
-        }
+        Self { pool: Pool::default(), identity, contacts, version }
     }
 
     pub fn version(&self) -> &str {
@@ -101,12 +94,7 @@ impl Wire {
             .cluster_id
             .clone()
             .ok_or_else(|| CallError::NotSent("this node belongs to no cluster yet".into()))?;
-        Ok(proto::Route {
-            cluster_id,
-            from: identity.node_id,
-            to,
-            version: self.version.clone(),
-        })
+        Ok(proto::Route { cluster_id, from: identity.node_id, to, version: self.version.clone() })
     }
 
     fn forward(&self, member: &Member, lane: Lane) -> ForwardClient<Channel> {
@@ -147,12 +135,27 @@ impl Wire {
         deadline: Instant,
     ) -> Result<proto::ReadIndexReply, CallError> {
         let limit = remaining(deadline);
-        let request = proto::ReadIndexRequest {
-            route: Some(self.route(to)?),
-            remaining_ms: millis(limit),
-        };
+        let request = proto::ReadIndexRequest { route: Some(self.route(to)?), remaining_ms: millis(limit) };
         let mut client = self.forward(member, Lane::Urgent);
         bounded(limit, client.read_index(Request::new(request))).await
+    }
+
+    /// Hands a change of the members to the leader.
+    pub async fn change_members(
+        &self,
+        to: u64,
+        member: &Member,
+        change: Vec<u8>,
+        deadline: Instant,
+    ) -> Result<proto::MembersReply, CallError> {
+        let limit = remaining(deadline);
+        let request = proto::MembersRequest {
+            route: Some(self.route(to)?),
+            change: change.into(),
+            remaining_ms: millis(limit),
+        };
+        let mut client = self.forward(member, Lane::Calls);
+        bounded(limit, client.change_members(Request::new(request))).await
     }
 
     /// Asks an address who lives there.
@@ -193,10 +196,7 @@ impl Wire {
         request: Bytes,
         deadline: Instant,
     ) -> Result<proto::AskReply, CallError> {
-        let request = proto::AskRequest {
-            route: Some(self.route(to)?),
-            request,
-        };
+        let request = proto::AskRequest { route: Some(self.route(to)?), request };
         let mut client = self.node(&member.address);
         bounded(remaining(deadline), client.ask(Request::new(request))).await
     }

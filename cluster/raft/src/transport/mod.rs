@@ -7,6 +7,9 @@ mod receive;
 mod server;
 mod tls;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use client::{CallError, Wire};
 pub(crate) use network::Network;
 pub(crate) use server::serve;

@@ -38,12 +38,7 @@ pub(crate) struct Network(pub Arc<Wire>);
 
 impl Network {
     fn client(&self, target: u64, member: &Member, lane: Lane) -> PeerClient {
-        PeerClient {
-            wire: self.0.clone(),
-            target,
-            member: member.clone(),
-            lane,
-        }
+        PeerClient { wire: self.0.clone(), target, member: member.clone(), lane }
     }
 }
 
@@ -99,9 +94,7 @@ impl PeerClient {
         };
         let request = proto::RaftRequest {
             route: Some(self.wire.route(self.target).map_err(|e| unreachable(&e))?),
-            payload: codec::encode(payload)
-                .map_err(|e| RPCError::Network(NetworkError::new(&e)))?
-                .into(),
+            payload: codec::encode(payload).map_err(|e| RPCError::Network(NetworkError::new(&e)))?.into(),
         };
         let request = Request::new(request);
         let mut stub = self.stub(lane);
@@ -112,7 +105,7 @@ impl PeerClient {
             Method::TransferLeader => bounded(limit, stub.transfer_leader(request)).await,
         };
         let reply = answer.map_err(|error| self.rpc_error(&error, kind))?;
-        self.wire.contacts().from_peer(self.target, &reply.version);
+        self.wire.contacts().heard_peer(self.target, &reply.version);
         codec::decode(&reply.payload).map_err(|e| RPCError::Network(NetworkError::new(&e)))
     }
 
@@ -125,9 +118,7 @@ impl PeerClient {
                 timeout: *limit,
             }),
             // Backs off: trying at once would meet the same refusal or the same closed port.
-            CallError::NotSent(_) | CallError::Refused(_) | CallError::Broken(_) => {
-                unreachable(error)
-            }
+            CallError::NotSent(_) | CallError::Refused(_) | CallError::Broken(_) => unreachable(error),
         }
     }
 
@@ -154,11 +145,7 @@ impl PeerClient {
         let (sender, parts) = tokio::sync::mpsc::channel(2);
         let feed = async move {
             let mut part = Part::Head(head);
-            while sender
-                .send(proto::SnapshotPart { part: Some(part) })
-                .await
-                .is_ok()
-            {
+            while sender.send(proto::SnapshotPart { part: Some(part) }).await.is_ok() {
                 let mut chunk = Vec::with_capacity(CHUNK);
                 // A short read is noticed by the receiver, who knows size and hash.
                 match (&mut file).take(CHUNK as u64).read_to_end(&mut chunk).await {
@@ -171,7 +158,7 @@ impl PeerClient {
         let call = bounded(limit, stub.snapshot(Request::new(ReceiverStream::new(parts))));
         let (answer, ()) = tokio::join!(call, feed);
         let reply = answer.map_err(|error| self.rpc_error(&error, RPCTypes::InstallSnapshot))?;
-        self.wire.contacts().from_peer(self.target, &reply.version);
+        self.wire.contacts().heard_peer(self.target, &reply.version);
         codec::decode(&reply.payload).map_err(network)
     }
 }
@@ -193,11 +180,8 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         rpc: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
-        let limit = if rpc.entries.is_empty() {
-            option.soft_ttl()
-        } else {
-            option.soft_ttl().max(ENTRIES_TIMEOUT)
-        };
+        let limit =
+            if rpc.entries.is_empty() { option.soft_ttl() } else { option.soft_ttl().max(ENTRIES_TIMEOUT) };
         self.call(Method::Append, &rpc, limit).await
     }
 
@@ -237,7 +221,6 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         req: TransferLeaderRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<TransferLeaderResponse<TypeConfig>, RPCError<TypeConfig>> {
-        self.call(Method::TransferLeader, &req, option.soft_ttl())
-            .await
+        self.call(Method::TransferLeader, &req, option.soft_ttl()).await
     }
 }

@@ -62,10 +62,7 @@ impl Pool {
     /// The channel to an address. Cheap; connects when first used.
     pub fn channel(&self, address: &str, lane: Lane) -> Channel {
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
-        channels
-            .entry((address.to_owned(), lane))
-            .or_insert_with(|| open(address.to_owned()))
-            .clone()
+        channels.entry((address.to_owned(), lane)).or_insert_with(|| open(address.to_owned())).clone()
     }
 }
 

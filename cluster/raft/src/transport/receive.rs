@@ -61,9 +61,8 @@ pub(super) async fn body(
     }
     file.flush().await.map_err(|e| storage(&e))?;
     file.sync_all().await.map_err(|e| storage(&e))?;
-    let snapshot = blocking(move || SnapshotFile::verify(path))
-        .await
-        .map_err(|e| Status::data_loss(e.to_string()))?;
+    let snapshot =
+        blocking(move || SnapshotFile::verify(path)).await.map_err(|e| Status::data_loss(e.to_string()))?;
     Ok((guard, snapshot))
 }
 

@@ -14,12 +14,13 @@ use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::proto::{
-    self, ask_reply, forward_server, node_server, raft_server, read_index_reply, write_reply,
+    self, ask_reply, forward_server, members_reply, node_server, raft_server, read_index_reply, write_reply,
 };
 use super::{MAX_MESSAGE, receive, tls};
 use crate::codec;
-use crate::shared::Core;
+use crate::members::{self, Changed};
 use crate::read::{self, Confirmed};
+use crate::shared::Core;
 use crate::types::{Snapshot, TypeConfig};
 use crate::write::{self, Submitted};
 use crate::{formation, status};
@@ -28,10 +29,7 @@ use crate::{formation, status};
 const MAX_REMAINING: Duration = Duration::from_secs(60);
 
 /// Serves until the node stops.
-pub(crate) async fn serve(
-    core: Arc<Core>,
-    listener: TcpListener,
-) -> Result<(), tonic::transport::Error> {
+pub(crate) async fn serve(core: Arc<Core>, listener: TcpListener) -> Result<(), tonic::transport::Error> {
     let service = Service(core.clone());
     Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(5)))
@@ -77,7 +75,7 @@ impl Service {
                 route.to, identity.node_name, identity.node_id
             ))),
             Some(_) => {
-                self.0.wire.contacts().from_peer(route.from, &route.version);
+                self.0.wire.contacts().heard_peer(route.from, &route.version);
                 Ok(route.from)
             }
         }
@@ -116,22 +114,14 @@ impl raft_server::Raft for Service {
         &self,
         request: Request<proto::RaftRequest>,
     ) -> Result<Response<proto::RaftReply>, Status> {
-        let answer = self
-            .0
-            .raft
-            .append_entries(self.open(request.get_ref())?)
-            .await
-            .map_err(|e| dead(&e))?;
+        let answer = self.0.raft.append_entries(self.open(request.get_ref())?).await.map_err(|e| dead(&e))?;
         if !matches!(answer, AppendEntriesResponse::HigherVote(_)) {
-            self.0.wire.contacts().from_leader();
+            self.0.wire.contacts().heard_leader();
         }
         self.reply(&answer)
     }
 
-    async fn vote(
-        &self,
-        request: Request<proto::RaftRequest>,
-    ) -> Result<Response<proto::RaftReply>, Status> {
+    async fn vote(&self, request: Request<proto::RaftRequest>) -> Result<Response<proto::RaftReply>, Status> {
         let vote = self.0.raft.vote(self.open(request.get_ref())?).await;
         self.reply(&vote.map_err(|e| dead(&e))?)
     }
@@ -168,17 +158,14 @@ impl raft_server::Raft for Service {
         let vote = decode(&head.vote)?;
         let path = self.0.snapshots.temporary();
         let (_guard, file) = receive::body(&head, &mut parts, path).await?;
-        let snapshot = Snapshot {
-            meta: file.header.meta(),
-            snapshot: file,
-        };
+        let snapshot = Snapshot { meta: file.header.meta(), snapshot: file };
         let answer = self
             .0
             .raft
             .install_full_snapshot(vote, snapshot)
             .await
             .map_err(|e| Status::unavailable(e.to_string()))?;
-        self.0.wire.contacts().from_leader();
+        self.0.wire.contacts().heard_leader();
         self.reply(&answer)
     }
 }
@@ -195,21 +182,33 @@ impl forward_server::Forward for Service {
         let until = deadline(request.remaining_ms);
         let outcome = match write::submit(&self.0, proposal, until).await {
             Submitted::Applied(applied) => {
-                let reply = codec::encode(&applied.reply)
-                    .map_err(|e| Status::internal(e.to_string()))?;
+                let reply = codec::encode(&applied.reply).map_err(|e| Status::internal(e.to_string()))?;
                 write_reply::Outcome::Applied(proto::WriteApplied {
                     reply: reply.into(),
                     revision: applied.revision,
                 })
             }
-            Submitted::NotLeader(leader) => {
-                write_reply::Outcome::NotLeader(proto::NotLeader { leader })
-            }
+            Submitted::NotLeader(leader) => write_reply::Outcome::NotLeader(proto::NotLeader { leader }),
             Submitted::Unknown(why) => write_reply::Outcome::Unknown(why),
         };
-        Ok(Response::new(proto::WriteReply {
-            outcome: Some(outcome),
-        }))
+        Ok(Response::new(proto::WriteReply { outcome: Some(outcome) }))
+    }
+
+    async fn change_members(
+        &self,
+        request: Request<proto::MembersRequest>,
+    ) -> Result<Response<proto::MembersReply>, Status> {
+        let request = request.into_inner();
+        self.check(request.route.as_ref())?;
+        let change = decode(&request.change)?;
+        let until = deadline(request.remaining_ms);
+        let outcome = match members::change_here(&self.0, &change, until).await {
+            Changed::Done => members_reply::Outcome::Done(proto::Done {}),
+            Changed::NotLeader(leader) => members_reply::Outcome::NotLeader(proto::NotLeader { leader }),
+            Changed::Refused(why) => members_reply::Outcome::Refused(why),
+            Changed::Unknown(why) => members_reply::Outcome::Unknown(why),
+        };
+        Ok(Response::new(proto::MembersReply { outcome: Some(outcome) }))
     }
 
     async fn read_index(
@@ -220,14 +219,10 @@ impl forward_server::Forward for Service {
         self.check(request.route.as_ref())?;
         let outcome = match read::confirm(&self.0, deadline(request.remaining_ms)).await {
             Confirmed::Index(index) => read_index_reply::Outcome::Index(index),
-            Confirmed::NotLeader(leader) => {
-                read_index_reply::Outcome::NotLeader(proto::NotLeader { leader })
-            }
+            Confirmed::NotLeader(leader) => read_index_reply::Outcome::NotLeader(proto::NotLeader { leader }),
             Confirmed::NoQuorum(why) => read_index_reply::Outcome::NoQuorum(why),
         };
-        Ok(Response::new(proto::ReadIndexReply {
-            outcome: Some(outcome),
-        }))
+        Ok(Response::new(proto::ReadIndexReply { outcome: Some(outcome) }))
     }
 }
 
@@ -238,20 +233,11 @@ impl node_server::Node for Service {
         _request: Request<proto::HelloRequest>,
     ) -> Result<Response<proto::HelloReply>, Status> {
         let identity = self.0.identity.load();
-        let live = self
-            .0
-            .raft
-            .is_initialized()
-            .await
-            .map_err(|e| Status::unavailable(e.to_string()))?;
+        let live = self.0.raft.is_initialized().await.map_err(|e| Status::unavailable(e.to_string()))?;
         let members = if live {
             status::members(&self.0)
                 .into_iter()
-                .map(|(id, member)| proto::MemberInfo {
-                    id,
-                    name: member.name,
-                    address: member.address,
-                })
+                .map(|(id, member)| proto::MemberInfo { id, name: member.name, address: member.address })
                 .collect()
         } else {
             formation::infos(&identity.founders)
@@ -266,28 +252,18 @@ impl node_server::Node for Service {
         }))
     }
 
-    async fn form(
-        &self,
-        request: Request<proto::FormRequest>,
-    ) -> Result<Response<proto::FormReply>, Status> {
-        formation::accept(&self.0, request.into_inner())
-            .await
-            .map_err(Status::failed_precondition)?;
+    async fn form(&self, request: Request<proto::FormRequest>) -> Result<Response<proto::FormReply>, Status> {
+        formation::accept(&self.0, request.into_inner()).await.map_err(Status::failed_precondition)?;
         Ok(Response::new(proto::FormReply {}))
     }
 
-    async fn ask(
-        &self,
-        request: Request<proto::AskRequest>,
-    ) -> Result<Response<proto::AskReply>, Status> {
+    async fn ask(&self, request: Request<proto::AskRequest>) -> Result<Response<proto::AskReply>, Status> {
         let request = request.into_inner();
         let from = self.check(request.route.as_ref())?;
         let outcome = match self.0.hooks.ask(NodeId(from), request.request).await {
             Ok(reply) => ask_reply::Outcome::Reply(reply),
             Err(refused) => ask_reply::Outcome::Refused(refused),
         };
-        Ok(Response::new(proto::AskReply {
-            outcome: Some(outcome),
-        }))
+        Ok(Response::new(proto::AskReply { outcome: Some(outcome) }))
     }
 }

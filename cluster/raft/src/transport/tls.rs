@@ -14,8 +14,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// Dials a peer. The name is resolved anew each time, so a peer may change its IP address.
 pub(super) async fn dial(address: &str) -> io::Result<TcpStream> {
-    let target = split_address(address)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not host:port"))?;
+    let target =
+        split_address(address).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not host:port"))?;
     let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(target))
         .await
         .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no connection in time"))??;

@@ -10,7 +10,7 @@ use acefleet_registry::{Command, EngineId, Policy, Reply};
 
 use crate::support::{World, playing, port_taken};
 
-/// Runs the plan until it is empty and says how many commands that took.
+/// Runs the plan until it is empty and says how many rounds that took.
 fn settle(world: &mut World) -> usize {
     for round in 0..100 {
         let commands = plan(&world.state, &world.eligible(), world.now);
@@ -144,6 +144,22 @@ fn an_open_breaker_stops_it_and_a_half_open_one_lets_one_through() {
     start_reserved(&mut world);
     settle(&mut world);
     assert_eq!(world.state.supply(), 4);
+}
+
+#[test]
+fn failures_in_a_row_are_answered_with_longer_and_longer_rests() {
+    let mut world = with(1, |policy| policy.min_replicas = 1);
+    let mut rests = Vec::new();
+    for _ in 0..4 {
+        world.fail_one();
+        let mut rest = 0;
+        while planned(&world).is_empty() {
+            world.wait_ms(500);
+            rest += 500;
+        }
+        rests.push(rest);
+    }
+    assert_eq!(rests, [2_000, 4_000, 8_000, 16_000]);
 }
 
 #[test]

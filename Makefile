@@ -1,0 +1,53 @@
+# The commands of this repository. `make help` lists them; what they do is in scripts/.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# scripts/lib.sh chooses the shared target directory and the compiler cache; plain cargo lines get them the same way.
+CARGO := . scripts/lib.sh && cargo
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: run
+run: ## install what is missing, build, start one node on the local Docker (ARGS="…" go to `acefleet serve`)
+	@exec scripts/run.sh $(ARGS)
+
+.PHONY: test
+test: ## everything a change must pass: fmt, clippy, all tests, real Docker included
+	@exec scripts/test.sh
+
+.PHONY: cluster
+cluster: ## three nodes with three Docker hosts on this machine (needs root; ARGS="…" go to cluster-up)
+	@exec scripts/cluster.sh $(ARGS)
+
+.PHONY: build
+build: ## release binary at target/release/acefleet
+	@scripts/bootstrap.sh build
+	@exec scripts/build.sh
+
+.PHONY: images
+images: ## image of the engine simulator, acefleet/engine-sim:dev
+	@scripts/bootstrap.sh run
+	@scripts/docker-up.sh up >/dev/null
+	@exec scripts/images.sh
+
+.PHONY: bench
+bench: ## provisioning and read latency of a real node (needs Docker)
+	@exec scripts/bench.sh
+
+.PHONY: lint
+lint: ## fmt check, clippy and rustdoc, without running tests
+	@scripts/bootstrap.sh lint
+	@exec scripts/test.sh lint
+
+.PHONY: fmt
+fmt: ## format the code
+	@$(CARGO) fmt --all
+
+.PHONY: clean-containers
+clean-containers: ## remove every container that Acefleet made on this Docker
+	@exec scripts/clean-containers.sh

@@ -1,0 +1,8 @@
+//! The Acexy simulator against a stub orchestrator and a simulated engine, over real sockets.
+#![allow(clippy::unwrap_used)]
+
+mod answers;
+mod cli;
+mod flow;
+mod provisioning;
+mod stub;

@@ -1,0 +1,276 @@
+//! Three nodes: on three Docker hosts, and on one that they share. Real binary, real Docker, simulated engines.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use acefleet_chaos::hosts::{BedOptions, Node, TestHosts};
+use acefleet_chaos::wait::wait_for;
+use acefleet_chaos::workload::events::{EventLoad, same_streams};
+use acefleet_chaos::workload::player::Player;
+use acefleet_chaos::workload::reads::Reads;
+use anyhow::{Context, Result, ensure};
+use common::{
+    LATER, SOON, clients_without, conclude, content, expect_engines_everywhere, expect_revision,
+    expect_running, named, turn,
+};
+
+/// Events per second while nodes are killed.
+const RATE: u32 = 50;
+/// Events that must be acknowledged after a kill, before the dead node comes back.
+const SERVED: usize = 200;
+
+/// Nine engines through one follower: three on each host, ports unique in the cluster.
+#[tokio::test(flavor = "multi_thread")]
+async fn nine_engines_through_one_follower_are_three_on_each_host() -> Result<()> {
+    let _turn = turn().await?;
+    let bed = TestHosts::start(BedOptions::new(3)).await?;
+    let outcome = nine_engines(&bed).await;
+    conclude(bed, outcome).await
+}
+
+async fn nine_engines(bed: &TestHosts) -> Result<()> {
+    let leader = bed.wait_formed(LATER).await?;
+    let follower = bed.nodes().iter().find(|node| node.name() != leader).context("no follower")?;
+    let mut ids = BTreeSet::new();
+    let mut ports = BTreeSet::new();
+    for _ in 0..9 {
+        let engine = follower.client().provision().await?;
+        ensure!(ports.insert(engine.host_http_port), "port {} was given twice", engine.host_http_port);
+        ensure!(ids.insert(engine.container_id), "an engine was given twice");
+    }
+    expect_engines_everywhere(bed, &ids).await?;
+    for host in bed.hosts() {
+        let running = host.docker().running().await?;
+        assert_eq!(running.len(), 3, "on {}", host.name());
+        ensure!(
+            running.iter().all(|id| ids.contains(id)),
+            "{} runs a container that nobody asked for",
+            host.name()
+        );
+        // What the API says about an engine's host is where it runs.
+        let engines = follower.client().engines().await?;
+        let here = engines.iter().filter(|engine| engine.host == host.address().to_string());
+        assert_eq!(
+            here.map(|engine| &engine.container_id).collect::<BTreeSet<_>>(),
+            running.iter().collect()
+        );
+    }
+    // Each can be reached beside each node, under the address that the API gives.
+    for engine in follower.client().engines().await? {
+        let address = SocketAddr::new(engine.host.parse()?, engine.port);
+        for host in bed.hosts() {
+            let (status, body) =
+                host.get(address, "/server/api?api_version=3&method=get_status", SOON).await?;
+            ensure!(status == 200, "{address} from {}: {status} {body}", host.name());
+        }
+    }
+    // An engine can be removed through any node, wherever it runs.
+    for node in bed.nodes() {
+        let id = ids.pop_first().context("no engine left")?;
+        node.client().delete_container(&id).await?.expect(reqwest::StatusCode::OK)?;
+    }
+    expect_engines_everywhere(bed, &ids).await
+}
+
+/// kill -9 of each node in turn, leader included, under load: whatever was answered 2xx is there on every node.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_acknowledged_is_lost_when_each_node_is_killed_in_turn() -> Result<()> {
+    let _turn = turn().await?;
+    let bed = TestHosts::start(BedOptions::new(3)).await?;
+    let outcome = kill_each(&bed).await;
+    conclude(bed, outcome).await
+}
+
+async fn kill_each(bed: &TestHosts) -> Result<()> {
+    let mut ids = BTreeSet::new();
+    for node in bed.nodes() {
+        ids.insert(node.client().provision().await?.container_id);
+    }
+    expect_engines_everywhere(bed, &ids).await?;
+    let engine = bed.nodes()[0].client().engines().await?.remove(0);
+    let load = EventLoad::start(clients_without(bed, &[]), RATE, (engine.host.clone(), engine.port));
+    let reads = Reads::start(load.targets().clone());
+
+    let mut leaders_killed = 0;
+    for name in ["n1", "n2", "n3"] {
+        leaders_killed += usize::from(kill_one(bed, &load, name).await?);
+    }
+    if leaders_killed == 0 {
+        // The leader moved out of the way each time; this one does not.
+        let leader = bed.wait_formed(LATER).await?;
+        ensure!(kill_one(bed, &load, &leader).await?, "the leader moved between two looks at it");
+    }
+
+    let seen = reads.stop().await?;
+    let ledger = load.stop().await?;
+    eprintln!(
+        "{} starts and {} ends acknowledged, {} refused, {} without an answer, {} good reads",
+        ledger.started.len(),
+        ledger.ended.len(),
+        ledger.refused.len(),
+        ledger.unanswered.len(),
+        seen.good
+    );
+    ensure!(ledger.started.len() > SERVED && !ledger.ended.is_empty(), "the load was no load");
+    ledger.check_refusals()?;
+    ensure!(
+        seen.bad.is_empty(),
+        "{} reads failed at nodes that lived, the first: {}",
+        seen.bad.len(),
+        seen.bad[0]
+    );
+    let clients = clients_without(bed, &[]);
+    for node in bed.nodes() {
+        wait_for("all that was acknowledged", SOON, || ledger.check(node.client())).await?;
+    }
+    wait_for("all nodes to show the same streams", SOON, || same_streams(&clients)).await?;
+    // The engines never noticed.
+    expect_engines_everywhere(bed, &ids).await?;
+    for host in bed.hosts() {
+        assert_eq!(host.docker().running().await?.len(), 1, "on {}", host.name());
+    }
+    Ok(())
+}
+
+/// Kills one node, waits until the others serve on, and brings it back; tells whether it was the leader.
+async fn kill_one(bed: &TestHosts, load: &EventLoad, name: &str) -> Result<bool> {
+    let victim = named(bed, name)?;
+    let survivors: Vec<&Node> = bed.nodes().iter().filter(|node| node.name() != name).collect();
+    bed.wait_formed(LATER).await?;
+    load.targets().set(clients_without(bed, &[name]));
+    let was_leader = victim.client().cluster().await?.leader.as_deref() == Some(name);
+    let before = load.acknowledged();
+    victim.kill().await?;
+    victim.client().live().await.expect_err("a killed node still answers");
+
+    let leader =
+        bed.wait_leader(&survivors, LATER).await.with_context(|| format!("after {name} was killed"))?;
+    ensure!(leader != name, "the survivors still follow {name}");
+    wait_for(&format!("{SERVED} events after {name} was killed"), LATER, || async {
+        let now = load.acknowledged();
+        ensure!(now >= before + SERVED, "{} so far", now - before);
+        Ok(())
+    })
+    .await?;
+    ensure!(victim.process().pid().is_none(), "{name} runs again by itself");
+
+    victim.start().await?;
+    bed.wait_formed(LATER).await?;
+    let revision = survivors[0].client().cluster().await?.revision;
+    expect_revision(victim.client(), revision).await?;
+    load.targets().set(clients_without(bed, &[]));
+    Ok(was_leader)
+}
+
+/// A node that was away while the others went on shows what they did, and its engines are its own again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_cut_from_the_others_reads_on_and_catches_up() -> Result<()> {
+    let _turn = turn().await?;
+    let bed = TestHosts::start(BedOptions::new(3)).await?;
+    let outcome = cut_off(&bed).await;
+    conclude(bed, outcome).await
+}
+
+async fn cut_off(bed: &TestHosts) -> Result<()> {
+    let leader = bed.wait_formed(LATER).await?;
+    let mut ids = BTreeSet::new();
+    for node in bed.nodes() {
+        ids.insert(node.client().provision().await?.container_id);
+    }
+    expect_engines_everywhere(bed, &ids).await?;
+    let lonely = named(bed, &leader)?;
+    let others: Vec<&Node> = bed.nodes().iter().filter(|node| node.name() != leader).collect();
+
+    bed.isolate(bed.host_of(lonely))?;
+    let next = bed.wait_leader(&others, LATER).await?;
+    ensure!(next != leader, "the others still follow the leader that they cannot hear");
+    ensure!(bed.host_of(lonely).dropped()? > 0, "the cut swallowed nothing");
+    // Reads go on at the node that is alone; writes are refused in the form that the client understands.
+    assert_eq!(lonely.client().engines().await?.len(), 3);
+    lonely.client().streams("started").await?;
+    let refused = lonely.client().try_provision().await?;
+    ensure!(refused.status.as_u16() == 503, "a node without a majority provisioned: {refused}");
+    ensure!(refused.headers.contains_key("retry-after"), "no Retry-After: {refused}");
+    refused.detail()?;
+    // The majority goes on.
+    let engine = others[0].client().engines().await?.remove(0);
+    let player = Player::open(&engine.host, engine.port, &content(3)).await?;
+    others[0].client().stream_started(&player.event).await?.expect(reqwest::StatusCode::OK)?;
+
+    bed.heal()?;
+    bed.wait_formed(LATER).await?;
+    wait_for("the node that was cut off to show the stream", SOON, || async {
+        let streams = lonely.client().all_streams().await?;
+        ensure!(streams.contains_key(&player.event.stream_id()), "{} streams", streams.len());
+        Ok(())
+    })
+    .await
+}
+
+/// Three nodes that share one Docker daemon keep their containers apart.
+#[tokio::test(flavor = "multi_thread")]
+async fn three_nodes_that_share_one_docker_keep_their_containers_apart() -> Result<()> {
+    let _turn = turn().await?;
+    let bed = TestHosts::start(BedOptions::shared_docker(3)).await?;
+    let outcome = shared_docker(&bed).await;
+    conclude(bed, outcome).await
+}
+
+async fn shared_docker(bed: &TestHosts) -> Result<()> {
+    let host = &bed.hosts()[0];
+    let mut ids = BTreeSet::new();
+    let mut ports = BTreeSet::new();
+    for round in 0..2 {
+        for node in bed.nodes() {
+            let engine = node
+                .client()
+                .provision()
+                .await
+                .with_context(|| format!("{} in round {round}", node.name()))?;
+            ensure!(ports.insert(engine.host_http_port), "port {} was given twice", engine.host_http_port);
+            ensure!(ids.insert(engine.container_id), "an engine was given twice");
+        }
+    }
+    expect_engines_everywhere(bed, &ids).await?;
+    expect_running(host, &ids).await?;
+    // Six engines on three equal nodes are two each, and each container says whose it is.
+    for node in bed.nodes() {
+        let label = format!("acefleet.node={}", node.name());
+        assert_eq!(host.docker().containers(&label).await?.len(), 2, "of {}", node.name());
+    }
+
+    for node in bed.nodes() {
+        node.kill().await?;
+        // The neighbours see the dead node's containers in their Docker and leave them alone.
+        let others = clients_without(bed, &[node.name()]);
+        let survivors: Vec<&Node> = bed.nodes().iter().filter(|other| other.name() != node.name()).collect();
+        bed.wait_leader(&survivors, LATER).await?;
+        expect_running(host, &ids).await?;
+        for other in &others {
+            let listed = other.engines().await?;
+            let distinct: BTreeSet<&String> = listed.iter().map(|engine| &engine.container_id).collect();
+            assert_eq!(distinct.len(), listed.len(), "{} lists an engine twice: {listed:?}", other.name());
+        }
+        node.start().await?;
+        bed.wait_formed(LATER).await?;
+        expect_running(host, &ids).await?;
+        expect_engines_everywhere(bed, &ids).await?;
+    }
+
+    // A container that one node loses is missed by that node only.
+    let removed = ids.pop_first().context("no engine")?;
+    host.docker().call(&["rm", "--force", &removed]).await?;
+    expect_engines_everywhere(bed, &ids).await?;
+    expect_running(host, &ids).await?;
+    // Through any node, any engine can be removed.
+    for node in bed.nodes() {
+        let id = ids.pop_first().context("no engine left")?;
+        node.client().delete_container(&id).await?.expect(reqwest::StatusCode::OK)?;
+        expect_engines_everywhere(bed, &ids).await?;
+    }
+    wait_for("the containers to be gone", Duration::from_secs(30), || expect_running(host, &ids)).await
+}

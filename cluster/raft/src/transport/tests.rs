@@ -1,0 +1,139 @@
+//! What the listener refuses before it looks at a payload.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tonic::{Code, Request};
+
+use super::proto::{self, forward_client::ForwardClient, node_client::NodeClient, raft_client::RaftClient};
+use crate::{AskError, Cluster, NoHooks, NodeId, Options};
+
+struct Alone {
+    cluster: Cluster,
+    address: String,
+    _dir: tempfile::TempDir,
+}
+
+/// A node alone, its cluster formed.
+async fn alone(name: &str) -> Alone {
+    let dir = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let options = Options::new(dir.path().into(), name.into(), address.clone());
+    let cluster = crate::start(options, listener, Arc::new(NoHooks)).await.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    cluster.read_barrier(deadline).await.unwrap();
+    Alone { cluster, address, _dir: dir }
+}
+
+fn route(of: &Cluster, to: &Cluster) -> proto::Route {
+    proto::Route {
+        cluster_id: of.cluster_id().unwrap(),
+        from: of.node_id().0,
+        to: to.node_id().0,
+        version: String::new(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_of_another_cluster_or_for_another_node_are_refused() {
+    let (one, two) = (alone("one").await, alone("two").await);
+    let url = format!("http://{}", two.address);
+    let mut raft = RaftClient::connect(url.clone()).await.unwrap();
+    let foreign =
+        proto::RaftRequest { route: Some(route(&one.cluster, &two.cluster)), payload: Default::default() };
+    for (refused, method) in [
+        (raft.append(Request::new(foreign.clone())).await, "append"),
+        (raft.vote(Request::new(foreign.clone())).await, "vote"),
+        (raft.pre_vote(Request::new(foreign.clone())).await, "pre-vote"),
+        (raft.transfer_leader(Request::new(foreign)).await, "transfer"),
+    ] {
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied, "{method}");
+        assert!(refused.message().contains(&one.cluster.cluster_id().unwrap()), "{refused}");
+    }
+
+    let mut wrong_node = route(&two.cluster, &two.cluster);
+    wrong_node.to += 1;
+    let mut forward = ForwardClient::connect(url.clone()).await.unwrap();
+    let misdirected = proto::ReadIndexRequest { route: Some(wrong_node), remaining_ms: 100 };
+    let refused = forward.read_index(Request::new(misdirected)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+
+    let garbage = proto::RaftRequest {
+        route: Some(route(&two.cluster, &two.cluster)),
+        payload: vec![0xc1, 1, 2, 3].into(),
+    };
+    let refused = raft.vote(Request::new(garbage)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+
+    let head = proto::SnapshotHead { route: Some(route(&one.cluster, &two.cluster)), ..Default::default() };
+    let parts = [proto::SnapshotPart { part: Some(proto::snapshot_part::Part::Head(head)) }];
+    let refused = raft.snapshot(tokio_stream::iter(parts)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    assert!(two.cluster.status().running);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_is_not_what_was_announced_is_refused() {
+    let node = alone("node").await;
+    let mut raft = RaftClient::connect(format!("http://{}", node.address)).await.unwrap();
+    let vote = crate::types::Vote::new(1, 1);
+    let head = proto::SnapshotHead {
+        route: Some(route(&node.cluster, &node.cluster)),
+        vote: crate::codec::encode(&vote).unwrap().into(),
+        size: 3,
+        sha256: vec![0; 32].into(),
+    };
+    for (chunk, code) in [
+        (&b"abc"[..], Code::DataLoss),
+        (&b"ab"[..], Code::InvalidArgument),
+        (&b"abcd"[..], Code::InvalidArgument),
+    ] {
+        let parts =
+            [proto::snapshot_part::Part::Head(head.clone()), proto::snapshot_part::Part::Chunk(chunk.into())];
+        let parts = parts.map(|part| proto::SnapshotPart { part: Some(part) });
+        let refused = raft.snapshot(tokio_stream::iter(parts)).await.unwrap_err();
+        assert_eq!(refused.code(), code, "{refused}");
+    }
+    let left = std::fs::read_dir(node._dir.path().join("snapshots")).unwrap();
+    assert_eq!(left.count(), 0, "a refused snapshot stayed on disk");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_formed_node_cannot_be_bound_again() {
+    let node = alone("node").await;
+    let mut client = NodeClient::connect(format!("http://{}", node.address)).await.unwrap();
+    let request = proto::FormRequest {
+        cluster_id: uuid::Uuid::new_v4().to_string(),
+        members: Vec::new(),
+        from: 1,
+        to: node.cluster.node_id().0,
+    };
+    let refused = client.form(Request::new(request)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_end_with_the_reason_why_there_is_no_answer() {
+    let node = alone("node").await;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let own = node.cluster.ask(node.cluster.node_id(), "?".into(), deadline).await;
+    assert!(matches!(own, Err(AskError::Refused(_))), "{own:?}");
+    let stranger = node.cluster.ask(NodeId(1), "?".into(), deadline).await;
+    assert_eq!(stranger, Err(AskError::NotAMember(1)));
+}
+
+#[tokio::test]
+async fn a_closed_port_is_known_as_not_sent() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let identity = Arc::new(crate::store::IdentityFile::open(dir.path(), "a").unwrap());
+    let contacts = Arc::new(crate::contacts::Contacts::new());
+    let wire = super::Wire::new(identity, contacts, String::new());
+    for address in [free.to_string(), "no-such-host.invalid:1".to_owned()] {
+        let error = wire.hello(&address, "x:1", Duration::from_secs(30)).await.unwrap_err();
+        assert!(matches!(error, super::CallError::NotSent(_)), "{error:?}");
+    }
+}

@@ -1,0 +1,275 @@
+//! Nodes with real stores and real sockets, each on a runtime of its own, so that one can be
+//! killed without a goodbye.
+#![allow(dead_code)]
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use acefleet_raft::{
+    Applied, Cluster, NoHooks, NodeId, OpId, Options, Peer, SnapshotPolicy, StartError, WriteError,
+};
+use acefleet_registry::{Command, NodeInfo};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+/// Generous: the tests check order and outcome, not speed.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+pub fn soon() -> Instant {
+    Instant::now() + PATIENCE
+}
+
+/// A number that no other write of this process uses.
+pub fn unique() -> u64 {
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+pub fn op_id(n: u64) -> OpId {
+    OpId(0xace, n)
+}
+
+/// A write that leaves a record with this number in the state.
+pub fn mark(n: u64) -> Command {
+    Command::NodeUp(NodeInfo {
+        id: NodeId(n),
+        name: format!("mark-{n}"),
+        advertise_host: "localhost".into(),
+        http_port: 8000,
+        version: "1".into(),
+        capacity: 1,
+        docker_network: None,
+    })
+}
+
+/// The numbers of all marks in the state of a node.
+pub fn marks(cluster: &Cluster) -> BTreeSet<u64> {
+    cluster.view().state.nodes().map(|node| node.info.id.0).collect()
+}
+
+/// Waits until a condition holds; panics with what was awaited at the end of patience.
+pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = soon();
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain for: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// One node: its directory outlives its runs.
+pub struct Node {
+    pub name: String,
+    pub addr: SocketAddr,
+    pub peers: Vec<Peer>,
+    pub snapshot: SnapshotPolicy,
+    dir: PathBuf,
+    run: Option<(Runtime, Cluster)>,
+}
+
+impl Node {
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub fn options(&self) -> Options {
+        let mut options = Options::new(self.dir.clone(), self.name.clone(), self.addr.to_string());
+        options.peers = self.peers.clone();
+        options.snapshot = self.snapshot.clone();
+        options.version = "1.2.3".into();
+        options
+    }
+
+    pub fn cluster(&self) -> &Cluster {
+        &self.run.as_ref().expect("the node runs").1
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.run.is_some()
+    }
+
+    /// Starts the node; waits for a directory or port that an earlier run still holds.
+    pub async fn start(&mut self) {
+        let deadline = soon();
+        loop {
+            match self.try_start().await {
+                Ok(()) => return,
+                Err(StartError::Temporary(why)) => {
+                    assert!(Instant::now() < deadline, "{} cannot start: {why}", self.name);
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                Err(error) => panic!("{} cannot start: {error}", self.name),
+            }
+        }
+    }
+
+    pub async fn try_start(&mut self) -> Result<(), StartError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name(self.name.clone())
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let (options, addr) = (self.options(), self.addr);
+        let started = runtime.spawn(async move {
+            let listener = bind(addr).await;
+            acefleet_raft::start(options, listener, Arc::new(NoHooks)).await
+        });
+        match started.await.expect("start does not panic") {
+            Ok(cluster) => {
+                self.run = Some((runtime, cluster));
+                Ok(())
+            }
+            Err(error) => {
+                runtime.shutdown_background();
+                Err(error)
+            }
+        }
+    }
+
+    /// Stops all work of the node at once, in the middle of whatever it does.
+    pub fn kill(&mut self) {
+        if let Some((runtime, cluster)) = self.run.take() {
+            runtime.shutdown_background();
+            drop(cluster);
+        }
+    }
+
+    /// Stops the node in good order.
+    pub async fn stop(&mut self) {
+        if let Some((runtime, cluster)) = self.run.take() {
+            let stopping = cluster.clone();
+            runtime.spawn(async move { stopping.shutdown().await }).await.expect("shutdown does not panic");
+            drop(cluster);
+            runtime.shutdown_background();
+        }
+    }
+
+    /// Writes a mark and returns its number.
+    pub async fn write(&self, deadline: Instant) -> (u64, Result<Applied, WriteError>) {
+        let n = unique();
+        let cluster = self.cluster().clone();
+        (n, cluster.propose(op_id(n), mark(n), deadline).await)
+    }
+
+    /// Writes a mark that must succeed.
+    pub async fn must_write(&self) -> u64 {
+        let (n, outcome) = self.write(soon()).await;
+        outcome.unwrap_or_else(|error| panic!("write on {}: {error}", self.name));
+        n
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+async fn bind(addr: SocketAddr) -> TcpListener {
+    let deadline = soon();
+    loop {
+        match TcpListener::bind(addr).await {
+            Ok(listener) => return listener,
+            Err(error) => assert!(Instant::now() < deadline, "{addr}: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Several nodes that list each other.
+pub struct Fleet {
+    pub nodes: Vec<Node>,
+    root: tempfile::TempDir,
+}
+
+impl Fleet {
+    /// Makes nodes `a`, `b`, … without starting them.
+    pub fn new(size: usize) -> Self {
+        let root = tempfile::tempdir().expect("a directory");
+        // Held together, so that the ports differ; free again before the nodes start.
+        let held: Vec<_> =
+            (0..size).map(|_| std::net::TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
+        let names = ["a", "b", "c", "d", "e"];
+        let peers: Vec<Peer> = held
+            .iter()
+            .zip(names)
+            .map(|(listener, name)| Peer {
+                name: name.into(),
+                addr: listener.local_addr().expect("an address").to_string(),
+            })
+            .collect();
+        let nodes = held
+            .iter()
+            .zip(names)
+            .map(|(listener, name)| Node {
+                name: name.into(),
+                addr: listener.local_addr().expect("an address"),
+                peers: if size == 1 { Vec::new() } else { peers.clone() },
+                snapshot: SnapshotPolicy::default(),
+                dir: root.path().join(name),
+                run: None,
+            })
+            .collect();
+        Self { nodes, root }
+    }
+
+    pub async fn start(&mut self) {
+        for node in &mut self.nodes {
+            node.start().await;
+        }
+    }
+
+    /// Starts all nodes and waits until the cluster takes writes.
+    pub async fn formed(size: usize) -> Self {
+        let mut fleet = Self::new(size);
+        fleet.start().await;
+        fleet.nodes[0].must_write().await;
+        fleet
+    }
+
+    pub fn running(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(|node| node.is_running())
+    }
+
+    /// Position of the one node that leads, once all running nodes agree on it.
+    pub async fn leader(&self) -> usize {
+        let deadline = soon();
+        loop {
+            let mut seen: BTreeSet<Option<NodeId>> = BTreeSet::new();
+            let mut leading = Vec::new();
+            for (at, node) in self.nodes.iter().enumerate().filter(|(_, node)| node.is_running()) {
+                let now = node.cluster().leadership().borrow().clone();
+                seen.insert(now.leader);
+                if now.is_leader {
+                    leading.push(at);
+                }
+            }
+            if let ([at], 1) = (leading.as_slice(), seen.len()) {
+                return *at;
+            }
+            assert!(Instant::now() < deadline, "no agreed leader: {seen:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Waits until every running node holds these marks.
+    pub async fn all_hold(&self, expected: &BTreeSet<u64>) {
+        for node in self.running() {
+            let what = format!("{} holds all {} acknowledged writes", node.name, expected.len());
+            until(&what, || expected.is_subset(&marks(node.cluster()))).await;
+        }
+    }
+}
+
+/// Prints logs of the code under test when `RUST_LOG` asks for them.
+pub fn logs() {
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_test_writer()
+        .try_init();
+}

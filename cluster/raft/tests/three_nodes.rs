@@ -1,0 +1,197 @@
+//! Three nodes: formation, forwarding, fail-over, catching up.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use acefleet_raft::{Cluster, Role, WriteError};
+use support::{Fleet, mark, marks, op_id, soon, unique, until};
+use tokio::task::JoinHandle;
+
+/// Writes on one node until told to stop; returns what was acknowledged.
+fn writer(cluster: Cluster, stop: Arc<AtomicBool>) -> JoinHandle<BTreeSet<u64>> {
+    tokio::spawn(async move {
+        let mut acknowledged = BTreeSet::new();
+        while !stop.load(Ordering::Relaxed) {
+            let n = unique();
+            let outcome = cluster.propose(op_id(n), mark(n), soon()).await;
+            match outcome {
+                Ok(applied) => {
+                    let view = cluster.view();
+                    assert!(view.revision >= applied.revision, "own write not visible");
+                    acknowledged.insert(n);
+                }
+                Err(WriteError::ShuttingDown) => break,
+                Err(error) => panic!("with a majority alive: {error}"),
+            }
+        }
+        acknowledged
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_node_takes_writes_and_every_node_sees_them() {
+    support::logs();
+    let fleet = Fleet::formed(3).await;
+    let mut expected = marks(fleet.nodes[0].cluster());
+    for node in &fleet.nodes {
+        expected.insert(node.must_write().await);
+    }
+    for node in &fleet.nodes {
+        let cluster = node.cluster();
+        cluster.read_barrier(soon()).await.unwrap();
+        assert_eq!(marks(cluster), expected, "after a read barrier on {}", node.name);
+        assert_eq!(cluster.cluster_id(), fleet.nodes[0].cluster().cluster_id());
+        let status = cluster.status();
+        assert_eq!((status.voters, status.members.len()), (3, 3));
+        let leaders = status.members.iter().filter(|m| m.role == Role::Leader).count();
+        assert_eq!(leaders, 1);
+    }
+    let leader = fleet.leader().await;
+    until("the leader knows the version of every member", || {
+        let members = fleet.nodes[leader].cluster().status().members;
+        members.iter().all(|member| member.version.as_deref() == Some("1.2.3"))
+    })
+    .await;
+    for node in &fleet.nodes {
+        let limit = Duration::from_secs(5).as_millis();
+        until("answers are fresh", || u128::from(node.cluster().status().staleness_ms) < limit).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_write_is_applied_once() {
+    let fleet = Fleet::formed(3).await;
+    let n = unique();
+    let first = fleet.nodes[0].cluster().propose(op_id(n), mark(n), soon()).await.unwrap();
+    let again = fleet.nodes[1].cluster().propose(op_id(n), mark(n), soon()).await.unwrap();
+    assert_eq!(first.reply, again.reply);
+    assert!(again.revision >= first.revision);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_leaves_in_good_order_hands_over() {
+    support::logs();
+    let mut fleet = Fleet::formed(3).await;
+    let leader = fleet.leader().await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> = fleet.running().map(|node| writer(node.cluster().clone(), stop.clone())).collect();
+    let revision = fleet.nodes[leader].cluster().view().revision;
+    until("writes are flowing", || fleet.nodes[leader].cluster().view().revision > revision + 20).await;
+    let term = fleet.nodes[leader].cluster().status().term;
+    fleet.nodes[leader].stop().await;
+    let successor = fleet.leader().await;
+    assert_ne!(successor, leader);
+    assert!(fleet.nodes[successor].cluster().status().term > term);
+    let revision = fleet.nodes[successor].cluster().view().revision;
+    until("writes continue on the new leader", || {
+        fleet.nodes[successor].cluster().view().revision > revision + 20
+    })
+    .await;
+    stop.store(true, Ordering::Relaxed);
+    let mut expected = BTreeSet::new();
+    for writer in writers {
+        expected.append(&mut writer.await.unwrap());
+    }
+    fleet.nodes[leader].start().await;
+    fleet.all_hold(&expected).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_leader_is_replaced_and_nothing_acknowledged_is_lost() {
+    support::logs();
+    let mut fleet = Fleet::formed(3).await;
+    let leader = fleet.leader().await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> = fleet
+        .nodes
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| *at != leader)
+        .map(|(_, node)| writer(node.cluster().clone(), stop.clone()))
+        .collect();
+    let before = fleet.nodes[leader].cluster().view().revision;
+    until("writes are flowing", || fleet.nodes[leader].cluster().view().revision > before + 20).await;
+    fleet.nodes[leader].kill();
+    let killed = Instant::now();
+    let successor = fleet.leader().await;
+    let revision = fleet.nodes[successor].cluster().view().revision;
+    until("writes continue after the kill", || {
+        fleet.nodes[successor].cluster().view().revision > revision + 5
+    })
+    .await;
+    println!("leader killed, writes flow again after {:?}", killed.elapsed());
+    stop.store(true, Ordering::Relaxed);
+    let mut expected = BTreeSet::new();
+    for writer in writers {
+        expected.append(&mut writer.await.unwrap());
+    }
+    fleet.nodes[leader].start().await;
+    fleet.all_hold(&expected).await;
+    for node in &fleet.nodes {
+        assert!(node.cluster().wait_recovered(soon()).await, "{}", node.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_majority_writes_fail_in_time_and_reads_go_on() {
+    let mut fleet = Fleet::formed(3).await;
+    let leader = fleet.leader().await;
+    let survivor = (leader + 1) % 3;
+    let known = marks(fleet.nodes[leader].cluster());
+    fleet.all_hold(&known).await;
+    for at in 0..3 {
+        if at != survivor {
+            fleet.nodes[at].kill();
+        }
+    }
+    let node = &fleet.nodes[survivor];
+    let deadline = Instant::now() + Duration::from_secs(2);
+    let (n, outcome) = node.write(deadline).await;
+    let error = outcome.unwrap_err();
+    assert!(Instant::now() >= deadline, "gave up before the deadline");
+    assert!(node.cluster().read_barrier(Instant::now() + Duration::from_millis(300)).await.is_err());
+    assert_eq!(marks(node.cluster()), known, "the local view still answers");
+    until("the age of the answers grows", || node.cluster().status().staleness_ms > 2_000).await;
+    assert!(!node.cluster().is_leader());
+
+    fleet.nodes[leader].start().await;
+    let later = fleet.nodes[survivor].must_write().await;
+    fleet.all_hold(&BTreeSet::from([later])).await;
+    if error.is_known_not_applied() {
+        assert!(!marks(fleet.nodes[survivor].cluster()).contains(&n));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_was_away_for_long_catches_up_from_a_snapshot() {
+    support::logs();
+    let mut fleet = Fleet::new(3);
+    for node in &mut fleet.nodes {
+        node.snapshot.entries = 40;
+    }
+    fleet.start().await;
+    fleet.nodes[0].must_write().await;
+    let leader = fleet.leader().await;
+    let away = (leader + 1) % 3;
+    fleet.nodes[away].stop().await;
+    let left_at = fleet.nodes[leader].cluster().status().last_log;
+    for _ in 0..300 {
+        fleet.nodes[leader].must_write().await;
+    }
+    until("the log that the absent node needs is gone", || {
+        // Snapshots keep twice their distance of log in front of them.
+        fleet.nodes[leader].cluster().status().snapshot_index > left_at + 160
+    })
+    .await;
+    let expected = marks(fleet.nodes[leader].cluster());
+    fleet.nodes[away].start().await;
+    fleet.all_hold(&expected).await;
+    assert!(fleet.nodes[away].cluster().status().snapshot_index > left_at, "it did not come from a snapshot");
+    fleet.nodes[away].must_write().await;
+}

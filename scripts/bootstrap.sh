@@ -1,0 +1,159 @@
+#!/usr/bin/env bash
+# Installs what this machine lacks. Quiet and quick when nothing is missing.
+#
+#   bootstrap.sh build   compilers for RocksDB and the Rust code
+#   bootstrap.sh lint    the same, rustfmt and clippy
+#   bootstrap.sh run     the same and a Docker engine; goes on without one
+#   bootstrap.sh cluster the same, Docker required, and the tools of the test hosts
+#   bootstrap.sh test    the same, rustfmt and clippy
+. "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
+
+MODE="${1:-}"
+case "$MODE" in build | lint | run | cluster | test) ;; *) die "usage: bootstrap.sh build|lint|run|cluster|test" ;; esac
+
+REQUIRED=()
+OPTIONAL=()
+REASONS=()
+
+# need PACKAGE REASON: notes a Debian package without which nothing works.
+need() {
+    REQUIRED+=("$1")
+    REASONS+=("$1 ($2)")
+}
+
+# need_docker PACKAGE REASON: the same, but a node runs without Docker too; only the test hosts insist on it.
+need_docker() {
+    if [ "$MODE" = run ]; then OPTIONAL+=("$1"); else REQUIRED+=("$1"); fi
+    REASONS+=("$1 ($2)")
+}
+
+# has_libclang: bindgen loads it to read RocksDB's C header.
+has_libclang() {
+    [ -n "${LIBCLANG_PATH:-}" ] || compgen -G '/usr/lib/llvm-*/lib/libclang.so*' >/dev/null ||
+        compgen -G '/usr/lib/*/libclang*.so*' >/dev/null || compgen -G '/usr/lib64/libclang.so*' >/dev/null
+}
+
+check_build() {
+    { have c++ && have cc; } || need g++ "C++ compiler, for RocksDB"
+    have clang || need clang "for the bindings of RocksDB"
+    has_libclang || need libclang-dev "for the bindings of RocksDB"
+    have make || need make "runs the Makefile"
+    have ccache || need ccache "compiles RocksDB once for all profiles and clones"
+    have curl || need curl "HTTP from the scripts"
+    [ -e /etc/ssl/certs/ca-certificates.crt ] || [ -e /etc/pki/tls/certs/ca-bundle.crt ] ||
+        need ca-certificates "lets cargo reach crates.io"
+}
+
+# A Docker engine somewhere else (DOCKER_HOST), or one that answers, needs no package. The test hosts start engines of their
+# own, so for them the programs have to be here.
+check_docker() {
+    if [ "$MODE" = run ] && { [ -n "${DOCKER_HOST:-}" ] || docker_answers; }; then
+        return 0
+    fi
+    if ! have dockerd; then
+        need_docker docker.io "Docker engine"
+        # Where the kernel enforces AppArmor, the engine cannot start containers without its tools.
+        if [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" = Y ] && ! have apparmor_parser; then
+            need_docker apparmor "the kernel enforces AppArmor, so Docker needs it"
+        fi
+    fi
+    # Newer Debian has the client in a package of its own; Debian 12 has it in docker.io.
+    if ! have docker && apt_offers docker-cli; then
+        need_docker docker-cli "Docker client"
+    fi
+    have iptables || need_docker iptables "Docker publishes ports with it"
+}
+
+check_test_hosts() {
+    have ip || need iproute2 "network namespaces of the test hosts"
+    have nsenter || need util-linux "network namespaces of the test hosts"
+}
+
+apt_offers() {
+    have apt-get || return 1
+    apt_update
+    local candidate
+    candidate="$(apt-cache policy "$1" 2>/dev/null | awk '$1 == "Candidate:" { print $2 }')"
+    [ -n "$candidate" ] && [ "$candidate" != "(none)" ]
+}
+
+# apt_get ARGUMENT…: silent unless it fails; then it shows what apt said.
+apt_get() {
+    local log
+    [ "$(id -u)" = 0 ] || have sudo || die "installing packages needs root: run this as root, or install sudo"
+    log="$(mktemp)"
+    if as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@" </dev/null >"$log" 2>&1; then
+        rm -f "$log"
+        return 0
+    fi
+    tail -n 20 "$log" >&2
+    rm -f "$log"
+    return 1
+}
+
+apt_install() { apt_get install --yes --no-install-recommends "$@"; }
+
+APT_UPDATED=
+apt_update() {
+    [ -z "$APT_UPDATED" ] || return 0
+    APT_UPDATED=1
+    apt_get update || say "apt-get update failed, going on with the old package lists"
+}
+
+install_missing() {
+    local reason
+    if ! have apt-get; then
+        [ "${#REQUIRED[@]}" = 0 ] || die "no apt-get here: install these by hand and run this again (Debian names): ${REQUIRED[*]}"
+        say "no apt-get here to install a Docker engine with (Debian names: ${OPTIONAL[*]})"
+        return 0
+    fi
+    apt_update
+    for reason in "${REASONS[@]}"; do say "installing $reason"; done
+    [ "${#REQUIRED[@]}" = 0 ] || apt_install "${REQUIRED[@]}" || die "apt-get could not install: ${REQUIRED[*]}"
+    [ "${#OPTIONAL[@]}" = 0 ] || apt_install "${OPTIONAL[@]}" || say "apt-get could not install: ${OPTIONAL[*]}"
+    hash -r
+}
+
+rust_version() { rustc --version 2>/dev/null | awk '{ print $2 }'; }
+
+has_rust() {
+    local version
+    have cargo || return 1
+    version="$(cd "$ROOT" && rust_version)"
+    [ -n "$version" ] && version_at_least "$version" "$MIN_RUST"
+}
+
+check_rust() {
+    has_rust && return 0
+    if ! have rustup && apt_offers rustup; then
+        say "installing rustup (Rust $MIN_RUST or newer)"
+        apt_install rustup || die "apt-get could not install rustup"
+        hash -r
+    fi
+    if have rustup; then
+        say "installing the stable Rust toolchain with rustup"
+        { rustup toolchain install stable --profile minimal --component clippy,rustfmt && rustup default stable; } >&2 ||
+            die "rustup could not install the stable toolchain"
+        has_rust && return 0
+    fi
+    local found
+    found="$(rust_version)" || true
+    say "Rust $MIN_RUST or newer is needed; found: ${found:-none}. This system's packages have none, so install it with rustup:"
+    say "  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal -c clippy,rustfmt"
+    [ -z "${SUDO_USER:-}" ] || say "(if $SUDO_USER has Rust already: run make without sudo, it asks for root by itself where needed)"
+    die "then run this again"
+}
+
+check_components() {
+    cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 && return 0
+    have rustup || die "cargo fmt and cargo clippy are needed: install your system's packages for them (rustfmt, rust-clippy)"
+    say "installing rustfmt and clippy with rustup"
+    rustup component add rustfmt clippy >&2 || die "rustup could not install rustfmt and clippy"
+}
+
+check_build
+case "$MODE" in run | cluster | test) check_docker ;; esac
+case "$MODE" in cluster | test) check_test_hosts ;; esac
+[ "${#REASONS[@]}" = 0 ] || install_missing
+check_rust
+case "$MODE" in lint | test) check_components ;; esac

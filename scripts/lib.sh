@@ -1,0 +1,69 @@
+# Shared by the scripts in this directory: sourced, never run.
+# shellcheck shell=bash disable=SC2034
+
+set -euo pipefail
+
+ROOT="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)"
+HOME="${HOME:-$(getent passwd "$(id -u)" | cut -d: -f6)}"
+export HOME
+
+# One target directory for all clones of this repository: RocksDB is compiled once per machine and profile.
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$HOME/.cache/acefleet/target}"
+
+# ccache by its directory of symlinks, not by CC/CXX: changing those would make cargo build RocksDB again.
+# System directories and the toolchain are added because a PATH under sudo, cron or CI often lacks them.
+for dir in /usr/local/sbin /usr/sbin /sbin "$HOME/.cargo/bin"; do
+    case ":$PATH:" in *":$dir:"*) ;; *) PATH="$PATH:$dir" ;; esac
+done
+case ":$PATH:" in :/usr/lib/ccache:*) ;; *) PATH="/usr/lib/ccache:$PATH" ;; esac
+export PATH
+
+MIN_RUST=1.90
+DOCKER_SOCKET=/var/run/docker.sock
+
+# say TEXT…: one line of progress, on standard error so that a script's output stays clean.
+say() { printf 'acefleet: %s\n' "$*" >&2; }
+
+# die TEXT…: says why and ends the script.
+die() {
+    say "$*"
+    exit 1
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# as_root COMMAND…: through sudo when this user is not root.
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif have sudo; then
+        sudo "$@"
+    else
+        die "\`$*\` needs root: run this as root, or install sudo"
+    fi
+}
+
+# version_at_least HAVE WANT: compares dotted numbers.
+version_at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$2" ]; }
+
+# docker_endpoint: where the node looks for Docker.
+docker_endpoint() { printf '%s\n' "${DOCKER_HOST:-unix://$DOCKER_SOCKET}"; }
+
+# docker_answers: true when the Docker engine there answers this user.
+docker_answers() {
+    if have docker; then
+        timeout 10 docker --host "$(docker_endpoint)" version --format '{{.Server.Version}}' >/dev/null 2>&1
+    elif [ -z "${DOCKER_HOST:-}" ] && have curl; then
+        curl --silent --fail --max-time 10 --unix-socket "$DOCKER_SOCKET" http://docker/_ping >/dev/null 2>&1
+    else
+        return 1
+    fi
+}
+
+# link_binary BUILT PLACE: makes PLACE this clone's name for a file in the shared target directory. A hard link, because
+# another clone that builds replaces the shared name, not the file; a symbolic link where a hard one cannot be.
+link_binary() {
+    [ "$1" -ef "$2" ] && return 0
+    mkdir -p "$(dirname "$2")"
+    ln -f "$1" "$2" 2>/dev/null || ln -sfn "$1" "$2"
+}

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# What `make run` does: installs what is missing, builds, sees to Docker, and becomes `acefleet serve`. Arguments are passed
+# on to it. Run this script itself, not `make run`, where the exit code matters: make turns every failure into a 2.
+. "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
+
+"$ROOT/scripts/bootstrap.sh" run
+"$ROOT/scripts/docker-up.sh" up >/dev/null || say "starting without Docker: the node takes it up as soon as it answers"
+"$ROOT/scripts/build.sh"
+
+# Every client and every peer is a file descriptor; the usual soft limit of 1024 is too low for many players.
+ulimit -n "$(ulimit -Hn)" 2>/dev/null || true
+exec "$ROOT/target/release/acefleet" serve "$@"

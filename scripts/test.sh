@@ -1,0 +1,138 @@
+#!/usr/bin/env bash
+# Everything a change must pass, cheapest first; stops at the first stage that fails and says how long each one took.
+#
+#   test.sh        all of it; starts a Docker engine when there is none, and fails when it cannot
+#   test.sh lint   only what needs no Docker and runs no test
+. "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
+cd "$ROOT"
+
+# Test binaries that start test hosts: as root, one at a time. `.config/nextest.toml` names the same ones.
+REAL_DOCKER_PACKAGE=acefleet-chaos
+REAL_DOCKER_TESTS='^(scenarios|hosts_bed)'
+REAL_DOCKER="package($REAL_DOCKER_PACKAGE) and binary(/$REAL_DOCKER_TESTS/)"
+
+# This clone's own copies: another clone that builds while the tests run must not change what they run.
+ARTIFACTS="$ROOT/target/test"
+TIMES=()
+STARTED_DOCKER=
+
+# stage NAME COMMAND…: runs one stage; a failure ends the run.
+stage() {
+    local name="$1" from=$SECONDS
+    shift
+    printf '\n=== %s\n' "$name"
+    "$@" || fail "$name" $((SECONDS - from))
+    TIMES+=("$(printf '%6d s  %s' $((SECONDS - from)) "$name")")
+    printf '=== %s: ok, %d s\n' "$name" $((SECONDS - from))
+}
+
+fail() {
+    TIMES+=("$(printf '%6d s  %s: FAILED' "$2" "$1")")
+    summary
+    printf 'FAILED: %s\n' "$1"
+    exit 1
+}
+
+summary() {
+    printf '\n=== times\n'
+    printf '%s\n' "${TIMES[@]}"
+    printf '%6d s  in all\n' "$SECONDS"
+}
+
+at_exit() {
+    [ -z "$STARTED_DOCKER" ] || "$ROOT/scripts/docker-up.sh" down || true
+}
+
+docker_engine() {
+    STARTED_DOCKER="$(scripts/docker-up.sh up)" || return 1
+    docker --host "$(docker_endpoint)" version --format 'Docker engine {{.Server.Version}}, API {{.Server.APIVersion}}'
+}
+
+shell_scripts() {
+    local file
+    for file in scripts/*.sh .ci/run; do
+        bash -n "$file" || return 1
+    done
+    if have shellcheck; then
+        shellcheck --severity=warning --external-sources --source-path=SCRIPTDIR scripts/*.sh .ci/run
+    fi
+}
+
+clippy() { cargo clippy --workspace --all-targets --locked -- -D warnings; }
+
+rustdoc() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet; }
+
+# One call for programs and tests: two with different selections would build dependencies with different features.
+build() {
+    cargo build --workspace --bins --tests --locked || return 1
+    mkdir -p "$ARTIFACTS"
+    ln -f "$CARGO_TARGET_DIR/debug/acefleet" "$ARTIFACTS/acefleet" 2>/dev/null ||
+        cp -f "$CARGO_TARGET_DIR/debug/acefleet" "$ARTIFACTS/acefleet"
+}
+
+images() { ACEFLEET_IMAGE_TAR="$ARTIFACTS" scripts/images.sh && [ -f "$ARTIFACTS/engine-sim.tar" ]; }
+
+# The names of the integration tests, those of the real-Docker tests (`yes`) or the others (`no`), as `--test` arguments.
+test_arguments() {
+    local file name kind
+    while IFS= read -r file; do
+        name="${file%/main.rs}"
+        name="$(basename "${name%.rs}")"
+        kind=no
+        if [[ "$file" == chaos-tests/tests/* && "$name" =~ $REAL_DOCKER_TESTS ]]; then kind=yes; fi
+        if [ "$kind" = "$1" ]; then printf -- '--test\n%s\n' "$name"; fi
+    done < <(compgen -G 'tests/*.rs'; compgen -G 'tests/*/main.rs'; compgen -G '*/tests/*.rs'; compgen -G '*/tests/*/main.rs'
+        compgen -G '*/*/tests/*.rs'; compgen -G '*/*/tests/*/main.rs')
+}
+
+tests() {
+    if have cargo-nextest; then
+        cargo nextest run --workspace --locked -E "not ($REAL_DOCKER)"
+    else
+        local selected
+        mapfile -t selected < <(test_arguments no)
+        cargo test --workspace --locked --no-fail-fast --lib --bins "${selected[@]}"
+    fi
+}
+
+doc_tests() { cargo test --workspace --locked --doc; }
+
+real_docker_tests() {
+    local triple runner
+    triple="$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')"
+    runner="CARGO_TARGET_${triple}_RUNNER"
+    export "$runner=$ROOT/scripts/as-root.sh"
+    export ACEFLEET_BIN="$ARTIFACTS/acefleet" ACEFLEET_ENGINE_SIM_TAR="$ARTIFACTS/engine-sim.tar"
+    if have cargo-nextest; then
+        cargo nextest run --workspace --locked -E "$REAL_DOCKER"
+    else
+        local selected
+        mapfile -t selected < <(test_arguments yes)
+        [ "${#selected[@]}" -gt 0 ] || die "found no real-Docker tests in chaos-tests/tests"
+        cargo test --workspace --locked --no-fail-fast "${selected[@]}" -- --test-threads=1
+    fi
+}
+
+lint() {
+    stage "shell scripts" shell_scripts
+    stage "cargo fmt" cargo fmt --all --check
+    stage "clippy" clippy
+    stage "rustdoc" rustdoc
+}
+
+case "${1:-all}" in
+lint) lint ;;
+all)
+    trap at_exit EXIT
+    stage "bootstrap" scripts/bootstrap.sh test
+    stage "Docker engine" docker_engine
+    lint
+    stage "build" build
+    stage "images" images
+    stage "tests" tests
+    stage "doc tests" doc_tests
+    stage "real-Docker tests" real_docker_tests
+    ;;
+*) die "usage: test.sh [lint]" ;;
+esac
+summary

@@ -1,0 +1,127 @@
+//! Where this node reaches its own engines. Addresses come from leases and settings, never from what
+//! a client sent.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use acefleet_registry::{Engine, EngineId};
+use url::Url;
+
+use crate::agent::context::unpoisoned;
+use crate::config::Config;
+
+/// Addresses of own engines, and which of them answered last.
+#[derive(Debug)]
+pub struct Addresses {
+    host: String,
+    networked: bool,
+    answering: Mutex<HashMap<EngineId, usize>>,
+}
+
+impl Addresses {
+    /// Engines publish their ports on all addresses of the Docker host: the loopback, unless the
+    /// daemon is on another host.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let remote = config.docker_host.as_deref().and_then(daemon_host);
+        Self {
+            host: remote.unwrap_or_else(|| "127.0.0.1".to_owned()),
+            networked: config.docker_network.is_some(),
+            answering: Mutex::default(),
+        }
+    }
+
+    /// Base addresses to try, the likeliest first. A node that itself runs in a container of the
+    /// engines' network finds them by name, not on its loopback.
+    #[must_use]
+    pub fn candidates(&self, engine: &Engine) -> Vec<String> {
+        let mut bases = vec![format!("http://{}:{}", self.host, engine.ports.host_http)];
+        if self.networked {
+            bases.push(format!("http://{}:{}", engine.container_name, engine.ports.container_http));
+        }
+        let first = unpoisoned(&self.answering).get(&engine.id).copied().unwrap_or(0) % bases.len();
+        bases.rotate_left(first);
+        bases
+    }
+
+    /// The likeliest base address.
+    #[must_use]
+    pub fn base(&self, engine: &Engine) -> String {
+        self.candidates(engine).swap_remove(0)
+    }
+
+    /// The first candidate did not answer but the one at `index` did.
+    pub(super) fn prefer(&self, engine: EngineId, index: usize) {
+        if index != 0 {
+            *unpoisoned(&self.answering).entry(engine).or_default() += index;
+        }
+    }
+
+    /// Forgets engines that are no more.
+    pub(super) fn retain(&self, keep: impl Fn(EngineId) -> bool) {
+        unpoisoned(&self.answering).retain(|id, _| keep(*id));
+    }
+}
+
+/// Host of a daemon that is reached over TCP, in the form that a URL wants it.
+fn daemon_host(docker_host: &str) -> Option<String> {
+    let rest = docker_host.strip_prefix("tcp://").or_else(|| docker_host.strip_prefix("http://"))?;
+    Url::parse(&format!("http://{rest}")).ok()?.host_str().map(str::to_owned)
+}
+
+/// `url`'s path and query at another base address. A URL without scheme and host counts as a path.
+/// Nothing else of it is used, so a caller's URL leads nowhere but to the engine.
+#[must_use]
+pub fn rebase(base: &str, url: &str) -> Option<Url> {
+    let base = Url::parse(base).ok()?;
+    let given = base.join(url).ok().filter(|given| given.path().starts_with('/'))?;
+    let mut target = base;
+    target.set_path(given.path());
+    target.set_query(given.query());
+    Some(target)
+}
+
+/// The command URL's path at another base address, with `method=stop` as its only argument.
+#[must_use]
+pub fn stop_url(base: &str, command_url: &str) -> Option<Url> {
+    let mut target = rebase(base, command_url)?;
+    target.set_query(Some("method=stop"));
+    Some(target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_path_and_query_of_a_given_url_are_used() {
+        let base = "http://127.0.0.1:19001";
+        for (given, wanted) in [
+            ("http://acestream-1:6878/ace/stat/a/b", "http://127.0.0.1:19001/ace/stat/a/b"),
+            ("http://evil.example:80/ace/stat?x=1&y=2#z", "http://127.0.0.1:19001/ace/stat?x=1&y=2"),
+            ("http://user:pw@169.254.169.254/latest", "http://127.0.0.1:19001/latest"),
+            ("https://a/../../etc", "http://127.0.0.1:19001/etc"),
+            ("//evil.example/x", "http://127.0.0.1:19001/x"),
+            ("/ace/stat/a/b", "http://127.0.0.1:19001/ace/stat/a/b"),
+        ] {
+            assert_eq!(rebase(base, given).unwrap().as_str(), wanted, "{given}");
+        }
+        for bad in ["mailto:me", "data:text/plain,x", "http://[bad/"] {
+            assert_eq!(rebase(base, bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_stop_has_one_argument() {
+        let url = stop_url("http://127.0.0.1:19001", "http://e:1/ace/cmd/a/b?method=pause").unwrap();
+        assert_eq!(url.as_str(), "http://127.0.0.1:19001/ace/cmd/a/b?method=stop");
+    }
+
+    #[test]
+    fn a_remote_daemon_is_where_its_engines_are() {
+        assert_eq!(daemon_host("tcp://docker:2375").as_deref(), Some("docker"));
+        assert_eq!(daemon_host("http://10.0.0.7:2375").as_deref(), Some("10.0.0.7"));
+        assert_eq!(daemon_host("tcp://[fd00::1]:2375").as_deref(), Some("[fd00::1]"));
+        assert_eq!(daemon_host("unix:///run/docker.sock"), None);
+    }
+}

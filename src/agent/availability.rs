@@ -1,0 +1,99 @@
+//! Does this host's Docker daemon answer? One loop asks, one tells the cluster. Neither touches a
+//! container.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use acefleet_registry::node::DockerState;
+use acefleet_registry::{Command, Reply};
+use tokio::sync::{Notify, watch};
+
+use crate::agent::backoff::Backoff;
+use crate::agent::context::Context;
+use crate::agent::runtime::ContainerRuntime;
+
+/// Pause between two pings of a daemon that answers.
+const CALM: Duration = Duration::from_secs(2);
+/// Pauses between pings of one that does not.
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+const LONGEST_RETRY: Duration = Duration::from_secs(2);
+/// Pause before a refused or superfluous announcement is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// The daemon, as this node sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Docker {
+    /// Not asked yet.
+    #[default]
+    Unknown,
+    /// Answers.
+    Up,
+    /// Does not answer; the text says why.
+    Down(String),
+}
+
+impl Docker {
+    fn announced(&self) -> Option<DockerState> {
+        match self {
+            Self::Unknown => None,
+            Self::Up => Some(DockerState::Available),
+            Self::Down(why) => Some(DockerState::Unavailable(why.clone())),
+        }
+    }
+}
+
+/// Pings the daemon for ever; `recheck` cuts the pause short after a failed call.
+pub(super) async fn ping(runtime: Arc<dyn ContainerRuntime>, docker: watch::Sender<Docker>, recheck: Arc<Notify>) {
+    let mut backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
+    loop {
+        let seen = match runtime.ping().await {
+            Ok(()) => Docker::Up,
+            Err(error) => Docker::Down(error.to_string()),
+        };
+        note(&docker, &seen);
+        if seen == Docker::Up {
+            backoff.reset();
+            let _ = tokio::time::timeout(CALM, recheck.notified()).await;
+        } else {
+            backoff.pause().await;
+        }
+    }
+}
+
+fn note(docker: &watch::Sender<Docker>, seen: &Docker) {
+    docker.send_if_modified(|known| {
+        let moved = std::mem::discriminant(known) != std::mem::discriminant(seen);
+        match seen {
+            Docker::Up if moved => tracing::info!("Docker answers"),
+            Docker::Down(reason) if moved => tracing::warn!(%reason, "Docker is away; engines are left as they are"),
+            Docker::Up | Docker::Down(_) | Docker::Unknown => {}
+        }
+        known.clone_from(seen);
+        moved
+    });
+}
+
+/// Writes the daemon's transitions into the registry: only when they differ from what it says.
+pub(super) async fn announce(ctx: Arc<Context>) {
+    let mut docker = ctx.docker.clone();
+    let mut changes = ctx.cluster.changes();
+    loop {
+        let seen = docker.borrow_and_update().clone();
+        changes.borrow_and_update();
+        let view = ctx.cluster.view();
+        let known = view.state.node(ctx.node).map(|node| &node.docker);
+        if let (Some(known), Some(seen)) = (known, seen.announced())
+            && std::mem::discriminant(known) != std::mem::discriminant(&seen)
+        {
+            match ctx.writer.settle(Command::NodeDocker { node: ctx.node, docker: seen }).await {
+                None => return,
+                Some(Reply::Refused(_)) => tokio::time::sleep(LOOK_AGAIN).await,
+                Some(_) => continue,
+            }
+        }
+        tokio::select! {
+            gone = docker.changed() => if gone.is_err() { return },
+            gone = changes.changed() => if gone.is_err() { return },
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Polls the figures of the streams on this node's engines. It ends a stream only on the engine's own
+//! repeated word that the session is unknown; everything else is only recorded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use acefleet_registry::stream::StreamEnd;
+use acefleet_registry::{Command, State, Stream};
+use futures::StreamExt;
+use tokio::time::MissedTickBehavior;
+use url::Url;
+
+use crate::agent::address;
+use crate::agent::context::{Claim, Context};
+use crate::agent::fetch::{self, FetchError};
+use crate::agent::report::now_ms;
+use crate::agent::samples::{self, Answer};
+
+/// Time for one answer.
+const LIMIT: Duration = Duration::from_secs(3);
+/// Polls at once.
+const AT_ONCE: usize = 32;
+/// Reason of an end that nobody reported.
+const STALE: &str = "stale_stream_detected";
+
+/// A stream to poll.
+struct Target {
+    stream: Arc<Stream>,
+    url: Url,
+}
+
+/// Polls for ever.
+pub(super) async fn run(ctx: Arc<Context>, client: reqwest::Client) {
+    let begun_ms = now_ms();
+    let mut ticks = tokio::time::interval(ctx.config.collect_interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let targets = targets(&ctx);
+        let polls = futures::stream::iter(targets).map(|target| poll(&ctx, &client, target, begun_ms));
+        let stale: Vec<_> = polls.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await;
+        for stream in stale {
+            let task = Arc::clone(&ctx);
+            ctx.spawn(Claim::Stream(stream.start.id.clone()), async move { end(&task, &stream).await });
+        }
+    }
+}
+
+/// Started streams on own engines that name a stat URL; samples of all others are forgotten.
+fn targets(ctx: &Context) -> Vec<Target> {
+    let view = ctx.cluster.view();
+    let state = &view.state;
+    ctx.samples.retain(|id| state.stream(id).is_some_and(|stream| stream.is_started()));
+    let own = state.published_engines().filter(|engine| engine.node == ctx.node);
+    let of_engine = own.flat_map(|engine| {
+        let base = ctx.addresses.base(engine);
+        let named = state.streams_of(engine.id).filter(|stream| !stream.start.stat_url.is_empty());
+        named.filter_map(move |stream| {
+            let url = address::rebase(&base, &stream.start.stat_url)?;
+            Some(Target { stream: Arc::clone(stream), url })
+        })
+    });
+    of_engine.collect()
+}
+
+/// Polls one stream and returns it when it is over.
+async fn poll(ctx: &Context, client: &reqwest::Client, target: Target, begun_ms: u64) -> Option<Arc<Stream>> {
+    let Target { stream, url } = target;
+    let id = &stream.start.id;
+    let answer = match fetch::json(client, url, LIMIT).await {
+        Ok(value) => samples::read(&value, now_ms()).map_err(str::to_owned),
+        // Engines answer so while they boot or are overloaded: no figures, but no fault of the poll.
+        Err(FetchError::Status(_)) => {
+            ctx.samples.missed(id);
+            return None;
+        }
+        Err(error) => Err(error.to_string()),
+    };
+    match answer {
+        Ok(answer) => take_in(ctx, stream, &answer, begun_ms),
+        Err(error) => {
+            tracing::debug!(stream = id, error, "the figures of a stream could not be had");
+            ctx.samples.missed(id);
+            ctx.report.collector_failed();
+            None
+        }
+    }
+}
+
+fn take_in(ctx: &Context, stream: Arc<Stream>, answer: &Answer, begun_ms: u64) -> Option<Arc<Stream>> {
+    let id = &stream.start.id;
+    let fresh = stream.started_at_ms >= begun_ms;
+    let taken = ctx.samples.take(id, &stream.start.playback_session_id, answer, fresh);
+    ctx.report.sampled(id, answer.sample.clone(), taken.moved);
+    taken.stale.then_some(stream)
+}
+
+/// Ends a stream whose session the engine has forgotten, unless it has begun anew meanwhile.
+async fn end(ctx: &Context, stream: &Stream) {
+    if !is_same_session(&ctx.cluster.view().state, stream) {
+        return;
+    }
+    let id = &stream.start.id;
+    tracing::info!(stream = id, "the engine does not know the session any more; ending the stream");
+    let end = StreamEnd { stream_id: Some(id.clone()), container_id: None, reason: Some(STALE.to_owned()) };
+    ctx.writer.settle(Command::StreamEnded(end)).await;
+}
+
+fn is_same_session(state: &State, polled: &Stream) -> bool {
+    state.stream(&polled.start.id).is_some_and(|now| {
+        now.is_started() && now.start.playback_session_id == polled.start.playback_session_id
+    })
+}

@@ -1,0 +1,136 @@
+//! What the agent's tasks share. It holds no decisions.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use acefleet_raft::Cluster;
+use acefleet_registry::{Engine, EngineId, NodeId};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::agent::address::Addresses;
+use crate::agent::availability::Docker;
+use crate::agent::backoff::Backoff;
+use crate::agent::pace::Pace;
+use crate::agent::plan::Busy;
+use crate::agent::pull::Pulls;
+use crate::agent::report::LocalReport;
+use crate::agent::runtime::{ContainerRuntime, RuntimeError, Scope};
+use crate::agent::samples::Samples;
+use crate::agent::writer::Writer;
+use crate::config::Config;
+
+/// Shared by all tasks of a formed node.
+pub(super) struct Context {
+    pub config: Arc<Config>,
+    pub cluster: Cluster,
+    pub runtime: Arc<dyn ContainerRuntime>,
+    pub node: NodeId,
+    pub scope: Scope,
+    pub writer: Writer,
+    pub cancel: CancellationToken,
+    pub tracker: TaskTracker,
+    pub docker: watch::Receiver<Docker>,
+    pub addresses: Arc<Addresses>,
+    pub samples: Arc<Samples>,
+    pub report: Arc<LocalReport>,
+    pub pace: Pace,
+    pub pulls: Pulls,
+    /// Ask for a ping now.
+    pub recheck: Arc<Notify>,
+    /// Ask for a list of containers now.
+    pub relist: Notify,
+    /// Ask for another look at the records: a task has ended.
+    pub replan: Notify,
+    pub busy: Mutex<Busy>,
+}
+
+/// What a task works on; freed when it is dropped.
+#[derive(Clone, Debug)]
+pub(super) enum Claim {
+    Engine(EngineId),
+    Container(String),
+    Stream(String),
+}
+
+impl Context {
+    /// A copy of what is being worked on.
+    pub fn busy(&self) -> Busy {
+        unpoisoned(&self.busy).clone()
+    }
+
+    /// Runs a task for one engine, container or stream, unless one runs already. It stops with the node.
+    pub fn spawn<F>(self: &Arc<Self>, claim: Claim, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let fresh = match &claim {
+            Claim::Engine(id) => unpoisoned(&self.busy).engines.insert(*id),
+            Claim::Container(id) => unpoisoned(&self.busy).containers.insert(id.clone()),
+            Claim::Stream(id) => unpoisoned(&self.busy).streams.insert(id.clone()),
+        };
+        if !fresh {
+            return;
+        }
+        let claimed = Claimed { ctx: Arc::clone(self), claim };
+        let cancel = self.cancel.clone();
+        self.tracker.spawn(async move {
+            cancel.run_until_cancelled(task).await;
+            drop(claimed);
+        });
+    }
+
+    /// The engine's record while it is reserved on this node.
+    pub fn reserved(&self, id: EngineId) -> Option<Arc<Engine>> {
+        let view = self.cluster.view();
+        let engine = view.state.engine(id)?;
+        let ours = engine.node == self.node && engine.phase == acefleet_registry::engine::Phase::Reserved;
+        ours.then(|| Arc::clone(engine))
+    }
+
+    /// Takes note of a failed call: a daemon that did not answer is asked again at once.
+    pub fn failed(&self, error: &RuntimeError) {
+        if matches!(error, RuntimeError::Unavailable(_)) {
+            self.recheck.notify_one();
+        }
+    }
+
+    /// Removes a container, however long the daemon is away.
+    pub async fn remove_for_sure(&self, container: &str, grace: Duration) {
+        let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
+        while let Err(error) = self.runtime.remove(container, grace).await {
+            self.failed(&error);
+            tracing::warn!(container, %error, "cannot remove the container yet");
+            backoff.pause().await;
+        }
+    }
+
+    /// True when these are labels of a container of ours.
+    pub fn is_ours(&self, labels: &std::collections::BTreeMap<String, String>) -> bool {
+        self.scope.covers(labels)
+    }
+}
+
+struct Claimed {
+    ctx: Arc<Context>,
+    claim: Claim,
+}
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        let mut busy = unpoisoned(&self.ctx.busy);
+        match &self.claim {
+            Claim::Engine(id) => busy.engines.remove(id),
+            Claim::Container(id) => busy.containers.remove(id),
+            Claim::Stream(id) => busy.streams.remove(id),
+        };
+        drop(busy);
+        self.ctx.replan.notify_one();
+    }
+}
+
+/// Locks; a panic of another holder leaves sets and maps that are still whole.
+pub(super) fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

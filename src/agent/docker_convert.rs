@@ -1,0 +1,174 @@
+//! Between our words and Docker's: pure conversions and the meaning of Docker's refusals.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bollard::errors::Error;
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, ContainerSummary, HostConfig, PortMap, RestartPolicy,
+    RestartPolicyNameEnum,
+};
+
+use crate::agent::runtime::{Inspection, Observed, RuntimeError};
+use crate::agent::spec::{ContainerSpec, Restart};
+use crate::container::{ContainerView, PortBinding};
+
+/// What is sent to create a container.
+pub(super) fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
+    let bindings: PortMap = spec.ports.iter().map(|(port, host)| (port.clone(), Some(vec![bind(*host)]))).collect();
+    let restart = match spec.restart {
+        Restart::Never => RestartPolicyNameEnum::NO,
+        Restart::UnlessStopped => RestartPolicyNameEnum::UNLESS_STOPPED,
+    };
+    ContainerCreateBody {
+        image: Some(spec.image.clone()),
+        env: Some(spec.env.iter().map(|(key, value)| format!("{key}={value}")).collect()),
+        cmd: spec.command.clone(),
+        labels: Some(spec.labels.clone().into_iter().collect()),
+        exposed_ports: Some(spec.ports.keys().cloned().collect()),
+        host_config: Some(HostConfig {
+            port_bindings: Some(bindings),
+            network_mode: spec.network.clone(),
+            memory: spec.memory.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+            restart_policy: Some(RestartPolicy { name: Some(restart), maximum_retry_count: None }),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
+    }
+}
+
+fn bind(host: u16) -> bollard::models::PortBinding {
+    bollard::models::PortBinding { host_ip: None, host_port: Some(host.to_string()) }
+}
+
+/// One line of a list; `None` when Docker left out its id.
+pub(super) fn observed(summary: ContainerSummary) -> Option<Observed> {
+    let names = summary.names.unwrap_or_default();
+    let ports = summary.ports.unwrap_or_default().into_iter().filter_map(|port| {
+        let kind = port.typ.map_or_else(|| "tcp".to_owned(), |kind| kind.to_string());
+        Some((format!("{}/{kind}", port.private_port), port.public_port?))
+    });
+    Some(Observed {
+        id: summary.id?,
+        name: names.first().map(|name| name.trim_start_matches('/').to_owned()).unwrap_or_default(),
+        image: summary.image.unwrap_or_default(),
+        status: summary.state.map(|state| state.to_string()).unwrap_or_default(),
+        labels: sorted(summary.labels),
+        ports: ports.collect(),
+    })
+}
+
+/// An inspection; `None` when Docker left out the id.
+pub(super) fn inspection(found: ContainerInspectResponse) -> Option<Inspection> {
+    let state = found.state.unwrap_or_default();
+    let config = found.config.unwrap_or_default();
+    let ports = found.network_settings.and_then(|network| network.ports).unwrap_or_default();
+    let published = ports.into_iter().filter_map(|(port, bindings)| {
+        let bindings: Vec<PortBinding> = bindings?.into_iter().map(binding).collect();
+        (!bindings.is_empty()).then_some((port, bindings))
+    });
+    let view = ContainerView {
+        id: found.id?,
+        name: found.name.unwrap_or_default().trim_start_matches('/').to_owned(),
+        status: state.status.map(|status| status.to_string()).unwrap_or_default(),
+        image: config.image,
+        created: found.created,
+        labels: sorted(config.labels),
+        ports: published.collect(),
+    };
+    Some(Inspection {
+        view,
+        exit_code: state.exit_code,
+        oom_killed: state.oom_killed.unwrap_or(false),
+        error: state.error.filter(|text| !text.is_empty()),
+    })
+}
+
+fn binding(of: bollard::models::PortBinding) -> PortBinding {
+    PortBinding { host_ip: of.host_ip.unwrap_or_default(), host_port: of.host_port.unwrap_or_default() }
+}
+
+fn sorted(map: Option<HashMap<String, String>>) -> BTreeMap<String, String> {
+    map.unwrap_or_default().into_iter().collect()
+}
+
+/// What an error means for any call.
+pub(super) fn error(error: &Error) -> RuntimeError {
+    match error {
+        Error::DockerResponseServerError { status_code: 404, .. } => RuntimeError::NotFound,
+        Error::DockerResponseServerError { status_code, message } => {
+            RuntimeError::Other(format!("Docker refused ({status_code}): {message}"))
+        }
+        Error::DockerStreamError { error } => RuntimeError::Other(error.clone()),
+        Error::RequestTimeoutError => RuntimeError::Unavailable("no answer in time".to_owned()),
+        other => RuntimeError::Unavailable(chain(other)),
+    }
+}
+
+/// What an error means when the container of `spec` is created or started.
+pub(super) fn run_error(failed: &Error, spec: &ContainerSpec) -> RuntimeError {
+    let Error::DockerResponseServerError { status_code, message } = failed else { return error(failed) };
+    let text = message.to_ascii_lowercase();
+    match status_code {
+        404 if text.contains("no such image") || text.contains("image not found") => {
+            RuntimeError::ImageMissing(spec.image.clone())
+        }
+        404 => RuntimeError::Other(format!("Docker refused: {message}")),
+        409 if text.contains("name") && text.contains("already in use") => {
+            RuntimeError::NameTaken(spec.name.clone())
+        }
+        _ => match taken_port(&text, spec) {
+            Some(port) => RuntimeError::PortTaken(port),
+            None => error(failed),
+        },
+    }
+}
+
+/// The host port of `spec` that Docker could not bind, if that is what its message says.
+fn taken_port(message: &str, spec: &ContainerSpec) -> Option<u16> {
+    let says_so = message.contains("port is already allocated")
+        || message.contains("address already in use")
+        || message.contains("ports are not available");
+    if !says_so {
+        return None;
+    }
+    let named = spec.ports.values().copied().find(|port| names_port(message, *port));
+    let only = || spec.ports.values().copied().next().filter(|_| spec.ports.len() == 1);
+    named.or_else(only)
+}
+
+/// True when `:<port>` stands in the text and no digit follows.
+fn names_port(text: &str, port: u16) -> bool {
+    let wanted = format!(":{port}");
+    text.match_indices(&wanted).any(|(at, _)| !text[at + wanted.len()..].starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// An error with everything that it was caused by: the outermost text alone says little.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        next = cause.source();
+    }
+    text
+}
+
+/// Name and tag or digest of an image reference. Without one Docker would fetch every tag.
+pub(super) fn split_image(image: &str) -> (&str, &str) {
+    if let Some((name, digest)) = image.split_once('@') {
+        return (name, digest);
+    }
+    match image.rsplit_once(':') {
+        // A colon before a slash belongs to the registry's port.
+        Some((name, tag)) if !tag.contains('/') => (name, tag),
+        _ => (image, "latest"),
+    }
+}
+
+#[cfg(test)]
+#[path = "docker_convert_tests.rs"]
+mod tests;

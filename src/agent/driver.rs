@@ -1,0 +1,71 @@
+//! Performs what the plans ask for: one task for each engine or container at a time. It decides
+//! nothing by itself.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use crate::agent::context::{Claim, Context};
+use crate::agent::observe::Observation;
+use crate::agent::plan::{self, Action};
+use crate::agent::{ending, starting};
+
+/// How long one wait for the cluster's past lasts before it is begun again.
+const RECOVERY: Duration = Duration::from_secs(60);
+
+/// Follows the records and the containers until the node stops.
+pub(super) async fn reconcile(ctx: Arc<Context>, mut observations: mpsc::Receiver<Observation>) {
+    // Old records would create containers that nobody wants any more.
+    while !ctx.cluster.wait_recovered(Instant::now() + RECOVERY).await {}
+    let mut changes = ctx.cluster.changes();
+    loop {
+        changes.borrow_and_update();
+        // Busy before state: an engine that is not busy any more has left its mark in the state.
+        let busy = ctx.busy();
+        let now = ctx.cluster.view();
+        perform(&ctx, plan::wanted(&now.state, ctx.node, &busy));
+        tokio::select! {
+            gone = changes.changed() => if gone.is_err() { return },
+            () = ctx.replan.notified() => {}
+            seen = observations.recv() => match seen {
+                Some(seen) => drift(&ctx, &seen),
+                None => return,
+            },
+        }
+    }
+}
+
+fn drift(ctx: &Arc<Context>, seen: &Observation) {
+    let busy = ctx.busy();
+    let now = ctx.cluster.view();
+    ctx.report.saw(&now.state, &seen.containers);
+    perform(ctx, plan::drifted(&seen.before.state, &now.state, ctx.node, &seen.containers, &busy));
+}
+
+fn perform(ctx: &Arc<Context>, actions: Vec<Action>) {
+    for action in actions {
+        let task = Arc::clone(ctx);
+        match action {
+            Action::Start(id) => {
+                ctx.spawn(Claim::Engine(id), async move { starting::start(&task, id).await });
+            }
+            Action::Stop(id) => {
+                ctx.spawn(Claim::Engine(id), async move { ending::stop(&task, id).await });
+            }
+            Action::Bury { engine, container, remains } => {
+                ctx.spawn(Claim::Engine(engine), async move {
+                    ending::bury(&task, engine, &container, remains).await;
+                });
+            }
+            Action::Adopt(found) => {
+                let claim = Claim::Container(found.container_id.clone());
+                ctx.spawn(claim, async move { ending::adopt(&task, *found).await });
+            }
+            Action::Remove { container, why } => {
+                let claim = Claim::Container(container.clone());
+                ctx.spawn(claim, async move { ending::clear(&task, &container, why).await });
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Calls to an engine's HTTP API: bounded in time and size, never redirected, never by a proxy.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use url::Url;
+
+/// Answers of an engine are small; more is not read.
+const MAX_BODY: usize = 256 * 1024;
+
+/// Why an engine's answer is of no use.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FetchError {
+    /// No answer in time, or the connection broke.
+    #[error("no answer: {0}")]
+    NoAnswer(#[from] reqwest::Error),
+    /// It answered with this status.
+    #[error("HTTP status {0}")]
+    Status(u16),
+    /// The body is too long.
+    #[error("the answer is longer than {MAX_BODY} bytes")]
+    TooLong,
+    /// The body is not JSON.
+    #[error("the answer is not JSON: {0}")]
+    NotJson(#[from] serde_json::Error),
+}
+
+/// The client for all calls to engines.
+///
+/// # Errors
+/// When the system gives no randomness or the like; nothing a setting could cure.
+pub(super) fn client() -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .pool_idle_timeout(Duration::from_secs(30))
+        .build()
+}
+
+/// GETs a JSON document; anything but 2xx is an error.
+pub(super) async fn json(client: &reqwest::Client, url: Url, limit: Duration) -> Result<Value, FetchError> {
+    let mut response = client.get(url).timeout(limit).send().await?;
+    if !response.status().is_success() {
+        return Err(FetchError::Status(response.status().as_u16()));
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > MAX_BODY {
+            return Err(FetchError::TooLong);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(serde_json::from_slice(&body)?)
+}

@@ -1,0 +1,86 @@
+//! Looks at the containers: after every event that Docker reports, and from time to time. It only
+//! looks; what follows from it is decided elsewhere.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use acefleet_raft::View;
+use futures::StreamExt;
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+
+use crate::agent::availability::Docker;
+use crate::agent::context::Context;
+use crate::agent::runtime::Observed;
+
+/// After this time a new event stream is surely open, and a list misses nothing that it does not tell.
+const STREAM_OPENS: Duration = Duration::from_millis(500);
+/// Pause before a broken event stream is opened again.
+const REOPEN: Duration = Duration::from_millis(500);
+
+/// A complete list of our containers.
+pub(super) struct Observation {
+    /// The state from before the list was asked for.
+    pub before: Arc<View>,
+    /// All containers of the scope.
+    pub containers: Vec<Observed>,
+}
+
+/// Lists containers when somebody asks for it and once in `monitor_interval`.
+pub(super) async fn lists(ctx: Arc<Context>, out: mpsc::Sender<Observation>) {
+    let mut docker = ctx.docker.clone();
+    let mut ticks = tokio::time::interval(ctx.config.monitor_interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = ctx.relist.notified() => {}
+            moved = docker.changed() => if moved.is_err() { return },
+        }
+        if *docker.borrow_and_update() != Docker::Up {
+            continue;
+        }
+        let before = ctx.cluster.view();
+        match ctx.runtime.list(&ctx.scope).await {
+            Ok(containers) => {
+                if out.send(Observation { before, containers }).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                ctx.failed(&error);
+                tracing::warn!(%error, "cannot list containers; what runs is unknown, nothing is changed");
+            }
+        }
+    }
+}
+
+/// Turns Docker's events into requests for a list.
+pub(super) async fn events(ctx: Arc<Context>) {
+    let mut docker = ctx.docker.clone();
+    loop {
+        if docker.wait_for(|seen| *seen == Docker::Up).await.is_err() {
+            return;
+        }
+        let mut events = ctx.runtime.events(ctx.scope.clone());
+        let opening = tokio::time::sleep(STREAM_OPENS);
+        tokio::pin!(opening);
+        let mut opened = false;
+        loop {
+            tokio::select! {
+                () = &mut opening, if !opened => opened = true,
+                event = events.next() => match event {
+                    Some(Ok(())) => {}
+                    Some(Err(error)) => {
+                        tracing::debug!(%error, "Docker's event stream broke");
+                        break;
+                    }
+                    None => break,
+                },
+            }
+            ctx.relist.notify_one();
+        }
+        ctx.recheck.notify_one();
+        tokio::time::sleep(REOPEN).await;
+    }
+}

@@ -1,0 +1,175 @@
+//! What this node has to do to its containers: two pure functions. One compares nothing and follows
+//! the records, so a reservation is acted on at once; the other compares records with a list of
+//! containers. Neither may be called with a list that could not be made: unknown is not empty.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use acefleet_registry::command::Adopt;
+use acefleet_registry::engine::{EngineSpec, Kind, Phase, Ports};
+use acefleet_registry::{Engine, EngineId, NodeId, Policy, State};
+
+use crate::agent::runtime::Observed;
+use crate::agent::spec;
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Create and start the container of a reserved engine, or take up the one that exists.
+    Start(EngineId),
+    /// Stop and remove the container of a draining engine, then report it gone.
+    Stop(EngineId),
+    /// Report an engine gone whose container ended or vanished, and remove the remains.
+    Bury {
+        /// The engine.
+        engine: EngineId,
+        /// Its container, as the record names it.
+        container: String,
+        /// False when the container is not there any more.
+        remains: bool,
+    },
+    /// Tell the registry of a running container of ours that has no record.
+    Adopt(Box<Adopt>),
+    /// Remove a container of ours that stands for nothing.
+    Remove {
+        /// Its full id.
+        container: String,
+        /// For the log.
+        why: &'static str,
+    },
+}
+
+/// What is being worked on and must be left alone.
+#[derive(Clone, Debug, Default)]
+pub struct Busy {
+    /// Engines with a task of their own.
+    pub engines: BTreeSet<EngineId>,
+    /// Containers with a task of their own.
+    pub containers: BTreeSet<String>,
+    /// Streams whose end is being written.
+    pub streams: BTreeSet<String>,
+}
+
+/// What the records alone ask for.
+#[must_use]
+pub fn wanted(state: &State, node: NodeId, busy: &Busy) -> Vec<Action> {
+    let own = state.live_engines().filter(|e| e.node == node && !busy.engines.contains(&e.id));
+    own.filter_map(|engine| match engine.phase {
+        Phase::Reserved => Some(Action::Start(engine.id)),
+        Phase::Draining => Some(Action::Stop(engine.id)),
+        Phase::Starting | Phase::Running | Phase::Gone | Phase::Failed => None,
+    })
+    .collect()
+}
+
+/// What a complete list of our containers asks for. `before` is the state from before the list was
+/// asked for, so that a container which it does not show really is not there; `now` is the newest.
+#[must_use]
+pub fn drifted(
+    before: &State,
+    now: &State,
+    node: NodeId,
+    containers: &[Observed],
+    busy: &Busy,
+) -> Vec<Action> {
+    let listed: HashMap<&str, &Observed> = containers.iter().map(|c| (c.id.as_str(), c)).collect();
+    let known_before = by_container(before);
+    let known = by_container(now);
+    let mut actions: Vec<Action> = known
+        .values()
+        .filter(|e| e.node == node && e.phase.is_serving() && !busy.engines.contains(&e.id))
+        .filter_map(|engine| {
+            let container = engine.container_id.as_deref()?;
+            known_before.get(container).filter(|old| old.phase.is_serving())?;
+            ended(engine, container, listed.get(container).copied())
+        })
+        .collect();
+    let strangers = containers.iter().filter(|c| {
+        !known.contains_key(c.id.as_str())
+            && !known_before.contains_key(c.id.as_str())
+            && !busy.containers.contains(&c.id)
+    });
+    actions.extend(strangers.filter_map(|c| stranger(now, node, c, busy)));
+    actions
+}
+
+/// Live records by their Docker id.
+fn by_container(state: &State) -> BTreeMap<&str, &Arc<Engine>> {
+    state.live_engines().filter_map(|e| Some((e.container_id.as_deref()?, e))).collect()
+}
+
+fn ended(engine: &Engine, container: &str, found: Option<&Observed>) -> Option<Action> {
+    let remains = match found {
+        None => false,
+        Some(found) if found.is_alive() => return None,
+        // Docker restarts generic containers by itself; a pause between two runs is not an end.
+        Some(_) if !engine.is_acestream() => return None,
+        Some(_) => true,
+    };
+    Some(Action::Bury { engine: engine.id, container: container.to_owned(), remains })
+}
+
+/// A container with our labels that no live record names.
+fn stranger(state: &State, node: NodeId, found: &Observed, busy: &Busy) -> Option<Action> {
+    let remove = |why| Some(Action::Remove { container: found.id.clone(), why });
+    let labelled = spec::engine_of(&found.labels);
+    if labelled.is_some_and(|id| busy.engines.contains(&id)) {
+        return None;
+    }
+    match labelled.and_then(|id| state.engine(id)) {
+        Some(engine) if !engine.phase.is_live() => remove("its engine has ended"),
+        Some(engine) if engine.node != node => None,
+        Some(engine) if engine.phase.is_serving() => remove("its engine runs in another container"),
+        // Reserved and draining engines are brought together with it by their own actions.
+        Some(_) => None,
+        None if !found.is_alive() => remove("it does not run and has no record"),
+        None => adoption(found, node, state.policy()).map(|found| Action::Adopt(Box::new(found))),
+    }
+}
+
+/// What can be learned of a running container from its labels; nothing when they do not say how to
+/// reach it.
+fn adoption(found: &Observed, node: NodeId, policy: &Policy) -> Option<Adopt> {
+    let port = |key: &str| found.labels.get(key)?.parse::<u16>().ok().filter(|port| *port != 0);
+    let (kind, ports) = match found.labels.contains_key(spec::LABEL_HTTP) {
+        true => {
+            let ports = Ports {
+                host_http: port(spec::LABEL_HOST_HTTP)?,
+                container_http: port(spec::LABEL_HTTP)?,
+                container_https: port(spec::LABEL_HTTPS).unwrap_or_default(),
+                host_https: port(spec::LABEL_HOST_HTTPS),
+            };
+            (Kind::Acestream, ports)
+        }
+        false => (Kind::Generic { ports: found.ports.clone() }, Ports::default()),
+    };
+    let callers = found.labels.iter().filter(|(key, _)| !spec::is_own_label(key, policy));
+    let spec = EngineSpec {
+        kind,
+        image: Some(found.image.clone()),
+        env: BTreeMap::new(),
+        labels: callers.map(|(key, value)| (key.clone(), value.clone())).collect(),
+        host_port: None,
+        name_prefix: found.name.rsplit_once('-').map_or(found.name.as_str(), |(prefix, _)| prefix).to_owned(),
+    };
+    Some(Adopt {
+        node,
+        container_id: found.id.clone(),
+        container_name: found.name.clone(),
+        image: found.image.clone(),
+        variant: found.labels.get(spec::LABEL_VARIANT).cloned(),
+        ports,
+        spec,
+    })
+}
+
+/// True when no live record stands for this container.
+#[must_use]
+pub fn is_stranger(state: &State, found: &Observed) -> bool {
+    let labelled = spec::engine_of(&found.labels).and_then(|id| state.engine(id));
+    !by_container(state).contains_key(found.id.as_str()) && labelled.is_none_or(|engine| !engine.phase.is_live())
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

@@ -1,0 +1,225 @@
+//! Asks this node's engines whether they live. Only debounced flips are written; what changes with
+//! every probe stays in the node's report.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use acefleet_registry::engine::{Engine, Health, Phase};
+use acefleet_registry::{Command, EngineId};
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::agent::address;
+use crate::agent::context::Context;
+use crate::agent::fetch;
+use crate::agent::health::{Debounce, Rule};
+
+/// Time for one answer.
+const LIMIT: Duration = Duration::from_secs(5);
+/// Period of probes while an engine boots, and for how long it may count as booting.
+const FAST: Duration = Duration::from_millis(300);
+const BOOT: Duration = Duration::from_secs(60);
+/// Probes at once.
+const AT_ONCE: usize = 32;
+/// Names and versions of engines are cut at this length.
+const LONGEST_TEXT: usize = 64;
+
+const STATUS: &str = "/server/api?api_version=3&method=get_status";
+const VERSION: &str = "/webui/api/service?method=get_version";
+
+/// One engine under watch.
+struct Watched {
+    debounce: Debounce,
+    since: Instant,
+    due: Instant,
+    probing: bool,
+    writing: bool,
+    asked_version: bool,
+}
+
+/// What a probe found.
+struct Probed {
+    answered: bool,
+    version: Option<(Option<String>, Option<String>)>,
+}
+
+enum Done {
+    Probed(EngineId, Probed),
+    Written(EngineId),
+}
+
+struct Prober {
+    ctx: Arc<Context>,
+    client: reqwest::Client,
+    slots: Arc<Semaphore>,
+    watched: HashMap<EngineId, Watched>,
+    tasks: JoinSet<Done>,
+    begun: Instant,
+}
+
+/// Probes for ever.
+pub(super) async fn run(ctx: Arc<Context>, client: reqwest::Client) {
+    let mut changes = ctx.cluster.changes();
+    let mut prober = Prober {
+        ctx,
+        client,
+        slots: Arc::new(Semaphore::new(AT_ONCE)),
+        watched: HashMap::new(),
+        tasks: JoinSet::new(),
+        begun: Instant::now(),
+    };
+    loop {
+        changes.borrow_and_update();
+        let next = prober.round();
+        tokio::select! {
+            gone = changes.changed() => if gone.is_err() { return },
+            Some(done) = prober.tasks.join_next() => {
+                if let Ok(done) = done {
+                    prober.take_in(done);
+                }
+            }
+            () = tokio::time::sleep_until(next.into()) => {}
+        }
+    }
+}
+
+impl Prober {
+    /// Starts all probes that are due and says when the next one is.
+    fn round(&mut self) -> Instant {
+        let now = Instant::now();
+        let view = self.ctx.cluster.view();
+        let node = self.ctx.node;
+        let own: Vec<&Arc<Engine>> =
+            view.state.published_engines().filter(|e| e.node == node).collect();
+        self.watched.retain(|id, _| own.iter().any(|e| e.id == *id));
+        let watched = &self.watched;
+        self.ctx.addresses.retain(|id| watched.contains_key(&id));
+        let mut next = now + self.ctx.config.health_interval;
+        for engine in own {
+            let watched = self.watched.entry(engine.id).or_insert_with(|| Watched {
+                debounce: Debounce::new(engine.health),
+                since: now,
+                due: now,
+                probing: false,
+                writing: false,
+                asked_version: false,
+            });
+            if watched.probing {
+                continue;
+            }
+            if watched.due > now {
+                next = next.min(watched.due);
+                continue;
+            }
+            watched.probing = true;
+            let ask_version = !watched.asked_version;
+            let probe = probe(Arc::clone(&self.ctx), self.client.clone(), Arc::clone(engine), ask_version);
+            let slots = Arc::clone(&self.slots);
+            let id = engine.id;
+            self.tasks.spawn(async move {
+                let _slot = slots.acquire_owned().await;
+                Done::Probed(id, probe.await)
+            });
+        }
+        next
+    }
+
+    fn take_in(&mut self, done: Done) {
+        let (id, probed) = match done {
+            Done::Probed(id, probed) => (id, probed),
+            Done::Written(id) => {
+                if let Some(watched) = self.watched.get_mut(&id) {
+                    watched.writing = false;
+                }
+                return;
+            }
+        };
+        let Some(watched) = self.watched.get_mut(&id) else { return };
+        let view = self.ctx.cluster.view();
+        let Some(engine) = view.state.engine(id) else { return };
+        let now = Instant::now();
+        let interval = self.ctx.config.health_interval;
+        let rule = Rule::new(self.ctx.config.health_failure_threshold, interval);
+        let verdict = watched.debounce.note(probed.answered, now, rule);
+        watched.probing = false;
+        watched.due = match booting(engine, &probed) && now.duration_since(watched.since) < BOOT {
+            true => now + FAST,
+            false => aligned(self.begun, now, interval),
+        };
+        self.ctx.report.probed(id);
+        if let Some((platform, version)) = probed.version {
+            watched.asked_version = true;
+            self.ctx.report.version(id, platform, version);
+        }
+        if needs_write(engine, verdict) && !watched.writing {
+            watched.writing = true;
+            let writer = self.ctx.writer.clone();
+            self.tasks.spawn(async move {
+                writer.settle(Command::EngineHealth { engine: id, health: verdict }).await;
+                Done::Written(id)
+            });
+        }
+    }
+}
+
+fn booting(engine: &Engine, probed: &Probed) -> bool {
+    engine.phase == Phase::Starting && !probed.answered
+}
+
+/// True when the registry does not say so yet.
+fn needs_write(engine: &Engine, verdict: Health) -> bool {
+    let flips = verdict != Health::Unknown && verdict != engine.health;
+    flips || (verdict == Health::Healthy && engine.phase == Phase::Starting)
+}
+
+/// The next common tick: engines are probed together, so that the node's report changes once a round.
+fn aligned(begun: Instant, now: Instant, interval: Duration) -> Instant {
+    let interval = interval.max(Duration::from_millis(1));
+    let rounds = now.duration_since(begun).as_millis() / interval.as_millis().max(1);
+    begun + interval * (u32::try_from(rounds).unwrap_or(u32::MAX - 1) + 1)
+}
+
+async fn probe(ctx: Arc<Context>, client: reqwest::Client, engine: Arc<Engine>, ask_version: bool) -> Probed {
+    for (index, base) in ctx.addresses.candidates(&engine).iter().enumerate() {
+        let Some(url) = address::rebase(base, STATUS) else { continue };
+        match fetch::json(&client, url, LIMIT).await {
+            Ok(_) => {
+                ctx.addresses.prefer(engine.id, index);
+                let version = match ask_version {
+                    true => version(&client, base).await,
+                    false => None,
+                };
+                return Probed { answered: true, version };
+            }
+            Err(error) => tracing::debug!(engine = %engine.id, base, %error, "probe failed"),
+        }
+    }
+    Probed { answered: false, version: None }
+}
+
+/// Platform and version; `None` when the engine gave no usable answer, so it is asked again.
+async fn version(client: &reqwest::Client, base: &str) -> Option<(Option<String>, Option<String>)> {
+    let answer = fetch::json(client, address::rebase(base, VERSION)?, LIMIT).await.ok()?;
+    let text = |key: &str| -> Option<String> {
+        let text = answer.get("result").and_then(|result| result.get(key)).and_then(Value::as_str)?;
+        Some(text.chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect())
+    };
+    Some((text("platform"), text("version")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_are_common_to_all_engines() {
+        let begun = Instant::now();
+        let s = Duration::from_secs;
+        assert_eq!(aligned(begun, begun, s(20)), begun + s(20));
+        assert_eq!(aligned(begun, begun + s(19), s(20)), begun + s(20));
+        assert_eq!(aligned(begun, begun + s(20), s(20)), begun + s(40));
+        assert_eq!(aligned(begun, begun + s(61), s(20)), begun + s(80));
+    }
+}

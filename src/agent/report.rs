@@ -1,0 +1,145 @@
+//! What this node reports of itself: kept here, published about once a second, and moved as little as
+//! possible, because every change makes all nodes render their answers anew.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use acefleet_registry::{EngineId, State};
+use tokio::time::MissedTickBehavior;
+
+use crate::agent::context::{Context, unpoisoned};
+use crate::agent::runtime::Observed;
+use crate::soft::{EngineSoft, NodeReport, SoftState, StreamSample};
+
+/// Period of publication.
+const PERIOD: Duration = Duration::from_secs(1);
+/// A time stamp that moved by less is not worth a change.
+const COARSE_MS: u64 = 5_000;
+
+/// This node's own report.
+#[derive(Debug, Default)]
+pub(super) struct LocalReport {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    report: NodeReport,
+    dirty: bool,
+}
+
+/// The wall clock, milliseconds since the Unix epoch.
+pub(super) fn now_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |d| d.as_millis() as u64)
+}
+
+impl LocalReport {
+    fn change(&self, change: impl FnOnce(&mut NodeReport) -> bool) {
+        let mut inner = unpoisoned(&self.inner);
+        let changed = change(&mut inner.report);
+        inner.dirty |= changed;
+    }
+
+    /// Takes note of a list of containers: those that live were seen now.
+    pub(super) fn saw(&self, state: &State, containers: &[Observed]) {
+        let now = now_ms();
+        let alive: BTreeSet<&str> = containers.iter().filter(|c| c.is_alive()).map(|c| c.id.as_str()).collect();
+        let seen = state.live_engines().filter(|e| e.container_id.as_deref().is_some_and(|id| alive.contains(id)));
+        for engine in seen {
+            self.engine(engine.id, |soft| refresh(&mut soft.last_seen_ms, now));
+        }
+    }
+
+    /// Takes note of a probe.
+    pub(super) fn probed(&self, engine: EngineId) {
+        self.engine(engine, |soft| refresh(&mut soft.last_health_check_ms, now_ms()));
+    }
+
+    /// Takes note of what an engine says of itself.
+    pub(super) fn version(&self, engine: EngineId, platform: Option<String>, version: Option<String>) {
+        self.engine(engine, |soft| {
+            let changed = soft.platform != platform || soft.version != version;
+            soft.platform = platform;
+            soft.version = version;
+            changed
+        });
+    }
+
+    fn engine(&self, id: EngineId, change: impl FnOnce(&mut EngineSoft) -> bool) {
+        self.change(|report| change(report.engines.entry(id).or_default()));
+    }
+
+    /// Takes note of a stream's newest sample and of the bytes that it moved since the last one.
+    pub(super) fn sampled(&self, stream: &str, sample: StreamSample, moved: (u64, u64)) {
+        self.change(|report| {
+            report.totals.0 += moved.0;
+            report.totals.1 += moved.1;
+            report.streams.insert(stream.to_owned(), sample);
+            true
+        });
+    }
+
+    /// Counts a failed poll.
+    pub(super) fn collector_failed(&self) {
+        self.change(|report| {
+            report.collector_errors += 1;
+            true
+        });
+    }
+
+    /// Forgets engines and streams that are over or not on this node, and returns the report if it
+    /// changed since the last call.
+    fn take(&self, ctx: &Context) -> Option<NodeReport> {
+        let view = ctx.cluster.view();
+        let state = &view.state;
+        let owns = |id: &EngineId| state.engine(*id).is_some_and(|e| e.node == ctx.node && e.phase.is_live());
+        let runs = |id: &str| {
+            state.stream(id).is_some_and(|s| s.is_started() && s.engine.is_some_and(|engine| owns(&engine)))
+        };
+        self.change(|report| {
+            let before = (report.engines.len(), report.streams.len());
+            report.engines.retain(|id, _| owns(id));
+            report.streams.retain(|id, _| runs(id));
+            before != (report.engines.len(), report.streams.len())
+        });
+        let mut inner = unpoisoned(&self.inner);
+        std::mem::take(&mut inner.dirty).then(|| inner.report.clone())
+    }
+}
+
+/// True when the stamp moved far enough to be worth a change.
+fn refresh(stamp: &mut Option<u64>, now: u64) -> bool {
+    let stale = stamp.is_none_or(|old| old + COARSE_MS <= now || old > now);
+    if stale {
+        *stamp = Some(now);
+    }
+    stale
+}
+
+/// Publishes the report for ever; also says that the node lives when there is nothing new.
+pub(super) async fn publish(ctx: Arc<Context>, soft: Arc<SoftState>) {
+    let mut ticks = tokio::time::interval(PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        soft.hear(ctx.node, ctx.report.take(&ctx)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_moves_only_when_it_is_worth_a_change() {
+        let mut stamp = None;
+        assert!(refresh(&mut stamp, 10_000));
+        assert!(!refresh(&mut stamp, 14_999));
+        assert_eq!(stamp, Some(10_000));
+        assert!(refresh(&mut stamp, 15_000));
+        assert!(refresh(&mut stamp, 9_000), "the clock was set back");
+        assert_eq!(stamp, Some(9_000));
+    }
+}

@@ -1,0 +1,133 @@
+//! What the agent asks of a container engine. The seam between decisions and Docker: everything above
+//! it is tested without a daemon.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+
+use crate::agent::spec::{self, ContainerSpec};
+use crate::container::ContainerView;
+
+/// Which containers are ours: those of this cluster on this node. Several nodes may share one daemon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// Value of the label `acefleet.cluster`.
+    pub cluster_id: String,
+    /// Value of the label `acefleet.node`.
+    pub node_name: String,
+}
+
+impl Scope {
+    /// True when a container with these labels belongs to the scope.
+    #[must_use]
+    pub fn covers(&self, labels: &BTreeMap<String, String>) -> bool {
+        labels.get(spec::LABEL_CLUSTER) == Some(&self.cluster_id)
+            && labels.get(spec::LABEL_NODE) == Some(&self.node_name)
+    }
+}
+
+/// Why the container engine did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RuntimeError {
+    /// Another container has this name. Nothing was changed.
+    #[error("the container name {0} is in use")]
+    NameTaken(String),
+    /// Another program or container listens on this host port. The container was removed again.
+    #[error("host port {0} is in use")]
+    PortTaken(u16),
+    /// The image is not on this host. Nothing was changed.
+    #[error("the image {0} is not on this host")]
+    ImageMissing(String),
+    /// No such container.
+    #[error("no such container")]
+    NotFound,
+    /// The daemon did not answer: whether the request had an effect is unknown. Retry.
+    #[error("Docker does not answer: {0}")]
+    Unavailable(String),
+    /// The daemon refused. A retry gives the same answer.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// A container of ours as a list shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// Full Docker id.
+    pub id: String,
+    /// Name without the leading slash.
+    pub name: String,
+    /// Image as it was named when the container was made.
+    pub image: String,
+    /// Docker's word: `created`, `running`, `exited`, ….
+    pub status: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Published ports in the Docker form: `"40001/tcp"` to host port. Empty while it does not run.
+    pub ports: BTreeMap<String, u16>,
+}
+
+impl Observed {
+    /// True while its process exists: running, paused, or being restarted by Docker.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        is_alive(&self.status)
+    }
+}
+
+/// A container as an inspection shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspection {
+    /// What the API shows of it.
+    pub view: ContainerView,
+    /// Exit code of its last run.
+    pub exit_code: Option<i64>,
+    /// The kernel killed it for want of memory.
+    pub oom_killed: bool,
+    /// Docker's own words on why it did not start.
+    pub error: Option<String>,
+}
+
+impl Inspection {
+    /// True while its process exists.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        is_alive(&self.view.status)
+    }
+}
+
+fn is_alive(status: &str) -> bool {
+    matches!(status, "running" | "paused" | "restarting" | "stopping")
+}
+
+/// A container engine. Implementations never block, bound every call in time, and report a daemon
+/// that is away as [`RuntimeError::Unavailable`], never as an empty answer.
+pub trait ContainerRuntime: Send + Sync + 'static {
+    /// Asks whether the daemon answers and is new enough.
+    fn ping(&self) -> BoxFuture<'_, Result<(), RuntimeError>>;
+
+    /// All containers of the scope, whatever their status.
+    fn list<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<Vec<Observed>, RuntimeError>>;
+
+    /// Creates and starts a container and returns its full id. Leaves nothing behind when it fails,
+    /// unless the daemon went away meanwhile.
+    fn run<'a>(&'a self, spec: &'a ContainerSpec) -> BoxFuture<'a, Result<String, RuntimeError>>;
+
+    /// Inspects one container by id or name.
+    fn inspect<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Inspection, RuntimeError>>;
+
+    /// The last lines that the container wrote, for error messages.
+    fn tail<'a>(&'a self, id: &'a str, lines: u32) -> BoxFuture<'a, Result<String, RuntimeError>>;
+
+    /// Stops a container, waiting up to `grace` before it is killed, and removes it. A container that
+    /// does not exist is a success.
+    fn remove<'a>(&'a self, id: &'a str, grace: Duration) -> BoxFuture<'a, Result<(), RuntimeError>>;
+
+    /// Fetches an image from its registry. Dropping the future stops it.
+    fn pull<'a>(&'a self, image: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>>;
+
+    /// One item for each event of a container of the scope. Ends or fails when the daemon goes away.
+    fn events(&self, scope: Scope) -> BoxStream<'static, Result<(), RuntimeError>>;
+}

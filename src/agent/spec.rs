@@ -1,0 +1,184 @@
+//! Which container stands for an engine: labels, environment, command, ports. Pure; it must not ask
+//! Docker anything.
+
+use std::collections::BTreeMap;
+
+use acefleet_registry::engine::Kind;
+use acefleet_registry::{Engine, EngineId, Policy};
+
+use crate::agent::variant;
+use crate::config::{Config, Variant};
+
+/// Label with the cluster id. With [`LABEL_NODE`] it says that a container is ours.
+pub const LABEL_CLUSTER: &str = "acefleet.cluster";
+/// Label with the name of the owning node.
+pub const LABEL_NODE: &str = "acefleet.node";
+/// Label with the id of the engine's record.
+pub const LABEL_ENGINE: &str = "acefleet.engine";
+/// Label with the HTTP port inside the container.
+pub const LABEL_HTTP: &str = "acestream.http_port";
+/// Label with the HTTPS port inside the container.
+pub const LABEL_HTTPS: &str = "acestream.https_port";
+/// Label with the host port of HTTP.
+pub const LABEL_HOST_HTTP: &str = "host.http_port";
+/// Label with the host port of HTTPS, when it is published.
+pub const LABEL_HOST_HTTPS: &str = "host.https_port";
+/// Label with the engine variant.
+pub const LABEL_VARIANT: &str = "acestream.engine_variant";
+
+/// What Docker does when the container ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restart {
+    /// Nothing: restarts of engines are ours alone.
+    Never,
+    /// Docker restarts it until somebody stops it.
+    UnlessStopped,
+}
+
+/// A container to create.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerSpec {
+    /// Its name.
+    pub name: String,
+    /// Image reference.
+    pub image: String,
+    /// Engine variant; none for containers that are no engines.
+    pub variant: Option<String>,
+    /// Environment.
+    pub env: BTreeMap<String, String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Command instead of the image's.
+    pub command: Option<Vec<String>>,
+    /// Published ports in the Docker form: `"19006/tcp"` to host port, on all addresses.
+    pub ports: BTreeMap<String, u16>,
+    /// Network instead of Docker's default one.
+    pub network: Option<String>,
+    /// Memory limit in bytes.
+    pub memory: Option<u64>,
+    /// What Docker does when it ends.
+    pub restart: Restart,
+}
+
+/// Labels of an engine's container. Ours win over the caller's.
+#[must_use]
+pub fn labels(engine: &Engine, policy: &Policy, cluster_id: &str, node_name: &str) -> BTreeMap<String, String> {
+    let mut labels = engine.spec.labels.clone();
+    let (key, value) = management_label(policy);
+    labels.insert(key.to_owned(), value.to_owned());
+    labels.insert(LABEL_CLUSTER.to_owned(), cluster_id.to_owned());
+    labels.insert(LABEL_NODE.to_owned(), node_name.to_owned());
+    labels.insert(LABEL_ENGINE.to_owned(), engine.id.to_string());
+    if engine.is_acestream() {
+        let ports = &engine.ports;
+        labels.insert(LABEL_HTTP.to_owned(), ports.container_http.to_string());
+        labels.insert(LABEL_HTTPS.to_owned(), ports.container_https.to_string());
+        labels.insert(LABEL_HOST_HTTP.to_owned(), ports.host_http.to_string());
+        match ports.host_https {
+            Some(port) => labels.insert(LABEL_HOST_HTTPS.to_owned(), port.to_string()),
+            None => labels.remove(LABEL_HOST_HTTPS),
+        };
+        if let Some(variant) = &engine.variant {
+            labels.insert(LABEL_VARIANT.to_owned(), variant.clone());
+        }
+    }
+    labels
+}
+
+/// Key and value of the label that marks managed containers.
+fn management_label(policy: &Policy) -> (&str, &str) {
+    policy.container_label.split_once('=').unwrap_or((&policy.container_label, ""))
+}
+
+/// True for the labels that we set ourselves: an adopted container's other labels are the caller's.
+#[must_use]
+pub fn is_own_label(key: &str, policy: &Policy) -> bool {
+    let ours = [
+        LABEL_CLUSTER,
+        LABEL_NODE,
+        LABEL_ENGINE,
+        LABEL_HTTP,
+        LABEL_HTTPS,
+        LABEL_HOST_HTTP,
+        LABEL_HOST_HTTPS,
+        LABEL_VARIANT,
+    ];
+    ours.contains(&key) || management_label(policy).0 == key
+}
+
+/// The engine whose container carries these labels.
+#[must_use]
+pub fn engine_of(labels: &BTreeMap<String, String>) -> Option<EngineId> {
+    labels.get(LABEL_ENGINE)?.parse().ok().map(EngineId)
+}
+
+/// The container of an engine that is to be started on this node.
+#[must_use]
+pub fn container(engine: &Engine, config: &Config, policy: &Policy, cluster_id: &str) -> ContainerSpec {
+    match &engine.spec.kind {
+        Kind::Acestream => acestream(engine, config, policy, cluster_id),
+        Kind::Generic { ports } => ContainerSpec {
+            name: engine.container_name.clone(),
+            image: engine.spec.image.clone().unwrap_or_else(|| variant::image(config)),
+            variant: None,
+            env: engine.spec.env.clone(),
+            labels: labels(engine, policy, cluster_id, &config.node_name),
+            command: None,
+            ports: ports.clone(),
+            network: config.docker_network.clone(),
+            memory: None,
+            restart: Restart::UnlessStopped,
+        },
+    }
+}
+
+fn acestream(engine: &Engine, config: &Config, policy: &Policy, cluster_id: &str) -> ContainerSpec {
+    let variant = variant::in_force(config);
+    let ports = engine.ports;
+    let mut env = engine.spec.env.clone();
+    let mut command = None;
+    match variant {
+        Variant::Krinkuto11Amd64 => {
+            env.entry("CONF".to_owned()).or_insert_with(|| {
+                format!("--http-port={}\n--https-port={}\n--bind-all", ports.container_http, ports.container_https)
+            });
+            let fixed = [
+                ("HTTP_PORT", ports.container_http.to_string()),
+                ("HTTPS_PORT", ports.container_https.to_string()),
+                ("BIND_ALL", "true".to_owned()),
+                ("INTERNAL_BUFFERING", "60".to_owned()),
+                ("CACHE_LIMIT", "1".to_owned()),
+            ];
+            env.extend(fixed.map(|(key, value)| (key.to_owned(), value)));
+        }
+        Variant::JopsisAmd64 => {
+            let args = variant::acestream_args(ports.container_http, ports.container_https);
+            env.insert("ACESTREAM_ARGS".to_owned(), args);
+        }
+        Variant::JopsisArm32 | Variant::JopsisArm64 => {
+            command = Some(variant::arm_command(ports.container_http, ports.container_https));
+        }
+    }
+    let mut published = BTreeMap::from([(format!("{}/tcp", ports.container_http), ports.host_http)]);
+    if let Some(host) = ports.host_https {
+        published.insert(format!("{}/tcp", ports.container_https), host);
+    }
+    let variant = variant::name(variant).to_owned();
+    let named = Engine { variant: Some(variant.clone()), ..engine.clone() };
+    ContainerSpec {
+        name: engine.container_name.clone(),
+        image: engine.spec.image.clone().unwrap_or_else(|| variant::image(config)),
+        variant: Some(variant),
+        env,
+        labels: labels(&named, policy, cluster_id, &config.node_name),
+        command,
+        ports: published,
+        network: config.docker_network.clone(),
+        memory: config.memory_limit,
+        restart: Restart::Never,
+    }
+}
+
+#[cfg(test)]
+#[path = "spec_tests.rs"]
+mod tests;

@@ -1,0 +1,182 @@
+use acefleet_registry::engine::{EngineSpec, Health, Phase, Ports};
+use acefleet_registry::{NodeId, OpId};
+
+use super::*;
+use crate::config::{self, Host, Sources};
+
+fn config(environment: &[(&str, &str)]) -> Config {
+    let host = Host { name: Some("alpha".to_owned()), address: None, root: false };
+    let mut all = vec![("ACEFLEET_NODE_NAME", "alpha"), ("ACEFLEET_ADVERTISE", "10.0.0.1")];
+    all.extend_from_slice(environment);
+    config::resolve(Sources::from_maps(&all, &[], "", host)).unwrap().config
+}
+
+fn engine(spec: EngineSpec, ports: Ports) -> Engine {
+    Engine {
+        id: EngineId(7),
+        node: NodeId(1),
+        phase: Phase::Reserved,
+        spec,
+        ports,
+        container_name: "acestream-3".to_owned(),
+        container_id: None,
+        image: None,
+        variant: None,
+        health: Health::Unknown,
+        reserved_at_ms: 0,
+        started_at_ms: None,
+        last_stream_start_ms: None,
+        last_stream_end_ms: None,
+        reserved_by: OpId::default(),
+        abandoned: false,
+        placement: String::new(),
+        ending: None,
+    }
+}
+
+const PORTS: Ports = Ports { host_http: 19006, container_http: 19006, container_https: 45006, host_https: None };
+
+fn pairs(of: &[(&str, &str)]) -> BTreeMap<String, String> {
+    of.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+fn made(environment: &[(&str, &str)], engine: &Engine) -> ContainerSpec {
+    let config = config(environment);
+    container(engine, &config, &config.policy, "c1")
+}
+
+#[test]
+fn a_plain_engine_is_made_as_the_proxy_image_wants_it() {
+    let env = [("CONTAINER_LABEL", "orchestrator.managed=acestream"), ("ENGINE_MEMORY_LIMIT", "512m")];
+    let made = made(&env, &engine(EngineSpec::acestream(), PORTS));
+    assert_eq!(made, ContainerSpec {
+        name: "acestream-3".to_owned(),
+        image: "ghcr.io/krinkuto11/acestream-http-proxy:latest".to_owned(),
+        variant: Some("krinkuto11-amd64".to_owned()),
+        env: pairs(&[
+            ("CONF", "--http-port=19006\n--https-port=45006\n--bind-all"),
+            ("HTTP_PORT", "19006"),
+            ("HTTPS_PORT", "45006"),
+            ("BIND_ALL", "true"),
+            ("INTERNAL_BUFFERING", "60"),
+            ("CACHE_LIMIT", "1"),
+        ]),
+        labels: pairs(&[
+            ("orchestrator.managed", "acestream"),
+            ("acefleet.cluster", "c1"),
+            ("acefleet.node", "alpha"),
+            ("acefleet.engine", "7"),
+            ("acestream.http_port", "19006"),
+            ("acestream.https_port", "45006"),
+            ("host.http_port", "19006"),
+            ("acestream.engine_variant", "krinkuto11-amd64"),
+        ]),
+        command: None,
+        ports: BTreeMap::from([("19006/tcp".to_owned(), 19006)]),
+        network: None,
+        memory: Some(512 << 20),
+        restart: Restart::Never,
+    });
+}
+
+#[test]
+fn a_mapped_https_port_is_published_and_labelled() {
+    let ports = Ports { host_http: 19006, container_http: 6878, container_https: 45006, host_https: Some(19007) };
+    let made = made(&[("DOCKER_NETWORK", "orchestrator")], &engine(EngineSpec::acestream(), ports));
+    let published = BTreeMap::from([("6878/tcp".to_owned(), 19006), ("45006/tcp".to_owned(), 19007)]);
+    assert_eq!(made.ports, published);
+    assert_eq!(made.labels[LABEL_HOST_HTTPS], "19007");
+    assert_eq!(made.labels[LABEL_HTTP], "6878");
+    assert_eq!(made.network.as_deref(), Some("orchestrator"));
+}
+
+#[test]
+fn our_words_win_but_a_given_conf_is_taken_verbatim() {
+    for conf in ["--http-port=6879\n--bind-all", ""] {
+        let spec = EngineSpec {
+            env: pairs(&[("CONF", conf), ("BIND_ALL", "false"), ("TZ", "UTC")]),
+            labels: pairs(&[
+                ("stream_id", "x"),
+                ("acefleet.node", "other"),
+                ("host.http_port", "1"),
+                ("host.https_port", "2"),
+                ("ondemand.app", "mine"),
+            ]),
+            ..EngineSpec::acestream()
+        };
+        let made = made(&[], &engine(spec, PORTS));
+        assert_eq!(made.env["CONF"], conf);
+        assert_eq!(made.env["BIND_ALL"], "true");
+        assert_eq!(made.env["TZ"], "UTC");
+        assert_eq!(made.labels["stream_id"], "x");
+        assert_eq!(made.labels[LABEL_NODE], "alpha");
+        assert_eq!(made.labels[LABEL_HOST_HTTP], "19006");
+        assert_eq!(made.labels.get(LABEL_HOST_HTTPS), None, "nothing is published there");
+        assert_eq!(made.labels["ondemand.app"], "myservice");
+    }
+}
+
+#[test]
+fn each_variant_is_told_its_ports_in_its_own_way() {
+    let amd = made(&[("ENGINE_VARIANT", "jopsis-amd64")], &engine(EngineSpec::acestream(), PORTS));
+    assert_eq!(amd.image, "jopsis/acestream:x64");
+    let args = &amd.env["ACESTREAM_ARGS"];
+    assert!(args.starts_with("--client-console --bind-all "), "{args}");
+    assert!(args.ends_with(" --http-port 19006 --https-port 45006"), "{args}");
+    assert_eq!(amd.env.get("CONF"), None);
+    assert_eq!(amd.labels[LABEL_VARIANT], "jopsis-amd64");
+    for (variant, image) in [
+        ("jopsis-arm32", "jopsis/acestream:arm32-v3.2.13"),
+        ("jopsis-arm64", "jopsis/acestream:arm64-v3.2.13"),
+    ] {
+        let arm = made(&[("ENGINE_VARIANT", variant)], &engine(EngineSpec::acestream(), PORTS));
+        assert_eq!(arm.image, image);
+        let command = arm.command.unwrap();
+        assert_eq!(command[..3], ["python", "main.py", "--bind-all"]);
+        assert_eq!(command[command.len() - 4..], ["--http-port", "19006", "--https-port", "45006"]);
+        assert!(arm.env.is_empty());
+    }
+}
+
+#[test]
+fn a_target_image_is_used_exactly_and_a_callers_image_before_it() {
+    let env = [("TARGET_IMAGE", "acefleet/engine-sim:dev")];
+    let target = made(&env, &engine(EngineSpec::acestream(), PORTS));
+    assert_eq!(target.image, "acefleet/engine-sim:dev");
+    assert_eq!(target.env["HTTP_PORT"], "19006");
+    let spec = EngineSpec { image: Some("mine:1".to_owned()), ..EngineSpec::acestream() };
+    assert_eq!(made(&env, &engine(spec, PORTS)).image, "mine:1");
+}
+
+#[test]
+fn a_generic_container_is_left_to_docker_after_its_start() {
+    let spec = EngineSpec {
+        kind: Kind::Generic { ports: BTreeMap::from([("40001/tcp".to_owned(), 19001)]) },
+        image: Some("nginx:1".to_owned()),
+        env: pairs(&[("A", "b")]),
+        labels: pairs(&[("mine", "yes")]),
+        host_port: None,
+        name_prefix: "svc".to_owned(),
+    };
+    let made = made(&[], &engine(spec, Ports::default()));
+    assert_eq!(made.restart, Restart::UnlessStopped);
+    assert_eq!(made.ports, BTreeMap::from([("40001/tcp".to_owned(), 19001)]));
+    assert_eq!(made.env, pairs(&[("A", "b")]));
+    assert_eq!(made.variant, None);
+    let labels = [
+        ("mine", "yes"),
+        ("ondemand.app", "myservice"),
+        ("acefleet.cluster", "c1"),
+        ("acefleet.node", "alpha"),
+        ("acefleet.engine", "7"),
+    ];
+    assert_eq!(made.labels, pairs(&labels));
+}
+
+#[test]
+fn a_container_names_its_engine() {
+    assert_eq!(engine_of(&pairs(&[(LABEL_ENGINE, "12")])), Some(EngineId(12)));
+    for bad in ["", "-1", "x"] {
+        assert_eq!(engine_of(&pairs(&[(LABEL_ENGINE, bad)])), None);
+    }
+}

@@ -1,0 +1,228 @@
+//! Starts the container of a reserved engine and reports what came of it: exactly one container for
+//! each engine, however often the node or the daemon fails in between.
+
+use std::time::Duration;
+
+use acefleet_registry::command::Taken;
+use acefleet_registry::{Command, Engine, EngineId, Reply};
+use tokio::time::Instant;
+
+use crate::agent::availability::Docker;
+use crate::agent::context::Context;
+use crate::agent::pull::Pulled;
+use crate::agent::runtime::{Inspection, RuntimeError};
+use crate::agent::spec::{self, ContainerSpec};
+
+/// Leases that are replaced for one engine before it is given up.
+const MAX_CONFLICTS: u32 = 5;
+/// A container that ends within this time never ran: a wrong image or command, not a crash.
+const SETTLE: Duration = Duration::from_millis(100);
+/// Pause between two looks at a container that does not run yet.
+const LOOK: Duration = Duration::from_millis(50);
+/// Lines of a dead container's output that go into the message.
+const TAIL_LINES: u32 = 5;
+/// Characters of it at the most.
+const TAIL_CHARS: usize = 600;
+
+/// What one attempt came to.
+enum Attempt {
+    /// The container runs.
+    Runs(String),
+    /// A lease is taken by somebody else.
+    Taken(Taken),
+    /// Another attempt with the same leases makes sense.
+    Again,
+    /// The image has to be fetched first.
+    NoImage,
+    /// It will not run here.
+    Failed { cause: &'static str, message: String },
+}
+
+fn failure(cause: &'static str, message: impl Into<String>) -> Attempt {
+    Attempt::Failed { cause, message: message.into() }
+}
+
+/// Brings a reserved engine to life, or reports why that is not possible.
+pub(super) async fn start(ctx: &Context, id: EngineId) {
+    let limit = Duration::from_millis(ctx.cluster.view().state.policy().startup_timeout_ms);
+    let deadline = Instant::now() + limit;
+    let Some(mut slot) = ctx.pace.enter().await else { return };
+    let (mut conflicts, mut repeats, mut pulled) = (0, 0, false);
+    while let Some(engine) = ctx.reserved(id) {
+        let view = ctx.cluster.view();
+        let spec = spec::container(&engine, &ctx.config, view.state.policy(), &ctx.scope.cluster_id);
+        let (cause, message) = match attempt(ctx, &engine, &spec, deadline).await {
+            Attempt::Runs(container) => return report_started(ctx, &engine, spec, container).await,
+            Attempt::Taken(taken) if conflicts < MAX_CONFLICTS => {
+                conflicts += 1;
+                tracing::warn!(engine = %id, ?taken, "a lease is in use outside our control; asking for another");
+                match ctx.writer.settle(Command::Conflict { engine: id, taken }).await {
+                    Some(Reply::Engine(_)) => continue,
+                    Some(_) | None => return,
+                }
+            }
+            Attempt::Taken(taken) => {
+                ("conflict", format!("{MAX_CONFLICTS} leases in a row were in use on this host, lastly {taken:?}"))
+            }
+            Attempt::Again if repeats < MAX_CONFLICTS => {
+                repeats += 1;
+                continue;
+            }
+            Attempt::Again => ("docker_error", "remains of an earlier attempt keep coming back".to_owned()),
+            Attempt::NoImage if pulled => ("image_missing", missing(ctx, &spec.image, "it vanished after the pull")),
+            Attempt::NoImage => {
+                drop(slot);
+                match ctx.pulls.fetch(&spec.image, deadline).await {
+                    Pulled::Done => {
+                        pulled = true;
+                        let Some(again) = ctx.pace.enter().await else { return };
+                        slot = again;
+                        continue;
+                    }
+                    Pulled::Failed(reason) => return fail(ctx, id, "image_missing", missing(ctx, &spec.image, &reason)).await,
+                    Pulled::Late => {
+                        let reason = "it is being pulled now; ask again when that is done";
+                        return fail(ctx, id, "image_missing", missing(ctx, &spec.image, reason)).await;
+                    }
+                }
+            }
+            Attempt::Failed { cause, message } => (cause, message),
+        };
+        return fail(ctx, id, cause, message).await;
+    }
+}
+
+fn missing(ctx: &Context, image: &str, reason: &str) -> String {
+    let node = &ctx.config.node_name;
+    format!("the image {image} is not on host {node}: {reason}. Run `docker pull {image}` there or set TARGET_IMAGE")
+}
+
+async fn fail(ctx: &Context, engine: EngineId, cause: &'static str, message: String) {
+    tracing::warn!(%engine, cause, message, "the engine could not be started");
+    ctx.writer.settle(Command::EngineFailed { engine, cause: cause.to_owned(), message }).await;
+}
+
+/// The container runs: says so, and removes it when the record has moved on meanwhile.
+async fn report_started(ctx: &Context, engine: &Engine, spec: ContainerSpec, container: String) {
+    let command = Command::EngineStarted {
+        engine: engine.id,
+        container_id: container.clone(),
+        image: spec.image,
+        variant: spec.variant,
+    };
+    match ctx.writer.settle(command).await {
+        None => {}
+        Some(Reply::Engine(now)) if now.container_id.as_ref() == Some(&container) => {
+            tracing::info!(engine = %engine.id, name = spec.name, container, "engine started");
+            ctx.relist.notify_one();
+        }
+        Some(reply) => {
+            tracing::warn!(engine = %engine.id, container, ?reply, "the engine is not wanted any more");
+            ctx.remove_for_sure(&container, Duration::ZERO).await;
+        }
+    }
+}
+
+/// One attempt, given up when the daemon goes away or the time is over.
+async fn attempt(ctx: &Context, engine: &Engine, spec: &ContainerSpec, deadline: Instant) -> Attempt {
+    let mut docker = ctx.docker.clone();
+    if tokio::time::timeout_at(deadline, docker.wait_for(|seen| *seen != Docker::Unknown)).await.is_err() {
+        return failure("docker_unavailable", "Docker has not answered yet");
+    }
+    tokio::select! {
+        done = create(ctx, engine, spec, deadline) => done,
+        away = docker.wait_for(|seen| matches!(seen, Docker::Down(_))) => {
+            let why = away.map(|seen| seen.clone());
+            match why {
+                Ok(Docker::Down(reason)) => failure("docker_unavailable", reason),
+                Ok(_) | Err(_) => failure("docker_unavailable", "Docker went away"),
+            }
+        }
+        () = tokio::time::sleep_until(deadline) => {
+            failure("startup_timeout", "Docker did not start the container in time; it is removed when it appears")
+        }
+    }
+}
+
+async fn create(ctx: &Context, engine: &Engine, spec: &ContainerSpec, deadline: Instant) -> Attempt {
+    match ctx.runtime.run(spec).await {
+        Ok(container) => settle(ctx, container, deadline).await,
+        Err(RuntimeError::NameTaken(_)) => take_up(ctx, engine, spec, deadline).await,
+        Err(RuntimeError::PortTaken(port)) => Attempt::Taken(Taken::HostPort(port)),
+        Err(RuntimeError::ImageMissing(_)) => Attempt::NoImage,
+        Err(error) => refused(ctx, &error),
+    }
+}
+
+fn refused(ctx: &Context, error: &RuntimeError) -> Attempt {
+    ctx.failed(error);
+    match error {
+        RuntimeError::Unavailable(_) => failure("docker_unavailable", error.to_string()),
+        RuntimeError::NotFound => failure("vanished", "the container was removed while it started"),
+        _ => failure("docker_error", error.to_string()),
+    }
+}
+
+/// Somebody has the name. If it is this engine's own container, made before a crash or by a call whose
+/// answer was lost, it is used or cleared away; else the name is given up.
+async fn take_up(ctx: &Context, engine: &Engine, spec: &ContainerSpec, deadline: Instant) -> Attempt {
+    let found = match ctx.runtime.inspect(&spec.name).await {
+        Ok(found) => found,
+        Err(RuntimeError::NotFound) => return Attempt::Again,
+        Err(error) => return refused(ctx, &error),
+    };
+    let labels = &found.view.labels;
+    if !ctx.is_ours(labels) || spec::engine_of(labels) != Some(engine.id) {
+        return Attempt::Taken(Taken::Name(spec.name.clone()));
+    }
+    if found.is_alive() && *labels == spec.labels {
+        tracing::info!(engine = %engine.id, container = found.view.id, "taking up the engine's existing container");
+        return settle(ctx, found.view.id, deadline).await;
+    }
+    match ctx.runtime.remove(&found.view.id, Duration::ZERO).await {
+        Ok(()) => Attempt::Again,
+        Err(error) => refused(ctx, &error),
+    }
+}
+
+/// Waits until the container runs and does not end at once. What does not run is removed.
+async fn settle(ctx: &Context, container: String, deadline: Instant) -> Attempt {
+    let mut seen_alive = false;
+    loop {
+        match ctx.runtime.inspect(&container).await {
+            Ok(found) if found.is_alive() && seen_alive => return Attempt::Runs(container),
+            Ok(found) if found.is_alive() => {
+                seen_alive = true;
+                tokio::time::sleep(SETTLE).await;
+            }
+            Ok(found) if found.view.status == "created" && Instant::now() + LOOK < deadline => {
+                tokio::time::sleep(LOOK).await;
+            }
+            Ok(found) => {
+                let verdict = verdict(ctx, &found).await;
+                ctx.remove_for_sure(&container, Duration::ZERO).await;
+                return verdict;
+            }
+            Err(error) => return refused(ctx, &error),
+        }
+    }
+}
+
+async fn verdict(ctx: &Context, found: &Inspection) -> Attempt {
+    if found.view.status == "created" {
+        return failure("startup_timeout", "the container was created but Docker did not start it in time");
+    }
+    let code = found.exit_code.map_or_else(|| "an unknown code".to_owned(), |code| format!("code {code}"));
+    let mut message = format!("the container ended at once with {code}");
+    if let Some(error) = found.error.as_deref().filter(|text| !text.is_empty()) {
+        message.push_str(&format!(": {error}"));
+    }
+    let tail = ctx.runtime.tail(&found.view.id, TAIL_LINES).await.unwrap_or_default();
+    let tail = tail.trim();
+    if !tail.is_empty() {
+        let skip = tail.chars().count().saturating_sub(TAIL_CHARS);
+        message.push_str("; its last lines: ");
+        message.extend(tail.chars().skip(skip));
+    }
+    failure("exited", message)
+}

@@ -1,0 +1,91 @@
+//! Commands of the `acefleet` program.
+//!
+//! - [`config`]: the commands `config check` and `config show`
+//! - [`serve`]: the `serve` command
+//! - [`output`]: standard output that may close early
+
+mod config;
+mod output;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+
+/// Settings or arguments are wrong (`EX_USAGE`): a restart does not help.
+const CONFIGURATION: u8 = 64;
+/// A fault inside or around the program (`EX_SOFTWARE`).
+const INTERNAL: u8 = 70;
+
+/// Highly available orchestrator for AceStream engines.
+#[derive(Parser)]
+#[command(name = "acefleet", version, max_term_width = 100, subcommand_required = true)]
+struct Cli {
+    /// TOML file with settings; else ACEFLEET_CONFIG, ./acefleet.toml, /etc/acefleet/acefleet.toml.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the node until it is told to stop. Engines keep running.
+    Serve,
+    /// Look at the settings without starting anything.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print the OpenAPI description of the HTTP API.
+    Openapi,
+    /// Print the version.
+    Version,
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Print every problem and warning. Exit code 0, or 64 when there is a problem.
+    Check,
+    /// Print every setting with its value and source. Secrets are masked.
+    Show(Show),
+}
+
+#[derive(Args)]
+#[group(multiple = false)]
+struct Show {
+    /// Print the tables of docs/CONFIG.md instead.
+    #[arg(long)]
+    markdown: bool,
+    /// Print an example .env file instead.
+    #[arg(long)]
+    env_example: bool,
+    /// Print an example TOML file instead.
+    #[arg(long)]
+    toml_example: bool,
+}
+
+/// Runs the command that the arguments name.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
+                _ => CONFIGURATION,
+            };
+            // Help goes to standard output, complaints to standard error; a closed pipe changes nothing.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let file = cli.config.as_deref();
+    let code = match cli.command {
+        Command::Serve => serve::serve(file),
+        Command::Config(ConfigCommand::Check) => config::check(file),
+        Command::Config(ConfigCommand::Show(show)) => config::show(file, &show),
+        Command::Openapi => output::print(&acefleet::http::openapi_json()),
+        Command::Version => output::print(&format!("acefleet {}", env!("CARGO_PKG_VERSION"))),
+    };
+    ExitCode::from(code)
+}

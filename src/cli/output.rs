@@ -1,0 +1,24 @@
+//! Standard output that may close early, and lines on standard error.
+
+use std::io::{ErrorKind, Write};
+
+use super::INTERNAL;
+
+/// Prints a text with exactly one line break at its end. Returns the exit code.
+pub fn print(text: &str) -> u8 {
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush()) {
+        Ok(()) => 0,
+        // Whoever reads has seen enough, as in `acefleet config show | head`.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => 0,
+        Err(error) => {
+            complain(&format!("cannot write to standard output: {error}"));
+            INTERNAL
+        }
+    }
+}
+
+/// Writes one line to standard error. Nobody can be told when that fails.
+pub fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "acefleet: {line}");
+}

@@ -1,0 +1,187 @@
+//! Reads every setting of the table into [`Config`] and computes the defaults that depend on the host.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use acefleet_registry::Policy;
+use acefleet_registry::policy::BreakerPolicy;
+use tracing_subscriber::EnvFilter;
+
+use super::parse::{self, Reason};
+use super::reader::{Reader, Shown};
+use super::report::Findings;
+use super::sources::Sources;
+use super::table::SETTINGS;
+use super::{Config, LogFormat, Secret, Variant, check, docker};
+
+/// The configuration unless a value without a default is missing, all settings for `config show`, and
+/// what is wrong.
+pub fn assemble(sources: Sources) -> (Option<Config>, Vec<Shown>, Findings) {
+    let mut reader = Reader::new(sources);
+    let config = read(&mut reader);
+    if let Some(config) = &config {
+        check::check(config, &mut reader);
+    }
+    let shown = SETTINGS.iter().filter_map(|setting| reader.shown.remove(setting.name)).collect();
+    (config, shown, reader.findings)
+}
+
+fn read(r: &mut Reader) -> Option<Config> {
+    let node_name = node_name(r);
+    let data_dir = data_dir(r);
+    let http_bind = SocketAddr::new(r.address("ACEFLEET_HTTP_BIND"), r.port("APP_PORT"));
+    let cluster_bind = r.listener("ACEFLEET_CLUSTER_BIND");
+    let peers = r.optional_text("ACEFLEET_PEERS", parse::peers).unwrap_or_default();
+    let advertise_host = advertise_host(r, node_name.as_deref(), &peers);
+    let policy = policy(r);
+    let capacity = r.optional_count("ACEFLEET_CAPACITY").unwrap_or_else(|| {
+        r.computed("ACEFLEET_CAPACITY", policy.max_replicas.to_string());
+        policy.max_replicas
+    });
+    let config = Config {
+        node_name: node_name.clone().unwrap_or_default(),
+        data_dir: data_dir.clone().unwrap_or_default(),
+        http_bind,
+        cluster_bind,
+        advertise_host,
+        peers,
+        capacity,
+        log_filter: r.text("ACEFLEET_LOG", log_filter),
+        log_format: if r.word("ACEFLEET_LOG_FORMAT") == 1 { LogFormat::Json } else { LogFormat::Text },
+        timing: acefleet_raft::Timing {
+            heartbeat_ms: r.count("ACEFLEET_HEARTBEAT_MS"),
+            election_min_ms: r.count("ACEFLEET_ELECTION_MIN_MS"),
+            election_max_ms: r.count("ACEFLEET_ELECTION_MAX_MS"),
+        },
+        api_key: r.key("API_KEY").map(Secret),
+        docker_host: r.optional_text("DOCKER_HOST", docker::daemon),
+        docker_network: r.optional_text("DOCKER_NETWORK", docker::network),
+        target_image: r.optional_text("TARGET_IMAGE", docker::image),
+        variant: variant(r),
+        arm32_version: r.text("ENGINE_ARM32_VERSION", docker::tag),
+        arm64_version: r.text("ENGINE_ARM64_VERSION", docker::tag),
+        memory_limit: r.memory("ENGINE_MEMORY_LIMIT"),
+        policy,
+        collect_interval: r.seconds("COLLECT_INTERVAL_S"),
+        stats_history_max: r.small_count("STATS_HISTORY_MAX") as usize,
+        monitor_interval: r.seconds("MONITOR_INTERVAL_S"),
+        autoscale_interval: r.seconds("AUTOSCALE_INTERVAL_S"),
+        health_interval: r.seconds("HEALTH_CHECK_INTERVAL_S"),
+        health_failure_threshold: r.small_count("HEALTH_FAILURE_THRESHOLD"),
+        max_concurrent_provisions: r.small_count("MAX_CONCURRENT_PROVISIONS") as usize,
+        min_provision_interval: r.seconds("MIN_PROVISION_INTERVAL_S"),
+        debug_mode: r.flag("DEBUG_MODE"),
+    };
+    (node_name.is_some() && data_dir.is_some()).then_some(config)
+}
+
+fn node_name(r: &mut Reader) -> Option<String> {
+    const NAME: &str = "ACEFLEET_NODE_NAME";
+    let given = r.optional_text(NAME, parse::name);
+    if given.is_some() || !r.sound(&[NAME]) {
+        return given;
+    }
+    let host = r.sources.host.name.clone().unwrap_or_default();
+    match parse::name(&host) {
+        Ok(name) => {
+            r.computed(NAME, name.clone());
+            Some(name)
+        }
+        Err(reason) => {
+            r.problem(
+                NAME,
+                format!("{NAME} is not set and the host name {host:?} cannot replace it ({reason}): set it"),
+            );
+            None
+        }
+    }
+}
+
+fn data_dir(r: &mut Reader) -> Option<PathBuf> {
+    const NAME: &str = "ACEFLEET_DATA_DIR";
+    let given = r.optional_text(NAME, docker::directory);
+    if given.is_some() || !r.sound(&[NAME]) {
+        return given;
+    }
+    // The XDG rules say that a relative path counts as not set.
+    let absolute = |name: &str| r.sources.variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = match r.sources.host.root {
+        true => Some(PathBuf::from("/var/lib")),
+        false => absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share"))),
+    };
+    match base.map(|base| base.join("acefleet")) {
+        Some(path) => {
+            r.computed(NAME, path.display().to_string());
+            Some(path)
+        }
+        None => {
+            r.problem(
+                NAME,
+                format!("{NAME} is not set and there is no home directory to choose one in: set it"),
+            );
+            None
+        }
+    }
+}
+
+fn advertise_host(r: &mut Reader, node: Option<&str>, peers: &[(String, String)]) -> String {
+    const NAME: &str = "ACEFLEET_ADVERTISE";
+    if let Some(given) = r.optional_text(NAME, parse::host) {
+        return given;
+    }
+    let own = peers.iter().find(|(name, _)| Some(name.as_str()) == node);
+    let own = own.and_then(|(_, target)| parse::split(target)).map(|(host, _)| host.to_owned());
+    let host = own
+        .or_else(|| r.sources.host.address.map(|address| address.to_string()))
+        .unwrap_or_else(|| "127.0.0.1".to_owned());
+    r.computed(NAME, host.clone());
+    host
+}
+
+fn policy(r: &mut Reader) -> Policy {
+    let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    Policy {
+        min_replicas: r.small_count("MIN_REPLICAS"),
+        min_free_replicas: r.small_count("MIN_FREE_REPLICAS"),
+        max_replicas: r.small_count("MAX_REPLICAS"),
+        host_ports: r.ports("PORT_RANGE_HOST"),
+        https_ports: r.ports("ACE_HTTPS_RANGE"),
+        map_https: r.flag("ACE_MAP_HTTPS"),
+        container_label: r.text("CONTAINER_LABEL", parse::label),
+        startup_timeout_ms: millis(r.seconds("STARTUP_TIMEOUT_S")),
+        auto_delete: r.flag("AUTO_DELETE"),
+        grace_ms: millis(r.seconds("ENGINE_GRACE_PERIOD_S")),
+        idle_ttl_ms: millis(r.seconds("IDLE_TTL_S")),
+        general_breaker: BreakerPolicy {
+            failure_threshold: r.small_count("CIRCUIT_BREAKER_FAILURE_THRESHOLD"),
+            recovery_ms: millis(r.seconds("CIRCUIT_BREAKER_RECOVERY_TIMEOUT_S")),
+        },
+        replacement_breaker: BreakerPolicy {
+            failure_threshold: r.small_count("CIRCUIT_BREAKER_REPLACEMENT_THRESHOLD"),
+            recovery_ms: millis(r.seconds("CIRCUIT_BREAKER_REPLACEMENT_TIMEOUT_S")),
+        },
+    }
+}
+
+/// In the order of [`super::settings::VARIANTS`].
+fn variant(r: &mut Reader) -> Variant {
+    match r.word("ENGINE_VARIANT") {
+        1 => Variant::JopsisAmd64,
+        2 => Variant::JopsisArm32,
+        3 => Variant::JopsisArm64,
+        _ => Variant::Krinkuto11Amd64,
+    }
+}
+
+fn log_filter(text: &str) -> Result<String, Reason> {
+    EnvFilter::builder().parse(text).map_err(|error| error.to_string())?;
+    // A single word that is no level is taken for the name of a module: nothing would be logged at all.
+    let word = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if word
+        && !text.starts_with("acefleet")
+        && text.parse::<tracing_subscriber::filter::LevelFilter>().is_err()
+    {
+        return Err("there is no such level".into());
+    }
+    Ok(text.to_owned())
+}

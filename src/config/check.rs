@@ -1,0 +1,249 @@
+//! Settings that are right alone and wrong together. Refused is what cannot work; what may be meant is
+//! a warning.
+
+use std::net::IpAddr;
+
+use acefleet_registry::policy::PortRange;
+
+use super::parse::split;
+use super::reader::Reader;
+use super::{Config, Variant};
+
+/// Notes every contradiction. Settings that had a problem of their own are left out.
+pub fn check(config: &Config, r: &mut Reader) {
+    replicas(config, r);
+    port_ranges(config, r);
+    listeners(config, r);
+    timing(config, r);
+    peers(config, r);
+    remarks(config, r);
+}
+
+fn replicas(config: &Config, r: &mut Reader) {
+    let policy = &config.policy;
+    for (name, floor) in
+        [("MIN_REPLICAS", policy.min_replicas), ("MIN_FREE_REPLICAS", policy.min_free_replicas)]
+    {
+        if r.sound(&[name, "MAX_REPLICAS"]) && floor > policy.max_replicas {
+            let line = format!(
+                "{} is above {}: lower the one or raise the other",
+                r.quote(name),
+                r.quote("MAX_REPLICAS")
+            );
+            r.problem(name, line);
+        }
+    }
+    let (each, why) =
+        if policy.map_https { (2, ", two for each engine with ACE_MAP_HTTPS") } else { (1, "") };
+    let needed = u64::from(policy.max_replicas) * each;
+    let there = len(policy.host_ports);
+    if r.sound(&["PORT_RANGE_HOST", "MAX_REPLICAS", "ACE_MAP_HTTPS"]) && there < needed {
+        let line = format!(
+            "{} has {there} ports but {} needs {needed}{why}: widen the range or lower MAX_REPLICAS",
+            r.quote("PORT_RANGE_HOST"),
+            r.quote("MAX_REPLICAS"),
+        );
+        r.problem("PORT_RANGE_HOST", line);
+    }
+    if r.sound(&["MIN_REPLICAS", "ACEFLEET_CAPACITY"])
+        && config.peers.is_empty()
+        && policy.min_replicas > config.capacity
+    {
+        let line = format!(
+            "{} is more than this single node may run: {}",
+            r.quote("MIN_REPLICAS"),
+            r.quote("ACEFLEET_CAPACITY")
+        );
+        r.findings.warning("MIN_REPLICAS", line);
+    }
+}
+
+fn port_ranges(config: &Config, r: &mut Reader) {
+    let (host_ports, https_ports) = (config.policy.host_ports, config.policy.https_ports);
+    for (name, port) in
+        [("APP_PORT", config.http_bind.port()), ("ACEFLEET_CLUSTER_BIND", config.cluster_bind.port())]
+    {
+        if r.sound(&["PORT_RANGE_HOST", name]) && host_ports.contains(port) {
+            let line = format!(
+                "{} is inside {}, the ports of engines: choose another port or range",
+                r.quote(name),
+                r.quote("PORT_RANGE_HOST")
+            );
+            r.problem(name, line);
+        }
+    }
+    // Other nodes on this machine: their cluster ports are taken here, too.
+    if r.sound(&["PORT_RANGE_HOST", "ACEFLEET_PEERS"]) {
+        let taken: Vec<_> = config
+            .peers
+            .iter()
+            .filter(|(_, target)| {
+                split(target)
+                    .is_some_and(|(host, port)| on_this_host(host, config) && host_ports.contains(port))
+            })
+            .map(|(name, target)| format!("{name}={target}"))
+            .collect();
+        for peer in taken {
+            let line = format!(
+                "ACEFLEET_PEERS: the port of {peer} is inside {}, the ports of engines on this host: \
+                 choose another port or range",
+                r.quote("PORT_RANGE_HOST")
+            );
+            r.problem("ACEFLEET_PEERS", line);
+        }
+    }
+    if r.sound(&["PORT_RANGE_HOST", "ACE_HTTPS_RANGE"])
+        && len(https_ports) == 1
+        && host_ports.contains(https_ports.first)
+    {
+        let line = format!(
+            "{} is a single port inside {}: an engine could get it twice",
+            r.quote("ACE_HTTPS_RANGE"),
+            r.quote("PORT_RANGE_HOST")
+        );
+        r.problem("ACE_HTTPS_RANGE", line);
+    }
+}
+
+fn listeners(config: &Config, r: &mut Reader) {
+    let (http, cluster) = (config.http_bind, config.cluster_bind);
+    let meet =
+        http.ip() == cluster.ip() || covers(http.ip(), cluster.ip()) || covers(cluster.ip(), http.ip());
+    if r.sound(&["APP_PORT", "ACEFLEET_HTTP_BIND", "ACEFLEET_CLUSTER_BIND"])
+        && http.port() == cluster.port()
+        && meet
+    {
+        let line = format!(
+            "{} and {} take the same port on the same address: give the API and the cluster different ports",
+            r.quote("APP_PORT"),
+            r.quote("ACEFLEET_CLUSTER_BIND")
+        );
+        r.problem("APP_PORT", line);
+    }
+}
+
+fn timing(config: &Config, r: &mut Reader) {
+    const NAMES: [&str; 3] =
+        ["ACEFLEET_HEARTBEAT_MS", "ACEFLEET_ELECTION_MIN_MS", "ACEFLEET_ELECTION_MAX_MS"];
+    let timing = &config.timing;
+    let values = [timing.heartbeat_ms, timing.election_min_ms, timing.election_max_ms];
+    for i in 0..2 {
+        if r.sound(&NAMES[i..=i + 1]) && values[i] >= values[i + 1] {
+            let line = format!("{} has to be below {}", r.quote(NAMES[i]), r.quote(NAMES[i + 1]));
+            r.problem(NAMES[i], line);
+        }
+    }
+    if r.sound(&NAMES) && values[0] < values[1] && values[1] < 2 * values[0] {
+        let line = format!(
+            "{} is less than twice {}: one late heartbeat can start an election",
+            r.quote(NAMES[1]),
+            r.quote(NAMES[0])
+        );
+        r.findings.warning(NAMES[1], line);
+    }
+}
+
+fn peers(config: &Config, r: &mut Reader) {
+    const NAME: &str = "ACEFLEET_PEERS";
+    if config.peers.is_empty() || !r.sound(&[NAME]) {
+        return;
+    }
+    let own = config.peers.iter().find(|(name, _)| *name == config.node_name);
+    match own.and_then(|(_, target)| split(target)) {
+        None if r.sound(&["ACEFLEET_NODE_NAME"]) => {
+            let names: Vec<_> = config.peers.iter().map(|(name, _)| name.as_str()).collect();
+            let line = format!(
+                "{NAME} has {} but not this node, {}: add it or correct its name",
+                names.join(", "),
+                r.quote("ACEFLEET_NODE_NAME")
+            );
+            r.problem(NAME, line);
+        }
+        Some((_, port)) if r.sound(&["ACEFLEET_CLUSTER_BIND"]) && port != config.cluster_bind.port() => {
+            let line = format!(
+                "{NAME} has this node at port {port} but it listens on {}: \
+                 right only if something forwards that port",
+                r.quote("ACEFLEET_CLUSTER_BIND")
+            );
+            r.findings.warning(NAME, line);
+        }
+        _ => {}
+    }
+    let count = config.peers.len();
+    if count.is_multiple_of(2) {
+        let line =
+            format!("{NAME} has {count} nodes: an even number survives no more failures than one node less");
+        r.findings.warning(NAME, line);
+    }
+    let others: Vec<_> = config.peers.iter().filter(|(name, _)| *name != config.node_name).collect();
+    let elsewhere =
+        others.iter().any(|(_, target)| split(target).is_some_and(|(host, _)| !is_loopback(host)));
+    if !elsewhere {
+        return;
+    }
+    if r.sound(&["ACEFLEET_ADVERTISE"]) && is_loopback(&config.advertise_host) {
+        let line = format!(
+            "{} means this host itself to every other node: set a name or address that they can reach",
+            r.quote("ACEFLEET_ADVERTISE")
+        );
+        r.findings.warning("ACEFLEET_ADVERTISE", line);
+    }
+    if r.sound(&["ACEFLEET_CLUSTER_BIND"]) && config.cluster_bind.ip().is_loopback() {
+        let line =
+            format!("{} cannot be reached by the nodes on other hosts", r.quote("ACEFLEET_CLUSTER_BIND"));
+        r.findings.warning("ACEFLEET_CLUSTER_BIND", line);
+    }
+}
+
+fn remarks(config: &Config, r: &mut Reader) {
+    const SHORT_KEY: usize = 16;
+    match &config.api_key {
+        None if r.sound(&["API_KEY"]) && !config.http_bind.ip().is_loopback() => {
+            let line = format!(
+                "API_KEY is not set: everybody who reaches {} can start and delete engines",
+                config.http_bind
+            );
+            r.findings.warning("API_KEY", line);
+        }
+        Some(key) if key.0.len() < SHORT_KEY => {
+            let line = format!(
+                "API_KEY has fewer than {SHORT_KEY} characters and can be guessed; \
+                 make one with: openssl rand -hex 24"
+            );
+            r.findings.warning("API_KEY", line);
+        }
+        _ => {}
+    }
+    if config.target_image.is_some() && config.variant != Variant::Krinkuto11Amd64 {
+        let line = format!("{} has no effect beside {}", r.quote("ENGINE_VARIANT"), r.quote("TARGET_IMAGE"));
+        r.findings.warning("ENGINE_VARIANT", line);
+    }
+    if config.debug_mode {
+        r.findings.warning(
+            "DEBUG_MODE",
+            "DEBUG_MODE=true is only reported by the API; ACEFLEET_LOG=debug logs more",
+        );
+    }
+    if r.is_set("ENGINE_GRACE_PERIOD_S") && !config.policy.auto_delete && r.sound(&["AUTO_DELETE"]) {
+        let line = format!("{} has no effect while AUTO_DELETE is false", r.quote("ENGINE_GRACE_PERIOD_S"));
+        r.findings.warning("ENGINE_GRACE_PERIOD_S", line);
+    }
+}
+
+fn len(range: PortRange) -> u64 {
+    u64::from(range.last.saturating_sub(range.first)) + 1
+}
+
+/// True when a listener on `any` takes `other`'s port as well; `::` takes IPv4, too.
+fn covers(any: IpAddr, other: IpAddr) -> bool {
+    any.is_unspecified() && (any.is_ipv6() || other.is_ipv4())
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn on_this_host(host: &str, config: &Config) -> bool {
+    is_loopback(host) || host.eq_ignore_ascii_case(&config.advertise_host)
+}

@@ -1,0 +1,140 @@
+//! Values that Docker has rules for, and the API key. Same manners as [`super::parse`].
+
+use std::path::PathBuf;
+
+use super::parse::{Reason, host, port};
+
+/// `unix:///PATH`, `tcp://HOST:PORT` or `http://HOST:PORT`.
+pub fn daemon(text: &str) -> Result<String, Reason> {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Err(if text.starts_with('/') {
+            format!("the scheme is missing, as in unix://{text}")
+        } else {
+            "the scheme is missing".into()
+        });
+    };
+    match scheme {
+        "unix" if rest.starts_with('/') && rest.len() > 1 => Ok(text.to_owned()),
+        "unix" => Err("the path of the socket is not absolute".into()),
+        "tcp" | "http" => {
+            let rest = rest.strip_suffix('/').unwrap_or(rest);
+            if rest.contains('@') {
+                return Err("user and password are not supported".into());
+            }
+            let (daemon_host, daemon_port) = rest.rsplit_once(':').ok_or("the port is missing")?;
+            host(daemon_host).map_err(|reason| format!("the host: {reason}"))?;
+            port(daemon_port).map_err(|reason| format!("the port is {reason}"))?;
+            Ok(format!("{scheme}://{rest}"))
+        }
+        "ssh" | "https" | "npipe" | "fd" => Err(format!("{scheme}:// is not supported")),
+        _ => Err("unknown scheme".into()),
+    }
+}
+
+/// The name of a network.
+pub fn network(text: &str) -> Result<String, Reason> {
+    if text.starts_with("container:") {
+        return Err("the network of another container is not supported".into());
+    }
+    named(text, 255, "the name").map(|()| text.to_owned())
+}
+
+/// An image, with registry, tag or digest.
+pub fn image(text: &str) -> Result<String, Reason> {
+    if text.contains("://") {
+        return Err("it is a URL, leave the scheme out".into());
+    }
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'/' | b':' | b'@');
+    let starts = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
+    if !starts || !text.bytes().all(allowed) || text.len() > 512 {
+        return Err("not the name of an image".into());
+    }
+    Ok(text.to_owned())
+}
+
+/// A tag.
+pub fn tag(text: &str) -> Result<String, Reason> {
+    named(text, 128, "the tag").map(|()| text.to_owned())
+}
+
+/// Docker's rule for names: letters, digits and `_ . -`, the first one no punctuation.
+fn named(text: &str, longest: usize, what: &str) -> Result<(), Reason> {
+    let starts = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let allowed = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    match starts && allowed && text.len() <= longest {
+        true => Ok(()),
+        false => Err(format!("{what} has characters that Docker does not allow, or is too long")),
+    }
+}
+
+/// A directory as it stands; nothing is opened.
+pub fn directory(text: &str) -> Result<PathBuf, Reason> {
+    if text.starts_with('~') {
+        return Err("~ is not expanded here, write the whole path".into());
+    }
+    if text.contains(char::is_control) {
+        return Err("there are control characters in it".into());
+    }
+    Ok(PathBuf::from(text))
+}
+
+/// Keys that stand in examples, in lower case, letters and digits only.
+const SAMPLES: &[&str] = &[
+    "apikey",
+    "apikeyhere",
+    "changeit",
+    "changeme",
+    "changemenow",
+    "changethis",
+    "default",
+    "example",
+    "examplekey",
+    "insertkeyhere",
+    "insertyourkeyhere",
+    "mysecretkey",
+    "none",
+    "null",
+    "password",
+    "placeholder",
+    "pleasechangeme",
+    "replaceme",
+    "replacethis",
+    "sample",
+    "samplekey",
+    "secret",
+    "secretkey",
+    "secretkeyhere",
+    "supersecret",
+    "todo",
+    "yourapikey",
+    "yourapikeyhere",
+    "yourkey",
+    "yourkeyhere",
+    "yoursecretapikey",
+    "yoursecretapikeyhere",
+    "yoursecretkey",
+    "yoursecretkeyhere",
+    "yourtoken",
+];
+
+/// A key that callers can send in a header and that nobody can look up.
+pub fn key(text: &str) -> Result<String, Reason> {
+    if text.contains(char::is_whitespace) {
+        return Err("there is white space in it".into());
+    }
+    if !text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err("there are characters in it that are not printable ASCII".into());
+    }
+    let plain: String = text.chars().filter(char::is_ascii_alphanumeric).collect();
+    let plain = plain.to_ascii_lowercase();
+    if plain.is_empty() {
+        return Err("there is no letter or digit in it".into());
+    }
+    if SAMPLES.contains(&plain.as_str()) {
+        return Err(
+            "it is the sample of an example, which everybody knows; make one with: openssl rand -hex 24"
+                .into(),
+        );
+    }
+    Ok(text.to_owned())
+}

@@ -1,0 +1,84 @@
+//! The `.env` file. Lines that are not ours may look like anything; ours have to be right.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::PathBuf;
+
+use super::report::Findings;
+use super::sources::{Layer, Source};
+use super::table::{PREFIX, is_known};
+
+const ADVICE: &str = "write NAME=VALUE, and put single quotes round a value that has spaces or quotes in it";
+
+/// Its values. No line is ever shown, since any of them may hold a secret.
+pub fn layer(path: PathBuf, text: &str, findings: &mut Findings) -> Layer {
+    let mut values = BTreeMap::new();
+    let shown = path.display().to_string();
+    let served = Cell::new(0);
+    for entry in dotenvy::from_read_iter(LineByLine { rest: text.as_bytes(), served: &served }) {
+        match entry {
+            Ok((name, value)) => {
+                // An apostrophe in one line and the next one far below make one value of all between.
+                if let Some(inside) = value.lines().skip(1).map(name_of).find(|inside| is_known(inside)) {
+                    let line = format!(
+                        "{inside} ({shown}): it is inside the quotes that open after {name}=; {ADVICE}"
+                    );
+                    findings.problem(inside, line);
+                }
+                if is_known(&name) && values.contains_key(&name) {
+                    findings.warning(&name, format!("{name} is there twice in {shown}: the last one counts"));
+                }
+                values.insert(name, value);
+            }
+            Err(dotenvy::Error::LineParse(part, _)) => {
+                // `part` is the whole line or its value; quotes that do not close take in further lines.
+                let length = part.lines().count().max(1);
+                let number = (served.get() + 1).saturating_sub(length).max(1);
+                let name = name_of(text.lines().nth(number - 1).unwrap_or_default());
+                let place = format!("{shown} line {number}");
+                if is_known(name) || name.to_ascii_uppercase().starts_with(PREFIX) {
+                    findings.problem(name, format!("{name} ({place}): the line cannot be read; {ADVICE}"));
+                } else if length > 1 {
+                    findings.problem(
+                        &shown,
+                        format!("{place}: a quote opens there and does not close; {ADVICE}"),
+                    );
+                } else {
+                    findings.warning(&shown, format!("{place} cannot be read and is ignored; {ADVICE}"));
+                }
+            }
+            Err(error) => {
+                findings.problem(&shown, format!("{shown}: cannot be read: {error}"));
+                break;
+            }
+        }
+    }
+    Layer { source: Source::DotEnv(path), values }
+}
+
+/// The name in a line; empty when there is none.
+fn name_of(line: &str) -> &str {
+    let Some((name, _)) = line.split_once('=') else { return "" };
+    let name = name.trim();
+    name.strip_prefix("export ").unwrap_or(name).trim()
+}
+
+/// Hands out one line at each read, so that the number of the line at hand is known.
+struct LineByLine<'a> {
+    rest: &'a [u8],
+    served: &'a Cell<usize>,
+}
+
+impl Read for LineByLine<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let line = self.rest.iter().position(|b| *b == b'\n').map_or(self.rest.len(), |end| end + 1);
+        let taken = line.min(buffer.len());
+        buffer[..taken].copy_from_slice(&self.rest[..taken]);
+        self.rest = &self.rest[taken..];
+        if taken > 0 && taken == line {
+            self.served.set(self.served.get() + 1);
+        }
+        Ok(taken)
+    }
+}

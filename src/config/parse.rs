@@ -1,0 +1,231 @@
+//! From text to values, one function for each kind. Errors are the reason alone; the reader adds the
+//! setting's name, its source and what is accepted.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use acefleet_registry::policy::PortRange;
+
+/// What is wrong with a value.
+pub type Reason = String;
+
+const MIB: u64 = 1024 * 1024;
+const GIB: u64 = 1024 * MIB;
+
+/// A whole number within inclusive bounds.
+pub fn count(text: &str, min: u64, max: u64) -> Result<u64, Reason> {
+    let unsigned = text.strip_prefix('+').unwrap_or(text);
+    if unsigned.is_empty() || !unsigned.bytes().all(|b| b.is_ascii_digit()) {
+        return Err("not a whole number".into());
+    }
+    // Too many digits for u64 are above every maximum.
+    match unsigned.parse::<u64>() {
+        Ok(number) if number < min => Err(format!("below {min}")),
+        Ok(number) if number <= max => Ok(number),
+        _ => Err(format!("above {max}")),
+    }
+}
+
+/// A port.
+pub fn port(text: &str) -> Result<u16, Reason> {
+    let number = count(text, 1, u64::from(u16::MAX))?;
+    u16::try_from(number).map_err(|_| "above 65535".into())
+}
+
+/// Seconds within inclusive bounds; decimals are kept to the millisecond.
+pub fn seconds(text: &str, min: f64, max: f64) -> Result<Duration, Reason> {
+    let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let number = text.parse::<f64>().ok().filter(|_| plain).ok_or("not a number of seconds")?;
+    if number < min {
+        return Err(format!("below {min}"));
+    }
+    if number > max {
+        return Err(format!("above {max}"));
+    }
+    Ok(Duration::from_millis((number * 1_000.0).round() as u64))
+}
+
+/// True or false.
+pub fn flag(text: &str) -> Result<bool, Reason> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err("neither true nor false".into()),
+    }
+}
+
+/// An inclusive range `FIRST-LAST`.
+pub fn ports(text: &str) -> Result<PortRange, Reason> {
+    let (first, last) = text.split_once('-').ok_or("not FIRST-LAST")?;
+    let first = port(first.trim()).map_err(|reason| format!("the first port is {reason}"))?;
+    let last = port(last.trim()).map_err(|reason| format!("the last port is {reason}"))?;
+    if first > last {
+        return Err("the first port is above the last".into());
+    }
+    Ok(PortRange { first, last })
+}
+
+/// The position of a word in a list, in any case.
+pub fn one_of(text: &str, words: &[&str]) -> Result<usize, Reason> {
+    words.iter().position(|word| word.eq_ignore_ascii_case(text)).ok_or_else(|| "unknown word".into())
+}
+
+/// Bytes, or none for unlimited.
+pub fn memory(text: &str) -> Result<Option<u64>, Reason> {
+    let lower = text.to_ascii_lowercase();
+    let (digits, unit) = match lower.strip_suffix(['b', 'k', 'm', 'g']) {
+        Some(digits) => (digits, lower.as_bytes()[digits.len()]),
+        None => (lower.as_str(), b'b'),
+    };
+    let number = count(digits, 0, u64::MAX).map_err(|_| "not digits with a unit b, k, m or g")?;
+    let factor = match unit {
+        b'k' => 1024,
+        b'm' => MIB,
+        b'g' => GIB,
+        _ => 1,
+    };
+    match number.checked_mul(factor) {
+        Some(0) => Ok(None),
+        Some(bytes) if bytes < 32 * MIB => Err("below 32m".into()),
+        Some(bytes) if bytes <= 128 * GIB => Ok(Some(bytes)),
+        _ => Err("above 128g".into()),
+    }
+}
+
+/// `key=value` for a container.
+pub fn label(text: &str) -> Result<String, Reason> {
+    let (key, value) = text.split_once('=').ok_or("there is no =")?;
+    if value.contains('=') {
+        return Err("there is more than one =".into());
+    }
+    if key.is_empty() {
+        return Err("the key is empty".into());
+    }
+    if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err("there is white space in it".into());
+    }
+    // These carry an engine's ports; a marker among them would overwrite or be overwritten.
+    if ["acestream.", "acefleet.", "host."].iter().any(|taken| key.starts_with(taken)) {
+        return Err("keys that begin with acestream., acefleet. or host. are used for other labels".into());
+    }
+    Ok(text.to_owned())
+}
+
+/// An IP address without a port.
+pub fn address(text: &str) -> Result<IpAddr, Reason> {
+    if let Ok(address) = unbracketed(text).parse() {
+        return Ok(address);
+    }
+    if text.parse::<SocketAddr>().is_ok() {
+        return Err("it has a port, which belongs into APP_PORT".into());
+    }
+    Err("not an IP address".into())
+}
+
+/// An IP address with a port.
+pub fn listener(text: &str) -> Result<SocketAddr, Reason> {
+    if let Ok(listener) = text.parse::<SocketAddr>() {
+        return if listener.port() == 0 { Err("the port is 0".into()) } else { Ok(listener) };
+    }
+    if let Ok(address) = unbracketed(text).parse::<IpAddr>() {
+        return Err(format!("the port is missing, as in {}", SocketAddr::new(address, 8001)));
+    }
+    if let Some(port) = text.strip_prefix(':').or(Some(text)).and_then(|text| port(text).ok()) {
+        return Err(format!("the address is missing, as in 0.0.0.0:{port}"));
+    }
+    Err("not an IP address with a port".into())
+}
+
+/// A host name or IP address, without a port. Addresses come back without brackets.
+pub fn host(text: &str) -> Result<String, Reason> {
+    if text.contains("://") || text.contains('/') {
+        return Err("it is a URL, give the host alone".into());
+    }
+    let bare = unbracketed(text);
+    if let Ok(address) = bare.parse::<IpAddr>() {
+        if address.is_unspecified() || address.is_multicast() {
+            return Err("nobody can connect to this address".into());
+        }
+        return Ok(address.to_string());
+    }
+    if let Some((host, port)) = text.rsplit_once(':')
+        && port.bytes().all(|b| b.is_ascii_digit())
+        && !host.is_empty()
+    {
+        return Err(format!("it has a port, give {host} alone"));
+    }
+    let valid = !text.is_empty()
+        && text.len() <= 253
+        && text
+            .split('.')
+            .all(|part| (1..=63).contains(&part.len()) && !part.starts_with('-') && !part.ends_with('-'))
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+    if !valid {
+        return Err("not a host name or IP address".into());
+    }
+    // 10.0.0 and 10.0.0.300 are nearly always a mistyped address, never a host name.
+    if text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+        return Err("neither a host name nor a whole IPv4 address".into());
+    }
+    Ok(text.to_owned())
+}
+
+/// A node name.
+pub fn name(text: &str) -> Result<String, Reason> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    match text.len() {
+        0 => Err("empty".into()),
+        1..=63 if text.bytes().all(allowed) => Ok(text.to_owned()),
+        1..=63 => Err("there are other characters in it".into()),
+        _ => Err("longer than 63 characters".into()),
+    }
+}
+
+/// `NAME=HOST:PORT,…` as (name, `host:port`), with brackets round IPv6 addresses.
+pub fn peers(text: &str) -> Result<Vec<(String, String)>, Reason> {
+    let mut peers: Vec<(String, String)> = Vec::new();
+    for entry in text.split(',').map(str::trim) {
+        if entry.is_empty() {
+            return Err("there is an empty entry (two commas, or one at an end)".into());
+        }
+        let bad = |reason: &str| format!("entry {entry:?}: {reason}");
+        let (node, target) = entry.split_once('=').ok_or_else(|| bad("there is no ="))?;
+        let node = name(node).map_err(|reason| bad(&format!("the name is no node name: {reason}")))?;
+        let (peer_host, peer_port) = target.rsplit_once(':').ok_or_else(|| bad("the port is missing"))?;
+        if target.contains("://") {
+            return Err(bad("it is a URL, write HOST:PORT alone"));
+        }
+        // Without brackets the last group of an IPv6 address would pass for the port.
+        if peer_host.contains(':') && peer_host.bytes().all(|b| b.is_ascii_hexdigit() || b == b':') {
+            return Err(bad("put the IPv6 address in brackets, as in [fd00::1]:8001"));
+        }
+        let peer_host = host(peer_host).map_err(|reason| bad(&format!("the host: {reason}")))?;
+        let peer_port = port(peer_port).map_err(|reason| bad(&format!("the port is {reason}")))?;
+        let target = join(&peer_host, peer_port);
+        if peers.iter().any(|(known, _)| *known == node) {
+            return Err(format!("the name {node} is there twice"));
+        }
+        if peers.iter().any(|(_, known)| known.eq_ignore_ascii_case(&target)) {
+            return Err(format!("the address {target} is there twice"));
+        }
+        peers.push((node, target));
+    }
+    Ok(peers)
+}
+
+/// `host:port`, with brackets round IPv6 addresses.
+#[must_use]
+pub fn join(host: &str, port: u16) -> String {
+    if host.parse::<Ipv6Addr>().is_ok() { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+/// Host and port of an address that [`join`] made.
+#[must_use]
+pub fn split(target: &str) -> Option<(&str, u16)> {
+    let (host, port) = target.rsplit_once(':')?;
+    Some((unbracketed(host), port.parse().ok()?))
+}
+
+fn unbracketed(text: &str) -> &str {
+    text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text)
+}

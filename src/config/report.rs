@@ -1,0 +1,82 @@
+//! What is wrong with settings, as lines for people. No line ever holds a secret.
+
+use std::fmt;
+
+use super::reader::Shown;
+
+/// A reason not to start, or a remark. One line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The setting or file that it is about.
+    pub setting: String,
+    /// The line; it names the setting.
+    pub line: String,
+}
+
+impl Finding {
+    /// A finding; line breaks and control characters in `line` are escaped.
+    #[must_use]
+    pub fn new(setting: impl Into<String>, line: impl AsRef<str>) -> Self {
+        let escaped = line.as_ref().chars().fold(String::new(), |mut text, c| {
+            if c.is_control() {
+                text.extend(c.escape_default())
+            } else {
+                text.push(c)
+            }
+            text
+        });
+        Self { setting: setting.into(), line: escaped }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.line)
+    }
+}
+
+/// All reasons not to start, at least one, one line each.
+#[derive(Clone, Debug)]
+pub struct ConfigErrors {
+    /// What has to be corrected.
+    pub problems: Vec<Finding>,
+    /// What should be looked at as well.
+    pub warnings: Vec<Finding>,
+    /// Every setting as it was found, wrong ones included.
+    pub shown: Vec<Shown>,
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, problem) in self.problems.iter().enumerate() {
+            if i > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+/// Problems and warnings while they are collected.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// What stops the node.
+    pub problems: Vec<Finding>,
+    /// What does not.
+    pub warnings: Vec<Finding>,
+}
+
+impl Findings {
+    /// Notes a reason not to start.
+    pub fn problem(&mut self, setting: &str, line: impl AsRef<str>) {
+        self.problems.push(Finding::new(setting, line));
+    }
+
+    /// Notes a remark.
+    pub fn warning(&mut self, setting: &str, line: impl AsRef<str>) {
+        self.warnings.push(Finding::new(setting, line));
+    }
+}

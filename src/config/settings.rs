@@ -1,0 +1,209 @@
+//! The settings that this version acts on, in the order of the documents.
+
+use super::table::{Kind, Section, Setting};
+
+/// Words of `ENGINE_VARIANT`.
+pub const VARIANTS: &[&str] = &["krinkuto11-amd64", "jopsis-amd64", "jopsis-arm32", "jopsis-arm64"];
+/// Words of `ACEFLEET_LOG_FORMAT`.
+pub const LOG_FORMATS: &[&str] = &["text", "json"];
+
+const DAY: f64 = 86_400.0;
+/// A period of work in the background: short enough for tests, never a busy loop.
+const PERIOD: Kind = Kind::Seconds { min: 0.1, max: DAY };
+const FAILURES: Kind = Kind::Count { min: 1, max: 1_000 };
+const MILLIS: Kind = Kind::Count { min: 10, max: 60_000 };
+/// No host has more ports than this, so no more engines either.
+const ENGINES: u64 = 65_535;
+
+/// All of them. Laid out by hand: one call a setting, its text on a line of its own.
+#[rustfmt::skip]
+pub const SETTINGS: &[Setting] = &[
+    Setting::new(
+        "ACEFLEET_NODE_NAME", Section::Node, Kind::Name, "", "node-a",
+        "Name of this node, unique in the cluster. It cannot change once the data directory is in use.",
+    ).default_words("the host name"),
+    Setting::new(
+        "ACEFLEET_DATA_DIR", Section::Node, Kind::Directory, "", "/srv/acefleet",
+        "Directory of this node alone: log, snapshots, identity. Created when missing.",
+    ).default_words("`/var/lib/acefleet` for root, else `$XDG_DATA_HOME/acefleet` or `~/.local/share/acefleet`"),
+    Setting::new(
+        "APP_PORT", Section::Node, Kind::Port, "8000", "8000",
+        "Port of the HTTP API on this node.",
+    ),
+    Setting::new(
+        "ACEFLEET_HTTP_BIND", Section::Node, Kind::Address, "0.0.0.0", "127.0.0.1",
+        "Address that the HTTP API listens on; the port is `APP_PORT`. `::` takes IPv6 and IPv4.",
+    ),
+    Setting::new(
+        "ACEFLEET_ADVERTISE", Section::Node, Kind::Host, "", "10.0.0.11",
+        "Name or address under which other nodes and proxies reach this host. Engines are listed with it.",
+    ).default_words("the host of this node in `ACEFLEET_PEERS`, else the host's main address, else `127.0.0.1`"),
+    Setting::new(
+        "ACEFLEET_CAPACITY", Section::Node, Kind::Count { min: 0, max: ENGINES }, "", "10",
+        "Engines that this host may run; new engines go to the host that is least loaded against it. 0 = none here.",
+    ).default_words("`MAX_REPLICAS`"),
+
+    Setting::new(
+        "ACEFLEET_CLUSTER_BIND", Section::Cluster, Kind::Listener, "0.0.0.0:8001", "10.0.0.11:8001",
+        "Address and port of the listener for the other nodes. Keep it in a private network.",
+    ),
+    Setting::new(
+        "ACEFLEET_PEERS", Section::Cluster, Kind::Peers, "",
+        "node-a=10.0.0.11:8001,node-b=10.0.0.12:8001,node-c=10.0.0.13:8001",
+        "The first members of a new cluster, the same list on each of them. A node that already belongs to a cluster ignores it.",
+    ).default_words("none: a single node"),
+    Setting::new(
+        "ACEFLEET_HEARTBEAT_MS", Section::Cluster, MILLIS, "100", "100",
+        "Milliseconds between two heartbeats of the leader. The same on all nodes, below `ACEFLEET_ELECTION_MIN_MS`.",
+    ),
+    Setting::new(
+        "ACEFLEET_ELECTION_MIN_MS", Section::Cluster, MILLIS, "200", "500",
+        "Shortest time without a heartbeat, in milliseconds, after which a node stands for election.",
+    ),
+    Setting::new(
+        "ACEFLEET_ELECTION_MAX_MS", Section::Cluster, MILLIS, "400", "1000",
+        "Longest such time and length of the leader's lease. At least ten times a slow disk sync plus a round trip.",
+    ),
+
+    Setting::new(
+        "API_KEY", Section::Api, Kind::Key, "", "",
+        "Key that callers send as `Authorization: Bearer …` or `X-API-Key`. The same on all nodes. Without one every endpoint is open.",
+    ).default_words("none: open").secret(),
+
+    Setting::new(
+        "DOCKER_HOST", Section::Engines, Kind::Docker, "", "unix:///run/user/1000/docker.sock",
+        "Docker daemon of this host. The connection is not encrypted.",
+    ).default_words("`unix:///var/run/docker.sock`"),
+    Setting::new(
+        "DOCKER_NETWORK", Section::Engines, Kind::Network, "", "orchestrator",
+        "Docker network that engines join. It must exist.",
+    ).default_words("Docker's default network"),
+    Setting::new(
+        "ENGINE_VARIANT", Section::Engines, Kind::OneOf(VARIANTS), "krinkuto11-amd64", "jopsis-arm64",
+        "Engine image, and how it is told its ports.",
+    ),
+    Setting::new(
+        "TARGET_IMAGE", Section::Engines, Kind::Image, "", "ghcr.io/krinkuto11/acestream-http-proxy:latest",
+        "Exactly this image for every engine, with the environment of `acestream-http-proxy`; `ENGINE_VARIANT` has no effect then.",
+    ).default_words("the image of `ENGINE_VARIANT`"),
+    Setting::new(
+        "ENGINE_ARM32_VERSION", Section::Engines, Kind::Tag, "arm32-v3.2.13", "arm32-v3.2.14",
+        "Tag of the image of variant `jopsis-arm32`.",
+    ),
+    Setting::new(
+        "ENGINE_ARM64_VERSION", Section::Engines, Kind::Tag, "arm64-v3.2.13", "arm64-v3.2.14",
+        "Tag of the image of variant `jopsis-arm64`.",
+    ),
+    Setting::new(
+        "ENGINE_MEMORY_LIMIT", Section::Engines, Kind::Memory, "", "768m",
+        "Memory that one engine may use.",
+    ).default_words("unlimited"),
+    Setting::new(
+        "CONTAINER_LABEL", Section::Engines, Kind::Label, "ondemand.app=myservice", "orchestrator.managed=acestream",
+        "Label that marks managed containers. Containers without it are never touched.",
+    ),
+    Setting::new(
+        "PORT_RANGE_HOST", Section::Engines, Kind::Ports, "19000-19999", "19000-19999",
+        "Ports of engines on their hosts. Each is used once in the whole cluster, so all hosts need the same range free.",
+    ),
+    Setting::new(
+        "ACE_HTTPS_RANGE", Section::Engines, Kind::Ports, "45000-49999", "45000-49999",
+        "HTTPS ports of engines inside their containers.",
+    ),
+    Setting::new(
+        "ACE_MAP_HTTPS", Section::Engines, Kind::Flag, "false", "true",
+        "Publish the HTTPS port of each engine too, on a second port of `PORT_RANGE_HOST`.",
+    ),
+    Setting::new(
+        "STARTUP_TIMEOUT_S", Section::Engines, Kind::Seconds { min: 1.0, max: 3_600.0 }, "25", "25",
+        "How long a new engine may take until its container runs.",
+    ),
+    Setting::new(
+        "MAX_CONCURRENT_PROVISIONS", Section::Engines, Kind::Count { min: 1, max: 1_000 }, "5", "5",
+        "Containers that this host creates at the same time; further ones wait.",
+    ),
+    Setting::new(
+        "MIN_PROVISION_INTERVAL_S", Section::Engines, Kind::Seconds { min: 0.0, max: 60.0 }, "0", "0.5",
+        "Time between two creations on this host. The documents of the orchestrator named 0.5, which its code never applied; \
+         the default here is 0, because proxies give up after 3 s and a burst of calls has to be answered before.",
+    ),
+
+    Setting::new(
+        "MIN_REPLICAS", Section::Scaling, Kind::Count { min: 0, max: ENGINES }, "0", "3",
+        "Engines that exist at all times in the whole cluster.",
+    ),
+    Setting::new(
+        "MIN_FREE_REPLICAS", Section::Scaling, Kind::Count { min: 0, max: ENGINES }, "0", "1",
+        "Engines without a stream that are kept ready in the whole cluster. 1 makes the next viewer's start fast.",
+    ),
+    Setting::new(
+        "MAX_REPLICAS", Section::Scaling, Kind::Count { min: 1, max: ENGINES }, "20", "20",
+        "Ceiling of engines in the whole cluster, whoever asks.",
+    ),
+    Setting::new(
+        "AUTO_DELETE", Section::Scaling, Kind::Flag, "false", "true",
+        "Remove engines that have been idle for `ENGINE_GRACE_PERIOD_S`, down to the floors above.",
+    ),
+    Setting::new(
+        "ENGINE_GRACE_PERIOD_S", Section::Scaling, Kind::Seconds { min: 0.0, max: DAY }, "30", "30",
+        "How long an engine must be idle before `AUTO_DELETE` removes it. 0 removes it at once.",
+    ),
+    Setting::new(
+        "IDLE_TTL_S", Section::Scaling, Kind::Seconds { min: 1.0, max: 30.0 * DAY }, "600", "600",
+        "How long an engine must be idle before a call of `/gc` removes it.",
+    ),
+    Setting::new(
+        "AUTOSCALE_INTERVAL_S", Section::Scaling, PERIOD, "30", "30",
+        "How often the leader looks at floors and idle engines; events make it look at once.",
+    ),
+
+    Setting::new(
+        "HEALTH_CHECK_INTERVAL_S", Section::Health, PERIOD, "20", "5",
+        "How often each engine is probed.",
+    ),
+    Setting::new(
+        "HEALTH_FAILURE_THRESHOLD", Section::Health, FAILURES, "3", "3",
+        "Failed probes in a row that make an engine unhealthy.",
+    ),
+    Setting::new(
+        "COLLECT_INTERVAL_S", Section::Health, PERIOD, "5", "2",
+        "How often the figures of each stream are read from its engine.",
+    ),
+    Setting::new(
+        "STATS_HISTORY_MAX", Section::Health, Kind::Count { min: 1, max: 100_000 }, "720", "720",
+        "Samples that are kept for each stream, in memory.",
+    ),
+    Setting::new(
+        "MONITOR_INTERVAL_S", Section::Health, PERIOD, "10", "10",
+        "How often all containers are listed, beside Docker's events.",
+    ),
+    Setting::new(
+        "CIRCUIT_BREAKER_FAILURE_THRESHOLD", Section::Health, FAILURES, "5", "5",
+        "Failed creations in a row that stop further ones.",
+    ),
+    Setting::new(
+        "CIRCUIT_BREAKER_RECOVERY_TIMEOUT_S", Section::Health, Kind::Seconds { min: 1.0, max: DAY }, "300", "300",
+        "How long after the last failure until one creation is tried again.",
+    ),
+    Setting::new(
+        "CIRCUIT_BREAKER_REPLACEMENT_THRESHOLD", Section::Health, FAILURES, "3", "3",
+        "The same for replacements of unhealthy engines: failures in a row.",
+    ),
+    Setting::new(
+        "CIRCUIT_BREAKER_REPLACEMENT_TIMEOUT_S", Section::Health, Kind::Seconds { min: 1.0, max: DAY }, "180", "180",
+        "The same for replacements of unhealthy engines: time until the next try.",
+    ),
+
+    Setting::new(
+        "ACEFLEET_LOG", Section::Logs, Kind::Filter, "info,openraft=warn", "info,acefleet=debug",
+        "What is logged, to standard error.",
+    ),
+    Setting::new(
+        "ACEFLEET_LOG_FORMAT", Section::Logs, Kind::OneOf(LOG_FORMATS), "text", "json",
+        "Lines for people, or one JSON object a line.",
+    ),
+    Setting::new(
+        "DEBUG_MODE", Section::Logs, Kind::Flag, "false", "true",
+        "Only reported by the API, for clients that ask; `ACEFLEET_LOG` sets what is logged.",
+    ),
+];

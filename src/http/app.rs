@@ -1,0 +1,71 @@
+//! What every handler has at hand.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::fleet::Fleet;
+use crate::http::auth::ApiKey;
+use crate::http::counters::Counters;
+use crate::http::rendered::Rendered;
+
+/// How long a look at this node's age is good for.
+const AGE_GOOD_FOR: Duration = Duration::from_millis(100);
+
+/// The state of the API: the fleet, the key, rendered answers and counters of requests.
+#[derive(Clone)]
+pub(crate) struct App {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    fleet: Fleet,
+    key: ApiKey,
+    rendered: Rendered,
+    counters: Counters,
+    age: Mutex<Option<(Instant, u64)>>,
+}
+
+impl App {
+    pub fn new(fleet: Fleet) -> Self {
+        let key = ApiKey::new(fleet.config().api_key.as_ref());
+        let counters = Counters::new(fleet.view().state.events());
+        let inner = Inner { fleet, key, rendered: Rendered::default(), counters, age: Mutex::default() };
+        Self { inner: Arc::new(inner) }
+    }
+
+    pub fn fleet(&self) -> &Fleet {
+        &self.inner.fleet
+    }
+
+    pub fn key(&self) -> &ApiKey {
+        &self.inner.key
+    }
+
+    pub fn rendered(&self) -> &Rendered {
+        &self.inner.rendered
+    }
+
+    pub fn counters(&self) -> &Counters {
+        &self.inner.counters
+    }
+
+    /// Whether this node knows a leader.
+    pub fn has_leader(&self) -> bool {
+        self.inner.fleet.cluster().leadership().borrow().leader.is_some()
+    }
+
+    /// How old this node's answers may be, in milliseconds. Looked up ten times a second at the most.
+    pub fn age_ms(&self) -> u64 {
+        let now = Instant::now();
+        // A number and a time: a panic elsewhere cannot leave them half-changed.
+        let mut age = self.inner.age.lock().unwrap_or_else(PoisonError::into_inner);
+        match *age {
+            Some((at, ms)) if now.saturating_duration_since(at) < AGE_GOOD_FOR => ms,
+            _ => {
+                let ms = self.inner.fleet.cluster().status().staleness_ms;
+                *age = Some((now, ms));
+                ms
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! `GET /cluster`: members, roles and lag, as this node sees them.
+
+use acefleet_raft::{MemberStatus, Role};
+use acefleet_registry::node::DockerState;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::app::App;
+use crate::http::snapshot::Snapshot;
+
+/// The cluster as the answering node sees it.
+#[derive(Serialize, ToSchema)]
+struct ClusterView {
+    /// Null until the cluster has formed.
+    cluster_id: Option<String>,
+    /// Name of the leader, if one is known.
+    leader: Option<String>,
+    term: u64,
+    /// Revision of the registry on this node.
+    revision: u64,
+    /// The node that answers.
+    node: String,
+    /// How old the answers of this node may be, milliseconds.
+    staleness_ms: u64,
+    /// Voters, dead ones included.
+    voters: usize,
+    nodes: Vec<ClusterNode>,
+}
+
+/// A member.
+#[derive(Serialize, ToSchema)]
+struct ClusterNode {
+    name: String,
+    /// Random, below 2^53, never reused.
+    id: u64,
+    /// `leader`, `voter` or `learner`.
+    #[schema(example = "voter")]
+    role: &'static str,
+    /// `host:port` of its cluster listener.
+    address: String,
+    /// Software version that it last told.
+    version: Option<String>,
+    /// Milliseconds since this node heard from it; null for itself and for those never heard.
+    last_contact_ms: Option<u64>,
+    /// Newest log index known to be on it; elsewhere than on the leader, known for the node itself alone.
+    applied_index: Option<u64>,
+    /// `host:port` of its public API.
+    http_address: Option<String>,
+    /// `available`, `unavailable` or `unknown`.
+    docker: &'static str,
+    /// What is wrong with its Docker daemon.
+    docker_error: Option<String>,
+    /// Engines that it may run.
+    capacity: Option<u32>,
+    /// Containers that it runs or is about to.
+    engines: usize,
+    /// Streams on them.
+    streams: usize,
+}
+
+/// Members of the cluster
+#[utoipa::path(
+    get, path = "/cluster", tag = "cluster", operation_id = "cluster",
+    params(super::openapi::Freshness),
+    responses((status = 200, description = "Members, roles, lag", body = ClusterView))
+)]
+pub(crate) async fn get(State(app): State<App>, snapshot: Snapshot) -> Response {
+    let status = app.fleet().cluster().status();
+    snapshot.answer(&ClusterView {
+        cluster_id: status.cluster_id,
+        leader: status.leader_name,
+        term: status.term,
+        revision: snapshot.view.revision,
+        node: status.node_name,
+        staleness_ms: status.staleness_ms,
+        voters: status.voters,
+        nodes: status.members.into_iter().map(|member| node(&snapshot, member)).collect(),
+    })
+}
+
+fn node(snapshot: &Snapshot, member: MemberStatus) -> ClusterNode {
+    let state = &snapshot.view.state;
+    let record = state.node(member.id);
+    let engines: Vec<_> = state.live_engines().filter(|engine| engine.node == member.id).collect();
+    let (docker, docker_error) = match record.map(|record| &record.docker) {
+        Some(DockerState::Available) => ("available", None),
+        Some(DockerState::Unavailable(why)) => ("unavailable", Some(why.clone())),
+        Some(DockerState::Unknown) | None => ("unknown", None),
+    };
+    let http_address = record.map(|record| match record.info.advertise_host.contains(':') {
+        true => format!("[{}]:{}", record.info.advertise_host, record.info.http_port),
+        false => format!("{}:{}", record.info.advertise_host, record.info.http_port),
+    });
+    ClusterNode {
+        id: member.id.0,
+        role: match member.role {
+            Role::Leader => "leader",
+            Role::Voter => "voter",
+            Role::Learner => "learner",
+        },
+        address: member.address,
+        version: member.version.or_else(|| record.map(|record| record.info.version.clone())),
+        last_contact_ms: member.last_contact_ms,
+        applied_index: member.applied_index,
+        http_address,
+        docker,
+        docker_error,
+        capacity: record.map(|record| record.info.capacity),
+        engines: engines.len(),
+        streams: engines.iter().map(|engine| state.active_streams(engine.id)).sum(),
+        name: member.name,
+    }
+}

@@ -1,0 +1,147 @@
+//! What this process counts: requests, events, provisioning. Everything else in the metrics is read from
+//! the state when it is scraped.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use acefleet_registry::event::EventLog;
+use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
+
+/// How the event log names the end of a stream whose engine does not know it any more.
+const STALE: &str = "(stale_stream_detected)";
+
+/// Counters of this process since its start.
+pub(crate) struct Counters {
+    registry: Registry,
+    requests: IntCounterVec,
+    durations: HistogramVec,
+    started: IntCounter,
+    ended: IntCounter,
+    provisions: IntCounterVec,
+    provision_durations: HistogramVec,
+    communication_errors: IntCounterVec,
+    stale: IntCounter,
+    /// Newest event that was looked at for stale streams.
+    seen: Mutex<u64>,
+}
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> C {
+    // Names and labels are constants of this file; the unit test makes them all.
+    let collector = made.expect("a metric of this file is well-formed");
+    registry.register(Box::new(collector.clone())).expect("a metric of this file has a name of its own");
+    collector
+}
+
+fn newest(events: &EventLog) -> u64 {
+    events.iter().next_back().map_or(0, |event| event.id)
+}
+
+impl Counters {
+    /// Counters at zero; stale streams are counted from here on.
+    pub fn new(events: &EventLog) -> Self {
+        let registry = Registry::new();
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            register(&registry, IntCounterVec::new(Opts::new(name, help), labels))
+        };
+        let counter = |name: &str, help: &str| register(&registry, IntCounter::new(name, help));
+        let histogram = |name: &str, help: &str, labels: &[&str], buckets: &[f64]| {
+            let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+            register(&registry, HistogramVec::new(opts, labels))
+        };
+        let api = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+        let provision = [0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 25.0];
+        let made = Self {
+            requests: counters(
+                "orch_api_requests_total",
+                "API requests answered",
+                &["endpoint", "method", "status"],
+            ),
+            durations: histogram(
+                "orch_api_duration_seconds",
+                "Time from request to answer",
+                &["endpoint", "method"],
+                &api,
+            ),
+            started: counter("orch_events_started_total", "Started events taken in on this node"),
+            ended: counter("orch_events_ended_total", "Ended events on this node that ended a stream"),
+            provisions: counters("orch_provision_total", "Containers asked for on this node", &["kind"]),
+            provision_durations: histogram(
+                "orch_provision_duration_seconds",
+                "Time from request for a container to answer",
+                &["success"],
+                &provision,
+            ),
+            communication_errors: counters(
+                "orch_communication_errors_total",
+                "Calls that failed because another part did not answer",
+                &["source", "error_type"],
+            ),
+            stale: counter(
+                "orch_stale_streams_detected_total",
+                "Streams ended because their engine forgot them",
+            ),
+            seen: Mutex::new(newest(events)),
+            registry: registry.clone(),
+        };
+        for kind in ["acestream", "generic"] {
+            made.provisions.with_label_values(&[kind]);
+        }
+        made
+    }
+
+    /// A request was answered. `endpoint` is a route, not a path.
+    pub fn request(&self, endpoint: &str, method: &str, status: u16, took: Duration) {
+        self.requests.with_label_values(&[endpoint, method, &status.to_string()]).inc();
+        self.durations.with_label_values(&[endpoint, method]).observe(took.as_secs_f64());
+    }
+
+    /// Started events were taken in.
+    pub fn started(&self, events: u64) {
+        self.started.inc_by(events);
+    }
+
+    /// Ended events ended streams.
+    pub fn ended(&self, events: u64) {
+        self.ended.inc_by(events);
+    }
+
+    /// A call for a container was answered.
+    pub fn provisioned(&self, kind: &str, success: bool, took: Duration) {
+        self.provisions.with_label_values(&[kind]).inc();
+        let success = if success { "true" } else { "false" };
+        self.provision_durations.with_label_values(&[success]).observe(took.as_secs_f64());
+    }
+
+    /// A part of the cluster did not answer.
+    pub fn communication_error(&self, source: &str, error_type: &str) {
+        self.communication_errors.with_label_values(&[source, error_type]).inc();
+    }
+
+    /// All of them, with stale streams brought up to the event log.
+    pub fn gather(&self, events: &EventLog) -> Vec<MetricFamily> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = events.iter().rev().take_while(|event| event.id > *seen);
+        self.stale.inc_by(fresh.filter(|event| event.message.ends_with(STALE)).count() as u64);
+        *seen = newest(events).max(*seen);
+        self.registry.gather()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_counters_are_well_formed_and_distinct() {
+        let events = EventLog::default();
+        let counters = Counters::new(&events);
+        counters.request("/engines", "GET", 200, Duration::from_millis(1));
+        counters.provisioned("acestream", true, Duration::from_secs(1));
+        counters.communication_error("registry", "no_leader");
+        counters.started(2);
+        let families = counters.gather(&events);
+        assert_eq!(families.len(), 8);
+    }
+}

@@ -1,0 +1,71 @@
+//! `GET /engines`, `GET /engines/{container_id}`.
+
+use acefleet_registry::Engine;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
+
+use crate::http::app::App;
+use crate::http::models::{EngineState, StreamState};
+use crate::http::problem::{BlockedBody, InvalidBody};
+use crate::http::rendered::Page;
+use crate::http::snapshot::{Snapshot, to_json};
+
+/// One engine and the streams that run on it.
+#[derive(Serialize, ToSchema)]
+struct EngineDetail {
+    engine: EngineState,
+    streams: Vec<StreamState>,
+}
+
+/// List engines
+///
+/// Engines that clients may be sent to, by host port; those on hosts that have been silent come last.
+/// Answers carry a strong `ETag`.
+#[utoipa::path(
+    get, path = "/engines", tag = "engines", operation_id = "list_engines",
+    params(super::openapi::Freshness),
+    responses(
+        (status = 200, description = "Engines", body = [EngineState]),
+        (status = 304, description = "Nothing changed since the `ETag` in `If-None-Match`"),
+        (status = 422, description = "A parameter is wrong", body = InvalidBody),
+        (status = 503, description = "The asked-for freshness cannot be had now", body = BlockedBody),
+    )
+)]
+pub(crate) async fn list(State(app): State<App>, snapshot: Snapshot) -> Response {
+    snapshot.page(&app, &Page::Engines, || {
+        let mut engines: Vec<&Engine> =
+            snapshot.view.state.published_engines().map(|engine| &**engine).collect();
+        engines.sort_by_key(|engine| snapshot.is_silent(engine.node));
+        let engines: Vec<EngineState> =
+            engines.into_iter().map(|engine| EngineState::of(&snapshot, engine)).collect();
+        to_json(&engines)
+    })
+}
+
+/// Look up an engine
+///
+/// By full container id, by a prefix of at least 12 characters, or by container name. An unknown id gives
+/// 200 with `{"error": "not found"}`.
+#[utoipa::path(
+    get, path = "/engines/{container_id}", tag = "engines", operation_id = "get_engine",
+    params(("container_id" = String, Path, description = "Id, prefix or name"), super::openapi::Freshness),
+    responses(
+        (status = 200, description = "The engine, or `{\"error\": \"not found\"}`", body = EngineDetail),
+        (status = 422, description = "A parameter is wrong", body = InvalidBody),
+        (status = 503, description = "The asked-for freshness cannot be had now", body = BlockedBody),
+    )
+)]
+pub(crate) async fn get(State(app): State<App>, Path(id): Path<String>, snapshot: Snapshot) -> Response {
+    let state = &snapshot.view.state;
+    let Some(engine) = state.engine_by_container(&id).filter(|engine| engine.is_published()) else {
+        return snapshot.answer(&json!({ "error": "not found" }));
+    };
+    let page = Page::Engine(engine.container_id.clone().unwrap_or_default());
+    snapshot.page(&app, &page, || {
+        let streams = state.streams_of(engine.id).map(|stream| StreamState::in_snapshot(&snapshot, stream));
+        to_json(&EngineDetail { engine: EngineState::of(&snapshot, engine), streams: streams.collect() })
+    })
+}

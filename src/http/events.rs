@@ -1,0 +1,138 @@
+//! `POST /events/stream_started`, `/events/stream_ended`, `/events/batch`.
+
+use acefleet_registry::{Command, Reply};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::app::App;
+use crate::http::call::JsonCall;
+use crate::http::event_body::{self, EventBatch, StreamEndedEvent, StreamStartedEvent};
+use crate::http::models::StreamState;
+use crate::http::problem::{BlockedBody, DetailBody, InvalidBody, Problem};
+use crate::http::snapshot::written;
+
+fn unexpected(reply: Reply) -> Problem {
+    match reply {
+        Reply::Refused(refusal) => refusal.into(),
+        other => {
+            tracing::error!(reply = ?other, "the registry gave an unexpected reply to an event");
+            Problem::text(StatusCode::INTERNAL_SERVER_ERROR, "the registry gave an unexpected reply")
+        }
+    }
+}
+
+/// Report a started stream
+///
+/// Idempotent: a repeat keeps `started_at`, and a start that comes after its own end stays ended. The
+/// engine is found by the address in `session.stat_url`, then by `engine.host` and `engine.port`; the
+/// event never changes what is known of the engine. Durable on a majority before the answer.
+#[utoipa::path(
+    post, path = "/events/stream_started", tag = "events", operation_id = "stream_started",
+    request_body = StreamStartedEvent,
+    security(("bearer" = []), ("api_key" = [])),
+    responses(
+        (status = 200, description = "The stream as it is now", body = StreamState),
+        (status = 401, description = "No key", body = DetailBody),
+        (status = 403, description = "Wrong key", body = DetailBody),
+        (status = 413, description = "Body larger than 1 MiB", body = DetailBody),
+        (status = 422, description = "The body is wrong", body = InvalidBody),
+        (status = 503, description = "No leader took the write in time", body = BlockedBody),
+    )
+)]
+pub(crate) async fn started(State(app): State<App>, call: JsonCall) -> Result<Response, Problem> {
+    let start = event_body::started(call.body.as_ref())?;
+    let applied = app.fleet().write(Command::StreamStarted(start), call.arrival.write_deadline()).await?;
+    match applied.reply {
+        Reply::StreamStarted(stream) => {
+            app.counters().started(1);
+            Ok(written(applied.revision, &StreamState::of(&stream, None)))
+        }
+        other => Err(unexpected(other)),
+    }
+}
+
+/// What an ended event did.
+#[derive(Serialize, ToSchema)]
+struct Ended {
+    /// False when nothing matched or the stream was over already.
+    updated: bool,
+    stream: Option<StreamState>,
+}
+
+/// Report an ended stream
+///
+/// A named stream that is not known, or is over already, gives `updated: false`; no other stream is
+/// ended in its place. Without `stream_id`, the newest stream of the engine `container_id` is meant.
+#[utoipa::path(
+    post, path = "/events/stream_ended", tag = "events", operation_id = "stream_ended",
+    request_body = StreamEndedEvent,
+    security(("bearer" = []), ("api_key" = [])),
+    responses(
+        (status = 200, description = "Whether a stream was ended, and which", body = Ended),
+        (status = 401, description = "No key", body = DetailBody),
+        (status = 403, description = "Wrong key", body = DetailBody),
+        (status = 413, description = "Body larger than 1 MiB", body = DetailBody),
+        (status = 422, description = "The body is wrong", body = InvalidBody),
+        (status = 503, description = "No leader took the write in time", body = BlockedBody),
+    )
+)]
+pub(crate) async fn ended(State(app): State<App>, call: JsonCall) -> Result<Response, Problem> {
+    let end = event_body::ended(call.body.as_ref())?;
+    if !event_body::names_something(&end) {
+        return Ok(written(app.fleet().view().revision, &Ended { updated: false, stream: None }));
+    }
+    let applied = app.fleet().write(Command::StreamEnded(end), call.arrival.write_deadline()).await?;
+    match applied.reply {
+        Reply::StreamEnded { updated, stream } => {
+            app.counters().ended(u64::from(updated));
+            let stream = stream.map(|stream| StreamState::of(&stream, None));
+            Ok(written(applied.revision, &Ended { updated, stream }))
+        }
+        other => Err(unexpected(other)),
+    }
+}
+
+/// What a batch did.
+#[derive(Serialize, ToSchema)]
+struct Processed {
+    /// Started events taken in.
+    started: u64,
+    /// Ended events that ended a stream.
+    ended: u64,
+}
+
+/// Report many events at once
+///
+/// One write, all or nothing: all starts first, then all ends, each in order. At most 1,000 of each.
+#[utoipa::path(
+    post, path = "/events/batch", tag = "events", operation_id = "event_batch",
+    request_body = EventBatch,
+    security(("bearer" = []), ("api_key" = [])),
+    responses(
+        (status = 200, description = "Counts", body = Processed),
+        (status = 401, description = "No key", body = DetailBody),
+        (status = 403, description = "Wrong key", body = DetailBody),
+        (status = 413, description = "Body larger than 1 MiB", body = DetailBody),
+        (status = 422, description = "The body is wrong", body = InvalidBody),
+        (status = 503, description = "No leader took the write in time", body = BlockedBody),
+    )
+)]
+pub(crate) async fn batch(State(app): State<App>, call: JsonCall) -> Result<Response, Problem> {
+    let (started, ended) = event_body::batch(call.body.as_ref())?;
+    if started.is_empty() && ended.is_empty() {
+        return Ok(written(app.fleet().view().revision, &Processed { started: 0, ended: 0 }));
+    }
+    let command = Command::EventBatch { started, ended };
+    let applied = app.fleet().write(command, call.arrival.write_deadline()).await?;
+    match applied.reply {
+        Reply::Batch { started, ended } => {
+            app.counters().started(started);
+            app.counters().ended(ended);
+            Ok(written(applied.revision, &Processed { started, ended }))
+        }
+        other => Err(unexpected(other)),
+    }
+}

@@ -1,0 +1,221 @@
+//! Error answers: status, body in the contract's shape, and the headers that go with it.
+
+use acefleet_raft::{ReadError, WriteError};
+use acefleet_registry::{Refusal, RefusalCode};
+use axum::Json;
+use axum::http::header::{ALLOW, RETRY_AFTER};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use crate::fleet::FleetError;
+
+/// Why something was not done and when to come back: exactly six keys, which proxies decode.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[cfg_attr(test, derive(PartialEq, Eq))]
+pub(crate) struct Blocked {
+    /// `provisioning_blocked` (not tried), `provisioning_failed` (tried), `write_blocked`,
+    /// `read_blocked` or `owner_unreachable`.
+    #[schema(example = "provisioning_blocked")]
+    pub error: &'static str,
+    /// Machine-readable cause.
+    #[schema(example = "max_capacity")]
+    pub code: String,
+    /// For people.
+    pub message: String,
+    /// Whole seconds until a retry makes sense; null when waiting does not help.
+    #[schema(example = 2)]
+    pub recovery_eta_seconds: Option<u64>,
+    /// An earlier retry may succeed.
+    pub can_retry: bool,
+    /// The caller should wait rather than give up.
+    pub should_wait: bool,
+}
+
+/// The body of every answer that says no with a reason for machines.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BlockedBody {
+    /// Why.
+    pub detail: Blocked,
+}
+
+/// The body of every other refusal.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DetailBody {
+    /// One sentence.
+    #[schema(example = "Not Found")]
+    pub detail: String,
+}
+
+/// One thing that is wrong with a body, a path or a query.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Violation {
+    /// Machine-readable kind, e.g. `missing`, `string_type`, `int_parsing`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Where: `body`, `path` or `query`, then names and indexes.
+    #[schema(value_type = Vec<Object>, example = json!(["body", "engine", "port"]))]
+    pub loc: Vec<Value>,
+    /// For people.
+    pub msg: String,
+    /// What was found there.
+    pub input: Value,
+    /// Limits and expected values.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ctx: Option<Value>,
+}
+
+/// The body of a 422.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct InvalidBody {
+    /// Everything that is wrong.
+    pub detail: Vec<Violation>,
+}
+
+/// An error answer.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    body: Value,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, detail: impl Serialize) -> Self {
+        Self { status, body: json!({ "detail": detail }), headers: Vec::new() }
+    }
+
+    /// `{"detail": "<text>"}`.
+    pub fn text(status: StatusCode, detail: &str) -> Self {
+        Self::new(status, detail)
+    }
+
+    /// A 422 that lists what is wrong.
+    pub fn invalid(violations: Vec<Violation>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, violations)
+    }
+
+    /// The six keys, with `Retry-After` when there is an estimate.
+    pub fn blocked(status: StatusCode, blocked: Blocked) -> Self {
+        let mut problem = Self::new(status, &blocked);
+        if let Some(seconds) = blocked.recovery_eta_seconds {
+            problem.headers.push((RETRY_AFTER, HeaderValue::from(seconds)));
+        }
+        problem
+    }
+
+    /// The unknown route.
+    pub fn not_found() -> Self {
+        Self::text(StatusCode::NOT_FOUND, "Not Found")
+    }
+
+    /// The known route with another method; the router adds `Allow`.
+    pub fn method_not_allowed() -> Self {
+        Self::text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
+    }
+
+    /// Adds headers to whatever the answer has already.
+    pub fn with_headers(mut self, headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>) -> Self {
+        self.headers.extend(headers);
+        self
+    }
+
+    fn retry_soon(error: &'static str, code: &str, message: impl ToString, eta: u64) -> Self {
+        Self::blocked(
+            StatusCode::SERVICE_UNAVAILABLE,
+            Blocked {
+                error,
+                code: code.to_owned(),
+                message: message.to_string(),
+                recovery_eta_seconds: Some(eta),
+                can_retry: true,
+                should_wait: true,
+            },
+        )
+    }
+
+    /// A write that has no outcome. `error` names the kind of operation.
+    pub fn write(error: &'static str, cause: &WriteError) -> Self {
+        match cause {
+            WriteError::NoLeader => Self::retry_soon(error, "no_leader", cause, 2),
+            WriteError::ShuttingDown => Self::retry_soon(error, "shutting_down", cause, 2),
+            _ => Self::retry_soon(error, "unknown_outcome", cause, 1),
+        }
+    }
+
+    /// The node is behind the revision that the caller insists on.
+    pub fn behind(wanted: u64, have: u64) -> Self {
+        let message = format!("this node has revision {have}, not yet {wanted}; retry or ask another node");
+        Self::retry_soon("read_blocked", "behind", message, 1)
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        let (code, eta) = match error {
+            ReadError::NoLeader => ("no_leader", 2),
+            ReadError::NoQuorum => ("no_quorum", 2),
+            ReadError::Behind => ("behind", 1),
+            _ => ("shutting_down", 2),
+        };
+        Self::retry_soon("read_blocked", code, error, eta)
+    }
+}
+
+impl From<Refusal> for Problem {
+    /// A refusal of anything but provisioning.
+    fn from(refusal: Refusal) -> Self {
+        let status = match refusal.code {
+            RefusalCode::NotFound => StatusCode::NOT_FOUND,
+            _ => StatusCode::CONFLICT,
+        };
+        Self::text(status, &refusal.message)
+    }
+}
+
+impl From<FleetError> for Problem {
+    /// A failure of anything but provisioning.
+    fn from(error: FleetError) -> Self {
+        match error {
+            FleetError::Write(cause) => Self::write("write_blocked", &cause),
+            FleetError::Refused(refusal) => refusal.into(),
+            FleetError::Pending(message) => Self::retry_soon("write_blocked", "pending", message, 2),
+            FleetError::NotFound(message) => Self::text(StatusCode::NOT_FOUND, &message),
+            FleetError::Owner(_) => Self::retry_soon("owner_unreachable", "owner_unreachable", error, 2),
+            FleetError::Failed { cause, message } => Self::blocked(
+                StatusCode::BAD_GATEWAY,
+                Blocked {
+                    error: "write_blocked",
+                    code: cause,
+                    message,
+                    recovery_eta_seconds: None,
+                    can_retry: true,
+                    should_wait: false,
+                },
+            ),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(self.body)).into_response();
+        response.headers_mut().extend(self.headers);
+        response
+    }
+}
+
+/// Makes the list of allowed methods say what the contract says: HEAD is not offered.
+pub(crate) fn tidy_allow(response: &mut Response) {
+    if response.status() != StatusCode::METHOD_NOT_ALLOWED {
+        return;
+    }
+    let allow = response.headers().get(ALLOW).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let methods: Vec<&str> =
+        allow.split(',').map(str::trim).filter(|m| !m.is_empty() && *m != "HEAD").collect();
+    if let Ok(value) = HeaderValue::from_str(&methods.join(", ")) {
+        response.headers_mut().insert(ALLOW, value);
+    }
+}

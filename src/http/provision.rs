@@ -1,0 +1,234 @@
+//! `POST /provision`, `POST /provision/acestream`.
+
+use std::time::Instant;
+
+use acefleet_registry::breaker::BreakerState;
+use acefleet_registry::engine::{EngineSpec, Phase};
+use acefleet_registry::node::DockerState;
+use acefleet_registry::{Refusal, RefusalCode};
+use axum::extract::State;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::fleet::FleetError;
+use crate::fleet::provision::Provisioned;
+use crate::http::app::App;
+use crate::http::call::JsonCall;
+use crate::http::problem::{Blocked, BlockedBody, DetailBody, InvalidBody, Problem};
+use crate::http::provision_body::{self, AceProvisionRequest, StartRequest};
+use crate::http::snapshot::written;
+
+const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-provisioning-limit");
+const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-provisioning-remaining");
+const CIRCUIT: HeaderName = HeaderName::from_static("x-circuit-state");
+
+const BLOCKED: &str = "provisioning_blocked";
+const FAILED: &str = "provisioning_failed";
+
+/// Estimates for causes that have no better one, seconds. Callers block their players for longer than this.
+const SOON_S: u64 = 2;
+const LATER_S: u64 = 5;
+
+/// A started engine.
+#[derive(Serialize, ToSchema)]
+struct AceProvisionResponse {
+    /// Full Docker id.
+    container_id: String,
+    #[schema(example = "acestream-7")]
+    container_name: String,
+    #[schema(example = 19006)]
+    host_http_port: u16,
+    /// Equal to the host port unless the caller fixed one of them.
+    #[schema(example = 19006)]
+    container_http_port: u16,
+    #[schema(example = 45006)]
+    container_https_port: u16,
+}
+
+/// A started container.
+#[derive(Serialize, ToSchema)]
+struct StartResponse {
+    container_id: String,
+    #[schema(example = "svc-1")]
+    container_name: String,
+}
+
+/// The word for a breaker's state.
+pub(crate) fn circuit_word(state: BreakerState) -> &'static str {
+    match state {
+        BreakerState::Closed => "closed",
+        BreakerState::Open => "open",
+        BreakerState::HalfOpen => "half_open",
+    }
+}
+
+/// Start an AceStream engine
+///
+/// On the least loaded host. The engine is in `/engines` of this node before the answer is sent. A call
+/// whose caller gave up is taken up by the next one of the same kind, on any node.
+#[utoipa::path(
+    post, path = "/provision/acestream", tag = "provisioning", operation_id = "provision_acestream",
+    request_body = AceProvisionRequest,
+    security(("bearer" = []), ("api_key" = [])),
+    responses(
+        (status = 200, description = "The engine's container runs", body = AceProvisionResponse, headers(
+            ("X-RateLimit-Provisioning-Limit" = u64, description = "Starts that the cluster works on at once"),
+            ("X-RateLimit-Provisioning-Remaining" = u64, description = "Of these, free now"),
+            ("X-Circuit-State" = String, description = "`closed`, `open` or `half_open`"),
+        )),
+        (status = 401, description = "No key", body = DetailBody),
+        (status = 403, description = "Wrong key", body = DetailBody),
+        (status = 409, description = "The fixed port is taken", body = BlockedBody),
+        (status = 413, description = "Body larger than 1 MiB", body = DetailBody),
+        (status = 422, description = "The body is wrong", body = InvalidBody),
+        (status = 500, description = "It would fail again", body = BlockedBody),
+        (status = 503, description = "Not now; see `recovery_eta_seconds` and `Retry-After`", body = BlockedBody),
+    )
+)]
+pub(crate) async fn acestream(State(app): State<App>, call: JsonCall) -> Result<Response, Problem> {
+    let spec = provision_body::engine(call.body.as_ref())?;
+    let deadline = call.arrival.provision_deadline();
+    let Provisioned { engine, revision } = start(&app, spec, deadline, "acestream").await?;
+    let body = AceProvisionResponse {
+        container_id: engine.container_id.clone().unwrap_or_default(),
+        container_name: engine.container_name.clone(),
+        host_http_port: engine.ports.host_http,
+        container_http_port: engine.ports.container_http,
+        container_https_port: engine.ports.container_https,
+    };
+    Ok(with_headers(&app, written(revision, &body)))
+}
+
+/// Start any container
+///
+/// With the management label, so that it can be inspected and deleted here. It is no engine: it is in no
+/// list of engines and does not count against `MAX_REPLICAS`.
+#[utoipa::path(
+    post, path = "/provision", tag = "provisioning", operation_id = "provision_generic",
+    request_body = StartRequest,
+    security(("bearer" = []), ("api_key" = [])),
+    responses(
+        (status = 200, description = "The container runs", body = StartResponse),
+        (status = 401, description = "No key", body = DetailBody),
+        (status = 403, description = "Wrong key", body = DetailBody),
+        (status = 409, description = "A port is taken", body = BlockedBody),
+        (status = 413, description = "Body larger than 1 MiB", body = DetailBody),
+        (status = 422, description = "The body is wrong", body = InvalidBody),
+        (status = 500, description = "It would fail again", body = BlockedBody),
+        (status = 503, description = "Not now; see `recovery_eta_seconds` and `Retry-After`", body = BlockedBody),
+    )
+)]
+pub(crate) async fn generic(State(app): State<App>, call: JsonCall) -> Result<Response, Problem> {
+    let default_image = app.fleet().config().target_image.as_deref();
+    let spec = provision_body::generic(call.body.as_ref(), default_image)?;
+    let deadline = call.arrival.patient_deadline(&app);
+    let Provisioned { engine, revision } = start(&app, spec, deadline, "generic").await?;
+    let body = StartResponse {
+        container_id: engine.container_id.clone().unwrap_or_default(),
+        container_name: engine.container_name.clone(),
+    };
+    Ok(with_headers(&app, written(revision, &body)))
+}
+
+async fn start(app: &App, spec: EngineSpec, deadline: Instant, kind: &str) -> Result<Provisioned, Problem> {
+    let began = Instant::now();
+    let result = app.fleet().provision(spec, deadline).await;
+    app.counters().provisioned(kind, result.is_ok(), began.elapsed());
+    result.map_err(|error| problem(app, error).with_headers(headers(app)))
+}
+
+fn with_headers(app: &App, mut response: Response) -> Response {
+    response.headers_mut().extend(headers(app));
+    response
+}
+
+/// Limit: containers that all hosts with a working Docker create at once. Remaining: the limit without
+/// the starts under way; further calls are queued, not refused.
+fn headers(app: &App) -> [(HeaderName, HeaderValue); 3] {
+    let view = app.fleet().view();
+    let hosts = view.state.nodes().filter(|node| node.docker == DockerState::Available).count();
+    let limit = hosts.saturating_mul(app.fleet().config().max_concurrent_provisions);
+    let under_way = view.state.live_engines().filter(|engine| engine.phase == Phase::Reserved).count();
+    let circuit = circuit_word(app.fleet().admission().breaker);
+    [
+        (LIMIT, HeaderValue::from(limit)),
+        (REMAINING, HeaderValue::from(limit.saturating_sub(under_way))),
+        (CIRCUIT, HeaderValue::from_static(circuit)),
+    ]
+}
+
+/// Comes again: the caller should wait.
+fn wait(error: &'static str, code: &str, message: String, eta: u64, can_retry: bool) -> Problem {
+    Problem::blocked(
+        StatusCode::SERVICE_UNAVAILABLE,
+        Blocked {
+            error,
+            code: code.to_owned(),
+            message,
+            recovery_eta_seconds: Some(eta),
+            can_retry,
+            should_wait: true,
+        },
+    )
+}
+
+/// Would fail again: the caller should give up.
+fn give_up(status: StatusCode, code: &str, message: String) -> Problem {
+    let code = code.to_owned();
+    let blocked = Blocked {
+        error: FAILED,
+        code,
+        message,
+        recovery_eta_seconds: None,
+        can_retry: false,
+        should_wait: false,
+    };
+    Problem::blocked(status, blocked)
+}
+
+fn problem(app: &App, error: FleetError) -> Problem {
+    match error {
+        FleetError::Refused(refusal) => refused(app, refusal),
+        FleetError::Write(cause) => Problem::write(BLOCKED, &cause),
+        FleetError::Pending(message) => wait(BLOCKED, "pending", message, SOON_S, true),
+        FleetError::Failed { cause, message } => failed(&cause, message),
+        FleetError::Owner(_) => wait(FAILED, "owner_unreachable", error.to_string(), SOON_S, true),
+        FleetError::NotFound(message) => give_up(StatusCode::INTERNAL_SERVER_ERROR, "general_error", message),
+    }
+}
+
+fn refused(app: &App, refusal: Refusal) -> Problem {
+    let Refusal { code, message, retry_after_s } = refusal;
+    let eta = |otherwise| retry_after_s.unwrap_or(otherwise);
+    match code {
+        RefusalCode::MaxCapacity => wait(BLOCKED, "max_capacity", message, eta(LATER_S), false),
+        RefusalCode::NoFreePorts => wait(BLOCKED, "no_free_ports", message, eta(LATER_S), false),
+        RefusalCode::CircuitBreaker => {
+            let half_open = app.fleet().admission().breaker == BreakerState::HalfOpen;
+            wait(BLOCKED, "circuit_breaker", message, eta(LATER_S), half_open)
+        }
+        RefusalCode::NoHost => {
+            let view = app.fleet().view();
+            let docker = view.state.nodes().any(|node| node.docker == DockerState::Available);
+            let code = if docker { "no_host" } else { "docker_unavailable" };
+            wait(BLOCKED, code, message, eta(SOON_S), true)
+        }
+        RefusalCode::PortTaken => give_up(StatusCode::CONFLICT, "port_taken", message),
+        RefusalCode::NotFound | RefusalCode::WrongPhase | RefusalCode::NotIdle => {
+            give_up(StatusCode::INTERNAL_SERVER_ERROR, "general_error", message)
+        }
+    }
+}
+
+fn failed(cause: &str, message: String) -> Problem {
+    match cause {
+        "port_taken" => give_up(StatusCode::CONFLICT, cause, message),
+        "bad_request" => give_up(StatusCode::BAD_REQUEST, cause, message),
+        "image_missing" | "internal" => give_up(StatusCode::INTERNAL_SERVER_ERROR, cause, message),
+        "no_free_ports" => wait(BLOCKED, cause, message, LATER_S, false),
+        "docker_unavailable" => wait(BLOCKED, cause, message, SOON_S, true),
+        _ => wait(FAILED, cause, message, SOON_S, true),
+    }
+}

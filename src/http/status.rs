@@ -1,0 +1,177 @@
+//! `GET /orchestrator/status`: the one answer that proxies poll to decide whether to ask for an engine.
+
+use acefleet_registry::breaker::BreakerKind;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::config::Variant;
+use crate::fleet::now_ms;
+use crate::http::app::App;
+use crate::http::health::engine_counts;
+use crate::http::provision::circuit_word;
+use crate::http::rendered::Page;
+use crate::http::snapshot::{Snapshot, to_json};
+use crate::http::time::iso;
+
+#[derive(Serialize, ToSchema)]
+struct OrchestratorStatus {
+    /// `healthy`, `degraded` (provisioning is blocked, but not by capacity) or `unavailable` (no engine).
+    #[schema(example = "healthy")]
+    status: &'static str,
+    engines: StatusEngines,
+    streams: StatusStreams,
+    capacity: StatusCapacity,
+    vpn: StatusVpn,
+    provisioning: StatusProvisioning,
+    config: StatusConfig,
+    #[schema(format = DateTime)]
+    timestamp: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct StatusEngines {
+    total: usize,
+    running: usize,
+    healthy: usize,
+    unhealthy: usize,
+}
+
+#[derive(Serialize, ToSchema)]
+struct StatusStreams {
+    active: usize,
+    total: usize,
+}
+
+#[derive(Serialize, ToSchema)]
+struct StatusCapacity {
+    /// Engines.
+    total: usize,
+    /// Engines with at least one stream.
+    used: usize,
+    available: usize,
+    max_replicas: u32,
+    min_replicas: u32,
+}
+
+#[derive(Serialize, ToSchema)]
+struct StatusVpn {
+    enabled: bool,
+    connected: bool,
+    health: &'static str,
+    container: Option<String>,
+    forwarded_port: Option<u16>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct StatusProvisioning {
+    can_provision: bool,
+    #[schema(example = "closed")]
+    circuit_breaker_state: &'static str,
+    #[schema(format = DateTime)]
+    last_failure: Option<String>,
+    blocked_reason: Option<String>,
+    blocked_reason_details: Option<BlockedReason>,
+}
+
+/// Why no engine can be started now.
+#[derive(Serialize, ToSchema)]
+struct BlockedReason {
+    /// `no_leader`, `docker_unavailable`, `circuit_breaker` or `max_capacity`.
+    code: &'static str,
+    message: String,
+    recovery_eta_seconds: Option<u64>,
+    can_retry: bool,
+    should_wait: bool,
+}
+
+#[derive(Serialize, ToSchema)]
+struct StatusConfig {
+    auto_delete: bool,
+    grace_period_s: u64,
+    #[schema(example = "krinkuto11-amd64")]
+    engine_variant: &'static str,
+    debug_mode: bool,
+}
+
+fn variant_word(variant: Variant) -> &'static str {
+    match variant {
+        Variant::Krinkuto11Amd64 => "krinkuto11-amd64",
+        Variant::JopsisAmd64 => "jopsis-amd64",
+        Variant::JopsisArm32 => "jopsis-arm32",
+        Variant::JopsisArm64 => "jopsis-arm64",
+    }
+}
+
+/// State of the whole cluster
+///
+/// Public and cheap. `provisioning.can_provision` says whether a call for an engine has a chance now.
+#[utoipa::path(
+    get, path = "/orchestrator/status", tag = "status", operation_id = "orchestrator_status",
+    params(super::openapi::Freshness),
+    responses((status = 200, description = "State", body = OrchestratorStatus))
+)]
+pub(crate) async fn get(State(app): State<App>, snapshot: Snapshot) -> Response {
+    let now = now_ms();
+    // Without a leader the answer differs although the state does not.
+    let page = Page::Status { second: now / 1000, leader: app.has_leader() };
+    snapshot.page(&app, &page, || to_json(&status(&app, &snapshot, now)))
+}
+
+fn status(app: &App, snapshot: &Snapshot, now: u64) -> OrchestratorStatus {
+    let state = &snapshot.view.state;
+    let policy = state.policy();
+    let config = app.fleet().config();
+    let admission = app.fleet().admission();
+    let (total, healthy, unhealthy) = engine_counts(snapshot);
+    let used = state.published_engines().filter(|engine| state.active_streams(engine.id) > 0).count();
+    let (active, streams) = state.stream_counts();
+    let (general, _) = state.breaker(BreakerKind::General);
+    let blocked = admission.blocked;
+    let code = blocked.as_ref().map(|blocked| blocked.code);
+    let status = match code {
+        _ if total == 0 => "unavailable",
+        None | Some("max_capacity") => "healthy",
+        Some(_) => "degraded",
+    };
+    OrchestratorStatus {
+        status,
+        engines: StatusEngines { total, running: total, healthy, unhealthy },
+        streams: StatusStreams { active, total: streams },
+        capacity: StatusCapacity {
+            total,
+            used,
+            available: total.saturating_sub(used),
+            max_replicas: policy.max_replicas,
+            min_replicas: policy.min_replicas,
+        },
+        vpn: StatusVpn {
+            enabled: false,
+            connected: false,
+            health: "unknown",
+            container: None,
+            forwarded_port: None,
+        },
+        provisioning: StatusProvisioning {
+            can_provision: blocked.is_none(),
+            circuit_breaker_state: circuit_word(admission.breaker),
+            last_failure: general.last_failure_ms.map(iso),
+            blocked_reason: blocked.as_ref().map(|blocked| blocked.message.clone()),
+            blocked_reason_details: blocked.map(|blocked| BlockedReason {
+                code: blocked.code,
+                message: blocked.message,
+                recovery_eta_seconds: blocked.eta_s,
+                can_retry: blocked.can_retry,
+                should_wait: blocked.should_wait,
+            }),
+        },
+        config: StatusConfig {
+            auto_delete: policy.auto_delete,
+            grace_period_s: policy.grace_ms / 1000,
+            engine_variant: variant_word(config.variant),
+            debug_mode: config.debug_mode,
+        },
+        timestamp: iso(now),
+    }
+}

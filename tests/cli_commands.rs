@@ -1,0 +1,308 @@
+//! The program from outside: arguments, sources on a real disk, exit codes, output.
+#![allow(clippy::unwrap_used)] // in a test a panic is the report
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// A run in a directory of its own, with nothing in its environment but what is given.
+fn run(dir: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_acefleet"))
+        .env_clear()
+        .envs(environment.iter().copied())
+        .current_dir(dir)
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn dir() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    // Keeps a file of the whole machine, if there is one, out of the test.
+    std::fs::write(dir.path().join("acefleet.toml"), "").unwrap();
+    dir
+}
+
+#[test]
+fn check_says_yes_or_names_every_problem() {
+    let dir = dir();
+    let good = run(dir.path(), &[("API_KEY", "0123456789abcdef")], &["config", "check"]);
+    assert_eq!(good.status.code(), Some(0), "{}", stderr(&good));
+    assert_eq!(stdout(&good), "The settings are valid.\n");
+    assert_eq!(stderr(&good), "");
+
+    let bad = [
+        ("MIN_REPLICAS", "x"),
+        ("APP_PORT", "99999"),
+        ("API_KEY", "hunter2 hunter2"),
+        ("DB_URL", "sqlite://"),
+    ];
+    for command in [&["config", "check"][..], &["config", "show"], &["serve"]] {
+        let output = run(dir.path(), &bad, command);
+        assert_eq!(output.status.code(), Some(64), "{command:?}");
+        let lines = stderr(&output);
+        assert_eq!(lines.lines().count(), 4, "{lines}");
+        assert!(lines.lines().all(|line| line.starts_with("acefleet: ")), "{lines}");
+        assert!(lines.contains("acefleet: warning: DB_URL (environment) has no effect"), "{lines}");
+        assert!(!lines.contains("hunter2") && !stdout(&output).contains("hunter2"), "{lines}");
+    }
+}
+
+#[test]
+fn show_has_values_and_sources_from_real_files() {
+    let dir = dir();
+    let env_file = "# it's a comment\nexport MIN_FREE_REPLICAS=2\nAPI_KEY='$a b#c'\nOTHER=what ever it is\n\
+                    API_KEY='$a-long-key-with-#-in-it'\n";
+    std::fs::write(dir.path().join(".env"), format!("\u{feff}{env_file}")).unwrap();
+    std::fs::write(dir.path().join("acefleet.toml"), "max_replicas = 12 # twelve\n").unwrap();
+    let output = run(dir.path(), &[("MIN_REPLICAS", "1")], &["config", "show"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let shown = stdout(&output);
+    let row = |name: &str| {
+        let row = shown.lines().find(|line| line.split_whitespace().next() == Some(name)).unwrap();
+        row.split_whitespace().skip(2).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(row("MIN_REPLICAS"), "1 (environment)");
+    assert_eq!(row("MIN_FREE_REPLICAS"), "2 (.env)");
+    assert_eq!(row("MAX_REPLICAS"), "12 (acefleet.toml)");
+    assert_eq!(row("API_KEY"), "(secret) (.env)");
+    assert_eq!(row("APP_PORT"), "8000 (default)");
+    assert!(!shown.contains("long-key"));
+    let warnings = stderr(&output);
+    assert!(warnings.contains(".env line 4 cannot be read and is ignored"), "{warnings}");
+    assert!(warnings.contains("API_KEY is there twice in .env: the last one counts"), "{warnings}");
+}
+
+#[test]
+fn a_line_of_ours_that_cannot_be_read_is_refused_without_being_shown() {
+    let dir = dir();
+    std::fs::write(dir.path().join(".env"), "MIN_REPLICAS=1\nAPI_KEY=hunter2 hunter2\n").unwrap();
+    let output = run(dir.path(), &[], &["config", "check"]);
+    assert_eq!(output.status.code(), Some(64));
+    let lines = stderr(&output);
+    assert!(lines.contains("acefleet: API_KEY (.env line 2): the line cannot be read"), "{lines}");
+    assert!(!lines.contains("hunter2"), "{lines}");
+}
+
+#[test]
+fn a_stray_quote_never_swallows_a_setting() {
+    let dir = dir();
+    let key = "API_KEY=hunter2hunter2hunter2";
+    for (text, expected) in [
+        (
+            format!("# it's\n\nTITLE=it's mine\n{key}\n"),
+            "acefleet: .env line 3: a quote opens there and does not close",
+        ),
+        (
+            format!("TITLE=it's\n{key}\nMOTTO=that's"),
+            "acefleet: API_KEY (.env): it is inside the quotes that open after TITLE=",
+        ),
+        (
+            format!("A=1\r\nAPI_KEY='x\r\n{key}\r\n"),
+            "acefleet: API_KEY (.env line 2): the line cannot be read",
+        ),
+    ] {
+        std::fs::write(dir.path().join(".env"), text).unwrap();
+        let output = run(dir.path(), &[], &["config", "check"]);
+        let lines = stderr(&output);
+        assert_eq!(output.status.code(), Some(64), "{lines}");
+        assert!(lines.contains(expected) && !lines.contains("hunter2"), "{lines}");
+    }
+}
+
+#[test]
+fn the_file_is_named_by_argument_then_environment_then_env_file() {
+    let dir = dir();
+    for (name, replicas) in [("acefleet.toml", 1), ("dotenv.toml", 2), ("env.toml", 3), ("arg.toml", 4)] {
+        std::fs::write(dir.path().join(name), format!("MIN_REPLICAS = {replicas}")).unwrap();
+    }
+    let used = |environment: &[(&str, &str)], arguments: &[&str]| {
+        let output = run(dir.path(), environment, arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let shown = stdout(&output);
+        let row = shown.lines().find(|line| line.starts_with("MIN_REPLICAS ")).unwrap().to_owned();
+        row.split(" = ").nth(1).unwrap().to_owned()
+    };
+    assert_eq!(used(&[], &["config", "show"]), "1  (acefleet.toml)");
+    std::fs::write(dir.path().join(".env"), "ACEFLEET_CONFIG=dotenv.toml\n").unwrap();
+    assert_eq!(used(&[], &["config", "show"]), "2  (dotenv.toml)");
+    let environment = [("ACEFLEET_CONFIG", "env.toml")];
+    assert_eq!(used(&environment, &["config", "show"]), "3  (env.toml)");
+    assert_eq!(used(&environment, &["--config", "arg.toml", "config", "show"]), "4  (arg.toml)");
+    assert_eq!(used(&environment, &["config", "show", "--config", "arg.toml"]), "4  (arg.toml)");
+
+    let missing = run(dir.path(), &[("ACEFLEET_CONFIG", "none.toml")], &["config", "check"]);
+    assert_eq!(missing.status.code(), Some(64));
+    let line = "acefleet: ACEFLEET_CONFIG (environment): the file none.toml does not exist\n";
+    assert!(stderr(&missing).ends_with(line), "{}", stderr(&missing));
+    let folder = run(dir.path(), &[], &["config", "check", "--config", "."]);
+    assert_eq!(folder.status.code(), Some(64));
+    assert!(stderr(&folder).contains("--config: .: cannot be read"), "{}", stderr(&folder));
+}
+
+#[test]
+fn usage_errors_are_configuration_errors() {
+    let dir = dir();
+    for arguments in [
+        &[][..],
+        &["fly"],
+        &["serve", "--fast"],
+        &["config"],
+        &["config", "show", "--markdown", "--env-example"],
+    ] {
+        let output = run(dir.path(), &[], arguments);
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}");
+        assert_eq!(stdout(&output), "", "{arguments:?}");
+        assert_ne!(stderr(&output), "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn help_version_and_documents_go_to_standard_output() {
+    let dir = dir();
+    let version = format!("acefleet {}\n", env!("CARGO_PKG_VERSION"));
+    for arguments in [&["version"][..], &["--version"]] {
+        assert_eq!(stdout(&run(dir.path(), &[], arguments)), version);
+    }
+    // None of these looks at the settings.
+    let broken = [("MIN_REPLICAS", "x")];
+    for (arguments, part) in [
+        (&["--help"][..], "serve"),
+        (&["config", "show", "--markdown"], "| `APP_PORT` | `8000` |"),
+        (&["config", "show", "--env-example"], "\n#APP_PORT=8000\n"),
+        (&["config", "show", "--toml-example"], "\n#app_port = 8000\n"),
+        (&["openapi"], "\"openapi\""),
+    ] {
+        let output = run(dir.path(), &broken, arguments);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        assert!(stdout(&output).contains(part), "{arguments:?}: {}", stdout(&output));
+        assert_eq!(stderr(&output), "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_taken_port_is_one_clear_line() {
+    let dir = dir();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let data = dir.path().join("data");
+    let environment = [
+        ("APP_PORT", port.as_str()),
+        ("ACEFLEET_HTTP_BIND", "127.0.0.1"),
+        ("ACEFLEET_DATA_DIR", data.to_str().unwrap()),
+        ("ACEFLEET_LOG", "off"),
+        // Away from whatever port the system chose above.
+        ("PORT_RANGE_HOST", "1000-1019"),
+    ];
+    let output = run(dir.path(), &environment, &["serve"]);
+    assert_eq!(output.status.code(), Some(64), "{}", stderr(&output));
+    let line = stderr(&output);
+    assert_eq!(line.lines().count(), 1, "{line}");
+    assert!(line.starts_with("acefleet: ") && line.contains(&format!("127.0.0.1:{port}")), "{line}");
+    assert!(line.contains("APP_PORT"), "{line}");
+    assert!(!data.exists(), "nothing was opened");
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_is_one_clear_line() {
+    let dir = dir();
+    std::fs::write(dir.path().join("file"), "").unwrap();
+    let data = dir.path().join("file/data");
+    let ports = free_ports();
+    let output = run(dir.path(), &quiet_node(&ports, data.to_str().unwrap()), &["serve"]);
+    let line = stderr(&output);
+    assert!(matches!(output.status.code(), Some(64 | 70)), "{:?} {line}", output.status);
+    assert_eq!(line.lines().count(), 1, "{line}");
+    assert!(line.starts_with("acefleet: ") && line.contains(data.to_str().unwrap()), "{line}");
+}
+
+#[test]
+fn a_node_without_docker_serves_and_stops_with_code_0() {
+    let dir = dir();
+    let data = dir.path().join("data");
+    let ports = free_ports();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_acefleet"))
+        .env_clear()
+        .envs(quiet_node(&ports, data.to_str().unwrap()))
+        .current_dir(dir.path())
+        .arg("serve")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let address = format!("127.0.0.1:{}", ports.0);
+    let answer =
+        until(|| ask(&address, "/orchestrator/status").filter(|answer| answer.starts_with("HTTP/1.1 200 ")));
+    if let Some(answer) = &answer {
+        assert!(answer.contains("\"docker_unavailable\""), "{answer}");
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    } else {
+        child.kill().unwrap();
+    }
+    let ended = until(|| child.try_wait().unwrap());
+    if ended.is_none() {
+        child.kill().unwrap();
+    }
+    let output = child.wait_with_output().unwrap();
+    let lines = stderr(&output);
+    assert!(answer.is_some(), "no answer: {lines}");
+    assert_eq!(ended.and_then(|status| status.code()), Some(0), "{lines}");
+    assert!(data.exists());
+}
+
+/// Two ports that were free a moment ago.
+fn free_ports() -> (String, String) {
+    let sockets = [0, 1].map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let [http, cluster] = sockets.map(|socket| socket.local_addr().unwrap().port().to_string());
+    (http, format!("127.0.0.1:{cluster}"))
+}
+
+/// A node on loopback that meets no Docker daemon.
+fn quiet_node<'a>(ports: &'a (String, String), data: &'a str) -> Vec<(&'a str, &'a str)> {
+    vec![
+        ("APP_PORT", &ports.0),
+        ("ACEFLEET_HTTP_BIND", "127.0.0.1"),
+        ("ACEFLEET_CLUSTER_BIND", &ports.1),
+        ("ACEFLEET_ADVERTISE", "127.0.0.1"),
+        ("ACEFLEET_DATA_DIR", data),
+        ("ACEFLEET_LOG", "off"),
+        ("DOCKER_HOST", "unix:///does/not/exist.sock"),
+        // Away from whatever ports the system chose.
+        ("PORT_RANGE_HOST", "1000-1019"),
+    ]
+}
+
+/// The whole answer to a GET.
+fn ask(address: &str, path: &str) -> Option<String> {
+    let mut stream = std::net::TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+/// The first value within half a minute.
+fn until<T>(mut condition: impl FnMut() -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Some(value) = condition() {
+            return Some(value);
+        }
+        if Instant::now() > deadline {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,69 @@
+//! Documents and examples say what the table says. `UPDATE_DOCS=1 cargo test --test config_settings`
+//! writes them anew.
+
+use std::path::PathBuf;
+
+use acefleet::config::table::SETTINGS;
+use acefleet::config::{Sources, resolve, show};
+
+use super::host;
+
+fn current(path: &str, make: impl Fn(&str) -> String) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    let expected = make(&found);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &expected).unwrap();
+        return;
+    }
+    assert!(
+        found == expected,
+        "{} is not current: run UPDATE_DOCS=1 cargo test --test config_settings",
+        path.display()
+    );
+}
+
+#[test]
+fn config_md_is_current() {
+    const BEGIN: &str = "<!-- settings:begin -->\n";
+    const END: &str = "<!-- settings:end -->";
+    current("docs/CONFIG.md", |found| {
+        let (before, rest) = found.split_once(BEGIN).expect("the marker before the tables");
+        let (_, after) = rest.split_once(END).expect("the marker after the tables");
+        format!("{before}{BEGIN}\n{}\n{END}{after}", show::markdown().trim_end())
+    });
+}
+
+#[test]
+fn examples_are_current() {
+    current(".env.example", |_| show::env_example());
+    current("deploy/acefleet.toml.example", |_| show::toml_example());
+}
+
+#[test]
+fn the_toml_example_is_valid_as_it_is_and_with_every_line_in_use() {
+    let text = show::toml_example();
+    resolve(Sources::from_maps(&[], &[], &text, host())).unwrap();
+    let used: String = text
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(setting) if !setting.starts_with(' ') => format!("{setting}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let loaded = resolve(Sources::from_maps(&[], &[], &used, host())).unwrap();
+    assert_eq!(loaded.config.peers.len(), 3);
+    assert_eq!(
+        used.lines().filter(|line| line.contains(" = ") && !line.starts_with('#')).count(),
+        SETTINGS.len()
+    );
+}
+
+#[test]
+fn every_example_of_env_is_the_one_of_the_table() {
+    let text = show::env_example();
+    for setting in SETTINGS {
+        let line = format!("#{}={}", setting.name, setting.example);
+        assert_eq!(text.lines().filter(|other| *other == line).count(), 1, "{line}");
+    }
+}

@@ -1,0 +1,232 @@
+//! A node with everything but Docker, and a client for it.
+
+mod runtime;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use acefleet::agent;
+use acefleet::config::{self, Config, Host, Sources};
+use acefleet::fleet::hooks::NodeHooks;
+use acefleet::fleet::{Fleet, leader, register};
+use acefleet::http;
+use acefleet::soft::SoftState;
+use acefleet_raft::{Options, Peer, Timing};
+use acefleet_registry::command::Adopt;
+use acefleet_registry::engine::{EngineSpec, Ports};
+use acefleet_registry::node::DockerState;
+use acefleet_registry::{Command, Reply};
+use reqwest::header::HeaderMap;
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use runtime::FakeRuntime;
+
+/// The key of every bed that has one.
+pub const KEY: &str = "a-key-for-tests";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running node.
+pub struct Bed {
+    pub fleet: Fleet,
+    pub runtime: Arc<FakeRuntime>,
+    pub address: String,
+    client: reqwest::Client,
+    stop: CancellationToken,
+    background: CancellationToken,
+    tracker: TaskTracker,
+    serving: tokio::task::JoinHandle<anyhow::Result<()>>,
+    _dir: tempfile::TempDir,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).unwrap_or_else(|| panic!("no {name} in {self:?}")).to_str().unwrap()
+    }
+
+    pub fn number(&self, name: &str) -> u64 {
+        self.header(name).parse().unwrap()
+    }
+}
+
+/// Waits for a condition; a deadline ends the test.
+pub async fn eventually<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = check().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+impl Bed {
+    /// A single node with a key and a container engine that works.
+    pub async fn new() -> Self {
+        Self::with(&[("API_KEY", KEY)]).await
+    }
+
+    /// A single node with these settings.
+    pub async fn with(settings: &[(&str, &str)]) -> Self {
+        let bed = Self::start(settings, &[]).await;
+        let me = bed.fleet.cluster().node_id();
+        eventually("node registered, settings in force, Docker announced", async || {
+            let view = bed.fleet.view();
+            let docker = view.state.node(me).map(|node| node.docker.clone());
+            let in_force = *view.state.policy() == bed.fleet.config().policy;
+            (docker == Some(DockerState::Available) && in_force).then_some(())
+        })
+        .await;
+        bed
+    }
+
+    /// One of several nodes, the others of which do not exist.
+    pub async fn alone_of_three() -> Self {
+        Self::start(&[("API_KEY", KEY)], &["127.0.0.1:1", "127.0.0.1:2"]).await
+    }
+
+    async fn start(settings: &[(&str, &str)], others: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let http_listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let cluster_listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = http_listener.local_addr().unwrap().to_string();
+        let cluster_address = cluster_listener.local_addr().unwrap().to_string();
+        let config = Arc::new(config(dir.path(), &address, &cluster_address, settings));
+        let mut options =
+            Options::new(config.data_dir.clone(), config.node_name.clone(), cluster_address.clone());
+        options.timing = Timing { heartbeat_ms: 50, election_min_ms: 150, election_max_ms: 300 };
+        if !others.is_empty() {
+            options.peers.push(Peer { name: config.node_name.clone(), addr: cluster_address });
+            let others = others.iter().enumerate();
+            options
+                .peers
+                .extend(others.map(|(i, addr)| Peer { name: format!("z{i}"), addr: (*addr).to_owned() }));
+        }
+        let soft = Arc::new(SoftState::default());
+        let hooks = Arc::new(NodeHooks::new(Arc::clone(&soft)));
+        let cluster = acefleet_raft::start(options, cluster_listener, Arc::clone(&hooks) as _).await.unwrap();
+        let (stop, background, tracker) =
+            (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
+        let runtime = Arc::new(FakeRuntime::default());
+        let agent = agent::start(agent::Deps {
+            config: Arc::clone(&config),
+            cluster: cluster.clone(),
+            soft: Arc::clone(&soft),
+            runtime: Arc::clone(&runtime) as _,
+            cancel: background.clone(),
+            tracker: tracker.clone(),
+        });
+        hooks.complete(cluster.node_id(), agent.clone());
+        let fleet = Fleet::new(config, cluster, soft, agent, stop.clone());
+        tracker.spawn(register::run(fleet.clone(), background.clone()));
+        tracker.spawn(leader::run(fleet.clone(), background.clone()));
+        let router = http::router(fleet.clone());
+        let serving = tokio::spawn(http::serve(http_listener, router, stop.clone(), Duration::from_secs(5)));
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(PATIENCE)
+            .build()
+            .unwrap();
+        Self { fleet, runtime, address, client, stop, background, tracker, serving, _dir: dir }
+    }
+
+    /// Stops the node in the order in which the program does.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.serving.await.unwrap().unwrap();
+        self.background.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
+        self.fleet.cluster().shutdown().await;
+    }
+
+    /// A request with these headers; a body when it is not empty.
+    pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let mut request = self.client.request(method, format!("http://{}{path}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if !body.is_empty() {
+            request = request.header("content-type", "application/json").body(body.to_owned());
+        }
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        Answer { status, headers, text: response.text().await.unwrap() }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], "").await
+    }
+
+    /// A call with the key.
+    pub async fn call(&self, method: &str, path: &str, body: &Value) -> Answer {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        self.send(method, path, &[("authorization", &format!("Bearer {KEY}"))], &body).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.call("POST", path, body).await
+    }
+
+    /// An engine that runs already and is taken over, with its host port; returns its Docker id.
+    pub async fn engine(&self, port: u16) -> String {
+        let id = format!("{:064x}", u64::from(port) + 0xace0_0000);
+        let adopt = Adopt {
+            node: self.fleet.cluster().node_id(),
+            container_id: id.clone(),
+            container_name: format!("acestream-{port}"),
+            image: "engine:test".to_owned(),
+            variant: Some("krinkuto11-amd64".to_owned()),
+            ports: Ports { host_http: port, container_http: port, container_https: 45_001, host_https: None },
+            spec: EngineSpec {
+                labels: BTreeMap::from([("team".to_owned(), "blue".to_owned())]),
+                ..EngineSpec::acestream()
+            },
+        };
+        let written = self.fleet.write(adopt_command(adopt), Instant::now() + PATIENCE).await.unwrap();
+        let Reply::Engine(engine) = written.reply else { panic!("not adopted: {:?}", written.reply) };
+        self.runtime.put(&engine, &self.fleet);
+        id
+    }
+}
+
+fn adopt_command(adopt: Adopt) -> Command {
+    Command::Adopt(adopt.into())
+}
+
+fn config(dir: &std::path::Path, http: &str, cluster: &str, settings: &[(&str, &str)]) -> Config {
+    let data_dir = dir.join("data").display().to_string();
+    let (_, port) = http.rsplit_once(':').unwrap();
+    let mut environment = vec![
+        ("ACEFLEET_NODE_NAME", "a"),
+        ("ACEFLEET_DATA_DIR", data_dir.as_str()),
+        ("ACEFLEET_HTTP_BIND", "127.0.0.1"),
+        ("APP_PORT", port),
+        ("ACEFLEET_CLUSTER_BIND", cluster),
+        ("ACEFLEET_ADVERTISE", "127.0.0.1"),
+        ("TARGET_IMAGE", "engine:test"),
+        ("CONTAINER_LABEL", "orchestrator.managed=acestream"),
+        ("MIN_PROVISION_INTERVAL_S", "0"),
+    ];
+    environment.extend_from_slice(settings);
+    let sources = Sources::from_maps(&environment, &[], "", Host::default());
+    config::resolve(sources).unwrap_or_else(|errors| panic!("{errors:?}")).config
+}

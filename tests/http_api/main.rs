@@ -1,0 +1,14 @@
+//! The HTTP API of a real node (real registry on disk, real sockets) with a container engine in memory.
+#![allow(clippy::unwrap_used)]
+
+mod bed;
+mod containers;
+mod conventions;
+mod events;
+mod hostile;
+mod leaderless;
+mod openapi;
+mod provisioning;
+mod reads;
+mod shapes;
+mod validation;
