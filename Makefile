@@ -30,10 +30,18 @@ build: ## release binary at target/release/acefleet
 	@exec scripts/build.sh
 
 .PHONY: images
-images: ## image of the engine simulator, acefleet/engine-sim:dev
+images: ## images of the node and of the simulators, without a registry (acefleet/acefleet:dev, …)
 	@scripts/bootstrap.sh run
 	@scripts/docker-up.sh up >/dev/null
-	@exec scripts/images.sh
+	@exec scripts/images.sh all
+
+.PHONY: install
+install: ## install the binary of `make build` and its systemd unit (PREFIX, DESTDIR)
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" exec scripts/install.sh install
+
+.PHONY: uninstall
+uninstall: ## remove them again; settings and data stay
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" exec scripts/install.sh uninstall
 
 .PHONY: bench
 bench: ## provisioning and read latency of a real node (needs Docker)

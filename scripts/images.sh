@@ -1,13 +1,23 @@
 #!/usr/bin/env bash
-# Builds the images of the simulators: static binaries FROM scratch, so nothing has to be pulled.
+# Builds images without a registry: binaries and what they load, FROM scratch, packed for `docker load`.
 #
-#   scripts/images.sh                                   load into the Docker daemon of DOCKER_HOST
-#   ACEFLEET_IMAGE_TAR=dir scripts/images.sh            also leave dir/engine-sim.tar for `docker load`
-#   ACEFLEET_IMAGE_TAR=dir ACEFLEET_IMAGE_LOAD=0 …      only the archive, no daemon needed
+#   scripts/images.sh [IMAGE…]      the images to build, default engine-sim
+#     engine-sim    acefleet/engine-sim:dev, simulated engines
+#     acexy-sim     acefleet/acexy-sim:dev, a simulated Acexy
+#     acefleet      acefleet/acefleet:dev, the node: the same image that deploy/Dockerfile makes, out of ACEFLEET_BIN or of
+#                   a binary that is built here with `--profile dist`, which takes a while
+#     haproxy       acefleet/haproxy:dev, this system's HAProxy, for tests of the compose files
+#     all           engine-sim, acexy-sim and acefleet
 #
-# The archive is put together here and not by a daemon: the same binary gives the same image id on
-# every host, and a daemon that has it already is left alone.
+#   ACEFLEET_IMAGE_TAR=dir …                        also leave dir/IMAGE.tar
+#   ACEFLEET_IMAGE_TAR=dir ACEFLEET_IMAGE_LOAD=0 …  only the archives, no daemon needed
+#   ACEFLEET_BIN=file …                             the binary for the image acefleet
+#
+# The archives are put together here and not by a daemon: the same binary gives the same image id on every host, and a daemon
+# that has it already is left alone.
 set -euo pipefail
+# Without it a failure inside $(…) goes on.
+shopt -s inherit_errexit
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 fail() { echo "images.sh: $*" >&2; exit 1; }
@@ -17,17 +27,25 @@ host=$(rustc -vV | sed -n 's/^host: //p')
 case $host in
   x86_64-*-linux-*) arch=amd64 ;;
   aarch64-*-linux-*) arch=arm64 ;;
-  *) fail "no engine image for $host; use Linux on x86_64 or aarch64" ;;
+  *) fail "no images for $host; use Linux on x86_64 or aarch64" ;;
 esac
 
-# build_static CRATE: prints the path of a static, stripped binary. Only the last crate gets the
-# extra flags, so its dependencies are shared with every other build.
+# Who the node runs as: `nonroot`, as in the base image of deploy/Dockerfile.
+NONROOT=65532
+# The same bytes for the same files, whoever packs them and when.
+FIXED=(--sort=name --numeric-owner --mtime=@0 --format=ustar)
+WORK=$(mktemp -d)
+trap 'rm -rf "$WORK"' EXIT
+
+target_dir() { cargo metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'; }
+
+# build_static PACKAGE BINARY: prints the path of a static, stripped binary. Only the last crate gets the extra flags, so its
+# dependencies are shared with every other build.
 build_static() {
-  local crate=$1 binary
-  cargo rustc --quiet --release -p "$crate" --bin "$crate" -- \
+  local package=$1 name=$2 binary
+  cargo rustc --quiet --release -p "$package" --bin "$name" -- \
     -C target-feature=+crt-static -C strip=symbols -C opt-level=s >&2
-  binary=$(cargo metadata --no-deps --format-version 1 |
-    sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/release/$crate
+  binary=$(target_dir)/release/$name
   [ -x "$binary" ] || fail "cargo did not leave $binary"
   # A program that needs the dynamic loader cannot start in an empty image.
   if LC_ALL=C readelf --program-headers "$binary" | grep -q INTERP; then
@@ -36,54 +54,158 @@ build_static() {
   echo "$binary"
 }
 
+# node_binary: prints the path of the node's binary.
+node_binary() {
+  if [ -n "${ACEFLEET_BIN:-}" ]; then
+    [ -x "$ACEFLEET_BIN" ] || fail "ACEFLEET_BIN=$ACEFLEET_BIN is not a program"
+    echo "$ACEFLEET_BIN"
+    return
+  fi
+  cargo build --quiet --profile dist --package acefleet >&2
+  echo "$(target_dir)/dist/acefleet"
+}
+
+# add_program ROOT FILE PLACE: copies a program and everything that the loader opens for it.
+add_program() {
+  local root=$1 file=$2 place=$3 library
+  install -D -m 0755 "$file" "$root$place"
+  strip "$root$place"
+  while read -r library; do
+    # One that two programs need is copied once.
+    [ -e "$root$library" ] || install -D -m 0755 "$(readlink -f "$library")" "$root$library"
+  done < <(ldd "$file" | sed -n 's/.* => \(\/[^ ]*\) (.*/\1/p; s/^[[:space:]]*\(\/[^ ]*\) (.*/\1/p')
+  # Before glibc 2.34 names of hosts were looked up by libraries that no program names.
+  for library in /lib/*-linux-gnu/libnss_{dns,files}.so.2 /lib/*-linux-gnu/libresolv.so.2; do
+    if [ -e "$library" ] && [ ! -e "$root$library" ]; then install -D -m 0755 "$(readlink -f "$library")" "$root$library"; fi
+  done
+}
+
+# add_system ROOT: the few files that a C library looks for.
+add_system() {
+  local root=$1
+  mkdir -p "$root/etc" "$root/tmp"
+  chmod 1777 "$root/tmp"
+  printf 'root:x:0:0:root:/:/sbin/nologin\nnonroot:x:%s:%s:nonroot:/:/sbin/nologin\n' $NONROOT $NONROOT >"$root/etc/passwd"
+  printf 'root:x:0:\nnonroot:x:%s:\n' $NONROOT >"$root/etc/group"
+  printf 'hosts: files dns\n' >"$root/etc/nsswitch.conf"
+}
+
 sha256() { sha256sum "$1" | cut -d' ' -f1; }
 
-# pack BINARY NAME TAG OUT: an image archive, the same bytes for the same binary; prints the image id.
+# pack ROOT TAG CONFIG OUT [DIRECTORY…]: an image archive; prints the image id. CONFIG is the `config` object of the image;
+# the DIRECTORIES, relative to ROOT, belong to `nonroot`.
 pack() {
-  local binary=$1 name=$2 tag=$3 out=$4 stage layer config id
-  stage=$(mktemp -d)
-  mkdir "$stage/root" "$stage/image"
-  install -m 0755 "$binary" "$stage/root/$name"
-  local fixed=(--sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 --format=ustar)
-  tar "${fixed[@]}" -C "$stage/root" -cf "$stage/image/layer.tar" "$name"
-  layer=$(sha256 "$stage/image/layer.tar")
-  config='{"architecture":"'$arch'","os":"linux","created":"1970-01-01T00:00:00Z",'
-  config+='"config":{"Entrypoint":["/'$name'"],"ExposedPorts":{"6878/tcp":{}},"StopSignal":"SIGTERM",'
-  config+='"Labels":{"org.opencontainers.image.title":"'$tag'"}},'
+  local root=$1 tag=$2 settings=$3 out=$4 image layer config id directory excluded=()
+  shift 4
+  image=$(mktemp -d -p "$WORK")
+  for directory in "$@"; do excluded+=(--exclude="./$directory"); done
+  tar "${FIXED[@]}" --owner=0 --group=0 "${excluded[@]}" --transform='s,^\./,,' -C "$root" -cf "$image/layer.tar" .
+  for directory in "$@"; do
+    tar "${FIXED[@]}" --owner=$NONROOT --group=$NONROOT --no-recursion -C "$root" -rf "$image/layer.tar" "$directory"
+  done
+  layer=$(sha256 "$image/layer.tar")
+  config='{"architecture":"'$arch'","os":"linux","created":"1970-01-01T00:00:00Z","config":'$settings','
   config+='"rootfs":{"type":"layers","diff_ids":["sha256:'$layer'"]},'
   config+='"history":[{"created":"1970-01-01T00:00:00Z","created_by":"scripts/images.sh"}]}'
-  printf '%s' "$config" >"$stage/config.json"
-  id=$(sha256 "$stage/config.json")
-  mv "$stage/config.json" "$stage/image/$id.json"
-  printf '[{"Config":"%s.json","RepoTags":["%s"],"Layers":["layer.tar"]}]' "$id" "$tag" \
-    >"$stage/image/manifest.json"
+  printf '%s' "$config" >"$image/config.json"
+  id=$(sha256 "$image/config.json")
+  mv "$image/config.json" "$image/$id.json"
+  printf '[{"Config":"%s.json","RepoTags":["%s"],"Layers":["layer.tar"]}]' "$id" "$tag" >"$image/manifest.json"
   # Beside and renamed: a reader never sees half an archive.
-  tar "${fixed[@]}" -C "$stage/image" -cf "$out.$$" "$id.json" layer.tar manifest.json
+  tar "${FIXED[@]}" --owner=0 --group=0 -C "$image" -cf "$out.$$" "$id.json" layer.tar manifest.json
   mv "$out.$$" "$out"
-  rm -rf "$stage"
   echo "sha256:$id"
 }
 
-name=engine-sim
-tag=acefleet/engine-sim:dev
-binary=$(build_static "$name")
-if [ -n "${ACEFLEET_IMAGE_TAR:-}" ]; then
-  mkdir -p "$ACEFLEET_IMAGE_TAR"
-  archive=$ACEFLEET_IMAGE_TAR/$name.tar
-else
-  archive=$binary.tar
-fi
-id=$(pack "$binary" "$name" "$tag" "$archive")
-echo "$tag $id ($(stat -c %s "$binary") bytes) in $archive"
+# labels TITLE: the `Labels` of an image.
+labels() {
+  local version
+  version=$(version)
+  printf '"Labels":{"org.opencontainers.image.title":"%s","org.opencontainers.image.version":"%s",' "$1" "$version"
+  printf '"org.opencontainers.image.licenses":"Apache-2.0"}'
+}
 
-[ "${ACEFLEET_IMAGE_LOAD:-1}" = 1 ] || exit 0
-if ! docker version --format '{{.Server.Version}}' >/dev/null 2>&1; then
-  # Whoever asked for the archive has what he needs, unless he named a daemon too.
-  if [ -n "${ACEFLEET_IMAGE_TAR:-}" ] && [ -z "${DOCKER_HOST:-}" ]; then exit 0; fi
-  fail "no Docker daemon at ${DOCKER_HOST:-the default socket}; start one, set DOCKER_HOST, or set ACEFLEET_IMAGE_TAR to get an archive only"
-fi
-if [ "$(docker image inspect --format '{{.Id}}' "$tag" 2>/dev/null)" = "$id" ]; then
-  echo "already loaded at ${DOCKER_HOST:-the default socket}"
-else
-  docker load --quiet --input "$archive"
-fi
+version() { sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml; }
+
+# simulator PACKAGE NAME EXPOSED OUT
+simulator() {
+  local root binary
+  binary=$(build_static "$1" "$2")
+  root=$(mktemp -d -p "$WORK")
+  chmod 0755 "$root"
+  install -m 0755 "$binary" "$root/$2"
+  pack "$root" "acefleet/$2:dev" \
+    '{"Entrypoint":["/'"$2"'"],"ExposedPorts":{'"$3"'},"StopSignal":"SIGTERM",'"$(labels "$2")"'}' "$4"
+}
+
+# The same as deploy/Dockerfile.
+node() {
+  local root binary seconds=1000000000 config
+  binary=$(node_binary)
+  root=$(mktemp -d -p "$WORK")
+  chmod 0755 "$root"
+  add_program "$root" "$binary" /usr/local/bin/acefleet
+  add_system "$root"
+  install -d -m 0750 "$root/var/lib/acefleet"
+  config='{"User":"'$NONROOT:$NONROOT'","Entrypoint":["/usr/local/bin/acefleet"],"Cmd":["serve"],"WorkingDir":"/",'
+  config+='"Env":["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin","ACEFLEET_DATA_DIR=/var/lib/acefleet"],'
+  config+='"ExposedPorts":{"8000/tcp":{},"8001/tcp":{}},"Volumes":{"/var/lib/acefleet":{}},"StopSignal":"SIGTERM",'
+  config+='"Healthcheck":{"Test":["CMD","/usr/local/bin/acefleet","healthcheck"],"Interval":'$((10 * seconds))','
+  config+='"Timeout":'$((5 * seconds))',"StartPeriod":'$((30 * seconds))',"Retries":3},'$(labels acefleet)'}'
+  pack "$root" acefleet/acefleet:dev "$config" "$1" var/lib/acefleet
+}
+
+# HAProxy with the shell and the HTTP client that the health check of the compose files uses, as the public images have them.
+balancer() {
+  local root program file config
+  root=$(mktemp -d -p "$WORK")
+  chmod 0755 "$root"
+  for program in haproxy sh curl; do
+    file=$(PATH="$PATH:/usr/sbin:/sbin" command -v "$program") ||
+      fail "$program is not installed; the image haproxy is made of this system's (Debian packages haproxy, curl)"
+    file=$(readlink -f "$file")
+    add_program "$root" "$file" "/usr/bin/$program"
+  done
+  add_system "$root"
+  ln -s /usr/bin "$root/bin"
+  config='{"User":"'$NONROOT:$NONROOT'","Entrypoint":["/usr/bin/haproxy"],'
+  config+='"Cmd":["-f","/usr/local/etc/haproxy/haproxy.cfg"],"Env":["PATH=/usr/bin"],"StopSignal":"SIGUSR1",'
+  config+="$(labels haproxy)}"
+  pack "$root" acefleet/haproxy:dev "$config" "$1"
+}
+
+# load TAG ID ARCHIVE: into the daemon of DOCKER_HOST, unless it has the image or none was asked for.
+load() {
+  local tag=$1 id=$2 archive=$3
+  [ "${ACEFLEET_IMAGE_LOAD:-1}" = 1 ] || return 0
+  if ! docker version --format '{{.Server.Version}}' >/dev/null 2>&1; then
+    # Whoever asked for the archive has what he needs, unless he named a daemon too.
+    if [ -n "${ACEFLEET_IMAGE_TAR:-}" ] && [ -z "${DOCKER_HOST:-}" ]; then return 0; fi
+    fail "no Docker daemon at ${DOCKER_HOST:-the default socket}; start one, set DOCKER_HOST, or set ACEFLEET_IMAGE_TAR to get an archive only"
+  fi
+  if [ "$(docker image inspect --format '{{.Id}}' "$tag" 2>/dev/null)" = "$id" ]; then
+    echo "already loaded at ${DOCKER_HOST:-the default socket}"
+  else
+    docker load --quiet --input "$archive"
+  fi
+}
+
+# build NAME: one image, packed and loaded.
+build() {
+  local name=$1 archive id
+  archive=${ACEFLEET_IMAGE_TAR:-$WORK}/$name.tar
+  case $name in
+    engine-sim) id=$(simulator engine-sim engine-sim '"6878/tcp":{}' "$archive") ;;
+    acexy-sim) id=$(simulator acefleet-chaos acexy-sim '' "$archive") ;;
+    acefleet) id=$(node "$archive") ;;
+    haproxy) id=$(balancer "$archive") ;;
+    *) fail "no image $name; there are engine-sim, acexy-sim, acefleet, haproxy and all" ;;
+  esac
+  echo "acefleet/$name:dev $id ($(stat -c %s "$archive") bytes) in $archive"
+  load "acefleet/$name:dev" "$id" "$archive"
+}
+
+[ -z "${ACEFLEET_IMAGE_TAR:-}" ] || mkdir -p "$ACEFLEET_IMAGE_TAR"
+[ $# -gt 0 ] || set -- engine-sim
+[ "$*" != all ] || set -- engine-sim acexy-sim acefleet
+for image in "$@"; do build "$image"; done

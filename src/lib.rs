@@ -6,7 +6,9 @@
 //! - [`ask`]: questions between nodes
 //! - [`fleet`]: what the API and the leader do with the cluster: provision, stop, scale, look up
 //! - [`http`]: the public API; holds no state of its own but rendered answers
+//! - [`relay`]: makes `localhost` reach engines of other hosts
 //! - [`node`]: start, wiring and ordered stop
+//! - [`supervisor`]: what systemd is told
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod agent;
@@ -16,4 +18,6 @@ pub mod container;
 pub mod fleet;
 pub mod http;
 pub mod node;
+pub mod relay;
 pub mod soft;
+pub mod supervisor;

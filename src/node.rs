@@ -15,7 +15,9 @@ use crate::config::Config;
 use crate::fleet::hooks::NodeHooks;
 use crate::fleet::{Fleet, gossip, leader, register};
 use crate::http;
+use crate::relay;
 use crate::soft::SoftState;
+use crate::supervisor;
 
 /// Requests under way get this long to finish when the process is told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -91,6 +93,7 @@ async fn cancel_on_signal(stop: CancellationToken) -> std::io::Result<()> {
         _ = int.recv() => "SIGINT",
     };
     tracing::info!(signal = name, "stopping; engines keep running");
+    supervisor::stopping();
     stop.cancel();
     Ok(())
 }
@@ -125,8 +128,16 @@ pub async fn run_with_listeners(
     tracker.spawn(register::run(fleet.clone(), background.clone()));
     tracker.spawn(gossip::run(fleet.clone(), background.clone()));
     tracker.spawn(leader::run(fleet.clone(), background.clone()));
+    tracker.spawn(relay::run(
+        cluster.clone(),
+        Arc::clone(&config),
+        Arc::clone(fleet.relay()),
+        background.clone(),
+    ));
+    tracker.spawn(supervisor::keep_alive(cluster.clone(), background.clone()));
     tracker.close();
     announce(&config, &http_listener, &fleet);
+    supervisor::ready();
 
     let stop_serving = stop.child_token();
     let serving = http::serve(http_listener, http::router(fleet), stop_serving.clone(), DRAIN);

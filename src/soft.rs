@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use acefleet_registry::{EngineId, NodeId};
 use arc_swap::ArcSwap;
@@ -68,16 +68,36 @@ pub struct Heard {
     pub report: Arc<NodeReport>,
 }
 
+/// A node that has been silent for so long is suspect: no new engines, and its engines are listed last.
+/// Reports come once a second.
+pub const SUSPECT_AFTER: Duration = Duration::from_secs(3);
+
 /// All reports at a moment.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct SoftView {
+    /// When this node began to listen.
+    pub since: Instant,
     /// Moves when the content of any report changed; part of the key of rendered answers.
     pub epoch: u64,
     /// Newest report of each node, this one included.
     pub nodes: BTreeMap<NodeId, Heard>,
 }
 
+impl Default for SoftView {
+    fn default() -> Self {
+        Self { since: Instant::now(), epoch: 0, nodes: BTreeMap::new() }
+    }
+}
+
 impl SoftView {
+    /// True when a node has been silent for [`SUSPECT_AFTER`], counted from the start of this process: a
+    /// node that was never heard has not had its chance before that.
+    #[must_use]
+    pub fn is_suspect(&self, node: NodeId, now: Instant) -> bool {
+        let last = self.nodes.get(&node).map_or(self.since, |heard| heard.at);
+        now.saturating_duration_since(last) >= SUSPECT_AFTER
+    }
+
     /// Soft state of an engine of a node.
     #[must_use]
     pub fn engine(&self, node: NodeId, engine: EngineId) -> Option<&EngineSoft> {

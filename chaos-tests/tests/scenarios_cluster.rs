@@ -9,19 +9,11 @@ use std::time::Duration;
 
 use acefleet_chaos::hosts::{BedOptions, Node, TestHosts};
 use acefleet_chaos::wait::wait_for;
-use acefleet_chaos::workload::events::{EventLoad, same_streams};
 use acefleet_chaos::workload::player::Player;
-use acefleet_chaos::workload::reads::Reads;
 use anyhow::{Context, Result, ensure};
 use common::{
-    LATER, SOON, clients_without, conclude, content, expect_engines_everywhere, expect_revision,
-    expect_running, named, turn,
+    LATER, SOON, clients_without, conclude, content, expect_engines_everywhere, expect_running, named, turn,
 };
-
-/// Events per second while nodes are killed.
-const RATE: u32 = 50;
-/// Events that must be acknowledged after a kill, before the dead node comes back.
-const SERVED: usize = 200;
 
 /// Nine engines through one follower: three on each host, ports unique in the cluster.
 #[tokio::test(flavor = "multi_thread")]
@@ -74,96 +66,6 @@ async fn nine_engines(bed: &TestHosts) -> Result<()> {
         node.client().delete_container(&id).await?.expect(reqwest::StatusCode::OK)?;
     }
     expect_engines_everywhere(bed, &ids).await
-}
-
-/// kill -9 of each node in turn, leader included, under load: whatever was answered 2xx is there on every node.
-#[tokio::test(flavor = "multi_thread")]
-async fn nothing_acknowledged_is_lost_when_each_node_is_killed_in_turn() -> Result<()> {
-    let _turn = turn().await?;
-    let bed = TestHosts::start(BedOptions::new(3)).await?;
-    let outcome = kill_each(&bed).await;
-    conclude(bed, outcome).await
-}
-
-async fn kill_each(bed: &TestHosts) -> Result<()> {
-    let mut ids = BTreeSet::new();
-    for node in bed.nodes() {
-        ids.insert(node.client().provision().await?.container_id);
-    }
-    expect_engines_everywhere(bed, &ids).await?;
-    let engine = bed.nodes()[0].client().engines().await?.remove(0);
-    let load = EventLoad::start(clients_without(bed, &[]), RATE, (engine.host.clone(), engine.port));
-    let reads = Reads::start(load.targets().clone());
-
-    let mut leaders_killed = 0;
-    for name in ["n1", "n2", "n3"] {
-        leaders_killed += usize::from(kill_one(bed, &load, name).await?);
-    }
-    if leaders_killed == 0 {
-        // The leader moved out of the way each time; this one does not.
-        let leader = bed.wait_formed(LATER).await?;
-        ensure!(kill_one(bed, &load, &leader).await?, "the leader moved between two looks at it");
-    }
-
-    let seen = reads.stop().await?;
-    let ledger = load.stop().await?;
-    eprintln!(
-        "{} starts and {} ends acknowledged, {} refused, {} without an answer, {} good reads",
-        ledger.started.len(),
-        ledger.ended.len(),
-        ledger.refused.len(),
-        ledger.unanswered.len(),
-        seen.good
-    );
-    ensure!(ledger.started.len() > SERVED && !ledger.ended.is_empty(), "the load was no load");
-    ledger.check_refusals()?;
-    ensure!(
-        seen.bad.is_empty(),
-        "{} reads failed at nodes that lived, the first: {}",
-        seen.bad.len(),
-        seen.bad[0]
-    );
-    let clients = clients_without(bed, &[]);
-    for node in bed.nodes() {
-        wait_for("all that was acknowledged", SOON, || ledger.check(node.client())).await?;
-    }
-    wait_for("all nodes to show the same streams", SOON, || same_streams(&clients)).await?;
-    // The engines never noticed.
-    expect_engines_everywhere(bed, &ids).await?;
-    for host in bed.hosts() {
-        assert_eq!(host.docker().running().await?.len(), 1, "on {}", host.name());
-    }
-    Ok(())
-}
-
-/// Kills one node, waits until the others serve on, and brings it back; tells whether it was the leader.
-async fn kill_one(bed: &TestHosts, load: &EventLoad, name: &str) -> Result<bool> {
-    let victim = named(bed, name)?;
-    let survivors: Vec<&Node> = bed.nodes().iter().filter(|node| node.name() != name).collect();
-    bed.wait_formed(LATER).await?;
-    load.targets().set(clients_without(bed, &[name]));
-    let was_leader = victim.client().cluster().await?.leader.as_deref() == Some(name);
-    let before = load.acknowledged();
-    victim.kill().await?;
-    victim.client().live().await.expect_err("a killed node still answers");
-
-    let leader =
-        bed.wait_leader(&survivors, LATER).await.with_context(|| format!("after {name} was killed"))?;
-    ensure!(leader != name, "the survivors still follow {name}");
-    wait_for(&format!("{SERVED} events after {name} was killed"), LATER, || async {
-        let now = load.acknowledged();
-        ensure!(now >= before + SERVED, "{} so far", now - before);
-        Ok(())
-    })
-    .await?;
-    ensure!(victim.process().pid().is_none(), "{name} runs again by itself");
-
-    victim.start().await?;
-    bed.wait_formed(LATER).await?;
-    let revision = survivors[0].client().cluster().await?.revision;
-    expect_revision(victim.client(), revision).await?;
-    load.targets().set(clients_without(bed, &[]));
-    Ok(was_leader)
 }
 
 /// A node that was away while the others went on shows what they did, and its engines are its own again.

@@ -64,7 +64,7 @@ impl Addresses {
 }
 
 /// Host of a daemon that is reached over TCP, in the form that a URL wants it.
-fn daemon_host(docker_host: &str) -> Option<String> {
+pub(crate) fn daemon_host(docker_host: &str) -> Option<String> {
     let rest = docker_host.strip_prefix("tcp://").or_else(|| docker_host.strip_prefix("http://"))?;
     Url::parse(&format!("http://{rest}")).ok()?.host_str().map(str::to_owned)
 }

@@ -6,7 +6,7 @@ use crate::config::{self, Host, Sources};
 
 fn config(environment: &[(&str, &str)]) -> Config {
     let host = Host { name: Some("alpha".to_owned()), address: None, root: false };
-    let mut all = vec![("ACEFLEET_NODE_NAME", "alpha"), ("ACEFLEET_ADVERTISE", "10.0.0.1")];
+    let mut all = vec![("ACEFLEET_NODE_NAME", "alpha"), ("ACEFLEET_ADVERTISE", "10.0.0.1"), ("ACEFLEET_DATA_DIR", "/d")];
     all.extend_from_slice(environment);
     config::resolve(Sources::from_maps(&all, &[], "", host)).unwrap().config
 }

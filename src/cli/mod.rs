@@ -1,10 +1,12 @@
 //! Commands of the `acefleet` program.
 //!
 //! - [`config`]: the commands `config check` and `config show`
+//! - [`healthcheck`]: the `healthcheck` command
 //! - [`serve`]: the `serve` command
 //! - [`output`]: standard output that may close early
 
 mod config;
+mod healthcheck;
 mod output;
 mod serve;
 
@@ -34,6 +36,8 @@ struct Cli {
 enum Command {
     /// Run the node until it is told to stop. Engines keep running.
     Serve,
+    /// Ask the node that runs here with the same settings. Exit code 0 when it is healthy, else 1.
+    Healthcheck(healthcheck::Healthcheck),
     /// Look at the settings without starting anything.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -82,6 +86,7 @@ pub fn main() -> ExitCode {
     let file = cli.config.as_deref();
     let code = match cli.command {
         Command::Serve => serve::serve(file),
+        Command::Healthcheck(args) => healthcheck::healthcheck(file, &args),
         Command::Config(ConfigCommand::Check) => config::check(file),
         Command::Config(ConfigCommand::Show(show)) => config::show(file, &show),
         Command::Openapi => output::print(&acefleet::http::openapi_json()),

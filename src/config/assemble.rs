@@ -44,6 +44,8 @@ fn read(r: &mut Reader) -> Option<Config> {
         http_bind,
         cluster_bind,
         advertise_host,
+        relay: r.flag("ACEFLEET_RELAY"),
+        relay_bind: r.addresses("ACEFLEET_RELAY_BIND"),
         peers,
         capacity,
         log_filter: r.text("ACEFLEET_LOG", log_filter),

@@ -218,6 +218,10 @@ fn remarks(config: &Config, r: &mut Reader) {
         let line = format!("{} has no effect beside {}", r.quote("ENGINE_VARIANT"), r.quote("TARGET_IMAGE"));
         r.findings.warning("ENGINE_VARIANT", line);
     }
+    if r.is_set("ACEFLEET_RELAY_BIND") && !config.relay && r.sound(&["ACEFLEET_RELAY"]) {
+        let line = format!("{} has no effect while ACEFLEET_RELAY is false", r.quote("ACEFLEET_RELAY_BIND"));
+        r.findings.warning("ACEFLEET_RELAY_BIND", line);
+    }
     if config.debug_mode {
         r.findings.warning(
             "DEBUG_MODE",

@@ -25,7 +25,7 @@ pub mod sources;
 pub mod table;
 pub mod toml_file;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -112,6 +112,10 @@ pub struct Config {
     pub cluster_bind: SocketAddr,
     /// `ACEFLEET_ADVERTISE`: host name or address of this host for nodes and Acexys, without a port.
     pub advertise_host: String,
+    /// `ACEFLEET_RELAY`: offer the ports of engines on other hosts here.
+    pub relay: bool,
+    /// `ACEFLEET_RELAY_BIND`: where they are offered; never empty.
+    pub relay_bind: Vec<IpAddr>,
     /// `ACEFLEET_PEERS` as (name, `host:port`); empty for a single node.
     pub peers: Vec<(String, String)>,
     /// `ACEFLEET_CAPACITY`: engines that this host may run, default `MAX_REPLICAS`.

@@ -122,6 +122,23 @@ pub fn address(text: &str) -> Result<IpAddr, Reason> {
     Err("not an IP address".into())
 }
 
+/// IP addresses without ports, each once.
+pub fn addresses(text: &str) -> Result<Vec<IpAddr>, Reason> {
+    let mut addresses = Vec::new();
+    for entry in text.split(',').map(str::trim) {
+        let address: IpAddr =
+            unbracketed(entry).parse().map_err(|_| format!("{entry:?} is not an IP address"))?;
+        if address.is_multicast() {
+            return Err(format!("nobody can listen on {address}"));
+        }
+        if addresses.contains(&address) {
+            return Err(format!("{address} is there twice"));
+        }
+        addresses.push(address);
+    }
+    Ok(addresses)
+}
+
 /// An IP address with a port.
 pub fn listener(text: &str) -> Result<SocketAddr, Reason> {
     if let Ok(listener) = text.parse::<SocketAddr>() {

@@ -130,6 +130,10 @@ impl Reader {
         self.fixed_or(name, none, |_, text| parse::address(text))
     }
 
+    pub fn addresses(&mut self, name: &str) -> Vec<IpAddr> {
+        self.fixed(name, |_, text| parse::addresses(text))
+    }
+
     pub fn listener(&mut self, name: &str) -> SocketAddr {
         let none = SocketAddr::from(([0, 0, 0, 0], 0));
         self.fixed_or(name, none, |_, text| parse::listener(text))

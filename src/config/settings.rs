@@ -39,6 +39,14 @@ pub const SETTINGS: &[Setting] = &[
         "Name or address under which other nodes and proxies reach this host. Engines are listed with it.",
     ).default_words("the host of this node in `ACEFLEET_PEERS`, else the host's main address, else `127.0.0.1`"),
     Setting::new(
+        "ACEFLEET_RELAY", Section::Node, Kind::Flag, "true", "false",
+        "Relay the ports of engines on other hosts, so that `localhost` and an engine's port reach it beside every node.",
+    ),
+    Setting::new(
+        "ACEFLEET_RELAY_BIND", Section::Node, Kind::Addresses, "127.0.0.1,::1", "127.0.0.1,10.0.0.11",
+        "Addresses on which the relay offers those ports. Everybody who reaches them can use the engines.",
+    ),
+    Setting::new(
         "ACEFLEET_CAPACITY", Section::Node, Kind::Count { min: 0, max: ENGINES }, "", "10",
         "Engines that this host may run; new engines go to the host that is least loaded against it. 0 = none here.",
     ).default_words("`MAX_REPLICAS`"),

@@ -28,10 +28,13 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut sent = Sent::new();
+    // A new leader or member must not wait for the next tick to learn who is alive.
+    let mut leadership = fleet.cluster().leadership();
     for tick in 0u64.. {
         tokio::select! {
             () = cancel.cancelled() => return,
             _ = ticks.tick() => {}
+            changed = leadership.changed() => if changed.is_err() { return },
         }
         if tick % FULL_EVERY == 0 {
             sent.clear();

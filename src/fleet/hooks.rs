@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use acefleet_raft::Hooks;
 use acefleet_registry::node::DockerState;
@@ -13,9 +13,6 @@ use futures::future::BoxFuture;
 use crate::agent::AgentHandle;
 use crate::ask::{Answer, Question};
 use crate::soft::{SoftState, SoftView};
-
-/// A node that has been silent for so long gets no new engines. Reports come once a second.
-pub const SUSPECT_AFTER: Duration = Duration::from_secs(3);
 
 /// The node's side of the cluster's hooks. Made before the cluster, completed when the agent runs.
 pub struct NodeHooks {
@@ -38,15 +35,11 @@ impl NodeHooks {
     }
 }
 
-/// Hosts that can start an engine now: their Docker answers and they report.
+/// Hosts that can start an engine now: active, their Docker answers and they report.
 #[must_use]
 pub fn eligible(state: &State, soft: &SoftView, me: NodeId, now: Instant) -> BTreeSet<NodeId> {
-    let reports = |id: NodeId| {
-        let heard = soft.nodes.get(&id);
-        id == me || heard.is_some_and(|heard| now.saturating_duration_since(heard.at) < SUSPECT_AFTER)
-    };
-    let able = state.nodes().filter(|node| node.docker == DockerState::Available);
-    able.map(|node| node.info.id).filter(|id| reports(*id)).collect()
+    let able = state.nodes().filter(|node| node.docker == DockerState::Available).map(|node| node.info.id);
+    able.filter(|id| state.takes_engines(*id) && (*id == me || !soft.is_suspect(*id, now))).collect()
 }
 
 impl Hooks for NodeHooks {

@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agent::AgentHandle;
 use crate::config::Config;
+use crate::relay;
 use crate::soft::{SoftState, SoftView};
 
 pub use errors::FleetError;
@@ -47,6 +48,7 @@ struct Parts {
     soft: Arc<SoftState>,
     agent: AgentHandle,
     stopping: CancellationToken,
+    relay: Arc<relay::Stats>,
 }
 
 impl Fleet {
@@ -59,7 +61,8 @@ impl Fleet {
         agent: AgentHandle,
         stopping: CancellationToken,
     ) -> Self {
-        Self { parts: Arc::new(Parts { config, cluster, soft, agent, stopping }) }
+        let relay = Arc::default();
+        Self { parts: Arc::new(Parts { config, cluster, soft, agent, stopping, relay }) }
     }
 
     /// True from the moment on which the process has been told to stop: no new traffic, please.
@@ -90,6 +93,12 @@ impl Fleet {
     #[must_use]
     pub fn soft(&self) -> Arc<SoftView> {
         self.parts.soft.view()
+    }
+
+    /// Counters of this node's relay.
+    #[must_use]
+    pub fn relay(&self) -> &Arc<relay::Stats> {
+        &self.parts.relay
     }
 
     pub(crate) fn agent(&self) -> &AgentHandle {

@@ -37,7 +37,7 @@ struct EngineDetail {
 pub(crate) async fn list(State(app): State<App>, snapshot: Snapshot) -> Response {
     snapshot.page(&app, &Page::Engines, || {
         let mut engines: Vec<&Engine> =
-            snapshot.view.state.published_engines().map(|engine| &**engine).collect();
+            snapshot.view.state.listed_engines().map(|engine| &**engine).collect();
         engines.sort_by_key(|engine| snapshot.is_silent(engine.node));
         let engines: Vec<EngineState> =
             engines.into_iter().map(|engine| EngineState::of(&snapshot, engine)).collect();

@@ -7,7 +7,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use prometheus::proto::MetricFamily;
-use prometheus::{Gauge, GaugeVec, IntCounter, Opts, Registry, TextEncoder};
+use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder};
 
 use crate::http::app::App;
 use crate::http::health::engine_counts;
@@ -15,6 +15,7 @@ use crate::http::models::sample_of;
 use crate::http::problem::Problem;
 use crate::http::provision::circuit_word;
 use crate::http::snapshot::Snapshot;
+use crate::relay::stats::{Stats, Trouble};
 use crate::soft::NodeReport;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -68,6 +69,14 @@ impl Scrape {
         self.registry.register(Box::new(counter))
     }
 
+    fn counters(&self, name: &str, help: &str, label: &str, values: &[(&str, u64)]) -> prometheus::Result<()> {
+        let counters = IntCounterVec::new(Opts::new(name, help), &[label])?;
+        for (word, value) in values {
+            counters.with_label_values(&[word]).inc_by(*value);
+        }
+        self.registry.register(Box::new(counters))
+    }
+
     fn gauges(&self, name: &str, help: &str, label: &str, values: &[(&str, f64)]) -> prometheus::Result<()> {
         let gauges = GaugeVec::new(Opts::new(name, help), &[label])?;
         for (word, value) in values {
@@ -96,6 +105,7 @@ fn from_state(app: &App, snapshot: &Snapshot) -> prometheus::Result<Vec<MetricFa
     streams(&scrape, snapshot)?;
     vpn(&scrape)?;
     reports(&scrape, app, snapshot)?;
+    relay(&scrape, app.fleet().relay())?;
     raft(&scrape, app, snapshot)?;
     Ok(scrape.registry.gather())
 }
@@ -167,6 +177,22 @@ fn reports(scrape: &Scrape, app: &App, snapshot: &Snapshot) -> prometheus::Resul
         scrape.counter(name, "Failed polls of stream figures on this node", errors)?;
     }
     Ok(())
+}
+
+fn relay(scrape: &Scrape, stats: &Stats) -> prometheus::Result<()> {
+    let open = stats.connections() as f64;
+    scrape.gauge("acefleet_relay_connections", "Connections that this node relays now", open)?;
+    let total = stats.connections_total();
+    scrape.counter("acefleet_relay_connections_total", "Connections that this node has relayed", total)?;
+    let (to_engine, to_client) = stats.bytes();
+    let bytes = [("to_engine", to_engine), ("to_client", to_client)];
+    scrape.counters("acefleet_relay_bytes_total", "Bytes that this node has relayed", "direction", &bytes)?;
+    let listeners = stats.listeners() as f64;
+    scrape.gauge("acefleet_relay_listeners", "Ports of engines on other hosts, offered here", listeners)?;
+    let waiting = stats.ports_waiting() as f64;
+    scrape.gauge("acefleet_relay_ports_waiting", "Such ports that cannot be opened here", waiting)?;
+    let errors = Trouble::ALL.map(|kind| (kind.word(), stats.troubles(kind)));
+    scrape.counters("acefleet_relay_errors_total", "What went wrong in the relay", "kind", &errors)
 }
 
 fn raft(scrape: &Scrape, app: &App, snapshot: &Snapshot) -> prometheus::Result<()> {

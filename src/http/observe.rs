@@ -90,3 +90,46 @@ pub(crate) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
     tracing::error!(panic = message, "a handler panicked");
     (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::http::header::CONTENT_TYPE;
+    use axum::routing::get;
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+    use tower_http::catch_panic::CatchPanicLayer;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer_without_details() {
+        let broken = || async {
+            let nothing: Option<u8> = None;
+            // The point of this test is to panic.
+            nothing.expect("a secret detail").to_string()
+        };
+        let router = Router::new().route("/", get(broken)).layer(CatchPanicLayer::custom(panicked));
+        let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(response.headers()[CONTENT_TYPE].to_str().unwrap().starts_with("text/plain"));
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(&body[..], b"Internal Server Error");
+    }
+
+    #[test]
+    fn ids_of_callers_are_taken_when_they_are_plain() {
+        let id = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(REQUEST_ID, HeaderValue::from_static(text));
+            request_id(&headers)
+        };
+        assert_eq!(id("a-1_b.C"), "a-1_b.C");
+        for bad in
+            ["", "a b", "a\tb", "0123456789012345678901234567890123456789012345678901234567890123456789"]
+        {
+            assert_eq!(id(bad).len(), 32, "{bad:?}");
+        }
+    }
+}

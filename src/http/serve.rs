@@ -28,10 +28,8 @@ const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 /// A connection may rest so long between requests: longer than clients keep theirs, so that they close
 /// first and no request meets a closing door.
 const REST_WITHIN: Duration = Duration::from_secs(150);
-/// Request line and headers together, bytes.
+/// Request line and headers together, bytes. Of headers, hyper takes 100.
 const HEADERS_SIZE_MAX: usize = 64 * 1024;
-/// Headers of one request.
-const HEADERS_MAX: usize = 100;
 /// After an error that is not the connection's fault (no file descriptors), accepting rests so long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -58,8 +56,7 @@ pub async fn serve(
     http.timer(TokioTimer::new())
         .header_read_timeout(REST_WITHIN)
         .keep_alive(true)
-        .max_buf_size(HEADERS_SIZE_MAX)
-        .max_headers(HEADERS_MAX);
+        .max_header_size(HEADERS_SIZE_MAX);
     let server = Server {
         router,
         http,

@@ -167,7 +167,8 @@ pub(crate) async fn stop(
         Some(stream) if stream.start.command_url.is_empty() => return Err(bad("Stream has no command URL")),
         Some(_) => {}
     }
-    app.fleet().stop_stream(&id, caller.arrival.write_deadline()).await?;
+    // The engine gets a few seconds to answer before the end is written.
+    app.fleet().stop_stream(&id, caller.arrival.patient_deadline(&app)).await?;
     let message = "Stream stopped successfully";
     Ok(written(app.fleet().view().revision, &Stopped { message, stream_id: id }))
 }

@@ -30,7 +30,9 @@ async fn every_spelling_of_a_path_is_the_same_resource() {
 #[tokio::test]
 async fn unknown_paths_and_methods_are_refused_in_json() {
     let bed = Bed::new().await;
-    for path in ["/", "/nothing", "/api/v1", "/engines/a/b", "/streams/x", "/docs/no-such-file", "/api/v2/engines"] {
+    for path in
+        ["/", "/nothing", "/api/v1", "/engines/a/b", "/streams/x", "/docs/no-such-file", "/api/v2/engines"]
+    {
         let answer = bed.get(path).await;
         let expected = if path == "/streams/x" { 405 } else { 404 };
         assert_eq!(answer.status, expected, "{path}");
@@ -57,7 +59,11 @@ async fn unknown_paths_and_methods_are_refused_in_json() {
     assert_eq!((head.status.as_u16(), head.header("allow")), (405, "GET"));
     assert_eq!(bed.send("HEAD", "/nothing", &[], "").await.status, 404);
     for path in ["/engines/%zz", "/engines/%", "/streams/%ff/stats"] {
-        let raw = crate::hostile::raw(&bed, &format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).await;
+        let raw = crate::hostile::raw(
+            &bed,
+            &format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+        )
+        .await;
         assert!(raw.starts_with("HTTP/1.1 400") && raw.contains("\"detail\""), "{path}: {raw}");
     }
     bed.stop().await;
@@ -89,8 +95,19 @@ async fn writes_need_the_key_and_reads_do_not() {
         assert_eq!((wrong.status.as_u16(), wrong.json()), (403, json!({"detail": "invalid token"})));
     }
     for path in [
-        "/engines", "/streams", "/vpn/status", "/health", "/health/ready", "/health/status", "/metrics", "/cluster",
-        "/orchestrator/status", "/livez", "/readyz", "/openapi.json", "/docs/",
+        "/engines",
+        "/streams",
+        "/vpn/status",
+        "/health",
+        "/health/ready",
+        "/health/status",
+        "/metrics",
+        "/cluster",
+        "/orchestrator/status",
+        "/livez",
+        "/readyz",
+        "/openapi.json",
+        "/docs/",
     ] {
         assert_eq!(bed.get(path).await.status, 200, "{path}");
     }
@@ -138,7 +155,10 @@ async fn any_page_may_call() {
     let preflight = bed.send("OPTIONS", "/api/v1/provision/acestream", &asks, "").await;
     assert_eq!(preflight.status, 200);
     assert_eq!(preflight.header("access-control-allow-origin"), "*");
-    assert_eq!(preflight.header("access-control-allow-methods"), "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
+    assert_eq!(
+        preflight.header("access-control-allow-methods"),
+        "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
+    );
     assert_eq!(preflight.header("access-control-allow-headers"), "authorization, x-own");
     assert_eq!(preflight.header("access-control-max-age"), "600");
     bed.stop().await;

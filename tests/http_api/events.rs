@@ -26,17 +26,17 @@ pub fn ended(key: &str, session: &str) -> Value {
 #[tokio::test]
 async fn a_stream_starts_and_ends_once() {
     let bed = Bed::new().await;
-    let id = bed.engine(19_001).await;
-    let first = bed.post("/events/stream_started", &started("k1", "s1", 19_001)).await;
+    let id = bed.engine(901).await;
+    let first = bed.post("/events/stream_started", &started("k1", "s1", 901)).await;
     assert_eq!(first.status, 200);
     let stream = first.json();
     assert_eq!(stream["id"], "k1|s1");
     assert_eq!(stream["container_id"], id);
     assert_eq!(stream["status"], "started");
     assert_eq!(stream["is_live"], true);
-    assert_eq!(stream["stat_url"], "http://localhost:19001/ace/stat/k1/s1");
+    assert_eq!(stream["stat_url"], "http://localhost:901/ace/stat/k1/s1");
     assert_eq!(stream["ended_at"], Value::Null);
-    let again = bed.post("/events/stream_started", &started("k1", "s1", 19_001)).await;
+    let again = bed.post("/events/stream_started", &started("k1", "s1", 901)).await;
     assert_eq!(again.json()["started_at"], stream["started_at"]);
     assert!(again.number("x-acefleet-revision") > first.number("x-acefleet-revision"));
     let engines = bed.get("/engines").await.json();
@@ -58,8 +58,8 @@ async fn a_stream_starts_and_ends_once() {
 #[tokio::test]
 async fn an_end_never_ends_another_stream() {
     let bed = Bed::new().await;
-    let id = bed.engine(19_001).await;
-    bed.post("/events/stream_started", &started("k1", "s1", 19_001)).await;
+    let id = bed.engine(901).await;
+    bed.post("/events/stream_started", &started("k1", "s1", 901)).await;
     for body in [
         json!({}),
         json!({"reason": "x"}),
@@ -80,10 +80,10 @@ async fn an_end_never_ends_another_stream() {
 #[tokio::test]
 async fn an_end_before_its_start_counts() {
     let bed = Bed::new().await;
-    bed.engine(19_001).await;
+    bed.engine(901).await;
     let early = bed.post("/events/stream_ended", &ended("k2", "s2")).await;
     assert_eq!(early.json(), json!({"updated": false, "stream": null}));
-    let late = bed.post("/events/stream_started", &started("k2", "s2", 19_001)).await;
+    let late = bed.post("/events/stream_started", &started("k2", "s2", 901)).await;
     assert_eq!((late.status.as_u16(), late.json()["status"].clone()), (200, json!("ended")));
     assert_eq!(bed.get("/streams?status=started").await.text, "[]");
     bed.stop().await;
@@ -103,16 +103,19 @@ async fn streams_of_unknown_engines_are_kept_apart() {
     let listed = bed.get("/streams?container_id=localhost:13190&status=started").await.json();
     assert_eq!(listed.as_array().unwrap().len(), 1);
     let status = bed.get("/orchestrator/status").await.json();
-    assert_eq!(status["capacity"], json!({"total": 0, "used": 0, "available": 0, "max_replicas": 20, "min_replicas": 0}));
+    assert_eq!(
+        status["capacity"],
+        json!({"total": 0, "used": 0, "available": 0, "max_replicas": 20, "min_replicas": 0})
+    );
     bed.stop().await;
 }
 
 #[tokio::test]
 async fn a_batch_is_taken_in_whole() {
     let bed = Bed::new().await;
-    bed.engine(19_001).await;
+    bed.engine(901).await;
     let batch = json!({
-        "started": [started("k1", "s1", 19_001), started("k2", "s2", 19_001), started("k2", "s2", 19_001)],
+        "started": [started("k1", "s1", 901), started("k2", "s2", 901), started("k2", "s2", 901)],
         "ended": [ended("k1", "s1"), ended("k9", "s9"), {}]
     });
     let answer = bed.post("/events/batch", &batch).await;
@@ -121,7 +124,8 @@ async fn a_batch_is_taken_in_whole() {
     assert_eq!((running.as_array().unwrap().len(), &running[0]["id"]), (1, &json!("k2|s2")));
     let nothing = bed.post("/events/batch", &json!({})).await;
     assert_eq!((nothing.status.as_u16(), nothing.json()), (200, json!({"started": 0, "ended": 0})));
-    let half = bed.post("/events/batch", &json!({"started": [started("k3", "s3", 19_001), {}], "ended": 5})).await;
+    let half =
+        bed.post("/events/batch", &json!({"started": [started("k3", "s3", 901), {}], "ended": 5})).await;
     assert_eq!(half.status, 422);
     assert_eq!(half.json()["detail"][0]["loc"], json!(["body", "started", 1, "engine"]));
     assert_eq!(bed.get("/streams?status=started").await.json().as_array().unwrap().len(), 1);
@@ -131,8 +135,8 @@ async fn a_batch_is_taken_in_whole() {
 #[tokio::test]
 async fn a_stream_is_stopped_by_hand() {
     let bed = Bed::new().await;
-    bed.engine(19_001).await;
-    let mut event = started("magnet:?xt=a/b", "s/1", 19_001);
+    bed.engine(901).await;
+    let mut event = started("magnet:?xt=a/b", "s/1", 901);
     bed.post("/events/stream_started", &event).await;
     event["session"]["command_url"] = json!("");
     event["labels"] = json!({"stream_id": "mute"});

@@ -37,7 +37,7 @@ struct Args {
     #[arg(long, value_name = "FILE")]
     image_tar: Option<PathBuf>,
     /// API key of the nodes.
-    #[arg(long, default_value = "acefleet", env = "API_KEY")]
+    #[arg(long, default_value = "acefleet-trial-key", env = "API_KEY")]
     api_key: String,
     /// Remove what hosts left behind whose owner is gone, and start nothing.
     #[arg(long)]

@@ -205,3 +205,55 @@ pub async fn same_streams(nodes: &[NodeClient]) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::{Json, Router, extract::Query, routing::get};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A node that shows these streams, as id and status.
+    async fn node(shown: &'static [(&'static str, &'static str)]) -> NodeClient {
+        let streams = async move |Query(query): Query<BTreeMap<String, String>>| {
+            let of_status = shown.iter().filter(|(_, status)| query["status"] == *status);
+            let rendered = of_status.map(|(id, status)| {
+                json!({"id": id, "key": "k", "container_id": "c", "status": status, "is_live": true,
+                       "started_at": "2026-01-01T00:00:00Z", "ended_at": null})
+            });
+            Json(rendered.collect::<Vec<Value>>())
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(
+            async move { axum::serve(listener, Router::new().route("/streams", get(streams))).await },
+        );
+        NodeClient::new("fake", &base, None).unwrap()
+    }
+
+    fn ledger(started: &[&str], ended: &[&str]) -> Ledger {
+        let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect();
+        Ledger { started: ids(started), ended: ids(ended), ..Ledger::default() }
+    }
+
+    #[tokio::test]
+    async fn lost_and_revived_streams_are_found() {
+        let node = node(&[("a", "started"), ("b", "ended")]).await;
+        ledger(&["a", "b"], &["b"]).check(&node).await.unwrap();
+        // More than what was acknowledged may be there: an unknown outcome is not a failed one.
+        ledger(&["a"], &[]).check(&node).await.unwrap();
+        let lost = ledger(&["a", "x"], &[]).check(&node).await.unwrap_err().to_string();
+        assert!(lost.contains("lost 1") && lost.contains('x'), "{lost}");
+        let revived = ledger(&["a"], &["a"]).check(&node).await.unwrap_err().to_string();
+        assert!(revived.contains("still runs 1"), "{revived}");
+    }
+
+    #[tokio::test]
+    async fn nodes_that_differ_are_found() {
+        let (one, same) = (node(&[("a", "started")]).await, node(&[("a", "started")]).await);
+        let (ended, more) = (node(&[("a", "ended")]).await, node(&[("a", "started"), ("b", "ended")]).await);
+        same_streams(&[one.clone(), same]).await.unwrap();
+        same_streams(&[one.clone(), ended]).await.unwrap_err();
+        same_streams(&[one, more]).await.unwrap_err();
+    }
+}

@@ -10,38 +10,56 @@ pub mod events;
 pub mod player;
 pub mod reads;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::node::NodeClient;
 
 /// The nodes that a load uses, in turn; can be changed while it runs.
 #[derive(Debug, Clone, Default)]
-pub struct Targets(Arc<Mutex<(usize, Vec<NodeClient>)>>);
+pub struct Targets(Arc<Mutex<Turns>>);
+
+#[derive(Debug, Default)]
+struct Turns {
+    last: usize,
+    nodes: Vec<NodeClient>,
+    doomed: Option<String>,
+}
 
 impl Targets {
     /// These nodes.
     pub fn new(nodes: Vec<NodeClient>) -> Self {
-        Self(Arc::new(Mutex::new((0, nodes))))
+        let targets = Self::default();
+        targets.set(nodes);
+        targets
     }
 
-    /// From now on these nodes; calls under way are not touched.
+    /// From now on these nodes, none of them doomed; calls under way are not touched.
     pub fn set(&self, nodes: Vec<NodeClient>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1 = nodes;
+        *self.turns() = Turns { last: 0, nodes, doomed: None };
+    }
+
+    /// This node is about to fail: it stays a target until the next [`Targets::set`], but nothing is expected of it.
+    pub fn doom(&self, name: &str) {
+        self.turns().doomed = Some(name.to_owned());
     }
 
     /// The next node in turn.
     pub fn next(&self) -> Option<NodeClient> {
-        let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (turn, nodes) = &mut *guard;
-        if nodes.is_empty() {
+        let mut turns = self.turns();
+        if turns.nodes.is_empty() {
             return None;
         }
-        *turn = (*turn + 1) % nodes.len();
-        Some(nodes[*turn].clone())
+        turns.last = (turns.last + 1) % turns.nodes.len();
+        Some(turns.nodes[turns.last].clone())
     }
 
-    /// Whether this node is among them now.
-    pub fn contains(&self, name: &str) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.iter().any(|node| node.name() == name)
+    /// Whether this node has to answer now.
+    pub fn must_answer(&self, name: &str) -> bool {
+        let turns = self.turns();
+        turns.doomed.as_deref() != Some(name) && turns.nodes.iter().any(|node| node.name() == name)
+    }
+
+    fn turns(&self) -> MutexGuard<'_, Turns> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,7 +6,7 @@ use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::time::Duration;
 
-use acefleet_chaos::hosts::{Host, Node, TestHosts};
+use acefleet_chaos::hosts::{Host, Node, TestHosts, tools};
 use acefleet_chaos::node::{Engine, NodeClient};
 use acefleet_chaos::wait::wait_for;
 use anyhow::{Context, Result, bail, ensure};
@@ -19,6 +19,7 @@ pub const LATER: Duration = Duration::from_secs(60);
 
 /// Only one scenario runs at a time on a machine: each fills it.
 pub async fn turn() -> Result<File> {
+    tools::check()?;
     let path = Path::new("/run/acefleet-scenario.lock");
     let file = File::options().create(true).truncate(false).write(true).open(path)?;
     wait_for("the turn to run a scenario", Duration::from_secs(1800), || async {

@@ -19,6 +19,8 @@ use crate::view::View;
 use crate::write::Applied;
 use crate::{read, status, write};
 
+/// How long writes that began before a stop may take to find the next leader.
+const WRITES_LIMIT: Duration = Duration::from_secs(1);
 /// How long open calls may delay a stop.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 
@@ -204,7 +206,7 @@ impl Cluster {
         std::future::pending().await
     }
 
-    /// Hands leadership over, stops serving, stops Raft and closes the store. Calling it again
+    /// Hands leadership over, lets open writes finish elsewhere, stops serving, stops Raft and closes the store. Calling it again
     /// does nothing.
     pub async fn shutdown(&self) {
         let core = &self.core;
@@ -212,6 +214,9 @@ impl Cluster {
             return;
         }
         core.hand_over().await;
+        core.open_writes.close();
+        // Those that are left end with an error that says what is known.
+        let _ = tokio::time::timeout(WRITES_LIMIT, core.open_writes.wait()).await;
         core.stop.cancel();
         core.tasks.close();
         if tokio::time::timeout(DRAIN_LIMIT, core.tasks.wait()).await.is_err() {
@@ -244,5 +249,34 @@ async fn close(store: OpenStore) {
     });
     if tokio::time::timeout(DRAIN_LIMIT, closed).await.is_err() {
         tracing::warn!("the log is still in use; it closes when its last user ends");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Options;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_death_of_the_raft_core_is_reported_and_an_ordinary_stop_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        for dies in [true, false] {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap().to_string();
+            let options = Options::new(dir.path().join(dies.to_string()), "a".into(), address);
+            let cluster = crate::start(options, listener, Arc::new(NoHooks)).await.unwrap();
+            let deadline = Instant::now() + Duration::from_secs(60);
+            cluster.read_barrier(deadline).await.unwrap();
+            if dies {
+                cluster.core.raft.shutdown().await.unwrap();
+                let failure = tokio::time::timeout_at(deadline.into(), cluster.failed()).await.unwrap();
+                assert!(matches!(failure, Failure::Fatal(_)), "{failure}");
+                assert_eq!(failure.exit_code(), 70);
+            }
+            cluster.shutdown().await;
+            assert_eq!(cluster.core.failure.borrow().is_some(), dies);
+            let late = cluster.read_barrier(deadline).await;
+            assert_eq!(late, Err(ReadError::ShuttingDown));
+        }
     }
 }

@@ -47,7 +47,13 @@ impl Contacts {
 
     /// The current leader sent log entries or a heartbeat.
     pub fn heard_leader(&self) {
-        self.heard().leader = Some(Instant::now());
+        self.led_at(Instant::now());
+    }
+
+    /// There was a leader with a majority at this time; this node itself, perhaps.
+    pub fn led_at(&self, at: Instant) {
+        let mut heard = self.heard();
+        heard.leader = heard.leader.max(Some(at));
     }
 
     /// Time since the leader was last heard; since the start of this node if it never was.

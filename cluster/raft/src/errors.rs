@@ -36,7 +36,8 @@ impl StartError {
 pub enum Failure {
     /// The Raft core or its storage died. Exit code 70.
     Fatal(String),
-    /// This empty node met a live cluster that does not list it. Exit code 75.
+    /// The cluster does not want this node: it met a live cluster with an empty directory, or it was
+    /// removed. Exit code 75.
     Refused(String),
 }
 
@@ -70,6 +71,9 @@ pub enum WriteError {
     /// The write may or may not have been applied. Repeat it with the same op-id to find out.
     #[error("the write was submitted but its outcome is unknown: {0}")]
     Unknown(String),
+    /// The command is too large to replicate; it was not applied and a retry gives the same answer.
+    #[error("the command takes {0} bytes, more than can be replicated; it was not applied")]
+    TooLarge(usize),
     /// This node is stopping and did not submit the write. Retry on another node.
     #[error("this node is shutting down; the write was not applied")]
     ShuttingDown,

@@ -56,14 +56,22 @@ async fn round(core: &Core) -> Result<Step, Failure> {
     let members = core.options.initial_members();
     let hellos = greet(core, &members).await;
     for hello in hellos.values() {
-        refuse_second_cluster(core, hello)?;
+        if let Some(cluster_id) = live_cluster_of_another(core, hello)? {
+            // The members of a live cluster took this empty node in: it only has to listen.
+            bind(core, &cluster_id, Vec::new()).await.map_err(Failure::Fatal)?;
+            return Ok(Step::Wait(format!("joining the cluster of {}", hello.name)));
+        }
+    }
+    let own = core.identity.load();
+    if own.cluster_id.is_some() && (own.founders.is_empty() || hellos.values().any(|hello| hello.live)) {
+        // The cluster runs already. Starting a log of its own would give it a second history.
+        return Ok(Step::Wait("waiting for the leader of the cluster".into()));
     }
     let founder = members.first().map(|first| first.name.as_str());
     if founder != Some(core.options.node_name.as_str()) {
         let name = founder.unwrap_or_default();
         return Ok(Step::Wait(format!("waiting for {name} to form it")));
     }
-    let own = core.identity.load();
     let mut founders = Vec::new();
     for member in &members {
         let id = if member.name == own.node_name {
@@ -149,15 +157,18 @@ async fn greet(core: &Core, members: &[Peer]) -> BTreeMap<String, HelloReply> {
     join_all(calls).await.into_iter().flatten().collect()
 }
 
-/// A node that belongs to no cluster must not wait beside a live one that does not know it.
-fn refuse_second_cluster(core: &Core, hello: &HelloReply) -> Result<(), Failure> {
+/// The live cluster that lists this node as a member, while it belongs to none. A live cluster that
+/// does not list it is a reason to stop: this node must not form another one beside it.
+fn live_cluster_of_another(core: &Core, hello: &HelloReply) -> Result<Option<String>, Failure> {
     let own = core.identity.load();
     let Some(theirs) = hello.cluster_id.as_deref().filter(|_| hello.live) else {
-        return Ok(());
+        return Ok(None);
     };
-    let listed = hello.members.iter().any(|member| member.id == own.node_id);
-    if listed || own.cluster_id.as_deref() == Some(theirs) {
-        return Ok(());
+    if own.cluster_id.as_deref() == Some(theirs) {
+        return Ok(None);
+    }
+    if own.cluster_id.is_none() && hello.members.iter().any(|member| member.id == own.node_id) {
+        return Ok(Some(theirs.to_owned()));
     }
     let known_name = hello.members.iter().find(|member| member.name == own.node_name);
     let advice = match known_name {
@@ -188,11 +199,7 @@ pub(crate) async fn accept(core: &Core, request: FormRequest) -> Result<(), Stri
         return Err(format!("{} already belongs to cluster {bound}", own.node_name));
     }
     if core.raft.is_initialized().await.map_err(|e| e.to_string())? {
-        return if own.cluster_id.is_some() {
-            Ok(())
-        } else {
-            Err(format!("{} already has a log", own.node_name))
-        };
+        return Err(format!("{} already runs in a cluster", own.node_name));
     }
     if uuid::Uuid::parse_str(&request.cluster_id).is_err() {
         return Err("the cluster id is not a UUID".into());

@@ -11,9 +11,10 @@ use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
 use serde::{Deserialize, Serialize};
 
 use crate::codec;
-use crate::errors::{MembershipError, StartError};
+use crate::errors::{Failure, MembershipError, StartError};
 use crate::options::check_address;
 use crate::shared::Core;
+use crate::status;
 use crate::transport::CallError;
 use crate::transport::proto::members_reply;
 use crate::types::{Member, TypeConfig};
@@ -24,6 +25,8 @@ const CLOSE_ENOUGH: u64 = 100;
 /// How often the leader looks for a change that its predecessor left half-done.
 const SWEEP: Duration = Duration::from_secs(2);
 const CALL_LIMIT: Duration = Duration::from_secs(1);
+/// A member that has not heard from a leader for this long asks whether it is one.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// A change of the members.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +65,7 @@ pub(crate) async fn change(
     let mut changes = core.leadership.subscribe();
     let mut last = MembershipError::NoLeader;
     loop {
-        if core.is_closing() {
+        if core.stop.is_cancelled() {
             return Err(MembershipError::NoLeader);
         }
         changes.mark_unchanged();
@@ -254,13 +257,19 @@ fn refusal(error: ClientWriteError<TypeConfig>) -> Changed {
     }
 }
 
-/// Background: the leader finishes a joint membership that its predecessor left, and a node whose
-/// address has changed tells the cluster. Neither writes anything when there is nothing to do.
+/// Background: the leader finishes a joint membership that its predecessor left, a node whose
+/// address has changed tells the cluster, and a removed node learns of it. Nothing is written when
+/// there is nothing to do.
 pub(crate) async fn tend(core: Arc<Core>) {
     loop {
         tokio::select! {
             () = core.stop.cancelled() => return,
             () = tokio::time::sleep(SWEEP) => {}
+        }
+        if core.wire.contacts().leader_age() > SILENCE
+            && let Some(why) = removed(&core).await
+        {
+            return core.fail(Failure::Refused(why));
         }
         if let Some(moved) = moved(&core) {
             let deadline = Instant::now() + 5 * SWEEP;
@@ -276,6 +285,27 @@ pub(crate) async fn tend(core: Arc<Core>) {
             let _ = commit(&core, ChangeMembers::AddVoterIds(BTreeSet::new()), false).await;
         }
     }
+}
+
+/// Why this node should stop, when a member tells of a newer committed membership without it. A
+/// removed node gets no word from the leader, so it has to ask.
+async fn removed(core: &Core) -> Option<String> {
+    let own = core.identity.load();
+    let (index, known) = status::committed_members(core);
+    for (_, member) in known.iter().filter(|(id, _)| **id != own.node_id) {
+        let hello = core.wire.hello(&member.address, &core.options.advertise, CALL_LIMIT).await;
+        if let Ok(hello) = hello
+            && hello.cluster_id == own.cluster_id
+            && hello.membership_index > index
+            && !hello.members.iter().any(|member| member.id == own.node_id)
+        {
+            return Some(format!(
+                "this node (id {}) was removed from the cluster: to bring the host back, empty the data directory and add it as a new member",
+                own.node_id
+            ));
+        }
+    }
+    None
 }
 
 /// The change that records this node's address, if the log knows another one.

@@ -38,7 +38,7 @@ pub(crate) async fn confirm(core: &Core, deadline: Instant) -> Confirmed {
 pub(crate) async fn barrier(core: &Core, deadline: Instant) -> Result<u64, ReadError> {
     let mut changes = core.leadership.subscribe();
     loop {
-        if core.is_closing() {
+        if core.stop.is_cancelled() {
             return Err(ReadError::ShuttingDown);
         }
         changes.mark_unchanged();
@@ -71,11 +71,12 @@ async fn attempt(core: &Core, deadline: Instant) -> Confirmed {
         return Confirmed::NotLeader(None);
     };
     let mut changes = core.leadership.subscribe();
-    let replaced = changes.wait_for(|now| now.term > term || core.stop.is_cancelled());
+    let replaced = changes.wait_for(|now| now.term > term);
     let answer = tokio::select! {
         biased;
         answer = core.wire.read_index(leader, &member, deadline) => answer,
         _ = replaced => return Confirmed::NotLeader(None),
+        () = core.stop.cancelled() => return Confirmed::NotLeader(None),
     };
     match answer.map(|reply| reply.outcome) {
         Ok(Some(read_index_reply::Outcome::Index(index))) => Confirmed::Index(index),

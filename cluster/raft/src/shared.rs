@@ -46,10 +46,12 @@ pub(crate) struct Core {
     pub store: tokio::sync::Mutex<Option<OpenStore>>,
     /// Held while the members change: one change at a time.
     pub membership: tokio::sync::Mutex<()>,
+    /// Writes that began on this node and have no outcome yet.
+    pub open_writes: TaskTracker,
     pub tasks: TaskTracker,
     /// Cancelled when the node stops: ends the listener and every background task.
     pub stop: CancellationToken,
-    /// Set when a stop begins; new writes are turned away.
+    /// Set when a stop begins: the end of the Raft core is then no failure.
     pub closing: AtomicBool,
     /// Newest time this node has stamped on a proposal.
     pub stamped_ms: AtomicU64,

@@ -79,6 +79,7 @@ pub async fn start(
         fsync_p99: opened.fsync_p99,
         store: tokio::sync::Mutex::new(Some(opened.store)),
         membership: tokio::sync::Mutex::new(()),
+        open_writes: TaskTracker::new(),
         tasks: TaskTracker::new(),
         stop: CancellationToken::new(),
         closing: AtomicBool::new(false),
@@ -171,6 +172,8 @@ fn config(options: &Options) -> Result<openraft::Config, StartError> {
         // win an election before it confirms reads.
         enable_leader_restore: Some(false),
         quorum_loss_probe_interval: Some((2 * options.timing.election_max_ms).max(1_000)),
+        // Followers store an entry while the leader syncs it: one disk sync per write, not two.
+        broadcast_submitted_on_append: Some(true),
         install_snapshot_timeout: 10_000,
         max_payload_entries: 300,
         replication_lag_threshold: entries.saturating_mul(3),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use acefleet_registry::NodeId;
 use openraft::Instant as _;
@@ -100,11 +100,13 @@ pub struct RaftStatus {
     pub fsync_last_us: Option<u64>,
 }
 
-/// Members in force.
-pub(crate) fn members(core: &Core) -> BTreeMap<u64, Member> {
-    let metrics = core.raft.server_metrics();
+/// Members that are committed, and the log index of that membership.
+pub(crate) fn committed_members(core: &Core) -> (u64, BTreeMap<u64, Member>) {
+    let metrics = core.raft.metrics();
     let metrics = metrics.borrow_watched();
-    metrics.membership_config.nodes().map(|(id, member)| (*id, member.clone())).collect()
+    let membership = &metrics.committed_membership_config;
+    let index = membership.log_id().map_or(0, |log_id| log_id.index);
+    (index, membership.nodes().map(|(id, member)| (*id, member.clone())).collect())
 }
 
 /// Builds the status from the metrics of this moment.
@@ -206,10 +208,23 @@ fn millis(duration: Duration) -> u64 {
 pub(crate) async fn follow(core: Arc<Core>) {
     let mut metrics = core.raft.metrics();
     loop {
-        let (now, running) = {
+        let (now, running, moved) = {
             let seen = metrics.borrow_and_update();
-            (leadership(&seen), seen.running_state.clone())
+            let now = leadership(&seen);
+            if let Some(age) = seen.last_quorum_acked.map(|acked| acked.elapsed()).filter(|_| now.is_leader)
+                && let Some(at) = Instant::now().checked_sub(age)
+            {
+                core.wire.contacts().led_at(at);
+            }
+            let moved = (now.membership_index != core.leadership.borrow().membership_index).then(|| {
+                let nodes = seen.membership_config.nodes();
+                nodes.map(|(id, member)| (*id, member.address.clone())).collect()
+            });
+            (now, seen.running_state.clone(), moved)
         };
+        if let Some(addresses) = moved {
+            core.wire.set_addresses(addresses);
+        }
         core.leadership.send_if_modified(|known| {
             let changed = *known != now;
             if changed {

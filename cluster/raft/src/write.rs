@@ -17,6 +17,9 @@ use crate::types::Write;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
+/// Largest encoded proposal. A larger one could never be replicated within the message limit.
+pub(crate) const MAX_PROPOSAL: usize = 4 << 20;
+
 /// A write that took effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
@@ -38,7 +41,7 @@ pub(crate) enum Submitted {
 /// Stamps a proposal and writes it to the log of this node, which should be the leader.
 pub(crate) async fn submit(core: &Core, mut proposal: Proposal, deadline: Instant) -> Submitted {
     let (_, leader) = core.leader();
-    if leader != Some(core.node_id()) || core.is_closing() {
+    if leader != Some(core.node_id()) {
         return Submitted::NotLeader(leader.filter(|id| *id != core.node_id()));
     }
     let view = core.published.load();
@@ -75,16 +78,28 @@ pub(crate) async fn propose(
     proposal: Proposal,
     deadline: Instant,
 ) -> Result<Applied, WriteError> {
+    if core.open_writes.is_closed() {
+        return Err(WriteError::ShuttingDown);
+    }
+    let bytes = codec::encode(&proposal).map_err(|_| WriteError::TooLarge(usize::MAX))?;
+    if bytes.len() > MAX_PROPOSAL {
+        return Err(WriteError::TooLarge(bytes.len()));
+    }
+    if Instant::now() >= deadline {
+        return Err(WriteError::NoLeader);
+    }
+    // A stop waits for open writes, so that a leader that leaves can still see them through.
+    let _open = core.open_writes.token();
     let mut changes = core.leadership.subscribe();
     let mut pause = FIRST_PAUSE;
     // Why an earlier attempt may have entered the log; it decides what the last error says.
     let mut doubt: Option<String> = None;
     loop {
-        if core.is_closing() {
+        if core.stop.is_cancelled() {
             return Err(doubt.map_or(WriteError::ShuttingDown, WriteError::Unknown));
         }
         changes.mark_unchanged();
-        match attempt(core, &proposal, deadline).await {
+        match attempt(core, &proposal, &bytes, deadline).await {
             Submitted::Applied(applied) => {
                 // The view of this node holds the write before its caller hears of it.
                 core.published.wait_revision(applied.revision, deadline).await;
@@ -101,35 +116,27 @@ pub(crate) async fn propose(
     }
 }
 
-async fn attempt(core: &Core, proposal: &Proposal, deadline: Instant) -> Submitted {
+async fn attempt(core: &Core, proposal: &Proposal, bytes: &[u8], deadline: Instant) -> Submitted {
     let (term, leader) = core.leader();
     match leader {
         None => Submitted::NotLeader(None),
         Some(id) if id == core.node_id() => submit(core, proposal.clone(), deadline).await,
-        Some(id) => forward(core, proposal, (term, id), deadline).await,
+        Some(id) => forward(core, bytes, (term, id), deadline).await,
     }
 }
 
-async fn forward(
-    core: &Core,
-    proposal: &Proposal,
-    (term, leader): (u64, u64),
-    deadline: Instant,
-) -> Submitted {
+async fn forward(core: &Core, proposal: &[u8], (term, leader): (u64, u64), deadline: Instant) -> Submitted {
     let Some(member) = core.member(leader) else {
         return Submitted::NotLeader(None);
     };
-    let bytes = match codec::encode(proposal) {
-        Ok(bytes) => bytes,
-        Err(error) => return Submitted::Unknown(error.to_string()),
-    };
     let mut changes = core.leadership.subscribe();
-    let replaced = changes.wait_for(|now| now.term > term || core.stop.is_cancelled());
+    let replaced = changes.wait_for(|now| now.term > term);
     let answer = tokio::select! {
         biased;
-        answer = core.wire.write(leader, &member, bytes, deadline) => answer,
+        answer = core.wire.write(leader, &member, proposal.to_vec(), deadline) => answer,
         // A leader that is cut off never answers; its successor will.
         _ = replaced => return Submitted::Unknown("the leader changed while it was being written".into()),
+        () = core.stop.cancelled() => return Submitted::Unknown("this node is shutting down".into()),
     };
     match answer {
         Ok(reply) => match reply.outcome {

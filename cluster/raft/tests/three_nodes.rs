@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use acefleet_raft::{Cluster, Role, WriteError};
+use acefleet_raft::{AskError, Cluster, Role, WriteError};
 use support::{Fleet, mark, marks, op_id, soon, unique, until};
 use tokio::task::JoinHandle;
 
@@ -194,4 +194,41 @@ async fn a_node_that_was_away_for_long_catches_up_from_a_snapshot() {
     fleet.all_hold(&expected).await;
     assert!(fleet.nodes[away].cluster().status().snapshot_index > left_at, "it did not come from a snapshot");
     fleet.nodes[away].must_write().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_reach_the_node_they_are_for() {
+    let mut fleet = Fleet::formed(3).await;
+    let to = fleet.nodes[2].cluster().node_id();
+    let asking = fleet.nodes[1].cluster();
+    let expected = format!("hello from {}", asking.node_id());
+    assert_eq!(asking.ask(to, "hello".into(), soon()).await.unwrap(), expected);
+    assert_eq!(asking.ask(to, "no".into(), soon()).await, Err(AskError::Refused("no".into())));
+    let brief = Instant::now() + Duration::from_millis(200);
+    assert!(matches!(asking.ask(to, "never".into(), brief).await, Err(AskError::Unknown(_))));
+    fleet.nodes[2].stop().await;
+    let asking = fleet.nodes[1].cluster();
+    let gone = asking.ask(to, "hello".into(), soon()).await;
+    assert!(matches!(gone, Err(AskError::Unreachable(_) | AskError::Unknown(_))), "{gone:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_leader_prepares_and_log_time_never_goes_back() {
+    let fleet = Fleet::formed(3).await;
+    let leader = fleet.leader().await;
+    let prepared = |at: usize| fleet.nodes[at].probe.prepared.load(Ordering::Relaxed);
+    let before = [prepared(0), prepared(1), prepared(2)];
+    let mut clock = 0;
+    for at in [0, 1, 2, 0, 1, 2] {
+        fleet.nodes[at].must_write().await;
+        let now = fleet.nodes[at].cluster().view().state.clock_ms();
+        assert!(now >= clock);
+        clock = now;
+    }
+    if fleet.leader().await == leader {
+        for at in (0..3).filter(|at| *at != leader) {
+            assert_eq!(prepared(at), before[at], "a follower stamped a proposal");
+        }
+    }
+    assert!((0..3).map(prepared).sum::<u64>() >= before.iter().sum::<u64>() + 6);
 }

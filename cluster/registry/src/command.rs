@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::breaker::BreakerKind;
 use crate::engine::{Engine, EngineSpec, Health, Ports};
 use crate::ids::{EngineId, NodeId, OpId};
-use crate::node::{DockerState, NodeInfo};
+use crate::node::{Availability, DockerState, NodeInfo};
 use crate::policy::Policy;
 use crate::stream::{Stream, StreamEnd, StreamStart};
 
@@ -37,6 +37,13 @@ pub enum Command {
         node: NodeId,
         /// Its daemon now.
         docker: DockerState,
+    },
+    /// An operator cordons, drains or reactivates a node.
+    NodeAvailability {
+        /// The node.
+        node: NodeId,
+        /// What is wanted of it.
+        availability: Availability,
     },
     /// The cluster-wide settings.
     SetPolicy(Policy),
@@ -112,6 +119,26 @@ pub enum Command {
     },
     /// Close a breaker, or all.
     ResetBreaker(Option<BreakerKind>),
+    /// Writes that a node kept while there was no leader, in the order in which it took them. Each is
+    /// recognised by its own op-id; a sequence inside a sequence is passed over.
+    Sequence(Vec<Step>),
+}
+
+/// One write of a [`Command::Sequence`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// The op-id under which it was answered.
+    pub op_id: OpId,
+    /// What to do.
+    pub command: Command,
+}
+
+impl Step {
+    /// True for a sequence inside a sequence, which nobody writes.
+    #[must_use]
+    pub fn is_sequence(&self) -> bool {
+        matches!(self.command, Command::Sequence(_))
+    }
 }
 
 /// Arguments of a reservation.
@@ -143,6 +170,8 @@ pub enum StopWhen {
     Always,
     /// No stream runs on it, the floors hold without it, and it has been idle for so many milliseconds.
     IdleFor(u64),
+    /// Its node is draining, and no stream runs on it or the deadline of the drain has passed.
+    Drained,
 }
 
 /// What a host found taken.

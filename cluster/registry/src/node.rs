@@ -36,6 +36,22 @@ pub enum DockerState {
     Unavailable(String),
 }
 
+/// What an operator wants of a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Availability {
+    /// Takes new engines.
+    #[default]
+    Active,
+    /// Takes no new engines; those that run stay and take streams.
+    Cordoned,
+    /// Takes no new engines and no new streams; its engines leave when their streams have ended, or at
+    /// the deadline with them.
+    Draining {
+        /// Log time at which streams are cut off; without one they may take as long as they like.
+        deadline_ms: Option<u64>,
+    },
+}
+
 /// A member's record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
@@ -44,6 +60,9 @@ pub struct Node {
     /// Its Docker daemon.
     #[serde(default)]
     pub docker: DockerState,
+    /// What an operator wants of it.
+    #[serde(default)]
+    pub availability: Availability,
     /// When the record was first written, in log time.
     pub joined_at_ms: u64,
 }

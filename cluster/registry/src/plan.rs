@@ -31,9 +31,26 @@ pub fn plan(state: &State, eligible: &BTreeSet<NodeId>, now_ms: u64) -> Vec<Comm
         // They change what exists, so the rest is decided on the state after them.
         return verdicts;
     }
-    let mut commands = missing(state, eligible, now_ms);
+    let active = eligible.iter().copied().filter(|id| state.takes_engines(*id)).collect();
+    let mut commands = missing(state, &active, now_ms);
+    let waiting = !commands.is_empty() || state.live_engines().any(|e| e.phase == Phase::Reserved);
+    commands.extend(drained(state, waiting, now_ms));
     commands.extend(idle(state, now_ms));
     commands
+}
+
+/// Engines that leave their draining node. While engines are being started elsewhere, in their stead for
+/// all that is known, only a passed deadline makes them leave.
+fn drained(state: &State, waiting: bool, now_ms: u64) -> Vec<Command> {
+    let leaving = state
+        .live_engines()
+        .filter(|e| state.may_stop_drained(e, now_ms) && (!waiting || state.drain_is_over(e.node, now_ms)));
+    let stop = |e: &std::sync::Arc<Engine>| Command::EngineStop {
+        engine: e.id,
+        cause: "drained".to_owned(),
+        when: StopWhen::Drained,
+    };
+    leaving.map(stop).collect()
 }
 
 /// Reservations whose host has not started them in time.

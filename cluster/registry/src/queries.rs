@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::breaker::{Breaker, BreakerKind, BreakerState};
-use crate::engine::Engine;
+use crate::engine::{Engine, Phase};
 use crate::event::EventLog;
 use crate::ids::{EngineId, NodeId, OpId};
-use crate::node::Node;
+use crate::node::{Availability, Node};
 use crate::policy::{BreakerPolicy, Policy};
 use crate::state::{OpRecord, State};
 use crate::stream::Stream;
@@ -154,20 +154,33 @@ impl State {
         self.tables.ops.get(&op_id)
     }
 
-    /// AceStream engines that count against floors and ceilings: reserved, starting and running.
+    /// Published engines that take new streams: not those of a draining node. By ascending host port.
+    pub fn listed_engines(&self) -> impl Iterator<Item = &Arc<Engine>> {
+        self.published_engines().filter(|e| !self.is_draining(e.node))
+    }
+
+    /// True while an operator drains this node.
+    #[must_use]
+    pub fn is_draining(&self, node: NodeId) -> bool {
+        self.node(node).is_some_and(|node| matches!(node.availability, Availability::Draining { .. }))
+    }
+
+    fn supplied(&self) -> impl Iterator<Item = &Arc<Engine>> {
+        let counted = self.live_engines().filter(|e| e.is_acestream() && e.phase < Phase::Draining);
+        counted.filter(|e| !self.is_draining(e.node))
+    }
+
+    /// AceStream engines that count against floors: reserved, starting and running ones. Those of a
+    /// draining node do not, so that the floors replace them elsewhere before they leave.
     #[must_use]
     pub fn supply(&self) -> u32 {
-        let counted =
-            self.live_engines().filter(|e| e.is_acestream() && e.phase < crate::engine::Phase::Draining);
-        counted.count() as u32
+        self.supplied().count() as u32
     }
 
     /// Engines of the supply on which no stream runs.
     #[must_use]
     pub fn free_supply(&self) -> u32 {
-        let counted =
-            self.live_engines().filter(|e| e.is_acestream() && e.phase < crate::engine::Phase::Draining);
-        counted.filter(|e| self.active_streams(e.id) == 0).count() as u32
+        self.supplied().filter(|e| self.active_streams(e.id) == 0).count() as u32
     }
 
     /// May this engine be stopped at `now_ms` when it has to be idle for `idle_ms`? The rule of
@@ -176,9 +189,32 @@ impl State {
     pub fn may_stop_idle(&self, engine: &Engine, idle_ms: u64, now_ms: u64) -> bool {
         let policy = self.policy();
         engine.is_published()
+            && !self.is_draining(engine.node)
             && self.active_streams(engine.id) == 0
             && self.supply() > policy.min_replicas
             && (policy.min_free_replicas == 0 || self.free_supply() > policy.min_free_replicas)
             && now_ms.saturating_sub(engine.idle_since_ms()) >= idle_ms
+    }
+
+    /// May this engine leave its draining node at `now_ms`?
+    #[must_use]
+    pub fn may_stop_drained(&self, engine: &Engine, now_ms: u64) -> bool {
+        let idle = self.active_streams(engine.id) == 0;
+        engine.phase < Phase::Draining
+            && self.is_draining(engine.node)
+            && (idle || self.drain_is_over(engine.node, now_ms))
+    }
+
+    /// True when a node drains and its deadline has passed.
+    #[must_use]
+    pub fn drain_is_over(&self, node: NodeId, now_ms: u64) -> bool {
+        let wanted = self.node(node).map(|node| node.availability);
+        matches!(wanted, Some(Availability::Draining { deadline_ms: Some(at) }) if at <= now_ms)
+    }
+
+    /// True when a node is known and neither cordoned nor draining.
+    #[must_use]
+    pub fn takes_engines(&self, node: NodeId) -> bool {
+        self.node(node).is_some_and(|node| node.availability == Availability::Active)
     }
 }

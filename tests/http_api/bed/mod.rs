@@ -201,15 +201,11 @@ impl Bed {
                 ..EngineSpec::acestream()
             },
         };
-        let written = self.fleet.write(adopt_command(adopt), Instant::now() + PATIENCE).await.unwrap();
+        let written = self.fleet.write(Command::Adopt(adopt), Instant::now() + PATIENCE).await.unwrap();
         let Reply::Engine(engine) = written.reply else { panic!("not adopted: {:?}", written.reply) };
         self.runtime.put(&engine, &self.fleet);
         id
     }
-}
-
-fn adopt_command(adopt: Adopt) -> Command {
-    Command::Adopt(adopt.into())
 }
 
 fn config(dir: &std::path::Path, http: &str, cluster: &str, settings: &[(&str, &str)]) -> Config {
@@ -225,6 +221,8 @@ fn config(dir: &std::path::Path, http: &str, cluster: &str, settings: &[(&str, &
         ("TARGET_IMAGE", "engine:test"),
         ("CONTAINER_LABEL", "orchestrator.managed=acestream"),
         ("MIN_PROVISION_INTERVAL_S", "0"),
+        // Nothing listens there: probes and stops of these tests reach nobody.
+        ("PORT_RANGE_HOST", "900-999"),
     ];
     environment.extend_from_slice(settings);
     let sources = Sources::from_maps(&environment, &[], "", Host::default());

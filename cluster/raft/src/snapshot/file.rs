@@ -146,3 +146,33 @@ fn hex(bytes: &[u8]) -> String {
         text
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::testing::log_id;
+    use crate::types::{Member, Membership};
+
+    /// What the first release wrote.
+    const GOLDEN: &str = include_str!("../../tests/fixtures/snapshot-header-v1.json");
+
+    #[test]
+    fn the_header_on_disk_does_not_change() {
+        let member = Member { name: "a".into(), address: "a:8001".into() };
+        let nodes = BTreeMap::from([(7, member)]);
+        let membership = Membership::new(vec![BTreeSet::from([7])], nodes).unwrap();
+        let header = SnapshotHeader {
+            format: FORMAT,
+            last_log_id: Some(log_id(12)),
+            membership: StoredMembership::new(Some(log_id(1)), membership),
+            revision: 11,
+            sha256: hex(&[0xab; 32]),
+            body_bytes: 100,
+            state_bytes: 200,
+        };
+        assert_eq!(serde_json::to_string(&header).unwrap(), GOLDEN.trim());
+        assert_eq!(serde_json::from_str::<SnapshotHeader>(GOLDEN).unwrap(), header);
+    }
+}

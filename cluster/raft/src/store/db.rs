@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use rocksdb::{ColumnFamily, ColumnFamilyDescriptor, DBCompressionType, Options, WriteBatch};
+use rocksdb::{ColumnFamily, ColumnFamilyDescriptor, DBCompressionType, LogLevel, Options, WriteBatch};
 
 use super::keys::{CF_LOG, CF_META};
 
@@ -23,6 +23,8 @@ impl Db {
         options.set_manual_wal_flush(true);
         options.set_max_total_wal_size(32 << 20);
         options.set_keep_log_file_num(2);
+        options.set_max_log_file_size(1 << 20);
+        options.set_log_level(LogLevel::Warn);
         options.set_max_background_jobs(2);
         options.set_max_open_files(256);
         let families = [

@@ -183,8 +183,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         // One batch: a crash leaves either the old front of the log or the new one.
         let mut batch = WriteBatch::default();
         batch.put_cf(self.db.meta()?, LAST_PURGED, entry::encode_log_id(&log_id)?);
+        // From the old mark on, so that the marks of removed ranges do not pile up over each other.
+        let from = self.last_purged()?.map_or(0, |id| id.index);
         let after = log_key(log_id.index.saturating_add(1));
-        batch.delete_range_cf(self.db.log()?, log_key(0), after);
+        batch.delete_range_cf(self.db.log()?, log_key(from), after);
         self.db.write(batch)
     }
 }

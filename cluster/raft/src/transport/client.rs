@@ -1,9 +1,11 @@
 //! Calls to peers: adds the route, bounds the time, sorts the errors.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
@@ -64,11 +66,13 @@ pub(crate) struct Wire {
     identity: Arc<IdentityFile>,
     contacts: Arc<Contacts>,
     version: String,
+    /// Addresses of the membership in force.
+    addresses: ArcSwap<BTreeMap<u64, String>>,
 }
 
 impl Wire {
     pub fn new(identity: Arc<IdentityFile>, contacts: Arc<Contacts>, version: String) -> Self {
-        Self { pool: Pool::default(), identity, contacts, version }
+        Self { pool: Pool::default(), identity, contacts, version, addresses: ArcSwap::default() }
     }
 
     pub fn version(&self) -> &str {
@@ -77,6 +81,16 @@ impl Wire {
 
     pub fn contacts(&self) -> &Contacts {
         &self.contacts
+    }
+
+    /// Takes over the addresses of the membership in force.
+    pub fn set_addresses(&self, addresses: BTreeMap<u64, String>) {
+        self.addresses.store(Arc::new(addresses));
+    }
+
+    /// Where a member lives now; openraft keeps telling the address it had when a client was made.
+    pub(super) fn address(&self, id: u64, known: &Member) -> String {
+        self.addresses.load().get(&id).unwrap_or(&known.address).clone()
     }
 
     pub(super) fn channel(&self, address: &str, lane: Lane) -> Channel {

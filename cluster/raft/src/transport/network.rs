@@ -76,7 +76,7 @@ enum Method {
 
 impl PeerClient {
     fn stub(&self, lane: Lane) -> RaftClient<Channel> {
-        RaftClient::new(self.wire.channel(&self.member.address, lane))
+        RaftClient::new(self.wire.channel(&self.wire.address(self.target, &self.member), lane))
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE)
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use acefleet_registry::NodeId;
+use acefleet_registry::{NodeId, Proposal};
 use openraft::errors::{Infallible, RaftError};
 use openraft::raft::{AppendEntriesResponse, TransferLeaderRequest};
 use serde::Serialize;
@@ -177,8 +177,13 @@ impl forward_server::Forward for Service {
         request: Request<proto::WriteRequest>,
     ) -> Result<Response<proto::WriteReply>, Status> {
         let request = request.into_inner();
-        self.check(request.route.as_ref())?;
-        let proposal = decode(&request.proposal)?;
+        let from = self.check(request.route.as_ref())?;
+        if request.proposal.len() > write::MAX_PROPOSAL {
+            return Err(Status::invalid_argument("the proposal is too large"));
+        }
+        let mut proposal: Proposal = decode(&request.proposal)?;
+        // Writes are forwarded once, so the sender is the origin.
+        proposal.origin = NodeId(from);
         let until = deadline(request.remaining_ms);
         let outcome = match write::submit(&self.0, proposal, until).await {
             Submitted::Applied(applied) => {
@@ -234,11 +239,14 @@ impl node_server::Node for Service {
     ) -> Result<Response<proto::HelloReply>, Status> {
         let identity = self.0.identity.load();
         let live = self.0.raft.is_initialized().await.map_err(|e| Status::unavailable(e.to_string()))?;
+        let (membership_index, members) = status::committed_members(&self.0);
         let members = if live {
-            status::members(&self.0)
-                .into_iter()
-                .map(|(id, member)| proto::MemberInfo { id, name: member.name, address: member.address })
-                .collect()
+            let infos = members.into_iter().map(|(id, member)| proto::MemberInfo {
+                id,
+                name: member.name,
+                address: member.address,
+            });
+            infos.collect()
         } else {
             formation::infos(&identity.founders)
         };
@@ -248,6 +256,7 @@ impl node_server::Node for Service {
             cluster_id: identity.cluster_id.clone(),
             live,
             members,
+            membership_index,
             version: self.0.wire.version().to_owned(),
         }))
     }

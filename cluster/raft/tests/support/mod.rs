@@ -10,9 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use acefleet_raft::{
-    Applied, Cluster, NoHooks, NodeId, OpId, Options, Peer, SnapshotPolicy, StartError, WriteError,
+    Applied, Cluster, Hooks, NodeId, OpId, Options, Peer, SnapshotPolicy, StartError, WriteError,
 };
-use acefleet_registry::{Command, NodeInfo};
+use acefleet_registry::{Command, NodeInfo, Proposal, State};
+use bytes::Bytes;
+use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
@@ -61,6 +63,29 @@ pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Counts what the node asks of it, and answers questions with who asked.
+#[derive(Default)]
+pub struct Probe {
+    pub prepared: AtomicU64,
+}
+
+impl Hooks for Probe {
+    fn prepare(&self, _state: &State, proposal: &mut Proposal) {
+        assert!(proposal.at_ms > 0, "the clock is stamped first");
+        self.prepared.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn ask(&self, from: NodeId, request: Bytes) -> BoxFuture<'static, Result<Bytes, String>> {
+        Box::pin(async move {
+            match request.as_ref() {
+                b"never" => std::future::pending().await,
+                b"no" => Err("no".to_owned()),
+                text => Ok(Bytes::from(format!("{} from {from}", String::from_utf8_lossy(text)))),
+            }
+        })
+    }
+}
+
 /// One node: its directory outlives its runs.
 pub struct Node {
     pub name: String,
@@ -68,6 +93,7 @@ pub struct Node {
     pub peers: Vec<Peer>,
     pub snapshot: SnapshotPolicy,
     dir: PathBuf,
+    pub probe: Arc<Probe>,
     run: Option<(Runtime, Cluster)>,
 }
 
@@ -114,10 +140,10 @@ impl Node {
             .enable_all()
             .build()
             .expect("a runtime");
-        let (options, addr) = (self.options(), self.addr);
+        let (options, addr, hooks) = (self.options(), self.addr, self.probe.clone());
         let started = runtime.spawn(async move {
             let listener = bind(addr).await;
-            acefleet_raft::start(options, listener, Arc::new(NoHooks)).await
+            acefleet_raft::start(options, listener, hooks).await
         });
         match started.await.expect("start does not panic") {
             Ok(cluster) => {
@@ -212,6 +238,7 @@ impl Fleet {
                 peers: if size == 1 { Vec::new() } else { peers.clone() },
                 snapshot: SnapshotPolicy::default(),
                 dir: root.path().join(name),
+                probe: Arc::default(),
                 run: None,
             })
             .collect();

@@ -25,7 +25,8 @@ pub(super) fn reserve(state: &mut State, ask: &Reserve, op_id: OpId, origin: Nod
         return Reply::Refused(refusal);
     }
     let id = EngineId(state.tables.last_engine + 1);
-    let hosts = ask.eligible.difference(&ask.exclude).copied().collect();
+    let hosts =
+        ask.eligible.difference(&ask.exclude).copied().filter(|id| state.takes_engines(*id)).collect();
     let Some(choice) = placement::choose(state, &hosts, origin, id) else {
         return no_host(state, ask);
     };
@@ -62,7 +63,10 @@ pub(super) fn reserve(state: &mut State, ask: &Reserve, op_id: OpId, origin: Nod
 fn abandoned(state: &State, ask: &Reserve) -> Option<Engine> {
     let free = |e: &Engine| e.abandoned && e.phase < Phase::Draining && state.active_streams(e.id) == 0;
     let able = |e: &Engine| {
-        ask.eligible.contains(&e.node) && !ask.exclude.contains(&e.node) && e.health != Health::Unhealthy
+        ask.eligible.contains(&e.node)
+            && !state.is_draining(e.node)
+            && !ask.exclude.contains(&e.node)
+            && e.health != Health::Unhealthy
     };
     let mut candidates = state.live_engines().filter(|e| free(e) && able(e) && e.spec == ask.spec);
     candidates.next().map(|e| (**e).clone())
@@ -106,10 +110,10 @@ fn admit(state: &State, ask: &Reserve) -> Result<(), Refusal> {
 }
 
 fn no_host(state: &State, ask: &Reserve) -> Reply {
-    let able = ask.eligible.difference(&ask.exclude).filter(|id| state.node(**id).is_some()).count();
+    let able = ask.eligible.difference(&ask.exclude).filter(|id| state.takes_engines(**id)).count();
     if able == 0 {
         let message = match ask.exclude.is_empty() {
-            true => "no host can start engines now: its Docker daemon or the node does not answer",
+            true => "no host can start engines now: Docker or the node does not answer, or it is cordoned",
             false => "every host that could start an engine has failed for this call",
         };
         return refused(RefusalCode::NoHost, message);
@@ -263,9 +267,13 @@ pub(super) fn stop(state: &mut State, id: EngineId, cause: &str, when: StopWhen)
     if engine.phase == Phase::Draining {
         return Reply::Engine(engine);
     }
-    if let StopWhen::IdleFor(idle_ms) = when
-        && !state.may_stop_idle(&engine, idle_ms, state.tables.clock_ms)
-    {
+    let now = state.tables.clock_ms;
+    let allowed = match when {
+        StopWhen::Always => true,
+        StopWhen::IdleFor(idle_ms) => state.may_stop_idle(&engine, idle_ms, now),
+        StopWhen::Drained => state.may_stop_drained(&engine, now),
+    };
+    if !allowed {
         return refused(
             RefusalCode::NotIdle,
             format!("engine {id} is in use, needed, or not idle for long enough"),

@@ -8,29 +8,34 @@ mod streams;
 
 use std::sync::Arc;
 
-use crate::command::{Command, Proposal, Refusal, RefusalCode, Reply};
+use crate::command::{Command, Proposal, Refusal, RefusalCode, Reply, Step};
 use crate::event::{Event, EventType};
 use crate::state::{OpRecord, State};
 
 /// Applies one proposal at log index `index` and says what came of it. A proposal whose op-id was
 /// applied before changes nothing and gets the first reply again.
-pub fn apply(state: &mut State, proposal: &Proposal, index: u64) -> Reply {
+pub fn apply(state: &mut State, proposal: &Proposal, _index: u64) -> Reply {
+    once(state, proposal)
+}
+
+fn once(state: &mut State, proposal: &Proposal) -> Reply {
     if let Some(done) = state.tables.ops.get(&proposal.op_id) {
         return done.reply.clone();
     }
     state.tables.clock_ms = state.tables.clock_ms.max(proposal.at_ms);
     retention::evict(state);
-    let reply = dispatch(state, proposal, index);
+    let reply = dispatch(state, proposal);
     let record = OpRecord { at_ms: state.tables.clock_ms, reply: reply.clone() };
     state.tables.ops.insert(proposal.op_id, Arc::new(record));
     state.tables.op_order.push_back(proposal.op_id);
     reply
 }
 
-fn dispatch(state: &mut State, proposal: &Proposal, _index: u64) -> Reply {
+fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
     match &proposal.command {
         Command::NodeUp(info) => nodes::up(state, info),
         Command::NodeDocker { node, docker } => nodes::docker(state, *node, docker),
+        Command::NodeAvailability { node, availability } => nodes::availability(state, *node, *availability),
         Command::SetPolicy(policy) => {
             state.tables.policy = policy.clone();
             Reply::Done
@@ -59,6 +64,13 @@ fn dispatch(state: &mut State, proposal: &Proposal, _index: u64) -> Reply {
             Reply::Batch { started: started.len() as u64, ended: ended as u64 }
         }
         Command::ResetBreaker(kind) => nodes::reset_breakers(state, *kind),
+        Command::Sequence(steps) => {
+            for Step { op_id, command } in steps.iter().filter(|step| !step.is_sequence()) {
+                let Proposal { at_ms, origin, .. } = *proposal;
+                once(state, &Proposal { op_id: *op_id, at_ms, origin, command: command.clone() });
+            }
+            Reply::Done
+        }
     }
 }
 

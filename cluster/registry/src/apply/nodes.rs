@@ -7,7 +7,7 @@ use crate::breaker::BreakerKind;
 use crate::command::{RefusalCode, Reply};
 use crate::event::EventType;
 use crate::ids::NodeId;
-use crate::node::{DockerState, Node, NodeInfo};
+use crate::node::{Availability, DockerState, Node, NodeInfo};
 use crate::state::State;
 
 pub(super) fn up(state: &mut State, info: &NodeInfo) -> Reply {
@@ -16,7 +16,12 @@ pub(super) fn up(state: &mut State, info: &NodeInfo) -> Reply {
         Some(node) => Node { info: info.clone(), ..(*node).clone() },
         None => {
             note(state, EventType::System, "node_joined", format!("node {} joined", info.name), None, None);
-            Node { info: info.clone(), docker: DockerState::Unknown, joined_at_ms: state.tables.clock_ms }
+            Node {
+                info: info.clone(),
+                docker: DockerState::Unknown,
+                availability: Availability::Active,
+                joined_at_ms: state.tables.clock_ms,
+            }
         }
     };
     state.tables.nodes.insert(info.id, Arc::new(node));
@@ -39,6 +44,25 @@ pub(super) fn docker(state: &mut State, id: NodeId, docker: &DockerState) -> Rep
     };
     note(state, EventType::System, category, message, None, None);
     state.tables.nodes.insert(id, Arc::new(Node { docker: docker.clone(), ..(*node).clone() }));
+    Reply::Done
+}
+
+pub(super) fn availability(state: &mut State, id: NodeId, availability: Availability) -> Reply {
+    let Some(node) = state.tables.nodes.get(&id).cloned() else {
+        return refused(RefusalCode::NotFound, format!("node {id} has not registered"));
+    };
+    if node.availability == availability {
+        return Reply::Done;
+    }
+    let (category, message) = match availability {
+        Availability::Active => ("uncordoned", format!("{} takes new engines again", node.info.name)),
+        Availability::Cordoned => ("cordoned", format!("{} takes no new engines", node.info.name)),
+        Availability::Draining { .. } => {
+            ("draining", format!("{} drains: its engines leave with their streams", node.info.name))
+        }
+    };
+    note(state, EventType::System, category, message, None, None);
+    state.tables.nodes.insert(id, Arc::new(Node { availability, ..(*node).clone() }));
     Reply::Done
 }
 

@@ -1,8 +1,10 @@
 //! One op-id, one effect.
 
+use acefleet_registry::command::Step;
+use acefleet_registry::stream::StreamEnd;
 use acefleet_registry::{Command, NodeId, OpId, Proposal, RefusalCode, Reply};
 
-use crate::support::{World, engine, gone, refusal};
+use crate::support::{World, engine, gone, playing, refusal};
 
 fn write(world: &World, op: u128, command: Command) -> Proposal {
     Proposal { op_id: OpId::from_u128(op), at_ms: world.now, origin: NodeId(1), command }
@@ -68,4 +70,23 @@ fn a_repeat_does_not_move_log_time() {
     let clock = world.state.clock_ms();
     world.propose(&Proposal { at_ms: clock + 1_000_000, ..first });
     assert_eq!(world.state.clock_ms(), clock);
+}
+
+#[test]
+fn writes_kept_by_a_node_apply_once_each_in_their_order() {
+    let mut world = World::new(1, 10);
+    let step = |n, command| Step { op_id: OpId(9, n), command };
+    let end = |id: &str| StreamEnd { stream_id: Some(id.to_owned()), ..StreamEnd::default() };
+    let kept = vec![
+        step(1, Command::StreamStarted(playing("k", "one", 1))),
+        step(2, Command::StreamEnded(end("k|one"))),
+        step(3, Command::StreamStarted(playing("k", "two", 1))),
+    ];
+    world.run(Command::Sequence(kept.clone()));
+    world.run(Command::Sequence(kept));
+    let streams: Vec<_> = world.state.streams().map(|s| (s.start.id.clone(), s.is_started())).collect();
+    assert_eq!(streams, [("k|one".to_owned(), false), ("k|two".to_owned(), true)]);
+    let inside = Command::Sequence(vec![step(4, Command::Sequence(vec![]))]);
+    assert_eq!(world.run(inside), Reply::Done);
+    assert!(world.state.op(OpId(9, 4)).is_none());
 }

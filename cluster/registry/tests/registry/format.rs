@@ -9,9 +9,9 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use acefleet_registry::breaker::BreakerKind;
-use acefleet_registry::command::{Adopt, StopWhen, Taken};
+use acefleet_registry::command::{Adopt, Step, StopWhen, Taken};
 use acefleet_registry::engine::{EngineSpec, Health, Ports};
-use acefleet_registry::node::DockerState;
+use acefleet_registry::node::{Availability, DockerState};
 use acefleet_registry::state::Tables;
 use acefleet_registry::stream::{StreamEnd, StreamStart};
 use acefleet_registry::{
@@ -43,6 +43,8 @@ fn name(command: &Command) -> &'static str {
         Command::StreamEnded(_) => "stream_ended",
         Command::EventBatch { .. } => "event_batch",
         Command::ResetBreaker(_) => "reset_breaker",
+        Command::NodeAvailability { .. } => "node_availability",
+        Command::Sequence(_) => "sequence",
     }
 }
 
@@ -106,6 +108,13 @@ fn samples() -> Vec<Command> {
         Command::EventBatch { started: vec![playing("k", "s", 19_007)], ended: vec![end()] },
         Command::ResetBreaker(None),
         Command::ResetBreaker(Some(BreakerKind::General)),
+        stop(id, StopWhen::Drained),
+        Command::NodeAvailability { node: NodeId(1), availability: Availability::Cordoned },
+        Command::NodeAvailability {
+            node: NodeId(1),
+            availability: Availability::Draining { deadline_ms: Some(1_760_000_060_000) },
+        },
+        Command::Sequence(vec![Step { op_id: OpId(2, 3), command: Command::StreamEnded(end()) }]),
     ]
 }
 
@@ -167,7 +176,7 @@ fn golden(file: &str, lines: &[(String, Vec<u8>)]) -> Vec<Vec<u8>> {
 fn every_command_is_pinned_and_readable() {
     let samples = samples();
     let names: BTreeSet<&str> = samples.iter().map(name).collect();
-    assert_eq!(names.len(), 16, "a kind of command has no sample");
+    assert_eq!(names.len(), 18, "a kind of command has no sample");
     let encode = |command: &Command| rmp_serde::to_vec_named(&proposal(command.clone())).unwrap();
     let lines: Vec<_> = samples.iter().map(|command| (name(command).to_owned(), encode(command))).collect();
     for (bytes, command) in golden("proposals.hex", &lines).iter().zip(samples) {

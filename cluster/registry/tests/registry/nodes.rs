@@ -1,9 +1,11 @@
 //! Members and their Docker daemons.
 
-use acefleet_registry::node::DockerState;
-use acefleet_registry::{Command, NodeId, RefusalCode};
+use acefleet_registry::engine::Phase;
+use acefleet_registry::node::{Availability, DockerState};
+use acefleet_registry::plan::plan;
+use acefleet_registry::{Command, NodeId, RefusalCode, Reply};
 
-use crate::support::{BEGIN_MS, World, node_info, refusal};
+use crate::support::{BEGIN_MS, World, node_info, playing, refusal};
 
 #[test]
 fn a_member_joins_once_and_may_change_its_description() {
@@ -34,4 +36,81 @@ fn a_node_that_has_not_registered_has_no_docker() {
     let mut world = World::new(1, 10);
     let stranger = Command::NodeDocker { node: NodeId(9), docker: DockerState::Available };
     assert_eq!(refusal(world.run(stranger)), RefusalCode::NotFound);
+}
+
+fn want(world: &mut World, node: u64, availability: Availability) {
+    world.run(Command::NodeAvailability { node: NodeId(node), availability });
+}
+
+/// Runs the leader's plan until it is empty; reserved engines start at once.
+fn settle(world: &mut World) {
+    for _ in 0..50 {
+        let commands = plan(&world.state, &world.eligible(), world.now);
+        let reserved: Vec<_> =
+            world.state.live_engines().filter(|e| e.phase == Phase::Reserved).map(|e| e.id).collect();
+        if commands.is_empty() && reserved.is_empty() {
+            return;
+        }
+        for command in commands {
+            let reply = world.run(command.clone());
+            assert!(!matches!(reply, Reply::Refused(_)), "{command:?} was refused: {reply:?}");
+        }
+        reserved.into_iter().for_each(|id| drop(world.start(id)));
+    }
+    panic!("the plan never comes to rest");
+}
+
+#[test]
+fn a_cordoned_node_keeps_its_engines_and_gets_no_new_ones() {
+    let mut world = World::new(2, 10);
+    let kept = world.running();
+    want(&mut world, kept.node.0, Availability::Cordoned);
+    for _ in 0..3 {
+        assert_ne!(world.reserve().node, kept.node);
+    }
+    settle(&mut world);
+    assert!(world.state.listed_engines().any(|e| e.id == kept.id));
+    want(&mut world, kept.node.0, Availability::Active);
+    assert_eq!(world.reserve().node, kept.node, "the least loaded node takes engines again");
+}
+
+#[test]
+fn a_draining_node_loses_idle_engines_after_the_floor_is_filled_elsewhere() {
+    let mut world = World::new(2, 10);
+    world.policy(|policy| policy.min_replicas = 2);
+    settle(&mut world);
+    let leaving = world.state.published_engines().find(|e| e.node == NodeId(1)).unwrap().clone();
+    world.begin(playing("k", "s", leaving.ports.host_http));
+    want(&mut world, 1, Availability::Draining { deadline_ms: None });
+    assert!(world.state.listed_engines().all(|e| e.node == NodeId(2)), "it is offered to nobody");
+    settle(&mut world);
+    assert_eq!(world.state.listed_engines().count(), 2);
+    assert!(world.engine(leaving.id).phase.is_serving(), "its stream goes on");
+    world.finish("k|s");
+    settle(&mut world);
+    assert_eq!(world.engine(leaving.id).phase, Phase::Draining);
+}
+
+#[test]
+fn a_drain_with_a_deadline_cuts_streams_off() {
+    let mut world = World::new(1, 10);
+    let busy = world.running();
+    world.begin(playing("k", "s", busy.ports.host_http));
+    let deadline = world.now + 60_000;
+    want(&mut world, 1, Availability::Draining { deadline_ms: Some(deadline) });
+    settle(&mut world);
+    assert!(world.engine(busy.id).phase.is_serving());
+    world.wait_ms(60_000);
+    settle(&mut world);
+    assert_eq!(world.engine(busy.id).phase, Phase::Draining);
+}
+
+#[test]
+fn with_every_node_cordoned_nothing_starts_and_the_refusal_says_why() {
+    let mut world = World::new(1, 10);
+    want(&mut world, 1, Availability::Cordoned);
+    let reply = world.run(Command::Reserve(world.ask()));
+    assert_eq!(refusal(reply), RefusalCode::NoHost);
+    world.policy(|policy| policy.min_replicas = 1);
+    assert_eq!(plan(&world.state, &world.eligible(), world.now), vec![]);
 }

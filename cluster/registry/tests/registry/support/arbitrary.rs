@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use acefleet_registry::breaker::BreakerKind;
-use acefleet_registry::command::{Adopt, StopWhen, Taken};
+use acefleet_registry::command::{Adopt, Step, StopWhen, Taken};
 use acefleet_registry::engine::{EngineSpec, Health, Ports};
-use acefleet_registry::node::DockerState;
+use acefleet_registry::node::{Availability, DockerState};
 use acefleet_registry::policy::{BreakerPolicy, PortRange};
 use acefleet_registry::stream::{StreamEnd, StreamStart};
 use acefleet_registry::{Command, EngineId, NodeId, OpId, Policy, Proposal, Reserve};
@@ -168,11 +168,28 @@ fn health() -> impl Strategy<Value = Health> {
 }
 
 fn when() -> impl Strategy<Value = StopWhen> {
-    prop_oneof![Just(StopWhen::Always), (0..60_000u64).prop_map(StopWhen::IdleFor)]
+    prop_oneof![
+        2 => Just(StopWhen::Always),
+        2 => (0..60_000u64).prop_map(StopWhen::IdleFor),
+        1 => Just(StopWhen::Drained),
+    ]
 }
 
 fn breaker() -> impl Strategy<Value = Option<BreakerKind>> {
     option::of(prop_oneof![Just(BreakerKind::General), Just(BreakerKind::Replacement)])
+}
+
+fn availability() -> impl Strategy<Value = Availability> {
+    prop_oneof![
+        3 => Just(Availability::Active),
+        1 => Just(Availability::Cordoned),
+        1 => option::of(BEGIN_MS..BEGIN_MS + 600_000)
+            .prop_map(|deadline_ms| Availability::Draining { deadline_ms }),
+    ]
+}
+
+fn event() -> impl Strategy<Value = Command> {
+    prop_oneof![start().prop_map(Command::StreamStarted), end().prop_map(Command::StreamEnded)]
 }
 
 pub fn command() -> impl Strategy<Value = Command> {
@@ -195,6 +212,12 @@ pub fn command() -> impl Strategy<Value = Command> {
         2 => (vec(start(), 0..4), vec(end(), 0..4))
             .prop_map(|(started, ended)| Command::EventBatch { started, ended }),
         1 => breaker().prop_map(Command::ResetBreaker),
+        2 => (node_id(), availability())
+            .prop_map(|(node, availability)| Command::NodeAvailability { node, availability }),
+        2 => vec((1..40u64, event()), 0..4).prop_map(|steps| {
+            let step = |(op, command)| Step { op_id: OpId(7, op), command };
+            Command::Sequence(steps.into_iter().map(step).collect())
+        }),
     ]
 }
 

@@ -225,6 +225,7 @@ fn check_reserved(before: &State, after: &State, ask: &Reserve, engine: &Engine)
     ensure!(!ask.exclude.contains(&engine.node), "{} was excluded", engine.node);
     let candidates: Vec<Load> =
         loads(before, &ask.eligible).into_iter().filter(|l| !ask.exclude.contains(&l.node)).collect();
+    let candidates: Vec<Load> = candidates.into_iter().filter(|l| before.takes_engines(l.node)).collect();
     let Some(chosen) = candidates.iter().find(|l| l.node == engine.node) else {
         return Err(format!("{} is not a member", engine.node));
     };

@@ -1,0 +1,102 @@
+//! Members come, go and move.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use acefleet_raft::{Failure, MembershipChange, MembershipError};
+use support::{Fleet, PATIENCE, marks, soon, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_with_a_new_disk_is_removed_and_added_again() {
+    support::logs();
+    let mut fleet = Fleet::formed(3).await;
+    // The founder, which alone may ever begin a cluster: the hardest case.
+    let (lost, helper) = (0, 1);
+    let old = fleet.nodes[lost].cluster().node_id();
+    fleet.nodes[lost].stop().await;
+    std::fs::remove_dir_all(fleet.nodes[lost].dir()).unwrap();
+    fleet.nodes[lost].start().await;
+    let new = fleet.nodes[lost].cluster().node_id();
+    assert_ne!(new, old, "an id came back with an empty disk");
+    let failure = tokio::time::timeout(PATIENCE, fleet.nodes[lost].cluster().failed()).await.unwrap();
+    assert!(matches!(failure, Failure::Refused(_)), "{failure}");
+    fleet.nodes[lost].stop().await;
+
+    let cluster = fleet.nodes[helper].cluster().clone();
+    let add = MembershipChange::Add {
+        id: new,
+        name: fleet.nodes[lost].name.clone(),
+        address: fleet.nodes[lost].addr.to_string(),
+    };
+    let early = cluster.change_members(add.clone(), soon()).await.unwrap_err();
+    assert!(matches!(early, MembershipError::Refused(_)), "the name is still taken: {early}");
+    cluster.change_members(MembershipChange::Remove { id: old }, soon()).await.unwrap();
+    assert_eq!(cluster.status().voters, 2);
+
+    // It is not running yet: the change waits for it, and a repeat goes on where this one ended.
+    let brief = Instant::now() + Duration::from_millis(500);
+    let waiting = cluster.change_members(add.clone(), brief).await.unwrap_err();
+    assert!(matches!(waiting, MembershipError::Unknown(_)), "{waiting}");
+    fleet.nodes[lost].start().await;
+    cluster.change_members(add.clone(), soon()).await.unwrap();
+    cluster.change_members(add, soon()).await.unwrap();
+    let expected = marks(&cluster);
+    fleet.all_hold(&expected).await;
+    let back = fleet.nodes[lost].cluster();
+    assert_eq!(back.node_id(), new);
+    assert_eq!(back.cluster_id(), cluster.cluster_id());
+    until("three voters again", || back.status().voters == 3).await;
+    fleet.nodes[lost].must_write().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_is_removed_by_its_successor() {
+    let fleet = Fleet::formed(3).await;
+    let leader = fleet.leader().await;
+    let id = fleet.nodes[leader].cluster().node_id();
+    let cluster = fleet.nodes[leader].cluster();
+    cluster.change_members(MembershipChange::Remove { id }, soon()).await.unwrap();
+    let other = &fleet.nodes[(leader + 1) % 3];
+    until("two voters are left", || other.cluster().status().voters == 2).await;
+    other.must_write().await;
+    assert_ne!(other.cluster().status().leader, Some(id));
+    // Nobody tells a removed node: it finds out and stops.
+    let failure = tokio::time::timeout(PATIENCE, fleet.nodes[leader].cluster().failed()).await.unwrap();
+    assert!(failure.to_string().contains("was removed"), "{failure}");
+    assert_eq!(failure.exit_code(), 75);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_voter_stays() {
+    let fleet = Fleet::formed(1).await;
+    let cluster = fleet.nodes[0].cluster();
+    let id = cluster.node_id();
+    let refused = cluster.change_members(MembershipChange::Remove { id }, soon()).await.unwrap_err();
+    assert!(matches!(refused, MembershipError::Refused(_)), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_moved_tells_the_cluster_its_new_address() {
+    let mut fleet = Fleet::formed(3).await;
+    let leader = fleet.leader().await;
+    let moved = (leader + 1) % 3;
+    fleet.nodes[moved].stop().await;
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let name = fleet.nodes[moved].name.clone();
+    fleet.nodes[moved].addr = free;
+    for peer in &mut fleet.nodes[moved].peers {
+        if peer.name == name {
+            peer.addr = free.to_string();
+        }
+    }
+    fleet.nodes[moved].start().await;
+    let recorded = |at: usize| {
+        let members = fleet.nodes[at].cluster().status().members;
+        members.into_iter().find(|member| member.name == name).map(|member| member.address)
+    };
+    until("the leader knows the new address", || recorded(leader) == Some(free.to_string())).await;
+    let expected = std::collections::BTreeSet::from([fleet.nodes[leader].must_write().await]);
+    fleet.all_hold(&expected).await;
+}

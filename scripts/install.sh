@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Installs the release binary and its systemd unit, or removes both. Settings and data stay where they are.
+#
+#   install.sh install|uninstall
+#
+#   PREFIX   where programs go, default /usr/local
+#   DESTDIR  put everything below this directory instead of /, for packages
+. "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
+
+PREFIX="${PREFIX:-/usr/local}"
+DESTDIR="${DESTDIR:-}"
+BINARY="$DESTDIR$PREFIX/bin/acefleet"
+UNIT="$DESTDIR$PREFIX/lib/systemd/system/acefleet.service"
+SETTINGS="$DESTDIR/etc/acefleet/acefleet.env"
+BUILT="$ROOT/target/release/acefleet"
+
+case "$PREFIX" in /*) ;; *) die "PREFIX=$PREFIX is not an absolute path" ;; esac
+
+# systemd on this machine is told of changes only when they were made to this machine.
+reload_systemd() {
+    if [ -z "$DESTDIR" ] && [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
+}
+
+install_all() {
+    local unit
+    [ -x "$BUILT" ] || die "there is no $BUILT: run \`make build\` first, without sudo"
+    unit="$(mktemp)"
+    sed "s|@PREFIX@|$PREFIX|" "$ROOT/deploy/acefleet.service" >"$unit"
+    install -D --strip -m 0755 "$BUILT" "$BINARY"
+    install -D -m 0644 "$unit" "$UNIT"
+    rm -f "$unit"
+    # It holds the API key.
+    [ -e "$SETTINGS" ] || install -D -m 0600 "$ROOT/.env.example" "$SETTINGS"
+    reload_systemd
+    say "installed $BINARY and $UNIT"
+    [ -n "$DESTDIR" ] || say "settings: $SETTINGS, then: systemctl enable --now acefleet"
+}
+
+uninstall_all() {
+    if [ -z "$DESTDIR" ] && [ -d /run/systemd/system ] && [ -e "$UNIT" ]; then
+        systemctl disable --now acefleet || say "systemctl could not stop the unit"
+    fi
+    rm -f "$BINARY" "$UNIT"
+    reload_systemd
+    say "removed $BINARY and $UNIT; engines run on"
+    say "left: settings (${SETTINGS%/*}), data ($DESTDIR/var/lib/acefleet, $DESTDIR/var/lib/private/acefleet)"
+}
+
+case "${1:-}" in
+install) install_all ;;
+uninstall) uninstall_all ;;
+*) die "usage: install.sh install|uninstall" ;;
+esac

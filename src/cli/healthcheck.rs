@@ -1,0 +1,88 @@
+//! `acefleet healthcheck`: asks the node that runs with the same settings, for images without a shell.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use acefleet::config::load;
+use anyhow::{Context, ensure};
+use clap::Args;
+
+use super::output;
+
+/// Docker knows 0 and 1 and reserves the others, whatever the fault.
+const UNHEALTHY: u8 = 1;
+/// As much of a bad answer as fits into one line.
+const LONGEST_ANSWER: usize = 300;
+
+#[derive(Args)]
+pub struct Healthcheck {
+    /// Ask /readyz (send traffic here?) instead of /livez (is the process alive?).
+    #[arg(long)]
+    ready: bool,
+    /// Seconds until no answer counts as a bad one.
+    #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=300))]
+    timeout: u16,
+}
+
+/// Asks once. Returns 0 when the answer is good, else 1.
+pub fn healthcheck(file: Option<&Path>, args: &Healthcheck) -> u8 {
+    match ask(file, args) {
+        Ok(url) => output::print(&format!("{url}: ok")),
+        Err(error) => {
+            output::complain(&format!("{error:#}").replace('\n', " "));
+            UNHEALTHY
+        }
+    }
+}
+
+fn ask(file: Option<&Path>, args: &Healthcheck) -> anyhow::Result<String> {
+    let config = load(file)
+        .map_err(|errors| {
+            let lines: Vec<_> = errors.problems.into_iter().map(|problem| problem.line).collect();
+            anyhow::anyhow!("{}", lines.join("; "))
+        })
+        .context("the settings are not valid")?
+        .config;
+    let path = if args.ready { "readyz" } else { "livez" };
+    let url = format!("http://{}/{path}", local(config.http_bind));
+    let limit = Duration::from_secs(args.timeout.into());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (status, body) = runtime.block_on(get(&url, limit)).with_context(|| format!("{url} does not answer"))?;
+    let body: String = body.chars().take(LONGEST_ANSWER).collect();
+    ensure!(status.is_success(), "{url} answers {}: {body}", status.as_u16());
+    Ok(url)
+}
+
+async fn get(url: &str, limit: Duration) -> reqwest::Result<(reqwest::StatusCode, String)> {
+    // The node is on this host: a proxy from the environment would ask another one.
+    let client = reqwest::Client::builder().no_proxy().timeout(limit).build()?;
+    let response = client.get(url).send().await?;
+    Ok((response.status(), response.text().await?))
+}
+
+/// Where a listener is reached from its own host.
+fn local(mut listener: SocketAddr) -> SocketAddr {
+    if listener.ip().is_unspecified() {
+        listener.set_ip(match listener {
+            SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        });
+    }
+    listener
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_on_all_addresses_is_asked_on_the_loopback() {
+        for (listener, asked) in
+            [("0.0.0.0:8000", "127.0.0.1:8000"), ("[::]:81", "[::1]:81"), ("10.0.0.7:82", "10.0.0.7:82")]
+        {
+            assert_eq!(local(listener.parse().unwrap()).to_string(), asked);
+        }
+    }
+}

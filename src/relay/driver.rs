@@ -1,0 +1,174 @@
+//! Opens and closes ports as a plan says, and tries ports again that something else had.
+
+use std::collections::BTreeMap;
+use std::io::{Error, ErrorKind};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+
+use super::dial::is_same_machine;
+use super::listen::{PortState, Shared, serve};
+use super::plan::{Plan, Target};
+use super::stats::{Stats, Trouble};
+use super::{Settings, sockets};
+
+/// A port that something else has is tried again after this time, then after twice as long, and so on.
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+const LAST_RETRY: Duration = Duration::from_secs(10);
+
+struct Port {
+    target: Target,
+    state: Arc<PortState>,
+    listening: usize,
+    missing: Vec<IpAddr>,
+    retry: Option<(Instant, Duration)>,
+    told: bool,
+}
+
+/// All ports that this node relays. Dropping it leaves them open; [`Relay::close`] closes them.
+pub struct Relay {
+    shared: Arc<Shared>,
+    ports: BTreeMap<u16, Port>,
+}
+
+impl Relay {
+    /// A relay without ports.
+    #[must_use]
+    pub fn new(settings: Settings, stats: Arc<Stats>) -> Self {
+        let free = Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS));
+        Self { shared: Arc::new(Shared { bind: settings.bind, free, stats }), ports: BTreeMap::new() }
+    }
+
+    /// Ports that are held, open or waiting to be, and where they lead.
+    pub fn targets(&self) -> impl Iterator<Item = (u16, &Target)> {
+        self.ports.iter().map(|(port, held)| (*port, &held.target))
+    }
+
+    /// Performs a plan. When it returns, closed ports are free and their connections reset.
+    pub async fn apply(&mut self, plan: Plan) {
+        self.close_ports(&plan.close).await;
+        for (port, target) in plan.retarget {
+            if let Some(held) = self.ports.get_mut(&port) {
+                tracing::debug!(port, host = target.host, "relayed to another address");
+                held.state.retarget(target.clone());
+                held.target = target;
+            }
+        }
+        let now = Instant::now();
+        for (port, target) in plan.open {
+            let state = PortState::new(port, target.clone(), Arc::clone(&self.shared));
+            let missing = self.shared.bind.clone();
+            let mut held =
+                Port { target, state: Arc::new(state), listening: 0, missing, retry: None, told: false };
+            held.open(now);
+            self.ports.insert(port, held);
+        }
+        self.count();
+    }
+
+    /// When [`Relay::retry`] has something to do next.
+    #[must_use]
+    pub fn next_retry(&self) -> Option<Instant> {
+        self.ports.values().filter_map(|held| held.retry.map(|(at, _)| at)).min()
+    }
+
+    /// Tries again to open what is due.
+    pub fn retry(&mut self, now: Instant) {
+        for held in self.ports.values_mut().filter(|held| held.retry.is_some_and(|(at, _)| at <= now)) {
+            held.open(now);
+        }
+        self.count();
+    }
+
+    /// Closes everything.
+    pub async fn close(&mut self) {
+        let all: Vec<u16> = self.ports.keys().copied().collect();
+        self.close_ports(&all).await;
+        self.count();
+    }
+
+    async fn close_ports(&mut self, ports: &[u16]) {
+        let closed: Vec<Port> = ports.iter().filter_map(|port| self.ports.remove(port)).collect();
+        for held in &closed {
+            held.state.stop.cancel();
+            held.state.tasks.close();
+        }
+        // Nothing in these tasks goes on after the token, so this takes no time.
+        for held in closed {
+            held.state.tasks.wait().await;
+            tracing::debug!(port = held.state.port, engine = %held.target.engine, "no longer relayed");
+        }
+    }
+
+    fn count(&self) {
+        let listening = self.ports.values().filter(|held| held.listening > 0).count();
+        self.shared.stats.ports(listening, self.ports.len() - listening);
+    }
+}
+
+impl Port {
+    /// Listens on every address that is missing. An address that this host does not have, such as `::1`
+    /// without IPv6, does not keep the others from serving.
+    fn open(&mut self, now: Instant) {
+        let shared = Arc::clone(&self.state.shared);
+        let only_v6 = shared.bind.iter().any(IpAddr::is_ipv4);
+        let mut failed = Vec::new();
+        for address in std::mem::take(&mut self.missing) {
+            match sockets::listen(address, self.state.port, only_v6) {
+                Ok(listener) => {
+                    serve(listener, &self.state);
+                    self.listening += 1;
+                }
+                Err(error) => failed.push((address, error)),
+            }
+        }
+        self.missing = failed.iter().map(|(address, _)| *address).collect();
+        self.retry = (!failed.is_empty()).then(|| {
+            let wait = self.retry.map_or(FIRST_RETRY, |(_, last)| (last * 2).min(LAST_RETRY));
+            (now + wait, wait)
+        });
+        if self.listening > 0 && self.told && failed.is_empty() {
+            tracing::info!(port = self.state.port, engine = %self.target.engine, "relayed after all");
+        }
+        // The first failure says it; the metrics show for how long it lasts.
+        if !self.told && let Some((address, error)) = failed.into_iter().find(|(_, error)| self.matters(error)) {
+            self.told = true;
+            self.tell(address, error);
+        }
+    }
+
+    /// Hosts without IPv6 have no `::1`; that is no trouble while another address serves.
+    fn matters(&self, error: &Error) -> bool {
+        let absent = error.kind() == ErrorKind::AddrNotAvailable
+            || error.raw_os_error() == Some(nix::errno::Errno::EAFNOSUPPORT as i32);
+        !(absent && self.listening > 0)
+    }
+
+    fn tell(&self, address: IpAddr, error: Error) {
+        let (state, host, engine) = (Arc::clone(&self.state), self.target.host.clone(), self.target.engine);
+        if error.kind() != ErrorKind::AddrInUse {
+            state.shared.stats.trouble(Trouble::Bind);
+            tracing::warn!(port = state.port, %address, %error, "cannot relay; check ACEFLEET_RELAY_BIND");
+            return;
+        }
+        let stop = state.stop.clone();
+        self.state.tasks.spawn(async move {
+            let tell = async {
+                // Nodes that share a Docker daemon: the port is published right here, and that is well.
+                if is_same_machine(&host, state.port).await {
+                    tracing::debug!(port = state.port, host, "published on this machine, not relayed");
+                    return;
+                }
+                state.shared.stats.trouble(Trouble::PortTaken);
+                tracing::warn!(
+                    port = state.port, %address, %engine, host,
+                    "something else on this host has the port, so localhost does not reach this engine; \
+                     free it or choose another PORT_RANGE_HOST; it is tried again"
+                );
+            };
+            stop.run_until_cancelled(tell).await;
+        });
+    }
+}

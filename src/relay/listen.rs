@@ -1,0 +1,125 @@
+//! The listeners of one port and the connections that came in through them.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::dial::dial;
+use super::plan::Target;
+use super::pump::{Broken, pump};
+use super::sockets::End;
+use super::stats::{Stats, Trouble};
+
+/// After a failed accept, mostly for want of files, the listener rests for this long.
+const REST: Duration = Duration::from_millis(200);
+
+/// What all ports share.
+#[derive(Debug)]
+pub struct Shared {
+    pub bind: Vec<IpAddr>,
+    pub free: Semaphore,
+    pub stats: Arc<Stats>,
+}
+
+/// What the listeners and connections of a port share.
+#[derive(Debug)]
+pub struct PortState {
+    pub port: u16,
+    target: Mutex<Target>,
+    pub stop: CancellationToken,
+    pub tasks: TaskTracker,
+    pub shared: Arc<Shared>,
+}
+
+impl PortState {
+    pub fn new(port: u16, target: Target, shared: Arc<Shared>) -> Self {
+        let target = Mutex::new(target);
+        Self { port, target, stop: CancellationToken::new(), tasks: TaskTracker::new(), shared }
+    }
+
+    /// New connections go here from now on.
+    pub fn retarget(&self, target: Target) {
+        *self.target.lock().unwrap_or_else(PoisonError::into_inner) = target;
+    }
+
+    fn target(&self) -> Target {
+        self.target.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Takes connections until the port is closed.
+pub fn serve(listener: TcpListener, state: &Arc<PortState>) {
+    let state = Arc::clone(state);
+    state.tasks.clone().spawn(async move {
+        let stop = state.stop.clone();
+        stop.run_until_cancelled(accept(listener, state)).await
+    });
+}
+
+async fn accept(listener: TcpListener, state: Arc<PortState>) {
+    let stats = &state.shared.stats;
+    let mut failing = false;
+    loop {
+        match listener.accept().await {
+            Ok((client, _)) => {
+                failing = false;
+                take(client, &state);
+            }
+            Err(error) => {
+                stats.trouble(Trouble::Accept);
+                if !failing {
+                    tracing::warn!(port = state.port, %error, "the relay cannot accept connections; raise the limit of open files if that is the reason");
+                }
+                failing = true;
+                tokio::time::sleep(REST).await;
+            }
+        }
+    }
+}
+
+fn take(client: TcpStream, state: &Arc<PortState>) {
+    let client = End::client(client);
+    let state = Arc::clone(state);
+    state.tasks.clone().spawn(async move {
+        let shared = Arc::clone(&state.shared);
+        // Refused rather than kept waiting: the caller has another way, and 3 s.
+        let Ok(_permit) = shared.free.try_acquire() else {
+            shared.stats.trouble(Trouble::Limit);
+            tracing::debug!(port = state.port, "too many connections");
+            return;
+        };
+        let _open = shared.stats.opened();
+        // Both ends are reset when this is cut short.
+        state.stop.run_until_cancelled(connection(client, &state)).await;
+    });
+}
+
+async fn connection(client: End, state: &PortState) {
+    let Shared { bind, stats, .. } = &*state.shared;
+    let Target { host, engine: id } = state.target();
+    let engine = match dial(&host, state.port, bind).await {
+        Ok(stream) => End::engine(stream),
+        Err(error) => {
+            stats.trouble(error.kind);
+            tracing::debug!(port = state.port, engine = %id, host, %error, "the engine cannot be reached");
+            return;
+        }
+    };
+    match pump(client.stream(), engine.stream(), stats).await {
+        Ok(()) => {
+            client.finish();
+            engine.finish();
+        }
+        Err(Broken::Engine) => {
+            stats.trouble(Trouble::EngineLost);
+            tracing::debug!(port = state.port, engine = %id, host, "the connection to the engine broke");
+        }
+        // Players leave like this all the time.
+        Err(Broken::Client) => {}
+    }
+}

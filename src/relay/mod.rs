@@ -1,0 +1,119 @@
+//! The relay: makes `localhost:<host_http_port>` reach every engine of the cluster beside this node,
+//! whichever host runs it. It moves bytes and nothing else: it must not read what it moves, write to
+//! the registry, or decide where an engine is.
+//!
+//! - [`plan`]: which ports this node has to relay, as pure functions of the registry
+//! - [`driver`]: opens and closes ports as the plan says, and tries taken ports again
+//! - `listen`: listeners of one port and their connections
+//! - `dial`: the way to the engine, never back to ourselves
+//! - [`pump`]: moves bytes both ways
+//! - `sockets`: options of both ends
+//! - [`limits`]: how many connections the limit of open files allows
+//! - [`stats`]: counters for the metrics
+
+pub mod driver;
+pub mod plan;
+pub mod pump;
+pub mod stats;
+
+mod dial;
+pub mod limits;
+mod listen;
+mod sockets;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use acefleet_raft::Cluster;
+use tokio_util::sync::CancellationToken;
+
+use crate::agent::address::daemon_host;
+use crate::config::Config;
+
+pub use driver::Relay;
+pub use plan::{Own, Plan, Target};
+pub use stats::Stats;
+
+/// Changes of the registry are looked at no more often than this, apart from the first after a pause:
+/// a burst of events costs one look.
+const PACE: Duration = Duration::from_millis(10);
+
+/// Settings of the relay.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Addresses on which ports are offered.
+    pub bind: Vec<IpAddr>,
+    /// Connections at the same time, over all ports.
+    pub max_connections: usize,
+}
+
+impl Settings {
+    /// What the configuration says; `None` when the relay is switched off. Raises the soft limit of
+    /// open files of this process to the hard one.
+    #[must_use]
+    pub fn of(config: &Config) -> Option<Self> {
+        config
+            .relay
+            .then(|| Self { bind: config.relay_bind.clone(), max_connections: limits::connections() })
+    }
+}
+
+/// Follows the registry until `cancel` fires; then every port and connection is closed.
+pub async fn run(cluster: Cluster, config: Arc<Config>, stats: Arc<Stats>, cancel: CancellationToken) {
+    let Some(settings) = Settings::of(&config) else {
+        tracing::info!("the relay is off (ACEFLEET_RELAY): localhost reaches engines of this host only");
+        return;
+    };
+    let docker_host = config.docker_host.as_deref().and_then(daemon_host).filter(|host| !is_loopback(host));
+    let advertise_host = config.advertise_host.clone();
+    // The id changes when a node with an emptied disk joins; it is asked for at every look.
+    let own = || Own {
+        node: cluster.node_id(),
+        advertise_host: advertise_host.clone(),
+        docker_host: docker_host.clone(),
+    };
+    follow(&cluster, own, Relay::new(settings, stats), cancel).await;
+}
+
+/// The same with an own relay; for tests.
+pub async fn follow(
+    cluster: &Cluster,
+    own: impl Fn() -> Own,
+    mut relay: Relay,
+    cancel: CancellationToken,
+) {
+    let mut changes = cluster.changes();
+    loop {
+        changes.borrow_and_update();
+        let view = cluster.view();
+        let plan = plan::plan(&plan::wanted(&view.state, &own()), relay.targets());
+        drop(view);
+        relay.apply(plan).await;
+        let retry = relay.next_retry();
+        tokio::select! {
+            () = cancel.cancelled() => break,
+            changed = changes.changed() => {
+                // The sender lives as long as the cluster.
+                if changed.is_err() || cancel.run_until_cancelled(tokio::time::sleep(PACE)).await.is_none() {
+                    break;
+                }
+            }
+            () = until(retry) => relay.retry(Instant::now()),
+        }
+    }
+    relay.close().await;
+}
+
+/// A daemon that is reached over the loopback is this host's own.
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_matches(['[', ']']);
+    host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
+    }
+}

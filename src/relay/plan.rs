@@ -1,0 +1,121 @@
+//! Which ports this node relays, and what has to be done about it. Pure: no sockets, no clock.
+
+use std::collections::BTreeMap;
+
+use acefleet_registry::engine::{Engine, Phase};
+use acefleet_registry::{EngineId, NodeId, State};
+
+/// Where a relayed port leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The engine.
+    pub engine: EngineId,
+    /// Name or address of the host that publishes its port, without brackets.
+    pub host: String,
+}
+
+/// A [`Target`] that borrows from the registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted<'a> {
+    /// The engine.
+    pub engine: EngineId,
+    /// Name or address of the host that publishes its port, without brackets.
+    pub host: &'a str,
+}
+
+/// Who we are, as far as it matters here.
+#[derive(Clone, Debug)]
+pub struct Own {
+    /// This node.
+    pub node: NodeId,
+    /// The address under which others know this host.
+    pub advertise_host: String,
+    /// Host of the Docker daemon when it is another host than this one.
+    pub docker_host: Option<String>,
+}
+
+/// What has to be done, in this order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Ports to close, with all their connections.
+    pub close: Vec<u16>,
+    /// Ports whose engine is reached at another address now; connections stay.
+    pub retarget: Vec<(u16, Target)>,
+    /// Ports to open.
+    pub open: Vec<(u16, Target)>,
+}
+
+/// Host ports of engines that this host does not publish itself, and where they are published.
+#[must_use]
+pub fn wanted<'a>(state: &'a State, own: &'a Own) -> BTreeMap<u16, Wanted<'a>> {
+    let engines = state.live_engines().filter(|engine| is_reachable(state, engine));
+    engines
+        .filter_map(|engine| {
+            let host = host_of(state, own, engine)?;
+            Some((engine.ports.host_http, Wanted { engine: engine.id, host }))
+        })
+        .collect()
+}
+
+/// True for engines that clients may be sent to, and for those that only finish their streams.
+fn is_reachable(state: &State, engine: &Engine) -> bool {
+    let finishes = engine.is_acestream()
+        && engine.phase == Phase::Draining
+        && engine.container_id.is_some()
+        && engine.ports.host_http != 0
+        && state.active_streams(engine.id) > 0;
+    engine.is_published() || finishes
+}
+
+/// The host to dial; `None` when our Docker publishes the port on this very host, or the owner is not
+/// known yet.
+fn host_of<'a>(state: &'a State, own: &'a Own, engine: &Engine) -> Option<&'a str> {
+    let docker = own.docker_host.as_deref().map(bare);
+    if engine.node == own.node {
+        return docker;
+    }
+    let host = bare(&state.node(engine.node)?.info.advertise_host);
+    // Several nodes on one host: its Docker publishes the ports of all of them.
+    let same_host = docker.is_none() && host.eq_ignore_ascii_case(bare(&own.advertise_host));
+    (!same_host && !host.is_empty()).then_some(host)
+}
+
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
+}
+
+/// What turns the ports that are `held` into those that are `wanted`. Ports of this node's own
+/// reservations are never wanted, so a port that was relayed is given back before Docker needs it.
+#[must_use]
+pub fn plan<'a>(
+    wanted: &BTreeMap<u16, Wanted<'_>>,
+    held: impl Iterator<Item = (u16, &'a Target)>,
+) -> Plan {
+    let mut plan = Plan::default();
+    let held: BTreeMap<u16, &Target> = held.collect();
+    for (port, target) in &held {
+        match wanted.get(port) {
+            Some(wanted) if wanted.engine == target.engine => {
+                if wanted.host != target.host {
+                    plan.retarget.push((*port, owned(wanted)));
+                }
+            }
+            // Another engine under the same port is none of the old connections' business.
+            _ => plan.close.push(*port),
+        }
+    }
+    for (port, wanted) in wanted {
+        if held.get(port).is_none_or(|target| target.engine != wanted.engine) {
+            plan.open.push((*port, owned(wanted)));
+        }
+    }
+    plan
+}
+
+fn owned(wanted: &Wanted<'_>) -> Target {
+    Target { engine: wanted.engine, host: wanted.host.to_owned() }
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

@@ -1,0 +1,195 @@
+//! The agent's calls to engines: probes, figures of streams, stops. The engine is a small HTTP server
+//! on the port that the engine's record leases; the registry is a real one.
+#![allow(clippy::unwrap_used)]
+
+mod agent_support;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use acefleet_registry::Engine;
+use acefleet_registry::engine::{EngineSpec, Health, Phase};
+use agent_support::fake::Fake;
+use agent_support::{Node, until};
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+
+/// What the engine answers, by the beginning of the path and query.
+#[derive(Default)]
+struct Script {
+    answers: Vec<(&'static str, u16, String)>,
+    asked: Vec<String>,
+}
+
+type Shared = Arc<Mutex<Script>>;
+
+async fn answer(State(script): State<Shared>, uri: Uri) -> Response {
+    let mut script = script.lock().unwrap();
+    let asked = uri.path_and_query().unwrap().to_string();
+    let found = script.answers.iter().rev().find(|(path, _, _)| asked.starts_with(path)).cloned();
+    script.asked.push(asked);
+    match found {
+        Some((_, 302, body)) => (StatusCode::FOUND, [(header::LOCATION, body)]).into_response(),
+        Some((_, status, body)) => (StatusCode::from_u16(status).unwrap(), body).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+const STATUS: &str = "/server/api?api_version=3&method=get_status";
+const VERSION: &str = "/webui/api/service?method=get_version";
+const STAT: &str = "/ace/stat/";
+
+struct Stage {
+    node: Node,
+    engine: Arc<Engine>,
+    script: Shared,
+}
+
+impl Stage {
+    /// An engine that answers from the start, fast loops, and a list that never comes.
+    async fn new() -> Self {
+        let script = Shared::default();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let app = Router::new().fallback(answer).with_state(Arc::clone(&script));
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let mut node = Node::new(Fake::new(), |config| {
+            config.health_interval = Duration::from_millis(50);
+            config.health_failure_threshold = 3;
+            config.collect_interval = Duration::from_millis(50);
+            config.stats_history_max = 5;
+        })
+        .await;
+        node.start().await;
+        let spec = EngineSpec { host_port: Some(port), ..EngineSpec::acestream() };
+        let id = node.reserve(spec).await.id;
+        let engine = node.wait_phase(id, &[Phase::Starting, Phase::Running]).await;
+        Self { node, engine, script }
+    }
+
+    fn script(&self, path: &'static str, status: u16, body: impl Into<String>) {
+        self.script.lock().unwrap().answers.push((path, status, body.into()));
+    }
+
+    fn asked(&self, path: &str) -> usize {
+        self.script.lock().unwrap().asked.iter().filter(|asked| asked.starts_with(path)).count()
+    }
+
+    /// Waits until a path was asked for so many times more.
+    async fn asked_more(&self, path: &str, times: usize) {
+        let before = self.asked(path);
+        until(&format!("{path} is asked"), async || self.asked(path) >= before + times).await;
+    }
+
+    async fn health(&self, wanted: Health) {
+        let id = self.engine.id;
+        self.node.wait(&format!("{wanted:?}"), |s| (s.engine(id)?.health == wanted).then_some(())).await;
+    }
+
+    async fn playing(&self, id: &str, session: &str) {
+        self.script(STATUS, 200, "{}");
+        self.node.play(&self.engine, id, session).await;
+    }
+}
+
+#[tokio::test]
+async fn health_follows_the_answers_and_only_flips_are_written() {
+    let stage = Stage::new().await;
+    stage.script(STATUS, 200, r#"{"result":{"version":"3"},"error":null}"#);
+    stage.script(VERSION, 200, r#"{"result":{"platform":"linux","version":"3.2.3","code":1},"error":null}"#);
+    stage.health(Health::Healthy).await;
+    stage.node.wait_phase(stage.engine.id, &[Phase::Running]).await;
+
+    let revision = stage.node.cluster.view().revision;
+    stage.asked_more(STATUS, 5).await;
+    assert_eq!(stage.node.cluster.view().revision, revision, "probes are not written");
+
+    until("the report", async || {
+        let soft = stage.node.soft.view();
+        let engine = soft.engine(stage.node.id(), stage.engine.id);
+        engine.is_some_and(|e| e.version.as_deref() == Some("3.2.3") && e.last_health_check_ms.is_some())
+    })
+    .await;
+    assert_eq!(stage.asked(VERSION), 1, "the version is asked for once");
+
+    for (status, body) in [(500, "{}"), (200, "<html>")] {
+        stage.script(STATUS, status, body);
+        stage.health(Health::Unhealthy).await;
+        stage.script(STATUS, 200, "{}");
+        stage.health(Health::Healthy).await;
+    }
+}
+
+#[tokio::test]
+async fn figures_are_sampled_into_a_bounded_ring() {
+    let stage = Stage::new().await;
+    stage.script(STAT, 200, r#"{"response":{"status":"dl","peers":3,"speedDown":7,"speed_up":0,"downloaded":100},"error":null}"#);
+    stage.playing("s", "1").await;
+    stage.asked_more(STAT, 8).await;
+    let samples = stage.node.agent().samples("s", None);
+    assert_eq!(samples.len(), 5);
+    let last = samples.last().unwrap();
+    assert_eq!((last.peers, last.speed_down, last.speed_up), (Some(3), Some(7), Some(0)));
+    assert_eq!(stage.node.agent().samples("s", Some(last.ts_ms + 3_600_000)), []);
+    until("the report", async || {
+        let soft = stage.node.soft.view();
+        let heard = &soft.nodes[&stage.node.id()];
+        heard.report.streams.get("s").is_some_and(|s| s.downloaded == Some(100)) && heard.report.totals == (100, 0)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_that_the_engine_denies_ends_and_frees_its_samples() {
+    let stage = Stage::new().await;
+    stage.script(STAT, 200, r#"{"response":null,"error":"unknown playback session id"}"#);
+    stage.playing("s", "1").await;
+    let ended = stage.node.wait("the end", |s| s.stream("s").filter(|s| !s.is_started()).cloned()).await;
+    assert_eq!(ended.end_reason.as_deref(), Some("stale_stream_detected"));
+    until("the samples are gone", async || stage.node.agent().samples("s", None).is_empty()).await;
+}
+
+#[tokio::test]
+async fn nothing_else_ends_a_stream() {
+    let stage = Stage::new().await;
+    let away = "http://127.0.0.1:1/";
+    stage.script(STAT, 200, "{}");
+    stage.playing("s", "1").await;
+    for (status, body) in [
+        (404, ""),
+        (500, "unknown playback session id"),
+        (302, away),
+        (200, "no json"),
+        (200, r#"{"response":null,"error":"failed to load content"}"#),
+        (200, r#"{"response":null,"error":null}"#),
+        (200, r#"{"response":{"peers":1.5}}"#),
+    ] {
+        stage.script(STAT, status, body);
+        stage.asked_more(STAT, 4).await;
+        assert!(stage.node.cluster.view().state.stream("s").unwrap().is_started(), "{status} {body}");
+    }
+    until("errors are counted", async || {
+        stage.node.soft.view().nodes[&stage.node.id()].report.collector_errors > 0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stop_reaches_only_the_engine_itself() {
+    let stage = Stage::new().await;
+    let (agent, id) = (stage.node.agent(), stage.engine.id);
+    stage.script("/ace/cmd/", 200, r#"{"response":"ok","error":null}"#);
+    agent.stop_session(id, "http://203.0.113.9:80/ace/cmd/k/1?method=pause").await.unwrap();
+    assert_eq!(stage.asked("/ace/cmd/k/1?method=stop"), 1);
+
+    stage.script("/ace/cmd/", 200, r#"{"response":null,"error":"unknown playback session id"}"#);
+    agent.stop_session(id, "/ace/cmd/k/1").await.unwrap();
+    stage.script("/ace/cmd/", 200, r#"{"response":null,"error":"not allowed"}"#);
+    assert!(agent.stop_session(id, "/ace/cmd/k/1").await.is_err());
+    stage.script("/ace/cmd/", 302, "http://127.0.0.1:1/");
+    assert!(agent.stop_session(id, "/ace/cmd/k/1").await.is_err());
+    assert!(agent.stop_session(id, "mailto:me").await.is_err());
+    assert!(agent.stop_session(acefleet_registry::EngineId(99), "/ace/cmd/k/1").await.is_err());
+}

@@ -1,0 +1,251 @@
+//! A container engine in memory, with the faults of a real one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use acefleet::agent::runtime::{ContainerRuntime, Inspection, Observed, RuntimeError, Scope};
+use acefleet::agent::spec::ContainerSpec;
+use acefleet::container::ContainerView;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
+use tokio::sync::{Semaphore, broadcast};
+
+/// One container.
+#[derive(Clone, Debug, Default)]
+pub struct Box {
+    pub name: String,
+    pub image: String,
+    pub labels: BTreeMap<String, String>,
+    pub ports: BTreeMap<String, u16>,
+    pub status: String,
+    pub exit_code: i64,
+    pub oom_killed: bool,
+}
+
+/// What the daemon knows and how it misbehaves.
+#[derive(Debug)]
+pub struct World {
+    pub up: bool,
+    pub containers: BTreeMap<String, Box>,
+    /// Ports that another program listens on.
+    pub taken_ports: BTreeSet<u16>,
+    /// Images that are not there, and what a pull of each comes to.
+    pub missing_images: BTreeMap<String, Result<(), String>>,
+    /// The next so many containers are started, but the answer is lost.
+    pub lose_answers: u32,
+    /// Status of new containers.
+    pub born: &'static str,
+    /// Calls of `run` that made a container.
+    pub made: u32,
+    pub pulls: Vec<String>,
+    ids: u64,
+}
+
+pub struct Fake {
+    world: Mutex<World>,
+    events: broadcast::Sender<()>,
+    /// Each `run` takes one permit.
+    pub gate: Semaphore,
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        Self {
+            world: Mutex::new(World {
+                up: true,
+                containers: BTreeMap::new(),
+                taken_ports: BTreeSet::new(),
+                missing_images: BTreeMap::new(),
+                lose_answers: 0,
+                born: "running",
+                made: 0,
+                pulls: Vec::new(),
+                ids: 0,
+            }),
+            events: broadcast::channel(64).0,
+            gate: Semaphore::new(1_000),
+        }
+    }
+}
+
+impl Fake {
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap()
+    }
+
+    fn daemon(&self) -> Result<MutexGuard<'_, World>, RuntimeError> {
+        let world = self.world();
+        match world.up {
+            true => Ok(world),
+            false => Err(RuntimeError::Unavailable("switched off".to_owned())),
+        }
+    }
+
+    /// A container that somebody else makes.
+    pub fn put(&self, container: Box) -> String {
+        let mut world = self.world();
+        world.ids += 1;
+        let id = format!("{:064x}", world.ids);
+        world.containers.insert(id.clone(), container);
+        id
+    }
+
+    /// The container of a spec, running already.
+    pub fn put_spec(&self, spec: &ContainerSpec) -> String {
+        self.put(boxed(spec, "running"))
+    }
+
+    /// Changes a container by another's hand; Docker tells of it.
+    pub fn change(&self, id: &str, change: impl FnOnce(&mut Box)) {
+        change(self.world().containers.get_mut(id).unwrap());
+        let _ = self.events.send(());
+    }
+
+    /// Removes a container by another's hand; Docker tells of it unless it is to be `silent`.
+    pub fn remove_by_hand(&self, id: &str, silent: bool) {
+        self.world().containers.remove(id).unwrap();
+        if !silent {
+            let _ = self.events.send(());
+        }
+    }
+
+    pub fn ids(&self) -> Vec<String> {
+        self.world().containers.keys().cloned().collect()
+    }
+
+    fn find(world: &World, id: &str) -> Option<String> {
+        let mut found = world.containers.iter().filter(|(key, c)| key.as_str() == id || c.name == id);
+        found.next().map(|(key, _)| key.clone())
+    }
+
+    fn make(&self, spec: &ContainerSpec) -> Result<String, RuntimeError> {
+        let mut world = self.daemon()?;
+        if world.missing_images.contains_key(&spec.image) {
+            return Err(RuntimeError::ImageMissing(spec.image.clone()));
+        }
+        if world.containers.values().any(|c| c.name == spec.name) {
+            return Err(RuntimeError::NameTaken(spec.name.clone()));
+        }
+        let bound: BTreeSet<u16> = world.containers.values().flat_map(|c| c.ports.values().copied()).collect();
+        let in_use = |port: &&u16| world.taken_ports.contains(port) || bound.contains(port);
+        if let Some(port) = spec.ports.values().find(in_use) {
+            return Err(RuntimeError::PortTaken(*port));
+        }
+        world.ids += 1;
+        world.made += 1;
+        let id = format!("{:064x}", world.ids);
+        let born = world.born;
+        world.containers.insert(id.clone(), boxed(spec, born));
+        if world.lose_answers > 0 {
+            world.lose_answers -= 1;
+            return Err(RuntimeError::Unavailable("the answer was lost".to_owned()));
+        }
+        Ok(id)
+    }
+}
+
+fn boxed(spec: &ContainerSpec, status: &str) -> Box {
+    Box {
+        name: spec.name.clone(),
+        image: spec.image.clone(),
+        labels: spec.labels.clone(),
+        ports: spec.ports.clone(),
+        status: status.to_owned(),
+        exit_code: i64::from(status == "exited") * 127,
+        oom_killed: false,
+    }
+}
+
+fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, T> {
+    std::future::ready(value).boxed()
+}
+
+impl ContainerRuntime for Fake {
+    fn ping(&self) -> BoxFuture<'_, Result<(), RuntimeError>> {
+        ready(self.daemon().map(drop))
+    }
+
+    fn list<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<Vec<Observed>, RuntimeError>> {
+        ready(self.daemon().map(|world| {
+            let ours = world.containers.iter().filter(|(_, c)| scope.covers(&c.labels));
+            ours.map(|(id, c)| Observed {
+                id: id.clone(),
+                name: c.name.clone(),
+                image: c.image.clone(),
+                status: c.status.clone(),
+                labels: c.labels.clone(),
+                ports: c.ports.clone(),
+            })
+            .collect()
+        }))
+    }
+
+    fn run<'a>(&'a self, spec: &'a ContainerSpec) -> BoxFuture<'a, Result<String, RuntimeError>> {
+        async move {
+            self.gate.acquire().await.unwrap().forget();
+            self.make(spec)
+        }
+        .boxed()
+    }
+
+    fn inspect<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Inspection, RuntimeError>> {
+        let answer = self.daemon().and_then(|world| {
+            let id = Self::find(&world, id).ok_or(RuntimeError::NotFound)?;
+            let found = &world.containers[&id];
+            let view = ContainerView {
+                id,
+                name: found.name.clone(),
+                status: found.status.clone(),
+                image: Some(found.image.clone()),
+                created: None,
+                labels: found.labels.clone(),
+                ports: BTreeMap::new(),
+            };
+            let (exit_code, oom_killed) = (Some(found.exit_code), found.oom_killed);
+            Ok(Inspection { view, exit_code, oom_killed, error: None })
+        });
+        ready(answer)
+    }
+
+    fn tail<'a>(&'a self, _id: &'a str, _lines: u32) -> BoxFuture<'a, Result<String, RuntimeError>> {
+        ready(Ok("sh: engine: not found\n".to_owned()))
+    }
+
+    fn remove<'a>(&'a self, id: &'a str, _grace: Duration) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        ready(self.daemon().map(|mut world| {
+            if let Some(id) = Self::find(&world, id) {
+                world.containers.remove(&id);
+            }
+        }))
+    }
+
+    fn pull<'a>(&'a self, image: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        ready(self.daemon().and_then(|mut world| {
+            world.pulls.push(image.to_owned());
+            match world.missing_images.get(image).cloned() {
+                Some(Err(reason)) => Err(RuntimeError::Other(reason)),
+                Some(Ok(())) | None => {
+                    world.missing_images.remove(image);
+                    Ok(())
+                }
+            }
+        }))
+    }
+
+    fn events(&self, _scope: Scope) -> BoxStream<'static, Result<(), RuntimeError>> {
+        let receiver = self.events.subscribe();
+        let next = |mut receiver: broadcast::Receiver<()>| async move {
+            match receiver.recv().await {
+                Ok(()) | Err(broadcast::error::RecvError::Lagged(_)) => Some((Ok(()), receiver)),
+                Err(broadcast::error::RecvError::Closed) => None,
+            }
+        };
+        futures::stream::unfold(receiver, next).boxed()
+    }
+}

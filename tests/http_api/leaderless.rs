@@ -1,0 +1,66 @@
+//! A node that cannot reach a majority: reads work, writes say when to come back.
+
+use serde_json::json;
+
+use crate::bed::{Answer, Bed};
+use crate::events::started;
+
+fn no_leader(answer: &Answer) {
+    assert_eq!(answer.status, 503, "{answer:?}");
+    let detail = &answer.json()["detail"];
+    assert_eq!(detail.as_object().unwrap().len(), 6);
+    assert_eq!((&detail["code"], &detail["should_wait"]), (&json!("no_leader"), &json!(true)));
+    assert_eq!(answer.number("retry-after"), detail["recovery_eta_seconds"].as_u64().unwrap());
+}
+
+#[tokio::test]
+async fn reads_never_fail_for_want_of_a_leader() {
+    let bed = Bed::alone_of_three().await;
+    for path in [
+        "/engines",
+        "/streams",
+        "/streams?container_id=x&status=started",
+        "/orchestrator/status",
+        "/health/status",
+        "/vpn/status",
+        "/metrics",
+        "/cluster",
+        "/livez",
+        "/health",
+        "/engines/x",
+        "/streams/x/stats",
+    ] {
+        let answer = bed.get(path).await;
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    }
+    let status = bed.get("/orchestrator/status").await.json();
+    assert_eq!(status["provisioning"]["can_provision"], false);
+    let details = &status["provisioning"]["blocked_reason_details"];
+    assert_eq!((&details["code"], &details["should_wait"]), (&json!("no_leader"), &json!(true)));
+    assert!(details["recovery_eta_seconds"].is_u64());
+    assert_eq!(bed.get("/cluster").await.json()["leader"], json!(null));
+    for path in ["/readyz", "/health/ready"] {
+        let answer = bed.get(path).await;
+        assert_eq!((answer.status.as_u16(), answer.json()["ready"].clone()), (503, json!(false)), "{path}");
+    }
+    no_leader(&bed.get("/engines?consistency=linearizable").await);
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn writes_say_when_to_come_back() {
+    let bed = Bed::alone_of_three().await;
+    let (event, end, nothing) = (started("k", "s", 901), json!({"stream_id": "x"}), json!({}));
+    let empty = json!(null);
+    let (started, ended, provision, gc, reset) = tokio::join!(
+        bed.post("/events/stream_started", &event),
+        bed.post("/events/stream_ended", &end),
+        bed.post("/provision/acestream", &nothing),
+        bed.post("/scale/1", &empty),
+        bed.post("/health/circuit-breaker/reset", &empty),
+    );
+    for answer in [started, ended, provision, gc, reset] {
+        no_leader(&answer);
+    }
+    bed.stop().await;
+}

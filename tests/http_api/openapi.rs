@@ -1,0 +1,66 @@
+//! The description of the API: current, complete, served offline.
+
+use serde_json::Value;
+
+use crate::bed::Bed;
+
+const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
+
+#[test]
+fn the_committed_document_is_current() {
+    let committed = std::fs::read_to_string(COMMITTED).unwrap();
+    assert!(
+        committed == acefleet::http::openapi_json(),
+        "docs/openapi.json is not what the handlers say: run `cargo run -- openapi > docs/openapi.json`"
+    );
+}
+
+#[test]
+fn every_operation_says_who_may_call_it_and_what_it_answers() {
+    let document: Value = serde_json::from_str(&acefleet::http::openapi_json()).unwrap();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    let mut operations = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            operations += 1;
+            let changes = method != "get" || path == "/by-label";
+            assert_eq!(operation["security"].is_array(), changes, "{method} {path}");
+            let responses = operation["responses"].as_object().unwrap();
+            assert!(
+                responses.contains_key("200") && (!changes || responses.contains_key("401")),
+                "{method} {path}"
+            );
+            assert!(
+                operation["summary"].is_string() && operation["operationId"].is_string(),
+                "{method} {path}"
+            );
+        }
+    }
+    assert_eq!(operations, 25);
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let text = document.to_string();
+    let names = text.split("#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next());
+    let missing: Vec<&str> = names.filter(|name| !schemas.contains_key(*name)).collect();
+    assert!(missing.is_empty(), "no such schemas: {missing:?}");
+    let schemes = document["components"]["securitySchemes"].as_object().unwrap();
+    assert!(schemes.contains_key("bearer") && schemes.contains_key("api_key"));
+}
+
+#[tokio::test]
+async fn the_docs_work_offline_and_below_any_path() {
+    let bed = Bed::new().await;
+    for path in ["/openapi.json", "/api/v1/openapi.json"] {
+        assert_eq!(bed.get(path).await.text, acefleet::http::openapi_json(), "{path}");
+    }
+    for path in ["/docs", "/api/v1/docs"] {
+        let answer = bed.get(path).await;
+        assert_eq!((answer.status.as_u16(), answer.header("location")), (307, "docs/"), "{path}");
+    }
+    let page = bed.get("/api/v1/docs/").await;
+    assert_eq!((page.status.as_u16(), page.header("content-type")), (200, "text/html"));
+    assert!(!page.text.contains("src=\"http") && !page.text.contains("src=\"/"));
+    let config = bed.get("/docs/swagger-initializer.js").await;
+    assert!(config.text.contains("\"../openapi.json\""), "{}", config.text);
+    assert_eq!(bed.get("/docs/swagger-ui.css").await.status, 200);
+    bed.stop().await;
+}

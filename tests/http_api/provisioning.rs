@@ -1,0 +1,165 @@
+//! Starting engines: the five fields, the six keys, the headers.
+
+use acefleet::agent::runtime::RuntimeError;
+use serde_json::{Value, json};
+
+use crate::bed::{Answer, Bed, KEY, eventually};
+
+/// Checks the shape that proxies decode and returns error, code and whether to wait.
+fn blocked(answer: &Answer) -> (String, String, bool) {
+    let body = answer.json();
+    let detail = body["detail"].as_object().unwrap_or_else(|| panic!("{body}"));
+    let mut keys: Vec<&str> = detail.keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["can_retry", "code", "error", "message", "recovery_eta_seconds", "should_wait"]);
+    assert!(detail["can_retry"].is_boolean() && !detail["message"].as_str().unwrap().is_empty(), "{body}");
+    let wait = detail["should_wait"].as_bool().unwrap();
+    match detail["recovery_eta_seconds"].as_u64() {
+        Some(seconds) => assert_eq!(answer.number("retry-after"), seconds),
+        None => assert!(!wait && detail["recovery_eta_seconds"].is_null(), "{body}"),
+    }
+    (detail["error"].as_str().unwrap().to_owned(), detail["code"].as_str().unwrap().to_owned(), wait)
+}
+
+fn is(error: &str, code: &str, wait: bool) -> (String, String, bool) {
+    (error.to_owned(), code.to_owned(), wait)
+}
+
+#[tokio::test]
+async fn an_engine_is_provisioned_and_listed() {
+    let bed = Bed::new().await;
+    let answer = bed.post("/provision/acestream", &json!({"labels": {"team": "red"}, "env": {}})).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let engine = answer.json();
+    let keys: Vec<&String> = engine.as_object().unwrap().keys().collect();
+    assert_eq!(
+        keys,
+        ["container_http_port", "container_https_port", "container_id", "container_name", "host_http_port"]
+    );
+    assert_eq!(engine["container_name"], "acestream-1");
+    assert_eq!(engine["container_id"].as_str().unwrap().len(), 64);
+    assert_eq!(engine["host_http_port"], engine["container_http_port"]);
+    assert_eq!(answer.header("x-circuit-state"), "closed");
+    assert_eq!(answer.number("x-ratelimit-provisioning-limit"), 5);
+    assert_eq!(answer.number("x-ratelimit-provisioning-remaining"), 5);
+    let listed = bed.get("/engines").await;
+    assert!(listed.number("x-acefleet-revision") >= answer.number("x-acefleet-revision"));
+    let listed = listed.json();
+    assert_eq!(
+        (&listed[0]["container_id"], &listed[0]["port"]),
+        (&engine["container_id"], &engine["host_http_port"])
+    );
+    assert_eq!(listed[0]["labels"]["team"], "red");
+    let fixed = bed.post("/provision/acestream", &json!({"host_port": "977"})).await.json();
+    assert_eq!((&fixed["host_http_port"], &fixed["container_http_port"]), (&json!(977), &json!(977)));
+    let taken = bed.post("/provision/acestream", &json!({"host_port": 977})).await;
+    assert_eq!(
+        (taken.status.as_u16(), blocked(&taken)),
+        (409, is("provisioning_failed", "port_taken", false))
+    );
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn a_generic_container_is_no_engine() {
+    let bed = Bed::new().await;
+    let body = json!({"image": "nginx", "ports": {"80": 40_001}, "name_prefix": "web"});
+    let answer = bed.post("/provision", &body).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let made = answer.json();
+    assert_eq!((made.as_object().unwrap().len(), &made["container_name"]), (2, &json!("web-1")));
+    assert_eq!(bed.get("/engines").await.text, "[]");
+    let container = bed.get("/containers/web-1").await.json();
+    assert_eq!((&container["id"], &container["image"]), (&made["container_id"], &json!("nginx")));
+    assert_eq!(bed.call("DELETE", "/containers/web-1", &Value::Null).await.status, 200);
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn the_ceiling_holds_against_parallel_callers() {
+    let bed = Bed::with(&[("API_KEY", KEY), ("MAX_REPLICAS", "3")]).await;
+    let body = json!({});
+    let calls = (0..12).map(|_| bed.post("/provision/acestream", &body));
+    let answers = futures::future::join_all(calls).await;
+    let (good, bad): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+    assert_eq!(good.len(), 3);
+    for answer in bad {
+        assert_eq!(
+            (answer.status.as_u16(), blocked(answer)),
+            (503, is("provisioning_blocked", "max_capacity", true))
+        );
+    }
+    assert_eq!(bed.runtime.count(), 3);
+    let status = bed.get("/orchestrator/status").await.json();
+    assert_eq!(status["status"], "healthy");
+    assert_eq!(status["provisioning"]["can_provision"], false);
+    assert_eq!(status["provisioning"]["blocked_reason_details"]["code"], "max_capacity");
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn failures_say_whether_to_wait_and_open_the_breaker() {
+    let bed = Bed::with(&[("API_KEY", KEY), ("CIRCUIT_BREAKER_FAILURE_THRESHOLD", "2")]).await;
+    *bed.runtime.fails.lock().unwrap() = Some(RuntimeError::ImageMissing("engine:test".to_owned()));
+    let missing = bed.post("/provision/acestream", &json!({})).await;
+    assert_eq!(
+        (missing.status.as_u16(), blocked(&missing)),
+        (500, is("provisioning_failed", "image_missing", false))
+    );
+    *bed.runtime.fails.lock().unwrap() = Some(RuntimeError::Other("bad things".to_owned()));
+    let broken = bed.post("/provision/acestream", &json!({})).await;
+    assert_eq!(broken.status, 503);
+    assert_eq!(blocked(&broken).0, "provisioning_failed");
+    let open = bed.post("/provision/acestream", &json!({})).await;
+    assert_eq!(
+        (open.status.as_u16(), blocked(&open)),
+        (503, is("provisioning_blocked", "circuit_breaker", true))
+    );
+    assert_eq!(open.header("x-circuit-state"), "open");
+    let health = bed.get("/health/status").await.json();
+    assert_eq!(health["circuit_breakers"]["general"]["state"], "open");
+    assert_eq!(health["circuit_breakers"]["general"]["failure_count"], 2);
+    assert!(health["circuit_breakers"]["general"]["last_failure_time"].as_str().unwrap().ends_with("+00:00"));
+
+    let unknown = bed.post("/health/circuit-breaker/reset?operation_type=bogus", &json!(null)).await;
+    assert_eq!(unknown.json(), json!({"message": "Circuit breaker for bogus reset successfully"}));
+    assert_eq!(bed.get("/health/status").await.json()["circuit_breakers"]["general"]["state"], "open");
+    let reset = bed.post("/health/circuit-breaker/reset", &json!(null)).await;
+    assert_eq!(reset.json(), json!({"message": "Circuit breaker all reset successfully"}));
+    *bed.runtime.fails.lock().unwrap() = None;
+    assert_eq!(bed.post("/provision/acestream", &json!({})).await.status, 200);
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn a_slow_start_is_pending_and_the_next_call_gets_it() {
+    let bed = Bed::new().await;
+    let held = bed.runtime.held.lock().await;
+    let pending = bed.post("/provision/acestream", &json!({})).await;
+    assert_eq!(
+        (pending.status.as_u16(), blocked(&pending)),
+        (503, is("provisioning_blocked", "pending", true))
+    );
+    assert_eq!(pending.number("x-ratelimit-provisioning-remaining"), 4);
+    eventually("the engine is given up", async || {
+        bed.fleet.view().state.live_engines().any(|engine| engine.abandoned).then_some(())
+    })
+    .await;
+    drop(held);
+    let got = bed.post("/provision/acestream", &json!({})).await;
+    assert_eq!(got.status, 200, "{got:?}");
+    assert_eq!(bed.runtime.count(), 1);
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn scaling_answers_with_what_was_asked() {
+    let bed = Bed::with(&[("API_KEY", KEY), ("MAX_REPLICAS", "2"), ("ENGINE_GRACE_PERIOD_S", "0")]).await;
+    for (demand, count) in [("5", 2), ("-3", 0), ("%31", 1)] {
+        let answer = bed.post(&format!("/scale/{demand}"), &json!(null)).await;
+        let asked: i64 = if demand == "%31" { 1 } else { demand.parse().unwrap() };
+        assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({"scaled_to": asked})));
+        assert_eq!(bed.get("/engines").await.json().as_array().unwrap().len(), count, "{demand}");
+    }
+    bed.stop().await;
+}
