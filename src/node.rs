@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::agent::{self, DockerRuntime};
 use crate::config::Config;
 use crate::fleet::hooks::NodeHooks;
-use crate::fleet::{Fleet, gossip, leader, register};
+use crate::fleet::{Fleet, gossip, leader, outbox, register};
 use crate::http;
 use crate::relay;
 use crate::soft::SoftState;
@@ -128,6 +128,7 @@ pub async fn run_with_listeners(
     tracker.spawn(register::run(fleet.clone(), background.clone()));
     tracker.spawn(gossip::run(fleet.clone(), background.clone()));
     tracker.spawn(leader::run(fleet.clone(), background.clone()));
+    tracker.spawn(outbox::run(fleet.clone(), background.clone()));
     tracker.spawn(relay::run(
         cluster.clone(),
         Arc::clone(&config),

@@ -34,7 +34,8 @@ fn docker_host() -> String {
 /// A client of our own, to do what other hands do.
 async fn docker() -> Docker {
     static READY: OnceCell<()> = OnceCell::const_new();
-    let docker = Docker::connect_with_host(&docker_host()).expect("a Docker daemon is needed: run `make test`");
+    let docker =
+        Docker::connect_with_host(&docker_host()).expect("a Docker daemon is needed: run `make test`");
     docker.ping().await.expect("the Docker daemon must answer: run `make test`");
     READY.get_or_init(|| load_image(&docker)).await;
     docker
@@ -44,8 +45,9 @@ async fn load_image(docker: &Docker) {
     if docker.inspect_image(IMAGE).await.is_ok() {
         return;
     }
-    let archive = std::env::var("ACEFLEET_ENGINE_SIM_TAR")
-        .unwrap_or_else(|_| panic!("{IMAGE} is not loaded: run scripts/images.sh or set ACEFLEET_ENGINE_SIM_TAR"));
+    let archive = std::env::var("ACEFLEET_ENGINE_SIM_TAR").unwrap_or_else(|_| {
+        panic!("{IMAGE} is not loaded: run scripts/images.sh or set ACEFLEET_ENGINE_SIM_TAR")
+    });
     let archive = tokio::fs::read(archive).await.unwrap();
     let options = ImportImageOptionsBuilder::new().quiet(true).build();
     let body = bollard::body_full(archive.into());
@@ -77,6 +79,7 @@ impl Bed {
         let mut node = Node::with_settings(runtime, &settings, |config| {
             config.monitor_interval = Duration::from_secs(3_600);
             config.health_interval = Duration::from_millis(200);
+            config.collect_interval = Duration::from_millis(500);
         })
         .await;
         node.start().await;
@@ -135,7 +138,8 @@ impl Drop for Bed {
                     let options = ListContainersOptionsBuilder::new().all(true).filters(&filter).build();
                     for container in docker.list_containers(Some(options)).await.unwrap_or_default() {
                         let options = RemoveContainerOptionsBuilder::new().force(true).build();
-                        let _ = docker.remove_container(&container.id.unwrap_or_default(), Some(options)).await;
+                        let _ =
+                            docker.remove_container(&container.id.unwrap_or_default(), Some(options)).await;
                     }
                 }
             });
@@ -154,14 +158,20 @@ async fn an_engine_lives_and_is_drained() {
     let engine = bed.running().await;
     let node = bed.node.id();
     let id = engine.id;
-    bed.node.wait("Docker is announced", |s| (s.node(node)?.docker == DockerState::Available).then_some(())).await;
+    bed.node
+        .wait("Docker is announced", |s| (s.node(node)?.docker == DockerState::Available).then_some(()))
+        .await;
     bed.node.wait("health", |s| (s.engine(id)?.health == Health::Healthy).then_some(())).await;
 
     let seen = bed.node.agent().inspect(id).await.unwrap().unwrap();
     assert_eq!((seen.id.as_str(), seen.status.as_str()), (container(&engine), "running"));
     assert_eq!(seen.image.as_deref(), Some(IMAGE));
     let port = engine.ports.host_http.to_string();
-    assert!(seen.ports[&format!("{port}/tcp")].iter().all(|binding| binding.host_port == port), "{:?}", seen.ports);
+    assert!(
+        seen.ports[&format!("{port}/tcp")].iter().all(|binding| binding.host_port == port),
+        "{:?}",
+        seen.ports
+    );
     assert_eq!(seen.labels["host.http_port"], port);
     let made = bed.docker.inspect_container(container(&engine), None).await.unwrap().host_config.unwrap();
     assert_eq!(made.memory, Some(256 << 20));
@@ -218,7 +228,9 @@ async fn ends_by_other_hands_are_noticed() {
     bed.docker.kill_container(container(&killed), Some(kill)).await.unwrap();
     assert_eq!(bed.ended(&killed).await, "exited");
     bed.remove(container(&removed)).await;
-    assert_eq!(bed.ended(&removed).await, "vanished");
+    // A forced removal kills first; which of both is seen is a matter of moments.
+    let cause = bed.ended(&removed).await;
+    assert!(["exited", "vanished"].contains(&cause.as_str()), "{cause}");
     until("the dead one is cleared away", async || bed.containers().await == [container(&kept)]).await;
 }
 
@@ -256,7 +268,8 @@ async fn names_and_ports_of_others_are_left_to_them() {
 async fn failures_say_what_to_do() {
     let bed = Bed::new("23250-23299").await;
     let missing = "localhost:1/acefleet/no-such-image:1";
-    let (cause, message) = bed.failed(EngineSpec { name_prefix: bed.prefix.clone(), ..generic(missing) }).await;
+    let (cause, message) =
+        bed.failed(EngineSpec { name_prefix: bed.prefix.clone(), ..generic(missing) }).await;
     assert_eq!(cause, "image_missing", "{message}");
     assert!(message.contains(&format!("`docker pull {missing}`")), "{message}");
 

@@ -125,7 +125,11 @@ async fn health_follows_the_answers_and_only_flips_are_written() {
 #[tokio::test]
 async fn figures_are_sampled_into_a_bounded_ring() {
     let stage = Stage::new().await;
-    stage.script(STAT, 200, r#"{"response":{"status":"dl","peers":3,"speedDown":7,"speed_up":0,"downloaded":100},"error":null}"#);
+    stage.script(
+        STAT,
+        200,
+        r#"{"response":{"status":"dl","peers":3,"speedDown":7,"speed_up":0,"downloaded":100},"error":null}"#,
+    );
     stage.playing("s", "1").await;
     stage.asked_more(STAT, 8).await;
     let samples = stage.node.agent().samples("s", None);
@@ -136,7 +140,8 @@ async fn figures_are_sampled_into_a_bounded_ring() {
     until("the report", async || {
         let soft = stage.node.soft.view();
         let heard = &soft.nodes[&stage.node.id()];
-        heard.report.streams.get("s").is_some_and(|s| s.downloaded == Some(100)) && heard.report.totals == (100, 0)
+        heard.report.streams.get("s").is_some_and(|s| s.downloaded == Some(100))
+            && heard.report.totals == (100, 0)
     })
     .await;
 }

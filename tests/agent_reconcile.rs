@@ -21,7 +21,8 @@ const SERVING: [Phase; 2] = [Phase::Starting, Phase::Running];
 
 /// A node whose agent hears of changes by events alone: the periodic list never comes.
 async fn node(fake: &Arc<Fake>) -> Node {
-    let mut node = Node::new(fake.clone(), |config| config.monitor_interval = Duration::from_secs(3_600)).await;
+    let mut node =
+        Node::new(fake.clone(), |config| config.monitor_interval = Duration::from_secs(3_600)).await;
     node.start().await;
     node
 }
@@ -127,7 +128,8 @@ async fn a_removal_by_hand_is_noticed_by_its_event() {
 #[tokio::test]
 async fn a_removal_that_no_event_tells_is_noticed_by_the_list() {
     let fake = Fake::new();
-    let mut node = Node::new(fake.clone(), |config| config.monitor_interval = Duration::from_millis(50)).await;
+    let mut node =
+        Node::new(fake.clone(), |config| config.monitor_interval = Duration::from_millis(50)).await;
     node.start().await;
     let engine = node.running().await;
     fake.remove_by_hand(engine.container_id.as_ref().unwrap(), true);
@@ -154,7 +156,8 @@ async fn a_dead_container_is_reported_with_its_cause_and_removed() {
 #[tokio::test]
 async fn a_foreign_container_keeps_its_name() {
     let fake = Fake::new();
-    let foreign = fake.put(Box { name: "acestream-1".to_owned(), status: "running".to_owned(), ..Box::default() });
+    let foreign =
+        fake.put(Box { name: "acestream-1".to_owned(), status: "running".to_owned(), ..Box::default() });
     let node = node(&fake).await;
     let engine = node.running().await;
     assert_eq!(engine.container_name, "acestream-2");
@@ -237,7 +240,8 @@ async fn a_container_that_came_too_late_is_removed() {
     let node = node(&fake).await;
     fake.gate.forget_permits(1_000);
     let id = node.reserve(EngineSpec::acestream()).await.id;
-    let failed = Command::EngineFailed { engine: id, cause: "startup_timeout".to_owned(), message: String::new() };
+    let failed =
+        Command::EngineFailed { engine: id, cause: "startup_timeout".to_owned(), message: String::new() };
     assert!(matches!(node.write(failed).await, Reply::Engine(_)));
     fake.gate.add_permits(1);
     until("the container was made", async || fake.world().made == 1).await;
@@ -275,7 +279,8 @@ async fn a_container_whose_port_is_leased_to_another_is_not_kept() {
     let engine = node.running().await;
     let mut labels = labels(&node, "99");
     labels.insert(spec::LABEL_HOST_HTTP.to_owned(), engine.ports.host_http.to_string());
-    let twin = fake.put(Box { name: "twin".to_owned(), status: "running".to_owned(), labels, ..Box::default() });
+    let twin =
+        fake.put(Box { name: "twin".to_owned(), status: "running".to_owned(), labels, ..Box::default() });
     fake.change(&twin, |_| {});
     until("the twin is gone", async || !fake.ids().contains(&twin)).await;
     assert_eq!(fake.ids(), [engine.container_id.clone().unwrap()]);

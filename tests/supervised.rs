@@ -1,9 +1,10 @@
 //! The program under a supervisor: what it tells systemd, and what it answers when a container runtime asks.
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -12,10 +13,10 @@ use tempfile::TempDir;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A node on ports of its own, ended with the test.
+/// A node with addresses of its own, ended with the test.
 struct Node {
     dir: TempDir,
-    ports: [u16; 2],
+    listeners: [SocketAddr; 2],
     child: Child,
 }
 
@@ -23,16 +24,13 @@ impl Node {
     fn start(environment: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("acefleet.toml"), "").unwrap();
-        // Both are held until both are known, so they differ.
-        let free = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-        let ports = free.each_ref().map(|listener| listener.local_addr().unwrap().port());
-        drop(free);
-        let child = command(&dir, ports, &["serve"])
+        let listeners = [own_address(), own_address()];
+        let child = command(&dir, listeners, &["serve"])
             .envs(environment.iter().copied())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        Self { dir, ports, child }
+        Self { dir, listeners, child }
     }
 
     fn signal(&self, signal: Signal) {
@@ -40,7 +38,7 @@ impl Node {
     }
 
     fn healthcheck(&self, arguments: &[&str]) -> Output {
-        command(&self.dir, self.ports, &[&["healthcheck"], arguments].concat()).output().unwrap()
+        command(&self.dir, self.listeners, &[&["healthcheck"], arguments].concat()).output().unwrap()
     }
 
     fn wait_code(&mut self) -> Option<i32> {
@@ -63,17 +61,25 @@ impl Drop for Node {
     }
 }
 
+/// An address that no other process uses, even after its listener is gone: the loopback has one for each process id.
+fn own_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    let port = NEXT.fetch_add(1, Ordering::Relaxed);
+    (Ipv4Addr::new(127, 64 + high % 64, middle, low), port).into()
+}
+
 /// The program with the settings of a node in this directory, and nothing else in its environment.
-fn command(dir: &TempDir, [http, cluster]: [u16; 2], arguments: &[&str]) -> Command {
+fn command(dir: &TempDir, [http, cluster]: [SocketAddr; 2], arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_acefleet"));
     command
         .env_clear()
         .env("ACEFLEET_NODE_NAME", "n1")
         .env("ACEFLEET_DATA_DIR", dir.path().join("data"))
         .env("ACEFLEET_ADVERTISE", "127.0.0.1")
-        .env("ACEFLEET_HTTP_BIND", "127.0.0.1")
-        .env("APP_PORT", http.to_string())
-        .env("ACEFLEET_CLUSTER_BIND", format!("127.0.0.1:{cluster}"))
+        .env("ACEFLEET_HTTP_BIND", http.ip().to_string())
+        .env("APP_PORT", http.port().to_string())
+        .env("ACEFLEET_CLUSTER_BIND", cluster.to_string())
         .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
         .current_dir(dir.path())
         .args(arguments);
@@ -157,7 +163,7 @@ fn the_health_check_answers_for_the_node_with_the_same_settings() {
     loop {
         let output = node.healthcheck(&["--ready"]);
         if output.status.success() {
-            let url = format!("http://127.0.0.1:{}/readyz: ok\n", node.ports[0]);
+            let url = format!("http://{}/readyz: ok\n", node.listeners[0]);
             assert_eq!(String::from_utf8_lossy(&output.stdout), url);
             break;
         }
@@ -193,7 +199,7 @@ fn the_health_check_names_the_reason() {
     assert_eq!(told.lines().count(), 1, "{told}");
 
     // Docker knows only 0 and 1.
-    let bad = command(&node.dir, node.ports, &["healthcheck"]).env("APP_PORT", "x").output().unwrap();
+    let bad = command(&node.dir, node.listeners, &["healthcheck"]).env("APP_PORT", "x").output().unwrap();
     assert_eq!(bad.status.code(), Some(1), "{bad:?}");
     assert!(String::from_utf8_lossy(&bad.stderr).contains("APP_PORT"), "{bad:?}");
 }

@@ -43,7 +43,11 @@ impl Docker {
 }
 
 /// Pings the daemon for ever; `recheck` cuts the pause short after a failed call.
-pub(super) async fn ping(runtime: Arc<dyn ContainerRuntime>, docker: watch::Sender<Docker>, recheck: Arc<Notify>) {
+pub(super) async fn ping(
+    runtime: Arc<dyn ContainerRuntime>,
+    docker: watch::Sender<Docker>,
+    recheck: Arc<Notify>,
+) {
     let mut backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
     loop {
         let seen = match runtime.ping().await {
@@ -65,7 +69,9 @@ fn note(docker: &watch::Sender<Docker>, seen: &Docker) {
         let moved = std::mem::discriminant(known) != std::mem::discriminant(seen);
         match seen {
             Docker::Up if moved => tracing::info!("Docker answers"),
-            Docker::Down(reason) if moved => tracing::warn!(%reason, "Docker is away; engines are left as they are"),
+            Docker::Down(reason) if moved => {
+                tracing::warn!(%reason, "Docker is away; engines are left as they are")
+            }
             Docker::Up | Docker::Down(_) | Docker::Unknown => {}
         }
         known.clone_from(seen);

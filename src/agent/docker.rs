@@ -8,8 +8,9 @@ use std::time::Duration;
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, EventsOptionsBuilder, ListContainersOptionsBuilder,
-    LogsOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, EventsOptionsBuilder,
+    ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
+    StopContainerOptionsBuilder,
 };
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -64,13 +65,14 @@ impl DockerRuntime {
 
     async fn connect(&self) -> Result<Docker, RuntimeError> {
         let client = Docker::connect_with_host(&self.host).map_err(|error| match error {
-            Error::SocketNotFoundError(path) => {
-                RuntimeError::Unavailable(format!("there is no socket {path}: start Docker or set DOCKER_HOST"))
-            }
+            Error::SocketNotFoundError(path) => RuntimeError::Unavailable(format!(
+                "there is no socket {path}: start Docker or set DOCKER_HOST"
+            )),
             other => RuntimeError::Unavailable(format!("{}: {other}", self.host)),
         })?;
         let version = tokio::time::timeout(PING_LIMIT, client.version()).await;
-        let version = version.map_err(|_| self.no_answer(PING_LIMIT))?.map_err(|error| self.meaning(&error))?;
+        let version =
+            version.map_err(|_| self.no_answer(PING_LIMIT))?.map_err(|error| self.meaning(&error))?;
         let api = version.api_version.unwrap_or_default();
         if !is_new_enough(&api) {
             let (major, minor) = OLDEST_API;
@@ -131,8 +133,10 @@ impl DockerRuntime {
 
     async fn discard(&self, id: &str) -> Result<(), RuntimeError> {
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-        self.call(WRITE_LIMIT, convert::error, |docker| async move { docker.remove_container(id, Some(options)).await })
-            .await
+        self.call(WRITE_LIMIT, convert::error, |docker| async move {
+            docker.remove_container(id, Some(options)).await
+        })
+        .await
     }
 
     async fn create_and_start(&self, spec: &ContainerSpec) -> Result<String, RuntimeError> {
@@ -140,15 +144,18 @@ impl DockerRuntime {
         let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
         let body = convert::create_body(spec);
         let meaning = |error: &Error| convert::run_error(error, spec);
-        let created = self
-            .call(WRITE_LIMIT, meaning, |docker| async move { docker.create_container(Some(options), body).await })
+        let created =
+            self.call(WRITE_LIMIT, meaning, |docker| async move {
+                docker.create_container(Some(options), body).await
+            })
             .await?;
         for warning in created.warnings {
             tracing::warn!(name = spec.name, warning, "Docker warns of a new container");
         }
         let id = created.id.as_str();
-        let started =
-            self.call(WRITE_LIMIT, meaning, |docker| async move { docker.start_container(id, None).await }).await;
+        let started = self
+            .call(WRITE_LIMIT, meaning, |docker| async move { docker.start_container(id, None).await })
+            .await;
         if let Err(failed) = started {
             if let Err(error) = self.discard(id).await {
                 tracing::warn!(name = spec.name, %error, "cannot remove a container that did not start");
@@ -183,7 +190,8 @@ impl DockerRuntime {
 }
 
 fn is_new_enough(api: &str) -> bool {
-    let parts = api.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+    let parts =
+        api.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
     parts.is_some_and(|version: (u32, u32)| version >= OLDEST_API)
 }
 
@@ -221,7 +229,8 @@ impl ContainerRuntime for DockerRuntime {
         async move {
             let filters = HashMap::from([("label".to_owned(), label_filter(scope))]);
             let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-            let found = self.read(|docker| async move { docker.list_containers(Some(options)).await }).await?;
+            let found =
+                self.read(|docker| async move { docker.list_containers(Some(options)).await }).await?;
             let mut found: Vec<Observed> = found.into_iter().filter_map(convert::observed).collect();
             found.retain(|c| scope.covers(&c.labels));
             Ok(found)
@@ -245,7 +254,8 @@ impl ContainerRuntime for DockerRuntime {
     fn tail<'a>(&'a self, id: &'a str, lines: u32) -> BoxFuture<'a, Result<String, RuntimeError>> {
         async move {
             checked(id)?;
-            let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&lines.to_string()).build();
+            let options =
+                LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&lines.to_string()).build();
             self.read(|docker| async move {
                 let mut text = Vec::new();
                 let mut logs = std::pin::pin!(docker.logs(id, Some(options)));
@@ -274,7 +284,9 @@ impl ContainerRuntime for DockerRuntime {
                 docker.create_image(Some(options), None, None).try_for_each(|_| async { Ok(()) }).await
             };
             match self.call(PULL_LIMIT, convert::error, pull).await {
-                Err(RuntimeError::NotFound) => Err(RuntimeError::Other("its registry does not know it".to_owned())),
+                Err(RuntimeError::NotFound) => {
+                    Err(RuntimeError::Other("its registry does not know it".to_owned()))
+                }
                 other => other,
             }
         }
@@ -317,7 +329,9 @@ mod tests {
 
     #[test]
     fn the_api_version_is_compared_as_numbers() {
-        for (api, fits) in [("1.41", true), ("1.51", true), ("2.0", true), ("1.9", false), ("1.40", false), ("", false)] {
+        for (api, fits) in
+            [("1.41", true), ("1.51", true), ("2.0", true), ("1.9", false), ("1.40", false), ("", false)]
+        {
             assert_eq!(is_new_enough(api), fits, "{api}");
         }
     }

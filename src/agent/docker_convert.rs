@@ -14,7 +14,8 @@ use crate::container::{ContainerView, PortBinding};
 
 /// What is sent to create a container.
 pub(super) fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
-    let bindings: PortMap = spec.ports.iter().map(|(port, host)| (port.clone(), Some(vec![bind(*host)]))).collect();
+    let bindings: PortMap =
+        spec.ports.iter().map(|(port, host)| (port.clone(), Some(vec![bind(*host)]))).collect();
     let restart = match spec.restart {
         Restart::Never => RestartPolicyNameEnum::NO,
         Restart::UnlessStopped => RestartPolicyNameEnum::UNLESS_STOPPED,
@@ -139,7 +140,8 @@ fn taken_port(message: &str, spec: &ContainerSpec) -> Option<u16> {
 /// True when `:<port>` stands in the text and no digit follows.
 fn names_port(text: &str, port: u16) -> bool {
     let wanted = format!(":{port}");
-    text.match_indices(&wanted).any(|(at, _)| !text[at + wanted.len()..].starts_with(|c: char| c.is_ascii_digit()))
+    text.match_indices(&wanted)
+        .any(|(at, _)| !text[at + wanted.len()..].starts_with(|c: char| c.is_ascii_digit()))
 }
 
 /// An error with everything that it was caused by: the outermost text alone says little.

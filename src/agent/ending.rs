@@ -87,9 +87,14 @@ pub(super) async fn adopt(ctx: &Context, found: Adopt) {
         Some(Reply::Refused(refusal)) => {
             let Ok(now) = ctx.runtime.inspect(&container).await else { return };
             let labels = now.view.labels;
-            let seen = Observed { id: container.clone(), status: now.view.status, labels, ..Observed::default() };
+            let seen =
+                Observed { id: container.clone(), status: now.view.status, labels, ..Observed::default() };
             if plan::is_stranger(&ctx.cluster.view().state, &seen) {
-                tracing::warn!(container, reason = refusal.message, "cannot adopt the container; removing it");
+                tracing::warn!(
+                    container,
+                    reason = refusal.message,
+                    "cannot adopt the container; removing it"
+                );
                 ctx.remove_for_sure(&container, GRACE).await;
             }
         }

@@ -76,9 +76,11 @@ mod tests {
             (Healthy, &[(0, false), (20_000, false), (40_000, false)], &[Healthy, Healthy, Unhealthy]),
             (Healthy, &[(0, false), (20_000, true), (40_000, false), (60_000, false)], &[Healthy; 4]),
             // Fast probes of a booting engine.
-            (Unknown, &[(0, false), (300, false), (600, false), (900, false), (30_000, false)], &[
-                Unknown, Unknown, Unknown, Unknown, Unhealthy,
-            ]),
+            (
+                Unknown,
+                &[(0, false), (300, false), (600, false), (900, false), (30_000, false)],
+                &[Unknown, Unknown, Unknown, Unknown, Unhealthy],
+            ),
             (Unhealthy, &[(0, false), (20_000, true)], &[Unhealthy, Healthy]),
             // Late by a little is not a whole round more.
             (Healthy, &[(0, false), (19_900, false), (39_900, false)], &[Healthy, Healthy, Unhealthy]),

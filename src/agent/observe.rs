@@ -1,20 +1,22 @@
 //! Looks at the containers: after every event that Docker reports, and from time to time. It only
 //! looks; what follows from it is decided elsewhere.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use acefleet_raft::View;
 use futures::StreamExt;
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::agent::availability::Docker;
 use crate::agent::context::Context;
 use crate::agent::runtime::Observed;
 
-/// After this time a new event stream is surely open, and a list misses nothing that it does not tell.
-const STREAM_OPENS: Duration = Duration::from_millis(500);
+/// Lists beside the one at once when the event stream opens and after an event: the stream takes a moment
+/// to open, and Docker tells of an end shortly before its lists show it.
+const FOLLOW_UPS: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(750)];
 /// Pause before a broken event stream is opened again.
 const REOPEN: Duration = Duration::from_millis(500);
 
@@ -63,14 +65,16 @@ pub(super) async fn events(ctx: Arc<Context>) {
             return;
         }
         let mut events = ctx.runtime.events(ctx.scope.clone());
-        let opening = tokio::time::sleep(STREAM_OPENS);
-        tokio::pin!(opening);
-        let mut opened = false;
+        let mut due = follow_ups();
         loop {
+            // The branch is never taken without a time that is due.
+            let next = due.front().copied().unwrap_or_else(Instant::now);
             tokio::select! {
-                () = &mut opening, if !opened => opened = true,
+                () = tokio::time::sleep_until(next), if !due.is_empty() => {
+                    due.pop_front();
+                }
                 event = events.next() => match event {
-                    Some(Ok(())) => {}
+                    Some(Ok(())) => due = follow_ups(),
                     Some(Err(error)) => {
                         tracing::debug!(%error, "Docker's event stream broke");
                         break;
@@ -83,4 +87,9 @@ pub(super) async fn events(ctx: Arc<Context>) {
         ctx.recheck.notify_one();
         tokio::time::sleep(REOPEN).await;
     }
+}
+
+fn follow_ups() -> VecDeque<Instant> {
+    let now = Instant::now();
+    FOLLOW_UPS.iter().map(|after| now + *after).collect()
 }

@@ -167,7 +167,8 @@ fn adoption(found: &Observed, node: NodeId, policy: &Policy) -> Option<Adopt> {
 #[must_use]
 pub fn is_stranger(state: &State, found: &Observed) -> bool {
     let labelled = spec::engine_of(&found.labels).and_then(|id| state.engine(id));
-    !by_container(state).contains_key(found.id.as_str()) && labelled.is_none_or(|engine| !engine.phase.is_live())
+    !by_container(state).contains_key(found.id.as_str())
+        && labelled.is_none_or(|engine| !engine.phase.is_live())
 }
 
 #[cfg(test)]

@@ -212,7 +212,9 @@ fn an_adopted_container_is_known_by_its_id_not_by_its_old_label() {
     let old = book.running("a");
     book.gone(old);
     let found = seen("z", "running", Some(EngineId(99)));
-    let Some(Action::Adopt(adopt)) = book.drifted(std::slice::from_ref(&found)).pop() else { panic!("not adopted") };
+    let Some(Action::Adopt(adopt)) = book.drifted(std::slice::from_ref(&found)).pop() else {
+        panic!("not adopted")
+    };
     let Reply::Engine(engine) = book.write(Command::Adopt(*adopt)) else { panic!("refused") };
     assert_eq!(book.drifted(std::slice::from_ref(&found)), []);
     assert_eq!(book.drifted(&[]), [bury(engine.id, "z", false)]);

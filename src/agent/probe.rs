@@ -91,8 +91,7 @@ impl Prober {
         let now = Instant::now();
         let view = self.ctx.cluster.view();
         let node = self.ctx.node;
-        let own: Vec<&Arc<Engine>> =
-            view.state.published_engines().filter(|e| e.node == node).collect();
+        let own: Vec<&Arc<Engine>> = view.state.published_engines().filter(|e| e.node == node).collect();
         self.watched.retain(|id, _| own.iter().any(|e| e.id == *id));
         let watched = &self.watched;
         self.ctx.addresses.retain(|id| watched.contains_key(&id));

@@ -45,8 +45,10 @@ impl LocalReport {
     /// Takes note of a list of containers: those that live were seen now.
     pub(super) fn saw(&self, state: &State, containers: &[Observed]) {
         let now = now_ms();
-        let alive: BTreeSet<&str> = containers.iter().filter(|c| c.is_alive()).map(|c| c.id.as_str()).collect();
-        let seen = state.live_engines().filter(|e| e.container_id.as_deref().is_some_and(|id| alive.contains(id)));
+        let alive: BTreeSet<&str> =
+            containers.iter().filter(|c| c.is_alive()).map(|c| c.id.as_str()).collect();
+        let seen =
+            state.live_engines().filter(|e| e.container_id.as_deref().is_some_and(|id| alive.contains(id)));
         for engine in seen {
             self.engine(engine.id, |soft| refresh(&mut soft.last_seen_ms, now));
         }

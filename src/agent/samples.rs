@@ -167,7 +167,8 @@ mod tests {
     use super::*;
 
     fn sample(downloaded: i64) -> Answer {
-        let sample = StreamSample { ts_ms: downloaded as u64, downloaded: Some(downloaded), ..Default::default() };
+        let sample =
+            StreamSample { ts_ms: downloaded as u64, downloaded: Some(downloaded), ..Default::default() };
         Answer { sample, unknown_session: false }
     }
 
@@ -180,15 +181,18 @@ mod tests {
         let full = json!({"response": {"status": "dl", "peers": 31, "speed_down": 1043, "speed_up": 0,
             "downloaded": 734_003_200i64, "uploaded": 52_428_800, "livepos": {"pos": "1"}}, "error": null});
         let read_full = read(&full, 7).unwrap();
-        assert_eq!(read_full.sample, StreamSample {
-            ts_ms: 7,
-            peers: Some(31),
-            speed_down: Some(1043),
-            speed_up: Some(0),
-            downloaded: Some(734_003_200),
-            uploaded: Some(52_428_800),
-            status: Some("dl".to_owned()),
-        });
+        assert_eq!(
+            read_full.sample,
+            StreamSample {
+                ts_ms: 7,
+                peers: Some(31),
+                speed_down: Some(1043),
+                speed_up: Some(0),
+                downloaded: Some(734_003_200),
+                uploaded: Some(52_428_800),
+                status: Some("dl".to_owned()),
+            }
+        );
         let camel = read(&json!({"response": {"speedDown": 5, "speedUp": 6}}), 0).unwrap().sample;
         assert_eq!((camel.speed_down, camel.speed_up), (Some(5), Some(6)));
         let both = read(&json!({"response": {"speed_down": 0, "speedDown": 5}}), 0).unwrap().sample;

@@ -62,7 +62,12 @@ pub struct ContainerSpec {
 
 /// Labels of an engine's container. Ours win over the caller's.
 #[must_use]
-pub fn labels(engine: &Engine, policy: &Policy, cluster_id: &str, node_name: &str) -> BTreeMap<String, String> {
+pub fn labels(
+    engine: &Engine,
+    policy: &Policy,
+    cluster_id: &str,
+    node_name: &str,
+) -> BTreeMap<String, String> {
     let mut labels = engine.spec.labels.clone();
     let (key, value) = management_label(policy);
     labels.insert(key.to_owned(), value.to_owned());
@@ -140,7 +145,10 @@ fn acestream(engine: &Engine, config: &Config, policy: &Policy, cluster_id: &str
     match variant {
         Variant::Krinkuto11Amd64 => {
             env.entry("CONF".to_owned()).or_insert_with(|| {
-                format!("--http-port={}\n--https-port={}\n--bind-all", ports.container_http, ports.container_https)
+                format!(
+                    "--http-port={}\n--https-port={}\n--bind-all",
+                    ports.container_http, ports.container_https
+                )
             });
             let fixed = [
                 ("HTTP_PORT", ports.container_http.to_string()),

@@ -6,7 +6,11 @@ use crate::config::{self, Host, Sources};
 
 fn config(environment: &[(&str, &str)]) -> Config {
     let host = Host { name: Some("alpha".to_owned()), address: None, root: false };
-    let mut all = vec![("ACEFLEET_NODE_NAME", "alpha"), ("ACEFLEET_ADVERTISE", "10.0.0.1"), ("ACEFLEET_DATA_DIR", "/d")];
+    let mut all = vec![
+        ("ACEFLEET_NODE_NAME", "alpha"),
+        ("ACEFLEET_ADVERTISE", "10.0.0.1"),
+        ("ACEFLEET_DATA_DIR", "/d"),
+    ];
     all.extend_from_slice(environment);
     config::resolve(Sources::from_maps(&all, &[], "", host)).unwrap().config
 }
@@ -34,7 +38,8 @@ fn engine(spec: EngineSpec, ports: Ports) -> Engine {
     }
 }
 
-const PORTS: Ports = Ports { host_http: 19006, container_http: 19006, container_https: 45006, host_https: None };
+const PORTS: Ports =
+    Ports { host_http: 19006, container_http: 19006, container_https: 45006, host_https: None };
 
 fn pairs(of: &[(&str, &str)]) -> BTreeMap<String, String> {
     of.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -49,39 +54,43 @@ fn made(environment: &[(&str, &str)], engine: &Engine) -> ContainerSpec {
 fn a_plain_engine_is_made_as_the_proxy_image_wants_it() {
     let env = [("CONTAINER_LABEL", "orchestrator.managed=acestream"), ("ENGINE_MEMORY_LIMIT", "512m")];
     let made = made(&env, &engine(EngineSpec::acestream(), PORTS));
-    assert_eq!(made, ContainerSpec {
-        name: "acestream-3".to_owned(),
-        image: "ghcr.io/krinkuto11/acestream-http-proxy:latest".to_owned(),
-        variant: Some("krinkuto11-amd64".to_owned()),
-        env: pairs(&[
-            ("CONF", "--http-port=19006\n--https-port=45006\n--bind-all"),
-            ("HTTP_PORT", "19006"),
-            ("HTTPS_PORT", "45006"),
-            ("BIND_ALL", "true"),
-            ("INTERNAL_BUFFERING", "60"),
-            ("CACHE_LIMIT", "1"),
-        ]),
-        labels: pairs(&[
-            ("orchestrator.managed", "acestream"),
-            ("acefleet.cluster", "c1"),
-            ("acefleet.node", "alpha"),
-            ("acefleet.engine", "7"),
-            ("acestream.http_port", "19006"),
-            ("acestream.https_port", "45006"),
-            ("host.http_port", "19006"),
-            ("acestream.engine_variant", "krinkuto11-amd64"),
-        ]),
-        command: None,
-        ports: BTreeMap::from([("19006/tcp".to_owned(), 19006)]),
-        network: None,
-        memory: Some(512 << 20),
-        restart: Restart::Never,
-    });
+    assert_eq!(
+        made,
+        ContainerSpec {
+            name: "acestream-3".to_owned(),
+            image: "ghcr.io/krinkuto11/acestream-http-proxy:latest".to_owned(),
+            variant: Some("krinkuto11-amd64".to_owned()),
+            env: pairs(&[
+                ("CONF", "--http-port=19006\n--https-port=45006\n--bind-all"),
+                ("HTTP_PORT", "19006"),
+                ("HTTPS_PORT", "45006"),
+                ("BIND_ALL", "true"),
+                ("INTERNAL_BUFFERING", "60"),
+                ("CACHE_LIMIT", "1"),
+            ]),
+            labels: pairs(&[
+                ("orchestrator.managed", "acestream"),
+                ("acefleet.cluster", "c1"),
+                ("acefleet.node", "alpha"),
+                ("acefleet.engine", "7"),
+                ("acestream.http_port", "19006"),
+                ("acestream.https_port", "45006"),
+                ("host.http_port", "19006"),
+                ("acestream.engine_variant", "krinkuto11-amd64"),
+            ]),
+            command: None,
+            ports: BTreeMap::from([("19006/tcp".to_owned(), 19006)]),
+            network: None,
+            memory: Some(512 << 20),
+            restart: Restart::Never,
+        }
+    );
 }
 
 #[test]
 fn a_mapped_https_port_is_published_and_labelled() {
-    let ports = Ports { host_http: 19006, container_http: 6878, container_https: 45006, host_https: Some(19007) };
+    let ports =
+        Ports { host_http: 19006, container_http: 6878, container_https: 45006, host_https: Some(19007) };
     let made = made(&[("DOCKER_NETWORK", "orchestrator")], &engine(EngineSpec::acestream(), ports));
     let published = BTreeMap::from([("6878/tcp".to_owned(), 19006), ("45006/tcp".to_owned(), 19007)]);
     assert_eq!(made.ports, published);

@@ -61,15 +61,18 @@ pub(super) async fn start(ctx: &Context, id: EngineId) {
                     Some(_) | None => return,
                 }
             }
-            Attempt::Taken(taken) => {
-                ("conflict", format!("{MAX_CONFLICTS} leases in a row were in use on this host, lastly {taken:?}"))
-            }
+            Attempt::Taken(taken) => (
+                "conflict",
+                format!("{MAX_CONFLICTS} leases in a row were in use on this host, lastly {taken:?}"),
+            ),
             Attempt::Again if repeats < MAX_CONFLICTS => {
                 repeats += 1;
                 continue;
             }
             Attempt::Again => ("docker_error", "remains of an earlier attempt keep coming back".to_owned()),
-            Attempt::NoImage if pulled => ("image_missing", missing(ctx, &spec.image, "it vanished after the pull")),
+            Attempt::NoImage if pulled => {
+                ("image_missing", missing(ctx, &spec.image, "it vanished after the pull"))
+            }
             Attempt::NoImage => {
                 drop(slot);
                 match ctx.pulls.fetch(&spec.image, deadline).await {
@@ -79,7 +82,9 @@ pub(super) async fn start(ctx: &Context, id: EngineId) {
                         slot = again;
                         continue;
                     }
-                    Pulled::Failed(reason) => return fail(ctx, id, "image_missing", missing(ctx, &spec.image, &reason)).await,
+                    Pulled::Failed(reason) => {
+                        return fail(ctx, id, "image_missing", missing(ctx, &spec.image, &reason)).await;
+                    }
                     Pulled::Late => {
                         let reason = "it is being pulled now; ask again when that is done";
                         return fail(ctx, id, "image_missing", missing(ctx, &spec.image, reason)).await;
@@ -94,7 +99,9 @@ pub(super) async fn start(ctx: &Context, id: EngineId) {
 
 fn missing(ctx: &Context, image: &str, reason: &str) -> String {
     let node = &ctx.config.node_name;
-    format!("the image {image} is not on host {node}: {reason}. Run `docker pull {image}` there or set TARGET_IMAGE")
+    format!(
+        "the image {image} is not on host {node}: {reason}. Run `docker pull {image}` there or set TARGET_IMAGE"
+    )
 }
 
 async fn fail(ctx: &Context, engine: EngineId, cause: &'static str, message: String) {

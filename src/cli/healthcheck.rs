@@ -48,7 +48,8 @@ fn ask(file: Option<&Path>, args: &Healthcheck) -> anyhow::Result<String> {
     let url = format!("http://{}/{path}", local(config.http_bind));
     let limit = Duration::from_secs(args.timeout.into());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (status, body) = runtime.block_on(get(&url, limit)).with_context(|| format!("{url} does not answer"))?;
+    let (status, body) =
+        runtime.block_on(get(&url, limit)).with_context(|| format!("{url} does not answer"))?;
     let body: String = body.chars().take(LONGEST_ANSWER).collect();
     ensure!(status.is_success(), "{url} answers {}: {body}", status.as_u16());
     Ok(url)

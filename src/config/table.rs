@@ -85,7 +85,9 @@ impl Kind {
                 "digits with an optional unit b, k, m or g, from 32m to 128g; 0 = unlimited".into()
             }
             Self::Address => "an IP address without a port, such as 0.0.0.0, 127.0.0.1 or ::".into(),
-            Self::Addresses => "IP addresses without ports, separated by commas, such as 127.0.0.1,::1".into(),
+            Self::Addresses => {
+                "IP addresses without ports, separated by commas, such as 127.0.0.1,::1".into()
+            }
             Self::Listener => "ADDRESS:PORT with an IP address, such as 0.0.0.0:8001 or [::]:8001".into(),
             Self::Host => "a host name or an IP address, without scheme and port".into(),
             Self::Peers => "NAME=HOST:PORT, separated by commas, this node included".into(),

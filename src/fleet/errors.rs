@@ -13,6 +13,9 @@ pub enum FleetError {
     /// The write found no leader in time, or its outcome is unknown. Retry in a few seconds.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// There is no leader, and this node could not keep the event either. Send it again later.
+    #[error(transparent)]
+    NotKept(acefleet_raft::OutboxError),
     /// The host could not start the container; other hosts were tried while time allowed.
     #[error("{message}")]
     Failed {

@@ -1,6 +1,7 @@
 //! What the API and the leader do with the cluster. Everything here works on any node.
 //!
 //! - [`errors`]: one error type for all operations
+//! - [`outbox`]: events that come while there is no leader
 //! - [`provision`]: reserve, wait for the host, try the next one
 //! - [`containers`]: inspect, search and delete containers, wherever they run
 //! - [`streams`]: figures of streams and stopping them
@@ -17,6 +18,7 @@ pub mod errors;
 pub mod gossip;
 pub mod hooks;
 pub mod leader;
+pub mod outbox;
 pub mod provision;
 pub mod register;
 pub mod scale;

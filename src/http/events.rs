@@ -3,7 +3,8 @@
 use acefleet_registry::{Command, Reply};
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::Json;
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -13,6 +14,7 @@ use crate::http::event_body::{self, EventBatch, StreamEndedEvent, StreamStartedE
 use crate::http::models::StreamState;
 use crate::http::problem::{BlockedBody, DetailBody, InvalidBody, Problem};
 use crate::http::snapshot::written;
+use crate::fleet::outbox::Taken;
 
 fn unexpected(reply: Reply) -> Problem {
     match reply {
@@ -22,6 +24,17 @@ fn unexpected(reply: Reply) -> Problem {
             Problem::text(StatusCode::INTERNAL_SERVER_ERROR, "the registry gave an unexpected reply")
         }
     }
+}
+
+/// The answer to an event that this node keeps until there is a leader.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Kept {
+    /// Always `kept`.
+    status: &'static str,
+}
+
+fn kept() -> Response {
+    (StatusCode::ACCEPTED, Json(Kept { status: "kept" })).into_response()
 }
 
 /// Report a started stream
@@ -35,16 +48,20 @@ fn unexpected(reply: Reply) -> Problem {
     security(("bearer" = []), ("api_key" = [])),
     responses(
         (status = 200, description = "The stream as it is now", body = StreamState),
+        (status = 202, description = "No leader: kept on this node and written when there is one", body = Kept),
         (status = 401, description = "No key", body = DetailBody),
         (status = 403, description = "Wrong key", body = DetailBody),
         (status = 413, description = "Body larger than 1 MiB", body = DetailBody),
         (status = 422, description = "The body is wrong", body = InvalidBody),
-        (status = 503, description = "No leader took the write in time", body = BlockedBody),
+        (status = 503, description = "No leader, and this node keeps as many events as it can", body = BlockedBody),
     )
 )]
 pub(crate) async fn started(State(app): State<App>, call: JsonCall) -> Result<Response, Problem> {
     let start = event_body::started(call.body.as_ref())?;
-    let applied = app.fleet().write(Command::StreamStarted(start), call.arrival.write_deadline()).await?;
+    let command = Command::StreamStarted(start);
+    let Taken::Applied(applied) = app.fleet().take_event(command, call.arrival.write_deadline()).await? else {
+        return Ok(kept());
+    };
     match applied.reply {
         Reply::StreamStarted(stream) => {
             app.counters().started(1);
@@ -72,11 +89,12 @@ struct Ended {
     security(("bearer" = []), ("api_key" = [])),
     responses(
         (status = 200, description = "Whether a stream was ended, and which", body = Ended),
+        (status = 202, description = "No leader: kept on this node and written when there is one", body = Kept),
         (status = 401, description = "No key", body = DetailBody),
         (status = 403, description = "Wrong key", body = DetailBody),
         (status = 413, description = "Body larger than 1 MiB", body = DetailBody),
         (status = 422, description = "The body is wrong", body = InvalidBody),
-        (status = 503, description = "No leader took the write in time", body = BlockedBody),
+        (status = 503, description = "No leader, and this node keeps as many events as it can", body = BlockedBody),
     )
 )]
 pub(crate) async fn ended(State(app): State<App>, call: JsonCall) -> Result<Response, Problem> {
@@ -84,7 +102,10 @@ pub(crate) async fn ended(State(app): State<App>, call: JsonCall) -> Result<Resp
     if !event_body::names_something(&end) {
         return Ok(written(app.fleet().view().revision, &Ended { updated: false, stream: None }));
     }
-    let applied = app.fleet().write(Command::StreamEnded(end), call.arrival.write_deadline()).await?;
+    let command = Command::StreamEnded(end);
+    let Taken::Applied(applied) = app.fleet().take_event(command, call.arrival.write_deadline()).await? else {
+        return Ok(kept());
+    };
     match applied.reply {
         Reply::StreamEnded { updated, stream } => {
             app.counters().ended(u64::from(updated));
@@ -113,11 +134,12 @@ struct Processed {
     security(("bearer" = []), ("api_key" = [])),
     responses(
         (status = 200, description = "Counts", body = Processed),
+        (status = 202, description = "No leader: kept on this node and written when there is one", body = Kept),
         (status = 401, description = "No key", body = DetailBody),
         (status = 403, description = "Wrong key", body = DetailBody),
         (status = 413, description = "Body larger than 1 MiB", body = DetailBody),
         (status = 422, description = "The body is wrong", body = InvalidBody),
-        (status = 503, description = "No leader took the write in time", body = BlockedBody),
+        (status = 503, description = "No leader, and this node keeps as many events as it can", body = BlockedBody),
     )
 )]
 pub(crate) async fn batch(State(app): State<App>, call: JsonCall) -> Result<Response, Problem> {
@@ -126,7 +148,9 @@ pub(crate) async fn batch(State(app): State<App>, call: JsonCall) -> Result<Resp
         return Ok(written(app.fleet().view().revision, &Processed { started: 0, ended: 0 }));
     }
     let command = Command::EventBatch { started, ended };
-    let applied = app.fleet().write(command, call.arrival.write_deadline()).await?;
+    let Taken::Applied(applied) = app.fleet().take_event(command, call.arrival.write_deadline()).await? else {
+        return Ok(kept());
+    };
     match applied.reply {
         Reply::Batch { started, ended } => {
             app.counters().started(started);

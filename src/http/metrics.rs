@@ -69,7 +69,13 @@ impl Scrape {
         self.registry.register(Box::new(counter))
     }
 
-    fn counters(&self, name: &str, help: &str, label: &str, values: &[(&str, u64)]) -> prometheus::Result<()> {
+    fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: &[(&str, u64)],
+    ) -> prometheus::Result<()> {
         let counters = IntCounterVec::new(Opts::new(name, help), &[label])?;
         for (word, value) in values {
             counters.with_label_values(&[word]).inc_by(*value);

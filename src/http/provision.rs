@@ -192,6 +192,7 @@ fn problem(app: &App, error: FleetError) -> Problem {
     match error {
         FleetError::Refused(refusal) => refused(app, refusal),
         FleetError::Write(cause) => Problem::write(BLOCKED, &cause),
+        FleetError::NotKept(cause) => wait(BLOCKED, "outbox_full", cause.to_string(), SOON_S, true),
         FleetError::Pending(message) => wait(BLOCKED, "pending", message, SOON_S, true),
         FleetError::Failed { cause, message } => failed(&cause, message),
         FleetError::Owner(_) => wait(FAILED, "owner_unreachable", error.to_string(), SOON_S, true),

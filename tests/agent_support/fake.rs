@@ -132,7 +132,8 @@ impl Fake {
         if world.containers.values().any(|c| c.name == spec.name) {
             return Err(RuntimeError::NameTaken(spec.name.clone()));
         }
-        let bound: BTreeSet<u16> = world.containers.values().flat_map(|c| c.ports.values().copied()).collect();
+        let bound: BTreeSet<u16> =
+            world.containers.values().flat_map(|c| c.ports.values().copied()).collect();
         let in_use = |port: &&u16| world.taken_ports.contains(port) || bound.contains(port);
         if let Some(port) = spec.ports.values().find(in_use) {
             return Err(RuntimeError::PortTaken(*port));

@@ -27,8 +27,11 @@ pub const LIMIT: Duration = Duration::from_secs(60);
 pub fn config(data: &Path, environment: &[(&str, &str)]) -> Config {
     let host = Host { name: Some("alpha".to_owned()), address: None, root: false };
     let data = data.to_str().unwrap();
-    let mut all =
-        vec![("ACEFLEET_NODE_NAME", "alpha"), ("ACEFLEET_ADVERTISE", "127.0.0.1"), ("ACEFLEET_DATA_DIR", data)];
+    let mut all = vec![
+        ("ACEFLEET_NODE_NAME", "alpha"),
+        ("ACEFLEET_ADVERTISE", "127.0.0.1"),
+        ("ACEFLEET_DATA_DIR", data),
+    ];
     all.extend_from_slice(environment);
     config::resolve(Sources::from_maps(&all, &[], "", host)).unwrap().config
 }

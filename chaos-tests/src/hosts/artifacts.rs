@@ -45,13 +45,32 @@ pub async fn engine_image() -> Result<PathBuf> {
 }
 
 async fn build_engine_image() -> Result<PathBuf> {
+    build("engine-sim", None).await
+}
+
+/// The tar of another image that `scripts/images.sh` makes: from the directory `ACEFLEET_IMAGES` if it is there, else built
+/// now. The image `acefleet` is made of the binary under test.
+pub async fn image(name: &str) -> Result<PathBuf> {
+    if let Some(dir) = std::env::var_os("ACEFLEET_IMAGES") {
+        let tar = std::path::absolute(Path::new(&dir).join(format!("{name}.tar")))?;
+        if tar.is_file() {
+            return Ok(tar);
+        }
+    }
+    let bin = if name == "acefleet" { Some(acefleet(None)?) } else { None };
+    build(name, bin.as_deref()).await
+}
+
+async fn build(name: &str, bin: Option<&Path>) -> Result<PathBuf> {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let script = repository.join("scripts/images.sh");
     let exe = std::env::current_exe()?;
     let dir = exe.parent().context("the running program has no directory")?.join("images");
     let mut command = Command::new(&script);
     command
+        .arg(name)
         .current_dir(&repository)
+        .envs(bin.map(|bin| ("ACEFLEET_BIN", bin)))
         .env("ACEFLEET_IMAGE_TAR", &dir)
         .env("ACEFLEET_IMAGE_LOAD", "0")
         .kill_on_drop(true);
@@ -63,7 +82,7 @@ async fn build_engine_image() -> Result<PathBuf> {
         })?;
     let error = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{} failed ({}): {error}", script.display(), output.status);
-    let tar = dir.join("engine-sim.tar");
+    let tar = dir.join(format!("{name}.tar"));
     ensure!(tar.is_file(), "{} left no {}", script.display(), tar.display());
     Ok(tar)
 }

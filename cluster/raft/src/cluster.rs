@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::errors::{AskError, Failure, MembershipError, ReadError, WriteError};
 use crate::members::{self, MembershipChange};
+use crate::outbox::Outbox;
 use crate::shared::{Core, OpenStore};
 use crate::status::{Leadership, RaftStatus};
 use crate::transport::CallError;
@@ -159,6 +160,12 @@ impl Cluster {
     pub async fn wait_recovered(&self, deadline: Instant) -> bool {
         let limit = deadline.saturating_duration_since(Instant::now());
         self.core.raft.wait_for_recovery(Some(limit)).await.is_ok()
+    }
+
+    /// The durable queue of this node for writes that wait for a leader.
+    #[must_use]
+    pub fn outbox(&self) -> Outbox {
+        Outbox::new(Arc::clone(&self.core))
     }
 
     /// State of replication, as this node sees it.

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::cluster::Hooks;
 use crate::errors::Failure;
 use crate::options::Options;
+use crate::outbox::Extent;
 use crate::snapshot::SnapshotDir;
 use crate::status::Leadership;
 use crate::store::{Db, DirLock, Flusher, FsyncClock, IdentityFile};
@@ -44,6 +45,7 @@ pub(crate) struct Core {
     pub fsync: Arc<FsyncClock>,
     pub fsync_p99: Option<Duration>,
     pub store: tokio::sync::Mutex<Option<OpenStore>>,
+    pub outbox: Extent,
     /// Held while the members change: one change at a time.
     pub membership: tokio::sync::Mutex<()>,
     /// Writes that began on this node and have no outcome yet.
@@ -75,7 +77,9 @@ impl Core {
     pub fn leader(&self) -> (u64, Option<u64>) {
         let metrics = self.raft.server_metrics();
         let metrics = metrics.borrow_watched();
-        (metrics.vote.leader_id.term, metrics.current_leader)
+        // A restarted leader still has its own vote, but leads only once it is elected again.
+        let leads = |id: &u64| *id != metrics.id || metrics.state.is_leader();
+        (metrics.vote.leader_id.term, metrics.current_leader.filter(leads))
     }
 
     /// Name and address of a member.

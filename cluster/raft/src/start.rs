@@ -16,6 +16,7 @@ use crate::cluster::{Cluster, Hooks};
 use crate::contacts::Contacts;
 use crate::errors::{Failure, StartError};
 use crate::options::Options;
+use crate::outbox::Extent;
 use crate::shared::{Core, OpenStore};
 use crate::snapshot::SnapshotDir;
 use crate::state_machine::StateMachine;
@@ -78,6 +79,7 @@ pub async fn start(
         fsync: opened.fsync,
         fsync_p99: opened.fsync_p99,
         store: tokio::sync::Mutex::new(Some(opened.store)),
+        outbox: opened.outbox,
         membership: tokio::sync::Mutex::new(()),
         open_writes: TaskTracker::new(),
         tasks: TaskTracker::new(),
@@ -90,6 +92,7 @@ pub async fn start(
 }
 
 struct Opened {
+    outbox: Extent,
     store: OpenStore,
     identity: IdentityFile,
     machine: StateMachine,
@@ -121,7 +124,10 @@ fn open(options: &Options) -> Result<Opened, StartError> {
     let machine = StateMachine::open(snapshots.clone(), published.clone())
         .map_err(|e| StartError::Internal(format!("the snapshots cannot be read: {e}")))?;
     check_no_gap(&LogStore::new(db.clone(), flusher.clone()), &machine)?;
+    let outbox =
+        Extent::open(&db).map_err(|e| StartError::Internal(format!("the outbox cannot be read: {e}")))?;
     Ok(Opened {
+        outbox,
         store: OpenStore { flusher, thread, db, lock },
         identity,
         machine,

@@ -123,9 +123,8 @@ pub(crate) fn status(core: &Core) -> RaftStatus {
         node_name: identity.node_name.clone(),
         cluster_id: identity.cluster_id.clone(),
         term: metrics.current_term,
-        leader: metrics.current_leader.map(NodeId),
-        leader_name: metrics
-            .current_leader
+        leader: leader(&metrics).map(NodeId),
+        leader_name: leader(&metrics)
             .and_then(|id| membership.get_node(&id))
             .map(|member| member.name.clone()),
         revision: view.revision,
@@ -147,7 +146,7 @@ pub(crate) fn status(core: &Core) -> RaftStatus {
 
 fn member_status(core: &Core, metrics: &Metrics, voters: &[u64], id: u64, member: &Member) -> MemberStatus {
     let own = id == metrics.id;
-    let role = if metrics.current_leader == Some(id) {
+    let role = if leader(metrics) == Some(id) {
         Role::Leader
     } else if voters.contains(&id) {
         Role::Voter
@@ -252,10 +251,15 @@ pub(crate) async fn follow(core: Arc<Core>) {
     }
 }
 
+/// The known leader. A restarted leader still has its own vote, but leads only once elected again.
+fn leader(metrics: &Metrics) -> Option<u64> {
+    metrics.current_leader.filter(|id| *id != metrics.id || metrics.state.is_leader())
+}
+
 fn leadership(metrics: &Metrics) -> Leadership {
     Leadership {
         term: metrics.current_term,
-        leader: metrics.current_leader.map(NodeId),
+        leader: leader(metrics).map(NodeId),
         is_leader: metrics.current_leader == Some(metrics.id) && metrics.state.is_leader(),
         membership_index: metrics.membership_config.log_id().map_or(0, |log_id| log_id.index),
     }

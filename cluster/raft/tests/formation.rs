@@ -74,6 +74,7 @@ async fn a_wiped_node_stops_instead_of_forming_a_second_cluster() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_order_of_restarts_does_not_matter() {
+    support::logs();
     let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
     let mut fleet = Fleet::formed(3).await;
     let id = fleet.nodes[0].cluster().cluster_id();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rocksdb::{ColumnFamily, ColumnFamilyDescriptor, DBCompressionType, LogLevel, Options, WriteBatch};
 
-use super::keys::{CF_LOG, CF_META};
+use super::keys::{CF_LOG, CF_META, CF_OUTBOX};
 
 /// The database of one node. Log and vote live in one write-ahead log, so their order on disk is
 /// the order in which they were written.
@@ -30,6 +30,7 @@ impl Db {
         let families = [
             ColumnFamilyDescriptor::new(CF_LOG, family(8 << 20)),
             ColumnFamilyDescriptor::new(CF_META, family(1 << 20)),
+            ColumnFamilyDescriptor::new(CF_OUTBOX, family(1 << 20)),
         ];
         let rocks = rocksdb::DB::open_cf_descriptors(&options, path, families).map_err(io::Error::other)?;
         Ok(Self { rocks })
@@ -41,6 +42,10 @@ impl Db {
 
     pub fn meta(&self) -> io::Result<&ColumnFamily> {
         self.family(CF_META)
+    }
+
+    pub fn outbox(&self) -> io::Result<&ColumnFamily> {
+        self.family(CF_OUTBOX)
     }
 
     fn family(&self, name: &str) -> io::Result<&ColumnFamily> {

@@ -2,6 +2,7 @@
 
 pub(super) const CF_LOG: &str = "log";
 pub(super) const CF_META: &str = "meta";
+pub(super) const CF_OUTBOX: &str = "outbox";
 
 pub(super) const VOTE: &[u8] = b"vote";
 pub(super) const COMMITTED: &[u8] = b"committed";

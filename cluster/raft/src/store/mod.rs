@@ -1,4 +1,4 @@
-//! The data directory: its lock and header, the node's identity, and the Raft log in RocksDB.
+//! The data directory: its lock and header, the node's identity, the Raft log and the outbox in RocksDB.
 //! Nothing here knows what an entry means.
 
 mod db;
@@ -8,6 +8,7 @@ mod header;
 mod identity;
 mod keys;
 mod log;
+mod outbox;
 
 pub(crate) use db::Db;
 pub(crate) use flusher::{Flusher, FsyncClock};

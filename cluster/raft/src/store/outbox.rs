@@ -1,0 +1,54 @@
+//! Records that wait for a leader, by the order in which they came. Nothing here knows what a record
+//! means.
+
+use std::io;
+
+use rocksdb::{Direction, IteratorMode, WriteBatch};
+
+use super::db::Db;
+use super::keys::{log_index, log_key};
+
+impl Db {
+    /// Number of the newest record and how many there are.
+    pub fn outbox_extent(&self) -> io::Result<(u64, u64)> {
+        let (mut last, mut count) = (0, 0);
+        for item in self.rocks().iterator_cf(self.outbox()?, IteratorMode::Start) {
+            let (key, _) = item.map_err(io::Error::other)?;
+            last = outbox_number(&key)?;
+            count += 1;
+        }
+        Ok((last, count))
+    }
+
+    /// Stores a record; durable only after `sync`.
+    pub fn outbox_put(&self, number: u64, record: &[u8]) -> io::Result<()> {
+        let mut batch = WriteBatch::default();
+        batch.put_cf(self.outbox()?, log_key(number), record);
+        self.write(batch)
+    }
+
+    /// The oldest records, at most `limit`.
+    pub fn outbox_first(&self, limit: usize) -> io::Result<Vec<(u64, Vec<u8>)>> {
+        let start = log_key(0);
+        let records =
+            self.rocks().iterator_cf(self.outbox()?, IteratorMode::From(&start, Direction::Forward));
+        let read = |item: Result<(Box<[u8]>, Box<[u8]>), rocksdb::Error>| {
+            let (key, record) = item.map_err(io::Error::other)?;
+            Ok((outbox_number(&key)?, record.into_vec()))
+        };
+        records.take(limit).map(read).collect()
+    }
+
+    /// Forgets records. Not synced: a record that comes back is recognised by its op-id.
+    pub fn outbox_remove(&self, numbers: &[u64]) -> io::Result<()> {
+        let mut batch = WriteBatch::default();
+        for number in numbers {
+            batch.delete_cf(self.outbox()?, log_key(*number));
+        }
+        self.write(batch)
+    }
+}
+
+fn outbox_number(key: &[u8]) -> io::Result<u64> {
+    log_index(key).ok_or_else(|| io::Error::other("the outbox has a key that this program did not write"))
+}

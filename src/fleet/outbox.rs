@@ -1,0 +1,106 @@
+//! Events that come while the cluster has no leader: kept on this node's disk, answered, and written in
+//! their order when a leader is back. An event that was answered is never lost.
+
+use std::time::{Duration, Instant};
+
+use acefleet_raft::{Applied, OutboxError};
+use acefleet_registry::command::Step;
+use acefleet_registry::{Command, OpId};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use crate::fleet::{Fleet, FleetError, new_op_id};
+
+/// Kept events at the most. An event takes about a kilobyte.
+const KEPT_MAX: u64 = 100_000;
+/// Kept events that share one log entry.
+const STEPS_MAX: usize = 256;
+const WRITE_WITHIN: Duration = Duration::from_secs(5);
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+
+/// What became of an event.
+#[derive(Debug)]
+pub enum Taken {
+    /// The cluster has it.
+    Applied(Applied),
+    /// This node keeps it until there is a leader.
+    Kept,
+}
+
+/// An event on disk. JSON, because it may be read by the next version.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    op_id: OpId,
+    command: Command,
+}
+
+impl Fleet {
+    /// Writes an event, or keeps it when the cluster does not take it before `deadline`. While events are
+    /// kept, further ones line up behind them.
+    ///
+    /// # Errors
+    /// When it can be neither written nor kept; the event may then be sent again.
+    pub async fn take_event(&self, command: Command, deadline: Instant) -> Result<Taken, FleetError> {
+        let op_id = new_op_id();
+        let outbox = self.cluster().outbox();
+        if outbox.is_empty() {
+            match self.cluster().propose(op_id, command.clone(), deadline).await {
+                Ok(applied) => return Ok(Taken::Applied(applied)),
+                Err(error) => tracing::warn!(%error, "an event is kept until there is a leader"),
+            }
+        }
+        let record = serde_json::to_vec(&Kept { op_id, command }).map_err(|error| FleetError::Failed {
+            cause: "internal".to_owned(),
+            message: error.to_string(),
+        })?;
+        outbox.push(record, KEPT_MAX).await?;
+        Ok(Taken::Kept)
+    }
+}
+
+/// Writes kept events whenever there are some, until cancelled.
+pub async fn run(fleet: Fleet, cancel: CancellationToken) {
+    let mut waiting = fleet.cluster().outbox().waiting();
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            changed = waiting.wait_for(|waiting| *waiting > 0) => if changed.is_err() { return },
+        }
+        let written = tokio::select! {
+            () = cancel.cancelled() => return,
+            written = write_some(&fleet) => written,
+        };
+        match written {
+            Ok(count) => tracing::info!(count, "kept events are written"),
+            Err(error) => {
+                tracing::debug!(%error, "kept events wait on");
+                tokio::time::sleep(RETRY_AFTER).await;
+            }
+        }
+    }
+}
+
+async fn write_some(fleet: &Fleet) -> anyhow::Result<usize> {
+    let outbox = fleet.cluster().outbox();
+    let mut steps = Vec::new();
+    let mut numbers = Vec::new();
+    for (number, record) in outbox.first(STEPS_MAX).await? {
+        numbers.push(number);
+        match serde_json::from_slice::<Kept>(&record) {
+            Ok(kept) => steps.push(Step { op_id: kept.op_id, command: kept.command }),
+            // A later version wrote it; to wait for that version would block all the others.
+            Err(error) => tracing::error!(number, %error, "a kept event is unreadable and is dropped"),
+        }
+    }
+    if !steps.is_empty() {
+        fleet.write(Command::Sequence(steps), Instant::now() + WRITE_WITHIN).await?;
+    }
+    outbox.remove(&numbers).await?;
+    Ok(numbers.len())
+}
+
+impl From<OutboxError> for FleetError {
+    fn from(error: OutboxError) -> Self {
+        Self::NotKept(error)
+    }
+}
