@@ -4,14 +4,14 @@
 #   scripts/images.sh [IMAGE…]      the images to build, default engine-sim
 #     engine-sim    acefleet/engine-sim:dev, simulated engines
 #     acexy-sim     acefleet/acexy-sim:dev, a simulated Acexy
-#     acefleet      acefleet/acefleet:dev, the node: the same image that deploy/Dockerfile makes, out of ACEFLEET_BIN or of
-#                   a binary that is built here with `--profile dist`, which takes a while
+#     acefleet      acefleet/acefleet:dev, the node: the same image that deploy/Dockerfile makes; without ACEFLEET_BIN the
+#                   binary is built with `--profile dist`, which takes a while
 #     haproxy       acefleet/haproxy:dev, this system's HAProxy, for tests of the compose files
 #     all           engine-sim, acexy-sim and acefleet
 #
 #   ACEFLEET_IMAGE_TAR=dir …                        also leave dir/IMAGE.tar
 #   ACEFLEET_IMAGE_TAR=dir ACEFLEET_IMAGE_LOAD=0 …  only the archives, no daemon needed
-#   ACEFLEET_BIN=file …                             the binary for the image acefleet
+#   ACEFLEET_BIN=file … ACEXY_SIM_BIN=file …        binaries that are there already, for the images acefleet and acexy-sim
 #
 # The archives are put together here and not by a daemon: the same binary gives the same image id on every host, and a daemon
 # that has it already is left alone.
@@ -54,13 +54,17 @@ build_static() {
   echo "$binary"
 }
 
+# given VARIABLE: prints the path of the program that the environment names; fails when it names none.
+given() {
+  local path=${!1:-}
+  [ -n "$path" ] || return 1
+  [ -x "$path" ] || fail "$1=$path is not a program"
+  echo "$path"
+}
+
 # node_binary: prints the path of the node's binary.
 node_binary() {
-  if [ -n "${ACEFLEET_BIN:-}" ]; then
-    [ -x "$ACEFLEET_BIN" ] || fail "ACEFLEET_BIN=$ACEFLEET_BIN is not a program"
-    echo "$ACEFLEET_BIN"
-    return
-  fi
+  if given ACEFLEET_BIN; then return; fi
   cargo build --quiet --profile dist --package acefleet >&2
   echo "$(target_dir)/dist/acefleet"
 }
@@ -127,13 +131,18 @@ labels() {
 
 version() { sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml; }
 
-# simulator PACKAGE NAME EXPOSED OUT
+# simulator PACKAGE NAME EXPOSED OUT [BINARY]
 simulator() {
   local root binary
-  binary=$(build_static "$1" "$2")
   root=$(mktemp -d -p "$WORK")
   chmod 0755 "$root"
-  install -m 0755 "$binary" "$root/$2"
+  if [ -n "${5:-}" ]; then
+    add_program "$root" "$5" "/$2"
+    add_system "$root"
+  else
+    binary=$(build_static "$1" "$2")
+    install -m 0755 "$binary" "$root/$2"
+  fi
   pack "$root" "acefleet/$2:dev" \
     '{"Entrypoint":["/'"$2"'"],"ExposedPorts":{'"$3"'},"StopSignal":"SIGTERM",'"$(labels "$2")"'}' "$4"
 }
@@ -192,11 +201,14 @@ load() {
 
 # build NAME: one image, packed and loaded.
 build() {
-  local name=$1 archive id
+  local name=$1 archive id binary
   archive=${ACEFLEET_IMAGE_TAR:-$WORK}/$name.tar
   case $name in
     engine-sim) id=$(simulator engine-sim engine-sim '"6878/tcp":{}' "$archive") ;;
-    acexy-sim) id=$(simulator acefleet-chaos acexy-sim '' "$archive") ;;
+    acexy-sim)
+      binary=$(given ACEXY_SIM_BIN || true)
+      id=$(simulator acefleet-chaos acexy-sim '' "$archive" "$binary")
+      ;;
     acefleet) id=$(node "$archive") ;;
     haproxy) id=$(balancer "$archive") ;;
     *) fail "no image $name; there are engine-sim, acexy-sim, acefleet, haproxy and all" ;;

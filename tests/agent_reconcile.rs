@@ -13,7 +13,7 @@ use acefleet_registry::command::StopWhen;
 use acefleet_registry::engine::{EngineSpec, Phase};
 use acefleet_registry::node::DockerState;
 use acefleet_registry::{Command, Engine, Policy, Reply};
-use agent_support::fake::{Box, Fake};
+use agent_support::fake::{Box, Fake, IMAGE_LABEL};
 use agent_support::{Node, generic, until};
 
 const IMAGE: &str = "ghcr.io/krinkuto11/acestream-http-proxy:latest";
@@ -56,7 +56,9 @@ async fn a_reservation_becomes_a_running_container() {
     let made = &world.containers[engine.container_id.as_ref().unwrap()];
     assert_eq!(made.name, "acestream-1");
     let cluster = node.cluster.cluster_id().unwrap();
-    assert_eq!(made.labels, spec::labels(&engine, &node.config.policy, &cluster, "alpha"));
+    let mut labels = made.labels.clone();
+    labels.remove(IMAGE_LABEL);
+    assert_eq!(labels, spec::labels(&engine, &node.config.policy, &cluster, "alpha"));
     assert_eq!((engine.image.as_deref(), engine.variant.as_deref()), (Some(IMAGE), Some("krinkuto11-amd64")));
 }
 
@@ -207,13 +209,26 @@ async fn a_container_from_before_a_crash_is_taken_up() {
 
 #[tokio::test]
 async fn half_made_remains_of_a_crash_are_replaced() {
+    replaced(|remains| remains.status = "created".to_owned()).await;
+}
+
+#[tokio::test]
+async fn a_container_with_an_earlier_lease_is_replaced() {
+    let earlier = |remains: &mut Box| {
+        remains.labels.insert(spec::LABEL_HOST_HTTP.to_owned(), "18999".to_owned());
+    };
+    replaced(earlier).await;
+}
+
+/// The crash left the engine's own container, but not as it is wanted now.
+async fn replaced(change: impl Fn(&mut Box)) {
     let fake = Fake::new();
     let mut node = Node::new(fake.clone(), |_| {}).await;
     node.register().await;
     let engine = node.reserve(EngineSpec::acestream()).await;
     let cluster = node.cluster.cluster_id().unwrap();
     let remains = fake.put_spec(&spec::container(&engine, &node.config, &node.config.policy, &cluster));
-    fake.change(&remains, |c| c.status = "created".to_owned());
+    fake.change(&remains, |c| change(c));
     node.start_agent();
     let engine = node.wait_phase(engine.id, &SERVING).await;
     assert_ne!(engine.container_id, Some(remains));

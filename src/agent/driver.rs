@@ -13,11 +13,16 @@ use crate::agent::{ending, starting};
 
 /// How long one wait for the cluster's past lasts before it is begun again.
 const RECOVERY: Duration = Duration::from_secs(60);
+/// Pause before it is begun again.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Follows the records and the containers until the node stops.
 pub(super) async fn reconcile(ctx: Arc<Context>, mut observations: mpsc::Receiver<Observation>) {
     // Old records would create containers that nobody wants any more.
-    while !ctx.cluster.wait_recovered(Instant::now() + RECOVERY).await {}
+    while !ctx.cluster.wait_recovered(Instant::now() + RECOVERY).await {
+        // It answers at once when the cluster is closing; the cancellation needs a chance to be seen.
+        tokio::time::sleep(PAUSE).await;
+    }
     let mut changes = ctx.cluster.changes();
     loop {
         changes.borrow_and_update();

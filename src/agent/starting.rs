@@ -182,7 +182,9 @@ async fn take_up(ctx: &Context, engine: &Engine, spec: &ContainerSpec, deadline:
     if !ctx.is_ours(labels) || spec::engine_of(labels) != Some(engine.id) {
         return Attempt::Taken(Taken::Name(spec.name.clone()));
     }
-    if found.is_alive() && *labels == spec.labels {
+    // The image may add labels of its own. Other ports than ours are from an earlier lease.
+    let same = spec.labels.iter().all(|(key, value)| labels.get(key) == Some(value));
+    if found.is_alive() && same {
         tracing::info!(engine = %engine.id, container = found.view.id, "taking up the engine's existing container");
         return settle(ctx, found.view.id, deadline).await;
     }

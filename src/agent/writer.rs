@@ -34,7 +34,10 @@ impl Writer {
             loop {
                 match self.cluster.propose(op_id, command.clone(), Instant::now() + ATTEMPT).await {
                     Ok(applied) => {
-                        while !self.cluster.wait_revision(applied.revision, Instant::now() + ATTEMPT).await {}
+                        while !self.cluster.wait_revision(applied.revision, Instant::now() + ATTEMPT).await {
+                            // It answers at once when the cluster is closing.
+                            backoff.pause().await;
+                        }
                         return Some(applied.reply);
                     }
                     Err(WriteError::ShuttingDown) => return None,

@@ -45,7 +45,7 @@ impl Fleet {
         let block = |code, message, eta_s, can_retry| {
             Some(Blocked { code, message, eta_s, can_retry, should_wait: true })
         };
-        let blocked = if self.cluster().status().leader.is_none() {
+        let blocked = if !self.has_leader() {
             block("no_leader", "the cluster is electing a leader".to_owned(), Some(SOON_S), true)
         } else if !state.nodes().any(|node| node.docker == DockerState::Available) {
             block("docker_unavailable", self.docker_reason(), Some(SOON_S), true)

@@ -38,6 +38,9 @@ use crate::soft::{SoftState, SoftView};
 
 pub use errors::FleetError;
 
+/// A leader that was silent for so long, in milliseconds, is taken to be gone: several elections long.
+pub const LEADER_LOST_MS: u64 = 2_000;
+
 /// Cheap handle on everything that an API call needs.
 #[derive(Clone)]
 pub struct Fleet {
@@ -101,6 +104,14 @@ impl Fleet {
     #[must_use]
     pub fn relay(&self) -> &Arc<relay::Stats> {
         &self.parts.relay
+    }
+
+    /// Whether this node knows a leader that a majority follows, as far as it can tell without asking: one
+    /// that was heard, or confirmed, within [`LEADER_LOST_MS`].
+    #[must_use]
+    pub fn has_leader(&self) -> bool {
+        let status = self.parts.cluster.status();
+        status.leader.is_some() && status.staleness_ms < LEADER_LOST_MS
     }
 
     pub(crate) fn agent(&self) -> &AgentHandle {

@@ -51,7 +51,7 @@ impl App {
 
     /// Whether this node knows a leader.
     pub fn has_leader(&self) -> bool {
-        self.inner.fleet.cluster().leadership().borrow().leader.is_some()
+        self.inner.fleet.has_leader()
     }
 
     /// How old this node's answers may be, in milliseconds. Looked up ten times a second at the most.

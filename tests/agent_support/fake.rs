@@ -12,6 +12,9 @@ use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use tokio::sync::{Semaphore, broadcast};
 
+/// A label that the images bring along.
+pub const IMAGE_LABEL: &str = "org.example.image";
+
 /// One container.
 #[derive(Clone, Debug, Default)]
 pub struct Box {
@@ -152,10 +155,12 @@ impl Fake {
 }
 
 fn boxed(spec: &ContainerSpec, status: &str) -> Box {
+    let mut labels = spec.labels.clone();
+    labels.insert(IMAGE_LABEL.to_owned(), spec.image.clone());
     Box {
         name: spec.name.clone(),
         image: spec.image.clone(),
-        labels: spec.labels.clone(),
+        labels,
         ports: spec.ports.clone(),
         status: status.to_owned(),
         exit_code: i64::from(status == "exited") * 127,

@@ -48,18 +48,33 @@ async fn reads_never_fail_for_want_of_a_leader() {
 }
 
 #[tokio::test]
+async fn events_are_kept_and_answered() {
+    let bed = Bed::alone_of_three().await;
+    let event = started("k", "s", 901);
+    let batch = json!({"started": [event], "ended": [{"stream_id": "x"}]});
+    for (path, body) in [
+        ("/events/stream_started", &event),
+        ("/events/stream_ended", &json!({"stream_id": "x"})),
+        ("/events/batch", &batch),
+    ] {
+        let answer = bed.post(path, body).await;
+        assert_eq!((answer.status.as_u16(), answer.json()), (202, json!({"status": "kept"})), "{path}");
+    }
+    assert_eq!(bed.get("/streams").await.json(), json!([]), "nothing is shown that no majority has");
+    assert!(bed.get("/metrics").await.text.contains("acefleet_outbox_events 3"));
+    bed.stop().await;
+}
+
+#[tokio::test]
 async fn writes_say_when_to_come_back() {
     let bed = Bed::alone_of_three().await;
-    let (event, end, nothing) = (started("k", "s", 901), json!({"stream_id": "x"}), json!({}));
-    let empty = json!(null);
-    let (started, ended, provision, gc, reset) = tokio::join!(
-        bed.post("/events/stream_started", &event),
-        bed.post("/events/stream_ended", &end),
+    let (nothing, empty) = (json!({}), json!(null));
+    let (provision, gc, reset) = tokio::join!(
         bed.post("/provision/acestream", &nothing),
         bed.post("/scale/1", &empty),
         bed.post("/health/circuit-breaker/reset", &empty),
     );
-    for answer in [started, ended, provision, gc, reset] {
+    for answer in [provision, gc, reset] {
         no_leader(&answer);
     }
     bed.stop().await;

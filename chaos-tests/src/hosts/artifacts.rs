@@ -49,7 +49,7 @@ async fn build_engine_image() -> Result<PathBuf> {
 }
 
 /// The tar of another image that `scripts/images.sh` makes: from the directory `ACEFLEET_IMAGES` if it is there, else built
-/// now. The image `acefleet` is made of the binary under test.
+/// now, `acefleet` out of the binary under test and `acexy-sim` out of the one beside the running program.
 pub async fn image(name: &str) -> Result<PathBuf> {
     if let Some(dir) = std::env::var_os("ACEFLEET_IMAGES") {
         let tar = std::path::absolute(Path::new(&dir).join(format!("{name}.tar")))?;
@@ -57,11 +57,15 @@ pub async fn image(name: &str) -> Result<PathBuf> {
             return Ok(tar);
         }
     }
-    let bin = if name == "acefleet" { Some(acefleet(None)?) } else { None };
-    build(name, bin.as_deref()).await
+    let bin = match name {
+        "acefleet" => Some(("ACEFLEET_BIN", acefleet(None)?)),
+        "acexy-sim" => beside(name).map(|bin| ("ACEXY_SIM_BIN", bin)),
+        _ => None,
+    };
+    build(name, bin).await
 }
 
-async fn build(name: &str, bin: Option<&Path>) -> Result<PathBuf> {
+async fn build(name: &str, bin: Option<(&str, PathBuf)>) -> Result<PathBuf> {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let script = repository.join("scripts/images.sh");
     let exe = std::env::current_exe()?;
@@ -70,7 +74,7 @@ async fn build(name: &str, bin: Option<&Path>) -> Result<PathBuf> {
     command
         .arg(name)
         .current_dir(&repository)
-        .envs(bin.map(|bin| ("ACEFLEET_BIN", bin)))
+        .envs(bin)
         .env("ACEFLEET_IMAGE_TAR", &dir)
         .env("ACEFLEET_IMAGE_LOAD", "0")
         .kill_on_drop(true);

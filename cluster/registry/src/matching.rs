@@ -30,11 +30,11 @@ fn is_loopback(host: &str) -> bool {
     }
 }
 
-/// True when `host` is a name under which `engine` is reached: any loopback (its host port is unique in
-/// the cluster and relayed), its node's address or name, its container's name or id.
+/// True when `host` is a name under which `engine` is reached: any loopback or any node's address or
+/// name (its host port is unique in the cluster, and every node can relay it), its container's name or id.
 fn is_name_of(state: &State, engine: &Engine, host: &str) -> bool {
     let host = bare(host);
-    let of_node = state.node(engine.node).is_some_and(|node| {
+    let of_node = state.nodes().any(|node| {
         host.eq_ignore_ascii_case(bare(&node.info.advertise_host))
             || host.eq_ignore_ascii_case(&node.info.name)
     });
@@ -50,14 +50,15 @@ fn is_name_of(state: &State, engine: &Engine, host: &str) -> bool {
 }
 
 /// The live engine that a started event means, if it is one of ours: by its Docker id, else by the
-/// address in `stat_url`, else by the address that the proxy selected. A draining engine counts too:
-/// its streams must end with it.
+/// address in `stat_url` (or `command_url`, when there is no other), else by the address that the proxy
+/// selected. A draining engine counts too: its streams must end with it.
 pub(crate) fn engine_of<'a>(state: &'a State, event: &StreamStart) -> Option<&'a Engine> {
     let by_id = event.container_id.as_deref().filter(|id| id.len() == 64);
     if let Some(engine) = by_id.and_then(|id| state.engine_by_container(id)) {
         return Some(engine);
     }
-    let addresses = [authority(&event.stat_url), Some((event.engine_host.clone(), event.engine_port))];
+    let of_session = authority(&event.stat_url).or_else(|| authority(&event.command_url));
+    let addresses = [of_session, Some((event.engine_host.clone(), event.engine_port))];
     addresses.into_iter().flatten().find_map(|(host, port)| {
         let engine = state.engine_by_port(port)?;
         let runs = engine.is_acestream() && engine.container_id.is_some();

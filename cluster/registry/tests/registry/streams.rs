@@ -167,12 +167,37 @@ fn the_engine_is_recognised_by_whatever_name_the_proxy_knows() {
         (by_url.engine_host, by_url.engine_port) = ("elsewhere".to_owned(), 1);
         assert_eq!(world.begin(by_url).engine, Some(running.id), "{name} in stat_url");
         let mut by_host = playing("host", &n.to_string(), port);
-        (by_host.stat_url, by_host.engine_host) = (String::new(), (*name).to_owned());
+        (by_host.stat_url, by_host.command_url) = (String::new(), String::new());
+        by_host.engine_host = (*name).to_owned();
         assert_eq!(world.begin(by_host).engine, Some(running.id), "{name} as host");
     }
     let mut by_id = playing("id", "1", 1);
     by_id.container_id = Some(container);
     assert_eq!(world.begin(by_id).engine, Some(running.id));
+}
+
+#[test]
+fn the_engine_is_recognised_when_another_node_relays_it() {
+    let mut world = World::new(3, 10);
+    let engines = [world.running(), world.running(), world.running()];
+    let nodes: Vec<_> = world.state.nodes().cloned().collect();
+    let mut n = 0;
+    for engine in &engines {
+        let port = engine.ports.host_http;
+        for node in &nodes {
+            for name in [&node.info.advertise_host, &node.info.name, "LOCALHOST", "127.0.0.1"] {
+                n += 1;
+                // Everything else about the event points elsewhere.
+                let mut by_stat = playing("stat", &n.to_string(), 1);
+                by_stat.stat_url = format!("http://{name}:{port}/ace/stat/x/y");
+                assert_eq!(world.begin(by_stat).engine, Some(engine.id), "{name}:{port} in stat_url");
+                let mut by_command = playing("command", &n.to_string(), 1);
+                by_command.stat_url = String::new();
+                by_command.command_url = format!("http://{name}:{port}/ace/cmd/x/y");
+                assert_eq!(world.begin(by_command).engine, Some(engine.id), "{name}:{port} in command_url");
+            }
+        }
+    }
 }
 
 #[test]
