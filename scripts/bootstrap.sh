@@ -5,7 +5,7 @@
 #   bootstrap.sh lint    the same, rustfmt and clippy
 #   bootstrap.sh run     the same and a Docker engine; goes on without one
 #   bootstrap.sh cluster the same, Docker required, and the tools of the test hosts
-#   bootstrap.sh test    the same, rustfmt and clippy
+#   bootstrap.sh test    the same, rustfmt and clippy, and what the tests of the compose files need
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
 MODE="${1:-}"
@@ -67,6 +67,11 @@ check_docker() {
 check_test_hosts() {
     have ip || need iproute2 "network namespaces of the test hosts"
     have nsenter || need util-linux "network namespaces of the test hosts"
+}
+
+check_compose() {
+    have docker-compose || docker compose version >/dev/null 2>&1 || need docker-compose "tests of the compose files"
+    have haproxy || need haproxy "tests of the compose files"
 }
 
 apt_offers() {
@@ -154,6 +159,7 @@ check_components() {
 check_build
 case "$MODE" in run | cluster | test) check_docker ;; esac
 case "$MODE" in cluster | test) check_test_hosts ;; esac
+[ "$MODE" != test ] || check_compose
 [ "${#REASONS[@]}" = 0 ] || install_missing
 check_rust
 case "$MODE" in lint | test) check_components ;; esac

@@ -70,7 +70,11 @@ build() {
         cp -f "$CARGO_TARGET_DIR/debug/acefleet" "$ARTIFACTS/acefleet"
 }
 
-images() { ACEFLEET_IMAGE_TAR="$ARTIFACTS" scripts/images.sh && [ -f "$ARTIFACTS/engine-sim.tar" ]; }
+# The archives that test hosts load, made of the binaries under test.
+images() {
+    ACEFLEET_IMAGE_TAR="$ARTIFACTS" ACEFLEET_BIN="$ARTIFACTS/acefleet" ACEXY_SIM_BIN="$CARGO_TARGET_DIR/debug/acexy-sim" \
+        scripts/images.sh engine-sim acexy-sim acefleet haproxy
+}
 
 # The names of the integration tests, those of the real-Docker tests (`yes`) or the others (`no`), as `--test` arguments.
 test_arguments() {
@@ -102,7 +106,7 @@ real_docker_tests() {
     triple="$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')"
     runner="CARGO_TARGET_${triple}_RUNNER"
     export "$runner=$ROOT/scripts/as-root.sh"
-    export ACEFLEET_BIN="$ARTIFACTS/acefleet" ACEFLEET_ENGINE_SIM_TAR="$ARTIFACTS/engine-sim.tar"
+    export ACEFLEET_BIN="$ARTIFACTS/acefleet" ACEFLEET_ENGINE_SIM_TAR="$ARTIFACTS/engine-sim.tar" ACEFLEET_IMAGES="$ARTIFACTS"
     if have cargo-nextest; then
         cargo nextest run --workspace --locked -E "$REAL_DOCKER"
     else

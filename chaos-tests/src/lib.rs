@@ -3,6 +3,7 @@
 //! Nothing here is part of the product, and the product never depends on it.
 //!
 //! - [`acexy`]: a client that behaves call for call like the real Acexy
+//! - [`bench`]: what `make bench` measures
 //! - [`hosts`]: hosts as network namespaces, each with its own `dockerd` and `acefleet` process
 //! - [`node`]: client for a node's HTTP API
 //! - [`wait`]: waiting for a condition with a deadline
@@ -10,6 +11,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod acexy;
+pub mod bench;
 pub mod hosts;
 pub mod node;
 pub mod wait;

@@ -217,7 +217,7 @@ async fn one_file_per_host(bed: &TestHosts) -> Result<()> {
             .env("ACEFLEET_NODE_NAME", host.name())
             .env("ACEFLEET_ADVERTISE", &host.address().to_string())
             .env("ACEFLEET_PEERS", &peers)
-            .env("MIN_REPLICAS", "3")
+            .env("MIN_REPLICAS", "0")
             .env("MIN_FREE_REPLICAS", "0")
             .env("AUTO_DELETE", "false");
         composes.push(compose);
@@ -225,18 +225,33 @@ async fn one_file_per_host(bed: &TestHosts) -> Result<()> {
     for compose in &composes {
         compose.run(&["up", "-d", "acefleet"]).await?;
     }
+    let mut clients = Vec::new();
     for (host, compose) in hosts.iter().zip(&composes) {
         expect_healthy(host, compose, &["acefleet"]).await?;
-        let client = NodeClient::new(host.name(), &format!("http://{}:8000", host.address()), Some(KEY))?;
-        // Every node lists all engines, and finds those of its own host through the host's network.
-        expect_healthy_engines(&client, 3).await?;
+        clients.push(NodeClient::new(host.name(), &format!("http://{}:8000", host.address()), Some(KEY))?);
+    }
+    wait_for("every node to know that all hosts can start engines", LATER, || async {
+        for client in &clients {
+            let members = client.cluster().await?.nodes;
+            let able = members.iter().filter(|member| member.docker.as_deref() == Some("available")).count();
+            ensure!(able == hosts.len(), "{}: {members:?}", client.name());
+        }
+        Ok(())
+    })
+    .await?;
+    for _ in hosts {
+        clients[0].provision().await?;
+    }
+    for client in &clients {
+        // Every node lists all engines, and the one on each host was found healthy by that host's node.
+        expect_healthy_engines(client, hosts.len()).await?;
         let engines = client.engines().await?;
-        for peer in hosts {
-            let address = peer.address().to_string();
+        for host in hosts {
+            let address = host.address().to_string();
             ensure!(
                 engines.iter().any(|engine| engine.host == address),
                 "none on {}: {engines:?}",
-                peer.name()
+                host.name()
             );
         }
     }

@@ -184,6 +184,8 @@ impl DockerRuntime {
         }
         match self.discard(id).await {
             Err(RuntimeError::NotFound) => Ok(()),
+            // Somebody else removes it at this moment.
+            Err(RuntimeError::Other(why)) if why.contains("already in progress") => Ok(()),
             other => other,
         }
     }

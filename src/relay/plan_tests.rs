@@ -52,8 +52,12 @@ impl World {
     }
 
     fn reserve(&mut self, node: NodeId) -> Arc<Engine> {
+        self.reserve_port(node, None)
+    }
+
+    fn reserve_port(&mut self, node: NodeId, host_port: Option<u16>) -> Arc<Engine> {
         match self.write(Command::Reserve(Reserve {
-            spec: EngineSpec::acestream(),
+            spec: EngineSpec { host_port, ..EngineSpec::acestream() },
             eligible: BTreeSet::from([node]),
             exclude: BTreeSet::new(),
             only_below: None,
@@ -147,8 +151,8 @@ fn a_draining_engine_keeps_its_port_while_streams_run_on_it() {
     assert_eq!(world.state.active_streams(engine), 1);
     world.write(Command::EngineStop { engine, cause: "deleted".to_owned(), when: StopWhen::Always });
     assert_eq!(world.state.engine(engine).unwrap().phase, Phase::Draining);
-    let still = world.state.active_streams(engine) > 0;
-    assert_eq!(world.wanted(&own()).len(), usize::from(still));
+    assert_eq!(world.state.active_streams(engine), 1);
+    assert_eq!(world.wanted(&own()), [(port, engine, "10.0.0.2".to_owned())]);
     world.finish();
     assert_eq!(world.wanted(&own()), []);
 }
@@ -207,20 +211,7 @@ fn a_port_that_this_node_leases_next_is_closed_when_it_is_reserved() {
     let (port, engine) = world.running(OTHER);
     let held = [(port, target(engine.0, "10.0.0.2"))];
     world.write(Command::EngineGone { engine, cause: "vanished".to_owned() });
-    let spec = EngineSpec { host_port: Some(port), ..EngineSpec::acestream() };
-    let mut reserve = world.reserve(ME);
-    if reserve.ports.host_http != port {
-        let reply = world.write(Command::Reserve(Reserve {
-            spec,
-            eligible: BTreeSet::from([ME]),
-            exclude: BTreeSet::new(),
-            only_below: None,
-            claim_abandoned: false,
-            automatic: false,
-        }));
-        let Reply::Engine(engine) = reply else { panic!("{reply:?}") };
-        reserve = engine;
-    }
+    let reserve = world.reserve_port(ME, Some(port));
     assert_eq!((reserve.ports.host_http, reserve.phase), (port, Phase::Reserved));
     let own = own();
     let wanted = wanted(&world.state, &own);

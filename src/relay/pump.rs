@@ -23,7 +23,7 @@ const COPY: usize = 64 * 1024;
 /// A direction that has moved this much gets a pipe.
 const STREAM: u64 = 256 * 1024;
 /// Wanted size of a pipe. The system may give less to an unprivileged process.
-const PIPE: i32 = 512 * 1024;
+const PIPE: i32 = 256 * 1024;
 
 /// Which side of a connection broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

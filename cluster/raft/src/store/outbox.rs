@@ -30,13 +30,13 @@ impl Db {
     /// The oldest records, at most `limit`.
     pub fn outbox_first(&self, limit: usize) -> io::Result<Vec<(u64, Vec<u8>)>> {
         let start = log_key(0);
-        let records =
-            self.rocks().iterator_cf(self.outbox()?, IteratorMode::From(&start, Direction::Forward));
-        let read = |item: Result<(Box<[u8]>, Box<[u8]>), rocksdb::Error>| {
+        let items = self.rocks().iterator_cf(self.outbox()?, IteratorMode::From(&start, Direction::Forward));
+        let mut records = Vec::new();
+        for item in items.take(limit) {
             let (key, record) = item.map_err(io::Error::other)?;
-            Ok((outbox_number(&key)?, record.into_vec()))
-        };
-        records.take(limit).map(read).collect()
+            records.push((outbox_number(&key)?, record.into_vec()));
+        }
+        Ok(records)
     }
 
     /// Forgets records. Not synced: a record that comes back is recognised by its op-id.

@@ -1,0 +1,37 @@
+//! The rows of the table. Each function starts what it measures, measures it, and leaves nothing behind.
+//!
+//! Reads: [`engines`], [`selection`], [`streams`]. Writes: [`events`], [`provision`], [`kills`]. The rest: [`relay`],
+//! [`memory`], [`idle`].
+
+use anyhow::Result;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use super::place::Place;
+use super::table::Row;
+
+mod engines;
+mod events;
+mod idle;
+mod kills;
+mod memory;
+mod provision;
+mod relay;
+mod selection;
+mod streams;
+
+/// Measures one group of rows.
+pub type Measure = for<'a> fn(&'a Place) -> BoxFuture<'a, Result<Vec<Row>>>;
+
+/// All groups, by the names under which they are selected.
+pub const GROUPS: [(&str, Measure); 9] = [
+    ("engines", |place| engines::measure(place).boxed()),
+    ("selection", |place| selection::measure(place).boxed()),
+    ("events", |place| events::measure(place).boxed()),
+    ("streams", |place| streams::measure(place).boxed()),
+    ("provision", |place| provision::measure(place).boxed()),
+    ("relay", |place| relay::measure(place).boxed()),
+    ("kills", |place| kills::measure(place).boxed()),
+    ("memory", |place| memory::measure(place).boxed()),
+    ("idle", |place| idle::measure(place).boxed()),
+];
