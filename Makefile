@@ -44,8 +44,8 @@ uninstall: ## remove them again; settings and data stay
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" exec scripts/install.sh uninstall
 
 .PHONY: bench
-bench: ## provisioning and read latency of a real node (needs Docker)
-	@exec scripts/bench.sh
+bench: ## table of measurements beside bare hyper, etcd, Docker and HAProxy (needs root; ARGS="…" selects rows; BENCH=quick|full)
+	@exec scripts/bench.sh $(ARGS)
 
 .PHONY: lint
 lint: ## fmt check, clippy and rustdoc, without running tests

@@ -64,7 +64,8 @@ async fn compare(time: Duration, rounds: usize) -> Result<()> {
         let mut found = vec![Vec::new(); paths.len()];
         for _ in 0..rounds {
             for (at, (name, host, port)) in paths.iter().enumerate() {
-                found[at].push(run(host, *port, connections, time).await.with_context(|| (*name).to_owned())?);
+                found[at]
+                    .push(run(host, *port, connections, time).await.with_context(|| (*name).to_owned())?);
             }
         }
         let medians: Vec<f64> = found.into_iter().map(median).collect();

@@ -9,7 +9,10 @@
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
 MODE="${1:-}"
-case "$MODE" in build | lint | run | cluster | test) ;; *) die "usage: bootstrap.sh build|lint|run|cluster|test" ;; esac
+case "$MODE" in
+build | lint | run | cluster | bench | test) ;;
+*) die "usage: bootstrap.sh build|lint|run|cluster|bench|test" ;;
+esac
 
 REQUIRED=()
 OPTIONAL=()
@@ -72,6 +75,10 @@ check_test_hosts() {
 check_compose() {
     have docker-compose || docker compose version >/dev/null 2>&1 || need docker-compose "tests of the compose files"
     have haproxy || need haproxy "tests of the compose files"
+}
+
+check_bench() {
+    have haproxy || need haproxy "the relay is measured beside it"
 }
 
 apt_offers() {
@@ -157,8 +164,9 @@ check_components() {
 }
 
 check_build
-case "$MODE" in run | cluster | test) check_docker ;; esac
-case "$MODE" in cluster | test) check_test_hosts ;; esac
+case "$MODE" in run | cluster | bench | test) check_docker ;; esac
+case "$MODE" in cluster | bench | test) check_test_hosts ;; esac
+[ "$MODE" != bench ] || check_bench
 [ "$MODE" != test ] || check_compose
 [ "${#REASONS[@]}" = 0 ] || install_missing
 check_rust

@@ -176,10 +176,16 @@ fn raft_options(config: &Config) -> Options {
         node_name: config.node_name.clone(),
         advertise: match own_peer {
             Some((_, address)) => address.clone(),
-            None if config.advertise_host.contains(':') => format!("[{}]:{cluster_port}", config.advertise_host),
+            None if config.advertise_host.contains(':') => {
+                format!("[{}]:{cluster_port}", config.advertise_host)
+            }
             None => format!("{}:{cluster_port}", config.advertise_host),
         },
-        peers: config.peers.iter().map(|(name, addr)| Peer { name: name.clone(), addr: addr.clone() }).collect(),
+        peers: config
+            .peers
+            .iter()
+            .map(|(name, addr)| Peer { name: name.clone(), addr: addr.clone() })
+            .collect(),
         timing: config.timing.clone(),
         snapshot: SnapshotPolicy::default(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

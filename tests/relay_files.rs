@@ -42,7 +42,8 @@ async fn without_files_it_waits_and_then_works_without_pipes() {
         assert!(began.elapsed() < PATIENCE, "accepting did not fail");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let (failures, most) = (u128::from(stats.troubles(Trouble::Accept)), began.elapsed().as_millis() / REST_MS + 1);
+    let (failures, most) =
+        (u128::from(stats.troubles(Trouble::Accept)), began.elapsed().as_millis() / REST_MS + 1);
     assert!(failures <= most, "{failures} tries in the time of {most}");
 
     files.truncate(files.len() - NEEDED);

@@ -319,9 +319,7 @@ async fn a_new_address_is_used_by_new_connections_and_old_ones_go_on() {
     let mut bed = Bed::new().await;
     let (mut old, mut old_end) = bed.pair().await;
     let moved = TcpListener::bind(("127.0.0.3", bed.port)).await.unwrap();
-    bed.relay
-        .apply(Plan { retarget: vec![(bed.port, target(1, "127.0.0.3"))], ..Plan::default() })
-        .await;
+    bed.relay.apply(Plan { retarget: vec![(bed.port, target(1, "127.0.0.3"))], ..Plan::default() }).await;
     let mut new = bed.call().await;
     let (mut new_end, _) = soon(moved.accept()).await.unwrap();
     for (client, end) in [(&mut old, &mut old_end), (&mut new, &mut new_end)] {

@@ -1,6 +1,6 @@
 //! Why an operation on the fleet failed.
 
-use acefleet_raft::{AskError, WriteError};
+use acefleet_raft::{AskError, MembershipError, WriteError};
 use acefleet_registry::Refusal;
 
 /// Failure of an operation. The HTTP layer turns it into the contract's bodies.
@@ -13,6 +13,12 @@ pub enum FleetError {
     /// The write found no leader in time, or its outcome is unknown. Retry in a few seconds.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// The members were not changed, or not to the end; the variant says whether a repeat helps.
+    #[error(transparent)]
+    Members(#[from] MembershipError),
+    /// The cluster would not survive it, or somebody would be cut off: the text says what to do instead.
+    #[error("{0}")]
+    Unsafe(String),
     /// There is no leader, and this node could not keep the event either. Send it again later.
     #[error(transparent)]
     NotKept(acefleet_raft::OutboxError),

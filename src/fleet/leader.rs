@@ -7,7 +7,7 @@ use acefleet_registry::{Command, Reply, plan};
 use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 
-use crate::fleet::{Fleet, FleetError, hooks, now_ms};
+use crate::fleet::{Fleet, FleetError, hooks, members, now_ms};
 
 /// Between two looks, however fast the state changes.
 const SHORTEST: Duration = Duration::from_millis(100);
@@ -48,12 +48,22 @@ async fn look(fleet: &Fleet) {
     let view = fleet.view();
     let policy = &fleet.config().policy;
     let commands = if view.state.policy() == policy {
+        let strangers = members::strangers(&fleet.cluster().status(), &view.state);
+        if !strangers.is_empty() {
+            // Their engines are gone with them, so the rest is decided on the state after that.
+            let removals = strangers.into_iter().map(|node| Command::NodeRemoved { node }).collect();
+            return act(fleet, removals).await;
+        }
         let me = fleet.cluster().node_id();
         let hosts = hooks::eligible(&view.state, &fleet.soft(), me, Instant::now());
         plan::plan(&view.state, &hosts, now_ms().max(view.state.clock_ms()))
     } else {
         vec![Command::SetPolicy(policy.clone())]
     };
+    act(fleet, commands).await;
+}
+
+async fn act(fleet: &Fleet, commands: Vec<Command>) {
     let deadline = Instant::now() + WRITE_WITHIN;
     let writes = commands.into_iter().map(|command| async move {
         tracing::info!(?command, "leader acts");

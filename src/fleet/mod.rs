@@ -18,6 +18,7 @@ pub mod errors;
 pub mod gossip;
 pub mod hooks;
 pub mod leader;
+pub mod members;
 pub mod outbox;
 pub mod provision;
 pub mod register;

@@ -76,7 +76,11 @@ impl Fleet {
         }
     }
 
-    pub(super) async fn reserve_and_wait(&self, reserve: Reserve, deadline: Instant) -> Result<Outcome, FleetError> {
+    pub(super) async fn reserve_and_wait(
+        &self,
+        reserve: Reserve,
+        deadline: Instant,
+    ) -> Result<Outcome, FleetError> {
         let op_id = new_op_id();
         let mut claim = Claim { fleet: self.clone(), op_id, engine: None, open: true };
         let written = self.cluster().propose(op_id, Command::Reserve(reserve), deadline).await;

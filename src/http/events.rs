@@ -1,20 +1,20 @@
 //! `POST /events/stream_started`, `/events/stream_ended`, `/events/batch`.
 
 use acefleet_registry::{Command, Reply};
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::Json;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::fleet::outbox::Taken;
 use crate::http::app::App;
 use crate::http::call::JsonCall;
 use crate::http::event_body::{self, EventBatch, StreamEndedEvent, StreamStartedEvent};
 use crate::http::models::StreamState;
 use crate::http::problem::{BlockedBody, DetailBody, InvalidBody, Problem};
 use crate::http::snapshot::written;
-use crate::fleet::outbox::Taken;
 
 fn unexpected(reply: Reply) -> Problem {
     match reply {
@@ -59,7 +59,8 @@ fn kept() -> Response {
 pub(crate) async fn started(State(app): State<App>, call: JsonCall) -> Result<Response, Problem> {
     let start = event_body::started(call.body.as_ref())?;
     let command = Command::StreamStarted(start);
-    let Taken::Applied(applied) = app.fleet().take_event(command, call.arrival.write_deadline()).await? else {
+    let Taken::Applied(applied) = app.fleet().take_event(command, call.arrival.write_deadline()).await?
+    else {
         return Ok(kept());
     };
     match applied.reply {
@@ -103,7 +104,8 @@ pub(crate) async fn ended(State(app): State<App>, call: JsonCall) -> Result<Resp
         return Ok(written(app.fleet().view().revision, &Ended { updated: false, stream: None }));
     }
     let command = Command::StreamEnded(end);
-    let Taken::Applied(applied) = app.fleet().take_event(command, call.arrival.write_deadline()).await? else {
+    let Taken::Applied(applied) = app.fleet().take_event(command, call.arrival.write_deadline()).await?
+    else {
         return Ok(kept());
     };
     match applied.reply {
@@ -148,7 +150,8 @@ pub(crate) async fn batch(State(app): State<App>, call: JsonCall) -> Result<Resp
         return Ok(written(app.fleet().view().revision, &Processed { started: 0, ended: 0 }));
     }
     let command = Command::EventBatch { started, ended };
-    let Taken::Applied(applied) = app.fleet().take_event(command, call.arrival.write_deadline()).await? else {
+    let Taken::Applied(applied) = app.fleet().take_event(command, call.arrival.write_deadline()).await?
+    else {
         return Ok(kept());
     };
     match applied.reply {

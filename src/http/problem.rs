@@ -1,6 +1,6 @@
 //! Error answers: status, body in the contract's shape, and the headers that go with it.
 
-use acefleet_raft::{ReadError, WriteError};
+use acefleet_raft::{MembershipError, ReadError, WriteError};
 use acefleet_registry::{Refusal, RefusalCode};
 use axum::Json;
 use axum::http::header::{ALLOW, RETRY_AFTER};
@@ -181,6 +181,12 @@ impl From<FleetError> for Problem {
         match error {
             FleetError::Write(cause) => Self::write("write_blocked", &cause),
             FleetError::Refused(refusal) => refusal.into(),
+            FleetError::Unsafe(message) => Self::text(StatusCode::CONFLICT, &message),
+            FleetError::Members(cause) => match &cause {
+                MembershipError::NoLeader => Self::retry_soon("write_blocked", "no_leader", cause, 2),
+                MembershipError::Refused(message) => Self::text(StatusCode::CONFLICT, message),
+                _ => Self::retry_soon("write_blocked", "pending", cause, 2),
+            },
             FleetError::Pending(message) => Self::retry_soon("write_blocked", "pending", message, 2),
             FleetError::NotFound(message) => Self::text(StatusCode::NOT_FOUND, &message),
             FleetError::Owner(_) => Self::retry_soon("owner_unreachable", "owner_unreachable", error, 2),

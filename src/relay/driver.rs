@@ -133,7 +133,9 @@ impl Port {
             tracing::info!(port = self.state.port, engine = %self.target.engine, "relayed after all");
         }
         // The first failure says it; the metrics show for how long it lasts.
-        if !self.told && let Some((address, error)) = failed.into_iter().find(|(_, error)| self.matters(error)) {
+        if !self.told
+            && let Some((address, error)) = failed.into_iter().find(|(_, error)| self.matters(error))
+        {
             self.told = true;
             self.tell(address, error);
         }

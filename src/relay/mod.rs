@@ -53,9 +53,7 @@ impl Settings {
     /// open files of this process to the hard one.
     #[must_use]
     pub fn of(config: &Config) -> Option<Self> {
-        config
-            .relay
-            .then(|| Self { bind: config.relay_bind.clone(), max_connections: limits::connections() })
+        config.relay.then(|| Self { bind: config.relay_bind.clone(), max_connections: limits::connections() })
     }
 }
 
@@ -77,12 +75,7 @@ pub async fn run(cluster: Cluster, config: Arc<Config>, stats: Arc<Stats>, cance
 }
 
 /// The same with an own relay; for tests.
-pub async fn follow(
-    cluster: &Cluster,
-    own: impl Fn() -> Own,
-    mut relay: Relay,
-    cancel: CancellationToken,
-) {
+pub async fn follow(cluster: &Cluster, own: impl Fn() -> Own, mut relay: Relay, cancel: CancellationToken) {
     let mut changes = cluster.changes();
     loop {
         changes.borrow_and_update();

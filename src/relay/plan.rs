@@ -87,10 +87,7 @@ fn bare(host: &str) -> &str {
 /// What turns the ports that are `held` into those that are `wanted`. Ports of this node's own
 /// reservations are never wanted, so a port that was relayed is given back before Docker needs it.
 #[must_use]
-pub fn plan<'a>(
-    wanted: &BTreeMap<u16, Wanted<'_>>,
-    held: impl Iterator<Item = (u16, &'a Target)>,
-) -> Plan {
+pub fn plan<'a>(wanted: &BTreeMap<u16, Wanted<'_>>, held: impl Iterator<Item = (u16, &'a Target)>) -> Plan {
     let mut plan = Plan::default();
     let held: BTreeMap<u16, &Target> = held.collect();
     for (port, target) in &held {

@@ -48,10 +48,9 @@ pub async fn pump(client: &TcpStream, engine: &TcpStream, stats: &Stats) -> Resu
         }
     };
     let both = async {
-        tokio::try_join!(
-            async { to_engine.await.map_err(side(Broken::Client, Broken::Engine)) },
-            async { to_client.await.map_err(side(Broken::Engine, Broken::Client)) },
-        )
+        tokio::try_join!(async { to_engine.await.map_err(side(Broken::Client, Broken::Engine)) }, async {
+            to_client.await.map_err(side(Broken::Engine, Broken::Client))
+        },)
     };
     both.await.map(drop)
 }
@@ -124,7 +123,8 @@ impl Pipe {
     fn open() -> Option<Self> {
         let (out, into) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).ok()?;
         // What the system gives without asking is enough to work.
-        let size = fcntl(&into, FcntlArg::F_SETPIPE_SZ(PIPE)).or_else(|_| fcntl(&into, FcntlArg::F_GETPIPE_SZ));
+        let size =
+            fcntl(&into, FcntlArg::F_SETPIPE_SZ(PIPE)).or_else(|_| fcntl(&into, FcntlArg::F_GETPIPE_SZ));
         let size = size.ok().and_then(|size| usize::try_from(size).ok()).filter(|size| *size > 0);
         Some(Self { out, into, size: size.unwrap_or(COPY) })
     }

@@ -11,7 +11,9 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use hyper::header::{
+    CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Uri};
@@ -60,8 +62,9 @@ impl Bare {
         for path in paths {
             let (headers, body) = connection.fetch(&Ask::Get(path.clone())).await?;
             let headers = headers.iter().filter(|(name, _)| !is_hyper_s(name));
-            let headers =
-                headers.map(|(name, value)| Ok((name.to_string(), value.to_str()?.to_owned()))).collect::<Result<_>>()?;
+            let headers = headers
+                .map(|(name, value)| Ok((name.to_string(), value.to_str()?.to_owned())))
+                .collect::<Result<_>>()?;
             pages.0.insert(path.to_string(), Page { headers, body: String::from_utf8(body.into())? });
         }
         let file = net.dir.join("pages.json");

@@ -67,8 +67,9 @@ struct Binding {
 impl FakeDocker {
     /// Listens on this address and port; engines listen on the same address.
     pub async fn start(address: Ipv4Addr, port: u16) -> Result<Self> {
-        let listener =
-            TcpListener::bind((address, port)).await.with_context(|| format!("cannot listen on {address}:{port}"))?;
+        let listener = TcpListener::bind((address, port))
+            .await
+            .with_context(|| format!("cannot listen on {address}:{port}"))?;
         let stop = CancellationToken::new();
         let daemon = Daemon { engines_on: address, containers: Mutex::default(), stop: stop.clone() };
         let router = Router::new().fallback(answer).with_state(Arc::new(daemon));
@@ -157,7 +158,10 @@ impl Daemon {
         for port in ports {
             if let Err(error) = engine::serve(self.engines_on, port, stop.clone()).await {
                 stop.cancel();
-                return refuse(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error:#}: port is already allocated"));
+                return refuse(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    &format!("{error:#}: port is already allocated"),
+                );
             }
         }
         StatusCode::NO_CONTENT.into_response()

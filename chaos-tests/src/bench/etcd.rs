@@ -122,7 +122,8 @@ impl Etcd {
         let program = tools::find("etcd").context("etcd is not installed (Debian package etcd-server)")?;
         let net = place.net()?;
         let peer = |index: u8| format!("http://{}:{PEER_PORT}", net.address(index));
-        let cluster = (1..=MEMBERS).map(|index| format!("e{index}={}", peer(index))).collect::<Vec<_>>().join(",");
+        let cluster =
+            (1..=MEMBERS).map(|index| format!("e{index}={}", peer(index))).collect::<Vec<_>>().join(",");
         let mut members = Vec::new();
         for index in 1..=MEMBERS {
             let address = SocketAddr::from((net.address(index), CLIENT_PORT));
@@ -171,15 +172,18 @@ impl Etcd {
             for member in &self.members {
                 member.process.expect_running()?;
             }
-            let states = try_join_all(self.members.iter().map(|member| async {
-                EtcdClient::open(member.address).await?.status().await
-            }))
+            let states = try_join_all(
+                self.members
+                    .iter()
+                    .map(|member| async { EtcdClient::open(member.address).await?.status().await }),
+            )
             .await?;
             let (leader, index) = (states[0].leader, states[0].raft_index);
             if leader == 0 || states.iter().any(|state| state.leader != leader || state.raft_index != index) {
                 bail!("they differ: {states:?}");
             }
-            let is_leader = |state: &StatusResponse| state.header.as_ref().is_some_and(|it| it.member_id == leader);
+            let is_leader =
+                |state: &StatusResponse| state.header.as_ref().is_some_and(|it| it.member_id == leader);
             states.iter().position(is_leader).context("none of them is the leader")
         })
         .await

@@ -90,7 +90,11 @@ impl Fleet {
             let healthy = listed.iter().filter(|engine| engine.health_status.as_deref() == Some("healthy"));
             let healthy = healthy.count();
             let name = node.client.name();
-            ensure!(healthy == engines as usize && listed.len() == healthy, "{name}: {healthy}/{} healthy", listed.len());
+            ensure!(
+                healthy == engines as usize && listed.len() == healthy,
+                "{name}: {healthy}/{} healthy",
+                listed.len()
+            );
             let members = node.client.cluster().await?.nodes;
             let away = members.iter().find(|member| member.docker.as_deref() != Some("available"));
             ensure!(away.is_none(), "{name} says: {away:?}");
@@ -136,7 +140,12 @@ impl Fleet {
         let started: Vec<StartedEvent> = (0..streams)
             .map(|number| {
                 let engine = &self.engines[number % self.engines.len()];
-                StartedEvent::new(&engine.host, engine.port, &format!("{number:040x}"), &format!("{number:032x}"))
+                StartedEvent::new(
+                    &engine.host,
+                    engine.port,
+                    &format!("{number:040x}"),
+                    &format!("{number:032x}"),
+                )
             })
             .collect();
         for part in started.chunks(BATCH) {

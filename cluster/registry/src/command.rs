@@ -122,6 +122,12 @@ pub enum Command {
     /// Writes that a node kept while there was no leader, in the order in which it took them. Each is
     /// recognised by its own op-id; a sequence inside a sequence is passed over.
     Sequence(Vec<Step>),
+    /// A node was removed from the cluster for good: its record goes, its engines are gone with their
+    /// streams. Written after it has left the members.
+    NodeRemoved {
+        /// The node.
+        node: NodeId,
+    },
 }
 
 /// One write of a [`Command::Sequence`].

@@ -26,7 +26,8 @@ pub(super) async fn measure(place: &Place) -> Result<Vec<Row>> {
     let path = Uri::from_static("/engines");
     let bare = Bare::copy(place, ours, std::slice::from_ref(&path)).await?;
     let ask = Ask::Get(path);
-    let (rounds, time) = place.effort.pick((3, Duration::from_millis(700)), (7, Duration::from_millis(1_200)));
+    let (rounds, time) =
+        place.effort.pick((3, Duration::from_millis(700)), (7, Duration::from_millis(1_200)));
     let mut rows = Vec::new();
     for connections in [1, 16, 64] {
         let run = async |target| {
@@ -39,7 +40,11 @@ pub(super) async fn measure(place: &Place) -> Result<Vec<Row>> {
             format!("GET /engines, {ENGINES} engines, {connections} connections"),
             format!("{:.0}/s, p99 {:.2} ms", pairs.ours(|r| r.rate), pairs.ours(|r| r.quantile(0.99))),
         )
-        .beside(format!("bare hyper {:.0}/s, p99 {:.2} ms", pairs.theirs(|r| r.rate), pairs.theirs(|r| r.quantile(0.99))))
+        .beside(format!(
+            "bare hyper {:.0}/s, p99 {:.2} ms",
+            pairs.theirs(|r| r.rate),
+            pairs.theirs(|r| r.quantile(0.99))
+        ))
         .ratio(ratio);
         rows.push(row.goal(format!("≥ {SHARE}"), ratio >= SHARE));
     }

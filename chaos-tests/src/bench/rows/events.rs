@@ -92,7 +92,10 @@ fn next(engines: &[Engine]) -> (String, Bytes) {
 async fn post(fleet: &Fleet, node: SocketAddr, clients: usize, time: Duration) -> Result<Tally> {
     let engines = fleet.engines.clone();
     let path = Uri::from_static("/events/stream_started");
-    closed_loop(node, clients, time, crate::bench::fleet::KEY, move |_, _| Ask::Post(path.clone(), next(&engines).1)).await
+    closed_loop(node, clients, time, crate::bench::fleet::KEY, move |_, _| {
+        Ask::Post(path.clone(), next(&engines).1)
+    })
+    .await
 }
 
 /// The same events as values under their stream ids, each client on a connection of its own.

@@ -24,9 +24,8 @@ pub(super) async fn measure(place: &Place) -> Result<Vec<Row>> {
     let kills = place.effort.pick(8, 30);
     let ours = fleet_kills(place, kills).await?;
     let theirs = etcd_kills(place, kills).await?;
-    let figures = |times: &[f64]| {
-        format!("p50 {:.0} ms, p99 {:.0} ms", quantile(times, 0.5), quantile(times, 0.99))
-    };
+    let figures =
+        |times: &[f64]| format!("p50 {:.0} ms, p99 {:.0} ms", quantile(times, 0.5), quantile(times, 0.99));
     let (p50, p99) = (quantile(&ours, 0.5), quantile(&ours, 0.99));
     let ratio = p50 / quantile(&theirs, 0.5);
     let met = ratio < 1.0 && p99 < quantile(&theirs, 0.99) && p99 <= P99_MS;
@@ -44,8 +43,9 @@ async fn fleet_kills(place: &Place, kills: usize) -> Result<Vec<f64>> {
         let leader = fleet.leader().await?;
         any_moment().await;
         let killed = &fleet.nodes()[leader].process;
-        let others: Vec<SocketAddr> =
-            (1..fleet.nodes().len()).map(|step| fleet.nodes()[(leader + step) % fleet.nodes().len()].http).collect();
+        let others: Vec<SocketAddr> = (1..fleet.nodes().len())
+            .map(|step| fleet.nodes()[(leader + step) % fleet.nodes().len()].http)
+            .collect();
         let body = json!({"stream_id": format!("kill|{number}"), "reason": "test"}).to_string();
         let ask = Ask::Post(Uri::from_static("/events/stream_ended"), body.into());
         let begun = Instant::now();

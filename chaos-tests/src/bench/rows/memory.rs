@@ -18,15 +18,24 @@ const CPU_SHARE: f64 = 0.02;
 pub(super) async fn measure(place: &Place) -> Result<Vec<Row>> {
     let fleet = Fleet::start(place, ENGINES, &[]).await?;
     let (settle, watch) = place.effort.pick((5, 15), (20, 40));
-    tokio::time::sleep(settle).await;
     let (settle, watch) = (Duration::from_secs(settle), Duration::from_secs(watch));
-    let mut rows = vec![cpu_row(&format!("idle CPU of a node, {ENGINES} engines"), &fleet, watch, true).await?];
+    tokio::time::sleep(settle).await;
+    let mut rows =
+        vec![cpu_row(&format!("idle CPU of a node, {ENGINES} engines"), &fleet, watch, true).await?];
     fleet.play(STREAMS, ENGINES as usize).await?;
     fleet.leader().await?;
     tokio::time::sleep(settle).await;
     let what = format!("resident memory, {ENGINES} engines, {STREAMS} streams");
     rows.push(memory_row(format!("{what}, {ENGINES} running"), &fleet)?);
-    rows.push(cpu_row(&format!("CPU of a node, {ENGINES} engines, {ENGINES} running streams"), &fleet, watch, false).await?);
+    rows.push(
+        cpu_row(
+            &format!("CPU of a node, {ENGINES} engines, {ENGINES} running streams"),
+            &fleet,
+            watch,
+            false,
+        )
+        .await?,
+    );
     fleet.play(STREAMS, STREAMS).await?;
     fleet.leader().await?;
     tokio::time::sleep(settle).await;
@@ -49,7 +58,10 @@ fn memory_row(work: String, fleet: &Fleet) -> Result<Row> {
 pub(super) async fn cpu_row(work: &str, fleet: &Fleet, watch: Duration, idle: bool) -> Result<Row> {
     let before = cpu_times(fleet)?;
     tokio::time::sleep(watch).await;
-    let used = cpu_times(fleet)?.into_iter().zip(before).map(|(after, before)| (after - before) / watch.as_secs_f64());
+    let used = cpu_times(fleet)?
+        .into_iter()
+        .zip(before)
+        .map(|(after, before)| (after - before) / watch.as_secs_f64());
     let used: Vec<f64> = used.collect();
     let most = used.iter().copied().fold(0.0, f64::max);
     let row = Row::new(work, format!("{:.2} % (median {:.2} %)", most * 100.0, median(&used) * 100.0));

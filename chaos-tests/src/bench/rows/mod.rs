@@ -5,7 +5,7 @@
 
 use anyhow::Result;
 use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::LocalBoxFuture;
 
 use super::place::Place;
 use super::table::Row;
@@ -21,17 +21,17 @@ mod selection;
 mod streams;
 
 /// Measures one group of rows.
-pub type Measure = for<'a> fn(&'a Place) -> BoxFuture<'a, Result<Vec<Row>>>;
+pub type Measure = for<'a> fn(&'a Place) -> LocalBoxFuture<'a, Result<Vec<Row>>>;
 
 /// All groups, by the names under which they are selected.
 pub const GROUPS: [(&str, Measure); 9] = [
-    ("engines", |place| engines::measure(place).boxed()),
-    ("selection", |place| selection::measure(place).boxed()),
-    ("events", |place| events::measure(place).boxed()),
-    ("streams", |place| streams::measure(place).boxed()),
-    ("provision", |place| provision::measure(place).boxed()),
-    ("relay", |place| relay::measure(place).boxed()),
-    ("kills", |place| kills::measure(place).boxed()),
-    ("memory", |place| memory::measure(place).boxed()),
-    ("idle", |place| idle::measure(place).boxed()),
+    ("engines", |place| engines::measure(place).boxed_local()),
+    ("selection", |place| selection::measure(place).boxed_local()),
+    ("events", |place| events::measure(place).boxed_local()),
+    ("streams", |place| streams::measure(place).boxed_local()),
+    ("provision", |place| provision::measure(place).boxed_local()),
+    ("relay", |place| relay::measure(place).boxed_local()),
+    ("kills", |place| kills::measure(place).boxed_local()),
+    ("memory", |place| memory::measure(place).boxed_local()),
+    ("idle", |place| idle::measure(place).boxed_local()),
 ];

@@ -43,9 +43,8 @@ pub(super) async fn measure(place: &Place) -> Result<Vec<Row>> {
     let pairs = alternate(place.effort.pick(8, 30), ours, theirs).await?;
     bed.finish().await?;
     let (ours, theirs): (Vec<f64>, Vec<f64>) = pairs.runs.iter().copied().unzip();
-    let figures = |times: &[f64]| {
-        format!("p50 {:.0} ms, p99 {:.0} ms", quantile(times, 0.5), quantile(times, 0.99))
-    };
+    let figures =
+        |times: &[f64]| format!("p50 {:.0} ms, p99 {:.0} ms", quantile(times, 0.5), quantile(times, 0.99));
     let ratio = quantile(&ours, 0.5) / quantile(&theirs, 0.5);
     let row = Row::new("POST /provision/acestream, three nodes", figures(&ours))
         .beside(format!("docker run -d {}", figures(&theirs)))

@@ -49,7 +49,8 @@ pub(super) async fn measure(place: &Place) -> Result<Vec<Row>> {
     let net = place.net()?;
     let proxied = SocketAddr::from((net.address(1), PORT));
     let _haproxy = haproxy(&net.dir, proxied, direct).await?;
-    let (rounds, time) = place.effort.pick((3, Duration::from_millis(800)), (7, Duration::from_millis(1_500)));
+    let (rounds, time) =
+        place.effort.pick((3, Duration::from_millis(800)), (7, Duration::from_millis(1_500)));
     let mut rows = Vec::new();
     for connections in [1, 100] {
         let pairs = alternate(
@@ -73,7 +74,12 @@ fn judge(pairs: &Pairs<f64, (f64, f64)>, connections: usize) -> [Row; 2] {
             .goal(format!("≥ {least}"), ratio >= least)
     };
     [
-        row("direct", pairs.theirs(|(direct, _)| *direct), pairs.ratio(|it| *it, |(direct, _)| *direct), SHARE),
+        row(
+            "direct",
+            pairs.theirs(|(direct, _)| *direct),
+            pairs.ratio(|it| *it, |(direct, _)| *direct),
+            SHARE,
+        ),
         row("HAProxy", pairs.theirs(|(_, proxy)| *proxy), pairs.ratio(|it| *it, |(_, proxy)| *proxy), 1.0),
     ]
 }

@@ -32,7 +32,8 @@ pub(super) async fn measure(place: &Place) -> Result<Vec<Row>> {
     let bare = Bare::copy(place, ours, &paths).await?;
     let asks: Vec<Ask> = paths.into_iter().map(Ask::Get).collect();
     let rounds = place.effort.pick(4, 12);
-    let pairs = alternate(rounds, async || run(ours, &asks).await, async || run(bare.http, &asks).await).await?;
+    let pairs =
+        alternate(rounds, async || run(ours, &asks).await, async || run(bare.http, &asks).await).await?;
     let (median, p99) = (|times: &Vec<f64>| quantile(times, 0.5), |times: &Vec<f64>| quantile(times, 0.99));
     let ratio = pairs.ratio(median, median);
     let row = Row::new(

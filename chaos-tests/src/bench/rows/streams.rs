@@ -24,13 +24,16 @@ pub(super) async fn measure(place: &Place) -> Result<Vec<Row>> {
     let ours = fleet.follower().await?.http;
     let path = |query: &str| -> Result<Vec<Uri>> {
         let paths = fleet.engines.iter();
-        paths.map(|engine| Ok(format!("/streams?container_id={}{query}", engine.container_id).parse()?)).collect()
+        paths
+            .map(|engine| Ok(format!("/streams?container_id={}{query}", engine.container_id).parse()?))
+            .collect()
     };
     let mut rows = Vec::new();
     for (what, query) in [("all of an engine", ""), ("started ones", "&status=started")] {
         let paths = path(query)?;
         let bare = Bare::copy(place, ours, &paths).await?;
-        let (rounds, time) = place.effort.pick((3, Duration::from_millis(700)), (5, Duration::from_millis(1_500)));
+        let (rounds, time) =
+            place.effort.pick((3, Duration::from_millis(700)), (5, Duration::from_millis(1_500)));
         let run = async |target| {
             let asks: Vec<Ask> = paths.iter().cloned().map(Ask::Get).collect();
             // Each connection walks through all engines from a place of its own.
@@ -43,7 +46,11 @@ pub(super) async fn measure(place: &Place) -> Result<Vec<Row>> {
             format!("GET /streams?container_id=…, {STREAMS} streams, {what}"),
             format!("{:.0}/s, p99 {:.2} ms", pairs.ours(|r| r.rate), pairs.ours(|r| r.quantile(0.99))),
         )
-        .beside(format!("bare hyper {:.0}/s, p99 {:.2} ms", pairs.theirs(|r| r.rate), pairs.theirs(|r| r.quantile(0.99))))
+        .beside(format!(
+            "bare hyper {:.0}/s, p99 {:.2} ms",
+            pairs.theirs(|r| r.rate),
+            pairs.theirs(|r| r.quantile(0.99))
+        ))
         .ratio(ratio);
         rows.push(row.goal(format!("≥ {SHARE}"), ratio >= SHARE));
     }

@@ -182,6 +182,10 @@ impl forward_server::Forward for Service {
             return Err(Status::invalid_argument("the proposal is too large"));
         }
         let mut proposal: Proposal = decode(&request.proposal)?;
+        if self.0.member(from).is_none() {
+            // Otherwise a removed node could register itself again before it learns of its removal.
+            return Err(Status::permission_denied(format!("node id {from} is not a member of this cluster")));
+        }
         // Writes are forwarded once, so the sender is the origin.
         proposal.origin = NodeId(from);
         let until = deadline(request.remaining_ms);

@@ -36,6 +36,7 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
         Command::NodeUp(info) => nodes::up(state, info),
         Command::NodeDocker { node, docker } => nodes::docker(state, *node, docker),
         Command::NodeAvailability { node, availability } => nodes::availability(state, *node, *availability),
+        Command::NodeRemoved { node } => nodes::removed(state, *node),
         Command::SetPolicy(policy) => {
             state.tables.policy = policy.clone();
             Reply::Done

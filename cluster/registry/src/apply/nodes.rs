@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::apply::{note, refused};
+use crate::apply::{engines, note, refused};
 use crate::breaker::BreakerKind;
 use crate::command::{RefusalCode, Reply};
 use crate::event::EventType;
-use crate::ids::NodeId;
+use crate::ids::{EngineId, NodeId};
 use crate::node::{Availability, DockerState, Node, NodeInfo};
 use crate::state::State;
 
@@ -63,6 +63,21 @@ pub(super) fn availability(state: &mut State, id: NodeId, availability: Availabi
     };
     note(state, EventType::System, category, message, None, None);
     state.tables.nodes.insert(id, Arc::new(Node { availability, ..(*node).clone() }));
+    Reply::Done
+}
+
+pub(super) fn removed(state: &mut State, id: NodeId) -> Reply {
+    let Some(node) = state.tables.nodes.remove(&id) else {
+        return refused(RefusalCode::NotFound, format!("node {id} has not registered"));
+    };
+    let left: Vec<EngineId> = state.live_engines().filter(|e| e.node == id).map(|e| e.id).collect();
+    for engine in left {
+        engines::gone(state, engine, "node_removed");
+    }
+    let kept = state.tables.foreign_ports.iter().filter(|((owner, _), _)| *owner != id);
+    state.tables.foreign_ports = kept.map(|(key, until)| (*key, *until)).collect();
+    let message = format!("node {} was removed from the cluster", node.info.name);
+    note(state, EventType::System, "node_removed", message, None, None);
     Reply::Done
 }
 

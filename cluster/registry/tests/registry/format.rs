@@ -45,6 +45,7 @@ fn name(command: &Command) -> &'static str {
         Command::ResetBreaker(_) => "reset_breaker",
         Command::NodeAvailability { .. } => "node_availability",
         Command::Sequence(_) => "sequence",
+        Command::NodeRemoved { .. } => "node_removed",
     }
 }
 
@@ -115,6 +116,7 @@ fn samples() -> Vec<Command> {
             availability: Availability::Draining { deadline_ms: Some(1_760_000_060_000) },
         },
         Command::Sequence(vec![Step { op_id: OpId(2, 3), command: Command::StreamEnded(end()) }]),
+        Command::NodeRemoved { node },
     ]
 }
 
@@ -176,7 +178,7 @@ fn golden(file: &str, lines: &[(String, Vec<u8>)]) -> Vec<Vec<u8>> {
 fn every_command_is_pinned_and_readable() {
     let samples = samples();
     let names: BTreeSet<&str> = samples.iter().map(name).collect();
-    assert_eq!(names.len(), 18, "a kind of command has no sample");
+    assert_eq!(names.len(), 19, "a kind of command has no sample");
     let encode = |command: &Command| rmp_serde::to_vec_named(&proposal(command.clone())).unwrap();
     let lines: Vec<_> = samples.iter().map(|command| (name(command).to_owned(), encode(command))).collect();
     for (bytes, command) in golden("proposals.hex", &lines).iter().zip(samples) {

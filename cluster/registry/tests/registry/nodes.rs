@@ -3,9 +3,10 @@
 use acefleet_registry::engine::Phase;
 use acefleet_registry::node::{Availability, DockerState};
 use acefleet_registry::plan::plan;
+use acefleet_registry::state::Tables;
 use acefleet_registry::{Command, NodeId, RefusalCode, Reply};
 
-use crate::support::{BEGIN_MS, World, node_info, playing, refusal};
+use crate::support::{BEGIN_MS, World, node_info, playing, port_taken, refusal};
 
 #[test]
 fn a_member_joins_once_and_may_change_its_description() {
@@ -113,4 +114,41 @@ fn with_every_node_cordoned_nothing_starts_and_the_refusal_says_why() {
     assert_eq!(refusal(reply), RefusalCode::NoHost);
     world.policy(|policy| policy.min_replicas = 1);
     assert_eq!(plan(&world.state, &world.eligible(), world.now), vec![]);
+}
+
+#[test]
+fn a_removed_node_takes_its_engines_and_streams_with_it() {
+    let mut world = World::new(2, 10);
+    let (lost, kept) = (world.running(), world.running());
+    assert_ne!(lost.node, kept.node);
+    for engine in [&lost, &kept] {
+        world.begin(playing("k", &engine.id.to_string(), engine.ports.host_http));
+    }
+    let reserved = loop {
+        let engine = world.reserve();
+        if engine.node == lost.node {
+            break engine;
+        }
+    };
+    world.run(port_taken(reserved.id, reserved.ports.host_http));
+    assert_eq!(world.run(Command::NodeRemoved { node: lost.node }), Reply::Done);
+    assert!(world.state.node(lost.node).is_none());
+    for id in [lost.id, reserved.id] {
+        let engine = world.engine(id);
+        assert_eq!((engine.phase, &*engine.ending.as_ref().unwrap().cause), (Phase::Gone, "node_removed"));
+    }
+    assert!(!world.state.stream(&format!("k|{}", lost.id)).unwrap().is_started());
+    assert!(
+        world.state.stream(&format!("k|{}", kept.id)).unwrap().is_started(),
+        "another node lost a stream"
+    );
+    assert!(world.engine(kept.id).phase.is_serving());
+    let freed = world.state.engine_by_port(lost.ports.host_http);
+    assert!(freed.is_none(), "the lease of {} is still held", lost.ports.host_http);
+    let tables = Tables::from(world.state.clone());
+    assert!(tables.foreign_ports.is_empty(), "ports of a host that is no more are avoided");
+
+    let again = world.run(Command::NodeRemoved { node: lost.node });
+    assert_eq!(refusal(again), RefusalCode::NotFound);
+    assert_eq!(world.state.events().iter().filter(|e| e.category == "node_removed").count(), 1);
 }

@@ -214,6 +214,7 @@ pub fn command() -> impl Strategy<Value = Command> {
         1 => breaker().prop_map(Command::ResetBreaker),
         2 => (node_id(), availability())
             .prop_map(|(node, availability)| Command::NodeAvailability { node, availability }),
+        1 => node_id().prop_map(|node| Command::NodeRemoved { node }),
         2 => vec((1..40u64, event()), 0..4).prop_map(|steps| {
             let step = |(op, command)| Step { op_id: OpId(7, op), command };
             Command::Sequence(steps.into_iter().map(step).collect())

@@ -1,0 +1,200 @@
+//! Members of the cluster as operators handle them: cordon, drain, remove. What a removal would do to the
+//! majority is computed here; the Raft layer performs it.
+
+use std::time::Instant;
+
+use acefleet_raft::{MemberStatus, MembershipChange, RaftStatus, Role};
+use acefleet_registry::node::Availability;
+use acefleet_registry::{Command, NodeId, Reply, State};
+
+use crate::fleet::{Fleet, FleetError};
+
+/// A member that was not heard for so long, in milliseconds, counts as dead where votes are counted.
+const DEAD_AFTER_MS: u64 = 5_000;
+
+impl Fleet {
+    /// The member of this name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn member(&self, name: &str) -> Result<MemberStatus, FleetError> {
+        let members = self.cluster().status().members;
+        members.into_iter().find(|member| member.name == name).ok_or_else(|| {
+            FleetError::NotFound(format!("no member is named {name}; GET /cluster lists the members"))
+        })
+    }
+
+    /// Cordons, drains or reactivates a member.
+    ///
+    /// # Errors
+    /// When it is unknown, has not registered yet, or no leader is found in time.
+    pub async fn set_availability(
+        &self,
+        name: &str,
+        availability: Availability,
+        deadline: Instant,
+    ) -> Result<(), FleetError> {
+        let node = self.member(name)?.id;
+        match self.write(Command::NodeAvailability { node, availability }, deadline).await?.reply {
+            Reply::Refused(refusal) => Err(FleetError::Refused(refusal)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes a member out for good, then its record, engines and streams out of the registry. `force`
+    /// overrides what can be overridden.
+    ///
+    /// # Errors
+    /// When it is unknown, runs engines, or the cluster would lose its majority; or when no leader is
+    /// found in time, after which a repeat is safe.
+    pub async fn remove_member(&self, name: &str, force: bool, deadline: Instant) -> Result<(), FleetError> {
+        let member = self.member(name)?;
+        let status = self.cluster().status();
+        if member.role != Role::Learner {
+            let votes = Votes::count(&status, member.id);
+            votes.check(name, force).map_err(FleetError::Unsafe)?;
+        }
+        let engines = self.view().state.live_engines().filter(|engine| engine.node == member.id).count();
+        if is_alive(&status, &member) && engines > 0 && !force {
+            return Err(FleetError::Unsafe(format!(
+                "{name} lives and runs {engines} containers: drain it first (POST /cluster/nodes/{name}/drain) and \
+                 wait until none is left, or use force, which drops them and their streams from the registry \
+                 and leaves the containers on the host"
+            )));
+        }
+        tracing::warn!(node = name, id = %member.id, force, "a member is being removed");
+        self.cluster().change_members(MembershipChange::Remove { id: member.id }, deadline).await?;
+        if member.id == self.cluster().node_id() {
+            // Writes of a node that is no member are refused: the leader cleans up after it.
+            return Ok(());
+        }
+        match self.write(Command::NodeRemoved { node: member.id }, deadline).await {
+            // It never registered, or the leader was faster, or will do it when it leads again.
+            Ok(_) | Err(FleetError::Write(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Registered nodes that are no members any more.
+pub(crate) fn strangers(status: &RaftStatus, state: &State) -> Vec<NodeId> {
+    let is_member = |id: NodeId| status.members.iter().any(|member| member.id == id);
+    state.nodes().map(|node| node.info.id).filter(|id| !is_member(*id)).collect()
+}
+
+fn is_alive(status: &RaftStatus, member: &MemberStatus) -> bool {
+    member.id == status.node_id || member.last_contact_ms.is_some_and(|age| age < DEAD_AFTER_MS)
+}
+
+/// Votes before and after the removal of a voter.
+#[derive(Clone, Copy, Debug)]
+struct Votes {
+    /// Voters now.
+    all: usize,
+    /// Those of them that were heard lately.
+    alive: usize,
+    /// Those of these that stay.
+    alive_after: usize,
+}
+
+fn majority(voters: usize) -> usize {
+    voters / 2 + 1
+}
+
+impl Votes {
+    fn count(status: &RaftStatus, leaving: NodeId) -> Self {
+        let voters = || status.members.iter().filter(|member| member.role != Role::Learner);
+        let alive = || voters().filter(|member| is_alive(status, member));
+        Self {
+            all: voters().count(),
+            alive: alive().count(),
+            alive_after: alive().filter(|member| member.id != leaving).count(),
+        }
+    }
+
+    /// A change needs a majority of the voters before it and of those after it.
+    fn check(self, name: &str, force: bool) -> Result<(), String> {
+        let Self { all, alive, alive_after } = self;
+        let before = majority(all);
+        let sum = format!("{all} voters, {alive} alive, {before} needed for a majority");
+        if all == 1 {
+            return Err(format!("{name} is the last voter ({sum}): add another member before it is removed"));
+        }
+        let (left, after) = (all - 1, majority(all - 1));
+        let then = format!("without {name}: {left} voters, {alive_after} alive, {after} needed");
+        if alive < before {
+            return Err(format!(
+                "{sum}: there is no majority that could remove {name}, and force cannot make one. Start a voter \
+                 that is down"
+            ));
+        }
+        if alive_after < after {
+            return Err(format!(
+                "{sum}; {then}: the cluster would stop, and force cannot change that. Start a voter that is down \
+                 first, or remove the dead ones before {name}"
+            ));
+        }
+        if alive_after < before && !force {
+            return Err(format!(
+                "{sum}; {then}: the voters that stay are no majority of the present ones, so {name} has to vote \
+                 itself out. Add or start another voter first, or use force"
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn check(all: usize, alive: usize, leaving_lives: bool, force: bool) -> Result<(), String> {
+        let alive_after = alive - usize::from(leaving_lives);
+        Votes { all, alive, alive_after }.check("x", force)
+    }
+
+    #[test]
+    fn a_voter_goes_when_the_others_are_a_majority() {
+        for (all, alive, leaving_lives) in [
+            (3, 3, true),
+            (3, 3, false),
+            (3, 2, false),
+            (5, 4, true),
+            (5, 3, false),
+            (4, 4, true),
+            (4, 3, false),
+        ] {
+            assert_eq!(check(all, alive, leaving_lives, false), Ok(()), "{all} {alive} {leaving_lives}");
+        }
+    }
+
+    #[test]
+    fn force_lets_a_living_voter_vote_itself_out() {
+        for (all, alive) in [(2, 2), (4, 3)] {
+            let refused = check(all, alive, true, false).unwrap_err();
+            assert!(refused.contains("use force"), "{refused}");
+            assert_eq!(check(all, alive, true, true), Ok(()), "{all} {alive}");
+        }
+        let refused = check(2, 2, true, false).unwrap_err();
+        let sum = "2 voters, 2 alive, 2 needed for a majority; without x: 1 voters, 1 alive, 1 needed";
+        assert!(refused.starts_with(sum), "{refused}");
+    }
+
+    #[test]
+    fn force_does_not_take_the_last_majority() {
+        for (all, alive, leaving_lives, why) in [
+            (1, 1, true, "the last voter"),
+            (2, 1, false, "no majority"),
+            (3, 1, false, "no majority"),
+            (5, 2, true, "no majority"),
+            (3, 2, true, "the cluster would stop"),
+            (5, 3, true, "the cluster would stop"),
+        ] {
+            for force in [false, true] {
+                let refused = check(all, alive, leaving_lives, force).unwrap_err();
+                assert!(refused.contains(why), "{all} {alive}: {refused}");
+            }
+        }
+    }
+}
