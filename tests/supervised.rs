@@ -203,3 +203,14 @@ fn the_health_check_names_the_reason() {
     assert_eq!(bad.status.code(), Some(1), "{bad:?}");
     assert!(String::from_utf8_lossy(&bad.stderr).contains("APP_PORT"), "{bad:?}");
 }
+
+#[test]
+fn the_env_file_of_the_compose_files_is_no_obstacle() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("acefleet.toml"), "").unwrap();
+    let settings = "API_KEY=0123456789abcdef\nDOCKER_GID=998\nACEFLEET_IMAGE=acefleet/acefleet:dev\n\
+                    ACEXY_IMAGE=acexy\nACEXY_MAX_STREAMS_PER_ENGINE=2\nHAPROXY_IMAGE=haproxy\n";
+    std::fs::write(dir.path().join(".env"), settings).unwrap();
+    let output = command(&dir, [own_address(), own_address()], &["config", "check"]).output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+}

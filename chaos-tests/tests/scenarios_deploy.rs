@@ -2,7 +2,6 @@
 //! system's, simulators instead of Acexy and engines.
 #![allow(clippy::unwrap_used)]
 
-#[allow(dead_code)]
 mod common;
 mod compose;
 

@@ -71,7 +71,8 @@ mod tests {
     #[test]
     fn verdicts() {
         let rule = Rule::new(3, Duration::from_secs(20));
-        let table: [(Health, &[(u64, bool)], &[Health]); 6] = [
+        type Row<'a> = (Health, &'a [(u64, bool)], &'a [Health]);
+        let table: [Row<'_>; 6] = [
             (Unknown, &[(0, true)], &[Healthy]),
             (Healthy, &[(0, false), (20_000, false), (40_000, false)], &[Healthy, Healthy, Unhealthy]),
             (Healthy, &[(0, false), (20_000, true), (40_000, false), (60_000, false)], &[Healthy; 4]),

@@ -63,7 +63,7 @@ async fn get(url: &str, limit: Duration) -> reqwest::Result<(reqwest::StatusCode
 }
 
 /// Where a listener is reached from its own host.
-fn local(mut listener: SocketAddr) -> SocketAddr {
+pub fn local(mut listener: SocketAddr) -> SocketAddr {
     if listener.ip().is_unspecified() {
         listener.set_ip(match listener {
             SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),

@@ -2,11 +2,13 @@
 //!
 //! - [`config`]: the commands `config check` and `config show`
 //! - [`healthcheck`]: the `healthcheck` command
+//! - [`members`]: commands that ask a node about the members and change them
 //! - [`serve`]: the `serve` command
 //! - [`output`]: standard output that may close early
 
 mod config;
 mod healthcheck;
+mod members;
 mod output;
 mod serve;
 
@@ -20,6 +22,8 @@ use clap::{Args, Parser, Subcommand};
 const CONFIGURATION: u8 = 64;
 /// A fault inside or around the program (`EX_SOFTWARE`).
 const INTERNAL: u8 = 70;
+/// Not now (`EX_TEMPFAIL`): a repeat may help.
+const TEMPORARY: u8 = 75;
 
 /// Highly available orchestrator for AceStream engines.
 #[derive(Parser)]
@@ -38,6 +42,18 @@ enum Command {
     Serve,
     /// Ask the node that runs here with the same settings. Exit code 0 when it is healthy, else 1.
     Healthcheck(healthcheck::Healthcheck),
+    /// Show the cluster and its members, as the node here sees them.
+    Status(members::Look),
+    /// Show the members.
+    Members(members::Look),
+    /// No new engines on a node; those that run stay.
+    Cordon(members::Node),
+    /// Take a cordoned or draining node into use again.
+    Uncordon(members::Node),
+    /// No new engines or streams on a node; its engines leave when their streams have ended.
+    Drain(members::Drain),
+    /// Take a member out of the cluster for good.
+    Remove(members::Remove),
     /// Look at the settings without starting anything.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -87,6 +103,12 @@ pub fn main() -> ExitCode {
     let code = match cli.command {
         Command::Serve => serve::serve(file),
         Command::Healthcheck(args) => healthcheck::healthcheck(file, &args),
+        Command::Status(look) => members::status(file, &look),
+        Command::Members(look) => members::members(file, &look),
+        Command::Cordon(node) => members::set(file, &node, "cordon"),
+        Command::Uncordon(node) => members::set(file, &node, "uncordon"),
+        Command::Drain(args) => members::drain(file, &args),
+        Command::Remove(args) => members::remove(file, &args),
         Command::Config(ConfigCommand::Check) => config::check(file),
         Command::Config(ConfigCommand::Show(show)) => config::show(file, &show),
         Command::Openapi => output::print(&acefleet::http::openapi_json()),

@@ -10,6 +10,9 @@ pub const PREFIX: &str = "ACEFLEET_";
 /// Names the TOML file; it is read from the environment and `.env`, never from the file itself.
 pub const CONFIG_NAME: &str = "ACEFLEET_CONFIG";
 
+/// Names the image in the compose files, whose `.env` is ours too where both are used in one directory.
+const IMAGE_NAME: &str = "ACEFLEET_IMAGE";
+
 /// What values a setting takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
@@ -217,6 +220,7 @@ pub fn secret_of_file(name: &str) -> Option<&'static Setting> {
 #[must_use]
 pub fn is_known(name: &str) -> bool {
     name == CONFIG_NAME
+        || name == IMAGE_NAME
         || find(name).is_some()
         || find_retired(name).is_some()
         || secret_of_file(name).is_some()

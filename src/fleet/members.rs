@@ -116,12 +116,12 @@ impl Votes {
     fn check(self, name: &str, force: bool) -> Result<(), String> {
         let Self { all, alive, alive_after } = self;
         let before = majority(all);
-        let sum = format!("{all} voters, {alive} alive, {before} needed for a majority");
+        let sum = format!("voters: {all}, alive {alive}, needed for a majority {before}");
         if all == 1 {
             return Err(format!("{name} is the last voter ({sum}): add another member before it is removed"));
         }
         let (left, after) = (all - 1, majority(all - 1));
-        let then = format!("without {name}: {left} voters, {alive_after} alive, {after} needed");
+        let then = format!("without {name}: {left}, alive {alive_after}, needed {after}");
         if alive < before {
             return Err(format!(
                 "{sum}: there is no majority that could remove {name}, and force cannot make one. Start a voter \
@@ -156,15 +156,9 @@ mod tests {
 
     #[test]
     fn a_voter_goes_when_the_others_are_a_majority() {
-        for (all, alive, leaving_lives) in [
-            (3, 3, true),
-            (3, 3, false),
-            (3, 2, false),
-            (5, 4, true),
-            (5, 3, false),
-            (4, 4, true),
-            (4, 3, false),
-        ] {
+        for (all, alive, leaving_lives) in
+            [(3, 3, true), (3, 2, false), (5, 4, true), (5, 3, false), (4, 4, true), (4, 3, false)]
+        {
             assert_eq!(check(all, alive, leaving_lives, false), Ok(()), "{all} {alive} {leaving_lives}");
         }
     }
@@ -177,7 +171,7 @@ mod tests {
             assert_eq!(check(all, alive, true, true), Ok(()), "{all} {alive}");
         }
         let refused = check(2, 2, true, false).unwrap_err();
-        let sum = "2 voters, 2 alive, 2 needed for a majority; without x: 1 voters, 1 alive, 1 needed";
+        let sum = "voters: 2, alive 2, needed for a majority 2; without x: 1, alive 1, needed 1";
         assert!(refused.starts_with(sum), "{refused}");
     }
 

@@ -7,6 +7,7 @@
 //! - [`streams`]: figures of streams and stopping them
 //! - [`scale`]: `/scale` and `/gc`
 //! - [`leader`]: the leader's loop
+//! - [`members`]: cordon, drain and remove members
 //! - [`gossip`]: pushes soft state to the other nodes
 //! - [`register`]: keeps this node's own record true
 //! - [`hooks`]: answers the cluster's calls

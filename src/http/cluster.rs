@@ -1,7 +1,8 @@
 //! `GET /cluster`: members, roles and lag, as this node sees them.
 
 use acefleet_raft::{MemberStatus, Role};
-use acefleet_registry::node::DockerState;
+use acefleet_registry::State as Registry;
+use acefleet_registry::node::{Availability, DockerState};
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
@@ -9,6 +10,7 @@ use utoipa::ToSchema;
 
 use crate::http::app::App;
 use crate::http::snapshot::Snapshot;
+use crate::http::time::iso;
 
 /// The cluster as the answering node sees it.
 #[derive(Serialize, ToSchema)]
@@ -31,7 +33,7 @@ struct ClusterView {
 
 /// A member.
 #[derive(Serialize, ToSchema)]
-struct ClusterNode {
+pub(crate) struct ClusterNode {
     name: String,
     /// Random, below 2^53, never reused.
     id: u64,
@@ -54,10 +56,26 @@ struct ClusterNode {
     docker_error: Option<String>,
     /// Engines that it may run.
     capacity: Option<u32>,
+    /// `active`, `cordoned` (no new engines) or `draining` (no new engines or streams); null until it has
+    /// registered.
+    #[schema(example = "active")]
+    availability: Option<&'static str>,
+    /// What is left to do while it drains.
+    drain: Option<Drain>,
     /// Containers that it runs or is about to.
     engines: usize,
     /// Streams on them.
     streams: usize,
+}
+
+/// Progress of a drain. It is over when no engine is left.
+#[derive(Serialize, ToSchema)]
+struct Drain {
+    engines_left: usize,
+    streams_left: usize,
+    /// When streams are cut off; null: never.
+    #[schema(format = DateTime)]
+    deadline: Option<String>,
 }
 
 /// Members of the cluster
@@ -76,12 +94,12 @@ pub(crate) async fn get(State(app): State<App>, snapshot: Snapshot) -> Response 
         node: status.node_name,
         staleness_ms: status.staleness_ms,
         voters: status.voters,
-        nodes: status.members.into_iter().map(|member| node(&snapshot, member)).collect(),
+        nodes: status.members.into_iter().map(|member| node(&snapshot.view.state, member)).collect(),
     })
 }
 
-fn node(snapshot: &Snapshot, member: MemberStatus) -> ClusterNode {
-    let state = &snapshot.view.state;
+/// A member with what the registry knows of it.
+pub(crate) fn node(state: &Registry, member: MemberStatus) -> ClusterNode {
     let record = state.node(member.id);
     let engines: Vec<_> = state.live_engines().filter(|engine| engine.node == member.id).collect();
     let (docker, docker_error) = match record.map(|record| &record.docker) {
@@ -93,6 +111,18 @@ fn node(snapshot: &Snapshot, member: MemberStatus) -> ClusterNode {
         true => format!("[{}]:{}", record.info.advertise_host, record.info.http_port),
         false => format!("{}:{}", record.info.advertise_host, record.info.http_port),
     });
+    let streams = engines.iter().map(|engine| state.active_streams(engine.id)).sum();
+    let drain = |deadline_ms: Option<u64>| Drain {
+        engines_left: engines.len(),
+        streams_left: streams,
+        deadline: deadline_ms.map(iso),
+    };
+    let (availability, drain) = match record.map(|record| record.availability) {
+        None => (None, None),
+        Some(Availability::Active) => (Some("active"), None),
+        Some(Availability::Cordoned) => (Some("cordoned"), None),
+        Some(Availability::Draining { deadline_ms }) => (Some("draining"), Some(drain(deadline_ms))),
+    };
     ClusterNode {
         id: member.id.0,
         role: match member.role {
@@ -108,8 +138,10 @@ fn node(snapshot: &Snapshot, member: MemberStatus) -> ClusterNode {
         docker,
         docker_error,
         capacity: record.map(|record| record.info.capacity),
+        availability,
+        drain,
         engines: engines.len(),
-        streams: engines.iter().map(|engine| state.active_streams(engine.id)).sum(),
+        streams,
         name: member.name,
     }
 }

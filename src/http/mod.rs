@@ -6,6 +6,7 @@
 //! - [`events`] (bodies: [`event_body`]): what proxies report
 //! - [`provision`] (bodies: [`provision_body`]), [`scale`]: starting and stopping
 //! - [`status`], [`health`], [`vpn`], [`cluster`], [`metrics`]: how it goes
+//! - [`nodes`]: cordon, drain and remove members
 //! - [`docs`], [`openapi`]: the API's own description
 //!
 //! What they share:
@@ -32,6 +33,7 @@ mod events;
 mod health;
 mod metrics;
 mod models;
+mod nodes;
 mod observe;
 mod openapi;
 mod path;
@@ -96,6 +98,10 @@ fn operations() -> OpenApiRouter<App> {
         .routes(routes!(status::get))
         .routes(routes!(metrics::get))
         .routes(routes!(cluster::get))
+        .routes(routes!(nodes::cordon))
+        .routes(routes!(nodes::uncordon))
+        .routes(routes!(nodes::drain))
+        .routes(routes!(nodes::remove))
 }
 
 /// The whole API as a service.

@@ -196,7 +196,10 @@ fn problem(app: &App, error: FleetError) -> Problem {
         FleetError::Pending(message) => wait(BLOCKED, "pending", message, SOON_S, true),
         FleetError::Failed { cause, message } => failed(&cause, message),
         FleetError::Owner(_) => wait(FAILED, "owner_unreachable", error.to_string(), SOON_S, true),
-        FleetError::NotFound(message) => give_up(StatusCode::INTERNAL_SERVER_ERROR, "general_error", message),
+        // Provisioning does not change the members.
+        FleetError::NotFound(_) | FleetError::Members(_) | FleetError::Unsafe(_) => {
+            give_up(StatusCode::INTERNAL_SERVER_ERROR, "general_error", error.to_string())
+        }
     }
 }
 

@@ -157,17 +157,29 @@ impl<'a> Place<'a> {
         }
     }
 
+    /// A whole number within `range`, or none.
+    pub fn optional_integer(&self, checker: &mut Checker, range: RangeInclusive<i64>) -> Option<i64> {
+        let number = self.given().and_then(|_| self.integer(checker))?;
+        self.within(checker, number, range);
+        Some(number)
+    }
+
+    fn within(&self, checker: &mut Checker, number: i64, range: RangeInclusive<i64>) {
+        let (low, high) = range.into_inner();
+        if number < low {
+            let msg = format!("Input should be greater than or equal to {low}");
+            self.wrong(checker, "greater_than_equal", &msg, Some(json!({ "ge": low })));
+        } else if number > high {
+            let msg = format!("Input should be less than or equal to {high}");
+            self.wrong(checker, "less_than_equal", &msg, Some(json!({ "le": high })));
+        }
+    }
+
     /// A port within `range`. The lower bound when it is wrong.
     pub fn port(&self, checker: &mut Checker, range: RangeInclusive<u16>) -> u16 {
         let (low, high) = range.into_inner();
         let Some(number) = self.integer(checker) else { return low };
-        if number < i64::from(low) {
-            let msg = format!("Input should be greater than or equal to {low}");
-            self.wrong(checker, "greater_than_equal", &msg, Some(json!({ "ge": low })));
-        } else if number > i64::from(high) {
-            let msg = format!("Input should be less than or equal to {high}");
-            self.wrong(checker, "less_than_equal", &msg, Some(json!({ "le": high })));
-        }
+        self.within(checker, number, i64::from(low)..=i64::from(high));
         u16::try_from(number).unwrap_or(low)
     }
 

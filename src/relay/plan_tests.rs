@@ -225,7 +225,8 @@ fn the_plan_is_the_difference() {
         list.iter().map(|(port, engine, host)| (*port, Wanted { engine: EngineId(*engine), host })).collect()
     };
     let (one, two) = ((1, 1, "b"), (2, 2, "c"));
-    let table: [(&[(u16, u64, &str)], &[(u16, u64, &'static str)], Plan); 6] = [
+    type Listed<'a> = &'a [(u16, u64, &'static str)];
+    let table: [(Listed<'_>, Listed<'_>, Plan); 6] = [
         (&[], &[], Plan::default()),
         (&[], &[one], Plan { open: vec![(1, target(1, "b"))], ..Plan::default() }),
         (&[one, two], &[one, two], Plan::default()),

@@ -202,6 +202,19 @@ fn addresses() {
 }
 
 #[test]
+fn the_relay_is_on_and_on_the_loopback_unless_it_is_set_otherwise() {
+    let relay = |text| config(&[("ACEFLEET_RELAY_BIND", text)]).relay_bind;
+    let shown: Vec<_> = relay("127.0.0.1, [::1],10.0.0.1").iter().map(ToString::to_string).collect();
+    assert_eq!(shown, ["127.0.0.1", "::1", "10.0.0.1"]);
+    for bad in ["127.0.0.1,", "localhost", "127.0.0.1:80", "127.0.0.1,127.0.0.1", "224.0.0.1"] {
+        refused(&[("ACEFLEET_RELAY_BIND", bad)]);
+    }
+    let defaults = config(&[]);
+    assert!(defaults.relay && defaults.relay_bind.iter().all(std::net::IpAddr::is_loopback));
+    assert!(!config(&[("ACEFLEET_RELAY", "off")]).relay);
+}
+
+#[test]
 fn the_advertised_host_has_no_port_and_no_scheme() {
     for (text, host) in [
         ("node-a.lan", "node-a.lan"),

@@ -2,11 +2,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod bed;
+mod commands;
 mod containers;
 mod conventions;
 mod events;
 mod hostile;
 mod leaderless;
+mod nodes;
 mod openapi;
 mod provisioning;
 mod reads;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use acefleet::agent;
 use acefleet::config::{self, Config, Host, Sources};
 use acefleet::fleet::hooks::NodeHooks;
-use acefleet::fleet::{Fleet, leader, register};
+use acefleet::fleet::{Fleet, gossip, leader, register};
 use acefleet::http;
 use acefleet::soft::SoftState;
 use acefleet_raft::{Options, Peer, Timing};
@@ -86,15 +86,41 @@ impl Bed {
     /// A single node with these settings.
     pub async fn with(settings: &[(&str, &str)]) -> Self {
         let bed = Self::start(settings, &[]).await;
-        let me = bed.fleet.cluster().node_id();
+        bed.registered().await;
+        bed
+    }
+
+    async fn registered(&self) {
+        let me = self.fleet.cluster().node_id();
         eventually("node registered, settings in force, Docker announced", async || {
-            let view = bed.fleet.view();
+            let view = self.fleet.view();
             let docker = view.state.node(me).map(|node| node.docker.clone());
-            let in_force = *view.state.policy() == bed.fleet.config().policy;
+            let in_force = *view.state.policy() == self.fleet.config().policy;
             (docker == Some(DockerState::Available) && in_force).then_some(())
         })
         .await;
-        bed
+    }
+
+    /// Nodes `a`, `b` and `c` of one cluster.
+    pub async fn three() -> [Self; 3] {
+        let names = ["a", "b", "c"];
+        let mut listeners = Vec::new();
+        for name in names {
+            listeners.push((name, TcpListener::bind("127.0.0.1:0").await.unwrap()));
+        }
+        let address = |listener: &TcpListener| listener.local_addr().unwrap().to_string();
+        let peers: Vec<Peer> = listeners
+            .iter()
+            .map(|(name, listener)| Peer { name: (*name).to_owned(), addr: address(listener) })
+            .collect();
+        let mut beds = Vec::new();
+        for (name, listener) in listeners {
+            beds.push(Self::run(name, &[("API_KEY", KEY)], listener, peers.clone()).await);
+        }
+        for bed in &beds {
+            bed.registered().await;
+        }
+        beds.try_into().unwrap_or_else(|_| panic!("three nodes"))
     }
 
     /// One of several nodes, the others of which do not exist.
@@ -103,22 +129,30 @@ impl Bed {
     }
 
     async fn start(settings: &[(&str, &str)], others: &[&str]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut peers = Vec::new();
+        if !others.is_empty() {
+            peers.push(Peer { name: "a".to_owned(), addr: listener.local_addr().unwrap().to_string() });
+            let others = others.iter().enumerate();
+            peers.extend(others.map(|(i, addr)| Peer { name: format!("z{i}"), addr: (*addr).to_owned() }));
+        }
+        Self::run("a", settings, listener, peers).await
+    }
+
+    async fn run(
+        name: &str,
+        settings: &[(&str, &str)],
+        cluster_listener: TcpListener,
+        peers: Vec<Peer>,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let http_listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let cluster_listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = http_listener.local_addr().unwrap().to_string();
         let cluster_address = cluster_listener.local_addr().unwrap().to_string();
-        let config = Arc::new(config(dir.path(), &address, &cluster_address, settings));
-        let mut options =
-            Options::new(config.data_dir.clone(), config.node_name.clone(), cluster_address.clone());
+        let config = Arc::new(config(dir.path(), name, &address, &cluster_address, settings));
+        let mut options = Options::new(config.data_dir.clone(), config.node_name.clone(), cluster_address);
         options.timing = Timing { heartbeat_ms: 50, election_min_ms: 150, election_max_ms: 300 };
-        if !others.is_empty() {
-            options.peers.push(Peer { name: config.node_name.clone(), addr: cluster_address });
-            let others = others.iter().enumerate();
-            options
-                .peers
-                .extend(others.map(|(i, addr)| Peer { name: format!("z{i}"), addr: (*addr).to_owned() }));
-        }
+        options.peers = peers;
         let soft = Arc::new(SoftState::default());
         let hooks = Arc::new(NodeHooks::new(Arc::clone(&soft)));
         let cluster = acefleet_raft::start(options, cluster_listener, Arc::clone(&hooks) as _).await.unwrap();
@@ -136,6 +170,7 @@ impl Bed {
         hooks.complete(cluster.node_id(), agent.clone());
         let fleet = Fleet::new(config, cluster, soft, agent, stop.clone());
         tracker.spawn(register::run(fleet.clone(), background.clone()));
+        tracker.spawn(gossip::run(fleet.clone(), background.clone()));
         tracker.spawn(leader::run(fleet.clone(), background.clone()));
         let router = http::router(fleet.clone());
         let serving = tokio::spawn(http::serve(http_listener, router, stop.clone(), Duration::from_secs(5)));
@@ -208,11 +243,11 @@ impl Bed {
     }
 }
 
-fn config(dir: &std::path::Path, http: &str, cluster: &str, settings: &[(&str, &str)]) -> Config {
+fn config(dir: &std::path::Path, name: &str, http: &str, cluster: &str, settings: &[(&str, &str)]) -> Config {
     let data_dir = dir.join("data").display().to_string();
     let (_, port) = http.rsplit_once(':').unwrap();
     let mut environment = vec![
-        ("ACEFLEET_NODE_NAME", "a"),
+        ("ACEFLEET_NODE_NAME", name),
         ("ACEFLEET_DATA_DIR", data_dir.as_str()),
         ("ACEFLEET_HTTP_BIND", "127.0.0.1"),
         ("APP_PORT", port),

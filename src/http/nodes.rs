@@ -1,0 +1,194 @@
+//! `POST /cluster/nodes/{name}/cordon`, `/uncordon`, `/drain`, `DELETE /cluster/nodes/{name}`. What may be
+//! done is decided in the fleet, not here.
+
+use acefleet_registry::node::Availability;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::fleet::now_ms;
+use crate::http::app::App;
+use crate::http::call::{Arrival, Caller, JsonCall};
+use crate::http::cluster::{self, ClusterNode};
+use crate::http::problem::{BlockedBody, DetailBody, InvalidBody, Problem};
+use crate::http::query::Query;
+use crate::http::snapshot::written;
+use crate::http::validate::{Checker, Place};
+
+/// Longest deadline of a drain, seconds: a year.
+const DEADLINE_MAX: i64 = 365 * 86_400;
+
+async fn set(app: &App, name: &str, wanted: Availability, arrival: Arrival) -> Result<Response, Problem> {
+    app.fleet().set_availability(name, wanted, arrival.write_deadline()).await?;
+    let member = app.fleet().member(name)?;
+    let view = app.fleet().view();
+    Ok(written(view.revision, &cluster::node(&view.state, member)))
+}
+
+/// Cordon a node
+///
+/// It takes no new engines; those that run stay and take streams.
+#[utoipa::path(
+    post, path = "/cluster/nodes/{name}/cordon", tag = "cluster", operation_id = "cordon_node",
+    params(("name" = String, Path, description = "Name of the member")),
+    security(("bearer" = []), ("api_key" = [])),
+    responses(
+        (status = 200, description = "The node as it is now", body = ClusterNode),
+        (status = 401, description = "No key", body = DetailBody),
+        (status = 403, description = "Wrong key", body = DetailBody),
+        (status = 404, description = "No such member", body = DetailBody),
+        (status = 503, description = "No leader took the write in time", body = BlockedBody),
+    )
+)]
+pub(crate) async fn cordon(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    caller: Caller,
+) -> Result<Response, Problem> {
+    set(&app, &name, Availability::Cordoned, caller.arrival).await
+}
+
+/// Take a node into use again
+///
+/// Ends a cordon or a drain.
+#[utoipa::path(
+    post, path = "/cluster/nodes/{name}/uncordon", tag = "cluster", operation_id = "uncordon_node",
+    params(("name" = String, Path, description = "Name of the member")),
+    security(("bearer" = []), ("api_key" = [])),
+    responses(
+        (status = 200, description = "The node as it is now", body = ClusterNode),
+        (status = 401, description = "No key", body = DetailBody),
+        (status = 403, description = "Wrong key", body = DetailBody),
+        (status = 404, description = "No such member", body = DetailBody),
+        (status = 503, description = "No leader took the write in time", body = BlockedBody),
+    )
+)]
+pub(crate) async fn uncordon(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    caller: Caller,
+) -> Result<Response, Problem> {
+    set(&app, &name, Availability::Active, caller.arrival).await
+}
+
+/// How to drain.
+#[derive(Deserialize, ToSchema)]
+#[expect(dead_code, reason = "describes a body that is read by hand")]
+struct DrainBody {
+    /// Seconds from now after which streams that still run are cut off. Without it they may take as long
+    /// as they like.
+    #[schema(minimum = 0, example = 3600)]
+    deadline_seconds: Option<i64>,
+}
+
+/// Seconds until streams are cut off, if at all. Without a body: never.
+fn deadline_seconds(body: Option<&Value>) -> Result<Option<u64>, Problem> {
+    let mut checker = Checker::default();
+    let Some(body) = body.filter(|body| !body.is_null()) else { return Ok(None) };
+    let fields = Place::body(Some(body)).object(&mut checker);
+    let place = fields.at("deadline_seconds");
+    let seconds = place.optional_integer(&mut checker, 0..=DEADLINE_MAX);
+    checker.finish()?;
+    Ok(seconds.and_then(|seconds| u64::try_from(seconds).ok()))
+}
+
+/// Drain a node
+///
+/// It takes no new engines and no new streams. Its engines leave when their streams have ended, after
+/// their replacements run elsewhere as far as the floors need any. Answers at once; `drain` in the node
+/// says how far it is. Repeat the call to change the deadline.
+#[utoipa::path(
+    post, path = "/cluster/nodes/{name}/drain", tag = "cluster", operation_id = "drain_node",
+    params(("name" = String, Path, description = "Name of the member")),
+    request_body = Option<DrainBody>,
+    security(("bearer" = []), ("api_key" = [])),
+    responses(
+        (status = 200, description = "The node as it is now", body = ClusterNode),
+        (status = 401, description = "No key", body = DetailBody),
+        (status = 403, description = "Wrong key", body = DetailBody),
+        (status = 404, description = "No such member", body = DetailBody),
+        (status = 422, description = "The body is wrong", body = InvalidBody),
+        (status = 503, description = "No leader took the write in time", body = BlockedBody),
+    )
+)]
+pub(crate) async fn drain(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    call: JsonCall,
+) -> Result<Response, Problem> {
+    let seconds = deadline_seconds(call.body.as_ref())?;
+    // Judged by log time, which is never behind what this node has seen of it.
+    let now = now_ms().max(app.fleet().view().state.clock_ms());
+    let deadline_ms = seconds.map(|seconds| now.saturating_add(seconds.saturating_mul(1_000)));
+    set(&app, &name, Availability::Draining { deadline_ms }, call.arrival).await
+}
+
+/// A removed member.
+#[derive(Serialize, ToSchema)]
+struct Removed {
+    /// Its name, free again.
+    removed: String,
+}
+
+/// Remove a node
+///
+/// For good: its id never comes back, the host can join again with an empty data directory. The removed
+/// node ends by itself with exit code 75. A node that lives and runs engines has to be drained first. The
+/// last voter stays, and so does any without which the others would be no majority. Safe to repeat.
+#[utoipa::path(
+    delete, path = "/cluster/nodes/{name}", tag = "cluster", operation_id = "remove_node",
+    params(
+        ("name" = String, Path, description = "Name of the member"),
+        ("force" = Option<bool>, Query, description = "Although it runs engines, or has to vote itself out. \
+            A majority that is not there cannot be forced"),
+    ),
+    security(("bearer" = []), ("api_key" = [])),
+    responses(
+        (status = 200, description = "It is no member any more", body = Removed),
+        (status = 401, description = "No key", body = DetailBody),
+        (status = 403, description = "Wrong key", body = DetailBody),
+        (status = 404, description = "No such member", body = DetailBody),
+        (status = 409, description = "Not safe; the text shows the votes", body = DetailBody),
+        (status = 422, description = "`force` is neither true nor false", body = InvalidBody),
+        (status = 503, description = "No leader in time, or not finished", body = BlockedBody),
+    )
+)]
+pub(crate) async fn remove(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+    caller: Caller,
+) -> Result<Response, Problem> {
+    let query = Query::parse(query.as_deref());
+    let words = [("true", true), ("false", false), ("1", true), ("0", false), ("", true)];
+    let force = query.one_of("force", &words)?.unwrap_or(false);
+    app.fleet().remove_member(&name, force, caller.arrival.patient_deadline(&app)).await?;
+    Ok(written(app.fleet().view().revision, &Removed { removed: name }))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_body_of_a_drain_is_optional_and_checked() {
+        assert_eq!(deadline_seconds(None).unwrap(), None);
+        for (body, expected) in [
+            (json!(null), None),
+            (json!({}), None),
+            (json!({"deadline_seconds": null, "other": 1}), None),
+            (json!({"deadline_seconds": 0}), Some(0)),
+            (json!({"deadline_seconds": 90}), Some(90)),
+        ] {
+            assert_eq!(deadline_seconds(Some(&body)).unwrap(), expected, "{body}");
+        }
+        for seconds in [json!(-1), json!(1.5), json!("soon"), json!([]), json!(DEADLINE_MAX + 1)] {
+            assert!(deadline_seconds(Some(&json!({"deadline_seconds": seconds}))).is_err(), "{seconds}");
+        }
+        assert!(deadline_seconds(Some(&json!([]))).is_err());
+    }
+}
