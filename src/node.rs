@@ -186,6 +186,7 @@ fn raft_options(config: &Config) -> Options {
             .iter()
             .map(|(name, addr)| Peer { name: name.clone(), addr: addr.clone() })
             .collect(),
+        join: config.join.clone(),
         timing: config.timing.clone(),
         snapshot: SnapshotPolicy::default(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

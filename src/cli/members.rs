@@ -1,4 +1,4 @@
-//! `acefleet status`, `members`, `cordon`, `uncordon`, `drain`, `remove`: ask a node over its HTTP API, by
+//! `acefleet status`, `members`, `cordon`, `uncordon`, `drain`, `remove`, `leave`: ask a node over its HTTP API, by
 //! default the one that runs here. Nothing is decided here.
 
 use std::fmt::Write as _;
@@ -59,6 +59,20 @@ pub struct Drain {
 pub struct Remove {
     #[command(flatten)]
     node: Node,
+    #[command(flatten)]
+    force: Force,
+}
+
+#[derive(Args)]
+pub struct Leave {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    force: Force,
+}
+
+#[derive(Args)]
+struct Force {
     /// Although it runs engines, or has to vote itself out. A majority that is not there cannot be forced.
     #[arg(long)]
     force: bool,
@@ -102,8 +116,25 @@ pub fn drain(file: Option<&Path>, args: &Drain) -> u8 {
 /// Removes a member.
 pub fn remove(file: Option<&Path>, args: &Remove) -> u8 {
     let Node { node, target } = &args.node;
-    let answer = ask(file, target, Method::DELETE, &["cluster", "nodes", node], None, args.force);
-    show(answer, target, |answer| format!("{} is no member any more.", text(&answer["removed"])))
+    show(delete(file, target, node, &args.force), target, removed)
+}
+
+/// Removes the node that is asked.
+pub fn leave(file: Option<&Path>, args: &Leave) -> u8 {
+    let Leave { target, force } = args;
+    let answer = ask(file, target, Method::GET, &["cluster"], None, false).and_then(|answer| {
+        let name = answer["node"].as_str().ok_or((INTERNAL, "the node does not say its name".to_owned()))?;
+        delete(file, target, name, force)
+    });
+    show(answer, target, removed)
+}
+
+fn delete(file: Option<&Path>, target: &Target, node: &str, force: &Force) -> Result<Value, Failed> {
+    ask(file, target, Method::DELETE, &["cluster", "nodes", node], None, force.force)
+}
+
+fn removed(answer: &Value) -> String {
+    format!("{} is no member any more.", text(&answer["removed"]))
 }
 
 fn show(answer: Result<Value, Failed>, target: &Target, human: impl FnOnce(&Value) -> String) -> u8 {
@@ -149,9 +180,11 @@ fn ask(
     force: bool,
 ) -> Result<Value, Failed> {
     let (mut url, key) = address(file, target)?;
-    match url.path_segments_mut() {
-        Ok(mut segments) => drop(segments.pop_if_empty().extend(path)),
-        Err(()) => return Err((CONFIGURATION, format!("--url {url}: it is no http:// or https:// address"))),
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err((CONFIGURATION, format!("--url {url}: it is no http:// or https:// address")));
+    }
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(path);
     }
     if force {
         url.query_pairs_mut().append_pair("force", "true");

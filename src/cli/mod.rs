@@ -54,6 +54,8 @@ enum Command {
     Drain(members::Drain),
     /// Take a member out of the cluster for good.
     Remove(members::Remove),
+    /// Take the node that is asked out of the cluster for good.
+    Leave(members::Leave),
     /// Look at the settings without starting anything.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -109,6 +111,7 @@ pub fn main() -> ExitCode {
         Command::Uncordon(node) => members::set(file, &node, "uncordon"),
         Command::Drain(args) => members::drain(file, &args),
         Command::Remove(args) => members::remove(file, &args),
+        Command::Leave(args) => members::leave(file, &args),
         Command::Config(ConfigCommand::Check) => config::check(file),
         Command::Config(ConfigCommand::Show(show)) => config::show(file, &show),
         Command::Openapi => output::print(&acefleet::http::openapi_json()),

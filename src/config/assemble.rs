@@ -47,6 +47,7 @@ fn read(r: &mut Reader) -> Option<Config> {
         relay: r.flag("ACEFLEET_RELAY"),
         relay_bind: r.addresses("ACEFLEET_RELAY_BIND"),
         peers,
+        join: r.optional_text("ACEFLEET_JOIN", parse::members).unwrap_or_default(),
         capacity,
         log_filter: r.text("ACEFLEET_LOG", log_filter),
         log_format: if r.word("ACEFLEET_LOG_FORMAT") == 1 { LogFormat::Json } else { LogFormat::Text },

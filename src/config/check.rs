@@ -16,6 +16,7 @@ pub fn check(config: &Config, r: &mut Reader) {
     listeners(config, r);
     timing(config, r);
     peers(config, r);
+    joining(config, r);
     remarks(config, r);
 }
 
@@ -47,6 +48,7 @@ fn replicas(config: &Config, r: &mut Reader) {
     }
     if r.sound(&["MIN_REPLICAS", "ACEFLEET_CAPACITY"])
         && config.peers.is_empty()
+        && config.join.is_empty()
         && policy.min_replicas > config.capacity
     {
         let line = format!(
@@ -140,6 +142,29 @@ fn timing(config: &Config, r: &mut Reader) {
             r.quote(NAMES[0])
         );
         r.findings.warning(NAMES[1], line);
+    }
+}
+
+fn joining(config: &Config, r: &mut Reader) {
+    const NAME: &str = "ACEFLEET_JOIN";
+    if config.join.is_empty() || !r.sound(&[NAME]) {
+        return;
+    }
+    if !config.peers.is_empty() {
+        let line = format!(
+            "{NAME} and ACEFLEET_PEERS contradict each other: a node either joins a running cluster or forms a \
+             new one, remove one of them"
+        );
+        r.problem(NAME, line);
+    }
+    let elsewhere =
+        config.join.iter().any(|target| split(target).is_some_and(|(host, _)| !is_loopback(host)));
+    if elsewhere && r.sound(&["ACEFLEET_ADVERTISE"]) && is_loopback(&config.advertise_host) {
+        let line = format!(
+            "{} means this host itself to every other node: set a name or address that they can reach",
+            r.quote("ACEFLEET_ADVERTISE")
+        );
+        r.findings.warning("ACEFLEET_ADVERTISE", line);
     }
 }
 

@@ -118,6 +118,8 @@ pub struct Config {
     pub relay_bind: Vec<IpAddr>,
     /// `ACEFLEET_PEERS` as (name, `host:port`); empty for a single node.
     pub peers: Vec<(String, String)>,
+    /// `ACEFLEET_JOIN`: `host:port` of members of a running cluster; empty for a node that forms one.
+    pub join: Vec<String>,
     /// `ACEFLEET_CAPACITY`: engines that this host may run, default `MAX_REPLICAS`.
     pub capacity: u32,
     /// `ACEFLEET_LOG`: a tracing filter.

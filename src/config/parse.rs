@@ -208,17 +208,7 @@ pub fn peers(text: &str) -> Result<Vec<(String, String)>, Reason> {
         let bad = |reason: &str| format!("entry {entry:?}: {reason}");
         let (node, target) = entry.split_once('=').ok_or_else(|| bad("there is no ="))?;
         let node = name(node).map_err(|reason| bad(&format!("the name is no node name: {reason}")))?;
-        let (peer_host, peer_port) = target.rsplit_once(':').ok_or_else(|| bad("the port is missing"))?;
-        if target.contains("://") {
-            return Err(bad("it is a URL, write HOST:PORT alone"));
-        }
-        // Without brackets the last group of an IPv6 address would pass for the port.
-        if peer_host.contains(':') && peer_host.bytes().all(|b| b.is_ascii_hexdigit() || b == b':') {
-            return Err(bad("put the IPv6 address in brackets, as in [fd00::1]:8001"));
-        }
-        let peer_host = host(peer_host).map_err(|reason| bad(&format!("the host: {reason}")))?;
-        let peer_port = port(peer_port).map_err(|reason| bad(&format!("the port is {reason}")))?;
-        let target = join(&peer_host, peer_port);
+        let target = target_address(target).map_err(|reason| bad(&reason))?;
         if peers.iter().any(|(known, _)| *known == node) {
             return Err(format!("the name {node} is there twice"));
         }
@@ -228,6 +218,41 @@ pub fn peers(text: &str) -> Result<Vec<(String, String)>, Reason> {
         peers.push((node, target));
     }
     Ok(peers)
+}
+
+/// `HOST:PORT,…`, with brackets round IPv6 addresses.
+pub fn members(text: &str) -> Result<Vec<String>, Reason> {
+    let mut members: Vec<String> = Vec::new();
+    for entry in text.split(',').map(str::trim) {
+        if entry.is_empty() {
+            return Err("there is an empty entry (two commas, or one at an end)".into());
+        }
+        let bad = |reason: &str| format!("entry {entry:?}: {reason}");
+        if entry.contains('=') {
+            return Err(bad("write HOST:PORT alone, without a name"));
+        }
+        let target = target_address(entry).map_err(|reason| bad(&reason))?;
+        if members.iter().any(|known| known.eq_ignore_ascii_case(&target)) {
+            return Err(format!("the address {target} is there twice"));
+        }
+        members.push(target);
+    }
+    Ok(members)
+}
+
+/// `HOST:PORT` in the form of [`join`].
+fn target_address(target: &str) -> Result<String, Reason> {
+    let (target_host, target_port) = target.rsplit_once(':').ok_or("the port is missing")?;
+    if target.contains("://") {
+        return Err("it is a URL, write HOST:PORT alone".into());
+    }
+    // Without brackets the last group of an IPv6 address would pass for the port.
+    if target_host.contains(':') && target_host.bytes().all(|b| b.is_ascii_hexdigit() || b == b':') {
+        return Err("put the IPv6 address in brackets, as in [fd00::1]:8001".into());
+    }
+    let target_host = host(target_host).map_err(|reason| format!("the host: {reason}"))?;
+    let target_port = port(target_port).map_err(|reason| format!("the port is {reason}"))?;
+    Ok(join(&target_host, target_port))
 }
 
 /// `host:port`, with brackets round IPv6 addresses.

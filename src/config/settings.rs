@@ -61,6 +61,10 @@ pub const SETTINGS: &[Setting] = &[
         "The first members of a new cluster, the same list on each of them. A node that already belongs to a cluster ignores it.",
     ).default_words("none: a single node"),
     Setting::new(
+        "ACEFLEET_JOIN", Section::Cluster, Kind::Members, "", "10.0.0.11:8001,10.0.0.12:8001",
+        "Members of a running cluster, any of which takes this node in. Not beside `ACEFLEET_PEERS`. A node that already belongs to a cluster ignores it.",
+    ).default_words("none: the node does not join"),
+    Setting::new(
         "ACEFLEET_HEARTBEAT_MS", Section::Cluster, MILLIS, "100", "100",
         "Milliseconds between two heartbeats of the leader. The same on all nodes, below `ACEFLEET_ELECTION_MIN_MS`.",
     ),

@@ -52,6 +52,8 @@ pub enum Kind {
     Host,
     /// The first members of a cluster.
     Peers,
+    /// Addresses of members of a running cluster.
+    Members,
     /// A node name.
     Name,
     /// A directory.
@@ -94,6 +96,7 @@ impl Kind {
             Self::Listener => "ADDRESS:PORT with an IP address, such as 0.0.0.0:8001 or [::]:8001".into(),
             Self::Host => "a host name or an IP address, without scheme and port".into(),
             Self::Peers => "NAME=HOST:PORT, separated by commas, this node included".into(),
+            Self::Members => "HOST:PORT of cluster listeners, separated by commas".into(),
             Self::Name => "1 to 63 of the characters A-Z a-z 0-9 . _ -".into(),
             Self::Directory => "a directory".into(),
             Self::File => "a file".into(),

@@ -31,7 +31,10 @@ pub fn layer(path: PathBuf, text: &str, findings: &mut Findings) -> Option<Layer
             Value::Float(number) => number.to_string(),
             Value::Boolean(flag) => flag.to_string(),
             // One entry a line reads better than one long text.
-            Value::Array(entries) if name == "ACEFLEET_PEERS" && entries.iter().all(Value::is_str) => {
+            Value::Array(entries)
+                if matches!(name.as_str(), "ACEFLEET_PEERS" | "ACEFLEET_JOIN")
+                    && entries.iter().all(Value::is_str) =>
+            {
                 entries.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")
             }
             Value::Table(_) => {

@@ -107,6 +107,31 @@ fn peers_have_exactly_one_syntax() {
 }
 
 #[test]
+fn a_node_joins_or_forms_but_not_both() {
+    let join = |text: &'static str| ("ACEFLEET_JOIN", text);
+    let config = valid(&[join("10.0.0.1:8001, [fd00::2]:8001,node-c.lan:8001")]).config;
+    assert_eq!(config.join, ["10.0.0.1:8001", "[fd00::2]:8001", "node-c.lan:8001"]);
+    assert!(config.peers.is_empty());
+    for (bad, expected) in [
+        ("10.0.0.1", "the port is missing"),
+        ("10.0.0.1:8001,", "empty entry"),
+        ("a=10.0.0.1:8001", "without a name"),
+        ("node:8001,NODE:8001", "is there twice"),
+        ("http://10.0.0.1:8001", "URL"),
+        ("fd00::1:8001", "brackets"),
+    ] {
+        let line = refused(&[join(bad)]);
+        assert!(line.contains(expected) && line.contains("HOST:PORT"), "{line}");
+    }
+    let node = ("ACEFLEET_NODE_NAME", "a");
+    let line = refused(&[node, ("ACEFLEET_PEERS", THREE), join("10.0.0.9:8001")]);
+    assert!(line.contains("contradict each other"), "{line}");
+    let hidden = [join("10.0.0.1:8001"), ("ACEFLEET_ADVERTISE", "localhost")];
+    assert_eq!(warnings(&hidden, "ACEFLEET_ADVERTISE").len(), 1);
+    assert_eq!(warnings(&[join("127.0.0.1:8001"), hidden[1]], "ACEFLEET_ADVERTISE").len(), 0);
+}
+
+#[test]
 fn peers_include_this_node() {
     let line = refused(&[("ACEFLEET_PEERS", THREE)]);
     assert!(

@@ -61,6 +61,7 @@ async fn failures_have_their_exit_codes() {
     let key = [("API_KEY", KEY)];
     for (environment, arguments, code, said) in [
         (&key[..], &["remove", "a", "--force"][..], 64, "the last voter"),
+        (&key, &["leave", "--force"], 64, "the last voter"),
         (&key, &["cordon", "nobody"], 64, "no member is named nobody"),
         (&[], &["cordon", "a"], 64, "API_KEY"),
         (&[], &["cordon", "a", "--api-key", "wrong"], 64, "invalid token"),

@@ -9,6 +9,7 @@ use futures::future::join_all;
 use openraft::errors::{InitializeError, RaftError};
 
 use crate::errors::Failure;
+use crate::join;
 use crate::options::Peer;
 use crate::shared::Core;
 use crate::state_machine::blocking;
@@ -26,9 +27,17 @@ pub(crate) async fn run(core: Arc<Core>) {
     let mut reminded = Instant::now();
     loop {
         if core.raft.is_initialized().await.unwrap_or(true) {
+            tokio::select! {
+                () = core.stop.cancelled() => {}
+                () = join::remark(&core) => {}
+            }
             return;
         }
-        match round(&core).await {
+        let step = match core.options.join.is_empty() {
+            true => round(&core).await,
+            false => join::round(&core).await,
+        };
+        match step {
             Ok(Step::Begun) => return,
             Ok(Step::Wait(reason)) => {
                 if reminded.elapsed() >= REMINDER {
@@ -47,8 +56,11 @@ pub(crate) async fn run(core: Arc<Core>) {
     }
 }
 
-enum Step {
+/// What one round came to.
+pub(crate) enum Step {
+    /// The log has begun.
     Begun,
+    /// Not yet; the text says why.
     Wait(String),
 }
 
@@ -229,7 +241,8 @@ pub(crate) async fn accept(core: &Core, request: FormRequest) -> Result<(), Stri
     bind(core, &request.cluster_id, founders).await
 }
 
-async fn bind(core: &Core, cluster_id: &str, founders: Vec<MemberRecord>) -> Result<(), String> {
+/// Binds this node to a cluster, durably.
+pub(crate) async fn bind(core: &Core, cluster_id: &str, founders: Vec<MemberRecord>) -> Result<(), String> {
     let identity = core.identity.clone();
     let id = cluster_id.to_owned();
     blocking(move || identity.bind(&id, founders))

@@ -13,6 +13,7 @@ mod errors;
 mod files;
 mod formation;
 mod fsync_probe;
+mod join;
 mod members;
 mod options;
 mod outbox;

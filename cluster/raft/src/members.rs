@@ -12,12 +12,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec;
 use crate::errors::{Failure, MembershipError, StartError};
+use crate::join;
 use crate::options::check_address;
 use crate::shared::Core;
 use crate::status;
 use crate::transport::CallError;
 use crate::transport::proto::members_reply;
 use crate::types::{Member, TypeConfig};
+
+/// Voters of a large cluster; further members learn. More votes would make every write slower and survive
+/// failures that do not happen.
+pub(crate) const MAX_VOTERS: usize = 5;
 
 const PAUSE: Duration = Duration::from_millis(100);
 /// A new member votes when it lacks no more than this many entries.
@@ -32,13 +37,23 @@ const SILENCE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum MembershipChange {
-    /// Makes a node a voter, once it has caught up. A known id with a new address moves the member.
+    /// Makes a node a voter, once it has caught up, unless there are five. A known id with a new address
+    /// moves the member.
     Add {
         /// Id that the node shows when it is refused.
         id: NodeId,
         /// Its name; no other member may have it.
         name: String,
         /// `host:port` of its cluster listener.
+        address: String,
+    },
+    /// Takes a node in without a vote, which it asks for later.
+    Learn {
+        /// Id of the node.
+        id: NodeId,
+        /// Its name; no other member may have it.
+        name: String,
+        /// `host:port` of its cluster listener, where it has to answer.
         address: String,
     },
     /// Takes a member out for good. Its id never comes back.
@@ -117,7 +132,16 @@ pub(crate) async fn change_here(core: &Core, change: &MembershipChange, deadline
         match change {
             MembershipChange::Add { id, name, address } => {
                 let member = Member { name: name.clone(), address: address.clone() };
-                add(core, id.0, member).await
+                learn(core, id.0, &member).await?;
+                vote(core, id.0).await
+            }
+            MembershipChange::Learn { id, name, address } => {
+                let member = Member { name: name.clone(), address: address.clone() };
+                if let Err(Changed::Refused(why)) = verify_address(core, id.0, &member).await {
+                    // It may answer a moment later.
+                    return Err(Changed::Unknown(why));
+                }
+                learn(core, id.0, &member).await
             }
             MembershipChange::Remove { id } => remove(core, id.0).await,
         }
@@ -129,14 +153,15 @@ pub(crate) async fn change_here(core: &Core, change: &MembershipChange, deadline
     }
 }
 
-async fn add(core: &Core, id: u64, member: Member) -> Result<(), Changed> {
+/// Makes sure that a node is a member with this name and address.
+async fn learn(core: &Core, id: u64, member: &Member) -> Result<(), Changed> {
     if id == 0 || member.name.is_empty() {
         return Err(Changed::Refused("a member needs an id and a name".into()));
     }
     if let Err(StartError::Config(why)) = check_address("member address", &member.address) {
         return Err(Changed::Refused(why));
     }
-    let (nodes, voters) = members(core);
+    let (nodes, _) = members(core);
     for (other, known) in nodes.iter().filter(|(other, _)| **other != id) {
         if known.name == member.name {
             return Err(Changed::Refused(format!(
@@ -152,21 +177,22 @@ async fn add(core: &Core, id: u64, member: Member) -> Result<(), Changed> {
         }
     }
     match nodes.get(&id) {
-        Some(known) if *known == member && voters.contains(&id) => return Ok(()),
         Some(known) if known.name != member.name => {
-            return Err(Changed::Refused(format!(
-                "member {id} is named {}; names do not change",
-                known.name
-            )));
+            Err(Changed::Refused(format!("member {id} is named {}; names do not change", known.name)))
         }
         Some(known) if known.address != member.address => {
-            verify_address(core, id, &member).await?;
-            commit(core, ChangeMembers::SetNodes(BTreeMap::from([(id, member)])), true).await?;
+            verify_address(core, id, member).await?;
+            commit(core, ChangeMembers::SetNodes(BTreeMap::from([(id, member.clone())])), true).await
         }
-        Some(_) => {}
-        None => commit(core, ChangeMembers::AddNodes(BTreeMap::from([(id, member)])), true).await?,
+        Some(_) => Ok(()),
+        None => commit(core, ChangeMembers::AddNodes(BTreeMap::from([(id, member.clone())])), true).await,
     }
-    if !voters.contains(&id) {
+}
+
+/// Gives a member a vote, if there is room and once it has caught up.
+async fn vote(core: &Core, id: u64) -> Result<(), Changed> {
+    let (_, voters) = members(core);
+    if !voters.contains(&id) && voters.len() < MAX_VOTERS {
         caught_up(core, id).await?;
         commit(core, ChangeMembers::AddVoterIds(BTreeSet::from([id])), true).await?;
     }
@@ -258,7 +284,7 @@ fn refusal(error: ClientWriteError<TypeConfig>) -> Changed {
 }
 
 /// Background: the leader finishes a joint membership that its predecessor left, a node whose
-/// address has changed tells the cluster, and a removed node learns of it. Nothing is written when
+/// address has changed tells the cluster, a learner asks for a vote, and a removed node learns of it. Nothing is written when
 /// there is nothing to do.
 pub(crate) async fn tend(core: Arc<Core>) {
     loop {
@@ -271,10 +297,10 @@ pub(crate) async fn tend(core: Arc<Core>) {
         {
             return core.fail(Failure::Refused(why));
         }
-        if let Some(moved) = moved(&core) {
+        if let Some(wanted) = moved(&core).or_else(|| join::promotion(&core)) {
             let deadline = Instant::now() + 5 * SWEEP;
-            if let Err(error) = change(&core, &moved, deadline).await {
-                tracing::warn!(%error, "the new address of this node could not be recorded");
+            if let Err(error) = change(&core, &wanted, deadline).await {
+                tracing::warn!(%error, "this node could not record its address or become a voter yet");
             }
         }
         if core.leadership.borrow().is_leader

@@ -62,6 +62,9 @@ pub struct Options {
     /// Initial members including this node. Empty: a cluster of one. Ignored by a node whose
     /// directory already belongs to a cluster.
     pub peers: Vec<Peer>,
+    /// Cluster addresses (`host:port`) of members of a running cluster, any of which takes this node in.
+    /// Excludes `peers`. Ignored by a node whose directory already belongs to a cluster.
+    pub join: Vec<String>,
     /// Election timing.
     pub timing: Timing,
     /// Snapshot triggers.
@@ -79,6 +82,7 @@ impl Options {
             node_name,
             advertise,
             peers: Vec::new(),
+            join: Vec::new(),
             timing: Timing::default(),
             snapshot: SnapshotPolicy::default(),
             version: String::new(),
@@ -114,6 +118,15 @@ impl Options {
                 "timing must rise: heartbeat {} ms < election min {} ms < election max {} ms",
                 timing.heartbeat_ms, timing.election_min_ms, timing.election_max_ms
             ));
+        }
+        if !self.peers.is_empty() && !self.join.is_empty() {
+            return bad(
+                "a node either forms a new cluster with its peers or joins a running one: give one list, not both"
+                    .into(),
+            );
+        }
+        for address in &self.join {
+            check_address("address to join", address)?;
         }
         let mut names = std::collections::BTreeSet::new();
         for peer in &self.peers {
@@ -182,6 +195,12 @@ mod tests {
         assert!(missing.to_string().contains("named a"), "{missing}");
         let twice = options(&[("a", "a:1"), ("a", "b:1")]).validate().unwrap_err();
         assert!(twice.to_string().contains("twice"), "{twice}");
+        let mut both = options(&[("a", "a:1"), ("b", "b:1")]);
+        both.join = vec!["c:1".into()];
+        assert!(both.validate().unwrap_err().to_string().contains("not both"));
+        let mut joining = options(&[]);
+        joining.join = vec!["c".into()];
+        assert!(joining.validate().is_err(), "an address without a port");
         let mut timing = options(&[]);
         timing.timing.election_min_ms = 100;
         assert!(timing.validate().is_err());

@@ -5,7 +5,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use acefleet_raft::{Failure, MembershipChange, MembershipError};
+use acefleet_raft::{Failure, MembershipChange, MembershipError, Role};
 use support::{Fleet, PATIENCE, marks, soon, until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,4 +99,75 @@ async fn a_node_that_moved_tells_the_cluster_its_new_address() {
     until("the leader knows the new address", || recorded(leader) == Some(free.to_string())).await;
     let expected = std::collections::BTreeSet::from([fleet.nodes[leader].must_write().await]);
     fleet.all_hold(&expected).await;
+}
+
+fn role(fleet: &Fleet, seen_by: usize, of: usize) -> Option<Role> {
+    let members = fleet.nodes[seen_by].cluster().status().members;
+    members.into_iter().find(|member| member.name == fleet.nodes[of].name).map(|member| member.role)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_join_by_any_member_and_five_of_them_vote() {
+    support::logs();
+    let mut fleet = Fleet::formed(3).await;
+    let id = fleet.nodes[0].cluster().cluster_id();
+    let mut expected = marks(fleet.nodes[0].cluster());
+    for (count, name) in [(4, "d"), (5, "e")] {
+        let at = fleet.joiner(name);
+        // Only one address, not that of the leader for certain.
+        fleet.nodes[at].join.truncate(count - 3);
+        fleet.nodes[at].start().await;
+        expected.insert(fleet.nodes[at].must_write().await);
+        until("one more voter", || fleet.nodes[0].cluster().status().voters == count).await;
+        until("the node knows that it votes", || {
+            matches!(role(&fleet, at, at), Some(Role::Voter | Role::Leader))
+        })
+        .await;
+    }
+    let sixth = fleet.joiner("f");
+    fleet.nodes[sixth].start().await;
+    expected.insert(fleet.nodes[sixth].must_write().await);
+    fleet.all_hold(&expected).await;
+    assert_eq!(role(&fleet, 0, sixth), Some(Role::Learner));
+    assert_eq!(fleet.nodes[sixth].cluster().cluster_id(), id);
+    assert_eq!(fleet.nodes[0].cluster().status().voters, 5);
+
+    // A restart changes nothing, and the addresses to join are not needed any more.
+    fleet.nodes[sixth].stop().await;
+    fleet.nodes[sixth].join = vec!["127.0.0.1:1".into()];
+    fleet.nodes[sixth].start().await;
+    expected.insert(fleet.nodes[sixth].must_write().await);
+
+    // A vote that becomes free goes to the learner.
+    let gone = fleet.nodes[3].cluster().node_id();
+    let helper = fleet.nodes[0].cluster().clone();
+    helper.change_members(MembershipChange::Remove { id: gone }, soon()).await.unwrap();
+    fleet.nodes[3].stop().await;
+    until("the learner votes", || {
+        helper.status().voters == 5 && matches!(role(&fleet, 0, sixth), Some(Role::Voter | Role::Leader))
+    })
+    .await;
+    fleet.all_hold(&expected).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_joins_never_starts_a_cluster_or_takes_a_name() {
+    let mut fleet = Fleet::new(1);
+    let waiting = fleet.joiner("b");
+    fleet.nodes[waiting].start().await;
+    let brief = Instant::now() + Duration::from_secs(1);
+    let (_, early) = fleet.nodes[waiting].write(brief).await;
+    assert!(early.unwrap_err().is_known_not_applied());
+    assert_eq!(fleet.nodes[waiting].cluster().cluster_id(), None);
+    fleet.nodes[0].start().await;
+    fleet.nodes[waiting].must_write().await;
+    until("both vote", || fleet.nodes[0].cluster().status().voters == 2).await;
+
+    let double = fleet.joiner("a");
+    fleet.nodes[double].start().await;
+    let failure = tokio::time::timeout(PATIENCE, fleet.nodes[double].cluster().failed()).await.unwrap();
+    assert_eq!(failure.exit_code(), 75);
+    assert!(failure.to_string().contains("remove that member first"), "{failure}");
+    assert_eq!(fleet.nodes[double].cluster().cluster_id(), None);
+    assert_eq!(fleet.nodes[0].cluster().status().members.len(), 2);
 }

@@ -202,6 +202,17 @@ impl Wire {
         Ok(())
     }
 
+    /// Asks a member to take this node in.
+    pub async fn join(
+        &self,
+        address: &str,
+        request: proto::JoinRequest,
+        limit: Duration,
+    ) -> Result<proto::JoinReply, CallError> {
+        let mut client = self.node(address);
+        bounded(limit, client.join(Request::new(request))).await
+    }
+
     /// Asks a member something that this crate does not understand.
     pub async fn ask(
         &self,

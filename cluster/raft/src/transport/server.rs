@@ -23,7 +23,7 @@ use crate::read::{self, Confirmed};
 use crate::shared::Core;
 use crate::types::{Snapshot, TypeConfig};
 use crate::write::{self, Submitted};
-use crate::{formation, status};
+use crate::{formation, join, status};
 
 /// Longest time that a caller may ask this node to keep trying.
 const MAX_REMAINING: Duration = Duration::from_secs(60);
@@ -268,6 +268,10 @@ impl node_server::Node for Service {
     async fn form(&self, request: Request<proto::FormRequest>) -> Result<Response<proto::FormReply>, Status> {
         formation::accept(&self.0, request.into_inner()).await.map_err(Status::failed_precondition)?;
         Ok(Response::new(proto::FormReply {}))
+    }
+
+    async fn join(&self, request: Request<proto::JoinRequest>) -> Result<Response<proto::JoinReply>, Status> {
+        Ok(Response::new(join::accept(&self.0, request.into_inner()).await))
     }
 
     async fn ask(&self, request: Request<proto::AskRequest>) -> Result<Response<proto::AskReply>, Status> {

@@ -91,6 +91,7 @@ pub struct Node {
     pub name: String,
     pub addr: SocketAddr,
     pub peers: Vec<Peer>,
+    pub join: Vec<String>,
     pub snapshot: SnapshotPolicy,
     dir: PathBuf,
     pub probe: Arc<Probe>,
@@ -105,6 +106,7 @@ impl Node {
     pub fn options(&self) -> Options {
         let mut options = Options::new(self.dir.clone(), self.name.clone(), self.addr.to_string());
         options.peers = self.peers.clone();
+        options.join = self.join.clone();
         options.snapshot = self.snapshot.clone();
         options.version = "1.2.3".into();
         options
@@ -236,6 +238,7 @@ impl Fleet {
                 name: name.into(),
                 addr: listener.local_addr().expect("an address"),
                 peers: if size == 1 { Vec::new() } else { peers.clone() },
+                join: Vec::new(),
                 snapshot: SnapshotPolicy::default(),
                 dir: root.path().join(name),
                 probe: Arc::default(),
@@ -243,6 +246,22 @@ impl Fleet {
             })
             .collect();
         Self { nodes, root }
+    }
+
+    /// Adds a node that is to join the others, without starting it; returns its position.
+    pub fn joiner(&mut self, name: &str) -> usize {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        self.nodes.push(Node {
+            name: name.into(),
+            addr: free.local_addr().expect("an address"),
+            peers: Vec::new(),
+            join: self.nodes.iter().map(|node| node.addr.to_string()).collect(),
+            snapshot: SnapshotPolicy::default(),
+            dir: self.root.path().join(format!("{name}-{}", self.nodes.len())),
+            probe: Arc::default(),
+            run: None,
+        });
+        self.nodes.len() - 1
     }
 
     pub async fn start(&mut self) {
