@@ -3,7 +3,7 @@
 //! Nothing here is part of the product, and the product never depends on it.
 //!
 //! - [`acexy`]: a client that behaves call for call like the real Acexy
-//! - [`bench`]: what `make bench` measures
+//! - [`mod@bench`]: what `make bench` measures
 //! - [`hosts`]: hosts as network namespaces, each with its own `dockerd` and `acefleet` process
 //! - [`node`]: client for a node's HTTP API
 //! - [`wait`]: waiting for a condition with a deadline

@@ -14,7 +14,7 @@ use crate::agent::runtime::{Inspection, RuntimeError};
 use crate::agent::spec::{self, ContainerSpec};
 
 /// Leases that are replaced for one engine before it is given up.
-const MAX_CONFLICTS: u32 = 5;
+const MAX_CONFLICTS: u32 = 100;
 /// A container that ends within this time never ran: a wrong image or command, not a crash.
 const SETTLE: Duration = Duration::from_millis(100);
 /// Pause between two looks at a container that does not run yet.

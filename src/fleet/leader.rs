@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use acefleet_registry::{Command, Reply, plan};
+use acefleet_registry::node::DockerState;
+use acefleet_registry::{Command, Reply, State, plan};
 use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +14,8 @@ use crate::fleet::{Fleet, FleetError, hooks, members, now_ms};
 const SHORTEST: Duration = Duration::from_millis(100);
 /// Deadlines are noticed this late at the most.
 const LONGEST: Duration = Duration::from_secs(1);
+/// How long a new leader waits for members that have not spoken up.
+const SETTLE: Duration = Duration::from_secs(5);
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Runs until cancelled.
@@ -20,17 +23,13 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
     let mut changes = fleet.cluster().changes();
     let longest = LONGEST.min(fleet.config().autoscale_interval);
     let mut warned = false;
+    let mut leads_since = None;
     loop {
         if fleet.cluster().is_leader() {
-            look(&fleet).await;
-        } else if !warned
-            && fleet.view().revision > 0
-            && *fleet.view().state.policy() != fleet.config().policy
-        {
-            warned = true;
-            tracing::warn!(
-                "cluster-wide settings of this node differ from those in force; the leader's are used"
-            );
+            look(&fleet, *leads_since.get_or_insert_with(Instant::now)).await;
+        } else {
+            leads_since = None;
+            warned = warned || warn_of_other_settings(&fleet);
         }
         tokio::select! {
             () = cancel.cancelled() => return,
@@ -44,10 +43,32 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
     }
 }
 
-async fn look(fleet: &Fleet) {
+/// True when this node's cluster-wide settings are not those in force, and it has said so.
+fn warn_of_other_settings(fleet: &Fleet) -> bool {
+    let view = fleet.view();
+    let differ = view.revision > 0 && *view.state.policy() != fleet.config().policy;
+    if differ {
+        tracing::warn!(
+            "cluster-wide settings of this node differ from those in force; the leader's are used"
+        );
+    }
+    differ
+}
+
+/// Whether every member has said whether its Docker answers. Until then, and for [`SETTLE`] at the most, a
+/// new leader starts nothing by itself: the first host to speak up would get all engines.
+fn has_heard_all(fleet: &Fleet, state: &State) -> bool {
+    let members = fleet.cluster().status().members;
+    members.iter().all(|member| state.node(member.id).is_some_and(|node| node.docker != DockerState::Unknown))
+}
+
+async fn look(fleet: &Fleet, leads_since: Instant) {
     let view = fleet.view();
     let policy = &fleet.config().policy;
     let commands = if view.state.policy() == policy {
+        if leads_since.elapsed() < SETTLE && !has_heard_all(fleet, &view.state) {
+            return;
+        }
         let strangers = members::strangers(&fleet.cluster().status(), &view.state);
         if !strangers.is_empty() {
             // Their engines are gone with them, so the rest is decided on the state after that.

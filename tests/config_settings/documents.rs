@@ -51,8 +51,17 @@ fn the_toml_example_is_valid_as_it_is_and_with_every_line_in_use() {
             _ => format!("{line}\n"),
         })
         .collect();
-    let loaded = resolve(Sources::from_maps(&[], &[], &used, host())).unwrap();
-    assert_eq!(loaded.config.peers.len(), 3);
+    // A node forms a cluster or joins one: these two lines alone exclude each other.
+    let errors = resolve(Sources::from_maps(&[], &[], &used, host())).unwrap_err();
+    let problems: Vec<&str> = errors.problems.iter().map(|problem| problem.setting.as_str()).collect();
+    assert_eq!(problems, ["ACEFLEET_JOIN"]);
+    let without = |name: &str| -> String {
+        used.lines().filter(|line| !line.starts_with(name)).map(|line| format!("{line}\n")).collect()
+    };
+    let forming = resolve(Sources::from_maps(&[], &[], &without("acefleet_join"), host())).unwrap();
+    assert_eq!((forming.config.peers.len(), forming.config.join.len()), (3, 0));
+    let joining = resolve(Sources::from_maps(&[], &[], &without("acefleet_peers"), host())).unwrap();
+    assert_eq!((joining.config.peers.len(), joining.config.join.len()), (0, 2));
     assert_eq!(
         used.lines().filter(|line| line.contains(" = ") && !line.starts_with('#')).count(),
         SETTINGS.len()

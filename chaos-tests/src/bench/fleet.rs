@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -135,9 +136,9 @@ impl Fleet {
         self.nodes.iter().map(log).collect()
     }
 
-    /// Starts `streams` streams, spread evenly over the engines, and ends all of them but the first `running`.
-    pub async fn play(&self, streams: usize, running: usize) -> Result<()> {
-        let started: Vec<StartedEvent> = (0..streams)
+    /// Starts the streams with these numbers, spread evenly over the engines, and ends all of them but the first `running`.
+    pub async fn play(&self, streams: Range<usize>, running: usize) -> Result<()> {
+        let started: Vec<StartedEvent> = streams
             .map(|number| {
                 let engine = &self.engines[number % self.engines.len()];
                 StartedEvent::new(

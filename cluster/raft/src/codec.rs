@@ -11,6 +11,11 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
     rmp_serde::to_vec_named(value).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))
 }
 
+/// Encodes with field names, piece by piece.
+pub(crate) fn encode_to<T: Serialize>(mut to: impl io::Write, value: &T) -> io::Result<()> {
+    rmp_serde::encode::write_named(&mut to, value).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))
+}
+
 /// Decodes and refuses bytes that remain.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
     let invalid = |e: String| io::Error::new(io::ErrorKind::InvalidData, e);

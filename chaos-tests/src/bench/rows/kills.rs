@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Result, bail};
 use hyper::Uri;
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use crate::bench::client::{Ask, Connection};
 use crate::bench::etcd::{Etcd, EtcdClient};
@@ -17,8 +18,8 @@ use crate::bench::table::Row;
 const P99_MS: f64 = 1_500.0;
 /// A write that nobody acknowledges within this time is a failure of the whole measurement.
 const GIVE_UP: Duration = Duration::from_secs(60);
-/// Pause after a refusal.
-const PAUSE: Duration = Duration::from_millis(5);
+/// Between two writes.
+const BEAT: Duration = Duration::from_millis(10);
 
 pub(super) async fn measure(place: &Place) -> Result<Vec<Row>> {
     let kills = place.effort.pick(8, 30);
@@ -50,7 +51,10 @@ async fn fleet_kills(place: &Place, kills: usize) -> Result<Vec<f64>> {
         let ask = Ask::Post(Uri::from_static("/events/stream_ended"), body.into());
         let begun = Instant::now();
         killed.kill().await?;
-        let write = async |target: SocketAddr| Connection::open(target, KEY).await?.ask(&ask).await;
+        let write = |target: SocketAddr| {
+            let ask = ask.clone();
+            async move { Connection::open(target, KEY).await?.ask(&ask).await }
+        };
         times.push(until_written(begun, &others, write).await?);
         killed.start()?;
     }
@@ -69,7 +73,7 @@ async fn etcd_kills(place: &Place, kills: usize) -> Result<Vec<f64>> {
             .collect();
         let begun = Instant::now();
         killed.kill().await?;
-        let write = async |target: SocketAddr| {
+        let write = |target: SocketAddr| async move {
             EtcdClient::open(target).await?.put(format!("kill|{number}").into(), "test".into()).await
         };
         times.push(until_written(begun, &others, write).await?);
@@ -78,22 +82,28 @@ async fn etcd_kills(place: &Place, kills: usize) -> Result<Vec<f64>> {
     Ok(times)
 }
 
-/// Milliseconds until one of the targets, asked in turn, acknowledges a write.
-async fn until_written(
+/// Milliseconds until a write is acknowledged. A new one begins every few milliseconds, on each target in turn, whatever became of
+/// those before: some systems hold a write until there is a leader, others lose it and say so seconds later.
+async fn until_written<W>(
     begun: Instant,
     targets: &[SocketAddr],
-    write: impl AsyncFn(SocketAddr) -> Result<()>,
-) -> Result<f64> {
+    write: impl Fn(SocketAddr) -> W,
+) -> Result<f64>
+where
+    W: Future<Output = Result<()>> + Send + 'static,
+{
     let mut last = None;
-    for target in targets.iter().cycle() {
-        match write(*target).await {
-            Ok(()) => return Ok(ms(begun.elapsed())),
-            Err(error) => last = Some(error),
+    let mut writes = JoinSet::new();
+    let mut targets = targets.iter().cycle();
+    let mut beats = tokio::time::interval(BEAT);
+    while begun.elapsed() < GIVE_UP {
+        tokio::select! {
+            _ = beats.tick() => drop(targets.next().map(|target| writes.spawn(write(*target)))),
+            Some(written) = writes.join_next() => match written? {
+                Ok(()) => return Ok(ms(begun.elapsed())),
+                Err(error) => last = Some(error),
+            },
         }
-        if begun.elapsed() > GIVE_UP {
-            break;
-        }
-        tokio::time::sleep(PAUSE).await;
     }
     bail!("no write was acknowledged within {GIVE_UP:?} after the leader was killed; lastly: {last:?}")
 }

@@ -1,7 +1,7 @@
 //! The rows of the table. Each function starts what it measures, measures it, and leaves nothing behind.
 //!
-//! Reads: [`engines`], [`selection`], [`streams`]. Writes: [`events`], [`provision`], [`kills`]. The rest: [`relay`],
-//! [`memory`], [`idle`].
+//! Reads: `engines`, `selection`, `streams`. Writes: `events`, `provision`, `kills`. The rest: `relay`,
+//! `memory`, `idle`.
 
 use anyhow::Result;
 use futures::FutureExt;

@@ -22,7 +22,7 @@ const RUN: usize = 25;
 pub(super) async fn measure(place: &Place) -> Result<Vec<Row>> {
     let fleet = Fleet::start(place, ENGINES, &[]).await?;
     // Half of the engines are in use.
-    fleet.play(ENGINES as usize / 2, ENGINES as usize / 2).await?;
+    fleet.play(0..ENGINES as usize / 2, ENGINES as usize).await?;
     fleet.leader().await?;
     let ours = fleet.follower().await?.http;
     let mut paths = vec![Uri::from_static("/engines")];

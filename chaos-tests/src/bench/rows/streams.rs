@@ -20,7 +20,7 @@ const SHARE: f64 = 0.7;
 
 pub(super) async fn measure(place: &Place) -> Result<Vec<Row>> {
     let fleet = Fleet::start(place, ENGINES, &[]).await?;
-    fleet.play(STREAMS, ENGINES as usize).await?;
+    fleet.play(0..STREAMS, ENGINES as usize).await?;
     let ours = fleet.follower().await?.http;
     let path = |query: &str| -> Result<Vec<Uri>> {
         let paths = fleet.engines.iter();

@@ -2,7 +2,7 @@
 //! header, zstd body.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use acefleet_registry::State;
@@ -15,6 +15,8 @@ use crate::types::{LogId, SnapshotMeta, StoredMembership};
 const MAGIC: &[u8; 8] = b"ACEFSNAP";
 const FORMAT: u32 = 1;
 const COMPRESSION_LEVEL: i32 = 3;
+/// Plain bytes that are handed to the compressor at once.
+const CHUNK: usize = 64 << 10;
 /// Longest header and body that are believed; both are far above what a real state needs.
 const MAX_HEADER: u32 = 4 << 20;
 const MAX_BODY: u64 = 4 << 30;
@@ -57,8 +59,7 @@ pub(crate) struct SnapshotFile {
 impl SnapshotFile {
     /// Writes and syncs a file; the caller renames it into place. Blocks.
     pub fn write(path: PathBuf, state: &State, meta: &SnapshotMeta, revision: u64) -> io::Result<Self> {
-        let plain = codec::encode(state)?;
-        let body = zstd::bulk::compress(&plain, COMPRESSION_LEVEL)?;
+        let (body, state_bytes) = packed(state)?;
         let header = SnapshotHeader {
             format: FORMAT,
             last_log_id: meta.last_log_id,
@@ -66,7 +67,7 @@ impl SnapshotFile {
             revision,
             sha256: hex(&Sha256::digest(&body)),
             body_bytes: body.len() as u64,
-            state_bytes: plain.len() as u64,
+            state_bytes,
         };
         let text = serde_json::to_vec(&header).map_err(io::Error::other)?;
         let length = u32::try_from(text.len()).map_err(io::Error::other)?;
@@ -95,6 +96,34 @@ impl SnapshotFile {
             return Err(damaged(&self.path, "the unpacked size differs"));
         }
         codec::decode(&plain)
+    }
+}
+
+/// The state encoded and compressed, and its size before that. Never holds all of the plain bytes: they would be the largest
+/// piece of memory of the whole node.
+fn packed(state: &State) -> io::Result<(Vec<u8>, u64)> {
+    let packer = zstd::Encoder::new(Vec::new(), COMPRESSION_LEVEL)?;
+    let mut plain = BufWriter::with_capacity(CHUNK, Counted { inner: packer, bytes: 0 });
+    codec::encode_to(&mut plain, state)?;
+    let Counted { inner, bytes } = plain.into_inner().map_err(io::IntoInnerError::into_error)?;
+    Ok((inner.finish()?, bytes))
+}
+
+/// Counts what is written through it.
+struct Counted<W> {
+    inner: W,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
     }
 }
 
