@@ -241,22 +241,17 @@ impl Cluster {
 /// Syncs the log and waits until nobody holds the database, so that the directory can be opened
 /// again at once.
 async fn close(store: OpenStore) {
-    let OpenStore { flusher, thread, db, lock } = store;
+    let OpenStore { flusher, closed, db, lock } = store;
     if let Err(error) = flusher.sync().await {
         tracing::warn!(%error, "the log could not be synced at the end");
     }
-    drop(flusher);
-    // The thread ends when the last user of the log is gone.
-    let closed = tokio::task::spawn_blocking(move || {
-        if thread.join().is_err() {
-            tracing::warn!("the log flusher panicked");
-        }
-        drop(db);
-        drop(lock);
-    });
+    // The thread ends, and closes the database, when the last user of the log is gone.
+    drop(db);
+    let _ = tokio::task::spawn_blocking(move || drop(flusher)).await;
     if tokio::time::timeout(DRAIN_LIMIT, closed).await.is_err() {
         tracing::warn!("the log is still in use; it closes when its last user ends");
     }
+    drop(lock);
 }
 
 #[cfg(test)]

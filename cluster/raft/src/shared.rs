@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use openraft::async_runtime::watch::WatchReceiver;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -26,7 +25,8 @@ const TRANSFER_LIMIT: Duration = Duration::from_millis(1_500);
 /// What must be closed last, in this order.
 pub(crate) struct OpenStore {
     pub flusher: Flusher,
-    pub thread: JoinHandle<()>,
+    /// Resolves when the flusher has let go of the database.
+    pub closed: oneshot::Receiver<()>,
     pub db: Arc<Db>,
     pub lock: DirLock,
 }

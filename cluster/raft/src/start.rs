@@ -116,7 +116,7 @@ fn open(options: &Options) -> Result<Opened, StartError> {
     })?;
     let db = Arc::new(db);
     let fsync = Arc::new(FsyncClock::default());
-    let (flusher, thread) = Flusher::spawn(db.clone(), fsync.clone())
+    let (flusher, closed) = Flusher::spawn(db.clone(), fsync.clone())
         .map_err(|e| StartError::Internal(format!("no thread for the log: {e}")))?;
     let snapshots = SnapshotDir::open(dir.join(store::SNAPSHOT_DIR), options.snapshot.keep)
         .map_err(|e| not_writable(dir, &e))?;
@@ -128,7 +128,7 @@ fn open(options: &Options) -> Result<Opened, StartError> {
         Extent::open(&db).map_err(|e| StartError::Internal(format!("the outbox cannot be read: {e}")))?;
     Ok(Opened {
         outbox,
-        store: OpenStore { flusher, thread, db, lock },
+        store: OpenStore { flusher, closed, db, lock },
         identity,
         machine,
         snapshots,

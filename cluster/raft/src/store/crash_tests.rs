@@ -17,7 +17,7 @@ use crate::view::Published;
 
 fn open(path: &Path) -> LogStore {
     let db = Arc::new(Db::open(path).unwrap());
-    let (flusher, _thread) = Flusher::spawn(db.clone(), Arc::default()).unwrap();
+    let (flusher, _closed) = Flusher::spawn(db.clone(), Arc::default()).unwrap();
     LogStore::new(db, flusher)
 }
 
@@ -62,11 +62,11 @@ async fn acknowledged_entries_and_votes_survive_a_crash() {
 async fn entries_written_but_not_flushed_may_go_but_leave_no_hole() {
     let dir = tempfile::tempdir().unwrap();
     let db = Arc::new(Db::open(dir.path()).unwrap());
-    let (flusher, thread) = Flusher::spawn(db.clone(), Arc::default()).unwrap();
+    let (flusher, closed) = Flusher::spawn(db.clone(), Arc::default()).unwrap();
     let mut store = LogStore::new(db.clone(), flusher);
     append(&mut store, blank_entries(1..=5)).await;
     drop(store);
-    thread.join().unwrap();
+    closed.await.unwrap();
 
     // The same write as `append` makes, cut off before the flusher sees it.
     let mut batch = rocksdb::WriteBatch::default();

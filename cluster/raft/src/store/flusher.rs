@@ -45,20 +45,42 @@ impl FsyncClock {
     }
 }
 
-/// Handle to the flusher thread. The thread ends when every handle is gone.
+/// Handle to the flusher thread. When the last one goes, the thread ends, and with it its hold on the
+/// database.
 #[derive(Clone)]
 pub(crate) struct Flusher {
-    queue: mpsc::Sender<Waiter>,
+    thread: Arc<Thread>,
+}
+
+struct Thread {
+    queue: Option<mpsc::Sender<Waiter>>,
+    handle: Option<JoinHandle<()>>,
+}
+
+impl Drop for Thread {
+    /// Waits for the thread: a process that exits while it still closes RocksDB crashes in RocksDB's
+    /// global destructors. It has at most one sync left to do.
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if self.handle.take().is_some_and(|handle| handle.join().is_err()) {
+            tracing::warn!("the log flusher panicked");
+        }
+    }
 }
 
 impl Flusher {
-    /// Starts the thread.
-    pub fn spawn(db: Arc<Db>, clock: Arc<FsyncClock>) -> io::Result<(Self, JoinHandle<()>)> {
+    /// Starts the thread. The receiver resolves when the thread has let go of the database.
+    pub fn spawn(db: Arc<Db>, clock: Arc<FsyncClock>) -> io::Result<(Self, oneshot::Receiver<()>)> {
         let (queue, waiting) = mpsc::channel();
-        let thread = std::thread::Builder::new()
-            .name("log-flusher".into())
-            .spawn(move || run(&db, &clock, &waiting))?;
-        Ok((Self { queue }, thread))
+        let (ended, end) = oneshot::channel();
+        let handle = std::thread::Builder::new().name("log-flusher".into()).spawn(move || {
+            run(&db, &clock, &waiting);
+            drop(db);
+            // Nobody may be waiting for it.
+            let _ = ended.send(());
+        })?;
+        let thread = Thread { queue: Some(queue), handle: Some(handle) };
+        Ok((Self { thread: Arc::new(thread) }, end))
     }
 
     /// Completes the callback after a sync that covers everything written before this call.
@@ -74,7 +96,11 @@ impl Flusher {
     }
 
     fn send(&self, waiter: Waiter) {
-        if let Err(mpsc::SendError(waiter)) = self.queue.send(waiter) {
+        let refused = match &self.thread.queue {
+            Some(queue) => queue.send(waiter).map_err(|mpsc::SendError(waiter)| waiter).err(),
+            None => Some(waiter),
+        };
+        if let Some(waiter) = refused {
             waiter.complete(Err(stopped()));
         }
     }

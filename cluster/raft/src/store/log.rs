@@ -209,7 +209,7 @@ mod tests {
     async fn a_hole_in_the_log_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let db = Arc::new(Db::open(dir.path()).unwrap());
-        let (flusher, _thread) = Flusher::spawn(db.clone(), Arc::default()).unwrap();
+        let (flusher, _closed) = Flusher::spawn(db.clone(), Arc::default()).unwrap();
         let mut store = LogStore::new(db.clone(), flusher);
         let entries = crate::testing::blank_entries(1..=5);
         store.append(entries, IOFlushed::noop()).await.unwrap();
@@ -223,7 +223,7 @@ mod tests {
     async fn replication_reads_stop_at_the_byte_limit_but_never_return_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let db = Arc::new(Db::open(dir.path()).unwrap());
-        let (flusher, _thread) = Flusher::spawn(db.clone(), Arc::default()).unwrap();
+        let (flusher, _closed) = Flusher::spawn(db.clone(), Arc::default()).unwrap();
         let mut store = LogStore::new(db, flusher);
         let entries = crate::testing::blank_entries(1..=5);
         store.append(entries, IOFlushed::noop()).await.unwrap();
