@@ -23,7 +23,7 @@ unpack_etcd() {
     say "unpacking Debian's etcd-server in $TOOLS"
     dir="$(mktemp -d)"
     mkdir -p "$TOOLS"
-    (cd "$dir" && apt-get -qq download etcd-server >/dev/null && dpkg-deb --extract etcd-server_*.deb "$TOOLS") ||
+    (cd "$dir" && apt-get -qq -o APT::Sandbox::User=root download etcd-server >/dev/null && dpkg-deb --extract etcd-server_*.deb "$TOOLS") ||
         die "etcd-server could not be had from apt-get; run apt-get update, or install etcd"
     rm -rf "$dir"
     hash -r

@@ -135,6 +135,13 @@ has_rust() {
     [ -n "$version" ] && version_at_least "$version" "$MIN_RUST"
 }
 
+# install_rustup: what https://rustup.rs tells people to run. Into this user's home; lib.sh has it on the PATH.
+install_rustup() {
+    say "installing Rust with rustup (from https://sh.rustup.rs, into ${CARGO_HOME:-$HOME/.cargo})"
+    curl --proto '=https' --tlsv1.2 --silent --show-error --fail --max-time 60 https://sh.rustup.rs |
+        sh -s -- -y --no-modify-path --profile minimal --component clippy --component rustfmt >&2
+}
+
 check_rust() {
     has_rust && return 0
     if ! have rustup && apt_offers rustup; then
@@ -148,9 +155,13 @@ check_rust() {
             die "rustup could not install the stable toolchain"
         has_rust && return 0
     fi
+    if ! have rustup && install_rustup; then
+        hash -r
+        has_rust && return 0
+    fi
     local found
     found="$(rust_version)" || true
-    say "Rust $MIN_RUST or newer is needed; found: ${found:-none}. This system's packages have none, so install it with rustup:"
+    say "Rust $MIN_RUST or newer is needed; found: ${found:-none}. This system's packages have none and rustup could not be fetched; by hand:"
     say "  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal -c clippy,rustfmt"
     [ -z "${SUDO_USER:-}" ] || say "(if $SUDO_USER has Rust already: run make without sudo, it asks for root by itself where needed)"
     die "then run this again"
