@@ -198,7 +198,6 @@ fn prepare(
     set("ACEFLEET_ADVERTISE", &address.to_string());
     set("ACEFLEET_RELAY_BIND", &relay.to_string());
     set("ACEFLEET_PEERS", peers);
-    set("ACEFLEET_LOG", "warn");
     set("API_KEY", KEY);
     set("DOCKER_HOST", &docker.url());
     set("TARGET_IMAGE", "made-up:1");
