@@ -141,7 +141,7 @@ pub async fn run_with_listeners(
     supervisor::ready();
 
     let stop_serving = stop.child_token();
-    let serving = http::serve(http_listener, http::router(fleet), stop_serving.clone(), DRAIN);
+    let serving = http::serve(http_listener, http::Api::new(fleet), stop_serving.clone(), DRAIN);
     tokio::pin!(serving);
     let failure = tokio::select! {
         served = &mut serving => {

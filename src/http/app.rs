@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use axum::http::HeaderValue;
+
 use crate::fleet::Fleet;
 use crate::http::auth::ApiKey;
 use crate::http::counters::Counters;
@@ -22,7 +24,7 @@ struct Inner {
     key: ApiKey,
     rendered: Rendered,
     counters: Counters,
-    age: Mutex<Option<(Instant, u64)>>,
+    age: Mutex<Option<(Instant, HeaderValue)>>,
 }
 
 impl App {
@@ -54,17 +56,18 @@ impl App {
         self.inner.fleet.has_leader()
     }
 
-    /// How old this node's answers may be, in milliseconds. Looked up ten times a second at the most.
-    pub fn age_ms(&self) -> u64 {
+    /// How old this node's answers may be, in milliseconds, as `X-Acefleet-Age-Ms` says it. Looked up ten
+    /// times a second at the most.
+    pub fn age(&self) -> HeaderValue {
         let now = Instant::now();
         // A number and a time: a panic elsewhere cannot leave them half-changed.
         let mut age = self.inner.age.lock().unwrap_or_else(PoisonError::into_inner);
-        match *age {
-            Some((at, ms)) if now.saturating_duration_since(at) < AGE_GOOD_FOR => ms,
+        match &*age {
+            Some((at, said)) if now.saturating_duration_since(*at) < AGE_GOOD_FOR => said.clone(),
             _ => {
-                let ms = self.inner.fleet.cluster().status().staleness_ms;
-                *age = Some((now, ms));
-                ms
+                let said = HeaderValue::from(self.inner.fleet.cluster().status().staleness_ms);
+                *age = Some((now, said.clone()));
+                said
             }
         }
     }

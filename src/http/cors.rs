@@ -1,13 +1,11 @@
 //! Any web page may call the API; no credentials of the browser go along.
 
-use axum::extract::Request;
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
     ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
 };
-use axum::http::{HeaderMap, HeaderValue, Method};
-use axum::middleware::Next;
+use axum::http::{HeaderMap, HeaderValue, Method, Request};
 use axum::response::{IntoResponse, Response};
 
 const ANY: HeaderValue = HeaderValue::from_static("*");
@@ -16,19 +14,14 @@ const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 const EXPOSED: HeaderValue =
     HeaderValue::from_static("ETag, Retry-After, X-Acefleet-Revision, X-Acefleet-Age-Ms, X-Request-Id");
 
-/// Answers preflights and marks every other answer.
-pub(crate) async fn cors(request: Request, next: Next) -> Response {
-    if let Some(preflight) = preflight(&request) {
-        return preflight;
-    }
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
+/// Marks an answer, unless it is one to a preflight.
+pub(crate) fn mark(headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
-    response
 }
 
-fn preflight(request: &Request) -> Option<Response> {
+/// The answer to a preflight; `None` when the request is none.
+pub(crate) fn preflight<B>(request: &Request<B>) -> Option<Response> {
     let asked = request.headers();
     let is_preflight = request.method() == Method::OPTIONS
         && asked.contains_key(ORIGIN)

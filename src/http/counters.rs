@@ -5,9 +5,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use acefleet_registry::event::EventLog;
+use axum::http::StatusCode;
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
-use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
 
 /// How the event log names the end of a stream whose engine does not know it any more.
 const STALE: &str = "(stale_stream_detected)";
@@ -25,6 +26,14 @@ pub(crate) struct Counters {
     stale: IntCounter,
     /// Newest event that was looked at for stale streams.
     seen: Mutex<u64>,
+}
+
+/// Counters of one route's `GET`s.
+#[derive(Debug)]
+pub(crate) struct Hits {
+    endpoint: String,
+    ok: IntCounter,
+    took: Histogram,
 }
 
 fn register<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> C {
@@ -97,6 +106,26 @@ impl Counters {
         self.durations.with_label_values(&[endpoint, method]).observe(took.as_secs_f64());
     }
 
+    /// Counters of one route's `GET`s, looked up once for many requests.
+    pub fn hits(&self, endpoint: &str) -> Hits {
+        Hits {
+            endpoint: endpoint.to_owned(),
+            ok: self.requests.with_label_values(&[endpoint, "GET", "200"]),
+            took: self.durations.with_label_values(&[endpoint, "GET"]),
+        }
+    }
+
+    /// A `GET` of that route was answered.
+    pub fn hit(&self, hits: &Hits, status: StatusCode, took: Duration) {
+        match status {
+            StatusCode::OK => {
+                hits.ok.inc();
+                hits.took.observe(took.as_secs_f64());
+            }
+            _ => self.request(&hits.endpoint, "GET", status.as_u16(), took),
+        }
+    }
+
     /// Started events were taken in.
     pub fn started(&self, events: u64) {
         self.started.inc_by(events);
@@ -138,6 +167,11 @@ mod tests {
         let events = EventLog::default();
         let counters = Counters::new(&events);
         counters.request("/engines", "GET", 200, Duration::from_millis(1));
+        let hits = counters.hits("/engines");
+        counters.hit(&hits, StatusCode::OK, Duration::from_millis(1));
+        counters.hit(&hits, StatusCode::NOT_MODIFIED, Duration::from_millis(1));
+        assert_eq!(hits.ok.get(), 2);
+        assert_eq!(hits.took.get_sample_count(), 3);
         counters.provisioned("acestream", true, Duration::from_secs(1));
         counters.communication_error("registry", "no_leader");
         counters.started(2);

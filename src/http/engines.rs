@@ -10,7 +10,6 @@ use utoipa::ToSchema;
 use crate::http::app::App;
 use crate::http::models::{EngineState, StreamState};
 use crate::http::problem::{BlockedBody, InvalidBody};
-use crate::http::rendered::Page;
 use crate::http::snapshot::{Snapshot, to_json};
 
 /// One engine and the streams that run on it.
@@ -35,7 +34,7 @@ struct EngineDetail {
     )
 )]
 pub(crate) async fn list(State(app): State<App>, snapshot: Snapshot) -> Response {
-    snapshot.page(&app, &Page::Engines, || {
+    snapshot.page(&app, None, || {
         let mut engines: Vec<&Engine> =
             snapshot.view.state.listed_engines().map(|engine| &**engine).collect();
         engines.sort_by_key(|engine| snapshot.is_silent(engine.node));
@@ -63,8 +62,7 @@ pub(crate) async fn get(State(app): State<App>, Path(id): Path<String>, snapshot
     let Some(engine) = state.engine_by_container(&id).filter(|engine| engine.is_published()) else {
         return snapshot.answer(&json!({ "error": "not found" }));
     };
-    let page = Page::Engine(engine.container_id.clone().unwrap_or_default());
-    snapshot.page(&app, &page, || {
+    snapshot.page(&app, None, || {
         let streams = state.streams_of(engine.id).map(|stream| StreamState::in_snapshot(&snapshot, stream));
         to_json(&EngineDetail { engine: EngineState::of(&snapshot, engine), streams: streams.collect() })
     })

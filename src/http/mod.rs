@@ -16,8 +16,8 @@
 //! - [`query`], [`validate`], [`problem`]: what is wrong with a request, and how it is said
 //! - [`models`], [`time`]: engines, streams and timestamps as clients decode them
 //!
-//! Around them: [`serve()`] and [`stall`] (connections), [`path`] (one spelling for every path),
-//! [`observe`] (log, counters, panics), [`cors`].
+//! Around them: [`serve()`] and [`stall`] (connections), [`front`] (the way of every request), [`path`] (one
+//! spelling for every path), [`observe`] (log, counters, panics), [`cors`].
 
 mod app;
 mod auth;
@@ -30,6 +30,7 @@ mod docs;
 mod engines;
 mod event_body;
 mod events;
+mod front;
 mod health;
 mod metrics;
 mod models;
@@ -52,22 +53,15 @@ mod time;
 mod validate;
 mod vpn;
 
-use std::convert::Infallible;
-
 use axum::Router;
-use axum::extract::Request;
-use axum::http::Method;
-use axum::middleware::{from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
-use tower::ServiceExt;
-use tower_http::catch_panic::CatchPanicLayer;
+use axum::middleware::from_fn;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::fleet::Fleet;
 use crate::http::app::App;
 use crate::http::problem::Problem;
 
+pub use front::Api;
 pub use openapi::openapi_json;
 pub use serve::serve;
 
@@ -104,37 +98,12 @@ fn operations() -> OpenApiRouter<App> {
         .routes(routes!(nodes::remove))
 }
 
-/// The whole API as a service.
-pub fn router(fleet: Fleet) -> Router {
-    let app = App::new(fleet);
+/// All routes, for paths in their one spelling.
+fn routes(app: App) -> Router {
     let (routed, _) = operations().merge(docs::routes()).split_for_parts();
-    let routed: Router = routed
+    routed
         .route_layer(from_fn(observe::name_endpoint))
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
-        .with_state(app.clone());
-    Router::new()
-        .fallback(move |request: Request| dispatch(routed.clone(), request))
-        .layer(CatchPanicLayer::custom(observe::panicked))
-        .layer(from_fn(cors::cors))
-        .layer(from_fn_with_state(app, observe::observe))
-}
-
-/// Gives the path its one spelling, then routes.
-async fn dispatch(routed: Router, mut request: Request) -> Response {
-    let method = request.method().clone();
-    if let Err(problem) = path::canonicalize(&method, request.uri_mut()) {
-        return problem.into_response();
-    }
-    if method == Method::HEAD {
-        // Not offered, as clients know it; the router would offer it beside every GET.
-        *request.method_mut() = Method::TRACE;
-    }
-    let routed: Result<Response, Infallible> = routed.oneshot(request).await;
-    let mut response = match routed {
-        Ok(response) => response,
-        Err(never) => match never {},
-    };
-    problem::tidy_allow(&mut response);
-    response
+        .with_state(app)
 }

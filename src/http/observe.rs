@@ -1,23 +1,28 @@
 //! Around every request: an id, a span for the log, counters, and an answer even when a handler panics.
 
 use std::any::Any;
-use std::time::Instant;
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tracing::Instrument;
+use futures::FutureExt;
+use tracing::Span;
+use tracing::level_filters::LevelFilter;
+use uuid::Uuid;
 
-use crate::http::app::App;
+use crate::http::counters::Counters;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Id of a request, the caller's or ours.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest id that is taken from a caller.
 const ID_MAX: usize = 64;
 
 /// Route of a request, put on its answer by [`name_endpoint`].
 #[derive(Clone)]
-struct Endpoint(MatchedPath);
+pub(crate) struct Endpoint(MatchedPath);
 
 /// Remembers which route was taken; runs behind the router.
 pub(crate) async fn name_endpoint(endpoint: MatchedPath, request: Request, next: Next) -> Response {
@@ -26,27 +31,55 @@ pub(crate) async fn name_endpoint(endpoint: MatchedPath, request: Request, next:
     response
 }
 
-/// Logs and counts a request; runs in front of everything.
-pub(crate) async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
-    let began = Instant::now();
-    let method = method_word(request.method());
-    let id = request_id(request.headers());
-    // The path only: queries are not logged, headers and bodies never.
-    let span = tracing::info_span!("request", id = ?id, method, path = request.uri().path());
-    let mut response = next.run(request).instrument(span.clone()).await;
-    let took = began.elapsed();
-    let status = response.status();
-    let endpoint = response.extensions_mut().remove::<Endpoint>();
-    let endpoint = endpoint.as_ref().map_or("unmatched", |endpoint| endpoint.0.as_str());
-    app.counters().request(endpoint, method, status.as_u16(), took);
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        app.counters().communication_error(endpoint, "unavailable");
+/// A request as log and counters see it.
+pub(crate) struct Seen {
+    /// When it came.
+    pub began: Instant,
+    method: &'static str,
+    id: HeaderValue,
+}
+
+impl Seen {
+    /// A request that has just come.
+    pub fn now<B>(request: &axum::http::Request<B>) -> Self {
+        let (method, id) = (method_word(request.method()), request_id(request.headers()));
+        Self { began: Instant::now(), method, id }
     }
-    span.in_scope(|| {
-        tracing::debug!(status = status.as_u16(), took_us = took.as_micros() as u64, "answered");
-    });
-    response.headers_mut().insert(REQUEST_ID, id);
-    response
+
+    /// What is logged under it names the request. The path only: queries are not logged, headers and
+    /// bodies never.
+    pub fn span(&self, path: &str) -> Span {
+        tracing::info_span!("request", id = ?self.id, method = self.method, path)
+    }
+
+    /// Logs the answer, under a span that is made for it if need be.
+    pub fn log(&self, span: impl FnOnce() -> Span, status: StatusCode, took: Duration) {
+        if LevelFilter::current() >= LevelFilter::DEBUG {
+            span().in_scope(|| {
+                tracing::debug!(status = status.as_u16(), took_us = took.as_micros() as u64, "answered");
+            });
+        }
+    }
+
+    /// Counts the answer.
+    pub fn count(
+        &self,
+        counters: &Counters,
+        endpoint: Option<&Endpoint>,
+        status: StatusCode,
+        took: Duration,
+    ) {
+        let endpoint = endpoint.map_or("unmatched", |endpoint| endpoint.0.as_str());
+        counters.request(endpoint, self.method, status.as_u16(), took);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            counters.communication_error(endpoint, "unavailable");
+        }
+    }
+
+    /// Puts the id on the answer.
+    pub fn mark(&self, headers: &mut HeaderMap) {
+        headers.insert(REQUEST_ID, self.id.clone());
+    }
 }
 
 /// Methods as labels: whatever a client makes up is one of them.
@@ -74,14 +107,19 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     match headers.get(REQUEST_ID).filter(plain) {
         Some(id) => id.clone(),
         None => {
-            let id = uuid::Uuid::new_v4().simple().to_string();
-            HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("none"))
+            let mut text = Uuid::encode_buffer();
+            let id = Uuid::new_v4().simple().encode_lower(&mut text);
+            HeaderValue::from_str(id).unwrap_or(HeaderValue::from_static("none"))
         }
     }
 }
 
-/// The answer when a handler panicked: that it did, and nothing else.
-pub(crate) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+/// What this comes to, or an answer that says that it panicked, and nothing else.
+pub(crate) async fn caught(handling: impl Future<Output = Response>) -> Response {
+    AssertUnwindSafe(handling).catch_unwind().await.unwrap_or_else(panicked)
+}
+
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let message = match (panic.downcast_ref::<String>(), panic.downcast_ref::<&str>()) {
         (Some(text), _) => text.as_str(),
         (None, Some(text)) => text,
@@ -93,25 +131,19 @@ pub(crate) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use axum::Router;
-    use axum::body::Body;
     use axum::http::header::CONTENT_TYPE;
-    use axum::routing::get;
     use http_body_util::BodyExt;
-    use tower::ServiceExt;
-    use tower_http::catch_panic::CatchPanicLayer;
 
     use super::*;
 
     #[tokio::test]
     async fn a_panic_is_an_answer_without_details() {
-        let broken = || async {
+        let broken = async {
             // The point of this test is to panic.
             let nothing: Result<u8, _> = "x".parse();
-            nothing.expect("a secret detail").to_string()
+            nothing.expect("a secret detail").to_string().into_response()
         };
-        let router = Router::new().route("/", get(broken)).layer(CatchPanicLayer::custom(panicked));
-        let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
+        let response = caught(broken).await;
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert!(response.headers()[CONTENT_TYPE].to_str().unwrap().starts_with("text/plain"));
         let body = response.into_body().collect().await.unwrap().to_bytes();

@@ -1,18 +1,29 @@
-//! Answers rendered once for each state and asked for many times. Rendering happens outside the lock, so
-//! two first askers may both render; nobody waits for another.
+//! Answers to reads, rendered once for each state and asked for many times. They are kept under what was
+//! asked, so that whoever asks the same again gets the bytes without anything being parsed or looked up.
+//! Rendering happens outside the lock: two first askers may both render, nobody waits for another.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::mem;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use acefleet_registry::NodeId;
-use axum::http::HeaderValue;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use bytes::Bytes;
+use http_body_util::Full;
 use sha2::{Digest, Sha256};
+
+use crate::http::app::App;
+use crate::http::counters::Hits;
+use crate::http::snapshot::{AGE, JSON, REVALIDATE, REVISION};
+use crate::http::{cors, observe};
 
 /// Answers kept for one state.
 const PAGES_MAX: usize = 4_096;
 /// Bytes kept for one state.
-const BYTES_MAX: usize = 64 << 20;
+const BYTES_MAX: usize = 32 << 20;
+/// Longer questions are not remembered.
+const TARGET_MAX: usize = 512;
 
 /// Everything that answers depend on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,125 +36,203 @@ pub(crate) struct Key {
     pub silent: Vec<NodeId>,
 }
 
-/// What was asked.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Page {
-    /// `GET /engines`.
-    Engines,
-    /// `GET /engines/{id}`.
-    Engine(String),
-    /// `GET /streams`: only started or only ended ones, and of which published engine id.
-    Streams { started: Option<bool>, container: Option<String> },
-    /// `GET /orchestrator/status`: in this second, because breakers depend on the time, and with or
-    /// without a known leader.
-    Status { second: u64, leader: bool },
+/// What an answer depends on beside the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment {
+    second: u64,
+    leader: bool,
 }
 
-/// A rendered body and its strong entity tag.
-#[derive(Clone, Debug)]
+impl Moment {
+    /// Milliseconds since the Unix epoch, and whether this node knows a leader now.
+    pub fn at(app: &App, now_ms: u64) -> Self {
+        Self { second: now_ms / 1000, leader: app.has_leader() }
+    }
+}
+
+/// An answer that is the same for everyone who asks, with or without a key.
+#[derive(Debug)]
 pub(crate) struct Rendering {
-    /// JSON.
-    pub body: Bytes,
-    /// Quoted hash of the body.
-    pub etag: HeaderValue,
+    body: Bytes,
+    /// Quoted hash of the body: a strong tag.
+    etag: HeaderValue,
+    /// All headers of a 200. Those that differ from answer to answer are there to be replaced.
+    headers: HeaderMap,
+    /// If it is not good for as long as the state is.
+    pub moment: Option<Moment>,
+    /// The question asks for freshness: whether this is fresh enough has to be found out before it is used.
+    pub on_condition: bool,
+    /// Counts its answers.
+    pub hits: Hits,
 }
 
 impl Rendering {
-    /// Hashes a body.
-    pub fn new(body: Vec<u8>) -> Self {
+    /// Hashes a body. `revision` is that of the state it shows.
+    pub fn new(body: Vec<u8>, revision: u64, hits: Hits) -> Self {
         let hash = Sha256::digest(&body);
         let hex: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         let etag = HeaderValue::from_str(&format!("\"{hex}\"")).unwrap_or(HeaderValue::from_static("\"\""));
-        Self { body: body.into(), etag }
+        let nothing = HeaderValue::from_static("");
+        let mut headers = HeaderMap::from_iter([
+            (CONTENT_TYPE, JSON),
+            (ETAG, etag.clone()),
+            (REVISION, HeaderValue::from(revision)),
+            (AGE, nothing.clone()),
+            (CACHE_CONTROL, REVALIDATE),
+            (observe::REQUEST_ID, nothing),
+        ]);
+        cors::mark(&mut headers);
+        Self { body: body.into(), etag, headers, moment: None, on_condition: false, hits }
     }
+
+    /// The answer to someone who sent these headers: 304 to those who have it.
+    pub fn answer(&self, asked: &HeaderMap, age: HeaderValue) -> Response<Full<Bytes>> {
+        let known = asked.get(IF_NONE_MATCH).is_some_and(|known| matches(known, &self.etag));
+        let mut response = Response::new(Full::default());
+        let mut headers = self.headers.clone();
+        headers.insert(AGE, age);
+        if known {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            headers.remove(CONTENT_TYPE);
+        } else {
+            *response.body_mut() = Full::new(self.body.clone());
+        }
+        *response.headers_mut() = headers;
+        response
+    }
+}
+
+/// Whether a list of entity tags names this one.
+fn matches(list: &HeaderValue, etag: &HeaderValue) -> bool {
+    let (Ok(list), Ok(etag)) = (list.to_str(), etag.to_str()) else { return false };
+    list.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
 #[derive(Default)]
 struct Pages {
     key: Key,
-    pages: HashMap<Page, Rendering>,
+    pages: HashMap<Box<str>, Arc<Rendering>>,
     bytes: usize,
 }
 
-/// Rendered answers of the newest state that was asked for.
+/// Rendered answers of the newest state that was asked for, by path and query.
 #[derive(Default)]
 pub(crate) struct Rendered {
-    pages: Mutex<Pages>,
+    pages: RwLock<Pages>,
 }
 
 impl Rendered {
-    /// The answer for this state, from memory or from `render`.
-    pub fn get(&self, key: &Key, page: &Page, render: impl FnOnce() -> Vec<u8>) -> Rendering {
-        if let Some(known) = self.find(key, page) {
-            return known;
-        }
-        let rendering = Rendering::new(render());
-        self.keep(key, page, &rendering);
-        rendering
+    /// The answer that is kept for this state.
+    pub fn find(&self, key: &Key, target: &str) -> Option<Arc<Rendering>> {
+        let pages = self.pages.read().unwrap_or_else(PoisonError::into_inner);
+        if pages.key == *key { pages.pages.get(target).cloned() } else { None }
     }
 
-    fn find(&self, key: &Key, page: &Page) -> Option<Rendering> {
-        let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        if pages.key == *key { pages.pages.get(page).cloned() } else { None }
-    }
-
-    fn keep(&self, key: &Key, page: &Page, rendering: &Rendering) {
-        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        if pages.key != *key {
-            if (key.revision, key.epoch) < (pages.key.revision, pages.key.epoch) {
-                return;
+    /// Keeps an answer, unless a newer state has been asked for meanwhile.
+    pub fn keep(&self, key: &Key, target: &str, rendering: &Arc<Rendering>) {
+        let size = target.len() + rendering.body.len();
+        let mut old = Pages::default();
+        {
+            let mut pages = self.pages.write().unwrap_or_else(PoisonError::into_inner);
+            if pages.key != *key {
+                if (key.revision, key.epoch) < (pages.key.revision, pages.key.epoch) {
+                    return;
+                }
+                old = mem::replace(&mut *pages, Pages { key: key.clone(), ..Pages::default() });
             }
-            *pages = Pages { key: key.clone(), ..Pages::default() };
+            let fits = pages.pages.len() < PAGES_MAX && pages.bytes + size <= BYTES_MAX;
+            if target.len() <= TARGET_MAX && (fits || pages.pages.contains_key(target)) {
+                pages.bytes += size;
+                if let Some(before) = pages.pages.insert(target.into(), Arc::clone(rendering)) {
+                    pages.bytes = pages.bytes.saturating_sub(target.len() + before.body.len());
+                }
+            }
         }
-        if pages.pages.len() < PAGES_MAX && pages.bytes + rendering.body.len() <= BYTES_MAX {
-            pages.bytes += rendering.body.len();
-            pages.pages.insert(page.clone(), rendering.clone());
-        }
+        // Thousands of pages take a while to free, and nobody has to wait for that.
+        drop(old);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use acefleet_registry::event::EventLog;
+
     use super::*;
+    use crate::http::counters::Counters;
 
     fn key(revision: u64, epoch: u64) -> Key {
         Key { revision, epoch, silent: Vec::new() }
     }
 
+    fn rendering(body: &str) -> Arc<Rendering> {
+        let hits = Counters::new(&EventLog::default()).hits("/engines");
+        Arc::new(Rendering::new(body.as_bytes().to_vec(), 7, hits))
+    }
+
     #[test]
-    fn a_page_is_rendered_once_for_each_state() {
+    fn a_page_is_kept_for_its_state_alone() {
         let rendered = Rendered::default();
-        let mut times = 0;
-        for state in [key(1, 1), key(1, 1), key(1, 2), key(1, 2), key(2, 2), key(1, 1)] {
-            rendered.get(&state, &Page::Engines, || {
-                times += 1;
-                b"[]".to_vec()
-            });
+        for (state, kept) in
+            [(key(1, 1), true), (key(1, 2), true), (key(2, 2), true), (key(1, 1), false), (key(2, 1), false)]
+        {
+            rendered.keep(&state, "/engines", &rendering("[]"));
+            assert_eq!(rendered.find(&state, "/engines").is_some(), kept, "{state:?}");
+            assert!(rendered.find(&state, "/streams").is_none());
         }
-        // The last one is older than what is kept: it is rendered and not kept.
-        assert_eq!(times, 4);
-        assert!(rendered.find(&key(2, 2), &Page::Engines).is_some());
         let silent = Key { silent: vec![NodeId(1)], ..key(2, 2) };
-        assert!(rendered.find(&silent, &Page::Engines).is_none());
+        assert!(rendered.find(&silent, "/engines").is_none());
+        assert!(rendered.find(&key(2, 2), "/engines").is_some());
     }
 
     #[test]
     fn what_is_kept_is_bounded() {
         let rendered = Rendered::default();
+        let small = rendering("{}");
         for id in 0..PAGES_MAX + 10 {
-            rendered.get(&key(1, 1), &Page::Engine(id.to_string()), || b"{}".to_vec());
+            rendered.keep(&key(1, 1), &format!("/engines/{id:04}"), &small);
         }
-        let big = vec![b' '; BYTES_MAX];
-        rendered.get(&key(1, 1), &Page::Engines, || big);
-        let pages = rendered.pages.lock().unwrap();
-        assert_eq!(pages.pages.len(), PAGES_MAX);
-        assert_eq!(pages.bytes, 2 * PAGES_MAX);
+        let pages = |rendered: &Rendered| {
+            let pages = rendered.pages.read().unwrap();
+            (pages.pages.len(), pages.bytes)
+        };
+        assert_eq!(pages(&rendered), (PAGES_MAX, 15 * PAGES_MAX));
+        // One that is kept already is replaced and counts once.
+        rendered.keep(&key(1, 1), "/engines/0000", &rendering("[0]"));
+        assert_eq!(pages(&rendered), (PAGES_MAX, 15 * PAGES_MAX + 1));
+        rendered.keep(&key(2, 1), &"x".repeat(TARGET_MAX + 1), &small);
+        rendered.keep(&key(2, 1), "/streams", &rendering(&" ".repeat(BYTES_MAX)));
+        assert_eq!(pages(&rendered), (0, 0));
     }
 
     #[test]
-    fn the_tag_follows_the_body() {
-        let tag = |body: &str| Rendering::new(body.as_bytes().to_vec()).etag;
-        assert_eq!(tag("[]"), tag("[]"));
-        assert_ne!(tag("[]"), tag("[1]"));
+    fn those_who_have_the_answer_get_no_body() {
+        let page = rendering("[]");
+        assert_eq!(page.etag, rendering("[]").etag);
+        assert_ne!(page.etag, rendering("[1]").etag);
+        let mut asked = HeaderMap::new();
+        let answer = page.answer(&asked, HeaderValue::from(5));
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert_eq!(answer.headers()[AGE], "5");
+        assert_eq!(answer.headers()[REVISION], "7");
+        asked.insert(IF_NONE_MATCH, page.etag.clone());
+        let answer = page.answer(&asked, HeaderValue::from(5));
+        assert_eq!(answer.status(), StatusCode::NOT_MODIFIED);
+        assert!(!answer.headers().contains_key(CONTENT_TYPE) && answer.headers().contains_key(ETAG));
+    }
+
+    #[test]
+    fn entity_tags_are_compared() {
+        let etag = HeaderValue::from_static("\"abc\"");
+        for (list, expected) in [
+            ("\"abc\"", true),
+            ("W/\"abc\"", true),
+            ("\"x\", \"abc\"", true),
+            ("*", true),
+            ("\"abd\"", false),
+            ("abc", false),
+            ("", false),
+        ] {
+            assert_eq!(matches(&HeaderValue::from_static(list), &etag), expected, "{list}");
+        }
     }
 }

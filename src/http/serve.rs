@@ -6,8 +6,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -17,8 +15,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
 
+use crate::http::front::Api;
 use crate::http::stall::{Guarded, Phase};
 
 /// Connections at once; further ones wait in the kernel's queue.
@@ -34,7 +32,7 @@ const HEADERS_SIZE_MAX: usize = 64 * 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 struct Server {
-    router: Router,
+    api: Api,
     http: http1::Builder,
     slots: Arc<Semaphore>,
     graceful: GracefulShutdown,
@@ -48,7 +46,7 @@ struct Server {
 /// None in this version: what goes wrong with a connection ends that connection.
 pub async fn serve(
     listener: TcpListener,
-    router: Router,
+    api: Api,
     shutdown: CancellationToken,
     grace: Duration,
 ) -> anyhow::Result<()> {
@@ -58,7 +56,7 @@ pub async fn serve(
         .keep_alive(true)
         .max_header_size(HEADERS_SIZE_MAX);
     let server = Server {
-        router,
+        api,
         http,
         slots: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
         graceful: GracefulShutdown::new(),
@@ -98,14 +96,14 @@ impl Server {
         }
         let phase = Phase::default();
         let io = TokioIo::new(Guarded::new(stream, phase.clone(), HEADERS_WITHIN));
-        let router = self.router.clone();
+        let api = self.api.clone();
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let handling = phase.handling();
-            let router = router.clone();
+            let api = api.clone();
             async move {
-                let response = router.oneshot(request.map(Body::new)).await;
+                let response = api.answer(request).await;
                 drop(handling);
-                response.map_err(|never: Infallible| never)
+                Ok::<_, Infallible>(response)
             }
         });
         let connection = self.graceful.watch(self.http.serve_connection(io, service));

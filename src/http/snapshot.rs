@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 use acefleet_raft::View;
 use acefleet_registry::NodeId;
 use axum::body::Body;
-use axum::extract::FromRequestParts;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::extract::{FromRequestParts, MatchedPath};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::http::app::App;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
-use crate::http::rendered::{Key, Page, Rendering};
+use crate::http::rendered::{Key, Moment, Rendering};
 use crate::soft::SoftView;
 
 /// Revision of the registry that an answer shows, or that a write made.
@@ -30,15 +30,36 @@ const FRESH_WITHIN: Duration = Duration::from_millis(2_300);
 /// A node that has not reported for so long has its engines listed last.
 const SILENT_AFTER: Duration = Duration::from_secs(5);
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Caches may keep answers but have to ask whether they are still true: a stale list of engines sends
 /// players to dead ones.
-const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
+pub(crate) const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
 
 #[derive(Clone, Copy)]
 enum Consistency {
     Local,
     Linearizable,
+}
+
+/// What this node knows at a moment.
+pub(crate) struct Known {
+    /// Replicated state.
+    pub view: Arc<View>,
+    /// Reported state.
+    pub soft: Arc<SoftView>,
+    /// What answers for this state are kept under.
+    pub key: Key,
+}
+
+impl Known {
+    /// The newest state on this node.
+    pub fn now(app: &App, now: Instant) -> Self {
+        let view = app.fleet().view();
+        let soft = app.fleet().soft();
+        let silent = silent_nodes(&view, &soft, app.fleet().cluster().node_id(), now);
+        let key = Key { revision: view.revision, epoch: soft.epoch, silent };
+        Self { view, soft, key }
+    }
 }
 
 /// The state that one read sees, and how its answer is sent.
@@ -49,11 +70,13 @@ pub(crate) struct Snapshot {
     pub soft: Arc<SoftView>,
     /// Parameters of the request.
     pub query: Query,
-    /// What answers for this state are kept under.
     key: Key,
     cluster_id: String,
-    age_ms: u64,
-    if_none_match: Option<HeaderValue>,
+    age: HeaderValue,
+    uri: Uri,
+    endpoint: Option<MatchedPath>,
+    asked: HeaderMap,
+    on_condition: bool,
 }
 
 impl FromRequestParts<App> for Snapshot {
@@ -75,21 +98,23 @@ impl FromRequestParts<App> for Snapshot {
         {
             return Err(Problem::behind(min, app.fleet().view().revision));
         }
-        Ok(Self::now(app, query, parts.headers.get(IF_NONE_MATCH).cloned()))
+        let Known { view, soft, key } = Known::now(app, Instant::now());
+        Ok(Self {
+            view,
+            soft,
+            query,
+            key,
+            cluster_id: app.fleet().cluster().cluster_id().unwrap_or_default(),
+            age: app.age(),
+            uri: parts.uri.clone(),
+            endpoint: parts.extensions.get().cloned(),
+            asked: parts.headers.clone(),
+            on_condition: matches!(consistency, Some(Consistency::Linearizable)) || min_revision.is_some(),
+        })
     }
 }
 
 impl Snapshot {
-    fn now(app: &App, query: Query, if_none_match: Option<HeaderValue>) -> Self {
-        let view = app.fleet().view();
-        let soft = app.fleet().soft();
-        let me = app.fleet().cluster().node_id();
-        let silent = silent_nodes(&view, &soft, me);
-        let key = Key { revision: view.revision, epoch: soft.epoch, silent };
-        let cluster_id = app.fleet().cluster().cluster_id().unwrap_or_default();
-        Self { view, soft, query, key, cluster_id, age_ms: app.age_ms(), if_none_match }
-    }
-
     /// The cluster; empty until it has formed.
     pub fn cluster_id(&self) -> &str {
         &self.cluster_id
@@ -100,18 +125,21 @@ impl Snapshot {
         self.key.silent.contains(&node)
     }
 
-    /// Sends an answer that is the same for everyone who asks for this page of this state, or 304 to
-    /// those who have it.
-    pub fn page(&self, app: &App, page: &Page, render: impl FnOnce() -> Vec<u8>) -> Response {
-        let Rendering { body, etag } = app.rendered().get(&self.key, page, render);
-        let known = self.if_none_match.as_ref().is_some_and(|known| matches(known, &etag));
-        let mut response = match known {
-            true => StatusCode::NOT_MODIFIED.into_response(),
-            false => ([(CONTENT_TYPE, JSON)], Body::from(body)).into_response(),
-        };
-        response.headers_mut().insert(ETAG, etag);
-        self.mark(response.headers_mut());
-        response
+    /// Sends an answer that everyone gets who asks this of this state, and keeps it for the next: with or
+    /// without a key, so nothing secret may be in it. `moment` says that time matters, too.
+    pub fn page(&self, app: &App, moment: Option<Moment>, render: impl FnOnce() -> Vec<u8>) -> Response {
+        let target = self.uri.path_and_query().map_or("", |target| target.as_str());
+        let kept = app.rendered().find(&self.key, target).filter(|kept| kept.moment == moment);
+        let rendering = kept.unwrap_or_else(|| {
+            let hits = app.counters().hits(self.endpoint.as_ref().map_or("", MatchedPath::as_str));
+            let mut made = Rendering::new(render(), self.view.revision, hits);
+            made.moment = moment;
+            made.on_condition = self.on_condition;
+            let made = Arc::new(made);
+            app.rendered().keep(&self.key, target, &made);
+            made
+        });
+        rendering.answer(&self.asked, self.age.clone()).map(Body::new)
     }
 
     /// Sends an answer that is made for this request alone.
@@ -129,7 +157,7 @@ impl Snapshot {
     /// Says which state the answer shows.
     pub fn mark(&self, headers: &mut HeaderMap) {
         headers.insert(REVISION, HeaderValue::from(self.view.revision));
-        headers.insert(AGE, HeaderValue::from(self.age_ms));
+        headers.insert(AGE, self.age.clone());
         headers.insert(CACHE_CONTROL, REVALIDATE);
     }
 }
@@ -148,37 +176,10 @@ pub(crate) fn written(revision: u64, body: &impl Serialize) -> Response {
         .into_response()
 }
 
-fn silent_nodes(view: &View, soft: &SoftView, me: NodeId) -> Vec<NodeId> {
+fn silent_nodes(view: &View, soft: &SoftView, me: NodeId, now: Instant) -> Vec<NodeId> {
     let silent = |id: &NodeId| {
         let heard = soft.nodes.get(id);
-        *id != me && heard.is_none_or(|heard| heard.at.elapsed() > SILENT_AFTER)
+        *id != me && heard.is_none_or(|heard| now.saturating_duration_since(heard.at) > SILENT_AFTER)
     };
     view.state.nodes().map(|node| node.info.id).filter(silent).collect()
-}
-
-/// Whether a list of entity tags names this one.
-fn matches(list: &HeaderValue, etag: &HeaderValue) -> bool {
-    let (Ok(list), Ok(etag)) = (list.to_str(), etag.to_str()) else { return false };
-    list.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn entity_tags_are_compared() {
-        let etag = HeaderValue::from_static("\"abc\"");
-        for (list, expected) in [
-            ("\"abc\"", true),
-            ("W/\"abc\"", true),
-            ("\"x\", \"abc\"", true),
-            ("*", true),
-            ("\"abd\"", false),
-            ("abc", false),
-            ("", false),
-        ] {
-            assert_eq!(matches(&HeaderValue::from_static(list), &etag), expected, "{list}");
-        }
-    }
 }

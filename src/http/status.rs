@@ -11,7 +11,7 @@ use crate::fleet::now_ms;
 use crate::http::app::App;
 use crate::http::health::engine_counts;
 use crate::http::provision::circuit_word;
-use crate::http::rendered::Page;
+use crate::http::rendered::Moment;
 use crate::http::snapshot::{Snapshot, to_json};
 use crate::http::time::iso;
 
@@ -114,9 +114,8 @@ fn variant_word(variant: Variant) -> &'static str {
 )]
 pub(crate) async fn get(State(app): State<App>, snapshot: Snapshot) -> Response {
     let now = now_ms();
-    // Without a leader the answer differs although the state does not.
-    let page = Page::Status { second: now / 1000, leader: app.has_leader() };
-    snapshot.page(&app, &page, || to_json(&status(&app, &snapshot, now)))
+    // Breakers depend on the time, and without a leader the answer differs although the state does not.
+    snapshot.page(&app, Some(Moment::at(&app, now)), || to_json(&status(&app, &snapshot, now)))
 }
 
 fn status(app: &App, snapshot: &Snapshot, now: u64) -> OrchestratorStatus {

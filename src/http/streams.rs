@@ -11,7 +11,6 @@ use crate::http::app::App;
 use crate::http::call::Caller;
 use crate::http::models::StreamState;
 use crate::http::problem::{BlockedBody, DetailBody, InvalidBody, Problem};
-use crate::http::rendered::Page;
 use crate::http::snapshot::{Snapshot, to_json, written};
 use crate::http::time;
 use crate::soft::StreamSample;
@@ -43,12 +42,9 @@ pub(crate) async fn list(State(app): State<App>, snapshot: Snapshot) -> Result<R
             None => return Ok(snapshot.answer(&Vec::<StreamState>::new())),
         },
     };
-    let page = Page::Streams { started, container };
-    Ok(snapshot.page(&app, &page, || match &page {
-        Page::Streams { container: Some(id), .. } => {
-            render(&snapshot, state.streams_of_container(id), started)
-        }
-        _ => render(&snapshot, state.streams(), started),
+    Ok(snapshot.page(&app, None, || match &container {
+        Some(id) => render(&snapshot, state.streams_of_container(id), started),
+        None => render(&snapshot, state.streams(), started),
     }))
 }
 

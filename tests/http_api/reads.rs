@@ -29,6 +29,31 @@ async fn lists_have_tags_and_unchanged_ones_are_not_sent_again() {
 }
 
 #[tokio::test]
+async fn a_kept_answer_is_an_answer_like_any_other() {
+    let bed = Bed::new().await;
+    bed.engine(901).await;
+    let counted = async || {
+        let metrics = bed.get("/metrics").await.text;
+        let line = "orch_api_requests_total{endpoint=\"/engines\",method=\"GET\",status=\"200\"} ";
+        metrics.lines().find_map(|l| l.strip_prefix(line)?.parse::<u64>().ok()).unwrap_or(0)
+    };
+    let before = counted().await;
+    let mut ids = std::collections::BTreeSet::new();
+    for path in ["/engines", "/engines", "/engines", "/api/v1/engines", "/engines?consistency=linearizable"] {
+        let answer = bed.send("GET", path, &[("x-request-id", "")], "").await;
+        assert_eq!(answer.status, 200, "{path}");
+        assert_eq!(answer.header("access-control-allow-origin"), "*", "{path}");
+        assert_eq!(answer.header("content-type"), "application/json", "{path}");
+        assert!(answer.number("x-acefleet-age-ms") < 60_000, "{path}");
+        assert!(ids.insert(answer.header("x-request-id").to_owned()), "{path}");
+        let named = bed.send("GET", path, &[("x-request-id", "mine")], "").await;
+        assert_eq!(named.header("x-request-id"), "mine", "{path}");
+    }
+    assert_eq!(counted().await, before + 10);
+    bed.stop().await;
+}
+
+#[tokio::test]
 async fn what_was_written_is_read() {
     let bed = Bed::new().await;
     let id = bed.engine(901).await;

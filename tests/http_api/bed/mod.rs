@@ -172,8 +172,8 @@ impl Bed {
         tracker.spawn(register::run(fleet.clone(), background.clone()));
         tracker.spawn(gossip::run(fleet.clone(), background.clone()));
         tracker.spawn(leader::run(fleet.clone(), background.clone()));
-        let router = http::router(fleet.clone());
-        let serving = tokio::spawn(http::serve(http_listener, router, stop.clone(), Duration::from_secs(5)));
+        let api = http::Api::new(fleet.clone());
+        let serving = tokio::spawn(http::serve(http_listener, api, stop.clone(), Duration::from_secs(5)));
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(PATIENCE)

@@ -1,0 +1,115 @@
+//! The way of every request: what is kept is answered at once, everything else goes through the router.
+//! Both kinds get the same headers and are logged and counted alike.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{Method, Response};
+use axum::response::IntoResponse;
+use bytes::Bytes;
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use tower::ServiceExt;
+use tracing::Instrument;
+
+use crate::fleet::{Fleet, now_ms};
+use crate::http::app::App;
+use crate::http::observe::{self, Endpoint, Seen};
+use crate::http::problem;
+use crate::http::rendered::Moment;
+use crate::http::snapshot::Known;
+use crate::http::{cors, path};
+
+/// Bytes at hand, or whatever a handler makes.
+pub(crate) type AnswerBody = Either<Full<Bytes>, Body>;
+
+/// The whole API. A clone is another handle on the same one.
+#[derive(Clone)]
+pub struct Api {
+    parts: Arc<Parts>,
+}
+
+struct Parts {
+    app: App,
+    routed: Router,
+}
+
+impl Api {
+    /// The API of this node.
+    #[must_use]
+    pub fn new(fleet: Fleet) -> Self {
+        let app = App::new(fleet);
+        let routed = super::routes(app.clone());
+        Self { parts: Arc::new(Parts { app, routed }) }
+    }
+
+    /// Answers a request.
+    pub(crate) async fn answer(&self, request: hyper::Request<Incoming>) -> Response<AnswerBody> {
+        let seen = Seen::now(&request);
+        match self.kept(&seen, &request) {
+            Some(answer) => answer.map(Either::Left),
+            // Most requests do not come here; those that do not need not carry the room for it.
+            None => Box::pin(self.handle(seen, request.map(Body::new))).await.map(Either::Right),
+        }
+    }
+
+    /// The answer that was given before to the same question about the same state. Pages are kept under
+    /// the one spelling of their path; other spellings of it find them behind the router.
+    fn kept<B>(&self, seen: &Seen, request: &hyper::Request<B>) -> Option<Response<Full<Bytes>>> {
+        if request.method() != Method::GET {
+            return None;
+        }
+        let app = &self.parts.app;
+        let target = request.uri().path_and_query()?.as_str();
+        let known = Known::now(app, seen.began);
+        let page = app.rendered().find(&known.key, target).filter(|page| !page.on_condition)?;
+        if page.moment.is_some_and(|moment| moment != Moment::at(app, now_ms())) {
+            return None;
+        }
+        let mut response = page.answer(request.headers(), app.age());
+        let took = seen.began.elapsed();
+        app.counters().hit(&page.hits, response.status(), took);
+        seen.log(|| seen.span(request.uri().path()), response.status(), took);
+        seen.mark(response.headers_mut());
+        Some(response)
+    }
+
+    /// Everything else, with an answer even when a handler panics.
+    async fn handle(&self, seen: Seen, request: Request) -> Response<Body> {
+        let span = seen.span(request.uri().path());
+        let mut response = match cors::preflight(&request) {
+            Some(response) => response,
+            None => {
+                let mut response = observe::caught(self.dispatch(request)).instrument(span.clone()).await;
+                cors::mark(response.headers_mut());
+                response
+            }
+        };
+        let took = seen.began.elapsed();
+        let endpoint = response.extensions_mut().remove::<Endpoint>();
+        seen.count(self.parts.app.counters(), endpoint.as_ref(), response.status(), took);
+        seen.log(|| span, response.status(), took);
+        seen.mark(response.headers_mut());
+        response
+    }
+
+    /// Gives the path its one spelling, then routes.
+    async fn dispatch(&self, mut request: Request) -> Response<Body> {
+        let method = request.method().clone();
+        if let Err(problem) = path::canonicalize(&method, request.uri_mut()) {
+            return problem.into_response();
+        }
+        if method == Method::HEAD {
+            // Not offered, as clients know it; the router would offer it beside every GET.
+            *request.method_mut() = Method::TRACE;
+        }
+        let mut response = match self.parts.routed.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        problem::tidy_allow(&mut response);
+        response
+    }
+}
