@@ -20,6 +20,10 @@ run: ## install what is missing, build, start one node on the local Docker (ARGS
 test: ## everything a change must pass: fmt, clippy, all tests, real Docker included
 	@exec scripts/test.sh
 
+.PHONY: kills
+kills: ## kill the leader of a loaded cluster 30 times, and show the longest wait of any client (needs root)
+	@ACEFLEET_LEADER_KILLS=30 exec scripts/scenario.sh scenarios_elections leader_is_killed
+
 .PHONY: cluster
 cluster: ## three nodes with three Docker hosts on this machine (needs root; ARGS="…" go to cluster-up)
 	@exec scripts/cluster.sh $(ARGS)

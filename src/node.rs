@@ -123,7 +123,7 @@ pub async fn run_with_listeners(
         cancel: background.clone(),
         tracker: tracker.clone(),
     });
-    hooks.complete(cluster.node_id(), agent.clone());
+    hooks.complete(agent.clone());
     let fleet = Fleet::new(Arc::clone(&config), cluster.clone(), soft, agent, stop.clone());
     tracker.spawn(register::run(fleet.clone(), background.clone()));
     tracker.spawn(gossip::run(fleet.clone(), background.clone()));

@@ -224,6 +224,19 @@ impl NodeClient {
         self.call(Method::GET, "/readyz", None).await?.expect(StatusCode::OK).map(drop)
     }
 
+    /// The value of a metric: its name, with labels as the page shows them.
+    pub async fn metric(&self, name: &str) -> Result<f64> {
+        let page = self.call(Method::GET, "/metrics", None).await?.expect(StatusCode::OK)?.body;
+        let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let value = value.with_context(|| format!("{} has no metric {name}", self.name))?;
+        value.trim().parse().with_context(|| format!("{name} is {value}"))
+    }
+
+    /// `POST` of an operation on a member: `cordon`, `uncordon`, `drain`.
+    pub async fn operate(&self, member: &str, operation: &str, body: Option<&Value>) -> Result<Value> {
+        self.call(Method::POST, &format!("/cluster/nodes/{member}/{operation}"), body).await?.ok()
+    }
+
     /// `GET /cluster`.
     pub async fn cluster(&self) -> Result<ClusterView> {
         self.get("/cluster").await

@@ -6,11 +6,11 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use acefleet_chaos::hosts::{BedOptions, Host, Node, TestHosts};
+use acefleet_chaos::hosts::{BedOptions, Node, TestHosts};
 use acefleet_chaos::node::{Engine, NodeClient, Stream};
 use acefleet_chaos::wait::wait_for;
 use anyhow::{Context, Result, ensure};
-use common::{LATER, SOON, conclude, turn};
+use common::{LATER, SOON, acexy, conclude, turn};
 use futures::future::try_join_all;
 use serde_json::Value;
 
@@ -40,19 +40,22 @@ async fn play_through_each(bed: &TestHosts) -> Result<()> {
         // The list says whom to ask first, so the streams of one run spread over the engines as they start.
         let args =
             ["--streams", &streams, "--hold", "3s", "--ramp", "200ms", "--max-streams-per-engine", "10"];
-        let run = run_acexy(bed.host_of(node), node, &args);
+        let prefix = format!("{}-", node.name());
+        let run = acexy::run(bed, node, &prefix, &args);
         let busy = wait_for("all nodes to show the same streams while they run", RUN, || async {
             let view = same_view(bed).await?;
             ensure!(view.running() >= 2, "{} streams run", view.running());
             Ok(())
         });
         let (report, ()) = tokio::try_join!(run, busy)?;
-        let plays = report["plays"].as_array().context("no plays")?;
-        assert_eq!(plays.len(), STREAMS);
-        for play in plays {
-            let id = play["stream_id"].as_str().context("a play without a stream")?;
-            ensure!(played.insert(id.to_owned()), "stream {id} was played twice");
-            assert_eq!(play["engine"]["via"], "listed", "{play}");
+        assert_eq!(report.plays.len(), STREAMS);
+        for play in report.plays {
+            let id = play.stream_id.context("a play without a stream")?;
+            ensure!(played.insert(id.clone()), "stream {id} was played twice");
+            assert!(
+                play.engine.is_some_and(|engine| engine.via == "listed"),
+                "{id} was not on a listed engine"
+            );
         }
         // Each stream was reported once and ended once, on all nodes.
         wait_for("all nodes to show that everything has ended", SOON, || async {
@@ -71,7 +74,9 @@ async fn play_through_each(bed: &TestHosts) -> Result<()> {
 /// The first play through each node finds no engine with room, so one is provisioned for it, beside the node that was asked: the
 /// client looks for it at `localhost`.
 async fn provision_by_playing(bed: &TestHosts) -> Result<()> {
-    let run = |node| run_acexy(bed.host_of(node), node, &["--streams", "1", "--hold", "25s"]);
+    let run = async |node: &Node| {
+        acexy::run(bed, node, &format!("{}-", node.name()), &["--streams", "1", "--hold", "25s"]).await
+    };
     let [first, second, third] = bed.nodes() else { panic!("three nodes, not {}", bed.nodes().len()) };
     let after = |streams: usize| async move {
         wait_for(&format!("{streams} streams to run"), LATER, || async {
@@ -83,7 +88,7 @@ async fn provision_by_playing(bed: &TestHosts) -> Result<()> {
     };
     // Each begins once the one before plays, and all end later than the last has begun.
     let reports = try_join_all([
-        Box::pin(run(first)) as std::pin::Pin<Box<dyn Future<Output = Result<Value>>>>,
+        Box::pin(run(first)) as std::pin::Pin<Box<dyn Future<Output = Result<acexy::Report>>>>,
         Box::pin(async {
             after(1).await?;
             run(second).await
@@ -95,50 +100,11 @@ async fn provision_by_playing(bed: &TestHosts) -> Result<()> {
     ])
     .await?;
     for report in reports {
-        let play = &report["plays"][0];
-        assert_eq!(play["engine"]["via"], "provisioned", "{play}");
-        assert_eq!(play["listed_after_provisioning"], true, "{play}");
+        let play = &report.plays[0];
+        assert!(play.engine.as_ref().is_some_and(|engine| engine.via == "provisioned"), "{play:?}");
+        assert_eq!(play.listed_after_provisioning, Some(true), "{play:?}");
     }
     Ok(())
-}
-
-/// Runs the simulator on the host of this node, against `localhost`, and returns its report when it has nothing to complain about.
-async fn run_acexy(host: &Host, node: &Node, more: &[&str]) -> Result<Value> {
-    let url = format!("http://127.0.0.1:{}", node.http_port());
-    let prefix = format!("{}-", node.name());
-    let mut args = vec![
-        "--url",
-        &url,
-        "--api-key",
-        "test-key",
-        "--content-prefix",
-        &prefix,
-        "--deadline",
-        "200s",
-        "--json",
-    ];
-    args.extend(more);
-    let output = host.run(env!("CARGO_BIN_EXE_acexy-sim"), &args, RUN).await?;
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    let report: Value = serde_json::from_str(&out).with_context(|| format!("no report: {out}{err}"))?;
-    ensure!(output.status.success(), "through {}: {}", node.name(), faults(&report));
-    Ok(report)
-}
-
-/// What is wrong in a report, without the hundreds of timings.
-fn faults(report: &Value) -> String {
-    let mut lines = vec![format!("unfinished {}, polls {}", report["unfinished"], report["poll_complaints"])];
-    for play in report["plays"].as_array().into_iter().flatten() {
-        let fine =
-            play["complaints"].as_array().is_some_and(Vec::is_empty) && play["bytes"].as_u64() > Some(0);
-        if !fine {
-            lines.push(format!(
-                "{} {} {} {}",
-                play["content"], play["outcome"], play["engine"], play["complaints"]
-            ));
-        }
-    }
-    lines.join("\n")
 }
 
 /// What the nodes agree on.

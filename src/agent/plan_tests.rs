@@ -43,6 +43,7 @@ impl Book {
             exclude: BTreeSet::new(),
             only_below: None,
             claim_abandoned: false,
+            patience_ms: None,
             automatic: false,
         }));
         let Reply::Engine(engine) = reply else { panic!("{reply:?}") };

@@ -32,6 +32,7 @@ fn engine(spec: EngineSpec, ports: Ports) -> Engine {
         last_stream_start_ms: None,
         last_stream_end_ms: None,
         reserved_by: OpId::default(),
+        awaited_until_ms: None,
         abandoned: false,
         placement: String::new(),
         ending: None,

@@ -48,6 +48,8 @@ fn read(r: &mut Reader) -> Option<Config> {
         relay_bind: r.addresses("ACEFLEET_RELAY_BIND"),
         peers,
         join: r.optional_text("ACEFLEET_JOIN", parse::members).unwrap_or_default(),
+        down_after: r.seconds("ACEFLEET_DOWN_AFTER_S"),
+        outbox_max: r.count("ACEFLEET_OUTBOX_MAX"),
         capacity,
         log_filter: r.text("ACEFLEET_LOG", log_filter),
         log_format: if r.word("ACEFLEET_LOG_FORMAT") == 1 { LogFormat::Json } else { LogFormat::Text },

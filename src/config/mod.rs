@@ -120,6 +120,10 @@ pub struct Config {
     pub peers: Vec<(String, String)>,
     /// `ACEFLEET_JOIN`: `host:port` of members of a running cluster; empty for a node that forms one.
     pub join: Vec<String>,
+    /// `ACEFLEET_DOWN_AFTER_S`: silence after which a node is down.
+    pub down_after: Duration,
+    /// `ACEFLEET_OUTBOX_MAX`: events kept at the most while there is no leader.
+    pub outbox_max: u64,
     /// `ACEFLEET_CAPACITY`: engines that this host may run, default `MAX_REPLICAS`.
     pub capacity: u32,
     /// `ACEFLEET_LOG`: a tracing filter.

@@ -76,6 +76,14 @@ pub const SETTINGS: &[Setting] = &[
         "ACEFLEET_ELECTION_MAX_MS", Section::Cluster, MILLIS, "400", "1000",
         "Longest such time and length of the leader's lease. At least ten times a slow disk sync plus a round trip.",
     ),
+    Setting::new(
+        "ACEFLEET_DOWN_AFTER_S", Section::Cluster, Kind::Seconds { min: 1.0, max: DAY }, "60", "120",
+        "A node that the leader has not heard for so long is down: its engines are not listed and are replaced elsewhere, their streams end. Its containers are left alone, and what still runs when it is heard again is listed again. The leader's value counts.",
+    ),
+    Setting::new(
+        "ACEFLEET_OUTBOX_MAX", Section::Cluster, Kind::Count { min: 1, max: 10_000_000 }, "100000", "10000",
+        "Events that this node keeps on its disk while the cluster has no leader, at the most; further ones are refused with 503. An event takes about a kilobyte.",
+    ),
 
     Setting::new(
         "API_KEY", Section::Api, Kind::Key, "", "",

@@ -3,7 +3,7 @@
 use acefleet_registry::breaker::{BreakerKind, BreakerState};
 use acefleet_registry::node::DockerState;
 
-use crate::fleet::{Fleet, now_ms};
+use crate::fleet::Fleet;
 
 /// Seconds after which an election or a Docker restart is usually over.
 const SOON_S: u64 = 2;
@@ -38,9 +38,9 @@ impl Fleet {
     pub fn admission(&self) -> Admission {
         let view = self.view();
         let state = &view.state;
-        let now = now_ms().max(state.clock_ms());
+        let now = self.cluster().log_time_ms();
         let breaker = state.breaker_state(BreakerKind::General, now);
-        let live = state.live_engines().filter(|engine| engine.is_acestream()).count() as u32;
+        let live = state.engine_count();
         let policy = state.policy();
         let block = |code, message, eta_s, can_retry| {
             Some(Blocked { code, message, eta_s, can_retry, should_wait: true })

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
 use acefleet_raft::Hooks;
 use acefleet_registry::node::DockerState;
@@ -12,40 +11,38 @@ use futures::future::BoxFuture;
 
 use crate::agent::AgentHandle;
 use crate::ask::{Answer, Question};
-use crate::soft::{SoftState, SoftView};
+use crate::soft::SoftState;
 
 /// The node's side of the cluster's hooks. Made before the cluster, completed when the agent runs.
 pub struct NodeHooks {
     soft: Arc<SoftState>,
     agent: OnceLock<AgentHandle>,
-    me: OnceLock<NodeId>,
 }
 
 impl NodeHooks {
     /// Hooks without an agent: questions about containers are refused until [`Self::complete`].
     #[must_use]
     pub fn new(soft: Arc<SoftState>) -> Self {
-        Self { soft, agent: OnceLock::new(), me: OnceLock::new() }
+        Self { soft, agent: OnceLock::new() }
     }
 
-    /// Names this node and its agent; later calls change nothing.
-    pub fn complete(&self, me: NodeId, agent: AgentHandle) {
-        let _ = self.me.set(me);
+    /// Names the agent; later calls change nothing.
+    pub fn complete(&self, agent: AgentHandle) {
         let _ = self.agent.set(agent);
     }
 }
 
-/// Hosts that can start an engine now: active, their Docker answers and they report.
+/// Hosts that can start an engine now: active, their Docker answers and the leader hears them.
 #[must_use]
-pub fn eligible(state: &State, soft: &SoftView, me: NodeId, now: Instant) -> BTreeSet<NodeId> {
+pub fn eligible(state: &State, is_silent: impl Fn(NodeId) -> bool) -> BTreeSet<NodeId> {
     let able = state.nodes().filter(|node| node.docker == DockerState::Available).map(|node| node.info.id);
-    able.filter(|id| state.takes_engines(*id) && (*id == me || !soft.is_suspect(*id, now))).collect()
+    able.filter(|id| state.takes_engines(*id) && !is_silent(*id)).collect()
 }
 
 impl Hooks for NodeHooks {
-    fn prepare(&self, state: &State, proposal: &mut Proposal) {
-        if let (Command::Reserve(reserve), Some(me)) = (&mut proposal.command, self.me.get()) {
-            reserve.eligible = eligible(state, &self.soft.view(), *me, Instant::now());
+    fn prepare(&self, state: &State, is_silent: &dyn Fn(NodeId) -> bool, proposal: &mut Proposal) {
+        if let Command::Reserve(reserve) = &mut proposal.command {
+            reserve.eligible = eligible(state, is_silent);
         }
     }
 

@@ -8,7 +8,7 @@ use acefleet_registry::{Command, Reply, State, plan};
 use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 
-use crate::fleet::{Fleet, FleetError, hooks, members, now_ms};
+use crate::fleet::{Fleet, LEADER_LOST_MS, hooks, members};
 
 /// Between two looks, however fast the state changes.
 const SHORTEST: Duration = Duration::from_millis(100);
@@ -16,17 +16,23 @@ const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(1);
 /// How long a new leader waits for members that have not spoken up.
 const SETTLE: Duration = Duration::from_secs(5);
+/// After so many heartbeats a new leader has heard every member that lives.
+const HEAR: u64 = 4;
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Runs until cancelled.
 pub async fn run(fleet: Fleet, cancel: CancellationToken) {
     let mut changes = fleet.cluster().changes();
+    let mut leadership = fleet.cluster().leadership();
     let longest = LONGEST.min(fleet.config().autoscale_interval);
     let mut warned = false;
-    let mut leads_since = None;
+    let mut leads_since: Option<(u64, Instant)> = None;
     loop {
-        if fleet.cluster().is_leader() {
-            look(&fleet, *leads_since.get_or_insert_with(Instant::now)).await;
+        if let Some(term) = leads(&fleet) {
+            let (_, since) =
+                leads_since.filter(|(known, _)| *known == term).unwrap_or_else(|| (term, Instant::now()));
+            leads_since = Some((term, since));
+            look(&fleet, term, since).await;
         } else {
             leads_since = None;
             warned = warned || warn_of_other_settings(&fleet);
@@ -35,12 +41,22 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
             () = cancel.cancelled() => return,
             () = tokio::time::sleep(SHORTEST) => {}
         }
+        // Somebody waits for an engine that is reserved, so its host is watched closely.
+        let rest = if fleet.view().state.has_reservations() { SHORTEST } else { longest };
         tokio::select! {
             () = cancel.cancelled() => return,
-            () = tokio::time::sleep(longest) => {}
+            () = tokio::time::sleep(rest) => {}
             changed = changes.changed() => if changed.is_err() { return },
+            changed = leadership.changed() => if changed.is_err() { return },
         }
     }
+}
+
+/// The term that this node leads with a majority behind it. A leader that stood still, or was cut off, does not know yet that
+/// it was replaced: it decides nothing until a majority has confirmed it again.
+fn leads(fleet: &Fleet) -> Option<u64> {
+    let status = fleet.cluster().status();
+    (status.leader == Some(status.node_id) && status.staleness_ms < LEADER_LOST_MS).then_some(status.term)
 }
 
 /// True when this node's cluster-wide settings are not those in force, and it has said so.
@@ -62,7 +78,7 @@ fn has_heard_all(fleet: &Fleet, state: &State) -> bool {
     members.iter().all(|member| state.node(member.id).is_some_and(|node| node.docker != DockerState::Unknown))
 }
 
-async fn look(fleet: &Fleet, leads_since: Instant) {
+async fn look(fleet: &Fleet, term: u64, leads_since: Instant) {
     let view = fleet.view();
     let policy = &fleet.config().policy;
     let commands = if view.state.policy() == policy {
@@ -73,29 +89,39 @@ async fn look(fleet: &Fleet, leads_since: Instant) {
         if !strangers.is_empty() {
             // Their engines are gone with them, so the rest is decided on the state after that.
             let removals = strangers.into_iter().map(|node| Command::NodeRemoved { node }).collect();
-            return act(fleet, removals).await;
+            return act(fleet, term, removals).await;
         }
-        let me = fleet.cluster().node_id();
-        let hosts = hooks::eligible(&view.state, &fleet.soft(), me, Instant::now());
-        plan::plan(&view.state, &hosts, now_ms().max(view.state.clock_ms()))
+        let cluster = fleet.cluster();
+        let heard_again = |id| !cluster.is_silent(id);
+        let silence = |id| cluster.silence(id).min(leads_since.elapsed());
+        let verdicts = plan::verdicts(&view.state, silence, heard_again, fleet.config().down_after);
+        if !verdicts.is_empty() {
+            return act(fleet, term, verdicts).await;
+        }
+        let is_silent = |id| cluster.is_silent(id);
+        let hears_all = Duration::from_millis(HEAR * fleet.config().timing.heartbeat_ms);
+        let stranded = plan::stranded(&view.state, |id| leads_since.elapsed() >= hears_all && is_silent(id));
+        if !stranded.is_empty() {
+            return act(fleet, term, stranded).await;
+        }
+        plan::plan(&view.state, &hooks::eligible(&view.state, is_silent), fleet.cluster().log_time_ms())
     } else {
         vec![Command::SetPolicy(policy.clone())]
     };
-    act(fleet, commands).await;
+    act(fleet, term, commands).await;
 }
 
-async fn act(fleet: &Fleet, commands: Vec<Command>) {
+async fn act(fleet: &Fleet, term: u64, commands: Vec<Command>) {
     let deadline = Instant::now() + WRITE_WITHIN;
     let writes = commands.into_iter().map(|command| async move {
         tracing::info!(?command, "leader acts");
-        match fleet.write(command, deadline).await {
+        match fleet.cluster().decide(term, command, deadline).await {
             Ok(applied) => {
                 if let Reply::Refused(refusal) = applied.reply {
                     tracing::info!(code = ?refusal.code, reason = refusal.message, "the state had moved on");
                 }
             }
-            Err(FleetError::Write(error)) => tracing::warn!(%error, "leader's write failed"),
-            Err(error) => tracing::warn!(%error, "leader's action failed"),
+            Err(error) => tracing::warn!(%error, "leader's write failed"),
         }
     });
     join_all(writes).await;

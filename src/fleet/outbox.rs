@@ -11,8 +11,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::fleet::{Fleet, FleetError, new_op_id};
 
-/// Kept events at the most. An event takes about a kilobyte.
-const KEPT_MAX: u64 = 100_000;
 /// Kept events that share one log entry.
 const STEPS_MAX: usize = 256;
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
@@ -53,7 +51,7 @@ impl Fleet {
             cause: "internal".to_owned(),
             message: error.to_string(),
         })?;
-        outbox.push(record, KEPT_MAX).await?;
+        outbox.push(record, self.config().outbox_max).await?;
         Ok(Taken::Kept)
     }
 }

@@ -12,6 +12,10 @@ use crate::fleet::{Fleet, FleetError, new_op_id};
 
 /// Causes for which another host would fail alike.
 const CALLERS_FAULT: [&str; 2] = ["port_taken", "bad_request"];
+/// A reservation that would leave less time than this to start the container is not worth making.
+const START_AT_LEAST: Duration = Duration::from_millis(200);
+/// To give an engine up that did not run in time takes so long, at the end of the caller's time.
+const GIVE_UP: Duration = Duration::from_millis(100);
 /// How long a reservation whose caller has gone is looked for.
 const ABANDON_WITHIN: Duration = Duration::from_secs(30);
 
@@ -40,12 +44,14 @@ impl Fleet {
         let mut exclude = BTreeSet::new();
         let mut failure = None;
         loop {
+            let patience = deadline.saturating_duration_since(Instant::now());
             let reserve = Reserve {
                 spec: spec.clone(),
                 eligible: BTreeSet::new(),
                 exclude: exclude.clone(),
                 only_below: None,
                 claim_abandoned: exclude.is_empty(),
+                patience_ms: u64::try_from(patience.as_millis()).ok(),
                 automatic: false,
             };
             match self.reserve_and_wait(reserve, deadline).await {
@@ -83,7 +89,8 @@ impl Fleet {
     ) -> Result<Outcome, FleetError> {
         let op_id = new_op_id();
         let mut claim = Claim { fleet: self.clone(), op_id, engine: None, open: true };
-        let written = self.cluster().propose(op_id, Command::Reserve(reserve), deadline).await;
+        let write_by = deadline.checked_sub(START_AT_LEAST).unwrap_or(deadline);
+        let written = self.cluster().propose(op_id, Command::Reserve(reserve), write_by).await;
         let applied = match written {
             Ok(applied) => applied,
             Err(error) => {
@@ -104,8 +111,12 @@ impl Fleet {
             }
         };
         claim.engine = Some(engine.id);
-        let outcome = self.wait_started(engine.id, deadline).await;
-        claim.open = matches!(outcome, Outcome::Late);
+        let outcome = self.wait_started(engine.id, deadline.checked_sub(GIVE_UP).unwrap_or(deadline)).await;
+        claim.open = match outcome {
+            // Before the answer, so that a repeat of the call finds it, on whichever node.
+            Outcome::Late => claim.give_up(engine.id, deadline).await.is_err(),
+            Outcome::Serving(_) | Outcome::Failed(_) => false,
+        };
         Ok(outcome)
     }
 
@@ -156,20 +167,28 @@ struct Claim {
     open: bool,
 }
 
+impl Claim {
+    async fn give_up(&self, engine: EngineId, deadline: Instant) -> Result<(), FleetError> {
+        let abandon = Command::Abandon { engine, by: Some(self.op_id) };
+        self.fleet.write(abandon, deadline).await.map(drop)
+    }
+}
+
 impl Drop for Claim {
     fn drop(&mut self) {
         if !self.open {
             return;
         }
-        let (fleet, op_id, engine) = (self.fleet.clone(), self.op_id, self.engine);
+        let (engine, open) = (self.engine, false);
+        let claim = Claim { fleet: self.fleet.clone(), op_id: self.op_id, engine, open };
         tokio::spawn(async move {
             let deadline = Instant::now() + ABANDON_WITHIN;
             let engine = match engine {
                 Some(engine) => Some(engine),
-                None => fleet.reserved_by(op_id, deadline).await,
+                None => claim.fleet.reserved_by(claim.op_id, deadline).await,
             };
             let Some(engine) = engine else { return };
-            if let Err(error) = fleet.write(Command::Abandon { engine }, deadline).await {
+            if let Err(error) = claim.give_up(engine, deadline).await {
                 tracing::warn!(%engine, %error, "an engine whose caller has gone stays unclaimed");
             }
         });

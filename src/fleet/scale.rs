@@ -6,7 +6,7 @@ use acefleet_registry::engine::EngineSpec;
 use acefleet_registry::{Command, Reply, Reserve, plan};
 use futures::future::join_all;
 
-use crate::fleet::{Fleet, FleetError, now_ms};
+use crate::fleet::{Fleet, FleetError};
 
 impl Fleet {
     /// Brings the number of engines to `demand`, within `MIN_REPLICAS` and `MAX_REPLICAS`. Scaling down
@@ -21,7 +21,7 @@ impl Fleet {
         let target = demand.max(policy.min_replicas).min(policy.max_replicas);
         let supply = view.state.supply();
         if supply > target {
-            let now = now_ms().max(view.state.clock_ms());
+            let now = self.cluster().log_time_ms();
             let mut stops = plan::stop_idle(&view.state, policy.grace_ms, "scaled_down", now);
             stops.truncate((supply - target) as usize);
             return self.stop_all(stops, deadline).await;
@@ -32,6 +32,7 @@ impl Fleet {
             exclude: Default::default(),
             only_below: Some(target),
             claim_abandoned: false,
+            patience_ms: None,
             automatic: true,
         };
         let starts = (supply..target).map(|_| self.reserve_and_wait(reserve.clone(), deadline));
@@ -51,7 +52,7 @@ impl Fleet {
     /// When no leader is found in time.
     pub async fn collect_garbage(&self, deadline: Instant) -> Result<(), FleetError> {
         let view = self.view();
-        let now = now_ms().max(view.state.clock_ms());
+        let now = self.cluster().log_time_ms();
         let stops = plan::stop_idle(&view.state, view.state.policy().idle_ttl_ms, "idle_ttl", now);
         self.stop_all(stops, deadline).await
     }

@@ -60,6 +60,9 @@ pub(crate) struct ClusterNode {
     /// registered.
     #[schema(example = "active")]
     availability: Option<&'static str>,
+    /// Since when the leader counts it as down; null while it does not.
+    #[schema(format = DateTime)]
+    down_since: Option<String>,
     /// What is left to do while it drains.
     drain: Option<Drain>,
     /// Containers that it runs or is about to.
@@ -124,6 +127,7 @@ pub(crate) fn node(state: &Registry, member: MemberStatus) -> ClusterNode {
         Some(Availability::Draining { deadline_ms }) => (Some("draining"), Some(drain(deadline_ms))),
     };
     ClusterNode {
+        down_since: record.and_then(|record| record.down_since_ms).map(iso),
         id: member.id.0,
         role: match member.role {
             Role::Leader => "leader",

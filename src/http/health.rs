@@ -183,12 +183,11 @@ pub(crate) fn engine_counts(snapshot: &Snapshot) -> (usize, usize, usize) {
     counts
 }
 
-fn breaker(snapshot: &Snapshot, kind: BreakerKind) -> BreakerStatus {
+fn breaker(snapshot: &Snapshot, kind: BreakerKind, now_ms: u64) -> BreakerStatus {
     let state = &snapshot.view.state;
     let (breaker, policy) = state.breaker(kind);
-    let now = now_ms().max(state.clock_ms());
     BreakerStatus {
-        state: circuit_word(breaker.state(policy, now)),
+        state: circuit_word(breaker.state(policy, now_ms)),
         failure_count: breaker.failure_count,
         failure_threshold: policy.failure_threshold,
         last_failure_time: breaker.last_failure_ms.map(iso),
@@ -205,6 +204,7 @@ fn breaker(snapshot: &Snapshot, kind: BreakerKind) -> BreakerStatus {
 )]
 pub(crate) async fn status(State(app): State<App>, snapshot: Snapshot) -> Response {
     let (total_engines, healthy_engines, unhealthy_engines) = engine_counts(&snapshot);
+    let now = app.fleet().cluster().log_time_ms();
     snapshot.answer(&HealthStatus {
         total_engines,
         healthy_engines,
@@ -213,8 +213,8 @@ pub(crate) async fn status(State(app): State<App>, snapshot: Snapshot) -> Respon
         minimum_required: snapshot.view.state.policy().min_replicas,
         health_check_interval: app.fleet().config().health_interval.as_secs(),
         circuit_breakers: Breakers {
-            general: breaker(&snapshot, BreakerKind::General),
-            replacement: breaker(&snapshot, BreakerKind::Replacement),
+            general: breaker(&snapshot, BreakerKind::General, now),
+            replacement: breaker(&snapshot, BreakerKind::Replacement, now),
         },
     })
 }

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::fleet::now_ms;
 use crate::http::app::App;
 use crate::http::call::{Arrival, Caller, JsonCall};
 use crate::http::cluster::{self, ClusterNode};
@@ -120,7 +119,7 @@ pub(crate) async fn drain(
 ) -> Result<Response, Problem> {
     let seconds = deadline_seconds(call.body.as_ref())?;
     // Judged by log time, which is never behind what this node has seen of it.
-    let now = now_ms().max(app.fleet().view().state.clock_ms());
+    let now = app.fleet().cluster().log_time_ms();
     let deadline_ms = seconds.map(|seconds| now.saturating_add(seconds.saturating_mul(1_000)));
     set(&app, &name, Availability::Draining { deadline_ms }, call.arrival).await
 }

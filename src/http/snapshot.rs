@@ -27,8 +27,6 @@ pub(crate) const AGE: HeaderName = HeaderName::from_static("x-acefleet-age-ms");
 
 /// A read that asks for freshness waits so long for it.
 const FRESH_WITHIN: Duration = Duration::from_millis(2_300);
-/// A node that has not reported for so long has its engines listed last.
-const SILENT_AFTER: Duration = Duration::from_secs(5);
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Caches may keep answers but have to ask whether they are still true: a stale list of engines sends
@@ -177,9 +175,6 @@ pub(crate) fn written(revision: u64, body: &impl Serialize) -> Response {
 }
 
 fn silent_nodes(view: &View, soft: &SoftView, me: NodeId, now: Instant) -> Vec<NodeId> {
-    let silent = |id: &NodeId| {
-        let heard = soft.nodes.get(id);
-        *id != me && heard.is_none_or(|heard| now.saturating_duration_since(heard.at) > SILENT_AFTER)
-    };
+    let silent = |id: &NodeId| *id != me && soft.is_suspect(*id, now);
     view.state.nodes().map(|node| node.info.id).filter(silent).collect()
 }

@@ -131,6 +131,7 @@ impl Node {
             exclude: BTreeSet::new(),
             only_below: None,
             claim_abandoned: false,
+            patience_ms: None,
             automatic: false,
         };
         match self.write(Command::Reserve(reserve)).await {

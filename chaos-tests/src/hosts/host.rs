@@ -149,6 +149,17 @@ impl Host {
         receive.await.context("the thread inside the namespace died")?
     }
 
+    /// A connection that was opened on this host: `localhost` is the host's. It stays there, wherever it is used.
+    pub async fn connect(&self, address: SocketAddr, deadline: Duration) -> Result<tokio::net::TcpStream> {
+        let opened = self.inside(move || {
+            let stream = TcpStream::connect_timeout(&address, deadline)?;
+            stream.set_nonblocking(true)?;
+            Ok(stream)
+        });
+        let stream = opened.await.with_context(|| format!("cannot reach {address} from {}", self.name))?;
+        Ok(tokio::net::TcpStream::from_std(stream)?)
+    }
+
     /// A socket of a foreign process that holds this TCP port on the host, on all its addresses, until it is dropped.
     pub async fn occupy(&self, port: u16) -> Result<TcpListener> {
         // A socket belongs for good to the namespace in which it was made; the thread that entered it ends.

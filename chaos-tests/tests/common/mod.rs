@@ -1,13 +1,16 @@
 //! What the scenarios share.
 #![allow(dead_code)]
 
+pub mod acexy;
+pub mod clients;
+
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::time::Duration;
 
 use acefleet_chaos::hosts::{Host, Node, TestHosts, tools};
-use acefleet_chaos::node::{Engine, NodeClient};
+use acefleet_chaos::node::{Engine, NodeClient, Provisioned};
 use acefleet_chaos::wait::wait_for;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -88,6 +91,24 @@ pub async fn expect_running(host: &Host, ids: &BTreeSet<String>) -> Result<()> {
         Ok(())
     })
     .await
+}
+
+/// An engine, as a client gets it that comes back when it is told to.
+pub async fn provision(node: &NodeClient) -> Result<Provisioned> {
+    wait_for(&format!("an engine through {}", node.name()), LATER, || node.provision()).await
+}
+
+/// Containers that run on each host, with the time at which each was started: a restart shows.
+pub async fn running(bed: &TestHosts) -> Result<Vec<BTreeSet<String>>> {
+    let mut hosts = Vec::new();
+    for host in bed.hosts() {
+        let ids = host.docker().running().await?;
+        let mut args = vec!["inspect", "--format", "{{.Id}} {{.State.StartedAt}}"];
+        args.extend(ids.iter().map(String::as_str));
+        let shown = if ids.is_empty() { String::new() } else { host.docker().call(&args).await? };
+        hosts.push(shown.lines().map(str::to_owned).collect());
+    }
+    Ok(hosts)
 }
 
 /// Waits until a node has applied at least this revision.

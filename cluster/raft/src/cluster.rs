@@ -28,8 +28,8 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 /// What this crate asks of the program around it.
 pub trait Hooks: Send + Sync + 'static {
     /// Called on the leader right before a proposal enters the log, to add what only the leader
-    /// knows. `at_ms` is already stamped. Must not block.
-    fn prepare(&self, state: &State, proposal: &mut Proposal);
+    /// knows. `at_ms` is already stamped; `is_silent` is [`Cluster::is_silent`]. Must not block.
+    fn prepare(&self, state: &State, is_silent: &dyn Fn(NodeId) -> bool, proposal: &mut Proposal);
 
     /// Answers a question of another node. The error is a refusal that goes back as text.
     fn ask(&self, from: NodeId, request: Bytes) -> BoxFuture<'static, Result<Bytes, String>>;
@@ -40,7 +40,7 @@ pub trait Hooks: Send + Sync + 'static {
 pub struct NoHooks;
 
 impl Hooks for NoHooks {
-    fn prepare(&self, _state: &State, _proposal: &mut Proposal) {}
+    fn prepare(&self, _state: &State, _is_silent: &dyn Fn(NodeId) -> bool, _proposal: &mut Proposal) {}
 
     fn ask(&self, _from: NodeId, _request: Bytes) -> BoxFuture<'static, Result<Bytes, String>> {
         Box::pin(async { Err("this node answers no questions".to_owned()) })
@@ -126,6 +126,46 @@ impl Cluster {
     ) -> Result<Applied, WriteError> {
         let proposal = Proposal { op_id, at_ms: 0, origin: self.node_id(), command };
         write::propose(&self.core, proposal, deadline).await
+    }
+
+    /// Writes a decision of this node as the leader of `term`. Unlike [`Cluster::propose`] it is neither forwarded nor
+    /// repeated: what a deposed leader decided has no effect.
+    ///
+    /// # Errors
+    /// [`WriteError::NoLeader`]: this node does not lead that term. [`WriteError::Unknown`]: it
+    /// may have been committed before the next leader took over.
+    pub async fn decide(
+        &self,
+        term: u64,
+        command: Command,
+        deadline: Instant,
+    ) -> Result<Applied, WriteError> {
+        let op_id = OpId::from_u128(uuid::Uuid::new_v4().as_u128());
+        let proposal = Proposal { op_id, at_ms: 0, origin: self.node_id(), command };
+        write::decide(&self.core, term, proposal, deadline).await
+    }
+
+    /// Log time now, milliseconds since the Unix epoch: what a proposal would carry. Never behind the
+    /// state, never back, never standing still.
+    #[must_use]
+    pub fn log_time_ms(&self) -> u64 {
+        self.core.log_time_ms(self.view().state.clock_ms())
+    }
+
+    /// How long a member has not been heard, counted from the start of this process if it never was.
+    #[must_use]
+    pub fn silence(&self, member: NodeId) -> Duration {
+        match member == self.node_id() {
+            true => Duration::ZERO,
+            false => self.core.wire.contacts().silence(member.0),
+        }
+    }
+
+    /// Whether a member has not been heard for so long that as a leader it would have been
+    /// replaced. Worth asking on the leader only, which hears all that live many times a second.
+    #[must_use]
+    pub fn is_silent(&self, member: NodeId) -> bool {
+        self.core.is_silent(member.0)
     }
 
     /// Waits until the view of this node holds every write acknowledged anywhere before this

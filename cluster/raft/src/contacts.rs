@@ -66,6 +66,11 @@ impl Contacts {
         self.heard().peers.get(&id).map(|peer| peer.heard.elapsed())
     }
 
+    /// Time since this peer was last heard; since the start of this node if it never was.
+    pub fn silence(&self, id: u64) -> Duration {
+        self.heard().peers.get(&id).map_or(self.started, |peer| peer.heard).elapsed()
+    }
+
     /// Software version that this peer last told.
     pub fn version(&self, id: u64) -> Option<String> {
         self.heard().peers.get(&id).map(|peer| peer.version.clone()).filter(|version| !version.is_empty())

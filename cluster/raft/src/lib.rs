@@ -14,6 +14,7 @@ mod files;
 mod formation;
 mod fsync_probe;
 mod join;
+mod log_clock;
 mod members;
 mod options;
 mod outbox;

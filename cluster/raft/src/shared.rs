@@ -1,7 +1,7 @@
 //! What the parts of a running node share, and the small questions they all ask.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use openraft::async_runtime::watch::WatchReceiver;
@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::cluster::Hooks;
 use crate::errors::Failure;
+use crate::log_clock::LogClock;
 use crate::options::Options;
 use crate::outbox::Extent;
 use crate::snapshot::SnapshotDir;
@@ -55,8 +56,8 @@ pub(crate) struct Core {
     pub stop: CancellationToken,
     /// Set when a stop begins: the end of the Raft core is then no failure.
     pub closing: AtomicBool,
-    /// Newest time this node has stamped on a proposal.
-    pub stamped_ms: AtomicU64,
+    /// Where the time of proposals comes from.
+    pub clock: Mutex<LogClock>,
 }
 
 impl Core {
@@ -89,14 +90,22 @@ impl Core {
         metrics.membership_config.get_node(&id).cloned()
     }
 
-    /// Wall-clock milliseconds for the next proposal: never before the newest time in the state
-    /// or the newest one given out here.
-    pub fn stamp(&self, state_ms: u64) -> u64 {
+    /// The time that a proposal would carry now, given the newest time in the state.
+    pub fn log_time_ms(&self, state_ms: u64) -> u64 {
         let wall = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
-        let now = wall.max(state_ms);
-        self.stamped_ms.fetch_max(now, Ordering::Relaxed).max(now)
+        // The data is plain: a panic elsewhere cannot leave it half-changed.
+        let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        clock.now(wall, state_ms, Instant::now())
+    }
+
+    /// Whether a member has not been heard for so long that as a leader it would have been replaced. On the leader, which
+    /// hears every living member with each heartbeat, that says who is away; elsewhere it says little.
+    pub fn is_silent(&self, id: u64) -> bool {
+        let timing = &self.options.timing;
+        let limit = Duration::from_millis(timing.election_min_ms + timing.election_max_ms);
+        id != self.node_id() && self.wire.contacts().silence(id) >= limit
     }
 
     /// Waits until leader, term or membership change, but no longer than `pause` or `deadline`.

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
@@ -85,7 +85,7 @@ pub async fn start(
         tasks: TaskTracker::new(),
         stop: CancellationToken::new(),
         closing: AtomicBool::new(false),
-        stamped_ms: AtomicU64::new(0),
+        clock: Mutex::default(),
     });
     spawn_background(&core, listener);
     Ok(Cluster::new(core))

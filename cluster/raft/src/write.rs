@@ -45,8 +45,8 @@ pub(crate) async fn submit(core: &Core, mut proposal: Proposal, deadline: Instan
         return Submitted::NotLeader(leader.filter(|id| *id != core.node_id()));
     }
     let view = core.published.load();
-    proposal.at_ms = core.stamp(view.state.clock_ms());
-    core.hooks.prepare(&view.state, &mut proposal);
+    proposal.at_ms = core.log_time_ms(view.state.clock_ms());
+    core.hooks.prepare(&view.state, &|id| core.is_silent(id.0), &mut proposal);
     drop(view);
     let write = core.raft.client_write(Write(proposal));
     let answer = match tokio::time::timeout_at(deadline.into(), write).await {
@@ -69,6 +69,30 @@ pub(crate) async fn submit(core: &Core, mut proposal: Proposal, deadline: Instan
             ClientWriteError::ChangeMembershipError(_) | ClientWriteError::PreconditionFailed(_),
         )) => Submitted::NotLeader(None),
         Err(RaftError::Fatal(fatal)) => Submitted::Unknown(fatal.to_string()),
+    }
+}
+
+/// Writes a decision of this node as the leader of `term`, once.
+pub(crate) async fn decide(
+    core: &Core,
+    term: u64,
+    proposal: Proposal,
+    deadline: Instant,
+) -> Result<Applied, WriteError> {
+    if core.open_writes.is_closed() {
+        return Err(WriteError::ShuttingDown);
+    }
+    let _open = core.open_writes.token();
+    if core.leader() != (term, Some(core.node_id())) {
+        return Err(WriteError::NoLeader);
+    }
+    match submit(core, proposal, deadline).await {
+        Submitted::Applied(applied) => {
+            core.published.wait_revision(applied.revision, deadline).await;
+            Ok(applied)
+        }
+        Submitted::NotLeader(_) => Err(WriteError::NoLeader),
+        Submitted::Unknown(why) => Err(WriteError::Unknown(why)),
     }
 }
 

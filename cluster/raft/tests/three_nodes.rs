@@ -232,3 +232,38 @@ async fn only_the_leader_prepares_and_log_time_never_goes_back() {
     }
     assert!((0..3).map(prepared).sum::<u64>() >= before.iter().sum::<u64>() + 6);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_counts_only_for_the_leader_and_the_term_that_made_it() {
+    let mut fleet = Fleet::formed(3).await;
+    let leader = fleet.leader().await;
+    let term = fleet.nodes[leader].cluster().status().term;
+    let taken = unique();
+    fleet.nodes[leader].cluster().decide(term, mark(taken), soon()).await.unwrap();
+    let (other_term, other_node) = (unique(), unique());
+    let late = fleet.nodes[leader].cluster().decide(term + 1, mark(other_term), soon()).await;
+    assert_eq!(late, Err(WriteError::NoLeader));
+    let follower = (leader + 1) % 3;
+    let forwarded = fleet.nodes[follower].cluster().decide(term, mark(other_node), soon()).await;
+    assert_eq!(forwarded, Err(WriteError::NoLeader));
+
+    // Without a majority it stays open, and is not repeated when there is one again under another leader.
+    for at in (0..3).filter(|at| *at != leader) {
+        fleet.nodes[at].kill();
+    }
+    let alone = unique();
+    let soon_over = Instant::now() + Duration::from_millis(500);
+    let open = fleet.nodes[leader].cluster().decide(term, mark(alone), soon_over).await;
+    assert!(open.is_err_and(|error| error != WriteError::ShuttingDown));
+    until("the survivor to find the others silent", || {
+        let cluster = fleet.nodes[leader].cluster();
+        let members = cluster.status().members;
+        let others: Vec<_> = members.iter().filter(|member| member.id != cluster.node_id()).collect();
+        others.len() == 2 && others.iter().all(|member| cluster.is_silent(member.id))
+    })
+    .await;
+    let cluster = fleet.nodes[leader].cluster();
+    assert!(!cluster.is_silent(cluster.node_id()));
+    let marks = marks(cluster);
+    assert!(marks.contains(&taken) && !marks.contains(&other_term) && !marks.contains(&other_node));
+}

@@ -45,6 +45,14 @@ pub enum Command {
         /// What is wanted of it.
         availability: Availability,
     },
+    /// The leader's verdict on a node: silent for too long, or heard again. Its engines keep their records and leases, as
+    /// nobody has seen them end; their streams end.
+    NodeDown {
+        /// The node.
+        node: NodeId,
+        /// Whether it is down now.
+        down: bool,
+    },
     /// The cluster-wide settings.
     SetPolicy(Policy),
     /// Choose a host, lease ports and a name.
@@ -105,6 +113,10 @@ pub enum Command {
     Abandon {
         /// The engine.
         engine: EngineId,
+        /// The write that reserved or claimed it for that caller; when another has claimed it since, nothing is to be
+        /// given up.
+        #[serde(default)]
+        by: Option<OpId>,
     },
     /// A stream began.
     StreamStarted(StreamStart),
@@ -164,6 +176,10 @@ pub struct Reserve {
     /// Take an engine whose first caller gave up, instead of making another.
     #[serde(default)]
     pub claim_abandoned: bool,
+    /// How long the caller waits for the engine, milliseconds from now. What does not run by then is free for
+    /// the next caller.
+    #[serde(default)]
+    pub patience_ms: Option<u64>,
     /// The cluster reserves for itself: nobody waits for the answer.
     #[serde(default)]
     pub automatic: bool,

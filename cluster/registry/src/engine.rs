@@ -112,6 +112,9 @@ pub struct Ports {
     pub host_https: Option<u16>,
 }
 
+/// Cause of a failed start that says nothing of any Docker: the host could not be heard.
+pub const HOST_SILENT: &str = "host_silent";
+
 /// Why an engine stopped being live.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ending {
@@ -161,11 +164,14 @@ pub struct Engine {
     /// Log time of the newest end of a stream on it.
     #[serde(default)]
     pub last_stream_end_ms: Option<u64>,
-    /// The write that reserved it.
+    /// The write that reserved it, or that claimed it for another caller.
     pub reserved_by: OpId,
     /// The caller gave up waiting: the next call of the same kind may take it.
     #[serde(default)]
     pub abandoned: bool,
+    /// Log time until which the caller waits; none once a stream has begun on it.
+    #[serde(default)]
+    pub awaited_until_ms: Option<u64>,
     /// How the leader chose the host, for people.
     #[serde(default)]
     pub placement: String,
@@ -180,6 +186,14 @@ impl Engine {
     pub fn idle_since_ms(&self) -> u64 {
         let started = self.started_at_ms.unwrap_or(self.reserved_at_ms);
         started.max(self.last_stream_end_ms.unwrap_or(0))
+    }
+
+    /// True when its caller is known to have gone without it at `now_ms`: said so, or was answered
+    /// before the container ran.
+    #[must_use]
+    pub fn is_unclaimed(&self, now_ms: u64) -> bool {
+        let runs_since = self.started_at_ms.unwrap_or(now_ms);
+        self.abandoned || self.awaited_until_ms.is_some_and(|until| until < runs_since)
     }
 
     /// Every host port that this record leases.

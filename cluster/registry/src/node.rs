@@ -65,4 +65,7 @@ pub struct Node {
     pub availability: Availability,
     /// When the record was first written, in log time.
     pub joined_at_ms: u64,
+    /// Log time of the verdict that it is down, until it is heard again: its engines are lost to clients and do not count.
+    #[serde(default)]
+    pub down_since_ms: Option<u64>,
 }

@@ -2,10 +2,11 @@
 //! that would be refused, so an idle cluster writes nothing.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::breaker::{BreakerKind, BreakerState};
 use crate::command::{Command, Reserve, StopWhen};
-use crate::engine::{Engine, EngineSpec, Phase};
+use crate::engine::{Engine, EngineSpec, HOST_SILENT, Phase};
 use crate::ids::NodeId;
 use crate::placement;
 use crate::state::State;
@@ -53,6 +54,36 @@ fn drained(state: &State, waiting: bool, now_ms: u64) -> Vec<Command> {
     leaving.map(stop).collect()
 }
 
+/// Verdicts on nodes that were silent for too long or are heard again. `silence` says how long this leader has not heard a
+/// node, and never more than it leads: after an election everybody has a fresh chance.
+#[must_use]
+pub fn verdicts(
+    state: &State,
+    silence: impl Fn(NodeId) -> Duration,
+    is_heard: impl Fn(NodeId) -> bool,
+    down_after: Duration,
+) -> Vec<Command> {
+    let verdict = |id: NodeId| match state.is_down(id) {
+        false if silence(id) >= down_after => Some(Command::NodeDown { node: id, down: true }),
+        true if is_heard(id) => Some(Command::NodeDown { node: id, down: false }),
+        _ => None,
+    };
+    state.nodes().filter_map(|node| verdict(node.info.id)).collect()
+}
+
+/// Reservations on hosts that cannot be heard: nobody should wait for those. Where such a host did start its container, it
+/// removes it when it is back.
+#[must_use]
+pub fn stranded(state: &State, is_silent: impl Fn(NodeId) -> bool) -> Vec<Command> {
+    let stranded = state.live_engines().filter(|e| e.phase == Phase::Reserved && is_silent(e.node));
+    let fail = |e: &std::sync::Arc<Engine>| Command::EngineFailed {
+        engine: e.id,
+        cause: HOST_SILENT.to_owned(),
+        message: "its host cannot be heard".to_owned(),
+    };
+    stranded.map(fail).collect()
+}
+
 /// Reservations whose host has not started them in time.
 fn expired(state: &State, now_ms: u64) -> Vec<Command> {
     let limit = state.policy().startup_timeout_ms.saturating_add(VERDICT_SLACK_MS);
@@ -82,7 +113,7 @@ fn resting(state: &State, now_ms: u64) -> bool {
 fn missing(state: &State, eligible: &BTreeSet<NodeId>, now_ms: u64) -> Vec<Command> {
     let policy = state.policy();
     let supply = state.supply();
-    let live = state.live_engines().filter(|e| e.is_acestream()).count() as u32;
+    let live = state.engine_count();
     let floor = policy.min_replicas.saturating_sub(supply);
     let free = policy.min_free_replicas.saturating_sub(state.free_supply());
     let wanted = floor.max(free).min(policy.max_replicas.saturating_sub(live));
@@ -106,6 +137,7 @@ fn missing(state: &State, eligible: &BTreeSet<NodeId>, now_ms: u64) -> Vec<Comma
         exclude: BTreeSet::new(),
         only_below: Some(supply + allowed),
         claim_abandoned: false,
+        patience_ms: None,
         automatic: true,
     };
     (0..allowed).map(|_| Command::Reserve(reserve.clone())).collect()

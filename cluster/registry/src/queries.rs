@@ -46,9 +46,21 @@ impl State {
         self.index.live.iter().filter_map(|id| self.tables.engines.get(id))
     }
 
+    /// True while an engine is reserved whose host has not started it yet.
+    #[must_use]
+    pub fn has_reservations(&self) -> bool {
+        self.live_engines().any(|engine| engine.phase == Phase::Reserved)
+    }
+
     /// Every engine record that is kept, live or ended.
     pub fn all_engines(&self) -> impl Iterator<Item = &Arc<Engine>> {
         self.tables.engines.values()
+    }
+
+    /// AceStream engines that count against `MAX_REPLICAS`: live ones whose host is not down.
+    #[must_use]
+    pub fn engine_count(&self) -> u32 {
+        self.live_engines().filter(|e| e.is_acestream() && !self.is_down(e.node)).count() as u32
     }
 
     /// Engines that clients may be sent to, by ascending host port.
@@ -57,7 +69,7 @@ impl State {
             .ports
             .iter()
             .filter_map(|(port, id)| self.tables.engines.get(id).filter(|e| e.ports.host_http == *port))
-            .filter(|e| e.is_published())
+            .filter(|e| e.is_published() && !self.is_down(e.node))
     }
 
     /// The live engine whose container has this full id, this name, or, from 12 characters on, this
@@ -165,13 +177,20 @@ impl State {
         self.node(node).is_some_and(|node| matches!(node.availability, Availability::Draining { .. }))
     }
 
+    /// True from the verdict that a node is down until it is heard again.
+    #[must_use]
+    pub fn is_down(&self, node: NodeId) -> bool {
+        self.node(node).is_some_and(|node| node.down_since_ms.is_some())
+    }
+
     fn supplied(&self) -> impl Iterator<Item = &Arc<Engine>> {
         let counted = self.live_engines().filter(|e| e.is_acestream() && e.phase < Phase::Draining);
-        counted.filter(|e| !self.is_draining(e.node))
+        counted.filter(|e| !self.is_draining(e.node) && !self.is_down(e.node))
     }
 
     /// AceStream engines that count against floors: reserved, starting and running ones. Those of a
-    /// draining node do not, so that the floors replace them elsewhere before they leave.
+    /// draining node do not, so that the floors replace them elsewhere before they leave, and those of a node that is down
+    /// do not, so that they are replaced at once.
     #[must_use]
     pub fn supply(&self) -> u32 {
         self.supplied().count() as u32

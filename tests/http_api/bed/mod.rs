@@ -167,7 +167,7 @@ impl Bed {
             cancel: background.clone(),
             tracker: tracker.clone(),
         });
-        hooks.complete(cluster.node_id(), agent.clone());
+        hooks.complete(agent.clone());
         let fleet = Fleet::new(config, cluster, soft, agent, stop.clone());
         tracker.spawn(register::run(fleet.clone(), background.clone()));
         tracker.spawn(gossip::run(fleet.clone(), background.clone()));

@@ -70,7 +70,7 @@ pub struct Probe {
 }
 
 impl Hooks for Probe {
-    fn prepare(&self, _state: &State, proposal: &mut Proposal) {
+    fn prepare(&self, _state: &State, _is_silent: &dyn Fn(NodeId) -> bool, proposal: &mut Proposal) {
         assert!(proposal.at_ms > 0, "the clock is stamped first");
         self.prepared.fetch_add(1, Ordering::Relaxed);
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::apply::{note, refused, streams};
 use crate::breaker::{BreakerKind, BreakerState};
 use crate::command::{Adopt, Refusal, RefusalCode, Reply, Reserve, StopWhen, Taken};
-use crate::engine::{Ending, Engine, Health, Phase};
+use crate::engine::{Ending, Engine, HOST_SILENT, Health, Phase};
 use crate::event::EventType;
 use crate::ids::{EngineId, NodeId, OpId};
 use crate::placement;
@@ -19,7 +19,9 @@ pub(super) fn reserve(state: &mut State, ask: &Reserve, op_id: OpId, origin: Nod
     if ask.claim_abandoned
         && let Some(engine) = abandoned(state, ask)
     {
-        return Reply::Engine(state.put_engine(Engine { abandoned: false, ..engine }));
+        let awaited_until_ms = awaited_until_ms(state, ask);
+        let claimed = Engine { reserved_by: op_id, abandoned: false, awaited_until_ms, ..engine };
+        return Reply::Engine(state.put_engine(claimed));
     }
     if let Err(refusal) = admit(state, ask) {
         return Reply::Refused(refusal);
@@ -52,16 +54,23 @@ pub(super) fn reserve(state: &mut State, ask: &Reserve, op_id: OpId, origin: Nod
         last_stream_end_ms: None,
         reserved_by: op_id,
         abandoned: false,
+        awaited_until_ms: awaited_until_ms(state, ask),
         placement: choice.why,
         ending: None,
     };
     Reply::Engine(state.put_engine(engine))
 }
 
+fn awaited_until_ms(state: &State, ask: &Reserve) -> Option<u64> {
+    ask.patience_ms.map(|patience| state.tables.clock_ms.saturating_add(patience))
+}
+
 /// An engine that a caller asked for in the same words and then stopped waiting for, unless this call
 /// would only wait in vain for it again.
 fn abandoned(state: &State, ask: &Reserve) -> Option<Engine> {
-    let free = |e: &Engine| e.abandoned && e.phase < Phase::Draining && state.active_streams(e.id) == 0;
+    let now = state.tables.clock_ms;
+    let free =
+        |e: &Engine| e.is_unclaimed(now) && e.phase < Phase::Draining && state.active_streams(e.id) == 0;
     let able = |e: &Engine| {
         ask.eligible.contains(&e.node)
             && !state.is_draining(e.node)
@@ -78,7 +87,7 @@ fn admit(state: &State, ask: &Reserve) -> Result<(), Refusal> {
         return Ok(());
     }
     let policy = state.policy();
-    let live = state.live_engines().filter(|e| e.is_acestream()).count() as u32;
+    let live = state.engine_count();
     let reached = |limit: u32, name: &str| Refusal {
         code: RefusalCode::MaxCapacity,
         message: format!("{live} engines exist, {name} is {limit}"),
@@ -219,7 +228,7 @@ pub(super) fn failed(state: &mut State, id: EngineId, cause: &str, message: &str
         Ok(engine) => engine,
         Err(reply) => return reply,
     };
-    if engine.is_acestream() {
+    if engine.is_acestream() && cause != HOST_SILENT {
         let now = state.tables.clock_ms;
         state.breaker_mut(BreakerKind::General).0.record_failure(now);
     }
@@ -328,6 +337,7 @@ pub(super) fn adopt(state: &mut State, found: &Adopt, op_id: OpId) -> Reply {
         last_stream_end_ms: None,
         reserved_by: op_id,
         abandoned: false,
+        awaited_until_ms: None,
         placement: "adopted: the container ran already".to_owned(),
         ending: None,
     };
@@ -347,10 +357,13 @@ pub(super) fn adopt(state: &mut State, found: &Adopt, op_id: OpId) -> Reply {
     Reply::Engine(state.put_engine(engine))
 }
 
-pub(super) fn abandon(state: &mut State, id: EngineId) -> Reply {
+pub(super) fn abandon(state: &mut State, id: EngineId, by: Option<OpId>) -> Reply {
     let Some(engine) = state.engine(id).filter(|e| e.phase < Phase::Draining) else {
         return refused(RefusalCode::NotFound, format!("engine {id} is not live"));
     };
+    if by.is_some_and(|by| by != engine.reserved_by) {
+        return refused(RefusalCode::WrongPhase, format!("engine {id} has another caller by now"));
+    }
     let engine = Engine { abandoned: true, ..(**engine).clone() };
     Reply::Engine(state.put_engine(engine))
 }

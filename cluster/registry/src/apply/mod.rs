@@ -36,6 +36,7 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
         Command::NodeUp(info) => nodes::up(state, info),
         Command::NodeDocker { node, docker } => nodes::docker(state, *node, docker),
         Command::NodeAvailability { node, availability } => nodes::availability(state, *node, *availability),
+        Command::NodeDown { node, down } => nodes::down(state, *node, *down),
         Command::NodeRemoved { node } => nodes::removed(state, *node),
         Command::SetPolicy(policy) => {
             state.tables.policy = policy.clone();
@@ -51,7 +52,7 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
         Command::EngineStop { engine, cause, when } => engines::stop(state, *engine, cause, *when),
         Command::EngineGone { engine, cause } => engines::gone(state, *engine, cause),
         Command::Adopt(adopt) => engines::adopt(state, adopt, proposal.op_id),
-        Command::Abandon { engine } => engines::abandon(state, *engine),
+        Command::Abandon { engine, by } => engines::abandon(state, *engine, *by),
         Command::StreamStarted(start) => Reply::StreamStarted(streams::started(state, start)),
         Command::StreamEnded(end) => {
             let stream = streams::ended(state, end);

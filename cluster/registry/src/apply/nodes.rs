@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::apply::{engines, note, refused};
+use crate::apply::{engines, note, refused, streams};
 use crate::breaker::BreakerKind;
 use crate::command::{RefusalCode, Reply};
 use crate::event::EventType;
@@ -21,6 +21,7 @@ pub(super) fn up(state: &mut State, info: &NodeInfo) -> Reply {
                 docker: DockerState::Unknown,
                 availability: Availability::Active,
                 joined_at_ms: state.tables.clock_ms,
+                down_since_ms: None,
             }
         }
     };
@@ -63,6 +64,30 @@ pub(super) fn availability(state: &mut State, id: NodeId, availability: Availabi
     };
     note(state, EventType::System, category, message, None, None);
     state.tables.nodes.insert(id, Arc::new(Node { availability, ..(*node).clone() }));
+    Reply::Done
+}
+
+pub(super) fn down(state: &mut State, id: NodeId, down: bool) -> Reply {
+    let Some(node) = state.tables.nodes.get(&id).cloned() else {
+        return refused(RefusalCode::NotFound, format!("node {id} has not registered"));
+    };
+    if node.down_since_ms.is_some() == down {
+        return Reply::Done;
+    }
+    let name = &node.info.name;
+    let (category, message) = match down {
+        true => ("node_down", format!("{name} is down: its engines are lost, their streams end")),
+        false => ("node_back", format!("{name} is back, with the engines that it still runs")),
+    };
+    note(state, EventType::System, category, message, None, None);
+    let down_since_ms = down.then_some(state.tables.clock_ms);
+    state.tables.nodes.insert(id, Arc::new(Node { down_since_ms, ..(*node).clone() }));
+    if down {
+        let own: Vec<EngineId> = state.live_engines().filter(|e| e.node == id).map(|e| e.id).collect();
+        for engine in own {
+            streams::end_all_of(state, engine, "host_down");
+        }
+    }
     Reply::Done
 }
 

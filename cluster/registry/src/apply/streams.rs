@@ -77,7 +77,9 @@ fn attach(state: &mut State, stream: &mut Stream) {
     stream.engine = Some(engine.id);
     stream.container_id = engine.container_id.clone().unwrap_or_default();
     let now = state.tables.clock_ms;
-    state.put_engine(Engine { last_stream_start_ms: Some(now), abandoned: false, ..engine });
+    let engine =
+        Engine { last_stream_start_ms: Some(now), abandoned: false, awaited_until_ms: None, ..engine };
+    state.put_engine(engine);
 }
 
 /// Takes in an end and returns the stream that it ended, if any. A named stream is never replaced by a

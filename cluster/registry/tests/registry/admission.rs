@@ -67,7 +67,7 @@ fn a_retry_hint_is_given_when_engines_leave_by_themselves() {
 fn a_repeated_call_takes_the_engine_that_its_first_try_made() {
     let mut world = World::new(2, 10);
     let first = world.reserve();
-    world.run(Command::Abandon { engine: first.id });
+    world.run(Command::Abandon { engine: first.id, by: None });
     world.start(first.id);
     world.origin = NodeId(2);
     let claimed = engine(world.run(Command::Reserve(claiming(&world))));
@@ -78,10 +78,36 @@ fn a_repeated_call_takes_the_engine_that_its_first_try_made() {
 }
 
 #[test]
+fn a_caller_who_was_answered_too_early_or_never_gets_its_engine_by_a_repeat() {
+    let mut world = World::new(2, 10);
+    let patient = |world: &World| Reserve { patience_ms: Some(2_500), ..claiming(world) };
+    let first = engine(world.run(Command::Reserve(patient(&world))));
+    world.wait_ms(2_000);
+    let meanwhile = engine(world.run(Command::Reserve(patient(&world))));
+    assert_ne!(meanwhile.id, first.id, "its caller waits still");
+    world.start(meanwhile.id);
+    world.wait_ms(501);
+    // The second one ran in time, so its caller has it.
+    let repeat = engine(world.run(Command::Reserve(patient(&world))));
+    assert_eq!(repeat.id, first.id);
+    // Its first caller gives up late, and has nothing to give up any more.
+    let late = Command::Abandon { engine: first.id, by: Some(first.reserved_by) };
+    assert_eq!(refusal(world.run(late)), RefusalCode::WrongPhase);
+    world.start(first.id);
+    world.wait_ms(10_000);
+    let other = engine(world.run(Command::Reserve(patient(&world))));
+    assert!(other.id != first.id && other.id != meanwhile.id, "one engine was given to two callers");
+    // What runs too late is free as well.
+    world.wait_ms(2_501);
+    world.start(other.id);
+    assert_eq!(engine(world.run(Command::Reserve(patient(&world)))).id, other.id);
+}
+
+#[test]
 fn of_two_repeats_each_takes_one() {
     let mut world = World::new(2, 10);
     let made: BTreeSet<EngineId> = (0..2).map(|_| world.reserve().id).collect();
-    made.iter().for_each(|id| drop(world.run(Command::Abandon { engine: *id })));
+    made.iter().for_each(|id| drop(world.run(Command::Abandon { engine: *id, by: None })));
     let claimed: BTreeSet<EngineId> =
         (0..2).map(|_| engine(world.run(Command::Reserve(claiming(&world)))).id).collect();
     assert_eq!(claimed, made);
@@ -92,7 +118,7 @@ fn claiming_is_possible_when_nothing_more_may_be_made() {
     let mut world = World::new(1, 10);
     world.policy(|policy| policy.max_replicas = 1);
     let first = world.reserve();
-    world.run(Command::Abandon { engine: first.id });
+    world.run(Command::Abandon { engine: first.id, by: None });
     assert_eq!(engine(world.run(Command::Reserve(claiming(&world)))).id, first.id);
 }
 
@@ -105,15 +131,15 @@ fn what_is_not_abandoned_or_not_the_same_or_in_use_is_not_claimed() {
         ask.spec.host_port = Some(19_500);
         ask
     })));
-    world.run(Command::Abandon { engine: fixed.id });
+    world.run(Command::Abandon { engine: fixed.id, by: None });
     let used = world.running();
-    world.run(Command::Abandon { engine: used.id });
+    world.run(Command::Abandon { engine: used.id, by: None });
     world.begin(playing("k", "s", used.ports.host_http));
     let leaving = world.running();
-    world.run(Command::Abandon { engine: leaving.id });
+    world.run(Command::Abandon { engine: leaving.id, by: None });
     world.run(stop(leaving.id, StopWhen::Always));
     let sick = world.running();
-    world.run(Command::Abandon { engine: sick.id });
+    world.run(Command::Abandon { engine: sick.id, by: None });
     world.run(Command::EngineHealth { engine: sick.id, health: Health::Unhealthy });
     let made = engine(world.run(Command::Reserve(claiming(&world))));
     for old in [awaited, fixed, used, leaving, sick] {
@@ -127,7 +153,7 @@ fn an_abandoned_engine_on_a_host_that_is_silent_or_has_failed_is_not_waited_for_
     world.origin = NodeId(1);
     let stuck = world.reserve();
     assert_eq!(stuck.node, NodeId(1));
-    world.run(Command::Abandon { engine: stuck.id });
+    world.run(Command::Abandon { engine: stuck.id, by: None });
     let silent = Reserve { eligible: [NodeId(2)].into(), ..claiming(&world) };
     let failed = Reserve { exclude: [NodeId(1)].into(), ..claiming(&world) };
     for ask in [silent, failed] {
@@ -140,5 +166,5 @@ fn an_ended_engine_cannot_be_abandoned() {
     let mut world = World::new(1, 10);
     let id = world.running().id;
     world.run(gone(id));
-    assert_eq!(refusal(world.run(Command::Abandon { engine: id })), RefusalCode::NotFound);
+    assert_eq!(refusal(world.run(Command::Abandon { engine: id, by: None })), RefusalCode::NotFound);
 }

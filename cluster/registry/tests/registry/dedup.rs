@@ -49,7 +49,7 @@ fn a_refusal_is_remembered_too() {
 fn the_id_counts_and_not_the_content() {
     let mut world = World::new(1, 10);
     let id = world.running().id;
-    let first = write(&world, 1 << 90, Command::Abandon { engine: id });
+    let first = write(&world, 1 << 90, Command::Abandon { engine: id, by: None });
     world.propose(&first);
     let other = write(&world, 1 << 90, gone(id));
     assert!(matches!(world.propose(&other), Reply::Engine(_)));

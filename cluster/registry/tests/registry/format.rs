@@ -46,6 +46,7 @@ fn name(command: &Command) -> &'static str {
         Command::NodeAvailability { .. } => "node_availability",
         Command::Sequence(_) => "sequence",
         Command::NodeRemoved { .. } => "node_removed",
+        Command::NodeDown { .. } => "node_down",
     }
 }
 
@@ -69,6 +70,7 @@ fn samples() -> Vec<Command> {
         exclude: [NodeId(2)].into(),
         only_below: Some(3),
         claim_abandoned: true,
+        patience_ms: Some(2_500),
         automatic: true,
     };
     let adopt = Adopt {
@@ -103,7 +105,7 @@ fn samples() -> Vec<Command> {
         stop(id, StopWhen::IdleFor(30_000)),
         gone(id),
         Command::Adopt(adopt),
-        Command::Abandon { engine: id },
+        Command::Abandon { engine: id, by: Some(OpId::from_u128(7)) },
         Command::StreamStarted(playing("k", "s", 19_007)),
         Command::StreamEnded(end()),
         Command::EventBatch { started: vec![playing("k", "s", 19_007)], ended: vec![end()] },
@@ -117,6 +119,7 @@ fn samples() -> Vec<Command> {
         },
         Command::Sequence(vec![Step { op_id: OpId(2, 3), command: Command::StreamEnded(end()) }]),
         Command::NodeRemoved { node },
+        Command::NodeDown { node, down: true },
     ]
 }
 
@@ -178,7 +181,7 @@ fn golden(file: &str, lines: &[(String, Vec<u8>)]) -> Vec<Vec<u8>> {
 fn every_command_is_pinned_and_readable() {
     let samples = samples();
     let names: BTreeSet<&str> = samples.iter().map(name).collect();
-    assert_eq!(names.len(), 19, "a kind of command has no sample");
+    assert_eq!(names.len(), 20, "a kind of command has no sample");
     let encode = |command: &Command| rmp_serde::to_vec_named(&proposal(command.clone())).unwrap();
     let lines: Vec<_> = samples.iter().map(|command| (name(command).to_owned(), encode(command))).collect();
     for (bytes, command) in golden("proposals.hex", &lines).iter().zip(samples) {
@@ -267,7 +270,17 @@ fn records_of_an_older_version_get_defaults() {
     let engine = state.all_engines().next().unwrap();
     let older: Engine = without_fields(
         &**engine,
-        &["container_id", "image", "variant", "health", "started_at_ms", "abandoned", "placement", "ending"],
+        &[
+            "container_id",
+            "image",
+            "variant",
+            "health",
+            "started_at_ms",
+            "abandoned",
+            "awaited_until_ms",
+            "placement",
+            "ending",
+        ],
     );
     assert_eq!((older.id, older.container_id, older.health), (engine.id, None, Health::Unknown));
     let stream = state.streams().next().unwrap();

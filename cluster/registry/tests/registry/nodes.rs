@@ -1,8 +1,11 @@
 //! Members and their Docker daemons.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use acefleet_registry::engine::Phase;
 use acefleet_registry::node::{Availability, DockerState};
-use acefleet_registry::plan::plan;
+use acefleet_registry::plan::{plan, verdicts};
 use acefleet_registry::state::Tables;
 use acefleet_registry::{Command, NodeId, RefusalCode, Reply};
 
@@ -151,4 +154,38 @@ fn a_removed_node_takes_its_engines_and_streams_with_it() {
     let again = world.run(Command::NodeRemoved { node: lost.node });
     assert_eq!(refusal(again), RefusalCode::NotFound);
     assert_eq!(world.state.events().iter().filter(|e| e.category == "node_removed").count(), 1);
+}
+
+#[test]
+fn a_node_that_is_down_is_replaced_and_comes_back_with_what_it_runs() {
+    let mut world = World::new(3, 10);
+    world.policy(|policy| (policy.min_replicas, policy.max_replicas) = (3, 3));
+    settle(&mut world);
+    let lost = world.state.published_engines().find(|e| e.node == NodeId(2)).unwrap().clone();
+    world.begin(playing("k", "s", lost.ports.host_http));
+    let limit = Duration::from_secs(60);
+    let silence = |ms| move |id: NodeId| Duration::from_millis(if id == NodeId(2) { ms } else { 0 });
+    let heard = |world: &World, ms| verdicts(&world.state, silence(ms), |id| silence(ms)(id) < limit, limit);
+    assert_eq!(heard(&world, 59_999), []);
+    let down = heard(&world, 60_000);
+    assert_eq!(down, [Command::NodeDown { node: NodeId(2), down: true }]);
+    down.iter().for_each(|command| drop(world.run(command.clone())));
+    assert_eq!(heard(&world, 70_000), [], "one verdict");
+    let stream = world.state.stream("k|s").unwrap();
+    assert_eq!((stream.is_started(), stream.end_reason.as_deref()), (false, Some("host_down")));
+    assert!(world.state.listed_engines().all(|e| e.id != lost.id), "it is offered to clients");
+
+    // Its capacity is replaced although MAX_REPLICAS was reached, on hosts that can be heard.
+    let eligible: BTreeSet<NodeId> = [NodeId(1), NodeId(3)].into();
+    let commands = plan(&world.state, &eligible, world.now);
+    assert_eq!(commands.len(), 1, "{commands:?}");
+    let Reply::Engine(stead) = world.run(commands[0].clone()) else { panic!("refused") };
+    world.start(stead.id);
+    assert_ne!(stead.ports.host_http, lost.ports.host_http, "a lost engine keeps its lease");
+    assert_eq!(world.state.supply(), 3);
+
+    world.run(heard(&world, 0)[0].clone());
+    assert_eq!(world.state.listed_engines().count(), 4, "what it still runs is listed again");
+    assert!(!world.state.stream("k|s").unwrap().is_started(), "a stream ends once");
+    assert!(world.state.indexes_are_true());
 }

@@ -55,13 +55,15 @@ fn spec() -> impl Strategy<Value = EngineSpec> {
 fn reserve() -> impl Strategy<Value = Reserve> {
     let exclude = prop_oneof![4 => Just(BTreeSet::new()), 1 => btree_set(node_id(), 0..4)];
     let only_below = prop_oneof![3 => Just(None), 1 => (0..8u32).prop_map(Some)];
-    (spec(), hosts(), exclude, only_below, any::<bool>(), any::<bool>()).prop_map(
-        |(spec, eligible, exclude, only_below, claim_abandoned, automatic)| Reserve {
+    let patience_ms = prop_oneof![Just(None), (0..5_000u64).prop_map(Some)];
+    (spec(), hosts(), exclude, only_below, any::<bool>(), patience_ms, any::<bool>()).prop_map(
+        |(spec, eligible, exclude, only_below, claim_abandoned, patience_ms, automatic)| Reserve {
             spec,
             eligible,
             exclude,
             only_below,
             claim_abandoned,
+            patience_ms,
             automatic,
         },
     )
@@ -206,7 +208,7 @@ pub fn command() -> impl Strategy<Value = Command> {
         4 => (engine_id(), when()).prop_map(|(engine, when)| stop(engine, when)),
         4 => engine_id().prop_map(gone),
         4 => adopt().prop_map(Command::Adopt),
-        4 => engine_id().prop_map(|engine| Command::Abandon { engine }),
+        4 => engine_id().prop_map(|engine| Command::Abandon { engine, by: None }),
         24 => start().prop_map(Command::StreamStarted),
         12 => end().prop_map(Command::StreamEnded),
         2 => (vec(start(), 0..4), vec(end(), 0..4))
@@ -215,6 +217,7 @@ pub fn command() -> impl Strategy<Value = Command> {
         2 => (node_id(), availability())
             .prop_map(|(node, availability)| Command::NodeAvailability { node, availability }),
         1 => node_id().prop_map(|node| Command::NodeRemoved { node }),
+        2 => (node_id(), any::<bool>()).prop_map(|(node, down)| Command::NodeDown { node, down }),
         2 => vec((1..40u64, event()), 0..4).prop_map(|steps| {
             let step = |(op, command)| Step { op_id: OpId(7, op), command };
             Command::Sequence(steps.into_iter().map(step).collect())

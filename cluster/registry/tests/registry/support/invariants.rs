@@ -214,7 +214,8 @@ fn check_placement(before: &State, after: &State, command: &Command) -> Checked 
 fn check_reserved(before: &State, after: &State, ask: &Reserve, engine: &Engine) -> Checked {
     let policy = after.policy();
     if engine.is_acestream() {
-        let count = live(after).iter().filter(|e| e.is_acestream()).count();
+        let counts = |e: &&&Engine| e.is_acestream() && !after.is_down(e.node);
+        let count = live(after).iter().filter(counts).count();
         ensure!(
             count <= policy.max_replicas as usize,
             "{count} engines with MAX_REPLICAS {}",

@@ -89,6 +89,7 @@ impl World {
             exclude: BTreeSet::new(),
             only_below: None,
             claim_abandoned: false,
+            patience_ms: None,
             automatic: false,
         }
     }

@@ -1,0 +1,177 @@
+//! Planned work on nodes under load: a rolling restart and a drain. Nobody who asks a node that lives notices, and no engine
+//! is restarted.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use acefleet_chaos::hosts::{BedOptions, Node, TestHosts};
+use acefleet_chaos::node::{Engine, NodeClient};
+use acefleet_chaos::wait::wait_for;
+use acefleet_chaos::workload::Targets;
+use acefleet_chaos::workload::player::Player;
+use acefleet_chaos::workload::reads::Reads;
+use anyhow::{Context, Result, bail, ensure};
+use common::clients::{Clients, others, remove_others, two_engines_each};
+use common::{LATER, SOON, clients_without, conclude, content, named, provision, running, turn};
+use serde_json::{Value, json};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rolling_restart_is_noticed_by_nobody() -> Result<()> {
+    let _turn = turn().await?;
+    let bed = TestHosts::start(BedOptions::new(3)).await?;
+    let outcome = rolling_restart(&bed).await;
+    conclude(bed, outcome).await
+}
+
+async fn rolling_restart(bed: &TestHosts) -> Result<()> {
+    let engines = two_engines_each(bed).await?;
+    let containers = running(bed).await?;
+    let targets = Targets::new(clients_without(bed, &[]));
+    let reads = Reads::start(targets.clone());
+    let mut clients = Clients::default();
+    let mut names: Vec<&str> = bed.nodes().iter().map(Node::name).collect();
+    let mut led = 0;
+    while let Some(name) = names.pop() {
+        let leader = bed.wait_formed(LATER).await?;
+        let (node, others) = (named(bed, name)?, others(bed, name)?);
+        let restart = async {
+            targets.set(clients_without(bed, &[name]));
+            node.stop().await?;
+            node.client().live().await.expect_err("a stopped node still answers");
+            let next = bed.wait_leader(&others, LATER).await?;
+            ensure!(next != name, "the others follow {name}, which has stopped");
+            node.start().await?;
+            bed.wait_formed(LATER).await?;
+            targets.set(clients_without(bed, &[]));
+            Ok(())
+        };
+        clients.during(bed, others, &format!("restart-{name}"), restart).await?;
+        if leader == name {
+            led += 1;
+            let log = std::fs::read_to_string(node.process().log_path())?;
+            ensure!(log.contains("leadership handed over"), "the leader {name} did not hand over");
+        }
+        remove_others(bed, &engines).await?;
+        if names.is_empty() && led == 0 {
+            // The leader moved out of the way each time; this one does not.
+            let leader = bed.wait_formed(LATER).await?;
+            names.push(named(bed, &leader)?.name());
+        }
+    }
+    let seen = reads.stop().await?;
+    let bad = seen.bad.first();
+    ensure!(bad.is_none(), "{} of {} reads failed, the first: {bad:?}", seen.bad.len(), seen.good);
+    ensure!(seen.good > 0, "nothing was read");
+    clients.check(bed).await?;
+    assert_eq!(running(bed).await?, containers, "an engine was restarted");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drained_node_takes_nothing_new_and_its_engines_move_when_their_streams_end() -> Result<()> {
+    let _turn = turn().await?;
+    let bed = TestHosts::start(BedOptions::new(3).env("MIN_REPLICAS", "3")).await?;
+    let outcome = drain(&bed).await;
+    conclude(bed, outcome).await
+}
+
+async fn drain(bed: &TestHosts) -> Result<()> {
+    let [first, node, third] = bed.nodes() else { bail!("three nodes, not {}", bed.nodes().len()) };
+    let host = bed.host_of(node);
+    wait_for("an engine on each host", LATER, || async {
+        for host in bed.hosts() {
+            let running = host.docker().running().await?.len();
+            ensure!(running == 1, "{running} on {}", host.name());
+        }
+        Ok(())
+    })
+    .await?;
+    let busy = engine_on(first.client(), node).await?;
+    let player = play(first.client(), &busy, 1).await?;
+
+    let mut clients = Clients::default();
+    let drain = async {
+        let before: BTreeSet<String> = host.docker().running().await?.into_iter().collect();
+        let view = first.client().operate(node.name(), "drain", None).await?;
+        ensure!(view["availability"] == "draining", "{view}");
+        // The clients have engines made all the while.
+        for _ in 0..3 {
+            let engine = provision(third.client()).await?;
+            let here: BTreeSet<String> = host.docker().running().await?.into_iter().collect();
+            ensure!(here.is_subset(&before), "a new engine on the draining node: {here:?}");
+            ensure!(!here.contains(&engine.container_id), "provisioned on the draining node");
+        }
+        Ok(())
+    };
+    clients.during(bed, [first, third], "drain", drain).await?;
+    // The engine with a stream stays, unlisted, until the stream ends; every other has left.
+    left_on(first.client(), node, 1).await?;
+    assert_eq!(host.docker().running().await?, [busy.container_id.clone()]);
+    for client in clients_without(bed, &[]) {
+        let listed = client.engines().await?;
+        ensure!(listed.iter().all(|engine| engine.container_id != busy.container_id), "{listed:?}");
+        ensure!(listed.len() >= 3, "the floor does not hold: {listed:?}");
+    }
+    player.expect_progress().await?;
+    let id = player.event.stream_id();
+    first.client().stream_ended(&id, "completed").await?.expect(reqwest::StatusCode::OK)?;
+    drop(player);
+    left_on(first.client(), node, 0).await?;
+    ensure!(host.docker().running().await?.is_empty(), "{} runs engines still", host.name());
+
+    // With a deadline, streams are cut off.
+    first.client().operate(node.name(), "uncordon", None).await?;
+    let busy = provision(first.client()).await?.container_id;
+    assert_eq!(host.docker().running().await?, [busy.clone()], "the empty host was not the least loaded");
+    let busy = engine_on(first.client(), node).await?;
+    let player = play(first.client(), &busy, 2).await?;
+    let id = player.event.stream_id();
+    let deadline = json!({"deadline_seconds": 2});
+    first.client().operate(node.name(), "drain", Some(&deadline)).await?;
+    left_on(first.client(), node, 0).await?;
+    ensure!(player.expect_progress().await.is_err(), "the stream outlived its engine");
+    for client in clients_without(bed, &[]) {
+        wait_for("the stream to have ended once", SOON, || async {
+            let streams = client.all_streams().await?;
+            let stream = streams.get(&id).context("it is lost")?;
+            ensure!(stream.status == "ended", "{stream:?}");
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// The engine that is listed on this node's host.
+async fn engine_on(client: &NodeClient, node: &Node) -> Result<Engine> {
+    let what = format!("an engine of {} in the list", node.name());
+    wait_for(&what, SOON, || async {
+        let engines = client.engines().await?;
+        let own = engines.into_iter().find(|engine| engine.host == node.address().to_string());
+        own.context("none is listed")
+    })
+    .await
+}
+
+/// A stream on this engine, played and reported.
+async fn play(client: &NodeClient, engine: &Engine, number: u64) -> Result<Player> {
+    let player = Player::open(&engine.host, engine.port, &content(number)).await?;
+    client.stream_started(&player.event).await?.expect(reqwest::StatusCode::OK)?;
+    player.expect_progress().await?;
+    Ok(player)
+}
+
+/// Waits until so many engines are left on a draining node.
+async fn left_on(client: &NodeClient, node: &Node, engines: u64) -> Result<()> {
+    let what = format!("{engines} engines to be left on {}", node.name());
+    wait_for(&what, LATER, || async {
+        let view: Value = client.get("/cluster").await?;
+        let members = view["nodes"].as_array().context("no members")?;
+        let member = members.iter().find(|member| member["name"] == node.name()).context("no such member")?;
+        ensure!(member["engines"] == engines, "{member}");
+        Ok(())
+    })
+    .await
+}
