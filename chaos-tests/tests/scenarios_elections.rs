@@ -11,7 +11,7 @@ use acefleet_chaos::hosts::{BedOptions, Node, TestHosts};
 use acefleet_chaos::node::{NodeClient, StartedEvent};
 use acefleet_chaos::wait::wait_for;
 use anyhow::{Context, Result, ensure};
-use common::clients::{Clients, others, remove_others, two_engines_each};
+use common::clients::{Clients, an_engine_each, others, remove_others};
 use common::{LATER, SOON, conclude, content, named, running, turn};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
@@ -37,7 +37,7 @@ async fn no_client_notices_that_the_leader_is_killed() -> Result<()> {
 }
 
 async fn kill_leaders(bed: &TestHosts, kills: usize) -> Result<()> {
-    let engines = two_engines_each(bed).await?;
+    let engines = an_engine_each(bed).await?;
     let containers = running(bed).await?;
     let mut clients = Clients::default();
     for round in 1..=kills {

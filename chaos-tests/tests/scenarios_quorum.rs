@@ -180,11 +180,12 @@ async fn no_room(bed: &TestHosts) -> Result<()> {
     let until = Instant::now() + LATER;
     let status = loop {
         let key = content(acknowledged.len() as u64);
-        let stream = StartedEvent::new(&engine_host, engine.host_http_port, &key, &"s".repeat(3_000));
-        if let Ok(answer) = node.client().stream_started(&stream).await
-            && answer.status == StatusCode::OK
-        {
-            acknowledged.push(stream.stream_id());
+        let stream = StartedEvent::new(&engine_host, engine.host_http_port, &key, &"s".repeat(900));
+        if let Ok(answer) = node.client().stream_started(&stream).await {
+            ensure!(!answer.status.is_client_error(), "{answer}");
+            if answer.status.is_success() {
+                acknowledged.push(stream.stream_id());
+            }
         }
         if let Some(status) = node.process().exit_status() {
             break status;
