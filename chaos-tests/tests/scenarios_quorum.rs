@@ -195,7 +195,7 @@ async fn no_room(bed: &TestHosts) -> Result<()> {
     assert_eq!(status.code(), Some(70), "end of its log:\n{}", node.process().log_tail());
     ensure!(!acknowledged.is_empty(), "it never worked");
     let containers = bed.hosts()[0].docker().running().await?;
-    assert_eq!(containers, [engine.container_id.clone()], "the engine ended with its node");
+    assert_eq!(containers, std::slice::from_ref(&engine.container_id), "the engine ended with its node");
 
     node.process().change(|unlimited| *unlimited = recipe.clone());
     node.start().await?;

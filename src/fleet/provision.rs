@@ -16,6 +16,9 @@ const CALLERS_FAULT: [&str; 2] = ["port_taken", "bad_request"];
 const START_AT_LEAST: Duration = Duration::from_millis(200);
 /// To give an engine up that did not run in time takes so long, at the end of the caller's time.
 const GIVE_UP: Duration = Duration::from_millis(100);
+/// What an overloaded cluster may add to that: callers give up a little later than they are promised an answer, and a repeat
+/// that comes before its first call is given up would make a second engine.
+const OVERTIME: Duration = Duration::from_millis(250);
 /// How long a reservation whose caller has gone is looked for.
 const ABANDON_WITHIN: Duration = Duration::from_secs(30);
 
@@ -114,7 +117,7 @@ impl Fleet {
         let outcome = self.wait_started(engine.id, deadline.checked_sub(GIVE_UP).unwrap_or(deadline)).await;
         claim.open = match outcome {
             // Before the answer, so that a repeat of the call finds it, on whichever node.
-            Outcome::Late => claim.give_up(engine.id, deadline).await.is_err(),
+            Outcome::Late => claim.give_up(engine.id, deadline + OVERTIME).await.is_err(),
             Outcome::Serving(_) | Outcome::Failed(_) => false,
         };
         Ok(outcome)
