@@ -7,11 +7,13 @@
 #     acefleet      acefleet/acefleet:dev, the node: the same image that deploy/Dockerfile makes; without ACEFLEET_BIN the
 #                   binary is built with `--profile dist`, which takes a while
 #     haproxy       acefleet/haproxy:dev, this system's HAProxy, for tests of the compose files
+#     systemd       acefleet/systemd:dev, what this system's systemd needs beside a /usr, for tests of the unit
 #     all           engine-sim, acexy-sim and acefleet
 #
 #   ACEFLEET_IMAGE_TAR=dir …                        also leave dir/IMAGE.tar
 #   ACEFLEET_IMAGE_TAR=dir ACEFLEET_IMAGE_LOAD=0 …  only the archives, no daemon needed
 #   ACEFLEET_BIN=file … ACEXY_SIM_BIN=file …        binaries that are there already, for the images acefleet and acexy-sim
+#   ACEFLEET_IMAGE_ARCH=arm64 …                     the image acefleet for another architecture (see scripts/rootfs.sh)
 #
 # The archives are put together here and not by a daemon: the same binary gives the same image id on every host, and a daemon
 # that has it already is left alone.
@@ -60,13 +62,6 @@ given() {
   [ -n "$path" ] || return 1
   [ -x "$path" ] || fail "$1=$path is not a program"
   echo "$path"
-}
-
-# node_binary: prints the path of the node's binary.
-node_binary() {
-  if given ACEFLEET_BIN; then return; fi
-  cargo build --quiet --profile dist --package acefleet >&2
-  echo "$(target_dir)/dist/acefleet"
 }
 
 # add_program ROOT FILE PLACE: copies a program and everything that the loader opens for it.
@@ -149,13 +144,10 @@ simulator() {
 
 # The same as deploy/Dockerfile.
 node() {
-  local root binary seconds=1000000000 config
-  binary=$(node_binary)
+  local root seconds=1000000000 config
   root=$(mktemp -d -p "$WORK")
-  chmod 0755 "$root"
-  add_program "$root" "$binary" /usr/local/bin/acefleet
-  add_system "$root"
-  install -d -m 0750 "$root/var/lib/acefleet"
+  arch=${ACEFLEET_IMAGE_ARCH:-$arch}
+  scripts/rootfs.sh "$root" "$arch"
   config='{"User":"'$NONROOT:$NONROOT'","Entrypoint":["/usr/local/bin/acefleet"],"Cmd":["serve"],"WorkingDir":"/",'
   config+='"Env":["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin","ACEFLEET_DATA_DIR=/var/lib/acefleet"],'
   config+='"ExposedPorts":{"8000/tcp":{},"8001/tcp":{}},"Volumes":{"/var/lib/acefleet":{}},"StopSignal":"SIGTERM",'
@@ -181,6 +173,24 @@ balancer() {
   config+='"Cmd":["-f","/usr/local/etc/haproxy/haproxy.cfg"],"Env":["PATH=/usr/bin"],"StopSignal":"SIGUSR1",'
   config+="$(labels haproxy)}"
   pack "$root" acefleet/haproxy:dev "$config" "$1"
+}
+
+# A system without programs: whoever starts it mounts this system's /usr, and /run as a file system of its own.
+booted() {
+  local root name config
+  root=$(mktemp -d -p "$WORK")
+  chmod 0755 "$root"
+  add_system "$root"
+  mkdir -p "$root"/{dev,proc,run,sys,usr,var} "$root"/etc/systemd/system
+  for name in bin sbin lib lib64; do ln -s "usr/$name" "$root/$name"; done
+  ln -s /run "$root/var/run"
+  cp -r /etc/ld.so.conf /etc/ld.so.conf.d "$root/etc/"
+  : >"$root/etc/machine-id"
+  # Users of a unit with DynamicUser have their names from systemd.
+  printf 'passwd: files systemd\ngroup: files systemd\nhosts: files dns\n' >"$root/etc/nsswitch.conf"
+  config='{"Env":["container=docker","PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"],'
+  config+='"Cmd":["/usr/lib/systemd/systemd","--unit=multi-user.target"],"StopSignal":"SIGRTMIN+3",'"$(labels systemd)}"
+  pack "$root" acefleet/systemd:dev "$config" "$1"
 }
 
 # load TAG ID ARCHIVE: into the daemon of DOCKER_HOST, unless it has the image or none was asked for.
@@ -211,7 +221,8 @@ build() {
       ;;
     acefleet) id=$(node "$archive") ;;
     haproxy) id=$(balancer "$archive") ;;
-    *) fail "no image $name; there are engine-sim, acexy-sim, acefleet, haproxy and all" ;;
+    systemd) id=$(booted "$archive") ;;
+    *) fail "no image $name; there are engine-sim, acexy-sim, acefleet, haproxy, systemd and all" ;;
   esac
   echo "acefleet/$name:dev $id ($(stat -c %s "$archive") bytes) in $archive"
   load "acefleet/$name:dev" "$id" "$archive"

@@ -3,16 +3,22 @@
 #
 #   install.sh install|uninstall
 #
-#   PREFIX   where programs go, default /usr/local
-#   DESTDIR  put everything below this directory instead of /, for packages
+#   PREFIX        where programs go, default /usr/local
+#   DESTDIR       put everything below this directory instead of /, for packages
+#   ACEFLEET_BIN  the binary to install, default that of `make build`
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
 PREFIX="${PREFIX:-/usr/local}"
 DESTDIR="${DESTDIR:-}"
 BINARY="$DESTDIR$PREFIX/bin/acefleet"
-UNIT="$DESTDIR$PREFIX/lib/systemd/system/acefleet.service"
+# Below other prefixes systemd does not look.
+case "$PREFIX" in
+/usr | /usr/local) UNITS="$PREFIX/lib/systemd/system" ;;
+*) UNITS=/etc/systemd/system ;;
+esac
+UNIT="$DESTDIR$UNITS/acefleet.service"
 SETTINGS="$DESTDIR/etc/acefleet/acefleet.env"
-BUILT="$ROOT/target/release/acefleet"
+BUILT="${ACEFLEET_BIN:-$ROOT/target/release/acefleet}"
 
 case "$PREFIX" in /*) ;; *) die "PREFIX=$PREFIX is not an absolute path" ;; esac
 

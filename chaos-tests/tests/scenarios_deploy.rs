@@ -25,6 +25,21 @@ const UP: Duration = Duration::from_secs(120);
 /// Two streams, and time for a node to be killed and to come back meanwhile.
 const PLAYED: Duration = Duration::from_secs(120);
 
+/// Players instead of Acexy: one with two streams, and one that comes later.
+const PLAYERS: &str = r#"
+  acexy:
+    restart: "no"
+    command: [--json, --streams, "2", --ramp, 3s, --hold, 40s]
+  viewer:
+    image: acefleet/acexy-sim:dev
+    network_mode: host
+    environment:
+      ACEXY_ORCH_URL: http://127.0.0.1:8000
+      ACEXY_ORCH_APIKEY: ${API_KEY}
+      ACEXY_MAX_STREAMS_PER_ENGINE: 1
+    command: [--json, --streams, "1", --hold, 3s, --content-prefix, viewer-]
+"#;
+
 /// Start times of all engines on a host, by container: an engine that was restarted or replaced changes it.
 async fn engines_on(host: &Host) -> Result<BTreeMap<String, String>> {
     let mut started = BTreeMap::new();
@@ -103,9 +118,7 @@ async fn the_cluster_of_one_machine_loses_a_node_while_streams_play() -> Result<
 async fn cluster_on_one_machine(bed: &TestHosts) -> Result<()> {
     let host = &bed.hosts()[0];
     load_images(host, &["acefleet", "haproxy", "acexy-sim"]).await?;
-    let player =
-        "  acexy:\n    restart: \"no\"\n    command: [--json, --streams, \"2\", --ramp, 3s, --hold, 30s]\n";
-    let compose = Compose::new(host, "docker-compose.cluster.yml", player)?
+    let compose = Compose::new(host, "docker-compose.cluster.yml", PLAYERS)?
         .env("MIN_REPLICAS", "2")
         .env("MIN_FREE_REPLICAS", "0")
         .env("AUTO_DELETE", "false");
@@ -141,18 +154,21 @@ async fn cluster_on_one_machine(bed: &TestHosts) -> Result<()> {
     ensure!(other != serving, "{serving} was killed and still answers");
     expect_two_streams(&client).await?;
     ensure!(engines_on(host).await? == engines, "engines changed when {serving} was killed");
+    // Both engines are taken: a new viewer needs a third one, made by the nodes that are left.
+    compose.run(&["up", "-d", "viewer"]).await?;
+    expect_content(host, &compose, "viewer").await?;
+    ensure!(!running(host, &container).await?, "{serving} came back by itself: nothing was shown");
+    let before = engines;
+    let engines = engines_on(host).await?;
+    ensure!(engines.len() == 3, "{engines:?}");
+    ensure!(
+        before.iter().all(|(id, at)| engines.get(id) == Some(at)),
+        "engines changed: {before:?} {engines:?}"
+    );
 
     host.docker().call(&["start", &container]).await?;
     expect_healthy(host, &compose, &nodes).await?;
-    let acexy = compose.container("acexy").await?;
-    wait_for("Acexy to be through", PLAYED, || async {
-        let state = host.docker().call(&["inspect", "--format", "{{.State.Status}}", &acexy]).await?;
-        ensure!(state == "exited", "it is {state}");
-        Ok(())
-    })
-    .await?;
-    let code = host.docker().call(&["inspect", "--format", "{{.State.ExitCode}}", &acexy]).await?;
-    ensure!(code == "0", "Acexy has something to complain of: {}", compose.logs("acexy").await?);
+    expect_content(host, &compose, "acexy").await?;
     wait_for("the streams to have ended", SOON, || async {
         let running = client.streams("started").await?;
         ensure!(running.is_empty(), "{running:?}");
@@ -163,14 +179,32 @@ async fn cluster_on_one_machine(bed: &TestHosts) -> Result<()> {
 
     // A provisioning call is a write: it passes the load balancer to a node and from there to the leader.
     client.provision().await?;
-    expect_healthy_engines(&client, 3).await?;
+    expect_healthy_engines(&client, 4).await?;
     let engines = engines_on(host).await?;
     compose.run(&["down"]).await?;
     ensure!(engines_on(host).await? == engines, "engines changed when the control plane went down");
     compose.run(&["up", "-d", "node-a", "node-b", "node-c", "haproxy"]).await?;
-    expect_healthy_engines(&client, 3).await?;
+    expect_healthy_engines(&client, 4).await?;
     ensure!(engines_on(host).await? == engines, "engines changed when the control plane came back");
     compose.run(&["down", "--volumes"]).await.map(drop)
+}
+
+/// Waits until a simulated Acexy has ended, content with all that it saw.
+async fn expect_content(host: &Host, compose: &Compose<'_>, service: &str) -> Result<()> {
+    let container = compose.container(service).await?;
+    wait_for(&format!("{service} to be through"), PLAYED, || async {
+        ensure!(!running(host, &container).await?, "it still plays");
+        Ok(())
+    })
+    .await?;
+    let code = host.docker().call(&["inspect", "--format", "{{.State.ExitCode}}", &container]).await?;
+    ensure!(code == "0", "{service} has something to complain of: {}", compose.logs(service).await?);
+    Ok(())
+}
+
+async fn running(host: &Host, container: &str) -> Result<bool> {
+    let state = host.docker().call(&["inspect", "--format", "{{.State.Running}}", container]).await?;
+    Ok(state == "true")
 }
 
 async fn expect_two_streams(client: &NodeClient) -> Result<()> {

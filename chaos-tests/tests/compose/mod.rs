@@ -113,8 +113,13 @@ impl<'a> Compose<'a> {
     }
 }
 
-/// Version 1 is a program of its own; of version 2, a plug-in of the client is tried if there is no such program.
+/// `ACEFLEET_COMPOSE` names a program, of version 1 or 2. Otherwise version 1 is a program of its own, and of version 2 a plug-in
+/// of the client is tried if there is no such program.
 async fn program() -> Result<Command> {
+    if let Some(path) = std::env::var_os("ACEFLEET_COMPOSE").map(PathBuf::from) {
+        ensure!(path.is_file(), "{} is not a file (see ACEFLEET_COMPOSE)", path.display());
+        return Ok(Command::new(path));
+    }
     if let Some(path) = tools::find("docker-compose") {
         return Ok(Command::new(path));
     }
