@@ -198,7 +198,7 @@ async fn streams_play_are_sampled_and_end_with_their_session() {
     let session = response["playback_session_id"].as_str().unwrap();
     let text = |key: &str| response[key].as_str().unwrap().to_owned();
     let start = acefleet_registry::stream::StreamStart {
-        id: format!("k|{session}"),
+        id: format!("k|{session}").into(),
         key_type: acefleet_registry::stream::KeyType::Infohash,
         key: "k".to_owned(),
         playback_session_id: session.to_owned(),

@@ -41,7 +41,7 @@ pub(super) async fn run(ctx: Arc<Context>, client: reqwest::Client) {
         let stale: Vec<_> = polls.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await;
         for stream in stale {
             let task = Arc::clone(&ctx);
-            ctx.spawn(Claim::Stream(stream.start.id.clone()), async move { end(&task, &stream).await });
+            ctx.spawn(Claim::Stream(Arc::clone(&stream.start.id)), async move { end(&task, &stream).await });
         }
     }
 }
@@ -79,7 +79,7 @@ async fn poll(ctx: &Context, client: &reqwest::Client, target: Target, begun_ms:
     match answer {
         Ok(answer) => take_in(ctx, stream, &answer, begun_ms),
         Err(error) => {
-            tracing::debug!(stream = id, error, "the figures of a stream could not be had");
+            tracing::debug!(stream = &**id, error, "the figures of a stream could not be had");
             ctx.samples.missed(id);
             ctx.report.collector_failed();
             None
@@ -101,8 +101,9 @@ async fn end(ctx: &Context, stream: &Stream) {
         return;
     }
     let id = &stream.start.id;
-    tracing::info!(stream = id, "the engine does not know the session any more; ending the stream");
-    let end = StreamEnd { stream_id: Some(id.clone()), container_id: None, reason: Some(STALE.to_owned()) };
+    tracing::info!(stream = &**id, "the engine does not know the session any more; ending the stream");
+    let end =
+        StreamEnd { stream_id: Some(id.to_string()), container_id: None, reason: Some(STALE.to_owned()) };
     ctx.writer.settle(Command::StreamEnded(end)).await;
 }
 

@@ -51,7 +51,7 @@ pub(super) struct Context {
 pub(super) enum Claim {
     Engine(EngineId),
     Container(String),
-    Stream(String),
+    Stream(Arc<str>),
 }
 
 impl Context {

@@ -47,7 +47,7 @@ pub struct Busy {
     /// Containers with a task of their own.
     pub containers: BTreeSet<String>,
     /// Streams whose end is being written.
-    pub streams: BTreeSet<String>,
+    pub streams: BTreeSet<std::sync::Arc<str>>,
 }
 
 /// What the records alone ask for.

@@ -123,13 +123,11 @@ impl StreamStartedEvent {
     }
 
     fn into_start(self) -> StreamStart {
-        let named = self.labels.get("stream_id").filter(|id| !id.is_empty());
-        let id = match named {
-            Some(id) => id.clone(),
-            None => format!("{}|{}", self.stream.key, self.session.playback_session_id),
-        };
+        let mut labels = self.labels;
+        let named = labels.remove("stream_id").filter(|id| !id.is_empty());
+        let id = named.unwrap_or_else(|| format!("{}|{}", self.stream.key, self.session.playback_session_id));
         StreamStart {
-            id,
+            id: id.into(),
             key_type: self.stream.key_type,
             key: self.stream.key,
             playback_session_id: self.session.playback_session_id,
@@ -139,7 +137,7 @@ impl StreamStartedEvent {
             engine_host: self.engine.host,
             engine_port: self.engine.port,
             container_id: self.container_id,
-            labels: self.labels,
+            labels,
         }
     }
 }

@@ -98,7 +98,7 @@ impl EngineState {
             labels: labels(engine, state.policy(), snapshot.cluster_id(), node_name),
             first_seen: zulu(first_seen),
             last_seen: zulu(last_seen),
-            streams: state.streams_of(engine.id).map(|stream| stream.start.id.clone()).collect(),
+            streams: state.streams_of(engine.id).map(|stream| stream.start.id.to_string()).collect(),
             health_status: health_word(engine.health),
             last_health_check: soft.last_health_check_ms.map(zulu),
             last_stream_usage: engine.last_stream_start_ms.map(zulu),
@@ -161,10 +161,10 @@ impl StreamState {
     pub fn of(stream: &Stream, sample: Option<&StreamSample>) -> Self {
         let start = &stream.start;
         Self {
-            id: start.id.clone(),
+            id: start.id.to_string(),
             key_type: start.key_type,
             key: start.key.clone(),
-            container_id: stream.container_id.clone(),
+            container_id: stream.container_id.to_string(),
             playback_session_id: start.playback_session_id.clone(),
             stat_url: start.stat_url.clone(),
             command_url: start.command_url.clone(),

@@ -88,7 +88,7 @@ impl World {
 
     fn play(&mut self, port: u16) {
         let start = StreamStart {
-            id: "k|s".to_owned(),
+            id: "k|s".into(),
             key_type: KeyType::Infohash,
             key: "k".to_owned(),
             container_id: None,

@@ -177,7 +177,7 @@ impl Node {
     pub async fn play(&self, engine: &Engine, id: &str, session: &str) {
         let base = format!("http://127.0.0.1:{}", engine.ports.host_http);
         let start = StreamStart {
-            id: id.to_owned(),
+            id: id.into(),
             key_type: KeyType::Infohash,
             key: "k".to_owned(),
             playback_session_id: session.to_owned(),

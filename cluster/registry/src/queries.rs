@@ -104,24 +104,25 @@ impl State {
     /// Started streams on an engine.
     #[must_use]
     pub fn active_streams(&self, engine: EngineId) -> usize {
-        self.index.active.get(&engine).map_or(0, imbl::OrdMap::len)
+        self.index.active.range((engine, 0)..=(engine, u64::MAX)).count()
     }
 
     /// Started streams on an engine, oldest first.
     pub fn streams_of(&self, engine: EngineId) -> impl Iterator<Item = &Arc<Stream>> {
-        let ids = self.index.active.get(&engine).into_iter().flat_map(|ids| ids.values());
-        ids.filter_map(|id| self.tables.streams.get(id))
+        let numbers = self.index.active.range((engine, 0)..=(engine, u64::MAX));
+        numbers.filter_map(|(_, seq)| self.index.by_seq.get(seq))
     }
 
     /// All streams in order of arrival, ended ones included while they are kept.
     pub fn streams(&self) -> impl Iterator<Item = &Arc<Stream>> {
-        self.index.by_seq.values().filter_map(|id| self.tables.streams.get(id))
+        self.index.by_seq.values()
     }
 
     /// The same for one published engine id.
     pub fn streams_of_container(&self, container_id: &str) -> impl DoubleEndedIterator<Item = &Arc<Stream>> {
-        let ids = self.index.by_container.get(container_id).into_iter().flat_map(|ids| ids.values());
-        ids.filter_map(|id| self.tables.streams.get(id))
+        let container: Arc<str> = container_id.into();
+        let numbers = self.index.by_container.range((Arc::clone(&container), 0)..=(container, u64::MAX));
+        numbers.filter_map(|(_, seq)| self.index.by_seq.get(seq))
     }
 
     /// One stream.

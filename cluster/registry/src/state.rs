@@ -36,7 +36,7 @@ pub struct Tables {
     /// Engines, live ones and for a while those that ended.
     pub engines: OrdMap<EngineId, Arc<Engine>>,
     /// Streams, started ones and for a while those that ended.
-    pub streams: OrdMap<String, Arc<Stream>>,
+    pub streams: OrdMap<Arc<str>, Arc<Stream>>,
     /// Streams that ended before they were known to have started, with the log time of the end.
     pub tombstones: OrdMap<String, u64>,
     /// Host ports found taken by others, with the log time until which they are avoided.
@@ -84,13 +84,13 @@ pub(crate) struct Index {
     /// Ended engines by the time of their end.
     pub(crate) ended_engines: OrdSet<(u64, EngineId)>,
     /// Started streams of each engine, by arrival.
-    pub(crate) active: OrdMap<EngineId, OrdMap<u64, String>>,
-    /// All streams by published engine id, by arrival.
-    pub(crate) by_container: OrdMap<String, OrdMap<u64, String>>,
+    pub(crate) active: OrdSet<(EngineId, u64)>,
+    /// All streams by published engine id and by arrival.
+    pub(crate) by_container: OrdSet<(Arc<str>, u64)>,
     /// All streams by arrival.
-    pub(crate) by_seq: OrdMap<u64, String>,
-    /// Ended streams by the time of their end.
-    pub(crate) ended_streams: OrdSet<(u64, String)>,
+    pub(crate) by_seq: OrdMap<u64, Arc<Stream>>,
+    /// Ended streams by the time of their end and by arrival.
+    pub(crate) ended_streams: OrdSet<(u64, u64)>,
     /// Tombstones by their time.
     pub(crate) tombstones: OrdSet<(u64, String)>,
 }
@@ -146,7 +146,7 @@ impl State {
         }
         let stream = Arc::new(stream);
         self.index.add_stream(&stream);
-        self.tables.streams.insert(stream.start.id.clone(), Arc::clone(&stream));
+        self.tables.streams.insert(Arc::clone(&stream.start.id), Arc::clone(&stream));
         stream
     }
 
@@ -218,40 +218,28 @@ impl Index {
         }
     }
 
-    fn add_stream(&mut self, stream: &Stream) {
-        let id = &stream.start.id;
-        self.by_seq.insert(stream.seq, id.clone());
-        self.by_container.entry(stream.container_id.clone()).or_default().insert(stream.seq, id.clone());
+    fn add_stream(&mut self, stream: &Arc<Stream>) {
+        self.by_seq.insert(stream.seq, Arc::clone(stream));
+        self.by_container.insert((Arc::clone(&stream.container_id), stream.seq));
         match (stream.ended_at_ms, stream.engine) {
             (Some(at), _) => {
-                self.ended_streams.insert((at, id.clone()));
+                self.ended_streams.insert((at, stream.seq));
             }
             (None, Some(engine)) => {
-                self.active.entry(engine).or_default().insert(stream.seq, id.clone());
+                self.active.insert((engine, stream.seq));
             }
             (None, None) => {}
         }
     }
 
     fn remove_stream(&mut self, stream: &Stream) {
-        let id = &stream.start.id;
         self.by_seq.remove(&stream.seq);
-        if let Some(of_container) = self.by_container.get_mut(&stream.container_id) {
-            of_container.remove(&stream.seq);
-            if of_container.is_empty() {
-                self.by_container.remove(&stream.container_id);
-            }
-        }
+        self.by_container.remove(&(Arc::clone(&stream.container_id), stream.seq));
         if let Some(at) = stream.ended_at_ms {
-            self.ended_streams.remove(&(at, id.clone()));
+            self.ended_streams.remove(&(at, stream.seq));
         }
-        if let Some(engine) = stream.engine
-            && let Some(of_engine) = self.active.get_mut(&engine)
-        {
-            of_engine.remove(&stream.seq);
-            if of_engine.is_empty() {
-                self.active.remove(&engine);
-            }
+        if let Some(engine) = stream.engine {
+            self.active.remove(&(engine, stream.seq));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Streams: one playback session on one engine.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -40,7 +41,7 @@ pub enum StreamStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamStart {
     /// `labels.stream_id`, else `<key>|<playback_session_id>`.
-    pub id: String,
+    pub id: Arc<str>,
     /// Kind of key.
     pub key_type: KeyType,
     /// Content id, infohash, ….
@@ -60,7 +61,7 @@ pub struct StreamStart {
     /// Whatever the proxy calls itself or the engine; weak evidence.
     #[serde(default)]
     pub container_id: Option<String>,
-    /// Labels of the event.
+    /// Labels of the event, without `stream_id`: that one is the id.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
 }
@@ -90,7 +91,7 @@ pub struct Stream {
     #[serde(default)]
     pub engine: Option<EngineId>,
     /// Published id of the engine: the Docker id, or `host:port` of an external engine.
-    pub container_id: String,
+    pub container_id: Arc<str>,
     /// Started or ended.
     pub status: StreamStatus,
     /// Log time of the first start event.
@@ -100,7 +101,7 @@ pub struct Stream {
     pub ended_at_ms: Option<u64>,
     /// Why it ended.
     #[serde(default)]
-    pub end_reason: Option<String>,
+    pub end_reason: Option<Box<str>>,
     /// Newest sessions that ran under this id before and are over, so that a late repeat of their start
     /// does not bring them back. Only ids that do not contain the session have any.
     #[serde(default)]

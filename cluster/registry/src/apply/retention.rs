@@ -1,6 +1,8 @@
 //! What is forgotten, by log time and by count. Runs with every write, so an idle cluster keeps what it
 //! has and writes nothing.
 
+use std::sync::Arc;
+
 use crate::state::State;
 
 /// Ended streams stay listed for an hour.
@@ -30,11 +32,14 @@ pub(super) fn evict(state: &mut State) {
         state.tables.op_order.pop_front();
         state.tables.ops.remove(&oldest);
     }
-    while let Some((at, id)) = state.index.ended_streams.get_min().cloned() {
+    while let Some((at, seq)) = state.index.ended_streams.get_min().copied() {
         if now.saturating_sub(at) <= ENDED_STREAM_MS && state.index.ended_streams.len() <= ENDED_STREAMS_MAX {
             break;
         }
-        state.drop_stream(&id);
+        match state.index.by_seq.get(&seq).map(|stream| Arc::clone(&stream.start.id)) {
+            Some(id) => state.drop_stream(&id),
+            None => break,
+        }
     }
     while let Some((at, id)) = state.index.ended_engines.get_min().copied() {
         if now.saturating_sub(at) <= ENDED_ENGINE_MS && state.index.ended_engines.len() <= ENDED_ENGINES_MAX {

@@ -35,7 +35,7 @@ pub(super) fn started(state: &mut State, start: &StreamStart) -> Arc<Stream> {
         seq: state.tables.last_stream,
         start: start.clone(),
         engine: None,
-        container_id: format!("{}:{}", start.engine_host, start.engine_port),
+        container_id: format!("{}:{}", start.engine_host, start.engine_port).into(),
         status: StreamStatus::Started,
         started_at_ms: state.tables.clock_ms,
         ended_at_ms: None,
@@ -75,7 +75,7 @@ fn refresh(state: &mut State, known: &Stream, start: &StreamStart) -> Arc<Stream
 fn attach(state: &mut State, stream: &mut Stream) {
     let Some(engine) = matching::engine_of(state, &stream.start).cloned() else { return };
     stream.engine = Some(engine.id);
-    stream.container_id = engine.container_id.clone().unwrap_or_default();
+    stream.container_id = engine.container_id.as_deref().unwrap_or_default().into();
     let now = state.tables.clock_ms;
     let engine =
         Engine { last_stream_start_ms: Some(now), abandoned: false, awaited_until_ms: None, ..engine };
@@ -119,7 +119,7 @@ fn end(state: &mut State, stream: &Stream, reason: &str) -> Arc<Stream> {
     state.put_stream(Stream {
         status: StreamStatus::Ended,
         ended_at_ms: Some(now),
-        end_reason: Some(reason.to_owned()),
+        end_reason: Some(reason.into()),
         ..stream.clone()
     })
 }

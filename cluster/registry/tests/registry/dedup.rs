@@ -84,7 +84,7 @@ fn writes_kept_by_a_node_apply_once_each_in_their_order() {
     ];
     world.run(Command::Sequence(kept.clone()));
     world.run(Command::Sequence(kept));
-    let streams: Vec<_> = world.state.streams().map(|s| (s.start.id.clone(), s.is_started())).collect();
+    let streams: Vec<_> = world.state.streams().map(|s| (s.start.id.to_string(), s.is_started())).collect();
     assert_eq!(streams, [("k|one".to_owned(), false), ("k|two".to_owned(), true)]);
     let inside = Command::Sequence(vec![step(4, Command::Sequence(vec![]))]);
     assert_eq!(world.run(inside), Reply::Done);

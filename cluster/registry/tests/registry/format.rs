@@ -136,7 +136,7 @@ fn sample_state() -> State {
     world.begin(playing("k", "ends", running.ports.host_http));
     world.finish("k|ends");
     world.finish("k|early");
-    let label = |session: &str| StreamStart { id: "label".to_owned(), ..playing("k", session, 1) };
+    let label = |session: &str| StreamStart { id: "label".into(), ..playing("k", session, 1) };
     world.begin(label("a"));
     world.begin(label("b"));
     let moved = world.reserve();

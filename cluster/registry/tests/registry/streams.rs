@@ -13,7 +13,7 @@ fn with_engine() -> (World, u16) {
 }
 
 fn labelled(session: &str, port: u16) -> StreamStart {
-    StreamStart { id: "label".to_owned(), ..playing("k", session, port) }
+    StreamStart { id: "label".into(), ..playing("k", session, port) }
 }
 
 fn on_container(id: &str) -> StreamEnd {
@@ -74,7 +74,7 @@ fn an_unknown_id_never_ends_another_stream() {
     assert!(!world.finish("k|fetch_failed"));
     let both = StreamEnd {
         stream_id: Some("k|other".to_owned()),
-        container_id: Some(stream.container_id.clone()),
+        container_id: Some(stream.container_id.to_string()),
         reason: None,
     };
     assert!(!world.finish_by(both));
@@ -100,7 +100,7 @@ fn without_a_stream_id_the_newest_stream_of_the_named_engine_ends() {
     world.begin(playing("k", "2", port));
     world.begin(playing("k", "3", other.ports.host_http));
     let container = old.container_id.clone();
-    for (named, ended) in [(container.clone(), "k|2"), ("acestream-1".to_owned(), "k|1")] {
+    for (named, ended) in [(container.to_string(), "k|2"), ("acestream-1".to_owned(), "k|1")] {
         assert!(world.finish_by(on_container(&named)));
         assert!(!world.state.stream(ended).unwrap().is_started());
     }
@@ -213,7 +213,7 @@ fn a_host_name_or_a_port_that_is_not_the_engines_means_an_engine_outside() {
         [(stranger, format!("192.0.2.7:{port}")), (fallback, "localhost:6878".to_owned())]
     {
         let stream = world.begin(start);
-        assert_eq!((stream.engine, stream.container_id.as_str()), (None, container.as_str()));
+        assert_eq!((stream.engine, &*stream.container_id), (None, container.as_str()));
         assert!(world.finish_by(on_container(&container)));
     }
     assert!(world.state.all_engines().eq(engines.all_engines()), "an event made or changed an engine");
@@ -239,7 +239,7 @@ fn a_stream_that_was_reported_before_its_engine_finds_it_on_the_next_report() {
     assert_eq!(world.begin(playing("k", "s", port)).engine, None);
     world.run(started(reserved.id, &docker_id(5)));
     let found = world.begin(playing("k", "s", port));
-    assert_eq!((found.engine, found.container_id.clone()), (Some(reserved.id), docker_id(5)));
+    assert_eq!((found.engine, found.container_id.to_string()), (Some(reserved.id), docker_id(5)));
     assert_eq!(world.engine(reserved.id).last_stream_start_ms, Some(world.now));
     assert_eq!(world.state.active_streams(reserved.id), 1);
 }

@@ -103,8 +103,8 @@ fn start() -> impl Strategy<Value = StreamStart> {
             start.stat_url = start.stat_url.replace("localhost", host);
             start.container_id = container_id;
             if shape <= 2 && shape > 0 {
-                start.id = format!("label-{key}");
-                start.labels = BTreeMap::from([("stream_id".to_owned(), start.id.clone())]);
+                start.id = format!("label-{key}").into();
+                start.labels = BTreeMap::from([("stream_id".to_owned(), start.id.to_string())]);
             }
             if shape == 3 {
                 start.stat_url = String::new();

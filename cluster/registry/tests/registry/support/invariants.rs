@@ -1,6 +1,7 @@
 //! The invariants of the registry, checked from the outside on the stored tables.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use acefleet_registry::command::{StopWhen, Taken};
 use acefleet_registry::engine::Phase;
@@ -24,7 +25,7 @@ macro_rules! ensure {
 #[derive(Default)]
 pub struct History {
     /// Sessions that ended, by stream id and session, with the log time of the end.
-    over: BTreeMap<(String, String), u64>,
+    over: BTreeMap<(Arc<str>, String), u64>,
 }
 
 impl History {

@@ -206,7 +206,7 @@ pub fn name_taken(engine: EngineId, name: &str) -> Command {
 /// A start as the proxy sends it: the engine is `localhost` and its host port.
 pub fn playing(key: &str, session: &str, port: u16) -> StreamStart {
     StreamStart {
-        id: format!("{key}|{session}"),
+        id: format!("{key}|{session}").into(),
         key_type: KeyType::ContentId,
         key: key.to_owned(),
         playback_session_id: session.to_owned(),
