@@ -55,7 +55,7 @@ async fn elsewhere(bed: &TestHosts) -> Result<()> {
         bed.host_of(asked).docker().running().await?.is_empty(),
         "it runs beside the node that was asked"
     );
-    assert_eq!(bed.host_of(other).docker().running().await?, [engine.container_id.clone()]);
+    assert_eq!(bed.host_of(other).docker().running().await?, std::slice::from_ref(&engine.container_id));
     let moved = asked.client().metric("acefleet_relay_bytes_total{direction=\"to_client\"}").await?;
     ensure!(moved >= play.bytes as f64, "{moved} bytes relayed, {} played", play.bytes);
     let connections = asked.client().metric("acefleet_relay_connections_total").await?;

@@ -104,7 +104,7 @@ async fn drain(bed: &TestHosts) -> Result<()> {
     clients.during(bed, [first, third], "drain", draining).await?;
     // The engine with a stream stays, unlisted, until the stream ends; every other has left.
     left_on(first.client(), node, 1).await?;
-    assert_eq!(host.docker().running().await?, [busy.container_id.clone()]);
+    assert_eq!(host.docker().running().await?, std::slice::from_ref(&busy.container_id));
     for client in clients_without(bed, &[]) {
         let listed = client.engines().await?;
         ensure!(listed.iter().all(|engine| engine.container_id != busy.container_id), "{listed:?}");
@@ -120,7 +120,7 @@ async fn drain(bed: &TestHosts) -> Result<()> {
     // With a deadline, streams are cut off.
     first.client().operate(node.name(), "uncordon", None).await?;
     let busy = provision(first.client()).await?.container_id;
-    assert_eq!(host.docker().running().await?, [busy.clone()], "the empty host was not the least loaded");
+    assert_eq!(host.docker().running().await?, std::slice::from_ref(&busy), "the empty host was not the least loaded");
     let busy = engine_on(first.client(), node).await?;
     let player = play(first.client(), &busy, 2).await?;
     let id = player.event.stream_id();
