@@ -97,7 +97,10 @@ async fn drain(bed: &TestHosts) -> Result<()> {
         for _ in 0..3 {
             provision(third.client()).await?;
             let here = host.docker().running().await?;
-            ensure!(here == [busy.container_id.clone()], "a new engine on the draining node: {here:?}");
+            ensure!(
+                here == std::slice::from_ref(&busy.container_id),
+                "a new engine on the draining node: {here:?}"
+            );
         }
         Ok(())
     };
@@ -120,7 +123,11 @@ async fn drain(bed: &TestHosts) -> Result<()> {
     // With a deadline, streams are cut off.
     first.client().operate(node.name(), "uncordon", None).await?;
     let busy = provision(first.client()).await?.container_id;
-    assert_eq!(host.docker().running().await?, std::slice::from_ref(&busy), "the empty host was not the least loaded");
+    assert_eq!(
+        host.docker().running().await?,
+        std::slice::from_ref(&busy),
+        "the empty host was not the least loaded"
+    );
     let busy = engine_on(first.client(), node).await?;
     let player = play(first.client(), &busy, 2).await?;
     let id = player.event.stream_id();

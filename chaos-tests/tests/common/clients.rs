@@ -121,14 +121,17 @@ pub async fn an_engine_each(bed: &TestHosts) -> Result<BTreeSet<String>> {
     Ok(ids)
 }
 
-/// Removes every engine but these.
+/// Removes every engine but these, those included that are still being started.
 pub async fn remove_others(bed: &TestHosts, keep: &BTreeSet<String>) -> Result<()> {
     let node = bed.nodes()[0].client();
-    let others = node.engines().await?.into_iter().filter(|engine| !keep.contains(&engine.container_id));
-    let removals = others.map(|engine| async move {
-        node.delete_container(&engine.container_id).await?.expect(reqwest::StatusCode::OK)
-    });
-    try_join_all(removals).await?;
+    wait_for("all other engines to be gone", LATER, || async {
+        let listed: BTreeSet<String> = node.engines().await?.into_iter().map(|e| e.container_id).collect();
+        let removals = listed.difference(keep).map(|id| node.delete_container(id));
+        try_join_all(removals).await?;
+        ensure!(listed == *keep, "listed: {listed:?}");
+        Ok(())
+    })
+    .await?;
     expect_engines_everywhere(bed, keep).await
 }
 
