@@ -3,12 +3,13 @@
 #
 #   scripts/images.sh [IMAGE…]      the images to build, default engine-sim
 #     engine-sim    acefleet/engine-sim:dev, simulated engines
+#     gluetun-sim   acefleet/gluetun-sim:dev, a simulated Gluetun
 #     acexy-sim     acefleet/acexy-sim:dev, a simulated Acexy
 #     acefleet      acefleet/acefleet:dev, the node: the same image that deploy/Dockerfile makes; without ACEFLEET_BIN the
 #                   binary is built with `--profile dist`, which takes a while
 #     haproxy       acefleet/haproxy:dev, this system's HAProxy, for tests of the compose files
 #     systemd       acefleet/systemd:dev, what this system's systemd needs beside a /usr, for tests of the unit
-#     all           engine-sim, acexy-sim and acefleet
+#     all           engine-sim, gluetun-sim, acexy-sim and acefleet
 #
 #   ACEFLEET_IMAGE_TAR=dir …                        also leave dir/IMAGE.tar
 #   ACEFLEET_IMAGE_TAR=dir ACEFLEET_IMAGE_LOAD=0 …  only the archives, no daemon needed
@@ -126,7 +127,7 @@ labels() {
 
 version() { sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml; }
 
-# simulator PACKAGE NAME EXPOSED OUT [BINARY]
+# simulator PACKAGE NAME EXPOSED OUT [BINARY [MORE]]; MORE are further members of the image's `config`, each with a comma.
 simulator() {
   local root binary
   root=$(mktemp -d -p "$WORK")
@@ -139,7 +140,7 @@ simulator() {
     install -m 0755 "$binary" "$root/$2"
   fi
   pack "$root" "acefleet/$2:dev" \
-    '{"Entrypoint":["/'"$2"'"],"ExposedPorts":{'"$3"'},"StopSignal":"SIGTERM",'"$(labels "$2")"'}' "$4"
+    '{"Entrypoint":["/'"$2"'"],"ExposedPorts":{'"$3"'},"StopSignal":"SIGTERM",'"${6:-}$(labels "$2")"'}' "$4"
 }
 
 # The same as deploy/Dockerfile.
@@ -215,6 +216,10 @@ build() {
   archive=${ACEFLEET_IMAGE_TAR:-$WORK}/$name.tar
   case $name in
     engine-sim) id=$(simulator engine-sim engine-sim '"6878/tcp":{}' "$archive") ;;
+    gluetun-sim)
+      id=$(simulator gluetun-sim gluetun-sim '"8000/tcp":{}' "$archive" '' \
+        '"Healthcheck":{"Test":["CMD","/gluetun-sim","healthcheck"],"Interval":1000000000,"Timeout":3000000000,"Retries":1},')
+      ;;
     acexy-sim)
       binary=$(given ACEXY_SIM_BIN || true)
       id=$(simulator acefleet-chaos acexy-sim '' "$archive" "$binary")
@@ -222,7 +227,7 @@ build() {
     acefleet) id=$(node "$archive") ;;
     haproxy) id=$(balancer "$archive") ;;
     systemd) id=$(booted "$archive") ;;
-    *) fail "no image $name; there are engine-sim, acexy-sim, acefleet, haproxy, systemd and all" ;;
+    *) fail "no image $name; there are engine-sim, gluetun-sim, acexy-sim, acefleet, haproxy, systemd and all" ;;
   esac
   echo "acefleet/$name:dev $id ($(stat -c %s "$archive") bytes) in $archive"
   load "acefleet/$name:dev" "$id" "$archive"
@@ -230,5 +235,5 @@ build() {
 
 [ -z "${ACEFLEET_IMAGE_TAR:-}" ] || mkdir -p "$ACEFLEET_IMAGE_TAR"
 [ $# -gt 0 ] || set -- engine-sim
-[ "$*" != all ] || set -- engine-sim acexy-sim acefleet
+[ "$*" != all ] || set -- engine-sim gluetun-sim acexy-sim acefleet
 for image in "$@"; do build "$image"; done

@@ -74,7 +74,7 @@ build() {
 # The archives that test hosts load, made of the binaries under test.
 images() {
     ACEFLEET_IMAGE_TAR="$ARTIFACTS" ACEFLEET_BIN="$ARTIFACTS/acefleet" ACEXY_SIM_BIN="$CARGO_TARGET_DIR/debug/acexy-sim" \
-        scripts/images.sh engine-sim acexy-sim acefleet haproxy systemd
+        scripts/images.sh engine-sim gluetun-sim acexy-sim acefleet haproxy systemd
 }
 
 # The names of the integration tests, those of the real-Docker tests (`yes`) or the others (`no`), as `--test` arguments.

@@ -45,6 +45,22 @@ pub struct StreamSample {
     pub status: Option<String>,
 }
 
+/// Soft state of a VPN container, as its node saw it last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct VpnSoft {
+    /// Docker's word, `not_found`, or `error` when Docker could not be asked.
+    pub status: String,
+    /// Docker's health check: `healthy`, `unhealthy`, `starting`; none without one.
+    pub health: Option<String>,
+    /// VPN provider, as the container's environment names it.
+    pub provider: Option<String>,
+    /// What is wrong with Docker or the control server, for people.
+    pub error: Option<String>,
+    /// When it was looked at, milliseconds since the Unix epoch by the owner's clock.
+    pub last_check_ms: Option<u64>,
+}
+
 /// What one node reports of itself and of what it owns.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -53,6 +69,8 @@ pub struct NodeReport {
     pub engines: BTreeMap<EngineId, EngineSoft>,
     /// Newest sample of each started stream on its engines, by stream id.
     pub streams: BTreeMap<String, StreamSample>,
+    /// Its VPN containers, by name.
+    pub vpns: BTreeMap<String, VpnSoft>,
     /// Failed polls of stream figures since the node started.
     pub collector_errors: u64,
     /// Bytes moved by all its streams since the node started: downloaded, uploaded.
@@ -102,6 +120,12 @@ impl SoftView {
     #[must_use]
     pub fn engine(&self, node: NodeId, engine: EngineId) -> Option<&EngineSoft> {
         self.nodes.get(&node)?.report.engines.get(&engine)
+    }
+
+    /// Soft state of a VPN container of a node.
+    #[must_use]
+    pub fn vpn(&self, node: NodeId, container: &str) -> Option<&VpnSoft> {
+        self.nodes.get(&node)?.report.vpns.get(container)
     }
 
     /// Newest sample of a stream that runs on an engine of a node.

@@ -199,7 +199,8 @@ async fn a_container_from_before_a_crash_is_taken_up() {
     // The crash: the container was made, nothing was reported.
     let engine = node.reserve(EngineSpec::acestream()).await;
     let cluster = node.cluster.cluster_id().unwrap();
-    let container = fake.put_spec(&spec::container(&engine, &node.config, &node.config.policy, &cluster));
+    let container =
+        fake.put_spec(&spec::container(&engine, &node.config, &node.config.policy, &cluster, None));
     node.start_agent();
     let engine = node.wait_phase(engine.id, &SERVING).await;
     assert_eq!(engine.container_id, Some(container.clone()));
@@ -227,7 +228,7 @@ async fn replaced(change: impl Fn(&mut Box)) {
     node.register().await;
     let engine = node.reserve(EngineSpec::acestream()).await;
     let cluster = node.cluster.cluster_id().unwrap();
-    let remains = fake.put_spec(&spec::container(&engine, &node.config, &node.config.policy, &cluster));
+    let remains = fake.put_spec(&spec::container(&engine, &node.config, &node.config.policy, &cluster, None));
     fake.change(&remains, |c| change(c));
     node.start_agent();
     let engine = node.wait_phase(engine.id, &SERVING).await;

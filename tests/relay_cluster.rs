@@ -56,6 +56,8 @@ impl Node {
             variant: None,
             ports: Ports { host_http: port, container_http: port, container_https: 45_000, host_https: None },
             spec: EngineSpec::acestream(),
+            vpn: None,
+            forwarded_port: None,
         };
         match self.write(Command::Adopt(adopt)).await {
             Reply::Engine(engine) => (published, port, engine.id),
@@ -115,6 +117,7 @@ async fn two(settings: &[(&str, &str)]) -> [Node; 2] {
             version: "0".to_owned(),
             capacity: 10,
             docker_network: None,
+            vpns: vec![],
         };
         node.write(Command::NodeUp(info)).await;
     }

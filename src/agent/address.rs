@@ -2,12 +2,13 @@
 //! a client sent.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use acefleet_registry::{Engine, EngineId};
 use url::Url;
 
 use crate::agent::context::unpoisoned;
+use crate::agent::vpn::Networks;
 use crate::config::Config;
 
 /// Addresses of own engines, and which of them answered last.
@@ -15,6 +16,7 @@ use crate::config::Config;
 pub struct Addresses {
     host: String,
     networked: bool,
+    networks: Arc<Networks>,
     answering: Mutex<HashMap<EngineId, usize>>,
 }
 
@@ -22,21 +24,37 @@ impl Addresses {
     /// Engines publish their ports on all addresses of the Docker host: the loopback, unless the
     /// daemon is on another host.
     #[must_use]
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &Config, networks: Arc<Networks>) -> Self {
         let remote = config.docker_host.as_deref().and_then(daemon_host);
         Self {
             host: remote.unwrap_or_else(|| "127.0.0.1".to_owned()),
             networked: config.docker_network.is_some(),
+            networks,
             answering: Mutex::default(),
         }
     }
 
+    /// Where ports that containers publish are reached.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     /// Base addresses to try, the likeliest first. A node that itself runs in a container of the
-    /// engines' network finds them by name, not on its loopback.
+    /// engines' network finds them by name, not on its loopback; engines behind a VPN are where the VPN's
+    /// container is, which publishes their ports.
     #[must_use]
     pub fn candidates(&self, engine: &Engine) -> Vec<String> {
         let mut bases = vec![format!("http://{}:{}", self.host, engine.ports.host_http)];
-        if self.networked {
+        if let Some(vpn) = &engine.vpn {
+            let network = self.networks.of(vpn);
+            let addresses = network.iter().flat_map(|network| &network.addresses);
+            let at = |address: &String| match address.contains(':') {
+                true => format!("http://[{address}]:{}", engine.ports.container_http),
+                false => format!("http://{address}:{}", engine.ports.container_http),
+            };
+            bases.extend(addresses.map(at));
+        } else if self.networked {
             bases.push(format!("http://{}:{}", engine.container_name, engine.ports.container_http));
         }
         let first = unpoisoned(&self.answering).get(&engine.id).copied().unwrap_or(0) % bases.len();

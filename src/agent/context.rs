@@ -18,6 +18,7 @@ use crate::agent::pull::Pulls;
 use crate::agent::report::LocalReport;
 use crate::agent::runtime::{ContainerRuntime, RuntimeError, Scope};
 use crate::agent::samples::Samples;
+use crate::agent::vpn::Networks;
 use crate::agent::writer::Writer;
 use crate::config::Config;
 
@@ -33,6 +34,7 @@ pub(super) struct Context {
     pub tracker: TaskTracker,
     pub docker: watch::Receiver<Docker>,
     pub addresses: Arc<Addresses>,
+    pub networks: Arc<Networks>,
     pub samples: Arc<Samples>,
     pub report: Arc<LocalReport>,
     pub pace: Pace,

@@ -18,7 +18,7 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 
 use crate::agent::context::unpoisoned;
 use crate::agent::docker_convert as convert;
-use crate::agent::runtime::{ContainerRuntime, Inspection, Observed, RuntimeError, Scope};
+use crate::agent::runtime::{ContainerRuntime, Inspection, Observed, RuntimeError, Scope, VpnView};
 use crate::agent::spec::{self, ContainerSpec};
 use crate::config::Config;
 
@@ -249,6 +249,26 @@ impl ContainerRuntime for DockerRuntime {
             checked(id)?;
             let found = self.read(|docker| async move { docker.inspect_container(id, None).await }).await?;
             convert::inspection(found).ok_or(RuntimeError::NotFound)
+        }
+        .boxed()
+    }
+
+    fn vpn<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<VpnView, RuntimeError>> {
+        async move {
+            checked(name)?;
+            let found = self.read(|docker| async move { docker.inspect_container(name, None).await }).await?;
+            convert::vpn(found).ok_or(RuntimeError::NotFound)
+        }
+        .boxed()
+    }
+
+    fn restart<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        async move {
+            checked(name)?;
+            self.call(WRITE_LIMIT, convert::error, |docker| async move {
+                docker.restart_container(name, None).await
+            })
+            .await
         }
         .boxed()
     }

@@ -8,7 +8,7 @@ use bollard::models::{
     RestartPolicyNameEnum,
 };
 
-use crate::agent::runtime::{Inspection, Observed, RuntimeError};
+use crate::agent::runtime::{Inspection, Observed, RuntimeError, VpnView};
 use crate::agent::spec::{ContainerSpec, Restart};
 use crate::container::{ContainerView, PortBinding};
 
@@ -84,6 +84,38 @@ pub(super) fn inspection(found: ContainerInspectResponse) -> Option<Inspection> 
     })
 }
 
+/// An inspection of a VPN container; `None` when Docker left out the id.
+pub(super) fn vpn(found: ContainerInspectResponse) -> Option<VpnView> {
+    let state = found.state.unwrap_or_default();
+    let network = found.network_settings.unwrap_or_default();
+    let environment = found.config.and_then(|config| config.env).unwrap_or_default();
+    let variable = |name: &str| {
+        let mut values = environment.iter().filter_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        values.next().filter(|value| !value.is_empty()).map(str::to_owned)
+    };
+    let addresses = network.networks.unwrap_or_default().into_values().filter_map(|at| at.ip_address);
+    let mut addresses: Vec<String> = addresses.filter(|address| !address.is_empty()).collect();
+    addresses.sort();
+    let published = network.ports.unwrap_or_default().into_iter().filter_map(|(inside, bindings)| {
+        let inside: u16 = inside.strip_suffix("/tcp")?.parse().ok()?;
+        let outside = bindings?.into_iter().find_map(|binding| binding.host_port?.parse().ok())?;
+        Some((inside, outside))
+    });
+    let health = state.health.and_then(|health| health.status).map(|status| status.to_string());
+    let on = |name: &str| variable(name).is_some_and(|value| value.eq_ignore_ascii_case("on"));
+    Some(VpnView {
+        id: found.id?,
+        started_at: state.started_at.unwrap_or_default(),
+        running: state.running.unwrap_or(false),
+        status: state.status.map(|status| status.to_string()).unwrap_or_default(),
+        health: health.filter(|word| !word.is_empty() && word != "none"),
+        addresses,
+        published: published.collect(),
+        provider: variable("VPN_SERVICE_PROVIDER"),
+        forwards_port: on("VPN_PORT_FORWARDING") || on("PORT_FORWARDING"),
+    })
+}
+
 fn binding(of: bollard::models::PortBinding) -> PortBinding {
     PortBinding { host_ip: of.host_ip.unwrap_or_default(), host_port: of.host_port.unwrap_or_default() }
 }
@@ -109,7 +141,12 @@ pub(super) fn error(error: &Error) -> RuntimeError {
 pub(super) fn run_error(failed: &Error, spec: &ContainerSpec) -> RuntimeError {
     let Error::DockerResponseServerError { status_code, message } = failed else { return error(failed) };
     let text = message.to_ascii_lowercase();
+    let joins = spec.network.as_deref().is_some_and(|network| network.starts_with("container:"));
+    let lost = ["no such container", "non running container", "network namespace", "is not running"];
     match status_code {
+        _ if joins && lost.iter().any(|words| text.contains(words)) => {
+            RuntimeError::NoNetwork(message.clone())
+        }
         404 if text.contains("no such image") || text.contains("image not found") => {
             RuntimeError::ImageMissing(spec.image.clone())
         }

@@ -45,7 +45,9 @@ fn drift(ctx: &Arc<Context>, seen: &Observation) {
     let busy = ctx.busy();
     let now = ctx.cluster.view();
     ctx.report.saw(&now.state, &seen.containers);
-    perform(ctx, plan::drifted(&seen.before.state, &now.state, ctx.node, &seen.containers, &busy));
+    let mut actions = plan::drifted(&seen.before.state, &now.state, ctx.node, &seen.containers, &busy);
+    actions.extend(plan::cut_off(&now.state, ctx.node, &seen.containers, &ctx.networks.all(), &busy));
+    perform(ctx, actions);
 }
 
 fn perform(ctx: &Arc<Context>, actions: Vec<Action>) {
@@ -66,6 +68,9 @@ fn perform(ctx: &Arc<Context>, actions: Vec<Action>) {
             Action::Adopt(found) => {
                 let claim = Claim::Container(found.container_id.clone());
                 ctx.spawn(claim, async move { ending::adopt(&task, *found).await });
+            }
+            Action::CutOff(id) => {
+                ctx.spawn(Claim::Engine(id), async move { ending::cut_off(&task, id).await });
             }
             Action::Remove { container, why } => {
                 let claim = Claim::Container(container.clone());

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use acefleet_registry::command::Adopt;
+use acefleet_registry::command::{Adopt, StopWhen};
+use acefleet_registry::vpn::CAUSE_RECREATED;
 use acefleet_registry::{Command, EngineId, Reply};
 
 use crate::agent::backoff::Backoff;
@@ -29,6 +30,13 @@ pub(super) async fn stop(ctx: &Context, id: EngineId) {
         tracing::info!(engine = %id, container, "engine stopped");
     }
     report_gone(ctx, id, "stopped").await;
+}
+
+/// Gives up an engine without a network; the cluster makes another in its stead.
+pub(super) async fn cut_off(ctx: &Context, id: EngineId) {
+    tracing::warn!(engine = %id, "the engine's VPN container was restarted or made anew: its network is dead");
+    let cause = CAUSE_RECREATED.to_owned();
+    ctx.writer.settle(Command::EngineStop { engine: id, cause, when: StopWhen::Always }).await;
 }
 
 /// The container of an engine that was stopped before it was reported as started.

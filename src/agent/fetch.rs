@@ -14,6 +14,9 @@ pub(super) enum FetchError {
     /// No answer in time, or the connection broke.
     #[error("no answer: {0}")]
     NoAnswer(#[from] reqwest::Error),
+    /// There is no address to ask at.
+    #[error("there is no address to ask at")]
+    Nowhere,
     /// It answered with this status.
     #[error("HTTP status {0}")]
     Status(u16),
@@ -40,7 +43,15 @@ pub(super) fn client() -> reqwest::Result<reqwest::Client> {
 
 /// GETs a JSON document; anything but 2xx is an error.
 pub(super) async fn json(client: &reqwest::Client, url: Url, limit: Duration) -> Result<Value, FetchError> {
-    let mut response = client.get(url).timeout(limit).send().await?;
+    json_with(client.get(url), limit).await
+}
+
+/// Sends a request whose answer is a JSON document; anything but 2xx is an error.
+pub(super) async fn json_with(
+    request: reqwest::RequestBuilder,
+    limit: Duration,
+) -> Result<Value, FetchError> {
+    let mut response = request.timeout(limit).send().await?;
     if !response.status().is_success() {
         return Err(FetchError::Status(response.status().as_u16()));
     }

@@ -10,6 +10,7 @@
 //! - `probe`, [`health`]: does an engine answer; `collector`, [`samples`]: figures of streams
 //! - [`address`], `fetch`: calls to own engines
 //! - `inspect`: questions of the API
+//! - [`vpn`]: VPN containers and the engines in their network
 //! - `context`, `writer`, `report`, `backoff`: what the tasks share
 
 pub mod address;
@@ -35,6 +36,7 @@ pub mod samples;
 pub mod spec;
 mod starting;
 pub mod variant;
+pub mod vpn;
 mod writer;
 
 use std::sync::Arc;
@@ -79,6 +81,7 @@ struct Parts {
     samples: Arc<samples::Samples>,
     addresses: Arc<address::Addresses>,
     client: Option<reqwest::Client>,
+    networks: Arc<vpn::Networks>,
 }
 
 /// Starts the agent's loops. They begin their work when the cluster has formed and end when `cancel`
@@ -92,13 +95,15 @@ pub fn start(deps: Deps) -> AgentHandle {
             None
         }
     };
+    let networks = Arc::new(vpn::Networks::default());
     let parts = Arc::new(Parts {
         config: Arc::clone(&deps.config),
         cluster: deps.cluster.clone(),
         runtime: Arc::clone(&deps.runtime),
         samples: Arc::new(samples::Samples::new(deps.config.stats_history_max)),
-        addresses: Arc::new(address::Addresses::new(&deps.config)),
+        addresses: Arc::new(address::Addresses::new(&deps.config, Arc::clone(&networks))),
         client,
+        networks,
     });
     let (cancel, tracker) = (deps.cancel.clone(), deps.tracker.clone());
     let main = run(deps, Arc::clone(&parts));
@@ -130,6 +135,7 @@ async fn formed(
         writer: writer::Writer::new(deps.cluster.clone(), deps.cancel.clone()),
         docker,
         addresses: Arc::clone(&parts.addresses),
+        networks: Arc::clone(&parts.networks),
         samples: Arc::clone(&parts.samples),
         report: Arc::default(),
         pace: pace::Pace::new(deps.config.max_concurrent_provisions, deps.config.min_provision_interval),
@@ -147,7 +153,11 @@ async fn formed(
     let (observed, observations) = mpsc::channel(1);
     let engines = async {
         let Some(client) = parts.client.clone() else { return std::future::pending().await };
-        tokio::join!(probe::run(Arc::clone(&ctx), client.clone()), collector::run(Arc::clone(&ctx), client));
+        tokio::join!(
+            probe::run(Arc::clone(&ctx), client.clone()),
+            vpn::run(Arc::clone(&ctx), client.clone()),
+            collector::run(Arc::clone(&ctx), client),
+        );
     };
     tokio::join!(
         availability::announce(Arc::clone(&ctx)),

@@ -11,6 +11,7 @@ use acefleet_registry::{Engine, EngineId, NodeId, Policy, State};
 
 use crate::agent::runtime::Observed;
 use crate::agent::spec;
+use crate::agent::vpn::Network;
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub enum Action {
     },
     /// Tell the registry of a running container of ours that has no record.
     Adopt(Box<Adopt>),
+    /// Give up an engine whose network died with a run of its VPN container.
+    CutOff(EngineId),
     /// Remove a container of ours that stands for nothing.
     Remove {
         /// Its full id.
@@ -91,6 +94,29 @@ pub fn drifted(
     });
     actions.extend(strangers.filter_map(|c| stranger(now, node, c, busy)));
     actions
+}
+
+/// Engines whose container joined the network of a run of its VPN container that is over. `networks` are
+/// those of the runs now; a container that does not run at all may come back as it was.
+#[must_use]
+pub fn cut_off(
+    state: &State,
+    node: NodeId,
+    containers: &[Observed],
+    networks: &BTreeMap<String, Arc<Network>>,
+    busy: &Busy,
+) -> Vec<Action> {
+    let runs: HashMap<&str, Option<&String>> =
+        containers.iter().map(|c| (c.id.as_str(), c.labels.get(spec::LABEL_VPN_RUN))).collect();
+    let own = state
+        .live_engines()
+        .filter(|e| e.node == node && e.phase.is_serving() && !busy.engines.contains(&e.id));
+    let dead = own.filter(|engine| {
+        let now = engine.vpn.as_ref().and_then(|vpn| networks.get(vpn));
+        let joined = engine.container_id.as_deref().and_then(|id| runs.get(id));
+        matches!((now, joined), (Some(now), Some(joined)) if *joined != Some(&now.instance))
+    });
+    dead.map(|engine| Action::CutOff(engine.id)).collect()
 }
 
 /// Live records by their Docker id.
@@ -160,6 +186,8 @@ fn adoption(found: &Observed, node: NodeId, policy: &Policy) -> Option<Adopt> {
         variant: found.labels.get(spec::LABEL_VARIANT).cloned(),
         ports,
         spec,
+        vpn: found.labels.get(spec::LABEL_VPN).cloned(),
+        forwarded_port: port(spec::LABEL_FORWARDED_PORT),
     })
 }
 

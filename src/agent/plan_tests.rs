@@ -25,6 +25,7 @@ impl Book {
                 version: "0".to_owned(),
                 capacity: 10,
                 docker_network: None,
+                vpns: vec![],
             }));
         }
         book
@@ -45,6 +46,7 @@ impl Book {
             claim_abandoned: false,
             patience_ms: None,
             automatic: false,
+            replaces: None,
         }));
         let Reply::Engine(engine) = reply else { panic!("{reply:?}") };
         engine.id

@@ -10,7 +10,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::agent::context::{Context, unpoisoned};
 use crate::agent::runtime::Observed;
-use crate::soft::{EngineSoft, NodeReport, SoftState, StreamSample};
+use crate::soft::{EngineSoft, NodeReport, SoftState, StreamSample, VpnSoft};
 
 /// Period of publication.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -65,6 +65,19 @@ impl LocalReport {
             let changed = soft.platform != platform || soft.version != version;
             soft.platform = platform;
             soft.version = version;
+            changed
+        });
+    }
+
+    /// Takes note of a look at a VPN container.
+    pub(super) fn vpn(&self, container: &str, seen: VpnSoft) {
+        self.change(|report| {
+            let known = report.vpns.entry(container.to_owned()).or_default();
+            let mut last_check_ms = known.last_check_ms;
+            let fresh = refresh(&mut last_check_ms, seen.last_check_ms.unwrap_or_default());
+            let seen = VpnSoft { last_check_ms, ..seen };
+            let changed = fresh || *known != seen;
+            *known = seen;
             changed
         });
     }

@@ -41,6 +41,9 @@ pub enum RuntimeError {
     /// The image is not on this host. Nothing was changed.
     #[error("the image {0} is not on this host")]
     ImageMissing(String),
+    /// The container whose network it was to join is not there or does not run. Nothing is left behind.
+    #[error("the VPN container lends no network: {0}")]
+    NoNetwork(String),
     /// No such container.
     #[error("no such container")]
     NotFound,
@@ -102,6 +105,37 @@ fn is_alive(status: &str) -> bool {
     matches!(status, "running" | "paused" | "restarting" | "stopping")
 }
 
+/// A VPN container as an inspection shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VpnView {
+    /// Full Docker id.
+    pub id: String,
+    /// When it was last started, in Docker's words.
+    pub started_at: String,
+    /// Docker's word: `running`, `exited`, ….
+    pub status: String,
+    /// True while it has a network that engines can join.
+    pub running: bool,
+    /// Its health check: `starting`, `healthy`, `unhealthy`; none without one.
+    pub health: Option<String>,
+    /// Its addresses in Docker's networks.
+    pub addresses: Vec<String>,
+    /// Published TCP ports: inside to outside.
+    pub published: BTreeMap<u16, u16>,
+    /// `VPN_SERVICE_PROVIDER` of its environment.
+    pub provider: Option<String>,
+    /// Its environment asks the provider for a forwarded port.
+    pub forwards_port: bool,
+}
+
+impl VpnView {
+    /// Names this run of the container: each run has a network of its own.
+    #[must_use]
+    pub fn instance(&self) -> String {
+        format!("{}@{}", self.id.get(..12).unwrap_or(&self.id), self.started_at)
+    }
+}
+
 /// A container engine. Implementations never block, bound every call in time, and report a daemon
 /// that is away as [`RuntimeError::Unavailable`], never as an empty answer.
 pub trait ContainerRuntime: Send + Sync + 'static {
@@ -117,6 +151,12 @@ pub trait ContainerRuntime: Send + Sync + 'static {
 
     /// Inspects one container by id or name.
     fn inspect<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Inspection, RuntimeError>>;
+
+    /// Inspects a VPN container by name. It need not be one of ours.
+    fn vpn<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<VpnView, RuntimeError>>;
+
+    /// Restarts a VPN container by name. It need not be one of ours.
+    fn restart<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>>;
 
     /// The last lines that the container wrote, for error messages.
     fn tail<'a>(&'a self, id: &'a str, lines: u32) -> BoxFuture<'a, Result<String, RuntimeError>>;

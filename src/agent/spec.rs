@@ -7,6 +7,7 @@ use acefleet_registry::engine::Kind;
 use acefleet_registry::{Engine, EngineId, Policy};
 
 use crate::agent::variant;
+use crate::agent::vpn::Network;
 use crate::config::{Config, Variant};
 
 /// Label with the cluster id. With [`LABEL_NODE`] it says that a container is ours.
@@ -25,6 +26,15 @@ pub const LABEL_HOST_HTTP: &str = "host.http_port";
 pub const LABEL_HOST_HTTPS: &str = "host.https_port";
 /// Label with the engine variant.
 pub const LABEL_VARIANT: &str = "acestream.engine_variant";
+
+/// Label with the VPN container in whose network an engine runs.
+pub const LABEL_VPN: &str = "acestream.vpn_container";
+/// Label of the engine that was told the VPN's forwarded port.
+pub const LABEL_FORWARDED: &str = "acestream.forwarded";
+/// Label with that port.
+pub const LABEL_FORWARDED_PORT: &str = "acefleet.forwarded_port";
+/// Label with the run of the VPN container whose network was joined.
+pub const LABEL_VPN_RUN: &str = "acefleet.vpn_run";
 
 /// What Docker does when the container ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +96,13 @@ pub fn labels(
         if let Some(variant) = &engine.variant {
             labels.insert(LABEL_VARIANT.to_owned(), variant.clone());
         }
+        if let Some(vpn) = &engine.vpn {
+            labels.insert(LABEL_VPN.to_owned(), vpn.clone());
+        }
+        if let Some(port) = engine.forwarded_port {
+            labels.insert(LABEL_FORWARDED.to_owned(), "true".to_owned());
+            labels.insert(LABEL_FORWARDED_PORT.to_owned(), port.to_string());
+        }
     }
     labels
 }
@@ -107,6 +124,10 @@ pub fn is_own_label(key: &str, policy: &Policy) -> bool {
         LABEL_HOST_HTTP,
         LABEL_HOST_HTTPS,
         LABEL_VARIANT,
+        LABEL_VPN,
+        LABEL_FORWARDED,
+        LABEL_FORWARDED_PORT,
+        LABEL_VPN_RUN,
     ];
     ours.contains(&key) || management_label(policy).0 == key
 }
@@ -117,11 +138,24 @@ pub fn engine_of(labels: &BTreeMap<String, String>) -> Option<EngineId> {
     labels.get(LABEL_ENGINE)?.parse().ok().map(EngineId)
 }
 
-/// The container of an engine that is to be started on this node.
+/// The container of an engine that is to be started on this node. `network` is that of the VPN container
+/// in which it was placed.
 #[must_use]
-pub fn container(engine: &Engine, config: &Config, policy: &Policy, cluster_id: &str) -> ContainerSpec {
+pub fn container(
+    engine: &Engine,
+    config: &Config,
+    policy: &Policy,
+    cluster_id: &str,
+    network: Option<&Network>,
+) -> ContainerSpec {
     match &engine.spec.kind {
-        Kind::Acestream => acestream(engine, config, policy, cluster_id),
+        Kind::Acestream => {
+            let spec = acestream(engine, config, policy, cluster_id);
+            match network {
+                Some(network) => behind(network, spec),
+                None => spec,
+            }
+        }
         Kind::Generic { ports } => ContainerSpec {
             name: engine.container_name.clone(),
             image: engine.spec.image.clone().unwrap_or_else(|| variant::image(config)),
@@ -135,6 +169,14 @@ pub fn container(engine: &Engine, config: &Config, policy: &Policy, cluster_id: 
             restart: Restart::UnlessStopped,
         },
     }
+}
+
+/// The same in the network of another container, which publishes the ports in its stead.
+fn behind(network: &Network, mut spec: ContainerSpec) -> ContainerSpec {
+    spec.ports.clear();
+    spec.labels.insert(LABEL_VPN_RUN.to_owned(), network.instance.clone());
+    spec.network = Some(format!("container:{}", network.container_id));
+    spec
 }
 
 fn acestream(engine: &Engine, config: &Config, policy: &Policy, cluster_id: &str) -> ContainerSpec {
@@ -158,13 +200,23 @@ fn acestream(engine: &Engine, config: &Config, policy: &Policy, cluster_id: &str
                 ("CACHE_LIMIT", "1".to_owned()),
             ];
             env.extend(fixed.map(|(key, value)| (key.to_owned(), value)));
+            if engine.vpn.is_some() {
+                // The port belongs to one engine alone, whatever the caller says.
+                env.remove("P2P_PORT");
+            }
+            env.extend(engine.forwarded_port.map(|port| ("P2P_PORT".to_owned(), port.to_string())));
         }
         Variant::JopsisAmd64 => {
-            let args = variant::acestream_args(ports.container_http, ports.container_https);
+            let args =
+                variant::acestream_args(ports.container_http, ports.container_https, engine.forwarded_port);
             env.insert("ACESTREAM_ARGS".to_owned(), args);
         }
         Variant::JopsisArm32 | Variant::JopsisArm64 => {
-            command = Some(variant::arm_command(ports.container_http, ports.container_https));
+            command = Some(variant::arm_command(
+                ports.container_http,
+                ports.container_https,
+                engine.forwarded_port,
+            ));
         }
     }
     let mut published = BTreeMap::from([(format!("{}/tcp", ports.container_http), ports.host_http)]);

@@ -35,6 +35,9 @@ fn engine(spec: EngineSpec, ports: Ports) -> Engine {
         awaited_until_ms: None,
         abandoned: false,
         placement: String::new(),
+        vpn: None,
+        forwarded_port: None,
+        replaces: None,
         ending: None,
     }
 }
@@ -48,7 +51,7 @@ fn pairs(of: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 fn made(environment: &[(&str, &str)], engine: &Engine) -> ContainerSpec {
     let config = config(environment);
-    container(engine, &config, &config.policy, "c1")
+    container(engine, &config, &config.policy, "c1", None)
 }
 
 #[test]
@@ -188,5 +191,43 @@ fn a_container_names_its_engine() {
     assert_eq!(engine_of(&pairs(&[(LABEL_ENGINE, "12")])), Some(EngineId(12)));
     for bad in ["", "-1", "x"] {
         assert_eq!(engine_of(&pairs(&[(LABEL_ENGINE, bad)])), None);
+    }
+}
+
+#[test]
+fn engines_behind_a_vpn_share_its_network_and_publish_nothing() {
+    let network = Network {
+        container_id: "f".repeat(64),
+        instance: "ffffffffffff@2026-01-01T00:00:00Z".to_owned(),
+        addresses: vec![],
+    };
+    for (environment, forwarded) in [
+        (&[][..], Some(51_413)),
+        (&[], None),
+        (&[("ENGINE_VARIANT", "jopsis-amd64")], Some(51_413)),
+        (&[("ENGINE_VARIANT", "jopsis-arm64")], Some(51_413)),
+    ] {
+        let config = config(environment);
+        let mut spec = EngineSpec::acestream();
+        spec.env.insert("P2P_PORT".to_owned(), "1".to_owned());
+        let vpn = Some("gluetun".to_owned());
+        let engine = Engine { vpn, forwarded_port: forwarded, ..engine(spec, PORTS) };
+        let made = container(&engine, &config, &config.policy, "c1", Some(&network));
+        assert_eq!(made.network, Some(format!("container:{}", "f".repeat(64))));
+        assert!(made.ports.is_empty(), "{:?}", made.ports);
+        assert_eq!(made.labels[LABEL_VPN], "gluetun");
+        assert_eq!(made.labels[LABEL_VPN_RUN], network.instance);
+        let word = forwarded.map(|_| "true");
+        assert_eq!(made.labels.get(LABEL_FORWARDED).map(String::as_str), word);
+        let told = [
+            made.env.get("P2P_PORT").cloned(),
+            made.env.get("ACESTREAM_ARGS").and_then(|args| Some(args.rsplit_once("--port ")?.1.to_owned())),
+            made.command.and_then(|command| {
+                let at = command.iter().position(|word| word == "--port")?;
+                command.get(at + 1).cloned()
+            }),
+        ];
+        let told: Vec<String> = told.into_iter().flatten().filter(|port| port != "1").collect();
+        assert_eq!(told, forwarded.map(|port| port.to_string()).into_iter().collect::<Vec<_>>());
     }
 }

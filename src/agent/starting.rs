@@ -1,9 +1,11 @@
 //! Starts the container of a reserved engine and reports what came of it: exactly one container for
 //! each engine, however often the node or the daemon fails in between.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use acefleet_registry::command::Taken;
+use acefleet_registry::vpn::CAUSE_VPN_ERROR;
 use acefleet_registry::{Command, Engine, EngineId, Reply};
 use tokio::time::Instant;
 
@@ -12,6 +14,7 @@ use crate::agent::context::Context;
 use crate::agent::pull::Pulled;
 use crate::agent::runtime::{Inspection, RuntimeError};
 use crate::agent::spec::{self, ContainerSpec};
+use crate::agent::vpn::Network;
 
 /// Leases that are replaced for one engine before it is given up.
 const MAX_CONFLICTS: u32 = 100;
@@ -50,7 +53,12 @@ pub(super) async fn start(ctx: &Context, id: EngineId) {
     let (mut conflicts, mut repeats, mut pulled) = (0, 0, false);
     while let Some(engine) = ctx.reserved(id) {
         let view = ctx.cluster.view();
-        let spec = spec::container(&engine, &ctx.config, view.state.policy(), &ctx.scope.cluster_id);
+        let network = match network(ctx, &engine, deadline).await {
+            Ok(network) => network,
+            Err(message) => return fail(ctx, id, CAUSE_VPN_ERROR, message).await,
+        };
+        let cluster_id = &ctx.scope.cluster_id;
+        let spec = spec::container(&engine, &ctx.config, view.state.policy(), cluster_id, network.as_deref());
         let (cause, message) = match attempt(ctx, &engine, &spec, deadline).await {
             Attempt::Runs(container) => return report_started(ctx, &engine, spec, container).await,
             Attempt::Taken(taken) if conflicts < MAX_CONFLICTS => {
@@ -94,6 +102,27 @@ pub(super) async fn start(ctx: &Context, id: EngineId) {
             Attempt::Failed { cause, message } => (cause, message),
         };
         return fail(ctx, id, cause, message).await;
+    }
+}
+
+/// The network of the VPN in which an engine was placed, once nobody else listens on the forwarded port
+/// that it was told.
+async fn network(ctx: &Context, engine: &Engine, deadline: Instant) -> Result<Option<Arc<Network>>, String> {
+    let Some(vpn) = &engine.vpn else { return Ok(None) };
+    let mut changes = ctx.cluster.changes();
+    loop {
+        changes.borrow_and_update();
+        let Some(network) = ctx.networks.of(vpn) else {
+            return Err(format!("the VPN container {vpn} does not run on host {}", ctx.config.node_name));
+        };
+        if ctx.cluster.view().state.port_predecessor(engine).is_none() {
+            return Ok(Some(network));
+        }
+        if !matches!(tokio::time::timeout_at(deadline, changes.changed()).await, Ok(Ok(()))) {
+            return Err(format!(
+                "another engine did not give up the forwarded port of the VPN container {vpn}"
+            ));
+        }
     }
 }
 
@@ -165,6 +194,7 @@ fn refused(ctx: &Context, error: &RuntimeError) -> Attempt {
     ctx.failed(error);
     match error {
         RuntimeError::Unavailable(_) => failure("docker_unavailable", error.to_string()),
+        RuntimeError::NoNetwork(_) => failure(CAUSE_VPN_ERROR, error.to_string()),
         RuntimeError::NotFound => failure("vanished", "the container was removed while it started"),
         _ => failure("docker_error", error.to_string()),
     }

@@ -71,13 +71,15 @@ pub fn image(config: &Config) -> String {
 
 /// Value of `ACESTREAM_ARGS` for the `jopsis-amd64` image.
 #[must_use]
-pub fn acestream_args(http: u16, https: u16) -> String {
-    format!("{} --http-port {http} --https-port {https}", JOPSIS_AMD64_ARGS.join(" "))
+pub fn acestream_args(http: u16, https: u16, p2p: Option<u16>) -> String {
+    let args = format!("{} --http-port {http} --https-port {https}", JOPSIS_AMD64_ARGS.join(" "));
+    p2p.map_or_else(|| args.clone(), |port| format!("{args} --port {port}"))
 }
 
 /// Command line for the ARM images.
 #[must_use]
-pub fn arm_command(http: u16, https: u16) -> Vec<String> {
+pub fn arm_command(http: u16, https: u16, p2p: Option<u16>) -> Vec<String> {
     let ports = ["--http-port".to_owned(), http.to_string(), "--https-port".to_owned(), https.to_string()];
-    JOPSIS_ARM_COMMAND.iter().map(|word| (*word).to_owned()).chain(ports).collect()
+    let p2p = p2p.into_iter().flat_map(|port| ["--port".to_owned(), port.to_string()]);
+    JOPSIS_ARM_COMMAND.iter().map(|word| (*word).to_owned()).chain(ports).chain(p2p).collect()
 }

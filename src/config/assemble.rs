@@ -12,7 +12,7 @@ use super::reader::{Reader, Shown};
 use super::report::Findings;
 use super::sources::Sources;
 use super::table::SETTINGS;
-use super::{Config, LogFormat, Secret, Variant, check, docker};
+use super::{Config, LogFormat, Secret, Variant, check, docker, vpn};
 
 /// The configuration unless a value without a default is missing, all settings for `config show`, and
 /// what is wrong.
@@ -34,9 +34,11 @@ fn read(r: &mut Reader) -> Option<Config> {
     let peers = r.optional_text("ACEFLEET_PEERS", parse::peers).unwrap_or_default();
     let advertise_host = advertise_host(r, node_name.as_deref(), &peers);
     let policy = policy(r);
+    let vpn = vpn::read(r);
     let capacity = r.optional_count("ACEFLEET_CAPACITY").unwrap_or_else(|| {
-        r.computed("ACEFLEET_CAPACITY", policy.max_replicas.to_string());
-        policy.max_replicas
+        let most = vpn.as_ref().map_or(policy.max_replicas, |vpn| policy.max_replicas.min(vpn.engines()));
+        r.computed("ACEFLEET_CAPACITY", most.to_string());
+        most
     });
     let config = Config {
         node_name: node_name.clone().unwrap_or_default(),
@@ -61,6 +63,7 @@ fn read(r: &mut Reader) -> Option<Config> {
         api_key: r.key("API_KEY").map(Secret),
         docker_host: r.optional_text("DOCKER_HOST", docker::daemon),
         docker_network: r.optional_text("DOCKER_NETWORK", docker::network),
+        vpn,
         target_image: r.optional_text("TARGET_IMAGE", docker::image),
         variant: variant(r),
         arm32_version: r.text("ENGINE_ARM32_VERSION", docker::tag),

@@ -17,6 +17,7 @@ pub fn check(config: &Config, r: &mut Reader) {
     timing(config, r);
     peers(config, r);
     joining(config, r);
+    super::vpn::check(config, r);
     remarks(config, r);
 }
 

@@ -39,6 +39,11 @@ pub fn network(text: &str) -> Result<String, Reason> {
     named(text, 255, "the name").map(|()| text.to_owned())
 }
 
+/// The name of a container.
+pub fn container(text: &str) -> Result<String, Reason> {
+    named(text, 255, "the name").map(|()| text.to_owned())
+}
+
 /// An image, with registry, tag or digest.
 pub fn image(text: &str) -> Result<String, Reason> {
     if text.contains("://") {

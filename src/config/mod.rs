@@ -6,6 +6,7 @@
 //! - [`names`]: unknown names and what was meant
 //! - [`reader`], [`parse`], [`docker`]: from text to values
 //! - [`assemble`]: from values to [`Config`]
+//! - [`vpn`]: VPN containers
 //! - [`check`]: settings that contradict each other
 //! - [`report`]: problems and warnings as lines
 //! - [`show`]: tables and example files
@@ -24,6 +25,7 @@ pub mod show;
 pub mod sources;
 pub mod table;
 pub mod toml_file;
+pub mod vpn;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -34,6 +36,7 @@ use acefleet_registry::Policy;
 pub use reader::Shown;
 pub use report::{ConfigErrors, Finding};
 pub use sources::{Host, Source, Sources};
+pub use vpn::{ControlAuth, VpnConfig};
 
 /// Settings that passed every check.
 #[derive(Clone, Debug)]
@@ -138,6 +141,8 @@ pub struct Config {
     pub docker_host: Option<String>,
     /// `DOCKER_NETWORK` for engines.
     pub docker_network: Option<String>,
+    /// VPN containers of this host; none when engines use its own network.
+    pub vpn: Option<VpnConfig>,
     /// `TARGET_IMAGE`: exactly this image with the `acestream-http-proxy` environment.
     pub target_image: Option<String>,
     /// `ENGINE_VARIANT`.

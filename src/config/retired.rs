@@ -21,9 +21,11 @@ const fn refused(name: &'static str, instead: &'static str) -> Retired {
     Retired { name, instead, refused: true }
 }
 
-const NO_VPN: &str = "this version has no VPN support: engines would run outside the VPN, with the host's own address. \
-                      Unset it to accept that, or keep the VPN outside of this program";
-const VPN: &str = "this version has no VPN support, engines use the host's own network";
+const NO_VPN: &str = "VPN containers are not made here: run Gluetun beside this program and name it in GLUETUN_CONTAINER_NAME, \
+                      or engines would run outside the VPN, with the host's own address. Then unset this";
+const VPN: &str = "VPN containers are not made here, GLUETUN_CONTAINER_NAME names one that runs";
+const RECONNECT: &str =
+    "engines are made anew when the network of their VPN is dead, and kept when it is not";
 const HEALTH: &str = "unhealthy engines are judged by HEALTH_CHECK_INTERVAL_S, HEALTH_FAILURE_THRESHOLD and \
                       CIRCUIT_BREAKER_REPLACEMENT_*";
 const PORTS: &str = "the port in the container equals the host port, see PORT_RANGE_HOST";
@@ -34,23 +36,13 @@ const ACEXY: &str = "proxies are not asked, they send events";
 
 /// All of them.
 pub const RETIRED: &[Retired] = &[
-    refused("GLUETUN_CONTAINER_NAME", NO_VPN),
-    refused("GLUETUN_CONTAINER_NAME_2", NO_VPN),
     refused("VPN_PROVIDER", NO_VPN),
-    inert("VPN_MODE", VPN),
     inert("VPN_PROTOCOL", VPN),
-    inert("VPN_RESTART_ENGINES_ON_RECONNECT", VPN),
-    inert("VPN_UNHEALTHY_RESTART_TIMEOUT_S", VPN),
+    inert("VPN_RESTART_ENGINES_ON_RECONNECT", RECONNECT),
     inert("VPN_CONTROLLER_INTERVAL_S", VPN),
     inert("VPN_NOTREADY_HEAL_GRACE_S", VPN),
     inert("VPN_DRAINING_HARD_TIMEOUT_S", VPN),
     inert("PREFERRED_ENGINES_PER_VPN", VPN),
-    inert("GLUETUN_API_PORT", VPN),
-    inert("GLUETUN_HEALTH_CHECK_INTERVAL_S", VPN),
-    inert("GLUETUN_PORT_CACHE_TTL_S", VPN),
-    inert("GLUETUN_PORT_RANGE_1", VPN),
-    inert("GLUETUN_PORT_RANGE_2", VPN),
-    inert("MAX_ACTIVE_REPLICAS", "it limited engines behind a VPN; MAX_REPLICAS is the ceiling"),
     inert("DB_URL", "the state is in ACEFLEET_DATA_DIR, there is no database"),
     inert("ACE_HTTP_RANGE", PORTS),
     inert("DEBUG_LOG_DIR", "logs go to standard error, see ACEFLEET_LOG"),

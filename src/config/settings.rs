@@ -4,6 +4,8 @@ use super::table::{Kind, Section, Setting};
 
 /// Words of `ENGINE_VARIANT`.
 pub const VARIANTS: &[&str] = &["krinkuto11-amd64", "jopsis-amd64", "jopsis-arm32", "jopsis-arm64"];
+/// Words of `VPN_MODE`.
+pub const VPN_MODES: &[&str] = &["single", "redundant"];
 /// Words of `ACEFLEET_LOG_FORMAT`.
 pub const LOG_FORMATS: &[&str] = &["text", "json"];
 
@@ -49,7 +51,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "ACEFLEET_CAPACITY", Section::Node, Kind::Count { min: 0, max: ENGINES }, "", "10",
         "Engines that this host may run; new engines go to the host that is least loaded against it. 0 = none here.",
-    ).default_words("`MAX_REPLICAS`"),
+    ).default_words("`MAX_REPLICAS`, or fewer ports of its VPN"),
 
     Setting::new(
         "ACEFLEET_CLUSTER_BIND", Section::Cluster, Kind::Listener, "0.0.0.0:8001", "10.0.0.11:8001",
@@ -146,6 +148,61 @@ pub const SETTINGS: &[Setting] = &[
         "MIN_PROVISION_INTERVAL_S", Section::Engines, Kind::Seconds { min: 0.0, max: 60.0 }, "0", "0.5",
         "Time between two creations on this host. The documents of the orchestrator named 0.5, which its code never applied; \
          the default here is 0, because proxies give up after 3 s and a burst of calls has to be answered before.",
+    ),
+
+    Setting::new(
+        "GLUETUN_CONTAINER_NAME", Section::Vpn, Kind::Container, "", "gluetun",
+        "Name of the Gluetun container on this host in whose network all engines of this host run.",
+    ).default_words("none: engines use the host's own network"),
+    Setting::new(
+        "VPN_MODE", Section::Vpn, Kind::OneOf(VPN_MODES), "single", "redundant",
+        "One VPN container on this host, or two that share its engines.",
+    ),
+    Setting::new(
+        "GLUETUN_CONTAINER_NAME_2", Section::Vpn, Kind::Container, "", "gluetun-2",
+        "Name of the second container in redundant mode.",
+    ),
+    Setting::new(
+        "GLUETUN_PORT_RANGE_1", Section::Vpn, Kind::Ports, "", "19000-19019",
+        "Ports that the first container publishes for engines, the same inside and outside. Each port is used once in the \
+         whole cluster: give each host a range of its own.",
+    ).default_words("as many as `MAX_ACTIVE_REPLICAS` from 19000 on"),
+    Setting::new(
+        "GLUETUN_PORT_RANGE_2", Section::Vpn, Kind::Ports, "", "19020-19039",
+        "The same for the second container.",
+    ),
+    Setting::new(
+        "MAX_ACTIVE_REPLICAS", Section::Vpn, Kind::Count { min: 1, max: 10_000 }, "20", "20",
+        "Engines behind the VPN of this host, without `GLUETUN_PORT_RANGE_1`.",
+    ),
+    Setting::new(
+        "GLUETUN_API_PORT", Section::Vpn, Kind::Port, "8000", "8001",
+        "Port of Gluetun's control server.",
+    ),
+    Setting::new(
+        "GLUETUN_API_KEY", Section::Vpn, Kind::Key, "", "",
+        "Key for Gluetun's control server, sent as `X-API-Key`.",
+    ).default_words("none").secret(),
+    Setting::new(
+        "GLUETUN_API_USERNAME", Section::Vpn, Kind::Key, "", "",
+        "User for Gluetun's control server, when its role wants basic authentication.",
+    ).default_words("none"),
+    Setting::new(
+        "GLUETUN_API_PASSWORD", Section::Vpn, Kind::Key, "", "",
+        "Password of that user.",
+    ).default_words("none").secret(),
+    Setting::new(
+        "GLUETUN_HEALTH_CHECK_INTERVAL_S", Section::Vpn, PERIOD, "5", "5",
+        "How often the VPN container is looked at.",
+    ),
+    Setting::new(
+        "GLUETUN_PORT_CACHE_TTL_S", Section::Vpn, PERIOD, "10", "60",
+        "How often its control server is asked for the forwarded port and the public address. The orchestrator had 60 here, \
+         in which time a changed port leaves an engine without incoming peers.",
+    ),
+    Setting::new(
+        "VPN_UNHEALTHY_RESTART_TIMEOUT_S", Section::Vpn, Kind::Seconds { min: 0.0, max: DAY }, "60", "60",
+        "How long a running VPN container may be unhealthy before it is restarted, once an outage. 0 = never.",
     ),
 
     Setting::new(

@@ -66,6 +66,8 @@ pub enum Kind {
     Tag,
     /// The name of a Docker network.
     Network,
+    /// The name of a container.
+    Container,
     /// The address of a Docker daemon.
     Docker,
     /// A log filter.
@@ -103,6 +105,7 @@ impl Kind {
             Self::Image => "a Docker image, such as registry.example.org/name:tag".into(),
             Self::Tag => "a tag of a Docker image".into(),
             Self::Network => "the name of a Docker network".into(),
+            Self::Container => "the name of a container".into(),
             Self::Docker => "unix:///PATH, tcp://HOST:PORT or http://HOST:PORT".into(),
             Self::Filter => {
                 "a level (error, warn, info, debug, trace, off) or TARGET=LEVEL, separated by commas".into()
@@ -123,6 +126,8 @@ pub enum Section {
     Api,
     /// Docker and the containers of engines.
     Engines,
+    /// VPN containers.
+    Vpn,
     /// How many engines there are.
     Scaling,
     /// Probes, statistics, breakers.
@@ -133,8 +138,16 @@ pub enum Section {
 
 impl Section {
     /// All of them, in the order of the documents.
-    pub const ALL: [Self; 7] =
-        [Self::Node, Self::Cluster, Self::Api, Self::Engines, Self::Scaling, Self::Health, Self::Logs];
+    pub const ALL: [Self; 8] = [
+        Self::Node,
+        Self::Cluster,
+        Self::Api,
+        Self::Engines,
+        Self::Vpn,
+        Self::Scaling,
+        Self::Health,
+        Self::Logs,
+    ];
 
     /// Its heading.
     #[must_use]
@@ -144,6 +157,7 @@ impl Section {
             Self::Cluster => "Cluster",
             Self::Api => "API",
             Self::Engines => "Docker and engines",
+            Self::Vpn => "VPN (Gluetun) of this host",
             Self::Scaling => "How many engines",
             Self::Health => "Health, statistics, circuit breakers",
             Self::Logs => "Logs",

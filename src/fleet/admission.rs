@@ -1,5 +1,8 @@
 //! Can this cluster start an engine now, and if not, why. The same order of reasons as in the contract.
 
+use std::collections::BTreeSet;
+
+use acefleet_registry::NodeId;
 use acefleet_registry::breaker::{BreakerKind, BreakerState};
 use acefleet_registry::node::DockerState;
 
@@ -7,11 +10,13 @@ use crate::fleet::Fleet;
 
 /// Seconds after which an election or a Docker restart is usually over.
 const SOON_S: u64 = 2;
+/// The same for a VPN.
+const VPN_S: u64 = 60;
 
 /// Why provisioning is blocked, in the words of the contract.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blocked {
-    /// `docker_unavailable`, `no_leader`, `circuit_breaker` or `max_capacity`.
+    /// `docker_unavailable`, `no_leader`, `vpn_disconnected`, `circuit_breaker` or `max_capacity`.
     pub code: &'static str,
     /// For people.
     pub message: String,
@@ -42,6 +47,9 @@ impl Fleet {
         let breaker = state.breaker_state(BreakerKind::General, now);
         let live = state.engine_count();
         let policy = state.policy();
+        let able =
+            state.nodes().filter(|node| node.docker == DockerState::Available).map(|node| node.info.id);
+        let hosts: BTreeSet<NodeId> = able.filter(|id| state.takes_engines(*id)).collect();
         let block = |code, message, eta_s, can_retry| {
             Some(Blocked { code, message, eta_s, can_retry, should_wait: true })
         };
@@ -49,6 +57,8 @@ impl Fleet {
             block("no_leader", "the cluster is electing a leader".to_owned(), Some(SOON_S), true)
         } else if !state.nodes().any(|node| node.docker == DockerState::Available) {
             block("docker_unavailable", self.docker_reason(), Some(SOON_S), true)
+        } else if let Some(message) = state.no_tunnel(&hosts) {
+            block("vpn_disconnected", message, Some(VPN_S), true)
         } else if breaker != BreakerState::Closed {
             let (record, breaker_policy) = state.breaker(BreakerKind::General);
             let eta_s = record.recovery_left_ms(breaker_policy, now).div_ceil(1000);

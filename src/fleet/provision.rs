@@ -56,6 +56,7 @@ impl Fleet {
                 claim_abandoned: exclude.is_empty(),
                 patience_ms: u64::try_from(patience.as_millis()).ok(),
                 automatic: false,
+                replaces: None,
             };
             match self.reserve_and_wait(reserve, deadline).await {
                 Err(FleetError::Refused(refusal)) => {

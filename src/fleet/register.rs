@@ -20,6 +20,7 @@ fn info(fleet: &Fleet) -> NodeInfo {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         capacity: config.capacity,
         docker_network: config.docker_network.clone(),
+        vpns: config.vpn.as_ref().map(|vpn| vpn.containers.clone()).unwrap_or_default(),
     }
 }
 

@@ -34,6 +34,7 @@ impl Fleet {
             claim_abandoned: false,
             patience_ms: None,
             automatic: true,
+            replaces: None,
         };
         let starts = (supply..target).map(|_| self.reserve_and_wait(reserve.clone(), deadline));
         for result in join_all(starts).await {

@@ -15,6 +15,7 @@ use crate::http::models::sample_of;
 use crate::http::problem::Problem;
 use crate::http::provision::circuit_word;
 use crate::http::snapshot::Snapshot;
+use crate::http::vpn::VpnFigures;
 use crate::relay::stats::{Stats, Trouble};
 use crate::soft::NodeReport;
 
@@ -109,7 +110,7 @@ fn from_state(app: &App, snapshot: &Snapshot) -> prometheus::Result<Vec<MetricFa
     let scrape = Scrape { registry: Registry::new() };
     engines(&scrape, app, snapshot)?;
     streams(&scrape, snapshot)?;
-    vpn(&scrape)?;
+    vpn(&scrape, snapshot)?;
     reports(&scrape, app, snapshot)?;
     relay(&scrape, app.fleet().relay())?;
     raft(&scrape, app, snapshot)?;
@@ -154,13 +155,19 @@ fn streams(scrape: &Scrape, snapshot: &Snapshot) -> prometheus::Result<()> {
     scrape.gauge("orch_total_upload_speed_mbps", &format!("Upload speed {help}"), speed(up))
 }
 
-fn vpn(scrape: &Scrape) -> prometheus::Result<()> {
+fn vpn(scrape: &Scrape, snapshot: &Snapshot) -> prometheus::Result<()> {
+    let figures = VpnFigures::of(snapshot);
     let words = ["healthy", "unhealthy", "unknown", "disabled", "starting"];
-    for name in ["orch_vpn_health", "orch_vpn1_health", "orch_vpn2_health"] {
-        scrape.one_of(name, "State of the VPN", name, &words, "disabled")?;
+    let names = ["orch_vpn_health", "orch_vpn1_health", "orch_vpn2_health"];
+    for (name, now) in names.into_iter().zip(figures.words) {
+        scrape.one_of(name, "State of the VPN", name, &words, now)?;
     }
-    scrape.gauge("orch_vpn1_engines", "Engines behind the first VPN", 0.0)?;
-    scrape.gauge("orch_vpn2_engines", "Engines behind the second VPN", 0.0)
+    let [first, second] = figures.engines;
+    scrape.gauge("orch_vpn1_engines", "Engines behind the first VPN of their node", first as f64)?;
+    scrape.gauge("orch_vpn2_engines", "Engines behind the second VPN of their node", second as f64)?;
+    let connected: Vec<(&str, f64)> =
+        figures.connected.iter().map(|(name, up)| (name.as_str(), f64::from(*up))).collect();
+    scrape.gauges("acefleet_vpn_connected", "Whether a VPN (node/container) is connected", "vpn", &connected)
 }
 
 fn reports(scrape: &Scrape, app: &App, snapshot: &Snapshot) -> prometheus::Result<()> {

@@ -83,6 +83,7 @@ fn operations() -> OpenApiRouter<App> {
         .routes(routes!(streams::stats))
         .routes(routes!(streams::stop))
         .routes(routes!(vpn::status))
+        .routes(routes!(vpn::publicip))
         .routes(routes!(health::health))
         .routes(routes!(health::ready))
         .routes(routes!(health::status))

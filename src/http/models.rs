@@ -86,7 +86,10 @@ impl EngineState {
         let node_name = node.map_or("", |node| node.info.name.as_str());
         let host = match node {
             // In a Docker network of their own, containers are reached by name.
-            Some(node) if node.info.docker_network.is_some() => engine.container_name.clone(),
+            Some(node) if node.info.docker_network.is_some() && engine.vpn.is_none() => {
+                engine.container_name.clone()
+            }
+            // The ports of engines behind a VPN are published on the host by the VPN's container.
             Some(node) => node.info.advertise_host.clone(),
             None => "localhost".to_owned(),
         };
@@ -104,12 +107,12 @@ impl EngineState {
             last_stream_usage: engine.last_stream_start_ms.map(zulu),
             last_cache_cleanup: None,
             cache_size_bytes: None,
-            forwarded: false,
-            vpn_container: None,
+            forwarded: state.forwarded_port(engine).is_some(),
+            vpn_container: engine.vpn.clone(),
             engine_variant: engine.variant.clone(),
             platform: soft.platform.clone(),
             version: soft.version.clone(),
-            forwarded_port: None,
+            forwarded_port: state.forwarded_port(engine),
             node: node.map(|node| node.info.name.clone()),
         }
     }

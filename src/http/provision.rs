@@ -5,6 +5,7 @@ use std::time::Instant;
 use acefleet_registry::breaker::BreakerState;
 use acefleet_registry::engine::{EngineSpec, Phase};
 use acefleet_registry::node::DockerState;
+use acefleet_registry::vpn::CAUSE_VPN_ERROR;
 use acefleet_registry::{Refusal, RefusalCode};
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
@@ -30,6 +31,7 @@ const FAILED: &str = "provisioning_failed";
 /// Estimates for causes that have no better one, seconds. Callers block their players for longer than this.
 const SOON_S: u64 = 2;
 const LATER_S: u64 = 5;
+const VPN_S: u64 = 60;
 
 /// A started engine.
 #[derive(Serialize, ToSchema)]
@@ -209,6 +211,7 @@ fn refused(app: &App, refusal: Refusal) -> Problem {
     match code {
         RefusalCode::MaxCapacity => wait(BLOCKED, "max_capacity", message, eta(LATER_S), false),
         RefusalCode::NoFreePorts => wait(BLOCKED, "no_free_ports", message, eta(LATER_S), false),
+        RefusalCode::VpnDisconnected => wait(BLOCKED, "vpn_disconnected", message, eta(VPN_S), true),
         RefusalCode::CircuitBreaker => {
             let half_open = app.fleet().admission().breaker == BreakerState::HalfOpen;
             wait(BLOCKED, "circuit_breaker", message, eta(LATER_S), half_open)
@@ -232,6 +235,7 @@ fn failed(cause: &str, message: String) -> Problem {
         "bad_request" => give_up(StatusCode::BAD_REQUEST, cause, message),
         "image_missing" | "internal" => give_up(StatusCode::INTERNAL_SERVER_ERROR, cause, message),
         "no_free_ports" => wait(BLOCKED, cause, message, LATER_S, false),
+        CAUSE_VPN_ERROR => wait(FAILED, cause, message, VPN_S, true),
         "docker_unavailable" => wait(BLOCKED, cause, message, SOON_S, true),
         _ => wait(FAILED, cause, message, SOON_S, true),
     }

@@ -14,6 +14,7 @@ use crate::http::provision::circuit_word;
 use crate::http::rendered::Moment;
 use crate::http::snapshot::{Snapshot, to_json};
 use crate::http::time::iso;
+use crate::http::vpn::VpnState;
 
 #[derive(Serialize, ToSchema)]
 struct OrchestratorStatus {
@@ -78,7 +79,7 @@ struct StatusProvisioning {
 /// Why no engine can be started now.
 #[derive(Serialize, ToSchema)]
 struct BlockedReason {
-    /// `no_leader`, `docker_unavailable`, `circuit_breaker` or `max_capacity`.
+    /// `no_leader`, `docker_unavailable`, `vpn_disconnected`, `circuit_breaker` or `max_capacity`.
     code: &'static str,
     message: String,
     recovery_eta_seconds: Option<u64>,
@@ -128,6 +129,7 @@ fn status(app: &App, snapshot: &Snapshot, now: u64) -> OrchestratorStatus {
     let (active, streams) = state.stream_counts();
     let (general, _) = state.breaker(BreakerKind::General);
     let blocked = admission.blocked;
+    let vpn = VpnState::main(snapshot);
     let code = blocked.as_ref().map(|blocked| blocked.code);
     let status = match code {
         _ if total == 0 => "unavailable",
@@ -146,11 +148,11 @@ fn status(app: &App, snapshot: &Snapshot, now: u64) -> OrchestratorStatus {
             min_replicas: policy.min_replicas,
         },
         vpn: StatusVpn {
-            enabled: false,
-            connected: false,
-            health: "unknown",
-            container: None,
-            forwarded_port: None,
+            enabled: vpn.enabled,
+            connected: vpn.connected,
+            health: vpn.health,
+            container: vpn.container,
+            forwarded_port: vpn.forwarded_port,
         },
         provisioning: StatusProvisioning {
             can_provision: blocked.is_none(),

@@ -1,37 +1,87 @@
-//! `GET /vpn/status`.
+//! `GET /vpn/status`, `GET /vpn/publicip`: the VPN containers of all nodes.
 
+use acefleet_registry::vpn::{Vpn, VpnHealth, VpnInfo};
+use acefleet_registry::{NodeId, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::fleet::now_ms;
+use crate::http::problem::{DetailBody, Problem};
 use crate::http::snapshot::Snapshot;
+use crate::http::time::zulu;
+use crate::soft::VpnSoft;
 
-/// State of the VPN. All fields are there although no VPN is configured.
-#[derive(Serialize, ToSchema)]
-struct VpnStatus {
-    mode: &'static str,
-    enabled: bool,
-    status: &'static str,
-    container_name: Option<String>,
-    container: Option<String>,
-    health: &'static str,
-    connected: bool,
-    forwarded_port: Option<u16>,
-    public_ip: Option<String>,
-    provider: Option<String>,
-    country: Option<String>,
-    city: Option<String>,
-    region: Option<String>,
-    last_check: Option<String>,
-    last_check_at: Option<String>,
-    #[schema(value_type = Option<Object>)]
-    vpn1: Option<()>,
-    #[schema(value_type = Option<Object>)]
-    vpn2: Option<()>,
-    emergency_mode: EmergencyMode,
+/// State of one VPN container.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct VpnState {
+    /// Whether engines of its node run behind a VPN.
+    pub enabled: bool,
+    /// Docker's word for the container; `not_found`, `error`, `unknown` or `disabled`.
+    #[schema(example = "running")]
+    pub status: String,
+    /// Name of the container.
+    pub container_name: Option<String>,
+    /// The same.
+    pub container: Option<String>,
+    /// `healthy`, `unhealthy`, `starting` or `unknown`: the debounced verdict that the cluster acts on.
+    #[schema(example = "healthy")]
+    pub health: &'static str,
+    /// Whether it is healthy.
+    pub connected: bool,
+    /// Port that the provider forwards.
+    pub forwarded_port: Option<u16>,
+    /// Address that the world sees.
+    pub public_ip: Option<String>,
+    /// VPN provider.
+    pub provider: Option<String>,
+    /// Country of the public address.
+    pub country: Option<String>,
+    /// City of the public address.
+    pub city: Option<String>,
+    /// Region of the public address.
+    pub region: Option<String>,
+    /// When it was looked at.
+    #[schema(format = DateTime)]
+    pub last_check: Option<String>,
+    /// The same.
+    #[schema(format = DateTime)]
+    pub last_check_at: Option<String>,
+    /// Why it is not connected, or what is wrong with its control server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
-/// Redundant mode with one VPN down.
+/// One VPN container and where it runs.
+#[derive(Debug, Serialize, ToSchema)]
+struct NodeVpn {
+    /// Name of the node.
+    node: String,
+    /// Engines in its network.
+    engines: usize,
+    #[serde(flatten)]
+    state: VpnState,
+}
+
+/// State of the VPNs. The top level shows one of them: a connected one, if there is any. So `connected`
+/// says whether any node has a connected VPN; `vpn1` and `vpn2` are those of its node, `vpns` are all.
+#[derive(Serialize, ToSchema)]
+struct VpnStatus {
+    /// `disabled`, `single`, or `redundant` when a node has two.
+    #[schema(example = "single")]
+    mode: &'static str,
+    #[serde(flatten)]
+    main: VpnState,
+    vpn1: Option<VpnState>,
+    /// The second VPN of the same node.
+    vpn2: Option<VpnState>,
+    emergency_mode: EmergencyMode,
+    /// VPN containers of all nodes.
+    vpns: Vec<NodeVpn>,
+}
+
+/// A node with two VPNs of which one is down.
 #[derive(Serialize, ToSchema)]
 struct EmergencyMode {
     active: bool,
@@ -40,38 +90,224 @@ struct EmergencyMode {
     duration_seconds: u64,
 }
 
-/// State of the VPN
+type Known<'a> = (NodeId, &'a VpnInfo, Option<&'a Vpn>);
+
+fn all(state: &State) -> Vec<Known<'_>> {
+    state.vpns().map(|(node, info, vpn)| (node, info, vpn.map(|vpn| &**vpn))).collect()
+}
+
+fn is_connected((_, _, vpn): &Known<'_>) -> bool {
+    vpn.is_some_and(|vpn| vpn.status.health == VpnHealth::Healthy)
+}
+
+/// The VPN that stands for all: the first connected one, else the first.
+fn main_of<'a>(all: &[Known<'a>]) -> Option<Known<'a>> {
+    all.iter().find(|known| is_connected(known)).or(all.first()).copied()
+}
+
+fn health(vpn: Option<&Vpn>, soft: Option<&VpnSoft>) -> &'static str {
+    let starting = soft.is_some_and(|soft| soft.health.as_deref() == Some("starting"));
+    match vpn.map(|vpn| vpn.status.health).unwrap_or_default() {
+        VpnHealth::Healthy => "healthy",
+        _ if starting => "starting",
+        VpnHealth::Unhealthy => "unhealthy",
+        VpnHealth::Unknown => "unknown",
+    }
+}
+
+/// How providers write themselves; others are shown as they are set.
+fn provider_name(word: &str) -> String {
+    let known = [
+        ("airvpn", "AirVPN"),
+        ("expressvpn", "ExpressVPN"),
+        ("ivpn", "IVPN"),
+        ("mullvad", "Mullvad"),
+        ("nordvpn", "NordVPN"),
+        ("perfect privacy", "Perfect Privacy"),
+        ("pia", "Private Internet Access"),
+        ("private internet access", "Private Internet Access"),
+        ("privatevpn", "PrivateVPN"),
+        ("protonvpn", "ProtonVPN"),
+        ("surfshark", "Surfshark"),
+        ("windscribe", "Windscribe"),
+    ];
+    let found = known.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
+    found.map_or_else(|| word.to_owned(), |(_, name)| (*name).to_owned())
+}
+
+impl VpnState {
+    fn disabled() -> Self {
+        Self {
+            enabled: false,
+            status: "disabled".to_owned(),
+            container_name: None,
+            container: None,
+            health: "unknown",
+            connected: false,
+            forwarded_port: None,
+            public_ip: None,
+            provider: None,
+            country: None,
+            city: None,
+            region: None,
+            last_check: None,
+            last_check_at: None,
+            error: None,
+        }
+    }
+
+    fn of(snapshot: &Snapshot, known: &Known<'_>) -> Self {
+        let (node, info, vpn) = *known;
+        let soft = snapshot.soft.vpn(node, &info.container);
+        let status = vpn.map(|vpn| &vpn.status);
+        let public = status.and_then(|status| status.public.as_ref());
+        let reason = status.map(|status| status.reason.clone()).filter(|reason| !reason.is_empty());
+        let last_check = soft.and_then(|soft| soft.last_check_ms).map(zulu);
+        Self {
+            enabled: true,
+            status: soft.map_or("unknown", |soft| soft.status.as_str()).to_owned(),
+            container_name: Some(info.container.clone()),
+            container: Some(info.container.clone()),
+            health: health(vpn, soft),
+            connected: is_connected(known),
+            forwarded_port: status.and_then(|status| status.forwarded_port),
+            public_ip: public.map(|public| public.ip.clone()),
+            provider: soft.and_then(|soft| soft.provider.as_deref()).map(provider_name),
+            country: public.and_then(|public| public.country.clone()),
+            city: public.and_then(|public| public.city.clone()),
+            region: public.and_then(|public| public.region.clone()),
+            last_check: last_check.clone(),
+            last_check_at: last_check,
+            error: reason.or_else(|| soft.and_then(|soft| soft.error.clone())),
+        }
+    }
+
+    /// The one that stands for all VPNs of the cluster.
+    pub fn main(snapshot: &Snapshot) -> Self {
+        let all = all(&snapshot.view.state);
+        main_of(&all).map_or_else(Self::disabled, |known| Self::of(snapshot, &known))
+    }
+}
+
+/// A node with two VPNs and one of them down; the first such node.
+fn emergency(all: &[Known<'_>], now: u64) -> EmergencyMode {
+    let down = all.iter().find_map(|failed| {
+        let (node, _, vpn) = *failed;
+        let vpn = vpn.filter(|vpn| vpn.status.health == VpnHealth::Unhealthy)?;
+        let other = all.iter().find(|other| other.0 == node && is_connected(other))?;
+        Some((failed.1, other.1, vpn.since_ms))
+    });
+    match down {
+        None => EmergencyMode { active: false, failed_vpn: None, healthy_vpn: None, duration_seconds: 0 },
+        Some((failed, healthy, since_ms)) => EmergencyMode {
+            active: true,
+            failed_vpn: Some(failed.container.clone()),
+            healthy_vpn: Some(healthy.container.clone()),
+            duration_seconds: now.saturating_sub(since_ms) / 1000,
+        },
+    }
+}
+
+/// State of the VPNs
 ///
-/// Engines run without a VPN: `enabled` is false and `status` is `disabled`.
+/// One object for the whole cluster: the top level shows a connected VPN, if any node has one, and `vpns`
+/// shows all. Never an error. Without VPNs `enabled` is false and `status` is `disabled`.
 #[utoipa::path(
     get, path = "/vpn/status", tag = "status", operation_id = "vpn_status",
     params(super::openapi::Freshness),
     responses((status = 200, description = "State", body = VpnStatus))
 )]
 pub(crate) async fn status(snapshot: Snapshot) -> Response {
+    let state = &snapshot.view.state;
+    let all = all(state);
+    let main = main_of(&all);
+    let of_node = |id: NodeId| all.iter().filter(move |known| known.0 == id);
+    let pair: Vec<VpnState> = main
+        .map(|(id, _, _)| of_node(id).map(|known| VpnState::of(&snapshot, known)).collect())
+        .unwrap_or_default();
+    let redundant = all.iter().any(|(id, _, _)| of_node(*id).count() > 1);
+    let vpns = all.iter().map(|known| NodeVpn {
+        node: state.node(known.0).map(|node| node.info.name.clone()).unwrap_or_default(),
+        engines: state.engines_behind(known.0, &known.1.container).count(),
+        state: VpnState::of(&snapshot, known),
+    });
+    let mode = match (all.is_empty(), redundant) {
+        (true, _) => "disabled",
+        (false, false) => "single",
+        (false, true) => "redundant",
+    };
+    let mut pair = pair.into_iter();
     snapshot.answer(&VpnStatus {
-        mode: "disabled",
-        enabled: false,
-        status: "disabled",
-        container_name: None,
-        container: None,
-        health: "unknown",
-        connected: false,
-        forwarded_port: None,
-        public_ip: None,
-        provider: None,
-        country: None,
-        city: None,
-        region: None,
-        last_check: None,
-        last_check_at: None,
-        vpn1: None,
-        vpn2: None,
-        emergency_mode: EmergencyMode {
-            active: false,
-            failed_vpn: None,
-            healthy_vpn: None,
-            duration_seconds: 0,
-        },
+        mode,
+        main: VpnState::main(&snapshot),
+        vpn1: pair.next(),
+        vpn2: pair.next(),
+        emergency_mode: emergency(&all, now_ms().max(state.clock_ms())),
+        vpns: vpns.collect(),
     })
+}
+
+/// The public address of a VPN.
+#[derive(Serialize, ToSchema)]
+struct PublicIp {
+    #[schema(example = "203.0.113.24")]
+    public_ip: String,
+}
+
+/// Public address of the VPN
+///
+/// That of the VPN which `/vpn/status` shows at its top level.
+#[utoipa::path(
+    get, path = "/vpn/publicip", tag = "status", operation_id = "vpn_publicip",
+    params(super::openapi::Freshness),
+    responses(
+        (status = 200, description = "Address", body = PublicIp),
+        (status = 503, description = "No VPN, or its address is not known", body = DetailBody),
+    )
+)]
+pub(crate) async fn publicip(snapshot: Snapshot) -> Result<Response, Problem> {
+    match VpnState::main(&snapshot) {
+        VpnState { connected: true, public_ip: Some(public_ip), .. } => {
+            Ok(snapshot.answer(&PublicIp { public_ip }))
+        }
+        _ => Err(Problem::text(StatusCode::SERVICE_UNAVAILABLE, "Unable to retrieve VPN public IP")),
+    }
+}
+
+/// Figures of the VPNs for the metrics.
+pub(crate) struct VpnFigures {
+    /// Words for the health of the one that stands for all, the first and the second of its node.
+    pub words: [&'static str; 3],
+    /// Engines behind the first and the second VPNs of all nodes.
+    pub engines: [usize; 2],
+    /// `node/container` and whether it is connected.
+    pub connected: Vec<(String, bool)>,
+}
+
+impl VpnFigures {
+    /// As the snapshot has them.
+    pub fn of(snapshot: &Snapshot) -> Self {
+        let state = &snapshot.view.state;
+        let all = all(state);
+        let word = |known: Option<&Known<'_>>| {
+            known.map_or("disabled", |(id, info, vpn)| health(*vpn, snapshot.soft.vpn(*id, &info.container)))
+        };
+        let main = main_of(&all);
+        let pair: Vec<&Known<'_>> =
+            all.iter().filter(|known| Some(known.0) == main.map(|main| main.0)).collect();
+        let mut engines = [0, 0];
+        for node in state.nodes() {
+            for (count, info) in engines.iter_mut().zip(&node.info.vpns) {
+                *count += state.engines_behind(node.info.id, &info.container).count();
+            }
+        }
+        let name = |id: NodeId| state.node(id).map(|node| node.info.name.clone()).unwrap_or_default();
+        let connected =
+            all.iter().map(|known| (format!("{}/{}", name(known.0), known.1.container), is_connected(known)));
+        Self {
+            words: [word(main.as_ref()), word(pair.first().copied()), word(pair.get(1).copied())],
+            engines,
+            connected: connected.collect(),
+        }
+    }
 }

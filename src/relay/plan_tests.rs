@@ -48,6 +48,7 @@ impl World {
             version: "1".to_owned(),
             capacity: 10,
             docker_network: None,
+            vpns: vec![],
         }));
     }
 
@@ -64,6 +65,7 @@ impl World {
             claim_abandoned: false,
             patience_ms: None,
             automatic: false,
+            replaces: None,
         })) {
             Reply::Engine(engine) => engine,
             other => panic!("{other:?}"),
@@ -172,6 +174,8 @@ fn generic_containers_are_not_relayed() {
             kind: Kind::Generic { ports: [("80/tcp".to_owned(), 19_500)].into() },
             ..EngineSpec::acestream()
         },
+        vpn: None,
+        forwarded_port: None,
     });
     world.write(adopted);
     assert_eq!(world.state.live_engines().count(), 1);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use acefleet::agent::runtime::{ContainerRuntime, Inspection, Observed, RuntimeError, Scope};
+use acefleet::agent::runtime::{ContainerRuntime, Inspection, Observed, RuntimeError, Scope, VpnView};
 use acefleet::agent::spec::ContainerSpec;
 use acefleet::container::ContainerView;
 use futures::future::BoxFuture;
@@ -43,6 +43,9 @@ pub struct World {
     /// Calls of `run` that made a container.
     pub made: u32,
     pub pulls: Vec<String>,
+    /// VPN containers by name, and how often one was restarted.
+    pub vpns: BTreeMap<String, VpnView>,
+    pub restarts: u32,
     ids: u64,
 }
 
@@ -65,6 +68,8 @@ impl Default for Fake {
                 born: "running",
                 made: 0,
                 pulls: Vec::new(),
+                vpns: BTreeMap::new(),
+                restarts: 0,
                 ids: 0,
             }),
             events: broadcast::channel(64).0,
@@ -134,6 +139,10 @@ impl Fake {
         }
         if world.containers.values().any(|c| c.name == spec.name) {
             return Err(RuntimeError::NameTaken(spec.name.clone()));
+        }
+        let joined = spec.network.as_deref().and_then(|network| network.strip_prefix("container:"));
+        if joined.is_some_and(|id| !world.vpns.values().any(|vpn| vpn.running && vpn.id == id)) {
+            return Err(RuntimeError::NoNetwork("no such container".to_owned()));
         }
         let bound: BTreeSet<u16> =
             world.containers.values().flat_map(|c| c.ports.values().copied()).collect();
@@ -217,6 +226,20 @@ impl ContainerRuntime for Fake {
             Ok(Inspection { view, exit_code, oom_killed, error: None })
         });
         ready(answer)
+    }
+
+    fn vpn<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<VpnView, RuntimeError>> {
+        ready(self.daemon().and_then(|world| world.vpns.get(name).cloned().ok_or(RuntimeError::NotFound)))
+    }
+
+    fn restart<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        ready(self.daemon().map(|mut world| {
+            world.restarts += 1;
+            if let Some(vpn) = world.vpns.get_mut(name) {
+                vpn.started_at.push('+');
+                vpn.health = Some("healthy".to_owned());
+            }
+        }))
     }
 
     fn tail<'a>(&'a self, _id: &'a str, _lines: u32) -> BoxFuture<'a, Result<String, RuntimeError>> {

@@ -86,6 +86,7 @@ impl Node {
             version: "0".to_owned(),
             capacity: 100,
             docker_network: None,
+            vpns: self.config.vpn.as_ref().map(|vpn| vpn.containers.clone()).unwrap_or_default(),
         };
         self.write(Command::NodeUp(info)).await;
     }
@@ -133,6 +134,7 @@ impl Node {
             claim_abandoned: false,
             patience_ms: None,
             automatic: false,
+            replaces: None,
         };
         match self.write(Command::Reserve(reserve)).await {
             Reply::Engine(engine) => engine,

@@ -6,6 +6,7 @@ mod documents;
 mod names;
 mod sources;
 mod values;
+mod vpn;
 
 use acefleet::config::{ConfigErrors, Host, Loaded, Sources, resolve};
 

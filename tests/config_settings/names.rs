@@ -73,12 +73,11 @@ fn retired_settings_are_named_in_a_warning() {
 
 #[test]
 fn engines_never_run_outside_a_vpn_that_was_asked_for() {
-    for name in ["GLUETUN_CONTAINER_NAME", "GLUETUN_CONTAINER_NAME_2", "VPN_PROVIDER"] {
-        let line = refused(&[(name, "gluetun")]);
-        assert!(
-            line.starts_with(&format!("{name} (environment): this version has no VPN support")),
-            "{line}"
-        );
+    for (name, value) in
+        [("GLUETUN_CONTAINER_NAME_2", "gluetun"), ("VPN_PROVIDER", "gluetun"), ("VPN_MODE", "redundant")]
+    {
+        let line = refused(&[(name, value)]);
+        assert!(line.starts_with(name) && line.contains("outside"), "{line}");
         valid(&[(name, " ")]);
     }
 }

@@ -14,3 +14,4 @@ mod provisioning;
 mod reads;
 mod shapes;
 mod validation;
+mod vpn;

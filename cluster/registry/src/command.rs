@@ -11,6 +11,7 @@ use crate::ids::{EngineId, NodeId, OpId};
 use crate::node::{Availability, DockerState, NodeInfo};
 use crate::policy::Policy;
 use crate::stream::{Stream, StreamEnd, StreamStart};
+use crate::vpn::VpnStatus;
 
 /// One write: a command, the leader's clock, and the id under which a repeat is recognised.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,6 +141,15 @@ pub enum Command {
         /// The node.
         node: NodeId,
     },
+    /// A node's VPN container changed: its debounced health, its forwarded port or its public address.
+    VpnChanged {
+        /// The node.
+        node: NodeId,
+        /// Name of the container.
+        container: String,
+        /// What holds now.
+        status: VpnStatus,
+    },
 }
 
 /// One write of a [`Command::Sequence`].
@@ -183,6 +193,9 @@ pub struct Reserve {
     /// The cluster reserves for itself: nobody waits for the answer.
     #[serde(default)]
     pub automatic: bool,
+    /// The engine in whose stead this one is made: it is made once, whoever asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<EngineId>,
 }
 
 /// Condition of a stop.
@@ -194,6 +207,8 @@ pub enum StopWhen {
     IdleFor(u64),
     /// Its node is draining, and no stream runs on it or the deadline of the drain has passed.
     Drained,
+    /// Something is wrong with its network, see [`crate::vpn::VpnFault`], and no stream runs on it.
+    OffVpn,
 }
 
 /// What a host found taken.
@@ -222,6 +237,12 @@ pub struct Adopt {
     pub ports: Ports,
     /// The spec as far as the container tells.
     pub spec: EngineSpec,
+    /// VPN container in whose network it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vpn: Option<String>,
+    /// Forwarded port that it was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forwarded_port: Option<u16>,
 }
 
 /// Why a command was refused. Nothing was changed.
@@ -234,6 +255,8 @@ pub enum RefusalCode {
     CircuitBreaker,
     /// No host can take an engine: Docker away, node silent, or all excluded.
     NoHost,
+    /// No host that could start an engine has a connected VPN for it.
+    VpnDisconnected,
     /// The port range is used up.
     NoFreePorts,
     /// The fixed port is leased already.

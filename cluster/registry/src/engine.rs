@@ -175,6 +175,15 @@ pub struct Engine {
     /// How the leader chose the host, for people.
     #[serde(default)]
     pub placement: String,
+    /// VPN container in whose network it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vpn: Option<String>,
+    /// Forwarded port that it was told when it was made. Whether its VPN still has it is another question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forwarded_port: Option<u16>,
+    /// The engine in whose stead it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<EngineId>,
     /// Set when it stops being live.
     #[serde(default)]
     pub ending: Option<Ending>,

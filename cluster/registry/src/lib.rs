@@ -7,6 +7,7 @@
 //! - [`apply()`]: the only function that changes the state
 //! - [`placement`]: which host gets an engine
 //! - [`conf`]: ports in a caller's `CONF`
+//! - [`vpn`]: VPN containers and the engines in their network
 //! - [`plan`]: what the leader does by itself
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -26,6 +27,7 @@ mod ports;
 pub mod queries;
 pub mod state;
 pub mod stream;
+pub mod vpn;
 
 pub use apply::apply;
 pub use command::{Command, Proposal, Refusal, RefusalCode, Reply, Reserve};

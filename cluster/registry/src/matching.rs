@@ -31,7 +31,8 @@ fn is_loopback(host: &str) -> bool {
 }
 
 /// True when `host` is a name under which `engine` is reached: any loopback or any node's address or
-/// name (its host port is unique in the cluster, and every node can relay it), its container's name or id.
+/// name (its host port is unique in the cluster, and every node can relay it), its container's name
+/// or id, the VPN container in whose network it runs.
 fn is_name_of(state: &State, engine: &Engine, host: &str) -> bool {
     let host = bare(host);
     let of_node = state.nodes().any(|node| {
@@ -47,6 +48,7 @@ fn is_name_of(state: &State, engine: &Engine, host: &str) -> bool {
         || is_loopback(host)
         || host.eq_ignore_ascii_case("host.docker.internal")
         || host.eq_ignore_ascii_case(&engine.container_name)
+        || engine.vpn.as_deref().is_some_and(|vpn| host.eq_ignore_ascii_case(vpn))
 }
 
 /// The live engine that a started event means, if it is one of ours: by its Docker id, else by the

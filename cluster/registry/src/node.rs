@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::NodeId;
+use crate::vpn::VpnInfo;
 
 /// What a node says of itself when it starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,9 @@ pub struct NodeInfo {
     /// Name of the Docker network of its engines, if any: then engines are named, not addressed.
     #[serde(default)]
     pub docker_network: Option<String>,
+    /// VPN containers in whose network its engines run; none for engines in the host's own network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vpns: Vec<VpnInfo>,
 }
 
 /// Whether a node's Docker daemon answers. Only the transitions are replicated.

@@ -39,7 +39,9 @@ pub struct Load {
 }
 
 impl Load {
-    fn has_room(&self) -> bool {
+    /// True when it may run another engine.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
         self.engines < self.capacity
     }
 

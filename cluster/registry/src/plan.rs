@@ -7,9 +7,11 @@ use std::time::Duration;
 use crate::breaker::{BreakerKind, BreakerState};
 use crate::command::{Command, Reserve, StopWhen};
 use crate::engine::{Engine, EngineSpec, HOST_SILENT, Phase};
-use crate::ids::NodeId;
+use crate::ids::{EngineId, NodeId};
 use crate::placement;
+use crate::ports::fixed_http_port;
 use crate::state::State;
+use crate::vpn::{self, VpnFault};
 
 /// How long after `STARTUP_TIMEOUT_S` the leader waits for the agent's own verdict.
 const VERDICT_SLACK_MS: u64 = 5_000;
@@ -17,6 +19,11 @@ const VERDICT_SLACK_MS: u64 = 5_000;
 const FIRST_REST_MS: u64 = 2_000;
 /// Longest pause after a failure.
 const LONGEST_REST_MS: u64 = 60_000;
+
+/// How long a VPN must be unhealthy before its engines move: tunnels that reconnect are back before.
+const MOVE_AFTER_MS: u64 = 15_000;
+/// How long an engine that lost its network is owed another.
+const REPLACE_WITHIN_MS: u64 = 300_000;
 
 /// How long an engine that no stream has used yet is left alone whatever the grace period: its caller
 /// waits some seconds before it plays.
@@ -32,11 +39,17 @@ pub fn plan(state: &State, eligible: &BTreeSet<NodeId>, now_ms: u64) -> Vec<Comm
         // They change what exists, so the rest is decided on the state after them.
         return verdicts;
     }
-    let active = eligible.iter().copied().filter(|id| state.takes_engines(*id)).collect();
+    let able = |id: &NodeId| state.takes_engines(*id) && state.has_place(*id);
+    let active: BTreeSet<NodeId> = eligible.iter().copied().filter(able).collect();
     let mut commands = missing(state, &active, now_ms);
     let waiting = !commands.is_empty() || state.live_engines().any(|e| e.phase == Phase::Reserved);
     commands.extend(drained(state, waiting, now_ms));
-    commands.extend(idle(state, now_ms));
+    let leaving = off_vpn(state, &active, now_ms);
+    if leaving.is_empty() {
+        // How many idle ones are to spare is known again when those have left the supply.
+        commands.extend(idle(state, now_ms));
+    }
+    commands.extend(leaving);
     commands
 }
 
@@ -116,13 +129,14 @@ fn missing(state: &State, eligible: &BTreeSet<NodeId>, now_ms: u64) -> Vec<Comma
     let live = state.engine_count();
     let floor = policy.min_replicas.saturating_sub(supply);
     let free = policy.min_free_replicas.saturating_sub(state.free_supply());
-    let wanted = floor.max(free).min(policy.max_replicas.saturating_sub(live));
+    let replacements = replacements(state, now_ms);
+    let owed = replacements.len() as u32;
+    let wanted = floor.max(free).max(owed).min(policy.max_replicas.saturating_sub(live));
     if wanted == 0 {
         return Vec::new();
     }
     let loads = placement::loads(state, eligible);
-    let room =
-        loads.iter().fold(0u32, |sum, load| sum.saturating_add(load.capacity.saturating_sub(load.engines)));
+    let room = loads.iter().fold(0u32, |sum, load| sum.saturating_add(state.room_on(load)));
     let wanted = wanted.min(room).min(state.engines_with_ports(eligible));
     let reserving = state.live_engines().any(|e| e.phase == Phase::Reserved && e.is_acestream());
     let allowed = match state.breaker_state(BreakerKind::General, now_ms) {
@@ -139,8 +153,47 @@ fn missing(state: &State, eligible: &BTreeSet<NodeId>, now_ms: u64) -> Vec<Comma
         claim_abandoned: false,
         patience_ms: None,
         automatic: true,
+        replaces: None,
     };
-    (0..allowed).map(|_| Command::Reserve(reserve.clone())).collect()
+    let replacing =
+        replacements.into_iter().map(|(id, spec)| Reserve { spec, replaces: Some(id), ..reserve.clone() });
+    let all = replacing.chain(std::iter::repeat(reserve.clone()));
+    all.take(allowed as usize).map(Command::Reserve).collect()
+}
+
+/// Engines that lost their network and were taken away for it, and have not been replaced: what they were
+/// asked for is still wanted. Those of long ago are not.
+fn replacements(state: &State, now_ms: u64) -> Vec<(EngineId, EngineSpec)> {
+    let ended = state.all_engines().filter(|e| e.is_acestream() && e.phase >= Phase::Draining);
+    // Who fixed a port has to ask for it again: it may not be had on another host.
+    let lost = ended.filter(|e| fixed_http_port(&e.spec).is_none());
+    let due = lost.filter(|e| {
+        e.ending.as_ref().is_some_and(|ending| {
+            let age_ms = now_ms.saturating_sub(ending.at_ms);
+            vpn::is_replaced(&ending.cause) && age_ms < REPLACE_WITHIN_MS
+        })
+    });
+    due.filter(|e| state.replacement(e.id).is_none()).map(|e| (e.id, e.spec.clone())).collect()
+}
+
+/// Engines without a sound network that can be had in a better one: those outside their VPN and those with
+/// an old forwarded port at once, those behind a sick VPN when that lasts and another host can take them.
+fn off_vpn(state: &State, able: &BTreeSet<NodeId>, now_ms: u64) -> Vec<Command> {
+    let room = placement::loads(state, able).iter().any(placement::Load::has_room);
+    let lasts = |e: &Engine| {
+        let vpn = e.vpn.as_deref().and_then(|container| state.vpn(e.node, container));
+        vpn.is_some_and(|vpn| now_ms.saturating_sub(vpn.since_ms) >= MOVE_AFTER_MS)
+    };
+    let leaving = state.live_engines().filter(|e| state.may_stop_off_vpn(e)).filter_map(|e| {
+        let fault = state.vpn_fault(e)?;
+        (fault != VpnFault::Unhealthy || (room && lasts(e))).then_some((e.id, fault))
+    });
+    let stop = |(engine, fault): (EngineId, VpnFault)| Command::EngineStop {
+        engine,
+        cause: fault.cause().to_owned(),
+        when: StopWhen::OffVpn,
+    };
+    leaving.map(stop).collect()
 }
 
 /// Engines that `AUTO_DELETE` removes, longest idle first. Each stop is checked again when it is

@@ -6,7 +6,10 @@ use crate::command::{Refusal, RefusalCode};
 use crate::conf;
 use crate::engine::{EngineSpec, Kind, Ports};
 use crate::ids::NodeId;
+use crate::placement::Load;
+use crate::policy::PortRange;
 use crate::state::State;
+use crate::vpn::Slot;
 
 fn refuse(code: RefusalCode, message: String) -> Refusal {
     Refusal { code, message, retry_after_s: None }
@@ -29,17 +32,56 @@ impl State {
 
     /// The next free host port for `node`, round-robin so that a port just released rests. Whoever
     /// leases it stores it in `last_host_port`.
-    pub(crate) fn next_host_port(&self, node: NodeId, after: u16, taken: &[u16]) -> Result<u16, Refusal> {
-        let range = self.tables.policy.host_ports;
+    pub(crate) fn next_host_port(
+        &self,
+        node: NodeId,
+        range: PortRange,
+        after: u16,
+        taken: &[u16],
+    ) -> Result<u16, Refusal> {
         let mut free =
             range.after(after).filter(|port| !taken.contains(port) && self.port_is_free(node, *port));
-        free.next().ok_or_else(|| {
-            let message = format!(
-                "no free ports in range {}-{}: remove engines or widen PORT_RANGE_HOST",
-                range.first, range.last
-            );
-            refuse(RefusalCode::NoFreePorts, message)
-        })
+        free.next().ok_or_else(|| self.no_free_ports(&[range]))
+    }
+
+    /// The refusal when every port of these ranges is leased.
+    pub(crate) fn no_free_ports(&self, ranges: &[PortRange]) -> Refusal {
+        let settings = match ranges.contains(&self.tables.policy.host_ports) {
+            true => "PORT_RANGE_HOST",
+            false => "MAX_ACTIVE_REPLICAS or GLUETUN_PORT_RANGE_1",
+        };
+        let ranges: Vec<String> =
+            ranges.iter().map(|range| format!("{}-{}", range.first, range.last)).collect();
+        let message =
+            format!("no free ports in range {}: remove engines or widen {settings}", ranges.join(", "));
+        refuse(RefusalCode::NoFreePorts, message)
+    }
+
+    /// True when an engine on this host could lease a port of this range.
+    pub(crate) fn has_free_port(&self, node: NodeId, range: PortRange) -> bool {
+        range.after(0).any(|port| self.port_is_free(node, port))
+    }
+
+    /// Where an engine on this host leases its ports.
+    pub(crate) fn port_range(&self, node: NodeId, vpn: Option<&str>) -> PortRange {
+        let vpns = self.node(node).map_or(&[][..], |node| &node.info.vpns);
+        let of_vpn = vpns.iter().find(|info| vpn == Some(info.container.as_str())).map(|info| info.ports);
+        of_vpn.unwrap_or(self.tables.policy.host_ports)
+    }
+
+    /// Every range in which an engine on one of these hosts could lease its port now.
+    pub(crate) fn port_ranges(&self, hosts: &BTreeSet<NodeId>) -> Vec<PortRange> {
+        let mut ranges: Vec<PortRange> = Vec::new();
+        for node in hosts.iter().filter_map(|id| self.node(*id)) {
+            let of_node = match node.info.vpns.as_slice() {
+                [] => vec![self.tables.policy.host_ports],
+                vpns => vpns.iter().map(|vpn| vpn.ports).collect(),
+            };
+            ranges.extend(of_node);
+        }
+        ranges.sort_by_key(|range| (range.first, range.last));
+        ranges.dedup();
+        ranges
     }
 
     fn next_https_port(&self, not: u16) -> u16 {
@@ -47,12 +89,21 @@ impl State {
         range.after(self.tables.last_https_port).find(|port| *port != not).unwrap_or(range.first)
     }
 
+    /// Engines that this host could take one after the other.
+    pub(crate) fn room_on(&self, load: &Load) -> u32 {
+        let left = load.capacity.saturating_sub(load.engines);
+        left.min(self.engines_with_ports(&BTreeSet::from([load.node])))
+    }
+
     /// How many engines still get host ports, whichever of `hosts` they are placed on.
     pub(crate) fn engines_with_ports(&self, hosts: &BTreeSet<NodeId>) -> u32 {
-        let ports = self.tables.policy.host_ports.after(0);
-        let free =
-            ports.filter(|port| hosts.iter().all(|node| self.port_is_free(*node, *port))).count() as u32;
-        if self.tables.policy.map_https { free / 2 } else { free }
+        let ports: BTreeSet<u16> =
+            self.port_ranges(hosts).into_iter().flat_map(|range| range.after(0)).collect();
+        let free = |port: &u16| hosts.iter().all(|node| self.port_is_free(*node, *port));
+        let free = ports.into_iter().filter(free).count() as u32;
+        let plain = |node: &NodeId| self.node(*node).is_some_and(|node| node.info.vpns.is_empty());
+        // Behind a VPN no HTTPS port is published.
+        if self.tables.policy.map_https && hosts.iter().any(plain) { free / 2 } else { free }
     }
 
     fn fixed_port(&self, port: u16) -> Result<u16, Refusal> {
@@ -67,27 +118,71 @@ impl State {
         }
     }
 
+    /// Ports of an engine in the network of a VPN container, which publishes its range as it is: the port
+    /// is the same inside and outside, and neighbours in that network must not meet.
+    fn choose_vpn_ports(&mut self, node: NodeId, slot: &Slot, spec: &EngineSpec) -> Result<Ports, Refusal> {
+        let (conf, range, container) = (conf_of(spec), slot.ports, &slot.vpn);
+        let http = match conf::http_port(conf) {
+            Some(port) if range.contains(port) => self.fixed_port(port)?,
+            Some(port) => {
+                let message = format!(
+                    "port {port} is not among the ports {}-{} that the VPN container {container} publishes",
+                    range.first, range.last
+                );
+                return Err(refuse(RefusalCode::PortTaken, message));
+            }
+            None => self.next_host_port(node, range, self.tables.last_host_port, &[])?,
+        };
+        let neighbours: BTreeSet<u16> = self
+            .engines_behind(node, container)
+            .flat_map(|e| [e.ports.container_https, e.ports.container_http])
+            .collect();
+        let is_free = |port: &u16| *port != http && !neighbours.contains(port);
+        let https = match conf::https_port(conf) {
+            Some(port) => port,
+            None => {
+                let mut ports = self.tables.policy.https_ports.after(self.tables.last_https_port);
+                let free = ports.find(is_free);
+                let none = "no free ports in ACE_HTTPS_RANGE: widen it".to_owned();
+                let port = free.ok_or_else(|| refuse(RefusalCode::NoFreePorts, none))?;
+                self.tables.last_https_port = port;
+                port
+            }
+        };
+        self.tables.last_host_port = http;
+        Ok(Ports { host_http: http, container_http: http, container_https: https, host_https: None })
+    }
+
     /// Chooses all ports of a new container on `node`. The container's HTTP port equals the host's
     /// unless the caller fixed one of them, because engines hand out addresses with their own port.
-    pub(crate) fn choose_ports(&mut self, node: NodeId, spec: &EngineSpec) -> Result<Ports, Refusal> {
+    pub(crate) fn choose_ports(
+        &mut self,
+        node: NodeId,
+        slot: Option<&Slot>,
+        spec: &EngineSpec,
+    ) -> Result<Ports, Refusal> {
         if let Kind::Generic { ports } = &spec.kind {
             for port in ports.values() {
                 self.fixed_port(*port)?;
             }
             return Ok(Ports::default());
         }
+        if let Some(slot) = slot {
+            return self.choose_vpn_ports(node, slot, spec);
+        }
+        let range = self.tables.policy.host_ports;
         let conf = conf_of(spec);
         let mut last = self.tables.last_host_port;
         let host_http = match fixed_http_port(spec) {
             Some(port) => self.fixed_port(port)?,
             None => {
-                last = self.next_host_port(node, last, &[])?;
+                last = self.next_host_port(node, range, last, &[])?;
                 last
             }
         };
         let host_https = match self.tables.policy.map_https {
             true => {
-                last = self.next_host_port(node, last, &[host_http])?;
+                last = self.next_host_port(node, range, last, &[host_http])?;
                 Some(last)
             }
             false => None,

@@ -167,9 +167,16 @@ impl State {
         self.tables.ops.get(&op_id)
     }
 
-    /// Published engines that take new streams: not those of a draining node. By ascending host port.
+    /// The engine that was made in another's stead, unless that failed.
+    #[must_use]
+    pub fn replacement(&self, id: EngineId) -> Option<&Arc<Engine>> {
+        self.all_engines().find(|e| e.replaces == Some(id) && e.phase != Phase::Failed)
+    }
+
+    /// Published engines that take new streams: not those of a draining node, nor those behind a sick VPN.
+    /// By ascending host port.
     pub fn listed_engines(&self) -> impl Iterator<Item = &Arc<Engine>> {
-        self.published_engines().filter(|e| !self.is_draining(e.node))
+        self.published_engines().filter(|e| !self.is_draining(e.node) && self.has_network(e))
     }
 
     /// True while an operator drains this node.
@@ -223,6 +230,13 @@ impl State {
         engine.phase < Phase::Draining
             && self.is_draining(engine.node)
             && (idle || self.drain_is_over(engine.node, now_ms))
+    }
+
+    /// May this engine leave because something is wrong with its network?
+    #[must_use]
+    pub fn may_stop_off_vpn(&self, engine: &Engine) -> bool {
+        let idle = self.active_streams(engine.id) == 0;
+        idle && engine.phase < Phase::Draining && self.vpn_fault(engine).is_some()
     }
 
     /// True when a node drains and its deadline has passed.

@@ -13,6 +13,7 @@ use crate::ids::{EngineId, NodeId, OpId};
 use crate::node::Node;
 use crate::policy::{BreakerPolicy, Policy};
 use crate::stream::Stream;
+use crate::vpn::Vpn;
 
 /// Everything that is replicated. Cloning is cheap: the tables share structure, so readers take a
 /// clone and keep it. Counters (capacity, used ports, streams per engine) are derived, never stored.
@@ -41,6 +42,9 @@ pub struct Tables {
     pub tombstones: OrdMap<String, u64>,
     /// Host ports found taken by others, with the log time until which they are avoided.
     pub foreign_ports: OrdMap<(NodeId, u16), u64>,
+    /// VPN containers of members, by name.
+    #[serde(skip_serializing_if = "OrdMap::is_empty")]
+    pub vpns: OrdMap<(NodeId, String), Arc<Vpn>>,
     /// Results of recent writes.
     pub ops: OrdMap<OpId, Arc<OpRecord>>,
     /// The same in order of arrival, for eviction.

@@ -235,6 +235,8 @@ impl Bed {
                 labels: BTreeMap::from([("team".to_owned(), "blue".to_owned())]),
                 ..EngineSpec::acestream()
             },
+            vpn: None,
+            forwarded_port: None,
         };
         let written = self.fleet.write(Command::Adopt(adopt), Instant::now() + PATIENCE).await.unwrap();
         let Reply::Engine(engine) = written.reply else { panic!("not adopted: {:?}", written.reply) };

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use acefleet::agent::ContainerRuntime;
-use acefleet::agent::runtime::{Inspection, Observed, RuntimeError, Scope};
+use acefleet::agent::runtime::{Inspection, Observed, RuntimeError, Scope, VpnView};
 use acefleet::agent::spec::{self, ContainerSpec};
 use acefleet::container::{ContainerView, PortBinding};
 use acefleet::fleet::Fleet;
@@ -20,6 +20,8 @@ use futures::stream::{self, BoxStream};
 pub struct FakeRuntime {
     containers: Mutex<BTreeMap<String, Observed>>,
     made: AtomicU64,
+    /// VPN containers by name.
+    pub vpns: Mutex<BTreeMap<String, VpnView>>,
     /// What the next starts fail with.
     pub fails: Mutex<Option<RuntimeError>>,
     /// While set, starts do not finish.
@@ -110,6 +112,15 @@ impl ContainerRuntime for FakeRuntime {
     fn inspect<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Inspection, RuntimeError>> {
         let found = self.find(id).map(|found| inspection(&found)).ok_or(RuntimeError::NotFound);
         Box::pin(ready(found))
+    }
+
+    fn vpn<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<VpnView, RuntimeError>> {
+        let found = self.vpns.lock().unwrap().get(name).cloned().ok_or(RuntimeError::NotFound);
+        Box::pin(ready(found))
+    }
+
+    fn restart<'a>(&'a self, _name: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(ready(Ok(())))
     }
 
     fn tail<'a>(&'a self, _id: &'a str, _lines: u32) -> BoxFuture<'a, Result<String, RuntimeError>> {

@@ -46,6 +46,7 @@ pub fn mark(n: u64) -> Command {
         version: "1".into(),
         capacity: 1,
         docker_network: None,
+        vpns: vec![],
     })
 }
 

@@ -1,17 +1,21 @@
 //! Life cycle of engines: reserve, conflict, start, fail, stop, gone, adopt.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::apply::{note, refused, streams};
 use crate::breaker::{BreakerKind, BreakerState};
 use crate::command::{Adopt, Refusal, RefusalCode, Reply, Reserve, StopWhen, Taken};
-use crate::engine::{Ending, Engine, HOST_SILENT, Health, Phase};
+use crate::engine::{Ending, Engine, HOST_SILENT, Health, Kind, Phase};
 use crate::event::EventType;
 use crate::ids::{EngineId, NodeId, OpId};
 use crate::placement;
 use crate::ports::fixed_http_port;
 use crate::state::State;
+use crate::vpn::{CAUSE_VPN_ERROR, Haste};
 
+/// What the contract has callers wait for a VPN, in seconds.
+const VPN_RETRY_S: u64 = 60;
 /// A port that another program holds is tried again after ten minutes.
 const FOREIGN_PORT_MS: u64 = 600_000;
 
@@ -23,16 +27,25 @@ pub(super) fn reserve(state: &mut State, ask: &Reserve, op_id: OpId, origin: Nod
         let claimed = Engine { reserved_by: op_id, abandoned: false, awaited_until_ms, ..engine };
         return Reply::Engine(state.put_engine(claimed));
     }
-    if let Err(refusal) = admit(state, ask) {
+    let hosts: BTreeSet<NodeId> =
+        ask.eligible.difference(&ask.exclude).copied().filter(|id| state.takes_engines(*id)).collect();
+    if let Err(refusal) = admit(state, ask, &hosts) {
         return Reply::Refused(refusal);
     }
     let id = EngineId(state.tables.last_engine + 1);
-    let hosts =
-        ask.eligible.difference(&ask.exclude).copied().filter(|id| state.takes_engines(*id)).collect();
-    let Some(choice) = placement::choose(state, &hosts, origin, id) else {
+    // Only engines run behind VPNs; other containers have the host's network.
+    let is_engine = ask.spec.kind == Kind::Acestream;
+    let able: BTreeSet<NodeId> =
+        hosts.iter().copied().filter(|id| !is_engine || state.has_place(*id)).collect();
+    if able.is_empty() && !hosts.is_empty() {
+        return Reply::Refused(state.no_free_ports(&state.port_ranges(&hosts)));
+    }
+    let Some(choice) = placement::choose(state, &able, origin, id) else {
         return no_host(state, ask);
     };
-    let ports = match state.choose_ports(choice.node, &ask.spec) {
+    let haste = if ask.automatic { Haste::Patient } else { Haste::Waiting };
+    let slot = state.slot(choice.node, haste).filter(|_| is_engine);
+    let ports = match state.choose_ports(choice.node, slot.as_ref(), &ask.spec) {
         Ok(ports) => ports,
         Err(refusal) => return Reply::Refused(refusal),
     };
@@ -56,6 +69,9 @@ pub(super) fn reserve(state: &mut State, ask: &Reserve, op_id: OpId, origin: Nod
         abandoned: false,
         awaited_until_ms: awaited_until_ms(state, ask),
         placement: choice.why,
+        forwarded_port: slot.as_ref().and_then(|slot| slot.forwarded_port),
+        vpn: slot.map(|slot| slot.vpn),
+        replaces: ask.replaces,
         ending: None,
     };
     Reply::Engine(state.put_engine(engine))
@@ -75,6 +91,7 @@ fn abandoned(state: &State, ask: &Reserve) -> Option<Engine> {
         ask.eligible.contains(&e.node)
             && !state.is_draining(e.node)
             && !ask.exclude.contains(&e.node)
+            && state.has_network(e)
             && e.health != Health::Unhealthy
     };
     let mut candidates = state.live_engines().filter(|e| free(e) && able(e) && e.spec == ask.spec);
@@ -82,9 +99,20 @@ fn abandoned(state: &State, ask: &Reserve) -> Option<Engine> {
 }
 
 /// The one admission rule for every way of creating an engine.
-fn admit(state: &State, ask: &Reserve) -> Result<(), Refusal> {
-    if !matches!(ask.spec.kind, crate::engine::Kind::Acestream) {
+fn admit(state: &State, ask: &Reserve, hosts: &BTreeSet<NodeId>) -> Result<(), Refusal> {
+    if ask.spec.kind != Kind::Acestream {
         return Ok(());
+    }
+    if let Some(id) = ask.replaces.filter(|id| state.replacement(*id).is_some()) {
+        let message = format!("engine {id} has been replaced already");
+        return Err(Refusal { code: RefusalCode::WrongPhase, message, retry_after_s: None });
+    }
+    if let Some(message) = state.no_tunnel(hosts) {
+        return Err(Refusal {
+            code: RefusalCode::VpnDisconnected,
+            message,
+            retry_after_s: Some(VPN_RETRY_S),
+        });
     }
     let policy = state.policy();
     let live = state.engine_count();
@@ -164,7 +192,8 @@ pub(super) fn conflict(state: &mut State, id: EngineId, taken: &Taken) -> Reply 
                 return never_ran(state, engine, "port_taken", &message);
             }
             let others: Vec<u16> = engine.leased_ports().collect();
-            let fresh = match state.next_host_port(engine.node, state.tables.last_host_port, &others) {
+            let range = state.port_range(engine.node, engine.vpn.as_deref());
+            let fresh = match state.next_host_port(engine.node, range, state.tables.last_host_port, &others) {
                 Ok(fresh) => fresh,
                 Err(refusal) => return never_ran(state, engine, "no_free_ports", &refusal.message),
             };
@@ -228,7 +257,8 @@ pub(super) fn failed(state: &mut State, id: EngineId, cause: &str, message: &str
         Ok(engine) => engine,
         Err(reply) => return reply,
     };
-    if engine.is_acestream() && cause != HOST_SILENT {
+    // A host that fell silent or lost its VPN says nothing of Docker.
+    if engine.is_acestream() && ![HOST_SILENT, CAUSE_VPN_ERROR].contains(&cause) {
         let now = state.tables.clock_ms;
         state.breaker_mut(BreakerKind::General).0.record_failure(now);
     }
@@ -281,6 +311,7 @@ pub(super) fn stop(state: &mut State, id: EngineId, cause: &str, when: StopWhen)
         StopWhen::Always => true,
         StopWhen::IdleFor(idle_ms) => state.may_stop_idle(&engine, idle_ms, now),
         StopWhen::Drained => state.may_stop_drained(&engine, now),
+        StopWhen::OffVpn => state.may_stop_off_vpn(&engine),
     };
     if !allowed {
         return refused(
@@ -339,6 +370,9 @@ pub(super) fn adopt(state: &mut State, found: &Adopt, op_id: OpId) -> Reply {
         abandoned: false,
         awaited_until_ms: None,
         placement: "adopted: the container ran already".to_owned(),
+        vpn: found.vpn.clone(),
+        forwarded_port: found.forwarded_port,
+        replaces: None,
         ending: None,
     };
     if let Some(port) = engine.leased_ports().find(|port| state.index.ports.contains_key(port)) {

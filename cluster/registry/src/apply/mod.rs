@@ -5,6 +5,7 @@ mod engines;
 mod nodes;
 mod retention;
 mod streams;
+mod vpn;
 
 use std::sync::Arc;
 
@@ -38,6 +39,7 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
         Command::NodeAvailability { node, availability } => nodes::availability(state, *node, *availability),
         Command::NodeDown { node, down } => nodes::down(state, *node, *down),
         Command::NodeRemoved { node } => nodes::removed(state, *node),
+        Command::VpnChanged { node, container, status } => vpn::changed(state, *node, container, status),
         Command::SetPolicy(policy) => {
             state.tables.policy = policy.clone();
             Reply::Done

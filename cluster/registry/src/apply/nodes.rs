@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::apply::{engines, note, refused, streams};
+use crate::apply::{engines, note, refused, streams, vpn};
 use crate::breaker::BreakerKind;
 use crate::command::{RefusalCode, Reply};
 use crate::event::EventType;
@@ -26,6 +26,7 @@ pub(super) fn up(state: &mut State, info: &NodeInfo) -> Reply {
         }
     };
     state.tables.nodes.insert(info.id, Arc::new(node));
+    vpn::forget(state, info.id);
     Reply::Done
 }
 
@@ -101,6 +102,7 @@ pub(super) fn removed(state: &mut State, id: NodeId) -> Reply {
     }
     let kept = state.tables.foreign_ports.iter().filter(|((owner, _), _)| *owner != id);
     state.tables.foreign_ports = kept.map(|(key, until)| (*key, *until)).collect();
+    vpn::forget(state, id);
     let message = format!("node {} was removed from the cluster", node.info.name);
     note(state, EventType::System, "node_removed", message, None, None);
     Reply::Done

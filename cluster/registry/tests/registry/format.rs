@@ -14,6 +14,7 @@ use acefleet_registry::engine::{EngineSpec, Health, Ports};
 use acefleet_registry::node::{Availability, DockerState};
 use acefleet_registry::state::Tables;
 use acefleet_registry::stream::{StreamEnd, StreamStart};
+use acefleet_registry::vpn::{CAUSE_RECREATED, PublicAddress, VpnHealth, VpnStatus};
 use acefleet_registry::{
     Command, Engine, EngineId, NodeId, NodeInfo, OpId, Policy, Proposal, Reply, Reserve, State, Stream, apply,
 };
@@ -21,7 +22,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::support::{
-    World, docker_id, failed, generic, gone, name_taken, node_info, playing, port_taken, started, stop,
+    World, behind_vpn, docker_id, failed, generic, gone, name_taken, node_info, playing, port_taken, started,
+    stop,
 };
 
 /// The name of a command's line. A new variant does not compile until it has one; give it a sample too.
@@ -47,6 +49,7 @@ fn name(command: &Command) -> &'static str {
         Command::Sequence(_) => "sequence",
         Command::NodeRemoved { .. } => "node_removed",
         Command::NodeDown { .. } => "node_down",
+        Command::VpnChanged { .. } => "vpn_changed",
     }
 }
 
@@ -72,6 +75,7 @@ fn samples() -> Vec<Command> {
         claim_abandoned: true,
         patience_ms: Some(2_500),
         automatic: true,
+        replaces: None,
     };
     let adopt = Adopt {
         node: NodeId(1),
@@ -86,6 +90,8 @@ fn samples() -> Vec<Command> {
             host_https: Some(19_008),
         },
         spec: generic(&[("80/tcp", 8080)]),
+        vpn: None,
+        forwarded_port: None,
     };
     let id = EngineId(7);
     let node = NodeId(1);
@@ -120,7 +126,39 @@ fn samples() -> Vec<Command> {
         Command::Sequence(vec![Step { op_id: OpId(2, 3), command: Command::StreamEnded(end()) }]),
         Command::NodeRemoved { node },
         Command::NodeDown { node, down: true },
+        Command::VpnChanged { node, container: "gluetun".to_owned(), status: vpn_status() },
+        stop(id, StopWhen::OffVpn),
+        Command::NodeUp(behind_vpn(1)),
     ]
+}
+
+fn vpn_status() -> VpnStatus {
+    VpnStatus {
+        health: VpnHealth::Healthy,
+        reason: "none".to_owned(),
+        forwarded_port: Some(51_413),
+        public: Some(PublicAddress {
+            ip: "203.0.113.24".to_owned(),
+            country: Some("Netherlands".to_owned()),
+            city: Some("Amsterdam".to_owned()),
+            region: Some("North Holland".to_owned()),
+        }),
+    }
+}
+
+/// The same behind VPNs: in a file of its own, because older snapshots have none of it.
+fn vpn_state() -> State {
+    let mut world = World::new(1, 10);
+    world.run(Command::NodeUp(behind_vpn(1)));
+    let changed = |status| Command::VpnChanged { node: NodeId(1), container: "gluetun".to_owned(), status };
+    world.run(changed(vpn_status()));
+    let lost = world.running();
+    assert_eq!(lost.forwarded_port, Some(51_413));
+    let stop =
+        Command::EngineStop { engine: lost.id, cause: CAUSE_RECREATED.to_owned(), when: StopWhen::Always };
+    world.run(stop);
+    world.run(Command::Reserve(Reserve { replaces: Some(lost.id), ..world.ask() }));
+    world.state
 }
 
 fn proposal(command: Command) -> Proposal {
@@ -181,7 +219,7 @@ fn golden(file: &str, lines: &[(String, Vec<u8>)]) -> Vec<Vec<u8>> {
 fn every_command_is_pinned_and_readable() {
     let samples = samples();
     let names: BTreeSet<&str> = samples.iter().map(name).collect();
-    assert_eq!(names.len(), 20, "a kind of command has no sample");
+    assert_eq!(names.len(), 21, "a kind of command has no sample");
     let encode = |command: &Command| rmp_serde::to_vec_named(&proposal(command.clone())).unwrap();
     let lines: Vec<_> = samples.iter().map(|command| (name(command).to_owned(), encode(command))).collect();
     for (bytes, command) in golden("proposals.hex", &lines).iter().zip(samples) {
@@ -199,6 +237,14 @@ fn a_snapshot_is_pinned_and_readable() {
     let restored: State = rmp_serde::from_slice(&pinned[0]).unwrap();
     assert_eq!(restored, state);
     assert!(restored.indexes_are_true());
+}
+
+#[test]
+fn a_snapshot_with_vpns_is_pinned_and_readable() {
+    let state = vpn_state();
+    let bytes = rmp_serde::to_vec_named(&state).unwrap();
+    let pinned = golden("vpn.hex", &[("vpn".to_owned(), bytes)]);
+    assert_eq!(rmp_serde::from_slice::<State>(&pinned[0]).unwrap(), state);
 }
 
 /// Encodes `value` with a field that this version does not know in the record at `pointer`.

@@ -16,3 +16,4 @@ mod plan;
 mod properties;
 mod retention;
 mod streams;
+mod vpn;

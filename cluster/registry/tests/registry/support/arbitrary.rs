@@ -8,7 +8,8 @@ use acefleet_registry::engine::{EngineSpec, Health, Ports};
 use acefleet_registry::node::{Availability, DockerState};
 use acefleet_registry::policy::{BreakerPolicy, PortRange};
 use acefleet_registry::stream::{StreamEnd, StreamStart};
-use acefleet_registry::{Command, EngineId, NodeId, OpId, Policy, Proposal, Reserve};
+use acefleet_registry::vpn::{VpnHealth, VpnInfo, VpnStatus};
+use acefleet_registry::{Command, EngineId, NodeId, NodeInfo, OpId, Policy, Proposal, Reserve};
 use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -65,6 +66,7 @@ fn reserve() -> impl Strategy<Value = Reserve> {
             claim_abandoned,
             patience_ms,
             automatic,
+            replaces: None,
         },
     )
 }
@@ -88,6 +90,8 @@ fn adopt() -> impl Strategy<Value = Adopt> {
             variant: None,
             ports: Ports { host_http, container_http: host_http, container_https: 45_000, host_https },
             spec,
+            vpn: None,
+            forwarded_port: None,
         },
     )
 }
@@ -174,6 +178,7 @@ fn when() -> impl Strategy<Value = StopWhen> {
         2 => Just(StopWhen::Always),
         2 => (0..60_000u64).prop_map(StopWhen::IdleFor),
         1 => Just(StopWhen::Drained),
+        1 => Just(StopWhen::OffVpn),
     ]
 }
 
@@ -194,9 +199,34 @@ fn event() -> impl Strategy<Value = Command> {
     prop_oneof![start().prop_map(Command::StreamStarted), end().prop_map(Command::StreamEnded)]
 }
 
+/// A node with so many VPN containers, whose ports are those of others, too.
+fn behind(id: u64, capacity: u32, vpns: u16) -> NodeInfo {
+    let vpn = |n: u16| VpnInfo {
+        container: format!("gluetun-{n}"),
+        ports: PortRange { first: FIRST_PORT + 4 * n, last: FIRST_PORT + 4 * n + 3 },
+    };
+    NodeInfo { vpns: (0..vpns).map(vpn).collect(), ..node_info(id, capacity) }
+}
+
+fn vpn_changed() -> impl Strategy<Value = Command> {
+    let health = prop_oneof![
+        4 => Just(VpnHealth::Healthy),
+        2 => Just(VpnHealth::Unhealthy),
+        1 => Just(VpnHealth::Unknown),
+    ];
+    let port = option::of(50_000..50_002u16);
+    (node_id(), 0..2u16, health, port).prop_map(|(node, n, health, forwarded_port)| Command::VpnChanged {
+        node,
+        container: format!("gluetun-{n}"),
+        status: VpnStatus { health, forwarded_port, ..VpnStatus::default() },
+    })
+}
+
 pub fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         4 => (1..=5u64, 0..6u32).prop_map(|(id, capacity)| Command::NodeUp(node_info(id, capacity))),
+        1 => (1..=5u64, 0..6u32, 0..3u16).prop_map(|(id, capacity, vpns)| Command::NodeUp(behind(id, capacity, vpns))),
+        3 => vpn_changed(),
         1 => (node_id(), docker()).prop_map(|(node, docker)| Command::NodeDocker { node, docker }),
         1 => policy().prop_map(Command::SetPolicy),
         24 => reserve().prop_map(Command::Reserve),

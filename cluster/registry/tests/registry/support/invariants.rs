@@ -8,7 +8,7 @@ use acefleet_registry::engine::Phase;
 use acefleet_registry::event::EVENTS_MAX;
 use acefleet_registry::placement::{Load, loads};
 use acefleet_registry::state::Tables;
-use acefleet_registry::{Command, Engine, EngineId, OpId, Proposal, Reply, Reserve, State, apply};
+use acefleet_registry::{Command, Engine, EngineId, NodeId, OpId, Proposal, Reply, Reserve, State, apply};
 
 type Checked = Result<(), String>;
 
@@ -119,6 +119,19 @@ pub fn check_state(state: &State) -> Checked {
             ensure!(fresh, "two engines have one container");
         }
     }
+    let mut told = BTreeSet::new();
+    for engine in state.live_engines().filter(|e| e.phase < Phase::Draining) {
+        let id = engine.id;
+        if let Some(port) = engine.forwarded_port {
+            ensure!(engine.vpn.is_some(), "engine {id} has a forwarded port without a VPN");
+            let key = (engine.node, engine.vpn.clone(), port);
+            ensure!(told.insert(key), "engine {id} shares a forwarded port");
+        }
+    }
+    let vpns = |id: NodeId| state.node(id).map(|node| node.info.vpns.clone()).unwrap_or_default();
+    let set_up = |key: &(NodeId, String)| vpns(key.0).iter().any(|vpn| vpn.container == key.1);
+    let tables = Tables::from(state.clone());
+    ensure!(tables.vpns.keys().all(set_up), "a VPN is known that no node has");
     let mut last = 0;
     for stream in state.streams() {
         let id = &stream.start.id;
@@ -228,7 +241,9 @@ fn check_reserved(before: &State, after: &State, ask: &Reserve, engine: &Engine)
     ensure!(!ask.exclude.contains(&engine.node), "{} was excluded", engine.node);
     let candidates: Vec<Load> =
         loads(before, &ask.eligible).into_iter().filter(|l| !ask.exclude.contains(&l.node)).collect();
-    let candidates: Vec<Load> = candidates.into_iter().filter(|l| before.takes_engines(l.node)).collect();
+    let takes =
+        |node: NodeId| before.takes_engines(node) && (!engine.is_acestream() || before.has_place(node));
+    let candidates: Vec<Load> = candidates.into_iter().filter(|l| takes(l.node)).collect();
     let Some(chosen) = candidates.iter().find(|l| l.node == engine.node) else {
         return Err(format!("{} is not a member", engine.node));
     };
@@ -243,8 +258,14 @@ fn check_reserved(before: &State, after: &State, ask: &Reserve, engine: &Engine)
     for port in engine.leased_ports().filter(|_| engine.is_acestream() && engine.spec.env.is_empty()) {
         let foreign = tables.foreign_ports.contains_key(&(engine.node, port));
         ensure!(engine.spec.host_port == Some(port) || !foreign, "port {port} is known to be in use");
-        let in_range = policy.host_ports.contains(port);
-        ensure!(engine.spec.host_port == Some(port) || in_range, "port {port} is outside the range");
+        let vpns = after.node(engine.node).map(|node| node.info.vpns.clone()).unwrap_or_default();
+        let of_vpn = vpns.iter().find(|vpn| Some(&vpn.container) == engine.vpn.as_ref());
+        let in_range = of_vpn.map_or(policy.host_ports, |vpn| vpn.ports).contains(port);
+        // Behind a VPN only what it publishes can be reached.
+        ensure!(
+            of_vpn.is_some() || engine.spec.host_port == Some(port) || in_range,
+            "port {port} is outside the range"
+        );
     }
     Ok(())
 }

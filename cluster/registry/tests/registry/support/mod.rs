@@ -10,7 +10,9 @@ use acefleet_registry::breaker::{BreakerKind, BreakerState};
 use acefleet_registry::command::{StopWhen, Taken};
 use acefleet_registry::engine::{EngineSpec, Health, Kind};
 use acefleet_registry::node::DockerState;
+use acefleet_registry::policy::PortRange;
 use acefleet_registry::stream::{KeyType, StreamEnd, StreamStart};
+use acefleet_registry::vpn::VpnInfo;
 use acefleet_registry::{
     Command, Engine, EngineId, NodeId, NodeInfo, OpId, Policy, Proposal, RefusalCode, Reply, Reserve, State,
     Stream, apply,
@@ -91,6 +93,7 @@ impl World {
             claim_abandoned: false,
             patience_ms: None,
             automatic: false,
+            replaces: None,
         }
     }
 
@@ -155,7 +158,15 @@ pub fn node_info(id: u64, capacity: u32) -> NodeInfo {
         version: "0.1.0".to_owned(),
         capacity,
         docker_network: None,
+        vpns: vec![],
     }
+}
+
+/// A node whose engines run behind one VPN container, on ports of its own.
+pub fn behind_vpn(id: u64) -> NodeInfo {
+    let first = 19_000 + 100 * u16::try_from(id).unwrap();
+    let ports = PortRange { first, last: first + 9 };
+    NodeInfo { vpns: vec![VpnInfo { container: "gluetun".to_owned(), ports }], ..node_info(id, 10) }
 }
 
 /// A full Docker id: 64 hexadecimal digits, different from others in the first ones.

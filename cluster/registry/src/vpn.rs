@@ -1,0 +1,266 @@
+//! VPN containers in whose network engines run: what a node says of them, and what follows from it.
+//! Nothing here may ask a container or a control server anything.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::{Engine, Phase};
+use crate::ids::NodeId;
+use crate::policy::PortRange;
+use crate::state::State;
+
+/// A VPN container that a node is set up with. All engines of such a node run in the network of one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VpnInfo {
+    /// Name of the container.
+    pub container: String,
+    /// Ports that it publishes for engines, the same inside and outside.
+    pub ports: PortRange,
+}
+
+/// The debounced verdict on a VPN container.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VpnHealth {
+    /// Its node has not seen enough yet. Not the same as unhealthy: nothing is taken away.
+    #[default]
+    Unknown,
+    /// The tunnel is up.
+    Healthy,
+    /// The container is gone, stopped, or says that its tunnel is down.
+    Unhealthy,
+}
+
+/// How the world sees a VPN.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PublicAddress {
+    /// Address.
+    pub ip: String,
+    /// Where it is said to be.
+    pub country: Option<String>,
+    /// City.
+    pub city: Option<String>,
+    /// Region.
+    pub region: Option<String>,
+}
+
+/// What is replicated of a VPN container: written when any of it changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct VpnStatus {
+    /// The verdict.
+    pub health: VpnHealth,
+    /// Why it is unhealthy, for people; empty otherwise.
+    pub reason: String,
+    /// Port that its provider forwards to it.
+    pub forwarded_port: Option<u16>,
+    /// Its public address, once its control server has told.
+    pub public: Option<PublicAddress>,
+}
+
+/// A VPN container's record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vpn {
+    /// What its node said last.
+    pub status: VpnStatus,
+    /// Log time of the newest change of its health.
+    pub since_ms: u64,
+}
+
+/// What is wrong with the network of an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VpnFault {
+    /// It runs outside the VPNs that its node is set up with, or in one that is none of them any more.
+    Misplaced,
+    /// Its VPN is unhealthy.
+    Unhealthy,
+    /// It was told a forwarded port that its VPN has not got any more.
+    StalePort,
+}
+
+impl VpnFault {
+    /// Cause of a stop because of it.
+    #[must_use]
+    pub fn cause(self) -> &'static str {
+        match self {
+            Self::Misplaced => "vpn_misplaced",
+            Self::Unhealthy => "vpn_unhealthy",
+            Self::StalePort => "vpn_port_changed",
+        }
+    }
+}
+
+/// Cause of the end of an engine whose VPN container was restarted or made anew: its network is dead.
+pub const CAUSE_RECREATED: &str = "vpn_recreated";
+/// Cause of the failure of an engine whose VPN could not take it. It says nothing of Docker.
+pub const CAUSE_VPN_ERROR: &str = "vpn_error";
+
+/// True for causes that took an engine away although it was wanted: another is due in its stead.
+pub(crate) fn is_replaced(cause: &str) -> bool {
+    let faults = [VpnFault::Misplaced, VpnFault::Unhealthy, VpnFault::StalePort];
+    cause == CAUSE_RECREATED || faults.iter().any(|fault| fault.cause() == cause)
+}
+
+/// True for an engine in the network of a container that is no more.
+fn is_cut_off(engine: &Engine) -> bool {
+    engine.ending.as_ref().is_some_and(|ending| ending.cause == CAUSE_RECREATED)
+}
+
+/// Where on a host with VPNs a new engine goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Slot {
+    /// VPN container.
+    pub vpn: String,
+    /// Where its port comes from.
+    pub ports: PortRange,
+    /// Port that it shall be told, because the VPN has one and no engine uses it.
+    pub forwarded_port: Option<u16>,
+}
+
+/// Whether somebody waits for a new engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Haste {
+    /// A caller does.
+    Waiting,
+    /// Nobody: its host may start it when a predecessor has gone.
+    Patient,
+}
+
+impl State {
+    /// The record of a VPN container; none until its node has said something of it.
+    #[must_use]
+    pub fn vpn(&self, node: NodeId, container: &str) -> Option<&Arc<Vpn>> {
+        self.tables.vpns.get(&(node, container.to_owned()))
+    }
+
+    /// Every VPN container that nodes are set up with, by node and in the order of their settings.
+    pub fn vpns(&self) -> impl Iterator<Item = (NodeId, &VpnInfo, Option<&Arc<Vpn>>)> {
+        self.nodes().flat_map(move |node| {
+            let id = node.info.id;
+            node.info.vpns.iter().map(move |info| (id, info, self.vpn(id, &info.container)))
+        })
+    }
+
+    fn vpn_health(&self, node: NodeId, container: &str) -> VpnHealth {
+        self.vpn(node, container).map(|vpn| vpn.status.health).unwrap_or_default()
+    }
+
+    /// What is wrong with the network of a live engine.
+    #[must_use]
+    pub fn vpn_fault(&self, engine: &Engine) -> Option<VpnFault> {
+        if !engine.is_acestream() {
+            return None;
+        }
+        let vpns = self.node(engine.node).map_or(&[][..], |node| &node.info.vpns);
+        let Some(container) = &engine.vpn else {
+            return (!vpns.is_empty()).then_some(VpnFault::Misplaced);
+        };
+        if !vpns.iter().any(|vpn| vpn.container == *container) {
+            return Some(VpnFault::Misplaced);
+        }
+        let status = &self.vpn(engine.node, container)?.status;
+        match (status.health, status.forwarded_port, engine.forwarded_port) {
+            (VpnHealth::Unhealthy, _, _) => Some(VpnFault::Unhealthy),
+            (_, Some(now), Some(told)) if now != told => Some(VpnFault::StalePort),
+            _ => None,
+        }
+    }
+
+    /// True unless the network of an engine is such that clients must not be sent to it.
+    #[must_use]
+    pub fn has_network(&self, engine: &Engine) -> bool {
+        !matches!(self.vpn_fault(engine), Some(VpnFault::Misplaced | VpnFault::Unhealthy))
+    }
+
+    /// The port that its VPN forwards to an engine now.
+    #[must_use]
+    pub fn forwarded_port(&self, engine: &Engine) -> Option<u16> {
+        let vpn = self.vpn(engine.node, engine.vpn.as_deref()?)?;
+        engine.forwarded_port.filter(|told| vpn.status.forwarded_port == Some(*told))
+    }
+
+    /// True when an engine on this host would have a network: there is no VPN, or a healthy one.
+    #[must_use]
+    pub fn has_tunnel(&self, node: NodeId) -> bool {
+        self.node(node).is_some_and(|node| {
+            let vpns = &node.info.vpns;
+            let healthy = |vpn: &VpnInfo| self.vpn_health(node.info.id, &vpn.container) == VpnHealth::Healthy;
+            vpns.is_empty() || vpns.iter().any(healthy)
+        })
+    }
+
+    /// Why no host of these can give an engine a network, if that is so.
+    #[must_use]
+    pub fn no_tunnel(&self, hosts: &BTreeSet<NodeId>) -> Option<String> {
+        if hosts.is_empty() || hosts.iter().any(|node| self.has_tunnel(*node)) {
+            return None;
+        }
+        let named = self.vpns().filter(|(node, _, _)| hosts.contains(node));
+        let reasons: Vec<String> = named
+            .map(|(id, info, vpn)| {
+                let node = self.node(id).map_or_else(|| id.to_string(), |node| node.info.name.clone());
+                let reason = match vpn {
+                    Some(vpn) if vpn.status.health == VpnHealth::Unhealthy => vpn.status.reason.as_str(),
+                    _ => "not known to be up yet",
+                };
+                format!("{} on {node}: {reason}", info.container)
+            })
+            .collect();
+        Some(format!("no VPN is connected ({})", reasons.join("; ")))
+    }
+
+    /// Live engines in the network of a VPN container.
+    pub fn engines_behind<'a>(
+        &'a self,
+        node: NodeId,
+        container: &'a str,
+    ) -> impl Iterator<Item = &'a Arc<Engine>> {
+        self.live_engines().filter(move |e| e.node == node && e.vpn.as_deref() == Some(container))
+    }
+
+    /// True when a new engine has a place in the network of this host: it needs no VPN, or there is a
+    /// healthy one with a free port.
+    #[must_use]
+    pub fn has_place(&self, id: NodeId) -> bool {
+        self.node(id).is_some_and(|node| node.info.vpns.is_empty()) || self.slot(id, Haste::Waiting).is_some()
+    }
+
+    /// Where a new engine goes on this host; `None` when it has no VPN, no healthy one, or no free port.
+    /// Among several VPNs the one with the fewest engines, then the first.
+    pub(crate) fn slot(&self, id: NodeId, haste: Haste) -> Option<Slot> {
+        let node = self.node(id)?;
+        let able = node.info.vpns.iter().filter(|vpn| {
+            self.vpn_health(id, &vpn.container) == VpnHealth::Healthy && self.has_free_port(id, vpn.ports)
+        });
+        let chosen = able.min_by_key(|vpn| self.engines_behind(id, &vpn.container).count())?;
+        Some(Slot {
+            vpn: chosen.container.clone(),
+            ports: chosen.ports,
+            forwarded_port: self.unclaimed_port(id, &chosen.container, haste),
+        })
+    }
+
+    /// The forwarded port of a VPN that no engine has been told. One that is being removed still listens
+    /// on the port that it was told, unless its network is dead.
+    fn unclaimed_port(&self, node: NodeId, container: &str, haste: Haste) -> Option<u16> {
+        let port = self.vpn(node, container)?.status.forwarded_port?;
+        let holds = |e: &Engine| {
+            let leaves = e.phase == Phase::Draining;
+            e.forwarded_port == Some(port) && !(leaves && (haste == Haste::Patient || is_cut_off(e)))
+        };
+        let taken = self.engines_behind(node, container).any(|e| holds(e));
+        (!taken).then_some(port)
+    }
+
+    /// The engine that has to go before this one can listen on the forwarded port that it was told.
+    #[must_use]
+    pub fn port_predecessor(&self, engine: &Engine) -> Option<&Arc<Engine>> {
+        let (container, port) = (engine.vpn.as_deref()?, engine.forwarded_port?);
+        let others = self.live_engines().filter(|e| e.id != engine.id && e.node == engine.node);
+        let mut behind = others.filter(|e| e.vpn.as_deref() == Some(container));
+        behind.find(|e| e.forwarded_port == Some(port) && e.phase == Phase::Draining && !is_cut_off(e))
+    }
+}

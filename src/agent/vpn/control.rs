@@ -1,0 +1,161 @@
+//! Gluetun's control server: which port does the provider forward, and how does the world see us. Routes
+//! and answers are those of Gluetun's HTTP control server.
+
+use std::time::Duration;
+
+use acefleet_registry::vpn::PublicAddress;
+use serde_json::Value;
+use url::Url;
+
+use crate::agent::fetch::{self, FetchError};
+use crate::config::ControlAuth;
+
+/// Time for one answer.
+const LIMIT: Duration = Duration::from_secs(3);
+/// Newer Gluetuns have the first route, older ones the second.
+const PORT_ROUTES: [&str; 2] = ["/v1/portforward", "/v1/openvpn/portforwarded"];
+const ADDRESS_ROUTE: &str = "/v1/publicip/ip";
+/// Names of places are cut at this length.
+const LONGEST_TEXT: usize = 64;
+
+/// What a control server said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Said<T> {
+    /// This.
+    Known(T),
+    /// There is none, or we are not let to know.
+    None,
+    /// It did not answer: whatever was true may still be.
+    Unknown(String),
+}
+
+/// Asks one control server, wherever it is reached.
+pub(super) struct Control {
+    client: reqwest::Client,
+    auth: ControlAuth,
+    /// Base address and port route that answered last.
+    base: Option<String>,
+    route: usize,
+}
+
+impl Control {
+    pub(super) fn new(client: reqwest::Client, auth: ControlAuth) -> Self {
+        Self { client, auth, base: None, route: 0 }
+    }
+
+    /// The forwarded port. `bases` are where the server may be reached.
+    pub(super) async fn port(&mut self, bases: &[String]) -> Said<u16> {
+        let mut refusal = None;
+        for turn in 0..PORT_ROUTES.len() {
+            let route = (self.route + turn) % PORT_ROUTES.len();
+            match self.get(bases, PORT_ROUTES[route]).await {
+                Ok(body) => {
+                    self.route = route;
+                    return match forwarded(&body) {
+                        Some(0) => Said::None,
+                        Some(port) => Said::Known(port),
+                        None => Said::Unknown(format!(
+                            "it does not understand its own route {}",
+                            PORT_ROUTES[route]
+                        )),
+                    };
+                }
+                // The route is another one, or this one is closed to us.
+                Err(FetchError::Status(status @ (401 | 403 | 404 | 405))) => refusal = Some(status),
+                Err(error) => return Said::Unknown(error.to_string()),
+            }
+        }
+        match refusal {
+            Some(status @ (401 | 403)) => Said::Unknown(format!(
+                "it answers {status} for {}: allow the route in its role file, or set GLUETUN_API_KEY, or \
+                 GLUETUN_API_USERNAME and GLUETUN_API_PASSWORD",
+                PORT_ROUTES[0]
+            )),
+            Some(_) | None => Said::None,
+        }
+    }
+
+    /// The public address.
+    pub(super) async fn address(&mut self, bases: &[String]) -> Said<PublicAddress> {
+        match self.get(bases, ADDRESS_ROUTE).await {
+            Ok(body) => address(&body).map_or(Said::None, Said::Known),
+            Err(FetchError::Status(401 | 403 | 404)) => Said::None,
+            Err(error) => Said::Unknown(error.to_string()),
+        }
+    }
+
+    /// Asks where it answered last, then elsewhere. An answer, even a refusal, ends the search.
+    async fn get(&mut self, bases: &[String], route: &str) -> Result<Value, FetchError> {
+        let mut order: Vec<&String> = bases.iter().collect();
+        order.sort_by_key(|base| self.base.as_ref() != Some(base));
+        let mut last = FetchError::Nowhere;
+        for base in order {
+            let Ok(url) = Url::parse(&format!("{base}{route}")) else { continue };
+            match fetch::json_with(self.request(url), LIMIT).await {
+                Err(error @ (FetchError::NoAnswer(_) | FetchError::Nowhere)) => last = error,
+                answer => {
+                    self.base = Some(base.clone());
+                    return answer;
+                }
+            }
+        }
+        Err(last)
+    }
+
+    fn request(&self, url: Url) -> reqwest::RequestBuilder {
+        let request = self.client.get(url);
+        match &self.auth {
+            ControlAuth::None => request,
+            ControlAuth::Key(key) => request.header("X-API-Key", &key.0),
+            ControlAuth::Basic { user, password } => request.basic_auth(user, Some(&password.0)),
+        }
+    }
+}
+
+fn forwarded(body: &Value) -> Option<u16> {
+    let port = body.get("port")?.as_u64()?;
+    u16::try_from(port).ok()
+}
+
+/// What is in there comes from a service on the Internet: anything but an address is none.
+fn address(body: &Value) -> Option<PublicAddress> {
+    let text = |key: &str| {
+        let text: String =
+            body.get(key)?.as_str()?.chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect();
+        (!text.is_empty()).then_some(text)
+    };
+    let ip = text("public_ip")?.parse::<std::net::IpAddr>().ok()?;
+    Some(PublicAddress {
+        ip: ip.to_string(),
+        country: text("country"),
+        city: text("city"),
+        region: text("region"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn answers_are_read_with_care() {
+        for (body, port) in [
+            (json!({"port": 51413}), Some(51_413)),
+            (json!({"port": 0}), Some(0)),
+            (json!({"port": 70_000}), None),
+            (json!({"port": "51413"}), None),
+            (json!([]), None),
+        ] {
+            assert_eq!(forwarded(&body), port, "{body}");
+        }
+        let full =
+            json!({"public_ip": "203.0.113.24", "country": "Netherlands", "city": "", "region": "a\nb"});
+        let read = address(&full).unwrap();
+        assert_eq!((read.ip.as_str(), read.country.as_deref()), ("203.0.113.24", Some("Netherlands")));
+        assert_eq!((read.city, read.region.as_deref()), (None, Some("ab")));
+        for bad in [json!({"public_ip": ""}), json!({"public_ip": "nowhere"}), json!(null)] {
+            assert_eq!(address(&bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! Looks at one VPN container again and again, tells the cluster when something about it changed, and
+//! restarts it when its outage lasts.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use acefleet_registry::vpn::{PublicAddress, VpnHealth, VpnInfo, VpnStatus};
+use acefleet_registry::{Command, Reply};
+use futures::future::join_all;
+use tokio::sync::watch;
+
+use crate::agent::context::Context;
+use crate::agent::report::now_ms;
+use crate::agent::runtime::{RuntimeError, VpnView};
+use crate::agent::vpn::control::{Control, Said};
+use crate::agent::vpn::network::Network;
+use crate::agent::vpn::verdict::{Look, Tunnel, Verdict};
+use crate::config::VpnConfig;
+use crate::soft::VpnSoft;
+
+/// Pause while the last look spoke against the verdict.
+const SOON: Duration = Duration::from_secs(1);
+/// Pause before a refused announcement is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// Answers "no port" in a row that take a port away: it is between two connections for a moment.
+const NO_PORT_IN_A_ROW: u32 = 2;
+
+/// Watches the VPN containers of this host for ever.
+pub(crate) async fn run(ctx: Arc<Context>, client: reqwest::Client) {
+    let Some(config) = ctx.config.vpn.clone() else { return std::future::pending().await };
+    // What the registry says is where verdicts begin.
+    while !ctx.cluster.wait_recovered(Instant::now() + Duration::from_secs(60)).await {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let watches = config.containers.iter().map(|vpn| {
+        let (ctx, config, client) = (Arc::clone(&ctx), config.clone(), client.clone());
+        async move {
+            let known =
+                ctx.cluster.view().state.vpn(ctx.node, &vpn.container).map(|known| known.status.clone());
+            let (tell, told) = watch::channel(None);
+            let monitor =
+                Monitor::new(Arc::clone(&ctx), config, vpn.clone(), client, known.unwrap_or_default(), tell);
+            tokio::join!(monitor.watch(), announce(ctx, vpn.container.clone(), told));
+        }
+    });
+    join_all(watches).await;
+}
+
+struct Monitor {
+    ctx: Arc<Context>,
+    config: VpnConfig,
+    vpn: VpnInfo,
+    control: Control,
+    verdict: Verdict,
+    port: Option<u16>,
+    no_port: u32,
+    public: Option<PublicAddress>,
+    asked: Option<Instant>,
+    complaint: Option<String>,
+    unhealthy_since: Option<Instant>,
+    restarted: bool,
+    tell: watch::Sender<Option<VpnStatus>>,
+}
+
+impl Monitor {
+    fn new(
+        ctx: Arc<Context>,
+        config: VpnConfig,
+        vpn: VpnInfo,
+        client: reqwest::Client,
+        known: VpnStatus,
+        tell: watch::Sender<Option<VpnStatus>>,
+    ) -> Self {
+        Self {
+            ctx,
+            control: Control::new(client, config.auth.clone()),
+            config,
+            vpn,
+            verdict: Verdict::new(known.health, &known.reason),
+            port: known.forwarded_port,
+            no_port: 0,
+            public: known.public,
+            asked: None,
+            complaint: None,
+            unhealthy_since: None,
+            restarted: false,
+            tell,
+        }
+    }
+
+    async fn watch(mut self) {
+        loop {
+            self.look().await;
+            let pause =
+                if self.verdict.is_settled() { self.config.interval } else { self.config.interval.min(SOON) };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn look(&mut self) {
+        let name = self.vpn.container.clone();
+        let seen = self.ctx.runtime.vpn(&name).await;
+        if let Err(error) = &seen {
+            self.ctx.failed(error);
+        }
+        let look = look_of(&seen);
+        let before = self.verdict.health();
+        if let Ok(view) = &seen {
+            self.lend(view);
+            if look == Look::Running(Tunnel::Up) {
+                self.ask(view, before != VpnHealth::Healthy).await;
+            }
+        } else if look == Look::Missing {
+            self.lend_nothing();
+        }
+        let awaits_port = seen.as_ref().is_ok_and(|view| view.forwards_port) && self.port.is_none();
+        self.verdict.note(&look, awaits_port, Instant::now());
+        self.report(&seen);
+        let status = VpnStatus {
+            health: self.verdict.health(),
+            reason: self.verdict.reason().to_owned(),
+            forwarded_port: self.port,
+            public: self.public.clone(),
+        };
+        self.tell.send_replace(Some(status));
+        self.heal(&look).await;
+    }
+
+    /// Lets engines join the network of the container that runs now.
+    fn lend(&mut self, view: &VpnView) {
+        let network = view.running.then(|| Network {
+            container_id: view.id.clone(),
+            instance: view.instance(),
+            addresses: view.addresses.clone(),
+        });
+        let fresh = network.is_some();
+        if self.ctx.networks.put(&self.vpn.container, network) && fresh {
+            tracing::info!(vpn = self.vpn.container, instance = view.instance(), "the VPN container runs");
+            self.check_ports(view);
+            self.asked = None;
+            // Engines of an earlier run are in a dead network.
+            self.ctx.relist.notify_one();
+        }
+        if !fresh {
+            self.asked = None;
+        }
+    }
+
+    fn lend_nothing(&mut self) {
+        self.ctx.networks.put(&self.vpn.container, None);
+        self.asked = None;
+    }
+
+    /// A port that is not published leads nowhere, and nothing else would say so.
+    fn check_ports(&self, view: &VpnView) {
+        let range = self.vpn.ports;
+        let missing =
+            (range.first..=range.last).filter(|port| view.published.get(port) != Some(port)).count();
+        if missing > 0 {
+            tracing::warn!(
+                vpn = self.vpn.container,
+                missing,
+                first = range.first,
+                last = range.last,
+                "the VPN container does not publish all ports of its engines under the same number; publish the \
+                 range on it or set GLUETUN_PORT_RANGE_1"
+            );
+        }
+    }
+
+    /// Asks the control server, when it is time or when the tunnel comes up.
+    async fn ask(&mut self, view: &VpnView, comes_up: bool) {
+        let due = self.asked.is_none_or(|asked| asked.elapsed() >= self.config.port_interval);
+        if !due && !comes_up {
+            return;
+        }
+        self.asked = Some(Instant::now());
+        let bases = self.bases(view);
+        let mut complaint = None;
+        match self.control.port(&bases).await {
+            Said::Known(port) => {
+                self.no_port = 0;
+                self.port = Some(port);
+            }
+            Said::None => {
+                self.no_port += 1;
+                if self.no_port >= NO_PORT_IN_A_ROW {
+                    self.port = None;
+                }
+            }
+            Said::Unknown(why) => complaint = Some(why),
+        }
+        match self.control.address(&bases).await {
+            Said::Known(public) => self.public = Some(public),
+            Said::None => {}
+            Said::Unknown(why) => complaint = complaint.or(Some(why)),
+        }
+        // Once is enough: it may go on for days.
+        if complaint.is_some() && self.complaint.is_none() {
+            let why = complaint.as_deref().unwrap_or_default();
+            tracing::warn!(
+                vpn = self.vpn.container,
+                why,
+                "Gluetun's control server is of no use; its last answers hold"
+            );
+        }
+        self.complaint = complaint;
+    }
+
+    /// Where the control server may be: at the container's own addresses, or where its port is published.
+    fn bases(&self, view: &VpnView) -> Vec<String> {
+        let port = self.config.api_port;
+        let inside = view.addresses.iter().map(|address| format!("http://{}:{port}", bracketed(address)));
+        let outside =
+            view.published.get(&port).map(|port| format!("http://{}:{port}", self.ctx.addresses.host()));
+        inside.chain(outside).collect()
+    }
+
+    fn report(&self, seen: &Result<VpnView, RuntimeError>) {
+        let (status, health, provider) = match seen {
+            Ok(view) => (view.status.clone(), view.health.clone(), view.provider.clone()),
+            Err(RuntimeError::NotFound) => ("not_found".to_owned(), None, None),
+            Err(_) => ("error".to_owned(), None, None),
+        };
+        let error = match seen {
+            Err(RuntimeError::NotFound) | Ok(_) => self.complaint.clone(),
+            Err(error) => Some(error.to_string()),
+        };
+        let soft = VpnSoft { status, health, provider, error, last_check_ms: Some(now_ms()) };
+        self.ctx.report.vpn(&self.vpn.container, soft);
+    }
+
+    /// Restarts a running container whose outage lasts, once: one that was stopped was meant to be.
+    async fn heal(&mut self, look: &Look) {
+        if self.verdict.health() != VpnHealth::Unhealthy {
+            (self.unhealthy_since, self.restarted) = (None, false);
+            return;
+        }
+        let since = *self.unhealthy_since.get_or_insert_with(Instant::now);
+        let Some(limit) = self.config.restart_after else { return };
+        if self.restarted || since.elapsed() < limit || *look != Look::Running(Tunnel::Down) {
+            return;
+        }
+        self.restarted = true;
+        tracing::warn!(
+            vpn = self.vpn.container,
+            after_s = limit.as_secs(),
+            "the VPN stays down; restarting its container"
+        );
+        if let Err(error) = self.ctx.runtime.restart(&self.vpn.container).await {
+            self.ctx.failed(&error);
+            tracing::warn!(vpn = self.vpn.container, %error, "the VPN container could not be restarted");
+        }
+    }
+}
+
+fn bracketed(address: &str) -> String {
+    if address.contains(':') { format!("[{address}]") } else { address.to_owned() }
+}
+
+fn look_of(seen: &Result<VpnView, RuntimeError>) -> Look {
+    match seen {
+        Ok(view) if !view.running => Look::Stopped(view.status.clone()),
+        Ok(view) => Look::Running(match view.health.as_deref() {
+            None | Some("healthy") => Tunnel::Up,
+            Some("unhealthy") => Tunnel::Down,
+            Some(_) => Tunnel::Starting,
+        }),
+        Err(RuntimeError::NotFound) => Look::Missing,
+        Err(_) => Look::Failed,
+    }
+}
+
+/// Writes what the monitor found into the registry: only when it differs from what is there.
+async fn announce(ctx: Arc<Context>, container: String, mut told: watch::Receiver<Option<VpnStatus>>) {
+    let mut changes = ctx.cluster.changes();
+    loop {
+        let seen = told.borrow_and_update().clone();
+        changes.borrow_and_update();
+        let view = ctx.cluster.view();
+        let known = view.state.vpn(ctx.node, &container).map(|vpn| vpn.status.clone());
+        // Nothing is said of a container of which nothing is known yet.
+        let news = seen.filter(|seen| *seen != known.clone().unwrap_or_default());
+        if let Some(status) = news {
+            match ctx
+                .writer
+                .settle(Command::VpnChanged { node: ctx.node, container: container.clone(), status })
+                .await
+            {
+                None => return,
+                // This node has not registered with its VPN yet.
+                Some(Reply::Refused(_)) => tokio::time::sleep(LOOK_AGAIN).await,
+                Some(_) => {}
+            }
+            continue;
+        }
+        tokio::select! {
+            gone = told.changed() => if gone.is_err() { return },
+            gone = changes.changed() => if gone.is_err() { return },
+        }
+    }
+}
