@@ -25,8 +25,18 @@ pub(crate) fn fixed_http_port(spec: &EngineSpec) -> Option<u16> {
 }
 
 impl State {
+    /// True when the VPN container of another host publishes this port there, used or not: the relay of that
+    /// host could not offer an engine of this one under it.
+    fn is_published_elsewhere(&self, node: NodeId, port: u16) -> bool {
+        let takes = |vpn: &crate::vpn::VpnInfo| vpn.ports.contains(port);
+        let has_own = self.node(node).is_some_and(|node| !node.info.vpns.is_empty());
+        // Hosts with VPNs have nothing but their own ranges; where those overlap, their nodes warn.
+        !has_own && self.nodes().any(|other| other.info.id != node && other.info.vpns.iter().any(takes))
+    }
+
     fn port_is_free(&self, node: NodeId, port: u16) -> bool {
         !self.index.ports.contains_key(&port)
+            && !self.is_published_elsewhere(node, port)
             && self.tables.foreign_ports.get(&(node, port)).is_none_or(|until| *until <= self.tables.clock_ms)
     }
 
@@ -59,7 +69,12 @@ impl State {
 
     /// True when an engine on this host could lease a port of this range.
     pub(crate) fn has_free_port(&self, node: NodeId, range: PortRange) -> bool {
-        range.after(0).any(|port| self.port_is_free(node, port))
+        self.has_free_ports(node, range, 1)
+    }
+
+    /// The same for several.
+    pub(crate) fn has_free_ports(&self, node: NodeId, range: PortRange, count: usize) -> bool {
+        range.after(0).filter(|port| self.port_is_free(node, *port)).take(count).count() == count
     }
 
     /// Where an engine on this host leases its ports.

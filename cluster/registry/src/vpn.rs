@@ -221,11 +221,17 @@ impl State {
         self.live_engines().filter(move |e| e.node == node && e.vpn.as_deref() == Some(container))
     }
 
-    /// True when a new engine has a place in the network of this host: it needs no VPN, or there is a
-    /// healthy one with a free port.
+    /// True when a new engine has a place in the network of this host: there is a free port, and a healthy
+    /// VPN to publish it if the host has any.
     #[must_use]
     pub fn has_place(&self, id: NodeId) -> bool {
-        self.node(id).is_some_and(|node| node.info.vpns.is_empty()) || self.slot(id, Haste::Waiting).is_some()
+        let policy = &self.tables.policy;
+        let needed = if policy.map_https { 2 } else { 1 };
+        match self.node(id) {
+            None => false,
+            Some(node) if node.info.vpns.is_empty() => self.has_free_ports(id, policy.host_ports, needed),
+            Some(_) => self.slot(id, Haste::Waiting).is_some(),
+        }
     }
 
     /// Where a new engine goes on this host; `None` when it has no VPN, no healthy one, or no free port.

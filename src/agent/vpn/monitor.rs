@@ -137,6 +137,7 @@ impl Monitor {
         if self.ctx.networks.put(&self.vpn.container, network) && fresh {
             tracing::info!(vpn = self.vpn.container, instance = view.instance(), "the VPN container runs");
             self.check_ports(view);
+            self.check_neighbours();
             self.asked = None;
             // Engines of an earlier run are in a dead network.
             self.ctx.relist.notify_one();
@@ -164,6 +165,26 @@ impl Monitor {
                 last = range.last,
                 "the VPN container does not publish all ports of its engines under the same number; publish the \
                  range on it or set GLUETUN_PORT_RANGE_1"
+            );
+        }
+    }
+
+    /// A port that two hosts publish reaches its engine at one of them only: not at the other's localhost.
+    fn check_neighbours(&self) {
+        let view = self.ctx.cluster.view();
+        let range = self.vpn.ports;
+        let meets = |other: &VpnInfo| other.ports.first <= range.last && range.first <= other.ports.last;
+        let others = view.state.vpns().filter(|(node, other, _)| *node != self.ctx.node && meets(other));
+        for (node, other, _) in others {
+            let name = view.state.node(node).map_or("", |node| node.info.name.as_str());
+            tracing::warn!(
+                vpn = self.vpn.container,
+                node = name,
+                other = other.container,
+                first = range.first,
+                last = range.last,
+                "the VPN of another node publishes some of these ports, too, so localhost does not reach engines \
+                 there and the two share the ports; give each node a GLUETUN_PORT_RANGE_1 of its own"
             );
         }
     }

@@ -35,8 +35,10 @@ pub(super) fn reserve(state: &mut State, ask: &Reserve, op_id: OpId, origin: Nod
     let id = EngineId(state.tables.last_engine + 1);
     // Only engines run behind VPNs; other containers have the host's network.
     let is_engine = ask.spec.kind == Kind::Acestream;
+    let plain = |id: NodeId| state.node(id).is_some_and(|node| node.info.vpns.is_empty());
+    let needs_no_place = |id: NodeId| !is_engine || (plain(id) && fixed_http_port(&ask.spec).is_some());
     let able: BTreeSet<NodeId> =
-        hosts.iter().copied().filter(|id| !is_engine || state.has_place(*id)).collect();
+        hosts.iter().copied().filter(|id| needs_no_place(*id) || state.has_place(*id)).collect();
     if able.is_empty() && !hosts.is_empty() {
         return Reply::Refused(state.no_free_ports(&state.port_ranges(&hosts)));
     }

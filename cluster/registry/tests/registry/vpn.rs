@@ -99,6 +99,22 @@ fn a_used_up_range_sends_engines_to_another_host_and_then_says_so() {
 }
 
 #[test]
+fn hosts_without_a_vpn_keep_off_the_ports_that_one_publishes() {
+    let mut world = World::new(2, 10);
+    world.run(Command::NodeUp(behind_vpn(2)));
+    let range = acefleet_registry::policy::PortRange { first: 19_198, last: 19_212 };
+    world.policy(|policy| policy.host_ports = range);
+    // 19,200 to 19,209 are published on the other host.
+    let mut ports: Vec<u16> = (0..5).map(|_| world.running().ports.host_http).collect();
+    ports.sort_unstable();
+    assert_eq!(ports, [19_198, 19_199, 19_210, 19_211, 19_212]);
+    let ask = Command::Reserve(world.ask());
+    assert_eq!(refusal(world.run(ask)), RefusalCode::NoFreePorts);
+    tell(&mut world, 2, VpnHealth::Healthy, None);
+    assert_eq!(world.running().node, NodeId(2));
+}
+
+#[test]
 fn a_host_without_a_healthy_vpn_takes_no_engines() {
     let mut world = world(2);
     tell(&mut world, 1, VpnHealth::Unhealthy, None);

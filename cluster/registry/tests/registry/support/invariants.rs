@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use acefleet_registry::command::{StopWhen, Taken};
+use acefleet_registry::conf::http_port;
 use acefleet_registry::engine::Phase;
 use acefleet_registry::event::EVENTS_MAX;
 use acefleet_registry::placement::{Load, loads};
@@ -49,7 +50,7 @@ impl History {
             check_refusal(before, after, proposal)?;
         }
         check_engines(before, after, &proposal.command)?;
-        check_placement(before, after, &proposal.command)?;
+        check_placement(before, after, proposal)?;
         check_events(before, after)?;
         self.check_streams(before, after)
     }
@@ -214,15 +215,25 @@ fn live(state: &State) -> Vec<&Engine> {
     state.live_engines().map(|e| &**e).collect()
 }
 
-fn check_placement(before: &State, after: &State, command: &Command) -> Checked {
+fn check_placement(before: &State, after: &State, proposal: &Proposal) -> Checked {
     let known: BTreeSet<EngineId> = before.all_engines().map(|e| e.id).collect();
     let fresh: Vec<&Engine> = live(after).into_iter().filter(|e| !known.contains(&e.id)).collect();
     ensure!(fresh.iter().all(|e| known.iter().all(|old| *old < e.id)), "an engine id was used twice");
-    match (command, fresh.as_slice()) {
+    match (&proposal.command, fresh.as_slice()) {
         (_, []) | (Command::Adopt(_), [_]) => Ok(()),
-        (Command::Reserve(ask), [engine]) => check_reserved(before, after, ask, engine),
+        (Command::Reserve(ask), [engine]) => {
+            check_reserved(&at_once_before(before, proposal), after, ask, engine)
+        }
         _ => Err(format!("{} engines appeared from nowhere", fresh.len())),
     }
+}
+
+/// The state in which a write is decided: what is forgotten with it is forgotten already.
+fn at_once_before(before: &State, proposal: &Proposal) -> State {
+    let mut state = before.clone();
+    let nothing = Command::EngineGone { engine: EngineId(u64::MAX), cause: String::new() };
+    apply(&mut state, &Proposal { command: nothing, ..proposal.clone() }, 0);
+    state
 }
 
 fn check_reserved(before: &State, after: &State, ask: &Reserve, engine: &Engine) -> Checked {
@@ -241,8 +252,11 @@ fn check_reserved(before: &State, after: &State, ask: &Reserve, engine: &Engine)
     ensure!(!ask.exclude.contains(&engine.node), "{} was excluded", engine.node);
     let candidates: Vec<Load> =
         loads(before, &ask.eligible).into_iter().filter(|l| !ask.exclude.contains(&l.node)).collect();
-    let takes =
-        |node: NodeId| before.takes_engines(node) && (!engine.is_acestream() || before.has_place(node));
+    let conf = engine.spec.env.get("CONF").map_or("", String::as_str);
+    let fixed = engine.spec.host_port.is_some() || http_port(conf).is_some();
+    let plain = |node: NodeId| before.node(node).is_some_and(|node| node.info.vpns.is_empty());
+    let has_place = |node: NodeId| !engine.is_acestream() || (fixed && plain(node)) || before.has_place(node);
+    let takes = |node: NodeId| before.takes_engines(node) && has_place(node);
     let candidates: Vec<Load> = candidates.into_iter().filter(|l| takes(l.node)).collect();
     let Some(chosen) = candidates.iter().find(|l| l.node == engine.node) else {
         return Err(format!("{} is not a member", engine.node));
