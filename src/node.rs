@@ -168,7 +168,9 @@ pub async fn run_with_listeners(
     }
 }
 
-fn raft_options(config: &Config) -> Options {
+/// What the settings say to the replication layer.
+#[must_use]
+pub fn raft_options(config: &Config) -> Options {
     let cluster_port = config.cluster_bind.port();
     let own_peer = config.peers.iter().find(|(name, _)| *name == config.node_name);
     Options {

@@ -28,7 +28,8 @@ pub(super) struct Context {
     pub cluster: Cluster,
     pub runtime: Arc<dyn ContainerRuntime>,
     pub node: NodeId,
-    pub scope: Scope,
+    /// Id of the cluster; new containers carry it.
+    pub cluster_id: String,
     pub writer: Writer,
     pub cancel: CancellationToken,
     pub tracker: TaskTracker,
@@ -110,7 +111,12 @@ impl Context {
 
     /// True when these are labels of a container of ours.
     pub fn is_ours(&self, labels: &std::collections::BTreeMap<String, String>) -> bool {
-        self.scope.covers(labels)
+        self.scope().covers(labels)
+    }
+
+    /// Which containers are ours.
+    pub fn scope(&self) -> Scope {
+        Scope::new(&self.cluster_id, &self.cluster.view().state, &self.config.node_name)
     }
 }
 

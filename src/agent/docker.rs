@@ -206,11 +206,9 @@ fn checked(id: &str) -> Result<(), RuntimeError> {
     }
 }
 
-fn label_filter(scope: &Scope) -> Vec<String> {
-    vec![
-        format!("{}={}", spec::LABEL_CLUSTER, scope.cluster_id),
-        format!("{}={}", spec::LABEL_NODE, scope.node_name),
-    ]
+/// Docker wants all labels of a filter, so that it cannot ask for one of several cluster ids.
+fn label_filter(node_name: &str) -> Vec<String> {
+    vec![format!("{}={node_name}", spec::LABEL_NODE)]
 }
 
 impl ContainerRuntime for DockerRuntime {
@@ -229,7 +227,7 @@ impl ContainerRuntime for DockerRuntime {
 
     fn list<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<Vec<Observed>, RuntimeError>> {
         async move {
-            let filters = HashMap::from([("label".to_owned(), label_filter(scope))]);
+            let filters = HashMap::from([("label".to_owned(), label_filter(&scope.node_name))]);
             let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
             let found =
                 self.read(|docker| async move { docker.list_containers(Some(options)).await }).await?;
@@ -315,7 +313,7 @@ impl ContainerRuntime for DockerRuntime {
         .boxed()
     }
 
-    fn events(&self, scope: Scope) -> BoxStream<'static, Result<(), RuntimeError>> {
+    fn events(&self, node_name: &str) -> BoxStream<'static, Result<(), RuntimeError>> {
         let client = unpoisoned(&self.client).clone();
         let Some(client) = client else {
             let error = RuntimeError::Unavailable("not connected".to_owned());
@@ -324,7 +322,7 @@ impl ContainerRuntime for DockerRuntime {
         let filters = HashMap::from([
             ("type".to_owned(), vec!["container".to_owned()]),
             ("event".to_owned(), EVENTS.map(str::to_owned).to_vec()),
-            ("label".to_owned(), label_filter(&scope)),
+            ("label".to_owned(), label_filter(node_name)),
         ]);
         let options = EventsOptionsBuilder::new().filters(&filters).build();
         let host = self.host.clone();

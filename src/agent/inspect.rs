@@ -80,7 +80,8 @@ impl AgentHandle {
 
     fn scope(&self) -> Option<Scope> {
         let cluster_id = self.parts.cluster.cluster_id()?;
-        Some(Scope { cluster_id, node_name: self.parts.config.node_name.clone() })
+        let view = self.parts.cluster.view();
+        Some(Scope::new(&cluster_id, &view.state, &self.parts.config.node_name))
     }
 
     /// A live engine of this node.

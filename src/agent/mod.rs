@@ -131,7 +131,7 @@ async fn formed(
     let cluster_id = cluster_id(&deps.cluster).await;
     let ctx = Arc::new(context::Context {
         node: deps.cluster.node_id(),
-        scope: runtime::Scope { cluster_id, node_name: deps.config.node_name.clone() },
+        cluster_id,
         writer: writer::Writer::new(deps.cluster.clone(), deps.cancel.clone()),
         docker,
         addresses: Arc::clone(&parts.addresses),

@@ -43,7 +43,7 @@ pub(super) async fn lists(ctx: Arc<Context>, out: mpsc::Sender<Observation>) {
             continue;
         }
         let before = ctx.cluster.view();
-        match ctx.runtime.list(&ctx.scope).await {
+        match ctx.runtime.list(&ctx.scope()).await {
             Ok(containers) => {
                 if out.send(Observation { before, containers }).await.is_err() {
                     return;
@@ -64,7 +64,7 @@ pub(super) async fn events(ctx: Arc<Context>) {
         if docker.wait_for(|seen| *seen == Docker::Up).await.is_err() {
             return;
         }
-        let mut events = ctx.runtime.events(ctx.scope.clone());
+        let mut events = ctx.runtime.events(&ctx.config.node_name);
         let mut due = follow_ups();
         loop {
             // The branch is never taken without a time that is due.

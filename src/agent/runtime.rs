@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use acefleet_registry::State;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
@@ -13,17 +14,26 @@ use crate::container::ContainerView;
 /// Which containers are ours: those of this cluster on this node. Several nodes may share one daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
-    /// Value of the label `acefleet.cluster`.
-    pub cluster_id: String,
+    /// Values of the label `acefleet.cluster`: the id of the cluster, and those that it had before it was
+    /// recovered, because a label cannot be changed while its container runs.
+    pub cluster_ids: Vec<String>,
     /// Value of the label `acefleet.node`.
     pub node_name: String,
 }
 
 impl Scope {
+    /// The scope of a node in a cluster with this state.
+    #[must_use]
+    pub fn new(cluster_id: &str, state: &State, node_name: &str) -> Self {
+        let former = state.former_clusters();
+        let cluster_ids = std::iter::once(cluster_id).chain(former).map(str::to_owned).collect();
+        Self { cluster_ids, node_name: node_name.to_owned() }
+    }
+
     /// True when a container with these labels belongs to the scope.
     #[must_use]
     pub fn covers(&self, labels: &BTreeMap<String, String>) -> bool {
-        labels.get(spec::LABEL_CLUSTER) == Some(&self.cluster_id)
+        labels.get(spec::LABEL_CLUSTER).is_some_and(|id| self.cluster_ids.contains(id))
             && labels.get(spec::LABEL_NODE) == Some(&self.node_name)
     }
 }
@@ -168,6 +178,6 @@ pub trait ContainerRuntime: Send + Sync + 'static {
     /// Fetches an image from its registry. Dropping the future stops it.
     fn pull<'a>(&'a self, image: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>>;
 
-    /// One item for each event of a container of the scope. Ends or fails when the daemon goes away.
-    fn events(&self, scope: Scope) -> BoxStream<'static, Result<(), RuntimeError>>;
+    /// One item for each event of a container of this node, and perhaps of others. Ends or fails when the daemon goes away.
+    fn events(&self, node_name: &str) -> BoxStream<'static, Result<(), RuntimeError>>;
 }

@@ -57,7 +57,7 @@ pub(super) async fn start(ctx: &Context, id: EngineId) {
             Ok(network) => network,
             Err(message) => return fail(ctx, id, CAUSE_VPN_ERROR, message).await,
         };
-        let cluster_id = &ctx.scope.cluster_id;
+        let cluster_id = &ctx.cluster_id;
         let spec = spec::container(&engine, &ctx.config, view.state.policy(), cluster_id, network.as_deref());
         let (cause, message) = match attempt(ctx, &engine, &spec, deadline).await {
             Attempt::Runs(container) => return report_started(ctx, &engine, spec, container).await,

@@ -267,7 +267,7 @@ impl ContainerRuntime for Fake {
         }))
     }
 
-    fn events(&self, _scope: Scope) -> BoxStream<'static, Result<(), RuntimeError>> {
+    fn events(&self, _node_name: &str) -> BoxStream<'static, Result<(), RuntimeError>> {
         let receiver = self.events.subscribe();
         let next = |mut receiver: broadcast::Receiver<()>| async move {
             match receiver.recv().await {

@@ -280,7 +280,7 @@ impl Cluster {
 
 /// Syncs the log and waits until nobody holds the database, so that the directory can be opened
 /// again at once.
-async fn close(store: OpenStore) {
+pub(crate) async fn close(store: OpenStore) {
     let OpenStore { flusher, closed, db, lock } = store;
     if let Err(error) = flusher.sync().await {
         tracing::warn!(%error, "the log could not be synced at the end");

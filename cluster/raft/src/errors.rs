@@ -16,6 +16,9 @@ pub enum StartError {
     /// Something outside is in the way and may go away. Exit code 75.
     #[error("{0}")]
     Temporary(String),
+    /// The cluster has removed the node that this directory belongs to. Exit code 77.
+    #[error("{0}")]
+    Removed(String),
 }
 
 impl StartError {
@@ -26,6 +29,7 @@ impl StartError {
             Self::Config(_) => 64,
             Self::Internal(_) => 70,
             Self::Temporary(_) => 75,
+            Self::Removed(_) => 77,
         }
     }
 }
@@ -36,9 +40,10 @@ impl StartError {
 pub enum Failure {
     /// The Raft core or its storage died. Exit code 70.
     Fatal(String),
-    /// The cluster does not want this node: it met a live cluster with an empty directory, or it was
-    /// removed. Exit code 75.
+    /// The cluster does not take this node in as things are. Exit code 75.
     Refused(String),
+    /// This node is no member any more, for good. Exit code 77.
+    Removed(String),
 }
 
 impl Failure {
@@ -48,6 +53,7 @@ impl Failure {
         match self {
             Self::Fatal(_) => 70,
             Self::Refused(_) => 75,
+            Self::Removed(_) => 77,
         }
     }
 }
@@ -55,7 +61,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fatal(message) | Self::Refused(message) => f.write_str(message),
+            Self::Fatal(message) | Self::Refused(message) | Self::Removed(message) => f.write_str(message),
         }
     }
 }

@@ -11,6 +11,7 @@ use openraft::errors::{InitializeError, RaftError};
 use crate::errors::Failure;
 use crate::join;
 use crate::options::Peer;
+use crate::protocol;
 use crate::shared::Core;
 use crate::state_machine::blocking;
 use crate::store::MemberRecord;
@@ -33,7 +34,7 @@ pub(crate) async fn run(core: Arc<Core>) {
             }
             return;
         }
-        let step = match core.options.join.is_empty() {
+        let step = match core.seeds().is_empty() {
             true => round(&core).await,
             false => join::round(&core).await,
         };
@@ -64,8 +65,19 @@ pub(crate) enum Step {
     Wait(String),
 }
 
+/// Who is to found the cluster: the listed nodes, or this one alone if it was prepared for that.
+fn founding_members(core: &Core) -> Vec<Peer> {
+    let own = core.identity.load();
+    match own.founders.as_slice() {
+        [alone] if alone.id == own.node_id => {
+            vec![Peer { name: own.node_name.clone(), addr: core.options.advertise.clone() }]
+        }
+        _ => core.options.initial_members(),
+    }
+}
+
 async fn round(core: &Core) -> Result<Step, Failure> {
-    let members = core.options.initial_members();
+    let members = founding_members(core);
     let hellos = greet(core, &members).await;
     for hello in hellos.values() {
         if let Some(cluster_id) = live_cluster_of_another(core, hello)? {
@@ -97,7 +109,10 @@ async fn round(core: &Core) -> Result<Step, Failure> {
                         member.name
                     )));
                 }
-                Some(hello) => hello.node_id,
+                Some(hello) => match protocol::check(&hello.name, &hello.version, hello.protocol.as_ref()) {
+                    Ok(()) => hello.node_id,
+                    Err(why) => return Ok(Step::Wait(why)),
+                },
             }
         };
         founders.push(MemberRecord { id, name: member.name.clone(), address: member.addr.clone() });
@@ -185,12 +200,14 @@ fn live_cluster_of_another(core: &Core, hello: &HelloReply) -> Result<Option<Str
     let known_name = hello.members.iter().find(|member| member.name == own.node_name);
     let advice = match known_name {
         Some(member) => format!(
-            "that cluster knows {} under id {}, so the disk of this node is new: restore the old data directory, or remove the member and add it again",
+            "that cluster knows {0} under id {1}, so the disk of this node is new: restore the old data directory, or run \
+             `acefleet remove {0}` on a member and `acefleet join` here",
             own.node_name, member.id
         ),
-        None => {
-            format!("{} is not a member of it: add it as a member, or correct the peers list", own.node_name)
-        }
+        None => format!(
+            "run `acefleet join` on {} to add it to that cluster, or correct the peers list",
+            own.node_name
+        ),
     };
     Err(Failure::Refused(format!(
         "{} runs the live cluster {theirs}, and this node (id {}) with its empty data directory will not form a second one; {advice}",

@@ -1,53 +1,128 @@
 //! How an empty node gets into a cluster that runs: it asks any member to take it in as a learner, binds
 //! itself to that cluster, and becomes a voter once it has the log. It never starts a cluster.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use acefleet_registry::NodeId;
 
-use crate::errors::{Failure, MembershipError};
+use crate::errors::Failure;
 use crate::formation::{Step, bind};
-use crate::members::{self, MAX_VOTERS, MembershipChange};
+use crate::members::MembershipChange;
+use crate::protocol;
+use crate::reconfigure::MAX_VOTERS;
 use crate::shared::Core;
-use crate::transport::proto::{HelloReply, JoinReply, JoinRequest, join_reply};
+use crate::store::Identity;
+use crate::transport::Wire;
+use crate::transport::proto::{HelloReply, JoinKind, JoinRequest, join_reply};
 
-const CALL_LIMIT: Duration = Duration::from_secs(1);
+pub(crate) const CALL_LIMIT: Duration = Duration::from_secs(1);
 /// A member may have to find the leader first.
-const JOIN_LIMIT: Duration = Duration::from_secs(5);
+pub(crate) const JOIN_LIMIT: Duration = Duration::from_secs(5);
 
-/// One attempt with each of the listed members.
+/// What the greeting of a node means for one that wants to join its cluster.
+pub(crate) enum Door {
+    /// It leads into this cluster.
+    Open(String),
+    /// It does not; the text says why.
+    Closed(String),
+    /// Not yet; the text says why.
+    Later(String),
+}
+
+impl Door {
+    /// Judges a greeting that came from this address.
+    pub fn judge(own: &Identity, address: &str, hello: &HelloReply) -> Self {
+        let name = &hello.name;
+        if hello.node_id == own.node_id {
+            return Self::Closed(format!("{address} is this node itself: name another member"));
+        }
+        if let Err(why) = protocol::check(name, &hello.version, hello.protocol.as_ref()) {
+            return Self::Closed(why);
+        }
+        match (live_cluster(hello), &own.cluster_id) {
+            (None, _) => Self::Later(format!("{name} at {address} runs no cluster yet")),
+            (Some(theirs), Some(bound)) if theirs != bound => Self::Closed(format!(
+                "{name} at {address} runs cluster {theirs}, and this node is to join {bound}: to join the other \
+                 one, empty the data directory"
+            )),
+            (Some(theirs), _) => Self::Open(theirs.to_owned()),
+        }
+    }
+}
+
+fn live_cluster(hello: &HelloReply) -> Option<&str> {
+    hello.cluster_id.as_deref().filter(|_| hello.live)
+}
+
+/// What a member says to a request to be taken in.
+pub(crate) enum Verdict {
+    Yes,
+    No(String),
+    /// The request may be repeated.
+    Unknown(String),
+}
+
+/// Asks one member, which asks the leader.
+pub(crate) async fn ask(wire: &Wire, address: &str, request: JoinRequest) -> Verdict {
+    match wire.join(address, request, JOIN_LIMIT).await.map(|reply| reply.outcome) {
+        Ok(Some(join_reply::Outcome::Done(_))) => Verdict::Yes,
+        Ok(Some(join_reply::Outcome::Refused(why))) => Verdict::No(why),
+        Ok(Some(join_reply::Outcome::Unknown(why))) => Verdict::Unknown(why),
+        Ok(None) => Verdict::Unknown("the reply is empty".into()),
+        Err(error) => Verdict::Unknown(error.to_string()),
+    }
+}
+
+/// The request of the node with this identity.
+pub(crate) fn request(own: &Identity, advertise: &str, version: &str, kind: JoinKind) -> JoinRequest {
+    JoinRequest {
+        node_id: own.node_id,
+        name: own.node_name.clone(),
+        address: advertise.to_owned(),
+        cluster_id: own.cluster_id.clone(),
+        protocol: Some(protocol::own()),
+        version: version.to_owned(),
+        kind: kind.into(),
+    }
+}
+
+/// One attempt with each of the members that are known.
 pub(crate) async fn round(core: &Core) -> Result<Step, Failure> {
     let own = core.identity.load();
     let mut last = "no member is listed".to_owned();
-    for address in &core.options.join {
-        let hello = match core.wire.hello(address, &core.options.advertise, CALL_LIMIT).await {
-            Ok(hello) if hello.node_id == own.node_id => {
-                last = format!("{address} is this node itself: list another member");
-                continue;
-            }
+    for address in core.seeds() {
+        let hello = match core.wire.hello(&address, &core.options.advertise, CALL_LIMIT).await {
             Ok(hello) => hello,
             Err(error) => {
                 last = format!("{address}: {error}");
                 continue;
             }
         };
-        match live_cluster(&hello) {
-            Some(theirs) if own.cluster_id.as_deref().is_some_and(|bound| bound != theirs) => {
-                last = format!("{} runs another cluster than the one that took this node in", hello.name);
+        let cluster_id = match Door::judge(&own, &address, &hello) {
+            Door::Open(cluster_id) => cluster_id,
+            Door::Closed(why) | Door::Later(why) => {
+                last = why;
+                continue;
             }
-            Some(theirs) if hello.members.iter().any(|member| member.id == own.node_id) => {
-                bind(core, theirs, Vec::new()).await.map_err(Failure::Fatal)?;
-                return Ok(Step::Wait(format!("joining the cluster of {}", hello.name)));
-            }
-            Some(theirs) => match ask(core, address).await? {
-                None => {
-                    bind(core, theirs, Vec::new()).await.map_err(Failure::Fatal)?;
-                    return Ok(Step::Wait(format!("joining the cluster of {}", hello.name)));
+        };
+        let advertise = &core.options.advertise;
+        if !hello.members.iter().any(|member| member.id == own.node_id && member.address == *advertise) {
+            let request = request(&own, advertise, &core.options.version, JoinKind::Join);
+            match ask(&core.wire, &address, request).await {
+                Verdict::Yes => {}
+                Verdict::No(why) => {
+                    let (name, id) = (&own.node_name, own.node_id);
+                    let refused = format!("the cluster does not take {name} (id {id}) in: {why}");
+                    return Err(Failure::Refused(refused));
                 }
-                Some(why) => last = format!("{}: {why}", hello.name),
-            },
-            None => last = format!("{} at {address} runs no cluster yet", hello.name),
+                Verdict::Unknown(why) => {
+                    last = format!("{}: {why}", hello.name);
+                    continue;
+                }
+            }
         }
+        bind(core, &cluster_id, Vec::new()).await.map_err(Failure::Fatal)?;
+        return Ok(Step::Wait(format!("joining the cluster of {}", hello.name)));
     }
     Ok(Step::Wait(format!("no member has taken this node in; {last}")))
 }
@@ -68,42 +143,6 @@ pub(crate) async fn remark(core: &Core) {
             );
         }
     }
-}
-
-fn live_cluster(hello: &HelloReply) -> Option<&str> {
-    hello.cluster_id.as_deref().filter(|_| hello.live)
-}
-
-/// Asks one member. Nothing when this node is a learner now, else why it has to try again.
-async fn ask(core: &Core, address: &str) -> Result<Option<String>, Failure> {
-    let request = JoinRequest {
-        node_id: core.node_id(),
-        name: core.options.node_name.clone(),
-        address: core.options.advertise.clone(),
-    };
-    match core.wire.join(address, request, JOIN_LIMIT).await.map(|reply| reply.outcome) {
-        Ok(Some(join_reply::Outcome::Done(_))) => Ok(None),
-        Ok(Some(join_reply::Outcome::Refused(why))) => Err(Failure::Refused(format!(
-            "the cluster does not take {} (id {}) in: {why}",
-            core.options.node_name,
-            core.node_id()
-        ))),
-        Ok(Some(join_reply::Outcome::Unknown(why))) => Ok(Some(why)),
-        Ok(None) => Ok(Some("the reply is empty".into())),
-        Err(error) => Ok(Some(error.to_string())),
-    }
-}
-
-/// Takes a node in on behalf of it; any member can do that.
-pub(crate) async fn accept(core: &Core, request: JoinRequest) -> JoinReply {
-    let JoinRequest { node_id, name, address } = request;
-    let change = MembershipChange::Learn { id: NodeId(node_id), name, address };
-    let outcome = match members::change(core, &change, Instant::now() + JOIN_LIMIT).await {
-        Ok(()) => join_reply::Outcome::Done(crate::transport::proto::Done {}),
-        Err(MembershipError::Refused(why)) => join_reply::Outcome::Refused(why),
-        Err(error) => join_reply::Outcome::Unknown(error.to_string()),
-    };
-    JoinReply { outcome: Some(outcome) }
 }
 
 /// The change that makes this learner a voter, while there is room for one.

@@ -6,6 +6,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod admit;
 mod cluster;
 mod codec;
 mod contacts;
@@ -16,15 +17,20 @@ mod fsync_probe;
 mod join;
 mod log_clock;
 mod members;
+mod moves;
+mod offline;
 mod options;
 mod outbox;
+mod protocol;
 mod read;
+mod reconfigure;
 mod shared;
 mod snapshot;
 mod start;
 mod state_machine;
 mod status;
 mod store;
+mod tend;
 mod transport;
 mod types;
 mod view;
@@ -37,6 +43,7 @@ pub use acefleet_registry::{NodeId, OpId};
 pub use cluster::{Cluster, Hooks, NoHooks};
 pub use errors::{AskError, Failure, MembershipError, ReadError, StartError, WriteError};
 pub use members::MembershipChange;
+pub use offline::{Enlisted, Founded, Survey, SurveyedMember, enlist, found, survey};
 pub use options::{Options, Peer, SnapshotPolicy, Timing};
 pub use outbox::{Outbox, OutboxError};
 pub use start::start;

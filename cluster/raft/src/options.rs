@@ -102,9 +102,7 @@ impl Options {
     /// Refuses settings that cannot work, with a message that names the setting.
     pub(crate) fn validate(&self) -> Result<(), StartError> {
         let bad = |message: String| Err(StartError::Config(message));
-        if self.node_name.is_empty() {
-            return bad("the node name is empty".into());
-        }
+        check_name("node name", &self.node_name)?;
         check_address("advertised cluster address", &self.advertise)?;
         if self.snapshot.entries == 0 || self.snapshot.keep == 0 || self.snapshot.interval.is_zero() {
             return bad("snapshot entries, interval and keep must be above zero".into());
@@ -130,9 +128,7 @@ impl Options {
         }
         let mut names = std::collections::BTreeSet::new();
         for peer in &self.peers {
-            if peer.name.is_empty() {
-                return bad(format!("the peer at {} has no name", peer.addr));
-            }
+            check_name("name of a peer", &peer.name)?;
             check_address("peer address", &peer.addr)?;
             if !names.insert(peer.name.as_str()) {
                 return bad(format!("peer name {} is listed twice", peer.name));
@@ -155,7 +151,19 @@ pub(crate) fn split_address(address: &str) -> Option<(&str, u16)> {
     let port = port.parse().ok().filter(|port| *port != 0)?;
     let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
-    (!host.is_empty() && host.chars().all(allowed)).then_some((host, port))
+    // The longest name that can be resolved has 253 characters.
+    ((1..=253).contains(&host.len()) && host.chars().all(allowed)).then_some((host, port))
+}
+
+/// Names go into labels, tables and logs of other nodes.
+pub(crate) fn check_name(what: &str, name: &str) -> Result<(), StartError> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    match (1..=63).contains(&name.len()) && name.chars().all(allowed) {
+        true => Ok(()),
+        false => {
+            Err(StartError::Config(format!("the {what} is not 1 to 63 of the characters A-Z a-z 0-9 . _ -")))
+        }
+    }
 }
 
 pub(crate) fn check_address(what: &str, address: &str) -> Result<(), StartError> {
@@ -182,8 +190,19 @@ mod tests {
     fn addresses_are_split_at_the_last_colon() {
         assert_eq!(split_address("host-1:8001"), Some(("host-1", 8001)));
         assert_eq!(split_address("[::1]:8001"), Some(("::1", 8001)));
-        for bad in ["host", "host:", ":8001", "host:0", "host:70000", "a b:1", "x/y:1"] {
+        let long = format!("{}:1", "h".repeat(254));
+        for bad in ["host", "host:", ":8001", "host:0", "host:70000", "a b:1", "x/y:1", &long] {
             assert_eq!(split_address(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_are_short_and_plain() {
+        for good in ["a", "node-1.example_x", &"n".repeat(63)] {
+            assert!(check_name("name", good).is_ok(), "{good}");
+        }
+        for bad in ["", "a b", "a\n", "ä", "a/b", &"n".repeat(64)] {
+            assert!(check_name("name", bad).is_err(), "{bad}");
         }
     }
 

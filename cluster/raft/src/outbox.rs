@@ -35,6 +35,11 @@ impl Extent {
         let (last, count) = db.outbox_extent()?;
         Ok(Self { next: AtomicU64::new(last + 1), waiting: watch::Sender::new(count) })
     }
+
+    /// Records that wait.
+    pub fn waiting(&self) -> u64 {
+        *self.waiting.borrow()
+    }
 }
 
 /// Handle on the queue of a running node.

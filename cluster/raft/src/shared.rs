@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use openraft::async_runtime::watch::WatchReceiver;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -49,6 +49,10 @@ pub(crate) struct Core {
     pub outbox: Extent,
     /// Held while the members change: one change at a time.
     pub membership: tokio::sync::Mutex<()>,
+    /// Somebody says that this node is no member any more.
+    pub doubt: Notify,
+    /// Random for each start.
+    pub instance: u64,
     /// Writes that began on this node and have no outcome yet.
     pub open_writes: TaskTracker,
     pub tasks: TaskTracker,
@@ -83,11 +87,44 @@ impl Core {
         (metrics.vote.leader_id.term, metrics.current_leader.filter(leads))
     }
 
-    /// Name and address of a member.
-    pub fn member(&self, id: u64) -> Option<Member> {
+    /// Name and address of a member, as the log has them.
+    pub fn recorded(&self, id: u64) -> Option<Member> {
         let metrics = self.raft.server_metrics();
         let metrics = metrics.borrow_watched();
         metrics.membership_config.get_node(&id).cloned()
+    }
+
+    /// Name of a member and the address at which it is dialled.
+    pub fn member(&self, id: u64) -> Option<Member> {
+        let recorded = self.recorded(id)?;
+        Some(Member { address: self.wire.address(id, &recorded), name: recorded.name })
+    }
+
+    /// All members but this one, with the addresses at which they are dialled.
+    pub fn others(&self) -> Vec<(u64, Member)> {
+        let own = self.node_id();
+        let nodes: Vec<u64> = {
+            let metrics = self.raft.server_metrics();
+            let metrics = metrics.borrow_watched();
+            metrics.membership_config.nodes().map(|(id, _)| *id).collect()
+        };
+        nodes.into_iter().filter(|id| *id != own).filter_map(|id| Some((id, self.member(id)?))).collect()
+    }
+
+    /// Address of some other member, for a message that says whom to ask.
+    pub fn member_address(&self) -> Option<String> {
+        self.others().into_iter().next().map(|(_, member)| member.address)
+    }
+
+    /// Addresses of members of the cluster that this node is to join.
+    pub fn seeds(&self) -> Vec<String> {
+        let mut seeds = self.identity.load().join.clone();
+        for address in &self.options.join {
+            if !seeds.contains(address) {
+                seeds.push(address.clone());
+            }
+        }
+        seeds
     }
 
     /// The time that a proposal would carry now, given the newest time in the state.

@@ -25,7 +25,7 @@ use crate::store::{self, Db, DirLock, Flusher, FsyncClock, IdentityFile, LogStor
 use crate::transport::{Network, Wire, serve};
 use crate::types::Raft;
 use crate::view::Published;
-use crate::{formation, fsync_probe, members, status};
+use crate::{formation, fsync_probe, status, tend};
 
 /// Starts a node on an open listener. Returns when the store is open, everything known to be
 /// committed is applied and the cluster port answers; it does not wait for a leader, and a new
@@ -81,6 +81,8 @@ pub async fn start(
         store: tokio::sync::Mutex::new(Some(opened.store)),
         outbox: opened.outbox,
         membership: tokio::sync::Mutex::new(()),
+        doubt: tokio::sync::Notify::new(),
+        instance: uuid::Uuid::new_v4().as_u64_pair().0,
         open_writes: TaskTracker::new(),
         tasks: TaskTracker::new(),
         stop: CancellationToken::new(),
@@ -91,19 +93,20 @@ pub async fn start(
     Ok(Cluster::new(core))
 }
 
-struct Opened {
-    outbox: Extent,
-    store: OpenStore,
-    identity: IdentityFile,
-    machine: StateMachine,
-    snapshots: SnapshotDir,
-    published: Arc<Published>,
-    fsync: Arc<FsyncClock>,
-    fsync_p99: Option<Duration>,
+/// What a data directory holds.
+pub(crate) struct Opened {
+    pub outbox: Extent,
+    pub store: OpenStore,
+    pub identity: IdentityFile,
+    pub machine: StateMachine,
+    pub snapshots: SnapshotDir,
+    pub published: Arc<Published>,
+    pub fsync: Arc<FsyncClock>,
+    pub fsync_p99: Option<Duration>,
 }
 
 /// Everything that reads or writes the directory before Raft runs. Blocks.
-fn open(options: &Options) -> Result<Opened, StartError> {
+pub(crate) fn open(options: &Options) -> Result<Opened, StartError> {
     let dir = options.data_dir.as_path();
     let lock = DirLock::acquire(dir)?;
     let fsync_p99 = fsync_probe::measure(dir).map_err(|e| not_writable(dir, &e))?;
@@ -197,7 +200,7 @@ fn spawn_background(core: &Arc<Core>, listener: TcpListener) {
     let tasks = &core.tasks;
     tasks.spawn(status::follow(core.clone()));
     tasks.spawn(formation::run(core.clone()));
-    tasks.spawn(members::tend(core.clone()));
+    tasks.spawn(tend::run(core.clone()));
     tasks.spawn(snapshot_by_time(core.clone()));
     let server = core.clone();
     tasks.spawn(async move {

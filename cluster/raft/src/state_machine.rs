@@ -47,6 +47,11 @@ impl StateMachine {
         self.last_applied
     }
 
+    /// The members as of that entry.
+    pub fn membership(&self) -> &StoredMembership {
+        &self.membership
+    }
+
     fn replace(&mut self, state: State, snapshot: SnapshotFile) {
         self.state = state;
         self.revision = snapshot.header.revision;

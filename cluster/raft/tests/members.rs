@@ -5,7 +5,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use acefleet_raft::{Failure, MembershipChange, MembershipError, Role};
+use acefleet_raft::{Failure, MembershipChange, MembershipError, Peer, Role};
 use support::{Fleet, PATIENCE, marks, soon, until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,10 +62,14 @@ async fn a_leader_is_removed_by_its_successor() {
     until("two voters are left", || other.cluster().status().voters == 2).await;
     other.must_write().await;
     assert_ne!(other.cluster().status().leader, Some(id));
-    // Nobody tells a removed node: it finds out and stops.
     let failure = tokio::time::timeout(PATIENCE, fleet.nodes[leader].cluster().failed()).await.unwrap();
     assert!(failure.to_string().contains("was removed"), "{failure}");
-    assert_eq!(failure.exit_code(), 75);
+    assert_eq!(failure.exit_code(), 77);
+    // It does not come back by mistake, whatever starts it.
+    let mut fleet = fleet;
+    fleet.nodes[leader].stop().await;
+    let refused = fleet.nodes[leader].try_start().await.unwrap_err();
+    assert_eq!((refused.exit_code(), refused.to_string()), (77, failure.to_string()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,6 +105,71 @@ async fn a_node_that_moved_tells_the_cluster_its_new_address() {
     fleet.all_hold(&expected).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_moved_as_a_whole_finds_itself_by_its_settings() {
+    let mut fleet = Fleet::formed(3).await;
+    let expected = marks(fleet.nodes[0].cluster());
+    for node in &mut fleet.nodes {
+        node.stop().await;
+    }
+    let held: Vec<_> = (0..3).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let moved: Vec<_> = held.iter().map(|listener| listener.local_addr().unwrap()).collect();
+    drop(held);
+    let peers: Vec<Peer> = fleet.nodes[0]
+        .peers
+        .iter()
+        .zip(&moved)
+        .map(|(peer, at)| Peer { name: peer.name.clone(), addr: at.to_string() })
+        .collect();
+    for (node, at) in fleet.nodes.iter_mut().zip(&moved) {
+        node.addr = *at;
+        node.peers = peers.clone();
+    }
+    fleet.start().await;
+    fleet.nodes[0].must_write().await;
+    fleet.all_hold(&expected).await;
+    until("the log has every new address", || {
+        let members = fleet.nodes[0].cluster().status().members;
+        members.iter().all(|member| moved.iter().any(|at| at.to_string() == member.address))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_a_data_directory_does_not_take_its_place() {
+    let mut fleet = Fleet::formed(3).await;
+    let leader = fleet.leader().await;
+    let original = (leader + 1) % 3;
+    fleet.nodes[original].stop().await;
+    let copy = fleet.joiner(&fleet.nodes[original].name.clone());
+    copy_dir(fleet.nodes[original].dir(), fleet.nodes[copy].dir());
+    fleet.nodes[original].start().await;
+    let id = fleet.nodes[original].cluster().node_id();
+    let recorded = fleet.nodes[original].addr.to_string();
+    fleet.nodes[original].must_write().await;
+    fleet.nodes[copy].start().await;
+    let helper = fleet.nodes[leader].cluster().clone();
+    let (name, address) = (fleet.nodes[copy].name.clone(), fleet.nodes[copy].addr.to_string());
+    let refused =
+        helper.change_members(MembershipChange::Move { id, name, address }, soon()).await.unwrap_err();
+    assert!(refused.to_string().contains("same data directory"), "{refused}");
+    let members = helper.status().members;
+    let listed = members.iter().find(|member| member.id == id).unwrap();
+    assert_eq!(listed.address, recorded);
+}
+
+fn copy_dir(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_dir(&entry.path(), &target),
+            false => drop(std::fs::copy(entry.path(), target).unwrap()),
+        }
+    }
+}
+
 fn role(fleet: &Fleet, seen_by: usize, of: usize) -> Option<Role> {
     let members = fleet.nodes[seen_by].cluster().status().members;
     members.into_iter().find(|member| member.name == fleet.nodes[of].name).map(|member| member.role)
@@ -130,6 +199,9 @@ async fn nodes_join_by_any_member_and_five_of_them_vote() {
     fleet.all_hold(&expected).await;
     assert_eq!(role(&fleet, 0, sixth), Some(Role::Learner));
     assert_eq!(fleet.nodes[sixth].cluster().cluster_id(), id);
+    let seventh = fleet.joiner("g");
+    fleet.nodes[seventh].start().await;
+    expected.insert(fleet.nodes[seventh].must_write().await);
     assert_eq!(fleet.nodes[0].cluster().status().voters, 5);
 
     // A restart changes nothing, and the addresses to join are not needed any more.
@@ -143,10 +215,8 @@ async fn nodes_join_by_any_member_and_five_of_them_vote() {
     let helper = fleet.nodes[0].cluster().clone();
     helper.change_members(MembershipChange::Remove { id: gone }, soon()).await.unwrap();
     fleet.nodes[3].stop().await;
-    until("the learner votes", || {
-        helper.status().voters == 5 && matches!(role(&fleet, 0, sixth), Some(Role::Voter | Role::Leader))
-    })
-    .await;
+    let votes = |at: usize| matches!(role(&fleet, 0, at), Some(Role::Voter | Role::Leader));
+    until("one learner votes", || helper.status().voters == 5 && (votes(sixth) != votes(seventh))).await;
     fleet.all_hold(&expected).await;
 }
 
@@ -167,7 +237,7 @@ async fn a_node_that_joins_never_starts_a_cluster_or_takes_a_name() {
     fleet.nodes[double].start().await;
     let failure = tokio::time::timeout(PATIENCE, fleet.nodes[double].cluster().failed()).await.unwrap();
     assert_eq!(failure.exit_code(), 75);
-    assert!(failure.to_string().contains("remove that member first"), "{failure}");
+    assert!(failure.to_string().contains("acefleet remove a"), "{failure}");
     assert_eq!(fleet.nodes[double].cluster().cluster_id(), None);
     assert_eq!(fleet.nodes[0].cluster().status().members.len(), 2);
 }

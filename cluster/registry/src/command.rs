@@ -150,6 +150,14 @@ pub enum Command {
         /// What holds now.
         status: VpnStatus,
     },
+    /// The cluster was recovered from one survivor: all other nodes are gone for good, with their engines
+    /// and streams.
+    Recovered {
+        /// The only member now.
+        survivor: NodeId,
+        /// Ids that the cluster had before. Containers keep the id under which they were made.
+        former_clusters: Vec<String>,
+    },
 }
 
 /// One write of a [`Command::Sequence`].

@@ -24,6 +24,11 @@ impl State {
         &self.tables.policy
     }
 
+    /// Ids that this cluster had before it was recovered, the oldest first.
+    pub fn former_clusters(&self) -> impl Iterator<Item = &str> {
+        self.tables.former_clusters.iter().map(String::as_str)
+    }
+
     /// Members by id.
     pub fn nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
         self.tables.nodes.values()

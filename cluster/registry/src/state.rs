@@ -59,6 +59,9 @@ pub struct Tables {
     pub last_engine: u64,
     /// Last stream sequence number given out.
     pub last_stream: u64,
+    /// Ids that this cluster had before it was recovered from one survivor, the oldest first.
+    #[serde(skip_serializing_if = "Vector::is_empty")]
+    pub former_clusters: Vector<String>,
     /// Last host port leased.
     pub last_host_port: u16,
     /// Last HTTPS container port given out.

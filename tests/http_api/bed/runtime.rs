@@ -138,7 +138,7 @@ impl ContainerRuntime for FakeRuntime {
         Box::pin(ready(Err(RuntimeError::Other(format!("no registry has {image}")))))
     }
 
-    fn events(&self, _scope: Scope) -> BoxStream<'static, Result<(), RuntimeError>> {
+    fn events(&self, _node_name: &str) -> BoxStream<'static, Result<(), RuntimeError>> {
         stream::pending().boxed()
     }
 }

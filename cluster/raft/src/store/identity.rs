@@ -35,6 +35,31 @@ pub(crate) struct Identity {
     /// Founding members; used only until the log begins.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub founders: Vec<MemberRecord>,
+    /// Cluster addresses of the members that `acefleet join` was told of; used only until the log begins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub join: Vec<String>,
+    /// Ids of the clusters that this one was recovered from, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<String>,
+    /// Why the node is no member any more. It never starts again with this directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed: Option<String>,
+}
+
+impl Identity {
+    /// A node that belongs to no cluster yet, with a new id.
+    fn fresh(node_name: &str) -> Self {
+        Self {
+            format: FORMAT,
+            node_id: random_node_id(),
+            node_name: node_name.to_owned(),
+            cluster_id: None,
+            founders: Vec::new(),
+            join: Vec::new(),
+            former: Vec::new(),
+            removed: None,
+        }
+    }
 }
 
 /// The identity in memory and on disk.
@@ -47,6 +72,15 @@ pub(crate) struct IdentityFile {
 impl IdentityFile {
     /// Reads the identity, or gives a fresh directory a random one.
     pub fn open(dir: &Path, node_name: &str) -> Result<Self, StartError> {
+        let file = Self::peek(dir, node_name)?;
+        if !file.path.exists() {
+            write(&file.path, &file.load()).map_err(|e| cannot_write(&file.path, &e))?;
+        }
+        Ok(file)
+    }
+
+    /// The same, but a fresh directory stays as it is until something is stored.
+    pub fn peek(dir: &Path, node_name: &str) -> Result<Self, StartError> {
         let path = dir.join(FILE);
         let identity = match fs::read(&path) {
             Ok(bytes) => parse(&path, &bytes)?,
@@ -57,20 +91,15 @@ impl IdentityFile {
                         path.display()
                     )));
                 }
-                let fresh = Identity {
-                    format: FORMAT,
-                    node_id: random_node_id(),
-                    node_name: node_name.to_owned(),
-                    cluster_id: None,
-                    founders: Vec::new(),
-                };
-                write(&path, &fresh).map_err(|e| cannot_write(&path, &e))?;
-                fresh
+                Identity::fresh(node_name)
             }
             Err(error) => {
                 return Err(StartError::Internal(format!("{} cannot be read: {error}", path.display())));
             }
         };
+        if let Some(why) = identity.removed {
+            return Err(StartError::Removed(why));
+        }
         if identity.node_name != node_name {
             return Err(StartError::Config(format!(
                 "the data directory belongs to node {}, but this node is named {node_name}: correct the name, or use another directory",
@@ -93,6 +122,29 @@ impl IdentityFile {
         }
         next.cluster_id = Some(cluster_id.to_owned());
         next.founders = founders;
+        self.store(next)
+    }
+
+    /// Binds a node that belongs to no cluster to one that runs, of which these members are known. Blocks.
+    pub fn enlist(&self, cluster_id: &str, join: Vec<String>) -> io::Result<()> {
+        let cluster_id = Some(cluster_id.to_owned());
+        self.store(Identity { cluster_id, join, founders: Vec::new(), ..Identity::clone(&self.load()) })
+    }
+
+    /// Gives the cluster another id, which no member but this one has. Blocks.
+    pub fn recover(&self, cluster_id: &str) -> io::Result<()> {
+        let mut next = Identity::clone(&self.load());
+        next.former.extend(next.cluster_id.replace(cluster_id.to_owned()));
+        (next.founders, next.join) = (Vec::new(), Vec::new());
+        self.store(next)
+    }
+
+    /// Notes that the node is no member any more. Blocks.
+    pub fn expel(&self, why: &str) -> io::Result<()> {
+        self.store(Identity { removed: Some(why.to_owned()), ..Identity::clone(&self.load()) })
+    }
+
+    fn store(&self, next: Identity) -> io::Result<()> {
         if *self.load() != next {
             write(&self.path, &next)?;
             self.current.store(Arc::new(next));
@@ -154,6 +206,32 @@ mod tests {
         assert!(again.bind("cluster-2", Vec::new()).is_err());
         let reopened = IdentityFile::open(dir.path(), "a").unwrap().load();
         assert_eq!(reopened.cluster_id.as_deref(), Some("cluster-1"));
+
+        again.recover("cluster-2").unwrap();
+        again.recover("cluster-3").unwrap();
+        let recovered = IdentityFile::open(dir.path(), "a").unwrap().load();
+        assert_eq!(recovered.cluster_id.as_deref(), Some("cluster-3"));
+        assert_eq!(recovered.former, ["cluster-1", "cluster-2"]);
+        assert_eq!(recovered.node_id, first.node_id);
+    }
+
+    #[test]
+    fn a_look_at_an_empty_directory_leaves_it_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        let looked = IdentityFile::peek(dir.path(), "a").unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        looked.enlist("cluster-1", vec!["b:1".into()]).unwrap();
+        let stored = IdentityFile::open(dir.path(), "a").unwrap().load();
+        assert_eq!(stored, looked.load());
+        assert_eq!(stored.join, ["b:1"]);
+    }
+
+    #[test]
+    fn a_removed_node_stays_away() {
+        let dir = tempfile::tempdir().unwrap();
+        IdentityFile::open(dir.path(), "a").unwrap().expel("voted out").unwrap();
+        let error = IdentityFile::open(dir.path(), "a").unwrap_err();
+        assert_eq!((error.exit_code(), error.to_string().as_str()), (77, "voted out"));
     }
 
     #[test]

@@ -40,7 +40,8 @@ impl LogStore {
         bytes.as_deref().map(entry::decode_log_id).transpose()
     }
 
-    fn last_entry(&self) -> io::Result<Option<LogId>> {
+    /// The newest entry.
+    pub fn last_entry(&self) -> io::Result<Option<LogId>> {
         let mut newest = self.db.rocks().iterator_cf(self.db.log()?, IteratorMode::End);
         match newest.next() {
             None => Ok(None),
@@ -53,7 +54,7 @@ impl LogStore {
 
     /// Entries from `start` up to but not including `end`, at least one and no more than `limit`
     /// bytes. A hole is an error.
-    fn read(&self, start: u64, end: u64, limit: usize) -> io::Result<Vec<Entry>> {
+    pub fn read(&self, start: u64, end: u64, limit: usize) -> io::Result<Vec<Entry>> {
         if start >= end {
             return Ok(Vec::new());
         }

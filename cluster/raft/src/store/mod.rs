@@ -13,7 +13,7 @@ mod outbox;
 pub(crate) use db::Db;
 pub(crate) use flusher::{Flusher, FsyncClock};
 pub(crate) use header::DirLock;
-pub(crate) use identity::{IdentityFile, MemberRecord};
+pub(crate) use identity::{Identity, IdentityFile, MemberRecord};
 pub(crate) use log::LogStore;
 
 #[cfg(test)]

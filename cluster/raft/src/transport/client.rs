@@ -11,9 +11,10 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 
 use super::MAX_MESSAGE;
-use super::pool::{Lane, Pool, dial_error};
+use super::pool::{self, Lane, Pool, dial_error};
 use super::proto::{self, forward_client::ForwardClient, node_client::NodeClient};
 use crate::contacts::Contacts;
+use crate::protocol;
 use crate::store::IdentityFile;
 use crate::types::Member;
 
@@ -68,11 +69,20 @@ pub(crate) struct Wire {
     version: String,
     /// Addresses of the membership in force.
     addresses: ArcSwap<BTreeMap<u64, String>>,
+    /// Addresses where members were not found, and those where they were.
+    redirects: ArcSwap<BTreeMap<u64, (String, String)>>,
 }
 
 impl Wire {
     pub fn new(identity: Arc<IdentityFile>, contacts: Arc<Contacts>, version: String) -> Self {
-        Self { pool: Pool::default(), identity, contacts, version, addresses: ArcSwap::default() }
+        Self {
+            pool: Pool::default(),
+            identity,
+            contacts,
+            version,
+            addresses: ArcSwap::default(),
+            redirects: ArcSwap::default(),
+        }
     }
 
     pub fn version(&self) -> &str {
@@ -88,9 +98,22 @@ impl Wire {
         self.addresses.store(Arc::new(addresses));
     }
 
+    /// Dials a member somewhere else, as long as its record says that it lives where it was not found.
+    pub fn redirect(&self, id: u64, recorded: &str, address: &str) {
+        self.redirects.rcu(|known| {
+            let mut known = BTreeMap::clone(known);
+            known.insert(id, (recorded.to_owned(), address.to_owned()));
+            known
+        });
+    }
+
     /// Where a member lives now; openraft keeps telling the address it had when a client was made.
-    pub(super) fn address(&self, id: u64, known: &Member) -> String {
-        self.addresses.load().get(&id).unwrap_or(&known.address).clone()
+    pub fn address(&self, id: u64, known: &Member) -> String {
+        let addresses = self.addresses.load();
+        let recorded = addresses.get(&id).unwrap_or(&known.address);
+        let redirects = self.redirects.load();
+        let redirect = redirects.get(&id).filter(|(missed, _)| missed == recorded);
+        redirect.map_or(recorded, |(_, address)| address).clone()
     }
 
     pub(super) fn channel(&self, address: &str, lane: Lane) -> Channel {
@@ -121,6 +144,12 @@ impl Wire {
         NodeClient::new(self.channel(address, Lane::Calls))
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE)
+    }
+
+    /// A connection for one call. Whoever asks to join says at which address to call back, so these are
+    /// not kept.
+    fn stranger(address: &str) -> NodeClient<Channel> {
+        NodeClient::new(pool::open(address.to_owned()))
     }
 
     /// Hands a write to the leader.
@@ -185,8 +214,9 @@ impl Wire {
             node_id: identity.node_id,
             address: own_address.to_owned(),
             version: self.version.clone(),
+            protocol: Some(protocol::own()),
         };
-        let mut client = self.node(address);
+        let mut client = Self::stranger(address);
         bounded(limit, client.hello(Request::new(request))).await
     }
 
@@ -197,7 +227,7 @@ impl Wire {
         request: proto::FormRequest,
         limit: Duration,
     ) -> Result<(), CallError> {
-        let mut client = self.node(address);
+        let mut client = Self::stranger(address);
         bounded(limit, client.form(Request::new(request))).await?;
         Ok(())
     }
@@ -209,8 +239,16 @@ impl Wire {
         request: proto::JoinRequest,
         limit: Duration,
     ) -> Result<proto::JoinReply, CallError> {
-        let mut client = self.node(address);
+        let mut client = Self::stranger(address);
         bounded(limit, client.join(Request::new(request))).await
+    }
+
+    /// Tells a node that it is no member any more.
+    pub async fn farewell(&self, to: u64, member: &Member, limit: Duration) -> Result<(), CallError> {
+        let request = proto::FarewellRequest { route: Some(self.route(to)?) };
+        let mut client = Self::stranger(&member.address);
+        bounded(limit, client.farewell(Request::new(request))).await?;
+        Ok(())
     }
 
     /// Asks a member something that this crate does not understand.

@@ -66,7 +66,8 @@ impl Pool {
     }
 }
 
-fn open(address: String) -> Channel {
+/// A connection of its own; connects when first used.
+pub(super) fn open(address: String) -> Channel {
     // The URI only fills the authority header: the connector dials `address` itself.
     Endpoint::from_static("http://acefleet.cluster")
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)

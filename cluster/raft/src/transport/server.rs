@@ -18,12 +18,12 @@ use super::proto::{
 };
 use super::{MAX_MESSAGE, receive, tls};
 use crate::codec;
-use crate::members::{self, Changed};
 use crate::read::{self, Confirmed};
+use crate::reconfigure::{self, Changed};
 use crate::shared::Core;
 use crate::types::{Snapshot, TypeConfig};
 use crate::write::{self, Submitted};
-use crate::{formation, join, status};
+use crate::{admit, formation, protocol, status};
 
 /// Longest time that a caller may ask this node to keep trying.
 const MAX_REMAINING: Duration = Duration::from_secs(60);
@@ -78,6 +78,14 @@ impl Service {
                 self.0.wire.contacts().heard_peer(route.from, &route.version);
                 Ok(route.from)
             }
+        }
+    }
+
+    /// Refuses what only members may ask for.
+    fn member(&self, id: u64) -> Result<(), Status> {
+        match self.0.recorded(id) {
+            Some(_) => Ok(()),
+            None => Err(Status::permission_denied(format!("node id {id} is not a member of this cluster"))),
         }
     }
 
@@ -182,10 +190,8 @@ impl forward_server::Forward for Service {
             return Err(Status::invalid_argument("the proposal is too large"));
         }
         let mut proposal: Proposal = decode(&request.proposal)?;
-        if self.0.member(from).is_none() {
-            // Otherwise a removed node could register itself again before it learns of its removal.
-            return Err(Status::permission_denied(format!("node id {from} is not a member of this cluster")));
-        }
+        // Otherwise a removed node could register itself again before it learns of its removal.
+        self.member(from)?;
         // Writes are forwarded once, so the sender is the origin.
         proposal.origin = NodeId(from);
         let until = deadline(request.remaining_ms);
@@ -208,10 +214,11 @@ impl forward_server::Forward for Service {
         request: Request<proto::MembersRequest>,
     ) -> Result<Response<proto::MembersReply>, Status> {
         let request = request.into_inner();
-        self.check(request.route.as_ref())?;
+        let from = self.check(request.route.as_ref())?;
         let change = decode(&request.change)?;
+        self.member(from)?;
         let until = deadline(request.remaining_ms);
-        let outcome = match members::change_here(&self.0, &change, until).await {
+        let outcome = match reconfigure::change_here(&self.0, &change, until).await {
             Changed::Done => members_reply::Outcome::Done(proto::Done {}),
             Changed::NotLeader(leader) => members_reply::Outcome::NotLeader(proto::NotLeader { leader }),
             Changed::Refused(why) => members_reply::Outcome::Refused(why),
@@ -262,7 +269,19 @@ impl node_server::Node for Service {
             members,
             membership_index,
             version: self.0.wire.version().to_owned(),
+            protocol: Some(protocol::own()),
+            instance: self.0.instance,
+            former_cluster_ids: self.0.published.load().state.former_clusters().map(str::to_owned).collect(),
         }))
+    }
+
+    async fn farewell(
+        &self,
+        request: Request<proto::FarewellRequest>,
+    ) -> Result<Response<proto::Done>, Status> {
+        self.check(request.get_ref().route.as_ref())?;
+        self.0.doubt.notify_one();
+        Ok(Response::new(proto::Done {}))
     }
 
     async fn form(&self, request: Request<proto::FormRequest>) -> Result<Response<proto::FormReply>, Status> {
@@ -271,7 +290,7 @@ impl node_server::Node for Service {
     }
 
     async fn join(&self, request: Request<proto::JoinRequest>) -> Result<Response<proto::JoinReply>, Status> {
-        Ok(Response::new(join::accept(&self.0, request.into_inner()).await))
+        Ok(Response::new(admit::accept(&self.0, request.into_inner()).await))
     }
 
     async fn ask(&self, request: Request<proto::AskRequest>) -> Result<Response<proto::AskReply>, Status> {

@@ -116,6 +116,62 @@ async fn a_formed_node_cannot_be_bound_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_cannot_be_a_member_is_refused_and_leaves_no_trace() {
+    let node = alone("node").await;
+    let mut client = NodeClient::connect(format!("http://{}", node.address)).await.unwrap();
+    let good = proto::JoinRequest {
+        node_id: 7,
+        name: "b".into(),
+        address: node.address.clone().replace("127.0.0.1", "localhost"),
+        cluster_id: node.cluster.cluster_id(),
+        protocol: Some(crate::protocol::own()),
+        ..Default::default()
+    };
+    let other = uuid::Uuid::new_v4().to_string();
+    let newer = proto::Protocol { oldest: 99, newest: 100 };
+    for (request, why) in [
+        (proto::JoinRequest { cluster_id: Some(other), ..good.clone() }, "belongs to cluster"),
+        (proto::JoinRequest { cluster_id: Some("\n".repeat(9)), ..good.clone() }, "belongs to cluster"),
+        (proto::JoinRequest { protocol: None, ..good.clone() }, "too old"),
+        (proto::JoinRequest { protocol: Some(newer), ..good.clone() }, "too new"),
+        (proto::JoinRequest { name: "node".into(), ..good.clone() }, "acefleet remove node"),
+        (proto::JoinRequest { address: node.address.clone(), ..good.clone() }, "belongs to member node"),
+        (proto::JoinRequest { name: "x".repeat(1 << 20), ..good.clone() }, "the name"),
+        (proto::JoinRequest { node_id: u64::MAX, ..good.clone() }, "the id"),
+        (proto::JoinRequest { kind: 77, ..good.clone() }, "does not know"),
+        (proto::JoinRequest { kind: proto::JoinKind::Move.into(), ..good.clone() }, "is no member"),
+        // Another node answers there than the one that asks.
+        (good.clone(), "with id"),
+    ] {
+        let reply = client.join(Request::new(request)).await.unwrap().into_inner();
+        match reply.outcome {
+            Some(proto::join_reply::Outcome::Refused(said)) => assert!(said.contains(why), "{why}: {said}"),
+            other => panic!("{why}: {other:?}"),
+        }
+    }
+    let may = proto::JoinRequest { kind: proto::JoinKind::Check.into(), ..good };
+    let reply = client.join(Request::new(may)).await.unwrap().into_inner();
+    assert!(matches!(reply.outcome, Some(proto::join_reply::Outcome::Done(_))), "{reply:?}");
+    assert_eq!(node.cluster.status().members.len(), 1);
+
+    // A farewell is checked with the other members, and there are none.
+    let farewell = proto::FarewellRequest { route: Some(route(&node.cluster, &node.cluster)) };
+    client.farewell(Request::new(farewell)).await.unwrap();
+    let mut forward = ForwardClient::connect(format!("http://{}", node.address)).await.unwrap();
+    let change = crate::MembershipChange::Remove { id: node.cluster.node_id() };
+    let mut from_nobody = route(&node.cluster, &node.cluster);
+    from_nobody.from = 7;
+    let change = proto::MembersRequest {
+        route: Some(from_nobody),
+        change: crate::codec::encode(&change).unwrap().into(),
+        remaining_ms: 100,
+    };
+    let refused = forward.change_members(Request::new(change)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    node.cluster.read_barrier(Instant::now() + Duration::from_secs(60)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn questions_end_with_the_reason_why_there_is_no_answer() {
     let node = alone("node").await;
     let deadline = Instant::now() + Duration::from_secs(60);

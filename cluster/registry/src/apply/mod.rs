@@ -40,6 +40,9 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
         Command::NodeDown { node, down } => nodes::down(state, *node, *down),
         Command::NodeRemoved { node } => nodes::removed(state, *node),
         Command::VpnChanged { node, container, status } => vpn::changed(state, *node, container, status),
+        Command::Recovered { survivor, former_clusters } => {
+            nodes::recovered(state, *survivor, former_clusters)
+        }
         Command::SetPolicy(policy) => {
             state.tables.policy = policy.clone();
             Reply::Done

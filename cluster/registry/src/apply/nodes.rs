@@ -108,6 +108,27 @@ pub(super) fn removed(state: &mut State, id: NodeId) -> Reply {
     Reply::Done
 }
 
+/// Engine ids that are passed over by a recovery. The members that were lost may have given some out of
+/// which the survivor does not know, and containers on their hosts carry them.
+const PASSED_OVER: u64 = 1_000_000;
+
+pub(super) fn recovered(state: &mut State, survivor: NodeId, former: &[String]) -> Reply {
+    let lost: Vec<NodeId> = state.tables.nodes.keys().filter(|id| **id != survivor).copied().collect();
+    for node in &lost {
+        removed(state, *node);
+    }
+    for id in former {
+        if !state.tables.former_clusters.contains(id) {
+            state.tables.former_clusters.push_back(id.clone());
+        }
+    }
+    state.tables.last_engine += PASSED_OVER;
+    let name = state.tables.nodes.get(&survivor).map_or("the last node", |node| node.info.name.as_str());
+    let message = format!("the cluster was recovered from {name}, without {} others", lost.len());
+    note(state, EventType::System, "cluster_recovered", message, None, None);
+    Reply::Done
+}
+
 pub(super) fn reset_breakers(state: &mut State, kind: Option<BreakerKind>) -> Reply {
     let kinds = [BreakerKind::General, BreakerKind::Replacement];
     for kind in kinds.into_iter().filter(|k| kind.is_none_or(|wanted| wanted == *k)) {

@@ -189,3 +189,33 @@ fn a_node_that_is_down_is_replaced_and_comes_back_with_what_it_runs() {
     assert!(!world.state.stream("k|s").unwrap().is_started(), "a stream ends once");
     assert!(world.state.indexes_are_true());
 }
+
+#[test]
+fn a_recovered_cluster_keeps_what_the_survivor_has_and_nothing_else() {
+    let mut world = World::new(3, 10);
+    let engines = [world.running(), world.running(), world.running()];
+    for engine in &engines {
+        world.begin(playing("k", &engine.id.to_string(), engine.ports.host_http));
+    }
+    let [kept, lost @ ..] = &engines;
+    let survivor = kept.node;
+    let recovered = |ids: &[&str]| Command::Recovered {
+        survivor,
+        former_clusters: ids.iter().map(|id| (*id).to_owned()).collect(),
+    };
+    assert_eq!(world.run(recovered(&["one"])), Reply::Done);
+    assert_eq!(world.state.nodes().map(|node| node.info.id).collect::<Vec<_>>(), [survivor]);
+    assert!(world.engine(kept.id).phase.is_serving());
+    assert!(world.state.stream(&format!("k|{}", kept.id)).unwrap().is_started());
+    for engine in lost {
+        assert_eq!(world.engine(engine.id).phase, Phase::Gone);
+        assert!(!world.state.stream(&format!("k|{}", engine.id)).unwrap().is_started());
+    }
+    let next = world.reserve();
+    assert!(next.id.0 > engines[2].id.0 + 1, "an id that a lost member may have given out is given again");
+    assert_eq!(world.state.events().iter().filter(|e| e.category == "cluster_recovered").count(), 1);
+
+    world.run(recovered(&["one", "two"]));
+    assert_eq!(world.state.former_clusters().collect::<Vec<_>>(), ["one", "two"]);
+    assert!(world.engine(next.id).phase.is_live());
+}

@@ -248,6 +248,9 @@ pub fn command() -> impl Strategy<Value = Command> {
             .prop_map(|(node, availability)| Command::NodeAvailability { node, availability }),
         1 => node_id().prop_map(|node| Command::NodeRemoved { node }),
         2 => (node_id(), any::<bool>()).prop_map(|(node, down)| Command::NodeDown { node, down }),
+        1 => node_id().prop_map(|survivor| {
+            Command::Recovered { survivor, former_clusters: vec![format!("former-{survivor}")] }
+        }),
         2 => vec((1..40u64, event()), 0..4).prop_map(|steps| {
             let step = |(op, command)| Step { op_id: OpId(7, op), command };
             Command::Sequence(steps.into_iter().map(step).collect())

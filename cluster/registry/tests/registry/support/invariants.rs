@@ -186,6 +186,7 @@ fn check_engines(before: &State, after: &State, command: &Command) -> Checked {
                 Command::EngineFailed { engine, .. } => *engine == id && new.phase == Phase::Failed,
                 Command::Conflict { engine, .. } => *engine == id && new.phase == Phase::Failed,
                 Command::NodeRemoved { node } => *node == old.node && new.phase == Phase::Gone,
+                Command::Recovered { survivor, .. } => *survivor != old.node && new.phase == Phase::Gone,
                 _ => false,
             };
             ensure!(by_right, "engine {id} became {:?}", new.phase);

@@ -1,0 +1,37 @@
+//! What is done to a data directory while no node runs on it. The next start does the rest.
+//!
+//! - [`found`]: prepares a cluster of this node alone
+//! - [`enlist`]: prepares to join a cluster that runs
+//! - [`survey`]: what one survivor has of a cluster that lost its majority, and a new cluster from that
+
+mod prepare;
+mod recover;
+
+pub use prepare::{Enlisted, Founded, enlist, found};
+pub use recover::{Survey, SurveyedMember, survey};
+
+use std::io;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::Path;
+
+/// Gives what root has made in a directory of another user to that user, under whom the node runs.
+fn hand_over(dir: &Path) -> io::Result<()> {
+    let owner = std::fs::metadata(dir)?;
+    if owner.uid() == 0 {
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        let found = std::fs::symlink_metadata(&path)?;
+        if found.is_symlink() {
+            continue;
+        }
+        if found.uid() == 0 {
+            chown(&path, Some(owner.uid()), Some(owner.gid()))?;
+        }
+        if found.is_dir() {
+            hand_over(&path)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,226 @@
+//! A new cluster from the data directory of one survivor, when the majority is lost for good. What the
+//! others stored and this node did not is lost; nothing that is on this disk is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use acefleet_registry::{Command, NodeId, OpId, Proposal, State};
+use openraft::EntryPayload;
+use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage};
+
+use super::hand_over;
+use crate::cluster::close;
+use crate::errors::StartError;
+use crate::options::Options;
+use crate::shared::OpenStore;
+use crate::start::{self, Opened};
+use crate::state_machine::blocking;
+use crate::store::{IdentityFile, LogStore, ROCKS_DIR};
+use crate::types::{Entry, LeaderId, LogId, Member, Membership, Vote, Write};
+
+/// Bytes of entries that are read at once.
+const PIECE: usize = 4 << 20;
+
+/// A member as the survivor knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SurveyedMember {
+    /// Its id.
+    pub id: NodeId,
+    /// Its name.
+    pub name: String,
+    /// `host:port` of its cluster listener.
+    pub address: String,
+    /// Whether it votes.
+    pub votes: bool,
+}
+
+/// What one node has of its cluster. Holds the directory until it is dropped or closed.
+pub struct Survey {
+    /// The node.
+    pub node_id: NodeId,
+    /// Its name.
+    pub node_name: String,
+    /// The cluster.
+    pub cluster_id: String,
+    /// All members, this node among them.
+    pub members: Vec<SurveyedMember>,
+    /// Term of the newest entry on this disk.
+    pub last_term: u64,
+    /// Index of the newest entry on this disk.
+    pub last_index: u64,
+    /// Index of the newest entry that this node knew to be committed.
+    pub committed_index: u64,
+    /// Writes that this node took without a leader and has not passed on.
+    pub kept_writes: u64,
+    /// The state with every entry on this disk.
+    pub state: State,
+    options: Options,
+    last: LogId,
+    identity: IdentityFile,
+    log: LogStore,
+    store: OpenStore,
+}
+
+impl std::fmt::Debug for Survey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Survey")
+            .field("node_name", &self.node_name)
+            .field("cluster_id", &self.cluster_id)
+            .finish()
+    }
+}
+
+/// Looks at what the data directory has. Changes nothing.
+///
+/// # Errors
+/// [`StartError::Config`] when there is nothing to recover, [`StartError::Temporary`] while a node runs on the
+/// directory, [`StartError::Internal`] when it is damaged.
+pub async fn survey(options: &Options) -> Result<Survey, StartError> {
+    options.validate()?;
+    let options = options.clone();
+    let opened = {
+        let options = options.clone();
+        tokio::task::spawn_blocking(move || {
+            // Opening would make what is missing.
+            if !options.data_dir.join(ROCKS_DIR).exists() {
+                return Err(nothing(&options, "no node has run on it"));
+            }
+            start::open(&options)
+        })
+        .await
+        .map_err(|e| StartError::Internal(format!("opening the directory panicked: {e}")))??
+    };
+    let Opened { outbox, store, identity, machine, published, .. } = opened;
+    let mut log = LogStore::new(store.db.clone(), store.flusher.clone());
+    let own = identity.load();
+    let cluster_id =
+        own.cluster_id.clone().ok_or_else(|| nothing(&options, "the node belongs to no cluster"))?;
+    let last = log.last_entry().map_err(unreadable)?.max(machine.last_applied());
+    let last = last.ok_or_else(|| nothing(&options, "the node has never heard of its cluster"))?;
+    let committed = log.read_committed().await.map_err(unreadable)?.max(machine.last_applied());
+    let mut membership = machine.membership().membership().clone();
+    let mut state = published.load().state.clone();
+    let mut next = machine.last_applied().map_or(0, |id| id.index + 1);
+    while next <= last.index {
+        let piece = log.read(next, last.index + 1, PIECE).map_err(unreadable)?;
+        let Some(newest) = piece.last() else { break };
+        next = newest.log_id.index + 1;
+        for entry in piece {
+            match entry.payload {
+                EntryPayload::Blank => {}
+                EntryPayload::Normal(Write(proposal)) => {
+                    acefleet_registry::apply(&mut state, &proposal, entry.log_id.index);
+                }
+                EntryPayload::Membership(newer) => membership = newer,
+            }
+        }
+    }
+    let voters: BTreeSet<u64> = membership.voter_ids().collect();
+    if voters == BTreeSet::from([own.node_id]) {
+        return Err(nothing(&options, "the node is the only voter and needs nobody else: start it"));
+    }
+    let members = membership.nodes().map(|(id, member)| SurveyedMember {
+        id: NodeId(*id),
+        name: member.name.clone(),
+        address: member.address.clone(),
+        votes: voters.contains(id),
+    });
+    Ok(Survey {
+        node_id: NodeId(own.node_id),
+        node_name: own.node_name.clone(),
+        cluster_id,
+        members: members.collect(),
+        last_term: last.leader_id.term,
+        last_index: last.index,
+        committed_index: committed.map_or(0, |id| id.index),
+        kept_writes: outbox.waiting(),
+        state,
+        options,
+        last,
+        identity,
+        log,
+        store,
+    })
+}
+
+impl Survey {
+    /// Lets go of the directory, unchanged.
+    pub async fn close(self) {
+        let Self { store, log, .. } = self;
+        drop(log);
+        close(store).await;
+    }
+
+    /// Makes the node the only member of a cluster with a new id, which it returns. Every entry on this disk
+    /// is kept. Repeating it after a crash at any point is harmless.
+    ///
+    /// # Errors
+    /// [`StartError::Internal`] when the disk does not take it.
+    pub async fn recover(self) -> Result<String, StartError> {
+        let Self { options, last, identity, mut log, store, state, .. } = self;
+        let cluster_id = uuid::Uuid::new_v4().to_string();
+        // The id first: whatever happens after this, the old members are refused.
+        let id = cluster_id.clone();
+        let identity =
+            blocking(move || identity.recover(&id).map(|()| identity)).await.map_err(unwritable)?;
+        let own = identity.load();
+        let term = log.read_vote().await.map_err(unreadable)?.map_or(0, |vote| vote.leader_id.term);
+        let leader_id = LeaderId { term: term.max(last.leader_id.term) + 1, node_id: own.node_id };
+        log.save_vote(&Vote { leader_id, committed: true }).await.map_err(unwritable)?;
+        if log.last_entry().map_err(unreadable)? < Some(last) {
+            // A snapshot that is newer than the log, which the next start would have cut.
+            log.purge(last).await.map_err(unwritable)?;
+        }
+        let entries = end_of_log(&options, own.node_id, &own.former, leader_id, last.index, state.clock_ms())
+            .map_err(unwritable)?;
+        let newest = entries.last().map(|entry| entry.log_id);
+        log.append(entries, IOFlushed::noop()).await.map_err(unwritable)?;
+        log.save_committed(newest).await.map_err(unwritable)?;
+        store.flusher.sync().await.map_err(unwritable)?;
+        drop(log);
+        close(store).await;
+        let dir = options.data_dir.clone();
+        blocking(move || hand_over(&dir)).await.map_err(unwritable)?;
+        Ok(cluster_id)
+    }
+}
+
+/// The entries that turn the log into that of a cluster of one.
+fn end_of_log(
+    options: &Options,
+    node_id: u64,
+    former: &[String],
+    leader_id: LeaderId,
+    last: u64,
+    clock_ms: u64,
+) -> std::io::Result<Vec<Entry>> {
+    let member = Member { name: options.node_name.clone(), address: options.advertise.clone() };
+    let alone = Membership::new(vec![BTreeSet::from([node_id])], BTreeMap::from([(node_id, member)]))
+        .map_err(std::io::Error::other)?;
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH);
+    let wall = wall.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+    let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
+    let lost = Proposal {
+        op_id: OpId(high, low),
+        at_ms: wall.max(clock_ms),
+        origin: NodeId(node_id),
+        command: Command::Recovered { survivor: NodeId(node_id), former_clusters: former.to_vec() },
+    };
+    let at = |index| LogId { leader_id, index };
+    Ok(vec![
+        Entry { log_id: at(last + 1), payload: EntryPayload::Membership(alone) },
+        Entry { log_id: at(last + 2), payload: EntryPayload::Normal(Write(lost)) },
+    ])
+}
+
+fn nothing(options: &Options, why: &str) -> StartError {
+    StartError::Config(format!("nothing to recover in {}: {why}", options.data_dir.display()))
+}
+
+fn unreadable(error: std::io::Error) -> StartError {
+    StartError::Internal(format!("the log cannot be read: {error}"))
+}
+
+fn unwritable(error: std::io::Error) -> StartError {
+    StartError::Internal(format!("the recovery is not finished, repeat it: {error}"))
+}

@@ -1,0 +1,50 @@
+//! Which versions of the node-to-node protocol this program speaks. A node that shares none with a
+//! cluster stays outside.
+
+use crate::transport::proto::Protocol;
+
+/// Raised with every change that a node which does not know it would misunderstand.
+const NEWEST: u32 = 1;
+/// The oldest version that this program still speaks.
+const OLDEST: u32 = 1;
+
+/// What this program says of itself.
+pub(crate) fn own() -> Protocol {
+    Protocol { oldest: OLDEST, newest: NEWEST }
+}
+
+/// Whether this program and another node understand each other. The error says which of them is too old.
+pub(crate) fn check(name: &str, version: &str, theirs: Option<&Protocol>) -> Result<(), String> {
+    // A node that says nothing is older than the first version with a number.
+    let theirs = theirs.copied().unwrap_or_default();
+    let version = if version.is_empty() { "unknown" } else { version };
+    if theirs.newest < OLDEST {
+        return Err(format!(
+            "{name} is too old (version {version}, protocol {}; needed is {OLDEST}): upgrade it first",
+            theirs.newest
+        ));
+    }
+    if theirs.oldest > NEWEST {
+        return Err(format!(
+            "{name} is too new (version {version}, protocol {} and up; known here is {NEWEST}): upgrade the \
+             others first",
+            theirs.oldest
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_whose_ranges_meet_understand_each_other() {
+        let check = |oldest, newest| check("b", "9", Some(&Protocol { oldest, newest }));
+        assert_eq!(check(OLDEST, NEWEST), Ok(()));
+        assert_eq!(check(NEWEST, NEWEST + 1), Ok(()));
+        assert!(check(0, OLDEST - 1).unwrap_err().contains("b is too old"));
+        assert!(check(NEWEST + 1, u32::MAX).unwrap_err().contains("b is too new"));
+        assert!(super::check("b", "", None).unwrap_err().contains("version unknown"));
+    }
+}

@@ -1,0 +1,98 @@
+//! What a member looks after by itself: a change that the last leader left half-done, its own address and
+//! vote, and whether it still is a member. Nothing is written when there is nothing to do.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::errors::Failure;
+use crate::join::{self, CALL_LIMIT};
+use crate::members;
+use crate::shared::Core;
+use crate::state_machine::blocking;
+use crate::{moves, reconfigure, status};
+
+/// How often a member looks.
+const SWEEP: Duration = Duration::from_secs(2);
+/// A member that has not heard from a leader for this long asks whether it is one.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// Runs until the node stops.
+pub(crate) async fn run(core: Arc<Core>) {
+    loop {
+        let told = tokio::select! {
+            () = core.stop.cancelled() => return,
+            () = core.doubt.notified() => true,
+            () = tokio::time::sleep(SWEEP) => false,
+        };
+        let silent = core.wire.contacts().leader_age() > SILENCE;
+        if (told || silent)
+            && let Some(gone) = gone(&core, silent).await
+        {
+            return core.fail(gone);
+        }
+        if silent {
+            moves::locate(&core).await;
+        }
+        moves::announce(&core).await;
+        if let Some(wanted) = join::promotion(&core)
+            && let Err(error) = members::change(&core, &wanted, Instant::now() + 5 * SWEEP).await
+        {
+            tracing::warn!(%error, "this node could not become a voter yet");
+        }
+        reconfigure::finish(&core).await;
+    }
+}
+
+/// Why this node should stop for good, if another member knows. A node that is no member gets no word
+/// from the leader, so it has to ask.
+async fn gone(core: &Core, silent: bool) -> Option<Failure> {
+    let own = core.identity.load();
+    let (index, known) = status::committed_members(core);
+    for (id, _) in known.iter().filter(|(id, _)| **id != own.node_id) {
+        let Some(member) = core.member(*id) else { continue };
+        let hello = core.wire.hello(&member.address, &core.options.advertise, CALL_LIMIT).await;
+        let Ok(hello) = hello else { continue };
+        let listed = hello.members.iter().any(|member| member.id == own.node_id);
+        if hello.cluster_id == own.cluster_id && hello.membership_index > index && !listed {
+            return Some(removed(core).await);
+        }
+        // While there is a leader, the old cluster lives, and this is a mistake that others have to sort out.
+        if silent && own.cluster_id.as_ref().is_some_and(|former| hello.former_cluster_ids.contains(former)) {
+            return Some(Failure::Removed(format!(
+                "{} has recovered the cluster under a new id, {}, without this node (id {}): {}. The disk of \
+                 this node stays as it is until then",
+                hello.name,
+                hello.cluster_id.as_deref().unwrap_or_default(),
+                own.node_id,
+                back(core, &member.address)
+            )));
+        }
+    }
+    None
+}
+
+/// Notes in the data directory that this node was removed, so that it is not started again by mistake.
+async fn removed(core: &Core) -> Failure {
+    let own = core.identity.load();
+    let asked = core.member_address().unwrap_or_else(|| "MEMBER:8001".to_owned());
+    let why = format!(
+        "{} (id {}) was removed from cluster {}: {}",
+        own.node_name,
+        own.node_id,
+        own.cluster_id.as_deref().unwrap_or_default(),
+        back(core, &asked)
+    );
+    let (identity, text) = (core.identity.clone(), why.clone());
+    if let Err(error) = blocking(move || identity.expel(&text)).await {
+        tracing::warn!(%error, "the removal could not be noted in the data directory");
+    }
+    Failure::Removed(why)
+}
+
+/// How the host comes back.
+fn back(core: &Core, member: &str) -> String {
+    format!(
+        "to bring this host back, empty its data directory {}, run `acefleet join {member}` and start the node",
+        core.options.data_dir.display()
+    )
+}
