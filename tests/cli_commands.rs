@@ -160,6 +160,8 @@ fn usage_errors_are_configuration_errors() {
         &["serve", "--fast"],
         &["config"],
         &["config", "show", "--markdown", "--env-example"],
+        &["join"],
+        &["recover", "--dry-run", "--yes"],
     ] {
         let output = run(dir.path(), &[], arguments);
         assert_eq!(output.status.code(), Some(64), "{arguments:?}");
@@ -189,6 +191,38 @@ fn help_version_and_documents_go_to_standard_output() {
         assert!(stdout(&output).contains(part), "{arguments:?}: {}", stdout(&output));
         assert_eq!(stderr(&output), "", "{arguments:?}");
     }
+}
+
+#[test]
+fn a_directory_is_prepared_once_and_not_for_two_clusters() {
+    let dir = dir();
+    let (data, ports) = (dir.path().join("data"), free_ports());
+    let node = quiet_node(&ports, data.to_str().unwrap());
+    let refused = |arguments: &[&str], code: i32, part: &str| {
+        let output = run(dir.path(), &node, arguments);
+        let line = stderr(&output);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {line}");
+        assert_eq!(line.lines().count(), 1, "{line}");
+        assert!(line.starts_with("acefleet: ") && line.contains(part), "{arguments:?}: {line}");
+    };
+    refused(&["recover", "--yes"], 64, "nothing to recover");
+    assert!(!data.exists(), "a look made a directory");
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    refused(&["join", &nobody], 75, "no member answers");
+    refused(&["join", "nobody"], 64, "is not host:port");
+    assert!(!data.join("node.json").exists(), "a join that failed left something behind");
+
+    let begun = run(dir.path(), &node, &["init"]);
+    assert_eq!(begun.status.code(), Some(0), "{}", stderr(&begun));
+    assert!(stdout(&begun).contains(&format!("acefleet join {}", ports.1)), "{}", stdout(&begun));
+    refused(&["init"], 64, "belongs to cluster");
+    refused(&["join", &nobody], 64, "belongs to cluster");
+    refused(&["recover"], 64, "no node has run on it");
+
+    let joining: Vec<_> = node.iter().copied().chain([("ACEFLEET_JOIN", nobody.as_str())]).collect();
+    let both = run(dir.path(), &joining, &["init"]);
+    assert_eq!(both.status.code(), Some(64));
+    assert!(stderr(&both).contains("do without `init`"), "{}", stderr(&both));
 }
 
 #[test]

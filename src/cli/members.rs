@@ -134,7 +134,11 @@ fn delete(file: Option<&Path>, target: &Target, node: &str, force: &Force) -> Re
 }
 
 fn removed(answer: &Value) -> String {
-    format!("{} is no member any more.", text(&answer["removed"]))
+    let said = format!("{} is no member any more.", text(&answer["removed"]));
+    match &answer["votes"] {
+        Value::String(votes) => format!("{said}\n{votes}"),
+        _ => said,
+    }
 }
 
 fn show(answer: Result<Value, Failed>, target: &Target, human: impl FnOnce(&Value) -> String) -> u8 {

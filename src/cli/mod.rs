@@ -3,6 +3,8 @@
 //! - [`config`]: the commands `config check` and `config show`
 //! - [`healthcheck`]: the `healthcheck` command
 //! - [`members`]: commands that ask a node about the members and change them
+//! - [`prepare`]: the commands `init` and `join`
+//! - [`recover`]: the `recover` command
 //! - [`serve`]: the `serve` command
 //! - [`output`]: standard output that may close early
 
@@ -10,6 +12,8 @@ mod config;
 mod healthcheck;
 mod members;
 mod output;
+mod prepare;
+mod recover;
 mod serve;
 
 use std::path::PathBuf;
@@ -25,9 +29,18 @@ const INTERNAL: u8 = 70;
 /// Not now (`EX_TEMPFAIL`): a repeat may help.
 const TEMPORARY: u8 = 75;
 
+const EXIT_CODES: &str = "Exit codes: 0 done; 64 settings, arguments or a refusal; 70 internal; 75 not now, a repeat may help; \
+    77 this node was removed from its cluster.";
+
 /// Highly available orchestrator for AceStream engines.
 #[derive(Parser)]
-#[command(name = "acefleet", version, max_term_width = 100, subcommand_required = true)]
+#[command(
+    name = "acefleet",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    after_help = EXIT_CODES
+)]
 struct Cli {
     /// TOML file with settings; else ACEFLEET_CONFIG, ./acefleet.toml, /etc/acefleet/acefleet.toml.
     #[arg(long, global = true, value_name = "FILE")]
@@ -39,7 +52,25 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the node until it is told to stop. Engines keep running.
+    ///
+    /// With an empty data directory it forms a cluster of its own, or that of ACEFLEET_PEERS, or joins the one of
+    /// ACEFLEET_JOIN; `init` and `join` decide the same beforehand.
     Serve,
+    /// Prepare the empty data directory of this host for a new cluster, which the next `serve` begins.
+    ///
+    /// The node is its only member; others come in with `join`. Refused when the directory belongs to a cluster.
+    Init,
+    /// Prepare the empty data directory of this host for joining a cluster, which the next `serve` does.
+    ///
+    /// The member is asked whether it would take this node in: whether the name is free and the versions fit.
+    /// Nothing changes before `serve`: then the node gets the log and, while fewer than five vote, a vote.
+    Join(prepare::Join),
+    /// Make a new cluster of this node alone when the majority of its cluster is lost for good.
+    ///
+    /// With the node stopped, on one survivor: the one whose last entry is the newest. Prints what it has and
+    /// what may be lost, and asks before it does anything. The cluster gets a new id, so members of the old one
+    /// are refused until their directories are emptied and they join again.
+    Recover(recover::Recover),
     /// Ask the node that runs here with the same settings. Exit code 0 when it is healthy, else 1.
     Healthcheck(healthcheck::Healthcheck),
     /// Show the cluster and its members, as the node here sees them.
@@ -104,6 +135,9 @@ pub fn main() -> ExitCode {
     let file = cli.config.as_deref();
     let code = match cli.command {
         Command::Serve => serve::serve(file),
+        Command::Init => prepare::init(file),
+        Command::Join(args) => prepare::join(file, &args),
+        Command::Recover(args) => recover::recover(file, &args),
         Command::Healthcheck(args) => healthcheck::healthcheck(file, &args),
         Command::Status(look) => members::status(file, &look),
         Command::Members(look) => members::members(file, &look),

@@ -3,7 +3,7 @@
 
 use super::report::Findings;
 use super::sources::{Layer, Source};
-use super::table::{CONFIG_NAME, PREFIX, all_names, find_retired, is_known};
+use super::table::{CONFIG_NAME, PREFIX, all_names, find_retired, is_known, is_tool_variable};
 
 /// Looks at all names of one source.
 pub fn check(layer: &Layer, findings: &mut Findings) {
@@ -23,7 +23,7 @@ pub fn check(layer: &Layer, findings: &mut Findings) {
             } else {
                 findings.warning(name, format!("{name} ({source}) has no effect: {}", retired.instead));
             }
-        } else if is_known(name) {
+        } else if is_known(name) || (!toml && is_tool_variable(name)) {
         } else if !toml && is_service_link(name, value) {
             links.push(name.as_str());
         } else if toml || name.to_ascii_uppercase().starts_with(PREFIX) {

@@ -38,7 +38,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "ACEFLEET_ADVERTISE", Section::Node, Kind::Host, "", "10.0.0.11",
-        "Name or address under which other nodes and proxies reach this host. Engines are listed with it.",
+        "Name or address under which other nodes and proxies reach this host. Engines are listed with it. A name is resolved for every connection, so the host may change its address.",
     ).default_words("the host of this node in `ACEFLEET_PEERS`, else the host's main address, else `127.0.0.1`"),
     Setting::new(
         "ACEFLEET_RELAY", Section::Node, Kind::Flag, "true", "false",
@@ -64,7 +64,7 @@ pub const SETTINGS: &[Setting] = &[
     ).default_words("none: a single node"),
     Setting::new(
         "ACEFLEET_JOIN", Section::Cluster, Kind::Members, "", "10.0.0.11:8001,10.0.0.12:8001",
-        "Members of a running cluster, any of which takes this node in. Not beside `ACEFLEET_PEERS`. A node that already belongs to a cluster ignores it.",
+        "Members of a running cluster, any of which takes this node in; `acefleet join` does the same without a setting. Not beside `ACEFLEET_PEERS`. A node that already belongs to a cluster ignores it.",
     ).default_words("none: the node does not join"),
     Setting::new(
         "ACEFLEET_HEARTBEAT_MS", Section::Cluster, MILLIS, "100", "100",

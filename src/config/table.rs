@@ -10,8 +10,19 @@ pub const PREFIX: &str = "ACEFLEET_";
 /// Names the TOML file; it is read from the environment and `.env`, never from the file itself.
 pub const CONFIG_NAME: &str = "ACEFLEET_CONFIG";
 
-/// Names the image in the compose files, whose `.env` is ours too where both are used in one directory.
-const IMAGE_NAME: &str = "ACEFLEET_IMAGE";
+/// What the compose files, scripts and tests of this project read. They stand in the same shells and `.env`
+/// files as settings and mean nothing to a node.
+const TOOL_NAMES: [&str; 9] = [
+    "ACEFLEET_BED_LOG",
+    "ACEFLEET_BENCH_DIR",
+    "ACEFLEET_BIN",
+    "ACEFLEET_BLESS",
+    "ACEFLEET_ENGINE_SIM_TAR",
+    "ACEFLEET_IMAGE",
+    "ACEFLEET_IMAGES",
+    "ACEFLEET_IMAGE_LOAD",
+    "ACEFLEET_IMAGE_TAR",
+];
 
 /// What values a setting takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -237,10 +248,15 @@ pub fn secret_of_file(name: &str) -> Option<&'static Setting> {
 #[must_use]
 pub fn is_known(name: &str) -> bool {
     name == CONFIG_NAME
-        || name == IMAGE_NAME
         || find(name).is_some()
         || find_retired(name).is_some()
         || secret_of_file(name).is_some()
+}
+
+/// True for a variable of this project's tools.
+#[must_use]
+pub fn is_tool_variable(name: &str) -> bool {
+    TOOL_NAMES.contains(&name)
 }
 
 /// All names that somebody may have meant, for suggestions.

@@ -42,18 +42,24 @@ impl Fleet {
     }
 
     /// Takes a member out for good, then its record, engines and streams out of the registry. `force`
-    /// overrides what can be overridden.
+    /// overrides what can be overridden. Returns the votes before and after, if it had one.
     ///
     /// # Errors
     /// When it is unknown, runs engines, or the cluster would lose its majority; or when no leader is
     /// found in time, after which a repeat is safe.
-    pub async fn remove_member(&self, name: &str, force: bool, deadline: Instant) -> Result<(), FleetError> {
+    pub async fn remove_member(
+        &self,
+        name: &str,
+        force: bool,
+        deadline: Instant,
+    ) -> Result<Option<String>, FleetError> {
         let member = self.member(name)?;
         let status = self.cluster().status();
-        if member.role != Role::Learner {
-            let votes = Votes::count(&status, member.id);
+        let votes = (member.role != Role::Learner).then(|| Votes::count(&status, member.id));
+        if let Some(votes) = votes {
             votes.check(name, force).map_err(FleetError::Unsafe)?;
         }
+        let sums = votes.map(|votes| votes.sums(name));
         let engines = self.view().state.live_engines().filter(|engine| engine.node == member.id).count();
         if is_alive(&status, &member) && engines > 0 && !force {
             return Err(FleetError::Unsafe(format!(
@@ -66,11 +72,11 @@ impl Fleet {
         self.cluster().change_members(MembershipChange::Remove { id: member.id }, deadline).await?;
         if member.id == self.cluster().node_id() {
             // Writes of a node that is no member are refused: the leader cleans up after it.
-            return Ok(());
+            return Ok(sums);
         }
         match self.write(Command::NodeRemoved { node: member.id }, deadline).await {
             // It never registered, or the leader was faster, or will do it when it leads again.
-            Ok(_) | Err(FleetError::Write(_)) => Ok(()),
+            Ok(_) | Err(FleetError::Write(_)) => Ok(sums),
             Err(error) => Err(error),
         }
     }
@@ -112,16 +118,26 @@ impl Votes {
         }
     }
 
+    fn now(self) -> String {
+        let Self { all, alive, .. } = self;
+        format!("voters: {all}, alive {alive}, needed for a majority {}", majority(all))
+    }
+
+    /// Both sums, as operators read them.
+    fn sums(self, name: &str) -> String {
+        let left = self.all.saturating_sub(1);
+        let then = format!("{left}, alive {}, needed {}", self.alive_after, majority(left));
+        format!("{}; without {name}: {then}", self.now())
+    }
+
     /// A change needs a majority of the voters before it and of those after it.
     fn check(self, name: &str, force: bool) -> Result<(), String> {
         let Self { all, alive, alive_after } = self;
-        let before = majority(all);
-        let sum = format!("voters: {all}, alive {alive}, needed for a majority {before}");
+        let (before, sum) = (majority(all), self.now());
         if all == 1 {
             return Err(format!("{name} is the last voter ({sum}): add another member before it is removed"));
         }
-        let (left, after) = (all - 1, majority(all - 1));
-        let then = format!("without {name}: {left}, alive {alive_after}, needed {after}");
+        let (after, sums) = (majority(all - 1), self.sums(name));
         if alive < before {
             return Err(format!(
                 "{sum}: there is no majority that could remove {name}, and force cannot make one. Start a voter \
@@ -130,13 +146,13 @@ impl Votes {
         }
         if alive_after < after {
             return Err(format!(
-                "{sum}; {then}: the cluster would stop, and force cannot change that. Start a voter that is down \
+                "{sums}: the cluster would stop, and force cannot change that. Start a voter that is down \
                  first, or remove the dead ones before {name}"
             ));
         }
         if alive_after < before && !force {
             return Err(format!(
-                "{sum}; {then}: the voters that stay are no majority of the present ones, so {name} has to vote \
+                "{sums}: the voters that stay are no majority of the present ones, so {name} has to vote \
                  itself out. Add or start another voter first, or use force"
             ));
         }

@@ -129,12 +129,15 @@ pub(crate) async fn drain(
 struct Removed {
     /// Its name, free again.
     removed: String,
+    /// The votes before and after; null when it had none.
+    #[schema(example = "voters: 3, alive 2, needed for a majority 2; without b: 2, alive 2, needed 2")]
+    votes: Option<String>,
 }
 
 /// Remove a node
 ///
 /// For good: its id never comes back, the host can join again with an empty data directory. The removed
-/// node ends by itself with exit code 75. A node that lives and runs engines has to be drained first. The
+/// node ends by itself with exit code 77. A node that lives and runs engines has to be drained first. The
 /// last voter stays, and so does any without which the others would be no majority. Safe to repeat.
 #[utoipa::path(
     delete, path = "/cluster/nodes/{name}", tag = "cluster", operation_id = "remove_node",
@@ -163,8 +166,8 @@ pub(crate) async fn remove(
     let query = Query::parse(query.as_deref());
     let words = [("true", true), ("false", false), ("1", true), ("0", false), ("", true)];
     let force = query.one_of("force", &words)?.unwrap_or(false);
-    app.fleet().remove_member(&name, force, caller.arrival.patient_deadline(&app)).await?;
-    Ok(written(app.fleet().view().revision, &Removed { removed: name }))
+    let votes = app.fleet().remove_member(&name, force, caller.arrival.patient_deadline(&app)).await?;
+    Ok(written(app.fleet().view().revision, &Removed { removed: name, votes }))
 }
 
 #[cfg(test)]

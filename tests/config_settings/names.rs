@@ -1,6 +1,8 @@
 //! Unknown, mistyped and retired names.
 
-use acefleet::config::table::{RETIRED, SETTINGS};
+use std::path::Path;
+
+use acefleet::config::table::{PREFIX, RETIRED, SETTINGS, is_known, is_tool_variable};
 
 use super::{load, refused, valid, warnings};
 
@@ -80,4 +82,33 @@ fn engines_never_run_outside_a_vpn_that_was_asked_for() {
         assert!(line.starts_with(name) && line.contains("outside"), "{line}");
         valid(&[(name, " ")]);
     }
+}
+
+#[test]
+fn variables_of_the_tools_do_not_keep_a_node_from_starting() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = 0;
+    for place in ["Makefile", "scripts", "deploy", "docker-compose.cluster.yml", "chaos-tests/src"] {
+        for (file, text) in texts(&root.join(place)) {
+            for rest in text.split(PREFIX).skip(1) {
+                let end = rest.find(|c: char| !c.is_ascii_uppercase() && c != '_').unwrap_or(rest.len());
+                let name = format!("{PREFIX}{}", &rest[..end]);
+                // `ACEFLEET_*` and the like mean all of them.
+                if end > 0 {
+                    assert!(is_known(&name) || is_tool_variable(&name), "{file}: {name} would be refused");
+                    found += usize::from(is_tool_variable(&name));
+                }
+            }
+        }
+    }
+    assert!(found > 0, "no script reads a variable of its own");
+    assert_eq!(warnings(&[("ACEFLEET_BIN", "/x")], "ACEFLEET_BIN"), Vec::<String>::new());
+}
+
+/// The text files below a path, by name.
+fn texts(path: &Path) -> Vec<(String, String)> {
+    if path.is_dir() {
+        return std::fs::read_dir(path).unwrap().flat_map(|entry| texts(&entry.unwrap().path())).collect();
+    }
+    std::fs::read_to_string(path).map(|text| (path.display().to_string(), text)).into_iter().collect()
 }

@@ -105,21 +105,22 @@ async fn members_leave_until_the_last_voter() {
 
     // A node asks for its own removal; whoever leads cleans up after it.
     let own = c.call("DELETE", "/cluster/nodes/c", &NOTHING).await;
-    assert_eq!((own.status.as_u16(), own.json()), (200, json!({"removed": "c"})));
+    let votes = "voters: 3, alive 3, needed for a majority 2; without c: 2, alive 2, needed 2";
+    assert_eq!((own.status.as_u16(), own.json()), (200, json!({"removed": "c", "votes": votes})));
     let c_id = c.fleet.cluster().node_id();
     eventually("c is gone from members and registry", async || {
         (node(&a, "c").await.is_none() && a.fleet.view().state.node(c_id).is_none()).then_some(())
     })
     .await;
     let failure = tokio::time::timeout(Duration::from_secs(60), c.fleet.cluster().failed()).await.unwrap();
-    assert_eq!(failure.exit_code(), 75);
+    assert_eq!(failure.exit_code(), 77);
 
     let two = a.call("DELETE", "/cluster/nodes/b", &NOTHING).await;
     assert_eq!(two.status, 409, "{two:?}");
     let sum = "voters: 2, alive 2, needed for a majority 2; without b: 1, alive 1, needed 1";
     assert!(detail(&two).starts_with(sum), "{two:?}");
     let forced = a.call("DELETE", "/cluster/nodes/b?force=true", &NOTHING).await;
-    assert_eq!((forced.status.as_u16(), forced.json()), (200, json!({"removed": "b"})));
+    assert_eq!((forced.status.as_u16(), forced.json()), (200, json!({"removed": "b", "votes": sum})));
     eventually("b is gone with its engine and stream", async || {
         let gone = node(&a, "b").await.is_none()
             && a.get("/engines").await.text == "[]"

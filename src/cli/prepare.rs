@@ -1,0 +1,82 @@
+//! `acefleet init` and `acefleet join`: decide which cluster a node is to be in, before it is started.
+
+use std::path::Path;
+
+use acefleet::config::load;
+use acefleet::node::raft_options;
+use acefleet_raft::{Options, StartError};
+use clap::Args;
+
+use super::{INTERNAL, config, output};
+
+#[derive(Args)]
+pub struct Join {
+    /// Cluster address HOST:PORT of any running member (its port 8001, unless that was changed).
+    member: String,
+}
+
+/// Prepares a new cluster.
+pub fn init(file: Option<&Path>) -> u8 {
+    let options = match options(file) {
+        Ok(options) => options,
+        Err(code) => return code,
+    };
+    if options.peers.len() > 1 || !options.join.is_empty() {
+        return refuse(&StartError::Config(
+            "ACEFLEET_PEERS or ACEFLEET_JOIN says which cluster this node is to be in, and `init` makes one of this \
+             node alone: remove the setting, or do without `init`"
+                .into(),
+        ));
+    }
+    match acefleet_raft::found(&options) {
+        Ok(founded) => output::print(&format!(
+            "{} is ready to begin cluster {}.\nStart it: acefleet serve\nOthers join it: acefleet join {}",
+            options.node_name, founded.cluster_id, options.advertise
+        )),
+        Err(error) => refuse(&error),
+    }
+}
+
+/// Prepares to join a cluster.
+pub fn join(file: Option<&Path>, args: &Join) -> u8 {
+    let options = match options(file) {
+        Ok(options) => options,
+        Err(code) => return code,
+    };
+    match run(acefleet_raft::enlist(&options, &args.member)) {
+        Ok(Ok(enlisted)) => output::print(&format!(
+            "{} is ready to join cluster {} of {}.\nStart it: acefleet serve",
+            options.node_name,
+            enlisted.cluster_id,
+            enlisted.members.join(", ")
+        )),
+        Ok(Err(error)) => refuse(&error),
+        Err(code) => code,
+    }
+}
+
+/// The settings of the node here, or the exit code when they are not valid.
+pub fn options(file: Option<&Path>) -> Result<Options, u8> {
+    match load(file) {
+        Ok(loaded) => Ok(raft_options(&loaded.config)),
+        Err(errors) => Err(config::refuse(&errors.problems)),
+    }
+}
+
+/// Runs something that waits.
+pub fn run<T>(work: impl Future<Output = T>) -> Result<T, u8> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => Ok(runtime.block_on(work)),
+        Err(error) => {
+            output::complain(&format!("cannot start the runtime: {error}"));
+            Err(INTERNAL)
+        }
+    }
+}
+
+/// Says why it was not done, and returns the exit code for that.
+pub fn refuse(error: &StartError) -> u8 {
+    output::complain(&error.to_string().replace('\n', " "));
+    error.exit_code()
+}

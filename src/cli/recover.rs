@@ -1,0 +1,159 @@
+//! `acefleet recover`: shows what one survivor has, asks, and makes a new cluster of it.
+
+use std::fmt::Write as _;
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::Path;
+
+use acefleet_raft::Survey;
+use acefleet_registry::NodeId;
+use clap::Args;
+use jiff::Timestamp;
+
+use super::{CONFIGURATION, output, prepare};
+
+#[derive(Args)]
+pub struct Recover {
+    /// Only print what there is and what may be lost.
+    #[arg(long, conflicts_with = "yes")]
+    dry_run: bool,
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Recovers the cluster from the node here.
+pub fn recover(file: Option<&Path>, args: &Recover) -> u8 {
+    let options = match prepare::options(file) {
+        Ok(options) => options,
+        Err(code) => return code,
+    };
+    let outcome = prepare::run(async {
+        let survey = acefleet_raft::survey(&options).await?;
+        let printed = output::print(&report(&survey, Timestamp::now()));
+        if args.dry_run || printed != 0 {
+            survey.close().await;
+            return Ok(printed);
+        }
+        if !args.yes
+            && let Err(why) = confirmed(&survey.node_name)
+        {
+            survey.close().await;
+            output::complain(&why);
+            return Ok(CONFIGURATION);
+        }
+        let cluster_id = survey.recover().await?;
+        Ok(output::print(&format!(
+            "\n{name} is the only member of the new cluster {cluster_id}.\nStart it: acefleet serve\nOn every other host, \
+             with an empty data directory: acefleet join {address}, then acefleet serve",
+            name = options.node_name,
+            address = options.advertise
+        )))
+    });
+    match outcome {
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) => prepare::refuse(&error),
+        Err(code) => code,
+    }
+}
+
+/// Whether somebody types the name of the node.
+fn confirmed(name: &str) -> Result<(), String> {
+    let unchanged = "nothing was changed";
+    if !std::io::stdin().is_terminal() {
+        return Err(format!("nobody can be asked here, {unchanged}: give --yes to go on without"));
+    }
+    let mut terminal = std::io::stderr().lock();
+    // If nobody sees the question, nobody answers it.
+    let _ = write!(terminal, "\nType the name of this node, {name}, to recover the cluster from it: ");
+    let _ = terminal.flush();
+    let mut answer = String::new();
+    match std::io::stdin().lock().read_line(&mut answer) {
+        Ok(_) if answer.trim() == name => Ok(()),
+        Ok(_) => Err(format!("that is not its name, {unchanged}")),
+        Err(error) => Err(format!("the answer cannot be read, {unchanged}: {error}")),
+    }
+}
+
+/// What the node has, and what may be lost.
+fn report(survey: &Survey, now: Timestamp) -> String {
+    let mut text = String::new();
+    let mut line = |title: &str, value: String| {
+        // Writing to a text does not fail.
+        let _ = writeln!(text, "{:<22}{value}", format!("{title}:"));
+    };
+    line("node", format!("{} (id {})", survey.node_name, survey.node_id));
+    line("cluster", survey.cluster_id.clone());
+    line("newest entry here", format!("{} of term {}", survey.last_index, survey.last_term));
+    line("written", age(survey.state.clock_ms(), now));
+    let unsure = survey.last_index.saturating_sub(survey.committed_index);
+    line(
+        "known committed",
+        match unsure {
+            0 => "all of it".to_owned(),
+            _ => format!(
+                "{} and before; the {unsure} after it are kept, though some may never have been acknowledged",
+                survey.committed_index
+            ),
+        },
+    );
+    line("events kept here", format!("{} wait for a leader and will be written", survey.kept_writes));
+    for member in &survey.members {
+        let (engines, streams) = load(survey, member.id);
+        let vote = if member.votes { "voter" } else { "learner" };
+        let fate = if member.id == survey.node_id { "stays" } else { "DROPPED" };
+        let has = format!("{fate}: {vote} at {}, {engines} engines, {streams} streams", member.address);
+        line(&format!("member {}", member.name), has);
+    }
+    let _ = write!(
+        text,
+        "\nLost is whatever the others stored after entry {} and this node did not, and the engines and streams of\n\
+         dropped members. Containers on their hosts run on; they are taken up or removed when a node with the same\n\
+         name joins from there.\n\
+         If a majority of the voters can be started again, start them instead: then nothing is lost. If several\n\
+         survived, recover from the one whose newest entry has the highest term and, in that, the highest number.",
+        survey.last_index
+    );
+    text
+}
+
+fn load(survey: &Survey, node: NodeId) -> (usize, usize) {
+    let engines: Vec<_> = survey.state.live_engines().filter(|engine| engine.node == node).collect();
+    let streams = engines.iter().map(|engine| survey.state.active_streams(engine.id)).sum();
+    (engines.len(), streams)
+}
+
+/// When the newest write was made, by the clock of its leader.
+fn age(clock_ms: u64, now: Timestamp) -> String {
+    let at =
+        i64::try_from(clock_ms).ok().filter(|ms| *ms > 0).and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let Some(at) = at else { return "unknown".to_owned() };
+    let seconds = now.duration_since(at).as_secs().max(0);
+    let ago = match seconds {
+        0..120 => format!("{seconds} seconds"),
+        120..7_200 => format!("{} minutes", seconds / 60),
+        7_200..172_800 => format!("{} hours", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    };
+    format!("{at:.0}, {ago} ago, which is when this node last heard of the others for certain")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_said_in_fitting_units() {
+        let now = Timestamp::from_second(1_760_000_000).unwrap();
+        for (before_s, expected) in [
+            (5, "5 seconds ago"),
+            (600, "10 minutes ago"),
+            (36_000, "10 hours ago"),
+            (864_000, "10 days ago"),
+        ] {
+            let text = age((1_760_000_000 - before_s) * 1_000, now);
+            assert!(text.contains(expected), "{text}");
+        }
+        assert_eq!(age(0, now), "unknown");
+        assert_eq!(age(u64::MAX, now), "unknown");
+    }
+}
