@@ -96,9 +96,11 @@ impl TestHosts {
             let peer = |plan: &NodePlan| {
                 format!("{}={}:{}", plan.name, bed.hosts[plan.host].address(), plan.cluster_port)
             };
-            let peers = plans.iter().map(peer).collect::<Vec<_>>().join(",");
-            for plan in &plans {
-                bed.nodes.push(Node::prepare(plan, &bed.hosts[plan.host], &peers, &bin, options)?);
+            let founders = options.founders.unwrap_or(plans.len());
+            let peers = plans.iter().take(founders).map(peer).collect::<Vec<_>>().join(",");
+            for (at, plan) in plans.iter().enumerate() {
+                let peers = if at < founders { peers.as_str() } else { "" };
+                bed.nodes.push(Node::prepare(plan, &bed.hosts[plan.host], peers, &bin, options)?);
             }
         }
         Ok(bed)

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -18,6 +19,8 @@ use crate::wait::wait_for;
 const START: Duration = Duration::from_secs(60);
 /// From SIGTERM to the end of the process.
 const STOP: Duration = Duration::from_secs(30);
+/// A command that asks a node.
+const COMMAND: Duration = Duration::from_secs(60);
 /// Host ports for engines, the same on all nodes: the cluster has to hand them out without a clash.
 pub const PORT_RANGE: &str = "19000-19199";
 
@@ -66,7 +69,9 @@ impl Node {
         set("APP_PORT", plan.http_port.to_string());
         set("ACEFLEET_CLUSTER_BIND", format!("0.0.0.0:{}", plan.cluster_port));
         set("ACEFLEET_ADVERTISE", address.to_string());
-        set("ACEFLEET_PEERS", peers.to_owned());
+        if !peers.is_empty() {
+            set("ACEFLEET_PEERS", peers.to_owned());
+        }
         set("ACEFLEET_LOG", std::env::var("ACEFLEET_BED_LOG").unwrap_or_else(|_| "info".to_owned()));
         set("DOCKER_HOST", host.docker().url());
         set("API_KEY", options.api_key.clone());
@@ -123,6 +128,24 @@ impl Node {
     /// The process: to kill, pause and resume it, or to change its environment before the next start.
     pub fn process(&self) -> &Process {
         &self.process
+    }
+
+    /// `host:port` of its cluster listener.
+    pub fn cluster_address(&self) -> String {
+        format!("{}:{}", self.address, self.plan.cluster_port)
+    }
+
+    /// Runs `acefleet` with these arguments to its end, on the node's host and with the node's settings.
+    pub async fn acefleet(&self, args: &[&str]) -> Result<Output> {
+        let mut recipe = self.process.recipe();
+        recipe.command.truncate(1);
+        recipe.command.extend(args.iter().map(std::ffi::OsString::from));
+        std::fs::create_dir_all(&recipe.dir)?;
+        let mut command = tokio::process::Command::from(recipe.build()?);
+        command.current_dir(&recipe.dir).stdin(Stdio::null()).kill_on_drop(true);
+        let shown = || format!("acefleet {} as {}", args.join(" "), self.name());
+        let output = tokio::time::timeout(COMMAND, command.output()).await;
+        output.with_context(|| format!("`{}` did not end within {COMMAND:?}", shown()))?.with_context(shown)
     }
 
     /// Starts the process without waiting for anything.

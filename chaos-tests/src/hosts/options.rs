@@ -21,6 +21,8 @@ pub struct BedOptions {
     pub hosts: u8,
     /// Which nodes run where.
     pub layout: Layout,
+    /// So many nodes list each other as founders; further ones have no such list. `None` = all.
+    pub founders: Option<usize>,
     /// Tar of an image to load into every Docker; `None` = the engine simulator ([`super::artifacts::engine_image`]).
     pub image_tar: Option<PathBuf>,
     /// Load no image at all (an engine cannot be started then).
@@ -45,6 +47,7 @@ impl BedOptions {
         Self {
             hosts,
             layout: Layout::NodePerHost,
+            founders: None,
             image_tar: None,
             no_image: false,
             bin: None,
