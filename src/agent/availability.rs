@@ -82,7 +82,7 @@ fn note(docker: &watch::Sender<Docker>, seen: &Docker) {
 /// Writes the daemon's transitions into the registry: only when they differ from what it says.
 pub(super) async fn announce(ctx: Arc<Context>) {
     let mut docker = ctx.docker.clone();
-    let mut changes = ctx.cluster.changes();
+    let mut changes = ctx.cluster.fleet_changes();
     loop {
         let seen = docker.borrow_and_update().clone();
         changes.borrow_and_update();

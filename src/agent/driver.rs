@@ -23,7 +23,7 @@ pub(super) async fn reconcile(ctx: Arc<Context>, mut observations: mpsc::Receive
         // It answers at once when the cluster is closing; the cancellation needs a chance to be seen.
         tokio::time::sleep(PAUSE).await;
     }
-    let mut changes = ctx.cluster.changes();
+    let mut changes = ctx.cluster.fleet_changes();
     loop {
         changes.borrow_and_update();
         // Busy before state: an engine that is not busy any more has left its mark in the state.

@@ -61,7 +61,7 @@ struct Prober {
 
 /// Probes for ever.
 pub(super) async fn run(ctx: Arc<Context>, client: reqwest::Client) {
-    let mut changes = ctx.cluster.changes();
+    let mut changes = ctx.cluster.fleet_changes();
     let mut prober = Prober {
         ctx,
         client,

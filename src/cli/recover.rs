@@ -138,6 +138,7 @@ fn age(clock_ms: u64, now: Timestamp) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -99,6 +99,12 @@ impl Cluster {
         self.core.published.revisions()
     }
 
+    /// Fires when nodes, engines or settings change; not for streams alone, of which there are most.
+    #[must_use]
+    pub fn fleet_changes(&self) -> watch::Receiver<u64> {
+        self.core.published.fleet_revisions()
+    }
+
     /// Fires when leader, term or membership change.
     #[must_use]
     pub fn leadership(&self) -> watch::Receiver<Leadership> {

@@ -12,7 +12,7 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
 }
 
 /// Encodes with field names, piece by piece.
-pub(crate) fn encode_to<T: Serialize>(mut to: impl io::Write, value: &T) -> io::Result<()> {
+pub(crate) fn encode_to<T: Serialize + ?Sized>(mut to: impl io::Write, value: &T) -> io::Result<()> {
     rmp_serde::encode::write_named(&mut to, value).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))
 }
 

@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod admit;
+mod awaited;
 mod cluster;
 mod codec;
 mod contacts;
@@ -24,6 +25,7 @@ mod outbox;
 mod protocol;
 mod read;
 mod reconfigure;
+mod refusal;
 mod shared;
 mod snapshot;
 mod start;

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::awaited::Awaited;
 use crate::cluster::Hooks;
 use crate::errors::Failure;
 use crate::log_clock::LogClock;
@@ -38,6 +39,7 @@ pub(crate) struct Core {
     pub identity: Arc<IdentityFile>,
     pub raft: Raft,
     pub published: Arc<Published>,
+    pub awaited: Arc<Awaited>,
     pub snapshots: SnapshotDir,
     pub wire: Arc<Wire>,
     pub hooks: Arc<dyn Hooks>,

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::awaited::Awaited;
 use crate::cluster::{Cluster, Hooks};
 use crate::contacts::Contacts;
 use crate::errors::{Failure, StartError};
@@ -51,7 +52,8 @@ pub async fn start(
     let identity = Arc::new(opened.identity);
     let contacts = Arc::new(Contacts::new());
     let wire = Arc::new(Wire::new(identity.clone(), contacts, options.version.clone()));
-    let log = LogStore::new(opened.store.db.clone(), opened.store.flusher.clone());
+    let log =
+        LogStore::new(opened.store.db.clone(), opened.store.flusher.clone()).beside(opened.snapshots.clone());
     let raft = Raft::new(
         identity.load().node_id,
         Arc::new(config(&options)?),
@@ -71,6 +73,7 @@ pub async fn start(
         identity,
         raft,
         published: opened.published,
+        awaited: opened.awaited,
         snapshots: opened.snapshots,
         wire,
         hooks,
@@ -101,6 +104,7 @@ pub(crate) struct Opened {
     pub machine: StateMachine,
     pub snapshots: SnapshotDir,
     pub published: Arc<Published>,
+    pub awaited: Arc<Awaited>,
     pub fsync: Arc<FsyncClock>,
     pub fsync_p99: Option<Duration>,
 }
@@ -124,7 +128,8 @@ pub(crate) fn open(options: &Options) -> Result<Opened, StartError> {
     let snapshots = SnapshotDir::open(dir.join(store::SNAPSHOT_DIR), options.snapshot.keep)
         .map_err(|e| not_writable(dir, &e))?;
     let published = Arc::new(Published::new());
-    let machine = StateMachine::open(snapshots.clone(), published.clone())
+    let awaited = Arc::new(Awaited::default());
+    let machine = StateMachine::open(snapshots.clone(), published.clone(), awaited.clone())
         .map_err(|e| StartError::Internal(format!("the snapshots cannot be read: {e}")))?;
     check_no_gap(&LogStore::new(db.clone(), flusher.clone()), &machine)?;
     let outbox =
@@ -136,6 +141,7 @@ pub(crate) fn open(options: &Options) -> Result<Opened, StartError> {
         machine,
         snapshots,
         published,
+        awaited,
         fsync,
         fsync_p99: Some(fsync_p99),
     })

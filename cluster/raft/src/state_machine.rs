@@ -9,8 +9,9 @@ use futures::{Stream, TryStreamExt};
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 
+use crate::awaited::{self, Awaited};
 use crate::snapshot::{SnapshotDir, SnapshotFile};
-use crate::types::{LogId, Outcome, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
+use crate::types::{LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::view::{Published, View};
 
 /// The state and where it stands in the log.
@@ -20,19 +21,25 @@ pub(crate) struct StateMachine {
     last_applied: Option<LogId>,
     membership: StoredMembership,
     published: Arc<Published>,
+    awaited: Arc<Awaited>,
     snapshots: SnapshotDir,
     current: Option<SnapshotFile>,
 }
 
 impl StateMachine {
     /// Starts from the newest whole snapshot, or from nothing. Blocks.
-    pub fn open(snapshots: SnapshotDir, published: Arc<Published>) -> io::Result<Self> {
+    pub fn open(
+        snapshots: SnapshotDir,
+        published: Arc<Published>,
+        awaited: Arc<Awaited>,
+    ) -> io::Result<Self> {
         let mut machine = Self {
             state: State::default(),
             revision: 0,
             last_applied: None,
             membership: StoredMembership::default(),
             published,
+            awaited,
             current: None,
             snapshots,
         };
@@ -59,6 +66,7 @@ impl StateMachine {
         self.membership = snapshot.header.membership.clone();
         self.current = Some(snapshot);
         self.publish();
+        self.awaited.settle(&self.state, self.revision);
     }
 
     fn publish(&self) {
@@ -82,29 +90,35 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     where
         S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
     {
-        let mut replies = Vec::new();
+        let mut settled = Vec::new();
+        let mut done = Vec::new();
         while let Some((entry, responder)) = entries.try_next().await? {
             let index = entry.log_id.index;
             self.last_applied = Some(entry.log_id);
-            let outcome = match entry.payload {
-                EntryPayload::Blank => None,
+            match entry.payload {
+                EntryPayload::Blank => {}
                 EntryPayload::Normal(write) => {
                     self.revision = index;
-                    Some(acefleet_registry::apply(&mut self.state, &write.0, index))
+                    let proposal = write.proposal();
+                    let reply = acefleet_registry::apply(&mut self.state, proposal, index);
+                    let waiters = self.awaited.take(&proposal.op_id);
+                    if !waiters.is_empty() {
+                        settled.push((waiters, reply, index));
+                    }
                 }
                 EntryPayload::Membership(membership) => {
                     self.membership = StoredMembership::new(Some(entry.log_id), membership);
-                    None
                 }
-            };
-            if let Some(responder) = responder {
-                replies.push((responder, Outcome(outcome)));
             }
+            done.extend(responder);
         }
         // Readers on this node see a write before its caller hears of it.
         self.publish();
-        for (responder, outcome) in replies {
-            responder.send(outcome);
+        for (waiters, reply, index) in settled {
+            awaited::tell(waiters, &reply, index);
+        }
+        for responder in done {
+            responder.send(());
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::errors::Failure;
 use crate::shared::Core;
-use crate::types::{Member, Metrics};
+use crate::types::{Member, Metrics, ServerMetrics, TypeConfig};
 
 /// Who leads, as this node knows it. Comparing two values tells whether anything changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -203,36 +203,17 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// How old the time of the last majority may become before [`follow`] looks again.
+const MAJORITY_EVERY: Duration = Duration::from_millis(100);
+
 /// Keeps the leadership channel current and reports the death of the Raft core. Ends with it.
 pub(crate) async fn follow(core: Arc<Core>) {
-    let mut metrics = core.raft.metrics();
+    // Not the metrics, which move several times with every write.
+    let mut server = core.raft.server_metrics();
+    let mut clock = tokio::time::interval(MAJORITY_EVERY);
     loop {
-        let (now, running, moved) = {
-            let seen = metrics.borrow_and_update();
-            let now = leadership(&seen);
-            if let Some(age) = seen.last_quorum_acked.map(|acked| acked.elapsed()).filter(|_| now.is_leader)
-                && let Some(at) = Instant::now().checked_sub(age)
-            {
-                core.wire.contacts().led_at(at);
-            }
-            let moved = (now.membership_index != core.leadership.borrow().membership_index).then(|| {
-                let nodes = seen.membership_config.nodes();
-                nodes.map(|(id, member)| (*id, member.address.clone())).collect()
-            });
-            (now, seen.running_state.clone(), moved)
-        };
-        if let Some(addresses) = moved {
-            core.wire.set_addresses(addresses);
-        }
-        core.leadership.send_if_modified(|known| {
-            let changed = *known != now;
-            if changed {
-                tracing::info!(term = now.term, leader = ?now.leader.map(|id| id.0), is_leader = now.is_leader, "leadership");
-                *known = now;
-            }
-            changed
-        });
-        if let Err(fatal) = running {
+        server.borrow_and_update();
+        if let Err(fatal) = look(&core) {
             if !core.is_closing() {
                 core.fail(Failure::Fatal(format!("the Raft core died: {fatal}")));
             }
@@ -241,14 +222,51 @@ pub(crate) async fn follow(core: Arc<Core>) {
         tokio::select! {
             biased;
             () = core.stop.cancelled() => return,
-            changed = metrics.changed() => if changed.is_err() {
+            changed = server.changed() => if changed.is_err() {
                 if !core.is_closing() {
-                    core.fail(Failure::Fatal("the Raft core is gone".into()));
+                    let why = look(&core).err().map_or_else(|| "it is gone".to_owned(), |e| e.to_string());
+                    core.fail(Failure::Fatal(format!("the Raft core died: {why}")));
                 }
                 return;
             },
+            _ = clock.tick() => {}
         }
     }
+}
+
+/// Takes over what the Raft core says now; an error when it is dead.
+fn look(core: &Core) -> Result<(), openraft::errors::Fatal<TypeConfig>> {
+    let (now, moved) = {
+        let server = core.raft.server_metrics();
+        let server = server.borrow_watched();
+        let now = leadership(&server);
+        let moved = (now.membership_index != core.leadership.borrow().membership_index).then(|| {
+            let nodes = server.membership_config.nodes();
+            nodes.map(|(id, member)| (*id, member.address.clone())).collect()
+        });
+        (now, moved)
+    };
+    let (acked, running) = {
+        let seen = core.raft.metrics();
+        let seen = seen.borrow_watched();
+        (seen.last_quorum_acked.map(|acked| acked.elapsed()), seen.running_state.clone())
+    };
+    if let Some(at) = acked.filter(|_| now.is_leader).and_then(|age| Instant::now().checked_sub(age)) {
+        core.wire.contacts().led_at(at);
+    }
+    if let Some(addresses) = moved {
+        core.wire.set_addresses(addresses);
+    }
+    running?;
+    core.leadership.send_if_modified(|known| {
+        let changed = *known != now;
+        if changed {
+            tracing::info!(term = now.term, leader = ?now.leader.map(|id| id.0), is_leader = now.is_leader, "leadership");
+            *known = now;
+        }
+        changed
+    });
+    Ok(())
 }
 
 /// The known leader. A restarted leader still has its own vote, but leads only once elected again.
@@ -256,11 +274,12 @@ fn leader(metrics: &Metrics) -> Option<u64> {
     metrics.current_leader.filter(|id| *id != metrics.id || metrics.state.is_leader())
 }
 
-fn leadership(metrics: &Metrics) -> Leadership {
+fn leadership(server: &ServerMetrics) -> Leadership {
+    let leads = server.current_leader == Some(server.id) && server.state.is_leader();
     Leadership {
-        term: metrics.current_term,
-        leader: leader(metrics).map(NodeId),
-        is_leader: metrics.current_leader == Some(metrics.id) && metrics.state.is_leader(),
-        membership_index: metrics.membership_config.log_id().map_or(0, |log_id| log_id.index),
+        term: server.vote.leader_id.term,
+        leader: server.current_leader.filter(|id| *id != server.id || leads).map(NodeId),
+        is_leader: leads,
+        membership_index: server.membership_config.log_id().map_or(0, |log_id| log_id.index),
     }
 }

@@ -24,6 +24,7 @@ pub struct View {
 pub(crate) struct Published {
     view: ArcSwap<View>,
     revision: watch::Sender<u64>,
+    fleet: watch::Sender<u64>,
     applied: watch::Sender<u64>,
 }
 
@@ -32,6 +33,7 @@ impl Published {
         Self {
             view: ArcSwap::from_pointee(View::default()),
             revision: watch::Sender::new(0),
+            fleet: watch::Sender::new(0),
             applied: watch::Sender::new(0),
         }
     }
@@ -45,11 +47,19 @@ impl Published {
         self.revision.subscribe()
     }
 
+    pub fn fleet_revisions(&self) -> watch::Receiver<u64> {
+        self.fleet.subscribe()
+    }
+
     /// Shows a newer view. The view is in place before any waiter wakes.
     pub fn publish(&self, view: View) {
         let (revision, applied) = (view.revision, view.applied_index);
+        let streams_only = view.state.shares_fleet(&self.view.load().state);
         self.view.store(Arc::new(view));
         advance(&self.revision, revision);
+        if !streams_only {
+            advance(&self.fleet, revision);
+        }
         advance(&self.applied, applied);
     }
 
@@ -75,4 +85,35 @@ fn advance(sender: &watch::Sender<u64>, to: u64) {
 async fn wait_at_least(mut receiver: watch::Receiver<u64>, min: u64, deadline: Instant) -> bool {
     let reached = receiver.wait_for(|now| *now >= min);
     matches!(tokio::time::timeout_at(deadline.into(), reached).await, Ok(Ok(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use acefleet_registry::{Command, NodeId, OpId, Proposal};
+
+    use super::*;
+
+    #[test]
+    fn those_who_follow_the_fleet_are_not_woken_by_streams() {
+        let published = Published::new();
+        let (all, fleet) = (published.revisions(), published.fleet_revisions());
+        let mut state = State::default();
+        let mut write = |revision, command| {
+            let op_id = OpId(0, revision);
+            let proposal = Proposal { op_id, at_ms: revision, origin: NodeId(1), command };
+            acefleet_registry::apply(&mut state, &proposal, revision);
+            published.publish(View { state: state.clone(), revision, applied_index: revision });
+        };
+        let policy = |max_replicas| {
+            let policy = acefleet_registry::Policy { max_replicas, ..Default::default() };
+            Command::SetPolicy(policy)
+        };
+        write(1, policy(7));
+        assert_eq!((*all.borrow(), *fleet.borrow()), (1, 1));
+        write(2, Command::StreamEnded(acefleet_registry::stream::StreamEnd::default()));
+        write(3, policy(7));
+        assert_eq!((*all.borrow(), *fleet.borrow()), (3, 1));
+        write(4, policy(8));
+        assert_eq!((*all.borrow(), *fleet.borrow()), (4, 4));
+    }
 }

@@ -4,18 +4,20 @@
 use std::time::{Duration, Instant};
 
 use acefleet_registry::{Proposal, Reply};
-use openraft::errors::{ClientWriteError, RaftError};
+use bytes::Bytes;
 
 use crate::codec;
 use crate::errors::WriteError;
+use crate::refusal::{Refusal, WriteRefusalTo};
 use crate::shared::Core;
-use crate::transport::CallError;
-use crate::transport::proto::write_reply;
 use crate::types::Write;
 
 /// Pause before a repeat when nothing changed meanwhile; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
+/// Why the fate of a write is not known at its deadline.
+const NO_ANSWER: &str = "no majority confirmed it in time";
 
 /// Largest encoded proposal. A larger one could never be replicated within the message limit.
 pub(crate) const MAX_PROPOSAL: usize = 4 << 20;
@@ -29,46 +31,20 @@ pub struct Applied {
     pub revision: u64,
 }
 
-/// What one attempt on the leader came to.
-pub(crate) enum Submitted {
-    Applied(Applied),
-    /// Nothing entered the log.
-    NotLeader(Option<u64>),
-    /// The entry may be committed now or later.
-    Unknown(String),
-}
-
-/// Stamps a proposal and writes it to the log of this node, which should be the leader.
-pub(crate) async fn submit(core: &Core, mut proposal: Proposal, deadline: Instant) -> Submitted {
-    let (_, leader) = core.leader();
-    if leader != Some(core.node_id()) {
-        return Submitted::NotLeader(leader.filter(|id| *id != core.node_id()));
+/// Stamps a proposal and hands it to the log of this node, which should be the leader. That it took
+/// effect is seen in the replica; `refusal` hears of anything else.
+pub(crate) async fn submit(core: &Core, mut proposal: Proposal, refusal: WriteRefusalTo) {
+    if core.leader().1 != Some(core.node_id()) {
+        return refusal.tell(Refusal::NotLeader);
     }
     let view = core.published.load();
     proposal.at_ms = core.log_time_ms(view.state.clock_ms());
     core.hooks.prepare(&view.state, &|id| core.is_silent(id.0), &mut proposal);
     drop(view);
-    let write = core.raft.client_write(Write(proposal));
-    let answer = match tokio::time::timeout_at(deadline.into(), write).await {
-        Ok(answer) => answer,
-        Err(_) => return Submitted::Unknown("no majority confirmed it in time".into()),
-    };
-    match answer {
-        Ok(response) => match response.data.0 {
-            Some(reply) => Submitted::Applied(Applied { reply, revision: response.log_id.index }),
-            None => Submitted::Unknown("the entry was applied without a reply".into()),
-        },
-        Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward))) => {
-            Submitted::NotLeader(forward.leader_id)
-        }
-        Err(RaftError::APIError(ClientWriteError::LogEntryDiscarded(_))) => {
-            Submitted::Unknown("the leader changed while it was being written".into())
-        }
-        // Neither concerns a plain write, and both mean that nothing was logged.
-        Err(RaftError::APIError(
-            ClientWriteError::ChangeMembershipError(_) | ClientWriteError::PreconditionFailed(_),
-        )) => Submitted::NotLeader(None),
-        Err(RaftError::Fatal(fatal)) => Submitted::Unknown(fatal.to_string()),
+    match Write::new(proposal) {
+        // The only error is the end of the Raft core, and with it of this process.
+        Ok(write) => drop(core.raft.client_write_ff(write, Some(refusal)).await),
+        Err(error) => refusal.tell(Refusal::Unknown(format!("the proposal cannot be encoded: {error}"))),
     }
 }
 
@@ -86,13 +62,19 @@ pub(crate) async fn decide(
     if core.leader() != (term, Some(core.node_id())) {
         return Err(WriteError::NoLeader);
     }
-    match submit(core, proposal, deadline).await {
-        Submitted::Applied(applied) => {
-            core.published.wait_revision(applied.revision, deadline).await;
-            Ok(applied)
+    let mut waiting = core.awaited.register(proposal.op_id);
+    let failure = async {
+        match unless_replaced(core, term, submit_here(core, proposal)).await {
+            Refusal::NotLeader => WriteError::NoLeader,
+            Refusal::Unknown(why) => WriteError::Unknown(why),
         }
-        Submitted::NotLeader(_) => Err(WriteError::NoLeader),
-        Submitted::Unknown(why) => Err(WriteError::Unknown(why)),
+    };
+    tokio::select! {
+        biased;
+        applied = waiting.applied() => Ok(applied),
+        error = failure => Err(error),
+        () = core.stop.cancelled() => Err(WriteError::Unknown("this node is shutting down".into())),
+        () = tokio::time::sleep_until(deadline.into()) => Err(WriteError::Unknown(NO_ANSWER.into())),
     }
 }
 
@@ -105,7 +87,7 @@ pub(crate) async fn propose(
     if core.open_writes.is_closed() {
         return Err(WriteError::ShuttingDown);
     }
-    let bytes = codec::encode(&proposal).map_err(|_| WriteError::TooLarge(usize::MAX))?;
+    let bytes = Bytes::from(codec::encode(&proposal).map_err(|_| WriteError::TooLarge(usize::MAX))?);
     if bytes.len() > MAX_PROPOSAL {
         return Err(WriteError::TooLarge(bytes.len()));
     }
@@ -114,65 +96,88 @@ pub(crate) async fn propose(
     }
     // A stop waits for open writes, so that a leader that leaves can still see them through.
     let _open = core.open_writes.token();
-    let mut changes = core.leadership.subscribe();
-    let mut pause = FIRST_PAUSE;
+    // Attempts only fail: success is seen here, whichever of them it was.
+    let mut waiting = core.awaited.register(proposal.op_id);
     // Why an earlier attempt may have entered the log; it decides what the last error says.
     let mut doubt: Option<String> = None;
+    let attempts = attempts(core, &proposal, &bytes, deadline, &mut doubt);
+    let stopped = tokio::select! {
+        biased;
+        applied = waiting.applied() => return Ok(applied),
+        () = attempts => false,
+        () = core.stop.cancelled() => true,
+    };
+    Err(match doubt {
+        Some(why) => WriteError::Unknown(why),
+        None if stopped => WriteError::ShuttingDown,
+        None => WriteError::NoLeader,
+    })
+}
+
+/// Attempts one after the other until the deadline.
+async fn attempts(
+    core: &Core,
+    proposal: &Proposal,
+    bytes: &Bytes,
+    deadline: Instant,
+    doubt: &mut Option<String>,
+) {
+    let mut changes = core.leadership.subscribe();
+    let mut pause = FIRST_PAUSE;
     loop {
-        if core.stop.is_cancelled() {
-            return Err(doubt.map_or(WriteError::ShuttingDown, WriteError::Unknown));
-        }
         changes.mark_unchanged();
-        match attempt(core, &proposal, &bytes, deadline).await {
-            Submitted::Applied(applied) => {
-                // The view of this node holds the write before its caller hears of it.
-                core.published.wait_revision(applied.revision, deadline).await;
-                return Ok(applied);
-            }
-            Submitted::NotLeader(_) => {}
-            Submitted::Unknown(why) => doubt = Some(why),
-        }
+        // Whoever gives up on an attempt, at the deadline or at a stop, does not know its outcome.
+        let unsure = doubt.replace(NO_ANSWER.into());
+        let refusal = match tokio::time::timeout_at(deadline.into(), attempt(core, proposal, bytes)).await {
+            Ok(refusal) => refusal,
+            Err(_) => return,
+        };
+        *doubt = match refusal {
+            Refusal::NotLeader => unsure,
+            Refusal::Unknown(why) => Some(why),
+        };
         if Instant::now() >= deadline {
-            return Err(doubt.map_or(WriteError::NoLeader, WriteError::Unknown));
+            return;
         }
         core.pause(&mut changes, pause, deadline).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
-async fn attempt(core: &Core, proposal: &Proposal, bytes: &[u8], deadline: Instant) -> Submitted {
+/// Hands the write to whoever leads and waits for its failure; cancelled when it took effect.
+async fn attempt(core: &Core, proposal: &Proposal, bytes: &Bytes) -> Refusal {
     let (term, leader) = core.leader();
-    match leader {
-        None => Submitted::NotLeader(None),
-        Some(id) if id == core.node_id() => submit(core, proposal.clone(), deadline).await,
-        Some(id) => forward(core, bytes, (term, id), deadline).await,
+    let Some(leader) = leader else {
+        return Refusal::NotLeader;
+    };
+    if leader == core.node_id() {
+        return unless_replaced(core, term, submit_here(core, proposal.clone())).await;
+    }
+    match core.member(leader) {
+        Some(member) => unless_replaced(core, term, core.wire.write(leader, &member, bytes.clone())).await,
+        None => Refusal::NotLeader,
     }
 }
 
-async fn forward(core: &Core, proposal: &[u8], (term, leader): (u64, u64), deadline: Instant) -> Submitted {
-    let Some(member) = core.member(leader) else {
-        return Submitted::NotLeader(None);
-    };
+/// Hands the write to the log of this node and waits for its failure; cancelled when it took effect.
+async fn submit_here(core: &Core, proposal: Proposal) -> Refusal {
+    let (to, refusal) = WriteRefusalTo::here();
+    submit(core, proposal, to).await;
+    // It ends without a value when the write was applied, which is told elsewhere.
+    match refusal.await {
+        Ok(refusal) => refusal,
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// A leader that is cut off never answers; its successor will.
+async fn unless_replaced(core: &Core, term: u64, refusal: impl Future<Output = Refusal>) -> Refusal {
     let mut changes = core.leadership.subscribe();
-    let replaced = changes.wait_for(|now| now.term > term);
-    let answer = tokio::select! {
+    tokio::select! {
         biased;
-        answer = core.wire.write(leader, &member, proposal.to_vec(), deadline) => answer,
-        // A leader that is cut off never answers; its successor will.
-        _ = replaced => return Submitted::Unknown("the leader changed while it was being written".into()),
-        () = core.stop.cancelled() => return Submitted::Unknown("this node is shutting down".into()),
-    };
-    match answer {
-        Ok(reply) => match reply.outcome {
-            Some(write_reply::Outcome::Applied(applied)) => match codec::decode(&applied.reply) {
-                Ok(reply) => Submitted::Applied(Applied { reply, revision: applied.revision }),
-                Err(error) => Submitted::Unknown(format!("the reply is unreadable: {error}")),
-            },
-            Some(write_reply::Outcome::NotLeader(hint)) => Submitted::NotLeader(hint.leader),
-            Some(write_reply::Outcome::Unknown(why)) => Submitted::Unknown(why),
-            None => Submitted::Unknown("the reply is empty".into()),
-        },
-        Err(CallError::NotSent(_) | CallError::Refused(_)) => Submitted::NotLeader(None),
-        Err(error @ (CallError::Timeout(_) | CallError::Broken(_))) => Submitted::Unknown(error.to_string()),
+        refusal = refusal => refusal,
+        _ = changes.wait_for(|now| now.term > term) => {
+            Refusal::Unknown("the leader changed while it was being written".into())
+        }
     }
 }

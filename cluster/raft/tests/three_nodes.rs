@@ -65,6 +65,32 @@ async fn every_node_takes_writes_and_every_node_sees_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn many_writes_under_way_on_one_node_all_take_effect_once() {
+    let fleet = Fleet::formed(3).await;
+    for node in &fleet.nodes {
+        let before = node.cluster().status().last_log;
+        let writes: Vec<_> = (0..200)
+            .map(|_| {
+                let (cluster, n) = (node.cluster().clone(), unique());
+                tokio::spawn(async move {
+                    let applied = cluster.propose(op_id(n), mark(n), soon()).await.unwrap();
+                    assert!(cluster.view().revision >= applied.revision, "own write not visible");
+                    (applied.revision, n)
+                })
+            })
+            .collect();
+        let mut revisions = BTreeSet::new();
+        let mut expected = BTreeSet::new();
+        for write in writes {
+            let (revision, n) = write.await.unwrap();
+            assert!(revision > before && revisions.insert(revision), "two writes at {revision}");
+            expected.insert(n);
+        }
+        assert!(expected.is_subset(&marks(node.cluster())), "on {}", node.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_write_is_applied_once() {
     let fleet = Fleet::formed(3).await;
     let n = unique();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::breaker::{Breaker, BreakerKind, BreakerState};
+use crate::command::Reply;
 use crate::engine::{Engine, Phase};
 use crate::event::EventLog;
 use crate::ids::{EngineId, NodeId, OpId};
@@ -12,6 +13,21 @@ use crate::state::{OpRecord, State};
 use crate::stream::Stream;
 
 impl State {
+    /// The reply to a recent write, as a repeat of it would get it.
+    #[must_use]
+    pub fn remembered(&self, op_id: OpId) -> Option<&Reply> {
+        self.tables.ops.get(&op_id).map(|op| &op.reply)
+    }
+
+    /// Whether nodes, engines and settings are those of `other`, an earlier or later state of the same
+    /// replica. Cheap; it may be false for equal ones, too.
+    #[must_use]
+    pub fn shares_fleet(&self, other: &Self) -> bool {
+        self.tables.engines.ptr_eq(&other.tables.engines)
+            && self.tables.nodes.ptr_eq(&other.tables.nodes)
+            && self.tables.policy == other.tables.policy
+    }
+
     /// Log time, milliseconds since the Unix epoch.
     #[must_use]
     pub fn clock_ms(&self) -> u64 {

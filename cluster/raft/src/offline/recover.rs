@@ -108,8 +108,8 @@ pub async fn survey(options: &Options) -> Result<Survey, StartError> {
         for entry in piece {
             match entry.payload {
                 EntryPayload::Blank => {}
-                EntryPayload::Normal(Write(proposal)) => {
-                    acefleet_registry::apply(&mut state, &proposal, entry.log_id.index);
+                EntryPayload::Normal(write) => {
+                    acefleet_registry::apply(&mut state, write.proposal(), entry.log_id.index);
                 }
                 EntryPayload::Membership(newer) => membership = newer,
             }
@@ -209,7 +209,7 @@ fn end_of_log(
     let at = |index| LogId { leader_id, index };
     Ok(vec![
         Entry { log_id: at(last + 1), payload: EntryPayload::Membership(alone) },
-        Entry { log_id: at(last + 2), payload: EntryPayload::Normal(Write(lost)) },
+        Entry { log_id: at(last + 2), payload: EntryPayload::Normal(Write::new(lost)?) },
     ])
 }
 

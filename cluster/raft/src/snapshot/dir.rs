@@ -76,6 +76,11 @@ impl SnapshotDir {
         Ok(None)
     }
 
+    /// Log indexes of the snapshots, newest first, as the names of their files say.
+    pub fn indexes(&self) -> io::Result<Vec<u64>> {
+        Ok(self.list()?.iter().filter_map(|path| index_of(path)).collect())
+    }
+
     /// Snapshot files, newest first.
     pub fn list(&self) -> io::Result<Vec<PathBuf>> {
         let mut files = Vec::new();
@@ -88,6 +93,10 @@ impl SnapshotDir {
         files.sort_unstable_by(|a, b| b.cmp(a));
         Ok(files)
     }
+}
+
+fn index_of(path: &Path) -> Option<u64> {
+    path.file_name()?.to_str()?.strip_suffix(SUFFIX)?.parse().ok()
 }
 
 /// Zero-padded, so that the order of names is the order of indexes.
@@ -116,6 +125,7 @@ mod tests {
             store(&dir, index);
         }
         assert_eq!(dir.list().unwrap().len(), 2);
+        assert_eq!(dir.indexes().unwrap(), [10, 9]);
         let (newest, _) = dir.newest().unwrap().unwrap();
         assert_eq!(newest.header.index(), 10);
         assert_eq!(newest.header.revision, 10);

@@ -72,7 +72,7 @@ async fn entries_written_but_not_flushed_may_go_but_leave_no_hole() {
     let mut batch = rocksdb::WriteBatch::default();
     for entry in blank_entries(6..=8) {
         let key = super::keys::log_key(entry.log_id.index);
-        batch.put_cf(db.log().unwrap(), key, super::entry::encode_entry(entry).unwrap());
+        batch.put_cf(db.log().unwrap(), key, super::entry::encode_entry(&entry).unwrap());
     }
     db.write(batch).unwrap();
     let crashed = copy(dir.path());
@@ -126,7 +126,7 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, tempfile::TempDir> for Bui
     ) -> Result<(tempfile::TempDir, LogStore, StateMachine), openraft::StorageError<TypeConfig>> {
         let dir = tempfile::tempdir().unwrap();
         let snapshots = SnapshotDir::open(dir.path().join("snapshots"), 2).unwrap();
-        let machine = StateMachine::open(snapshots, Arc::new(Published::new())).unwrap();
+        let machine = StateMachine::open(snapshots, Arc::new(Published::new()), Arc::default()).unwrap();
         let log = open(&dir.path().join("rocks"));
         Ok((dir, log, machine))
     }

@@ -74,24 +74,43 @@ pub(super) fn decode_vote(bytes: &[u8]) -> io::Result<Vote> {
     Ok(Vote { leader_id: LeaderId { term: record.term, node_id: record.node }, committed: record.committed })
 }
 
-pub(super) fn encode_entry(entry: Entry) -> io::Result<Vec<u8>> {
-    let body = match entry.payload {
+/// Encodes an entry. The proposal of a write is not encoded again but put in as it is.
+pub(crate) fn encode_entry(entry: &Entry) -> io::Result<Vec<u8>> {
+    let id = IdRecord::from(&entry.log_id);
+    let body = match &entry.payload {
         EntryPayload::Blank => Body::Blank,
-        EntryPayload::Normal(Write(proposal)) => Body::Write(Box::new(proposal)),
+        EntryPayload::Normal(write) => return encode_write(&id, write),
         EntryPayload::Membership(membership) => Body::Membership {
             configs: membership.get_joint_config().clone(),
             nodes: membership.nodes().map(|(id, member)| (*id, member.clone())).collect(),
         },
     };
-    let record = EntryRecord { id: IdRecord::from(&entry.log_id), body };
-    codec::encode_tagged(FORMAT, &record)
+    codec::encode_tagged(FORMAT, &EntryRecord { id, body })
 }
 
-pub(super) fn decode_entry(bytes: &[u8]) -> io::Result<Entry> {
+/// The same bytes as those of an [`EntryRecord`] with [`Body::Write`].
+fn encode_write(id: &IdRecord, write: &Write) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(64 + write.bytes().len());
+    bytes.extend([FORMAT, map_of(2)]);
+    codec::encode_to(&mut bytes, "id")?;
+    codec::encode_to(&mut bytes, id)?;
+    codec::encode_to(&mut bytes, "body")?;
+    bytes.push(map_of(1));
+    codec::encode_to(&mut bytes, "Write")?;
+    bytes.extend_from_slice(write.bytes());
+    Ok(bytes)
+}
+
+/// MessagePack's first byte of a map with up to 15 entries.
+const fn map_of(entries: u8) -> u8 {
+    0x80 | entries
+}
+
+pub(crate) fn decode_entry(bytes: &[u8]) -> io::Result<Entry> {
     let record: EntryRecord = codec::decode_tagged(FORMAT, bytes)?;
     let payload = match record.body {
         Body::Blank => EntryPayload::Blank,
-        Body::Write(proposal) => EntryPayload::Normal(Write(*proposal)),
+        Body::Write(proposal) => EntryPayload::Normal(Write::new(*proposal)?),
         Body::Membership { configs, nodes } => EntryPayload::Membership(
             Membership::new(configs, nodes).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?,
         ),

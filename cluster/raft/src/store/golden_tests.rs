@@ -23,7 +23,7 @@ fn entries() -> Vec<(&'static str, Entry)> {
     let membership = Membership::new(vec![BTreeSet::from([7, 9])], nodes).unwrap();
     [
         ("blank", EntryPayload::Blank),
-        ("write", EntryPayload::Normal(Write(write))),
+        ("write", EntryPayload::Normal(Write::new(write).unwrap())),
         ("membership", EntryPayload::Membership(membership)),
     ]
     .into_iter()
@@ -55,7 +55,7 @@ fn golden(name: &str) -> Vec<u8> {
 fn what_is_written_today_is_what_was_always_written() {
     let mut lines = String::new();
     for (name, entry) in entries() {
-        lines += &format!("{name} {}\n", hex(&encode_entry(entry).unwrap()));
+        lines += &format!("{name} {}\n", hex(&encode_entry(&entry).unwrap()));
     }
     lines += &format!("log_id {}\n", hex(&encode_log_id(&log_id(5)).unwrap()));
     lines += &format!("vote {}\n", hex(&encode_vote(&vote()).unwrap()));
@@ -66,7 +66,7 @@ fn what_is_written_today_is_what_was_always_written() {
 fn what_was_written_then_is_understood_today() {
     for (name, entry) in entries() {
         assert_eq!(decode_entry(&golden(name)).unwrap().log_id, entry.log_id);
-        let again = encode_entry(decode_entry(&golden(name)).unwrap()).unwrap();
+        let again = encode_entry(&decode_entry(&golden(name)).unwrap()).unwrap();
         assert_eq!(again, golden(name), "{name}");
     }
     assert_eq!(decode_log_id(&golden("log_id")).unwrap(), log_id(5));

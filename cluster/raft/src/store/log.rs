@@ -13,6 +13,8 @@ use super::db::Db;
 use super::entry;
 use super::flusher::Flusher;
 use super::keys::{COMMITTED, LAST_PURGED, VOTE, log_index, log_key};
+use super::recent::Recent;
+use crate::snapshot::SnapshotDir;
 use crate::types::{Entry, LogId, TypeConfig, Vote};
 
 /// Most bytes of entries in one replication request; keeps a request far below the message limit.
@@ -23,11 +25,43 @@ const READ_LIMIT: usize = 2 << 20;
 pub(crate) struct LogStore {
     db: Arc<Db>,
     flusher: Flusher,
+    recent: Arc<Recent>,
+    snapshots: Option<SnapshotDir>,
 }
 
 impl LogStore {
     pub fn new(db: Arc<Db>, flusher: Flusher) -> Self {
-        Self { db, flusher }
+        Self { db, flusher, recent: Arc::default(), snapshots: None }
+    }
+
+    /// Keeps the entries that a start from any of these snapshots needs.
+    pub fn beside(self, snapshots: SnapshotDir) -> Self {
+        Self { snapshots: Some(snapshots), ..self }
+    }
+
+    /// How far the log may go when it is to be purged up to `log_id`. Snapshots that are written slowly
+    /// are further apart than the log that openraft keeps in front of the newest, and the older one must
+    /// remain of use.
+    fn purgeable(&self, log_id: LogId) -> io::Result<LogId> {
+        let Some(snapshots) = &self.snapshots else { return Ok(log_id) };
+        if self.entry_id(log_id.index)? != Some(log_id) {
+            // A snapshot of the leader is ahead of this log: nothing here leads up to it.
+            return Ok(log_id);
+        }
+        let purged = self.last_purged()?.map_or(0, |id| id.index);
+        // An older one that already lacks entries behind it is of no use any more.
+        let oldest = snapshots.indexes()?.into_iter().filter(|index| *index >= purged).min();
+        match oldest.filter(|oldest| *oldest < log_id.index) {
+            None => Ok(log_id),
+            Some(oldest) if oldest == purged => Ok(self.last_purged()?.unwrap_or(log_id)),
+            Some(oldest) => self.entry_id(oldest)?.map_or_else(|| Err(missing(oldest)), Ok),
+        }
+    }
+
+    /// The log id of a stored entry.
+    fn entry_id(&self, index: u64) -> io::Result<Option<LogId>> {
+        let stored = self.db.rocks().get_cf(self.db.log()?, log_key(index)).map_err(io::Error::other)?;
+        stored.map(|stored| entry::decode_entry(&stored).map(|entry| entry.log_id)).transpose()
     }
 
     /// The newest purged log id.
@@ -58,6 +92,9 @@ impl LogStore {
         if start >= end {
             return Ok(Vec::new());
         }
+        if let Some(entries) = self.recent.read(start, end, limit) {
+            return Ok(entries);
+        }
         let mut options = ReadOptions::default();
         options.set_iterate_upper_bound(log_key(end));
         let from = log_key(start);
@@ -77,15 +114,19 @@ impl LogStore {
             let entry = entry::decode_entry(&value)?;
             let expected = entries.last().map_or(entry.log_id.index, |last| last.log_id.index + 1);
             if log_index(&key) != Some(entry.log_id.index) || entry.log_id.index != expected {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    format!("log entry {expected} is missing or stored under a wrong key"),
-                ));
+                return Err(missing(expected));
             }
             entries.push(entry);
         }
         Ok(entries)
     }
+}
+
+fn missing(index: u64) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("log entry {index} is missing or stored under a wrong key"),
+    )
 }
 
 fn bounds(range: &impl RangeBounds<u64>) -> (u64, u64) {
@@ -164,11 +205,12 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     {
         let mut batch = WriteBatch::default();
         let log = self.db.log()?;
-        for entry in entries {
-            let key = log_key(entry.log_id.index);
-            batch.put_cf(log, key, entry::encode_entry(entry)?);
+        let entries: Vec<Entry> = entries.into_iter().collect();
+        for entry in &entries {
+            batch.put_cf(log, log_key(entry.log_id.index), entry::encode_entry(entry)?);
         }
         self.db.write(batch)?;
+        self.recent.append(entries);
         self.flusher.entries(callback);
         Ok(())
     }
@@ -177,10 +219,12 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let from = last_log_id.map_or(0, |id| id.index.saturating_add(1));
         let mut batch = WriteBatch::default();
         batch.delete_range_cf(self.db.log()?, log_key(from), log_key(u64::MAX));
+        self.recent.truncate(from);
         self.db.write(batch)
     }
 
     async fn purge(&mut self, log_id: LogId) -> io::Result<()> {
+        let log_id = self.purgeable(log_id)?;
         // One batch: a crash leaves either the old front of the log or the new one.
         let mut batch = WriteBatch::default();
         batch.put_cf(self.db.meta()?, LAST_PURGED, entry::encode_log_id(&log_id)?);
@@ -188,6 +232,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let from = self.last_purged()?.map_or(0, |id| id.index);
         let after = log_key(log_id.index.saturating_add(1));
         batch.delete_range_cf(self.db.log()?, log_key(from), after);
+        self.recent.purge(log_id.index);
         self.db.write(batch)
     }
 }
@@ -215,9 +260,45 @@ mod tests {
         let entries = crate::testing::blank_entries(1..=5);
         store.append(entries, IOFlushed::noop()).await.unwrap();
         assert_eq!(store.try_get_log_entries(1..6).await.unwrap().len(), 5);
+        store.recent.purge(5);
         db.rocks().delete_cf(db.log().unwrap(), log_key(3)).unwrap();
         assert!(store.try_get_log_entries(1..6).await.is_err());
         assert_eq!(store.try_get_log_entries(1..3).await.unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn purging_leaves_what_the_oldest_useful_snapshot_needs() {
+        use crate::testing::{blank_entries, log_id, snapshot_meta};
+        let dir = tempfile::tempdir().unwrap();
+        let db = Arc::new(Db::open(&dir.path().join("rocks")).unwrap());
+        let (flusher, _closed) = Flusher::spawn(db.clone(), Arc::default()).unwrap();
+        let snapshots = SnapshotDir::open(dir.path().join("snapshots"), 2).unwrap();
+        let mut store = LogStore::new(db, flusher).beside(snapshots.clone());
+        let snapshot = |index| {
+            let state = acefleet_registry::State::default();
+            snapshots.store(&state, &snapshot_meta(index), index).unwrap();
+        };
+        store.append(blank_entries(1..=100), IOFlushed::noop()).await.unwrap();
+        snapshot(10);
+        snapshot(90);
+        for upto in [70, 80] {
+            store.purge(log_id(upto)).await.unwrap();
+            assert_eq!(store.last_purged().unwrap(), Some(log_id(10)), "the first snapshot lost its log");
+            assert_eq!(store.try_get_log_entries(11..101).await.unwrap().len(), 90);
+        }
+        snapshot(95);
+        store.purge(log_id(80)).await.unwrap();
+        assert_eq!(store.last_purged().unwrap(), Some(log_id(80)), "nothing needs these entries");
+
+        // From the leader, ahead of this log: what was here leads nowhere.
+        snapshot(500);
+        store.purge(log_id(500)).await.unwrap();
+        assert_eq!(store.last_purged().unwrap(), Some(log_id(500)));
+        assert!(store.try_get_log_entries(..).await.unwrap().is_empty());
+        // The snapshot at 95 is still there, but of no use.
+        store.append(blank_entries(501..=600), IOFlushed::noop()).await.unwrap();
+        store.purge(log_id(550)).await.unwrap();
+        assert_eq!(store.last_purged().unwrap(), Some(log_id(500)));
     }
 
     #[tokio::test]
@@ -228,6 +309,7 @@ mod tests {
         let mut store = LogStore::new(db, flusher);
         let entries = crate::testing::blank_entries(1..=5);
         store.append(entries, IOFlushed::noop()).await.unwrap();
+        store.recent.purge(5);
         assert_eq!(store.read(1, 6, 1).unwrap().len(), 1);
         assert_eq!(store.limited_get_log_entries(1, 6).await.unwrap().len(), 5);
     }

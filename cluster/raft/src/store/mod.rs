@@ -9,8 +9,10 @@ mod identity;
 mod keys;
 mod log;
 mod outbox;
+mod recent;
 
 pub(crate) use db::Db;
+pub(crate) use entry::{decode_entry, encode_entry};
 pub(crate) use flusher::{Flusher, FsyncClock};
 pub(crate) use header::DirLock;
 pub(crate) use identity::{Identity, IdentityFile, MemberRecord};

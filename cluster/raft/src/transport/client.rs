@@ -11,6 +11,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 
 use super::MAX_MESSAGE;
+use super::forward::WriteStreams;
 use super::pool::{self, Lane, Pool, dial_error};
 use super::proto::{self, forward_client::ForwardClient, node_client::NodeClient};
 use crate::contacts::Contacts;
@@ -71,6 +72,8 @@ pub(crate) struct Wire {
     addresses: ArcSwap<BTreeMap<u64, String>>,
     /// Addresses where members were not found, and those where they were.
     redirects: ArcSwap<BTreeMap<u64, (String, String)>>,
+    /// The open stream of writes.
+    pub(super) writes: WriteStreams,
 }
 
 impl Wire {
@@ -82,6 +85,7 @@ impl Wire {
             version,
             addresses: ArcSwap::default(),
             redirects: ArcSwap::default(),
+            writes: WriteStreams::default(),
         }
     }
 
@@ -134,7 +138,7 @@ impl Wire {
         Ok(proto::Route { cluster_id, from: identity.node_id, to, version: self.version.clone() })
     }
 
-    fn forward(&self, member: &Member, lane: Lane) -> ForwardClient<Channel> {
+    pub(super) fn forward(&self, member: &Member, lane: Lane) -> ForwardClient<Channel> {
         ForwardClient::new(self.channel(&member.address, lane))
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE)
@@ -150,24 +154,6 @@ impl Wire {
     /// not kept.
     fn stranger(address: &str) -> NodeClient<Channel> {
         NodeClient::new(pool::open(address.to_owned()))
-    }
-
-    /// Hands a write to the leader.
-    pub async fn write(
-        &self,
-        to: u64,
-        member: &Member,
-        proposal: Vec<u8>,
-        deadline: Instant,
-    ) -> Result<proto::WriteReply, CallError> {
-        let limit = remaining(deadline);
-        let request = proto::WriteRequest {
-            route: Some(self.route(to)?),
-            proposal: proposal.into(),
-            remaining_ms: millis(limit),
-        };
-        let mut client = self.forward(member, Lane::Calls);
-        bounded(limit, client.write(Request::new(request))).await
     }
 
     /// Asks the leader for a read index.

@@ -1,10 +1,14 @@
 //! Node-to-node gRPC on the cluster listener. Moves requests; decides nothing about them.
 
+mod append;
+mod append_message;
 mod client;
+mod forward;
 mod network;
 mod pool;
 mod receive;
 mod server;
+mod server_streams;
 mod tls;
 
 #[cfg(test)]
@@ -22,3 +26,8 @@ pub(crate) mod proto {
 
 /// Largest message in either direction.
 const MAX_MESSAGE: usize = 32 << 20;
+
+/// Bytes that may be under way on one stream before the receiver says that it took them.
+const STREAM_WINDOW: u32 = 1 << 20;
+/// The same for all streams of a connection.
+const CONNECTION_WINDOW: u32 = 4 << 20;

@@ -4,6 +4,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::Stream;
+use futures::future::BoxFuture;
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
 use openraft::network::RPCOption;
 use openraft::raft::{
@@ -19,10 +21,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Request;
 use tonic::transport::Channel;
 
-use super::MAX_MESSAGE;
 use super::client::{CallError, Wire, bounded};
 use super::pool::Lane;
 use super::proto::{self, raft_client::RaftClient, snapshot_part::Part};
+use super::{MAX_MESSAGE, append};
 use crate::codec;
 use crate::snapshot::SnapshotFile;
 use crate::state_machine::blocking;
@@ -30,8 +32,6 @@ use crate::types::{Member, Snapshot, TypeConfig, Vote};
 
 /// Size of one piece of a snapshot.
 const CHUNK: usize = 1 << 20;
-/// Entries wait for a disk sync at the other end, which a heartbeat-sized limit would cut off.
-const ENTRIES_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Makes clients for openraft.
 pub(crate) struct Network(pub Arc<Wire>);
@@ -60,22 +60,22 @@ impl RaftNetworkFactory<TypeConfig> for Network {
 
 /// Client of one target.
 pub(crate) struct PeerClient {
-    wire: Arc<Wire>,
-    target: u64,
+    pub(super) wire: Arc<Wire>,
+    pub(super) target: u64,
     member: Member,
     lane: Lane,
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum Method {
-    Append,
+    Heartbeat,
     Vote,
     PreVote,
     TransferLeader,
 }
 
 impl PeerClient {
-    fn stub(&self, lane: Lane) -> RaftClient<Channel> {
+    pub(super) fn stub(&self, lane: Lane) -> RaftClient<Channel> {
         RaftClient::new(self.wire.channel(&self.wire.address(self.target, &self.member), lane))
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE)
@@ -88,7 +88,7 @@ impl PeerClient {
         limit: Duration,
     ) -> Result<A, RPCError<TypeConfig>> {
         let (lane, kind) = match method {
-            Method::Append => (self.lane, RPCTypes::AppendEntries),
+            Method::Heartbeat => (self.lane, RPCTypes::AppendEntries),
             Method::TransferLeader => (Lane::Urgent, RPCTypes::TransferLeader),
             Method::Vote | Method::PreVote => (Lane::Urgent, RPCTypes::Vote),
         };
@@ -99,7 +99,7 @@ impl PeerClient {
         let request = Request::new(request);
         let mut stub = self.stub(lane);
         let answer = match method {
-            Method::Append => bounded(limit, stub.append(request)).await,
+            Method::Heartbeat => bounded(limit, stub.heartbeat(request)).await,
             Method::Vote => bounded(limit, stub.vote(request)).await,
             Method::PreVote => bounded(limit, stub.pre_vote(request)).await,
             Method::TransferLeader => bounded(limit, stub.transfer_leader(request)).await,
@@ -109,7 +109,7 @@ impl PeerClient {
         codec::decode(&reply.payload).map_err(|e| RPCError::Network(NetworkError::new(&e)))
     }
 
-    fn rpc_error(&self, error: &CallError, action: RPCTypes) -> RPCError<TypeConfig> {
+    pub(super) fn rpc_error(&self, error: &CallError, action: RPCTypes) -> RPCError<TypeConfig> {
         match error {
             CallError::Timeout(limit) => RPCError::Timeout(Timeout {
                 action,
@@ -163,7 +163,7 @@ impl PeerClient {
     }
 }
 
-fn unreachable(error: &CallError) -> RPCError<TypeConfig> {
+pub(super) fn unreachable(error: &CallError) -> RPCError<TypeConfig> {
     RPCError::Unreachable(Unreachable::new(error))
 }
 
@@ -180,9 +180,19 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         rpc: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
-        let limit =
-            if rpc.entries.is_empty() { option.soft_ttl() } else { option.soft_ttl().max(ENTRIES_TIMEOUT) };
-        self.call(Method::Append, &rpc, limit).await
+        // Only heartbeats come this way.
+        self.call(Method::Heartbeat, &rpc, option.soft_ttl()).await
+    }
+
+    fn stream_append<'s, S>(
+        &'s mut self,
+        input: S,
+        _option: RPCOption,
+    ) -> BoxFuture<'s, Result<append::Answers<'s>, RPCError<TypeConfig>>>
+    where
+        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
+    {
+        Box::pin(append::open(self, input))
     }
 
     async fn vote(

@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tower::service_fn;
 
-use super::tls;
+use super::{CONNECTION_WINDOW, STREAM_WINDOW, tls};
 
 /// A dead connection is noticed after the interval plus the timeout, also while nothing is sent.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
@@ -70,6 +70,8 @@ impl Pool {
 pub(super) fn open(address: String) -> Channel {
     // The URI only fills the authority header: the connector dials `address` itself.
     Endpoint::from_static("http://acefleet.cluster")
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true)

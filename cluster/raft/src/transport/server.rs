@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use acefleet_registry::{NodeId, Proposal};
+use acefleet_registry::NodeId;
+use futures::stream::BoxStream;
 use openraft::errors::{Infallible, RaftError};
 use openraft::raft::{AppendEntriesResponse, TransferLeaderRequest};
 use serde::Serialize;
@@ -14,15 +15,14 @@ use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::proto::{
-    self, ask_reply, forward_server, members_reply, node_server, raft_server, read_index_reply, write_reply,
+    self, ask_reply, forward_server, members_reply, node_server, raft_server, read_index_reply,
 };
-use super::{MAX_MESSAGE, receive, tls};
+use super::{CONNECTION_WINDOW, MAX_MESSAGE, STREAM_WINDOW, receive, server_streams, tls};
 use crate::codec;
 use crate::read::{self, Confirmed};
 use crate::reconfigure::{self, Changed};
 use crate::shared::Core;
 use crate::types::{Snapshot, TypeConfig};
-use crate::write::{self, Submitted};
 use crate::{admit, formation, protocol, status};
 
 /// Longest time that a caller may ask this node to keep trying.
@@ -32,6 +32,8 @@ const MAX_REMAINING: Duration = Duration::from_secs(60);
 pub(crate) async fn serve(core: Arc<Core>, listener: TcpListener) -> Result<(), tonic::transport::Error> {
     let service = Service(core.clone());
     Server::builder()
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keepalive_interval(Some(Duration::from_secs(5)))
         .http2_keepalive_timeout(Some(Duration::from_secs(5)))
         .add_service(
@@ -118,7 +120,19 @@ fn deadline(remaining_ms: u64) -> Instant {
 
 #[tonic::async_trait]
 impl raft_server::Raft for Service {
+    type AppendStream = BoxStream<'static, Result<proto::AppendAnswer, Status>>;
+
     async fn append(
+        &self,
+        request: Request<Streaming<proto::AppendMessage>>,
+    ) -> Result<Response<Self::AppendStream>, Status> {
+        let mut messages = request.into_inner();
+        let route = server_streams::append_route(&mut messages).await?;
+        self.check(Some(&route))?;
+        Ok(Response::new(server_streams::append(&self.0, messages)))
+    }
+
+    async fn heartbeat(
         &self,
         request: Request<proto::RaftRequest>,
     ) -> Result<Response<proto::RaftReply>, Status> {
@@ -180,33 +194,16 @@ impl raft_server::Raft for Service {
 
 #[tonic::async_trait]
 impl forward_server::Forward for Service {
+    type WriteStream = BoxStream<'static, Result<proto::WriteRefused, Status>>;
+
     async fn write(
         &self,
-        request: Request<proto::WriteRequest>,
-    ) -> Result<Response<proto::WriteReply>, Status> {
-        let request = request.into_inner();
-        let from = self.check(request.route.as_ref())?;
-        if request.proposal.len() > write::MAX_PROPOSAL {
-            return Err(Status::invalid_argument("the proposal is too large"));
-        }
-        let mut proposal: Proposal = decode(&request.proposal)?;
-        // Otherwise a removed node could register itself again before it learns of its removal.
-        self.member(from)?;
-        // Writes are forwarded once, so the sender is the origin.
-        proposal.origin = NodeId(from);
-        let until = deadline(request.remaining_ms);
-        let outcome = match write::submit(&self.0, proposal, until).await {
-            Submitted::Applied(applied) => {
-                let reply = codec::encode(&applied.reply).map_err(|e| Status::internal(e.to_string()))?;
-                write_reply::Outcome::Applied(proto::WriteApplied {
-                    reply: reply.into(),
-                    revision: applied.revision,
-                })
-            }
-            Submitted::NotLeader(leader) => write_reply::Outcome::NotLeader(proto::NotLeader { leader }),
-            Submitted::Unknown(why) => write_reply::Outcome::Unknown(why),
-        };
-        Ok(Response::new(proto::WriteReply { outcome: Some(outcome) }))
+        request: Request<Streaming<proto::WriteMessage>>,
+    ) -> Result<Response<Self::WriteStream>, Status> {
+        let mut messages = request.into_inner();
+        let route = server_streams::write_route(&mut messages).await?;
+        let from = self.check(Some(&route))?;
+        Ok(Response::new(server_streams::writes(&self.0, from, messages)))
     }
 
     async fn change_members(

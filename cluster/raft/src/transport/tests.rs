@@ -44,7 +44,7 @@ async fn calls_of_another_cluster_or_for_another_node_are_refused() {
     let foreign =
         proto::RaftRequest { route: Some(route(&one.cluster, &two.cluster)), payload: Default::default() };
     for (refused, method) in [
-        (raft.append(Request::new(foreign.clone())).await, "append"),
+        (raft.heartbeat(Request::new(foreign.clone())).await, "heartbeat"),
         (raft.vote(Request::new(foreign.clone())).await, "vote"),
         (raft.pre_vote(Request::new(foreign.clone())).await, "pre-vote"),
         (raft.transfer_leader(Request::new(foreign)).await, "transfer"),
@@ -73,6 +73,72 @@ async fn calls_of_another_cluster_or_for_another_node_are_refused() {
     let refused = raft.snapshot(tokio_stream::iter(parts)).await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
     assert!(two.cluster.status().running);
+}
+
+fn routed(route: proto::Route) -> (proto::AppendMessage, proto::WriteMessage) {
+    use proto::{append_message, write_message};
+    let append = proto::AppendMessage { message: Some(append_message::Message::Route(route.clone())) };
+    (append, proto::WriteMessage { message: Some(write_message::Message::Route(route)) })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_of_strangers_are_refused_and_garbage_ends_a_stream() {
+    let (one, two) = (alone("one").await, alone("two").await);
+    let url = format!("http://{}", two.address);
+    let mut raft = RaftClient::connect(url.clone()).await.unwrap();
+    let mut forward = ForwardClient::connect(url).await.unwrap();
+
+    let (append, write) = routed(route(&one.cluster, &two.cluster));
+    let refused = raft.append(tokio_stream::iter([append])).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    let refused = forward.write(tokio_stream::iter([write])).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+
+    let mut misdirected = route(&two.cluster, &two.cluster);
+    misdirected.to += 1;
+    let (append, write) = routed(misdirected);
+    let refused = raft.append(tokio_stream::iter([append])).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    let refused = forward.write(tokio_stream::iter([write])).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+
+    let unrouted = proto::AppendMessage {
+        message: Some(proto::append_message::Message::Request(proto::AppendRequest::default())),
+    };
+    let refused = raft.append(tokio_stream::iter([unrouted.clone()])).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    let (append, write) = routed(route(&two.cluster, &two.cluster));
+    let mut answers = raft.append(tokio_stream::iter([append, unrouted])).await.unwrap().into_inner();
+    assert_eq!(answers.message().await.unwrap_err().code(), Code::InvalidArgument, "an empty head");
+    let garbage = proto::WriteMessage {
+        message: Some(proto::write_message::Message::Write(proto::ForwardedWrite {
+            id: 1,
+            proposal: vec![0xc1].into(),
+        })),
+    };
+    let mut refusals = forward.write(tokio_stream::iter([write, garbage])).await.unwrap().into_inner();
+    assert_eq!(refusals.message().await.unwrap_err().code(), Code::InvalidArgument);
+    assert!(two.cluster.status().running);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_of_a_node_that_is_no_member_are_refused() {
+    let node = alone("node").await;
+    let mut forward = ForwardClient::connect(format!("http://{}", node.address)).await.unwrap();
+    let mut stranger = route(&node.cluster, &node.cluster);
+    stranger.from += 1;
+    let proposal = acefleet_registry::Proposal {
+        op_id: crate::OpId(1, 1),
+        at_ms: 0,
+        origin: NodeId(stranger.from),
+        command: acefleet_registry::Command::ResetBreaker(None),
+    };
+    let write = proto::ForwardedWrite { id: 1, proposal: crate::codec::encode(&proposal).unwrap().into() };
+    let write = proto::WriteMessage { message: Some(proto::write_message::Message::Write(write)) };
+    let messages = [routed(stranger).1, write];
+    let mut refusals = forward.write(tokio_stream::iter(messages)).await.unwrap().into_inner();
+    assert_eq!(refusals.message().await.unwrap_err().code(), Code::PermissionDenied);
+    assert!(node.cluster.view().state.remembered(crate::OpId(1, 1)).is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,162 @@
+//! Writes on their way to the leader: one open stream, any number of writes under way on it. Only
+//! failures come back; that a write took effect is seen in this node's own replica.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream::{self, StreamExt};
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::client::{CallError, Wire, bounded};
+use super::pool::Lane;
+use super::proto::{self, write_message::Message};
+use crate::refusal::Refusal;
+use crate::types::Member;
+
+/// Longest time until the leader takes a new stream.
+const OPEN_TIMEOUT: Duration = Duration::from_millis(500);
+/// Writes that wait to be sent before further ones wait for a place.
+const QUEUE: usize = 1_024;
+
+/// The stream to the present leader.
+#[derive(Debug, Default)]
+pub(super) struct WriteStreams {
+    current: Mutex<Option<Link>>,
+    last_id: AtomicU64,
+}
+
+/// One stream. It ends when the last handle goes.
+#[derive(Clone, Debug)]
+struct Link {
+    to: u64,
+    address: String,
+    writes: mpsc::Sender<proto::WriteMessage>,
+    pending: Arc<Pending>,
+}
+
+/// Writes on a stream whose failure is not known; absent once it is closed.
+#[derive(Debug)]
+struct Pending(Mutex<Option<HashMap<u64, oneshot::Sender<Refusal>>>>);
+
+impl Pending {
+    fn open() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Some(HashMap::new()))))
+    }
+
+    fn writes(&self) -> MutexGuard<'_, Option<HashMap<u64, oneshot::Sender<Refusal>>>> {
+        // Senders only: a panic elsewhere cannot leave them half-changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_open(&self) -> bool {
+        self.writes().is_some()
+    }
+
+    /// Waits for the failure of a write from now on; `None` when the stream is closed.
+    fn register(self: &Arc<Self>, id: u64) -> Option<Slot> {
+        let (sender, refusal) = oneshot::channel();
+        self.writes().as_mut()?.insert(id, sender);
+        Some(Slot { pending: Arc::clone(self), id, refusal })
+    }
+
+    fn tell(&self, id: u64, refusal: Refusal) {
+        if let Some(sender) = self.writes().as_mut().and_then(|writes| writes.remove(&id)) {
+            // Its caller has given up.
+            let _ = sender.send(refusal);
+        }
+    }
+
+    fn close(&self, refusal: &Refusal) {
+        for sender in self.writes().take().into_iter().flat_map(HashMap::into_values) {
+            let _ = sender.send(refusal.clone());
+        }
+    }
+}
+
+/// A registered write; dropping it forgets the write.
+struct Slot {
+    pending: Arc<Pending>,
+    id: u64,
+    refusal: oneshot::Receiver<Refusal>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Some(writes) = self.pending.writes().as_mut() {
+            writes.remove(&self.id);
+        }
+    }
+}
+
+impl Wire {
+    /// Hands a write to the leader. Returns only when it failed: cancel it when the write is seen.
+    pub async fn write(self: &Arc<Self>, to: u64, member: &Member, proposal: Bytes) -> Refusal {
+        let link = match self.link(to, member) {
+            Ok(link) => link,
+            Err(error) => return refusal(&error),
+        };
+        let id = self.writes.last_id.fetch_add(1, Ordering::Relaxed);
+        let Some(mut slot) = link.pending.register(id) else { return Refusal::NotLeader };
+        let write = proto::ForwardedWrite { id, proposal };
+        let message = proto::WriteMessage { message: Some(Message::Write(write)) };
+        if link.writes.send(message).await.is_err() {
+            // It never reached the stream.
+            return Refusal::NotLeader;
+        }
+        match (&mut slot.refusal).await {
+            Ok(refusal) => refusal,
+            Err(_) => Refusal::Unknown("the stream to the leader was given up".into()),
+        }
+    }
+
+    /// The open stream to this node, or a new one.
+    fn link(self: &Arc<Self>, to: u64, member: &Member) -> Result<Link, CallError> {
+        let mut current = self.writes.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let usable = |link: &&Link| link.to == to && link.address == member.address && link.pending.is_open();
+        if let Some(link) = current.as_ref().filter(usable) {
+            return Ok(link.clone());
+        }
+        let route = proto::WriteMessage { message: Some(Message::Route(self.route(to)?)) };
+        let (writes, queue) = mpsc::channel(QUEUE);
+        let pending = Pending::open();
+        let outgoing = stream::iter([route]).chain(ReceiverStream::new(queue));
+        let mut client = self.forward(member, Lane::Calls);
+        let open = async move { bounded(OPEN_TIMEOUT, client.write(outgoing)).await };
+        let told = Arc::clone(&pending);
+        tokio::spawn(async move {
+            let error = match open.await {
+                Ok(refusals) => failures(refusals, &told).await,
+                Err(error) => error,
+            };
+            told.close(&refusal(&error));
+        });
+        let link = Link { to, address: member.address.clone(), writes, pending };
+        *current = Some(link.clone());
+        Ok(link)
+    }
+}
+
+/// Tells failures to their writes until the stream ends; returns why it ended.
+async fn failures(mut refusals: tonic::Streaming<proto::WriteRefused>, pending: &Pending) -> CallError {
+    loop {
+        match refusals.message().await {
+            Ok(Some(refused)) => {
+                let refusal = refused.unknown.map_or(Refusal::NotLeader, Refusal::Unknown);
+                pending.tell(refused.id, refusal);
+            }
+            Ok(None) => return CallError::Broken("the leader closed the stream".into()),
+            Err(status) => return CallError::from_status(&status),
+        }
+    }
+}
+
+fn refusal(error: &CallError) -> Refusal {
+    match error {
+        CallError::NotSent(_) | CallError::Refused(_) => Refusal::NotLeader,
+        CallError::Timeout(_) | CallError::Broken(_) => Refusal::Unknown(error.to_string()),
+    }
+}

@@ -1,0 +1,156 @@
+//! The receiving ends of the two open streams: log entries from the leader, writes from other nodes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use acefleet_registry::{NodeId, Proposal};
+use futures::stream::{self, BoxStream, StreamExt};
+use openraft::raft::StreamAppendError;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::{Status, Streaming};
+
+use super::append_message::{self, Outcome, Request};
+use super::proto::{self, append_message::Message as Append, write_message::Message as Forward};
+use crate::codec;
+use crate::refusal::{Refusal, WriteRefusalTo};
+use crate::shared::Core;
+use crate::write;
+
+/// Reads the route, which is the first message of an append stream.
+pub(super) async fn append_route(
+    messages: &mut Streaming<proto::AppendMessage>,
+) -> Result<proto::Route, Status> {
+    match messages.message().await?.and_then(|first| first.message) {
+        Some(Append::Route(route)) => Ok(route),
+        _ => Err(no_route()),
+    }
+}
+
+/// The same of a stream of writes.
+pub(super) async fn write_route(
+    messages: &mut Streaming<proto::WriteMessage>,
+) -> Result<proto::Route, Status> {
+    match messages.message().await?.and_then(|first| first.message) {
+        Some(Forward::Route(route)) => Ok(route),
+        _ => Err(no_route()),
+    }
+}
+
+fn no_route() -> Status {
+    Status::invalid_argument("the stream does not begin with its route")
+}
+
+/// Hands requests to openraft as they come and answers them in order, until the stream or this node ends.
+pub(super) fn append(
+    core: &Arc<Core>,
+    messages: Streaming<proto::AppendMessage>,
+) -> BoxStream<'static, Result<proto::AppendAnswer, Status>> {
+    let broken: Arc<Mutex<Option<Status>>> = Arc::default();
+    let requests = readable(messages, Arc::clone(&broken)).take_until(core.stop.clone().cancelled_owned());
+    let outcomes = core.raft.stream_append(requests);
+    let answering = Arc::clone(core);
+    let mut version = core.wire.version().to_owned();
+    let answers = outcomes.map(move |outcome| {
+        let outcome = outcome.map_err(|fatal| Status::unavailable(fatal.to_string()))?;
+        answer(&answering, &outcome, std::mem::take(&mut version))
+    });
+    // Why there are no further requests is told behind the answers to those that there were.
+    let last = stream::once(async move { broken.lock().unwrap_or_else(PoisonError::into_inner).take() });
+    let last = last.filter_map(|broken| async move { broken.map(Err) });
+    answers.chain(last).take_until(core.stop.clone().cancelled_owned()).boxed()
+}
+
+/// Requests up to the first that cannot be understood.
+fn readable(
+    messages: Streaming<proto::AppendMessage>,
+    broken: Arc<Mutex<Option<Status>>>,
+) -> BoxStream<'static, Request> {
+    stream::unfold((messages, broken), |(mut messages, broken)| async move {
+        let message = messages.message().await.ok()??;
+        match append_message::decode(message) {
+            Ok(request) => Some((request, (messages, broken))),
+            Err(error) => {
+                let status = Status::invalid_argument(format!("unreadable request: {error}"));
+                *broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
+                None
+            }
+        }
+    })
+    .boxed()
+}
+
+fn answer(core: &Core, outcome: &Outcome, version: String) -> Result<proto::AppendAnswer, Status> {
+    if !matches!(outcome, Err(StreamAppendError::HigherVote(_))) {
+        core.wire.contacts().heard_leader();
+    }
+    let payload = codec::encode(outcome).map_err(|e| Status::internal(e.to_string()))?;
+    Ok(proto::AppendAnswer { payload: payload.into(), version })
+}
+
+/// Takes in writes of the member `from` until its stream or this node ends; the stream that is returned
+/// says which of them failed.
+pub(super) fn writes(
+    core: &Arc<Core>,
+    from: u64,
+    mut messages: Streaming<proto::WriteMessage>,
+) -> BoxStream<'static, Result<proto::WriteRefused, Status>> {
+    let (refusals, told) = mpsc::unbounded_channel();
+    let (end, ended) = mpsc::unbounded_channel();
+    let core = Arc::clone(core);
+    let tracker = core.tasks.clone();
+    tracker.spawn(async move {
+        loop {
+            let message = tokio::select! {
+                biased;
+                () = core.stop.cancelled() => return,
+                message = messages.message() => message,
+            };
+            let Ok(Some(message)) = message else { return };
+            if let Err(status) = take(&core, from, message, &refusals).await {
+                // Whoever reads it may have gone.
+                let _ = end.send(Err(status));
+                return;
+            }
+        }
+    });
+    let told = UnboundedReceiverStream::new(told).map(|(id, refusal)| {
+        let unknown = match refusal {
+            Refusal::NotLeader => None,
+            Refusal::Unknown(why) => Some(why),
+        };
+        Ok(proto::WriteRefused { id, unknown })
+    });
+    // Writes in the log hold on to `refusals`, so the end of the stream is told apart.
+    let ended = UnboundedReceiverStream::new(ended);
+    stream::select_with_strategy(told.map(Some), ended.map(Some).chain(stream::iter([None])), |()| {
+        stream::PollNext::Left
+    })
+    .take_while(|item| std::future::ready(item.is_some()))
+    .filter_map(std::future::ready)
+    .boxed()
+}
+
+/// Submits one write. An error ends the stream.
+async fn take(
+    core: &Core,
+    from: u64,
+    message: proto::WriteMessage,
+    refusals: &mpsc::UnboundedSender<(u64, Refusal)>,
+) -> Result<(), Status> {
+    let Some(Forward::Write(forwarded)) = message.message else {
+        return Err(Status::invalid_argument("a write was expected"));
+    };
+    if forwarded.proposal.len() > write::MAX_PROPOSAL {
+        return Err(Status::invalid_argument("the proposal is too large"));
+    }
+    let mut proposal: Proposal = codec::decode(&forwarded.proposal)
+        .map_err(|e| Status::invalid_argument(format!("unreadable proposal: {e}")))?;
+    if core.recorded(from).is_none() {
+        // Otherwise a removed node could register itself again before it learns of its removal.
+        return Err(Status::permission_denied(format!("node id {from} is not a member of this cluster")));
+    }
+    // Writes are forwarded once, so the sender is the origin.
+    proposal.origin = NodeId(from);
+    write::submit(core, proposal, WriteRefusalTo::there(forwarded.id, refusals.clone())).await;
+    Ok(())
+}
