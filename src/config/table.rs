@@ -12,16 +12,19 @@ pub const CONFIG_NAME: &str = "ACEFLEET_CONFIG";
 
 /// What the compose files, scripts and tests of this project read. They stand in the same shells and `.env`
 /// files as settings and mean nothing to a node.
-const TOOL_NAMES: [&str; 9] = [
+const TOOL_NAMES: [&str; 12] = [
     "ACEFLEET_BED_LOG",
     "ACEFLEET_BENCH_DIR",
     "ACEFLEET_BIN",
     "ACEFLEET_BLESS",
+    "ACEFLEET_COMPOSE",
     "ACEFLEET_ENGINE_SIM_TAR",
     "ACEFLEET_IMAGE",
     "ACEFLEET_IMAGES",
+    "ACEFLEET_IMAGE_ARCH",
     "ACEFLEET_IMAGE_LOAD",
     "ACEFLEET_IMAGE_TAR",
+    "ACEFLEET_LEADER_KILLS",
 ];
 
 /// What values a setting takes.
