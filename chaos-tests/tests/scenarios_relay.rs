@@ -81,7 +81,7 @@ async fn half_closed(bed: &TestHosts, beside: &Node, port: u16) -> Result<()> {
     stream.shutdown().await?;
     let mut answer = String::new();
     timeout(SOON, stream.read_to_string(&mut answer)).await??;
-    ensure!(answer.starts_with("HTTP/1.") && answer.contains(" 200 "), "{answer:?}");
+    ensure!(answer.starts_with("HTTP/1.") && answer.contains(" 200 "), "the answer was {answer:?}");
     Ok(())
 }
 

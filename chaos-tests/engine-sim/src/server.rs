@@ -1,5 +1,6 @@
 //! The router, and the layer that counts calls and applies faults before any handler runs.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,9 @@ use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 
 use crate::endpoint::Endpoint;
@@ -41,7 +45,23 @@ pub fn router(engine: Arc<Engine>) -> Router {
 /// # Errors
 /// The listener's error.
 pub async fn serve(listener: TcpListener, engine: Arc<Engine>) -> std::io::Result<()> {
-    axum::serve(listener, router(engine)).await
+    let service = TowerToHyperService::new(router(engine));
+    loop {
+        let (stream, _) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            // It went away before its turn.
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => continue,
+            Err(error) => return Err(error),
+        };
+        // A client that has said all it has to say may shut down its half and still wait for the answer.
+        let connection =
+            http1::Builder::new().half_close(true).serve_connection(TokioIo::new(stream), service.clone());
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection broke");
+            }
+        });
+    }
 }
 
 async fn faulty(State(engine): State<Arc<Engine>>, request: Request, next: Next) -> Response {
