@@ -24,6 +24,8 @@ const MAX_MEMBERS: usize = 64;
 /// A new member votes when it lacks no more than this many entries.
 const CLOSE_ENOUGH: u64 = 100;
 const PAUSE: Duration = Duration::from_millis(100);
+/// Until the metrics show a change that was made.
+const SHOWN_LIMIT: Duration = Duration::from_secs(1);
 
 /// What one attempt on the leader came to.
 pub(crate) enum Changed {
@@ -245,9 +247,15 @@ pub(crate) async fn finish(core: &Core) {
 async fn commit(core: &Core, change: ChangeMembers<u64, Member>, retain: bool) -> Result<(), Changed> {
     let text = format!("{change:?}");
     match core.raft.change_membership(change, retain).await {
-        Ok(_) => {
+        Ok(response) => {
             tracing::info!(change = text, "membership changed");
-            Ok(())
+            // The next step reads the members from the metrics, which show a change a moment after it is made.
+            let made = Some(response.log_id);
+            let shown = core.raft.wait(Some(SHOWN_LIMIT));
+            match shown.metrics(|now| *now.membership_config.log_id() >= made, "the change").await {
+                Ok(_) => Ok(()),
+                Err(error) => Err(Changed::Unknown(error.to_string())),
+            }
         }
         Err(RaftError::APIError(error)) => Err(refusal(error)),
         Err(RaftError::Fatal(fatal)) => Err(Changed::Unknown(fatal.to_string())),
