@@ -210,7 +210,7 @@ async fn streams_play_are_sampled_and_end_with_their_session() {
         container_id: None,
         labels: Default::default(),
     };
-    bed.node.write(Command::StreamStarted(start.clone())).await;
+    bed.node.write(Command::StreamStarted(start.clone().into())).await;
     until("samples", async || !bed.node.agent().samples(&start.id, None).is_empty()).await;
     assert!(bed.node.agent().samples(&start.id, None)[0].status.is_some());
 

@@ -14,7 +14,7 @@ use acefleet_registry::engine::{EngineSpec, Phase};
 use acefleet_registry::node::DockerState;
 use acefleet_registry::{Command, Engine, Policy, Reply};
 use agent_support::fake::{Box, Fake, IMAGE_LABEL};
-use agent_support::{Node, generic, until};
+use agent_support::{Node, container, generic, until};
 
 const IMAGE: &str = "ghcr.io/krinkuto11/acestream-http-proxy:latest";
 const SERVING: [Phase; 2] = [Phase::Starting, Phase::Running];
@@ -53,7 +53,7 @@ async fn a_reservation_becomes_a_running_container() {
     let node = node(&fake).await;
     let engine = node.running().await;
     let world = fake.world();
-    let made = &world.containers[engine.container_id.as_ref().unwrap()];
+    let made = &world.containers[engine.container_id.as_deref().unwrap()];
     assert_eq!(made.name, "acestream-1");
     let cluster = node.cluster.cluster_id().unwrap();
     let mut labels = made.labels.clone();
@@ -100,7 +100,7 @@ async fn docker_away_changes_nothing_and_comes_back() {
     node.wait("its return is announced", |s| (docker(s)? == DockerState::Available).then_some(())).await;
     let next = node.running().await;
     assert!(node.cluster.view().state.engine(engine.id).unwrap().phase.is_serving());
-    assert_eq!(fake.ids(), [engine.container_id.clone().unwrap(), next.container_id.clone().unwrap()]);
+    assert_eq!(fake.ids(), [container(&engine), container(&next)]);
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn a_drained_engine_is_removed() {
     node.write(stop).await;
     let gone = node.wait_phase(engine.id, &[Phase::Gone]).await;
     assert_eq!(ending(&gone).0, "deleted");
-    assert_eq!(fake.ids(), [other.container_id.clone().unwrap()]);
+    assert_eq!(fake.ids(), [container(&other)]);
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn a_removal_by_hand_is_noticed_by_its_event() {
     let node = node(&fake).await;
     let engine = node.running().await;
     node.play(&engine, "s", "1").await;
-    fake.remove_by_hand(engine.container_id.as_ref().unwrap(), false);
+    fake.remove_by_hand(engine.container_id.as_deref().unwrap(), false);
     let gone = node.wait_phase(engine.id, &[Phase::Gone]).await;
     assert_eq!(ending(&gone).0, "vanished");
     assert!(!node.cluster.view().state.stream("s").unwrap().is_started());
@@ -134,7 +134,7 @@ async fn a_removal_that_no_event_tells_is_noticed_by_the_list() {
         Node::new(fake.clone(), |config| config.monitor_interval = Duration::from_millis(50)).await;
     node.start().await;
     let engine = node.running().await;
-    fake.remove_by_hand(engine.container_id.as_ref().unwrap(), true);
+    fake.remove_by_hand(engine.container_id.as_deref().unwrap(), true);
     let gone = node.wait_phase(engine.id, &[Phase::Gone]).await;
     assert_eq!(ending(&gone).0, "vanished");
 }
@@ -145,7 +145,7 @@ async fn a_dead_container_is_reported_with_its_cause_and_removed() {
     let node = node(&fake).await;
     for (oom_killed, cause) in [(false, "exited"), (true, "oom")] {
         let engine = node.running().await;
-        fake.change(engine.container_id.as_ref().unwrap(), |c| {
+        fake.change(engine.container_id.as_deref().unwrap(), |c| {
             c.status = "exited".to_owned();
             c.oom_killed = oom_killed;
         });
@@ -199,13 +199,12 @@ async fn a_container_from_before_a_crash_is_taken_up() {
     // The crash: the container was made, nothing was reported.
     let engine = node.reserve(EngineSpec::acestream()).await;
     let cluster = node.cluster.cluster_id().unwrap();
-    let container =
-        fake.put_spec(&spec::container(&engine, &node.config, &node.config.policy, &cluster, None));
+    let started = fake.put_spec(&spec::container(&engine, &node.config, &node.config.policy, &cluster, None));
     node.start_agent();
     let engine = node.wait_phase(engine.id, &SERVING).await;
-    assert_eq!(engine.container_id, Some(container.clone()));
+    assert_eq!(container(&engine), started);
     assert_eq!(fake.world().made, 0);
-    assert_eq!(fake.ids(), [container]);
+    assert_eq!(fake.ids(), [started]);
 }
 
 #[tokio::test]
@@ -232,8 +231,8 @@ async fn replaced(change: impl Fn(&mut Box)) {
     fake.change(&remains, |c| change(c));
     node.start_agent();
     let engine = node.wait_phase(engine.id, &SERVING).await;
-    assert_ne!(engine.container_id, Some(remains));
-    assert_eq!(fake.ids(), [engine.container_id.clone().unwrap()]);
+    assert_ne!(container(&engine), remains);
+    assert_eq!(fake.ids(), [container(&engine)]);
 }
 
 #[tokio::test]
@@ -246,7 +245,7 @@ async fn a_lost_answer_leaves_no_second_container() {
     assert_eq!(ending(&failed).0, "docker_unavailable");
     // The next engine's start makes the agent look; what the lost call made is cleared away.
     let next = node.running().await;
-    let only = next.container_id.clone().unwrap();
+    let only = container(&next);
     until("the remains are gone", async || fake.ids() == [only.clone()]).await;
 }
 
@@ -299,7 +298,7 @@ async fn a_container_whose_port_is_leased_to_another_is_not_kept() {
         fake.put(Box { name: "twin".to_owned(), status: "running".to_owned(), labels, ..Box::default() });
     fake.change(&twin, |_| {});
     until("the twin is gone", async || !fake.ids().contains(&twin)).await;
-    assert_eq!(fake.ids(), [engine.container_id.clone().unwrap()]);
+    assert_eq!(fake.ids(), [container(&engine)]);
 }
 
 #[tokio::test]
@@ -312,7 +311,7 @@ async fn engines_outlive_the_agent() {
     let before = node.cluster.view().revision;
     node.start_agent();
     let next = node.running().await;
-    let ids = [engine.container_id.clone().unwrap(), next.container_id.clone().unwrap()];
+    let ids = [container(&engine), container(&next)];
     assert_eq!(fake.ids(), ids);
     let view = node.cluster.view();
     assert!(view.state.stream("s").unwrap().is_started());
@@ -368,7 +367,7 @@ async fn containers_are_shown_only_when_they_are_ours() {
     let fake = Fake::new();
     let node = node(&fake).await;
     let engine = node.running().await;
-    let container = engine.container_id.clone().unwrap();
+    let container = container(&engine);
     let labels = BTreeMap::from([("host.http_port".to_owned(), "19000".to_owned())]);
     fake.put(Box { name: "foreign".to_owned(), status: "running".to_owned(), labels, ..Box::default() });
     let agent = node.agent();

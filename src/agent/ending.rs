@@ -21,7 +21,7 @@ pub(super) async fn stop(ctx: &Context, id: EngineId) {
     let view = ctx.cluster.view();
     let Some(engine) = view.state.engine(id).filter(|e| e.phase.is_live()) else { return };
     let container = match &engine.container_id {
-        Some(container) => Some(container.clone()),
+        Some(container) => Some(container.to_string()),
         None => own_by_name(ctx, &engine.container_name, id).await,
     };
     drop(view);

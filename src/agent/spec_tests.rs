@@ -29,8 +29,6 @@ fn engine(spec: EngineSpec, ports: Ports) -> Engine {
         health: Health::Unknown,
         reserved_at_ms: 0,
         started_at_ms: None,
-        last_stream_start_ms: None,
-        last_stream_end_ms: None,
         reserved_by: OpId::default(),
         awaited_until_ms: None,
         abandoned: false,

@@ -148,7 +148,7 @@ async fn report_started(ctx: &Context, engine: &Engine, spec: ContainerSpec, con
     };
     match ctx.writer.settle(command).await {
         None => {}
-        Some(Reply::Engine(now)) if now.container_id.as_ref() == Some(&container) => {
+        Some(Reply::Engine(now)) if now.container_id.as_deref() == Some(container.as_str()) => {
             tracing::info!(engine = %engine.id, name = spec.name, container, "engine started");
             ctx.relist.notify_one();
         }

@@ -1,6 +1,7 @@
 //! What stream events may say, checked and turned into the registry's terms.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use acefleet_registry::stream::{KeyType, StreamEnd, StreamStart};
 use serde_json::Value;
@@ -122,11 +123,11 @@ impl StreamStartedEvent {
         Some(Self { container_id, engine: engine?, stream: stream?, session: session?, labels })
     }
 
-    fn into_start(self) -> StreamStart {
+    fn into_start(self) -> Arc<StreamStart> {
         let mut labels = self.labels;
         let named = labels.remove("stream_id").filter(|id| !id.is_empty());
         let id = named.unwrap_or_else(|| format!("{}|{}", self.stream.key, self.session.playback_session_id));
-        StreamStart {
+        Arc::new(StreamStart {
             id: id.into(),
             key_type: self.stream.key_type,
             key: self.stream.key,
@@ -138,7 +139,7 @@ impl StreamStartedEvent {
             engine_port: self.engine.port,
             container_id: self.container_id,
             labels,
-        }
+        })
     }
 }
 
@@ -182,7 +183,7 @@ fn checked<T>(
 ///
 /// # Errors
 /// 422 that lists what is wrong.
-pub(crate) fn started(body: Option<&Value>) -> Result<StreamStart, Problem> {
+pub(crate) fn started(body: Option<&Value>) -> Result<Arc<StreamStart>, Problem> {
     checked(body, StreamStartedEvent::read).map(StreamStartedEvent::into_start)
 }
 
@@ -198,7 +199,7 @@ pub(crate) fn ended(body: Option<&Value>) -> Result<StreamEnd, Problem> {
 ///
 /// # Errors
 /// 422 that lists what is wrong.
-pub(crate) fn batch(body: Option<&Value>) -> Result<(Vec<StreamStart>, Vec<StreamEnd>), Problem> {
+pub(crate) fn batch(body: Option<&Value>) -> Result<(Vec<Arc<StreamStart>>, Vec<StreamEnd>), Problem> {
     let batch = checked(body, |checker, place| {
         let fields = place.object(checker);
         fields.exist().then(|| {

@@ -81,7 +81,8 @@ impl EngineState {
         let nothing = EngineSoft::default();
         let soft = snapshot.soft.engine(engine.node, engine.id).unwrap_or(&nothing);
         let first_seen = engine.started_at_ms.unwrap_or(engine.reserved_at_ms);
-        let known_alive = [Some(first_seen), engine.last_stream_start_ms, engine.last_stream_end_ms];
+        let usage = state.usage(engine.id);
+        let known_alive = [Some(first_seen), usage.last_stream_start_ms, usage.last_stream_end_ms];
         let last_seen = soft.last_seen_ms.or(known_alive.into_iter().flatten().max()).unwrap_or(first_seen);
         let node_name = node.map_or("", |node| node.info.name.as_str());
         let host = match node {
@@ -94,7 +95,7 @@ impl EngineState {
             None => "localhost".to_owned(),
         };
         Self {
-            container_id: engine.container_id.clone().unwrap_or_default(),
+            container_id: engine.container_id.as_deref().unwrap_or_default().to_owned(),
             container_name: Some(engine.container_name.clone()),
             host,
             port: engine.ports.host_http,
@@ -104,7 +105,7 @@ impl EngineState {
             streams: state.streams_of(engine.id).map(|stream| stream.start.id.to_string()).collect(),
             health_status: health_word(engine.health),
             last_health_check: soft.last_health_check_ms.map(zulu),
-            last_stream_usage: engine.last_stream_start_ms.map(zulu),
+            last_stream_usage: usage.last_stream_start_ms.map(zulu),
             last_cache_cleanup: None,
             cache_size_bytes: None,
             forwarded: state.forwarded_port(engine).is_some(),

@@ -94,7 +94,7 @@ pub(crate) async fn acestream(State(app): State<App>, call: JsonCall) -> Result<
     let deadline = call.arrival.provision_deadline();
     let Provisioned { engine, revision } = start(&app, spec, deadline, "acestream").await?;
     let body = AceProvisionResponse {
-        container_id: engine.container_id.clone().unwrap_or_default(),
+        container_id: engine.container_id.as_deref().unwrap_or_default().to_owned(),
         container_name: engine.container_name.clone(),
         host_http_port: engine.ports.host_http,
         container_http_port: engine.ports.container_http,
@@ -128,7 +128,7 @@ pub(crate) async fn generic(State(app): State<App>, call: JsonCall) -> Result<Re
     let deadline = call.arrival.patient_deadline(&app);
     let Provisioned { engine, revision } = start(&app, spec, deadline, "generic").await?;
     let body = StartResponse {
-        container_id: engine.container_id.clone().unwrap_or_default(),
+        container_id: engine.container_id.as_deref().unwrap_or_default().to_owned(),
         container_name: engine.container_name.clone(),
     };
     Ok(with_headers(&app, written(revision, &body)))

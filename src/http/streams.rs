@@ -1,5 +1,7 @@
 //! `GET /streams`, `GET /streams/{stream_id}/stats`, `DELETE /streams/{stream_id}`.
 
+use std::sync::Arc;
+
 use acefleet_registry::{State as Registry, Stream};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -50,7 +52,7 @@ pub(crate) async fn list(State(app): State<App>, snapshot: Snapshot) -> Result<R
 
 fn render<'a>(
     snapshot: &Snapshot,
-    streams: impl Iterator<Item = &'a std::sync::Arc<Stream>>,
+    streams: impl Iterator<Item = &'a Arc<Stream>>,
     started: Option<bool>,
 ) -> Vec<u8> {
     let wanted = streams.filter(|stream| started.is_none_or(|started| stream.is_started() == started));
@@ -58,9 +60,9 @@ fn render<'a>(
 }
 
 /// The id under which streams of an engine are listed, if there is such an engine or such a stream.
-fn published_id(state: &Registry, text: &str) -> Option<String> {
+fn published_id(state: &Registry, text: &str) -> Option<Arc<str>> {
     if state.streams_of_container(text).next().is_some() {
-        return Some(text.to_owned());
+        return Some(text.into());
     }
     state.engine_by_container(text)?.container_id.clone()
 }

@@ -102,7 +102,7 @@ impl World {
             is_live: true,
             labels: Default::default(),
         };
-        self.write(Command::StreamStarted(start));
+        self.write(Command::StreamStarted(start.into()));
     }
 
     fn finish(&mut self) {

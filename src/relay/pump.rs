@@ -24,9 +24,6 @@ const COPY: usize = 64 * 1024;
 const STREAM: u64 = 256 * 1024;
 /// Wanted size of a pipe. The system gives an unprivileged process few larger ones.
 const PIPE: i32 = 256 * 1024;
-/// Bytes that a direction holds at the most. More than the size of a pipe, which counts pieces as if each
-/// were a page, while those of a busy socket are larger.
-const HELD_MAX: usize = 1024 * 1024;
 
 /// Which side of a connection broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +115,8 @@ async fn copy(from: &TcpStream, to: &TcpStream, counter: &AtomicU64, limit: u64)
 struct Pipe {
     out: OwnedFd,
     into: OwnedFd,
+    /// Bytes that it is asked to take at once.
+    size: usize,
 }
 
 impl Pipe {
@@ -128,56 +127,30 @@ impl Pipe {
         // What the system gives without asking is enough to work.
         let size =
             fcntl(&into, FcntlArg::F_SETPIPE_SZ(PIPE)).or_else(|_| fcntl(&into, FcntlArg::F_GETPIPE_SZ));
-        size.ok().and_then(|size| usize::try_from(size).ok()).filter(|size| *size >= COPY)?;
-        Some(Self { out, into })
+        let size = size.ok().and_then(|size| usize::try_from(size).ok()).filter(|size| *size >= COPY)?;
+        Some(Self { out, into, size })
     }
 
-    /// Moves bytes until the sender ends. Bytes that come while others still wait for the receiver join
-    /// them, so that a call moves many.
+    /// Moves bytes until the sender ends. The pipe is empty before each filling, so "would block" can
+    /// only mean the socket.
     async fn splice(&self, from: &TcpStream, to: &TcpStream, counter: &AtomicU64) -> Result<Next, Failed> {
-        let mut held = 0;
-        let mut ended = false;
         loop {
-            if held == 0 {
-                // The pipe is empty, so "would block" can only mean the socket.
-                let filled = from.async_io(Interest::READABLE, || move_to(from, &self.into, HELD_MAX)).await;
-                match filled {
-                    Ok(0) => return Ok(Next::Ended),
-                    Ok(filled) => held = filled,
-                    Err(error) if is_unsupported(&error) => return Ok(Next::Copy),
-                    Err(_) => return Err(Failed::Reading),
+            let filled = from.async_io(Interest::READABLE, || move_to(from, &self.into, self.size)).await;
+            let mut held = match filled {
+                Ok(0) => return Ok(Next::Ended),
+                Ok(filled) => filled,
+                Err(error) if is_unsupported(&error) => return Ok(Next::Copy),
+                Err(_) => return Err(Failed::Reading),
+            };
+            while held > 0 {
+                let sent = to.async_io(Interest::WRITABLE, || move_to(&self.out, to, held)).await;
+                let sent = sent.map_err(|_| Failed::Writing)?;
+                if sent == 0 {
+                    return Err(Failed::Writing);
                 }
-            } else if !ended && held < HELD_MAX {
-                match self.top_up(from, HELD_MAX - held).map_err(|_| Failed::Reading)? {
-                    Some(0) => ended = true,
-                    Some(added) => held += added,
-                    None => {}
-                }
+                counter.fetch_add(sent as u64, Ordering::Relaxed);
+                held = held.saturating_sub(sent);
             }
-            let sent = to.async_io(Interest::WRITABLE, || move_to(&self.out, to, held)).await;
-            let sent = sent.map_err(|_| Failed::Writing)?;
-            if sent == 0 {
-                return Err(Failed::Writing);
-            }
-            counter.fetch_add(sent as u64, Ordering::Relaxed);
-            held = held.saturating_sub(sent);
-            if ended && held == 0 {
-                return Ok(Next::Ended);
-            }
-        }
-    }
-
-    /// Adds what has come; `None` when nothing has, or when there is no room. A full pipe "would block",
-    /// too, and must not make the socket look empty: it would never be looked at again.
-    fn top_up(&self, from: &TcpStream, limit: usize) -> io::Result<Option<usize>> {
-        let would_block = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
-        let added = from.try_io(Interest::READABLE, || match move_to(from, &self.into, limit) {
-            Err(error) if would_block(&error) => Ok(None),
-            moved => moved.map(Some),
-        });
-        match added {
-            Err(error) if would_block(&error) => Ok(None),
-            added => added,
         }
     }
 }

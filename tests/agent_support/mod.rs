@@ -188,12 +188,17 @@ impl Node {
             is_live: true,
             engine_host: "127.0.0.1".to_owned(),
             engine_port: engine.ports.host_http,
-            container_id: engine.container_id.clone(),
+            container_id: engine.container_id.as_deref().map(str::to_owned),
             labels: BTreeMap::new(),
         };
-        let reply = self.write(Command::StreamStarted(start)).await;
+        let reply = self.write(Command::StreamStarted(start.into())).await;
         assert!(matches!(&reply, Reply::StreamStarted(s) if s.engine == Some(engine.id)), "{reply:?}");
     }
+}
+
+/// Docker id of an engine that has one.
+pub fn container(engine: &Engine) -> String {
+    engine.container_id.as_deref().unwrap().to_owned()
 }
 
 /// A generic container that publishes nothing.

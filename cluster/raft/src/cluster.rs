@@ -146,7 +146,7 @@ impl Cluster {
         command: Command,
         deadline: Instant,
     ) -> Result<Applied, WriteError> {
-        let op_id = OpId::from_u128(uuid::Uuid::new_v4().as_u128());
+        let op_id = OpId::from_u128(uuid::Uuid::now_v7().as_u128());
         let proposal = Proposal { op_id, at_ms: 0, origin: self.node_id(), command };
         write::decide(&self.core, term, proposal, deadline).await
     }

@@ -120,13 +120,13 @@ pub enum Command {
         by: Option<OpId>,
     },
     /// A stream began.
-    StreamStarted(StreamStart),
+    StreamStarted(Arc<StreamStart>),
     /// A stream ended.
     StreamEnded(StreamEnd),
     /// Many events in one entry, applied in order: starts first.
     EventBatch {
         /// Started events.
-        started: Vec<StreamStart>,
+        started: Vec<Arc<StreamStart>>,
         /// Ended events.
         ended: Vec<StreamEnd>,
     },

@@ -1,6 +1,7 @@
 //! Engines: containers that the cluster intends, starts, watches and removes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -143,7 +144,7 @@ pub struct Engine {
     pub container_name: String,
     /// Full Docker id, once the container exists.
     #[serde(default)]
-    pub container_id: Option<String>,
+    pub container_id: Option<Arc<str>>,
     /// Image in use, once the container exists.
     #[serde(default)]
     pub image: Option<String>,
@@ -158,12 +159,6 @@ pub struct Engine {
     /// Log time at which Docker said that it runs.
     #[serde(default)]
     pub started_at_ms: Option<u64>,
-    /// Log time of the newest `stream_started` on it.
-    #[serde(default)]
-    pub last_stream_start_ms: Option<u64>,
-    /// Log time of the newest end of a stream on it.
-    #[serde(default)]
-    pub last_stream_end_ms: Option<u64>,
     /// The write that reserved it, or that claimed it for another caller.
     pub reserved_by: OpId,
     /// The caller gave up waiting: the next call of the same kind may take it.
@@ -189,14 +184,18 @@ pub struct Engine {
     pub ending: Option<Ending>,
 }
 
-impl Engine {
-    /// Since when no stream runs on it, given that none does now. Log time.
-    #[must_use]
-    pub fn idle_since_ms(&self) -> u64 {
-        let started = self.started_at_ms.unwrap_or(self.reserved_at_ms);
-        started.max(self.last_stream_end_ms.unwrap_or(0))
-    }
+/// When streams last used an engine. Beside its record, which would else change with every stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Log time of the newest `stream_started` on it.
+    #[serde(default)]
+    pub last_stream_start_ms: Option<u64>,
+    /// Log time of the newest end of a stream on it.
+    #[serde(default)]
+    pub last_stream_end_ms: Option<u64>,
+}
 
+impl Engine {
     /// True when its caller is known to have gone without it at `now_ms`: said so, or was answered
     /// before the container ran.
     #[must_use]

@@ -39,10 +39,10 @@ pub struct Event {
     pub message: String,
     /// Published engine id, if any.
     #[serde(default)]
-    pub container_id: Option<String>,
+    pub container_id: Option<Arc<str>>,
     /// Stream id, if any.
     #[serde(default)]
-    pub stream_id: Option<String>,
+    pub stream_id: Option<Arc<str>>,
 }
 
 /// A ring of the newest events.

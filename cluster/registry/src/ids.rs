@@ -25,12 +25,12 @@ impl fmt::Display for EngineId {
     }
 }
 
-/// Names one write for ever, so that a repeat of it is recognised and applied once. 128 random bits.
+/// Names one write for ever, so that a repeat of it is recognised and applied once. 128 bits, those of a UUID.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct OpId(pub u64, pub u64);
 
 impl OpId {
-    /// Builds an id from 128 bits, typically those of a random UUID.
+    /// Builds an id from 128 bits, typically those of a UUID that begins with the time.
     #[must_use]
     pub fn from_u128(bits: u128) -> Self {
         Self((bits >> 64) as u64, bits as u64)

@@ -2,6 +2,7 @@
 //! address, a container name); they never change what the registry knows of an engine.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use url::Url;
 
@@ -54,7 +55,7 @@ fn is_name_of(state: &State, engine: &Engine, host: &str) -> bool {
 /// The live engine that a started event means, if it is one of ours: by its Docker id, else by the
 /// address in `stat_url` (or `command_url`, when there is no other), else by the address that the proxy
 /// selected. A draining engine counts too: its streams must end with it.
-pub(crate) fn engine_of<'a>(state: &'a State, event: &StreamStart) -> Option<&'a Engine> {
+pub(crate) fn engine_of<'a>(state: &'a State, event: &StreamStart) -> Option<&'a Arc<Engine>> {
     let by_id = event.container_id.as_deref().filter(|id| id.len() == 64);
     if let Some(engine) = by_id.and_then(|id| state.engine_by_container(id)) {
         return Some(engine);
@@ -64,7 +65,7 @@ pub(crate) fn engine_of<'a>(state: &'a State, event: &StreamStart) -> Option<&'a
     addresses.into_iter().flatten().find_map(|(host, port)| {
         let engine = state.engine_by_port(port)?;
         let runs = engine.is_acestream() && engine.container_id.is_some();
-        (runs && is_name_of(state, engine, &host)).then_some(&**engine)
+        (runs && is_name_of(state, engine, &host)).then_some(engine)
     })
 }
 

@@ -205,7 +205,7 @@ fn idle(state: &State, now_ms: u64) -> Vec<Command> {
     }
     let is_new = |e: &Engine| {
         let running_ms = now_ms.saturating_sub(e.started_at_ms.unwrap_or(e.reserved_at_ms));
-        e.last_stream_start_ms.is_none() && running_ms < FIRST_USE_MS
+        state.usage(e.id).last_stream_start_ms.is_none() && running_ms < FIRST_USE_MS
     };
     stops(state, policy.grace_ms, "idle", now_ms, |e| !is_new(e))
 }
@@ -227,7 +227,7 @@ fn stops(
     let policy = state.policy();
     let mut engines: Vec<&Engine> = state.published_engines().map(|e| &**e).filter(|e| wanted(e)).collect();
     engines.retain(|e| state.may_stop_idle(e, idle_ms, now_ms));
-    engines.sort_by_key(|e| (e.idle_since_ms(), e.id));
+    engines.sort_by_key(|e| (state.idle_since_ms(e), e.id));
     let surplus = state.supply().saturating_sub(policy.min_replicas);
     let spare = match policy.min_free_replicas {
         0 => surplus,

@@ -1,10 +1,11 @@
 //! Reads of the state. Nothing here allocates more than its answer.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::breaker::{Breaker, BreakerKind, BreakerState};
 use crate::command::Reply;
-use crate::engine::{Engine, Phase};
+use crate::engine::{Engine, Phase, Usage};
 use crate::event::EventLog;
 use crate::ids::{EngineId, NodeId, OpId};
 use crate::node::{Availability, Node};
@@ -62,6 +63,19 @@ impl State {
         self.tables.engines.get(&id)
     }
 
+    /// When streams last used an engine.
+    #[must_use]
+    pub fn usage(&self, id: EngineId) -> Usage {
+        self.tables.usage.get(&id).copied().unwrap_or_default()
+    }
+
+    /// Since when no stream runs on an engine, given that none does now. Log time.
+    #[must_use]
+    pub fn idle_since_ms(&self, engine: &Engine) -> u64 {
+        let started = engine.started_at_ms.unwrap_or(engine.reserved_at_ms);
+        started.max(self.usage(engine.id).last_stream_end_ms.unwrap_or(0))
+    }
+
     /// Engines that hold leases: reserved, starting, running and draining ones.
     pub fn live_engines(&self) -> impl Iterator<Item = &Arc<Engine>> {
         self.index.live.iter().filter_map(|id| self.tables.engines.get(id))
@@ -104,7 +118,7 @@ impl State {
                 let mut hits = self
                     .index
                     .containers
-                    .range(text.to_owned()..)
+                    .range::<_, str>((Bound::Included(text), Bound::Unbounded))
                     .take_while(|(container, _)| container.starts_with(text));
                 match (hits.next(), hits.next()) {
                     (Some((_, id)), None) => Some(*id),
@@ -241,7 +255,7 @@ impl State {
             && self.active_streams(engine.id) == 0
             && self.supply() > policy.min_replicas
             && (policy.min_free_replicas == 0 || self.free_supply() > policy.min_free_replicas)
-            && now_ms.saturating_sub(engine.idle_since_ms()) >= idle_ms
+            && now_ms.saturating_sub(self.idle_since_ms(engine)) >= idle_ms
     }
 
     /// May this engine leave its draining node at `now_ms`?

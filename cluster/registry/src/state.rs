@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::breaker::{Breaker, BreakerKind};
 use crate::command::Reply;
-use crate::engine::Engine;
+use crate::engine::{Engine, Usage};
 use crate::event::EventLog;
 use crate::ids::{EngineId, NodeId, OpId};
 use crate::node::Node;
@@ -36,6 +36,8 @@ pub struct Tables {
     pub nodes: OrdMap<NodeId, Arc<Node>>,
     /// Engines, live ones and for a while those that ended.
     pub engines: OrdMap<EngineId, Arc<Engine>>,
+    /// When streams last used these engines; none for engines that no stream has used.
+    pub usage: OrdMap<EngineId, Usage>,
     /// Streams, started ones and for a while those that ended.
     pub streams: OrdMap<Arc<str>, Arc<Stream>>,
     /// Streams that ended before they were known to have started, with the log time of the end.
@@ -85,7 +87,7 @@ pub(crate) struct Index {
     /// Names of live engines' containers.
     pub(crate) names: OrdMap<String, EngineId>,
     /// Docker ids of engines that are live.
-    pub(crate) containers: OrdMap<String, EngineId>,
+    pub(crate) containers: OrdMap<Arc<str>, EngineId>,
     /// Live engines.
     pub(crate) live: OrdSet<EngineId>,
     /// Ended engines by the time of their end.
@@ -142,6 +144,7 @@ impl State {
 
     pub(crate) fn drop_engine(&mut self, id: EngineId) {
         if let Some(old) = self.tables.engines.remove(&id) {
+            self.tables.usage.remove(&id);
             self.index.remove_engine(&old);
         }
     }

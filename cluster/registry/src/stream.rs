@@ -86,7 +86,7 @@ pub struct Stream {
     /// Order of arrival, unique.
     pub seq: u64,
     /// The event that started it.
-    pub start: StreamStart,
+    pub start: Arc<StreamStart>,
     /// The engine it runs on; none for an engine outside the cluster.
     #[serde(default)]
     pub engine: Option<EngineId>,

@@ -35,7 +35,7 @@ impl FakeRuntime {
         let cluster_id = fleet.cluster().cluster_id().unwrap();
         let labels = spec::labels(engine, view.state.policy(), &cluster_id, &fleet.config().node_name);
         let observed = Observed {
-            id: engine.container_id.clone().unwrap(),
+            id: engine.container_id.as_deref().unwrap().to_owned(),
             name: engine.container_name.clone(),
             image: "engine:test".to_owned(),
             status: "running".to_owned(),

@@ -65,8 +65,6 @@ pub(super) fn reserve(state: &mut State, ask: &Reserve, op_id: OpId, origin: Nod
         health: Health::Unknown,
         reserved_at_ms: state.tables.clock_ms,
         started_at_ms: None,
-        last_stream_start_ms: None,
-        last_stream_end_ms: None,
         reserved_by: op_id,
         abandoned: false,
         awaited_until_ms: awaited_until_ms(state, ask),
@@ -237,7 +235,8 @@ pub(super) fn started(
     }
     let now = state.tables.clock_ms;
     engine.phase = Phase::Starting;
-    engine.container_id = Some(container_id.to_owned());
+    let container_id: Arc<str> = container_id.into();
+    engine.container_id = Some(Arc::clone(&container_id));
     engine.image = Some(image.to_owned());
     engine.variant = variant.map(str::to_owned);
     engine.started_at_ms = Some(now);
@@ -246,7 +245,7 @@ pub(super) fn started(
         breaker.record_success(policy, now);
     }
     let message = format!("{} started on {}", engine.container_name, node_name(state, engine.node));
-    note(state, EventType::Engine, "created", message, Some(container_id), None);
+    note(state, EventType::Engine, "created", message, Some(&container_id), None);
     Reply::Engine(state.put_engine(engine))
 }
 
@@ -292,7 +291,7 @@ pub(super) fn health(state: &mut State, id: EngineId, health: Health) -> Reply {
             Health::Unknown => ("unknown", "of unknown health"),
         };
         let text = format!("{} is {adjective}", engine.container_name);
-        note(state, EventType::Health, category, text, engine.container_id.as_deref(), None);
+        note(state, EventType::Health, category, text, engine.container_id.as_ref(), None);
     }
     if health == Health::Healthy && engine.phase == Phase::Starting {
         engine.phase = Phase::Running;
@@ -322,7 +321,7 @@ pub(super) fn stop(state: &mut State, id: EngineId, cause: &str, when: StopWhen)
         );
     }
     let message = format!("{} is being removed ({cause})", engine.container_name);
-    note(state, EventType::Engine, "stopping", message, engine.container_id.as_deref(), None);
+    note(state, EventType::Engine, "stopping", message, engine.container_id.as_ref(), None);
     let ending = Ending { cause: cause.to_owned(), message: String::new(), at_ms: state.tables.clock_ms };
     Reply::Engine(state.put_engine(Engine {
         phase: Phase::Draining,
@@ -341,12 +340,12 @@ pub(super) fn gone(state: &mut State, id: EngineId, cause: &str) -> Reply {
         None => cause.to_owned(),
     };
     let message = format!("{} is gone ({cause})", engine.container_name);
-    note(state, EventType::Engine, "deleted", message, engine.container_id.as_deref(), None);
+    note(state, EventType::Engine, "deleted", message, engine.container_id.as_ref(), None);
     end(state, (*engine).clone(), Phase::Gone, &cause, "the container is gone")
 }
 
 pub(super) fn adopt(state: &mut State, found: &Adopt, op_id: OpId) -> Reply {
-    if let Some(id) = state.index.containers.get(&found.container_id)
+    if let Some(id) = state.index.containers.get(found.container_id.as_str())
         && let Some(engine) = state.engine(*id)
     {
         return Reply::Engine(Arc::clone(engine));
@@ -360,14 +359,12 @@ pub(super) fn adopt(state: &mut State, found: &Adopt, op_id: OpId) -> Reply {
         spec: found.spec.clone(),
         ports: found.ports,
         container_name: found.container_name.clone(),
-        container_id: Some(found.container_id.clone()),
+        container_id: Some(found.container_id.as_str().into()),
         image: Some(found.image.clone()),
         variant: found.variant.clone(),
         health: Health::Unknown,
         reserved_at_ms: now,
         started_at_ms: Some(now),
-        last_stream_start_ms: None,
-        last_stream_end_ms: None,
         reserved_by: op_id,
         abandoned: false,
         awaited_until_ms: None,
@@ -389,7 +386,7 @@ pub(super) fn adopt(state: &mut State, found: &Adopt, op_id: OpId) -> Reply {
     }
     state.tables.last_engine = id.0;
     let message = format!("{} on {} was adopted", found.container_name, node_name(state, found.node));
-    note(state, EventType::Engine, "adopted", message, Some(&found.container_id), None);
+    note(state, EventType::Engine, "adopted", message, Some(&found.container_id.as_str().into()), None);
     Reply::Engine(state.put_engine(engine))
 }
 

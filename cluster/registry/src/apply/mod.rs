@@ -90,8 +90,8 @@ fn note(
     event_type: EventType,
     category: &str,
     message: String,
-    container_id: Option<&str>,
-    stream_id: Option<&str>,
+    container_id: Option<&Arc<str>>,
+    stream_id: Option<&Arc<str>>,
 ) {
     let event = Event {
         id: 0,
@@ -99,8 +99,8 @@ fn note(
         event_type,
         category: category.to_owned(),
         message,
-        container_id: container_id.map(str::to_owned),
-        stream_id: stream_id.map(str::to_owned),
+        container_id: container_id.cloned(),
+        stream_id: stream_id.cloned(),
     };
     state.tables.events.push(event);
 }

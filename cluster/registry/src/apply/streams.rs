@@ -15,7 +15,7 @@ const PAST_SESSIONS_MAX: usize = 16;
 
 /// Takes in a start. A repeat refreshes the record and keeps `started_at`; a start that comes after its
 /// own end stays ended.
-pub(super) fn started(state: &mut State, start: &StreamStart) -> Arc<Stream> {
+pub(super) fn started(state: &mut State, start: &Arc<StreamStart>) -> Arc<Stream> {
     let mut past_sessions = Vec::new();
     if let Some(known) = state.stream(&start.id).cloned() {
         let same_session = known.start.playback_session_id == start.playback_session_id;
@@ -33,7 +33,7 @@ pub(super) fn started(state: &mut State, start: &StreamStart) -> Arc<Stream> {
     state.tables.last_stream += 1;
     let mut stream = Stream {
         seq: state.tables.last_stream,
-        start: start.clone(),
+        start: Arc::clone(start),
         engine: None,
         container_id: format!("{}:{}", start.engine_host, start.engine_port).into(),
         status: StreamStatus::Started,
@@ -62,9 +62,9 @@ fn sessions_before(known: &Stream) -> Vec<String> {
     sessions.split_off(surplus)
 }
 
-fn refresh(state: &mut State, known: &Stream, start: &StreamStart) -> Arc<Stream> {
+fn refresh(state: &mut State, known: &Stream, start: &Arc<StreamStart>) -> Arc<Stream> {
     let mut stream = known.clone();
-    stream.start = start.clone();
+    stream.start = Arc::clone(start);
     if stream.engine.is_none() {
         attach(state, &mut stream);
     }
@@ -75,11 +75,12 @@ fn refresh(state: &mut State, known: &Stream, start: &StreamStart) -> Arc<Stream
 fn attach(state: &mut State, stream: &mut Stream) {
     let Some(engine) = matching::engine_of(state, &stream.start).cloned() else { return };
     stream.engine = Some(engine.id);
-    stream.container_id = engine.container_id.as_deref().unwrap_or_default().into();
-    let now = state.tables.clock_ms;
-    let engine =
-        Engine { last_stream_start_ms: Some(now), abandoned: false, awaited_until_ms: None, ..engine };
-    state.put_engine(engine);
+    stream.container_id = engine.container_id.clone().unwrap_or_default();
+    let now = Some(state.tables.clock_ms);
+    if engine.abandoned || engine.awaited_until_ms.is_some() {
+        state.put_engine(Engine { abandoned: false, awaited_until_ms: None, ..(*engine).clone() });
+    }
+    state.tables.usage.entry(engine.id).or_default().last_stream_start_ms = now;
 }
 
 /// Takes in an end and returns the stream that it ended, if any. A named stream is never replaced by a
@@ -99,7 +100,7 @@ pub(super) fn ended(state: &mut State, event: &StreamEnd) -> Option<Arc<Stream>>
     }
     let container = event.container_id.as_deref().filter(|id| !id.is_empty())?;
     let published = state.engine_by_container(container).and_then(|e| e.container_id.clone());
-    let published = published.unwrap_or_else(|| container.to_owned());
+    let published = published.unwrap_or_else(|| container.into());
     let newest = state.streams_of_container(&published).rev().find(|s| s.is_started()).cloned()?;
     Some(end(state, &newest, reason))
 }
@@ -110,8 +111,8 @@ fn end(state: &mut State, stream: &Stream, reason: &str) -> Arc<Stream> {
         return Arc::new(stream.clone());
     }
     let now = state.tables.clock_ms;
-    if let Some(engine) = stream.engine.and_then(|id| state.engine(id)).cloned() {
-        state.put_engine(Engine { last_stream_end_ms: Some(now), ..(*engine).clone() });
+    if let Some(engine) = stream.engine.filter(|id| state.engine(*id).is_some()) {
+        state.tables.usage.entry(engine).or_default().last_stream_end_ms = Some(now);
     }
     let id = &stream.start.id;
     let message = format!("stream {id} ended ({reason})");

@@ -78,9 +78,9 @@ fn writes_kept_by_a_node_apply_once_each_in_their_order() {
     let step = |n, command| Step { op_id: OpId(9, n), command };
     let end = |id: &str| StreamEnd { stream_id: Some(id.to_owned()), ..StreamEnd::default() };
     let kept = vec![
-        step(1, Command::StreamStarted(playing("k", "one", 1))),
+        step(1, Command::StreamStarted(playing("k", "one", 1).into())),
         step(2, Command::StreamEnded(end("k|one"))),
-        step(3, Command::StreamStarted(playing("k", "two", 1))),
+        step(3, Command::StreamStarted(playing("k", "two", 1).into())),
     ];
     world.run(Command::Sequence(kept.clone()));
     world.run(Command::Sequence(kept));

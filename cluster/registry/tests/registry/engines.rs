@@ -149,7 +149,7 @@ fn an_engine_that_goes_ends_its_streams_once() {
     assert_eq!(world.state.active_streams(running.id), 2);
     world.wait_ms(1_000);
     let ended = engine(world.run(gone(running.id)));
-    assert_eq!(ended.last_stream_end_ms, Some(world.now));
+    assert_eq!(world.state.usage(ended.id).last_stream_end_ms, Some(world.now));
     assert_eq!(world.state.stream_counts(), (0, 2));
     for stream in world.state.streams() {
         assert_eq!(stream.end_reason.as_deref(), Some("engine_gone"));

@@ -46,7 +46,7 @@ fn ended_streams_are_kept_for_an_hour_and_started_ones_for_ever() {
 fn the_oldest_ended_streams_go_first_when_there_are_too_many() {
     let mut world = World::new(1, 10);
     let sessions = || (0..10_050).map(|n| format!("{n:05}"));
-    flood(&mut world, sessions().map(|s| Command::StreamStarted(playing("k", &s, 1))));
+    flood(&mut world, sessions().map(|s| Command::StreamStarted(playing("k", &s, 1).into())));
     let end = |s| StreamEnd { stream_id: Some(format!("k|{s}")), ..StreamEnd::default() };
     let batch = Command::EventBatch { started: vec![], ended: sessions().map(end).collect() };
     world.run(batch);
@@ -130,7 +130,7 @@ fn writes_are_remembered_for_ten_minutes_and_not_without_end() {
 #[test]
 fn the_event_log_keeps_the_newest() {
     let mut world = World::new(1, 10);
-    flood(&mut world, (0..2_500).map(|n| Command::StreamStarted(playing("k", &n.to_string(), 1))));
+    flood(&mut world, (0..2_500).map(|n| Command::StreamStarted(playing("k", &n.to_string(), 1).into())));
     assert_eq!(world.state.events().len(), EVENTS_MAX);
     let newest = world.state.events().iter().next_back().unwrap();
     assert_eq!(newest.message, "stream k|2499 started");

@@ -172,7 +172,7 @@ fn the_engine_is_recognised_by_whatever_name_the_proxy_knows() {
         assert_eq!(world.begin(by_host).engine, Some(running.id), "{name} as host");
     }
     let mut by_id = playing("id", "1", 1);
-    by_id.container_id = Some(container);
+    by_id.container_id = Some(container.to_string());
     assert_eq!(world.begin(by_id).engine, Some(running.id));
 }
 
@@ -226,9 +226,8 @@ fn an_event_changes_nothing_of_an_engine_but_its_use() {
     world.wait_ms(5);
     world.begin(StreamStart { engine_host: "acestream-1".to_owned(), ..playing("k", "s", port) });
     let after = world.state.engine_by_port(port).unwrap();
-    assert_eq!(after.last_stream_start_ms, Some(world.now));
-    let only_use = acefleet_registry::Engine { last_stream_start_ms: None, ..(**after).clone() };
-    assert_eq!(only_use, *before);
+    assert_eq!(world.state.usage(after.id).last_stream_start_ms, Some(world.now));
+    assert_eq!(*after, before);
 }
 
 #[test]
@@ -240,7 +239,7 @@ fn a_stream_that_was_reported_before_its_engine_finds_it_on_the_next_report() {
     world.run(started(reserved.id, &docker_id(5)));
     let found = world.begin(playing("k", "s", port));
     assert_eq!((found.engine, found.container_id.to_string()), (Some(reserved.id), docker_id(5)));
-    assert_eq!(world.engine(reserved.id).last_stream_start_ms, Some(world.now));
+    assert_eq!(world.state.usage(reserved.id).last_stream_start_ms, Some(world.now));
     assert_eq!(world.state.active_streams(reserved.id), 1);
 }
 
@@ -259,7 +258,7 @@ fn a_batch_takes_starts_before_ends() {
     let (mut world, port) = with_engine();
     let end = |id: &str| StreamEnd { stream_id: Some(id.to_owned()), ..StreamEnd::default() };
     let batch = Command::EventBatch {
-        started: vec![playing("k", "1", port), playing("k", "2", port), playing("k", "1", port)],
+        started: ["1", "2", "1"].map(|session| playing("k", session, port).into()).to_vec(),
         ended: vec![end("k|1"), end("k|1"), end("nothing|1")],
     };
     assert_eq!(world.run(batch), Reply::Batch { started: 3, ended: 1 });

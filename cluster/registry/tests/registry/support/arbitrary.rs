@@ -1,6 +1,7 @@
 //! Arbitrary commands over small sets of ids, so that they meet each other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use acefleet_registry::breaker::BreakerKind;
 use acefleet_registry::command::{Adopt, Step, StopWhen, Taken};
@@ -196,7 +197,10 @@ fn availability() -> impl Strategy<Value = Availability> {
 }
 
 fn event() -> impl Strategy<Value = Command> {
-    prop_oneof![start().prop_map(Command::StreamStarted), end().prop_map(Command::StreamEnded)]
+    prop_oneof![
+        start().prop_map(|start| Command::StreamStarted(start.into())),
+        end().prop_map(Command::StreamEnded)
+    ]
 }
 
 /// A node with so many VPN containers, whose ports are those of others, too.
@@ -239,9 +243,9 @@ pub fn command() -> impl Strategy<Value = Command> {
         4 => engine_id().prop_map(gone),
         4 => adopt().prop_map(Command::Adopt),
         4 => engine_id().prop_map(|engine| Command::Abandon { engine, by: None }),
-        24 => start().prop_map(Command::StreamStarted),
+        24 => start().prop_map(|start| Command::StreamStarted(start.into())),
         12 => end().prop_map(Command::StreamEnded),
-        2 => (vec(start(), 0..4), vec(end(), 0..4))
+        2 => (vec(start().prop_map(Arc::new), 0..4), vec(end(), 0..4))
             .prop_map(|(started, ended)| Command::EventBatch { started, ended }),
         1 => breaker().prop_map(Command::ResetBreaker),
         2 => (node_id(), availability())

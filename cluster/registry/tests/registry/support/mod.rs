@@ -119,7 +119,7 @@ impl World {
     }
 
     pub fn begin(&mut self, start: StreamStart) -> Arc<Stream> {
-        match self.run(Command::StreamStarted(start)) {
+        match self.run(Command::StreamStarted(start.into())) {
             Reply::StreamStarted(stream) => stream,
             other => panic!("not a stream: {other:?}"),
         }
