@@ -19,6 +19,8 @@ const SETTLE: Duration = Duration::from_secs(5);
 /// After so many heartbeats a new leader has heard every member that lives.
 const HEAR: u64 = 4;
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
+/// Between attempts of a drained leader to be rid of its office: while one goes on, nothing can be written.
+const HAND_OVER_EVERY: Duration = Duration::from_secs(30);
 
 /// Runs until cancelled.
 pub async fn run(fleet: Fleet, cancel: CancellationToken) {
@@ -27,8 +29,16 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
     let longest = LONGEST.min(fleet.config().autoscale_interval);
     let mut warned = false;
     let mut leads_since: Option<(u64, Instant)> = None;
+    let mut offered: Option<Instant> = None;
     loop {
         if let Some(term) = leads(&fleet) {
+            if is_drained(&fleet) && offered.is_none_or(|at| at.elapsed() >= HAND_OVER_EVERY) {
+                offered = Some(Instant::now());
+                let state = &fleet.view().state;
+                if fleet.cluster().hand_over(|id| !state.is_draining(id)).await {
+                    continue;
+                }
+            }
             let (_, since) =
                 leads_since.filter(|(known, _)| *known == term).unwrap_or_else(|| (term, Instant::now()));
             leads_since = Some((term, since));
@@ -50,6 +60,11 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
             changed = leadership.changed() => if changed.is_err() { return },
         }
     }
+}
+
+/// Whether an operator wants this node empty.
+fn is_drained(fleet: &Fleet) -> bool {
+    fleet.view().state.is_draining(fleet.cluster().node_id())
 }
 
 /// The term that this node leads with a majority behind it. A leader that stood still, or was cut off, does not know yet that

@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
+use hyper::Uri;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
+use super::client::{Ask, connect};
 use super::docker::FakeDocker;
 use super::place::{Net, Place};
 use crate::hosts::process::{Process, Recipe};
@@ -29,8 +33,8 @@ const RELAY_OFFSET: u8 = 100;
 const START: Duration = Duration::from_secs(120);
 /// From the start of a node to its being as far as the others.
 const RETURN: Duration = Duration::from_secs(60);
-/// Events in one call of `/events/batch`.
-const BATCH: usize = 1_000;
+/// Connections to each node over which streams are reported.
+const REPORTERS: usize = 8;
 
 /// A node of a [`Fleet`].
 #[derive(Debug)]
@@ -149,28 +153,43 @@ impl Fleet {
                 )
             })
             .collect();
-        for part in started.chunks(BATCH) {
-            let part: Vec<Value> = part.iter().map(StartedEvent::body).collect();
-            self.batch(&json!({"started": part, "ended": []})).await?;
-        }
+        let asks = started.iter().map(|event| ask("/events/stream_started", &event.body()));
+        self.report(asks).await?;
         self.end(started.iter().skip(running).map(StartedEvent::stream_id)).await
     }
 
     /// Ends streams.
     pub async fn end(&self, streams: impl Iterator<Item = String>) -> Result<()> {
-        let ends: Vec<Value> =
-            streams.map(|id| json!({"stream_id": id, "reason": "client_disconnected"})).collect();
-        for part in ends.chunks(BATCH) {
-            self.batch(&json!({"started": [], "ended": part})).await?;
+        let end = |id: String| json!({"stream_id": id, "reason": "client_disconnected"});
+        self.report(streams.map(|id| ask("/events/stream_ended", &end(id)))).await
+    }
+
+    /// Sends events as Acexys do that are pointed at different nodes: one after the other over each of a few
+    /// connections to every node.
+    async fn report(&self, asks: impl Iterator<Item = Ask>) -> Result<()> {
+        let asks = Arc::new(Mutex::new(asks.collect::<Vec<_>>().into_iter()));
+        let mut clients = JoinSet::new();
+        for node in &self.nodes {
+            for mut connection in connect(node.http, REPORTERS, KEY).await? {
+                let asks = Arc::clone(&asks);
+                clients.spawn(async move {
+                    let next = || asks.lock().unwrap_or_else(PoisonError::into_inner).next();
+                    while let Some(ask) = next() {
+                        connection.ask(&ask).await?;
+                    }
+                    anyhow::Ok(())
+                });
+            }
+        }
+        while let Some(client) = clients.join_next().await {
+            client??;
         }
         Ok(())
     }
+}
 
-    async fn batch(&self, body: &Value) -> Result<()> {
-        let node = &self.nodes[0].client;
-        let answer = node.call(reqwest::Method::POST, "/events/batch", Some(body)).await?;
-        answer.ok::<Value>().map(drop)
-    }
+fn ask(path: &'static str, body: &Value) -> Ask {
+    Ask::Post(Uri::from_static(path), body.to_string().into())
 }
 
 fn prepare(

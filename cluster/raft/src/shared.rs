@@ -154,11 +154,12 @@ impl Core {
         let _ = tokio::time::timeout_at(until.into(), seen.changed()).await;
     }
 
-    /// Gives leadership to the voter that has the most of the log and was heard last.
-    pub async fn hand_over(&self) {
+    /// Gives leadership to one of the voters that `may_lead` accepts: to one that was heard lately and has the most of the
+    /// log. True when it was taken over.
+    pub async fn hand_over(&self, may_lead: impl Fn(u64) -> bool) -> bool {
         let metrics = self.metrics();
         if metrics.current_leader != Some(metrics.id) || !metrics.state.is_leader() {
-            return;
+            return false;
         }
         let matched = |id: &u64| {
             let progress = metrics.replication.as_ref();
@@ -168,24 +169,26 @@ impl Core {
         let best = metrics
             .membership_config
             .voter_ids()
-            .filter(|id| *id != metrics.id)
+            .filter(|id| *id != metrics.id && may_lead(*id))
             .filter(|id| {
                 let age = self.wire.contacts().peer_age(*id);
                 age.is_some_and(|age| age < lease)
             })
             .max_by_key(matched);
         let Some(best) = best else {
-            return;
+            return false;
         };
         let mut leadership = self.leadership.subscribe();
         if self.raft.trigger().transfer_leader(best).await.is_err() {
-            return;
+            return false;
         }
         let moved = leadership.wait_for(|now| now.leader.is_some_and(|id| id.0 != metrics.id));
-        match tokio::time::timeout(TRANSFER_LIMIT, moved).await {
-            Ok(_) => tracing::info!(to = best, "leadership handed over"),
-            Err(_) => tracing::warn!(to = best, "leadership was not taken over in time"),
+        let moved = tokio::time::timeout(TRANSFER_LIMIT, moved).await.is_ok();
+        match moved {
+            true => tracing::info!(to = best, "leadership handed over"),
+            false => tracing::warn!(to = best, "leadership was not taken over in time"),
         }
+        moved
     }
 
     /// Reports why the process must end; the first reason stays.

@@ -28,7 +28,7 @@ impl Db {
         options.set_max_background_jobs(2);
         options.set_max_open_files(256);
         let families = [
-            ColumnFamilyDescriptor::new(CF_LOG, family(4 << 20)),
+            ColumnFamilyDescriptor::new(CF_LOG, family(2 << 20)),
             ColumnFamilyDescriptor::new(CF_META, family(1 << 20)),
             ColumnFamilyDescriptor::new(CF_OUTBOX, family(1 << 20)),
         ];
