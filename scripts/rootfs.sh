@@ -44,7 +44,11 @@ build_node() {
   local target_dir static linker options=() built=dist/acefleet
   target_dir=$(cargo metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
   if [ "$TARGET" != "$HOST" ]; then
-    [ -d "$(rustc --print target-libdir --target "$TARGET")" ] || rustup --quiet target add "$TARGET" >&2
+    if [ ! -d "$(rustc --print target-libdir --target "$TARGET")" ]; then
+      command -v rustup >/dev/null ||
+        fail "rustc has no standard library for $TARGET; get Rust from https://rustup.rs, or Debian's libstd-rust-web-dev of that architecture"
+      rustup --quiet target add "$TARGET" >&2
+    fi
     linker=CARGO_TARGET_${TARGET//-/_}_LINKER
     export "${linker^^}=${TOOLS}gcc"
     options=(--target "$TARGET")
