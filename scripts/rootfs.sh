@@ -59,9 +59,10 @@ build_node() {
   mkdir -p "$static"
   ln -sfn "$(find_library libstdc++.a)" "$static/libstdc++.a"
   ln -sfn "$(find_library libgcc_eh.a)" "$static/libgcc_s.a"
+  # What those two take from the compiler's own library; on aarch64 that is a lot: atomic operations, `long double`.
   # Relocations in the packed form, which the C library reads since version 2.36.
   cargo rustc --quiet --locked --profile dist --package acefleet --bin acefleet "${options[@]}" -- \
-    -L "native=$static" -C link-arg=-Wl,-z,pack-relative-relocs >&2
+    -L "native=$static" -C link-arg=-lgcc -C link-arg=-Wl,-z,pack-relative-relocs >&2
   echo "$target_dir/$built"
 }
 
