@@ -14,7 +14,8 @@
 #   ACEFLEET_IMAGE_TAR=dir …                        also leave dir/IMAGE.tar
 #   ACEFLEET_IMAGE_TAR=dir ACEFLEET_IMAGE_LOAD=0 …  only the archives, no daemon needed
 #   ACEFLEET_BIN=file … ACEXY_SIM_BIN=file …        binaries that are there already, for the images acefleet and acexy-sim
-#   ACEFLEET_IMAGE_ARCH=arm64 …                     the image acefleet for another architecture (see scripts/rootfs.sh)
+#   ACEFLEET_IMAGE_ARCH=arm64 …                     the image acefleet for another architecture (see scripts/rootfs.sh), named
+#                                                   acefleet/acefleet:arm64, archive acefleet-arm64.tar
 #
 # The archives are put together here and not by a daemon: the same binary gives the same image id on every host, and a daemon
 # that has it already is left alone.
@@ -32,6 +33,10 @@ case $host in
   aarch64-*-linux-*) arch=arm64 ;;
   *) fail "no images for $host; use Linux on x86_64 or aarch64" ;;
 esac
+
+# What the image acefleet is for.
+node_arch=${ACEFLEET_IMAGE_ARCH:-$arch}
+case $node_arch in amd64 | arm64) ;; *) fail "ACEFLEET_IMAGE_ARCH=$node_arch is neither amd64 nor arm64" ;; esac
 
 # Who the node runs as: `nonroot`, as in the base image of deploy/Dockerfile.
 NONROOT=65532
@@ -145,16 +150,15 @@ simulator() {
 
 # The same as deploy/Dockerfile.
 node() {
-  local root seconds=1000000000 config
+  local archive=$1 tag=$2 root seconds=1000000000 config arch=$node_arch
   root=$(mktemp -d -p "$WORK")
-  arch=${ACEFLEET_IMAGE_ARCH:-$arch}
   scripts/rootfs.sh "$root" "$arch"
   config='{"User":"'$NONROOT:$NONROOT'","Entrypoint":["/usr/local/bin/acefleet"],"Cmd":["serve"],"WorkingDir":"/",'
   config+='"Env":["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin","ACEFLEET_DATA_DIR=/var/lib/acefleet"],'
   config+='"ExposedPorts":{"8000/tcp":{},"8001/tcp":{}},"Volumes":{"/var/lib/acefleet":{}},"StopSignal":"SIGTERM",'
   config+='"Healthcheck":{"Test":["CMD","/usr/local/bin/acefleet","healthcheck"],"Interval":'$((10 * seconds))','
   config+='"Timeout":'$((5 * seconds))',"StartPeriod":'$((30 * seconds))',"Retries":3},'$(labels acefleet)'}'
-  pack "$root" acefleet/acefleet:dev "$config" "$1" var/lib/acefleet
+  pack "$root" "$tag" "$config" "$archive" var/lib/acefleet
 }
 
 # HAProxy with the shell and the HTTP client that the health check of the compose files uses, as the public images have them.
@@ -212,8 +216,7 @@ load() {
 
 # build NAME: one image, packed and loaded.
 build() {
-  local name=$1 archive id binary
-  archive=${ACEFLEET_IMAGE_TAR:-$WORK}/$name.tar
+  local name=$1 tag=acefleet/$1:dev archive=${ACEFLEET_IMAGE_TAR:-$WORK}/$1.tar id binary
   case $name in
     engine-sim) id=$(simulator engine-sim engine-sim '"6878/tcp":{}' "$archive") ;;
     gluetun-sim)
@@ -224,13 +227,17 @@ build() {
       binary=$(given ACEXY_SIM_BIN || true)
       id=$(simulator acefleet-chaos acexy-sim '' "$archive" "$binary")
       ;;
-    acefleet) id=$(node "$archive") ;;
+    acefleet)
+      # An image that does not run here must not take the place of one that does.
+      if [ "$node_arch" != "$arch" ]; then tag=acefleet/acefleet:$node_arch archive=${archive%.tar}-$node_arch.tar; fi
+      id=$(node "$archive" "$tag")
+      ;;
     haproxy) id=$(balancer "$archive") ;;
     systemd) id=$(booted "$archive") ;;
     *) fail "no image $name; there are engine-sim, gluetun-sim, acexy-sim, acefleet, haproxy, systemd and all" ;;
   esac
-  echo "acefleet/$name:dev $id ($(stat -c %s "$archive") bytes) in $archive"
-  load "acefleet/$name:dev" "$id" "$archive"
+  echo "$tag $id ($(stat -c %s "$archive") bytes) in $archive"
+  load "$tag" "$id" "$archive"
 }
 
 [ -z "${ACEFLEET_IMAGE_TAR:-}" ] || mkdir -p "$ACEFLEET_IMAGE_TAR"

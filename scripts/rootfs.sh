@@ -44,7 +44,11 @@ build_node() {
   local target_dir static linker options=() built=dist/acefleet
   target_dir=$(cargo metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
   if [ "$TARGET" != "$HOST" ]; then
-    [ -d "$(rustc --print target-libdir --target "$TARGET")" ] || rustup --quiet target add "$TARGET" >&2
+    if [ ! -d "$(rustc --print target-libdir --target "$TARGET")" ]; then
+      command -v rustup >/dev/null ||
+        fail "rustc has no standard library for $TARGET; get Rust from https://rustup.rs, or Debian's libstd-rust-web-dev of that architecture"
+      rustup --quiet target add "$TARGET" >&2
+    fi
     linker=CARGO_TARGET_${TARGET//-/_}_LINKER
     export "${linker^^}=${TOOLS}gcc"
     options=(--target "$TARGET")
@@ -55,9 +59,10 @@ build_node() {
   mkdir -p "$static"
   ln -sfn "$(find_library libstdc++.a)" "$static/libstdc++.a"
   ln -sfn "$(find_library libgcc_eh.a)" "$static/libgcc_s.a"
+  # What those two take from the compiler's own library; on aarch64 that is a lot: atomic operations, `long double`.
   # Relocations in the packed form, which the C library reads since version 2.36.
   cargo rustc --quiet --locked --profile dist --package acefleet --bin acefleet "${options[@]}" -- \
-    -L "native=$static" -C link-arg=-Wl,-z,pack-relative-relocs >&2
+    -L "native=$static" -C link-arg=-lgcc -C link-arg=-Wl,-z,pack-relative-relocs >&2
   echo "$target_dir/$built"
 }
 

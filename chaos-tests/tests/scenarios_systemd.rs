@@ -108,9 +108,9 @@ async fn one_machine(host: &Host) -> Result<()> {
     Ok(())
 }
 
-/// Three machines; the leader is stopped.
+/// Three machines; the leader is stopped, comes back, and is taken out of the cluster.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stopped_unit_hands_leadership_over() -> Result<()> {
+async fn a_stopped_unit_hands_leadership_over_and_a_removed_one_stays_down() -> Result<()> {
     let _turn = turn().await?;
     let bed = TestHosts::start(BedOptions::docker_only(3)).await?;
     let outcome = three_machines(bed.hosts()).await;
@@ -140,11 +140,52 @@ async fn three_machines(hosts: &[Host]) -> Result<()> {
     machines[index].unit("start").await?;
     wait_for("the node to be ready again", SOON, || machines[index].client().ready()).await?;
 
-    // As an administrator asks, with the settings of the node there.
     let heir = &machines[position(&machines, &heir)?];
-    let members = heir.run(&["sh", "-c", "set -a; . /etc/acefleet/acefleet.env; acefleet members"]).await?;
+    let members = as_administrator(heir, "members").await?;
     ensure!(hosts.iter().all(|host| members.contains(host.name())), "{members}");
-    Ok(())
+    removed(&machines[index], heir).await
+}
+
+/// A node that the cluster removes ends, and neither systemd nor an administrator brings it back, until its host has done what
+/// the log says.
+async fn removed(machine: &Machine<'_>, member: &Machine<'_>) -> Result<()> {
+    const WHY: &str = "was removed from cluster";
+    let name = machine.client().name();
+    let before = machine.log().await?;
+    ensure!(!before.contains(WHY), "{before}");
+    let answer = as_administrator(member, &format!("remove {name}")).await?;
+    ensure!(answer.contains(name), "{answer}");
+
+    // While systemd waits for a restart, the unit is `activating`; `failed` is what it stays.
+    let ended = expect(machine, "failed for good", |state| state.active == "failed").await?;
+    ensure!(ended.exit_code == 77 && ended.result == "exit-code", "{ended:?}");
+    ensure!(ended.restarts == 0 && ended.main_pid == 0, "{ended:?}");
+    let log = machine.log().await?;
+    let told = log.matches(WHY).count();
+    ensure!(told > 0, "{log}");
+
+    if machine.unit("start").await.is_ok() {
+        bail!("a node that was removed started");
+    }
+    let refused = machine.state().await?;
+    ensure!(refused.active == "failed" && refused.exit_code == 77 && refused.restarts == 0, "{refused:?}");
+    let log = machine.log().await?;
+    ensure!(log.matches(WHY).count() > told && log.contains("run `acefleet join"), "{log}");
+
+    machine.run(&["sh", "-c", "rm -r /var/lib/acefleet/*"]).await?;
+    as_administrator(machine, &format!("join {}:8001", member.host().address())).await?;
+    machine.unit("start").await?;
+    wait_for("the node to be a member again", LATER, || async {
+        let cluster = member.client().cluster().await?;
+        ensure!(cluster.nodes.iter().any(|node| node.name == name && node.role != "learner"), "{cluster:?}");
+        machine.client().ready().await
+    })
+    .await
+}
+
+/// A command of the node, with its settings.
+async fn as_administrator(machine: &Machine<'_>, command: &str) -> Result<String> {
+    machine.run(&["sh", "-c", &format!("set -a; . /etc/acefleet/acefleet.env; acefleet {command}")]).await
 }
 
 fn position(machines: &[Machine<'_>], name: &str) -> Result<usize> {

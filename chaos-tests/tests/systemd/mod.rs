@@ -125,6 +125,11 @@ impl<'a> Machine<'a> {
         self.run(&["journalctl", "--no-pager", "--unit", UNIT]).await
     }
 
+    /// The host that it is.
+    pub fn host(&self) -> &'a Host {
+        self.host
+    }
+
     /// The node's API.
     pub fn client(&self) -> &NodeClient {
         &self.client
