@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bollard::Docker;
 use bollard::errors::Error;
@@ -144,6 +144,7 @@ impl DockerRuntime {
         let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
         let body = convert::create_body(spec);
         let meaning = |error: &Error| convert::run_error(error, spec);
+        let began = Instant::now();
         let created =
             self.call(WRITE_LIMIT, meaning, |docker| async move {
                 docker.create_container(Some(options), body).await
@@ -153,6 +154,7 @@ impl DockerRuntime {
             tracing::warn!(name = spec.name, warning, "Docker warns of a new container");
         }
         let id = created.id.as_str();
+        let create_ms = began.elapsed().as_millis();
         let started = self
             .call(WRITE_LIMIT, meaning, |docker| async move { docker.start_container(id, None).await })
             .await;
@@ -162,6 +164,8 @@ impl DockerRuntime {
             }
             return Err(failed);
         }
+        let all_ms = began.elapsed().as_millis();
+        tracing::debug!(name = spec.name, create_ms, all_ms, "Docker has started a container");
         Ok(created.id)
     }
 

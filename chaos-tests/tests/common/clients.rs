@@ -35,7 +35,6 @@ const PROVISIONS: [&str; 10] = [
 pub struct Clients {
     reports: Vec<Report>,
     longest: Longest,
-    late: usize,
 }
 
 impl Clients {
@@ -65,7 +64,7 @@ impl Clients {
         };
         let (reports, outcome) = try_join(clients, fault).await.with_context(|| label.to_owned())?;
         for report in reports {
-            self.late += report.expect_no_errors().with_context(|| label.to_owned())?;
+            report.expect_no_errors().with_context(|| label.to_owned())?;
             self.longest.add(&report);
             for node in nodes {
                 wait_for("what the clients reported", SOON, || report.expect_ended(node.client())).await?;
@@ -80,10 +79,7 @@ impl Clients {
         let plays: usize = self.reports.iter().map(|report| report.plays.len()).sum();
         let calls: usize = self.reports.iter().map(|report| report.calls().count()).sum();
         let provisions = self.calls("provision");
-        eprintln!(
-            "{plays} plays, {calls} calls, {provisions} of them provisioning, {} told to come back; {}",
-            self.late, self.longest
-        );
+        eprintln!("{plays} plays, {calls} calls, {provisions} of them provisioning; {}", self.longest);
         ensure!(provisions > 0, "nobody had to have an engine made");
         for node in bed.nodes() {
             for report in &self.reports {

@@ -9,6 +9,7 @@ use crate::command::{Adopt, Refusal, RefusalCode, Reply, Reserve, StopWhen, Take
 use crate::engine::{Ending, Engine, HOST_SILENT, Health, Kind, Phase};
 use crate::event::EventType;
 use crate::ids::{EngineId, NodeId, OpId};
+use crate::node::DockerState;
 use crate::placement;
 use crate::ports::fixed_http_port;
 use crate::state::State;
@@ -28,7 +29,7 @@ pub(super) fn reserve(state: &mut State, ask: &Reserve, op_id: OpId, origin: Nod
         return Reply::Engine(state.put_engine(claimed));
     }
     let hosts: BTreeSet<NodeId> =
-        ask.eligible.difference(&ask.exclude).copied().filter(|id| state.takes_engines(*id)).collect();
+        ask.eligible.difference(&ask.exclude).copied().filter(|id| is_able(state, *id)).collect();
     if let Err(refusal) = admit(state, ask, &hosts) {
         return Reply::Refused(refusal);
     }
@@ -75,6 +76,12 @@ pub(super) fn reserve(state: &mut State, ask: &Reserve, op_id: OpId, origin: Nod
         ending: None,
     };
     Reply::Engine(state.put_engine(engine))
+}
+
+/// True when a host takes engines and has not said otherwise since the leader called it eligible.
+fn is_able(state: &State, id: NodeId) -> bool {
+    let says_no = state.node(id).is_some_and(|node| matches!(node.docker, DockerState::Unavailable(_)));
+    state.takes_engines(id) && !says_no
 }
 
 fn awaited_until_ms(state: &State, ask: &Reserve) -> Option<u64> {
@@ -147,7 +154,7 @@ fn admit(state: &State, ask: &Reserve, hosts: &BTreeSet<NodeId>) -> Result<(), R
 }
 
 fn no_host(state: &State, ask: &Reserve) -> Reply {
-    let able = ask.eligible.difference(&ask.exclude).filter(|id| state.takes_engines(**id)).count();
+    let able = ask.eligible.difference(&ask.exclude).filter(|id| is_able(state, **id)).count();
     if able == 0 {
         let message = match ask.exclude.is_empty() {
             true => "no host can start engines now: Docker or the node does not answer, or it is cordoned",

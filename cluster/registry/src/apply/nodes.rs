@@ -39,7 +39,7 @@ pub(super) fn docker(state: &mut State, id: NodeId, docker: &DockerState) -> Rep
     }
     let (category, message) = match docker {
         DockerState::Unavailable(why) => {
-            ("docker_unavailable", format!("Docker on {} does not answer: {why}", node.info.name))
+            ("docker_unavailable", format!("Docker on {} cannot be used: {why}", node.info.name))
         }
         DockerState::Available => ("docker_available", format!("Docker on {} answers", node.info.name)),
         DockerState::Unknown => ("docker_unknown", format!("Docker on {} is unknown", node.info.name)),
