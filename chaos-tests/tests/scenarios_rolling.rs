@@ -12,7 +12,7 @@ use acefleet_chaos::workload::player::Player;
 use acefleet_chaos::workload::reads::Reads;
 use anyhow::{Context, Result, bail, ensure};
 use common::clients::{Clients, an_engine_each, others, remove_others};
-use common::{LATER, SOON, clients_without, conclude, content, named, provision, running, turn};
+use common::{LATER, SOON, clients_without, conclude, content, late, named, provision, running, turn};
 use futures::future::{try_join, try_join_all};
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ async fn rolling_restart(bed: &TestHosts) -> Result<()> {
         let restart = async {
             targets.set(clients_without(bed, &[name]));
             // Some of these are placed on the node that stops.
-            let calls = try_join_all((0..3).map(|_| others[0].client().provision()));
+            let calls = try_join_all((0..3).map(|_| late::provision(bed, others[0])));
             try_join(node.stop(), calls).await?;
             node.client().live().await.expect_err("a stopped node still answers");
             let next = bed.wait_leader(&others, LATER).await?;
@@ -98,7 +98,7 @@ async fn drain(bed: &TestHosts) -> Result<()> {
     let draining = async {
         // The clients have engines made all the while.
         for _ in 0..3 {
-            third.client().provision().await?;
+            late::provision(bed, third).await?;
             let here = host.docker().running().await?;
             ensure!(
                 here == std::slice::from_ref(&busy.container_id),

@@ -20,6 +20,8 @@ use crate::agent::vpn::Network;
 const MAX_CONFLICTS: u32 = 100;
 /// A container that ends within this time never ran: a wrong image or command, not a crash.
 const SETTLE: Duration = Duration::from_millis(100);
+/// A start that takes Docker longer may cost a caller its engine, and is said.
+const SLOW: Duration = Duration::from_secs(2);
 /// Lines of a dead container's output that go into the message.
 const TAIL_LINES: u32 = 5;
 /// Characters of it at the most.
@@ -184,7 +186,15 @@ async fn attempt(ctx: &Context, engine: &Engine, spec: &ContainerSpec, deadline:
 }
 
 async fn create(ctx: &Context, engine: &Engine, spec: &ContainerSpec, deadline: Instant) -> Attempt {
-    match ctx.runtime.run(spec).await {
+    let mut run = ctx.runtime.run(spec);
+    let ran = match tokio::time::timeout(SLOW, &mut run).await {
+        Ok(ran) => ran,
+        Err(_) => {
+            tracing::warn!(engine = %engine.id, name = spec.name, "Docker has taken two seconds to start a container so far");
+            run.await
+        }
+    };
+    match ran {
         Ok(container) => settle(ctx, container, deadline).await,
         Err(RuntimeError::NameTaken(_)) => take_up(ctx, engine, spec, deadline).await,
         Err(RuntimeError::PortTaken(port)) => Attempt::Taken(Taken::HostPort(port)),
