@@ -11,7 +11,7 @@ use crate::ids::{EngineId, NodeId, OpId};
 use crate::node::{Availability, Node};
 use crate::policy::{BreakerPolicy, Policy};
 use crate::state::{OpRecord, State};
-use crate::stream::Stream;
+use crate::stream::{HOST_DOWN, Stream};
 
 impl State {
     /// The reply to a recent write, as a repeat of it would get it.
@@ -154,10 +154,24 @@ impl State {
     }
 
     /// The same for one published engine id.
-    pub fn streams_of_container(&self, container_id: &str) -> impl DoubleEndedIterator<Item = &Arc<Stream>> {
+    pub fn streams_of_container(
+        &self,
+        container_id: &str,
+    ) -> impl DoubleEndedIterator<Item = &Arc<Stream>> + use<'_> {
         let container: Arc<str> = container_id.into();
         let numbers = self.index.by_container.range((Arc::clone(&container), 0)..=(container, u64::MAX));
         numbers.filter_map(|(_, seq)| self.index.by_seq.get(seq))
+    }
+
+    /// True for an ended stream that may still play, because its end was a guess: its host was down, and is back with its
+    /// engine.
+    #[must_use]
+    pub fn may_go_on(&self, stream: &Stream) -> bool {
+        let engine = stream.engine.and_then(|id| self.engine(id));
+        !stream.is_started()
+            && stream.end_reason.as_deref() == Some(HOST_DOWN)
+            && !stream.start.playback_session_id.is_empty()
+            && engine.is_some_and(|engine| engine.phase.is_serving() && !self.is_down(engine.node))
     }
 
     /// One stream.

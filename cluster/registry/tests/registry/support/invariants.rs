@@ -60,13 +60,21 @@ impl History {
         for stream in after.streams() {
             let id = &stream.start.id;
             let session = (id.clone(), stream.start.playback_session_id.clone());
+            // Only the end that was a guess may turn out to be none.
+            let goes_on = before.stream(id).is_some_and(|old| before.may_go_on(old)) && stream.is_started();
+            if goes_on {
+                self.over.remove(&session);
+            }
             let over = self.over.get(&session).is_some_and(|at| after.clock_ms() - at <= REMEMBERED_MS);
             ensure!(!(over && stream.is_started() && !session.1.is_empty()), "{session:?} came back to life");
             if let Some(old) = before.stream(id).filter(|old| old.seq == stream.seq) {
-                ensure!(old.is_started() || !stream.is_started(), "{id} was started again in place");
+                ensure!(
+                    old.is_started() || !stream.is_started() || goes_on,
+                    "{id} was started again in place"
+                );
                 ensure!(old.started_at_ms == stream.started_at_ms, "{id} changed its start");
                 ensure!(old.engine.is_none() || old.engine == stream.engine, "{id} changed its engine");
-                ensure!(old.is_started() || old == stream, "{id} changed after its end");
+                ensure!(old.is_started() || old == stream || goes_on, "{id} changed after its end");
             } else {
                 ensure!(stream.started_at_ms == after.clock_ms(), "{id} started at another time");
             }
