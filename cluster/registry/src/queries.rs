@@ -8,7 +8,7 @@ use crate::command::Reply;
 use crate::engine::{Engine, Phase, Usage};
 use crate::event::EventLog;
 use crate::ids::{EngineId, NodeId, OpId};
-use crate::node::{Availability, Node};
+use crate::node::{Availability, DockerState, Node};
 use crate::policy::{BreakerPolicy, Policy};
 use crate::state::{OpRecord, State};
 use crate::stream::{HOST_DOWN, Stream};
@@ -55,6 +55,13 @@ impl State {
     #[must_use]
     pub fn node(&self, id: NodeId) -> Option<&Arc<Node>> {
         self.tables.nodes.get(&id)
+    }
+
+    /// True when an engine is being started that had to pass this breaker.
+    #[must_use]
+    pub fn is_reserving(&self, kind: BreakerKind) -> bool {
+        let mut reserved = self.live_engines().filter(|e| e.phase == Phase::Reserved && e.is_acestream());
+        reserved.any(|e| BreakerKind::over(e.replaces) == kind)
     }
 
     /// One engine, live or ended.
@@ -299,5 +306,12 @@ impl State {
     #[must_use]
     pub fn takes_engines(&self, node: NodeId) -> bool {
         self.node(node).is_some_and(|node| node.availability == Availability::Active)
+    }
+
+    /// The same, and it has not said that its Docker is of no use; the leader may have called it eligible before.
+    #[must_use]
+    pub fn may_start_engines(&self, node: NodeId) -> bool {
+        let says_no = |node: &Arc<Node>| matches!(node.docker, DockerState::Unavailable(_));
+        self.takes_engines(node) && !self.node(node).is_some_and(says_no)
     }
 }

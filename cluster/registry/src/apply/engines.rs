@@ -95,7 +95,7 @@ pub(super) fn started(
     engine.variant = variant.map(str::to_owned);
     engine.started_at_ms = Some(now);
     if engine.is_acestream() {
-        let (breaker, policy) = state.breaker_mut(BreakerKind::General);
+        let (breaker, policy) = state.breaker_mut(BreakerKind::over(engine.replaces));
         breaker.record_success(policy, now);
     }
     let message = format!("{} started on {}", engine.container_name, node_name(state, engine.node));
@@ -115,7 +115,7 @@ pub(super) fn failed(state: &mut State, id: EngineId, cause: &str, message: &str
     // A host that fell silent or lost its VPN says nothing of Docker.
     if engine.is_acestream() && ![HOST_SILENT, CAUSE_VPN_ERROR].contains(&cause) {
         let now = state.tables.clock_ms;
-        state.breaker_mut(BreakerKind::General).0.record_failure(now);
+        state.breaker_mut(BreakerKind::over(engine.replaces)).0.record_failure(now);
     }
     never_ran(state, engine, cause, message)
 }

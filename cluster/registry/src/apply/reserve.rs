@@ -7,7 +7,6 @@ use crate::breaker::{BreakerKind, BreakerState};
 use crate::command::{Refusal, RefusalCode, Reply, Reserve};
 use crate::engine::{Engine, Health, Kind, Phase};
 use crate::ids::{EngineId, NodeId, OpId};
-use crate::node::DockerState;
 use crate::placement;
 use crate::ports::fixed_http_port;
 use crate::state::State;
@@ -25,7 +24,7 @@ pub(super) fn reserve(state: &mut State, ask: &Reserve, op_id: OpId, origin: Nod
         return Reply::Engine(state.put_engine(claimed));
     }
     let hosts: BTreeSet<NodeId> =
-        ask.eligible.difference(&ask.exclude).copied().filter(|id| is_able(state, *id)).collect();
+        ask.eligible.difference(&ask.exclude).copied().filter(|id| state.may_start_engines(*id)).collect();
     if let Err(refusal) = admit(state, ask, &hosts) {
         return Reply::Refused(refusal);
     }
@@ -72,12 +71,6 @@ pub(super) fn reserve(state: &mut State, ask: &Reserve, op_id: OpId, origin: Nod
         ending: None,
     };
     Reply::Engine(state.put_engine(engine))
-}
-
-/// True when a host takes engines and has not said otherwise since the leader called it eligible.
-fn is_able(state: &State, id: NodeId) -> bool {
-    let says_no = state.node(id).is_some_and(|node| matches!(node.docker, DockerState::Unavailable(_)));
-    state.takes_engines(id) && !says_no
 }
 
 fn awaited_until_ms(state: &State, ask: &Reserve) -> Option<u64> {
@@ -131,8 +124,9 @@ fn admit(state: &State, ask: &Reserve, hosts: &BTreeSet<NodeId>) -> Result<(), R
         return Err(reached(below, "the target"));
     }
     let now = state.tables.clock_ms;
-    let probing = state.live_engines().any(|e| e.phase == Phase::Reserved && e.is_acestream());
-    let (breaker, breaker_policy) = state.breaker(BreakerKind::General);
+    let kind = BreakerKind::over(ask.replaces);
+    let probing = state.is_reserving(kind);
+    let (breaker, breaker_policy) = state.breaker(kind);
     match breaker.state(breaker_policy, now) {
         BreakerState::Closed => Ok(()),
         BreakerState::HalfOpen if !probing => Ok(()),
@@ -150,7 +144,7 @@ fn admit(state: &State, ask: &Reserve, hosts: &BTreeSet<NodeId>) -> Result<(), R
 }
 
 fn no_host(state: &State, ask: &Reserve) -> Reply {
-    let able = ask.eligible.difference(&ask.exclude).filter(|id| is_able(state, **id)).count();
+    let able = ask.eligible.difference(&ask.exclude).filter(|id| state.may_start_engines(**id)).count();
     if able == 0 {
         let message = match ask.exclude.is_empty() {
             true => "no host can start engines now: Docker or the node does not answer, or it is cordoned",
