@@ -108,6 +108,7 @@ async fn drain(bed: &TestHosts) -> Result<()> {
         Ok(())
     };
     clients.during(bed, [first, third], "drain", draining).await?;
+    clients.show()?;
     // The engine with a stream stays, unlisted, until the stream ends; every other has left.
     left_on(first.client(), node, 1).await?;
     assert_eq!(host.docker().running().await?, std::slice::from_ref(&busy.container_id));

@@ -80,8 +80,9 @@ impl Clients {
         Ok(outcome)
     }
 
-    /// Every stream that was ever played is on every node, started and ended once, and no other.
-    pub async fn check(&self, bed: &TestHosts) -> Result<()> {
+    /// Prints how many calls they made, and the longest waits; an error when nobody had to have an engine made. Returns the
+    /// number of plays.
+    pub fn show(&self) -> Result<usize> {
         let plays: usize = self.reports.iter().map(|report| report.plays.len()).sum();
         let calls: usize = self.reports.iter().map(|report| report.calls().count()).sum();
         let provisions = self.calls("provision");
@@ -90,6 +91,12 @@ impl Clients {
             "{plays} plays, {calls} calls, {provisions} of them provisioning, {told} of these too early for Docker; {longest}"
         );
         ensure!(provisions > 0, "nobody had to have an engine made");
+        Ok(plays)
+    }
+
+    /// Every stream that was ever played is on every node, started and ended once, and no other.
+    pub async fn check(&self, bed: &TestHosts) -> Result<()> {
+        let plays = self.show()?;
         for node in bed.nodes() {
             for report in &self.reports {
                 wait_for("what the clients reported", SOON, || report.expect_ended(node.client())).await?;
