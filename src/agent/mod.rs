@@ -2,7 +2,8 @@
 //! what it sees. It decides nothing cluster-wide, and it touches only containers that carry the labels
 //! of this cluster and this node.
 //!
-//! - [`runtime`]: what is asked of a container engine; [`docker`]: the same on a Docker daemon
+//! - [`runtime`]: what is asked of a container engine; [`docker`], `docker_connection`, `docker_convert`: the
+//!   same on a Docker daemon
 //! - [`spec`], [`variant`]: which container stands for an engine
 //! - [`plan`]: what has to be done, as pure functions; `driver`: does it
 //! - `starting`, `ending`: the life of one container; `pace`, `pull`: queue and images
@@ -19,6 +20,7 @@ mod backoff;
 mod collector;
 mod context;
 pub mod docker;
+mod docker_connection;
 mod docker_convert;
 mod driver;
 mod ending;
