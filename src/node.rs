@@ -124,7 +124,7 @@ pub async fn run_with_listeners(
         tracker: tracker.clone(),
     });
     hooks.complete(agent.clone());
-    let fleet = Fleet::new(Arc::clone(&config), cluster.clone(), soft, agent, stop.clone());
+    let fleet = Fleet::new(Arc::clone(&config), cluster.clone(), soft, agent.clone(), stop.clone());
     tracker.spawn(register::run(fleet.clone(), background.clone()));
     tracker.spawn(gossip::run(fleet.clone(), background.clone()));
     tracker.spawn(leader::run(fleet.clone(), background.clone()));
@@ -146,6 +146,7 @@ pub async fn run_with_listeners(
     let failure = tokio::select! {
         served = &mut serving => {
             served?;
+            agent.leave().await;
             None
         }
         failure = cluster.failed() => {

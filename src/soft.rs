@@ -86,8 +86,8 @@ pub struct Heard {
     pub report: Arc<NodeReport>,
 }
 
-/// A node that has been silent for so long is suspect: its engines are listed last. Reports come once a second. Who gets new
-/// engines is judged by the leader alone, and sooner ([`acefleet_raft::Cluster::is_silent`]).
+/// A node whose reports have been missing for so long is suspect: its engines are listed last. Reports come once a second. Who
+/// gets new engines is judged by the leader alone, and sooner ([`acefleet_raft::Cluster::is_silent`]).
 pub const SUSPECT_AFTER: Duration = Duration::from_secs(3);
 
 /// All reports at a moment.

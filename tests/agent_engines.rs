@@ -7,8 +7,8 @@ mod agent_support;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use acefleet_registry::Engine;
 use acefleet_registry::engine::{EngineSpec, Health, Phase};
+use acefleet_registry::{Command, Engine};
 use agent_support::fake::Fake;
 use agent_support::{Node, until};
 use axum::Router;
@@ -154,6 +154,37 @@ async fn a_session_that_the_engine_denies_ends_and_frees_its_samples() {
     let ended = stage.node.wait("the end", |s| s.stream("s").filter(|s| !s.is_started()).cloned()).await;
     assert_eq!(ended.end_reason.as_deref(), Some("stale_stream_detected"));
     until("the samples are gone", async || stage.node.agent().samples("s", None).is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_after_its_host_was_away_when_its_engine_says_so() {
+    let stage = Stage::new().await;
+    let plays = r#"{"response":{"status":"dl","peers":3,"downloaded":100},"error":null}"#;
+    stage.script(STAT, 200, plays);
+    stage.playing("s", "1").await;
+    stage.playing("t", "2").await;
+    let began = stage.node.cluster.view().state.stream("s").unwrap().started_at_ms;
+    let verdict = |down| Command::NodeDown { node: stage.node.id(), down };
+    stage.node.write(verdict(true)).await;
+    stage.script("/ace/stat/k/2", 200, r#"{"response":null,"error":"unknown playback session id"}"#);
+    stage.script("/ace/stat/k/1", 500, "");
+    assert!(stage.node.cluster.view().state.streams().all(|stream| !stream.is_started()));
+    stage.node.write(verdict(false)).await;
+    stage.asked_more("/ace/stat/k/1", 2).await;
+    assert!(!stage.node.cluster.view().state.stream("s").unwrap().is_started(), "nothing was said of it");
+
+    stage.script("/ace/stat/k/1", 200, plays);
+    let again = stage.node.wait("the stream", |s| s.stream("s").filter(|s| s.is_started()).cloned()).await;
+    assert_eq!(again.started_at_ms, began);
+    until("its figures", async || !stage.node.agent().samples("s", None).is_empty()).await;
+    let (denied, revision) = (stage.asked("/ace/stat/k/2"), stage.node.cluster.view().revision);
+    stage.asked_more("/ace/stat/k/1", 5).await;
+    assert!(
+        !stage.node.cluster.view().state.stream("t").unwrap().is_started(),
+        "its engine does not know it"
+    );
+    assert_eq!(stage.asked("/ace/stat/k/2"), denied, "it is asked for again and again");
+    assert_eq!(stage.node.cluster.view().revision, revision, "something is written again and again");
 }
 
 #[tokio::test]

@@ -85,18 +85,22 @@ async fn docker_away_changes_nothing_and_comes_back() {
     let docker = |state: &acefleet_registry::State| state.node(node.id()).map(|n| n.docker.clone());
     node.wait("Docker is announced", |s| (docker(s)? == DockerState::Available).then_some(())).await;
 
+    // Docker goes away while it starts an engine.
+    let permits = fake.gate.available_permits();
+    fake.gate.forget_permits(permits);
+    let late = node.reserve(EngineSpec::acestream()).await;
     fake.world().up = false;
     let why = node.wait("its absence is announced", |s| match docker(s)? {
         DockerState::Unavailable(why) => Some(why),
         _ => None,
     });
     assert_eq!(why.await, "Docker does not answer: switched off");
-    let late = node.reserve(EngineSpec::acestream()).await;
     let late = node.wait_phase(late.id, &[Phase::Failed]).await;
     assert_eq!(ending(&late).0, "docker_unavailable");
     assert!(node.cluster.view().state.engine(engine.id).unwrap().phase.is_serving());
 
     fake.world().up = true;
+    fake.gate.add_permits(permits);
     node.wait("its return is announced", |s| (docker(s)? == DockerState::Available).then_some(())).await;
     let next = node.running().await;
     assert!(node.cluster.view().state.engine(engine.id).unwrap().phase.is_serving());

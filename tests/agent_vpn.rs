@@ -101,6 +101,17 @@ async fn node(fake: &Arc<Fake>, api_port: u16, more: &[(&str, &str)]) -> Node {
     node
 }
 
+/// A node whose VPN is connected and forwards a port.
+async fn connected(more: &[(&str, &str)]) -> (Node, Arc<Fake>) {
+    let answers = Answers { port: 51_413, port_route: "/v1/portforward", auth: "none" };
+    let (port, _) = control(answers).await;
+    let fake = Fake::new();
+    fake.world().vpns.insert("gluetun".to_owned(), gluetun("healthy"));
+    let node = node(&fake, port, more).await;
+    wait_health(&node, VpnHealth::Healthy).await;
+    (node, fake)
+}
+
 fn status(node: &Node, state: &State) -> VpnStatus {
     state.vpn(node.id(), "gluetun").map(|vpn| vpn.status.clone()).unwrap_or_default()
 }
@@ -179,12 +190,7 @@ async fn health_follows_the_container_and_a_daemon_that_is_away_changes_nothing(
 
 #[tokio::test]
 async fn engines_of_an_earlier_run_of_the_container_are_given_up() {
-    let (port, _answers) =
-        control(Answers { port: 51_413, port_route: "/v1/portforward", auth: "none" }).await;
-    let fake = Fake::new();
-    fake.world().vpns.insert("gluetun".to_owned(), gluetun("healthy"));
-    let node = node(&fake, port, &[]).await;
-    wait_health(&node, VpnHealth::Healthy).await;
+    let (node, fake) = connected(&[]).await;
     let engine = node.running().await;
     // The same container, started again.
     fake.world().vpns.get_mut("gluetun").unwrap().started_at = "2026-01-01T01:00:00Z".to_owned();
@@ -201,12 +207,7 @@ async fn engines_of_an_earlier_run_of_the_container_are_given_up() {
 
 #[tokio::test]
 async fn an_outage_that_lasts_has_the_container_restarted_once() {
-    let (port, _answers) =
-        control(Answers { port: 51_413, port_route: "/v1/portforward", auth: "none" }).await;
-    let fake = Fake::new();
-    fake.world().vpns.insert("gluetun".to_owned(), gluetun("healthy"));
-    let node = node(&fake, port, &[("VPN_UNHEALTHY_RESTART_TIMEOUT_S", "0.3")]).await;
-    wait_health(&node, VpnHealth::Healthy).await;
+    let (node, fake) = connected(&[("VPN_UNHEALTHY_RESTART_TIMEOUT_S", "0.3")]).await;
     for restarts in 1..=2 {
         fake.world().vpns.get_mut("gluetun").unwrap().health = Some("unhealthy".to_owned());
         wait_health(&node, VpnHealth::Unhealthy).await;
@@ -217,12 +218,7 @@ async fn an_outage_that_lasts_has_the_container_restarted_once() {
 
 #[tokio::test]
 async fn a_reservation_without_a_network_fails_as_what_it_is() {
-    let (port, _answers) =
-        control(Answers { port: 51_413, port_route: "/v1/portforward", auth: "none" }).await;
-    let fake = Fake::new();
-    fake.world().vpns.insert("gluetun".to_owned(), gluetun("healthy"));
-    let node = node(&fake, port, &[]).await;
-    wait_health(&node, VpnHealth::Healthy).await;
+    let (node, fake) = connected(&[]).await;
     // The monitor does not know yet that the container is another one.
     fake.world().vpns.get_mut("gluetun").unwrap().running = false;
     let id = node.reserve(EngineSpec::acestream()).await.id;

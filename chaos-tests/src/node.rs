@@ -53,6 +53,8 @@ pub struct Engine {
     pub streams: Vec<String>,
     /// `healthy`, `unhealthy` or `unknown`.
     pub health_status: Option<String>,
+    /// VPN container in whose network it runs.
+    pub vpn_container: Option<String>,
 }
 
 /// One element of `GET /streams`, as far as tests look at it.

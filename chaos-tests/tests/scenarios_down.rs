@@ -1,5 +1,5 @@
 //! The verdict on a host that stays away: its engines are lost to clients and replaced, its streams end once, and what it still
-//! runs when it is back is listed again.
+//! runs and plays when it is back is listed again.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -61,8 +61,9 @@ async fn stay_away(bed: &TestHosts) -> Result<()> {
             Ok(())
         })
         .await?;
-        ended_once(node.client(), &player.event.stream_id()).await?;
+        goes_on(node.client(), &player.event.stream_id()).await?;
     }
+    player.expect_progress().await?;
     let after = running(bed).await?;
     let kept = before.iter().zip(&after).all(|(before, after)| before.is_subset(after));
     ensure!(kept, "an engine was stopped or restarted: {before:?}, {after:?}");
@@ -119,6 +120,17 @@ async fn down_since(client: &NodeClient, node: &Node) -> Result<Value> {
     let members = view["nodes"].as_array().context("no members")?;
     let member = members.iter().find(|member| member["name"] == node.name()).context("no such member")?;
     Ok(member["down_since"].clone())
+}
+
+/// Waits until the stream is started again, on the word of its engine.
+async fn goes_on(client: &NodeClient, id: &str) -> Result<()> {
+    wait_for("the stream to go on", SOON, || async {
+        let streams = client.all_streams().await?;
+        let stream = streams.get(id).context("it is lost")?;
+        ensure!(stream.status == "started", "{stream:?}");
+        Ok(())
+    })
+    .await
 }
 
 async fn ended_once(client: &NodeClient, id: &str) -> Result<()> {

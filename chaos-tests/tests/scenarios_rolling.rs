@@ -12,7 +12,8 @@ use acefleet_chaos::workload::player::Player;
 use acefleet_chaos::workload::reads::Reads;
 use anyhow::{Context, Result, bail, ensure};
 use common::clients::{Clients, an_engine_each, others, remove_others};
-use common::{LATER, SOON, clients_without, conclude, content, named, provision, running, turn};
+use common::{LATER, SOON, clients_without, conclude, content, late, named, provision, running, turn};
+use futures::future::{try_join, try_join_all};
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,7 +37,9 @@ async fn rolling_restart(bed: &TestHosts) -> Result<()> {
         let (node, others) = (named(bed, name)?, others(bed, name)?);
         let restart = async {
             targets.set(clients_without(bed, &[name]));
-            node.stop().await?;
+            // Some of these are placed on the node that stops.
+            let calls = try_join_all((0..3).map(|_| late::provision(bed, others[0])));
+            try_join(node.stop(), calls).await?;
             node.client().live().await.expect_err("a stopped node still answers");
             let next = bed.wait_leader(&others, LATER).await?;
             ensure!(next != name, "the others follow {name}, which has stopped");
@@ -95,7 +98,7 @@ async fn drain(bed: &TestHosts) -> Result<()> {
     let draining = async {
         // The clients have engines made all the while.
         for _ in 0..3 {
-            provision(third.client()).await?;
+            late::provision(bed, third).await?;
             let here = host.docker().running().await?;
             ensure!(
                 here == std::slice::from_ref(&busy.container_id),
@@ -105,6 +108,7 @@ async fn drain(bed: &TestHosts) -> Result<()> {
         Ok(())
     };
     clients.during(bed, [first, third], "drain", draining).await?;
+    clients.show()?;
     // The engine with a stream stays, unlisted, until the stream ends; every other has left.
     left_on(first.client(), node, 1).await?;
     assert_eq!(host.docker().running().await?, std::slice::from_ref(&busy.container_id));

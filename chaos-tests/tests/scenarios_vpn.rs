@@ -4,96 +4,24 @@
 
 mod common;
 mod compose;
+mod gluetun;
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use acefleet_chaos::hosts::{BedOptions, Host, TestHosts, artifacts};
+use acefleet_chaos::hosts::{BedOptions, Host, TestHosts};
 use acefleet_chaos::node::{Engine, NodeClient};
 use acefleet_chaos::wait::wait_for;
 use acefleet_chaos::workload::player::Player;
 use anyhow::{Context, Result, ensure};
-use common::{LATER, SOON, conclude, content, expect_provisioning, turn};
+use common::{LATER, SOON, conclude, content, expect_provisioning, expect_running, turn};
 use compose::{Compose, KEY, load_images};
+use gluetun::{
+    IMAGE, expect_connected, expect_forwarded, expect_listed, expect_none_listed, expect_vpn, ids, pretend,
+    start_gluetun, vpn,
+};
+use reqwest::StatusCode;
 use serde_json::Value;
-
-const IMAGE: &str = "acefleet/gluetun-sim:dev";
-
-/// The container's addresses in Docker's networks.
-async fn address(host: &Host, container: &str) -> Result<Ipv4Addr> {
-    let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}";
-    let found = host.docker().call(&["inspect", "--format", format, container]).await?;
-    found.split_whitespace().next().context("no address")?.parse().context(found)
-}
-
-/// Changes what the simulated Gluetun of a host pretends.
-async fn pretend(host: &Host, control: u16, what: &str) -> Result<()> {
-    let target = SocketAddr::from((address(host, "gluetun").await?, control));
-    let (status, body) = host.get(target, &format!("/sim/set?{what}"), SOON).await?;
-    ensure!(status == 200, "{status} {body}");
-    Ok(())
-}
-
-async fn vpn(client: &NodeClient) -> Result<Value> {
-    client.get("/vpn/status").await
-}
-
-/// Waits until the status has these values at its top level.
-async fn expect_vpn(client: &NodeClient, wanted: &[(&str, Value)]) -> Result<Value> {
-    wait_for(&format!("a VPN with {wanted:?}"), LATER, || async {
-        let seen = vpn(client).await?;
-        ensure!(wanted.iter().all(|(key, value)| seen[key] == *value), "{seen}");
-        Ok(seen)
-    })
-    .await
-}
-
-/// Waits until so many healthy engines are listed.
-async fn expect_listed(client: &NodeClient, count: usize) -> Result<Vec<Engine>> {
-    wait_for(&format!("{count} healthy engines"), LATER, || async {
-        let engines = client.engines().await?;
-        let healthy = engines.iter().filter(|e| e.health_status.as_deref() == Some("healthy")).count();
-        ensure!(engines.len() == count && healthy == count, "{engines:?}");
-        Ok(engines)
-    })
-    .await
-}
-
-async fn expect_none_listed(client: &NodeClient) -> Result<()> {
-    wait_for("no engine to be listed", LATER, || async {
-        let engines = client.engines().await?;
-        ensure!(engines.is_empty(), "{engines:?}");
-        Ok(())
-    })
-    .await
-}
-
-/// Which of these engines has the forwarded port, as the API has it.
-async fn forwarded(client: &NodeClient) -> Result<Vec<(String, u64)>> {
-    let engines: Vec<Value> = client.get("/engines").await?;
-    let of = |engine: &Value| {
-        Some((engine["container_id"].as_str()?.to_owned(), engine["forwarded_port"].as_u64()?))
-    };
-    Ok(engines.iter().filter(|engine| engine["forwarded"] == true).filter_map(of).collect())
-}
-
-/// Waits until one engine has this forwarded port, and its container was told so.
-async fn expect_forwarded(host: &Host, client: &NodeClient, port: u64) -> Result<String> {
-    let id = wait_for(&format!("an engine with port {port}"), LATER, || async {
-        let found = forwarded(client).await?;
-        ensure!(matches!(found.as_slice(), [(_, found)] if *found == port), "{found:?}");
-        Ok(found[0].0.clone())
-    })
-    .await?;
-    let told = host.docker().call(&["inspect", "--format", "{{.Config.Env}}", &id]).await?;
-    ensure!(told.contains(&format!("P2P_PORT={port}")), "{told}");
-    Ok(id)
-}
-
-fn ids(engines: &[Engine]) -> BTreeSet<String> {
-    engines.iter().map(|engine| engine.container_id.clone()).collect()
-}
 
 /// `deploy/compose.gluetun.yml`: Acexy plays through engines in Gluetun's network; Gluetun gets sick and
 /// well, loses its forwarded port, and is made anew.
@@ -143,7 +71,7 @@ async fn with_gluetun(bed: &TestHosts) -> Result<()> {
     ensure!(ids(&expect_listed(&client, 2).await?) == ids(&engines), "engines changed");
 
     // A sick VPN: its engines are not offered, and none can be started. Then it is well again.
-    pretend(host, 8001, "healthy=false").await?;
+    pretend(host, "gluetun", 8001, "healthy=false").await?;
     expect_none_listed(&client).await?;
     expect_provisioning(&client, Some("vpn_disconnected")).await?;
     let refused = client.try_provision().await?;
@@ -152,13 +80,13 @@ async fn with_gluetun(bed: &TestHosts) -> Result<()> {
     ensure!(detail.code == "vpn_disconnected" && detail.recovery_eta_seconds == Some(60), "{detail:?}");
     ensure!(detail.error == "provisioning_blocked" && detail.should_wait && detail.can_retry, "{detail:?}");
     expect_vpn(&client, &[("connected", false.into()), ("health", "unhealthy".into())]).await?;
-    pretend(host, 8001, "healthy=true").await?;
+    pretend(host, "gluetun", 8001, "healthy=true").await?;
     ensure!(ids(&expect_listed(&client, 2).await?) == ids(&engines), "engines changed");
     expect_provisioning(&client, None).await?;
 
     // A control server without sense is no reason to change anything.
-    pretend(host, 8001, "status=401").await?;
-    pretend(host, 8001, "status=0&port=51414").await?;
+    pretend(host, "gluetun", 8001, "status=401").await?;
+    pretend(host, "gluetun", 8001, "status=0&port=51414").await?;
     let second = expect_forwarded(host, &client, 51_414).await?;
     ensure!(second != first, "the engine with the old port was kept");
     let before = expect_listed(&client, 2).await?;
@@ -185,14 +113,6 @@ async fn with_gluetun(bed: &TestHosts) -> Result<()> {
     compose.run(&["down", "--volumes"]).await.map(drop)
 }
 
-/// Starts the simulated Gluetun on a host that has none.
-async fn start_gluetun(host: &Host) -> Result<()> {
-    host.docker().load(&artifacts::image("gluetun-sim").await?).await?;
-    let environment = ["--env", "VPN_SERVICE_PROVIDER=mullvad", "--publish", "19000-19019:19000-19019"];
-    let run = [&["run", "--detach", "--name", "gluetun"][..], &environment, &[IMAGE]].concat();
-    host.docker().call(&run).await.map(drop)
-}
-
 /// Two hosts behind a VPN each: when one VPN stays sick, its engines move to the other host; when it comes
 /// back by a restart, the host takes engines again.
 #[tokio::test(flavor = "multi_thread")]
@@ -211,15 +131,9 @@ async fn move_away(bed: &TestHosts) -> Result<()> {
     let (client, sick) = (bed.nodes()[1].client(), &bed.hosts()[0]);
     expect_provisioning(client, Some("vpn_disconnected")).await?;
     for host in bed.hosts() {
-        start_gluetun(host).await?;
+        start_gluetun(host, "gluetun", "19000-19019").await?;
     }
-    wait_for("both VPNs to be connected", LATER, || async {
-        let seen = vpn(client).await?;
-        let all = seen["vpns"].as_array().context("no list")?;
-        ensure!(all.iter().filter(|vpn| vpn["connected"] == true).count() == 2, "{seen}");
-        Ok(())
-    })
-    .await?;
+    expect_connected(client, 2).await?;
     for _ in 0..4 {
         client.provision().await?;
     }
@@ -230,7 +144,7 @@ async fn move_away(bed: &TestHosts) -> Result<()> {
     };
     ensure!(on(&engines, sick) == 2, "{engines:?}");
     let started = sick.docker().call(&["inspect", "--format", "{{.State.StartedAt}}", "gluetun"]).await?;
-    pretend(sick, 8000, "healthy=false").await?;
+    pretend(sick, "gluetun", 8000, "healthy=false").await?;
     wait_for("the sick VPN's engines to leave the list", SOON, || async {
         let now = client.engines().await?;
         ensure!(on(&now, sick) == 0, "{now:?}");
@@ -257,4 +171,109 @@ async fn move_away(bed: &TestHosts) -> Result<()> {
         now.iter().find(|engine| engine.container_id == provisioned.container_id).context("not listed")?;
     ensure!(fresh.host == sick.address().to_string(), "{fresh:?}");
     Ok(())
+}
+
+const FIRST: &str = "gluetun";
+const SECOND: &str = "gluetun-2";
+
+/// Two VPNs on one host share its engines. When one gets sick, the other takes all new engines and, when that lasts, the idle
+/// ones of the first; an engine with a stream stays and is offered again when its VPN is well.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_vpn_of_a_host_stands_in_for_the_first() -> Result<()> {
+    let _turn = turn().await?;
+    let options = BedOptions::new(1)
+        .env("VPN_MODE", "redundant")
+        .env("GLUETUN_CONTAINER_NAME", FIRST)
+        .env("GLUETUN_CONTAINER_NAME_2", SECOND)
+        .env("GLUETUN_PORT_RANGE_1", "19000-19009")
+        .env("GLUETUN_PORT_RANGE_2", "19010-19019")
+        .env("GLUETUN_HEALTH_CHECK_INTERVAL_S", "1")
+        .env("VPN_UNHEALTHY_RESTART_TIMEOUT_S", "0");
+    let bed = TestHosts::start(options).await?;
+    let outcome = stand_in(&bed).await;
+    conclude(bed, outcome).await
+}
+
+async fn stand_in(bed: &TestHosts) -> Result<()> {
+    let (client, host) = (bed.nodes()[0].client(), &bed.hosts()[0]);
+    start_gluetun(host, FIRST, "19000-19009").await?;
+    start_gluetun(host, SECOND, "19010-19019").await?;
+    expect_connected(client, 2).await?;
+    expect_vpn(client, &[("mode", "redundant".into()), ("connected", true.into())]).await?;
+    for _ in 0..4 {
+        client.provision().await?;
+    }
+    let spread = expect_listed(client, 4).await?;
+    let (sick, well) = (behind(&spread, FIRST), behind(&spread, SECOND));
+    ensure!(sick.len() == 2 && well.len() == 2, "{spread:?}");
+    for (vpn, engines) in [(FIRST, &sick), (SECOND, &well)] {
+        expect_network(host, vpn, engines).await?;
+    }
+    let busy = spread.iter().find(|engine| sick.contains(&engine.container_id)).context("no engine")?;
+    let player = Player::open(&busy.host, busy.port, &content(1)).await?;
+    client.stream_started(&player.event).await?.expect(StatusCode::OK)?;
+    player.expect_progress().await?;
+
+    pretend(host, FIRST, 8000, "healthy=false").await?;
+    let seen = expect_emergency(client, true).await?;
+    let docker = host.docker().call(&["inspect", "--format", "{{.State.Health.Status}}", FIRST]).await?;
+    ensure!(docker == "unhealthy", "Docker calls it {docker}");
+    ensure!(seen["emergency_mode"]["failed_vpn"] == FIRST, "{seen}");
+    ensure!(seen["emergency_mode"]["healthy_vpn"] == SECOND && seen["connected"] == true, "{seen}");
+    let left = client.engines().await?;
+    ensure!(behind(&left, FIRST).is_empty() && well.is_subset(&ids(&left)), "{left:?}");
+
+    // One more than before, and one in the stead of the idle engine; that with the stream runs on, unlisted.
+    let fresh = client.provision().await?.container_id;
+    expect_network(host, SECOND, &BTreeSet::from([fresh])).await?;
+    let now = expect_listed(client, 4).await?;
+    ensure!(behind(&now, SECOND).len() == 4 && well.is_subset(&ids(&now)), "{now:?}");
+    expect_network(host, SECOND, &ids(&now)).await?;
+    let wanted: BTreeSet<String> = ids(&now).into_iter().chain([busy.container_id.clone()]).collect();
+    expect_engines_run(host, &wanted).await?;
+    player.expect_progress().await?;
+    let stream = client.all_streams().await?.remove(&player.event.stream_id()).context("it is lost")?;
+    ensure!(stream.status == "started", "{stream:?}");
+
+    pretend(host, FIRST, 8000, "healthy=true").await?;
+    expect_emergency(client, false).await?;
+    let again = expect_listed(client, 5).await?;
+    ensure!(ids(&again) == wanted, "engines moved back: {again:?}");
+    let fresh = client.provision().await?.container_id;
+    expect_network(host, FIRST, &BTreeSet::from([fresh])).await?;
+    player.expect_progress().await
+}
+
+/// Those of these engines that are listed behind a VPN.
+fn behind(engines: &[Engine], vpn: &str) -> BTreeSet<String> {
+    let behind = engines.iter().filter(|engine| engine.vpn_container.as_deref() == Some(vpn));
+    behind.map(|engine| engine.container_id.clone()).collect()
+}
+
+/// Docker has these containers in the network of a VPN container.
+async fn expect_network(host: &Host, vpn: &str, ids: &BTreeSet<String>) -> Result<()> {
+    let vpn = host.docker().call(&["inspect", "--format", "{{.Id}}", vpn]).await?;
+    for id in ids {
+        let network = host.docker().call(&["inspect", "--format", "{{.HostConfig.NetworkMode}}", id]).await?;
+        ensure!(network == format!("container:{vpn}"), "{id} is in {network}");
+    }
+    Ok(())
+}
+
+async fn expect_emergency(client: &NodeClient, active: bool) -> Result<Value> {
+    wait_for(&format!("an emergency: {active}"), LATER, || async {
+        let seen = vpn(client).await?;
+        ensure!(seen["emergency_mode"]["active"] == active, "{seen}");
+        Ok(seen)
+    })
+    .await
+}
+
+/// Waits until exactly these engines run beside the two VPN containers.
+async fn expect_engines_run(host: &Host, ids: &BTreeSet<String>) -> Result<()> {
+    let mut all = ids.clone();
+    for vpn in [FIRST, SECOND] {
+        all.insert(host.docker().call(&["inspect", "--format", "{{.Id}}", vpn]).await?);
+    }
+    expect_running(host, &all).await
 }

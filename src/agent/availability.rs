@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::agent::backoff::Backoff;
 use crate::agent::context::Context;
+use crate::agent::leaving::STOPPING;
 use crate::agent::runtime::ContainerRuntime;
 
 /// Pause between two pings of a daemon that answers.
@@ -79,12 +80,17 @@ fn note(docker: &watch::Sender<Docker>, seen: &Docker) {
     });
 }
 
-/// Writes the daemon's transitions into the registry: only when they differ from what it says.
+/// Writes the daemon's transitions into the registry: only when they differ from what it says. A node that is about to stop
+/// says that its daemon cannot be used; the next start says otherwise.
 pub(super) async fn announce(ctx: Arc<Context>) {
     let mut docker = ctx.docker.clone();
     let mut changes = ctx.cluster.fleet_changes();
     loop {
-        let seen = docker.borrow_and_update().clone();
+        let leaving = ctx.leaving.is_cancelled();
+        let seen = match leaving {
+            true => Docker::Down(STOPPING.to_owned()),
+            false => docker.borrow_and_update().clone(),
+        };
         changes.borrow_and_update();
         let view = ctx.cluster.view();
         let known = view.state.node(ctx.node).map(|node| &node.docker);
@@ -100,6 +106,7 @@ pub(super) async fn announce(ctx: Arc<Context>) {
         tokio::select! {
             gone = docker.changed() => if gone.is_err() { return },
             gone = changes.changed() => if gone.is_err() { return },
+            () = ctx.leaving.cancelled(), if !leaving => {}
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Polls the figures of the streams on this node's engines. It ends a stream only on the engine's own
-//! repeated word that the session is unknown; everything else is only recorded.
+//! repeated word that the session is unknown, and lets one go on that ended because this host was away, on the engine's word
+//! that it plays; everything else is only recorded.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use acefleet_registry::stream::StreamEnd;
-use acefleet_registry::{Command, State, Stream};
+use acefleet_registry::{Command, Engine, State, Stream};
 use futures::StreamExt;
 use tokio::time::MissedTickBehavior;
 use url::Url;
@@ -29,32 +31,62 @@ struct Target {
     url: Url,
 }
 
+/// What the registry has to be told of a stream.
+enum Found {
+    /// It is over.
+    Over(Arc<Stream>),
+    /// It plays, although it was taken for ended.
+    Plays(Arc<Stream>),
+    /// It has ended, as it was taken for.
+    Ended(Arc<Stream>),
+}
+
 /// Polls for ever.
 pub(super) async fn run(ctx: Arc<Context>, client: reqwest::Client) {
     let begun_ms = now_ms();
     let mut ticks = tokio::time::interval(ctx.config.collect_interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Those whose end is certain, of which `State::may_go_on` does not know it.
+    let mut ended = BTreeSet::new();
     loop {
         ticks.tick().await;
-        let targets = targets(&ctx);
+        let targets = targets(&ctx, &mut ended);
         let polls = futures::stream::iter(targets).map(|target| poll(&ctx, &client, target, begun_ms));
-        let stale: Vec<_> = polls.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await;
-        for stream in stale {
+        let found: Vec<_> = polls.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await;
+        for found in found {
             let task = Arc::clone(&ctx);
-            ctx.spawn(Claim::Stream(Arc::clone(&stream.start.id)), async move { end(&task, &stream).await });
+            let claim = |stream: &Stream| Claim::Stream(Arc::clone(&stream.start.id));
+            match found {
+                Found::Over(stream) => {
+                    ctx.spawn(claim(&stream), async move { end(&task, &stream).await });
+                }
+                Found::Plays(stream) => {
+                    ctx.spawn(claim(&stream), async move { go_on(&task, &stream).await });
+                }
+                Found::Ended(stream) => {
+                    ended.insert(stream.seq);
+                }
+            }
         }
     }
 }
 
-/// Started streams on own engines that name a stat URL; samples of all others are forgotten.
-fn targets(ctx: &Context) -> Vec<Target> {
+/// Streams on own engines that name a stat URL and are started, or may still play; samples of all others are forgotten.
+fn targets(ctx: &Context, ended: &mut BTreeSet<u64>) -> Vec<Target> {
     let view = ctx.cluster.view();
     let state = &view.state;
     ctx.samples.retain(|id| state.stream(id).is_some_and(|stream| stream.is_started()));
-    let own = state.published_engines().filter(|engine| engine.node == ctx.node);
-    let of_engine = own.flat_map(|engine| {
+    let own = || state.published_engines().filter(|engine| engine.node == ctx.node);
+    if !ended.is_empty() {
+        let still: BTreeSet<u64> =
+            own().flat_map(|engine| doubtful(state, engine)).map(|stream| stream.seq).collect();
+        ended.retain(|seq| still.contains(seq));
+    }
+    let of_engine = own().flat_map(|engine| {
         let base = ctx.addresses.base(engine);
-        let named = state.streams_of(engine.id).filter(|stream| !stream.start.stat_url.is_empty());
+        let doubtful = doubtful(state, engine).into_iter().filter(|stream| !ended.contains(&stream.seq));
+        let streams = state.streams_of(engine.id).chain(doubtful);
+        let named = streams.filter(|stream| !stream.start.stat_url.is_empty());
         named.filter_map(move |stream| {
             let url = address::rebase(&base, &stream.start.stat_url)?;
             Some(Target { stream: Arc::clone(stream), url })
@@ -63,8 +95,14 @@ fn targets(ctx: &Context) -> Vec<Target> {
     of_engine.collect()
 }
 
-/// Polls one stream and returns it when it is over.
-async fn poll(ctx: &Context, client: &reqwest::Client, target: Target, begun_ms: u64) -> Option<Arc<Stream>> {
+/// Streams of an engine that ended because this host was away, and may play.
+fn doubtful<'a>(state: &'a State, engine: &Engine) -> Vec<&'a Arc<Stream>> {
+    let id = engine.container_id.as_deref().unwrap_or_default();
+    state.streams_of_container(id).filter(|stream| state.may_go_on(stream)).collect()
+}
+
+/// Polls one stream.
+async fn poll(ctx: &Context, client: &reqwest::Client, target: Target, begun_ms: u64) -> Option<Found> {
     let Target { stream, url } = target;
     let id = &stream.start.id;
     let answer = match fetch::json(client, url, LIMIT).await {
@@ -77,7 +115,9 @@ async fn poll(ctx: &Context, client: &reqwest::Client, target: Target, begun_ms:
         Err(error) => Err(error.to_string()),
     };
     match answer {
-        Ok(answer) => take_in(ctx, stream, &answer, begun_ms),
+        Ok(answer) if stream.is_started() => take_in(ctx, stream, &answer, begun_ms),
+        Ok(answer) if answer.unknown_session => Some(Found::Ended(stream)),
+        Ok(answer) => answer.plays().then_some(Found::Plays(stream)),
         Err(error) => {
             tracing::debug!(stream = &**id, error, "the figures of a stream could not be had");
             ctx.samples.missed(id);
@@ -87,12 +127,12 @@ async fn poll(ctx: &Context, client: &reqwest::Client, target: Target, begun_ms:
     }
 }
 
-fn take_in(ctx: &Context, stream: Arc<Stream>, answer: &Answer, begun_ms: u64) -> Option<Arc<Stream>> {
+fn take_in(ctx: &Context, stream: Arc<Stream>, answer: &Answer, begun_ms: u64) -> Option<Found> {
     let id = &stream.start.id;
     let fresh = stream.started_at_ms >= begun_ms;
     let taken = ctx.samples.take(id, &stream.start.playback_session_id, answer, fresh);
     ctx.report.sampled(id, answer.sample.clone(), taken.moved);
-    taken.stale.then_some(stream)
+    taken.stale.then_some(Found::Over(stream))
 }
 
 /// Ends a stream whose session the engine has forgotten, unless it has begun anew meanwhile.
@@ -105,6 +145,16 @@ async fn end(ctx: &Context, stream: &Stream) {
     let end =
         StreamEnd { stream_id: Some(id.to_string()), container_id: None, reason: Some(STALE.to_owned()) };
     ctx.writer.settle(Command::StreamEnded(end)).await;
+}
+
+/// Starts a stream again that this host's engine still plays: it ended only because nobody heard this host.
+async fn go_on(ctx: &Context, stream: &Stream) {
+    let id = &stream.start.id;
+    let may = |now: &Arc<Stream>| now.seq == stream.seq && ctx.cluster.view().state.may_go_on(now);
+    if ctx.cluster.view().state.stream(id).is_some_and(may) {
+        tracing::info!(stream = &**id, "the engine plays on; the stream is started again");
+        ctx.writer.settle(Command::StreamStarted(Arc::clone(&stream.start))).await;
+    }
 }
 
 fn is_same_session(state: &State, polled: &Stream) -> bool {

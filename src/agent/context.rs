@@ -33,6 +33,8 @@ pub(super) struct Context {
     pub writer: Writer,
     pub cancel: CancellationToken,
     pub tracker: TaskTracker,
+    /// This node is about to stop: no engine may be reserved here any more.
+    pub leaving: CancellationToken,
     pub docker: watch::Receiver<Docker>,
     pub addresses: Arc<Addresses>,
     pub networks: Arc<Networks>,

@@ -1,9 +1,7 @@
-//! The container engine on a Docker daemon, API 1.41 or newer. Every call is bounded in time; a daemon
-//! that is away is connected to again by the next call.
+//! The container engine on a Docker daemon: what each operation asks of it.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bollard::Docker;
 use bollard::errors::Error;
@@ -16,127 +14,38 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 
-use crate::agent::context::unpoisoned;
+use crate::agent::docker_connection::{Connection, PING_LIMIT, PULL_LIMIT};
 use crate::agent::docker_convert as convert;
 use crate::agent::runtime::{ContainerRuntime, Inspection, Observed, RuntimeError, Scope, VpnView};
 use crate::agent::spec::{self, ContainerSpec};
 use crate::config::Config;
 
-/// Oldest API that is spoken.
-const OLDEST_API: (u32, u32) = (1, 41);
-/// Where the daemon listens unless a setting says otherwise.
-const DEFAULT_SOCKET: &str = "unix:///var/run/docker.sock";
-/// Time for calls that only read.
-const READ_LIMIT: Duration = Duration::from_secs(10);
-/// Time for a ping.
-const PING_LIMIT: Duration = Duration::from_secs(5);
 /// Time for calls that change something, beside the grace of a stop.
 const WRITE_LIMIT: Duration = Duration::from_secs(60);
-/// Time until the daemon answers with the first byte of a pull; pulls are bounded by the caller.
-const PULL_LIMIT: Duration = Duration::from_secs(900);
 /// Events of a container that may change what we know of it.
 const EVENTS: [&str; 3] = ["die", "destroy", "rename"];
 /// Longest output that is read for a message.
 const TAIL_BYTES: usize = 16 * 1024;
 
-/// A Docker daemon, connected to on the first call and again after it was away.
+/// A Docker daemon.
 pub struct DockerRuntime {
-    host: String,
-    client: Mutex<Option<Docker>>,
+    docker: Connection,
 }
 
 impl DockerRuntime {
     /// Remembers where the daemon is; connects to nothing.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        let host = config.docker_host.clone().unwrap_or_else(|| DEFAULT_SOCKET.to_owned());
-        Self { host, client: Mutex::default() }
-    }
-
-    /// A client whose daemon was new enough when it was made.
-    async fn client(&self) -> Result<Docker, RuntimeError> {
-        if let Some(client) = unpoisoned(&self.client).clone() {
-            return Ok(client);
-        }
-        let client = self.connect().await?;
-        *unpoisoned(&self.client) = Some(client.clone());
-        Ok(client)
-    }
-
-    async fn connect(&self) -> Result<Docker, RuntimeError> {
-        let client = Docker::connect_with_host(&self.host).map_err(|error| match error {
-            Error::SocketNotFoundError(path) => RuntimeError::Unavailable(format!(
-                "there is no socket {path}: start Docker or set DOCKER_HOST"
-            )),
-            other => RuntimeError::Unavailable(format!("{}: {other}", self.host)),
-        })?;
-        let version = tokio::time::timeout(PING_LIMIT, client.version()).await;
-        let version =
-            version.map_err(|_| self.no_answer(PING_LIMIT))?.map_err(|error| self.meaning(&error))?;
-        let api = version.api_version.unwrap_or_default();
-        if !is_new_enough(&api) {
-            let (major, minor) = OLDEST_API;
-            let message = format!("its API is {api}, at least {major}.{minor} is needed: upgrade Docker");
-            return Err(RuntimeError::Unavailable(message));
-        }
-        tracing::info!(host = self.host, api, "connected to Docker");
-        Ok(client.with_timeout(PULL_LIMIT))
-    }
-
-    /// Runs one call. A daemon that does not answer is connected to anew by the next one.
-    async fn call<T, F>(
-        &self,
-        limit: Duration,
-        meaning: impl FnOnce(&Error) -> RuntimeError,
-        call: impl FnOnce(Docker) -> F,
-    ) -> Result<T, RuntimeError>
-    where
-        F: Future<Output = Result<T, Error>>,
-    {
-        let client = self.client().await?;
-        let result = match tokio::time::timeout(limit, call(client)).await {
-            Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) => Err(self.explain(meaning(&error))),
-            Err(_) => Err(self.no_answer(limit)),
-        };
-        if matches!(result, Err(RuntimeError::Unavailable(_))) {
-            *unpoisoned(&self.client) = None;
-        }
-        result
-    }
-
-    async fn read<T, F>(&self, call: impl FnOnce(Docker) -> F) -> Result<T, RuntimeError>
-    where
-        F: Future<Output = Result<T, Error>>,
-    {
-        self.call(READ_LIMIT, convert::error, call).await
-    }
-
-    fn meaning(&self, error: &Error) -> RuntimeError {
-        self.explain(convert::error(error))
-    }
-
-    fn explain(&self, error: RuntimeError) -> RuntimeError {
-        match error {
-            RuntimeError::Unavailable(why) if why.to_ascii_lowercase().contains("permission denied") => {
-                let hint = "run acefleet as root or as a member of the docker group";
-                RuntimeError::Unavailable(format!("{}: {why}: {hint}", self.host))
-            }
-            RuntimeError::Unavailable(why) => RuntimeError::Unavailable(format!("{}: {why}", self.host)),
-            other => other,
-        }
-    }
-
-    fn no_answer(&self, limit: Duration) -> RuntimeError {
-        RuntimeError::Unavailable(format!("{}: no answer within {} s", self.host, limit.as_secs()))
+        Self { docker: Connection::new(config) }
     }
 
     async fn discard(&self, id: &str) -> Result<(), RuntimeError> {
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-        self.call(WRITE_LIMIT, convert::error, |docker| async move {
-            docker.remove_container(id, Some(options)).await
-        })
-        .await
+        self.docker
+            .call(WRITE_LIMIT, convert::error, |docker| async move {
+                docker.remove_container(id, Some(options)).await
+            })
+            .await
     }
 
     async fn create_and_start(&self, spec: &ContainerSpec) -> Result<String, RuntimeError> {
@@ -144,16 +53,20 @@ impl DockerRuntime {
         let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
         let body = convert::create_body(spec);
         let meaning = |error: &Error| convert::run_error(error, spec);
+        let began = Instant::now();
         let created =
-            self.call(WRITE_LIMIT, meaning, |docker| async move {
-                docker.create_container(Some(options), body).await
-            })
-            .await?;
+            self.docker
+                .call(WRITE_LIMIT, meaning, |docker| async move {
+                    docker.create_container(Some(options), body).await
+                })
+                .await?;
         for warning in created.warnings {
             tracing::warn!(name = spec.name, warning, "Docker warns of a new container");
         }
         let id = created.id.as_str();
+        let create_ms = began.elapsed().as_millis();
         let started = self
+            .docker
             .call(WRITE_LIMIT, meaning, |docker| async move { docker.start_container(id, None).await })
             .await;
         if let Err(failed) = started {
@@ -162,6 +75,8 @@ impl DockerRuntime {
             }
             return Err(failed);
         }
+        let all_ms = began.elapsed().as_millis();
+        tracing::debug!(name = spec.name, create_ms, all_ms, "Docker has started a container");
         Ok(created.id)
     }
 
@@ -171,6 +86,7 @@ impl DockerRuntime {
             let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
             let options = StopContainerOptionsBuilder::new().t(seconds).build();
             let stopped = self
+                .docker
                 .call(WRITE_LIMIT + grace, convert::error, |docker| async move {
                     docker.stop_container(id, Some(options)).await
                 })
@@ -191,12 +107,6 @@ impl DockerRuntime {
     }
 }
 
-fn is_new_enough(api: &str) -> bool {
-    let parts =
-        api.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
-    parts.is_some_and(|version: (u32, u32)| version >= OLDEST_API)
-}
-
 /// Ids and names become part of a path; anything that is neither does not exist.
 fn checked(id: &str) -> Result<(), RuntimeError> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
@@ -215,7 +125,7 @@ impl ContainerRuntime for DockerRuntime {
     fn ping(&self) -> BoxFuture<'_, Result<(), RuntimeError>> {
         async move {
             let ping = |docker: Docker| async move { docker.ping().await.map(drop) };
-            let answer = self.call(PING_LIMIT, convert::error, ping).await;
+            let answer = self.docker.call(PING_LIMIT, convert::error, ping).await;
             match answer {
                 // A daemon that answers with a refusal is of no use either.
                 Err(RuntimeError::Other(why)) => Err(RuntimeError::Unavailable(why)),
@@ -230,7 +140,7 @@ impl ContainerRuntime for DockerRuntime {
             let filters = HashMap::from([("label".to_owned(), label_filter(&scope.node_name))]);
             let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
             let found =
-                self.read(|docker| async move { docker.list_containers(Some(options)).await }).await?;
+                self.docker.read(|docker| async move { docker.list_containers(Some(options)).await }).await?;
             let mut found: Vec<Observed> = found.into_iter().filter_map(convert::observed).collect();
             found.retain(|c| scope.covers(&c.labels));
             Ok(found)
@@ -245,7 +155,8 @@ impl ContainerRuntime for DockerRuntime {
     fn inspect<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Inspection, RuntimeError>> {
         async move {
             checked(id)?;
-            let found = self.read(|docker| async move { docker.inspect_container(id, None).await }).await?;
+            let found =
+                self.docker.read(|docker| async move { docker.inspect_container(id, None).await }).await?;
             convert::inspection(found).ok_or(RuntimeError::NotFound)
         }
         .boxed()
@@ -254,7 +165,8 @@ impl ContainerRuntime for DockerRuntime {
     fn vpn<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<VpnView, RuntimeError>> {
         async move {
             checked(name)?;
-            let found = self.read(|docker| async move { docker.inspect_container(name, None).await }).await?;
+            let found =
+                self.docker.read(|docker| async move { docker.inspect_container(name, None).await }).await?;
             convert::vpn(found).ok_or(RuntimeError::NotFound)
         }
         .boxed()
@@ -263,10 +175,11 @@ impl ContainerRuntime for DockerRuntime {
     fn restart<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>> {
         async move {
             checked(name)?;
-            self.call(WRITE_LIMIT, convert::error, |docker| async move {
-                docker.restart_container(name, None).await
-            })
-            .await
+            self.docker
+                .call(WRITE_LIMIT, convert::error, |docker| async move {
+                    docker.restart_container(name, None).await
+                })
+                .await
         }
         .boxed()
     }
@@ -276,18 +189,19 @@ impl ContainerRuntime for DockerRuntime {
             checked(id)?;
             let options =
                 LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&lines.to_string()).build();
-            self.read(|docker| async move {
-                let mut text = Vec::new();
-                let mut logs = std::pin::pin!(docker.logs(id, Some(options)));
-                while let Some(line) = logs.try_next().await? {
-                    text.extend_from_slice(&line.into_bytes());
-                    if text.len() > TAIL_BYTES {
-                        break;
+            self.docker
+                .read(|docker| async move {
+                    let mut text = Vec::new();
+                    let mut logs = std::pin::pin!(docker.logs(id, Some(options)));
+                    while let Some(line) = logs.try_next().await? {
+                        text.extend_from_slice(&line.into_bytes());
+                        if text.len() > TAIL_BYTES {
+                            break;
+                        }
                     }
-                }
-                Ok(String::from_utf8_lossy(&text).into_owned())
-            })
-            .await
+                    Ok(String::from_utf8_lossy(&text).into_owned())
+                })
+                .await
         }
         .boxed()
     }
@@ -303,7 +217,7 @@ impl ContainerRuntime for DockerRuntime {
             let pull = |docker: Docker| async move {
                 docker.create_image(Some(options), None, None).try_for_each(|_| async { Ok(()) }).await
             };
-            match self.call(PULL_LIMIT, convert::error, pull).await {
+            match self.docker.call(PULL_LIMIT, convert::error, pull).await {
                 Err(RuntimeError::NotFound) => {
                     Err(RuntimeError::Other("its registry does not know it".to_owned()))
                 }
@@ -314,7 +228,7 @@ impl ContainerRuntime for DockerRuntime {
     }
 
     fn events(&self, node_name: &str) -> BoxStream<'static, Result<(), RuntimeError>> {
-        let client = unpoisoned(&self.client).clone();
+        let client = self.docker.current();
         let Some(client) = client else {
             let error = RuntimeError::Unavailable("not connected".to_owned());
             return futures::stream::once(std::future::ready(Err(error))).boxed();
@@ -325,7 +239,7 @@ impl ContainerRuntime for DockerRuntime {
             ("label".to_owned(), label_filter(node_name)),
         ]);
         let options = EventsOptionsBuilder::new().filters(&filters).build();
-        let host = self.host.clone();
+        let host = self.docker.host.clone();
         // The stream borrows the client, so both move into one owner.
         async_stream(client, options, host)
     }
@@ -346,15 +260,6 @@ fn async_stream(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_api_version_is_compared_as_numbers() {
-        for (api, fits) in
-            [("1.41", true), ("1.51", true), ("2.0", true), ("1.9", false), ("1.40", false), ("", false)]
-        {
-            assert_eq!(is_new_enough(api), fits, "{api}");
-        }
-    }
 
     #[test]
     fn only_ids_and_names_become_part_of_a_path() {

@@ -2,14 +2,15 @@
 //! what it sees. It decides nothing cluster-wide, and it touches only containers that carry the labels
 //! of this cluster and this node.
 //!
-//! - [`runtime`]: what is asked of a container engine; [`docker`]: the same on a Docker daemon
+//! - [`runtime`]: what is asked of a container engine; [`docker`], `docker_connection`, `docker_convert`: the
+//!   same on a Docker daemon
 //! - [`spec`], [`variant`]: which container stands for an engine
 //! - [`plan`]: what has to be done, as pure functions; `driver`: does it
 //! - `starting`, `ending`: the life of one container; `pace`, `pull`: queue and images
 //! - `availability`, `observe`: is Docker there, and what runs on it
 //! - `probe`, [`health`]: does an engine answer; `collector`, [`samples`]: figures of streams
 //! - [`address`], `fetch`: calls to own engines
-//! - `inspect`: questions of the API
+//! - `inspect`: questions of the API; `leaving`: the end of an agent that others can take the place of
 //! - [`vpn`]: VPN containers and the engines in their network
 //! - `context`, `writer`, `report`, `backoff`: what the tasks share
 
@@ -19,12 +20,14 @@ mod backoff;
 mod collector;
 mod context;
 pub mod docker;
+mod docker_connection;
 mod docker_convert;
 mod driver;
 mod ending;
 mod fetch;
 pub mod health;
 mod inspect;
+mod leaving;
 mod observe;
 mod pace;
 pub mod plan;
@@ -82,6 +85,7 @@ struct Parts {
     addresses: Arc<address::Addresses>,
     client: Option<reqwest::Client>,
     networks: Arc<vpn::Networks>,
+    leaving: CancellationToken,
 }
 
 /// Starts the agent's loops. They begin their work when the cluster has formed and end when `cancel`
@@ -104,6 +108,7 @@ pub fn start(deps: Deps) -> AgentHandle {
         addresses: Arc::new(address::Addresses::new(&deps.config, Arc::clone(&networks))),
         client,
         networks,
+        leaving: CancellationToken::new(),
     });
     let (cancel, tracker) = (deps.cancel.clone(), deps.tracker.clone());
     let main = run(deps, Arc::clone(&parts));
@@ -133,6 +138,7 @@ async fn formed(
         node: deps.cluster.node_id(),
         cluster_id,
         writer: writer::Writer::new(deps.cluster.clone(), deps.cancel.clone()),
+        leaving: parts.leaving.clone(),
         docker,
         addresses: Arc::clone(&parts.addresses),
         networks: Arc::clone(&parts.networks),

@@ -24,6 +24,14 @@ pub struct Answer {
     pub unknown_session: bool,
 }
 
+impl Answer {
+    /// True when the engine gave a figure: the session plays.
+    #[must_use]
+    pub fn plays(&self) -> bool {
+        self.sample != StreamSample { ts_ms: self.sample.ts_ms, ..StreamSample::default() }
+    }
+}
+
 /// Reads an answer.
 ///
 /// # Errors
@@ -211,7 +219,9 @@ mod tests {
         assert!(read(&over, 0).unwrap().unknown_session);
         let other = json!({"response": null, "error": "failed to load content"});
         assert!(!read(&other, 0).unwrap().unknown_session);
+        assert!(!read(&other, 0).unwrap().plays());
         let alive = json!({"response": {"peers": 1}, "error": "unknown playback session id"});
+        assert!(read(&alive, 0).unwrap().plays());
         assert!(!read(&alive, 0).unwrap().unknown_session, "figures prove that it is known");
     }
 

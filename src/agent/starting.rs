@@ -20,8 +20,8 @@ use crate::agent::vpn::Network;
 const MAX_CONFLICTS: u32 = 100;
 /// A container that ends within this time never ran: a wrong image or command, not a crash.
 const SETTLE: Duration = Duration::from_millis(100);
-/// Pause between two looks at a container that does not run yet.
-const LOOK: Duration = Duration::from_millis(50);
+/// A start that takes Docker longer may cost a caller its engine, and is said.
+const SLOW: Duration = Duration::from_secs(2);
 /// Lines of a dead container's output that go into the message.
 const TAIL_LINES: u32 = 5;
 /// Characters of it at the most.
@@ -48,8 +48,10 @@ fn failure(cause: &'static str, message: impl Into<String>) -> Attempt {
 /// Brings a reserved engine to life, or reports why that is not possible.
 pub(super) async fn start(ctx: &Context, id: EngineId) {
     let limit = Duration::from_millis(ctx.cluster.view().state.policy().startup_timeout_ms);
-    let deadline = Instant::now() + limit;
+    let began = Instant::now();
+    let deadline = began + limit;
     let Some(mut slot) = ctx.pace.enter().await else { return };
+    let queued = began.elapsed();
     let (mut conflicts, mut repeats, mut pulled) = (0, 0, false);
     while let Some(engine) = ctx.reserved(id) {
         let view = ctx.cluster.view();
@@ -60,7 +62,11 @@ pub(super) async fn start(ctx: &Context, id: EngineId) {
         let cluster_id = &ctx.cluster_id;
         let spec = spec::container(&engine, &ctx.config, view.state.policy(), cluster_id, network.as_deref());
         let (cause, message) = match attempt(ctx, &engine, &spec, deadline).await {
-            Attempt::Runs(container) => return report_started(ctx, &engine, spec, container).await,
+            Attempt::Runs(container) => {
+                let (queued_ms, docker_ms) = (queued.as_millis(), (began.elapsed() - queued).as_millis());
+                tracing::info!(engine = %id, name = spec.name, container, queued_ms, docker_ms, "engine started");
+                return report_started(ctx, &engine, spec, container).await;
+            }
             Attempt::Taken(taken) if conflicts < MAX_CONFLICTS => {
                 conflicts += 1;
                 tracing::warn!(engine = %id, ?taken, "a lease is in use outside our control; asking for another");
@@ -149,7 +155,6 @@ async fn report_started(ctx: &Context, engine: &Engine, spec: ContainerSpec, con
     match ctx.writer.settle(command).await {
         None => {}
         Some(Reply::Engine(now)) if now.container_id.as_deref() == Some(container.as_str()) => {
-            tracing::info!(engine = %engine.id, name = spec.name, container, "engine started");
             ctx.relist.notify_one();
         }
         Some(reply) => {
@@ -181,7 +186,15 @@ async fn attempt(ctx: &Context, engine: &Engine, spec: &ContainerSpec, deadline:
 }
 
 async fn create(ctx: &Context, engine: &Engine, spec: &ContainerSpec, deadline: Instant) -> Attempt {
-    match ctx.runtime.run(spec).await {
+    let mut run = ctx.runtime.run(spec);
+    let ran = match tokio::time::timeout(SLOW, &mut run).await {
+        Ok(ran) => ran,
+        Err(_) => {
+            tracing::warn!(engine = %engine.id, name = spec.name, "Docker has taken two seconds to start a container so far");
+            run.await
+        }
+    };
+    match ran {
         Ok(container) => settle(ctx, container, deadline).await,
         Err(RuntimeError::NameTaken(_)) => take_up(ctx, engine, spec, deadline).await,
         Err(RuntimeError::PortTaken(port)) => Attempt::Taken(Taken::HostPort(port)),
@@ -224,19 +237,13 @@ async fn take_up(ctx: &Context, engine: &Engine, spec: &ContainerSpec, deadline:
     }
 }
 
-/// Waits until the container runs and does not end at once. What does not run is removed.
+/// Waits until the container has run for a moment. What does not run is removed.
 async fn settle(ctx: &Context, container: String, deadline: Instant) -> Attempt {
-    let mut seen_alive = false;
     loop {
+        tokio::time::sleep(SETTLE).await;
         match ctx.runtime.inspect(&container).await {
-            Ok(found) if found.is_alive() && seen_alive => return Attempt::Runs(container),
-            Ok(found) if found.is_alive() => {
-                seen_alive = true;
-                tokio::time::sleep(SETTLE).await;
-            }
-            Ok(found) if found.view.status == "created" && Instant::now() + LOOK < deadline => {
-                tokio::time::sleep(LOOK).await;
-            }
+            Ok(found) if found.is_alive() => return Attempt::Runs(container),
+            Ok(found) if found.view.status == "created" && Instant::now() + SETTLE < deadline => {}
             Ok(found) => {
                 let verdict = verdict(ctx, &found).await;
                 ctx.remove_for_sure(&container, Duration::ZERO).await;

@@ -1,5 +1,6 @@
 //! Commands of the `acefleet` program.
 //!
+//! - [`ask`]: a call to a node; [`table`]: members as a table
 //! - [`config`]: the commands `config check` and `config show`
 //! - [`healthcheck`]: the `healthcheck` command
 //! - [`members`]: commands that ask a node about the members and change them
@@ -8,6 +9,7 @@
 //! - [`serve`]: the `serve` command
 //! - [`output`]: standard output that may close early
 
+mod ask;
 mod config;
 mod healthcheck;
 mod members;
@@ -15,6 +17,7 @@ mod output;
 mod prepare;
 mod recover;
 mod serve;
+mod table;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

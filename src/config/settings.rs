@@ -264,11 +264,11 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "CIRCUIT_BREAKER_REPLACEMENT_THRESHOLD", Section::Health, FAILURES, "3", "3",
-        "The same for replacements of unhealthy engines: failures in a row.",
+        "The same for replacements of engines that lost their VPN: failures in a row.",
     ),
     Setting::new(
         "CIRCUIT_BREAKER_REPLACEMENT_TIMEOUT_S", Section::Health, Kind::Seconds { min: 1.0, max: DAY }, "180", "180",
-        "The same for replacements of unhealthy engines: time until the next try.",
+        "The same for replacements of engines that lost their VPN: time until the next try.",
     ),
 
     Setting::new(

@@ -9,8 +9,10 @@ use acefleet_registry::{Command, NodeId, Reply, State};
 
 use crate::fleet::{Fleet, FleetError};
 
-/// A member that was not heard for so long, in milliseconds, counts as dead where votes are counted.
-const DEAD_AFTER_MS: u64 = 5_000;
+/// A member from which no message came for so long, in milliseconds, is no vote that can be relied on when another is removed.
+/// Longer than [`crate::soft::SUSPECT_AFTER`], which only moves engines to the end of the list: here a hiccup would refuse what
+/// an operator wants, or have it forced.
+const NO_VOTE_AFTER_MS: u64 = 5_000;
 
 impl Fleet {
     /// The member of this name.
@@ -89,7 +91,7 @@ pub(crate) fn strangers(status: &RaftStatus, state: &State) -> Vec<NodeId> {
 }
 
 fn is_alive(status: &RaftStatus, member: &MemberStatus) -> bool {
-    member.id == status.node_id || member.last_contact_ms.is_some_and(|age| age < DEAD_AFTER_MS)
+    member.id == status.node_id || member.last_contact_ms.is_some_and(|age| age < NO_VOTE_AFTER_MS)
 }
 
 /// Votes before and after the removal of a voter.

@@ -92,6 +92,7 @@ impl Fleet {
         deadline: Instant,
     ) -> Result<Outcome, FleetError> {
         let op_id = new_op_id();
+        let began = Instant::now();
         let mut claim = Claim { fleet: self.clone(), op_id, engine: None, open: true };
         let write_by = deadline.checked_sub(START_AT_LEAST).unwrap_or(deadline);
         let written = self.cluster().propose(op_id, Command::Reserve(reserve), write_by).await;
@@ -115,10 +116,17 @@ impl Fleet {
             }
         };
         claim.engine = Some(engine.id);
+        let reserved_ms = began.elapsed().as_millis();
         let outcome = self.wait_started(engine.id, deadline.checked_sub(GIVE_UP).unwrap_or(deadline)).await;
         claim.open = match outcome {
             // Before the answer, so that a repeat of the call finds it, on whichever node.
-            Outcome::Late => claim.give_up(engine.id, deadline + OVERTIME).await.is_err(),
+            Outcome::Late => {
+                let waited_ms = began.elapsed().as_millis();
+                tracing::warn!(
+                    engine = %engine.id, node = %engine.node, reserved_ms, waited_ms, "the engine does not run in time"
+                );
+                claim.give_up(engine.id, deadline + OVERTIME).await.is_err()
+            }
             Outcome::Serving(_) | Outcome::Failed(_) => false,
         };
         Ok(outcome)

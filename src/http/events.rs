@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::fleet::outbox::Taken;
 use crate::http::app::App;
@@ -33,6 +33,27 @@ pub(crate) struct Kept {
     status: &'static str,
 }
 
+/// What every event may be refused with.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes answers that are made elsewhere")]
+enum Refused {
+    /// No key
+    #[response(status = 401)]
+    NoKey(DetailBody),
+    /// Wrong key
+    #[response(status = 403)]
+    WrongKey(DetailBody),
+    /// Body larger than 1 MiB
+    #[response(status = 413)]
+    TooLarge(DetailBody),
+    /// The body is wrong
+    #[response(status = 422)]
+    Invalid(InvalidBody),
+    /// No leader, and this node keeps as many events as it can
+    #[response(status = 503)]
+    Full(BlockedBody),
+}
+
 fn kept() -> Response {
     (StatusCode::ACCEPTED, Json(Kept { status: "kept" })).into_response()
 }
@@ -49,11 +70,7 @@ fn kept() -> Response {
     responses(
         (status = 200, description = "The stream as it is now", body = StreamState),
         (status = 202, description = "No leader: kept on this node and written when there is one", body = Kept),
-        (status = 401, description = "No key", body = DetailBody),
-        (status = 403, description = "Wrong key", body = DetailBody),
-        (status = 413, description = "Body larger than 1 MiB", body = DetailBody),
-        (status = 422, description = "The body is wrong", body = InvalidBody),
-        (status = 503, description = "No leader, and this node keeps as many events as it can", body = BlockedBody),
+        Refused,
     )
 )]
 pub(crate) async fn started(State(app): State<App>, call: JsonCall) -> Result<Response, Problem> {
@@ -91,11 +108,7 @@ struct Ended {
     responses(
         (status = 200, description = "Whether a stream was ended, and which", body = Ended),
         (status = 202, description = "No leader: kept on this node and written when there is one", body = Kept),
-        (status = 401, description = "No key", body = DetailBody),
-        (status = 403, description = "Wrong key", body = DetailBody),
-        (status = 413, description = "Body larger than 1 MiB", body = DetailBody),
-        (status = 422, description = "The body is wrong", body = InvalidBody),
-        (status = 503, description = "No leader, and this node keeps as many events as it can", body = BlockedBody),
+        Refused,
     )
 )]
 pub(crate) async fn ended(State(app): State<App>, call: JsonCall) -> Result<Response, Problem> {
@@ -137,11 +150,7 @@ struct Processed {
     responses(
         (status = 200, description = "Counts", body = Processed),
         (status = 202, description = "No leader: kept on this node and written when there is one", body = Kept),
-        (status = 401, description = "No key", body = DetailBody),
-        (status = 403, description = "Wrong key", body = DetailBody),
-        (status = 413, description = "Body larger than 1 MiB", body = DetailBody),
-        (status = 422, description = "The body is wrong", body = InvalidBody),
-        (status = 503, description = "No leader, and this node keeps as many events as it can", body = BlockedBody),
+        Refused,
     )
 )]
 pub(crate) async fn batch(State(app): State<App>, call: JsonCall) -> Result<Response, Problem> {

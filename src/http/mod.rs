@@ -14,7 +14,7 @@
 //! - [`call`], [`auth`]: calls that change something, and who may make them
 //! - [`snapshot`], [`rendered`]: reads, their freshness and their cache
 //! - [`query`], [`validate`], [`problem`]: what is wrong with a request, and how it is said
-//! - [`models`], [`time`]: engines, streams and timestamps as clients decode them
+//! - [`models`], [`vpn_state`], [`time`]: engines, streams, VPNs and timestamps as clients decode them
 //!
 //! Around them: [`serve()`] and [`stall`] (connections), [`front`] (the way of every request), [`path`] (one
 //! spelling for every path), [`observe`] (log, counters, panics), [`cors`].
@@ -52,6 +52,7 @@ mod streams;
 mod time;
 mod validate;
 mod vpn;
+mod vpn_state;
 
 use axum::Router;
 use axum::middleware::from_fn;

@@ -6,7 +6,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::http::app::App;
 use crate::http::call::{Arrival, Caller, JsonCall};
@@ -18,6 +18,21 @@ use crate::http::validate::{Checker, Place};
 
 /// Longest deadline of a drain, seconds: a year.
 const DEADLINE_MAX: i64 = 365 * 86_400;
+
+/// What every operation on a member may be refused with.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes answers that are made elsewhere")]
+enum Refused {
+    /// No key
+    #[response(status = 401)]
+    NoKey(DetailBody),
+    /// Wrong key
+    #[response(status = 403)]
+    WrongKey(DetailBody),
+    /// No such member
+    #[response(status = 404)]
+    Unknown(DetailBody),
+}
 
 async fn set(app: &App, name: &str, wanted: Availability, arrival: Arrival) -> Result<Response, Problem> {
     app.fleet().set_availability(name, wanted, arrival.write_deadline()).await?;
@@ -35,9 +50,7 @@ async fn set(app: &App, name: &str, wanted: Availability, arrival: Arrival) -> R
     security(("bearer" = []), ("api_key" = [])),
     responses(
         (status = 200, description = "The node as it is now", body = ClusterNode),
-        (status = 401, description = "No key", body = DetailBody),
-        (status = 403, description = "Wrong key", body = DetailBody),
-        (status = 404, description = "No such member", body = DetailBody),
+        Refused,
         (status = 503, description = "No leader took the write in time", body = BlockedBody),
     )
 )]
@@ -58,9 +71,7 @@ pub(crate) async fn cordon(
     security(("bearer" = []), ("api_key" = [])),
     responses(
         (status = 200, description = "The node as it is now", body = ClusterNode),
-        (status = 401, description = "No key", body = DetailBody),
-        (status = 403, description = "Wrong key", body = DetailBody),
-        (status = 404, description = "No such member", body = DetailBody),
+        Refused,
         (status = 503, description = "No leader took the write in time", body = BlockedBody),
     )
 )]
@@ -105,9 +116,7 @@ fn deadline_seconds(body: Option<&Value>) -> Result<Option<u64>, Problem> {
     security(("bearer" = []), ("api_key" = [])),
     responses(
         (status = 200, description = "The node as it is now", body = ClusterNode),
-        (status = 401, description = "No key", body = DetailBody),
-        (status = 403, description = "Wrong key", body = DetailBody),
-        (status = 404, description = "No such member", body = DetailBody),
+        Refused,
         (status = 422, description = "The body is wrong", body = InvalidBody),
         (status = 503, description = "No leader took the write in time", body = BlockedBody),
     )
@@ -149,9 +158,7 @@ struct Removed {
     security(("bearer" = []), ("api_key" = [])),
     responses(
         (status = 200, description = "It is no member any more", body = Removed),
-        (status = 401, description = "No key", body = DetailBody),
-        (status = 403, description = "Wrong key", body = DetailBody),
-        (status = 404, description = "No such member", body = DetailBody),
+        Refused,
         (status = 409, description = "Not safe; the text shows the votes", body = DetailBody),
         (status = 422, description = "`force` is neither true nor false", body = InvalidBody),
         (status = 503, description = "No leader in time, or not finished", body = BlockedBody),

@@ -14,7 +14,7 @@ use crate::http::provision::circuit_word;
 use crate::http::rendered::Moment;
 use crate::http::snapshot::{Snapshot, to_json};
 use crate::http::time::iso;
-use crate::http::vpn::VpnState;
+use crate::http::vpn_state::VpnState;
 
 #[derive(Serialize, ToSchema)]
 struct OrchestratorStatus {

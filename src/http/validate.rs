@@ -1,13 +1,21 @@
 //! Checks JSON against what an operation takes and collects everything that is wrong, in the words that
 //! clients of the API know: `{"type", "loc", "msg", "input", "ctx"?}`.
+//!
+//! - `collections`: objects and lists whose entries are alike
+//! - `integer`: whole numbers in all the forms that clients send
 
-use std::collections::BTreeMap;
+mod collections;
+mod integer;
+
 use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value, json};
 use url::Url;
 
 use crate::http::problem::{Problem, Violation};
+use crate::http::validate::integer::as_integer;
+
+pub(crate) use integer::parse_integer;
 
 /// More violations than this are not listed.
 const VIOLATIONS_MAX: usize = 100;
@@ -236,80 +244,6 @@ impl<'a> Place<'a> {
             }
         }
     }
-
-    /// An object whose entries are all of one kind; none when absent. `read` checks one entry.
-    pub fn entries<T>(
-        &self,
-        checker: &mut Checker,
-        max: usize,
-        mut read: impl FnMut(&mut Checker, &str, Place<'a>) -> T,
-    ) -> BTreeMap<String, T> {
-        let map = match self.value {
-            None => return BTreeMap::new(),
-            Some(Value::Object(map)) => map,
-            Some(_) => {
-                self.wrong(checker, "dict_type", "Input should be a valid dictionary", None);
-                return BTreeMap::new();
-            }
-        };
-        if self.is_too_long(checker, "Dictionary", map.len(), max) {
-            return BTreeMap::new();
-        }
-        let whole = self.value.unwrap_or(&NOTHING);
-        let fields = Fields { loc: self.loc.clone(), map: Some(map), whole };
-        map.keys().map(|key| (key.clone(), read(checker, key, fields.at(key)))).collect()
-    }
-
-    /// Texts by name, keys and values bounded.
-    pub fn strings(&self, checker: &mut Checker, max: usize, longest: usize) -> BTreeMap<String, String> {
-        self.entries(checker, max, |checker, key, place| {
-            if key.len() > longest {
-                place.refuse(checker, "the name is too long");
-            }
-            if key.contains('\0')
-                || place.value.and_then(Value::as_str).is_some_and(|text| text.contains('\0'))
-            {
-                place.refuse(checker, "NUL characters are not allowed");
-            }
-            place.string(checker, longest)
-        })
-    }
-
-    /// A list; empty when absent. `read` checks one item.
-    pub fn list<T>(
-        &self,
-        checker: &mut Checker,
-        max: usize,
-        mut read: impl FnMut(&mut Checker, Place<'a>) -> T,
-    ) -> Vec<T> {
-        let items = match self.value {
-            None => return Vec::new(),
-            Some(Value::Array(items)) => items,
-            Some(_) => {
-                self.wrong(checker, "list_type", "Input should be a valid list", None);
-                return Vec::new();
-            }
-        };
-        if self.is_too_long(checker, "List", items.len(), max) {
-            return Vec::new();
-        }
-        let whole = self.value.unwrap_or(&NOTHING);
-        let place = |(index, item)| {
-            let mut loc = self.loc.clone();
-            loc.push(json!(index));
-            Place { loc, value: Some(item), parent: whole }
-        };
-        items.iter().enumerate().map(place).map(|place| read(checker, place)).collect()
-    }
-
-    fn is_too_long(&self, checker: &mut Checker, what: &str, len: usize, max: usize) -> bool {
-        if len > max {
-            let msg = format!("{what} should have at most {max} items after validation, not {len}");
-            let ctx = json!({ "field_type": what, "max_length": max, "actual_length": len });
-            self.wrong(checker, "too_long", &msg, Some(ctx));
-        }
-        len > max
-    }
 }
 
 /// The fields of an object. Unknown ones are ignored.
@@ -333,79 +267,9 @@ impl<'a> Fields<'a> {
     }
 }
 
-type Wrong = (&'static str, &'static str);
-
-const INT_TYPE: Wrong = ("int_type", "Input should be a valid integer");
-const INT_PARSING: Wrong =
-    ("int_parsing", "Input should be a valid integer, unable to parse string as an integer");
-const INT_FROM_FLOAT: Wrong =
-    ("int_from_float", "Input should be a valid integer, got a number with a fractional part");
-const INT_SIZE: Wrong =
-    ("int_parsing_size", "Unable to parse input string as an integer, exceeded maximum size");
-
-fn as_integer(value: &Value) -> Result<i64, Wrong> {
-    match value {
-        Value::Bool(yes) => Ok(i64::from(*yes)),
-        Value::String(text) => parse_integer(text),
-        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(number), _) => Ok(number),
-            (None, _) if number.is_u64() => Ok(i64::MAX),
-            (None, Some(float)) if float.fract() != 0.0 => Err(INT_FROM_FLOAT),
-            // Beyond 64 bits the cast stops at the limits, where every bound is crossed anyway.
-            (None, Some(float)) => Ok(float as i64),
-            (None, None) => Err(INT_TYPE),
-        },
-        Value::Null | Value::Array(_) | Value::Object(_) => Err(INT_TYPE),
-    }
-}
-
-/// A whole number in a text, as paths, queries and lenient bodies have it.
-pub(crate) fn parse_integer(text: &str) -> Result<i64, Wrong> {
-    let text = text.trim();
-    let whole = match text.split_once('.') {
-        Some((whole, zeros)) if !zeros.is_empty() && zeros.bytes().all(|b| b == b'0') => whole,
-        _ => text,
-    };
-    let digits = whole.strip_prefix(['+', '-']).unwrap_or(whole);
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(INT_PARSING);
-    }
-    whole.parse().map_err(|_| INT_SIZE)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn integer(value: Value) -> Result<i64, &'static str> {
-        as_integer(&value).map_err(|(kind, _)| kind)
-    }
-
-    #[test]
-    fn integers_are_read_leniently() {
-        for (value, expected) in [
-            (json!(13101), Ok(13101)),
-            (json!("13101"), Ok(13101)),
-            (json!(" -5 "), Ok(-5)),
-            (json!("+7"), Ok(7)),
-            (json!("1.0"), Ok(1)),
-            (json!(1.0), Ok(1)),
-            (json!(true), Ok(1)),
-            (json!(false), Ok(0)),
-            (json!(u64::MAX), Ok(i64::MAX)),
-            (json!(1.5), Err("int_from_float")),
-            (json!("1.5"), Err("int_parsing")),
-            (json!("1."), Err("int_parsing")),
-            (json!(""), Err("int_parsing")),
-            (json!("abc"), Err("int_parsing")),
-            (json!("99999999999999999999"), Err("int_parsing_size")),
-            (json!(null), Err("int_type")),
-            (json!([1]), Err("int_type")),
-            (json!({}), Err("int_type")),
-        ] {
-            assert_eq!(integer(value.clone()), expected, "{value}");
-        }
-    }
 
     fn url(value: Value) -> Result<String, Value> {
         let mut checker = Checker::default();

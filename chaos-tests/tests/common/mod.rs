@@ -3,6 +3,7 @@
 
 pub mod acexy;
 pub mod clients;
+pub mod late;
 
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};

@@ -2,16 +2,28 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ids::EngineId;
 use crate::policy::BreakerPolicy;
 
 /// The breakers, by what they guard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BreakerKind {
-    /// Every creation of an engine.
+    /// Every creation of an engine that is no replacement.
     General,
-    /// Replacements of unhealthy engines.
+    /// Replacements of engines that lost their network.
     Replacement,
+}
+
+impl BreakerKind {
+    /// Which breaker a creation has to pass and feeds, by the engine in whose stead it is.
+    #[must_use]
+    pub fn over(replaces: Option<EngineId>) -> Self {
+        match replaces {
+            Some(_) => Self::Replacement,
+            None => Self::General,
+        }
+    }
 }
 
 /// State of a breaker at a moment.

@@ -36,7 +36,7 @@ pub enum DockerState {
     Unknown,
     /// The daemon answers.
     Available,
-    /// The daemon does not answer; the text says why.
+    /// The daemon does not answer, or its node is being stopped; the text says why.
     Unavailable(String),
 }
 

@@ -39,7 +39,7 @@ pub fn plan(state: &State, eligible: &BTreeSet<NodeId>, now_ms: u64) -> Vec<Comm
         // They change what exists, so the rest is decided on the state after them.
         return verdicts;
     }
-    let able = |id: &NodeId| state.takes_engines(*id) && state.has_place(*id);
+    let able = |id: &NodeId| state.may_start_engines(*id) && state.has_place(*id);
     let active: BTreeSet<NodeId> = eligible.iter().copied().filter(able).collect();
     let mut commands = missing(state, &active, now_ms);
     let waiting = !commands.is_empty() || state.live_engines().any(|e| e.phase == Phase::Reserved);
@@ -113,8 +113,8 @@ fn expired(state: &State, now_ms: u64) -> Vec<Command> {
 
 /// True for a while after a failure, longer with each one in a row: a host that cannot start engines now
 /// must not use up the breaker's patience within a second.
-fn resting(state: &State, now_ms: u64) -> bool {
-    let (breaker, _) = state.breaker(BreakerKind::General);
+fn resting(state: &State, kind: BreakerKind, now_ms: u64) -> bool {
+    let (breaker, _) = state.breaker(kind);
     let (Some(failed_at), failures @ 1..) = (breaker.last_failure_ms, breaker.failure_count) else {
         return false;
     };
@@ -122,43 +122,48 @@ fn resting(state: &State, now_ms: u64) -> bool {
     now_ms.saturating_sub(failed_at) < rest_ms
 }
 
-/// Engines missing to `MIN_REPLICAS` and `MIN_FREE_REPLICAS`.
+/// How many of `wanted` creations their breaker lets pass.
+fn allowed(state: &State, kind: BreakerKind, wanted: u32, now_ms: u64) -> u32 {
+    match state.breaker_state(kind, now_ms) {
+        BreakerState::Closed if resting(state, kind, now_ms) => 0,
+        BreakerState::Closed => wanted,
+        BreakerState::HalfOpen if !state.is_reserving(kind) => wanted.min(1),
+        BreakerState::HalfOpen | BreakerState::Open => 0,
+    }
+}
+
+/// Engines missing to `MIN_REPLICAS` and `MIN_FREE_REPLICAS`, and replacements.
 fn missing(state: &State, eligible: &BTreeSet<NodeId>, now_ms: u64) -> Vec<Command> {
     let policy = state.policy();
     let supply = state.supply();
     let live = state.engine_count();
     let floor = policy.min_replicas.saturating_sub(supply);
     let free = policy.min_free_replicas.saturating_sub(state.free_supply());
-    let replacements = replacements(state, now_ms);
-    let owed = replacements.len() as u32;
-    let wanted = floor.max(free).max(owed).min(policy.max_replicas.saturating_sub(live));
+    let owed = replacements(state, now_ms);
+    let replacing = allowed(state, BreakerKind::Replacement, owed.len() as u32, now_ms);
+    let wanted = floor.max(free).max(replacing).min(policy.max_replicas.saturating_sub(live));
     if wanted == 0 {
         return Vec::new();
     }
     let loads = placement::loads(state, eligible);
     let room = loads.iter().fold(0u32, |sum, load| sum.saturating_add(state.room_on(load)));
     let wanted = wanted.min(room).min(state.engines_with_ports(eligible));
-    let reserving = state.live_engines().any(|e| e.phase == Phase::Reserved && e.is_acestream());
-    let allowed = match state.breaker_state(BreakerKind::General, now_ms) {
-        BreakerState::Closed if resting(state, now_ms) => 0,
-        BreakerState::Closed => wanted,
-        BreakerState::HalfOpen if !reserving => wanted.min(1),
-        BreakerState::HalfOpen | BreakerState::Open => 0,
-    };
+    let replacing = replacing.min(wanted);
+    let others = allowed(state, BreakerKind::General, wanted - replacing, now_ms);
     let reserve = Reserve {
         spec: EngineSpec::acestream(),
         eligible: eligible.clone(),
         exclude: BTreeSet::new(),
-        only_below: Some(supply + allowed),
+        only_below: Some(supply + replacing + others),
         claim_abandoned: false,
         patience_ms: None,
         automatic: true,
         replaces: None,
     };
-    let replacing =
-        replacements.into_iter().map(|(id, spec)| Reserve { spec, replaces: Some(id), ..reserve.clone() });
-    let all = replacing.chain(std::iter::repeat(reserve.clone()));
-    all.take(allowed as usize).map(Command::Reserve).collect()
+    let stead = |(id, spec)| Reserve { spec, replaces: Some(id), ..reserve.clone() };
+    let replacing = owed.into_iter().take(replacing as usize).map(stead);
+    let others = std::iter::repeat_n(reserve.clone(), others as usize);
+    replacing.chain(others).map(Command::Reserve).collect()
 }
 
 /// Engines that lost their network and were taken away for it, and have not been replaced: what they were

@@ -8,10 +8,10 @@ use crate::command::Reply;
 use crate::engine::{Engine, Phase, Usage};
 use crate::event::EventLog;
 use crate::ids::{EngineId, NodeId, OpId};
-use crate::node::{Availability, Node};
+use crate::node::{Availability, DockerState, Node};
 use crate::policy::{BreakerPolicy, Policy};
 use crate::state::{OpRecord, State};
-use crate::stream::Stream;
+use crate::stream::{HOST_DOWN, Stream};
 
 impl State {
     /// The reply to a recent write, as a repeat of it would get it.
@@ -55,6 +55,13 @@ impl State {
     #[must_use]
     pub fn node(&self, id: NodeId) -> Option<&Arc<Node>> {
         self.tables.nodes.get(&id)
+    }
+
+    /// True when an engine is being started that had to pass this breaker.
+    #[must_use]
+    pub fn is_reserving(&self, kind: BreakerKind) -> bool {
+        let mut reserved = self.live_engines().filter(|e| e.phase == Phase::Reserved && e.is_acestream());
+        reserved.any(|e| BreakerKind::over(e.replaces) == kind)
     }
 
     /// One engine, live or ended.
@@ -154,10 +161,24 @@ impl State {
     }
 
     /// The same for one published engine id.
-    pub fn streams_of_container(&self, container_id: &str) -> impl DoubleEndedIterator<Item = &Arc<Stream>> {
+    pub fn streams_of_container(
+        &self,
+        container_id: &str,
+    ) -> impl DoubleEndedIterator<Item = &Arc<Stream>> + use<'_> {
         let container: Arc<str> = container_id.into();
         let numbers = self.index.by_container.range((Arc::clone(&container), 0)..=(container, u64::MAX));
         numbers.filter_map(|(_, seq)| self.index.by_seq.get(seq))
+    }
+
+    /// True for an ended stream that may still play, because its end was a guess: its host was down, and is back with its
+    /// engine.
+    #[must_use]
+    pub fn may_go_on(&self, stream: &Stream) -> bool {
+        let engine = stream.engine.and_then(|id| self.engine(id));
+        !stream.is_started()
+            && stream.end_reason.as_deref() == Some(HOST_DOWN)
+            && !stream.start.playback_session_id.is_empty()
+            && engine.is_some_and(|engine| engine.phase.is_serving() && !self.is_down(engine.node))
     }
 
     /// One stream.
@@ -285,5 +306,12 @@ impl State {
     #[must_use]
     pub fn takes_engines(&self, node: NodeId) -> bool {
         self.node(node).is_some_and(|node| node.availability == Availability::Active)
+    }
+
+    /// The same, and it has not said that its Docker is of no use; the leader may have called it eligible before.
+    #[must_use]
+    pub fn may_start_engines(&self, node: NodeId) -> bool {
+        let says_no = |node: &Arc<Node>| matches!(node.docker, DockerState::Unavailable(_));
+        self.takes_engines(node) && !self.node(node).is_some_and(says_no)
     }
 }

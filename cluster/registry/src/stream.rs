@@ -33,9 +33,12 @@ pub enum KeyType {
 pub enum StreamStatus {
     /// Running.
     Started,
-    /// Over; the same session never starts again.
+    /// Over; the same session never starts again, unless its end was a guess ([`HOST_DOWN`]).
     Ended,
 }
+
+/// Reason of the end of a stream whose host is down: a guess, which the host may correct when it is back.
+pub const HOST_DOWN: &str = "host_down";
 
 /// The facts of a `stream_started` event, already validated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,165 +1,19 @@
-//! Life cycle of engines: reserve, conflict, start, fail, stop, gone, adopt.
+//! Life cycle of engines once they are reserved: conflict, start, fail, stop, gone, adopt.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::apply::{note, refused, streams};
-use crate::breaker::{BreakerKind, BreakerState};
-use crate::command::{Adopt, Refusal, RefusalCode, Reply, Reserve, StopWhen, Taken};
-use crate::engine::{Ending, Engine, HOST_SILENT, Health, Kind, Phase};
+use crate::breaker::BreakerKind;
+use crate::command::{Adopt, RefusalCode, Reply, StopWhen, Taken};
+use crate::engine::{Ending, Engine, HOST_SILENT, Health, Phase};
 use crate::event::EventType;
 use crate::ids::{EngineId, NodeId, OpId};
-use crate::placement;
 use crate::ports::fixed_http_port;
 use crate::state::State;
-use crate::vpn::{CAUSE_VPN_ERROR, Haste};
+use crate::vpn::CAUSE_VPN_ERROR;
 
-/// What the contract has callers wait for a VPN, in seconds.
-const VPN_RETRY_S: u64 = 60;
 /// A port that another program holds is tried again after ten minutes.
 const FOREIGN_PORT_MS: u64 = 600_000;
-
-pub(super) fn reserve(state: &mut State, ask: &Reserve, op_id: OpId, origin: NodeId) -> Reply {
-    if ask.claim_abandoned
-        && let Some(engine) = abandoned(state, ask)
-    {
-        let awaited_until_ms = awaited_until_ms(state, ask);
-        let claimed = Engine { reserved_by: op_id, abandoned: false, awaited_until_ms, ..engine };
-        return Reply::Engine(state.put_engine(claimed));
-    }
-    let hosts: BTreeSet<NodeId> =
-        ask.eligible.difference(&ask.exclude).copied().filter(|id| state.takes_engines(*id)).collect();
-    if let Err(refusal) = admit(state, ask, &hosts) {
-        return Reply::Refused(refusal);
-    }
-    let id = EngineId(state.tables.last_engine + 1);
-    // Only engines run behind VPNs; other containers have the host's network.
-    let is_engine = ask.spec.kind == Kind::Acestream;
-    let plain = |id: NodeId| state.node(id).is_some_and(|node| node.info.vpns.is_empty());
-    let needs_no_place = |id: NodeId| !is_engine || (plain(id) && fixed_http_port(&ask.spec).is_some());
-    let able: BTreeSet<NodeId> =
-        hosts.iter().copied().filter(|id| needs_no_place(*id) || state.has_place(*id)).collect();
-    if able.is_empty() && !hosts.is_empty() {
-        return Reply::Refused(state.no_free_ports(&state.port_ranges(&hosts)));
-    }
-    let Some(choice) = placement::choose(state, &able, origin, id) else {
-        return no_host(state, ask);
-    };
-    let haste = if ask.automatic { Haste::Patient } else { Haste::Waiting };
-    let slot = state.slot(choice.node, haste).filter(|_| is_engine);
-    let ports = match state.choose_ports(choice.node, slot.as_ref(), &ask.spec) {
-        Ok(ports) => ports,
-        Err(refusal) => return Reply::Refused(refusal),
-    };
-    state.tables.last_engine = id.0;
-    let engine = Engine {
-        id,
-        node: choice.node,
-        phase: Phase::Reserved,
-        container_name: state.free_name(&ask.spec.name_prefix, None),
-        spec: ask.spec.clone(),
-        ports,
-        container_id: None,
-        image: None,
-        variant: None,
-        health: Health::Unknown,
-        reserved_at_ms: state.tables.clock_ms,
-        started_at_ms: None,
-        reserved_by: op_id,
-        abandoned: false,
-        awaited_until_ms: awaited_until_ms(state, ask),
-        placement: choice.why,
-        forwarded_port: slot.as_ref().and_then(|slot| slot.forwarded_port),
-        vpn: slot.map(|slot| slot.vpn),
-        replaces: ask.replaces,
-        ending: None,
-    };
-    Reply::Engine(state.put_engine(engine))
-}
-
-fn awaited_until_ms(state: &State, ask: &Reserve) -> Option<u64> {
-    ask.patience_ms.map(|patience| state.tables.clock_ms.saturating_add(patience))
-}
-
-/// An engine that a caller asked for in the same words and then stopped waiting for, unless this call
-/// would only wait in vain for it again.
-fn abandoned(state: &State, ask: &Reserve) -> Option<Engine> {
-    let now = state.tables.clock_ms;
-    let free =
-        |e: &Engine| e.is_unclaimed(now) && e.phase < Phase::Draining && state.active_streams(e.id) == 0;
-    let able = |e: &Engine| {
-        ask.eligible.contains(&e.node)
-            && !state.is_draining(e.node)
-            && !ask.exclude.contains(&e.node)
-            && state.has_network(e)
-            && e.health != Health::Unhealthy
-    };
-    let mut candidates = state.live_engines().filter(|e| free(e) && able(e) && e.spec == ask.spec);
-    candidates.next().map(|e| (**e).clone())
-}
-
-/// The one admission rule for every way of creating an engine.
-fn admit(state: &State, ask: &Reserve, hosts: &BTreeSet<NodeId>) -> Result<(), Refusal> {
-    if ask.spec.kind != Kind::Acestream {
-        return Ok(());
-    }
-    if let Some(id) = ask.replaces.filter(|id| state.replacement(*id).is_some()) {
-        let message = format!("engine {id} has been replaced already");
-        return Err(Refusal { code: RefusalCode::WrongPhase, message, retry_after_s: None });
-    }
-    if let Some(message) = state.no_tunnel(hosts) {
-        return Err(Refusal {
-            code: RefusalCode::VpnDisconnected,
-            message,
-            retry_after_s: Some(VPN_RETRY_S),
-        });
-    }
-    let policy = state.policy();
-    let live = state.engine_count();
-    let reached = |limit: u32, name: &str| Refusal {
-        code: RefusalCode::MaxCapacity,
-        message: format!("{live} engines exist, {name} is {limit}"),
-        retry_after_s: policy.auto_delete.then_some(policy.grace_ms / 1000),
-    };
-    if live >= policy.max_replicas {
-        return Err(reached(policy.max_replicas, "MAX_REPLICAS"));
-    }
-    if let Some(below) = ask.only_below.filter(|below| state.supply() >= *below) {
-        return Err(reached(below, "the target"));
-    }
-    let now = state.tables.clock_ms;
-    let probing = state.live_engines().any(|e| e.phase == Phase::Reserved && e.is_acestream());
-    let (breaker, breaker_policy) = state.breaker(BreakerKind::General);
-    match breaker.state(breaker_policy, now) {
-        BreakerState::Closed => Ok(()),
-        BreakerState::HalfOpen if !probing => Ok(()),
-        BreakerState::HalfOpen => Err(Refusal {
-            code: RefusalCode::CircuitBreaker,
-            message: "the circuit breaker is half open and its one probe is under way".to_owned(),
-            retry_after_s: Some(2),
-        }),
-        BreakerState::Open => Err(Refusal {
-            code: RefusalCode::CircuitBreaker,
-            message: format!("the circuit breaker is open after {} failures in a row", breaker.failure_count),
-            retry_after_s: Some(breaker.recovery_left_ms(breaker_policy, now).div_ceil(1000)),
-        }),
-    }
-}
-
-fn no_host(state: &State, ask: &Reserve) -> Reply {
-    let able = ask.eligible.difference(&ask.exclude).filter(|id| state.takes_engines(**id)).count();
-    if able == 0 {
-        let message = match ask.exclude.is_empty() {
-            true => "no host can start engines now: Docker or the node does not answer, or it is cordoned",
-            false => "every host that could start an engine has failed for this call",
-        };
-        return refused(RefusalCode::NoHost, message);
-    }
-    refused(
-        RefusalCode::MaxCapacity,
-        format!("all {able} hosts run as many engines as their capacity allows"),
-    )
-}
 
 /// The engine's record if it is still live and in `phase`.
 fn in_phase(state: &State, id: EngineId, phase: Phase) -> Result<Engine, Reply> {
@@ -241,7 +95,7 @@ pub(super) fn started(
     engine.variant = variant.map(str::to_owned);
     engine.started_at_ms = Some(now);
     if engine.is_acestream() {
-        let (breaker, policy) = state.breaker_mut(BreakerKind::General);
+        let (breaker, policy) = state.breaker_mut(BreakerKind::over(engine.replaces));
         breaker.record_success(policy, now);
     }
     let message = format!("{} started on {}", engine.container_name, node_name(state, engine.node));
@@ -261,7 +115,7 @@ pub(super) fn failed(state: &mut State, id: EngineId, cause: &str, message: &str
     // A host that fell silent or lost its VPN says nothing of Docker.
     if engine.is_acestream() && ![HOST_SILENT, CAUSE_VPN_ERROR].contains(&cause) {
         let now = state.tables.clock_ms;
-        state.breaker_mut(BreakerKind::General).0.record_failure(now);
+        state.breaker_mut(BreakerKind::over(engine.replaces)).0.record_failure(now);
     }
     never_ran(state, engine, cause, message)
 }

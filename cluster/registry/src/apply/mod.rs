@@ -3,6 +3,7 @@
 
 mod engines;
 mod nodes;
+mod reserve;
 mod retention;
 mod streams;
 mod vpn;
@@ -47,7 +48,7 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
             state.tables.policy = policy.clone();
             Reply::Done
         }
-        Command::Reserve(reserve) => engines::reserve(state, reserve, proposal.op_id, proposal.origin),
+        Command::Reserve(reserve) => reserve::reserve(state, reserve, proposal.op_id, proposal.origin),
         Command::Conflict { engine, taken } => engines::conflict(state, *engine, taken),
         Command::EngineStarted { engine, container_id, image, variant } => {
             engines::started(state, *engine, container_id, image, variant.as_deref())

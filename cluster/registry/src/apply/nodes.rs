@@ -9,6 +9,7 @@ use crate::event::EventType;
 use crate::ids::{EngineId, NodeId};
 use crate::node::{Availability, DockerState, Node, NodeInfo};
 use crate::state::State;
+use crate::stream;
 
 pub(super) fn up(state: &mut State, info: &NodeInfo) -> Reply {
     let known = state.tables.nodes.get(&info.id).cloned();
@@ -39,7 +40,7 @@ pub(super) fn docker(state: &mut State, id: NodeId, docker: &DockerState) -> Rep
     }
     let (category, message) = match docker {
         DockerState::Unavailable(why) => {
-            ("docker_unavailable", format!("Docker on {} does not answer: {why}", node.info.name))
+            ("docker_unavailable", format!("Docker on {} cannot be used: {why}", node.info.name))
         }
         DockerState::Available => ("docker_available", format!("Docker on {} answers", node.info.name)),
         DockerState::Unknown => ("docker_unknown", format!("Docker on {} is unknown", node.info.name)),
@@ -83,10 +84,12 @@ pub(super) fn down(state: &mut State, id: NodeId, down: bool) -> Reply {
     note(state, EventType::System, category, message, None, None);
     let down_since_ms = down.then_some(state.tables.clock_ms);
     state.tables.nodes.insert(id, Arc::new(Node { down_since_ms, ..(*node).clone() }));
-    if down {
-        let own: Vec<EngineId> = state.live_engines().filter(|e| e.node == id).map(|e| e.id).collect();
-        for engine in own {
-            streams::end_all_of(state, engine, "host_down");
+    let own: Vec<EngineId> = state.live_engines().filter(|e| e.node == id).map(|e| e.id).collect();
+    for engine in own {
+        if down {
+            streams::end_all_of(state, engine, stream::HOST_DOWN);
+        } else {
+            streams::may_go_on(state, engine);
         }
     }
     Reply::Done

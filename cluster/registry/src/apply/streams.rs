@@ -25,7 +25,8 @@ pub(super) fn started(state: &mut State, start: &Arc<StreamStart>) -> Arc<Stream
         }
         let is_over = same_session || known.past_sessions.contains(&start.playback_session_id);
         if is_over && has_session {
-            return known;
+            let goes_on = same_session && state.may_go_on(&known);
+            return if goes_on { go_on(state, &known) } else { known };
         }
         end(state, &known, "superseded by a new session");
         past_sessions = sessions_before(&known);
@@ -123,6 +124,27 @@ fn end(state: &mut State, stream: &Stream, reason: &str) -> Arc<Stream> {
         end_reason: Some(reason.into()),
         ..stream.clone()
     })
+}
+
+/// A stream whose end was a guess is found to play on.
+fn go_on(state: &mut State, stream: &Stream) -> Arc<Stream> {
+    let id = &stream.start.id;
+    let message = format!("stream {id} plays on: its host is back");
+    note(state, EventType::Stream, "resumed", message, Some(&stream.container_id), Some(id));
+    state.put_stream(Stream {
+        status: StreamStatus::Started,
+        ended_at_ms: None,
+        end_reason: None,
+        ..stream.clone()
+    })
+}
+
+/// An engine whose host is back may be in use: whether it is idle is known when its host has asked it.
+pub(super) fn may_go_on(state: &mut State, engine: EngineId) {
+    let now = Some(state.tables.clock_ms);
+    if let Some(usage) = state.tables.usage.get_mut(&engine) {
+        usage.last_stream_end_ms = now;
+    }
 }
 
 /// Ends every started stream of an engine, in order of arrival.

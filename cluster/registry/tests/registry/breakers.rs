@@ -1,9 +1,12 @@
 //! The breaker over creations: opened by count, half-opened by time, one probe.
 
 use acefleet_registry::breaker::{BreakerKind, BreakerState};
-use acefleet_registry::{Command, RefusalCode, Reply};
+use acefleet_registry::command::StopWhen;
+use acefleet_registry::plan::plan;
+use acefleet_registry::vpn::CAUSE_RECREATED;
+use acefleet_registry::{Command, Engine, RefusalCode, Reply, Reserve};
 
-use crate::support::{World, failed, generic, refusal};
+use crate::support::{World, failed, generic, gone, refusal};
 
 const RECOVERY_MS: u64 = 300_000;
 
@@ -116,4 +119,56 @@ fn times_at_the_end_of_the_scale_overflow_nothing() {
     assert_eq!(refusal(world.run(Command::Reserve(world.ask()))), RefusalCode::CircuitBreaker);
     world.now = u64::MAX;
     world.reserve();
+}
+
+/// What the plan wants started in the stead of others, which it reserves.
+fn replacements(world: &mut World) -> Vec<Engine> {
+    let commands = plan(&world.state, &world.eligible(), world.now);
+    let replacing =
+        |command: &Command| matches!(command, Command::Reserve(Reserve { replaces: Some(_), .. }));
+    let replies: Vec<Reply> =
+        commands.into_iter().filter(replacing).map(|command| world.run(command)).collect();
+    let engine = |reply| match reply {
+        Reply::Engine(engine) => (*engine).clone(),
+        other => panic!("no engine: {other:?}"),
+    };
+    replies.into_iter().map(engine).collect()
+}
+
+#[test]
+fn replacements_have_a_breaker_of_their_own() {
+    let mut world = World::new(3, 10);
+    let state = |world: &World| world.state.breaker_state(BreakerKind::Replacement, world.now);
+    let (lost, later) = (world.running(), world.running());
+    let lose = |world: &mut World, engine: &Engine| {
+        let cause = CAUSE_RECREATED.to_owned();
+        world.run(Command::EngineStop { engine: engine.id, cause, when: StopWhen::Always });
+        world.run(gone(engine.id));
+    };
+    lose(&mut world, &lost);
+    // Each failure is rested from, longer each time.
+    for failures in 1..=3 {
+        let tried = replacements(&mut world);
+        assert_eq!(tried.len(), 1, "after {} failures", failures - 1);
+        world.run(failed(tried[0].id));
+        assert_eq!(replacements(&mut world), []);
+        let open = if failures == 3 { BreakerState::Open } else { BreakerState::Closed };
+        assert_eq!(state(&world), open);
+        world.wait_ms(10_000);
+    }
+    assert_eq!(world.general(), BreakerState::Closed, "callers wait because replacements fail");
+    world.running();
+    assert_eq!(state(&world), BreakerState::Open, "another engine says nothing of it");
+    let ask = Reserve { replaces: Some(lost.id), ..world.ask() };
+    assert_eq!(refusal(world.run(Command::Reserve(ask))), RefusalCode::CircuitBreaker);
+
+    lose(&mut world, &later);
+    world.wait_ms(180_000);
+    assert_eq!(state(&world), BreakerState::HalfOpen);
+    let probe = replacements(&mut world);
+    assert_eq!(probe.len(), 1, "one probe");
+    assert_eq!(replacements(&mut world), []);
+    world.start(probe[0].id);
+    assert_eq!(state(&world), BreakerState::Closed);
+    assert_eq!(replacements(&mut world).len(), 1);
 }

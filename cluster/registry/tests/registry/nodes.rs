@@ -1,6 +1,7 @@
 //! Members and their Docker daemons.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use acefleet_registry::engine::Phase;
@@ -187,6 +188,35 @@ fn a_node_that_is_down_is_replaced_and_comes_back_with_what_it_runs() {
     world.run(heard(&world, 0)[0].clone());
     assert_eq!(world.state.listed_engines().count(), 4, "what it still runs is listed again");
     assert!(!world.state.stream("k|s").unwrap().is_started(), "a stream ends once");
+    assert!(world.state.indexes_are_true());
+    let idle_since = world.state.idle_since_ms(&world.engine(lost.id));
+    assert_eq!(idle_since, world.state.clock_ms(), "it is taken away before its host has asked it");
+}
+
+#[test]
+fn a_stream_goes_on_when_its_host_is_back_and_says_so() {
+    let mut world = World::new(2, 10);
+    let engine = world.running();
+    let start = Arc::new(playing("k", "s", engine.ports.host_http));
+    world.run(Command::StreamStarted(Arc::clone(&start)));
+    let began = world.state.stream("k|s").unwrap().clone();
+    let verdict = |down| Command::NodeDown { node: engine.node, down };
+    world.run(verdict(true));
+    world.run(Command::StreamStarted(Arc::clone(&start)));
+    assert!(!world.state.stream("k|s").unwrap().is_started(), "its host is down");
+    world.run(verdict(false));
+    world.run(Command::StreamStarted(Arc::clone(&start)));
+    assert_eq!(world.state.stream("k|s"), Some(&began), "it is the same stream");
+    assert_eq!(world.state.active_streams(engine.id), 1);
+    assert_eq!(world.state.events().iter().filter(|e| e.category == "resumed").count(), 1);
+
+    // An end that somebody reported is one.
+    assert!(world.finish("k|s"));
+    for down in [true, false] {
+        world.run(verdict(down));
+    }
+    world.run(Command::StreamStarted(start));
+    assert!(!world.state.stream("k|s").unwrap().is_started());
     assert!(world.state.indexes_are_true());
 }
 

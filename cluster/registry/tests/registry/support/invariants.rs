@@ -7,6 +7,7 @@ use acefleet_registry::command::{StopWhen, Taken};
 use acefleet_registry::conf::http_port;
 use acefleet_registry::engine::Phase;
 use acefleet_registry::event::EVENTS_MAX;
+use acefleet_registry::node::DockerState;
 use acefleet_registry::placement::{Load, loads};
 use acefleet_registry::state::Tables;
 use acefleet_registry::{Command, Engine, EngineId, NodeId, OpId, Proposal, Reply, Reserve, State, apply};
@@ -59,13 +60,21 @@ impl History {
         for stream in after.streams() {
             let id = &stream.start.id;
             let session = (id.clone(), stream.start.playback_session_id.clone());
+            // Only the end that was a guess may turn out to be none.
+            let goes_on = before.stream(id).is_some_and(|old| before.may_go_on(old)) && stream.is_started();
+            if goes_on {
+                self.over.remove(&session);
+            }
             let over = self.over.get(&session).is_some_and(|at| after.clock_ms() - at <= REMEMBERED_MS);
             ensure!(!(over && stream.is_started() && !session.1.is_empty()), "{session:?} came back to life");
             if let Some(old) = before.stream(id).filter(|old| old.seq == stream.seq) {
-                ensure!(old.is_started() || !stream.is_started(), "{id} was started again in place");
+                ensure!(
+                    old.is_started() || !stream.is_started() || goes_on,
+                    "{id} was started again in place"
+                );
                 ensure!(old.started_at_ms == stream.started_at_ms, "{id} changed its start");
                 ensure!(old.engine.is_none() || old.engine == stream.engine, "{id} changed its engine");
-                ensure!(old.is_started() || old == stream, "{id} changed after its end");
+                ensure!(old.is_started() || old == stream || goes_on, "{id} changed after its end");
             } else {
                 ensure!(stream.started_at_ms == after.clock_ms(), "{id} started at another time");
             }
@@ -257,10 +266,12 @@ fn check_reserved(before: &State, after: &State, ask: &Reserve, engine: &Engine)
     let fixed = engine.spec.host_port.is_some() || http_port(conf).is_some();
     let plain = |node: NodeId| before.node(node).is_some_and(|node| node.info.vpns.is_empty());
     let has_place = |node: NodeId| !engine.is_acestream() || (fixed && plain(node)) || before.has_place(node);
-    let takes = |node: NodeId| before.takes_engines(node) && has_place(node);
+    let says_no =
+        |id: NodeId| matches!(before.node(id).map(|n| &n.docker), Some(DockerState::Unavailable(_)));
+    let takes = |node: NodeId| before.takes_engines(node) && !says_no(node) && has_place(node);
     let candidates: Vec<Load> = candidates.into_iter().filter(|l| takes(l.node)).collect();
     let Some(chosen) = candidates.iter().find(|l| l.node == engine.node) else {
-        return Err(format!("{} is not a member", engine.node));
+        return Err(format!("{} is no member that takes engines", engine.node));
     };
     ensure!(chosen.engines < chosen.capacity, "{} was full", engine.node);
     for other in candidates.iter().filter(|l| l.engines < l.capacity) {

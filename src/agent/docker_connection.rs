@@ -1,0 +1,144 @@
+//! The connection to a Docker daemon, API 1.41 or newer. Every call is bounded in time; a daemon that is away is connected to
+//! again by the next call.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::errors::Error;
+
+use crate::agent::context::unpoisoned;
+use crate::agent::docker_convert as convert;
+use crate::agent::runtime::RuntimeError;
+use crate::config::Config;
+
+/// Oldest API that is spoken.
+const OLDEST_API: (u32, u32) = (1, 41);
+/// Where the daemon listens unless a setting says otherwise.
+const DEFAULT_SOCKET: &str = "unix:///var/run/docker.sock";
+/// Time for calls that only read.
+const READ_LIMIT: Duration = Duration::from_secs(10);
+/// Time for a ping.
+pub(super) const PING_LIMIT: Duration = Duration::from_secs(5);
+/// Time until the daemon answers with the first byte of a pull; pulls are bounded by the caller.
+pub(super) const PULL_LIMIT: Duration = Duration::from_secs(900);
+
+/// A Docker daemon, connected to on the first call and again after it was away.
+pub(super) struct Connection {
+    /// Where the daemon listens.
+    pub host: String,
+    client: Mutex<Option<Docker>>,
+}
+
+impl Connection {
+    /// Remembers where the daemon is; connects to nothing.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let host = config.docker_host.clone().unwrap_or_else(|| DEFAULT_SOCKET.to_owned());
+        Self { host, client: Mutex::default() }
+    }
+
+    /// The client of the last connection, if it stands.
+    pub fn current(&self) -> Option<Docker> {
+        unpoisoned(&self.client).clone()
+    }
+
+    /// A client whose daemon was new enough when it was made.
+    async fn client(&self) -> Result<Docker, RuntimeError> {
+        if let Some(client) = self.current() {
+            return Ok(client);
+        }
+        let client = self.connect().await?;
+        *unpoisoned(&self.client) = Some(client.clone());
+        Ok(client)
+    }
+
+    async fn connect(&self) -> Result<Docker, RuntimeError> {
+        let client = Docker::connect_with_host(&self.host).map_err(|error| match error {
+            Error::SocketNotFoundError(path) => RuntimeError::Unavailable(format!(
+                "there is no socket {path}: start Docker or set DOCKER_HOST"
+            )),
+            other => RuntimeError::Unavailable(format!("{}: {other}", self.host)),
+        })?;
+        let version = tokio::time::timeout(PING_LIMIT, client.version()).await;
+        let version =
+            version.map_err(|_| self.no_answer(PING_LIMIT))?.map_err(|error| self.meaning(&error))?;
+        let api = version.api_version.unwrap_or_default();
+        if !is_new_enough(&api) {
+            let (major, minor) = OLDEST_API;
+            let message = format!("its API is {api}, at least {major}.{minor} is needed: upgrade Docker");
+            return Err(RuntimeError::Unavailable(message));
+        }
+        tracing::info!(host = self.host, api, "connected to Docker");
+        Ok(client.with_timeout(PULL_LIMIT))
+    }
+
+    /// Runs one call. A daemon that does not answer is connected to anew by the next one.
+    pub async fn call<T, F>(
+        &self,
+        limit: Duration,
+        meaning: impl FnOnce(&Error) -> RuntimeError,
+        call: impl FnOnce(Docker) -> F,
+    ) -> Result<T, RuntimeError>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let client = self.client().await?;
+        let result = match tokio::time::timeout(limit, call(client)).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => Err(self.explain(meaning(&error))),
+            Err(_) => Err(self.no_answer(limit)),
+        };
+        if matches!(result, Err(RuntimeError::Unavailable(_))) {
+            *unpoisoned(&self.client) = None;
+        }
+        result
+    }
+
+    /// Runs a call that only reads.
+    pub async fn read<T, F>(&self, call: impl FnOnce(Docker) -> F) -> Result<T, RuntimeError>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        self.call(READ_LIMIT, convert::error, call).await
+    }
+
+    fn meaning(&self, error: &Error) -> RuntimeError {
+        self.explain(convert::error(error))
+    }
+
+    fn explain(&self, error: RuntimeError) -> RuntimeError {
+        match error {
+            RuntimeError::Unavailable(why) if why.to_ascii_lowercase().contains("permission denied") => {
+                let hint = "run acefleet as root or as a member of the docker group";
+                RuntimeError::Unavailable(format!("{}: {why}: {hint}", self.host))
+            }
+            RuntimeError::Unavailable(why) => RuntimeError::Unavailable(format!("{}: {why}", self.host)),
+            other => other,
+        }
+    }
+
+    fn no_answer(&self, limit: Duration) -> RuntimeError {
+        RuntimeError::Unavailable(format!("{}: no answer within {} s", self.host, limit.as_secs()))
+    }
+}
+
+fn is_new_enough(api: &str) -> bool {
+    let parts =
+        api.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+    parts.is_some_and(|version: (u32, u32)| version >= OLDEST_API)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_api_version_is_compared_as_numbers() {
+        for (api, fits) in
+            [("1.41", true), ("1.51", true), ("2.0", true), ("1.9", false), ("1.40", false), ("", false)]
+        {
+            assert_eq!(is_new_enough(api), fits, "{api}");
+        }
+    }
+}

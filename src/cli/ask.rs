@@ -1,0 +1,156 @@
+//! A call to a node's HTTP API, and what went wrong with it as one line and an exit code.
+
+use std::path::Path;
+use std::time::Duration;
+
+use acefleet::config::load;
+use clap::Args;
+use reqwest::{Client, Method, StatusCode, Url, redirect};
+use serde_json::Value;
+
+use super::{CONFIGURATION, INTERNAL, TEMPORARY, healthcheck};
+
+/// A node takes no longer than 20 s for anything.
+const LIMIT: Duration = Duration::from_secs(30);
+const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+/// As much of a bad answer as fits into one line.
+const LONGEST_ANSWER: usize = 600;
+
+/// Which node is asked, and how it answers.
+#[derive(Args)]
+pub struct Target {
+    /// Base URL of a node; else the node that runs here with the same settings.
+    #[arg(long, value_name = "URL")]
+    url: Option<Url>,
+    /// Key of the API; else API_KEY from the settings. Other users of this host can see arguments.
+    #[arg(long, value_name = "KEY")]
+    api_key: Option<String>,
+    /// Print the answer as JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Why there is no answer, with the exit code.
+pub(super) type Failed = (u8, String);
+
+/// Base URL and key. Settings that cannot be read matter only where the arguments do not replace them.
+fn address(file: Option<&Path>, target: &Target) -> Result<(Url, Option<String>), Failed> {
+    if let (Some(url), Some(key)) = (&target.url, &target.api_key) {
+        return Ok((url.clone(), Some(key.clone())));
+    }
+    let loaded = load(file);
+    let own_key = |config: &acefleet::config::Config| config.api_key.as_ref().map(|key| key.0.clone());
+    let key = target.api_key.clone().or_else(|| own_key(&loaded.as_ref().ok()?.config));
+    if let Some(url) = &target.url {
+        return Ok((url.clone(), key));
+    }
+    let config = loaded.map_err(|errors| {
+        let lines: Vec<_> = errors.problems.into_iter().map(|problem| problem.line).collect();
+        (
+            CONFIGURATION,
+            format!("the settings are not valid, so use --url and --api-key: {}", lines.join("; ")),
+        )
+    })?;
+    let url = format!("http://{}/", healthcheck::local(config.config.http_bind));
+    let url = Url::parse(&url).map_err(|error| (INTERNAL, format!("{url}: {error}")))?;
+    Ok((url, key))
+}
+
+/// Asks the node for `path` and returns its answer.
+pub(super) fn ask(
+    file: Option<&Path>,
+    target: &Target,
+    method: Method,
+    path: &[&str],
+    body: Option<Value>,
+    force: bool,
+) -> Result<Value, Failed> {
+    let (mut url, key) = address(file, target)?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err((CONFIGURATION, format!("--url {url}: it is no http:// or https:// address")));
+    }
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(path);
+    }
+    if force {
+        url.query_pairs_mut().append_pair("force", "true");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| (INTERNAL, format!("cannot start the runtime: {error}")))?;
+    runtime.block_on(call(method, url, key, body))
+}
+
+async fn call(method: Method, url: Url, key: Option<String>, body: Option<Value>) -> Result<Value, Failed> {
+    // A proxy from the environment would ask another host, and a redirect would carry the key there.
+    let client = Client::builder()
+        .no_proxy()
+        .redirect(redirect::Policy::none())
+        .connect_timeout(CONNECT_LIMIT)
+        .timeout(LIMIT)
+        .build()
+        .map_err(|error| (INTERNAL, error.to_string()))?;
+    let mut request = client.request(method, url.clone());
+    if let Some(key) = key {
+        request = request.bearer_auth(key);
+    }
+    if let Some(body) = body {
+        request = request.json(&body);
+    }
+    let unreachable = |error: reqwest::Error| {
+        let error = anyhow::Error::from(error);
+        (TEMPORARY, format!("{url} does not answer, try another node with --url: {error:#}"))
+    };
+    let response = request.send().await.map_err(unreachable)?;
+    let status = response.status();
+    let body = response.text().await.map_err(unreachable)?;
+    let answer = serde_json::from_str::<Value>(&body).ok();
+    if status.is_success() {
+        return answer.ok_or_else(|| (INTERNAL, format!("{url} answers something that is not JSON")));
+    }
+    let code = match status {
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => TEMPORARY,
+        _ if status.is_client_error() => CONFIGURATION,
+        _ => INTERNAL,
+    };
+    Err((code, complaint(&url, status, answer.as_ref(), &body)))
+}
+
+fn complaint(url: &Url, status: StatusCode, answer: Option<&Value>, body: &str) -> String {
+    let detail = answer.map_or(&Value::Null, |answer| &answer["detail"]);
+    let said = detail.as_str().or_else(|| detail["message"].as_str()).or_else(|| detail[0]["msg"].as_str());
+    let said: String = said.unwrap_or(body).chars().take(LONGEST_ANSWER).collect();
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            format!("{url}: {said}; set API_KEY or --api-key to the key of the cluster")
+        }
+        _ if detail.is_string() => said,
+        _ => format!("{url} answers {}: {said}", status.as_u16()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn refusals_are_said_in_the_words_of_the_node() {
+        let url = Url::parse("http://localhost:8000/cluster").unwrap();
+        for (status, body, expected) in [
+            (409, json!({"detail": "drain it first"}), "drain it first"),
+            (503, json!({"detail": {"message": "no leader"}}), "answers 503: no leader"),
+            (422, json!({"detail": [{"msg": "too small"}]}), "answers 422: too small"),
+            (401, json!({"detail": "missing bearer token"}), "API_KEY"),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let line = complaint(&url, status, Some(&body), &body.to_string());
+            assert!(line.contains(expected), "{line}");
+        }
+        let line = complaint(&url, StatusCode::BAD_GATEWAY, None, "no such route");
+        assert!(line.contains("502: no such route"), "{line}");
+    }
+}

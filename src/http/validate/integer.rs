@@ -1,0 +1,82 @@
+//! Whole numbers, read as leniently as clients of the API are used to.
+
+use serde_json::Value;
+
+/// Kind and message of a violation.
+pub(super) type Wrong = (&'static str, &'static str);
+
+const INT_TYPE: Wrong = ("int_type", "Input should be a valid integer");
+const INT_PARSING: Wrong =
+    ("int_parsing", "Input should be a valid integer, unable to parse string as an integer");
+const INT_FROM_FLOAT: Wrong =
+    ("int_from_float", "Input should be a valid integer, got a number with a fractional part");
+const INT_SIZE: Wrong =
+    ("int_parsing_size", "Unable to parse input string as an integer, exceeded maximum size");
+
+/// A whole number; true and false are 1 and 0.
+pub(super) fn as_integer(value: &Value) -> Result<i64, Wrong> {
+    match value {
+        Value::Bool(yes) => Ok(i64::from(*yes)),
+        Value::String(text) => parse_integer(text),
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(number), _) => Ok(number),
+            (None, _) if number.is_u64() => Ok(i64::MAX),
+            (None, Some(float)) if float.fract() != 0.0 => Err(INT_FROM_FLOAT),
+            // Beyond 64 bits the cast stops at the limits, where every bound is crossed anyway.
+            (None, Some(float)) => Ok(float as i64),
+            (None, None) => Err(INT_TYPE),
+        },
+        Value::Null | Value::Array(_) | Value::Object(_) => Err(INT_TYPE),
+    }
+}
+
+/// A whole number in a text, as paths, queries and lenient bodies have it.
+pub(crate) fn parse_integer(text: &str) -> Result<i64, Wrong> {
+    let text = text.trim();
+    let whole = match text.split_once('.') {
+        Some((whole, zeros)) if !zeros.is_empty() && zeros.bytes().all(|b| b == b'0') => whole,
+        _ => text,
+    };
+    let digits = whole.strip_prefix(['+', '-']).unwrap_or(whole);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(INT_PARSING);
+    }
+    whole.parse().map_err(|_| INT_SIZE)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn integer(value: Value) -> Result<i64, &'static str> {
+        as_integer(&value).map_err(|(kind, _)| kind)
+    }
+
+    #[test]
+    fn integers_are_read_leniently() {
+        for (value, expected) in [
+            (json!(13101), Ok(13101)),
+            (json!("13101"), Ok(13101)),
+            (json!(" -5 "), Ok(-5)),
+            (json!("+7"), Ok(7)),
+            (json!("1.0"), Ok(1)),
+            (json!(1.0), Ok(1)),
+            (json!(true), Ok(1)),
+            (json!(false), Ok(0)),
+            (json!(u64::MAX), Ok(i64::MAX)),
+            (json!(1.5), Err("int_from_float")),
+            (json!("1.5"), Err("int_parsing")),
+            (json!("1."), Err("int_parsing")),
+            (json!(""), Err("int_parsing")),
+            (json!("abc"), Err("int_parsing")),
+            (json!("99999999999999999999"), Err("int_parsing_size")),
+            (json!(null), Err("int_type")),
+            (json!([1]), Err("int_type")),
+            (json!({}), Err("int_type")),
+        ] {
+            assert_eq!(integer(value.clone()), expected, "{value}");
+        }
+    }
+}

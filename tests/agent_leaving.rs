@@ -1,0 +1,93 @@
+//! A node that is about to stop: what was placed there is started, and nothing new is placed there.
+#![allow(clippy::unwrap_used)]
+
+mod agent_support;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use acefleet_registry::engine::{EngineSpec, Phase};
+use acefleet_registry::node::DockerState;
+use acefleet_registry::{Command, NodeId, NodeInfo, RefusalCode, Reply, Reserve};
+use agent_support::Node;
+use agent_support::fake::Fake;
+
+const SERVING: [Phase; 2] = [Phase::Starting, Phase::Running];
+
+/// A host that can take engines in place of this one.
+async fn another(node: &Node) {
+    let id = NodeId(4711);
+    let info = NodeInfo {
+        id,
+        name: "beta".to_owned(),
+        advertise_host: "192.0.2.1".to_owned(),
+        http_port: 8000,
+        version: "0".to_owned(),
+        capacity: 100,
+        docker_network: None,
+        vpns: Vec::new(),
+    };
+    node.write(Command::NodeUp(info)).await;
+    node.write(Command::NodeDocker { node: id, docker: DockerState::Available }).await;
+}
+
+async fn announced(node: &Node, wanted: impl Fn(&DockerState) -> bool) {
+    let id = node.id();
+    node.wait("what is said of Docker", |s| wanted(&s.node(id)?.docker).then_some(())).await;
+}
+
+#[tokio::test]
+async fn what_callers_wait_for_is_started_and_nothing_more_is_taken() {
+    let fake = Fake::new();
+    let mut node = Node::new(Arc::clone(&fake) as _, |_| {}).await;
+    node.start().await;
+    another(&node).await;
+    announced(&node, |docker| *docker == DockerState::Available).await;
+    let permits = fake.gate.available_permits();
+    fake.gate.forget_permits(permits);
+    let engine = node.reserve(EngineSpec::acestream()).await;
+
+    let leaving = tokio::spawn({
+        let agent = node.agent().clone();
+        async move { agent.leave().await }
+    });
+    announced(&node, |docker| matches!(docker, DockerState::Unavailable(why) if why.contains("stopped")))
+        .await;
+    // The leader had found the host eligible a moment before.
+    let late = Reserve {
+        spec: EngineSpec::acestream(),
+        eligible: BTreeSet::from([node.id()]),
+        exclude: BTreeSet::new(),
+        only_below: None,
+        claim_abandoned: false,
+        patience_ms: None,
+        automatic: false,
+        replaces: None,
+    };
+    let reply = node.write(Command::Reserve(late)).await;
+    assert!(matches!(&reply, Reply::Refused(refusal) if refusal.code == RefusalCode::NoHost), "{reply:?}");
+    fake.gate.add_permits(permits);
+    leaving.await.unwrap();
+    assert!(
+        SERVING.contains(&node.cluster.view().state.engine(engine.id).unwrap().phase),
+        "it left too early"
+    );
+
+    node.stop_agent().await;
+    assert_eq!(fake.ids().len(), 1, "engines run on");
+    node.start_agent();
+    announced(&node, |docker| *docker == DockerState::Available).await;
+    node.running().await;
+}
+
+#[tokio::test]
+async fn the_only_host_says_nothing_when_it_stops() {
+    let fake = Fake::new();
+    let mut node = Node::new(Arc::clone(&fake) as _, |_| {}).await;
+    node.start().await;
+    announced(&node, |docker| *docker == DockerState::Available).await;
+    let revision = node.cluster.view().revision;
+    node.agent().leave().await;
+    let docker = node.cluster.view().state.node(node.id()).unwrap().docker.clone();
+    assert_eq!((docker, node.cluster.view().revision), (DockerState::Available, revision));
+}

@@ -1,0 +1,110 @@
+//! `acefleet serve` from outside: what it says when it cannot start, and how it ends.
+#![allow(clippy::unwrap_used)] // in a test a panic is the report
+
+mod cli_support;
+
+use std::io::{Read, Write};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use cli_support::{dir, free_ports, quiet_node, run, stderr};
+
+#[test]
+fn a_taken_port_is_one_clear_line() {
+    let dir = dir();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let data = dir.path().join("data");
+    let environment = [
+        ("APP_PORT", port.as_str()),
+        ("ACEFLEET_HTTP_BIND", "127.0.0.1"),
+        ("ACEFLEET_DATA_DIR", data.to_str().unwrap()),
+        ("ACEFLEET_LOG", "off"),
+        // Away from whatever port the system chose above.
+        ("PORT_RANGE_HOST", "1000-1019"),
+    ];
+    let output = run(dir.path(), &environment, &["serve"]);
+    assert_eq!(output.status.code(), Some(64), "{}", stderr(&output));
+    let line = stderr(&output);
+    assert_eq!(line.lines().count(), 1, "{line}");
+    assert!(line.starts_with("acefleet: ") && line.contains(&format!("127.0.0.1:{port}")), "{line}");
+    assert!(line.contains("APP_PORT"), "{line}");
+    assert!(!data.exists(), "nothing was opened");
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_is_one_clear_line() {
+    let dir = dir();
+    std::fs::write(dir.path().join("file"), "").unwrap();
+    let data = dir.path().join("file/data");
+    let ports = free_ports();
+    let output = run(dir.path(), &quiet_node(&ports, data.to_str().unwrap()), &["serve"]);
+    let line = stderr(&output);
+    assert!(matches!(output.status.code(), Some(64 | 70)), "{:?} {line}", output.status);
+    assert_eq!(line.lines().count(), 1, "{line}");
+    assert!(line.starts_with("acefleet: ") && line.contains(data.to_str().unwrap()), "{line}");
+}
+
+#[test]
+fn a_node_without_docker_serves_and_stops_with_code_0() {
+    let dir = dir();
+    let data = dir.path().join("data");
+    let ports = free_ports();
+    let mut node = Node(
+        Command::new(env!("CARGO_BIN_EXE_acefleet"))
+            .env_clear()
+            .envs(quiet_node(&ports, data.to_str().unwrap()))
+            .current_dir(dir.path())
+            .arg("serve")
+            .spawn()
+            .unwrap(),
+    );
+    let address = format!("127.0.0.1:{}", ports.0);
+    let mut last = None;
+    let refused = until(|| {
+        last = ask(&address, "/orchestrator/status");
+        last.as_deref().filter(|answer| answer.contains("\"docker_unavailable\"")).map(str::to_owned)
+    });
+    let answer = refused.unwrap_or_else(|| panic!("the last answer was {last:?}"));
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("\"can_provision\":false"), "{answer}");
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(node.0.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    let ended = until(|| node.0.try_wait().unwrap());
+    assert_eq!(ended.and_then(|status| status.code()), Some(0));
+    assert!(data.exists());
+}
+
+/// A running node that does not outlive its test.
+struct Node(std::process::Child);
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // It has ended already when the test went well.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The whole answer to a GET.
+fn ask(address: &str, path: &str) -> Option<String> {
+    let mut stream = std::net::TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+/// The first value within half a minute.
+fn until<T>(mut condition: impl FnMut() -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Some(value) = condition() {
+            return Some(value);
+        }
+        if Instant::now() > deadline {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
