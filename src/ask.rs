@@ -1,6 +1,8 @@
 //! Questions that nodes ask each other about what only the owner of an engine knows. JSON inside the
 //! cluster's opaque request; unknown fields are ignored, so neighbours may be one version apart.
 
+use std::sync::Arc;
+
 use acefleet_registry::EngineId;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +14,7 @@ use crate::soft::{NodeReport, StreamSample};
 #[serde(rename_all = "snake_case")]
 pub enum Question {
     /// Soft state of the asking node; `None` when nothing changed since the last one.
-    Report(Option<NodeReport>),
+    Report(Option<Arc<NodeReport>>),
     /// The container of an engine, as Docker shows it.
     Inspect(EngineId),
     /// Managed containers whose label has this value.

@@ -150,16 +150,16 @@ impl SoftState {
     }
 
     /// Takes in a node's report; `None` says that the node is alive and nothing changed.
-    pub async fn hear(&self, node: NodeId, report: Option<NodeReport>) {
+    pub async fn hear(&self, node: NodeId, report: Option<Arc<NodeReport>>) {
         let _writing = self.writing.lock().await;
         let mut view = SoftView::clone(&self.view.load());
         let now = Instant::now();
         let known = view.nodes.get(&node).map(|heard| Arc::clone(&heard.report));
         let report = match (report, known) {
-            (Some(new), Some(old)) if *old == new => old,
+            (Some(new), Some(old)) if old == new => old,
             (Some(new), _) => {
                 view.epoch += 1;
-                Arc::new(new)
+                new
             }
             (None, Some(old)) => old,
             (None, None) => Arc::default(),

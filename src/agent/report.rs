@@ -106,7 +106,7 @@ impl LocalReport {
 
     /// Forgets engines and streams that are over or not on this node, and returns the report if it
     /// changed since the last call.
-    fn take(&self, ctx: &Context) -> Option<NodeReport> {
+    fn take(&self, ctx: &Context) -> Option<Arc<NodeReport>> {
         let view = ctx.cluster.view();
         let state = &view.state;
         let owns = |id: &EngineId| state.engine(*id).is_some_and(|e| e.node == ctx.node && e.phase.is_live());
@@ -120,7 +120,7 @@ impl LocalReport {
             before != (report.engines.len(), report.streams.len())
         });
         let mut inner = unpoisoned(&self.inner);
-        std::mem::take(&mut inner.dirty).then(|| inner.report.clone())
+        std::mem::take(&mut inner.dirty).then(|| Arc::new(inner.report.clone()))
     }
 }
 

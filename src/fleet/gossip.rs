@@ -1,6 +1,7 @@
 //! Pushes this node's soft state to every other node, about once a second. A push also says that this
 //! node is alive; nothing else does.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -50,12 +51,14 @@ async fn push(fleet: &Fleet, sent: &mut Sent) {
     let others: Vec<NodeId> =
         fleet.cluster().status().members.iter().map(|member| member.id).filter(|id| *id != me).collect();
     let deadline = Instant::now() + TIMEOUT;
+    // Written once for all who get it: with many engines it is long.
+    let full = LazyCell::new(|| encoded(Some(&report)));
     let pushes = others.into_iter().map(|to| {
         let unchanged = sent.get(&to).is_some_and(|known| Arc::ptr_eq(known, &report) || **known == *report);
-        let question = Question::Report((!unchanged).then(|| NodeReport::clone(&report)));
+        let bytes = if unchanged { encoded(None) } else { full.clone() };
         async move {
-            let Ok(bytes) = serde_json::to_vec(&question) else { return (to, false) };
-            let result = fleet.cluster().ask(to, Bytes::from(bytes), deadline).await;
+            let Some(bytes) = bytes else { return (to, false) };
+            let result = fleet.cluster().ask(to, bytes, deadline).await;
             if let Err(error) = &result {
                 tracing::debug!(node = %to, %error, "report not delivered");
             }
@@ -68,4 +71,12 @@ async fn push(fleet: &Fleet, sent: &mut Sent) {
             false => sent.remove(&to),
         };
     }
+}
+
+/// The question in which a report, or that it is the last one still, is told. Without one when it cannot be written.
+fn encoded(report: Option<&Arc<NodeReport>>) -> Option<Bytes> {
+    let question = Question::Report(report.cloned());
+    let written = serde_json::to_vec(&question);
+    let bytes = written.inspect_err(|error| tracing::error!(%error, "the report cannot be encoded"));
+    bytes.ok().map(Bytes::from)
 }

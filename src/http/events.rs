@@ -162,8 +162,7 @@ pub(crate) async fn batch(State(app): State<App>, call: JsonCall) -> Result<Resp
         return Ok(written(app.fleet().view().revision, &Processed { started: 0, ended: 0 }));
     }
     let command = Command::EventBatch { started, ended };
-    let Taken::Applied(applied) = app.fleet().take_event(command, arrival.write_deadline()).await?
-    else {
+    let Taken::Applied(applied) = app.fleet().take_event(command, arrival.write_deadline()).await? else {
         return Ok(kept());
     };
     match applied.reply {
