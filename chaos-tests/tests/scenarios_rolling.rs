@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::pin::pin;
+
 use acefleet_chaos::hosts::{BedOptions, Node, TestHosts};
 use acefleet_chaos::node::{Engine, NodeClient};
 use acefleet_chaos::wait::wait_for;
@@ -12,7 +14,7 @@ use acefleet_chaos::workload::player::Player;
 use acefleet_chaos::workload::reads::Reads;
 use anyhow::{Context, Result, bail, ensure};
 use common::clients::{Clients, an_engine_each, others, remove_others};
-use common::{LATER, SOON, clients_without, conclude, content, late, named, provision, running, turn};
+use common::{LATER, SOON, clients_without, conclude, content, late, named, running, turn};
 use futures::future::{try_join, try_join_all};
 use serde_json::{Value, json};
 
@@ -37,9 +39,7 @@ async fn rolling_restart(bed: &TestHosts) -> Result<()> {
         let (node, others) = (named(bed, name)?, others(bed, name)?);
         let restart = async {
             targets.set(clients_without(bed, &[name]));
-            // Some of these are placed on the node that stops.
-            let calls = try_join_all((0..3).map(|_| late::provision(bed, others[0])));
-            try_join(node.stop(), calls).await?;
+            stop_under_calls(bed, node, others[0]).await?;
             node.client().live().await.expect_err("a stopped node still answers");
             let next = bed.wait_leader(&others, LATER).await?;
             ensure!(next != name, "the others follow {name}, which has stopped");
@@ -67,7 +67,35 @@ async fn rolling_restart(bed: &TestHosts) -> Result<()> {
     ensure!(seen.good > 0, "nothing was read");
     clients.check(bed).await?;
     assert_eq!(running(bed).await?, containers, "an engine was restarted");
+    let logs = bed.nodes().iter().map(|node| std::fs::read_to_string(node.process().log_path()));
+    let logs = logs.collect::<Result<Vec<_>, _>>()?;
+    let finished = logs.iter().any(|log| {
+        let stops = log.split("stopping; engines keep running").skip(1);
+        stops.filter_map(|rest| rest.split("node is up").next()).any(|stop| stop.contains("engine started"))
+    });
+    ensure!(finished, "no node had to start an engine when it was told to stop");
     Ok(())
+}
+
+/// Stops a node while engines are being started on it, if it gets one of three.
+async fn stop_under_calls(bed: &TestHosts, node: &Node, other: &Node) -> Result<()> {
+    let before = engines_on(other.client(), node).await?;
+    let mut calls = pin!(try_join_all((0..3).map(|_| late::provision(bed, other))));
+    let placed = wait_for("an engine to be placed on it", SOON, || async {
+        let now = engines_on(other.client(), node).await?;
+        ensure!(now > before, "{now} as before");
+        Ok(())
+    });
+    tokio::select! {
+        made = &mut calls => {
+            made?;
+            node.stop().await
+        }
+        placed = placed => {
+            placed?;
+            try_join(node.stop(), calls).await.map(drop)
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,7 +154,7 @@ async fn drain(bed: &TestHosts) -> Result<()> {
 
     // With a deadline, streams are cut off.
     first.client().operate(node.name(), "uncordon", None).await?;
-    let busy = provision(first.client()).await?.container_id;
+    let busy = late::provision(bed, first).await?.container_id;
     assert_eq!(
         host.docker().running().await?,
         std::slice::from_ref(&busy),
@@ -170,14 +198,20 @@ async fn play(client: &NodeClient, engine: &Engine, number: u64) -> Result<Playe
     Ok(player)
 }
 
+/// Containers of a node, reserved ones included.
+async fn engines_on(client: &NodeClient, node: &Node) -> Result<u64> {
+    let view: Value = client.get("/cluster").await?;
+    let members = view["nodes"].as_array().context("no members")?;
+    let member = members.iter().find(|member| member["name"] == node.name()).context("no such member")?;
+    member["engines"].as_u64().with_context(|| member.to_string())
+}
+
 /// Waits until so many engines are left on a draining node.
 async fn left_on(client: &NodeClient, node: &Node, engines: u64) -> Result<()> {
     let what = format!("{engines} engines to be left on {}", node.name());
     wait_for(&what, LATER, || async {
-        let view: Value = client.get("/cluster").await?;
-        let members = view["nodes"].as_array().context("no members")?;
-        let member = members.iter().find(|member| member["name"] == node.name()).context("no such member")?;
-        ensure!(member["engines"] == engines, "{member}");
+        let left = engines_on(client, node).await?;
+        ensure!(left == engines, "{left}");
         Ok(())
     })
     .await

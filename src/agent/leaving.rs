@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_millis(2_500);
 pub(super) const STOPPING: &str = "its node is being stopped; what runs goes on";
 
 /// Whether an engine that is asked for now can be had from another host.
-pub(super) fn is_dispensable(state: &State, node: NodeId) -> bool {
+fn is_dispensable(state: &State, node: NodeId) -> bool {
     let able = |id| id != node && state.takes_engines(id) && !state.is_down(id);
     state.nodes().any(|other| other.docker == DockerState::Available && able(other.info.id))
 }
