@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use acefleet_registry::engine::{Engine, Phase};
+use acefleet_registry::policy::PortRange;
 use acefleet_registry::{EngineId, NodeId, State};
 
 /// Where a relayed port leads.
@@ -49,12 +50,30 @@ pub struct Plan {
 #[must_use]
 pub fn wanted<'a>(state: &'a State, own: &'a Own) -> BTreeMap<u16, Wanted<'a>> {
     let engines = state.live_engines().filter(|engine| is_reachable(state, engine));
+    let kept = vpn_ports(state, own);
+    let is_kept = |port: u16| kept.iter().any(|range| range.contains(port));
     engines
+        .filter(|engine| !is_kept(engine.ports.host_http))
         .filter_map(|engine| {
             let host = host_of(state, own, engine)?;
             Some((engine.ports.host_http, Wanted { engine: engine.id, host }))
         })
         .collect()
+}
+
+/// Ports that VPN containers on this very host publish, used or not. Taken while such a container is restarted, one of them would
+/// keep it from ever coming back.
+fn vpn_ports(state: &State, own: &Own) -> Vec<PortRange> {
+    if own.docker_host.is_some() {
+        return Vec::new();
+    }
+    let here =
+        state.nodes().filter(|node| node.info.id == own.node || is_own_host(&node.info.advertise_host, own));
+    here.flat_map(|node| node.info.vpns.iter().map(|vpn| vpn.ports)).collect()
+}
+
+fn is_own_host(host: &str, own: &Own) -> bool {
+    bare(host).eq_ignore_ascii_case(bare(&own.advertise_host))
 }
 
 /// True for engines that clients may be sent to, and for those that only finish their streams.
@@ -76,7 +95,7 @@ fn host_of<'a>(state: &'a State, own: &'a Own, engine: &Engine) -> Option<&'a st
     }
     let host = bare(&state.node(engine.node)?.info.advertise_host);
     // Several nodes on one host: its Docker publishes the ports of all of them.
-    let same_host = docker.is_none() && host.eq_ignore_ascii_case(bare(&own.advertise_host));
+    let same_host = docker.is_none() && is_own_host(host, own);
     (!same_host && !host.is_empty()).then_some(host)
 }
 

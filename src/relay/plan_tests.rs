@@ -5,6 +5,7 @@ use acefleet_registry::command::{Adopt, StopWhen};
 use acefleet_registry::engine::{EngineSpec, Kind, Ports};
 use acefleet_registry::node::NodeInfo;
 use acefleet_registry::stream::{KeyType, StreamEnd, StreamStart};
+use acefleet_registry::vpn::VpnInfo;
 use acefleet_registry::{Command, OpId, Proposal, Reply, Reserve};
 
 use super::*;
@@ -40,6 +41,10 @@ impl World {
     }
 
     fn node(&mut self, node: NodeId, host: &str) {
+        self.node_with(node, host, vec![]);
+    }
+
+    fn node_with(&mut self, node: NodeId, host: &str, vpns: Vec<VpnInfo>) {
         self.write(Command::NodeUp(NodeInfo {
             id: node,
             name: format!("node-{node}"),
@@ -48,7 +53,7 @@ impl World {
             version: "1".to_owned(),
             capacity: 10,
             docker_network: None,
-            vpns: vec![],
+            vpns,
         }));
     }
 
@@ -199,6 +204,26 @@ fn nodes_on_the_same_host_need_no_relay() {
     }
     world.node(OTHER, "[fd00::2]");
     assert_eq!(world.wanted(&own()), [(port, engine, "fd00::2".to_owned())]);
+}
+
+#[test]
+fn ports_that_a_vpn_of_this_host_publishes_are_left_to_it() {
+    let mut world = World::new();
+    let (port, engine) = world.running(OTHER);
+    let (free, third) = world.running(OTHER);
+    let vpn = VpnInfo { container: "gluetun".to_owned(), ports: PortRange { first: port, last: port } };
+    let (kept, elsewhere) =
+        ([(free, third, "10.0.0.2".to_owned())], Own { docker_host: Some("d".into()), ..own() });
+    for node in [ME, THIRD] {
+        // The third is another node on this host.
+        world.node_with(node, "10.0.0.1", vec![vpn.clone()]);
+        assert_eq!(world.wanted(&own()), kept);
+        assert_eq!(world.wanted(&elsewhere)[0].1, engine, "its Gluetun publishes them on another machine");
+        world.node_with(node, "10.0.0.1", vec![]);
+        assert_eq!(world.wanted(&own()).len(), 2);
+    }
+    world.node_with(THIRD, "10.0.0.3", vec![vpn]);
+    assert_eq!(world.wanted(&own()).len(), 2, "the VPN of another host");
 }
 
 #[test]
