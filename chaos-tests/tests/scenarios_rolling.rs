@@ -12,7 +12,7 @@ use acefleet_chaos::wait::wait_for;
 use acefleet_chaos::workload::Targets;
 use acefleet_chaos::workload::player::Player;
 use acefleet_chaos::workload::reads::Reads;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use common::clients::{Clients, an_engine_each, others, remove_others};
 use common::{LATER, SOON, clients_without, conclude, content, late, named, running, turn};
 use futures::future::{try_join, try_join_all};
@@ -107,7 +107,10 @@ async fn a_drained_node_takes_nothing_new_and_its_engines_move_when_their_stream
 }
 
 async fn drain(bed: &TestHosts) -> Result<()> {
-    let [first, node, third] = bed.nodes() else { bail!("three nodes, not {}", bed.nodes().len()) };
+    // The leader, whose office is to move, too.
+    let leader = bed.wait_formed(LATER).await?;
+    let node = named(bed, &leader)?;
+    let [first, third] = others(bed, &leader)?;
     let host = bed.host_of(node);
     wait_for("an engine on each host", LATER, || async {
         for host in bed.hosts() {
@@ -124,6 +127,9 @@ async fn drain(bed: &TestHosts) -> Result<()> {
     let view = first.client().operate(node.name(), "drain", None).await?;
     ensure!(view["availability"] == "draining", "{view}");
     let draining = async {
+        bed.wait_leader(&[first, third], SOON).await?;
+        let log = std::fs::read_to_string(node.process().log_path())?;
+        ensure!(log.contains("leadership handed over"), "{leader} lost leadership without handing it over");
         // The clients have engines made all the while.
         for _ in 0..3 {
             late::provision(bed, third).await?;

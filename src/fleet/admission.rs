@@ -53,8 +53,9 @@ impl Fleet {
         let block = |code, message, eta_s, can_retry| {
             Some(Blocked { code, message, eta_s, can_retry, should_wait: true })
         };
-        let blocked = if !self.has_leader() {
-            block("no_leader", "the cluster is electing a leader".to_owned(), Some(SOON_S), true)
+        // Proxies ask twice a minute and refuse players until the next time: a moment without a leader must not be told.
+        let blocked = if self.is_leaderless() {
+            block("no_leader", "the cluster has no leader".to_owned(), Some(SOON_S), true)
         } else if !state.nodes().any(|node| node.docker == DockerState::Available) {
             block("docker_unavailable", self.docker_reason(), Some(SOON_S), true)
         } else if let Some(message) = state.no_tunnel(&hosts) {

@@ -116,6 +116,13 @@ impl Fleet {
         status.leader.is_some() && status.staleness_ms < LEADER_LOST_MS
     }
 
+    /// Whether there has been no such leader for [`LEADER_LOST_MS`]. An election is over sooner, and calls that come
+    /// meanwhile are held: whoever asks now may act as if there were a leader.
+    #[must_use]
+    pub fn is_leaderless(&self) -> bool {
+        self.parts.cluster.status().staleness_ms >= LEADER_LOST_MS
+    }
+
     pub(crate) fn agent(&self) -> &AgentHandle {
         &self.parts.agent
     }

@@ -51,6 +51,11 @@ impl App {
         &self.inner.counters
     }
 
+    /// Whether there has been no leader for longer than an election takes.
+    pub fn is_leaderless(&self) -> bool {
+        self.inner.fleet.is_leaderless()
+    }
+
     /// Whether this node knows a leader.
     pub fn has_leader(&self) -> bool {
         self.inner.fleet.has_leader()

@@ -40,13 +40,13 @@ pub(crate) struct Key {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Moment {
     second: u64,
-    leader: bool,
+    leaderless: bool,
 }
 
 impl Moment {
-    /// Milliseconds since the Unix epoch, and whether this node knows a leader now.
+    /// Milliseconds since the Unix epoch, and whether the cluster has no leader.
     pub fn at(app: &App, now_ms: u64) -> Self {
-        Self { second: now_ms / 1000, leader: app.has_leader() }
+        Self { second: now_ms / 1000, leaderless: app.is_leaderless() }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::bed::{Answer, Bed};
+use crate::bed::{Answer, Bed, eventually};
 use crate::events::started;
 
 fn no_leader(answer: &Answer) {
@@ -33,7 +33,13 @@ async fn reads_never_fail_for_want_of_a_leader() {
         let answer = bed.get(path).await;
         assert_eq!(answer.status, 200, "{path}: {answer:?}");
     }
-    let status = bed.get("/orchestrator/status").await.json();
+    // An election would be over by then.
+    let status = eventually("the want of a leader to be told", async || {
+        let status = bed.get("/orchestrator/status").await.json();
+        let code = &status["provisioning"]["blocked_reason_details"]["code"];
+        (*code == json!("no_leader")).then_some(status)
+    })
+    .await;
     assert_eq!(status["provisioning"]["can_provision"], false);
     let details = &status["provisioning"]["blocked_reason_details"];
     assert_eq!((&details["code"], &details["should_wait"]), (&json!("no_leader"), &json!(true)));
