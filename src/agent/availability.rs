@@ -94,8 +94,11 @@ pub(super) async fn announce(ctx: Arc<Context>) {
         changes.borrow_and_update();
         let view = ctx.cluster.view();
         let known = view.state.node(ctx.node).map(|node| &node.docker);
+        // Said by the last run of this node, which is over.
+        let outdated =
+            |known: &DockerState| !leaving && *known == DockerState::Unavailable(STOPPING.to_owned());
         if let (Some(known), Some(seen)) = (known, seen.announced())
-            && std::mem::discriminant(known) != std::mem::discriminant(&seen)
+            && (std::mem::discriminant(known) != std::mem::discriminant(&seen) || outdated(known))
         {
             match ctx.writer.settle(Command::NodeDocker { node: ctx.node, docker: seen }).await {
                 None => return,

@@ -16,7 +16,7 @@ pub(super) const STOPPING: &str = "its node is being stopped; what runs goes on"
 
 /// Whether an engine that is asked for now can be had from another host.
 fn is_dispensable(state: &State, node: NodeId) -> bool {
-    let able = |id| id != node && state.takes_engines(id) && !state.is_down(id);
+    let able = |id| id != node && state.takes_engines(id) && state.has_place(id) && !state.is_down(id);
     state.nodes().any(|other| other.docker == DockerState::Available && able(other.info.id))
 }
 

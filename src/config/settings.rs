@@ -84,7 +84,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "ACEFLEET_OUTBOX_MAX", Section::Cluster, Kind::Count { min: 1, max: 10_000_000 }, "100000", "10000",
-        "Events that this node keeps on its disk while the cluster has no leader, at the most; further ones are refused with 503. An event takes about a kilobyte.",
+        "Events and batches of events that this node keeps on its disk while the cluster has no leader, at the most; further ones are refused with 503. An event takes about a kilobyte, a batch up to a megabyte.",
     ),
 
     Setting::new(

@@ -1,10 +1,11 @@
 //! The leader's loop: performs what the registry's pure plan says, and writes this node's settings into
 //! the registry when they differ. On the other nodes it waits.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use acefleet_registry::node::DockerState;
-use acefleet_registry::{Command, Reply, State, plan};
+use acefleet_registry::{Command, NodeId, Reply, State, plan};
 use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 
@@ -16,10 +17,13 @@ const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(1);
 /// How long a new leader waits for members that have not spoken up.
 const SETTLE: Duration = Duration::from_secs(5);
+/// A node that was cut off may keep events of streams that began meanwhile. So long after it is heard again they are written, and
+/// which of its engines are idle is known.
+const STEADY: Duration = Duration::from_secs(5);
 /// After so many heartbeats a new leader has heard every member that lives.
 const HEAR: u64 = 4;
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
-/// Between attempts of a drained leader to be rid of its office: while one goes on, nothing can be written.
+/// Between attempts of a drained leader to be rid of its office: one that fails costs an election.
 const HAND_OVER_EVERY: Duration = Duration::from_secs(30);
 
 /// Runs until cancelled.
@@ -30,6 +34,7 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
     let mut warned = false;
     let mut leads_since: Option<(u64, Instant)> = None;
     let mut offered: Option<Instant> = None;
+    let mut heard = Heard::new();
     loop {
         if let Some(term) = leads(&fleet) {
             if is_drained(&fleet) && offered.is_none_or(|at| at.elapsed() >= HAND_OVER_EVERY) {
@@ -42,9 +47,11 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
             let (_, since) =
                 leads_since.filter(|(known, _)| *known == term).unwrap_or_else(|| (term, Instant::now()));
             leads_since = Some((term, since));
-            look(&fleet, term, since).await;
+            listen(&fleet, &mut heard);
+            look(&fleet, term, since, &heard).await;
         } else {
             leads_since = None;
+            heard.clear();
             warned = warned || warn_of_other_settings(&fleet);
         }
         tokio::select! {
@@ -65,6 +72,18 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
 /// Whether an operator wants this node empty.
 fn is_drained(fleet: &Fleet) -> bool {
     fleet.view().state.is_draining(fleet.cluster().node_id())
+}
+
+/// Since when this leader has heard each node without a break.
+type Heard = BTreeMap<NodeId, Instant>;
+
+fn listen(fleet: &Fleet, heard: &mut Heard) {
+    let view = fleet.view();
+    let nodes = || view.state.nodes().map(|node| node.info.id);
+    heard.retain(|id, _| !fleet.cluster().is_silent(*id) && view.state.node(*id).is_some());
+    for id in nodes().filter(|id| !fleet.cluster().is_silent(*id)) {
+        heard.entry(id).or_insert_with(Instant::now);
+    }
 }
 
 /// The term that this node leads with a majority behind it. A leader that stood still, or was cut off, does not know yet that
@@ -93,7 +112,7 @@ fn has_heard_all(fleet: &Fleet, state: &State) -> bool {
     members.iter().all(|member| state.node(member.id).is_some_and(|node| node.docker != DockerState::Unknown))
 }
 
-async fn look(fleet: &Fleet, term: u64, leads_since: Instant) {
+async fn look(fleet: &Fleet, term: u64, leads_since: Instant, heard: &Heard) {
     let view = fleet.view();
     let policy = &fleet.config().policy;
     let commands = if view.state.policy() == policy {
@@ -119,7 +138,9 @@ async fn look(fleet: &Fleet, term: u64, leads_since: Instant) {
         if !stranded.is_empty() {
             return act(fleet, term, stranded).await;
         }
-        plan::plan(&view.state, &hooks::eligible(&view.state, is_silent), fleet.cluster().log_time_ms())
+        let eligible = hooks::eligible(&view.state, is_silent);
+        let steady = |id| heard.get(&id).is_some_and(|since| since.elapsed() >= STEADY);
+        plan::plan(&view.state, &eligible, steady, fleet.cluster().log_time_ms())
     } else {
         vec![Command::SetPolicy(policy.clone())]
     };

@@ -13,6 +13,9 @@ use crate::fleet::{Fleet, FleetError, new_op_id};
 
 /// Kept events that share one log entry.
 const STEPS_MAX: usize = 256;
+/// Bytes of kept events that share one log entry. A batch of events is one record and may be a megabyte; what is longer than
+/// a log entry may be would never be taken.
+const BYTES_MAX: usize = 1 << 20;
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
@@ -69,6 +72,8 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
             written = write_some(&fleet) => written,
         };
         match written {
+            // One that is being kept right now is counted before it can be read.
+            Ok(0) => tokio::time::sleep(RETRY_AFTER).await,
             Ok(count) => tracing::info!(count, "kept events are written"),
             Err(error) => {
                 tracing::debug!(%error, "kept events wait on");
@@ -82,7 +87,7 @@ async fn write_some(fleet: &Fleet) -> anyhow::Result<usize> {
     let outbox = fleet.cluster().outbox();
     let mut steps = Vec::new();
     let mut numbers = Vec::new();
-    for (number, record) in outbox.first(STEPS_MAX).await? {
+    for (number, record) in outbox.first(STEPS_MAX, BYTES_MAX).await? {
         numbers.push(number);
         match serde_json::from_slice::<Kept>(&record) {
             Ok(kept) => steps.push(Step { op_id: kept.op_id, command: kept.command }),

@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -68,6 +69,7 @@ pub async fn serve(
         () = shutdown.cancelled() => {}
         () = server.accept(&listener) => {}
     }
+    server.accept_rest(&listener);
     drop(listener);
     server.finish(grace).await;
     Ok(())
@@ -86,6 +88,14 @@ impl Server {
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
+        }
+    }
+
+    /// Connections that the system has made already and that would be reset with the listener.
+    fn accept_rest(&self, listener: &TcpListener) {
+        while let Some(Ok((stream, _))) = listener.accept().now_or_never() {
+            let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else { return };
+            self.spawn(stream, slot);
         }
     }
 

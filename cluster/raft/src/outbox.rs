@@ -87,13 +87,20 @@ impl Outbox {
         if full {
             return Err(OutboxError::Full(max));
         }
-        let number = extent.next.fetch_add(1, Ordering::SeqCst);
-        let stored = self.store_record(number, &record).await;
-        match &stored {
-            Ok(()) => extent.waiting.send_modify(|_| {}),
-            Err(_) => extent.waiting.send_modify(|waiting| *waiting = waiting.saturating_sub(1)),
-        }
-        Ok(stored?)
+        // A task of its own: a caller that goes away meanwhile must not leave a place without a record, or a record of
+        // which nobody is told.
+        let outbox = self.clone();
+        let storing = self.core.tasks.spawn(async move {
+            let extent = &outbox.core.outbox;
+            let number = extent.next.fetch_add(1, Ordering::SeqCst);
+            let stored = outbox.store_record(number, &record).await;
+            match &stored {
+                Ok(()) => extent.waiting.send_modify(|_| {}),
+                Err(_) => extent.waiting.send_modify(|waiting| *waiting = waiting.saturating_sub(1)),
+            }
+            stored
+        });
+        Ok(storing.await.unwrap_or_else(|error| Err(io::Error::other(error)))?)
     }
 
     async fn store_record(&self, number: u64, record: &[u8]) -> io::Result<()> {
@@ -103,13 +110,14 @@ impl Outbox {
         flusher.sync().await
     }
 
-    /// The oldest records, at most `limit`, with the numbers that [`Self::remove`] takes.
+    /// The oldest records, at most `limit` and, but for the first, no more than `bytes` together, with the numbers that
+    /// [`Self::remove`] takes.
     ///
     /// # Errors
     /// When the store cannot be read or the node is stopping.
-    pub async fn first(&self, limit: usize) -> io::Result<Vec<(u64, Vec<u8>)>> {
+    pub async fn first(&self, limit: usize, bytes: usize) -> io::Result<Vec<(u64, Vec<u8>)>> {
         let (db, _) = self.open().await?;
-        blocking(move || db.outbox_first(limit)).await
+        blocking(move || db.outbox_first(limit, bytes)).await
     }
 
     /// Forgets records that the cluster has taken.
@@ -147,7 +155,7 @@ mod tests {
             outbox.push(record.into(), 3).await.unwrap();
         }
         assert!(matches!(outbox.push("four".into(), 3).await, Err(OutboxError::Full(3))));
-        let first = outbox.first(2).await.unwrap();
+        let first = outbox.first(2, usize::MAX).await.unwrap();
         assert_eq!(first.iter().map(|(_, r)| r.as_slice()).collect::<Vec<_>>(), [&b"one"[..], b"two"]);
         outbox.remove(&[first[0].0]).await.unwrap();
         cluster.shutdown().await;
@@ -158,7 +166,11 @@ mod tests {
         let outbox = cluster.outbox();
         assert_eq!(outbox.len(), 2);
         outbox.push("five".into(), 3).await.unwrap();
-        let all = outbox.first(10).await.unwrap();
+        // The first comes whatever its size.
+        for (bytes, expected) in [(0, 1), (3, 1), (7, 1), (8, 2), (12, 3)] {
+            assert_eq!(outbox.first(10, bytes).await.unwrap().len(), expected, "{bytes} bytes");
+        }
+        let all = outbox.first(10, usize::MAX).await.unwrap();
         assert_eq!(
             all.iter().map(|(_, r)| r.as_slice()).collect::<Vec<_>>(),
             [&b"two"[..], b"three", b"five"]

@@ -91,8 +91,12 @@ async fn removed(core: &Core) -> Failure {
 
 /// How the host comes back.
 fn back(core: &Core, member: &str) -> String {
+    let lost = match core.outbox.waiting() {
+        0 => String::new(),
+        kept => format!(" ({kept} events that it kept for want of a leader were not written and go with it)"),
+    };
     format!(
-        "to bring this host back, empty its data directory {}, run `acefleet join {member}` and start the node",
+        "to bring this host back, empty its data directory {}{lost}, run `acefleet join {member}` and start the node",
         core.options.data_dir.display()
     )
 }

@@ -29,9 +29,15 @@ const REPLACE_WITHIN_MS: u64 = 300_000;
 /// waits some seconds before it plays.
 const FIRST_USE_MS: u64 = 30_000;
 
-/// Commands for this moment. `eligible` are the hosts that can start engines now.
+/// Commands for this moment. `eligible` are the hosts that can start engines now; `is_steady` says of which hosts the leader
+/// has heard everything: what looks idle on another may be in use.
 #[must_use]
-pub fn plan(state: &State, eligible: &BTreeSet<NodeId>, now_ms: u64) -> Vec<Command> {
+pub fn plan(
+    state: &State,
+    eligible: &BTreeSet<NodeId>,
+    is_steady: impl Fn(NodeId) -> bool,
+    now_ms: u64,
+) -> Vec<Command> {
     // Commands are judged by log time, which a leader with a slow clock must not lag behind.
     let now_ms = now_ms.max(state.clock_ms());
     let verdicts = expired(state, now_ms);
@@ -47,7 +53,7 @@ pub fn plan(state: &State, eligible: &BTreeSet<NodeId>, now_ms: u64) -> Vec<Comm
     let leaving = off_vpn(state, &active, now_ms);
     if leaving.is_empty() {
         // How many idle ones are to spare is known again when those have left the supply.
-        commands.extend(idle(state, now_ms));
+        commands.extend(idle(state, is_steady, now_ms));
     }
     commands.extend(leaving);
     commands
@@ -148,8 +154,10 @@ fn missing(state: &State, eligible: &BTreeSet<NodeId>, now_ms: u64) -> Vec<Comma
     let loads = placement::loads(state, eligible);
     let room = loads.iter().fold(0u32, |sum, load| sum.saturating_add(state.room_on(load)));
     let wanted = wanted.min(room).min(state.engines_with_ports(eligible));
+    // Those that their breaker holds back are not made as others meanwhile, or there would be one too many.
+    let others = wanted.saturating_sub(owed.len() as u32);
+    let others = allowed(state, BreakerKind::General, others, now_ms);
     let replacing = replacing.min(wanted);
-    let others = allowed(state, BreakerKind::General, wanted - replacing, now_ms);
     let reserve = Reserve {
         spec: EngineSpec::acestream(),
         eligible: eligible.clone(),
@@ -189,7 +197,7 @@ fn off_vpn(state: &State, able: &BTreeSet<NodeId>, now_ms: u64) -> Vec<Command> 
         let vpn = e.vpn.as_deref().and_then(|container| state.vpn(e.node, container));
         vpn.is_some_and(|vpn| now_ms.saturating_sub(vpn.since_ms) >= MOVE_AFTER_MS)
     };
-    let leaving = state.live_engines().filter(|e| state.may_stop_off_vpn(e)).filter_map(|e| {
+    let leaving = state.live_engines().filter(|e| state.may_stop_off_vpn(e, now_ms)).filter_map(|e| {
         let fault = state.vpn_fault(e)?;
         (fault != VpnFault::Unhealthy || (room && lasts(e))).then_some((e.id, fault))
     });
@@ -203,7 +211,7 @@ fn off_vpn(state: &State, able: &BTreeSet<NodeId>, now_ms: u64) -> Vec<Command> 
 
 /// Engines that `AUTO_DELETE` removes, longest idle first. Each stop is checked again when it is
 /// applied, so the floors hold however many are proposed at once.
-fn idle(state: &State, now_ms: u64) -> Vec<Command> {
+fn idle(state: &State, is_steady: impl Fn(NodeId) -> bool, now_ms: u64) -> Vec<Command> {
     let policy = state.policy();
     if !policy.auto_delete {
         return Vec::new();
@@ -212,7 +220,7 @@ fn idle(state: &State, now_ms: u64) -> Vec<Command> {
         let running_ms = now_ms.saturating_sub(e.started_at_ms.unwrap_or(e.reserved_at_ms));
         state.usage(e.id).last_stream_start_ms.is_none() && running_ms < FIRST_USE_MS
     };
-    stops(state, policy.grace_ms, "idle", now_ms, |e| !is_new(e))
+    stops(state, policy.grace_ms, "idle", now_ms, |e| is_steady(e.node) && !is_new(e))
 }
 
 /// Stops for every engine that has been idle for `idle_ms`, longest idle first, as far as the floors

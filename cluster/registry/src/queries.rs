@@ -13,6 +13,9 @@ use crate::policy::{BreakerPolicy, Policy};
 use crate::state::{OpRecord, State};
 use crate::stream::{HOST_DOWN, Stream};
 
+/// So long after the return of a host its engines have said which of their streams play.
+const DOUBT_MS: u64 = 15_000;
+
 impl State {
     /// The reply to a recent write, as a repeat of it would get it.
     #[must_use]
@@ -282,17 +285,26 @@ impl State {
     /// May this engine leave its draining node at `now_ms`?
     #[must_use]
     pub fn may_stop_drained(&self, engine: &Engine, now_ms: u64) -> bool {
-        let idle = self.active_streams(engine.id) == 0;
         engine.phase < Phase::Draining
             && self.is_draining(engine.node)
-            && (idle || self.drain_is_over(engine.node, now_ms))
+            && (self.is_unused(engine, now_ms) || self.drain_is_over(engine.node, now_ms))
+    }
+
+    /// True when no stream runs on an engine, also none that was taken for ended while its host was away.
+    fn is_unused(&self, engine: &Engine, now_ms: u64) -> bool {
+        let ended = self.usage(engine.id).last_stream_end_ms.unwrap_or(0);
+        let container = engine.container_id.as_deref().unwrap_or_default();
+        let in_doubt = || {
+            now_ms.saturating_sub(ended) < DOUBT_MS
+                && self.streams_of_container(container).any(|stream| self.may_go_on(stream))
+        };
+        self.active_streams(engine.id) == 0 && !in_doubt()
     }
 
     /// May this engine leave because something is wrong with its network?
     #[must_use]
-    pub fn may_stop_off_vpn(&self, engine: &Engine) -> bool {
-        let idle = self.active_streams(engine.id) == 0;
-        idle && engine.phase < Phase::Draining && self.vpn_fault(engine).is_some()
+    pub fn may_stop_off_vpn(&self, engine: &Engine, now_ms: u64) -> bool {
+        self.is_unused(engine, now_ms) && engine.phase < Phase::Draining && self.vpn_fault(engine).is_some()
     }
 
     /// True when a node drains and its deadline has passed.

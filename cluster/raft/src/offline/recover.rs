@@ -117,6 +117,9 @@ pub async fn survey(options: &Options) -> Result<Survey, StartError> {
     }
     let voters: BTreeSet<u64> = membership.voter_ids().collect();
     if voters == BTreeSet::from([own.node_id]) {
+        // A recovery that broke off at its last step.
+        let dir = options.data_dir.clone();
+        blocking(move || hand_over(&dir)).await.map_err(unwritable)?;
         return Err(nothing(&options, "the node is the only voter and needs nobody else: start it"));
     }
     let members = membership.nodes().map(|(id, member)| SurveyedMember {

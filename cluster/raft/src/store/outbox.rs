@@ -27,13 +27,18 @@ impl Db {
         self.write(batch)
     }
 
-    /// The oldest records, at most `limit`.
-    pub fn outbox_first(&self, limit: usize) -> io::Result<Vec<(u64, Vec<u8>)>> {
+    /// The oldest records, at most `limit` and, but for the first, no more than `bytes` together.
+    pub fn outbox_first(&self, limit: usize, bytes: usize) -> io::Result<Vec<(u64, Vec<u8>)>> {
         let start = log_key(0);
         let items = self.rocks().iterator_cf(self.outbox()?, IteratorMode::From(&start, Direction::Forward));
         let mut records = Vec::new();
+        let mut taken = 0;
         for item in items.take(limit) {
             let (key, record) = item.map_err(io::Error::other)?;
+            taken += record.len();
+            if taken > bytes && !records.is_empty() {
+                break;
+            }
             records.push((outbox_number(&key)?, record.into_vec()));
         }
         Ok(records)

@@ -166,7 +166,7 @@ pub(super) fn stop(state: &mut State, id: EngineId, cause: &str, when: StopWhen)
         StopWhen::Always => true,
         StopWhen::IdleFor(idle_ms) => state.may_stop_idle(&engine, idle_ms, now),
         StopWhen::Drained => state.may_stop_drained(&engine, now),
-        StopWhen::OffVpn => state.may_stop_off_vpn(&engine),
+        StopWhen::OffVpn => state.may_stop_off_vpn(&engine, now),
     };
     if !allowed {
         return refused(

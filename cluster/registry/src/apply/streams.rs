@@ -8,7 +8,7 @@ use crate::event::EventType;
 use crate::ids::EngineId;
 use crate::matching;
 use crate::state::State;
-use crate::stream::{Stream, StreamEnd, StreamStart, StreamStatus};
+use crate::stream::{HOST_DOWN, Stream, StreamEnd, StreamStart, StreamStatus};
 
 /// Past sessions that a stream remembers.
 const PAST_SESSIONS_MAX: usize = 16;
@@ -87,7 +87,8 @@ fn attach(state: &mut State, stream: &mut Stream) {
 /// Takes in an end and returns the stream that it ended, if any. A named stream is never replaced by a
 /// guess; without a name the engine's newest stream is meant.
 pub(super) fn ended(state: &mut State, event: &StreamEnd) -> Option<Arc<Stream>> {
-    let reason = event.reason.as_deref().unwrap_or("unknown");
+    // A client's word is no guess.
+    let reason = event.reason.as_deref().filter(|reason| *reason != HOST_DOWN).unwrap_or("unknown");
     let named = event.stream_id.as_deref().filter(|id| !id.is_empty());
     if let Some(id) = named {
         let Some(stream) = state.stream(id).cloned() else {
@@ -97,7 +98,11 @@ pub(super) fn ended(state: &mut State, event: &StreamEnd) -> Option<Arc<Stream>>
             }
             return None;
         };
-        return stream.is_started().then(|| end(state, &stream, reason));
+        if !stream.is_started() {
+            confirm(state, &stream, reason);
+            return None;
+        }
+        return Some(end(state, &stream, reason));
     }
     let container = event.container_id.as_deref().filter(|id| !id.is_empty())?;
     let published = state.engine_by_container(container).and_then(|e| e.container_id.clone());
@@ -124,6 +129,13 @@ fn end(state: &mut State, stream: &Stream, reason: &str) -> Arc<Stream> {
         end_reason: Some(reason.into()),
         ..stream.clone()
     })
+}
+
+/// The end of a stream that was guessed is reported: it is certain now.
+fn confirm(state: &mut State, stream: &Stream, reason: &str) {
+    if stream.end_reason.as_deref() == Some(HOST_DOWN) {
+        state.put_stream(Stream { end_reason: Some(reason.into()), ..stream.clone() });
+    }
 }
 
 /// A stream whose end was a guess is found to play on.

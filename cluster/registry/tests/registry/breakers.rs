@@ -123,7 +123,7 @@ fn times_at_the_end_of_the_scale_overflow_nothing() {
 
 /// What the plan wants started in the stead of others, which it reserves.
 fn replacements(world: &mut World) -> Vec<Engine> {
-    let commands = plan(&world.state, &world.eligible(), world.now);
+    let commands = plan(&world.state, &world.eligible(), |_| true, world.now);
     let replacing =
         |command: &Command| matches!(command, Command::Reserve(Reserve { replaces: Some(_), .. }));
     let replies: Vec<Reply> =
@@ -170,5 +170,21 @@ fn replacements_have_a_breaker_of_their_own() {
     assert_eq!(replacements(&mut world), []);
     world.start(probe[0].id);
     assert_eq!(state(&world), BreakerState::Closed);
+    assert_eq!(replacements(&mut world).len(), 1);
+}
+
+#[test]
+fn a_replacement_that_is_held_back_is_not_made_as_another_engine() {
+    let mut world = World::new(3, 10);
+    world.policy(|policy| policy.min_replicas = 2);
+    let (lost, _) = (world.running(), world.running());
+    let cause = CAUSE_RECREATED.to_owned();
+    world.run(Command::EngineStop { engine: lost.id, cause, when: StopWhen::Always });
+    world.run(gone(lost.id));
+    let tried = replacements(&mut world);
+    assert_eq!(tried.len(), 1);
+    world.run(failed(tried[0].id));
+    assert_eq!(plan(&world.state, &world.eligible(), |_| true, world.now), vec![]);
+    world.wait_ms(10_000);
     assert_eq!(replacements(&mut world).len(), 1);
 }

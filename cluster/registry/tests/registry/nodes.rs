@@ -8,6 +8,7 @@ use acefleet_registry::engine::Phase;
 use acefleet_registry::node::{Availability, DockerState};
 use acefleet_registry::plan::{plan, verdicts};
 use acefleet_registry::state::Tables;
+use acefleet_registry::stream::StreamEnd;
 use acefleet_registry::{Command, NodeId, RefusalCode, Reply};
 
 use crate::support::{BEGIN_MS, World, node_info, playing, port_taken, refusal};
@@ -50,7 +51,7 @@ fn want(world: &mut World, node: u64, availability: Availability) {
 /// Runs the leader's plan until it is empty; reserved engines start at once.
 fn settle(world: &mut World) {
     for _ in 0..50 {
-        let commands = plan(&world.state, &world.eligible(), world.now);
+        let commands = plan(&world.state, &world.eligible(), |_| true, world.now);
         let reserved: Vec<_> =
             world.state.live_engines().filter(|e| e.phase == Phase::Reserved).map(|e| e.id).collect();
         if commands.is_empty() && reserved.is_empty() {
@@ -117,7 +118,7 @@ fn with_every_node_cordoned_nothing_starts_and_the_refusal_says_why() {
     let reply = world.run(Command::Reserve(world.ask()));
     assert_eq!(refusal(reply), RefusalCode::NoHost);
     world.policy(|policy| policy.min_replicas = 1);
-    assert_eq!(plan(&world.state, &world.eligible(), world.now), vec![]);
+    assert_eq!(plan(&world.state, &world.eligible(), |_| true, world.now), vec![]);
 }
 
 #[test]
@@ -178,7 +179,7 @@ fn a_node_that_is_down_is_replaced_and_comes_back_with_what_it_runs() {
 
     // Its capacity is replaced although MAX_REPLICAS was reached, on hosts that can be heard.
     let eligible: BTreeSet<NodeId> = [NodeId(1), NodeId(3)].into();
-    let commands = plan(&world.state, &eligible, world.now);
+    let commands = plan(&world.state, &eligible, |_| true, world.now);
     assert_eq!(commands.len(), 1, "{commands:?}");
     let Reply::Engine(stead) = world.run(commands[0].clone()) else { panic!("refused") };
     world.start(stead.id);
@@ -210,14 +211,47 @@ fn a_stream_goes_on_when_its_host_is_back_and_says_so() {
     assert_eq!(world.state.active_streams(engine.id), 1);
     assert_eq!(world.state.events().iter().filter(|e| e.category == "resumed").count(), 1);
 
-    // An end that somebody reported is one.
-    assert!(world.finish("k|s"));
+    // An end that is reported while the host is away is one, in the client's own words.
+    world.run(verdict(true));
+    let end = StreamEnd {
+        stream_id: Some("k|s".to_owned()),
+        reason: Some("host_down".to_owned()),
+        ..StreamEnd::default()
+    };
+    assert!(!world.finish_by(end), "it ended with its host");
+    world.run(verdict(false));
+    world.run(Command::StreamStarted(Arc::clone(&start)));
+    assert!(!world.state.stream("k|s").unwrap().is_started());
+
+    // So is one that is reported at any other time.
+    let engine = world.running();
+    let start = Arc::new(playing("l", "s", engine.ports.host_http));
+    world.run(Command::StreamStarted(Arc::clone(&start)));
+    let verdict = |down| Command::NodeDown { node: engine.node, down };
+    assert!(world.finish("l|s"));
     for down in [true, false] {
         world.run(verdict(down));
     }
     world.run(Command::StreamStarted(start));
-    assert!(!world.state.stream("k|s").unwrap().is_started());
+    assert!(!world.state.stream("l|s").unwrap().is_started());
     assert!(world.state.indexes_are_true());
+}
+
+#[test]
+fn a_drain_waits_for_what_plays_on_after_its_host_was_away() {
+    let mut world = World::new(2, 10);
+    let engine = world.running();
+    world.begin(playing("k", "s", engine.ports.host_http));
+    want(&mut world, engine.node.0, Availability::Draining { deadline_ms: None });
+    for down in [true, false] {
+        world.run(Command::NodeDown { node: engine.node, down });
+    }
+    world.wait_ms(14_999);
+    settle(&mut world);
+    assert!(world.engine(engine.id).phase.is_serving(), "nobody has asked it whether it plays");
+    world.wait_ms(1);
+    settle(&mut world);
+    assert_eq!(world.engine(engine.id).phase, Phase::Draining);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::support::{World, playing, port_taken};
 /// Runs the plan until it is empty and says how many rounds that took.
 fn settle(world: &mut World) -> usize {
     for round in 0..100 {
-        let commands = plan(&world.state, &world.eligible(), world.now);
+        let commands = plan(&world.state, &world.eligible(), |_| true, world.now);
         if commands.is_empty() {
             return round;
         }
@@ -32,7 +32,7 @@ fn start_reserved(world: &mut World) {
 }
 
 fn planned(world: &World) -> Vec<Command> {
-    plan(&world.state, &world.eligible(), world.now)
+    plan(&world.state, &world.eligible(), |_| true, world.now)
 }
 
 fn stops(commands: &[Command]) -> Vec<EngineId> {
@@ -114,7 +114,7 @@ fn ceiling_capacity_ports_and_hosts_bound_the_floors() {
         assert_eq!(world.state.supply(), floor);
     }
     let world = with(2, |policy| policy.min_replicas = 1);
-    assert_eq!(plan(&world.state, &BTreeSet::new(), world.now), vec![]);
+    assert_eq!(plan(&world.state, &BTreeSet::new(), |_| true, world.now), vec![]);
 }
 
 #[test]
@@ -270,5 +270,14 @@ fn a_leader_whose_clock_is_behind_decides_by_log_time() {
     world.wait_ms(60_000);
     world.reserve();
     let behind = world.now - 3_600_000;
-    assert_eq!(stops(&plan(&world.state, &world.eligible(), behind)), [running.id]);
+    assert_eq!(stops(&plan(&world.state, &world.eligible(), |_| true, behind)), [running.id]);
+}
+
+#[test]
+fn what_looks_idle_on_a_host_that_was_not_heard_all_the_time_stays() {
+    let mut world = with(1, |policy| policy.auto_delete = true);
+    let running = world.running();
+    world.wait_ms(60_000);
+    assert_eq!(stops(&plan(&world.state, &world.eligible(), |id| id != running.node, world.now)), []);
+    assert_eq!(stops(&planned(&world)), [running.id]);
 }

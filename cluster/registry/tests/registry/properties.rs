@@ -104,7 +104,7 @@ proptest! {
         let now = (state.clock_ms() + later_ms).saturating_sub(500);
         let mut op = 1u128 << 80;
         for _ in 0..6 {
-            for command in plan(&state, &hosts, now) {
+            for command in plan(&state, &hosts, |_| true, now) {
                 let forced = matches!(command, Command::EngineStop { when: StopWhen::Always, .. });
                 prop_assert!(!forced, "the plan forces {command:?}");
                 op += 1;
@@ -113,7 +113,7 @@ proptest! {
                 prop_assert!(!matches!(reply, Reply::Refused(_)), "{proposal:?} was refused: {reply:?}");
             }
         }
-        prop_assert_eq!(plan(&state, &hosts, now), vec![]);
+        prop_assert_eq!(plan(&state, &hosts, |_| true, now), vec![]);
         prop_assert_eq!(check_state(&state), Ok(()));
     }
 

@@ -32,7 +32,7 @@ fn tell(world: &mut World, node: u64, health: VpnHealth, forwarded_port: Option<
 /// Runs the plan until it is empty; reserved engines start and stopped ones go at once.
 fn settle(world: &mut World) {
     for _ in 0..20 {
-        let commands = plan(&world.state, &world.eligible(), world.now);
+        let commands = plan(&world.state, &world.eligible(), |_| true, world.now);
         let of = |phase| move |e: &&std::sync::Arc<Engine>| e.phase == phase;
         let reserved: Vec<_> = world.state.live_engines().filter(of(Phase::Reserved)).map(|e| e.id).collect();
         let leaving: Vec<_> = world.state.live_engines().filter(of(Phase::Draining)).map(|e| e.id).collect();

@@ -10,6 +10,7 @@ use acefleet_registry::event::EVENTS_MAX;
 use acefleet_registry::node::DockerState;
 use acefleet_registry::placement::{Load, loads};
 use acefleet_registry::state::Tables;
+use acefleet_registry::stream::{HOST_DOWN, Stream};
 use acefleet_registry::{Command, Engine, EngineId, NodeId, OpId, Proposal, Reply, Reserve, State, apply};
 
 type Checked = Result<(), String>;
@@ -74,7 +75,13 @@ impl History {
                 );
                 ensure!(old.started_at_ms == stream.started_at_ms, "{id} changed its start");
                 ensure!(old.engine.is_none() || old.engine == stream.engine, "{id} changed its engine");
-                ensure!(old.is_started() || old == stream || goes_on, "{id} changed after its end");
+                // A guessed end may be confirmed, which changes its reason and nothing else.
+                let confirmed = Stream { end_reason: stream.end_reason.clone(), ..(**old).clone() };
+                let is_guess = old.end_reason.as_deref() == Some(HOST_DOWN);
+                ensure!(
+                    old.is_started() || old == stream || goes_on || (is_guess && confirmed == **stream),
+                    "{id} changed after its end"
+                );
             } else {
                 ensure!(stream.started_at_ms == after.clock_ms(), "{id} started at another time");
             }
