@@ -46,7 +46,7 @@ pub struct SnapshotPolicy {
 
 impl Default for SnapshotPolicy {
     fn default() -> Self {
-        Self { entries: 10_000, interval: Duration::from_secs(15 * 60), keep: 2 }
+        Self { entries: 20_000, interval: Duration::from_secs(15 * 60), keep: 2 }
     }
 }
 
