@@ -6,16 +6,15 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::process::Output;
-use std::time::Duration;
 
-use acefleet_chaos::hosts::{BedOptions, Host, Node, TestHosts};
+use acefleet_chaos::hosts::{BedOptions, Node, TestHosts};
 use acefleet_chaos::node::{ClusterView, NodeClient};
 use acefleet_chaos::wait::wait_for;
 use acefleet_chaos::workload::events::{EventLoad, same_streams};
 use acefleet_chaos::workload::player::Player;
 use acefleet_chaos::workload::reads::Reads;
 use anyhow::{Context, Result, ensure};
-use common::{LATER, SOON, conclude, content, expect_engines, expect_running, turn};
+use common::{LATER, SOON, acexy, conclude, content, expect_engines, expect_running, late, turn};
 use serde_json::Value;
 
 /// Events per second.
@@ -75,8 +74,9 @@ async fn come_and_go(bed: &TestHosts) -> Result<()> {
         progress(&load, "with seven nodes").await
     };
     // Meanwhile a player's proxy works through one of the first nodes.
-    let plays = acexy(&bed.hosts()[0], n2, &["--streams", "12", "--hold", "4s", "--ramp", "1500ms"]);
-    tokio::try_join!(joins, plays)?;
+    let plays = ["--streams", "12", "--hold", "4s", "--ramp", "1500ms", "--max-streams-per-engine", "20"];
+    let ((), report) = tokio::try_join!(joins, acexy::run(bed, n2, "proxy-", &plays))?;
+    late::check(bed, report.told_to_wait()?)?;
 
     every_node_works(bed).await?;
     remove_a_dead_voter(bed, &load).await?;
@@ -304,17 +304,6 @@ async fn progress(load: &EventLoad, when: &str) -> Result<()> {
         Ok(())
     })
     .await
-}
-
-/// Runs the simulated proxy to its end; an error with everything that the real one would complain about.
-async fn acexy(host: &Host, node: &Node, more: &[&str]) -> Result<()> {
-    const RUN: Duration = Duration::from_secs(120);
-    let url = format!("http://127.0.0.1:{}", node.http_port());
-    let mut args = vec!["--url", &url, "--api-key", "test-key", "--max-streams-per-engine", "20", "--json"];
-    args.extend(more);
-    let output = host.run(env!("CARGO_BIN_EXE_acexy-sim"), &args, RUN).await?;
-    ensure!(output.status.success(), "the proxy complains: {}", text(&output));
-    Ok(())
 }
 
 fn living(bed: &TestHosts) -> Vec<&Node> {

@@ -5,6 +5,7 @@
 mod common;
 
 use std::pin::pin;
+use std::time::Duration;
 
 use acefleet_chaos::hosts::{BedOptions, Node, TestHosts};
 use acefleet_chaos::node::{Engine, NodeClient};
@@ -17,6 +18,9 @@ use common::clients::{Clients, an_engine_each, others, remove_others};
 use common::{LATER, SOON, clients_without, conclude, content, late, named, running, turn};
 use futures::future::{try_join, try_join_all};
 use serde_json::{Value, json};
+
+/// After provisioning, when the engine is not listed.
+const ACEXY_WAITS: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rolling_restart_is_noticed_by_nobody() -> Result<()> {
@@ -158,7 +162,7 @@ async fn drain(bed: &TestHosts) -> Result<()> {
     left_on(first.client(), node, 0).await?;
     ensure!(host.docker().running().await?.is_empty(), "{} runs engines still", host.name());
 
-    // With a deadline, streams are cut off.
+    // A client that had an engine made just before the drain finds it when it is done waiting.
     first.client().operate(node.name(), "uncordon", None).await?;
     let busy = late::provision(bed, first).await?.container_id;
     assert_eq!(
@@ -167,8 +171,14 @@ async fn drain(bed: &TestHosts) -> Result<()> {
         "the empty host was not the least loaded"
     );
     let busy = engine_on(first.client(), node).await?;
+    first.client().operate(node.name(), "drain", None).await?;
+    tokio::time::sleep(ACEXY_WAITS).await;
+    let listed = first.client().engines().await?;
+    ensure!(listed.iter().all(|engine| engine.container_id != busy.container_id), "{listed:?}");
     let player = play(first.client(), &busy, 2).await?;
     let id = player.event.stream_id();
+
+    // With a deadline, streams are cut off.
     let deadline = json!({"deadline_seconds": 2});
     first.client().operate(node.name(), "drain", Some(&deadline)).await?;
     left_on(first.client(), node, 0).await?;

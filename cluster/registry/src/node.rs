@@ -48,8 +48,8 @@ pub enum Availability {
     Active,
     /// Takes no new engines; those that run stay and take streams.
     Cordoned,
-    /// Takes no new engines and no new streams; its engines leave when their streams have ended, or at
-    /// the deadline with them.
+    /// Takes no new engines and no new streams; its engines leave when their streams have ended and no client that was told of
+    /// them can still be on its way, or at the deadline with their streams.
     Draining {
         /// Log time at which streams are cut off; without one they may take as long as they like.
         deadline_ms: Option<u64>,
@@ -67,6 +67,9 @@ pub struct Node {
     /// What an operator wants of it.
     #[serde(default)]
     pub availability: Availability,
+    /// Log time since which it is active, cordoned or draining; another deadline is no change.
+    #[serde(default)]
+    pub availability_since_ms: u64,
     /// When the record was first written, in log time.
     pub joined_at_ms: u64,
     /// Log time of the verdict that it is down, until it is heard again: its engines are lost to clients and do not count.

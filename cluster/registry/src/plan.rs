@@ -25,10 +25,6 @@ const MOVE_AFTER_MS: u64 = 15_000;
 /// How long an engine that lost its network is owed another.
 const REPLACE_WITHIN_MS: u64 = 300_000;
 
-/// How long an engine that no stream has used yet is left alone whatever the grace period: its caller
-/// waits some seconds before it plays.
-const FIRST_USE_MS: u64 = 30_000;
-
 /// Commands for this moment. `eligible` are the hosts that can start engines now; `is_steady` says of which hosts the leader
 /// has heard everything: what looks idle on another may be in use.
 #[must_use]
@@ -216,11 +212,7 @@ fn idle(state: &State, is_steady: impl Fn(NodeId) -> bool, now_ms: u64) -> Vec<C
     if !policy.auto_delete {
         return Vec::new();
     }
-    let is_new = |e: &Engine| {
-        let running_ms = now_ms.saturating_sub(e.started_at_ms.unwrap_or(e.reserved_at_ms));
-        state.usage(e.id).last_stream_start_ms.is_none() && running_ms < FIRST_USE_MS
-    };
-    stops(state, policy.grace_ms, "idle", now_ms, |e| is_steady(e.node) && !is_new(e))
+    stops(state, policy.grace_ms, "idle", now_ms, |e| is_steady(e.node) && !state.is_expecting(e, now_ms))
 }
 
 /// Stops for every engine that has been idle for `idle_ms`, longest idle first, as far as the floors

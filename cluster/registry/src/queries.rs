@@ -16,6 +16,10 @@ use crate::stream::{HOST_DOWN, Stream};
 /// So long after the return of a host its engines have said which of their streams play.
 const DOUBT_MS: u64 = 15_000;
 
+/// So long after a client was told of an engine it may come to it. Acexy waits up to 10 s after provisioning, its session may
+/// take 20 s to open, and only then it reports the stream.
+const COMES_WITHIN_MS: u64 = 35_000;
+
 impl State {
     /// The reply to a recent write, as a repeat of it would get it.
     #[must_use]
@@ -285,9 +289,21 @@ impl State {
     /// May this engine leave its draining node at `now_ms`?
     #[must_use]
     pub fn may_stop_drained(&self, engine: &Engine, now_ms: u64) -> bool {
+        // Until then it was listed, or it is the answer to a call from before.
+        let listed_until = self.node(engine.node).map_or(0, |node| node.availability_since_ms);
+        let told_until = listed_until.max(engine.started_at_ms.unwrap_or(0));
+        let nobody_comes = now_ms.saturating_sub(told_until) >= COMES_WITHIN_MS;
         engine.phase < Phase::Draining
             && self.is_draining(engine.node)
-            && (self.is_unused(engine, now_ms) || self.drain_is_over(engine.node, now_ms))
+            && (nobody_comes && self.is_unused(engine, now_ms) || self.drain_is_over(engine.node, now_ms))
+    }
+
+    /// True while the one for whom an engine was made may be on its way to it.
+    #[must_use]
+    pub fn is_expecting(&self, engine: &Engine, now_ms: u64) -> bool {
+        let runs_since = engine.started_at_ms.unwrap_or(engine.reserved_at_ms);
+        self.usage(engine.id).last_stream_start_ms.is_none()
+            && now_ms.saturating_sub(runs_since) < COMES_WITHIN_MS
     }
 
     /// True when no stream runs on an engine, also none that was taken for ended while its host was away.

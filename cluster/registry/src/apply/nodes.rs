@@ -1,5 +1,6 @@
 //! Members and breakers.
 
+use std::mem::discriminant;
 use std::sync::Arc;
 
 use crate::apply::{engines, note, refused, streams, vpn};
@@ -21,6 +22,7 @@ pub(super) fn up(state: &mut State, info: &NodeInfo) -> Reply {
                 info: info.clone(),
                 docker: DockerState::Unknown,
                 availability: Availability::Active,
+                availability_since_ms: state.tables.clock_ms,
                 joined_at_ms: state.tables.clock_ms,
                 down_since_ms: None,
             }
@@ -65,7 +67,11 @@ pub(super) fn availability(state: &mut State, id: NodeId, availability: Availabi
         }
     };
     note(state, EventType::System, category, message, None, None);
-    state.tables.nodes.insert(id, Arc::new(Node { availability, ..(*node).clone() }));
+    let availability_since_ms = match discriminant(&availability) == discriminant(&node.availability) {
+        true => node.availability_since_ms,
+        false => state.tables.clock_ms,
+    };
+    state.tables.nodes.insert(id, Arc::new(Node { availability, availability_since_ms, ..(*node).clone() }));
     Reply::Done
 }
 

@@ -9,9 +9,9 @@ use acefleet_registry::node::{Availability, DockerState};
 use acefleet_registry::plan::{plan, verdicts};
 use acefleet_registry::state::Tables;
 use acefleet_registry::stream::StreamEnd;
-use acefleet_registry::{Command, NodeId, RefusalCode, Reply};
+use acefleet_registry::{Command, NodeId, RefusalCode, Reply, Reserve};
 
-use crate::support::{BEGIN_MS, World, node_info, playing, port_taken, refusal};
+use crate::support::{BEGIN_MS, World, engine, node_info, playing, port_taken, refusal};
 
 #[test]
 fn a_member_joins_once_and_may_change_its_description() {
@@ -93,8 +93,37 @@ fn a_draining_node_loses_idle_engines_after_the_floor_is_filled_elsewhere() {
     assert_eq!(world.state.listed_engines().count(), 2);
     assert!(world.engine(leaving.id).phase.is_serving(), "its stream goes on");
     world.finish("k|s");
+    world.wait_ms(35_000);
     settle(&mut world);
     assert_eq!(world.engine(leaving.id).phase, Phase::Draining);
+}
+
+#[test]
+fn a_drain_waits_for_clients_that_were_told_of_an_engine() {
+    let mut world = World::new(2, 10);
+    let told = world.running();
+    let here = Reserve { eligible: [told.node].into(), ..world.ask() };
+    let answer = engine(world.run(Command::Reserve(here)));
+    want(&mut world, told.node.0, Availability::Draining { deadline_ms: None });
+    world.wait_ms(2_000);
+    world.start(answer.id);
+    world.wait_ms(30_000);
+    let deadline_ms = Some(world.now + 600_000);
+    want(&mut world, told.node.0, Availability::Draining { deadline_ms });
+    world.wait_ms(2_999);
+    settle(&mut world);
+    assert!(world.engine(told.id).phase.is_serving(), "one that read the list before the drain may come");
+    world.wait_ms(1);
+    settle(&mut world);
+    assert_eq!(world.engine(told.id).phase, Phase::Draining, "another deadline begins nothing anew");
+    assert!(world.engine(answer.id).phase.is_serving(), "its caller was answered during the drain");
+    world.begin(playing("k", "s", answer.ports.host_http));
+    world.wait_ms(60_000);
+    settle(&mut world);
+    assert!(world.engine(answer.id).phase.is_serving(), "its stream goes on");
+    world.finish("k|s");
+    settle(&mut world);
+    assert_eq!(world.engine(answer.id).phase, Phase::Draining);
 }
 
 #[test]
@@ -243,6 +272,7 @@ fn a_drain_waits_for_what_plays_on_after_its_host_was_away() {
     let engine = world.running();
     world.begin(playing("k", "s", engine.ports.host_http));
     want(&mut world, engine.node.0, Availability::Draining { deadline_ms: None });
+    world.wait_ms(60_000);
     for down in [true, false] {
         world.run(Command::NodeDown { node: engine.node, down });
     }

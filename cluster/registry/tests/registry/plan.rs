@@ -247,7 +247,7 @@ fn without_grace_an_engine_leaves_after_its_stream_but_not_before_its_first() {
     assert_eq!(stops(&planned(&world)), [running.id]);
     let unused = world.running();
     settle(&mut world);
-    world.wait_ms(30_000);
+    world.wait_ms(35_000);
     assert_eq!(stops(&planned(&world)), [unused.id]);
 }
 
