@@ -36,6 +36,7 @@ fn engine(spec: EngineSpec, ports: Ports) -> Engine {
         vpn: None,
         forwarded_port: None,
         replaces: None,
+        retiring: None,
         ending: None,
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use acefleet_registry::command::Taken;
+use acefleet_registry::engine::DOCKER_UNAVAILABLE;
 use acefleet_registry::vpn::CAUSE_VPN_ERROR;
 use acefleet_registry::{Command, Engine, EngineId, Reply};
 use tokio::time::Instant;
@@ -168,15 +169,15 @@ async fn report_started(ctx: &Context, engine: &Engine, spec: ContainerSpec, con
 async fn attempt(ctx: &Context, engine: &Engine, spec: &ContainerSpec, deadline: Instant) -> Attempt {
     let mut docker = ctx.docker.clone();
     if tokio::time::timeout_at(deadline, docker.wait_for(|seen| *seen != Docker::Unknown)).await.is_err() {
-        return failure("docker_unavailable", "Docker has not answered yet");
+        return failure(DOCKER_UNAVAILABLE, "Docker has not answered yet");
     }
     tokio::select! {
         done = create(ctx, engine, spec, deadline) => done,
         away = docker.wait_for(|seen| matches!(seen, Docker::Down(_))) => {
             let why = away.map(|seen| seen.clone());
             match why {
-                Ok(Docker::Down(reason)) => failure("docker_unavailable", reason),
-                Ok(_) | Err(_) => failure("docker_unavailable", "Docker went away"),
+                Ok(Docker::Down(reason)) => failure(DOCKER_UNAVAILABLE, reason),
+                Ok(_) | Err(_) => failure(DOCKER_UNAVAILABLE, "Docker went away"),
             }
         }
         () = tokio::time::sleep_until(deadline) => {
@@ -206,7 +207,7 @@ async fn create(ctx: &Context, engine: &Engine, spec: &ContainerSpec, deadline: 
 fn refused(ctx: &Context, error: &RuntimeError) -> Attempt {
     ctx.failed(error);
     match error {
-        RuntimeError::Unavailable(_) => failure("docker_unavailable", error.to_string()),
+        RuntimeError::Unavailable(_) => failure(DOCKER_UNAVAILABLE, error.to_string()),
         RuntimeError::NoNetwork(_) => failure(CAUSE_VPN_ERROR, error.to_string()),
         RuntimeError::NotFound => failure("vanished", "the container was removed while it started"),
         _ => failure("docker_error", error.to_string()),

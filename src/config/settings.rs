@@ -223,11 +223,11 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "ENGINE_GRACE_PERIOD_S", Section::Scaling, Kind::Seconds { min: 0.0, max: DAY }, "30", "30",
-        "How long an engine must be idle before `AUTO_DELETE` removes it. 0 removes it at once.",
+        "How long an engine must be idle before `AUTO_DELETE` takes it off the list, 0 for at once; it stops 35 s later.",
     ),
     Setting::new(
         "IDLE_TTL_S", Section::Scaling, Kind::Seconds { min: 1.0, max: 30.0 * DAY }, "600", "600",
-        "How long an engine must be idle before a call of `/gc` removes it.",
+        "How long an engine must be idle for a call of `/gc` to remove it.",
     ),
     Setting::new(
         "AUTOSCALE_INTERVAL_S", Section::Scaling, PERIOD, "30", "30",

@@ -65,7 +65,7 @@ impl Fleet {
             let eta_s = record.recovery_left_ms(breaker_policy, now).div_ceil(1000);
             let message = format!("provisioning pauses after {} failures in a row", record.failure_count);
             block("circuit_breaker", message, Some(eta_s), breaker == BreakerState::HalfOpen)
-        } else if live >= policy.max_replicas {
+        } else if live >= policy.max_replicas && state.spare_engines(&hosts) == 0 {
             let message = format!("{live} engines exist, MAX_REPLICAS is {}", policy.max_replicas);
             block("max_capacity", message, policy.auto_delete.then_some(policy.grace_ms / 1000), false)
         } else {

@@ -3,14 +3,14 @@
 use std::time::Instant;
 
 use acefleet_registry::engine::EngineSpec;
-use acefleet_registry::{Command, Reply, Reserve, plan};
-use futures::future::join_all;
+use acefleet_registry::{Command, Reserve, plan};
+use futures::future::{join_all, try_join_all};
 
 use crate::fleet::{Fleet, FleetError};
 
 impl Fleet {
     /// Brings the number of engines to `demand`, within `MIN_REPLICAS` and `MAX_REPLICAS`. Scaling down
-    /// stops only engines that have been idle for `ENGINE_GRACE_PERIOD_S`.
+    /// retires only engines that have been idle for `ENGINE_GRACE_PERIOD_S`.
     ///
     /// # Errors
     /// When no leader is found in time. Hosts that fail are logged, as the contract has it.
@@ -24,7 +24,7 @@ impl Fleet {
             let now = self.cluster().log_time_ms();
             let mut stops = plan::stop_idle(&view.state, policy.grace_ms, "scaled_down", now);
             stops.truncate((supply - target) as usize);
-            return self.stop_all(stops, deadline).await;
+            return self.retire(stops, deadline).await;
         }
         let reserve = Reserve {
             spec: EngineSpec::acestream(),
@@ -47,7 +47,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// Removes engines that have been idle for `IDLE_TTL_S`, as far as the floors allow.
+    /// Retires engines that have been idle for `IDLE_TTL_S`, as far as the floors allow.
     ///
     /// # Errors
     /// When no leader is found in time.
@@ -55,22 +55,11 @@ impl Fleet {
         let view = self.view();
         let now = self.cluster().log_time_ms();
         let stops = plan::stop_idle(&view.state, view.state.policy().idle_ttl_ms, "idle_ttl", now);
-        self.stop_all(stops, deadline).await
+        self.retire(stops, deadline).await
     }
 
-    async fn stop_all(&self, stops: Vec<Command>, deadline: Instant) -> Result<(), FleetError> {
-        let stops = stops.into_iter().map(|stop| async move {
-            match self.write(stop, deadline).await?.reply {
-                Reply::Engine(engine) => self.wait_gone(engine.id, deadline).await,
-                _ => Ok(()),
-            }
-        });
-        for result in join_all(stops).await {
-            match result {
-                Ok(()) | Err(FleetError::Pending(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+    /// What the state does not allow any more when it is written stays.
+    async fn retire(&self, stops: Vec<Command>, deadline: Instant) -> Result<(), FleetError> {
+        try_join_all(stops.into_iter().map(|stop| self.write(stop, deadline))).await.map(drop)
     }
 }

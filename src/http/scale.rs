@@ -22,8 +22,8 @@ struct Scaled {
 /// Scale to a number of engines
 ///
 /// Within `MIN_REPLICAS` and `MAX_REPLICAS`. Engines with streams, and those idle for less than
-/// `ENGINE_GRACE_PERIOD_S`, are not removed. Answers when the containers run or are gone, at the latest
-/// after 20 s.
+/// `ENGINE_GRACE_PERIOD_S`, are not removed. Answers when the containers run, at the latest after 20 s, or
+/// when those that go are off the list: they stop 35 s later, unless a client that was told of one plays on it.
 #[utoipa::path(
     post, path = "/scale/{demand}", tag = "provisioning", operation_id = "scale",
     params(("demand" = i64, Path, description = "Engines in the whole cluster; negative counts as 0")),
@@ -63,7 +63,8 @@ struct Status {
 
 /// Remove idle engines
 ///
-/// Those idle for `IDLE_TTL_S`, as far as `MIN_REPLICAS` and `MIN_FREE_REPLICAS` allow.
+/// Those idle for `IDLE_TTL_S`, as far as `MIN_REPLICAS` and `MIN_FREE_REPLICAS` allow. Answers when they are off
+/// the list; they stop 35 s later.
 #[utoipa::path(
     post, path = "/gc", tag = "provisioning", operation_id = "collect_garbage",
     security(("bearer" = []), ("api_key" = [])),

@@ -92,7 +92,7 @@ pub enum Command {
         /// Its health now.
         health: Health,
     },
-    /// Stop and remove an engine.
+    /// Stop and remove an engine, or retire it first, as the condition says.
     EngineStop {
         /// The engine.
         engine: EngineId,
@@ -211,12 +211,14 @@ pub struct Reserve {
 pub enum StopWhen {
     /// Whatever runs on it.
     Always,
-    /// No stream runs on it, the floors hold without it, and it has been idle for so many milliseconds.
+    /// No stream runs on it, the floors hold without it, and it has been idle for so many milliseconds: it retires.
     IdleFor(u64),
-    /// Its node is draining, and no stream runs on it or the deadline of the drain has passed.
-    Drained,
-    /// Something is wrong with its network, see [`crate::vpn::VpnFault`], and no stream runs on it.
+    /// Something is wrong with its network, see [`crate::vpn::VpnFault`], and no stream runs on it: it retires, or stops at once
+    /// when its network does not work.
     OffVpn,
+    /// It retires or its node is draining, no stream runs on it, and no client can be on its way to it; or the deadline of the
+    /// drain has passed.
+    Unused,
 }
 
 /// What a host found taken.

@@ -115,6 +115,8 @@ pub struct Ports {
 
 /// Cause of a failed start that says nothing of any Docker: the host could not be heard.
 pub const HOST_SILENT: &str = "host_silent";
+/// Cause of a failed start on a host that had lost its Docker.
+pub const DOCKER_UNAVAILABLE: &str = "docker_unavailable";
 
 /// Why an engine stopped being live.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,6 +127,17 @@ pub struct Ending {
     pub message: String,
     /// Log time.
     pub at_ms: u64,
+}
+
+/// Why an engine is on its way out although it runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retiring {
+    /// Short machine-readable cause, that of its end.
+    pub cause: String,
+    /// Log time.
+    pub since_ms: u64,
+    /// Nothing is wrong with it: it stays when a stream begins on it, or when an engine is wanted.
+    pub may_stay: bool,
 }
 
 /// An engine's record.
@@ -164,7 +177,7 @@ pub struct Engine {
     /// The caller gave up waiting: the next call of the same kind may take it.
     #[serde(default)]
     pub abandoned: bool,
-    /// Log time until which the caller waits; none once a stream has begun on it.
+    /// Log time until which its caller waits for the answer; none once a stream has begun on it.
     #[serde(default)]
     pub awaited_until_ms: Option<u64>,
     /// How the leader chose the host, for people.
@@ -179,6 +192,9 @@ pub struct Engine {
     /// The engine in whose stead it was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<EngineId>,
+    /// Set while clients are told of it no more, before it is stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retiring: Option<Retiring>,
     /// Set when it stops being live.
     #[serde(default)]
     pub ending: Option<Ending>,
@@ -212,6 +228,13 @@ impl Engine {
         };
         let own = (self.ports.host_http != 0).then_some(self.ports.host_http);
         own.into_iter().chain(self.ports.host_https).chain(generic.into_iter().flatten())
+    }
+
+    /// Cause and log time of the decision that it leaves.
+    #[must_use]
+    pub fn leaves(&self) -> Option<(&str, u64)> {
+        let retiring = || self.retiring.as_ref().map(|retiring| (retiring.cause.as_str(), retiring.since_ms));
+        self.ending.as_ref().map(|ending| (ending.cause.as_str(), ending.at_ms)).or_else(retiring)
     }
 
     /// True for an AceStream engine, false for a generic container.

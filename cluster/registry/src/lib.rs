@@ -4,6 +4,7 @@
 //! - [`ids`], [`node`], [`engine`], [`stream`], [`policy`], [`breaker`], [`event`]: the records
 //! - [`command`]: what can be written, and the replies
 //! - [`state`], [`queries`]: the tables with their derived indexes, and how to read them
+//! - `leaving`: which engines may leave, and when
 //! - [`apply()`]: the only function that changes the state
 //! - [`placement`]: which host gets an engine
 //! - [`conf`]: ports in a caller's `CONF`
@@ -18,6 +19,7 @@ pub mod conf;
 pub mod engine;
 pub mod event;
 pub mod ids;
+mod leaving;
 mod matching;
 pub mod node;
 pub mod placement;

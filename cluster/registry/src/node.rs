@@ -70,6 +70,9 @@ pub struct Node {
     /// Log time since which it is active, cordoned or draining; another deadline is no change.
     #[serde(default)]
     pub availability_since_ms: u64,
+    /// Log time at which it last failed to start an engine, until it starts one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_start_ms: Option<u64>,
     /// When the record was first written, in log time.
     pub joined_at_ms: u64,
     /// Log time of the verdict that it is down, until it is heard again: its engines are lost to clients and do not count.

@@ -1,4 +1,4 @@
-//! Which host gets an engine: the least loaded one, and why.
+//! Which host gets an engine: the least loaded one, and why. One that has just failed to start an engine comes last.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -7,10 +7,14 @@ use std::hash::Hash;
 use consistent_hash::{DefaultHash, Node as RingNode, RingHash, StaticHashRing};
 
 use crate::ids::{EngineId, NodeId};
+use crate::node::Node;
 use crate::state::State;
 
 /// Virtual nodes of each host on the ring: enough to spread, few enough to build for every decision.
 const VIRTUAL_NODES: usize = 16;
+
+/// So long after a failed start a host is asked only when no other can take the engine.
+const TROUBLED_MS: u64 = 60_000;
 
 /// The crate's hash without its `usize`: 32-bit and 64-bit members of one cluster decide alike.
 struct SameEverywhere;
@@ -36,6 +40,8 @@ pub struct Load {
     pub capacity: u32,
     /// Started streams on it.
     pub streams: u32,
+    /// It has lately failed to start an engine.
+    pub troubled: bool,
 }
 
 impl Load {
@@ -45,11 +51,11 @@ impl Load {
         self.engines < self.capacity
     }
 
-    /// Engines against capacity, as fractions, then streams.
+    /// Trouble, then engines against capacity, as fractions, then streams.
     fn cmp(&self, other: &Self) -> Ordering {
         let ours = u64::from(self.engines) * u64::from(other.capacity);
         let theirs = u64::from(other.engines) * u64::from(self.capacity);
-        ours.cmp(&theirs).then(self.streams.cmp(&other.streams))
+        self.troubled.cmp(&other.troubled).then(ours.cmp(&theirs)).then(self.streams.cmp(&other.streams))
     }
 }
 
@@ -68,7 +74,13 @@ pub fn loads(state: &State, hosts: &BTreeSet<NodeId>) -> Vec<Load> {
     let mut loads: Vec<Load> = hosts
         .iter()
         .filter_map(|id| state.node(*id))
-        .map(|node| Load { node: node.info.id, engines: 0, capacity: node.info.capacity, streams: 0 })
+        .map(|node| Load {
+            node: node.info.id,
+            engines: 0,
+            capacity: node.info.capacity,
+            streams: 0,
+            troubled: is_troubled(state, node),
+        })
         .collect();
     for engine in state.live_engines() {
         if let Ok(at) = loads.binary_search_by_key(&engine.node, |load| load.node) {
@@ -79,7 +91,22 @@ pub fn loads(state: &State, hosts: &BTreeSet<NodeId>) -> Vec<Load> {
     loads
 }
 
-/// Chooses among `hosts` for `engine`: engines against capacity, then streams, then the host that
+fn is_troubled(state: &State, node: &Node) -> bool {
+    node.failed_start_ms.is_some_and(|at| state.clock_ms().saturating_sub(at) < TROUBLED_MS)
+}
+
+/// True when some host that has not failed lately can take an engine, for all that the registry knows.
+#[must_use]
+pub fn has_sound_host(state: &State) -> bool {
+    let able = state
+        .nodes()
+        .map(|node| node.info.id)
+        .filter(|id| state.may_start_engines(*id) && !state.is_down(*id) && state.has_place(*id));
+    let hosts: BTreeSet<NodeId> = able.collect();
+    loads(state, &hosts).iter().any(|load| load.has_room() && !load.troubled)
+}
+
+/// Chooses among `hosts` for `engine`: those without trouble, then engines against capacity, then streams, then the host that
 /// received the request, then a consistent hash of the engine among those still equal.
 #[must_use]
 pub fn choose(

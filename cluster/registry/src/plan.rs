@@ -2,6 +2,7 @@
 //! that would be refused, so an idle cluster writes nothing.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::breaker::{BreakerKind, BreakerState};
@@ -43,9 +44,9 @@ pub fn plan(
     }
     let able = |id: &NodeId| state.may_start_engines(*id) && state.has_place(*id);
     let active: BTreeSet<NodeId> = eligible.iter().copied().filter(able).collect();
-    let mut commands = missing(state, &active, now_ms);
-    let waiting = !commands.is_empty() || state.live_engines().any(|e| e.phase == Phase::Reserved);
-    commands.extend(drained(state, waiting, now_ms));
+    let Missing { reserves: mut commands, held_back } = missing(state, &active, now_ms);
+    let waiting = held_back || !commands.is_empty() || state.has_reservations();
+    commands.extend(unused(state, waiting, now_ms));
     let leaving = off_vpn(state, &active, now_ms);
     if leaving.is_empty() {
         // How many idle ones are to spare is known again when those have left the supply.
@@ -55,16 +56,15 @@ pub fn plan(
     commands
 }
 
-/// Engines that leave their draining node. While engines are being started elsewhere, in their stead for
-/// all that is known, only a passed deadline makes them leave.
-fn drained(state: &State, waiting: bool, now_ms: u64) -> Vec<Command> {
-    let leaving = state
-        .live_engines()
-        .filter(|e| state.may_stop_drained(e, now_ms) && (!waiting || state.drain_is_over(e.node, now_ms)));
-    let stop = |e: &std::sync::Arc<Engine>| Command::EngineStop {
+/// Engines that clients are done with. While engines are being started or are still to be, in their stead for all that is known,
+/// those of a draining node stay until the deadline.
+fn unused(state: &State, waiting: bool, now_ms: u64) -> Vec<Command> {
+    let stays = |e: &Engine| waiting && state.is_draining(e.node) && !state.drain_is_over(e.node, now_ms);
+    let leaving = state.live_engines().filter(|e| state.may_stop_unused(e, now_ms) && !stays(e));
+    let stop = |e: &Arc<Engine>| Command::EngineStop {
         engine: e.id,
-        cause: "drained".to_owned(),
-        when: StopWhen::Drained,
+        cause: e.retiring.as_ref().map_or("drained", |retiring| &retiring.cause).to_owned(),
+        when: StopWhen::Unused,
     };
     leaving.map(stop).collect()
 }
@@ -91,7 +91,7 @@ pub fn verdicts(
 #[must_use]
 pub fn stranded(state: &State, is_silent: impl Fn(NodeId) -> bool) -> Vec<Command> {
     let stranded = state.live_engines().filter(|e| e.phase == Phase::Reserved && is_silent(e.node));
-    let fail = |e: &std::sync::Arc<Engine>| Command::EngineFailed {
+    let fail = |e: &Arc<Engine>| Command::EngineFailed {
         engine: e.id,
         cause: HOST_SILENT.to_owned(),
         message: "its host cannot be heard".to_owned(),
@@ -102,10 +102,9 @@ pub fn stranded(state: &State, is_silent: impl Fn(NodeId) -> bool) -> Vec<Comman
 /// Reservations whose host has not started them in time.
 fn expired(state: &State, now_ms: u64) -> Vec<Command> {
     let limit = state.policy().startup_timeout_ms.saturating_add(VERDICT_SLACK_MS);
-    let late = |e: &&std::sync::Arc<Engine>| {
-        e.phase == Phase::Reserved && now_ms.saturating_sub(e.reserved_at_ms) > limit
-    };
-    let fail = |e: &std::sync::Arc<Engine>| Command::EngineFailed {
+    let late =
+        |e: &&Arc<Engine>| e.phase == Phase::Reserved && now_ms.saturating_sub(e.reserved_at_ms) > limit;
+    let fail = |e: &Arc<Engine>| Command::EngineFailed {
         engine: e.id,
         cause: "startup_timeout".to_owned(),
         message: format!("its host did not start it within {} s", limit / 1000),
@@ -134,26 +133,39 @@ fn allowed(state: &State, kind: BreakerKind, wanted: u32, now_ms: u64) -> u32 {
     }
 }
 
+/// Engines that shall be made.
+struct Missing {
+    /// Reservations to make now.
+    reserves: Vec<Command>,
+    /// More are wanted and could be had, but a breaker or a pause after a failure holds them back.
+    held_back: bool,
+}
+
 /// Engines missing to `MIN_REPLICAS` and `MIN_FREE_REPLICAS`, and replacements.
-fn missing(state: &State, eligible: &BTreeSet<NodeId>, now_ms: u64) -> Vec<Command> {
+fn missing(state: &State, eligible: &BTreeSet<NodeId>, now_ms: u64) -> Missing {
     let policy = state.policy();
     let supply = state.supply();
-    let live = state.engine_count();
     let floor = policy.min_replicas.saturating_sub(supply);
     let free = policy.min_free_replicas.saturating_sub(state.free_supply());
+    let lacking = floor.max(free);
+    // Those that retire are there already.
+    let at_hand = state.spare_engines(eligible).min(lacking);
     let owed = replacements(state, now_ms);
-    let replacing = allowed(state, BreakerKind::Replacement, owed.len() as u32, now_ms);
-    let wanted = floor.max(free).max(replacing).min(policy.max_replicas.saturating_sub(live));
-    if wanted == 0 {
-        return Vec::new();
+    let wanted = (lacking - at_hand)
+        .max(owed.len() as u32)
+        .min(policy.max_replicas.saturating_sub(state.engine_count()));
+    if at_hand + wanted == 0 {
+        return Missing { reserves: Vec::new(), held_back: false };
     }
     let loads = placement::loads(state, eligible);
     let room = loads.iter().fold(0u32, |sum, load| sum.saturating_add(state.room_on(load)));
     let wanted = wanted.min(room).min(state.engines_with_ports(eligible));
+    let replacing = allowed(state, BreakerKind::Replacement, wanted.min(owed.len() as u32), now_ms);
     // Those that their breaker holds back are not made as others meanwhile, or there would be one too many.
     let others = wanted.saturating_sub(owed.len() as u32);
     let others = allowed(state, BreakerKind::General, others, now_ms);
-    let replacing = replacing.min(wanted);
+    let held_back = replacing + others < wanted;
+    let others = at_hand + others;
     let reserve = Reserve {
         spec: EngineSpec::acestream(),
         eligible: eligible.clone(),
@@ -167,20 +179,17 @@ fn missing(state: &State, eligible: &BTreeSet<NodeId>, now_ms: u64) -> Vec<Comma
     let stead = |(id, spec)| Reserve { spec, replaces: Some(id), ..reserve.clone() };
     let replacing = owed.into_iter().take(replacing as usize).map(stead);
     let others = std::iter::repeat_n(reserve.clone(), others as usize);
-    replacing.chain(others).map(Command::Reserve).collect()
+    Missing { reserves: replacing.chain(others).map(Command::Reserve).collect(), held_back }
 }
 
 /// Engines that lost their network and were taken away for it, and have not been replaced: what they were
 /// asked for is still wanted. Those of long ago are not.
 fn replacements(state: &State, now_ms: u64) -> Vec<(EngineId, EngineSpec)> {
-    let ended = state.all_engines().filter(|e| e.is_acestream() && e.phase >= Phase::Draining);
     // Who fixed a port has to ask for it again: it may not be had on another host.
-    let lost = ended.filter(|e| fixed_http_port(&e.spec).is_none());
+    let lost = state.all_engines().filter(|e| e.is_acestream() && fixed_http_port(&e.spec).is_none());
     let due = lost.filter(|e| {
-        e.ending.as_ref().is_some_and(|ending| {
-            let age_ms = now_ms.saturating_sub(ending.at_ms);
-            vpn::is_replaced(&ending.cause) && age_ms < REPLACE_WITHIN_MS
-        })
+        let recent = |at_ms: u64| now_ms.saturating_sub(at_ms) < REPLACE_WITHIN_MS;
+        e.leaves().is_some_and(|(cause, at_ms)| vpn::is_replaced(cause) && recent(at_ms))
     });
     due.filter(|e| state.replacement(e.id).is_none()).map(|e| (e.id, e.spec.clone())).collect()
 }
@@ -193,8 +202,8 @@ fn off_vpn(state: &State, able: &BTreeSet<NodeId>, now_ms: u64) -> Vec<Command> 
         let vpn = e.vpn.as_deref().and_then(|container| state.vpn(e.node, container));
         vpn.is_some_and(|vpn| now_ms.saturating_sub(vpn.since_ms) >= MOVE_AFTER_MS)
     };
-    let leaving = state.live_engines().filter(|e| state.may_stop_off_vpn(e, now_ms)).filter_map(|e| {
-        let fault = state.vpn_fault(e)?;
+    let leaving = state.live_engines().filter_map(|e| {
+        let fault = state.may_leave_off_vpn(e, now_ms)?;
         (fault != VpnFault::Unhealthy || (room && lasts(e))).then_some((e.id, fault))
     });
     let stop = |(engine, fault): (EngineId, VpnFault)| Command::EngineStop {
@@ -205,17 +214,17 @@ fn off_vpn(state: &State, able: &BTreeSet<NodeId>, now_ms: u64) -> Vec<Command> 
     leaving.map(stop).collect()
 }
 
-/// Engines that `AUTO_DELETE` removes, longest idle first. Each stop is checked again when it is
+/// Engines that `AUTO_DELETE` retires, longest idle first. Each is checked again when that is
 /// applied, so the floors hold however many are proposed at once.
 fn idle(state: &State, is_steady: impl Fn(NodeId) -> bool, now_ms: u64) -> Vec<Command> {
     let policy = state.policy();
     if !policy.auto_delete {
         return Vec::new();
     }
-    stops(state, policy.grace_ms, "idle", now_ms, |e| is_steady(e.node) && !state.is_expecting(e, now_ms))
+    stops(state, policy.grace_ms, "idle", now_ms, is_steady)
 }
 
-/// Stops for every engine that has been idle for `idle_ms`, longest idle first, as far as the floors
+/// Retires every engine that has been idle for `idle_ms`, longest idle first, as far as the floors
 /// allow.
 #[must_use]
 pub fn stop_idle(state: &State, idle_ms: u64, cause: &str, now_ms: u64) -> Vec<Command> {
@@ -227,11 +236,11 @@ fn stops(
     idle_ms: u64,
     cause: &str,
     now_ms: u64,
-    wanted: impl Fn(&Engine) -> bool,
+    may_lose: impl Fn(NodeId) -> bool,
 ) -> Vec<Command> {
     let policy = state.policy();
-    let mut engines: Vec<&Engine> = state.published_engines().map(|e| &**e).filter(|e| wanted(e)).collect();
-    engines.retain(|e| state.may_stop_idle(e, idle_ms, now_ms));
+    let published = state.published_engines().map(|e| &**e).filter(|e| may_lose(e.node));
+    let mut engines: Vec<&Engine> = published.filter(|e| state.may_retire_idle(e, idle_ms, now_ms)).collect();
     engines.sort_by_key(|e| (state.idle_since_ms(e), e.id));
     let surplus = state.supply().saturating_sub(policy.min_replicas);
     let spare = match policy.min_free_replicas {

@@ -13,13 +13,6 @@ use crate::policy::{BreakerPolicy, Policy};
 use crate::state::{OpRecord, State};
 use crate::stream::{HOST_DOWN, Stream};
 
-/// So long after the return of a host its engines have said which of their streams play.
-const DOUBT_MS: u64 = 15_000;
-
-/// So long after a client was told of an engine it may come to it. Acexy waits up to 10 s after provisioning, its session may
-/// take 20 s to open, and only then it reports the stream.
-const COMES_WITHIN_MS: u64 = 35_000;
-
 impl State {
     /// The reply to a recent write, as a repeat of it would get it.
     #[must_use]
@@ -106,10 +99,16 @@ impl State {
         self.tables.engines.values()
     }
 
-    /// AceStream engines that count against `MAX_REPLICAS`: live ones whose host is not down.
+    /// AceStream engines that count against `MAX_REPLICAS`: live ones. Those whose host is down, and those that leave and are
+    /// replaced meanwhile, do not.
     #[must_use]
     pub fn engine_count(&self) -> u32 {
-        self.live_engines().filter(|e| e.is_acestream() && !self.is_down(e.node)).count() as u32
+        let replaced = |e: &Engine| {
+            self.is_down(e.node)
+                || self.is_draining(e.node)
+                || e.retiring.as_ref().is_some_and(|retiring| !retiring.may_stay)
+        };
+        self.live_engines().filter(|e| e.is_acestream() && !replaced(e)).count() as u32
     }
 
     /// Engines that clients may be sent to, by ascending host port.
@@ -236,16 +235,11 @@ impl State {
         self.all_engines().find(|e| e.replaces == Some(id) && e.phase != Phase::Failed)
     }
 
-    /// Published engines that take new streams: not those of a draining node, nor those behind a sick VPN.
+    /// Published engines that take new streams: not those that retire, nor those of a draining node or behind a sick VPN.
     /// By ascending host port.
     pub fn listed_engines(&self) -> impl Iterator<Item = &Arc<Engine>> {
-        self.published_engines().filter(|e| !self.is_draining(e.node) && self.has_network(e))
-    }
-
-    /// True while an operator drains this node.
-    #[must_use]
-    pub fn is_draining(&self, node: NodeId) -> bool {
-        self.node(node).is_some_and(|node| matches!(node.availability, Availability::Draining { .. }))
+        self.published_engines()
+            .filter(|e| e.retiring.is_none() && !self.is_draining(e.node) && self.has_network(e))
     }
 
     /// True from the verdict that a node is down until it is heard again.
@@ -256,11 +250,11 @@ impl State {
 
     fn supplied(&self) -> impl Iterator<Item = &Arc<Engine>> {
         let counted = self.live_engines().filter(|e| e.is_acestream() && e.phase < Phase::Draining);
-        counted.filter(|e| !self.is_draining(e.node) && !self.is_down(e.node))
+        counted.filter(|e| e.retiring.is_none() && !self.is_draining(e.node) && !self.is_down(e.node))
     }
 
-    /// AceStream engines that count against floors: reserved, starting and running ones. Those of a
-    /// draining node do not, so that the floors replace them elsewhere before they leave, and those of a node that is down
+    /// AceStream engines that count against floors: reserved, starting and running ones. Those that retire or are on a
+    /// draining node do not, so that they are replaced before they leave, and those of a node that is down
     /// do not, so that they are replaced at once.
     #[must_use]
     pub fn supply(&self) -> u32 {
@@ -271,63 +265,6 @@ impl State {
     #[must_use]
     pub fn free_supply(&self) -> u32 {
         self.supplied().filter(|e| self.active_streams(e.id) == 0).count() as u32
-    }
-
-    /// May this engine be stopped at `now_ms` when it has to be idle for `idle_ms`? The rule of
-    /// scaling down, of idle removal and of `/gc`.
-    #[must_use]
-    pub fn may_stop_idle(&self, engine: &Engine, idle_ms: u64, now_ms: u64) -> bool {
-        let policy = self.policy();
-        engine.is_published()
-            && !self.is_draining(engine.node)
-            && self.active_streams(engine.id) == 0
-            && self.supply() > policy.min_replicas
-            && (policy.min_free_replicas == 0 || self.free_supply() > policy.min_free_replicas)
-            && now_ms.saturating_sub(self.idle_since_ms(engine)) >= idle_ms
-    }
-
-    /// May this engine leave its draining node at `now_ms`?
-    #[must_use]
-    pub fn may_stop_drained(&self, engine: &Engine, now_ms: u64) -> bool {
-        // Until then it was listed, or it is the answer to a call from before.
-        let listed_until = self.node(engine.node).map_or(0, |node| node.availability_since_ms);
-        let told_until = listed_until.max(engine.started_at_ms.unwrap_or(0));
-        let nobody_comes = now_ms.saturating_sub(told_until) >= COMES_WITHIN_MS;
-        engine.phase < Phase::Draining
-            && self.is_draining(engine.node)
-            && (nobody_comes && self.is_unused(engine, now_ms) || self.drain_is_over(engine.node, now_ms))
-    }
-
-    /// True while the one for whom an engine was made may be on its way to it.
-    #[must_use]
-    pub fn is_expecting(&self, engine: &Engine, now_ms: u64) -> bool {
-        let runs_since = engine.started_at_ms.unwrap_or(engine.reserved_at_ms);
-        self.usage(engine.id).last_stream_start_ms.is_none()
-            && now_ms.saturating_sub(runs_since) < COMES_WITHIN_MS
-    }
-
-    /// True when no stream runs on an engine, also none that was taken for ended while its host was away.
-    fn is_unused(&self, engine: &Engine, now_ms: u64) -> bool {
-        let ended = self.usage(engine.id).last_stream_end_ms.unwrap_or(0);
-        let container = engine.container_id.as_deref().unwrap_or_default();
-        let in_doubt = || {
-            now_ms.saturating_sub(ended) < DOUBT_MS
-                && self.streams_of_container(container).any(|stream| self.may_go_on(stream))
-        };
-        self.active_streams(engine.id) == 0 && !in_doubt()
-    }
-
-    /// May this engine leave because something is wrong with its network?
-    #[must_use]
-    pub fn may_stop_off_vpn(&self, engine: &Engine, now_ms: u64) -> bool {
-        self.is_unused(engine, now_ms) && engine.phase < Phase::Draining && self.vpn_fault(engine).is_some()
-    }
-
-    /// True when a node drains and its deadline has passed.
-    #[must_use]
-    pub fn drain_is_over(&self, node: NodeId, now_ms: u64) -> bool {
-        let wanted = self.node(node).map(|node| node.availability);
-        matches!(wanted, Some(Availability::Draining { deadline_ms: Some(at) }) if at <= now_ms)
     }
 
     /// True when a node is known and neither cordoned nor draining.

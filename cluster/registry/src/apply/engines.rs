@@ -5,12 +5,14 @@ use std::sync::Arc;
 use crate::apply::{note, refused, streams};
 use crate::breaker::BreakerKind;
 use crate::command::{Adopt, RefusalCode, Reply, StopWhen, Taken};
-use crate::engine::{Ending, Engine, HOST_SILENT, Health, Phase};
+use crate::engine::{DOCKER_UNAVAILABLE, Ending, Engine, HOST_SILENT, Health, Phase, Retiring};
 use crate::event::EventType;
 use crate::ids::{EngineId, NodeId, OpId};
+use crate::node::Node;
+use crate::placement;
 use crate::ports::fixed_http_port;
 use crate::state::State;
-use crate::vpn::CAUSE_VPN_ERROR;
+use crate::vpn::{CAUSE_VPN_ERROR, VpnFault};
 
 /// A port that another program holds is tried again after ten minutes.
 const FOREIGN_PORT_MS: u64 = 600_000;
@@ -97,10 +99,19 @@ pub(super) fn started(
     if engine.is_acestream() {
         let (breaker, policy) = state.breaker_mut(BreakerKind::over(engine.replaces));
         breaker.record_success(policy, now);
+        note_start(state, engine.node, None);
     }
     let message = format!("{} started on {}", engine.container_name, node_name(state, engine.node));
     note(state, EventType::Engine, "created", message, Some(&container_id), None);
     Reply::Engine(state.put_engine(engine))
+}
+
+/// Whether a host could start an engine: the time at which it could not, or nothing.
+fn note_start(state: &mut State, id: NodeId, failed_start_ms: Option<u64>) {
+    if let Some(node) = state.tables.nodes.get(&id).filter(|node| node.failed_start_ms != failed_start_ms) {
+        let node = Node { failed_start_ms, ..(**node).clone() };
+        state.tables.nodes.insert(id, Arc::new(node));
+    }
 }
 
 fn node_name(state: &State, id: NodeId) -> String {
@@ -112,10 +123,14 @@ pub(super) fn failed(state: &mut State, id: EngineId, cause: &str, message: &str
         Ok(engine) => engine,
         Err(reply) => return reply,
     };
-    // A host that fell silent or lost its VPN says nothing of Docker.
-    if engine.is_acestream() && ![HOST_SILENT, CAUSE_VPN_ERROR].contains(&cause) {
+    // A host that fell silent or lost its Docker or VPN is known to be of no use in other ways.
+    if engine.is_acestream() && ![HOST_SILENT, DOCKER_UNAVAILABLE, CAUSE_VPN_ERROR].contains(&cause) {
         let now = state.tables.clock_ms;
-        state.breaker_mut(BreakerKind::over(engine.replaces)).0.record_failure(now);
+        note_start(state, engine.node, Some(now));
+        // One host's trouble must not stop the others.
+        if !placement::has_sound_host(state) {
+            state.breaker_mut(BreakerKind::over(engine.replaces)).0.record_failure(now);
+        }
     }
     never_ran(state, engine, cause, message)
 }
@@ -162,26 +177,37 @@ pub(super) fn stop(state: &mut State, id: EngineId, cause: &str, when: StopWhen)
         return Reply::Engine(engine);
     }
     let now = state.tables.clock_ms;
-    let allowed = match when {
-        StopWhen::Always => true,
-        StopWhen::IdleFor(idle_ms) => state.may_stop_idle(&engine, idle_ms, now),
-        StopWhen::Drained => state.may_stop_drained(&engine, now),
-        StopWhen::OffVpn => state.may_stop_off_vpn(&engine, now),
-    };
-    if !allowed {
-        return refused(
-            RefusalCode::NotIdle,
-            format!("engine {id} is in use, needed, or not idle for long enough"),
-        );
+    match when {
+        StopWhen::Always => return drain(state, &engine, cause),
+        StopWhen::IdleFor(idle_ms) if state.may_retire_idle(&engine, idle_ms, now) => {
+            return retire(state, &engine, cause, true);
+        }
+        StopWhen::OffVpn => match state.may_leave_off_vpn(&engine, now) {
+            Some(VpnFault::Unhealthy) => return drain(state, &engine, cause),
+            Some(VpnFault::Misplaced | VpnFault::StalePort) => return retire(state, &engine, cause, false),
+            None => {}
+        },
+        StopWhen::Unused if state.may_stop_unused(&engine, now) => return drain(state, &engine, cause),
+        StopWhen::IdleFor(_) | StopWhen::Unused => {}
     }
+    refused(RefusalCode::NotIdle, format!("engine {id} is in use, needed, or not idle for long enough"))
+}
+
+/// Clients are told of it no more.
+fn retire(state: &mut State, engine: &Engine, cause: &str, may_stay: bool) -> Reply {
+    let message = format!("{} is offered no more ({cause})", engine.container_name);
+    note(state, EventType::Engine, "retiring", message, engine.container_id.as_ref(), None);
+    let since_ms = state.tables.clock_ms;
+    let retiring = Some(Retiring { cause: cause.to_owned(), since_ms, may_stay });
+    Reply::Engine(state.put_engine(Engine { retiring, ..engine.clone() }))
+}
+
+/// Its agent is to stop and remove it.
+fn drain(state: &mut State, engine: &Engine, cause: &str) -> Reply {
     let message = format!("{} is being removed ({cause})", engine.container_name);
     note(state, EventType::Engine, "stopping", message, engine.container_id.as_ref(), None);
     let ending = Ending { cause: cause.to_owned(), message: String::new(), at_ms: state.tables.clock_ms };
-    Reply::Engine(state.put_engine(Engine {
-        phase: Phase::Draining,
-        ending: Some(ending),
-        ..(*engine).clone()
-    }))
+    Reply::Engine(state.put_engine(Engine { phase: Phase::Draining, ending: Some(ending), ..engine.clone() }))
 }
 
 pub(super) fn gone(state: &mut State, id: EngineId, cause: &str) -> Reply {
@@ -226,6 +252,7 @@ pub(super) fn adopt(state: &mut State, found: &Adopt, op_id: OpId) -> Reply {
         vpn: found.vpn.clone(),
         forwarded_port: found.forwarded_port,
         replaces: None,
+        retiring: None,
         ending: None,
     };
     if let Some(port) = engine.leased_ports().find(|port| state.index.ports.contains_key(port)) {

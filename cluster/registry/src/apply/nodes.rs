@@ -23,6 +23,7 @@ pub(super) fn up(state: &mut State, info: &NodeInfo) -> Reply {
                 docker: DockerState::Unknown,
                 availability: Availability::Active,
                 availability_since_ms: state.tables.clock_ms,
+                failed_start_ms: None,
                 joined_at_ms: state.tables.clock_ms,
                 down_since_ms: None,
             }

@@ -16,11 +16,10 @@ use crate::vpn::Haste;
 const VPN_RETRY_S: u64 = 60;
 
 pub(super) fn reserve(state: &mut State, ask: &Reserve, op_id: OpId, origin: NodeId) -> Reply {
-    if ask.claim_abandoned
-        && let Some(engine) = abandoned(state, ask)
-    {
+    if let Some(engine) = at_hand(state, ask) {
         let awaited_until_ms = awaited_until_ms(state, ask);
-        let claimed = Engine { reserved_by: op_id, abandoned: false, awaited_until_ms, ..engine };
+        let claimed =
+            Engine { reserved_by: op_id, abandoned: false, awaited_until_ms, retiring: None, ..engine };
         return Reply::Engine(state.put_engine(claimed));
     }
     let hosts: BTreeSet<NodeId> =
@@ -68,6 +67,7 @@ pub(super) fn reserve(state: &mut State, ask: &Reserve, op_id: OpId, origin: Nod
         forwarded_port: slot.as_ref().and_then(|slot| slot.forwarded_port),
         vpn: slot.map(|slot| slot.vpn),
         replaces: ask.replaces,
+        retiring: None,
         ending: None,
     };
     Reply::Engine(state.put_engine(engine))
@@ -77,12 +77,19 @@ fn awaited_until_ms(state: &State, ask: &Reserve) -> Option<u64> {
     ask.patience_ms.map(|patience| state.tables.clock_ms.saturating_add(patience))
 }
 
-/// An engine that a caller asked for in the same words and then stopped waiting for, unless this call
-/// would only wait in vain for it again.
-fn abandoned(state: &State, ask: &Reserve) -> Option<Engine> {
+/// An engine that can be had without starting one: a caller asked for it in the same words and then stopped waiting for it, or
+/// it retires for want of use. Not one for which this call would only wait in vain again.
+fn at_hand(state: &State, ask: &Reserve) -> Option<Engine> {
     let now = state.tables.clock_ms;
-    let free =
-        |e: &Engine| e.is_unclaimed(now) && e.phase < Phase::Draining && state.active_streams(e.id) == 0;
+    let wanted = ask.replaces.is_none() && ask.only_below.is_none_or(|below| state.supply() < below);
+    let unclaimed = |e: &Engine| {
+        ask.claim_abandoned
+            && e.retiring.is_none()
+            && e.is_unclaimed(now)
+            && e.phase < Phase::Draining
+            && state.active_streams(e.id) == 0
+    };
+    let free = |e: &Engine| wanted && state.is_spare(e) || unclaimed(e);
     let able = |e: &Engine| {
         ask.eligible.contains(&e.node)
             && !state.is_draining(e.node)

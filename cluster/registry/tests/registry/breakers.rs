@@ -2,23 +2,24 @@
 
 use acefleet_registry::breaker::{BreakerKind, BreakerState};
 use acefleet_registry::command::StopWhen;
+use acefleet_registry::node::Availability;
 use acefleet_registry::plan::plan;
 use acefleet_registry::vpn::CAUSE_RECREATED;
-use acefleet_registry::{Command, Engine, RefusalCode, Reply, Reserve};
+use acefleet_registry::{Command, Engine, NodeId, RefusalCode, Reply, Reserve};
 
 use crate::support::{World, failed, generic, gone, refusal};
 
 const RECOVERY_MS: u64 = 300_000;
 
 fn broken() -> World {
-    let mut world = World::new(3, 10);
+    let mut world = World::new(1, 10);
     (0..5).for_each(|_| world.fail_one());
     world
 }
 
 #[test]
 fn five_failures_in_a_row_open_it_and_four_do_not() {
-    let mut world = World::new(3, 10);
+    let mut world = World::new(1, 10);
     (0..4).for_each(|_| world.fail_one());
     assert_eq!(world.general(), BreakerState::Closed);
     world.running();
@@ -71,7 +72,7 @@ fn a_probe_that_fails_opens_it_for_the_whole_time_again() {
 
 #[test]
 fn a_success_from_before_it_opened_leaves_it_open() {
-    let mut world = World::new(3, 10);
+    let mut world = World::new(1, 10);
     let early = world.reserve();
     (0..5).for_each(|_| world.fail_one());
     world.start(early.id);
@@ -137,7 +138,7 @@ fn replacements(world: &mut World) -> Vec<Engine> {
 
 #[test]
 fn replacements_have_a_breaker_of_their_own() {
-    let mut world = World::new(3, 10);
+    let mut world = World::new(1, 10);
     let state = |world: &World| world.state.breaker_state(BreakerKind::Replacement, world.now);
     let (lost, later) = (world.running(), world.running());
     let lose = |world: &mut World, engine: &Engine| {
@@ -175,7 +176,7 @@ fn replacements_have_a_breaker_of_their_own() {
 
 #[test]
 fn a_replacement_that_is_held_back_is_not_made_as_another_engine() {
-    let mut world = World::new(3, 10);
+    let mut world = World::new(1, 10);
     world.policy(|policy| policy.min_replicas = 2);
     let (lost, _) = (world.running(), world.running());
     let cause = CAUSE_RECREATED.to_owned();
@@ -187,4 +188,43 @@ fn a_replacement_that_is_held_back_is_not_made_as_another_engine() {
     assert_eq!(plan(&world.state, &world.eligible(), |_| true, world.now), vec![]);
     world.wait_ms(10_000);
     assert_eq!(replacements(&mut world).len(), 1);
+}
+
+#[test]
+fn a_host_that_cannot_start_engines_comes_last_and_opens_no_breaker_while_others_can() {
+    let mut world = World::new(2, 10);
+    let sick = world.reserve();
+    world.run(failed(sick.id));
+    for _ in 0..4 {
+        assert_ne!(world.running().node, sick.node, "it has just failed");
+    }
+    assert_eq!(world.state.breaker(BreakerKind::General).0.failure_count, 0);
+    world.wait_ms(60_000);
+    let again = world.reserve();
+    assert_eq!(again.node, sick.node, "it gets another chance");
+    world.run(failed(again.id));
+    world.run(Command::NodeAvailability {
+        node: NodeId(3 - sick.node.0),
+        availability: Availability::Cordoned,
+    });
+    let last = world.reserve();
+    assert_eq!(last.node, sick.node, "there is no other");
+    world.run(failed(last.id));
+    assert_eq!(world.state.breaker(BreakerKind::General).0.failure_count, 1, "nobody else can");
+    let last = world.reserve();
+    world.start(last.id);
+    world
+        .run(Command::NodeAvailability { node: NodeId(3 - sick.node.0), availability: Availability::Active });
+    assert_eq!(world.reserve().node, sick.node, "it is sound again, and less loaded");
+}
+
+#[test]
+fn docker_that_went_away_is_no_failure_to_start() {
+    let mut world = World::new(1, 10);
+    for _ in 0..10 {
+        let engine = world.reserve().id;
+        let cause = "docker_unavailable".to_owned();
+        world.run(Command::EngineFailed { engine, cause, message: String::new() });
+    }
+    assert_eq!(world.general(), BreakerState::Closed);
 }

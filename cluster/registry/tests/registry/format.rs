@@ -118,7 +118,7 @@ fn samples() -> Vec<Command> {
         Command::EventBatch { started: vec![playing("k", "s", 19_007).into()], ended: vec![end()] },
         Command::ResetBreaker(None),
         Command::ResetBreaker(Some(BreakerKind::General)),
-        stop(id, StopWhen::Drained),
+        stop(id, StopWhen::Unused),
         Command::NodeAvailability { node: NodeId(1), availability: Availability::Cordoned },
         Command::NodeAvailability {
             node: NodeId(1),

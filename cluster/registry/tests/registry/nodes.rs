@@ -11,7 +11,7 @@ use acefleet_registry::state::Tables;
 use acefleet_registry::stream::StreamEnd;
 use acefleet_registry::{Command, NodeId, RefusalCode, Reply, Reserve};
 
-use crate::support::{BEGIN_MS, World, engine, node_info, playing, port_taken, refusal};
+use crate::support::{BEGIN_MS, World, engine, failed, node_info, playing, port_taken, refusal};
 
 #[test]
 fn a_member_joins_once_and_may_change_its_description() {
@@ -124,6 +124,27 @@ fn a_drain_waits_for_clients_that_were_told_of_an_engine() {
     world.finish("k|s");
     settle(&mut world);
     assert_eq!(world.engine(answer.id).phase, Phase::Draining);
+}
+
+#[test]
+fn engines_of_a_draining_node_wait_for_replacements_that_are_held_back() {
+    let mut world = World::new(2, 10);
+    // None is to be had beside those that leave, for all that MAX_REPLICAS says.
+    world.policy(|policy| (policy.min_replicas, policy.max_replicas) = (2, 2));
+    settle(&mut world);
+    let leaving = world.state.listed_engines().find(|e| e.node == NodeId(1)).unwrap().id;
+    want(&mut world, 1, Availability::Draining { deadline_ms: None });
+    world.wait_ms(60_000);
+    let owed = plan(&world.state, &world.eligible(), |_| true, world.now);
+    let [owed @ Command::Reserve(_)] = owed.as_slice() else { panic!("not one reservation: {owed:?}") };
+    let first = engine(world.run(owed.clone()));
+    world.run(failed(first.id));
+    let rest = plan(&world.state, &world.eligible(), |_| true, world.now);
+    assert_eq!(rest, vec![], "it is tried again in a moment");
+    world.wait_ms(2_000);
+    settle(&mut world);
+    assert_eq!(world.engine(leaving).phase, Phase::Draining);
+    assert_eq!(world.state.listed_engines().count(), 2);
 }
 
 #[test]

@@ -6,9 +6,9 @@ use acefleet_registry::command::StopWhen;
 use acefleet_registry::engine::Phase;
 use acefleet_registry::plan::{plan, stop_idle};
 use acefleet_registry::policy::PortRange;
-use acefleet_registry::{Command, EngineId, Policy, Reply};
+use acefleet_registry::{Command, EngineId, Policy, RefusalCode, Reply, Reserve};
 
-use crate::support::{World, playing, port_taken};
+use crate::support::{World, engine, playing, port_taken, refusal};
 
 /// Runs the plan until it is empty and says how many rounds that took.
 fn settle(world: &mut World) -> usize {
@@ -134,7 +134,7 @@ fn a_port_in_use_on_a_host_does_not_make_the_plan_knock_for_ever() {
 
 #[test]
 fn an_open_breaker_stops_it_and_a_half_open_one_lets_one_through() {
-    let mut world = World::new(2, 10);
+    let mut world = World::new(1, 10);
     (0..5).for_each(|_| world.fail_one());
     world.policy(|policy| policy.min_replicas = 4);
     assert_eq!(planned(&world), vec![]);
@@ -239,16 +239,82 @@ fn an_engine_idles_for_the_grace_period_before_it_leaves() {
 #[test]
 fn without_grace_an_engine_leaves_after_its_stream_but_not_before_its_first() {
     let mut world = with(1, |policy| (policy.auto_delete, policy.grace_ms) = (true, 0));
-    let running = world.running();
+    let called = Reserve { patience_ms: Some(2_000), ..world.ask() };
+    let running = engine(world.run(Command::Reserve(called.clone())));
+    world.start(running.id);
     world.wait_ms(10_000);
     assert_eq!(planned(&world), vec![], "its caller has not had time to play");
     world.begin(playing("k", "s", running.ports.host_http));
     world.finish("k|s");
     assert_eq!(stops(&planned(&world)), [running.id]);
-    let unused = world.running();
-    settle(&mut world);
-    world.wait_ms(35_000);
+    world.run(Command::EngineStop {
+        engine: running.id,
+        cause: "deleted".to_owned(),
+        when: StopWhen::Always,
+    });
+    let unused = engine(world.run(Command::Reserve(called)));
+    world.start(unused.id);
+    world.wait_ms(36_999);
+    assert_eq!(planned(&world), vec![]);
+    world.wait_ms(1);
     assert_eq!(stops(&planned(&world)), [unused.id]);
+}
+
+#[test]
+fn an_idle_engine_is_unlisted_first_and_leaves_when_nobody_can_come_to_it() {
+    let mut world = with(1, |policy| (policy.auto_delete, policy.grace_ms) = (true, 0));
+    let idle = world.running();
+    settle(&mut world);
+    assert_eq!((world.state.listed_engines().count(), world.state.supply()), (0, 0));
+    assert!(world.engine(idle.id).is_published(), "its container runs, its port is relayed");
+    world.wait_ms(34_999);
+    assert_eq!(planned(&world), vec![]);
+    world.wait_ms(1);
+    settle(&mut world);
+    let gone = world.engine(idle.id);
+    assert_eq!((gone.phase, gone.ending.as_ref().unwrap().cause.as_str()), (Phase::Draining, "idle"));
+}
+
+#[test]
+fn a_client_that_was_told_of_a_retiring_engine_keeps_it() {
+    let mut world = with(1, |policy| (policy.auto_delete, policy.grace_ms) = (true, 0));
+    let idle = world.running();
+    settle(&mut world);
+    world.wait_ms(20_000);
+    world.begin(playing("k", "s", idle.ports.host_http));
+    assert_eq!((world.state.listed_engines().count(), world.state.supply()), (1, 1));
+    world.wait_ms(600_000);
+    assert_eq!(planned(&world), vec![]);
+    world.finish("k|s");
+    assert_eq!(stops(&planned(&world)), [idle.id]);
+}
+
+#[test]
+fn what_retires_is_taken_before_anything_is_started() {
+    let mut world = with(1, |policy| {
+        (policy.auto_delete, policy.grace_ms, policy.max_replicas) = (true, 0, 2);
+    });
+    let ids = [world.running().id, world.running().id];
+    settle(&mut world);
+    assert_eq!(world.state.spare_engines(&world.eligible()), 2);
+    // By a call, although MAX_REPLICAS is reached.
+    let called = Reserve { patience_ms: Some(2_000), ..world.ask() };
+    assert_eq!(engine(world.run(Command::Reserve(called))).id, ids[0]);
+    assert!(world.state.listed_engines().any(|e| e.id == ids[0]));
+    // By the floors.
+    world.policy(|policy| policy.min_replicas = 2);
+    settle(&mut world);
+    assert_eq!((world.state.supply(), world.state.live_engines().count()), (2, 2));
+    // Not by what has to be of another kind, or below a target that is reached.
+    world.policy(|policy| policy.min_replicas = 0);
+    world.wait_ms(60_000);
+    settle(&mut world);
+    assert_eq!(world.state.supply(), 0);
+    let scaled = Reserve { only_below: Some(0), ..world.ask() };
+    assert_eq!(refusal(world.run(Command::Reserve(scaled))), RefusalCode::MaxCapacity);
+    let mut labelled = world.ask();
+    labelled.spec.labels.insert("who".to_owned(), "me".to_owned());
+    assert_eq!(refusal(world.run(Command::Reserve(labelled))), RefusalCode::MaxCapacity);
 }
 
 #[test]

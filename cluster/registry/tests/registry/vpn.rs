@@ -223,6 +223,10 @@ fn one_engine_has_the_forwarded_port_and_is_replaced_when_it_changes() {
     assert!(listed(&world).contains(&first.id));
     world.finish("k|s");
     settle(&mut world);
+    assert!(!listed(&world).contains(&first.id));
+    assert_eq!((listed(&world).len(), serving(&world).len()), (2, 3), "a client may still come to it");
+    world.wait_ms(35_000);
+    settle(&mut world);
     let now = serving(&world);
     assert_eq!(now.len(), 2);
     let heir = now.iter().find(|e| e.replaces == Some(first.id)).unwrap();
@@ -254,12 +258,18 @@ fn engines_outside_the_vpn_are_hidden_and_replaced() {
     assert_eq!(listed(&world), []);
     tell(&mut world, 1, VpnHealth::Healthy, None);
     settle(&mut world);
-    let now = serving(&world);
-    assert_eq!((now.len(), now[0].vpn.as_deref()), (1, Some("gluetun")));
+    let heir = world.state.listed_engines().next().unwrap().clone();
+    assert_eq!((heir.vpn.as_deref(), heir.replaces), (Some("gluetun"), Some(outside.id)));
+    world.wait_ms(35_000);
+    settle(&mut world);
+    assert_eq!(serving(&world).iter().map(|e| e.id).collect::<Vec<_>>(), [heir.id]);
     world.run(Command::NodeUp(node_info(1, 10)));
     assert!(Tables::from(world.state.clone()).vpns.is_empty());
     settle(&mut world);
-    assert_eq!(serving(&world)[0].vpn, None);
+    world.wait_ms(35_000);
+    settle(&mut world);
+    let now = serving(&world);
+    assert_eq!((now.len(), now[0].vpn.as_deref(), now[0].replaces), (1, None, Some(heir.id)));
 }
 
 #[test]

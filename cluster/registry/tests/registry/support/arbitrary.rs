@@ -178,7 +178,7 @@ fn when() -> impl Strategy<Value = StopWhen> {
     prop_oneof![
         2 => Just(StopWhen::Always),
         2 => (0..60_000u64).prop_map(StopWhen::IdleFor),
-        1 => Just(StopWhen::Drained),
+        1 => Just(StopWhen::Unused),
         1 => Just(StopWhen::OffVpn),
     ]
 }

@@ -209,14 +209,28 @@ fn check_engines(before: &State, after: &State, command: &Command) -> Checked {
         }
     }
     if let Command::EngineStop { engine, when: StopWhen::IdleFor(_), .. } = command {
-        let drained = |s: &State| s.engine(*engine).is_some_and(|e| e.phase == Phase::Draining);
-        let stopped = drained(after) && !drained(before);
-        ensure!(!stopped || before.active_streams(*engine) == 0, "engine {engine} was stopped in use");
-        ensure!(!stopped || after.supply() >= after.policy().min_replicas, "the floor was broken");
+        let retires = |s: &State| s.engine(*engine).is_some_and(|e| e.retiring.is_some());
+        let retired = retires(after) && !retires(before);
+        ensure!(!retired || before.active_streams(*engine) == 0, "engine {engine} retired in use");
+        ensure!(!retired || after.supply() >= after.policy().min_replicas, "the floor was broken");
         ensure!(
-            !stopped || after.free_supply() >= after.policy().min_free_replicas,
+            !retired || after.free_supply() >= after.policy().min_free_replicas,
             "the free floor was broken"
         );
+    }
+    if let Command::EngineStop { engine, when, .. } = command {
+        let drained = |s: &State| s.engine(*engine).is_some_and(|e| e.phase == Phase::Draining);
+        if drained(after) && !drained(before) {
+            let Some(old) = before.engine(*engine) else { return Ok(()) };
+            let unlisted = old.retiring.is_some() || before.is_draining(old.node);
+            let right = match when {
+                StopWhen::Always => true,
+                StopWhen::Unused => unlisted,
+                StopWhen::OffVpn => !before.has_network(old),
+                StopWhen::IdleFor(_) => false,
+            };
+            ensure!(right, "engine {engine} was stopped while clients are told of it");
+        }
     }
     if let Command::Conflict { engine, taken: Taken::HostPort(port) } = command
         && before.engine(*engine).is_some_and(|e| e.phase == Phase::Reserved)
@@ -256,8 +270,9 @@ fn at_once_before(before: &State, proposal: &Proposal) -> State {
 fn check_reserved(before: &State, after: &State, ask: &Reserve, engine: &Engine) -> Checked {
     let policy = after.policy();
     if engine.is_acestream() {
-        let counts = |e: &&&Engine| e.is_acestream() && !after.is_down(e.node);
-        let count = live(after).iter().filter(counts).count();
+        let leaves = |e: &Engine| e.retiring.as_ref().is_some_and(|retiring| !retiring.may_stay);
+        let replaced = |e: &Engine| after.is_down(e.node) || after.is_draining(e.node) || leaves(e);
+        let count = live(after).iter().filter(|e| e.is_acestream() && !replaced(e)).count();
         ensure!(
             count <= policy.max_replicas as usize,
             "{count} engines with MAX_REPLICAS {}",
@@ -284,7 +299,7 @@ fn check_reserved(before: &State, after: &State, ask: &Reserve, engine: &Engine)
     for other in candidates.iter().filter(|l| l.engines < l.capacity) {
         let ours = u64::from(chosen.engines) * u64::from(other.capacity);
         let theirs = u64::from(other.engines) * u64::from(chosen.capacity);
-        let less_loaded = theirs < ours || (theirs == ours && other.streams < chosen.streams);
+        let less_loaded = (other.troubled, theirs, other.streams) < (chosen.troubled, ours, chosen.streams);
         ensure!(!less_loaded, "{} was chosen although {} had less load", chosen.node, other.node);
     }
     let tables = Tables::from(after.clone());
