@@ -113,14 +113,14 @@ impl Fleet {
     #[must_use]
     pub fn has_leader(&self) -> bool {
         let status = self.parts.cluster.status();
-        status.leader.is_some() && status.staleness_ms < LEADER_LOST_MS
+        status.leader.is_some() && status.leaderless_ms < LEADER_LOST_MS
     }
 
-    /// Whether there has been no such leader for [`LEADER_LOST_MS`]. An election is over sooner, and calls that come
+    /// Whether there has been no such leader for [`LEADER_LOST_MS`], counted from the start of this node at the earliest. An election is over sooner, and calls that come
     /// meanwhile are held: whoever asks now may act as if there were a leader.
     #[must_use]
     pub fn is_leaderless(&self) -> bool {
-        self.parts.cluster.status().staleness_ms >= LEADER_LOST_MS
+        self.parts.cluster.status().leaderless_ms >= LEADER_LOST_MS
     }
 
     pub(crate) fn agent(&self) -> &AgentHandle {
