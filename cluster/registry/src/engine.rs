@@ -116,6 +116,9 @@ pub struct Ports {
 /// Cause of a failed start that says nothing of any Docker: the host could not be heard.
 pub const HOST_SILENT: &str = "host_silent";
 
+/// Cause of a failed start that says nothing of any Docker: the host is still fetching the image.
+pub const IMAGE_PULLING: &str = "image_pulling";
+
 /// Why an engine stopped being live.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ending {

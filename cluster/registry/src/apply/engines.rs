@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::apply::{note, refused, streams};
 use crate::breaker::BreakerKind;
 use crate::command::{Adopt, RefusalCode, Reply, StopWhen, Taken};
-use crate::engine::{Ending, Engine, HOST_SILENT, Health, Phase};
+use crate::engine::{Ending, Engine, HOST_SILENT, Health, IMAGE_PULLING, Phase};
 use crate::event::EventType;
 use crate::ids::{EngineId, NodeId, OpId};
 use crate::ports::fixed_http_port;
@@ -112,8 +112,8 @@ pub(super) fn failed(state: &mut State, id: EngineId, cause: &str, message: &str
         Ok(engine) => engine,
         Err(reply) => return reply,
     };
-    // A host that fell silent or lost its VPN says nothing of Docker.
-    if engine.is_acestream() && ![HOST_SILENT, CAUSE_VPN_ERROR].contains(&cause) {
+    // A host that fell silent, lost its VPN or still fetches the image says nothing of Docker.
+    if engine.is_acestream() && ![HOST_SILENT, CAUSE_VPN_ERROR, IMAGE_PULLING].contains(&cause) {
         let now = state.tables.clock_ms;
         state.breaker_mut(BreakerKind::over(engine.replaces)).0.record_failure(now);
     }
