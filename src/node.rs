@@ -31,7 +31,9 @@ const TASKS: Duration = Duration::from_secs(5);
 pub enum NodeError {
     /// An address cannot be bound. When it is taken, or not there yet, a later try may succeed: a predecessor may still hold
     /// it, and a host that boots may not have all of its addresses.
-    #[error("cannot listen on {address} ({setting}): {source}; use a free port of an address that this host has, or change the setting")]
+    #[error(
+        "cannot listen on {address} ({setting}): {source}; use a free port of an address that this host has, or change the setting"
+    )]
     Bind {
         /// The address.
         address: SocketAddr,

@@ -27,6 +27,7 @@ pub mod scale;
 pub mod streams;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use acefleet_raft::{Applied, Cluster, View};
@@ -56,6 +57,8 @@ struct Parts {
     agent: AgentHandle,
     stopping: CancellationToken,
     relay: Arc<relay::Stats>,
+    /// This node is being taken out of the cluster: what it keeps now would never be written.
+    departing: AtomicBool,
 }
 
 impl Fleet {
@@ -69,7 +72,8 @@ impl Fleet {
         stopping: CancellationToken,
     ) -> Self {
         let relay = Arc::default();
-        Self { parts: Arc::new(Parts { config, cluster, soft, agent, stopping, relay }) }
+        let departing = AtomicBool::new(false);
+        Self { parts: Arc::new(Parts { config, cluster, soft, agent, stopping, relay, departing }) }
     }
 
     /// True from the moment on which the process has been told to stop: no new traffic, please.
