@@ -7,6 +7,7 @@
 //! - [`fleet`]: what the API and the leader do with the cluster: provision, stop, scale, look up
 //! - [`http`]: the public API; holds no state of its own but rendered answers
 //! - [`relay`]: makes `localhost` reach engines of other hosts
+//! - `sockets`: options of connections
 //! - [`node`]: start, wiring and ordered stop
 //! - [`supervisor`]: what systemd is told
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -19,5 +20,6 @@ pub mod fleet;
 pub mod http;
 pub mod node;
 pub mod relay;
+mod sockets;
 pub mod soft;
 pub mod supervisor;

@@ -1,5 +1,6 @@
 //! Start, wiring and ordered stop of a node.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,8 +29,11 @@ const TASKS: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NodeError {
-    /// An address cannot be bound. A retry helps only when something else frees it.
-    #[error("cannot listen on {address} ({setting}): {source}; free the port or change the setting")]
+    /// An address cannot be bound. When it is taken, or not there yet, a later try may succeed: a predecessor may still hold
+    /// it, and a host that boots may not have all of its addresses.
+    #[error(
+        "cannot listen on {address} ({setting}): {source}; use a free port of an address that this host has, or change the setting"
+    )]
     Bind {
         /// The address.
         address: SocketAddr,
@@ -59,7 +63,10 @@ impl NodeError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Bind { .. } => 64,
+            Self::Bind { source, .. } => match source.kind() {
+                ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable => 75,
+                _ => 64,
+            },
             Self::Start(error) => error.exit_code(),
             Self::Failed { code, .. } => *code,
             Self::Internal(_) => 70,

@@ -75,6 +75,8 @@ pub struct NodeReport {
     pub collector_errors: u64,
     /// Bytes moved by all its streams since the node started: downloaded, uploaded.
     pub totals: (u64, u64),
+    /// Events that it keeps until there is a leader.
+    pub kept_events: u64,
 }
 
 /// A report and when it came.

@@ -342,6 +342,28 @@ async fn a_missing_image_is_pulled_or_named() {
 }
 
 #[tokio::test]
+async fn a_slow_pull_is_neither_a_missing_image_nor_a_reason_to_stop_trying() {
+    let fake = Fake::new();
+    fake.world().missing_images.insert("slow:1".to_owned(), Ok(()));
+    let spec = || EngineSpec { image: Some("slow:1".to_owned()), ..EngineSpec::acestream() };
+    let node = node(&fake).await;
+    node.write(Command::SetPolicy(Policy { startup_timeout_ms: 100, ..Policy::default() })).await;
+    let slow = fake.slow_registry.lock().await;
+    for _ in 0..6 {
+        let id = node.reserve(spec()).await.id;
+        let failed = node.wait_phase(id, &[Phase::Failed]).await;
+        let (cause, message) = ending(&failed);
+        assert_eq!(cause, "image_pulling");
+        assert!(message.contains("slow:1"), "{message}");
+    }
+    drop(slow);
+    node.write(Command::SetPolicy(Policy::default())).await;
+    let id = node.reserve(spec()).await.id;
+    node.wait_phase(id, &SERVING).await;
+    assert_eq!(fake.world().pulls, ["slow:1"], "all wait for one pull");
+}
+
+#[tokio::test]
 async fn a_container_that_ends_at_once_is_a_failure() {
     let fake = Fake::new();
     fake.world().born = "exited";

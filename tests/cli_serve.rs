@@ -24,12 +24,29 @@ fn a_taken_port_is_one_clear_line() {
         ("PORT_RANGE_HOST", "1000-1019"),
     ];
     let output = run(dir.path(), &environment, &["serve"]);
-    assert_eq!(output.status.code(), Some(64), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(75), "{}", stderr(&output));
     let line = stderr(&output);
     assert_eq!(line.lines().count(), 1, "{line}");
     assert!(line.starts_with("acefleet: ") && line.contains(&format!("127.0.0.1:{port}")), "{line}");
     assert!(line.contains("APP_PORT"), "{line}");
     assert!(!data.exists(), "nothing was opened");
+}
+
+#[test]
+fn an_address_that_the_host_does_not_have_yet_is_temporary() {
+    let dir = dir();
+    let data = dir.path().join("data");
+    let environment = [
+        ("APP_PORT", "8000"),
+        // Set aside for documentation: no host has it.
+        ("ACEFLEET_HTTP_BIND", "192.0.2.1"),
+        ("ACEFLEET_DATA_DIR", data.to_str().unwrap()),
+        ("ACEFLEET_LOG", "off"),
+    ];
+    let output = run(dir.path(), &environment, &["serve"]);
+    let line = stderr(&output);
+    assert_eq!(output.status.code(), Some(75), "{line}");
+    assert!(line.contains("cannot listen on 192.0.2.1:8000"), "{line}");
 }
 
 #[test]

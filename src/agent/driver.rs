@@ -2,7 +2,6 @@
 //! nothing by itself.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
@@ -11,18 +10,10 @@ use crate::agent::observe::Observation;
 use crate::agent::plan::{self, Action};
 use crate::agent::{ending, starting};
 
-/// How long one wait for the cluster's past lasts before it is begun again.
-const RECOVERY: Duration = Duration::from_secs(60);
-/// Pause before it is begun again.
-const PAUSE: Duration = Duration::from_millis(50);
-
 /// Follows the records and the containers until the node stops.
 pub(super) async fn reconcile(ctx: Arc<Context>, mut observations: mpsc::Receiver<Observation>) {
     // Old records would create containers that nobody wants any more.
-    while !ctx.cluster.wait_recovered(Instant::now() + RECOVERY).await {
-        // It answers at once when the cluster is closing; the cancellation needs a chance to be seen.
-        tokio::time::sleep(PAUSE).await;
-    }
+    ctx.cluster.recovered().await;
     let mut changes = ctx.cluster.fleet_changes();
     loop {
         changes.borrow_and_update();

@@ -114,10 +114,11 @@ impl LocalReport {
             state.stream(id).is_some_and(|s| s.is_started() && s.engine.is_some_and(|engine| owns(&engine)))
         };
         self.change(|report| {
-            let before = (report.engines.len(), report.streams.len());
+            let before = (report.engines.len(), report.streams.len(), report.kept_events);
             report.engines.retain(|id, _| owns(id));
             report.streams.retain(|id, _| runs(id));
-            before != (report.engines.len(), report.streams.len())
+            report.kept_events = ctx.cluster.outbox().len();
+            before != (report.engines.len(), report.streams.len(), report.kept_events)
         });
         let mut inner = unpoisoned(&self.inner);
         std::mem::take(&mut inner.dirty).then(|| Arc::new(inner.report.clone()))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use acefleet_registry::command::Taken;
-use acefleet_registry::engine::DOCKER_UNAVAILABLE;
+use acefleet_registry::engine::{DOCKER_UNAVAILABLE, IMAGE_PULLING};
 use acefleet_registry::vpn::CAUSE_VPN_ERROR;
 use acefleet_registry::{Command, Engine, EngineId, Reply};
 use tokio::time::Instant;
@@ -101,8 +101,11 @@ pub(super) async fn start(ctx: &Context, id: EngineId) {
                         return fail(ctx, id, "image_missing", missing(ctx, &spec.image, &reason)).await;
                     }
                     Pulled::Late => {
-                        let reason = "it is being pulled now; ask again when that is done";
-                        return fail(ctx, id, "image_missing", missing(ctx, &spec.image, reason)).await;
+                        let (image, node) = (&spec.image, &ctx.config.node_name);
+                        let message = format!(
+                            "the image {image} is still being pulled on host {node}; engines start there when that is done"
+                        );
+                        return fail(ctx, id, IMAGE_PULLING, message).await;
                     }
                 }
             }

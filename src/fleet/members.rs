@@ -1,7 +1,8 @@
 //! Members of the cluster as operators handle them: cordon, drain, remove. What a removal would do to the
 //! majority is computed here; the Raft layer performs it.
 
-use std::time::Instant;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use acefleet_raft::{MemberStatus, MembershipChange, RaftStatus, Role};
 use acefleet_registry::node::Availability;
@@ -13,6 +14,10 @@ use crate::fleet::{Fleet, FleetError};
 /// Longer than [`crate::soft::SUSPECT_AFTER`], which only moves engines to the end of the list: here a hiccup would refuse what
 /// an operator wants, or have it forced.
 const NO_VOTE_AFTER_MS: u64 = 5_000;
+
+/// How long a removal waits for events that the member keeps to be written.
+const KEPT_WITHIN: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 impl Fleet {
     /// The member of this name.
@@ -47,7 +52,7 @@ impl Fleet {
     /// overrides what can be overridden. Returns the votes before and after, if it had one.
     ///
     /// # Errors
-    /// When it is unknown, runs engines, or the cluster would lose its majority; or when no leader is
+    /// When it is unknown, runs engines, keeps events that are not written yet, or the cluster would lose its majority; or when no leader is
     /// found in time, after which a repeat is safe.
     pub async fn remove_member(
         &self,
@@ -70,16 +75,51 @@ impl Fleet {
                  and leaves the containers on the host"
             )));
         }
-        tracing::warn!(node = name, id = %member.id, force, "a member is being removed");
-        self.cluster().change_members(MembershipChange::Remove { id: member.id }, deadline).await?;
-        if member.id == self.cluster().node_id() {
-            // Writes of a node that is no member are refused: the leader cleans up after it.
-            return Ok(sums);
+        let own = member.id == self.cluster().node_id();
+        if is_alive(&status, &member) && !force {
+            let left = self.kept_events_left(member.id, deadline).await;
+            if left > 0 {
+                return Err(FleetError::Unsafe(format!(
+                    "{name} has answered {left} events that it could not write yet, and they would be lost with it: make sure \
+                     that it reaches a leader and repeat, or use force"
+                )));
+            }
         }
+        tracing::warn!(node = name, id = %member.id, force, "a member is being removed");
+        self.parts.departing.store(own, Ordering::Relaxed);
+        let removed =
+            self.cluster().change_members(MembershipChange::Remove { id: member.id }, deadline).await;
+        if own {
+            // Writes of a node that is no member are refused: the leader cleans up after it.
+            self.parts.departing.store(removed.is_ok(), Ordering::Relaxed);
+            return Ok(removed.map(|()| sums)?);
+        }
+        removed?;
         match self.write(Command::NodeRemoved { node: member.id }, deadline).await {
             // It never registered, or the leader was faster, or will do it when it leads again.
             Ok(_) | Err(FleetError::Write(_)) => Ok(sums),
             Err(error) => Err(error),
+        }
+    }
+}
+
+impl Fleet {
+    /// How many events a member still keeps after it got some time to write them: this node by what it has, another by what
+    /// it reported last.
+    async fn kept_events_left(&self, member: NodeId, deadline: Instant) -> u64 {
+        let kept = || match member == self.cluster().node_id() {
+            true => self.cluster().outbox().len(),
+            false => self.soft().nodes.get(&member).map_or(0, |heard| heard.report.kept_events),
+        };
+        // The removal itself needs time, too.
+        let limit = KEPT_WITHIN.min(deadline.saturating_duration_since(Instant::now()) / 2);
+        let until = Instant::now() + limit;
+        loop {
+            let left = kept();
+            if left == 0 || Instant::now() >= until {
+                return left;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 }

@@ -27,6 +27,7 @@ pub mod scale;
 pub mod streams;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use acefleet_raft::{Applied, Cluster, View};
@@ -56,6 +57,8 @@ struct Parts {
     agent: AgentHandle,
     stopping: CancellationToken,
     relay: Arc<relay::Stats>,
+    /// This node is being taken out of the cluster: what it keeps now would never be written.
+    departing: AtomicBool,
 }
 
 impl Fleet {
@@ -69,7 +72,8 @@ impl Fleet {
         stopping: CancellationToken,
     ) -> Self {
         let relay = Arc::default();
-        Self { parts: Arc::new(Parts { config, cluster, soft, agent, stopping, relay }) }
+        let departing = AtomicBool::new(false);
+        Self { parts: Arc::new(Parts { config, cluster, soft, agent, stopping, relay, departing }) }
     }
 
     /// True from the moment on which the process has been told to stop: no new traffic, please.
@@ -113,14 +117,14 @@ impl Fleet {
     #[must_use]
     pub fn has_leader(&self) -> bool {
         let status = self.parts.cluster.status();
-        status.leader.is_some() && status.staleness_ms < LEADER_LOST_MS
+        status.leader.is_some() && status.leaderless_ms < LEADER_LOST_MS
     }
 
-    /// Whether there has been no such leader for [`LEADER_LOST_MS`]. An election is over sooner, and calls that come
+    /// Whether there has been no such leader for [`LEADER_LOST_MS`], counted from the start of this node at the earliest. An election is over sooner, and calls that come
     /// meanwhile are held: whoever asks now may act as if there were a leader.
     #[must_use]
     pub fn is_leaderless(&self) -> bool {
-        self.parts.cluster.status().staleness_ms >= LEADER_LOST_MS
+        self.parts.cluster.status().leaderless_ms >= LEADER_LOST_MS
     }
 
     pub(crate) fn agent(&self) -> &AgentHandle {

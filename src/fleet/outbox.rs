@@ -1,6 +1,7 @@
 //! Events that come while the cluster has no leader: kept on this node's disk, answered, and written in
 //! their order when a leader is back. An event that was answered is never lost.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use acefleet_raft::{Applied, OutboxError};
@@ -47,6 +48,7 @@ impl Fleet {
         if outbox.is_empty() {
             match self.cluster().propose(op_id, command.clone(), deadline).await {
                 Ok(applied) => return Ok(Taken::Applied(applied)),
+                Err(error) if self.parts.departing.load(Ordering::Relaxed) => return Err(error.into()),
                 Err(error) => tracing::warn!(%error, "an event is kept until there is a leader"),
             }
         }

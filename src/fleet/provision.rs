@@ -10,8 +10,8 @@ use acefleet_registry::{Command, Engine, EngineId, OpId, Reply, Reserve};
 
 use crate::fleet::{Fleet, FleetError, new_op_id};
 
-/// Causes for which another host would fail alike.
-const CALLERS_FAULT: [&str; 2] = ["port_taken", "bad_request"];
+/// The cause for which another host would fail alike.
+const CALLERS_FAULT: &str = "port_taken";
 /// A reservation that would leave less time than this to start the container is not worth making.
 const START_AT_LEAST: Duration = Duration::from_millis(200);
 /// To give an engine up that did not run in time takes so long, at the end of the caller's time.
@@ -74,7 +74,7 @@ impl Fleet {
                         None => ("failed".to_owned(), "the host could not start it".to_owned()),
                     };
                     tracing::warn!(engine = %engine.id, node = %engine.node, cause, message, "host failed to start");
-                    let last = CALLERS_FAULT.contains(&cause.as_str());
+                    let last = cause == CALLERS_FAULT;
                     let error = FleetError::Failed { cause, message };
                     if last {
                         return Err(error);

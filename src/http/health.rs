@@ -56,15 +56,41 @@ pub(crate) async fn livez(State(app): State<App>, snapshot: Snapshot) -> Respons
     alive(&app, &snapshot)
 }
 
-/// Why this node should get no traffic now, if it should not.
-fn reasons(app: &App, needs_leader: bool) -> Vec<&'static str> {
-    let loaded = app.fleet().cluster().cluster_id().is_some() && app.fleet().view().applied_index > 0;
-    let checks = [
-        (app.fleet().is_stopping(), "this node is stopping"),
-        (!loaded, "the registry is not loaded yet"),
-        (needs_leader && !app.has_leader(), "no leader is known: writes would fail"),
-    ];
-    checks.into_iter().filter(|(bad, _)| *bad).map(|(_, reason)| reason).collect()
+/// What readiness depends on.
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    stopping: bool,
+    /// There is a registry at all.
+    loaded: bool,
+    /// It was caught up with since the start.
+    recovered: bool,
+    has_leader: bool,
+}
+
+impl Standing {
+    fn of(app: &App) -> Self {
+        let cluster = app.fleet().cluster();
+        Self {
+            stopping: app.fleet().is_stopping(),
+            loaded: cluster.cluster_id().is_some() && app.fleet().view().applied_index > 0,
+            recovered: cluster.has_recovered(),
+            has_leader: app.has_leader(),
+        }
+    }
+
+    /// Why this node should get no traffic now, if it should not.
+    fn reasons(self, needs_leader: bool) -> Vec<&'static str> {
+        let Self { stopping, loaded, recovered, has_leader } = self;
+        let checks = [
+            (stopping, "this node is stopping"),
+            (!loaded, "the registry is not loaded yet"),
+            // While there is a leader, this is over in a moment, and other nodes are up to date. Without one this node is as
+            // good as any, and says how old its answers are.
+            (loaded && has_leader && !recovered, "the registry is still as it was before this node started"),
+            (needs_leader && !has_leader, "no leader is known: writes would fail"),
+        ];
+        checks.into_iter().filter(|(bad, _)| *bad).map(|(_, reason)| reason).collect()
+    }
 }
 
 fn ready_status(reasons: &[&str]) -> StatusCode {
@@ -81,8 +107,9 @@ struct Readiness {
 
 /// Should this node get traffic?
 ///
-/// 503 while it starts, stops, or knows no leader. With `?noleader` a missing leader does not count:
-/// reads work without one, so a load balancer in front of readers should use that.
+/// 503 while it starts, until it has caught up with the cluster, while it stops, or knows no leader. With
+/// `?noleader` a missing leader does not count: reads work without one, from what the node has, so a load
+/// balancer in front of readers should use that.
 #[utoipa::path(
     get, path = "/readyz", tag = "health", operation_id = "readyz",
     params(("noleader" = Option<String>, Query, description = "Ready without a leader, too")),
@@ -92,7 +119,7 @@ struct Readiness {
     )
 )]
 pub(crate) async fn readyz(State(app): State<App>, snapshot: Snapshot) -> Response {
-    let reasons = reasons(&app, !snapshot.query.has("noleader"));
+    let reasons = Standing::of(&app).reasons(!snapshot.query.has("noleader"));
     snapshot.answer_with(ready_status(&reasons), &Readiness { ready: reasons.is_empty(), reasons })
 }
 
@@ -119,7 +146,7 @@ struct Ready {
     )
 )]
 pub(crate) async fn ready(State(app): State<App>, snapshot: Snapshot) -> Response {
-    let reasons = reasons(&app, true);
+    let reasons = Standing::of(&app).reasons(true);
     let state = &snapshot.view.state;
     let body = Ready {
         ready: reasons.is_empty(),
@@ -259,4 +286,33 @@ pub(crate) async fn reset(
     };
     let applied = app.fleet().write(Command::ResetBreaker(kind), caller.arrival.write_deadline()).await?;
     Ok(written(applied.revision, &Message { message }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const READY: Standing = Standing { stopping: false, loaded: true, recovered: true, has_leader: true };
+
+    #[test]
+    fn traffic_waits_for_the_past_while_somebody_else_has_it() {
+        for needs_leader in [true, false] {
+            assert!(READY.reasons(needs_leader).is_empty());
+            let behind = Standing { recovered: false, ..READY }.reasons(needs_leader);
+            assert_eq!(behind, ["the registry is still as it was before this node started"]);
+            let stopping = Standing { stopping: true, ..READY }.reasons(needs_leader);
+            assert_eq!(stopping, ["this node is stopping"]);
+        }
+    }
+
+    #[test]
+    fn readers_are_served_without_a_leader_from_what_there_is() {
+        for recovered in [true, false] {
+            let alone = Standing { recovered, has_leader: false, ..READY };
+            assert!(alone.reasons(false).is_empty());
+            assert_eq!(alone.reasons(true), ["no leader is known: writes would fail"]);
+            let empty = Standing { loaded: false, ..alone };
+            assert_eq!(empty.reasons(false), ["the registry is not loaded yet"]);
+        }
+    }
 }

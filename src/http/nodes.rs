@@ -147,13 +147,13 @@ struct Removed {
 /// Remove a node
 ///
 /// For good: its id never comes back, the host can join again with an empty data directory. The removed
-/// node ends by itself with exit code 77. A node that lives and runs engines has to be drained first. The
-/// last voter stays, and so does any without which the others would be no majority. Safe to repeat.
+/// node ends by itself with exit code 77. A node that lives and runs engines has to be drained first, and one
+/// that keeps events for want of a leader has to write them first. The last voter stays, and so does any without which the others would be no majority. Safe to repeat.
 #[utoipa::path(
     delete, path = "/cluster/nodes/{name}", tag = "cluster", operation_id = "remove_node",
     params(
         ("name" = String, Path, description = "Name of the member"),
-        ("force" = Option<bool>, Query, description = "Although it runs engines, or has to vote itself out. \
+        ("force" = Option<bool>, Query, description = "Although it runs engines, keeps events that are not written yet, or has to vote itself out. \
             A majority that is not there cannot be forced"),
     ),
     security(("bearer" = []), ("api_key" = [])),

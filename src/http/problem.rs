@@ -122,6 +122,12 @@ impl Problem {
         self
     }
 
+    /// What its reader gets.
+    #[cfg(test)]
+    pub fn told(self) -> (StatusCode, Value) {
+        (self.status, self.body)
+    }
+
     fn retry_soon(error: &'static str, code: &str, message: impl ToString, eta: u64) -> Self {
         Self::blocked(
             StatusCode::SERVICE_UNAVAILABLE,

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use acefleet_registry::breaker::BreakerState;
-use acefleet_registry::engine::{EngineSpec, Phase};
+use acefleet_registry::engine::{EngineSpec, IMAGE_PULLING, Phase};
 use acefleet_registry::node::DockerState;
 use acefleet_registry::vpn::CAUSE_VPN_ERROR;
 use acefleet_registry::{Refusal, RefusalCode};
@@ -232,11 +232,35 @@ fn refused(app: &App, refusal: Refusal) -> Problem {
 fn failed(cause: &str, message: String) -> Problem {
     match cause {
         "port_taken" => give_up(StatusCode::CONFLICT, cause, message),
-        "bad_request" => give_up(StatusCode::BAD_REQUEST, cause, message),
         "image_missing" | "internal" => give_up(StatusCode::INTERNAL_SERVER_ERROR, cause, message),
         "no_free_ports" => wait(BLOCKED, cause, message, LATER_S, false),
         CAUSE_VPN_ERROR => wait(FAILED, cause, message, VPN_S, true),
         "docker_unavailable" => wait(BLOCKED, cause, message, SOON_S, true),
+        IMAGE_PULLING => wait(BLOCKED, cause, message, LATER_S, true),
         _ => wait(FAILED, cause, message, SOON_S, true),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn callers_wait_for_a_pull_and_give_up_on_an_image_that_nobody_has() {
+        let (status, body) = failed("image_pulling", "it is being pulled".to_owned()).told();
+        let detail = &body["detail"];
+        assert_eq!(
+            (status, detail.as_object().map(serde_json::Map::len)),
+            (StatusCode::SERVICE_UNAVAILABLE, Some(6))
+        );
+        assert_eq!((&detail["code"], &detail["should_wait"]), (&json!("image_pulling"), &json!(true)));
+        assert_eq!(detail["recovery_eta_seconds"], LATER_S);
+        let (status, body) = failed("image_missing", "nobody has it".to_owned()).told();
+        assert_eq!(
+            (status, &body["detail"]["should_wait"]),
+            (StatusCode::INTERNAL_SERVER_ERROR, &json!(false))
+        );
     }
 }

@@ -1,5 +1,5 @@
 //! Accepts connections and serves them until told to stop. Bounded in every direction: connections,
-//! header sizes, time for headers, time at rest, time to finish.
+//! header sizes, time for headers, time without progress, time at rest, time to finish.
 
 use std::convert::Infallible;
 use std::io;
@@ -19,11 +19,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::http::front::Api;
 use crate::http::stall::{Guarded, Phase};
+use crate::sockets;
 
 /// Connections at once; further ones wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 10_000;
 /// From the first byte of a request to the end of its headers.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+/// A client that takes nothing of its answer for so long has gone away or means harm.
+const PROGRESS_WITHIN: Duration = Duration::from_secs(30);
 /// A connection may rest so long between requests: longer than clients keep theirs, so that they close
 /// first and no request meets a closing door.
 const REST_WITHIN: Duration = Duration::from_secs(150);
@@ -100,12 +103,10 @@ impl Server {
     }
 
     fn spawn(&self, stream: TcpStream, slot: OwnedSemaphorePermit) {
-        // Answers are small and callers wait for them. Failing to say so costs latency only.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY not set");
-        }
+        sockets::tune(&stream);
+        sockets::expect_progress(&stream);
         let phase = Phase::default();
-        let io = TokioIo::new(Guarded::new(stream, phase.clone(), HEADERS_WITHIN));
+        let io = TokioIo::new(Guarded::new(stream, phase.clone(), HEADERS_WITHIN, PROGRESS_WITHIN));
         let api = self.api.clone();
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let handling = phase.handling();

@@ -1,6 +1,6 @@
 //! Tells a slow sender of headers from a connection that rests between two requests. Proxies keep
 //! connections for minutes and lose an event when one is closed under them; a client that sends half a
-//! request and stops may not hold one that long.
+//! request and stops may not hold one that long. Nor may one that takes nothing of its answer.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -41,25 +41,42 @@ impl Drop for Handling {
     }
 }
 
-/// A socket whose reads fail when the headers of a request take too long.
+/// A socket whose reads fail when the headers of a request take too long, and whose writes fail when the other side takes
+/// nothing for too long.
 pub(crate) struct Guarded {
     stream: TcpStream,
     phase: Phase,
-    limit: Duration,
+    headers: Duration,
     timer: Pin<Box<Sleep>>,
+    progress: Duration,
+    /// Runs while a write waits.
+    stuck: Option<Pin<Box<Sleep>>>,
 }
 
 impl Guarded {
-    /// Headers may take `limit` from their first byte on.
-    pub fn new(stream: TcpStream, phase: Phase, limit: Duration) -> Self {
-        Self { stream, phase, limit, timer: Box::pin(tokio::time::sleep(limit)) }
+    /// Headers may take `headers` from their first byte on; a write may wait for `progress`.
+    pub fn new(stream: TcpStream, phase: Phase, headers: Duration, progress: Duration) -> Self {
+        let timer = Box::pin(tokio::time::sleep(headers));
+        Self { stream, phase, headers, timer, progress, stuck: None }
+    }
+
+    /// What came of a write, unless it has waited for too long.
+    fn bound(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stuck = None;
+            return written;
+        }
+        let progress = self.progress;
+        let stuck = self.stuck.get_or_insert_with(|| Box::pin(tokio::time::sleep(progress)));
+        ready!(stuck.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing of its answer")))
     }
 
     fn note_bytes(&mut self) {
         let first =
             self.phase.0.compare_exchange(RESTING, HEADERS, Ordering::Relaxed, Ordering::Relaxed).is_ok();
         if first {
-            self.timer.as_mut().reset(Instant::now() + self.limit);
+            self.timer.as_mut().reset(Instant::now() + self.headers);
         }
     }
 }
@@ -91,7 +108,8 @@ impl AsyncRead for Guarded {
 
 impl AsyncWrite for Guarded {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.bound(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -107,7 +125,8 @@ impl AsyncWrite for Guarded {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.bound(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -127,7 +146,7 @@ mod tests {
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (server, _) = listener.accept().await.unwrap();
         let phase = Phase::default();
-        (client, Guarded::new(server, phase.clone(), limit), phase)
+        (client, Guarded::new(server, phase.clone(), limit, limit), phase)
     }
 
     #[tokio::test]
@@ -138,6 +157,22 @@ mod tests {
         let error = guarded.read_to_end(&mut text).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert_eq!(text, b"GET");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_nobody_takes_times_out() {
+        let (mut client, mut guarded, phase) = pair(Duration::from_millis(20)).await;
+        let _handling = phase.handling();
+        let answer = vec![0; 64 << 20];
+        let error = guarded.write_all(&answer).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        // What was sent until then can be read, and makes room for more.
+        let mut part = vec![0; 1 << 20];
+        client.read_exact(&mut part).await.unwrap();
+        let reading = tokio::spawn(async move { while client.read_exact(&mut part).await.is_ok() {} });
+        guarded.write_all(&answer).await.unwrap();
+        drop(guarded);
+        reading.await.unwrap();
     }
 
     #[tokio::test]

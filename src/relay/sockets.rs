@@ -3,16 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A peer that is silent for this long is asked whether it lives.
-const SILENT: Duration = Duration::from_secs(30);
-const ASK_EVERY: Duration = Duration::from_secs(10);
-const ASK_TIMES: u32 = 3;
-/// An engine's host that acknowledges nothing for this long is gone. Not set towards clients: a player
-/// on pause takes nothing either.
-const UNHEARD: Duration = Duration::from_secs(30);
+use crate::sockets;
+
 const BACKLOG: i32 = 1_024;
 /// Bytes that wait in a socket for their turn on the network. Without a limit they are megabytes for a slow
 /// reader: memory that many connections push out of the processor's cache, at twice the cost of a byte.
@@ -33,9 +28,7 @@ impl End {
 
     pub fn engine(stream: TcpStream) -> Self {
         tune(&stream);
-        if let Err(error) = SockRef::from(&stream).set_tcp_user_timeout(Some(UNHEARD)) {
-            tracing::debug!(%error, "no limit for unacknowledged data");
-        }
+        sockets::expect_progress(&stream);
         Self { stream, finished: false }
     }
 
@@ -58,18 +51,9 @@ impl Drop for End {
     }
 }
 
-/// Small messages leave at once, little waits unsent, and dead peers are noticed. A socket that refuses
-/// still works.
 fn tune(stream: &TcpStream) {
-    let socket = SockRef::from(stream);
-    let keepalive = TcpKeepalive::new().with_time(SILENT).with_interval(ASK_EVERY).with_retries(ASK_TIMES);
-    let done = socket
-        .set_tcp_nodelay(true)
-        .and_then(|()| socket.set_tcp_keepalive(&keepalive))
-        .and_then(|()| socket.set_tcp_notsent_lowat(UNSENT_MAX));
-    if let Err(error) = done {
-        tracing::debug!(%error, "socket options");
-    }
+    sockets::tune(stream);
+    sockets::told(SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_MAX));
 }
 
 /// A listener that leaves the same port on other addresses alone. `::` takes IPv4, too, unless

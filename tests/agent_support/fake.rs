@@ -54,6 +54,8 @@ pub struct Fake {
     events: broadcast::Sender<()>,
     /// Each `run` takes one permit.
     pub gate: Semaphore,
+    /// While held, pulls do not finish.
+    pub slow_registry: tokio::sync::Mutex<()>,
 }
 
 impl Default for Fake {
@@ -74,6 +76,7 @@ impl Default for Fake {
             }),
             events: broadcast::channel(64).0,
             gate: Semaphore::new(1_000),
+            slow_registry: tokio::sync::Mutex::default(),
         }
     }
 }
@@ -255,8 +258,10 @@ impl ContainerRuntime for Fake {
     }
 
     fn pull<'a>(&'a self, image: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>> {
-        ready(self.daemon().and_then(|mut world| {
-            world.pulls.push(image.to_owned());
+        let pull = async {
+            self.daemon()?.pulls.push(image.to_owned());
+            let _ours = self.slow_registry.lock().await;
+            let mut world = self.daemon()?;
             match world.missing_images.get(image).cloned() {
                 Some(Err(reason)) => Err(RuntimeError::Other(reason)),
                 Some(Ok(())) | None => {
@@ -264,7 +269,8 @@ impl ContainerRuntime for Fake {
                     Ok(())
                 }
             }
-        }))
+        };
+        pull.boxed()
     }
 
     fn events(&self, _node_name: &str) -> BoxStream<'static, Result<(), RuntimeError>> {

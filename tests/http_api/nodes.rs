@@ -131,3 +131,35 @@ async fn members_leave_until_the_last_voter() {
         bed.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_keeps_events_is_not_removed() {
+    let [a, b, c] = Bed::three().await;
+    let a_id = a.fleet.cluster().node_id();
+    let outbox = a.fleet.cluster().outbox();
+    outbox.push(b"an event".to_vec(), 10).await.unwrap();
+    let known = async || {
+        let soft = b.fleet.soft();
+        soft.nodes.get(&a_id).map(|heard| heard.report.kept_events)
+    };
+    eventually("a reports what it keeps", async || (known().await == Some(1)).then_some(())).await;
+    for asked in [&a, &b] {
+        let refused = asked.call("DELETE", "/cluster/nodes/a", &NOTHING).await;
+        assert_eq!(refused.status, 409, "{refused:?}");
+        let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains("has answered 1 events") && detail.contains("use force"), "{detail}");
+    }
+    assert!(node(&b, "a").await.is_some());
+
+    // It waits for those that are being written.
+    let (removed, ()) = tokio::join!(a.call("DELETE", "/cluster/nodes/a", &NOTHING), async {
+        let kept = outbox.first(10, usize::MAX).await.unwrap();
+        outbox.remove(&kept.iter().map(|(number, _)| *number).collect::<Vec<_>>()).await.unwrap();
+    });
+    assert_eq!(removed.status, 200, "{removed:?}");
+    let late = a.post("/events/stream_started", &started("k", "s", 901)).await;
+    assert_eq!(late.status, 503, "what it kept now would be lost: {late:?}");
+    for bed in [a, b, c] {
+        bed.stop().await;
+    }
+}

@@ -201,11 +201,20 @@ impl Cluster {
         members::change(&self.core, &change, deadline).await
     }
 
-    /// Waits until this node has caught up with what the cluster had committed when it started.
-    /// False at the deadline.
-    pub async fn wait_recovered(&self, deadline: Instant) -> bool {
-        let limit = deadline.saturating_duration_since(Instant::now());
-        self.core.raft.wait_for_recovery(Some(limit)).await.is_ok()
+    /// Resolves when this node has caught up with what the cluster had acknowledged when it started, confirmed by a leader
+    /// with a majority. Never without one.
+    pub async fn recovered(&self) {
+        let mut recovered = self.core.recovered.subscribe();
+        if recovered.wait_for(|recovered| *recovered).await.is_err() {
+            // The sender lives in the core that this handle keeps.
+            std::future::pending().await
+        }
+    }
+
+    /// Whether [`Cluster::recovered`] would resolve at once.
+    #[must_use]
+    pub fn has_recovered(&self) -> bool {
+        *self.core.recovered.borrow()
     }
 
     /// The durable queue of this node for writes that wait for a leader.

@@ -1,4 +1,4 @@
-//! When this node last heard from whom. A local opinion in memory, never replicated.
+//! When this node last heard from whom, and how old its data is. A local opinion in memory, never replicated.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,22 @@ struct Contact {
 struct Heard {
     /// When the leader last proved itself, as a follower sees it.
     leader: Option<Instant>,
+    /// At this time the state held all that was acknowledged; absent until it was caught up with since the start.
+    fresh: Option<Instant>,
+    /// A heartbeat that named a log index which is not applied yet: when it came, and the index.
+    mark: Option<(Instant, u64)>,
     peers: BTreeMap<u64, Contact>,
+}
+
+impl Heard {
+    /// Takes the mark for reached when it is.
+    fn settle(&mut self, applied: u64) {
+        if let (Some(fresh), Some((at, index))) = (self.fresh, self.mark)
+            && index <= applied
+        {
+            (self.fresh, self.mark) = (Some(fresh.max(at)), None);
+        }
+    }
 }
 
 /// Contact times of this node. The lock is held for moments only.
@@ -51,9 +66,54 @@ impl Contacts {
     }
 
     /// There was a leader with a majority at this time; this node itself, perhaps.
-    pub fn led_at(&self, at: Instant) {
+    fn led_at(&self, at: Instant) {
         let mut heard = self.heard();
         heard.leader = heard.leader.max(Some(at));
+    }
+
+    /// A majority confirmed at this time that this node leads: nobody has newer data.
+    pub fn led_by_self_at(&self, at: Instant) {
+        self.led_at(at);
+        let mut heard = self.heard();
+        heard.mark = None;
+        heard.fresh = heard.fresh.map(|fresh| fresh.max(at));
+    }
+
+    /// The leader sent a heartbeat: the log is committed up to `committed`, and this node has applied `applied`.
+    pub fn heartbeat(&self, committed: u64, applied: u64) {
+        self.heard_leader();
+        let mut heard = self.heard();
+        if heard.fresh.is_none() {
+            // A new leader may not know yet how far its predecessor had committed.
+            return;
+        }
+        heard.settle(applied);
+        // The oldest mark stays until it is reached: with a newer one each time, none ever might be.
+        heard.mark = heard.mark.or_else(|| Some((Instant::now(), committed)));
+        heard.settle(applied);
+    }
+
+    /// The state holds all that was acknowledged before this time. From here on heartbeats tell how old it is.
+    pub fn caught_up(&self, at: Instant) {
+        let mut heard = self.heard();
+        heard.fresh = heard.fresh.max(Some(at));
+    }
+
+    /// How old the state is, given the log index that is applied; `None` until it was caught up with since the start.
+    pub fn data_age(&self, applied: u64) -> Option<Duration> {
+        let mut heard = self.heard();
+        heard.settle(applied);
+        heard.fresh.map(|fresh| fresh.elapsed())
+    }
+
+    /// Whether a leader proved itself since this node started.
+    pub fn has_heard_leader(&self) -> bool {
+        self.heard().leader.is_some()
+    }
+
+    /// Time since the start of this node.
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// Time since the leader was last heard; since the start of this node if it never was.
@@ -74,5 +134,33 @@ impl Contacts {
     /// Software version that this peer last told.
     pub fn version(&self, id: u64) -> Option<String> {
         self.heard().peers.get(&id).map(|peer| peer.version.clone()).filter(|version| !version.is_empty())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_applied_yet_is_as_old_as_the_heartbeat_that_named_it() {
+        let contacts = Contacts::new();
+        contacts.heartbeat(7, 7);
+        assert!(contacts.has_heard_leader());
+        assert_eq!(contacts.data_age(7), None, "not caught up with since the start");
+        let long_ago = Instant::now() - Duration::from_secs(100);
+        contacts.caught_up(long_ago);
+        contacts.heartbeat(9, 7);
+        contacts.heartbeat(11, 8);
+        assert!(
+            contacts.data_age(8).unwrap() >= Duration::from_secs(100),
+            "entry 9 was acknowledged meanwhile"
+        );
+        assert!(
+            contacts.data_age(9).unwrap() < Duration::from_secs(50),
+            "the first heartbeat is caught up with"
+        );
+        contacts.caught_up(long_ago);
+        assert!(contacts.data_age(9).unwrap() < Duration::from_secs(50), "it never goes back");
     }
 }

@@ -1,6 +1,7 @@
 //! Linearizable reads: the leader confirms that it leads, the reader waits until it has applied
 //! as far.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use openraft::ReadPolicy;
@@ -11,6 +12,8 @@ use crate::shared::Core;
 use crate::transport::proto::read_index_reply;
 
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long a starting node tries to catch up with one answer of the leader before it asks again.
+const RECOVERY: Duration = Duration::from_secs(10);
 
 /// What the leader says to a read.
 pub(crate) enum Confirmed {
@@ -56,6 +59,25 @@ pub(crate) async fn barrier(core: &Core, deadline: Instant) -> Result<u64, ReadE
             return Err(error);
         }
         core.pause(&mut changes, PAUSE, deadline).await;
+    }
+}
+
+/// Notes when this node has caught up with what was acknowledged before it started. What it knew of the
+/// commit mark when it stopped says nothing about the time since; only a leader with a majority does.
+pub(crate) async fn recover(core: Arc<Core>) {
+    loop {
+        let began = Instant::now();
+        match barrier(&core, began + RECOVERY).await {
+            Ok(revision) => {
+                tracing::info!(revision, "caught up with the cluster");
+                core.wire.contacts().caught_up(began);
+                core.recovered.send_replace(true);
+                return;
+            }
+            Err(ReadError::ShuttingDown) => return,
+            // It has lasted until its deadline: there is no leader, or much to catch up with.
+            Err(error) => tracing::debug!(%error, "not caught up with the cluster yet"),
+        }
     }
 }
 

@@ -45,6 +45,8 @@ pub(crate) struct Core {
     pub hooks: Arc<dyn Hooks>,
     pub leadership: watch::Sender<Leadership>,
     pub failure: watch::Sender<Option<Failure>>,
+    /// Whether the state holds all that the cluster had acknowledged when this node started.
+    pub recovered: watch::Sender<bool>,
     pub fsync: Arc<FsyncClock>,
     pub fsync_p99: Option<Duration>,
     pub store: tokio::sync::Mutex<Option<OpenStore>>,
@@ -64,6 +66,13 @@ pub(crate) struct Core {
     pub closing: AtomicBool,
     /// Where the time of proposals comes from.
     pub clock: Mutex<LogClock>,
+}
+
+/// This host's wall clock, milliseconds since the Unix epoch.
+pub(crate) fn wall_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 impl Core {
@@ -131,9 +140,7 @@ impl Core {
 
     /// The time that a proposal would carry now, given the newest time in the state.
     pub fn log_time_ms(&self, state_ms: u64) -> u64 {
-        let wall = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+        let wall = wall_ms();
         // The data is plain: a panic elsewhere cannot leave it half-changed.
         let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
         clock.now(wall, state_ms, Instant::now())

@@ -26,7 +26,7 @@ use crate::store::{self, Db, DirLock, Flusher, FsyncClock, IdentityFile, LogStor
 use crate::transport::{Network, Wire, serve};
 use crate::types::Raft;
 use crate::view::Published;
-use crate::{formation, fsync_probe, status, tend};
+use crate::{formation, fsync_probe, read, status, tend};
 
 /// Starts a node on an open listener. Returns when the store is open, everything known to be
 /// committed is applied and the cluster port answers; it does not wait for a leader, and a new
@@ -79,6 +79,7 @@ pub async fn start(
         hooks,
         leadership: watch::Sender::new(Leadership::default()),
         failure: watch::Sender::new(None),
+        recovered: watch::Sender::new(false),
         fsync: opened.fsync,
         fsync_p99: opened.fsync_p99,
         store: tokio::sync::Mutex::new(Some(opened.store)),
@@ -206,6 +207,7 @@ fn spawn_background(core: &Arc<Core>, listener: TcpListener) {
     let tasks = &core.tasks;
     tasks.spawn(status::follow(core.clone()));
     tasks.spawn(formation::run(core.clone()));
+    tasks.spawn(read::recover(core.clone()));
     tasks.spawn(tend::run(core.clone()));
     tasks.spawn(snapshot_by_time(core.clone()));
     let server = core.clone();

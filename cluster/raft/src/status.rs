@@ -10,8 +10,9 @@ use openraft::async_runtime::watch::WatchReceiver;
 use serde::Serialize;
 
 use crate::errors::Failure;
-use crate::shared::Core;
+use crate::shared::{Core, wall_ms};
 use crate::types::{Member, Metrics, ServerMetrics, TypeConfig};
+use crate::view::View;
 
 /// Who leads, as this node knows it. Comparing two values tells whether anything changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,10 +87,13 @@ pub struct RaftStatus {
     pub members: Vec<MemberStatus>,
     /// Number of voters.
     pub voters: usize,
-    /// How old the answers of this node may be. Zero on a leader with a majority; otherwise the
-    /// time since a leader was last heard, or since the start if none was: it grows while this
-    /// node is cut off.
+    /// How old the answers of this node may be. Zero on a leader with a majority; elsewhere the time since
+    /// the last heartbeat whose log is applied: it grows while this node is cut off or has to catch up.
+    /// Until it has caught up after a start, the time since the last write that it knows.
     pub staleness_ms: u64,
+    /// How long there has been no leader, as far as this node can tell: the time since one was last
+    /// heard, or since the start if none was. Zero on a leader with a majority.
+    pub leaderless_ms: u64,
     /// On a leader: time since a majority last confirmed it.
     pub last_quorum_ack_ms: Option<u64>,
     /// Whether the Raft core is alive.
@@ -118,25 +122,27 @@ pub(crate) fn status(core: &Core) -> RaftStatus {
     let voters: Vec<u64> = membership.voter_ids().collect();
     let quorum_age = metrics.last_quorum_acked.map(|acked| acked.elapsed());
     let leads = metrics.state.is_leader();
+    let leaderless = leaderless(core, leads, voters.len(), quorum_age);
+    // The vote of an earlier run names a leader that may be long gone.
+    let leader = leader(&metrics).filter(|_| leads || core.wire.contacts().has_heard_leader());
     RaftStatus {
         node_id: NodeId(metrics.id),
         node_name: identity.node_name.clone(),
         cluster_id: identity.cluster_id.clone(),
         term: metrics.current_term,
-        leader: leader(&metrics).map(NodeId),
-        leader_name: leader(&metrics)
-            .and_then(|id| membership.get_node(&id))
-            .map(|member| member.name.clone()),
+        leader: leader.map(NodeId),
+        leader_name: leader.and_then(|id| membership.get_node(&id)).map(|member| member.name.clone()),
         revision: view.revision,
         last_applied: view.applied_index,
         last_log: metrics.last_log_index.unwrap_or(0),
         snapshot_index: metrics.snapshot.map_or(0, |id| id.index),
         members: membership
             .nodes()
-            .map(|(id, member)| member_status(core, &metrics, &voters, *id, member))
+            .map(|(id, member)| member_status(core, &metrics, leader, &voters, *id, member))
             .collect(),
         voters: voters.len(),
-        staleness_ms: millis(staleness(core, leads, voters.len(), quorum_age)),
+        staleness_ms: millis(staleness(core, &view, leads, leaderless)),
+        leaderless_ms: millis(leaderless),
         last_quorum_ack_ms: quorum_age.filter(|_| leads).map(millis),
         running: metrics.running_state.is_ok(),
         fsync_p99_us: core.fsync_p99.and_then(|p99| u64::try_from(p99.as_micros()).ok()),
@@ -144,9 +150,16 @@ pub(crate) fn status(core: &Core) -> RaftStatus {
     }
 }
 
-fn member_status(core: &Core, metrics: &Metrics, voters: &[u64], id: u64, member: &Member) -> MemberStatus {
+fn member_status(
+    core: &Core,
+    metrics: &Metrics,
+    leader: Option<u64>,
+    voters: &[u64],
+    id: u64,
+    member: &Member,
+) -> MemberStatus {
     let own = id == metrics.id;
-    let role = if leader(metrics) == Some(id) {
+    let role = if leader == Some(id) {
         Role::Leader
     } else if voters.contains(&id) {
         Role::Voter
@@ -184,7 +197,23 @@ fn member_status(core: &Core, metrics: &Metrics, voters: &[u64], id: u64, member
     }
 }
 
-fn staleness(core: &Core, leads: bool, voters: usize, quorum_age: Option<Duration>) -> Duration {
+/// How old the state is, of which `view` is the newest.
+fn staleness(core: &Core, view: &View, leads: bool, leaderless: Duration) -> Duration {
+    match core.wire.contacts().data_age(view.applied_index) {
+        Some(_) if leads => leaderless,
+        Some(age) => age,
+        None => {
+            let uptime = core.wire.contacts().uptime();
+            match view.state.clock_ms() {
+                0 => uptime,
+                // The clock of the leader that stamped the write may have been ahead of this one.
+                written => uptime.max(Duration::from_millis(wall_ms().saturating_sub(written))),
+            }
+        }
+    }
+}
+
+fn leaderless(core: &Core, leads: bool, voters: usize, quorum_age: Option<Duration>) -> Duration {
     if !leads {
         return core.wire.contacts().leader_age();
     }
@@ -252,7 +281,7 @@ fn look(core: &Core) -> Result<(), openraft::errors::Fatal<TypeConfig>> {
         (seen.last_quorum_acked.map(|acked| acked.elapsed()), seen.running_state.clone())
     };
     if let Some(at) = acked.filter(|_| now.is_leader).and_then(|age| Instant::now().checked_sub(age)) {
-        core.wire.contacts().led_at(at);
+        core.wire.contacts().led_by_self_at(at);
     }
     if let Some(addresses) = moved {
         core.wire.set_addresses(addresses);

@@ -160,7 +160,7 @@ async fn a_killed_leader_is_replaced_and_nothing_acknowledged_is_lost() {
     fleet.nodes[leader].start().await;
     fleet.all_hold(&expected).await;
     for node in &fleet.nodes {
-        assert!(node.cluster().wait_recovered(soon()).await, "{}", node.name);
+        node.cluster().recovered().await;
     }
 }
 
@@ -192,6 +192,47 @@ async fn without_a_majority_writes_fail_in_time_and_reads_go_on() {
     if error.is_known_not_applied() {
         assert!(!marks(fleet.nodes[survivor].cluster()).contains(&n));
     }
+}
+
+fn wall_ms() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    u64::try_from(now.as_millis()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_node_says_that_its_state_is_from_before() {
+    support::logs();
+    let mut fleet = Fleet::formed(3).await;
+    let leader = fleet.leader().await;
+    let away = (leader + 1) % 3;
+    let known = marks(fleet.nodes[leader].cluster());
+    fleet.all_hold(&known).await;
+    fleet.nodes[away].kill();
+    let missed = fleet.nodes[leader].must_write().await;
+    let others = [leader, (leader + 2) % 3];
+    for at in others {
+        fleet.nodes[at].kill();
+    }
+    let down_since = wall_ms();
+    until("the state is clearly older than a start takes", || wall_ms() > down_since + 1_500).await;
+
+    fleet.nodes[away].start().await;
+    let cluster = fleet.nodes[away].cluster();
+    let status = cluster.status();
+    assert_eq!(marks(cluster), known, "reads go on");
+    assert!(status.staleness_ms >= 1_500, "its state is older than {} ms", status.staleness_ms);
+    assert!(status.leaderless_ms < status.staleness_ms, "{status:?}");
+    assert_eq!((status.leader, status.leader_name), (None, None), "its last vote is no leader");
+    assert!(status.members.iter().all(|member| member.role != Role::Leader), "{:?}", status.members);
+    assert!(!cluster.has_recovered());
+
+    for at in others {
+        fleet.nodes[at].start().await;
+    }
+    let cluster = fleet.nodes[away].cluster();
+    tokio::time::timeout(support::PATIENCE, cluster.recovered()).await.unwrap();
+    assert!(marks(cluster).contains(&missed), "it has recovered without what it missed");
+    until("its answers are fresh again", || cluster.status().staleness_ms < 1_500).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

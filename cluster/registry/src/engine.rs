@@ -118,6 +118,9 @@ pub const HOST_SILENT: &str = "host_silent";
 /// Cause of a failed start on a host that had lost its Docker.
 pub const DOCKER_UNAVAILABLE: &str = "docker_unavailable";
 
+/// Cause of a failed start that says nothing of any Docker: the host is still fetching the image.
+pub const IMAGE_PULLING: &str = "image_pulling";
+
 /// Why an engine stopped being live.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ending {

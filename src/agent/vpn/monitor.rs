@@ -29,9 +29,7 @@ const NO_PORT_IN_A_ROW: u32 = 2;
 pub(crate) async fn run(ctx: Arc<Context>, client: reqwest::Client) {
     let Some(config) = ctx.config.vpn.clone() else { return std::future::pending().await };
     // What the registry says is where verdicts begin.
-    while !ctx.cluster.wait_recovered(Instant::now() + Duration::from_secs(60)).await {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    ctx.cluster.recovered().await;
     let watches = config.containers.iter().map(|vpn| {
         let (ctx, config, client) = (Arc::clone(&ctx), config.clone(), client.clone());
         async move {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use acefleet_registry::NodeId;
 use futures::stream::BoxStream;
 use openraft::errors::{Infallible, RaftError};
-use openraft::raft::{AppendEntriesResponse, TransferLeaderRequest};
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
@@ -136,9 +136,11 @@ impl raft_server::Raft for Service {
         &self,
         request: Request<proto::RaftRequest>,
     ) -> Result<Response<proto::RaftReply>, Status> {
-        let answer = self.0.raft.append_entries(self.open(request.get_ref())?).await.map_err(|e| dead(&e))?;
+        let heartbeat: AppendEntriesRequest<TypeConfig> = self.open(request.get_ref())?;
+        let committed = heartbeat.leader_commit.map_or(0, |id| id.index);
+        let answer = self.0.raft.append_entries(heartbeat).await.map_err(|e| dead(&e))?;
         if !matches!(answer, AppendEntriesResponse::HigherVote(_)) {
-            self.0.wire.contacts().heard_leader();
+            self.0.wire.contacts().heartbeat(committed, self.0.published.load().applied_index);
         }
         self.reply(&answer)
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::apply::{note, refused, streams};
 use crate::breaker::BreakerKind;
 use crate::command::{Adopt, RefusalCode, Reply, StopWhen, Taken};
-use crate::engine::{DOCKER_UNAVAILABLE, Ending, Engine, HOST_SILENT, Health, Phase, Retiring};
+use crate::engine::{
+    DOCKER_UNAVAILABLE, Ending, Engine, HOST_SILENT, Health, IMAGE_PULLING, Phase, Retiring,
+};
 use crate::event::EventType;
 use crate::ids::{EngineId, NodeId, OpId};
 use crate::node::Node;
@@ -127,8 +129,8 @@ pub(super) fn failed(state: &mut State, id: EngineId, cause: &str, message: &str
     if engine.is_acestream() && ![HOST_SILENT, DOCKER_UNAVAILABLE, CAUSE_VPN_ERROR].contains(&cause) {
         let now = state.tables.clock_ms;
         note_start(state, engine.node, Some(now));
-        // One host's trouble must not stop the others.
-        if !placement::has_sound_host(state) {
+        // One host's trouble must not stop the others, and an image that is being pulled will be there.
+        if cause != IMAGE_PULLING && !placement::has_sound_host(state) {
             state.breaker_mut(BreakerKind::over(engine.replaces)).0.record_failure(now);
         }
     }

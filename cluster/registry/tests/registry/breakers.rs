@@ -2,6 +2,7 @@
 
 use acefleet_registry::breaker::{BreakerKind, BreakerState};
 use acefleet_registry::command::StopWhen;
+use acefleet_registry::engine::IMAGE_PULLING;
 use acefleet_registry::node::Availability;
 use acefleet_registry::plan::plan;
 use acefleet_registry::vpn::CAUSE_RECREATED;
@@ -27,6 +28,18 @@ fn five_failures_in_a_row_open_it_and_four_do_not() {
     assert_eq!(world.general(), BreakerState::Closed);
     world.fail_one();
     assert_eq!(world.general(), BreakerState::Open);
+}
+
+#[test]
+fn an_image_that_takes_long_to_fetch_is_not_held_against_docker() {
+    let mut world = World::new(3, 10);
+    for _ in 0..10 {
+        let id = world.reserve().id;
+        let (cause, message) = (IMAGE_PULLING.to_owned(), "it is being pulled".to_owned());
+        world.run(Command::EngineFailed { engine: id, cause, message });
+    }
+    assert_eq!(world.general(), BreakerState::Closed);
+    world.running();
 }
 
 #[test]
