@@ -281,12 +281,6 @@ impl NodeClient {
         self.call(Method::POST, "/provision/acestream", Some(&json!({"labels": {}, "env": {}}))).await
     }
 
-    /// Provisions an engine whose container gets these variables; anything but 200 is an error.
-    pub async fn provision_with(&self, env: &[(&str, &str)]) -> Result<Provisioned> {
-        let env: BTreeMap<_, _> = env.iter().copied().collect();
-        self.call(Method::POST, "/provision/acestream", Some(&json!({"labels": {}, "env": env}))).await?.ok()
-    }
-
     /// Provisions an engine; anything but 200 is an error.
     pub async fn provision(&self) -> Result<Provisioned> {
         self.try_provision().await?.ok()

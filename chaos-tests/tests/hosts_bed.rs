@@ -142,8 +142,7 @@ async fn three_hosts_reach_each_other_until_they_are_cut() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn docker_can_be_paused_killed_and_started_again_and_a_host_can_lose_power() -> Result<()> {
-    let mut options = BedOptions::docker_only(1);
-    options.live_restore = true;
+    let options = BedOptions { live_restore: true, keep_logs: false, ..BedOptions::docker_only(1) };
     let bed = TestHosts::start(options).await?;
     let number = bed.number();
     let host = &bed.hosts()[0];
@@ -246,8 +245,8 @@ async fn the_reaper_clears_away_as_soon_as_its_owner_is_killed() -> Result<()> {
 async fn a_test_that_panics_leaves_nothing() -> Result<()> {
     let (send, receive) = tokio::sync::oneshot::channel();
     let failed = tokio::spawn(async move {
-        let bed =
-            TestHosts::start(BedOptions { no_image: true, ..BedOptions::docker_only(1) }).await.unwrap();
+        let options = BedOptions { no_image: true, keep_logs: false, ..BedOptions::docker_only(1) };
+        let bed = TestHosts::start(options).await.unwrap();
         send.send(bed.number()).unwrap();
         panic!("on purpose");
     })

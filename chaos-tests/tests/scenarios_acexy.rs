@@ -23,8 +23,7 @@ const STREAMS: usize = 20;
 async fn twenty_streams_through_each_node_without_a_complaint() -> Result<()> {
     let _turn = turn().await?;
     let bed = TestHosts::start(BedOptions::new(3)).await?;
-    let outcome = play_through_each(&bed).await;
-    conclude(bed, outcome).await
+    conclude(bed, play_through_each).await
 }
 
 async fn play_through_each(bed: &TestHosts) -> Result<()> {
@@ -39,7 +38,7 @@ async fn play_through_each(bed: &TestHosts) -> Result<()> {
         let streams = STREAMS.to_string();
         // The list says whom to ask first, so the streams of one run spread over the engines as they start.
         let args =
-            ["--streams", &streams, "--hold", "3s", "--ramp", "200ms", "--max-streams-per-engine", "10"];
+            ["--streams", &streams, "--hold", "8s", "--ramp", "200ms", "--max-streams-per-engine", "10"];
         let prefix = format!("{}-", node.name());
         let run = acexy::run(bed, node, &prefix, &args);
         let busy = wait_for("all nodes to show the same streams while they run", RUN, || async {
@@ -75,7 +74,7 @@ async fn play_through_each(bed: &TestHosts) -> Result<()> {
 /// client looks for it at `localhost`.
 async fn provision_by_playing(bed: &TestHosts) -> Result<()> {
     let run = async |node: &Node| {
-        acexy::run(bed, node, &format!("{}-", node.name()), &["--streams", "1", "--hold", "25s"]).await
+        acexy::run(bed, node, &format!("{}-", node.name()), &["--streams", "1", "--hold", "60s"]).await
     };
     let [first, second, third] = bed.nodes() else { panic!("three nodes, not {}", bed.nodes().len()) };
     let after = |streams: usize| async move {
@@ -101,8 +100,8 @@ async fn provision_by_playing(bed: &TestHosts) -> Result<()> {
     .await?;
     for report in reports {
         let play = &report.plays[0];
-        assert!(play.engine.as_ref().is_some_and(|engine| engine.via == "provisioned"), "{play:?}");
-        assert_eq!(play.listed_after_provisioning, Some(true), "{play:?}");
+        assert!(play.engine.as_ref().is_some_and(|engine| engine.via == "provisioned"), "{:?}", play.engine);
+        assert_eq!(play.listed_after_provisioning, Some(true), "{:?}", play.engine);
     }
     Ok(())
 }

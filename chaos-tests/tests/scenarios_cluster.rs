@@ -12,7 +12,8 @@ use acefleet_chaos::wait::wait_for;
 use acefleet_chaos::workload::player::Player;
 use anyhow::{Context, Result, ensure};
 use common::{
-    LATER, SOON, clients_without, conclude, content, expect_engines_everywhere, expect_running, named, turn,
+    LATER, SOON, clients_without, conclude, content, expect_engines_everywhere, expect_running, late, named,
+    turn,
 };
 
 /// Nine engines through one follower: three on each host, ports unique in the cluster.
@@ -20,8 +21,7 @@ use common::{
 async fn nine_engines_through_one_follower_are_three_on_each_host() -> Result<()> {
     let _turn = turn().await?;
     let bed = TestHosts::start(BedOptions::new(3)).await?;
-    let outcome = nine_engines(&bed).await;
-    conclude(bed, outcome).await
+    conclude(bed, nine_engines).await
 }
 
 async fn nine_engines(bed: &TestHosts) -> Result<()> {
@@ -30,7 +30,7 @@ async fn nine_engines(bed: &TestHosts) -> Result<()> {
     let mut ids = BTreeSet::new();
     let mut ports = BTreeSet::new();
     for _ in 0..9 {
-        let engine = follower.client().provision().await?;
+        let engine = late::provision(bed, follower).await?;
         ensure!(ports.insert(engine.host_http_port), "port {} was given twice", engine.host_http_port);
         ensure!(ids.insert(engine.container_id), "an engine was given twice");
     }
@@ -55,9 +55,14 @@ async fn nine_engines(bed: &TestHosts) -> Result<()> {
     for engine in follower.client().engines().await? {
         let address = SocketAddr::new(engine.host.parse()?, engine.port);
         for host in bed.hosts() {
-            let (status, body) =
-                host.get(address, "/server/api?api_version=3&method=get_status", SOON).await?;
-            ensure!(status == 200, "{address} from {}: {status} {body}", host.name());
+            // An engine that has just been started runs before it listens.
+            wait_for("the engine to answer", SOON, || async {
+                let path = "/server/api?api_version=3&method=get_status";
+                let (status, body) = host.get(address, path, SOON).await?;
+                ensure!(status == 200, "{address} from {}: {status} {body}", host.name());
+                Ok(())
+            })
+            .await?;
         }
     }
     // An engine can be removed through any node, wherever it runs.
@@ -73,15 +78,14 @@ async fn nine_engines(bed: &TestHosts) -> Result<()> {
 async fn a_node_cut_from_the_others_reads_on_and_catches_up() -> Result<()> {
     let _turn = turn().await?;
     let bed = TestHosts::start(BedOptions::new(3)).await?;
-    let outcome = cut_off(&bed).await;
-    conclude(bed, outcome).await
+    conclude(bed, cut_off).await
 }
 
 async fn cut_off(bed: &TestHosts) -> Result<()> {
     let leader = bed.wait_formed(LATER).await?;
     let mut ids = BTreeSet::new();
     for node in bed.nodes() {
-        ids.insert(node.client().provision().await?.container_id);
+        ids.insert(late::provision(bed, node).await?.container_id);
     }
     expect_engines_everywhere(bed, &ids).await?;
     let lonely = named(bed, &leader)?;
@@ -118,8 +122,7 @@ async fn cut_off(bed: &TestHosts) -> Result<()> {
 async fn three_nodes_that_share_one_docker_keep_their_containers_apart() -> Result<()> {
     let _turn = turn().await?;
     let bed = TestHosts::start(BedOptions::shared_docker(3)).await?;
-    let outcome = shared_docker(&bed).await;
-    conclude(bed, outcome).await
+    conclude(bed, shared_docker).await
 }
 
 async fn shared_docker(bed: &TestHosts) -> Result<()> {
@@ -128,11 +131,7 @@ async fn shared_docker(bed: &TestHosts) -> Result<()> {
     let mut ports = BTreeSet::new();
     for round in 0..2 {
         for node in bed.nodes() {
-            let engine = node
-                .client()
-                .provision()
-                .await
-                .with_context(|| format!("{} in round {round}", node.name()))?;
+            let engine = late::provision(bed, node).await.with_context(|| format!("in round {round}"))?;
             ensure!(ports.insert(engine.host_http_port), "port {} was given twice", engine.host_http_port);
             ensure!(ids.insert(engine.container_id), "an engine was given twice");
         }

@@ -13,7 +13,7 @@ use acefleet_chaos::hosts::{BedOptions, Host, TestHosts};
 use acefleet_chaos::node::NodeClient;
 use acefleet_chaos::wait::wait_for;
 use anyhow::{Context, Result, bail, ensure};
-use common::{LATER, SOON, conclude, turn};
+use common::{LATER, SOON, conclude, provision, turn};
 use compose::{Compose, KEY, load_images};
 use futures::future::try_join_all;
 use serde_json::Value;
@@ -22,14 +22,14 @@ use serde_json::Value;
 const API: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8000);
 /// Images are built before, if nobody did, and containers are healthy only after a few checks.
 const UP: Duration = Duration::from_secs(120);
-/// Two streams, and time for a node to be killed and to come back meanwhile.
-const PLAYED: Duration = Duration::from_secs(120);
+/// Two streams that last, and all that goes before and after.
+const PLAYED: Duration = Duration::from_secs(240);
 
 /// Players instead of Acexy: one with two streams, and one that comes later.
 const PLAYERS: &str = r#"
   acexy:
     restart: "no"
-    command: [--json, --streams, "2", --ramp, 3s, --hold, 40s]
+    command: [--streams, "2", --ramp, 3s, --hold, 100s]
   viewer:
     image: acefleet/acexy-sim:dev
     network_mode: host
@@ -37,7 +37,7 @@ const PLAYERS: &str = r#"
       ACEXY_ORCH_URL: http://127.0.0.1:8000
       ACEXY_ORCH_APIKEY: ${API_KEY}
       ACEXY_MAX_STREAMS_PER_ENGINE: 1
-    command: [--json, --streams, "1", --hold, 3s, --content-prefix, viewer-]
+    command: [--streams, "1", --hold, 3s, --content-prefix, viewer-]
 "#;
 
 /// Start times of all engines on a host, by container: an engine that was restarted or replaced changes it.
@@ -61,12 +61,15 @@ async fn health(host: &Host, container: &str) -> Result<String> {
 async fn expect_healthy(host: &Host, compose: &Compose<'_>, services: &[&str]) -> Result<()> {
     for service in services {
         let container = compose.container(service).await?;
-        wait_for(&format!("{service} to be healthy"), UP, || async {
+        let what = format!("{service} to be healthy");
+        let healthy = wait_for(&what, UP, || async {
             let status = health(host, &container).await?;
-            ensure!(status == "healthy", "it is {status}: {}", compose.logs(service).await?);
+            ensure!(status == "healthy", "it is {status}");
             Ok(())
-        })
-        .await?;
+        });
+        if let Err(error) = healthy.await {
+            return Err(error.context(compose.log_end(service).await?));
+        }
     }
     Ok(())
 }
@@ -111,8 +114,7 @@ async fn always_answers(client: &NodeClient, until: Instant) -> Result<()> {
 async fn the_cluster_of_one_machine_loses_a_node_while_streams_play() -> Result<()> {
     let _turn = turn().await?;
     let bed = TestHosts::start(BedOptions::docker_only(1)).await?;
-    let outcome = cluster_on_one_machine(&bed).await;
-    conclude(bed, outcome).await
+    conclude(bed, cluster_on_one_machine).await
 }
 
 async fn cluster_on_one_machine(bed: &TestHosts) -> Result<()> {
@@ -178,7 +180,7 @@ async fn cluster_on_one_machine(bed: &TestHosts) -> Result<()> {
     ensure!(engines_on(host).await? == engines, "engines changed");
 
     // A provisioning call is a write: it passes the load balancer to a node and from there to the leader.
-    client.provision().await?;
+    provision(&client).await?;
     expect_healthy_engines(&client, 4).await?;
     let engines = engines_on(host).await?;
     compose.run(&["down"]).await?;
@@ -198,7 +200,7 @@ async fn expect_content(host: &Host, compose: &Compose<'_>, service: &str) -> Re
     })
     .await?;
     let code = host.docker().call(&["inspect", "--format", "{{.State.ExitCode}}", &container]).await?;
-    ensure!(code == "0", "{service} has something to complain of: {}", compose.logs(service).await?);
+    ensure!(code == "0", "{service} has something to complain of: {}", compose.log_end(service).await?);
     Ok(())
 }
 
@@ -234,8 +236,7 @@ async fn expect_unprivileged(host: &Host, container: &str) -> Result<()> {
 async fn three_hosts_with_one_compose_file_each_are_one_cluster() -> Result<()> {
     let _turn = turn().await?;
     let bed = TestHosts::start(BedOptions::docker_only(3)).await?;
-    let outcome = one_file_per_host(&bed).await;
-    conclude(bed, outcome).await
+    conclude(bed, one_file_per_host).await
 }
 
 async fn one_file_per_host(bed: &TestHosts) -> Result<()> {
@@ -243,7 +244,7 @@ async fn one_file_per_host(bed: &TestHosts) -> Result<()> {
     try_join_all(hosts.iter().map(|host| load_images(host, &["acefleet", "acexy-sim"]))).await?;
     let peer = |host: &Host| format!("{}={}:8001", host.name(), host.address());
     let peers = hosts.iter().map(peer).collect::<Vec<_>>().join(",");
-    let player = "  acexy:\n    restart: \"no\"\n    command: [--json, --streams, \"1\", --hold, 3s]\n";
+    let player = "  acexy:\n    restart: \"no\"\n    command: [--streams, \"1\", --hold, 3s]\n";
     let mut composes = Vec::new();
     for host in hosts {
         let compose = Compose::new(host, "deploy/compose.host.yml", player)?
@@ -273,7 +274,7 @@ async fn one_file_per_host(bed: &TestHosts) -> Result<()> {
     })
     .await?;
     for _ in hosts {
-        clients[0].provision().await?;
+        provision(&clients[0]).await?;
     }
     for client in &clients {
         // Every node lists all engines, and the one on each host was found healthy by that host's node.
@@ -293,7 +294,12 @@ async fn one_file_per_host(bed: &TestHosts) -> Result<()> {
         compose.run(&["up", "-d", "acexy"]).await?;
         let acexy = compose.container("acexy").await?;
         let code = host.docker().call(&["wait", &acexy]).await?;
-        ensure!(code == "0", "Acexy on {} ended with {code}: {}", host.name(), compose.logs("acexy").await?);
+        ensure!(
+            code == "0",
+            "Acexy on {} ended with {code}: {}",
+            host.name(),
+            compose.log_end("acexy").await?
+        );
     }
     Ok(())
 }
@@ -303,25 +309,25 @@ async fn one_file_per_host(bed: &TestHosts) -> Result<()> {
 async fn one_node_and_acexy_on_one_machine() -> Result<()> {
     let _turn = turn().await?;
     let bed = TestHosts::start(BedOptions::docker_only(1)).await?;
-    let outcome = one_node(&bed).await;
-    conclude(bed, outcome).await
+    conclude(bed, one_node).await
 }
 
 async fn one_node(bed: &TestHosts) -> Result<()> {
     let host = &bed.hosts()[0];
     load_images(host, &["acefleet", "acexy-sim"]).await?;
-    let player =
-        "  acexy:\n    restart: \"no\"\n    command: [--json, --streams, \"2\", --ramp, 2s, --hold, 15s]\n";
+    let player = "  acexy:\n    restart: \"no\"\n    command: [--streams, \"2\", --ramp, 2s, --hold, 60s]\n";
     let compose = Compose::new(host, "deploy/compose.single.yml", player)?
         .env("MIN_REPLICAS", "1")
         .env("MIN_FREE_REPLICAS", "0")
         .env("AUTO_DELETE", "false");
-    // Acexy waits for the node to be ready, and its second stream for an engine that is made for it.
-    compose.run(&["up", "-d"]).await?;
+    compose.run(&["up", "-d", "acefleet"]).await?;
     let client = NodeClient::new("acefleet", &format!("http://{}:8000", host.address()), Some(KEY))?;
+    expect_healthy_engines(&client, 1).await?;
+    // Acexy's second stream waits for an engine that is made for it.
+    compose.run(&["up", "-d"]).await?;
     wait_for("two streams on two engines", LATER, || async {
         let (engines, streams) = (client.engines().await?, client.streams("started").await?);
-        ensure!(engines.len() == 2 && streams.len() == 2, "{engines:?} {streams:?}");
+        ensure!(engines.len() >= 2 && streams.len() == 2, "{engines:?} {streams:?}");
         Ok(())
     })
     .await?;
@@ -343,7 +349,7 @@ async fn one_node(bed: &TestHosts) -> Result<()> {
     ensure!(client.streams("started").await?.len() == 2, "streams were lost");
     ensure!(engines_on(host).await? == engines, "engines changed");
     let code = host.docker().call(&["wait", &compose.container("acexy").await?]).await?;
-    ensure!(code == "0", "Acexy ended with {code}: {}", compose.logs("acexy").await?);
+    ensure!(code == "0", "Acexy ended with {code}: {}", compose.log_end("acexy").await?);
     Ok(())
 }
 
@@ -352,8 +358,7 @@ async fn one_node(bed: &TestHosts) -> Result<()> {
 async fn a_compose_file_says_what_it_needs() -> Result<()> {
     let _turn = turn().await?;
     let bed = TestHosts::start(BedOptions::docker_only(1)).await?;
-    let outcome = missing_settings(&bed).await;
-    conclude(bed, outcome).await
+    conclude(bed, missing_settings).await
 }
 
 async fn missing_settings(bed: &TestHosts) -> Result<()> {

@@ -25,8 +25,7 @@ async fn engines_of_a_host_that_stays_away_are_replaced_and_come_back_with_it() 
     let options =
         BedOptions::new(3).env("MIN_REPLICAS", &FLOOR.to_string()).env("ACEFLEET_DOWN_AFTER_S", "4");
     let bed = TestHosts::start(options).await?;
-    let outcome = stay_away(&bed).await;
-    conclude(bed, outcome).await
+    conclude(bed, stay_away).await
 }
 
 async fn stay_away(bed: &TestHosts) -> Result<()> {

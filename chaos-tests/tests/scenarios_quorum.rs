@@ -11,7 +11,7 @@ use acefleet_chaos::hosts::{BedOptions, Node, TestHosts};
 use acefleet_chaos::node::{Answer, NodeClient, StartedEvent};
 use acefleet_chaos::wait::wait_for;
 use anyhow::{Context, Result, ensure};
-use common::{LATER, SOON, clients_without, conclude, content, expect_provisioning, named, provision, turn};
+use common::{LATER, SOON, conclude, content, expect_provisioning, late, named, turn};
 use futures::future::try_join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
@@ -26,13 +26,12 @@ async fn without_a_majority_reads_go_on_and_events_appear_once_afterwards() -> R
     let _turn = turn().await?;
     let options = BedOptions::new(3).env("ACEFLEET_OUTBOX_MAX", &EVENTS.to_string());
     let bed = TestHosts::start(options).await?;
-    let outcome = lone_survivor(&bed).await;
-    conclude(bed, outcome).await
+    conclude(bed, lone_survivor).await
 }
 
 async fn lone_survivor(bed: &TestHosts) -> Result<()> {
     for node in bed.nodes() {
-        provision(node.client()).await?;
+        late::provision(bed, node).await?;
     }
     // The leader survives: what it had begun to write alone may be in its log and in its outbox.
     let leader = bed.wait_formed(LATER).await?;
@@ -87,10 +86,11 @@ async fn lone_survivor(bed: &TestHosts) -> Result<()> {
         Ok(())
     })
     .await?;
-    for node in clients_without(bed, &[]) {
-        wait_for("the kept events, once and in order", SOON, || once_in_order(&node, &streams)).await?;
-        wait_for("readiness", LATER, || node.ready()).await?;
-        provision(&node).await.with_context(|| format!("through {}", node.name()))?;
+    bed.wait_working(LATER).await?;
+    for node in bed.nodes() {
+        let shown = || once_in_order(node.client(), &streams);
+        wait_for("the kept events, once and in order", SOON, shown).await?;
+        late::provision(bed, node).await?;
     }
     Ok(())
 }
@@ -160,8 +160,7 @@ async fn once_in_order(node: &NodeClient, sent: &[StartedEvent]) -> Result<()> {
 async fn a_node_whose_log_cannot_be_written_ends_and_loses_nothing() -> Result<()> {
     let _turn = turn().await?;
     let bed = TestHosts::start_docker(BedOptions::new(1)).await?;
-    let outcome = no_room(&bed).await;
-    conclude(bed, outcome).await
+    conclude(bed, no_room).await
 }
 
 async fn no_room(bed: &TestHosts) -> Result<()> {
@@ -173,11 +172,12 @@ async fn no_room(bed: &TestHosts) -> Result<()> {
     node.start().await?;
     bed.wait_formed(LATER).await?;
     bed.wait_working(LATER).await?;
-    let engine = provision(node.client()).await?;
+    let engine = late::provision(bed, node).await?;
     let engine_host = node.address().to_string();
 
     let mut acknowledged = Vec::new();
-    let until = Instant::now() + LATER;
+    // Hundreds of writes, each of which waits for the disk.
+    let until = Instant::now() + Duration::from_secs(180);
     let status = loop {
         let key = content(acknowledged.len() as u64);
         let stream = StartedEvent::new(&engine_host, engine.host_http_port, &key, &"s".repeat(900));

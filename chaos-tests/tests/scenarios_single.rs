@@ -4,13 +4,17 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use acefleet_chaos::hosts::{BedOptions, TestHosts};
 use acefleet_chaos::node::{Provisioned, Stream};
 use acefleet_chaos::wait::wait_for;
 use acefleet_chaos::workload::player::Player;
 use anyhow::{Context, Result, bail, ensure};
-use common::{LATER, SOON, conclude, content, expect_engines, expect_provisioning, expect_running, turn};
+use common::{
+    LATER, SOON, conclude, content, expect_engines, expect_provisioning, expect_running, late, provision,
+    turn,
+};
 use futures::future::{join_all, try_join_all};
 
 async fn running_stream(bed: &TestHosts, id: &str) -> Result<Stream> {
@@ -23,14 +27,13 @@ async fn running_stream(bed: &TestHosts, id: &str) -> Result<Stream> {
 async fn engines_and_streams_survive_a_restart_and_a_kill() -> Result<()> {
     let _turn = turn().await?;
     let bed = TestHosts::start(BedOptions::new(1)).await?;
-    let outcome = restart_and_kill(&bed).await;
-    conclude(bed, outcome).await
+    conclude(bed, restart_and_kill).await
 }
 
 async fn restart_and_kill(bed: &TestHosts) -> Result<()> {
     let (node, host) = (&bed.nodes()[0], &bed.hosts()[0]);
     let client = node.client();
-    let provisioned = client.provision().await?;
+    let provisioned = late::provision(bed, node).await?;
     let ids = BTreeSet::from([provisioned.container_id.clone()]);
     expect_running(host, &ids).await?;
     let engines = expect_engines(client, &ids).await?;
@@ -72,7 +75,7 @@ async fn restart_and_kill(bed: &TestHosts) -> Result<()> {
             after.revision
         );
         // Not only remembered: the node works on.
-        let another = client.provision().await?;
+        let another = late::provision(bed, node).await?;
         client.delete_container(&another.container_id).await?.expect(reqwest::StatusCode::OK)?;
         expect_engines(client, &ids).await?;
     }
@@ -87,13 +90,15 @@ async fn restart_and_kill(bed: &TestHosts) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_parallel_calls_with_room_for_ten_make_ten_engines() -> Result<()> {
     let _turn = turn().await?;
-    let bed = TestHosts::start(BedOptions::new(1).env("MAX_REPLICAS", "10")).await?;
-    let outcome = fifty_calls(&bed).await;
-    conclude(bed, outcome).await
+    // Ten starts wait for each other; Docker is given the time.
+    let options = BedOptions::new(1).env("MAX_REPLICAS", "10").env("STARTUP_TIMEOUT_S", "120");
+    let bed = TestHosts::start(options).await?;
+    conclude(bed, fifty_calls).await
 }
 
 async fn fifty_calls(bed: &TestHosts) -> Result<()> {
-    let (client, host) = (bed.nodes()[0].client(), &bed.hosts()[0]);
+    let (node, host) = (&bed.nodes()[0], &bed.hosts()[0]);
+    let client = node.client();
     let answers = join_all((0..50).map(|_| client.try_provision())).await;
     let mut given = BTreeSet::new();
     let mut refused: BTreeMap<String, usize> = BTreeMap::new();
@@ -116,7 +121,7 @@ async fn fifty_calls(bed: &TestHosts) -> Result<()> {
     }
     eprintln!("50 calls: {} engines given, refused: {refused:?}", given.len());
     ensure!(given.len() <= 10, "{} different engines were given", given.len());
-    let engines = wait_for("ten engines", LATER, || async {
+    let engines = wait_for("ten engines", Duration::from_secs(120), || async {
         let engines = client.engines().await?;
         ensure!(engines.len() == 10, "{} engines", engines.len());
         Ok(engines)
@@ -131,7 +136,7 @@ async fn fifty_calls(bed: &TestHosts) -> Result<()> {
     expect_provisioning(client, Some("max_capacity")).await?;
     // A call that was refused because its engine was late left it to whoever asks next.
     for _ in given.len()..10 {
-        let claimed = client.provision().await?.container_id;
+        let claimed = late::provision(bed, node).await?.container_id;
         ensure!(ids.contains(&claimed) && given.insert(claimed), "one more engine was made");
     }
     let detail = client.try_provision().await?.expect(reqwest::StatusCode::SERVICE_UNAVAILABLE)?.detail()?;
@@ -140,7 +145,7 @@ async fn fifty_calls(bed: &TestHosts) -> Result<()> {
     let gone = ids.first().context("no engine")?;
     client.delete_container(gone).await?.expect(reqwest::StatusCode::OK)?;
     expect_provisioning(client, None).await?;
-    client.provision().await?;
+    late::provision(bed, node).await?;
     assert_eq!(client.engines().await?.len(), 10);
     Ok(())
 }
@@ -152,14 +157,13 @@ async fn a_node_without_docker_says_so_and_recovers_by_itself() -> Result<()> {
     let mut options = BedOptions::new(1);
     options.live_restore = true;
     let bed = TestHosts::start(options).await?;
-    let outcome = docker_away(&bed).await;
-    conclude(bed, outcome).await
+    conclude(bed, docker_away).await
 }
 
 async fn docker_away(bed: &TestHosts) -> Result<()> {
     let (node, host) = (&bed.nodes()[0], &bed.hosts()[0]);
     let client = node.client();
-    let ids = BTreeSet::from([client.provision().await?.container_id]);
+    let ids = BTreeSet::from([late::provision(bed, node).await?.container_id]);
     expect_provisioning(client, None).await?;
 
     host.docker().daemon().kill().await?;
@@ -177,7 +181,7 @@ async fn docker_away(bed: &TestHosts) -> Result<()> {
     expect_provisioning(client, None).await?;
     expect_engines(client, &ids).await?;
     expect_running(host, &ids).await?;
-    client.provision().await?;
+    late::provision(bed, node).await?;
 
     // A daemon that hangs is as good as none, and must not make the API hang.
     host.docker().daemon().pause().await?;
@@ -196,17 +200,18 @@ async fn what_others_do_on_the_host_is_noticed() -> Result<()> {
     let bed =
         TestHosts::start(BedOptions::new(1).env("PORT_RANGE_HOST", "19000-19007").env("MAX_REPLICAS", "8"))
             .await?;
-    let outcome = by_hand(&bed).await;
-    conclude(bed, outcome).await
+    conclude(bed, by_hand).await
 }
 
 async fn by_hand(bed: &TestHosts) -> Result<()> {
-    let (client, host) = (bed.nodes()[0].client(), &bed.hosts()[0]);
+    let (node, host) = (&bed.nodes()[0], &bed.hosts()[0]);
+    let client = node.client();
     // Ports taken by a foreign process, and one by a foreign container.
     let foreign = try_join_all((19000..19003).map(|port| host.occupy(port))).await?;
     let image = acefleet_chaos::hosts::artifacts::ENGINE_IMAGE;
     let stranger = host.docker().call(&["run", "--detach", "--publish", "19003:6878", image]).await?;
-    let first = client.provision().await?;
+    // One after the other is found to be taken, which may be more than there is time for.
+    let first = provision(client).await?;
     ensure!((19004..=19007).contains(&first.host_http_port), "port {} is not free", first.host_http_port);
     let engine = first.container_id.clone();
     expect_engines(client, &BTreeSet::from([engine.clone()])).await?;
@@ -216,7 +221,7 @@ async fn by_hand(bed: &TestHosts) -> Result<()> {
     host.docker().call(&["rm", "--force", &stranger]).await?;
     let mut ids = BTreeSet::from([engine.clone()]);
     for _ in 0..3 {
-        ids.insert(client.provision().await?.container_id);
+        ids.insert(late::provision(bed, node).await?.container_id);
     }
     expect_engines(client, &ids).await?;
 

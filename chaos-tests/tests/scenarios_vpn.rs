@@ -7,14 +7,13 @@ mod compose;
 mod gluetun;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use acefleet_chaos::hosts::{BedOptions, Host, TestHosts};
 use acefleet_chaos::node::{Engine, NodeClient};
 use acefleet_chaos::wait::wait_for;
 use acefleet_chaos::workload::player::Player;
 use anyhow::{Context, Result, ensure};
-use common::{LATER, SOON, conclude, content, expect_provisioning, expect_running, turn};
+use common::{LATER, SOON, conclude, content, expect_provisioning, expect_running, late, turn};
 use compose::{Compose, KEY, load_images};
 use gluetun::{
     IMAGE, expect_connected, expect_forwarded, expect_listed, expect_none_listed, expect_vpn, ids, pretend,
@@ -29,15 +28,13 @@ use serde_json::Value;
 async fn the_compose_file_with_gluetun() -> Result<()> {
     let _turn = turn().await?;
     let bed = TestHosts::start(BedOptions::docker_only(1)).await?;
-    let outcome = with_gluetun(&bed).await;
-    conclude(bed, outcome).await
+    conclude(bed, with_gluetun).await
 }
 
 async fn with_gluetun(bed: &TestHosts) -> Result<()> {
     let host = &bed.hosts()[0];
     load_images(host, &["acefleet", "acexy-sim", "gluetun-sim"]).await?;
-    let changed =
-        "  acexy:\n    restart: \"no\"\n    command: [--json, --streams, \"2\", --ramp, 2s, --hold, 5s]\n";
+    let changed = "  acexy:\n    restart: \"no\"\n    command: [--streams, \"2\", --ramp, 2s, --hold, 5s]\n";
     let compose = Compose::new(host, "deploy/compose.gluetun.yml", changed)?
         .env("GLUETUN_IMAGE", IMAGE)
         .env("VPN_SERVICE_PROVIDER", "protonvpn")
@@ -67,7 +64,7 @@ async fn with_gluetun(bed: &TestHosts) -> Result<()> {
     // And by Acexy at localhost.
     compose.run(&["up", "-d", "acexy"]).await?;
     let code = host.docker().call(&["wait", &compose.container("acexy").await?]).await?;
-    ensure!(code == "0", "Acexy ended with {code}: {}", compose.logs("acexy").await?);
+    ensure!(code == "0", "Acexy ended with {code}: {}", compose.log_end("acexy").await?);
     ensure!(ids(&expect_listed(&client, 2).await?) == ids(&engines), "engines changed");
 
     // A sick VPN: its engines are not offered, and none can be started. Then it is well again.
@@ -108,7 +105,11 @@ async fn with_gluetun(bed: &TestHosts) -> Result<()> {
     drop(player);
     let metrics = client.call(reqwest::Method::GET, "/metrics", None).await?.body;
     for line in ["acefleet_vpn_connected{vpn=\"acefleet/gluetun\"} 1", "orch_vpn1_engines 2"] {
-        ensure!(metrics.lines().any(|other| other == line), "{line} is not in the metrics: {metrics}");
+        ensure!(
+            metrics.lines().any(|other| other == line),
+            "{line} is not in the metrics, which say {:?}",
+            like(&metrics, line)
+        );
     }
     compose.run(&["down", "--volumes"]).await.map(drop)
 }
@@ -123,19 +124,19 @@ async fn engines_of_a_vpn_that_stays_sick_move_to_another_host() -> Result<()> {
         .env("GLUETUN_HEALTH_CHECK_INTERVAL_S", "1")
         .env("VPN_UNHEALTHY_RESTART_TIMEOUT_S", "20");
     let bed = TestHosts::start(options).await?;
-    let outcome = move_away(&bed).await;
-    conclude(bed, outcome).await
+    conclude(bed, move_away).await
 }
 
 async fn move_away(bed: &TestHosts) -> Result<()> {
-    let (client, sick) = (bed.nodes()[1].client(), &bed.hosts()[0]);
+    let (node, sick) = (&bed.nodes()[1], &bed.hosts()[0]);
+    let client = node.client();
     expect_provisioning(client, Some("vpn_disconnected")).await?;
     for host in bed.hosts() {
         start_gluetun(host, "gluetun", "19000-19019").await?;
     }
     expect_connected(client, 2).await?;
     for _ in 0..4 {
-        client.provision().await?;
+        late::provision(bed, node).await?;
     }
     let engines = expect_listed(client, 4).await?;
     let on = |engines: &[Engine], host: &Host| {
@@ -165,7 +166,7 @@ async fn move_away(bed: &TestHosts) -> Result<()> {
         Ok(())
     })
     .await?;
-    let provisioned = tokio::time::timeout(Duration::from_secs(30), client.provision()).await??;
+    let provisioned = late::provision(bed, node).await?;
     let now = expect_listed(client, 5).await?;
     let fresh =
         now.iter().find(|engine| engine.container_id == provisioned.container_id).context("not listed")?;
@@ -190,18 +191,18 @@ async fn the_second_vpn_of_a_host_stands_in_for_the_first() -> Result<()> {
         .env("GLUETUN_HEALTH_CHECK_INTERVAL_S", "1")
         .env("VPN_UNHEALTHY_RESTART_TIMEOUT_S", "0");
     let bed = TestHosts::start(options).await?;
-    let outcome = stand_in(&bed).await;
-    conclude(bed, outcome).await
+    conclude(bed, stand_in).await
 }
 
 async fn stand_in(bed: &TestHosts) -> Result<()> {
-    let (client, host) = (bed.nodes()[0].client(), &bed.hosts()[0]);
+    let (node, host) = (&bed.nodes()[0], &bed.hosts()[0]);
+    let client = node.client();
     start_gluetun(host, FIRST, "19000-19009").await?;
     start_gluetun(host, SECOND, "19010-19019").await?;
     expect_connected(client, 2).await?;
     expect_vpn(client, &[("mode", "redundant".into()), ("connected", true.into())]).await?;
     for _ in 0..4 {
-        client.provision().await?;
+        late::provision(bed, node).await?;
     }
     let spread = expect_listed(client, 4).await?;
     let (sick, well) = (behind(&spread, FIRST), behind(&spread, SECOND));
@@ -224,7 +225,7 @@ async fn stand_in(bed: &TestHosts) -> Result<()> {
     ensure!(behind(&left, FIRST).is_empty() && well.is_subset(&ids(&left)), "{left:?}");
 
     // One more than before, and one in the stead of the idle engine; that with the stream runs on, unlisted.
-    let fresh = client.provision().await?.container_id;
+    let fresh = late::provision(bed, node).await?.container_id;
     expect_network(host, SECOND, &BTreeSet::from([fresh])).await?;
     let now = expect_listed(client, 4).await?;
     ensure!(behind(&now, SECOND).len() == 4 && well.is_subset(&ids(&now)), "{now:?}");
@@ -239,9 +240,15 @@ async fn stand_in(bed: &TestHosts) -> Result<()> {
     expect_emergency(client, false).await?;
     let again = expect_listed(client, 5).await?;
     ensure!(ids(&again) == wanted, "engines moved back: {again:?}");
-    let fresh = client.provision().await?.container_id;
+    let fresh = late::provision(bed, node).await?.container_id;
     expect_network(host, FIRST, &BTreeSet::from([fresh])).await?;
     player.expect_progress().await
+}
+
+/// The value that the metrics have instead of this line's.
+fn like<'a>(metrics: &'a str, line: &str) -> Option<&'a str> {
+    let (name, _) = line.rsplit_once(' ')?;
+    metrics.lines().find(|other| other.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')))
 }
 
 /// Those of these engines that are listed behind a VPN.

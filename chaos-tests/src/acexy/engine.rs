@@ -46,7 +46,7 @@ pub async fn getstream(
     let begin = Instant::now();
     let answer = wire.call(call, timers.no_response).await;
     let status = answer.as_ref().ok().map(|a| a.status);
-    rec.call(Call::Getstream, begin.elapsed(), status);
+    rec.call(Call::Getstream, begin.elapsed(), status, None);
     let complain = |reason: String, body: &[u8]| {
         complain(rec, Call::Getstream, reason, status, body, begin.elapsed());
     };
@@ -74,7 +74,7 @@ pub async fn play(wire: &Wire, rec: &Recorder, timers: &Timers, session: &Sessio
     let mut played = Played { bytes: 0, first_byte_ms: None, reason: "completed" };
     let opened = wire.open(&session.playback_url, timers.no_response).await;
     let status = opened.as_ref().ok().map(|r| r.status().as_u16());
-    rec.call(Call::Playback, begin.elapsed(), status);
+    rec.call(Call::Playback, begin.elapsed(), status, None);
     let complain = |reason: String, body: &[u8]| {
         complain(rec, Call::Playback, reason, status, body, begin.elapsed());
     };
@@ -146,7 +146,7 @@ pub async fn stop(wire: &Wire, rec: &Recorder, timers: &Timers, session: &Sessio
     let call = wire::Call::new(Method::GET, format!("{}?method=stop", session.command_url));
     let answer = wire.call(call, timers.stop).await;
     let status = answer.as_ref().ok().map(|a| a.status);
-    rec.call(Call::Stop, begin.elapsed(), status);
+    rec.call(Call::Stop, begin.elapsed(), status, None);
     let complain = |reason: String, body: &[u8]| {
         complain(rec, Call::Stop, reason, status, body, begin.elapsed());
     };

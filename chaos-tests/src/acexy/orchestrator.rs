@@ -230,7 +230,7 @@ impl Orchestrator {
         let answer = self.wire.call(call, self.limit).await;
         let elapsed = begin.elapsed();
         let status = answer.as_ref().ok().map(|a| a.status);
-        rec.call(kind, elapsed, status);
+        rec.call(kind, elapsed, status, answer.as_ref().ok().and_then(code));
         let body = answer.as_ref().map_or_else(|_| String::new(), |a| excerpt(&a.body));
         let judge = Judge { rec, kind, status, body, elapsed };
         match &answer {
@@ -244,6 +244,15 @@ impl Orchestrator {
             Ok(_) => {}
         }
         (answer, judge)
+    }
+}
+
+/// The machine-readable reason of a refusal that has one.
+fn code(answer: &Answer) -> Option<String> {
+    let refused = answer.status >= 400;
+    match refused.then(|| understand(&answer.body))? {
+        Understood::Structured(refusal) => Some(refusal.code),
+        Understood::Text(_) | Understood::Nothing(_) => None,
     }
 }
 

@@ -51,6 +51,9 @@ pub struct CallTiming {
     pub elapsed_ms: u64,
     /// `None`: no answer.
     pub status: Option<u16>,
+    /// Machine-readable reason of a refusal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
 }
 
 /// How an engine was come by.
@@ -138,13 +141,14 @@ impl Recorder {
         millis(self.started.elapsed())
     }
 
-    pub(super) fn call(&self, call: Call, elapsed: Duration, status: Option<u16>) {
+    pub(super) fn call(&self, call: Call, elapsed: Duration, status: Option<u16>, code: Option<String>) {
         let elapsed_ms = millis(elapsed);
         self.log().0.push(CallTiming {
             call,
             at_ms: self.now_ms().saturating_sub(elapsed_ms),
             elapsed_ms,
             status,
+            code,
         });
     }
 

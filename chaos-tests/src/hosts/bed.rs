@@ -30,6 +30,7 @@ pub struct TestHosts {
     hosts: Vec<Host>,
     nodes: Vec<Node>,
     reaper: Option<Reaper>,
+    keep_logs: bool,
     finished: bool,
 }
 
@@ -87,7 +88,9 @@ impl TestHosts {
         };
         let number = claim.number;
         let reaper = if options.reaper { Reaper::start(number) } else { None };
-        let mut bed = Self { claim, hosts: Vec::new(), nodes: Vec::new(), reaper, finished: false };
+        let keep_logs = options.keep_logs;
+        let mut bed =
+            Self { claim, hosts: Vec::new(), nodes: Vec::new(), reaper, keep_logs, finished: false };
         network::make_bridge(number)?;
         for index in 0..options.hosts {
             bed.hosts.push(Host::make(number, index, options)?);
@@ -165,23 +168,21 @@ impl TestHosts {
 
     /// Waits until every node is ready and knows that every host's Docker answers.
     pub async fn wait_working(&self, deadline: Duration) -> Result<()> {
-        let outcome =
-            wait_for("every node to be ready and every Docker to be available", deadline, || async {
-                for node in &self.nodes {
-                    node.client().ready().await?;
-                    let members = node.client().cluster().await?.nodes;
-                    let away = members.iter().find(|member| member.docker.as_deref() != Some("available"));
-                    ensure!(away.is_none(), "{} says: {away:?}", node.name());
-                }
-                Ok(())
-            })
-            .await;
-        outcome.with_context(|| self.log_tails())
+        wait_for("every node to be ready and every Docker to be available", deadline, || async {
+            for node in &self.nodes {
+                node.client().ready().await?;
+                let members = node.client().cluster().await?.nodes;
+                let away = members.iter().find(|member| member.docker.as_deref() != Some("available"));
+                ensure!(away.is_none(), "{} says: {away:?}", node.name());
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Waits until each of these nodes names the same leader, and that one is among them; returns its name.
     pub async fn wait_leader(&self, nodes: &[&Node], deadline: Duration) -> Result<String> {
-        let outcome = wait_for("one leader that all nodes name", deadline, || async {
+        wait_for("one leader that all nodes name", deadline, || async {
             let views = try_join_all(nodes.iter().map(|node| node.client().cluster())).await?;
             let leaders: Vec<Option<&str>> = views.iter().map(|view| view.leader.as_deref()).collect();
             let leader = leaders[0].with_context(|| format!("no leader: {leaders:?}"))?;
@@ -192,12 +193,11 @@ impl TestHosts {
             }
             Ok(leader.to_owned())
         })
-        .await;
-        outcome.with_context(|| self.log_tails())
+        .await
     }
 
-    /// The ends of all nodes' logs, for error messages.
-    pub fn log_tails(&self) -> String {
+    /// The ends of all nodes' logs.
+    fn log_tails(&self) -> String {
         let tail =
             |node: &Node| format!("--- end of the log of {}:\n{}\n", node.name(), node.process().log_tail());
         self.nodes.iter().map(tail).collect()
@@ -250,7 +250,7 @@ impl Drop for TestHosts {
         if self.finished && !self.number().state_dir().exists() {
             return;
         }
-        if !self.finished {
+        if !self.finished && self.keep_logs {
             eprintln!("{}", self.log_tails());
             match self.save_logs() {
                 Ok(dir) => eprintln!("logs of the test hosts: {}", dir.display()),

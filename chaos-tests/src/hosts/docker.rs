@@ -114,7 +114,7 @@ impl Docker {
                 Ok(()) => return Ok(()),
                 Err(error)
                     if driver != DRIVERS[DRIVERS.len() - 1]
-                        && self.dockerd.log_tail().contains("driver not supported") =>
+                        && self.dockerd.log().is_ok_and(|log| log.contains("driver not supported")) =>
                 {
                     tracing::warn!(driver, "storage driver does not work here, trying the next: {error:#}");
                 }

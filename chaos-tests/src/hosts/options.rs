@@ -37,6 +37,8 @@ pub struct BedOptions {
     pub keep_data: Option<PathBuf>,
     /// Containers survive the end of their `dockerd` (Docker's own default is no).
     pub live_restore: bool,
+    /// When a bed is dropped that was not finished, its logs are shown and kept. Off where a test drops one on purpose.
+    pub keep_logs: bool,
     /// Start a process that clears away when this one dies. Off only in tests of the janitor itself.
     pub reaper: bool,
 }
@@ -55,6 +57,7 @@ impl BedOptions {
             env: BTreeMap::new(),
             keep_data: None,
             live_restore: false,
+            keep_logs: true,
             reaper: true,
         }
     }

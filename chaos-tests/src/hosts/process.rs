@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,8 +19,10 @@ use crate::wait::wait_for;
 
 /// How long the kernel may take to carry out a signal that cannot be refused.
 const KERNEL: Duration = Duration::from_secs(10);
-/// Bytes of a log's end that go into error messages.
-const TAIL: usize = 3000;
+/// Bytes of a log's end that go into error messages: enough for what happened last, on each of several nodes.
+const TAIL: usize = 800;
+/// What the consensus library says of itself, hundreds of bytes at a time.
+const NOISE: &str = " INFO openraft::";
 
 /// How to start the process, again and again.
 #[derive(Debug, Clone)]
@@ -185,9 +187,16 @@ impl Process {
         self.recipe().log
     }
 
+    /// The whole log, of all runs.
+    pub fn log(&self) -> Result<String> {
+        let path = self.log_path();
+        let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     /// The end of the log, for error messages.
     pub fn log_tail(&self) -> String {
-        tail(&self.log_path())
+        self.log().map_or_else(|error| error.to_string(), |log| ending(&log))
     }
 }
 
@@ -229,17 +238,26 @@ fn inherited() -> Vec<(String, String)> {
     env
 }
 
-/// The end of a text file, for error messages.
-pub fn tail(path: &Path) -> String {
-    let bytes = std::fs::read(path).unwrap_or_default();
-    String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(TAIL)..]).into_owned()
+/// The last lines of a log, for error messages: whole ones, but at least the last one, and without noise.
+pub fn ending(log: &str) -> String {
+    let mut room = TAIL;
+    let mut lines = Vec::new();
+    for line in log.lines().rev().filter(|line| !line.contains(NOISE)) {
+        if line.len() + 1 > room && !lines.is_empty() {
+            break;
+        }
+        room = room.saturating_sub(line.len() + 1);
+        lines.push(line);
+    }
+    lines.reverse();
+    lines.join("\n").chars().take(TAIL).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn sleeper(dir: &Path, script: &str) -> Process {
+    fn sleeper(dir: &std::path::Path, script: &str) -> Process {
         Process::new(Recipe {
             name: "sleeper".into(),
             namespace: None,
@@ -258,6 +276,18 @@ mod tests {
         wait_for("the end", KERNEL, || async { process.exit_status().context("runs") }).await.unwrap();
         let error = process.kill().await.unwrap_err().to_string();
         assert!(error.contains("not running") && error.contains("over"), "{error}");
+    }
+
+    #[test]
+    fn the_ending_of_a_log_is_short_and_begins_with_a_line() {
+        let log: String = (0..100).map(|at| format!("line {at} with some words\n")).collect();
+        let shown = ending(&log);
+        assert!(
+            shown.len() <= TAIL && shown.starts_with("line ") && shown.ends_with("line 99 with some words")
+        );
+        assert_eq!(ending("said\n10:00  INFO openraft::engine: startup begin: state\n"), "said");
+        assert_eq!(ending(&"x".repeat(3 * TAIL)).len(), TAIL);
+        assert_eq!(ending(""), "");
     }
 
     #[tokio::test]

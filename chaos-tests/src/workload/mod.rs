@@ -3,10 +3,12 @@
 //! A write that failed or timed out is *unknown*, never *absent*: only what was answered 2xx is claimed.
 //!
 //! - [`events`]: stream events at a steady rate
+//! - [`late`]: why engines were too late for their callers, by the logs
 //! - [`reads`]: what must be readable all the time
 //! - [`player`]: a session on an engine that really plays
 
 pub mod events;
+pub mod late;
 pub mod player;
 pub mod reads;
 

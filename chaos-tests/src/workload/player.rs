@@ -47,8 +47,14 @@ impl Player {
         let http = reqwest::Client::builder().connect_timeout(PATIENCE).no_proxy().build()?;
         let player = uuid::Uuid::new_v4();
         let url = format!("http://{host}:{port}/ace/getstream?format=json&id={key}&pid={player}");
-        let opened: Opened =
-            http.get(&url).timeout(PATIENCE).send().await?.json().await.with_context(|| url.clone())?;
+        // An engine that has just been started runs before it listens.
+        let answer = wait_for(&url, PATIENCE, || async {
+            match http.get(&url).timeout(PATIENCE).send().await {
+                Err(error) if error.is_connect() => Err(error.into()),
+                other => Ok(other),
+            }
+        });
+        let opened: Opened = answer.await??.json().await.with_context(|| url.clone())?;
         let Some(session) = opened.response else { bail!("{url}: {:?}", opened.error) };
         let bytes = Arc::new(AtomicU64::new(0));
         let task = tokio::spawn(read(http, session.playback_url.clone(), bytes.clone()));

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use futures::future::{try_join, try_join_all};
 
 use super::acexy::{self, Longest, Report};
-use super::{LATER, SOON, late, provision};
+use super::{LATER, SOON, late};
 
 /// Streams that run before something happens.
 const RUNNING: usize = 6;
@@ -27,7 +27,7 @@ const PROVISIONS: [&str; 10] = [
     "--max-streams-per-engine",
     "1",
     "--after-provision",
-    "500ms",
+    "2s",
 ];
 
 /// What the clients of a whole scenario saw.
@@ -58,6 +58,7 @@ impl Clients {
             (second, "c", &PLAYS[..]),
             (second, "d", &PLAYS[..]),
         ];
+        let since = late::Since::now(bed)?;
         let clients = try_join_all(clients.map(|(node, name, args)| client(node, name, args)));
         let fault = async {
             streams_run(first.client(), RUNNING).await?;
@@ -68,7 +69,7 @@ impl Clients {
         for report in &reports {
             told += report.told_to_wait().with_context(|| label.to_owned())?;
         }
-        late::check(bed, told).with_context(|| label.to_owned())?;
+        since.check(bed, told).await.with_context(|| label.to_owned())?;
         self.told += told;
         for report in reports {
             self.longest.add(&report);
@@ -126,7 +127,7 @@ pub async fn streams_run(node: &NodeClient, least: usize) -> Result<()> {
 pub async fn an_engine_each(bed: &TestHosts) -> Result<BTreeSet<String>> {
     let mut ids = BTreeSet::new();
     for node in bed.nodes() {
-        ids.insert(provision(node.client()).await?.container_id);
+        ids.insert(late::provision(bed, node).await?.container_id);
     }
     // On a busy machine a call may have left another engine behind.
     remove_others(bed, &ids).await?;

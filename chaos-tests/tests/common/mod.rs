@@ -5,21 +5,32 @@ pub mod acexy;
 pub mod clients;
 pub mod late;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use acefleet_chaos::hosts::{Host, Node, TestHosts, tools};
 use acefleet_chaos::node::{Engine, NodeClient, Provisioned};
 use acefleet_chaos::wait::wait_for;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use futures::FutureExt;
+use reqwest::StatusCode;
 use serde_json::Value;
 
 /// Deadline of what should take a moment; generous, because a missed deadline is a failure.
 pub const SOON: Duration = Duration::from_secs(30);
 /// Deadline of an election, of a node's return, of Docker's return.
 pub const LATER: Duration = Duration::from_secs(60);
+/// Deadline of a drain: clients that were just told of an engine are waited for, then each engine is stopped.
+pub const DRAINED: Duration = Duration::from_secs(120);
+/// What a leader says when another node has taken over from it.
+pub const HANDED_OVER: &str = "leadership handed over";
+/// What a node says when it is told to stop.
+pub const STOPPING: &str = "stopping; engines keep running";
 
 /// Only one scenario runs at a time on a machine: each fills it.
 pub async fn turn() -> Result<File> {
@@ -37,15 +48,23 @@ pub async fn turn() -> Result<File> {
     Ok(file)
 }
 
-/// Ends a scenario with the nodes' logs in the error when it failed, and with everything removed when it passed.
-pub async fn conclude(bed: TestHosts, outcome: Result<()>) -> Result<()> {
-    match outcome {
-        Ok(()) => bed.finish().await,
-        Err(error) => {
-            drop(bed);
-            Err(error)
-        }
-    }
+/// Plays a scenario. When it passed, everything is removed; else the ends of the nodes' logs are shown, and then its error,
+/// which is the last thing to be seen. A panic is an error like any other.
+pub async fn conclude(bed: TestHosts, scenario: impl AsyncFnOnce(&TestHosts) -> Result<()>) -> Result<()> {
+    static PANIC: Mutex<String> = Mutex::new(String::new());
+    let print = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        *PANIC.lock().unwrap_or_else(PoisonError::into_inner) = info.to_string();
+        print(info);
+    }));
+    let outcome = AssertUnwindSafe(scenario(&bed)).catch_unwind().await;
+    let error = match outcome {
+        Ok(Ok(())) => return bed.finish().await,
+        Ok(Err(error)) => error,
+        Err(_) => anyhow!("{}", PANIC.lock().unwrap_or_else(PoisonError::into_inner)),
+    };
+    drop(bed);
+    Err(error)
 }
 
 /// Waits until this node lists exactly these engines, each once, and returns them.
@@ -94,9 +113,27 @@ pub async fn expect_running(host: &Host, ids: &BTreeSet<String>) -> Result<()> {
     .await
 }
 
-/// An engine, as a client gets it that comes back when it is told to.
+/// An engine, as a client gets it that comes back when it is told that its engine is late. Where the nodes' logs are at hand,
+/// [`late::provision`] asks why.
 pub async fn provision(node: &NodeClient) -> Result<Provisioned> {
-    wait_for(&format!("an engine through {}", node.name()), LATER, || node.provision()).await
+    come_back_while(node, &["pending"]).await.map(|(engine, _)| engine)
+}
+
+/// An engine, for which the call is repeated while it is refused with 503 and one of these codes, and how often it was.
+pub async fn come_back_while(node: &NodeClient, codes: &[&str]) -> Result<(Provisioned, usize)> {
+    let told = Cell::new(0);
+    let what = format!("an engine through {}", node.name());
+    let engine = wait_for(&what, LATER, || async {
+        let answer = node.try_provision().await?;
+        let late = answer.status == StatusCode::SERVICE_UNAVAILABLE
+            && answer.detail().is_ok_and(|detail| codes.contains(&detail.code.as_str()));
+        if late {
+            told.set(told.get() + 1);
+            bail!("{answer}");
+        }
+        Ok(answer.ok())
+    });
+    Ok((engine.await??, told.get()))
 }
 
 /// Containers that run on each host, with the time at which each was started: a restart shows.

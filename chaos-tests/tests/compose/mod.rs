@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use acefleet_chaos::hosts::artifacts::{self, ENGINE_IMAGE};
+use acefleet_chaos::hosts::process::ending;
 use acefleet_chaos::hosts::{Host, tools};
 use anyhow::{Context, Result, ensure};
 use tokio::process::Command;
@@ -108,9 +109,10 @@ impl<'a> Compose<'a> {
         Ok(ids)
     }
 
-    /// What a service has written.
-    pub async fn logs(&self, service: &str) -> Result<String> {
-        self.run(&["logs", "--no-color", service]).await
+    /// The last that a service has written, for error messages.
+    pub async fn log_end(&self, service: &str) -> Result<String> {
+        let log = self.run(&["logs", "--no-color", "--tail=20", service]).await?;
+        Ok(ending(&log))
     }
 }
 
