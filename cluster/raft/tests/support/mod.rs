@@ -154,7 +154,7 @@ impl Node {
                 Ok(())
             }
             Err(error) => {
-                runtime.shutdown_background();
+                end(runtime);
                 Err(error)
             }
         }
@@ -163,7 +163,7 @@ impl Node {
     /// Stops all work of the node at once, in the middle of whatever it does.
     pub fn kill(&mut self) {
         if let Some((runtime, cluster)) = self.run.take() {
-            runtime.shutdown_background();
+            end(runtime);
             drop(cluster);
         }
     }
@@ -174,7 +174,7 @@ impl Node {
             let stopping = cluster.clone();
             runtime.spawn(async move { stopping.shutdown().await }).await.expect("shutdown does not panic");
             drop(cluster);
-            runtime.shutdown_background();
+            end(runtime);
         }
     }
 
@@ -197,6 +197,13 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Drops every task and waits for it: a process that ends while RocksDB is open in another thread is aborted.
+fn end(runtime: tokio::runtime::Runtime) {
+    // Not on a thread that runs tasks: it must not block.
+    let ended = std::thread::spawn(move || runtime.shutdown_timeout(Duration::from_secs(30))).join();
+    ended.expect("dropping tasks does not panic");
 }
 
 async fn bind(addr: SocketAddr) -> TcpListener {
