@@ -101,7 +101,7 @@ pub fn has_sound_host(state: &State) -> bool {
     let able = state
         .nodes()
         .map(|node| node.info.id)
-        .filter(|id| state.may_start_engines(*id) && !state.is_down(*id) && state.has_place(*id));
+        .filter(|id| state.may_start_engines(*id) && state.has_place(*id));
     let hosts: BTreeSet<NodeId> = able.collect();
     loads(state, &hosts).iter().any(|load| load.has_room() && !load.troubled)
 }

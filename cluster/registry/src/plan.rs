@@ -57,9 +57,12 @@ pub fn plan(
 }
 
 /// Engines that clients are done with. While engines are being started or are still to be, in their stead for all that is known,
-/// those of a draining node stay until the deadline.
+/// those of a draining node stay until the deadline, and those that can be had stay to be had.
 fn unused(state: &State, waiting: bool, now_ms: u64) -> Vec<Command> {
-    let stays = |e: &Engine| waiting && state.is_draining(e.node) && !state.drain_is_over(e.node, now_ms);
+    let stays = |e: &Engine| {
+        let may_wait = state.is_draining(e.node) || state.is_spare(e);
+        waiting && may_wait && !state.drain_is_over(e.node, now_ms)
+    };
     let leaving = state.live_engines().filter(|e| state.may_stop_unused(e, now_ms) && !stays(e));
     let stop = |e: &Arc<Engine>| Command::EngineStop {
         engine: e.id,

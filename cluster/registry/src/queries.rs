@@ -273,10 +273,10 @@ impl State {
         self.node(node).is_some_and(|node| node.availability == Availability::Active)
     }
 
-    /// The same, and it has not said that its Docker is of no use; the leader may have called it eligible before.
+    /// The same, it has not said that its Docker is of no use, and it is not down; the leader may have called it eligible before.
     #[must_use]
     pub fn may_start_engines(&self, node: NodeId) -> bool {
         let says_no = |node: &Arc<Node>| matches!(node.docker, DockerState::Unavailable(_));
-        self.takes_engines(node) && !self.node(node).is_some_and(says_no)
+        self.takes_engines(node) && !self.node(node).is_some_and(says_no) && !self.is_down(node)
     }
 }

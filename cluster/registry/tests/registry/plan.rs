@@ -305,6 +305,19 @@ fn what_retires_is_taken_before_anything_is_started() {
     world.policy(|policy| policy.min_replicas = 2);
     settle(&mut world);
     assert_eq!((world.state.supply(), world.state.live_engines().count()), (2, 2));
+    // Also at the moment at which they would leave.
+    world.policy(|policy| policy.min_replicas = 0);
+    settle(&mut world);
+    world.wait_ms(35_000);
+    world.policy(|policy| policy.min_replicas = 1);
+    settle(&mut world);
+    settle(&mut world);
+    assert_eq!(
+        (world.state.supply(), world.state.live_engines().filter(|e| e.phase < Phase::Draining).count()),
+        (1, 1)
+    );
+    world.policy(|policy| policy.min_replicas = 2);
+    settle(&mut world);
     // Not by what has to be of another kind, or below a target that is reached.
     world.policy(|policy| policy.min_replicas = 0);
     world.wait_ms(60_000);

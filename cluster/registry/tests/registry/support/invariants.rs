@@ -290,7 +290,9 @@ fn check_reserved(before: &State, after: &State, ask: &Reserve, engine: &Engine)
     let has_place = |node: NodeId| !engine.is_acestream() || (fixed && plain(node)) || before.has_place(node);
     let says_no =
         |id: NodeId| matches!(before.node(id).map(|n| &n.docker), Some(DockerState::Unavailable(_)));
-    let takes = |node: NodeId| before.takes_engines(node) && !says_no(node) && has_place(node);
+    let takes = |node: NodeId| {
+        before.takes_engines(node) && !says_no(node) && !before.is_down(node) && has_place(node)
+    };
     let candidates: Vec<Load> = candidates.into_iter().filter(|l| takes(l.node)).collect();
     let Some(chosen) = candidates.iter().find(|l| l.node == engine.node) else {
         return Err(format!("{} is no member that takes engines", engine.node));
