@@ -151,6 +151,19 @@ impl SoftState {
         self.view.load_full()
     }
 
+    /// Forgets nodes that are no members any more: what they counted is counted no longer.
+    pub async fn retain(&self, is_member: impl Fn(NodeId) -> bool) {
+        let _writing = self.writing.lock().await;
+        let now = self.view.load();
+        if now.nodes.keys().all(|id| is_member(*id)) {
+            return;
+        }
+        let mut view = SoftView::clone(&now);
+        view.nodes.retain(|id, _| is_member(*id));
+        view.epoch += 1;
+        self.view.store(Arc::new(view));
+    }
+
     /// Takes in a node's report; `None` says that the node is alive and nothing changed.
     pub async fn hear(&self, node: NodeId, report: Option<Arc<NodeReport>>) {
         let _writing = self.writing.lock().await;
@@ -168,5 +181,26 @@ impl SoftState {
         };
         view.nodes.insert(node, Heard { at: now, report });
         self.view.store(Arc::new(view));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn reports_of_those_who_left_are_forgotten() {
+        let soft = SoftState::default();
+        for node in [1, 2] {
+            let report = NodeReport { totals: (10, 1), ..NodeReport::default() };
+            soft.hear(NodeId(node), Some(Arc::new(report))).await;
+        }
+        let before = soft.view().epoch;
+        soft.retain(|_| true).await;
+        assert_eq!((soft.view().nodes.len(), soft.view().epoch), (2, before));
+        soft.retain(|id| id == NodeId(2)).await;
+        let view = soft.view();
+        assert_eq!(view.nodes.keys().copied().collect::<Vec<_>>(), [NodeId(2)]);
+        assert!(view.epoch > before, "answers depend on it");
     }
 }

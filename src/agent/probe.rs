@@ -2,11 +2,13 @@
 //! every probe stays in the node's report.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use acefleet_registry::engine::{Engine, Health, Phase};
 use acefleet_registry::{Command, EngineId};
+use futures::FutureExt;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -46,7 +48,8 @@ struct Probed {
 }
 
 enum Done {
-    Probed(EngineId, Probed),
+    /// Without a finding when the probe panicked.
+    Probed(EngineId, Option<Probed>),
     Written(EngineId),
 }
 
@@ -76,8 +79,9 @@ pub(super) async fn run(ctx: Arc<Context>, client: reqwest::Client) {
         tokio::select! {
             gone = changes.changed() => if gone.is_err() { return },
             Some(done) = prober.tasks.join_next() => {
-                if let Ok(done) = done {
-                    prober.take_in(done);
+                match done {
+                    Ok(done) => prober.take_in(done),
+                    Err(error) => tracing::error!(%error, "a probe has no end"),
                 }
             }
             () = tokio::time::sleep_until(next.into()) => {}
@@ -117,10 +121,11 @@ impl Prober {
             let probe = probe(Arc::clone(&self.ctx), self.client.clone(), Arc::clone(engine), ask_version);
             let slots = Arc::clone(&self.slots);
             let id = engine.id;
-            self.tasks.spawn(async move {
+            let work = async move {
                 let _slot = slots.acquire_owned().await;
-                Done::Probed(id, probe.await)
-            });
+                Done::Probed(id, Some(probe.await))
+            };
+            self.tasks.spawn(ended(work, Done::Probed(id, None)));
         }
         next
     }
@@ -140,6 +145,12 @@ impl Prober {
         let Some(engine) = view.state.engine(id) else { return };
         let now = Instant::now();
         let interval = self.ctx.config.health_interval;
+        let Some(probed) = probed else {
+            // It says nothing of the engine, which is asked again.
+            watched.probing = false;
+            watched.due = aligned(self.begun, now, interval);
+            return;
+        };
         let rule = Rule::new(self.ctx.config.health_failure_threshold, interval);
         let verdict = watched.debounce.note(probed.answered, now, rule);
         watched.probing = false;
@@ -155,10 +166,22 @@ impl Prober {
         if needs_write(engine, verdict) && !watched.writing {
             watched.writing = true;
             let writer = self.ctx.writer.clone();
-            self.tasks.spawn(async move {
+            let work = async move {
                 writer.settle(Command::EngineHealth { engine: id, health: verdict }).await;
                 Done::Written(id)
-            });
+            };
+            self.tasks.spawn(ended(work, Done::Written(id)));
+        }
+    }
+}
+
+/// What came of the work, or `otherwise` when it panicked: whoever waits for its end must hear of it.
+async fn ended(work: impl Future<Output = Done>, otherwise: Done) -> Done {
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(done) => done,
+        Err(_) => {
+            tracing::error!("a probe panicked");
+            otherwise
         }
     }
 }
@@ -211,6 +234,15 @@ async fn version(client: &reqwest::Client, base: &str) -> Option<(Option<String>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_probe_that_panics_ends_without_a_finding() {
+        let id = EngineId(7);
+        let broken = ended(async { panic!("a fault of ours") }, Done::Probed(id, None)).await;
+        assert!(matches!(broken, Done::Probed(EngineId(7), None)));
+        let whole = ended(async { Done::Written(id) }, Done::Probed(id, None)).await;
+        assert!(matches!(whole, Done::Written(EngineId(7))));
+    }
 
     #[test]
     fn rounds_are_common_to_all_engines() {

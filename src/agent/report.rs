@@ -134,13 +134,15 @@ fn refresh(stamp: &mut Option<u64>, now: u64) -> bool {
     stale
 }
 
-/// Publishes the report for ever; also says that the node lives when there is nothing new.
+/// Publishes the report for ever, also to say that the node lives when there is nothing new, and forgets those of nodes that left.
 pub(super) async fn publish(ctx: Arc<Context>, soft: Arc<SoftState>) {
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         soft.hear(ctx.node, ctx.report.take(&ctx)).await;
+        let members = ctx.cluster.status().members;
+        soft.retain(|id| id == ctx.node || members.iter().any(|member| member.id == id)).await;
     }
 }
 

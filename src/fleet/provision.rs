@@ -14,11 +14,9 @@ use crate::fleet::{Fleet, FleetError, new_op_id};
 const CALLERS_FAULT: &str = "port_taken";
 /// A reservation that would leave less time than this to start the container is not worth making.
 const START_AT_LEAST: Duration = Duration::from_millis(200);
-/// To give an engine up that did not run in time takes so long, at the end of the caller's time.
+/// To give an engine up that did not run in time takes so long, at the end of the caller's time. Where it takes longer, it
+/// goes on after the answer.
 const GIVE_UP: Duration = Duration::from_millis(100);
-/// What an overloaded cluster may add to that: callers give up a little later than they are promised an answer, and a repeat
-/// that comes before its first call is given up would make a second engine.
-const OVERTIME: Duration = Duration::from_millis(250);
 /// How long a reservation whose caller has gone is looked for.
 const ABANDON_WITHIN: Duration = Duration::from_secs(30);
 
@@ -125,7 +123,7 @@ impl Fleet {
                 tracing::warn!(
                     engine = %engine.id, node = %engine.node, reserved_ms, waited_ms, "the engine does not run in time"
                 );
-                claim.give_up(engine.id, deadline + OVERTIME).await.is_err()
+                claim.give_up(engine.id, deadline).await.is_err()
             }
             Outcome::Serving(_) | Outcome::Failed(_) => false,
         };

@@ -24,6 +24,7 @@ pub(crate) struct Counters {
     provision_durations: HistogramVec,
     communication_errors: IntCounterVec,
     stale: IntCounter,
+    rendered: IntCounter,
     /// Newest event that was looked at for stale streams.
     seen: Mutex<u64>,
 }
@@ -91,6 +92,10 @@ impl Counters {
                 "orch_stale_streams_detected_total",
                 "Streams ended because their engine forgot them",
             ),
+            rendered: counter(
+                "acefleet_answers_rendered_total",
+                "Answers written anew; all others were kept from the last time for the same state",
+            ),
             seen: Mutex::new(newest(events)),
             registry: registry.clone(),
         };
@@ -148,6 +153,11 @@ impl Counters {
         self.communication_errors.with_label_values(&[source, error_type]).inc();
     }
 
+    /// An answer that others will get, too, was written.
+    pub fn rendered(&self) {
+        self.rendered.inc();
+    }
+
     /// All of them, with stale streams brought up to the event log.
     pub fn gather(&self, events: &EventLog) -> Vec<MetricFamily> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -176,6 +186,6 @@ mod tests {
         counters.communication_error("registry", "no_leader");
         counters.started(2);
         let families = counters.gather(&events);
-        assert_eq!(families.len(), 8);
+        assert_eq!(families.len(), 9);
     }
 }

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use crate::http::app::App;
 use crate::http::models::{EngineState, StreamState};
 use crate::http::problem::{BlockedBody, InvalidBody};
+use crate::http::rendered::SHORT;
 use crate::http::snapshot::{Snapshot, to_json};
 
 /// One engine and the streams that run on it.
@@ -34,14 +35,16 @@ struct EngineDetail {
     )
 )]
 pub(crate) async fn list(State(app): State<App>, snapshot: Snapshot) -> Response {
-    snapshot.page(&app, None, || {
+    let entries = snapshot.view.state.listed_engines().take(SHORT + 1).count();
+    let render = |snapshot: &Snapshot| {
         let mut engines: Vec<&Engine> =
             snapshot.view.state.listed_engines().map(|engine| &**engine).collect();
         engines.sort_by_key(|engine| snapshot.is_silent(engine.node));
         let engines: Vec<EngineState> =
-            engines.into_iter().map(|engine| EngineState::of(&snapshot, engine)).collect();
+            engines.into_iter().map(|engine| EngineState::of(snapshot, engine)).collect();
         to_json(&engines)
-    })
+    };
+    snapshot.list_page(&app, String::new(), entries, render).await
 }
 
 /// Look up an engine
@@ -62,8 +65,8 @@ pub(crate) async fn get(State(app): State<App>, Path(id): Path<String>, snapshot
     let Some(engine) = state.engine_by_container(&id).filter(|engine| engine.is_published()) else {
         return snapshot.answer(&json!({ "error": "not found" }));
     };
-    snapshot.page(&app, None, || {
-        let streams = state.streams_of(engine.id).map(|stream| StreamState::in_snapshot(&snapshot, stream));
-        to_json(&EngineDetail { engine: EngineState::of(&snapshot, engine), streams: streams.collect() })
+    snapshot.page(&app, "", None, |snapshot| {
+        let streams = state.streams_of(engine.id).map(|stream| StreamState::in_snapshot(snapshot, stream));
+        to_json(&EngineDetail { engine: EngineState::of(snapshot, engine), streams: streams.collect() })
     })
 }

@@ -56,7 +56,7 @@ impl Api {
     }
 
     /// The answer that was given before to the same question about the same state. Pages are kept under
-    /// the one spelling of their path; other spellings of it find them behind the router.
+    /// the one spelling of their path and parameters; other spellings of it find them behind the router.
     fn kept<B>(&self, seen: &Seen, request: &hyper::Request<B>) -> Option<Response<Full<Bytes>>> {
         if request.method() != Method::GET {
             return None;
@@ -64,7 +64,7 @@ impl Api {
         let app = &self.parts.app;
         let target = request.uri().path_and_query()?.as_str();
         let known = Known::now(app, seen.began);
-        let page = app.rendered().find(&known.key, target).filter(|page| !page.on_condition)?;
+        let page = app.rendered().find(&known.key, target)?;
         if page.moment.is_some_and(|moment| moment != Moment::at(app, now_ms())) {
             return None;
         }

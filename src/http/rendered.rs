@@ -1,6 +1,8 @@
-//! Answers to reads, rendered once for each state and asked for many times. They are kept under what was
-//! asked, so that whoever asks the same again gets the bytes without anything being parsed or looked up.
-//! Rendering happens outside the lock: two first askers may both render, nobody waits for another.
+//! Answers to reads, rendered once for each state and asked for many times. They are kept under the one
+//! spelling of what was asked, so that whoever asks like that gets the bytes without anything being parsed or
+//! looked up. Other spellings, and parameters that mean nothing, lead to the same page and never to another one.
+//! Rendering happens outside the lock: two first askers may both render, nobody waits for another. Long lists
+//! are rendered one after the other, away from the threads that carry the cluster's messages.
 
 use std::collections::HashMap;
 use std::mem;
@@ -12,6 +14,7 @@ use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use bytes::Bytes;
 use http_body_util::Full;
 use sha2::{Digest, Sha256};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::http::app::App;
 use crate::http::counters::Hits;
@@ -24,6 +27,8 @@ const PAGES_MAX: usize = 4_096;
 const BYTES_MAX: usize = 32 << 20;
 /// Longer questions are not remembered.
 const TARGET_MAX: usize = 512;
+/// A list of so many entries takes a thread about a millisecond. Longer ones would keep heartbeats waiting.
+pub(crate) const SHORT: usize = 500;
 
 /// Everything that answers depend on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,8 +65,6 @@ pub(crate) struct Rendering {
     headers: HeaderMap,
     /// If it is not good for as long as the state is.
     pub moment: Option<Moment>,
-    /// The question asks for freshness: whether this is fresh enough has to be found out before it is used.
-    pub on_condition: bool,
     /// Counts its answers.
     pub hits: Hits,
 }
@@ -82,7 +85,7 @@ impl Rendering {
             (observe::REQUEST_ID, nothing),
         ]);
         cors::mark(&mut headers);
-        Self { body: body.into(), etag, headers, moment: None, on_condition: false, hits }
+        Self { body: body.into(), etag, headers, moment: None, hits }
     }
 
     /// The answer to someone who sent these headers: 304 to those who have it.
@@ -115,13 +118,20 @@ struct Pages {
     bytes: usize,
 }
 
-/// Rendered answers of the newest state that was asked for, by path and query.
+/// Rendered answers of the newest state that was asked for, by path and the parameters that matter.
 #[derive(Default)]
 pub(crate) struct Rendered {
     pages: RwLock<Pages>,
+    /// Held while a long list is rendered.
+    long: Arc<Mutex<()>>,
 }
 
 impl Rendered {
+    /// Waits until no other long list is being rendered.
+    pub async fn turn(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.long).lock_owned().await
+    }
+
     /// The answer that is kept for this state.
     pub fn find(&self, key: &Key, target: &str) -> Option<Arc<Rendering>> {
         let pages = self.pages.read().unwrap_or_else(PoisonError::into_inner);

@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::http::app::App;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
-use crate::http::rendered::{Key, Moment, Rendering};
+use crate::http::rendered::{Key, Moment, Rendering, SHORT};
 use crate::soft::SoftView;
 
 /// Revision of the registry that an answer shows, or that a write made.
@@ -74,7 +74,6 @@ pub(crate) struct Snapshot {
     uri: Uri,
     endpoint: Option<MatchedPath>,
     asked: HeaderMap,
-    on_condition: bool,
 }
 
 impl FromRequestParts<App> for Snapshot {
@@ -107,7 +106,6 @@ impl FromRequestParts<App> for Snapshot {
             uri: parts.uri.clone(),
             endpoint: parts.extensions.get().cloned(),
             asked: parts.headers.clone(),
-            on_condition: matches!(consistency, Some(Consistency::Linearizable)) || min_revision.is_some(),
         })
     }
 }
@@ -124,20 +122,62 @@ impl Snapshot {
     }
 
     /// Sends an answer that everyone gets who asks this of this state, and keeps it for the next: with or
-    /// without a key, so nothing secret may be in it. `moment` says that time matters, too.
-    pub fn page(&self, app: &App, moment: Option<Moment>, render: impl FnOnce() -> Vec<u8>) -> Response {
-        let target = self.uri.path_and_query().map_or("", |target| target.as_str());
-        let kept = app.rendered().find(&self.key, target).filter(|kept| kept.moment == moment);
+    /// without a key, so nothing secret may be in it. `parameters` are those of the query that it depends on, in their
+    /// one spelling; `moment` says that time matters, too.
+    pub fn page(
+        &self,
+        app: &App,
+        parameters: &str,
+        moment: Option<Moment>,
+        render: impl FnOnce(&Self) -> Vec<u8>,
+    ) -> Response {
+        let target = self.target(parameters);
+        let kept = app.rendered().find(&self.key, &target).filter(|kept| kept.moment == moment);
         let rendering = kept.unwrap_or_else(|| {
             let hits = app.counters().hits(self.endpoint.as_ref().map_or("", MatchedPath::as_str));
-            let mut made = Rendering::new(render(), self.view.revision, hits);
+            let mut made = Rendering::new(render(self), self.view.revision, hits);
             made.moment = moment;
-            made.on_condition = self.on_condition;
+            app.counters().rendered();
             let made = Arc::new(made);
-            app.rendered().keep(&self.key, target, &made);
+            app.rendered().keep(&self.key, &target, &made);
             made
         });
         rendering.answer(&self.asked, self.age.clone()).map(Body::new)
+    }
+
+    /// The same for a list of `entries` entries: a long one is rendered away from the threads that carry the cluster's
+    /// messages, and one at a time.
+    pub async fn list_page(
+        mut self,
+        app: &App,
+        parameters: String,
+        entries: usize,
+        render: impl FnOnce(&Self) -> Vec<u8> + Send + 'static,
+    ) -> Response {
+        if entries <= SHORT || app.rendered().find(&self.key, &self.target(&parameters)).is_some() {
+            return self.page(app, &parameters, None, render);
+        }
+        let turn = app.rendered().turn().await;
+        // So that those who waited share one answer.
+        Known { view: self.view, soft: self.soft, key: self.key } = Known::now(app, Instant::now());
+        self.age = app.age();
+        let app = app.clone();
+        let rendered = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            self.page(&app, &parameters, None, render)
+        });
+        match rendered.await {
+            Ok(response) => response,
+            // It is not aborted, so it panicked; that is answered where all panics of handlers are.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    fn target(&self, parameters: &str) -> String {
+        match parameters {
+            "" => self.uri.path().to_owned(),
+            _ => format!("{}?{parameters}", self.uri.path()),
+        }
     }
 
     /// Sends an answer that is made for this request alone.

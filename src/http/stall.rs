@@ -161,15 +161,19 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_nobody_takes_times_out() {
-        let (mut client, mut guarded, phase) = pair(Duration::from_millis(20)).await;
+        let (client, mut guarded, phase) = pair(Duration::from_millis(20)).await;
         let _handling = phase.handling();
         let answer = vec![0; 64 << 20];
         let error = guarded.write_all(&answer).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        // What was sent until then can be read, and makes room for more.
-        let mut part = vec![0; 1 << 20];
-        client.read_exact(&mut part).await.unwrap();
-        let reading = tokio::spawn(async move { while client.read_exact(&mut part).await.is_ok() {} });
+        drop(client);
+
+        // One that is taken slowly does not.
+        let (mut client, mut guarded, _) = pair(Duration::from_secs(60)).await;
+        let reading = tokio::spawn(async move {
+            let mut part = vec![0; 1 << 20];
+            while client.read_exact(&mut part).await.is_ok() {}
+        });
         guarded.write_all(&answer).await.unwrap();
         drop(guarded);
         reading.await.unwrap();

@@ -116,7 +116,7 @@ fn variant_word(variant: Variant) -> &'static str {
 pub(crate) async fn get(State(app): State<App>, snapshot: Snapshot) -> Response {
     let now = now_ms();
     // Breakers depend on the time, and without a leader the answer differs although the state does not.
-    snapshot.page(&app, Some(Moment::at(&app, now)), || to_json(&status(&app, &snapshot, now)))
+    snapshot.page(&app, "", Some(Moment::at(&app, now)), |snapshot| to_json(&status(&app, snapshot, now)))
 }
 
 fn status(app: &App, snapshot: &Snapshot, now: u64) -> OrchestratorStatus {

@@ -7,12 +7,14 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use url::form_urlencoded;
 use utoipa::ToSchema;
 
 use crate::http::app::App;
 use crate::http::call::Caller;
 use crate::http::models::StreamState;
 use crate::http::problem::{BlockedBody, DetailBody, InvalidBody, Problem};
+use crate::http::rendered::SHORT;
 use crate::http::snapshot::{Snapshot, to_json, written};
 use crate::http::time;
 use crate::soft::StreamSample;
@@ -44,10 +46,28 @@ pub(crate) async fn list(State(app): State<App>, snapshot: Snapshot) -> Result<R
             None => return Ok(snapshot.answer(&Vec::<StreamState>::new())),
         },
     };
-    Ok(snapshot.page(&app, None, || match &container {
-        Some(id) => render(&snapshot, state.streams_of_container(id), started),
-        None => render(&snapshot, state.streams(), started),
-    }))
+    let entries = match &container {
+        Some(id) => state.streams_of_container(id).take(SHORT + 1).count(),
+        None => state.streams().take(SHORT + 1).count(),
+    };
+    let parameters = parameters(container.as_deref(), started);
+    let render = move |snapshot: &Snapshot| match &container {
+        Some(id) => render(snapshot, snapshot.view.state.streams_of_container(id), started),
+        None => render(snapshot, snapshot.view.state.streams(), started),
+    };
+    Ok(snapshot.list_page(&app, parameters, entries, render).await)
+}
+
+/// What a list depends on, spelled as most clients do.
+fn parameters(container: Option<&str>, started: Option<bool>) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    if let Some(id) = container {
+        query.append_pair("container_id", id);
+    }
+    if let Some(started) = started {
+        query.append_pair("status", if started { "started" } else { "ended" });
+    }
+    query.finish()
 }
 
 fn render<'a>(
@@ -169,4 +189,18 @@ pub(crate) async fn stop(
     app.fleet().stop_stream(&id, caller.arrival.patient_deadline(&app)).await?;
     let message = "Stream stopped successfully";
     Ok(written(app.fleet().view().revision, &Stopped { message, stream_id: id }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_that_differ_are_spelled_differently() {
+        let spelled = parameters(Some("abc"), Some(true));
+        assert_eq!(spelled, "container_id=abc&status=started", "as Acexy asks");
+        assert_eq!(parameters(None, Some(false)), "status=ended");
+        assert_eq!(parameters(None, None), "");
+        assert_ne!(parameters(Some("abc&status=started"), None), spelled);
+    }
 }

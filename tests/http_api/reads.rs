@@ -120,3 +120,67 @@ async fn streams_are_filtered_by_engine() {
     assert_eq!(ports, [901, 902]);
     bed.stop().await;
 }
+
+#[tokio::test]
+async fn what_means_nothing_makes_no_work() {
+    let bed = Bed::new().await;
+    let id = bed.engine(901).await;
+    bed.post("/events/stream_started", &started("k", "s", 901)).await;
+    let rendered = async || {
+        let metrics = bed.get("/metrics").await.text;
+        let line = metrics.lines().find_map(|l| l.strip_prefix("acefleet_answers_rendered_total "));
+        line.unwrap().parse::<u64>().unwrap()
+    };
+    for path in [
+        "/streams?",
+        "/streams?status=started&",
+        "/engines?",
+        "/orchestrator/status?",
+        &format!("/engines/{id}?"),
+    ] {
+        let expected = bed.get(path).await.text;
+        let (before, first) = (rendered().await, bed.fleet.view().revision);
+        for n in 0..200 {
+            // Each is spelled in a way of its own.
+            let answer = bed.get(&format!("{path}x={n}&consistency=local")).await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+            if path.starts_with("/streams") {
+                assert_eq!(answer.text, expected, "{path}");
+            }
+        }
+        // Probes, the seconds and what the agent reports move on meanwhile.
+        let made = rendered().await - before;
+        assert!(
+            made < 100,
+            "{path}: {made} renderings from revision {first} to {}",
+            bed.fleet.view().revision
+        );
+    }
+    bed.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_list_is_whole_for_all_who_ask_at_once() {
+    let bed = Bed::new().await;
+    bed.engine(901).await;
+    for part in 0..7 {
+        let events: Vec<_> = (0..100).map(|n| started("k", &format!("s{}", part * 100 + n), 901)).collect();
+        let answer = bed.post("/events/batch", &json!({"started": events})).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    let asks = (0..8).map(async |n| {
+        let path = format!("/streams?x={n}");
+        bed.get(&path).await
+    });
+    for answer in futures::future::join_all(asks).await {
+        assert_eq!((answer.status.as_u16(), answer.json().as_array().unwrap().len()), (200, 700));
+    }
+    let kept = eventually("the list is kept", async || {
+        let first = bed.get("/streams").await;
+        let again = bed.send("GET", "/streams", &[("if-none-match", first.header("etag"))], "").await;
+        (again.status == 304).then_some(again)
+    })
+    .await;
+    assert_eq!(kept.text, "");
+    bed.stop().await;
+}

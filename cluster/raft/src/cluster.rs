@@ -69,6 +69,12 @@ impl Cluster {
         Self { core }
     }
 
+    /// What the parts of this node share.
+    #[cfg(test)]
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
     /// Id of this node: random, kept in its data directory, never reused.
     #[must_use]
     pub fn node_id(&self) -> NodeId {

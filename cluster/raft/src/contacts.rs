@@ -60,6 +60,11 @@ impl Contacts {
         }
     }
 
+    /// Forgets those that are no members any more.
+    pub fn retain(&self, members: &BTreeMap<u64, String>) {
+        self.heard().peers.retain(|id, _| members.contains_key(id));
+    }
+
     /// The current leader sent log entries or a heartbeat.
     pub fn heard_leader(&self) {
         self.led_at(Instant::now());
@@ -141,6 +146,15 @@ impl Contacts {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn those_who_left_are_forgotten() {
+        let contacts = Contacts::new();
+        contacts.heard_peer(1, "1.0.0");
+        contacts.heard_peer(2, "1.0.0");
+        contacts.retain(&BTreeMap::from([(2, "b:8001".to_owned())]));
+        assert!(contacts.peer_age(1).is_none() && contacts.peer_age(2).is_some());
+    }
 
     #[test]
     fn what_is_not_applied_yet_is_as_old_as_the_heartbeat_that_named_it() {

@@ -105,6 +105,13 @@ impl Core {
         metrics.membership_config.get_node(&id).cloned()
     }
 
+    /// Whether the log knows a member of this id.
+    pub fn is_recorded(&self, id: u64) -> bool {
+        let metrics = self.raft.server_metrics();
+        let metrics = metrics.borrow_watched();
+        metrics.membership_config.get_node(&id).is_some()
+    }
+
     /// Name of a member and the address at which it is dialled.
     pub fn member(&self, id: u64) -> Option<Member> {
         let recorded = self.recorded(id)?;

@@ -271,7 +271,7 @@ fn look(core: &Core) -> Result<(), openraft::errors::Fatal<TypeConfig>> {
         let now = leadership(&server);
         let moved = (now.membership_index != core.leadership.borrow().membership_index).then(|| {
             let nodes = server.membership_config.nodes();
-            nodes.map(|(id, member)| (*id, member.address.clone())).collect()
+            nodes.map(|(id, member)| (*id, member.address.clone())).collect::<BTreeMap<_, _>>()
         });
         (now, moved)
     };
@@ -284,6 +284,7 @@ fn look(core: &Core) -> Result<(), openraft::errors::Fatal<TypeConfig>> {
         core.wire.contacts().led_by_self_at(at);
     }
     if let Some(addresses) = moved {
+        core.wire.contacts().retain(&addresses);
         core.wire.set_addresses(addresses);
     }
     running?;

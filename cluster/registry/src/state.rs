@@ -94,6 +94,8 @@ pub(crate) struct Index {
     pub(crate) ended_engines: OrdSet<(u64, EngineId)>,
     /// Started streams of each engine, by arrival.
     pub(crate) active: OrdSet<(EngineId, u64)>,
+    /// Started streams of no engine of ours, by the time of their start and by arrival.
+    pub(crate) unwatched: OrdSet<(u64, u64)>,
     /// All streams by published engine id and by arrival.
     pub(crate) by_container: OrdSet<(Arc<str>, u64)>,
     /// All streams by arrival.
@@ -238,7 +240,9 @@ impl Index {
             (None, Some(engine)) => {
                 self.active.insert((engine, stream.seq));
             }
-            (None, None) => {}
+            (None, None) => {
+                self.unwatched.insert((stream.started_at_ms, stream.seq));
+            }
         }
     }
 
@@ -248,8 +252,13 @@ impl Index {
         if let Some(at) = stream.ended_at_ms {
             self.ended_streams.remove(&(at, stream.seq));
         }
-        if let Some(engine) = stream.engine {
-            self.active.remove(&(engine, stream.seq));
+        match stream.engine {
+            Some(engine) => {
+                self.active.remove(&(engine, stream.seq));
+            }
+            None => {
+                self.unwatched.remove(&(stream.started_at_ms, stream.seq));
+            }
         }
     }
 }

@@ -40,6 +40,9 @@ pub enum StreamStatus {
 /// Reason of the end of a stream whose host is down: a guess, which the host may correct when it is back.
 pub const HOST_DOWN: &str = "host_down";
 
+/// Reason of the end of a stream of no engine of ours that nobody ended.
+pub const UNWATCHED: &str = "unwatched";
+
 /// The facts of a `stream_started` event, already validated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamStart {

@@ -77,7 +77,10 @@ impl Service {
                 route.to, identity.node_name, identity.node_id
             ))),
             Some(_) => {
-                self.0.wire.contacts().heard_peer(route.from, &route.version);
+                // Others may call, with whatever id: a leader that this node does not know yet must get through.
+                if self.0.is_recorded(route.from) {
+                    self.0.wire.contacts().heard_peer(route.from, &route.version);
+                }
                 Ok(route.from)
             }
         }
@@ -85,9 +88,9 @@ impl Service {
 
     /// Refuses what only members may ask for.
     fn member(&self, id: u64) -> Result<(), Status> {
-        match self.0.recorded(id) {
-            Some(_) => Ok(()),
-            None => Err(Status::permission_denied(format!("node id {id} is not a member of this cluster"))),
+        match self.0.is_recorded(id) {
+            true => Ok(()),
+            false => Err(Status::permission_denied(format!("node id {id} is not a member of this cluster"))),
         }
     }
 
@@ -295,6 +298,8 @@ impl node_server::Node for Service {
     async fn ask(&self, request: Request<proto::AskRequest>) -> Result<Response<proto::AskReply>, Status> {
         let request = request.into_inner();
         let from = self.check(request.route.as_ref())?;
+        // A new member whose entry has not come here yet just asks again.
+        self.member(from)?;
         let outcome = match self.0.hooks.ask(NodeId(from), request.request).await {
             Ok(reply) => ask_reply::Outcome::Reply(reply),
             Err(refused) => ask_reply::Outcome::Refused(refused),

@@ -145,7 +145,7 @@ async fn take(
     }
     let mut proposal: Proposal = codec::decode(&forwarded.proposal)
         .map_err(|e| Status::invalid_argument(format!("unreadable proposal: {e}")))?;
-    if core.recorded(from).is_none() {
+    if !core.is_recorded(from) {
         // Otherwise a removed node could register itself again before it learns of its removal.
         return Err(Status::permission_denied(format!("node id {from} is not a member of this cluster")));
     }

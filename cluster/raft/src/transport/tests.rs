@@ -142,6 +142,24 @@ async fn writes_of_a_node_that_is_no_member_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn strangers_get_no_answer_and_leave_no_trace() {
+    let node = alone("node").await;
+    let mut client = NodeClient::connect(format!("http://{}", node.address)).await.unwrap();
+    let member = route(&node.cluster, &node.cluster);
+    let contacts = node.cluster.core().wire.contacts();
+    for stranger in 1..=20 {
+        let route = Some(proto::Route { from: stranger, ..member.clone() });
+        let refused = client.ask(Request::new(proto::AskRequest { route, request: "?".into() })).await;
+        assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied);
+        assert!(contacts.peer_age(stranger).is_none(), "a stranger is remembered");
+    }
+    let asked = proto::AskRequest { route: Some(member.clone()), request: "?".into() };
+    let answer = client.ask(Request::new(asked)).await.unwrap().into_inner();
+    assert!(matches!(answer.outcome, Some(proto::ask_reply::Outcome::Refused(_))), "{answer:?}");
+    assert!(contacts.peer_age(member.from).is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_that_is_not_what_was_announced_is_refused() {
     let node = alone("node").await;
     let mut raft = RaftClient::connect(format!("http://{}", node.address)).await.unwrap();

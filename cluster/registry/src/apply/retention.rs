@@ -3,12 +3,18 @@
 
 use std::sync::Arc;
 
+use crate::apply::streams;
 use crate::state::State;
+use crate::stream::UNWATCHED;
 
 /// Ended streams stay listed for an hour.
 const ENDED_STREAM_MS: u64 = 3_600_000;
 /// Ended streams that stay listed at the most.
 const ENDED_STREAMS_MAX: usize = 10_000;
+/// A stream of an engine that is none of ours is asked about nowhere: without an end event it would be listed for ever.
+const UNWATCHED_MS: u64 = 24 * 3_600_000;
+/// Such streams that stay started at the most.
+const UNWATCHED_MAX: usize = 10_000;
 /// Ended engines stay for ten minutes, for callers that still wait and for people who ask why.
 const ENDED_ENGINE_MS: u64 = 600_000;
 /// Ended engines that stay at the most.
@@ -31,6 +37,15 @@ pub(super) fn evict(state: &mut State) {
         }
         state.tables.op_order.pop_front();
         state.tables.ops.remove(&oldest);
+    }
+    while let Some((at, seq)) = state.index.unwatched.get_min().copied() {
+        if now.saturating_sub(at) <= UNWATCHED_MS && state.index.unwatched.len() <= UNWATCHED_MAX {
+            break;
+        }
+        match state.index.by_seq.get(&seq).cloned() {
+            Some(stream) => streams::end(state, &stream, UNWATCHED),
+            None => break,
+        };
     }
     while let Some((at, seq)) = state.index.ended_streams.get_min().copied() {
         if now.saturating_sub(at) <= ENDED_STREAM_MS && state.index.ended_streams.len() <= ENDED_STREAMS_MAX {

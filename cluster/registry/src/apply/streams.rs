@@ -114,7 +114,7 @@ pub(super) fn ended(state: &mut State, event: &StreamEnd) -> Option<Arc<Stream>>
 }
 
 /// The one path on which a stream ends.
-fn end(state: &mut State, stream: &Stream, reason: &str) -> Arc<Stream> {
+pub(super) fn end(state: &mut State, stream: &Stream, reason: &str) -> Arc<Stream> {
     if !stream.is_started() {
         return Arc::new(stream.clone());
     }

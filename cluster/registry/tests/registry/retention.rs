@@ -43,6 +43,38 @@ fn ended_streams_are_kept_for_an_hour_and_started_ones_for_ever() {
 }
 
 #[test]
+fn streams_of_engines_that_are_none_of_ours_end_after_a_day() {
+    let mut world = World::new(1, 10);
+    let port = world.running().ports.host_http;
+    world.begin(playing("k", "external", 1));
+    world.begin(playing("k", "ours", port));
+    world.wait_ms(24 * 60 * MINUTE_MS);
+    // A repeat of the event is no sign that it is watched: it keeps the time of its start.
+    world.begin(playing("k", "external", 1));
+    assert!(world.state.stream("k|external").unwrap().is_started());
+    world.wait_ms(1);
+    world.run(NOTHING);
+    let ended = world.state.stream("k|external").unwrap();
+    assert_eq!((ended.is_started(), ended.end_reason.as_deref()), (false, Some("unwatched")));
+    assert_eq!(ended.ended_at_ms, Some(world.state.clock_ms()));
+    assert!(world.state.stream("k|ours").unwrap().is_started());
+    invariants::check_state(&world.state).unwrap();
+}
+
+#[test]
+fn a_flood_of_starts_of_other_engines_is_bounded() {
+    let mut world = World::new(1, 10);
+    flood(
+        &mut world,
+        (0..10_100).map(|n| Command::StreamStarted(playing("k", &format!("{n:05}"), 1).into())),
+    );
+    world.run(NOTHING);
+    assert_eq!(world.state.stream_counts(), (10_000, 10_100));
+    assert!(!world.state.stream("k|00099").unwrap().is_started(), "the oldest go first");
+    assert!(world.state.stream("k|00100").unwrap().is_started());
+}
+
+#[test]
 fn the_oldest_ended_streams_go_first_when_there_are_too_many() {
     let mut world = World::new(1, 10);
     let sessions = || (0..10_050).map(|n| format!("{n:05}"));
