@@ -11,6 +11,8 @@ scripts/bootstrap.sh test
 # The node under test is the one beside the test.
 cargo build --quiet --locked -p acefleet -p acefleet-chaos --bins
 
+# What a scenario says last is why it failed, not where the test was at that moment.
+export RUST_BACKTRACE=0
 triple="$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')"
 export "CARGO_TARGET_${triple}_RUNNER=$ROOT/scripts/as-root.sh"
 exec cargo test --locked -p acefleet-chaos --test "$1" -- --nocapture --test-threads=1 "${@:2}"

@@ -11,6 +11,9 @@ REAL_DOCKER_PACKAGE=acefleet-chaos
 REAL_DOCKER_TESTS='^(scenarios|hosts_bed)'
 REAL_DOCKER="package($REAL_DOCKER_PACKAGE) and binary(/$REAL_DOCKER_TESTS/)"
 
+# A failed test says where and why; pages of call stacks behind that would push it out of sight.
+export RUST_BACKTRACE=0
+
 # This clone's own copies: another clone that builds while the tests run must not change what they run.
 ARTIFACTS="$ROOT/target/test"
 TIMES=()

@@ -5,6 +5,7 @@
 mod agent_support;
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -58,16 +59,39 @@ async fn load_image(docker: &Docker) {
     docker.inspect_image(IMAGE).await.expect("the archive holds the image");
 }
 
-/// A node on the real daemon with ports of its own; its containers are removed at the end.
+/// A node on the real daemon with ports of its own; its containers are removed at the end, and those that an earlier run left
+/// behind at the start.
 struct Bed {
     node: Node,
     docker: Docker,
     prefix: String,
+    /// Held by one run at a time: names and ports are the same for all.
+    _turn: File,
+}
+
+/// Removes all containers that pass one of these filters.
+async fn clear(docker: &Docker, filters: &[HashMap<String, Vec<String>>]) {
+    for filter in filters {
+        let options = ListContainersOptionsBuilder::new().all(true).filters(filter).build();
+        for container in docker.list_containers(Some(options)).await.unwrap_or_default() {
+            let options = RemoveContainerOptionsBuilder::new().force(true).build();
+            let _ = docker.remove_container(&container.id.unwrap_or_default(), Some(options)).await;
+        }
+    }
+}
+
+fn by_name(prefix: &str) -> HashMap<String, Vec<String>> {
+    HashMap::from([("name".to_owned(), vec![prefix.to_owned()])])
 }
 
 impl Bed {
     async fn new(ports: &str) -> Self {
+        // Tests run side by side on one daemon, where container names are unique.
+        let prefix = format!("agent-test-{}", ports.replace('-', "."));
+        let turn = File::create(std::env::temp_dir().join(format!("acefleet-{prefix}.lock"))).unwrap();
+        let turn = tokio::task::spawn_blocking(move || turn.lock().map(|()| turn)).await.unwrap().unwrap();
         let docker = docker().await;
+        clear(&docker, &[by_name(&prefix)]).await;
         let host = docker_host();
         let settings = [
             ("DOCKER_HOST", host.as_str()),
@@ -83,9 +107,7 @@ impl Bed {
         })
         .await;
         node.start().await;
-        // Tests run side by side on one daemon, where container names are unique.
-        let prefix = format!("agent-test-{}", ports.replace('-', "."));
-        Self { node, docker, prefix }
+        Self { node, docker, prefix, _turn: turn }
     }
 
     fn spec(&self) -> EngineSpec {
@@ -128,20 +150,12 @@ impl Bed {
 
 impl Drop for Bed {
     fn drop(&mut self) {
-        let (filter, prefix) = (self.filter(), self.prefix.clone());
+        let filters = [self.filter(), by_name(&self.prefix)];
         // A test that failed leaves nothing behind either; its own runtime may be on its way out.
         let cleaning = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let docker = Docker::connect_with_host(&docker_host()).unwrap();
-                for filter in [filter, HashMap::from([("name".to_owned(), vec![prefix])])] {
-                    let options = ListContainersOptionsBuilder::new().all(true).filters(&filter).build();
-                    for container in docker.list_containers(Some(options)).await.unwrap_or_default() {
-                        let options = RemoveContainerOptionsBuilder::new().force(true).build();
-                        let _ =
-                            docker.remove_container(&container.id.unwrap_or_default(), Some(options)).await;
-                    }
-                }
+                clear(&Docker::connect_with_host(&docker_host()).unwrap(), &filters).await;
             });
         });
         let _ = cleaning.join();

@@ -3,12 +3,11 @@
 
 mod agent_support;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use acefleet_registry::engine::{EngineSpec, Phase};
 use acefleet_registry::node::DockerState;
-use acefleet_registry::{Command, NodeId, NodeInfo, RefusalCode, Reply, Reserve};
+use acefleet_registry::{Command, NodeId, NodeInfo, RefusalCode, Reply};
 use agent_support::Node;
 use agent_support::fake::Fake;
 
@@ -53,25 +52,16 @@ async fn what_callers_wait_for_is_started_and_nothing_more_is_taken() {
     });
     announced(&node, |docker| matches!(docker, DockerState::Unavailable(why) if why.contains("stopped")))
         .await;
-    // The leader had found the host eligible a moment before.
-    let late = Reserve {
-        spec: EngineSpec::acestream(),
-        eligible: BTreeSet::from([node.id()]),
-        exclude: BTreeSet::new(),
-        only_below: None,
-        claim_abandoned: false,
-        patience_ms: None,
-        automatic: false,
-        replaces: None,
-    };
-    let reply = node.write(Command::Reserve(late)).await;
-    assert!(matches!(&reply, Reply::Refused(refusal) if refusal.code == RefusalCode::NoHost), "{reply:?}");
+    // At once: it leaves after a while, whether the engine runs or not.
     fake.gate.add_permits(permits);
     leaving.await.unwrap();
     assert!(
         SERVING.contains(&node.cluster.view().state.engine(engine.id).unwrap().phase),
         "it left too early"
     );
+    // The leader had found the host eligible a moment before.
+    let reply = node.try_reserve(EngineSpec::acestream()).await;
+    assert!(matches!(&reply, Reply::Refused(refusal) if refusal.code == RefusalCode::NoHost), "{reply:?}");
 
     node.stop_agent().await;
     assert_eq!(fake.ids().len(), 1, "engines run on");

@@ -3,7 +3,7 @@
 
 mod cli_support;
 
-use cli_support::{dir, free_ports, quiet_node, run, stderr, stdout};
+use cli_support::{dir, listeners, quiet_node, run, stderr, stdout};
 
 #[test]
 fn check_says_yes_or_names_every_problem() {
@@ -167,8 +167,8 @@ fn help_version_and_documents_go_to_standard_output() {
 #[test]
 fn a_directory_is_prepared_once_and_not_for_two_clusters() {
     let dir = dir();
-    let (data, ports) = (dir.path().join("data"), free_ports());
-    let node = quiet_node(&ports, data.to_str().unwrap());
+    let (data, at) = (dir.path().join("data"), listeners());
+    let node = quiet_node(&at, data.to_str().unwrap());
     let refused = |arguments: &[&str], code: i32, part: &str| {
         let output = run(dir.path(), &node, arguments);
         let line = stderr(&output);
@@ -185,7 +185,7 @@ fn a_directory_is_prepared_once_and_not_for_two_clusters() {
 
     let begun = run(dir.path(), &node, &["init"]);
     assert_eq!(begun.status.code(), Some(0), "{}", stderr(&begun));
-    assert!(stdout(&begun).contains(&format!("acefleet join {}", ports.1)), "{}", stdout(&begun));
+    assert!(stdout(&begun).contains(&format!("acefleet join {}", at.cluster)), "{}", stdout(&begun));
     refused(&["init"], 64, "belongs to cluster");
     refused(&["join", &nobody], 64, "belongs to cluster");
     refused(&["recover"], 64, "no node has run on it");

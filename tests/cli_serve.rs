@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use cli_support::{dir, free_ports, quiet_node, run, stderr};
+use cli_support::{dir, listeners, quiet_node, run, stderr};
 
 #[test]
 fn a_taken_port_is_one_clear_line() {
@@ -54,8 +54,8 @@ fn a_data_directory_that_cannot_be_is_one_clear_line() {
     let dir = dir();
     std::fs::write(dir.path().join("file"), "").unwrap();
     let data = dir.path().join("file/data");
-    let ports = free_ports();
-    let output = run(dir.path(), &quiet_node(&ports, data.to_str().unwrap()), &["serve"]);
+    let at = listeners();
+    let output = run(dir.path(), &quiet_node(&at, data.to_str().unwrap()), &["serve"]);
     let line = stderr(&output);
     assert!(matches!(output.status.code(), Some(64 | 70)), "{:?} {line}", output.status);
     assert_eq!(line.lines().count(), 1, "{line}");
@@ -66,17 +66,17 @@ fn a_data_directory_that_cannot_be_is_one_clear_line() {
 fn a_node_without_docker_serves_and_stops_with_code_0() {
     let dir = dir();
     let data = dir.path().join("data");
-    let ports = free_ports();
+    let at = listeners();
     let mut node = Node(
         Command::new(env!("CARGO_BIN_EXE_acefleet"))
             .env_clear()
-            .envs(quiet_node(&ports, data.to_str().unwrap()))
+            .envs(quiet_node(&at, data.to_str().unwrap()))
             .current_dir(dir.path())
             .arg("serve")
             .spawn()
             .unwrap(),
     );
-    let address = format!("127.0.0.1:{}", ports.0);
+    let address = format!("{}:{}", at.host, at.port);
     let mut last = None;
     let refused = until(|| {
         last = ask(&address, "/orchestrator/status");

@@ -1,12 +1,14 @@
 //! The program under a supervisor: what it tells systemd, and what it answers when a container runtime asks.
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
-use std::net::{Ipv4Addr, SocketAddr};
+mod cli_support;
+
+use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
+use cli_support::own_address;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -59,14 +61,6 @@ impl Drop for Node {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// An address that no other process uses, even after its listener is gone: the loopback has one for each process id.
-fn own_address() -> SocketAddr {
-    static NEXT: AtomicU16 = AtomicU16::new(20_000);
-    let [_, high, middle, low] = std::process::id().to_be_bytes();
-    let port = NEXT.fetch_add(1, Ordering::Relaxed);
-    (Ipv4Addr::new(127, 64 + high % 64, middle, low), port).into()
 }
 
 /// The program with the settings of a node in this directory, and nothing else in its environment.

@@ -124,8 +124,8 @@ impl Node {
         self.cluster.propose(new_op_id(), command, Instant::now() + LIMIT).await.unwrap().reply
     }
 
-    /// Reserves an engine on this node.
-    pub async fn reserve(&self, spec: EngineSpec) -> Arc<Engine> {
+    /// Asks for an engine on this node.
+    pub async fn try_reserve(&self, spec: EngineSpec) -> Reply {
         let reserve = Reserve {
             spec,
             eligible: BTreeSet::from([self.id()]),
@@ -136,7 +136,12 @@ impl Node {
             automatic: false,
             replaces: None,
         };
-        match self.write(Command::Reserve(reserve)).await {
+        self.write(Command::Reserve(reserve)).await
+    }
+
+    /// Reserves an engine on this node.
+    pub async fn reserve(&self, spec: EngineSpec) -> Arc<Engine> {
+        match self.try_reserve(spec).await {
             Reply::Engine(engine) => engine,
             other => panic!("refused: {other:?}"),
         }

@@ -1,8 +1,10 @@
 //! Runs of the program in directories of their own.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use tempfile::TempDir;
 
@@ -32,24 +34,41 @@ pub fn dir() -> TempDir {
     dir
 }
 
-/// Two ports that were free a moment ago.
-pub fn free_ports() -> (String, String) {
-    let sockets = [0, 1].map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
-    let [http, cluster] = sockets.map(|socket| socket.local_addr().unwrap().port().to_string());
-    (http, format!("127.0.0.1:{cluster}"))
+/// An address that no other process uses, even after its listener is gone: the loopback has one for each process id.
+pub fn own_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    let port = NEXT.fetch_add(1, Ordering::Relaxed);
+    (Ipv4Addr::new(127, 64 + high % 64, middle, low), port).into()
+}
+
+/// Where a node listens, as its settings have it.
+pub struct Listeners {
+    /// Host of the API.
+    pub host: String,
+    /// Port of the API.
+    pub port: String,
+    /// Where the other nodes find it.
+    pub cluster: String,
+}
+
+/// Addresses that nobody else uses.
+pub fn listeners() -> Listeners {
+    let (http, cluster) = (own_address(), own_address());
+    Listeners { host: http.ip().to_string(), port: http.port().to_string(), cluster: cluster.to_string() }
 }
 
 /// A node on loopback that meets no Docker daemon.
-pub fn quiet_node<'a>(ports: &'a (String, String), data: &'a str) -> Vec<(&'a str, &'a str)> {
+pub fn quiet_node<'a>(at: &'a Listeners, data: &'a str) -> Vec<(&'a str, &'a str)> {
     vec![
-        ("APP_PORT", &ports.0),
-        ("ACEFLEET_HTTP_BIND", "127.0.0.1"),
-        ("ACEFLEET_CLUSTER_BIND", &ports.1),
-        ("ACEFLEET_ADVERTISE", "127.0.0.1"),
+        ("APP_PORT", &at.port),
+        ("ACEFLEET_HTTP_BIND", &at.host),
+        ("ACEFLEET_CLUSTER_BIND", &at.cluster),
+        ("ACEFLEET_ADVERTISE", &at.host),
         ("ACEFLEET_DATA_DIR", data),
         ("ACEFLEET_LOG", "off"),
         ("DOCKER_HOST", "unix:///does/not/exist.sock"),
-        // Away from whatever ports the system chose.
+        // Away from the ports of the node itself.
         ("PORT_RANGE_HOST", "1000-1019"),
     ]
 }

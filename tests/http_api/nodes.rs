@@ -15,6 +15,18 @@ async fn node(bed: &Bed, name: &str) -> Option<Value> {
     cluster["nodes"].as_array().unwrap().iter().find(|node| node["name"] == name).cloned()
 }
 
+/// Waits until a node has heard all others lately, so that it counts them as alive.
+async fn heard_all(bed: &Bed) {
+    eventually("all others were heard", async || {
+        let cluster = bed.get("/cluster").await.json();
+        let silent = |node: &Value| node["last_contact_ms"].as_u64().is_none_or(|ms| ms > 1_000);
+        let silent = cluster["nodes"].as_array().unwrap().iter().filter(|node| silent(node)).count();
+        // It has no such figure of itself.
+        (silent == 1).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_node_is_cordoned_and_taken_into_use_again() {
     let bed = Bed::new().await;
@@ -93,10 +105,17 @@ async fn members_leave_until_the_last_voter() {
     let detail = |answer: &crate::bed::Answer| answer.json()["detail"].as_str().unwrap().to_owned();
     let container = b.engine(901).await;
     b.post("/events/stream_started", &started("k", "s", 901)).await;
+    eventually("a knows the engine", async || {
+        a.get("/engines").await.text.contains(&container).then_some(())
+    })
+    .await;
     let busy = a.call("DELETE", "/cluster/nodes/b", &NOTHING).await;
     assert_eq!(busy.status, 409, "{busy:?}");
     assert!(detail(&busy).contains("drain it first"), "{busy:?}");
 
+    for bed in [&a, &b, &c] {
+        heard_all(bed).await;
+    }
     // A node asks for its own removal; whoever leads cleans up after it.
     let own = c.call("DELETE", "/cluster/nodes/c", &NOTHING).await;
     let votes = "voters: 3, alive 3, needed for a majority 2; without c: 2, alive 2, needed 2";
@@ -109,6 +128,7 @@ async fn members_leave_until_the_last_voter() {
     let failure = tokio::time::timeout(Duration::from_secs(60), c.fleet.cluster().failed()).await.unwrap();
     assert_eq!(failure.exit_code(), 77);
 
+    heard_all(&a).await;
     let two = a.call("DELETE", "/cluster/nodes/b", &NOTHING).await;
     assert_eq!(two.status, 409, "{two:?}");
     let sum = "voters: 2, alive 2, needed for a majority 2; without b: 1, alive 1, needed 1";

@@ -5,6 +5,7 @@ mod common;
 
 use std::net::TcpListener;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use common::DEADLINE;
 use nix::sys::signal::{Signal, kill};
@@ -13,9 +14,11 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+/// A port of this process: below those that the system gives away.
+fn own_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let process = u16::try_from(std::process::id() % 1_000).unwrap();
+    10_000 + 10 * process + NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 fn command(args: &[&str], env: &[(&str, &str)]) -> Command {
@@ -48,7 +51,7 @@ async fn exit_code(child: &mut Child) -> Option<i32> {
 #[tokio::test]
 async fn signals_end_it_with_code_zero() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
-        let port = free_port().to_string();
+        let port = own_port().to_string();
         let args = ["python", "main.py", "--bind-all", "--http-port", &port, "--https-port", "2"];
         let mut child = listening(&args, &[]).await;
         let url = format!("http://127.0.0.1:{port}/server/api?api_version=3&method=get_status");
@@ -74,13 +77,13 @@ async fn it_dies_as_told() {
     let mut at_start = command(&[], &[("SIM_EXIT_AT_START", "3")]).spawn().unwrap();
     assert_eq!(exit_code(&mut at_start).await, Some(3));
 
-    let port = free_port().to_string();
+    let port = own_port().to_string();
     let conf = format!("--http-port={port}\n--https-port=2");
     let env = [("CONF", conf.as_str()), ("SIM_DIE_AFTER_S", "0.1"), ("SIM_DIE_CODE", "137")];
     let mut later = listening(&[], &env).await;
     assert_eq!(exit_code(&mut later).await, Some(137));
 
-    let port = free_port().to_string();
+    let port = own_port().to_string();
     let args = format!("--bind-all --http-port {port}");
     let mut asked = listening(&[], &[("ACESTREAM_ARGS", &args)]).await;
     let http = reqwest::Client::new();

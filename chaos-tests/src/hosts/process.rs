@@ -187,11 +187,14 @@ impl Process {
         self.recipe().log
     }
 
-    /// The whole log, of all runs.
+    /// The whole log, of all runs; empty before the first.
     pub fn log(&self) -> Result<String> {
         let path = self.log_path();
-        let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        match std::fs::read(&path) {
+            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        }
     }
 
     /// The end of the log, for error messages.

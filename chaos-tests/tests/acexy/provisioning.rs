@@ -151,7 +151,7 @@ async fn answers_that_are_misread() {
 async fn a_slow_orchestrator_gets_three_posts() {
     let stub = full().await;
     let mut config = stub.config();
-    config.timers.call = Duration::from_millis(300);
+    config.timers.call = Duration::from_secs(2);
     stub.set(PROVISION, Answer::Hang);
     config.fallback = Some(("127.0.0.1".into(), stub.engine.port()));
     let report = stub::ready(config).await.play(short()).await;
@@ -190,7 +190,7 @@ async fn a_client_that_dies_while_provisioning() {
     let stub = full().await;
     stub.set(PROVISION, Answer::Hang);
     let mut spec = short();
-    spec.abort_provisioning = Some(Duration::from_millis(100));
+    spec.abort_provisioning = Some(Duration::from_secs(2));
     let report = stub.acexy().await.play(spec).await;
     assert_eq!(report.outcome, Outcome::Aborted);
     assert_eq!(stub.seen(PROVISION).len(), 1);

@@ -6,7 +6,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use acefleet_raft::{Failure, MembershipChange, MembershipError, Peer, Role};
-use support::{Fleet, PATIENCE, marks, soon, until};
+use support::{Fleet, PATIENCE, marks, own_address, soon, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_with_a_new_disk_is_removed_and_added_again() {
@@ -87,7 +87,7 @@ async fn a_node_that_moved_tells_the_cluster_its_new_address() {
     let leader = fleet.leader().await;
     let moved = (leader + 1) % 3;
     fleet.nodes[moved].stop().await;
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = own_address();
     let name = fleet.nodes[moved].name.clone();
     fleet.nodes[moved].addr = free;
     for peer in &mut fleet.nodes[moved].peers {
@@ -112,9 +112,7 @@ async fn a_cluster_that_moved_as_a_whole_finds_itself_by_its_settings() {
     for node in &mut fleet.nodes {
         node.stop().await;
     }
-    let held: Vec<_> = (0..3).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    let moved: Vec<_> = held.iter().map(|listener| listener.local_addr().unwrap()).collect();
-    drop(held);
+    let moved = [own_address(), own_address(), own_address()];
     let peers: Vec<Peer> = fleet.nodes[0]
         .peers
         .iter()

@@ -3,10 +3,10 @@
 #![allow(dead_code)]
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use acefleet_raft::{
@@ -206,6 +206,14 @@ fn end(runtime: tokio::runtime::Runtime) {
     ended.expect("dropping tasks does not panic");
 }
 
+/// An address that no other process uses, even after its listener is gone: the loopback has one for each process id.
+pub fn own_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    let port = NEXT.fetch_add(1, Ordering::Relaxed);
+    (Ipv4Addr::new(127, 64 + high % 64, middle, low), port).into()
+}
+
 async fn bind(addr: SocketAddr) -> TcpListener {
     let deadline = soon();
     loop {
@@ -227,24 +235,19 @@ impl Fleet {
     /// Makes nodes `a`, `b`, … without starting them.
     pub fn new(size: usize) -> Self {
         let root = tempfile::tempdir().expect("a directory");
-        // Held together, so that the ports differ; free again before the nodes start.
-        let held: Vec<_> =
-            (0..size).map(|_| std::net::TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
+        let addresses: Vec<SocketAddr> = (0..size).map(|_| own_address()).collect();
         let names = ["a", "b", "c", "d", "e"];
-        let peers: Vec<Peer> = held
+        let peers: Vec<Peer> = addresses
             .iter()
             .zip(names)
-            .map(|(listener, name)| Peer {
-                name: name.into(),
-                addr: listener.local_addr().expect("an address").to_string(),
-            })
+            .map(|(addr, name)| Peer { name: name.into(), addr: addr.to_string() })
             .collect();
-        let nodes = held
+        let nodes = addresses
             .iter()
             .zip(names)
-            .map(|(listener, name)| Node {
+            .map(|(addr, name)| Node {
                 name: name.into(),
-                addr: listener.local_addr().expect("an address"),
+                addr: *addr,
                 peers: if size == 1 { Vec::new() } else { peers.clone() },
                 join: Vec::new(),
                 snapshot: SnapshotPolicy::default(),
@@ -258,10 +261,9 @@ impl Fleet {
 
     /// Adds a node that is to join the others, without starting it; returns its position.
     pub fn joiner(&mut self, name: &str) -> usize {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         self.nodes.push(Node {
             name: name.into(),
-            addr: free.local_addr().expect("an address"),
+            addr: own_address(),
             peers: Vec::new(),
             join: self.nodes.iter().map(|node| node.addr.to_string()).collect(),
             snapshot: SnapshotPolicy::default(),
@@ -308,6 +310,18 @@ impl Fleet {
             }
             assert!(Instant::now() < deadline, "no agreed leader: {seen:?}");
             tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// The one node that leads, and its term.
+    pub async fn term(&self) -> (usize, u64) {
+        loop {
+            let leader = self.leader().await;
+            let cluster = self.nodes[leader].cluster();
+            let term = cluster.status().term;
+            if cluster.is_leader() && cluster.status().term == term {
+                return (leader, term);
+            }
         }
     }
 
