@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use acefleet_raft::{Options, Peer, SnapshotPolicy, StartError};
+use acefleet_registry::address::join;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -186,10 +187,7 @@ pub fn raft_options(config: &Config) -> Options {
         node_name: config.node_name.clone(),
         advertise: match own_peer {
             Some((_, address)) => address.clone(),
-            None if config.advertise_host.contains(':') => {
-                format!("[{}]:{cluster_port}", config.advertise_host)
-            }
-            None => format!("{}:{cluster_port}", config.advertise_host),
+            None => join(&config.advertise_host, cluster_port),
         },
         peers: config
             .peers

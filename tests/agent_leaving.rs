@@ -13,8 +13,8 @@ use agent_support::fake::Fake;
 
 const SERVING: [Phase; 2] = [Phase::Starting, Phase::Running];
 
-/// A host that can take engines in place of this one.
-async fn another(node: &Node) {
+/// A host that can take `capacity` engines in place of this one.
+async fn another(node: &Node, capacity: u32) {
     let id = NodeId(4711);
     let info = NodeInfo {
         id,
@@ -22,7 +22,7 @@ async fn another(node: &Node) {
         advertise_host: "192.0.2.1".to_owned(),
         http_port: 8000,
         version: "0".to_owned(),
-        capacity: 100,
+        capacity,
         docker_network: None,
         vpns: Vec::new(),
     };
@@ -40,7 +40,7 @@ async fn what_callers_wait_for_is_started_and_nothing_more_is_taken() {
     let fake = Fake::new();
     let mut node = Node::new(Arc::clone(&fake) as _, |_| {}).await;
     node.start().await;
-    another(&node).await;
+    another(&node, 100).await;
     announced(&node, |docker| *docker == DockerState::Available).await;
     let permits = fake.gate.available_permits();
     fake.gate.forget_permits(permits);
@@ -75,6 +75,19 @@ async fn the_only_host_says_nothing_when_it_stops() {
     let fake = Fake::new();
     let mut node = Node::new(Arc::clone(&fake) as _, |_| {}).await;
     node.start().await;
+    announced(&node, |docker| *docker == DockerState::Available).await;
+    let revision = node.cluster.view().revision;
+    node.agent().leave().await;
+    let docker = node.cluster.view().state.node(node.id()).unwrap().docker.clone();
+    assert_eq!((docker, node.cluster.view().revision), (DockerState::Available, revision));
+}
+
+#[tokio::test]
+async fn a_host_without_room_is_no_other_host() {
+    let fake = Fake::new();
+    let mut node = Node::new(Arc::clone(&fake) as _, |_| {}).await;
+    node.start().await;
+    another(&node, 0).await;
     announced(&node, |docker| *docker == DockerState::Available).await;
     let revision = node.cluster.view().revision;
     node.agent().leave().await;

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use acefleet_registry::address::join;
 use acefleet_registry::{Engine, EngineId};
 use url::Url;
 
@@ -49,10 +50,7 @@ impl Addresses {
         if let Some(vpn) = &engine.vpn {
             let network = self.networks.of(vpn);
             let addresses = network.iter().flat_map(|network| &network.addresses);
-            let at = |address: &String| match address.contains(':') {
-                true => format!("http://[{address}]:{}", engine.ports.container_http),
-                false => format!("http://{address}:{}", engine.ports.container_http),
-            };
+            let at = |address: &String| format!("http://{}", join(address, engine.ports.container_http));
             bases.extend(addresses.map(at));
         } else if self.networked {
             bases.push(format!("http://{}:{}", engine.container_name, engine.ports.container_http));

@@ -1,9 +1,11 @@
 //! A node that is about to stop finishes the engines that callers wait for, and takes no more.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use acefleet_registry::engine::Phase;
 use acefleet_registry::node::DockerState;
+use acefleet_registry::placement::{self, Load};
 use acefleet_registry::{NodeId, State};
 
 use crate::agent::AgentHandle;
@@ -16,8 +18,10 @@ pub(super) const STOPPING: &str = "its node is being stopped; what runs goes on"
 
 /// Whether an engine that is asked for now can be had from another host.
 fn is_dispensable(state: &State, node: NodeId) -> bool {
-    let able = |id| id != node && state.takes_engines(id) && state.has_place(id) && !state.is_down(id);
-    state.nodes().any(|other| other.docker == DockerState::Available && able(other.info.id))
+    let able =
+        |id: &NodeId| *id != node && state.takes_engines(*id) && state.has_place(*id) && !state.is_down(*id);
+    let others: BTreeSet<NodeId> = state.docker_hosts().filter(able).collect();
+    placement::loads(state, &others).iter().any(Load::has_room)
 }
 
 fn has_work(state: &State, node: NodeId) -> bool {

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use acefleet_registry::address::is_loopback;
 use acefleet_registry::policy::PortRange;
 
 use super::parse::split;
@@ -267,11 +268,6 @@ fn len(range: PortRange) -> u64 {
 /// True when a listener on `any` takes `other`'s port as well; `::` takes IPv4, too.
 fn covers(any: IpAddr, other: IpAddr) -> bool {
     any.is_unspecified() && (any.is_ipv6() || other.is_ipv4())
-}
-
-fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost")
-        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn on_this_host(host: &str, config: &Config) -> bool {

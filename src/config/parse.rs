@@ -1,9 +1,10 @@
 //! From text to values, one function for each kind. Errors are the reason alone; the reader adds the
 //! setting's name, its source and what is accepted.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use acefleet_registry::address::{bare, join};
 use acefleet_registry::policy::PortRange;
 
 /// What is wrong with a value.
@@ -113,7 +114,7 @@ pub fn label(text: &str) -> Result<String, Reason> {
 
 /// An IP address without a port.
 pub fn address(text: &str) -> Result<IpAddr, Reason> {
-    if let Ok(address) = unbracketed(text).parse() {
+    if let Ok(address) = bare(text).parse() {
         return Ok(address);
     }
     if text.parse::<SocketAddr>().is_ok() {
@@ -126,8 +127,7 @@ pub fn address(text: &str) -> Result<IpAddr, Reason> {
 pub fn addresses(text: &str) -> Result<Vec<IpAddr>, Reason> {
     let mut addresses = Vec::new();
     for entry in text.split(',').map(str::trim) {
-        let address: IpAddr =
-            unbracketed(entry).parse().map_err(|_| format!("{entry:?} is not an IP address"))?;
+        let address: IpAddr = bare(entry).parse().map_err(|_| format!("{entry:?} is not an IP address"))?;
         if address.is_multicast() {
             return Err(format!("nobody can listen on {address}"));
         }
@@ -144,7 +144,7 @@ pub fn listener(text: &str) -> Result<SocketAddr, Reason> {
     if let Ok(listener) = text.parse::<SocketAddr>() {
         return if listener.port() == 0 { Err("the port is 0".into()) } else { Ok(listener) };
     }
-    if let Ok(address) = unbracketed(text).parse::<IpAddr>() {
+    if let Ok(address) = bare(text).parse::<IpAddr>() {
         return Err(format!("the port is missing, as in {}", SocketAddr::new(address, 8001)));
     }
     if let Some(port) = text.strip_prefix(':').or(Some(text)).and_then(|text| port(text).ok()) {
@@ -158,7 +158,7 @@ pub fn host(text: &str) -> Result<String, Reason> {
     if text.contains("://") || text.contains('/') {
         return Err("it is a URL, give the host alone".into());
     }
-    let bare = unbracketed(text);
+    let bare = bare(text);
     if let Ok(address) = bare.parse::<IpAddr>() {
         if address.is_unspecified() || address.is_multicast() {
             return Err("nobody can connect to this address".into());
@@ -255,19 +255,9 @@ fn target_address(target: &str) -> Result<String, Reason> {
     Ok(join(&target_host, target_port))
 }
 
-/// `host:port`, with brackets round IPv6 addresses.
-#[must_use]
-pub fn join(host: &str, port: u16) -> String {
-    if host.parse::<Ipv6Addr>().is_ok() { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
-}
-
 /// Host and port of an address that [`join`] made.
 #[must_use]
 pub fn split(target: &str) -> Option<(&str, u16)> {
     let (host, port) = target.rsplit_once(':')?;
-    Some((unbracketed(host), port.parse().ok()?))
-}
-
-fn unbracketed(text: &str) -> &str {
-    text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text)
+    Some((bare(host), port.parse().ok()?))
 }

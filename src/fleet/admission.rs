@@ -47,16 +47,14 @@ impl Fleet {
         let breaker = state.breaker_state(BreakerKind::General, now);
         let live = state.engine_count();
         let policy = state.policy();
-        let able =
-            state.nodes().filter(|node| node.docker == DockerState::Available).map(|node| node.info.id);
-        let hosts: BTreeSet<NodeId> = able.filter(|id| state.takes_engines(*id)).collect();
+        let hosts: BTreeSet<NodeId> = state.docker_hosts().filter(|id| state.takes_engines(*id)).collect();
         let block = |code, message, eta_s, can_retry| {
             Some(Blocked { code, message, eta_s, can_retry, should_wait: true })
         };
         // Proxies ask twice a minute and refuse players until the next time: a moment without a leader must not be told.
         let blocked = if self.is_leaderless() {
             block("no_leader", "the cluster has no leader".to_owned(), Some(SOON_S), true)
-        } else if !state.nodes().any(|node| node.docker == DockerState::Available) {
+        } else if state.docker_hosts().next().is_none() {
             block("docker_unavailable", self.docker_reason(), Some(SOON_S), true)
         } else if let Some(message) = state.no_tunnel(&hosts) {
             block("vpn_disconnected", message, Some(VPN_S), true)

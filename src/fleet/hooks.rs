@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use acefleet_raft::Hooks;
-use acefleet_registry::node::DockerState;
 use acefleet_registry::{Command, NodeId, Proposal, State};
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -35,8 +34,7 @@ impl NodeHooks {
 /// Hosts that can start an engine now: active, their Docker answers and the leader hears them.
 #[must_use]
 pub fn eligible(state: &State, is_silent: impl Fn(NodeId) -> bool) -> BTreeSet<NodeId> {
-    let able = state.nodes().filter(|node| node.docker == DockerState::Available).map(|node| node.info.id);
-    able.filter(|id| state.takes_engines(*id) && !is_silent(*id)).collect()
+    state.docker_hosts().filter(|id| state.takes_engines(*id) && !is_silent(*id)).collect()
 }
 
 impl Hooks for NodeHooks {

@@ -2,6 +2,7 @@
 
 use acefleet_raft::{MemberStatus, Role};
 use acefleet_registry::State as Registry;
+use acefleet_registry::address::join;
 use acefleet_registry::node::{Availability, DockerState};
 use axum::extract::State;
 use axum::response::Response;
@@ -110,10 +111,7 @@ pub(crate) fn node(state: &Registry, member: MemberStatus) -> ClusterNode {
         Some(DockerState::Unavailable(why)) => ("unavailable", Some(why.clone())),
         Some(DockerState::Unknown) | None => ("unknown", None),
     };
-    let http_address = record.map(|record| match record.info.advertise_host.contains(':') {
-        true => format!("[{}]:{}", record.info.advertise_host, record.info.http_port),
-        false => format!("{}:{}", record.info.advertise_host, record.info.http_port),
-    });
+    let http_address = record.map(|record| join(&record.info.advertise_host, record.info.http_port));
     let streams = engines.iter().map(|engine| state.active_streams(engine.id)).sum();
     let drain = |deadline_ms: Option<u64>| Drain {
         engines_left: engines.len(),

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use acefleet_registry::breaker::BreakerState;
 use acefleet_registry::engine::{EngineSpec, IMAGE_PULLING, Phase};
-use acefleet_registry::node::DockerState;
 use acefleet_registry::vpn::CAUSE_VPN_ERROR;
 use acefleet_registry::{Refusal, RefusalCode};
 use axum::extract::State;
@@ -150,7 +149,7 @@ fn with_headers(app: &App, mut response: Response) -> Response {
 /// the starts under way; further calls are queued, not refused.
 fn headers(app: &App) -> [(HeaderName, HeaderValue); 3] {
     let view = app.fleet().view();
-    let hosts = view.state.nodes().filter(|node| node.docker == DockerState::Available).count();
+    let hosts = view.state.docker_hosts().count();
     let limit = hosts.saturating_mul(app.fleet().config().max_concurrent_provisions);
     let under_way = view.state.live_engines().filter(|engine| engine.phase == Phase::Reserved).count();
     let circuit = circuit_word(app.fleet().admission().breaker);
@@ -218,8 +217,10 @@ fn refused(app: &App, refusal: Refusal) -> Problem {
         }
         RefusalCode::NoHost => {
             let view = app.fleet().view();
-            let docker = view.state.nodes().any(|node| node.docker == DockerState::Available);
-            let code = if docker { "no_host" } else { "docker_unavailable" };
+            let code = match view.state.docker_hosts().next() {
+                Some(_) => "no_host",
+                None => "docker_unavailable",
+            };
             wait(BLOCKED, code, message, eta(SOON_S), true)
         }
         RefusalCode::PortTaken => give_up(StatusCode::CONFLICT, "port_taken", message),

@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use acefleet_raft::Cluster;
+use acefleet_registry::address::is_loopback;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::address::daemon_host;
@@ -63,6 +64,7 @@ pub async fn run(cluster: Cluster, config: Arc<Config>, stats: Arc<Stats>, cance
         tracing::info!("the relay is off (ACEFLEET_RELAY): localhost reaches engines of this host only");
         return;
     };
+    // A daemon that is reached over the loopback is this host's own.
     let docker_host = config.docker_host.as_deref().and_then(daemon_host).filter(|host| !is_loopback(host));
     let advertise_host = config.advertise_host.clone();
     // The id changes when a node with an emptied disk joins; it is asked for at every look.
@@ -96,12 +98,6 @@ pub async fn follow(cluster: &Cluster, own: impl Fn() -> Own, mut relay: Relay, 
         }
     }
     relay.close().await;
-}
-
-/// A daemon that is reached over the loopback is this host's own.
-fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_matches(['[', ']']);
-    host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 async fn until(moment: Option<Instant>) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use acefleet_registry::address::bare;
 use acefleet_registry::engine::{Engine, Phase};
 use acefleet_registry::policy::PortRange;
 use acefleet_registry::{EngineId, NodeId, State};
@@ -97,10 +98,6 @@ fn host_of<'a>(state: &'a State, own: &'a Own, engine: &Engine) -> Option<&'a st
     // Several nodes on one host: its Docker publishes the ports of all of them.
     let same_host = docker.is_none() && is_own_host(host, own);
     (!same_host && !host.is_empty()).then_some(host)
-}
-
-fn bare(host: &str) -> &str {
-    host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
 }
 
 /// What turns the ports that are `held` into those that are `wanted`. Ports of this node's own

@@ -7,11 +7,13 @@
 //! - `leaving`: which engines may leave, and when
 //! - [`apply()`]: the only function that changes the state
 //! - [`placement`]: which host gets an engine
+//! - [`address`]: hosts as text
 //! - [`conf`]: ports in a caller's `CONF`
 //! - [`vpn`]: VPN containers and the engines in their network
 //! - [`plan`]: what the leader does by itself
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod address;
 mod apply;
 pub mod breaker;
 pub mod command;

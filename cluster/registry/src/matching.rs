@@ -1,11 +1,11 @@
 //! Which engine a stream event means. Events say how the proxy reached the engine (`localhost`, an
 //! address, a container name); they never change what the registry knows of an engine.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use url::Url;
 
+use crate::address::{bare, is_loopback};
 use crate::engine::Engine;
 use crate::state::State;
 use crate::stream::StreamStart;
@@ -14,21 +14,6 @@ use crate::stream::StreamStart;
 fn authority(url: &str) -> Option<(String, u16)> {
     let url = Url::parse(url).ok()?;
     Some((url.host_str()?.to_owned(), url.port_or_known_default()?))
-}
-
-/// `host` without the brackets in which URLs, but not events and settings, put an IPv6 address.
-fn bare(host: &str) -> &str {
-    host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
-}
-
-fn is_loopback(host: &str) -> bool {
-    match host.parse::<IpAddr>() {
-        Ok(address) => address.to_canonical().is_loopback(),
-        Err(_) => {
-            let name = host.to_ascii_lowercase();
-            name == "localhost" || name.ends_with(".localhost")
-        }
-    }
 }
 
 /// True when `host` is a name under which `engine` is reached: any loopback or any node's address or
@@ -72,16 +57,6 @@ pub(crate) fn engine_of<'a>(state: &'a State, event: &StreamStart) -> Option<&'a
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn loopback_names_are_recognised() {
-        for host in ["localhost", "LOCALHOST", "a.localhost", "127.0.0.1", "127.9.9.9", "[::1]", "::1"] {
-            assert!(is_loopback(bare(host)), "{host}");
-        }
-        for host in ["", "10.0.0.1", "acestream-1", "localhost.example.org", "::2"] {
-            assert!(!is_loopback(bare(host)), "{host}");
-        }
-    }
 
     #[test]
     fn an_authority_has_the_default_port() {

@@ -58,7 +58,7 @@ pub struct Policy {
     pub idle_ttl_ms: u64,
     /// Breaker over every creation of an engine.
     pub general_breaker: BreakerPolicy,
-    /// Breaker over replacements of unhealthy engines.
+    /// Breaker over replacements of engines that lost their network.
     pub replacement_breaker: BreakerPolicy,
 }
 

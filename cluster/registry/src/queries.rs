@@ -267,6 +267,11 @@ impl State {
         self.supplied().filter(|e| self.active_streams(e.id) == 0).count() as u32
     }
 
+    /// Hosts whose Docker answers, in order of their ids.
+    pub fn docker_hosts(&self) -> impl Iterator<Item = NodeId> {
+        self.nodes().filter(|node| node.docker == DockerState::Available).map(|node| node.info.id)
+    }
+
     /// True when a node is known and neither cordoned nor draining.
     #[must_use]
     pub fn takes_engines(&self, node: NodeId) -> bool {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use acefleet_registry::address::join;
 use acefleet_registry::vpn::{PublicAddress, VpnHealth, VpnInfo, VpnStatus};
 use acefleet_registry::{Command, Reply};
 use futures::future::join_all;
@@ -229,7 +230,7 @@ impl Monitor {
     /// Where the control server may be: at the container's own addresses, or where its port is published.
     fn bases(&self, view: &VpnView) -> Vec<String> {
         let port = self.config.api_port;
-        let inside = view.addresses.iter().map(|address| format!("http://{}:{port}", bracketed(address)));
+        let inside = view.addresses.iter().map(|address| format!("http://{}", join(address, port)));
         let outside =
             view.published.get(&port).map(|port| format!("http://{}:{port}", self.ctx.addresses.host()));
         inside.chain(outside).collect()
@@ -271,10 +272,6 @@ impl Monitor {
             tracing::warn!(vpn = self.vpn.container, %error, "the VPN container could not be restarted");
         }
     }
-}
-
-fn bracketed(address: &str) -> String {
-    if address.contains(':') { format!("[{address}]") } else { address.to_owned() }
 }
 
 fn look_of(seen: &Result<VpnView, RuntimeError>) -> Look {

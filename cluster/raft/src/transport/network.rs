@@ -130,11 +130,8 @@ impl PeerClient {
     ) -> Result<SnapshotResponse<TypeConfig>, RPCError<TypeConfig>> {
         let network = |e: std::io::Error| RPCError::Network(NetworkError::new(&e));
         let path = snapshot.path;
-        let (size, sha256) = blocking(move || sum(&path).map(|sum| (sum, path)))
-            .await
-            .map(|((size, sum), path)| (size, (sum, path)))
-            .map_err(network)?;
-        let (sha256, path) = sha256;
+        let ((size, sha256), path) =
+            blocking(move || sum(&path).map(|sum| (sum, path))).await.map_err(network)?;
         let head = proto::SnapshotHead {
             route: Some(self.wire.route(self.target).map_err(|e| unreachable(&e))?),
             vote: codec::encode(&vote).map_err(network)?.into(),
