@@ -5,16 +5,20 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use acefleet_chaos::hosts::{BedOptions, TestHosts};
+use acefleet_chaos::hosts::{BedOptions, Node, TestHosts};
 use anyhow::{Context, Result, ensure};
 use common::{acexy, conclude, late, turn};
 use futures::future::try_join;
 
 /// Many players at once, for whom engines are made.
 const CROWD: [&str; 8] = ["--streams", "3", "--ramp", "1s", "--hold", "12s", "--max-streams-per-engine", "1"];
-/// One player who changes the channel every two seconds, for longer than an idle engine stays.
+/// A player who changes the channel faster than his proxy asks for the list, for longer than an idle engine stays. The proxy takes the
+/// engine that was idle for longest, which is the first to go.
 const ZAPPING: [&str; 8] =
-    ["--streams", "35", "--ramp", "2s", "--hold", "1500ms", "--max-streams-per-engine", "1"];
+    ["--streams", "75", "--ramp", "900ms", "--hold", "400ms", "--max-streams-per-engine", "1"];
+/// Meanwhile one who comes and goes: each time an engine is needed more, and then one less.
+const NOW_AND_THEN: [&str; 8] =
+    ["--streams", "10", "--ramp", "7s", "--hold", "2s", "--max-streams-per-engine", "1"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_player_who_changes_channels_meets_an_engine_that_goes() -> Result<()> {
@@ -29,14 +33,14 @@ async fn no_player_who_changes_channels_meets_an_engine_that_goes() -> Result<()
 }
 
 async fn zapping(bed: &TestHosts) -> Result<()> {
-    plays(bed, "crowd", &CROWD).await?;
+    plays(bed, "crowd", [&CROWD, &CROWD]).await?;
     let crowd = containers(bed).await?;
     ensure!(crowd.len() >= 4, "{} engines for six players and a spare one", crowd.len());
     // An engine that retires is what the next call gets; some time, one is left over.
     let mut gone = 0;
     for round in 1..=3 {
         if gone == 0 {
-            plays(bed, &format!("zap{round}"), &ZAPPING).await?;
+            plays(bed, &format!("zap{round}"), [&ZAPPING, &NOW_AND_THEN]).await?;
             gone = crowd.difference(&containers(bed).await?).count();
         }
     }
@@ -57,11 +61,12 @@ async fn zapping(bed: &TestHosts) -> Result<()> {
 }
 
 /// A client at each of two nodes; every play has to succeed.
-async fn plays(bed: &TestHosts, label: &str, args: &[&str]) -> Result<()> {
+async fn plays(bed: &TestHosts, label: &str, [a, b]: [&[&str]; 2]) -> Result<()> {
     let [first, second, _] = bed.nodes() else { anyhow::bail!("three nodes, not {}", bed.nodes().len()) };
     let since = late::Since::now(bed)?;
-    let client = async |node, name: &str| acexy::run(bed, node, &format!("{label}-{name}-"), args).await;
-    let (a, b) = try_join(client(first, "a"), client(second, "b")).await?;
+    let client =
+        async |node: &Node, args| acexy::run(bed, node, &format!("{label}-{}-", node.name()), args).await;
+    let (a, b) = try_join(client(first, a), client(second, b)).await?;
     let told = a.told_to_wait()? + b.told_to_wait()?;
     since.check(bed, told).await.with_context(|| label.to_owned())
 }
