@@ -292,14 +292,7 @@ async fn one_file_per_host(bed: &TestHosts) -> Result<()> {
     // One after the other: the simulated Acexy reserves nothing, as the real one does not.
     for (host, compose) in hosts.iter().zip(&composes) {
         compose.run(&["up", "-d", "acexy"]).await?;
-        let acexy = compose.container("acexy").await?;
-        let code = host.docker().call(&["wait", &acexy]).await?;
-        ensure!(
-            code == "0",
-            "Acexy on {} ended with {code}: {}",
-            host.name(),
-            compose.log_end("acexy").await?
-        );
+        expect_content(host, compose, "acexy").await.with_context(|| format!("on {}", host.name()))?;
     }
     Ok(())
 }
@@ -348,9 +341,7 @@ async fn one_node(bed: &TestHosts) -> Result<()> {
     .await?;
     ensure!(client.streams("started").await?.len() == 2, "streams were lost");
     ensure!(engines_on(host).await? == engines, "engines changed");
-    let code = host.docker().call(&["wait", &compose.container("acexy").await?]).await?;
-    ensure!(code == "0", "Acexy ended with {code}: {}", compose.log_end("acexy").await?);
-    Ok(())
+    expect_content(host, &compose, "acexy").await
 }
 
 /// What is not set is asked for, before anything is started.
