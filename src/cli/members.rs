@@ -53,7 +53,8 @@ pub struct Leave {
 
 #[derive(Args)]
 struct Force {
-    /// Although it runs engines, keeps events that are not written yet, or has to vote itself out. A majority that is not there cannot be forced.
+    /// Although it runs engines, keeps events that are not written yet, or has to vote itself out. A majority that is not there
+    /// cannot be forced.
     #[arg(long)]
     force: bool,
 }

@@ -52,8 +52,8 @@ impl Fleet {
     /// overrides what can be overridden. Returns the votes before and after, if it had one.
     ///
     /// # Errors
-    /// When it is unknown, runs engines, keeps events that are not written yet, or the cluster would lose its majority; or when no leader is
-    /// found in time, after which a repeat is safe.
+    /// When it is unknown, runs engines, keeps events that are not written yet, or the cluster would lose its majority; or when
+    /// no leader is found in time, after which a repeat is safe.
     pub async fn remove_member(
         &self,
         name: &str,
@@ -101,9 +101,7 @@ impl Fleet {
             Err(error) => Err(error),
         }
     }
-}
 
-impl Fleet {
     /// How many events a member still keeps after it got some time to write them: this node by what it has, another by what
     /// it reported last.
     async fn kept_events_left(&self, member: NodeId, deadline: Instant) -> u64 {

@@ -120,8 +120,8 @@ impl Fleet {
         status.leader.is_some() && status.leaderless_ms < LEADER_LOST_MS
     }
 
-    /// Whether there has been no such leader for [`LEADER_LOST_MS`], counted from the start of this node at the earliest. An election is over sooner, and calls that come
-    /// meanwhile are held: whoever asks now may act as if there were a leader.
+    /// Whether there has been no such leader for [`LEADER_LOST_MS`], counted from the start of this node at the earliest. An
+    /// election is over sooner, and calls that come meanwhile are held: whoever asks now may act as if there were a leader.
     #[must_use]
     pub fn is_leaderless(&self) -> bool {
         self.parts.cluster.status().leaderless_ms >= LEADER_LOST_MS

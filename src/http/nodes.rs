@@ -148,7 +148,8 @@ struct Removed {
 ///
 /// For good: its id never comes back, the host can join again with an empty data directory. The removed
 /// node ends by itself with exit code 77. A node that lives and runs engines has to be drained first, and one
-/// that keeps events for want of a leader has to write them first. The last voter stays, and so does any without which the others would be no majority. Safe to repeat.
+/// that keeps events for want of a leader has to write them first. The last voter stays, and so does any without
+/// which the others would be no majority. Safe to repeat.
 #[utoipa::path(
     delete, path = "/cluster/nodes/{name}", tag = "cluster", operation_id = "remove_node",
     params(
