@@ -233,6 +233,12 @@ impl Engine {
         own.into_iter().chain(self.ports.host_https).chain(generic.into_iter().flatten())
     }
 
+    /// True while it retires only because it was not needed.
+    #[must_use]
+    pub fn may_stay(&self) -> bool {
+        self.retiring.as_ref().is_some_and(|retiring| retiring.may_stay)
+    }
+
     /// Cause and log time of the decision that it leaves.
     #[must_use]
     pub fn leaves(&self) -> Option<(&str, u64)> {

@@ -54,20 +54,19 @@ impl State {
     /// True for an engine that retires only because it was not needed.
     #[must_use]
     pub fn is_spare(&self, engine: &Engine) -> bool {
-        let may_stay = engine.retiring.as_ref().is_some_and(|retiring| retiring.may_stay);
-        may_stay && engine.phase < Phase::Draining && self.active_streams(engine.id) == 0
+        engine.may_stay() && engine.phase < Phase::Draining && self.active_streams(engine.id) == 0
     }
 
     /// How many plain engines on these hosts are to be had at once, because they retire only for want of use.
     #[must_use]
     pub fn spare_engines(&self, hosts: &BTreeSet<NodeId>) -> u32 {
-        let sound = |e: &Engine| {
-            hosts.contains(&e.node)
-                && e.spec == EngineSpec::acestream()
-                && self.has_network(e)
-                && e.health != Health::Unhealthy
-        };
-        self.live_engines().filter(|e| self.is_spare(e) && sound(e)).count() as u32
+        let plain = |e: &Engine| hosts.contains(&e.node) && e.spec == EngineSpec::acestream();
+        self.live_engines().filter(|e| self.is_spare(e) && plain(e) && self.is_of_use(e)).count() as u32
+    }
+
+    /// True unless whoever got this engine would wait in vain for it.
+    pub(crate) fn is_of_use(&self, engine: &Engine) -> bool {
+        !self.is_draining(engine.node) && self.has_network(engine) && engine.health != Health::Unhealthy
     }
 
     /// Until when clients were told of an engine, if they are not any more.

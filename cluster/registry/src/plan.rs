@@ -9,7 +9,7 @@ use crate::breaker::{BreakerKind, BreakerState};
 use crate::command::{Command, Reserve, StopWhen};
 use crate::engine::{Engine, EngineSpec, HOST_SILENT, Phase};
 use crate::ids::{EngineId, NodeId};
-use crate::placement;
+use crate::placement::{self, Load};
 use crate::ports::fixed_http_port;
 use crate::state::State;
 use crate::vpn::{self, VpnFault};
@@ -126,6 +126,12 @@ fn resting(state: &State, kind: BreakerKind, now_ms: u64) -> bool {
     now_ms.saturating_sub(failed_at) < rest_ms
 }
 
+/// Whether a host may be tried again after a failure that no breaker counted, because another host was thought to be sound.
+fn has_rested(state: &State, host: NodeId, now_ms: u64) -> bool {
+    let failed_at = state.node(host).and_then(|node| node.failed_start_ms);
+    failed_at.is_none_or(|at| now_ms.saturating_sub(at) >= FIRST_REST_MS)
+}
+
 /// How many of `wanted` creations their breaker lets pass.
 fn allowed(state: &State, kind: BreakerKind, wanted: u32, now_ms: u64) -> u32 {
     match state.breaker_state(kind, now_ms) {
@@ -161,11 +167,15 @@ fn missing(state: &State, eligible: &BTreeSet<NodeId>, now_ms: u64) -> Missing {
         return Missing { reserves: Vec::new(), held_back: false };
     }
     let loads = placement::loads(state, eligible);
-    let room = loads.iter().fold(0u32, |sum, load| sum.saturating_add(state.room_on(load)));
-    let wanted = wanted.min(room).min(state.engines_with_ports(eligible));
-    let replacing = allowed(state, BreakerKind::Replacement, wanted.min(owed.len() as u32), now_ms);
+    let room = |of: &dyn Fn(&Load) -> bool| {
+        let counted = loads.iter().filter(|load| of(load));
+        counted.fold(0u32, |sum, load| sum.saturating_add(state.room_on(load)))
+    };
+    let wanted = wanted.min(room(&|_| true)).min(state.engines_with_ports(eligible));
+    let at_once = wanted.min(room(&|load| has_rested(state, load.node, now_ms)));
+    let replacing = allowed(state, BreakerKind::Replacement, at_once.min(owed.len() as u32), now_ms);
     // Those that their breaker holds back are not made as others meanwhile, or there would be one too many.
-    let others = wanted.saturating_sub(owed.len() as u32);
+    let others = at_once.saturating_sub(owed.len() as u32);
     let others = allowed(state, BreakerKind::General, others, now_ms);
     let held_back = replacing + others < wanted;
     let others = at_hand + others;
@@ -200,7 +210,7 @@ fn replacements(state: &State, now_ms: u64) -> Vec<(EngineId, EngineSpec)> {
 /// Engines without a sound network that can be had in a better one: those outside their VPN and those with
 /// an old forwarded port at once, those behind a sick VPN when that lasts and another host can take them.
 fn off_vpn(state: &State, able: &BTreeSet<NodeId>, now_ms: u64) -> Vec<Command> {
-    let room = placement::loads(state, able).iter().any(placement::Load::has_room);
+    let room = placement::loads(state, able).iter().any(Load::has_room);
     let lasts = |e: &Engine| {
         let vpn = e.vpn.as_deref().and_then(|container| state.vpn(e.node, container));
         vpn.is_some_and(|vpn| now_ms.saturating_sub(vpn.since_ms) >= MOVE_AFTER_MS)

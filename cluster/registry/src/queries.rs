@@ -104,9 +104,7 @@ impl State {
     #[must_use]
     pub fn engine_count(&self) -> u32 {
         let replaced = |e: &Engine| {
-            self.is_down(e.node)
-                || self.is_draining(e.node)
-                || e.retiring.as_ref().is_some_and(|retiring| !retiring.may_stay)
+            self.is_down(e.node) || self.is_draining(e.node) || e.retiring.is_some() && !e.may_stay()
         };
         self.live_engines().filter(|e| e.is_acestream() && !replaced(e)).count() as u32
     }

@@ -90,13 +90,8 @@ fn at_hand(state: &State, ask: &Reserve) -> Option<Engine> {
             && state.active_streams(e.id) == 0
     };
     let free = |e: &Engine| wanted && state.is_spare(e) || unclaimed(e);
-    let able = |e: &Engine| {
-        ask.eligible.contains(&e.node)
-            && !state.is_draining(e.node)
-            && !ask.exclude.contains(&e.node)
-            && state.has_network(e)
-            && e.health != Health::Unhealthy
-    };
+    let able =
+        |e: &Engine| ask.eligible.contains(&e.node) && !ask.exclude.contains(&e.node) && state.is_of_use(e);
     let mut candidates = state.live_engines().filter(|e| free(e) && able(e) && e.spec == ask.spec);
     candidates.next().map(|e| (**e).clone())
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::apply::note;
-use crate::engine::{Engine, Retiring};
+use crate::engine::Engine;
 use crate::event::EventType;
 use crate::ids::EngineId;
 use crate::matching;
@@ -78,9 +78,8 @@ fn attach(state: &mut State, stream: &mut Stream) {
     stream.engine = Some(engine.id);
     stream.container_id = engine.container_id.clone().unwrap_or_default();
     let now = Some(state.tables.clock_ms);
-    let stays = |retiring: &Retiring| retiring.may_stay;
-    if engine.abandoned || engine.awaited_until_ms.is_some() || engine.retiring.as_ref().is_some_and(stays) {
-        let retiring = engine.retiring.clone().filter(|retiring| !stays(retiring));
+    if engine.abandoned || engine.awaited_until_ms.is_some() || engine.may_stay() {
+        let retiring = engine.retiring.clone().filter(|_| !engine.may_stay());
         state.put_engine(Engine { abandoned: false, awaited_until_ms: None, retiring, ..(*engine).clone() });
     }
     state.tables.usage.entry(engine.id).or_default().last_stream_start_ms = now;

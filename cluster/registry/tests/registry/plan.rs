@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use acefleet_registry::breaker::BreakerState;
 use acefleet_registry::command::StopWhen;
 use acefleet_registry::engine::Phase;
 use acefleet_registry::plan::{plan, stop_idle};
 use acefleet_registry::policy::PortRange;
-use acefleet_registry::{Command, EngineId, Policy, RefusalCode, Reply, Reserve};
+use acefleet_registry::{Command, EngineId, NodeId, Policy, RefusalCode, Reply, Reserve};
 
-use crate::support::{World, engine, playing, port_taken, refusal};
+use crate::support::{World, engine, failed, playing, port_taken, refusal};
 
 /// Runs the plan until it is empty and says how many rounds that took.
 fn settle(world: &mut World) -> usize {
@@ -160,6 +161,25 @@ fn failures_in_a_row_are_answered_with_longer_and_longer_rests() {
         rests.push(rest);
     }
     assert_eq!(rests, [2_000, 4_000, 8_000, 16_000]);
+}
+
+#[test]
+fn the_only_host_that_is_heard_rests_after_a_failure_although_another_may_be_sound() {
+    let mut world = with(2, |policy| policy.min_replicas = 1);
+    let heard = BTreeSet::from([NodeId(1)]);
+    let planned = |world: &World| plan(&world.state, &heard, |_| true, world.now);
+    for _ in 0..3 {
+        let [reserve] = planned(&world).try_into().unwrap();
+        let id = engine(world.run(reserve)).id;
+        world.run(failed(id));
+        assert_eq!(world.general(), BreakerState::Closed);
+        world.wait_ms(1_999);
+        assert_eq!(planned(&world), vec![]);
+        world.wait_ms(1);
+    }
+    let everybody = plan(&world.state, &world.eligible(), |_| true, world.now);
+    let [reserve] = everybody.try_into().unwrap();
+    assert_eq!(engine(world.run(reserve)).node, NodeId(2), "it is heard again");
 }
 
 #[test]
