@@ -29,7 +29,7 @@ cluster: ## three nodes with three Docker hosts on this machine (needs root; ARG
 	@exec scripts/cluster.sh $(ARGS)
 
 .PHONY: build
-build: ## release binary at target/release/acefleet
+build: ## the binary for users, optimised as a whole, at target/dist/acefleet
 	@scripts/bootstrap.sh build
 	@exec scripts/build.sh
 

@@ -32,11 +32,12 @@ unpack_etcd() {
 unpack_etcd
 if [ -z "${ACEFLEET_BIN:-}" ]; then
     scripts/build.sh
-    ACEFLEET_BIN="$ROOT/target/release/acefleet"
+    ACEFLEET_BIN="$CARGO_TARGET_DIR/dist/acefleet"
     export ACEFLEET_BIN
 fi
 # `cluster-up` beside it clears test hosts away when this run is killed.
-cargo build --quiet --release --package acefleet-chaos --bin bench --bin cluster-up
+scripts/deps.sh restore release
+cargo build --quiet --locked --release --package acefleet-chaos --bin bench --bin cluster-up
 
 # It ends everything that it has started by itself, also on Ctrl-C.
 exec "$CARGO_TARGET_DIR/release/bench" "$@"

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Builds the binary for users, optimised as a whole (profile `dist`); this clone's name for it is target/release/acefleet.
+# Builds the binary for users, optimised as a whole, which takes minutes at its end: target/dist/acefleet.
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
 cd "$ROOT"
-cargo build --profile dist --package acefleet
-link_binary "$CARGO_TARGET_DIR/dist/acefleet" "$ROOT/target/release/acefleet"
+scripts/deps.sh restore dist
+cargo build --locked --profile dist --package acefleet
+scripts/deps.sh save dist

@@ -5,8 +5,8 @@
 #     engine-sim    acefleet/engine-sim:dev, simulated engines
 #     gluetun-sim   acefleet/gluetun-sim:dev, a simulated Gluetun
 #     acexy-sim     acefleet/acexy-sim:dev, a simulated Acexy
-#     acefleet      acefleet/acefleet:dev, the node: the same image that deploy/Dockerfile makes; without ACEFLEET_BIN the
-#                   binary is built with `--profile dist`, which takes a while
+#     acefleet      acefleet/acefleet:dev, the node: as deploy/Dockerfile makes it; without ACEFLEET_BIN or ACEFLEET_PROFILE
+#                   the binary is built with the profile `release`, which the simulators and `make run` share
 #     haproxy       acefleet/haproxy:dev, this system's HAProxy, for tests of the compose files
 #     systemd       acefleet/systemd:dev, what this system's systemd needs beside a /usr, for tests of the unit
 #     all           engine-sim, gluetun-sim, acexy-sim and acefleet
@@ -152,7 +152,7 @@ simulator() {
 node() {
   local archive=$1 tag=$2 root seconds=1000000000 config arch=$node_arch
   root=$(mktemp -d -p "$WORK")
-  scripts/rootfs.sh "$root" "$arch"
+  ACEFLEET_PROFILE=${ACEFLEET_PROFILE:-release} scripts/rootfs.sh "$root" "$arch"
   config='{"User":"'$NONROOT:$NONROOT'","Entrypoint":["/usr/local/bin/acefleet"],"Cmd":["serve"],"WorkingDir":"/",'
   config+='"Env":["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin","ACEFLEET_DATA_DIR=/var/lib/acefleet"],'
   config+='"ExposedPorts":{"8000/tcp":{},"8001/tcp":{}},"Volumes":{"/var/lib/acefleet":{}},"StopSignal":"SIGTERM",'

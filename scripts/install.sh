@@ -18,7 +18,7 @@ case "$PREFIX" in
 esac
 UNIT="$DESTDIR$UNITS/acefleet.service"
 SETTINGS="$DESTDIR/etc/acefleet/acefleet.env"
-BUILT="${ACEFLEET_BIN:-$ROOT/target/release/acefleet}"
+BUILT="${ACEFLEET_BIN:-$CARGO_TARGET_DIR/dist/acefleet}"
 
 case "$PREFIX" in /*) ;; *) die "PREFIX=$PREFIX is not an absolute path" ;; esac
 

@@ -7,8 +7,9 @@ ROOT="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)"
 HOME="${HOME:-$(getent passwd "$(id -u)" | cut -d: -f6)}"
 export HOME
 
-# One target directory for all clones of this repository: RocksDB is compiled once per machine and profile.
-export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$HOME/.cache/acefleet/target}"
+# Each clone compiles into its own directory: in a shared one, one clone's build would pass for another's. What clones may share,
+# deps.sh keeps.
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$ROOT/target}"
 
 # ccache by its directory of symlinks, not by CC/CXX: changing those would make cargo build RocksDB again.
 # System directories and the toolchain are added because a PATH under sudo, cron or CI often lacks them.
@@ -58,12 +59,4 @@ docker_answers() {
     else
         return 1
     fi
-}
-
-# link_binary BUILT PLACE: makes PLACE this clone's name for a file in the shared target directory. A hard link, because
-# another clone that builds replaces the shared name, not the file; a symbolic link where a hard one cannot be.
-link_binary() {
-    [ "$1" -ef "$2" ] && return 0
-    mkdir -p "$(dirname "$2")"
-    ln -f "$1" "$2" 2>/dev/null || ln -sfn "$1" "$2"
 }

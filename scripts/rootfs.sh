@@ -4,7 +4,8 @@
 #
 #   scripts/rootfs.sh DIRECTORY [amd64|arm64]      default: this machine's architecture
 #
-#   ACEFLEET_BIN=file   a binary that is there already; else it is built with `--profile dist`, which takes a while
+#   ACEFLEET_BIN=file      a binary that is there already; else it is built, which takes a while
+#   ACEFLEET_PROFILE=name  what it is built with: `dist` (default), for publishing, or `release`, which other builds here share
 #
 # For another architecture the compiler of that one has to be there (Debian: g++-aarch64-linux-gnu or g++-x86-64-linux-gnu).
 set -euo pipefail
@@ -41,7 +42,8 @@ find_library() {
 # build_node: prints the path of the binary. Of libraries it needs those of the C library alone: what it uses of C++'s and of
 # gcc's is linked into it. Only the last crate gets the extra flags, so its dependencies are shared with other builds.
 build_node() {
-  local target_dir static linker options=() built=dist/acefleet
+  local target_dir static linker options=() profile=${ACEFLEET_PROFILE:-dist} built
+  built=$profile/acefleet
   target_dir=$(cargo metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
   if [ "$TARGET" != "$HOST" ]; then
     if [ ! -d "$(rustc --print target-libdir --target "$TARGET")" ]; then
@@ -61,7 +63,7 @@ build_node() {
   ln -sfn "$(find_library libgcc_eh.a)" "$static/libgcc_s.a"
   # What those two take from the compiler's own library; on aarch64 that is a lot: atomic operations, `long double`.
   # Relocations in the packed form, which the C library reads since version 2.36.
-  cargo rustc --quiet --locked --profile dist --package acefleet --bin acefleet "${options[@]}" -- \
+  cargo rustc --quiet --locked --profile "$profile" --package acefleet --bin acefleet "${options[@]}" -- \
     -L "native=$static" -C link-arg=-lgcc -C link-arg=-Wl,-z,pack-relative-relocs >&2
   echo "$target_dir/$built"
 }

@@ -8,6 +8,7 @@ cd "$ROOT"
 
 [ $# -gt 0 ] || die "which one? $(cd chaos-tests/tests && echo scenarios_*.rs | sed 's/\.rs//g')"
 scripts/bootstrap.sh test
+scripts/deps.sh restore debug
 # The node under test is the one beside the test.
 cargo build --quiet --locked -p acefleet -p acefleet-chaos --bins
 

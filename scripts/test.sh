@@ -14,7 +14,7 @@ REAL_DOCKER="package($REAL_DOCKER_PACKAGE) and binary(/$REAL_DOCKER_TESTS/)"
 # A failed test says where and why; pages of call stacks behind that would push it out of sight.
 export RUST_BACKTRACE=0
 
-# This clone's own copies: another clone that builds while the tests run must not change what they run.
+# Copies: a build while the tests run must not change what they run.
 ARTIFACTS="$ROOT/target/test"
 TIMES=()
 STARTED_DOCKER=
@@ -69,6 +69,7 @@ rustdoc() { RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo
 # One call for programs and tests: two with different selections would build dependencies with different features.
 build() {
     cargo build --workspace --bins --tests --locked || return 1
+    scripts/deps.sh save debug
     mkdir -p "$ARTIFACTS"
     ln -f "$CARGO_TARGET_DIR/debug/acefleet" "$ARTIFACTS/acefleet" 2>/dev/null ||
         cp -f "$CARGO_TARGET_DIR/debug/acefleet" "$ARTIFACTS/acefleet"
@@ -122,6 +123,7 @@ real_docker_tests() {
 }
 
 lint() {
+    stage "kept dependencies" scripts/deps.sh restore debug
     stage "shell scripts" shell_scripts
     stage "cargo fmt" cargo fmt --all --check
     stage "clippy" clippy
