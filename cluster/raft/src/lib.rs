@@ -16,6 +16,7 @@ mod files;
 mod formation;
 mod fsync_probe;
 mod join;
+mod level;
 mod log_clock;
 mod members;
 mod moves;
