@@ -46,7 +46,7 @@ pub use acefleet_registry::{NodeId, OpId};
 pub use cluster::{Cluster, Hooks, NoHooks};
 pub use errors::{AskError, Failure, MembershipError, ReadError, StartError, WriteError};
 pub use members::MembershipChange;
-pub use offline::{Enlisted, Founded, Survey, SurveyedMember, enlist, found, survey};
+pub use offline::{Asked, Enlisted, Founded, Said, Survey, SurveyedMember, enlist, found, survey};
 pub use options::{Options, Peer, SnapshotPolicy, Timing};
 pub use outbox::{Outbox, OutboxError};
 pub use start::start;
