@@ -5,6 +5,7 @@
 //! - [`command`]: what can be written, and the replies
 //! - [`level`]: which commands all members know
 //! - [`state`], [`queries`]: the tables with their derived indexes, and how to read them
+//! - [`digest`]: what replicas compare
 //! - `leaving`: which engines may leave, and when
 //! - [`apply()`]: the only function that changes the state
 //! - [`placement`]: which host gets an engine
@@ -19,6 +20,7 @@ mod apply;
 pub mod breaker;
 pub mod command;
 pub mod conf;
+pub mod digest;
 pub mod engine;
 pub mod event;
 pub mod ids;
