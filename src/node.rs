@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use acefleet_raft::{Options, Peer, SnapshotPolicy, StartError};
+use acefleet_registry::Level;
 use acefleet_registry::address::join;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -198,6 +199,7 @@ pub fn raft_options(config: &Config) -> Options {
         timing: config.timing.clone(),
         snapshot: SnapshotPolicy::default(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        level: Level::CURRENT,
     }
 }
 

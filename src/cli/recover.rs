@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::Path;
 
-use acefleet_raft::Survey;
+use acefleet_raft::{Asked, Survey};
 use acefleet_registry::NodeId;
 use clap::Args;
 use jiff::Timestamp;
@@ -19,7 +19,15 @@ pub struct Recover {
     /// Do not ask.
     #[arg(long)]
     yes: bool,
+    /// Make a second cluster although the first one lives or could: both run engines of their own from then on, and
+    /// what the first one writes, and has written behind this node, is lost to this one.
+    #[arg(long, conflicts_with = "dry_run")]
+    force: bool,
 }
+
+/// What comes of a recovery beside a cluster that lives.
+const FORCED: &str =
+    "a recovery would make a second cluster beside it, without the writes that are not on this disk";
 
 /// Recovers the cluster from the node here.
 pub fn recover(file: Option<&Path>, args: &Recover) -> u8 {
@@ -29,10 +37,20 @@ pub fn recover(file: Option<&Path>, args: &Recover) -> u8 {
     };
     let outcome = prepare::run(async {
         let survey = acefleet_raft::survey(&options).await?;
-        let printed = output::print(&report(&survey, Timestamp::now()));
+        let asked = survey.ask_members().await;
+        let printed = output::print(&report(&survey, &asked, Timestamp::now()));
         if args.dry_run || printed != 0 {
             survey.close().await;
             return Ok(printed);
+        }
+        match survey.objection(&asked) {
+            Some(why) if !args.force => {
+                survey.close().await;
+                output::complain(&format!("{why}. Nothing was changed; {FORCED}, and --force does that"));
+                return Ok(CONFIGURATION);
+            }
+            Some(why) => output::complain(&format!("{why}. Forced: {FORCED}")),
+            None => {}
         }
         if !args.yes
             && let Err(why) = confirmed(&survey.node_name)
@@ -75,7 +93,7 @@ fn confirmed(name: &str) -> Result<(), String> {
 }
 
 /// What the node has, and what may be lost.
-fn report(survey: &Survey, now: Timestamp) -> String {
+fn report(survey: &Survey, asked: &[Asked], now: Timestamp) -> String {
     let mut text = String::new();
     let mut line = |title: &str, value: String| {
         // Writing to a text does not fail.
@@ -101,7 +119,9 @@ fn report(survey: &Survey, now: Timestamp) -> String {
         let (engines, streams) = load(survey, member.id);
         let vote = if member.votes { "voter" } else { "learner" };
         let fate = if member.id == survey.node_id { "stays" } else { "DROPPED" };
-        let has = format!("{fate}: {vote} at {}, {engines} engines, {streams} streams", member.address);
+        let said = asked.iter().find(|asked| asked.member.id == member.id);
+        let said = said.map(|asked| format!("; {}", asked.said)).unwrap_or_default();
+        let has = format!("{fate}: {vote} at {}, {engines} engines, {streams} streams{said}", member.address);
         line(&format!("member {}", member.name), has);
     }
     let _ = write!(

@@ -114,6 +114,10 @@ fn has_heard_all(fleet: &Fleet, state: &State) -> bool {
 
 async fn look(fleet: &Fleet, term: u64, leads_since: Instant, heard: &Heard) {
     let view = fleet.view();
+    let levels = fleet.cluster().levels();
+    if let Some(raise) = view.state.raise_level(levels.into_iter().map(|(_, told)| told)) {
+        return act(fleet, term, vec![raise]).await;
+    }
     let policy = &fleet.config().policy;
     let commands = if view.state.policy() == policy {
         if leads_since.elapsed() < SETTLE && !has_heard_all(fleet, &view.state) {

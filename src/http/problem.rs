@@ -146,6 +146,7 @@ impl Problem {
     pub fn write(error: &'static str, cause: &WriteError) -> Self {
         match cause {
             WriteError::NoLeader => Self::retry_soon(error, "no_leader", cause, 2),
+            WriteError::HeldBack(_) => Self::retry_soon(error, "held_back", cause, 10),
             WriteError::ShuttingDown => Self::retry_soon(error, "shutting_down", cause, 2),
             _ => Self::retry_soon(error, "unknown_outcome", cause, 1),
         }

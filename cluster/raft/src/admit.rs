@@ -7,6 +7,7 @@ use acefleet_registry::NodeId;
 
 use crate::errors::{MembershipError, StartError};
 use crate::join::JOIN_LIMIT;
+use crate::level;
 use crate::members::{self, MembershipChange};
 use crate::options::{check_address, check_name};
 use crate::protocol;
@@ -45,6 +46,7 @@ async fn judge(core: &Core, request: &JoinRequest) -> Result<Option<MembershipCh
     };
     well_formed(request).map_err(Outcome::Refused)?;
     let JoinRequest { node_id, name, address, .. } = request;
+    level::admits(core.published.load().state.level(), name, request.level).map_err(Outcome::Refused)?;
     if let Some(meant) = request.cluster_id.as_deref().filter(|meant| *meant != cluster_id) {
         return Err(Outcome::Refused(format!(
             "{} belongs to cluster {cluster_id}, not to {}",

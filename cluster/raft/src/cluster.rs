@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use acefleet_registry::{Command, NodeId, OpId, Proposal, State};
+use acefleet_registry::{Command, Level, NodeId, OpId, Proposal, State};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
@@ -18,7 +18,7 @@ use crate::transport::CallError;
 use crate::transport::proto::ask_reply;
 use crate::view::View;
 use crate::write::Applied;
-use crate::{read, status, write};
+use crate::{level, read, status, write};
 
 /// How long writes that began before a stop may take to find the next leader.
 const WRITES_LIMIT: Duration = Duration::from_secs(1);
@@ -128,7 +128,7 @@ impl Cluster {
     /// unless the deadline passed while it caught up.
     ///
     /// # Errors
-    /// [`WriteError::NoLeader`] and [`WriteError::ShuttingDown`]: not applied.
+    /// [`WriteError::NoLeader`], [`WriteError::HeldBack`] and [`WriteError::ShuttingDown`]: not applied.
     /// [`WriteError::Unknown`]: repeat with the same op-id to find out.
     pub async fn propose(
         &self,
@@ -178,6 +178,12 @@ impl Cluster {
     #[must_use]
     pub fn is_silent(&self, member: NodeId) -> bool {
         self.core.is_silent(member.0)
+    }
+
+    /// The levels of commands that all members know, as far as this node was told since it started.
+    #[must_use]
+    pub fn levels(&self) -> Vec<(NodeId, Option<Level>)> {
+        level::members(&self.core).into_iter().map(|(id, told)| (NodeId(id), told)).collect()
     }
 
     /// Waits until the view of this node holds every write acknowledged anywhere before this

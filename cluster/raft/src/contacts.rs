@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use acefleet_registry::Level;
+
 #[derive(Clone, Debug)]
 struct Contact {
     heard: Instant,
     version: String,
+    level: Level,
 }
 
 #[derive(Debug, Default)]
@@ -50,11 +53,13 @@ impl Contacts {
     }
 
     /// A peer sent or answered something.
-    pub fn heard_peer(&self, id: u64, version: &str) {
+    pub fn heard_peer(&self, id: u64, version: &str, level: u32) {
         let now = Instant::now();
+        let level = Level(level).max(Level::FIRST);
         let mut heard = self.heard();
-        let contact = heard.peers.entry(id).or_insert_with(|| Contact { heard: now, version: String::new() });
-        contact.heard = now;
+        let contact =
+            heard.peers.entry(id).or_insert_with(|| Contact { heard: now, version: String::new(), level });
+        (contact.heard, contact.level) = (now, level);
         if contact.version != version {
             contact.version = version.to_owned();
         }
@@ -136,6 +141,11 @@ impl Contacts {
         self.heard().peers.get(&id).map_or(self.started, |peer| peer.heard).elapsed()
     }
 
+    /// Level of commands that this peer last told.
+    pub fn level(&self, id: u64) -> Option<Level> {
+        self.heard().peers.get(&id).map(|peer| peer.level)
+    }
+
     /// Software version that this peer last told.
     pub fn version(&self, id: u64) -> Option<String> {
         self.heard().peers.get(&id).map(|peer| peer.version.clone()).filter(|version| !version.is_empty())
@@ -150,8 +160,8 @@ mod tests {
     #[test]
     fn those_who_left_are_forgotten() {
         let contacts = Contacts::new();
-        contacts.heard_peer(1, "1.0.0");
-        contacts.heard_peer(2, "1.0.0");
+        contacts.heard_peer(1, "1.0.0", 1);
+        contacts.heard_peer(2, "1.0.0", 1);
         contacts.retain(&BTreeMap::from([(2, "b:8001".to_owned())]));
         assert!(contacts.peer_age(1).is_none() && contacts.peer_age(2).is_some());
     }

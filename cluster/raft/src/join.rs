@@ -74,14 +74,15 @@ pub(crate) async fn ask(wire: &Wire, address: &str, request: JoinRequest) -> Ver
 }
 
 /// The request of the node with this identity.
-pub(crate) fn request(own: &Identity, advertise: &str, version: &str, kind: JoinKind) -> JoinRequest {
+pub(crate) fn request(own: &Identity, advertise: &str, wire: &Wire, kind: JoinKind) -> JoinRequest {
     JoinRequest {
         node_id: own.node_id,
         name: own.node_name.clone(),
         address: advertise.to_owned(),
         cluster_id: own.cluster_id.clone(),
         protocol: Some(protocol::own()),
-        version: version.to_owned(),
+        version: wire.version().to_owned(),
+        level: wire.level().0,
         kind: kind.into(),
     }
 }
@@ -107,7 +108,7 @@ pub(crate) async fn round(core: &Core) -> Result<Step, Failure> {
         };
         let advertise = &core.options.advertise;
         if !hello.members.iter().any(|member| member.id == own.node_id && member.address == *advertise) {
-            let request = request(&own, advertise, &core.options.version, JoinKind::Join);
+            let request = request(&own, advertise, &core.wire, JoinKind::Join);
             match ask(&core.wire, &address, request).await {
                 Verdict::Yes => {}
                 Verdict::No(why) => {

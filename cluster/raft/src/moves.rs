@@ -26,7 +26,7 @@ pub(crate) async fn announce(core: &Core) {
         }
     } else {
         for (_, member) in core.others() {
-            let request = join::request(&own, address, &core.options.version, JoinKind::Move);
+            let request = join::request(&own, address, &core.wire, JoinKind::Move);
             match join::ask(&core.wire, &member.address, request).await {
                 Verdict::Yes => {
                     tracing::info!(

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use acefleet_registry::Level;
+
 use crate::errors::StartError;
 
 /// An initial member of the cluster.
@@ -71,6 +73,8 @@ pub struct Options {
     pub snapshot: SnapshotPolicy,
     /// Software version, shown to peers.
     pub version: String,
+    /// Level of commands that this program knows, told to peers.
+    pub level: Level,
 }
 
 impl Options {
@@ -86,6 +90,7 @@ impl Options {
             timing: Timing::default(),
             snapshot: SnapshotPolicy::default(),
             version: String::new(),
+            level: Level::CURRENT,
         }
     }
 

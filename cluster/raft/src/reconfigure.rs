@@ -9,6 +9,7 @@ use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
 
 use crate::errors::StartError;
 use crate::join::CALL_LIMIT;
+use crate::level;
 use crate::members::MembershipChange;
 use crate::options::{check_address, check_name};
 use crate::shared::Core;
@@ -150,6 +151,8 @@ async fn verify(core: &Core, id: u64, member: &Member) -> Result<HelloReply, Cha
             member.address, hello.name, hello.node_id, member.name
         )));
     }
+    level::admits(core.published.load().state.level(), &member.name, hello.level)
+        .map_err(Changed::Refused)?;
     match &hello.cluster_id {
         Some(other) if Some(other) != own.cluster_id.as_ref() => {
             Err(Changed::Refused(format!("{} belongs to another cluster, {other}", member.name)))

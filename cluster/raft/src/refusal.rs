@@ -16,6 +16,8 @@ use crate::types::TypeConfig;
 pub enum Refusal {
     /// Nothing entered the log.
     NotLeader,
+    /// Nothing entered the log, because not all members know the command; the text names one.
+    HeldBack(String),
     /// The entry may be committed now or later.
     Unknown(String),
 }

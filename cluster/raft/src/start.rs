@@ -26,7 +26,7 @@ use crate::store::{self, Db, DirLock, Flusher, FsyncClock, IdentityFile, LogStor
 use crate::transport::{Network, Wire, serve};
 use crate::types::Raft;
 use crate::view::Published;
-use crate::{formation, fsync_probe, read, status, tend};
+use crate::{formation, fsync_probe, level, read, status, tend};
 
 /// Starts a node on an open listener. Returns when the store is open, everything known to be
 /// committed is applied and the cluster port answers; it does not wait for a leader, and a new
@@ -51,7 +51,7 @@ pub async fn start(
 
     let identity = Arc::new(opened.identity);
     let contacts = Arc::new(Contacts::new());
-    let wire = Arc::new(Wire::new(identity.clone(), contacts, options.version.clone()));
+    let wire = Arc::new(Wire::new(identity.clone(), contacts, options.version.clone(), options.level));
     let log =
         LogStore::new(opened.store.db.clone(), opened.store.flusher.clone()).beside(opened.snapshots.clone());
     let raft = Raft::new(
@@ -132,6 +132,9 @@ pub(crate) fn open(options: &Options) -> Result<Opened, StartError> {
     let awaited = Arc::new(Awaited::default());
     let machine = StateMachine::open(snapshots.clone(), published.clone(), awaited.clone())
         .map_err(|e| StartError::Internal(format!("the snapshots cannot be read: {e}")))?;
+    if let Some(why) = level::too_new(published.load().state.level(), options.level) {
+        return Err(StartError::Config(why));
+    }
     check_no_gap(&LogStore::new(db.clone(), flusher.clone()), &machine)?;
     let outbox =
         Extent::open(&db).map_err(|e| StartError::Internal(format!("the outbox cannot be read: {e}")))?;

@@ -10,6 +10,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use serde::Serialize;
 
 use crate::errors::Failure;
+use crate::level;
 use crate::shared::{Core, wall_ms};
 use crate::types::{Member, Metrics, ServerMetrics, TypeConfig};
 use crate::view::View;
@@ -288,6 +289,9 @@ fn look(core: &Core) -> Result<(), openraft::errors::Fatal<TypeConfig>> {
         core.wire.set_addresses(addresses);
     }
     running?;
+    if let Some(why) = level::too_new(core.published.load().state.level(), core.wire.level()) {
+        core.fail(Failure::Fatal(why));
+    }
     core.leadership.send_if_modified(|known| {
         let changed = *known != now;
         if changed {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::codec;
 use crate::errors::WriteError;
+use crate::level;
 use crate::refusal::{Refusal, WriteRefusalTo};
 use crate::shared::Core;
 use crate::types::Write;
@@ -40,6 +41,9 @@ pub(crate) async fn submit(core: &Core, mut proposal: Proposal, refusal: WriteRe
     let view = core.published.load();
     proposal.at_ms = core.log_time_ms(view.state.clock_ms());
     core.hooks.prepare(&view.state, &|id| core.is_silent(id.0), &mut proposal);
+    if let Err(why) = level::check(core, view.state.level(), proposal.command.level()) {
+        return refusal.tell(Refusal::HeldBack(why));
+    }
     drop(view);
     match Write::new(proposal) {
         // The only error is the end of the Raft core, and with it of this process.
@@ -66,6 +70,7 @@ pub(crate) async fn decide(
     let failure = async {
         match unless_replaced(core, term, submit_here(core, proposal)).await {
             Refusal::NotLeader => WriteError::NoLeader,
+            Refusal::HeldBack(why) => WriteError::HeldBack(why),
             Refusal::Unknown(why) => WriteError::Unknown(why),
         }
     };
@@ -98,43 +103,47 @@ pub(crate) async fn propose(
     let _open = core.open_writes.token();
     // Attempts only fail: success is seen here, whichever of them it was.
     let mut waiting = core.awaited.register(proposal.op_id);
-    // Why an earlier attempt may have entered the log; it decides what the last error says.
-    let mut doubt: Option<String> = None;
-    let attempts = attempts(core, &proposal, &bytes, deadline, &mut doubt);
+    let mut failed = Failed::default();
+    let attempts = attempts(core, &proposal, &bytes, deadline, &mut failed);
     let stopped = tokio::select! {
         biased;
         applied = waiting.applied() => return Ok(applied),
         () = attempts => false,
         () = core.stop.cancelled() => true,
     };
-    Err(match doubt {
-        Some(why) => WriteError::Unknown(why),
-        None if stopped => WriteError::ShuttingDown,
-        None => WriteError::NoLeader,
+    Err(match failed {
+        Failed { doubt: Some(why), .. } => WriteError::Unknown(why),
+        _ if stopped => WriteError::ShuttingDown,
+        Failed { held_back: Some(why), .. } => WriteError::HeldBack(why),
+        Failed { .. } => WriteError::NoLeader,
     })
 }
 
+/// What is known of the attempts that failed; it decides what the last error says.
+#[derive(Default)]
+struct Failed {
+    /// Why one may have entered the log.
+    doubt: Option<String>,
+    /// Why the last one was held back, if it was.
+    held_back: Option<String>,
+}
+
 /// Attempts one after the other until the deadline.
-async fn attempts(
-    core: &Core,
-    proposal: &Proposal,
-    bytes: &Bytes,
-    deadline: Instant,
-    doubt: &mut Option<String>,
-) {
+async fn attempts(core: &Core, proposal: &Proposal, bytes: &Bytes, deadline: Instant, failed: &mut Failed) {
     let mut changes = core.leadership.subscribe();
     let mut pause = FIRST_PAUSE;
     loop {
         changes.mark_unchanged();
         // Whoever gives up on an attempt, at the deadline or at a stop, does not know its outcome.
-        let unsure = doubt.replace(NO_ANSWER.into());
+        let unsure = failed.doubt.replace(NO_ANSWER.into());
         let refusal = match tokio::time::timeout_at(deadline.into(), attempt(core, proposal, bytes)).await {
             Ok(refusal) => refusal,
             Err(_) => return,
         };
-        *doubt = match refusal {
-            Refusal::NotLeader => unsure,
-            Refusal::Unknown(why) => Some(why),
+        (failed.doubt, failed.held_back) = match refusal {
+            Refusal::NotLeader => (unsure, None),
+            Refusal::HeldBack(why) => (unsure, Some(why)),
+            Refusal::Unknown(why) => (Some(why), None),
         };
         if Instant::now() >= deadline {
             return;
@@ -152,6 +161,10 @@ async fn attempt(core: &Core, proposal: &Proposal, bytes: &Bytes) -> Refusal {
     };
     if leader == core.node_id() {
         return unless_replaced(core, term, submit_here(core, proposal.clone())).await;
+    }
+    // A leader that does not know the command would break off the stream, and other writes with it.
+    if let Err(why) = level::check(core, core.published.load().state.level(), proposal.command.level()) {
+        return Refusal::HeldBack(why);
     }
     match core.member(leader) {
         Some(member) => unless_replaced(core, term, core.wire.write(leader, &member, bytes.clone())).await,

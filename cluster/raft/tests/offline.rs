@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use acefleet_raft::{Failure, Role, StartError, enlist, found, survey};
+use acefleet_raft::{Failure, Role, Said, StartError, enlist, found, survey};
 use support::{Fleet, PATIENCE, marks, until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,6 +92,12 @@ async fn one_survivor_becomes_a_new_cluster_and_the_old_members_stay_outside() {
     };
     assert_eq!((looked.node_id, &looked.cluster_id, looked.members.len()), (id, &old, 3));
     assert!(looked.last_index >= before.revision && looked.committed_index >= before.revision - 1);
+    let asked = looked.ask_members().await;
+    assert!(
+        asked.len() == 2 && asked.iter().all(|asked| matches!(asked.said, Said::Nothing(_))),
+        "{asked:?}"
+    );
+    assert_eq!(looked.objection(&asked), None);
     looked.close().await;
 
     let new = survey(&survivor).await.unwrap().recover().await.unwrap();
@@ -120,6 +126,12 @@ async fn one_survivor_becomes_a_new_cluster_and_the_old_members_stay_outside() {
     assert!(marks(fleet.nodes[2].cluster()).is_superset(&expected));
     fleet.nodes[2].stop().await;
 
+    // Nor does a third cluster begin beside the second.
+    let looked = survey(&fleet.nodes[2].options()).await.unwrap();
+    let why = looked.objection(&looked.ask_members().await).unwrap();
+    assert!(why.contains(&new) && why.contains("acefleet join"), "{why}");
+    looked.close().await;
+
     // Emptied, it comes back under its name and with another id.
     std::fs::remove_dir_all(fleet.nodes[2].dir()).unwrap();
     enlist(&fleet.nodes[2].options(), &fleet.nodes[1].addr.to_string()).await.unwrap();
@@ -130,4 +142,26 @@ async fn one_survivor_becomes_a_new_cluster_and_the_old_members_stay_outside() {
     assert_eq!((back.name.as_str(), back.role), ("c", Role::Voter));
     let former: Vec<_> = fleet.nodes[2].cluster().view().state.former_clusters().map(str::to_owned).collect();
     assert_eq!(former, [old]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_second_cluster_is_made_while_the_first_one_lives_or_could() {
+    support::logs();
+    let mut fleet = Fleet::formed(3).await;
+    fleet.nodes[1].stop().await;
+    let looked = survey(&fleet.nodes[1].options()).await.unwrap();
+    let why = looked.objection(&looked.ask_members().await).unwrap();
+    assert!(why.contains("the cluster lives: a, c run (2 of 3 voters"), "{why}");
+
+    // One of them and this node would be enough.
+    fleet.nodes[0].stop().await;
+    let asked = looked.ask_members().await;
+    let why = looked.objection(&asked).unwrap();
+    assert!(why.contains("c and b together are enough (2 of 3 voters"), "{why}");
+    let said = |name: &str| asked.iter().find(|asked| asked.member.name == name).unwrap().said.clone();
+    assert!(matches!((said("a"), said("c")), (Said::Nothing(_), Said::Alive)), "{asked:?}");
+
+    fleet.nodes[2].stop().await;
+    assert_eq!(looked.objection(&looked.ask_members().await), None);
+    looked.close().await;
 }

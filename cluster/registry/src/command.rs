@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::breaker::BreakerKind;
 use crate::engine::{Engine, EngineSpec, Health, Ports};
 use crate::ids::{EngineId, NodeId, OpId};
+use crate::level::Level;
 use crate::node::{Availability, DockerState, NodeInfo};
 use crate::policy::Policy;
 use crate::stream::{Stream, StreamEnd, StreamStart};
@@ -158,6 +159,8 @@ pub enum Command {
         /// Ids that the cluster had before. Containers keep the id under which they were made.
         former_clusters: Vec<String>,
     },
+    /// All members know the commands up to this level.
+    RaiseLevel(Level),
 }
 
 /// One write of a [`Command::Sequence`].

@@ -3,7 +3,9 @@
 //!
 //! - [`ids`], [`node`], [`engine`], [`stream`], [`policy`], [`breaker`], [`event`]: the records
 //! - [`command`]: what can be written, and the replies
+//! - [`level`]: which commands all members know
 //! - [`state`], [`queries`]: the tables with their derived indexes, and how to read them
+//! - [`digest`]: what replicas compare
 //! - `leaving`: which engines may leave, and when
 //! - [`apply()`]: the only function that changes the state
 //! - [`placement`]: which host gets an engine
@@ -18,10 +20,12 @@ mod apply;
 pub mod breaker;
 pub mod command;
 pub mod conf;
+pub mod digest;
 pub mod engine;
 pub mod event;
 pub mod ids;
 mod leaving;
+pub mod level;
 mod matching;
 pub mod node;
 pub mod placement;
@@ -37,6 +41,7 @@ pub use apply::apply;
 pub use command::{Command, Proposal, Refusal, RefusalCode, Reply, Reserve};
 pub use engine::Engine;
 pub use ids::{EngineId, NodeId, OpId};
+pub use level::Level;
 pub use node::{Node, NodeInfo};
 pub use policy::Policy;
 pub use state::State;

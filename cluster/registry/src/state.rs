@@ -10,6 +10,7 @@ use crate::command::Reply;
 use crate::engine::{Engine, Usage};
 use crate::event::EventLog;
 use crate::ids::{EngineId, NodeId, OpId};
+use crate::level::Level;
 use crate::node::Node;
 use crate::policy::{BreakerPolicy, Policy};
 use crate::stream::Stream;
@@ -30,6 +31,9 @@ pub struct State {
 pub struct Tables {
     /// Log time: the newest `at_ms`, milliseconds since the Unix epoch.
     pub clock_ms: u64,
+    /// Commands up to this level are known to all members. It never sinks.
+    #[serde(skip_serializing_if = "is_first")]
+    pub level: Level,
     /// Cluster-wide settings.
     pub policy: Policy,
     /// Members.
@@ -68,6 +72,10 @@ pub struct Tables {
     pub last_host_port: u16,
     /// Last HTTPS container port given out.
     pub last_https_port: u16,
+}
+
+fn is_first(level: &Level) -> bool {
+    *level == Level::FIRST
 }
 
 /// Remembered result of a write.

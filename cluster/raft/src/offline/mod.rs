@@ -4,9 +4,11 @@
 //! - [`enlist`]: prepares to join a cluster that runs
 //! - [`survey`]: what one survivor has of a cluster that lost its majority, and a new cluster from that
 
+mod ask;
 mod prepare;
 mod recover;
 
+pub use ask::{Asked, Said};
 pub use prepare::{Enlisted, Founded, enlist, found};
 pub use recover::{Survey, SurveyedMember, survey};
 

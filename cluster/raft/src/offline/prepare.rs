@@ -63,7 +63,7 @@ pub async fn enlist(options: &Options, address: &str) -> Result<Enlisted, StartE
         .map_err(|e| StartError::Internal(format!("opening the directory panicked: {e}")))??;
     let identity = Arc::new(identity);
     let own = identity.load();
-    let wire = Wire::new(identity.clone(), Arc::new(Contacts::new()), options.version.clone());
+    let wire = Wire::new(identity.clone(), Arc::new(Contacts::new()), options.version.clone(), options.level);
     let hello = wire.hello(address, &options.advertise, CALL_LIMIT).await.map_err(|error| {
         StartError::Temporary(format!(
             "no member answers at {address}: {error}. Name the cluster port of any running member (8001 unless it \
@@ -75,7 +75,7 @@ pub async fn enlist(options: &Options, address: &str) -> Result<Enlisted, StartE
         Door::Closed(why) => return Err(StartError::Config(why)),
         Door::Later(why) => return Err(StartError::Temporary(format!("{why}: start it first"))),
     };
-    let check = join::request(&own, &options.advertise, &options.version, JoinKind::Check);
+    let check = join::request(&own, &options.advertise, &wire, JoinKind::Check);
     match join::ask(&wire, address, check).await {
         Verdict::Yes => {}
         Verdict::No(why) => return Err(StartError::Config(format!("{} refuses: {why}", hello.name))),

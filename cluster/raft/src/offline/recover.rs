@@ -2,6 +2,7 @@
 //! others stored and this node did not is lost; nothing that is on this disk is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use acefleet_registry::{Command, NodeId, OpId, Proposal, State};
@@ -56,7 +57,7 @@ pub struct Survey {
     pub state: State,
     options: Options,
     last: LogId,
-    identity: IdentityFile,
+    identity: Arc<IdentityFile>,
     log: LogStore,
     store: OpenStore,
 }
@@ -140,13 +141,21 @@ pub async fn survey(options: &Options) -> Result<Survey, StartError> {
         state,
         options,
         last,
-        identity,
+        identity: Arc::new(identity),
         log,
         store,
     })
 }
 
 impl Survey {
+    pub(super) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(super) fn identity(&self) -> &Arc<IdentityFile> {
+        &self.identity
+    }
+
     /// Lets go of the directory, unchanged.
     pub async fn close(self) {
         let Self { store, log, .. } = self;

@@ -73,6 +73,7 @@ struct Incoming<S> {
     shared: Arc<Shared<S>>,
     answers: Streaming<proto::AppendAnswer>,
     version: String,
+    level: u32,
 }
 
 impl<S> Drop for Incoming<S> {
@@ -129,7 +130,7 @@ where
             return Err(peer.rpc_error(&error, RPCTypes::AppendEntries));
         }
     };
-    let incoming = Incoming { shared, answers, version: String::new() };
+    let incoming = Incoming { shared, answers, version: String::new(), level: 0 };
     Ok(stream::unfold(Some(incoming), move |incoming| answer(peer, incoming)).boxed())
 }
 
@@ -142,10 +143,10 @@ async fn answer<S>(
         Ok(answer) => answer?,
         Err(error) => return Some((Err(peer.rpc_error(&error, RPCTypes::AppendEntries)), None)),
     };
-    if !answer.version.is_empty() {
-        incoming.version = answer.version;
+    if !answer.version.is_empty() || answer.level > 0 {
+        (incoming.version, incoming.level) = (answer.version, answer.level);
     }
-    peer.wire.contacts().heard_peer(peer.target, &incoming.version);
+    peer.wire.contacts().heard_peer(peer.target, &incoming.version, incoming.level);
     match codec::decode(&answer.payload) {
         Ok(outcome) => Some((Ok(outcome), Some(incoming))),
         Err(error) => {

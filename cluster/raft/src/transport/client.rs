@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use acefleet_registry::Level;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tonic::transport::Channel;
@@ -68,6 +69,7 @@ pub(crate) struct Wire {
     identity: Arc<IdentityFile>,
     contacts: Arc<Contacts>,
     version: String,
+    level: Level,
     /// Addresses of the membership in force.
     addresses: ArcSwap<BTreeMap<u64, String>>,
     /// Addresses where members were not found, and those where they were.
@@ -77,12 +79,13 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    pub fn new(identity: Arc<IdentityFile>, contacts: Arc<Contacts>, version: String) -> Self {
+    pub fn new(identity: Arc<IdentityFile>, contacts: Arc<Contacts>, version: String, level: Level) -> Self {
         Self {
             pool: Pool::default(),
             identity,
             contacts,
             version,
+            level,
             addresses: ArcSwap::default(),
             redirects: ArcSwap::default(),
             writes: WriteStreams::default(),
@@ -91,6 +94,11 @@ impl Wire {
 
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// Level of commands that this program knows.
+    pub fn level(&self) -> Level {
+        self.level
     }
 
     pub fn contacts(&self) -> &Contacts {
@@ -135,7 +143,13 @@ impl Wire {
             .cluster_id
             .clone()
             .ok_or_else(|| CallError::NotSent("this node belongs to no cluster yet".into()))?;
-        Ok(proto::Route { cluster_id, from: identity.node_id, to, version: self.version.clone() })
+        Ok(proto::Route {
+            cluster_id,
+            from: identity.node_id,
+            to,
+            version: self.version.clone(),
+            level: self.level.0,
+        })
     }
 
     pub(super) fn forward(&self, member: &Member, lane: Lane) -> ForwardClient<Channel> {

@@ -145,7 +145,11 @@ async fn failures(mut refusals: tonic::Streaming<proto::WriteRefused>, pending: 
     loop {
         match refusals.message().await {
             Ok(Some(refused)) => {
-                let refusal = refused.unknown.map_or(Refusal::NotLeader, Refusal::Unknown);
+                let refusal = match (refused.unknown, refused.held_back) {
+                    (Some(why), _) => Refusal::Unknown(why),
+                    (None, Some(why)) => Refusal::HeldBack(why),
+                    (None, None) => Refusal::NotLeader,
+                };
                 pending.tell(refused.id, refusal);
             }
             Ok(None) => return CallError::Broken("the leader closed the stream".into()),

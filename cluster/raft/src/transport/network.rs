@@ -105,7 +105,7 @@ impl PeerClient {
             Method::TransferLeader => bounded(limit, stub.transfer_leader(request)).await,
         };
         let reply = answer.map_err(|error| self.rpc_error(&error, kind))?;
-        self.wire.contacts().heard_peer(self.target, &reply.version);
+        self.wire.contacts().heard_peer(self.target, &reply.version, reply.level);
         codec::decode(&reply.payload).map_err(|e| RPCError::Network(NetworkError::new(&e)))
     }
 
@@ -155,7 +155,7 @@ impl PeerClient {
         let call = bounded(limit, stub.snapshot(Request::new(ReceiverStream::new(parts))));
         let (answer, ()) = tokio::join!(call, feed);
         let reply = answer.map_err(|error| self.rpc_error(&error, RPCTypes::InstallSnapshot))?;
-        self.wire.contacts().heard_peer(self.target, &reply.version);
+        self.wire.contacts().heard_peer(self.target, &reply.version, reply.level);
         codec::decode(&reply.payload).map_err(network)
     }
 }

@@ -79,7 +79,7 @@ impl Service {
             Some(_) => {
                 // Others may call, with whatever id: a leader that this node does not know yet must get through.
                 if self.0.is_recorded(route.from) {
-                    self.0.wire.contacts().heard_peer(route.from, &route.version);
+                    self.0.wire.contacts().heard_peer(route.from, &route.version, route.level);
                 }
                 Ok(route.from)
             }
@@ -104,6 +104,7 @@ impl Service {
         Ok(Response::new(proto::RaftReply {
             payload: payload.into(),
             version: self.0.wire.version().to_owned(),
+            level: self.0.wire.level().0,
         }))
     }
 }
@@ -272,6 +273,7 @@ impl node_server::Node for Service {
             membership_index,
             version: self.0.wire.version().to_owned(),
             protocol: Some(protocol::own()),
+            level: self.0.wire.level().0,
             instance: self.0.instance,
             former_cluster_ids: self.0.published.load().state.former_clusters().map(str::to_owned).collect(),
         }))

@@ -49,10 +49,10 @@ pub(super) fn append(
     let requests = readable(messages, Arc::clone(&broken)).take_until(core.stop.clone().cancelled_owned());
     let outcomes = core.raft.stream_append(requests);
     let answering = Arc::clone(core);
-    let mut version = core.wire.version().to_owned();
+    let mut first = (core.wire.version().to_owned(), core.wire.level().0);
     let answers = outcomes.map(move |outcome| {
         let outcome = outcome.map_err(|fatal| Status::unavailable(fatal.to_string()))?;
-        answer(&answering, &outcome, std::mem::take(&mut version))
+        answer(&answering, &outcome, std::mem::take(&mut first))
     });
     // Why there are no further requests is told behind the answers to those that there were.
     let last = stream::once(async move { broken.lock().unwrap_or_else(PoisonError::into_inner).take() });
@@ -79,12 +79,16 @@ fn readable(
     .boxed()
 }
 
-fn answer(core: &Core, outcome: &Outcome, version: String) -> Result<proto::AppendAnswer, Status> {
+fn answer(
+    core: &Core,
+    outcome: &Outcome,
+    (version, level): (String, u32),
+) -> Result<proto::AppendAnswer, Status> {
     if !matches!(outcome, Err(StreamAppendError::HigherVote(_))) {
         core.wire.contacts().heard_leader();
     }
     let payload = codec::encode(outcome).map_err(|e| Status::internal(e.to_string()))?;
-    Ok(proto::AppendAnswer { payload: payload.into(), version })
+    Ok(proto::AppendAnswer { payload: payload.into(), version, level })
 }
 
 /// Takes in writes of the member `from` until its stream or this node ends; the stream that is returned
@@ -114,11 +118,12 @@ pub(super) fn writes(
         }
     });
     let told = UnboundedReceiverStream::new(told).map(|(id, refusal)| {
-        let unknown = match refusal {
-            Refusal::NotLeader => None,
-            Refusal::Unknown(why) => Some(why),
+        let (unknown, held_back) = match refusal {
+            Refusal::NotLeader => (None, None),
+            Refusal::HeldBack(why) => (None, Some(why)),
+            Refusal::Unknown(why) => (Some(why), None),
         };
-        Ok(proto::WriteRefused { id, unknown })
+        Ok(proto::WriteRefused { id, unknown, held_back })
     });
     // Writes in the log hold on to `refusals`, so the end of the stream is told apart.
     let ended = UnboundedReceiverStream::new(ended);

@@ -33,6 +33,7 @@ fn route(of: &Cluster, to: &Cluster) -> proto::Route {
         from: of.node_id().0,
         to: to.node_id().0,
         version: String::new(),
+        level: 0,
     }
 }
 
@@ -271,7 +272,7 @@ async fn a_closed_port_is_known_as_not_sent() {
     let dir = tempfile::tempdir().unwrap();
     let identity = Arc::new(crate::store::IdentityFile::open(dir.path(), "a").unwrap());
     let contacts = Arc::new(crate::contacts::Contacts::new());
-    let wire = super::Wire::new(identity, contacts, String::new());
+    let wire = super::Wire::new(identity, contacts, String::new(), acefleet_registry::Level::CURRENT);
     for address in [free.to_string(), "no-such-host.invalid:1".to_owned()] {
         let error = wire.hello(&address, "x:1", Duration::from_secs(30)).await.unwrap_err();
         assert!(matches!(error, super::CallError::NotSent(_)), "{error:?}");

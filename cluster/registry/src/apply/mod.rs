@@ -71,6 +71,7 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
             let ended = ended.iter().filter_map(|end| streams::ended(state, end)).count();
             Reply::Batch { started: started.len() as u64, ended: ended as u64 }
         }
+        Command::RaiseLevel(level) => nodes::raise_level(state, *level),
         Command::ResetBreaker(kind) => nodes::reset_breakers(state, *kind),
         Command::Sequence(steps) => {
             for Step { op_id, command } in steps.iter().filter(|step| !step.is_sequence()) {

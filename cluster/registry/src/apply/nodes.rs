@@ -8,6 +8,7 @@ use crate::breaker::BreakerKind;
 use crate::command::{RefusalCode, Reply};
 use crate::event::EventType;
 use crate::ids::{EngineId, NodeId};
+use crate::level::Level;
 use crate::node::{Availability, DockerState, Node, NodeInfo};
 use crate::state::State;
 use crate::stream;
@@ -136,6 +137,15 @@ pub(super) fn recovered(state: &mut State, survivor: NodeId, former: &[String]) 
     let name = state.tables.nodes.get(&survivor).map_or("the last node", |node| node.info.name.as_str());
     let message = format!("the cluster was recovered from {name}, without {} others", lost.len());
     note(state, EventType::System, "cluster_recovered", message, None, None);
+    Reply::Done
+}
+
+pub(super) fn raise_level(state: &mut State, level: Level) -> Reply {
+    if level > state.tables.level {
+        state.tables.level = level;
+        let message = format!("all members know the commands of level {level}, which are used from now on");
+        note(state, EventType::System, "level_raised", message, None, None);
+    }
     Reply::Done
 }
 

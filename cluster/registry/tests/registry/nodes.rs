@@ -9,7 +9,7 @@ use acefleet_registry::node::{Availability, DockerState};
 use acefleet_registry::plan::{plan, verdicts};
 use acefleet_registry::state::Tables;
 use acefleet_registry::stream::StreamEnd;
-use acefleet_registry::{Command, NodeId, RefusalCode, Reply, Reserve};
+use acefleet_registry::{Command, Level, NodeId, RefusalCode, Reply, Reserve};
 
 use crate::support::{BEGIN_MS, World, engine, failed, node_info, playing, port_taken, refusal};
 
@@ -333,4 +333,22 @@ fn a_recovered_cluster_keeps_what_the_survivor_has_and_nothing_else() {
     world.run(recovered(&["one", "two"]));
     assert_eq!(world.state.former_clusters().collect::<Vec<_>>(), ["one", "two"]);
     assert!(world.engine(next.id).phase.is_live());
+}
+
+#[test]
+fn the_level_rises_when_all_members_have_told_a_higher_one_and_never_sinks() {
+    let mut world = World::new(1, 10);
+    assert_eq!(world.state.level(), Level::FIRST);
+    let raise = |world: &World, told: &[Option<u32>]| {
+        world.state.raise_level(told.iter().map(|level| level.map(Level)))
+    };
+    assert_eq!(raise(&world, &[Some(2), None]), None, "one has not said yet");
+    assert_eq!(raise(&world, &[Some(2), Some(1)]), None, "one does not know it");
+    let wanted = raise(&world, &[Some(2), Some(9)]);
+    assert_eq!(wanted, Some(Command::RaiseLevel(Level(2))), "no further than this program knows");
+    world.run(Command::RaiseLevel(Level(2)));
+    world.run(Command::RaiseLevel(Level::FIRST));
+    assert_eq!(world.state.level(), Level(2));
+    assert_eq!(raise(&world, &[Some(2), Some(1)]), None);
+    assert_eq!(world.state.events().iter().filter(|e| e.category == "level_raised").count(), 1);
 }

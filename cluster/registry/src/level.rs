@@ -1,0 +1,94 @@
+//! Which commands a program knows. A node that meets an entry it does not know must stop, so a command is written only when all
+//! members know it.
+//!
+//! To add a command: give its variant in [`Command`] a line in [`Command::level`], with [`Level::CURRENT`]. Raise
+//! [`Level::CURRENT`] by one only with the first command after a release; those of one release share their level. A new field
+//! in an old command needs the same care when a node that skips it would come to another state: let [`Command::level`] look at
+//! the field. The rest follows: each node tells its level with every call and answer, the leader writes
+//! [`Command::RaiseLevel`] once all members have told a higher one, and refuses commands above the level in the state. That
+//! level is replicated and never sinks, so a member that is away keeps nobody from what was allowed before. A node below it is
+//! not taken in, and one that finds itself below it stops.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::command::Command;
+use crate::state::State;
+
+/// How much a program knows: it applies every command up to its level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Level(pub u32);
+
+impl Level {
+    /// What programs knew before they told their level.
+    pub const FIRST: Self = Self(1);
+    /// What this program knows.
+    pub const CURRENT: Self = Self(2);
+}
+
+impl Default for Level {
+    fn default() -> Self {
+        Self::FIRST
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Command {
+    /// The lowest level of a program that knows this command.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        match self {
+            Self::NodeUp(_)
+            | Self::NodeDocker { .. }
+            | Self::NodeAvailability { .. }
+            | Self::NodeDown { .. }
+            | Self::SetPolicy(_)
+            | Self::Reserve(_)
+            | Self::Conflict { .. }
+            | Self::EngineStarted { .. }
+            | Self::EngineFailed { .. }
+            | Self::EngineHealth { .. }
+            | Self::EngineStop { .. }
+            | Self::EngineGone { .. }
+            | Self::Adopt(_)
+            | Self::Abandon { .. }
+            | Self::StreamStarted(_)
+            | Self::StreamEnded(_)
+            | Self::EventBatch { .. }
+            | Self::ResetBreaker(_)
+            | Self::NodeRemoved { .. }
+            | Self::VpnChanged { .. }
+            | Self::Recovered { .. } => Level::FIRST,
+            Self::Sequence(steps) => {
+                steps.iter().map(|step| step.command.level()).max().unwrap_or(Level::FIRST)
+            }
+            // Written when all members know it already.
+            Self::RaiseLevel(_) => Level::FIRST,
+        }
+    }
+}
+
+impl State {
+    /// The highest level of commands that all members know.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.tables.level
+    }
+
+    /// The write that raises the level, given the levels of all members; none when there is nothing to raise. A member that has
+    /// not told its level since this leader started keeps it where it is.
+    #[must_use]
+    pub fn raise_level(&self, members: impl IntoIterator<Item = Option<Level>>) -> Option<Command> {
+        let mut lowest = Level::CURRENT;
+        for told in members {
+            lowest = lowest.min(told?);
+        }
+        (lowest > self.level()).then_some(Command::RaiseLevel(lowest))
+    }
+}
