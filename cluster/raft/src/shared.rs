@@ -17,7 +17,7 @@ use crate::options::Options;
 use crate::outbox::Extent;
 use crate::snapshot::SnapshotDir;
 use crate::status::Leadership;
-use crate::store::{Db, DirLock, Flusher, FsyncClock, IdentityFile};
+use crate::store::{Db, DirLock, Flusher, FsyncClock, IdentityFile, Marker};
 use crate::transport::Wire;
 use crate::types::{Member, Metrics, Raft};
 use crate::view::Published;
@@ -30,6 +30,7 @@ pub(crate) struct OpenStore {
     /// Resolves when the flusher has let go of the database.
     pub closed: oneshot::Receiver<()>,
     pub db: Arc<Db>,
+    pub marker: Marker,
     pub lock: DirLock,
 }
 
