@@ -82,6 +82,7 @@ pub async fn start(
         recovered: watch::Sender::new(false),
         fsync: opened.fsync,
         fsync_p99: opened.fsync_p99,
+        positions: opened.store.db.positions().clone(),
         store: tokio::sync::Mutex::new(Some(opened.store)),
         outbox: opened.outbox,
         membership: tokio::sync::Mutex::new(()),

@@ -25,6 +25,7 @@ pub(crate) use log::LogStore;
 pub(crate) use mark::MarkFile;
 pub(crate) use marker::Marker;
 pub(crate) use open::{check, open};
+pub(crate) use position::{Durable, Positions};
 pub(crate) use usable::{Act, refusal};
 
 #[cfg(test)]
