@@ -13,6 +13,7 @@ use crate::errors::{AskError, Failure, MembershipError, ReadError, WriteError};
 use crate::members::{self, MembershipChange};
 use crate::outbox::Outbox;
 use crate::shared::{Core, OpenStore};
+use crate::state_machine::blocking;
 use crate::status::{Leadership, RaftStatus};
 use crate::transport::CallError;
 use crate::transport::proto::ask_reply;
@@ -315,9 +316,12 @@ impl Cluster {
 /// Syncs the log and waits until nobody holds the database, so that the directory can be opened
 /// again at once.
 pub(crate) async fn close(store: OpenStore) {
-    let OpenStore { flusher, closed, db, lock } = store;
+    let OpenStore { flusher, closed, db, marker, lock } = store;
     if let Err(error) = flusher.sync().await {
         tracing::warn!(%error, "the log could not be synced at the end");
+    }
+    if let Err(error) = blocking(move || marker.finish()).await {
+        tracing::warn!(%error, "the mark beside the store could not be written at the end");
     }
     // The thread ends, and closes the database, when the last user of the log is gone.
     drop(db);

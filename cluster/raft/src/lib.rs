@@ -40,6 +40,8 @@ mod view;
 mod write;
 
 #[cfg(test)]
+mod power_cut_tests;
+#[cfg(test)]
 mod testing;
 
 pub use acefleet_registry::{NodeId, OpId};

@@ -17,7 +17,7 @@ use crate::options::Options;
 use crate::outbox::Extent;
 use crate::snapshot::SnapshotDir;
 use crate::status::Leadership;
-use crate::store::{Db, DirLock, Flusher, FsyncClock, IdentityFile};
+use crate::store::{Db, DirLock, Durable, Flusher, FsyncClock, IdentityFile, Marker, Positions};
 use crate::transport::Wire;
 use crate::types::{Member, Metrics, Raft};
 use crate::view::Published;
@@ -30,6 +30,7 @@ pub(crate) struct OpenStore {
     /// Resolves when the flusher has let go of the database.
     pub closed: oneshot::Receiver<()>,
     pub db: Arc<Db>,
+    pub marker: Marker,
     pub lock: DirLock,
 }
 
@@ -50,6 +51,8 @@ pub(crate) struct Core {
     pub fsync: Arc<FsyncClock>,
     pub fsync_p99: Option<Duration>,
     pub store: tokio::sync::Mutex<Option<OpenStore>>,
+    /// How far the disk of this node has come.
+    pub positions: Arc<Positions>,
     pub outbox: Extent,
     /// Held while the members change: one change at a time.
     pub membership: tokio::sync::Mutex<()>,
@@ -78,6 +81,12 @@ pub(crate) fn wall_ms() -> u64 {
 impl Core {
     pub fn node_id(&self) -> u64 {
         self.identity.load().node_id
+    }
+
+    /// What this node would still know of its vote and its log if the power went now. Cheap: nothing is read.
+    pub fn durable(&self) -> Durable {
+        let position = self.positions.durable();
+        Durable { vote: position.vote, last: position.last }
     }
 
     pub fn is_closing(&self) -> bool {

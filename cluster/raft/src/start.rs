@@ -1,7 +1,5 @@
 //! Brings a node up: directory, store, recovery, listener, background work, in this order.
 
-use std::io;
-use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,7 +20,7 @@ use crate::shared::{Core, OpenStore};
 use crate::snapshot::SnapshotDir;
 use crate::state_machine::StateMachine;
 use crate::status::Leadership;
-use crate::store::{self, Db, DirLock, Flusher, FsyncClock, IdentityFile, LogStore};
+use crate::store::{self, Act, DirLock, Flusher, FsyncClock, IdentityFile, LogStore, MarkFile, Marker};
 use crate::transport::{Network, Wire, serve};
 use crate::types::Raft;
 use crate::view::Published;
@@ -52,8 +50,10 @@ pub async fn start(
     let identity = Arc::new(opened.identity);
     let contacts = Arc::new(Contacts::new());
     let wire = Arc::new(Wire::new(identity.clone(), contacts, options.version.clone(), options.level));
-    let log =
-        LogStore::new(opened.store.db.clone(), opened.store.flusher.clone()).beside(opened.snapshots.clone());
+    let log = LogStore::new(opened.store.db.clone(), opened.store.flusher.clone())
+        .beside(opened.snapshots.clone())
+        .marked(opened.store.marker.file().clone());
+    let mark_broken = opened.store.marker.broken();
     let raft = Raft::new(
         identity.load().node_id,
         Arc::new(config(&options)?),
@@ -82,6 +82,7 @@ pub async fn start(
         recovered: watch::Sender::new(false),
         fsync: opened.fsync,
         fsync_p99: opened.fsync_p99,
+        positions: opened.store.db.positions().clone(),
         store: tokio::sync::Mutex::new(Some(opened.store)),
         outbox: opened.outbox,
         membership: tokio::sync::Mutex::new(()),
@@ -93,6 +94,7 @@ pub async fn start(
         closing: AtomicBool::new(false),
         clock: Mutex::default(),
     });
+    core.tasks.spawn(watch_mark(core.clone(), mark_broken));
     spawn_background(&core, listener);
     Ok(Cluster::new(core))
 }
@@ -114,20 +116,14 @@ pub(crate) struct Opened {
 pub(crate) fn open(options: &Options) -> Result<Opened, StartError> {
     let dir = options.data_dir.as_path();
     let lock = DirLock::acquire(dir)?;
-    let fsync_p99 = fsync_probe::measure(dir).map_err(|e| not_writable(dir, &e))?;
+    let fsync_p99 = fsync_probe::measure(dir).map_err(|e| store::refusal(dir, Act::Sync, &e))?;
     let identity = IdentityFile::open(dir, &options.node_name)?;
-    let db = Db::open(&dir.join(store::ROCKS_DIR)).map_err(|e| {
-        StartError::Internal(format!(
-            "the log in {} cannot be opened: {e}",
-            dir.join(store::ROCKS_DIR).display()
-        ))
-    })?;
-    let db = Arc::new(db);
+    let (db, mark) = store::open(dir, &identity)?;
     let fsync = Arc::new(FsyncClock::default());
     let (flusher, closed) = Flusher::spawn(db.clone(), fsync.clone())
         .map_err(|e| StartError::Internal(format!("no thread for the log: {e}")))?;
     let snapshots = SnapshotDir::open(dir.join(store::SNAPSHOT_DIR), options.snapshot.keep)
-        .map_err(|e| not_writable(dir, &e))?;
+        .map_err(|e| store::refusal(dir, Act::Use, &e))?;
     let published = Arc::new(Published::new());
     let awaited = Arc::new(Awaited::default());
     let machine = StateMachine::open(snapshots.clone(), published.clone(), awaited.clone())
@@ -135,12 +131,15 @@ pub(crate) fn open(options: &Options) -> Result<Opened, StartError> {
     if let Some(why) = level::too_new(published.load().state.level(), options.level) {
         return Err(StartError::Config(why));
     }
-    check_no_gap(&LogStore::new(db.clone(), flusher.clone()), &machine)?;
+    store::check(&db, &mark, machine.last_applied())?;
+    let positions = db.positions().clone();
+    let marker = Marker::spawn(MarkFile::new(dir, mark, positions.clone()), positions)
+        .map_err(|e| StartError::Internal(format!("no thread for the mark of the store: {e}")))?;
     let outbox =
         Extent::open(&db).map_err(|e| StartError::Internal(format!("the outbox cannot be read: {e}")))?;
     Ok(Opened {
         outbox,
-        store: OpenStore { flusher, closed, db, lock },
+        store: OpenStore { flusher, closed, db, marker, lock },
         identity,
         machine,
         snapshots,
@@ -149,23 +148,6 @@ pub(crate) fn open(options: &Options) -> Result<Opened, StartError> {
         fsync,
         fsync_p99: Some(fsync_p99),
     })
-}
-
-/// The log in front of the oldest entry must be covered by a snapshot, or state would be lost
-/// without a word.
-fn check_no_gap(log: &LogStore, machine: &StateMachine) -> Result<(), StartError> {
-    let purged =
-        log.last_purged().map_err(|e| StartError::Internal(format!("the log cannot be read: {e}")))?;
-    if purged.map(|id| id.index) > machine.last_applied().map(|id| id.index) {
-        return Err(StartError::Internal(
-            "the snapshot that covers the dropped part of the log is missing or damaged: restore it, or empty the data directory and re-add the node".into(),
-        ));
-    }
-    Ok(())
-}
-
-fn not_writable(dir: &Path, error: &io::Error) -> StartError {
-    StartError::Config(format!("the data directory {} is not writable: {error}", dir.display()))
 }
 
 fn warn_slow_disk(options: &Options, p99: Option<Duration>) {
@@ -219,6 +201,17 @@ fn spawn_background(core: &Arc<Core>, listener: TcpListener) {
             server.fail(Failure::Fatal(format!("the cluster listener failed: {error}")));
         }
     });
+}
+
+/// Without its mark the store could lose its end unseen, so the node does not go on.
+async fn watch_mark(core: Arc<Core>, mut broken: watch::Receiver<Option<String>>) {
+    let why = tokio::select! {
+        () = core.stop.cancelled() => return,
+        broken = broken.wait_for(Option::is_some) => broken.ok().and_then(|why| why.clone()),
+    };
+    if let Some(why) = why {
+        core.fail(Failure::Fatal(format!("the mark beside the store cannot be written: {why}")));
+    }
 }
 
 /// Takes a snapshot now and then, so that the log of a quiet cluster stays short, too.

@@ -82,6 +82,8 @@ pub struct RaftStatus {
     pub last_applied: u64,
     /// Log index of the last stored entry.
     pub last_log: u64,
+    /// Log index of the newest entry that would survive a power cut on this node.
+    pub durable_log: u64,
     /// Log index covered by the newest snapshot.
     pub snapshot_index: u64,
     /// Members by id.
@@ -136,6 +138,7 @@ pub(crate) fn status(core: &Core) -> RaftStatus {
         revision: view.revision,
         last_applied: view.applied_index,
         last_log: metrics.last_log_index.unwrap_or(0),
+        durable_log: core.durable().last.map_or(0, |id| id.index),
         snapshot_index: metrics.snapshot.map_or(0, |id| id.index),
         members: membership
             .nodes()

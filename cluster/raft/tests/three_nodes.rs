@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use acefleet_raft::{AskError, Cluster, Role, WriteError};
+use acefleet_raft::{AskError, Cluster, NodeId, Role, WriteError};
+use acefleet_registry::Command;
 use support::{Fleet, mark, marks, op_id, soon, unique, until};
 use tokio::task::JoinHandle;
 
@@ -99,9 +100,21 @@ async fn a_repeated_write_is_applied_once() {
     let fleet = Fleet::formed(3).await;
     let n = unique();
     let first = fleet.nodes[0].cluster().propose(op_id(n), mark(n), soon()).await.unwrap();
+    // Applied again, it would take back what came after it.
+    let mut later = mark(n);
+    if let Command::NodeUp(info) = &mut later {
+        info.capacity = 2;
+    }
+    fleet.nodes[2].cluster().propose(op_id(unique()), later, soon()).await.unwrap();
     let again = fleet.nodes[1].cluster().propose(op_id(n), mark(n), soon()).await.unwrap();
     assert_eq!(first.reply, again.reply);
-    assert!(again.revision >= first.revision);
+    assert!(again.revision > first.revision);
+    for node in &fleet.nodes {
+        assert!(node.cluster().wait_revision(again.revision, soon()).await);
+        let state = &node.cluster().view().state;
+        let kept = state.nodes().find(|record| record.info.id == NodeId(n)).unwrap();
+        assert_eq!(kept.info.capacity, 2, "{} applied a write twice", node.name);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

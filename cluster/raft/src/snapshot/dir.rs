@@ -23,6 +23,7 @@ impl SnapshotDir {
     /// Opens the directory and removes what a crash left half-written. Blocks.
     pub fn open(path: PathBuf, keep: usize) -> io::Result<Self> {
         fs::create_dir_all(&path)?;
+        files::sync_parent(&path)?;
         for entry in fs::read_dir(&path)? {
             let entry = entry?;
             if entry.file_name().to_string_lossy().ends_with(".tmp") {

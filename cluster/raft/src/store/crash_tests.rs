@@ -16,7 +16,7 @@ use crate::types::{LeaderId, TypeConfig, Vote};
 use crate::view::Published;
 
 fn open(path: &Path) -> LogStore {
-    let db = Arc::new(Db::open(path).unwrap());
+    let db = Arc::new(Db::create(path).unwrap());
     let (flusher, _closed) = Flusher::spawn(db.clone(), Arc::default()).unwrap();
     LogStore::new(db, flusher)
 }
@@ -61,7 +61,7 @@ async fn acknowledged_entries_and_votes_survive_a_crash() {
 #[tokio::test]
 async fn entries_written_but_not_flushed_may_go_but_leave_no_hole() {
     let dir = tempfile::tempdir().unwrap();
-    let db = Arc::new(Db::open(dir.path()).unwrap());
+    let db = Arc::new(Db::create(dir.path()).unwrap());
     let (flusher, closed) = Flusher::spawn(db.clone(), Arc::default()).unwrap();
     let mut store = LogStore::new(db.clone(), flusher);
     append(&mut store, blank_entries(1..=5)).await;

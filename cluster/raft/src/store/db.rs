@@ -2,38 +2,94 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rocksdb::{ColumnFamily, ColumnFamilyDescriptor, DBCompressionType, LogLevel, Options, WriteBatch};
+use rocksdb::{
+    ColumnFamily, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, IteratorMode, LogLevel, Options,
+    WriteBatch,
+};
 
-use super::keys::{CF_LOG, CF_META, CF_OUTBOX};
+use super::entry;
+use super::keys::{CF_LOG, CF_META, CF_OUTBOX, COMMITTED, LAST_PURGED, OUTBOX_LAST, STORE, VOTE, log_index};
+use super::position::{Position, Positions};
+use crate::types::LogId;
 
 /// The database of one node. Log and vote live in one write-ahead log, so their order on disk is
 /// the order in which they were written.
 pub(crate) struct Db {
     rocks: rocksdb::DB,
+    positions: Arc<Positions>,
+    /// Held while the outbox takes a record, so that its numbers only grow.
+    outbox_order: Mutex<()>,
 }
 
 impl Db {
-    /// Opens or creates the database.
+    /// Opens a database that exists.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let mut options = Options::default();
+        Self::with(&options(), path)
+    }
+
+    /// Makes the database, or what is missing of it.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        let mut options = options();
         options.create_if_missing(true);
         options.create_missing_column_families(true);
-        // Writes stay in a buffer until the flusher syncs many of them at once.
-        options.set_manual_wal_flush(true);
-        options.set_max_total_wal_size(32 << 20);
-        options.set_keep_log_file_num(2);
-        options.set_max_log_file_size(1 << 20);
-        options.set_log_level(LogLevel::Warn);
-        options.set_max_background_jobs(2);
-        options.set_max_open_files(256);
+        Self::with(&options, path)
+    }
+
+    fn with(options: &Options, path: &Path) -> io::Result<Self> {
         let families = [
             ColumnFamilyDescriptor::new(CF_LOG, family(2 << 20)),
             ColumnFamilyDescriptor::new(CF_META, family(1 << 20)),
             ColumnFamilyDescriptor::new(CF_OUTBOX, family(1 << 20)),
         ];
-        let rocks = rocksdb::DB::open_cf_descriptors(&options, path, families).map_err(io::Error::other)?;
-        Ok(Self { rocks })
+        let rocks = rocksdb::DB::open_cf_descriptors(options, path, families).map_err(io::Error::other)?;
+        // What RocksDB reads from its log at the start it has written to tables, synced, when it is open.
+        let positions = Arc::new(Positions::new(Position::default()));
+        let mut db = Self { rocks, positions, outbox_order: Mutex::new(()) };
+        db.positions = Arc::new(Positions::new(db.stored_position()?));
+        Ok(db)
+    }
+
+    /// How far this store has come.
+    pub fn positions(&self) -> &Arc<Positions> {
+        &self.positions
+    }
+
+    fn stored_position(&self) -> io::Result<Position> {
+        let id = |key| self.get_meta(key)?.as_deref().map(entry::decode_log_id).transpose();
+        let purged = id(LAST_PURGED)?;
+        Ok(Position {
+            vote: self.get_meta(VOTE)?.as_deref().map(entry::decode_vote).transpose()?,
+            last: self.last_entry()?.or(purged),
+            purged,
+            committed: id(COMMITTED)?,
+            outbox: self.get_meta(OUTBOX_LAST)?.map_or(Ok(0), |key| number(&key))?,
+        })
+    }
+
+    /// The random id of this store; `None` while it is being made.
+    pub fn store_id(&self) -> io::Result<Option<String>> {
+        self.get_meta(STORE)?.map(|id| String::from_utf8(id).map_err(io::Error::other)).transpose()
+    }
+
+    /// Gives the store its id, durably. Blocks.
+    pub fn set_store_id(&self, id: &str) -> io::Result<()> {
+        let mut batch = WriteBatch::default();
+        batch.put_cf(self.meta()?, STORE, id);
+        self.write(batch)?;
+        self.sync()
+    }
+
+    /// Id of the newest entry of the log.
+    pub fn last_entry(&self) -> io::Result<Option<LogId>> {
+        let newest = self.rocks.iterator_cf(self.log()?, IteratorMode::End).next();
+        let newest = newest.transpose().map_err(io::Error::other)?;
+        newest.map(|(_, value)| entry::decode_entry(&value).map(|entry| entry.log_id)).transpose()
+    }
+
+    pub fn outbox_order(&self) -> MutexGuard<'_, ()> {
+        self.outbox_order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn log(&self) -> io::Result<&ColumnFamily> {
@@ -72,14 +128,38 @@ impl Db {
 
     /// Everything written so far is on the disk when this returns. Blocks.
     pub fn sync(&self) -> io::Result<()> {
-        self.rocks.flush_wal(true).map_err(io::Error::other)
+        let covered = self.positions.before_sync();
+        self.rocks.flush_wal(true).map_err(io::Error::other)?;
+        self.positions.synced(covered);
+        Ok(())
     }
+}
+
+fn number(bytes: &[u8]) -> io::Result<u64> {
+    log_index(bytes).ok_or_else(|| io::Error::other("a number in the store has another length"))
 }
 
 impl std::fmt::Debug for Db {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Db").field("path", &self.rocks.path()).finish()
     }
+}
+
+fn options() -> Options {
+    let mut options = Options::default();
+    // A record that the end of the process or a power cut left half-written is no damage; anything else is.
+    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    // Synced log files that are missing or short are noticed, also when a newer one is whole.
+    options.set_track_and_verify_wals_in_manifest(true);
+    // Writes stay in a buffer until the flusher syncs many of them at once.
+    options.set_manual_wal_flush(true);
+    options.set_max_total_wal_size(32 << 20);
+    options.set_keep_log_file_num(2);
+    options.set_max_log_file_size(1 << 20);
+    options.set_log_level(LogLevel::Warn);
+    options.set_max_background_jobs(2);
+    options.set_max_open_files(256);
+    options
 }
 
 fn family(memtable: usize) -> Options {

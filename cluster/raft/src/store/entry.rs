@@ -16,14 +16,15 @@ const FORMAT: u8 = 1;
 
 /// A log id as it is stored.
 #[derive(Debug, Serialize, Deserialize)]
-struct IdRecord {
+pub(super) struct IdRecord {
     term: u64,
     node: u64,
     index: u64,
 }
 
+/// A vote as it is stored.
 #[derive(Debug, Serialize, Deserialize)]
-struct VoteRecord {
+pub(super) struct VoteRecord {
     term: u64,
     node: u64,
     committed: bool,
@@ -54,6 +55,18 @@ impl From<IdRecord> for LogId {
     }
 }
 
+impl From<&Vote> for VoteRecord {
+    fn from(vote: &Vote) -> Self {
+        Self { term: vote.leader_id.term, node: vote.leader_id.node_id, committed: vote.committed }
+    }
+}
+
+impl From<VoteRecord> for Vote {
+    fn from(record: VoteRecord) -> Self {
+        Self { leader_id: LeaderId { term: record.term, node_id: record.node }, committed: record.committed }
+    }
+}
+
 pub(super) fn encode_log_id(id: &LogId) -> io::Result<Vec<u8>> {
     codec::encode_tagged(FORMAT, &IdRecord::from(id))
 }
@@ -63,15 +76,11 @@ pub(super) fn decode_log_id(bytes: &[u8]) -> io::Result<LogId> {
 }
 
 pub(super) fn encode_vote(vote: &Vote) -> io::Result<Vec<u8>> {
-    codec::encode_tagged(
-        FORMAT,
-        &VoteRecord { term: vote.leader_id.term, node: vote.leader_id.node_id, committed: vote.committed },
-    )
+    codec::encode_tagged(FORMAT, &VoteRecord::from(vote))
 }
 
 pub(super) fn decode_vote(bytes: &[u8]) -> io::Result<Vote> {
-    let record: VoteRecord = codec::decode_tagged(FORMAT, bytes)?;
-    Ok(Vote { leader_id: LeaderId { term: record.term, node_id: record.node }, committed: record.committed })
+    codec::decode_tagged::<VoteRecord>(FORMAT, bytes).map(Vote::from)
 }
 
 /// Encodes an entry. The proposal of a write is not encoded again but put in as it is.

@@ -4,6 +4,8 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::Path;
 
+use super::identity::NODE_FILE;
+use super::usable::{Act, check_access, refusal};
 use crate::errors::StartError;
 use crate::files;
 
@@ -22,66 +24,52 @@ pub(crate) struct DirLock {
 impl DirLock {
     /// Creates the directory if needed, locks it and checks or writes its header.
     pub fn acquire(dir: &Path) -> Result<Self, StartError> {
-        let unusable = |error: io::Error| {
-            StartError::Config(format!(
-                "the data directory {} is not usable: {error}. Create it and give this user write access",
-                dir.display()
-            ))
-        };
-        fs::create_dir_all(dir).map_err(unusable)?;
+        let unusable = |error: io::Error| refusal(dir, Act::Use, &error);
+        if !dir.exists() {
+            fs::create_dir_all(dir).map_err(unusable)?;
+            files::sync_parent(dir).map_err(|error| refusal(dir, Act::Sync, &error))?;
+        }
         let existing = foreign_entry(dir).map_err(unusable)?;
         let version = match fs::read_to_string(dir.join(VERSION_FILE)) {
             Ok(text) => Some(text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(unusable(error)),
         };
+        let own = dir.join(NODE_FILE).exists();
+        if version.is_none() && own {
+            return Err(no_header(dir));
+        }
         if let (None, Some(name)) = (&version, &existing) {
             return Err(StartError::Config(format!(
                 "the data directory {} holds {name:?} but no Acefleet data: choose an empty directory",
                 dir.display()
             )));
         }
-        let lock = lock(dir).map_err(|refusal| refusal.unwrap_or_else(unusable))?;
+        check_access(dir)?;
+        let lock = lock(dir)?;
         match version {
             Some(text) => check(dir, &text)?,
             None => {
                 let text = format!("{MAGIC} {VERSION}\n");
-                files::write_atomically(&dir.join(VERSION_FILE), text.as_bytes()).map_err(unusable)?;
+                files::write_atomically(&dir.join(VERSION_FILE), text.as_bytes())
+                    .map_err(|error| refusal(dir, Act::Sync, &error))?;
             }
         }
         Ok(lock)
     }
 }
 
-/// Either a ready refusal or an IO error that the caller describes.
-enum LockRefusal {
-    Busy(StartError),
-    Io(io::Error),
-}
-
-impl LockRefusal {
-    fn unwrap_or_else(self, describe: impl Fn(io::Error) -> StartError) -> StartError {
-        match self {
-            Self::Busy(error) => error,
-            Self::Io(error) => describe(error),
-        }
-    }
-}
-
-fn lock(dir: &Path) -> Result<DirLock, LockRefusal> {
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(dir.join(LOCK_FILE))
-        .map_err(LockRefusal::Io)?;
+fn lock(dir: &Path) -> Result<DirLock, StartError> {
+    let path = dir.join(LOCK_FILE);
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|error| refusal(dir, Act::Use, &error))?;
     match file.try_lock() {
         Ok(()) => Ok(DirLock { _file: file }),
-        Err(TryLockError::WouldBlock) => Err(LockRefusal::Busy(StartError::Temporary(format!(
+        Err(TryLockError::WouldBlock) => Err(StartError::Temporary(format!(
             "the data directory {} is in use by another process: stop that process or choose another directory",
             dir.display()
-        )))),
-        Err(TryLockError::Error(error)) => Err(LockRefusal::Io(error)),
+        ))),
+        Err(TryLockError::Error(error)) => Err(refusal(dir, Act::Lock, &error)),
     }
 }
 
@@ -104,11 +92,21 @@ fn check(dir: &Path, text: &str) -> Result<(), StartError> {
             "the data directory {} has format {newer}, this program knows format {VERSION}: run the newer version again, or start this one with an empty directory and re-add the node",
             dir.display()
         ))),
+        _ if dir.join(NODE_FILE).exists() => Err(no_header(dir)),
         _ => Err(StartError::Config(format!(
             "the file {} does not belong to Acefleet: choose an empty directory",
             dir.join(VERSION_FILE).display()
         ))),
     }
+}
+
+/// A node has used the directory, but what it begins with is gone.
+fn no_header(dir: &Path) -> StartError {
+    StartError::Internal(format!(
+        "the file {} is missing or damaged, although {NODE_FILE} is there: restore the directory from a backup, or empty \
+         it and let the node join again as a new node",
+        dir.join(VERSION_FILE).display()
+    ))
 }
 
 #[cfg(test)]

@@ -7,12 +7,16 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use super::ROCKS_DIR;
+use super::mark::MARK_FILE;
+use super::usable::{Act, refusal};
+use super::{ROCKS_DIR, SNAPSHOT_DIR};
 use crate::errors::StartError;
 use crate::files;
 
-const FILE: &str = "node.json";
+/// Name of the file in the data directory.
+pub(crate) const NODE_FILE: &str = "node.json";
 const FORMAT: u32 = 1;
 
 /// A founding member as it is written at formation.
@@ -29,6 +33,9 @@ pub(crate) struct Identity {
     pub format: u32,
     pub node_id: u64,
     pub node_name: String,
+    /// Random id of the store in `rocks/`. Absent until there is one; then it never changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
     /// Absent until the node belongs to a cluster; then it never changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_id: Option<String>,
@@ -53,6 +60,7 @@ impl Identity {
             format: FORMAT,
             node_id: random_node_id(),
             node_name: node_name.to_owned(),
+            store: None,
             cluster_id: None,
             founders: Vec::new(),
             join: Vec::new(),
@@ -74,18 +82,18 @@ impl IdentityFile {
     pub fn open(dir: &Path, node_name: &str) -> Result<Self, StartError> {
         let file = Self::peek(dir, node_name)?;
         if !file.path.exists() {
-            write(&file.path, &file.load()).map_err(|e| cannot_write(&file.path, &e))?;
+            write(&file.path, &file.load()).map_err(|error| refusal(&file.path, Act::Sync, &error))?;
         }
         Ok(file)
     }
 
     /// The same, but a fresh directory stays as it is until something is stored.
     pub fn peek(dir: &Path, node_name: &str) -> Result<Self, StartError> {
-        let path = dir.join(FILE);
+        let path = dir.join(NODE_FILE);
         let identity = match fs::read(&path) {
             Ok(bytes) => parse(&path, &bytes)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if dir.join(ROCKS_DIR).exists() {
+                if [ROCKS_DIR, SNAPSHOT_DIR, MARK_FILE].iter().any(|name| dir.join(name).exists()) {
                     return Err(StartError::Internal(format!(
                         "{} is missing although the directory was in use: restore the file, or empty the directory and re-add the node",
                         path.display()
@@ -125,6 +133,11 @@ impl IdentityFile {
         self.store(next)
     }
 
+    /// Notes the store that belongs to this node. Blocks.
+    pub fn bind_store(&self, store: &str) -> io::Result<()> {
+        self.store(Identity { store: Some(store.to_owned()), ..Identity::clone(&self.load()) })
+    }
+
     /// Binds a node that belongs to no cluster to one that runs, of which these members are known. Blocks.
     pub fn enlist(&self, cluster_id: &str, join: Vec<String>) -> io::Result<()> {
         let cluster_id = Some(cluster_id.to_owned());
@@ -153,9 +166,31 @@ impl IdentityFile {
     }
 }
 
+/// The file: the identity and a checksum of it, because a flipped bit in an id makes another node.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    #[serde(flatten)]
+    identity: Identity,
+    /// SHA-256, in hex, of the JSON of the rest without spaces.
+    sha256: String,
+}
+
+impl Stored {
+    fn sum(identity: &Identity) -> serde_json::Result<String> {
+        let text = serde_json::to_vec(identity)?;
+        Ok(Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
 fn parse(path: &Path, bytes: &[u8]) -> Result<Identity, StartError> {
-    let identity: Identity = serde_json::from_slice(bytes)
-        .map_err(|error| StartError::Internal(format!("{} is damaged: {error}", path.display())))?;
+    let damaged = |why: String| {
+        StartError::Internal(format!(
+            "{} is damaged: {why}. Restore it, or empty the directory and let the node join again as a new node",
+            path.display()
+        ))
+    };
+    let Stored { identity, sha256 } =
+        serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
     if identity.format > FORMAT {
         return Err(StartError::Config(format!(
             "{} has format {}, this program knows {FORMAT}: run the newer version again",
@@ -163,17 +198,18 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Identity, StartError> {
             identity.format
         )));
     }
+    if Stored::sum(&identity).ok() != Some(sha256) {
+        return Err(damaged("its checksum differs".into()));
+    }
     Ok(identity)
 }
 
 fn write(path: &Path, identity: &Identity) -> io::Result<()> {
-    let mut text = serde_json::to_vec_pretty(identity).map_err(io::Error::other)?;
+    let sha256 = Stored::sum(identity).map_err(io::Error::other)?;
+    let stored = Stored { identity: identity.clone(), sha256 };
+    let mut text = serde_json::to_vec_pretty(&stored).map_err(io::Error::other)?;
     text.push(b'\n');
     files::write_atomically(path, &text)
-}
-
-fn cannot_write(path: &Path, error: &io::Error) -> StartError {
-    StartError::Config(format!("{} cannot be written: {error}", path.display()))
 }
 
 /// Random, above zero and below 2^53, so that JSON clients keep it exact.
@@ -232,6 +268,26 @@ mod tests {
         IdentityFile::open(dir.path(), "a").unwrap().expel("voted out").unwrap();
         let error = IdentityFile::open(dir.path(), "a").unwrap_err();
         assert_eq!((error.exit_code(), error.to_string().as_str()), (77, "voted out"));
+    }
+
+    #[test]
+    fn every_damaged_byte_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = IdentityFile::open(dir.path(), "a").unwrap();
+        file.bind("cluster-1", Vec::new()).unwrap();
+        let whole = fs::read(&file.path).unwrap();
+        for at in 0..whole.len() {
+            for bit in 0..8 {
+                let mut damaged = whole.clone();
+                damaged[at] ^= 1 << bit;
+                fs::write(&file.path, &damaged).unwrap();
+                // Spaces between the fields may change: they mean nothing.
+                match IdentityFile::open(dir.path(), "a") {
+                    Ok(read) => assert_eq!(read.load(), file.load(), "byte {at}, bit {bit}"),
+                    Err(error) => assert!([64, 70].contains(&error.exit_code()), "{error}"),
+                }
+            }
+        }
     }
 
     #[test]

@@ -6,6 +6,10 @@ pub(super) const CF_OUTBOX: &str = "outbox";
 
 pub(super) const VOTE: &[u8] = b"vote";
 pub(super) const COMMITTED: &[u8] = b"committed";
+/// Number of the newest record that the outbox took; the record may be gone.
+pub(super) const OUTBOX_LAST: &[u8] = b"outbox_last";
+/// Random id of the store.
+pub(super) const STORE: &[u8] = b"store";
 pub(super) const LAST_PURGED: &[u8] = b"last_purged";
 
 /// Big-endian, so that the order of keys is the order of the log.

@@ -13,8 +13,10 @@ use super::db::Db;
 use super::entry;
 use super::flusher::Flusher;
 use super::keys::{COMMITTED, LAST_PURGED, VOTE, log_index, log_key};
+use super::mark::MarkFile;
 use super::recent::Recent;
 use crate::snapshot::SnapshotDir;
+use crate::state_machine::blocking;
 use crate::types::{Entry, LogId, TypeConfig, Vote};
 
 /// Most bytes of entries in one replication request; keeps a request far below the message limit.
@@ -27,16 +29,38 @@ pub(crate) struct LogStore {
     flusher: Flusher,
     recent: Arc<Recent>,
     snapshots: Option<SnapshotDir>,
+    mark: Option<MarkFile>,
 }
 
 impl LogStore {
     pub fn new(db: Arc<Db>, flusher: Flusher) -> Self {
-        Self { db, flusher, recent: Arc::default(), snapshots: None }
+        Self { db, flusher, recent: Arc::default(), snapshots: None, mark: None }
     }
 
     /// Keeps the entries that a start from any of these snapshots needs.
     pub fn beside(self, snapshots: SnapshotDir) -> Self {
         Self { snapshots: Some(snapshots), ..self }
+    }
+
+    /// Lowers this mark before the log is cut.
+    pub fn marked(self, mark: MarkFile) -> Self {
+        Self { mark: Some(mark), ..self }
+    }
+
+    /// Refuses to replace what is known to be committed. A leader that asks for it, or this node, has lost part of its
+    /// log: neither may go on as if nothing had happened.
+    fn refuse_overwrite(&self, from: u64) -> io::Result<()> {
+        match self.db.positions().written().committed {
+            Some(committed) if committed.index >= from => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!(
+                    "the leader replaces log entries from {from} on, but all up to {} are committed and applied here: \
+                     some member has lost part of its log",
+                    committed.index
+                ),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// How far the log may go when it is to be purged up to `log_id`. Snapshots that are written slowly
@@ -76,14 +100,7 @@ impl LogStore {
 
     /// The newest entry.
     pub fn last_entry(&self) -> io::Result<Option<LogId>> {
-        let mut newest = self.db.rocks().iterator_cf(self.db.log()?, IteratorMode::End);
-        match newest.next() {
-            None => Ok(None),
-            Some(item) => {
-                let (_, value) = item.map_err(io::Error::other)?;
-                Ok(Some(entry::decode_entry(&value)?.log_id))
-            }
-        }
+        self.db.last_entry()
     }
 
     /// Entries from `start` up to but not including `end`, at least one and no more than `limit`
@@ -179,6 +196,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let mut batch = WriteBatch::default();
         batch.put_cf(self.db.meta()?, VOTE, entry::encode_vote(vote)?);
         self.db.write(batch)?;
+        self.db.positions().wrote(|position| position.vote = Some(*vote));
         self.flusher.sync().await
     }
 
@@ -189,13 +207,17 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             None => batch.delete_cf(self.db.meta()?, COMMITTED),
         }
         self.db.write(batch)?;
+        self.db.positions().wrote(|position| {
+            // It only grows, whatever order it is told in.
+            position.committed = committed.and_then(|id| position.committed.max(Some(id)));
+        });
         // Not synced: losing it costs nothing but a later replay. Handed to the operating system,
         // so that a killed process comes back with every write that its readers had seen.
         self.db.flush_buffer()
     }
 
     async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
-        self.get_log_id(COMMITTED)
+        Ok(self.db.positions().written().committed)
     }
 
     async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig>) -> io::Result<()>
@@ -206,10 +228,15 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let mut batch = WriteBatch::default();
         let log = self.db.log()?;
         let entries: Vec<Entry> = entries.into_iter().collect();
+        if let Some(first) = entries.first() {
+            self.refuse_overwrite(first.log_id.index)?;
+        }
+        let newest = entries.last().map(|entry| entry.log_id);
         for entry in &entries {
             batch.put_cf(log, log_key(entry.log_id.index), entry::encode_entry(entry)?);
         }
         self.db.write(batch)?;
+        self.db.positions().wrote(|position| position.last = newest.or(position.last));
         self.recent.append(entries);
         self.flusher.entries(callback);
         Ok(())
@@ -217,6 +244,12 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> io::Result<()> {
         let from = last_log_id.map_or(0, |id| id.index.saturating_add(1));
+        self.refuse_overwrite(from)?;
+        self.db.positions().cut(last_log_id.max(self.last_purged()?));
+        if let Some(mark) = self.mark.clone() {
+            // First: a crash in between leaves a log that holds more than its mark says.
+            blocking(move || mark.update()).await?;
+        }
         let mut batch = WriteBatch::default();
         batch.delete_range_cf(self.db.log()?, log_key(from), log_key(u64::MAX));
         self.recent.truncate(from);
@@ -233,7 +266,12 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let after = log_key(log_id.index.saturating_add(1));
         batch.delete_range_cf(self.db.log()?, log_key(from), after);
         self.recent.purge(log_id.index);
-        self.db.write(batch)
+        self.db.write(batch)?;
+        self.db.positions().wrote(|position| {
+            position.purged = Some(log_id);
+            position.last = position.last.filter(|last| last.index > log_id.index).or(Some(log_id));
+        });
+        Ok(())
     }
 }
 
@@ -254,7 +292,7 @@ mod tests {
     #[tokio::test]
     async fn a_hole_in_the_log_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
-        let db = Arc::new(Db::open(dir.path()).unwrap());
+        let db = Arc::new(Db::create(dir.path()).unwrap());
         let (flusher, _closed) = Flusher::spawn(db.clone(), Arc::default()).unwrap();
         let mut store = LogStore::new(db.clone(), flusher);
         let entries = crate::testing::blank_entries(1..=5);
@@ -270,7 +308,7 @@ mod tests {
     async fn purging_leaves_what_the_oldest_useful_snapshot_needs() {
         use crate::testing::{blank_entries, log_id, snapshot_meta};
         let dir = tempfile::tempdir().unwrap();
-        let db = Arc::new(Db::open(&dir.path().join("rocks")).unwrap());
+        let db = Arc::new(Db::create(&dir.path().join("rocks")).unwrap());
         let (flusher, _closed) = Flusher::spawn(db.clone(), Arc::default()).unwrap();
         let snapshots = SnapshotDir::open(dir.path().join("snapshots"), 2).unwrap();
         let mut store = LogStore::new(db, flusher).beside(snapshots.clone());
@@ -304,7 +342,7 @@ mod tests {
     #[tokio::test]
     async fn replication_reads_stop_at_the_byte_limit_but_never_return_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let db = Arc::new(Db::open(dir.path()).unwrap());
+        let db = Arc::new(Db::create(dir.path()).unwrap());
         let (flusher, _closed) = Flusher::spawn(db.clone(), Arc::default()).unwrap();
         let mut store = LogStore::new(db, flusher);
         let entries = crate::testing::blank_entries(1..=5);

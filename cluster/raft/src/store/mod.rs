@@ -8,8 +8,13 @@ mod header;
 mod identity;
 mod keys;
 mod log;
+mod mark;
+mod marker;
+mod open;
 mod outbox;
+mod position;
 mod recent;
+mod usable;
 
 pub(crate) use db::Db;
 pub(crate) use entry::{decode_entry, encode_entry};
@@ -17,6 +22,11 @@ pub(crate) use flusher::{Flusher, FsyncClock};
 pub(crate) use header::DirLock;
 pub(crate) use identity::{Identity, IdentityFile, MemberRecord};
 pub(crate) use log::LogStore;
+pub(crate) use mark::MarkFile;
+pub(crate) use marker::Marker;
+pub(crate) use open::{check, open};
+pub(crate) use position::{Durable, Positions};
+pub(crate) use usable::{Act, refusal};
 
 #[cfg(test)]
 mod crash_tests;

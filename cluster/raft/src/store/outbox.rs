@@ -6,15 +6,15 @@ use std::io;
 use rocksdb::{Direction, IteratorMode, WriteBatch};
 
 use super::db::Db;
-use super::keys::{log_index, log_key};
+use super::keys::{OUTBOX_LAST, log_index, log_key};
 
 impl Db {
-    /// Number of the newest record and how many there are.
+    /// Number of the newest record that it ever took, and how many there are now.
     pub fn outbox_extent(&self) -> io::Result<(u64, u64)> {
-        let (mut last, mut count) = (0, 0);
+        let (mut last, mut count) = (self.positions().written().outbox, 0);
         for item in self.rocks().iterator_cf(self.outbox()?, IteratorMode::Start) {
             let (key, _) = item.map_err(io::Error::other)?;
-            last = outbox_number(&key)?;
+            last = last.max(outbox_number(&key)?);
             count += 1;
         }
         Ok((last, count))
@@ -24,7 +24,12 @@ impl Db {
     pub fn outbox_put(&self, number: u64, record: &[u8]) -> io::Result<()> {
         let mut batch = WriteBatch::default();
         batch.put_cf(self.outbox()?, log_key(number), record);
-        self.write(batch)
+        let _order = self.outbox_order();
+        let last = number.max(self.positions().written().outbox);
+        batch.put_cf(self.meta()?, OUTBOX_LAST, log_key(last));
+        self.write(batch)?;
+        self.positions().wrote(|position| position.outbox = last);
+        Ok(())
     }
 
     /// The oldest records, at most `limit` and, but for the first, no more than `bytes` together.
