@@ -198,6 +198,7 @@ pub fn raft_options(config: &Config) -> Options {
         timing: config.timing.clone(),
         snapshot: SnapshotPolicy::default(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        clock: acefleet_raft::Clock::default(),
     }
 }
 

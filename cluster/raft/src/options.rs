@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::errors::StartError;
+use crate::wall::Clock;
 
 /// An initial member of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +72,8 @@ pub struct Options {
     pub snapshot: SnapshotPolicy,
     /// Software version, shown to peers.
     pub version: String,
+    /// Where the time of day is read.
+    pub clock: Clock,
 }
 
 impl Options {
@@ -86,6 +89,7 @@ impl Options {
             timing: Timing::default(),
             snapshot: SnapshotPolicy::default(),
             version: String::new(),
+            clock: Clock::default(),
         }
     }
 

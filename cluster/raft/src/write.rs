@@ -38,7 +38,7 @@ pub(crate) async fn submit(core: &Core, mut proposal: Proposal, refusal: WriteRe
         return refusal.tell(Refusal::NotLeader);
     }
     let view = core.published.load();
-    proposal.at_ms = core.log_time_ms(view.state.clock_ms());
+    proposal.at_ms = core.moment();
     core.hooks.prepare(&view.state, &|id| core.is_silent(id.0), &mut proposal);
     drop(view);
     match Write::new(proposal) {

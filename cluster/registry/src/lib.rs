@@ -2,6 +2,7 @@
 //! of placement and scaling. Nothing in this crate may do IO, read a clock or roll a die.
 //!
 //! - [`ids`], [`node`], [`engine`], [`stream`], [`policy`], [`breaker`], [`event`]: the records
+//! - [`time`], [`calendar`]: the two times, and what people are shown
 //! - [`command`]: what can be written, and the replies
 //! - [`state`], [`queries`]: the tables with their derived indexes, and how to read them
 //! - `leaving`: which engines may leave, and when
@@ -16,6 +17,7 @@
 pub mod address;
 mod apply;
 pub mod breaker;
+pub mod calendar;
 pub mod command;
 pub mod conf;
 pub mod engine;
@@ -31,6 +33,7 @@ mod ports;
 pub mod queries;
 pub mod state;
 pub mod stream;
+pub mod time;
 pub mod vpn;
 
 pub use apply::apply;
@@ -41,3 +44,4 @@ pub use node::{Node, NodeInfo};
 pub use policy::Policy;
 pub use state::State;
 pub use stream::Stream;
+pub use time::{Elapsed, WallMs};

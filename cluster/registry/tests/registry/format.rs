@@ -11,12 +11,13 @@ use std::path::PathBuf;
 use acefleet_registry::breaker::BreakerKind;
 use acefleet_registry::command::{Adopt, Step, StopWhen, Taken};
 use acefleet_registry::engine::{EngineSpec, Health, Ports};
-use acefleet_registry::node::{Availability, DockerState};
+use acefleet_registry::node::{DockerState, Wanted};
 use acefleet_registry::state::Tables;
 use acefleet_registry::stream::{StreamEnd, StreamStart};
 use acefleet_registry::vpn::{CAUSE_RECREATED, PublicAddress, VpnHealth, VpnStatus};
 use acefleet_registry::{
-    Command, Engine, EngineId, NodeId, NodeInfo, OpId, Policy, Proposal, Reply, Reserve, State, Stream, apply,
+    Command, Elapsed, Engine, EngineId, NodeId, NodeInfo, OpId, Policy, Proposal, Reply, Reserve, State,
+    Stream, apply,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -51,6 +52,7 @@ fn name(command: &Command) -> &'static str {
         Command::NodeDown { .. } => "node_down",
         Command::VpnChanged { .. } => "vpn_changed",
         Command::Recovered { .. } => "recovered",
+        Command::WallCorrected { .. } => "wall_corrected",
     }
 }
 
@@ -119,10 +121,10 @@ fn samples() -> Vec<Command> {
         Command::ResetBreaker(None),
         Command::ResetBreaker(Some(BreakerKind::General)),
         stop(id, StopWhen::Unused),
-        Command::NodeAvailability { node: NodeId(1), availability: Availability::Cordoned },
+        Command::NodeAvailability { node: NodeId(1), availability: Wanted::Cordoned },
         Command::NodeAvailability {
             node: NodeId(1),
-            availability: Availability::Draining { deadline_ms: Some(1_760_000_060_000) },
+            availability: Wanted::Draining { within_ms: Some(60_000) },
         },
         Command::Sequence(vec![Step { op_id: OpId(2, 3), command: Command::StreamEnded(end()) }]),
         Command::NodeRemoved { node },
@@ -131,6 +133,7 @@ fn samples() -> Vec<Command> {
         stop(id, StopWhen::OffVpn),
         Command::NodeUp(behind_vpn(1)),
         Command::Recovered { survivor: node, former_clusters: vec!["0190a1b2".to_owned()] },
+        Command::WallCorrected { from: Elapsed(60_000), offset_ms: 1_760_000_000_000 },
     ]
 }
 
@@ -164,7 +167,12 @@ fn vpn_state() -> State {
 }
 
 fn proposal(command: Command) -> Proposal {
-    Proposal { op_id: OpId(1, u64::MAX), at_ms: 1_760_000_000_000, origin: NodeId((1 << 53) - 1), command }
+    Proposal {
+        op_id: OpId(1, u64::MAX),
+        at_ms: Elapsed(1_760_000_000_000),
+        origin: NodeId((1 << 53) - 1),
+        command,
+    }
 }
 
 /// A state with something in every table.
@@ -221,7 +229,7 @@ fn golden(file: &str, lines: &[(String, Vec<u8>)]) -> Vec<Vec<u8>> {
 fn every_command_is_pinned_and_readable() {
     let samples = samples();
     let names: BTreeSet<&str> = samples.iter().map(name).collect();
-    assert_eq!(names.len(), 22, "a kind of command has no sample");
+    assert_eq!(names.len(), 23, "a kind of command has no sample");
     let encode = |command: &Command| rmp_serde::to_vec_named(&proposal(command.clone())).unwrap();
     let lines: Vec<_> = samples.iter().map(|command| (name(command).to_owned(), encode(command))).collect();
     for (bytes, command) in golden("proposals.hex", &lines).iter().zip(samples) {
