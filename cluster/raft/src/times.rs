@@ -149,8 +149,8 @@ impl Core {
         clocks.map(|(id, clock)| (id, difference(clock, wall))).collect()
     }
 
-    /// The term of the leader's watch and the correction that is due in it.
-    fn correction(&self) -> Option<(u64, Command)> {
+    /// The term of the leader's watch, the correction that is due in it, and by how much it moves what was shown before.
+    fn correction(&self) -> Option<(u64, Command, Option<i64>)> {
         let view = self.published.load();
         let others: Vec<u64> = self.others().into_iter().map(|(id, _)| id).collect();
         let (own, at) = ((self.options.clock.0)(), Instant::now());
@@ -161,15 +161,8 @@ impl Core {
         let scene = Scene { watch, moment, at, own, others: &others, shown };
         let offset_ms = times.judge.correction(&scene)?;
         drop(times);
-        if let Some(shown) = shown {
-            let by_s = offset_ms.saturating_sub(shown) / 1_000;
-            tracing::info!(
-                by_s,
-                clocks = others.len() + 1,
-                "the time of day that the cluster shows is corrected"
-            );
-        }
-        Some((watch.term, Command::WallCorrected { from: watch.from, offset_ms }))
+        let by_ms = shown.map(|shown| offset_ms.saturating_sub(shown));
+        Some((watch.term, Command::WallCorrected { from: watch.from, offset_ms }, by_ms))
     }
 }
 
@@ -194,12 +187,16 @@ pub(crate) async fn keep(core: Arc<Core>) {
             () = core.stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        let Some((term, command)) = core.correction() else { continue };
+        let Some((term, command, by_ms)) = core.correction() else { continue };
         let op_id = OpId::from_u128(uuid::Uuid::now_v7().as_u128());
         let origin = NodeId(core.node_id());
         let proposal = Proposal { op_id, at_ms: Elapsed::ZERO, origin, command };
-        if let Err(error) = write::decide(&core, term, proposal, Instant::now() + WRITE_WITHIN).await {
-            tracing::debug!(%error, "the time of day is not corrected yet");
+        match (write::decide(&core, term, proposal, Instant::now() + WRITE_WITHIN).await, by_ms) {
+            (Ok(_), Some(by_ms)) => {
+                tracing::info!(by_s = by_ms / 1_000, "the time of day that the cluster shows is corrected");
+            }
+            (Ok(_), None) => {}
+            (Err(error), _) => tracing::debug!(%error, "the time of day is not corrected yet"),
         }
     }
 }
