@@ -77,6 +77,10 @@ check_compose() {
     have haproxy || need haproxy "tests of the compose files"
 }
 
+check_clocks() {
+    compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || need libfaketime "tests with wrong clocks"
+}
+
 check_unit() {
     [ -x /usr/lib/systemd/systemd ] || [ -x /lib/systemd/systemd ] || need systemd "tests of the systemd unit, in a container"
 }
@@ -182,7 +186,7 @@ check_build
 case "$MODE" in run | cluster | bench | test) check_docker ;; esac
 case "$MODE" in cluster | bench | test) check_test_hosts ;; esac
 [ "$MODE" != bench ] || check_bench
-[ "$MODE" != test ] || { check_compose; check_unit; }
+[ "$MODE" != test ] || { check_compose; check_clocks; check_unit; }
 [ "${#REASONS[@]}" = 0 ] || install_missing
 check_rust
 case "$MODE" in lint | test) check_components ;; esac

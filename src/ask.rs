@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use acefleet_registry::EngineId;
+use acefleet_registry::{EngineId, WallMs};
 use serde::{Deserialize, Serialize};
 
 use crate::container::ContainerView;
@@ -28,8 +28,8 @@ pub enum Question {
     StreamStats {
         /// The stream.
         stream: String,
-        /// Milliseconds since the Unix epoch, inclusive.
-        since_ms: Option<u64>,
+        /// Time of day, inclusive.
+        since_ms: Option<WallMs>,
     },
     /// Tell the engine to stop a session: calls the stream's command URL with `method=stop`.
     StopSession {

@@ -200,6 +200,7 @@ pub fn raft_options(config: &Config) -> Options {
         snapshot: SnapshotPolicy::default(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         level: Level::CURRENT,
+        clock: acefleet_raft::Clock::default(),
     }
 }
 

@@ -6,19 +6,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use acefleet_registry::{EngineId, NodeId};
+use acefleet_registry::{EngineId, NodeId, WallMs};
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-/// Soft state of one engine. Times are milliseconds since the Unix epoch by the owner's clock.
+/// Soft state of one engine. Times are the time of day as the owner knew it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EngineSoft {
     /// When its container was last seen running.
-    pub last_seen_ms: Option<u64>,
+    pub last_seen_ms: Option<WallMs>,
     /// When it was last probed.
-    pub last_health_check_ms: Option<u64>,
+    pub last_health_check_ms: Option<WallMs>,
     /// Platform that the engine names.
     pub platform: Option<String>,
     /// Version that the engine names.
@@ -29,8 +29,8 @@ pub struct EngineSoft {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StreamSample {
-    /// When, milliseconds since the Unix epoch by the owner's clock.
-    pub ts_ms: u64,
+    /// When, as the owner knew the time of day.
+    pub ts_ms: WallMs,
     /// Peers.
     pub peers: Option<i64>,
     /// Download speed, KB/s.
@@ -57,8 +57,8 @@ pub struct VpnSoft {
     pub provider: Option<String>,
     /// What is wrong with Docker or the control server, for people.
     pub error: Option<String>,
-    /// When it was looked at, milliseconds since the Unix epoch by the owner's clock.
-    pub last_check_ms: Option<u64>,
+    /// When it was looked at, as the owner knew the time of day.
+    pub last_check_ms: Option<WallMs>,
 }
 
 /// What one node reports of itself and of what it owns.

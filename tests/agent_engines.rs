@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use acefleet_registry::engine::{EngineSpec, Health, Phase};
-use acefleet_registry::{Command, Engine};
+use acefleet_registry::{Command, Engine, WallMs};
 use agent_support::fake::Fake;
 use agent_support::{Node, until};
 use axum::Router;
@@ -136,7 +136,7 @@ async fn figures_are_sampled_into_a_bounded_ring() {
     assert_eq!(samples.len(), 5);
     let last = samples.last().unwrap();
     assert_eq!((last.peers, last.speed_down, last.speed_up), (Some(3), Some(7), Some(0)));
-    assert_eq!(stage.node.agent().samples("s", Some(last.ts_ms + 3_600_000)), []);
+    assert_eq!(stage.node.agent().samples("s", Some(WallMs(last.ts_ms.0 + 3_600_000))), []);
     until("the report", async || {
         let soft = stage.node.soft.view();
         let heard = &soft.nodes[&stage.node.id()];

@@ -15,7 +15,6 @@ use url::Url;
 use crate::agent::address;
 use crate::agent::context::{Claim, Context};
 use crate::agent::fetch::{self, FetchError};
-use crate::agent::report::now_ms;
 use crate::agent::samples::{self, Answer};
 
 /// Time for one answer.
@@ -43,15 +42,25 @@ enum Found {
 
 /// Polls for ever.
 pub(super) async fn run(ctx: Arc<Context>, client: reqwest::Client) {
-    let begun_ms = now_ms();
     let mut ticks = tokio::time::interval(ctx.config.collect_interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // Those whose end is certain, of which `State::may_go_on` does not know it.
     let mut ended = BTreeSet::new();
+    // The newest stream when this node had caught up: later ones began under its eyes.
+    let mut known: Option<u64> = None;
+    let recovered = ctx.cluster.recovered();
+    tokio::pin!(recovered);
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            biased;
+            () = &mut recovered, if known.is_none() => {
+                known = Some(ctx.cluster.view().state.streams().map(|stream| stream.seq).max().unwrap_or(0));
+                continue;
+            }
+            _ = ticks.tick() => {}
+        }
         let targets = targets(&ctx, &mut ended);
-        let polls = futures::stream::iter(targets).map(|target| poll(&ctx, &client, target, begun_ms));
+        let polls = futures::stream::iter(targets).map(|target| poll(&ctx, &client, target, known));
         let found: Vec<_> = polls.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await;
         for found in found {
             let task = Arc::clone(&ctx);
@@ -102,11 +111,11 @@ fn doubtful<'a>(state: &'a State, engine: &Engine) -> Vec<&'a Arc<Stream>> {
 }
 
 /// Polls one stream.
-async fn poll(ctx: &Context, client: &reqwest::Client, target: Target, begun_ms: u64) -> Option<Found> {
+async fn poll(ctx: &Context, client: &reqwest::Client, target: Target, known: Option<u64>) -> Option<Found> {
     let Target { stream, url } = target;
     let id = &stream.start.id;
     let answer = match fetch::json(client, url, LIMIT).await {
-        Ok(value) => samples::read(&value, now_ms()).map_err(str::to_owned),
+        Ok(value) => samples::read(&value, ctx.cluster.wall_now()).map_err(str::to_owned),
         // Engines answer so while they boot or are overloaded: no figures, but no fault of the poll.
         Err(FetchError::Status(_)) => {
             ctx.samples.missed(id);
@@ -115,7 +124,7 @@ async fn poll(ctx: &Context, client: &reqwest::Client, target: Target, begun_ms:
         Err(error) => Err(error.to_string()),
     };
     match answer {
-        Ok(answer) if stream.is_started() => take_in(ctx, stream, &answer, begun_ms),
+        Ok(answer) if stream.is_started() => take_in(ctx, stream, &answer, known),
         Ok(answer) if answer.unknown_session => Some(Found::Ended(stream)),
         Ok(answer) => answer.plays().then_some(Found::Plays(stream)),
         Err(error) => {
@@ -127,9 +136,9 @@ async fn poll(ctx: &Context, client: &reqwest::Client, target: Target, begun_ms:
     }
 }
 
-fn take_in(ctx: &Context, stream: Arc<Stream>, answer: &Answer, begun_ms: u64) -> Option<Found> {
+fn take_in(ctx: &Context, stream: Arc<Stream>, answer: &Answer, known: Option<u64>) -> Option<Found> {
     let id = &stream.start.id;
-    let fresh = stream.started_at_ms >= begun_ms;
+    let fresh = known.is_some_and(|known| stream.seq > known);
     let taken = ctx.samples.take(id, &stream.start.playback_session_id, answer, fresh);
     ctx.report.sampled(id, answer.sample.clone(), taken.moved);
     taken.stale.then_some(Found::Over(stream))

@@ -35,7 +35,7 @@ pub(super) async fn reconcile(ctx: Arc<Context>, mut observations: mpsc::Receive
 fn drift(ctx: &Arc<Context>, seen: &Observation) {
     let busy = ctx.busy();
     let now = ctx.cluster.view();
-    ctx.report.saw(&now.state, &seen.containers);
+    ctx.report.saw(&now.state, &seen.containers, ctx.cluster.wall_now());
     let mut actions = plan::drifted(&seen.before.state, &now.state, ctx.node, &seen.containers, &busy);
     actions.extend(plan::cut_off(&now.state, ctx.node, &seen.containers, &ctx.networks.all(), &busy));
     perform(ctx, actions);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use acefleet_registry::{Engine, EngineId};
+use acefleet_registry::{Engine, EngineId, WallMs};
 use anyhow::{Context as _, bail};
 use futures::StreamExt;
 
@@ -51,7 +51,7 @@ impl AgentHandle {
 
     /// Samples of a stream that runs on this node, oldest first, from `since_ms` on.
     #[must_use]
-    pub fn samples(&self, stream: &str, since_ms: Option<u64>) -> Vec<StreamSample> {
+    pub fn samples(&self, stream: &str, since_ms: Option<WallMs>) -> Vec<StreamSample> {
         self.parts.samples.since(stream, since_ms)
     }
 

@@ -1,5 +1,5 @@
 use acefleet_registry::command::StopWhen;
-use acefleet_registry::{Command, NodeInfo, OpId, Proposal, Reply, Reserve, apply};
+use acefleet_registry::{Command, Elapsed, NodeInfo, OpId, Proposal, Reply, Reserve, apply};
 
 use super::*;
 
@@ -34,7 +34,11 @@ impl Book {
     fn write(&mut self, command: Command) -> Reply {
         self.writes += 1;
         let op_id = OpId::from_u128(self.writes.into());
-        apply(&mut self.state, &Proposal { op_id, at_ms: self.writes, origin: ME, command }, self.writes)
+        apply(
+            &mut self.state,
+            &Proposal { op_id, at_ms: Elapsed(self.writes), origin: ME, command },
+            self.writes,
+        )
     }
 
     fn reserve(&mut self, node: NodeId, kind: Kind) -> EngineId {

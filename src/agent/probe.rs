@@ -158,7 +158,7 @@ impl Prober {
             true => now + FAST,
             false => aligned(self.begun, now, interval),
         };
-        self.ctx.report.probed(id);
+        self.ctx.report.probed(id, self.ctx.cluster.wall_now());
         if let Some((platform, version)) = probed.version {
             watched.asked_version = true;
             self.ctx.report.version(id, platform, version);

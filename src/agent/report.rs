@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use acefleet_registry::{EngineId, State};
+use acefleet_registry::{EngineId, State, WallMs};
 use tokio::time::MissedTickBehavior;
 
 use crate::agent::context::{Context, unpoisoned};
@@ -29,12 +29,6 @@ struct Inner {
     dirty: bool,
 }
 
-/// The wall clock, milliseconds since the Unix epoch.
-pub(super) fn now_ms() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |d| d.as_millis() as u64)
-}
-
 impl LocalReport {
     fn change(&self, change: impl FnOnce(&mut NodeReport) -> bool) {
         let mut inner = unpoisoned(&self.inner);
@@ -43,8 +37,7 @@ impl LocalReport {
     }
 
     /// Takes note of a list of containers: those that live were seen now.
-    pub(super) fn saw(&self, state: &State, containers: &[Observed]) {
-        let now = now_ms();
+    pub(super) fn saw(&self, state: &State, containers: &[Observed], now: WallMs) {
         let alive: BTreeSet<&str> =
             containers.iter().filter(|c| c.is_alive()).map(|c| c.id.as_str()).collect();
         let seen =
@@ -55,8 +48,8 @@ impl LocalReport {
     }
 
     /// Takes note of a probe.
-    pub(super) fn probed(&self, engine: EngineId) {
-        self.engine(engine, |soft| refresh(&mut soft.last_health_check_ms, now_ms()));
+    pub(super) fn probed(&self, engine: EngineId, now: WallMs) {
+        self.engine(engine, |soft| refresh(&mut soft.last_health_check_ms, now));
     }
 
     /// Takes note of what an engine says of itself.
@@ -126,8 +119,8 @@ impl LocalReport {
 }
 
 /// True when the stamp moved far enough to be worth a change.
-fn refresh(stamp: &mut Option<u64>, now: u64) -> bool {
-    let stale = stamp.is_none_or(|old| old + COARSE_MS <= now || old > now);
+fn refresh(stamp: &mut Option<WallMs>, now: WallMs) -> bool {
+    let stale = stamp.is_none_or(|old| old.0.saturating_add(COARSE_MS) <= now.0 || old > now);
     if stale {
         *stamp = Some(now);
     }
@@ -153,11 +146,11 @@ mod tests {
     #[test]
     fn a_stamp_moves_only_when_it_is_worth_a_change() {
         let mut stamp = None;
-        assert!(refresh(&mut stamp, 10_000));
-        assert!(!refresh(&mut stamp, 14_999));
-        assert_eq!(stamp, Some(10_000));
-        assert!(refresh(&mut stamp, 15_000));
-        assert!(refresh(&mut stamp, 9_000), "the clock was set back");
-        assert_eq!(stamp, Some(9_000));
+        assert!(refresh(&mut stamp, WallMs(10_000)));
+        assert!(!refresh(&mut stamp, WallMs(14_999)));
+        assert_eq!(stamp, Some(WallMs(10_000)));
+        assert!(refresh(&mut stamp, WallMs(15_000)));
+        assert!(refresh(&mut stamp, WallMs(9_000)), "the clock was set back");
+        assert_eq!(stamp, Some(WallMs(9_000)));
     }
 }

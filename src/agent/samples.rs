@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 
+use acefleet_registry::WallMs;
 use serde_json::Value;
 
 use crate::agent::context::unpoisoned;
@@ -36,7 +37,7 @@ impl Answer {
 ///
 /// # Errors
 /// When it does not have the form that engines answer in; nothing of it is used then.
-pub fn read(answer: &Value, ts_ms: u64) -> Result<Answer, &'static str> {
+pub fn read(answer: &Value, ts_ms: WallMs) -> Result<Answer, &'static str> {
     let answer = answer.as_object().ok_or("the answer is no object")?;
     let figures = match answer.get("response") {
         None | Some(Value::Null) => None,
@@ -149,7 +150,7 @@ impl Samples {
 
     /// Samples of a stream from `since_ms` on, oldest first.
     #[must_use]
-    pub fn since(&self, stream: &str, since_ms: Option<u64>) -> Vec<StreamSample> {
+    pub fn since(&self, stream: &str, since_ms: Option<WallMs>) -> Vec<StreamSample> {
         let rings = unpoisoned(&self.rings);
         let samples = rings.get(stream).into_iter().flat_map(|ring| &ring.samples);
         samples.filter(|sample| since_ms.is_none_or(|since| sample.ts_ms >= since)).cloned().collect()
@@ -175,8 +176,11 @@ mod tests {
     use super::*;
 
     fn sample(downloaded: i64) -> Answer {
-        let sample =
-            StreamSample { ts_ms: downloaded as u64, downloaded: Some(downloaded), ..Default::default() };
+        let sample = StreamSample {
+            ts_ms: WallMs(downloaded as u64),
+            downloaded: Some(downloaded),
+            ..Default::default()
+        };
         Answer { sample, unknown_session: false }
     }
 
@@ -188,11 +192,11 @@ mod tests {
     fn answers_are_read_as_engines_write_them() {
         let full = json!({"response": {"status": "dl", "peers": 31, "speed_down": 1043, "speed_up": 0,
             "downloaded": 734_003_200i64, "uploaded": 52_428_800, "livepos": {"pos": "1"}}, "error": null});
-        let read_full = read(&full, 7).unwrap();
+        let read_full = read(&full, WallMs(7)).unwrap();
         assert_eq!(
             read_full.sample,
             StreamSample {
-                ts_ms: 7,
+                ts_ms: WallMs(7),
                 peers: Some(31),
                 speed_down: Some(1043),
                 speed_up: Some(0),
@@ -201,28 +205,28 @@ mod tests {
                 status: Some("dl".to_owned()),
             }
         );
-        let camel = read(&json!({"response": {"speedDown": 5, "speedUp": 6}}), 0).unwrap().sample;
+        let camel = read(&json!({"response": {"speedDown": 5, "speedUp": 6}}), WallMs(0)).unwrap().sample;
         assert_eq!((camel.speed_down, camel.speed_up), (Some(5), Some(6)));
-        let both = read(&json!({"response": {"speed_down": 0, "speedDown": 5}}), 0).unwrap().sample;
+        let both = read(&json!({"response": {"speed_down": 0, "speedDown": 5}}), WallMs(0)).unwrap().sample;
         assert_eq!(both.speed_down, Some(0), "zero is a figure");
-        assert_eq!(read(&json!({"response": {"peers": 2.0}}), 0).unwrap().sample.peers, Some(2));
+        assert_eq!(read(&json!({"response": {"peers": 2.0}}), WallMs(0)).unwrap().sample.peers, Some(2));
     }
 
     #[test]
     fn nothing_known_is_a_sample_without_figures() {
         for answer in [json!({"response": null, "error": null}), json!({"response": {}}), json!({})] {
-            let read = read(&answer, 3).unwrap();
-            assert_eq!(read.sample, StreamSample { ts_ms: 3, ..Default::default() }, "{answer}");
+            let read = read(&answer, WallMs(3)).unwrap();
+            assert_eq!(read.sample, StreamSample { ts_ms: WallMs(3), ..Default::default() }, "{answer}");
             assert!(!read.unknown_session, "{answer}");
         }
         let over = json!({"response": null, "error": "unknown playback session id"});
-        assert!(read(&over, 0).unwrap().unknown_session);
+        assert!(read(&over, WallMs(0)).unwrap().unknown_session);
         let other = json!({"response": null, "error": "failed to load content"});
-        assert!(!read(&other, 0).unwrap().unknown_session);
-        assert!(!read(&other, 0).unwrap().plays());
+        assert!(!read(&other, WallMs(0)).unwrap().unknown_session);
+        assert!(!read(&other, WallMs(0)).unwrap().plays());
         let alive = json!({"response": {"peers": 1}, "error": "unknown playback session id"});
-        assert!(read(&alive, 0).unwrap().plays());
-        assert!(!read(&alive, 0).unwrap().unknown_session, "figures prove that it is known");
+        assert!(read(&alive, WallMs(0)).unwrap().plays());
+        assert!(!read(&alive, WallMs(0)).unwrap().unknown_session, "figures prove that it is known");
     }
 
     #[test]
@@ -238,7 +242,7 @@ mod tests {
             json!({"response": {"uploaded": 1e300}}),
             json!({"response": {"status": 5}}),
         ] {
-            assert!(read(&answer, 0).is_err(), "{answer}");
+            assert!(read(&answer, WallMs(0)).is_err(), "{answer}");
         }
     }
 
@@ -275,9 +279,9 @@ mod tests {
             samples.take("s", "1", &sample(n), true);
         }
         let times = |since| samples.since("s", since).iter().map(|s| s.ts_ms).collect::<Vec<_>>();
-        assert_eq!(times(None), [3, 4, 5]);
-        assert_eq!(times(Some(4)), [4, 5]);
+        assert_eq!(times(None), [3, 4, 5].map(WallMs));
+        assert_eq!(times(Some(WallMs(4))), [4, 5].map(WallMs));
         samples.retain(|id| id != "s");
-        assert_eq!(times(None), Vec::<u64>::new());
+        assert_eq!(times(None), Vec::<WallMs>::new());
     }
 }

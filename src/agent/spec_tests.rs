@@ -27,7 +27,7 @@ fn engine(spec: EngineSpec, ports: Ports) -> Engine {
         image: None,
         variant: None,
         health: Health::Unknown,
-        reserved_at_ms: 0,
+        reserved_at_ms: acefleet_registry::Elapsed::ZERO,
         started_at_ms: None,
         reserved_by: OpId::default(),
         awaited_until_ms: None,

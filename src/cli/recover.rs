@@ -5,7 +5,7 @@ use std::io::{BufRead, IsTerminal, Write};
 use std::path::Path;
 
 use acefleet_raft::{Asked, Survey};
-use acefleet_registry::NodeId;
+use acefleet_registry::{NodeId, WallMs};
 use clap::Args;
 use jiff::Timestamp;
 
@@ -38,7 +38,7 @@ pub fn recover(file: Option<&Path>, args: &Recover) -> u8 {
     let outcome = prepare::run(async {
         let survey = acefleet_raft::survey(&options).await?;
         let asked = survey.ask_members().await;
-        let printed = output::print(&report(&survey, &asked, Timestamp::now()));
+        let printed = output::print(&report(&survey, &asked, acefleet_raft::host_clock()));
         if args.dry_run || printed != 0 {
             survey.close().await;
             return Ok(printed);
@@ -93,7 +93,7 @@ fn confirmed(name: &str) -> Result<(), String> {
 }
 
 /// What the node has, and what may be lost.
-fn report(survey: &Survey, asked: &[Asked], now: Timestamp) -> String {
+fn report(survey: &Survey, asked: &[Asked], now: WallMs) -> String {
     let mut text = String::new();
     let mut line = |title: &str, value: String| {
         // Writing to a text does not fail.
@@ -102,7 +102,7 @@ fn report(survey: &Survey, asked: &[Asked], now: Timestamp) -> String {
     line("node", format!("{} (id {})", survey.node_name, survey.node_id));
     line("cluster", survey.cluster_id.clone());
     line("newest entry here", format!("{} of term {}", survey.last_index, survey.last_term));
-    line("written", age(survey.state.clock_ms(), now));
+    line("written", age(survey.state.wall(survey.state.clock_ms()), now));
     let unsure = survey.last_index.saturating_sub(survey.committed_index);
     line(
         "known committed",
@@ -142,12 +142,13 @@ fn load(survey: &Survey, node: NodeId) -> (usize, usize) {
     (engines.len(), streams)
 }
 
-/// When the newest write was made, by the clock of its leader.
-fn age(clock_ms: u64, now: Timestamp) -> String {
-    let at =
-        i64::try_from(clock_ms).ok().filter(|ms| *ms > 0).and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    let Some(at) = at else { return "unknown".to_owned() };
-    let seconds = now.duration_since(at).as_secs().max(0);
+/// When the newest write was made, by the time of day that the cluster showed.
+fn age(written: Option<WallMs>, now: WallMs) -> String {
+    let timestamp = |wall: WallMs| Timestamp::from_millisecond(i64::try_from(wall.0).ok()?).ok();
+    let Some((written, at)) = written.and_then(|wall| Some((wall, timestamp(wall)?))) else {
+        return "unknown".to_owned();
+    };
+    let seconds = now.0.saturating_sub(written.0) / 1_000;
     let ago = match seconds {
         0..120 => format!("{seconds} seconds"),
         120..7_200 => format!("{} minutes", seconds / 60),
@@ -164,17 +165,17 @@ mod tests {
 
     #[test]
     fn ages_are_said_in_fitting_units() {
-        let now = Timestamp::from_second(1_760_000_000).unwrap();
+        let now = WallMs(1_760_000_000_000);
         for (before_s, expected) in [
             (5, "5 seconds ago"),
             (600, "10 minutes ago"),
             (36_000, "10 hours ago"),
             (864_000, "10 days ago"),
         ] {
-            let text = age((1_760_000_000 - before_s) * 1_000, now);
+            let text = age(Some(WallMs((1_760_000_000 - before_s) * 1_000)), now);
             assert!(text.contains(expected), "{text}");
         }
-        assert_eq!(age(0, now), "unknown");
-        assert_eq!(age(u64::MAX, now), "unknown");
+        assert_eq!(age(None, now), "unknown");
+        assert_eq!(age(Some(WallMs(u64::MAX)), now), "unknown");
     }
 }

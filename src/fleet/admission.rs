@@ -43,7 +43,7 @@ impl Fleet {
     pub fn admission(&self) -> Admission {
         let view = self.view();
         let state = &view.state;
-        let now = self.cluster().log_time_ms();
+        let now = self.cluster().moment();
         let breaker = state.breaker_state(BreakerKind::General, now);
         let live = state.engine_count();
         let policy = state.policy();

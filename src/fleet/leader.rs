@@ -32,11 +32,10 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
     let mut leadership = fleet.cluster().leadership();
     let longest = LONGEST.min(fleet.config().autoscale_interval);
     let mut warned = false;
-    let mut leads_since: Option<(u64, Instant)> = None;
     let mut offered: Option<Instant> = None;
     let mut heard = Heard::new();
     loop {
-        if let Some(term) = leads(&fleet) {
+        if let Some((term, since)) = leads(&fleet) {
             if is_drained(&fleet) && offered.is_none_or(|at| at.elapsed() >= HAND_OVER_EVERY) {
                 offered = Some(Instant::now());
                 let state = &fleet.view().state;
@@ -44,13 +43,9 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
                     continue;
                 }
             }
-            let (_, since) =
-                leads_since.filter(|(known, _)| *known == term).unwrap_or_else(|| (term, Instant::now()));
-            leads_since = Some((term, since));
             listen(&fleet, &mut heard);
             look(&fleet, term, since, &heard).await;
         } else {
-            leads_since = None;
             heard.clear();
             warned = warned || warn_of_other_settings(&fleet);
         }
@@ -86,11 +81,13 @@ fn listen(fleet: &Fleet, heard: &mut Heard) {
     }
 }
 
-/// The term that this node leads with a majority behind it. A leader that stood still, or was cut off, does not know yet that
-/// it was replaced: it decides nothing until a majority has confirmed it again.
-fn leads(fleet: &Fleet) -> Option<u64> {
+/// The term that this node leads with a majority behind it, and since when it watches without a break. A leader that stood
+/// still, or was cut off, does not know yet that it was replaced: it decides nothing until a majority has confirmed it again.
+fn leads(fleet: &Fleet) -> Option<(u64, Instant)> {
+    let since = fleet.cluster().watching_since()?;
     let status = fleet.cluster().status();
-    (status.leader == Some(status.node_id) && status.staleness_ms < LEADER_LOST_MS).then_some(status.term)
+    let leads = status.leader == Some(status.node_id) && status.staleness_ms < LEADER_LOST_MS;
+    leads.then_some((status.term, since))
 }
 
 /// True when this node's cluster-wide settings are not those in force, and it has said so.
@@ -143,8 +140,9 @@ async fn look(fleet: &Fleet, term: u64, leads_since: Instant, heard: &Heard) {
             return act(fleet, term, stranded).await;
         }
         let eligible = hooks::eligible(&view.state, is_silent);
-        let steady = |id| heard.get(&id).is_some_and(|since| since.elapsed() >= STEADY);
-        plan::plan(&view.state, &eligible, steady, fleet.cluster().log_time_ms())
+        // While it stood still, it heard nobody.
+        let steady = |id| heard.get(&id).is_some_and(|since| (*since).max(leads_since).elapsed() >= STEADY);
+        plan::plan(&view.state, &eligible, steady, fleet.cluster().moment())
     } else {
         vec![Command::SetPolicy(policy.clone())]
     };

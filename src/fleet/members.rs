@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use acefleet_raft::{MemberStatus, MembershipChange, RaftStatus, Role};
-use acefleet_registry::node::Availability;
+use acefleet_registry::node::Wanted;
 use acefleet_registry::{Command, NodeId, Reply, State};
 
 use crate::fleet::{Fleet, FleetError};
@@ -38,7 +38,7 @@ impl Fleet {
     pub async fn set_availability(
         &self,
         name: &str,
-        availability: Availability,
+        availability: Wanted,
         deadline: Instant,
     ) -> Result<(), FleetError> {
         let node = self.member(name)?.id;

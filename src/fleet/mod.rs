@@ -31,7 +31,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use acefleet_raft::{Applied, Cluster, View};
-use acefleet_registry::{Command, OpId};
+use acefleet_registry::{Command, OpId, WallMs};
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::AgentHandle;
@@ -127,6 +127,12 @@ impl Fleet {
         self.parts.cluster.status().leaderless_ms >= LEADER_LOST_MS
     }
 
+    /// The time of day, to be shown.
+    #[must_use]
+    pub fn wall_now(&self) -> WallMs {
+        self.parts.cluster.wall_now()
+    }
+
     pub(crate) fn agent(&self) -> &AgentHandle {
         &self.parts.agent
     }
@@ -138,12 +144,6 @@ impl Fleet {
     pub async fn write(&self, command: Command, deadline: Instant) -> Result<Applied, FleetError> {
         Ok(self.parts.cluster.propose(new_op_id(), command, deadline).await?)
     }
-}
-
-/// This host's wall clock, milliseconds since the Unix epoch.
-#[must_use]
-pub fn now_ms() -> u64 {
-    u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0)
 }
 
 /// A new op-id: random behind the time, so that the ids of one moment lie beside each other in ordered tables.

@@ -21,7 +21,7 @@ impl Fleet {
         let target = demand.max(policy.min_replicas).min(policy.max_replicas);
         let supply = view.state.supply();
         if supply > target {
-            let now = self.cluster().log_time_ms();
+            let now = self.cluster().moment();
             let mut stops = plan::stop_idle(&view.state, policy.grace_ms, "scaled_down", now);
             stops.truncate((supply - target) as usize);
             return self.retire(stops, deadline).await;
@@ -53,7 +53,7 @@ impl Fleet {
     /// When no leader is found in time.
     pub async fn collect_garbage(&self, deadline: Instant) -> Result<(), FleetError> {
         let view = self.view();
-        let now = self.cluster().log_time_ms();
+        let now = self.cluster().moment();
         let stops = plan::stop_idle(&view.state, view.state.policy().idle_ttl_ms, "idle_ttl", now);
         self.retire(stops, deadline).await
     }

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use acefleet_registry::Command;
 use acefleet_registry::stream::StreamEnd;
+use acefleet_registry::{Command, WallMs};
 
 use crate::ask::{Answer, Question};
 use crate::fleet::{Fleet, FleetError};
@@ -20,7 +20,7 @@ impl Fleet {
     pub async fn stream_stats(
         &self,
         id: &str,
-        since_ms: Option<u64>,
+        since_ms: Option<WallMs>,
     ) -> Result<Vec<StreamSample>, FleetError> {
         let view = self.view();
         let engine = view.state.stream(id).and_then(|stream| stream.engine);

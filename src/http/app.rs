@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use acefleet_registry::{Elapsed, WallMs};
 use axum::http::HeaderValue;
 
 use crate::fleet::Fleet;
@@ -54,6 +55,11 @@ impl App {
     /// Whether there has been no leader for longer than an election takes.
     pub fn is_leaderless(&self) -> bool {
         self.inner.fleet.is_leaderless()
+    }
+
+    /// The time of day at a moment, as the newest state has it.
+    pub fn shown(&self, at: Elapsed) -> WallMs {
+        self.inner.fleet.cluster().wall_of(&self.inner.fleet.view().state, at)
     }
 
     /// Whether this node knows a leader.

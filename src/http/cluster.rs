@@ -1,9 +1,9 @@
 //! `GET /cluster`: members, roles and lag, as this node sees them.
 
 use acefleet_raft::{MemberStatus, Role};
-use acefleet_registry::State as Registry;
 use acefleet_registry::address::join;
 use acefleet_registry::node::{Availability, DockerState};
+use acefleet_registry::{Elapsed, State as Registry, WallMs};
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
@@ -98,12 +98,16 @@ pub(crate) async fn get(State(app): State<App>, snapshot: Snapshot) -> Response 
         node: status.node_name,
         staleness_ms: status.staleness_ms,
         voters: status.voters,
-        nodes: status.members.into_iter().map(|member| node(&snapshot.view.state, member)).collect(),
+        nodes: status
+            .members
+            .into_iter()
+            .map(|member| node(&snapshot.view.state, member, &|at| snapshot.shown(at)))
+            .collect(),
     })
 }
 
-/// A member with what the registry knows of it.
-pub(crate) fn node(state: &Registry, member: MemberStatus) -> ClusterNode {
+/// A member with what the registry knows of it. `shown` gives the time of day at a moment.
+pub(crate) fn node(state: &Registry, member: MemberStatus, shown: &dyn Fn(Elapsed) -> WallMs) -> ClusterNode {
     let record = state.node(member.id);
     let engines: Vec<_> = state.live_engines().filter(|engine| engine.node == member.id).collect();
     let (docker, docker_error) = match record.map(|record| &record.docker) {
@@ -113,10 +117,10 @@ pub(crate) fn node(state: &Registry, member: MemberStatus) -> ClusterNode {
     };
     let http_address = record.map(|record| join(&record.info.advertise_host, record.info.http_port));
     let streams = engines.iter().map(|engine| state.active_streams(engine.id)).sum();
-    let drain = |deadline_ms: Option<u64>| Drain {
+    let drain = |deadline_ms: Option<Elapsed>| Drain {
         engines_left: engines.len(),
         streams_left: streams,
-        deadline: deadline_ms.map(iso),
+        deadline: deadline_ms.map(|at| iso(shown(at))),
     };
     let (availability, drain) = match record.map(|record| record.availability) {
         None => (None, None),
@@ -125,7 +129,7 @@ pub(crate) fn node(state: &Registry, member: MemberStatus) -> ClusterNode {
         Some(Availability::Draining { deadline_ms }) => (Some("draining"), Some(drain(deadline_ms))),
     };
     ClusterNode {
-        down_since: record.and_then(|record| record.down_since_ms).map(iso),
+        down_since: record.and_then(|record| record.down_since_ms).map(|at| iso(shown(at))),
         id: member.id.0,
         role: match member.role {
             Role::Leader => "leader",

@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use tower::ServiceExt;
 use tracing::Instrument;
 
-use crate::fleet::{Fleet, now_ms};
+use crate::fleet::Fleet;
 use crate::http::app::App;
 use crate::http::observe::{self, Endpoint, Seen};
 use crate::http::problem;
@@ -65,7 +65,7 @@ impl Api {
         let target = request.uri().path_and_query()?.as_str();
         let known = Known::now(app, seen.began);
         let page = app.rendered().find(&known.key, target)?;
-        if page.moment.is_some_and(|moment| moment != Moment::at(app, now_ms())) {
+        if page.moment.is_some_and(|moment| moment != Moment::at(app, app.fleet().wall_now())) {
             return None;
         }
         let mut response = page.answer(request.headers(), app.age());

@@ -1,16 +1,15 @@
 //! `GET /health`, `/health/ready`, `/health/status`, `POST /health/circuit-breaker/reset`, `GET /livez`,
 //! `/readyz`.
 
-use acefleet_registry::Command;
 use acefleet_registry::breaker::BreakerKind;
 use acefleet_registry::engine::Health;
+use acefleet_registry::{Command, Elapsed};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::fleet::now_ms;
 use crate::http::app::App;
 use crate::http::call::Caller;
 use crate::http::problem::{BlockedBody, DetailBody, Problem};
@@ -153,7 +152,7 @@ pub(crate) async fn ready(State(app): State<App>, snapshot: Snapshot) -> Respons
         engines: state.published_engines().count(),
         active_streams: state.stream_counts().0,
         circuit_state: circuit_word(app.fleet().admission().breaker),
-        timestamp: iso(now_ms()),
+        timestamp: iso(app.fleet().wall_now()),
     };
     snapshot.answer_with(ready_status(&reasons), &body)
 }
@@ -210,15 +209,15 @@ pub(crate) fn engine_counts(snapshot: &Snapshot) -> (usize, usize, usize) {
     counts
 }
 
-fn breaker(snapshot: &Snapshot, kind: BreakerKind, now_ms: u64) -> BreakerStatus {
+fn breaker(snapshot: &Snapshot, kind: BreakerKind, now_ms: Elapsed) -> BreakerStatus {
     let state = &snapshot.view.state;
     let (breaker, policy) = state.breaker(kind);
     BreakerStatus {
         state: circuit_word(breaker.state(policy, now_ms)),
         failure_count: breaker.failure_count,
         failure_threshold: policy.failure_threshold,
-        last_failure_time: breaker.last_failure_ms.map(iso),
-        last_success_time: breaker.last_success_ms.map(iso),
+        last_failure_time: breaker.last_failure_ms.map(|at| iso(snapshot.shown(at))),
+        last_success_time: breaker.last_success_ms.map(|at| iso(snapshot.shown(at))),
         recovery_timeout: policy.recovery_ms / 1000,
     }
 }
@@ -231,7 +230,7 @@ fn breaker(snapshot: &Snapshot, kind: BreakerKind, now_ms: u64) -> BreakerStatus
 )]
 pub(crate) async fn status(State(app): State<App>, snapshot: Snapshot) -> Response {
     let (total_engines, healthy_engines, unhealthy_engines) = engine_counts(&snapshot);
-    let now = app.fleet().cluster().log_time_ms();
+    let now = app.fleet().cluster().moment();
     snapshot.answer(&HealthStatus {
         total_engines,
         healthy_engines,

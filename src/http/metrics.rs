@@ -239,5 +239,16 @@ fn raft(scrape: &Scrape, app: &App, snapshot: &Snapshot) -> prometheus::Result<(
         .filter_map(|member| Some((member.name.clone(), member.last_contact_ms? as f64)))
         .collect();
     let contacts: Vec<(&str, f64)> = contacts.iter().map(|(name, ms)| (name.as_str(), *ms)).collect();
-    scrape.gauges("acefleet_peer_last_contact_ms", "Time since another node was heard, ms", "node", &contacts)
+    scrape.gauges(
+        "acefleet_peer_last_contact_ms",
+        "Time since another node was heard, ms",
+        "node",
+        &contacts,
+    )?;
+    let skews = app.fleet().cluster().clock_skews();
+    let skew = |id| skews.iter().find(|(of, _)| *of == id).map(|(_, ms)| *ms as f64);
+    let skews: Vec<(&str, f64)> =
+        status.members.iter().filter_map(|member| Some((member.name.as_str(), skew(member.id)?))).collect();
+    let help = "How far the clock of a node is ahead of the time of day that the cluster shows, ms";
+    scrape.gauges("acefleet_clock_skew_ms", help, "node", &skews)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use acefleet_registry::engine::Health;
 use acefleet_registry::stream::{KeyType, StreamStatus};
-use acefleet_registry::{Engine, Stream};
+use acefleet_registry::{Elapsed, Engine, Stream, WallMs};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -83,7 +83,8 @@ impl EngineState {
         let first_seen = engine.started_at_ms.unwrap_or(engine.reserved_at_ms);
         let usage = state.usage(engine.id);
         let known_alive = [Some(first_seen), usage.last_stream_start_ms, usage.last_stream_end_ms];
-        let last_seen = soft.last_seen_ms.or(known_alive.into_iter().flatten().max()).unwrap_or(first_seen);
+        let known_alive = known_alive.into_iter().flatten().max().unwrap_or(first_seen);
+        let last_seen = soft.last_seen_ms.unwrap_or_else(|| snapshot.shown(known_alive));
         let node_name = node.map_or("", |node| node.info.name.as_str());
         let host = match node {
             // In a Docker network of their own, containers are reached by name.
@@ -100,12 +101,12 @@ impl EngineState {
             host,
             port: engine.ports.host_http,
             labels: labels(engine, state.policy(), snapshot.cluster_id(), node_name),
-            first_seen: zulu(first_seen),
+            first_seen: zulu(snapshot.shown(first_seen)),
             last_seen: zulu(last_seen),
             streams: state.streams_of(engine.id).map(|stream| stream.start.id.to_string()).collect(),
             health_status: health_word(engine.health),
             last_health_check: soft.last_health_check_ms.map(zulu),
-            last_stream_usage: usage.last_stream_start_ms.map(zulu),
+            last_stream_usage: usage.last_stream_start_ms.map(|at| zulu(snapshot.shown(at))),
             last_cache_cleanup: None,
             cache_size_bytes: None,
             forwarded: state.forwarded_port(engine).is_some(),
@@ -161,8 +162,8 @@ pub(crate) struct StreamState {
 }
 
 impl StreamState {
-    /// A stream with its newest figures, if there are any.
-    pub fn of(stream: &Stream, sample: Option<&StreamSample>) -> Self {
+    /// A stream with its newest figures, if there are any. `shown` gives the time of day at a moment.
+    pub fn of(stream: &Stream, sample: Option<&StreamSample>, shown: impl Fn(Elapsed) -> WallMs) -> Self {
         let start = &stream.start;
         Self {
             id: start.id.to_string(),
@@ -173,8 +174,8 @@ impl StreamState {
             stat_url: start.stat_url.clone(),
             command_url: start.command_url.clone(),
             is_live: start.is_live,
-            started_at: zulu(stream.started_at_ms),
-            ended_at: stream.ended_at_ms.map(zulu),
+            started_at: zulu(shown(stream.started_at_ms)),
+            ended_at: stream.ended_at_ms.map(|at| zulu(shown(at))),
             status: stream.status,
             peers: sample.and_then(|sample| sample.peers),
             speed_down: sample.and_then(|sample| sample.speed_down),
@@ -186,7 +187,7 @@ impl StreamState {
 
     /// A stream in this state of the cluster.
     pub fn in_snapshot(snapshot: &Snapshot, stream: &Stream) -> Self {
-        Self::of(stream, sample_of(snapshot, stream))
+        Self::of(stream, sample_of(snapshot, stream), |at| snapshot.shown(at))
     }
 }
 

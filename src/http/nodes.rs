@@ -1,7 +1,7 @@
 //! `POST /cluster/nodes/{name}/cordon`, `/uncordon`, `/drain`, `DELETE /cluster/nodes/{name}`. What may be
 //! done is decided in the fleet, not here.
 
-use acefleet_registry::node::Availability;
+use acefleet_registry::node::Wanted;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
@@ -34,11 +34,11 @@ enum Refused {
     Unknown(DetailBody),
 }
 
-async fn set(app: &App, name: &str, wanted: Availability, arrival: Arrival) -> Result<Response, Problem> {
+async fn set(app: &App, name: &str, wanted: Wanted, arrival: Arrival) -> Result<Response, Problem> {
     app.fleet().set_availability(name, wanted, arrival.write_deadline()).await?;
     let member = app.fleet().member(name)?;
     let view = app.fleet().view();
-    Ok(written(view.revision, &cluster::node(&view.state, member)))
+    Ok(written(view.revision, &cluster::node(&view.state, member, &|at| app.shown(at))))
 }
 
 /// Cordon a node
@@ -59,7 +59,7 @@ pub(crate) async fn cordon(
     Path(name): Path<String>,
     caller: Caller,
 ) -> Result<Response, Problem> {
-    set(&app, &name, Availability::Cordoned, caller.arrival).await
+    set(&app, &name, Wanted::Cordoned, caller.arrival).await
 }
 
 /// Take a node into use again
@@ -80,7 +80,7 @@ pub(crate) async fn uncordon(
     Path(name): Path<String>,
     caller: Caller,
 ) -> Result<Response, Problem> {
-    set(&app, &name, Availability::Active, caller.arrival).await
+    set(&app, &name, Wanted::Active, caller.arrival).await
 }
 
 /// How to drain.
@@ -128,10 +128,8 @@ pub(crate) async fn drain(
     call: JsonCall,
 ) -> Result<Response, Problem> {
     let seconds = deadline_seconds(call.body.as_ref())?;
-    // Judged by log time, which is never behind what this node has seen of it.
-    let now = app.fleet().cluster().log_time_ms();
-    let deadline_ms = seconds.map(|seconds| now.saturating_add(seconds.saturating_mul(1_000)));
-    set(&app, &name, Availability::Draining { deadline_ms }, call.arrival).await
+    let within_ms = seconds.map(|seconds| seconds.saturating_mul(1_000));
+    set(&app, &name, Wanted::Draining { within_ms }, call.arrival).await
 }
 
 /// A removed member.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::mem;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use acefleet_registry::NodeId;
+use acefleet_registry::{NodeId, WallMs};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use bytes::Bytes;
@@ -49,9 +49,9 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
-    /// Milliseconds since the Unix epoch, and whether the cluster has no leader.
-    pub fn at(app: &App, now_ms: u64) -> Self {
-        Self { second: now_ms / 1000, leaderless: app.is_leaderless() }
+    /// The time of day, and whether the cluster has no leader.
+    pub fn at(app: &App, now: WallMs) -> Self {
+        Self { second: now.0 / 1000, leaderless: app.is_leaderless() }
     }
 }
 

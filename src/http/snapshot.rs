@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use acefleet_raft::View;
-use acefleet_registry::NodeId;
+use acefleet_raft::{Cluster, View};
+use acefleet_registry::{Elapsed, NodeId, WallMs};
 use axum::body::Body;
 use axum::extract::{FromRequestParts, MatchedPath};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -69,6 +69,7 @@ pub(crate) struct Snapshot {
     /// Parameters of the request.
     pub query: Query,
     key: Key,
+    cluster: Cluster,
     cluster_id: String,
     age: HeaderValue,
     uri: Uri,
@@ -101,6 +102,7 @@ impl FromRequestParts<App> for Snapshot {
             soft,
             query,
             key,
+            cluster: app.fleet().cluster().clone(),
             cluster_id: app.fleet().cluster().cluster_id().unwrap_or_default(),
             age: app.age(),
             uri: parts.uri.clone(),
@@ -114,6 +116,16 @@ impl Snapshot {
     /// The cluster; empty until it has formed.
     pub fn cluster_id(&self) -> &str {
         &self.cluster_id
+    }
+
+    /// The moment now.
+    pub fn moment(&self) -> Elapsed {
+        self.cluster.moment()
+    }
+
+    /// The time of day at a moment of this state.
+    pub fn shown(&self, at: Elapsed) -> WallMs {
+        self.cluster.wall_of(&self.view.state, at)
     }
 
     /// Whether a node has stopped reporting, as far as this node knows.

@@ -1,5 +1,6 @@
 //! `GET /orchestrator/status`: the one answer that proxies poll to decide whether to ask for an engine.
 
+use acefleet_registry::WallMs;
 use acefleet_registry::breaker::BreakerKind;
 use axum::extract::State;
 use axum::response::Response;
@@ -7,7 +8,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::config::Variant;
-use crate::fleet::now_ms;
 use crate::http::app::App;
 use crate::http::health::engine_counts;
 use crate::http::provision::circuit_word;
@@ -114,12 +114,12 @@ fn variant_word(variant: Variant) -> &'static str {
     responses((status = 200, description = "State", body = OrchestratorStatus))
 )]
 pub(crate) async fn get(State(app): State<App>, snapshot: Snapshot) -> Response {
-    let now = now_ms();
+    let now = app.fleet().wall_now();
     // Breakers depend on the time, and without a leader the answer differs although the state does not.
     snapshot.page(&app, "", Some(Moment::at(&app, now)), |snapshot| to_json(&status(&app, snapshot, now)))
 }
 
-fn status(app: &App, snapshot: &Snapshot, now: u64) -> OrchestratorStatus {
+fn status(app: &App, snapshot: &Snapshot, now: WallMs) -> OrchestratorStatus {
     let state = &snapshot.view.state;
     let policy = state.policy();
     let config = app.fleet().config();
@@ -157,7 +157,7 @@ fn status(app: &App, snapshot: &Snapshot, now: u64) -> OrchestratorStatus {
         provisioning: StatusProvisioning {
             can_provision: blocked.is_none(),
             circuit_breaker_state: circuit_word(admission.breaker),
-            last_failure: general.last_failure_ms.map(iso),
+            last_failure: general.last_failure_ms.map(|at| iso(snapshot.shown(at))),
             blocked_reason: blocked.as_ref().map(|blocked| blocked.message.clone()),
             blocked_reason_details: blocked.map(|blocked| BlockedReason {
                 code: blocked.code,

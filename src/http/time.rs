@@ -1,5 +1,6 @@
 //! Timestamps as clients of the API parse them: RFC 3339 with a zone, always.
 
+use acefleet_registry::WallMs;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -7,24 +8,24 @@ use jiff::{SignedDuration, Timestamp};
 /// Largest number that still counts as seconds; above it a bare number counts as milliseconds.
 const SECONDS_MAX: i64 = 20_000_000_000;
 
-fn timestamp(ms: u64) -> Timestamp {
-    let ms = i64::try_from(ms).unwrap_or(i64::MAX);
+fn timestamp(at: WallMs) -> Timestamp {
+    let ms = i64::try_from(at.0).unwrap_or(i64::MAX);
     Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX)
 }
 
 /// The form of typed fields: microseconds and `Z`.
-pub(crate) fn zulu(ms: u64) -> String {
-    timestamp(ms).strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+pub(crate) fn zulu(at: WallMs) -> String {
+    timestamp(at).strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
 }
 
 /// The form of fields in plain objects: microseconds and `+00:00`.
-pub(crate) fn iso(ms: u64) -> String {
-    timestamp(ms).strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00").to_string()
+pub(crate) fn iso(at: WallMs) -> String {
+    timestamp(at).strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00").to_string()
 }
 
 /// A point in time in a query: RFC 3339, a date with or without time (without a zone it is UTC), or
 /// seconds or milliseconds since the Unix epoch. Times before 1970 count as 1970.
-pub(crate) fn parse(text: &str) -> Option<u64> {
+pub(crate) fn parse(text: &str) -> Option<WallMs> {
     let text = text.trim();
     let at = text
         .parse::<Timestamp>()
@@ -33,7 +34,7 @@ pub(crate) fn parse(text: &str) -> Option<u64> {
         .or_else(|| utc(text.parse::<DateTime>().ok()?))
         .or_else(|| utc(text.parse::<Date>().ok()?.at(0, 0, 0, 0)))
         .or_else(|| number(text))?;
-    Some(u64::try_from(at.as_millisecond()).unwrap_or(0))
+    Some(WallMs(u64::try_from(at.as_millisecond()).unwrap_or(0)))
 }
 
 fn utc(at: DateTime) -> Option<Timestamp> {
@@ -59,14 +60,14 @@ fn number(text: &str) -> Option<Timestamp> {
 mod tests {
     use super::*;
 
-    const MS: u64 = 1_759_428_251_512;
+    const MS: WallMs = WallMs(1_759_428_251_512);
 
     #[test]
     fn both_forms_have_microseconds_and_a_zone() {
         assert_eq!(zulu(MS), "2025-10-02T18:04:11.512000Z");
         assert_eq!(iso(MS), "2025-10-02T18:04:11.512000+00:00");
-        assert_eq!(zulu(0), "1970-01-01T00:00:00.000000Z");
-        assert!(zulu(u64::MAX).parse::<Timestamp>().is_ok());
+        assert_eq!(zulu(WallMs(0)), "1970-01-01T00:00:00.000000Z");
+        assert!(zulu(WallMs(u64::MAX)).parse::<Timestamp>().is_ok());
     }
 
     #[test]
@@ -83,8 +84,8 @@ mod tests {
         ] {
             assert_eq!(parse(text), Some(MS), "{text}");
         }
-        assert_eq!(parse("2025-10-02"), Some(1_759_363_200_000));
-        assert_eq!(parse("1969-01-01"), Some(0));
+        assert_eq!(parse("2025-10-02"), Some(WallMs(1_759_363_200_000)));
+        assert_eq!(parse("1969-01-01"), Some(WallMs(0)));
     }
 
     #[test]

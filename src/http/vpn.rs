@@ -1,13 +1,12 @@
 //! `GET /vpn/status`, `GET /vpn/publicip`, and the figures of the VPNs for the metrics.
 
-use acefleet_registry::NodeId;
 use acefleet_registry::vpn::VpnHealth;
+use acefleet_registry::{Elapsed, NodeId};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::fleet::now_ms;
 use crate::http::problem::{DetailBody, Problem};
 use crate::http::snapshot::Snapshot;
 use crate::http::vpn_state::{Known, VpnState, all, health, is_connected, main_of};
@@ -50,7 +49,7 @@ struct EmergencyMode {
 }
 
 /// A node with two VPNs and one of them down; the first such node.
-fn emergency(all: &[Known<'_>], now: u64) -> EmergencyMode {
+fn emergency(all: &[Known<'_>], now: Elapsed) -> EmergencyMode {
     let down = all.iter().find_map(|failed| {
         let (node, _, vpn) = *failed;
         let vpn = vpn.filter(|vpn| vpn.status.health == VpnHealth::Unhealthy)?;
@@ -63,7 +62,7 @@ fn emergency(all: &[Known<'_>], now: u64) -> EmergencyMode {
             active: true,
             failed_vpn: Some(failed.container.clone()),
             healthy_vpn: Some(healthy.container.clone()),
-            duration_seconds: now.saturating_sub(since_ms) / 1000,
+            duration_seconds: now.since(since_ms) / 1000,
         },
     }
 }
@@ -102,7 +101,7 @@ pub(crate) async fn status(snapshot: Snapshot) -> Response {
         main: VpnState::main(&snapshot),
         vpn1: pair.next(),
         vpn2: pair.next(),
-        emergency_mode: emergency(&all, now_ms().max(state.clock_ms())),
+        emergency_mode: emergency(&all, snapshot.moment()),
         vpns: vpns.collect(),
     })
 }

@@ -6,7 +6,7 @@ use acefleet_registry::engine::{EngineSpec, Kind, Ports};
 use acefleet_registry::node::NodeInfo;
 use acefleet_registry::stream::{KeyType, StreamEnd, StreamStart};
 use acefleet_registry::vpn::VpnInfo;
-use acefleet_registry::{Command, OpId, Proposal, Reply, Reserve};
+use acefleet_registry::{Command, Elapsed, OpId, Proposal, Reply, Reserve};
 
 use super::*;
 
@@ -33,7 +33,7 @@ impl World {
         self.writes += 1;
         let proposal = Proposal {
             op_id: OpId::from_u128(u128::from(self.writes)),
-            at_ms: 1_000 * self.writes,
+            at_ms: Elapsed(1_000 * self.writes),
             origin: ME,
             command,
         };

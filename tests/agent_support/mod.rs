@@ -68,6 +68,10 @@ impl Node {
         let soft = Arc::new(SoftState::default());
         let node = Self { config: Arc::new(config), cluster, soft, runtime, agent: None, _data: data };
         node.write(Command::SetPolicy(node.config.policy.clone())).await;
+        // The one entry that a leader writes by itself comes before the tests look at what is written.
+        while node.cluster.view().state.calendar().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         node
     }
 

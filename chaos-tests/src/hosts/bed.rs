@@ -224,6 +224,7 @@ impl TestHosts {
     }
 
     /// Copies all logs to a directory beside the test binary.
+    #[expect(clippy::disallowed_methods, reason = "names a directory")]
     fn save_logs(&self) -> Result<PathBuf> {
         let exe = std::env::current_exe()?;
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();

@@ -114,8 +114,12 @@ mod tests {
     async fn a_write_inside_a_snapshot_is_found() {
         let awaited = Arc::new(Awaited::default());
         let mut state = State::default();
-        let proposal =
-            Proposal { op_id: OpId(2, 2), at_ms: 1, origin: NodeId(1), command: Command::ResetBreaker(None) };
+        let proposal = Proposal {
+            op_id: OpId(2, 2),
+            at_ms: acefleet_registry::Elapsed(1),
+            origin: NodeId(1),
+            command: Command::ResetBreaker(None),
+        };
         let reply = acefleet_registry::apply(&mut state, &proposal, 4);
         let (mut inside, other) = (awaited.register(OpId(2, 2)), awaited.register(OpId(2, 3)));
         awaited.settle(&state, 5);

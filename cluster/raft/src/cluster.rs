@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use acefleet_registry::{Command, Level, NodeId, OpId, Proposal, State};
+use acefleet_registry::{Command, Elapsed, Level, NodeId, OpId, Proposal, State, WallMs};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
@@ -16,7 +16,7 @@ use crate::shared::{Core, OpenStore};
 use crate::state_machine::blocking;
 use crate::status::{Leadership, RaftStatus};
 use crate::transport::CallError;
-use crate::transport::proto::ask_reply;
+use crate::transport::proto::{Clock, ask_reply};
 use crate::view::View;
 use crate::write::Applied;
 use crate::{level, read, status, write};
@@ -137,7 +137,7 @@ impl Cluster {
         command: Command,
         deadline: Instant,
     ) -> Result<Applied, WriteError> {
-        let proposal = Proposal { op_id, at_ms: 0, origin: self.node_id(), command };
+        let proposal = Proposal { op_id, at_ms: Elapsed::ZERO, origin: self.node_id(), command };
         write::propose(&self.core, proposal, deadline).await
     }
 
@@ -154,15 +154,41 @@ impl Cluster {
         deadline: Instant,
     ) -> Result<Applied, WriteError> {
         let op_id = OpId::from_u128(uuid::Uuid::now_v7().as_u128());
-        let proposal = Proposal { op_id, at_ms: 0, origin: self.node_id(), command };
+        let proposal = Proposal { op_id, at_ms: Elapsed::ZERO, origin: self.node_id(), command };
         write::decide(&self.core, term, proposal, deadline).await
     }
 
-    /// Log time now, milliseconds since the Unix epoch: what a proposal would carry. Never behind the
-    /// state, never back, never standing still.
+    /// The moment now: on the leader that which a proposal would carry, elsewhere as far as it can be told. Never behind the
+    /// state.
     #[must_use]
-    pub fn log_time_ms(&self) -> u64 {
-        self.core.log_time_ms(self.view().state.clock_ms())
+    pub fn moment(&self) -> Elapsed {
+        self.core.moment().max(self.view().state.clock_ms())
+    }
+
+    /// Since when this node leads without a break: with a majority, awake and not stopped. What happened before, nobody
+    /// watched. None while it does not lead.
+    #[must_use]
+    pub fn watching_since(&self) -> Option<Instant> {
+        self.core.watching_since()
+    }
+
+    /// The time of day, to be shown: the cluster's, or this host's before it has heard the cluster's.
+    #[must_use]
+    pub fn wall_now(&self) -> WallMs {
+        self.core.wall_now(&self.view().state)
+    }
+
+    /// The time of day at a moment of this state, to be shown.
+    #[must_use]
+    pub fn wall_of(&self, state: &State, moment: Elapsed) -> WallMs {
+        self.core.wall_of(state, moment)
+    }
+
+    /// By how many milliseconds the clocks of members are ahead of the time of day that the cluster shows, as far as this node
+    /// has heard them lately.
+    #[must_use]
+    pub fn clock_skews(&self) -> Vec<(NodeId, i64)> {
+        self.core.skews().into_iter().map(|(id, ms)| (NodeId(id), ms)).collect()
     }
 
     /// How long a member has not been heard, counted from the start of this process if it never was.
@@ -255,7 +281,9 @@ impl Cluster {
             };
         }
         let member = self.core.member(to.0).ok_or(AskError::NotAMember(to.0))?;
-        let call = self.core.wire.ask(to.0, &member, request, deadline).await;
+        let (moment, wall) = self.core.clock_report();
+        let clock = Clock { elapsed_ms: moment.0, wall_ms: wall.0 };
+        let call = self.core.wire.ask(to.0, &member, request, clock, deadline).await;
         match call {
             Ok(reply) => match reply.outcome {
                 Some(ask_reply::Outcome::Reply(bytes)) => Ok(bytes),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use acefleet_registry::Level;
 
 use crate::errors::StartError;
+use crate::wall::Clock;
 
 /// An initial member of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +76,8 @@ pub struct Options {
     pub version: String,
     /// Level of commands that this program knows, told to peers.
     pub level: Level,
+    /// Where the time of day is read.
+    pub clock: Clock,
 }
 
 impl Options {
@@ -91,6 +94,7 @@ impl Options {
             snapshot: SnapshotPolicy::default(),
             version: String::new(),
             level: Level::CURRENT,
+            clock: Clock::default(),
         }
     }
 

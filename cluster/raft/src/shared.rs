@@ -1,8 +1,8 @@
 //! What the parts of a running node share, and the small questions they all ask.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use openraft::async_runtime::watch::WatchReceiver;
 use tokio::sync::{Notify, oneshot, watch};
@@ -12,12 +12,12 @@ use tokio_util::task::TaskTracker;
 use crate::awaited::Awaited;
 use crate::cluster::Hooks;
 use crate::errors::Failure;
-use crate::log_clock::LogClock;
 use crate::options::Options;
 use crate::outbox::Extent;
 use crate::snapshot::SnapshotDir;
 use crate::status::Leadership;
 use crate::store::{Db, DirLock, Durable, Flusher, FsyncClock, IdentityFile, Marker, Positions};
+use crate::times::Times;
 use crate::transport::Wire;
 use crate::types::{Member, Metrics, Raft};
 use crate::view::Published;
@@ -67,15 +67,8 @@ pub(crate) struct Core {
     pub stop: CancellationToken,
     /// Set when a stop begins: the end of the Raft core is then no failure.
     pub closing: AtomicBool,
-    /// Where the time of proposals comes from.
-    pub clock: Mutex<LogClock>,
-}
-
-/// This host's wall clock, milliseconds since the Unix epoch.
-pub(crate) fn wall_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    /// Elapsed time and the time of day.
+    pub times: Mutex<Times>,
 }
 
 impl Core {
@@ -152,14 +145,6 @@ impl Core {
             }
         }
         seeds
-    }
-
-    /// The time that a proposal would carry now, given the newest time in the state.
-    pub fn log_time_ms(&self, state_ms: u64) -> u64 {
-        let wall = wall_ms();
-        // The data is plain: a panic elsewhere cannot leave it half-changed.
-        let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
-        clock.now(wall, state_ms, Instant::now())
     }
 
     /// Whether a member has not been heard for so long that as a leader it would have been replaced. On the leader, which

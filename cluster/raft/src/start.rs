@@ -21,6 +21,7 @@ use crate::snapshot::SnapshotDir;
 use crate::state_machine::StateMachine;
 use crate::status::Leadership;
 use crate::store::{self, Act, DirLock, Flusher, FsyncClock, IdentityFile, LogStore, MarkFile, Marker};
+use crate::times::{self, Times};
 use crate::transport::{Network, Wire, serve};
 use crate::types::Raft;
 use crate::view::Published;
@@ -92,7 +93,7 @@ pub async fn start(
         tasks: TaskTracker::new(),
         stop: CancellationToken::new(),
         closing: AtomicBool::new(false),
-        clock: Mutex::default(),
+        times: Mutex::new(Times::new()),
     });
     core.tasks.spawn(watch_mark(core.clone(), mark_broken));
     spawn_background(&core, listener);
@@ -194,6 +195,7 @@ fn spawn_background(core: &Arc<Core>, listener: TcpListener) {
     tasks.spawn(formation::run(core.clone()));
     tasks.spawn(read::recover(core.clone()));
     tasks.spawn(tend::run(core.clone()));
+    tasks.spawn(times::keep(core.clone()));
     tasks.spawn(snapshot_by_time(core.clone()));
     let server = core.clone();
     tasks.spawn(async move {

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::errors::Failure;
 use crate::level;
-use crate::shared::{Core, wall_ms};
+use crate::shared::Core;
 use crate::types::{Member, Metrics, ServerMetrics, TypeConfig};
 use crate::view::View;
 
@@ -208,11 +208,10 @@ fn staleness(core: &Core, view: &View, leads: bool, leaderless: Duration) -> Dur
         Some(age) => age,
         None => {
             let uptime = core.wire.contacts().uptime();
-            match view.state.clock_ms() {
-                0 => uptime,
-                // The clock of the leader that stamped the write may have been ahead of this one.
-                written => uptime.max(Duration::from_millis(wall_ms().saturating_sub(written))),
-            }
+            // By clocks, since nobody here watched meanwhile: for people, and too little when they were wrong.
+            let written = view.state.wall(view.state.clock_ms());
+            let age = written.map_or(0, |written| core.wall_now(&view.state).0.saturating_sub(written.0));
+            uptime.max(Duration::from_millis(age))
         }
     }
 }
@@ -235,6 +234,9 @@ fn leaderless(core: &Core, leads: bool, voters: usize, quorum_age: Option<Durati
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+/// A majority that was heard so long ago may follow another leader by now: nobody watches.
+const MAJORITY_LOST: Duration = Duration::from_secs(2);
 
 /// How old the time of the last majority may become before [`follow`] looks again.
 const MAJORITY_EVERY: Duration = Duration::from_millis(100);
@@ -269,7 +271,7 @@ pub(crate) async fn follow(core: Arc<Core>) {
 
 /// Takes over what the Raft core says now; an error when it is dead.
 fn look(core: &Core) -> Result<(), openraft::errors::Fatal<TypeConfig>> {
-    let (now, moved) = {
+    let (now, alone, moved) = {
         let server = core.raft.server_metrics();
         let server = server.borrow_watched();
         let now = leadership(&server);
@@ -277,18 +279,22 @@ fn look(core: &Core) -> Result<(), openraft::errors::Fatal<TypeConfig>> {
             let nodes = server.membership_config.nodes();
             nodes.map(|(id, member)| (*id, member.address.clone())).collect::<BTreeMap<_, _>>()
         });
-        (now, moved)
+        let alone = server.membership_config.voter_ids().count() <= 1;
+        (now, alone, moved)
     };
     let (acked, running) = {
         let seen = core.raft.metrics();
         let seen = seen.borrow_watched();
         (seen.last_quorum_acked.map(|acked| acked.elapsed()), seen.running_state.clone())
     };
+    let backed = alone || acked.is_some_and(|age| age <= MAJORITY_LOST);
+    core.look_at_clocks((now.is_leader && backed).then_some(now.term));
     if let Some(at) = acked.filter(|_| now.is_leader).and_then(|age| Instant::now().checked_sub(age)) {
         core.wire.contacts().led_by_self_at(at);
     }
     if let Some(addresses) = moved {
         core.wire.contacts().retain(&addresses);
+        core.forget_clocks(|id| addresses.contains_key(&id));
         core.wire.set_addresses(addresses);
     }
     running?;

@@ -39,7 +39,7 @@ pub(crate) async fn submit(core: &Core, mut proposal: Proposal, refusal: WriteRe
         return refusal.tell(Refusal::NotLeader);
     }
     let view = core.published.load();
-    proposal.at_ms = core.log_time_ms(view.state.clock_ms());
+    proposal.at_ms = core.moment();
     core.hooks.prepare(&view.state, &|id| core.is_silent(id.0), &mut proposal);
     if let Err(why) = level::check(core, view.state.level(), proposal.command.level()) {
         return refusal.tell(Refusal::HeldBack(why));

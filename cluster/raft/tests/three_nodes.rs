@@ -211,8 +211,7 @@ async fn without_a_majority_writes_fail_in_time_and_reads_go_on() {
 }
 
 fn wall_ms() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    u64::try_from(now.as_millis()).unwrap()
+    acefleet_raft::host_clock().0
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -223,6 +222,8 @@ async fn a_restarted_node_says_that_its_state_is_from_before() {
     let away = (leader + 1) % 3;
     let known = marks(fleet.nodes[leader].cluster());
     fleet.all_hold(&known).await;
+    let told = |at: usize| !fleet.nodes[at].cluster().view().state.calendar().is_empty();
+    until("all know the time of day", || (0..3).all(told)).await;
     fleet.nodes[away].kill();
     let missed = fleet.nodes[leader].must_write().await;
     let others = [leader, (leader + 2) % 3];
@@ -299,7 +300,7 @@ async fn questions_reach_the_node_they_are_for() {
 async fn only_the_leader_prepares_and_log_time_never_goes_back() {
     let fleet = Fleet::formed(3).await;
     let prepared = |at: usize| fleet.nodes[at].probe.prepared.load(Ordering::Relaxed);
-    let mut clock = 0;
+    let mut clock = acefleet_registry::Elapsed::ZERO;
     // Until there was no election in between.
     loop {
         let (leader, term) = fleet.term().await;

@@ -9,18 +9,19 @@ use crate::breaker::BreakerKind;
 use crate::engine::{Engine, EngineSpec, Health, Ports};
 use crate::ids::{EngineId, NodeId, OpId};
 use crate::level::Level;
-use crate::node::{Availability, DockerState, NodeInfo};
+use crate::node::{DockerState, NodeInfo, Wanted};
 use crate::policy::Policy;
 use crate::stream::{Stream, StreamEnd, StreamStart};
+use crate::time::Elapsed;
 use crate::vpn::VpnStatus;
 
-/// One write: a command, the leader's clock, and the id under which a repeat is recognised.
+/// One write: a command, the moment at which the leader took it, and the id under which a repeat is recognised.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proposal {
     /// Names this write for ever.
     pub op_id: OpId,
-    /// The leader's wall clock, milliseconds since the Unix epoch. `apply` never lets it go back.
-    pub at_ms: u64,
+    /// The moment, stamped by the leader. `apply` never lets it go back.
+    pub at_ms: Elapsed,
     /// The node on which the write arrived.
     pub origin: NodeId,
     /// What to do.
@@ -45,7 +46,7 @@ pub enum Command {
         /// The node.
         node: NodeId,
         /// What is wanted of it.
-        availability: Availability,
+        availability: Wanted,
     },
     /// The leader's verdict on a node: silent for too long, or heard again. Its engines keep their records and leases, as
     /// nobody has seen them end; their streams end.
@@ -161,6 +162,14 @@ pub enum Command {
     },
     /// All members know the commands up to this level.
     RaiseLevel(Level),
+    /// The leader's finding that the time of day is another than the registry shows. Nothing but what people are shown depends
+    /// on it.
+    WallCorrected {
+        /// From this moment on: since when the leader watches without a break.
+        from: Elapsed,
+        /// Milliseconds to be added to moments.
+        offset_ms: i64,
+    },
 }
 
 /// One write of a [`Command::Sequence`].

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{EngineId, NodeId, OpId};
+use crate::time::Elapsed;
 
 /// Where an engine is in its life. It only moves forward; a new start is a new record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -128,8 +129,8 @@ pub struct Ending {
     pub cause: String,
     /// For people.
     pub message: String,
-    /// Log time.
-    pub at_ms: u64,
+    /// The moment.
+    pub at_ms: Elapsed,
 }
 
 /// Why an engine is on its way out although it runs.
@@ -137,8 +138,8 @@ pub struct Ending {
 pub struct Retiring {
     /// Short machine-readable cause, that of its end.
     pub cause: String,
-    /// Log time.
-    pub since_ms: u64,
+    /// The moment.
+    pub since_ms: Elapsed,
     /// Nothing is wrong with it: it stays when a stream begins on it, or when an engine is wanted.
     pub may_stay: bool,
 }
@@ -170,19 +171,19 @@ pub struct Engine {
     /// Debounced health.
     #[serde(default)]
     pub health: Health,
-    /// Log time of the reservation.
-    pub reserved_at_ms: u64,
-    /// Log time at which Docker said that it runs.
+    /// The moment of the reservation.
+    pub reserved_at_ms: Elapsed,
+    /// The moment at which Docker said that it runs.
     #[serde(default)]
-    pub started_at_ms: Option<u64>,
+    pub started_at_ms: Option<Elapsed>,
     /// The write that reserved it, or that claimed it for another caller.
     pub reserved_by: OpId,
     /// The caller gave up waiting: the next call of the same kind may take it.
     #[serde(default)]
     pub abandoned: bool,
-    /// Log time until which its caller waits for the answer; none once a stream has begun on it.
+    /// The moment until which its caller waits for the answer; none once a stream has begun on it.
     #[serde(default)]
-    pub awaited_until_ms: Option<u64>,
+    pub awaited_until_ms: Option<Elapsed>,
     /// How the leader chose the host, for people.
     #[serde(default)]
     pub placement: String,
@@ -206,19 +207,19 @@ pub struct Engine {
 /// When streams last used an engine. Beside its record, which would else change with every stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// Log time of the newest `stream_started` on it.
+    /// The moment of the newest `stream_started` on it.
     #[serde(default)]
-    pub last_stream_start_ms: Option<u64>,
-    /// Log time of the newest end of a stream on it.
+    pub last_stream_start_ms: Option<Elapsed>,
+    /// The moment of the newest end of a stream on it.
     #[serde(default)]
-    pub last_stream_end_ms: Option<u64>,
+    pub last_stream_end_ms: Option<Elapsed>,
 }
 
 impl Engine {
     /// True when its caller is known to have gone without it at `now_ms`: said so, or was answered
     /// before the container ran.
     #[must_use]
-    pub fn is_unclaimed(&self, now_ms: u64) -> bool {
+    pub fn is_unclaimed(&self, now_ms: Elapsed) -> bool {
         let runs_since = self.started_at_ms.unwrap_or(now_ms);
         self.abandoned || self.awaited_until_ms.is_some_and(|until| until < runs_since)
     }
@@ -239,9 +240,9 @@ impl Engine {
         self.retiring.as_ref().is_some_and(|retiring| retiring.may_stay)
     }
 
-    /// Cause and log time of the decision that it leaves.
+    /// Cause and moment of the decision that it leaves.
     #[must_use]
-    pub fn leaves(&self) -> Option<(&str, u64)> {
+    pub fn leaves(&self) -> Option<(&str, Elapsed)> {
         let retiring = || self.retiring.as_ref().map(|retiring| (retiring.cause.as_str(), retiring.since_ms));
         self.ending.as_ref().map(|ending| (ending.cause.as_str(), ending.at_ms)).or_else(retiring)
     }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use imbl::Vector;
 use serde::{Deserialize, Serialize};
 
+use crate::time::Elapsed;
+
 /// Newest events that are kept.
 pub const EVENTS_MAX: usize = 2_000;
 
@@ -29,8 +31,8 @@ pub enum EventType {
 pub struct Event {
     /// Counted up, never reused.
     pub id: u64,
-    /// Log time.
-    pub at_ms: u64,
+    /// The moment.
+    pub at_ms: Elapsed,
     /// Subject.
     pub event_type: EventType,
     /// E.g. `created`, `deleted`, `started`, `ended`.

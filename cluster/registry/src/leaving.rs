@@ -7,6 +7,7 @@ use crate::engine::{Engine, EngineSpec, Health, Phase};
 use crate::ids::NodeId;
 use crate::node::Availability;
 use crate::state::State;
+use crate::time::Elapsed;
 use crate::vpn::VpnFault;
 
 /// So long after the return of a host its engines have said which of their streams play.
@@ -20,7 +21,7 @@ impl State {
     /// May this engine retire at `now_ms` when it has to be idle for `idle_ms`? The rule of scaling down, of idle removal and
     /// of `/gc`.
     #[must_use]
-    pub fn may_retire_idle(&self, engine: &Engine, idle_ms: u64, now_ms: u64) -> bool {
+    pub fn may_retire_idle(&self, engine: &Engine, idle_ms: u64, now_ms: Elapsed) -> bool {
         let policy = self.policy();
         engine.is_published()
             && engine.retiring.is_none()
@@ -29,12 +30,12 @@ impl State {
             && self.active_streams(engine.id) == 0
             && self.supply() > policy.min_replicas
             && (policy.min_free_replicas == 0 || self.free_supply() > policy.min_free_replicas)
-            && now_ms.saturating_sub(self.idle_since_ms(engine)) >= idle_ms
+            && now_ms.since(self.idle_since_ms(engine)) >= idle_ms
     }
 
     /// What is wrong with the network of an engine, if it may leave for that at `now_ms`. One whose network works retires.
     #[must_use]
-    pub fn may_leave_off_vpn(&self, engine: &Engine, now_ms: u64) -> Option<VpnFault> {
+    pub fn may_leave_off_vpn(&self, engine: &Engine, now_ms: Elapsed) -> Option<VpnFault> {
         let may = engine.phase < Phase::Draining && self.is_unused(engine, now_ms);
         self.vpn_fault(engine)
             .filter(|fault| may && (*fault == VpnFault::Unhealthy || engine.retiring.is_none()))
@@ -42,10 +43,10 @@ impl State {
 
     /// May this engine stop at `now_ms`, because clients are told of it no more and are done with it?
     #[must_use]
-    pub fn may_stop_unused(&self, engine: &Engine, now_ms: u64) -> bool {
+    pub fn may_stop_unused(&self, engine: &Engine, now_ms: Elapsed) -> bool {
         let nobody_comes = || {
             let until = self.told_until_ms(engine);
-            until.is_some_and(|until| now_ms.saturating_sub(until) >= COMES_WITHIN_MS)
+            until.is_some_and(|until| now_ms.since(until) >= COMES_WITHIN_MS)
         };
         engine.phase < Phase::Draining
             && (self.drain_is_over(engine.node, now_ms) || nobody_comes() && self.is_unused(engine, now_ms))
@@ -70,7 +71,7 @@ impl State {
     }
 
     /// Until when clients were told of an engine, if they are not any more.
-    fn told_until_ms(&self, engine: &Engine) -> Option<u64> {
+    fn told_until_ms(&self, engine: &Engine) -> Option<Elapsed> {
         let drain = self.node(engine.node).filter(|node| self.is_draining(node.info.id));
         let drain_since_ms = drain.map(|node| node.availability_since_ms);
         let retiring_since_ms = engine.retiring.as_ref().map(|retiring| retiring.since_ms);
@@ -78,17 +79,17 @@ impl State {
         // The answer to a call of before.
         Some(
             unlisted_since_ms
-                .max(engine.started_at_ms.unwrap_or(0))
-                .max(engine.awaited_until_ms.unwrap_or(0)),
+                .max(engine.started_at_ms.unwrap_or_default())
+                .max(engine.awaited_until_ms.unwrap_or_default()),
         )
     }
 
     /// True when no stream runs on an engine, also none that was taken for ended while its host was away.
-    fn is_unused(&self, engine: &Engine, now_ms: u64) -> bool {
-        let ended = self.usage(engine.id).last_stream_end_ms.unwrap_or(0);
+    fn is_unused(&self, engine: &Engine, now_ms: Elapsed) -> bool {
+        let ended = self.usage(engine.id).last_stream_end_ms.unwrap_or_default();
         let container = engine.container_id.as_deref().unwrap_or_default();
         let in_doubt = || {
-            now_ms.saturating_sub(ended) < DOUBT_MS
+            now_ms.since(ended) < DOUBT_MS
                 && self.streams_of_container(container).any(|stream| self.may_go_on(stream))
         };
         self.active_streams(engine.id) == 0 && !in_doubt()
@@ -102,13 +103,13 @@ impl State {
 
     /// True when a node drains and its deadline has passed.
     #[must_use]
-    pub fn drain_is_over(&self, node: NodeId, now_ms: u64) -> bool {
+    pub fn drain_is_over(&self, node: NodeId, now_ms: Elapsed) -> bool {
         let wanted = self.node(node).map(|node| node.availability);
         matches!(wanted, Some(Availability::Draining { deadline_ms: Some(at) }) if at <= now_ms)
     }
 }
 
 /// True while the one for whom an engine was made, or who claimed it, may be on the way to it.
-fn is_expected(engine: &Engine, now_ms: u64) -> bool {
-    engine.awaited_until_ms.is_some_and(|until| now_ms < until.saturating_add(COMES_WITHIN_MS))
+fn is_expected(engine: &Engine, now_ms: Elapsed) -> bool {
+    engine.awaited_until_ms.is_some_and(|until| now_ms < until.plus(COMES_WITHIN_MS))
 }

@@ -1,7 +1,7 @@
 //! Which commands a program knows. A node that meets an entry it does not know must stop, so a command is written only when all
 //! members know it.
 //!
-//! To add a command: give its variant in [`Command`] a line in [`Command::level`], with [`Level::CURRENT`]. Raise
+//! To add a command: give its variant in [`Command`] a line in [`Command::level`], with the number of [`Level::CURRENT`]. Raise
 //! [`Level::CURRENT`] by one only with the first command after a release; those of one release share their level. A new field
 //! in an old command needs the same care when a node that skips it would come to another state: let [`Command::level`] look at
 //! the field. The rest follows: each node tells its level with every call and answer, the leader writes
@@ -68,6 +68,7 @@ impl Command {
             Self::Sequence(steps) => {
                 steps.iter().map(|step| step.command.level()).max().unwrap_or(Level::FIRST)
             }
+            Self::WallCorrected { .. } => Level(2),
             // Written when all members know it already.
             Self::RaiseLevel(_) => Level::FIRST,
         }

@@ -2,6 +2,7 @@
 //! of placement and scaling. Nothing in this crate may do IO, read a clock or roll a die.
 //!
 //! - [`ids`], [`node`], [`engine`], [`stream`], [`policy`], [`breaker`], [`event`]: the records
+//! - [`time`], [`calendar`]: the two times, and what people are shown
 //! - [`command`]: what can be written, and the replies
 //! - [`level`]: which commands all members know
 //! - [`state`], [`queries`]: the tables with their derived indexes, and how to read them
@@ -18,6 +19,7 @@
 pub mod address;
 mod apply;
 pub mod breaker;
+pub mod calendar;
 pub mod command;
 pub mod conf;
 pub mod digest;
@@ -35,6 +37,7 @@ mod ports;
 pub mod queries;
 pub mod state;
 pub mod stream;
+pub mod time;
 pub mod vpn;
 
 pub use apply::apply;
@@ -46,3 +49,4 @@ pub use node::{Node, NodeInfo};
 pub use policy::Policy;
 pub use state::State;
 pub use stream::Stream;
+pub use time::{Elapsed, WallMs};

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::NodeId;
+use crate::time::Elapsed;
 use crate::vpn::VpnInfo;
 
 /// What a node says of itself when it starts.
@@ -51,9 +52,39 @@ pub enum Availability {
     /// Takes no new engines and no new streams; its engines leave when their streams have ended and no client that was told of
     /// them can still be on its way, or at the deadline with their streams.
     Draining {
-        /// Log time at which streams are cut off; without one they may take as long as they like.
-        deadline_ms: Option<u64>,
+        /// The moment at which streams are cut off; without one they may take as long as they like.
+        deadline_ms: Option<Elapsed>,
     },
+}
+
+/// The same as an operator asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Wanted {
+    /// See [`Availability::Active`].
+    Active,
+    /// See [`Availability::Cordoned`].
+    Cordoned,
+    /// See [`Availability::Draining`].
+    Draining {
+        /// Watched milliseconds after which streams are cut off. They count from the moment of the entry: a node that has just
+        /// started may not know which moment it is.
+        #[serde(default)]
+        within_ms: Option<u64>,
+    },
+}
+
+impl Wanted {
+    /// What it comes to at a moment.
+    #[must_use]
+    pub fn at(self, now: Elapsed) -> Availability {
+        match self {
+            Self::Active => Availability::Active,
+            Self::Cordoned => Availability::Cordoned,
+            Self::Draining { within_ms } => {
+                Availability::Draining { deadline_ms: within_ms.map(|ms| now.plus(ms)) }
+            }
+        }
+    }
 }
 
 /// A member's record.
@@ -67,15 +98,15 @@ pub struct Node {
     /// What an operator wants of it.
     #[serde(default)]
     pub availability: Availability,
-    /// Log time since which it is active, cordoned or draining; another deadline is no change.
+    /// The moment since which it is active, cordoned or draining; another deadline is no change.
     #[serde(default)]
-    pub availability_since_ms: u64,
-    /// Log time at which it last failed to start an engine, until it starts one.
+    pub availability_since_ms: Elapsed,
+    /// The moment at which it last failed to start an engine, until it starts one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failed_start_ms: Option<u64>,
-    /// When the record was first written, in log time.
-    pub joined_at_ms: u64,
-    /// Log time of the verdict that it is down, until it is heard again: its engines are lost to clients and do not count.
+    pub failed_start_ms: Option<Elapsed>,
+    /// When the record was first written.
+    pub joined_at_ms: Elapsed,
+    /// The moment of the verdict that it is down, until it is heard again: its engines are lost to clients and do not count.
     #[serde(default)]
-    pub down_since_ms: Option<u64>,
+    pub down_since_ms: Option<Elapsed>,
 }

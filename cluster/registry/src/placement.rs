@@ -92,7 +92,7 @@ pub fn loads(state: &State, hosts: &BTreeSet<NodeId>) -> Vec<Load> {
 }
 
 fn is_troubled(state: &State, node: &Node) -> bool {
-    node.failed_start_ms.is_some_and(|at| state.clock_ms().saturating_sub(at) < TROUBLED_MS)
+    node.failed_start_ms.is_some_and(|at| state.clock_ms().since(at) < TROUBLED_MS)
 }
 
 /// True when some host that has not failed lately can take an engine, for all that the registry knows.

@@ -12,6 +12,7 @@ use crate::ids::{EngineId, NodeId};
 use crate::placement::{self, Load};
 use crate::ports::fixed_http_port;
 use crate::state::State;
+use crate::time::Elapsed;
 use crate::vpn::{self, VpnFault};
 
 /// How long after `STARTUP_TIMEOUT_S` the leader waits for the agent's own verdict.
@@ -33,9 +34,9 @@ pub fn plan(
     state: &State,
     eligible: &BTreeSet<NodeId>,
     is_steady: impl Fn(NodeId) -> bool,
-    now_ms: u64,
+    now_ms: Elapsed,
 ) -> Vec<Command> {
-    // Commands are judged by log time, which a leader with a slow clock must not lag behind.
+    // Commands are judged by the moment of their entry, which is never behind the state.
     let now_ms = now_ms.max(state.clock_ms());
     let verdicts = expired(state, now_ms);
     if !verdicts.is_empty() {
@@ -58,7 +59,7 @@ pub fn plan(
 
 /// Engines that clients are done with. While engines are being started or are still to be, in their stead for all that is known,
 /// those of a draining node stay until the deadline, and those that can be had stay to be had.
-fn unused(state: &State, waiting: bool, now_ms: u64) -> Vec<Command> {
+fn unused(state: &State, waiting: bool, now_ms: Elapsed) -> Vec<Command> {
     let stays = |e: &Engine| {
         let may_wait = state.is_draining(e.node) || state.is_spare(e);
         waiting && may_wait && !state.drain_is_over(e.node, now_ms)
@@ -103,10 +104,9 @@ pub fn stranded(state: &State, is_silent: impl Fn(NodeId) -> bool) -> Vec<Comman
 }
 
 /// Reservations whose host has not started them in time.
-fn expired(state: &State, now_ms: u64) -> Vec<Command> {
+fn expired(state: &State, now_ms: Elapsed) -> Vec<Command> {
     let limit = state.policy().startup_timeout_ms.saturating_add(VERDICT_SLACK_MS);
-    let late =
-        |e: &&Arc<Engine>| e.phase == Phase::Reserved && now_ms.saturating_sub(e.reserved_at_ms) > limit;
+    let late = |e: &&Arc<Engine>| e.phase == Phase::Reserved && now_ms.since(e.reserved_at_ms) > limit;
     let fail = |e: &Arc<Engine>| Command::EngineFailed {
         engine: e.id,
         cause: "startup_timeout".to_owned(),
@@ -117,23 +117,23 @@ fn expired(state: &State, now_ms: u64) -> Vec<Command> {
 
 /// True for a while after a failure, longer with each one in a row: a host that cannot start engines now
 /// must not use up the breaker's patience within a second.
-fn resting(state: &State, kind: BreakerKind, now_ms: u64) -> bool {
+fn resting(state: &State, kind: BreakerKind, now_ms: Elapsed) -> bool {
     let (breaker, _) = state.breaker(kind);
     let (Some(failed_at), failures @ 1..) = (breaker.last_failure_ms, breaker.failure_count) else {
         return false;
     };
     let rest_ms = FIRST_REST_MS.saturating_mul(1 << (failures - 1).min(10)).min(LONGEST_REST_MS);
-    now_ms.saturating_sub(failed_at) < rest_ms
+    now_ms.since(failed_at) < rest_ms
 }
 
 /// Whether a host may be tried again after a failure that no breaker counted, because another host was thought to be sound.
-fn has_rested(state: &State, host: NodeId, now_ms: u64) -> bool {
+fn has_rested(state: &State, host: NodeId, now_ms: Elapsed) -> bool {
     let failed_at = state.node(host).and_then(|node| node.failed_start_ms);
-    failed_at.is_none_or(|at| now_ms.saturating_sub(at) >= FIRST_REST_MS)
+    failed_at.is_none_or(|at| now_ms.since(at) >= FIRST_REST_MS)
 }
 
 /// How many of `wanted` creations their breaker lets pass.
-fn allowed(state: &State, kind: BreakerKind, wanted: u32, now_ms: u64) -> u32 {
+fn allowed(state: &State, kind: BreakerKind, wanted: u32, now_ms: Elapsed) -> u32 {
     match state.breaker_state(kind, now_ms) {
         BreakerState::Closed if resting(state, kind, now_ms) => 0,
         BreakerState::Closed => wanted,
@@ -151,7 +151,7 @@ struct Missing {
 }
 
 /// Engines missing to `MIN_REPLICAS` and `MIN_FREE_REPLICAS`, and replacements.
-fn missing(state: &State, eligible: &BTreeSet<NodeId>, now_ms: u64) -> Missing {
+fn missing(state: &State, eligible: &BTreeSet<NodeId>, now_ms: Elapsed) -> Missing {
     let policy = state.policy();
     let supply = state.supply();
     let floor = policy.min_replicas.saturating_sub(supply);
@@ -197,11 +197,11 @@ fn missing(state: &State, eligible: &BTreeSet<NodeId>, now_ms: u64) -> Missing {
 
 /// Engines that lost their network and were taken away for it, and have not been replaced: what they were
 /// asked for is still wanted. Those of long ago are not.
-fn replacements(state: &State, now_ms: u64) -> Vec<(EngineId, EngineSpec)> {
+fn replacements(state: &State, now_ms: Elapsed) -> Vec<(EngineId, EngineSpec)> {
     // Who fixed a port has to ask for it again: it may not be had on another host.
     let lost = state.all_engines().filter(|e| e.is_acestream() && fixed_http_port(&e.spec).is_none());
     let due = lost.filter(|e| {
-        let recent = |at_ms: u64| now_ms.saturating_sub(at_ms) < REPLACE_WITHIN_MS;
+        let recent = |at_ms: Elapsed| now_ms.since(at_ms) < REPLACE_WITHIN_MS;
         e.leaves().is_some_and(|(cause, at_ms)| vpn::is_replaced(cause) && recent(at_ms))
     });
     due.filter(|e| state.replacement(e.id).is_none()).map(|e| (e.id, e.spec.clone())).collect()
@@ -209,11 +209,11 @@ fn replacements(state: &State, now_ms: u64) -> Vec<(EngineId, EngineSpec)> {
 
 /// Engines without a sound network that can be had in a better one: those outside their VPN and those with
 /// an old forwarded port at once, those behind a sick VPN when that lasts and another host can take them.
-fn off_vpn(state: &State, able: &BTreeSet<NodeId>, now_ms: u64) -> Vec<Command> {
+fn off_vpn(state: &State, able: &BTreeSet<NodeId>, now_ms: Elapsed) -> Vec<Command> {
     let room = placement::loads(state, able).iter().any(Load::has_room);
     let lasts = |e: &Engine| {
         let vpn = e.vpn.as_deref().and_then(|container| state.vpn(e.node, container));
-        vpn.is_some_and(|vpn| now_ms.saturating_sub(vpn.since_ms) >= MOVE_AFTER_MS)
+        vpn.is_some_and(|vpn| now_ms.since(vpn.since_ms) >= MOVE_AFTER_MS)
     };
     let leaving = state.live_engines().filter_map(|e| {
         let fault = state.may_leave_off_vpn(e, now_ms)?;
@@ -229,7 +229,7 @@ fn off_vpn(state: &State, able: &BTreeSet<NodeId>, now_ms: u64) -> Vec<Command> 
 
 /// Engines that `AUTO_DELETE` retires, longest idle first. Each is checked again when that is
 /// applied, so the floors hold however many are proposed at once.
-fn idle(state: &State, is_steady: impl Fn(NodeId) -> bool, now_ms: u64) -> Vec<Command> {
+fn idle(state: &State, is_steady: impl Fn(NodeId) -> bool, now_ms: Elapsed) -> Vec<Command> {
     let policy = state.policy();
     if !policy.auto_delete {
         return Vec::new();
@@ -240,7 +240,7 @@ fn idle(state: &State, is_steady: impl Fn(NodeId) -> bool, now_ms: u64) -> Vec<C
 /// Retires every engine that has been idle for `idle_ms`, longest idle first, as far as the floors
 /// allow.
 #[must_use]
-pub fn stop_idle(state: &State, idle_ms: u64, cause: &str, now_ms: u64) -> Vec<Command> {
+pub fn stop_idle(state: &State, idle_ms: u64, cause: &str, now_ms: Elapsed) -> Vec<Command> {
     stops(state, idle_ms, cause, now_ms, |_| true)
 }
 
@@ -248,7 +248,7 @@ fn stops(
     state: &State,
     idle_ms: u64,
     cause: &str,
-    now_ms: u64,
+    now_ms: Elapsed,
     may_lose: impl Fn(NodeId) -> bool,
 ) -> Vec<Command> {
     let policy = state.policy();

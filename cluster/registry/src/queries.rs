@@ -4,6 +4,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::breaker::{Breaker, BreakerKind, BreakerState};
+use crate::calendar::Calendar;
 use crate::command::Reply;
 use crate::engine::{Engine, Phase, Usage};
 use crate::event::EventLog;
@@ -12,6 +13,7 @@ use crate::node::{Availability, DockerState, Node};
 use crate::policy::{BreakerPolicy, Policy};
 use crate::state::{OpRecord, State};
 use crate::stream::{HOST_DOWN, Stream};
+use crate::time::{Elapsed, WallMs};
 
 impl State {
     /// The reply to a recent write, as a repeat of it would get it.
@@ -29,9 +31,21 @@ impl State {
             && self.tables.policy == other.tables.policy
     }
 
-    /// Log time, milliseconds since the Unix epoch.
+    /// The time of day at a moment, to be shown; none before the cluster has been told any.
     #[must_use]
-    pub fn clock_ms(&self) -> u64 {
+    pub fn wall(&self, at: Elapsed) -> Option<WallMs> {
+        self.tables.calendar.wall(at)
+    }
+
+    /// Which time of day the moments had.
+    #[must_use]
+    pub fn calendar(&self) -> &Calendar {
+        &self.tables.calendar
+    }
+
+    /// The newest moment of a write.
+    #[must_use]
+    pub fn clock_ms(&self) -> Elapsed {
         self.tables.clock_ms
     }
 
@@ -76,11 +90,11 @@ impl State {
         self.tables.usage.get(&id).copied().unwrap_or_default()
     }
 
-    /// Since when no stream runs on an engine, given that none does now. Log time.
+    /// Since when no stream runs on an engine, given that none does now.
     #[must_use]
-    pub fn idle_since_ms(&self, engine: &Engine) -> u64 {
+    pub fn idle_since_ms(&self, engine: &Engine) -> Elapsed {
         let started = engine.started_at_ms.unwrap_or(engine.reserved_at_ms);
-        started.max(self.usage(engine.id).last_stream_end_ms.unwrap_or(0))
+        started.max(self.usage(engine.id).last_stream_end_ms.unwrap_or_default())
     }
 
     /// Engines that hold leases: reserved, starting, running and draining ones.
@@ -210,7 +224,7 @@ impl State {
 
     /// State of a breaker at a moment.
     #[must_use]
-    pub fn breaker_state(&self, kind: BreakerKind, now_ms: u64) -> BreakerState {
+    pub fn breaker_state(&self, kind: BreakerKind, now_ms: Elapsed) -> BreakerState {
         let (breaker, policy) = self.breaker(kind);
         breaker.state(policy, now_ms)
     }

@@ -6,6 +6,7 @@ use imbl::{OrdMap, OrdSet, Vector};
 use serde::{Deserialize, Serialize};
 
 use crate::breaker::{Breaker, BreakerKind};
+use crate::calendar::Calendar;
 use crate::command::Reply;
 use crate::engine::{Engine, Usage};
 use crate::event::EventLog;
@@ -14,6 +15,7 @@ use crate::level::Level;
 use crate::node::Node;
 use crate::policy::{BreakerPolicy, Policy};
 use crate::stream::Stream;
+use crate::time::Elapsed;
 use crate::vpn::Vpn;
 
 /// Everything that is replicated. Cloning is cheap: the tables share structure, so readers take a
@@ -29,11 +31,14 @@ pub struct State {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Tables {
-    /// Log time: the newest `at_ms`, milliseconds since the Unix epoch.
-    pub clock_ms: u64,
     /// Commands up to this level are known to all members. It never sinks.
     #[serde(skip_serializing_if = "is_first")]
     pub level: Level,
+    /// The newest moment of a write.
+    pub clock_ms: Elapsed,
+    /// Which time of day the moments had.
+    #[serde(skip_serializing_if = "Calendar::is_empty")]
+    pub calendar: Calendar,
     /// Cluster-wide settings.
     pub policy: Policy,
     /// Members.
@@ -44,10 +49,10 @@ pub struct Tables {
     pub usage: OrdMap<EngineId, Usage>,
     /// Streams, started ones and for a while those that ended.
     pub streams: OrdMap<Arc<str>, Arc<Stream>>,
-    /// Streams that ended before they were known to have started, with the log time of the end.
-    pub tombstones: OrdMap<String, u64>,
-    /// Host ports found taken by others, with the log time until which they are avoided.
-    pub foreign_ports: OrdMap<(NodeId, u16), u64>,
+    /// Streams that ended before they were known to have started, with the moment of the end.
+    pub tombstones: OrdMap<String, Elapsed>,
+    /// Host ports found taken by others, with the moment until which they are avoided.
+    pub foreign_ports: OrdMap<(NodeId, u16), Elapsed>,
     /// VPN containers of members, by name.
     #[serde(skip_serializing_if = "OrdMap::is_empty")]
     pub vpns: OrdMap<(NodeId, String), Arc<Vpn>>,
@@ -81,8 +86,8 @@ fn is_first(level: &Level) -> bool {
 /// Remembered result of a write.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpRecord {
-    /// Log time.
-    pub at_ms: u64,
+    /// The moment.
+    pub at_ms: Elapsed,
     /// What was answered.
     pub reply: Reply,
 }
@@ -99,19 +104,19 @@ pub(crate) struct Index {
     /// Live engines.
     pub(crate) live: OrdSet<EngineId>,
     /// Ended engines by the time of their end.
-    pub(crate) ended_engines: OrdSet<(u64, EngineId)>,
+    pub(crate) ended_engines: OrdSet<(Elapsed, EngineId)>,
     /// Started streams of each engine, by arrival.
     pub(crate) active: OrdSet<(EngineId, u64)>,
     /// Started streams of no engine of ours, by the time of their start and by arrival.
-    pub(crate) unwatched: OrdSet<(u64, u64)>,
+    pub(crate) unwatched: OrdSet<(Elapsed, u64)>,
     /// All streams by published engine id and by arrival.
     pub(crate) by_container: OrdSet<(Arc<str>, u64)>,
     /// All streams by arrival.
     pub(crate) by_seq: OrdMap<u64, Arc<Stream>>,
     /// Ended streams by the time of their end and by arrival.
-    pub(crate) ended_streams: OrdSet<(u64, u64)>,
+    pub(crate) ended_streams: OrdSet<(Elapsed, u64)>,
     /// Tombstones by their time.
-    pub(crate) tombstones: OrdSet<(u64, String)>,
+    pub(crate) tombstones: OrdSet<(Elapsed, String)>,
 }
 
 impl From<Tables> for State {

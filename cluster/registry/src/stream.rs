@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::EngineId;
+use crate::time::Elapsed;
 
 /// What the key of a stream is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,11 +101,11 @@ pub struct Stream {
     pub container_id: Arc<str>,
     /// Started or ended.
     pub status: StreamStatus,
-    /// Log time of the first start event.
-    pub started_at_ms: u64,
-    /// Log time of the end.
+    /// The moment of the first start event.
+    pub started_at_ms: Elapsed,
+    /// The moment of the end.
     #[serde(default)]
-    pub ended_at_ms: Option<u64>,
+    pub ended_at_ms: Option<Elapsed>,
     /// Why it ended.
     #[serde(default)]
     pub end_reason: Option<Box<str>>,

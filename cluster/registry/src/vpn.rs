@@ -10,6 +10,7 @@ use crate::engine::{Engine, Phase};
 use crate::ids::NodeId;
 use crate::policy::PortRange;
 use crate::state::State;
+use crate::time::Elapsed;
 
 /// A VPN container that a node is set up with. All engines of such a node run in the network of one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,8 +67,8 @@ pub struct VpnStatus {
 pub struct Vpn {
     /// What its node said last.
     pub status: VpnStatus,
-    /// Log time of the newest change of its health.
-    pub since_ms: u64,
+    /// The moment of the newest change of its health.
+    pub since_ms: Elapsed,
 }
 
 /// What is wrong with the network of an engine.

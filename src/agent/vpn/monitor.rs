@@ -11,7 +11,6 @@ use futures::future::join_all;
 use tokio::sync::watch;
 
 use crate::agent::context::Context;
-use crate::agent::report::now_ms;
 use crate::agent::runtime::{RuntimeError, VpnView};
 use crate::agent::vpn::control::{Control, Said};
 use crate::agent::vpn::network::Network;
@@ -246,7 +245,8 @@ impl Monitor {
             Err(RuntimeError::NotFound) | Ok(_) => self.complaint.clone(),
             Err(error) => Some(error.to_string()),
         };
-        let soft = VpnSoft { status, health, provider, error, last_check_ms: Some(now_ms()) };
+        let soft =
+            VpnSoft { status, health, provider, error, last_check_ms: Some(self.ctx.cluster.wall_now()) };
         self.ctx.report.vpn(&self.vpn.container, soft);
     }
 

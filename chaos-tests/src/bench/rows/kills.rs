@@ -109,6 +109,7 @@ where
 }
 
 /// Kills come at any moment between two heartbeats, not always soon after one.
+#[expect(clippy::disallowed_methods, reason = "a die")]
 async fn any_moment() {
     let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     tokio::time::sleep(Duration::from_millis(200 + u64::from(clock.subsec_micros() % 300))).await;

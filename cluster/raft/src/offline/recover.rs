@@ -3,9 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use acefleet_registry::{Command, NodeId, OpId, Proposal, State};
+use acefleet_registry::{Command, Elapsed, NodeId, OpId, Proposal, State};
 use openraft::EntryPayload;
 use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage};
 
@@ -204,17 +203,15 @@ fn end_of_log(
     former: &[String],
     leader_id: LeaderId,
     last: u64,
-    clock_ms: u64,
+    clock_ms: Elapsed,
 ) -> std::io::Result<Vec<Entry>> {
     let member = Member { name: options.node_name.clone(), address: options.advertise.clone() };
     let alone = Membership::new(vec![BTreeSet::from([node_id])], BTreeMap::from([(node_id, member)]))
         .map_err(std::io::Error::other)?;
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH);
-    let wall = wall.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
     let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
     let lost = Proposal {
         op_id: OpId(high, low),
-        at_ms: wall.max(clock_ms),
+        at_ms: clock_ms,
         origin: NodeId(node_id),
         command: Command::Recovered { survivor: NodeId(node_id), former_clusters: former.to_vec() },
     };

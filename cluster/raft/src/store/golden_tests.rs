@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use acefleet_registry::{Command, NodeId, OpId, Proposal};
+use acefleet_registry::{Command, Elapsed, NodeId, OpId, Proposal};
 use openraft::EntryPayload;
 
 use super::entry::{decode_entry, decode_log_id, decode_vote, encode_entry, encode_log_id, encode_vote};
@@ -14,7 +14,7 @@ const GOLDEN: &str = include_str!("../../tests/fixtures/store-v1.hex");
 fn entries() -> Vec<(&'static str, Entry)> {
     let write = Proposal {
         op_id: OpId(1, 2),
-        at_ms: 1_700_000_000_000,
+        at_ms: Elapsed(1_700_000_000_000),
         origin: NodeId(7),
         command: Command::ResetBreaker(None),
     };

@@ -84,8 +84,12 @@ mod tests {
     use crate::testing::{blank_entries, log_id};
 
     fn request() -> Request {
-        let proposal =
-            Proposal { op_id: OpId(1, 2), at_ms: 3, origin: NodeId(4), command: Command::ResetBreaker(None) };
+        let proposal = Proposal {
+            op_id: OpId(1, 2),
+            at_ms: acefleet_registry::Elapsed(3),
+            origin: NodeId(4),
+            command: Command::ResetBreaker(None),
+        };
         let mut entries = blank_entries(6..=6);
         let payload = EntryPayload::Normal(Write::new(proposal).unwrap());
         entries.push(Entry { log_id: log_id(7), payload });

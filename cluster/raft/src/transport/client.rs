@@ -251,15 +251,16 @@ impl Wire {
         Ok(())
     }
 
-    /// Asks a member something that this crate does not understand.
+    /// Asks a member something that this crate does not understand, and tells it this node's clocks.
     pub async fn ask(
         &self,
         to: u64,
         member: &Member,
         request: Bytes,
+        clock: proto::Clock,
         deadline: Instant,
     ) -> Result<proto::AskReply, CallError> {
-        let request = proto::AskRequest { route: Some(self.route(to)?), request };
+        let request = proto::AskRequest { route: Some(self.route(to)?), request, clock: Some(clock) };
         let mut client = self.node(&member.address);
         bounded(remaining(deadline), client.ask(Request::new(request))).await
     }

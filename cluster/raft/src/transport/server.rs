@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use acefleet_registry::NodeId;
+use acefleet_registry::{Elapsed, NodeId, WallMs};
 use futures::stream::BoxStream;
 use openraft::errors::{Infallible, RaftError};
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest};
@@ -302,6 +302,9 @@ impl node_server::Node for Service {
         let from = self.check(request.route.as_ref())?;
         // A new member whose entry has not come here yet just asks again.
         self.member(from)?;
+        if let Some(clock) = request.clock {
+            self.0.hear_clock(from, Elapsed(clock.elapsed_ms), WallMs(clock.wall_ms));
+        }
         let outcome = match self.0.hooks.ask(NodeId(from), request.request).await {
             Ok(reply) => ask_reply::Outcome::Reply(reply),
             Err(refused) => ask_reply::Outcome::Refused(refused),

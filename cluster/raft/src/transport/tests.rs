@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use acefleet_registry::Elapsed;
 use tokio::net::TcpListener;
 use tonic::{Code, Request};
 
@@ -130,7 +131,7 @@ async fn writes_of_a_node_that_is_no_member_are_refused() {
     stranger.from += 1;
     let proposal = acefleet_registry::Proposal {
         op_id: crate::OpId(1, 1),
-        at_ms: 0,
+        at_ms: Elapsed::ZERO,
         origin: NodeId(stranger.from),
         command: acefleet_registry::Command::ResetBreaker(None),
     };
@@ -150,11 +151,12 @@ async fn strangers_get_no_answer_and_leave_no_trace() {
     let contacts = node.cluster.core().wire.contacts();
     for stranger in 1..=20 {
         let route = Some(proto::Route { from: stranger, ..member.clone() });
-        let refused = client.ask(Request::new(proto::AskRequest { route, request: "?".into() })).await;
+        let refused =
+            client.ask(Request::new(proto::AskRequest { route, request: "?".into(), clock: None })).await;
         assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied);
         assert!(contacts.peer_age(stranger).is_none(), "a stranger is remembered");
     }
-    let asked = proto::AskRequest { route: Some(member.clone()), request: "?".into() };
+    let asked = proto::AskRequest { route: Some(member.clone()), request: "?".into(), clock: None };
     let answer = client.ask(Request::new(asked)).await.unwrap().into_inner();
     assert!(matches!(answer.outcome, Some(proto::ask_reply::Outcome::Refused(_))), "{answer:?}");
     assert!(contacts.peer_age(member.from).is_some());

@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use acefleet_raft::{
-    Applied, Cluster, Hooks, NodeId, OpId, Options, Peer, SnapshotPolicy, StartError, WriteError,
+    Applied, Clock, Cluster, Hooks, NodeId, OpId, Options, Peer, SnapshotPolicy, StartError, WriteError,
 };
-use acefleet_registry::{Command, NodeInfo, Proposal, State};
+use acefleet_registry::{Command, NodeInfo, Proposal, State, WallMs};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::net::TcpListener;
@@ -71,8 +71,7 @@ pub struct Probe {
 }
 
 impl Hooks for Probe {
-    fn prepare(&self, _state: &State, _is_silent: &dyn Fn(NodeId) -> bool, proposal: &mut Proposal) {
-        assert!(proposal.at_ms > 0, "the clock is stamped first");
+    fn prepare(&self, _state: &State, _is_silent: &dyn Fn(NodeId) -> bool, _proposal: &mut Proposal) {
         self.prepared.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -94,6 +93,8 @@ pub struct Node {
     pub peers: Vec<Peer>,
     pub join: Vec<String>,
     pub snapshot: SnapshotPolicy,
+    /// How many milliseconds its clock is ahead of the right time.
+    pub ahead_ms: Arc<AtomicI64>,
     dir: PathBuf,
     pub probe: Arc<Probe>,
     run: Option<(Runtime, Cluster)>,
@@ -110,6 +111,10 @@ impl Node {
         options.join = self.join.clone();
         options.snapshot = self.snapshot.clone();
         options.version = "1.2.3".into();
+        let ahead_ms = Arc::clone(&self.ahead_ms);
+        options.clock = Clock(Arc::new(move || {
+            WallMs(acefleet_raft::host_clock().0.saturating_add_signed(ahead_ms.load(Ordering::Relaxed)))
+        }));
         options
     }
 
@@ -251,6 +256,7 @@ impl Fleet {
                 peers: if size == 1 { Vec::new() } else { peers.clone() },
                 join: Vec::new(),
                 snapshot: SnapshotPolicy::default(),
+                ahead_ms: Arc::default(),
                 dir: root.path().join(name),
                 probe: Arc::default(),
                 run: None,
@@ -267,6 +273,7 @@ impl Fleet {
             peers: Vec::new(),
             join: self.nodes.iter().map(|node| node.addr.to_string()).collect(),
             snapshot: SnapshotPolicy::default(),
+            ahead_ms: Arc::default(),
             dir: self.root.path().join(format!("{name}-{}", self.nodes.len())),
             probe: Arc::default(),
             run: None,

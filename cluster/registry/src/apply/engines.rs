@@ -14,6 +14,7 @@ use crate::node::Node;
 use crate::placement;
 use crate::ports::fixed_http_port;
 use crate::state::State;
+use crate::time::Elapsed;
 use crate::vpn::{CAUSE_VPN_ERROR, VpnFault};
 
 /// A port that another program holds is tried again after ten minutes.
@@ -40,7 +41,7 @@ pub(super) fn conflict(state: &mut State, id: EngineId, taken: &Taken) -> Reply 
             engine.container_name = state.free_name(&engine.spec.name_prefix, Some(name));
         }
         Taken::HostPort(port) if engine.leased_ports().any(|leased| leased == *port) => {
-            let until = state.tables.clock_ms.saturating_add(FOREIGN_PORT_MS);
+            let until = state.tables.clock_ms.plus(FOREIGN_PORT_MS);
             state.tables.foreign_ports.insert((engine.node, *port), until);
             let fixed = !engine.is_acestream()
                 || (engine.ports.host_http == *port && fixed_http_port(&engine.spec).is_some());
@@ -109,7 +110,7 @@ pub(super) fn started(
 }
 
 /// Whether a host could start an engine: the time at which it could not, or nothing.
-fn note_start(state: &mut State, id: NodeId, failed_start_ms: Option<u64>) {
+fn note_start(state: &mut State, id: NodeId, failed_start_ms: Option<Elapsed>) {
     if let Some(node) = state.tables.nodes.get(&id).filter(|node| node.failed_start_ms != failed_start_ms) {
         let node = Node { failed_start_ms, ..(**node).clone() };
         state.tables.nodes.insert(id, Arc::new(node));

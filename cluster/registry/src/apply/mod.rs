@@ -72,6 +72,11 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
             Reply::Batch { started: started.len() as u64, ended: ended as u64 }
         }
         Command::RaiseLevel(level) => nodes::raise_level(state, *level),
+        Command::WallCorrected { from, offset_ms } => {
+            let from = (*from).min(state.tables.clock_ms);
+            state.tables.calendar.correct(from, *offset_ms);
+            Reply::Done
+        }
         Command::ResetBreaker(kind) => nodes::reset_breakers(state, *kind),
         Command::Sequence(steps) => {
             for Step { op_id, command } in steps.iter().filter(|step| !step.is_sequence()) {

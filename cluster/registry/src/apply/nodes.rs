@@ -9,7 +9,7 @@ use crate::command::{RefusalCode, Reply};
 use crate::event::EventType;
 use crate::ids::{EngineId, NodeId};
 use crate::level::Level;
-use crate::node::{Availability, DockerState, Node, NodeInfo};
+use crate::node::{Availability, DockerState, Node, NodeInfo, Wanted};
 use crate::state::State;
 use crate::stream;
 
@@ -54,7 +54,8 @@ pub(super) fn docker(state: &mut State, id: NodeId, docker: &DockerState) -> Rep
     Reply::Done
 }
 
-pub(super) fn availability(state: &mut State, id: NodeId, availability: Availability) -> Reply {
+pub(super) fn availability(state: &mut State, id: NodeId, wanted: Wanted) -> Reply {
+    let availability = wanted.at(state.tables.clock_ms);
     let Some(node) = state.tables.nodes.get(&id).cloned() else {
         return refused(RefusalCode::NotFound, format!("node {id} has not registered"));
     };

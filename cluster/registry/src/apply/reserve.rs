@@ -10,6 +10,7 @@ use crate::ids::{EngineId, NodeId, OpId};
 use crate::placement;
 use crate::ports::fixed_http_port;
 use crate::state::State;
+use crate::time::Elapsed;
 use crate::vpn::Haste;
 
 /// What the contract has callers wait for a VPN, in seconds.
@@ -73,8 +74,8 @@ pub(super) fn reserve(state: &mut State, ask: &Reserve, op_id: OpId, origin: Nod
     Reply::Engine(state.put_engine(engine))
 }
 
-fn awaited_until_ms(state: &State, ask: &Reserve) -> Option<u64> {
-    ask.patience_ms.map(|patience| state.tables.clock_ms.saturating_add(patience))
+fn awaited_until_ms(state: &State, ask: &Reserve) -> Option<Elapsed> {
+    ask.patience_ms.map(|patience| state.tables.clock_ms.plus(patience))
 }
 
 /// An engine that can be had without starting one: a caller asked for it in the same words and then stopped waiting for it, or

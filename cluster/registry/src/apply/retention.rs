@@ -1,4 +1,4 @@
-//! What is forgotten, by log time and by count. Runs with every write, so an idle cluster keeps what it
+//! What is forgotten, by watched time and by count. Runs with every write, so an idle cluster keeps what it
 //! has and writes nothing.
 
 use std::sync::Arc;
@@ -31,7 +31,7 @@ const OPS_MAX: usize = 8_192;
 pub(super) fn evict(state: &mut State) {
     let now = state.tables.clock_ms;
     while let Some(oldest) = state.tables.op_order.front().copied() {
-        let expired = state.tables.ops.get(&oldest).is_none_or(|op| now.saturating_sub(op.at_ms) > OP_MS);
+        let expired = state.tables.ops.get(&oldest).is_none_or(|op| now.since(op.at_ms) > OP_MS);
         if !expired && state.tables.op_order.len() < OPS_MAX {
             break;
         }
@@ -39,7 +39,7 @@ pub(super) fn evict(state: &mut State) {
         state.tables.ops.remove(&oldest);
     }
     while let Some((at, seq)) = state.index.unwatched.get_min().copied() {
-        if now.saturating_sub(at) <= UNWATCHED_MS && state.index.unwatched.len() <= UNWATCHED_MAX {
+        if now.since(at) <= UNWATCHED_MS && state.index.unwatched.len() <= UNWATCHED_MAX {
             break;
         }
         match state.index.by_seq.get(&seq).cloned() {
@@ -48,7 +48,7 @@ pub(super) fn evict(state: &mut State) {
         };
     }
     while let Some((at, seq)) = state.index.ended_streams.get_min().copied() {
-        if now.saturating_sub(at) <= ENDED_STREAM_MS && state.index.ended_streams.len() <= ENDED_STREAMS_MAX {
+        if now.since(at) <= ENDED_STREAM_MS && state.index.ended_streams.len() <= ENDED_STREAMS_MAX {
             break;
         }
         match state.index.by_seq.get(&seq).map(|stream| Arc::clone(&stream.start.id)) {
@@ -57,13 +57,13 @@ pub(super) fn evict(state: &mut State) {
         }
     }
     while let Some((at, id)) = state.index.ended_engines.get_min().copied() {
-        if now.saturating_sub(at) <= ENDED_ENGINE_MS && state.index.ended_engines.len() <= ENDED_ENGINES_MAX {
+        if now.since(at) <= ENDED_ENGINE_MS && state.index.ended_engines.len() <= ENDED_ENGINES_MAX {
             break;
         }
         state.drop_engine(id);
     }
     while let Some((at, id)) = state.index.tombstones.get_min().cloned() {
-        if now.saturating_sub(at) <= TOMBSTONE_MS && state.index.tombstones.len() <= TOMBSTONES_MAX {
+        if now.since(at) <= TOMBSTONE_MS && state.index.tombstones.len() <= TOMBSTONES_MAX {
             break;
         }
         state.drop_tombstone(&id);

@@ -3,10 +3,10 @@
 use acefleet_registry::breaker::{BreakerKind, BreakerState};
 use acefleet_registry::command::StopWhen;
 use acefleet_registry::engine::IMAGE_PULLING;
-use acefleet_registry::node::Availability;
+use acefleet_registry::node::Wanted;
 use acefleet_registry::plan::plan;
 use acefleet_registry::vpn::CAUSE_RECREATED;
-use acefleet_registry::{Command, Engine, NodeId, RefusalCode, Reply, Reserve};
+use acefleet_registry::{Command, Elapsed, Engine, NodeId, RefusalCode, Reply, Reserve};
 
 use crate::support::{World, failed, generic, gone, refusal};
 
@@ -118,7 +118,7 @@ fn plain_containers_neither_feed_it_nor_obey_it() {
 #[test]
 fn a_clock_that_falls_back_does_not_shorten_the_recovery() {
     let mut world = broken();
-    world.now -= 10 * RECOVERY_MS;
+    world.now = Elapsed(world.now.0 - 10 * RECOVERY_MS);
     assert_eq!(refusal(world.run(Command::Reserve(world.ask()))), RefusalCode::CircuitBreaker);
     assert_eq!(world.state.clock_ms(), crate::support::BEGIN_MS);
 }
@@ -127,11 +127,11 @@ fn a_clock_that_falls_back_does_not_shorten_the_recovery() {
 fn times_at_the_end_of_the_scale_overflow_nothing() {
     let mut world = World::new(1, 10);
     world.policy(|policy| policy.general_breaker.recovery_ms = u64::MAX);
-    world.now = u64::MAX - 1;
+    world.now = Elapsed(u64::MAX - 1);
     (0..5).for_each(|_| world.fail_one());
     assert_eq!(world.general(), BreakerState::Open);
     assert_eq!(refusal(world.run(Command::Reserve(world.ask()))), RefusalCode::CircuitBreaker);
-    world.now = u64::MAX;
+    world.now = Elapsed(u64::MAX);
     world.reserve();
 }
 
@@ -216,18 +216,14 @@ fn a_host_that_cannot_start_engines_comes_last_and_opens_no_breaker_while_others
     let again = world.reserve();
     assert_eq!(again.node, sick.node, "it gets another chance");
     world.run(failed(again.id));
-    world.run(Command::NodeAvailability {
-        node: NodeId(3 - sick.node.0),
-        availability: Availability::Cordoned,
-    });
+    world.run(Command::NodeAvailability { node: NodeId(3 - sick.node.0), availability: Wanted::Cordoned });
     let last = world.reserve();
     assert_eq!(last.node, sick.node, "there is no other");
     world.run(failed(last.id));
     assert_eq!(world.state.breaker(BreakerKind::General).0.failure_count, 1, "nobody else can");
     let last = world.reserve();
     world.start(last.id);
-    world
-        .run(Command::NodeAvailability { node: NodeId(3 - sick.node.0), availability: Availability::Active });
+    world.run(Command::NodeAvailability { node: NodeId(3 - sick.node.0), availability: Wanted::Active });
     assert_eq!(world.reserve().node, sick.node, "it is sound again, and less loaded");
 }
 

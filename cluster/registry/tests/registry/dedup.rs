@@ -68,7 +68,7 @@ fn a_repeat_does_not_move_log_time() {
     let first = write(&world, 1 << 90, Command::ResetBreaker(None));
     world.propose(&first);
     let clock = world.state.clock_ms();
-    world.propose(&Proposal { at_ms: clock + 1_000_000, ..first });
+    world.propose(&Proposal { at_ms: clock.plus(1_000_000), ..first });
     assert_eq!(world.state.clock_ms(), clock);
 }
 

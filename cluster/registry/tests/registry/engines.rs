@@ -28,7 +28,7 @@ fn an_engine_walks_through_its_phases() {
     world.wait_ms(1_500);
     let starting = world.start(reserved.id);
     assert_eq!((starting.phase, starting.is_published()), (Phase::Starting, true));
-    assert_eq!(starting.started_at_ms, Some(reserved.reserved_at_ms + 1_500));
+    assert_eq!(starting.started_at_ms, Some(reserved.reserved_at_ms.plus(1_500)));
     assert_eq!(starting.image.as_deref(), Some("engine:1"));
     let health = |health| Command::EngineHealth { engine: reserved.id, health };
     let sick = engine(world.run(health(Health::Unhealthy)));

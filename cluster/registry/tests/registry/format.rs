@@ -11,13 +11,13 @@ use std::path::PathBuf;
 use acefleet_registry::breaker::BreakerKind;
 use acefleet_registry::command::{Adopt, Step, StopWhen, Taken};
 use acefleet_registry::engine::{EngineSpec, Health, Ports};
-use acefleet_registry::node::{Availability, DockerState};
+use acefleet_registry::node::{DockerState, Wanted};
 use acefleet_registry::state::Tables;
 use acefleet_registry::stream::{StreamEnd, StreamStart};
 use acefleet_registry::vpn::{CAUSE_RECREATED, PublicAddress, VpnHealth, VpnStatus};
 use acefleet_registry::{
-    Command, Engine, EngineId, Level, NodeId, NodeInfo, OpId, Policy, Proposal, Reply, Reserve, State,
-    Stream, apply,
+    Command, Elapsed, Engine, EngineId, Level, NodeId, NodeInfo, OpId, Policy, Proposal, Reply, Reserve,
+    State, Stream, apply,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -53,6 +53,7 @@ fn name(command: &Command) -> &'static str {
         Command::VpnChanged { .. } => "vpn_changed",
         Command::Recovered { .. } => "recovered",
         Command::RaiseLevel(_) => "raise_level",
+        Command::WallCorrected { .. } => "wall_corrected",
     }
 }
 
@@ -121,10 +122,10 @@ fn samples() -> Vec<Command> {
         Command::ResetBreaker(None),
         Command::ResetBreaker(Some(BreakerKind::General)),
         stop(id, StopWhen::Unused),
-        Command::NodeAvailability { node: NodeId(1), availability: Availability::Cordoned },
+        Command::NodeAvailability { node: NodeId(1), availability: Wanted::Cordoned },
         Command::NodeAvailability {
             node: NodeId(1),
-            availability: Availability::Draining { deadline_ms: Some(1_760_000_060_000) },
+            availability: Wanted::Draining { within_ms: Some(60_000) },
         },
         Command::Sequence(vec![Step { op_id: OpId(2, 3), command: Command::StreamEnded(end()) }]),
         Command::NodeRemoved { node },
@@ -134,6 +135,7 @@ fn samples() -> Vec<Command> {
         Command::NodeUp(behind_vpn(1)),
         Command::Recovered { survivor: node, former_clusters: vec!["0190a1b2".to_owned()] },
         Command::RaiseLevel(Level::CURRENT),
+        Command::WallCorrected { from: Elapsed(60_000), offset_ms: 1_760_000_000_000 },
     ]
 }
 
@@ -167,7 +169,12 @@ fn vpn_state() -> State {
 }
 
 fn proposal(command: Command) -> Proposal {
-    Proposal { op_id: OpId(1, u64::MAX), at_ms: 1_760_000_000_000, origin: NodeId((1 << 53) - 1), command }
+    Proposal {
+        op_id: OpId(1, u64::MAX),
+        at_ms: Elapsed(1_760_000_000_000),
+        origin: NodeId((1 << 53) - 1),
+        command,
+    }
 }
 
 /// A state with something in every table.

@@ -6,6 +6,7 @@ mod support;
 
 mod admission;
 mod breakers;
+mod clocks;
 mod dedup;
 mod engines;
 mod format;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use acefleet_registry::engine::Phase;
-use acefleet_registry::node::{Availability, DockerState};
+use acefleet_registry::node::{DockerState, Wanted};
 use acefleet_registry::plan::{plan, verdicts};
 use acefleet_registry::state::Tables;
 use acefleet_registry::stream::StreamEnd;
@@ -44,7 +44,7 @@ fn a_node_that_has_not_registered_has_no_docker() {
     assert_eq!(refusal(world.run(stranger)), RefusalCode::NotFound);
 }
 
-fn want(world: &mut World, node: u64, availability: Availability) {
+fn want(world: &mut World, node: u64, availability: Wanted) {
     world.run(Command::NodeAvailability { node: NodeId(node), availability });
 }
 
@@ -70,13 +70,13 @@ fn settle(world: &mut World) {
 fn a_cordoned_node_keeps_its_engines_and_gets_no_new_ones() {
     let mut world = World::new(2, 10);
     let kept = world.running();
-    want(&mut world, kept.node.0, Availability::Cordoned);
+    want(&mut world, kept.node.0, Wanted::Cordoned);
     for _ in 0..3 {
         assert_ne!(world.reserve().node, kept.node);
     }
     settle(&mut world);
     assert!(world.state.listed_engines().any(|e| e.id == kept.id));
-    want(&mut world, kept.node.0, Availability::Active);
+    want(&mut world, kept.node.0, Wanted::Active);
     assert_eq!(world.reserve().node, kept.node, "the least loaded node takes engines again");
 }
 
@@ -87,7 +87,7 @@ fn a_draining_node_loses_idle_engines_after_the_floor_is_filled_elsewhere() {
     settle(&mut world);
     let leaving = world.state.published_engines().find(|e| e.node == NodeId(1)).unwrap().clone();
     world.begin(playing("k", "s", leaving.ports.host_http));
-    want(&mut world, 1, Availability::Draining { deadline_ms: None });
+    want(&mut world, 1, Wanted::Draining { within_ms: None });
     assert!(world.state.listed_engines().all(|e| e.node == NodeId(2)), "it is offered to nobody");
     settle(&mut world);
     assert_eq!(world.state.listed_engines().count(), 2);
@@ -104,12 +104,12 @@ fn a_drain_waits_for_clients_that_were_told_of_an_engine() {
     let told = world.running();
     let here = Reserve { eligible: [told.node].into(), ..world.ask() };
     let answer = engine(world.run(Command::Reserve(here)));
-    want(&mut world, told.node.0, Availability::Draining { deadline_ms: None });
+    want(&mut world, told.node.0, Wanted::Draining { within_ms: None });
     world.wait_ms(2_000);
     world.start(answer.id);
     world.wait_ms(30_000);
-    let deadline_ms = Some(world.now + 600_000);
-    want(&mut world, told.node.0, Availability::Draining { deadline_ms });
+    let within_ms = Some(600_000);
+    want(&mut world, told.node.0, Wanted::Draining { within_ms });
     world.wait_ms(2_999);
     settle(&mut world);
     assert!(world.engine(told.id).phase.is_serving(), "one that read the list before the drain may come");
@@ -133,7 +133,7 @@ fn engines_of_a_draining_node_wait_for_replacements_that_are_held_back() {
     world.policy(|policy| (policy.min_replicas, policy.max_replicas) = (2, 2));
     settle(&mut world);
     let leaving = world.state.listed_engines().find(|e| e.node == NodeId(1)).unwrap().id;
-    want(&mut world, 1, Availability::Draining { deadline_ms: None });
+    want(&mut world, 1, Wanted::Draining { within_ms: None });
     world.wait_ms(60_000);
     let owed = plan(&world.state, &world.eligible(), |_| true, world.now);
     let [owed @ Command::Reserve(_)] = owed.as_slice() else { panic!("not one reservation: {owed:?}") };
@@ -152,8 +152,7 @@ fn a_drain_with_a_deadline_cuts_streams_off() {
     let mut world = World::new(1, 10);
     let busy = world.running();
     world.begin(playing("k", "s", busy.ports.host_http));
-    let deadline = world.now + 60_000;
-    want(&mut world, 1, Availability::Draining { deadline_ms: Some(deadline) });
+    want(&mut world, 1, Wanted::Draining { within_ms: Some(60_000) });
     settle(&mut world);
     assert!(world.engine(busy.id).phase.is_serving());
     world.wait_ms(60_000);
@@ -164,7 +163,7 @@ fn a_drain_with_a_deadline_cuts_streams_off() {
 #[test]
 fn with_every_node_cordoned_nothing_starts_and_the_refusal_says_why() {
     let mut world = World::new(1, 10);
-    want(&mut world, 1, Availability::Cordoned);
+    want(&mut world, 1, Wanted::Cordoned);
     let reply = world.run(Command::Reserve(world.ask()));
     assert_eq!(refusal(reply), RefusalCode::NoHost);
     world.policy(|policy| policy.min_replicas = 1);
@@ -292,7 +291,7 @@ fn a_drain_waits_for_what_plays_on_after_its_host_was_away() {
     let mut world = World::new(2, 10);
     let engine = world.running();
     world.begin(playing("k", "s", engine.ports.host_http));
-    want(&mut world, engine.node.0, Availability::Draining { deadline_ms: None });
+    want(&mut world, engine.node.0, Wanted::Draining { within_ms: None });
     world.wait_ms(60_000);
     for down in [true, false] {
         world.run(Command::NodeDown { node: engine.node, down });

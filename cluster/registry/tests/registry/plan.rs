@@ -7,7 +7,7 @@ use acefleet_registry::command::StopWhen;
 use acefleet_registry::engine::Phase;
 use acefleet_registry::plan::{plan, stop_idle};
 use acefleet_registry::policy::PortRange;
-use acefleet_registry::{Command, EngineId, NodeId, Policy, RefusalCode, Reply, Reserve};
+use acefleet_registry::{Command, Elapsed, EngineId, NodeId, Policy, RefusalCode, Reply, Reserve};
 
 use crate::support::{World, engine, failed, playing, port_taken, refusal};
 
@@ -368,7 +368,7 @@ fn a_leader_whose_clock_is_behind_decides_by_log_time() {
     let running = world.running();
     world.wait_ms(60_000);
     world.reserve();
-    let behind = world.now - 3_600_000;
+    let behind = Elapsed(world.now.0 - 3_600_000);
     assert_eq!(stops(&plan(&world.state, &world.eligible(), |_| true, behind)), [running.id]);
 }
 

@@ -2,7 +2,7 @@
 
 use acefleet_registry::command::StopWhen;
 use acefleet_registry::plan::plan;
-use acefleet_registry::{Command, NodeId, OpId, Proposal, Reply, State, apply};
+use acefleet_registry::{Command, Elapsed, NodeId, OpId, Proposal, Reply, State, apply};
 use proptest::prelude::*;
 
 use crate::support::arbitrary::histories;
@@ -83,7 +83,7 @@ proptest! {
         let bytes = encoded(&state);
         for proposal in &proposals {
             let Some(done) = state.op(proposal.op_id).cloned() else { continue };
-            let late = Proposal { at_ms: proposal.at_ms + 1_000_000, origin: NodeId(9), ..proposal.clone() };
+            let late = Proposal { at_ms: proposal.at_ms.plus(1_000_000), origin: NodeId(9), ..proposal.clone() };
             prop_assert_eq!(&apply(&mut state, &late, 0), &done.reply);
         }
         prop_assert_eq!(encoded(&state), bytes);
@@ -101,7 +101,7 @@ proptest! {
         later_ms in prop_oneof![0..1_000u64, 20_000..400_000u64],
     ) {
         let mut state = replayed(&proposals);
-        let now = (state.clock_ms() + later_ms).saturating_sub(500);
+        let now = Elapsed(state.clock_ms().plus(later_ms).0.saturating_sub(500));
         let mut op = 1u128 << 80;
         for _ in 0..6 {
             for command in plan(&state, &hosts, |_| true, now) {

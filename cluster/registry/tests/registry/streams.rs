@@ -2,7 +2,7 @@
 
 use acefleet_registry::command::StopWhen;
 use acefleet_registry::stream::{StreamEnd, StreamStart};
-use acefleet_registry::{Command, Reply};
+use acefleet_registry::{Command, Elapsed, Reply};
 
 use crate::support::{World, docker_id, gone, playing, started, stop};
 
@@ -44,7 +44,7 @@ fn an_end_is_taken_in_once() {
     world.wait_ms(1_000);
     assert!(!world.finish("k|s"));
     assert_eq!(*world.state.stream("k|s").unwrap(), ended);
-    assert_eq!(ended.ended_at_ms, Some(ended.started_at_ms + 1_000));
+    assert_eq!(ended.ended_at_ms, Some(ended.started_at_ms.plus(1_000)));
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn a_batch_takes_starts_before_ends() {
 fn ended_before_started_never_happens_even_when_the_clock_falls_back() {
     let (mut world, port) = with_engine();
     world.begin(playing("k", "s", port));
-    world.now -= 60_000;
+    world.now = Elapsed(world.now.0 - 60_000);
     world.finish("k|s");
     let stream = world.state.stream("k|s").unwrap();
     assert_eq!(stream.ended_at_ms, Some(stream.started_at_ms));

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use acefleet_registry::breaker::BreakerKind;
 use acefleet_registry::command::{Adopt, Step, StopWhen, Taken};
 use acefleet_registry::engine::{EngineSpec, Health, Ports};
-use acefleet_registry::node::{Availability, DockerState};
+use acefleet_registry::node::{DockerState, Wanted};
 use acefleet_registry::policy::{BreakerPolicy, PortRange};
 use acefleet_registry::stream::{StreamEnd, StreamStart};
 use acefleet_registry::vpn::{VpnHealth, VpnInfo, VpnStatus};
-use acefleet_registry::{Command, EngineId, NodeId, NodeInfo, OpId, Policy, Proposal, Reserve};
+use acefleet_registry::{Command, Elapsed, EngineId, NodeId, NodeInfo, OpId, Policy, Proposal, Reserve};
 use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -187,12 +187,12 @@ fn breaker() -> impl Strategy<Value = Option<BreakerKind>> {
     option::of(prop_oneof![Just(BreakerKind::General), Just(BreakerKind::Replacement)])
 }
 
-fn availability() -> impl Strategy<Value = Availability> {
+fn availability() -> impl Strategy<Value = Wanted> {
     prop_oneof![
-        3 => Just(Availability::Active),
-        1 => Just(Availability::Cordoned),
-        1 => option::of(BEGIN_MS..BEGIN_MS + 600_000)
-            .prop_map(|deadline_ms| Availability::Draining { deadline_ms }),
+        3 => Just(Wanted::Active),
+        1 => Just(Wanted::Cordoned),
+        1 => option::of(0..600_000u64)
+            .prop_map(|within_ms| Wanted::Draining { within_ms }),
     ]
 }
 
@@ -280,7 +280,7 @@ pub fn proposals(len: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Propo
         let mut at_ms = BEGIN_MS;
         let mut proposals: Vec<Proposal> = Vec::new();
         for (n, (command, step_ms, origin, repeat)) in steps.into_iter().enumerate() {
-            at_ms = at_ms.saturating_add_signed(step_ms);
+            at_ms = Elapsed(at_ms.0.saturating_add_signed(step_ms));
             let of = repeat.and_then(|at| proposals.get(usize::from(at) % (n + 1)));
             let op_id = of.map_or(OpId::from_u128(n as u128 + 1), |earlier| earlier.op_id);
             proposals.push(Proposal { op_id, at_ms, origin, command });

@@ -11,7 +11,9 @@ use acefleet_registry::node::DockerState;
 use acefleet_registry::placement::{Load, loads};
 use acefleet_registry::state::Tables;
 use acefleet_registry::stream::{HOST_DOWN, Stream};
-use acefleet_registry::{Command, Engine, EngineId, NodeId, OpId, Proposal, Reply, Reserve, State, apply};
+use acefleet_registry::{
+    Command, Elapsed, Engine, EngineId, NodeId, OpId, Proposal, Reply, Reserve, State, apply,
+};
 
 type Checked = Result<(), String>;
 
@@ -27,8 +29,8 @@ macro_rules! ensure {
 /// What has to be remembered across steps.
 #[derive(Default)]
 pub struct History {
-    /// Sessions that ended, by stream id and session, with the log time of the end.
-    over: BTreeMap<(Arc<str>, String), u64>,
+    /// Sessions that ended, by stream id and session, with the moment of the end.
+    over: BTreeMap<(Arc<str>, String), Elapsed>,
 }
 
 impl History {
@@ -46,7 +48,7 @@ impl History {
             ensure!(done.reply == *reply, "a repeat got another reply");
             return Ok(());
         }
-        ensure!(after.clock_ms() == before.clock_ms().max(proposal.at_ms), "log time is wrong");
+        ensure!(after.clock_ms() == before.clock_ms().max(proposal.at_ms), "the moment is wrong");
         ensure!(after.op(proposal.op_id).is_some_and(|op| op.reply == *reply), "the write is not remembered");
         if let Reply::Refused(_) = reply {
             check_refusal(before, after, proposal)?;
@@ -66,7 +68,7 @@ impl History {
             if goes_on {
                 self.over.remove(&session);
             }
-            let over = self.over.get(&session).is_some_and(|at| after.clock_ms() - at <= REMEMBERED_MS);
+            let over = self.over.get(&session).is_some_and(|at| after.clock_ms().since(*at) <= REMEMBERED_MS);
             ensure!(!(over && stream.is_started() && !session.1.is_empty()), "{session:?} came back to life");
             if let Some(old) = before.stream(id).filter(|old| old.seq == stream.seq) {
                 ensure!(

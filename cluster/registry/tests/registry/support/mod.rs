@@ -14,17 +14,17 @@ use acefleet_registry::policy::PortRange;
 use acefleet_registry::stream::{KeyType, StreamEnd, StreamStart};
 use acefleet_registry::vpn::VpnInfo;
 use acefleet_registry::{
-    Command, Engine, EngineId, NodeId, NodeInfo, OpId, Policy, Proposal, RefusalCode, Reply, Reserve, State,
-    Stream, apply,
+    Command, Elapsed, Engine, EngineId, NodeId, NodeInfo, OpId, Policy, Proposal, RefusalCode, Reply,
+    Reserve, State, Stream, apply,
 };
 
-/// Where stories begin; any moment after 1970 would do.
-pub const BEGIN_MS: u64 = 1_760_000_000_000;
+/// Where stories begin; any moment would do.
+pub const BEGIN_MS: Elapsed = Elapsed(1_760_000_000_000);
 
 pub struct World {
     pub state: State,
-    /// The leader's clock.
-    pub now: u64,
+    /// The moment.
+    pub now: Elapsed,
     /// The node on which the next commands arrive.
     pub origin: NodeId,
     history: invariants::History,
@@ -57,7 +57,7 @@ impl World {
     }
 
     pub fn wait_ms(&mut self, ms: u64) {
-        self.now += ms;
+        self.now = self.now.plus(ms);
     }
 
     pub fn run(&mut self, command: Command) -> Reply {
