@@ -34,6 +34,7 @@ mod status;
 mod store;
 mod tend;
 mod transport;
+mod twin;
 mod types;
 mod view;
 mod write;
