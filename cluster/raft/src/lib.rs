@@ -6,6 +6,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod access;
 mod admit;
 mod awaited;
 mod cluster;
@@ -51,5 +52,6 @@ pub use options::{Options, Peer, SnapshotPolicy, Timing};
 pub use outbox::{Outbox, OutboxError};
 pub use start::start;
 pub use status::{Leadership, MemberStatus, RaftStatus, Role};
+pub use store::recorded_name;
 pub use view::View;
 pub use write::Applied;

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use acefleet_registry::Access;
+
 use crate::errors::StartError;
 
 /// An initial member of the cluster.
@@ -71,10 +73,13 @@ pub struct Options {
     pub snapshot: SnapshotPolicy,
     /// Software version, shown to peers.
     pub version: String,
+    /// What the settings of this node say about who may call. Nothing: a cluster that this node forms gets the key
+    /// of [`crate::Hooks::make_key`]. The first members have to agree on it.
+    pub access: Option<Access>,
 }
 
 impl Options {
-    /// Options with defaults for everything but the three values that have none.
+    /// Options with defaults for everything but the three values that have none. A cluster formed with them is open.
     #[must_use]
     pub fn new(data_dir: PathBuf, node_name: String, advertise: String) -> Self {
         Self {
@@ -86,6 +91,7 @@ impl Options {
             timing: Timing::default(),
             snapshot: SnapshotPolicy::default(),
             version: String::new(),
+            access: Some(Access::Open),
         }
     }
 

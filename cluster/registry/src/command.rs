@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::access::Access;
 use crate::breaker::BreakerKind;
 use crate::engine::{Engine, EngineSpec, Health, Ports};
 use crate::ids::{EngineId, NodeId, OpId};
@@ -158,6 +159,8 @@ pub enum Command {
         /// Ids that the cluster had before. Containers keep the id under which they were made.
         former_clusters: Vec<String>,
     },
+    /// Who may call from now on.
+    SetAccess(Access),
 }
 
 /// One write of a [`Command::Sequence`].

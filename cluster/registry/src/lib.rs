@@ -1,6 +1,7 @@
 //! The replicated state of Acefleet as pure data: records, commands, `apply`, queries and the rules
 //! of placement and scaling. Nothing in this crate may do IO, read a clock or roll a die.
 //!
+//! - [`access`]: who may call
 //! - [`ids`], [`node`], [`engine`], [`stream`], [`policy`], [`breaker`], [`event`]: the records
 //! - [`command`]: what can be written, and the replies
 //! - [`state`], [`queries`]: the tables with their derived indexes, and how to read them
@@ -13,6 +14,7 @@
 //! - [`plan`]: what the leader does by itself
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod access;
 pub mod address;
 mod apply;
 pub mod breaker;
@@ -33,6 +35,7 @@ pub mod state;
 pub mod stream;
 pub mod vpn;
 
+pub use access::{Access, KeyHash};
 pub use apply::apply;
 pub use command::{Command, Proposal, Refusal, RefusalCode, Reply, Reserve};
 pub use engine::Engine;

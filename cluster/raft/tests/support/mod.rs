@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use acefleet_raft::{
     Applied, Cluster, Hooks, NodeId, OpId, Options, Peer, SnapshotPolicy, StartError, WriteError,
 };
-use acefleet_registry::{Command, NodeInfo, Proposal, State};
+use acefleet_registry::{Access, Command, KeyHash, NodeInfo, Proposal, State};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::net::TcpListener;
@@ -64,6 +64,9 @@ pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Of the key that a founder makes.
+pub const MADE: KeyHash = KeyHash([9; 32]);
+
 /// Counts what the node asks of it, and answers questions with who asked.
 #[derive(Default)]
 pub struct Probe {
@@ -74,6 +77,10 @@ impl Hooks for Probe {
     fn prepare(&self, _state: &State, _is_silent: &dyn Fn(NodeId) -> bool, proposal: &mut Proposal) {
         assert!(proposal.at_ms > 0, "the clock is stamped first");
         self.prepared.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn make_key(&self) -> std::io::Result<KeyHash> {
+        Ok(MADE)
     }
 
     fn ask(&self, from: NodeId, request: Bytes) -> BoxFuture<'static, Result<Bytes, String>> {
@@ -94,6 +101,7 @@ pub struct Node {
     pub peers: Vec<Peer>,
     pub join: Vec<String>,
     pub snapshot: SnapshotPolicy,
+    pub access: Option<Access>,
     dir: PathBuf,
     pub probe: Arc<Probe>,
     run: Option<(Runtime, Cluster)>,
@@ -110,6 +118,7 @@ impl Node {
         options.join = self.join.clone();
         options.snapshot = self.snapshot.clone();
         options.version = "1.2.3".into();
+        options.access = self.access;
         options
     }
 
@@ -251,6 +260,7 @@ impl Fleet {
                 peers: if size == 1 { Vec::new() } else { peers.clone() },
                 join: Vec::new(),
                 snapshot: SnapshotPolicy::default(),
+                access: Some(Access::Open),
                 dir: root.path().join(name),
                 probe: Arc::default(),
                 run: None,
@@ -267,6 +277,7 @@ impl Fleet {
             peers: Vec::new(),
             join: self.nodes.iter().map(|node| node.addr.to_string()).collect(),
             snapshot: SnapshotPolicy::default(),
+            access: Some(Access::Open),
             dir: self.root.path().join(format!("{name}-{}", self.nodes.len())),
             probe: Arc::default(),
             run: None,

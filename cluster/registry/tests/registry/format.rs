@@ -16,7 +16,8 @@ use acefleet_registry::state::Tables;
 use acefleet_registry::stream::{StreamEnd, StreamStart};
 use acefleet_registry::vpn::{CAUSE_RECREATED, PublicAddress, VpnHealth, VpnStatus};
 use acefleet_registry::{
-    Command, Engine, EngineId, NodeId, NodeInfo, OpId, Policy, Proposal, Reply, Reserve, State, Stream, apply,
+    Access, Command, Engine, EngineId, KeyHash, NodeId, NodeInfo, OpId, Policy, Proposal, Reply, Reserve,
+    State, Stream, apply,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -51,6 +52,7 @@ fn name(command: &Command) -> &'static str {
         Command::NodeDown { .. } => "node_down",
         Command::VpnChanged { .. } => "vpn_changed",
         Command::Recovered { .. } => "recovered",
+        Command::SetAccess(_) => "set_access",
     }
 }
 
@@ -131,6 +133,8 @@ fn samples() -> Vec<Command> {
         stop(id, StopWhen::OffVpn),
         Command::NodeUp(behind_vpn(1)),
         Command::Recovered { survivor: node, former_clusters: vec!["0190a1b2".to_owned()] },
+        Command::SetAccess(Access::Open),
+        Command::SetAccess(Access::Key(KeyHash([7; 32]))),
     ]
 }
 
@@ -221,7 +225,7 @@ fn golden(file: &str, lines: &[(String, Vec<u8>)]) -> Vec<Vec<u8>> {
 fn every_command_is_pinned_and_readable() {
     let samples = samples();
     let names: BTreeSet<&str> = samples.iter().map(name).collect();
-    assert_eq!(names.len(), 22, "a kind of command has no sample");
+    assert_eq!(names.len(), 23, "a kind of command has no sample");
     let encode = |command: &Command| rmp_serde::to_vec_named(&proposal(command.clone())).unwrap();
     let lines: Vec<_> = samples.iter().map(|command| (name(command).to_owned(), encode(command))).collect();
     for (bytes, command) in golden("proposals.hex", &lines).iter().zip(samples) {
