@@ -13,14 +13,17 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::access;
 use crate::agent::{self, DockerRuntime};
 use crate::config::Config;
 use crate::fleet::hooks::NodeHooks;
 use crate::fleet::{Fleet, gossip, leader, outbox, register};
 use crate::http;
+use crate::reach;
 use crate::relay;
 use crate::soft::SoftState;
 use crate::supervisor;
+use crate::volume;
 
 /// Requests under way get this long to finish when the process is told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -85,6 +88,9 @@ async fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener,
 /// # Errors
 /// See [`NodeError`].
 pub async fn run(config: Config) -> Result<(), NodeError> {
+    if let Some(fault) = reach::fault(&config).await {
+        return Err(StartError::Config(fault).into());
+    }
     let http_listener = bind(config.http_bind, "APP_PORT, ACEFLEET_HTTP_BIND").await?;
     let cluster_listener = bind(config.cluster_bind, "ACEFLEET_CLUSTER_BIND").await?;
     let stop = CancellationToken::new();
@@ -119,9 +125,13 @@ pub async fn run_with_listeners(
 ) -> Result<(), NodeError> {
     let config = Arc::new(config);
     let soft = Arc::new(SoftState::default());
-    let hooks = Arc::new(NodeHooks::new(Arc::clone(&soft)));
+    let hooks = Arc::new(NodeHooks::new(Arc::clone(&soft), config.data_dir.clone()));
     let options = raft_options(&config);
     let cluster = acefleet_raft::start(options, cluster_listener, Arc::clone(&hooks) as _).await?;
+    // The directory is this process's own from here on.
+    let dir = config.data_dir.clone();
+    let token = tokio::task::spawn_blocking(move || access::make_token(&dir)).await;
+    let token = token.map_err(anyhow::Error::from)?.map_err(anyhow::Error::from)?;
     let background = CancellationToken::new();
     let tracker = TaskTracker::new();
     let agent = agent::start(agent::Deps {
@@ -144,13 +154,16 @@ pub async fn run_with_listeners(
         Arc::clone(fleet.relay()),
         background.clone(),
     ));
+    tracker.spawn(access::announce(fleet.clone(), background.clone()));
     tracker.spawn(supervisor::keep_alive(cluster.clone(), background.clone()));
     tracker.close();
+    volume::warn(&config.data_dir);
     announce(&config, &http_listener, &fleet);
     supervisor::ready();
 
     let stop_serving = stop.child_token();
-    let serving = http::serve(http_listener, http::Api::new(fleet), stop_serving.clone(), DRAIN);
+    let serving =
+        http::serve(http_listener, http::Api::with_token(fleet, Some(&token)), stop_serving.clone(), DRAIN);
     tokio::pin!(serving);
     let failure = tokio::select! {
         served = &mut serving => {
@@ -201,6 +214,7 @@ pub fn raft_options(config: &Config) -> Options {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         level: Level::CURRENT,
         clock: acefleet_raft::Clock::default(),
+        access: access::of_settings(config),
     }
 }
 
@@ -215,7 +229,4 @@ fn announce(config: &Config, http_listener: &TcpListener, fleet: &Fleet) {
         data = %config.data_dir.display(),
         "node is up"
     );
-    if config.api_key.is_none() {
-        tracing::warn!("API_KEY is not set: everyone who reaches the API may start and stop engines");
-    }
 }

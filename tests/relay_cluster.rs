@@ -79,7 +79,7 @@ fn config(data: &TempDir, name: &str, host: &str, settings: &[(&str, &str)]) -> 
     let mut all =
         vec![("ACEFLEET_NODE_NAME", name), ("ACEFLEET_ADVERTISE", host), ("ACEFLEET_DATA_DIR", data)];
     all.extend_from_slice(settings);
-    let found = Host { name: None, address: None, root: false };
+    let found = Host::default();
     Arc::new(config::resolve(Sources::from_maps(&all, &[], "", found)).unwrap().config)
 }
 

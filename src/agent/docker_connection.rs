@@ -1,11 +1,12 @@
 //! The connection to a Docker daemon, API 1.41 or newer. Every call is bounded in time; a daemon that is away is connected to
 //! again by the next call.
 
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use bollard::Docker;
 use bollard::errors::Error;
+use bollard::{API_DEFAULT_VERSION, Docker};
 
 use crate::agent::context::unpoisoned;
 use crate::agent::docker_convert as convert;
@@ -18,6 +19,8 @@ const OLDEST_API: (u32, u32) = (1, 41);
 const DEFAULT_SOCKET: &str = "unix:///var/run/docker.sock";
 /// Time for calls that only read.
 const READ_LIMIT: Duration = Duration::from_secs(10);
+/// What the library waits until a call without a limit of its own ends: none is made.
+const OPEN_SECONDS: u64 = 120;
 /// Time for a ping.
 pub(super) const PING_LIMIT: Duration = Duration::from_secs(5);
 /// Time until the daemon answers with the first byte of a pull; pulls are bounded by the caller.
@@ -27,6 +30,8 @@ pub(super) const PULL_LIMIT: Duration = Duration::from_secs(900);
 pub(super) struct Connection {
     /// Where the daemon listens.
     pub host: String,
+    /// Directory with certificates when the connection is encrypted.
+    certs: Option<PathBuf>,
     client: Mutex<Option<Docker>>,
 }
 
@@ -35,7 +40,7 @@ impl Connection {
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let host = config.docker_host.clone().unwrap_or_else(|| DEFAULT_SOCKET.to_owned());
-        Self { host, client: Mutex::default() }
+        Self { host, certs: config.docker_certs.clone(), client: Mutex::default() }
     }
 
     /// The client of the last connection, if it stands.
@@ -54,7 +59,7 @@ impl Connection {
     }
 
     async fn connect(&self) -> Result<Docker, RuntimeError> {
-        let client = Docker::connect_with_host(&self.host).map_err(|error| match error {
+        let client = self.open().map_err(|error| match error {
             Error::SocketNotFoundError(path) => RuntimeError::Unavailable(format!(
                 "there is no socket {path}: start Docker or set DOCKER_HOST"
             )),
@@ -71,6 +76,18 @@ impl Connection {
         }
         tracing::info!(host = self.host, api, "connected to Docker");
         Ok(client.with_timeout(PULL_LIMIT))
+    }
+
+    /// A client. The library would look into the environment by itself for what the settings say.
+    fn open(&self) -> Result<Docker, Error> {
+        if let Some(certs) = &self.certs {
+            let [key, cert, ca] = ["key.pem", "cert.pem", "ca.pem"].map(|name| certs.join(name));
+            return Docker::connect_with_ssl(&self.host, &key, &cert, &ca, OPEN_SECONDS, API_DEFAULT_VERSION);
+        }
+        match self.host.starts_with("unix://") {
+            true => Docker::connect_with_unix(&self.host, OPEN_SECONDS, API_DEFAULT_VERSION),
+            false => Docker::connect_with_http(&self.host, OPEN_SECONDS, API_DEFAULT_VERSION),
+        }
     }
 
     /// Runs one call. A daemon that does not answer is connected to anew by the next one.

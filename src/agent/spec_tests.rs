@@ -5,7 +5,7 @@ use super::*;
 use crate::config::{self, Host, Sources};
 
 fn config(environment: &[(&str, &str)]) -> Config {
-    let host = Host { name: Some("alpha".to_owned()), address: None, root: false };
+    let host = Host { name: Some("alpha".to_owned()), ..Host::default() };
     let mut all = vec![
         ("ACEFLEET_NODE_NAME", "alpha"),
         ("ACEFLEET_ADVERTISE", "10.0.0.1"),

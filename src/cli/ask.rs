@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use acefleet::config::load;
+use acefleet::access;
+use acefleet::config::{Config, Secret, load};
 use clap::Args;
 use reqwest::{Client, Method, StatusCode, Url, redirect};
 use serde_json::Value;
@@ -22,7 +23,7 @@ pub struct Target {
     /// Base URL of a node; else the node that runs here with the same settings.
     #[arg(long, value_name = "URL")]
     url: Option<Url>,
-    /// Key of the API; else API_KEY from the settings. Other users of this host can see arguments.
+    /// Key of the API; else what the node here lets its own user do, else API_KEY from the settings. Other users of this host can see arguments.
     #[arg(long, value_name = "KEY")]
     api_key: Option<String>,
     /// Print the answer as JSON.
@@ -39,7 +40,7 @@ fn address(file: Option<&Path>, target: &Target) -> Result<(Url, Option<String>)
         return Ok((url.clone(), Some(key.clone())));
     }
     let loaded = load(file);
-    let own_key = |config: &acefleet::config::Config| config.api_key.as_ref().map(|key| key.0.clone());
+    let own_key = |config: &Config| config.api_key.as_ref().map(|key| key.0.clone());
     let key = target.api_key.clone().or_else(|| own_key(&loaded.as_ref().ok()?.config));
     if let Some(url) = &target.url {
         return Ok((url.clone(), key));
@@ -51,9 +52,39 @@ fn address(file: Option<&Path>, target: &Target) -> Result<(Url, Option<String>)
             format!("the settings are not valid, so use --url and --api-key: {}", lines.join("; ")),
         )
     })?;
-    let url = format!("http://{}/", healthcheck::local(config.config.http_bind));
-    let url = Url::parse(&url).map_err(|error| (INTERNAL, format!("{url}: {error}")))?;
-    Ok((url, key))
+    let config = config.config;
+    // A user that may read the token may call the node; others need the key.
+    let token = || access::token_here(&config.data_dir).ok().flatten().map(|token| token.0);
+    let key = target.api_key.clone().or_else(token).or(key);
+    Ok((own_url(&config)?, key))
+}
+
+/// The node that runs here with these settings.
+fn own_url(config: &Config) -> Result<Url, Failed> {
+    let url = format!("http://{}/", healthcheck::local(config.http_bind));
+    Url::parse(&url).map_err(|error| (INTERNAL, format!("{url}: {error}")))
+}
+
+/// Asks the node that runs here with these settings, showing a key.
+pub(super) fn here(
+    config: &Config,
+    method: Method,
+    path: &[&str],
+    key: Option<Secret>,
+) -> Result<Value, Failed> {
+    let mut url = own_url(config)?;
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(path);
+    }
+    wait(call(method, url, key.map(|key| key.0), None))
+}
+
+fn wait(work: impl Future<Output = Result<Value, Failed>>) -> Result<Value, Failed> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| (INTERNAL, format!("cannot start the runtime: {error}")))?;
+    runtime.block_on(work)
 }
 
 /// Asks the node for `path` and returns its answer.
@@ -75,11 +106,7 @@ pub(super) fn ask(
     if force {
         url.query_pairs_mut().append_pair("force", "true");
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| (INTERNAL, format!("cannot start the runtime: {error}")))?;
-    runtime.block_on(call(method, url, key, body))
+    wait(call(method, url, key, body))
 }
 
 async fn call(method: Method, url: Url, key: Option<String>, body: Option<Value>) -> Result<Value, Failed> {
@@ -123,7 +150,9 @@ fn complaint(url: &Url, status: StatusCode, answer: Option<&Value>, body: &str) 
     let said: String = said.unwrap_or(body).chars().take(LONGEST_ANSWER).collect();
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            format!("{url}: {said}; set API_KEY or --api-key to the key of the cluster")
+            format!(
+                "{url}: {said}; run this as the user of the node on its host, or set API_KEY or --api-key to the key of the cluster"
+            )
         }
         _ if detail.is_string() => said,
         _ => format!("{url} answers {}: {said}", status.as_u16()),

@@ -4,14 +4,21 @@ use std::path::Path;
 
 use acefleet::config::{Finding, load, show as documents};
 
-use super::{CONFIGURATION, Show, output};
+use super::{CONFIGURATION, Show, output, prepare};
 
 /// Prints problems and warnings, and whether a node would start.
 pub fn check(file: Option<&Path>) -> u8 {
     match load(file) {
         Ok(loaded) => {
             warn(&loaded.warnings);
-            output::print("The settings are valid.")
+            match prepare::run(acefleet::reach::fault(&loaded.config)) {
+                Ok(None) => output::print("The settings are valid."),
+                Ok(Some(fault)) => {
+                    output::complain(&fault);
+                    CONFIGURATION
+                }
+                Err(code) => code,
+            }
         }
         Err(errors) => {
             warn(&errors.warnings);

@@ -3,6 +3,7 @@
 //! - [`ask`]: a call to a node; [`table`]: members as a table
 //! - [`config`]: the commands `config check` and `config show`
 //! - [`healthcheck`]: the `healthcheck` command
+//! - [`key`]: the `key` command
 //! - [`members`]: commands that ask a node about the members and change them
 //! - [`prepare`]: the commands `init` and `join`
 //! - [`recover`]: the `recover` command
@@ -12,6 +13,7 @@
 mod ask;
 mod config;
 mod healthcheck;
+mod key;
 mod members;
 mod output;
 mod prepare;
@@ -90,6 +92,11 @@ enum Command {
     Remove(members::Remove),
     /// Take the node that is asked out of the cluster for good.
     Leave(members::Leave),
+    /// Show the key of the API, on the host whose node made it.
+    ///
+    /// A new cluster without API_KEY and ACEFLEET_OPEN makes a key on the node that forms it; only the user of that node can
+    /// read it there. The other nodes know its hash.
+    Key(key::Key),
     /// Look at the settings without starting anything.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -149,6 +156,7 @@ pub fn main() -> ExitCode {
         Command::Drain(args) => members::drain(file, &args),
         Command::Remove(args) => members::remove(file, &args),
         Command::Leave(args) => members::leave(file, &args),
+        Command::Key(args) => key::key(file, &args),
         Command::Config(ConfigCommand::Check) => config::check(file),
         Command::Config(ConfigCommand::Show(show)) => config::show(file, &show),
         Command::Openapi => output::print(&acefleet::http::openapi_json()),

@@ -1,7 +1,7 @@
 //! Reads every setting of the table into [`Config`] and computes the defaults that depend on the host.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use acefleet_registry::Policy;
 use acefleet_registry::policy::BreakerPolicy;
@@ -27,8 +27,8 @@ pub fn assemble(sources: Sources) -> (Option<Config>, Vec<Shown>, Findings) {
 }
 
 fn read(r: &mut Reader) -> Option<Config> {
-    let node_name = node_name(r);
     let data_dir = data_dir(r);
+    let node_name = node_name(r, data_dir.as_deref());
     let http_bind = SocketAddr::new(r.address("ACEFLEET_HTTP_BIND"), r.port("APP_PORT"));
     let cluster_bind = r.listener("ACEFLEET_CLUSTER_BIND");
     let peers = r.optional_text("ACEFLEET_PEERS", parse::peers).unwrap_or_default();
@@ -40,6 +40,7 @@ fn read(r: &mut Reader) -> Option<Config> {
         r.computed("ACEFLEET_CAPACITY", most.to_string());
         most
     });
+    let docker_host = r.optional_text("DOCKER_HOST", docker::daemon);
     let config = Config {
         node_name: node_name.clone().unwrap_or_default(),
         data_dir: data_dir.clone().unwrap_or_default(),
@@ -61,7 +62,10 @@ fn read(r: &mut Reader) -> Option<Config> {
             election_max_ms: r.count("ACEFLEET_ELECTION_MAX_MS"),
         },
         api_key: r.key("API_KEY").map(Secret),
-        docker_host: r.optional_text("DOCKER_HOST", docker::daemon),
+        open: r.flag("ACEFLEET_OPEN"),
+        allowed_hosts: r.optional_text("ACEFLEET_ALLOWED_HOSTS", parse::hosts).unwrap_or_default(),
+        docker_host: docker_host.clone(),
+        docker_certs: docker_certs(r, docker_host.as_deref()),
         docker_network: r.optional_text("DOCKER_NETWORK", docker::network),
         vpn,
         target_image: r.optional_text("TARGET_IMAGE", docker::image),
@@ -73,7 +77,6 @@ fn read(r: &mut Reader) -> Option<Config> {
         collect_interval: r.seconds("COLLECT_INTERVAL_S"),
         stats_history_max: r.small_count("STATS_HISTORY_MAX") as usize,
         monitor_interval: r.seconds("MONITOR_INTERVAL_S"),
-        autoscale_interval: r.seconds("AUTOSCALE_INTERVAL_S"),
         health_interval: r.seconds("HEALTH_CHECK_INTERVAL_S"),
         health_failure_threshold: r.small_count("HEALTH_FAILURE_THRESHOLD"),
         max_concurrent_provisions: r.small_count("MAX_CONCURRENT_PROVISIONS") as usize,
@@ -83,9 +86,29 @@ fn read(r: &mut Reader) -> Option<Config> {
     (node_name.is_some() && data_dir.is_some()).then_some(config)
 }
 
-fn node_name(r: &mut Reader) -> Option<String> {
+/// The name of this node. Its first start fixed it in the data directory: a host name that changed since, as that of every container
+/// that is made anew, means nothing then, and another name in the settings is a mistake.
+fn node_name(r: &mut Reader, data_dir: Option<&Path>) -> Option<String> {
     const NAME: &str = "ACEFLEET_NODE_NAME";
     let given = r.optional_text(NAME, parse::name);
+    let recorded =
+        data_dir.zip(r.sources.host.recorded).and_then(|(dir, recorded)| Some((dir, recorded(dir)?)));
+    match (&given, recorded) {
+        (Some(name), Some((dir, recorded))) if *name != recorded => {
+            let line = format!(
+                "{}: the data directory {} belongs to node {recorded}, and names do not change: set that name or none, or use \
+                 another directory",
+                r.quote(NAME),
+                dir.display()
+            );
+            r.problem(NAME, line);
+        }
+        (None, Some((_, recorded))) if r.sound(&[NAME]) => {
+            r.computed(NAME, recorded.clone());
+            return Some(recorded);
+        }
+        _ => {}
+    }
     if given.is_some() || !r.sound(&[NAME]) {
         return given;
     }
@@ -126,6 +149,55 @@ fn data_dir(r: &mut Reader) -> Option<PathBuf> {
             r.problem(
                 NAME,
                 format!("{NAME} is not set and there is no home directory to choose one in: set it"),
+            );
+            None
+        }
+    }
+}
+
+/// The directory with certificates when the daemon is talked to in TLS.
+fn docker_certs(r: &mut Reader, host: Option<&str>) -> Option<PathBuf> {
+    const PATH: &str = "DOCKER_CERT_PATH";
+    const VERIFY: &str = "DOCKER_TLS_VERIFY";
+    let verify = r.flag(VERIFY);
+    let given = r.optional_text(PATH, docker::directory);
+    let tls = match host.and_then(|host| host.split_once("://")).map(|(scheme, _)| scheme) {
+        Some("https") => true,
+        Some("tcp") => verify,
+        _ => {
+            if verify && r.sound(&[VERIFY, "DOCKER_HOST"]) {
+                let line = format!(
+                    "{} has no effect: DOCKER_HOST is no tcp:// or https:// address, so the daemon is not talked to in TLS",
+                    r.quote(VERIFY)
+                );
+                r.findings.warning(VERIFY, line);
+            }
+            false
+        }
+    };
+    if !tls {
+        if given.is_some() {
+            let line = format!(
+                "{} has no effect without TLS: use DOCKER_TLS_VERIFY=true with tcp://, or https://",
+                r.quote(PATH)
+            );
+            r.findings.warning(PATH, line);
+        }
+        return None;
+    }
+    if given.is_some() || !r.sound(&[PATH]) {
+        return given;
+    }
+    match r.sources.variable("HOME").map(PathBuf::from).filter(|home| home.is_absolute()) {
+        Some(home) => {
+            let path = home.join(".docker");
+            r.computed(PATH, path.display().to_string());
+            Some(path)
+        }
+        None => {
+            r.problem(
+                PATH,
+                format!("{PATH} is not set and there is no home directory to look in: name the directory with ca.pem"),
             );
             None
         }

@@ -1,7 +1,7 @@
 //! Settings that are right alone and wrong together. Refused is what cannot work; what may be meant is
 //! a warning.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use acefleet_registry::address::is_loopback;
 use acefleet_registry::policy::PortRange;
@@ -18,6 +18,7 @@ pub fn check(config: &Config, r: &mut Reader) {
     timing(config, r);
     peers(config, r);
     joining(config, r);
+    families(config, r);
     super::vpn::check(config, r);
     remarks(config, r);
 }
@@ -222,15 +223,64 @@ fn peers(config: &Config, r: &mut Reader) {
     }
 }
 
+/// A listener of the other family than the address under which the others look for this node takes no call, and the cluster never
+/// forms. `::` takes both.
+fn families(config: &Config, r: &mut Reader) {
+    let own = config.peers.iter().find(|(name, _)| *name == config.node_name);
+    let (setting, host) = match own.and_then(|(_, target)| split(target)) {
+        Some((host, _)) => ("ACEFLEET_PEERS", host.to_owned()),
+        None => ("ACEFLEET_ADVERTISE", config.advertise_host.clone()),
+    };
+    let Ok(address) = host.parse::<IpAddr>() else { return };
+    let elsewhere = !config.peers.is_empty() || !config.join.is_empty();
+    if r.sound(&[setting, "ACEFLEET_CLUSTER_BIND"])
+        && let Some(fix) = unheard(config.cluster_bind.ip(), address)
+    {
+        let line = format!(
+            "the other nodes look for this one at {address} ({setting}), where {} takes no calls: set \
+             ACEFLEET_CLUSTER_BIND={}",
+            r.quote("ACEFLEET_CLUSTER_BIND"),
+            SocketAddr::new(fix, config.cluster_bind.port())
+        );
+        match elsewhere {
+            true => r.problem("ACEFLEET_CLUSTER_BIND", line),
+            false => r.findings.warning("ACEFLEET_CLUSTER_BIND", line),
+        }
+    }
+    let Ok(advertised) = config.advertise_host.parse::<IpAddr>() else { return };
+    if r.sound(&["ACEFLEET_ADVERTISE", "ACEFLEET_HTTP_BIND"])
+        && let Some(fix) = unheard(config.http_bind.ip(), advertised)
+    {
+        let line = format!(
+            "proxies look for this node at {advertised} (ACEFLEET_ADVERTISE), where {} takes no calls: set \
+             ACEFLEET_HTTP_BIND={fix}",
+            r.quote("ACEFLEET_HTTP_BIND")
+        );
+        r.findings.warning("ACEFLEET_HTTP_BIND", line);
+    }
+}
+
+/// Where to listen instead, when a listener on `bind` takes no calls to `address` for want of its family.
+pub fn unheard(bind: IpAddr, address: IpAddr) -> Option<IpAddr> {
+    let takes = bind.is_ipv4() == address.is_ipv4() || (bind.is_ipv6() && bind.is_unspecified());
+    (!takes).then(|| IpAddr::from(Ipv6Addr::UNSPECIFIED))
+}
+
 fn remarks(config: &Config, r: &mut Reader) {
     const SHORT_KEY: usize = 16;
     match &config.api_key {
-        None if r.sound(&["API_KEY"]) && !config.http_bind.ip().is_loopback() => {
+        None if config.open && r.sound(&["API_KEY"]) && !config.http_bind.ip().is_loopback() => {
             let line = format!(
-                "API_KEY is not set: everybody who reaches {} can start and delete engines",
+                "{}: everybody who reaches {} can start and delete engines",
+                r.quote("ACEFLEET_OPEN"),
                 config.http_bind
             );
-            r.findings.warning("API_KEY", line);
+            r.findings.warning("ACEFLEET_OPEN", line);
+        }
+        Some(_) if config.open && r.sound(&["ACEFLEET_OPEN"]) => {
+            let line =
+                format!("{} and API_KEY contradict each other: remove one of them", r.quote("ACEFLEET_OPEN"));
+            r.problem("ACEFLEET_OPEN", line);
         }
         Some(key) if key.0.len() < SHORT_KEY => {
             let line = format!(

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::parse::{Reason, host, port};
 
-/// `unix:///PATH`, `tcp://HOST:PORT` or `http://HOST:PORT`.
+/// `unix:///PATH`, `tcp://HOST:PORT`, `http://HOST:PORT` or `https://HOST:PORT`.
 pub fn daemon(text: &str) -> Result<String, Reason> {
     let Some((scheme, rest)) = text.split_once("://") else {
         return Err(if text.starts_with('/') {
@@ -16,7 +16,7 @@ pub fn daemon(text: &str) -> Result<String, Reason> {
     match scheme {
         "unix" if rest.starts_with('/') && rest.len() > 1 => Ok(text.to_owned()),
         "unix" => Err("the path of the socket is not absolute".into()),
-        "tcp" | "http" => {
+        "tcp" | "http" | "https" => {
             let rest = rest.strip_suffix('/').unwrap_or(rest);
             if rest.contains('@') {
                 return Err("user and password are not supported".into());
@@ -26,7 +26,7 @@ pub fn daemon(text: &str) -> Result<String, Reason> {
             port(daemon_port).map_err(|reason| format!("the port is {reason}"))?;
             Ok(format!("{scheme}://{rest}"))
         }
-        "ssh" | "https" | "npipe" | "fd" => Err(format!("{scheme}:// is not supported")),
+        "ssh" | "npipe" | "fd" => Err(format!("{scheme}:// is not supported")),
         _ => Err("unknown scheme".into()),
     }
 }
@@ -92,13 +92,19 @@ const SAMPLES: &[&str] = &[
     "changemenow",
     "changethis",
     "default",
+    "defaultapikey",
+    "defaultkey",
+    "defaultpassword",
     "example",
     "examplekey",
+    "holaholahola",
     "insertkeyhere",
     "insertyourkeyhere",
+    "myapikey",
     "mysecretkey",
     "none",
     "null",
+    "orchestratorapikey",
     "password",
     "placeholder",
     "pleasechangeme",
@@ -109,16 +115,27 @@ const SAMPLES: &[&str] = &[
     "secret",
     "secretkey",
     "secretkeyhere",
+    "secureapikey",
+    "securekey",
     "supersecret",
+    "testapikey",
     "todo",
+    "youracestreamapikey",
     "yourapikey",
+    "yourapikeygoeshere",
     "yourapikeyhere",
     "yourkey",
     "yourkeyhere",
+    "yourorchestratorapikey",
     "yoursecretapikey",
     "yoursecretapikeyhere",
     "yoursecretkey",
     "yoursecretkeyhere",
+    "yoursecureapikey",
+    "yoursecureapikeyhere",
+    "yoursecurekey",
+    "yoursecurekeyhere",
+    "yourstrongapikey",
     "yourtoken",
 ];
 

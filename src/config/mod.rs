@@ -135,10 +135,16 @@ pub struct Config {
     pub log_format: LogFormat,
     /// `ACEFLEET_HEARTBEAT_MS`, `ACEFLEET_ELECTION_MIN_MS`, `ACEFLEET_ELECTION_MAX_MS`.
     pub timing: acefleet_raft::Timing,
-    /// `API_KEY`; none leaves every endpoint open.
+    /// `API_KEY`; none: the cluster's own key, or none of [`Config::open`].
     pub api_key: Option<Secret>,
-    /// `DOCKER_HOST`: `unix://…`, `tcp://…` or `http://…`; none is the local default.
+    /// `ACEFLEET_OPEN`: nobody needs a key.
+    pub open: bool,
+    /// `ACEFLEET_ALLOWED_HOSTS`: names by which an open node may be called.
+    pub allowed_hosts: Vec<String>,
+    /// `DOCKER_HOST`: `unix://…`, `tcp://…`, `http://…` or `https://…`; none is the local default.
     pub docker_host: Option<String>,
+    /// `DOCKER_CERT_PATH`, where the connection is encrypted (`https://`, or `DOCKER_TLS_VERIFY` with `tcp://`).
+    pub docker_certs: Option<PathBuf>,
     /// `DOCKER_NETWORK` for engines.
     pub docker_network: Option<String>,
     /// VPN containers of this host; none when engines use its own network.
@@ -161,8 +167,6 @@ pub struct Config {
     pub stats_history_max: usize,
     /// `MONITOR_INTERVAL_S`: full list of containers, beside Docker's events.
     pub monitor_interval: Duration,
-    /// `AUTOSCALE_INTERVAL_S`: the leader's look at floors and idle engines.
-    pub autoscale_interval: Duration,
     /// `HEALTH_CHECK_INTERVAL_S`: engine probes.
     pub health_interval: Duration,
     /// `HEALTH_FAILURE_THRESHOLD`: failed probes in a row that make an engine unhealthy.

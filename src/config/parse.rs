@@ -187,6 +187,19 @@ pub fn host(text: &str) -> Result<String, Reason> {
     Ok(text.to_owned())
 }
 
+/// Host names without ports, each once.
+pub fn hosts(text: &str) -> Result<Vec<String>, Reason> {
+    let mut hosts: Vec<String> = Vec::new();
+    for entry in text.split(',').map(str::trim) {
+        let name = host(entry).map_err(|reason| format!("entry {entry:?}: {reason}"))?.to_ascii_lowercase();
+        if hosts.contains(&name) {
+            return Err(format!("{name} is there twice"));
+        }
+        hosts.push(name);
+    }
+    Ok(hosts)
+}
+
 /// A node name.
 pub fn name(text: &str) -> Result<String, Reason> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');

@@ -188,6 +188,11 @@ impl Reader {
         };
         self.shown.insert(setting.name, Shown { name: setting.name, value, source });
         let given = given?;
+        if let Some(quote) = quoted(&given.text) {
+            let line = quotes(name, quote, &given.source);
+            self.problem(name, line);
+            return None;
+        }
         match parse(setting.kind, &given.text) {
             Ok(value) => Some(value),
             Err(reason) => {
@@ -216,6 +221,11 @@ impl Reader {
                 name,
                 format!("{name} ({by}) and {file_name} ({file_by}) are both set: keep one of them"),
             );
+            return None;
+        }
+        if let Some(quote) = quoted(&file.text) {
+            let line = quotes(&file_name, quote, &file.source);
+            self.problem(setting.name, line);
             return None;
         }
         match secret_from(Path::new(&file.text)) {
@@ -257,6 +267,23 @@ impl Reader {
         }
         found
     }
+}
+
+/// The quote that stands at both ends of a value.
+fn quoted(text: &str) -> Option<char> {
+    let quote = text.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    (text.len() > 1 && text.ends_with(quote)).then_some(quote)
+}
+
+fn quotes(name: &str, quote: char, source: &Source) -> String {
+    let what = match source {
+        Source::SecretFile(_) => "remove them from the file".to_owned(),
+        _ => format!(
+            "remove them; in the list form of a compose file write - {name}=value, or quote the whole entry, as in \
+             - {quote}{name}=value{quote}"
+        ),
+    };
+    format!("{name} ({source}): the quotes round the value are part of it there: {what}")
 }
 
 fn in_bounds(kind: Kind, text: &str) -> Result<u64, Reason> {

@@ -26,8 +26,13 @@ const NO_VPN: &str = "VPN containers are not made here: run Gluetun beside this 
 const VPN: &str = "VPN containers are not made here, GLUETUN_CONTAINER_NAME names one that runs";
 const RECONNECT: &str =
     "engines are made anew when the network of their VPN is dead, and kept when it is not";
-const HEALTH: &str = "unhealthy engines are judged by HEALTH_CHECK_INTERVAL_S, HEALTH_FAILURE_THRESHOLD and \
-                      CIRCUIT_BREAKER_REPLACEMENT_*";
+const UNHEALTHY: &str = "an unhealthy engine is not replaced by itself; what makes one unhealthy, HEALTH_CHECK_INTERVAL_S and \
+                         HEALTH_FAILURE_THRESHOLD say";
+const USER: &str =
+    "the container runs as the user that `user:` of the compose file or `--user` of docker run names";
+const DOCKER: &str = "DOCKER_HOST names the daemon, with DOCKER_TLS_VERIFY and DOCKER_CERT_PATH";
+const NO_PROXY: &str = "playback is the proxy's: Acexy beside this program has settings for it";
+const NO_REDIS: &str = "there is no Redis, the state is in ACEFLEET_DATA_DIR";
 const PORTS: &str = "the port in the container equals the host port, see PORT_RANGE_HOST";
 const EVENTS: &str = "streams end by events and by what their engine says, not by thresholds";
 const LOOPS: &str = "there is no detection of looping streams";
@@ -47,14 +52,25 @@ pub const RETIRED: &[Retired] = &[
     inert("ACE_HTTP_RANGE", PORTS),
     inert("DEBUG_LOG_DIR", "logs go to standard error, see ACEFLEET_LOG"),
     inert("LOG_LEVEL", "ACEFLEET_LOG sets what is logged"),
-    inert("HEALTH_UNHEALTHY_GRACE_PERIOD_S", HEALTH),
-    inert("HEALTH_REPLACEMENT_COOLDOWN_S", HEALTH),
-    inert("HEALTH_CHECK_TIMEOUT_S", HEALTH),
+    inert("HEALTH_UNHEALTHY_GRACE_PERIOD_S", UNHEALTHY),
+    inert("HEALTH_REPLACEMENT_COOLDOWN_S", UNHEALTHY),
+    inert(
+        "HEALTH_CHECK_TIMEOUT_S",
+        "an engine has 5 s to answer, see HEALTH_CHECK_INTERVAL_S for how often it is asked",
+    ),
     inert("CIRCUIT_BREAKER_THRESHOLD", "use CIRCUIT_BREAKER_FAILURE_THRESHOLD"),
     inert("CIRCUIT_BREAKER_TIMEOUT_S", "use CIRCUIT_BREAKER_RECOVERY_TIMEOUT_S"),
     inert("READ_API_KEY", "there is one key, API_KEY; reading is open as before"),
     inert("API_REQUEST_TIMEOUT_S", FIXED),
     inert("API_LONG_OPERATION_TIMEOUT_S", FIXED),
+    inert("MAX_RETRIES", FIXED),
+    inert("RETRY_BACKOFF_S", FIXED),
+    inert("ACEXY_ORCH_TIMEOUT", "Acexy waits 3 s for every call, which is fixed there"),
+    inert("ACEXY_ENGINE_CACHE_TTL_S", "Acexy keeps engines for 2 s, which is fixed there"),
+    inert(
+        "AUTOSCALE_INTERVAL_S",
+        "floors and idle engines are looked at when something changes, and every second; unset it",
+    ),
     inert("PROVISION_TIMEOUT_S", "use STARTUP_TIMEOUT_S"),
     inert("PROVISION_STARTUP_GRACE_S", "use STARTUP_TIMEOUT_S"),
     inert("MAX_STREAMS_PER_ENGINE", "the proxy chooses the engine, set it there"),
@@ -70,4 +86,14 @@ pub const RETIRED: &[Retired] = &[
     inert("STREAM_LOOP_DETECTION_THRESHOLD_S", LOOPS),
     inert("STREAM_LOOP_CHECK_INTERVAL_S", LOOPS),
     inert("STREAM_LOOP_RETENTION_MINUTES", LOOPS),
+    inert("M3U_TIMEOUT", NO_PROXY),
+    inert("REDIS_HOST", NO_REDIS),
+    inert("REDIS_PORT", NO_REDIS),
+    inert("REDIS_DB", NO_REDIS),
+    inert("PUID", USER),
+    inert("PGID", USER),
+    inert("UMASK", "files of the data directory are for the user of the node alone"),
+    inert("DOCKER_TLS", "use DOCKER_TLS_VERIFY: a daemon is never talked to without being verified"),
+    inert("DOCKER_CONTEXT", DOCKER),
+    inert("DOCKER_API_VERSION", "the version is agreed on with the daemon"),
 ];

@@ -22,8 +22,8 @@ const ENGINES: u64 = 65_535;
 pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "ACEFLEET_NODE_NAME", Section::Node, Kind::Name, "", "node-a",
-        "Name of this node, unique in the cluster. It cannot change once the data directory is in use.",
-    ).default_words("the host name"),
+        "Name of this node, unique in the cluster. The first start fixes it in the data directory: without the setting it stays what it was, whatever the host is called; another one is refused.",
+    ).default_words("the name in the data directory, at the first start the host name"),
     Setting::new(
         "ACEFLEET_DATA_DIR", Section::Node, Kind::Directory, "", "/srv/acefleet",
         "Directory of this node alone: log, snapshots, identity. Created when missing.",
@@ -89,13 +89,29 @@ pub const SETTINGS: &[Setting] = &[
 
     Setting::new(
         "API_KEY", Section::Api, Kind::Key, "", "",
-        "Key that callers send as `Authorization: Bearer …` or `X-API-Key`. The same on all nodes. Without one every endpoint is open.",
-    ).default_words("none: open").secret(),
+        "Key that callers send as `Authorization: Bearer …` or `X-API-Key`. The same on all nodes. Without one, a new cluster makes its own, which `acefleet key` shows.",
+    ).default_words("the key of the cluster").secret(),
+    Setting::new(
+        "ACEFLEET_OPEN", Section::Api, Kind::Flag, "false", "true",
+        "Nobody needs a key. A new cluster with it is open on all nodes. The same on all nodes, without `API_KEY`.",
+    ),
+    Setting::new(
+        "ACEFLEET_ALLOWED_HOSTS", Section::Api, Kind::Hosts, "", "acefleet.example.org,panel.example.org",
+        "Further names by which an open node may be called, and hosts whose pages may call it. Addresses, names without dots and advertised names are always good.",
+    ).default_words("none"),
 
     Setting::new(
         "DOCKER_HOST", Section::Engines, Kind::Docker, "", "unix:///run/user/1000/docker.sock",
-        "Docker daemon of this host. The connection is not encrypted.",
+        "Docker daemon of this host. `https://`, or `tcp://` with `DOCKER_TLS_VERIFY`, is encrypted and verified.",
     ).default_words("`unix:///var/run/docker.sock`"),
+    Setting::new(
+        "DOCKER_TLS_VERIFY", Section::Engines, Kind::Flag, "false", "true",
+        "Talk TLS to a `tcp://` daemon, and verify it. Other words than those of the Docker client are refused: here `0` and `false` mean no.",
+    ),
+    Setting::new(
+        "DOCKER_CERT_PATH", Section::Engines, Kind::Directory, "", "/etc/acefleet/docker-certs",
+        "Directory with `ca.pem`, by which the daemon is known, and, if it wants to know its clients, `cert.pem` and `key.pem`.",
+    ).default_words("`.docker` in the home directory, where TLS is used"),
     Setting::new(
         "DOCKER_NETWORK", Section::Engines, Kind::Network, "", "orchestrator",
         "Docker network that engines join. It must exist.",
@@ -228,10 +244,6 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "IDLE_TTL_S", Section::Scaling, Kind::Seconds { min: 1.0, max: 30.0 * DAY }, "600", "600",
         "How long an engine must be idle for a call of `/gc` to remove it.",
-    ),
-    Setting::new(
-        "AUTOSCALE_INTERVAL_S", Section::Scaling, PERIOD, "30", "30",
-        "How often the leader looks at floors and idle engines; events make it look at once.",
     ),
 
     Setting::new(

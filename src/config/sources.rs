@@ -59,6 +59,8 @@ pub struct Host {
     pub address: Option<IpAddr>,
     /// The process runs as root.
     pub root: bool,
+    /// The name that a data directory has for its node, if it has one.
+    pub recorded: Option<fn(&Path) -> Option<String>>,
 }
 
 impl Host {
@@ -69,6 +71,7 @@ impl Host {
             name: nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()),
             address: main_address(),
             root: nix::unistd::geteuid().is_root(),
+            recorded: Some(acefleet_raft::recorded_name),
         }
     }
 }

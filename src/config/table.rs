@@ -12,7 +12,7 @@ pub const CONFIG_NAME: &str = "ACEFLEET_CONFIG";
 
 /// What the compose files, scripts and tests of this project read. They stand in the same shells and `.env`
 /// files as settings and mean nothing to a node.
-const TOOL_NAMES: [&str; 12] = [
+const TOOL_NAMES: [&str; 13] = [
     "ACEFLEET_BED_LOG",
     "ACEFLEET_BENCH_DIR",
     "ACEFLEET_BIN",
@@ -25,6 +25,7 @@ const TOOL_NAMES: [&str; 12] = [
     "ACEFLEET_IMAGE_LOAD",
     "ACEFLEET_IMAGE_TAR",
     "ACEFLEET_LEADER_KILLS",
+    "ACEFLEET_PROFILE",
 ];
 
 /// What values a setting takes.
@@ -64,6 +65,8 @@ pub enum Kind {
     Listener,
     /// A host name or IP address without a port.
     Host,
+    /// Host names.
+    Hosts,
     /// The first members of a cluster.
     Peers,
     /// Addresses of members of a running cluster.
@@ -111,6 +114,7 @@ impl Kind {
             }
             Self::Listener => "ADDRESS:PORT with an IP address, such as 0.0.0.0:8001 or [::]:8001".into(),
             Self::Host => "a host name or an IP address, without scheme and port".into(),
+            Self::Hosts => "host names without ports, separated by commas".into(),
             Self::Peers => "NAME=HOST:PORT, separated by commas, this node included".into(),
             Self::Members => "HOST:PORT of cluster listeners, separated by commas".into(),
             Self::Name => "1 to 63 of the characters A-Z a-z 0-9 . _ -".into(),
@@ -120,7 +124,7 @@ impl Kind {
             Self::Tag => "a tag of a Docker image".into(),
             Self::Network => "the name of a Docker network".into(),
             Self::Container => "the name of a container".into(),
-            Self::Docker => "unix:///PATH, tcp://HOST:PORT or http://HOST:PORT".into(),
+            Self::Docker => "unix:///PATH, tcp://HOST:PORT, http://HOST:PORT or https://HOST:PORT".into(),
             Self::Filter => {
                 "a level (error, warn, info, debug, trace, off) or TARGET=LEVEL, separated by commas".into()
             }

@@ -1,13 +1,15 @@
 //! Answers the cluster's calls: stamps reservations on the leader and serves questions of other nodes.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use acefleet_raft::Hooks;
-use acefleet_registry::{Command, NodeId, Proposal, State};
+use acefleet_registry::{Command, KeyHash, NodeId, Proposal, State};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
+use crate::access;
 use crate::agent::AgentHandle;
 use crate::ask::{Answer, Question};
 use crate::soft::SoftState;
@@ -16,13 +18,14 @@ use crate::soft::SoftState;
 pub struct NodeHooks {
     soft: Arc<SoftState>,
     agent: OnceLock<AgentHandle>,
+    data_dir: PathBuf,
 }
 
 impl NodeHooks {
     /// Hooks without an agent: questions about containers are refused until [`Self::complete`].
     #[must_use]
-    pub fn new(soft: Arc<SoftState>) -> Self {
-        Self { soft, agent: OnceLock::new() }
+    pub fn new(soft: Arc<SoftState>, data_dir: PathBuf) -> Self {
+        Self { soft, agent: OnceLock::new(), data_dir }
     }
 
     /// Names the agent; later calls change nothing.
@@ -42,6 +45,10 @@ impl Hooks for NodeHooks {
         if let Command::Reserve(reserve) = &mut proposal.command {
             reserve.eligible = eligible(state, is_silent);
         }
+    }
+
+    fn make_key(&self) -> std::io::Result<KeyHash> {
+        access::make_key(&self.data_dir)
     }
 
     fn ask(&self, from: NodeId, request: Bytes) -> BoxFuture<'static, Result<Bytes, String>> {

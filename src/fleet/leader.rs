@@ -30,7 +30,6 @@ const HAND_OVER_EVERY: Duration = Duration::from_secs(30);
 pub async fn run(fleet: Fleet, cancel: CancellationToken) {
     let mut changes = fleet.cluster().changes();
     let mut leadership = fleet.cluster().leadership();
-    let longest = LONGEST.min(fleet.config().autoscale_interval);
     let mut warned = false;
     let mut offered: Option<Instant> = None;
     let mut heard = Heard::new();
@@ -54,7 +53,7 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
             () = tokio::time::sleep(SHORTEST) => {}
         }
         // Somebody waits for an engine that is reserved, so its host is watched closely.
-        let rest = if fleet.view().state.has_reservations() { SHORTEST } else { longest };
+        let rest = if fleet.view().state.has_reservations() { SHORTEST } else { LONGEST };
         tokio::select! {
             () = cancel.cancelled() => return,
             () = tokio::time::sleep(rest) => {}

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use acefleet_registry::{Elapsed, WallMs};
 use axum::http::HeaderValue;
 
+use crate::config::Secret;
 use crate::fleet::Fleet;
-use crate::http::auth::ApiKey;
+use crate::http::auth::Guard;
 use crate::http::counters::Counters;
 use crate::http::rendered::Rendered;
 
@@ -22,15 +23,15 @@ pub(crate) struct App {
 
 struct Inner {
     fleet: Fleet,
-    key: ApiKey,
+    key: Guard,
     rendered: Rendered,
     counters: Counters,
     age: Mutex<Option<(Instant, HeaderValue)>>,
 }
 
 impl App {
-    pub fn new(fleet: Fleet) -> Self {
-        let key = ApiKey::new(fleet.config().api_key.as_ref());
+    pub fn new(fleet: Fleet, token: Option<&Secret>) -> Self {
+        let key = Guard::new(fleet.clone(), token);
         let counters = Counters::new(fleet.view().state.events());
         let inner = Inner { fleet, key, rendered: Rendered::default(), counters, age: Mutex::default() };
         Self { inner: Arc::new(inner) }
@@ -40,7 +41,7 @@ impl App {
         &self.inner.fleet
     }
 
-    pub fn key(&self) -> &ApiKey {
+    pub fn key(&self) -> &Guard {
         &self.inner.key
     }
 

@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use crate::http::app::App;
+use crate::http::content_type;
 use crate::http::problem::Problem;
 use crate::http::validate::Checker;
 
@@ -93,7 +94,10 @@ impl FromRequest<App> for JsonCall {
         let arrival = Arrival(Instant::now());
         let body = match body.is_empty() {
             true => None,
-            false => Some(parse(&body)?),
+            false => {
+                content_type::check(&parts.headers)?;
+                Some(parse(&body)?)
+            }
         };
         app.key().check(&parts.headers)?;
         Ok(Self { body, arrival })

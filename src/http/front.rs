@@ -14,13 +14,14 @@ use hyper::body::Incoming;
 use tower::ServiceExt;
 use tracing::Instrument;
 
+use crate::config::Secret;
 use crate::fleet::Fleet;
 use crate::http::app::App;
 use crate::http::observe::{self, Endpoint, Seen};
-use crate::http::problem;
+use crate::http::problem::{self, Problem};
 use crate::http::rendered::Moment;
 use crate::http::snapshot::Known;
-use crate::http::{cors, path};
+use crate::http::{cors, path, visitors};
 
 /// Bytes at hand, or whatever a handler makes.
 pub(crate) type AnswerBody = Either<Full<Bytes>, Body>;
@@ -40,7 +41,13 @@ impl Api {
     /// The API of this node.
     #[must_use]
     pub fn new(fleet: Fleet) -> Self {
-        let app = App::new(fleet);
+        Self::with_token(fleet, None)
+    }
+
+    /// The same for a node whose host has a token for commands, see [`crate::access`].
+    #[must_use]
+    pub fn with_token(fleet: Fleet, token: Option<&Secret>) -> Self {
+        let app = App::new(fleet, token);
         let routed = super::routes(app.clone());
         Self { parts: Arc::new(Parts { app, routed }) }
     }
@@ -48,11 +55,32 @@ impl Api {
     /// Answers a request.
     pub(crate) async fn answer(&self, request: hyper::Request<Incoming>) -> Response<AnswerBody> {
         let seen = Seen::now(&request);
+        if let Some(problem) = self.stranger(&request) {
+            return self.turn_away(&seen, request.uri().path(), problem).map(Either::Right);
+        }
         match self.kept(&seen, &request) {
             Some(answer) => answer.map(Either::Left),
             // Most requests do not come here; those that do not need not carry the room for it.
             None => Box::pin(self.handle(seen, request.map(Body::new))).await.map(Either::Right),
         }
+    }
+
+    /// Why this request is not for an open node, if this is one.
+    fn stranger<B>(&self, request: &hyper::Request<B>) -> Option<Problem> {
+        let app = &self.parts.app;
+        if !app.key().is_open() {
+            return None;
+        }
+        visitors::refused(app.fleet().config(), &app.fleet().view().state, request.uri(), request.headers())
+    }
+
+    fn turn_away(&self, seen: &Seen, path: &str, problem: Problem) -> Response<Body> {
+        let mut response = problem.into_response();
+        let took = seen.began.elapsed();
+        seen.count(self.parts.app.counters(), None, response.status(), took);
+        seen.log(|| seen.span(path), response.status(), took);
+        seen.mark(response.headers_mut());
+        response
     }
 
     /// The answer that was given before to the same question about the same state. Pages are kept under

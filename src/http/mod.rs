@@ -6,12 +6,13 @@
 //! - [`events`] (bodies: [`event_body`]): what proxies report
 //! - [`provision`] (bodies: [`provision_body`]), [`scale`]: starting and stopping
 //! - [`status`], [`health`], [`vpn`], [`cluster`], [`metrics`]: how it goes
+//! - [`key`]: the key of the cluster
 //! - [`nodes`]: cordon, drain and remove members
 //! - [`docs`], [`openapi`]: the API's own description
 //!
 //! What they share:
 //! - [`app`], [`counters`]: what every handler has at hand
-//! - [`call`], [`auth`]: calls that change something, and who may make them
+//! - [`call`], [`auth`], [`content_type`], [`visitors`]: calls that change something, and who may make them
 //! - [`snapshot`], [`rendered`]: reads, their freshness and their cache
 //! - [`query`], [`validate`], [`problem`]: what is wrong with a request, and how it is said
 //! - [`models`], [`vpn_state`], [`time`]: engines, streams, VPNs and timestamps as clients decode them
@@ -24,6 +25,7 @@ mod auth;
 mod call;
 mod cluster;
 mod containers;
+mod content_type;
 mod cors;
 mod counters;
 mod docs;
@@ -32,6 +34,7 @@ mod event_body;
 mod events;
 mod front;
 mod health;
+mod key;
 mod metrics;
 mod models;
 mod nodes;
@@ -51,6 +54,7 @@ mod status;
 mod streams;
 mod time;
 mod validate;
+mod visitors;
 mod vpn;
 mod vpn_state;
 
@@ -94,6 +98,7 @@ fn operations() -> OpenApiRouter<App> {
         .routes(routes!(status::get))
         .routes(routes!(metrics::get))
         .routes(routes!(cluster::get))
+        .routes(routes!(key::check, key::renew))
         .routes(routes!(nodes::cordon))
         .routes(routes!(nodes::uncordon))
         .routes(routes!(nodes::drain))

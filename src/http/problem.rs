@@ -152,6 +152,12 @@ impl Problem {
         }
     }
 
+    /// Who may call is not known before the cluster has formed.
+    pub fn not_formed() -> Self {
+        let message = "the cluster has not formed yet, or this node has nothing of its log; retry";
+        Self::retry_soon("write_blocked", "not_formed", message, 2)
+    }
+
     /// The node is behind the revision that the caller insists on.
     pub fn behind(wanted: u64, have: u64) -> Self {
         let message = format!("this node has revision {have}, not yet {wanted}; retry or ask another node");

@@ -25,7 +25,7 @@ pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// Settings of a node named `alpha`.
 pub fn config(data: &Path, environment: &[(&str, &str)]) -> Config {
-    let host = Host { name: Some("alpha".to_owned()), address: None, root: false };
+    let host = Host { name: Some("alpha".to_owned()), ..Host::default() };
     let data = data.to_str().unwrap();
     let mut all = vec![
         ("ACEFLEET_NODE_NAME", "alpha"),

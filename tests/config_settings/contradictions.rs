@@ -83,7 +83,8 @@ fn peers_have_exactly_one_syntax() {
     let config = valid(&[node, peers(THREE)]).config;
     assert_eq!(config.peers[1], ("b".to_owned(), "10.0.0.2:8001".to_owned()));
     assert_eq!(config.advertise_host, "10.0.0.1");
-    let config = valid(&[node, peers("a=[fd00::1]:8001, b=[fd00::2]:8001 ,c=node-c.lan:8001")]).config;
+    let both = ("ACEFLEET_CLUSTER_BIND", "[::]:8001");
+    let config = valid(&[node, both, peers("a=[fd00::1]:8001, b=[fd00::2]:8001 ,c=node-c.lan:8001")]).config;
     assert_eq!(config.peers[1].1, "[fd00::2]:8001");
     assert_eq!(config.advertise_host, "fd00::1");
     for (bad, expected) in [
@@ -161,8 +162,11 @@ fn doubtful_clusters_are_remarked_on() {
 
 #[test]
 fn weak_keys_and_idle_settings_are_remarked_on() {
-    assert_eq!(warnings(&[], "API_KEY").len(), 1);
-    assert_eq!(warnings(&[("ACEFLEET_HTTP_BIND", "127.0.0.1")], "API_KEY"), Vec::<String>::new());
+    assert_eq!(warnings(&[], "API_KEY"), Vec::<String>::new(), "a new cluster makes a key");
+    let open = ("ACEFLEET_OPEN", "true");
+    assert_eq!(warnings(&[open], "ACEFLEET_OPEN").len(), 1);
+    assert_eq!(warnings(&[open, ("ACEFLEET_HTTP_BIND", "127.0.0.1")], "ACEFLEET_OPEN"), Vec::<String>::new());
+    assert!(refused(&[open, ("API_KEY", "0123456789abcdef")]).contains("contradict each other"));
     assert_eq!(warnings(&[("API_KEY", "k3y")], "API_KEY").len(), 1);
     assert_eq!(warnings(&[("API_KEY", "0123456789abcdef")], "API_KEY"), Vec::<String>::new());
     let both = [("TARGET_IMAGE", "x"), ("ENGINE_VARIANT", "jopsis-amd64")];

@@ -3,6 +3,8 @@
 
 mod contradictions;
 mod documents;
+mod effects;
+mod identity;
 mod names;
 mod sources;
 mod values;
@@ -12,7 +14,7 @@ use acefleet::config::{ConfigErrors, Host, Loaded, Sources, resolve};
 
 /// A machine with nothing special about it.
 fn host() -> Host {
-    Host { name: Some("host-1".into()), address: Some([10, 9, 8, 7].into()), root: true }
+    Host { name: Some("host-1".into()), address: Some([10, 9, 8, 7].into()), root: true, recorded: None }
 }
 
 fn load(environment: &[(&str, &str)]) -> Result<Loaded, ConfigErrors> {

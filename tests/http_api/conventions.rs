@@ -132,8 +132,8 @@ async fn a_body_is_parsed_before_the_key_and_validated_after() {
 }
 
 #[tokio::test]
-async fn without_a_key_everything_is_open() {
-    let bed = Bed::with(&[]).await;
+async fn an_open_node_needs_no_key() {
+    let bed = Bed::with(&[("ACEFLEET_OPEN", "true")]).await;
     assert_eq!(bed.send("POST", "/gc", &[], "").await.status, 200);
     assert_eq!(bed.send("POST", "/events/stream_ended", &[], "{}").await.status, 200);
     bed.stop().await;

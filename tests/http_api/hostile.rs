@@ -133,7 +133,7 @@ async fn a_stop_lets_requests_finish_and_closes_the_rest() {
     let mut idle = TcpStream::connect(&bed.address).await.unwrap();
     let address = bed.address.clone();
     let request = format!(
-        "POST /provision/acestream HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\nContent-Length: 2\r\n\r\n{{}}"
+        "POST /provision/acestream HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}"
     );
     let mut busy = TcpStream::connect(&address).await.unwrap();
     busy.write_all(request.as_bytes()).await.unwrap();

@@ -1,6 +1,7 @@
 //! The HTTP API of a real node (real registry on disk, real sockets) with a container engine in memory.
 #![allow(clippy::unwrap_used)]
 
+mod access;
 mod bed;
 mod commands;
 mod containers;

@@ -141,7 +141,7 @@ fn print_urls(hosts: &TestHosts, key: &str) {
     if let Some(node) = hosts.nodes().first() {
         say!("\nAPI key: {key}");
         say!(
-            "try:     curl -X POST -H 'Authorization: Bearer {key}' -d '{{}}' {}/provision/acestream",
+            "try:     curl -X POST -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{{}}' {}/provision/acestream",
             node.client().base()
         );
         say!("on a host: nsenter --net=/run/netns/{} bash", hosts.host_of(node).namespace());

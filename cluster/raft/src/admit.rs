@@ -54,7 +54,7 @@ async fn judge(core: &Core, request: &JoinRequest) -> Result<Option<MembershipCh
             meant.escape_default()
         )));
     }
-    let member = Member { name: name.clone(), address: address.clone() };
+    let member = Member::new(name, address);
     let id = NodeId(*node_id);
     match JoinKind::try_from(request.kind) {
         Ok(JoinKind::Join) => {

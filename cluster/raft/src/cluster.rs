@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use acefleet_registry::{Command, Elapsed, Level, NodeId, OpId, Proposal, State, WallMs};
+use acefleet_registry::{Command, Elapsed, KeyHash, Level, NodeId, OpId, Proposal, State, WallMs};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
@@ -31,6 +31,15 @@ pub trait Hooks: Send + Sync + 'static {
     /// Called on the leader right before a proposal enters the log, to add what only the leader
     /// knows. `at_ms` is already stamped; `is_silent` is [`Cluster::is_silent`]. Must not block.
     fn prepare(&self, state: &State, is_silent: &dyn Fn(NodeId) -> bool, proposal: &mut Proposal);
+
+    /// Makes the key of a cluster that this node is about to form, keeps it where its operator finds it, durably, and returns
+    /// its hash. Called again after a formation that broke off: the same key is good. Blocks.
+    ///
+    /// # Errors
+    /// When it cannot be kept; the cluster is not formed then.
+    fn make_key(&self) -> std::io::Result<KeyHash> {
+        Err(std::io::Error::other("this node makes no keys"))
+    }
 
     /// Answers a question of another node. The error is a refusal that goes back as text.
     fn ask(&self, from: NodeId, request: Bytes) -> BoxFuture<'static, Result<Bytes, String>>;

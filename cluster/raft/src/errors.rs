@@ -44,6 +44,8 @@ pub enum Failure {
     Refused(String),
     /// This node is no member any more, for good. Exit code 77.
     Removed(String),
+    /// Another process runs with the identity of this node. Exit code 64.
+    Twin(String),
 }
 
 impl Failure {
@@ -54,6 +56,7 @@ impl Failure {
             Self::Fatal(_) => 70,
             Self::Refused(_) => 75,
             Self::Removed(_) => 77,
+            Self::Twin(_) => 64,
         }
     }
 }
@@ -61,7 +64,9 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fatal(message) | Self::Refused(message) | Self::Removed(message) => f.write_str(message),
+            Self::Fatal(message) | Self::Refused(message) | Self::Removed(message) | Self::Twin(message) => {
+                f.write_str(message)
+            }
         }
     }
 }

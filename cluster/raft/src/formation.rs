@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use acefleet_registry::Access;
 use futures::future::join_all;
 use openraft::errors::{InitializeError, RaftError};
 
+use crate::access;
 use crate::errors::Failure;
 use crate::join;
 use crate::options::Peer;
@@ -78,7 +80,8 @@ fn founding_members(core: &Core) -> Vec<Peer> {
 
 async fn round(core: &Core) -> Result<Step, Failure> {
     let members = founding_members(core);
-    let hellos = greet(core, &members).await;
+    let nonce = access::nonce();
+    let hellos = greet(core, &members, &nonce).await;
     for hello in hellos.values() {
         if let Some(cluster_id) = live_cluster_of_another(core, hello)? {
             // The members of a live cluster took this empty node in: it only has to listen.
@@ -90,6 +93,11 @@ async fn round(core: &Core) -> Result<Step, Failure> {
     if own.cluster_id.is_some() && (own.founders.is_empty() || hellos.values().any(|hello| hello.live)) {
         // The cluster runs already. Starting a log of its own would give it a second history.
         return Ok(Step::Wait("waiting for the leader of the cluster".into()));
+    }
+    for hello in hellos.values() {
+        if let Err(why) = access::agrees(&own.node_name, core.options.access.as_ref(), &nonce, hello) {
+            return Ok(Step::Wait(why));
+        }
     }
     let founder = members.first().map(|first| first.name.as_str());
     if founder != Some(core.options.node_name.as_str()) {
@@ -142,10 +150,21 @@ async fn found(core: &Core, founders: Vec<MemberRecord>) -> Result<Step, Failure
             return Ok(Step::Wait(format!("{}: {error}", founder.name)));
         }
     }
+    let access = match core.options.access {
+        Some(access) => access,
+        None => {
+            let hooks = Arc::clone(&core.hooks);
+            let made = blocking(move || hooks.make_key()).await;
+            Access::Key(
+                made.map_err(|error| Failure::Fatal(format!("no key could be made for the API: {error}")))?,
+            )
+        }
+    };
     let members: BTreeMap<u64, Member> = founders
         .into_iter()
         .map(|founder| {
-            let member = Member { name: founder.name, address: founder.address };
+            let mut member = Member::new(founder.name, founder.address);
+            member.formed_with = (founder.id == own.node_id).then_some(access);
             (founder.id, member)
         })
         .collect();
@@ -160,10 +179,11 @@ async fn found(core: &Core, founders: Vec<MemberRecord>) -> Result<Step, Failure
 }
 
 /// Answers of the listed peers, by name.
-async fn greet(core: &Core, members: &[Peer]) -> BTreeMap<String, HelloReply> {
+async fn greet(core: &Core, members: &[Peer], nonce: &[u8]) -> BTreeMap<String, HelloReply> {
     let others = members.iter().filter(|member| member.name != core.options.node_name);
     let calls = others.map(|member| async move {
-        let hello = core.wire.hello(&member.addr, &core.options.advertise, CALL_LIMIT).await;
+        let hello = core.wire.hello_with(&member.addr, &core.options.advertise, nonce.to_vec(), CALL_LIMIT);
+        let hello = hello.await;
         match hello {
             Ok(hello) if hello.name == member.name => Some((member.name.clone(), hello)),
             Ok(hello) => {

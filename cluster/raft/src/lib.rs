@@ -6,6 +6,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod access;
 mod admit;
 mod awaited;
 mod cluster;
@@ -36,6 +37,7 @@ mod store;
 mod tend;
 mod times;
 mod transport;
+mod twin;
 mod types;
 mod view;
 mod wall;
@@ -55,6 +57,7 @@ pub use options::{Options, Peer, SnapshotPolicy, Timing};
 pub use outbox::{Outbox, OutboxError};
 pub use start::start;
 pub use status::{Leadership, MemberStatus, RaftStatus, Role};
+pub use store::recorded_name;
 pub use view::View;
 pub use wall::{Clock, host_clock};
 pub use write::Applied;

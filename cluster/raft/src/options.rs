@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use acefleet_registry::Level;
+use acefleet_registry::{Access, Level};
 
 use crate::errors::StartError;
 use crate::wall::Clock;
@@ -78,10 +78,13 @@ pub struct Options {
     pub level: Level,
     /// Where the time of day is read.
     pub clock: Clock,
+    /// What the settings of this node say about who may call. Nothing: a cluster that this node forms gets the key
+    /// of [`crate::Hooks::make_key`]. The first members have to agree on it.
+    pub access: Option<Access>,
 }
 
 impl Options {
-    /// Options with defaults for everything but the three values that have none.
+    /// Options with defaults for everything but the three values that have none. A cluster formed with them is open.
     #[must_use]
     pub fn new(data_dir: PathBuf, node_name: String, advertise: String) -> Self {
         Self {
@@ -95,6 +98,7 @@ impl Options {
             version: String::new(),
             level: Level::CURRENT,
             clock: Clock::default(),
+            access: Some(Access::Open),
         }
     }
 

@@ -38,7 +38,7 @@ pub(crate) enum Changed {
 
 /// Changes the members on this node, which should be the leader.
 pub(crate) async fn change_here(core: &Core, change: &MembershipChange, deadline: Instant) -> Changed {
-    let member = |name: &String, address: &String| Member { name: name.clone(), address: address.clone() };
+    let member = |name: &String, address: &String| Member::new(name, address);
     let work = async {
         match change {
             MembershipChange::Add { id, name, address } => {
@@ -104,7 +104,7 @@ async fn learn(core: &Core, id: u64, member: &Member, answers: bool) -> Result<(
     check_place(core, id, member).map_err(Changed::Refused)?;
     let recorded = members(core).0.get(&id).cloned();
     match &recorded {
-        Some(known) if known == member => return Ok(()),
+        Some(known) if known.is_where(member) => return Ok(()),
         Some(known) => {
             let there = verify(core, id, member).await?;
             only_one(core, id, known, &there).await?;
@@ -119,7 +119,7 @@ async fn learn(core: &Core, id: u64, member: &Member, answers: bool) -> Result<(
     check_place(core, id, member).map_err(Changed::Refused)?;
     let node = BTreeMap::from([(id, member.clone())]);
     match members(core).0.get(&id) {
-        Some(known) if known == member => Ok(()),
+        Some(known) if known.is_where(member) => Ok(()),
         Some(_) => commit(core, ChangeMembers::SetNodes(node), true).await,
         None => commit(core, ChangeMembers::AddNodes(node), true).await,
     }

@@ -117,7 +117,7 @@ impl Core {
     /// Name of a member and the address at which it is dialled.
     pub fn member(&self, id: u64) -> Option<Member> {
         let recorded = self.recorded(id)?;
-        Some(Member { address: self.wire.address(id, &recorded), name: recorded.name })
+        Some(Member::new(recorded.name.clone(), self.wire.address(id, &recorded)))
     }
 
     /// All members but this one, with the addresses at which they are dialled.

@@ -25,7 +25,7 @@ use crate::times::{self, Times};
 use crate::transport::{Network, Wire, serve};
 use crate::types::Raft;
 use crate::view::Published;
-use crate::{formation, fsync_probe, level, read, status, tend};
+use crate::{formation, fsync_probe, level, read, status, tend, twin};
 
 /// Starts a node on an open listener. Returns when the store is open, everything known to be
 /// committed is applied and the cluster port answers; it does not wait for a leader, and a new
@@ -196,6 +196,7 @@ fn spawn_background(core: &Arc<Core>, listener: TcpListener) {
     tasks.spawn(read::recover(core.clone()));
     tasks.spawn(tend::run(core.clone()));
     tasks.spawn(times::keep(core.clone()));
+    tasks.spawn(twin::watch(core.clone()));
     tasks.spawn(snapshot_by_time(core.clone()));
     let server = core.clone();
     tasks.spawn(async move {

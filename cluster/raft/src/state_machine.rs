@@ -107,6 +107,9 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
                     }
                 }
                 EntryPayload::Membership(membership) => {
+                    if let Some(access) = membership.nodes().find_map(|(_, member)| member.formed_with) {
+                        self.state.formed_with(access);
+                    }
                     self.membership = StoredMembership::new(Some(entry.log_id), membership);
                 }
             }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use acefleet_registry::Proposal;
+use acefleet_registry::{Access, Proposal};
 use bytes::Bytes;
 use openraft::{EntryPayload, OptionalSend, RaftTypeConfig, alias, impls};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -100,6 +100,21 @@ pub struct Member {
     pub name: String,
     /// `host:port` of its cluster listener; the host is resolved on every dial.
     pub address: String,
+    /// On the member that formed the cluster: with which access it began. Kept by the first membership alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub formed_with: Option<Access>,
+}
+
+impl Member {
+    /// A member, as every change after the formation records it.
+    pub(crate) fn new(name: impl Into<String>, address: impl Into<String>) -> Self {
+        Self { name: name.into(), address: address.into(), formed_with: None }
+    }
+
+    /// Whether the log would say the same of both: name and address.
+    pub(crate) fn is_where(&self, other: &Self) -> bool {
+        self.name == other.name && self.address == other.address
+    }
 }
 
 impl fmt::Display for Member {

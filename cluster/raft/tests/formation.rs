@@ -5,6 +5,7 @@
 mod support;
 
 use acefleet_raft::Failure;
+use acefleet_registry::{Access, KeyHash};
 use support::{Fleet, PATIENCE, soon, until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,4 +95,46 @@ async fn the_order_of_restarts_does_not_matter() {
             assert!(node.cluster().read_barrier(soon()).await.is_ok());
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn first_members_with_different_keys_do_not_form() {
+    let mut fleet = Fleet::new(3);
+    let key = |n| Some(Access::Key(KeyHash([n; 32])));
+    for (node, access) in fleet.nodes.iter_mut().zip([key(1), key(1), key(2)]) {
+        node.access = access;
+    }
+    fleet.start().await;
+    let limit = std::time::Instant::now() + std::time::Duration::from_secs(2);
+    let (_, outcome) = fleet.nodes[0].write(limit).await;
+    assert!(outcome.unwrap_err().is_known_not_applied());
+    assert!(fleet.nodes.iter().all(|node| node.cluster().cluster_id().is_none()));
+    // The one that differed is given the others' key and started again.
+    fleet.nodes[2].stop().await;
+    fleet.nodes[2].access = key(1);
+    fleet.nodes[2].start().await;
+    fleet.nodes[1].must_write().await;
+    for node in &fleet.nodes {
+        until("the founding entry is applied", || node.cluster().view().state.access() == key(1)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_cluster_was_formed_with_outlives_restarts_and_changes_of_members() {
+    let mut fleet = Fleet::new(1);
+    fleet.nodes[0].access = None;
+    fleet.start().await;
+    fleet.nodes[0].must_write().await;
+    let made = Some(Access::Key(support::MADE));
+    assert_eq!(fleet.nodes[0].cluster().view().state.access(), made);
+    let joiner = fleet.joiner("b");
+    // A node that comes later is asked for nothing.
+    fleet.nodes[joiner].access = Some(Access::Open);
+    fleet.nodes[joiner].start().await;
+    until("the new node knows", || fleet.nodes[joiner].cluster().view().state.access() == made).await;
+    until("it votes", || fleet.nodes[joiner].cluster().status().voters == 2).await;
+    fleet.nodes[0].stop().await;
+    fleet.nodes[0].start().await;
+    fleet.nodes[0].must_write().await;
+    assert_eq!(fleet.nodes[0].cluster().view().state.access(), made);
 }

@@ -154,6 +154,16 @@ async fn a_copy_of_a_data_directory_does_not_take_its_place() {
     let members = helper.status().members;
     let listed = members.iter().find(|member| member.id == id).unwrap();
     assert_eq!(listed.address, recorded);
+    // The later one stops, and says where the other one is; the earlier one goes on.
+    let failure = tokio::time::timeout(PATIENCE, fleet.nodes[copy].cluster().failed()).await.unwrap();
+    let said = failure.to_string();
+    assert_eq!(failure.exit_code(), 64, "{said}");
+    assert!(said.contains(&recorded) && said.contains(&fleet.nodes[copy].addr.to_string()), "{said}");
+    fleet.nodes[copy].stop().await;
+    fleet.nodes[original].must_write().await;
+    let ended =
+        tokio::time::timeout(std::time::Duration::from_secs(4), fleet.nodes[original].cluster().failed());
+    assert!(ended.await.is_err(), "the original was stopped, too");
 }
 
 fn copy_dir(from: &std::path::Path, to: &std::path::Path) {

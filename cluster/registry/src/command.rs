@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::access::Access;
 use crate::breaker::BreakerKind;
 use crate::engine::{Engine, EngineSpec, Health, Ports};
 use crate::ids::{EngineId, NodeId, OpId};
@@ -170,6 +171,8 @@ pub enum Command {
         /// Milliseconds to be added to moments.
         offset_ms: i64,
     },
+    /// Who may call from now on.
+    SetAccess(Access),
 }
 
 /// One write of a [`Command::Sequence`].

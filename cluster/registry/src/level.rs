@@ -68,7 +68,7 @@ impl Command {
             Self::Sequence(steps) => {
                 steps.iter().map(|step| step.command.level()).max().unwrap_or(Level::FIRST)
             }
-            Self::WallCorrected { .. } => Level(2),
+            Self::WallCorrected { .. } | Self::SetAccess(_) => Level(2),
             // Written when all members know it already.
             Self::RaiseLevel(_) => Level::FIRST,
         }

@@ -1,6 +1,7 @@
 //! The replicated state of Acefleet as pure data: records, commands, `apply`, queries and the rules
 //! of placement and scaling. Nothing in this crate may do IO, read a clock or roll a die.
 //!
+//! - [`access`]: who may call
 //! - [`ids`], [`node`], [`engine`], [`stream`], [`policy`], [`breaker`], [`event`]: the records
 //! - [`time`], [`calendar`]: the two times, and what people are shown
 //! - [`command`]: what can be written, and the replies
@@ -16,6 +17,7 @@
 //! - [`plan`]: what the leader does by itself
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod access;
 pub mod address;
 mod apply;
 pub mod breaker;
@@ -40,6 +42,7 @@ pub mod stream;
 pub mod time;
 pub mod vpn;
 
+pub use access::{Access, KeyHash};
 pub use apply::apply;
 pub use command::{Command, Proposal, Refusal, RefusalCode, Reply, Reserve};
 pub use engine::Engine;

@@ -3,6 +3,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
+use crate::access::Access;
 use crate::breaker::{Breaker, BreakerKind, BreakerState};
 use crate::calendar::Calendar;
 use crate::command::Reply;
@@ -53,6 +54,12 @@ impl State {
     #[must_use]
     pub fn policy(&self) -> &Policy {
         &self.tables.policy
+    }
+
+    /// Who may call, if that was ever decided.
+    #[must_use]
+    pub fn access(&self) -> Option<Access> {
+        self.tables.access
     }
 
     /// Ids that this cluster had before it was recovered, the oldest first.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet, Vector};
 use serde::{Deserialize, Serialize};
 
+use crate::access::Access;
 use crate::breaker::{Breaker, BreakerKind};
 use crate::calendar::Calendar;
 use crate::command::Reply;
@@ -41,6 +42,9 @@ pub struct Tables {
     pub calendar: Calendar,
     /// Cluster-wide settings.
     pub policy: Policy,
+    /// Who may call; none in a cluster that was formed before this was decided at formation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access: Option<Access>,
     /// Members.
     pub nodes: OrdMap<NodeId, Arc<Node>>,
     /// Engines, live ones and for a while those that ended.
@@ -146,6 +150,11 @@ impl PartialEq for State {
 }
 
 impl State {
+    /// Takes in what the entry that forms a cluster says about access. Later entries change it by command alone.
+    pub fn formed_with(&mut self, access: Access) {
+        self.tables.access.get_or_insert(access);
+    }
+
     /// Replaces an engine's record and keeps the indexes true.
     pub(crate) fn put_engine(&mut self, engine: Engine) -> Arc<Engine> {
         if let Some(old) = self.tables.engines.get(&engine.id).cloned() {

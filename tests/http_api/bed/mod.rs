@@ -103,6 +103,11 @@ impl Bed {
 
     /// Nodes `a`, `b` and `c` of one cluster.
     pub async fn three() -> [Self; 3] {
+        Self::three_with(&[("API_KEY", KEY)]).await
+    }
+
+    /// The same with these settings on each.
+    pub async fn three_with(settings: &[(&str, &str)]) -> [Self; 3] {
         let names = ["a", "b", "c"];
         let mut listeners = Vec::new();
         for name in names {
@@ -115,7 +120,7 @@ impl Bed {
             .collect();
         let mut beds = Vec::new();
         for (name, listener) in listeners {
-            beds.push(Self::run(name, &[("API_KEY", KEY)], listener, peers.clone()).await);
+            beds.push(Self::run(name, settings, listener, peers.clone()).await);
         }
         for bed in &beds {
             bed.registered().await;
@@ -125,7 +130,12 @@ impl Bed {
 
     /// One of several nodes, the others of which do not exist.
     pub async fn alone_of_three() -> Self {
-        Self::start(&[("API_KEY", KEY)], &["127.0.0.1:1", "127.0.0.1:2"]).await
+        Self::alone_with(&[("API_KEY", KEY)]).await
+    }
+
+    /// The same with these settings.
+    pub async fn alone_with(settings: &[(&str, &str)]) -> Self {
+        Self::start(settings, &["127.0.0.1:1", "127.0.0.1:2"]).await
     }
 
     async fn start(settings: &[(&str, &str)], others: &[&str]) -> Self {
@@ -153,8 +163,9 @@ impl Bed {
         let mut options = Options::new(config.data_dir.clone(), config.node_name.clone(), cluster_address);
         options.timing = Timing { heartbeat_ms: 50, election_min_ms: 150, election_max_ms: 300 };
         options.peers = peers;
+        options.access = acefleet::access::of_settings(&config);
         let soft = Arc::new(SoftState::default());
-        let hooks = Arc::new(NodeHooks::new(Arc::clone(&soft)));
+        let hooks = Arc::new(NodeHooks::new(Arc::clone(&soft), config.data_dir.clone()));
         let cluster = acefleet_raft::start(options, cluster_listener, Arc::clone(&hooks) as _).await.unwrap();
         let (stop, background, tracker) =
             (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());

@@ -205,7 +205,7 @@ fn end_of_log(
     last: u64,
     clock_ms: Elapsed,
 ) -> std::io::Result<Vec<Entry>> {
-    let member = Member { name: options.node_name.clone(), address: options.advertise.clone() };
+    let member = Member::new(&options.node_name, &options.advertise);
     let alone = Membership::new(vec![BTreeSet::from([node_id])], BTreeMap::from([(node_id, member)]))
         .map_err(std::io::Error::other)?;
     let (high, low) = uuid::Uuid::new_v4().as_u64_pair();

@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn the_header_on_disk_does_not_change() {
-        let member = Member { name: "a".into(), address: "a:8001".into() };
+        let member = Member::new("a", "a:8001");
         let nodes = BTreeMap::from([(7, member)]);
         let membership = Membership::new(vec![BTreeSet::from([7])], nodes).unwrap();
         let header = SnapshotHeader {

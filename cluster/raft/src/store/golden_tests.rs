@@ -18,7 +18,7 @@ fn entries() -> Vec<(&'static str, Entry)> {
         origin: NodeId(7),
         command: Command::ResetBreaker(None),
     };
-    let member = |name: &str| Member { name: name.into(), address: format!("{name}:8001") };
+    let member = |name: &str| Member::new(name, format!("{name}:8001"));
     let nodes = BTreeMap::from([(7, member("a")), (9, member("b"))]);
     let membership = Membership::new(vec![BTreeSet::from([7, 9])], nodes).unwrap();
     [

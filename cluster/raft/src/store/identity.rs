@@ -166,6 +166,13 @@ impl IdentityFile {
     }
 }
 
+/// The name of the node that a data directory belongs to; none when that cannot be told. Whoever starts the node hears why.
+#[must_use]
+pub fn recorded_name(dir: &Path) -> Option<String> {
+    let path = dir.join(NODE_FILE);
+    Some(parse(&path, &fs::read(&path).ok()?).ok()?.node_name)
+}
+
 /// The file: the identity and a checksum of it, because a flipped bit in an id makes another node.
 #[derive(Serialize, Deserialize)]
 struct Stored {
@@ -237,6 +244,8 @@ mod tests {
         assert_eq!(again.load(), first);
         let renamed = IdentityFile::open(dir.path(), "b").unwrap_err();
         assert_eq!(renamed.exit_code(), 64);
+        assert_eq!(recorded_name(dir.path()).as_deref(), Some("a"));
+        assert_eq!(recorded_name(&dir.path().join("none")), None);
 
         again.bind("cluster-1", Vec::new()).unwrap();
         assert!(again.bind("cluster-2", Vec::new()).is_err());

@@ -20,6 +20,7 @@ pub(crate) use db::Db;
 pub(crate) use entry::{decode_entry, encode_entry};
 pub(crate) use flusher::{Flusher, FsyncClock};
 pub(crate) use header::DirLock;
+pub use identity::recorded_name;
 pub(crate) use identity::{Identity, IdentityFile, MemberRecord};
 pub(crate) use log::LogStore;
 pub(crate) use mark::MarkFile;

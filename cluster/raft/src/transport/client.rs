@@ -208,6 +208,17 @@ impl Wire {
         own_address: &str,
         limit: Duration,
     ) -> Result<proto::HelloReply, CallError> {
+        self.hello_with(address, own_address, Vec::new(), limit).await
+    }
+
+    /// The same with a question about its key, see [`crate::access`].
+    pub async fn hello_with(
+        &self,
+        address: &str,
+        own_address: &str,
+        nonce: Vec<u8>,
+        limit: Duration,
+    ) -> Result<proto::HelloReply, CallError> {
         let identity = self.identity.load();
         let request = proto::HelloRequest {
             name: identity.node_name.clone(),
@@ -215,6 +226,7 @@ impl Wire {
             address: own_address.to_owned(),
             version: self.version.clone(),
             protocol: Some(protocol::own()),
+            nonce: nonce.into(),
         };
         let mut client = Self::stranger(address);
         bounded(limit, client.hello(Request::new(request))).await

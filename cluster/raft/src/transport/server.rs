@@ -23,7 +23,7 @@ use crate::read::{self, Confirmed};
 use crate::reconfigure::{self, Changed};
 use crate::shared::Core;
 use crate::types::{Snapshot, TypeConfig};
-use crate::{admit, formation, protocol, status};
+use crate::{access, admit, formation, protocol, status};
 
 /// Longest time that a caller may ask this node to keep trying.
 const MAX_REMAINING: Duration = Duration::from_secs(60);
@@ -249,8 +249,10 @@ impl forward_server::Forward for Service {
 impl node_server::Node for Service {
     async fn hello(
         &self,
-        _request: Request<proto::HelloRequest>,
+        request: Request<proto::HelloRequest>,
     ) -> Result<Response<proto::HelloReply>, Status> {
+        let nonce = &request.get_ref().nonce;
+        let (access, key_proof) = access::answer(self.0.options.access.as_ref(), nonce);
         let identity = self.0.identity.load();
         let live = self.0.raft.is_initialized().await.map_err(|e| Status::unavailable(e.to_string()))?;
         let (membership_index, members) = status::committed_members(&self.0);
@@ -276,6 +278,8 @@ impl node_server::Node for Service {
             level: self.0.wire.level().0,
             instance: self.0.instance,
             former_cluster_ids: self.0.published.load().state.former_clusters().map(str::to_owned).collect(),
+            access: access.into(),
+            key_proof: key_proof.into(),
         }))
     }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use acefleet_raft::{
     Applied, Clock, Cluster, Hooks, NodeId, OpId, Options, Peer, SnapshotPolicy, StartError, WriteError,
 };
-use acefleet_registry::{Command, NodeInfo, Proposal, State, WallMs};
+use acefleet_registry::{Access, Command, KeyHash, NodeInfo, Proposal, State, WallMs};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::net::TcpListener;
@@ -64,6 +64,9 @@ pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Of the key that a founder makes.
+pub const MADE: KeyHash = KeyHash([9; 32]);
+
 /// Counts what the node asks of it, and answers questions with who asked.
 #[derive(Default)]
 pub struct Probe {
@@ -73,6 +76,10 @@ pub struct Probe {
 impl Hooks for Probe {
     fn prepare(&self, _state: &State, _is_silent: &dyn Fn(NodeId) -> bool, _proposal: &mut Proposal) {
         self.prepared.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn make_key(&self) -> std::io::Result<KeyHash> {
+        Ok(MADE)
     }
 
     fn ask(&self, from: NodeId, request: Bytes) -> BoxFuture<'static, Result<Bytes, String>> {
@@ -95,6 +102,7 @@ pub struct Node {
     pub snapshot: SnapshotPolicy,
     /// How many milliseconds its clock is ahead of the right time.
     pub ahead_ms: Arc<AtomicI64>,
+    pub access: Option<Access>,
     dir: PathBuf,
     pub probe: Arc<Probe>,
     run: Option<(Runtime, Cluster)>,
@@ -115,6 +123,7 @@ impl Node {
         options.clock = Clock(Arc::new(move || {
             WallMs(acefleet_raft::host_clock().0.saturating_add_signed(ahead_ms.load(Ordering::Relaxed)))
         }));
+        options.access = self.access;
         options
     }
 
@@ -257,6 +266,7 @@ impl Fleet {
                 join: Vec::new(),
                 snapshot: SnapshotPolicy::default(),
                 ahead_ms: Arc::default(),
+                access: Some(Access::Open),
                 dir: root.path().join(name),
                 probe: Arc::default(),
                 run: None,
@@ -274,6 +284,7 @@ impl Fleet {
             join: self.nodes.iter().map(|node| node.addr.to_string()).collect(),
             snapshot: SnapshotPolicy::default(),
             ahead_ms: Arc::default(),
+            access: Some(Access::Open),
             dir: self.root.path().join(format!("{name}-{}", self.nodes.len())),
             probe: Arc::default(),
             run: None,

@@ -48,6 +48,10 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
             state.tables.policy = policy.clone();
             Reply::Done
         }
+        Command::SetAccess(access) => {
+            state.tables.access = Some(*access);
+            Reply::Done
+        }
         Command::Reserve(reserve) => reserve::reserve(state, reserve, proposal.op_id, proposal.origin),
         Command::Conflict { engine, taken } => engines::conflict(state, *engine, taken),
         Command::EngineStarted { engine, container_id, image, variant } => {

@@ -16,8 +16,8 @@ use acefleet_registry::state::Tables;
 use acefleet_registry::stream::{StreamEnd, StreamStart};
 use acefleet_registry::vpn::{CAUSE_RECREATED, PublicAddress, VpnHealth, VpnStatus};
 use acefleet_registry::{
-    Command, Elapsed, Engine, EngineId, Level, NodeId, NodeInfo, OpId, Policy, Proposal, Reply, Reserve,
-    State, Stream, apply,
+    Access, Command, Elapsed, Engine, EngineId, KeyHash, Level, NodeId, NodeInfo, OpId, Policy, Proposal,
+    Reply, Reserve, State, Stream, apply,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -54,6 +54,7 @@ fn name(command: &Command) -> &'static str {
         Command::Recovered { .. } => "recovered",
         Command::RaiseLevel(_) => "raise_level",
         Command::WallCorrected { .. } => "wall_corrected",
+        Command::SetAccess(_) => "set_access",
     }
 }
 
@@ -136,6 +137,8 @@ fn samples() -> Vec<Command> {
         Command::Recovered { survivor: node, former_clusters: vec!["0190a1b2".to_owned()] },
         Command::RaiseLevel(Level::CURRENT),
         Command::WallCorrected { from: Elapsed(60_000), offset_ms: 1_760_000_000_000 },
+        Command::SetAccess(Access::Open),
+        Command::SetAccess(Access::Key(KeyHash([7; 32]))),
     ]
 }
 

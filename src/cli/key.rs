@@ -1,0 +1,94 @@
+//! `acefleet key`: shows the key of the cluster where it was made, or makes another one.
+
+use std::path::Path;
+
+use acefleet::access;
+use acefleet::config::{Config, Secret, load};
+use clap::Args;
+use reqwest::Method;
+
+use super::ask::{self, Failed};
+use super::{CONFIGURATION, INTERNAL, config, output};
+
+/// Where the key is asked for and renewed.
+const PATH: [&str; 2] = ["cluster", "key"];
+
+#[derive(Args)]
+pub struct Key {
+    /// Make a new key, through the node that runs here, and show it. The old one ends at once, on all nodes.
+    #[arg(long)]
+    new: bool,
+}
+
+/// Prints the key alone on standard output; everything else goes to standard error.
+pub fn key(file: Option<&Path>, args: &Key) -> u8 {
+    let config = match load(file) {
+        Ok(loaded) => loaded.config,
+        Err(errors) => return config::refuse(&errors.problems),
+    };
+    let shown = match args.new {
+        true => renewed(&config),
+        false => current(&config),
+    };
+    match shown {
+        Ok(key) => output::print(&key.0),
+        Err((code, message)) => {
+            output::complain(&message.replace('\n', " "));
+            code
+        }
+    }
+}
+
+fn renewed(config: &Config) -> Result<Secret, Failed> {
+    let token = access::token_here(&config.data_dir).map_err(unreadable)?;
+    let token = token.ok_or_else(|| {
+        let dir = config.data_dir.display();
+        (CONFIGURATION, format!("no node has run with the data directory {dir}: start it first"))
+    })?;
+    ask::here(config, Method::POST, &PATH, Some(token))?;
+    in_force(config)?.ok_or_else(|| (INTERNAL, "the new key is not in force; try again".to_owned()))
+}
+
+fn current(config: &Config) -> Result<Secret, Failed> {
+    if let Some(key) = &config.api_key {
+        return Ok(key.clone());
+    }
+    if config.open {
+        return Err((
+            CONFIGURATION,
+            "there is no key: ACEFLEET_OPEN=true lets everybody call this node".into(),
+        ));
+    }
+    in_force(config)?.ok_or_else(|| {
+        let why = "the key of the cluster is not on this host: ask on the node that made it, or make a new one with `acefleet \
+                   key --new`";
+        (CONFIGURATION, why.into())
+    })
+}
+
+/// The key in the files of this host that the node here takes; when no node answers, the one that is there.
+fn in_force(config: &Config) -> Result<Option<Secret>, Failed> {
+    let keys = access::keys_here(&config.data_dir).map_err(unreadable)?;
+    for key in &keys {
+        match ask::here(config, Method::GET, &PATH, Some(key.clone())) {
+            Ok(answer) if answer["required"] == false => {
+                return Err((CONFIGURATION, "there is no key: the cluster is open".into()));
+            }
+            Ok(_) => return Ok(Some(key.clone())),
+            // That key was replaced.
+            Err((CONFIGURATION, _)) => {}
+            Err((_, why)) => {
+                output::complain(&format!(
+                    "not checked whether this key is in force: {}",
+                    why.replace('\n', " ")
+                ));
+                return Ok(Some(key.clone()));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn unreadable(error: std::io::Error) -> Failed {
+    (CONFIGURATION, format!("{error}; run this as the user that runs the node"))
+}
