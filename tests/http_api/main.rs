@@ -8,6 +8,7 @@ mod containers;
 mod conventions;
 mod events;
 mod hostile;
+mod kept;
 mod leaderless;
 mod nodes;
 mod openapi;
