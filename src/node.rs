@@ -173,8 +173,13 @@ pub async fn run_with_listeners(
     supervisor::ready();
 
     let stop_serving = stop.child_token();
-    let serving =
-        http::serve(http_listener, http::Api::with_token(fleet, Some(&token)), stop_serving.clone(), DRAIN);
+    let serving = http::serve(
+        http_listener,
+        http::Api::with_token(fleet, Some(&token)),
+        http::Limits::of_this_process(),
+        stop_serving.clone(),
+        DRAIN,
+    );
     tokio::pin!(serving);
     let failure = tokio::select! {
         served = &mut serving => {

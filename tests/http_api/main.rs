@@ -4,6 +4,7 @@
 mod access;
 mod bed;
 mod commands;
+mod connections;
 mod containers;
 mod conventions;
 mod events;
