@@ -3,11 +3,14 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use acefleet_raft::{Options, Peer, SnapshotPolicy, StartError};
 use acefleet_registry::Level;
 use acefleet_registry::address::join;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -100,14 +103,22 @@ pub async fn run(config: Config) -> Result<(), NodeError> {
     result
 }
 
+/// The first signal stops the node in order. A second one ends it at once, in the signal handler itself: whoever sends it may
+/// be waiting for something that hangs.
 async fn cancel_on_signal(stop: CancellationToken) -> std::io::Result<()> {
+    let told = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        // In this order: the flag that the first signal sets is looked at by the second.
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&told))?;
+        flag::register(signal, Arc::clone(&told))?;
+    }
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
     let name = tokio::select! {
         _ = term.recv() => "SIGTERM",
         _ = int.recv() => "SIGINT",
     };
-    tracing::info!(signal = name, "stopping; engines keep running");
+    tracing::info!(signal = name, "stopping; engines keep running; a second signal ends the node at once");
     supervisor::stopping();
     stop.cancel();
     Ok(())
@@ -162,8 +173,13 @@ pub async fn run_with_listeners(
     supervisor::ready();
 
     let stop_serving = stop.child_token();
-    let serving =
-        http::serve(http_listener, http::Api::with_token(fleet, Some(&token)), stop_serving.clone(), DRAIN);
+    let serving = http::serve(
+        http_listener,
+        http::Api::with_token(fleet, Some(&token)),
+        http::Limits::of_this_process(),
+        stop_serving.clone(),
+        DRAIN,
+    );
     tokio::pin!(serving);
     let failure = tokio::select! {
         served = &mut serving => {

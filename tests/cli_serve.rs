@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use cli_support::{dir, listeners, quiet_node, run, stderr};
+use nix::sys::signal::Signal;
 
 #[test]
 fn a_taken_port_is_one_clear_line() {
@@ -84,11 +85,82 @@ fn a_node_without_docker_serves_and_stops_with_code_0() {
     });
     let answer = refused.unwrap_or_else(|| panic!("the last answer was {last:?}"));
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("\"can_provision\":false"), "{answer}");
-    let pid = nix::unistd::Pid::from_raw(i32::try_from(node.0.id()).unwrap());
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    tell(&node, Signal::SIGTERM);
     let ended = until(|| node.0.try_wait().unwrap());
     assert_eq!(ended.and_then(|status| status.code()), Some(0));
     assert!(data.exists());
+}
+
+#[test]
+fn a_reader_of_the_log_that_goes_away_or_sleeps_stops_nothing() {
+    for sleeps in [false, true] {
+        let dir = dir();
+        let data = dir.path().join("data");
+        let at = listeners();
+        let mut environment = quiet_node(&at, data.to_str().unwrap());
+        // Enough to fill a pipe many times over.
+        environment.push(("ACEFLEET_LOG", "trace"));
+        let (reader, writer) = std::io::pipe().unwrap();
+        let mut node = Node(
+            Command::new(env!("CARGO_BIN_EXE_acefleet"))
+                .env_clear()
+                .envs(environment)
+                .current_dir(dir.path())
+                .arg("serve")
+                .stdout(writer.try_clone().unwrap())
+                .stderr(writer)
+                .spawn()
+                .unwrap(),
+        );
+        let reader = sleeps.then_some(reader);
+        let address = format!("{}:{}", at.host, at.port);
+        let ready = until(|| ask(&address, "/readyz").filter(|answer| answer.starts_with("HTTP/1.1 200")));
+        assert!(ready.is_some(), "sleeps: {sleeps}");
+        for _ in 0..200 {
+            assert!(ask(&address, "/engines").is_some_and(|answer| answer.starts_with("HTTP/1.1 200")));
+        }
+        tell(&node, Signal::SIGTERM);
+        let ended = until(|| node.0.try_wait().unwrap());
+        assert_eq!(ended.and_then(|status| status.code()), Some(0), "sleeps: {sleeps}");
+        drop(reader);
+    }
+}
+
+#[test]
+fn a_second_signal_ends_a_node_at_once() {
+    for (second, code) in [(Signal::SIGTERM, 143), (Signal::SIGINT, 130)] {
+        let dir = dir();
+        let data = dir.path().join("data");
+        let at = listeners();
+        let mut node = Node(
+            Command::new(env!("CARGO_BIN_EXE_acefleet"))
+                .env_clear()
+                .envs(quiet_node(&at, data.to_str().unwrap()))
+                .current_dir(dir.path())
+                .arg("serve")
+                .spawn()
+                .unwrap(),
+        );
+        let address = format!("{}:{}", at.host, at.port);
+        assert!(
+            until(|| ask(&address, "/readyz").filter(|answer| answer.starts_with("HTTP/1.1 200"))).is_some()
+        );
+        // A request that takes a while holds up the ordered stop.
+        let mut held = std::net::TcpStream::connect(&address).unwrap();
+        write!(held, "GET /engines?min_revision=99999999 HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+        tell(&node, Signal::SIGTERM);
+        // Until the first was heard, a second would be one with it.
+        assert!(until(|| ask(&address, "/livez").is_none().then_some(())).is_some());
+        tell(&node, second);
+        let ended = until(|| node.0.try_wait().unwrap());
+        assert_eq!(ended.and_then(|status| status.code()), Some(code));
+    }
+}
+
+fn tell(node: &Node, signal: Signal) {
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(node.0.id()).unwrap());
+    nix::sys::signal::kill(pid, signal).unwrap();
 }
 
 /// A running node that does not outlive its test.

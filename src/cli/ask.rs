@@ -20,8 +20,8 @@ const LONGEST_ANSWER: usize = 600;
 /// Which node is asked, and how it answers.
 #[derive(Args)]
 pub struct Target {
-    /// Base URL of a node; else the node that runs here with the same settings.
-    #[arg(long, value_name = "URL")]
+    /// Base URL of a node, or its HOST:PORT; else the node that runs here with the same settings.
+    #[arg(long, value_name = "URL", value_parser = base_url)]
     url: Option<Url>,
     /// Key of the API; else what the node here lets its own user do, else API_KEY from the settings. Other users of this host can see arguments.
     #[arg(long, value_name = "KEY")]
@@ -29,6 +29,16 @@ pub struct Target {
     /// Print the answer as JSON.
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// A URL, for which `http://` may be left out.
+fn base_url(text: &str) -> Result<Url, String> {
+    let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let url = Url::parse(&full).map_err(|error| format!("{error}; write http://HOST:PORT or HOST:PORT"))?;
+    match url.scheme() {
+        "http" | "https" => Ok(url),
+        other => Err(format!("a node has no {other}:// address; write http://HOST:PORT or HOST:PORT")),
+    }
 }
 
 /// Why there is no answer, with the exit code.
@@ -97,9 +107,6 @@ pub(super) fn ask(
     force: bool,
 ) -> Result<Value, Failed> {
     let (mut url, key) = address(file, target)?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err((CONFIGURATION, format!("--url {url}: it is no http:// or https:// address")));
-    }
     if let Ok(mut segments) = url.path_segments_mut() {
         segments.pop_if_empty().extend(path);
     }
@@ -165,6 +172,22 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn the_scheme_of_a_url_may_be_left_out() {
+        for (text, expected) in [
+            ("localhost:8000", "http://localhost:8000/"),
+            ("a", "http://a/"),
+            ("10.0.0.1:81/sub", "http://10.0.0.1:81/sub"),
+            ("[::1]:8000", "http://[::1]:8000/"),
+            ("https://a:8443", "https://a:8443/"),
+        ] {
+            assert_eq!(base_url(text).unwrap().as_str(), expected);
+        }
+        for text in ["", "ftp://a", "unix:///x", "http://", "a b"] {
+            assert!(base_url(text).is_err_and(|why| why.contains("HOST:PORT")), "{text}");
+        }
+    }
 
     #[test]
     fn refusals_are_said_in_the_words_of_the_node() {

@@ -7,13 +7,14 @@
 //! - [`members`]: commands that ask a node about the members and change them
 //! - [`prepare`]: the commands `init` and `join`
 //! - [`recover`]: the `recover` command
-//! - [`serve`]: the `serve` command
+//! - [`serve`]: the `serve` command; [`logs`]: its log
 //! - [`output`]: standard output that may close early
 
 mod ask;
 mod config;
 mod healthcheck;
 mod key;
+mod logs;
 mod members;
 mod output;
 mod prepare;
@@ -35,7 +36,7 @@ const INTERNAL: u8 = 70;
 const TEMPORARY: u8 = 75;
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 64 settings, arguments or a refusal; 70 internal; 75 not now, a repeat may help; \
-    77 this node was removed from its cluster.";
+    77 this node was removed from its cluster. A second SIGTERM or SIGINT ends `serve` at once, by that signal (143, 130).";
 
 /// Highly available orchestrator for AceStream engines.
 #[derive(Parser)]

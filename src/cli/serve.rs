@@ -2,14 +2,18 @@
 
 use std::io::IsTerminal;
 use std::path::Path;
+use std::time::Duration;
 
-use acefleet::config::{Config, Loaded, LogFormat, load};
+use acefleet::config::{Config, Finding, Loaded, LogFormat, load};
 use tracing_subscriber::EnvFilter;
 
+use super::logs::Logs;
 use super::{CONFIGURATION, INTERNAL, config, output};
 
 /// Fewer would let one blocking call hold up the heartbeats.
 const MIN_WORKERS: usize = 2;
+/// The last lines get so long to reach their reader.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Runs the node. Returns the exit code.
 pub fn serve(file: Option<&Path>) -> u8 {
@@ -20,22 +24,38 @@ pub fn serve(file: Option<&Path>) -> u8 {
             return config::refuse(&errors.problems);
         }
     };
-    if let Err(message) = start_logging(&config) {
-        output::complain(&message);
-        return CONFIGURATION;
-    }
-    for warning in &warnings {
+    let logs = match Logs::start(std::io::stderr()) {
+        Ok(logs) => logs,
+        Err(error) => {
+            output::complain(&format!("cannot start the logger: {error}"));
+            return INTERNAL;
+        }
+    };
+    let code = match start_logging(&config, &logs) {
+        Ok(()) => run(config, &warnings, &logs),
+        Err(message) => {
+            logs.complain(&message);
+            CONFIGURATION
+        }
+    };
+    logs.flush(LAST_LINES);
+    code
+}
+
+fn run(config: Config, warnings: &[Finding], logs: &Logs) -> u8 {
+    for warning in warnings {
         tracing::warn!(setting = %warning.setting, "{warning}");
     }
-    std::panic::set_hook(Box::new(|panic| {
-        output::complain(&format!("internal error, please report it: {panic}").replace('\n', " "));
+    let panics = logs.clone();
+    std::panic::set_hook(Box::new(move |panic| {
+        panics.complain(&format!("internal error, please report it: {panic}"));
     }));
     let workers = std::thread::available_parallelism().map_or(MIN_WORKERS, |n| n.get().max(MIN_WORKERS));
     let runtime =
         match tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {
-                output::complain(&format!("cannot start worker threads: {error}"));
+                logs.complain(&format!("cannot start worker threads: {error}"));
                 return INTERNAL;
             }
         };
@@ -43,7 +63,7 @@ pub fn serve(file: Option<&Path>) -> u8 {
     match runtime.block_on(runtime.spawn(acefleet::node::run(config))) {
         Ok(Ok(())) => 0,
         Ok(Err(error)) => {
-            output::complain(&error.to_string().replace('\n', " "));
+            logs.complain(&error.to_string());
             error.exit_code()
         }
         // The hook above has said why.
@@ -51,14 +71,14 @@ pub fn serve(file: Option<&Path>) -> u8 {
     }
 }
 
-fn start_logging(config: &Config) -> Result<(), String> {
+fn start_logging(config: &Config, logs: &Logs) -> Result<(), String> {
     let filter = EnvFilter::builder()
         .parse(&config.log_filter)
         .map_err(|error| format!("ACEFLEET_LOG={:?}: {error}", config.log_filter))?;
     // https://no-color.org
     let colour =
         std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(logs.clone());
     let started = match config.log_format {
         LogFormat::Text => builder.with_ansi(colour).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),

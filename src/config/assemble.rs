@@ -62,6 +62,7 @@ fn read(r: &mut Reader) -> Option<Config> {
             election_max_ms: r.count("ACEFLEET_ELECTION_MAX_MS"),
         },
         api_key: r.key("API_KEY").map(Secret),
+        trusted_proxies: r.optional_text("ACEFLEET_TRUSTED_PROXIES", parse::networks).unwrap_or_default(),
         open: r.flag("ACEFLEET_OPEN"),
         allowed_hosts: r.optional_text("ACEFLEET_ALLOWED_HOSTS", parse::hosts).unwrap_or_default(),
         docker_host: docker_host.clone(),

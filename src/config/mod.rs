@@ -32,6 +32,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use acefleet_registry::Policy;
+use ipnet::IpNet;
 
 pub use reader::Shown;
 pub use report::{ConfigErrors, Finding};
@@ -141,6 +142,8 @@ pub struct Config {
     pub open: bool,
     /// `ACEFLEET_ALLOWED_HOSTS`: names by which an open node may be called.
     pub allowed_hosts: Vec<String>,
+    /// `ACEFLEET_TRUSTED_PROXIES`: whose connections may be idle in any number.
+    pub trusted_proxies: Vec<IpNet>,
     /// `DOCKER_HOST`: `unix://…`, `tcp://…`, `http://…` or `https://…`; none is the local default.
     pub docker_host: Option<String>,
     /// `DOCKER_CERT_PATH`, where the connection is encrypted (`https://`, or `DOCKER_TLS_VERIFY` with `tcp://`).

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use acefleet_registry::address::{bare, join};
 use acefleet_registry::policy::PortRange;
+use ipnet::IpNet;
 
 /// What is wrong with a value.
 pub type Reason = String;
@@ -137,6 +138,15 @@ pub fn addresses(text: &str) -> Result<Vec<IpAddr>, Reason> {
         addresses.push(address);
     }
     Ok(addresses)
+}
+
+/// IP addresses and networks in CIDR notation.
+pub fn networks(text: &str) -> Result<Vec<IpNet>, Reason> {
+    let network = |entry: &str| {
+        let network = entry.parse().or_else(|_| bare(entry).parse::<IpAddr>().map(IpNet::from));
+        network.map_err(|_| format!("{entry:?} is neither an IP address nor a network such as 172.18.0.0/16"))
+    };
+    text.split(',').map(str::trim).map(network).collect()
 }
 
 /// An IP address with a port.

@@ -50,7 +50,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "ACEFLEET_CAPACITY", Section::Node, Kind::Count { min: 0, max: ENGINES }, "", "10",
-        "Engines that this host may run; new engines go to the host that is least loaded against it. 0 = none here.",
+        "Engines that this host may run, those that are being stopped included; new engines go to the host that is least loaded against it. 0 = none here. Containers of `POST /provision` do not count.",
     ).default_words("`MAX_REPLICAS`, or fewer ports of its VPN"),
 
     Setting::new(
@@ -98,6 +98,12 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "ACEFLEET_ALLOWED_HOSTS", Section::Api, Kind::Hosts, "", "acefleet.example.org,panel.example.org",
         "Further names by which an open node may be called, and hosts whose pages may call it. Addresses, names without dots and advertised names are always good.",
+    ).default_words("none"),
+
+    Setting::new(
+        "ACEFLEET_TRUSTED_PROXIES", Section::Api, Kind::Networks, "", "172.18.0.0/16",
+        "Reverse proxies and load balancers through which many clients come: their connections to the API may be idle in any number. \
+         Of other addresses, those that have had no request for longest are closed when there are more than 1,024.",
     ).default_words("none"),
 
     Setting::new(
@@ -231,7 +237,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "MAX_REPLICAS", Section::Scaling, Kind::Count { min: 1, max: ENGINES }, "20", "20",
-        "Ceiling of engines in the whole cluster, whoever asks.",
+        "Ceiling of engines in the whole cluster, whoever asks. Containers of `POST /provision` do not count, nor engines of hosts that are down or drain.",
     ),
     Setting::new(
         "AUTO_DELETE", Section::Scaling, Kind::Flag, "false", "true",

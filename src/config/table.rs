@@ -61,6 +61,8 @@ pub enum Kind {
     Address,
     /// IP addresses without ports.
     Addresses,
+    /// IP addresses and networks.
+    Networks,
     /// An IP address with a port.
     Listener,
     /// A host name or IP address without a port.
@@ -111,6 +113,10 @@ impl Kind {
             Self::Address => "an IP address without a port, such as 0.0.0.0, 127.0.0.1 or ::".into(),
             Self::Addresses => {
                 "IP addresses without ports, separated by commas, such as 127.0.0.1,::1".into()
+            }
+            Self::Networks => {
+                "IP addresses and networks, separated by commas, such as 10.0.0.5,172.18.0.0/16,fd00::/8"
+                    .into()
             }
             Self::Listener => "ADDRESS:PORT with an IP address, such as 0.0.0.0:8001 or [::]:8001".into(),
             Self::Host => "a host name or an IP address, without scheme and port".into(),

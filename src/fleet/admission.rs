@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use acefleet_registry::NodeId;
 use acefleet_registry::breaker::{BreakerKind, BreakerState};
 use acefleet_registry::node::DockerState;
+use acefleet_registry::placement::{self, Load};
 
 use crate::fleet::Fleet;
 
@@ -65,6 +66,12 @@ impl Fleet {
             block("circuit_breaker", message, Some(eta_s), breaker == BreakerState::HalfOpen)
         } else if live >= policy.max_replicas && state.spare_engines(&hosts) == 0 {
             let message = format!("{live} engines exist, MAX_REPLICAS is {}", policy.max_replicas);
+            block("max_capacity", message, policy.auto_delete.then_some(policy.grace_ms / 1000), false)
+        } else if !hosts.is_empty()
+            && !placement::loads(state, &hosts).iter().any(Load::has_room)
+            && state.spare_engines(&hosts) == 0
+        {
+            let message = "all hosts run as many engines as their ACEFLEET_CAPACITY allows".to_owned();
             block("max_capacity", message, policy.auto_delete.then_some(policy.grace_ms / 1000), false)
         } else {
             None

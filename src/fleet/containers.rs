@@ -12,7 +12,8 @@ use crate::ask::{Answer, Question};
 use crate::container::ContainerView;
 use crate::fleet::{Fleet, FleetError, hooks};
 
-const ASK_WITHIN: Duration = Duration::from_secs(5);
+/// Callers of the API give up after 3 s.
+const ASK_WITHIN: Duration = Duration::from_secs(2);
 
 impl Fleet {
     /// A managed container as Docker shows it. `id` is a full id, a prefix of 12 characters or more, or a
@@ -22,7 +23,7 @@ impl Fleet {
     /// When it is not known, or its host does not answer.
     pub async fn inspect(&self, id: &str) -> Result<ContainerView, FleetError> {
         let engine = self.find(id)?;
-        match self.ask_owner(engine.node, Question::Inspect(engine.id)).await? {
+        match self.ask_owner(engine.node, Question::Inspect(engine.id), soon()).await? {
             Answer::Container(Some(container)) => Ok(container),
             _ => Err(not_found()),
         }
@@ -36,7 +37,7 @@ impl Fleet {
         let nodes: Vec<NodeId> = self.view().state.nodes().map(|node| node.info.id).collect();
         let asks = nodes.into_iter().map(|node| {
             let question = Question::ByLabel { key: key.to_owned(), value: value.to_owned() };
-            async move { (node, self.ask_owner(node, question).await) }
+            async move { (node, self.ask_owner(node, question, soon()).await) }
         });
         let mut found = Vec::new();
         for (node, answer) in join_all(asks).await {
@@ -85,15 +86,29 @@ impl Fleet {
     }
 
     /// Asks a node about what it owns; this node asks its own agent.
-    pub(crate) async fn ask_owner(&self, node: NodeId, question: Question) -> Result<Answer, FleetError> {
+    pub(crate) async fn ask_owner(
+        &self,
+        node: NodeId,
+        question: Question,
+        deadline: Instant,
+    ) -> Result<Answer, FleetError> {
         let refused = |message: String| FleetError::Owner(acefleet_raft::AskError::Refused(message));
         if node == self.cluster().node_id() {
-            return hooks::answer(self.agent(), question).await.map_err(|e| refused(format!("{e:#}")));
+            return match tokio::time::timeout_at(deadline.into(), hooks::answer(self.agent(), question)).await
+            {
+                Ok(answer) => answer.map_err(|e| refused(format!("{e:#}"))),
+                Err(_) => Err(refused("its Docker daemon or engine does not answer".to_owned())),
+            };
         }
         let request = serde_json::to_vec(&question).map_err(|e| refused(e.to_string()))?;
-        let reply = self.cluster().ask(node, Bytes::from(request), Instant::now() + ASK_WITHIN).await?;
+        let reply = self.cluster().ask(node, Bytes::from(request), deadline).await?;
         serde_json::from_slice(&reply).map_err(|e| refused(format!("answer not understood: {e}")))
     }
+}
+
+/// Until when an answer is waited for.
+pub(super) fn soon() -> Instant {
+    Instant::now() + ASK_WITHIN
 }
 
 fn not_found() -> FleetError {

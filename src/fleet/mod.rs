@@ -1,7 +1,7 @@
 //! What the API and the leader do with the cluster. Everything here works on any node.
 //!
 //! - [`errors`]: one error type for all operations
-//! - [`outbox`]: events that come while there is no leader
+//! - [`outbox`]: events that come while there is no leader; [`kept_order`]: which of them has to go first
 //! - [`provision`]: reserve, wait for the host, try the next one
 //! - [`containers`]: inspect, search and delete containers, wherever they run
 //! - [`streams`]: figures of streams and stopping them
@@ -18,6 +18,7 @@ pub mod containers;
 pub mod errors;
 pub mod gossip;
 pub mod hooks;
+mod kept_order;
 pub mod leader;
 pub mod members;
 pub mod outbox;
@@ -36,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agent::AgentHandle;
 use crate::config::Config;
+use crate::fleet::kept_order::KeptOrder;
 use crate::relay;
 use crate::soft::{SoftState, SoftView};
 
@@ -57,6 +59,7 @@ struct Parts {
     agent: AgentHandle,
     stopping: CancellationToken,
     relay: Arc<relay::Stats>,
+    kept: KeptOrder,
     /// This node is being taken out of the cluster: what it keeps now would never be written.
     departing: AtomicBool,
 }
@@ -73,7 +76,8 @@ impl Fleet {
     ) -> Self {
         let relay = Arc::default();
         let departing = AtomicBool::new(false);
-        Self { parts: Arc::new(Parts { config, cluster, soft, agent, stopping, relay, departing }) }
+        let kept = KeptOrder::behind(cluster.outbox().len());
+        Self { parts: Arc::new(Parts { config, cluster, soft, agent, stopping, relay, kept, departing }) }
     }
 
     /// True from the moment on which the process has been told to stop: no new traffic, please.

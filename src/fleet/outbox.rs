@@ -1,5 +1,6 @@
 //! Events that come while the cluster has no leader: kept on this node's disk, answered, and written in
-//! their order when a leader is back. An event that was answered is never lost.
+//! their order when a leader is back. An event that was answered is never lost. One that comes while others are kept waits only
+//! for those of its stream, so that load does not feed what is kept.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use acefleet_registry::{Command, OpId};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use crate::fleet::kept_order::About;
 use crate::fleet::{Fleet, FleetError, new_op_id};
 
 /// Kept events that share one log entry.
@@ -37,27 +39,45 @@ struct Kept {
 }
 
 impl Fleet {
-    /// Writes an event, or keeps it when the cluster does not take it before `deadline`. While events are
-    /// kept, further ones line up behind them.
+    /// Writes an event, or keeps it when the cluster does not take it before `deadline`. While events are kept, further ones
+    /// of the same streams line up behind them.
     ///
     /// # Errors
     /// When it can be neither written nor kept; the event may then be sent again.
     pub async fn take_event(&self, command: Command, deadline: Instant) -> Result<Taken, FleetError> {
         let op_id = new_op_id();
-        let outbox = self.cluster().outbox();
-        if outbox.is_empty() {
+        let about = self.parts.kept.about(&command);
+        let mut why = "earlier events of its stream are kept".to_owned();
+        // Others have waited for a leader in vain already: this one need not.
+        let in_vain = self.is_leaderless() && !self.cluster().outbox().is_empty();
+        if !in_vain && self.parts.kept.clear(&about, deadline, || self.is_leaderless()).await {
             match self.cluster().propose(op_id, command.clone(), deadline).await {
                 Ok(applied) => return Ok(Taken::Applied(applied)),
                 Err(error) if self.parts.departing.load(Ordering::Relaxed) => return Err(error.into()),
-                Err(error) => tracing::warn!(%error, "an event is kept until there is a leader"),
+                Err(error) => why = error.to_string(),
             }
         }
-        let record = serde_json::to_vec(&Kept { op_id, command }).map_err(|error| FleetError::Failed {
-            cause: "internal".to_owned(),
-            message: error.to_string(),
-        })?;
-        outbox.push(record, self.config().outbox_max).await?;
-        Ok(Taken::Kept)
+        let failed = |message: String| FleetError::Failed { cause: "internal".to_owned(), message };
+        let record =
+            serde_json::to_vec(&Kept { op_id, command }).map_err(|error| failed(error.to_string()))?;
+        // A task of its own: also when the caller goes away meanwhile, what is kept and what is known of it agree.
+        let fleet = self.clone();
+        let keeping = tokio::spawn(async move { fleet.keep(record, &about, &why).await });
+        keeping.await.map_err(|error| failed(error.to_string()))?
+    }
+
+    async fn keep(&self, record: Vec<u8>, about: &About, why: &str) -> Result<Taken, FleetError> {
+        let kept = &self.parts.kept;
+        if kept.add(about) {
+            tracing::warn!(why, "events are kept until the cluster takes them");
+        }
+        match self.cluster().outbox().push(record, self.config().outbox_max).await {
+            Ok(()) => Ok(Taken::Kept),
+            Err(error) => {
+                kept.undo(about);
+                Err(error.into())
+            }
+        }
     }
 }
 
@@ -74,9 +94,9 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
             written = write_some(&fleet) => written,
         };
         match written {
-            // One that is being kept right now is counted before it can be read.
-            Ok(0) => tokio::time::sleep(RETRY_AFTER).await,
-            Ok(count) => tracing::info!(count, "kept events are written"),
+            // One that is being kept right now is counted before it can be read, and told of when it can.
+            Ok(0) => drop(tokio::time::timeout(RETRY_AFTER, waiting.changed()).await),
+            Ok(count) => tracing::info!(count, left = *waiting.borrow(), "kept events are written"),
             Err(error) => {
                 tracing::debug!(%error, "kept events wait on");
                 tokio::time::sleep(RETRY_AFTER).await;
@@ -89,18 +109,26 @@ async fn write_some(fleet: &Fleet) -> anyhow::Result<usize> {
     let outbox = fleet.cluster().outbox();
     let mut steps = Vec::new();
     let mut numbers = Vec::new();
+    let mut about = Vec::new();
     for (number, record) in outbox.first(STEPS_MAX, BYTES_MAX).await? {
         numbers.push(number);
         match serde_json::from_slice::<Kept>(&record) {
-            Ok(kept) => steps.push(Step { op_id: kept.op_id, command: kept.command }),
+            Ok(kept) => {
+                about.push(Some(fleet.parts.kept.about(&kept.command)));
+                steps.push(Step { op_id: kept.op_id, command: kept.command });
+            }
             // A later version wrote it; to wait for that version would block all the others.
-            Err(error) => tracing::error!(number, %error, "a kept event is unreadable and is dropped"),
+            Err(error) => {
+                tracing::error!(number, %error, "a kept event is unreadable and is dropped");
+                about.push(None);
+            }
         }
     }
     if !steps.is_empty() {
         fleet.write(Command::Sequence(steps), Instant::now() + WRITE_WITHIN).await?;
     }
     outbox.remove(&numbers).await?;
+    fleet.parts.kept.written(about);
     Ok(numbers.len())
 }
 

@@ -1,16 +1,19 @@
 //! Figures of streams and stopping them, wherever their engine runs.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use acefleet_registry::stream::StreamEnd;
 use acefleet_registry::{Command, WallMs};
 
 use crate::ask::{Answer, Question};
-use crate::fleet::{Fleet, FleetError};
+use crate::fleet::{Fleet, FleetError, containers};
 use crate::soft::StreamSample;
 
 /// Reason of a stream that was ended through the API.
 pub const STOPPED_BY_API: &str = "manual_stop_via_api";
+
+/// What is left of a caller's time to write the end of a stream, whether or not its engine listens.
+const WRITE_AT_LEAST: Duration = Duration::from_millis(800);
 
 impl Fleet {
     /// Samples of a stream, oldest first. Empty for a stream that is not known or runs outside.
@@ -28,7 +31,7 @@ impl Fleet {
             return Ok(Vec::new());
         };
         let question = Question::StreamStats { stream: id.to_owned(), since_ms };
-        match self.ask_owner(engine.node, question).await? {
+        match self.ask_owner(engine.node, question, containers::soon()).await? {
             Answer::Samples(samples) => Ok(samples),
             _ => Ok(Vec::new()),
         }
@@ -44,9 +47,10 @@ impl Fleet {
         let stream =
             view.state.stream(id).ok_or_else(|| FleetError::NotFound("Stream not found".to_owned()))?;
         if let Some(engine) = stream.engine.and_then(|engine| view.state.engine(engine)) {
+            let listen_until = deadline.checked_sub(WRITE_AT_LEAST).unwrap_or(deadline);
             let command_url = stream.start.command_url.clone();
             let question = Question::StopSession { engine: engine.id, command_url };
-            if let Err(error) = self.ask_owner(engine.node, question).await {
+            if let Err(error) = self.ask_owner(engine.node, question, listen_until).await {
                 tracing::warn!(stream = id, %error, "the engine was not told to stop; the stream ends all the same");
             }
         }

@@ -9,6 +9,7 @@ use axum::http::HeaderValue;
 use crate::config::Secret;
 use crate::fleet::Fleet;
 use crate::http::auth::Guard;
+use crate::http::body::Bodies;
 use crate::http::counters::Counters;
 use crate::http::rendered::Rendered;
 
@@ -24,6 +25,7 @@ pub(crate) struct App {
 struct Inner {
     fleet: Fleet,
     key: Guard,
+    bodies: Bodies,
     rendered: Rendered,
     counters: Counters,
     age: Mutex<Option<(Instant, HeaderValue)>>,
@@ -33,7 +35,8 @@ impl App {
     pub fn new(fleet: Fleet, token: Option<&Secret>) -> Self {
         let key = Guard::new(fleet.clone(), token);
         let counters = Counters::new(fleet.view().state.events());
-        let inner = Inner { fleet, key, rendered: Rendered::default(), counters, age: Mutex::default() };
+        let (bodies, rendered, age) = (Bodies::default(), Rendered::default(), Mutex::default());
+        let inner = Inner { fleet, key, bodies, rendered, counters, age };
         Self { inner: Arc::new(inner) }
     }
 
@@ -43,6 +46,10 @@ impl App {
 
     pub fn key(&self) -> &Guard {
         &self.inner.key
+    }
+
+    pub fn bodies(&self) -> &Bodies {
+        &self.inner.bodies
     }
 
     pub fn rendered(&self) -> &Rendered {

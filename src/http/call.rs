@@ -2,39 +2,53 @@
 
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::header::{CONTENT_LENGTH, EXPECT};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
-use http_body_util::BodyExt;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::http::app::App;
+use crate::http::body::Received;
 use crate::http::content_type;
 use crate::http::problem::Problem;
 use crate::http::validate::Checker;
 
-/// Longest body that is read.
-const BODY_MAX: usize = 1 << 20;
-/// How much of a longer body is thrown away before it is refused, so that its sender gets to read why.
-const DISCARD_MAX: usize = 16 << 20;
-/// A body that takes longer to arrive is not waited for.
-const BODY_WITHIN: Duration = Duration::from_secs(10);
-
-/// A write without a leader is held and repeated for so long: the callers give up after 3 s.
+/// The callers give up after 3 s. All times count from the arrival of a request's headers, so that whatever it waits for on its
+/// way is within them.
+///
+/// A body may take so long to arrive.
+const BODY_WITHIN: Duration = Duration::from_millis(2_000);
+/// A write without a leader is held and repeated for so long.
 const WRITE_WITHIN: Duration = Duration::from_millis(2_300);
-/// An engine is waited for so long.
-const PROVISION_WITHIN: Duration = Duration::from_millis(2_500);
-/// Stopping a container, or starting several, is waited for so long.
+/// A container is waited for so long.
+const PROVISION_WITHIN: Duration = Duration::from_millis(2_400);
+/// Everything is answered by then, but for the calls that wait for a container to stop or for votes to move.
+const ANSWER_WITHIN: Duration = Duration::from_millis(2_480);
+/// These are given so long.
 const PATIENT_WITHIN: Duration = Duration::from_secs(20);
 
-/// When a call came.
+/// When the headers of a call were complete.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Arrival(Instant);
 
 impl Arrival {
-    /// Until when a write may be tried.
+    /// Of a request that came at this moment.
+    pub fn at(began: Instant) -> Self {
+        Self(began)
+    }
+
+    /// As the front noted it.
+    pub fn of(parts: &Parts) -> Self {
+        parts.extensions.get().copied().unwrap_or_else(|| Self(Instant::now()))
+    }
+
+    fn body_deadline(self) -> Instant {
+        self.0 + BODY_WITHIN
+    }
+
+    /// Until when a write may be tried, or a read may wait for the freshness that it asks for.
     pub fn write_deadline(self) -> Instant {
         self.0 + WRITE_WITHIN
     }
@@ -65,19 +79,34 @@ impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let arrival = Arrival(Instant::now());
         app.key().check(&parts.headers)?;
-        Ok(Self { arrival })
+        Ok(Self { arrival: Arrival::of(parts) })
     }
 }
 
-/// The same with a body, which is parsed before the key is looked at and validated after.
+/// The same with a body, of which no byte is read before the key was shown.
 #[derive(Debug)]
 pub(crate) struct JsonCall {
     /// The body; `None` when it is empty.
-    pub body: Option<Value>,
-    /// When the body was complete.
+    body: Option<Value>,
+    /// When the call came.
     pub arrival: Arrival,
+    /// What came of the body is about as large, for as long as the call is worked on.
+    _room: OwnedSemaphorePermit,
+}
+
+impl JsonCall {
+    /// What the body says. The body itself is many times as large, and is dropped before the call is worked on.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read<T>(
+        mut self,
+        read: impl FnOnce(Option<&Value>) -> Result<T, Problem>,
+    ) -> Result<(T, Self), Problem> {
+        let body = self.body.take();
+        Ok((read(body.as_ref())?, self))
+    }
 }
 
 impl FromRequest<App> for JsonCall {
@@ -85,53 +114,30 @@ impl FromRequest<App> for JsonCall {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        let body = match tokio::time::timeout(BODY_WITHIN, read(&parts.headers, body)).await {
-            Ok(body) => body?,
-            Err(_) => {
-                return Err(Problem::text(StatusCode::REQUEST_TIMEOUT, "the request body took too long"));
-            }
-        };
-        let arrival = Arrival(Instant::now());
-        let body = match body.is_empty() {
+        let arrival = Arrival::of(&parts);
+        app.key().check(&parts.headers)?;
+        let Received { bytes, room } =
+            app.bodies().read(&parts.headers, body, arrival.body_deadline()).await?;
+        let body = match bytes.is_empty() {
             true => None,
             false => {
                 content_type::check(&parts.headers)?;
-                Some(parse(&body)?)
+                Some(parse(&bytes)?)
             }
         };
-        app.key().check(&parts.headers)?;
-        Ok(Self { body, arrival })
+        Ok(Self { body, arrival, _room: room })
     }
 }
 
-fn too_large() -> Problem {
-    let detail = format!("the request body is larger than {BODY_MAX} bytes");
-    Problem::text(StatusCode::PAYLOAD_TOO_LARGE, &detail)
-}
-
-async fn read(headers: &HeaderMap, mut body: Body) -> Result<Vec<u8>, Problem> {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > BODY_MAX) && headers.contains_key(EXPECT) {
-        // The sender waits for a word before it sends anything.
-        return Err(too_large());
-    }
-    let mut bytes = Vec::new();
-    let mut received = 0;
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| {
-            Problem::text(StatusCode::BAD_REQUEST, "the request body broke off or is malformed")
-        })?;
-        let Ok(data) = frame.into_data() else { continue };
-        received += data.len();
-        if received > DISCARD_MAX {
-            break;
-        }
-        match received > BODY_MAX {
-            true => bytes = Vec::new(),
-            false => bytes.extend_from_slice(&data),
-        }
-    }
-    if received > BODY_MAX { Err(too_large()) } else { Ok(bytes) }
+/// Around the calls that nobody should have to wait for: an answer in time, whatever holds them up.
+pub(crate) async fn in_time(
+    arrival: Option<axum::Extension<Arrival>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let arrival = arrival.map_or_else(Instant::now, |arrival| arrival.0.0);
+    let answer = tokio::time::timeout_at((arrival + ANSWER_WITHIN).into(), next.run(request)).await;
+    answer.unwrap_or_else(|_| Problem::late().into_response())
 }
 
 fn parse(bytes: &[u8]) -> Result<Value, Problem> {

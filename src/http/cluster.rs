@@ -29,6 +29,7 @@ struct ClusterView {
     staleness_ms: u64,
     /// Voters, dead ones included.
     voters: usize,
+    /// By name.
     nodes: Vec<ClusterNode>,
 }
 
@@ -55,7 +56,7 @@ pub(crate) struct ClusterNode {
     docker: &'static str,
     /// What is wrong with its Docker daemon.
     docker_error: Option<String>,
-    /// Engines that it may run.
+    /// Engines that it may run; other containers do not count.
     capacity: Option<u32>,
     /// `active`, `cordoned` (no new engines) or `draining` (no new engines or streams); null until it has
     /// registered.
@@ -89,7 +90,8 @@ struct Drain {
     responses((status = 200, description = "Members, roles, lag", body = ClusterView))
 )]
 pub(crate) async fn get(State(app): State<App>, snapshot: Snapshot) -> Response {
-    let status = app.fleet().cluster().status();
+    let mut status = app.fleet().cluster().status();
+    status.members.sort_by(|a, b| a.name.cmp(&b.name));
     snapshot.answer(&ClusterView {
         cluster_id: status.cluster_id,
         leader: status.leader_name,

@@ -1,23 +1,25 @@
-//! `/openapi.json` and `/docs`: the description of the API for machines and for people. All files are in
-//! the binary, all links relative, so both work offline and below any path.
+//! `/openapi.json` and `/docs`: the description of the API for machines and for people, and `/`, which leads there. All files are
+//! in the binary, all links relative, so they work offline and below any path.
 
 use std::io::Read;
 use std::sync::{Arc, LazyLock};
 
+use axum::Json;
 use axum::body::Body;
-use axum::extract::Path;
-use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, LOCATION, VARY};
+use axum::extract::{OriginalUri, Path, State};
+use axum::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, LOCATION, VARY};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use flate2::read::GzDecoder;
+use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::Config;
 
 use crate::http::app::App;
-use crate::http::openapi;
 use crate::http::problem::Problem;
+use crate::http::{openapi, packed};
 
 static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| openapi::openapi_json().into());
 static PAGE: LazyLock<Arc<Config<'static>>> =
@@ -26,6 +28,7 @@ static PAGE: LazyLock<Arc<Config<'static>>> =
 /// The routes, none of which describes itself.
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .route("/", get(home))
         .route("/openapi.json", get(document))
         .route("/docs", get(to_page))
         .route("/docs/", get(|headers: HeaderMap| async move { file("index.html", &headers) }))
@@ -33,6 +36,35 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
             "/docs/{*file}",
             get(|Path(path): Path<String>, headers: HeaderMap| async move { file(&path, &headers) }),
         )
+}
+
+/// People get to the docs, programs a few words about this node.
+async fn home(State(app): State<App>, OriginalUri(asked): OriginalUri, headers: HeaderMap) -> Response {
+    let by_kind = (VARY, HeaderValue::from_static("accept"));
+    // Links are relative to the last slash of what was asked.
+    let below = match asked.path().rsplit('/').next() {
+        None | Some("") => String::new(),
+        Some(last) => format!("{last}/"),
+    };
+    let accepts_html = headers
+        .get_all(ACCEPT)
+        .iter()
+        .any(|value| value.as_bytes().windows(9).any(|word| word.eq_ignore_ascii_case(b"text/html")));
+    if accepts_html && let Ok(docs) = HeaderValue::from_str(&format!("{below}docs/")) {
+        return (StatusCode::TEMPORARY_REDIRECT, [by_kind, (LOCATION, docs)]).into_response();
+    }
+    let link = |path: &str| format!("{below}{path}");
+    let body = json!({
+        "name": "acefleet",
+        "version": env!("CARGO_PKG_VERSION"),
+        "node": app.fleet().config().node_name,
+        "docs": link("docs/"),
+        "openapi": link("openapi.json"),
+        "status": link("orchestrator/status"),
+        "cluster": link("cluster"),
+        "ready": link("readyz"),
+    });
+    ([by_kind], Json(body)).into_response()
 }
 
 async fn document() -> Response {
@@ -58,7 +90,7 @@ fn file(path: &str, headers: &HeaderMap) -> Response {
 
 fn read(path: &str, headers: &HeaderMap) -> Result<Option<Response>, Box<dyn std::error::Error>> {
     let Some(file) = utoipa_swagger_ui::serve(path, Arc::clone(&PAGE))? else { return Ok(None) };
-    let as_packed = !file.gzpipped || accepts_gzip(headers);
+    let as_packed = !file.gzpipped || packed::is_accepted(headers);
     let mut bytes = file.bytes.into_owned();
     if !as_packed {
         let packed = std::mem::take(&mut bytes);
@@ -66,42 +98,26 @@ fn read(path: &str, headers: &HeaderMap) -> Result<Option<Response>, Box<dyn std
     }
     let mut response = ([(CONTENT_TYPE, file.content_type)], bytes).into_response();
     if file.gzpipped {
-        response.headers_mut().insert(VARY, HeaderValue::from_static("accept-encoding"));
+        response.headers_mut().insert(VARY, packed::BY_ENCODING);
         if as_packed {
-            response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            response.headers_mut().insert(CONTENT_ENCODING, packed::GZIP);
         }
     }
     Ok(Some(response))
 }
 
-/// Files lie packed in the binary; whoever does not name gzip gets them unpacked.
-fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let listed = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    listed.flat_map(|value| value.split(',')).any(|coding| {
-        let mut parts = coding.split(';').map(str::trim);
-        let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
-        named && !parts.any(|part| matches!(part, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use axum::http::header::ACCEPT_ENCODING;
+
     use super::*;
 
     #[test]
-    fn gzip_goes_only_to_those_who_name_it() {
-        for (value, accepted) in [
-            ("gzip, deflate, br", true),
-            ("br;q=1.0, GZIP;q=0.8", true),
-            ("identity", false),
-            ("gzip;q=0", false),
-            ("", false),
-        ] {
+    fn files_lie_packed_and_whoever_does_not_name_gzip_gets_them_unpacked() {
+        for (value, packed) in [("gzip, deflate, br", true), ("identity", false), ("gzip;q=0", false)] {
             let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(value))]);
-            assert_eq!(accepts_gzip(&headers), accepted, "{value}");
             let response = file("index.html", &headers);
-            assert_eq!(response.headers().contains_key(CONTENT_ENCODING), accepted, "{value}");
+            assert_eq!(response.headers().contains_key(CONTENT_ENCODING), packed, "{value}");
         }
-        assert!(!accepts_gzip(&HeaderMap::new()));
     }
 }

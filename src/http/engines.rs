@@ -2,9 +2,9 @@
 
 use acefleet_registry::Engine;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
-use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::http::app::App;
@@ -18,6 +18,16 @@ use crate::http::snapshot::{Snapshot, to_json};
 struct EngineDetail {
     engine: EngineState,
     streams: Vec<StreamState>,
+}
+
+/// There is no such engine.
+#[derive(Serialize, ToSchema)]
+struct UnknownEngine {
+    #[schema(example = "engine not found")]
+    detail: &'static str,
+    /// As the orchestrator before had it, with 200.
+    #[schema(example = "not found")]
+    error: &'static str,
 }
 
 /// List engines
@@ -49,13 +59,13 @@ pub(crate) async fn list(State(app): State<App>, snapshot: Snapshot) -> Response
 
 /// Look up an engine
 ///
-/// By full container id, by a prefix of at least 12 characters, or by container name. An unknown id gives
-/// 200 with `{"error": "not found"}`.
+/// By full container id, by a prefix of at least 12 characters, or by container name.
 #[utoipa::path(
     get, path = "/engines/{container_id}", tag = "engines", operation_id = "get_engine",
     params(("container_id" = String, Path, description = "Id, prefix or name"), super::openapi::Freshness),
     responses(
-        (status = 200, description = "The engine, or `{\"error\": \"not found\"}`", body = EngineDetail),
+        (status = 200, description = "The engine", body = EngineDetail),
+        (status = 404, description = "No such engine", body = UnknownEngine),
         (status = 422, description = "A parameter is wrong", body = InvalidBody),
         (status = 503, description = "The asked-for freshness cannot be had now", body = BlockedBody),
     )
@@ -63,7 +73,8 @@ pub(crate) async fn list(State(app): State<App>, snapshot: Snapshot) -> Response
 pub(crate) async fn get(State(app): State<App>, Path(id): Path<String>, snapshot: Snapshot) -> Response {
     let state = &snapshot.view.state;
     let Some(engine) = state.engine_by_container(&id).filter(|engine| engine.is_published()) else {
-        return snapshot.answer(&json!({ "error": "not found" }));
+        let unknown = UnknownEngine { detail: "engine not found", error: "not found" };
+        return snapshot.answer_with(StatusCode::NOT_FOUND, &unknown);
     };
     snapshot.page(&app, "", None, |snapshot| {
         let streams = state.streams_of(engine.id).map(|stream| StreamState::in_snapshot(snapshot, stream));

@@ -74,7 +74,7 @@ fn kept() -> Response {
     )
 )]
 pub(crate) async fn started(State(app): State<App>, call: JsonCall) -> Result<Response, Problem> {
-    let start = event_body::started(call.body.as_ref())?;
+    let (start, call) = call.read(event_body::started)?;
     let command = Command::StreamStarted(start);
     let Taken::Applied(applied) = app.fleet().take_event(command, call.arrival.write_deadline()).await?
     else {
@@ -112,7 +112,7 @@ struct Ended {
     )
 )]
 pub(crate) async fn ended(State(app): State<App>, call: JsonCall) -> Result<Response, Problem> {
-    let end = event_body::ended(call.body.as_ref())?;
+    let (end, call) = call.read(event_body::ended)?;
     if !event_body::names_something(&end) {
         return Ok(written(app.fleet().view().revision, &Ended { updated: false, stream: None }));
     }
@@ -154,15 +154,13 @@ struct Processed {
     )
 )]
 pub(crate) async fn batch(State(app): State<App>, call: JsonCall) -> Result<Response, Problem> {
-    let JsonCall { body, arrival } = call;
-    let (started, ended) = event_body::batch(body.as_ref())?;
-    // Many times the size of what was read from it, and the write takes a while.
-    drop(body);
+    let ((started, ended), call) = call.read(event_body::batch)?;
     if started.is_empty() && ended.is_empty() {
         return Ok(written(app.fleet().view().revision, &Processed { started: 0, ended: 0 }));
     }
     let command = Command::EventBatch { started, ended };
-    let Taken::Applied(applied) = app.fleet().take_event(command, arrival.write_deadline()).await? else {
+    let Taken::Applied(applied) = app.fleet().take_event(command, call.arrival.write_deadline()).await?
+    else {
         return Ok(kept());
     };
     match applied.reply {

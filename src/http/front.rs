@@ -5,23 +5,26 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
-use axum::http::{Method, Response};
+use axum::extract::{OriginalUri, Request};
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Method, Response};
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use http_body_util::{Either, Full};
-use hyper::body::Incoming;
+use ipnet::IpNet;
 use tower::ServiceExt;
 use tracing::Instrument;
 
 use crate::config::Secret;
 use crate::fleet::Fleet;
 use crate::http::app::App;
+use crate::http::call::Arrival;
 use crate::http::observe::{self, Endpoint, Seen};
-use crate::http::problem::{self, Problem};
+use crate::http::problem::Problem;
 use crate::http::rendered::Moment;
 use crate::http::snapshot::Known;
-use crate::http::{cors, path, visitors};
+use crate::http::stall::Wanted;
+use crate::http::{cors, methods, packed, path, visitors};
 
 /// Bytes at hand, or whatever a handler makes.
 pub(crate) type AnswerBody = Either<Full<Bytes>, Body>;
@@ -52,8 +55,13 @@ impl Api {
         Self { parts: Arc::new(Parts { app, routed }) }
     }
 
+    /// Proxies whose connections may rest in any number.
+    pub(crate) fn trusted_proxies(&self) -> &[IpNet] {
+        &self.parts.app.fleet().config().trusted_proxies
+    }
+
     /// Answers a request.
-    pub(crate) async fn answer(&self, request: hyper::Request<Incoming>) -> Response<AnswerBody> {
+    pub(crate) async fn answer(&self, request: hyper::Request<Wanted>) -> Response<AnswerBody> {
         let seen = Seen::now(&request);
         if let Some(problem) = self.stranger(&request) {
             return self.turn_away(&seen, request.uri().path(), problem).map(Either::Right);
@@ -83,6 +91,25 @@ impl Api {
         response
     }
 
+    /// Answers a request that came when there was room only for those who ask for the node's health.
+    pub(crate) async fn answer_for_health(&self, request: hyper::Request<Wanted>) -> Response<AnswerBody> {
+        let mut response = match path::is_of_health(request.uri().path()) {
+            true => self.answer(request).await,
+            false => {
+                let seen = Seen::now(&request);
+                let mut response =
+                    Problem::busy("this node works on as many requests as it can").into_response();
+                seen.count(self.parts.app.counters(), None, response.status(), seen.began.elapsed());
+                cors::mark(response.headers_mut());
+                seen.mark(response.headers_mut());
+                response.map(Either::Right)
+            }
+        };
+        // The place is for the next one.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
+
     /// The answer that was given before to the same question about the same state. Pages are kept under
     /// the one spelling of their path and parameters; other spellings of it find them behind the router.
     fn kept<B>(&self, seen: &Seen, request: &hyper::Request<B>) -> Option<Response<Full<Bytes>>> {
@@ -93,6 +120,9 @@ impl Api {
         let target = request.uri().path_and_query()?.as_str();
         let known = Known::now(app, seen.began);
         let page = app.rendered().find(&known.key, target)?;
+        if page.wants_packing(request.headers()) {
+            return None;
+        }
         if page.moment.is_some_and(|moment| moment != Moment::at(app, app.fleet().wall_now())) {
             return None;
         }
@@ -105,12 +135,20 @@ impl Api {
     }
 
     /// Everything else, with an answer even when a handler panics.
-    async fn handle(&self, seen: Seen, request: Request) -> Response<Body> {
+    async fn handle(&self, seen: Seen, mut request: Request) -> Response<Body> {
         let span = seen.span(request.uri().path());
+        request.extensions_mut().insert(Arrival::at(seen.began));
         let mut response = match cors::preflight(&request) {
             Some(response) => response,
             None => {
+                let (method, packs) = (request.method().clone(), packed::is_accepted(request.headers()));
                 let mut response = observe::caught(self.dispatch(request)).instrument(span.clone()).await;
+                if packs {
+                    response = packed::pack_answer(response).await;
+                }
+                if method == Method::HEAD {
+                    response = methods::without_body(response);
+                }
                 cors::mark(response.headers_mut());
                 response
             }
@@ -126,18 +164,21 @@ impl Api {
     /// Gives the path its one spelling, then routes.
     async fn dispatch(&self, mut request: Request) -> Response<Body> {
         let method = request.method().clone();
+        let asked = request.uri().clone();
         if let Err(problem) = path::canonicalize(&method, request.uri_mut()) {
             return problem.into_response();
         }
-        if method == Method::HEAD {
-            // Not offered, as clients know it; the router would offer it beside every GET.
-            *request.method_mut() = Method::TRACE;
+        if method == Method::OPTIONS && asked.path() == "*" {
+            return methods::of_server();
         }
-        let mut response = match self.parts.routed.clone().oneshot(request).await {
+        if method == Method::HEAD {
+            *request.method_mut() = Method::GET;
+        }
+        request.extensions_mut().insert(OriginalUri(asked));
+        let response = match self.parts.routed.clone().oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},
         };
-        problem::tidy_allow(&mut response);
-        response
+        methods::tidy(&method, response)
     }
 }

@@ -15,7 +15,7 @@ use crate::http::call::Caller;
 use crate::http::problem::{BlockedBody, DetailBody, Problem};
 use crate::http::provision::circuit_word;
 use crate::http::query::Query;
-use crate::http::snapshot::{Snapshot, written};
+use crate::http::snapshot::{Here, Snapshot, written};
 use crate::http::time::iso;
 
 /// The process answers.
@@ -40,7 +40,7 @@ fn alive(app: &App, snapshot: &Snapshot) -> Response {
     get, path = "/health", tag = "health", operation_id = "health",
     responses((status = 200, description = "Alive", body = Alive))
 )]
-pub(crate) async fn health(State(app): State<App>, snapshot: Snapshot) -> Response {
+pub(crate) async fn health(State(app): State<App>, Here(snapshot): Here) -> Response {
     alive(&app, &snapshot)
 }
 
@@ -51,7 +51,7 @@ pub(crate) async fn health(State(app): State<App>, snapshot: Snapshot) -> Respon
     get, path = "/livez", tag = "health", operation_id = "livez",
     responses((status = 200, description = "Alive", body = Alive))
 )]
-pub(crate) async fn livez(State(app): State<App>, snapshot: Snapshot) -> Response {
+pub(crate) async fn livez(State(app): State<App>, Here(snapshot): Here) -> Response {
     alive(&app, &snapshot)
 }
 
@@ -117,7 +117,7 @@ struct Readiness {
         (status = 503, description = "Not ready", body = Readiness),
     )
 )]
-pub(crate) async fn readyz(State(app): State<App>, snapshot: Snapshot) -> Response {
+pub(crate) async fn readyz(State(app): State<App>, Here(snapshot): Here) -> Response {
     let reasons = Standing::of(&app).reasons(!snapshot.query.has("noleader"));
     snapshot.answer_with(ready_status(&reasons), &Readiness { ready: reasons.is_empty(), reasons })
 }
@@ -144,7 +144,7 @@ struct Ready {
         (status = 503, description = "Not ready", body = Ready),
     )
 )]
-pub(crate) async fn ready(State(app): State<App>, snapshot: Snapshot) -> Response {
+pub(crate) async fn ready(State(app): State<App>, Here(snapshot): Here) -> Response {
     let reasons = Standing::of(&app).reasons(true);
     let state = &snapshot.view.state;
     let body = Ready {

@@ -14,7 +14,7 @@ use crate::http::health::engine_counts;
 use crate::http::models::sample_of;
 use crate::http::problem::Problem;
 use crate::http::provision::circuit_word;
-use crate::http::snapshot::Snapshot;
+use crate::http::snapshot::{Here, Snapshot};
 use crate::http::vpn::VpnFigures;
 use crate::relay::stats::{Stats, Trouble};
 use crate::soft::NodeReport;
@@ -27,7 +27,7 @@ const MIB: f64 = 1_048_576.0;
     get, path = "/metrics", tag = "status", operation_id = "metrics",
     responses((status = 200, description = "Text format 0.0.4", body = String, content_type = "text/plain"))
 )]
-pub(crate) async fn get(State(app): State<App>, snapshot: Snapshot) -> Result<Response, Problem> {
+pub(crate) async fn get(State(app): State<App>, Here(snapshot): Here) -> Result<Response, Problem> {
     match text(&app, &snapshot) {
         Ok(text) => {
             let mut response = ([(CONTENT_TYPE, TEXT)], text).into_response();

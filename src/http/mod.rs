@@ -12,16 +12,18 @@
 //!
 //! What they share:
 //! - [`app`], [`counters`]: what every handler has at hand
-//! - [`call`], [`auth`], [`content_type`], [`visitors`]: calls that change something, and who may make them
+//! - [`call`], [`auth`], [`content_type`], [`visitors`], [`body`]: calls that change something, who may make them, and how much
+//!   they may send
 //! - [`snapshot`], [`rendered`]: reads, their freshness and their cache
 //! - [`query`], [`validate`], [`problem`]: what is wrong with a request, and how it is said
 //! - [`models`], [`vpn_state`], [`time`]: engines, streams, VPNs and timestamps as clients decode them
 //!
-//! Around them: [`serve()`] and [`stall`] (connections), [`front`] (the way of every request), [`path`] (one
-//! spelling for every path), [`observe`] (log, counters, panics), [`cors`].
+//! Around them: [`serve()`], [`slots`] and [`stall`] (connections), [`front`] (the way of every request), [`path`] (one
+//! spelling for every path), [`methods`] (`HEAD`, `OPTIONS`), [`packed`] (gzip), [`observe`] (log, counters, panics), [`cors`].
 
 mod app;
 mod auth;
+mod body;
 mod call;
 mod cluster;
 mod containers;
@@ -35,11 +37,13 @@ mod events;
 mod front;
 mod health;
 mod key;
+mod methods;
 mod metrics;
 mod models;
 mod nodes;
 mod observe;
 mod openapi;
+mod packed;
 mod path;
 mod problem;
 mod provision;
@@ -48,6 +52,7 @@ mod query;
 mod rendered;
 mod scale;
 mod serve;
+mod slots;
 mod snapshot;
 mod stall;
 mod status;
@@ -69,15 +74,26 @@ use crate::http::problem::Problem;
 pub use front::Api;
 pub use openapi::openapi_json;
 pub use serve::serve;
+pub use slots::Limits;
 
 /// Every operation with its description.
 fn operations() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(openapi::common())
+    OpenApiRouter::with_openapi(openapi::common()).merge(prompt()).merge(patient())
+}
+
+/// Operations that wait for a container to stop or for votes to move, which may take longer than callers like.
+fn patient() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(containers::delete)).routes(routes!(nodes::remove))
+}
+
+/// All others, which are answered in time whatever happens.
+fn prompt() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
         .routes(routes!(provision::generic))
         .routes(routes!(provision::acestream))
         .routes(routes!(scale::scale))
         .routes(routes!(scale::gc))
-        .routes(routes!(containers::get, containers::delete))
+        .routes(routes!(containers::get))
         .routes(routes!(containers::by_label))
         .routes(routes!(events::started))
         .routes(routes!(events::ended))
@@ -102,7 +118,7 @@ fn operations() -> OpenApiRouter<App> {
         .routes(routes!(nodes::cordon))
         .routes(routes!(nodes::uncordon))
         .routes(routes!(nodes::drain))
-        .routes(routes!(nodes::remove))
+        .route_layer(from_fn(call::in_time))
 }
 
 /// All routes, for paths in their one spelling.

@@ -127,7 +127,7 @@ pub(crate) async fn drain(
     Path(name): Path<String>,
     call: JsonCall,
 ) -> Result<Response, Problem> {
-    let seconds = deadline_seconds(call.body.as_ref())?;
+    let (seconds, call) = call.read(deadline_seconds)?;
     let within_ms = seconds.map(|seconds| seconds.saturating_mul(1_000));
     set(&app, &name, Wanted::Draining { within_ms }, call.arrival).await
 }

@@ -1,8 +1,18 @@
 //! The OpenAPI document: what the handlers say of themselves, with what they have in common.
 
-use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{IntoParams, Modify, OpenApi};
+use utoipa::openapi::{ContentBuilder, OpenApi as Document, PathItem, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::{IntoParams, Modify, OpenApi, ToSchema};
+
+/// Words of `consistency`.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "describes words that are read by hand")]
+enum Consistency {
+    Local,
+    Linearizable,
+}
 
 /// How fresh a read has to be.
 #[derive(IntoParams)]
@@ -11,7 +21,8 @@ use utoipa::{IntoParams, Modify, OpenApi};
 pub(crate) struct Freshness {
     /// `local` (default): from this node's replica, at once. `linearizable`: with everything that was
     /// acknowledged before, confirmed by a majority; 503 when that cannot be had.
-    consistency: Option<String>,
+    #[param(inline)]
+    consistency: Option<Consistency>,
     /// Wait until this node has this revision (`X-Acefleet-Revision` of a write); 503 after 2.3 s.
     min_revision: Option<u64>,
 }
@@ -61,9 +72,57 @@ pub(crate) fn common() -> Document {
 /// Never: the document is made of constants, and a test writes it.
 #[must_use]
 pub fn openapi_json() -> String {
-    let (_, document) = super::operations().split_for_parts();
+    let (_, mut document) = super::operations().split_for_parts();
+    document.paths.paths.values_mut().flat_map(operations).for_each(complete);
     // Plain data with string keys always has JSON.
     let mut json = document.to_pretty_json().expect("the OpenAPI document has JSON");
     json.push('\n');
     json
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let PathItem { get, put, post, delete, options, head, patch, trace, .. } = item;
+    [get, put, post, delete, options, head, patch, trace].into_iter().flatten()
+}
+
+fn answer(description: &str, kind: &str, schema: &str) -> Response {
+    let schema = Ref::from_schema_name(schema);
+    let content = ContentBuilder::new().schema(Some(schema)).build();
+    ResponseBuilder::new().description(description).content(kind, content).build()
+}
+
+/// Adds what is true of every operation of its kind, where the operation does not say it better: open ones say that they are, and
+/// all say what may come instead of what was asked for.
+fn complete(operation: &mut Operation) {
+    const JSON: &str = "application/json";
+    let protected = !operation.security.get_or_insert_default().is_empty();
+    let named = |name: &str| {
+        operation
+            .parameters
+            .iter()
+            .flatten()
+            .any(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.name == name))
+    };
+    let (has_body, has_freshness) = (operation.request_body.is_some(), named("consistency"));
+    let bug =
+        ContentBuilder::new().schema(Some(utoipa::openapi::Object::with_type(utoipa::openapi::Type::String)));
+    let bug = ResponseBuilder::new()
+        .description("A bug; the log has the `X-Request-Id`")
+        .content("text/plain", bug.build());
+    for (applies, status, response) in [
+        (true, "400", answer("Malformed percent-encoding, or a body that broke off", JSON, "DetailBody")),
+        (protected, "401", answer("No key", JSON, "DetailBody")),
+        (protected, "403", answer("Wrong key", JSON, "DetailBody")),
+        (has_body, "408", answer("The body took too long", JSON, "DetailBody")),
+        (has_body, "413", answer("Body larger than 1 MiB", JSON, "DetailBody")),
+        (has_body, "422", answer("The body is wrong", JSON, "InvalidBody")),
+        (has_freshness, "422", answer("A parameter is wrong", JSON, "InvalidBody")),
+        (true, "500", bug.build()),
+        (has_freshness, "503", answer("The asked-for freshness cannot be had now", JSON, "BlockedBody")),
+        (true, "503", answer("Too busy; nothing was done", JSON, "BlockedBody")),
+    ] {
+        if applies {
+            operation.responses.responses.entry(status.to_owned()).or_insert_with(|| response.into());
+        }
+    }
 }

@@ -36,6 +36,11 @@ pub(crate) fn canonicalize(method: &Method, uri: &mut Uri) -> Result<(), Problem
     Ok(())
 }
 
+/// Whether this asks for the health of the node, in whichever spelling.
+pub(crate) fn is_of_health(path: &str) -> bool {
+    matches!(&*canonical(&Method::GET, path), "/health" | "/health/ready" | "/livez" | "/readyz")
+}
+
 fn is_well_encoded(path: &str) -> bool {
     let hex = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
     let bytes = path.as_bytes();
@@ -122,6 +127,16 @@ mod tests {
             ("/streams/a%2Fb", "/streams/a%2Fb"),
         ] {
             assert_eq!(canonical(&Method::DELETE, path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn health_is_asked_for_in_every_spelling() {
+        for path in ["/livez", "/readyz/", "//health", "/api/v1/health/ready"] {
+            assert!(is_of_health(path), "{path}");
+        }
+        for path in ["/", "/health/circuit-breaker/reset", "/engines", "/livez/x"] {
+            assert!(!is_of_health(path), "{path}");
         }
     }
 

@@ -3,7 +3,7 @@
 use acefleet_raft::{MembershipError, ReadError, WriteError};
 use acefleet_registry::{Refusal, RefusalCode};
 use axum::Json;
-use axum::http::header::{ALLOW, RETRY_AFTER};
+use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -17,7 +17,7 @@ use crate::fleet::FleetError;
 #[cfg_attr(test, derive(PartialEq, Eq))]
 pub(crate) struct Blocked {
     /// `provisioning_blocked` (not tried), `provisioning_failed` (tried), `write_blocked`,
-    /// `read_blocked` or `owner_unreachable`.
+    /// `read_blocked`, `request_blocked` or `owner_unreachable`.
     #[schema(example = "provisioning_blocked")]
     pub error: &'static str,
     /// Machine-readable cause.
@@ -56,7 +56,7 @@ pub(crate) struct Violation {
     #[serde(rename = "type")]
     pub kind: String,
     /// Where: `body`, `path` or `query`, then names and indexes.
-    #[schema(value_type = Vec<Object>, example = json!(["body", "engine", "port"]))]
+    #[schema(value_type = Vec<Value>, example = json!(["body", "engine", "port"]))]
     pub loc: Vec<Value>,
     /// For people.
     pub msg: String,
@@ -158,6 +158,17 @@ impl Problem {
         Self::retry_soon("write_blocked", "not_formed", message, 2)
     }
 
+    /// The node has too much to do; nothing was done.
+    pub fn busy(message: &str) -> Self {
+        Self::retry_soon("request_blocked", "busy", message, 1)
+    }
+
+    /// A call that was not answered in time.
+    pub fn late() -> Self {
+        let message = "it was not done in time and may or may not count";
+        Self::retry_soon("request_blocked", "unknown_outcome", message, 1)
+    }
+
     /// The node is behind the revision that the caller insists on.
     pub fn behind(wanted: u64, have: u64) -> Self {
         let message = format!("this node has revision {have}, not yet {wanted}; retry or ask another node");
@@ -224,18 +235,5 @@ impl IntoResponse for Problem {
         let mut response = (self.status, Json(self.body)).into_response();
         response.headers_mut().extend(self.headers);
         response
-    }
-}
-
-/// Makes the list of allowed methods say what the contract says: HEAD is not offered.
-pub(crate) fn tidy_allow(response: &mut Response) {
-    if response.status() != StatusCode::METHOD_NOT_ALLOWED {
-        return;
-    }
-    let allow = response.headers().get(ALLOW).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let methods: Vec<&str> =
-        allow.split(',').map(str::trim).filter(|m| !m.is_empty() && *m != "HEAD").collect();
-    if let Ok(value) = HeaderValue::from_str(&methods.join(", ")) {
-        response.headers_mut().insert(ALLOW, value);
     }
 }

@@ -89,7 +89,7 @@ pub(crate) fn circuit_word(state: BreakerState) -> &'static str {
     )
 )]
 pub(crate) async fn acestream(State(app): State<App>, call: JsonCall) -> Result<Response, Problem> {
-    let spec = provision_body::engine(call.body.as_ref())?;
+    let (spec, call) = call.read(provision_body::engine)?;
     let deadline = call.arrival.provision_deadline();
     let Provisioned { engine, revision } = start(&app, spec, deadline, "acestream").await?;
     let body = AceProvisionResponse {
@@ -105,7 +105,8 @@ pub(crate) async fn acestream(State(app): State<App>, call: JsonCall) -> Result<
 /// Start any container
 ///
 /// With the management label, so that it can be inspected and deleted here. It is no engine: it is in no
-/// list of engines and does not count against `MAX_REPLICAS`.
+/// list of engines and counts neither against `MAX_REPLICAS` nor against `ACEFLEET_CAPACITY`. A container that
+/// does not run in time is taken up by the next call in the same words.
 #[utoipa::path(
     post, path = "/provision", tag = "provisioning", operation_id = "provision_generic",
     request_body = StartRequest,
@@ -123,8 +124,8 @@ pub(crate) async fn acestream(State(app): State<App>, call: JsonCall) -> Result<
 )]
 pub(crate) async fn generic(State(app): State<App>, call: JsonCall) -> Result<Response, Problem> {
     let default_image = app.fleet().config().target_image.as_deref();
-    let spec = provision_body::generic(call.body.as_ref(), default_image)?;
-    let deadline = call.arrival.patient_deadline(&app);
+    let (spec, call) = call.read(|body| provision_body::generic(body, default_image))?;
+    let deadline = call.arrival.provision_deadline();
     let Provisioned { engine, revision } = start(&app, spec, deadline, "generic").await?;
     let body = StartResponse {
         container_id: engine.container_id.as_deref().unwrap_or_default().to_owned(),

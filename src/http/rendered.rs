@@ -6,10 +6,10 @@
 
 use std::collections::HashMap;
 use std::mem;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use acefleet_registry::{NodeId, WallMs};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use bytes::Bytes;
 use http_body_util::Full;
@@ -18,6 +18,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::http::app::App;
 use crate::http::counters::Hits;
+use crate::http::packed::{self, BY_ENCODING, GZIP, PACKED_FROM};
 use crate::http::snapshot::{AGE, JSON, REVALIDATE, REVISION};
 use crate::http::{cors, observe};
 
@@ -59,8 +60,11 @@ impl Moment {
 #[derive(Debug)]
 pub(crate) struct Rendering {
     body: Bytes,
-    /// Quoted hash of the body: a strong tag.
+    /// The same, packed when the first came who takes it so.
+    packed: OnceLock<Bytes>,
+    /// Quoted hash of the body: a strong tag, for each of the two.
     etag: HeaderValue,
+    packed_etag: HeaderValue,
     /// All headers of a 200. Those that differ from answer to answer are there to be replaced.
     headers: HeaderMap,
     /// If it is not good for as long as the state is.
@@ -74,7 +78,10 @@ impl Rendering {
     pub fn new(body: Vec<u8>, revision: u64, hits: Hits) -> Self {
         let hash = Sha256::digest(&body);
         let hex: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        let etag = HeaderValue::from_str(&format!("\"{hex}\"")).unwrap_or(HeaderValue::from_static("\"\""));
+        let tag = |end: &str| {
+            HeaderValue::from_str(&format!("\"{hex}{end}\"")).unwrap_or(HeaderValue::from_static("\"\""))
+        };
+        let (etag, packed_etag) = (tag(""), tag("-gzip"));
         let nothing = HeaderValue::from_static("");
         let mut headers = HeaderMap::from_iter([
             (CONTENT_TYPE, JSON),
@@ -85,20 +92,43 @@ impl Rendering {
             (observe::REQUEST_ID, nothing),
         ]);
         cors::mark(&mut headers);
-        Self { body: body.into(), etag, headers, moment: None, hits }
+        if body.len() >= PACKED_FROM {
+            headers.insert(VARY, BY_ENCODING);
+        }
+        let (body, packed) = (body.into(), OnceLock::new());
+        Self { body, packed, etag, packed_etag, headers, moment: None, hits }
+    }
+
+    /// Whether it has to be packed before the one who sent these headers gets it.
+    pub fn wants_packing(&self, asked: &HeaderMap) -> bool {
+        self.body.len() >= PACKED_FROM && self.packed.get().is_none() && packed::is_accepted(asked)
+    }
+
+    /// Packs it, once.
+    pub fn pack(&self) {
+        self.packed.get_or_init(|| packed::pack(&self.body));
     }
 
     /// The answer to someone who sent these headers: 304 to those who have it.
     pub fn answer(&self, asked: &HeaderMap, age: HeaderValue) -> Response<Full<Bytes>> {
-        let known = asked.get(IF_NONE_MATCH).is_some_and(|known| matches(known, &self.etag));
+        let packed = self.packed.get().filter(|_| packed::is_accepted(asked));
+        let known = asked
+            .get(IF_NONE_MATCH)
+            .is_some_and(|known| matches(known, &self.etag) || matches(known, &self.packed_etag));
         let mut response = Response::new(Full::default());
         let mut headers = self.headers.clone();
         headers.insert(AGE, age);
+        if packed.is_some() {
+            headers.insert(ETAG, self.packed_etag.clone());
+        }
         if known {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             headers.remove(CONTENT_TYPE);
         } else {
-            *response.body_mut() = Full::new(self.body.clone());
+            if packed.is_some() {
+                headers.insert(CONTENT_ENCODING, GZIP);
+            }
+            *response.body_mut() = Full::new(packed.unwrap_or(&self.body).clone());
         }
         *response.headers_mut() = headers;
         response
@@ -166,6 +196,7 @@ impl Rendered {
 #[cfg(test)]
 mod tests {
     use acefleet_registry::event::EventLog;
+    use axum::http::header::ACCEPT_ENCODING;
 
     use super::*;
     use crate::http::counters::Counters;
@@ -228,6 +259,27 @@ mod tests {
         let answer = page.answer(&asked, HeaderValue::from(5));
         assert_eq!(answer.status(), StatusCode::NOT_MODIFIED);
         assert!(!answer.headers().contains_key(CONTENT_TYPE) && answer.headers().contains_key(ETAG));
+    }
+
+    #[test]
+    fn long_pages_are_packed_once_and_have_a_tag_of_their_own() {
+        let page = rendering(&" ".repeat(PACKED_FROM));
+        let plain = HeaderMap::new();
+        let takes = HeaderMap::from_iter([(ACCEPT_ENCODING, GZIP)]);
+        assert!(page.wants_packing(&takes) && !page.wants_packing(&plain));
+        page.pack();
+        assert!(!page.wants_packing(&takes));
+        let answers = [&plain, &takes].map(|asked| page.answer(asked, HeaderValue::from(5)));
+        assert_eq!(answers[0].headers().get(CONTENT_ENCODING), None);
+        assert_eq!(answers[1].headers()[CONTENT_ENCODING], "gzip");
+        assert_ne!(answers[0].headers()[ETAG], answers[1].headers()[ETAG]);
+        for answer in answers {
+            assert_eq!(answer.headers()[VARY], "accept-encoding");
+            let mut again = takes.clone();
+            again.insert(IF_NONE_MATCH, answer.headers()[ETAG].clone());
+            assert_eq!(page.answer(&again, HeaderValue::from(5)).status(), StatusCode::NOT_MODIFIED);
+        }
+        assert!(!rendering("[]").wants_packing(&takes));
     }
 
     #[test]

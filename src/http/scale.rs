@@ -22,8 +22,9 @@ struct Scaled {
 /// Scale to a number of engines
 ///
 /// Within `MIN_REPLICAS` and `MAX_REPLICAS`. Engines with streams, and those idle for less than
-/// `ENGINE_GRACE_PERIOD_S`, are not removed. Answers when the containers run, at the latest after 20 s, or
-/// when those that go are off the list: they stop 35 s later, unless a client that was told of one plays on it.
+/// `ENGINE_GRACE_PERIOD_S`, are not removed. Answers when the containers run, or after 2.4 s while
+/// some are still being started, or when those that go are off the list: they stop 35 s later, unless a client that was told of
+/// one plays on it.
 #[utoipa::path(
     post, path = "/scale/{demand}", tag = "provisioning", operation_id = "scale",
     params(("demand" = i64, Path, description = "Engines in the whole cluster; negative counts as 0")),
@@ -50,7 +51,7 @@ pub(crate) async fn scale(
             0
         }
     };
-    app.fleet().scale(demand, caller.arrival.patient_deadline(&app)).await?;
+    app.fleet().scale(demand, caller.arrival.provision_deadline()).await?;
     Ok(written(app.fleet().view().revision, &Scaled { scaled_to: demand }))
 }
 
@@ -76,6 +77,6 @@ struct Status {
     )
 )]
 pub(crate) async fn gc(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
-    app.fleet().collect_garbage(caller.arrival.patient_deadline(&app)).await?;
+    app.fleet().collect_garbage(caller.arrival.write_deadline()).await?;
     Ok(written(app.fleet().view().revision, &Status { status: "ok" }))
 }

@@ -1,8 +1,10 @@
-//! Accepts connections and serves them until told to stop. Bounded in every direction: connections,
+//! Accepts connections and serves them until told to stop. Bounded in every direction: connections ([`slots`](super::slots)),
 //! header sizes, time for headers, time without progress, time at rest, time to finish.
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,18 +13,15 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::http::front::Api;
-use crate::http::stall::{Guarded, Phase};
+use crate::http::slots::{Limits, Place, Slots};
+use crate::http::stall::{Guarded, Phase, Wanted};
 use crate::sockets;
 
-/// Connections at once; further ones wait in the kernel's queue.
-const CONNECTIONS_MAX: usize = 10_000;
 /// From the first byte of a request to the end of its headers.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 /// A client that takes nothing of its answer for so long has gone away or means harm.
@@ -32,25 +31,30 @@ const PROGRESS_WITHIN: Duration = Duration::from_secs(30);
 const REST_WITHIN: Duration = Duration::from_secs(150);
 /// Request line and headers together, bytes. Of headers, hyper takes 100.
 const HEADERS_SIZE_MAX: usize = 64 * 1024;
+/// What is read of a connection before somebody wants it, bytes.
+const BUFFER_MAX: usize = HEADERS_SIZE_MAX;
 /// After an error that is not the connection's fault (no file descriptors), accepting rests so long.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 struct Server {
     api: Api,
     http: http1::Builder,
-    slots: Arc<Semaphore>,
-    graceful: GracefulShutdown,
+    slots: Arc<Slots>,
     tasks: TaskTracker,
+    /// Connections end with the request that they are at.
+    draining: CancellationToken,
     drop_all: CancellationToken,
 }
 
-/// Serves until `shutdown`, then lets requests under way finish for at most `grace`.
+/// Serves until `shutdown`, then lets requests under way finish for at most `grace`. `limits` says how many connections there may
+/// be.
 ///
 /// # Errors
 /// None in this version: what goes wrong with a connection ends that connection.
 pub async fn serve(
     listener: TcpListener,
     api: Api,
+    limits: Limits,
     shutdown: CancellationToken,
     grace: Duration,
 ) -> anyhow::Result<()> {
@@ -58,13 +62,15 @@ pub async fn serve(
     http.timer(TokioTimer::new())
         .header_read_timeout(REST_WITHIN)
         .keep_alive(true)
+        .max_buf_size(BUFFER_MAX)
         .max_header_size(HEADERS_SIZE_MAX);
+    let slots = Slots::new(limits, api.trusted_proxies().to_vec());
     let server = Server {
         api,
         http,
-        slots: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
-        graceful: GracefulShutdown::new(),
+        slots,
         tasks: TaskTracker::new(),
+        draining: CancellationToken::new(),
         drop_all: CancellationToken::new(),
     };
     tokio::select! {
@@ -81,13 +87,12 @@ pub async fn serve(
 impl Server {
     async fn accept(&self, listener: &TcpListener) {
         loop {
-            // The semaphore is never closed.
-            let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return };
             match listener.accept().await {
-                Ok((stream, _)) => self.spawn(stream, slot),
+                Ok((stream, peer)) => self.spawn(stream, peer),
                 Err(error) if is_of_connection(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept connections; if files run out, raise the limit (ulimit -n)");
+                    self.slots.make_room();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -96,32 +101,47 @@ impl Server {
 
     /// Connections that the system has made already and that would be reset with the listener.
     fn accept_rest(&self, listener: &TcpListener) {
-        while let Some(Ok((stream, _))) = listener.accept().now_or_never() {
-            let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else { return };
-            self.spawn(stream, slot);
+        while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
+            self.spawn(stream, peer);
         }
     }
 
-    fn spawn(&self, stream: TcpStream, slot: OwnedSemaphorePermit) {
+    fn spawn(&self, stream: TcpStream, peer: SocketAddr) {
+        let phase = Phase::default();
+        let closing = self.draining.child_token();
+        let Some(slot) = self.slots.take(peer.ip(), &phase, &closing) else { return };
         sockets::tune(&stream);
         sockets::expect_progress(&stream);
-        let phase = Phase::default();
+        let health_only = slot.place == Place::Health;
         let io = TokioIo::new(Guarded::new(stream, phase.clone(), HEADERS_WITHIN, PROGRESS_WITHIN));
         let api = self.api.clone();
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let handling = phase.handling();
+            let request = request.map(|body| Wanted::new(body, &phase));
             let api = api.clone();
             async move {
-                let response = api.answer(request).await;
+                let response = match health_only {
+                    true => api.answer_for_health(request).await,
+                    false => api.answer(request).await,
+                };
                 drop(handling);
                 Ok::<_, Infallible>(response)
             }
         });
-        let connection = self.graceful.watch(self.http.serve_connection(io, service));
+        let connection = self.http.serve_connection(io, service);
         let drop_all = self.drop_all.clone();
         self.tasks.spawn(async move {
+            let mut connection = pin!(connection);
+            let ended = async {
+                tokio::select! {
+                    ended = connection.as_mut() => return ended,
+                    () = closing.cancelled() => {}
+                }
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            };
             tokio::select! {
-                result = connection => if let Err(error) = result {
+                ended = ended => if let Err(error) = ended {
                     tracing::trace!(%error, "connection ended");
                 },
                 () = drop_all.cancelled() => {}
@@ -132,7 +152,8 @@ impl Server {
 
     async fn finish(self, grace: Duration) {
         self.tasks.close();
-        if tokio::time::timeout(grace, self.graceful.shutdown()).await.is_err() {
+        self.draining.cancel();
+        if tokio::time::timeout(grace, self.tasks.wait()).await.is_err() {
             tracing::warn!(left = self.tasks.len(), "requests did not finish in time; dropping them");
         }
         self.drop_all.cancel();

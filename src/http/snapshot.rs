@@ -2,7 +2,7 @@
 //! the node unless the caller asks for it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use acefleet_raft::{Cluster, View};
 use acefleet_registry::{Elapsed, NodeId, WallMs};
@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::http::app::App;
+use crate::http::call::Arrival;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::http::rendered::{Key, Moment, Rendering, SHORT};
@@ -24,9 +25,6 @@ use crate::soft::SoftView;
 pub(crate) const REVISION: HeaderName = HeaderName::from_static("x-acefleet-revision");
 /// How old an answer may be, milliseconds.
 pub(crate) const AGE: HeaderName = HeaderName::from_static("x-acefleet-age-ms");
-
-/// A read that asks for freshness waits so long for it.
-const FRESH_WITHIN: Duration = Duration::from_millis(2_300);
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Caches may keep answers but have to ask whether they are still true: a stale list of engines sends
@@ -85,7 +83,7 @@ impl FromRequestParts<App> for Snapshot {
         let words = [("local", Consistency::Local), ("linearizable", Consistency::Linearizable)];
         let consistency = query.one_of("consistency", &words)?;
         let min_revision = query.unsigned("min_revision")?;
-        let deadline = Instant::now() + FRESH_WITHIN;
+        let deadline = Arrival::of(parts).write_deadline();
         let cluster = app.fleet().cluster();
         if let Some(Consistency::Linearizable) = consistency {
             cluster.read_barrier(deadline).await?;
@@ -96,8 +94,25 @@ impl FromRequestParts<App> for Snapshot {
         {
             return Err(Problem::behind(min, app.fleet().view().revision));
         }
+        Ok(Self::of(parts, app, query))
+    }
+}
+
+/// What this node knows now, whatever freshness a caller names: for answers about the node itself, which must not wait.
+pub(crate) struct Here(pub Snapshot);
+
+impl FromRequestParts<App> for Here {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
+        Ok(Self(Snapshot::of(parts, app, Query::parse(parts.uri.query()))))
+    }
+}
+
+impl Snapshot {
+    fn of(parts: &Parts, app: &App, query: Query) -> Self {
         let Known { view, soft, key } = Known::now(app, Instant::now());
-        Ok(Self {
+        Self {
             view,
             soft,
             query,
@@ -108,11 +123,9 @@ impl FromRequestParts<App> for Snapshot {
             uri: parts.uri.clone(),
             endpoint: parts.extensions.get().cloned(),
             asked: parts.headers.clone(),
-        })
+        }
     }
-}
 
-impl Snapshot {
     /// The cluster; empty until it has formed.
     pub fn cluster_id(&self) -> &str {
         &self.cluster_id
@@ -154,6 +167,9 @@ impl Snapshot {
             app.rendered().keep(&self.key, &target, &made);
             made
         });
+        if rendering.wants_packing(&self.asked) {
+            rendering.pack();
+        }
         rendering.answer(&self.asked, self.age.clone()).map(Body::new)
     }
 
@@ -166,7 +182,8 @@ impl Snapshot {
         entries: usize,
         render: impl FnOnce(&Self) -> Vec<u8> + Send + 'static,
     ) -> Response {
-        if entries <= SHORT || app.rendered().find(&self.key, &self.target(&parameters)).is_some() {
+        let kept = app.rendered().find(&self.key, &self.target(&parameters));
+        if entries <= SHORT || kept.is_some_and(|kept| !kept.wants_packing(&self.asked)) {
             return self.page(app, &parameters, None, render);
         }
         let turn = app.rendered().turn().await;

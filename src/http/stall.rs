@@ -1,14 +1,16 @@
 //! Tells a slow sender of headers from a connection that rests between two requests. Proxies keep
 //! connections for minutes and lose an event when one is closed under them; a client that sends half a
-//! request and stops may not hold one that long. Nor may one that takes nothing of its answer.
+//! request and stops may not hold one that long. Nor may one that takes nothing of its answer. It also knows how long a
+//! connection has had no request, for when room is needed.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
@@ -20,15 +22,88 @@ const HEADERS: u8 = 1;
 /// A request is being handled.
 const HANDLING: u8 = 2;
 
-/// Where a connection is in its request. Shared between its socket and its service.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Phase(Arc<AtomicU8>);
+/// The beginning of a request counts as one for so long, milliseconds: what follows it comes at once from honest senders.
+const BEGINNING_MS: u64 = 1_000;
+/// How much of a body that nobody wanted is thrown away, so that its sender gets to read why, and for how long.
+const DISCARD_MAX: usize = 16 << 20;
+const DISCARD_WITHIN: Duration = Duration::from_secs(1);
+
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+fn now_ms() -> u64 {
+    u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Where a connection is in its request, and since when. Shared between its socket, its service and the table of connections.
+#[derive(Clone, Debug)]
+pub(crate) struct Phase(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    phase: AtomicU8,
+    since_ms: AtomicU64,
+    /// Its answer waits for the client.
+    writing: AtomicBool,
+    /// It has to make room.
+    given_up: AtomicBool,
+    /// A body was not read to its end.
+    unread: AtomicBool,
+}
+
+impl Default for Phase {
+    fn default() -> Self {
+        let since_ms = AtomicU64::new(now_ms());
+        let [writing, given_up, unread] = [(); 3].map(|()| AtomicBool::new(false));
+        Self(Arc::new(Inner { phase: AtomicU8::new(RESTING), since_ms, writing, given_up, unread }))
+    }
+}
+
+/// How long a connection has had no request, to be compared: those that rest come before those that have sent the beginning of
+/// one, and of these the one that came first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Idle {
+    begun: bool,
+    since_ms: u64,
+}
 
 impl Phase {
     /// The headers are complete; the guard ends the handling when it is dropped.
     pub fn handling(&self) -> Handling {
-        self.0.store(HANDLING, Ordering::Relaxed);
+        self.enter(HANDLING);
         Handling(self.clone())
+    }
+
+    fn enter(&self, phase: u8) {
+        self.0.since_ms.store(now_ms(), Ordering::Relaxed);
+        self.0.phase.store(phase, Ordering::Relaxed);
+    }
+
+    fn now(&self) -> u8 {
+        self.0.phase.load(Ordering::Relaxed)
+    }
+
+    /// Since when it has had no request in progress, if it has none.
+    pub fn idle(&self) -> Option<Idle> {
+        if self.0.writing.load(Ordering::Relaxed) {
+            return None;
+        }
+        let since_ms = self.0.since_ms.load(Ordering::Relaxed);
+        match self.now() {
+            RESTING => Some(Idle { begun: false, since_ms }),
+            HEADERS if now_ms().saturating_sub(since_ms) > BEGINNING_MS => {
+                Some(Idle { begun: true, since_ms })
+            }
+            _ => None,
+        }
+    }
+
+    /// Its next read between two requests finds the end.
+    pub fn give_up(&self) {
+        self.0.given_up.store(true, Ordering::Relaxed);
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.0.given_up.load(Ordering::Relaxed) && self.now() != HANDLING
     }
 }
 
@@ -37,7 +112,49 @@ pub(crate) struct Handling(Phase);
 
 impl Drop for Handling {
     fn drop(&mut self) {
-        self.0.0.store(RESTING, Ordering::Relaxed);
+        self.0.enter(RESTING);
+    }
+}
+
+/// The body of a request. When it is dropped before its end, what is left of it is thrown away before the socket is closed:
+/// else the system would throw away the answer.
+pub(crate) struct Wanted {
+    body: Incoming,
+    phase: Phase,
+}
+
+impl Wanted {
+    /// The body of a request on the connection of this phase.
+    pub fn new(body: Incoming, phase: &Phase) -> Self {
+        Self { body, phase: phase.clone() }
+    }
+}
+
+impl Body for Wanted {
+    type Data = <Incoming as Body>::Data;
+    type Error = <Incoming as Body>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        if !self.body.is_end_stream() {
+            self.phase.0.unread.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -51,21 +168,27 @@ pub(crate) struct Guarded {
     progress: Duration,
     /// Runs while a write waits.
     stuck: Option<Pin<Box<Sleep>>>,
+    /// What may still be thrown away, once nothing more is written.
+    discard: Option<usize>,
 }
 
 impl Guarded {
     /// Headers may take `headers` from their first byte on; a write may wait for `progress`.
     pub fn new(stream: TcpStream, phase: Phase, headers: Duration, progress: Duration) -> Self {
         let timer = Box::pin(tokio::time::sleep(headers));
-        Self { stream, phase, headers, timer, progress, stuck: None }
+        Self { stream, phase, headers, timer, progress, stuck: None, discard: None }
     }
 
     /// What came of a write, unless it has waited for too long.
     fn bound(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if written.is_ready() {
-            self.stuck = None;
+            if self.stuck.take().is_some() {
+                self.phase.0.writing.store(false, Ordering::Relaxed);
+                self.phase.0.since_ms.store(now_ms(), Ordering::Relaxed);
+            }
             return written;
         }
+        self.phase.0.writing.store(true, Ordering::Relaxed);
         let progress = self.progress;
         let stuck = self.stuck.get_or_insert_with(|| Box::pin(tokio::time::sleep(progress)));
         ready!(stuck.as_mut().poll(cx));
@@ -73,10 +196,30 @@ impl Guarded {
     }
 
     fn note_bytes(&mut self) {
-        let first =
-            self.phase.0.compare_exchange(RESTING, HEADERS, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-        if first {
+        if self.phase.now() == RESTING {
+            self.phase.enter(HEADERS);
             self.timer.as_mut().reset(Instant::now() + self.headers);
+        }
+    }
+
+    /// Throws away what the client still sends, until it stops, or has sent too much or for too long.
+    fn discard(&mut self, cx: &mut Context<'_>, mut left: usize) -> Poll<()> {
+        let mut scrap = [0; 16 << 10];
+        loop {
+            let mut buf = ReadBuf::new(&mut scrap);
+            let read = Pin::new(&mut self.stream).poll_read(cx, &mut buf);
+            let size = buf.filled().len();
+            match read {
+                Poll::Ready(Ok(())) if size > 0 && size < left && !self.phase.is_given_up() => left -= size,
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => {
+                    self.discard = Some(left);
+                    return match self.phase.is_given_up() {
+                        true => Poll::Ready(()),
+                        false => self.timer.as_mut().poll(cx),
+                    };
+                }
+            }
         }
     }
 }
@@ -87,6 +230,9 @@ impl AsyncRead for Guarded {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.phase.is_given_up() {
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         match Pin::new(&mut self.stream).poll_read(cx, buf) {
             Poll::Ready(result) => {
@@ -96,7 +242,7 @@ impl AsyncRead for Guarded {
                 Poll::Ready(result)
             }
             Poll::Pending => {
-                if self.phase.0.load(Ordering::Relaxed) != HEADERS {
+                if self.phase.now() != HEADERS {
                     return Poll::Pending;
                 }
                 ready!(self.timer.as_mut().poll(cx));
@@ -117,7 +263,18 @@ impl AsyncWrite for Guarded {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let left = match self.discard {
+            Some(left) => left,
+            None => {
+                ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+                if !self.phase.0.unread.load(Ordering::Relaxed) {
+                    return Poll::Ready(Ok(()));
+                }
+                self.timer.as_mut().reset(Instant::now() + DISCARD_WITHIN);
+                DISCARD_MAX
+            }
+        };
+        self.discard(cx, left).map(Ok)
     }
 
     fn poll_write_vectored(

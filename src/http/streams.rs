@@ -19,13 +19,22 @@ use crate::http::snapshot::{Snapshot, to_json, written};
 use crate::http::time;
 use crate::soft::StreamSample;
 
+/// Streams of this state alone.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "describes words that are read by hand")]
+enum Status {
+    Started,
+    Ended,
+}
+
 /// List streams
 ///
 /// In order of arrival, without a filter started and ended ones. Answers carry a strong `ETag`.
 #[utoipa::path(
     get, path = "/streams", tag = "streams", operation_id = "list_streams",
     params(
-        ("status" = Option<String>, Query, description = "`started` or `ended`"),
+        ("status" = inline(Option<Status>), Query),
         ("container_id" = Option<String>, Query, description = "Id of an engine, prefix of it, or its name"),
         super::openapi::Freshness,
     ),
@@ -122,7 +131,7 @@ impl From<StreamSample> for StatSnapshot {
     get, path = "/streams/{stream_id}/stats", tag = "streams", operation_id = "get_stream_stats",
     params(
         ("stream_id" = String, Path, description = "Percent-encode `/` as `%2F`"),
-        ("since" = Option<String>, Query, description = "Inclusive; without a zone it is UTC"),
+        ("since" = Option<String>, Query, format = DateTime, description = "Inclusive; without a zone it is UTC"),
         super::openapi::Freshness,
     ),
     responses(
@@ -185,8 +194,7 @@ pub(crate) async fn stop(
         Some(stream) if stream.start.command_url.is_empty() => return Err(bad("Stream has no command URL")),
         Some(_) => {}
     }
-    // The engine gets a few seconds to answer before the end is written.
-    app.fleet().stop_stream(&id, caller.arrival.patient_deadline(&app)).await?;
+    app.fleet().stop_stream(&id, caller.arrival.write_deadline()).await?;
     let message = "Stream stopped successfully";
     Ok(written(app.fleet().view().revision, &Stopped { message, stream_id: id }))
 }

@@ -1,8 +1,10 @@
 //! What all endpoints have in common: paths, methods, keys, CORS, errors.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
-use crate::bed::{Bed, KEY};
+use crate::bed::{Answer, Bed, KEY};
 
 #[tokio::test]
 async fn every_spelling_of_a_path_is_the_same_resource() {
@@ -30,9 +32,7 @@ async fn every_spelling_of_a_path_is_the_same_resource() {
 #[tokio::test]
 async fn unknown_paths_and_methods_are_refused_in_json() {
     let bed = Bed::new().await;
-    for path in
-        ["/", "/nothing", "/api/v1", "/engines/a/b", "/streams/x", "/docs/no-such-file", "/api/v2/engines"]
-    {
+    for path in ["/nothing", "/engines/a/b", "/streams/x", "/docs/no-such-file", "/api/v2/engines"] {
         let answer = bed.get(path).await;
         let expected = if path == "/streams/x" { 405 } else { 404 };
         assert_eq!(answer.status, expected, "{path}");
@@ -41,23 +41,18 @@ async fn unknown_paths_and_methods_are_refused_in_json() {
         }
     }
     for (method, path, allow) in [
-        ("POST", "/engines", "GET"),
-        ("DELETE", "/engines", "GET"),
-        ("GET", "/provision", "POST"),
-        ("PUT", "/containers/x", "DELETE, GET"),
-        ("OPTIONS", "/engines", "GET"),
-        ("PATCH", "/api/v1/streams/x", "DELETE"),
+        ("POST", "/", "GET, HEAD, OPTIONS"),
+        ("POST", "/engines", "GET, HEAD, OPTIONS"),
+        ("DELETE", "/engines", "GET, HEAD, OPTIONS"),
+        ("GET", "/provision", "OPTIONS, POST"),
+        ("PUT", "/containers/x", "DELETE, GET, HEAD, OPTIONS"),
+        ("PATCH", "/api/v1/streams/x", "DELETE, OPTIONS"),
     ] {
         let answer = bed.send(method, path, &[], "").await;
         assert_eq!(answer.status, 405, "{method} {path}");
         assert_eq!(answer.json(), json!({"detail": "Method Not Allowed"}));
-        let mut allowed: Vec<&str> = answer.header("allow").split(", ").collect();
-        allowed.sort_unstable();
-        assert_eq!(allowed.join(", "), allow, "{method} {path}");
+        assert_eq!(answer.header("allow"), allow, "{method} {path}");
     }
-    let head = bed.send("HEAD", "/engines", &[], "").await;
-    assert_eq!((head.status.as_u16(), head.header("allow")), (405, "GET"));
-    assert_eq!(bed.send("HEAD", "/nothing", &[], "").await.status, 404);
     for path in ["/engines/%zz", "/engines/%", "/streams/%ff/stats"] {
         let raw = crate::hostile::raw(
             &bed,
@@ -66,6 +61,94 @@ async fn unknown_paths_and_methods_are_refused_in_json() {
         .await;
         assert!(raw.starts_with("HTTP/1.1 400") && raw.contains("\"detail\""), "{path}: {raw}");
     }
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn head_is_get_without_its_body() {
+    let bed = Bed::new().await;
+    for path in
+        ["/engines", "/livez", "/", "/openapi.json", "/docs/", "/nothing", "/provision", "/engines/none"]
+    {
+        let (get, head) = (bed.get(path).await, bed.send("HEAD", path, &[], "").await);
+        assert_eq!((head.status, head.text.as_str()), (get.status, ""), "{path}");
+        let names =
+            |answer: &Answer| answer.headers.keys().map(|name| name.to_string()).collect::<BTreeSet<_>>();
+        assert_eq!(names(&head), names(&get), "{path}");
+        for name in ["content-length", "content-type", "etag", "allow"] {
+            assert_eq!(head.headers.get(name), get.headers.get(name), "{path}: {name}");
+        }
+    }
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn options_says_what_may_be_asked() {
+    let bed = Bed::new().await;
+    for (path, allow) in [
+        ("/", "GET, HEAD, OPTIONS"),
+        ("/engines", "GET, HEAD, OPTIONS"),
+        ("/api/v1/gc", "OPTIONS, POST"),
+        ("/livez", "GET, HEAD, OPTIONS"),
+    ] {
+        let answer = bed.send("OPTIONS", path, &[], "").await;
+        assert_eq!((answer.status.as_u16(), answer.text.as_str()), (204, ""), "{path}");
+        assert_eq!(answer.header("allow"), allow, "{path}");
+    }
+    assert_eq!(bed.send("OPTIONS", "/nothing", &[], "").await.status, 404);
+    // As HAProxy asks by itself, and as a monitor asks of the server.
+    for request in
+        ["OPTIONS / HTTP/1.0\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"]
+    {
+        let answer = crate::hostile::raw(&bed, request).await;
+        assert!(answer.starts_with("HTTP/1.1 204") || answer.starts_with("HTTP/1.0 204"), "{answer}");
+        assert!(answer.to_lowercase().contains("allow: "), "{answer}");
+    }
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn the_root_leads_people_to_the_docs_and_tells_programs_who_it_is() {
+    let bed = Bed::new().await;
+    for (path, below) in [("/", ""), ("/api/v1", "v1/"), ("/api/v1/", "")] {
+        let page = bed.send("GET", path, &[("accept", "text/html,application/xhtml+xml;q=0.9")], "").await;
+        assert_eq!(
+            (page.status.as_u16(), page.header("location")),
+            (307, format!("{below}docs/").as_str()),
+            "{path}"
+        );
+        let about = bed.get(path).await;
+        assert_eq!((about.status.as_u16(), about.header("vary")), (200, "accept"), "{path}");
+        let about = about.json();
+        assert_eq!((&about["name"], &about["node"]), (&json!("acefleet"), &json!("a")));
+        assert_eq!(about["version"], env!("CARGO_PKG_VERSION"));
+        assert_eq!(about["openapi"], format!("{below}openapi.json"));
+    }
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn larger_answers_are_packed_for_those_who_take_them_so() {
+    let bed = Bed::new().await;
+    for port in 901..931 {
+        bed.engine(port).await;
+    }
+    let takes = [("accept-encoding", "gzip")];
+    for path in ["/openapi.json", "/engines", "/engines"] {
+        let plain = bed.get(path).await;
+        assert!(!plain.headers.contains_key("content-encoding"), "{path}");
+        let packed = bed.send("GET", path, &takes, "").await;
+        assert_eq!(
+            (packed.header("content-encoding"), packed.header("vary")),
+            ("gzip", "accept-encoding"),
+            "{path}"
+        );
+        let length = |answer: &Answer| answer.number("content-length");
+        assert!(length(&packed) < length(&plain) / 4, "{path}");
+        let tag = |answer: &Answer| answer.headers.get("etag").cloned();
+        assert!(tag(&packed).is_none() || tag(&packed) != tag(&plain), "{path}");
+    }
+    assert!(!bed.send("GET", "/livez", &takes, "").await.headers.contains_key("content-encoding"));
     bed.stop().await;
 }
 
@@ -117,11 +200,12 @@ async fn writes_need_the_key_and_reads_do_not() {
 }
 
 #[tokio::test]
-async fn a_body_is_parsed_before_the_key_and_validated_after() {
+async fn the_key_is_looked_at_before_anything_else() {
     let bed = Bed::new().await;
-    let broken = bed.send("POST", "/events/stream_ended", &[], "{\"a\":").await;
-    assert_eq!(broken.status, 422);
-    assert_eq!(broken.json()["detail"][0]["type"], "json_invalid");
+    let broken = "{\"a\":";
+    assert_eq!(bed.send("POST", "/events/stream_ended", &[], broken).await.status, 401);
+    let broken = bed.send("POST", "/events/stream_ended", &[("x-api-key", KEY)], broken).await;
+    assert_eq!((broken.status.as_u16(), &broken.json()["detail"][0]["type"]), (422, &json!("json_invalid")));
     let wrong_types = bed.send("POST", "/events/stream_ended", &[], "{\"stream_id\": 5}").await;
     assert_eq!(wrong_types.status, 401);
     let path = bed.send("POST", "/scale/abc", &[], "").await;

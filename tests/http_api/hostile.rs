@@ -28,8 +28,8 @@ async fn bodies_are_bounded() {
         assert!(answer.json()["detail"].as_str().unwrap().contains("1048576 bytes"));
     }
     let anonymous = bed.send("POST", "/events/stream_ended", &[], &big.to_string()).await;
-    assert_eq!(anonymous.status, 413);
-    let waits = "POST /gc HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5000000\r\nExpect: 100-continue\r\n\r\n";
+    assert_eq!(anonymous.status, 401);
+    let waits = "POST /gc HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-API-Key: a-key-for-tests\r\nContent-Length: 5000000\r\nExpect: 100-continue\r\n\r\n";
     assert!(raw(&bed, &waits.replace("/gc", "/events/batch")).await.starts_with("HTTP/1.1 413"));
     let fits = json!({"reason": "x".repeat(1_000), "stream_id": "none"});
     assert_eq!(bed.post("/events/stream_ended", &fits).await.status, 200);

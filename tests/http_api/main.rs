@@ -4,10 +4,12 @@
 mod access;
 mod bed;
 mod commands;
+mod connections;
 mod containers;
 mod conventions;
 mod events;
 mod hostile;
+mod kept;
 mod leaderless;
 mod nodes;
 mod openapi;

@@ -1,8 +1,9 @@
 //! The description of the API: current, complete, served offline.
 
+use acefleet::agent::runtime::RuntimeError;
 use serde_json::Value;
 
-use crate::bed::Bed;
+use crate::bed::{Bed, KEY};
 
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
 
@@ -24,7 +25,8 @@ fn every_operation_says_who_may_call_it_and_what_it_answers() {
         for (method, operation) in item.as_object().unwrap() {
             operations += 1;
             let changes = method != "get" || path == "/by-label" || path == "/cluster/key";
-            assert_eq!(operation["security"].is_array(), changes, "{method} {path}");
+            let schemes = operation["security"].as_array().unwrap_or_else(|| panic!("{method} {path}")).len();
+            assert_eq!(schemes, if changes { 2 } else { 0 }, "{method} {path}");
             let responses = operation["responses"].as_object().unwrap();
             assert!(
                 responses.contains_key("200") && (!changes || responses.contains_key("401")),
@@ -44,6 +46,56 @@ fn every_operation_says_who_may_call_it_and_what_it_answers() {
     assert!(missing.is_empty(), "no such schemas: {missing:?}");
     let schemes = document["components"]["securitySchemes"].as_object().unwrap();
     assert!(schemes.contains_key("bearer") && schemes.contains_key("api_key"));
+}
+
+/// What may be wrong with a call, and what is right with it.
+const QUERIES: [&str; 5] =
+    ["", "?consistency=x", "?consistency=linearizable", "?min_revision=-1", "?min_revision=99999999"];
+const BODIES: [&str; 5] =
+    ["", "{}", "[1]", "{\"", "{\"engine\":1,\"image\":\"string\",\"env\":{\"\":\"\"},\"started\":[{}]}"];
+
+#[tokio::test]
+async fn nothing_is_answered_that_is_not_described() {
+    let bed = Bed::new().await;
+    bed.runtime.fails.lock().unwrap().replace(RuntimeError::Other("no containers today".to_owned()));
+    let document: Value = serde_json::from_str(&acefleet::http::openapi_json()).unwrap();
+    let mut calls = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let concrete = path
+                .replace("{container_id}", "nothing")
+                .replace("{stream_id}", "no%7Cthing")
+                .replace("{name}", "nobody")
+                .replace("{demand}", "x");
+            let described = &operation["responses"];
+            for query in QUERIES {
+                for body in if operation["requestBody"].is_object() { &BODIES[..] } else { &[""] } {
+                    for key in [None, Some("wrong"), Some(KEY)] {
+                        let target = format!("{concrete}{query}");
+                        calls.push((method.to_uppercase(), target, *body, key, described));
+                    }
+                }
+            }
+        }
+    }
+    let answers = calls.iter().map(async |(method, target, body, key, described)| {
+        let key = key.map(|key| ("x-api-key", key));
+        let answer = bed.send(method, target, key.as_slice(), body).await;
+        let status = answer.status.as_str();
+        let response = &described[status];
+        assert!(response.is_object(), "{method} {target} {body}: {status} is not described: {}", answer.text);
+        let kind = answer.headers.get("content-type").map(|kind| kind.to_str().unwrap());
+        let kinds = response["content"].as_object();
+        let described = kinds.is_none_or(|kinds| {
+            kind.is_some_and(|kind| kinds.keys().any(|described| kind.starts_with(described)))
+        });
+        assert!(described, "{method} {target}: {status} comes as {kind:?}");
+    });
+    // Some of them wait for seconds.
+    let answers: Vec<_> = answers.collect();
+    assert!(answers.len() > 500, "{}", answers.len());
+    futures::future::join_all(answers).await;
+    bed.stop().await;
 }
 
 #[tokio::test]

@@ -88,7 +88,10 @@ async fn engines_and_streams_have_all_fields() {
     assert_eq!(keys(stream), expected);
     assert!(is_time(&stream["started_at"], "Z") && stream["is_live"].is_boolean());
     let unknown = bed.get("/engines/none").await;
-    assert_eq!((unknown.status.as_u16(), unknown.json()), (200, json!({"error": "not found"})));
+    assert_eq!(
+        (unknown.status.as_u16(), unknown.json()),
+        (404, json!({"detail": "engine not found", "error": "not found"}))
+    );
     for path in ["/streams/none/stats", "/streams/k%7Cs/stats?since=2020-01-01", "/streams/a/b|c/stats"] {
         let stats = bed.get(path).await;
         assert_eq!((stats.status.as_u16(), stats.text.as_str()), (200, "[]"), "{path}");

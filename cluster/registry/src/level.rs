@@ -21,7 +21,7 @@ use crate::state::State;
 pub struct Level(pub u32);
 
 impl Level {
-    /// What programs knew before they told their level.
+    /// What programs know that have never raised the level of their cluster: all that came before the first release.
     pub const FIRST: Self = Self(1);
     /// What this program knows.
     pub const CURRENT: Self = Self(2);
@@ -64,11 +64,12 @@ impl Command {
             | Self::ResetBreaker(_)
             | Self::NodeRemoved { .. }
             | Self::VpnChanged { .. }
-            | Self::Recovered { .. } => Level::FIRST,
+            | Self::Recovered { .. }
+            | Self::WallCorrected { .. }
+            | Self::SetAccess(_) => Level::FIRST,
             Self::Sequence(steps) => {
                 steps.iter().map(|step| step.command.level()).max().unwrap_or(Level::FIRST)
             }
-            Self::WallCorrected { .. } | Self::SetAccess(_) => Level(2),
             // Written when all members know it already.
             Self::RaiseLevel(_) => Level::FIRST,
         }

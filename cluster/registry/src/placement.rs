@@ -6,6 +6,7 @@ use std::hash::Hash;
 
 use consistent_hash::{DefaultHash, Node as RingNode, RingHash, StaticHashRing};
 
+use crate::engine::Kind;
 use crate::ids::{EngineId, NodeId};
 use crate::node::Node;
 use crate::state::State;
@@ -34,8 +35,10 @@ impl RingHash for SameEverywhere {
 pub struct Load {
     /// The host.
     pub node: NodeId,
-    /// Its live containers, reserved ones included.
+    /// Its live engines, reserved ones and those that are being stopped included.
     pub engines: u32,
+    /// Its other live containers, which count against no capacity.
+    pub others: u32,
     /// Engines it may run.
     pub capacity: u32,
     /// Started streams on it.
@@ -45,17 +48,24 @@ pub struct Load {
 }
 
 impl Load {
-    /// True when it may run another engine.
+    /// True when it may run another engine. Other containers have no limit.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.engines < self.capacity
     }
 
-    /// Trouble, then engines against capacity, as fractions, then streams.
-    fn cmp(&self, other: &Self) -> Ordering {
-        let ours = u64::from(self.engines) * u64::from(other.capacity);
-        let theirs = u64::from(other.engines) * u64::from(self.capacity);
-        self.troubled.cmp(&other.troubled).then(ours.cmp(&theirs)).then(self.streams.cmp(&other.streams))
+    /// Trouble, then for an engine the engines against capacity, as fractions, for another container the number of all, then
+    /// streams, then other containers.
+    fn cmp(&self, other: &Self, kind: &Kind) -> Ordering {
+        let load = match kind {
+            Kind::Acestream => {
+                let ours = u64::from(self.engines) * u64::from(other.capacity);
+                ours.cmp(&(u64::from(other.engines) * u64::from(self.capacity)))
+            }
+            Kind::Generic { .. } => (self.engines + self.others).cmp(&(other.engines + other.others)),
+        };
+        let [ours, theirs] = [self, other].map(|load| (load.streams, load.others));
+        self.troubled.cmp(&other.troubled).then(load).then(ours.cmp(&theirs))
     }
 }
 
@@ -77,6 +87,7 @@ pub fn loads(state: &State, hosts: &BTreeSet<NodeId>) -> Vec<Load> {
         .map(|node| Load {
             node: node.info.id,
             engines: 0,
+            others: 0,
             capacity: node.info.capacity,
             streams: 0,
             troubled: is_troubled(state, node),
@@ -84,7 +95,8 @@ pub fn loads(state: &State, hosts: &BTreeSet<NodeId>) -> Vec<Load> {
         .collect();
     for engine in state.live_engines() {
         if let Ok(at) = loads.binary_search_by_key(&engine.node, |load| load.node) {
-            loads[at].engines += 1;
+            let count = if engine.is_acestream() { &mut loads[at].engines } else { &mut loads[at].others };
+            *count += 1;
             loads[at].streams += state.active_streams(engine.id) as u32;
         }
     }
@@ -106,19 +118,20 @@ pub fn has_sound_host(state: &State) -> bool {
     loads(state, &hosts).iter().any(|load| load.has_room() && !load.troubled)
 }
 
-/// Chooses among `hosts` for `engine`: those without trouble, then engines against capacity, then streams, then the host that
-/// received the request, then a consistent hash of the engine among those still equal.
+/// Chooses among `hosts` for `engine`, a container of this kind: those without trouble, then the least load, then
+/// the host that received the request, then a consistent hash of the engine among those still equal.
 #[must_use]
 pub fn choose(
     state: &State,
     hosts: &BTreeSet<NodeId>,
     received_by: NodeId,
     engine: EngineId,
+    kind: &Kind,
 ) -> Option<Choice> {
     let mut loads = loads(state, hosts);
-    loads.retain(Load::has_room);
-    let least = loads.iter().min_by(|a, b| a.cmp(b))?.clone();
-    let tied: Vec<&Load> = loads.iter().filter(|load| load.cmp(&least) == Ordering::Equal).collect();
+    loads.retain(|load| *kind != Kind::Acestream || load.has_room());
+    let least = loads.iter().min_by(|a, b| a.cmp(b, kind))?.clone();
+    let tied: Vec<&Load> = loads.iter().filter(|load| load.cmp(&least, kind) == Ordering::Equal).collect();
     let (node, tie) = match tied.as_slice() {
         [only] => (only.node, "alone least loaded"),
         _ if tied.iter().any(|load| load.node == received_by) => (received_by, "tie, received the request"),

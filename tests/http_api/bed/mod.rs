@@ -184,7 +184,9 @@ impl Bed {
         tracker.spawn(gossip::run(fleet.clone(), background.clone()));
         tracker.spawn(leader::run(fleet.clone(), background.clone()));
         let api = http::Api::new(fleet.clone());
-        let serving = tokio::spawn(http::serve(http_listener, api, stop.clone(), Duration::from_secs(5)));
+        let limits = http::Limits::of_this_process();
+        let serving =
+            tokio::spawn(http::serve(http_listener, api, limits, stop.clone(), Duration::from_secs(5)));
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(PATIENCE)

@@ -38,7 +38,7 @@ pub(super) fn reserve(state: &mut State, ask: &Reserve, op_id: OpId, origin: Nod
     if able.is_empty() && !hosts.is_empty() {
         return Reply::Refused(state.no_free_ports(&state.port_ranges(&hosts)));
     }
-    let Some(choice) = placement::choose(state, &able, origin, id) else {
+    let Some(choice) = placement::choose(state, &able, origin, id, &ask.spec.kind) else {
         return no_host(state, ask);
     };
     let haste = if ask.automatic { Haste::Patient } else { Haste::Waiting };
@@ -157,6 +157,6 @@ fn no_host(state: &State, ask: &Reserve) -> Reply {
     }
     refused(
         RefusalCode::MaxCapacity,
-        format!("all {able} hosts run as many engines as their capacity allows"),
+        format!("all {able} hosts run as many engines as their ACEFLEET_CAPACITY allows"),
     )
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use acefleet_registry::engine::Health;
+use acefleet_registry::node::DockerState;
 use acefleet_registry::{Command, NodeId, RefusalCode, Reserve};
 
 use crate::support::{World, engine, generic, gone, node_info, playing, refusal};
@@ -28,6 +29,22 @@ fn load_is_measured_against_capacity() {
     (0..10).for_each(|_| drop(world.reserve()));
     assert_eq!(on_each(&world, 2), [2, 8]);
     assert_eq!(refusal(world.run(Command::Reserve(world.ask()))), RefusalCode::MaxCapacity);
+}
+
+#[test]
+fn other_containers_count_against_no_capacity_and_are_stopped_by_none() {
+    let mut world = World::new(1, 2);
+    let container = |world: &mut World, port: u16| {
+        engine(world.run(Command::Reserve(world.ask_for(generic(&[("80/tcp", port)])))))
+    };
+    (8080..8083).for_each(|port| drop(container(&mut world, port)));
+    (0..2).for_each(|_| drop(world.reserve()));
+    assert_eq!(refusal(world.run(Command::Reserve(world.ask()))), RefusalCode::MaxCapacity);
+    container(&mut world, 8083);
+    // They go where the fewest containers are, whatever these hosts may run.
+    world.run(Command::NodeUp(node_info(2, 0)));
+    world.run(Command::NodeDocker { node: NodeId(2), docker: DockerState::Available });
+    assert_eq!(container(&mut world, 8084).node, NodeId(2));
 }
 
 #[test]

@@ -299,11 +299,18 @@ fn check_reserved(before: &State, after: &State, ask: &Reserve, engine: &Engine)
     let Some(chosen) = candidates.iter().find(|l| l.node == engine.node) else {
         return Err(format!("{} is no member that takes engines", engine.node));
     };
-    ensure!(chosen.engines < chosen.capacity, "{} was full", engine.node);
-    for other in candidates.iter().filter(|l| l.engines < l.capacity) {
-        let ours = u64::from(chosen.engines) * u64::from(other.capacity);
-        let theirs = u64::from(other.engines) * u64::from(chosen.capacity);
-        let less_loaded = (other.troubled, theirs, other.streams) < (chosen.troubled, ours, chosen.streams);
+    let counts = engine.is_acestream();
+    ensure!(!counts || chosen.engines < chosen.capacity, "{} was full", engine.node);
+    for other in candidates.iter().filter(|l| !counts || l.engines < l.capacity) {
+        let (ours, theirs) = match counts {
+            true => (
+                u64::from(chosen.engines) * u64::from(other.capacity),
+                u64::from(other.engines) * u64::from(chosen.capacity),
+            ),
+            false => ((chosen.engines + chosen.others).into(), (other.engines + other.others).into()),
+        };
+        let less_loaded = (other.troubled, theirs, other.streams, other.others)
+            < (chosen.troubled, ours, chosen.streams, chosen.others);
         ensure!(!less_loaded, "{} was chosen although {} had less load", chosen.node, other.node);
     }
     let tables = Tables::from(after.clone());
