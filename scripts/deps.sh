@@ -17,16 +17,13 @@ KEEP=3
 # key: what decides whether compiled dependencies fit.
 key() { { cat Cargo.lock && rustc -vV && c++ --version; } | sha256sum | cut -c1-16; }
 
-# members: names of the packages of this workspace.
-members() { cargo metadata --no-deps --locked --format-version 1 | grep -o '"name":"[^"]*","version":"[^"]*","id":"path+' | cut -d'"' -f4; }
-
-# drop_members DIRECTORY PROFILE: removes what was made of this workspace's crates.
-drop_members() {
-    local name profile="$2" packages=()
-    [ "$profile" != debug ] || profile=dev
-    for name in $(members); do packages+=(--package "$name"); done
-    [ "${#packages[@]}" -gt 0 ] || die "cargo names no package of this workspace"
-    cargo clean --quiet --locked --target-dir "$1" --profile "$profile" "${packages[@]}"
+# of_members: a pattern for the file names, without directories, of what cargo made of this workspace's crates and tests.
+of_members() {
+    local names
+    names="$(cargo metadata --no-deps --locked --format-version 1 | grep -oE '"(crate_types":\[[^]]*\],"name|name":"[^"]*","version)":"[^"]*"' |
+        sed -E 's/^"name":"([^"]*)".*/\1/; s/.*"name":"([^"]*)"$/\1/' | sort -u | sed 'p; s/-/_/g' | sort -u | paste -sd '|')"
+    [ -n "$names" ] || die "cargo names no crate of this workspace"
+    printf '^(lib)?(%s)-[0-9a-f]{16}(\\..*)?$' "$names"
 }
 
 restore() {
@@ -47,15 +44,19 @@ restore() {
 }
 
 save() {
-    local kept part
+    local kept part members
     kept="$DEPS/$(key)/$1"
     [ ! -d "$kept" ] && [ -d "$CARGO_TARGET_DIR/$1/deps" ] || return 0
     mkdir -p "$DEPS"
     WORK="$(mktemp -d -p "$DEPS" .saving-XXXXXX)"
     trap 'rm -rf "$WORK"' EXIT
     mkdir "$WORK/$1"
-    for part in .fingerprint build deps; do cp --archive --reflink=auto "$CARGO_TARGET_DIR/$1/$part" "$WORK/$1/"; done
-    drop_members "$WORK" "$1"
+    members="$(of_members)"
+    for part in .fingerprint build deps; do
+        mkdir "$WORK/$1/$part"
+        find "$CARGO_TARGET_DIR/$1/$part" -mindepth 1 -maxdepth 1 -printf '%f\n' | { grep -vE "$members" || true; } |
+            (cd "$CARGO_TARGET_DIR/$1/$part" && xargs -r -d '\n' cp --archive --reflink=auto --target-directory="$WORK/$1/$part")
+    done
     mkdir -p "${kept%/*}"
     # Another clone may have been quicker: then its set stays.
     mv --no-target-directory "$WORK/$1" "$kept" 2>/dev/null || [ -d "$kept" ]

@@ -69,7 +69,7 @@ rustdoc() { RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo
 # One call for programs and tests: two with different selections would build dependencies with different features.
 build() {
     cargo build --workspace --bins --tests --locked || return 1
-    scripts/deps.sh save debug
+    scripts/deps.sh save debug || say "the dependencies are not kept: the next clone compiles them again"
     mkdir -p "$ARTIFACTS"
     ln -f "$CARGO_TARGET_DIR/debug/acefleet" "$ARTIFACTS/acefleet" 2>/dev/null ||
         cp -f "$CARGO_TARGET_DIR/debug/acefleet" "$ARTIFACTS/acefleet"
