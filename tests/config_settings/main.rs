@@ -1,6 +1,7 @@
 //! Settings: values, sources, names, contradictions, documents.
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
+mod compose;
 mod contradictions;
 mod documents;
 mod names;
