@@ -8,6 +8,7 @@
 
 mod admit;
 mod awaited;
+mod chronicle;
 mod cluster;
 mod codec;
 mod contacts;
@@ -28,6 +29,7 @@ mod reconfigure;
 mod refusal;
 mod shared;
 mod snapshot;
+mod span;
 mod start;
 mod state_machine;
 mod status;
@@ -39,7 +41,17 @@ mod view;
 mod write;
 
 #[cfg(test)]
+mod age_tests;
+#[cfg(test)]
+mod lab;
+#[cfg(test)]
+mod log_tests;
+#[cfg(test)]
 mod testing;
+
+/// What of the Raft library's messages belongs into a log. It says of each attempt that failed, many times a second,
+/// what this crate says once: who is lost, and why.
+pub const LOG_FILTER: &str = "openraft=error";
 
 pub use acefleet_registry::{NodeId, OpId};
 pub use cluster::{Cluster, Hooks, NoHooks};

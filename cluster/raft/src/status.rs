@@ -9,6 +9,7 @@ use openraft::Instant as _;
 use openraft::async_runtime::watch::WatchReceiver;
 use serde::Serialize;
 
+use crate::chronicle::Chronicle;
 use crate::errors::Failure;
 use crate::shared::{Core, wall_ms};
 use crate::types::{Member, Metrics, ServerMetrics, TypeConfig};
@@ -228,6 +229,24 @@ fn leaderless(core: &Core, leads: bool, voters: usize, quorum_age: Option<Durati
     }
 }
 
+impl Core {
+    /// How long there has been no leader with a majority, as far as this node can tell.
+    pub(crate) fn leaderless(&self) -> Duration {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let voters = metrics.membership_config.voter_ids().count();
+        let quorum_age = metrics.last_quorum_acked.map(|acked| acked.elapsed());
+        leaderless(self, metrics.state.is_leader(), voters, quorum_age)
+    }
+
+    /// Names of the other voters that this node does not hear.
+    pub(crate) fn away(&self) -> Vec<String> {
+        let metrics = self.raft.server_metrics();
+        let voters: Vec<u64> = metrics.borrow_watched().membership_config.voter_ids().collect();
+        voters.into_iter().filter(|id| self.is_silent(*id)).map(|id| self.name(id)).collect()
+    }
+}
+
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -240,6 +259,7 @@ pub(crate) async fn follow(core: Arc<Core>) {
     // Not the metrics, which move several times with every write.
     let mut server = core.raft.server_metrics();
     let mut clock = tokio::time::interval(MAJORITY_EVERY);
+    let mut chronicle = Chronicle::default();
     loop {
         server.borrow_and_update();
         if let Err(fatal) = look(&core) {
@@ -248,6 +268,7 @@ pub(crate) async fn follow(core: Arc<Core>) {
             }
             return;
         }
+        chronicle.note(&core);
         tokio::select! {
             biased;
             () = core.stop.cancelled() => return,
@@ -269,9 +290,12 @@ fn look(core: &Core) -> Result<(), openraft::errors::Fatal<TypeConfig>> {
         let server = core.raft.server_metrics();
         let server = server.borrow_watched();
         let now = leadership(&server);
-        let moved = (now.membership_index != core.leadership.borrow().membership_index).then(|| {
+        // The entry that forms a cluster has index 0, as has none.
+        let known =
+            now.membership_index == core.leadership.borrow().membership_index && core.wire.has_members();
+        let moved = (!known).then(|| {
             let nodes = server.membership_config.nodes();
-            nodes.map(|(id, member)| (*id, member.address.clone())).collect::<BTreeMap<_, _>>()
+            nodes.map(|(id, member)| (*id, member.clone())).collect::<BTreeMap<_, _>>()
         });
         (now, moved)
     };
@@ -283,15 +307,13 @@ fn look(core: &Core) -> Result<(), openraft::errors::Fatal<TypeConfig>> {
     if let Some(at) = acked.filter(|_| now.is_leader).and_then(|age| Instant::now().checked_sub(age)) {
         core.wire.contacts().led_by_self_at(at);
     }
-    if let Some(addresses) = moved {
-        core.wire.contacts().retain(&addresses);
-        core.wire.set_addresses(addresses);
+    if let Some(members) = moved {
+        core.wire.set_members(members);
     }
     running?;
     core.leadership.send_if_modified(|known| {
         let changed = *known != now;
         if changed {
-            tracing::info!(term = now.term, leader = ?now.leader.map(|id| id.0), is_leader = now.is_leader, "leadership");
             *known = now;
         }
         changed
