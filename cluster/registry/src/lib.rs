@@ -11,6 +11,7 @@
 //! - [`conf`]: ports in a caller's `CONF`
 //! - [`vpn`]: VPN containers and the engines in their network
 //! - [`plan`]: what the leader does by itself
+//! - [`weight`]: bytes of records, and how many there may be
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod address;
@@ -32,6 +33,7 @@ pub mod queries;
 pub mod state;
 pub mod stream;
 pub mod vpn;
+pub mod weight;
 
 pub use apply::apply;
 pub use command::{Command, Proposal, Refusal, RefusalCode, Reply, Reserve};

@@ -15,5 +15,6 @@ mod placement;
 mod plan;
 mod properties;
 mod retention;
+mod room;
 mod streams;
 mod vpn;
