@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use acefleet_raft::{Applied, OutboxError};
 use acefleet_registry::command::Step;
-use acefleet_registry::{Command, OpId};
+use acefleet_registry::{Command, OpId, Refusal, Reply};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -64,6 +64,7 @@ impl Fleet {
 /// Writes kept events whenever there are some, until cancelled.
 pub async fn run(fleet: Fleet, cancel: CancellationToken) {
     let mut waiting = fleet.cluster().outbox().waiting();
+    let mut after = 0;
     loop {
         tokio::select! {
             () = cancel.cancelled() => return,
@@ -71,7 +72,7 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
         }
         let written = tokio::select! {
             () = cancel.cancelled() => return,
-            written = write_some(&fleet) => written,
+            written = write_some(&fleet, &mut after) => written,
         };
         match written {
             // One that is being kept right now is counted before it can be read.
@@ -85,23 +86,55 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
     }
 }
 
-async fn write_some(fleet: &Fleet) -> anyhow::Result<usize> {
+/// Writes the next events behind number `after`, those that wait for room, and moves it.
+async fn write_some(fleet: &Fleet, after: &mut u64) -> anyhow::Result<usize> {
     let outbox = fleet.cluster().outbox();
     let mut steps = Vec::new();
     let mut numbers = Vec::new();
-    for (number, record) in outbox.first(STEPS_MAX, BYTES_MAX).await? {
+    // That of each number; none for one that is dropped.
+    let mut op_ids = Vec::new();
+    let records = outbox.behind(*after, STEPS_MAX, BYTES_MAX).await?;
+    if records.is_empty() {
+        *after = 0;
+        return Ok(0);
+    }
+    for (number, record) in records {
         numbers.push(number);
         match serde_json::from_slice::<Kept>(&record) {
-            Ok(kept) => steps.push(Step { op_id: kept.op_id, command: kept.command }),
+            Ok(kept) => {
+                op_ids.push(Some(kept.op_id));
+                steps.push(Step { op_id: kept.op_id, command: kept.command });
+            }
             // A later version wrote it; to wait for that version would block all the others.
-            Err(error) => tracing::error!(number, %error, "a kept event is unreadable and is dropped"),
+            Err(error) => {
+                op_ids.push(None);
+                tracing::error!(number, %error, "a kept event is unreadable and is dropped");
+            }
         }
     }
-    if !steps.is_empty() {
-        fleet.write(Command::Sequence(steps), Instant::now() + WRITE_WITHIN).await?;
+    if let Some(refusal) = refused(fleet, &steps).await? {
+        // What is not remembered found no room and waits; the ends that make room may be behind it.
+        tracing::warn!(reason = refusal.message, "kept events find no room in the registry and wait");
+        *after = numbers.last().copied().unwrap_or(0);
+        let view = fleet.view();
+        let waits = |op_id: &Option<OpId>| op_id.is_some_and(|op_id| view.state.op(op_id).is_none());
+        let taken = numbers.iter().zip(&op_ids).filter(|(_, op_id)| !waits(op_id));
+        numbers = taken.map(|(number, _)| *number).collect();
     }
     outbox.remove(&numbers).await?;
     Ok(numbers.len())
+}
+
+/// Writes the steps, and says why some of them were refused, if any were.
+async fn refused(fleet: &Fleet, steps: &[Step]) -> anyhow::Result<Option<Refusal>> {
+    if steps.is_empty() {
+        return Ok(None);
+    }
+    let deadline = Instant::now() + WRITE_WITHIN;
+    match fleet.write(Command::Sequence(steps.to_vec()), deadline).await?.reply {
+        Reply::Refused(refusal) => Ok(Some(refusal)),
+        _ => Ok(None),
+    }
 }
 
 impl From<OutboxError> for FleetError {

@@ -29,7 +29,18 @@ struct ClusterView {
     staleness_ms: u64,
     /// Voters, dead ones included.
     voters: usize,
+    /// Disk of the answering node; null while it does not say.
+    disk: Option<Disk>,
     nodes: Vec<ClusterNode>,
+}
+
+/// Space under the data directory of a node.
+#[derive(Serialize, ToSchema)]
+struct Disk {
+    free_bytes: u64,
+    total_bytes: u64,
+    /// Somebody should make room: below 64 MiB the node stops.
+    low: bool,
 }
 
 /// A member.
@@ -98,6 +109,11 @@ pub(crate) async fn get(State(app): State<App>, snapshot: Snapshot) -> Response 
         node: status.node_name,
         staleness_ms: status.staleness_ms,
         voters: status.voters,
+        disk: status.disk.map(|space| Disk {
+            free_bytes: space.free_bytes,
+            total_bytes: space.total_bytes,
+            low: space.is_low(),
+        }),
         nodes: status.members.into_iter().map(|member| node(&snapshot.view.state, member)).collect(),
     })
 }

@@ -11,7 +11,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::awaited::Awaited;
 use crate::cluster::Hooks;
+use crate::disk::Disk;
 use crate::errors::Failure;
+use crate::log_bytes::LogBytes;
 use crate::log_clock::LogClock;
 use crate::options::Options;
 use crate::outbox::Extent;
@@ -51,6 +53,10 @@ pub(crate) struct Core {
     pub fsync_p99: Option<Duration>,
     pub store: tokio::sync::Mutex<Option<OpenStore>>,
     pub outbox: Extent,
+    /// Free space under the data directory.
+    pub disk: Disk,
+    /// What calls for the next snapshot.
+    pub log_bytes: Arc<LogBytes>,
     /// Held while the members change: one change at a time.
     pub membership: tokio::sync::Mutex<()>,
     /// Somebody says that this node is no member any more.

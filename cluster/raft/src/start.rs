@@ -15,7 +15,9 @@ use tokio_util::task::TaskTracker;
 use crate::awaited::Awaited;
 use crate::cluster::{Cluster, Hooks};
 use crate::contacts::Contacts;
+use crate::disk::{Disk, DiskSpace, Verdict};
 use crate::errors::{Failure, StartError};
+use crate::log_bytes::LogBytes;
 use crate::options::Options;
 use crate::outbox::Extent;
 use crate::shared::{Core, OpenStore};
@@ -26,7 +28,7 @@ use crate::store::{self, Db, DirLock, Flusher, FsyncClock, IdentityFile, LogStor
 use crate::transport::{Network, Wire, serve};
 use crate::types::Raft;
 use crate::view::Published;
-use crate::{formation, fsync_probe, read, status, tend};
+use crate::{disk, formation, fsync_probe, log_bytes, read, status, tend};
 
 /// Starts a node on an open listener. Returns when the store is open, everything known to be
 /// committed is applied and the cluster port answers; it does not wait for a leader, and a new
@@ -84,6 +86,8 @@ pub async fn start(
         fsync_p99: opened.fsync_p99,
         store: tokio::sync::Mutex::new(Some(opened.store)),
         outbox: opened.outbox,
+        disk: Disk::default(),
+        log_bytes: opened.log_bytes,
         membership: tokio::sync::Mutex::new(()),
         doubt: tokio::sync::Notify::new(),
         instance: uuid::Uuid::new_v4().as_u64_pair().0,
@@ -106,6 +110,7 @@ pub(crate) struct Opened {
     pub snapshots: SnapshotDir,
     pub published: Arc<Published>,
     pub awaited: Arc<Awaited>,
+    pub log_bytes: Arc<LogBytes>,
     pub fsync: Arc<FsyncClock>,
     pub fsync_p99: Option<Duration>,
 }
@@ -114,6 +119,7 @@ pub(crate) struct Opened {
 pub(crate) fn open(options: &Options) -> Result<Opened, StartError> {
     let dir = options.data_dir.as_path();
     let lock = DirLock::acquire(dir)?;
+    check_space(dir)?;
     let fsync_p99 = fsync_probe::measure(dir).map_err(|e| not_writable(dir, &e))?;
     let identity = IdentityFile::open(dir, &options.node_name)?;
     let db = Db::open(&dir.join(store::ROCKS_DIR)).map_err(|e| {
@@ -130,8 +136,10 @@ pub(crate) fn open(options: &Options) -> Result<Opened, StartError> {
         .map_err(|e| not_writable(dir, &e))?;
     let published = Arc::new(Published::new());
     let awaited = Arc::new(Awaited::default());
-    let machine = StateMachine::open(snapshots.clone(), published.clone(), awaited.clone())
-        .map_err(|e| StartError::Internal(format!("the snapshots cannot be read: {e}")))?;
+    let log_bytes = Arc::new(LogBytes::new(options.snapshot.bytes));
+    let machine =
+        StateMachine::open(snapshots.clone(), published.clone(), awaited.clone(), log_bytes.clone())
+            .map_err(|e| StartError::Internal(format!("the snapshots cannot be read: {e}")))?;
     check_no_gap(&LogStore::new(db.clone(), flusher.clone()), &machine)?;
     let outbox =
         Extent::open(&db).map_err(|e| StartError::Internal(format!("the outbox cannot be read: {e}")))?;
@@ -143,9 +151,18 @@ pub(crate) fn open(options: &Options) -> Result<Opened, StartError> {
         snapshots,
         published,
         awaited,
+        log_bytes,
         fsync,
         fsync_p99: Some(fsync_p99),
     })
+}
+
+/// A store that runs out of space while it opens may be left half-written. A file system that does not say is believed.
+fn check_space(dir: &Path) -> Result<(), StartError> {
+    match DiskSpace::of(dir) {
+        Ok(space) if space.verdict() == Verdict::Full => Err(StartError::Temporary(space.full(dir))),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// The log in front of the oldest entry must be covered by a snapshot, or state would be lost
@@ -210,6 +227,8 @@ fn spawn_background(core: &Arc<Core>, listener: TcpListener) {
     tasks.spawn(read::recover(core.clone()));
     tasks.spawn(tend::run(core.clone()));
     tasks.spawn(snapshot_by_time(core.clone()));
+    tasks.spawn(log_bytes::run(core.clone()));
+    tasks.spawn(disk::run(core.clone()));
     let server = core.clone();
     tasks.spawn(async move {
         if let Err(error) = serve(server.clone(), listener).await {

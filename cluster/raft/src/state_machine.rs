@@ -10,6 +10,7 @@ use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 
 use crate::awaited::{self, Awaited};
+use crate::log_bytes::LogBytes;
 use crate::snapshot::{SnapshotDir, SnapshotFile};
 use crate::types::{LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::view::{Published, View};
@@ -22,6 +23,7 @@ pub(crate) struct StateMachine {
     membership: StoredMembership,
     published: Arc<Published>,
     awaited: Arc<Awaited>,
+    log_bytes: Arc<LogBytes>,
     snapshots: SnapshotDir,
     current: Option<SnapshotFile>,
 }
@@ -32,6 +34,7 @@ impl StateMachine {
         snapshots: SnapshotDir,
         published: Arc<Published>,
         awaited: Arc<Awaited>,
+        log_bytes: Arc<LogBytes>,
     ) -> io::Result<Self> {
         let mut machine = Self {
             state: State::default(),
@@ -40,6 +43,7 @@ impl StateMachine {
             membership: StoredMembership::default(),
             published,
             awaited,
+            log_bytes,
             current: None,
             snapshots,
         };
@@ -65,6 +69,7 @@ impl StateMachine {
         self.last_applied = snapshot.header.last_log_id;
         self.membership = snapshot.header.membership.clone();
         self.current = Some(snapshot);
+        self.log_bytes.restart();
         self.publish();
         self.awaited.settle(&self.state, self.revision);
     }
@@ -99,6 +104,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
                 EntryPayload::Blank => {}
                 EntryPayload::Normal(write) => {
                     self.revision = index;
+                    self.log_bytes.add(write.bytes().len() as u64);
                     let proposal = write.proposal();
                     let reply = acefleet_registry::apply(&mut self.state, proposal, index);
                     let waiters = self.awaited.take(&proposal.op_id);
@@ -124,6 +130,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     async fn get_snapshot_builder(&mut self) -> Builder {
+        self.log_bytes.restart();
         Builder {
             state: self.state.clone(),
             revision: self.revision,
