@@ -27,6 +27,7 @@ impl State {
         self.tables.engines.ptr_eq(&other.tables.engines)
             && self.tables.nodes.ptr_eq(&other.tables.nodes)
             && self.tables.policy == other.tables.policy
+            && self.tables.policy_in_force == other.tables.policy_in_force
     }
 
     /// Log time, milliseconds since the Unix epoch.
@@ -39,6 +40,12 @@ impl State {
     #[must_use]
     pub fn policy(&self) -> &Policy {
         &self.tables.policy
+    }
+
+    /// Whether a leader has written the settings. Until then nothing is reserved: [`Self::policy`] holds defaults that nobody chose.
+    #[must_use]
+    pub fn has_policy(&self) -> bool {
+        self.tables.policy_in_force
     }
 
     /// Ids that this cluster had before it was recovered, the oldest first.

@@ -30,8 +30,10 @@ pub struct State {
 pub struct Tables {
     /// Log time: the newest `at_ms`, milliseconds since the Unix epoch.
     pub clock_ms: u64,
-    /// Cluster-wide settings.
+    /// Cluster-wide settings; defaults on which nothing is decided until a leader has written them.
     pub policy: Policy,
+    /// A leader has written them.
+    pub policy_in_force: bool,
     /// Members.
     pub nodes: OrdMap<NodeId, Arc<Node>>,
     /// Engines, live ones and for a while those that ended.
