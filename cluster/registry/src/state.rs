@@ -46,6 +46,9 @@ pub struct Tables {
     pub tombstones: OrdMap<String, u64>,
     /// Host ports found taken by others, with the log time until which they are avoided.
     pub foreign_ports: OrdMap<(NodeId, u16), u64>,
+    /// Container names found taken by others, by host and prefix.
+    #[serde(skip_serializing_if = "OrdMap::is_empty")]
+    pub foreign_names: OrdMap<(NodeId, String), ForeignNames>,
     /// VPN containers of members, by name.
     #[serde(skip_serializing_if = "OrdMap::is_empty")]
     pub vpns: OrdMap<(NodeId, String), Arc<Vpn>>,
@@ -70,6 +73,15 @@ pub struct Tables {
     pub last_host_port: u16,
     /// Last HTTPS container port given out.
     pub last_https_port: u16,
+}
+
+/// Names that containers outside our control hold on a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignNames {
+    /// Log time until which they are avoided.
+    pub until_ms: u64,
+    /// The names.
+    pub names: OrdSet<String>,
 }
 
 /// Remembered result of a write.
