@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::http::app::App;
 use crate::http::snapshot::Snapshot;
+use crate::http::status::{StatusLeftBehind, left_behind};
 use crate::http::time::iso;
 
 /// The cluster as the answering node sees it.
@@ -30,6 +31,8 @@ struct ClusterView {
     /// Voters, dead ones included.
     voters: usize,
     nodes: Vec<ClusterNode>,
+    /// Engines that earlier lives of hosts left behind: they run, and are no engines of this cluster.
+    left_behind: Vec<StatusLeftBehind>,
 }
 
 /// A member.
@@ -98,6 +101,7 @@ pub(crate) async fn get(State(app): State<App>, snapshot: Snapshot) -> Response 
         node: status.node_name,
         staleness_ms: status.staleness_ms,
         voters: status.voters,
+        left_behind: left_behind(&snapshot),
         nodes: status.members.into_iter().map(|member| node(&snapshot.view.state, member)).collect(),
     })
 }

@@ -98,6 +98,7 @@ fn operations() -> OpenApiRouter<App> {
         .routes(routes!(nodes::uncordon))
         .routes(routes!(nodes::drain))
         .routes(routes!(nodes::remove))
+        .routes(routes!(nodes::adopt))
 }
 
 /// All routes, for paths in their one spelling.

@@ -6,6 +6,7 @@
 //! - [`state`], [`queries`]: the tables with their derived indexes, and how to read them
 //! - `leaving`: which engines may leave, and when
 //! - [`apply()`]: the only function that changes the state
+//! - [`lack`]: what hosts lack by name, an image or a network
 //! - [`placement`]: which host gets an engine
 //! - [`address`]: hosts as text
 //! - [`conf`]: ports in a caller's `CONF`
@@ -21,6 +22,7 @@ pub mod conf;
 pub mod engine;
 pub mod event;
 pub mod ids;
+pub mod lack;
 mod leaving;
 mod matching;
 pub mod node;

@@ -103,6 +103,15 @@ impl Bed {
 
     /// Nodes `a`, `b` and `c` of one cluster.
     pub async fn three() -> [Self; 3] {
+        let beds = Self::three_at_once(&[("API_KEY", KEY)]).await;
+        for bed in &beds {
+            bed.registered().await;
+        }
+        beds
+    }
+
+    /// The same with these settings, before anything has happened.
+    pub async fn three_at_once(settings: &[(&str, &str)]) -> [Self; 3] {
         let names = ["a", "b", "c"];
         let mut listeners = Vec::new();
         for name in names {
@@ -115,10 +124,7 @@ impl Bed {
             .collect();
         let mut beds = Vec::new();
         for (name, listener) in listeners {
-            beds.push(Self::run(name, &[("API_KEY", KEY)], listener, peers.clone()).await);
-        }
-        for bed in &beds {
-            bed.registered().await;
+            beds.push(Self::run(name, settings, listener, peers.clone()).await);
         }
         beds.try_into().unwrap_or_else(|_| panic!("three nodes"))
     }
@@ -235,6 +241,7 @@ impl Bed {
                 labels: BTreeMap::from([("team".to_owned(), "blue".to_owned())]),
                 ..EngineSpec::acestream()
             },
+            address: None,
             vpn: None,
             forwarded_port: None,
         };

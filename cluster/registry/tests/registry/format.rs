@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use acefleet_registry::breaker::BreakerKind;
 use acefleet_registry::command::{Adopt, Step, StopWhen, Taken};
 use acefleet_registry::engine::{EngineSpec, Health, Ports};
+use acefleet_registry::lack::Lack;
 use acefleet_registry::node::{Availability, DockerState};
 use acefleet_registry::state::Tables;
 use acefleet_registry::stream::{StreamEnd, StreamStart};
@@ -36,6 +37,8 @@ fn name(command: &Command) -> &'static str {
         Command::Conflict { .. } => "conflict",
         Command::EngineStarted { .. } => "engine_started",
         Command::EngineFailed { .. } => "engine_failed",
+        Command::EngineLacks { .. } => "engine_lacks",
+        Command::Found { .. } => "found",
         Command::EngineHealth { .. } => "engine_health",
         Command::EngineStop { .. } => "engine_stop",
         Command::EngineGone { .. } => "engine_gone",
@@ -52,6 +55,10 @@ fn name(command: &Command) -> &'static str {
         Command::VpnChanged { .. } => "vpn_changed",
         Command::Recovered { .. } => "recovered",
     }
+}
+
+fn image(name: &str) -> Lack {
+    Lack::Image(name.to_owned())
 }
 
 fn end() -> StreamEnd {
@@ -91,6 +98,7 @@ fn samples() -> Vec<Command> {
             host_https: Some(19_008),
         },
         spec: generic(&[("80/tcp", 8080)]),
+        address: None,
         vpn: None,
         forwarded_port: None,
     };
@@ -131,6 +139,8 @@ fn samples() -> Vec<Command> {
         stop(id, StopWhen::OffVpn),
         Command::NodeUp(behind_vpn(1)),
         Command::Recovered { survivor: node, former_clusters: vec!["0190a1b2".to_owned()] },
+        Command::EngineLacks { engine: id, lack: image("engine:2"), message: "nobody has it".to_owned() },
+        Command::Found { node, lacks: [image("engine:2"), Lack::Network("ace".to_owned())].into() },
     ]
 }
 
@@ -183,6 +193,9 @@ fn sample_state() -> State {
     world.run(port_taken(moved.id, moved.ports.host_http));
     world.run(name_taken(moved.id, &moved.container_name));
     world.fail_one();
+    let lacking = world.reserve().id;
+    let message = "nobody has it".to_owned();
+    world.run(Command::EngineLacks { engine: lacking, lack: image("engine:2"), message });
     let leaving = world.running();
     world.run(stop(leaving.id, StopWhen::Always));
     world.run(Command::Reserve(Reserve { eligible: BTreeSet::new(), ..world.ask() }));
@@ -222,7 +235,7 @@ fn golden(file: &str, lines: &[(String, Vec<u8>)]) -> Vec<Vec<u8>> {
 fn every_command_is_pinned_and_readable() {
     let samples = samples();
     let names: BTreeSet<&str> = samples.iter().map(name).collect();
-    assert_eq!(names.len(), 22, "a kind of command has no sample");
+    assert_eq!(names.len(), 24, "a kind of command has no sample");
     let encode = |command: &Command| rmp_serde::to_vec_named(&proposal(command.clone())).unwrap();
     let lines: Vec<_> = samples.iter().map(|command| (name(command).to_owned(), encode(command))).collect();
     for (bytes, command) in golden("proposals.hex", &lines).iter().zip(samples) {

@@ -9,6 +9,7 @@ mod breakers;
 mod dedup;
 mod engines;
 mod format;
+mod lacks;
 mod leases;
 mod nodes;
 mod placement;
