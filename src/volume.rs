@@ -18,7 +18,7 @@ pub fn warn(data_dir: &Path) {
         Ok(false) => tracing::warn!(
             data = %data_dir.display(),
             "the data directory is no volume: when this container is removed, the node's name, its place in the cluster and \
-             what it stored are lost, and its engines are strangers to the next one; mount a volume there"
+             what it stored are lost, and the next one does not know its engines; mount a volume there"
         ),
         Err(error) => tracing::debug!(
             error = format!("{error:#}"),

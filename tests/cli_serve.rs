@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use cli_support::{dir, listeners, quiet_node, run, stderr};
+use cli_support::{Listeners, dir, listeners, quiet_node, run, stderr};
 use nix::sys::signal::Signal;
 
 #[test]
@@ -63,20 +63,20 @@ fn a_data_directory_that_cannot_be_is_one_clear_line() {
     assert!(line.starts_with("acefleet: ") && line.contains(data.to_str().unwrap()), "{line}");
 }
 
+/// A node that keeps its data in `data` below the directory.
+fn serve(dir: &tempfile::TempDir, at: &Listeners) -> Node {
+    let data = dir.path().join("data");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_acefleet"));
+    command.env_clear().envs(quiet_node(at, data.to_str().unwrap())).current_dir(dir.path()).arg("serve");
+    Node(command.spawn().unwrap())
+}
+
 #[test]
 fn a_node_without_docker_serves_and_stops_with_code_0() {
     let dir = dir();
     let data = dir.path().join("data");
     let at = listeners();
-    let mut node = Node(
-        Command::new(env!("CARGO_BIN_EXE_acefleet"))
-            .env_clear()
-            .envs(quiet_node(&at, data.to_str().unwrap()))
-            .current_dir(dir.path())
-            .arg("serve")
-            .spawn()
-            .unwrap(),
-    );
+    let mut node = serve(&dir, &at);
     let address = format!("{}:{}", at.host, at.port);
     let mut last = None;
     let refused = until(|| {
@@ -130,17 +130,8 @@ fn a_reader_of_the_log_that_goes_away_or_sleeps_stops_nothing() {
 fn a_second_signal_ends_a_node_at_once() {
     for (second, code) in [(Signal::SIGTERM, 143), (Signal::SIGINT, 130)] {
         let dir = dir();
-        let data = dir.path().join("data");
         let at = listeners();
-        let mut node = Node(
-            Command::new(env!("CARGO_BIN_EXE_acefleet"))
-                .env_clear()
-                .envs(quiet_node(&at, data.to_str().unwrap()))
-                .current_dir(dir.path())
-                .arg("serve")
-                .spawn()
-                .unwrap(),
-        );
+        let mut node = serve(&dir, &at);
         let address = format!("{}:{}", at.host, at.port);
         assert!(
             until(|| ask(&address, "/readyz").filter(|answer| answer.starts_with("HTTP/1.1 200"))).is_some()

@@ -16,7 +16,7 @@ use crate::fleet::{Fleet, FleetError, new_op_id};
 
 /// Kept events that share one log entry.
 const STEPS_MAX: usize = 256;
-/// Bytes of kept events that share one log entry. A batch of events is one record and may be a megabyte; what is longer than
+/// Bytes of the outbox that share one log entry. A batch of events is one record and may be a megabyte; what is longer than
 /// a log entry may be would never be taken.
 const BYTES_MAX: usize = 1 << 20;
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
@@ -81,7 +81,7 @@ impl Fleet {
     }
 }
 
-/// Writes kept events whenever there are some, until cancelled.
+/// Writes the events of the outbox whenever there are some, until cancelled.
 pub async fn run(fleet: Fleet, cancel: CancellationToken) {
     let mut waiting = fleet.cluster().outbox().waiting();
     loop {
@@ -96,9 +96,9 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
         match written {
             // One that is being kept right now is counted before it can be read, and told of when it can.
             Ok(0) => drop(tokio::time::timeout(RETRY_AFTER, waiting.changed()).await),
-            Ok(count) => tracing::info!(count, left = *waiting.borrow(), "kept events are written"),
+            Ok(count) => tracing::info!(count, left = *waiting.borrow(), "events of the outbox are written"),
             Err(error) => {
-                tracing::debug!(%error, "kept events wait on");
+                tracing::debug!(%error, "the events of the outbox wait on");
                 tokio::time::sleep(RETRY_AFTER).await;
             }
         }
@@ -119,7 +119,7 @@ async fn write_some(fleet: &Fleet) -> anyhow::Result<usize> {
             }
             // A later version wrote it; to wait for that version would block all the others.
             Err(error) => {
-                tracing::error!(number, %error, "a kept event is unreadable and is dropped");
+                tracing::error!(number, %error, "an event of the outbox is unreadable and is dropped");
                 about.push(None);
             }
         }

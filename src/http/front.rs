@@ -63,7 +63,7 @@ impl Api {
     /// Answers a request.
     pub(crate) async fn answer(&self, request: hyper::Request<Wanted>) -> Response<AnswerBody> {
         let seen = Seen::now(&request);
-        if let Some(problem) = self.stranger(&request) {
+        if let Some(problem) = self.foreign_page(&request) {
             return self.turn_away(&seen, request.uri().path(), problem).map(Either::Right);
         }
         match self.kept(&seen, &request) {
@@ -74,7 +74,7 @@ impl Api {
     }
 
     /// Why this request is not for an open node, if this is one.
-    fn stranger<B>(&self, request: &hyper::Request<B>) -> Option<Problem> {
+    fn foreign_page<B>(&self, request: &hyper::Request<B>) -> Option<Problem> {
         let app = &self.parts.app;
         if !app.key().is_open() {
             return None;
