@@ -103,14 +103,19 @@ async fn with_gluetun(bed: &TestHosts) -> Result<()> {
     let player = Player::open(&host.address().to_string(), after[0].port, &content(2)).await?;
     player.expect_progress().await?;
     drop(player);
-    let metrics = client.call(reqwest::Method::GET, "/metrics", None).await?.body;
-    for line in ["acefleet_vpn_connected{vpn=\"acefleet/gluetun\"} 1", "orch_vpn1_engines 2"] {
-        ensure!(
-            metrics.lines().any(|other| other == line),
-            "{line} is not in the metrics, which say {:?}",
-            like(&metrics, line)
-        );
-    }
+    // An engine that has left the list counts until its container is gone.
+    wait_for("the figures of the VPN", LATER, || async {
+        let metrics = client.call(reqwest::Method::GET, "/metrics", None).await?.body;
+        for line in ["acefleet_vpn_connected{vpn=\"acefleet/gluetun\"} 1", "orch_vpn1_engines 2"] {
+            ensure!(
+                metrics.lines().any(|other| other == line),
+                "{line} is not in the metrics, which say {:?}",
+                like(&metrics, line)
+            );
+        }
+        Ok(())
+    })
+    .await?;
     compose.run(&["down", "--volumes"]).await.map(drop)
 }
 
