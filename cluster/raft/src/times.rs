@@ -31,6 +31,8 @@ pub(crate) struct Times {
     /// Since when the own clock differs.
     skewed: Option<Instant>,
     warned: bool,
+    /// What this host adds to moments before the first leader has said it, in milliseconds.
+    provisional: Option<i64>,
 }
 
 impl Times {
@@ -42,7 +44,17 @@ impl Times {
             slept: wall::slept(),
             skewed: None,
             warned: false,
+            provisional: None,
         }
+    }
+
+    /// The time of day at a moment, by the clock of this host. The same answer each time: read anew, it would differ by
+    /// milliseconds, and two answers about one record with it.
+    fn provisional(&mut self, moment: Elapsed, now: Elapsed, own: WallMs) -> WallMs {
+        let fresh = difference(own, WallMs(now.0));
+        let kept = self.provisional.filter(|kept| kept.abs_diff(fresh) <= wall::TOLERANCE_MS);
+        let offset = *self.provisional.insert(kept.unwrap_or(fresh));
+        WallMs(moment.0.saturating_add_signed(offset))
     }
 }
 
@@ -116,8 +128,9 @@ impl Core {
     pub fn wall_of(&self, state: &State, moment: Elapsed) -> WallMs {
         state.wall(moment).unwrap_or_else(|| {
             // The first leader has not said it yet.
-            let now = self.times().elapsed.now(Instant::now()).max(state.clock_ms());
-            WallMs((self.options.clock.0)().0.saturating_sub(now.since(moment)))
+            let (own, mut times) = ((self.options.clock.0)(), self.times());
+            let now = times.elapsed.now(Instant::now()).max(state.clock_ms());
+            times.provisional(moment, now, own)
         })
     }
 
@@ -198,5 +211,21 @@ pub(crate) async fn keep(core: Arc<Core>) {
             (Ok(_), None) => {}
             (Err(error), _) => tracing::debug!(%error, "the time of day is not corrected yet"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_shown_alike_before_the_first_leader_has_said_the_time() {
+        let mut times = Times::new();
+        let shown = times.provisional(Elapsed(100), Elapsed(500), WallMs(1_000_500));
+        assert_eq!(shown, WallMs(1_000_100));
+        // The clocks are read anew, and round in another way.
+        assert_eq!(times.provisional(Elapsed(100), Elapsed(700), WallMs(1_000_701)), shown);
+        // This node learns that the cluster is older than it knew.
+        assert_eq!(times.provisional(Elapsed(100), Elapsed(60_000), WallMs(1_000_800)), WallMs(940_900));
     }
 }

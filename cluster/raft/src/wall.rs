@@ -15,7 +15,7 @@ const FRESH: Duration = Duration::from_secs(5);
 /// From so many clocks on, the one in the middle is believed. Of two, nobody knows which is wrong.
 const ENOUGH: usize = 3;
 /// What is shown may be off by so much: a smaller difference is not worth an entry in the log.
-const TOLERANCE_MS: u64 = 1_000;
+pub(crate) const TOLERANCE_MS: u64 = 1_000;
 /// So long a difference has to be there before it is corrected.
 const HOLD: Duration = Duration::from_secs(3);
 /// So long a leader waits for the clocks of others before it goes by its own.

@@ -87,6 +87,11 @@ impl Bed {
     pub async fn with(settings: &[(&str, &str)]) -> Self {
         let bed = Self::start(settings, &[]).await;
         bed.registered().await;
+        // What is shown moves by milliseconds when the leader first says the time of day.
+        eventually("the time of day is known", async || {
+            (!bed.fleet.view().state.calendar().is_empty()).then_some(())
+        })
+        .await;
         bed
     }
 
