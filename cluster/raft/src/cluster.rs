@@ -1,15 +1,17 @@
 //! The handle that the rest of the program holds.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use acefleet_registry::{Command, Elapsed, KeyHash, Level, NodeId, OpId, Proposal, State, WallMs};
 use bytes::Bytes;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use tokio::sync::watch;
 
 use crate::errors::{AskError, Failure, MembershipError, ReadError, WriteError};
+use crate::join::CALL_LIMIT;
 use crate::members::{self, MembershipChange};
 use crate::outbox::Outbox;
 use crate::shared::{Core, OpenStore};
@@ -234,6 +236,22 @@ impl Cluster {
     /// Waits until the view holds at least this revision. False at the deadline.
     pub async fn wait_revision(&self, min: u64, deadline: Instant) -> bool {
         self.core.published.wait_revision(min, deadline).await
+    }
+
+    /// Members that answer now, each asked over a connection of its own within a second; this node is one of them.
+    pub async fn answering(&self) -> BTreeSet<NodeId> {
+        let core = &self.core;
+        let own = core.identity.load();
+        let asks = core.others().into_iter().map(|(id, member)| {
+            let own = Arc::clone(&own);
+            async move {
+                let hello =
+                    core.wire.hello_once(&member.address, &core.options.advertise, CALL_LIMIT).await.ok()?;
+                (hello.node_id == id && hello.cluster_id == own.cluster_id).then_some(NodeId(id))
+            }
+        });
+        let others = join_all(asks).await.into_iter().flatten();
+        others.chain([NodeId(own.node_id)]).collect()
     }
 
     /// Adds, moves or removes a member; works from any node and is safe to repeat. Adding waits

@@ -168,10 +168,10 @@ async fn found(core: &Core, founders: Vec<MemberRecord>) -> Result<Step, Failure
             (founder.id, member)
         })
         .collect();
-    let count = members.len();
+    let names: Vec<String> = members.values().map(|member| member.name.clone()).collect();
     match core.raft.initialize(members).await {
         Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {
-            tracing::info!(cluster_id, members = count, "cluster formed");
+            tracing::info!(cluster_id, "the cluster has formed: {}", names.join(", "));
             Ok(Step::Begun)
         }
         Err(error) => Err(Failure::Fatal(format!("the log could not be started: {error}"))),

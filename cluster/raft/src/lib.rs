@@ -9,6 +9,7 @@
 mod access;
 mod admit;
 mod awaited;
+mod chronicle;
 mod cluster;
 mod codec;
 mod contacts;
@@ -30,6 +31,7 @@ mod reconfigure;
 mod refusal;
 mod shared;
 mod snapshot;
+mod span;
 mod start;
 mod state_machine;
 mod status;
@@ -44,9 +46,19 @@ mod wall;
 mod write;
 
 #[cfg(test)]
+mod age_tests;
+#[cfg(test)]
+mod lab;
+#[cfg(test)]
+mod log_tests;
+#[cfg(test)]
 mod power_cut_tests;
 #[cfg(test)]
 mod testing;
+
+/// What of the Raft library's messages belongs into a log. It says of each attempt that failed, many times a second,
+/// what this crate says once: who is lost, and why.
+pub const LOG_FILTER: &str = "openraft=error";
 
 pub use acefleet_registry::{NodeId, OpId};
 pub use cluster::{Cluster, Hooks, NoHooks};

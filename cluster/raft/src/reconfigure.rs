@@ -118,11 +118,19 @@ async fn learn(core: &Core, id: u64, member: &Member, answers: bool) -> Result<(
     // Another change may have been made while this one waited.
     check_place(core, id, member).map_err(Changed::Refused)?;
     let node = BTreeMap::from([(id, member.clone())]);
+    let Member { name, address, .. } = member;
     match members(core).0.get(&id) {
-        Some(known) if known.is_where(member) => Ok(()),
-        Some(_) => commit(core, ChangeMembers::SetNodes(node), true).await,
-        None => commit(core, ChangeMembers::AddNodes(node), true).await,
+        Some(known) if known.is_where(member) => {}
+        Some(known) => {
+            commit(core, ChangeMembers::SetNodes(node), true).await?;
+            tracing::info!(node = name, "{name} is reached at {address} now, before at {}", known.address);
+        }
+        None => {
+            commit(core, ChangeMembers::AddNodes(node), true).await?;
+            tracing::info!(node = name, "{name} at {address} is a member now, without a vote");
+        }
     }
+    Ok(())
 }
 
 /// Gives a member that has caught up a vote, if there is room.
@@ -134,6 +142,8 @@ async fn vote(core: &Core, id: u64) -> Result<(), Changed> {
     }
     if !voters.contains(&id) && voters.len() < MAX_VOTERS {
         commit(core, ChangeMembers::AddVoterIds(BTreeSet::from([id])), true).await?;
+        let name = core.name(id);
+        tracing::info!(node = name, "{name} has caught up and is a voter now, one of {}", voters.len() + 1);
     }
     Ok(())
 }
@@ -141,7 +151,7 @@ async fn vote(core: &Core, id: u64) -> Result<(), Changed> {
 /// A member is recorded only where the leader reaches it.
 async fn verify(core: &Core, id: u64, member: &Member) -> Result<HelloReply, Changed> {
     let own = core.identity.load();
-    let hello = match core.wire.hello(&member.address, &core.options.advertise, CALL_LIMIT).await {
+    let hello = match core.wire.hello_once(&member.address, &core.options.advertise, CALL_LIMIT).await {
         Ok(hello) => hello,
         Err(error) => return Err(unreachable(member, &error)),
     };
@@ -171,7 +181,7 @@ fn unreachable(member: &Member, error: &CallError) -> Changed {
 
 /// Two processes with one id would be two members in one: the data directory was copied.
 async fn only_one(core: &Core, id: u64, known: &Member, there: &HelloReply) -> Result<(), Changed> {
-    let old = core.wire.hello(&known.address, &core.options.advertise, CALL_LIMIT).await;
+    let old = core.wire.hello_once(&known.address, &core.options.advertise, CALL_LIMIT).await;
     match old {
         Ok(old) if old.node_id == id && old.instance != there.instance => Err(Changed::Refused(format!(
             "{} (id {id}) still runs at {}, too: two nodes have the same data directory, or a copy of it. Stop one \
@@ -221,6 +231,8 @@ async fn remove(core: &Core, id: u64) -> Result<(), Changed> {
         } else {
             commit(core, ChangeMembers::RemoveVoters(BTreeSet::from([id])), false).await?;
         }
+        let (name, left) = (&member.name, nodes.len() - 1);
+        tracing::info!(node = name, "{name} was removed from the cluster: {left} members are left");
         member.clone()
     };
     // One that does not hear it finds out by itself.
@@ -243,15 +255,15 @@ pub(crate) async fn finish(core: &Core) {
         && let Ok(_one_at_a_time) = core.membership.try_lock()
     {
         // A repeat follows if it fails.
-        let _ = commit(core, ChangeMembers::AddVoterIds(BTreeSet::new()), false).await;
+        if commit(core, ChangeMembers::AddVoterIds(BTreeSet::new()), false).await.is_ok() {
+            tracing::info!("finished a change of the members that an earlier leader had begun");
+        }
     }
 }
 
 async fn commit(core: &Core, change: ChangeMembers<u64, Member>, retain: bool) -> Result<(), Changed> {
-    let text = format!("{change:?}");
     match core.raft.change_membership(change, retain).await {
         Ok(response) => {
-            tracing::info!(change = text, "membership changed");
             // The next step reads the members from the metrics, which show a change a moment after it is made.
             let made = Some(response.log_id);
             let shown = core.raft.wait(Some(SHOWN_LIMIT));

@@ -114,6 +114,11 @@ impl Core {
         metrics.membership_config.get_node(&id).is_some()
     }
 
+    /// Name of a member, for people.
+    pub fn name(&self, id: u64) -> String {
+        self.recorded(id).map_or_else(|| format!("node id {id}"), |member| member.name)
+    }
+
     /// Name of a member and the address at which it is dialled.
     pub fn member(&self, id: u64) -> Option<Member> {
         let recorded = self.recorded(id)?;
@@ -150,9 +155,7 @@ impl Core {
     /// Whether a member has not been heard for so long that as a leader it would have been replaced. On the leader, which
     /// hears every living member with each heartbeat, that says who is away; elsewhere it says little.
     pub fn is_silent(&self, id: u64) -> bool {
-        let timing = &self.options.timing;
-        let limit = Duration::from_millis(timing.election_min_ms + timing.election_max_ms);
-        id != self.node_id() && self.wire.contacts().silence(id) >= limit
+        id != self.node_id() && self.wire.contacts().is_silent(id)
     }
 
     /// Waits until leader, term or membership change, but no longer than `pause` or `deadline`.
@@ -187,14 +190,15 @@ impl Core {
             return false;
         };
         let mut leadership = self.leadership.subscribe();
+        self.wire.contacts().offers(metrics.current_term, metrics.id);
         if self.raft.trigger().transfer_leader(best).await.is_err() {
             return false;
         }
         let moved = leadership.wait_for(|now| now.leader.is_some_and(|id| id.0 != metrics.id));
         let moved = tokio::time::timeout(TRANSFER_LIMIT, moved).await.is_ok();
-        match moved {
-            true => tracing::info!(to = best, "leadership handed over"),
-            false => tracing::warn!(to = best, "leadership was not taken over in time"),
+        if !moved {
+            let name = self.name(best);
+            tracing::warn!(node = name, "{name} did not take leadership over in time: an election follows");
         }
         moved
     }

@@ -22,7 +22,7 @@ use crate::state_machine::StateMachine;
 use crate::status::Leadership;
 use crate::store::{self, Act, DirLock, Flusher, FsyncClock, IdentityFile, LogStore, MarkFile, Marker};
 use crate::times::{self, Times};
-use crate::transport::{Network, Wire, serve};
+use crate::transport::{Network, System, Ways, Wire, serve};
 use crate::types::Raft;
 use crate::view::Published;
 use crate::{formation, fsync_probe, level, read, status, tend, twin};
@@ -39,6 +39,16 @@ pub async fn start(
     listener: TcpListener,
     hooks: Arc<dyn Hooks>,
 ) -> Result<Cluster, StartError> {
+    start_over(Arc::new(System), options, listener, hooks).await
+}
+
+/// The same with other ways to connect.
+pub(crate) async fn start_over(
+    ways: Arc<dyn Ways>,
+    options: Options,
+    listener: TcpListener,
+    hooks: Arc<dyn Hooks>,
+) -> Result<Cluster, StartError> {
     options.validate()?;
     let opened = {
         let options = options.clone();
@@ -49,8 +59,9 @@ pub async fn start(
     warn_slow_disk(&options, opened.fsync_p99);
 
     let identity = Arc::new(opened.identity);
-    let contacts = Arc::new(Contacts::new());
-    let wire = Arc::new(Wire::new(identity.clone(), contacts, options.version.clone(), options.level));
+    let contacts = Arc::new(Contacts::new(options.timing.clone()));
+    let wire = Wire::over(ways, identity.clone(), contacts, options.version.clone(), options.level);
+    let wire = Arc::new(wire);
     let log = LogStore::new(opened.store.db.clone(), opened.store.flusher.clone())
         .beside(opened.snapshots.clone())
         .marked(opened.store.marker.file().clone());

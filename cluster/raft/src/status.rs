@@ -9,6 +9,7 @@ use openraft::Instant as _;
 use openraft::async_runtime::watch::WatchReceiver;
 use serde::Serialize;
 
+use crate::chronicle::Chronicle;
 use crate::errors::Failure;
 use crate::level;
 use crate::shared::Core;
@@ -86,6 +87,8 @@ pub struct RaftStatus {
     pub durable_log: u64,
     /// Log index covered by the newest snapshot.
     pub snapshot_index: u64,
+    /// Log index of the newest entry that is gone from the log, as a snapshot covers it. Whoever lacks it gets the snapshot.
+    pub purged_index: u64,
     /// Members by id.
     pub members: Vec<MemberStatus>,
     /// Number of voters.
@@ -140,6 +143,7 @@ pub(crate) fn status(core: &Core) -> RaftStatus {
         last_log: metrics.last_log_index.unwrap_or(0),
         durable_log: core.durable().last.map_or(0, |id| id.index),
         snapshot_index: metrics.snapshot.map_or(0, |id| id.index),
+        purged_index: metrics.purged.map_or(0, |id| id.index),
         members: membership
             .nodes()
             .map(|(id, member)| member_status(core, &metrics, leader, &voters, *id, member))
@@ -231,6 +235,24 @@ fn leaderless(core: &Core, leads: bool, voters: usize, quorum_age: Option<Durati
     }
 }
 
+impl Core {
+    /// How long there has been no leader with a majority, as far as this node can tell.
+    pub(crate) fn leaderless(&self) -> Duration {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let voters = metrics.membership_config.voter_ids().count();
+        let quorum_age = metrics.last_quorum_acked.map(|acked| acked.elapsed());
+        leaderless(self, metrics.state.is_leader(), voters, quorum_age)
+    }
+
+    /// Names of the other voters that this node does not hear.
+    pub(crate) fn away(&self) -> Vec<String> {
+        let metrics = self.raft.server_metrics();
+        let voters: Vec<u64> = metrics.borrow_watched().membership_config.voter_ids().collect();
+        voters.into_iter().filter(|id| self.is_silent(*id)).map(|id| self.name(id)).collect()
+    }
+}
+
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -246,6 +268,7 @@ pub(crate) async fn follow(core: Arc<Core>) {
     // Not the metrics, which move several times with every write.
     let mut server = core.raft.server_metrics();
     let mut clock = tokio::time::interval(MAJORITY_EVERY);
+    let mut chronicle = Chronicle::default();
     loop {
         server.borrow_and_update();
         if let Err(fatal) = look(&core) {
@@ -254,6 +277,7 @@ pub(crate) async fn follow(core: Arc<Core>) {
             }
             return;
         }
+        chronicle.note(&core);
         tokio::select! {
             biased;
             () = core.stop.cancelled() => return,
@@ -275,9 +299,12 @@ fn look(core: &Core) -> Result<(), openraft::errors::Fatal<TypeConfig>> {
         let server = core.raft.server_metrics();
         let server = server.borrow_watched();
         let now = leadership(&server);
-        let moved = (now.membership_index != core.leadership.borrow().membership_index).then(|| {
+        // The entry that forms a cluster has index 0, as has none.
+        let known =
+            now.membership_index == core.leadership.borrow().membership_index && core.wire.has_members();
+        let moved = (!known).then(|| {
             let nodes = server.membership_config.nodes();
-            nodes.map(|(id, member)| (*id, member.address.clone())).collect::<BTreeMap<_, _>>()
+            nodes.map(|(id, member)| (*id, member.clone())).collect::<BTreeMap<_, _>>()
         });
         let alone = server.membership_config.voter_ids().count() <= 1;
         (now, alone, moved)
@@ -292,10 +319,9 @@ fn look(core: &Core) -> Result<(), openraft::errors::Fatal<TypeConfig>> {
     if let Some(at) = acked.filter(|_| now.is_leader).and_then(|age| Instant::now().checked_sub(age)) {
         core.wire.contacts().led_by_self_at(at);
     }
-    if let Some(addresses) = moved {
-        core.wire.contacts().retain(&addresses);
-        core.forget_clocks(|id| addresses.contains_key(&id));
-        core.wire.set_addresses(addresses);
+    if let Some(members) = moved {
+        core.forget_clocks(|id| members.contains_key(&id));
+        core.wire.set_members(members);
     }
     running?;
     if let Some(why) = level::too_new(core.published.load().state.level(), core.wire.level()) {
@@ -304,7 +330,6 @@ fn look(core: &Core) -> Result<(), openraft::errors::Fatal<TypeConfig>> {
     core.leadership.send_if_modified(|known| {
         let changed = *known != now;
         if changed {
-            tracing::info!(term = now.term, leader = ?now.leader.map(|id| id.0), is_leader = now.is_leader, "leadership");
             *known = now;
         }
         changed

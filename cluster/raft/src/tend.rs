@@ -9,6 +9,8 @@ use crate::join::{self, CALL_LIMIT};
 use crate::members;
 use crate::shared::Core;
 use crate::state_machine::blocking;
+use crate::store::Identity;
+use crate::transport::proto::HelloReply;
 use crate::{moves, reconfigure, status};
 
 /// How often a member looks.
@@ -52,8 +54,7 @@ async fn gone(core: &Core, silent: bool) -> Option<Failure> {
         let Some(member) = core.member(*id) else { continue };
         let hello = core.wire.hello(&member.address, &core.options.advertise, CALL_LIMIT).await;
         let Ok(hello) = hello else { continue };
-        let listed = hello.members.iter().any(|member| member.id == own.node_id);
-        if hello.cluster_id == own.cluster_id && hello.membership_index > index && !listed {
+        if is_removed(&own, index, &hello) {
             return Some(removed(core).await);
         }
         // While there is a leader, the old cluster lives, and this is a mistake that others have to sort out.
@@ -69,6 +70,13 @@ async fn gone(core: &Core, silent: bool) -> Option<Failure> {
         }
     }
     None
+}
+
+/// Whether a member says that this node, which knows the members as of this log index, is none any more. A node may have
+/// stored its own removal before it heard of it.
+fn is_removed(own: &Identity, index: u64, hello: &HelloReply) -> bool {
+    let listed = hello.members.iter().any(|member| member.id == own.node_id);
+    hello.cluster_id == own.cluster_id && hello.membership_index >= index && !listed
 }
 
 /// Notes in the data directory that this node was removed, so that it is not started again by mistake.
@@ -99,4 +107,29 @@ fn back(core: &Core, member: &str) -> String {
         "to bring this host back, empty its data directory {}{lost}, run `acefleet join {member}` and start the node",
         core.options.data_dir.display()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::proto::MemberInfo;
+
+    #[test]
+    fn a_node_is_gone_when_a_member_that_knows_as_much_does_not_list_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let identity = crate::store::IdentityFile::open(dir.path(), "c").unwrap();
+        identity.bind("one", Vec::new()).unwrap();
+        let own = identity.load();
+        let hello = |cluster: &str, index: u64, members: &[u64]| HelloReply {
+            cluster_id: Some(cluster.to_owned()),
+            membership_index: index,
+            members: members.iter().map(|id| MemberInfo { id: *id, ..Default::default() }).collect(),
+            ..Default::default()
+        };
+        assert!(is_removed(&own, 7, &hello("one", 8, &[1, 2])));
+        assert!(is_removed(&own, 7, &hello("one", 7, &[1, 2])), "its own log holds its removal");
+        assert!(!is_removed(&own, 7, &hello("one", 6, &[1, 2])), "what it says is older");
+        assert!(!is_removed(&own, 7, &hello("one", 8, &[1, 2, own.node_id])));
+        assert!(!is_removed(&own, 7, &hello("two", 8, &[1, 2])), "another cluster");
+    }
 }

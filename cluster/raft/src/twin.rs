@@ -48,7 +48,7 @@ async fn found(core: &Core) -> Option<String> {
     ];
     let places: BTreeSet<String> = places.into_iter().flatten().collect();
     for address in places {
-        match core.wire.hello(&address, own_address, CALL_LIMIT).await {
+        match core.wire.hello_once(&address, own_address, CALL_LIMIT).await {
             Ok(hello) if hello.node_id == own.node_id && hello.instance != core.instance => {
                 return Some(address);
             }

@@ -59,13 +59,13 @@ pub(super) async fn ask(
     members: &[SurveyedMember],
 ) -> Vec<Asked> {
     let own = identity.load();
-    let contacts = Arc::new(Contacts::new());
+    let contacts = Arc::new(Contacts::new(options.timing.clone()));
     let wire = Wire::new(Arc::clone(identity), contacts, options.version.clone(), options.level);
     let others = members.iter().filter(|member| member.id.0 != own.node_id);
     let calls = others.map(|member| {
         let (wire, own) = (&wire, &own);
         async move {
-            let said = match wire.hello(&member.address, &options.advertise, ANSWER_LIMIT).await {
+            let said = match wire.hello_once(&member.address, &options.advertise, ANSWER_LIMIT).await {
                 Err(error) => Said::Nothing(error.to_string()),
                 Ok(hello) => {
                     let recovered =

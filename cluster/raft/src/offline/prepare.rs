@@ -63,8 +63,9 @@ pub async fn enlist(options: &Options, address: &str) -> Result<Enlisted, StartE
         .map_err(|e| StartError::Internal(format!("opening the directory panicked: {e}")))??;
     let identity = Arc::new(identity);
     let own = identity.load();
-    let wire = Wire::new(identity.clone(), Arc::new(Contacts::new()), options.version.clone(), options.level);
-    let hello = wire.hello(address, &options.advertise, CALL_LIMIT).await.map_err(|error| {
+    let contacts = Arc::new(Contacts::new(options.timing.clone()));
+    let wire = Wire::new(identity.clone(), contacts, options.version.clone(), options.level);
+    let hello = wire.hello_once(address, &options.advertise, CALL_LIMIT).await.map_err(|error| {
         StartError::Temporary(format!(
             "no member answers at {address}: {error}. Name the cluster port of any running member (8001 unless it \
              was changed, not the port of the API)"

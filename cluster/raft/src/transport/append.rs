@@ -1,8 +1,10 @@
 //! The leader's end of the append stream to one follower: requests go out as openraft makes them, many
-//! before the first answer; answers come back in the same order.
+//! before the first answer; answers come back in the same order. openraft repeats a stream that failed at once, so
+//! whoever opens one waits here for as long as the last failures and the state of the member demand.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -13,10 +15,10 @@ use openraft::errors::RPCError;
 use tonic::Streaming;
 
 use super::append_message::{self, Outcome, Request};
-use super::client::{CallError, bounded};
+use super::client::{CallError, Wire, bounded};
 use super::network::{PeerClient, unreachable};
 use super::pool::Lane;
-use super::proto;
+use super::{pause, proto};
 use crate::codec;
 use crate::types::TypeConfig;
 
@@ -47,16 +49,20 @@ impl<S> Shared<S> {
 }
 
 /// What goes out, after the route.
-struct Outgoing<S>(Arc<Shared<S>>);
+struct Outgoing<S> {
+    shared: Arc<Shared<S>>,
+    wire: Arc<Wire>,
+    target: u64,
+}
 
 impl<S: StreamExt<Item = Request> + Unpin> futures::Stream for Outgoing<S> {
     type Item = proto::AppendMessage;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let mut half = self.0.half();
+        let mut half = self.shared.half();
         let Some(requests) = &mut half.requests else { return Poll::Ready(None) };
         let encoded = ready!(requests.poll_next_unpin(context)).and_then(|request| {
-            append_message::encode(&request)
+            append_message::encode(&request, self.wire.contacts().proof(self.target))
                 .inspect_err(|error| tracing::error!(%error, "log entries cannot be encoded"))
                 .ok()
         });
@@ -109,29 +115,48 @@ impl<S> Incoming<S> {
     }
 }
 
-/// Opens a stream. It ends with `requests`, at the first error and when it is dropped.
-pub(super) async fn open<'s, S>(
-    peer: &'s mut PeerClient,
-    requests: S,
-) -> Result<Answers<'s>, RPCError<TypeConfig>>
+/// A stream. It ends with `requests`, at the first error and when it is dropped. It is opened when it is first
+/// polled: openraft can give up a stream that it has, but not the opening of one.
+pub(super) fn stream<S>(peer: &PeerClient, requests: S) -> Answers<'_>
 where
     S: StreamExt<Item = Request> + Send + Unpin + 'static,
 {
-    let peer = &*peer;
+    let opened = stream::once(open(peer, requests));
+    let answers = opened.map(move |opened| match opened {
+        Ok(incoming) => stream::unfold(Some(incoming), move |incoming| answer(peer, incoming)).boxed(),
+        Err(error) => stream::once(std::future::ready(Err(error))).boxed(),
+    });
+    answers.flatten().boxed()
+}
+
+async fn open<S>(peer: &PeerClient, requests: S) -> Result<Incoming<S>, RPCError<TypeConfig>>
+where
+    S: StreamExt<Item = Request> + Send + Unpin + 'static,
+{
+    // One failure may be that the connection has just ended, which a new one mends.
+    let failures = peer.failures.load(Ordering::Relaxed);
+    tokio::time::sleep(pause::after(failures.saturating_sub(1))).await;
+    let address = peer.address();
+    peer.wire.reach(&address).ready().await;
     let route = peer.wire.route(peer.target).map_err(|error| unreachable(&error))?;
     let half = Half { requests: Some(requests), sent: VecDeque::new() };
     let shared = Arc::new(Shared { half: Mutex::new(half) });
-    let outgoing = stream::iter([append_message::route(route)]).chain(Outgoing(shared.clone()));
+    let rest = Outgoing { shared: shared.clone(), wire: Arc::clone(&peer.wire), target: peer.target };
+    let outgoing = stream::iter([append_message::route(route)]).chain(rest);
     let mut stub = peer.stub(Lane::Calls);
-    let answers = match bounded(ANSWER_TIMEOUT, stub.append(outgoing)).await {
-        Ok(answers) => answers,
+    match bounded(ANSWER_TIMEOUT, stub.append(outgoing)).await {
+        Ok(answers) => Ok(Incoming { shared, answers, version: String::new(), level: 0 }),
         Err(error) => {
             shared.half().requests = None;
-            return Err(peer.rpc_error(&error, RPCTypes::AppendEntries));
+            Err(failed(peer, &address, &error))
         }
-    };
-    let incoming = Incoming { shared, answers, version: String::new(), level: 0 };
-    Ok(stream::unfold(Some(incoming), move |incoming| answer(peer, incoming)).boxed())
+    }
+}
+
+fn failed(peer: &PeerClient, address: &str, error: &CallError) -> RPCError<TypeConfig> {
+    peer.failures.fetch_add(1, Ordering::Relaxed);
+    peer.wire.note(peer.target, address, Some(error));
+    peer.rpc_error(error, RPCTypes::AppendEntries)
 }
 
 async fn answer<S>(
@@ -139,19 +164,27 @@ async fn answer<S>(
     incoming: Option<Incoming<S>>,
 ) -> Option<(Result<Outcome, RPCError<TypeConfig>>, Option<Incoming<S>>)> {
     let mut incoming = incoming?;
+    let address = peer.address();
     let answer = match incoming.next().await {
-        Ok(answer) => answer?,
-        Err(error) => return Some((Err(peer.rpc_error(&error, RPCTypes::AppendEntries)), None)),
+        Ok(Some(answer)) => answer,
+        Ok(None) if incoming.shared.half().requests.is_none() => return None,
+        Ok(None) => {
+            let error = CallError::Broken("the follower ended the stream".into());
+            return Some((Err(failed(peer, &address, &error)), None));
+        }
+        Err(error) => return Some((Err(failed(peer, &address, &error)), None)),
     };
     if !answer.version.is_empty() || answer.level > 0 {
         (incoming.version, incoming.level) = (answer.version, answer.level);
     }
-    peer.wire.contacts().heard_peer(peer.target, &incoming.version, incoming.level);
-    match codec::decode(&answer.payload) {
-        Ok(outcome) => Some((Ok(outcome), Some(incoming))),
+    let outcome: Outcome = match codec::decode(&answer.payload) {
+        Ok(outcome) => outcome,
         Err(error) => {
             let error = CallError::Broken(format!("an unreadable answer: {error}"));
-            Some((Err(peer.rpc_error(&error, RPCTypes::AppendEntries)), None))
+            return Some((Err(failed(peer, &address, &error)), None));
         }
-    }
+    };
+    peer.failures.store(0, Ordering::Relaxed);
+    peer.heard(&address, &incoming.version, incoming.level, answer.clock);
+    Some((Ok(outcome), Some(incoming)))
 }

@@ -27,23 +27,24 @@ pub(super) fn route(route: proto::Route) -> proto::AppendMessage {
     proto::AppendMessage { message: Some(Message::Route(route)) }
 }
 
-pub(super) fn encode(request: &Request) -> io::Result<proto::AppendMessage> {
+pub(super) fn encode(request: &Request, proof: proto::Proof) -> io::Result<proto::AppendMessage> {
     let head =
         Head { vote: request.vote, prev_log_id: request.prev_log_id, leader_commit: request.leader_commit };
     let request = proto::AppendRequest {
         head: codec::encode(&head)?.into(),
         entries: request.entries.iter().map(encode_entry).collect::<io::Result<_>>()?,
+        proof: Some(proof),
     };
     Ok(proto::AppendMessage { message: Some(Message::Request(request)) })
 }
 
-pub(super) fn decode(message: proto::AppendMessage) -> io::Result<Request> {
+pub(super) fn decode(message: proto::AppendMessage) -> io::Result<(Request, Option<proto::Proof>)> {
     let Some(Message::Request(request)) = message.message else {
         return Err(invalid("a request was expected"));
     };
     let Head { vote, prev_log_id, leader_commit } = codec::decode(&request.head)?;
     let entries = request.entries.into_iter().map(decode_entry).collect::<io::Result<_>>()?;
-    Ok(Request { vote, prev_log_id, entries, leader_commit })
+    Ok((Request { vote, prev_log_id, entries, leader_commit }, request.proof))
 }
 
 fn encode_entry(entry: &Entry) -> io::Result<proto::LogEntry> {
@@ -104,7 +105,9 @@ mod tests {
     #[test]
     fn what_is_sent_is_what_arrives() {
         let sent = request();
-        let arrived = decode(encode(&sent).unwrap()).unwrap();
+        let proof = proto::Proof { your_clock: 8, unconfirmed_ms: 9 };
+        let (arrived, proven) = decode(encode(&sent, proof).unwrap()).unwrap();
+        assert_eq!(proven, Some(proof));
         assert_eq!(arrived.vote, sent.vote);
         assert_eq!(arrived.prev_log_id, sent.prev_log_id);
         assert_eq!(arrived.leader_commit, sent.leader_commit);
@@ -117,7 +120,7 @@ mod tests {
     #[test]
     fn what_cannot_be_understood_is_an_error() {
         let damaged = |damage: &dyn Fn(&mut proto::AppendRequest)| {
-            let mut message = encode(&request()).unwrap();
+            let mut message = encode(&request(), proto::Proof::default()).unwrap();
             if let Some(Message::Request(request)) = &mut message.message {
                 damage(request);
             }

@@ -13,8 +13,10 @@ use tonic::{Code, Request, Response, Status};
 
 use super::MAX_MESSAGE;
 use super::forward::WriteStreams;
-use super::pool::{self, Lane, Pool, dial_error};
+use super::pool::{Lane, Pool, dial_error};
 use super::proto::{self, forward_client::ForwardClient, node_client::NodeClient};
+use super::reach::Reach;
+use super::ways::{System, Ways};
 use crate::contacts::Contacts;
 use crate::protocol;
 use crate::store::IdentityFile;
@@ -70,8 +72,8 @@ pub(crate) struct Wire {
     contacts: Arc<Contacts>,
     version: String,
     level: Level,
-    /// Addresses of the membership in force.
-    addresses: ArcSwap<BTreeMap<u64, String>>,
+    /// The membership in force.
+    members: ArcSwap<BTreeMap<u64, Member>>,
     /// Addresses where members were not found, and those where they were.
     redirects: ArcSwap<BTreeMap<u64, (String, String)>>,
     /// The open stream of writes.
@@ -80,13 +82,24 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub fn new(identity: Arc<IdentityFile>, contacts: Arc<Contacts>, version: String, level: Level) -> Self {
+        Self::over(Arc::new(System), identity, contacts, version, level)
+    }
+
+    /// The same with other ways to connect.
+    pub fn over(
+        ways: Arc<dyn Ways>,
+        identity: Arc<IdentityFile>,
+        contacts: Arc<Contacts>,
+        version: String,
+        level: Level,
+    ) -> Self {
         Self {
-            pool: Pool::default(),
+            pool: Pool::new(ways),
             identity,
             contacts,
             version,
             level,
-            addresses: ArcSwap::default(),
+            members: ArcSwap::default(),
             redirects: ArcSwap::default(),
             writes: WriteStreams::default(),
         }
@@ -105,9 +118,15 @@ impl Wire {
         &self.contacts
     }
 
-    /// Takes over the addresses of the membership in force.
-    pub fn set_addresses(&self, addresses: BTreeMap<u64, String>) {
-        self.addresses.store(Arc::new(addresses));
+    /// Whether it knows any members.
+    pub fn has_members(&self) -> bool {
+        !self.members.load().is_empty()
+    }
+
+    /// Takes over the membership in force.
+    pub fn set_members(&self, members: BTreeMap<u64, Member>) {
+        self.contacts.retain(&members);
+        self.members.store(Arc::new(members));
     }
 
     /// Dials a member somewhere else, as long as its record says that it lives where it was not found.
@@ -121,8 +140,8 @@ impl Wire {
 
     /// Where a member lives now; openraft keeps telling the address it had when a client was made.
     pub fn address(&self, id: u64, known: &Member) -> String {
-        let addresses = self.addresses.load();
-        let recorded = addresses.get(&id).unwrap_or(&known.address);
+        let members = self.members.load();
+        let recorded = members.get(&id).map_or(&known.address, |member| &member.address);
         let redirects = self.redirects.load();
         let redirect = redirects.get(&id).filter(|(missed, _)| missed == recorded);
         redirect.map_or(recorded, |(_, address)| address).clone()
@@ -134,6 +153,70 @@ impl Wire {
 
     pub(super) fn node_id(&self) -> u64 {
         self.identity.load().node_id
+    }
+
+    /// When an address may be dialled.
+    pub(super) fn reach(&self, address: &str) -> Arc<Reach> {
+        self.pool.reach(address)
+    }
+
+    /// A member called this node.
+    pub(super) fn called_by(&self, id: u64, version: &str, level: u32) {
+        self.contacts.heard_peer(id, version, level);
+        if let Some(member) = self.members.load().get(&id) {
+            self.called_from(&self.address(id, member));
+        }
+    }
+
+    /// Somebody who says to live there called this node.
+    pub(super) fn called_from(&self, address: &str) {
+        if let Some(reach) = self.pool.known(address) {
+            reach.called();
+        }
+    }
+
+    /// Takes note of how a call to a member ended, and hands that on.
+    pub(super) fn noted<T>(
+        &self,
+        to: u64,
+        address: &str,
+        outcome: Result<T, CallError>,
+    ) -> Result<T, CallError> {
+        self.note(to, address, outcome.as_ref().err());
+        outcome
+    }
+
+    /// Takes note of how a call to a member ended.
+    pub(super) fn note(&self, to: u64, address: &str, error: Option<&CallError>) {
+        self.note_at(address, error);
+        // Whoever is no member has no name, and is nobody's loss.
+        if let Some(Member { name, .. }) = self.members.load().get(&to) {
+            match error {
+                None => self.contacts.answered(to, name),
+                Some(error) => self.contacts.missed(to, name, error),
+            }
+        }
+    }
+
+    /// A member has answered.
+    pub(super) fn heard(&self, from: u64, address: &str, version: &str, level: u32, clock: u64) {
+        self.reach(address).answered();
+        if let Some(Member { name, .. }) = self.members.load().get(&from) {
+            self.contacts.answered(from, name);
+        }
+        self.contacts.heard_peer(from, version, level);
+        self.contacts.told_clock(from, clock);
+    }
+
+    /// Takes note of how a call to an address ended.
+    fn note_at(&self, address: &str, error: Option<&CallError>) {
+        match error {
+            // A refusal is an answer, though perhaps not of the node that was meant.
+            None | Some(CallError::Refused(_)) => self.reach(address).answered(),
+            Some(error @ (CallError::Timeout(_) | CallError::Broken(_))) => self.reach(address).failed(error),
+            // The dial has said so itself.
+            Some(CallError::NotSent(_)) => {}
+        }
     }
 
     /// The envelope of a call; there is none before this node belongs to a cluster.
@@ -166,8 +249,8 @@ impl Wire {
 
     /// A connection for one call. Whoever asks to join says at which address to call back, so these are
     /// not kept.
-    fn stranger(address: &str) -> NodeClient<Channel> {
-        NodeClient::new(pool::open(address.to_owned()))
+    fn stranger(&self, address: &str) -> NodeClient<Channel> {
+        NodeClient::new(self.pool.aside(address))
     }
 
     /// Asks the leader for a read index.
@@ -180,7 +263,8 @@ impl Wire {
         let limit = remaining(deadline);
         let request = proto::ReadIndexRequest { route: Some(self.route(to)?), remaining_ms: millis(limit) };
         let mut client = self.forward(member, Lane::Urgent);
-        bounded(limit, client.read_index(Request::new(request))).await
+        let outcome = bounded(limit, client.read_index(Request::new(request))).await;
+        self.noted(to, &member.address, outcome)
     }
 
     /// Hands a change of the members to the leader.
@@ -198,10 +282,11 @@ impl Wire {
             remaining_ms: millis(limit),
         };
         let mut client = self.forward(member, Lane::Calls);
-        bounded(limit, client.change_members(Request::new(request))).await
+        let outcome = bounded(limit, client.change_members(Request::new(request))).await;
+        self.noted(to, &member.address, outcome)
     }
 
-    /// Asks an address who lives there.
+    /// Asks an address of the settings or of a member who lives there, as often as it may be dialled.
     pub async fn hello(
         &self,
         address: &str,
@@ -219,17 +304,34 @@ impl Wire {
         nonce: Vec<u8>,
         limit: Duration,
     ) -> Result<proto::HelloReply, CallError> {
+        let mut client = self.node(address);
+        let greeting = self.greeting(own_address, nonce);
+        let outcome = bounded(limit, client.hello(Request::new(greeting))).await;
+        self.note_at(address, outcome.as_ref().err());
+        outcome
+    }
+
+    /// Asks an address who lives there now, over a connection of its own.
+    pub async fn hello_once(
+        &self,
+        address: &str,
+        own_address: &str,
+        limit: Duration,
+    ) -> Result<proto::HelloReply, CallError> {
+        let mut client = self.stranger(address);
+        bounded(limit, client.hello(Request::new(self.greeting(own_address, Vec::new())))).await
+    }
+
+    fn greeting(&self, own_address: &str, nonce: Vec<u8>) -> proto::HelloRequest {
         let identity = self.identity.load();
-        let request = proto::HelloRequest {
+        proto::HelloRequest {
             name: identity.node_name.clone(),
             node_id: identity.node_id,
             address: own_address.to_owned(),
             version: self.version.clone(),
             protocol: Some(protocol::own()),
             nonce: nonce.into(),
-        };
-        let mut client = Self::stranger(address);
-        bounded(limit, client.hello(Request::new(request))).await
+        }
     }
 
     /// Tells a founder which cluster it belongs to.
@@ -239,7 +341,7 @@ impl Wire {
         request: proto::FormRequest,
         limit: Duration,
     ) -> Result<(), CallError> {
-        let mut client = Self::stranger(address);
+        let mut client = self.stranger(address);
         bounded(limit, client.form(Request::new(request))).await?;
         Ok(())
     }
@@ -251,14 +353,14 @@ impl Wire {
         request: proto::JoinRequest,
         limit: Duration,
     ) -> Result<proto::JoinReply, CallError> {
-        let mut client = Self::stranger(address);
+        let mut client = self.stranger(address);
         bounded(limit, client.join(Request::new(request))).await
     }
 
     /// Tells a node that it is no member any more.
     pub async fn farewell(&self, to: u64, member: &Member, limit: Duration) -> Result<(), CallError> {
         let request = proto::FarewellRequest { route: Some(self.route(to)?) };
-        let mut client = Self::stranger(&member.address);
+        let mut client = self.stranger(&member.address);
         bounded(limit, client.farewell(Request::new(request))).await?;
         Ok(())
     }
@@ -274,7 +376,8 @@ impl Wire {
     ) -> Result<proto::AskReply, CallError> {
         let request = proto::AskRequest { route: Some(self.route(to)?), request, clock: Some(clock) };
         let mut client = self.node(&member.address);
-        bounded(remaining(deadline), client.ask(Request::new(request))).await
+        let outcome = bounded(remaining(deadline), client.ask(Request::new(request))).await;
+        self.noted(to, &member.address, outcome)
     }
 }
 

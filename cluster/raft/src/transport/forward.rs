@@ -125,10 +125,11 @@ impl Wire {
         let pending = Pending::open();
         let outgoing = stream::iter([route]).chain(ReceiverStream::new(queue));
         let mut client = self.forward(member, Lane::Calls);
-        let open = async move { bounded(OPEN_TIMEOUT, client.write(outgoing)).await };
+        let (wire, address) = (Arc::clone(self), member.address.clone());
         let told = Arc::clone(&pending);
         tokio::spawn(async move {
-            let error = match open.await {
+            let opened = bounded(OPEN_TIMEOUT, client.write(outgoing)).await;
+            let error = match wire.noted(to, &address, opened) {
                 Ok(refusals) => failures(refusals, &told).await,
                 Err(error) => error,
             };

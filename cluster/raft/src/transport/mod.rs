@@ -5,18 +5,24 @@ mod append_message;
 mod client;
 mod forward;
 mod network;
+mod pause;
 mod pool;
+mod reach;
 mod receive;
 mod server;
 mod server_streams;
 mod tls;
+mod ways;
 
+#[cfg(test)]
+mod away_tests;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use client::{CallError, Wire};
 pub(crate) use network::Network;
 pub(crate) use server::serve;
+pub(crate) use ways::{System, Ways};
 
 /// Generated from `proto/cluster.proto`.
 #[allow(clippy::all, clippy::pedantic, missing_docs)]

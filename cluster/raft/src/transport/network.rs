@@ -2,12 +2,13 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use futures::Stream;
 use futures::future::BoxFuture;
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
-use openraft::network::RPCOption;
+use openraft::network::{RPCOption, stream_append_sequential};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
@@ -38,7 +39,7 @@ pub(crate) struct Network(pub Arc<Wire>);
 
 impl Network {
     fn client(&self, target: u64, member: &Member, lane: Lane) -> PeerClient {
-        PeerClient { wire: self.0.clone(), target, member: member.clone(), lane }
+        PeerClient { wire: self.0.clone(), target, member: member.clone(), lane, failures: AtomicU32::new(0) }
     }
 }
 
@@ -64,6 +65,8 @@ pub(crate) struct PeerClient {
     pub(super) target: u64,
     member: Member,
     lane: Lane,
+    /// Append streams in a row that brought no answer.
+    pub(super) failures: AtomicU32,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -75,8 +78,18 @@ enum Method {
 }
 
 impl PeerClient {
+    /// Where the target lives now.
+    pub(super) fn address(&self) -> String {
+        self.wire.address(self.target, &self.member)
+    }
+
+    /// The target has answered.
+    pub(super) fn heard(&self, address: &str, version: &str, level: u32, clock: u64) {
+        self.wire.heard(self.target, address, version, level, clock);
+    }
+
     pub(super) fn stub(&self, lane: Lane) -> RaftClient<Channel> {
-        RaftClient::new(self.wire.channel(&self.wire.address(self.target, &self.member), lane))
+        RaftClient::new(self.wire.channel(&self.address(), lane))
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE)
     }
@@ -95,8 +108,10 @@ impl PeerClient {
         let request = proto::RaftRequest {
             route: Some(self.wire.route(self.target).map_err(|e| unreachable(&e))?),
             payload: codec::encode(payload).map_err(|e| RPCError::Network(NetworkError::new(&e)))?.into(),
+            proof: (method == Method::Heartbeat).then(|| self.wire.contacts().proof(self.target)),
         };
         let request = Request::new(request);
+        let address = self.address();
         let mut stub = self.stub(lane);
         let answer = match method {
             Method::Heartbeat => bounded(limit, stub.heartbeat(request)).await,
@@ -104,8 +119,9 @@ impl PeerClient {
             Method::PreVote => bounded(limit, stub.pre_vote(request)).await,
             Method::TransferLeader => bounded(limit, stub.transfer_leader(request)).await,
         };
+        let answer = self.wire.noted(self.target, &address, answer);
         let reply = answer.map_err(|error| self.rpc_error(&error, kind))?;
-        self.wire.contacts().heard_peer(self.target, &reply.version, reply.level);
+        self.heard(&address, &reply.version, reply.level, reply.clock);
         codec::decode(&reply.payload).map_err(|e| RPCError::Network(NetworkError::new(&e)))
     }
 
@@ -128,6 +144,9 @@ impl PeerClient {
         snapshot: SnapshotFile,
         limit: Duration,
     ) -> Result<SnapshotResponse<TypeConfig>, RPCError<TypeConfig>> {
+        let address = self.address();
+        // Not before the file is read: that costs much, and there may be nobody to send it to.
+        self.wire.reach(&address).ready().await;
         let network = |e: std::io::Error| RPCError::Network(NetworkError::new(&e));
         let path = snapshot.path;
         let ((size, sha256), path) =
@@ -154,8 +173,9 @@ impl PeerClient {
         let mut stub = self.stub(Lane::Bulk);
         let call = bounded(limit, stub.snapshot(Request::new(ReceiverStream::new(parts))));
         let (answer, ()) = tokio::join!(call, feed);
+        let answer = self.wire.noted(self.target, &address, answer);
         let reply = answer.map_err(|error| self.rpc_error(&error, RPCTypes::InstallSnapshot))?;
-        self.wire.contacts().heard_peer(self.target, &reply.version, reply.level);
+        self.heard(&address, &reply.version, reply.level, reply.clock);
         codec::decode(&reply.payload).map_err(network)
     }
 }
@@ -177,19 +197,26 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         rpc: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
-        // Only heartbeats come this way.
+        // Only heartbeats come this way, from `stream_append`.
         self.call(Method::Heartbeat, &rpc, option.soft_ttl()).await
     }
 
     fn stream_append<'s, S>(
         &'s mut self,
         input: S,
-        _option: RPCOption,
+        option: RPCOption,
     ) -> BoxFuture<'s, Result<append::Answers<'s>, RPCError<TypeConfig>>>
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
-        Box::pin(append::open(self, input))
+        match self.lane {
+            // openraft makes a stream of one request for each heartbeat: a call does the same for less.
+            Lane::Urgent => stream_append_sequential(self, input, option),
+            Lane::Calls | Lane::Bulk => {
+                let answers = append::stream(self, input);
+                Box::pin(async move { Ok(answers) })
+            }
+        }
     }
 
     async fn vote(
@@ -197,6 +224,7 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         rpc: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
+        self.wire.reach(&self.address()).elects(rpc.vote.leader_id.term);
         self.call(Method::Vote, &rpc, option.soft_ttl()).await
     }
 
@@ -205,6 +233,7 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         rpc: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
+        self.wire.reach(&self.address()).elects(rpc.vote.leader_id.term);
         self.call(Method::PreVote, &rpc, option.soft_ttl()).await
     }
 

@@ -4,14 +4,17 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use hyper_util::rt::TokioIo;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tower::service_fn;
 
-use super::{CONNECTION_WINDOW, STREAM_WINDOW, tls};
+use super::reach::{Reach, Waits};
+use super::ways::{Way, Ways};
+use super::{CONNECTION_WINDOW, STREAM_WINDOW};
+use crate::span::Span;
 
 /// A dead connection is noticed after the interval plus the timeout, also while nothing is sent.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
@@ -28,13 +31,24 @@ pub(crate) enum Lane {
     Bulk,
 }
 
-/// The connection could not be made: nothing of the request left this node.
+/// There is no connection: nothing of the request left this node.
 #[derive(Debug)]
-pub(super) struct DialError(io::Error);
+pub(super) enum DialError {
+    /// It could not be made.
+    Failed(io::Error),
+    /// It was tried a moment ago.
+    Waits(Waits),
+}
 
 impl fmt::Display for DialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot connect: {}", self.0)
+        match self {
+            Self::Failed(error) => write!(f, "cannot connect: {error}"),
+            Self::Waits(Waits { why, next }) => {
+                let left = Span(next.saturating_duration_since(Instant::now()));
+                write!(f, "{why}; the next attempt is in {left}")
+            }
+        }
     }
 }
 
@@ -52,23 +66,64 @@ pub(super) fn dial_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Dia
     None
 }
 
-/// Channels by address and lane.
-#[derive(Debug, Default)]
+/// All that leads to one address.
+#[derive(Clone, Debug)]
+struct Door {
+    way: Arc<Way>,
+    reach: Arc<Reach>,
+    lanes: HashMap<Lane, Channel>,
+}
+
+/// Connections by address and lane.
 pub(super) struct Pool {
-    channels: Mutex<HashMap<(String, Lane), Channel>>,
+    ways: Arc<dyn Ways>,
+    doors: Mutex<HashMap<String, Door>>,
 }
 
 impl Pool {
-    /// The channel to an address. Cheap; connects when first used.
+    pub fn new(ways: Arc<dyn Ways>) -> Self {
+        Self { ways, doors: Mutex::default() }
+    }
+
+    fn door<T>(&self, address: &str, look: impl FnOnce(&mut Door) -> T) -> T {
+        let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(door) = doors.get_mut(address) {
+            return look(door);
+        }
+        look(doors.entry(address.to_owned()).or_insert_with(|| Door {
+            way: Arc::new(Way::new(address.to_owned(), Arc::clone(&self.ways))),
+            reach: Arc::new(Reach::new()),
+            lanes: HashMap::new(),
+        }))
+    }
+
+    /// The channel to an address. Cheap; connects when first used, as often as the address may be dialled.
     pub fn channel(&self, address: &str, lane: Lane) -> Channel {
-        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
-        channels.entry((address.to_owned(), lane)).or_insert_with(|| open(address.to_owned())).clone()
+        self.door(address, |door| {
+            let (way, reach) = (&door.way, &door.reach);
+            door.lanes.entry(lane).or_insert_with(|| open(Arc::clone(way), Some(Arc::clone(reach)))).clone()
+        })
+    }
+
+    /// A connection of its own, dialled at once; connects when first used.
+    pub fn aside(&self, address: &str) -> Channel {
+        open(Arc::new(Way::new(address.to_owned(), Arc::clone(&self.ways))), None)
+    }
+
+    /// When an address may be dialled.
+    pub fn reach(&self, address: &str) -> Arc<Reach> {
+        self.door(address, |door| Arc::clone(&door.reach))
+    }
+
+    /// The same, if the address was ever dialled.
+    pub fn known(&self, address: &str) -> Option<Arc<Reach>> {
+        let doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
+        doors.get(address).map(|door| Arc::clone(&door.reach))
     }
 }
 
-/// A connection of its own; connects when first used.
-pub(super) fn open(address: String) -> Channel {
-    // The URI only fills the authority header: the connector dials `address` itself.
+fn open(way: Arc<Way>, reach: Option<Arc<Reach>>) -> Channel {
+    // The URI only fills the authority header: the connector dials the address itself.
     Endpoint::from_static("http://acefleet.cluster")
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -76,11 +131,20 @@ pub(super) fn open(address: String) -> Channel {
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true)
         .connect_with_connector_lazy(service_fn(move |_: Uri| {
-            let address = address.clone();
+            let (way, reach) = (Arc::clone(&way), reach.clone());
             async move {
-                match tls::dial(&address).await {
+                if let Some(reach) = &reach {
+                    reach.enter().await.map_err(DialError::Waits)?;
+                }
+                match way.dial().await {
                     Ok(stream) => Ok(TokioIo::new(stream)),
-                    Err(error) => Err(DialError(error)),
+                    Err(error) => {
+                        let error = DialError::Failed(error);
+                        if let Some(reach) = &reach {
+                            reach.failed(&error);
+                        }
+                        Err(error)
+                    }
                 }
             }
         }))

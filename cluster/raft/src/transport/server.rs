@@ -79,7 +79,7 @@ impl Service {
             Some(_) => {
                 // Others may call, with whatever id: a leader that this node does not know yet must get through.
                 if self.0.is_recorded(route.from) {
-                    self.0.wire.contacts().heard_peer(route.from, &route.version, route.level);
+                    self.0.wire.called_by(route.from, &route.version, route.level);
                 }
                 Ok(route.from)
             }
@@ -105,6 +105,7 @@ impl Service {
             payload: payload.into(),
             version: self.0.wire.version().to_owned(),
             level: self.0.wire.level().0,
+            clock: self.0.wire.contacts().clock(),
         }))
     }
 }
@@ -141,10 +142,10 @@ impl raft_server::Raft for Service {
         request: Request<proto::RaftRequest>,
     ) -> Result<Response<proto::RaftReply>, Status> {
         let heartbeat: AppendEntriesRequest<TypeConfig> = self.open(request.get_ref())?;
-        let committed = heartbeat.leader_commit.map_or(0, |id| id.index);
+        let told = server_streams::told(&heartbeat, request.get_ref().proof);
         let answer = self.0.raft.append_entries(heartbeat).await.map_err(|e| dead(&e))?;
         if !matches!(answer, AppendEntriesResponse::HigherVote(_)) {
-            self.0.wire.contacts().heartbeat(committed, self.0.published.load().applied_index);
+            self.0.wire.contacts().heard_leader(&told, self.0.published.load().applied_index);
         }
         self.reply(&answer)
     }
@@ -167,6 +168,8 @@ impl raft_server::Raft for Service {
         request: Request<proto::RaftRequest>,
     ) -> Result<Response<proto::RaftReply>, Status> {
         let transfer: TransferLeaderRequest<TypeConfig> = self.open(request.get_ref())?;
+        let from = transfer.from_leader().leader_id;
+        self.0.wire.contacts().offers(from.term, from.node_id);
         let answer = self
             .0
             .raft
@@ -193,7 +196,7 @@ impl raft_server::Raft for Service {
             .install_full_snapshot(vote, snapshot)
             .await
             .map_err(|e| Status::unavailable(e.to_string()))?;
-        self.0.wire.contacts().heard_leader();
+        self.0.wire.contacts().led_at(Instant::now());
         self.reply(&answer)
     }
 }
@@ -251,6 +254,7 @@ impl node_server::Node for Service {
         &self,
         request: Request<proto::HelloRequest>,
     ) -> Result<Response<proto::HelloReply>, Status> {
+        self.0.wire.called_from(&request.get_ref().address);
         let nonce = &request.get_ref().nonce;
         let (access, key_proof) = access::answer(self.0.options.access.as_ref(), nonce);
         let identity = self.0.identity.load();

@@ -1,6 +1,8 @@
 //! The receiving ends of the two open streams: log entries from the leader, writes from other nodes.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use acefleet_registry::{NodeId, Proposal};
 use futures::stream::{self, BoxStream, StreamExt};
@@ -12,8 +14,10 @@ use tonic::{Status, Streaming};
 use super::append_message::{self, Outcome, Request};
 use super::proto::{self, append_message::Message as Append, write_message::Message as Forward};
 use crate::codec;
+use crate::contacts::Told;
 use crate::refusal::{Refusal, WriteRefusalTo};
 use crate::shared::Core;
+use crate::types::LogId;
 use crate::write;
 
 /// Reads the route, which is the first message of an append stream.
@@ -46,13 +50,17 @@ pub(super) fn append(
     messages: Streaming<proto::AppendMessage>,
 ) -> BoxStream<'static, Result<proto::AppendAnswer, Status>> {
     let broken: Arc<Mutex<Option<Status>>> = Arc::default();
-    let requests = readable(messages, Arc::clone(&broken)).take_until(core.stop.clone().cancelled_owned());
+    // What the requests say that have no answer yet; their answers come in the same order.
+    let told: Arc<Mutex<VecDeque<Told>>> = Arc::default();
+    let requests = readable(messages, Arc::clone(&broken), Arc::clone(&told));
+    let requests = requests.take_until(core.stop.clone().cancelled_owned());
     let outcomes = core.raft.stream_append(requests);
     let answering = Arc::clone(core);
     let mut first = (core.wire.version().to_owned(), core.wire.level().0);
     let answers = outcomes.map(move |outcome| {
         let outcome = outcome.map_err(|fatal| Status::unavailable(fatal.to_string()))?;
-        answer(&answering, &outcome, std::mem::take(&mut first))
+        let told = told.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        answer(&answering, &outcome, told.unwrap_or_default(), std::mem::take(&mut first))
     });
     // Why there are no further requests is told behind the answers to those that there were.
     let last = stream::once(async move { broken.lock().unwrap_or_else(PoisonError::into_inner).take() });
@@ -64,11 +72,15 @@ pub(super) fn append(
 fn readable(
     messages: Streaming<proto::AppendMessage>,
     broken: Arc<Mutex<Option<Status>>>,
+    said: Arc<Mutex<VecDeque<Told>>>,
 ) -> BoxStream<'static, Request> {
-    stream::unfold((messages, broken), |(mut messages, broken)| async move {
+    stream::unfold((messages, broken, said), |(mut messages, broken, said)| async move {
         let message = messages.message().await.ok()??;
         match append_message::decode(message) {
-            Ok(request) => Some((request, (messages, broken))),
+            Ok((request, proof)) => {
+                said.lock().unwrap_or_else(PoisonError::into_inner).push_back(told(&request, proof));
+                Some((request, (messages, broken, said)))
+            }
             Err(error) => {
                 let status = Status::invalid_argument(format!("unreadable request: {error}"));
                 *broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
@@ -79,16 +91,30 @@ fn readable(
     .boxed()
 }
 
+/// What a request of a leader says of the age of its follower's data.
+pub(super) fn told(request: &Request, proof: Option<proto::Proof>) -> Told {
+    let proof = proof.unwrap_or_default();
+    // A leader that has committed nothing in its own term may not know how far its predecessor had.
+    let own_term = |commit: &&LogId| commit.leader_id == request.vote.leader_id;
+    Told {
+        committed: request.leader_commit.as_ref().filter(own_term).map(|commit| commit.index),
+        clock: proof.your_clock,
+        unconfirmed: Duration::from_millis(proof.unconfirmed_ms),
+    }
+}
+
 fn answer(
     core: &Core,
     outcome: &Outcome,
+    told: Told,
     (version, level): (String, u32),
 ) -> Result<proto::AppendAnswer, Status> {
+    let contacts = core.wire.contacts();
     if !matches!(outcome, Err(StreamAppendError::HigherVote(_))) {
-        core.wire.contacts().heard_leader();
+        contacts.heard_leader(&told, core.published.load().applied_index);
     }
     let payload = codec::encode(outcome).map_err(|e| Status::internal(e.to_string()))?;
-    Ok(proto::AppendAnswer { payload: payload.into(), version, level })
+    Ok(proto::AppendAnswer { payload: payload.into(), version, level, clock: contacts.clock() })
 }
 
 /// Takes in writes of the member `from` until its stream or this node ends; the stream that is returned

@@ -43,8 +43,7 @@ async fn calls_of_another_cluster_or_for_another_node_are_refused() {
     let (one, two) = (alone("one").await, alone("two").await);
     let url = format!("http://{}", two.address);
     let mut raft = RaftClient::connect(url.clone()).await.unwrap();
-    let foreign =
-        proto::RaftRequest { route: Some(route(&one.cluster, &two.cluster)), payload: Default::default() };
+    let foreign = proto::RaftRequest { route: Some(route(&one.cluster, &two.cluster)), ..Default::default() };
     for (refused, method) in [
         (raft.heartbeat(Request::new(foreign.clone())).await, "heartbeat"),
         (raft.vote(Request::new(foreign.clone())).await, "vote"),
@@ -66,6 +65,7 @@ async fn calls_of_another_cluster_or_for_another_node_are_refused() {
     let garbage = proto::RaftRequest {
         route: Some(route(&two.cluster, &two.cluster)),
         payload: vec![0xc1, 1, 2, 3].into(),
+        ..Default::default()
     };
     let refused = raft.vote(Request::new(garbage)).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
@@ -273,7 +273,7 @@ async fn a_closed_port_is_known_as_not_sent() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let dir = tempfile::tempdir().unwrap();
     let identity = Arc::new(crate::store::IdentityFile::open(dir.path(), "a").unwrap());
-    let contacts = Arc::new(crate::contacts::Contacts::new());
+    let contacts = Arc::new(crate::contacts::Contacts::new(crate::Timing::default()));
     let wire = super::Wire::new(identity, contacts, String::new(), acefleet_registry::Level::CURRENT);
     for address in [free.to_string(), "no-such-host.invalid:1".to_owned()] {
         let error = wire.hello(&address, "x:1", Duration::from_secs(30)).await.unwrap_err();

@@ -1,0 +1,232 @@
+//! When an address may be dialled: one back-off for all connections to it, so that a member that is away costs a
+//! few dials, whoever calls it and how often.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use super::pause;
+
+/// Calls of a member that cannot be reached itself cause no more dials than one in this time.
+const CALLED_EVERY: Duration = Duration::from_secs(1);
+
+/// The back-off of one address. Only an answer ends it: a connection that nobody answers on is no success.
+#[derive(Debug)]
+pub(super) struct Reach {
+    state: Mutex<State>,
+    /// Fires when somebody who waits should look again.
+    moved: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Dials since the last answer.
+    dials: u32,
+    /// No dial before this.
+    next: Instant,
+    /// A dial of which nobody knows yet what comes of it.
+    open: bool,
+    /// When a call from there last brought a dial forward.
+    called: Option<Instant>,
+    /// Newest election for which a dial was brought forward.
+    term: u64,
+    /// Why the last attempt failed.
+    why: String,
+}
+
+/// No dial now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Waits {
+    /// Why the last attempt failed.
+    pub why: String,
+    /// When the next may be made.
+    pub next: Instant,
+}
+
+impl Reach {
+    pub fn new() -> Self {
+        let state = State {
+            dials: 0,
+            next: Instant::now(),
+            open: false,
+            called: None,
+            term: 0,
+            why: "no answer yet".to_owned(),
+        };
+        Self { state: Mutex::new(state), moved: Notify::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // The data is plain: a panic elsewhere cannot leave it half-changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes leave to dial. While another dial is under way it waits for what comes of that one.
+    pub async fn enter(&self) -> Result<(), Waits> {
+        loop {
+            let moved = self.moved.notified();
+            tokio::pin!(moved);
+            moved.as_mut().enable();
+            let next = {
+                let mut state = self.state();
+                let now = Instant::now();
+                if now >= state.next {
+                    state.dials = state.dials.saturating_add(1);
+                    state.next = now + pause::after(state.dials);
+                    state.open = true;
+                    return Ok(());
+                }
+                if !state.open {
+                    return Err(Waits { why: state.why.clone(), next: state.next });
+                }
+                state.next
+            };
+            tokio::select! {
+                () = moved => {}
+                () = tokio::time::sleep_until(next.into()) => {}
+            }
+        }
+    }
+
+    /// Waits until a dial would be allowed; at once while the address answers.
+    pub async fn ready(&self) {
+        loop {
+            let moved = self.moved.notified();
+            tokio::pin!(moved);
+            moved.as_mut().enable();
+            let next = self.state().next;
+            if Instant::now() >= next {
+                return;
+            }
+            tokio::select! {
+                () = moved => {}
+                () = tokio::time::sleep_until(next.into()) => {}
+            }
+        }
+    }
+
+    /// Something answered there.
+    pub fn answered(&self) {
+        let mut state = self.state();
+        if state.dials > 0 {
+            (state.dials, state.open, state.next) = (0, false, Instant::now());
+            drop(state);
+            self.moved.notify_waiters();
+        }
+    }
+
+    /// A dial or a call failed.
+    pub fn failed(&self, why: &dyn std::fmt::Display) {
+        let mut state = self.state();
+        state.why = why.to_string();
+        if std::mem::take(&mut state.open) {
+            drop(state);
+            self.moved.notify_waiters();
+        }
+    }
+
+    /// A call came from there: it runs again, so it is dialled at once.
+    pub fn called(&self) {
+        let now = Instant::now();
+        let mut state = self.state();
+        let lately = state.called.is_some_and(|at| now < at + CALLED_EVERY);
+        if state.dials > 0 && !lately {
+            state.called = Some(now);
+            state.next = now;
+            drop(state);
+            self.moved.notify_waiters();
+        }
+    }
+
+    /// This node stands for election: one dial more for each term, as every vote may be needed.
+    pub fn elects(&self, term: u64) {
+        let mut state = self.state();
+        if term > state.term {
+            state.term = term;
+            if state.dials > 0 {
+                state.next = Instant::now();
+                drop(state);
+                self.moved.notify_waiters();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many dials are made in this time by somebody who tries all the time.
+    async fn dials(reach: &Reach, during: Duration) -> usize {
+        let end = Instant::now() + during;
+        let mut made = 0;
+        while Instant::now() < end {
+            match reach.enter().await {
+                Ok(()) => {
+                    made += 1;
+                    reach.failed(&"refused");
+                }
+                Err(waits) => {
+                    assert_eq!(waits.why, "refused");
+                    tokio::time::sleep_until(waits.next.min(end).into()).await;
+                }
+            }
+        }
+        made
+    }
+
+    #[tokio::test]
+    async fn dials_become_rare_and_an_answer_ends_that() {
+        let reach = Reach::new();
+        // At 0, 100, 300 and 700 ms; a slow machine makes fewer.
+        assert!((2..=4).contains(&dials(&reach, Duration::from_secs(1)).await));
+        assert!(reach.enter().await.is_err());
+        reach.answered();
+        assert_eq!(reach.enter().await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_second_waits_for_what_the_first_dial_brings() {
+        let reach = Reach::new();
+        reach.enter().await.unwrap();
+        let (second, ()) = tokio::join!(reach.enter(), async { reach.failed(&"reset") });
+        assert_eq!(second.unwrap_err().why, "reset");
+
+        reach.answered();
+        reach.enter().await.unwrap();
+        let (second, ()) = tokio::join!(reach.enter(), async { reach.answered() });
+        assert_eq!(second, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_call_from_there_and_an_election_bring_one_dial_forward() {
+        let reach = Reach::new();
+        for term in 1..=8 {
+            reach.elects(term);
+            reach.enter().await.unwrap();
+            reach.failed(&"refused");
+        }
+        assert!(reach.enter().await.is_err());
+        reach.elects(8);
+        assert!(reach.enter().await.is_err(), "a second dial for one term");
+        reach.called();
+        reach.enter().await.unwrap();
+        reach.failed(&"refused");
+        reach.called();
+        assert!(reach.enter().await.is_err(), "calls that come one after the other bring one dial");
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_are_told_when_it_answers() {
+        let reach = Reach::new();
+        for term in 1..=8 {
+            reach.elects(term);
+            reach.enter().await.unwrap();
+            reach.failed(&"refused");
+        }
+        let began = Instant::now();
+        let ((), ()) = tokio::join!(reach.ready(), async { reach.answered() });
+        assert!(began.elapsed() < pause::after(8), "it waited for the next dial");
+    }
+}
