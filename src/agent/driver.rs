@@ -15,6 +15,12 @@ pub(super) async fn reconcile(ctx: Arc<Context>, mut observations: mpsc::Receive
     // Old records would create containers that nobody wants any more.
     ctx.cluster.recovered().await;
     let mut changes = ctx.cluster.fleet_changes();
+    // Which labels of a container are the caller's is a question of the settings.
+    while !ctx.cluster.view().state.has_policy() {
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
     loop {
         changes.borrow_and_update();
         // Busy before state: an engine that is not busy any more has left its mark in the state.

@@ -16,6 +16,7 @@ struct Book {
 impl Book {
     fn new() -> Self {
         let mut book = Self::default();
+        book.write(Command::SetPolicy(Policy::default()));
         for (id, name) in [(ME, "alpha"), (OTHER, "beta")] {
             book.write(Command::NodeUp(NodeInfo {
                 id,

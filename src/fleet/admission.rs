@@ -17,7 +17,7 @@ const VPN_S: u64 = 60;
 /// Why provisioning is blocked, in the words of the contract.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blocked {
-    /// `docker_unavailable`, `no_leader`, `vpn_disconnected`, `circuit_breaker` or `max_capacity`.
+    /// `no_leader`, `no_settings`, `docker_unavailable`, `vpn_disconnected`, `circuit_breaker` or `max_capacity`.
     pub code: &'static str,
     /// For people.
     pub message: String,
@@ -55,6 +55,13 @@ impl Fleet {
         // Proxies ask twice a minute and refuse players until the next time: a moment without a leader must not be told.
         let blocked = if self.is_leaderless() {
             block("no_leader", "the cluster has no leader".to_owned(), Some(SOON_S), true)
+        } else if !state.has_policy() {
+            block(
+                "no_settings",
+                "the settings of the cluster are not in force yet".to_owned(),
+                Some(SOON_S),
+                true,
+            )
         } else if state.docker_hosts().next().is_none() {
             block("docker_unavailable", self.docker_reason(), Some(SOON_S), true)
         } else if let Some(message) = state.no_tunnel(&hosts) {

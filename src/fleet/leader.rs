@@ -92,7 +92,7 @@ fn leads(fleet: &Fleet) -> Option<(u64, Instant)> {
 /// True when this node's cluster-wide settings are not those in force, and it has said so.
 fn warn_of_other_settings(fleet: &Fleet) -> bool {
     let view = fleet.view();
-    let differ = view.revision > 0 && *view.state.policy() != fleet.config().policy;
+    let differ = view.state.has_policy() && *view.state.policy() != fleet.config().policy;
     if differ {
         tracing::warn!(
             "cluster-wide settings of this node differ from those in force; the leader's are used"
@@ -115,7 +115,7 @@ async fn look(fleet: &Fleet, term: u64, leads_since: Instant, heard: &Heard) {
         return act(fleet, term, vec![raise]).await;
     }
     let policy = &fleet.config().policy;
-    let commands = if view.state.policy() == policy {
+    let commands = if view.state.has_policy() && view.state.policy() == policy {
         if leads_since.elapsed() < SETTLE && !has_heard_all(fleet, &view.state) {
             return;
         }

@@ -42,6 +42,7 @@ impl Fleet {
     /// # Errors
     /// When the registry refuses, every host fails, no leader is found, or time runs out.
     pub async fn provision(&self, spec: EngineSpec, deadline: Instant) -> Result<Provisioned, FleetError> {
+        self.wait_settings(deadline).await;
         let mut exclude = BTreeSet::new();
         let mut failure = None;
         loop {
@@ -80,6 +81,19 @@ impl Fleet {
                     failure = Some(error);
                     exclude.insert(engine.node);
                 }
+            }
+        }
+    }
+
+    /// Waits for the settings of a cluster that has just formed. In vain, when no leader writes them in time: then the
+    /// reservation is refused for want of them, or of a leader.
+    pub(super) async fn wait_settings(&self, deadline: Instant) {
+        let write_by = deadline.checked_sub(START_AT_LEAST).unwrap_or(deadline);
+        let mut changes = self.cluster().changes();
+        while !self.view().state.has_policy() {
+            let changed = tokio::time::timeout_at(write_by.into(), changes.changed()).await;
+            if !matches!(changed, Ok(Ok(()))) {
+                return;
             }
         }
     }

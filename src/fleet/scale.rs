@@ -15,6 +15,7 @@ impl Fleet {
     /// # Errors
     /// When no leader is found in time. Hosts that fail are logged, as the contract has it.
     pub async fn scale(&self, demand: i64, deadline: Instant) -> Result<(), FleetError> {
+        self.wait_settings(deadline).await;
         let view = self.view();
         let policy = view.state.policy();
         let demand = u32::try_from(demand.max(0)).unwrap_or(u32::MAX);

@@ -64,6 +64,8 @@ struct Standing {
     /// It was caught up with since the start.
     recovered: bool,
     has_leader: bool,
+    /// A leader has written the cluster-wide settings.
+    settled: bool,
 }
 
 impl Standing {
@@ -74,18 +76,20 @@ impl Standing {
             loaded: cluster.cluster_id().is_some() && app.fleet().view().applied_index > 0,
             recovered: cluster.has_recovered(),
             has_leader: app.has_leader(),
+            settled: app.fleet().view().state.has_policy(),
         }
     }
 
     /// Why this node should get no traffic now, if it should not.
     fn reasons(self, needs_leader: bool) -> Vec<&'static str> {
-        let Self { stopping, loaded, recovered, has_leader } = self;
+        let Self { stopping, loaded, recovered, has_leader, settled } = self;
         let checks = [
             (stopping, "this node is stopping"),
             (!loaded, "the registry is not loaded yet"),
             // While there is a leader, this is over in a moment, and other nodes are up to date. Without one this node is as
             // good as any, and says how old its answers are.
             (loaded && has_leader && !recovered, "the registry is still as it was before this node started"),
+            (loaded && !settled, "the settings of the cluster are not in force yet"),
             (needs_leader && !has_leader, "no leader is known: writes would fail"),
         ];
         checks.into_iter().filter(|(bad, _)| *bad).map(|(_, reason)| reason).collect()
@@ -291,7 +295,8 @@ pub(crate) async fn reset(
 mod tests {
     use super::*;
 
-    const READY: Standing = Standing { stopping: false, loaded: true, recovered: true, has_leader: true };
+    const READY: Standing =
+        Standing { stopping: false, loaded: true, recovered: true, has_leader: true, settled: true };
 
     #[test]
     fn traffic_waits_for_the_past_while_somebody_else_has_it() {
@@ -301,6 +306,8 @@ mod tests {
             assert_eq!(behind, ["the registry is still as it was before this node started"]);
             let stopping = Standing { stopping: true, ..READY }.reasons(needs_leader);
             assert_eq!(stopping, ["this node is stopping"]);
+            let unsettled = Standing { settled: false, ..READY }.reasons(needs_leader);
+            assert_eq!(unsettled, ["the settings of the cluster are not in force yet"]);
         }
     }
 

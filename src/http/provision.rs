@@ -209,6 +209,7 @@ fn refused(app: &App, refusal: Refusal) -> Problem {
     let Refusal { code, message, retry_after_s } = refusal;
     let eta = |otherwise| retry_after_s.unwrap_or(otherwise);
     match code {
+        RefusalCode::NoSettings => wait(BLOCKED, "no_settings", message, eta(SOON_S), true),
         RefusalCode::MaxCapacity => wait(BLOCKED, "max_capacity", message, eta(LATER_S), false),
         RefusalCode::NoFreePorts => wait(BLOCKED, "no_free_ports", message, eta(LATER_S), false),
         RefusalCode::VpnDisconnected => wait(BLOCKED, "vpn_disconnected", message, eta(VPN_S), true),

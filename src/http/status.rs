@@ -79,7 +79,7 @@ struct StatusProvisioning {
 /// Why no engine can be started now.
 #[derive(Serialize, ToSchema)]
 struct BlockedReason {
-    /// `no_leader`, `docker_unavailable`, `vpn_disconnected`, `circuit_breaker` or `max_capacity`.
+    /// `no_leader`, `no_settings`, `docker_unavailable`, `vpn_disconnected`, `circuit_breaker` or `max_capacity`.
     code: &'static str,
     message: String,
     recovery_eta_seconds: Option<u64>,

@@ -6,7 +6,7 @@ use acefleet_registry::engine::{EngineSpec, Kind, Ports};
 use acefleet_registry::node::NodeInfo;
 use acefleet_registry::stream::{KeyType, StreamEnd, StreamStart};
 use acefleet_registry::vpn::VpnInfo;
-use acefleet_registry::{Command, Elapsed, OpId, Proposal, Reply, Reserve};
+use acefleet_registry::{Command, Elapsed, OpId, Policy, Proposal, Reply, Reserve};
 
 use super::*;
 
@@ -23,6 +23,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let mut world = Self { state: State::default(), writes: 0 };
+        world.write(Command::SetPolicy(Policy::default()));
         for (node, host) in [(ME, "10.0.0.1"), (OTHER, "10.0.0.2"), (THIRD, "host-c.example")] {
             world.node(node, host);
         }

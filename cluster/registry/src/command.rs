@@ -274,6 +274,8 @@ pub struct Adopt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefusalCode {
+    /// No leader has written the cluster-wide settings yet.
+    NoSettings,
     /// `MAX_REPLICAS` is reached, or a scaling target is.
     MaxCapacity,
     /// The general breaker is open.

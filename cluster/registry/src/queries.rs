@@ -30,6 +30,7 @@ impl State {
         self.tables.engines.ptr_eq(&other.tables.engines)
             && self.tables.nodes.ptr_eq(&other.tables.nodes)
             && self.tables.policy == other.tables.policy
+            && self.tables.policy_in_force == other.tables.policy_in_force
     }
 
     /// The time of day at a moment, to be shown; none before the cluster has been told any.
@@ -54,6 +55,12 @@ impl State {
     #[must_use]
     pub fn policy(&self) -> &Policy {
         &self.tables.policy
+    }
+
+    /// Whether a leader has written the settings. Until then nothing is reserved: [`Self::policy`] holds defaults that nobody chose.
+    #[must_use]
+    pub fn has_policy(&self) -> bool {
+        self.tables.policy_in_force
     }
 
     /// Who may call, if that was ever decided.

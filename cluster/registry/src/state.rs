@@ -40,8 +40,10 @@ pub struct Tables {
     /// Which time of day the moments had.
     #[serde(skip_serializing_if = "Calendar::is_empty")]
     pub calendar: Calendar,
-    /// Cluster-wide settings.
+    /// Cluster-wide settings; defaults on which nothing is decided until a leader has written them.
     pub policy: Policy,
+    /// A leader has written them.
+    pub policy_in_force: bool,
     /// Who may call; none in a cluster that was formed before this was decided at formation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access: Option<Access>,

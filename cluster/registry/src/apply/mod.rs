@@ -46,6 +46,7 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
         }
         Command::SetPolicy(policy) => {
             state.tables.policy = policy.clone();
+            state.tables.policy_in_force = true;
             Reply::Done
         }
         Command::SetAccess(access) => {

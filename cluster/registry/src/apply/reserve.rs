@@ -15,8 +15,17 @@ use crate::vpn::Haste;
 
 /// What the contract has callers wait for a VPN, in seconds.
 const VPN_RETRY_S: u64 = 60;
+/// A leader writes the settings as soon as it leads.
+const SETTINGS_RETRY_S: u64 = 1;
 
 pub(super) fn reserve(state: &mut State, ask: &Reserve, op_id: OpId, origin: NodeId) -> Reply {
+    // Ports, label and maximum would be those that nobody chose.
+    if !state.has_policy() {
+        let message =
+            "the settings of the cluster are not in force yet: its leader writes them first".to_owned();
+        let retry_after_s = Some(SETTINGS_RETRY_S);
+        return Reply::Refused(Refusal { code: RefusalCode::NoSettings, message, retry_after_s });
+    }
     if let Some(engine) = at_hand(state, ask) {
         let awaited_until_ms = awaited_until_ms(state, ask);
         let claimed =

@@ -3,10 +3,43 @@
 use std::collections::BTreeSet;
 
 use acefleet_registry::command::StopWhen;
-use acefleet_registry::engine::Health;
-use acefleet_registry::{Command, EngineId, NodeId, RefusalCode, Reply, Reserve};
+use acefleet_registry::engine::{EngineSpec, Health};
+use acefleet_registry::policy::PortRange;
+use acefleet_registry::{
+    Command, EngineId, NodeId, OpId, Policy, Proposal, RefusalCode, Reply, Reserve, State, apply,
+};
 
-use crate::support::{World, engine, generic, gone, playing, refusal, stop};
+use crate::support::{BEGIN_MS, World, engine, generic, gone, node_info, playing, refusal, stop};
+
+#[test]
+fn nothing_is_reserved_before_the_settings_are_in_force() {
+    let mut state = State::default();
+    let mut ops = 0;
+    let mut write = |state: &mut State, command| {
+        ops += 1;
+        apply(
+            state,
+            &Proposal { op_id: OpId::from_u128(ops), at_ms: BEGIN_MS, origin: NodeId(1), command },
+            1,
+        )
+    };
+    write(&mut state, Command::NodeUp(node_info(1, 10)));
+    let reserve = |spec| {
+        let mut ask = World::new(1, 10).ask();
+        ask.spec = spec;
+        Command::Reserve(ask)
+    };
+    for spec in [EngineSpec::acestream(), generic(&[("80/tcp", 19_000)])] {
+        assert!(!state.has_policy());
+        let Reply::Refused(refused) = write(&mut state, reserve(spec)) else { panic!("reserved") };
+        assert_eq!((refused.code, refused.retry_after_s), (RefusalCode::NoSettings, Some(1)));
+    }
+    // Also where they are the defaults, somebody has to say so.
+    let host_ports = PortRange { first: 21_000, last: 21_009 };
+    write(&mut state, Command::SetPolicy(Policy { host_ports, ..Policy::default() }));
+    let first = engine(write(&mut state, reserve(EngineSpec::acestream())));
+    assert_eq!(first.ports.host_http, 21_000);
+}
 
 fn claiming(world: &World) -> Reserve {
     Reserve { claim_abandoned: true, ..world.ask() }

@@ -43,6 +43,7 @@ impl World {
             ops: 0,
             index: 0,
         };
+        world.run(Command::SetPolicy(Policy::default()));
         for id in 1..=nodes {
             world.run(Command::NodeUp(node_info(id, capacity)));
             world.run(Command::NodeDocker { node: NodeId(id), docker: DockerState::Available });
