@@ -132,7 +132,7 @@ async fn depose(bed: &TestHosts) -> Result<()> {
     let now = bed.wait_formed(LATER).await?;
     let log = old.process().log()?;
     if now != leader {
-        let acts = log.lines().skip(asleep).find(|line| line.contains("leader acts"));
+        let acts = log.lines().skip(asleep).find(|line| line.contains("as leader, this node"));
         ensure!(acts.is_none(), "it decided when it woke: {acts:?}");
     }
     for node in bed.nodes() {

@@ -51,7 +51,7 @@ async fn zapping(bed: &TestHosts) -> Result<()> {
             anyhow::Ok(sum + log.lines().filter(|line| line.contains(words)).count())
         })
     };
-    let (retired, stopped) = (said("when: IdleFor(")?, said("when: Unused")?);
+    let (retired, stopped) = (said("this node retires ")?, said("nobody uses it")?);
     eprintln!(
         "{} engines for the crowd, {gone} of them gone; {retired} retired, {stopped} stopped",
         crowd.len()

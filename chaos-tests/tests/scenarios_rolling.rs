@@ -23,7 +23,7 @@ use futures::future::{try_join, try_join_all};
 use serde_json::{Value, json};
 
 /// What a leader says when it asked another node to take over and that one took its time.
-const SLOWLY: &str = "leadership was not taken over in time";
+const SLOWLY: &str = "did not take leadership over in time";
 /// After provisioning, when the engine is not listed.
 const ACEXY_WAITS: Duration = Duration::from_secs(10);
 

@@ -162,7 +162,16 @@ async fn report_started(ctx: &Context, engine: &Engine, spec: ContainerSpec, con
             ctx.relist.notify_one();
         }
         Some(reply) => {
-            tracing::warn!(engine = %engine.id, container, ?reply, "the engine is not wanted any more");
+            let reason = match reply {
+                Reply::Refused(refusal) => refusal.message,
+                _ => "another container has its place".to_owned(),
+            };
+            tracing::warn!(
+                engine = engine.container_name,
+                container,
+                reason,
+                "the engine is not wanted any more"
+            );
             ctx.remove_for_sure(&container, Duration::ZERO).await;
         }
     }

@@ -71,9 +71,17 @@ fn run(config: Config, warnings: &[Finding], logs: &Logs) -> u8 {
     }
 }
 
+/// The filter that was asked for, without the Raft library's own messages unless it names them.
+fn filter(wanted: &str) -> String {
+    match wanted.contains("openraft") {
+        true => wanted.to_owned(),
+        false => format!("{},{wanted}", acefleet_raft::LOG_FILTER),
+    }
+}
+
 fn start_logging(config: &Config, logs: &Logs) -> Result<(), String> {
     let filter = EnvFilter::builder()
-        .parse(&config.log_filter)
+        .parse(filter(&config.log_filter))
         .map_err(|error| format!("ACEFLEET_LOG={:?}: {error}", config.log_filter))?;
     // https://no-color.org
     let colour =

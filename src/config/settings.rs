@@ -290,8 +290,8 @@ pub const SETTINGS: &[Setting] = &[
     ),
 
     Setting::new(
-        "ACEFLEET_LOG", Section::Logs, Kind::Filter, "info,openraft=warn", "info,acefleet=debug",
-        "What is logged, to standard error.",
+        "ACEFLEET_LOG", Section::Logs, Kind::Filter, "info", "info,acefleet=debug",
+        "What is logged, to standard error. Of the Raft library, errors alone, unless it is named: `openraft=info`.",
     ),
     Setting::new(
         "ACEFLEET_LOG_FORMAT", Section::Logs, Kind::OneOf(LOG_FORMATS), "text", "json",

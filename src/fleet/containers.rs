@@ -10,7 +10,7 @@ use futures::future::join_all;
 
 use crate::ask::{Answer, Question};
 use crate::container::ContainerView;
-use crate::fleet::{Fleet, FleetError, hooks};
+use crate::fleet::{Fleet, FleetError, decision, hooks};
 
 /// Callers of the API give up after 3 s.
 const ASK_WITHIN: Duration = Duration::from_secs(2);
@@ -44,7 +44,10 @@ impl Fleet {
             match answer {
                 Ok(Answer::Containers(containers)) => found.extend(containers),
                 Ok(_) => {}
-                Err(error) => tracing::warn!(%node, %error, "a host is missing from a search by label"),
+                Err(error) => {
+                    let node = decision::node_name(&self.view().state, node);
+                    tracing::warn!(node, %error, "a host is missing from a search by label");
+                }
             }
         }
         Ok(found)

@@ -9,6 +9,7 @@ use acefleet_registry::{Command, NodeId, Reply, State, plan};
 use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 
+use crate::fleet::decision::{self, Wishes};
 use crate::fleet::{Fleet, LEADER_LOST_MS, hooks, members};
 
 /// Between two looks, however fast the state changes.
@@ -30,11 +31,13 @@ const HAND_OVER_EVERY: Duration = Duration::from_secs(30);
 pub async fn run(fleet: Fleet, cancel: CancellationToken) {
     let mut changes = fleet.cluster().changes();
     let mut leadership = fleet.cluster().leadership();
-    let mut warned = false;
+    let mut warned = None;
     let mut offered: Option<Instant> = None;
     let mut heard = Heard::new();
+    let mut wishes = Wishes::default();
     loop {
         if let Some((term, since)) = leads(&fleet) {
+            wishes.note(&fleet.view().state);
             if is_drained(&fleet) && offered.is_none_or(|at| at.elapsed() >= HAND_OVER_EVERY) {
                 offered = Some(Instant::now());
                 let state = &fleet.view().state;
@@ -46,7 +49,8 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
             look(&fleet, term, since, &heard).await;
         } else {
             heard.clear();
-            warned = warned || warn_of_other_settings(&fleet);
+            wishes.clear();
+            warn_of_other_settings(&fleet, &mut warned);
         }
         tokio::select! {
             () = cancel.cancelled() => return,
@@ -89,16 +93,20 @@ fn leads(fleet: &Fleet) -> Option<(u64, Instant)> {
     leads.then_some((status.term, since))
 }
 
-/// True when this node's cluster-wide settings are not those in force, and it has said so.
-fn warn_of_other_settings(fleet: &Fleet) -> bool {
+/// Says, once, in which of its cluster-wide settings this node differs from those in force.
+fn warn_of_other_settings(fleet: &Fleet, warned: &mut Option<String>) {
     let view = fleet.view();
-    let differ = view.state.has_policy() && *view.state.policy() != fleet.config().policy;
-    if differ {
-        tracing::warn!(
-            "cluster-wide settings of this node differ from those in force; the leader's are used"
-        );
+    // Before a leader has written them there are none.
+    if !view.state.has_policy() || *view.state.policy() == fleet.config().policy {
+        return;
     }
-    differ
+    let differences = decision::differences(&fleet.config().policy, view.state.policy());
+    if warned.as_ref() != Some(&differences) {
+        tracing::warn!(
+            "other cluster-wide settings than those of this node are in force, and count: {differences}"
+        );
+        *warned = Some(differences);
+    }
 }
 
 /// Whether every member has said whether its Docker answers. Until then, and for [`SETTLE`] at the most, a
@@ -150,15 +158,23 @@ async fn look(fleet: &Fleet, term: u64, leads_since: Instant, heard: &Heard) {
 
 async fn act(fleet: &Fleet, term: u64, commands: Vec<Command>) {
     let deadline = Instant::now() + WRITE_WITHIN;
-    let writes = commands.into_iter().map(|command| async move {
-        tracing::info!(?command, "leader acts");
-        match fleet.cluster().decide(term, command, deadline).await {
-            Ok(applied) => {
-                if let Reply::Refused(refusal) = applied.reply {
-                    tracing::info!(code = ?refusal.code, reason = refusal.message, "the state had moved on");
+    let view = fleet.view();
+    let writes = commands.into_iter().map(|command| {
+        let decision = decision::describe(&view.state, &command);
+        let engine = decision::engine_of(&command);
+        async move {
+            match fleet.cluster().decide(term, command, deadline).await.map(|applied| applied.reply) {
+                Ok(Reply::Refused(refusal)) => {
+                    tracing::info!(
+                        reason = refusal.message,
+                        "what this node decided as leader is out of date: {decision}"
+                    );
+                }
+                Ok(_) => tracing::info!(engine, "as leader, this node {decision}"),
+                Err(error) => {
+                    tracing::warn!(%error, engine, "as leader, this node {decision}, which is not written")
                 }
             }
-            Err(error) => tracing::warn!(%error, "leader's write failed"),
         }
     });
     join_all(writes).await;

@@ -1,6 +1,7 @@
 //! Members of the cluster as operators handle them: cordon, drain, remove. What a removal would do to the
 //! majority is computed here; the Raft layer performs it.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -9,11 +10,6 @@ use acefleet_registry::node::Wanted;
 use acefleet_registry::{Command, NodeId, Reply, State};
 
 use crate::fleet::{Fleet, FleetError};
-
-/// A member from which no message came for so long, in milliseconds, is no vote that can be relied on when another is removed.
-/// Longer than [`crate::soft::SUSPECT_AFTER`], which only moves engines to the end of the list: here a hiccup would refuse what
-/// an operator wants, or have it forced.
-const NO_VOTE_AFTER_MS: u64 = 5_000;
 
 /// How long a removal waits for events that the member keeps to be written.
 const KEPT_WITHIN: Duration = Duration::from_secs(5);
@@ -62,13 +58,16 @@ impl Fleet {
     ) -> Result<Option<String>, FleetError> {
         let member = self.member(name)?;
         let status = self.cluster().status();
-        let votes = (member.role != Role::Learner).then(|| Votes::count(&status, member.id));
+        // Asked now: what was heard a moment ago may have ended since.
+        let answering = self.cluster().answering().await;
+        let lives = answering.contains(&member.id);
+        let votes = (member.role != Role::Learner).then(|| Votes::count(&status, &answering, member.id));
         if let Some(votes) = votes {
             votes.check(name, force).map_err(FleetError::Unsafe)?;
         }
         let sums = votes.map(|votes| votes.sums(name));
         let engines = self.view().state.live_engines().filter(|engine| engine.node == member.id).count();
-        if is_alive(&status, &member) && engines > 0 && !force {
+        if lives && engines > 0 && !force {
             return Err(FleetError::Unsafe(format!(
                 "{name} lives and runs {engines} containers: drain it first (POST /cluster/nodes/{name}/drain) and \
                  wait until none is left, or use force, which drops them and their streams from the registry \
@@ -76,7 +75,7 @@ impl Fleet {
             )));
         }
         let own = member.id == self.cluster().node_id();
-        if is_alive(&status, &member) && !force {
+        if lives && !force {
             let left = self.kept_events_left(member.id, deadline).await;
             if left > 0 {
                 return Err(FleetError::Unsafe(format!(
@@ -85,7 +84,6 @@ impl Fleet {
                 )));
             }
         }
-        tracing::warn!(node = name, id = %member.id, force, "a member is being removed");
         self.parts.departing.store(own, Ordering::Relaxed);
         let removed =
             self.cluster().change_members(MembershipChange::Remove { id: member.id }, deadline).await;
@@ -128,16 +126,12 @@ pub(crate) fn strangers(status: &RaftStatus, state: &State) -> Vec<NodeId> {
     state.nodes().map(|node| node.info.id).filter(|id| !is_member(*id)).collect()
 }
 
-fn is_alive(status: &RaftStatus, member: &MemberStatus) -> bool {
-    member.id == status.node_id || member.last_contact_ms.is_some_and(|age| age < NO_VOTE_AFTER_MS)
-}
-
 /// Votes before and after the removal of a voter.
 #[derive(Clone, Copy, Debug)]
 struct Votes {
     /// Voters now.
     all: usize,
-    /// Those of them that were heard lately.
+    /// Those of them that answer.
     alive: usize,
     /// Those of these that stay.
     alive_after: usize,
@@ -148,9 +142,9 @@ fn majority(voters: usize) -> usize {
 }
 
 impl Votes {
-    fn count(status: &RaftStatus, leaving: NodeId) -> Self {
+    fn count(status: &RaftStatus, answering: &BTreeSet<NodeId>, leaving: NodeId) -> Self {
         let voters = || status.members.iter().filter(|member| member.role != Role::Learner);
-        let alive = || voters().filter(|member| is_alive(status, member));
+        let alive = || voters().filter(|member| answering.contains(&member.id));
         Self {
             all: voters().count(),
             alive: alive().count(),

@@ -7,6 +7,7 @@
 //! - [`streams`]: figures of streams and stopping them
 //! - [`scale`]: `/scale` and `/gc`
 //! - [`leader`]: the leader's loop
+//! - [`decision`]: what a leader decided, in words
 //! - [`members`]: cordon, drain and remove members
 //! - [`gossip`]: pushes soft state to the other nodes
 //! - [`register`]: keeps this node's own record true
@@ -15,6 +16,7 @@
 
 pub mod admission;
 pub mod containers;
+pub mod decision;
 pub mod errors;
 pub mod gossip;
 pub mod hooks;

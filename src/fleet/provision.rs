@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use acefleet_registry::engine::{EngineSpec, Phase};
 use acefleet_registry::{Command, Engine, EngineId, OpId, Reply, Reserve};
 
-use crate::fleet::{Fleet, FleetError, new_op_id};
+use crate::fleet::{Fleet, FleetError, decision, new_op_id};
 
 /// The cause for which another host would fail alike.
 const CALLERS_FAULT: &str = "port_taken";
@@ -72,7 +72,10 @@ impl Fleet {
                         Some(ending) => (ending.cause.clone(), ending.message.clone()),
                         None => ("failed".to_owned(), "the host could not start it".to_owned()),
                     };
-                    tracing::warn!(engine = %engine.id, node = %engine.node, cause, message, "host failed to start");
+                    let node = decision::node_name(&self.view().state, engine.node);
+                    tracing::warn!(
+                        engine = %engine.id, name = engine.container_name, node, cause, message, "host failed to start"
+                    );
                     let last = cause == CALLERS_FAULT;
                     let error = FleetError::Failed { cause, message };
                     if last {
@@ -134,8 +137,11 @@ impl Fleet {
             // Before the answer, so that a repeat of the call finds it, on whichever node.
             Outcome::Late => {
                 let waited_ms = began.elapsed().as_millis();
+                let node = decision::node_name(&self.view().state, engine.node);
                 tracing::warn!(
-                    engine = %engine.id, node = %engine.node, reserved_ms, waited_ms, "the engine does not run in time"
+                    engine = %engine.id, name = engine.container_name, node, reserved_ms,
+                    waited_ms,
+                    "the engine does not run in time"
                 );
                 claim.give_up(engine.id, deadline).await.is_err()
             }

@@ -19,8 +19,8 @@ use crate::http::snapshot::written;
 fn unexpected(reply: Reply) -> Problem {
     match reply {
         Reply::Refused(refusal) => refusal.into(),
-        other => {
-            tracing::error!(reply = ?other, "the registry gave an unexpected reply to an event");
+        _ => {
+            tracing::error!("the registry gave an unexpected reply to an event");
             Problem::text(StatusCode::INTERNAL_SERVER_ERROR, "the registry gave an unexpected reply")
         }
     }

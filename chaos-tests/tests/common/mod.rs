@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod acexy;
+pub mod ages;
 pub mod clients;
 pub mod late;
 
@@ -48,7 +49,7 @@ pub async fn turn() -> Result<File> {
     Ok(file)
 }
 
-/// Plays a scenario. When it passed, everything is removed; else the ends of the nodes' logs are shown, and then its error,
+/// Plays a scenario, and looks at the ages that the nodes tell at its end. When it passed, everything is removed; else the ends of the nodes' logs are shown, and then its error,
 /// which is the last thing to be seen. A panic is an error like any other.
 pub async fn conclude(bed: TestHosts, scenario: impl AsyncFnOnce(&TestHosts) -> Result<()>) -> Result<()> {
     static PANIC: Mutex<String> = Mutex::new(String::new());
@@ -57,7 +58,11 @@ pub async fn conclude(bed: TestHosts, scenario: impl AsyncFnOnce(&TestHosts) -> 
         *PANIC.lock().unwrap_or_else(PoisonError::into_inner) = info.to_string();
         print(info);
     }));
-    let outcome = AssertUnwindSafe(scenario(&bed)).catch_unwind().await;
+    let played = async {
+        scenario(&bed).await?;
+        ages::expect_true_ages(&bed).await
+    };
+    let outcome = AssertUnwindSafe(played).catch_unwind().await;
     let error = match outcome {
         Ok(Ok(())) => return bed.finish().await,
         Ok(Err(error)) => error,

@@ -62,6 +62,48 @@ pub struct Policy {
     pub replacement_breaker: BreakerPolicy,
 }
 
+impl Policy {
+    /// The settings by the names under which operators give them, with their values as text, always in the same order.
+    #[must_use]
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
+        // A field that is added must be named here.
+        let Self {
+            min_replicas,
+            min_free_replicas,
+            max_replicas,
+            host_ports,
+            https_ports,
+            map_https,
+            container_label,
+            startup_timeout_ms,
+            auto_delete,
+            grace_ms,
+            idle_ttl_ms,
+            general_breaker,
+            replacement_breaker,
+        } = self;
+        let ports = |range: &PortRange| format!("{}-{}", range.first, range.last);
+        let seconds = |ms: &u64| format!("{} s", ms / 1000);
+        vec![
+            ("MIN_REPLICAS", min_replicas.to_string()),
+            ("MIN_FREE_REPLICAS", min_free_replicas.to_string()),
+            ("MAX_REPLICAS", max_replicas.to_string()),
+            ("PORT_RANGE_HOST", ports(host_ports)),
+            ("ACE_HTTPS_RANGE", ports(https_ports)),
+            ("ACE_MAP_HTTPS", map_https.to_string()),
+            ("CONTAINER_LABEL", container_label.clone()),
+            ("STARTUP_TIMEOUT_S", seconds(startup_timeout_ms)),
+            ("AUTO_DELETE", auto_delete.to_string()),
+            ("ENGINE_GRACE_PERIOD_S", seconds(grace_ms)),
+            ("IDLE_TTL_S", seconds(idle_ttl_ms)),
+            ("CIRCUIT_BREAKER_FAILURE_THRESHOLD", general_breaker.failure_threshold.to_string()),
+            ("CIRCUIT_BREAKER_RECOVERY_TIMEOUT_S", seconds(&general_breaker.recovery_ms)),
+            ("CIRCUIT_BREAKER_REPLACEMENT_THRESHOLD", replacement_breaker.failure_threshold.to_string()),
+            ("CIRCUIT_BREAKER_REPLACEMENT_TIMEOUT_S", seconds(&replacement_breaker.recovery_ms)),
+        ]
+    }
+}
+
 /// When a breaker opens and for how long it stays open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BreakerPolicy {

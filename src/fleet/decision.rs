@@ -1,0 +1,218 @@
+//! What a leader decided, as one line for people: names instead of ids, and why. Nothing that a caller sent, as labels
+//! and environments may hold secrets.
+
+use acefleet_registry::command::StopWhen;
+use acefleet_registry::node::{Availability, Node};
+use acefleet_registry::{Command, Elapsed, EngineId, NodeId, Policy, Reserve, State};
+
+/// Says what a command does to this state. Only what a leader decides by itself has words of its own.
+#[must_use]
+pub fn describe(state: &State, command: &Command) -> String {
+    match command {
+        Command::SetPolicy(policy) => settings(state, policy),
+        Command::Reserve(reserve) => starts(state, reserve),
+        Command::EngineFailed { engine, message, .. } => {
+            format!("gives {} up: {message}", engine_name(state, *engine))
+        }
+        Command::EngineStop { engine, cause, when } => {
+            let name = engine_name(state, *engine);
+            match when {
+                StopWhen::IdleFor(ms) => {
+                    format!("retires {name}: {cause}, without a stream for {} s", ms / 1000)
+                }
+                StopWhen::OffVpn => format!("takes {name} away: {cause}"),
+                StopWhen::Unused => format!("stops {name}: {cause}, and nobody uses it"),
+                StopWhen::Always => format!("stops {name}: {cause}"),
+            }
+        }
+        Command::NodeDown { node, down: true } => {
+            format!(
+                "counts {} as down: it was not heard for too long, and its streams end",
+                node_name(state, *node)
+            )
+        }
+        Command::NodeDown { node, down: false } => {
+            format!("counts {} as up: it is heard again", node_name(state, *node))
+        }
+        Command::NodeRemoved { node } => {
+            format!(
+                "forgets {} with its engines and streams: it is no member any more",
+                node_name(state, *node)
+            )
+        }
+        Command::RaiseLevel(level) => {
+            format!("lets the commands of level {level} be used: all members know them")
+        }
+        // Agents and callers write these.
+        _ => "writes what its agent found".to_owned(),
+    }
+}
+
+/// The engine that a leader's command is about.
+#[must_use]
+pub fn engine_of(command: &Command) -> Option<u64> {
+    match command {
+        Command::EngineFailed { engine, .. } | Command::EngineStop { engine, .. } => Some(engine.0),
+        _ => None,
+    }
+}
+
+/// Name of a node, if it has told one.
+#[must_use]
+pub fn node_name(state: &State, id: NodeId) -> String {
+    state.node(id).map_or_else(|| format!("node id {id}"), |node| node.info.name.clone())
+}
+
+/// Name of an engine and of its host.
+#[must_use]
+pub fn engine_name(state: &State, id: EngineId) -> String {
+    match state.engine(id) {
+        Some(engine) => format!("{} on {}", engine.container_name, node_name(state, engine.node)),
+        None => format!("engine {id}"),
+    }
+}
+
+fn starts(state: &State, reserve: &Reserve) -> String {
+    let policy = state.policy();
+    match reserve.replaces {
+        Some(lost) => format!("starts an engine in the stead of {}", engine_name(state, lost)),
+        None if state.supply() < policy.min_replicas => {
+            format!(
+                "starts an engine: {} are there and MIN_REPLICAS is {}",
+                state.supply(),
+                policy.min_replicas
+            )
+        }
+        None => format!(
+            "starts an engine: {} are free and MIN_FREE_REPLICAS is {}",
+            state.free_supply(),
+            policy.min_free_replicas
+        ),
+    }
+}
+
+fn settings(state: &State, policy: &Policy) -> String {
+    if state.has_policy() {
+        format!("puts its settings into force: {}", differences(state.policy(), policy))
+    } else {
+        "puts the settings of the cluster into force for the first time".to_owned()
+    }
+}
+
+/// The settings in which two policies differ, with both values.
+#[must_use]
+pub fn differences(from: &Policy, to: &Policy) -> String {
+    let pairs = from.settings().into_iter().zip(to.settings());
+    let differing = pairs.filter(|((_, from), (_, to))| from != to);
+    let named: Vec<String> =
+        differing.map(|((name, from), (_, to))| format!("{name} {from} → {to}")).collect();
+    named.join(", ")
+}
+
+fn wanted(availability: Availability, now: Elapsed) -> String {
+    match availability {
+        Availability::Active => "takes engines again".to_owned(),
+        Availability::Cordoned => "cordoned, takes no new engines".to_owned(),
+        Availability::Draining { deadline_ms: None } => {
+            "draining, its engines leave when their streams have ended".to_owned()
+        }
+        Availability::Draining { deadline_ms: Some(at) } => {
+            format!("draining, its streams are cut off in {} s at the latest", at.since(now) / 1000)
+        }
+    }
+}
+
+/// What operators want of the nodes, as far as the log says it.
+#[derive(Debug, Default)]
+pub struct Wishes(Option<Vec<(NodeId, Availability)>>);
+
+impl Wishes {
+    /// Writes which nodes were cordoned, drained or reactivated since the last look; nothing at the first one.
+    pub fn note(&mut self, state: &State) {
+        let now: Vec<(NodeId, Availability)> =
+            state.nodes().map(|node: &std::sync::Arc<Node>| (node.info.id, node.availability)).collect();
+        if let Some(before) = &self.0 {
+            for (id, availability) in &now {
+                let known = before.iter().find(|(known, _)| known == id).map(|(_, known)| *known);
+                if known.unwrap_or_default() != *availability {
+                    let name = node_name(state, *id);
+                    tracing::info!(
+                        node = name,
+                        "an operator wants {name} {}",
+                        wish(*availability, state.clock_ms())
+                    );
+                }
+            }
+        }
+        self.0 = Some(now);
+    }
+
+    /// Forgets what was seen: another node leads.
+    pub fn clear(&mut self) {
+        self.0 = None;
+    }
+}
+
+fn wish(availability: Availability, now: Elapsed) -> String {
+    match availability {
+        Availability::Active => "in service again".to_owned(),
+        Availability::Cordoned | Availability::Draining { .. } => wanted(availability, now),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use acefleet_registry::engine::EngineSpec;
+    use acefleet_registry::{NodeInfo, OpId, Proposal, apply};
+
+    use super::*;
+
+    fn state() -> State {
+        let mut state = State::default();
+        let mut write = |n: u64, command: Command| {
+            let proposal = Proposal { op_id: OpId(1, n), at_ms: Elapsed(n), origin: NodeId(1), command };
+            apply(&mut state, &proposal, n);
+        };
+        let info = NodeInfo {
+            id: NodeId(7),
+            name: "node-b".into(),
+            advertise_host: "b".into(),
+            http_port: 8000,
+            version: "1".into(),
+            capacity: 3,
+            docker_network: None,
+            vpns: vec![],
+        };
+        write(1, Command::SetPolicy(Policy { min_replicas: 2, ..Policy::default() }));
+        write(2, Command::NodeUp(info));
+        state
+    }
+
+    #[test]
+    fn lines_have_names_and_nothing_that_a_caller_sent() {
+        let state = state();
+        let mut spec = EngineSpec::acestream();
+        spec.env.insert("PASSWORD".into(), "secret-value".into());
+        let reserve = Reserve {
+            spec,
+            eligible: Default::default(),
+            exclude: Default::default(),
+            only_below: Some(3),
+            claim_abandoned: false,
+            patience_ms: None,
+            automatic: true,
+            replaces: None,
+        };
+        let started = describe(&state, &Command::Reserve(reserve));
+        assert_eq!(started, "starts an engine: 0 are there and MIN_REPLICAS is 2");
+        let down = describe(&state, &Command::NodeDown { node: NodeId(7), down: true });
+        assert!(down.starts_with("counts node-b as down"), "{down}");
+        let policy = Policy { max_replicas: 40, min_replicas: 2, ..Policy::default() };
+        let set = describe(&state, &Command::SetPolicy(policy));
+        assert_eq!(set, "puts its settings into force: MAX_REPLICAS 20 → 40");
+        for line in [started, down, set] {
+            assert!(!line.contains("secret-value") && !line.contains('{') && !line.contains('\n'), "{line}");
+        }
+    }
+}
