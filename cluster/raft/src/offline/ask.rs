@@ -112,11 +112,12 @@ fn objection(own: NodeId, name: &str, members: &[SurveyedMember], asked: &[Asked
     }
     let voters: BTreeSet<NodeId> = members.iter().filter(|member| member.votes).map(|m| m.id).collect();
     let majority = voters.len() / 2 + 1;
-    let alive: Vec<&SurveyedMember> = asked
+    let mut alive: Vec<&SurveyedMember> = asked
         .iter()
         .filter(|asked| asked.said == Said::Alive && asked.member.votes)
         .map(|asked| &asked.member)
         .collect();
+    alive.sort_by_key(|member| &member.name);
     let names = alive.iter().map(|member| member.name.as_str()).collect::<Vec<_>>().join(", ");
     let count = |alive: usize| format!("{alive} of {} voters, and {majority} are a majority", voters.len());
     if alive.len() >= majority {
