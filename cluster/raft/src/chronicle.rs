@@ -38,7 +38,9 @@ impl Chronicle {
         let now = core.leadership.borrow().clone();
         // The vote of an earlier run names a leader that may be long gone.
         let heard = now.is_leader || core.wire.contacts().has_heard_leader();
-        if let Some(leader) = now.leader.filter(|_| heard).map(|id| id.0)
+        // A node that is new hears the leader before the log says its name.
+        let named = now.leader.map(|id| id.0).filter(|id| heard && core.is_recorded(*id));
+        if let Some(leader) = named
             && self.last != Some((now.term, leader))
         {
             self.leads(core, now.term, leader);

@@ -168,7 +168,8 @@ async fn found(core: &Core, founders: Vec<MemberRecord>) -> Result<Step, Failure
             (founder.id, member)
         })
         .collect();
-    let names: Vec<String> = members.values().map(|member| member.name.clone()).collect();
+    let names: BTreeSet<String> = members.values().map(|member| member.name.clone()).collect();
+    let names: Vec<String> = names.into_iter().collect();
     match core.raft.initialize(members).await {
         Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {
             tracing::info!(cluster_id, "the cluster has formed: {}", names.join(", "));

@@ -30,6 +30,11 @@ async fn a_leader_change_says_who_was_lost_and_who_leads_and_why() {
     for node in &nodes {
         until("each node names its first leader", || node.log.count(&["leads since term"]) >= 1).await;
     }
+    // From the first line on, when the members of the cluster are not known everywhere yet.
+    let first = nodes.iter().flat_map(|node| node.log.lines());
+    for line in first.filter(|line| line.contains("leads since term")) {
+        assert!(!line.contains("node id"), "{line}");
+    }
     let before: Vec<usize> = nodes.iter().map(|node| node.log.lines().len()).collect();
     let lost = nodes[dead].options.node_name.clone();
     nodes[dead].kill();

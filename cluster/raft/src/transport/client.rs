@@ -1,6 +1,7 @@
 //! Calls to peers: adds the route, bounds the time, sorts the errors.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -45,12 +46,24 @@ impl CallError {
         if let Some(error) = dial_error(status) {
             return Self::NotSent(error.to_string());
         }
-        let text = format!("{}: {}", status.code(), status.message());
+        let text = match innermost(status) {
+            Some(cause) => format!("the connection broke: {cause}"),
+            None => format!("{}: {}", status.code(), status.message()),
+        };
         match status.code() {
             Code::FailedPrecondition | Code::PermissionDenied | Code::InvalidArgument => Self::Refused(text),
             _ => Self::Broken(text),
         }
     }
+}
+
+/// What happened on this side of the connection; nothing when the peer sent this status.
+fn innermost(status: &Status) -> Option<&dyn Error> {
+    let mut found = status.source()?;
+    while let Some(cause) = found.source() {
+        found = cause;
+    }
+    Some(found)
 }
 
 /// Awaits a call for at most `limit`.

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -14,7 +14,6 @@ use tower::service_fn;
 use super::reach::{Reach, Waits};
 use super::ways::{Way, Ways};
 use super::{CONNECTION_WINDOW, STREAM_WINDOW};
-use crate::span::Span;
 
 /// A dead connection is noticed after the interval plus the timeout, also while nothing is sent.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
@@ -44,10 +43,7 @@ impl fmt::Display for DialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Failed(error) => write!(f, "cannot connect: {error}"),
-            Self::Waits(Waits { why, next }) => {
-                let left = Span(next.saturating_duration_since(Instant::now()));
-                write!(f, "{why}; the next attempt is in {left}")
-            }
+            Self::Waits(Waits { why, .. }) => f.write_str(why),
         }
     }
 }
