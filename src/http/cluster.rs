@@ -29,6 +29,10 @@ struct ClusterView {
     staleness_ms: u64,
     /// Voters, dead ones included.
     voters: usize,
+    /// Members whose replica differs from that of the answering node.
+    differing: Vec<String>,
+    /// No majority says which of them is right; answers carry `X-Acefleet-Disputed` then.
+    disputed: bool,
     /// By name.
     nodes: Vec<ClusterNode>,
 }
@@ -100,6 +104,8 @@ pub(crate) async fn get(State(app): State<App>, snapshot: Snapshot) -> Response 
         node: status.node_name,
         staleness_ms: status.staleness_ms,
         voters: status.voters,
+        differing: status.differing,
+        disputed: status.disputed,
         nodes: status
             .members
             .into_iter()

@@ -11,8 +11,9 @@ use axum::response::{IntoResponse, Response};
 const ANY: HeaderValue = HeaderValue::from_static("*");
 const METHODS: HeaderValue = HeaderValue::from_static("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
-const EXPOSED: HeaderValue =
-    HeaderValue::from_static("ETag, Retry-After, X-Acefleet-Revision, X-Acefleet-Age-Ms, X-Request-Id");
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "ETag, Retry-After, X-Acefleet-Revision, X-Acefleet-Age-Ms, X-Acefleet-Disputed, X-Request-Id",
+);
 
 /// Marks an answer, unless it is one to a preflight.
 pub(crate) fn mark(headers: &mut HeaderMap) {

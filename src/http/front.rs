@@ -22,7 +22,7 @@ use crate::http::call::Arrival;
 use crate::http::observe::{self, Endpoint, Seen};
 use crate::http::problem::Problem;
 use crate::http::rendered::Moment;
-use crate::http::snapshot::Known;
+use crate::http::snapshot::{DISPUTED, Known};
 use crate::http::stall::Wanted;
 use crate::http::{cors, methods, packed, path, visitors};
 
@@ -66,11 +66,15 @@ impl Api {
         if let Some(problem) = self.foreign_page(&request) {
             return self.turn_away(&seen, request.uri().path(), problem).map(Either::Right);
         }
-        match self.kept(&seen, &request) {
+        let mut response = match self.kept(&seen, &request) {
             Some(answer) => answer.map(Either::Left),
             // Most requests do not come here; those that do not need not carry the room for it.
             None => Box::pin(self.handle(seen, request.map(Body::new))).await.map(Either::Right),
+        };
+        if self.parts.app.fleet().cluster().is_disputed() {
+            response.headers_mut().insert(DISPUTED, HeaderValue::from_static("true"));
         }
+        response
     }
 
     /// Why this request is not for an open node, if this is one.

@@ -229,6 +229,16 @@ fn raft(scrape: &Scrape, app: &App, snapshot: &Snapshot) -> prometheus::Result<(
         ("acefleet_outbox_events", "Events kept on this node until there is a leader", kept),
         ("acefleet_revision", "Revision of the registry on this node", snapshot.view.revision),
         ("acefleet_staleness_ms", "How old answers of this node may be, ms", status.staleness_ms),
+        (
+            "acefleet_replicas_differing",
+            "Members whose replica differs from this one",
+            status.differing.len() as u64,
+        ),
+        (
+            "acefleet_replica_disputed",
+            "Replicas differ and no majority says which is right: 1",
+            status.disputed.into(),
+        ),
         ("acefleet_fsync_last_us", "Last sync of the log to disk, us", status.fsync_last_us.unwrap_or(0)),
     ] {
         scrape.gauge(name, help, value as f64)?;

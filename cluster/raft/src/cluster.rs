@@ -21,7 +21,7 @@ use crate::transport::CallError;
 use crate::transport::proto::{Clock, ask_reply};
 use crate::view::View;
 use crate::write::Applied;
-use crate::{level, read, status, write};
+use crate::{compare, level, read, status, write};
 
 /// How long writes that began before a stop may take to find the next leader.
 const WRITES_LIMIT: Duration = Duration::from_secs(1);
@@ -289,6 +289,12 @@ impl Cluster {
         Outbox::new(Arc::clone(&self.core))
     }
 
+    /// Whether replicas hold different states and no majority says which is right. Cheap.
+    #[must_use]
+    pub fn is_disputed(&self) -> bool {
+        self.core.comparison.is_disputed()
+    }
+
     /// State of replication, as this node sees it.
     #[must_use]
     pub fn status(&self) -> RaftStatus {
@@ -310,7 +316,8 @@ impl Cluster {
         let member = self.core.member(to.0).ok_or(AskError::NotAMember(to.0))?;
         let (moment, wall) = self.core.clock_report();
         let clock = Clock { elapsed_ms: moment.0, wall_ms: wall.0 };
-        let call = self.core.wire.ask(to.0, &member, request, clock, deadline).await;
+        let points = compare::told(&self.core.comparison.own());
+        let call = self.core.wire.ask(to.0, &member, request, clock, points, deadline).await;
         match call {
             Ok(reply) => match reply.outcome {
                 Some(ask_reply::Outcome::Reply(bytes)) => Ok(bytes),

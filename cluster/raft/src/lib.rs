@@ -12,6 +12,7 @@ mod awaited;
 mod chronicle;
 mod cluster;
 mod codec;
+mod compare;
 mod contacts;
 mod elapsed;
 mod errors;

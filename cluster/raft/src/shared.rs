@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::awaited::Awaited;
 use crate::cluster::Hooks;
+use crate::compare::{Comparison, Due};
 use crate::errors::Failure;
 use crate::options::Options;
 use crate::outbox::Extent;
@@ -69,6 +70,9 @@ pub(crate) struct Core {
     pub closing: AtomicBool,
     /// Elapsed time and the time of day.
     pub times: Mutex<Times>,
+    /// The state that waits to be digested, and what came of comparing replicas.
+    pub due: Arc<Due>,
+    pub comparison: Comparison,
 }
 
 impl Core {

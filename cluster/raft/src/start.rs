@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::awaited::Awaited;
 use crate::cluster::{Cluster, Hooks};
+use crate::compare::{self, Comparison, Due};
 use crate::contacts::Contacts;
 use crate::errors::{Failure, StartError};
 use crate::options::Options;
@@ -105,6 +106,8 @@ pub(crate) async fn start_over(
         stop: CancellationToken::new(),
         closing: AtomicBool::new(false),
         times: Mutex::new(Times::new()),
+        due: opened.due,
+        comparison: Comparison::default(),
     });
     core.tasks.spawn(watch_mark(core.clone(), mark_broken));
     spawn_background(&core, listener);
@@ -120,6 +123,7 @@ pub(crate) struct Opened {
     pub snapshots: SnapshotDir,
     pub published: Arc<Published>,
     pub awaited: Arc<Awaited>,
+    pub due: Arc<Due>,
     pub fsync: Arc<FsyncClock>,
     pub fsync_p99: Option<Duration>,
 }
@@ -138,7 +142,8 @@ pub(crate) fn open(options: &Options) -> Result<Opened, StartError> {
         .map_err(|e| store::refusal(dir, Act::Use, &e))?;
     let published = Arc::new(Published::new());
     let awaited = Arc::new(Awaited::default());
-    let machine = StateMachine::open(snapshots.clone(), published.clone(), awaited.clone())
+    let due = Arc::new(Due::default());
+    let machine = StateMachine::open(snapshots.clone(), published.clone(), awaited.clone(), due.clone())
         .map_err(|e| StartError::Internal(format!("the snapshots cannot be read: {e}")))?;
     if let Some(why) = level::too_new(published.load().state.level(), options.level) {
         return Err(StartError::Config(why));
@@ -157,6 +162,7 @@ pub(crate) fn open(options: &Options) -> Result<Opened, StartError> {
         snapshots,
         published,
         awaited,
+        due,
         fsync,
         fsync_p99: Some(fsync_p99),
     })
@@ -208,6 +214,7 @@ fn spawn_background(core: &Arc<Core>, listener: TcpListener) {
     tasks.spawn(tend::run(core.clone()));
     tasks.spawn(times::keep(core.clone()));
     tasks.spawn(twin::watch(core.clone()));
+    tasks.spawn(compare::run(core.clone()));
     tasks.spawn(snapshot_by_time(core.clone()));
     let server = core.clone();
     tasks.spawn(async move {

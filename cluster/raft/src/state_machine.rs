@@ -10,6 +10,7 @@ use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 
 use crate::awaited::{self, Awaited};
+use crate::compare::Due;
 use crate::snapshot::{SnapshotDir, SnapshotFile};
 use crate::types::{LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::view::{Published, View};
@@ -22,6 +23,7 @@ pub(crate) struct StateMachine {
     membership: StoredMembership,
     published: Arc<Published>,
     awaited: Arc<Awaited>,
+    due: Arc<Due>,
     snapshots: SnapshotDir,
     current: Option<SnapshotFile>,
 }
@@ -32,6 +34,7 @@ impl StateMachine {
         snapshots: SnapshotDir,
         published: Arc<Published>,
         awaited: Arc<Awaited>,
+        due: Arc<Due>,
     ) -> io::Result<Self> {
         let mut machine = Self {
             state: State::default(),
@@ -40,6 +43,7 @@ impl StateMachine {
             membership: StoredMembership::default(),
             published,
             awaited,
+            due,
             current: None,
             snapshots,
         };
@@ -113,6 +117,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
                     self.membership = StoredMembership::new(Some(entry.log_id), membership);
                 }
             }
+            self.due.passed(index, &self.state);
             done.extend(responder);
         }
         // Readers on this node see a write before its caller hears of it.

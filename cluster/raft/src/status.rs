@@ -13,7 +13,7 @@ use crate::chronicle::Chronicle;
 use crate::errors::Failure;
 use crate::level;
 use crate::shared::Core;
-use crate::types::{Member, Metrics, ServerMetrics, TypeConfig};
+use crate::types::{Member, Metrics, ServerMetrics, StoredMembership, TypeConfig};
 use crate::view::View;
 
 /// Who leads, as this node knows it. Comparing two values tells whether anything changed.
@@ -102,6 +102,10 @@ pub struct RaftStatus {
     pub leaderless_ms: u64,
     /// On a leader: time since a majority last confirmed it.
     pub last_quorum_ack_ms: Option<u64>,
+    /// Members that hold another state than this node after the same entry of the log.
+    pub differing: Vec<String>,
+    /// No majority says which side of that difference is right: answers of this node are marked.
+    pub disputed: bool,
     /// Whether the Raft core is alive.
     pub running: bool,
     /// 99th percentile of disk syncs measured at start, microseconds.
@@ -152,10 +156,22 @@ pub(crate) fn status(core: &Core) -> RaftStatus {
         staleness_ms: millis(staleness(core, &view, leads, leaderless)),
         leaderless_ms: millis(leaderless),
         last_quorum_ack_ms: quorum_age.filter(|_| leads).map(millis),
+        differing: differing(core, membership),
+        disputed: core.comparison.is_disputed(),
         running: metrics.running_state.is_ok(),
         fsync_p99_us: core.fsync_p99.and_then(|p99| u64::try_from(p99.as_micros()).ok()),
         fsync_last_us: core.fsync.last_us(),
     }
+}
+
+/// Names of the members that hold something else than this node.
+fn differing(core: &Core, membership: &StoredMembership) -> Vec<String> {
+    let differing = core.comparison.differing();
+    let name =
+        |id: &u64| membership.get_node(id).map_or_else(|| id.to_string(), |member| member.name.clone());
+    let mut names: Vec<String> = differing.iter().map(name).collect();
+    names.sort_unstable();
+    names
 }
 
 fn member_status(

@@ -45,6 +45,7 @@ pub mod vpn;
 pub use access::{Access, KeyHash};
 pub use apply::apply;
 pub use command::{Command, Proposal, Refusal, RefusalCode, Reply, Reserve};
+pub use digest::Digest;
 pub use engine::Engine;
 pub use ids::{EngineId, NodeId, OpId};
 pub use level::Level;

@@ -126,7 +126,9 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, tempfile::TempDir> for Bui
     ) -> Result<(tempfile::TempDir, LogStore, StateMachine), openraft::StorageError<TypeConfig>> {
         let dir = tempfile::tempdir().unwrap();
         let snapshots = SnapshotDir::open(dir.path().join("snapshots"), 2).unwrap();
-        let machine = StateMachine::open(snapshots, Arc::new(Published::new()), Arc::default()).unwrap();
+        let machine =
+            StateMachine::open(snapshots, Arc::new(Published::new()), Arc::default(), Arc::default())
+                .unwrap();
         let log = open(&dir.path().join("rocks"));
         Ok((dir, log, machine))
     }

@@ -51,6 +51,9 @@ pub(crate) struct Identity {
     /// Why the node is no member any more. It never starts again with this directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed: Option<String>,
+    /// Why what this directory holds must not be used any more. The node does not start with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distrusted: Option<String>,
 }
 
 impl Identity {
@@ -66,6 +69,7 @@ impl Identity {
             join: Vec::new(),
             former: Vec::new(),
             removed: None,
+            distrusted: None,
         }
     }
 }
@@ -107,6 +111,9 @@ impl IdentityFile {
         };
         if let Some(why) = identity.removed {
             return Err(StartError::Removed(why));
+        }
+        if let Some(why) = identity.distrusted {
+            return Err(StartError::Internal(why));
         }
         if identity.node_name != node_name {
             return Err(StartError::Config(format!(
@@ -155,6 +162,11 @@ impl IdentityFile {
     /// Notes that the node is no member any more. Blocks.
     pub fn expel(&self, why: &str) -> io::Result<()> {
         self.store(Identity { removed: Some(why.to_owned()), ..Identity::clone(&self.load()) })
+    }
+
+    /// Notes that what the directory holds must not be used any more. Blocks.
+    pub fn distrust(&self, why: &str) -> io::Result<()> {
+        self.store(Identity { distrusted: Some(why.to_owned()), ..Identity::clone(&self.load()) })
     }
 
     fn store(&self, next: Identity) -> io::Result<()> {

@@ -378,16 +378,17 @@ impl Wire {
         Ok(())
     }
 
-    /// Asks a member something that this crate does not understand, and tells it this node's clocks.
+    /// Asks a member something that this crate does not understand, and tells it this node's clocks and what it holds.
     pub async fn ask(
         &self,
         to: u64,
         member: &Member,
         request: Bytes,
         clock: proto::Clock,
+        points: Vec<proto::StatePoint>,
         deadline: Instant,
     ) -> Result<proto::AskReply, CallError> {
-        let request = proto::AskRequest { route: Some(self.route(to)?), request, clock: Some(clock) };
+        let request = proto::AskRequest { route: Some(self.route(to)?), request, clock: Some(clock), points };
         let mut client = self.node(&member.address);
         let outcome = bounded(remaining(deadline), client.ask(Request::new(request))).await;
         self.noted(to, &member.address, outcome)

@@ -23,7 +23,7 @@ use crate::read::{self, Confirmed};
 use crate::reconfigure::{self, Changed};
 use crate::shared::Core;
 use crate::types::{Snapshot, TypeConfig};
-use crate::{access, admit, formation, protocol, status};
+use crate::{access, admit, compare, formation, protocol, status};
 
 /// Longest time that a caller may ask this node to keep trying.
 const MAX_REMAINING: Duration = Duration::from_secs(60);
@@ -313,6 +313,7 @@ impl node_server::Node for Service {
         if let Some(clock) = request.clock {
             self.0.hear_clock(from, Elapsed(clock.elapsed_ms), WallMs(clock.wall_ms));
         }
+        self.0.comparison.told(from, compare::heard(&request.points));
         let outcome = match self.0.hooks.ask(NodeId(from), request.request).await {
             Ok(reply) => ask_reply::Outcome::Reply(reply),
             Err(refused) => ask_reply::Outcome::Refused(refused),

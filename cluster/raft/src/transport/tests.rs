@@ -151,12 +151,23 @@ async fn strangers_get_no_answer_and_leave_no_trace() {
     let contacts = node.cluster.core().wire.contacts();
     for stranger in 1..=20 {
         let route = Some(proto::Route { from: stranger, ..member.clone() });
-        let refused =
-            client.ask(Request::new(proto::AskRequest { route, request: "?".into(), clock: None })).await;
+        let refused = client
+            .ask(Request::new(proto::AskRequest {
+                route,
+                request: "?".into(),
+                clock: None,
+                points: Vec::new(),
+            }))
+            .await;
         assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied);
         assert!(contacts.peer_age(stranger).is_none(), "a stranger is remembered");
     }
-    let asked = proto::AskRequest { route: Some(member.clone()), request: "?".into(), clock: None };
+    let asked = proto::AskRequest {
+        route: Some(member.clone()),
+        request: "?".into(),
+        clock: None,
+        points: Vec::new(),
+    };
     let answer = client.ask(Request::new(asked)).await.unwrap().into_inner();
     assert!(matches!(answer.outcome, Some(proto::ask_reply::Outcome::Refused(_))), "{answer:?}");
     assert!(contacts.peer_age(member.from).is_some());
