@@ -146,6 +146,10 @@ pub(crate) struct StreamState {
     /// When it ended.
     #[schema(format = DateTime)]
     pub ended_at: Option<String>,
+    /// Why it ended; only of ended streams.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "client_disconnected")]
+    pub end_reason: Option<String>,
     /// `started` or `ended`.
     #[schema(value_type = String, example = "started")]
     pub status: StreamStatus,
@@ -176,6 +180,7 @@ impl StreamState {
             is_live: start.is_live,
             started_at: zulu(shown(stream.started_at_ms)),
             ended_at: stream.ended_at_ms.map(|at| zulu(shown(at))),
+            end_reason: stream.end_reason.as_deref().map(str::to_owned),
             status: stream.status,
             peers: sample.and_then(|sample| sample.peers),
             speed_down: sample.and_then(|sample| sample.speed_down),

@@ -47,6 +47,7 @@ async fn a_stream_starts_and_ends_once() {
     let end = bed.post("/events/stream_ended", &ended("k1", "s1")).await.json();
     assert_eq!((&end["updated"], &end["stream"]["status"]), (&json!(true), &json!("ended")));
     assert!(end["stream"]["ended_at"].is_string());
+    assert_eq!(end["stream"]["end_reason"], "client_disconnected");
     let repeat = bed.post("/events/stream_ended", &ended("k1", "s1")).await;
     assert_eq!((repeat.status.as_u16(), repeat.json()), (200, json!({"updated": false, "stream": null})));
     assert_eq!(bed.get("/engines").await.json()[0]["streams"], json!([]));
