@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use acefleet_registry::node::DockerState;
-use acefleet_registry::{Command, NodeId, Reply, State, plan};
+use acefleet_registry::{Command, NodeId, Policy, Reply, State, plan};
 use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 
@@ -95,18 +95,20 @@ fn leads(fleet: &Fleet) -> Option<(u64, Instant)> {
 
 /// Says, once, in which of its cluster-wide settings this node differs from those in force.
 fn warn_of_other_settings(fleet: &Fleet, warned: &mut Option<String>) {
-    let view = fleet.view();
-    // Before a leader has written them there are none.
-    if !view.state.has_policy() || *view.state.policy() == fleet.config().policy {
-        return;
-    }
-    let differences = decision::differences(&fleet.config().policy, view.state.policy());
-    if warned.as_ref() != Some(&differences) {
+    let differences = differing(&fleet.view().state, &fleet.config().policy);
+    if differences.is_some() && *warned != differences {
         tracing::warn!(
-            "other cluster-wide settings than those of this node are in force, and count: {differences}"
+            "other cluster-wide settings than those of this node are in force, and count: {}",
+            differences.as_deref().unwrap_or_default()
         );
-        *warned = Some(differences);
+        *warned = differences;
     }
+}
+
+/// How the settings of a node differ from those in force. Before a leader has written any there are none.
+fn differing(state: &State, own: &Policy) -> Option<String> {
+    let differ = state.has_policy() && state.policy() != own;
+    differ.then(|| decision::differences(own, state.policy()))
 }
 
 /// Whether every member has said whether its Docker answers. Until then, and for [`SETTLE`] at the most, a
@@ -178,4 +180,27 @@ async fn act(fleet: &Fleet, term: u64, commands: Vec<Command>) {
         }
     });
     join_all(writes).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use acefleet_registry::{Elapsed, OpId, Proposal, apply};
+
+    use super::*;
+
+    #[test]
+    fn settings_differ_only_from_those_that_were_written() {
+        let own = Policy { max_replicas: 9, ..Policy::default() };
+        let mut state = State::default();
+        assert_eq!(differing(&state, &own), None, "nobody chose the defaults");
+        let mut write = |n: u64, policy: &Policy| {
+            let command = Command::SetPolicy(policy.clone());
+            let at_ms = Elapsed(n);
+            apply(&mut state, &Proposal { op_id: OpId(1, n), at_ms, origin: NodeId(1), command }, n);
+            differing(&state, &own)
+        };
+        assert_eq!(write(1, &own), None);
+        let other = Policy { max_replicas: 20, ..own.clone() };
+        assert_eq!(write(2, &other).as_deref(), Some("MAX_REPLICAS 9 → 20"));
+    }
 }
