@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use acefleet_registry::{Command, OpId};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tracing_subscriber::prelude::*;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::transport::{System, Ways};
 use crate::write::Applied;
@@ -48,6 +50,8 @@ pub(crate) struct Node {
     pub options: Options,
     pub ways: Arc<dyn Ways>,
     pub log: Log,
+    /// What the Raft library says of each of its failures, which nobody is shown.
+    pub complaints: Log,
     bind: SocketAddr,
     run: Option<(Runtime, Cluster)>,
 }
@@ -57,14 +61,27 @@ impl Node {
     pub fn new(dir: &Path, name: &str, bind: SocketAddr, address: String, peers: Vec<Peer>) -> Self {
         let mut options = Options::new(dir.join(name), name.into(), address);
         options.peers = peers;
-        Self { options, ways: Arc::new(System), log: Log::default(), bind, run: None }
+        Self {
+            options,
+            ways: Arc::new(System),
+            log: Log::default(),
+            complaints: Log::default(),
+            bind,
+            run: None,
+        }
     }
 
     pub async fn start(&mut self) {
-        let log = self.log.clone();
-        let filter = tracing_subscriber::EnvFilter::new(format!("{},info", crate::LOG_FILTER));
-        let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
-        let dispatch = tracing::Dispatch::new(subscriber.with_writer(move || log.clone()).finish());
+        let kept = |log: &Log, filter: String| {
+            let log = log.clone();
+            let layer = tracing_subscriber::fmt::layer().with_ansi(false);
+            layer.with_writer(move || log.clone()).with_filter(EnvFilter::new(filter)).boxed()
+        };
+        let subscriber = tracing_subscriber::registry().with(vec![
+            kept(&self.log, format!("{},info", crate::LOG_FILTER)),
+            kept(&self.complaints, "off,openraft=warn".to_owned()),
+        ]);
+        let dispatch = tracing::Dispatch::new(subscriber);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .on_thread_start(move || std::mem::forget(tracing::dispatcher::set_default(&dispatch)))

@@ -21,6 +21,8 @@ use crate::lab::{Node, PATIENCE, bind, free_address, peers, until};
 const WATCHED: Duration = Duration::from_secs(10);
 /// More of anything in that time is too much.
 const FEW: usize = 20;
+/// The Raft library complains about each attempt, perhaps twice. One that does not wait makes thousands.
+const SOME: usize = 200;
 
 /// What becomes of those who want to reach the member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,6 +242,8 @@ async fn costs_little_while(way: Way, why: &str) {
         (net.dials.load(Ordering::Relaxed), net.lookups.load(Ordering::Relaxed), log.lines().len(), bytes)
     };
     let before = count();
+    let complaints = three.nodes[leader].complaints.clone();
+    let complaints_before = complaints.lines().len();
     three.door.way.send_replace(way);
     let mut c = three.nodes.pop().unwrap();
     c.kill();
@@ -257,6 +261,8 @@ async fn costs_little_while(way: Way, why: &str) {
     assert!(new.len() < FEW, "{way:?}: {} lines: {new:#?}", new.len());
     // Two heartbeats that nobody takes need less than this.
     assert!(bytes < 200_000, "{way:?}: {bytes} bytes");
+    let complaints = complaints.lines().len() - complaints_before;
+    assert!(complaints < SOME, "{way:?}: the Raft library tried again and again: {complaints} complaints");
     let lost: Vec<&String> = new.iter().filter(|line| line.contains("c does not answer any more")).collect();
     assert!(lost.len() == 1 && lost[0].contains(why), "{way:?}: {new:#?}");
     let status = three.nodes[leader].cluster().status();
