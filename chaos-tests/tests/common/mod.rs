@@ -5,6 +5,7 @@ pub mod acexy;
 pub mod ages;
 pub mod clients;
 pub mod late;
+pub mod rest;
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -49,8 +50,8 @@ pub async fn turn() -> Result<File> {
     Ok(file)
 }
 
-/// Plays a scenario, and looks at the ages that the nodes tell at its end. When it passed, everything is removed; else the ends of the nodes' logs are shown, and then its error,
-/// which is the last thing to be seen. A panic is an error like any other.
+/// Plays a scenario; at its end looks at the ages that the nodes tell and at what they cost. When it passed, everything is
+/// removed; else the ends of the nodes' logs are shown, and then its error, which is the last thing to be seen. A panic is an error like any other.
 pub async fn conclude(bed: TestHosts, scenario: impl AsyncFnOnce(&TestHosts) -> Result<()>) -> Result<()> {
     static PANIC: Mutex<String> = Mutex::new(String::new());
     let print = panic::take_hook();
@@ -60,7 +61,8 @@ pub async fn conclude(bed: TestHosts, scenario: impl AsyncFnOnce(&TestHosts) -> 
     }));
     let played = async {
         scenario(&bed).await?;
-        ages::expect_true_ages(&bed).await
+        ages::expect_true_ages(&bed).await?;
+        rest::expect_rest(&bed).await
     };
     let outcome = AssertUnwindSafe(played).catch_unwind().await;
     let error = match outcome {
