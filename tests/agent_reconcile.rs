@@ -171,6 +171,22 @@ async fn a_foreign_container_keeps_its_name() {
 }
 
 #[tokio::test]
+async fn names_of_foreign_containers_cost_one_attempt_however_many_they_are() {
+    let fake = Fake::new();
+    for n in 1..=110 {
+        fake.put(Box { name: format!("acestream-{n}"), status: "created".to_owned(), ..Box::default() });
+    }
+    let node = node(&fake).await;
+    let mut names = Vec::new();
+    for _ in 0..5 {
+        names.push(node.running().await.container_name.clone());
+    }
+    let wanted: Vec<String> = (111..=115).map(|n| format!("acestream-{n}")).collect();
+    assert_eq!(names, wanted);
+    assert_eq!(fake.world().tried, 6, "five engines and one name that was taken");
+}
+
+#[tokio::test]
 async fn ports_of_other_programs_are_left_to_them() {
     let fake = Fake::new();
     fake.world().taken_ports.extend([19_000, 19_001, 19_002]);

@@ -148,6 +148,16 @@ impl ContainerRuntime for DockerRuntime {
         .boxed()
     }
 
+    fn all(&self) -> BoxFuture<'_, Result<Vec<Observed>, RuntimeError>> {
+        async move {
+            let options = ListContainersOptionsBuilder::new().all(true).build();
+            let found =
+                self.docker.read(|docker| async move { docker.list_containers(Some(options)).await }).await?;
+            Ok(found.into_iter().filter_map(convert::observed).collect())
+        }
+        .boxed()
+    }
+
     fn run<'a>(&'a self, spec: &'a ContainerSpec) -> BoxFuture<'a, Result<String, RuntimeError>> {
         self.create_and_start(spec).boxed()
     }

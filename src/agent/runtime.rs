@@ -155,6 +155,9 @@ pub trait ContainerRuntime: Send + Sync + 'static {
     /// All containers of the scope, whatever their status.
     fn list<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<Vec<Observed>, RuntimeError>>;
 
+    /// All containers of the daemon, whoever made them.
+    fn all(&self) -> BoxFuture<'_, Result<Vec<Observed>, RuntimeError>>;
+
     /// Creates and starts a container and returns its full id. Leaves nothing behind when it fails,
     /// unless the daemon went away meanwhile.
     fn run<'a>(&'a self, spec: &'a ContainerSpec) -> BoxFuture<'a, Result<String, RuntimeError>>;

@@ -1,6 +1,7 @@
 //! Starts the container of a reserved engine and reports what came of it: exactly one container for
 //! each engine, however often the node or the daemon fails in between.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ use crate::agent::vpn::Network;
 
 /// Leases that are replaced for one engine before it is given up.
 const MAX_CONFLICTS: u32 = 100;
+/// Names of others that are remembered for a host: each of them is replicated.
+const NAMES_MAX: usize = 4_096;
 /// A container that ends within this time never ran: a wrong image or command, not a crash.
 const SETTLE: Duration = Duration::from_millis(100);
 /// A start that takes Docker longer may cost a caller its engine, and is said.
@@ -70,7 +73,7 @@ pub(super) async fn start(ctx: &Context, id: EngineId) {
             }
             Attempt::Taken(taken) if conflicts < MAX_CONFLICTS => {
                 conflicts += 1;
-                tracing::warn!(engine = %id, ?taken, "a lease is in use outside our control; asking for another");
+                say_taken(&ctx.config.node_name, &engine, &taken);
                 match ctx.writer.settle(Command::Conflict { engine: id, taken }).await {
                     Some(Reply::Engine(_)) => continue,
                     Some(_) | None => return,
@@ -132,6 +135,20 @@ async fn network(ctx: &Context, engine: &Engine, deadline: Instant) -> Result<Op
             return Err(format!(
                 "another engine did not give up the forwarded port of the VPN container {vpn}"
             ));
+        }
+    }
+}
+
+fn say_taken(node: &str, engine: &Engine, taken: &Taken) {
+    match taken {
+        Taken::HostPort(port) => {
+            tracing::warn!(engine = %engine.id, port, "another program on {node} uses the port; asking for another");
+        }
+        Taken::Names(names) => {
+            let (name, count) = (&engine.container_name, names.len());
+            tracing::warn!(
+                engine = %engine.id, name, count, "other containers on {node} hold names like it; avoiding them all"
+            );
         }
     }
 }
@@ -236,7 +253,7 @@ async fn take_up(ctx: &Context, engine: &Engine, spec: &ContainerSpec, deadline:
     };
     let labels = &found.view.labels;
     if !ctx.is_ours(labels) || spec::engine_of(labels) != Some(engine.id) {
-        return Attempt::Taken(Taken::Name(spec.name.clone()));
+        return names_taken(ctx, engine, &spec.name).await;
     }
     // The image may add labels of its own. Other ports than ours are from an earlier lease.
     let same = spec.labels.iter().all(|(key, value)| labels.get(key) == Some(value));
@@ -248,6 +265,24 @@ async fn take_up(ctx: &Context, engine: &Engine, spec: &ContainerSpec, deadline:
         Ok(()) => Attempt::Again,
         Err(error) => refused(ctx, &error),
     }
+}
+
+/// The name, and with it every other of its prefix that containers of others hold here: the next engines need not try them.
+async fn names_taken(ctx: &Context, engine: &Engine, name: &str) -> Attempt {
+    let found = match ctx.runtime.all().await {
+        Ok(found) => found,
+        Err(error) => return refused(ctx, &error),
+    };
+    let prefix = format!("{}-", engine.spec.name_prefix);
+    let others = found.into_iter().filter(|c| c.name.starts_with(&prefix) && !ctx.is_ours(&c.labels));
+    let mut names: BTreeSet<String> = others.map(|c| c.name).collect();
+    names.insert(name.to_owned());
+    if names.len() > NAMES_MAX {
+        let (count, node) = (names.len(), &ctx.config.node_name);
+        let message = format!("{count} other containers on host {node} are named {prefix}…: remove some");
+        return failure("conflict", message);
+    }
+    Attempt::Taken(Taken::Names(names))
 }
 
 /// Waits until the container has run for a moment. What does not run is removed.

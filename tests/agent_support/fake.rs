@@ -40,6 +40,8 @@ pub struct World {
     pub lose_answers: u32,
     /// Status of new containers.
     pub born: &'static str,
+    /// Calls of `run`.
+    pub tried: u32,
     /// Calls of `run` that made a container.
     pub made: u32,
     pub pulls: Vec<String>,
@@ -68,6 +70,7 @@ impl Default for Fake {
                 missing_images: BTreeMap::new(),
                 lose_answers: 0,
                 born: "running",
+                tried: 0,
                 made: 0,
                 pulls: Vec::new(),
                 vpns: BTreeMap::new(),
@@ -137,6 +140,7 @@ impl Fake {
 
     fn make(&self, spec: &ContainerSpec) -> Result<String, RuntimeError> {
         let mut world = self.daemon()?;
+        world.tried += 1;
         if world.missing_images.contains_key(&spec.image) {
             return Err(RuntimeError::ImageMissing(spec.image.clone()));
         }
@@ -180,6 +184,17 @@ fn boxed(spec: &ContainerSpec, status: &str) -> Box {
     }
 }
 
+fn observed((id, c): (&String, &Box)) -> Observed {
+    Observed {
+        id: id.clone(),
+        name: c.name.clone(),
+        image: c.image.clone(),
+        status: c.status.clone(),
+        labels: c.labels.clone(),
+        ports: c.ports.clone(),
+    }
+}
+
 fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, T> {
     std::future::ready(value).boxed()
 }
@@ -192,16 +207,12 @@ impl ContainerRuntime for Fake {
     fn list<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<Vec<Observed>, RuntimeError>> {
         ready(self.daemon().map(|world| {
             let ours = world.containers.iter().filter(|(_, c)| scope.covers(&c.labels));
-            ours.map(|(id, c)| Observed {
-                id: id.clone(),
-                name: c.name.clone(),
-                image: c.image.clone(),
-                status: c.status.clone(),
-                labels: c.labels.clone(),
-                ports: c.ports.clone(),
-            })
-            .collect()
+            ours.map(observed).collect()
         }))
+    }
+
+    fn all(&self) -> BoxFuture<'_, Result<Vec<Observed>, RuntimeError>> {
+        ready(self.daemon().map(|world| world.containers.iter().map(observed).collect()))
     }
 
     fn run<'a>(&'a self, spec: &'a ContainerSpec) -> BoxFuture<'a, Result<String, RuntimeError>> {

@@ -241,8 +241,9 @@ pub enum StopWhen {
 pub enum Taken {
     /// A host port.
     HostPort(u16),
-    /// A container name.
-    Name(String),
+    /// Container names: that of the engine, and with it every other of the same prefix that containers outside our control hold
+    /// on the host, so that no later engine tries them in turn.
+    Names(BTreeSet<String>),
 }
 
 /// Facts of a container that carries our labels but has no record.

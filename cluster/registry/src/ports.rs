@@ -1,4 +1,5 @@
-//! Port and name leases. A lease is nothing but a live engine's record; here are the searches.
+//! Port and name leases. A lease is nothing but a live engine's record; here are the searches. What others hold on a host is
+//! remembered for a while.
 
 use std::collections::BTreeSet;
 
@@ -216,12 +217,14 @@ impl State {
         Ok(Ports { host_http, container_http, container_https, host_https })
     }
 
-    /// The lowest unused name `<prefix>-<n>`. After a conflict over `taken` the search goes on behind
-    /// it: names that others hold on a host are not in the registry, and must not be tried in turns.
-    pub(crate) fn free_name(&self, prefix: &str, taken: Option<&str>) -> String {
-        let number = taken.and_then(|name| name.strip_prefix(prefix)?.strip_prefix('-')?.parse::<u32>().ok());
-        let first = number.unwrap_or(0).saturating_add(1);
-        let mut names = (first..).map(|n| format!("{prefix}-{n}"));
-        names.find(|name| !self.index.names.contains_key(name)).unwrap_or_default()
+    /// The lowest name `<prefix>-<n>` that no engine leases and, as far as is known, no other container holds on `node`.
+    pub(crate) fn free_name(&self, node: NodeId, prefix: &str) -> String {
+        let foreign = self.tables.foreign_names.get(&(node, prefix.to_owned()));
+        let foreign = foreign.filter(|foreign| foreign.until_ms > self.tables.clock_ms);
+        let is_free = |name: &String| {
+            !self.index.names.contains_key(name)
+                && !foreign.is_some_and(|foreign| foreign.names.contains(name))
+        };
+        (1..=u32::MAX).map(|n| format!("{prefix}-{n}")).find(is_free).unwrap_or_default()
     }
 }

@@ -59,6 +59,9 @@ pub struct Tables {
     pub tombstones: OrdMap<String, Elapsed>,
     /// Host ports found taken by others, with the moment until which they are avoided.
     pub foreign_ports: OrdMap<(NodeId, u16), Elapsed>,
+    /// Container names found taken by others, by host and prefix.
+    #[serde(skip_serializing_if = "OrdMap::is_empty")]
+    pub foreign_names: OrdMap<(NodeId, String), ForeignNames>,
     /// VPN containers of members, by name.
     #[serde(skip_serializing_if = "OrdMap::is_empty")]
     pub vpns: OrdMap<(NodeId, String), Arc<Vpn>>,
@@ -87,6 +90,15 @@ pub struct Tables {
 
 fn is_first(level: &Level) -> bool {
     *level == Level::FIRST
+}
+
+/// Names that containers outside our control hold on a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignNames {
+    /// The moment until which they are avoided.
+    pub until_ms: Elapsed,
+    /// The names.
+    pub names: OrdSet<String>,
 }
 
 /// Remembered result of a write.

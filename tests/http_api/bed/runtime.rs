@@ -105,6 +105,11 @@ impl ContainerRuntime for FakeRuntime {
         Box::pin(ready(Ok(ours)))
     }
 
+    fn all(&self) -> BoxFuture<'_, Result<Vec<Observed>, RuntimeError>> {
+        let all = self.containers.lock().unwrap().values().cloned().collect();
+        Box::pin(ready(Ok(all)))
+    }
+
     fn run<'a>(&'a self, spec: &'a ContainerSpec) -> BoxFuture<'a, Result<String, RuntimeError>> {
         Box::pin(self.start(spec))
     }

@@ -13,12 +13,12 @@ use crate::ids::{EngineId, NodeId, OpId};
 use crate::node::Node;
 use crate::placement;
 use crate::ports::fixed_http_port;
-use crate::state::State;
+use crate::state::{ForeignNames, State};
 use crate::time::Elapsed;
 use crate::vpn::{CAUSE_VPN_ERROR, VpnFault};
 
-/// A port that another program holds is tried again after ten minutes.
-const FOREIGN_PORT_MS: u64 = 600_000;
+/// A port or name that others hold is tried again after ten minutes.
+const FOREIGN_MS: u64 = 600_000;
 
 /// The engine's record if it is still live and in `phase`.
 fn in_phase(state: &State, id: EngineId, phase: Phase) -> Result<Engine, Reply> {
@@ -37,11 +37,14 @@ pub(super) fn conflict(state: &mut State, id: EngineId, taken: &Taken) -> Reply 
         Err(reply) => return reply,
     };
     match taken {
-        Taken::Name(name) if *name == engine.container_name => {
-            engine.container_name = state.free_name(&engine.spec.name_prefix, Some(name));
+        Taken::Names(names) if names.contains(&engine.container_name) => {
+            let until_ms = state.tables.clock_ms.plus(FOREIGN_MS);
+            let foreign = ForeignNames { until_ms, names: names.iter().cloned().collect() };
+            state.tables.foreign_names.insert((engine.node, engine.spec.name_prefix.clone()), foreign);
+            engine.container_name = state.free_name(engine.node, &engine.spec.name_prefix);
         }
         Taken::HostPort(port) if engine.leased_ports().any(|leased| leased == *port) => {
-            let until = state.tables.clock_ms.plus(FOREIGN_PORT_MS);
+            let until = state.tables.clock_ms.plus(FOREIGN_MS);
             state.tables.foreign_ports.insert((engine.node, *port), until);
             let fixed = !engine.is_acestream()
                 || (engine.ports.host_http == *port && fixed_http_port(&engine.spec).is_some());

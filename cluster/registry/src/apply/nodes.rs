@@ -114,6 +114,8 @@ pub(super) fn removed(state: &mut State, id: NodeId) -> Reply {
     }
     let kept = state.tables.foreign_ports.iter().filter(|((owner, _), _)| *owner != id);
     state.tables.foreign_ports = kept.map(|(key, until)| (*key, *until)).collect();
+    let kept = state.tables.foreign_names.iter().filter(|((owner, _), _)| *owner != id);
+    state.tables.foreign_names = kept.map(|(key, names)| (key.clone(), names.clone())).collect();
     vpn::forget(state, id);
     let message = format!("node {} was removed from the cluster", node.info.name);
     note(state, EventType::System, "node_removed", message, None, None);

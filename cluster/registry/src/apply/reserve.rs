@@ -61,7 +61,7 @@ pub(super) fn reserve(state: &mut State, ask: &Reserve, op_id: OpId, origin: Nod
         id,
         node: choice.node,
         phase: Phase::Reserved,
-        container_name: state.free_name(&ask.spec.name_prefix, None),
+        container_name: state.free_name(choice.node, &ask.spec.name_prefix),
         spec: ask.spec.clone(),
         ports,
         container_id: None,

@@ -72,4 +72,8 @@ pub(super) fn evict(state: &mut State) {
         let kept = state.tables.foreign_ports.iter().filter(|(_, until)| **until > now);
         state.tables.foreign_ports = kept.map(|(key, until)| (*key, *until)).collect();
     }
+    if state.tables.foreign_names.values().any(|foreign| foreign.until_ms <= now) {
+        let kept = state.tables.foreign_names.iter().filter(|(_, foreign)| foreign.until_ms > now);
+        state.tables.foreign_names = kept.map(|(key, foreign)| (key.clone(), foreign.clone())).collect();
+    }
 }

@@ -194,6 +194,7 @@ fn sample_state() -> State {
     world.begin(label("b"));
     let moved = world.reserve();
     world.run(port_taken(moved.id, moved.ports.host_http));
+    world.run(name_taken(moved.id, &moved.container_name));
     world.fail_one();
     let leaving = world.running();
     world.run(stop(leaving.id, StopWhen::Always));
@@ -246,7 +247,12 @@ fn every_command_is_pinned_and_readable() {
 fn a_snapshot_is_pinned_and_readable() {
     let state = sample_state();
     let tables = Tables::from(state.clone());
-    assert!(!tables.tombstones.is_empty() && !tables.foreign_ports.is_empty() && !tables.ops.is_empty());
+    assert!(
+        !tables.tombstones.is_empty()
+            && !tables.foreign_ports.is_empty()
+            && !tables.foreign_names.is_empty()
+            && !tables.ops.is_empty()
+    );
     let bytes = rmp_serde::to_vec_named(&state).unwrap();
     let pinned = golden("state.hex", &[("state".to_owned(), bytes)]);
     let restored: State = rmp_serde::from_slice(&pinned[0]).unwrap();

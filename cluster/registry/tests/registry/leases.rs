@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use acefleet_registry::command::StopWhen;
+use acefleet_registry::command::{StopWhen, Taken};
 use acefleet_registry::engine::Phase;
 use acefleet_registry::policy::PortRange;
+use acefleet_registry::state::Tables;
 use acefleet_registry::{Command, NodeId, RefusalCode, Reserve};
 
 use crate::support::{
@@ -196,15 +197,26 @@ fn a_conflict_without_another_port_ends_the_reservation() {
 }
 
 #[test]
-fn names_that_others_hold_are_passed_one_after_the_other() {
-    let mut world = World::new(1, 10);
+fn names_that_others_hold_on_a_host_are_avoided_there_for_a_while() {
+    let mut world = World::new(2, 200);
+    world.origin = NodeId(1);
     let id = world.reserve().id;
-    world.reserve();
-    for (held, next) in [(1, 3), (3, 4), (4, 5)] {
-        let moved = engine(world.run(name_taken(id, &format!("acestream-{held}"))));
-        assert_eq!(moved.container_name, format!("acestream-{next}"));
-    }
-    assert_eq!(engine(world.run(name_taken(id, "acestream-1"))).container_name, "acestream-5", "stale");
+    let held = (1..=110).map(|n| format!("acestream-{n}")).collect();
+    let moved = engine(world.run(Command::Conflict { engine: id, taken: Taken::Names(held) }));
+    assert_eq!((moved.phase, moved.container_name.as_str()), (Phase::Reserved, "acestream-111"));
+    let stale = engine(world.run(name_taken(id, "acestream-1")));
+    assert_eq!(stale.container_name, "acestream-111", "a stale conflict renamed it");
+    let there = engine(world.run(Command::Reserve(world.ask_on(1))));
+    assert_eq!(there.container_name, "acestream-112", "each engine tries them again");
+    let elsewhere = engine(world.run(Command::Reserve(world.ask_on(2))));
+    assert_eq!(elsewhere.container_name, "acestream-1", "the names are taken on node 1 only");
+    let other = Reserve { spec: generic(&[]), ..world.ask_on(1) };
+    assert_eq!(engine(world.run(Command::Reserve(other))).container_name, "svc-1");
+    world.wait_ms(FOREIGN_MS);
+    let later = engine(world.run(Command::Reserve(world.ask_on(1))));
+    assert_eq!(later.container_name, "acestream-2", "those who held them may be gone");
+    world.run(Command::NodeRemoved { node: NodeId(1) });
+    assert!(Tables::from(world.state).foreign_names.is_empty());
 }
 
 #[test]

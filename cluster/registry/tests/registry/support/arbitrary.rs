@@ -72,11 +72,15 @@ fn reserve() -> impl Strategy<Value = Reserve> {
     )
 }
 
+fn held(prefix: &str, numbers: BTreeSet<u32>) -> Taken {
+    Taken::Names(numbers.into_iter().map(|n| format!("{prefix}-{n}")).collect())
+}
+
 fn taken() -> impl Strategy<Value = Taken> {
     prop_oneof![
         port().prop_map(Taken::HostPort),
-        (1..6u32).prop_map(|n| Taken::Name(format!("acestream-{n}"))),
-        (1..3u32).prop_map(|n| Taken::Name(format!("svc-{n}"))),
+        btree_set(1..6u32, 1..4).prop_map(|numbers| held("acestream", numbers)),
+        btree_set(1..3u32, 1..2).prop_map(|numbers| held("svc", numbers)),
     ]
 }
 

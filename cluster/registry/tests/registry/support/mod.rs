@@ -98,6 +98,11 @@ impl World {
         }
     }
 
+    /// For an engine on this host alone.
+    pub fn ask_on(&self, node: u64) -> Reserve {
+        Reserve { eligible: [NodeId(node)].into(), ..self.ask() }
+    }
+
     pub fn reserve(&mut self) -> Arc<Engine> {
         engine(self.run(Command::Reserve(self.ask())))
     }
@@ -212,7 +217,7 @@ pub fn port_taken(engine: EngineId, port: u16) -> Command {
 }
 
 pub fn name_taken(engine: EngineId, name: &str) -> Command {
-    Command::Conflict { engine, taken: Taken::Name(name.to_owned()) }
+    Command::Conflict { engine, taken: Taken::Names([name.to_owned()].into()) }
 }
 
 /// A start as the proxy sends it: the engine is `localhost` and its host port.
