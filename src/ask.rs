@@ -6,6 +6,7 @@ use std::sync::Arc;
 use acefleet_registry::{EngineId, WallMs};
 use serde::{Deserialize, Serialize};
 
+use crate::agent::left_behind::Adoption;
 use crate::container::ContainerView;
 use crate::soft::{NodeReport, StreamSample};
 
@@ -38,6 +39,8 @@ pub enum Question {
         /// Address that the engine gave for commands.
         command_url: String,
     },
+    /// Adopt the engines that an earlier life of the host left behind.
+    AdoptLeftBehind,
 }
 
 /// The answer to a [`Question`] of the same name.
@@ -50,6 +53,8 @@ pub enum Answer {
     Container(Option<ContainerView>),
     /// Containers.
     Containers(Vec<ContainerView>),
+    /// What came of each adoption.
+    Adoptions(Vec<Adoption>),
     /// Samples.
     Samples(Vec<StreamSample>),
 }

@@ -61,6 +61,18 @@ pub struct VpnSoft {
     pub last_check_ms: Option<WallMs>,
 }
 
+/// A container that runs, carries our labels, and belongs to no node of this cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LeftBehind {
+    /// Full Docker id.
+    pub container_id: String,
+    /// Its name.
+    pub name: String,
+    /// Why it is not adopted by itself, for people.
+    pub why: String,
+}
+
 /// What one node reports of itself and of what it owns.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -71,6 +83,8 @@ pub struct NodeReport {
     pub streams: BTreeMap<String, StreamSample>,
     /// Its VPN containers, by name.
     pub vpns: BTreeMap<String, VpnSoft>,
+    /// Engines that an earlier life of its host left behind.
+    pub left_behind: Vec<LeftBehind>,
     /// Failed polls of stream figures since the node started.
     pub collector_errors: u64,
     /// Bytes moved by all its streams since the node started: downloaded, uploaded.

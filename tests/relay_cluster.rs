@@ -56,6 +56,7 @@ impl Node {
             variant: None,
             ports: Ports { host_http: port, container_http: port, container_https: 45_000, host_https: None },
             spec: EngineSpec::acestream(),
+            address: None,
             vpn: None,
             forwarded_port: None,
         };

@@ -2,6 +2,7 @@
 //! a client sent.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use acefleet_registry::address::join;
@@ -9,8 +10,81 @@ use acefleet_registry::{Engine, EngineId};
 use url::Url;
 
 use crate::agent::context::unpoisoned;
+use crate::agent::runtime::Inspection;
 use crate::agent::vpn::Networks;
 use crate::config::Config;
+
+/// The network that engines of a node join, by how they are reached in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineNetwork<'a> {
+    /// Docker's default one: their ports are published on the host, and names mean nothing in it.
+    Default,
+    /// That of the host: they listen on it themselves, and nothing is published.
+    Host,
+    /// One of its own, in which containers reach each other by name.
+    Named(&'a str),
+}
+
+impl<'a> EngineNetwork<'a> {
+    /// What `DOCKER_NETWORK` means.
+    #[must_use]
+    pub fn of(config: &'a Config) -> Self {
+        match config.docker_network.as_deref() {
+            None | Some("bridge" | "default") => Self::Default,
+            Some("host") => Self::Host,
+            Some(name) => Self::Named(name),
+        }
+    }
+
+    /// The name in which it has a name.
+    #[must_use]
+    pub fn name(self) -> Option<&'a str> {
+        match self {
+            Self::Named(name) => Some(name),
+            Self::Default | Self::Host => None,
+        }
+    }
+}
+
+/// Where clients reach an engine, by what the inspection of its container shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// At its host, or by its name where its network has names.
+    Usual,
+    /// At this address alone.
+    At(String),
+    /// Nowhere: it publishes nothing and has no address.
+    Nowhere,
+}
+
+impl Reach {
+    /// The address, if it is a special one.
+    #[must_use]
+    pub fn address(self) -> Option<String> {
+        match self {
+            Self::At(address) => Some(address),
+            Self::Usual | Self::Nowhere => None,
+        }
+    }
+
+    /// `inside` is the port on which the engine listens.
+    #[must_use]
+    pub fn shown(found: &Inspection, inside: u16) -> Self {
+        let network = found.network.as_deref().unwrap_or_default();
+        if network == "host" || network.starts_with("container:") {
+            return Self::Usual;
+        }
+        let own = || found.addresses.first().map_or(Self::Nowhere, |address| Self::At(address.clone()));
+        let Some(bindings) = found.view.ports.get(&format!("{inside}/tcp")) else { return own() };
+        let is_any = |ip: &str| ip.is_empty() || ip.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified());
+        match bindings.iter().find(|binding| !is_any(&binding.host_ip)) {
+            Some(one) if bindings.iter().all(|binding| !is_any(&binding.host_ip)) => {
+                Self::At(one.host_ip.clone())
+            }
+            Some(_) | None => Self::Usual,
+        }
+    }
+}
 
 /// Addresses of own engines, and which of them answered last.
 #[derive(Debug)]
@@ -29,7 +103,7 @@ impl Addresses {
         let remote = config.docker_host.as_deref().and_then(daemon_host);
         Self {
             host: remote.unwrap_or_else(|| "127.0.0.1".to_owned()),
-            networked: config.docker_network.is_some(),
+            networked: EngineNetwork::of(config).name().is_some(),
             networks,
             answering: Mutex::default(),
         }
@@ -47,6 +121,10 @@ impl Addresses {
     #[must_use]
     pub fn candidates(&self, engine: &Engine) -> Vec<String> {
         let mut bases = vec![format!("http://{}:{}", self.host, engine.ports.host_http)];
+        if let Some(address) = &engine.address {
+            // What is published there has the host's port, and the container itself its own; mostly they are the same.
+            bases.push(format!("http://{}", join(address, engine.ports.container_http)));
+        }
         if let Some(vpn) = &engine.vpn {
             let network = self.networks.of(vpn);
             let addresses = network.iter().flat_map(|network| &network.addresses);

@@ -1,15 +1,16 @@
 //! What the agent's tasks share. It holds no decisions.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
 use acefleet_raft::Cluster;
+use acefleet_registry::address::is_loopback;
 use acefleet_registry::{Engine, EngineId, NodeId};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::agent::address::Addresses;
+use crate::agent::address::{Addresses, Reach};
 use crate::agent::availability::Docker;
 use crate::agent::backoff::Backoff;
 use crate::agent::pace::Pace;
@@ -49,6 +50,10 @@ pub(super) struct Context {
     /// Ask for another look at the records: a task has ended.
     pub replan: Notify,
     pub busy: Mutex<Busy>,
+    /// Ask for a look at what was left behind.
+    pub look_behind: Arc<Notify>,
+    /// Used up when it was said that engines cannot be reached.
+    pub unreachable: Once,
 }
 
 /// What a task works on; freed when it is dropped.
@@ -94,9 +99,40 @@ impl Context {
         ours.then(|| Arc::clone(engine))
     }
 
+    /// Where clients are told to reach an engine that is behind no VPN, if not as usual. What only this host reaches, or nobody, is
+    /// said once.
+    pub fn usual_or(&self, reach: Reach) -> Option<String> {
+        let (node, host) = (&self.config.node_name, &self.config.advertise_host);
+        match reach {
+            Reach::Usual => None,
+            Reach::At(address) => {
+                if is_loopback(&address) && !is_loopback(host) {
+                    self.unreachable.call_once(|| {
+                        tracing::warn!(
+                            address,
+                            "Docker on {node} publishes ports on {address} alone, so that only this host reaches its engines, not those who \
+                             ask for them at {host}: remove \"ip\" from /etc/docker/daemon.json (or --ip from dockerd) and restart Docker"
+                        );
+                    });
+                }
+                Some(address)
+            }
+            Reach::Nowhere => {
+                self.unreachable.call_once(|| {
+                    let network = self.config.docker_network.as_deref().unwrap_or("default");
+                    tracing::warn!(
+                        "engines on {node} publish no port and have no address in the Docker network {network}: set DOCKER_NETWORK to \
+                         another one, or leave it out"
+                    );
+                });
+                None
+            }
+        }
+    }
+
     /// Takes note of a failed call: a daemon that did not answer is asked again at once.
     pub fn failed(&self, error: &RuntimeError) {
-        if matches!(error, RuntimeError::Unavailable(_)) {
+        if matches!(error, RuntimeError::Unavailable(_) | RuntimeError::Forbidden(_)) {
             self.recheck.notify_one();
         }
     }
@@ -111,9 +147,9 @@ impl Context {
         }
     }
 
-    /// True when these are labels of a container of ours.
+    /// True when these are labels of a container that this node made.
     pub fn is_ours(&self, labels: &std::collections::BTreeMap<String, String>) -> bool {
-        self.scope().covers(labels)
+        self.scope().made(labels)
     }
 
     /// Which containers are ours.

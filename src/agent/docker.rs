@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use acefleet_registry::lack::Lack;
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::query_parameters::{
@@ -16,14 +17,15 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 
 use crate::agent::docker_connection::{Connection, PING_LIMIT, PULL_LIMIT};
 use crate::agent::docker_convert as convert;
+use crate::agent::docker_refusal::{Call, forbidden};
 use crate::agent::runtime::{ContainerRuntime, Inspection, Observed, RuntimeError, Scope, VpnView};
 use crate::agent::spec::{self, ContainerSpec};
 use crate::config::Config;
 
 /// Time for calls that change something, beside the grace of a stop.
 const WRITE_LIMIT: Duration = Duration::from_secs(60);
-/// Events of a container that may change what we know of it.
-const EVENTS: [&str; 3] = ["die", "destroy", "rename"];
+/// Events of a container that may change what we know of it. Podman's socket calls the first two `died` and `remove`.
+const EVENTS: [&str; 5] = ["die", "destroy", "rename", "died", "remove"];
 /// Longest output that is read for a message.
 const TAIL_BYTES: usize = 16 * 1024;
 
@@ -42,7 +44,7 @@ impl DockerRuntime {
     async fn discard(&self, id: &str) -> Result<(), RuntimeError> {
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
         self.docker
-            .call(WRITE_LIMIT, convert::error, |docker| async move {
+            .call(Call::Remove, WRITE_LIMIT, convert::error, |docker| async move {
                 docker.remove_container(id, Some(options)).await
             })
             .await
@@ -54,12 +56,12 @@ impl DockerRuntime {
         let body = convert::create_body(spec);
         let meaning = |error: &Error| convert::run_error(error, spec);
         let began = Instant::now();
-        let created =
-            self.docker
-                .call(WRITE_LIMIT, meaning, |docker| async move {
-                    docker.create_container(Some(options), body).await
-                })
-                .await?;
+        let created = self
+            .docker
+            .call(Call::Create, WRITE_LIMIT, meaning, |docker| async move {
+                docker.create_container(Some(options), body).await
+            })
+            .await?;
         for warning in created.warnings {
             tracing::warn!(name = spec.name, warning, "Docker warns of a new container");
         }
@@ -67,7 +69,9 @@ impl DockerRuntime {
         let create_ms = began.elapsed().as_millis();
         let started = self
             .docker
-            .call(WRITE_LIMIT, meaning, |docker| async move { docker.start_container(id, None).await })
+            .call(Call::Start, WRITE_LIMIT, meaning, |docker| async move {
+                docker.start_container(id, None).await
+            })
             .await;
         if let Err(failed) = started {
             if let Err(error) = self.discard(id).await {
@@ -87,7 +91,7 @@ impl DockerRuntime {
             let options = StopContainerOptionsBuilder::new().t(seconds).build();
             let stopped = self
                 .docker
-                .call(WRITE_LIMIT + grace, convert::error, |docker| async move {
+                .call(Call::Stop, WRITE_LIMIT + grace, convert::error, |docker| async move {
                     docker.stop_container(id, Some(options)).await
                 })
                 .await;
@@ -116,19 +120,21 @@ fn checked(id: &str) -> Result<(), RuntimeError> {
     }
 }
 
-/// Docker wants all labels of a filter, so that it cannot ask for one of several cluster ids.
-fn label_filter(node_name: &str) -> Vec<String> {
-    vec![format!("{}={node_name}", spec::LABEL_NODE)]
+/// Docker wants all labels of a filter, so that it cannot ask for one of several cluster ids or names.
+fn label_filter() -> Vec<String> {
+    vec![spec::LABEL_NODE.to_owned()]
 }
 
 impl ContainerRuntime for DockerRuntime {
     fn ping(&self) -> BoxFuture<'_, Result<(), RuntimeError>> {
         async move {
             let ping = |docker: Docker| async move { docker.ping().await.map(drop) };
-            let answer = self.docker.call(PING_LIMIT, convert::error, ping).await;
+            let answer = self.docker.call(Call::Ping, PING_LIMIT, convert::error, ping).await;
             match answer {
                 // A daemon that answers with a refusal is of no use either.
-                Err(RuntimeError::Other(why)) => Err(RuntimeError::Unavailable(why)),
+                Err(RuntimeError::Other(why) | RuntimeError::Forbidden(why)) => {
+                    Err(RuntimeError::Unavailable(why))
+                }
                 other => other,
             }
         }
@@ -137,13 +143,37 @@ impl ContainerRuntime for DockerRuntime {
 
     fn list<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<Vec<Observed>, RuntimeError>> {
         async move {
-            let filters = HashMap::from([("label".to_owned(), label_filter(&scope.node_name))]);
+            let filters = HashMap::from([("label".to_owned(), label_filter())]);
             let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-            let found =
-                self.docker.read(|docker| async move { docker.list_containers(Some(options)).await }).await?;
+            let found = self
+                .docker
+                .read(Call::List, |docker| async move { docker.list_containers(Some(options)).await })
+                .await?;
             let mut found: Vec<Observed> = found.into_iter().filter_map(convert::observed).collect();
-            found.retain(|c| scope.covers(&c.labels));
+            found.retain(|c| scope.covers(&c.id, &c.labels));
             Ok(found)
+        }
+        .boxed()
+    }
+
+    fn has<'a>(&'a self, lack: &'a Lack) -> BoxFuture<'a, Result<bool, RuntimeError>> {
+        async move {
+            let found = match lack {
+                Lack::Image(name) => {
+                    let inspect = |docker: Docker| async move { docker.inspect_image(name).await.map(drop) };
+                    self.docker.read(Call::Image, inspect).await
+                }
+                Lack::Network(name) => {
+                    let inspect =
+                        |docker: Docker| async move { docker.inspect_network(name, None).await.map(drop) };
+                    self.docker.read(Call::Network, inspect).await
+                }
+            };
+            match found {
+                Ok(()) => Ok(true),
+                Err(RuntimeError::NotFound) => Ok(false),
+                Err(error) => Err(error),
+            }
         }
         .boxed()
     }
@@ -151,8 +181,10 @@ impl ContainerRuntime for DockerRuntime {
     fn all(&self) -> BoxFuture<'_, Result<Vec<Observed>, RuntimeError>> {
         async move {
             let options = ListContainersOptionsBuilder::new().all(true).build();
-            let found =
-                self.docker.read(|docker| async move { docker.list_containers(Some(options)).await }).await?;
+            let found = self
+                .docker
+                .read(Call::List, |docker| async move { docker.list_containers(Some(options)).await })
+                .await?;
             Ok(found.into_iter().filter_map(convert::observed).collect())
         }
         .boxed()
@@ -165,8 +197,10 @@ impl ContainerRuntime for DockerRuntime {
     fn inspect<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Inspection, RuntimeError>> {
         async move {
             checked(id)?;
-            let found =
-                self.docker.read(|docker| async move { docker.inspect_container(id, None).await }).await?;
+            let found = self
+                .docker
+                .read(Call::Inspect, |docker| async move { docker.inspect_container(id, None).await })
+                .await?;
             convert::inspection(found).ok_or(RuntimeError::NotFound)
         }
         .boxed()
@@ -175,8 +209,10 @@ impl ContainerRuntime for DockerRuntime {
     fn vpn<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<VpnView, RuntimeError>> {
         async move {
             checked(name)?;
-            let found =
-                self.docker.read(|docker| async move { docker.inspect_container(name, None).await }).await?;
+            let found = self
+                .docker
+                .read(Call::Inspect, |docker| async move { docker.inspect_container(name, None).await })
+                .await?;
             convert::vpn(found).ok_or(RuntimeError::NotFound)
         }
         .boxed()
@@ -186,7 +222,7 @@ impl ContainerRuntime for DockerRuntime {
         async move {
             checked(name)?;
             self.docker
-                .call(WRITE_LIMIT, convert::error, |docker| async move {
+                .call(Call::Restart, WRITE_LIMIT, convert::error, |docker| async move {
                     docker.restart_container(name, None).await
                 })
                 .await
@@ -200,7 +236,7 @@ impl ContainerRuntime for DockerRuntime {
             let options =
                 LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&lines.to_string()).build();
             self.docker
-                .read(|docker| async move {
+                .read(Call::Logs, |docker| async move {
                     let mut text = Vec::new();
                     let mut logs = std::pin::pin!(docker.logs(id, Some(options)));
                     while let Some(line) = logs.try_next().await? {
@@ -227,7 +263,7 @@ impl ContainerRuntime for DockerRuntime {
             let pull = |docker: Docker| async move {
                 docker.create_image(Some(options), None, None).try_for_each(|_| async { Ok(()) }).await
             };
-            match self.docker.call(PULL_LIMIT, convert::error, pull).await {
+            match self.docker.call(Call::Pull, PULL_LIMIT, convert::error, pull).await {
                 Err(RuntimeError::NotFound) => {
                     Err(RuntimeError::Other("its registry does not know it".to_owned()))
                 }
@@ -237,7 +273,7 @@ impl ContainerRuntime for DockerRuntime {
         .boxed()
     }
 
-    fn events(&self, node_name: &str) -> BoxStream<'static, Result<(), RuntimeError>> {
+    fn events(&self) -> BoxStream<'static, Result<(), RuntimeError>> {
         let client = self.docker.current();
         let Some(client) = client else {
             let error = RuntimeError::Unavailable("not connected".to_owned());
@@ -246,7 +282,7 @@ impl ContainerRuntime for DockerRuntime {
         let filters = HashMap::from([
             ("type".to_owned(), vec!["container".to_owned()]),
             ("event".to_owned(), EVENTS.map(str::to_owned).to_vec()),
-            ("label".to_owned(), label_filter(node_name)),
+            ("label".to_owned(), label_filter()),
         ]);
         let options = EventsOptionsBuilder::new().filters(&filters).build();
         let host = self.docker.host.clone();
@@ -262,7 +298,8 @@ fn async_stream(
 ) -> BoxStream<'static, Result<(), RuntimeError>> {
     let events = client.events(Some(options)).map(move |event| match event {
         Ok(_) => Ok(()),
-        Err(error) => Err(RuntimeError::Unavailable(format!("{host}: {error}"))),
+        Err(error) => Err(forbidden(&error, Call::Events)
+            .unwrap_or_else(|| RuntimeError::Unavailable(format!("{host}: {error}")))),
     });
     events.boxed()
 }

@@ -6,10 +6,13 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use bollard::errors::Error;
+use bollard::models::ContainerCreateBody;
+use bollard::query_parameters::{CreateContainerOptionsBuilder, ListContainersOptions};
 use bollard::{API_DEFAULT_VERSION, Docker};
 
 use crate::agent::context::unpoisoned;
 use crate::agent::docker_convert as convert;
+use crate::agent::docker_refusal::{Call, forbidden};
 use crate::agent::runtime::RuntimeError;
 use crate::config::Config;
 
@@ -66,14 +69,16 @@ impl Connection {
             other => RuntimeError::Unavailable(format!("{}: {other}", self.host)),
         })?;
         let version = tokio::time::timeout(PING_LIMIT, client.version()).await;
-        let version =
-            version.map_err(|_| self.no_answer(PING_LIMIT))?.map_err(|error| self.meaning(&error))?;
+        let version = version
+            .map_err(|_| self.no_answer(PING_LIMIT))?
+            .map_err(|error| self.meaning(&error, Call::Version))?;
         let api = version.api_version.unwrap_or_default();
         if !is_new_enough(&api) {
             let (major, minor) = OLDEST_API;
             let message = format!("its API is {api}, at least {major}.{minor} is needed: upgrade Docker");
             return Err(RuntimeError::Unavailable(message));
         }
+        self.check_rights(&client).await?;
         tracing::info!(host = self.host, api, "connected to Docker");
         Ok(client.with_timeout(PULL_LIMIT))
     }
@@ -90,9 +95,30 @@ impl Connection {
         }
     }
 
+    /// Tries whether a guard in front of the daemon lets this node do its work, before an engine is placed here: a list, and the
+    /// creation of a container whose name no daemon accepts.
+    async fn check_rights(&self, client: &Docker) -> Result<(), RuntimeError> {
+        let list = client.list_containers(None::<ListContainersOptions>);
+        let impossible = CreateContainerOptionsBuilder::new().name("-").build();
+        let create = client.create_container(Some(impossible), ContainerCreateBody::default());
+        let tries = async {
+            let listed = list.await.map(drop).map_err(|error| (error, Call::List));
+            (listed, create.await.map(drop).map_err(|error| (error, Call::Create)))
+        };
+        let (list, create) =
+            tokio::time::timeout(READ_LIMIT, tries).await.map_err(|_| self.no_answer(READ_LIMIT))?;
+        for (error, call) in [list, create].into_iter().filter_map(Result::err) {
+            if let Some(forbidden) = forbidden(&error, call) {
+                return Err(self.explain(forbidden));
+            }
+        }
+        Ok(())
+    }
+
     /// Runs one call. A daemon that does not answer is connected to anew by the next one.
     pub async fn call<T, F>(
         &self,
+        what: Call,
         limit: Duration,
         meaning: impl FnOnce(&Error) -> RuntimeError,
         call: impl FnOnce(Docker) -> F,
@@ -103,25 +129,26 @@ impl Connection {
         let client = self.client().await?;
         let result = match tokio::time::timeout(limit, call(client)).await {
             Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) => Err(self.explain(meaning(&error))),
+            Ok(Err(error)) => Err(self.explain(forbidden(&error, what).unwrap_or_else(|| meaning(&error)))),
             Err(_) => Err(self.no_answer(limit)),
         };
-        if matches!(result, Err(RuntimeError::Unavailable(_))) {
+        // What a guard allows may have changed: the next ping asks for all of it.
+        if matches!(result, Err(RuntimeError::Unavailable(_) | RuntimeError::Forbidden(_))) {
             *unpoisoned(&self.client) = None;
         }
         result
     }
 
     /// Runs a call that only reads.
-    pub async fn read<T, F>(&self, call: impl FnOnce(Docker) -> F) -> Result<T, RuntimeError>
+    pub async fn read<T, F>(&self, what: Call, call: impl FnOnce(Docker) -> F) -> Result<T, RuntimeError>
     where
         F: Future<Output = Result<T, Error>>,
     {
-        self.call(READ_LIMIT, convert::error, call).await
+        self.call(what, READ_LIMIT, convert::error, call).await
     }
 
-    fn meaning(&self, error: &Error) -> RuntimeError {
-        self.explain(convert::error(error))
+    fn meaning(&self, error: &Error, what: Call) -> RuntimeError {
+        self.explain(forbidden(error, what).unwrap_or_else(|| convert::error(error)))
     }
 
     fn explain(&self, error: RuntimeError) -> RuntimeError {
@@ -131,6 +158,7 @@ impl Connection {
                 RuntimeError::Unavailable(format!("{}: {why}: {hint}", self.host))
             }
             RuntimeError::Unavailable(why) => RuntimeError::Unavailable(format!("{}: {why}", self.host)),
+            RuntimeError::Forbidden(why) => RuntimeError::Forbidden(format!("{}: {why}", self.host)),
             other => other,
         }
     }

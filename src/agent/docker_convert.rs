@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use bollard::errors::Error;
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, ContainerSummary, HostConfig, PortMap, RestartPolicy,
-    RestartPolicyNameEnum,
+    ContainerCreateBody, ContainerInspectResponse, ContainerSummary, EndpointSettings, HostConfig, PortMap,
+    RestartPolicy, RestartPolicyNameEnum,
 };
 
+use crate::agent::docker_refusal::{is_page, plain};
 use crate::agent::runtime::{Inspection, Observed, RuntimeError, VpnView};
 use crate::agent::spec::{ContainerSpec, Restart};
 use crate::container::{ContainerView, PortBinding};
@@ -62,7 +63,9 @@ pub(super) fn observed(summary: ContainerSummary) -> Option<Observed> {
 pub(super) fn inspection(found: ContainerInspectResponse) -> Option<Inspection> {
     let state = found.state.unwrap_or_default();
     let config = found.config.unwrap_or_default();
-    let ports = found.network_settings.and_then(|network| network.ports).unwrap_or_default();
+    let settings = found.network_settings.unwrap_or_default();
+    let addresses = own_addresses(settings.networks);
+    let ports = settings.ports.unwrap_or_default();
     let published = ports.into_iter().filter_map(|(port, bindings)| {
         let bindings: Vec<PortBinding> = bindings?.into_iter().map(binding).collect();
         (!bindings.is_empty()).then_some((port, bindings))
@@ -78,6 +81,8 @@ pub(super) fn inspection(found: ContainerInspectResponse) -> Option<Inspection> 
     };
     Some(Inspection {
         view,
+        network: found.host_config.and_then(|host| host.network_mode).filter(|mode| !mode.is_empty()),
+        addresses,
         exit_code: state.exit_code,
         oom_killed: state.oom_killed.unwrap_or(false),
         error: state.error.filter(|text| !text.is_empty()),
@@ -93,9 +98,7 @@ pub(super) fn vpn(found: ContainerInspectResponse) -> Option<VpnView> {
         let mut values = environment.iter().filter_map(|line| line.strip_prefix(name)?.strip_prefix('='));
         values.next().filter(|value| !value.is_empty()).map(str::to_owned)
     };
-    let addresses = network.networks.unwrap_or_default().into_values().filter_map(|at| at.ip_address);
-    let mut addresses: Vec<String> = addresses.filter(|address| !address.is_empty()).collect();
-    addresses.sort();
+    let addresses = own_addresses(network.networks);
     let published = network.ports.unwrap_or_default().into_iter().filter_map(|(inside, bindings)| {
         let inside: u16 = inside.strip_suffix("/tcp")?.parse().ok()?;
         let outside = bindings?.into_iter().find_map(|binding| binding.host_port?.parse().ok())?;
@@ -116,6 +119,13 @@ pub(super) fn vpn(found: ContainerInspectResponse) -> Option<VpnView> {
     })
 }
 
+fn own_addresses(networks: Option<HashMap<String, EndpointSettings>>) -> Vec<String> {
+    let addresses = networks.unwrap_or_default().into_values().filter_map(|at| at.ip_address);
+    let mut addresses: Vec<String> = addresses.filter(|address| !address.is_empty()).collect();
+    addresses.sort();
+    addresses
+}
+
 fn binding(of: bollard::models::PortBinding) -> PortBinding {
     PortBinding { host_ip: of.host_ip.unwrap_or_default(), host_port: of.host_port.unwrap_or_default() }
 }
@@ -128,8 +138,12 @@ fn sorted(map: Option<HashMap<String, String>>) -> BTreeMap<String, String> {
 pub(super) fn error(error: &Error) -> RuntimeError {
     match error {
         Error::DockerResponseServerError { status_code: 404, .. } => RuntimeError::NotFound,
+        // A proxy in front of the daemon, not the daemon.
+        Error::DockerResponseServerError { status_code: 502..=504, message } if is_page(message) => {
+            RuntimeError::Unavailable(plain(message))
+        }
         Error::DockerResponseServerError { status_code, message } => {
-            RuntimeError::Other(format!("Docker refused ({status_code}): {message}"))
+            RuntimeError::Other(format!("Docker refused ({status_code}): {}", plain(message)))
         }
         Error::DockerStreamError { error } => RuntimeError::Other(error.clone()),
         Error::RequestTimeoutError => RuntimeError::Unavailable("no answer in time".to_owned()),
@@ -150,6 +164,9 @@ pub(super) fn run_error(failed: &Error, spec: &ContainerSpec) -> RuntimeError {
         404 if text.contains("no such image") || text.contains("image not found") => {
             RuntimeError::ImageMissing(spec.image.clone())
         }
+        _ if !joins && spec.network.is_some() && lacks_network(&text) => {
+            RuntimeError::NetworkMissing(spec.network.clone().unwrap_or_default())
+        }
         404 => RuntimeError::Other(format!("Docker refused: {message}")),
         409 if text.contains("name") && text.contains("already in use") => {
             RuntimeError::NameTaken(spec.name.clone())
@@ -159,6 +176,11 @@ pub(super) fn run_error(failed: &Error, spec: &ContainerSpec) -> RuntimeError {
             None => error(failed),
         },
     }
+}
+
+/// Docker says `network NAME not found`, Podman `unable to find network with name or ID NAME: network not found`.
+fn lacks_network(message: &str) -> bool {
+    message.contains("network") && message.contains("not found") && !message.contains("container")
 }
 
 /// The host port of `spec` that Docker could not bind, if that is what its message says.

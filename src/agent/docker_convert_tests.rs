@@ -51,7 +51,14 @@ fn refusals_have_a_meaning() {
             "port is already allocated".to_owned(),
             RuntimeError::Other("Docker refused (500): port is already allocated".to_owned()),
         ),
-        (&one, 404, "network net not found".to_owned(), RuntimeError::Other("Docker refused: network net not found".to_owned())),
+        (&one, 404, "network net not found".to_owned(), RuntimeError::NetworkMissing("net".to_owned())),
+        (
+            &one,
+            500,
+            "unable to find network with name or ID net: network not found".to_owned(),
+            RuntimeError::NetworkMissing("net".to_owned()),
+        ),
+        (&one, 404, "no such file".to_owned(), RuntimeError::Other("Docker refused: no such file".to_owned())),
         (&one, 400, "no".to_owned(), RuntimeError::Other("Docker refused (400): no".to_owned())),
     ] {
         assert_eq!(run_error(&refusal(status, &message), spec), wanted, "{message}");
@@ -70,6 +77,13 @@ fn silence_is_not_a_refusal() {
     let broken = Error::IOError { err: std::io::Error::from(std::io::ErrorKind::ConnectionRefused) };
     assert!(matches!(error(&broken), RuntimeError::Unavailable(_)));
     assert_eq!(error(&refusal(404, "No such container: x")), RuntimeError::NotFound);
+}
+
+#[test]
+fn a_proxy_without_its_daemon_is_no_refusal() {
+    let page = "<html><body><h1>503 Service Unavailable</h1>\nNo server is available.\n</body></html>\n";
+    let told = "503 Service Unavailable No server is available.";
+    assert_eq!(error(&refusal(503, page)), RuntimeError::Unavailable(told.to_owned()));
 }
 
 #[test]

@@ -27,7 +27,7 @@ impl AgentHandle {
         let Some(engine) = self.own(engine) else { return Ok(None) };
         let name = engine.container_id.as_deref().unwrap_or(&engine.container_name);
         match self.parts.runtime.inspect(name).await {
-            Ok(found) => Ok(scope.covers(&found.view.labels).then_some(found.view)),
+            Ok(found) => Ok(scope.covers(&found.view.id, &found.view.labels).then_some(found.view)),
             Err(RuntimeError::NotFound) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -78,7 +78,7 @@ impl AgentHandle {
         }
     }
 
-    fn scope(&self) -> Option<Scope> {
+    pub(super) fn scope(&self) -> Option<Scope> {
         let cluster_id = self.parts.cluster.cluster_id()?;
         let view = self.parts.cluster.view();
         Some(Scope::new(&cluster_id, &view.state, &self.parts.config.node_name))

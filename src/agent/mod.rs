@@ -2,14 +2,16 @@
 //! what it sees. It decides nothing cluster-wide, and it touches only containers that carry the labels
 //! of this cluster and this node.
 //!
-//! - [`runtime`]: what is asked of a container engine; [`docker`], `docker_connection`, `docker_convert`: the
-//!   same on a Docker daemon
+//! - [`runtime`]: what is asked of a container engine; [`docker`], `docker_connection`, `docker_convert`, `docker_refusal`:
+//!   the same on a Docker daemon
 //! - [`spec`], [`variant`]: which container stands for an engine
 //! - [`plan`]: what has to be done, as pure functions; `driver`: does it
 //! - `starting`, `ending`: the life of one container; `pace`, `pull`: queue and images
+//! - `lacking`: is there what starts found missing by name
 //! - `availability`, `observe`: is Docker there, and what runs on it
 //! - `probe`, [`health`]: does an engine answer; `collector`, [`samples`]: figures of streams
 //! - [`address`], `fetch`: calls to own engines
+//! - [`left_behind`]: engines of an earlier life of this host
 //! - `inspect`: questions of the API; `leaving`: the end of an agent that others can take the place of
 //! - [`vpn`]: VPN containers and the engines in their network
 //! - `context`, `writer`, `report`, `backoff`: what the tasks share
@@ -22,12 +24,15 @@ mod context;
 pub mod docker;
 mod docker_connection;
 mod docker_convert;
+mod docker_refusal;
 mod driver;
 mod ending;
 mod fetch;
 pub mod health;
 mod inspect;
+mod lacking;
 mod leaving;
+pub mod left_behind;
 mod observe;
 mod pace;
 pub mod plan;
@@ -86,6 +91,7 @@ struct Parts {
     client: Option<reqwest::Client>,
     networks: Arc<vpn::Networks>,
     leaving: CancellationToken,
+    look_behind: Arc<Notify>,
 }
 
 /// Starts the agent's loops. They begin their work when the cluster has formed and end when `cancel`
@@ -109,6 +115,7 @@ pub fn start(deps: Deps) -> AgentHandle {
         client,
         networks,
         leaving: CancellationToken::new(),
+        look_behind: Arc::default(),
     });
     let (cancel, tracker) = (deps.cancel.clone(), deps.tracker.clone());
     let main = run(deps, Arc::clone(&parts));
@@ -139,6 +146,7 @@ async fn formed(
         cluster_id,
         writer: writer::Writer::new(deps.cluster.clone(), deps.cancel.clone()),
         leaving: parts.leaving.clone(),
+        look_behind: Arc::clone(&parts.look_behind),
         docker,
         addresses: Arc::clone(&parts.addresses),
         networks: Arc::clone(&parts.networks),
@@ -150,6 +158,7 @@ async fn formed(
         relist: Notify::new(),
         replan: Notify::new(),
         busy: std::sync::Mutex::default(),
+        unreachable: std::sync::Once::new(),
         config: deps.config,
         cluster: deps.cluster,
         runtime: deps.runtime,
@@ -171,6 +180,8 @@ async fn formed(
         observe::events(Arc::clone(&ctx)),
         driver::reconcile(Arc::clone(&ctx), observations),
         report::publish(Arc::clone(&ctx), deps.soft),
+        lacking::run(Arc::clone(&ctx)),
+        left_behind::watch(Arc::clone(&ctx)),
         engines,
     );
 }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::agent::availability::Docker;
 use crate::agent::context::Context;
-use crate::agent::runtime::Observed;
+use crate::agent::runtime::{Observed, RuntimeError};
 
 /// Lists beside the one at once when the event stream opens and after an event: the stream takes a moment
 /// to open, and Docker tells of an end shortly before its lists show it.
@@ -60,11 +60,12 @@ pub(super) async fn lists(ctx: Arc<Context>, out: mpsc::Sender<Observation>) {
 /// Turns Docker's events into requests for a list.
 pub(super) async fn events(ctx: Arc<Context>) {
     let mut docker = ctx.docker.clone();
+    let mut told = false;
     loop {
         if docker.wait_for(|seen| *seen == Docker::Up).await.is_err() {
             return;
         }
-        let mut events = ctx.runtime.events(&ctx.config.node_name);
+        let mut events = ctx.runtime.events();
         let mut due = follow_ups();
         loop {
             // The branch is never taken without a time that is due.
@@ -75,6 +76,11 @@ pub(super) async fn events(ctx: Arc<Context>) {
                 }
                 event = events.next() => match event {
                     Some(Ok(())) => due = follow_ups(),
+                    Some(Err(error @ RuntimeError::Forbidden(_))) if !told => {
+                        told = true;
+                        tracing::warn!(%error, "ends of engines are seen late: only lists show them");
+                        break;
+                    }
                     Some(Err(error)) => {
                         tracing::debug!(%error, "Docker's event stream broke");
                         break;

@@ -155,7 +155,7 @@ fn stranger(state: &State, node: NodeId, found: &Observed, busy: &Busy) -> Optio
 
 /// What can be learned of a running container from its labels; nothing when they do not say how to
 /// reach it.
-fn adoption(found: &Observed, node: NodeId, policy: &Policy) -> Option<Adopt> {
+pub(super) fn adoption(found: &Observed, node: NodeId, policy: &Policy) -> Option<Adopt> {
     let port = |key: &str| found.labels.get(key)?.parse::<u16>().ok().filter(|port| *port != 0);
     let (kind, ports) = match found.labels.contains_key(spec::LABEL_HTTP) {
         true => {
@@ -186,6 +186,7 @@ fn adoption(found: &Observed, node: NodeId, policy: &Policy) -> Option<Adopt> {
         variant: found.labels.get(spec::LABEL_VARIANT).cloned(),
         ports,
         spec,
+        address: None,
         vpn: found.labels.get(spec::LABEL_VPN).cloned(),
         forwarded_port: port(spec::LABEL_FORWARDED_PORT),
     })

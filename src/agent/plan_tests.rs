@@ -63,6 +63,7 @@ impl Book {
             container_id: container.to_owned(),
             image: "i".to_owned(),
             variant: None,
+            address: None,
         });
     }
 

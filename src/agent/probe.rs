@@ -44,6 +44,8 @@ struct Watched {
 /// What a probe found.
 struct Probed {
     answered: bool,
+    /// Each address that was tried in vain, and what came of it.
+    failures: Vec<String>,
     version: Option<(Option<String>, Option<String>)>,
 }
 
@@ -159,12 +161,16 @@ impl Prober {
             false => aligned(self.begun, now, interval),
         };
         self.ctx.report.probed(id, self.ctx.cluster.wall_now());
-        if let Some((platform, version)) = probed.version {
+        if let Some((platform, version)) = probed.version.clone() {
             watched.asked_version = true;
             self.ctx.report.version(id, platform, version);
         }
         if needs_write(engine, verdict) && !watched.writing {
             watched.writing = true;
+            if verdict == Health::Unhealthy {
+                let (name, tried) = (&engine.container_name, probed.failures.join("; "));
+                tracing::warn!(engine = %id, name, tried, "the engine is unhealthy: it does not answer");
+            }
             let writer = self.ctx.writer.clone();
             let work = async move {
                 writer.settle(Command::EngineHealth { engine: id, health: verdict }).await;
@@ -204,6 +210,7 @@ fn aligned(begun: Instant, now: Instant, interval: Duration) -> Instant {
 }
 
 async fn probe(ctx: Arc<Context>, client: reqwest::Client, engine: Arc<Engine>, ask_version: bool) -> Probed {
+    let mut failures = Vec::new();
     for (index, base) in ctx.addresses.candidates(&engine).iter().enumerate() {
         let Some(url) = address::rebase(base, STATUS) else { continue };
         match fetch::json(&client, url, LIMIT).await {
@@ -213,12 +220,15 @@ async fn probe(ctx: Arc<Context>, client: reqwest::Client, engine: Arc<Engine>, 
                     true => version(&client, base).await,
                     false => None,
                 };
-                return Probed { answered: true, version };
+                return Probed { answered: true, failures, version };
             }
-            Err(error) => tracing::debug!(engine = %engine.id, base, %error, "probe failed"),
+            Err(error) => {
+                tracing::debug!(engine = %engine.id, base, %error, "probe failed");
+                failures.push(format!("{base}: {}", anyhow::Error::from(error).root_cause()));
+            }
         }
     }
-    Probed { answered: false, version: None }
+    Probed { answered: false, failures, version: None }
 }
 
 /// Platform and version; `None` when the engine gave no usable answer, so it is asked again.

@@ -10,7 +10,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::agent::context::{Context, unpoisoned};
 use crate::agent::runtime::Observed;
-use crate::soft::{EngineSoft, NodeReport, SoftState, StreamSample, VpnSoft};
+use crate::soft::{EngineSoft, LeftBehind, NodeReport, SoftState, StreamSample, VpnSoft};
 
 /// Period of publication.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -71,6 +71,17 @@ impl LocalReport {
             let seen = VpnSoft { last_check_ms, ..seen };
             let changed = fresh || *known != seen;
             *known = seen;
+            changed
+        });
+    }
+
+    /// Takes note of engines that an earlier life of this host left behind.
+    pub(super) fn left_behind(&self, found: &[LeftBehind]) {
+        self.change(|report| {
+            let changed = report.left_behind != found;
+            if changed {
+                report.left_behind = found.to_vec();
+            }
             changed
         });
     }

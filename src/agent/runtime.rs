@@ -1,10 +1,11 @@
 //! What the agent asks of a container engine. The seam between decisions and Docker: everything above
 //! it is tested without a daemon.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use acefleet_registry::State;
+use acefleet_registry::lack::Lack;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
@@ -19,6 +20,9 @@ pub struct Scope {
     pub cluster_ids: Vec<String>,
     /// Value of the label `acefleet.node`.
     pub node_name: String,
+    /// Containers of this node's engines, whatever their labels say: those that an earlier life of the host left behind and that were
+    /// adopted keep the labels of that life.
+    pub engines: BTreeSet<String>,
 }
 
 impl Scope {
@@ -27,12 +31,21 @@ impl Scope {
     pub fn new(cluster_id: &str, state: &State, node_name: &str) -> Self {
         let former = state.former_clusters();
         let cluster_ids = std::iter::once(cluster_id).chain(former).map(str::to_owned).collect();
-        Self { cluster_ids, node_name: node_name.to_owned() }
+        let node = state.nodes().find(|node| node.info.name == node_name).map(|node| node.info.id);
+        let own = state.live_engines().filter(|engine| Some(engine.node) == node);
+        let engines = own.filter_map(|engine| engine.container_id.as_deref().map(str::to_owned)).collect();
+        Self { cluster_ids, node_name: node_name.to_owned(), engines }
     }
 
-    /// True when a container with these labels belongs to the scope.
+    /// True when the container belongs to the scope.
     #[must_use]
-    pub fn covers(&self, labels: &BTreeMap<String, String>) -> bool {
+    pub fn covers(&self, id: &str, labels: &BTreeMap<String, String>) -> bool {
+        self.engines.contains(id) || self.made(labels)
+    }
+
+    /// True when this node made the container with these labels.
+    #[must_use]
+    pub fn made(&self, labels: &BTreeMap<String, String>) -> bool {
         labels.get(spec::LABEL_CLUSTER).is_some_and(|id| self.cluster_ids.contains(id))
             && labels.get(spec::LABEL_NODE) == Some(&self.node_name)
     }
@@ -51,6 +64,9 @@ pub enum RuntimeError {
     /// The image is not on this host. Nothing was changed.
     #[error("the image {0} is not on this host")]
     ImageMissing(String),
+    /// This host has no Docker network of this name. Nothing is left behind.
+    #[error("there is no Docker network {0} on this host")]
+    NetworkMissing(String),
     /// The container whose network it was to join is not there or does not run. Nothing is left behind.
     #[error("the VPN container lends no network: {0}")]
     NoNetwork(String),
@@ -60,6 +76,9 @@ pub enum RuntimeError {
     /// The daemon did not answer: whether the request had an effect is unknown. Retry.
     #[error("Docker does not answer: {0}")]
     Unavailable(String),
+    /// A guard in front of the daemon forbids the call; the text says which, and how to allow it.
+    #[error("{0}")]
+    Forbidden(String),
     /// The daemon refused. A retry gives the same answer.
     #[error("{0}")]
     Other(String),
@@ -95,6 +114,10 @@ impl Observed {
 pub struct Inspection {
     /// What the API shows of it.
     pub view: ContainerView,
+    /// The kind of its network, or the name of the network: `bridge`, `host`, …; none when it is not told.
+    pub network: Option<String>,
+    /// Its own addresses in Docker's networks.
+    pub addresses: Vec<String>,
     /// Exit code of its last run.
     pub exit_code: Option<i64>,
     /// The kernel killed it for want of memory.
@@ -155,6 +178,9 @@ pub trait ContainerRuntime: Send + Sync + 'static {
     /// All containers of the scope, whatever their status.
     fn list<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<Vec<Observed>, RuntimeError>>;
 
+    /// Whether something is on this host that a start found missing.
+    fn has<'a>(&'a self, lack: &'a Lack) -> BoxFuture<'a, Result<bool, RuntimeError>>;
+
     /// All containers of the daemon, whoever made them.
     fn all(&self) -> BoxFuture<'_, Result<Vec<Observed>, RuntimeError>>;
 
@@ -181,6 +207,6 @@ pub trait ContainerRuntime: Send + Sync + 'static {
     /// Fetches an image from its registry. Dropping the future stops it.
     fn pull<'a>(&'a self, image: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>>;
 
-    /// One item for each event of a container of this node, and perhaps of others. Ends or fails when the daemon goes away.
-    fn events(&self, node_name: &str) -> BoxStream<'static, Result<(), RuntimeError>>;
+    /// One item for each event of a container of ours, and perhaps of others. Ends or fails when the daemon goes away.
+    fn events(&self) -> BoxStream<'static, Result<(), RuntimeError>>;
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use acefleet_registry::engine::Kind;
 use acefleet_registry::{Engine, EngineId, Policy};
 
+use crate::agent::address::EngineNetwork;
 use crate::agent::variant;
 use crate::agent::vpn::Network;
 use crate::config::{Config, Variant};
@@ -219,9 +220,11 @@ fn acestream(engine: &Engine, config: &Config, policy: &Policy, cluster_id: &str
             ));
         }
     }
-    let mut published = BTreeMap::from([(format!("{}/tcp", ports.container_http), ports.host_http)]);
-    if let Some(host) = ports.host_https {
-        published.insert(format!("{}/tcp", ports.container_https), host);
+    let mut published = BTreeMap::new();
+    // In the host's network engines listen on it themselves.
+    if EngineNetwork::of(config) != EngineNetwork::Host {
+        published.insert(format!("{}/tcp", ports.container_http), ports.host_http);
+        published.extend(ports.host_https.map(|host| (format!("{}/tcp", ports.container_https), host)));
     }
     let variant = variant::name(variant).to_owned();
     let named = Engine { variant: Some(variant.clone()), ..engine.clone() };

@@ -17,6 +17,7 @@ fn config(environment: &[(&str, &str)]) -> Config {
 
 fn engine(spec: EngineSpec, ports: Ports) -> Engine {
     Engine {
+        address: None,
         id: EngineId(7),
         node: NodeId(1),
         phase: Phase::Reserved,

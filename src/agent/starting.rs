@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use acefleet_registry::command::Taken;
 use acefleet_registry::engine::{DOCKER_UNAVAILABLE, IMAGE_PULLING};
+use acefleet_registry::lack::Lack;
 use acefleet_registry::vpn::CAUSE_VPN_ERROR;
 use acefleet_registry::{Command, Engine, EngineId, Reply};
 use tokio::time::Instant;
 
+use crate::agent::address::Reach;
 use crate::agent::availability::Docker;
 use crate::agent::context::Context;
 use crate::agent::pull::Pulled;
@@ -33,14 +35,16 @@ const TAIL_CHARS: usize = 600;
 
 /// What one attempt came to.
 enum Attempt {
-    /// The container runs.
-    Runs(String),
+    /// The container runs and shows where it is reached.
+    Runs(String, Reach),
     /// A lease is taken by somebody else.
     Taken(Taken),
     /// Another attempt with the same leases makes sense.
     Again,
     /// The image has to be fetched first.
     NoImage,
+    /// Something is missing by name.
+    Lacks(Lack, String),
     /// It will not run here.
     Failed { cause: &'static str, message: String },
 }
@@ -66,10 +70,10 @@ pub(super) async fn start(ctx: &Context, id: EngineId) {
         let cluster_id = &ctx.cluster_id;
         let spec = spec::container(&engine, &ctx.config, view.state.policy(), cluster_id, network.as_deref());
         let (cause, message) = match attempt(ctx, &engine, &spec, deadline).await {
-            Attempt::Runs(container) => {
+            Attempt::Runs(container, reach) => {
                 let (queued_ms, docker_ms) = (queued.as_millis(), (began.elapsed() - queued).as_millis());
                 tracing::info!(engine = %id, name = spec.name, container, queued_ms, docker_ms, "engine started");
-                return report_started(ctx, &engine, spec, container).await;
+                return report_started(ctx, &engine, spec, container, reach).await;
             }
             Attempt::Taken(taken) if conflicts < MAX_CONFLICTS => {
                 conflicts += 1;
@@ -89,8 +93,9 @@ pub(super) async fn start(ctx: &Context, id: EngineId) {
             }
             Attempt::Again => ("docker_error", "remains of an earlier attempt keep coming back".to_owned()),
             Attempt::NoImage if pulled => {
-                ("image_missing", missing(ctx, &spec.image, "it vanished after the pull"))
+                return no_image(ctx, id, &spec.image, "it vanished after the pull").await;
             }
+            Attempt::Lacks(lack, message) => return lacks(ctx, id, lack, message).await,
             Attempt::NoImage => {
                 drop(slot);
                 match ctx.pulls.fetch(&spec.image, deadline).await {
@@ -101,7 +106,7 @@ pub(super) async fn start(ctx: &Context, id: EngineId) {
                         continue;
                     }
                     Pulled::Failed(reason) => {
-                        return fail(ctx, id, "image_missing", missing(ctx, &spec.image, &reason)).await;
+                        return no_image(ctx, id, &spec.image, &reason).await;
                     }
                     Pulled::Late => {
                         let (image, node) = (&spec.image, &ctx.config.node_name);
@@ -153,11 +158,25 @@ fn say_taken(node: &str, engine: &Engine, taken: &Taken) {
     }
 }
 
-fn missing(ctx: &Context, image: &str, reason: &str) -> String {
+async fn no_image(ctx: &Context, engine: EngineId, image: &str, reason: &str) {
     let node = &ctx.config.node_name;
-    format!(
+    let message = format!(
         "the image {image} is not on host {node}: {reason}. Run `docker pull {image}` there or set TARGET_IMAGE"
-    )
+    );
+    lacks(ctx, engine, Lack::Image(image.to_owned()), message).await;
+}
+
+fn no_network(ctx: &Context, network: &str) -> Attempt {
+    let node = &ctx.config.node_name;
+    let message = format!(
+        "host {node} has no Docker network {network}: run `docker network create {network}` there or set DOCKER_NETWORK"
+    );
+    Attempt::Lacks(Lack::Network(network.to_owned()), message)
+}
+
+async fn lacks(ctx: &Context, engine: EngineId, lack: Lack, message: String) {
+    tracing::warn!(%engine, cause = lack.cause(), message, "the engine could not be started");
+    ctx.writer.settle(Command::EngineLacks { engine, lack, message }).await;
 }
 
 async fn fail(ctx: &Context, engine: EngineId, cause: &'static str, message: String) {
@@ -166,12 +185,19 @@ async fn fail(ctx: &Context, engine: EngineId, cause: &'static str, message: Str
 }
 
 /// The container runs: says so, and removes it when the record has moved on meanwhile.
-async fn report_started(ctx: &Context, engine: &Engine, spec: ContainerSpec, container: String) {
+async fn report_started(
+    ctx: &Context,
+    engine: &Engine,
+    spec: ContainerSpec,
+    container: String,
+    reach: Reach,
+) {
     let command = Command::EngineStarted {
         engine: engine.id,
         container_id: container.clone(),
         image: spec.image,
         variant: spec.variant,
+        address: (engine.is_acestream() && engine.vpn.is_none()).then(|| ctx.usual_or(reach)).flatten(),
     };
     match ctx.writer.settle(command).await {
         None => {}
@@ -225,10 +251,11 @@ async fn create(ctx: &Context, engine: &Engine, spec: &ContainerSpec, deadline: 
         }
     };
     match ran {
-        Ok(container) => settle(ctx, container, deadline).await,
+        Ok(container) => settle(ctx, engine, container, deadline).await,
         Err(RuntimeError::NameTaken(_)) => take_up(ctx, engine, spec, deadline).await,
         Err(RuntimeError::PortTaken(port)) => Attempt::Taken(Taken::HostPort(port)),
         Err(RuntimeError::ImageMissing(_)) => Attempt::NoImage,
+        Err(RuntimeError::NetworkMissing(name)) => no_network(ctx, &name),
         Err(error) => refused(ctx, &error),
     }
 }
@@ -236,7 +263,9 @@ async fn create(ctx: &Context, engine: &Engine, spec: &ContainerSpec, deadline: 
 fn refused(ctx: &Context, error: &RuntimeError) -> Attempt {
     ctx.failed(error);
     match error {
-        RuntimeError::Unavailable(_) => failure(DOCKER_UNAVAILABLE, error.to_string()),
+        RuntimeError::Unavailable(_) | RuntimeError::Forbidden(_) => {
+            failure(DOCKER_UNAVAILABLE, error.to_string())
+        }
         RuntimeError::NoNetwork(_) => failure(CAUSE_VPN_ERROR, error.to_string()),
         RuntimeError::NotFound => failure("vanished", "the container was removed while it started"),
         _ => failure("docker_error", error.to_string()),
@@ -259,7 +288,7 @@ async fn take_up(ctx: &Context, engine: &Engine, spec: &ContainerSpec, deadline:
     let same = spec.labels.iter().all(|(key, value)| labels.get(key) == Some(value));
     if found.is_alive() && same {
         tracing::info!(engine = %engine.id, container = found.view.id, "taking up the engine's existing container");
-        return settle(ctx, found.view.id, deadline).await;
+        return settle(ctx, engine, found.view.id, deadline).await;
     }
     match ctx.runtime.remove(&found.view.id, Duration::ZERO).await {
         Ok(()) => Attempt::Again,
@@ -286,11 +315,13 @@ async fn names_taken(ctx: &Context, engine: &Engine, name: &str) -> Attempt {
 }
 
 /// Waits until the container has run for a moment. What does not run is removed.
-async fn settle(ctx: &Context, container: String, deadline: Instant) -> Attempt {
+async fn settle(ctx: &Context, engine: &Engine, container: String, deadline: Instant) -> Attempt {
     loop {
         tokio::time::sleep(SETTLE).await;
         match ctx.runtime.inspect(&container).await {
-            Ok(found) if found.is_alive() => return Attempt::Runs(container),
+            Ok(found) if found.is_alive() => {
+                return Attempt::Runs(container, Reach::shown(&found, engine.ports.container_http));
+            }
             Ok(found) if found.view.status == "created" && Instant::now() + SETTLE < deadline => {}
             Ok(found) => {
                 let verdict = verdict(ctx, &found).await;

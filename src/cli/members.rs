@@ -1,4 +1,4 @@
-//! `acefleet status`, `members`, `cordon`, `uncordon`, `drain`, `remove`, `leave`: ask a node over its HTTP API, by
+//! `acefleet status`, `members`, `cordon`, `uncordon`, `drain`, `remove`, `leave`, `adopt`: ask a node over its HTTP API, by
 //! default the one that runs here. Nothing is decided here.
 
 use std::fmt::Write as _;
@@ -44,6 +44,14 @@ pub struct Remove {
 }
 
 #[derive(Args)]
+pub struct Adopt {
+    /// Name of the member on whose host they run; else the node that is asked.
+    node: Option<String>,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Args)]
 pub struct Leave {
     #[command(flatten)]
     target: Target,
@@ -63,7 +71,7 @@ struct Force {
 pub fn status(file: Option<&Path>, look: &Look) -> u8 {
     let target = &look.target;
     show(ask(file, target, Method::GET, &["cluster"], None, false), target, |answer| {
-        format!("{}\n{}", summary(answer), table(nodes(answer)))
+        format!("{}\n{}{}", summary(answer), table(nodes(answer)), left_behind(answer))
     })
 }
 
@@ -74,6 +82,38 @@ pub fn members(file: Option<&Path>, look: &Look) -> u8 {
     show(answer.map(|mut answer| answer["nodes"].take()), target, |nodes| {
         table(nodes.as_array().map(Vec::as_slice).unwrap_or_default())
     })
+}
+
+/// Lets a node adopt the engines that an earlier life of its host left behind.
+pub fn adopt(file: Option<&Path>, args: &Adopt) -> u8 {
+    let Adopt { node, target } = args;
+    let name = match node {
+        Some(node) => Ok(node.clone()),
+        None => own_name(file, target),
+    };
+    let answer = name
+        .and_then(|name| ask(file, target, Method::POST, &["cluster", "nodes", &name, "adopt"], None, false));
+    show(answer, target, adopted)
+}
+
+fn adopted(answer: &Value) -> String {
+    let engines = answer.as_array().map(Vec::as_slice).unwrap_or_default();
+    let lines = engines.iter().map(|engine| match &engine["refused"] {
+        Value::Null => format!("{} is an engine of this cluster now.", text(&engine["name"])),
+        why => format!("{} was not adopted: {}", text(&engine["name"]), text(why)),
+    });
+    let lines: Vec<_> = lines.collect();
+    if lines.is_empty() { "No engine was left behind there.".to_owned() } else { lines.join("\n") }
+}
+
+/// What earlier lives of hosts left behind, below the table of members.
+fn left_behind(answer: &Value) -> String {
+    let engines = answer["left_behind"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let lines = engines.iter().map(|left| {
+        let [node, name, why] = ["node", "name", "why"].map(|field| text(&left[field]));
+        format!("\nleft behind on {node}: {name}: {why}; `acefleet adopt {node}` takes it over")
+    });
+    lines.collect()
 }
 
 /// Performs `cordon` or `uncordon` and prints the member.
@@ -100,11 +140,15 @@ pub fn remove(file: Option<&Path>, args: &Remove) -> u8 {
 /// Removes the node that is asked.
 pub fn leave(file: Option<&Path>, args: &Leave) -> u8 {
     let Leave { target, force } = args;
-    let answer = ask(file, target, Method::GET, &["cluster"], None, false).and_then(|answer| {
-        let name = answer["node"].as_str().ok_or((INTERNAL, "the node does not say its name".to_owned()))?;
-        delete(file, target, name, force)
-    });
+    let answer = own_name(file, target).and_then(|name| delete(file, target, &name, force));
     show(answer, target, removed)
+}
+
+/// Name of the node that is asked.
+fn own_name(file: Option<&Path>, target: &Target) -> Result<String, Failed> {
+    let answer = ask(file, target, Method::GET, &["cluster"], None, false)?;
+    let name = answer["node"].as_str().ok_or((INTERNAL, "the node does not say its name".to_owned()))?;
+    Ok(name.to_owned())
 }
 
 fn delete(file: Option<&Path>, target: &Target, node: &str, force: &Force) -> Result<Value, Failed> {

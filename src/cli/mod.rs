@@ -91,6 +91,11 @@ enum Command {
     Drain(members::Drain),
     /// Take a member out of the cluster for good.
     Remove(members::Remove),
+    /// Take over the engines that an earlier life of a host left behind; `status` shows them.
+    ///
+    /// They run with the labels of another node or cluster, because the data directory of the host was lost or its name was another
+    /// one. They keep their names and ports.
+    Adopt(members::Adopt),
     /// Take the node that is asked out of the cluster for good.
     Leave(members::Leave),
     /// Show the key of the API, on the host whose node made it.
@@ -156,6 +161,7 @@ pub fn main() -> ExitCode {
         Command::Uncordon(node) => members::set(file, &node, "uncordon"),
         Command::Drain(args) => members::drain(file, &args),
         Command::Remove(args) => members::remove(file, &args),
+        Command::Adopt(args) => members::adopt(file, &args),
         Command::Leave(args) => members::leave(file, &args),
         Command::Key(args) => key::key(file, &args),
         Command::Config(ConfigCommand::Check) => config::check(file),

@@ -36,6 +36,9 @@ pub fn network(text: &str) -> Result<String, Reason> {
     if text.starts_with("container:") {
         return Err("the network of another container is not supported".into());
     }
+    if text == "none" {
+        return Err("engines without a network are reached by nobody: leave it out, or name a network".into());
+    }
     named(text, 255, "the name").map(|()| text.to_owned())
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use acefleet_registry::NodeId;
 use acefleet_registry::breaker::{BreakerKind, BreakerState};
+use acefleet_registry::engine::EngineSpec;
 use acefleet_registry::node::DockerState;
 use acefleet_registry::placement::{self, Load};
 
@@ -17,7 +18,8 @@ const VPN_S: u64 = 60;
 /// Why provisioning is blocked, in the words of the contract.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blocked {
-    /// `no_leader`, `no_settings`, `docker_unavailable`, `vpn_disconnected`, `circuit_breaker` or `max_capacity`.
+    /// `no_leader`, `no_settings`, `docker_unavailable`, `vpn_disconnected`, `image_missing`, `network_missing`, `circuit_breaker` or
+    /// `max_capacity`.
     pub code: &'static str,
     /// For people.
     pub message: String,
@@ -66,10 +68,15 @@ impl Fleet {
             block("docker_unavailable", self.docker_reason(), Some(SOON_S), true)
         } else if let Some(message) = state.no_tunnel(&hosts) {
             block("vpn_disconnected", message, Some(VPN_S), true)
-        } else if breaker != BreakerState::Closed {
+        } else if let Some((lack, lacking)) = state.lacking_everywhere(&hosts, &EngineSpec::acestream()) {
+            let eta_s = lacking.rest_left_ms(now).div_ceil(1000).max(SOON_S);
+            block(lack.cause(), lacking.message.clone(), Some(eta_s), true)
+        } else if breaker == BreakerState::Open
+            || breaker == BreakerState::HalfOpen && state.is_reserving(BreakerKind::General)
+        {
             let (record, breaker_policy) = state.breaker(BreakerKind::General);
             let eta_s = record.recovery_left_ms(breaker_policy, now).div_ceil(1000);
-            let message = format!("provisioning pauses after {} failures in a row", record.failure_count);
+            let message = format!("provisioning pauses after {}", record.story());
             block("circuit_breaker", message, Some(eta_s), breaker == BreakerState::HalfOpen)
         } else if live >= policy.max_replicas && state.spare_engines(&hosts) == 0 {
             let message = format!("{live} engines exist, MAX_REPLICAS is {}", policy.max_replicas);

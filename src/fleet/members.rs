@@ -9,6 +9,8 @@ use acefleet_raft::{MemberStatus, MembershipChange, RaftStatus, Role};
 use acefleet_registry::node::Wanted;
 use acefleet_registry::{Command, NodeId, Reply, State};
 
+use crate::agent::left_behind::Adoption;
+use crate::ask::{Answer, Question};
 use crate::fleet::{Fleet, FleetError};
 
 /// How long a removal waits for events that the member keeps to be written.
@@ -97,6 +99,24 @@ impl Fleet {
             // It never registered, or the leader was faster, or will do it when it leads again.
             Ok(_) | Err(FleetError::Write(_)) => Ok(sums),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Adopts the engines that an earlier life of a member's host left behind.
+    ///
+    /// # Errors
+    /// When there is no such member, or it or its Docker does not answer.
+    pub async fn adopt_left_behind(
+        &self,
+        name: &str,
+        deadline: Instant,
+    ) -> Result<Vec<Adoption>, FleetError> {
+        let member = self.member(name)?;
+        match self.ask_owner(member.id, Question::AdoptLeftBehind, deadline).await? {
+            Answer::Adoptions(adoptions) => Ok(adoptions),
+            other => Err(FleetError::Owner(acefleet_raft::AskError::Refused(format!(
+                "unexpected answer {other:?}"
+            )))),
         }
     }
 

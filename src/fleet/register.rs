@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use acefleet_registry::{Command, NodeInfo};
 use tokio_util::sync::CancellationToken;
 
+use crate::agent::address::EngineNetwork;
 use crate::fleet::Fleet;
 
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
@@ -19,7 +20,7 @@ fn info(fleet: &Fleet) -> NodeInfo {
         http_port: config.http_bind.port(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         capacity: config.capacity,
-        docker_network: config.docker_network.clone(),
+        docker_network: EngineNetwork::of(config).name().map(str::to_owned),
         vpns: config.vpn.as_ref().map(|vpn| vpn.containers.clone()).unwrap_or_default(),
     }
 }

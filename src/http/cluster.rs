@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::http::app::App;
 use crate::http::snapshot::Snapshot;
+use crate::http::status::{StatusLeftBehind, left_behind};
 use crate::http::time::iso;
 
 /// The cluster as the answering node sees it.
@@ -35,6 +36,8 @@ struct ClusterView {
     disputed: bool,
     /// By name.
     nodes: Vec<ClusterNode>,
+    /// Engines that earlier lives of hosts left behind: they run, and are no engines of this cluster.
+    left_behind: Vec<StatusLeftBehind>,
 }
 
 /// A member.
@@ -106,6 +109,7 @@ pub(crate) async fn get(State(app): State<App>, snapshot: Snapshot) -> Response 
         voters: status.voters,
         differing: status.differing,
         disputed: status.disputed,
+        left_behind: left_behind(&snapshot),
         nodes: status
             .members
             .into_iter()

@@ -7,7 +7,7 @@
 //! - [`provision`] (bodies: [`provision_body`]), [`scale`]: starting and stopping
 //! - [`status`], [`health`], [`vpn`], [`cluster`], [`metrics`]: how it goes
 //! - [`key`]: the key of the cluster
-//! - [`nodes`]: cordon, drain and remove members
+//! - [`nodes`]: cordon, drain and remove members, adopt what their hosts left behind
 //! - [`docs`], [`openapi`]: the API's own description
 //!
 //! What they share:
@@ -83,7 +83,10 @@ fn operations() -> OpenApiRouter<App> {
 
 /// Operations that wait for a container to stop or for votes to move, which may take longer than callers like.
 fn patient() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(containers::delete)).routes(routes!(nodes::remove))
+    OpenApiRouter::new()
+        .routes(routes!(containers::delete))
+        .routes(routes!(nodes::remove))
+        .routes(routes!(nodes::adopt))
 }
 
 /// All others, which are answered in time whatever happens.

@@ -86,14 +86,15 @@ impl EngineState {
         let known_alive = known_alive.into_iter().flatten().max().unwrap_or(first_seen);
         let last_seen = soft.last_seen_ms.unwrap_or_else(|| snapshot.shown(known_alive));
         let node_name = node.map_or("", |node| node.info.name.as_str());
-        let host = match node {
+        let host = match (&engine.address, node) {
+            (Some(address), _) => address.clone(),
             // In a Docker network of their own, containers are reached by name.
-            Some(node) if node.info.docker_network.is_some() && engine.vpn.is_none() => {
+            (None, Some(node)) if node.info.docker_network.is_some() && engine.vpn.is_none() => {
                 engine.container_name.clone()
             }
             // The ports of engines behind a VPN are published on the host by the VPN's container.
-            Some(node) => node.info.advertise_host.clone(),
-            None => "localhost".to_owned(),
+            (None, Some(node)) => node.info.advertise_host.clone(),
+            (None, None) => "localhost".to_owned(),
         };
         Self {
             container_id: engine.container_id.as_deref().unwrap_or_default().to_owned(),

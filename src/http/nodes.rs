@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoResponses, ToSchema};
 
+use crate::agent::left_behind::Adoption;
 use crate::http::app::App;
 use crate::http::call::{Arrival, Caller, JsonCall};
 use crate::http::cluster::{self, ClusterNode};
@@ -175,6 +176,42 @@ pub(crate) async fn remove(
     let force = query.one_of("force", &words)?.unwrap_or(false);
     let votes = app.fleet().remove_member(&name, force, caller.arrival.patient_deadline(&app)).await?;
     Ok(written(app.fleet().view().revision, &Removed { removed: name, votes }))
+}
+
+/// What came of an adoption.
+#[derive(Serialize, ToSchema)]
+struct AdoptedEngine {
+    /// Name of the container.
+    #[schema(example = "acestream-3")]
+    name: String,
+    /// Why it was not adopted; null when it was.
+    refused: Option<String>,
+}
+
+/// Adopt what was left behind
+///
+/// Engines that run on the node's host and carry the labels of another node or cluster: an earlier life of the host, whose data
+/// directory was lost or whose name was another one, left them behind. `left_behind` in `/orchestrator/status` shows them. They keep
+/// their names and ports; one whose name or port is taken in this cluster is refused. Safe to repeat.
+#[utoipa::path(
+    post, path = "/cluster/nodes/{name}/adopt", tag = "cluster", operation_id = "adopt_left_behind",
+    params(("name" = String, Path, description = "Name of the member")),
+    security(("bearer" = []), ("api_key" = [])),
+    responses(
+        (status = 200, description = "Each engine that was found, and what came of it", body = [AdoptedEngine]),
+        Refused,
+        (status = 503, description = "The node or its Docker does not answer", body = BlockedBody),
+    )
+)]
+pub(crate) async fn adopt(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    caller: Caller,
+) -> Result<Response, Problem> {
+    let adoptions = app.fleet().adopt_left_behind(&name, caller.arrival.patient_deadline(&app)).await?;
+    let told = |adoption: Adoption| AdoptedEngine { name: adoption.name, refused: adoption.refused };
+    let told: Vec<AdoptedEngine> = adoptions.into_iter().map(told).collect();
+    Ok(written(app.fleet().view().revision, &told))
 }
 
 #[cfg(test)]

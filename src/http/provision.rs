@@ -213,6 +213,8 @@ fn refused(app: &App, refusal: Refusal) -> Problem {
         RefusalCode::MaxCapacity => wait(BLOCKED, "max_capacity", message, eta(LATER_S), false),
         RefusalCode::NoFreePorts => wait(BLOCKED, "no_free_ports", message, eta(LATER_S), false),
         RefusalCode::VpnDisconnected => wait(BLOCKED, "vpn_disconnected", message, eta(VPN_S), true),
+        RefusalCode::ImageMissing => give_up(StatusCode::INTERNAL_SERVER_ERROR, "image_missing", message),
+        RefusalCode::NetworkMissing => wait(BLOCKED, "network_missing", message, eta(LATER_S), true),
         RefusalCode::CircuitBreaker => {
             let half_open = app.fleet().admission().breaker == BreakerState::HalfOpen;
             wait(BLOCKED, "circuit_breaker", message, eta(LATER_S), half_open)
@@ -237,6 +239,7 @@ fn failed(cause: &str, message: String) -> Problem {
         "port_taken" => give_up(StatusCode::CONFLICT, cause, message),
         "image_missing" | "internal" => give_up(StatusCode::INTERNAL_SERVER_ERROR, cause, message),
         "no_free_ports" => wait(BLOCKED, cause, message, LATER_S, false),
+        "network_missing" => wait(FAILED, cause, message, LATER_S, true),
         CAUSE_VPN_ERROR => wait(FAILED, cause, message, VPN_S, true),
         "docker_unavailable" => wait(BLOCKED, cause, message, SOON_S, true),
         IMAGE_PULLING => wait(BLOCKED, cause, message, LATER_S, true),

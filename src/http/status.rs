@@ -27,6 +27,8 @@ struct OrchestratorStatus {
     vpn: StatusVpn,
     provisioning: StatusProvisioning,
     config: StatusConfig,
+    /// Engines that earlier lives of hosts left behind: they run, and are no engines of this cluster.
+    left_behind: Vec<StatusLeftBehind>,
     #[schema(format = DateTime)]
     timestamp: String,
 }
@@ -85,6 +87,19 @@ struct BlockedReason {
     recovery_eta_seconds: Option<u64>,
     can_retry: bool,
     should_wait: bool,
+}
+
+/// An engine that an earlier life of a host left behind. `POST /cluster/nodes/{node}/adopt` takes it over.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct StatusLeftBehind {
+    /// The node on whose host it runs.
+    node: String,
+    /// Name of the container.
+    #[schema(example = "acestream-3")]
+    name: String,
+    container_id: String,
+    /// Why it is not adopted by itself.
+    why: String,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -173,6 +188,20 @@ fn status(app: &App, snapshot: &Snapshot, now: WallMs) -> OrchestratorStatus {
             engine_variant: variant_word(config.variant),
             debug_mode: config.debug_mode,
         },
+        left_behind: left_behind(snapshot),
         timestamp: iso(now),
     }
+}
+
+pub(crate) fn left_behind(snapshot: &Snapshot) -> Vec<StatusLeftBehind> {
+    let of_node = snapshot.view.state.nodes().filter_map(|node| {
+        let heard = snapshot.soft.nodes.get(&node.info.id)?;
+        Some(heard.report.left_behind.iter().map(|left| StatusLeftBehind {
+            node: node.info.name.clone(),
+            name: left.name.clone(),
+            container_id: left.container_id.clone(),
+            why: left.why.clone(),
+        }))
+    });
+    of_node.flatten().collect()
 }

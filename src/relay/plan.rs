@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use acefleet_registry::address::bare;
+use acefleet_registry::address::{bare, is_loopback};
 use acefleet_registry::engine::{Engine, Phase};
 use acefleet_registry::policy::PortRange;
 use acefleet_registry::{EngineId, NodeId, State};
@@ -89,7 +89,7 @@ fn is_reachable(state: &State, engine: &Engine) -> bool {
 
 /// The host to dial; `None` when our Docker publishes the port on this very host, or the owner is not
 /// known yet.
-fn host_of<'a>(state: &'a State, own: &'a Own, engine: &Engine) -> Option<&'a str> {
+fn host_of<'a>(state: &'a State, own: &'a Own, engine: &'a Engine) -> Option<&'a str> {
     let docker = own.docker_host.as_deref().map(bare);
     if engine.node == own.node {
         return docker;
@@ -97,7 +97,9 @@ fn host_of<'a>(state: &'a State, own: &'a Own, engine: &Engine) -> Option<&'a st
     let host = bare(&state.node(engine.node)?.info.advertise_host);
     // Several nodes on one host: its Docker publishes the ports of all of them.
     let same_host = docker.is_none() && is_own_host(host, own);
-    (!same_host && !host.is_empty()).then_some(host)
+    // What its host reaches at its own loopback is reached by nobody else; the attempt says so.
+    let elsewhere = engine.address.as_deref().filter(|address| !is_loopback(address));
+    (!same_host && !host.is_empty()).then_some(elsewhere.unwrap_or(host))
 }
 
 /// What turns the ports that are `held` into those that are `wanted`. Ports of this node's own

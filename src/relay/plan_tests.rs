@@ -80,6 +80,7 @@ impl World {
 
     fn start(&mut self, engine: &Engine) {
         self.write(Command::EngineStarted {
+            address: None,
             engine: engine.id,
             container_id: format!("{:064x}", engine.ports.host_http),
             image: "image".to_owned(),
@@ -170,6 +171,7 @@ fn a_draining_engine_keeps_its_port_while_streams_run_on_it() {
 fn generic_containers_are_not_relayed() {
     let mut world = World::new();
     let adopted = Command::Adopt(Adopt {
+        address: None,
         node: OTHER,
         container_id: format!("{:064x}", 7),
         container_name: "generic".to_owned(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use acefleet::agent::runtime::{ContainerRuntime, Inspection, Observed, RuntimeError, Scope, VpnView};
 use acefleet::agent::spec::ContainerSpec;
 use acefleet::container::ContainerView;
+use acefleet_registry::lack::Lack;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
@@ -36,6 +37,8 @@ pub struct World {
     pub taken_ports: BTreeSet<u16>,
     /// Images that are not there, and what a pull of each comes to.
     pub missing_images: BTreeMap<String, Result<(), String>>,
+    /// Networks that are not there.
+    pub missing_networks: BTreeSet<String>,
     /// The next so many containers are started, but the answer is lost.
     pub lose_answers: u32,
     /// Status of new containers.
@@ -68,6 +71,7 @@ impl Default for Fake {
                 containers: BTreeMap::new(),
                 taken_ports: BTreeSet::new(),
                 missing_images: BTreeMap::new(),
+                missing_networks: BTreeSet::new(),
                 lose_answers: 0,
                 born: "running",
                 tried: 0,
@@ -144,6 +148,9 @@ impl Fake {
         if world.missing_images.contains_key(&spec.image) {
             return Err(RuntimeError::ImageMissing(spec.image.clone()));
         }
+        if let Some(network) = spec.network.as_ref().filter(|name| world.missing_networks.contains(*name)) {
+            return Err(RuntimeError::NetworkMissing(network.clone()));
+        }
         if world.containers.values().any(|c| c.name == spec.name) {
             return Err(RuntimeError::NameTaken(spec.name.clone()));
         }
@@ -206,8 +213,15 @@ impl ContainerRuntime for Fake {
 
     fn list<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<Vec<Observed>, RuntimeError>> {
         ready(self.daemon().map(|world| {
-            let ours = world.containers.iter().filter(|(_, c)| scope.covers(&c.labels));
+            let ours = world.containers.iter().filter(|(id, c)| scope.covers(id, &c.labels));
             ours.map(observed).collect()
+        }))
+    }
+
+    fn has<'a>(&'a self, lack: &'a Lack) -> BoxFuture<'a, Result<bool, RuntimeError>> {
+        ready(self.daemon().map(|world| match lack {
+            Lack::Image(name) => !world.missing_images.contains_key(name),
+            Lack::Network(name) => !world.missing_networks.contains(name),
         }))
     }
 
@@ -237,7 +251,7 @@ impl ContainerRuntime for Fake {
                 ports: BTreeMap::new(),
             };
             let (exit_code, oom_killed) = (Some(found.exit_code), found.oom_killed);
-            Ok(Inspection { view, exit_code, oom_killed, error: None })
+            Ok(Inspection { view, network: None, addresses: vec![], exit_code, oom_killed, error: None })
         });
         ready(answer)
     }
@@ -284,7 +298,7 @@ impl ContainerRuntime for Fake {
         pull.boxed()
     }
 
-    fn events(&self, _node_name: &str) -> BoxStream<'static, Result<(), RuntimeError>> {
+    fn events(&self) -> BoxStream<'static, Result<(), RuntimeError>> {
         let receiver = self.events.subscribe();
         let next = |mut receiver: broadcast::Receiver<()>| async move {
             match receiver.recv().await {

@@ -100,17 +100,13 @@ async fn the_ceiling_holds_against_parallel_callers() {
 #[tokio::test]
 async fn failures_say_whether_to_wait_and_open_the_breaker() {
     let bed = Bed::with(&[("API_KEY", KEY), ("CIRCUIT_BREAKER_FAILURE_THRESHOLD", "2")]).await;
-    *bed.runtime.fails.lock().unwrap() = Some(RuntimeError::ImageMissing("engine:test".to_owned()));
-    let missing = bed.post("/provision/acestream", &json!({})).await;
-    assert_eq!(
-        (missing.status.as_u16(), blocked(&missing)),
-        (500, is("provisioning_failed", "image_missing", false))
-    );
     *bed.runtime.fails.lock().unwrap() = Some(RuntimeError::Other("bad things".to_owned()));
     let broken = bed.post("/provision/acestream", &json!({})).await;
     assert_eq!(broken.status, 503);
     assert_eq!(blocked(&broken).0, "provisioning_failed");
+    bed.post("/provision/acestream", &json!({})).await;
     let open = bed.post("/provision/acestream", &json!({})).await;
+    assert!(open.text.contains("bad things"), "{open:?}");
     assert_eq!(
         (open.status.as_u16(), blocked(&open)),
         (503, is("provisioning_blocked", "circuit_breaker", true))
@@ -129,6 +125,92 @@ async fn failures_say_whether_to_wait_and_open_the_breaker() {
     *bed.runtime.fails.lock().unwrap() = None;
     assert_eq!(bed.post("/provision/acestream", &json!({})).await.status, 200);
     bed.stop().await;
+}
+
+async fn provisioning(bed: &Bed) -> Value {
+    bed.get("/orchestrator/status").await.json()["provisioning"].clone()
+}
+
+#[tokio::test]
+async fn a_missing_image_blocks_those_who_need_it_and_ends_when_it_is_there() {
+    let bed = Bed::with(&[("API_KEY", KEY), ("CIRCUIT_BREAKER_FAILURE_THRESHOLD", "2")]).await;
+    let fails = |error| *bed.runtime.fails.lock().unwrap() = error;
+    // A caller's own.
+    for _ in 0..5 {
+        fails(Some(RuntimeError::ImageMissing("string".to_owned())));
+        let wrong = bed.post("/provision/acestream", &json!({"image": "string"})).await;
+        assert_eq!(
+            (wrong.status.as_u16(), blocked(&wrong)),
+            (500, is("provisioning_failed", "image_missing", false))
+        );
+        assert!(wrong.json()["detail"]["message"].as_str().unwrap().contains("string"), "{wrong:?}");
+        fails(None);
+        assert_eq!(provisioning(&bed).await["can_provision"], true);
+        assert_eq!(bed.post("/provision/acestream", &json!({})).await.status, 200);
+    }
+    // That of everybody.
+    for error in
+        [RuntimeError::ImageMissing("engine:test".to_owned()), RuntimeError::NetworkMissing("ace".to_owned())]
+    {
+        let code = match &error {
+            RuntimeError::ImageMissing(_) => "image_missing",
+            _ => "network_missing",
+        };
+        fails(Some(error));
+        let missing = bed.post("/provision/acestream", &json!({})).await;
+        assert_eq!(missing.json()["detail"]["code"], code, "{missing:?}");
+        let told = provisioning(&bed).await;
+        assert_eq!(
+            (&told["can_provision"], &told["blocked_reason_details"]["code"]),
+            (&json!(false), &json!(code))
+        );
+        fails(None);
+        eventually("it is there again", async || {
+            (provisioning(&bed).await["can_provision"] == true).then_some(())
+        })
+        .await;
+        assert_eq!(bed.post("/provision/acestream", &json!({})).await.status, 200);
+    }
+    assert_eq!(provisioning(&bed).await["circuit_breaker_state"], "closed");
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn a_fresh_cluster_makes_no_more_engines_than_its_settings_say() {
+    let settings = [
+        ("API_KEY", KEY),
+        ("MAX_REPLICAS", "10"),
+        ("CONTAINER_LABEL", "own.label=yes"),
+        ("PORT_RANGE_HOST", "800-849"),
+    ];
+    let beds = Bed::three_at_once(&settings).await;
+    let bed = &beds[0];
+    // From the first moment on: most of them come before anything is settled.
+    eventually("all engines run", async || {
+        let calls = (0..50).map(|n| {
+            let bed = &beds[n % 3];
+            async move { bed.post("/provision/acestream", &json!({})).await }
+        });
+        for answer in futures::future::join_all(calls).await {
+            assert!(matches!(answer.status.as_u16(), 200 | 503), "{answer:?}");
+        }
+        let made: usize = beds.iter().map(|bed| bed.runtime.count()).sum();
+        assert!(made <= 10, "{made} engines");
+        (made == 10).then_some(())
+    })
+    .await;
+    let engines = bed.get("/engines").await.json();
+    for engine in engines.as_array().unwrap() {
+        assert!((800..=849).contains(&engine["port"].as_u64().unwrap()), "{engine}");
+    }
+    for bed in &beds {
+        assert!(
+            bed.runtime.labels().iter().all(|labels| labels.get("own.label").is_some_and(|v| v == "yes"))
+        );
+    }
+    for bed in beds {
+        bed.stop().await;
+    }
 }
 
 #[tokio::test]

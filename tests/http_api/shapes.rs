@@ -115,7 +115,17 @@ async fn the_status_has_exactly_its_keys() {
     let status = bed.get("/orchestrator/status").await.json();
     assert_eq!(
         keys(&status),
-        ["capacity", "config", "engines", "provisioning", "status", "streams", "timestamp", "vpn"]
+        [
+            "capacity",
+            "config",
+            "engines",
+            "left_behind",
+            "provisioning",
+            "status",
+            "streams",
+            "timestamp",
+            "vpn"
+        ]
     );
     assert_eq!(status["status"], "healthy");
     assert_eq!((&status["engines"]["total"], &status["engines"]["running"]), (&json!(2), &json!(2)));

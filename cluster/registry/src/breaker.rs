@@ -3,8 +3,22 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::EngineId;
+use crate::lack::clipped;
 use crate::policy::BreakerPolicy;
 use crate::time::Elapsed;
+
+/// Pause after a first failure; it doubles with each one in a row.
+pub(crate) const FIRST_REST_MS: u64 = 2_000;
+/// Longest pause after a failure.
+const LONGEST_REST_MS: u64 = 60_000;
+
+/// Pause after so many failures in a row.
+pub(crate) fn rest_ms(failures: u32) -> u64 {
+    match failures {
+        0 => 0,
+        _ => FIRST_REST_MS.saturating_mul(1 << (failures - 1).min(10)).min(LONGEST_REST_MS),
+    }
+}
 
 /// The breakers, by what they guard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +61,9 @@ pub struct Breaker {
     /// The newest failure.
     #[serde(default)]
     pub last_failure_ms: Option<Elapsed>,
+    /// What failed then, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<String>,
     /// The newest success.
     #[serde(default)]
     pub last_success_ms: Option<Elapsed>,
@@ -72,7 +89,18 @@ impl Breaker {
         failed_at.plus(policy.recovery_ms).since(now_ms)
     }
 
-    pub(crate) fn record_failure(&mut self, now_ms: Elapsed) {
+    /// How many failures in a row, and what the last one was.
+    #[must_use]
+    pub fn story(&self) -> String {
+        let count = self.failure_count;
+        match &self.last_failure {
+            Some(last) => format!("{count} failures in a row, lastly: {last}"),
+            None => format!("{count} failures in a row"),
+        }
+    }
+
+    pub(crate) fn record_failure(&mut self, now_ms: Elapsed, message: &str) {
+        self.last_failure = Some(clipped(message));
         self.failure_count = self.failure_count.saturating_add(1);
         self.last_failure_ms = Some(now_ms);
     }

@@ -9,6 +9,7 @@ use crate::access::Access;
 use crate::breaker::BreakerKind;
 use crate::engine::{Engine, EngineSpec, Health, Ports};
 use crate::ids::{EngineId, NodeId, OpId};
+use crate::lack::Lack;
 use crate::level::Level;
 use crate::node::{DockerState, NodeInfo, Wanted};
 use crate::policy::Policy;
@@ -78,6 +79,9 @@ pub enum Command {
         image: String,
         /// Engine variant, for engines.
         variant: Option<String>,
+        /// Where clients reach it, when that is neither its host's address nor its name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        address: Option<String>,
     },
     /// The container never ran, or the reservation ran out.
     EngineFailed {
@@ -87,6 +91,22 @@ pub enum Command {
         cause: String,
         /// For people.
         message: String,
+    },
+    /// The container never ran, because its host lacks something by name.
+    EngineLacks {
+        /// The engine, still `Reserved`.
+        engine: EngineId,
+        /// What is missing.
+        lack: Lack,
+        /// For people.
+        message: String,
+    },
+    /// A host has what it lacked, or needs it no more.
+    Found {
+        /// The host.
+        node: NodeId,
+        /// What it lacked.
+        lacks: BTreeSet<Lack>,
     },
     /// A debounced change of an engine's health.
     EngineHealth {
@@ -263,6 +283,9 @@ pub struct Adopt {
     pub ports: Ports,
     /// The spec as far as the container tells.
     pub spec: EngineSpec,
+    /// Where clients reach it, when that is neither its host's address nor its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// VPN container in whose network it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vpn: Option<String>,
@@ -279,6 +302,10 @@ pub enum RefusalCode {
     NoSettings,
     /// `MAX_REPLICAS` is reached, or a scaling target is.
     MaxCapacity,
+    /// Every host that could start it lacks its image.
+    ImageMissing,
+    /// Every host that could start it lacks the Docker network that it is set up with.
+    NetworkMissing,
     /// The general breaker is open.
     CircuitBreaker,
     /// No host can take an engine: Docker away, node silent, or all excluded.

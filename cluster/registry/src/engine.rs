@@ -100,6 +100,14 @@ impl EngineSpec {
     }
 }
 
+impl EngineSpec {
+    /// True when the caller chose what runs in the container, so that a start that fails may be the fault of that choice.
+    #[must_use]
+    pub fn is_chosen(&self) -> bool {
+        self.image.is_some() || !self.env.is_empty()
+    }
+}
+
 /// Ports of an engine. Host ports are exclusive in the whole cluster while the engine is live.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ports {
@@ -187,6 +195,9 @@ pub struct Engine {
     /// How the leader chose the host, for people.
     #[serde(default)]
     pub placement: String,
+    /// Where clients reach it, when that is neither its host's address nor its name: what its container showed when it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// VPN container in whose network it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vpn: Option<String>,

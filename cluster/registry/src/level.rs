@@ -66,7 +66,9 @@ impl Command {
             | Self::VpnChanged { .. }
             | Self::Recovered { .. }
             | Self::WallCorrected { .. }
-            | Self::SetAccess(_) => Level::FIRST,
+            | Self::SetAccess(_)
+            | Self::EngineLacks { .. }
+            | Self::Found { .. } => Level::FIRST,
             Self::Sequence(steps) => {
                 steps.iter().map(|step| step.command.level()).max().unwrap_or(Level::FIRST)
             }

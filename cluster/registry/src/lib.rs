@@ -10,6 +10,7 @@
 //! - [`digest`]: what replicas compare
 //! - `leaving`: which engines may leave, and when
 //! - [`apply()`]: the only function that changes the state
+//! - [`lack`]: what hosts lack by name, an image or a network
 //! - [`placement`]: which host gets an engine
 //! - [`address`]: hosts as text
 //! - [`conf`]: ports in a caller's `CONF`
@@ -28,6 +29,7 @@ pub mod digest;
 pub mod engine;
 pub mod event;
 pub mod ids;
+pub mod lack;
 mod leaving;
 pub mod level;
 mod matching;

@@ -34,6 +34,7 @@ fn is_name_of(state: &State, engine: &Engine, host: &str) -> bool {
         || is_loopback(host)
         || host.eq_ignore_ascii_case("host.docker.internal")
         || host.eq_ignore_ascii_case(&engine.container_name)
+        || engine.address.as_deref().is_some_and(|address| host.eq_ignore_ascii_case(address))
         || engine.vpn.as_deref().is_some_and(|vpn| host.eq_ignore_ascii_case(vpn))
 }
 

@@ -21,7 +21,7 @@ pub struct NodeInfo {
     pub version: String,
     /// Engines this host may run; the load of a host is its engines divided by this.
     pub capacity: u32,
-    /// Name of the Docker network of its engines, if any: then engines are named, not addressed.
+    /// Name of the Docker network of its engines, if containers in it have names: then engines are named, not addressed.
     #[serde(default)]
     pub docker_network: Option<String>,
     /// VPN containers in whose network its engines run; none for engines in the host's own network.

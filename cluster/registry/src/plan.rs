@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::breaker::{BreakerKind, BreakerState};
+use crate::breaker::{BreakerKind, BreakerState, FIRST_REST_MS, rest_ms};
 use crate::command::{Command, Reserve, StopWhen};
 use crate::engine::{Engine, EngineSpec, HOST_SILENT, Phase};
 use crate::ids::{EngineId, NodeId};
@@ -17,10 +17,6 @@ use crate::vpn::{self, VpnFault};
 
 /// How long after `STARTUP_TIMEOUT_S` the leader waits for the agent's own verdict.
 const VERDICT_SLACK_MS: u64 = 5_000;
-/// Pause after a first failure; it doubles with each one in a row.
-const FIRST_REST_MS: u64 = 2_000;
-/// Longest pause after a failure.
-const LONGEST_REST_MS: u64 = 60_000;
 
 /// How long a VPN must be unhealthy before its engines move: tunnels that reconnect are back before.
 const MOVE_AFTER_MS: u64 = 15_000;
@@ -122,8 +118,7 @@ fn resting(state: &State, kind: BreakerKind, now_ms: Elapsed) -> bool {
     let (Some(failed_at), failures @ 1..) = (breaker.last_failure_ms, breaker.failure_count) else {
         return false;
     };
-    let rest_ms = FIRST_REST_MS.saturating_mul(1 << (failures - 1).min(10)).min(LONGEST_REST_MS);
-    now_ms.since(failed_at) < rest_ms
+    now_ms.since(failed_at) < rest_ms(failures)
 }
 
 /// Whether a host may be tried again after a failure that no breaker counted, because another host was thought to be sound.
@@ -159,19 +154,24 @@ fn missing(state: &State, eligible: &BTreeSet<NodeId>, now_ms: Elapsed) -> Missi
     let lacking = floor.max(free);
     // Those that retire are there already.
     let at_hand = state.spare_engines(eligible).min(lacking);
-    let owed = replacements(state, now_ms);
+    let may_try =
+        |spec: &EngineSpec| eligible.iter().copied().filter(|id| state.may_try(*id, spec)).collect();
+    let plain: BTreeSet<NodeId> = may_try(&EngineSpec::acestream());
+    let mut owed = replacements(state, now_ms);
+    // Where something is missing by name, an attempt before its pause is over is refused.
+    owed.retain(|(_, spec)| spec.image.is_none() || !BTreeSet::<NodeId>::is_empty(&may_try(spec)));
     let wanted = (lacking - at_hand)
         .max(owed.len() as u32)
         .min(policy.max_replicas.saturating_sub(state.engine_count()));
     if at_hand + wanted == 0 {
         return Missing { reserves: Vec::new(), held_back: false };
     }
-    let loads = placement::loads(state, eligible);
+    let loads = placement::loads(state, &plain);
     let room = |of: &dyn Fn(&Load) -> bool| {
         let counted = loads.iter().filter(|load| of(load));
         counted.fold(0u32, |sum, load| sum.saturating_add(state.room_on(load)))
     };
-    let wanted = wanted.min(room(&|_| true)).min(state.engines_with_ports(eligible));
+    let wanted = wanted.min(room(&|_| true)).min(state.engines_with_ports(&plain));
     let at_once = wanted.min(room(&|load| has_rested(state, load.node, now_ms)));
     let replacing = allowed(state, BreakerKind::Replacement, at_once.min(owed.len() as u32), now_ms);
     // Those that their breaker holds back are not made as others meanwhile, or there would be one too many.

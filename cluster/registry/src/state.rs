@@ -12,6 +12,7 @@ use crate::command::Reply;
 use crate::engine::{Engine, Usage};
 use crate::event::EventLog;
 use crate::ids::{EngineId, NodeId, OpId};
+use crate::lack::{Lack, Lacking};
 use crate::level::Level;
 use crate::node::Node;
 use crate::policy::{BreakerPolicy, Policy};
@@ -62,6 +63,9 @@ pub struct Tables {
     /// Container names found taken by others, by host and prefix.
     #[serde(skip_serializing_if = "OrdMap::is_empty")]
     pub foreign_names: OrdMap<(NodeId, String), ForeignNames>,
+    /// What hosts lack by name.
+    #[serde(skip_serializing_if = "OrdMap::is_empty")]
+    pub lacks: OrdMap<(NodeId, Lack), Lacking>,
     /// VPN containers of members, by name.
     #[serde(skip_serializing_if = "OrdMap::is_empty")]
     pub vpns: OrdMap<(NodeId, String), Arc<Vpn>>,

@@ -113,6 +113,15 @@ impl Bed {
 
     /// The same with these settings on each.
     pub async fn three_with(settings: &[(&str, &str)]) -> [Self; 3] {
+        let beds = Self::three_at_once(settings).await;
+        for bed in &beds {
+            bed.registered().await;
+        }
+        beds
+    }
+
+    /// The same, before anything has happened.
+    pub async fn three_at_once(settings: &[(&str, &str)]) -> [Self; 3] {
         let names = ["a", "b", "c"];
         let mut listeners = Vec::new();
         for name in names {
@@ -126,9 +135,6 @@ impl Bed {
         let mut beds = Vec::new();
         for (name, listener) in listeners {
             beds.push(Self::run(name, settings, listener, peers.clone()).await);
-        }
-        for bed in &beds {
-            bed.registered().await;
         }
         beds.try_into().unwrap_or_else(|_| panic!("three nodes"))
     }
@@ -253,6 +259,7 @@ impl Bed {
                 labels: BTreeMap::from([("team".to_owned(), "blue".to_owned())]),
                 ..EngineSpec::acestream()
             },
+            address: None,
             vpn: None,
             forwarded_port: None,
         };

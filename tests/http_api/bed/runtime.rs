@@ -11,6 +11,7 @@ use acefleet::agent::spec::{self, ContainerSpec};
 use acefleet::container::{ContainerView, PortBinding};
 use acefleet::fleet::Fleet;
 use acefleet_registry::Engine;
+use acefleet_registry::lack::Lack;
 use futures::StreamExt;
 use futures::future::{BoxFuture, ready};
 use futures::stream::{self, BoxStream};
@@ -43,6 +44,11 @@ impl FakeRuntime {
             ports: BTreeMap::from([(format!("{}/tcp", engine.ports.container_http), engine.ports.host_http)]),
         };
         self.containers.lock().unwrap().insert(observed.id.clone(), observed);
+    }
+
+    /// Labels of the containers that exist.
+    pub fn labels(&self) -> Vec<BTreeMap<String, String>> {
+        self.containers.lock().unwrap().values().map(|found| found.labels.clone()).collect()
     }
 
     /// Containers that exist.
@@ -90,7 +96,7 @@ fn inspection(found: &Observed) -> Inspection {
         labels: found.labels.clone(),
         ports: found.ports.iter().map(|(name, port)| (name.clone(), binding(port))).collect(),
     };
-    Inspection { view, exit_code: None, oom_killed: false, error: None }
+    Inspection { view, network: None, addresses: vec![], exit_code: None, oom_killed: false, error: None }
 }
 
 impl ContainerRuntime for FakeRuntime {
@@ -101,8 +107,13 @@ impl ContainerRuntime for FakeRuntime {
     fn list<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<Vec<Observed>, RuntimeError>> {
         let containers = self.containers.lock().unwrap();
         let ours: Vec<Observed> =
-            containers.values().filter(|found| scope.covers(&found.labels)).cloned().collect();
+            containers.values().filter(|found| scope.covers(&found.id, &found.labels)).cloned().collect();
         Box::pin(ready(Ok(ours)))
+    }
+
+    fn has<'a>(&'a self, _lack: &'a Lack) -> BoxFuture<'a, Result<bool, RuntimeError>> {
+        let found = !matches!(*self.fails.lock().unwrap(), Some(RuntimeError::ImageMissing(_)));
+        Box::pin(ready(Ok(found)))
     }
 
     fn all(&self) -> BoxFuture<'_, Result<Vec<Observed>, RuntimeError>> {
@@ -143,7 +154,7 @@ impl ContainerRuntime for FakeRuntime {
         Box::pin(ready(Err(RuntimeError::Other(format!("no registry has {image}")))))
     }
 
-    fn events(&self, _node_name: &str) -> BoxStream<'static, Result<(), RuntimeError>> {
+    fn events(&self) -> BoxStream<'static, Result<(), RuntimeError>> {
         stream::pending().boxed()
     }
 }

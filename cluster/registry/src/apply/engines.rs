@@ -10,6 +10,7 @@ use crate::engine::{
 };
 use crate::event::EventType;
 use crate::ids::{EngineId, NodeId, OpId};
+use crate::lack::Lack;
 use crate::node::Node;
 use crate::placement;
 use crate::ports::fixed_http_port;
@@ -78,6 +79,7 @@ pub(super) fn started(
     container_id: &str,
     image: &str,
     variant: Option<&str>,
+    address: Option<&str>,
 ) -> Reply {
     if let Some(engine) = state.engine(id)
         && engine.phase.is_live()
@@ -101,7 +103,9 @@ pub(super) fn started(
     engine.container_id = Some(Arc::clone(&container_id));
     engine.image = Some(image.to_owned());
     engine.variant = variant.map(str::to_owned);
+    engine.address = address.map(str::to_owned);
     engine.started_at_ms = Some(now);
+    state.has_all(&engine, image);
     if engine.is_acestream() {
         let (breaker, policy) = state.breaker_mut(BreakerKind::over(engine.replaces));
         breaker.record_success(policy, now);
@@ -129,16 +133,32 @@ pub(super) fn failed(state: &mut State, id: EngineId, cause: &str, message: &str
         Ok(engine) => engine,
         Err(reply) => return reply,
     };
-    // A host that fell silent or lost its Docker or VPN is known to be of no use in other ways.
-    if engine.is_acestream() && ![HOST_SILENT, DOCKER_UNAVAILABLE, CAUSE_VPN_ERROR].contains(&cause) {
+    // A host that fell silent or lost its Docker or VPN is known to be of no use in other ways. What a caller chose may be wrong
+    // wherever it is tried.
+    if engine.is_acestream()
+        && !engine.spec.is_chosen()
+        && ![HOST_SILENT, DOCKER_UNAVAILABLE, CAUSE_VPN_ERROR].contains(&cause)
+    {
         let now = state.tables.clock_ms;
         note_start(state, engine.node, Some(now));
+        let told = format!("{} on {}: {message}", engine.container_name, node_name(state, engine.node));
         // One host's trouble must not stop the others, and an image that is being pulled will be there.
         if cause != IMAGE_PULLING && !placement::has_sound_host(state) {
-            state.breaker_mut(BreakerKind::over(engine.replaces)).0.record_failure(now);
+            state.breaker_mut(BreakerKind::over(engine.replaces)).0.record_failure(now, &told);
         }
     }
     never_ran(state, engine, cause, message)
+}
+
+/// Something is missing by name: it counts against what needs it there, and against nothing else.
+pub(super) fn lacks(state: &mut State, id: EngineId, lack: &Lack, message: &str) -> Reply {
+    let engine = match in_phase(state, id, Phase::Reserved) {
+        Ok(engine) => engine,
+        Err(reply) => return reply,
+    };
+    let chosen = matches!(lack, Lack::Image(_)) && engine.spec.image.is_some();
+    state.put_lack(engine.node, lack, chosen, message);
+    never_ran(state, engine, lack.cause(), message)
 }
 
 /// Ends a reservation without a word to the breaker: a port that others hold says nothing of Docker.
@@ -255,6 +275,7 @@ pub(super) fn adopt(state: &mut State, found: &Adopt, op_id: OpId) -> Reply {
         abandoned: false,
         awaited_until_ms: None,
         placement: "adopted: the container ran already".to_owned(),
+        address: found.address.clone(),
         vpn: found.vpn.clone(),
         forwarded_port: found.forwarded_port,
         replaces: None,

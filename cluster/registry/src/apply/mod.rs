@@ -55,10 +55,13 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
         }
         Command::Reserve(reserve) => reserve::reserve(state, reserve, proposal.op_id, proposal.origin),
         Command::Conflict { engine, taken } => engines::conflict(state, *engine, taken),
-        Command::EngineStarted { engine, container_id, image, variant } => {
-            engines::started(state, *engine, container_id, image, variant.as_deref())
+        Command::EngineStarted { engine, container_id, image, variant, address } => {
+            let (variant, address) = (variant.as_deref(), address.as_deref());
+            engines::started(state, *engine, container_id, image, variant, address)
         }
         Command::EngineFailed { engine, cause, message } => engines::failed(state, *engine, cause, message),
+        Command::EngineLacks { engine, lack, message } => engines::lacks(state, *engine, lack, message),
+        Command::Found { node, lacks } => nodes::found(state, *node, lacks),
         Command::EngineHealth { engine, health } => engines::health(state, *engine, *health),
         Command::EngineStop { engine, cause, when } => engines::stop(state, *engine, cause, *when),
         Command::EngineGone { engine, cause } => engines::gone(state, *engine, cause),

@@ -1,5 +1,6 @@
 //! Members and breakers.
 
+use std::collections::BTreeSet;
 use std::mem::discriminant;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use crate::breaker::BreakerKind;
 use crate::command::{RefusalCode, Reply};
 use crate::event::EventType;
 use crate::ids::{EngineId, NodeId};
+use crate::lack::Lack;
 use crate::level::Level;
 use crate::node::{Availability, DockerState, Node, NodeInfo, Wanted};
 use crate::state::State;
@@ -116,9 +118,27 @@ pub(super) fn removed(state: &mut State, id: NodeId) -> Reply {
     state.tables.foreign_ports = kept.map(|(key, until)| (*key, *until)).collect();
     let kept = state.tables.foreign_names.iter().filter(|((owner, _), _)| *owner != id);
     state.tables.foreign_names = kept.map(|(key, names)| (key.clone(), names.clone())).collect();
+    state.keep_lacks(|owner, _, _| owner != id);
     vpn::forget(state, id);
     let message = format!("node {} was removed from the cluster", node.info.name);
     note(state, EventType::System, "node_removed", message, None, None);
+    Reply::Done
+}
+
+pub(super) fn found(state: &mut State, id: NodeId, lacks: &BTreeSet<Lack>) -> Reply {
+    let Some(node) = state.tables.nodes.get(&id).cloned() else {
+        return refused(RefusalCode::NotFound, format!("node {id} has not registered"));
+    };
+    for lack in lacks {
+        if state.tables.lacks.remove(&(id, lack.clone())).is_some() {
+            let kind = match lack {
+                Lack::Image(_) => "image",
+                Lack::Network(_) => "Docker network",
+            };
+            let message = format!("the {kind} {} is no longer missing on {}", lack.name(), node.info.name);
+            note(state, EventType::System, "found", message, None, None);
+        }
+    }
     Reply::Done
 }
 

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use crate::apply::refused;
 use crate::breaker::{BreakerKind, BreakerState};
 use crate::command::{Refusal, RefusalCode, Reply, Reserve};
-use crate::engine::{Engine, Health, Kind, Phase};
+use crate::engine::{Engine, EngineSpec, Health, Kind, Phase};
 use crate::ids::{EngineId, NodeId, OpId};
+use crate::lack::Lack;
 use crate::placement;
 use crate::ports::fixed_http_port;
 use crate::state::State;
@@ -47,7 +48,13 @@ pub(super) fn reserve(state: &mut State, ask: &Reserve, op_id: OpId, origin: Nod
     if able.is_empty() && !hosts.is_empty() {
         return Reply::Refused(state.no_free_ports(&state.port_ranges(&hosts)));
     }
-    let Some(choice) = placement::choose(state, &able, origin, id, &ask.spec.kind) else {
+    if let Some(refusal) = missing(state, &able, &ask.spec) {
+        return Reply::Refused(refusal);
+    }
+    let whole = able.iter().copied().filter(|id| state.lack(*id, &ask.spec).is_none()).collect();
+    let choose = |hosts: &BTreeSet<NodeId>| placement::choose(state, hosts, origin, id, &ask.spec.kind);
+    let again = || able.difference(&whole).copied().filter(|id| state.may_try(*id, &ask.spec)).collect();
+    let Some(choice) = choose(&whole).or_else(|| choose(&again())) else {
         return no_host(state, ask);
     };
     let haste = if ask.automatic { Haste::Patient } else { Haste::Waiting };
@@ -74,6 +81,7 @@ pub(super) fn reserve(state: &mut State, ask: &Reserve, op_id: OpId, origin: Nod
         abandoned: false,
         awaited_until_ms: awaited_until_ms(state, ask),
         placement: choice.why,
+        address: None,
         forwarded_port: slot.as_ref().and_then(|slot| slot.forwarded_port),
         vpn: slot.map(|slot| slot.vpn),
         replaces: ask.replaces,
@@ -149,10 +157,26 @@ fn admit(state: &State, ask: &Reserve, hosts: &BTreeSet<NodeId>) -> Result<(), R
         }),
         BreakerState::Open => Err(Refusal {
             code: RefusalCode::CircuitBreaker,
-            message: format!("the circuit breaker is open after {} failures in a row", breaker.failure_count),
+            message: format!("the circuit breaker is open after {}", breaker.story()),
             retry_after_s: Some(breaker.recovery_left_ms(breaker_policy, now).div_ceil(1000)),
         }),
     }
+}
+
+/// The refusal when every host lacks something for it and has been tried just now.
+fn missing(state: &State, hosts: &BTreeSet<NodeId>, spec: &EngineSpec) -> Option<Refusal> {
+    let (lack, lacking) = state.lacking_everywhere(hosts, spec)?;
+    if hosts.iter().any(|id| state.may_try(*id, spec)) {
+        return None;
+    }
+    let code = match lack {
+        Lack::Image(_) => RefusalCode::ImageMissing,
+        Lack::Network(_) => RefusalCode::NetworkMissing,
+    };
+    let rests = hosts.iter().filter_map(|id| state.lack(*id, spec));
+    let rest_ms = rests.map(|(_, lacking)| lacking.rest_left_ms(state.clock_ms())).min();
+    let retry_after_s = rest_ms.map(|ms| ms.div_ceil(1000).max(1));
+    Some(Refusal { code, message: lacking.message.clone(), retry_after_s })
 }
 
 fn no_host(state: &State, ask: &Reserve) -> Reply {

@@ -68,6 +68,7 @@ pub(super) fn evict(state: &mut State) {
         }
         state.drop_tombstone(&id);
     }
+    state.forget_lacks();
     if state.tables.foreign_ports.values().any(|until| *until <= now) {
         let kept = state.tables.foreign_ports.iter().filter(|(_, until)| **until > now);
         state.tables.foreign_ports = kept.map(|(key, until)| (*key, *until)).collect();

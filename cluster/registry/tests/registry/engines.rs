@@ -15,6 +15,7 @@ fn found(container: u64, name: &str, port: u16) -> Adopt {
         variant: None,
         ports: Ports { host_http: port, container_http: port, container_https: 45_000, host_https: None },
         spec: EngineSpec::acestream(),
+        address: None,
         vpn: None,
         forwarded_port: None,
     }

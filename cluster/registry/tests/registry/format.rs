@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use acefleet_registry::breaker::BreakerKind;
 use acefleet_registry::command::{Adopt, Step, StopWhen, Taken};
 use acefleet_registry::engine::{EngineSpec, Health, Ports};
+use acefleet_registry::lack::Lack;
 use acefleet_registry::node::{DockerState, Wanted};
 use acefleet_registry::state::Tables;
 use acefleet_registry::stream::{StreamEnd, StreamStart};
@@ -37,6 +38,8 @@ fn name(command: &Command) -> &'static str {
         Command::Conflict { .. } => "conflict",
         Command::EngineStarted { .. } => "engine_started",
         Command::EngineFailed { .. } => "engine_failed",
+        Command::EngineLacks { .. } => "engine_lacks",
+        Command::Found { .. } => "found",
         Command::EngineHealth { .. } => "engine_health",
         Command::EngineStop { .. } => "engine_stop",
         Command::EngineGone { .. } => "engine_gone",
@@ -56,6 +59,10 @@ fn name(command: &Command) -> &'static str {
         Command::WallCorrected { .. } => "wall_corrected",
         Command::SetAccess(_) => "set_access",
     }
+}
+
+fn image(name: &str) -> Lack {
+    Lack::Image(name.to_owned())
 }
 
 fn end() -> StreamEnd {
@@ -95,6 +102,7 @@ fn samples() -> Vec<Command> {
             host_https: Some(19_008),
         },
         spec: generic(&[("80/tcp", 8080)]),
+        address: None,
         vpn: None,
         forwarded_port: None,
     };
@@ -139,6 +147,8 @@ fn samples() -> Vec<Command> {
         Command::WallCorrected { from: Elapsed(60_000), offset_ms: 1_760_000_000_000 },
         Command::SetAccess(Access::Open),
         Command::SetAccess(Access::Key(KeyHash([7; 32]))),
+        Command::EngineLacks { engine: id, lack: image("engine:2"), message: "nobody has it".to_owned() },
+        Command::Found { node, lacks: [image("engine:2"), Lack::Network("ace".to_owned())].into() },
     ]
 }
 
@@ -196,6 +206,9 @@ fn sample_state() -> State {
     world.run(port_taken(moved.id, moved.ports.host_http));
     world.run(name_taken(moved.id, &moved.container_name));
     world.fail_one();
+    let lacking = world.reserve().id;
+    let message = "nobody has it".to_owned();
+    world.run(Command::EngineLacks { engine: lacking, lack: image("engine:2"), message });
     let leaving = world.running();
     world.run(stop(leaving.id, StopWhen::Always));
     world.run(Command::Reserve(Reserve { eligible: BTreeSet::new(), ..world.ask() }));
@@ -235,7 +248,7 @@ fn golden(file: &str, lines: &[(String, Vec<u8>)]) -> Vec<Vec<u8>> {
 fn every_command_is_pinned_and_readable() {
     let samples = samples();
     let names: BTreeSet<&str> = samples.iter().map(name).collect();
-    assert_eq!(names.len(), 25, "a kind of command has no sample");
+    assert_eq!(names.len(), 27, "a kind of command has no sample");
     let encode = |command: &Command| rmp_serde::to_vec_named(&proposal(command.clone())).unwrap();
     let lines: Vec<_> = samples.iter().map(|command| (name(command).to_owned(), encode(command))).collect();
     for (bytes, command) in golden("proposals.hex", &lines).iter().zip(samples) {

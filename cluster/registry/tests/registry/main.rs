@@ -10,6 +10,7 @@ mod clocks;
 mod dedup;
 mod engines;
 mod format;
+mod lacks;
 mod leases;
 mod nodes;
 mod placement;

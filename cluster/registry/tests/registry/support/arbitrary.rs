@@ -6,6 +6,7 @@ use std::sync::Arc;
 use acefleet_registry::breaker::BreakerKind;
 use acefleet_registry::command::{Adopt, Step, StopWhen, Taken};
 use acefleet_registry::engine::{EngineSpec, Health, Ports};
+use acefleet_registry::lack::Lack;
 use acefleet_registry::node::{DockerState, Wanted};
 use acefleet_registry::policy::{BreakerPolicy, PortRange};
 use acefleet_registry::stream::{StreamEnd, StreamStart};
@@ -72,6 +73,13 @@ fn reserve() -> impl Strategy<Value = Reserve> {
     )
 }
 
+fn lack() -> impl Strategy<Value = Lack> {
+    prop_oneof![
+        (1..3u32).prop_map(|n| Lack::Image(format!("engine:{n}"))),
+        Just(Lack::Network("ace".to_owned())),
+    ]
+}
+
 fn held(prefix: &str, numbers: BTreeSet<u32>) -> Taken {
     Taken::Names(numbers.into_iter().map(|n| format!("{prefix}-{n}")).collect())
 }
@@ -95,6 +103,7 @@ fn adopt() -> impl Strategy<Value = Adopt> {
             variant: None,
             ports: Ports { host_http, container_http: host_http, container_https: 45_000, host_https },
             spec,
+            address: None,
             vpn: None,
             forwarded_port: None,
         },
@@ -242,6 +251,9 @@ pub fn command() -> impl Strategy<Value = Command> {
         12 => engine_id().prop_map(|id| started(id, &docker_id(id.0))),
         2 => (engine_id(), container()).prop_map(|(id, container)| started(id, &container)),
         4 => engine_id().prop_map(failed),
+        2 => (engine_id(), lack())
+            .prop_map(|(engine, lack)| Command::EngineLacks { engine, lack, message: "missing".to_owned() }),
+        1 => (node_id(), btree_set(lack(), 0..3)).prop_map(|(node, lacks)| Command::Found { node, lacks }),
         6 => (engine_id(), health()).prop_map(|(engine, health)| Command::EngineHealth { engine, health }),
         4 => (engine_id(), when()).prop_map(|(engine, when)| stop(engine, when)),
         4 => engine_id().prop_map(gone),

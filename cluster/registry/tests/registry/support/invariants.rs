@@ -202,6 +202,7 @@ fn check_engines(before: &State, after: &State, command: &Command) -> Checked {
                 Command::EngineStop { engine, .. } => *engine == id && new.phase == Phase::Draining,
                 Command::EngineGone { engine, .. } => *engine == id && new.phase == Phase::Gone,
                 Command::EngineFailed { engine, .. } => *engine == id && new.phase == Phase::Failed,
+                Command::EngineLacks { engine, .. } => *engine == id && new.phase == Phase::Failed,
                 Command::Conflict { engine, .. } => *engine == id && new.phase == Phase::Failed,
                 Command::NodeRemoved { node } => *node == old.node && new.phase == Phase::Gone,
                 Command::Recovered { survivor, .. } => *survivor != old.node && new.phase == Phase::Gone,
@@ -296,12 +297,23 @@ fn check_reserved(before: &State, after: &State, ask: &Reserve, engine: &Engine)
         before.takes_engines(node) && !says_no(node) && !before.is_down(node) && has_place(node)
     };
     let candidates: Vec<Load> = candidates.into_iter().filter(|l| takes(l.node)).collect();
+    // Where something is missing by name, an engine is tried only when no other host takes it.
+    let lacks = |id: NodeId| before.lack(id, &ask.spec).is_some();
+    ensure!(before.may_try(engine.node, &ask.spec), "{} was tried again too soon", engine.node);
+    let rests = |id: NodeId| !before.may_try(id, &ask.spec) || (lacks(id) && !lacks(engine.node));
+    let candidates: Vec<Load> = candidates.into_iter().filter(|l| !rests(l.node)).collect();
     let Some(chosen) = candidates.iter().find(|l| l.node == engine.node) else {
         return Err(format!("{} is no member that takes engines", engine.node));
     };
     let counts = engine.is_acestream();
     ensure!(!counts || chosen.engines < chosen.capacity, "{} was full", engine.node);
     for other in candidates.iter().filter(|l| !counts || l.engines < l.capacity) {
+        ensure!(
+            lacks(other.node) || !lacks(engine.node),
+            "{} lacks something that {} has",
+            chosen.node,
+            other.node
+        );
         let (ours, theirs) = match counts {
             true => (
                 u64::from(chosen.engines) * u64::from(other.capacity),

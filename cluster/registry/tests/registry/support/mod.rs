@@ -197,6 +197,7 @@ pub fn started(engine: EngineId, container_id: &str) -> Command {
         container_id: container_id.to_owned(),
         image: "engine:1".to_owned(),
         variant: Some("jopsis-amd64".to_owned()),
+        address: None,
     }
 }
 

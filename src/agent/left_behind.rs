@@ -1,0 +1,200 @@
+//! Engines that an earlier life of this host left behind: its data directory was lost, or its container was made anew under another
+//! name. They are shown, adopted when somebody says so, and never touched otherwise: they may as well belong to another cluster that
+//! shares the Docker daemon.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use acefleet_registry::{Command, Reply, State};
+use serde::{Deserialize, Serialize};
+
+use crate::agent::address::Reach;
+use crate::agent::availability::Docker;
+use crate::agent::context::Context;
+use crate::agent::runtime::{Observed, RuntimeError, Scope};
+use crate::agent::{AgentHandle, plan, spec};
+use crate::fleet::new_op_id;
+use crate::soft::LeftBehind;
+
+/// Between two looks.
+const PERIOD: Duration = Duration::from_secs(30);
+/// As many are shown for each host.
+const SHOWN_MAX: usize = 256;
+/// Time for the write that adopts one.
+const WRITE_WITHIN: Duration = Duration::from_secs(2);
+
+/// What came of adopting one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adoption {
+    /// Its name.
+    pub name: String,
+    /// Why not; none when it is an engine of this cluster now.
+    pub refused: Option<String>,
+}
+
+/// Those among all containers of the daemon.
+fn find<'a>(state: &State, scope: &Scope, all: &'a [Observed]) -> Vec<(&'a Observed, String)> {
+    let left = all.iter().filter(|c| c.is_alive() && !scope.covers(&c.id, &c.labels));
+    let left = left.filter_map(|found| {
+        let cluster = found.labels.get(spec::LABEL_CLUSTER)?;
+        let node = found.labels.get(spec::LABEL_NODE).map_or("", String::as_str);
+        let why = match scope.cluster_ids.contains(cluster) {
+            // Several nodes may share one daemon.
+            true if state.nodes().any(|member| member.info.name == node) => return None,
+            true => format!("the node {node} that made it is no member any more"),
+            false => format!("the node {node} made it in another cluster, {cluster}"),
+        };
+        Some((found, why))
+    });
+    let mut left: Vec<_> = left.collect();
+    left.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+    left
+}
+
+/// Looks for them for ever, and says so when there are others than before.
+pub(super) async fn watch(ctx: Arc<Context>) {
+    let mut docker = ctx.docker.clone();
+    let mut known: Vec<LeftBehind> = Vec::new();
+    loop {
+        if docker.wait_for(|seen| *seen == Docker::Up).await.is_err() {
+            return;
+        }
+        match ctx.runtime.all().await {
+            Ok(all) => {
+                let view = ctx.cluster.view();
+                let found = find(&view.state, &ctx.scope(), &all);
+                let shown = found.into_iter().take(SHOWN_MAX).map(|(found, why)| LeftBehind {
+                    container_id: found.id.clone(),
+                    name: found.name.clone(),
+                    why,
+                });
+                let shown: Vec<_> = shown.collect();
+                if !shown.is_empty() && shown != known {
+                    let names: Vec<&str> = shown.iter().map(|left| left.name.as_str()).collect();
+                    let (names, why) = (names.join(", "), &shown[0].why);
+                    tracing::warn!(
+                        names,
+                        why,
+                        "engines of an earlier life of this host, or of another cluster, run here; `acefleet adopt` takes them over"
+                    );
+                }
+                ctx.report.left_behind(&shown);
+                known = shown;
+            }
+            Err(error) => ctx.failed(&error),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PERIOD) => {}
+            () = ctx.look_behind.notified() => {}
+        }
+    }
+}
+
+impl AgentHandle {
+    /// Adopts every engine that was left behind on this host, as far as its ports and its name are free.
+    ///
+    /// # Errors
+    /// When Docker does not answer: retry.
+    pub async fn adopt_left_behind(&self) -> anyhow::Result<Vec<Adoption>> {
+        let Some(scope) = self.scope() else { return Ok(Vec::new()) };
+        let all = self.parts.runtime.all().await?;
+        let view = self.parts.cluster.view();
+        let mut adoptions = Vec::new();
+        for (found, _) in find(&view.state, &scope, &all) {
+            let refused = self.adopt(&view.state, found).await.err();
+            match &refused {
+                None => tracing::info!(name = found.name, "adopted an engine that was left behind"),
+                Some(why) => {
+                    tracing::warn!(name = found.name, why, "cannot adopt an engine that was left behind")
+                }
+            }
+            adoptions.push(Adoption { name: found.name.clone(), refused });
+        }
+        self.parts.look_behind.notify_one();
+        Ok(adoptions)
+    }
+
+    async fn adopt(&self, state: &State, found: &Observed) -> Result<(), String> {
+        let node = self.parts.cluster.node_id();
+        let adopt = plan::adoption(found, node, state.policy());
+        let mut adopt = adopt.ok_or("its labels do not say under which port it is reached")?;
+        if adopt.vpn.is_none() {
+            let seen = self
+                .parts
+                .runtime
+                .inspect(&found.id)
+                .await
+                .map_err(|error: RuntimeError| error.to_string())?;
+            adopt.address = Reach::shown(&seen, adopt.ports.container_http).address();
+        }
+        let deadline = Instant::now() + WRITE_WITHIN;
+        let written = self.parts.cluster.propose(new_op_id(), Command::Adopt(adopt), deadline).await;
+        match written.map_err(|error| error.to_string())?.reply {
+            Reply::Refused(refusal) => Err(refusal.message),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use acefleet_registry::{Elapsed, NodeId, NodeInfo, OpId, Proposal, apply};
+
+    use super::*;
+
+    fn container(name: &str, cluster: &str, node: &str, status: &str) -> Observed {
+        let labels = [(spec::LABEL_CLUSTER, cluster), (spec::LABEL_NODE, node)];
+        Observed {
+            id: format!("id-{name}"),
+            name: name.to_owned(),
+            status: status.to_owned(),
+            labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+            ..Observed::default()
+        }
+    }
+
+    #[test]
+    fn those_of_lost_lives_are_found_and_those_of_members_are_not() {
+        let mut state = State::default();
+        for (id, name) in [(1, "alpha"), (2, "beta")] {
+            let info = NodeInfo {
+                id: NodeId(id),
+                name: name.to_owned(),
+                advertise_host: name.to_owned(),
+                http_port: 8000,
+                version: "0".to_owned(),
+                capacity: 10,
+                docker_network: None,
+                vpns: vec![],
+            };
+            let command = Command::NodeUp(info);
+            apply(
+                &mut state,
+                &Proposal {
+                    op_id: OpId::from_u128(id.into()),
+                    at_ms: Elapsed(id),
+                    origin: NodeId(1),
+                    command,
+                },
+                id,
+            );
+        }
+        let scope = Scope::new("now", &state, "alpha");
+        let foreign =
+            Observed { name: "web".to_owned(), status: "running".to_owned(), ..Observed::default() };
+        let all = [
+            container("own", "now", "alpha", "running"),
+            container("neighbours", "now", "beta", "running"),
+            container("renamed", "now", "3f2a9c", "running"),
+            container("lost", "before", "alpha", "running"),
+            container("ended", "before", "alpha", "exited"),
+            foreign,
+        ];
+        let found: BTreeMap<&str, String> =
+            find(&state, &scope, &all).into_iter().map(|(found, why)| (found.name.as_str(), why)).collect();
+        assert_eq!(found.keys().copied().collect::<Vec<_>>(), ["lost", "renamed"]);
+        assert!(found["renamed"].contains("3f2a9c") && found["lost"].contains("another cluster, before"));
+    }
+}
