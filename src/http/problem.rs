@@ -169,6 +169,11 @@ impl Problem {
         Self::retry_soon("request_blocked", "unknown_outcome", message, 1)
     }
 
+    /// The registry is full. `error` names the kind of operation.
+    pub fn no_room(error: &'static str, refusal: &Refusal) -> Self {
+        Self::retry_soon(error, "registry_full", &refusal.message, refusal.retry_after_s.unwrap_or(10))
+    }
+
     /// The node is behind the revision that the caller insists on.
     pub fn behind(wanted: u64, have: u64) -> Self {
         let message = format!("this node has revision {have}, not yet {wanted}; retry or ask another node");
@@ -192,6 +197,7 @@ impl From<Refusal> for Problem {
     /// A refusal of anything but provisioning.
     fn from(refusal: Refusal) -> Self {
         let status = match refusal.code {
+            RefusalCode::NoRoom => return Self::no_room("write_blocked", &refusal),
             RefusalCode::NotFound => StatusCode::NOT_FOUND,
             _ => StatusCode::CONFLICT,
         };

@@ -228,6 +228,7 @@ fn refused(app: &App, refusal: Refusal) -> Problem {
             wait(BLOCKED, code, message, eta(SOON_S), true)
         }
         RefusalCode::PortTaken => give_up(StatusCode::CONFLICT, "port_taken", message),
+        RefusalCode::NoRoom => wait(BLOCKED, "registry_full", message, eta(LATER_S), true),
         RefusalCode::NotFound | RefusalCode::WrongPhase | RefusalCode::NotIdle => {
             give_up(StatusCode::INTERNAL_SERVER_ERROR, "general_error", message)
         }

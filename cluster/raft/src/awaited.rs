@@ -48,7 +48,7 @@ impl Awaited {
         self.waiters().retain(|op_id, waiters| match state.remembered(*op_id) {
             None => true,
             Some(reply) => {
-                told.push((reply.clone(), std::mem::take(waiters)));
+                told.push((reply, std::mem::take(waiters)));
                 false
             }
         });

@@ -322,6 +322,8 @@ pub enum RefusalCode {
     WrongPhase,
     /// A stream runs on it, a floor forbids it, or it is not idle for long enough.
     NotIdle,
+    /// The registry holds as many bytes of this kind as it may. Not remembered: a repeat may find room.
+    NoRoom,
 }
 
 /// A refusal, with what a caller needs to decide on a retry.
@@ -343,7 +345,7 @@ pub enum Reply {
     Done,
     /// The engine as it is now.
     Engine(Arc<Engine>),
-    /// Refused; nothing was changed.
+    /// Refused; nothing was changed. Of a sequence, the steps that are not remembered were refused, and no others.
     Refused(Refusal),
     /// The stream as it is now.
     StreamStarted(Arc<Stream>),

@@ -55,13 +55,16 @@ pub struct EventLog {
 }
 
 impl EventLog {
-    pub(crate) fn push(&mut self, mut event: Event) {
+    /// The event that had to go for it, if one had to.
+    pub(crate) fn push(&mut self, mut event: Event) -> Option<Arc<Event>> {
         self.next_id += 1;
         event.id = self.next_id;
-        if self.ring.len() >= EVENTS_MAX {
-            self.ring.pop_front();
-        }
         self.ring.push_back(Arc::new(event));
+        if self.ring.len() > EVENTS_MAX { self.pop_oldest() } else { None }
+    }
+
+    pub(crate) fn pop_oldest(&mut self) -> Option<Arc<Event>> {
+        self.ring.pop_front()
     }
 
     /// Oldest first.

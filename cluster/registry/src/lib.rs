@@ -16,6 +16,7 @@
 //! - [`conf`]: ports in a caller's `CONF`
 //! - [`vpn`]: VPN containers and the engines in their network
 //! - [`plan`]: what the leader does by itself
+//! - [`weight`]: bytes of records, and how many there may be
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod access;
@@ -43,6 +44,7 @@ pub mod state;
 pub mod stream;
 pub mod time;
 pub mod vpn;
+pub mod weight;
 
 pub use access::{Access, KeyHash};
 pub use apply::apply;

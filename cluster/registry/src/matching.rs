@@ -43,7 +43,8 @@ fn is_name_of(state: &State, engine: &Engine, host: &str) -> bool {
 /// selected. A draining engine counts too: its streams must end with it.
 pub(crate) fn engine_of<'a>(state: &'a State, event: &StreamStart) -> Option<&'a Arc<Engine>> {
     let by_id = event.container_id.as_deref().filter(|id| id.len() == 64);
-    if let Some(engine) = by_id.and_then(|id| state.engine_by_container(id)) {
+    let by_id = by_id.and_then(|id| state.engine_by_container(id));
+    if let Some(engine) = by_id.filter(|engine| engine.is_acestream()) {
         return Some(engine);
     }
     let of_session = authority(&event.stat_url).or_else(|| authority(&event.command_url));

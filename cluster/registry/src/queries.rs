@@ -12,15 +12,30 @@ use crate::event::EventLog;
 use crate::ids::{EngineId, NodeId, OpId};
 use crate::node::{Availability, DockerState, Node};
 use crate::policy::{BreakerPolicy, Policy};
-use crate::state::{OpRecord, State};
+use crate::state::{OpRecord, Remembered, State};
 use crate::stream::{HOST_DOWN, Stream};
 use crate::time::{Elapsed, WallMs};
+use crate::weight::{self, Weights};
 
 impl State {
-    /// The reply to a recent write, as a repeat of it would get it.
+    /// The reply to a recent write, as a repeat of it would get it. None when its stream is forgotten, too.
     #[must_use]
-    pub fn remembered(&self, op_id: OpId) -> Option<&Reply> {
-        self.tables.ops.get(&op_id).map(|op| &op.reply)
+    pub fn remembered(&self, op_id: OpId) -> Option<Reply> {
+        let stream = |seq: u64| self.index.by_seq.get(&seq).cloned();
+        match &self.tables.ops.get(&op_id)?.reply {
+            Remembered::Reply(reply) => Some(reply.clone()),
+            Remembered::Started { seq } => stream(*seq).map(Reply::StreamStarted),
+            Remembered::Ended { seq } => {
+                Some(Reply::StreamEnded { updated: seq.is_some(), stream: seq.and_then(stream) })
+            }
+        }
+    }
+
+    /// What the tables weigh, in bytes.
+    #[must_use]
+    pub fn weights(&self) -> Weights {
+        let foreign_ports = weight::foreign_ports(self.tables.foreign_ports.len());
+        Weights { foreign_ports, ..self.index.weights }
     }
 
     /// Whether nodes, engines and settings are those of `other`, an earlier or later state of the same
@@ -178,7 +193,7 @@ impl State {
     /// Started streams on an engine.
     #[must_use]
     pub fn active_streams(&self, engine: EngineId) -> usize {
-        self.index.active.range((engine, 0)..=(engine, u64::MAX)).count()
+        self.index.active_counts.get(&Some(engine)).copied().unwrap_or(0)
     }
 
     /// Started streams on an engine, oldest first.
@@ -192,7 +207,13 @@ impl State {
         self.index.by_seq.values()
     }
 
-    /// The same for one published engine id.
+    /// The same behind the stream of this number.
+    pub fn streams_behind(&self, seq: u64) -> impl Iterator<Item = &Arc<Stream>> {
+        let behind = self.index.by_seq.range((Bound::Excluded(seq), Bound::Unbounded));
+        behind.map(|(_, stream)| stream)
+    }
+
+    /// The same as [`Self::streams`] for one published engine id.
     pub fn streams_of_container(
         &self,
         container_id: &str,

@@ -10,7 +10,7 @@ use crate::breaker::{Breaker, BreakerKind};
 use crate::calendar::Calendar;
 use crate::command::Reply;
 use crate::engine::{Engine, Usage};
-use crate::event::EventLog;
+use crate::event::{Event, EventLog};
 use crate::ids::{EngineId, NodeId, OpId};
 use crate::lack::{Lack, Lacking};
 use crate::level::Level;
@@ -19,6 +19,7 @@ use crate::policy::{BreakerPolicy, Policy};
 use crate::stream::Stream;
 use crate::time::Elapsed;
 use crate::vpn::Vpn;
+use crate::weight::{self, Weigh, Weights};
 
 /// Everything that is replicated. Cloning is cheap: the tables share structure, so readers take a
 /// clone and keep it. Counters (capacity, used ports, streams per engine) are derived, never stored.
@@ -111,7 +112,36 @@ pub struct OpRecord {
     /// The moment.
     pub at_ms: Elapsed,
     /// What was answered.
-    pub reply: Reply,
+    pub reply: Remembered,
+}
+
+/// An answer that is given again. Streams are named, not copied: they are many and may be large.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Remembered {
+    /// The same.
+    Reply(Reply),
+    /// The stream of this number, as it is by then.
+    Started {
+        /// Order of arrival.
+        seq: u64,
+    },
+    /// The same of an event that ended a stream, or none.
+    Ended {
+        /// Order of arrival.
+        seq: Option<u64>,
+    },
+}
+
+impl From<&Reply> for Remembered {
+    fn from(reply: &Reply) -> Self {
+        match reply {
+            Reply::StreamStarted(stream) => Self::Started { seq: stream.seq },
+            Reply::StreamEnded { stream, .. } => {
+                Self::Ended { seq: stream.as_ref().map(|stream| stream.seq) }
+            }
+            other => Self::Reply(other.clone()),
+        }
+    }
 }
 
 /// Derived from the tables; rebuilt after a restore, kept by `apply`.
@@ -129,8 +159,12 @@ pub(crate) struct Index {
     pub(crate) ended_engines: OrdSet<(Elapsed, EngineId)>,
     /// Started streams of each engine, by arrival.
     pub(crate) active: OrdSet<(EngineId, u64)>,
-    /// Started streams of no engine of ours, by the time of their start and by arrival.
+    /// How many started streams each engine has, and engines that are none of ours together.
+    pub(crate) active_counts: OrdMap<Option<EngineId>, usize>,
+    /// Started streams that cannot be asked about, by the time of their start and by arrival.
     pub(crate) unwatched: OrdSet<(Elapsed, u64)>,
+    /// The same by engine, or none of ours, and by arrival.
+    pub(crate) unasked: OrdSet<(Option<EngineId>, u64)>,
     /// All streams by published engine id and by arrival.
     pub(crate) by_container: OrdSet<(Arc<str>, u64)>,
     /// All streams by arrival.
@@ -139,6 +173,8 @@ pub(crate) struct Index {
     pub(crate) ended_streams: OrdSet<(Elapsed, u64)>,
     /// Tombstones by their time.
     pub(crate) tombstones: OrdSet<(Elapsed, String)>,
+    /// What the tables weigh; ports that others hold are counted when asked.
+    pub(crate) weights: Weights,
 }
 
 impl From<Tables> for State {
@@ -151,6 +187,11 @@ impl From<Tables> for State {
             index.add_stream(stream);
         }
         index.tombstones = tables.tombstones.iter().map(|(id, at)| (*at, id.clone())).collect();
+        index.weights.tombstones = tables.tombstones.keys().map(|id| weight::tombstone(id)).sum();
+        index.weights.events = tables.events.iter().map(|event| event.weight()).sum();
+        index.weights.remembered = tables.ops.values().map(|op| op.weight()).sum();
+        index.weights.nodes = tables.nodes.values().map(|node| node.weight()).sum();
+        index.weights.vpns = tables.vpns.values().map(|vpn| vpn.weight()).sum();
         Self { tables, index }
     }
 }
@@ -211,6 +252,7 @@ impl State {
     pub(crate) fn put_tombstone(&mut self, id: &str) {
         self.drop_tombstone(id);
         let now = self.tables.clock_ms;
+        self.index.weights.tombstones += weight::tombstone(id);
         self.tables.tombstones.insert(id.to_owned(), now);
         self.index.tombstones.insert((now, id.to_owned()));
     }
@@ -218,8 +260,77 @@ impl State {
     /// True when there was one.
     pub(crate) fn drop_tombstone(&mut self, id: &str) -> bool {
         let Some(at) = self.tables.tombstones.remove(id) else { return false };
+        self.index.weights.tombstones -= weight::tombstone(id);
         self.index.tombstones.remove(&(at, id.to_owned()));
         true
+    }
+
+    /// Replaces a member's record.
+    pub(crate) fn put_node(&mut self, node: Node) {
+        self.index.weights.nodes += node.weight();
+        if let Some(old) = self.tables.nodes.insert(node.info.id, Arc::new(node)) {
+            self.index.weights.nodes -= old.weight();
+        }
+    }
+
+    pub(crate) fn drop_node(&mut self, id: NodeId) -> Option<Arc<Node>> {
+        let old = self.tables.nodes.remove(&id)?;
+        self.index.weights.nodes -= old.weight();
+        Some(old)
+    }
+
+    /// Replaces the record of a VPN container.
+    pub(crate) fn put_vpn(&mut self, node: NodeId, container: &str, vpn: Vpn) {
+        self.index.weights.vpns += vpn.weight();
+        if let Some(old) = self.tables.vpns.insert((node, container.to_owned()), Arc::new(vpn)) {
+            self.index.weights.vpns -= old.weight();
+        }
+    }
+
+    pub(crate) fn drop_vpn(&mut self, key: &(NodeId, String)) {
+        if let Some(old) = self.tables.vpns.remove(key) {
+            self.index.weights.vpns -= old.weight();
+        }
+    }
+
+    /// Remembers the result of a write.
+    pub(crate) fn remember(&mut self, op_id: OpId, reply: &Reply) {
+        let record = OpRecord { at_ms: self.tables.clock_ms, reply: reply.into() };
+        self.index.weights.remembered += record.weight();
+        self.tables.op_order.push_back(op_id);
+        if let Some(old) = self.tables.ops.insert(op_id, Arc::new(record)) {
+            self.index.weights.remembered -= old.weight();
+        }
+    }
+
+    /// False when nothing is remembered.
+    pub(crate) fn forget_oldest_op(&mut self) -> bool {
+        let Some(oldest) = self.tables.op_order.pop_front() else { return false };
+        if let Some(old) = self.tables.ops.remove(&oldest) {
+            self.index.weights.remembered -= old.weight();
+        }
+        true
+    }
+
+    pub(crate) fn push_event(&mut self, event: Event) {
+        self.index.weights.events += event.weight();
+        if let Some(old) = self.tables.events.push(event) {
+            self.index.weights.events -= old.weight();
+        }
+    }
+
+    /// False when there is none.
+    pub(crate) fn forget_oldest_event(&mut self) -> bool {
+        let Some(old) = self.tables.events.pop_oldest() else { return false };
+        self.index.weights.events -= old.weight();
+        true
+    }
+
+    /// False when no ended stream is listed.
+    pub(crate) fn forget_oldest_ended_stream(&mut self) -> bool {
+        let oldest = self.index.ended_streams.get_min().map(|(_, seq)| *seq);
+        let stream = oldest.and_then(|seq| self.index.by_seq.get(&seq).cloned());
+        stream.map(|stream| self.drop_stream(&stream.start.id)).is_some()
     }
 
     pub(crate) fn breaker_mut(&mut self, kind: BreakerKind) -> (&mut Breaker, BreakerPolicy) {
@@ -240,10 +351,12 @@ impl State {
 impl Index {
     fn add_engine(&mut self, engine: &Engine) {
         if !engine.phase.is_live() {
+            self.weights.ended_engines += engine.weight();
             let at = engine.ending.as_ref().map_or(engine.reserved_at_ms, |e| e.at_ms);
             self.ended_engines.insert((at, engine.id));
             return;
         }
+        self.weights.engines += engine.weight();
         self.live.insert(engine.id);
         for port in engine.leased_ports() {
             self.ports.insert(port, engine.id);
@@ -256,10 +369,12 @@ impl Index {
 
     fn remove_engine(&mut self, engine: &Engine) {
         if !engine.phase.is_live() {
+            self.weights.ended_engines -= engine.weight();
             let at = engine.ending.as_ref().map_or(engine.reserved_at_ms, |e| e.at_ms);
             self.ended_engines.remove(&(at, engine.id));
             return;
         }
+        self.weights.engines -= engine.weight();
         self.live.remove(&engine.id);
         for port in engine.leased_ports() {
             self.ports.remove(&port);
@@ -273,32 +388,45 @@ impl Index {
     fn add_stream(&mut self, stream: &Arc<Stream>) {
         self.by_seq.insert(stream.seq, Arc::clone(stream));
         self.by_container.insert((Arc::clone(&stream.container_id), stream.seq));
-        match (stream.ended_at_ms, stream.engine) {
-            (Some(at), _) => {
-                self.ended_streams.insert((at, stream.seq));
-            }
-            (None, Some(engine)) => {
-                self.active.insert((engine, stream.seq));
-            }
-            (None, None) => {
-                self.unwatched.insert((stream.started_at_ms, stream.seq));
-            }
+        let weight = stream.weight();
+        if let Some(at) = stream.ended_at_ms {
+            self.weights.ended_streams += weight;
+            self.ended_streams.insert((at, stream.seq));
+            return;
+        }
+        self.weights.started_streams += weight;
+        *self.active_counts.entry(stream.engine).or_default() += 1;
+        if let Some(engine) = stream.engine {
+            self.active.insert((engine, stream.seq));
+        }
+        if !stream.can_be_asked_about() {
+            self.weights.unasked_streams += weight;
+            self.unwatched.insert((stream.started_at_ms, stream.seq));
+            self.unasked.insert((stream.engine, stream.seq));
         }
     }
 
     fn remove_stream(&mut self, stream: &Stream) {
         self.by_seq.remove(&stream.seq);
         self.by_container.remove(&(Arc::clone(&stream.container_id), stream.seq));
+        let weight = stream.weight();
         if let Some(at) = stream.ended_at_ms {
+            self.weights.ended_streams -= weight;
             self.ended_streams.remove(&(at, stream.seq));
+            return;
         }
-        match stream.engine {
-            Some(engine) => {
-                self.active.remove(&(engine, stream.seq));
-            }
-            None => {
-                self.unwatched.remove(&(stream.started_at_ms, stream.seq));
-            }
+        self.weights.started_streams -= weight;
+        match self.active_counts.get_mut(&stream.engine) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(self.active_counts.remove(&stream.engine)),
+        }
+        if let Some(engine) = stream.engine {
+            self.active.remove(&(engine, stream.seq));
+        }
+        if !stream.can_be_asked_about() {
+            self.weights.unasked_streams -= weight;
+            self.unwatched.remove(&(stream.started_at_ms, stream.seq));
+            self.unasked.remove(&(stream.engine, stream.seq));
         }
     }
 }

@@ -41,8 +41,11 @@ pub enum StreamStatus {
 /// Reason of the end of a stream whose host is down: a guess, which the host may correct when it is back.
 pub const HOST_DOWN: &str = "host_down";
 
-/// Reason of the end of a stream of no engine of ours that nobody ended.
+/// Reason of the end of a stream that nobody ended and no engine can be asked about.
 pub const UNWATCHED: &str = "unwatched";
+
+/// Reason of the end of such a stream when there were too many: it was the oldest.
+pub const CROWDED_OUT: &str = "crowded_out";
 
 /// The facts of a `stream_started` event, already validated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,5 +123,11 @@ impl Stream {
     #[must_use]
     pub fn is_started(&self) -> bool {
         self.status == StreamStatus::Started
+    }
+
+    /// Whether an engine of ours can be asked if it still plays. If not, only its end event ends it, and time.
+    #[must_use]
+    pub fn can_be_asked_about(&self) -> bool {
+        self.engine.is_some() && !self.start.stat_url.is_empty()
     }
 }

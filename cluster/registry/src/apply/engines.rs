@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::apply::{note, refused, streams};
+use crate::apply::{note, refused, short, streams};
 use crate::breaker::BreakerKind;
 use crate::command::{Adopt, RefusalCode, Reply, StopWhen, Taken};
 use crate::engine::{
@@ -120,7 +120,7 @@ pub(super) fn started(
 fn note_start(state: &mut State, id: NodeId, failed_start_ms: Option<Elapsed>) {
     if let Some(node) = state.tables.nodes.get(&id).filter(|node| node.failed_start_ms != failed_start_ms) {
         let node = Node { failed_start_ms, ..(**node).clone() };
-        state.tables.nodes.insert(id, Arc::new(node));
+        state.put_node(node);
     }
 }
 
@@ -129,6 +129,7 @@ fn node_name(state: &State, id: NodeId) -> String {
 }
 
 pub(super) fn failed(state: &mut State, id: EngineId, cause: &str, message: &str) -> Reply {
+    let (cause, message) = (short(cause), short(message));
     let engine = match in_phase(state, id, Phase::Reserved) {
         Ok(engine) => engine,
         Err(reply) => return reply,

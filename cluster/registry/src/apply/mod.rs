@@ -5,6 +5,7 @@ mod engines;
 mod nodes;
 mod reserve;
 mod retention;
+mod room;
 mod streams;
 mod vpn;
 
@@ -12,7 +13,8 @@ use std::sync::Arc;
 
 use crate::command::{Command, Proposal, Refusal, RefusalCode, Reply, Step};
 use crate::event::{Event, EventType};
-use crate::state::{OpRecord, State};
+use crate::state::State;
+use crate::time::Elapsed;
 
 /// Applies one proposal at log index `index` and says what came of it. A proposal whose op-id was
 /// applied before changes nothing and gets the first reply again.
@@ -22,15 +24,28 @@ pub fn apply(state: &mut State, proposal: &Proposal, _index: u64) -> Reply {
 
 fn once(state: &mut State, proposal: &Proposal) -> Reply {
     if let Some(done) = state.tables.ops.get(&proposal.op_id) {
-        return done.reply.clone();
+        let started_at = done.at_ms;
+        return state.remembered(proposal.op_id).unwrap_or_else(|| forgotten(proposal, started_at));
     }
     state.tables.clock_ms = state.tables.clock_ms.max(proposal.at_ms);
     retention::evict(state);
-    let reply = dispatch(state, proposal);
-    let record = OpRecord { at_ms: state.tables.clock_ms, reply: reply.clone() };
-    state.tables.ops.insert(proposal.op_id, Arc::new(record));
-    state.tables.op_order.push_back(proposal.op_id);
+    let reply = match room::make(state, &proposal.command) {
+        Ok(()) => dispatch(state, proposal),
+        Err(refusal) => Reply::Refused(refusal),
+    };
+    if !matches!(&reply, Reply::Refused(Refusal { code: RefusalCode::NoRoom, .. })) {
+        state.remember(proposal.op_id, &reply);
+    }
+    room::fit(state);
     reply
+}
+
+/// The answer to the repeat of a start whose stream is forgotten: it is over.
+fn forgotten(proposal: &Proposal, started_at: Elapsed) -> Reply {
+    match &proposal.command {
+        Command::StreamStarted(start) => Reply::StreamStarted(streams::over(start, started_at)),
+        _ => Reply::Done,
+    }
 }
 
 fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
@@ -87,11 +102,16 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
         }
         Command::ResetBreaker(kind) => nodes::reset_breakers(state, *kind),
         Command::Sequence(steps) => {
+            let mut outcome = Reply::Done;
             for Step { op_id, command } in steps.iter().filter(|step| !step.is_sequence()) {
                 let Proposal { at_ms, origin, .. } = *proposal;
-                once(state, &Proposal { op_id: *op_id, at_ms, origin, command: command.clone() });
+                let reply = once(state, &Proposal { op_id: *op_id, at_ms, origin, command: command.clone() });
+                // It was acknowledged, so it stays where it is kept. Those behind it may be the ends that make room.
+                if let Reply::Refused(Refusal { code: RefusalCode::NoRoom, .. }) = &reply {
+                    outcome = reply;
+                }
             }
-            Reply::Done
+            outcome
         }
     }
 }
@@ -117,5 +137,14 @@ fn note(
         container_id: container_id.cloned(),
         stream_id: stream_id.cloned(),
     };
-    state.tables.events.push(event);
+    state.push_event(event);
+}
+
+/// Longest text for people that a record takes from outside.
+const TEXT_MAX: usize = 1_024;
+
+/// The beginning of a text, if it is long.
+fn short(text: &str) -> &str {
+    let end = (0..=TEXT_MAX.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or(0)]
 }

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::mem::discriminant;
-use std::sync::Arc;
 
-use crate::apply::{engines, note, refused, streams, vpn};
+use crate::apply::{engines, note, refused, short, streams, vpn};
 use crate::breaker::BreakerKind;
 use crate::command::{RefusalCode, Reply};
 use crate::event::EventType;
@@ -32,7 +31,7 @@ pub(super) fn up(state: &mut State, info: &NodeInfo) -> Reply {
             }
         }
     };
-    state.tables.nodes.insert(info.id, Arc::new(node));
+    state.put_node(node);
     vpn::forget(state, info.id);
     Reply::Done
 }
@@ -41,10 +40,14 @@ pub(super) fn docker(state: &mut State, id: NodeId, docker: &DockerState) -> Rep
     let Some(node) = state.tables.nodes.get(&id).cloned() else {
         return refused(RefusalCode::NotFound, format!("node {id} has not registered"));
     };
-    if node.docker == *docker {
+    let docker = match docker {
+        DockerState::Unavailable(why) => DockerState::Unavailable(short(why).to_owned()),
+        DockerState::Available | DockerState::Unknown => docker.clone(),
+    };
+    if node.docker == docker {
         return Reply::Done;
     }
-    let (category, message) = match docker {
+    let (category, message) = match &docker {
         DockerState::Unavailable(why) => {
             ("docker_unavailable", format!("Docker on {} cannot be used: {why}", node.info.name))
         }
@@ -52,7 +55,7 @@ pub(super) fn docker(state: &mut State, id: NodeId, docker: &DockerState) -> Rep
         DockerState::Unknown => ("docker_unknown", format!("Docker on {} is unknown", node.info.name)),
     };
     note(state, EventType::System, category, message, None, None);
-    state.tables.nodes.insert(id, Arc::new(Node { docker: docker.clone(), ..(*node).clone() }));
+    state.put_node(Node { docker, ..(*node).clone() });
     Reply::Done
 }
 
@@ -76,7 +79,7 @@ pub(super) fn availability(state: &mut State, id: NodeId, wanted: Wanted) -> Rep
         true => node.availability_since_ms,
         false => state.tables.clock_ms,
     };
-    state.tables.nodes.insert(id, Arc::new(Node { availability, availability_since_ms, ..(*node).clone() }));
+    state.put_node(Node { availability, availability_since_ms, ..(*node).clone() });
     Reply::Done
 }
 
@@ -94,7 +97,7 @@ pub(super) fn down(state: &mut State, id: NodeId, down: bool) -> Reply {
     };
     note(state, EventType::System, category, message, None, None);
     let down_since_ms = down.then_some(state.tables.clock_ms);
-    state.tables.nodes.insert(id, Arc::new(Node { down_since_ms, ..(*node).clone() }));
+    state.put_node(Node { down_since_ms, ..(*node).clone() });
     let own: Vec<EngineId> = state.live_engines().filter(|e| e.node == id).map(|e| e.id).collect();
     for engine in own {
         if down {
@@ -107,7 +110,7 @@ pub(super) fn down(state: &mut State, id: NodeId, down: bool) -> Reply {
 }
 
 pub(super) fn removed(state: &mut State, id: NodeId) -> Reply {
-    let Some(node) = state.tables.nodes.remove(&id) else {
+    let Some(node) = state.drop_node(id) else {
         return refused(RefusalCode::NotFound, format!("node {id} has not registered"));
     };
     let left: Vec<EngineId> = state.live_engines().filter(|e| e.node == id).map(|e| e.id).collect();

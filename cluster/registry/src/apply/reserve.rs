@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::apply::refused;
+use crate::apply::{refused, room};
 use crate::breaker::{BreakerKind, BreakerState};
 use crate::command::{Refusal, RefusalCode, Reply, Reserve};
 use crate::engine::{Engine, EngineSpec, Health, Kind, Phase};
@@ -35,7 +35,7 @@ pub(super) fn reserve(state: &mut State, ask: &Reserve, op_id: OpId, origin: Nod
     }
     let hosts: BTreeSet<NodeId> =
         ask.eligible.difference(&ask.exclude).copied().filter(|id| state.may_start_engines(*id)).collect();
-    if let Err(refusal) = admit(state, ask, &hosts) {
+    if let Err(refusal) = admit(state, ask, &hosts).and_then(|()| room::for_engine(state, &ask.spec)) {
         return Reply::Refused(refusal);
     }
     let id = EngineId(state.tables.last_engine + 1);

@@ -1,8 +1,6 @@
 //! What is forgotten, by watched time and by count. Runs with every write, so an idle cluster keeps what it
 //! has and writes nothing.
 
-use std::sync::Arc;
-
 use crate::apply::streams;
 use crate::state::State;
 use crate::stream::UNWATCHED;
@@ -11,10 +9,8 @@ use crate::stream::UNWATCHED;
 const ENDED_STREAM_MS: u64 = 3_600_000;
 /// Ended streams that stay listed at the most.
 const ENDED_STREAMS_MAX: usize = 10_000;
-/// A stream of an engine that is none of ours is asked about nowhere: without an end event it would be listed for ever.
+/// A stream that nobody can ask about would be listed for ever without an end event.
 const UNWATCHED_MS: u64 = 24 * 3_600_000;
-/// Such streams that stay started at the most.
-const UNWATCHED_MAX: usize = 10_000;
 /// Ended engines stay for ten minutes, for callers that still wait and for people who ask why.
 const ENDED_ENGINE_MS: u64 = 600_000;
 /// Ended engines that stay at the most.
@@ -35,11 +31,10 @@ pub(super) fn evict(state: &mut State) {
         if !expired && state.tables.op_order.len() < OPS_MAX {
             break;
         }
-        state.tables.op_order.pop_front();
-        state.tables.ops.remove(&oldest);
+        state.forget_oldest_op();
     }
     while let Some((at, seq)) = state.index.unwatched.get_min().copied() {
-        if now.since(at) <= UNWATCHED_MS && state.index.unwatched.len() <= UNWATCHED_MAX {
+        if now.since(at) <= UNWATCHED_MS {
             break;
         }
         match state.index.by_seq.get(&seq).cloned() {
@@ -47,13 +42,10 @@ pub(super) fn evict(state: &mut State) {
             None => break,
         };
     }
-    while let Some((at, seq)) = state.index.ended_streams.get_min().copied() {
-        if now.since(at) <= ENDED_STREAM_MS && state.index.ended_streams.len() <= ENDED_STREAMS_MAX {
+    while let Some((at, _)) = state.index.ended_streams.get_min().copied() {
+        let few = state.index.ended_streams.len() <= ENDED_STREAMS_MAX;
+        if few && now.since(at) <= ENDED_STREAM_MS || !state.forget_oldest_ended_stream() {
             break;
-        }
-        match state.index.by_seq.get(&seq).map(|stream| Arc::clone(&stream.start.id)) {
-            Some(id) => state.drop_stream(&id),
-            None => break,
         }
     }
     while let Some((at, id)) = state.index.ended_engines.get_min().copied() {

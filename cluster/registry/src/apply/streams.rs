@@ -8,8 +8,13 @@ use crate::event::EventType;
 use crate::ids::EngineId;
 use crate::matching;
 use crate::state::State;
-use crate::stream::{HOST_DOWN, Stream, StreamEnd, StreamStart, StreamStatus};
+use crate::stream::{CROWDED_OUT, HOST_DOWN, Stream, StreamEnd, StreamStart, StreamStatus};
+use crate::time::Elapsed;
 
+/// Started streams of one engine, beyond which the oldest end that cannot be asked about.
+const STREAMS_OF_ENGINE_MAX: usize = 2_000;
+/// The same for engines that are none of ours, together.
+const FOREIGN_STREAMS_MAX: usize = 10_000;
 /// Past sessions that a stream remembers.
 const PAST_SESSIONS_MAX: usize = 16;
 
@@ -36,7 +41,7 @@ pub(super) fn started(state: &mut State, start: &Arc<StreamStart>) -> Arc<Stream
         seq: state.tables.last_stream,
         start: Arc::clone(start),
         engine: None,
-        container_id: format!("{}:{}", start.engine_host, start.engine_port).into(),
+        container_id: foreign_id(start),
         status: StreamStatus::Started,
         started_at_ms: state.tables.clock_ms,
         ended_at_ms: None,
@@ -50,7 +55,39 @@ pub(super) fn started(state: &mut State, start: &Arc<StreamStart>) -> Arc<Stream
     if state.drop_tombstone(&start.id) {
         return end(state, &stream, "ended before it was reported as started");
     }
+    crowd_out(state, &stream);
     stream
+}
+
+/// Published id of an engine that is none of ours.
+fn foreign_id(start: &StreamStart) -> Arc<str> {
+    format!("{}:{}", start.engine_host, start.engine_port).into()
+}
+
+/// Ends the oldest streams that cannot be asked about when the engine of a new one has too many.
+fn crowd_out(state: &mut State, new: &Stream) {
+    let max = if new.engine.is_some() { STREAMS_OF_ENGINE_MAX } else { FOREIGN_STREAMS_MAX };
+    while state.index.active_counts.get(&new.engine).is_some_and(|count| *count > max) {
+        let oldest = state.index.unasked.range((new.engine, 0)..(new.engine, new.seq)).next();
+        let oldest = oldest.and_then(|(_, seq)| state.index.by_seq.get(seq).cloned());
+        let Some(oldest) = oldest else { return };
+        end(state, &oldest, CROWDED_OUT);
+    }
+}
+
+/// A stream of which nothing is known any more but that it started and is over.
+pub(super) fn over(start: &Arc<StreamStart>, started_at_ms: Elapsed) -> Arc<Stream> {
+    Arc::new(Stream {
+        seq: 0,
+        start: Arc::clone(start),
+        engine: None,
+        container_id: foreign_id(start),
+        status: StreamStatus::Ended,
+        started_at_ms,
+        ended_at_ms: Some(started_at_ms),
+        end_reason: None,
+        past_sessions: Vec::new(),
+    })
 }
 
 /// The sessions that are over once `known` gives way to a new one.
@@ -69,7 +106,9 @@ fn refresh(state: &mut State, known: &Stream, start: &Arc<StreamStart>) -> Arc<S
     if stream.engine.is_none() {
         attach(state, &mut stream);
     }
-    state.put_stream(stream)
+    let stream = state.put_stream(stream);
+    crowd_out(state, &stream);
+    stream
 }
 
 /// Ties the stream to the engine that its start event means, if that is one of ours.

@@ -1,7 +1,5 @@
 //! VPN containers: what their nodes see of them.
 
-use std::sync::Arc;
-
 use crate::apply::{note, refused};
 use crate::command::{RefusalCode, Reply};
 use crate::event::EventType;
@@ -46,8 +44,7 @@ pub(super) fn changed(state: &mut State, id: NodeId, container: &str, status: &V
         Some(old) if old.status.health == status.health => old.since_ms,
         _ => state.tables.clock_ms,
     };
-    let vpn = Arc::new(Vpn { status: status.clone(), since_ms });
-    state.tables.vpns.insert((id, container.to_owned()), vpn);
+    state.put_vpn(id, container, Vpn { status: status.clone(), since_ms });
     Reply::Done
 }
 
@@ -57,8 +54,9 @@ pub(super) fn forget(state: &mut State, id: NodeId) {
     let kept = |container: &str| {
         node.as_ref().is_some_and(|node| node.info.vpns.iter().any(|vpn| vpn.container == container))
     };
-    if state.tables.vpns.keys().any(|(owner, container)| *owner == id && !kept(container)) {
-        let left = state.tables.vpns.iter().filter(|((owner, name), _)| *owner != id || kept(name));
-        state.tables.vpns = left.map(|(key, vpn)| (key.clone(), Arc::clone(vpn))).collect();
+    let gone = |key: &&(NodeId, String)| key.0 == id && !kept(&key.1);
+    let gone: Vec<_> = state.tables.vpns.keys().filter(gone).cloned().collect();
+    for key in gone {
+        state.drop_vpn(&key);
     }
 }

@@ -17,5 +17,6 @@ mod placement;
 mod plan;
 mod properties;
 mod retention;
+mod room;
 mod streams;
 mod vpn;

@@ -5,7 +5,7 @@ use acefleet_registry::plan::plan;
 use acefleet_registry::{Command, Elapsed, NodeId, OpId, Proposal, Reply, State, apply};
 use proptest::prelude::*;
 
-use crate::support::arbitrary::histories;
+use crate::support::arbitrary::{heavy_histories, histories};
 use crate::support::invariants::{History, check_state};
 use crate::support::{World, playing};
 
@@ -53,6 +53,33 @@ proptest! {
 }
 
 proptest! {
+    #![proptest_config(cases(40))]
+
+    #[test]
+    fn the_budgets_hold_after_every_command_of_any_size(
+        proposals in heavy_histories(1..160),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut state = State::default();
+        let mut history = History::default();
+        let cut = cut.index(proposals.len());
+        for (n, proposal) in proposals.iter().enumerate() {
+            let before = state.clone();
+            let reply = apply(&mut state, proposal, n as u64 + 1);
+            let checked = history.check_step(&before, &state, proposal, &reply);
+            prop_assert!(checked.is_ok(), "{:?} after {:?}", checked, proposal.op_id);
+            if n == cut {
+                let bytes = encoded(&state);
+                let weights = state.weights();
+                prop_assert!(bytes.len() as u64 <= weights.total() + 4_096, "{} in {weights:?}", bytes.len());
+                state = decoded(&bytes);
+                prop_assert_eq!(state.weights(), weights);
+            }
+        }
+    }
+}
+
+proptest! {
     #![proptest_config(cases(60))]
 
     #[test]
@@ -82,9 +109,9 @@ proptest! {
         let mut state = replayed(&proposals);
         let bytes = encoded(&state);
         for proposal in &proposals {
-            let Some(done) = state.op(proposal.op_id).cloned() else { continue };
+            let Some(done) = state.remembered(proposal.op_id) else { continue };
             let late = Proposal { at_ms: proposal.at_ms.plus(1_000_000), origin: NodeId(9), ..proposal.clone() };
-            prop_assert_eq!(&apply(&mut state, &late, 0), &done.reply);
+            prop_assert_eq!(apply(&mut state, &late, 0), done);
         }
         prop_assert_eq!(encoded(&state), bytes);
     }

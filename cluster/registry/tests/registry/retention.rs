@@ -3,7 +3,7 @@
 use acefleet_registry::breaker::BreakerKind;
 use acefleet_registry::event::EVENTS_MAX;
 use acefleet_registry::state::Tables;
-use acefleet_registry::stream::StreamEnd;
+use acefleet_registry::stream::{StreamEnd, StreamStart};
 use acefleet_registry::{Command, Elapsed, NodeId, OpId, Proposal, State, apply};
 
 use crate::support::{World, failed, gone, invariants, playing};
@@ -43,10 +43,11 @@ fn ended_streams_are_kept_for_an_hour_and_started_ones_for_ever() {
 }
 
 #[test]
-fn streams_of_engines_that_are_none_of_ours_end_after_a_day() {
+fn streams_that_nobody_can_ask_about_end_after_a_day_wherever_they_are() {
     let mut world = World::new(1, 10);
     let port = world.running().ports.host_http;
     world.begin(playing("k", "external", 1));
+    world.begin(StreamStart { stat_url: String::new(), ..playing("k", "silent", port) });
     world.begin(playing("k", "ours", port));
     world.wait_ms(24 * 60 * MINUTE_MS);
     // A repeat of the event is no sign that it is watched: it keeps the time of its start.
@@ -54,9 +55,11 @@ fn streams_of_engines_that_are_none_of_ours_end_after_a_day() {
     assert!(world.state.stream("k|external").unwrap().is_started());
     world.wait_ms(1);
     world.run(NOTHING);
-    let ended = world.state.stream("k|external").unwrap();
-    assert_eq!((ended.is_started(), ended.end_reason.as_deref()), (false, Some("unwatched")));
-    assert_eq!(ended.ended_at_ms, Some(world.state.clock_ms()));
+    for id in ["k|external", "k|silent"] {
+        let ended = world.state.stream(id).unwrap();
+        assert_eq!((ended.is_started(), ended.end_reason.as_deref()), (false, Some("unwatched")), "{id}");
+        assert_eq!(ended.ended_at_ms, Some(world.state.clock_ms()));
+    }
     assert!(world.state.stream("k|ours").unwrap().is_started());
     invariants::check_state(&world.state).unwrap();
 }

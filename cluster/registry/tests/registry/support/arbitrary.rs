@@ -319,3 +319,30 @@ pub fn histories(len: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Propo
         opening.chain(rest).collect()
     })
 }
+
+/// Histories whose writes are mostly small, sometimes large, and together more than the state may hold.
+pub fn heavy_histories(len: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Proposal>> {
+    let bytes = prop_oneof![4 => 0..100usize, 2 => 10_000..100_000usize, 3 => 300_000..1_500_000usize];
+    (histories(len.clone()), vec(bytes, len.end + 10)).prop_map(|(mut proposals, bytes)| {
+        for (proposal, bytes) in proposals.iter_mut().zip(bytes) {
+            swell(&mut proposal.command, bytes);
+        }
+        proposals
+    })
+}
+
+fn swell(command: &mut Command, bytes: usize) {
+    let text = || "x".repeat(bytes);
+    let swollen = |start: &mut Arc<StreamStart>| {
+        Arc::make_mut(start).labels.insert("large".to_owned(), text());
+    };
+    match command {
+        Command::StreamStarted(start) => swollen(start),
+        Command::EventBatch { started, .. } => started.iter_mut().for_each(swollen),
+        Command::Reserve(reserve) => drop(reserve.spec.env.insert("LARGE".to_owned(), text())),
+        Command::StreamEnded(end) if bytes % 3 == 0 => end.stream_id = Some(text() + "|s"),
+        Command::Sequence(steps) => steps.iter_mut().for_each(|step| swell(&mut step.command, bytes)),
+        Command::EngineFailed { message, .. } => *message = text(),
+        _ => {}
+    }
+}

@@ -11,8 +11,9 @@ use acefleet_registry::node::DockerState;
 use acefleet_registry::placement::{Load, loads};
 use acefleet_registry::state::Tables;
 use acefleet_registry::stream::{HOST_DOWN, Stream};
+use acefleet_registry::weight;
 use acefleet_registry::{
-    Command, Elapsed, Engine, EngineId, NodeId, OpId, Proposal, Reply, Reserve, State, apply,
+    Command, Elapsed, Engine, EngineId, NodeId, OpId, Proposal, RefusalCode, Reply, Reserve, State, apply,
 };
 
 type Checked = Result<(), String>;
@@ -43,13 +44,17 @@ impl History {
         reply: &Reply,
     ) -> Checked {
         check_state(after)?;
-        if let Some(done) = before.op(proposal.op_id) {
+        if before.op(proposal.op_id).is_some() {
             ensure!(before == after, "a repeat changed the state");
-            ensure!(done.reply == *reply, "a repeat got another reply");
+            let remembered = before.remembered(proposal.op_id);
+            ensure!(remembered.is_none_or(|done| done == *reply), "a repeat got another reply");
             return Ok(());
         }
         ensure!(after.clock_ms() == before.clock_ms().max(proposal.at_ms), "the moment is wrong");
-        ensure!(after.op(proposal.op_id).is_some_and(|op| op.reply == *reply), "the write is not remembered");
+        let no_room = matches!(reply, Reply::Refused(refusal) if refusal.code == RefusalCode::NoRoom);
+        let remembered = after.remembered(proposal.op_id);
+        ensure!(no_room == remembered.is_none(), "the write is not remembered");
+        ensure!(remembered.is_none_or(|done| done == *reply), "another reply is remembered");
         if let Reply::Refused(_) = reply {
             check_refusal(before, after, proposal)?;
         }
@@ -105,9 +110,28 @@ impl History {
     }
 }
 
+/// Nothing is heavier than it may be. Members, VPN containers and what runs on hosts cannot be refused, so they have some room
+/// above.
+fn check_weights(state: &State) -> Checked {
+    let weights = state.weights();
+    ensure!(weights.total() <= weight::STATE_MAX + (1 << 20), "the state is too heavy: {weights:?}");
+    for (what, weighs, may) in [
+        ("events", weights.events, weight::EVENTS_MAX),
+        ("ended streams", weights.ended_streams, weight::ENDED_STREAMS_MAX),
+        ("started streams", weights.started_streams, weight::STARTED_STREAMS_MAX),
+        ("ended engines", weights.ended_engines, weight::ENDED_ENGINES_MAX),
+        ("tombstones", weights.tombstones, weight::TOMBSTONES_MAX),
+        ("remembered writes", weights.remembered, weight::REMEMBERED_MAX),
+    ] {
+        ensure!(weighs <= may, "{what} weigh {weighs}, more than {may}");
+    }
+    Ok(())
+}
+
 /// What holds of any state by itself.
 pub fn check_state(state: &State) -> Checked {
     ensure!(state.indexes_are_true(), "a derived index is not true");
+    check_weights(state)?;
     let clock = state.clock_ms();
     let (mut ports, mut names, mut containers) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for engine in state.all_engines() {
@@ -169,12 +193,17 @@ pub fn check_state(state: &State) -> Checked {
 
 /// A refusal changes nothing but what every write changes: the clock, the op-id, what is forgotten.
 fn check_refusal(before: &State, after: &State, proposal: &Proposal) -> Checked {
+    if matches!(proposal.command, Command::Sequence(_)) {
+        // The other steps are done.
+        return Ok(());
+    }
     let mut plain = before.clone();
     let nothing = Command::EngineGone { engine: EngineId(u64::MAX), cause: String::new() };
     apply(&mut plain, &Proposal { command: nothing, ..proposal.clone() }, 0);
     let without_ops = |state: &State| {
         let mut tables = Tables::from(state.clone());
         tables.ops.remove(&proposal.op_id);
+        tables.op_order.retain(|op_id| *op_id != proposal.op_id);
         tables
     };
     ensure!(without_ops(&plain) == without_ops(after), "a refusal changed the state");

@@ -1,0 +1,194 @@
+//! What records weigh: bytes, estimated, that each holds in memory and in a snapshot. A weight is a pure function of the record,
+//! so all members agree on it, and the sums are kept with every change of a table.
+
+use std::collections::BTreeMap;
+use std::mem::size_of_val;
+
+use crate::command::{Refusal, Reply};
+use crate::engine::{Engine, EngineSpec, Kind};
+use crate::event::Event;
+use crate::node::{DockerState, Node};
+use crate::state::{OpRecord, Remembered};
+use crate::stream::{Stream, StreamStart};
+use crate::vpn::Vpn;
+
+/// Everything that is replicated, at the most. What is over it is forgotten or refused, see [`crate::apply()`].
+pub const STATE_MAX: u64 = 32 << 20;
+/// The log of what happened; the oldest go first.
+pub const EVENTS_MAX: u64 = 4 << 20;
+/// Ended streams; the oldest go first.
+pub const ENDED_STREAMS_MAX: u64 = 12 << 20;
+/// Started streams. The oldest that cannot be asked about end first; after these, starts are refused.
+pub const STARTED_STREAMS_MAX: u64 = 14 << 20;
+/// Live engines; reservations beyond it are refused.
+pub const ENGINES_MAX: u64 = 6 << 20;
+/// Ended engines; the oldest go first.
+pub const ENDED_ENGINES_MAX: u64 = 3 << 20;
+/// Ends that came before their start; the oldest go first.
+pub const TOMBSTONES_MAX: u64 = 2 << 20;
+/// Remembered results of writes; the oldest go first.
+pub const REMEMBERED_MAX: u64 = 4 << 20;
+
+// Fixed parts: the record, its heap blocks and its places in tables and indexes.
+const STREAM: u64 = 1_024;
+const ENGINE: u64 = 2_048;
+const EVENT: u64 = 256;
+const OP: u64 = 256;
+const NODE: u64 = 1_024;
+const VPN: u64 = 512;
+const TOMBSTONE: u64 = 192;
+const FOREIGN_PORT: u64 = 64;
+/// The first block of a map of texts.
+const TEXTS: u64 = 512;
+/// One more entry of such a map, or of a list of texts.
+const TEXT: u64 = 128;
+
+/// Sums of weights, by what may be done when there is too much of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Weights {
+    /// The log of what happened.
+    pub events: u64,
+    /// Started streams.
+    pub started_streams: u64,
+    /// Those of them that cannot be asked about.
+    pub unasked_streams: u64,
+    /// Ended streams.
+    pub ended_streams: u64,
+    /// Live engines.
+    pub engines: u64,
+    /// Ended engines.
+    pub ended_engines: u64,
+    /// Ends without a start.
+    pub tombstones: u64,
+    /// Remembered results of writes.
+    pub remembered: u64,
+    /// Members.
+    pub nodes: u64,
+    /// VPN containers.
+    pub vpns: u64,
+    /// Ports that others hold.
+    pub foreign_ports: u64,
+}
+
+impl Weights {
+    /// All of it.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        let kept = self.started_streams + self.engines + self.nodes + self.vpns + self.foreign_ports;
+        let passing = self.events + self.ended_streams + self.ended_engines;
+        kept + passing + self.tombstones + self.remembered
+    }
+}
+
+/// A record with a weight.
+pub(crate) trait Weigh {
+    /// Bytes.
+    fn weight(&self) -> u64;
+}
+
+fn text(text: &str) -> u64 {
+    size_of_val(text) as u64
+}
+
+fn maybe(some: Option<&str>) -> u64 {
+    some.map_or(0, text)
+}
+
+fn map(texts: &BTreeMap<String, String>) -> u64 {
+    let entries: u64 = texts.iter().map(|(key, value)| TEXT + text(key) + text(value)).sum();
+    entries + if texts.is_empty() { 0 } else { TEXTS }
+}
+
+impl Weigh for StreamStart {
+    /// That of the stream which it starts, without sessions before it.
+    fn weight(&self) -> u64 {
+        let session = text(&self.playback_session_id) + text(&self.stat_url) + text(&self.command_url);
+        // A stream of no engine of ours is listed under host and port.
+        let place = 2 * text(&self.engine_host) + 8 + maybe(self.container_id.as_deref());
+        STREAM + text(&self.id) + text(&self.key) + session + place + map(&self.labels)
+    }
+}
+
+impl Weigh for Stream {
+    fn weight(&self) -> u64 {
+        let sessions: u64 = self.past_sessions.iter().map(|session| TEXT + text(session)).sum();
+        self.start.weight() + text(&self.container_id) + sessions + maybe(self.end_reason.as_deref())
+    }
+}
+
+impl Weigh for EngineSpec {
+    fn weight(&self) -> u64 {
+        let ports = match &self.kind {
+            Kind::Generic { ports } => ports.keys().map(|port| TEXT + text(port)).sum(),
+            Kind::Acestream => 0,
+        };
+        ENGINE
+            + maybe(self.image.as_deref())
+            + map(&self.env)
+            + map(&self.labels)
+            + text(&self.name_prefix)
+            + ports
+    }
+}
+
+impl Weigh for Engine {
+    fn weight(&self) -> u64 {
+        let container = 2 * text(&self.container_name) + maybe(self.container_id.as_deref());
+        let run = [self.image.as_deref(), self.variant.as_deref(), self.vpn.as_deref()];
+        let end = self.ending.as_ref().map_or(0, |ending| text(&ending.cause) + text(&ending.message));
+        let retiring = self.retiring.as_ref().map_or(0, |retiring| text(&retiring.cause));
+        let run: u64 = run.into_iter().map(maybe).sum();
+        self.spec.weight() + container + run + text(&self.placement) + retiring + end
+    }
+}
+
+impl Weigh for Event {
+    fn weight(&self) -> u64 {
+        let about = maybe(self.container_id.as_deref()) + maybe(self.stream_id.as_deref());
+        EVENT + text(&self.category) + text(&self.message) + about
+    }
+}
+
+impl Weigh for OpRecord {
+    fn weight(&self) -> u64 {
+        let reply = match &self.reply {
+            Remembered::Reply(Reply::Engine(engine)) => engine.weight(),
+            Remembered::Reply(Reply::Refused(Refusal { message, .. })) => text(message),
+            Remembered::Reply(_) | Remembered::Started { .. } | Remembered::Ended { .. } => 0,
+        };
+        OP + reply
+    }
+}
+
+impl Weigh for Node {
+    fn weight(&self) -> u64 {
+        let info = &self.info;
+        let texts = text(&info.name) + text(&info.advertise_host) + text(&info.version);
+        let vpns: u64 = info.vpns.iter().map(|vpn| TEXT + text(&vpn.container)).sum();
+        let docker = match &self.docker {
+            DockerState::Unavailable(why) => text(why),
+            DockerState::Unknown | DockerState::Available => 0,
+        };
+        NODE + texts + maybe(info.docker_network.as_deref()) + vpns + docker
+    }
+}
+
+impl Weigh for Vpn {
+    fn weight(&self) -> u64 {
+        let public = self.status.public.as_ref().map_or(0, |public| {
+            let place = [public.country.as_deref(), public.city.as_deref(), public.region.as_deref()];
+            text(&public.ip) + place.into_iter().map(maybe).sum::<u64>()
+        });
+        VPN + text(&self.status.reason) + public
+    }
+}
+
+/// An end without a start; its id is in a table and in an index.
+pub(crate) fn tombstone(id: &str) -> u64 {
+    TOMBSTONE + 2 * text(id)
+}
+
+/// So many ports that others hold.
+pub(crate) fn foreign_ports(count: usize) -> u64 {
+    FOREIGN_PORT * count as u64
+}
