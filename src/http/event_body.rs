@@ -8,16 +8,23 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::http::problem::Problem;
-use crate::http::validate::{Checker, Place};
+use crate::http::validate::{Checker, Place, TextLimits, URL_MAX};
 
-/// Longest id, key or session.
-const ID_MAX: usize = 4_096;
+// All in bytes.
+/// Longest key: magnet links and addresses among them.
+const KEY_MAX: usize = 4_096;
+/// Longest session: proxies cut it out of `stat_url`.
+const SESSION_MAX: usize = URL_MAX;
+/// Longest id of a stream, which is often the key with the session.
+const STREAM_ID_MAX: usize = 8_192;
+/// Longest id of a container.
+const CONTAINER_MAX: usize = 256;
 /// Longest host name.
 const HOST_MAX: usize = 255;
 /// Longest reason that is kept.
 const REASON_MAX: usize = 1_024;
-/// Labels of one event.
-const LABELS_MAX: usize = 64;
+/// Labels of one event. The id of the stream may be among them.
+const LABELS: TextLimits = TextLimits { entries: 64, name: 256, value: STREAM_ID_MAX, total: 16 << 10 };
 /// Events of each kind in one batch.
 const BATCH_MAX: usize = 1_000;
 
@@ -101,7 +108,7 @@ impl StreamStartedEvent {
         if !fields.exist() {
             return None;
         }
-        let container_id = fields.at("container_id").optional_string(checker, ID_MAX);
+        let container_id = fields.at("container_id").optional_string(checker, CONTAINER_MAX);
         let engine = fields.at("engine").object(checker);
         let engine = engine.exist().then(|| EngineAddress {
             host: engine.at("host").string(checker, HOST_MAX),
@@ -110,16 +117,16 @@ impl StreamStartedEvent {
         let stream = fields.at("stream").object(checker);
         let stream = stream.exist().then(|| StreamKey {
             key_type: stream.at("key_type").one_of(checker, &KEY_TYPES).unwrap_or(KeyType::ContentId),
-            key: stream.at("key").string(checker, ID_MAX),
+            key: stream.at("key").string(checker, KEY_MAX),
         });
         let session = fields.at("session").object(checker);
         let session = session.exist().then(|| SessionInfo {
-            playback_session_id: session.at("playback_session_id").string(checker, ID_MAX),
+            playback_session_id: session.at("playback_session_id").string(checker, SESSION_MAX),
             stat_url: session.at("stat_url").http_url(checker),
             command_url: session.at("command_url").http_url(checker),
             is_live: session.at("is_live").integer(checker).unwrap_or(0) != 0,
         });
-        let labels = fields.at("labels").strings(checker, LABELS_MAX, 2 * ID_MAX + 1);
+        let labels = fields.at("labels").strings(checker, &LABELS);
         Some(Self { container_id, engine: engine?, stream: stream?, session: session?, labels })
     }
 
@@ -147,8 +154,8 @@ impl StreamEndedEvent {
     fn read(checker: &mut Checker, place: &Place<'_>) -> Option<Self> {
         let fields = place.object(checker);
         fields.exist().then(|| Self {
-            container_id: fields.at("container_id").optional_string(checker, ID_MAX),
-            stream_id: fields.at("stream_id").optional_string(checker, 2 * ID_MAX + 1),
+            container_id: fields.at("container_id").optional_string(checker, CONTAINER_MAX),
+            stream_id: fields.at("stream_id").optional_string(checker, STREAM_ID_MAX),
             reason: fields.at("reason").optional_string(checker, REASON_MAX),
         })
     }

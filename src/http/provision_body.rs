@@ -7,12 +7,13 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::http::problem::Problem;
-use crate::http::validate::{Checker, Fields, Place};
+use crate::http::validate::{Checker, Fields, Place, TextLimits};
 
-/// Labels or variables of one container.
-const ENTRIES_MAX: usize = 256;
-/// Longest label or variable.
-const ENTRY_LEN_MAX: usize = 32_768;
+// All in bytes.
+/// Labels of one container.
+const LABELS: TextLimits = TextLimits { entries: 256, name: 256, value: 8 << 10, total: 16 << 10 };
+/// Variables of one container; `CONF` has several lines.
+const ENV: TextLimits = TextLimits { entries: 256, name: 256, value: 16 << 10, total: 32 << 10 };
 /// Longest image name.
 const IMAGE_MAX: usize = 512;
 /// Longest prefix of a container name.
@@ -62,7 +63,7 @@ pub(crate) fn engine(body: Option<&Value>) -> Result<EngineSpec, Problem> {
     let fields = Place::body(body).object(&mut checker);
     let request = AceProvisionRequest {
         image: image(&mut checker, &fields),
-        labels: fields.at("labels").strings(&mut checker, ENTRIES_MAX, ENTRY_LEN_MAX),
+        labels: fields.at("labels").strings(&mut checker, &LABELS),
         env: env(&mut checker, &fields),
         host_port: fields.at("host_port").optional_port(&mut checker, 1..=u16::MAX),
     };
@@ -86,7 +87,7 @@ pub(crate) fn generic(body: Option<&Value>, default_image: Option<&str>) -> Resu
     let request = StartRequest {
         image: image(&mut checker, &fields).or_else(|| default_image.map(str::to_owned)),
         env: env(&mut checker, &fields),
-        labels: fields.at("labels").strings(&mut checker, ENTRIES_MAX, ENTRY_LEN_MAX),
+        labels: fields.at("labels").strings(&mut checker, &LABELS),
         ports: ports(&mut checker, &fields),
         name_prefix: name_prefix(&mut checker, &fields),
     };
@@ -115,7 +116,7 @@ fn image(checker: &mut Checker, fields: &Fields<'_>) -> Option<String> {
 
 fn env(checker: &mut Checker, fields: &Fields<'_>) -> BTreeMap<String, String> {
     let place = fields.at("env");
-    let env = place.strings(checker, ENTRIES_MAX, ENTRY_LEN_MAX);
+    let env = place.strings(checker, &ENV);
     if env.keys().any(|name| name.is_empty() || name.contains('=')) {
         place.refuse(checker, "a variable needs a name without an equals sign");
     }

@@ -15,14 +15,15 @@ use url::Url;
 use crate::http::problem::{Problem, Violation};
 use crate::http::validate::integer::as_integer;
 
+pub(crate) use collections::TextLimits;
 pub(crate) use integer::parse_integer;
 
 /// More violations than this are not listed.
 const VIOLATIONS_MAX: usize = 100;
 /// Inputs longer than this are not sent back.
 const ECHO_MAX: usize = 2_048;
-/// Longest URL that is taken.
-const URL_MAX: usize = 2_083;
+/// Longest URL that is taken, before and after it is encoded.
+pub(crate) const URL_MAX: usize = 2_083;
 
 /// Collects what is wrong.
 #[derive(Debug, Default)]
@@ -71,6 +72,11 @@ fn echo(input: &Value) -> Value {
         Value::Array(_) | Value::Object(_) => input.to_string().len() > ECHO_MAX,
     };
     if long { Value::Null } else { input.clone() }
+}
+
+/// Control characters multiply when they are written as JSON, and hide what they stand beside in logs.
+fn has_controls(text: &str) -> bool {
+    text.bytes().any(|byte| byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r'))
 }
 
 /// A place in a request: where it is and what is there.
@@ -130,16 +136,19 @@ impl<'a> Place<'a> {
         Fields { loc: self.loc.clone(), map, whole: self.value.unwrap_or(&NOTHING) }
     }
 
-    /// A text of at most `max` characters. Empty when it is wrong.
+    /// A text of at most `max` bytes in UTF-8, without control characters but for tabs and ends of lines. Empty when it is wrong.
     pub fn string(&self, checker: &mut Checker, max: usize) -> String {
         match self.present(checker) {
-            Some(Value::String(text)) => {
-                if text.len() > max && text.chars().count() > max {
-                    let msg = format!("String should have at most {max} characters");
-                    self.wrong(checker, "string_too_long", &msg, Some(json!({ "max_length": max })));
-                }
-                text.clone()
+            Some(Value::String(text)) if text.len() > max => {
+                let msg = format!("String should have at most {max} bytes");
+                self.wrong(checker, "string_too_long", &msg, Some(json!({ "max_length": max })));
+                String::new()
             }
+            Some(Value::String(text)) if has_controls(text) => {
+                self.refuse(checker, "control characters are not allowed");
+                String::new()
+            }
+            Some(Value::String(text)) => text.clone(),
             Some(_) => {
                 self.wrong(checker, "string_type", "Input should be a valid string", None);
                 String::new()
@@ -231,6 +240,12 @@ impl<'a> Place<'a> {
             return String::new();
         }
         match Url::parse(text) {
+            // Other characters than ASCII have become several.
+            Ok(url) if url.as_str().len() > URL_MAX => {
+                let msg = format!("URL should have at most {URL_MAX} characters when it is encoded");
+                self.wrong(checker, "url_too_long", &msg, Some(json!({ "max_length": URL_MAX })));
+                String::new()
+            }
             Ok(url) if matches!(url.scheme(), "http" | "https") => url.to_string(),
             Ok(_) => {
                 let ctx = json!({ "expected_schemes": "'http' or 'https'" });
@@ -290,6 +305,8 @@ mod tests {
         assert_eq!(url(json!("http://host:99999/")), Err(json!("url_parsing")));
         assert_eq!(url(json!(5)), Err(json!("url_type")));
         assert_eq!(url(json!(format!("http://h/{}", "x".repeat(URL_MAX)))), Err(json!("url_too_long")));
+        // Short as it comes, three times as long as it is kept.
+        assert_eq!(url(json!(format!("http://h/{}", "ä".repeat(900)))), Err(json!("url_too_long")));
     }
 
     #[test]

@@ -29,6 +29,59 @@ fn with(path: &str, value: Value) -> Value {
     event
 }
 
+/// As large as everything may be.
+fn largest() -> Value {
+    let (key, session) = ("k".repeat(4_096), "s".repeat(2_083));
+    json!({
+        "container_id": "c".repeat(256),
+        "engine": {"host": "h".repeat(255), "port": 6878},
+        "stream": {"key_type": "raw_data", "key": key},
+        "session": {
+            "playback_session_id": session,
+            "stat_url": format!("http://h/{}", "x".repeat(2_074)),
+            "command_url": format!("http://h/{}", "x".repeat(2_074)),
+            "is_live": 1
+        },
+        "labels": {"stream_id": format!("{key}|{session}"), "title": "t".repeat(8_192), "note": "n".repeat(1_900)}
+    })
+}
+
+#[tokio::test]
+async fn what_clients_really_send_is_taken_and_so_is_everything_up_to_its_limit() {
+    let bed = Bed::new().await;
+    let answer = bed.post("/events/stream_started", &largest()).await;
+    assert_eq!(answer.status, 200, "{}", answer.json());
+    // A label of some KB, and texts of several lines.
+    let mut event = started("magnet:?xt=urn:btih:3b1c&dn=A%20B", "s", 901);
+    event["labels"] = json!({"m3u": "#EXTM3U\n#EXTINF:-1,\tA\r\n".repeat(200)});
+    let answer = bed.post("/events/stream_started", &event).await;
+    assert_eq!(answer.status, 200, "{}", answer.json());
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn containers_are_asked_for_within_limits_that_name_the_field() {
+    let bed = Bed::new().await;
+    let text = |bytes: usize| "x".repeat(bytes);
+    for (body, kind, place) in [
+        (json!({"labels": {"a": text(9_000)}}), "string_too_long", "body.labels.a"),
+        (
+            json!({"labels": {"a": text(8_000), "b": text(8_000), "c": text(500)}}),
+            "value_error",
+            "body.labels",
+        ),
+        (json!({"env": {"A": text(17_000)}}), "string_too_long", "body.env.A"),
+        (json!({"env": {"A": text(16_000), "B": text(16_000), "C": text(900)}}), "value_error", "body.env"),
+        (json!({"env": {(text(257)): "x"}}), "value_error", "body.env"),
+        (json!({"image": text(513)}), "string_too_long", "body.image"),
+    ] {
+        let answer = bed.post("/provision/acestream", &body).await;
+        assert_eq!(answer.status, 422, "{place}");
+        assert_eq!(violations(&answer.json()), [(kind.to_owned(), place.to_owned())]);
+    }
+    bed.stop().await;
+}
+
 #[tokio::test]
 async fn started_events_are_checked_field_by_field() {
     let bed = Bed::new().await;
@@ -48,6 +101,34 @@ async fn started_events_are_checked_field_by_field() {
         (with("/session/command_url", json!("file:///etc/passwd")), "url_scheme", "body.session.command_url"),
         (with("/session/stat_url", json!(["x"])), "url_type", "body.session.stat_url"),
         (with("/session/is_live", json!("maybe")), "int_parsing", "body.session.is_live"),
+        (with("/stream/key", json!("ä".repeat(2_049))), "string_too_long", "body.stream.key"),
+        (with("/stream/key", json!("a\u{1}b")), "value_error", "body.stream.key"),
+        (with("/engine/host", json!("h".repeat(256))), "string_too_long", "body.engine.host"),
+        (
+            with("/session/playback_session_id", json!("s".repeat(2_084))),
+            "string_too_long",
+            "body.session.playback_session_id",
+        ),
+        (
+            with("/session/stat_url", json!(format!("http://h/{}", "x".repeat(2_083)))),
+            "url_too_long",
+            "body.session.stat_url",
+        ),
+        (with("/labels", json!({"a": "x".repeat(490_000)})), "string_too_long", "body.labels.a"),
+        (with("/labels", json!({("n".repeat(257)): "x"})), "value_error", "body.labels"),
+        (
+            with("/labels", json!({"a": "x".repeat(8_000), "b": "x".repeat(8_000), "c": "x".repeat(400)})),
+            "value_error",
+            "body.labels",
+        ),
+        (
+            with(
+                "/labels",
+                (0..65).map(|n| (n.to_string(), json!(""))).collect::<serde_json::Map<_, _>>().into(),
+            ),
+            "too_long",
+            "body.labels",
+        ),
         (with("/labels", json!([])), "dict_type", "body.labels"),
         (with("/labels", json!({"a": 1})), "string_type", "body.labels.a"),
     ] {

@@ -4,7 +4,19 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::http::validate::{Checker, Fields, NOTHING, Place};
+use crate::http::validate::{Checker, Fields, NOTHING, Place, has_controls};
+
+/// How much an object of texts may hold; all but `entries` in bytes.
+pub(crate) struct TextLimits {
+    /// Entries.
+    pub entries: usize,
+    /// Longest name.
+    pub name: usize,
+    /// Longest value.
+    pub value: usize,
+    /// Names and values together.
+    pub total: usize,
+}
 
 impl<'a> Place<'a> {
     /// An object whose entries are all of one kind; none when absent. `read` checks one entry.
@@ -30,19 +42,26 @@ impl<'a> Place<'a> {
         map.keys().map(|key| (key.clone(), read(checker, key, fields.at(key)))).collect()
     }
 
-    /// Texts by name, keys and values bounded.
-    pub fn strings(&self, checker: &mut Checker, max: usize, longest: usize) -> BTreeMap<String, String> {
-        self.entries(checker, max, |checker, key, place| {
-            if key.len() > longest {
-                place.refuse(checker, "the name is too long");
+    /// Texts by name, bounded one by one and together.
+    pub fn strings(&self, checker: &mut Checker, limits: &TextLimits) -> BTreeMap<String, String> {
+        let mut total = 0;
+        let texts = self.entries(checker, limits.entries, |checker, key, place| {
+            if key.len() > limits.name {
+                // Not at the place of the entry: its name is the long text.
+                self.refuse(checker, &format!("names should have at most {} bytes", limits.name));
             }
-            if key.contains('\0')
-                || place.value.and_then(Value::as_str).is_some_and(|text| text.contains('\0'))
-            {
-                place.refuse(checker, "NUL characters are not allowed");
+            if has_controls(key) {
+                place.refuse(checker, "control characters are not allowed");
             }
-            place.string(checker, longest)
-        })
+            let text = place.string(checker, limits.value);
+            total += key.len() + text.len();
+            text
+        });
+        if total > limits.total {
+            let reason = format!("names and values together should have at most {} bytes", limits.total);
+            self.refuse(checker, &reason);
+        }
+        texts
     }
 
     /// A list; empty when absent. `read` checks one item.
