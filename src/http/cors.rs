@@ -12,7 +12,7 @@ const ANY: HeaderValue = HeaderValue::from_static("*");
 const METHODS: HeaderValue = HeaderValue::from_static("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "ETag, Retry-After, X-Acefleet-Revision, X-Acefleet-Age-Ms, X-Acefleet-Disputed, X-Request-Id",
+    "ETag, Link, Retry-After, X-Acefleet-Revision, X-Acefleet-Age-Ms, X-Acefleet-Disputed, X-Request-Id",
 );
 
 /// Marks an answer, unless it is one to a preflight.

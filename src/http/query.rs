@@ -1,5 +1,7 @@
 //! Query parameters: decoded once, unknown ones ignored, the last of equal names wins.
 
+use std::ops::RangeInclusive;
+
 use serde_json::json;
 use url::form_urlencoded;
 
@@ -68,6 +70,24 @@ impl Query {
                 Err(self.wrong(name, "greater_than_equal", msg, Some(json!({ "ge": 0 }))))
             }
         }
+    }
+
+    /// A whole number within bounds.
+    ///
+    /// # Errors
+    /// 422 for anything else.
+    pub fn unsigned_within(&self, name: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, Problem> {
+        let Some(number) = self.unsigned(name)? else { return Ok(None) };
+        let (low, high) = range.into_inner();
+        if number < low {
+            let msg = format!("Input should be greater than or equal to {low}");
+            return Err(self.wrong(name, "greater_than_equal", &msg, Some(json!({ "ge": low }))));
+        }
+        if number > high {
+            let msg = format!("Input should be less than or equal to {high}");
+            return Err(self.wrong(name, "less_than_equal", &msg, Some(json!({ "le": high }))));
+        }
+        Ok(Some(number))
     }
 
     /// A 422 about one parameter.

@@ -9,7 +9,7 @@ use std::mem;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use acefleet_registry::{NodeId, WallMs};
-use axum::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
+use axum::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK, VARY};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use bytes::Bytes;
 use http_body_util::Full;
@@ -56,6 +56,20 @@ impl Moment {
     }
 }
 
+/// What is rendered: a body, and where the rest of a list is.
+pub(crate) struct Page {
+    /// JSON.
+    pub body: Vec<u8>,
+    /// `Link` to the next page, if there is one.
+    pub next: Option<HeaderValue>,
+}
+
+impl From<Vec<u8>> for Page {
+    fn from(body: Vec<u8>) -> Self {
+        Self { body, next: None }
+    }
+}
+
 /// An answer that is the same for everyone who asks, with or without a key.
 #[derive(Debug)]
 pub(crate) struct Rendering {
@@ -75,7 +89,8 @@ pub(crate) struct Rendering {
 
 impl Rendering {
     /// Hashes a body. `revision` is that of the state it shows.
-    pub fn new(body: Vec<u8>, revision: u64, hits: Hits) -> Self {
+    pub fn new(page: impl Into<Page>, revision: u64, hits: Hits) -> Self {
+        let Page { body, next } = page.into();
         let hash = Sha256::digest(&body);
         let hex: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         let tag = |end: &str| {
@@ -91,6 +106,7 @@ impl Rendering {
             (CACHE_CONTROL, REVALIDATE),
             (observe::REQUEST_ID, nothing),
         ]);
+        headers.extend(next.map(|next| (LINK, next)));
         cors::mark(&mut headers);
         if body.len() >= PACKED_FROM {
             headers.insert(VARY, BY_ENCODING);

@@ -18,7 +18,7 @@ use crate::http::app::App;
 use crate::http::call::Arrival;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
-use crate::http::rendered::{Key, Moment, Rendering, SHORT};
+use crate::http::rendered::{Key, Moment, Page, Rendering, SHORT};
 use crate::soft::SoftView;
 
 /// Revision of the registry that an answer shows, or that a write made.
@@ -151,12 +151,12 @@ impl Snapshot {
     /// Sends an answer that everyone gets who asks this of this state, and keeps it for the next: with or
     /// without a key, so nothing secret may be in it. `parameters` are those of the query that it depends on, in their
     /// one spelling; `moment` says that time matters, too.
-    pub fn page(
+    pub fn page<P: Into<Page>>(
         &self,
         app: &App,
         parameters: &str,
         moment: Option<Moment>,
-        render: impl FnOnce(&Self) -> Vec<u8>,
+        render: impl FnOnce(&Self) -> P,
     ) -> Response {
         let target = self.target(parameters);
         let kept = app.rendered().find(&self.key, &target).filter(|kept| kept.moment == moment);
@@ -177,12 +177,12 @@ impl Snapshot {
 
     /// The same for a list of `entries` entries: a long one is rendered away from the threads that carry the cluster's
     /// messages, and one at a time.
-    pub async fn list_page(
+    pub async fn list_page<P: Into<Page>>(
         mut self,
         app: &App,
         parameters: String,
         entries: usize,
-        render: impl FnOnce(&Self) -> Vec<u8> + Send + 'static,
+        render: impl FnOnce(&Self) -> P + Send + 'static,
     ) -> Response {
         let kept = app.rendered().find(&self.key, &self.target(&parameters));
         if entries <= SHORT || kept.is_some_and(|kept| !kept.wants_packing(&self.asked)) {

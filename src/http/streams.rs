@@ -14,7 +14,7 @@ use crate::http::app::App;
 use crate::http::call::Caller;
 use crate::http::models::StreamState;
 use crate::http::problem::{BlockedBody, DetailBody, InvalidBody, Problem};
-use crate::http::rendered::SHORT;
+use crate::http::rendered::{Page, SHORT};
 use crate::http::snapshot::{Snapshot, to_json, written};
 use crate::http::time;
 use crate::soft::StreamSample;
@@ -27,19 +27,27 @@ enum Status {
     Started,
     Ended,
 }
+/// Streams in one answer, unless the caller asks for more or narrows the list.
+const PAGE: u64 = 5_000;
+/// Streams in one answer at the most, when the caller says how many.
+const PAGE_MAX: u64 = 50_000;
 
 /// List streams
 ///
-/// In order of arrival, without a filter started and ended ones. Answers carry a strong `ETag`.
+/// In order of arrival, without a filter started and ended ones. Answers carry a strong `ETag`. A list without a filter ends
+/// after 5,000 streams; `Link` with `rel="next"` says then where it goes on. Filtered lists are whole unless `limit` is given.
 #[utoipa::path(
     get, path = "/streams", tag = "streams", operation_id = "list_streams",
     params(
         ("status" = inline(Option<Status>), Query),
         ("container_id" = Option<String>, Query, description = "Id of an engine, prefix of it, or its name"),
+        ("limit" = Option<u64>, Query, minimum = 1, maximum = 50_000, description = "Longest list"),
+        ("cursor" = Option<u64>, Query, description = "Where a list goes on; from `Link` of the list before"),
         super::openapi::Freshness,
     ),
     responses(
-        (status = 200, description = "Streams", body = [StreamState]),
+        (status = 200, description = "Streams", body = [StreamState],
+            headers(("Link" = String, description = "`<?…>; rel=\"next\"` when there are more"))),
         (status = 304, description = "Nothing changed since the `ETag` in `If-None-Match`"),
         (status = 422, description = "A parameter is wrong", body = InvalidBody),
         (status = 503, description = "The asked-for freshness cannot be had now", body = BlockedBody),
@@ -47,6 +55,8 @@ enum Status {
 )]
 pub(crate) async fn list(State(app): State<App>, snapshot: Snapshot) -> Result<Response, Problem> {
     let started = snapshot.query.one_of("status", &[("started", true), ("ended", false)])?;
+    let limit = snapshot.query.unsigned_within("limit", 1..=PAGE_MAX)?;
+    let cursor = snapshot.query.unsigned("cursor")?;
     let state = &snapshot.view.state;
     let container = match snapshot.query.get("container_id") {
         None => None,
@@ -55,37 +65,73 @@ pub(crate) async fn list(State(app): State<App>, snapshot: Snapshot) -> Result<R
             None => return Ok(snapshot.answer(&Vec::<StreamState>::new())),
         },
     };
-    let entries = match &container {
-        Some(id) => state.streams_of_container(id).take(SHORT + 1).count(),
-        None => state.streams().take(SHORT + 1).count(),
-    };
-    let parameters = parameters(container.as_deref(), started);
-    let render = move |snapshot: &Snapshot| match &container {
-        Some(id) => render(snapshot, snapshot.view.state.streams_of_container(id), started),
-        None => render(snapshot, snapshot.view.state.streams(), started),
-    };
-    Ok(snapshot.list_page(&app, parameters, entries, render).await)
+    let wanted = Wanted { container, started, limit, cursor };
+    let entries = wanted.streams(state).take(SHORT + 1).count();
+    Ok(snapshot.list_page(&app, wanted.parameters(), entries, move |snapshot| wanted.render(snapshot)).await)
 }
 
-/// What a list depends on, spelled as most clients do.
-fn parameters(container: Option<&str>, started: Option<bool>) -> String {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    if let Some(id) = container {
-        query.append_pair("container_id", id);
-    }
-    if let Some(started) = started {
-        query.append_pair("status", if started { "started" } else { "ended" });
-    }
-    query.finish()
-}
-
-fn render<'a>(
-    snapshot: &Snapshot,
-    streams: impl Iterator<Item = &'a Arc<Stream>>,
+/// Which part of the list is asked for.
+#[derive(Clone, Debug, Default)]
+struct Wanted {
+    container: Option<Arc<str>>,
     started: Option<bool>,
-) -> Vec<u8> {
-    let wanted = streams.filter(|stream| started.is_none_or(|started| stream.is_started() == started));
-    to_json(&wanted.map(|stream| StreamState::in_snapshot(snapshot, stream)).collect::<Vec<_>>())
+    limit: Option<u64>,
+    cursor: Option<u64>,
+}
+
+impl Wanted {
+    /// What the list depends on, spelled as most clients do.
+    fn parameters(&self) -> String {
+        self.spelled(self.limit, self.cursor)
+    }
+
+    fn spelled(&self, limit: Option<u64>, cursor: Option<u64>) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        if let Some(id) = &self.container {
+            query.append_pair("container_id", id);
+        }
+        if let Some(started) = self.started {
+            query.append_pair("status", if started { "started" } else { "ended" });
+        }
+        for (name, value) in [("limit", limit), ("cursor", cursor)] {
+            if let Some(value) = value {
+                query.append_pair(name, &value.to_string());
+            }
+        }
+        query.finish()
+    }
+
+    /// Everything behind the cursor that passes the filters.
+    fn streams<'a>(&self, state: &'a Registry) -> Box<dyn Iterator<Item = &'a Arc<Stream>> + 'a> {
+        let (cursor, started) = (self.cursor.unwrap_or(0), self.started);
+        let of_status =
+            move |stream: &&'a Arc<Stream>| started.is_none_or(|started| stream.is_started() == started);
+        match &self.container {
+            Some(id) => {
+                let behind = state.streams_of_container(id).filter(move |stream| stream.seq > cursor);
+                Box::new(behind.filter(of_status))
+            }
+            None => Box::new(state.streams_behind(cursor).filter(of_status)),
+        }
+    }
+
+    /// How many streams the list may have.
+    fn longest(&self) -> Option<u64> {
+        let is_filtered = self.container.is_some() || self.started.is_some();
+        self.limit.or((!is_filtered).then_some(PAGE))
+    }
+
+    fn render(&self, snapshot: &Snapshot) -> Page {
+        let longest = self.longest().map_or(usize::MAX, |longest| longest as usize);
+        let mut streams = self.streams(&snapshot.view.state);
+        let mut last = 0;
+        let page = streams.by_ref().take(longest).inspect(|stream| last = stream.seq);
+        let page: Vec<_> = page.map(|stream| StreamState::in_snapshot(snapshot, stream)).collect();
+        let more = streams.next().is_some().then(|| self.spelled(self.limit, Some(last)));
+        // Digits and percent-encoded text are always a header.
+        let next = more.and_then(|query| format!("<?{query}>; rel=\"next\"").try_into().ok());
+        Page { body: to_json(&page), next }
+    }
 }
 
 /// The id under which streams of an engine are listed, if there is such an engine or such a stream.
@@ -205,10 +251,23 @@ mod tests {
 
     #[test]
     fn lists_that_differ_are_spelled_differently() {
-        let spelled = parameters(Some("abc"), Some(true));
-        assert_eq!(spelled, "container_id=abc&status=started", "as Acexy asks");
-        assert_eq!(parameters(None, Some(false)), "status=ended");
-        assert_eq!(parameters(None, None), "");
-        assert_ne!(parameters(Some("abc&status=started"), None), spelled);
+        let spelled = |container: Option<&str>, started, limit, cursor| {
+            Wanted { container: container.map(Into::into), started, limit, cursor }.parameters()
+        };
+        let of_acexy = spelled(Some("abc"), Some(true), None, None);
+        assert_eq!(of_acexy, "container_id=abc&status=started", "as Acexy asks");
+        assert_eq!(spelled(None, Some(false), None, None), "status=ended");
+        assert_eq!(spelled(None, None, None, None), "");
+        assert_eq!(spelled(None, None, Some(2), Some(7)), "limit=2&cursor=7");
+        assert_ne!(spelled(Some("abc&status=started"), None, None, None), of_acexy);
+    }
+
+    #[test]
+    fn only_the_whole_list_has_a_length_of_its_own() {
+        let all = Wanted::default();
+        assert_eq!(all.longest(), Some(PAGE));
+        assert_eq!(Wanted { started: Some(true), ..all.clone() }.longest(), None);
+        assert_eq!(Wanted { container: Some("c".into()), ..all.clone() }.longest(), None);
+        assert_eq!(Wanted { started: Some(true), limit: Some(9), ..all }.longest(), Some(9));
     }
 }

@@ -15,6 +15,7 @@ mod nodes;
 mod openapi;
 mod provisioning;
 mod reads;
+mod room;
 mod shapes;
 mod validation;
 mod vpn;

@@ -1,0 +1,93 @@
+//! A registry that is full, and lists that are long.
+
+use serde_json::{Value, json};
+
+use crate::bed::{Answer, Bed};
+use crate::events::started;
+
+/// Ids of the streams in a list.
+fn ids(list: &Value) -> Vec<String> {
+    let list = list.as_array().unwrap_or_else(|| panic!("no bare list: {list}"));
+    list.iter().map(|stream| stream["id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Where a list goes on, if it does.
+fn next(answer: &Answer) -> Option<String> {
+    let link = answer.headers.get("link")?.to_str().unwrap();
+    let query = link.strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\""));
+    Some(format!("/streams{}", query.unwrap_or_else(|| panic!("{link}"))))
+}
+
+#[tokio::test]
+async fn a_full_registry_refuses_starts_with_a_code_of_its_own_and_an_end_makes_room() {
+    let bed = Bed::new().await;
+    bed.engine(19_001).await;
+    // Streams that the engine can be asked about: nothing may take their place.
+    let heavy = |n: usize| {
+        let mut event = started("k", &format!("{n:05}"), 19_001);
+        event["labels"] = json!({"a": "x".repeat(8_000), "b": "x".repeat(8_000)});
+        event
+    };
+    let batch =
+        |from: usize| json!({"started": (from..from + 50).map(heavy).collect::<Vec<_>>(), "ended": []});
+    let mut taken = 0;
+    let full = loop {
+        let answer = bed.post("/events/batch", &batch(taken)).await;
+        if answer.status != 200 {
+            break answer;
+        }
+        taken += 50;
+        assert!(taken < 2_000, "no bound");
+    };
+    assert!(taken > 500, "{taken}");
+    assert_eq!(full.status, 503);
+    let detail = &full.json()["detail"];
+    assert_eq!((&detail["error"], &detail["code"]), (&json!("write_blocked"), &json!("registry_full")));
+    assert_eq!((full.header("retry-after"), &detail["should_wait"]), ("10", &json!(true)));
+    assert_eq!(ids(&bed.get("/streams?status=started").await.json()).len(), taken, "one was lost");
+    let ends: Vec<Value> = (0..50).map(|n| json!({"stream_id": format!("k|{n:05}")})).collect();
+    let ended = bed.post("/events/batch", &json!({"started": [], "ended": ends})).await;
+    assert_eq!(ended.json(), json!({"started": 0, "ended": 50}), "ends are never refused");
+    assert_eq!(bed.post("/events/batch", &batch(taken)).await.status, 200);
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn the_whole_list_of_streams_pages_and_narrowed_ones_do_not() {
+    let bed = Bed::new().await;
+    for from in (0..5_500).step_by(500) {
+        let starts: Vec<Value> = (from..from + 500).map(|n| started("k", &format!("{n:05}"), 901)).collect();
+        let answer = bed.post("/events/batch", &json!({"started": starts, "ended": []})).await;
+        assert_eq!(answer.status, 200);
+    }
+    let first = bed.get("/streams").await;
+    let mut seen = ids(&first.json());
+    assert_eq!(seen.len(), 5_000);
+    let more = next(&first).expect("there is more");
+    assert!(first.header("access-control-expose-headers").contains("Link"));
+    let second = bed.get(&more).await;
+    assert_eq!(next(&second), None, "nothing is left");
+    seen.extend(ids(&second.json()));
+    let expected: Vec<String> = (0..5_500).map(|n| format!("k|{n:05}")).collect();
+    assert_eq!(seen, expected);
+
+    for narrowed in ["/streams?status=started", "/streams?container_id=localhost:901"] {
+        let whole = bed.get(narrowed).await;
+        assert_eq!((ids(&whole.json()).len(), next(&whole)), (5_500, None), "{narrowed}");
+    }
+    let mut page = "/streams?status=started&limit=2000".to_owned();
+    let mut lengths = Vec::new();
+    loop {
+        let answer = bed.get(&page).await;
+        lengths.push(ids(&answer.json()).len());
+        match next(&answer) {
+            Some(next) => page = next,
+            None => break,
+        }
+    }
+    assert_eq!(lengths, [2_000, 2_000, 1_500]);
+    for wrong in ["limit=0", "limit=50001", "limit=x", "cursor=-1"] {
+        assert_eq!(bed.get(&format!("/streams?{wrong}")).await.status, 422, "{wrong}");
+    }
+    bed.stop().await;
+}
