@@ -27,6 +27,8 @@ pub(super) enum About {
 #[derive(Default)]
 pub(super) struct KeptOrder {
     hasher: RandomState,
+    /// Number of the newest event that an earlier run kept.
+    earlier_until: u64,
     table: Mutex<Table>,
     changes: watch::Sender<()>,
 }
@@ -69,9 +71,10 @@ impl Table {
 }
 
 impl KeptOrder {
-    /// Behind so many events of an earlier run.
-    pub fn behind(earlier: u64) -> Self {
-        Self { table: Mutex::new(Table { earlier, ..Table::default() }), ..Self::default() }
+    /// Behind so many events of an earlier run, of which the newest has this number.
+    pub fn behind(earlier: u64, earlier_until: u64) -> Self {
+        let table = Mutex::new(Table { earlier, ..Table::default() });
+        Self { earlier_until, table, ..Self::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -133,12 +136,13 @@ impl KeptOrder {
         self.changes.send_replace(());
     }
 
-    /// The oldest events were written, in this order; none for one that cannot be read.
-    pub fn written(&self, events: impl IntoIterator<Item = Option<About>>) {
+    /// Events of these numbers were written; none for one that cannot be read. Those that find no room stay where they are, so
+    /// an event of this run may be written while one of an earlier run waits.
+    pub fn written(&self, events: impl IntoIterator<Item = (u64, Option<About>)>) {
         let mut table = self.lock();
-        for about in events {
+        for (number, about) in events {
             match about {
-                _ if table.earlier > 0 => table.earlier -= 1,
+                _ if number <= self.earlier_until => table.earlier = table.earlier.saturating_sub(1),
                 Some(about) => table.remove(&about),
                 // Only an earlier run, by another version, can have left it.
                 None => {}
@@ -209,7 +213,7 @@ mod tests {
         ] {
             assert_eq!(goes(&order, &command).await, passes, "{command:?}");
         }
-        order.written([Some(kept.clone())]);
+        order.written([(1, Some(kept.clone()))]);
         assert!(!goes(&order, &started("a")).await, "two were kept");
         order.undo(&kept);
         assert!(goes(&order, &started("a")).await && goes(&order, &ended(None)).await);
@@ -217,14 +221,25 @@ mod tests {
 
     #[tokio::test]
     async fn what_names_no_stream_and_what_an_earlier_run_left_holds_up_all() {
-        let order = KeptOrder::behind(2);
+        let order = KeptOrder::behind(2, 7);
         assert!(!goes(&order, &started("a")).await);
         let kept = order.about(&ended(None));
         order.add(&kept);
-        order.written([Some(order.about(&started("a"))), None]);
+        order.written([(6, Some(order.about(&started("a")))), (7, None)]);
         assert!(!goes(&order, &started("a")).await, "the end is still to be written");
-        order.written([Some(kept)]);
+        order.written([(8, Some(kept))]);
         assert!(goes(&order, &started("a")).await);
+    }
+
+    #[tokio::test]
+    async fn an_event_may_be_written_before_one_of_an_earlier_run_that_finds_no_room() {
+        let order = KeptOrder::behind(1, 7);
+        let kept = order.about(&started("a"));
+        order.add(&kept);
+        order.written([(8, Some(kept))]);
+        assert!(!goes(&order, &started("b")).await, "the earlier one still waits");
+        order.written([(7, Some(order.about(&started("c"))))]);
+        assert!(goes(&order, &started("a")).await && goes(&order, &ended(None)).await);
     }
 
     #[tokio::test]
@@ -239,7 +254,7 @@ mod tests {
         };
         tokio::task::yield_now().await;
         assert!(!order.clear(&about, patience, || true).await, "without a leader nobody waits");
-        order.written([Some(about)]);
+        order.written([(1, Some(about))]);
         assert!(waiting.await.unwrap());
     }
 }

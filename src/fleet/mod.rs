@@ -78,7 +78,7 @@ impl Fleet {
     ) -> Self {
         let relay = Arc::default();
         let departing = AtomicBool::new(false);
-        let kept = KeptOrder::behind(cluster.outbox().len());
+        let kept = KeptOrder::behind(cluster.outbox().len(), cluster.outbox().newest());
         Self { parts: Arc::new(Parts { config, cluster, soft, agent, stopping, relay, kept, departing }) }
     }
 

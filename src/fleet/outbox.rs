@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use acefleet_raft::{Applied, OutboxError};
 use acefleet_registry::command::Step;
-use acefleet_registry::{Command, OpId};
+use acefleet_registry::{Command, OpId, Refusal, Reply};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -84,6 +84,7 @@ impl Fleet {
 /// Writes the events of the outbox whenever there are some, until cancelled.
 pub async fn run(fleet: Fleet, cancel: CancellationToken) {
     let mut waiting = fleet.cluster().outbox().waiting();
+    let mut after = 0;
     loop {
         tokio::select! {
             () = cancel.cancelled() => return,
@@ -91,7 +92,7 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
         }
         let written = tokio::select! {
             () = cancel.cancelled() => return,
-            written = write_some(&fleet) => written,
+            written = write_some(&fleet, &mut after) => written,
         };
         match written {
             // One that is being kept right now is counted before it can be read, and told of when it can.
@@ -105,31 +106,53 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
     }
 }
 
-async fn write_some(fleet: &Fleet) -> anyhow::Result<usize> {
+/// Writes the next events behind number `after`, those that wait for room, and moves it.
+async fn write_some(fleet: &Fleet, after: &mut u64) -> anyhow::Result<usize> {
     let outbox = fleet.cluster().outbox();
+    let records = outbox.behind(*after, STEPS_MAX, BYTES_MAX).await?;
+    if records.is_empty() {
+        *after = 0;
+        return Ok(0);
+    }
     let mut steps = Vec::new();
-    let mut numbers = Vec::new();
-    let mut about = Vec::new();
-    for (number, record) in outbox.first(STEPS_MAX, BYTES_MAX).await? {
-        numbers.push(number);
+    // Each number with its write and what that is about; none for one that is dropped.
+    let mut read = Vec::new();
+    for (number, record) in records {
         match serde_json::from_slice::<Kept>(&record) {
             Ok(kept) => {
-                about.push(Some(fleet.parts.kept.about(&kept.command)));
+                read.push((number, Some((kept.op_id, fleet.parts.kept.about(&kept.command)))));
                 steps.push(Step { op_id: kept.op_id, command: kept.command });
             }
             // A later version wrote it; to wait for that version would block all the others.
             Err(error) => {
                 tracing::error!(number, %error, "an event of the outbox is unreadable and is dropped");
-                about.push(None);
+                read.push((number, None));
             }
         }
     }
-    if !steps.is_empty() {
-        fleet.write(Command::Sequence(steps), Instant::now() + WRITE_WITHIN).await?;
+    if let Some(refusal) = refused(fleet, steps).await? {
+        // What is not remembered found no room and waits; the ends that make room may be behind it.
+        tracing::warn!(reason = refusal.message, "kept events find no room in the registry and wait");
+        *after = read.last().map_or(0, |(number, _)| *number);
+        let view = fleet.view();
+        read.retain(|(_, kept)| kept.as_ref().is_none_or(|(op_id, _)| view.state.op(*op_id).is_some()));
     }
+    let numbers: Vec<u64> = read.iter().map(|(number, _)| *number).collect();
     outbox.remove(&numbers).await?;
-    fleet.parts.kept.written(about);
+    fleet.parts.kept.written(read.into_iter().map(|(number, kept)| (number, kept.map(|(_, about)| about))));
     Ok(numbers.len())
+}
+
+/// Writes the steps, and says why some of them were refused, if any were.
+async fn refused(fleet: &Fleet, steps: Vec<Step>) -> anyhow::Result<Option<Refusal>> {
+    if steps.is_empty() {
+        return Ok(None);
+    }
+    let deadline = Instant::now() + WRITE_WITHIN;
+    match fleet.write(Command::Sequence(steps), deadline).await?.reply {
+        Reply::Refused(refusal) => Ok(Some(refusal)),
+        _ => Ok(None),
+    }
 }
 
 impl From<OutboxError> for FleetError {

@@ -34,10 +34,21 @@ struct ClusterView {
     differing: Vec<String>,
     /// No majority says which of them is right; answers carry `X-Acefleet-Disputed` then.
     disputed: bool,
+    /// Disk of the answering node; null while it does not say.
+    disk: Option<Disk>,
     /// By name.
     nodes: Vec<ClusterNode>,
     /// Engines that earlier lives of hosts left behind: they run, and are no engines of this cluster.
     left_behind: Vec<StatusLeftBehind>,
+}
+
+/// Space under the data directory of a node.
+#[derive(Serialize, ToSchema)]
+struct Disk {
+    free_bytes: u64,
+    total_bytes: u64,
+    /// Somebody should make room: below 64 MiB the node stops.
+    low: bool,
 }
 
 /// A member.
@@ -110,6 +121,11 @@ pub(crate) async fn get(State(app): State<App>, snapshot: Snapshot) -> Response 
         differing: status.differing,
         disputed: status.disputed,
         left_behind: left_behind(&snapshot),
+        disk: status.disk.map(|space| Disk {
+            free_bytes: space.free_bytes,
+            total_bytes: space.total_bytes,
+            low: space.is_low(),
+        }),
         nodes: status
             .members
             .into_iter()

@@ -110,6 +110,7 @@ fn from_state(app: &App, snapshot: &Snapshot) -> prometheus::Result<Vec<MetricFa
     let scrape = Scrape { registry: Registry::new() };
     engines(&scrape, app, snapshot)?;
     streams(&scrape, snapshot)?;
+    weights(&scrape, snapshot)?;
     vpn(&scrape, snapshot)?;
     reports(&scrape, app, snapshot)?;
     relay(&scrape, app.fleet().relay())?;
@@ -153,6 +154,23 @@ fn streams(scrape: &Scrape, snapshot: &Snapshot) -> prometheus::Result<()> {
     let help = "of all started streams, MB/s (the name notwithstanding)";
     scrape.gauge("orch_total_download_speed_mbps", &format!("Download speed {help}"), speed(down))?;
     scrape.gauge("orch_total_upload_speed_mbps", &format!("Upload speed {help}"), speed(up))
+}
+
+/// What the registry weighs, by what is forgotten or refused when it is too much.
+fn weights(scrape: &Scrape, snapshot: &Snapshot) -> prometheus::Result<()> {
+    let weights = snapshot.view.state.weights();
+    let kinds = [
+        ("events", weights.events),
+        ("started_streams", weights.started_streams),
+        ("ended_streams", weights.ended_streams),
+        ("engines", weights.engines),
+        ("ended_engines", weights.ended_engines),
+        ("tombstones", weights.tombstones),
+        ("remembered_writes", weights.remembered),
+        ("other", weights.nodes + weights.vpns + weights.foreign_ports),
+    ];
+    let values = kinds.map(|(kind, bytes)| (kind, bytes as f64));
+    scrape.gauges("acefleet_state_bytes", "Estimated size of the replicated state", "kind", &values)
 }
 
 fn vpn(scrape: &Scrape, snapshot: &Snapshot) -> prometheus::Result<()> {
@@ -227,6 +245,7 @@ fn raft(scrape: &Scrape, app: &App, snapshot: &Snapshot) -> prometheus::Result<(
         ("acefleet_raft_applied_index", "Last log entry applied on this node", status.last_applied),
         ("acefleet_raft_snapshot_index", "Log entries in the newest snapshot", status.snapshot_index),
         ("acefleet_outbox_events", "Events kept on this node until there is a leader", kept),
+        ("acefleet_outbox_bytes", "Bytes of these events", app.fleet().cluster().outbox().bytes()),
         ("acefleet_revision", "Revision of the registry on this node", snapshot.view.revision),
         ("acefleet_staleness_ms", "How old answers of this node may be, ms", status.staleness_ms),
         (
@@ -242,6 +261,13 @@ fn raft(scrape: &Scrape, app: &App, snapshot: &Snapshot) -> prometheus::Result<(
         ("acefleet_fsync_last_us", "Last sync of the log to disk, us", status.fsync_last_us.unwrap_or(0)),
     ] {
         scrape.gauge(name, help, value as f64)?;
+    }
+    if let Some(disk) = status.disk {
+        let help = "of the file system that holds the data directory";
+        scrape.gauge("acefleet_disk_free_bytes", &format!("Free bytes {help}"), disk.free_bytes as f64)?;
+        scrape.gauge("acefleet_disk_total_bytes", &format!("Bytes {help}"), disk.total_bytes as f64)?;
+        let low = f64::from(disk.is_low());
+        scrape.gauge("acefleet_disk_low", "1 when free space runs short", low)?;
     }
     let contacts: Vec<(String, f64)> = status
         .members

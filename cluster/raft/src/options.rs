@@ -41,6 +41,8 @@ impl Default for Timing {
 pub struct SnapshotPolicy {
     /// Entries since the last snapshot.
     pub entries: u64,
+    /// Bytes of entries since the last snapshot.
+    pub bytes: u64,
     /// Longest time between two snapshots while anything changed.
     pub interval: Duration,
     /// Snapshot files kept on disk, at least one.
@@ -49,7 +51,7 @@ pub struct SnapshotPolicy {
 
 impl Default for SnapshotPolicy {
     fn default() -> Self {
-        Self { entries: 20_000, interval: Duration::from_secs(15 * 60), keep: 2 }
+        Self { entries: 20_000, bytes: 8 << 20, interval: Duration::from_secs(15 * 60), keep: 2 }
     }
 }
 
@@ -117,8 +119,9 @@ impl Options {
         let bad = |message: String| Err(StartError::Config(message));
         check_name("node name", &self.node_name)?;
         check_address("advertised cluster address", &self.advertise)?;
-        if self.snapshot.entries == 0 || self.snapshot.keep == 0 || self.snapshot.interval.is_zero() {
-            return bad("snapshot entries, interval and keep must be above zero".into());
+        let SnapshotPolicy { entries, bytes, interval, keep } = &self.snapshot;
+        if *entries == 0 || *bytes == 0 || *keep == 0 || interval.is_zero() {
+            return bad("snapshot entries, bytes, interval and keep must be above zero".into());
         }
         let timing = &self.timing;
         if timing.heartbeat_ms == 0

@@ -17,23 +17,61 @@ pub enum OutboxError {
     /// As many records wait as may. Retry when the cluster has a leader again.
     #[error("{0} writes wait for a leader already, as many as this node keeps")]
     Full(u64),
+    /// As many bytes wait as may. Retry when the cluster has a leader again.
+    #[error("{} MiB of writes wait for a leader already, as much as this node keeps", .0 >> 20)]
+    FullOfBytes(u64),
     /// The disk did not take it, or the node is stopping. Retry on another node.
     #[error("the write could not be stored on this node: {0}")]
     Store(#[from] io::Error),
 }
 
+/// Bytes of records that this node keeps at the most.
+pub const BYTES_MAX: u64 = 64 << 20;
+
 /// Where the queue stands.
 #[derive(Debug)]
 pub(crate) struct Extent {
     next: AtomicU64,
+    bytes: AtomicU64,
     waiting: watch::Sender<u64>,
 }
 
 impl Extent {
     /// Reads what an earlier run left. Blocks.
     pub fn open(db: &Db) -> io::Result<Self> {
-        let (last, count) = db.outbox_extent()?;
-        Ok(Self { next: AtomicU64::new(last + 1), waiting: watch::Sender::new(count) })
+        let (last, count, bytes) = db.outbox_extent()?;
+        Ok(Self {
+            next: AtomicU64::new(last + 1),
+            bytes: AtomicU64::new(bytes),
+            waiting: watch::Sender::new(count),
+        })
+    }
+
+    /// Takes places for a record, if there are any: before the write, so that many at once do not overshoot.
+    fn enter(&self, bytes: u64, max: u64) -> Result<(), OutboxError> {
+        let free = |taken: u64| taken.checked_add(bytes).filter(|sum| *sum <= BYTES_MAX);
+        if self.bytes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, free).is_err() {
+            return Err(OutboxError::FullOfBytes(BYTES_MAX));
+        }
+        let mut full = false;
+        self.waiting.send_if_modified(|waiting| {
+            full = *waiting >= max;
+            *waiting += u64::from(!full);
+            false
+        });
+        if full {
+            self.bytes.fetch_sub(bytes, Ordering::SeqCst);
+            return Err(OutboxError::Full(max));
+        }
+        Ok(())
+    }
+
+    /// Gives back the places of so many records.
+    fn leave(&self, records: u64, bytes: u64) {
+        let rest = |taken: u64| Some(taken.saturating_sub(bytes));
+        // The closure never refuses.
+        let _ = self.bytes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, rest);
+        self.waiting.send_modify(|waiting| *waiting = waiting.saturating_sub(records));
     }
 
     /// Records that wait.
@@ -76,17 +114,8 @@ impl Outbox {
     /// # Errors
     /// [`OutboxError`]; the record is then not stored, or may come back after a crash.
     pub async fn push(&self, record: Vec<u8>, max: u64) -> Result<(), OutboxError> {
-        let extent = &self.core.outbox;
-        // The place is taken before the write, so that many at once do not overshoot.
-        let mut full = false;
-        extent.waiting.send_if_modified(|waiting| {
-            full = *waiting >= max;
-            *waiting += u64::from(!full);
-            false
-        });
-        if full {
-            return Err(OutboxError::Full(max));
-        }
+        let bytes = record.len() as u64;
+        self.core.outbox.enter(bytes, max)?;
         // A task of its own: a caller that goes away meanwhile must not leave a place without a record, or a record of
         // which nobody is told.
         let outbox = self.clone();
@@ -96,7 +125,7 @@ impl Outbox {
             let stored = outbox.store_record(number, &record).await;
             match &stored {
                 Ok(()) => extent.waiting.send_modify(|_| {}),
-                Err(_) => extent.waiting.send_modify(|waiting| *waiting = waiting.saturating_sub(1)),
+                Err(_) => extent.leave(1, bytes),
             }
             stored
         });
@@ -110,14 +139,14 @@ impl Outbox {
         flusher.sync().await
     }
 
-    /// The oldest records, at most `limit` and, but for the first, no more than `bytes` together, with the numbers that
-    /// [`Self::remove`] takes.
+    /// The oldest records behind number `after`, at most `limit` and, but for the first, no more than `bytes` together, with the
+    /// numbers that [`Self::remove`] takes.
     ///
     /// # Errors
     /// When the store cannot be read or the node is stopping.
-    pub async fn first(&self, limit: usize, bytes: usize) -> io::Result<Vec<(u64, Vec<u8>)>> {
+    pub async fn behind(&self, after: u64, limit: usize, bytes: usize) -> io::Result<Vec<(u64, Vec<u8>)>> {
         let (db, _) = self.open().await?;
-        blocking(move || db.outbox_first(limit, bytes)).await
+        blocking(move || db.outbox_behind(after, limit, bytes)).await
     }
 
     /// Forgets records that the cluster has taken.
@@ -126,10 +155,22 @@ impl Outbox {
     /// When the store cannot be written or the node is stopping; the records then stay.
     pub async fn remove(&self, numbers: &[u64]) -> io::Result<()> {
         let (db, _) = self.open().await?;
-        db.outbox_remove(numbers)?;
-        let gone = numbers.len() as u64;
-        self.core.outbox.waiting.send_modify(|waiting| *waiting = waiting.saturating_sub(gone));
+        let (records, numbers) = (numbers.len() as u64, numbers.to_vec());
+        let bytes = blocking(move || db.outbox_remove(&numbers)).await?;
+        self.core.outbox.leave(records, bytes);
         Ok(())
+    }
+
+    /// Number of the newest record that was ever appended; 0 before the first.
+    #[must_use]
+    pub fn newest(&self) -> u64 {
+        self.core.outbox.next.load(Ordering::SeqCst).saturating_sub(1)
+    }
+
+    /// Bytes of the records that wait.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.core.outbox.bytes.load(Ordering::SeqCst)
     }
 
     async fn open(&self) -> io::Result<(Arc<Db>, Flusher)> {
@@ -155,7 +196,7 @@ mod tests {
             outbox.push(record.into(), 3).await.unwrap();
         }
         assert!(matches!(outbox.push("four".into(), 3).await, Err(OutboxError::Full(3))));
-        let first = outbox.first(2, usize::MAX).await.unwrap();
+        let first = outbox.behind(0, 2, usize::MAX).await.unwrap();
         assert_eq!(first.iter().map(|(_, r)| r.as_slice()).collect::<Vec<_>>(), [&b"one"[..], b"two"]);
         outbox.remove(&[first[0].0]).await.unwrap();
         cluster.shutdown().await;
@@ -168,13 +209,46 @@ mod tests {
         outbox.push("five".into(), 3).await.unwrap();
         // The first comes whatever its size.
         for (bytes, expected) in [(0, 1), (3, 1), (7, 1), (8, 2), (12, 3)] {
-            assert_eq!(outbox.first(10, bytes).await.unwrap().len(), expected, "{bytes} bytes");
+            assert_eq!(outbox.behind(0, 10, bytes).await.unwrap().len(), expected, "{bytes} bytes");
         }
-        let all = outbox.first(10, usize::MAX).await.unwrap();
+        let all = outbox.behind(0, 10, usize::MAX).await.unwrap();
         assert_eq!(
             all.iter().map(|(_, r)| r.as_slice()).collect::<Vec<_>>(),
             [&b"two"[..], b"three", b"five"]
         );
+        cluster.shutdown().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_queue_is_bounded_in_bytes_and_gives_them_back() {
+        const RECORD: usize = 1 << 20;
+        let dir = tempfile::tempdir().unwrap();
+        let cluster = single_node(dir.path()).await;
+        let fits = BYTES_MAX / RECORD as u64;
+        for _ in 0..2 {
+            let outbox = cluster.outbox();
+            for n in 0..fits {
+                // Nothing in it that could be compressed.
+                let record =
+                    (0..RECORD).map(|at| (at as u64 * (n + 7)).wrapping_mul(0x9e37_79b9_7f4a_7c15) as u8);
+                outbox.push(record.collect(), 1_000_000).await.unwrap();
+            }
+            assert_eq!(outbox.bytes(), BYTES_MAX);
+            assert!(matches!(outbox.push(vec![1], 1_000_000).await, Err(OutboxError::FullOfBytes(_))));
+            assert_eq!(outbox.len(), fits);
+            let all = outbox.behind(0, usize::MAX, usize::MAX).await.unwrap();
+            let numbers: Vec<u64> = all.iter().map(|(number, _)| *number).collect();
+            let middle = numbers[10];
+            assert_eq!(outbox.behind(middle, 1, usize::MAX).await.unwrap()[0].0, numbers[11]);
+            outbox.remove(&numbers).await.unwrap();
+            assert_eq!((outbox.bytes(), outbox.len()), (0, 0));
+        }
+        let outbox = cluster.outbox();
+        outbox.push(vec![2; 1_000], 10).await.unwrap();
+        cluster.shutdown().await;
+        drop((outbox, cluster));
+        let cluster = single_node(dir.path()).await;
+        assert_eq!(cluster.outbox().bytes(), 1_000, "they are counted again at the start");
         cluster.shutdown().await;
     }
 }

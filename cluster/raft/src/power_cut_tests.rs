@@ -251,7 +251,7 @@ async fn what_the_outbox_took_survives_a_power_cut() {
         let mut bed = Bed::new();
         let (done, _) = bed.run(Work::Outbox, &Cut::Steps(steps));
         let cluster = start(&bed.found()).await;
-        let kept = cluster.outbox().first(usize::MAX, usize::MAX).await.unwrap();
+        let kept = cluster.outbox().behind(0, usize::MAX, usize::MAX).await.unwrap();
         let kept: BTreeSet<u64> =
             kept.into_iter().map(|(_, record)| String::from_utf8(record).unwrap().parse().unwrap()).collect();
         let lost: Vec<_> = done.iter().filter(|step| !kept.contains(step)).collect();

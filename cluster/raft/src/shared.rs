@@ -12,7 +12,9 @@ use tokio_util::task::TaskTracker;
 use crate::awaited::Awaited;
 use crate::cluster::Hooks;
 use crate::compare::{Comparison, Due};
+use crate::disk::Disk;
 use crate::errors::Failure;
+use crate::log_bytes::LogBytes;
 use crate::options::Options;
 use crate::outbox::Extent;
 use crate::snapshot::SnapshotDir;
@@ -55,6 +57,10 @@ pub(crate) struct Core {
     /// How far the disk of this node has come.
     pub positions: Arc<Positions>,
     pub outbox: Extent,
+    /// Free space under the data directory.
+    pub disk: Disk,
+    /// What calls for the next snapshot.
+    pub log_bytes: Arc<LogBytes>,
     /// Held while the members change: one change at a time.
     pub membership: tokio::sync::Mutex<()>,
     /// Somebody says that this node is no member any more.

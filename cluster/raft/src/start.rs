@@ -1,5 +1,6 @@
 //! Brings a node up: directory, store, recovery, listener, background work, in this order.
 
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,7 +15,9 @@ use crate::awaited::Awaited;
 use crate::cluster::{Cluster, Hooks};
 use crate::compare::{self, Comparison, Due};
 use crate::contacts::Contacts;
+use crate::disk::{Disk, DiskSpace, Verdict};
 use crate::errors::{Failure, StartError};
+use crate::log_bytes::LogBytes;
 use crate::options::Options;
 use crate::outbox::Extent;
 use crate::shared::{Core, OpenStore};
@@ -26,7 +29,7 @@ use crate::times::{self, Times};
 use crate::transport::{Network, System, Ways, Wire, serve};
 use crate::types::Raft;
 use crate::view::Published;
-use crate::{formation, fsync_probe, level, read, status, tend, twin};
+use crate::{disk, formation, fsync_probe, level, log_bytes, read, status, tend, twin};
 
 /// Starts a node on an open listener. Returns when the store is open, everything known to be
 /// committed is applied and the cluster port answers; it does not wait for a leader, and a new
@@ -98,6 +101,8 @@ pub(crate) async fn start_over(
         positions: opened.store.db.positions().clone(),
         store: tokio::sync::Mutex::new(Some(opened.store)),
         outbox: opened.outbox,
+        disk: Disk::default(),
+        log_bytes: opened.log_bytes,
         membership: tokio::sync::Mutex::new(()),
         doubt: tokio::sync::Notify::new(),
         instance: uuid::Uuid::new_v4().as_u64_pair().0,
@@ -124,6 +129,7 @@ pub(crate) struct Opened {
     pub published: Arc<Published>,
     pub awaited: Arc<Awaited>,
     pub due: Arc<Due>,
+    pub log_bytes: Arc<LogBytes>,
     pub fsync: Arc<FsyncClock>,
     pub fsync_p99: Option<Duration>,
 }
@@ -132,6 +138,7 @@ pub(crate) struct Opened {
 pub(crate) fn open(options: &Options) -> Result<Opened, StartError> {
     let dir = options.data_dir.as_path();
     let lock = DirLock::acquire(dir)?;
+    check_space(dir)?;
     let fsync_p99 = fsync_probe::measure(dir).map_err(|e| store::refusal(dir, Act::Sync, &e))?;
     let identity = IdentityFile::open(dir, &options.node_name)?;
     let (db, mark) = store::open(dir, &identity)?;
@@ -143,8 +150,15 @@ pub(crate) fn open(options: &Options) -> Result<Opened, StartError> {
     let published = Arc::new(Published::new());
     let awaited = Arc::new(Awaited::default());
     let due = Arc::new(Due::default());
-    let machine = StateMachine::open(snapshots.clone(), published.clone(), awaited.clone(), due.clone())
-        .map_err(|e| StartError::Internal(format!("the snapshots cannot be read: {e}")))?;
+    let log_bytes = Arc::new(LogBytes::new(options.snapshot.bytes));
+    let machine = StateMachine::open(
+        snapshots.clone(),
+        published.clone(),
+        awaited.clone(),
+        due.clone(),
+        log_bytes.clone(),
+    )
+    .map_err(|e| StartError::Internal(format!("the snapshots cannot be read: {e}")))?;
     if let Some(why) = level::too_new(published.load().state.level(), options.level) {
         return Err(StartError::Config(why));
     }
@@ -163,9 +177,18 @@ pub(crate) fn open(options: &Options) -> Result<Opened, StartError> {
         published,
         awaited,
         due,
+        log_bytes,
         fsync,
         fsync_p99: Some(fsync_p99),
     })
+}
+
+/// A store that runs out of space while it opens may be left half-written. A file system that does not say is believed.
+fn check_space(dir: &Path) -> Result<(), StartError> {
+    match DiskSpace::of(dir) {
+        Ok(space) if space.verdict() == Verdict::Full => Err(StartError::Temporary(space.full(dir))),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 fn warn_slow_disk(options: &Options, p99: Option<Duration>) {
@@ -216,6 +239,8 @@ fn spawn_background(core: &Arc<Core>, listener: TcpListener) {
     tasks.spawn(twin::watch(core.clone()));
     tasks.spawn(compare::run(core.clone()));
     tasks.spawn(snapshot_by_time(core.clone()));
+    tasks.spawn(log_bytes::run(core.clone()));
+    tasks.spawn(disk::run(core.clone()));
     let server = core.clone();
     tasks.spawn(async move {
         if let Err(error) = serve(server.clone(), listener).await {

@@ -11,6 +11,7 @@ use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 
 use crate::awaited::{self, Awaited};
 use crate::compare::Due;
+use crate::log_bytes::LogBytes;
 use crate::snapshot::{SnapshotDir, SnapshotFile};
 use crate::types::{LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::view::{Published, View};
@@ -24,6 +25,7 @@ pub(crate) struct StateMachine {
     published: Arc<Published>,
     awaited: Arc<Awaited>,
     due: Arc<Due>,
+    log_bytes: Arc<LogBytes>,
     snapshots: SnapshotDir,
     current: Option<SnapshotFile>,
 }
@@ -35,6 +37,7 @@ impl StateMachine {
         published: Arc<Published>,
         awaited: Arc<Awaited>,
         due: Arc<Due>,
+        log_bytes: Arc<LogBytes>,
     ) -> io::Result<Self> {
         let mut machine = Self {
             state: State::default(),
@@ -44,6 +47,7 @@ impl StateMachine {
             published,
             awaited,
             due,
+            log_bytes,
             current: None,
             snapshots,
         };
@@ -69,6 +73,7 @@ impl StateMachine {
         self.last_applied = snapshot.header.last_log_id;
         self.membership = snapshot.header.membership.clone();
         self.current = Some(snapshot);
+        self.log_bytes.restart();
         self.publish();
         self.awaited.settle(&self.state, self.revision);
     }
@@ -103,6 +108,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
                 EntryPayload::Blank => {}
                 EntryPayload::Normal(write) => {
                     self.revision = index;
+                    self.log_bytes.add(write.bytes().len() as u64);
                     let proposal = write.proposal();
                     let reply = acefleet_registry::apply(&mut self.state, proposal, index);
                     let waiters = self.awaited.take(&proposal.op_id);
@@ -132,6 +138,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     async fn get_snapshot_builder(&mut self) -> Builder {
+        self.log_bytes.restart();
         Builder {
             state: self.state.clone(),
             revision: self.revision,

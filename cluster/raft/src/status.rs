@@ -10,6 +10,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use serde::Serialize;
 
 use crate::chronicle::Chronicle;
+use crate::disk::DiskSpace;
 use crate::errors::Failure;
 use crate::level;
 use crate::shared::Core;
@@ -112,6 +113,8 @@ pub struct RaftStatus {
     pub fsync_p99_us: Option<u64>,
     /// Duration of the last disk sync of the log, microseconds.
     pub fsync_last_us: Option<u64>,
+    /// Space under the data directory; absent while the file system does not say.
+    pub disk: Option<DiskSpace>,
 }
 
 /// Members that are committed, and the log index of that membership.
@@ -161,6 +164,7 @@ pub(crate) fn status(core: &Core) -> RaftStatus {
         running: metrics.running_state.is_ok(),
         fsync_p99_us: core.fsync_p99.and_then(|p99| u64::try_from(p99.as_micros()).ok()),
         fsync_last_us: core.fsync.last_us(),
+        disk: core.disk.space(),
     }
 }
 

@@ -9,6 +9,7 @@ use openraft::testing::log::StoreBuilder;
 use openraft::type_config::TypeConfigExt;
 
 use super::{Db, Flusher, LogStore};
+use crate::log_bytes::LogBytes;
 use crate::snapshot::SnapshotDir;
 use crate::state_machine::StateMachine;
 use crate::testing::{blank_entries, log_id};
@@ -126,9 +127,14 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, tempfile::TempDir> for Bui
     ) -> Result<(tempfile::TempDir, LogStore, StateMachine), openraft::StorageError<TypeConfig>> {
         let dir = tempfile::tempdir().unwrap();
         let snapshots = SnapshotDir::open(dir.path().join("snapshots"), 2).unwrap();
-        let machine =
-            StateMachine::open(snapshots, Arc::new(Published::new()), Arc::default(), Arc::default())
-                .unwrap();
+        let machine = StateMachine::open(
+            snapshots,
+            Arc::new(Published::new()),
+            Arc::default(),
+            Arc::default(),
+            Arc::new(LogBytes::new(u64::MAX)),
+        )
+        .unwrap();
         let log = open(&dir.path().join("rocks"));
         Ok((dir, log, machine))
     }

@@ -9,15 +9,16 @@ use super::db::Db;
 use super::keys::{OUTBOX_LAST, log_index, log_key};
 
 impl Db {
-    /// Number of the newest record that it ever took, and how many there are now.
-    pub fn outbox_extent(&self) -> io::Result<(u64, u64)> {
-        let (mut last, mut count) = (self.positions().written().outbox, 0);
+    /// Number of the newest record that it ever took, how many there are now, and their bytes.
+    pub fn outbox_extent(&self) -> io::Result<(u64, u64, u64)> {
+        let (mut last, mut count, mut bytes) = (self.positions().written().outbox, 0, 0);
         for item in self.rocks().iterator_cf(self.outbox()?, IteratorMode::Start) {
-            let (key, _) = item.map_err(io::Error::other)?;
+            let (key, record) = item.map_err(io::Error::other)?;
             last = last.max(outbox_number(&key)?);
             count += 1;
+            bytes += record.len() as u64;
         }
-        Ok((last, count))
+        Ok((last, count, bytes))
     }
 
     /// Stores a record; durable only after `sync`.
@@ -32,9 +33,9 @@ impl Db {
         Ok(())
     }
 
-    /// The oldest records, at most `limit` and, but for the first, no more than `bytes` together.
-    pub fn outbox_first(&self, limit: usize, bytes: usize) -> io::Result<Vec<(u64, Vec<u8>)>> {
-        let start = log_key(0);
+    /// The oldest records behind number `after`, at most `limit` and, but for the first, no more than `bytes` together.
+    pub fn outbox_behind(&self, after: u64, limit: usize, bytes: usize) -> io::Result<Vec<(u64, Vec<u8>)>> {
+        let start = log_key(after.saturating_add(1));
         let items = self.rocks().iterator_cf(self.outbox()?, IteratorMode::From(&start, Direction::Forward));
         let mut records = Vec::new();
         let mut taken = 0;
@@ -49,13 +50,23 @@ impl Db {
         Ok(records)
     }
 
-    /// Forgets records. Not synced: a record that comes back is recognised by its op-id.
-    pub fn outbox_remove(&self, numbers: &[u64]) -> io::Result<()> {
+    /// Forgets records and says how many bytes they had. Not synced: a record that comes back is recognised by its op-id.
+    pub fn outbox_remove(&self, numbers: &[u64]) -> io::Result<u64> {
         let mut batch = WriteBatch::default();
+        let mut bytes = 0;
         for number in numbers {
-            batch.delete_cf(self.outbox()?, log_key(*number));
+            let key = log_key(*number);
+            let record = self.rocks().get_pinned_cf(self.outbox()?, key).map_err(io::Error::other)?;
+            bytes += record.map_or(0, |record| record.len() as u64);
+            batch.delete_cf(self.outbox()?, key);
         }
-        self.write(batch)
+        self.write(batch)?;
+        let is_empty = self.rocks().iterator_cf(self.outbox()?, IteratorMode::Start).next().is_none();
+        if is_empty {
+            // Single deletions weigh too little to set off a compaction, and what they delete would stay on the disk.
+            self.rocks().compact_range_cf(self.outbox()?, None::<&[u8]>, None::<&[u8]>);
+        }
+        Ok(bytes)
     }
 }
 

@@ -340,7 +340,7 @@ fn swell(command: &mut Command, bytes: usize) {
         Command::StreamStarted(start) => swollen(start),
         Command::EventBatch { started, .. } => started.iter_mut().for_each(swollen),
         Command::Reserve(reserve) => drop(reserve.spec.env.insert("LARGE".to_owned(), text())),
-        Command::StreamEnded(end) if bytes % 3 == 0 => end.stream_id = Some(text() + "|s"),
+        Command::StreamEnded(end) if bytes.is_multiple_of(3) => end.stream_id = Some(text() + "|s"),
         Command::Sequence(steps) => steps.iter_mut().for_each(|step| swell(&mut step.command, bytes)),
         Command::EngineFailed { message, .. } => *message = text(),
         _ => {}
