@@ -45,7 +45,7 @@ struct UnknownEngine {
     )
 )]
 pub(crate) async fn list(State(app): State<App>, snapshot: Snapshot) -> Response {
-    let entries = snapshot.view.state.listed_engines().take(SHORT + 1).count();
+    let is_long = snapshot.view.state.listed_engines().nth(SHORT).is_some();
     let render = |snapshot: &Snapshot| {
         let mut engines: Vec<&Engine> =
             snapshot.view.state.listed_engines().map(|engine| &**engine).collect();
@@ -54,7 +54,7 @@ pub(crate) async fn list(State(app): State<App>, snapshot: Snapshot) -> Response
             engines.into_iter().map(|engine| EngineState::of(snapshot, engine)).collect();
         to_json(&engines)
     };
-    snapshot.list_page(&app, String::new(), entries, render).await
+    snapshot.list_page(&app, String::new(), is_long, render).await
 }
 
 /// Look up an engine

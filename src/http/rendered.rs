@@ -30,6 +30,8 @@ const BYTES_MAX: usize = 32 << 20;
 const TARGET_MAX: usize = 512;
 /// A list of so many entries takes a thread about a millisecond. Longer ones would keep heartbeats waiting.
 pub(crate) const SHORT: usize = 500;
+/// The same of entries that differ much: bytes of the records.
+pub(crate) const SHORT_BYTES: u64 = 1 << 20;
 
 /// Everything that answers depend on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

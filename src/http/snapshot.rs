@@ -18,7 +18,7 @@ use crate::http::app::App;
 use crate::http::call::Arrival;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
-use crate::http::rendered::{Key, Moment, Page, Rendering, SHORT};
+use crate::http::rendered::{Key, Moment, Page, Rendering};
 use crate::soft::SoftView;
 
 /// Revision of the registry that an answer shows, or that a write made.
@@ -181,11 +181,11 @@ impl Snapshot {
         mut self,
         app: &App,
         parameters: String,
-        entries: usize,
+        is_long: bool,
         render: impl FnOnce(&Self) -> P + Send + 'static,
     ) -> Response {
         let kept = app.rendered().find(&self.key, &self.target(&parameters));
-        if entries <= SHORT || kept.is_some_and(|kept| !kept.wants_packing(&self.asked)) {
+        if !is_long || kept.is_some_and(|kept| !kept.wants_packing(&self.asked)) {
             return self.page(app, &parameters, None, render);
         }
         let turn = app.rendered().turn().await;

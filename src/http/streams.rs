@@ -14,7 +14,7 @@ use crate::http::app::App;
 use crate::http::call::Caller;
 use crate::http::models::StreamState;
 use crate::http::problem::{BlockedBody, DetailBody, InvalidBody, Problem};
-use crate::http::rendered::{Page, SHORT};
+use crate::http::rendered::{Page, SHORT_BYTES};
 use crate::http::snapshot::{Snapshot, to_json, written};
 use crate::http::time;
 use crate::soft::StreamSample;
@@ -27,15 +27,18 @@ enum Status {
     Started,
     Ended,
 }
+
 /// Streams in one answer, unless the caller asks for more or narrows the list.
 const PAGE: u64 = 5_000;
 /// Streams in one answer at the most, when the caller says how many.
 const PAGE_MAX: u64 = 50_000;
+/// Bytes of one answer, unless the caller narrows the list; one stream may be longer.
+const PAGE_BYTES: usize = 4 << 20;
 
 /// List streams
 ///
 /// In order of arrival, without a filter started and ended ones. Answers carry a strong `ETag`. A list without a filter ends
-/// after 5,000 streams; `Link` with `rel="next"` says then where it goes on. Filtered lists are whole unless `limit` is given.
+/// after 5,000 streams or 4 MiB; `Link` with `rel="next"` says then where it goes on. Filtered lists are whole unless `limit` is given.
 #[utoipa::path(
     get, path = "/streams", tag = "streams", operation_id = "list_streams",
     params(
@@ -66,8 +69,8 @@ pub(crate) async fn list(State(app): State<App>, snapshot: Snapshot) -> Result<R
         },
     };
     let wanted = Wanted { container, started, limit, cursor };
-    let entries = wanted.streams(state).take(SHORT + 1).count();
-    Ok(snapshot.list_page(&app, wanted.parameters(), entries, move |snapshot| wanted.render(snapshot)).await)
+    let is_long = wanted.is_long(state);
+    Ok(snapshot.list_page(&app, wanted.parameters(), is_long, move |snapshot| wanted.render(snapshot)).await)
 }
 
 /// Which part of the list is asked for.
@@ -115,22 +118,45 @@ impl Wanted {
         }
     }
 
+    /// Whether the list takes long to render.
+    fn is_long(&self, state: &Registry) -> bool {
+        let mut bytes = 0;
+        self.streams(state).any(|stream| {
+            bytes += stream.bytes();
+            bytes > SHORT_BYTES
+        })
+    }
+
+    fn is_narrowed(&self) -> bool {
+        self.container.is_some() || self.started.is_some()
+    }
+
     /// How many streams the list may have.
     fn longest(&self) -> Option<u64> {
-        let is_filtered = self.container.is_some() || self.started.is_some();
-        self.limit.or((!is_filtered).then_some(PAGE))
+        self.limit.or((!self.is_narrowed()).then_some(PAGE))
     }
 
     fn render(&self, snapshot: &Snapshot) -> Page {
-        let longest = self.longest().map_or(usize::MAX, |longest| longest as usize);
-        let mut streams = self.streams(&snapshot.view.state);
-        let mut last = 0;
-        let page = streams.by_ref().take(longest).inspect(|stream| last = stream.seq);
-        let page: Vec<_> = page.map(|stream| StreamState::in_snapshot(snapshot, stream)).collect();
-        let more = streams.next().is_some().then(|| self.spelled(self.limit, Some(last)));
+        let longest = self.longest().unwrap_or(u64::MAX);
+        let room = if self.is_narrowed() { usize::MAX } else { PAGE_BYTES };
+        let (mut body, mut count, mut last, mut more) = (vec![b'['], 0, 0, false);
+        for stream in self.streams(&snapshot.view.state) {
+            let entry = to_json(&StreamState::in_snapshot(snapshot, stream));
+            more = count == longest || count > 0 && body.len() + entry.len() > room;
+            if more {
+                break;
+            }
+            if count > 0 {
+                body.push(b',');
+            }
+            body.extend_from_slice(&entry);
+            (count, last) = (count + 1, stream.seq);
+        }
+        body.push(b']');
+        let more = more.then(|| self.spelled(self.limit, Some(last)));
         // Digits and percent-encoded text are always a header.
         let next = more.and_then(|query| format!("<?{query}>; rel=\"next\"").try_into().ok());
-        Page { body: to_json(&page), next }
+        Page { body, next }
     }
 }
 

@@ -91,3 +91,35 @@ async fn the_whole_list_of_streams_pages_and_narrowed_ones_do_not() {
     }
     bed.stop().await;
 }
+
+#[tokio::test]
+async fn a_page_of_heavy_streams_ends_by_its_bytes() {
+    let bed = Bed::new().await;
+    let heavy = |n: usize| {
+        let mut event = started("k", &format!("{n:05}"), 901);
+        event["labels"] = json!({"a": "x".repeat(8_000), "b": "x".repeat(8_000)});
+        // Shown in the list, as labels are not.
+        event["session"]["stat_url"] = json!(format!("http://h/{}", "x".repeat(2_000)));
+        event["session"]["command_url"] = json!(format!("http://h/{}", "x".repeat(2_000)));
+        event["stream"]["key"] = json!(format!("{n:05}{}", "k".repeat(4_000)));
+        event
+    };
+    for from in (0..600).step_by(50) {
+        let starts: Vec<Value> = (from..from + 50).map(heavy).collect();
+        assert_eq!(bed.post("/events/batch", &json!({"started": starts, "ended": []})).await.status, 200);
+    }
+    let (mut seen, mut pages, mut page) = (Vec::new(), 0, Some("/streams".to_owned()));
+    while let Some(asked) = page {
+        let answer = bed.get(&asked).await;
+        assert!(answer.text.len() <= 5 << 20, "{} bytes", answer.text.len());
+        seen.extend(ids(&answer.json()));
+        pages += 1;
+        page = next(&answer);
+    }
+    let whole = bed.get("/streams?status=started").await;
+    assert_eq!(next(&whole), None);
+    let ended = bed.get("/streams?status=ended").await;
+    assert_eq!(seen.len(), ids(&whole.json()).len() + ids(&ended.json()).len());
+    assert!(pages > 1, "{} streams in one page", seen.len());
+    bed.stop().await;
+}

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::EngineId;
 use crate::time::Elapsed;
+use crate::weight::Weigh;
 
 /// What the key of a stream is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,6 +124,12 @@ impl Stream {
     #[must_use]
     pub fn is_started(&self) -> bool {
         self.status == StreamStatus::Started
+    }
+
+    /// Bytes that it takes in memory, estimated: what the budgets count.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.weight()
     }
 
     /// Whether an engine of ours can be asked if it still plays. If not, only its end event ends it, and time.
