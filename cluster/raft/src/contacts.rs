@@ -148,30 +148,30 @@ impl Contacts {
         let now = Instant::now();
         let (silent, held) = {
             let mut heard = self.heard();
-            let contact = heard.peers.entry(id).or_insert_with(|| Contact::new(self.started));
+            let contact = heard.peers.entry(id).or_insert_with(|| Contact::new(now));
             contact.failed = contact.failed.saturating_add(1);
-            let silent = now - contact.heard.unwrap_or(self.started);
-            let unanswered = now - contact.answered.unwrap_or(self.started);
-            // A member that was never heard may be starting just as this node is.
+            let silent = now - contact.heard.unwrap_or(contact.since);
+            let unanswered = now - contact.answered.unwrap_or(contact.since);
+            // A member that was never heard may be starting just as this node is, or has just joined.
             let limit = if contact.heard.is_some() { self.replaced_after() } else { NO_ANSWER };
             let lost = contact.failed >= FAILED_CALLS && (silent >= limit || unanswered >= NO_ANSWER);
             if contact.lost.is_some() || !lost {
                 return;
             }
-            contact.lost = Some(contact.answered.unwrap_or(now - unanswered));
-            (silent, contact.answered.map(|last| last - contact.since))
+            contact.lost = Some(now - unanswered);
+            (silent, contact.answered.map(|last| last - contact.since).ok_or(unanswered))
         };
         match held {
-            Some(held) => tracing::warn!(
+            Ok(held) => tracing::warn!(
                 node = name,
                 "{name} does not answer any more: {why}. It was last heard {} ago and had been there for {}",
                 Span(silent),
                 Span(held)
             ),
-            None => tracing::warn!(
+            Err(unanswered) => tracing::warn!(
                 node = name,
-                "{name} has not answered since this node started, {} ago: {why}",
-                Span(self.uptime())
+                "{name} has never answered this node, which has called it for {}: {why}",
+                Span(unanswered)
             ),
         }
     }
@@ -337,6 +337,19 @@ mod tests {
     fn told(contacts: &Contacts, committed: u64, ago: Duration) -> Told {
         let clock = contacts.clock() - millis(ago);
         Told { committed: Some(committed), clock, unconfirmed: Duration::ZERO }
+    }
+
+    #[test]
+    fn a_new_member_gets_time_before_it_counts_as_lost() {
+        let (contacts, _) = old();
+        let is_lost = || contacts.heard().peers[&1].lost.is_some();
+        for _ in 0..5 {
+            contacts.missed(1, "a", &"it does not know this cluster yet");
+        }
+        assert!(!is_lost(), "this node has run for long, but knows the member for moments only");
+        contacts.heard().peers.entry(1).and_modify(|contact| contact.since -= NO_ANSWER);
+        contacts.missed(1, "a", &"refused");
+        assert!(is_lost());
     }
 
     #[test]
