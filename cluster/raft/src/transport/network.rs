@@ -197,8 +197,9 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         rpc: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
-        // Only heartbeats come this way, from `stream_append`.
-        self.call(Method::Heartbeat, &rpc, option.soft_ttl()).await
+        // Only heartbeats come this way, from `stream_append`. openraft drops the call at its hard limit, and nobody would
+        // learn who did not answer, so it ends just before; much before would lose answers of members that are far away.
+        self.call(Method::Heartbeat, &rpc, option.hard_ttl() * 19 / 20).await
     }
 
     fn stream_append<'s, S>(
