@@ -125,6 +125,15 @@ fn label_filter() -> Vec<String> {
     vec![spec::LABEL_NODE.to_owned()]
 }
 
+/// Which events are of use.
+fn event_filters() -> HashMap<String, Vec<String>> {
+    HashMap::from([
+        ("type".to_owned(), vec!["container".to_owned()]),
+        ("event".to_owned(), EVENTS.map(str::to_owned).to_vec()),
+        ("label".to_owned(), label_filter()),
+    ])
+}
+
 impl ContainerRuntime for DockerRuntime {
     fn ping(&self) -> BoxFuture<'_, Result<(), RuntimeError>> {
         async move {
@@ -279,12 +288,7 @@ impl ContainerRuntime for DockerRuntime {
             let error = RuntimeError::Unavailable("not connected".to_owned());
             return futures::stream::once(std::future::ready(Err(error))).boxed();
         };
-        let filters = HashMap::from([
-            ("type".to_owned(), vec!["container".to_owned()]),
-            ("event".to_owned(), EVENTS.map(str::to_owned).to_vec()),
-            ("label".to_owned(), label_filter()),
-        ]);
-        let options = EventsOptionsBuilder::new().filters(&filters).build();
+        let options = EventsOptionsBuilder::new().filters(&event_filters()).build();
         let host = self.docker.host.clone();
         // The stream borrows the client, so both move into one owner.
         async_stream(client, options, host)
@@ -307,6 +311,26 @@ fn async_stream(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As Podman 4.9 and Docker 28 tell of a container that ends and is removed.
+    const EVENTS_TOLD: [&str; 4] = [
+        r#"{"status":"died","id":"5f9d","from":"localhost/engine:dev","Type":"container","Action":"died","Actor":{"ID":"5f9d","Attributes":{"acefleet.node":"a","containerExitCode":"137","image":"localhost/engine:dev","name":"acestream-1"}},"scope":"local","time":1764315000,"timeNano":1764315000123456789}"#,
+        r#"{"status":"remove","id":"5f9d","from":"localhost/engine:dev","Type":"container","Action":"remove","Actor":{"ID":"5f9d","Attributes":{"acefleet.node":"a","name":"acestream-1"}},"scope":"local","time":1764315001,"timeNano":1764315001123456789}"#,
+        r#"{"status":"die","id":"5f9d","from":"engine:dev","Type":"container","Action":"die","Actor":{"ID":"5f9d","Attributes":{"acefleet.node":"a","exitCode":"137","image":"engine:dev","name":"acestream-1"}},"scope":"local","time":1764315000,"timeNano":1764315000123456789}"#,
+        r#"{"status":"destroy","id":"5f9d","from":"engine:dev","Type":"container","Action":"destroy","Actor":{"ID":"5f9d","Attributes":{"acefleet.node":"a","name":"acestream-1"}},"scope":"local","time":1764315001,"timeNano":1764315001123456789}"#,
+    ];
+
+    #[test]
+    fn ends_are_asked_for_in_the_words_of_docker_and_of_podman() {
+        let asked = event_filters();
+        for line in EVENTS_TOLD {
+            let event: bollard::models::EventMessage = serde_json::from_str(line).unwrap();
+            let (kind, action) = (event.typ.unwrap().to_string(), event.action.unwrap());
+            assert!(asked["type"].contains(&kind) && asked["event"].contains(&action), "{line}");
+            let labels = event.actor.unwrap().attributes.unwrap();
+            assert!(asked["label"].iter().all(|label| labels.contains_key(label)), "{line}");
+        }
+    }
 
     #[test]
     fn only_ids_and_names_become_part_of_a_path() {

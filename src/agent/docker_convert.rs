@@ -161,13 +161,7 @@ pub(super) fn run_error(failed: &Error, spec: &ContainerSpec) -> RuntimeError {
         _ if joins && lost.iter().any(|words| text.contains(words)) => {
             RuntimeError::NoNetwork(message.clone())
         }
-        404 if text.contains("no such image") || text.contains("image not found") => {
-            RuntimeError::ImageMissing(spec.image.clone())
-        }
-        _ if !joins && spec.network.is_some() && lacks_network(&text) => {
-            RuntimeError::NetworkMissing(spec.network.clone().unwrap_or_default())
-        }
-        404 => RuntimeError::Other(format!("Docker refused: {message}")),
+        404 => RuntimeError::Other(format!("Docker refused: {}", plain(message))),
         409 if text.contains("name") && text.contains("already in use") => {
             RuntimeError::NameTaken(spec.name.clone())
         }
@@ -176,11 +170,6 @@ pub(super) fn run_error(failed: &Error, spec: &ContainerSpec) -> RuntimeError {
             None => error(failed),
         },
     }
-}
-
-/// Docker says `network NAME not found`, Podman `unable to find network with name or ID NAME: network not found`.
-fn lacks_network(message: &str) -> bool {
-    message.contains("network") && message.contains("not found") && !message.contains("container")
 }
 
 /// The host port of `spec` that Docker could not bind, if that is what its message says.

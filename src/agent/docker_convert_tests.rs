@@ -31,12 +31,6 @@ fn refusals_have_a_meaning() {
             r#"Conflict. The container name "/acestream-3" is already in use by container "c0ffee". You have to remove (or rename) that container."#.to_owned(),
             RuntimeError::NameTaken("acestream-3".to_owned()),
         ),
-        (
-            &one,
-            404,
-            "No such image: acefleet/engine-sim:dev".to_owned(),
-            RuntimeError::ImageMissing("acefleet/engine-sim:dev".to_owned()),
-        ),
         (&one, 500, format!("{bind}Bind for 0.0.0.0:19006 failed: port is already allocated"), RuntimeError::PortTaken(19006)),
         (
             &two,
@@ -51,12 +45,12 @@ fn refusals_have_a_meaning() {
             "port is already allocated".to_owned(),
             RuntimeError::Other("Docker refused (500): port is already allocated".to_owned()),
         ),
-        (&one, 404, "network net not found".to_owned(), RuntimeError::NetworkMissing("net".to_owned())),
+        // Whether it is an image or a network that is missing, the daemon is asked afterwards.
         (
             &one,
-            500,
-            "unable to find network with name or ID net: network not found".to_owned(),
-            RuntimeError::NetworkMissing("net".to_owned()),
+            404,
+            "No such image: x:1".to_owned(),
+            RuntimeError::Other("Docker refused: No such image: x:1".to_owned()),
         ),
         (&one, 404, "no such file".to_owned(), RuntimeError::Other("Docker refused: no such file".to_owned())),
         (&one, 400, "no".to_owned(), RuntimeError::Other("Docker refused (400): no".to_owned())),
@@ -128,4 +122,39 @@ fn unpublished_ports_are_left_out_of_an_inspection() {
     assert_eq!(found.view.created.as_deref(), Some("2025-10-02T17:59:40.118273645Z"));
     assert_eq!(found.view.ports.keys().collect::<Vec<_>>(), ["19006/tcp"]);
     assert_eq!(found.view.ports["19006/tcp"][1].host_ip, "::");
+}
+
+/// What Docker 28 shows of an engine that runs, as far as it says where the engine is reached.
+fn shown(mode: &str, ports: &str, networks: &str) -> Inspection {
+    let text = format!(
+        r#"{{"Id": "5f9d", "Name": "/acestream-1", "State": {{"Status": "running", "Running": true}},
+            "HostConfig": {{"NetworkMode": "{mode}"}}, "Config": {{"Image": "engine:1"}},
+            "NetworkSettings": {{"Ports": {ports}, "Networks": {networks}}}}}"#
+    );
+    inspection(serde_json::from_str(&text).unwrap()).unwrap()
+}
+
+#[test]
+fn an_inspection_says_where_an_engine_is_reached() {
+    use crate::agent::address::Reach;
+
+    let at = |address: &str| Reach::At(address.to_owned());
+    let everywhere = r#"{"19006/tcp": [{"HostIp": "0.0.0.0", "HostPort": "19006"}, {"HostIp": "::", "HostPort": "19006"}]}"#;
+    let loopback = r#"{"19006/tcp": [{"HostIp": "127.0.0.1", "HostPort": "19006"}]}"#;
+    let bridge = r#"{"bridge": {"IPAddress": "172.17.0.2"}}"#;
+    for (mode, ports, networks, wanted) in [
+        ("bridge", everywhere, bridge, Reach::Usual),
+        ("default", everywhere, bridge, Reach::Usual),
+        ("ace", everywhere, r#"{"ace": {"IPAddress": "172.20.0.2"}}"#, Reach::Usual),
+        // A daemon that publishes on one address.
+        ("bridge", loopback, bridge, at("127.0.0.1")),
+        ("host", "{}", r#"{"host": {"IPAddress": ""}}"#, Reach::Usual),
+        ("container:c0ffee", "{}", "{}", Reach::Usual),
+        // A macvlan publishes nothing: the container has an address of its own.
+        ("lan", r#"{"19006/tcp": null}"#, r#"{"lan": {"IPAddress": "192.168.1.40"}}"#, at("192.168.1.40")),
+        ("lan", "{}", r#"{"lan": {"IPAddress": "192.168.1.40"}}"#, at("192.168.1.40")),
+        ("none", "{}", r#"{"none": {"IPAddress": ""}}"#, Reach::Nowhere),
+    ] {
+        assert_eq!(Reach::shown(&shown(mode, ports, networks), 19006), wanted, "{mode} {ports}");
+    }
 }

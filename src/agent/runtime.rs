@@ -61,12 +61,6 @@ pub enum RuntimeError {
     /// Another program or container listens on this host port. The container was removed again.
     #[error("host port {0} is in use")]
     PortTaken(u16),
-    /// The image is not on this host. Nothing was changed.
-    #[error("the image {0} is not on this host")]
-    ImageMissing(String),
-    /// This host has no Docker network of this name. Nothing is left behind.
-    #[error("there is no Docker network {0} on this host")]
-    NetworkMissing(String),
     /// The container whose network it was to join is not there or does not run. Nothing is left behind.
     #[error("the VPN container lends no network: {0}")]
     NoNetwork(String),

@@ -12,7 +12,7 @@ use acefleet_registry::vpn::CAUSE_VPN_ERROR;
 use acefleet_registry::{Command, Engine, EngineId, Reply};
 use tokio::time::Instant;
 
-use crate::agent::address::Reach;
+use crate::agent::address::{EngineNetwork, Reach};
 use crate::agent::availability::Docker;
 use crate::agent::context::Context;
 use crate::agent::pull::Pulled;
@@ -254,10 +254,26 @@ async fn create(ctx: &Context, engine: &Engine, spec: &ContainerSpec, deadline: 
         Ok(container) => settle(ctx, engine, container, deadline).await,
         Err(RuntimeError::NameTaken(_)) => take_up(ctx, engine, spec, deadline).await,
         Err(RuntimeError::PortTaken(port)) => Attempt::Taken(Taken::HostPort(port)),
-        Err(RuntimeError::ImageMissing(_)) => Attempt::NoImage,
-        Err(RuntimeError::NetworkMissing(name)) => no_network(ctx, &name),
+        Err(error @ RuntimeError::Other(_)) => match missing(ctx, engine, spec).await {
+            Some(Lack::Image(_)) => Attempt::NoImage,
+            Some(Lack::Network(name)) => no_network(ctx, &name),
+            None => refused(ctx, &error),
+        },
         Err(error) => refused(ctx, &error),
     }
+}
+
+/// What a refused container needs and this host does not have. The daemon is asked, because the words of a refusal are another
+/// daemon's and another version's. What cannot be asked for is not known to be missing.
+async fn missing(ctx: &Context, engine: &Engine, spec: &ContainerSpec) -> Option<Lack> {
+    let network = EngineNetwork::of(&ctx.config).name().filter(|_| engine.vpn.is_none());
+    let needs = [Some(Lack::Image(spec.image.clone())), network.map(|name| Lack::Network(name.to_owned()))];
+    for need in needs.into_iter().flatten() {
+        if matches!(ctx.runtime.has(&need).await, Ok(false)) {
+            return Some(need);
+        }
+    }
+    None
 }
 
 fn refused(ctx: &Context, error: &RuntimeError) -> Attempt {

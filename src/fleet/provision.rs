@@ -35,6 +35,20 @@ pub(super) enum Outcome {
     Late,
 }
 
+/// What a call for a container asks for at first.
+pub(super) fn plain(spec: EngineSpec) -> Reserve {
+    Reserve {
+        spec,
+        eligible: BTreeSet::new(),
+        exclude: BTreeSet::new(),
+        only_below: None,
+        claim_abandoned: true,
+        patience_ms: None,
+        automatic: false,
+        replaces: None,
+    }
+}
+
 impl Fleet {
     /// Starts a container on the least loaded host and waits until it runs. A call that is dropped or
     /// runs into its deadline leaves its engine to the next call of the same kind.
@@ -48,14 +62,10 @@ impl Fleet {
         loop {
             let patience = deadline.saturating_duration_since(Instant::now());
             let reserve = Reserve {
-                spec: spec.clone(),
-                eligible: BTreeSet::new(),
                 exclude: exclude.clone(),
-                only_below: None,
                 claim_abandoned: exclude.is_empty(),
                 patience_ms: u64::try_from(patience.as_millis()).ok(),
-                automatic: false,
-                replaces: None,
+                ..plain(spec.clone())
             };
             match self.reserve_and_wait(reserve, deadline).await {
                 Err(FleetError::Refused(refusal)) => {

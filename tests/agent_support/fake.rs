@@ -146,10 +146,10 @@ impl Fake {
         let mut world = self.daemon()?;
         world.tried += 1;
         if world.missing_images.contains_key(&spec.image) {
-            return Err(RuntimeError::ImageMissing(spec.image.clone()));
+            return Err(RuntimeError::Other("in the words of some daemon: it has no image".to_owned()));
         }
-        if let Some(network) = spec.network.as_ref().filter(|name| world.missing_networks.contains(*name)) {
-            return Err(RuntimeError::NetworkMissing(network.clone()));
+        if spec.network.as_ref().is_some_and(|name| world.missing_networks.contains(name)) {
+            return Err(RuntimeError::Other("in the words of some daemon: it has no network".to_owned()));
         }
         if world.containers.values().any(|c| c.name == spec.name) {
             return Err(RuntimeError::NameTaken(spec.name.clone()));

@@ -1,6 +1,7 @@
 //! Starting engines: the five fields, the six keys, the headers.
 
 use acefleet::agent::runtime::RuntimeError;
+use acefleet_registry::lack::Lack;
 use serde_json::{Value, json};
 
 use crate::bed::{Answer, Bed, KEY, eventually};
@@ -133,30 +134,26 @@ async fn provisioning(bed: &Bed) -> Value {
 
 #[tokio::test]
 async fn a_missing_image_blocks_those_who_need_it_and_ends_when_it_is_there() {
-    let bed = Bed::with(&[("API_KEY", KEY), ("CIRCUIT_BREAKER_FAILURE_THRESHOLD", "2")]).await;
-    let fails = |error| *bed.runtime.fails.lock().unwrap() = error;
+    let settings = [("API_KEY", KEY), ("CIRCUIT_BREAKER_FAILURE_THRESHOLD", "2"), ("DOCKER_NETWORK", "ace")];
+    let bed = Bed::with(&settings).await;
+    let lacks = |lack| *bed.runtime.lacks.lock().unwrap() = lack;
     // A caller's own.
     for _ in 0..5 {
-        fails(Some(RuntimeError::ImageMissing("string".to_owned())));
+        lacks(Some(Lack::Image("string".to_owned())));
         let wrong = bed.post("/provision/acestream", &json!({"image": "string"})).await;
         assert_eq!(
             (wrong.status.as_u16(), blocked(&wrong)),
             (500, is("provisioning_failed", "image_missing", false))
         );
         assert!(wrong.json()["detail"]["message"].as_str().unwrap().contains("string"), "{wrong:?}");
-        fails(None);
+        lacks(None);
         assert_eq!(provisioning(&bed).await["can_provision"], true);
         assert_eq!(bed.post("/provision/acestream", &json!({})).await.status, 200);
     }
     // That of everybody.
-    for error in
-        [RuntimeError::ImageMissing("engine:test".to_owned()), RuntimeError::NetworkMissing("ace".to_owned())]
-    {
-        let code = match &error {
-            RuntimeError::ImageMissing(_) => "image_missing",
-            _ => "network_missing",
-        };
-        fails(Some(error));
+    for lack in [Lack::Image("engine:test".to_owned()), Lack::Network("ace".to_owned())] {
+        let code = lack.cause();
+        lacks(Some(lack));
         let missing = bed.post("/provision/acestream", &json!({})).await;
         assert_eq!(missing.json()["detail"]["code"], code, "{missing:?}");
         let told = provisioning(&bed).await;
@@ -164,7 +161,7 @@ async fn a_missing_image_blocks_those_who_need_it_and_ends_when_it_is_there() {
             (&told["can_provision"], &told["blocked_reason_details"]["code"]),
             (&json!(false), &json!(code))
         );
-        fails(None);
+        lacks(None);
         eventually("it is there again", async || {
             (provisioning(&bed).await["can_provision"] == true).then_some(())
         })
@@ -243,5 +240,51 @@ async fn scaling_answers_with_what_was_asked() {
         assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({"scaled_to": asked})));
         assert_eq!(bed.get("/engines").await.json().as_array().unwrap().len(), count, "{demand}");
     }
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn the_status_says_what_the_next_call_gets() {
+    let settings = [
+        ("API_KEY", KEY),
+        ("CIRCUIT_BREAKER_FAILURE_THRESHOLD", "1"),
+        ("CIRCUIT_BREAKER_RECOVERY_TIMEOUT_S", "1"),
+    ];
+    let bed = Bed::with(&settings).await;
+    let told = async || provisioning(&bed).await;
+    bed.runtime.fails.lock().unwrap().replace(RuntimeError::Other("no containers today".to_owned()));
+    assert_eq!(bed.post("/provision/acestream", &json!({})).await.status, 503);
+    let open = told().await;
+    assert_eq!((&open["can_provision"], &open["circuit_breaker_state"]), (&json!(false), &json!("open")));
+    eventually("the breaker is half open", async || {
+        (told().await["circuit_breaker_state"] == "half_open").then_some(())
+    })
+    .await;
+    // One probe may pass, and while it is under way no other.
+    assert_eq!(told().await["can_provision"], true);
+    bed.runtime.fails.lock().unwrap().take();
+    let held = bed.runtime.held.lock().await;
+    let body = json!({});
+    let (probe, seen) = tokio::join!(bed.post("/provision/acestream", &body), async {
+        let seen = eventually("the probe is under way", async || {
+            let seen = told().await;
+            (seen["can_provision"] == false).then_some(seen)
+        })
+        .await;
+        let refused = bed.post("/provision/acestream", &json!({"labels": {"stream_id": "x"}})).await;
+        assert_eq!(refused.json()["detail"]["code"], "circuit_breaker", "{refused:?}");
+        drop(held);
+        seen
+    });
+    assert_eq!(seen["blocked_reason_details"]["code"], "circuit_breaker");
+    assert_eq!(seen["blocked_reason_details"]["can_retry"], true);
+    assert_eq!(probe.status, 200, "{probe:?}");
+    assert_eq!(told().await["circuit_breaker_state"], "closed");
+    bed.post("/cluster/nodes/a/cordon", &json!({})).await;
+    let cordoned = told().await;
+    assert_eq!(
+        (&cordoned["can_provision"], &cordoned["blocked_reason_details"]["code"]),
+        (&json!(false), &json!("no_host"))
+    );
     bed.stop().await;
 }

@@ -147,6 +147,9 @@ struct Missing {
 
 /// Engines missing to `MIN_REPLICAS` and `MIN_FREE_REPLICAS`, and replacements.
 fn missing(state: &State, eligible: &BTreeSet<NodeId>, now_ms: Elapsed) -> Missing {
+    // Reservations are judged by the moment of their entry.
+    let mut then = state.at(now_ms);
+    let state = &state.at(now_ms);
     let policy = state.policy();
     let supply = state.supply();
     let floor = policy.min_replicas.saturating_sub(supply);
@@ -192,7 +195,12 @@ fn missing(state: &State, eligible: &BTreeSet<NodeId>, now_ms: Elapsed) -> Missi
     let stead = |(id, spec)| Reserve { spec, replaces: Some(id), ..reserve.clone() };
     let replacing = owed.into_iter().take(replacing as usize).map(stead);
     let others = std::iter::repeat_n(reserve.clone(), others as usize);
-    Missing { reserves: replacing.chain(others).map(Command::Reserve).collect(), held_back }
+    // Where something is missing by name only one attempt is made at a time, whatever room there is.
+    let mut reserves: Vec<Reserve> = replacing.chain(others).collect();
+    let wished = reserves.len();
+    reserves.retain(|ask| then.would_have(ask));
+    let held_back = held_back || reserves.len() < wished;
+    Missing { reserves: reserves.into_iter().map(Command::Reserve).collect(), held_back }
 }
 
 /// Engines that lost their network and were taken away for it, and have not been replaced: what they were

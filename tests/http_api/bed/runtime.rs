@@ -25,6 +25,8 @@ pub struct FakeRuntime {
     pub vpns: Mutex<BTreeMap<String, VpnView>>,
     /// What the next starts fail with.
     pub fails: Mutex<Option<RuntimeError>>,
+    /// What is not there by name; starts fail for want of it.
+    pub lacks: Mutex<Option<Lack>>,
     /// While set, starts do not finish.
     pub held: tokio::sync::Mutex<()>,
 }
@@ -65,6 +67,9 @@ impl FakeRuntime {
         let _held = self.held.lock().await;
         if let Some(error) = self.fails.lock().unwrap().clone() {
             return Err(error);
+        }
+        if self.lacks.lock().unwrap().is_some() {
+            return Err(RuntimeError::Other("in the words of some daemon".to_owned()));
         }
         let mut containers = self.containers.lock().unwrap();
         if containers.values().any(|other| other.name == spec.name) {
@@ -111,8 +116,8 @@ impl ContainerRuntime for FakeRuntime {
         Box::pin(ready(Ok(ours)))
     }
 
-    fn has<'a>(&'a self, _lack: &'a Lack) -> BoxFuture<'a, Result<bool, RuntimeError>> {
-        let found = !matches!(*self.fails.lock().unwrap(), Some(RuntimeError::ImageMissing(_)));
+    fn has<'a>(&'a self, lack: &'a Lack) -> BoxFuture<'a, Result<bool, RuntimeError>> {
+        let found = self.lacks.lock().unwrap().as_ref() != Some(lack);
         Box::pin(ready(Ok(found)))
     }
 

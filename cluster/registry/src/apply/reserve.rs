@@ -1,8 +1,9 @@
 //! The reservation of an engine: an abandoned one is taken up, or a new one admitted and placed.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use crate::apply::{refused, room};
+use crate::apply::room;
 use crate::breaker::{BreakerKind, BreakerState};
 use crate::command::{Refusal, RefusalCode, Reply, Reserve};
 use crate::engine::{Engine, EngineSpec, Health, Kind, Phase};
@@ -20,24 +21,63 @@ const VPN_RETRY_S: u64 = 60;
 const SETTINGS_RETRY_S: u64 = 1;
 
 pub(super) fn reserve(state: &mut State, ask: &Reserve, op_id: OpId, origin: NodeId) -> Reply {
+    match decide(state, ask, op_id, origin) {
+        Ok(engine) => Reply::Engine(take(state, engine)),
+        Err(refusal) => Reply::Refused(refusal),
+    }
+}
+
+impl State {
+    /// What a reservation would be refused with at this moment; none when it would get an engine. Decided by what decides the
+    /// reservation itself.
+    #[must_use]
+    pub fn refusal(&self, ask: &Reserve, origin: NodeId, now_ms: Elapsed) -> Option<Refusal> {
+        decide(&mut self.at(now_ms), ask, OpId::from_u128(0), origin).err()
+    }
+
+    /// This state at a later moment, as long as nothing is written.
+    pub(crate) fn at(&self, now_ms: Elapsed) -> Self {
+        let mut then = self.clone();
+        then.tables.clock_ms = then.tables.clock_ms.max(now_ms);
+        then
+    }
+
+    /// True for a reservation that would be had now; the state goes on as if it had been.
+    pub(crate) fn would_have(&mut self, ask: &Reserve) -> bool {
+        // Who is asked decides between equals only.
+        let decided = decide(self, ask, OpId::from_u128(0), NodeId(0));
+        decided.map(|engine| take(self, engine)).is_ok()
+    }
+}
+
+fn take(state: &mut State, engine: Engine) -> Arc<Engine> {
+    state.tables.last_engine = state.tables.last_engine.max(engine.id.0);
+    state.put_engine(engine)
+}
+
+/// The engine that a reservation gets; only marks for the next ports are moved for it.
+fn decide(state: &mut State, ask: &Reserve, op_id: OpId, origin: NodeId) -> Result<Engine, Refusal> {
     // Ports, label and maximum would be those that nobody chose.
     if !state.has_policy() {
         let message =
             "the settings of the cluster are not in force yet: its leader writes them first".to_owned();
         let retry_after_s = Some(SETTINGS_RETRY_S);
-        return Reply::Refused(Refusal { code: RefusalCode::NoSettings, message, retry_after_s });
+        return Err(Refusal { code: RefusalCode::NoSettings, message, retry_after_s });
     }
     if let Some(engine) = at_hand(state, ask) {
         let awaited_until_ms = awaited_until_ms(state, ask);
-        let claimed =
-            Engine { reserved_by: op_id, abandoned: false, awaited_until_ms, retiring: None, ..engine };
-        return Reply::Engine(state.put_engine(claimed));
+        return Ok(Engine {
+            reserved_by: op_id,
+            abandoned: false,
+            awaited_until_ms,
+            retiring: None,
+            ..engine
+        });
     }
     let hosts: BTreeSet<NodeId> =
         ask.eligible.difference(&ask.exclude).copied().filter(|id| state.may_start_engines(*id)).collect();
-    if let Err(refusal) = admit(state, ask, &hosts).and_then(|()| room::for_engine(state, &ask.spec)) {
-        return Reply::Refused(refusal);
-    }
+    admit(state, ask, &hosts)?;
+    room::for_engine(state, &ask.spec)?;
     let id = EngineId(state.tables.last_engine + 1);
     // Only engines run behind VPNs; other containers have the host's network.
     let is_engine = ask.spec.kind == Kind::Acestream;
@@ -46,25 +86,21 @@ pub(super) fn reserve(state: &mut State, ask: &Reserve, op_id: OpId, origin: Nod
     let able: BTreeSet<NodeId> =
         hosts.iter().copied().filter(|id| needs_no_place(*id) || state.has_place(*id)).collect();
     if able.is_empty() && !hosts.is_empty() {
-        return Reply::Refused(state.no_free_ports(&state.port_ranges(&hosts)));
+        return Err(state.no_free_ports(&state.port_ranges(&hosts)));
     }
     if let Some(refusal) = missing(state, &able, &ask.spec) {
-        return Reply::Refused(refusal);
+        return Err(refusal);
     }
     let whole = able.iter().copied().filter(|id| state.lack(*id, &ask.spec).is_none()).collect();
     let choose = |hosts: &BTreeSet<NodeId>| placement::choose(state, hosts, origin, id, &ask.spec.kind);
     let again = || able.difference(&whole).copied().filter(|id| state.may_try(*id, &ask.spec)).collect();
     let Some(choice) = choose(&whole).or_else(|| choose(&again())) else {
-        return no_host(state, ask);
+        return Err(no_host(state, ask));
     };
     let haste = if ask.automatic { Haste::Patient } else { Haste::Waiting };
     let slot = state.slot(choice.node, haste).filter(|_| is_engine);
-    let ports = match state.choose_ports(choice.node, slot.as_ref(), &ask.spec) {
-        Ok(ports) => ports,
-        Err(refusal) => return Reply::Refused(refusal),
-    };
-    state.tables.last_engine = id.0;
-    let engine = Engine {
+    let ports = state.choose_ports(choice.node, slot.as_ref(), &ask.spec)?;
+    Ok(Engine {
         id,
         node: choice.node,
         phase: Phase::Reserved,
@@ -87,8 +123,7 @@ pub(super) fn reserve(state: &mut State, ask: &Reserve, op_id: OpId, origin: Nod
         replaces: ask.replaces,
         retiring: None,
         ending: None,
-    };
-    Reply::Engine(state.put_engine(engine))
+    })
 }
 
 fn awaited_until_ms(state: &State, ask: &Reserve) -> Option<Elapsed> {
@@ -179,17 +214,15 @@ fn missing(state: &State, hosts: &BTreeSet<NodeId>, spec: &EngineSpec) -> Option
     Some(Refusal { code, message: lacking.message.clone(), retry_after_s })
 }
 
-fn no_host(state: &State, ask: &Reserve) -> Reply {
+fn no_host(state: &State, ask: &Reserve) -> Refusal {
     let able = ask.eligible.difference(&ask.exclude).filter(|id| state.may_start_engines(**id)).count();
     if able == 0 {
         let message = match ask.exclude.is_empty() {
             true => "no host can start engines now: Docker or the node does not answer, or it is cordoned",
             false => "every host that could start an engine has failed for this call",
         };
-        return refused(RefusalCode::NoHost, message);
+        return Refusal { code: RefusalCode::NoHost, message: message.to_owned(), retry_after_s: None };
     }
-    refused(
-        RefusalCode::MaxCapacity,
-        format!("all {able} hosts run as many engines as their ACEFLEET_CAPACITY allows"),
-    )
+    let message = format!("all {able} hosts run as many engines as their ACEFLEET_CAPACITY allows");
+    Refusal { code: RefusalCode::MaxCapacity, message, retry_after_s: None }
 }

@@ -147,8 +147,36 @@ fn the_plan_rests_while_its_image_is_missing_and_no_longer() {
     // Nobody said that it is there, but it may be had by now.
     world.state = before;
     world.wait_ms(2_000);
-    world.run(Command::ResetBreaker(None));
-    assert_eq!(wanted(&world), 2);
+    assert_eq!(wanted(&world), 1, "one attempt shows whether it does");
+}
+
+#[test]
+fn the_plan_tries_one_engine_where_something_is_missing() {
+    let mut world = World::new(1, 10);
+    world.policy(|policy| policy.min_replicas = 3);
+    fall_short(&mut world, &EngineSpec::acestream(), image("configured:1"));
+    world.wait_ms(60_000);
+    let commands = plan(&world.state, &world.eligible(), |_| true, world.now);
+    assert_eq!(commands.len(), 1, "the others would be refused: {commands:?}");
+    for command in commands {
+        engine(world.run(command));
+    }
+}
+
+#[test]
+fn what_would_be_refused_is_known_before_and_changes_nothing() {
+    let mut world = World::new(1, 10);
+    let before = world.state.clone();
+    let foretold = |world: &World| world.state.refusal(&world.ask(), NodeId(1), world.now);
+    assert_eq!(foretold(&world), None);
+    assert!(world.state == before);
+    (0..5).for_each(|_| world.fail_one());
+    let Reply::Refused(refused) = world.run(Command::Reserve(world.ask())) else { panic!("let through") };
+    assert_eq!(foretold(&world), Some(refused));
+    world.wait_ms(300_000);
+    assert_eq!(foretold(&world), None, "half open, and no probe under way");
+    engine(world.run(Command::Reserve(world.ask())));
+    assert_eq!(foretold(&world).map(|refusal| refusal.code), Some(RefusalCode::CircuitBreaker));
 }
 
 #[test]
