@@ -72,6 +72,16 @@ pub(crate) struct SessionInfo {
 
 /// A stream began.
 #[derive(Debug, ToSchema)]
+#[schema(example = json!({
+    "engine": {"host": "localhost", "port": 19000},
+    "stream": {"key_type": "infohash", "key": "dd8255ecdc7ca55fb0bbf81323d87062db1f6d1c"},
+    "session": {
+        "playback_session_id": "1f2e3d4c",
+        "stat_url": "http://localhost:19000/ace/stat/dd8255ecdc7ca55fb0bbf81323d87062db1f6d1c/1f2e3d4c",
+        "command_url": "http://localhost:19000/ace/cmd/dd8255ecdc7ca55fb0bbf81323d87062db1f6d1c/1f2e3d4c",
+        "is_live": 1
+    }
+}))]
 pub(crate) struct StreamStartedEvent {
     /// What the proxy calls itself or the engine; weak evidence.
     container_id: Option<String>,
@@ -85,6 +95,7 @@ pub(crate) struct StreamStartedEvent {
 
 /// A stream ended.
 #[derive(Debug, ToSchema)]
+#[schema(example = json!({"stream_id": "dd8255ecdc7ca55fb0bbf81323d87062db1f6d1c|1f2e3d4c", "reason": "client_disconnected"}))]
 pub(crate) struct StreamEndedEvent {
     /// Engine; means its newest stream when no stream is named.
     container_id: Option<String>,
@@ -95,6 +106,19 @@ pub(crate) struct StreamEndedEvent {
 
 /// Many events at once; starts are taken in first.
 #[derive(Debug, ToSchema)]
+#[schema(example = json!({
+    "started": [{
+        "engine": {"host": "localhost", "port": 19000},
+        "stream": {"key_type": "infohash", "key": "dd8255ecdc7ca55fb0bbf81323d87062db1f6d1c"},
+        "session": {
+            "playback_session_id": "1f2e3d4c",
+            "stat_url": "http://localhost:19000/ace/stat/dd8255ecdc7ca55fb0bbf81323d87062db1f6d1c/1f2e3d4c",
+            "command_url": "http://localhost:19000/ace/cmd/dd8255ecdc7ca55fb0bbf81323d87062db1f6d1c/1f2e3d4c",
+            "is_live": 1
+        }
+    }],
+    "ended": [{"stream_id": "dd8255ecdc7ca55fb0bbf81323d87062db1f6d1c|1f2e3d4c", "reason": "client_disconnected"}]
+}))]
 pub(crate) struct EventBatch {
     #[schema(required = false, max_items = 1000)]
     started: Vec<StreamStartedEvent>,

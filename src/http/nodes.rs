@@ -86,6 +86,7 @@ pub(crate) async fn uncordon(
 
 /// How to drain.
 #[derive(Deserialize, ToSchema)]
+#[schema(example = json!({"deadline_seconds": 3600}))]
 #[expect(dead_code, reason = "describes a body that is read by hand")]
 struct DrainBody {
     /// Seconds from now after which streams that still run are cut off. Without it they may take as long

@@ -23,6 +23,7 @@ const PORTS_MAX: usize = 64;
 
 /// An AceStream engine to start. Unknown keys are ignored; `{}` is enough.
 #[derive(Debug, ToSchema)]
+#[schema(example = json!({}))]
 pub(crate) struct AceProvisionRequest {
     /// Image instead of the configured one.
     image: Option<String>,
@@ -39,6 +40,7 @@ pub(crate) struct AceProvisionRequest {
 
 /// Any container to start.
 #[derive(Debug, ToSchema)]
+#[schema(example = json!({"image": "nginx:alpine", "name_prefix": "svc"}))]
 pub(crate) struct StartRequest {
     /// Image; without it `TARGET_IMAGE`.
     image: Option<String>,

@@ -116,3 +116,27 @@ async fn the_docs_work_offline_and_below_any_path() {
     assert_eq!(bed.get("/docs/swagger-ui.css").await.status, 200);
     bed.stop().await;
 }
+
+#[tokio::test]
+async fn the_examples_of_the_page_work_as_they_are() {
+    let bed = Bed::new().await;
+    let document: Value = serde_json::from_str(&acefleet::http::openapi_json()).unwrap();
+    let mut tried = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let Some(body) = item["post"]["requestBody"].as_object() else { continue };
+        let mut schema = &body["content"]["application/json"]["schema"];
+        // A body that may be left out is one of several.
+        if let Some(one_of) = schema["oneOf"].as_array() {
+            schema = one_of.iter().find(|one| one["$ref"].is_string()).unwrap();
+        }
+        let reference = schema["$ref"].as_str().unwrap_or_else(|| panic!("{path}: {body:?}"));
+        let described = document.pointer(reference.trim_start_matches('#')).unwrap();
+        let example = &described["example"];
+        assert!(example.is_object(), "{path} has no example, and the page makes one up");
+        let answer = bed.post(&path.replace("{name}", "a"), example).await;
+        assert_eq!(answer.status, 200, "{path} {example}: {}", answer.text);
+        tried += 1;
+    }
+    assert_eq!(tried, 6);
+    bed.stop().await;
+}
