@@ -18,6 +18,7 @@ use acefleet_registry::node::DockerState;
 use acefleet_registry::{Command, Engine};
 use agent_support::{Node, config, generic, until};
 use bollard::Docker;
+use bollard::errors::Error::DockerResponseServerError;
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, ImportImageOptionsBuilder, KillContainerOptionsBuilder,
@@ -316,6 +317,18 @@ async fn five_engines_are_created_side_by_side() {
     }
     println!("five engines in {:?}", begun.elapsed());
     assert_eq!(bed.containers().await.len(), 5);
+}
+
+#[tokio::test]
+async fn a_daemon_makes_nothing_of_the_container_by_which_rights_are_tried() {
+    let docker = docker().await;
+    for image in [None, Some(IMAGE.to_owned())] {
+        let options = CreateContainerOptionsBuilder::new().name("-").build();
+        let body = ContainerCreateBody { image, ..ContainerCreateBody::default() };
+        let error = docker.create_container(Some(options), body).await.unwrap_err();
+        let is_refusal = matches!(error, DockerResponseServerError { status_code: 400, .. });
+        assert!(is_refusal, "{error}");
+    }
 }
 
 #[tokio::test]
