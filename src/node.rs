@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use acefleet_raft::{Options, Peer, SnapshotPolicy, StartError};
+use acefleet_raft::{Failure, Options, Peer, SnapshotPolicy, StartError};
 use acefleet_registry::Level;
 use acefleet_registry::address::join;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -53,6 +53,9 @@ pub enum NodeError {
     /// The store or the cluster did not start.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The disk of this node had lost what it had acknowledged. Started again, the node goes on as a new member.
+    #[error("{0}")]
+    Renewed(String),
     /// The registry of this node died or was refused by the cluster.
     #[error("{message}")]
     Failed {
@@ -76,6 +79,7 @@ impl NodeError {
                 _ => 64,
             },
             Self::Start(error) => error.exit_code(),
+            Self::Renewed(_) => 75,
             Self::Failed { code, .. } => *code,
             Self::Internal(_) => 70,
         }
@@ -94,13 +98,28 @@ pub async fn run(config: Config) -> Result<(), NodeError> {
     if let Some(fault) = reach::fault(&config).await {
         return Err(StartError::Config(fault).into());
     }
-    let http_listener = bind(config.http_bind, "APP_PORT, ACEFLEET_HTTP_BIND").await?;
-    let cluster_listener = bind(config.cluster_bind, "ACEFLEET_CLUSTER_BIND").await?;
+    let mut listeners = listen(&config).await?;
     let stop = CancellationToken::new();
     let signals = tokio::spawn(cancel_on_signal(stop.clone()));
-    let result = run_with_listeners(config, http_listener, cluster_listener, stop).await;
+    let result = loop {
+        let (http, cluster) = listeners;
+        match run_with_listeners(config.clone(), http, cluster, stop.clone()).await {
+            Err(NodeError::Renewed(why)) if !stop.is_cancelled() => tracing::warn!("starting again: {why}"),
+            result => break result,
+        }
+        listeners = match listen(&config).await {
+            Ok(listeners) => listeners,
+            Err(error) => break Err(error),
+        };
+    };
     signals.abort();
     result
+}
+
+async fn listen(config: &Config) -> Result<(TcpListener, TcpListener), NodeError> {
+    let http = bind(config.http_bind, "APP_PORT, ACEFLEET_HTTP_BIND").await?;
+    let cluster = bind(config.cluster_bind, "ACEFLEET_CLUSTER_BIND").await?;
+    Ok((http, cluster))
 }
 
 /// The first signal stops the node in order. A second one ends it at once, in the signal handler itself: whoever sends it may
@@ -199,6 +218,7 @@ pub async fn run_with_listeners(
     }
     cluster.shutdown().await;
     match failure {
+        Some(Failure::Renewed(why)) => Err(NodeError::Renewed(why)),
         Some(failure) => Err(NodeError::Failed { code: failure.exit_code(), message: failure.to_string() }),
         None => {
             tracing::info!("stopped");

@@ -88,6 +88,7 @@ impl Fleet {
                 let probes = breaker == BreakerState::HalfOpen;
                 Blocked::until("circuit_breaker", message, soon(SOON_S), probes)
             }
+            RefusalCode::NoRoom => Blocked::until("registry_full", message, soon(SOON_S), true),
             RefusalCode::NoHost => Blocked::until("no_host", message, soon(SOON_S), true),
             // A plain engine has no port of its own and replaces nothing.
             RefusalCode::PortTaken

@@ -58,13 +58,14 @@ async fn judge(core: &Core, request: &JoinRequest) -> Result<Option<MembershipCh
     let id = NodeId(*node_id);
     match JoinKind::try_from(request.kind) {
         Ok(JoinKind::Join) => {
-            Ok(Some(MembershipChange::Learn { id, name: name.clone(), address: address.clone() }))
+            let replaces = Some(NodeId(request.replaces)).filter(|old| old.0 != 0);
+            Ok(Some(MembershipChange::Learn { id, name: name.clone(), address: address.clone(), replaces }))
         }
         Ok(JoinKind::Move) => {
             Ok(Some(MembershipChange::Move { id, name: name.clone(), address: address.clone() }))
         }
         Ok(JoinKind::Check) => {
-            reconfigure::check_place(core, *node_id, &member).map(|()| None).map_err(Outcome::Refused)
+            reconfigure::check_place(core, *node_id, &member, None).map(|()| None).map_err(Outcome::Refused)
         }
         Err(_) => {
             Err(Outcome::Refused(format!("{name} asks for something that {} does not know", own.node_name)))

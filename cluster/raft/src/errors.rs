@@ -46,6 +46,10 @@ pub enum Failure {
     Removed(String),
     /// Another process runs with the identity of this node. Exit code 64.
     Twin(String),
+    /// The disk of this node has lost what it had acknowledged. Exit code 70.
+    Forgot(String),
+    /// The same, and the next start makes a new member of it by itself. Exit code 75.
+    Renewed(String),
 }
 
 impl Failure {
@@ -53,8 +57,8 @@ impl Failure {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Fatal(_) => 70,
-            Self::Refused(_) => 75,
+            Self::Fatal(_) | Self::Forgot(_) => 70,
+            Self::Refused(_) | Self::Renewed(_) => 75,
             Self::Removed(_) => 77,
             Self::Twin(_) => 64,
         }
@@ -64,9 +68,12 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fatal(message) | Self::Refused(message) | Self::Removed(message) | Self::Twin(message) => {
-                f.write_str(message)
-            }
+            Self::Fatal(message)
+            | Self::Refused(message)
+            | Self::Removed(message)
+            | Self::Twin(message)
+            | Self::Forgot(message)
+            | Self::Renewed(message) => f.write_str(message),
         }
     }
 }

@@ -170,6 +170,8 @@ async fn found(core: &Core, founders: Vec<MemberRecord>) -> Result<Step, Failure
         .collect();
     let names: BTreeSet<String> = members.values().map(|member| member.name.clone()).collect();
     let names: Vec<String> = names.into_iter().collect();
+    // No cluster with this id has ever run, so nobody remembers anything.
+    core.take_part();
     match core.raft.initialize(members).await {
         Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {
             tracing::info!(cluster_id, "the cluster has formed: {}", names.join(", "));
@@ -276,7 +278,10 @@ pub(crate) async fn accept(core: &Core, request: FormRequest) -> Result<(), Stri
         .into_iter()
         .map(|member| MemberRecord { id: member.id, name: member.name, address: member.address })
         .collect();
-    bind(core, &request.cluster_id, founders).await
+    bind(core, &request.cluster_id, founders).await?;
+    // No cluster with this id has ever run, so nobody remembers anything.
+    core.take_part();
+    Ok(())
 }
 
 /// Binds this node to a cluster, durably.
@@ -285,7 +290,9 @@ pub(crate) async fn bind(core: &Core, cluster_id: &str, founders: Vec<MemberReco
     let id = cluster_id.to_owned();
     blocking(move || identity.bind(&id, founders))
         .await
-        .map_err(|error| format!("the identity could not be stored: {error}"))
+        .map_err(|error| format!("the identity could not be stored: {error}"))?;
+    core.called.notify_one();
+    Ok(())
 }
 
 /// Founding members as they travel.
@@ -296,6 +303,7 @@ pub(crate) fn infos(founders: &[MemberRecord]) -> Vec<MemberInfo> {
             id: founder.id,
             name: founder.name.clone(),
             address: founder.address.clone(),
+            votes: true,
         })
         .collect()
 }

@@ -84,6 +84,7 @@ pub(crate) fn request(own: &Identity, advertise: &str, wire: &Wire, kind: JoinKi
         version: wire.version().to_owned(),
         level: wire.level().0,
         kind: kind.into(),
+        replaces: own.replaces.unwrap_or_default(),
     }
 }
 
@@ -146,11 +147,15 @@ pub(crate) async fn remark(core: &Core) {
     }
 }
 
-/// The change that makes this learner a voter, while there is room for one.
+/// The change that makes this learner a voter, while there is room for one, or puts it in the place of the member that it was.
 pub(crate) fn promotion(core: &Core) -> Option<MembershipChange> {
     let metrics = core.metrics();
     let membership = &metrics.membership_config;
     let own = membership.get_node(&metrics.id)?;
+    let replaces = core.identity.load().replaces;
+    if let Some(old) = replaces.filter(|old| membership.get_node(old).is_some()) {
+        return Some(MembershipChange::Replace { old: NodeId(old), new: NodeId(metrics.id) });
+    }
     let votes = membership.voter_ids().any(|id| id == metrics.id);
     let room = membership.voter_ids().count() < MAX_VOTERS;
     (!votes && room).then(|| MembershipChange::Add {

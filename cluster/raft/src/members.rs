@@ -38,6 +38,17 @@ pub enum MembershipChange {
         name: String,
         /// `host:port` of its cluster listener, where it has to answer.
         address: String,
+        /// The silent member of the same name that it takes the place of.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        replaces: Option<NodeId>,
+    },
+    /// Gives what a silent member has, and its vote, to one that was taken in for it, once that has caught up; the silent one is
+    /// taken out for good.
+    Replace {
+        /// The silent member.
+        old: NodeId,
+        /// The one that takes its place.
+        new: NodeId,
     },
     /// Records where a member is reached now.
     Move {

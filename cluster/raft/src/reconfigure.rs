@@ -12,6 +12,7 @@ use crate::join::CALL_LIMIT;
 use crate::level;
 use crate::members::MembershipChange;
 use crate::options::{check_address, check_name};
+use crate::replace;
 use crate::shared::Core;
 use crate::transport::CallError;
 use crate::transport::proto::HelloReply;
@@ -24,7 +25,7 @@ pub(crate) const MAX_VOTERS: usize = 5;
 const MAX_MEMBERS: usize = 64;
 /// A new member votes when it lacks no more than this many entries.
 const CLOSE_ENOUGH: u64 = 100;
-const PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const PAUSE: Duration = Duration::from_millis(100);
 /// Until the metrics show a change that was made.
 const SHOWN_LIMIT: Duration = Duration::from_secs(1);
 
@@ -42,19 +43,20 @@ pub(crate) async fn change_here(core: &Core, change: &MembershipChange, deadline
     let work = async {
         match change {
             MembershipChange::Add { id, name, address } => {
-                learn(core, id.0, &member(name, address), false).await?;
+                learn(core, id.0, &member(name, address), false, None).await?;
                 // Others may change meanwhile: this can take as long as the log is.
                 caught_up(core, id.0).await?;
                 vote(core, id.0).await
             }
-            MembershipChange::Learn { id, name, address } => {
-                learn(core, id.0, &member(name, address), true).await
+            MembershipChange::Learn { id, name, address, replaces } => {
+                learn(core, id.0, &member(name, address), true, replaces.map(|old| old.0)).await
             }
+            MembershipChange::Replace { old, new } => replace::replace(core, old.0, new.0, deadline).await,
             MembershipChange::Move { id, name, address } => {
                 if !members(core).0.contains_key(&id.0) {
                     return Err(Changed::Refused(format!("{name} (id {id}) is no member")));
                 }
-                learn(core, id.0, &member(name, address), false).await
+                learn(core, id.0, &member(name, address), false, None).await
             }
             MembershipChange::Remove { id } => remove(core, id.0).await,
         }
@@ -66,8 +68,13 @@ pub(crate) async fn change_here(core: &Core, change: &MembershipChange, deadline
     }
 }
 
-/// Whether a node could be a member with this name and address. The error says why not.
-pub(crate) fn check_place(core: &Core, id: u64, member: &Member) -> Result<(), String> {
+/// Whether a node could be a member with this name and address, perhaps in the place of another one. The error says why not.
+pub(crate) fn check_place(
+    core: &Core,
+    id: u64,
+    member: &Member,
+    replaces: Option<u64>,
+) -> Result<(), String> {
     let text = |error: StartError| error.to_string();
     check_name("name of the member", &member.name).map_err(text)?;
     check_address("address of the member", &member.address).map_err(text)?;
@@ -75,7 +82,11 @@ pub(crate) fn check_place(core: &Core, id: u64, member: &Member) -> Result<(), S
         return Err(format!("{} has no id", member.name));
     }
     let (nodes, _) = members(core);
-    for (other, known) in nodes.iter().filter(|(other, _)| **other != id) {
+    if let Some(old) = replaces.and_then(|old| nodes.get(&old)).filter(|old| old.name != member.name) {
+        return Err(format!("{} cannot take the place of {}: names do not change", member.name, old.name));
+    }
+    let others = nodes.iter().filter(|(other, _)| **other != id && Some(**other) != replaces);
+    for (other, known) in others {
         if known.name == member.name {
             return Err(format!(
                 "the name {0} belongs to member {other} at {1}: if its disk is lost, remove it first (acefleet remove \
@@ -100,8 +111,17 @@ pub(crate) fn check_place(core: &Core, id: u64, member: &Member) -> Result<(), S
 
 /// Makes sure that a node is a member with this name and address. A new one has to answer there only if
 /// `answers` is wanted; one that moves always has to.
-async fn learn(core: &Core, id: u64, member: &Member, answers: bool) -> Result<(), Changed> {
-    check_place(core, id, member).map_err(Changed::Refused)?;
+async fn learn(
+    core: &Core,
+    id: u64,
+    member: &Member,
+    answers: bool,
+    replaces: Option<u64>,
+) -> Result<(), Changed> {
+    check_place(core, id, member, replaces).map_err(Changed::Refused)?;
+    if let Some(old) = replaces {
+        replace::check_silent(core, old)?;
+    }
     let recorded = members(core).0.get(&id).cloned();
     match &recorded {
         Some(known) if known.is_where(member) => return Ok(()),
@@ -116,7 +136,7 @@ async fn learn(core: &Core, id: u64, member: &Member, answers: bool) -> Result<(
     }
     let _one_at_a_time = core.membership.lock().await;
     // Another change may have been made while this one waited.
-    check_place(core, id, member).map_err(Changed::Refused)?;
+    check_place(core, id, member, replaces).map_err(Changed::Refused)?;
     let node = BTreeMap::from([(id, member.clone())]);
     let Member { name, address, .. } = member;
     match members(core).0.get(&id) {
@@ -195,21 +215,23 @@ async fn only_one(core: &Core, id: u64, known: &Member, there: &HelloReply) -> R
 /// A member that lacks much of the log must not vote yet: commits would wait for it.
 async fn caught_up(core: &Core, id: u64) -> Result<(), Changed> {
     loop {
-        let metrics = core.metrics();
-        let membership = &metrics.membership_config;
-        let voters: Vec<u64> = membership.voter_ids().collect();
-        if voters.contains(&id) || voters.len() >= MAX_VOTERS || membership.get_node(&id).is_none() {
-            return Ok(());
-        }
-        let Some(progress) = &metrics.replication else {
-            return Err(Changed::NotLeader(metrics.current_leader));
-        };
-        let matched = progress.get(&id).copied().flatten().map(|log_id| log_id.index);
-        if matched.is_some_and(|index| index + CLOSE_ENOUGH >= metrics.last_log_index.unwrap_or(0)) {
+        let (nodes, voters) = members(core);
+        let idle = voters.contains(&id) || voters.len() >= MAX_VOTERS || !nodes.contains_key(&id);
+        if idle || is_close(core, id)? {
             return Ok(());
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// Whether a member lacks little of the log.
+pub(crate) fn is_close(core: &Core, id: u64) -> Result<bool, Changed> {
+    let metrics = core.metrics();
+    let Some(progress) = &metrics.replication else {
+        return Err(Changed::NotLeader(metrics.current_leader));
+    };
+    let matched = progress.get(&id).copied().flatten().map(|log_id| log_id.index);
+    Ok(matched.is_some_and(|index| index + CLOSE_ENOUGH >= metrics.last_log_index.unwrap_or(0)))
 }
 
 async fn remove(core: &Core, id: u64) -> Result<(), Changed> {
@@ -261,7 +283,11 @@ pub(crate) async fn finish(core: &Core) {
     }
 }
 
-async fn commit(core: &Core, change: ChangeMembers<u64, Member>, retain: bool) -> Result<(), Changed> {
+pub(crate) async fn commit(
+    core: &Core,
+    change: ChangeMembers<u64, Member>,
+    retain: bool,
+) -> Result<(), Changed> {
     match core.raft.change_membership(change, retain).await {
         Ok(response) => {
             // The next step reads the members from the metrics, which show a change a moment after it is made.

@@ -1,7 +1,8 @@
 //! What the parts of a running node share, and the small questions they all ask.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use openraft::async_runtime::watch::WatchReceiver;
@@ -14,12 +15,14 @@ use crate::cluster::Hooks;
 use crate::compare::{Comparison, Due};
 use crate::disk::Disk;
 use crate::errors::Failure;
+use crate::forgot::Trust;
 use crate::log_bytes::LogBytes;
 use crate::options::Options;
 use crate::outbox::Extent;
+use crate::reports::Remembered;
 use crate::snapshot::SnapshotDir;
 use crate::status::Leadership;
-use crate::store::{Db, DirLock, Durable, Flusher, FsyncClock, IdentityFile, Marker, Positions};
+use crate::store::{Db, DirLock, Flusher, FsyncClock, IdentityFile, Marker, Positions, Standing};
 use crate::times::Times;
 use crate::transport::Wire;
 use crate::types::{Member, Metrics, Raft};
@@ -27,6 +30,9 @@ use crate::view::Published;
 
 /// How long a stopping leader waits for its successor.
 const TRANSFER_LIMIT: Duration = Duration::from_millis(1_500);
+/// Nodes whose first greeting is noticed, while this one compares.
+const MOST_CALLERS: usize = 64;
+
 /// What must be closed last, in this order.
 pub(crate) struct OpenStore {
     pub flusher: Flusher,
@@ -56,6 +62,16 @@ pub(crate) struct Core {
     pub store: tokio::sync::Mutex<Option<OpenStore>>,
     /// How far the disk of this node has come.
     pub positions: Arc<Positions>,
+    /// How far it had come when this node started.
+    pub found: Standing,
+    /// How far the others had come.
+    pub remembered: Remembered,
+    /// Whether the others remember more of this node than it has.
+    pub trust: watch::Sender<Trust>,
+    /// Somebody can be asked who could not be before.
+    pub called: Notify,
+    /// Who has greeted this node, while it compares.
+    pub callers: Mutex<BTreeSet<u64>>,
     pub outbox: Extent,
     /// Free space under the data directory.
     pub disk: Disk,
@@ -87,9 +103,20 @@ impl Core {
     }
 
     /// What this node would still know of its vote and its log if the power went now. Cheap: nothing is read.
-    pub fn durable(&self) -> Durable {
-        let position = self.positions.durable();
-        Durable { vote: position.vote, last: position.last }
+    pub fn standing(&self) -> Standing {
+        Standing::new(&self.positions.durable(), None)
+    }
+
+    /// Another node greets this one. Whoever waits for answers asks a member at once that it had not heard before.
+    pub fn called_by(&self, id: u64) {
+        if *self.trust.borrow() != Trust::Waiting {
+            return;
+        }
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        // Anybody may call, with whatever id.
+        if callers.len() < MOST_CALLERS && callers.insert(id) {
+            self.called.notify_one();
+        }
     }
 
     pub fn is_closing(&self) -> bool {

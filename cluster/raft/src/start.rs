@@ -17,19 +17,25 @@ use crate::compare::{self, Comparison, Due};
 use crate::contacts::Contacts;
 use crate::disk::{Disk, DiskSpace, Verdict};
 use crate::errors::{Failure, StartError};
+use crate::forgot::Trust;
 use crate::log_bytes::LogBytes;
 use crate::options::Options;
 use crate::outbox::Extent;
+use crate::reports::Remembered;
 use crate::shared::{Core, OpenStore};
 use crate::snapshot::SnapshotDir;
 use crate::state_machine::StateMachine;
 use crate::status::Leadership;
-use crate::store::{self, Act, DirLock, Flusher, FsyncClock, IdentityFile, LogStore, MarkFile, Marker};
+use crate::store::{
+    self, Act, DirLock, Flusher, FsyncClock, IdentityFile, LogStore, MarkFile, Marker, Standing,
+};
 use crate::times::{self, Times};
 use crate::transport::{Network, System, Ways, Wire, serve};
 use crate::types::Raft;
 use crate::view::Published;
-use crate::{disk, formation, fsync_probe, level, log_bytes, read, status, tend, twin};
+use crate::{
+    disk, formation, fsync_probe, inquiry, level, log_bytes, read, renew, reports, status, tend, twin,
+};
 
 /// Starts a node on an open listener. Returns when the store is open, everything known to be
 /// committed is applied and the cluster port answers; it does not wait for a leader, and a new
@@ -56,9 +62,12 @@ pub(crate) async fn start_over(
     options.validate()?;
     let opened = {
         let options = options.clone();
-        tokio::task::spawn_blocking(move || open(&options))
-            .await
-            .map_err(|e| StartError::Internal(format!("opening the store panicked: {e}")))??
+        tokio::task::spawn_blocking(move || {
+            renew::finish(&options.data_dir, &options.node_name)?;
+            open(&options)
+        })
+        .await
+        .map_err(|e| StartError::Internal(format!("opening the store panicked: {e}")))??
     };
     warn_slow_disk(&options, opened.fsync_p99);
 
@@ -70,6 +79,7 @@ pub(crate) async fn start_over(
         .beside(opened.snapshots.clone())
         .marked(opened.store.marker.file().clone());
     let mark_broken = opened.store.marker.broken();
+    let (db, flusher) = (opened.store.db.clone(), opened.store.flusher.clone());
     let raft = Raft::new(
         identity.load().node_id,
         Arc::new(config(&options)?),
@@ -99,6 +109,11 @@ pub(crate) async fn start_over(
         fsync: opened.fsync,
         fsync_p99: opened.fsync_p99,
         positions: opened.store.db.positions().clone(),
+        found: opened.found,
+        remembered: opened.remembered,
+        trust: watch::Sender::new(Trust::Waiting),
+        called: tokio::sync::Notify::new(),
+        callers: Mutex::default(),
         store: tokio::sync::Mutex::new(Some(opened.store)),
         outbox: opened.outbox,
         disk: Disk::default(),
@@ -115,6 +130,7 @@ pub(crate) async fn start_over(
         comparison: Comparison::default(),
     });
     core.tasks.spawn(watch_mark(core.clone(), mark_broken));
+    core.tasks.spawn(reports::keep(core.clone(), db, flusher));
     spawn_background(&core, listener);
     Ok(Cluster::new(core))
 }
@@ -122,6 +138,9 @@ pub(crate) async fn start_over(
 /// What a data directory holds.
 pub(crate) struct Opened {
     pub outbox: Extent,
+    /// How far the disk had come.
+    pub found: Standing,
+    pub remembered: Remembered,
     pub store: OpenStore,
     pub identity: IdentityFile,
     pub machine: StateMachine,
@@ -164,12 +183,18 @@ pub(crate) fn open(options: &Options) -> Result<Opened, StartError> {
     }
     store::check(&db, &mark, machine.last_applied())?;
     let positions = db.positions().clone();
-    let marker = Marker::spawn(MarkFile::new(dir, mark, positions.clone()), positions)
+    let marker = Marker::spawn(MarkFile::new(dir, mark, positions.clone()), positions.clone())
         .map_err(|e| StartError::Internal(format!("no thread for the mark of the store: {e}")))?;
+    let found = Standing::new(&positions.durable(), machine.last_applied());
+    let remembered = db
+        .remembered()
+        .map_err(|e| StartError::Internal(format!("what other members told cannot be read: {e}")))?;
     let outbox =
         Extent::open(&db).map_err(|e| StartError::Internal(format!("the outbox cannot be read: {e}")))?;
     Ok(Opened {
         outbox,
+        found,
+        remembered: Remembered::new(remembered),
         store: OpenStore { flusher, closed, db, marker, lock },
         identity,
         machine,
@@ -210,6 +235,8 @@ fn config(options: &Options) -> Result<openraft::Config, StartError> {
         election_timeout_min: options.timing.election_min_ms,
         election_timeout_max: options.timing.election_max_ms,
         enable_pre_vote: Some(true),
+        // Until it is known that this node has forgotten nothing.
+        enable_elect: false,
         // The state lives in memory and the commit mark is not synced, so a restarted leader must
         // win an election before it confirms reads.
         enable_leader_restore: Some(false),
@@ -233,6 +260,8 @@ fn spawn_background(core: &Arc<Core>, listener: TcpListener) {
     let tasks = &core.tasks;
     tasks.spawn(status::follow(core.clone()));
     tasks.spawn(formation::run(core.clone()));
+    tasks.spawn(inquiry::run(core.clone()));
+    tasks.spawn(reports::tell(core.clone()));
     tasks.spawn(read::recover(core.clone()));
     tasks.spawn(tend::run(core.clone()));
     tasks.spawn(times::keep(core.clone()));

@@ -1,6 +1,6 @@
 //! What operators see of one node and its cluster. Everything here is a local opinion.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -117,13 +117,14 @@ pub struct RaftStatus {
     pub disk: Option<DiskSpace>,
 }
 
-/// Members that are committed, and the log index of that membership.
-pub(crate) fn committed_members(core: &Core) -> (u64, BTreeMap<u64, Member>) {
+/// Log index of the members that are committed, these, and which of them vote.
+pub(crate) fn committed_members(core: &Core) -> (u64, BTreeMap<u64, Member>, BTreeSet<u64>) {
     let metrics = core.raft.metrics();
     let metrics = metrics.borrow_watched();
     let membership = &metrics.committed_membership_config;
     let index = membership.log_id().map_or(0, |log_id| log_id.index);
-    (index, membership.nodes().map(|(id, member)| (*id, member.clone())).collect())
+    let members = membership.nodes().map(|(id, member)| (*id, member.clone())).collect();
+    (index, members, membership.voter_ids().collect())
 }
 
 /// Builds the status from the metrics of this moment.
@@ -148,7 +149,7 @@ pub(crate) fn status(core: &Core) -> RaftStatus {
         revision: view.revision,
         last_applied: view.applied_index,
         last_log: metrics.last_log_index.unwrap_or(0),
-        durable_log: core.durable().last.map_or(0, |id| id.index),
+        durable_log: core.standing().last.map_or(0, |id| id.index),
         snapshot_index: metrics.snapshot.map_or(0, |id| id.index),
         purged_index: metrics.purged.map_or(0, |id| id.index),
         members: membership
@@ -341,6 +342,9 @@ fn look(core: &Core) -> Result<(), openraft::errors::Fatal<TypeConfig>> {
     }
     if let Some(members) = moved {
         core.forget_clocks(|id| members.contains_key(&id));
+        if !members.is_empty() {
+            core.remembered.retain(|id| members.contains_key(&id));
+        }
         core.wire.set_members(members);
     }
     running?;

@@ -49,7 +49,7 @@ pub(crate) async fn run(core: Arc<Core>) {
 /// from the leader, so it has to ask.
 async fn gone(core: &Core, silent: bool) -> Option<Failure> {
     let own = core.identity.load();
-    let (index, known) = status::committed_members(core);
+    let (index, known, _) = status::committed_members(core);
     for (id, _) in known.iter().filter(|(id, _)| **id != own.node_id) {
         let Some(member) = core.member(*id) else { continue };
         let hello = core.wire.hello(&member.address, &core.options.advertise, CALL_LIMIT).await;

@@ -37,7 +37,7 @@ pub(crate) async fn watch(core: Arc<Core>) {
 }
 
 /// Where another process with this node's identity answers, if anywhere.
-async fn found(core: &Core) -> Option<String> {
+pub(crate) async fn found(core: &Core) -> Option<String> {
     let own = core.identity.load();
     let own_address = &core.options.advertise;
     let founding = own.founders.iter().find(|founder| founder.id == own.node_id);

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use futures::future::join_all;
-use support::{Fleet, Node, marks, soon, until};
+use support::{Fleet, Node, copy_dir, marks, soon, until};
 
 /// What happens to a file.
 #[derive(Clone, Copy, Debug)]
@@ -48,12 +48,12 @@ impl Stock {
         node.start().await;
         let mut expected = write(node, 700).await;
         node.stop().await;
-        copy(node.dir(), &place.path().join("old"));
+        copy_dir(node.dir(), &place.path().join("old"));
         node.start().await;
         expected.extend(write(node, 800).await);
         let revision = node.cluster().view().revision;
         until("the mark has come close", || marked(node.dir()) >= revision).await;
-        copy(node.dir(), &place.path().join("now"));
+        copy_dir(node.dir(), &place.path().join("now"));
         node.kill();
         assert_eq!(expected.len(), 1_500);
         Self { place, expected }
@@ -62,7 +62,7 @@ impl Stock {
     /// Puts the directory as it was in the place where the node looks for it.
     fn restore(&self, node: &Node) {
         fs::remove_dir_all(node.dir()).unwrap();
-        copy(&self.now(), node.dir());
+        copy_dir(&self.now(), node.dir());
     }
 }
 
@@ -79,19 +79,6 @@ fn marked(dir: &Path) -> u64 {
     let text = fs::read_to_string(dir.join("mark")).unwrap();
     let json: serde_json::Value = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
     json["last"]["index"].as_u64().unwrap_or(0)
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let place = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &place);
-        } else {
-            fs::copy(entry.path(), place).unwrap();
-        }
-    }
 }
 
 fn damage(file: &Path, kind: Kind, old: &Path) -> bool {
@@ -195,7 +182,7 @@ async fn directories_that_are_gone_old_or_of_another_node_are_refused() {
             stock.restore(node);
             fs::remove_dir_all(node.dir().join(name)).unwrap();
             if let Some(source) = &source {
-                copy(&source.join(name), &node.dir().join(name));
+                copy_dir(&source.join(name), &node.dir().join(name));
             }
             let outcome = outcome(node, &stock.expected).await.unwrap();
             eprintln!("{name} from {source:?}: {outcome}");

@@ -193,6 +193,14 @@ pub enum Command {
     },
     /// Who may call from now on.
     SetAccess(Access),
+    /// A node lost what its disk held and goes on under a new id: all that is known of it moves there. Written while both are
+    /// members.
+    NodeReplaced {
+        /// Its former id, which never comes back.
+        old: NodeId,
+        /// Its id now.
+        new: NodeId,
+    },
 }
 
 /// One write of a [`Command::Sequence`].

@@ -287,10 +287,10 @@ impl State {
         }
     }
 
-    pub(crate) fn drop_vpn(&mut self, key: &(NodeId, String)) {
-        if let Some(old) = self.tables.vpns.remove(key) {
-            self.index.weights.vpns -= old.weight();
-        }
+    pub(crate) fn drop_vpn(&mut self, key: &(NodeId, String)) -> Option<Arc<Vpn>> {
+        let old = self.tables.vpns.remove(key)?;
+        self.index.weights.vpns -= old.weight();
+        Some(old)
     }
 
     /// Remembers the result of a write.

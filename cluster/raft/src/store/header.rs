@@ -10,7 +10,8 @@ use crate::errors::StartError;
 use crate::files;
 
 const LOCK_FILE: &str = "LOCK";
-const VERSION_FILE: &str = "VERSION";
+/// Name of the file that the directory begins with.
+pub(crate) const VERSION_FILE: &str = "VERSION";
 const MAGIC: &str = "acefleet-data";
 /// Format of the directory as a whole.
 const VERSION: u32 = 1;

@@ -54,6 +54,23 @@ pub(crate) struct Identity {
     /// Why what this directory holds must not be used any more. The node does not start with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distrusted: Option<String>,
+    /// The id under which this node was a member before its disk lost what it had acknowledged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<u64>,
+    /// The next start makes a new member of this node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal: Option<Renewal>,
+}
+
+/// What a node becomes whose disk has lost what it had acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Renewal {
+    /// Its new id.
+    pub node_id: u64,
+    /// Id of its new store.
+    pub store: String,
+    /// Cluster addresses of members that take it in.
+    pub join: Vec<String>,
 }
 
 impl Identity {
@@ -70,6 +87,8 @@ impl Identity {
             former: Vec::new(),
             removed: None,
             distrusted: None,
+            replaces: None,
+            renewal: None,
         }
     }
 }
@@ -157,6 +176,26 @@ impl IdentityFile {
         next.former.extend(next.cluster_id.replace(cluster_id.to_owned()));
         (next.founders, next.join) = (Vec::new(), Vec::new());
         self.store(next)
+    }
+
+    /// Notes that the next start makes a new member of this node. Blocks.
+    pub fn plan_renewal(&self, join: Vec<String>) -> io::Result<()> {
+        let store = uuid::Uuid::new_v4().to_string();
+        let renewal = Some(Renewal { node_id: random_node_id(), store, join });
+        self.store(Identity { renewal, ..Identity::clone(&self.load()) })
+    }
+
+    /// Becomes what was planned. Blocks.
+    pub fn renew(&self) -> io::Result<()> {
+        let own = Identity::clone(&self.load());
+        let Some(Renewal { node_id, store, join }) = own.renewal else { return Ok(()) };
+        let (store, replaces) = (Some(store), Some(own.node_id));
+        self.store(Identity { node_id, store, join, replaces, renewal: None, founders: Vec::new(), ..own })
+    }
+
+    /// Writes the identity as it was without the plan to another directory. Blocks.
+    pub fn copy_to(&self, dir: &Path) -> io::Result<()> {
+        write(&dir.join(NODE_FILE), &Identity { renewal: None, ..Identity::clone(&self.load()) })
     }
 
     /// Notes that the node is no member any more. Blocks.

@@ -10,6 +10,8 @@ pub(super) const COMMITTED: &[u8] = b"committed";
 pub(super) const OUTBOX_LAST: &[u8] = b"outbox_last";
 /// Random id of the store.
 pub(super) const STORE: &[u8] = b"store";
+/// How far other members had come.
+pub(super) const REMEMBERED: &[u8] = b"remembered";
 pub(super) const LAST_PURGED: &[u8] = b"last_purged";
 
 /// Big-endian, so that the order of keys is the order of the log.

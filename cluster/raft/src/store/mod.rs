@@ -14,19 +14,22 @@ mod open;
 mod outbox;
 mod position;
 mod recent;
+mod remembered;
+mod standing;
 mod usable;
 
 pub(crate) use db::Db;
 pub(crate) use entry::{decode_entry, encode_entry};
 pub(crate) use flusher::{Flusher, FsyncClock};
-pub(crate) use header::DirLock;
+pub(crate) use header::{DirLock, VERSION_FILE};
 pub use identity::recorded_name;
-pub(crate) use identity::{Identity, IdentityFile, MemberRecord};
+pub(crate) use identity::{Identity, IdentityFile, MemberRecord, NODE_FILE};
 pub(crate) use log::LogStore;
-pub(crate) use mark::MarkFile;
+pub(crate) use mark::{MARK_FILE, MarkFile};
 pub(crate) use marker::Marker;
 pub(crate) use open::{check, open};
-pub(crate) use position::{Durable, Positions};
+pub(crate) use position::Positions;
+pub(crate) use standing::{Lost, Standing};
 pub(crate) use usable::{Act, refusal};
 
 #[cfg(test)]

@@ -50,6 +50,17 @@ impl Db {
         Ok(records)
     }
 
+    /// Copies all records, with their numbers, to an empty outbox; durable only after a `sync` there. Returns how many.
+    pub fn outbox_copy_to(&self, to: &Self) -> io::Result<u64> {
+        let mut count = 0;
+        for item in self.rocks().iterator_cf(self.outbox()?, IteratorMode::Start) {
+            let (key, record) = item.map_err(io::Error::other)?;
+            to.outbox_put(outbox_number(&key)?, &record)?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
     /// Forgets records and says how many bytes they had. Not synced: a record that comes back is recognised by its op-id.
     pub fn outbox_remove(&self, numbers: &[u64]) -> io::Result<u64> {
         let mut batch = WriteBatch::default();

@@ -21,15 +21,6 @@ pub(crate) struct Position {
     pub outbox: u64,
 }
 
-/// What a node would still know after the power went this moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Durable {
-    /// Its vote: term, candidate, and whether a majority gave it.
-    pub vote: Option<Vote>,
-    /// Id of its newest log entry.
-    pub last: Option<LogId>,
-}
-
 /// The position as written and as synced, shared by all users of one store. Its lock is held for a few
 /// assignments only, never during IO.
 #[derive(Debug)]

@@ -20,7 +20,7 @@ use super::reach::Reach;
 use super::ways::{System, Ways};
 use crate::contacts::Contacts;
 use crate::protocol;
-use crate::store::IdentityFile;
+use crate::store::{IdentityFile, Standing};
 use crate::types::Member;
 
 /// Why a call has no answer.
@@ -368,6 +368,20 @@ impl Wire {
     ) -> Result<proto::JoinReply, CallError> {
         let mut client = self.stranger(address);
         bounded(limit, client.join(Request::new(request))).await
+    }
+
+    /// Tells a member how far the disk of this node has come.
+    pub async fn report(
+        &self,
+        to: u64,
+        member: &Member,
+        standing: &Standing,
+        limit: Duration,
+    ) -> Result<(), CallError> {
+        let request = proto::ReportRequest { route: Some(self.route(to)?), standing: Some(standing.into()) };
+        let mut client = self.node(&member.address);
+        let outcome = bounded(limit, client.report(Request::new(request))).await;
+        self.noted(to, &member.address, outcome).map(|_| ())
     }
 
     /// Tells a node that it is no member any more.

@@ -11,6 +11,7 @@ mod reach;
 mod receive;
 mod server;
 mod server_streams;
+mod standing_message;
 mod tls;
 mod ways;
 

@@ -19,9 +19,11 @@ use super::proto::{
 };
 use super::{CONNECTION_WINDOW, MAX_MESSAGE, STREAM_WINDOW, receive, server_streams, tls};
 use crate::codec;
+use crate::forgot::Trust;
 use crate::read::{self, Confirmed};
 use crate::reconfigure::{self, Changed};
 use crate::shared::Core;
+use crate::store::Standing;
 use crate::types::{Snapshot, TypeConfig};
 use crate::{access, admit, compare, formation, protocol, status};
 
@@ -86,6 +88,22 @@ impl Service {
         }
     }
 
+    /// The same for what leaders and candidates send, which a node refuses that has not compared its disk yet.
+    fn check_part(&self, route: Option<&proto::Route>) -> Result<u64, Status> {
+        let from = self.check(route)?;
+        match *self.0.trust.borrow() {
+            Trust::Sound => Ok(from),
+            Trust::Waiting => Err(Status::failed_precondition(format!(
+                "{} has not compared its disk with the other members yet; retry",
+                self.0.options.node_name
+            ))),
+            Trust::Forgot => Err(Status::failed_precondition(format!(
+                "the disk of {} has lost what it had acknowledged, and takes no part",
+                self.0.options.node_name
+            ))),
+        }
+    }
+
     /// Refuses what only members may ask for.
     fn member(&self, id: u64) -> Result<(), Status> {
         match self.0.is_recorded(id) {
@@ -95,7 +113,7 @@ impl Service {
     }
 
     fn open<T: DeserializeOwned>(&self, request: &proto::RaftRequest) -> Result<T, Status> {
-        self.check(request.route.as_ref())?;
+        self.check_part(request.route.as_ref())?;
         decode(&request.payload)
     }
 
@@ -133,7 +151,7 @@ impl raft_server::Raft for Service {
     ) -> Result<Response<Self::AppendStream>, Status> {
         let mut messages = request.into_inner();
         let route = server_streams::append_route(&mut messages).await?;
-        self.check(Some(&route))?;
+        self.check_part(Some(&route))?;
         Ok(Response::new(server_streams::append(&self.0, messages)))
     }
 
@@ -185,7 +203,7 @@ impl raft_server::Raft for Service {
     ) -> Result<Response<proto::RaftReply>, Status> {
         let mut parts = request.into_inner();
         let head = receive::head(&mut parts).await?;
-        self.check(head.route.as_ref())?;
+        self.check_part(head.route.as_ref())?;
         let vote = decode(&head.vote)?;
         let path = self.0.snapshots.temporary();
         let (_guard, file) = receive::body(&head, &mut parts, path).await?;
@@ -255,16 +273,19 @@ impl node_server::Node for Service {
         request: Request<proto::HelloRequest>,
     ) -> Result<Response<proto::HelloReply>, Status> {
         self.0.wire.called_from(&request.get_ref().address);
+        let caller = request.get_ref().node_id;
+        self.0.called_by(caller);
         let nonce = &request.get_ref().nonce;
         let (access, key_proof) = access::answer(self.0.options.access.as_ref(), nonce);
         let identity = self.0.identity.load();
         let live = self.0.raft.is_initialized().await.map_err(|e| Status::unavailable(e.to_string()))?;
-        let (membership_index, members) = status::committed_members(&self.0);
+        let (membership_index, members, voters) = status::committed_members(&self.0);
         let members = if live {
             let infos = members.into_iter().map(|(id, member)| proto::MemberInfo {
                 id,
                 name: member.name,
                 address: member.address,
+                votes: voters.contains(&id),
             });
             infos.collect()
         } else {
@@ -284,6 +305,9 @@ impl node_server::Node for Service {
             former_cluster_ids: self.0.published.load().state.former_clusters().map(str::to_owned).collect(),
             access: access.into(),
             key_proof: key_proof.into(),
+            remembers: Some((&self.0.remembers(caller)).into()),
+            trust: proto::Trust::from(*self.0.trust.borrow()).into(),
+            leads: self.0.leads_with_majority(),
         }))
     }
 
@@ -293,6 +317,15 @@ impl node_server::Node for Service {
     ) -> Result<Response<proto::Done>, Status> {
         self.check(request.get_ref().route.as_ref())?;
         self.0.doubt.notify_one();
+        Ok(Response::new(proto::Done {}))
+    }
+
+    async fn report(&self, request: Request<proto::ReportRequest>) -> Result<Response<proto::Done>, Status> {
+        let request = request.into_inner();
+        let from = self.check(request.route.as_ref())?;
+        self.member(from)?;
+        let standing = request.standing.ok_or_else(|| Status::invalid_argument("the report is empty"))?;
+        self.0.remembered.learn(from, &Standing::from(standing));
         Ok(Response::new(proto::Done {}))
     }
 

@@ -77,6 +77,59 @@ async fn calls_of_another_cluster_or_for_another_node_are_refused() {
     assert!(two.cluster.status().running);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_has_not_compared_its_disk_takes_nothing_from_leaders_and_candidates() {
+    use crate::forgot::Trust;
+
+    let node = alone("node").await;
+    let url = format!("http://{}", node.address);
+    let mut raft = RaftClient::connect(url.clone()).await.unwrap();
+    let own = route(&node.cluster, &node.cluster);
+    let request = proto::RaftRequest { route: Some(own.clone()), ..Default::default() };
+    for (state, said) in [(Trust::Waiting, "has not compared"), (Trust::Forgot, "has lost")] {
+        node.cluster.core().trust.send_replace(state);
+        let head = proto::SnapshotHead { route: Some(own.clone()), ..Default::default() };
+        let parts = [proto::SnapshotPart { part: Some(proto::snapshot_part::Part::Head(head)) }];
+        let append = routed(own.clone()).0;
+        for (refused, method) in [
+            (raft.heartbeat(Request::new(request.clone())).await.map(drop), "heartbeat"),
+            (raft.vote(Request::new(request.clone())).await.map(drop), "vote"),
+            (raft.pre_vote(Request::new(request.clone())).await.map(drop), "pre-vote"),
+            (raft.transfer_leader(Request::new(request.clone())).await.map(drop), "transfer"),
+            (raft.snapshot(tokio_stream::iter(parts)).await.map(drop), "snapshot"),
+            (raft.append(tokio_stream::iter([append])).await.map(drop), "append"),
+        ] {
+            let refused = refused.unwrap_err();
+            assert_eq!(refused.code(), Code::FailedPrecondition, "{method}: {refused}");
+            assert!(refused.message().contains(said), "{method}: {refused}");
+        }
+        // Another node that compares is answered all the same.
+        let mut client = NodeClient::connect(url.clone()).await.unwrap();
+        let hello = client.hello(Request::new(proto::HelloRequest::default())).await.unwrap().into_inner();
+        assert_eq!(Trust::from(hello.trust()), state);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_members_say_how_far_they_have_come() {
+    let node = alone("node").await;
+    let mut client = NodeClient::connect(format!("http://{}", node.address)).await.unwrap();
+    let member = route(&node.cluster, &node.cluster);
+    let last = Some(proto::LogPoint { term: 9, node: 7, index: 9 });
+    let standing = Some(proto::Standing { last, ..Default::default() });
+    for stranger in 1..=20 {
+        let route = Some(proto::Route { from: stranger, ..member.clone() });
+        let refused = client.report(Request::new(proto::ReportRequest { route, standing })).await;
+        assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied);
+        assert_eq!(node.cluster.core().remembers(stranger), crate::store::Standing::default());
+    }
+    client
+        .report(Request::new(proto::ReportRequest { route: Some(member.clone()), standing }))
+        .await
+        .unwrap();
+    assert_eq!(node.cluster.core().remembers(member.from).last.map(|id| id.index), Some(9));
+}
+
 fn routed(route: proto::Route) -> (proto::AppendMessage, proto::WriteMessage) {
     use proto::{append_message, write_message};
     let append = proto::AppendMessage { message: Some(append_message::Message::Route(route.clone())) };

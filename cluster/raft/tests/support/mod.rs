@@ -192,6 +192,13 @@ impl Node {
         }
     }
 
+    /// Puts another directory in the place of this node's.
+    pub fn put_back(&self, copy: &Path) {
+        assert!(!self.is_running(), "{} runs", self.name);
+        std::fs::remove_dir_all(&self.dir).expect("a directory");
+        copy_dir(copy, &self.dir);
+    }
+
     /// Writes a mark and returns its number.
     pub async fn write(&self, deadline: Instant) -> (u64, Result<Applied, WriteError>) {
         let n = unique();
@@ -348,6 +355,19 @@ impl Fleet {
         for node in self.running() {
             let what = format!("{} holds all {} acknowledged writes", node.name, expected.len());
             until(&what, || expected.is_subset(&marks(node.cluster()))).await;
+        }
+    }
+}
+
+/// Copies a data directory as a kill would leave it.
+pub fn copy_dir(from: &Path, to: &Path) {
+    std::fs::create_dir(to).expect("a new directory");
+    for entry in std::fs::read_dir(from).expect("a directory") {
+        let entry = entry.expect("an entry");
+        let place = to.join(entry.file_name());
+        match entry.file_type().expect("a type").is_dir() {
+            true => copy_dir(&entry.path(), &place),
+            false => drop(std::fs::copy(entry.path(), place).expect("a copy")),
         }
     }
 }

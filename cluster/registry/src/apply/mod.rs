@@ -55,6 +55,7 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
         Command::NodeAvailability { node, availability } => nodes::availability(state, *node, *availability),
         Command::NodeDown { node, down } => nodes::down(state, *node, *down),
         Command::NodeRemoved { node } => nodes::removed(state, *node),
+        Command::NodeReplaced { old, new } => nodes::replaced(state, *old, *new),
         Command::VpnChanged { node, container, status } => vpn::changed(state, *node, container, status),
         Command::Recovered { survivor, former_clusters } => {
             nodes::recovered(state, *survivor, former_clusters)

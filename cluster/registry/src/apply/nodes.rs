@@ -6,6 +6,7 @@ use std::mem::discriminant;
 use crate::apply::{engines, note, refused, short, streams, vpn};
 use crate::breaker::BreakerKind;
 use crate::command::{RefusalCode, Reply};
+use crate::engine::Engine;
 use crate::event::EventType;
 use crate::ids::{EngineId, NodeId};
 use crate::lack::Lack;
@@ -142,6 +143,51 @@ pub(super) fn found(state: &mut State, id: NodeId, lacks: &BTreeSet<Lack>) -> Re
             note(state, EventType::System, "found", message, None, None);
         }
     }
+    Reply::Done
+}
+
+/// Gives the record, the engines and the ports of a node to its new id. Its streams hang on the engines.
+pub(super) fn replaced(state: &mut State, old: NodeId, new: NodeId) -> Reply {
+    let Some(before) = state.drop_node(old) else {
+        return refused(RefusalCode::NotFound, format!("node {old} has not registered"));
+    };
+    let node = match state.tables.nodes.get(&new) {
+        // It has said already what it is now.
+        Some(now) => Node { info: now.info.clone(), docker: now.docker.clone(), ..(*before).clone() },
+        None => Node {
+            info: NodeInfo { id: new, ..before.info.clone() },
+            docker: DockerState::Unknown,
+            ..(*before).clone()
+        },
+    };
+    let name = node.info.name.clone();
+    state.put_node(node);
+    let own: Vec<_> = state.tables.engines.values().filter(|e| e.node == old).cloned().collect();
+    for engine in own {
+        state.put_engine(Engine { node: new, ..(*engine).clone() });
+    }
+    let moved = |id: NodeId| if id == old { new } else { id };
+    let ports = state.tables.foreign_ports.iter();
+    state.tables.foreign_ports =
+        ports.map(|((owner, port), until)| ((moved(*owner), *port), *until)).collect();
+    let names = state.tables.foreign_names.iter();
+    state.tables.foreign_names =
+        names.map(|((owner, name), known)| ((moved(*owner), name.clone()), known.clone())).collect();
+    let lacks = state.tables.lacks.iter();
+    state.tables.lacks =
+        lacks.map(|((owner, lack), known)| ((moved(*owner), lack.clone()), known.clone())).collect();
+    let seen: Vec<String> =
+        state.tables.vpns.keys().filter(|(owner, _)| *owner == old).map(|(_, name)| name.clone()).collect();
+    for container in seen {
+        let vpn = state.drop_vpn(&(old, container.clone()));
+        // What it has said under its new id is newer.
+        if let Some(vpn) = vpn.filter(|_| !state.tables.vpns.contains_key(&(new, container.clone()))) {
+            state.put_vpn(new, &container, (*vpn).clone());
+        }
+    }
+    vpn::forget(state, new);
+    let message = format!("node {name} lost what its disk held and goes on with a new one");
+    note(state, EventType::System, "node_replaced", message, None, None);
     Reply::Done
 }
 

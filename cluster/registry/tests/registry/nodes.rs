@@ -9,7 +9,7 @@ use acefleet_registry::node::{DockerState, Wanted};
 use acefleet_registry::plan::{plan, verdicts};
 use acefleet_registry::state::Tables;
 use acefleet_registry::stream::StreamEnd;
-use acefleet_registry::{Command, Level, NodeId, RefusalCode, Reply, Reserve};
+use acefleet_registry::{Command, Level, NodeId, NodeInfo, RefusalCode, Reply, Reserve};
 
 use crate::support::{BEGIN_MS, World, engine, failed, node_info, playing, port_taken, refusal};
 
@@ -205,6 +205,46 @@ fn a_removed_node_takes_its_engines_and_streams_with_it() {
     let again = world.run(Command::NodeRemoved { node: lost.node });
     assert_eq!(refusal(again), RefusalCode::NotFound);
     assert_eq!(world.state.events().iter().filter(|e| e.category == "node_removed").count(), 1);
+}
+
+#[test]
+fn a_node_with_a_new_id_keeps_its_engines_ports_and_streams() {
+    for registered in [false, true] {
+        let mut world = World::new(2, 10);
+        let (own, other) = (world.running(), world.running());
+        world.begin(playing("k", "s", own.ports.host_http));
+        let reserved = loop {
+            let engine = world.reserve();
+            if engine.node == own.node {
+                break engine;
+            }
+        };
+        world.run(port_taken(reserved.id, reserved.ports.host_http));
+        want(&mut world, own.node.0, Wanted::Cordoned);
+        let before = world.state.node(own.node).unwrap().clone();
+        let (old, new) = (own.node, NodeId(77));
+        if registered {
+            world.run(Command::NodeUp(NodeInfo { id: new, capacity: 7, ..before.info.clone() }));
+        }
+        assert_eq!(world.run(Command::NodeReplaced { old, new }), Reply::Done);
+        assert!(world.state.node(old).is_none());
+        let node = world.state.node(new).unwrap();
+        let capacity = if registered { 7 } else { before.info.capacity };
+        assert_eq!((&node.info.name, node.info.capacity), (&before.info.name, capacity));
+        assert_eq!((node.availability, node.joined_at_ms), (before.availability, before.joined_at_ms));
+        assert_eq!(node.docker, DockerState::Unknown, "it has to say so itself");
+        let engine = world.engine(own.id);
+        assert_eq!((engine.node, engine.phase, engine.ports), (new, own.phase, own.ports));
+        assert_eq!(engine.container_id, own.container_id);
+        assert_eq!(world.engine(other.id).node, other.node);
+        assert_eq!(world.state.active_streams(own.id), 1, "its stream ended");
+        let tables = Tables::from(world.state.clone());
+        assert!(!tables.foreign_ports.is_empty(), "ports that were taken are forgotten");
+        assert!(tables.foreign_ports.keys().all(|(owner, _)| *owner == new));
+        assert!(world.state.indexes_are_true());
+        let again = world.run(Command::NodeReplaced { old, new });
+        assert_eq!(refusal(again), RefusalCode::NotFound);
+    }
 }
 
 #[test]

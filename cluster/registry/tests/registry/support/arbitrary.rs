@@ -267,6 +267,7 @@ pub fn command() -> impl Strategy<Value = Command> {
         2 => (node_id(), availability())
             .prop_map(|(node, availability)| Command::NodeAvailability { node, availability }),
         1 => node_id().prop_map(|node| Command::NodeRemoved { node }),
+        1 => (node_id(), node_id()).prop_map(|(old, new)| Command::NodeReplaced { old, new }),
         2 => (node_id(), any::<bool>()).prop_map(|(node, down)| Command::NodeDown { node, down }),
         1 => node_id().prop_map(|survivor| {
             Command::Recovered { survivor, former_clusters: vec![format!("former-{survivor}")] }

@@ -219,7 +219,14 @@ fn check_engines(before: &State, after: &State, command: &Command) -> Checked {
         };
         ensure!(new.phase >= old.phase, "engine {id} went back to {:?}", new.phase);
         ensure!(old.phase.is_live() || new.phase == old.phase, "engine {id} ended twice");
-        ensure!(new.node == old.node && new.spec == old.spec, "engine {id} became another");
+        let host = match command {
+            Command::NodeReplaced { old: before, new } if *before == old.node => *new,
+            _ => old.node,
+        };
+        let moved = new.node != old.node && after.node(old.node).is_none();
+        ensure!(new.node == host || new.node == old.node, "engine {id} changed its host");
+        ensure!(new.node == old.node || moved, "engine {id} has another host, and its old one is there");
+        ensure!(new.spec == old.spec, "engine {id} became another");
         ensure!(
             old.container_id.is_none() || new.container_id == old.container_id,
             "{id} changed its container"
