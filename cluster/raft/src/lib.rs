@@ -30,6 +30,7 @@ mod moves;
 mod offline;
 mod options;
 mod outbox;
+mod progress;
 mod protocol;
 mod read;
 mod reconfigure;

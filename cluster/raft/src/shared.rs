@@ -19,6 +19,7 @@ use crate::forgot::Trust;
 use crate::log_bytes::LogBytes;
 use crate::options::Options;
 use crate::outbox::Extent;
+use crate::progress::Progress;
 use crate::reports::Remembered;
 use crate::snapshot::SnapshotDir;
 use crate::status::Leadership;
@@ -90,6 +91,8 @@ pub(crate) struct Core {
     pub stop: CancellationToken,
     /// Set when a stop begins: the end of the Raft core is then no failure.
     pub closing: AtomicBool,
+    /// Whether what this node writes as the leader gets committed.
+    pub progress: Mutex<Progress>,
     /// Elapsed time and the time of day.
     pub times: Mutex<Times>,
     /// The state that waits to be digested, and what came of comparing replicas.

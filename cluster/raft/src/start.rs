@@ -125,6 +125,7 @@ pub(crate) async fn start_over(
         tasks: TaskTracker::new(),
         stop: CancellationToken::new(),
         closing: AtomicBool::new(false),
+        progress: Mutex::default(),
         times: Mutex::new(Times::new()),
         due: opened.due,
         comparison: Comparison::default(),

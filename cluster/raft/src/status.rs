@@ -1,7 +1,7 @@
 //! What operators see of one node and its cluster. Everything here is a local opinion.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use acefleet_registry::NodeId;
@@ -98,8 +98,8 @@ pub struct RaftStatus {
     /// the last heartbeat whose log is applied: it grows while this node is cut off or has to catch up.
     /// Until it has caught up after a start, the time since the last write that it knows.
     pub staleness_ms: u64,
-    /// How long there has been no leader, as far as this node can tell: the time since one was last
-    /// heard, or since the start if none was. Zero on a leader with a majority.
+    /// How long there has been no leader under whom a write can be committed, as far as this node can tell: the time since one
+    /// was last heard, or since the start if none was. Zero on a leader with a majority that stores what it sends.
     pub leaderless_ms: u64,
     /// On a leader: time since a majority last confirmed it.
     pub last_quorum_ack_ms: Option<u64>,
@@ -245,18 +245,26 @@ fn leaderless(core: &Core, leads: bool, voters: usize, quorum_age: Option<Durati
     if !leads {
         return core.wire.contacts().leader_age();
     }
-    if voters <= 1 {
-        return Duration::ZERO;
-    }
     let lease = Duration::from_millis(core.options.timing.election_max_ms);
-    match quorum_age {
-        Some(age) if age <= lease => Duration::ZERO,
+    // A majority that stores nothing is none.
+    let stalled = core.stalled();
+    let unconfirmed = match quorum_age {
+        _ if voters <= 1 => Duration::ZERO,
         Some(age) => age,
         None => core.wire.contacts().leader_age(),
-    }
+    };
+    let longest = unconfirmed.max(stalled);
+    if longest <= lease { Duration::ZERO } else { longest }
 }
 
 impl Core {
+    /// For how long nothing has been committed that this node wrote as the leader.
+    fn stalled(&self) -> Duration {
+        let stalled = self.progress.lock().unwrap_or_else(PoisonError::into_inner).stalled(Instant::now());
+        // A slow disk is no stall.
+        if stalled >= STALLED { stalled } else { Duration::ZERO }
+    }
+
     /// How long there has been no leader with a majority, as far as this node can tell.
     pub(crate) fn leaderless(&self) -> Duration {
         let metrics = self.raft.metrics();
@@ -277,6 +285,9 @@ impl Core {
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+/// When nothing has been committed for so long that should have been, no majority stores what the leader sends.
+const STALLED: Duration = Duration::from_secs(1);
 
 /// A majority that was heard so long ago may follow another leader by now: nobody watches.
 const MAJORITY_LOST: Duration = Duration::from_secs(2);
@@ -333,11 +344,15 @@ fn look(core: &Core) -> Result<(), openraft::errors::Fatal<TypeConfig>> {
     let (acked, running) = {
         let seen = core.raft.metrics();
         let seen = seen.borrow_watched();
+        let committed = seen.local_committed.map(|id| id.index);
+        let mut progress = core.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.look(seen.state.is_leader(), seen.last_log_index, committed, Instant::now());
         (seen.last_quorum_acked.map(|acked| acked.elapsed()), seen.running_state.clone())
     };
+    let confirmed = acked.map(|age| age.max(core.stalled()));
     let backed = alone || acked.is_some_and(|age| age <= MAJORITY_LOST);
     core.look_at_clocks((now.is_leader && backed).then_some(now.term));
-    if let Some(at) = acked.filter(|_| now.is_leader).and_then(|age| Instant::now().checked_sub(age)) {
+    if let Some(at) = confirmed.filter(|_| now.is_leader).and_then(|age| Instant::now().checked_sub(age)) {
         core.wire.contacts().led_by_self_at(at);
     }
     if let Some(members) = moved {
