@@ -34,8 +34,9 @@ impl State {
     /// What the tables weigh, in bytes.
     #[must_use]
     pub fn weights(&self) -> Weights {
-        let foreign_ports = weight::foreign_ports(self.tables.foreign_ports.len());
-        Weights { foreign_ports, ..self.index.weights }
+        let names = self.tables.foreign_names.values().map(|foreign| foreign.names.len()).sum();
+        let foreign = weight::foreign(self.tables.foreign_ports.len(), names);
+        Weights { foreign, lacks: weight::lacks(self.tables.lacks.len()), ..self.index.weights }
     }
 
     /// Whether nodes, engines and settings are those of `other`, an earlier or later state of the same

@@ -173,7 +173,7 @@ pub(crate) struct Index {
     pub(crate) ended_streams: OrdSet<(Elapsed, u64)>,
     /// Tombstones by their time.
     pub(crate) tombstones: OrdSet<(Elapsed, String)>,
-    /// What the tables weigh; ports that others hold are counted when asked.
+    /// What the tables weigh; what others hold and hosts lack is counted when asked.
     pub(crate) weights: Weights,
 }
 

@@ -38,6 +38,10 @@ const NODE: u64 = 1_024;
 const VPN: u64 = 512;
 const TOMBSTONE: u64 = 192;
 const FOREIGN_PORT: u64 = 64;
+/// With its name, which is a short prefix and a number.
+const FOREIGN_NAME: u64 = 256;
+/// With the longest name of an image and the longest message.
+const LACK: u64 = 2_048;
 /// The first block of a map of texts.
 const TEXTS: u64 = 512;
 /// One more entry of such a map, or of a list of texts.
@@ -66,15 +70,17 @@ pub struct Weights {
     pub nodes: u64,
     /// VPN containers.
     pub vpns: u64,
-    /// Ports that others hold.
-    pub foreign_ports: u64,
+    /// Ports and names that others hold.
+    pub foreign: u64,
+    /// What hosts lack.
+    pub lacks: u64,
 }
 
 impl Weights {
     /// All of it.
     #[must_use]
     pub fn total(&self) -> u64 {
-        let kept = self.started_streams + self.engines + self.nodes + self.vpns + self.foreign_ports;
+        let kept = self.started_streams + self.engines + self.nodes + self.vpns + self.foreign + self.lacks;
         let passing = self.events + self.ended_streams + self.ended_engines;
         kept + passing + self.tombstones + self.remembered
     }
@@ -188,7 +194,12 @@ pub(crate) fn tombstone(id: &str) -> u64 {
     TOMBSTONE + 2 * text(id)
 }
 
-/// So many ports that others hold.
-pub(crate) fn foreign_ports(count: usize) -> u64 {
-    FOREIGN_PORT * count as u64
+/// So many ports and names that others hold.
+pub(crate) fn foreign(ports: usize, names: usize) -> u64 {
+    FOREIGN_PORT * ports as u64 + FOREIGN_NAME * names as u64
+}
+
+/// So many things that hosts lack.
+pub(crate) fn lacks(count: usize) -> u64 {
+    LACK * count as u64
 }

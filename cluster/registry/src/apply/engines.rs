@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::apply::{note, refused, short, streams};
+use crate::apply::{note, refused, streams};
 use crate::breaker::BreakerKind;
 use crate::command::{Adopt, RefusalCode, Reply, StopWhen, Taken};
 use crate::engine::{
@@ -10,7 +10,7 @@ use crate::engine::{
 };
 use crate::event::EventType;
 use crate::ids::{EngineId, NodeId, OpId};
-use crate::lack::Lack;
+use crate::lack::{Lack, clipped};
 use crate::node::Node;
 use crate::placement;
 use crate::ports::fixed_http_port;
@@ -129,7 +129,6 @@ fn node_name(state: &State, id: NodeId) -> String {
 }
 
 pub(super) fn failed(state: &mut State, id: EngineId, cause: &str, message: &str) -> Reply {
-    let (cause, message) = (short(cause), short(message));
     let engine = match in_phase(state, id, Phase::Reserved) {
         Ok(engine) => engine,
         Err(reply) => return reply,
@@ -164,9 +163,10 @@ pub(super) fn lacks(state: &mut State, id: EngineId, lack: &Lack, message: &str)
 
 /// Ends a reservation without a word to the breaker: a port that others hold says nothing of Docker.
 fn never_ran(state: &mut State, engine: Engine, cause: &str, message: &str) -> Reply {
+    let (cause, message) = (clipped(cause), clipped(message));
     let text = format!("{} on {}: {message}", engine.container_name, node_name(state, engine.node));
     note(state, EventType::Engine, "failed", text, None, None);
-    end(state, engine, Phase::Failed, cause, message)
+    end(state, engine, Phase::Failed, &cause, &message)
 }
 
 fn end(state: &mut State, engine: Engine, phase: Phase, cause: &str, message: &str) -> Reply {

@@ -140,12 +140,3 @@ fn note(
     };
     state.push_event(event);
 }
-
-/// Longest text for people that a record takes from outside.
-const TEXT_MAX: usize = 1_024;
-
-/// The beginning of a text, if it is long.
-fn short(text: &str) -> &str {
-    let end = (0..=TEXT_MAX.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
-    &text[..end.unwrap_or(0)]
-}

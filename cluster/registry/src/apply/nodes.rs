@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::mem::discriminant;
 
-use crate::apply::{engines, note, refused, short, streams, vpn};
+use crate::apply::{engines, note, refused, streams, vpn};
 use crate::breaker::BreakerKind;
 use crate::command::{RefusalCode, Reply};
 use crate::engine::Engine;
 use crate::event::EventType;
 use crate::ids::{EngineId, NodeId};
-use crate::lack::Lack;
+use crate::lack::{Lack, clipped};
 use crate::level::Level;
 use crate::node::{Availability, DockerState, Node, NodeInfo, Wanted};
 use crate::state::State;
@@ -42,7 +42,7 @@ pub(super) fn docker(state: &mut State, id: NodeId, docker: &DockerState) -> Rep
         return refused(RefusalCode::NotFound, format!("node {id} has not registered"));
     };
     let docker = match docker {
-        DockerState::Unavailable(why) => DockerState::Unavailable(short(why).to_owned()),
+        DockerState::Unavailable(why) => DockerState::Unavailable(clipped(why)),
         DockerState::Available | DockerState::Unknown => docker.clone(),
     };
     if node.docker == docker {
