@@ -4,6 +4,7 @@
 use crate::apply::streams;
 use crate::state::State;
 use crate::stream::UNWATCHED;
+use crate::weight;
 
 /// Ended streams stay listed for an hour.
 const ENDED_STREAM_MS: u64 = 3_600_000;
@@ -49,7 +50,9 @@ pub(super) fn evict(state: &mut State) {
         }
     }
     while let Some((at, id)) = state.index.ended_engines.get_min().copied() {
-        if now.since(at) <= ENDED_ENGINE_MS && state.index.ended_engines.len() <= ENDED_ENGINES_MAX {
+        let few = state.index.ended_engines.len() <= ENDED_ENGINES_MAX;
+        let light = state.index.weights.ended_engines <= weight::ENDED_ENGINES_MAX;
+        if now.since(at) <= ENDED_ENGINE_MS && few && light {
             break;
         }
         state.drop_engine(id);

@@ -70,7 +70,8 @@ fn no_room(what: &str, max: u64) -> Refusal {
     }
 }
 
-/// Forgets what is over the budgets.
+/// Forgets what is over the budgets. Not ended engines: callers wait for what became of those that this command ended, so they go
+/// with the next write (`retention.rs`).
 pub(super) fn fit(state: &mut State) {
     while state.index.weights.remembered > REMEMBERED_MAX
         && state.tables.op_order.len() > 1
@@ -81,10 +82,6 @@ pub(super) fn fit(state: &mut State) {
     while state.index.weights.tombstones > TOMBSTONES_MAX {
         let Some((_, id)) = state.index.tombstones.get_min().cloned() else { break };
         state.drop_tombstone(&id);
-    }
-    while state.index.weights.ended_engines > ENDED_ENGINES_MAX {
-        let Some((_, id)) = state.index.ended_engines.get_min().copied() else { break };
-        state.drop_engine(id);
     }
     while state.weights().total() > STATE_MAX
         && (state.forget_oldest_event() || state.forget_oldest_ended_stream())

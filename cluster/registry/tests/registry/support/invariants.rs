@@ -119,7 +119,6 @@ fn check_weights(state: &State) -> Checked {
         ("events", weights.events, weight::EVENTS_MAX),
         ("ended streams", weights.ended_streams, weight::ENDED_STREAMS_MAX),
         ("started streams", weights.started_streams, weight::STARTED_STREAMS_MAX),
-        ("ended engines", weights.ended_engines, weight::ENDED_ENGINES_MAX),
         ("tombstones", weights.tombstones, weight::TOMBSTONES_MAX),
         ("remembered writes", weights.remembered, weight::REMEMBERED_MAX),
     ] {
