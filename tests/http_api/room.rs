@@ -104,8 +104,8 @@ async fn a_page_of_heavy_streams_ends_by_its_bytes() {
         event["stream"]["key"] = json!(format!("{n:05}{}", "k".repeat(4_000)));
         event
     };
-    for from in (0..600).step_by(50) {
-        let starts: Vec<Value> = (from..from + 50).map(heavy).collect();
+    for from in (0..600).step_by(30) {
+        let starts: Vec<Value> = (from..from + 30).map(heavy).collect();
         assert_eq!(bed.post("/events/batch", &json!({"started": starts, "ended": []})).await.status, 200);
     }
     let (mut seen, mut pages, mut page) = (Vec::new(), 0, Some("/streams".to_owned()));

@@ -77,8 +77,8 @@ async fn the_log_of_heavy_entries_is_cut_long_before_the_count_of_entries_says_s
     // 192 MiB in 1,500 entries; openraft would wait for 20,000.
     for _ in 0..15 {
         flood(node, 100).await;
-        let used = bytes_in(node.dir());
-        assert!(used < 200 << 20, "{used} bytes on the disk");
+        // Snapshots are taken beside the writes: a flood may be ahead of them for a moment.
+        until("the disk to hold less than 200 MiB", || bytes_in(node.dir()) < 200 << 20).await;
     }
     until("a snapshot holds all but what may lie behind it", || {
         let status = node.cluster().status();
@@ -105,8 +105,7 @@ async fn a_member_that_is_away_does_not_make_the_others_keep_the_log() {
     fleet.nodes[away].kill();
     flood(&fleet.nodes[leader], 800).await;
     for node in fleet.running() {
-        let used = bytes_in(node.dir());
-        assert!(used < 200 << 20, "{}: {used} bytes on the disk", node.name);
+        until("the disk to hold less than 200 MiB", || bytes_in(node.dir()) < 200 << 20).await;
     }
     fleet.nodes[away].start().await;
     let revision = fleet.nodes[leader].cluster().view().revision;
