@@ -41,7 +41,7 @@ async fn rolling_restart(bed: &TestHosts) -> Result<()> {
     let reads = Reads::start(targets.clone());
     let mut clients = Clients::default();
     let mut names: Vec<&str> = bed.nodes().iter().map(Node::name).collect();
-    let (mut rounds, mut kept_office) = (0, 0);
+    let (mut rounds, mut kept_leading) = (0, 0);
     let mut seen_enough = Stops::default();
     while let Some(name) = names.pop() {
         rounds += 1;
@@ -60,9 +60,9 @@ async fn rolling_restart(bed: &TestHosts) -> Result<()> {
             Ok((led, stop))
         };
         let (led, stop) = clients.during(bed, others, &format!("restart-{name}-{rounds}"), restart).await?;
-        kept_office += usize::from(led && !stop.handed_over);
+        kept_leading += usize::from(led && !stop.handed_over);
         // An election may come by itself between the look and the stop, and an heir may take its time; not every time.
-        ensure!(kept_office <= 1, "leaders do not hand over when they are stopped, such as {name}");
+        ensure!(kept_leading <= 1, "leaders do not hand over when they are stopped, such as {name}");
         seen_enough |= stop;
         remove_others(bed, &engines).await?;
         if names.is_empty() && !seen_enough.all() && rounds < 6 {
@@ -147,7 +147,7 @@ async fn a_drained_node_takes_nothing_new_and_its_engines_move_when_their_stream
 }
 
 async fn drain(bed: &TestHosts) -> Result<()> {
-    // The leader, whose office is to move, too.
+    // The leader, too: leadership is to move.
     let leader = bed.wait_formed(LATER).await?;
     let node = named(bed, &leader)?;
     let [first, third] = others(bed, &leader)?;

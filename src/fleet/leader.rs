@@ -24,7 +24,7 @@ const STEADY: Duration = Duration::from_secs(5);
 /// After so many heartbeats a new leader has heard every member that lives.
 const HEAR: u64 = 4;
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
-/// Between attempts of a drained leader to be rid of its office: one that fails costs an election.
+/// Between attempts of a drained leader to hand leadership over: one that fails costs an election.
 const HAND_OVER_EVERY: Duration = Duration::from_secs(30);
 
 /// Runs until cancelled.

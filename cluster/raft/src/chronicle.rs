@@ -24,7 +24,7 @@ enum Succession {
     First,
     /// The same node was elected again.
     Again,
-    /// The one before gave its office away.
+    /// The one before handed leadership over.
     HandedOver,
     /// The one before had not been heard for so long.
     Lost(Duration),

@@ -344,7 +344,7 @@ impl Cluster {
     }
 
     /// Gives leadership, if this node has it, to another voter that `may_lead` accepts. True when one has taken over; false
-    /// after 1.5 s, and at once when there is nobody to take it. A leader that has offered its office writes nothing any more:
+    /// after 1.5 s, and at once when there is nobody to take it. A leader that has offered leadership writes nothing any more:
     /// when it is not taken, an election follows.
     pub async fn hand_over(&self, may_lead: impl Fn(NodeId) -> bool) -> bool {
         self.core.hand_over(|id| may_lead(NodeId(id))).await

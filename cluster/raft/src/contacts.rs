@@ -72,7 +72,7 @@ struct Heard {
     fresh: Option<Instant>,
     /// A message that named a log index which is not applied yet: when it was true, and the index.
     mark: Option<(Instant, u64)>,
-    /// The last leader that offered its office, and the term in which it led.
+    /// The last leader that offered leadership, and the term in which it led.
     offered: Option<(u64, u64)>,
     peers: BTreeMap<u64, Contact>,
 }
@@ -223,12 +223,12 @@ impl Contacts {
         }
     }
 
-    /// The leader of this term gives its office away.
+    /// The leader of this term hands leadership over.
     pub fn offers(&self, term: u64, leader: u64) {
         self.heard().offered = Some((term, leader));
     }
 
-    /// Whether the leader of this term gave its office away.
+    /// Whether the leader of this term handed leadership over.
     pub fn offered(&self, term: u64, leader: u64) -> bool {
         self.heard().offered == Some((term, leader))
     }

@@ -266,7 +266,7 @@ async fn costs_little_while(way: Way, why: &str) {
     let lost: Vec<&String> = new.iter().filter(|line| line.contains("c does not answer any more")).collect();
     assert!(lost.len() == 1 && lost[0].contains(why), "{way:?}: {new:#?}");
     let status = three.nodes[leader].cluster().status();
-    assert_eq!((status.leader, status.term), (Some(status.node_id), term), "the leader lost its office");
+    assert_eq!((status.leader, status.term), (Some(status.node_id), term), "the leader lost leadership");
 
     three.door.way.send_replace(Way::Open);
     c.start().await;
