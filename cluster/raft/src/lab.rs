@@ -15,7 +15,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::transport::{System, Ways};
 use crate::write::Applied;
-use crate::{Cluster, NoHooks, Options, Peer};
+use crate::{Cluster, NoHooks, Options, Peer, StartError};
 
 /// Generous: the tests check order and outcome, not speed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -72,6 +72,10 @@ impl Node {
     }
 
     pub async fn start(&mut self) {
+        self.try_start().await.unwrap();
+    }
+
+    pub async fn try_start(&mut self) -> Result<(), StartError> {
         let kept = |log: &Log, filter: String| {
             let log = log.clone();
             let layer = tracing_subscriber::fmt::layer().with_ansi(false);
@@ -93,7 +97,14 @@ impl Node {
             let listener = bind(bind_to).await;
             crate::start::start_over(ways, options, listener, Arc::new(NoHooks)).await
         });
-        self.run = Some((runtime, started.await.unwrap().unwrap()));
+        match started.await.unwrap() {
+            Ok(cluster) => self.run = Some((runtime, cluster)),
+            Err(error) => {
+                end(runtime);
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     pub fn cluster(&self) -> &Cluster {
@@ -122,10 +133,21 @@ impl Node {
     /// Ends all work of the node at once.
     pub fn kill(&mut self) {
         if let Some((runtime, cluster)) = self.run.take() {
-            std::thread::spawn(move || runtime.shutdown_timeout(PATIENCE)).join().unwrap();
+            end(runtime);
             drop(cluster);
         }
     }
+
+    /// Stops the node in good order.
+    pub async fn stop(&mut self) {
+        self.cluster().shutdown().await;
+        self.kill();
+    }
+}
+
+/// Drops every task and waits for it, on a thread that runs no tasks.
+fn end(runtime: Runtime) {
+    std::thread::spawn(move || runtime.shutdown_timeout(PATIENCE)).join().unwrap();
 }
 
 impl Drop for Node {
