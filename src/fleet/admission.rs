@@ -16,7 +16,7 @@ const VPN_S: u64 = 60;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blocked {
     /// `no_leader`, `no_settings`, `docker_unavailable`, `no_host`, `vpn_disconnected`, `image_missing`, `network_missing`,
-    /// `no_free_ports`, `circuit_breaker` or `max_capacity`.
+    /// `no_free_ports`, `registry_full`, `circuit_breaker` or `max_capacity`.
     pub code: &'static str,
     /// For people.
     pub message: String,

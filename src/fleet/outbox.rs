@@ -21,6 +21,8 @@ const STEPS_MAX: usize = 256;
 const BYTES_MAX: usize = 1 << 20;
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
 const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// How often the log says that events still find no room.
+const REMIND: Duration = Duration::from_secs(60);
 
 /// What became of an event.
 #[derive(Debug)]
@@ -84,7 +86,7 @@ impl Fleet {
 /// Writes the events of the outbox whenever there are some, until cancelled.
 pub async fn run(fleet: Fleet, cancel: CancellationToken) {
     let mut waiting = fleet.cluster().outbox().waiting();
-    let mut after = 0;
+    let mut place = Place::default();
     loop {
         tokio::select! {
             () = cancel.cancelled() => return,
@@ -92,9 +94,11 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
         }
         let written = tokio::select! {
             () = cancel.cancelled() => return,
-            written = write_some(&fleet, &mut after) => written,
+            written = write_some(&fleet, &mut place) => written,
         };
         match written {
+            // Further events make no room.
+            Ok(0) if place.refused => tokio::time::sleep(RETRY_AFTER).await,
             // One that is being kept right now is counted before it can be read, and told of when it can.
             Ok(0) => drop(tokio::time::timeout(RETRY_AFTER, waiting.changed()).await),
             Ok(count) => tracing::info!(count, left = *waiting.borrow(), "events of the outbox are written"),
@@ -106,12 +110,23 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
     }
 }
 
-/// Writes the next events behind number `after`, those that wait for room, and moves it.
-async fn write_some(fleet: &Fleet, after: &mut u64) -> anyhow::Result<usize> {
+/// Where the reader of the outbox is.
+#[derive(Default)]
+struct Place {
+    /// Behind this number: events up to it found no room and wait.
+    after: u64,
+    /// The last writes found no room, or some of them.
+    refused: bool,
+    /// When the log last said so.
+    said: Option<Instant>,
+}
+
+/// Writes the next events and moves the place of the reader.
+async fn write_some(fleet: &Fleet, place: &mut Place) -> anyhow::Result<usize> {
     let outbox = fleet.cluster().outbox();
-    let records = outbox.behind(*after, STEPS_MAX, BYTES_MAX).await?;
+    let records = outbox.behind(place.after, STEPS_MAX, BYTES_MAX).await?;
     if records.is_empty() {
-        *after = 0;
+        place.after = 0;
         return Ok(0);
     }
     let mut steps = Vec::new();
@@ -130,10 +145,15 @@ async fn write_some(fleet: &Fleet, after: &mut u64) -> anyhow::Result<usize> {
             }
         }
     }
-    if let Some(refusal) = refused(fleet, steps).await? {
+    let refusal = refused(fleet, steps).await?;
+    place.refused = refusal.is_some();
+    if let Some(refusal) = refusal {
         // What is not remembered found no room and waits; the ends that make room may be behind it.
-        tracing::warn!(reason = refusal.message, "kept events find no room in the registry and wait");
-        *after = read.last().map_or(0, |(number, _)| *number);
+        if place.said.is_none_or(|said| said.elapsed() >= REMIND) {
+            place.said = Some(Instant::now());
+            tracing::warn!(reason = refusal.message, "kept events find no room in the registry and wait");
+        }
+        place.after = read.last().map_or(0, |(number, _)| *number);
         let view = fleet.view();
         read.retain(|(_, kept)| kept.as_ref().is_none_or(|(op_id, _)| view.state.op(*op_id).is_some()));
     }
