@@ -159,7 +159,8 @@ impl Addresses {
 
 /// Host of a daemon that is reached over TCP, in the form that a URL wants it.
 pub(crate) fn daemon_host(docker_host: &str) -> Option<String> {
-    let rest = docker_host.strip_prefix("tcp://").or_else(|| docker_host.strip_prefix("http://"))?;
+    let rest =
+        ["tcp://", "http://", "https://"].iter().find_map(|scheme| docker_host.strip_prefix(scheme))?;
     Url::parse(&format!("http://{rest}")).ok()?.host_str().map(str::to_owned)
 }
 
@@ -216,6 +217,7 @@ mod tests {
         assert_eq!(daemon_host("tcp://docker:2375").as_deref(), Some("docker"));
         assert_eq!(daemon_host("http://10.0.0.7:2375").as_deref(), Some("10.0.0.7"));
         assert_eq!(daemon_host("tcp://[fd00::1]:2375").as_deref(), Some("[fd00::1]"));
+        assert_eq!(daemon_host("https://docker:2376").as_deref(), Some("docker"));
         assert_eq!(daemon_host("unix:///run/docker.sock"), None);
     }
 }
