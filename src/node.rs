@@ -96,7 +96,7 @@ async fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener,
 /// See [`NodeError`].
 pub async fn run(config: Config) -> Result<(), NodeError> {
     if let Some(fault) = reach::fault(&config).await {
-        return Err(StartError::Config(fault).into());
+        return Err(StartError::Temporary(fault).into());
     }
     let mut listeners = listen(&config).await?;
     let stop = CancellationToken::new();

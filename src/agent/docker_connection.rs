@@ -62,7 +62,7 @@ impl Connection {
     }
 
     async fn connect(&self) -> Result<Docker, RuntimeError> {
-        let client = self.open().map_err(|error| match error {
+        let client = self.open().await.map_err(|error| match error {
             Error::SocketNotFoundError(path) => RuntimeError::Unavailable(format!(
                 "there is no socket {path}: start Docker or set DOCKER_HOST"
             )),
@@ -84,10 +84,15 @@ impl Connection {
     }
 
     /// A client. The library would look into the environment by itself for what the settings say.
-    fn open(&self) -> Result<Docker, Error> {
+    async fn open(&self) -> Result<Docker, Error> {
         if let Some(certs) = &self.certs {
             let [key, cert, ca] = ["key.pem", "cert.pem", "ca.pem"].map(|name| certs.join(name));
-            return Docker::connect_with_ssl(&self.host, &key, &cert, &ca, OPEN_SECONDS, API_DEFAULT_VERSION);
+            let host = self.host.clone();
+            // It reads these files and those of the system's authorities.
+            let opened = tokio::task::spawn_blocking(move || {
+                Docker::connect_with_ssl(&host, &key, &cert, &ca, OPEN_SECONDS, API_DEFAULT_VERSION)
+            });
+            return opened.await.unwrap_or_else(|error| Err(std::io::Error::other(error).into()));
         }
         match self.host.starts_with("unix://") {
             true => Docker::connect_with_unix(&self.host, OPEN_SECONDS, API_DEFAULT_VERSION),

@@ -14,6 +14,9 @@ use super::{CONFIGURATION, INTERNAL, config, output};
 const MIN_WORKERS: usize = 2;
 /// The last lines get so long to reach their reader.
 const LAST_LINES: Duration = Duration::from_secs(1);
+/// Work that blocks a thread gets so long once the node has stopped: what has to be on disk is there by then, and a question to a
+/// resolver that is away would hold up the end.
+const BLOCKING_WORK: Duration = Duration::from_secs(1);
 
 /// Runs the node. Returns the exit code.
 pub fn serve(file: Option<&Path>) -> u8 {
@@ -60,7 +63,9 @@ fn run(config: Config, warnings: &[Finding], logs: &Logs) -> u8 {
             }
         };
     // The node runs as a task: a panic in it becomes an exit code instead of an abort of this thread.
-    match runtime.block_on(runtime.spawn(acefleet::node::run(config))) {
+    let ended = runtime.block_on(runtime.spawn(acefleet::node::run(config)));
+    runtime.shutdown_timeout(BLOCKING_WORK);
+    match ended {
         Ok(Ok(())) => 0,
         Ok(Err(error)) => {
             logs.complain(&error.to_string());
