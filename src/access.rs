@@ -8,12 +8,13 @@
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use acefleet_registry::address::join;
 use acefleet_registry::{Access, Command, KeyHash};
 use sha2::{Digest, Sha256};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Secret};
@@ -88,25 +89,26 @@ pub fn make_token(data_dir: &Path) -> io::Result<Secret> {
     Ok(token)
 }
 
-/// Puts a new key into force that only this host holds. Whatever breaks off, one of its two files has the key in force.
+/// One new key at a time: a second one would overwrite the file of the first.
+static REPLACING: Mutex<()> = Mutex::const_new(());
+
+/// Puts a new key into force that only this host holds. Whatever breaks off, one of its two files has the key in force: one whose
+/// fate is unknown is not overwritten, but put into force by the next call.
 ///
 /// # Errors
-/// When the files cannot be written, or the cluster does not take the new hash in time.
+/// When the files cannot be written, or the cluster does not take the new hash in time: repeat it.
 pub async fn replace_key(fleet: &Fleet, deadline: Instant) -> Result<(), FleetError> {
+    let Ok(_alone) = tokio::time::timeout_at(deadline.into(), REPLACING.lock()).await else {
+        return Err(FleetError::Pending("another new key is being made: ask again".to_owned()));
+    };
     let dir = fleet.config().data_dir.clone();
-    let key = random("acefleet");
-    let access = Access::Key(hash(key.0.as_bytes()));
-    on_disk(&dir, move |dir| store(&dir.join(NEW_KEY), &key)).await?;
-    match fleet.write(Command::SetAccess(access), deadline).await {
-        Ok(_) => {
-            on_disk(&dir, |dir| {
-                fs::rename(dir.join(NEW_KEY), dir.join(KEY))?;
-                File::open(dir)?.sync_all()
-            })
-            .await
-        }
+    let in_force = fleet.view().state.access();
+    let begun = on_disk(&dir, move |dir| begin(dir, in_force)).await?;
+    match fleet.write(Command::SetAccess(Access::Key(begun.key)), deadline).await {
+        Ok(_) => on_disk(&dir, settle).await,
         Err(error) => {
-            if let FleetError::Write(cause) = &error
+            if begun.fresh
+                && let FleetError::Write(cause) = &error
                 && cause.is_known_not_applied()
             {
                 on_disk(&dir, |dir| fs::remove_file(dir.join(NEW_KEY))).await?;
@@ -116,16 +118,43 @@ pub async fn replace_key(fleet: &Fleet, deadline: Instant) -> Result<(), FleetEr
     }
 }
 
-async fn on_disk(
+/// A key that is to be put into force.
+struct Begun {
+    key: KeyHash,
+    /// No earlier call tried the same.
+    fresh: bool,
+}
+
+/// Takes up the key that an earlier call left behind, unless it is in force by now; else makes one.
+fn begin(dir: &Path, in_force: Option<Access>) -> io::Result<Begun> {
+    if let Some(left) = read(&dir.join(NEW_KEY))? {
+        let key = hash(left.0.as_bytes());
+        if in_force != Some(Access::Key(key)) {
+            return Ok(Begun { key, fresh: false });
+        }
+        settle(dir)?;
+    }
+    let key = random("acefleet");
+    store(&dir.join(NEW_KEY), &key)?;
+    Ok(Begun { key: hash(key.0.as_bytes()), fresh: true })
+}
+
+/// The new key is in force.
+fn settle(dir: &Path) -> io::Result<()> {
+    fs::rename(dir.join(NEW_KEY), dir.join(KEY))?;
+    File::open(dir)?.sync_all()
+}
+
+async fn on_disk<T: Send + 'static>(
     dir: &Path,
-    work: impl FnOnce(&Path) -> io::Result<()> + Send + 'static,
-) -> Result<(), FleetError> {
-    let dir = dir.to_owned();
-    let done = tokio::task::spawn_blocking(move || work(&dir).map_err(|error| (dir, error))).await;
-    let (dir, error) = match done {
-        Ok(Ok(())) => return Ok(()),
-        Ok(Err((dir, error))) => (dir, error.to_string()),
-        Err(error) => (PathBuf::new(), error.to_string()),
+    work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+) -> Result<T, FleetError> {
+    let at = dir.to_owned();
+    let done = tokio::task::spawn_blocking(move || work(&at)).await;
+    let error = match done {
+        Ok(Ok(done)) => return Ok(done),
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
     };
     Err(FleetError::Failed {
         cause: "not_stored".to_owned(),
@@ -166,10 +195,13 @@ pub async fn announce(fleet: Fleet, cancel: CancellationToken) {
         () = cancel.cancelled() => return,
         () = fleet.cluster().recovered() => {}
     }
-    let dir = fleet.config().data_dir.clone();
-    let keys = tokio::task::spawn_blocking(move || keys_here(&dir)).await;
-    let keys = keys.ok().and_then(Result::ok).unwrap_or_default();
-    tell(fleet.config(), fleet.view().state.access(), &keys);
+    // A terminal that is stopped takes nothing, and would stop whoever writes to it.
+    let said = tokio::task::spawn_blocking(move || {
+        let keys = keys_here(&fleet.config().data_dir).unwrap_or_default();
+        tell(fleet.config(), fleet.view().state.access(), &keys);
+    });
+    // A panic has been reported where it happened.
+    let _ = said.await;
 }
 
 fn tell(config: &Config, of_cluster: Option<Access>, keys: &[Secret]) {
@@ -246,6 +278,20 @@ mod tests {
             let mode = fs::metadata(dir.path().join(file)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{file}");
         }
+    }
+
+    #[test]
+    fn a_new_key_whose_fate_is_unknown_is_never_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = begin(dir.path(), None).unwrap();
+        assert!(first.fresh);
+        let again = begin(dir.path(), None).unwrap();
+        assert_eq!((again.key, again.fresh), (first.key, false), "it may yet be put into force");
+        let next = begin(dir.path(), Some(Access::Key(first.key))).unwrap();
+        assert!(next.fresh && next.key != first.key);
+        let here: Vec<KeyHash> =
+            keys_here(dir.path()).unwrap().iter().map(|key| hash(key.0.as_bytes())).collect();
+        assert_eq!(here, [first.key, next.key], "the key in force and the one to come");
     }
 
     #[test]

@@ -48,6 +48,7 @@ pub(crate) async fn check(State(app): State<App>, _caller: Caller) -> Response {
         (status = 401, description = "No key", body = DetailBody),
         (status = 403, description = "Wrong key, or a call from elsewhere", body = DetailBody),
         (status = 409, description = "The settings of this node have the key", body = DetailBody),
+        (status = 502, description = "The key cannot be written on this host; the message says why", body = BlockedBody),
         (status = 503, description = "No leader took the write in time", body = BlockedBody),
     )
 )]
