@@ -5,7 +5,6 @@ use std::io::Write;
 use axum::body::{Body, HttpBody};
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, HeaderValue, Response};
-use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http_body_util::BodyExt;
@@ -29,11 +28,11 @@ pub(crate) fn is_accepted(headers: &HeaderMap) -> bool {
 }
 
 /// Packs bytes, fast rather than tight.
-pub(crate) fn pack(bytes: &[u8]) -> Bytes {
+pub(crate) fn pack(bytes: &[u8]) -> Vec<u8> {
     let mut packer = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::fast());
     // A vector takes everything.
     let written = packer.write_all(bytes).and_then(|()| packer.finish());
-    written.unwrap_or_default().into()
+    written.unwrap_or_default()
 }
 
 /// Packs an answer, unless it is short, packed already, or no text.

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::mem;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use acefleet_registry::{NodeId, WallMs};
@@ -19,6 +20,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use crate::http::app::App;
 use crate::http::counters::Hits;
 use crate::http::packed::{self, BY_ENCODING, GZIP, PACKED_FROM};
+use crate::http::problem::Problem;
 use crate::http::snapshot::{AGE, JSON, REVALIDATE, REVISION};
 use crate::http::{cors, observe};
 
@@ -26,6 +28,8 @@ use crate::http::{cors, observe};
 const PAGES_MAX: usize = 4_096;
 /// Bytes kept for one state.
 const BYTES_MAX: usize = 32 << 20;
+/// Bytes of all answers that are kept or on their way, packed copies included. Whoever takes an answer slowly holds it.
+const LIVE_MAX: usize = 128 << 20;
 /// Longer questions are not remembered.
 const TARGET_MAX: usize = 512;
 /// A list of so many entries takes a thread about a millisecond. Longer ones would keep heartbeats waiting.
@@ -72,10 +76,44 @@ impl From<Vec<u8>> for Page {
     }
 }
 
+/// Counts the bytes of answers from their rendering until the last of those who got them is done.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Live(Arc<AtomicUsize>);
+
+impl Live {
+    /// Whether no more may be rendered now.
+    fn is_full(&self) -> bool {
+        self.0.load(Ordering::Relaxed) >= LIVE_MAX
+    }
+
+    fn hold(&self, bytes: Vec<u8>) -> Bytes {
+        self.0.fetch_add(bytes.len(), Ordering::Relaxed);
+        Bytes::from_owner(Held { bytes, live: self.clone() })
+    }
+}
+
+struct Held {
+    bytes: Vec<u8>,
+    live: Live,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.live.0.fetch_sub(self.bytes.len(), Ordering::Relaxed);
+    }
+}
+
 /// An answer that is the same for everyone who asks, with or without a key.
 #[derive(Debug)]
 pub(crate) struct Rendering {
     body: Bytes,
+    live: Live,
     /// The same, packed when the first came who takes it so.
     packed: OnceLock<Bytes>,
     /// Quoted hash of the body: a strong tag, for each of the two.
@@ -91,7 +129,7 @@ pub(crate) struct Rendering {
 
 impl Rendering {
     /// Hashes a body. `revision` is that of the state it shows.
-    pub fn new(page: impl Into<Page>, revision: u64, hits: Hits) -> Self {
+    pub fn new(page: impl Into<Page>, revision: u64, hits: Hits, live: &Live) -> Self {
         let Page { body, next } = page.into();
         let hash = Sha256::digest(&body);
         let hex: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
@@ -113,8 +151,8 @@ impl Rendering {
         if body.len() >= PACKED_FROM {
             headers.insert(VARY, BY_ENCODING);
         }
-        let (body, packed) = (body.into(), OnceLock::new());
-        Self { body, packed, etag, packed_etag, headers, moment: None, hits }
+        let (body, packed, live) = (live.hold(body), OnceLock::new(), live.clone());
+        Self { body, live, packed, etag, packed_etag, headers, moment: None, hits }
     }
 
     /// Whether it has to be packed before the one who sent these headers gets it.
@@ -124,7 +162,7 @@ impl Rendering {
 
     /// Packs it, once.
     pub fn pack(&self) {
-        self.packed.get_or_init(|| packed::pack(&self.body));
+        self.packed.get_or_init(|| self.live.hold(packed::pack(&self.body)));
     }
 
     /// The answer to someone who sent these headers: 304 to those who have it.
@@ -172,9 +210,28 @@ pub(crate) struct Rendered {
     pages: RwLock<Pages>,
     /// Held while a long list is rendered.
     long: Arc<Mutex<()>>,
+    live: Live,
 }
 
 impl Rendered {
+    /// What all answers weigh that are kept or on their way.
+    pub fn live(&self) -> &Live {
+        &self.live
+    }
+
+    /// Refuses to render more while slow readers hold as much as this node gives them.
+    ///
+    /// # Errors
+    /// 503: retry.
+    pub fn room(&self) -> Result<(), Problem> {
+        match self.live.is_full() {
+            true => Err(Problem::busy(
+                "as many bytes of answers are on their way as this node keeps: read faster, or ask later",
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// Waits until no other long list is being rendered.
     pub async fn turn(&self) -> OwnedMutexGuard<()> {
         Arc::clone(&self.long).lock_owned().await
@@ -225,7 +282,7 @@ mod tests {
 
     fn rendering(body: &str) -> Arc<Rendering> {
         let hits = Counters::new(&EventLog::default()).hits("/engines");
-        Arc::new(Rendering::new(body.as_bytes().to_vec(), 7, hits))
+        Arc::new(Rendering::new(body.as_bytes().to_vec(), 7, hits, &Live::default()))
     }
 
     #[test]
@@ -261,6 +318,20 @@ mod tests {
         rendered.keep(&key(2, 1), &"x".repeat(TARGET_MAX + 1), &small);
         rendered.keep(&key(2, 1), "/streams", &rendering(&" ".repeat(BYTES_MAX)));
         assert_eq!(pages(&rendered), (0, 0));
+    }
+
+    #[test]
+    fn an_answer_weighs_until_the_last_reader_has_it() {
+        let rendered = Rendered::default();
+        let hits = Counters::new(&EventLog::default()).hits("/streams");
+        let list = Rendering::new(vec![b' '; LIVE_MAX], 7, hits, rendered.live());
+        list.pack();
+        let answer = list.answer(&HeaderMap::new(), HeaderValue::from(5));
+        drop(list);
+        assert!(rendered.room().is_err(), "a reader holds it");
+        drop(answer);
+        assert!(rendered.room().is_ok());
+        assert_eq!(rendered.live().0.load(Ordering::Relaxed), 0, "the packed copy went with it");
     }
 
     #[test]

@@ -24,13 +24,15 @@ use crate::sockets;
 
 /// From the first byte of a request to the end of its headers.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
-/// A client that takes nothing of its answer for so long has gone away or means harm.
-const PROGRESS_WITHIN: Duration = Duration::from_secs(30);
+/// A client that keeps its answers waiting for so long in all has gone away or means harm; see [`stall`](super::stall) for how it wins time.
+const ANSWERS_WAIT: Duration = Duration::from_secs(30);
 /// A connection may rest so long between requests: longer than clients keep theirs, so that they close
 /// first and no request meets a closing door.
 const REST_WITHIN: Duration = Duration::from_secs(150);
-/// Request line and headers together, bytes. Of headers, hyper takes 100.
-const HEADERS_SIZE_MAX: usize = 64 * 1024;
+/// Request line and headers together, bytes: the longest id of a stream with every byte escaped, and what browsers send. Nobody has
+/// shown a key by then: the connections that one address may have without a request hold 32 MiB of it, all together 320 MB.
+/// Of headers, hyper takes 100.
+const HEADERS_SIZE_MAX: usize = 32 * 1024;
 /// What is read of a connection before somebody wants it, bytes.
 const BUFFER_MAX: usize = HEADERS_SIZE_MAX;
 /// After an error that is not the connection's fault (no file descriptors), accepting rests so long.
@@ -113,7 +115,7 @@ impl Server {
         sockets::tune(&stream);
         sockets::expect_progress(&stream);
         let health_only = slot.place == Place::Health;
-        let io = TokioIo::new(Guarded::new(stream, phase.clone(), HEADERS_WITHIN, PROGRESS_WITHIN));
+        let io = TokioIo::new(Guarded::new(stream, phase.clone(), HEADERS_WITHIN, ANSWERS_WAIT));
         let api = self.api.clone();
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let handling = phase.handling();

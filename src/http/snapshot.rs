@@ -160,22 +160,28 @@ impl Snapshot {
     ) -> Response {
         let target = self.target(parameters);
         let kept = app.rendered().find(&self.key, &target).filter(|kept| kept.moment == moment);
-        let rendering = kept.unwrap_or_else(|| {
-            let hits = app.counters().hits(self.endpoint.as_ref().map_or("", MatchedPath::as_str));
-            let mut made = Rendering::new(render(self), self.view.revision, hits);
-            made.moment = moment;
-            app.counters().rendered();
-            let made = Arc::new(made);
-            app.rendered().keep(&self.key, &target, &made);
-            made
-        });
+        let rendering = match kept {
+            Some(kept) => kept,
+            None => {
+                if let Err(full) = app.rendered().room() {
+                    return full.into_response();
+                }
+                let hits = app.counters().hits(self.endpoint.as_ref().map_or("", MatchedPath::as_str));
+                let mut made = Rendering::new(render(self), self.view.revision, hits, app.rendered().live());
+                made.moment = moment;
+                app.counters().rendered();
+                let made = Arc::new(made);
+                app.rendered().keep(&self.key, &target, &made);
+                made
+            }
+        };
         if rendering.wants_packing(&self.asked) {
             rendering.pack();
         }
         rendering.answer(&self.asked, self.age.clone()).map(Body::new)
     }
 
-    /// The same for a list of `entries` entries: a long one is rendered away from the threads that carry the cluster's
+    /// The same for a list: a long one is rendered away from the threads that carry the cluster's
     /// messages, and one at a time.
     pub async fn list_page<P: Into<Page>>(
         mut self,

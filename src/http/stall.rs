@@ -27,6 +27,8 @@ const BEGINNING_MS: u64 = 1_000;
 /// How much of a body that nobody wanted is thrown away, so that its sender gets to read why, and for how long.
 const DISCARD_MAX: usize = 16 << 20;
 const DISCARD_WITHIN: Duration = Duration::from_secs(1);
+/// Bytes a second at which a client wins back the time that its answer had to wait.
+const PACE: u32 = 16 << 10;
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -158,14 +160,36 @@ impl Drop for Wanted {
     }
 }
 
+/// How long writes may still wait for the other side: waiting uses it up, and what is taken wins it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Patience {
+    most: Duration,
+    left: Duration,
+}
+
+impl Patience {
+    fn of(most: Duration) -> Self {
+        Self { most, left: most }
+    }
+
+    fn waited(&mut self, time: Duration) {
+        self.left = self.left.saturating_sub(time);
+    }
+
+    fn took(&mut self, bytes: usize) {
+        let won = Duration::from_secs(1).saturating_mul(u32::try_from(bytes).unwrap_or(u32::MAX)) / PACE;
+        self.left = self.left.saturating_add(won).min(self.most);
+    }
+}
+
 /// A socket whose reads fail when the headers of a request take too long, and whose writes fail when the other side takes
-/// nothing for too long.
+/// its answers too slowly.
 pub(crate) struct Guarded {
     stream: TcpStream,
     phase: Phase,
     headers: Duration,
     timer: Pin<Box<Sleep>>,
-    progress: Duration,
+    patience: Patience,
     /// Runs while a write waits.
     stuck: Option<Pin<Box<Sleep>>>,
     /// What may still be thrown away, once nothing more is written.
@@ -173,26 +197,30 @@ pub(crate) struct Guarded {
 }
 
 impl Guarded {
-    /// Headers may take `headers` from their first byte on; a write may wait for `progress`.
-    pub fn new(stream: TcpStream, phase: Phase, headers: Duration, progress: Duration) -> Self {
+    /// Headers may take `headers` from their first byte on; writes may wait for `patience` in all, and longer when much is
+    /// taken meanwhile.
+    pub fn new(stream: TcpStream, phase: Phase, headers: Duration, patience: Duration) -> Self {
         let timer = Box::pin(tokio::time::sleep(headers));
-        Self { stream, phase, headers, timer, progress, stuck: None, discard: None }
+        Self { stream, phase, headers, timer, patience: Patience::of(patience), stuck: None, discard: None }
     }
 
     /// What came of a write, unless it has waited for too long.
     fn bound(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if written.is_ready() {
-            if self.stuck.take().is_some() {
+        if let Poll::Ready(outcome) = &written {
+            if let Some(stuck) = self.stuck.take() {
+                let began = stuck.deadline() - self.patience.left;
+                self.patience.waited(began.elapsed());
                 self.phase.0.writing.store(false, Ordering::Relaxed);
                 self.phase.0.since_ms.store(now_ms(), Ordering::Relaxed);
             }
+            self.patience.took(*outcome.as_ref().unwrap_or(&0));
             return written;
         }
         self.phase.0.writing.store(true, Ordering::Relaxed);
-        let progress = self.progress;
-        let stuck = self.stuck.get_or_insert_with(|| Box::pin(tokio::time::sleep(progress)));
+        let left = self.patience.left;
+        let stuck = self.stuck.get_or_insert_with(|| Box::pin(tokio::time::sleep(left)));
         ready!(stuck.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing of its answer")))
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes its answer too slowly")))
     }
 
     fn note_bytes(&mut self) {
@@ -325,7 +353,7 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         drop(client);
 
-        // One that is taken slowly does not.
+        // One that is taken at a fair pace does not.
         let (mut client, mut guarded, _) = pair(Duration::from_secs(60)).await;
         let reading = tokio::spawn(async move {
             let mut part = vec![0; 1 << 20];
@@ -334,6 +362,20 @@ mod tests {
         guarded.write_all(&answer).await.unwrap();
         drop(guarded);
         reading.await.unwrap();
+    }
+
+    #[test]
+    fn a_few_bytes_now_and_then_do_not_win_the_time_back() {
+        let mut patience = Patience::of(Duration::from_secs(30));
+        for _ in 0..2 {
+            patience.waited(Duration::from_secs(16));
+            patience.took(8);
+        }
+        assert!(patience.left < Duration::from_millis(1), "{patience:?}");
+        patience.took(PACE as usize * 3);
+        assert!(patience.left >= Duration::from_secs(3), "{patience:?}");
+        patience.took(usize::MAX);
+        assert_eq!(patience.left, patience.most);
     }
 
     #[tokio::test]
