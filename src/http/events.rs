@@ -49,6 +49,9 @@ enum Refused {
     /// The body is wrong
     #[response(status = 422)]
     Invalid(InvalidBody),
+    /// This node cannot keep the event; its log says why
+    #[response(status = 502)]
+    NotKept(BlockedBody),
     /// No leader, and this node keeps as many events as it can
     #[response(status = 503)]
     Full(BlockedBody),

@@ -1,4 +1,4 @@
-//! `POST /cluster/nodes/{name}/cordon`, `/uncordon`, `/drain`, `DELETE /cluster/nodes/{name}`. What may be
+//! `POST /cluster/nodes/{name}/cordon`, `/uncordon`, `/drain`, `/adopt`, `DELETE /cluster/nodes/{name}`. What may be
 //! done is decided in the fleet, not here.
 
 use acefleet_registry::node::Wanted;
