@@ -23,7 +23,7 @@ pub struct Target {
     /// Base URL of a node, or its HOST:PORT; else the node that runs here with the same settings.
     #[arg(long, value_name = "URL", value_parser = base_url)]
     url: Option<Url>,
-    /// Key of the API; else what the node here lets its own user do, else API_KEY from the settings. Other users of this host can see arguments.
+    /// Key of the API; else API_KEY from the settings, else what the node here lets its own user do. Other users of this host can see arguments.
     #[arg(long, value_name = "KEY")]
     api_key: Option<String>,
     /// Print the answer as JSON.
@@ -65,7 +65,7 @@ fn address(file: Option<&Path>, target: &Target) -> Result<(Url, Option<String>)
     let config = config.config;
     // A user that may read the token may call the node; others need the key.
     let token = || access::token_here(&config.data_dir).ok().flatten().map(|token| token.0);
-    let key = target.api_key.clone().or_else(token).or(key);
+    let key = key.or_else(token);
     Ok((own_url(&config)?, key))
 }
 

@@ -13,7 +13,12 @@ async fn run(bed: &Bed, environment: &[(&str, &str)], arguments: &[&str]) -> Out
     let port = bed.address.rsplit_once(':').unwrap().1;
     let program = env!("CARGO_BIN_EXE_acefleet");
     let mut command = tokio::process::Command::new(program);
-    command.env_clear().env("APP_PORT", port).envs(environment.iter().copied());
+    // So does a data directory of its own for one of a node that runs here.
+    command
+        .env_clear()
+        .env("ACEFLEET_DATA_DIR", dir.path())
+        .env("APP_PORT", port)
+        .envs(environment.iter().copied());
     command.current_dir(dir.path()).args(arguments).output().await.unwrap()
 }
 
