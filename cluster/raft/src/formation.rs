@@ -81,7 +81,7 @@ fn founding_members(core: &Core) -> Vec<Peer> {
 async fn round(core: &Core) -> Result<Step, Failure> {
     let members = founding_members(core);
     let nonce = access::nonce();
-    let hellos = greet(core, &members, &nonce).await;
+    let (hellos, wrong) = greet(core, &members, &nonce).await;
     for hello in hellos.values() {
         if let Some(cluster_id) = live_cluster_of_another(core, hello)? {
             // The members of a live cluster took this empty node in: it only has to listen.
@@ -93,6 +93,9 @@ async fn round(core: &Core) -> Result<Step, Failure> {
     if own.cluster_id.is_some() && (own.founders.is_empty() || hellos.values().any(|hello| hello.live)) {
         // The cluster runs already. Starting a log of its own would give it a second history.
         return Ok(Step::Wait("waiting for the leader of the cluster".into()));
+    }
+    if let Some(wrong) = wrong {
+        return Ok(Step::Wait(wrong));
     }
     for hello in hellos.values() {
         if let Err(why) = access::agrees(&own.node_name, core.options.access.as_ref(), &nonce, hello) {
@@ -181,30 +184,37 @@ async fn found(core: &Core, founders: Vec<MemberRecord>) -> Result<Step, Failure
     }
 }
 
-/// Answers of the listed peers, by name.
-async fn greet(core: &Core, members: &[Peer], nonce: &[u8]) -> BTreeMap<String, HelloReply> {
+/// Answers of the listed peers, by name, and who answers at the address of another one.
+async fn greet(
+    core: &Core,
+    members: &[Peer],
+    nonce: &[u8],
+) -> (BTreeMap<String, HelloReply>, Option<String>) {
     let others = members.iter().filter(|member| member.name != core.options.node_name);
     let calls = others.map(|member| async move {
         let hello = core.wire.hello_with(&member.addr, &core.options.advertise, nonce.to_vec(), CALL_LIMIT);
         let hello = hello.await;
         match hello {
-            Ok(hello) if hello.name == member.name => Some((member.name.clone(), hello)),
-            Ok(hello) => {
-                tracing::warn!(
-                    address = member.addr,
-                    expected = member.name,
-                    found = hello.name,
-                    "another node answers at the address of a peer"
-                );
-                None
-            }
+            Ok(hello) if hello.name == member.name => Some(Ok((member.name.clone(), hello))),
+            Ok(hello) => Some(Err(format!(
+                "{} answers at {}, which is listed as the address of {}: correct ACEFLEET_PEERS, or the name of that node",
+                hello.name, member.addr, member.name
+            ))),
             Err(error) => {
                 tracing::debug!(peer = member.name, %error, "no greeting");
                 None
             }
         }
     });
-    join_all(calls).await.into_iter().flatten().collect()
+    let mut wrong = None;
+    let mut hellos = BTreeMap::new();
+    for answer in join_all(calls).await.into_iter().flatten() {
+        match answer {
+            Ok((name, hello)) => drop(hellos.insert(name, hello)),
+            Err(why) => wrong = wrong.or(Some(why)),
+        }
+    }
+    (hellos, wrong)
 }
 
 /// The live cluster that lists this node as a member, while it belongs to none. A live cluster that

@@ -35,6 +35,7 @@ mod protocol;
 mod read;
 mod reconfigure;
 mod refusal;
+mod reminder;
 mod renew;
 mod replace;
 mod reports;

@@ -5,12 +5,13 @@ use acefleet_registry::NodeId;
 
 use crate::join::{self, CALL_LIMIT, Verdict};
 use crate::members::{self, MembershipChange};
+use crate::reminder::Reminder;
 use crate::shared::Core;
 use crate::transport::proto::JoinKind;
 
 /// Records this node's address, if the log knows another one. Any member that answers passes it on: the
 /// leader cannot reach this node yet, so this node may not know it.
-pub(crate) async fn announce(core: &Core) {
+pub(crate) async fn announce(core: &Core, said: &mut Reminder) {
     let own = core.identity.load();
     let address = &core.options.advertise;
     let Some(recorded) = core.recorded(own.node_id).filter(|member| member.address != *address) else {
@@ -40,12 +41,14 @@ pub(crate) async fn announce(core: &Core) {
             }
         }
     }
-    tracing::warn!(
-        address,
-        recorded = recorded.address,
-        reason = last,
-        "the new address of this node is not recorded yet"
-    );
+    if said.is_due(&last) {
+        tracing::warn!(
+            address,
+            recorded = recorded.address,
+            reason = last,
+            "the new address of this node is not recorded yet"
+        );
+    }
 }
 
 /// Asks the addresses in the settings who lives there, and dials members where they answered. Without it a

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::errors::Failure;
 use crate::join::{self, CALL_LIMIT};
 use crate::members;
+use crate::reminder::Reminder;
 use crate::shared::Core;
 use crate::state_machine::blocking;
 use crate::store::Identity;
@@ -20,6 +21,7 @@ const SILENCE: Duration = Duration::from_secs(5);
 
 /// Runs until the node stops.
 pub(crate) async fn run(core: Arc<Core>) {
+    let (mut moved, mut promoted) = (Reminder::default(), Reminder::default());
     loop {
         let told = tokio::select! {
             () = core.stop.cancelled() => return,
@@ -35,9 +37,10 @@ pub(crate) async fn run(core: Arc<Core>) {
         if silent {
             moves::locate(&core).await;
         }
-        moves::announce(&core).await;
+        moves::announce(&core, &mut moved).await;
         if let Some(wanted) = join::promotion(&core)
             && let Err(error) = members::change(&core, &wanted, Instant::now() + 5 * SWEEP).await
+            && promoted.is_due(&error.to_string())
         {
             tracing::warn!(%error, "this node could not become a voter yet");
         }
