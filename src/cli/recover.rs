@@ -124,6 +124,10 @@ fn report(survey: &Survey, asked: &[Asked], now: WallMs) -> String {
         let has = format!("{fate}: {vote} at {}, {engines} engines, {streams} streams{said}", member.address);
         line(&format!("member {}", member.name), has);
     }
+    let newer = |asked: &&Asked| !survey.members.iter().any(|member| member.id == asked.member.id);
+    for Asked { member, said } in asked.iter().filter(newer) {
+        line(&format!("came later: {}", member.name), format!("at {}; {said}", member.address));
+    }
     let _ = write!(
         text,
         "\nLost is whatever the others stored after entry {} and this node did not, and the engines and streams of\n\

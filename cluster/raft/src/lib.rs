@@ -75,7 +75,7 @@ pub use cluster::{Cluster, Hooks, NoHooks};
 pub use disk::DiskSpace;
 pub use errors::{AskError, Failure, MembershipError, ReadError, StartError, WriteError};
 pub use members::MembershipChange;
-pub use offline::{Asked, Enlisted, Founded, Said, Survey, SurveyedMember, enlist, found, survey};
+pub use offline::{Alive, Asked, Enlisted, Founded, Said, Survey, SurveyedMember, enlist, found, survey};
 pub use options::{Options, Peer, SnapshotPolicy, Timing};
 pub use outbox::{Outbox, OutboxError};
 pub use start::start;

@@ -8,7 +8,7 @@ mod ask;
 mod prepare;
 mod recover;
 
-pub use ask::{Asked, Said};
+pub use ask::{Alive, Asked, Said};
 pub use prepare::{Enlisted, Founded, enlist, found};
 pub use recover::{Survey, SurveyedMember, survey};
 

@@ -175,6 +175,8 @@ impl IdentityFile {
         let mut next = Identity::clone(&self.load());
         next.former.extend(next.cluster_id.replace(cluster_id.to_owned()));
         (next.founders, next.join) = (Vec::new(), Vec::new());
+        // What was planned with members that are lost.
+        (next.renewal, next.replaces) = (None, None);
         self.store(next)
     }
 
