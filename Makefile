@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-# scripts/lib.sh chooses the shared target directory and the compiler cache; plain cargo lines get them the same way.
+# scripts/lib.sh chooses the target directory and the compiler cache; plain cargo lines get them the same way.
 CARGO := . scripts/lib.sh && cargo
 
 .PHONY: help

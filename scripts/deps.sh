@@ -11,7 +11,7 @@
 cd "$ROOT"
 
 DEPS="$HOME/.cache/acefleet/deps"
-# Newest sets that stay. A set of the dev profile takes some 3 GB.
+# Newest sets that stay. A set of the dev profile takes some 2 GB.
 KEEP=3
 
 # key: what decides whether compiled dependencies fit.
