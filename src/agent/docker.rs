@@ -66,6 +66,8 @@ impl DockerRuntime {
             tracing::warn!(name = spec.name, warning, "Docker warns of a new container");
         }
         let id = created.id.as_str();
+        // It becomes part of the next path.
+        checked(id).map_err(|_| RuntimeError::Other(format!("Docker gave a new container the id {id:?}")))?;
         let create_ms = began.elapsed().as_millis();
         let started = self
             .docker

@@ -181,7 +181,9 @@ fn taken_port(message: &str, spec: &ContainerSpec) -> Option<u16> {
         return None;
     }
     let named = spec.ports.values().copied().find(|port| names_port(message, *port));
-    let only = || spec.ports.values().copied().next().filter(|_| spec.ports.len() == 1);
+    // One that names another port is not about ours.
+    let only =
+        || spec.ports.values().copied().next().filter(|_| spec.ports.len() == 1 && !names_any_port(message));
     named.or_else(only)
 }
 
@@ -190,6 +192,11 @@ fn names_port(text: &str, port: u16) -> bool {
     let wanted = format!(":{port}");
     text.match_indices(&wanted)
         .any(|(at, _)| !text[at + wanted.len()..].starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// True when `:` and a digit stand in the text.
+fn names_any_port(text: &str) -> bool {
+    text.as_bytes().windows(2).any(|pair| pair[0] == b':' && pair[1].is_ascii_digit())
 }
 
 /// An error with everything that it was caused by: the outermost text alone says little.

@@ -33,6 +33,12 @@ fn refusals_have_a_meaning() {
         ),
         (&one, 500, format!("{bind}Bind for 0.0.0.0:19006 failed: port is already allocated"), RuntimeError::PortTaken(19006)),
         (
+            &one,
+            500,
+            format!("{bind}Bind for 0.0.0.0:22500 failed: port is already allocated"),
+            RuntimeError::Other(format!("Docker refused (500): {bind}Bind for 0.0.0.0:22500 failed: port is already allocated")),
+        ),
+        (
             &two,
             500,
             format!("{bind}failed to bind host port for 0.0.0.0:19007:172.17.0.2:45006/tcp: address already in use"),

@@ -23,6 +23,8 @@ use crate::agent::vpn::Network;
 /// Leases that are replaced for one engine before it is given up.
 const MAX_CONFLICTS: u32 = 100;
 /// Names of others that are remembered for a host: each of them is replicated.
+/// Attempts with a name that Docker calls taken and does not show.
+const AGAIN_MAX: u32 = 3;
 const NAMES_MAX: usize = 4_096;
 /// A container that ends within this time never ran: a wrong image or command, not a crash.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -69,7 +71,13 @@ pub(super) async fn start(ctx: &Context, id: EngineId) {
         };
         let cluster_id = &ctx.cluster_id;
         let spec = spec::container(&engine, &ctx.config, view.state.policy(), cluster_id, network.as_deref());
-        let (cause, message) = match attempt(ctx, &engine, &spec, deadline).await {
+        let mut attempted = attempt(ctx, &engine, &spec, deadline).await;
+        if repeats == AGAIN_MAX && matches!(attempted, Attempt::Again) {
+            // Whatever holds the name cannot be had or be removed: another name does as well.
+            attempted = names_taken(ctx, &engine, &spec.name).await;
+            repeats = 0;
+        }
+        let (cause, message) = match attempted {
             Attempt::Runs(container, reach) => {
                 let (queued_ms, docker_ms) = (queued.as_millis(), (began.elapsed() - queued).as_millis());
                 tracing::info!(engine = %id, name = spec.name, container, queued_ms, docker_ms, "engine started");
@@ -85,13 +93,16 @@ pub(super) async fn start(ctx: &Context, id: EngineId) {
             }
             Attempt::Taken(taken) => (
                 "conflict",
-                format!("{MAX_CONFLICTS} leases in a row were in use on this host, lastly {taken:?}"),
+                format!(
+                    "{MAX_CONFLICTS} leases in a row were in use on this host, lastly {}",
+                    described(&taken)
+                ),
             ),
-            Attempt::Again if repeats < MAX_CONFLICTS => {
+            Attempt::Again => {
                 repeats += 1;
+                tokio::time::sleep(SETTLE).await;
                 continue;
             }
-            Attempt::Again => ("docker_error", "remains of an earlier attempt keep coming back".to_owned()),
             Attempt::NoImage if pulled => {
                 return no_image(ctx, id, &spec.image, "it vanished after the pull").await;
             }
@@ -141,6 +152,13 @@ async fn network(ctx: &Context, engine: &Engine, deadline: Instant) -> Result<Op
                 "another engine did not give up the forwarded port of the VPN container {vpn}"
             ));
         }
+    }
+}
+
+fn described(taken: &Taken) -> String {
+    match taken {
+        Taken::HostPort(port) => format!("port {port}"),
+        Taken::Names(names) => names.iter().take(3).cloned().collect::<Vec<_>>().join(", "),
     }
 }
 
@@ -312,14 +330,15 @@ async fn take_up(ctx: &Context, engine: &Engine, spec: &ContainerSpec, deadline:
     }
 }
 
-/// The name, and with it every other of its prefix that containers of others hold here: the next engines need not try them.
+/// The name, and with it every other of its prefix that containers hold here, remains of our own that cannot be removed among
+/// them: the next engines need not try them.
 async fn names_taken(ctx: &Context, engine: &Engine, name: &str) -> Attempt {
     let found = match ctx.runtime.all().await {
         Ok(found) => found,
         Err(error) => return refused(ctx, &error),
     };
     let prefix = format!("{}-", engine.spec.name_prefix);
-    let others = found.into_iter().filter(|c| c.name.starts_with(&prefix) && !ctx.is_ours(&c.labels));
+    let others = found.into_iter().filter(|c| c.name.starts_with(&prefix));
     let mut names: BTreeSet<String> = others.map(|c| c.name).collect();
     names.insert(name.to_owned());
     if names.len() > NAMES_MAX {

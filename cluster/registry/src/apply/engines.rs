@@ -20,6 +20,8 @@ use crate::vpn::{CAUSE_VPN_ERROR, VpnFault};
 
 /// A port or name that others hold is tried again after ten minutes.
 const FOREIGN_MS: u64 = 600_000;
+/// Names that one host remembers of one prefix, unless it found more at once.
+const FOREIGN_NAMES_MAX: usize = 1_000;
 
 /// The engine's record if it is still live and in `phase`.
 fn in_phase(state: &State, id: EngineId, phase: Phase) -> Result<Engine, Reply> {
@@ -40,8 +42,16 @@ pub(super) fn conflict(state: &mut State, id: EngineId, taken: &Taken) -> Reply 
     match taken {
         Taken::Names(names) if names.contains(&engine.container_name) => {
             let until_ms = state.tables.clock_ms.plus(FOREIGN_MS);
-            let foreign = ForeignNames { until_ms, names: names.iter().cloned().collect() };
-            state.tables.foreign_names.insert((engine.node, engine.spec.name_prefix.clone()), foreign);
+            let of_prefix = (engine.node, engine.spec.name_prefix.clone());
+            let mut names = names.clone();
+            // One that Docker did not show may be among those that are known.
+            if let Some(known) = state.tables.foreign_names.get(&of_prefix)
+                && known.names.len() + names.len() <= FOREIGN_NAMES_MAX
+            {
+                names.extend(known.names.iter().cloned());
+            }
+            let foreign = ForeignNames { until_ms, names: names.into_iter().collect() };
+            state.tables.foreign_names.insert(of_prefix, foreign);
             engine.container_name = state.free_name(engine.node, &engine.spec.name_prefix);
         }
         Taken::HostPort(port) if engine.leased_ports().any(|leased| leased == *port) => {
