@@ -72,19 +72,25 @@ impl ElapsedClock {
                 self.at = Some(at);
                 self.know(logged, at);
                 if slept || step > STEP_MAX {
-                    self.watch = Some(Watch { term, from: self.newest(), since: at });
+                    self.begin(term, at);
                 }
             }
             (Some(term), _) => {
                 self.know(logged, at);
                 (self.at, self.is_live) = (Some(at), true);
-                self.watch = Some(Watch { term, from: self.newest(), since: at });
+                self.begin(term, at);
             }
             (None, _) => {
                 self.know(logged, at);
                 self.watch = None;
             }
         }
+    }
+
+    /// A watch begins behind all that was written before it: what it finds out of the time of day says nothing of that.
+    fn begin(&mut self, term: u64, at: Instant) {
+        self.newest = self.newest.saturating_add(Duration::from_millis(1));
+        self.watch = Some(Watch { term, from: self.newest(), since: at });
     }
 
     fn know(&mut self, moment: Elapsed, at: Instant) {
@@ -113,15 +119,19 @@ mod tests {
         let (mut clock, start) = (ElapsedClock::default(), Instant::now());
         clock.tick(None, Elapsed(5_000), false, start);
         watch(&mut clock, start, 0, 10_000);
-        assert_eq!(clock.newest(), Elapsed(15_000), "it goes on from what the log knows");
-        assert_eq!(clock.now(start + Duration::from_millis(10_050)), Elapsed(15_050));
-        assert_eq!(clock.watch().map(|watch| watch.from), Some(Elapsed(5_000)));
+        assert_eq!(clock.newest(), Elapsed(15_001), "it goes on from what the log knows");
+        assert_eq!(clock.now(start + Duration::from_millis(10_050)), Elapsed(15_051));
+        assert_eq!(
+            clock.watch().map(|watch| watch.from),
+            Some(Elapsed(5_001)),
+            "behind all that was written before"
+        );
         // Many looks within a millisecond lose nothing of it.
         for micros in 1..=1_000 {
             let at = start + Duration::from_millis(10_000) + Duration::from_micros(micros);
             clock.tick(TERM, Elapsed::ZERO, false, at);
         }
-        assert_eq!(clock.newest(), Elapsed(15_001));
+        assert_eq!(clock.newest(), Elapsed(15_002));
     }
 
     #[test]
@@ -133,15 +143,15 @@ mod tests {
         let hour = 3_600_000;
         assert!(clock.now(start + Duration::from_millis(hour)) <= Elapsed(1_000 + 2_000));
         clock.tick(TERM, Elapsed::ZERO, false, start + Duration::from_millis(hour));
-        assert_eq!(clock.newest(), Elapsed(1_000));
+        assert_eq!(clock.newest(), Elapsed(1_002));
         let watched = clock.watch().unwrap();
-        assert_eq!((watched.from, watched.since), (Elapsed(1_000), start + Duration::from_millis(hour)));
+        assert_eq!((watched.from, watched.since), (Elapsed(1_002), start + Duration::from_millis(hour)));
         // A process that is stopped for an hour: its monotonic clock goes on.
         watch(&mut clock, start, hour, hour + 1_000);
         let resumed = start + Duration::from_millis(2 * hour);
-        assert_eq!(clock.now(resumed), Elapsed(4_000));
+        assert_eq!(clock.now(resumed), Elapsed(4_002));
         clock.tick(TERM, Elapsed::ZERO, false, resumed);
-        assert_eq!(clock.newest(), Elapsed(4_000));
+        assert_eq!(clock.newest(), Elapsed(4_003));
         assert_eq!(clock.watch().map(|watch| watch.since), Some(resumed), "a watch of its own");
         // A host that slept: its monotonic clock stood still.
         let woken = resumed + Duration::from_millis(100);
@@ -160,7 +170,7 @@ mod tests {
         assert_eq!(clock.shown(start + Duration::from_secs(61)), Some(Elapsed(3_660_000)));
         let elected = start + Duration::from_secs(90);
         clock.tick(Some(9), Elapsed(7), false, elected);
-        assert_eq!(clock.now(elected), Elapsed(3_600_000));
+        assert_eq!(clock.now(elected), Elapsed(3_600_001));
     }
 
     #[test]
@@ -172,7 +182,7 @@ mod tests {
             let logged = Elapsed(clock.now(at).0.saturating_sub(50));
             clock.tick(TERM, logged, false, at);
         }
-        assert_eq!(clock.newest(), Elapsed(10_000));
+        assert_eq!(clock.newest(), Elapsed(10_001));
         clock.tick(TERM, Elapsed(60_000), false, start + Duration::from_millis(10_100));
         assert_eq!(clock.newest(), Elapsed(60_000));
     }

@@ -139,7 +139,9 @@ impl Judge {
         }
         let known = self.off.filter(|(before, _)| before.abs_diff(right) <= TOLERANCE_MS);
         let (_, since) = *self.off.insert(known.unwrap_or((right, scene.at)));
-        (is_settled && scene.at.saturating_duration_since(since) >= HOLD).then_some(right)
+        // A node that is alone and whose clock has not jumped hears nothing more by waiting.
+        let hold = if scene.others.is_empty() && self.jumped.is_none() { Duration::ZERO } else { HOLD };
+        (is_settled && scene.at.saturating_duration_since(since) >= hold).then_some(right)
     }
 }
 
