@@ -46,7 +46,7 @@ use crate::soft::{SoftState, SoftView};
 pub use errors::FleetError;
 
 /// A leader that was silent for so long, in milliseconds, is taken to be gone: several elections long.
-pub const LEADER_LOST_MS: u64 = 2_000;
+pub const LEADER_LOST_MS: u64 = acefleet_raft::LEADER_LOST.as_millis() as u64;
 
 /// Cheap handle on everything that an API call needs.
 #[derive(Clone)]

@@ -79,7 +79,7 @@ pub use offline::{Alive, Asked, Enlisted, Founded, Said, Survey, SurveyedMember,
 pub use options::{Options, Peer, SnapshotPolicy, Timing};
 pub use outbox::{Outbox, OutboxError};
 pub use start::start;
-pub use status::{Leadership, MemberStatus, RaftStatus, Role};
+pub use status::{LEADER_LOST, Leadership, MemberStatus, RaftStatus, Role};
 pub use store::recorded_name;
 pub use view::View;
 pub use wall::{Clock, host_clock};

@@ -138,7 +138,9 @@ pub(crate) fn status(core: &Core) -> RaftStatus {
     let leads = metrics.state.is_leader();
     let leaderless = leaderless(core, leads, voters.len(), quorum_age);
     // The vote of an earlier run names a leader that may be long gone.
-    let leader = leader(&metrics).filter(|_| leads || core.wire.contacts().has_heard_leader());
+    // One that no majority has confirmed for several elections leads nobody, whatever it believes.
+    let known = (leads || core.wire.contacts().has_heard_leader()) && leaderless < LEADER_LOST;
+    let leader = leader(&metrics).filter(|_| known);
     RaftStatus {
         node_id: NodeId(metrics.id),
         node_name: identity.node_name.clone(),
@@ -285,6 +287,9 @@ impl Core {
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+/// A leader that was silent for so long, or that no majority has confirmed for so long, is taken to be gone: several elections.
+pub const LEADER_LOST: Duration = Duration::from_secs(2);
 
 /// When nothing has been committed for so long that should have been, no majority stores what the leader sends.
 const STALLED: Duration = Duration::from_secs(1);
