@@ -40,7 +40,7 @@ impl StartError {
 pub enum Failure {
     /// The Raft core or its storage died. Exit code 70.
     Fatal(String),
-    /// The cluster does not take this node in as things are. Exit code 75.
+    /// The cluster does not take this node in as things are, or this host lacks something. Exit code 75.
     Refused(String),
     /// This node is no member any more, for good. Exit code 77.
     Removed(String),

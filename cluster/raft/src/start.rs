@@ -27,7 +27,7 @@ use crate::snapshot::SnapshotDir;
 use crate::state_machine::StateMachine;
 use crate::status::Leadership;
 use crate::store::{
-    self, Act, DirLock, Flusher, FsyncClock, IdentityFile, LogStore, MarkFile, Marker, Standing,
+    self, Act, Broken, DirLock, Flusher, FsyncClock, IdentityFile, LogStore, MarkFile, Marker, Standing,
 };
 use crate::times::{self, Times};
 use crate::transport::{Network, System, Ways, Wire, serve};
@@ -280,13 +280,14 @@ fn spawn_background(core: &Arc<Core>, listener: TcpListener) {
 }
 
 /// Without its mark the store could lose its end unseen, so the node does not go on.
-async fn watch_mark(core: Arc<Core>, mut broken: watch::Receiver<Option<String>>) {
+async fn watch_mark(core: Arc<Core>, mut broken: watch::Receiver<Option<Broken>>) {
     let why = tokio::select! {
         () = core.stop.cancelled() => return,
         broken = broken.wait_for(Option::is_some) => broken.ok().and_then(|why| why.clone()),
     };
-    if let Some(why) = why {
-        core.fail(Failure::Fatal(format!("the mark beside the store cannot be written: {why}")));
+    if let Some(Broken { why, passes }) = why {
+        let why = format!("the mark beside the store cannot be written: {why}");
+        core.fail(if passes { Failure::Refused(why) } else { Failure::Fatal(why) });
     }
 }
 

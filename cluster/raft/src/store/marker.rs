@@ -3,8 +3,9 @@
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use tokio::sync::watch;
 
 use super::mark::MarkFile;
@@ -13,11 +14,23 @@ use super::position::Positions;
 /// Rest between two updates. With the time that one takes, the mark trails by less than a second.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// Files that ran out come back when somebody closes his; until then the mark trails behind.
+const FILES_BACK_WITHIN: Duration = Duration::from_secs(30);
+
+/// Why the mark cannot be written any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Broken {
+    /// For people.
+    pub why: String,
+    /// Something outside is in the way, as a full disk is, and may go away.
+    pub passes: bool,
+}
+
 /// The thread. It ends when this is dropped; what it had not written by then is not written.
 pub(crate) struct Marker {
     file: MarkFile,
     positions: Arc<Positions>,
-    broken: watch::Receiver<Option<String>>,
+    broken: watch::Receiver<Option<Broken>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -27,10 +40,25 @@ impl Marker {
         let (report, broken) = watch::channel(None);
         let (own, moves) = (file.clone(), positions.clone());
         let thread = std::thread::Builder::new().name("mark".into()).spawn(move || {
+            let mut since = None;
             while moves.wait_moved() {
-                if let Err(error) = own.update() {
-                    report.send_replace(Some(error.to_string()));
-                    return;
+                match own.update() {
+                    Ok(()) => since = None,
+                    Err(error)
+                        if lacks_files(&error)
+                            && *since.get_or_insert_with(Instant::now) + FILES_BACK_WITHIN
+                                > Instant::now() =>
+                    {
+                        tracing::debug!(%error, "the mark beside the store waits for a file");
+                        std::thread::sleep(PAUSE);
+                        moves.repeat();
+                        continue;
+                    }
+                    Err(error) => {
+                        let passes = lacks_files(&error) || lacks_space(&error);
+                        report.send_replace(Some(Broken { why: error.to_string(), passes }));
+                        return;
+                    }
                 }
                 moves.pause(PAUSE);
             }
@@ -44,7 +72,7 @@ impl Marker {
     }
 
     /// Resolves with the reason when the mark cannot be written any more.
-    pub fn broken(&self) -> watch::Receiver<Option<String>> {
+    pub fn broken(&self) -> watch::Receiver<Option<Broken>> {
         self.broken.clone()
     }
 
@@ -60,6 +88,14 @@ impl Marker {
             tracing::warn!("the thread that writes the mark panicked");
         }
     }
+}
+
+fn lacks_files(error: &io::Error) -> bool {
+    matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::EMFILE | Errno::ENFILE))
+}
+
+fn lacks_space(error: &io::Error) -> bool {
+    matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::ENOSPC | Errno::EDQUOT))
 }
 
 impl Drop for Marker {

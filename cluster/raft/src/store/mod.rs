@@ -26,7 +26,7 @@ pub use identity::recorded_name;
 pub(crate) use identity::{Identity, IdentityFile, MemberRecord, NODE_FILE};
 pub(crate) use log::LogStore;
 pub(crate) use mark::{MARK_FILE, MarkFile};
-pub(crate) use marker::Marker;
+pub(crate) use marker::{Broken, Marker};
 pub(crate) use open::{check, open};
 pub(crate) use position::Positions;
 pub(crate) use standing::{Lost, Standing};

@@ -123,6 +123,11 @@ impl Positions {
         !state.closed
     }
 
+    /// Makes the next wait end at once.
+    pub fn repeat(&self) {
+        self.state().fresh = true;
+    }
+
     /// Lets some time pass, or less when the store closes. Blocks.
     pub fn pause(&self, limit: Duration) {
         let waited = self.moved.wait_timeout_while(self.state(), limit, |state| !state.closed);

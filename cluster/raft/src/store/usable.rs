@@ -27,15 +27,18 @@ pub(crate) enum Act {
 pub(crate) fn refusal(path: &Path, act: Act, error: &io::Error) -> StartError {
     let place = path.display();
     let errno = error.raw_os_error().map(Errno::from_raw);
+    if let Some(Errno::ENOSPC | Errno::EDQUOT | Errno::EMFILE | Errno::ENFILE) = errno {
+        return StartError::Temporary(format!(
+            "the data directory {place} cannot be written: {error}. Make room on its disk, or raise the limit of open files, and start \
+             the node again"
+        ));
+    }
     StartError::Config(match (act, errno) {
         (Act::Use, Some(Errno::EACCES | Errno::EPERM)) => foreign(path, error),
         (Act::Use, Some(Errno::EROFS)) => {
             format!(
                 "the data directory {place} is on a file system that is mounted read-only: mount it writable"
             )
-        }
-        (_, Some(Errno::ENOSPC | Errno::EDQUOT)) => {
-            format!("the data directory {place} cannot be written: {error}. Make room on its disk")
         }
         (Act::Lock, Some(Errno::ENOLCK | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL)) => format!(
             "the data directory {place} is on a file system that locks no files ({error}), as network shares may be: two \
