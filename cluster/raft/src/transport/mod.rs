@@ -3,6 +3,7 @@
 mod append;
 mod append_message;
 mod client;
+mod door;
 mod forward;
 mod network;
 mod pause;
@@ -12,11 +13,12 @@ mod receive;
 mod server;
 mod server_streams;
 mod standing_message;
-mod tls;
 mod ways;
 
 #[cfg(test)]
 mod away_tests;
+#[cfg(test)]
+mod snapshot_tests;
 #[cfg(test)]
 mod tests;
 

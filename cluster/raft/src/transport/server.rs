@@ -17,7 +17,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::proto::{
     self, ask_reply, forward_server, members_reply, node_server, raft_server, read_index_reply,
 };
-use super::{CONNECTION_WINDOW, MAX_MESSAGE, STREAM_WINDOW, receive, server_streams, tls};
+use super::{CONNECTION_WINDOW, MAX_MESSAGE, STREAM_WINDOW, door, receive, server_streams};
 use crate::codec;
 use crate::forgot::Trust;
 use crate::read::{self, Confirmed};
@@ -53,7 +53,7 @@ pub(crate) async fn serve(core: Arc<Core>, listener: TcpListener) -> Result<(), 
                 .max_decoding_message_size(MAX_MESSAGE)
                 .max_encoding_message_size(MAX_MESSAGE),
         )
-        .serve_with_incoming_shutdown(tls::accept(listener), core.stop.clone().cancelled_owned())
+        .serve_with_incoming_shutdown(door::accept(listener), core.stop.clone().cancelled_owned())
         .await
 }
 
@@ -206,14 +206,15 @@ impl raft_server::Raft for Service {
         self.check_part(head.route.as_ref())?;
         let vote = decode(&head.vote)?;
         let path = self.0.snapshots.temporary();
-        let (_guard, file) = receive::body(&head, &mut parts, path).await?;
+        let (guard, file) = receive::body(&head, &mut parts, path).await?;
         let snapshot = Snapshot { meta: file.header.meta(), snapshot: file };
-        let answer = self
-            .0
-            .raft
+        let raft = self.0.raft.clone();
+        // A task of its own: a sender that gives up must not take the file away from the replica that is about to read it.
+        let answer = raft
             .install_full_snapshot(vote, snapshot)
             .await
             .map_err(|e| Status::unavailable(e.to_string()))?;
+        drop(guard);
         self.0.wire.contacts().led_at(Instant::now());
         self.reply(&answer)
     }

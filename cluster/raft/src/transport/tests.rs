@@ -10,14 +10,14 @@ use tonic::{Code, Request};
 use super::proto::{self, forward_client::ForwardClient, node_client::NodeClient, raft_client::RaftClient};
 use crate::{AskError, Cluster, NoHooks, NodeId, Options};
 
-struct Alone {
-    cluster: Cluster,
-    address: String,
+pub(super) struct Alone {
+    pub cluster: Cluster,
+    pub address: String,
     _dir: tempfile::TempDir,
 }
 
 /// A node alone, its cluster formed.
-async fn alone(name: &str) -> Alone {
+pub(super) async fn alone(name: &str) -> Alone {
     let dir = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -28,7 +28,7 @@ async fn alone(name: &str) -> Alone {
     Alone { cluster, address, _dir: dir }
 }
 
-fn route(of: &Cluster, to: &Cluster) -> proto::Route {
+pub(super) fn route(of: &Cluster, to: &Cluster) -> proto::Route {
     proto::Route {
         cluster_id: of.cluster_id().unwrap(),
         from: of.node_id().0,
