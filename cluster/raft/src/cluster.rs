@@ -105,6 +105,13 @@ impl Cluster {
         self.core.identity.load().cluster_id.clone()
     }
 
+    /// Whether it may be said of this node that it is a member: since its start it has asked all others once, and none of them said
+    /// that it was removed.
+    #[must_use]
+    pub fn has_asked_members(&self) -> bool {
+        self.core.inquired.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
     /// The newest applied state of this node. Never blocks and never leaves the node.
     #[must_use]
     pub fn view(&self) -> Arc<View> {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -16,7 +17,7 @@ use crate::shared::Core;
 use crate::state_machine::blocking;
 use crate::store::{MemberRecord, Standing};
 use crate::transport::proto::HelloReply;
-use crate::twin;
+use crate::{tend, twin};
 
 /// So long a node waits for the rest, once enough have answered.
 const REST: Duration = Duration::from_millis(1_500);
@@ -42,6 +43,7 @@ pub(crate) async fn run(core: Arc<Core>) {
             Ok(Outcome::Sound) => core.take_part(),
             Ok(Outcome::Failed(failure)) => return core.fail(failure),
             Ok(Outcome::Later(why)) => {
+                core.inquired.store(true, Ordering::Relaxed);
                 if let Some(why) = why.filter(|_| reminded.elapsed() >= REMINDER) {
                     reminded = Instant::now();
                     tracing::warn!("{why}");
@@ -62,6 +64,7 @@ pub(crate) async fn run(core: Arc<Core>) {
 impl Core {
     /// Opens this node for what leaders and candidates send.
     pub fn take_part(&self) {
+        self.inquired.store(true, Ordering::Relaxed);
         self.trust.send_if_modified(|state| {
             let waits = *state == Trust::Waiting;
             if waits {
@@ -161,7 +164,8 @@ impl Inquiry {
                 self.roll = Roll::of_founders(&own.founders);
             }
         } else if self.roll.members.is_empty() || index > self.roll.index {
-            self.roll = Roll { index, voters: stored.membership().voter_ids().collect(), members: known };
+            let voters = stored.membership().voter_ids().collect();
+            self.roll = Roll { index, voters, members: known.clone() };
         }
         let mut places: BTreeSet<String> = core.seeds().into_iter().collect();
         places.extend(core.options.peers.iter().map(|peer| peer.addr.clone()));
@@ -180,6 +184,10 @@ impl Inquiry {
                 && hello.cluster_id == own.cluster_id
                 && hello.node_id != own.node_id
             {
+                // Nobody else may tell it before it takes events that nobody would ever get.
+                if !known.is_empty() && tend::is_removed(&own, index, &hello) {
+                    return Ok(Outcome::Failed(tend::removed(core).await));
+                }
                 self.hear(hello);
             }
             outcome = self.decide(core).await;

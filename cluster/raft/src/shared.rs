@@ -69,6 +69,8 @@ pub(crate) struct Core {
     pub remembered: Remembered,
     /// Whether the others remember more of this node than it has.
     pub trust: watch::Sender<Trust>,
+    /// All others have been asked once since the start, whoever answered.
+    pub inquired: AtomicBool,
     /// Somebody can be asked who could not be before.
     pub called: Notify,
     /// Who has greeted this node, while it compares.

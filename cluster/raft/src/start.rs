@@ -112,6 +112,7 @@ pub(crate) async fn start_over(
         found: opened.found,
         remembered: opened.remembered,
         trust: watch::Sender::new(Trust::Waiting),
+        inquired: AtomicBool::new(false),
         called: tokio::sync::Notify::new(),
         callers: Mutex::default(),
         store: tokio::sync::Mutex::new(Some(opened.store)),

@@ -77,13 +77,13 @@ async fn gone(core: &Core, silent: bool) -> Option<Failure> {
 
 /// Whether a member says that this node, which knows the members as of this log index, is none any more. A node may have
 /// stored its own removal before it heard of it.
-fn is_removed(own: &Identity, index: u64, hello: &HelloReply) -> bool {
+pub(crate) fn is_removed(own: &Identity, index: u64, hello: &HelloReply) -> bool {
     let listed = hello.members.iter().any(|member| member.id == own.node_id);
     hello.cluster_id == own.cluster_id && hello.membership_index >= index && !listed
 }
 
 /// Notes in the data directory that this node was removed, so that it is not started again by mistake.
-async fn removed(core: &Core) -> Failure {
+pub(crate) async fn removed(core: &Core) -> Failure {
     let own = core.identity.load();
     let asked = core.member_address().unwrap_or_else(|| "MEMBER:8001".to_owned());
     let why = format!(
