@@ -50,6 +50,22 @@ impl Db {
         Ok(records)
     }
 
+    /// The records of these numbers that are there. None when they have more than `bytes` together.
+    pub fn outbox_records(&self, numbers: &[u64], bytes: usize) -> io::Result<Option<Vec<(u64, Vec<u8>)>>> {
+        let mut records = Vec::new();
+        let mut taken = 0;
+        for number in numbers {
+            let record = self.rocks().get_cf(self.outbox()?, log_key(*number)).map_err(io::Error::other)?;
+            let Some(record) = record else { continue };
+            taken += record.len();
+            if taken > bytes {
+                return Ok(None);
+            }
+            records.push((*number, record));
+        }
+        Ok(Some(records))
+    }
+
     /// Copies all records, with their numbers, to an empty outbox; durable only after a `sync` there. Returns how many.
     pub fn outbox_copy_to(&self, to: &Self) -> io::Result<u64> {
         let mut count = 0;
