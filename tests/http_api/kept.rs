@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bed::{Bed, eventually};
 use crate::events::started;
-use crate::room::{ends, fill};
+use crate::room::{ends, fill, listed};
 
 /// Keeps an event: its caller has no time for anything else.
 async fn keep(bed: &Bed, command: Command) {
@@ -75,7 +75,7 @@ async fn kept_are(bed: &Bed, count: u64) {
 
 /// What `/streams` says of a stream's status.
 async fn status(bed: &Bed, id: &str) -> Option<String> {
-    let streams = bed.get("/streams").await.json();
+    let streams = listed(bed, "/streams").await.json();
     let stream = streams.as_array().unwrap().iter().find(|stream| stream["id"] == id)?;
     Some(stream["status"].as_str().unwrap().to_owned())
 }
@@ -139,7 +139,7 @@ async fn starts_without_room_hold_up_no_other_stream_and_go_when_there_is_some()
     kept_are(&bed, 0).await;
     assert_eq!(status(&bed, "k|late-0").await.as_deref(), Some("started"));
     assert_eq!(status(&bed, "k|late-19").await.as_deref(), Some("ended"));
-    let list = bed.get("/streams?status=started").await.json();
+    let list = listed(&bed, "/streams?status=started").await.json();
     assert_eq!(list.as_array().unwrap().len(), taken - 30 + 19);
     writing.stop().await;
     bed.stop().await;

@@ -21,7 +21,7 @@ fn next(answer: &Answer) -> Option<String> {
 }
 
 /// A list that a loaded machine may not render in its time: then the answer says to ask again.
-async fn listed(bed: &Bed, path: &str) -> Answer {
+pub async fn listed(bed: &Bed, path: &str) -> Answer {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let answer = bed.get(path).await;
@@ -75,7 +75,7 @@ async fn a_full_registry_refuses_starts_with_a_code_of_its_own_and_an_end_makes_
     let detail = &full.json()["detail"];
     assert_eq!((&detail["error"], &detail["code"]), (&json!("write_blocked"), &json!("registry_full")));
     assert_eq!((full.header("retry-after"), &detail["should_wait"]), ("10", &json!(true)));
-    assert_eq!(ids(&bed.get("/streams?status=started").await.json()).len(), taken, "one was lost");
+    assert_eq!(ids(&listed(&bed, "/streams?status=started").await.json()).len(), taken, "one was lost");
     // The ends of a batch make room for its starts.
     let mut both = heavy_batch(taken, 50);
     both["ended"] = json!(ends(0..20));
