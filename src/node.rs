@@ -20,7 +20,7 @@ use crate::access;
 use crate::agent::{self, DockerRuntime};
 use crate::config::Config;
 use crate::fleet::hooks::NodeHooks;
-use crate::fleet::{Fleet, gossip, leader, outbox, register};
+use crate::fleet::{Fleet, gossip, leader, outbox_reader, register};
 use crate::http;
 use crate::reach;
 use crate::relay;
@@ -177,7 +177,7 @@ pub async fn run_with_listeners(
     tracker.spawn(register::run(fleet.clone(), background.clone()));
     tracker.spawn(gossip::run(fleet.clone(), background.clone()));
     tracker.spawn(leader::run(fleet.clone(), background.clone()));
-    tracker.spawn(outbox::run(fleet.clone(), background.clone()));
+    tracker.spawn(outbox_reader::run(fleet.clone(), background.clone()));
     tracker.spawn(relay::run(
         cluster.clone(),
         Arc::clone(&config),

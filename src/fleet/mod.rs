@@ -1,7 +1,8 @@
 //! What the API and the leader do with the cluster. Everything here works on any node.
 //!
 //! - [`errors`]: one error type for all operations
-//! - [`outbox`]: events that come while there is no leader; [`kept_order`]: which of them has to go first
+//! - [`outbox`]: events that come while there is no leader; [`outbox_reader`]: writes them when there is one;
+//!   [`kept_order`]: which of them has to go first
 //! - [`provision`]: reserve, wait for the host, try the next one
 //! - [`containers`]: inspect, search and delete containers, wherever they run
 //! - [`streams`]: figures of streams and stopping them
@@ -24,6 +25,7 @@ mod kept_order;
 pub mod leader;
 pub mod members;
 pub mod outbox;
+pub mod outbox_reader;
 pub mod provision;
 pub mod register;
 pub mod scale;

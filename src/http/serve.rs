@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use crate::http::front::Api;
 use crate::http::slots::{Limits, Place, Slots};
 use crate::http::stall::{Guarded, Phase, Wanted};
+use crate::seldom::Seldom;
 use crate::sockets;
 
 /// From the first byte of a request to the end of its headers.
@@ -88,12 +89,15 @@ pub async fn serve(
 
 impl Server {
     async fn accept(&self, listener: &TcpListener) {
+        let mut failing = Seldom::default();
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => self.spawn(stream, peer),
                 Err(error) if is_of_connection(&error) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept connections; if files run out, raise the limit (ulimit -n)");
+                    if let Some(times) = failing.due() {
+                        tracing::warn!(%error, times, "cannot accept connections; if files run out, raise the limit (ulimit -n)");
+                    }
                     self.slots.make_room();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }

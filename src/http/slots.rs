@@ -5,18 +5,16 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::stall::{Idle, Phase};
+use crate::seldom::Seldom;
 use crate::sockets;
 
 /// Connections that are found at once when room is needed: to look through all of them takes a while.
 const FOUND_AT_ONCE: usize = 64;
-/// The want of room is said so often at the most.
-const SAID_EVERY: Duration = Duration::from_secs(60);
 
 /// Which places a connection takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,9 +93,7 @@ struct Table {
     used: [usize; 3],
     found: [Found; 3],
     addresses: HashMap<IpAddr, Address>,
-    /// When the want of room was last said, and how often it was felt since.
-    said: Option<Instant>,
-    unsaid: u64,
+    wanting: Seldom,
 }
 
 /// All places.
@@ -268,18 +264,13 @@ impl Table {
     }
 
     fn say(&mut self, place: Place) {
-        self.unsaid += 1;
-        if self.said.is_some_and(|said| said.elapsed() < SAID_EVERY) {
-            return;
-        }
-        let (times, held) = (self.unsaid, self.entries.len());
+        let Some(times) = self.wanting.due() else { return };
         tracing::warn!(
-            held,
+            held = self.entries.len(),
             times,
             ?place,
             "connections to the API run out: those that have had no request for longest are closed"
         );
-        (self.said, self.unsaid) = (Some(Instant::now()), 0);
     }
 }
 

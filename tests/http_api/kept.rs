@@ -1,27 +1,90 @@
 //! Events that were kept while the cluster did not take them, and those that come after it does again.
 
+use std::io;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use acefleet::fleet::outbox;
+use acefleet::fleet::{outbox, outbox_reader};
 use acefleet_registry::Command;
-use acefleet_registry::stream::StreamEnd;
+use acefleet_registry::stream::{KeyType, StreamEnd, StreamStart};
+use serde_json::json;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::bed::Bed;
+use crate::bed::{Bed, eventually};
 use crate::events::started;
+use crate::room::{ends, fill, listed};
 
-/// Keeps the end of a stream: its caller has no time for anything else.
-async fn keep(bed: &Bed, stream: &str) {
-    let end = StreamEnd { stream_id: Some(stream.to_owned()), container_id: None, reason: None };
-    let taken = bed.fleet.take_event(Command::StreamEnded(end), Instant::now()).await.unwrap();
+/// Keeps an event: its caller has no time for anything else.
+async fn keep(bed: &Bed, command: Command) {
+    let taken = bed.fleet.take_event(command, Instant::now()).await.unwrap();
     assert!(matches!(taken, outbox::Taken::Kept), "{taken:?}");
+}
+
+fn end(stream: &str) -> Command {
+    Command::StreamEnded(end_of(stream))
+}
+
+fn end_of(stream: &str) -> StreamEnd {
+    StreamEnd { stream_id: Some(stream.to_owned()), container_id: None, reason: None }
+}
+
+/// A start of `k|` and this session that needs some 18 KiB of room.
+fn heavy(session: &str) -> Arc<StreamStart> {
+    let text = "x".repeat(8_000);
+    Arc::new(StreamStart {
+        id: format!("k|{session}").into(),
+        key_type: KeyType::Infohash,
+        key: "k".to_owned(),
+        playback_session_id: session.to_owned(),
+        stat_url: format!("http://localhost:19001/ace/stat/k/{session}"),
+        command_url: String::new(),
+        is_live: true,
+        engine_host: "localhost".to_owned(),
+        engine_port: 19_001,
+        container_id: None,
+        labels: [("a".to_owned(), text.clone()), ("b".to_owned(), text)].into(),
+    })
+}
+
+/// Writes what a bed keeps, until stopped.
+struct Writing {
+    cancel: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Writing {
+    fn of(bed: &Bed) -> Self {
+        let cancel = CancellationToken::new();
+        let task = tokio::spawn(outbox_reader::run(bed.fleet.clone(), cancel.clone()));
+        Self { cancel, task }
+    }
+
+    async fn stop(self) {
+        self.cancel.cancel();
+        self.task.await.unwrap();
+    }
+}
+
+async fn kept_are(bed: &Bed, count: u64) {
+    eventually(&format!("{count} are kept"), async || {
+        (bed.fleet.cluster().outbox().len() == count).then_some(())
+    })
+    .await;
+}
+
+/// What `/streams` says of a stream's status.
+async fn status(bed: &Bed, id: &str) -> Option<String> {
+    let streams = listed(bed, "/streams").await.json();
+    let stream = streams.as_array().unwrap().iter().find(|stream| stream["id"] == id)?;
+    Some(stream["status"].as_str().unwrap().to_owned())
 }
 
 #[tokio::test]
 async fn what_is_kept_holds_up_its_own_stream_alone() {
     let bed = Bed::new().await;
     bed.engine(901).await;
-    keep(&bed, "k|kept").await;
+    keep(&bed, end("k|kept")).await;
     // Nothing writes what is kept in this bed: the overload never ends, as far as it is concerned.
     for session in 0..20 {
         let answer = bed.post("/events/stream_started", &started("k", &session.to_string(), 901)).await;
@@ -30,13 +93,11 @@ async fn what_is_kept_holds_up_its_own_stream_alone() {
     let behind = bed.post("/events/stream_started", &started("k", "kept", 901)).await;
     assert_eq!(behind.status, 202, "its end has to go first: {behind:?}");
 
-    let cancel = CancellationToken::new();
-    let writing = tokio::spawn(outbox::run(bed.fleet.clone(), cancel.clone()));
+    let writing = Writing::of(&bed);
     let again = bed.post("/events/stream_started", &started("k", "kept", 901)).await;
     assert_eq!(again.status, 200, "{again:?}");
     assert_eq!(again.json()["status"], "ended", "in the order in which they came");
-    cancel.cancel();
-    writing.await.unwrap();
+    writing.stop().await;
     bed.stop().await;
 }
 
@@ -45,16 +106,123 @@ async fn an_event_waits_for_those_that_go_first_and_not_longer() {
     let bed = Bed::new().await;
     bed.engine(901).await;
     for _ in 0..50 {
-        keep(&bed, "k|one").await;
+        keep(&bed, end("k|one")).await;
     }
-    let cancel = CancellationToken::new();
-    let writing = tokio::spawn(outbox::run(bed.fleet.clone(), cancel.clone()));
+    let writing = Writing::of(&bed);
     let patience = Instant::now() + Duration::from_secs(20);
-    let end = StreamEnd { stream_id: Some("k|one".to_owned()), container_id: None, reason: None };
-    let taken = bed.fleet.take_event(Command::StreamEnded(end), patience).await.unwrap();
+    let taken = bed.fleet.take_event(end("k|one"), patience).await.unwrap();
     assert!(matches!(taken, outbox::Taken::Applied(_)), "{taken:?}");
     assert!(bed.fleet.cluster().outbox().is_empty());
-    cancel.cancel();
-    writing.await.unwrap();
+    writing.stop().await;
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn starts_without_room_hold_up_no_other_stream_and_go_when_there_is_some() {
+    let bed = Bed::new().await;
+    let (taken, _) = fill(&bed).await;
+    // More streams than an event is remembered by.
+    let started = (0..20).map(|n| heavy(&format!("late-{n}"))).collect();
+    keep(&bed, Command::EventBatch { started, ended: Vec::new() }).await;
+    let writing = Writing::of(&bed);
+    let other = json!({"stream_id": "of another"});
+    eventually("ends of other streams are taken", async || {
+        (bed.post("/events/stream_ended", &other).await.status == 200).then_some(())
+    })
+    .await;
+    assert_eq!(bed.fleet.cluster().outbox().len(), 1);
+    let behind = bed.post("/events/stream_ended", &json!({"stream_id": "k|late-19"})).await;
+    assert_eq!(behind.status, 202, "{behind:?}");
+    kept_are(&bed, 2).await;
+    let room = json!({"started": [], "ended": ends(0..30)});
+    assert_eq!(bed.post("/events/batch", &room).await.json()["ended"], 30);
+    kept_are(&bed, 0).await;
+    assert_eq!(status(&bed, "k|late-0").await.as_deref(), Some("started"));
+    assert_eq!(status(&bed, "k|late-19").await.as_deref(), Some("ended"));
+    let list = listed(&bed, "/streams?status=started").await.json();
+    assert_eq!(list.as_array().unwrap().len(), taken - 30 + 19);
+    writing.stop().await;
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn an_end_goes_with_its_start_for_which_there_is_no_room() {
+    let bed = Bed::new().await;
+    fill(&bed).await;
+    // An end without a session in its id is remembered by nobody.
+    for session in ["", "one", "two"] {
+        keep(&bed, Command::StreamStarted(heavy(session))).await;
+    }
+    keep(&bed, end("k|")).await;
+    let writing = Writing::of(&bed);
+    kept_are(&bed, 2).await;
+    assert_eq!(status(&bed, "k|").await.as_deref(), Some("ended"));
+    // It comes when its start has waited for long.
+    for (session, left) in [("two", 1), ("one", 0)] {
+        keep(&bed, end(&format!("k|{session}"))).await;
+        kept_are(&bed, left).await;
+        assert_eq!(status(&bed, &format!("k|{session}")).await.as_deref(), Some("ended"));
+    }
+    writing.stop().await;
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn starts_without_room_are_tried_ever_more_seldom() {
+    let bed = Bed::new().await;
+    fill(&bed).await;
+    for n in 0..60 {
+        keep(&bed, Command::StreamStarted(heavy(&format!("late-{n}")))).await;
+    }
+    let writing = Writing::of(&bed);
+    let before = bed.fleet.view().revision;
+    eventually("they were tried", async || (bed.fleet.view().revision > before).then_some(())).await;
+    // A slow machine tries less often.
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let tried = bed.fleet.view().revision - before;
+    assert!((2..=8).contains(&tried), "{tried} writes in 8 s");
+    assert_eq!(bed.fleet.cluster().outbox().len(), 60);
+    writing.stop().await;
+    bed.stop().await;
+}
+
+/// What is logged on this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn kept_events_that_cannot_be_written_are_a_warning_that_is_not_repeated_all_the_time() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::WARN)
+        .with_writer(move || writer.clone())
+        .with_ansi(false)
+        .finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    let bed = Bed::new().await;
+    keep(&bed, end("k|one")).await;
+    // Its store is closed.
+    bed.fleet.cluster().shutdown().await;
+    let writing = Writing::of(&bed);
+    let said = || {
+        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        log.lines().filter(|line| line.contains("kept events cannot be written")).count()
+    };
+    eventually("it is said", async || (said() > 0).then_some(())).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(said(), 1);
+    writing.stop().await;
     bed.stop().await;
 }

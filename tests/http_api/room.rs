@@ -21,7 +21,7 @@ fn next(answer: &Answer) -> Option<String> {
 }
 
 /// A list that a loaded machine may not render in its time: then the answer says to ask again.
-async fn listed(bed: &Bed, path: &str) -> Answer {
+pub async fn listed(bed: &Bed, path: &str) -> Answer {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let answer = bed.get(path).await;
@@ -31,37 +31,61 @@ async fn listed(bed: &Bed, path: &str) -> Answer {
     }
 }
 
+/// A start of some 18 KiB on engine 19001.
+pub fn heavy(n: usize) -> Value {
+    let mut event = started("k", &format!("{n:05}"), 19_001);
+    event["labels"] = json!({"a": "x".repeat(8_000), "b": "x".repeat(8_000)});
+    event
+}
+
+pub fn heavy_batch(from: usize, count: usize) -> Value {
+    json!({"started": (from..from + count).map(heavy).collect::<Vec<_>>(), "ended": []})
+}
+
+/// Ends of the streams that [`heavy`] starts.
+pub fn ends(of: std::ops::Range<usize>) -> Vec<Value> {
+    of.map(|n| json!({"stream_id": format!("k|{n:05}")})).collect()
+}
+
+/// Starts streams that the engine can be asked about, so that nothing may take their place, until not one more has room. Returns how
+/// many, and how the first batch was refused.
+pub async fn fill(bed: &Bed) -> (usize, Answer) {
+    bed.engine(19_001).await;
+    let (mut taken, mut refused) = (0, None);
+    for count in [50, 1] {
+        loop {
+            let answer = bed.post("/events/batch", &heavy_batch(taken, count)).await;
+            if answer.status != 200 {
+                refused.get_or_insert(answer);
+                break;
+            }
+            taken += count;
+            assert!(taken < 2_000, "no bound");
+        }
+    }
+    assert!(taken > 500, "{taken}");
+    (taken, refused.unwrap())
+}
+
 #[tokio::test]
 async fn a_full_registry_refuses_starts_with_a_code_of_its_own_and_an_end_makes_room() {
     let bed = Bed::new().await;
-    bed.engine(19_001).await;
-    // Streams that the engine can be asked about: nothing may take their place.
-    let heavy = |n: usize| {
-        let mut event = started("k", &format!("{n:05}"), 19_001);
-        event["labels"] = json!({"a": "x".repeat(8_000), "b": "x".repeat(8_000)});
-        event
-    };
-    let batch =
-        |from: usize| json!({"started": (from..from + 50).map(heavy).collect::<Vec<_>>(), "ended": []});
-    let mut taken = 0;
-    let full = loop {
-        let answer = bed.post("/events/batch", &batch(taken)).await;
-        if answer.status != 200 {
-            break answer;
-        }
-        taken += 50;
-        assert!(taken < 2_000, "no bound");
-    };
-    assert!(taken > 500, "{taken}");
+    let (taken, full) = fill(&bed).await;
     assert_eq!(full.status, 503);
     let detail = &full.json()["detail"];
     assert_eq!((&detail["error"], &detail["code"]), (&json!("write_blocked"), &json!("registry_full")));
     assert_eq!((full.header("retry-after"), &detail["should_wait"]), ("10", &json!(true)));
-    assert_eq!(ids(&bed.get("/streams?status=started").await.json()).len(), taken, "one was lost");
-    let ends: Vec<Value> = (0..50).map(|n| json!({"stream_id": format!("k|{n:05}")})).collect();
-    let ended = bed.post("/events/batch", &json!({"started": [], "ended": ends})).await;
-    assert_eq!(ended.json(), json!({"started": 0, "ended": 50}), "ends are never refused");
-    assert_eq!(bed.post("/events/batch", &batch(taken)).await.status, 200);
+    assert_eq!(ids(&listed(&bed, "/streams?status=started").await.json()).len(), taken, "one was lost");
+    // The ends of a batch make room for its starts.
+    let mut both = heavy_batch(taken, 50);
+    both["ended"] = json!(ends(0..20));
+    assert_eq!(bed.post("/events/batch", &both).await.status, 503, "not enough of it");
+    both["ended"] = json!(ends(0..50));
+    let exchanged = bed.post("/events/batch", &both).await;
+    assert_eq!(exchanged.json(), json!({"started": 50, "ended": 50}), "{exchanged:?}");
+    let alone = json!({"started": [], "ended": ends(50..100)});
+    assert_eq!(bed.post("/events/batch", &alone).await.json(), json!({"started": 0, "ended": 50}));
+    assert_eq!(bed.post("/events/batch", &heavy_batch(taken + 50, 50)).await.status, 200);
     bed.stop().await;
 }
 

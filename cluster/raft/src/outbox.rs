@@ -1,8 +1,9 @@
 //! A durable queue on this node for writes that were answered while there was no leader.
 
+use std::collections::BTreeSet;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
@@ -32,6 +33,8 @@ pub const BYTES_MAX: u64 = 64 << 20;
 #[derive(Debug)]
 pub(crate) struct Extent {
     next: AtomicU64,
+    /// Numbers of records that are on their way to the disk.
+    storing: Mutex<BTreeSet<u64>>,
     bytes: AtomicU64,
     waiting: watch::Sender<u64>,
 }
@@ -42,6 +45,7 @@ impl Extent {
         let (last, count, bytes) = db.outbox_extent()?;
         Ok(Self {
             next: AtomicU64::new(last + 1),
+            storing: Mutex::default(),
             bytes: AtomicU64::new(bytes),
             waiting: watch::Sender::new(count),
         })
@@ -64,6 +68,31 @@ impl Extent {
             return Err(OutboxError::Full(max));
         }
         Ok(())
+    }
+
+    fn storing(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        // A set that nothing leaves half-changed.
+        self.storing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A number for a record that is stored now.
+    fn begin(&self) -> u64 {
+        let mut storing = self.storing();
+        let number = self.next.fetch_add(1, Ordering::SeqCst);
+        storing.insert(number);
+        number
+    }
+
+    /// It is stored, or will not be.
+    fn end(&self, number: u64) {
+        self.storing().remove(&number);
+    }
+
+    /// No record up to this number is still to come.
+    fn complete_until(&self) -> u64 {
+        let storing = self.storing();
+        let next = storing.first().copied().unwrap_or_else(|| self.next.load(Ordering::SeqCst));
+        next.saturating_sub(1)
     }
 
     /// Gives back the places of so many records.
@@ -121,8 +150,9 @@ impl Outbox {
         let outbox = self.clone();
         let storing = self.core.tasks.spawn(async move {
             let extent = &outbox.core.outbox;
-            let number = extent.next.fetch_add(1, Ordering::SeqCst);
+            let number = extent.begin();
             let stored = outbox.store_record(number, &record).await;
+            extent.end(number);
             match &stored {
                 Ok(()) => extent.waiting.send_modify(|_| {}),
                 Err(_) => extent.leave(1, bytes),
@@ -140,13 +170,25 @@ impl Outbox {
     }
 
     /// The oldest records behind number `after`, at most `limit` and, but for the first, no more than `bytes` together, with the
-    /// numbers that [`Self::remove`] takes.
+    /// numbers that [`Self::remove`] takes. No record that comes later has a number below one of these.
     ///
     /// # Errors
     /// When the store cannot be read or the node is stopping.
     pub async fn behind(&self, after: u64, limit: usize, bytes: usize) -> io::Result<Vec<(u64, Vec<u8>)>> {
         let (db, _) = self.open().await?;
-        blocking(move || db.outbox_behind(after, limit, bytes)).await
+        let until = self.core.outbox.complete_until();
+        let mut records = blocking(move || db.outbox_behind(after, limit, bytes)).await?;
+        records.retain(|(number, _)| *number <= until);
+        Ok(records)
+    }
+
+    /// The records of these numbers that are there, in this order. None when they have more than `bytes` together.
+    ///
+    /// # Errors
+    /// When the store cannot be read or the node is stopping.
+    pub async fn records(&self, numbers: Vec<u64>, bytes: usize) -> io::Result<Option<Vec<(u64, Vec<u8>)>>> {
+        let (db, _) = self.open().await?;
+        blocking(move || db.outbox_records(&numbers, bytes)).await
     }
 
     /// Forgets records that the cluster has taken.
@@ -216,6 +258,23 @@ mod tests {
             all.iter().map(|(_, r)| r.as_slice()).collect::<Vec<_>>(),
             [&b"two"[..], b"three", b"five"]
         );
+        let (two, five) = (all[0].0, all[2].0);
+        let some = outbox.records(vec![two, 77, five], 7).await.unwrap();
+        assert_eq!(some, Some(vec![(two, b"two".to_vec()), (five, b"five".to_vec())]));
+        assert_eq!(outbox.records(vec![two, five], 6).await.unwrap(), None);
+        cluster.shutdown().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_record_is_not_read_before_all_with_lower_numbers_are_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let cluster = single_node(dir.path()).await;
+        let outbox = cluster.outbox();
+        let slow = cluster.outbox().core.outbox.begin();
+        outbox.push("fast".into(), 9).await.unwrap();
+        assert_eq!(outbox.behind(0, 9, usize::MAX).await.unwrap(), []);
+        outbox.core.outbox.end(slow);
+        assert_eq!(outbox.behind(0, 9, usize::MAX).await.unwrap(), [(slow + 1, b"fast".to_vec())]);
         cluster.shutdown().await;
     }
 

@@ -4,9 +4,10 @@
 use crate::transport::proto::Protocol;
 
 /// Raised with every change that a node which does not know it would misunderstand.
-const NEWEST: u32 = 1;
-/// The oldest version that this program still speaks.
-const OLDEST: u32 = 1;
+const NEWEST: u32 = 2;
+/// The oldest version that this program still speaks. Version 1 was never released, and its nodes know neither the records nor the
+/// commands of today.
+const OLDEST: u32 = 2;
 
 /// What this program says of itself.
 pub(crate) fn own() -> Protocol {
@@ -43,6 +44,12 @@ mod tests {
         let check = |oldest, newest| check("b", "9", Some(&Protocol { oldest, newest }));
         assert_eq!(check(OLDEST, NEWEST), Ok(()));
         assert_eq!(check(NEWEST, NEWEST + 1), Ok(()));
+        // What was spoken before the first release.
+        let first = check(1, 1).unwrap_err();
+        assert!(
+            first.contains("b is too old (version 9, protocol 1; needed is 2): upgrade it first"),
+            "{first}"
+        );
         assert!(check(0, OLDEST - 1).unwrap_err().contains("b is too old"));
         assert!(check(NEWEST + 1, u32::MAX).unwrap_err().contains("b is too new"));
         assert!(super::check("b", "", None).unwrap_err().contains("version unknown"));

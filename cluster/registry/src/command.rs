@@ -1,6 +1,7 @@
 //! What can be written: commands, the proposals that carry them, and their replies.
 
 use std::collections::BTreeSet;
+use std::slice;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -203,6 +204,28 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// Ids of the streams that it starts.
+    pub fn started_streams(&self) -> impl Iterator<Item = &str> {
+        let started = match self {
+            Self::StreamStarted(start) => slice::from_ref(start),
+            Self::EventBatch { started, .. } => started,
+            _ => &[],
+        };
+        started.iter().map(|start| start.id.as_ref())
+    }
+
+    /// Ids of the streams that it starts or ends, as far as it names them.
+    pub fn named_streams(&self) -> impl Iterator<Item = &str> {
+        let ended = match self {
+            Self::StreamEnded(end) => slice::from_ref(end),
+            Self::EventBatch { ended, .. } => ended,
+            _ => &[],
+        };
+        self.started_streams().chain(ended.iter().filter_map(StreamEnd::names))
+    }
+}
+
 /// One write of a [`Command::Sequence`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
@@ -371,4 +394,12 @@ pub enum Reply {
         /// Ended events that ended a stream.
         ended: u64,
     },
+}
+
+impl Reply {
+    /// Whether the write was refused for want of room. It is not remembered and may be repeated.
+    #[must_use]
+    pub fn finds_no_room(&self) -> bool {
+        matches!(self, Self::Refused(Refusal { code: RefusalCode::NoRoom, .. }))
+    }
 }

@@ -1,10 +1,14 @@
 //! Which commands a program knows. A node that meets an entry it does not know must stop, so a command is written only when all
 //! members know it.
 //!
+//! What was known before the first release is [`Level::FIRST`]: data directories and protocols of earlier programs are refused.
+//!
 //! To add a command: give its variant in [`Command`] a line in [`Command::level`], with the number of [`Level::CURRENT`]. Raise
 //! [`Level::CURRENT`] by one only with the first command after a release; those of one release share their level. A new field
 //! in an old command needs the same care when a node that skips it would come to another state: let [`Command::level`] look at
-//! the field. The rest follows: each node tells its level with every call and answer, the leader writes
+//! the field. The same goes for everything that `apply` writes in answer to an old command, texts for people included: replicas of one
+//! level compare digests of their states ([`crate::digest`]), and a node that words one event otherwise is outvoted and ends. The
+//! golden digests in `tests/registry/digests.rs` show such a change: raise the level, unless no release has the present one. The rest follows: each node tells its level with every call and answer, the leader writes
 //! [`Command::RaiseLevel`] once all members have told a higher one, and refuses commands above the level in the state. That
 //! level is replicated and never sinks, so a member that is away keeps nobody from what was allowed before. A node below it is
 //! not taken in, and one that finds itself below it stops.

@@ -91,6 +91,14 @@ pub struct StreamEnd {
     pub reason: Option<String>,
 }
 
+impl StreamEnd {
+    /// The stream that it names, if it names one.
+    #[must_use]
+    pub fn names(&self) -> Option<&str> {
+        self.stream_id.as_deref().filter(|id| !id.is_empty())
+    }
+}
+
 /// A stream's record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stream {

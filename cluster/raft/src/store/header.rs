@@ -1,4 +1,4 @@
-//! Guards the data directory: one process at a time, no foreign files, no newer format.
+//! Guards the data directory: one process at a time, no foreign files, no other format.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -13,8 +13,9 @@ const LOCK_FILE: &str = "LOCK";
 /// Name of the file that the directory begins with.
 pub(crate) const VERSION_FILE: &str = "VERSION";
 const MAGIC: &str = "acefleet-data";
-/// Format of the directory as a whole.
-const VERSION: u32 = 1;
+/// Format of the directory as a whole: raised when this program cannot read what an earlier one wrote. Format 1 was never released,
+/// so nothing converts it.
+const VERSION: u32 = 2;
 
 /// Holds the directory for this process until it is dropped.
 #[derive(Debug)]
@@ -93,6 +94,12 @@ fn check(dir: &Path, text: &str) -> Result<(), StartError> {
             "the data directory {} has format {newer}, this program knows format {VERSION}: run the newer version again, or start this one with an empty directory and re-add the node",
             dir.display()
         ))),
+        Some(older) if (1..VERSION).contains(&older) => Err(StartError::Config(format!(
+            "the data directory {} has format {older}, which a version before the first release wrote, this program knows format \
+             {VERSION}, and nothing converts one to the other: stop all nodes of its cluster, move the directory of each away, form \
+             the cluster anew with empty ones, and run `acefleet adopt` on each host to take over the engines that still run",
+            dir.display()
+        ))),
         _ if dir.join(NODE_FILE).exists() => Err(no_header(dir)),
         _ => Err(StartError::Config(format!(
             "the file {} does not belong to Acefleet: choose an empty directory",
@@ -134,9 +141,27 @@ mod tests {
         assert!(foreign.to_string().contains("photo.jpg"), "{foreign}");
 
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join(VERSION_FILE), b"acefleet-data 2\n").unwrap();
-        let newer = DirLock::acquire(dir.path()).unwrap_err();
-        assert!(newer.to_string().contains("format 2"), "{newer}");
+        let header = |format: u32| {
+            fs::write(dir.path().join(VERSION_FILE), format!("acefleet-data {format}\n")).unwrap();
+            DirLock::acquire(dir.path())
+        };
+        let newer = header(VERSION + 1).unwrap_err();
+        assert!(newer.to_string().contains("format 3"), "{newer}");
+        // Whether a node has used the directory or not; nothing is touched.
+        for used in [false, true] {
+            if used {
+                fs::write(dir.path().join(NODE_FILE), b"{}").unwrap();
+            }
+            let older = header(1).unwrap_err();
+            assert_eq!(older.exit_code(), 64);
+            for part in ["format 1", "format 2", "before the first release", "`acefleet adopt`"] {
+                assert!(older.to_string().contains(part), "{older}");
+            }
+            assert_eq!(fs::read_to_string(dir.path().join(VERSION_FILE)).unwrap(), "acefleet-data 1\n");
+        }
+        assert!(matches!(header(0), Err(StartError::Internal(_))), "no program wrote that");
+        fs::remove_file(dir.path().join(NODE_FILE)).unwrap();
+        header(VERSION).unwrap();
 
         fs::write(dir.path().join(VERSION_FILE), b"something else").unwrap();
         assert!(DirLock::acquire(dir.path()).is_err());

@@ -8,6 +8,9 @@ use rocksdb::{Direction, IteratorMode, WriteBatch};
 use super::db::Db;
 use super::keys::{OUTBOX_LAST, log_index, log_key};
 
+/// A record with its number.
+type Numbered = (u64, Vec<u8>);
+
 impl Db {
     /// Number of the newest record that it ever took, how many there are now, and their bytes.
     pub fn outbox_extent(&self) -> io::Result<(u64, u64, u64)> {
@@ -34,7 +37,7 @@ impl Db {
     }
 
     /// The oldest records behind number `after`, at most `limit` and, but for the first, no more than `bytes` together.
-    pub fn outbox_behind(&self, after: u64, limit: usize, bytes: usize) -> io::Result<Vec<(u64, Vec<u8>)>> {
+    pub fn outbox_behind(&self, after: u64, limit: usize, bytes: usize) -> io::Result<Vec<Numbered>> {
         let start = log_key(after.saturating_add(1));
         let items = self.rocks().iterator_cf(self.outbox()?, IteratorMode::From(&start, Direction::Forward));
         let mut records = Vec::new();
@@ -48,6 +51,22 @@ impl Db {
             records.push((outbox_number(&key)?, record.into_vec()));
         }
         Ok(records)
+    }
+
+    /// The records of these numbers that are there. None when they have more than `bytes` together.
+    pub fn outbox_records(&self, numbers: &[u64], bytes: usize) -> io::Result<Option<Vec<Numbered>>> {
+        let mut records = Vec::new();
+        let mut taken = 0;
+        for number in numbers {
+            let record = self.rocks().get_cf(self.outbox()?, log_key(*number)).map_err(io::Error::other)?;
+            let Some(record) = record else { continue };
+            taken += record.len();
+            if taken > bytes {
+                return Ok(None);
+            }
+            records.push((*number, record));
+        }
+        Ok(Some(records))
     }
 
     /// Copies all records, with their numbers, to an empty outbox; durable only after a `sync` there. Returns how many.

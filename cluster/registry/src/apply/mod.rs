@@ -6,12 +6,14 @@ mod nodes;
 mod reserve;
 mod retention;
 mod room;
+mod sequence;
 mod streams;
 mod vpn;
 
 use std::sync::Arc;
 
-use crate::command::{Command, Proposal, Refusal, RefusalCode, Reply, Step};
+use crate::apply::room::Ended;
+use crate::command::{Command, Proposal, Refusal, RefusalCode, Reply};
 use crate::event::{Event, EventType};
 use crate::state::State;
 use crate::time::Elapsed;
@@ -19,21 +21,22 @@ use crate::time::Elapsed;
 /// Applies one proposal at log index `index` and says what came of it. A proposal whose op-id was
 /// applied before changes nothing and gets the first reply again.
 pub fn apply(state: &mut State, proposal: &Proposal, _index: u64) -> Reply {
-    once(state, proposal)
+    once(state, proposal, &Ended::new())
 }
 
-fn once(state: &mut State, proposal: &Proposal) -> Reply {
+/// The same for one of several writes that share an entry: these streams end by a later one.
+fn once(state: &mut State, proposal: &Proposal, ended_later: &Ended<'_>) -> Reply {
     if let Some(done) = state.tables.ops.get(&proposal.op_id) {
         let started_at = done.at_ms;
         return state.remembered(proposal.op_id).unwrap_or_else(|| forgotten(proposal, started_at));
     }
     state.tables.clock_ms = state.tables.clock_ms.max(proposal.at_ms);
     retention::evict(state);
-    let reply = match room::make(state, &proposal.command) {
+    let reply = match room::make(state, &proposal.command, ended_later) {
         Ok(()) => dispatch(state, proposal),
         Err(refusal) => Reply::Refused(refusal),
     };
-    if !matches!(&reply, Reply::Refused(Refusal { code: RefusalCode::NoRoom, .. })) {
+    if !reply.finds_no_room() {
         state.remember(proposal.op_id, &reply);
     }
     room::fit(state);
@@ -102,18 +105,7 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
             Reply::Done
         }
         Command::ResetBreaker(kind) => nodes::reset_breakers(state, *kind),
-        Command::Sequence(steps) => {
-            let mut outcome = Reply::Done;
-            for Step { op_id, command } in steps.iter().filter(|step| !step.is_sequence()) {
-                let Proposal { at_ms, origin, .. } = *proposal;
-                let reply = once(state, &Proposal { op_id: *op_id, at_ms, origin, command: command.clone() });
-                // It was acknowledged, so it stays where it is kept. Those behind it may be the ends that make room.
-                if let Reply::Refused(Refusal { code: RefusalCode::NoRoom, .. }) = &reply {
-                    outcome = reply;
-                }
-            }
-            outcome
-        }
+        Command::Sequence(steps) => sequence::apply(state, proposal, steps),
     }
 }
 

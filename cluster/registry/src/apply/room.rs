@@ -1,15 +1,22 @@
 //! Room in the state, in bytes. What is over a budget goes in this order: old events, then ended streams, the oldest first. What
 //! lives is never taken away for others, except streams that nobody can ask about; then writes that need room are refused.
 
-use crate::apply::streams;
+use std::collections::BTreeSet;
+use std::slice;
+use std::sync::Arc;
+
+use crate::apply::streams::{self, Fate};
 use crate::command::{Command, Refusal, RefusalCode};
 use crate::engine::EngineSpec;
 use crate::state::State;
-use crate::stream::{CROWDED_OUT, StreamStart};
+use crate::stream::{CROWDED_OUT, Stream, StreamEnd, StreamStart};
 use crate::weight::{
     ENDED_ENGINES_MAX, ENDED_STREAMS_MAX, ENGINES_MAX, EVENTS_MAX, REMEMBERED_MAX, STARTED_STREAMS_MAX,
     STATE_MAX, TOMBSTONES_MAX, Weigh,
 };
+
+/// Ids of streams that end.
+pub(super) type Ended<'a> = BTreeSet<&'a str>;
 
 /// Streams end and are forgotten all the time; callers that need room are told to come back after so many seconds.
 const RETRY_S: u64 = 10;
@@ -19,13 +26,15 @@ const _: () = assert!(
     STARTED_STREAMS_MAX + ENGINES_MAX + ENDED_ENGINES_MAX + TOMBSTONES_MAX + REMEMBERED_MAX <= STATE_MAX
 );
 
-/// Makes room for what a command adds, or says why there is none.
-pub(super) fn make(state: &mut State, command: &Command) -> Result<(), Refusal> {
+/// Makes room for what a command adds, or says why there is none. Streams that end `anyhow`, by a later step of the same entry,
+/// need none.
+pub(super) fn make(state: &mut State, command: &Command, anyhow: &Ended<'_>) -> Result<(), Refusal> {
     match command {
-        Command::StreamStarted(start) => for_streams(state, growth(state, start)),
-        Command::EventBatch { started, .. } => {
-            let needed = started.iter().map(|start| growth(state, start)).sum();
-            for_streams(state, needed)
+        Command::StreamStarted(start) => for_streams(state, slice::from_ref(start), anyhow),
+        Command::EventBatch { started, ended } => {
+            let mut over = anyhow.clone();
+            over.extend(ended.iter().filter_map(StreamEnd::names));
+            for_streams(state, started, &over)
         }
         // Whatever else adds to the state is bounded by what hosts run.
         _ => Ok(()),
@@ -34,21 +43,45 @@ pub(super) fn make(state: &mut State, command: &Command) -> Result<(), Refusal> 
 
 /// How much heavier started streams become by a start.
 fn growth(state: &State, start: &StreamStart) -> u64 {
-    let known = state.stream(&start.id);
-    let sessions: usize = known.map_or(0, |known| known.past_sessions.iter().map(String::len).sum());
-    let replaced = known.filter(|known| known.is_started()).map_or(0, |known| known.weight());
-    (start.weight() + sessions as u64).saturating_sub(replaced)
+    let heavier = |known: &Stream| {
+        let sessions: usize = known.past_sessions.iter().map(String::len).sum();
+        let replaced = if known.is_started() { known.weight() } else { 0 };
+        (start.weight() + sessions as u64).saturating_sub(replaced)
+    };
+    match streams::fate(state, start) {
+        Fate::Late | Fate::Over(_) => 0,
+        Fate::Begins { before: None } => start.weight(),
+        Fate::GoesOn(known) => known.weight(),
+        Fate::Repeats(known) | Fate::Begins { before: Some(known) } => heavier(&known),
+    }
 }
 
-fn for_streams(state: &mut State, needed: u64) -> Result<(), Refusal> {
-    let weights = state.index.weights;
-    let over = (weights.started_streams + needed).saturating_sub(STARTED_STREAMS_MAX);
-    if needed > 0 && over > weights.unasked_streams {
+/// Judges what is left of these starts when the streams in `over` have ended: ends make room for the starts beside them.
+fn for_streams(state: &mut State, started: &[Arc<StreamStart>], over: &Ended<'_>) -> Result<(), Refusal> {
+    let lasting = started.iter().filter(|start| !over.contains(start.id.as_ref()));
+    let needed: u64 = lasting.map(|start| growth(state, start)).sum();
+    let ending = over.iter().filter_map(|id| state.stream(id)).filter(|stream| stream.is_started());
+    let freed: u64 = ending.map(|stream| stream.weight()).sum();
+    let needed = needed.saturating_sub(freed);
+    let mut surplus = (state.index.weights.started_streams + needed).saturating_sub(STARTED_STREAMS_MAX);
+    if needed == 0 || surplus == 0 {
+        return Ok(());
+    }
+    let mut crowded_out = Vec::new();
+    if surplus <= state.index.weights.unasked_streams {
+        let oldest = state.index.unwatched.iter().filter_map(|(_, seq)| state.index.by_seq.get(seq));
+        for stream in oldest.filter(|stream| !over.contains(stream.start.id.as_ref())) {
+            surplus = surplus.saturating_sub(stream.weight());
+            crowded_out.push(Arc::clone(stream));
+            if surplus == 0 {
+                break;
+            }
+        }
+    }
+    if surplus > 0 {
         return Err(no_room("started streams", STARTED_STREAMS_MAX));
     }
-    while state.index.weights.started_streams + needed > STARTED_STREAMS_MAX {
-        let oldest = state.index.unwatched.get_min().map(|(_, seq)| *seq);
-        let Some(stream) = oldest.and_then(|seq| state.index.by_seq.get(&seq).cloned()) else { break };
+    for stream in crowded_out {
         streams::end(state, &stream, CROWDED_OUT);
     }
     Ok(())

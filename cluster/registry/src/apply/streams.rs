@@ -18,24 +18,59 @@ const FOREIGN_STREAMS_MAX: usize = 10_000;
 /// Past sessions that a stream remembers.
 const PAST_SESSIONS_MAX: usize = 16;
 
+/// What a start comes to.
+pub(super) enum Fate {
+    /// It repeats the start of this stream, which runs.
+    Repeats(Arc<Stream>),
+    /// The session of this stream is over and stays so.
+    Over(Arc<Stream>),
+    /// The end of this stream was a guess: it plays on.
+    GoesOn(Arc<Stream>),
+    /// Its own end came first: it begins and ends in one.
+    Late,
+    /// A stream begins; another session under its id gives way.
+    Begins {
+        /// That session.
+        before: Option<Arc<Stream>>,
+    },
+}
+
+/// Says what a start comes to. Changes nothing.
+pub(super) fn fate(state: &State, start: &StreamStart) -> Fate {
+    let Some(known) = state.stream(&start.id).cloned() else {
+        return match state.tables.tombstones.contains_key(start.id.as_ref()) {
+            true => Fate::Late,
+            false => Fate::Begins { before: None },
+        };
+    };
+    let same_session = known.start.playback_session_id == start.playback_session_id;
+    let has_session = !start.playback_session_id.is_empty();
+    let is_over = same_session || known.past_sessions.contains(&start.playback_session_id);
+    if known.is_started() && same_session {
+        Fate::Repeats(known)
+    } else if is_over && has_session {
+        match same_session && state.may_go_on(&known) {
+            true => Fate::GoesOn(known),
+            false => Fate::Over(known),
+        }
+    } else {
+        Fate::Begins { before: Some(known) }
+    }
+}
+
 /// Takes in a start. A repeat refreshes the record and keeps `started_at`; a start that comes after its
 /// own end stays ended.
 pub(super) fn started(state: &mut State, start: &Arc<StreamStart>) -> Arc<Stream> {
-    let mut past_sessions = Vec::new();
-    if let Some(known) = state.stream(&start.id).cloned() {
-        let same_session = known.start.playback_session_id == start.playback_session_id;
-        let has_session = !start.playback_session_id.is_empty();
-        if known.is_started() && same_session {
-            return refresh(state, &known, start);
+    let past_sessions = match fate(state, start) {
+        Fate::Repeats(known) => return refresh(state, &known, start),
+        Fate::Over(known) => return known,
+        Fate::GoesOn(known) => return go_on(state, &known),
+        Fate::Late | Fate::Begins { before: None } => Vec::new(),
+        Fate::Begins { before: Some(known) } => {
+            end(state, &known, "superseded by a new session");
+            sessions_before(&known)
         }
-        let is_over = same_session || known.past_sessions.contains(&start.playback_session_id);
-        if is_over && has_session {
-            let goes_on = same_session && state.may_go_on(&known);
-            return if goes_on { go_on(state, &known) } else { known };
-        }
-        end(state, &known, "superseded by a new session");
-        past_sessions = sessions_before(&known);
-    }
+    };
     state.tables.last_stream += 1;
     let mut stream = Stream {
         seq: state.tables.last_stream,
@@ -129,8 +164,7 @@ fn attach(state: &mut State, stream: &mut Stream) {
 pub(super) fn ended(state: &mut State, event: &StreamEnd) -> Option<Arc<Stream>> {
     // A client's word is no guess.
     let reason = event.reason.as_deref().filter(|reason| *reason != HOST_DOWN).unwrap_or("unknown");
-    let named = event.stream_id.as_deref().filter(|id| !id.is_empty());
-    if let Some(id) = named {
+    if let Some(id) = event.names() {
         let Some(stream) = state.stream(id).cloned() else {
             // Without a session in the id, a later stream of the same key would be taken for this one.
             if !id.ends_with('|') {

@@ -29,7 +29,7 @@ use crate::support::{
 };
 
 /// The name of a command's line. A new variant does not compile until it has one; give it a sample too.
-fn name(command: &Command) -> &'static str {
+pub fn name(command: &Command) -> &'static str {
     match command {
         Command::NodeUp(_) => "node_up",
         Command::NodeDocker { .. } => "node_docker",
@@ -74,7 +74,7 @@ fn end() -> StreamEnd {
     }
 }
 
-fn samples() -> Vec<Command> {
+pub fn samples() -> Vec<Command> {
     let mut spec = EngineSpec::acestream();
     spec.image = Some("engine:2".to_owned());
     spec.env = BTreeMap::from([("CONF".to_owned(), "--http-port=6878".to_owned())]);
@@ -169,7 +169,7 @@ fn vpn_status() -> VpnStatus {
 }
 
 /// The same behind VPNs: in a file of its own, because older snapshots have none of it.
-fn vpn_state() -> State {
+pub fn vpn_state() -> State {
     let mut world = World::new(1, 10);
     world.run(Command::NodeUp(behind_vpn(1)));
     let changed = |status| Command::VpnChanged { node: NodeId(1), container: "gluetun".to_owned(), status };
@@ -193,7 +193,7 @@ fn proposal(command: Command) -> Proposal {
 }
 
 /// A state with something in every table.
-fn sample_state() -> State {
+pub fn sample_state() -> State {
     let mut world = World::new(2, 10);
     world.policy(|policy| policy.min_replicas = 1);
     let running = world.running();

@@ -8,6 +8,7 @@ mod admission;
 mod breakers;
 mod clocks;
 mod dedup;
+mod digests;
 mod engines;
 mod format;
 mod lacks;

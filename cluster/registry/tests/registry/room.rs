@@ -1,9 +1,10 @@
 //! What happens when the state holds as many bytes as it may.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use acefleet_registry::command::Step;
-use acefleet_registry::stream::{CROWDED_OUT, StreamStart};
+use acefleet_registry::stream::{CROWDED_OUT, StreamEnd, StreamStart};
 use acefleet_registry::{Command, OpId, Proposal, RefusalCode, Reply, apply, weight};
 
 use crate::support::{World, engine, invariants, playing, refusal};
@@ -88,6 +89,122 @@ fn kept_writes_without_room_wait_and_those_behind_them_do_not() {
     assert_eq!(world.run(Command::Sequence(kept)), Reply::Done);
     assert_eq!(known(&world), [true; 3]);
     assert!(world.state.stream("k|late").unwrap().is_started());
+}
+
+fn end(id: &str) -> StreamEnd {
+    StreamEnd { stream_id: Some(id.to_owned()), ..StreamEnd::default() }
+}
+
+fn batch(started: impl IntoIterator<Item = StreamStart>, ended: &[&str]) -> Command {
+    let started = started.into_iter().map(Arc::new).collect();
+    Command::EventBatch { started, ended: ended.iter().map(|id| end(id)).collect() }
+}
+
+/// Sessions of the streams that run.
+fn running(world: &World) -> Vec<&str> {
+    let started = world.state.streams().filter(|stream| stream.is_started());
+    started.map(|stream| stream.start.playback_session_id.as_str()).collect()
+}
+
+#[test]
+fn a_batch_is_judged_after_its_ends() {
+    let mut world = World::new(1, 10);
+    let port = world.running().ports.host_http;
+    let taken = fill(&mut world, port) as u64;
+    // As much goes as comes.
+    let done = world.run(batch([heavy("a", port), heavy("b", port)], &["k|full-0", "k|full-1", "k|full-1"]));
+    assert_eq!(done, Reply::Batch { started: 2, ended: 2 });
+    // What it starts and ends itself needs nothing.
+    let done = world.run(batch([heavy("passing", port)], &["k|passing"]));
+    assert_eq!(done, Reply::Batch { started: 1, ended: 1 });
+    // Too much all the same: all or nothing.
+    let more = [heavy("c", port), heavy("d", port)];
+    assert_eq!(refusal(world.run(batch(more.clone(), &["k|full-2", "k|unknown"]))), RefusalCode::NoRoom);
+    assert!(world.state.stream("k|full-2").unwrap().is_started());
+    assert_eq!(world.run(batch(more, &["k|full-2", "k|full-3"])), Reply::Batch { started: 2, ended: 2 });
+    assert_eq!(world.state.stream_counts().0 as u64, taken);
+}
+
+#[test]
+fn a_stream_that_a_batch_ends_is_not_crowded_out_before() {
+    let mut world = World::new(1, 10);
+    let port = world.running().ports.host_http;
+    world.begin(unasked("ends", port));
+    world.begin(unasked("silent", port));
+    fill(&mut world, port);
+    world.finish("k|full-0");
+    world.finish("k|full-1");
+    world.begin(unasked("ends-2", port));
+    world.begin(unasked("silent-2", port));
+    world.run(batch([heavy("a", port), heavy("b", port)], &["k|ends-2"]));
+    let why = |id: &str| world.state.stream(id).unwrap().end_reason.as_deref().unwrap().to_owned();
+    assert_eq!([why("k|ends-2"), why("k|silent-2")], ["unknown", CROWDED_OUT]);
+}
+
+#[test]
+fn a_start_that_leaves_no_stream_running_needs_no_room() {
+    let mut world = World::new(1, 10);
+    let port = world.running().ports.host_http;
+    let taken = fill(&mut world, port);
+    // Its end came first.
+    world.finish("k|late");
+    assert!(!world.begin(heavy("late", port)).is_started());
+    // Its session is over.
+    world.finish("k|full-0");
+    world.begin(heavy("next", port));
+    assert!(!world.begin(heavy("full-0", port)).is_started());
+    assert_eq!(world.state.stream_counts().0, taken);
+}
+
+#[test]
+fn kept_starts_and_ends_of_a_stream_stay_together() {
+    let mut world = World::new(1, 10);
+    let port = world.running().ports.host_http;
+    fill(&mut world, port);
+    let step = |n, command| Step { op_id: OpId(9, n), command };
+    let known = |world: &World| [1, 2, 3, 4].map(|n| world.state.op(OpId(9, n)).is_some());
+    // Without a session in its id nothing would remember the end for a start that comes later.
+    let nameless = |port| StreamStart { id: "k|".into(), ..heavy("", port) };
+    // With its end behind it a start needs no room.
+    let pair = vec![
+        step(1, Command::StreamStarted(nameless(port).into())),
+        step(2, Command::StreamEnded(end("k|"))),
+    ];
+    assert_eq!(world.run(Command::Sequence(pair)), Reply::Done);
+    assert!(!world.state.stream("k|").unwrap().is_started());
+    // A batch that finds none keeps the end behind it back, and the start behind that.
+    let other = |session| StreamStart { id: "x|".into(), ..heavy(session, port) };
+    let kept = vec![
+        step(3, batch([other(""), heavy("more", port)], &[])),
+        step(4, Command::StreamEnded(end("x|"))),
+        step(5, Command::StreamStarted(other("").into())),
+        step(6, Command::StreamEnded(end("x|"))),
+        step(7, Command::StreamEnded(end("k|unknown"))),
+    ];
+    assert_eq!(refusal(world.run(Command::Sequence(kept.clone()))), RefusalCode::NoRoom);
+    assert_eq!(known(&world), [true, true, false, false]);
+    assert_eq!([5, 6, 7].map(|n| world.state.op(OpId(9, n)).is_some()), [false, false, true]);
+    world.finish("k|full-0");
+    world.finish("k|full-1");
+    assert_eq!(world.run(Command::Sequence(kept)), Reply::Done);
+    assert!(running(&world).contains(&"more") && !world.state.stream("x|").unwrap().is_started());
+}
+
+#[test]
+fn an_end_that_was_written_before_makes_no_room_for_its_start() {
+    let mut world = World::new(1, 10);
+    let port = world.running().ports.host_http;
+    fill(&mut world, port);
+    let ended = Command::StreamEnded(end("k|"));
+    let write =
+        Proposal { op_id: OpId(9, 2), at_ms: world.now, origin: world.origin, command: ended.clone() };
+    world.propose(&write);
+    let start = StreamStart { id: "k|".into(), ..heavy("", port) };
+    let kept = vec![
+        Step { op_id: OpId(9, 1), command: Command::StreamStarted(start.into()) },
+        Step { op_id: OpId(9, 2), command: ended },
+    ];
+    assert_eq!(refusal(world.run(Command::Sequence(kept))), RefusalCode::NoRoom);
 }
 
 #[test]
