@@ -253,7 +253,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let mut batch = WriteBatch::default();
         batch.delete_range_cf(self.db.log()?, log_key(from), log_key(u64::MAX));
         self.recent.truncate(from);
-        self.db.write(batch)
+        self.db.write(batch)?;
+        // A snapshot in place of these entries is on the disk before anything else is synced: entries that came back behind
+        // it would belong to no log.
+        self.flusher.sync().await
     }
 
     async fn purge(&mut self, log_id: LogId) -> io::Result<()> {
