@@ -27,7 +27,6 @@ pub(crate) struct StateMachine {
     due: Arc<Due>,
     log_bytes: Arc<LogBytes>,
     snapshots: SnapshotDir,
-    current: Option<SnapshotFile>,
 }
 
 impl StateMachine {
@@ -48,11 +47,10 @@ impl StateMachine {
             awaited,
             due,
             log_bytes,
-            current: None,
             snapshots,
         };
         if let Some((snapshot, state)) = machine.snapshots.newest()? {
-            machine.replace(state, snapshot);
+            machine.replace(state, &snapshot);
         }
         Ok(machine)
     }
@@ -67,12 +65,11 @@ impl StateMachine {
         &self.membership
     }
 
-    fn replace(&mut self, state: State, snapshot: SnapshotFile) {
+    fn replace(&mut self, state: State, snapshot: &SnapshotFile) {
         self.state = state;
         self.revision = snapshot.header.revision;
         self.last_applied = snapshot.header.last_log_id;
         self.membership = snapshot.header.membership.clone();
-        self.current = Some(snapshot);
         self.log_bytes.restart();
         self.publish();
         self.awaited.settle(&self.state, self.revision);
@@ -160,29 +157,14 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             Ok((state, snapshots.adopt(snapshot)?))
         })
         .await?;
-        self.replace(state, snapshot);
+        self.replace(state, &snapshot);
         Ok(())
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
-        // A snapshot that was built meanwhile is newer than the one this machine remembers.
         let snapshots = self.snapshots.clone();
-        let newest = blocking(move || {
-            for path in snapshots.list()? {
-                if let Ok(snapshot) = SnapshotFile::verify(path) {
-                    return Ok(Some(snapshot));
-                }
-            }
-            Ok(None)
-        })
-        .await?;
-        if let Some(snapshot) = newest {
-            self.current = Some(snapshot);
-        }
-        Ok(self
-            .current
-            .as_ref()
-            .map(|snapshot| Snapshot { meta: snapshot.header.meta(), snapshot: snapshot.clone() }))
+        let current = blocking(move || snapshots.current()).await?;
+        Ok(current.map(|snapshot| Snapshot { meta: snapshot.header.meta(), snapshot }))
     }
 }
 

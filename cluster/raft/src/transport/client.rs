@@ -213,7 +213,7 @@ impl Wire {
 
     /// A member has answered.
     pub(super) fn heard(&self, from: u64, address: &str, version: &str, level: u32, clock: u64) {
-        self.reach(address).answered();
+        self.reach(address).heard();
         if let Some(Member { name, .. }) = self.members.load().get(&from) {
             self.contacts.answered(from, name);
         }

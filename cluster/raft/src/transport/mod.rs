@@ -18,6 +18,8 @@ mod ways;
 #[cfg(test)]
 mod away_tests;
 #[cfg(test)]
+mod stream_tests;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use client::{CallError, Wire};
