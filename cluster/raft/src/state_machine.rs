@@ -70,7 +70,8 @@ impl StateMachine {
         self.revision = snapshot.header.revision;
         self.last_applied = snapshot.header.last_log_id;
         self.membership = snapshot.header.membership.clone();
-        self.log_bytes.restart();
+        self.log_bytes.applied(snapshot.header.index());
+        self.log_bytes.snapshot(snapshot.header.index());
         self.publish();
         self.awaited.settle(&self.state, self.revision);
     }
@@ -105,7 +106,6 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
                 EntryPayload::Blank => {}
                 EntryPayload::Normal(write) => {
                     self.revision = index;
-                    self.log_bytes.add(write.bytes().len() as u64);
                     let proposal = write.proposal();
                     let reply = acefleet_registry::apply(&mut self.state, proposal, index);
                     let waiters = self.awaited.take(&proposal.op_id);
@@ -123,6 +123,9 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             self.due.passed(index, &self.state);
             done.extend(responder);
         }
+        if let Some(applied) = self.last_applied {
+            self.log_bytes.applied(applied.index);
+        }
         // Readers on this node see a write before its caller hears of it.
         self.publish();
         for (waiters, reply, index) in settled {
@@ -135,12 +138,12 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     async fn get_snapshot_builder(&mut self) -> Builder {
-        self.log_bytes.restart();
         Builder {
             state: self.state.clone(),
             revision: self.revision,
             meta: SnapshotMeta { last_log_id: self.last_applied, last_membership: self.membership.clone() },
             snapshots: self.snapshots.clone(),
+            log_bytes: self.log_bytes.clone(),
         }
     }
 
@@ -174,6 +177,7 @@ pub(crate) struct Builder {
     revision: u64,
     meta: SnapshotMeta,
     snapshots: SnapshotDir,
+    log_bytes: Arc<LogBytes>,
 }
 
 impl RaftSnapshotBuilder<TypeConfig> for Builder {
@@ -183,6 +187,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
         let (state, revision) = (self.state.clone(), self.revision);
         let (meta, snapshots) = (self.meta.clone(), self.snapshots.clone());
         let snapshot = blocking(move || snapshots.store(&state, &meta, revision)).await?;
+        self.log_bytes.snapshot(snapshot.header.index());
         tracing::info!(
             index = snapshot.header.index(),
             bytes = snapshot.header.body_bytes,
