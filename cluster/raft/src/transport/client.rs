@@ -20,6 +20,7 @@ use super::reach::Reach;
 use super::ways::{System, Ways};
 use crate::contacts::Contacts;
 use crate::protocol;
+use crate::span::millis;
 use crate::store::{IdentityFile, Standing};
 use crate::types::Member;
 
@@ -411,8 +412,4 @@ impl Wire {
 
 fn remaining(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
