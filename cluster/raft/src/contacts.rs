@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use acefleet_registry::Level;
 
 use crate::options::Timing;
-use crate::span::Span;
+use crate::span::{Span, millis};
 use crate::transport::proto::Proof;
 use crate::types::Member;
 
@@ -313,10 +313,6 @@ impl Contacts {
     pub fn version(&self, id: u64) -> Option<String> {
         self.heard().peers.get(&id).map(|peer| peer.version.clone()).filter(|version| !version.is_empty())
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use acefleet_registry::Elapsed;
 
+use crate::span::millis;
+
 /// Longest step that counts. A leader looks at the clock many times a second; one that did not was stopped, and nobody watched.
 const STEP_MAX: Duration = Duration::from_secs(2);
 
@@ -34,7 +36,7 @@ pub(crate) struct ElapsedClock {
 impl ElapsedClock {
     /// The newest moment that is known.
     pub fn newest(&self) -> Elapsed {
-        Elapsed(u64::try_from(self.newest.as_millis()).unwrap_or(u64::MAX))
+        Elapsed(millis(self.newest))
     }
 
     /// This node's watch, while it leads with a majority.
@@ -46,14 +48,14 @@ impl ElapsedClock {
     pub fn now(&self, at: Instant) -> Elapsed {
         let step = self.at.map_or(Duration::ZERO, |since| at.saturating_duration_since(since));
         let now = self.newest.saturating_add(step.min(STEP_MAX));
-        Elapsed(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+        Elapsed(millis(now))
     }
 
     /// The moment now for showing the time of day, which goes on without a leader, too; none before a leader was heard.
     pub fn shown(&self, at: Instant) -> Option<Elapsed> {
         let since = self.at.filter(|_| self.is_live)?;
         let now = self.newest.saturating_add(at.saturating_duration_since(since));
-        Some(Elapsed(u64::try_from(now.as_millis()).unwrap_or(u64::MAX)))
+        Some(Elapsed(millis(now)))
     }
 
     /// Another member said which moment it is.

@@ -89,8 +89,8 @@ pub enum WriteError {
     /// The write may or may not have been applied. Repeat it with the same op-id to find out.
     #[error("the write was submitted but its outcome is unknown: {0}")]
     Unknown(String),
-    /// Not all members know the command yet; it was not applied. The text names the member that holds it back. Retry when it
-    /// is upgraded.
+    /// The cluster does not take the write now; it was not applied. The text names the member that does not know the command
+    /// yet, or says that writes come faster than snapshots can be taken. Retry later.
     #[error("{0}; it was not applied")]
     HeldBack(String),
     /// The command is too large to replicate; it was not applied and a retry gives the same answer.

@@ -37,7 +37,7 @@ pub(crate) async fn run(core: Arc<Core>) {
     loop {
         if *core.trust.borrow() == Trust::Sound {
             // A new cluster: there is nothing to compare with.
-            return core.raft.runtime_config().elect(true);
+            return core.take_part();
         }
         match inquiry.round(&core).await {
             Ok(Outcome::Sound) => core.take_part(),
@@ -62,7 +62,7 @@ pub(crate) async fn run(core: Arc<Core>) {
 }
 
 impl Core {
-    /// Opens this node for what leaders and candidates send.
+    /// Opens this node for what leaders and candidates send, unless it has forgotten something.
     pub fn take_part(&self) {
         self.inquired.store(true, Ordering::Relaxed);
         self.trust.send_if_modified(|state| {
@@ -72,7 +72,9 @@ impl Core {
             }
             waits
         });
-        self.raft.runtime_config().elect(true);
+        if *self.trust.borrow() == Trust::Sound {
+            self.raft.runtime_config().elect(true);
+        }
     }
 
     /// Whether this node leads and a majority has confirmed it lately.
@@ -302,5 +304,33 @@ impl Inquiry {
         let names: Vec<&str> =
             named.filter_map(|id| self.roll.members.get(id)).map(|(name, _)| name.as_str()).collect();
         if names.is_empty() { "nobody".into() } else { names.join(", ") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_node_that_forgot_never_stands_for_election() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut nodes = lab::formed(dir.path(), &["a", "b", "c"]).await;
+        let lost = lab::leader(&nodes).await;
+        let forgot = (lost + 1) % 3;
+        for at in (0..3).filter(|at| *at != lost) {
+            nodes[at].cluster().core().raft.runtime_config().elect(false);
+        }
+        nodes[lost].kill();
+        let core = nodes[forgot].cluster().core();
+        core.trust.send_replace(Trust::Forgot);
+        core.take_part();
+        // Several elections would fit in.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(!nodes[forgot].cluster().is_leader());
+        assert_eq!(*core.trust.borrow(), Trust::Forgot);
+        core.trust.send_replace(Trust::Waiting);
+        core.take_part();
+        lab::until("it leads now", || nodes[forgot].cluster().is_leader()).await;
     }
 }

@@ -10,13 +10,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use acefleet_registry::{NodeId, NodeInfo, OpId};
-use openraft::storage::RaftLogStorage;
+use openraft::EntryPayload;
+use openraft::storage::{IOFlushed, RaftLogStorage};
+use openraft::type_config::TypeConfigExt;
 
 use crate::cluster::{Cluster, NoHooks};
 use crate::files;
 use crate::options::Options;
 use crate::store::{Db, Flusher, LogStore};
-use crate::types::{LeaderId, Vote};
+use crate::types::{Entry, LeaderId, LogId, TypeConfig, Vote};
 
 const CHILD: &str = "power_cut_tests::child";
 /// What a sync takes: time enough to tell an answer before it from one after it.
@@ -29,11 +31,12 @@ enum Work {
     Start,
     Writes,
     Votes,
+    Cuts,
     Outbox,
 }
 
 impl Work {
-    const ALL: [Self; 4] = [Self::Start, Self::Writes, Self::Votes, Self::Outbox];
+    const ALL: [Self; 5] = [Self::Start, Self::Writes, Self::Votes, Self::Cuts, Self::Outbox];
 
     fn name(self) -> String {
         format!("{self:?}")
@@ -181,6 +184,17 @@ fn log_in(dir: &Path) -> LogStore {
     LogStore::new(db, flusher)
 }
 
+fn entries(term: u64, indexes: std::ops::RangeInclusive<u64>) -> Vec<Entry> {
+    let id = |index| LogId { leader_id: LeaderId { term, node_id: 7 }, index };
+    indexes.map(|index| Entry { log_id: id(index), payload: EntryPayload::Blank }).collect()
+}
+
+async fn append(log: &mut LogStore, entries: Vec<Entry>) {
+    let (sender, done) = TypeConfig::oneshot();
+    log.append(entries, IOFlushed::signal(sender)).await.unwrap();
+    done.await.unwrap().unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "the other tests run it in a process of its own"]
 async fn child() {
@@ -203,6 +217,16 @@ async fn child() {
             for term in 1..=1_000 {
                 let leader_id = LeaderId { term, node_id: 7 };
                 log.save_vote(&Vote { leader_id, committed: false }).await.unwrap();
+                eprintln!("done {term}");
+            }
+        }
+        Work::Cuts => {
+            let mut log = log_in(&dir);
+            let kept = entries(1, 1..=5);
+            append(&mut log, kept.clone()).await;
+            for term in 2..=1_000 {
+                append(&mut log, entries(term, 6..=9)).await;
+                log.truncate_after(kept.last().map(|entry| entry.log_id)).await.unwrap();
                 eprintln!("done {term}");
             }
         }
@@ -242,6 +266,19 @@ async fn a_vote_that_was_given_survives_a_power_cut() {
             done.len() >= steps && term >= done.last().copied(),
             "voted in {done:?}, remembered {term:?}"
         );
+    }
+}
+
+/// A snapshot that takes their place may be on the disk by then.
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_that_were_cut_off_do_not_come_back_after_a_power_cut() {
+    for steps in [1, 5] {
+        let mut bed = Bed::new();
+        let (done, _) = bed.run(Work::Cuts, &Cut::Steps(steps));
+        let db = Db::create(&bed.found().join("rocks")).unwrap();
+        let last = db.last_entry().unwrap().unwrap();
+        let newer = done.last().is_some_and(|term| last.leader_id.term > *term);
+        assert!(done.len() >= steps && (last.index == 5 || newer), "cut in {done:?}, found {last:?}");
     }
 }
 

@@ -16,7 +16,7 @@ use crate::types::TypeConfig;
 pub enum Refusal {
     /// Nothing entered the log.
     NotLeader,
-    /// Nothing entered the log, because not all members know the command; the text names one.
+    /// Nothing entered the log, because not all members know the command, or because it is full; the text says why.
     HeldBack(String),
     /// The entry may be committed now or later.
     Unknown(String),

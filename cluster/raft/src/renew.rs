@@ -130,7 +130,7 @@ mod tests {
         );
         assert_eq!(own.renewal, None);
         let (db, mark) = open(dir, &identity).unwrap();
-        check(&db, &mark, None).unwrap();
+        check(&db, &mark, None, &crate::log_bytes::LogBytes::new(1)).unwrap();
         assert_eq!(db.last_entry().unwrap(), None);
         (own.node_id, own.replaces, db.outbox_extent().unwrap().1)
     }

@@ -4,7 +4,8 @@
 //! A report leaves at most [`LOOK`] after the disk moved and is stored at most [`LOOK`] after it came, so that what the
 //! others remember is less than a second old.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -150,25 +151,40 @@ pub(crate) async fn tell(core: Arc<Core>) {
         () = core.stop.cancelled() => return,
         sound = trust.wait_for(|state| *state == Trust::Sound) => if sound.is_err() { return },
     }
-    let mut told: BTreeMap<u64, Told> = BTreeMap::new();
+    let ids = || core.others().into_iter().map(|(id, _)| id).collect();
+    tokio::select! {
+        () = core.stop.cancelled() => {}
+        () = side_by_side(ids, |id| tell_one(&core, id)) => {}
+    }
+}
+
+/// Runs one loop for each member as long as it is one: a member that does not answer delays no other.
+async fn side_by_side<F: Future<Output = ()>>(members: impl Fn() -> BTreeSet<u64>, one: impl Fn(u64) -> F) {
+    let mut loops: BTreeMap<u64, Pin<Box<F>>> = BTreeMap::new();
     loop {
-        let standing = core.standing();
-        let others = core.others();
-        told.retain(|id, _| others.iter().any(|(other, _)| other == id));
-        let due = others.into_iter().filter(|(id, _)| is_due(&core, *id, told.get(id), &standing));
-        let calls = due.map(|(id, member)| {
-            let core = &core;
-            async move {
-                let told = core.wire.report(id, &member, &standing, CALL_LIMIT).await;
-                (id, Told { standing, at: Instant::now(), reached: told.is_ok() })
-            }
-        });
-        told.extend(join_all(calls).await);
+        let members = members();
+        loops.retain(|id, _| members.contains(id));
+        for id in members {
+            loops.entry(id).or_insert_with(|| Box::pin(one(id)));
+        }
         tokio::select! {
-            biased;
-            () = core.stop.cancelled() => return,
+            // None of them ends by itself.
+            _ = join_all(loops.values_mut()), if !loops.is_empty() => {}
             () = tokio::time::sleep(LOOK) => {}
         }
+    }
+}
+
+/// Tells one member again and again.
+async fn tell_one(core: &Core, id: u64) {
+    let mut told: Option<Told> = None;
+    loop {
+        let standing = core.standing();
+        if let Some(member) = core.member(id).filter(|_| is_due(core, id, told.as_ref(), &standing)) {
+            let reached = core.wire.report(id, &member, &standing, CALL_LIMIT).await.is_ok();
+            told = Some(Told { standing, at: Instant::now(), reached });
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }
 
@@ -188,6 +204,50 @@ mod tests {
 
     fn at(index: u64) -> Standing {
         Standing { vote: None, last: Some(log_id(index)), committed: Some(log_id(index)) }
+    }
+
+    #[tokio::test]
+    async fn a_member_that_never_answers_delays_no_other() {
+        let calls = Mutex::new(BTreeMap::<u64, u32>::new());
+        let one = async |id: u64| {
+            loop {
+                *calls.lock().unwrap().entry(id).or_default() += 1;
+                if id == 1 {
+                    std::future::pending::<()>().await;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let enough = async {
+            while calls.lock().unwrap().get(&2).is_none_or(|calls| *calls < 20) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let members = Mutex::new(BTreeSet::from([1, 2]));
+        let told = side_by_side(|| members.lock().unwrap().clone(), one);
+        tokio::pin!(told);
+        tokio::select! {
+            () = &mut told => {}
+            done = tokio::time::timeout(Duration::from_secs(60), enough) => done.unwrap(),
+        }
+        assert_eq!(calls.lock().unwrap()[&1], 1);
+        // Who is no member any more is not told; who comes back is told anew.
+        *members.lock().unwrap() = BTreeSet::from([3]);
+        let came = async {
+            while !calls.lock().unwrap().contains_key(&3) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::select! {
+            () = &mut told => {}
+            done = tokio::time::timeout(Duration::from_secs(60), came) => done.unwrap(),
+        }
+        let left = calls.lock().unwrap()[&2];
+        tokio::select! {
+            () = &mut told => {}
+            () = tokio::time::sleep(Duration::from_millis(20)) => {}
+        }
+        assert_eq!(calls.lock().unwrap()[&2], left, "a member that left is still told");
     }
 
     #[test]

@@ -78,7 +78,7 @@ pub(crate) struct Core {
     pub outbox: Extent,
     /// Free space under the data directory.
     pub disk: Disk,
-    /// What calls for the next snapshot.
+    /// Bytes of the log, which call for snapshots and hold writes back.
     pub log_bytes: Arc<LogBytes>,
     /// Held while the members change: one change at a time.
     pub membership: tokio::sync::Mutex<()>,

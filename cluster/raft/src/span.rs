@@ -1,7 +1,12 @@
-//! Lengths of time as people read them in logs.
+//! Lengths of time as numbers and as people read them in logs.
 
 use std::fmt;
 use std::time::Duration;
+
+/// Whole milliseconds.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
 
 /// Shows a length of time in its two largest units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

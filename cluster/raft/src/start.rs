@@ -77,7 +77,8 @@ pub(crate) async fn start_over(
     let wire = Arc::new(wire);
     let log = LogStore::new(opened.store.db.clone(), opened.store.flusher.clone())
         .beside(opened.snapshots.clone())
-        .marked(opened.store.marker.file().clone());
+        .marked(opened.store.marker.file().clone())
+        .counted(opened.log_bytes.clone());
     let mark_broken = opened.store.marker.broken();
     let (db, flusher) = (opened.store.db.clone(), opened.store.flusher.clone());
     let raft = Raft::new(
@@ -183,7 +184,7 @@ pub(crate) fn open(options: &Options) -> Result<Opened, StartError> {
     if let Some(why) = level::too_new(published.load().state.level(), options.level) {
         return Err(StartError::Config(why));
     }
-    store::check(&db, &mark, machine.last_applied())?;
+    store::check(&db, &mark, machine.last_applied(), &log_bytes)?;
     let positions = db.positions().clone();
     let marker = Marker::spawn(MarkFile::new(dir, mark, positions.clone()), positions.clone())
         .map_err(|e| StartError::Internal(format!("no thread for the mark of the store: {e}")))?;

@@ -27,7 +27,6 @@ pub(crate) struct StateMachine {
     due: Arc<Due>,
     log_bytes: Arc<LogBytes>,
     snapshots: SnapshotDir,
-    current: Option<SnapshotFile>,
 }
 
 impl StateMachine {
@@ -48,11 +47,10 @@ impl StateMachine {
             awaited,
             due,
             log_bytes,
-            current: None,
             snapshots,
         };
         if let Some((snapshot, state)) = machine.snapshots.newest()? {
-            machine.replace(state, snapshot);
+            machine.replace(state, &snapshot);
         }
         Ok(machine)
     }
@@ -67,13 +65,13 @@ impl StateMachine {
         &self.membership
     }
 
-    fn replace(&mut self, state: State, snapshot: SnapshotFile) {
+    fn replace(&mut self, state: State, snapshot: &SnapshotFile) {
         self.state = state;
         self.revision = snapshot.header.revision;
         self.last_applied = snapshot.header.last_log_id;
         self.membership = snapshot.header.membership.clone();
-        self.current = Some(snapshot);
-        self.log_bytes.restart();
+        self.log_bytes.applied(snapshot.header.index());
+        self.log_bytes.snapshot(snapshot.header.index());
         self.publish();
         self.awaited.settle(&self.state, self.revision);
     }
@@ -108,7 +106,6 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
                 EntryPayload::Blank => {}
                 EntryPayload::Normal(write) => {
                     self.revision = index;
-                    self.log_bytes.add(write.bytes().len() as u64);
                     let proposal = write.proposal();
                     let reply = acefleet_registry::apply(&mut self.state, proposal, index);
                     let waiters = self.awaited.take(&proposal.op_id);
@@ -126,6 +123,9 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             self.due.passed(index, &self.state);
             done.extend(responder);
         }
+        if let Some(applied) = self.last_applied {
+            self.log_bytes.applied(applied.index);
+        }
         // Readers on this node see a write before its caller hears of it.
         self.publish();
         for (waiters, reply, index) in settled {
@@ -138,12 +138,12 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     async fn get_snapshot_builder(&mut self) -> Builder {
-        self.log_bytes.restart();
         Builder {
             state: self.state.clone(),
             revision: self.revision,
             meta: SnapshotMeta { last_log_id: self.last_applied, last_membership: self.membership.clone() },
             snapshots: self.snapshots.clone(),
+            log_bytes: self.log_bytes.clone(),
         }
     }
 
@@ -160,29 +160,14 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             Ok((state, snapshots.adopt(snapshot)?))
         })
         .await?;
-        self.replace(state, snapshot);
+        self.replace(state, &snapshot);
         Ok(())
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
-        // A snapshot that was built meanwhile is newer than the one this machine remembers.
         let snapshots = self.snapshots.clone();
-        let newest = blocking(move || {
-            for path in snapshots.list()? {
-                if let Ok(snapshot) = SnapshotFile::verify(path) {
-                    return Ok(Some(snapshot));
-                }
-            }
-            Ok(None)
-        })
-        .await?;
-        if let Some(snapshot) = newest {
-            self.current = Some(snapshot);
-        }
-        Ok(self
-            .current
-            .as_ref()
-            .map(|snapshot| Snapshot { meta: snapshot.header.meta(), snapshot: snapshot.clone() }))
+        let current = blocking(move || snapshots.current()).await?;
+        Ok(current.map(|snapshot| Snapshot { meta: snapshot.header.meta(), snapshot }))
     }
 }
 
@@ -192,6 +177,7 @@ pub(crate) struct Builder {
     revision: u64,
     meta: SnapshotMeta,
     snapshots: SnapshotDir,
+    log_bytes: Arc<LogBytes>,
 }
 
 impl RaftSnapshotBuilder<TypeConfig> for Builder {
@@ -201,6 +187,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
         let (state, revision) = (self.state.clone(), self.revision);
         let (meta, snapshots) = (self.meta.clone(), self.snapshots.clone());
         let snapshot = blocking(move || snapshots.store(&state, &meta, revision)).await?;
+        self.log_bytes.snapshot(snapshot.header.index());
         tracing::info!(
             index = snapshot.header.index(),
             bytes = snapshot.header.body_bytes,

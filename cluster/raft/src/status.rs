@@ -14,6 +14,7 @@ use crate::disk::DiskSpace;
 use crate::errors::Failure;
 use crate::level;
 use crate::shared::Core;
+use crate::span::millis;
 use crate::types::{Member, Metrics, ServerMetrics, StoredMembership, TypeConfig};
 use crate::view::View;
 
@@ -282,10 +283,6 @@ impl Core {
         let voters: Vec<u64> = metrics.borrow_watched().membership_config.voter_ids().collect();
         voters.into_iter().filter(|id| self.is_silent(*id)).map(|id| self.name(id)).collect()
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A leader that was silent for so long, or that no majority has confirmed for so long, is taken to be gone: several elections.

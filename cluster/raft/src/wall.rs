@@ -9,6 +9,7 @@ use acefleet_registry::{Elapsed, WallMs};
 use nix::time::{ClockId, clock_gettime};
 
 use crate::elapsed::Watch;
+use crate::span::millis;
 
 /// A report of another member's clock is of use for so long. They come once a second.
 const FRESH: Duration = Duration::from_secs(5);
@@ -28,7 +29,7 @@ const SETTLED: Duration = Duration::from_secs(60);
 #[expect(clippy::disallowed_methods, reason = "everybody else asks here, or the cluster")]
 pub fn host_clock() -> WallMs {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    WallMs(since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
+    WallMs(since.map_or(0, millis))
 }
 
 /// How long this host has slept since it was booted: its monotonic clock stood still meanwhile.
@@ -147,10 +148,6 @@ impl Judge {
 
 fn signed(ms: u64) -> i64 {
     i64::try_from(ms).unwrap_or(i64::MAX)
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

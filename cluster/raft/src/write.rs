@@ -45,6 +45,9 @@ pub(crate) async fn submit(core: &Core, mut proposal: Proposal, refusal: WriteRe
         return refusal.tell(Refusal::HeldBack(why));
     }
     drop(view);
+    if let Err(why) = core.log_bytes.room() {
+        return refusal.tell(Refusal::HeldBack(why));
+    }
     match Write::new(proposal) {
         // The only error is the end of the Raft core, and with it of this process.
         Ok(write) => drop(core.raft.client_write_ff(write, Some(refusal)).await),

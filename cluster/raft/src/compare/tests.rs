@@ -95,3 +95,51 @@ async fn without_a_majority_all_go_on_and_say_that_they_differ() {
     nodes[1].write().await;
     assert_eq!((failure(&nodes[0]), failure(&nodes[1])), (None, None));
 }
+
+/// The others are changed alike, so that they are the majority.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_a_majority_contradicts_hands_over_before_it_stops() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut nodes = lab::formed(dir.path(), &["a", "b", "c"]).await;
+    let wrong = lab::leader(&nodes).await;
+    let others: Vec<usize> = (0..3).filter(|at| *at != wrong).collect();
+    let indexes = |nodes: &[Node]| -> Vec<u64> {
+        others.iter().map(|at| nodes[*at].cluster().status().snapshot_index).collect()
+    };
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        assert!(Instant::now() < deadline, "no snapshots of the same entry");
+        nodes[wrong].write().await;
+        let last = nodes[wrong].cluster().status().last_log;
+        for at in &others {
+            let node = &nodes[*at];
+            lab::until("it has caught up", || node.cluster().status().last_applied >= last).await;
+            node.cluster().core().raft.trigger().snapshot().await.unwrap();
+            lab::until("a snapshot", || node.cluster().status().snapshot_index >= last).await;
+        }
+        let indexes = indexes(&nodes);
+        if indexes[0] == indexes[1] {
+            break;
+        }
+    }
+    for at in &others {
+        nodes[*at].stop().await;
+        alter(&nodes[*at].options.data_dir);
+        nodes[*at].start().await;
+        nodes[wrong].write().await;
+    }
+    let id = nodes[wrong].cluster().node_id();
+    while !nodes[wrong].cluster().is_leader() {
+        assert!(Instant::now() < deadline, "it does not lead again");
+        let leads = lab::leader(&nodes).await;
+        nodes[leads].cluster().hand_over(|to| to == id).await;
+    }
+    until("the wrong one to stop", &nodes, || failure(&nodes[wrong]).is_some()).await;
+    assert!(!nodes[wrong].cluster().is_leader(), "it stopped while it led");
+    let handed = &["leadership handed over"];
+    lab::until("the old leader says so", || nodes[wrong].log.count(handed) >= 1).await;
+    for at in &others {
+        assert_eq!(failure(&nodes[*at]), None);
+    }
+    nodes[others[0]].write().await;
+}

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use acefleet_registry::State;
 
@@ -17,6 +18,8 @@ const SUFFIX: &str = ".snap";
 pub(crate) struct SnapshotDir {
     path: PathBuf,
     keep: usize,
+    /// The newest that was written or verified, so that nobody reads it again to know what it is.
+    current: Arc<Mutex<Option<SnapshotFile>>>,
 }
 
 impl SnapshotDir {
@@ -30,7 +33,7 @@ impl SnapshotDir {
                 fs::remove_file(entry.path())?;
             }
         }
-        Ok(Self { path, keep })
+        Ok(Self { path, keep, current: Arc::default() })
     }
 
     /// A fresh name for a file that is being written.
@@ -52,6 +55,7 @@ impl SnapshotDir {
             files::sync_parent(&place)?;
             snapshot.path = place;
         }
+        self.remember(&snapshot);
         for old in self.list()?.into_iter().skip(self.keep) {
             // A file that stays costs space, not correctness.
             if let Err(error) = fs::remove_file(&old) {
@@ -68,13 +72,47 @@ impl SnapshotDir {
             let loaded =
                 SnapshotFile::verify(path.clone()).and_then(|snapshot| Ok((snapshot.load()?, snapshot)));
             match loaded {
-                Ok((state, snapshot)) => return Ok(Some((snapshot, state))),
+                Ok((state, snapshot)) => {
+                    self.remember(&snapshot);
+                    return Ok(Some((snapshot, state)));
+                }
                 Err(error) => {
                     tracing::error!(path = %path.display(), %error, "a snapshot cannot be used; trying the one before");
                 }
             }
         }
         Ok(None)
+    }
+
+    fn remember(&self, snapshot: &SnapshotFile) {
+        // A value that is replaced as a whole: a panic elsewhere cannot leave it half-changed.
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let newer = |held: &SnapshotFile| held.is_doubted() || held.header.index() <= snapshot.header.index();
+        if current.as_ref().is_none_or(newer) {
+            *current = Some(snapshot.clone());
+        }
+    }
+
+    /// The newest snapshot. Reads no file, unless somebody doubts the one that is remembered: then the newest that is
+    /// whole. Blocks.
+    pub fn current(&self) -> io::Result<Option<SnapshotFile>> {
+        let held = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let doubted = match held {
+            Some(held) if held.is_doubted() => held,
+            held => return Ok(held),
+        };
+        for path in self.list()? {
+            match SnapshotFile::verify(path) {
+                Ok(whole) => {
+                    self.remember(&whole);
+                    return Ok(Some(whole));
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a snapshot cannot be sent; trying the one before");
+                }
+            }
+        }
+        Ok(Some(doubted))
     }
 
     /// Log indexes of the snapshots, newest first, as the names of their files say.
@@ -152,6 +190,27 @@ mod tests {
         }
         fs::write(&newest.path, &whole).unwrap();
         assert_eq!(dir.newest().unwrap().unwrap().0.header.index(), 2);
+    }
+
+    #[test]
+    fn nothing_is_read_to_know_the_newest_until_somebody_doubts_it() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = SnapshotDir::open(temp.path().join("s"), 2).unwrap();
+        assert!(dir.current().unwrap().is_none());
+        store(&dir, 1);
+        let newest = store(&dir, 2);
+        assert_eq!(fs::metadata(&newest.path).unwrap().len(), newest.size);
+        assert_eq!(SnapshotFile::verify(newest.path.clone()).unwrap().size, newest.size);
+        fs::write(&newest.path, b"damaged").unwrap();
+        let current = dir.current().unwrap().unwrap();
+        assert_eq!(current.header.index(), 2, "the file was read");
+        current.doubt();
+        assert_eq!(dir.current().unwrap().unwrap().header.index(), 1);
+        store(&dir, 3);
+        assert_eq!(dir.current().unwrap().unwrap().header.index(), 3);
+        let again = SnapshotDir::open(temp.path().join("s"), 2).unwrap();
+        again.newest().unwrap().unwrap();
+        assert_eq!(again.current().unwrap().unwrap().header.index(), 3, "after a start");
     }
 
     #[test]

@@ -4,6 +4,8 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use acefleet_registry::State;
 use serde::{Deserialize, Serialize};
@@ -14,6 +16,8 @@ use crate::types::{LogId, SnapshotMeta, StoredMembership};
 
 const MAGIC: &[u8; 8] = b"ACEFSNAP";
 const FORMAT: u32 = 1;
+/// Bytes of a SHA-256.
+const HASH: usize = 32;
 const COMPRESSION_LEVEL: i32 = 3;
 /// Plain bytes that are handed to the compressor at once.
 const CHUNK: usize = 64 << 10;
@@ -49,11 +53,14 @@ impl SnapshotHeader {
     }
 }
 
-/// A verified snapshot on disk.
+/// A snapshot on disk that was whole when it was written or verified.
 #[derive(Clone, Debug)]
 pub(crate) struct SnapshotFile {
     pub path: PathBuf,
     pub header: SnapshotHeader,
+    /// Bytes of the file.
+    pub size: u64,
+    doubted: Arc<AtomicBool>,
 }
 
 impl SnapshotFile {
@@ -78,18 +85,32 @@ impl SnapshotFile {
         file.write_all(&Sha256::digest(&text))?;
         file.write_all(&body)?;
         file.sync_all()?;
-        Ok(Self { path, header })
+        Ok(Self::new(path, header, u64::from(length)))
+    }
+
+    fn new(path: PathBuf, header: SnapshotHeader, header_bytes: u64) -> Self {
+        let size = (MAGIC.len() + size_of::<u32>() + HASH) as u64 + header_bytes + header.body_bytes;
+        Self { path, header, size, doubted: Arc::default() }
+    }
+
+    /// Somebody found the file damaged or could not read it: it is verified before it is used again.
+    pub fn doubt(&self) {
+        self.doubted.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_doubted(&self) -> bool {
+        self.doubted.load(Ordering::Relaxed)
     }
 
     /// Opens a file and checks header, size and hash. Blocks.
     pub fn verify(path: PathBuf) -> io::Result<Self> {
-        let (header, _) = read(&path)?;
-        Ok(Self { path, header })
+        let (header, header_bytes, _) = read(&path)?;
+        Ok(Self::new(path, header, header_bytes))
     }
 
     /// Reads the state, checking everything again. Blocks.
     pub fn load(&self) -> io::Result<State> {
-        let (header, body) = read(&self.path)?;
+        let (header, _, body) = read(&self.path)?;
         let capacity = usize::try_from(header.state_bytes).map_err(io::Error::other)?;
         let plain = zstd::bulk::decompress(&body, capacity)?;
         if plain.len() != capacity {
@@ -127,7 +148,8 @@ impl<W: Write> Write for Counted<W> {
     }
 }
 
-fn read(path: &Path) -> io::Result<(SnapshotHeader, Vec<u8>)> {
+/// Header, its bytes in the file, and body.
+fn read(path: &Path) -> io::Result<(SnapshotHeader, u64, Vec<u8>)> {
     let mut file = File::open(path)?;
     let mut magic = [0; 8];
     let mut length = [0; 4];
@@ -138,7 +160,7 @@ fn read(path: &Path) -> io::Result<(SnapshotHeader, Vec<u8>)> {
         return Err(damaged(path, "it does not begin like a snapshot"));
     }
     let mut text = vec![0; length as usize];
-    let mut sum = [0; 32];
+    let mut sum = [0; HASH];
     file.read_exact(&mut text)?;
     file.read_exact(&mut sum)?;
     if Sha256::digest(&text).as_slice() != sum {
@@ -160,7 +182,7 @@ fn read(path: &Path) -> io::Result<(SnapshotHeader, Vec<u8>)> {
     if hex(&Sha256::digest(&body)) != header.sha256 {
         return Err(damaged(path, "the body hash differs"));
     }
-    Ok((header, body))
+    Ok((header, u64::from(length), body))
 }
 
 fn damaged(path: &Path, what: &str) -> io::Error {

@@ -132,7 +132,7 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, tempfile::TempDir> for Bui
             Arc::new(Published::new()),
             Arc::default(),
             Arc::default(),
-            Arc::new(LogBytes::new(u64::MAX)),
+            Arc::new(LogBytes::new(1 << 40)),
         )
         .unwrap();
         let log = open(&dir.path().join("rocks"));

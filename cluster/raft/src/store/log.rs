@@ -15,6 +15,7 @@ use super::flusher::Flusher;
 use super::keys::{COMMITTED, LAST_PURGED, VOTE, log_index, log_key};
 use super::mark::MarkFile;
 use super::recent::Recent;
+use crate::log_bytes::LogBytes;
 use crate::snapshot::SnapshotDir;
 use crate::state_machine::blocking;
 use crate::types::{Entry, LogId, TypeConfig, Vote};
@@ -30,11 +31,12 @@ pub(crate) struct LogStore {
     recent: Arc<Recent>,
     snapshots: Option<SnapshotDir>,
     mark: Option<MarkFile>,
+    bytes: Option<Arc<LogBytes>>,
 }
 
 impl LogStore {
     pub fn new(db: Arc<Db>, flusher: Flusher) -> Self {
-        Self { db, flusher, recent: Arc::default(), snapshots: None, mark: None }
+        Self { db, flusher, recent: Arc::default(), snapshots: None, mark: None, bytes: None }
     }
 
     /// Keeps the entries that a start from any of these snapshots needs.
@@ -45,6 +47,11 @@ impl LogStore {
     /// Lowers this mark before the log is cut.
     pub fn marked(self, mark: MarkFile) -> Self {
         Self { mark: Some(mark), ..self }
+    }
+
+    /// Tells this how many bytes the log holds.
+    pub fn counted(self, bytes: Arc<LogBytes>) -> Self {
+        Self { bytes: Some(bytes), ..self }
     }
 
     /// Refuses to replace what is known to be committed. A leader that asks for it, or this node, has lost part of its
@@ -232,10 +239,16 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             self.refuse_overwrite(first.log_id.index)?;
         }
         let newest = entries.last().map(|entry| entry.log_id);
+        let mut sizes = Vec::with_capacity(entries.len());
         for entry in &entries {
-            batch.put_cf(log, log_key(entry.log_id.index), entry::encode_entry(entry)?);
+            let encoded = entry::encode_entry(entry)?;
+            sizes.push((entry.log_id.index, encoded.len() as u64));
+            batch.put_cf(log, log_key(entry.log_id.index), encoded);
         }
         self.db.write(batch)?;
+        if let Some(bytes) = &self.bytes {
+            sizes.into_iter().for_each(|(index, size)| bytes.append(index, size));
+        }
         self.db.positions().wrote(|position| position.last = newest.or(position.last));
         self.recent.append(entries);
         self.flusher.entries(callback);
@@ -253,7 +266,13 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let mut batch = WriteBatch::default();
         batch.delete_range_cf(self.db.log()?, log_key(from), log_key(u64::MAX));
         self.recent.truncate(from);
-        self.db.write(batch)
+        self.db.write(batch)?;
+        if let Some(bytes) = &self.bytes {
+            bytes.truncate(from);
+        }
+        // A snapshot in place of these entries is on the disk before anything else is synced: entries that came back behind
+        // it would belong to no log.
+        self.flusher.sync().await
     }
 
     async fn purge(&mut self, log_id: LogId) -> io::Result<()> {
@@ -267,6 +286,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         batch.delete_range_cf(self.db.log()?, log_key(from), after);
         self.recent.purge(log_id.index);
         self.db.write(batch)?;
+        if let Some(bytes) = &self.bytes {
+            bytes.purge(log_id.index);
+        }
         self.db.positions().wrote(|position| {
             position.purged = Some(log_id);
             position.last = position.last.filter(|last| last.index > log_id.index).or(Some(log_id));

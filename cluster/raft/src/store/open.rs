@@ -18,6 +18,7 @@ use super::position::Position;
 use super::{ROCKS_DIR, SNAPSHOT_DIR};
 use crate::errors::StartError;
 use crate::files;
+use crate::log_bytes::LogBytes;
 use crate::types::LogId;
 
 /// The file with which RocksDB finds everything else.
@@ -94,8 +95,13 @@ fn existing(dir: &Path, store: &str, mark: Option<Mark>) -> Result<(Db, Mark), S
 }
 
 /// Whether the store holds all that its mark says, where `snapshot` is the end of the newest snapshot that is
-/// whole. Reads the whole log. Blocks.
-pub(crate) fn check(db: &Db, mark: &Mark, snapshot: Option<LogId>) -> Result<(), StartError> {
+/// whole. Reads the whole log, and tells `bytes` what is there. Blocks.
+pub(crate) fn check(
+    db: &Db,
+    mark: &Mark,
+    snapshot: Option<LogId>,
+    bytes: &LogBytes,
+) -> Result<(), StartError> {
     let found = db.positions().durable();
     let purged = found.purged.map(|id| id.index);
     if purged > snapshot.map(|id| id.index) {
@@ -110,7 +116,8 @@ pub(crate) fn check(db: &Db, mark: &Mark, snapshot: Option<LogId>) -> Result<(),
         refuse(&format!("the store is damaged: {what} was at {expected} and is at {found}"))
     };
     let expected = mark.position;
-    let entry = first_gap(db, expected.last.map(|id| id.index), purged.map_or(0, |index| index + 1))
+    let (wanted, next) = (expected.last.map(|id| id.index), purged.map_or(0, |index| index + 1));
+    let entry = first_gap(db, wanted, next, bytes)
         .map_err(|error| refuse(&format!("the store is damaged: {error}")))?;
     let covered = found.purged.max(snapshot);
     if expected.last > covered && entry != expected.last {
@@ -135,7 +142,7 @@ pub(crate) fn check(db: &Db, mark: &Mark, snapshot: Option<LogId>) -> Result<(),
 
 /// Reads the log from its first entry on, which must have the index `next`, and fails at a gap. Returns the id
 /// of the entry at `wanted`, if there is one.
-fn first_gap(db: &Db, wanted: Option<u64>, mut next: u64) -> io::Result<Option<LogId>> {
+fn first_gap(db: &Db, wanted: Option<u64>, mut next: u64, bytes: &LogBytes) -> io::Result<Option<LogId>> {
     let mut before: Option<LogId> = None;
     let mut found = None;
     for item in db.rocks().iterator_cf(db.log()?, rocksdb::IteratorMode::Start) {
@@ -150,6 +157,7 @@ fn first_gap(db: &Db, wanted: Option<u64>, mut next: u64) -> io::Result<Option<L
         if wanted == Some(id.index) {
             found = Some(id);
         }
+        bytes.append(id.index, value.len() as u64);
         before = Some(id);
         next += 1;
     }
@@ -174,6 +182,10 @@ mod tests {
     use super::*;
     use crate::types::{Entry, LeaderId, TypeConfig, Vote};
 
+    fn uncounted() -> LogBytes {
+        LogBytes::new(1 << 40)
+    }
+
     /// A directory as the start of a node leaves it.
     struct Bed {
         dir: tempfile::TempDir,
@@ -188,7 +200,7 @@ mod tests {
         fn open(&self) -> Result<(LogStore, MarkFile), StartError> {
             let identity = IdentityFile::open(self.dir.path(), "a")?;
             let (db, mark) = open(self.dir.path(), &identity)?;
-            check(&db, &mark, None)?;
+            check(&db, &mark, None, &uncounted())?;
             let file = MarkFile::new(self.dir.path(), mark, db.positions().clone());
             let (flusher, _closed) = Flusher::spawn(db.clone(), Arc::default()).unwrap();
             Ok((LogStore::new(db, flusher).marked(file.clone()), file))
@@ -259,17 +271,19 @@ mod tests {
         let mut forgot = Mark::read(before.dir.path()).unwrap().unwrap();
         forgot.position.vote = Some(vote(3));
         let db = Db::open(&before.dir.path().join(ROCKS_DIR)).unwrap();
-        let why = check(&db, &forgot, None).unwrap_err().to_string();
+        let why = check(&db, &forgot, None, &uncounted()).unwrap_err().to_string();
         assert!(why.contains("the vote was at term 3 and is at term 2"), "{why}");
         // An entry of another term in the same place is not the one that was stored.
         forgot.position.vote = None;
         forgot.position.last = Some(entries(2, 5..=5)[0].log_id);
-        assert!(check(&db, &forgot, None).is_err());
+        assert!(check(&db, &forgot, None, &uncounted()).is_err());
         // A snapshot takes the place of the log.
         let snapshot = entries(2, 30..=30)[0].log_id;
-        assert!(check(&db, &forgot, Some(snapshot)).is_ok());
+        assert!(check(&db, &forgot, Some(snapshot), &uncounted()).is_ok());
         forgot.position.outbox = 1;
-        assert!(check(&db, &forgot, Some(snapshot)).unwrap_err().to_string().contains("the outbox"));
+        assert!(
+            check(&db, &forgot, Some(snapshot), &uncounted()).unwrap_err().to_string().contains("the outbox")
+        );
     }
 
     #[tokio::test]

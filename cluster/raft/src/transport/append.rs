@@ -1,10 +1,9 @@
 //! The leader's end of the append stream to one follower: requests go out as openraft makes them, many
 //! before the first answer; answers come back in the same order. openraft repeats a stream that failed at once, so
-//! whoever opens one waits here for as long as the last failures and the state of the member demand.
+//! whoever opens one waits for as long as the back-off of the member demands.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -18,7 +17,7 @@ use super::append_message::{self, Outcome, Request};
 use super::client::{CallError, Wire, bounded};
 use super::network::{PeerClient, unreachable};
 use super::pool::Lane;
-use super::{pause, proto};
+use super::proto;
 use crate::codec;
 use crate::types::TypeConfig;
 
@@ -133,9 +132,6 @@ async fn open<S>(peer: &PeerClient, requests: S) -> Result<Incoming<S>, RPCError
 where
     S: StreamExt<Item = Request> + Send + Unpin + 'static,
 {
-    // One failure may be that the connection has just ended, which a new one mends.
-    let failures = peer.failures.load(Ordering::Relaxed);
-    tokio::time::sleep(pause::after(failures.saturating_sub(1))).await;
     let address = peer.address();
     peer.wire.reach(&address).ready().await;
     let route = peer.wire.route(peer.target).map_err(|error| unreachable(&error))?;
@@ -154,8 +150,8 @@ where
 }
 
 fn failed(peer: &PeerClient, address: &str, error: &CallError) -> RPCError<TypeConfig> {
-    peer.failures.fetch_add(1, Ordering::Relaxed);
     peer.wire.note(peer.target, address, Some(error));
+    peer.wire.reach(address).flowed(false);
     peer.rpc_error(error, RPCTypes::AppendEntries)
 }
 
@@ -184,7 +180,7 @@ async fn answer<S>(
             return Some((Err(failed(peer, &address, &error)), None));
         }
     };
-    peer.failures.store(0, Ordering::Relaxed);
+    peer.wire.reach(&address).flowed(true);
     peer.heard(&address, &incoming.version, incoming.level, answer.clock);
     Some((Ok(outcome), Some(incoming)))
 }

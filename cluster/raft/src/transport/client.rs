@@ -20,6 +20,7 @@ use super::reach::Reach;
 use super::ways::{System, Ways};
 use crate::contacts::Contacts;
 use crate::protocol;
+use crate::span::millis;
 use crate::store::{IdentityFile, Standing};
 use crate::types::Member;
 
@@ -213,7 +214,7 @@ impl Wire {
 
     /// A member has answered.
     pub(super) fn heard(&self, from: u64, address: &str, version: &str, level: u32, clock: u64) {
-        self.reach(address).answered();
+        self.reach(address).heard();
         if let Some(Member { name, .. }) = self.members.load().get(&from) {
             self.contacts.answered(from, name);
         }
@@ -411,8 +412,4 @@ impl Wire {
 
 fn remaining(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

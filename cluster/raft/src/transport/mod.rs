@@ -20,6 +20,8 @@ mod away_tests;
 #[cfg(test)]
 mod snapshot_tests;
 #[cfg(test)]
+mod stream_tests;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use client::{CallError, Wire};

@@ -2,11 +2,10 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use futures::Stream;
 use futures::future::BoxFuture;
+use futures::stream::{self, Stream, StreamExt};
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
 use openraft::network::{RPCOption, stream_append_sequential};
 use openraft::raft::{
@@ -16,11 +15,10 @@ use openraft::raft::{
 use openraft::{OptionalSend, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sha2::{Digest, Sha256};
+use tokio::fs::File;
 use tokio::io::AsyncReadExt;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::Request;
 use tonic::transport::Channel;
+use tonic::{Code, Request};
 
 use super::client::{CallError, Wire, bounded};
 use super::pool::Lane;
@@ -28,7 +26,6 @@ use super::proto::{self, raft_client::RaftClient, snapshot_part::Part};
 use super::{MAX_MESSAGE, append};
 use crate::codec;
 use crate::snapshot::SnapshotFile;
-use crate::state_machine::blocking;
 use crate::types::{Member, Snapshot, TypeConfig, Vote};
 
 /// Size of one piece of a snapshot.
@@ -39,7 +36,7 @@ pub(crate) struct Network(pub Arc<Wire>);
 
 impl Network {
     fn client(&self, target: u64, member: &Member, lane: Lane) -> PeerClient {
-        PeerClient { wire: self.0.clone(), target, member: member.clone(), lane, failures: AtomicU32::new(0) }
+        PeerClient { wire: self.0.clone(), target, member: member.clone(), lane }
     }
 }
 
@@ -65,8 +62,6 @@ pub(crate) struct PeerClient {
     pub(super) target: u64,
     member: Member,
     lane: Lane,
-    /// Append streams in a row that brought no answer.
-    pub(super) failures: AtomicU32,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -145,35 +140,27 @@ impl PeerClient {
         limit: Duration,
     ) -> Result<SnapshotResponse<TypeConfig>, RPCError<TypeConfig>> {
         let address = self.address();
-        // Not before the file is read: that costs much, and there may be nobody to send it to.
         self.wire.reach(&address).ready().await;
         let network = |e: std::io::Error| RPCError::Network(NetworkError::new(&e));
-        let path = snapshot.path;
-        let ((size, sha256), path) =
-            blocking(move || sum(&path).map(|sum| (sum, path))).await.map_err(network)?;
         let head = proto::SnapshotHead {
             route: Some(self.wire.route(self.target).map_err(|e| unreachable(&e))?),
             vote: codec::encode(&vote).map_err(network)?.into(),
-            size,
-            sha256: sha256.into(),
+            size: snapshot.size,
         };
-        let mut file = tokio::fs::File::open(&path).await.map_err(network)?;
-        let (sender, parts) = tokio::sync::mpsc::channel(2);
-        let feed = async move {
-            let mut part = Part::Head(head);
-            while sender.send(proto::SnapshotPart { part: Some(part) }).await.is_ok() {
-                let mut chunk = Vec::with_capacity(CHUNK);
-                // A short read is noticed by the receiver, who knows size and hash.
-                match (&mut file).take(CHUNK as u64).read_to_end(&mut chunk).await {
-                    Ok(0) | Err(_) => break,
-                    Ok(_) => part = Part::Chunk(chunk.into()),
-                }
-            }
-        };
+        // The file is opened when the first part has left: there may be nobody to send it to.
+        let parts = stream::iter([Part::Head(head)]).chain(chunks(snapshot.clone()));
+        let parts = parts.map(|part| proto::SnapshotPart { part: Some(part) });
         let mut stub = self.stub(Lane::Bulk);
-        let call = bounded(limit, stub.snapshot(Request::new(ReceiverStream::new(parts))));
-        let (answer, ()) = tokio::join!(call, feed);
-        let answer = self.wire.noted(self.target, &address, answer);
+        let answer = bounded(limit, async {
+            let answer = stub.snapshot(Request::new(parts)).await;
+            answer.inspect_err(|status| {
+                if status.code() == Code::DataLoss {
+                    snapshot.doubt();
+                }
+            })
+        });
+        let answer = self.wire.noted(self.target, &address, answer.await);
+        self.wire.reach(&address).flowed(answer.is_ok());
         let reply = answer.map_err(|error| self.rpc_error(&error, RPCTypes::InstallSnapshot))?;
         self.heard(&address, &reply.version, reply.level, reply.clock);
         codec::decode(&reply.payload).map_err(network)
@@ -184,9 +171,30 @@ pub(super) fn unreachable(error: &CallError) -> RPCError<TypeConfig> {
     RPCError::Unreachable(Unreachable::new(error))
 }
 
-fn sum(path: &std::path::Path) -> std::io::Result<(u64, Vec<u8>)> {
-    let bytes = std::fs::read(path)?;
-    Ok((bytes.len() as u64, Sha256::digest(&bytes).to_vec()))
+/// The file in pieces, as they are taken. It ends early at an error, which the receiver notices: it knows the size.
+fn chunks(snapshot: SnapshotFile) -> impl Stream<Item = Part> + Send + 'static {
+    stream::unfold((snapshot, None), |(snapshot, file)| async move {
+        match piece(&snapshot, file).await {
+            Ok((chunk, _)) if chunk.is_empty() => None,
+            Ok((chunk, file)) => Some((Part::Chunk(chunk.into()), (snapshot, Some(file)))),
+            Err(error) => {
+                tracing::error!(path = %snapshot.path.display(), %error, "a snapshot cannot be read");
+                snapshot.doubt();
+                None
+            }
+        }
+    })
+}
+
+/// The next piece of a file; empty at its end.
+async fn piece(snapshot: &SnapshotFile, file: Option<File>) -> std::io::Result<(Vec<u8>, File)> {
+    let mut file = match file {
+        Some(file) => file,
+        None => File::open(&snapshot.path).await?,
+    };
+    let mut chunk = Vec::with_capacity(CHUNK);
+    (&mut file).take(CHUNK as u64).read_to_end(&mut chunk).await?;
+    Ok((chunk, file))
 }
 
 impl RaftNetworkV2<TypeConfig> for PeerClient {

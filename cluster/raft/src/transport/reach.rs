@@ -1,5 +1,5 @@
-//! When an address may be dialled: one back-off for all connections to it, so that a member that is away costs a
-//! few dials, whoever calls it and how often.
+//! When an address may be dialled, and when a stream to it may be opened: one back-off for all connections to it, so that a
+//! member that is away costs a few dials, and one that refuses a few streams, whoever calls it and how often.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,8 +8,8 @@ use tokio::sync::Notify;
 
 use super::pause;
 
-/// Calls of a member that cannot be reached itself cause no more dials than one in this time.
-const CALLED_EVERY: Duration = Duration::from_secs(1);
+/// Calls and answers of a member whose own side fails bring no more than one dial and one row of streams forward in this time.
+const REVIVED_EVERY: Duration = Duration::from_secs(1);
 
 /// The back-off of one address. Only an answer ends it: a connection that nobody answers on is no success.
 #[derive(Debug)]
@@ -27,6 +27,12 @@ struct State {
     next: Instant,
     /// A dial of which nobody knows yet what comes of it.
     open: bool,
+    /// Streams of log entries or snapshots in a row that brought nothing, though perhaps something answered.
+    dry: u32,
+    /// No stream before this.
+    rest: Instant,
+    /// When an answer of the member last ended that.
+    heard: Option<Instant>,
     /// When a call from there last brought a dial forward.
     called: Option<Instant>,
     /// Newest election for which a dial was brought forward.
@@ -50,6 +56,9 @@ impl Reach {
             dials: 0,
             next: Instant::now(),
             open: false,
+            dry: 0,
+            rest: Instant::now(),
+            heard: None,
             called: None,
             term: 0,
             why: "no answer yet".to_owned(),
@@ -89,13 +98,16 @@ impl Reach {
         }
     }
 
-    /// Waits until a dial would be allowed; at once while the address answers.
+    /// Waits until a dial and a stream would be allowed; at once while the address answers and takes streams.
     pub async fn ready(&self) {
         loop {
             let moved = self.moved.notified();
             tokio::pin!(moved);
             moved.as_mut().enable();
-            let next = self.state().next;
+            let next = {
+                let state = self.state();
+                state.next.max(state.rest)
+            };
             if Instant::now() >= next {
                 return;
             }
@@ -116,6 +128,28 @@ impl Reach {
         }
     }
 
+    /// The member itself answered a call: what it refused before it may take now.
+    pub fn heard(&self) {
+        self.answered();
+        let now = Instant::now();
+        let mut state = self.state();
+        let lately = state.heard.is_some_and(|at| now < at + REVIVED_EVERY);
+        if state.dry > 0 && !lately {
+            state.heard = Some(now);
+            (state.dry, state.rest) = (0, now);
+            drop(state);
+            self.moved.notify_waiters();
+        }
+    }
+
+    /// A stream brought an answer, or ended without one.
+    pub fn flowed(&self, answered: bool) {
+        let mut state = self.state();
+        state.dry = if answered { 0 } else { state.dry.saturating_add(1) };
+        // One failure may be that the connection has just ended, which a new one mends.
+        state.rest = Instant::now() + pause::after(state.dry.saturating_sub(1));
+    }
+
     /// A dial or a call failed.
     pub fn failed(&self, why: &dyn std::fmt::Display) {
         let mut state = self.state();
@@ -130,10 +164,11 @@ impl Reach {
     pub fn called(&self) {
         let now = Instant::now();
         let mut state = self.state();
-        let lately = state.called.is_some_and(|at| now < at + CALLED_EVERY);
-        if state.dials > 0 && !lately {
+        let lately = state.called.is_some_and(|at| now < at + REVIVED_EVERY);
+        if (state.dials > 0 || state.dry > 0) && !lately {
             state.called = Some(now);
-            state.next = now;
+            state.next = state.next.min(now);
+            (state.dry, state.rest) = (0, now);
             drop(state);
             self.moved.notify_waiters();
         }
@@ -155,6 +190,8 @@ impl Reach {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
 
     /// How many dials are made in this time by somebody who tries all the time.
@@ -215,6 +252,41 @@ mod tests {
         reach.failed(&"refused");
         reach.called();
         assert!(reach.enter().await.is_err(), "calls that come one after the other bring one dial");
+    }
+
+    #[tokio::test]
+    async fn streams_that_bring_nothing_become_rare_until_the_member_calls_or_answers() {
+        let reach = Reach::new();
+        let may = || reach.ready().now_or_never().is_some();
+        let refuse = || {
+            for _ in 0..8 {
+                reach.answered();
+                reach.flowed(false);
+            }
+        };
+        reach.flowed(false);
+        assert!(may(), "one failure may be the end of an old connection");
+        refuse();
+        assert!(!may(), "a refusal is an answer, but brings no stream");
+        assert_eq!(reach.enter().await, Ok(()), "other calls are made all the same");
+        reach.heard();
+        assert!(may());
+        refuse();
+        reach.heard();
+        assert!(!may(), "a member that answers calls and refuses streams is tried again each time");
+        reach.called();
+        assert!(may());
+        refuse();
+        reach.called();
+        assert!(!may());
+        reach.flowed(true);
+        assert!(may());
+
+        refuse();
+        let began = Instant::now();
+        reach.state().called = None;
+        let ((), ()) = tokio::join!(reach.ready(), async { reach.called() });
+        assert!(began.elapsed() < pause::after(7), "it waited for the end of the pause");
     }
 
     #[tokio::test]

@@ -235,7 +235,6 @@ async fn a_snapshot_that_is_not_what_was_announced_is_refused() {
         route: Some(route(&node.cluster, &node.cluster)),
         vote: crate::codec::encode(&vote).unwrap().into(),
         size: 3,
-        sha256: vec![0; 32].into(),
     };
     for (chunk, code) in [
         (&b"abc"[..], Code::DataLoss),

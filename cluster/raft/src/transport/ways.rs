@@ -40,20 +40,18 @@ impl Ways for System {
     }
 }
 
-type Answer = Result<Vec<SocketAddr>, Arc<io::Error>>;
-
-/// A question to the resolver.
-struct Lookup {
-    asked: Instant,
-    answer: Shared<BoxFuture<'static, Answer>>,
-}
+/// What the resolver answered, and when.
+type Answer = (Instant, Result<Vec<SocketAddr>, Arc<io::Error>>);
 
 /// The way to one address. Its name is resolved anew for each dial, so a peer may change its IP address; a resolver
 /// that does not answer is not asked a second time meanwhile.
 pub(super) struct Way {
     address: String,
     ways: Arc<dyn Ways>,
-    lookup: Mutex<Option<Lookup>>,
+    /// The question that is open, or whose answer nobody has taken.
+    lookup: Mutex<Option<Shared<BoxFuture<'static, Answer>>>>,
+    /// How old an answer may be.
+    late: Duration,
 }
 
 impl fmt::Debug for Way {
@@ -64,7 +62,7 @@ impl fmt::Debug for Way {
 
 impl Way {
     pub fn new(address: String, ways: Arc<dyn Ways>) -> Self {
-        Self { address, ways, lookup: Mutex::new(None) }
+        Self { address, ways, lookup: Mutex::new(None), late: LATE_ANSWER }
     }
 
     /// Dials once.
@@ -90,28 +88,33 @@ impl Way {
     }
 
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        let answer = {
-            let mut lookup = self.lookup.lock().unwrap_or_else(PoisonError::into_inner);
-            let usable =
-                |known: &&Lookup| known.answer.peek().is_none() || known.asked.elapsed() < LATE_ANSWER;
-            match lookup.as_ref().filter(usable) {
-                Some(known) => known.answer.clone(),
-                None => {
-                    let asking = tokio::spawn(self.ways.resolve(host.to_owned(), port));
-                    let answer = async move {
-                        let answer = asking.await.unwrap_or_else(|error| Err(io::Error::other(error)));
-                        answer.map_err(Arc::new)
-                    };
-                    let answer = answer.boxed().shared();
-                    *lookup = Some(Lookup { asked: Instant::now(), answer: answer.clone() });
-                    answer
-                }
+        loop {
+            let (asked, answer) = self.ask(host, port);
+            let (came, addresses) = answer.await;
+            // The next dial asks anew.
+            *self.lookup.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            if asked || came.elapsed() < self.late {
+                return addresses.map_err(|error| io::Error::new(error.kind(), error));
             }
-        };
-        let addresses = answer.await;
-        // The next dial asks anew.
-        *self.lookup.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        addresses.map_err(|error| io::Error::new(error.kind(), error))
+        }
+    }
+
+    /// The open question, or a new one; says whether it is new.
+    fn ask(&self, host: &str, port: u16) -> (bool, Shared<BoxFuture<'static, Answer>>) {
+        let mut lookup = self.lookup.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = lookup.as_ref() {
+            return (false, open.clone());
+        }
+        let resolved = self.ways.resolve(host.to_owned(), port);
+        // A task of its own, so that the answer has its time when it comes, whether anybody waits or not.
+        let asking = tokio::spawn(async move {
+            let answer = resolved.await;
+            (Instant::now(), answer.map_err(Arc::new))
+        });
+        let lost = |error| (Instant::now(), Err(Arc::new(io::Error::other(error))));
+        let answer = async move { asking.await.unwrap_or_else(lost) }.boxed().shared();
+        *lookup = Some(answer.clone());
+        (true, answer)
     }
 }
 
@@ -160,5 +163,18 @@ mod tests {
         release.notify_one();
         let _ = way.dial().await;
         assert_eq!(asked.load(Ordering::Relaxed), 2, "an answer serves one dial");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_came_long_ago_serves_nobody() {
+        let slow = Slow::default();
+        let (asked, release) = (Arc::clone(&slow.asked), Arc::clone(&slow.release));
+        let mut way = Way::new("somewhere:1".into(), Arc::new(slow));
+        assert_eq!(way.dial().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        // The answer comes while nobody waits for it, and stays for as long as any may.
+        way.late = Duration::ZERO;
+        release.notify_one();
+        assert_eq!(way.dial().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(asked.load(Ordering::Relaxed), 2, "the resolver is asked anew");
     }
 }
