@@ -5,7 +5,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use acefleet_raft::{Applied, OutboxError};
+use acefleet_raft::{Applied, OutboxError, WriteError};
 use acefleet_registry::{Command, OpId};
 use serde::{Deserialize, Serialize};
 
@@ -38,16 +38,29 @@ impl Fleet {
     /// When it can be neither written nor kept; the event may then be sent again.
     pub async fn take_event(&self, command: Command, deadline: Instant) -> Result<Taken, FleetError> {
         let op_id = new_op_id();
-        let about = self.parts.kept.about(&command);
+        let mut command = command;
+        let mut about = self.parts.kept.about(&command);
         let mut why = "earlier events of its streams are kept".to_owned();
         // Others have waited for a leader in vain already: this one need not.
         let in_vain = self.is_leaderless() && !self.cluster().outbox().is_empty();
         if !in_vain && self.parts.kept.clear(&about, deadline, || self.is_leaderless()).await {
+            let before = self.view();
             match self.cluster().propose(op_id, command.clone(), deadline).await {
                 Ok(applied) => return Ok(Taken::Applied(applied)),
                 Err(error) if self.parts.departing.load(Ordering::Relaxed) => return Err(error.into()),
-                Err(error) => why = error.to_string(),
+                Err(error) => {
+                    why = error.to_string();
+                    if !error.is_known_not_applied() {
+                        // It may be applied already, and its repeat may come when nobody remembers that any more.
+                        command = before.state.pinned(command);
+                        about = self.parts.kept.about(&command);
+                    }
+                }
             }
+        }
+        if !self.cluster().has_asked_members() {
+            // It may have been removed, and would lose what it keeps.
+            return Err(WriteError::NoLeader.into());
         }
         let failed = |message: String| FleetError::Failed { cause: "internal".to_owned(), message };
         let record =

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use crate::access::Access;
 use crate::breaker::{Breaker, BreakerKind, BreakerState};
 use crate::calendar::Calendar;
-use crate::command::Reply;
+use crate::command::{Command, Reply};
 use crate::engine::{Engine, Phase, Usage};
 use crate::event::EventLog;
 use crate::ids::{EngineId, NodeId, OpId};
 use crate::node::{Availability, DockerState, Node};
 use crate::policy::{BreakerPolicy, Policy};
 use crate::state::{OpRecord, Remembered, State};
-use crate::stream::{HOST_DOWN, Stream};
+use crate::stream::{HOST_DOWN, Stream, StreamEnd};
 use crate::time::{Elapsed, WallMs};
 use crate::weight::{self, Weights};
 
@@ -222,6 +222,36 @@ impl State {
         let container: Arc<str> = container_id.into();
         let numbers = self.index.by_container.range((Arc::clone(&container), 0)..=(container, u64::MAX));
         numbers.filter_map(|(_, seq)| self.index.by_seq.get(seq))
+    }
+
+    /// The stream that an end without a stream's id means: the newest that runs on the engine with this id, prefix or name.
+    #[must_use]
+    pub fn newest_started_on(&self, container: &str) -> Option<&Arc<Stream>> {
+        if container.is_empty() {
+            return None;
+        }
+        let published = self.engine_by_container(container).and_then(|engine| engine.container_id.clone());
+        let published = published.unwrap_or_else(|| container.into());
+        self.streams_of_container(&published).rev().find(|stream| stream.is_started())
+    }
+
+    /// The same event with the ids of the streams that its ends mean in this state. Repeated in a later one, it ends nothing else.
+    #[must_use]
+    pub fn pinned(&self, mut event: Command) -> Command {
+        let pin = |end: &mut StreamEnd| {
+            if end.names().is_none()
+                && let Some(stream) = end.container_id.as_deref().and_then(|id| self.newest_started_on(id))
+            {
+                end.stream_id = Some(stream.start.id.to_string());
+            }
+        };
+        match &mut event {
+            Command::StreamEnded(end) => pin(end),
+            // A start of the same batch may be what an end of it means.
+            Command::EventBatch { started, ended } if started.is_empty() => ended.iter_mut().for_each(pin),
+            _ => {}
+        }
+        event
     }
 
     /// True for an ended stream that may still play, because its end was a guess: its host was down, and is back with its

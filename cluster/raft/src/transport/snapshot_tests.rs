@@ -70,7 +70,6 @@ fn a_sender_that_gives_up_at_any_moment_does_not_end_the_node() {
                 route: Some(route(&node.cluster, &node.cluster)),
                 vote: codec::encode(&Vote::new_committed(term, 7)).unwrap().into(),
                 size: bytes.len() as u64,
-                sha256: Sha256::digest(&bytes).to_vec().into(),
             };
             let mut parts = vec![proto::SnapshotPart { part: Some(Part::Head(head)) }];
             parts.extend(

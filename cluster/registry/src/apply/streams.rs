@@ -178,10 +178,7 @@ pub(super) fn ended(state: &mut State, event: &StreamEnd) -> Option<Arc<Stream>>
         }
         return Some(end(state, &stream, reason));
     }
-    let container = event.container_id.as_deref().filter(|id| !id.is_empty())?;
-    let published = state.engine_by_container(container).and_then(|e| e.container_id.clone());
-    let published = published.unwrap_or_else(|| container.into());
-    let newest = state.streams_of_container(&published).rev().find(|s| s.is_started()).cloned()?;
+    let newest = state.newest_started_on(event.container_id.as_deref()?).cloned()?;
     Some(end(state, &newest, reason))
 }
 

@@ -109,6 +109,26 @@ fn without_a_stream_id_the_newest_stream_of_the_named_engine_ends() {
 }
 
 #[test]
+fn an_end_that_is_repeated_later_ends_no_other_stream() {
+    let (mut world, port) = with_engine();
+    let old = world.begin(playing("k", "1", port));
+    let end = Command::StreamEnded(on_container(&old.container_id));
+    let pinned = world.state.pinned(end.clone());
+    assert!(world.finish_by(on_container(&old.container_id)));
+    world.begin(playing("k", "2", port));
+    let Command::StreamEnded(end) = pinned else { panic!("{pinned:?}") };
+    assert!(!world.finish_by(end));
+    assert!(world.state.stream("k|2").unwrap().is_started());
+
+    // An end in a batch may mean a start of the same batch.
+    let ended = vec![on_container(&old.container_id)];
+    let batch = |started| Command::EventBatch { started, ended: ended.clone() };
+    let both = batch(vec![playing("k", "3", port).into()]);
+    assert_eq!(world.state.pinned(both.clone()), both);
+    assert_ne!(world.state.pinned(batch(Vec::new())), batch(Vec::new()));
+}
+
+#[test]
 fn a_new_session_under_the_same_id_replaces_the_old_one_for_good() {
     let (mut world, port) = with_engine();
     let first = world.begin(labelled("a", port));
