@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::fleet::kept_order::About;
-use crate::fleet::{Fleet, FleetError, new_op_id};
+use crate::fleet::{Code, Fleet, FleetError, new_op_id};
 
 /// Kept events that share one log entry.
 const STEPS_MAX: usize = 256;
@@ -59,7 +59,8 @@ impl Fleet {
                 Err(error) => why = error.to_string(),
             }
         }
-        let failed = |message: String| FleetError::Failed { cause: "internal".to_owned(), message };
+        let failed =
+            |message: String| FleetError::Failed { cause: Code::Internal.as_str().to_owned(), message };
         let record =
             serde_json::to_vec(&Kept { op_id, command }).map_err(|error| failed(error.to_string()))?;
         // A task of its own: also when the caller goes away meanwhile, what is kept and what is known of it agree.
