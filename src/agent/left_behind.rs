@@ -2,16 +2,16 @@
 //! name. They are shown, adopted when somebody says so, and never touched otherwise: they may as well belong to another cluster that
 //! shares the Docker daemon.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use acefleet_registry::{Command, Reply, State};
 use serde::{Deserialize, Serialize};
 
-use crate::agent::address::Reach;
 use crate::agent::availability::Docker;
 use crate::agent::context::Context;
-use crate::agent::runtime::{Observed, RuntimeError, Scope};
+use crate::agent::runtime::{Observed, Scope};
 use crate::agent::{AgentHandle, plan, spec};
 use crate::fleet::new_op_id;
 use crate::soft::LeftBehind;
@@ -34,7 +34,11 @@ pub struct Adoption {
 
 /// Those among all containers of the daemon.
 fn find<'a>(state: &State, scope: &Scope, all: &'a [Observed]) -> Vec<(&'a Observed, String)> {
-    let left = all.iter().filter(|c| c.is_alive() && !scope.covers(&c.id, &c.labels));
+    // Several nodes may share one daemon, and one of them may have adopted it.
+    let known: BTreeSet<&str> = state.live_engines().filter_map(|e| e.container_id.as_deref()).collect();
+    let is_left =
+        |c: &&Observed| c.is_alive() && !scope.covers(&c.id, &c.labels) && !known.contains(c.id.as_str());
+    let left = all.iter().filter(is_left);
     let left = left.filter_map(|found| {
         let cluster = found.labels.get(spec::LABEL_CLUSTER)?;
         let node = found.labels.get(spec::LABEL_NODE).map_or("", String::as_str);
@@ -117,16 +121,9 @@ impl AgentHandle {
     async fn adopt(&self, state: &State, found: &Observed) -> Result<(), String> {
         let node = self.parts.cluster.node_id();
         let adopt = plan::adoption(found, node, state.policy());
-        let mut adopt = adopt.ok_or("its labels do not say under which port it is reached")?;
-        if adopt.vpn.is_none() {
-            let seen = self
-                .parts
-                .runtime
-                .inspect(&found.id)
-                .await
-                .map_err(|error: RuntimeError| error.to_string())?;
-            adopt.address = Reach::shown(&seen, adopt.ports.container_http).address();
-        }
+        let adopt = adopt.ok_or("its labels do not say under which port it is reached")?;
+        let adopt = self.parts.shown.with_address(&*self.parts.runtime, adopt).await;
+        let adopt = adopt.map_err(|error| error.to_string())?;
         let deadline = Instant::now() + WRITE_WITHIN;
         let written = self.parts.cluster.propose(new_op_id(), Command::Adopt(adopt), deadline).await;
         match written.map_err(|error| error.to_string())?.reply {
@@ -181,6 +178,13 @@ mod tests {
                 id,
             );
         }
+        // The neighbour, on the same daemon, has adopted one.
+        let taken =
+            plan::adoption(&container("taken", "before", "alpha", "running"), NodeId(2), state.policy());
+        let command = Command::Adopt(taken.unwrap());
+        let (op_id, at_ms, origin) = (OpId::from_u128(3), Elapsed(3), NodeId(2));
+        let reply = apply(&mut state, &Proposal { op_id, at_ms, origin, command }, 3);
+        assert!(matches!(reply, Reply::Engine(_)), "{reply:?}");
         let scope = Scope::new("now", &state, "alpha");
         let foreign =
             Observed { name: "web".to_owned(), status: "running".to_owned(), ..Observed::default() };
@@ -189,6 +193,7 @@ mod tests {
             container("neighbours", "now", "beta", "running"),
             container("renamed", "now", "3f2a9c", "running"),
             container("lost", "before", "alpha", "running"),
+            container("taken", "before", "alpha", "running"),
             container("ended", "before", "alpha", "exited"),
             foreign,
         ];

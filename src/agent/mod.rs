@@ -10,7 +10,7 @@
 //! - `lacking`: is there what starts found missing by name
 //! - `availability`, `observe`: is Docker there, and what runs on it
 //! - `probe`, [`health`]: does an engine answer; `collector`, [`samples`]: figures of streams
-//! - [`address`], `fetch`: calls to own engines
+//! - [`address`], `fetch`: calls to own engines; `shown`: where clients reach them
 //! - [`left_behind`]: engines of an earlier life of this host
 //! - `inspect`: questions of the API; `leaving`: the end of an agent that others can take the place of
 //! - [`vpn`]: VPN containers and the engines in their network
@@ -41,6 +41,7 @@ mod pull;
 mod report;
 pub mod runtime;
 pub mod samples;
+mod shown;
 pub mod spec;
 mod starting;
 pub mod variant;
@@ -92,6 +93,7 @@ struct Parts {
     networks: Arc<vpn::Networks>,
     leaving: CancellationToken,
     look_behind: Arc<Notify>,
+    shown: Arc<shown::Shown>,
 }
 
 /// Starts the agent's loops. They begin their work when the cluster has formed and end when `cancel`
@@ -116,6 +118,7 @@ pub fn start(deps: Deps) -> AgentHandle {
         networks,
         leaving: CancellationToken::new(),
         look_behind: Arc::default(),
+        shown: Arc::new(shown::Shown::new(Arc::clone(&deps.config))),
     });
     let (cancel, tracker) = (deps.cancel.clone(), deps.tracker.clone());
     let main = run(deps, Arc::clone(&parts));
@@ -158,7 +161,7 @@ async fn formed(
         relist: Notify::new(),
         replan: Notify::new(),
         busy: std::sync::Mutex::default(),
-        unreachable: std::sync::Once::new(),
+        shown: Arc::clone(&parts.shown),
         config: deps.config,
         cluster: deps.cluster,
         runtime: deps.runtime,

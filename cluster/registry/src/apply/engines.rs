@@ -266,6 +266,14 @@ pub(super) fn adopt(state: &mut State, found: &Adopt, op_id: OpId) -> Reply {
     if let Some(id) = state.index.containers.get(found.container_id.as_str())
         && let Some(engine) = state.engine(*id)
     {
+        // Nodes may share a daemon; the container belongs to one of them.
+        if engine.node != found.node {
+            let (name, owner) = (&found.container_name, node_name(state, engine.node));
+            return refused(
+                RefusalCode::WrongPhase,
+                format!("cannot adopt {name}: it is an engine of the node {owner} already"),
+            );
+        }
         return Reply::Engine(Arc::clone(engine));
     }
     let id = EngineId(state.tables.last_engine + 1);
