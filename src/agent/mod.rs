@@ -112,7 +112,7 @@ pub fn start(deps: Deps) -> AgentHandle {
         config: Arc::clone(&deps.config),
         cluster: deps.cluster.clone(),
         runtime: Arc::clone(&deps.runtime),
-        samples: Arc::new(samples::Samples::new(deps.config.stats_history_max)),
+        samples: Arc::new(samples::Samples::new(deps.config.stats_history_max, samples::BYTES_MAX)),
         addresses: Arc::new(address::Addresses::new(&deps.config, Arc::clone(&networks))),
         client,
         networks,
