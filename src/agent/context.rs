@@ -6,6 +6,7 @@ use std::time::Duration;
 use acefleet_raft::Cluster;
 use acefleet_registry::{Engine, EngineId, NodeId};
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -88,6 +89,17 @@ impl Context {
             cancel.run_until_cancelled(task).await;
             drop(claimed);
         });
+    }
+
+    /// Runs a task that is about nothing in particular. It stops with the node.
+    pub fn background<F>(&self, task: F) -> JoinHandle<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let cancel = self.cancel.clone();
+        self.tracker.spawn(async move {
+            cancel.run_until_cancelled(task).await;
+        })
     }
 
     /// The engine's record while it is reserved on this node.

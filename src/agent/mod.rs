@@ -9,7 +9,8 @@
 //! - `starting`, `ending`: the life of one container; `pace`, `pull`: queue and images
 //! - `lacking`: is there what starts found missing by name
 //! - `availability`, `observe`: is Docker there, and what runs on it
-//! - `probe`, [`health`]: does an engine answer; `collector`, [`samples`]: figures of streams
+//! - `probe`, [`health`]: does an engine answer; `collector`, [`samples`], [`silence`], `resume`: figures of
+//!   streams, and what follows from them
 //! - [`address`], `fetch`: calls to own engines; `shown`: where clients reach them
 //! - [`left_behind`]: engines of an earlier life of this host
 //! - `inspect`: questions of the API; `leaving`: the end of an agent that others can take the place of
@@ -39,9 +40,11 @@ pub mod plan;
 mod probe;
 mod pull;
 mod report;
+mod resume;
 pub mod runtime;
 pub mod samples;
 mod shown;
+pub mod silence;
 pub mod spec;
 mod starting;
 pub mod variant;

@@ -18,5 +18,6 @@ mod plan;
 mod properties;
 mod retention;
 mod room;
+mod silence;
 mod streams;
 mod vpn;

@@ -182,6 +182,12 @@ pub fn check_state(state: &State) -> Checked {
         last = stream.seq;
         ensure!(stream.is_started() == stream.ended_at_ms.is_none(), "stream {id} is in two states");
         ensure!(stream.ended_at_ms.is_none_or(|at| at >= stream.started_at_ms), "{id} ended before it began");
+        let silent = stream.silent_since_ms;
+        ensure!(silent.is_none() || stream.is_started() && stream.engine.is_some(), "{id} is wrongly silent");
+        ensure!(
+            silent.is_none_or(|at| at >= stream.started_at_ms && at <= clock),
+            "{id} is silent at another time"
+        );
         ensure!(stream.ended_at_ms.unwrap_or(stream.started_at_ms) <= clock, "{id} is in the future");
     }
     let tables = Tables::from(state.clone());
