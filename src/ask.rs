@@ -40,7 +40,10 @@ pub enum Question {
         command_url: String,
     },
     /// Adopt the engines that an earlier life of the host left behind.
-    AdoptLeftBehind,
+    AdoptLeftBehind {
+        /// Those of another cluster, too, which is gone.
+        force: bool,
+    },
 }
 
 /// The answer to a [`Question`] of the same name.

@@ -7,8 +7,10 @@ mod agent_support;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use acefleet_registry::engine::{EngineSpec, Health, Phase};
-use acefleet_registry::{Command, Engine, WallMs};
+use acefleet_registry::command::Adopt;
+use acefleet_registry::engine::{EngineSpec, Health, Phase, Ports};
+use acefleet_registry::stream::{StreamEnd, StreamStart};
+use acefleet_registry::{Command, Engine, Level, NodeId, WallMs};
 use agent_support::fake::Fake;
 use agent_support::{Node, until};
 use axum::Router;
@@ -50,6 +52,11 @@ struct Stage {
 impl Stage {
     /// An engine that answers from the start, fast loops, and a list that never comes.
     async fn new() -> Self {
+        Self::with_silence_after(Duration::from_secs(60)).await
+    }
+
+    /// The same; streams without figures for so long are silent.
+    async fn with_silence_after(silent_after: Duration) -> Self {
         let script = Shared::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -59,6 +66,7 @@ impl Stage {
             config.health_interval = Duration::from_millis(50);
             config.health_failure_threshold = 3;
             config.collect_interval = Duration::from_millis(50);
+            config.silent_after = silent_after;
             config.stats_history_max = 5;
         })
         .await;
@@ -210,6 +218,91 @@ async fn nothing_else_ends_a_stream() {
         stage.node.soft.view().nodes[&stage.node.id()].report.collector_errors > 0
     })
     .await;
+}
+
+const PLAYS: &str = r#"{"response":{"status":"dl","peers":3,"downloaded":100},"error":null}"#;
+
+#[tokio::test]
+async fn streams_without_figures_are_marked_and_asked_seldom_until_they_give_some() {
+    let mut stage = Stage::with_silence_after(Duration::from_millis(300)).await;
+    stage.node.write(Command::RaiseLevel(Level::CURRENT)).await;
+    stage.script(STAT, 404, "");
+    stage.script("/ace/stat/k/plays", 200, PLAYS);
+    stage.playing("plays", "plays").await;
+    stage.playing("s", "1").await;
+    stage.playing("mute", "2").await;
+    stage.script("/ace/stat/k/2", 200, "{}");
+    let start = stage.node.cluster.view().state.stream("s").unwrap().start.clone();
+    let nowhere = StreamStart { id: "nowhere".into(), stat_url: "mailto:me".to_owned(), ..(*start).clone() };
+    stage.node.write(Command::StreamStarted(nowhere.into())).await;
+    let since = |state: &acefleet_registry::State, id| state.stream(id).unwrap().silent_since_ms;
+    for id in ["s", "mute", "nowhere"] {
+        stage.node.wait(&format!("{id} is silent"), |state| since(state, id)).await;
+    }
+    let (asked, revision) = (stage.asked("/ace/stat/k/1"), stage.node.cluster.view().revision);
+    stage.asked_more("/ace/stat/k/plays", 20).await;
+    assert!(stage.asked("/ace/stat/k/1") <= asked + 1, "it is asked as often as before");
+    assert_eq!(stage.node.cluster.view().revision, revision, "something is written again and again");
+    assert!(since(&stage.node.cluster.view().state, "plays").is_none(), "a stream that answers is marked");
+    assert_eq!(stage.node.cluster.view().state.stream_counts(), (4, 4), "silence ended a stream");
+
+    // An event says that it plays, and it is asked anew.
+    stage.playing("s", "1").await;
+    assert!(since(&stage.node.cluster.view().state, "s").is_none());
+    stage.asked_more("/ace/stat/k/1", 2).await;
+    stage.node.wait("it is silent again", |state| since(state, "s")).await;
+    // So do figures.
+    stage.script("/ace/stat/k/1", 200, PLAYS);
+    stage.node.stop_agent().await;
+    stage.node.start_agent();
+    stage.node.wait("it is heard", |state| since(state, "s").is_none().then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_plays_on_finds_no_room_and_is_tried_now_and_then() {
+    let stage = Stage::new().await;
+    stage.script(STAT, 200, PLAYS);
+    stage.playing("s", "1").await;
+    stage.node.write(Command::NodeDown { node: stage.node.id(), down: true }).await;
+    // Another host's engine, whose streams fill the registry.
+    let mut info = stage.node.cluster.view().state.node(stage.node.id()).unwrap().info.clone();
+    (info.id, info.name) = (NodeId(77), "beta".to_owned());
+    stage.node.write(Command::NodeUp(info)).await;
+    let adopt = Adopt {
+        node: NodeId(77),
+        container_id: "f".repeat(64),
+        container_name: "acestream-77".to_owned(),
+        image: "engine:1".to_owned(),
+        variant: None,
+        ports: Ports { host_http: 1, container_http: 1, container_https: 0, host_https: None },
+        spec: EngineSpec::acestream(),
+        address: None,
+        vpn: None,
+        forwarded_port: None,
+    };
+    stage.node.write(Command::Adopt(adopt)).await;
+    let start = stage.node.cluster.view().state.stream("s").unwrap().start.clone();
+    let heavy = |n: usize, bytes: usize| {
+        let labels = (bytes > 0).then(|| ("x".to_owned(), "x".repeat(bytes))).into_iter().collect();
+        let (id, container_id) = (format!("heavy-{n}").into(), Some("f".repeat(64)));
+        let start = StreamStart { id, labels, container_id, engine_port: 1, ..(*start).clone() };
+        Command::StreamStarted(start.into())
+    };
+    for (n, bytes) in
+        [1_000_000, 100_000, 10_000, 1_000, 0].into_iter().flat_map(|bytes| [bytes; 15]).enumerate()
+    {
+        stage.node.write(heavy(n, bytes)).await;
+    }
+    stage.node.write(Command::NodeDown { node: stage.node.id(), down: false }).await;
+    stage.asked_more(STAT, 2).await;
+    let before = stage.node.cluster.view().revision;
+    stage.asked_more(STAT, 40).await;
+    let written = stage.node.cluster.view().revision - before;
+    assert!(written <= 2, "{written} writes that are refused");
+    assert!(!stage.node.cluster.view().state.stream("s").unwrap().is_started());
+    let end = StreamEnd { stream_id: Some("heavy-0".to_owned()), ..StreamEnd::default() };
+    stage.node.write(Command::StreamEnded(end)).await;
+    stage.node.wait("the stream", |s| s.stream("s").filter(|s| s.is_started()).cloned()).await;
 }
 
 #[tokio::test]

@@ -1,107 +1,236 @@
-//! Polls the figures of the streams on this node's engines. It ends a stream only on the engine's own
-//! repeated word that the session is unknown, and lets one go on that ended because this host was away, on the engine's word
-//! that it plays; everything else is only recorded.
+//! Polls the figures of the streams on this node's engines, and tells the registry what they show. A stream ends only on the
+//! engine's own repeated word that the session is unknown; one that ended because this host was away goes on, on the engine's
+//! word that it plays; one that gives no figures for a while is marked as silent until it gives some.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
+use acefleet_registry::engine::Health;
 use acefleet_registry::stream::StreamEnd;
-use acefleet_registry::{Command, Engine, State, Stream};
+use acefleet_registry::{Command, Engine, EngineId, State, Stream};
 use futures::StreamExt;
+use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use url::Url;
 
 use crate::agent::address;
 use crate::agent::context::{Claim, Context};
 use crate::agent::fetch::{self, FetchError};
+use crate::agent::resume;
 use crate::agent::samples::{self, Answer};
+use crate::agent::silence::Silences;
 
 /// Time for one answer.
 const LIMIT: Duration = Duration::from_secs(3);
 /// Polls at once.
 const AT_ONCE: usize = 32;
+/// What has not been asked after so long waits for the next round.
+const ROUND: Duration = Duration::from_secs(10);
+/// An unhealthy engine that gave no answer so many times in a round is not asked again in it.
+const HUNG_AFTER: u32 = 3;
+/// Streams whose silence is told with one write.
+const MARKS_AT_ONCE: usize = 1_000;
 /// Reason of an end that nobody reported.
 const STALE: &str = "stale_stream_detected";
 
 /// A stream to poll.
 struct Target {
     stream: Arc<Stream>,
-    url: Url,
+    /// Where; none when its stat URL leads nowhere.
+    url: Option<Url>,
+    /// Its engine, and whether its probes fail.
+    engine: (EngineId, Health),
 }
 
-/// What the registry has to be told of a stream.
-enum Found {
-    /// It is over.
-    Over(Arc<Stream>),
-    /// It plays, although it was taken for ended.
-    Plays(Arc<Stream>),
-    /// It has ended, as it was taken for.
-    Ended(Arc<Stream>),
+/// Why a poll brought no answer that can be read.
+enum Unread {
+    /// The poll failed.
+    Fetch(FetchError),
+    /// It has another form than engines' answers.
+    Form(&'static str),
+    /// The engine hangs, so it was not asked.
+    Hung,
 }
 
 /// Polls for ever.
 pub(super) async fn run(ctx: Arc<Context>, client: reqwest::Client) {
     let mut ticks = tokio::time::interval(ctx.config.collect_interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // Those whose end is certain, of which `State::may_go_on` does not know it.
-    let mut ended = BTreeSet::new();
-    // The newest stream when this node had caught up: later ones began under its eyes.
-    let mut known: Option<u64> = None;
+    let silences = Silences::new(ctx.config.silent_after);
     let recovered = ctx.cluster.recovered();
     tokio::pin!(recovered);
+    let mut collector = Collector {
+        ctx: Arc::clone(&ctx),
+        client,
+        silences,
+        ended: BTreeSet::new(),
+        known: None,
+        marking: None,
+        resuming: None,
+    };
     loop {
         tokio::select! {
             biased;
-            () = &mut recovered, if known.is_none() => {
-                known = Some(ctx.cluster.view().state.streams().map(|stream| stream.seq).max().unwrap_or(0));
+            () = &mut recovered, if collector.known.is_none() => {
+                let newest = ctx.cluster.view().state.streams().map(|stream| stream.seq).max();
+                collector.known = Some(newest.unwrap_or(0));
                 continue;
             }
             _ = ticks.tick() => {}
         }
-        let targets = targets(&ctx, &mut ended);
-        let polls = futures::stream::iter(targets).map(|target| poll(&ctx, &client, target, known));
-        let found: Vec<_> = polls.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await;
-        for found in found {
-            let task = Arc::clone(&ctx);
-            let claim = |stream: &Stream| Claim::Stream(Arc::clone(&stream.start.id));
-            match found {
-                Found::Over(stream) => {
-                    ctx.spawn(claim(&stream), async move { end(&task, &stream).await });
-                }
-                Found::Plays(stream) => {
-                    ctx.spawn(claim(&stream), async move { go_on(&task, &stream).await });
-                }
-                Found::Ended(stream) => {
-                    ended.insert(stream.seq);
-                }
-            }
-        }
+        collector.round().await;
     }
 }
 
-/// Streams on own engines that name a stat URL and are started, or may still play; samples of all others are forgotten.
-fn targets(ctx: &Context, ended: &mut BTreeSet<u64>) -> Vec<Target> {
-    let view = ctx.cluster.view();
-    let state = &view.state;
-    ctx.samples.retain(|id| state.stream(id).is_some_and(|stream| stream.is_started()));
-    let own = || state.published_engines().filter(|engine| engine.node == ctx.node);
-    if !ended.is_empty() {
-        let still: BTreeSet<u64> =
-            own().flat_map(|engine| doubtful(state, engine)).map(|stream| stream.seq).collect();
-        ended.retain(|seq| still.contains(seq));
+struct Collector {
+    ctx: Arc<Context>,
+    client: reqwest::Client,
+    silences: Silences,
+    /// Streams whose end is certain, of which `State::may_go_on` does not know it.
+    ended: BTreeSet<u64>,
+    /// The newest stream when this node had caught up: later ones began under its eyes.
+    known: Option<u64>,
+    /// The write of silences that is under way.
+    marking: Option<JoinHandle<()>>,
+    /// The writes of streams that go on.
+    resuming: Option<JoinHandle<()>>,
+}
+
+impl Collector {
+    /// Polls every stream that is due, those that answer before the others.
+    async fn round(&mut self) {
+        let targets = self.targets();
+        let hung: BTreeMap<EngineId, AtomicU32> =
+            targets.iter().map(|target| (target.engine.0, AtomicU32::new(0))).collect();
+        let until = Instant::now() + ROUND;
+        let (client, hung) = (self.client.clone(), &hung);
+        let due = futures::stream::iter(targets).take_while(|_| std::future::ready(Instant::now() < until));
+        let polls = due.map(|target| async {
+            let answer = poll(&self.ctx, &client, &target, &hung[&target.engine.0]).await;
+            (target.stream, answer)
+        });
+        let answers: Vec<_> = polls.buffer_unordered(AT_ONCE).collect().await;
+        let (mut plays_on, mut heard) = (Vec::new(), BTreeSet::new());
+        for (stream, answer) in answers {
+            let now = Instant::now();
+            match &answer {
+                Ok(answer) if answer.plays() => {
+                    self.silences.heard(stream.seq, now);
+                    if stream.silent_since_ms.is_some() {
+                        heard.insert(stream.seq);
+                    }
+                }
+                Ok(_) | Err(_) => self.silences.missed(stream.seq, now),
+            }
+            match answer {
+                Ok(answer) if stream.is_started() => self.take_in(stream, &answer),
+                Ok(answer) if answer.unknown_session => drop(self.ended.insert(stream.seq)),
+                Ok(answer) if answer.plays() => plays_on.push(stream),
+                Ok(_) => {}
+                Err(error) => self.miss(&stream, &error),
+            }
+        }
+        self.mark(heard);
+        if !plays_on.is_empty() && self.resuming.as_ref().is_none_or(JoinHandle::is_finished) {
+            let ctx = Arc::clone(&self.ctx);
+            self.resuming = Some(self.ctx.background(async move { resume::all(&ctx, plays_on).await }));
+        }
     }
-    let of_engine = own().flat_map(|engine| {
-        let base = ctx.addresses.base(engine);
-        let doubtful = doubtful(state, engine).into_iter().filter(|stream| !ended.contains(&stream.seq));
-        let streams = state.streams_of(engine.id).chain(doubtful);
-        let named = streams.filter(|stream| !stream.start.stat_url.is_empty());
-        named.filter_map(move |stream| {
-            let url = address::rebase(&base, &stream.start.stat_url)?;
-            Some(Target { stream: Arc::clone(stream), url })
-        })
-    });
-    of_engine.collect()
+
+    /// Streams on own engines that name a stat URL, are started, or may still play, and are due; what is known of others is
+    /// forgotten.
+    fn targets(&mut self) -> Vec<Target> {
+        let ctx = &self.ctx;
+        let view = ctx.cluster.view();
+        let state = &view.state;
+        ctx.samples.retain(|id| state.stream(id).is_some_and(|stream| stream.is_started()));
+        let mut targets = Vec::new();
+        let (mut all, mut still_ended) = (BTreeSet::new(), BTreeSet::new());
+        let now = Instant::now();
+        for engine in state.published_engines().filter(|engine| engine.node == ctx.node) {
+            let base = ctx.addresses.base(engine);
+            for stream in state.streams_of(engine.id).chain(doubtful(state, engine)) {
+                if stream.start.stat_url.is_empty() {
+                    continue;
+                }
+                if self.ended.contains(&stream.seq) && !stream.is_started() {
+                    still_ended.insert(stream.seq);
+                    continue;
+                }
+                all.insert(stream.seq);
+                if stream.is_started() {
+                    self.silences.told(stream.seq, stream.silent_since_ms.is_some());
+                }
+                if self.silences.is_due(stream.seq, now) {
+                    let url = address::rebase(&base, &stream.start.stat_url);
+                    let (stream, engine) = (Arc::clone(stream), (engine.id, engine.health));
+                    targets.push(Target { stream, url, engine });
+                }
+            }
+        }
+        self.ended = still_ended;
+        self.silences.retain(|seq| all.contains(&seq));
+        targets.sort_by_key(|target| self.silences.rank(target.stream.seq));
+        targets
+    }
+
+    fn take_in(&self, stream: Arc<Stream>, answer: &Answer) {
+        let (ctx, id) = (&self.ctx, &stream.start.id);
+        let fresh = self.known.is_some_and(|known| stream.seq > known);
+        let taken = ctx.samples.take(id, &stream.start.playback_session_id, answer, fresh);
+        ctx.report.sampled(id, answer.sample.clone(), taken.moved);
+        if taken.stale {
+            let task = Arc::clone(ctx);
+            ctx.spawn(Claim::Stream(Arc::clone(id)), async move { end(&task, &stream).await });
+        }
+    }
+
+    fn miss(&self, stream: &Stream, error: &Unread) {
+        let id = &stream.start.id;
+        self.ctx.samples.missed(id);
+        let error: &dyn std::fmt::Display = match error {
+            // Engines answer so while they boot or are overloaded: no figures, but no fault of the poll.
+            Unread::Fetch(FetchError::Status(_)) | Unread::Hung => return,
+            Unread::Fetch(error) => error,
+            Unread::Form(why) => why,
+        };
+        tracing::debug!(stream = &**id, %error, "the figures of a stream could not be had");
+        self.ctx.report.collector_failed();
+    }
+
+    /// Tells the registry which streams fell silent and which are heard again, unless the last such write is still under way. What
+    /// is not told now is found again.
+    fn mark(&mut self, mut heard: BTreeSet<u64>) {
+        if self.marking.as_ref().is_some_and(|write| !write.is_finished()) {
+            return;
+        }
+        let ctx = Arc::clone(&self.ctx);
+        let view = ctx.cluster.view();
+        let own = view.state.published_engines().filter(|engine| engine.node == ctx.node);
+        let asked = own.flat_map(|engine| view.state.streams_of(engine.id));
+        let silent =
+            asked.filter(|stream| stream.unasked_since().is_none() && self.silences.is_silent(stream.seq));
+        let silent: BTreeSet<u64> = silent.map(|stream| stream.seq).take(MARKS_AT_ONCE).collect();
+        while heard.len() > MARKS_AT_ONCE {
+            heard.pop_last();
+        }
+        if silent.is_empty() && heard.is_empty() {
+            return;
+        }
+        self.marking = Some(self.ctx.background(async move {
+            let (fell_silent, heard_again) = (silent.len(), heard.len());
+            let node = ctx.node;
+            if ctx.writer.settle(Command::StreamSilence { node, silent, heard }).await.is_some() {
+                tracing::info!(
+                    fell_silent,
+                    heard_again,
+                    "streams changed between giving figures and giving none"
+                );
+            }
+        }));
+    }
 }
 
 /// Streams of an engine that ended because this host was away, and may play.
@@ -110,38 +239,27 @@ fn doubtful<'a>(state: &'a State, engine: &Engine) -> Vec<&'a Arc<Stream>> {
     state.streams_of_container(id).filter(|stream| state.may_go_on(stream)).collect()
 }
 
-/// Polls one stream.
-async fn poll(ctx: &Context, client: &reqwest::Client, target: Target, known: Option<u64>) -> Option<Found> {
-    let Target { stream, url } = target;
-    let id = &stream.start.id;
-    let answer = match fetch::json(client, url, LIMIT).await {
-        Ok(value) => samples::read(&value, ctx.cluster.wall_now()).map_err(str::to_owned),
-        // Engines answer so while they boot or are overloaded: no figures, but no fault of the poll.
-        Err(FetchError::Status(_)) => {
-            ctx.samples.missed(id);
-            return None;
-        }
-        Err(error) => Err(error.to_string()),
-    };
-    match answer {
-        Ok(answer) if stream.is_started() => take_in(ctx, stream, &answer, known),
-        Ok(answer) if answer.unknown_session => Some(Found::Ended(stream)),
-        Ok(answer) => answer.plays().then_some(Found::Plays(stream)),
+/// Polls one stream. `unanswered` counts the polls of its engine in this round that got no answer at all.
+async fn poll(
+    ctx: &Context,
+    client: &reqwest::Client,
+    target: &Target,
+    unanswered: &AtomicU32,
+) -> Result<Answer, Unread> {
+    // Each would take as long as an answer may, and there may be thousands.
+    if target.engine.1 == Health::Unhealthy && unanswered.load(Ordering::Relaxed) >= HUNG_AFTER {
+        return Err(Unread::Hung);
+    }
+    let url = target.url.clone().ok_or(Unread::Fetch(FetchError::Nowhere))?;
+    match fetch::json(client, url, LIMIT).await {
+        Ok(value) => samples::read(&value, ctx.cluster.wall_now()).map_err(Unread::Form),
         Err(error) => {
-            tracing::debug!(stream = &**id, error, "the figures of a stream could not be had");
-            ctx.samples.missed(id);
-            ctx.report.collector_failed();
-            None
+            if matches!(error, FetchError::NoAnswer(_)) {
+                unanswered.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(Unread::Fetch(error))
         }
     }
-}
-
-fn take_in(ctx: &Context, stream: Arc<Stream>, answer: &Answer, known: Option<u64>) -> Option<Found> {
-    let id = &stream.start.id;
-    let fresh = known.is_some_and(|known| stream.seq > known);
-    let taken = ctx.samples.take(id, &stream.start.playback_session_id, answer, fresh);
-    ctx.report.sampled(id, answer.sample.clone(), taken.moved);
-    taken.stale.then_some(Found::Over(stream))
 }
 
 /// Ends a stream whose session the engine has forgotten, unless it has begun anew meanwhile.
@@ -154,16 +272,6 @@ async fn end(ctx: &Context, stream: &Stream) {
     let end =
         StreamEnd { stream_id: Some(id.to_string()), container_id: None, reason: Some(STALE.to_owned()) };
     ctx.writer.settle(Command::StreamEnded(end)).await;
-}
-
-/// Starts a stream again that this host's engine still plays: it ended only because nobody heard this host.
-async fn go_on(ctx: &Context, stream: &Stream) {
-    let id = &stream.start.id;
-    let may = |now: &Arc<Stream>| now.seq == stream.seq && ctx.cluster.view().state.may_go_on(now);
-    if ctx.cluster.view().state.stream(id).is_some_and(may) {
-        tracing::info!(stream = &**id, "the engine plays on; the stream is started again");
-        ctx.writer.settle(Command::StreamStarted(Arc::clone(&stream.start))).await;
-    }
 }
 
 fn is_same_session(state: &State, polled: &Stream) -> bool {

@@ -1,16 +1,16 @@
 //! What the agent's tasks share. It holds no decisions.
 
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use acefleet_raft::Cluster;
-use acefleet_registry::address::is_loopback;
 use acefleet_registry::{Engine, EngineId, NodeId};
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::agent::address::{Addresses, Reach};
+use crate::agent::address::Addresses;
 use crate::agent::availability::Docker;
 use crate::agent::backoff::Backoff;
 use crate::agent::pace::Pace;
@@ -19,6 +19,7 @@ use crate::agent::pull::Pulls;
 use crate::agent::report::LocalReport;
 use crate::agent::runtime::{ContainerRuntime, RuntimeError, Scope};
 use crate::agent::samples::Samples;
+use crate::agent::shown::Shown;
 use crate::agent::vpn::Networks;
 use crate::agent::writer::Writer;
 use crate::config::Config;
@@ -52,8 +53,7 @@ pub(super) struct Context {
     pub busy: Mutex<Busy>,
     /// Ask for a look at what was left behind.
     pub look_behind: Arc<Notify>,
-    /// Used up when it was said that engines cannot be reached.
-    pub unreachable: Once,
+    pub shown: Arc<Shown>,
 }
 
 /// What a task works on; freed when it is dropped.
@@ -91,43 +91,23 @@ impl Context {
         });
     }
 
+    /// Runs a task that is about nothing in particular. It stops with the node.
+    pub fn background<F>(&self, task: F) -> JoinHandle<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let cancel = self.cancel.clone();
+        self.tracker.spawn(async move {
+            cancel.run_until_cancelled(task).await;
+        })
+    }
+
     /// The engine's record while it is reserved on this node.
     pub fn reserved(&self, id: EngineId) -> Option<Arc<Engine>> {
         let view = self.cluster.view();
         let engine = view.state.engine(id)?;
         let ours = engine.node == self.node && engine.phase == acefleet_registry::engine::Phase::Reserved;
         ours.then(|| Arc::clone(engine))
-    }
-
-    /// Where clients are told to reach an engine that is behind no VPN, if not as usual. What only this host reaches, or nobody, is
-    /// said once.
-    pub fn usual_or(&self, reach: Reach) -> Option<String> {
-        let (node, host) = (&self.config.node_name, &self.config.advertise_host);
-        match reach {
-            Reach::Usual => None,
-            Reach::At(address) => {
-                if is_loopback(&address) && !is_loopback(host) {
-                    self.unreachable.call_once(|| {
-                        tracing::warn!(
-                            address,
-                            "Docker on {node} publishes ports on {address} alone, so that only this host reaches its engines, not those who \
-                             ask for them at {host}: remove \"ip\" from /etc/docker/daemon.json (or --ip from dockerd) and restart Docker"
-                        );
-                    });
-                }
-                Some(address)
-            }
-            Reach::Nowhere => {
-                self.unreachable.call_once(|| {
-                    let network = self.config.docker_network.as_deref().unwrap_or("default");
-                    tracing::warn!(
-                        "engines on {node} publish no port and have no address in the Docker network {network}: set DOCKER_NETWORK to \
-                         another one, or leave it out"
-                    );
-                });
-                None
-            }
-        }
     }
 
     /// Takes note of a failed call: a daemon that did not answer is asked again at once.

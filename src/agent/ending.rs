@@ -4,11 +4,9 @@
 use std::time::Duration;
 
 use acefleet_registry::command::{Adopt, StopWhen};
-use acefleet_registry::engine::Kind;
 use acefleet_registry::vpn::CAUSE_RECREATED;
 use acefleet_registry::{Command, EngineId, Reply};
 
-use crate::agent::address::Reach;
 use crate::agent::backoff::Backoff;
 use crate::agent::context::Context;
 use crate::agent::plan;
@@ -92,7 +90,11 @@ async fn report_gone(ctx: &Context, engine: EngineId, cause: &str) {
 /// nothing: its port or name belongs to another engine by now.
 pub(super) async fn adopt(ctx: &Context, found: Adopt) {
     let container = found.container_id.clone();
-    let Some(found) = with_address(ctx, found).await else { return };
+    let found = match ctx.shown.with_address(&*ctx.runtime, found).await {
+        Ok(found) => found,
+        // The next look repeats it.
+        Err(error) => return ctx.failed(&error),
+    };
     match ctx.writer.settle(Command::Adopt(found)).await {
         None => {}
         Some(Reply::Refused(refusal)) => {
@@ -111,16 +113,6 @@ pub(super) async fn adopt(ctx: &Context, found: Adopt) {
         }
         Some(_) => tracing::info!(container, "adopted a running container"),
     }
-}
-
-/// The same with the address that the container shows; none when it cannot be asked, so that the next look repeats it.
-pub(super) async fn with_address(ctx: &Context, mut found: Adopt) -> Option<Adopt> {
-    if found.spec.kind == Kind::Acestream && found.vpn.is_none() {
-        let seen =
-            ctx.runtime.inspect(&found.container_id).await.inspect_err(|error| ctx.failed(error)).ok()?;
-        found.address = ctx.usual_or(Reach::shown(&seen, found.ports.container_http));
-    }
-    Some(found)
 }
 
 /// Removes a container that stands for nothing. When it fails, the next look finds it again.

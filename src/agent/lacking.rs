@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use acefleet_registry::Command;
 use acefleet_registry::lack::Lack;
+use acefleet_registry::{Command, Elapsed, NodeId, State};
 use tokio::time::Instant;
 
 use crate::agent::context::Context;
@@ -22,7 +22,7 @@ pub(super) async fn run(ctx: Arc<Context>) {
     let mut fetch_at: Option<Instant> = None;
     loop {
         changes.borrow_and_update();
-        let lacks = lacks(&ctx);
+        let lacks = lacks(&ctx.cluster.view().state, ctx.node, ctx.cluster.moment());
         if lacks.is_empty() {
             fetch_at = None;
             if changes.changed().await.is_err() {
@@ -54,10 +54,10 @@ pub(super) async fn run(ctx: Arc<Context>) {
     }
 }
 
-/// What this host lacks, and whether only a caller named it.
-fn lacks(ctx: &Context) -> Vec<(Lack, bool)> {
-    let view = ctx.cluster.view();
-    view.state.lacks_of(ctx.node).map(|(lack, lacking)| (lack.clone(), lacking.chosen)).collect()
+/// What this host lacks, and whether only a caller named it. What concerns nobody any more may stay in an idle registry for days.
+fn lacks(state: &State, node: NodeId, now_ms: Elapsed) -> Vec<(Lack, bool)> {
+    let lacks = state.lacks_of(node).filter(|(_, lacking)| !lacking.is_over(now_ms));
+    lacks.map(|(lack, lacking)| (lack.clone(), lacking.chosen)).collect()
 }
 
 /// Whether this node is still set up with it.
@@ -65,5 +65,59 @@ fn is_set_up(ctx: &Context, lack: &Lack) -> bool {
     match lack {
         Lack::Image(name) => *name == variant::image(&ctx.config),
         Lack::Network(name) => ctx.config.docker_network.as_ref() == Some(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use acefleet_registry::engine::EngineSpec;
+    use acefleet_registry::node::DockerState;
+    use acefleet_registry::{NodeInfo, OpId, Policy, Proposal, Reply, Reserve, apply};
+
+    use super::*;
+
+    #[test]
+    fn what_a_caller_named_is_looked_for_ten_minutes_also_when_nothing_is_written() {
+        let node = NodeId(1);
+        let mut state = State::default();
+        let mut writes = 0;
+        let mut write = |command| {
+            writes += 1;
+            let (op_id, at_ms) = (OpId::from_u128(writes), Elapsed(1_000));
+            apply(&mut state, &Proposal { op_id, at_ms, origin: node, command }, 0)
+        };
+        write(Command::SetPolicy(Policy::default()));
+        write(Command::NodeUp(NodeInfo {
+            id: node,
+            name: "alpha".to_owned(),
+            advertise_host: "alpha".to_owned(),
+            http_port: 8000,
+            version: "0".to_owned(),
+            capacity: 10,
+            docker_network: None,
+            vpns: vec![],
+        }));
+        write(Command::NodeDocker { node, docker: DockerState::Available });
+        for image in [Some("named:1"), None] {
+            let reserve = Reserve {
+                spec: EngineSpec { image: image.map(str::to_owned), ..EngineSpec::acestream() },
+                eligible: [node].into(),
+                exclude: BTreeSet::new(),
+                only_below: None,
+                claim_abandoned: false,
+                patience_ms: None,
+                automatic: false,
+                replaces: None,
+            };
+            let Reply::Engine(engine) = write(Command::Reserve(reserve)) else { panic!("refused") };
+            let lack = Lack::Image(image.unwrap_or("configured:1").to_owned());
+            write(Command::EngineLacks { engine: engine.id, lack, message: String::new() });
+        }
+        let looked_for = |now_ms: u64| -> Vec<String> {
+            let lacks = lacks(&state, node, Elapsed(now_ms)).into_iter();
+            lacks.map(|(lack, _)| lack.name().to_owned()).collect()
+        };
+        assert_eq!(looked_for(601_000), ["configured:1", "named:1"]);
+        assert_eq!(looked_for(601_001), ["configured:1"]);
     }
 }

@@ -2,16 +2,16 @@
 //! name. They are shown, adopted when somebody says so, and never touched otherwise: they may as well belong to another cluster that
 //! shares the Docker daemon.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use acefleet_registry::{Command, Reply, State};
 use serde::{Deserialize, Serialize};
 
-use crate::agent::address::Reach;
 use crate::agent::availability::Docker;
 use crate::agent::context::Context;
-use crate::agent::runtime::{Observed, RuntimeError, Scope};
+use crate::agent::runtime::{Observed, Scope};
 use crate::agent::{AgentHandle, plan, spec};
 use crate::fleet::new_op_id;
 use crate::soft::LeftBehind;
@@ -32,22 +32,49 @@ pub struct Adoption {
     pub refused: Option<String>,
 }
 
+/// Whose they were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Maker {
+    /// This host's, in an earlier life.
+    Own,
+    /// A node of another name in another cluster. Perhaps that was this host; perhaps it lives, and would lose them.
+    Other,
+}
+
+struct Found<'a> {
+    container: &'a Observed,
+    maker: Maker,
+    why: String,
+}
+
 /// Those among all containers of the daemon.
-fn find<'a>(state: &State, scope: &Scope, all: &'a [Observed]) -> Vec<(&'a Observed, String)> {
-    let left = all.iter().filter(|c| c.is_alive() && !scope.covers(&c.id, &c.labels));
+fn find<'a>(state: &State, scope: &Scope, all: &'a [Observed]) -> Vec<Found<'a>> {
+    // Several nodes may share one daemon, and one of them may have adopted it.
+    let known: BTreeSet<&str> = state.live_engines().filter_map(|e| e.container_id.as_deref()).collect();
+    let is_left =
+        |c: &&Observed| c.is_alive() && !scope.covers(&c.id, &c.labels) && !known.contains(c.id.as_str());
+    let left = all.iter().filter(is_left);
     let left = left.filter_map(|found| {
         let cluster = found.labels.get(spec::LABEL_CLUSTER)?;
         let node = found.labels.get(spec::LABEL_NODE).map_or("", String::as_str);
-        let why = match scope.cluster_ids.contains(cluster) {
+        let (maker, why) = match scope.cluster_ids.contains(cluster) {
             // Several nodes may share one daemon.
             true if state.nodes().any(|member| member.info.name == node) => return None,
-            true => format!("the node {node} that made it is no member any more"),
-            false => format!("the node {node} made it in another cluster, {cluster}"),
+            true => (Maker::Own, format!("the node {node} that made it is no member any more")),
+            false if node == scope.node_name => {
+                (Maker::Own, format!("the node {node} made it in another cluster, {cluster}"))
+            }
+            false => (
+                Maker::Other,
+                format!(
+                    "the node {node} made it in another cluster, {cluster}, which may live: only if it is gone, adopt with --force"
+                ),
+            ),
         };
-        Some((found, why))
+        Some(Found { container: found, maker, why })
     });
     let mut left: Vec<_> = left.collect();
-    left.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+    left.sort_by(|a, b| a.container.name.cmp(&b.container.name));
     left
 }
 
@@ -62,20 +89,27 @@ pub(super) async fn watch(ctx: Arc<Context>) {
         match ctx.runtime.all().await {
             Ok(all) => {
                 let view = ctx.cluster.view();
-                let found = find(&view.state, &ctx.scope(), &all);
-                let shown = found.into_iter().take(SHOWN_MAX).map(|(found, why)| LeftBehind {
-                    container_id: found.id.clone(),
-                    name: found.name.clone(),
-                    why,
-                });
-                let shown: Vec<_> = shown.collect();
-                if !shown.is_empty() && shown != known {
-                    let names: Vec<&str> = shown.iter().map(|left| left.name.as_str()).collect();
-                    let (names, why) = (names.join(", "), &shown[0].why);
+                // A node that has not caught up yet knows none of its siblings.
+                let mut found = match view.state.node(ctx.cluster.node_id()) {
+                    Some(_) => find(&view.state, &ctx.scope(), &all),
+                    None => Vec::new(),
+                };
+                found.truncate(SHOWN_MAX);
+                let shown: Vec<_> = found
+                    .iter()
+                    .map(|found| LeftBehind {
+                        container_id: found.container.id.clone(),
+                        name: found.container.name.clone(),
+                        why: found.why.clone(),
+                    })
+                    .collect();
+                let own = found.iter().filter(|found| found.maker == Maker::Own);
+                let own: Vec<_> =
+                    own.map(|found| format!("{} ({})", found.container.name, found.why)).collect();
+                if !own.is_empty() && shown != known {
                     tracing::warn!(
-                        names,
-                        why,
-                        "engines of an earlier life of this host, or of another cluster, run here; `acefleet adopt` takes them over"
+                        engines = own.join("; "),
+                        "engines of an earlier life of this host run here; `acefleet adopt` takes them over"
                     );
                 }
                 ctx.report.left_behind(&shown);
@@ -91,17 +125,21 @@ pub(super) async fn watch(ctx: Arc<Context>) {
 }
 
 impl AgentHandle {
-    /// Adopts every engine that was left behind on this host, as far as its ports and its name are free.
+    /// Adopts every engine that was left behind on this host, as far as its ports and its name are free; those that a node of another
+    /// name made in another cluster only when `force` says that it is gone.
     ///
     /// # Errors
     /// When Docker does not answer: retry.
-    pub async fn adopt_left_behind(&self) -> anyhow::Result<Vec<Adoption>> {
+    pub async fn adopt_left_behind(&self, force: bool) -> anyhow::Result<Vec<Adoption>> {
         let Some(scope) = self.scope() else { return Ok(Vec::new()) };
         let all = self.parts.runtime.all().await?;
         let view = self.parts.cluster.view();
         let mut adoptions = Vec::new();
-        for (found, _) in find(&view.state, &scope, &all) {
-            let refused = self.adopt(&view.state, found).await.err();
+        for Found { container: found, maker, why } in find(&view.state, &scope, &all) {
+            let refused = match maker {
+                Maker::Other if !force => Some(why),
+                Maker::Other | Maker::Own => self.adopt(&view.state, found).await.err(),
+            };
             match &refused {
                 None => tracing::info!(name = found.name, "adopted an engine that was left behind"),
                 Some(why) => {
@@ -117,16 +155,9 @@ impl AgentHandle {
     async fn adopt(&self, state: &State, found: &Observed) -> Result<(), String> {
         let node = self.parts.cluster.node_id();
         let adopt = plan::adoption(found, node, state.policy());
-        let mut adopt = adopt.ok_or("its labels do not say under which port it is reached")?;
-        if adopt.vpn.is_none() {
-            let seen = self
-                .parts
-                .runtime
-                .inspect(&found.id)
-                .await
-                .map_err(|error: RuntimeError| error.to_string())?;
-            adopt.address = Reach::shown(&seen, adopt.ports.container_http).address();
-        }
+        let adopt = adopt.ok_or("its labels do not say under which port it is reached")?;
+        let adopt = self.parts.shown.with_address(&*self.parts.runtime, adopt).await;
+        let adopt = adopt.map_err(|error| error.to_string())?;
         let deadline = Instant::now() + WRITE_WITHIN;
         let written = self.parts.cluster.propose(new_op_id(), Command::Adopt(adopt), deadline).await;
         match written.map_err(|error| error.to_string())?.reply {
@@ -181,6 +212,13 @@ mod tests {
                 id,
             );
         }
+        // The neighbour, on the same daemon, has adopted one.
+        let taken =
+            plan::adoption(&container("taken", "before", "alpha", "running"), NodeId(2), state.policy());
+        let command = Command::Adopt(taken.unwrap());
+        let (op_id, at_ms, origin) = (OpId::from_u128(3), Elapsed(3), NodeId(2));
+        let reply = apply(&mut state, &Proposal { op_id, at_ms, origin, command }, 3);
+        assert!(matches!(reply, Reply::Engine(_)), "{reply:?}");
         let scope = Scope::new("now", &state, "alpha");
         let foreign =
             Observed { name: "web".to_owned(), status: "running".to_owned(), ..Observed::default() };
@@ -189,12 +227,17 @@ mod tests {
             container("neighbours", "now", "beta", "running"),
             container("renamed", "now", "3f2a9c", "running"),
             container("lost", "before", "alpha", "running"),
+            container("taken", "before", "alpha", "running"),
+            container("another's", "elsewhere", "gamma", "running"),
             container("ended", "before", "alpha", "exited"),
             foreign,
         ];
-        let found: BTreeMap<&str, String> =
-            find(&state, &scope, &all).into_iter().map(|(found, why)| (found.name.as_str(), why)).collect();
-        assert_eq!(found.keys().copied().collect::<Vec<_>>(), ["lost", "renamed"]);
-        assert!(found["renamed"].contains("3f2a9c") && found["lost"].contains("another cluster, before"));
+        let found = find(&state, &scope, &all).into_iter();
+        let found: BTreeMap<&str, (Maker, String)> =
+            found.map(|found| (found.container.name.as_str(), (found.maker, found.why))).collect();
+        assert_eq!(found.keys().copied().collect::<Vec<_>>(), ["another's", "lost", "renamed"]);
+        assert!(found["renamed"].1.contains("3f2a9c") && found["lost"].1.contains("another cluster, before"));
+        assert_eq!((found["renamed"].0, found["lost"].0), (Maker::Own, Maker::Own));
+        assert!(found["another's"].0 == Maker::Other && found["another's"].1.contains("--force"));
     }
 }

@@ -9,8 +9,9 @@
 //! - `starting`, `ending`: the life of one container; `pace`, `pull`: queue and images
 //! - `lacking`: is there what starts found missing by name
 //! - `availability`, `observe`: is Docker there, and what runs on it
-//! - `probe`, [`health`]: does an engine answer; `collector`, [`samples`]: figures of streams
-//! - [`address`], `fetch`: calls to own engines
+//! - `probe`, [`health`]: does an engine answer; `collector`, [`samples`], [`silence`], `resume`: figures of
+//!   streams, and what follows from them
+//! - [`address`], `fetch`: calls to own engines; `shown`: where clients reach them
 //! - [`left_behind`]: engines of an earlier life of this host
 //! - `inspect`: questions of the API; `leaving`: the end of an agent that others can take the place of
 //! - [`vpn`]: VPN containers and the engines in their network
@@ -39,8 +40,11 @@ pub mod plan;
 mod probe;
 mod pull;
 mod report;
+mod resume;
 pub mod runtime;
 pub mod samples;
+mod shown;
+pub mod silence;
 pub mod spec;
 mod starting;
 pub mod variant;
@@ -92,6 +96,7 @@ struct Parts {
     networks: Arc<vpn::Networks>,
     leaving: CancellationToken,
     look_behind: Arc<Notify>,
+    shown: Arc<shown::Shown>,
 }
 
 /// Starts the agent's loops. They begin their work when the cluster has formed and end when `cancel`
@@ -110,12 +115,13 @@ pub fn start(deps: Deps) -> AgentHandle {
         config: Arc::clone(&deps.config),
         cluster: deps.cluster.clone(),
         runtime: Arc::clone(&deps.runtime),
-        samples: Arc::new(samples::Samples::new(deps.config.stats_history_max)),
+        samples: Arc::new(samples::Samples::new(deps.config.stats_history_max, samples::BYTES_MAX)),
         addresses: Arc::new(address::Addresses::new(&deps.config, Arc::clone(&networks))),
         client,
         networks,
         leaving: CancellationToken::new(),
         look_behind: Arc::default(),
+        shown: Arc::new(shown::Shown::new(Arc::clone(&deps.config))),
     });
     let (cancel, tracker) = (deps.cancel.clone(), deps.tracker.clone());
     let main = run(deps, Arc::clone(&parts));
@@ -158,7 +164,7 @@ async fn formed(
         relist: Notify::new(),
         replan: Notify::new(),
         busy: std::sync::Mutex::default(),
-        unreachable: std::sync::Once::new(),
+        shown: Arc::clone(&parts.shown),
         config: deps.config,
         cluster: deps.cluster,
         runtime: deps.runtime,

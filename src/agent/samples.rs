@@ -9,8 +9,14 @@ use serde_json::Value;
 use crate::agent::context::unpoisoned;
 use crate::soft::StreamSample;
 
-/// An engine's words are cut at this length.
+/// Longest word of an engine that is kept, in bytes.
 const LONGEST_STATUS: usize = 32;
+/// Samples kept of a stream that has given no figure yet.
+const WITHOUT_FIGURES: usize = 5;
+/// What all samples together may take, in bytes. Beyond it the oldest samples of the longest rings go.
+pub const BYTES_MAX: usize = 32 << 20;
+/// What a sample takes at the most, with its word and the slack of its ring.
+const SAMPLE: usize = 2 * (size_of::<StreamSample>() + LONGEST_STATUS);
 /// How the engine says that a session is over.
 const UNKNOWN_SESSION: &str = "unknown playback session id";
 /// Such answers in a row that end a stream.
@@ -58,7 +64,10 @@ pub fn read(answer: &Value, ts_ms: WallMs) -> Result<Answer, &'static str> {
     };
     let status = match figures.get("status") {
         None | Some(Value::Null) => None,
-        Some(Value::String(text)) => Some(text.chars().take(LONGEST_STATUS).collect()),
+        Some(Value::String(text)) => {
+            let whole = |(at, c): &(usize, char)| at + c.len_utf8() <= LONGEST_STATUS;
+            Some(text.char_indices().take_while(whole).map(|(_, c)| c).collect())
+        }
         Some(_) => return Err("`status` is no text"),
     };
     let sample = StreamSample {
@@ -93,29 +102,40 @@ pub struct Taken {
 #[derive(Debug)]
 pub struct Samples {
     longest: usize,
-    rings: Mutex<HashMap<String, Ring>>,
+    most: usize,
+    rings: Mutex<Rings>,
+}
+
+#[derive(Debug, Default)]
+struct Rings {
+    by_stream: HashMap<String, Ring>,
+    /// Samples in all of them.
+    count: usize,
 }
 
 #[derive(Debug, Default)]
 struct Ring {
     session: String,
+    /// The stream has given a figure.
+    played: bool,
     samples: VecDeque<StreamSample>,
     strikes: u32,
     bytes: (Option<u64>, Option<u64>),
 }
 
 impl Samples {
-    /// Keeps `longest` samples of each stream.
+    /// Keeps `longest` samples of each stream, within `bytes` for all of them.
     #[must_use]
-    pub fn new(longest: usize) -> Self {
-        Self { longest: longest.max(1), rings: Mutex::default() }
+    pub fn new(longest: usize, bytes: usize) -> Self {
+        Self { longest: longest.max(1), most: bytes / SAMPLE, rings: Mutex::default() }
     }
 
     /// Takes in an answer for a stream's session. The bytes of its first sample count only when the
     /// stream is `fresh`: they were moved under this node's eyes.
     pub fn take(&self, stream: &str, session: &str, answer: &Answer, fresh: bool) -> Taken {
         let mut rings = unpoisoned(&self.rings);
-        let ring = rings.entry(stream.to_owned()).or_default();
+        let Rings { by_stream, count } = &mut *rings;
+        let ring = by_stream.entry(stream.to_owned()).or_default();
         if ring.session != session {
             // Another session counts its bytes from nothing.
             let known = !ring.session.is_empty();
@@ -129,31 +149,72 @@ impl Samples {
             growth(&mut ring.bytes.0, sample.downloaded, fresh),
             growth(&mut ring.bytes.1, sample.uploaded, fresh),
         );
-        while ring.samples.len() >= self.longest {
-            ring.samples.pop_front();
-        }
+        ring.played |= answer.plays();
+        let longest = if ring.played { self.longest } else { self.longest.min(WITHOUT_FIGURES) };
+        *count -= ring.keep(longest - 1);
         ring.samples.push_back(sample.clone());
-        Taken { moved, stale: ring.strikes >= STRIKES }
+        *count += 1;
+        let taken = Taken { moved, stale: ring.strikes >= STRIKES };
+        if *count > self.most {
+            // Somewhat below, so that not every sample makes work.
+            rings.shorten(self.most - self.most / 16);
+        }
+        taken
     }
 
     /// A poll failed: denials are counted only when nothing comes between them.
     pub fn missed(&self, stream: &str) {
-        if let Some(ring) = unpoisoned(&self.rings).get_mut(stream) {
+        if let Some(ring) = unpoisoned(&self.rings).by_stream.get_mut(stream) {
             ring.strikes = 0;
         }
     }
 
     /// Forgets streams.
     pub fn retain(&self, keep: impl Fn(&str) -> bool) {
-        unpoisoned(&self.rings).retain(|id, _| keep(id));
+        let mut rings = unpoisoned(&self.rings);
+        rings.by_stream.retain(|id, _| keep(id));
+        rings.count = rings.by_stream.values().map(|ring| ring.samples.len()).sum();
     }
 
     /// Samples of a stream from `since_ms` on, oldest first.
     #[must_use]
     pub fn since(&self, stream: &str, since_ms: Option<WallMs>) -> Vec<StreamSample> {
         let rings = unpoisoned(&self.rings);
-        let samples = rings.get(stream).into_iter().flat_map(|ring| &ring.samples);
+        let samples = rings.by_stream.get(stream).into_iter().flat_map(|ring| &ring.samples);
         samples.filter(|sample| since_ms.is_none_or(|since| sample.ts_ms >= since)).cloned().collect()
+    }
+}
+
+impl Rings {
+    /// Drops the oldest samples of the longest rings until at most `most` are left.
+    fn shorten(&mut self, most: usize) {
+        let mut lengths: Vec<usize> = self.by_stream.values().map(|ring| ring.samples.len()).collect();
+        lengths.sort_unstable();
+        // Rings are cut at the greatest length at which all of them fit: the shorter ones stay as they are.
+        let (mut left, mut longest) = (most, 0);
+        for (at, length) in lengths.iter().enumerate() {
+            let share = left / (lengths.len() - at);
+            longest = share;
+            if *length > share {
+                break;
+            }
+            left -= length;
+        }
+        for ring in self.by_stream.values_mut() {
+            self.count -= ring.keep(longest);
+        }
+    }
+}
+
+impl Ring {
+    /// Keeps the newest samples; returns how many went.
+    fn keep(&mut self, newest: usize) -> usize {
+        let surplus = self.samples.len().saturating_sub(newest);
+        self.samples.drain(..surplus);
+        if self.samples.capacity() > 2 * (newest + 1).max(self.samples.len()) {
+            self.samples.shrink_to(newest + 1);
+        }
+        surplus
     }
 }
 
@@ -248,7 +309,7 @@ mod tests {
 
     #[test]
     fn two_denials_in_a_row_end_a_stream() {
-        let samples = Samples::new(10);
+        let samples = Samples::new(10, BYTES_MAX);
         let take = |answer: &Answer| samples.take("s", "1", answer, true).stale;
         assert!(!take(&denial()));
         assert!(take(&denial()));
@@ -261,7 +322,7 @@ mod tests {
 
     #[test]
     fn totals_only_grow() {
-        let samples = Samples::new(10);
+        let samples = Samples::new(10, BYTES_MAX);
         let moved = |session: &str, n: i64, fresh| samples.take("s", session, &sample(n), fresh).moved.0;
         assert_eq!(moved("1", 100, false), 0, "moved before this node watched");
         assert_eq!(moved("1", 150, false), 50);
@@ -274,7 +335,7 @@ mod tests {
 
     #[test]
     fn the_ring_is_bounded_and_searched_by_time() {
-        let samples = Samples::new(3);
+        let samples = Samples::new(3, BYTES_MAX);
         for n in 1..=5 {
             samples.take("s", "1", &sample(n), true);
         }
@@ -283,5 +344,54 @@ mod tests {
         assert_eq!(times(Some(WallMs(4))), [4, 5].map(WallMs));
         samples.retain(|id| id != "s");
         assert_eq!(times(None), Vec::<WallMs>::new());
+    }
+
+    #[test]
+    fn all_rings_together_have_a_budget_and_the_longest_pay_for_it() {
+        let samples = Samples::new(720, 1_000 * SAMPLE);
+        let kept = |stream: &str| samples.since(stream, None).len();
+        let all = || (0..20).map(|n| kept(&n.to_string())).sum::<usize>();
+        for n in 1..=10 {
+            samples.take("short", "1", &sample(n), true);
+        }
+        for n in 1..=720 {
+            for stream in 0..20 {
+                samples.take(&stream.to_string(), "1", &sample(n), true);
+                assert!(all() + kept("short") <= 1_000);
+            }
+        }
+        assert!(all() > 900, "{}", all());
+        assert_eq!(kept("short"), 10, "the longest rings go first");
+        let last: Vec<_> = samples.since("7", None).iter().map(|sample| sample.ts_ms.0).collect();
+        assert_eq!((*last.last().unwrap(), last.len()), (720, (last[0]..=720).count()), "the newest stay");
+    }
+
+    #[test]
+    fn memory_follows_the_samples() {
+        let samples = Samples::new(100_000, BYTES_MAX);
+        for n in 0..500_000 {
+            samples.take(&(n % 5).to_string(), "1", &sample(n), true);
+        }
+        for n in 0..2_000 {
+            samples.take(&format!("later-{n}"), "1", &sample(n), true);
+        }
+        let rings = unpoisoned(&samples.rings);
+        let slots: usize = rings.by_stream.values().map(|ring| ring.samples.capacity()).sum();
+        assert!(slots * SAMPLE / 2 <= BYTES_MAX, "{slots} places");
+        assert_eq!(rings.count, rings.by_stream.values().map(|ring| ring.samples.len()).sum::<usize>());
+    }
+
+    #[test]
+    fn a_stream_without_figures_fills_no_ring() {
+        let samples = Samples::new(720, BYTES_MAX);
+        let nothing = Answer { sample: StreamSample::default(), unknown_session: false };
+        for _ in 0..100 {
+            samples.take("s", "1", &nothing, true);
+        }
+        assert_eq!(samples.since("s", None).len(), WITHOUT_FIGURES);
+        for n in 0..100 {
+            samples.take("s", "1", &sample(n + 1), true);
+        }
+        assert_eq!(samples.since("s", None).len(), 100 + WITHOUT_FIGURES);
     }
 }

@@ -215,7 +215,7 @@ async fn report_started(
         container_id: container.clone(),
         image: spec.image,
         variant: spec.variant,
-        address: (engine.is_acestream() && engine.vpn.is_none()).then(|| ctx.usual_or(reach)).flatten(),
+        address: (engine.is_acestream() && engine.vpn.is_none()).then(|| ctx.shown.usual_or(reach)).flatten(),
     };
     match ctx.writer.settle(command).await {
         None => {}

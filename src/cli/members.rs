@@ -47,6 +47,9 @@ pub struct Remove {
 pub struct Adopt {
     /// Name of the member on whose host they run; else the node that is asked.
     node: Option<String>,
+    /// Also those that a node of another name made in another cluster: a cluster that lives loses them.
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     target: Target,
 }
@@ -86,13 +89,14 @@ pub fn members(file: Option<&Path>, look: &Look) -> u8 {
 
 /// Lets a node adopt the engines that an earlier life of its host left behind.
 pub fn adopt(file: Option<&Path>, args: &Adopt) -> u8 {
-    let Adopt { node, target } = args;
+    let Adopt { node, force, target } = args;
     let name = match node {
         Some(node) => Ok(node.clone()),
         None => own_name(file, target),
     };
-    let answer = name
-        .and_then(|name| ask(file, target, Method::POST, &["cluster", "nodes", &name, "adopt"], None, false));
+    let answer = name.and_then(|name| {
+        ask(file, target, Method::POST, &["cluster", "nodes", &name, "adopt"], None, *force)
+    });
     show(answer, target, adopted)
 }
 
@@ -111,7 +115,7 @@ fn left_behind(answer: &Value) -> String {
     let engines = answer["left_behind"].as_array().map(Vec::as_slice).unwrap_or_default();
     let lines = engines.iter().map(|left| {
         let [node, name, why] = ["node", "name", "why"].map(|field| text(&left[field]));
-        format!("\nleft behind on {node}: {name}: {why}; `acefleet adopt {node}` takes it over")
+        format!("\nleft behind on {node}: {name}: {why} (acefleet adopt {node})")
     });
     lines.collect()
 }

@@ -76,6 +76,7 @@ fn read(r: &mut Reader) -> Option<Config> {
         memory_limit: r.memory("ENGINE_MEMORY_LIMIT"),
         policy,
         collect_interval: r.seconds("COLLECT_INTERVAL_S"),
+        silent_after: std::time::Duration::from_secs(60),
         stats_history_max: r.small_count("STATS_HISTORY_MAX") as usize,
         monitor_interval: r.seconds("MONITOR_INTERVAL_S"),
         health_interval: r.seconds("HEALTH_CHECK_INTERVAL_S"),

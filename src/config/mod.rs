@@ -166,6 +166,8 @@ pub struct Config {
     pub policy: Policy,
     /// `COLLECT_INTERVAL_S`: stream figures.
     pub collect_interval: Duration,
+    /// A stream that gives no figures for so long counts as silent. No setting.
+    pub silent_after: Duration,
     /// `STATS_HISTORY_MAX`: samples kept for each stream.
     pub stats_history_max: usize,
     /// `MONITOR_INTERVAL_S`: full list of containers, beside Docker's events.

@@ -266,7 +266,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "STATS_HISTORY_MAX", Section::Health, Kind::Count { min: 1, max: 100_000 }, "720", "720",
-        "Samples that are kept for each stream, in memory.",
+        "Samples that are kept for each stream, in memory; together they take 32 MiB at the most, then the oldest of the longest go.",
     ),
     Setting::new(
         "MONITOR_INTERVAL_S", Section::Health, PERIOD, "10", "10",

@@ -76,7 +76,7 @@ pub(crate) async fn answer(agent: &AgentHandle, question: Question) -> anyhow::R
         Question::Report(_) => Answer::Done,
         Question::Inspect(engine) => Answer::Container(agent.inspect(engine).await?),
         Question::ByLabel { key, value } => Answer::Containers(agent.by_label(&key, &value).await?),
-        Question::AdoptLeftBehind => Answer::Adoptions(agent.adopt_left_behind().await?),
+        Question::AdoptLeftBehind { force } => Answer::Adoptions(agent.adopt_left_behind(force).await?),
         Question::StreamStats { stream, since_ms } => Answer::Samples(agent.samples(&stream, since_ms)),
         Question::StopSession { engine, command_url } => {
             agent.stop_session(engine, &command_url).await?;

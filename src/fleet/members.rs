@@ -102,17 +102,18 @@ impl Fleet {
         }
     }
 
-    /// Adopts the engines that an earlier life of a member's host left behind.
+    /// Adopts the engines that an earlier life of a member's host left behind; with `force` also those of another cluster.
     ///
     /// # Errors
     /// When there is no such member, or it or its Docker does not answer.
     pub async fn adopt_left_behind(
         &self,
         name: &str,
+        force: bool,
         deadline: Instant,
     ) -> Result<Vec<Adoption>, FleetError> {
         let member = self.member(name)?;
-        match self.ask_owner(member.id, Question::AdoptLeftBehind, deadline).await? {
+        match self.ask_owner(member.id, Question::AdoptLeftBehind { force }, deadline).await? {
             Answer::Adoptions(adoptions) => Ok(adoptions),
             other => Err(FleetError::Owner(acefleet_raft::AskError::Refused(format!(
                 "unexpected answer {other:?}"

@@ -13,9 +13,10 @@
 //! - [`gossip`]: pushes soft state to the other nodes
 //! - [`register`]: keeps this node's own record true
 //! - [`hooks`]: answers the cluster's calls
-//! - [`admission`]: can this cluster start an engine now, and if not, why
+//! - [`admission`]: can this cluster start an engine now; [`blocked`]: if not, why, and what to do
 
 pub mod admission;
+pub mod blocked;
 pub mod containers;
 pub mod decision;
 pub mod errors;
@@ -45,6 +46,7 @@ use crate::fleet::kept_order::KeptOrder;
 use crate::relay;
 use crate::soft::{SoftState, SoftView};
 
+pub use blocked::{Blocked, Code};
 pub use errors::FleetError;
 
 /// A leader that was silent for so long, in milliseconds, is taken to be gone: several elections long.

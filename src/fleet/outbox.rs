@@ -10,7 +10,7 @@ use acefleet_registry::{Command, OpId};
 use serde::{Deserialize, Serialize};
 
 use crate::fleet::kept_order::About;
-use crate::fleet::{Fleet, FleetError, new_op_id};
+use crate::fleet::{Code, Fleet, FleetError, new_op_id};
 
 /// What became of an event.
 #[derive(Debug)]
@@ -62,7 +62,8 @@ impl Fleet {
             // It may have been removed, and would lose what it keeps.
             return Err(WriteError::NoLeader.into());
         }
-        let failed = |message: String| FleetError::Failed { cause: "internal".to_owned(), message };
+        let failed =
+            |message: String| FleetError::Failed { cause: Code::Internal.as_str().to_owned(), message };
         let record =
             serde_json::to_vec(&Kept { op_id, command }).map_err(|error| failed(error.to_string()))?;
         // A task of its own: also when the caller goes away meanwhile, what is kept and what is known of it agree.

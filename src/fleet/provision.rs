@@ -8,10 +8,8 @@ use std::time::{Duration, Instant};
 use acefleet_registry::engine::{EngineSpec, Phase};
 use acefleet_registry::{Command, Engine, EngineId, OpId, Reply, Reserve};
 
-use crate::fleet::{Fleet, FleetError, decision, new_op_id};
+use crate::fleet::{Code, Fleet, FleetError, decision, new_op_id};
 
-/// The cause for which another host would fail alike.
-const CALLERS_FAULT: &str = "port_taken";
 /// A reservation that would leave less time than this to start the container is not worth making.
 const START_AT_LEAST: Duration = Duration::from_millis(200);
 /// To give an engine up that did not run in time takes so long, at the end of the caller's time. Where it takes longer, it
@@ -86,7 +84,8 @@ impl Fleet {
                     tracing::warn!(
                         engine = %engine.id, name = engine.container_name, node, cause, message, "host failed to start"
                     );
-                    let last = cause == CALLERS_FAULT;
+                    // Another host would fail alike.
+                    let last = Code::of_start(&cause) == Code::PortTaken;
                     let error = FleetError::Failed { cause, message };
                     if last {
                         return Err(error);
@@ -137,7 +136,7 @@ impl Fleet {
             other => {
                 claim.open = false;
                 let message = format!("unexpected reply to a reservation: {other:?}");
-                return Err(FleetError::Failed { cause: "internal".to_owned(), message });
+                return Err(FleetError::Failed { cause: Code::Internal.as_str().to_owned(), message });
             }
         };
         claim.engine = Some(engine.id);

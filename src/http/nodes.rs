@@ -172,11 +172,15 @@ pub(crate) async fn remove(
     RawQuery(query): RawQuery,
     caller: Caller,
 ) -> Result<Response, Problem> {
-    let query = Query::parse(query.as_deref());
-    let words = [("true", true), ("false", false), ("1", true), ("0", false), ("", true)];
-    let force = query.one_of("force", &words)?.unwrap_or(false);
+    let force = forced(query.as_deref())?;
     let votes = app.fleet().remove_member(&name, force, caller.arrival.patient_deadline(&app)).await?;
     Ok(written(app.fleet().view().revision, &Removed { removed: name, votes }))
+}
+
+/// Whether the query says `force`.
+fn forced(query: Option<&str>) -> Result<bool, Problem> {
+    let words = [("true", true), ("false", false), ("1", true), ("0", false), ("", true)];
+    Ok(Query::parse(query).one_of("force", &words)?.unwrap_or(false))
 }
 
 /// What came of an adoption.
@@ -193,23 +197,31 @@ struct AdoptedEngine {
 ///
 /// Engines that run on the node's host and carry the labels of another node or cluster: an earlier life of the host, whose data
 /// directory was lost or whose name was another one, left them behind. `left_behind` in `/orchestrator/status` shows them. They keep
-/// their names and ports; one whose name or port is taken in this cluster is refused. Safe to repeat.
+/// their names and ports; one whose name or port is taken in this cluster is refused, and so is one that a node of another name made in
+/// another cluster, unless `force` says that it is gone. Safe to repeat.
 #[utoipa::path(
     post, path = "/cluster/nodes/{name}/adopt", tag = "cluster", operation_id = "adopt_left_behind",
-    params(("name" = String, Path, description = "Name of the member")),
+    params(
+        ("name" = String, Path, description = "Name of the member"),
+        ("force" = Option<bool>, Query, description = "Also engines of another cluster. One that lives loses them"),
+    ),
     security(("bearer" = []), ("api_key" = [])),
     responses(
         (status = 200, description = "Each engine that was found, and what came of it", body = [AdoptedEngine]),
         Refused,
+        (status = 422, description = "`force` is neither true nor false", body = InvalidBody),
         (status = 503, description = "The node or its Docker does not answer", body = BlockedBody),
     )
 )]
 pub(crate) async fn adopt(
     State(app): State<App>,
     Path(name): Path<String>,
+    RawQuery(query): RawQuery,
     caller: Caller,
 ) -> Result<Response, Problem> {
-    let adoptions = app.fleet().adopt_left_behind(&name, caller.arrival.patient_deadline(&app)).await?;
+    let force = forced(query.as_deref())?;
+    let adoptions =
+        app.fleet().adopt_left_behind(&name, force, caller.arrival.patient_deadline(&app)).await?;
     let told = |adoption: Adoption| AdoptedEngine { name: adoption.name, refused: adoption.refused };
     let told: Vec<AdoptedEngine> = adoptions.into_iter().map(told).collect();
     Ok(written(app.fleet().view().revision, &told))

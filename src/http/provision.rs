@@ -3,20 +3,18 @@
 use std::time::Instant;
 
 use acefleet_registry::breaker::BreakerState;
-use acefleet_registry::engine::{EngineSpec, IMAGE_PULLING, Phase};
-use acefleet_registry::vpn::CAUSE_VPN_ERROR;
-use acefleet_registry::{Refusal, RefusalCode};
+use acefleet_registry::engine::{EngineSpec, Phase};
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::fleet::FleetError;
 use crate::fleet::provision::Provisioned;
+use crate::fleet::{Blocked, Code, FleetError};
 use crate::http::app::App;
 use crate::http::call::JsonCall;
-use crate::http::problem::{Blocked, BlockedBody, DetailBody, InvalidBody, Problem};
+use crate::http::problem::{Blocked as BlockedDetail, BlockedBody, DetailBody, InvalidBody, Problem};
 use crate::http::provision_body::{self, AceProvisionRequest, StartRequest};
 use crate::http::snapshot::written;
 
@@ -26,11 +24,6 @@ const CIRCUIT: HeaderName = HeaderName::from_static("x-circuit-state");
 
 const BLOCKED: &str = "provisioning_blocked";
 const FAILED: &str = "provisioning_failed";
-
-/// Estimates for causes that have no better one, seconds. Callers block their players for longer than this.
-const SOON_S: u64 = 2;
-const LATER_S: u64 = 5;
-const VPN_S: u64 = 60;
 
 /// A started engine.
 #[derive(Serialize, ToSchema)]
@@ -161,91 +154,49 @@ fn headers(app: &App) -> [(HeaderName, HeaderValue); 3] {
     ]
 }
 
-/// Comes again: the caller should wait.
-fn wait(error: &'static str, code: &str, message: String, eta: u64, can_retry: bool) -> Problem {
-    Problem::blocked(
-        StatusCode::SERVICE_UNAVAILABLE,
-        Blocked {
-            error,
-            code: code.to_owned(),
-            message,
-            recovery_eta_seconds: Some(eta),
-            can_retry,
-            should_wait: true,
-        },
-    )
-}
-
-/// Would fail again: the caller should give up.
-fn give_up(status: StatusCode, code: &str, message: String) -> Problem {
-    let code = code.to_owned();
-    let blocked = Blocked {
-        error: FAILED,
-        code,
-        message,
-        recovery_eta_seconds: None,
-        can_retry: false,
-        should_wait: false,
-    };
-    Problem::blocked(status, blocked)
-}
-
 fn problem(app: &App, error: FleetError) -> Problem {
-    match error {
-        FleetError::Refused(refusal) => refused(app, refusal),
-        FleetError::Write(cause) => Problem::write(BLOCKED, &cause),
-        FleetError::NotKept(cause) => wait(BLOCKED, "outbox_full", cause.to_string(), SOON_S, true),
-        FleetError::Pending(message) => wait(BLOCKED, "pending", message, SOON_S, true),
-        FleetError::Failed { cause, message } => failed(&cause, message),
-        FleetError::Owner(_) => wait(FAILED, "owner_unreachable", error.to_string(), SOON_S, true),
+    let view = app.fleet().view();
+    let (blocked, tried) = match error {
+        FleetError::Write(cause) => return Problem::write(BLOCKED, &cause),
+        FleetError::Refused(refusal) => {
+            (Blocked::refused(&view.state, refusal, app.fleet().cluster().moment()), false)
+        }
+        FleetError::NotKept(cause) => (Blocked::new(Code::OutboxFull, cause.to_string()), false),
+        FleetError::Pending(message) => (Blocked::new(Code::Pending, message), false),
+        FleetError::Failed { cause, message } => (Blocked::new(Code::of_start(&cause), message), true),
+        FleetError::Owner(_) => (Blocked::new(Code::OwnerUnreachable, error.to_string()), true),
         // Provisioning does not change the members.
         FleetError::NotFound(_) | FleetError::Members(_) | FleetError::Unsafe(_) => {
-            give_up(StatusCode::INTERNAL_SERVER_ERROR, "general_error", error.to_string())
+            (Blocked::new(Code::GeneralError, error.to_string()), true)
         }
-    }
+    };
+    told(blocked, tried)
 }
 
-fn refused(app: &App, refusal: Refusal) -> Problem {
-    let Refusal { code, message, retry_after_s } = refusal;
-    let eta = |otherwise| retry_after_s.unwrap_or(otherwise);
-    match code {
-        RefusalCode::NoSettings => wait(BLOCKED, "no_settings", message, eta(SOON_S), true),
-        RefusalCode::MaxCapacity => wait(BLOCKED, "max_capacity", message, eta(LATER_S), false),
-        RefusalCode::NoFreePorts => wait(BLOCKED, "no_free_ports", message, eta(LATER_S), false),
-        RefusalCode::VpnDisconnected => wait(BLOCKED, "vpn_disconnected", message, eta(VPN_S), true),
-        RefusalCode::ImageMissing => give_up(StatusCode::INTERNAL_SERVER_ERROR, "image_missing", message),
-        RefusalCode::NetworkMissing => wait(BLOCKED, "network_missing", message, eta(LATER_S), true),
-        RefusalCode::CircuitBreaker => {
-            let half_open = app.fleet().admission().breaker == BreakerState::HalfOpen;
-            wait(BLOCKED, "circuit_breaker", message, eta(LATER_S), half_open)
-        }
-        RefusalCode::NoHost => {
-            let view = app.fleet().view();
-            let code = match view.state.docker_hosts().next() {
-                Some(_) => "no_host",
-                None => "docker_unavailable",
-            };
-            wait(BLOCKED, code, message, eta(SOON_S), true)
-        }
-        RefusalCode::PortTaken => give_up(StatusCode::CONFLICT, "port_taken", message),
-        RefusalCode::NoRoom => wait(BLOCKED, "registry_full", message, eta(LATER_S), true),
-        RefusalCode::NotFound | RefusalCode::WrongPhase | RefusalCode::NotIdle => {
-            give_up(StatusCode::INTERNAL_SERVER_ERROR, "general_error", message)
-        }
-    }
-}
-
-fn failed(cause: &str, message: String) -> Problem {
-    match cause {
-        "port_taken" => give_up(StatusCode::CONFLICT, cause, message),
-        "image_missing" | "internal" => give_up(StatusCode::INTERNAL_SERVER_ERROR, cause, message),
-        "no_free_ports" => wait(BLOCKED, cause, message, LATER_S, false),
-        "network_missing" => wait(FAILED, cause, message, LATER_S, true),
-        CAUSE_VPN_ERROR => wait(FAILED, cause, message, VPN_S, true),
-        "docker_unavailable" => wait(BLOCKED, cause, message, SOON_S, true),
-        IMAGE_PULLING => wait(BLOCKED, cause, message, LATER_S, true),
-        _ => wait(FAILED, cause, message, SOON_S, true),
-    }
+/// The answer; `tried` says that a host was asked to start it.
+fn told(blocked: Blocked, tried: bool) -> Problem {
+    let status = match (&blocked.code, blocked.should_wait) {
+        (Code::PortTaken, _) => StatusCode::CONFLICT,
+        (_, true) => StatusCode::SERVICE_UNAVAILABLE,
+        (_, false) => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    // For these the host did not get as far as to try.
+    let untried = [Code::NoFreePorts, Code::DockerUnavailable, Code::ImagePulling].contains(&blocked.code);
+    let error = match blocked.should_wait && (!tried || untried) {
+        true => BLOCKED,
+        false => FAILED,
+    };
+    Problem::blocked(
+        status,
+        BlockedDetail {
+            error,
+            code: blocked.code.as_str().to_owned(),
+            message: blocked.message,
+            recovery_eta_seconds: blocked.eta_s,
+            can_retry: blocked.can_retry,
+            should_wait: blocked.should_wait,
+        },
+    )
 }
 
 #[cfg(test)]
@@ -256,15 +207,16 @@ mod tests {
 
     #[test]
     fn callers_wait_for_a_pull_and_give_up_on_an_image_that_nobody_has() {
-        let (status, body) = failed("image_pulling", "it is being pulled".to_owned()).told();
+        let failed = |cause: &str| told(Blocked::new(Code::of_start(cause), "why".to_owned()), true).told();
+        let (status, body) = failed("image_pulling");
         let detail = &body["detail"];
         assert_eq!(
             (status, detail.as_object().map(serde_json::Map::len)),
             (StatusCode::SERVICE_UNAVAILABLE, Some(6))
         );
         assert_eq!((&detail["code"], &detail["should_wait"]), (&json!("image_pulling"), &json!(true)));
-        assert_eq!(detail["recovery_eta_seconds"], LATER_S);
-        let (status, body) = failed("image_missing", "nobody has it".to_owned()).told();
+        assert_eq!((&detail["error"], &detail["recovery_eta_seconds"]), (&json!(BLOCKED), &json!(5)));
+        let (status, body) = failed("image_missing");
         assert_eq!(
             (status, &body["detail"]["should_wait"]),
             (StatusCode::INTERNAL_SERVER_ERROR, &json!(false))

@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::config::Variant;
+use crate::fleet::Code;
 use crate::http::app::App;
 use crate::http::health::engine_counts;
 use crate::http::provision::circuit_word;
@@ -81,8 +82,8 @@ struct StatusProvisioning {
 /// Why no engine can be started now.
 #[derive(Serialize, ToSchema)]
 struct BlockedReason {
-    /// `no_leader`, `no_settings`, `docker_unavailable`, `vpn_disconnected`, `circuit_breaker` or `max_capacity`.
-    code: &'static str,
+    /// In the order in which it is judged: `no_leader`, `no_settings`, `docker_unavailable`, `vpn_disconnected`, `max_capacity`, `circuit_breaker`, `registry_full`, `no_free_ports`, `image_missing`, `network_missing`, `no_host`.
+    code: String,
     message: String,
     recovery_eta_seconds: Option<u64>,
     can_retry: bool,
@@ -145,10 +146,10 @@ fn status(app: &App, snapshot: &Snapshot, now: WallMs) -> OrchestratorStatus {
     let (general, _) = state.breaker(BreakerKind::General);
     let blocked = admission.blocked;
     let vpn = VpnState::main(snapshot);
-    let code = blocked.as_ref().map(|blocked| blocked.code);
+    let code = blocked.as_ref().map(|blocked| &blocked.code);
     let status = match code {
         _ if total == 0 => "unavailable",
-        None | Some("max_capacity") => "healthy",
+        None | Some(Code::MaxCapacity) => "healthy",
         Some(_) => "degraded",
     };
     OrchestratorStatus {
@@ -175,7 +176,7 @@ fn status(app: &App, snapshot: &Snapshot, now: WallMs) -> OrchestratorStatus {
             last_failure: general.last_failure_ms.map(|at| iso(snapshot.shown(at))),
             blocked_reason: blocked.as_ref().map(|blocked| blocked.message.clone()),
             blocked_reason_details: blocked.map(|blocked| BlockedReason {
-                code: blocked.code,
+                code: blocked.code.as_str().to_owned(),
                 message: blocked.message,
                 recovery_eta_seconds: blocked.eta_s,
                 can_retry: blocked.can_retry,

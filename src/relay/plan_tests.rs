@@ -191,6 +191,36 @@ fn generic_containers_are_not_relayed() {
 }
 
 #[test]
+fn an_engine_with_an_address_of_its_own_is_dialled_there_unless_only_its_host_reaches_that() {
+    for (address, dialled) in [
+        ("172.30.0.7", "172.30.0.7"),
+        ("192.0.2.4", "192.0.2.4"),
+        ("127.0.0.1", "10.0.0.2"),
+        ("::1", "10.0.0.2"),
+    ] {
+        let mut world = World::new();
+        let engine = world.reserve(OTHER);
+        world.write(Command::EngineStarted {
+            address: Some(address.to_owned()),
+            engine: engine.id,
+            container_id: format!("{:064x}", 7),
+            image: "image".to_owned(),
+            variant: None,
+        });
+        assert_eq!(
+            world.wanted(&own()),
+            [(engine.ports.host_http, engine.id, dialled.to_owned())],
+            "{address}"
+        );
+        // Who is on its host needs no relay, whatever its address.
+        assert_eq!(
+            world.wanted(&Own { node: OTHER, advertise_host: "10.0.0.2".to_owned(), docker_host: None }),
+            []
+        );
+    }
+}
+
+#[test]
 fn nodes_on_the_same_host_need_no_relay() {
     let mut world = World::new();
     let (port, engine) = world.running(OTHER);

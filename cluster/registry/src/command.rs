@@ -202,6 +202,16 @@ pub enum Command {
         /// Its id now.
         new: NodeId,
     },
+    /// Which streams on a node's engines fell silent: asked for a while, they gave no figures. And which give figures again.
+    /// Written in batches, and only for streams that change.
+    StreamSilence {
+        /// The node.
+        node: NodeId,
+        /// Numbers of streams that give none, [`Stream::seq`].
+        silent: BTreeSet<u64>,
+        /// The same of streams that do again.
+        heard: BTreeSet<u64>,
+    },
 }
 
 impl Command {

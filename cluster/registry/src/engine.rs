@@ -127,6 +127,11 @@ pub const HOST_SILENT: &str = "host_silent";
 /// Cause of a failed start on a host that had lost its Docker.
 pub const DOCKER_UNAVAILABLE: &str = "docker_unavailable";
 
+/// Cause of a failed start: its fixed port is in use on the host.
+pub const PORT_TAKEN: &str = "port_taken";
+/// Cause of a failed start: its host has no port left that is not in use.
+pub const NO_FREE_PORTS: &str = "no_free_ports";
+
 /// Cause of a failed start that says nothing of any Docker: the host is still fetching the image.
 pub const IMAGE_PULLING: &str = "image_pulling";
 

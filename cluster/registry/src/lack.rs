@@ -1,8 +1,6 @@
 //! What hosts lack by name: an image or a Docker network. It keeps from a host what needs it there, and nothing else, and ends when
 //! it is there. Breakers are for faults without such a name.
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
 use crate::breaker::rest_ms;
@@ -10,6 +8,11 @@ use crate::engine::{Engine, EngineSpec, Kind, Phase};
 use crate::ids::NodeId;
 use crate::state::State;
 use crate::time::Elapsed;
+
+/// Cause of a start that failed for an image, and code of a refusal.
+pub const IMAGE_MISSING: &str = "image_missing";
+/// The same for a Docker network.
+pub const NETWORK_MISSING: &str = "network_missing";
 
 /// Images that callers named and a host lacks, remembered for each host.
 const CHOSEN_MAX: usize = 64;
@@ -33,8 +36,8 @@ impl Lack {
     #[must_use]
     pub fn cause(&self) -> &'static str {
         match self {
-            Self::Image(_) => "image_missing",
-            Self::Network(_) => "network_missing",
+            Self::Image(_) => IMAGE_MISSING,
+            Self::Network(_) => NETWORK_MISSING,
         }
     }
 
@@ -65,6 +68,12 @@ impl Lacking {
     #[must_use]
     pub fn rest_left_ms(&self, now_ms: Elapsed) -> u64 {
         self.last_ms.plus(rest_ms(self.failures)).since(now_ms)
+    }
+
+    /// Whether it concerns nobody any more: what a caller named is looked after for ten minutes, and forgotten with the next write.
+    #[must_use]
+    pub fn is_over(&self, now_ms: Elapsed) -> bool {
+        self.chosen && now_ms.since(self.last_ms) > CHOSEN_MS
     }
 }
 
@@ -104,18 +113,6 @@ impl State {
         lacking.rest_left_ms(self.clock_ms()) == 0 && !self.live_engines().any(|e| tries(e))
     }
 
-    /// What all these hosts lack for containers of this kind, as one of them said last. None when there is a host that lacks nothing,
-    /// and none without hosts.
-    #[must_use]
-    pub fn lacking_everywhere(
-        &self,
-        hosts: &BTreeSet<NodeId>,
-        spec: &EngineSpec,
-    ) -> Option<(&Lack, &Lacking)> {
-        let lacks: Option<Vec<_>> = hosts.iter().map(|id| self.lack(*id, spec)).collect();
-        lacks?.into_iter().max_by_key(|(_, lacking)| lacking.last_ms)
-    }
-
     pub(crate) fn put_lack(&mut self, node: NodeId, lack: &Lack, chosen: bool, message: &str) {
         let old = self.tables.lacks.get(&(node, lack.clone()));
         let failures = old.map_or(0, |old| old.failures).saturating_add(1);
@@ -145,8 +142,7 @@ impl State {
 
     pub(crate) fn forget_lacks(&mut self) {
         let now = self.tables.clock_ms;
-        let is_over = |lacking: &Lacking| lacking.chosen && now.since(lacking.last_ms) > CHOSEN_MS;
-        self.keep_lacks(|_, _, lacking| !is_over(lacking));
+        self.keep_lacks(|_, _, lacking| !lacking.is_over(now));
     }
 
     /// Forgets all others. Mostly there are none, and nothing is copied.

@@ -76,7 +76,7 @@ impl Command {
             Self::Sequence(steps) => {
                 steps.iter().map(|step| step.command.level()).max().unwrap_or(Level::FIRST)
             }
-            Self::NodeReplaced { .. } => Level::CURRENT,
+            Self::NodeReplaced { .. } | Self::StreamSilence { .. } => Level::CURRENT,
             // Written when all members know it already.
             Self::RaiseLevel(_) => Level::FIRST,
         }

@@ -103,6 +103,13 @@ pub fn loads(state: &State, hosts: &BTreeSet<NodeId>) -> Vec<Load> {
     loads
 }
 
+/// Those of `hosts` that may run another container of this kind. Only engines have a limit.
+#[must_use]
+pub fn with_room(state: &State, hosts: &BTreeSet<NodeId>, kind: &Kind) -> BTreeSet<NodeId> {
+    let able = loads(state, hosts).into_iter().filter(|load| load.has_room() || *kind != Kind::Acestream);
+    able.map(|load| load.node).collect()
+}
+
 fn is_troubled(state: &State, node: &Node) -> bool {
     node.failed_start_ms.is_some_and(|at| state.clock_ms().since(at) < TROUBLED_MS)
 }

@@ -101,10 +101,12 @@ impl State {
         self.tables.nodes.get(&id)
     }
 
-    /// True when an engine is being started that had to pass this breaker.
+    /// True when an engine is being started whose outcome this breaker counts. What callers chose says nothing, so it is no probe.
     #[must_use]
     pub fn is_reserving(&self, kind: BreakerKind) -> bool {
-        let mut reserved = self.live_engines().filter(|e| e.phase == Phase::Reserved && e.is_acestream());
+        let mut reserved = self
+            .live_engines()
+            .filter(|e| e.phase == Phase::Reserved && e.is_acestream() && !e.spec.is_chosen());
         reserved.any(|e| BreakerKind::over(e.replaces) == kind)
     }
 

@@ -161,7 +161,7 @@ pub(crate) struct Index {
     pub(crate) active: OrdSet<(EngineId, u64)>,
     /// How many started streams each engine has, and engines that are none of ours together.
     pub(crate) active_counts: OrdMap<Option<EngineId>, usize>,
-    /// Started streams that cannot be asked about, by the time of their start and by arrival.
+    /// Started streams that cannot be asked about, by the time since when and by arrival.
     pub(crate) unwatched: OrdSet<(Elapsed, u64)>,
     /// The same by engine, or none of ours, and by arrival.
     pub(crate) unasked: OrdSet<(Option<EngineId>, u64)>,
@@ -399,9 +399,9 @@ impl Index {
         if let Some(engine) = stream.engine {
             self.active.insert((engine, stream.seq));
         }
-        if !stream.can_be_asked_about() {
+        if let Some(since) = stream.unasked_since() {
             self.weights.unasked_streams += weight;
-            self.unwatched.insert((stream.started_at_ms, stream.seq));
+            self.unwatched.insert((since, stream.seq));
             self.unasked.insert((stream.engine, stream.seq));
         }
     }
@@ -423,9 +423,9 @@ impl Index {
         if let Some(engine) = stream.engine {
             self.active.remove(&(engine, stream.seq));
         }
-        if !stream.can_be_asked_about() {
+        if let Some(since) = stream.unasked_since() {
             self.weights.unasked_streams -= weight;
-            self.unwatched.remove(&(stream.started_at_ms, stream.seq));
+            self.unwatched.remove(&(since, stream.seq));
             self.unasked.remove(&(stream.engine, stream.seq));
         }
     }

@@ -125,6 +125,9 @@ pub struct Stream {
     /// does not bring them back. Only ids that do not contain the session have any.
     #[serde(default)]
     pub past_sessions: Vec<String>,
+    /// Since when its engine, asked again and again, has given no figures of it; none while it does, and once the stream is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_since_ms: Option<Elapsed>,
 }
 
 impl Stream {
@@ -140,9 +143,12 @@ impl Stream {
         self.weight()
     }
 
-    /// Whether an engine of ours can be asked if it still plays. If not, only its end event ends it, and time.
+    /// Since when no engine of ours tells whether it still plays; none while one does. Then only its end event ends it, and time.
     #[must_use]
-    pub fn can_be_asked_about(&self) -> bool {
-        self.engine.is_some() && !self.start.stat_url.is_empty()
+    pub fn unasked_since(&self) -> Option<Elapsed> {
+        match self.engine.is_none() || self.start.stat_url.is_empty() {
+            true => Some(self.started_at_ms),
+            false => self.silent_since_ms,
+        }
     }
 }

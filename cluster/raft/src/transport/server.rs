@@ -210,11 +210,15 @@ impl raft_server::Raft for Service {
         let snapshot = Snapshot { meta: file.header.meta(), snapshot: file };
         let raft = self.0.raft.clone();
         // A task of its own: a sender that gives up must not take the file away from the replica that is about to read it.
-        let answer = raft
-            .install_full_snapshot(vote, snapshot)
+        let installed = tokio::spawn(async move {
+            let answer = raft.install_full_snapshot(vote, snapshot).await;
+            drop(guard);
+            answer
+        });
+        let answer = installed
             .await
+            .map_err(|e| Status::internal(e.to_string()))?
             .map_err(|e| Status::unavailable(e.to_string()))?;
-        drop(guard);
         self.0.wire.contacts().led_at(Instant::now());
         self.reply(&answer)
     }

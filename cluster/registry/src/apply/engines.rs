@@ -6,7 +6,8 @@ use crate::apply::{note, refused, streams};
 use crate::breaker::BreakerKind;
 use crate::command::{Adopt, RefusalCode, Reply, StopWhen, Taken};
 use crate::engine::{
-    DOCKER_UNAVAILABLE, Ending, Engine, HOST_SILENT, Health, IMAGE_PULLING, Phase, Retiring,
+    DOCKER_UNAVAILABLE, Ending, Engine, HOST_SILENT, Health, IMAGE_PULLING, NO_FREE_PORTS, PORT_TAKEN, Phase,
+    Retiring,
 };
 use crate::event::EventType;
 use crate::ids::{EngineId, NodeId, OpId};
@@ -62,13 +63,13 @@ pub(super) fn conflict(state: &mut State, id: EngineId, taken: &Taken) -> Reply 
             if fixed {
                 let message =
                     format!("host port {port} is in use on the host; choose another or leave it out");
-                return never_ran(state, engine, "port_taken", &message);
+                return never_ran(state, engine, PORT_TAKEN, &message);
             }
             let others: Vec<u16> = engine.leased_ports().collect();
             let range = state.port_range(engine.node, engine.vpn.as_deref());
             let fresh = match state.next_host_port(engine.node, range, state.tables.last_host_port, &others) {
                 Ok(fresh) => fresh,
-                Err(refusal) => return never_ran(state, engine, "no_free_ports", &refusal.message),
+                Err(refusal) => return never_ran(state, engine, NO_FREE_PORTS, &refusal.message),
             };
             state.tables.last_host_port = fresh;
             if engine.ports.host_http == *port {
@@ -265,6 +266,14 @@ pub(super) fn adopt(state: &mut State, found: &Adopt, op_id: OpId) -> Reply {
     if let Some(id) = state.index.containers.get(found.container_id.as_str())
         && let Some(engine) = state.engine(*id)
     {
+        // Nodes may share a daemon; the container belongs to one of them.
+        if engine.node != found.node {
+            let (name, owner) = (&found.container_name, node_name(state, engine.node));
+            return refused(
+                RefusalCode::WrongPhase,
+                format!("cannot adopt {name}: it is an engine of the node {owner} already"),
+            );
+        }
         return Reply::Engine(Arc::clone(engine));
     }
     let id = EngineId(state.tables.last_engine + 1);

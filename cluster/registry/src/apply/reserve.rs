@@ -22,17 +22,27 @@ const SETTINGS_RETRY_S: u64 = 1;
 
 pub(super) fn reserve(state: &mut State, ask: &Reserve, op_id: OpId, origin: NodeId) -> Reply {
     match decide(state, ask, op_id, origin) {
-        Ok(engine) => Reply::Engine(take(state, engine)),
+        Ok(decision) => Reply::Engine(take(state, decision.engine)),
         Err(refusal) => Reply::Refused(refusal),
     }
 }
 
+/// The engine that a reservation gets.
+struct Decision {
+    engine: Engine,
+    /// What its host is known to lack: it is tried, as a look whether that is there by now.
+    lacking: Option<Refusal>,
+}
+
 impl State {
-    /// What a reservation would be refused with at this moment; none when it would get an engine. Decided by what decides the
-    /// reservation itself.
+    /// What a reservation would be refused with at this moment, or what its start would fail for, as far as is known; none when it
+    /// would get an engine. Decided by what decides the reservation itself.
     #[must_use]
-    pub fn refusal(&self, ask: &Reserve, origin: NodeId, now_ms: Elapsed) -> Option<Refusal> {
-        decide(&mut self.at(now_ms), ask, OpId::from_u128(0), origin).err()
+    pub fn blocked(&self, ask: &Reserve, origin: NodeId, now_ms: Elapsed) -> Option<Refusal> {
+        match decide(&mut self.at(now_ms), ask, OpId::from_u128(0), origin) {
+            Ok(decision) => decision.lacking,
+            Err(refusal) => Some(refusal),
+        }
     }
 
     /// This state at a later moment, as long as nothing is written.
@@ -46,7 +56,7 @@ impl State {
     pub(crate) fn would_have(&mut self, ask: &Reserve) -> bool {
         // Who is asked decides between equals only.
         let decided = decide(self, ask, OpId::from_u128(0), NodeId(0));
-        decided.map(|engine| take(self, engine)).is_ok()
+        decided.map(|decision| take(self, decision.engine)).is_ok()
     }
 }
 
@@ -55,8 +65,8 @@ fn take(state: &mut State, engine: Engine) -> Arc<Engine> {
     state.put_engine(engine)
 }
 
-/// The engine that a reservation gets; only marks for the next ports are moved for it.
-fn decide(state: &mut State, ask: &Reserve, op_id: OpId, origin: NodeId) -> Result<Engine, Refusal> {
+/// What a reservation gets; only marks for the next ports are moved for it.
+fn decide(state: &mut State, ask: &Reserve, op_id: OpId, origin: NodeId) -> Result<Decision, Refusal> {
     // Ports, label and maximum would be those that nobody chose.
     if !state.has_policy() {
         let message =
@@ -66,13 +76,9 @@ fn decide(state: &mut State, ask: &Reserve, op_id: OpId, origin: NodeId) -> Resu
     }
     if let Some(engine) = at_hand(state, ask) {
         let awaited_until_ms = awaited_until_ms(state, ask);
-        return Ok(Engine {
-            reserved_by: op_id,
-            abandoned: false,
-            awaited_until_ms,
-            retiring: None,
-            ..engine
-        });
+        let engine =
+            Engine { reserved_by: op_id, abandoned: false, awaited_until_ms, retiring: None, ..engine };
+        return Ok(Decision { engine, lacking: None });
     }
     let hosts: BTreeSet<NodeId> =
         ask.eligible.difference(&ask.exclude).copied().filter(|id| state.may_start_engines(*id)).collect();
@@ -88,19 +94,19 @@ fn decide(state: &mut State, ask: &Reserve, op_id: OpId, origin: NodeId) -> Resu
     if able.is_empty() && !hosts.is_empty() {
         return Err(state.no_free_ports(&state.port_ranges(&hosts)));
     }
-    if let Some(refusal) = missing(state, &able, &ask.spec) {
-        return Err(refusal);
-    }
     let whole = able.iter().copied().filter(|id| state.lack(*id, &ask.spec).is_none()).collect();
     let choose = |hosts: &BTreeSet<NodeId>| placement::choose(state, hosts, origin, id, &ask.spec.kind);
-    let again = || able.difference(&whole).copied().filter(|id| state.may_try(*id, &ask.spec)).collect();
+    let lacking: BTreeSet<NodeId> = able.difference(&whole).copied().collect();
+    let again = || lacking.iter().copied().filter(|id| state.may_try(*id, &ask.spec)).collect();
     let Some(choice) = choose(&whole).or_else(|| choose(&again())) else {
-        return Err(no_host(state, ask));
+        let with_room = placement::with_room(state, &lacking, &ask.spec.kind);
+        return Err(missing(state, &with_room, &ask.spec).unwrap_or_else(|| no_host(state, ask)));
     };
+    let lacking = missing(state, &[choice.node].into(), &ask.spec);
     let haste = if ask.automatic { Haste::Patient } else { Haste::Waiting };
     let slot = state.slot(choice.node, haste).filter(|_| is_engine);
     let ports = state.choose_ports(choice.node, slot.as_ref(), &ask.spec)?;
-    Ok(Engine {
+    let engine = Engine {
         id,
         node: choice.node,
         phase: Phase::Reserved,
@@ -123,7 +129,8 @@ fn decide(state: &mut State, ask: &Reserve, op_id: OpId, origin: NodeId) -> Resu
         replaces: ask.replaces,
         retiring: None,
         ending: None,
-    })
+    };
+    Ok(Decision { engine, lacking })
 }
 
 fn awaited_until_ms(state: &State, ask: &Reserve) -> Option<Elapsed> {
@@ -198,18 +205,15 @@ fn admit(state: &State, ask: &Reserve, hosts: &BTreeSet<NodeId>) -> Result<(), R
     }
 }
 
-/// The refusal when every host lacks something for it and has been tried just now.
+/// What these hosts lack for it, as one of them said last; none when no host lacks anything.
 fn missing(state: &State, hosts: &BTreeSet<NodeId>, spec: &EngineSpec) -> Option<Refusal> {
-    let (lack, lacking) = state.lacking_everywhere(hosts, spec)?;
-    if hosts.iter().any(|id| state.may_try(*id, spec)) {
-        return None;
-    }
+    let lacks = || hosts.iter().filter_map(|id| state.lack(*id, spec));
+    let (lack, lacking) = lacks().max_by_key(|(_, lacking)| lacking.last_ms)?;
     let code = match lack {
         Lack::Image(_) => RefusalCode::ImageMissing,
         Lack::Network(_) => RefusalCode::NetworkMissing,
     };
-    let rests = hosts.iter().filter_map(|id| state.lack(*id, spec));
-    let rest_ms = rests.map(|(_, lacking)| lacking.rest_left_ms(state.clock_ms())).min();
+    let rest_ms = lacks().map(|(_, lacking)| lacking.rest_left_ms(state.clock_ms())).min();
     let retry_after_s = rest_ms.map(|ms| ms.div_ceil(1000).max(1));
     Some(Refusal { code, message: lacking.message.clone(), retry_after_s })
 }

@@ -1,11 +1,13 @@
 //! Stream events: idempotent by id and independent of their order.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::apply::note;
+use crate::command::Reply;
 use crate::engine::Engine;
 use crate::event::EventType;
-use crate::ids::EngineId;
+use crate::ids::{EngineId, NodeId};
 use crate::matching;
 use crate::state::State;
 use crate::stream::{CROWDED_OUT, HOST_DOWN, Stream, StreamEnd, StreamStart, StreamStatus};
@@ -82,6 +84,7 @@ pub(super) fn started(state: &mut State, start: &Arc<StreamStart>) -> Arc<Stream
         ended_at_ms: None,
         end_reason: None,
         past_sessions,
+        silent_since_ms: None,
     };
     attach(state, &mut stream);
     let message = format!("stream {} started", start.id);
@@ -90,7 +93,7 @@ pub(super) fn started(state: &mut State, start: &Arc<StreamStart>) -> Arc<Stream
     if state.drop_tombstone(&start.id) {
         return end(state, &stream, "ended before it was reported as started");
     }
-    crowd_out(state, &stream);
+    crowd_out(state, stream.engine, stream.seq);
     stream
 }
 
@@ -99,11 +102,12 @@ fn foreign_id(start: &StreamStart) -> Arc<str> {
     format!("{}:{}", start.engine_host, start.engine_port).into()
 }
 
-/// Ends the oldest streams that cannot be asked about when the engine of a new one has too many.
-fn crowd_out(state: &mut State, new: &Stream) {
-    let max = if new.engine.is_some() { STREAMS_OF_ENGINE_MAX } else { FOREIGN_STREAMS_MAX };
-    while state.index.active_counts.get(&new.engine).is_some_and(|count| *count > max) {
-        let oldest = state.index.unasked.range((new.engine, 0)..(new.engine, new.seq)).next();
+/// Ends the oldest streams that cannot be asked about when an engine has too many, of those that came before the stream of this
+/// number.
+fn crowd_out(state: &mut State, engine: Option<EngineId>, before: u64) {
+    let max = if engine.is_some() { STREAMS_OF_ENGINE_MAX } else { FOREIGN_STREAMS_MAX };
+    while state.index.active_counts.get(&engine).is_some_and(|count| *count > max) {
+        let oldest = state.index.unasked.range((engine, 0)..(engine, before)).next();
         let oldest = oldest.and_then(|(_, seq)| state.index.by_seq.get(seq).cloned());
         let Some(oldest) = oldest else { return };
         end(state, &oldest, CROWDED_OUT);
@@ -122,6 +126,7 @@ pub(super) fn over(start: &Arc<StreamStart>, started_at_ms: Elapsed) -> Arc<Stre
         ended_at_ms: Some(started_at_ms),
         end_reason: None,
         past_sessions: Vec::new(),
+        silent_since_ms: None,
     })
 }
 
@@ -138,18 +143,26 @@ fn sessions_before(known: &Stream) -> Vec<String> {
 fn refresh(state: &mut State, known: &Stream, start: &Arc<StreamStart>) -> Arc<Stream> {
     let mut stream = known.clone();
     stream.start = Arc::clone(start);
-    if stream.engine.is_none() {
-        attach(state, &mut stream);
+    match stream.engine {
+        None => attach(state, &mut stream),
+        Some(engine) => stream.silent_since_ms = silent_at_start(state, engine, known.silent_since_ms),
     }
     let stream = state.put_stream(stream);
-    crowd_out(state, &stream);
+    crowd_out(state, stream.engine, stream.seq);
     stream
+}
+
+/// An engine whose host is down tells nothing, and its streams were ended before. On others a start says that the stream plays.
+fn silent_at_start(state: &State, engine: EngineId, before: Option<Elapsed>) -> Option<Elapsed> {
+    let is_down = state.engine(engine).is_some_and(|engine| state.is_down(engine.node));
+    is_down.then_some(before.unwrap_or(state.tables.clock_ms))
 }
 
 /// Ties the stream to the engine that its start event means, if that is one of ours.
 fn attach(state: &mut State, stream: &mut Stream) {
     let Some(engine) = matching::engine_of(state, &stream.start).cloned() else { return };
     stream.engine = Some(engine.id);
+    stream.silent_since_ms = silent_at_start(state, engine.id, None);
     stream.container_id = engine.container_id.clone().unwrap_or_default();
     let now = Some(state.tables.clock_ms);
     if engine.abandoned || engine.awaited_until_ms.is_some() || engine.may_stay() {
@@ -198,8 +211,36 @@ pub(super) fn end(state: &mut State, stream: &Stream, reason: &str) -> Arc<Strea
         status: StreamStatus::Ended,
         ended_at_ms: Some(now),
         end_reason: Some(reason.into()),
+        silent_since_ms: None,
         ..stream.clone()
     })
+}
+
+/// Takes in which streams on this node's engines fell silent, and which give figures again. Those that end or move meanwhile are
+/// passed over.
+pub(super) fn silence(
+    state: &mut State,
+    node: NodeId,
+    silent: &BTreeSet<u64>,
+    heard: &BTreeSet<u64>,
+) -> Reply {
+    let now = state.tables.clock_ms;
+    let silent = silent.iter().map(|seq| (seq, Some(now)));
+    let heard = heard.iter().map(|seq| (seq, None));
+    let mut engines = BTreeSet::new();
+    for (seq, since) in silent.chain(heard) {
+        let Some(stream) = state.index.by_seq.get(seq).cloned() else { continue };
+        let is_own = |id| state.engine(id).is_some_and(|engine| engine.node == node);
+        let changes = stream.silent_since_ms.is_some() != since.is_some();
+        if changes && stream.is_started() && stream.engine.is_some_and(is_own) {
+            engines.insert(stream.engine);
+            state.put_stream(Stream { silent_since_ms: since, ..(*stream).clone() });
+        }
+    }
+    for engine in engines {
+        crowd_out(state, engine, u64::MAX);
+    }
+    Reply::Done
 }
 
 /// The end of a stream that was guessed is reported: it is certain now.

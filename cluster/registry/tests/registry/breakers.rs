@@ -8,7 +8,7 @@ use acefleet_registry::plan::plan;
 use acefleet_registry::vpn::CAUSE_RECREATED;
 use acefleet_registry::{Command, Elapsed, Engine, NodeId, RefusalCode, Reply, Reserve};
 
-use crate::support::{World, failed, generic, gone, refusal};
+use crate::support::{World, engine, failed, generic, gone, refusal};
 
 const RECOVERY_MS: u64 = 300_000;
 
@@ -60,6 +60,19 @@ fn it_becomes_half_open_by_time_alone_and_lets_one_probe_through() {
     assert_eq!(probes, 1);
     assert!(matches!(replies[0], Reply::Engine(_)));
     assert_eq!(refusal(replies[49].clone()), RefusalCode::CircuitBreaker);
+}
+
+#[test]
+fn what_a_caller_chose_is_no_probe() {
+    let mut world = broken();
+    world.wait_ms(RECOVERY_MS);
+    let mut chosen = world.ask();
+    chosen.spec.env.insert("CONF".to_owned(), "--verbose".to_owned());
+    engine(world.run(Command::Reserve(chosen)));
+    assert_eq!(world.general(), BreakerState::HalfOpen);
+    // Its failure would say nothing, so that others need not wait for its end.
+    engine(world.run(Command::Reserve(world.ask())));
+    assert_eq!(refusal(world.run(Command::Reserve(world.ask()))), RefusalCode::CircuitBreaker);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use acefleet_registry::command::{Adopt, StopWhen};
 use acefleet_registry::engine::{EngineSpec, Health, Phase, Ports};
-use acefleet_registry::{Command, EngineId, NodeId, RefusalCode};
+use acefleet_registry::{Command, EngineId, NodeId, RefusalCode, Reply};
 
 use crate::support::{World, docker_id, engine, failed, generic, gone, playing, refusal, started, stop};
 
@@ -225,4 +225,16 @@ fn plain_containers_are_never_listed_as_engines() {
     assert_eq!(world.state.published_engines().count(), 0);
     assert_eq!(world.state.supply(), 0);
     assert!(world.state.engine_by_container("svc-1").is_some());
+}
+
+#[test]
+fn a_container_is_adopted_by_one_node() {
+    let mut world = World::new(2, 10);
+    let adopt = |node| Command::Adopt(Adopt { node: NodeId(node), ..found(7, "acestream-7", 19_500) });
+    let adopted = engine(world.run(adopt(1)));
+    assert_eq!(engine(world.run(adopt(1))).id, adopted.id, "a repeat");
+    let Reply::Refused(refused) = world.run(adopt(2)) else { panic!("two nodes have it") };
+    assert_eq!(refused.code, RefusalCode::WrongPhase);
+    assert!(refused.message.contains("node-1"), "{}", refused.message);
+    assert_eq!(world.engine(adopted.id).node, NodeId(1));
 }

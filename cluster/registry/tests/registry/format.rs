@@ -59,6 +59,7 @@ pub fn name(command: &Command) -> &'static str {
         Command::RaiseLevel(_) => "raise_level",
         Command::WallCorrected { .. } => "wall_corrected",
         Command::SetAccess(_) => "set_access",
+        Command::StreamSilence { .. } => "stream_silence",
     }
 }
 
@@ -151,6 +152,7 @@ pub fn samples() -> Vec<Command> {
         Command::EngineLacks { engine: id, lack: image("engine:2"), message: "nobody has it".to_owned() },
         Command::Found { node, lacks: [image("engine:2"), Lack::Network("ace".to_owned())].into() },
         Command::NodeReplaced { old: node, new: NodeId(77) },
+        Command::StreamSilence { node, silent: [7, 300].into(), heard: [8].into() },
     ]
 }
 
@@ -250,7 +252,7 @@ fn golden(file: &str, lines: &[(String, Vec<u8>)]) -> Vec<Vec<u8>> {
 fn every_command_is_pinned_and_readable() {
     let samples = samples();
     let names: BTreeSet<&str> = samples.iter().map(name).collect();
-    assert_eq!(names.len(), 28, "a kind of command has no sample");
+    assert_eq!(names.len(), 29, "a kind of command has no sample");
     let encode = |command: &Command| rmp_serde::to_vec_named(&proposal(command.clone())).unwrap();
     let lines: Vec<_> = samples.iter().map(|command| (name(command).to_owned(), encode(command))).collect();
     for (bytes, command) in golden("proposals.hex", &lines).iter().zip(samples) {

@@ -6,9 +6,9 @@ use acefleet_registry::breaker::{BreakerKind, BreakerState};
 use acefleet_registry::engine::{EngineSpec, Phase};
 use acefleet_registry::lack::Lack;
 use acefleet_registry::plan::plan;
-use acefleet_registry::{Command, NodeId, RefusalCode, Reply};
+use acefleet_registry::{Command, Engine, NodeId, RefusalCode, Reply, Reserve};
 
-use crate::support::{World, behind_vpn, engine, failed, generic, refusal};
+use crate::support::{World, behind_vpn, docker_id, engine, failed, generic, node_info, refusal};
 
 fn image(name: &str) -> Lack {
     Lack::Image(name.to_owned())
@@ -90,15 +90,96 @@ fn what_is_missing_is_named_and_tried_again_after_a_pause() {
         // One attempt shows whether it is there; the others need not fail with it.
         let attempt = engine(reserve(&mut world, &spec));
         assert_eq!(refusal(reserve(&mut world, &spec)), code);
-        world.run(crate::support::started(attempt.id, &crate::support::docker_id(1)));
-        if spec.image.is_none() && matches!(lack, Lack::Image(_)) {
-            // It started from another image than the one that is missing: its node was set up anew.
-            found(&mut world, NodeId(1), lack.clone());
-        } else if let Lack::Image(_) = lack {
-            found(&mut world, NodeId(1), lack.clone());
-        }
+        run_from(&mut world, &attempt, &lack);
+        engine(reserve(&mut world, &spec));
         engine(reserve(&mut world, &spec));
     }
+}
+
+/// A container that was made from the image that was missing, or is in the network that was, runs.
+fn run_from(world: &mut World, reserved: &Engine, lack: &Lack) {
+    let image = match lack {
+        Lack::Image(name) => name.clone(),
+        Lack::Network(_) => "engine:1".to_owned(),
+    };
+    let (engine, container_id) = (reserved.id, docker_id(reserved.id.0));
+    world.run(Command::EngineStarted { engine, container_id, image, variant: None, address: None });
+}
+
+#[test]
+fn a_container_that_runs_shows_that_its_image_is_there_and_nothing_of_others() {
+    let mut world = World::new(2, 10);
+    world.origin = NodeId(1);
+    let spec = of_image("x:1");
+    assert_eq!(fall_short(&mut world, &spec, image("x:1")), NodeId(1));
+    let lacks = |world: &World| world.state.lack(NodeId(1), &spec).is_some();
+    // Elsewhere, and of another image.
+    let elsewhere = engine(reserve(&mut world, &spec));
+    assert_eq!(elsewhere.node, NodeId(2));
+    run_from(&mut world, &elsewhere, &image("x:1"));
+    let other = engine(world.run(Command::Reserve(world.ask_on(1))));
+    run_from(&mut world, &other, &image("x:2"));
+    assert!(lacks(&world), "another container showed that x:1 is there");
+    world.wait_ms(2_000);
+    let here = Reserve { eligible: [NodeId(1)].into(), ..world.ask_for(spec.clone()) };
+    let attempt = engine(world.run(Command::Reserve(here)));
+    run_from(&mut world, &attempt, &image("x:1"));
+    assert!(!lacks(&world));
+}
+
+#[test]
+fn what_is_missing_is_named_when_the_other_hosts_are_full() {
+    let mut world = World::new(2, 10);
+    world.run(Command::NodeUp(node_info(2, 1)));
+    world.origin = NodeId(1);
+    let plain = EngineSpec::acestream();
+    assert_eq!(fall_short(&mut world, &plain, image("configured:1")), NodeId(1));
+    assert_eq!(world.running().node, NodeId(2));
+    let Reply::Refused(refused) = reserve(&mut world, &plain) else { panic!("no host has room and image") };
+    assert_eq!((refused.code, refused.retry_after_s), (RefusalCode::ImageMissing, Some(2)));
+    assert!(refused.message.contains("configured:1"), "{}", refused.message);
+    // A full host that lacks it is full first of all.
+    world.run(Command::NodeUp(node_info(1, 0)));
+    assert_eq!(refusal(reserve(&mut world, &plain)), RefusalCode::MaxCapacity);
+}
+
+#[test]
+fn what_can_be_had_without_a_start_lacks_nothing() {
+    let mut world = World::new(1, 10);
+    let blocked = |world: &World| {
+        let ask = Reserve { claim_abandoned: true, ..world.ask() };
+        world.state.blocked(&ask, NodeId(1), world.now).map(|refusal| refusal.code)
+    };
+    let spare = world.running();
+    fall_short(&mut world, &EngineSpec::acestream(), image("configured:1"));
+    assert_eq!(blocked(&world), Some(RefusalCode::ImageMissing));
+    world.wait_ms(2_000);
+    assert_eq!(
+        blocked(&world),
+        Some(RefusalCode::ImageMissing),
+        "an attempt is in vain for all that is known"
+    );
+    world.run(Command::Abandon { engine: spare.id, by: None });
+    assert_eq!(blocked(&world), None, "an engine is there that nobody uses");
+    assert_eq!(
+        engine(world.run(Command::Reserve(Reserve { claim_abandoned: true, ..world.ask() }))).id,
+        spare.id
+    );
+}
+
+#[test]
+fn what_a_caller_named_concerns_nobody_after_ten_minutes_without_a_write() {
+    let mut world = World::new(1, 10);
+    fall_short(&mut world, &of_image("x:1"), image("x:1"));
+    fall_short(&mut world, &EngineSpec::acestream(), image("configured:1"));
+    let over = |world: &World| -> Vec<String> {
+        let lacks = world.state.lacks_of(NodeId(1)).filter(|(_, lacking)| lacking.is_over(world.now));
+        lacks.map(|(lack, _)| lack.name().to_owned()).collect()
+    };
+    world.wait_ms(600_000);
+    assert_eq!(over(&world), Vec::<String>::new());
+    world.wait_ms(1);
+    assert_eq!(over(&world), ["x:1"]);
 }
 
 #[test]
@@ -121,10 +202,11 @@ fn a_lack_concerns_what_needs_it_on_its_host() {
     for _ in 0..5 {
         assert_eq!(engine(reserve(&mut world, &plain)).node, NodeId(2), "node 1 lacks its network");
     }
-    let hosts = world.eligible();
-    assert!(world.state.lacking_everywhere(&hosts, &plain).is_none());
-    assert!(world.state.lacking_everywhere(&[NodeId(1)].into(), &plain).is_some());
-    assert!(world.state.lacking_everywhere(&BTreeSet::new(), &plain).is_none(), "nobody lacks anything");
+    let blocked = |ask: Reserve| world.state.blocked(&ask, NodeId(1), world.now).map(|refusal| refusal.code);
+    assert_eq!(blocked(world.ask()), None);
+    assert_eq!(blocked(world.ask_on(1)), Some(RefusalCode::NetworkMissing));
+    let nowhere = Reserve { eligible: BTreeSet::new(), ..world.ask() };
+    assert_eq!(blocked(nowhere), Some(RefusalCode::NoHost), "nobody lacks anything");
     // Engines behind a VPN join its network instead; another image is another question.
     world.run(Command::NodeUp(behind_vpn(1)));
     assert!(world.state.lack(NodeId(1), &plain).is_none());
@@ -167,7 +249,7 @@ fn the_plan_tries_one_engine_where_something_is_missing() {
 fn what_would_be_refused_is_known_before_and_changes_nothing() {
     let mut world = World::new(1, 10);
     let before = world.state.clone();
-    let foretold = |world: &World| world.state.refusal(&world.ask(), NodeId(1), world.now);
+    let foretold = |world: &World| world.state.blocked(&world.ask(), NodeId(1), world.now);
     assert_eq!(foretold(&world), None);
     assert!(world.state == before);
     (0..5).for_each(|_| world.fail_one());

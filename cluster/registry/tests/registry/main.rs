@@ -19,5 +19,6 @@ mod plan;
 mod properties;
 mod retention;
 mod room;
+mod silence;
 mod streams;
 mod vpn;

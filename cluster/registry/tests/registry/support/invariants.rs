@@ -58,6 +58,7 @@ impl History {
         if let Reply::Refused(_) = reply {
             check_refusal(before, after, proposal)?;
         }
+        check_foretold(before, proposal, reply)?;
         check_engines(before, after, &proposal.command)?;
         check_placement(before, after, proposal)?;
         check_events(before, after)?;
@@ -181,6 +182,12 @@ pub fn check_state(state: &State) -> Checked {
         last = stream.seq;
         ensure!(stream.is_started() == stream.ended_at_ms.is_none(), "stream {id} is in two states");
         ensure!(stream.ended_at_ms.is_none_or(|at| at >= stream.started_at_ms), "{id} ended before it began");
+        let silent = stream.silent_since_ms;
+        ensure!(silent.is_none() || stream.is_started() && stream.engine.is_some(), "{id} is wrongly silent");
+        ensure!(
+            silent.is_none_or(|at| at >= stream.started_at_ms && at <= clock),
+            "{id} is silent at another time"
+        );
         ensure!(stream.ended_at_ms.unwrap_or(stream.started_at_ms) <= clock, "{id} is in the future");
     }
     let tables = Tables::from(state.clone());
@@ -188,6 +195,32 @@ pub fn check_state(state: &State) -> Checked {
     ensure!(tables.ops.len() == tables.op_order.len() && tables.ops.len() <= 8_192, "op-ids leak");
     ensure!(state.events().len() <= EVENTS_MAX, "events leak");
     Ok(())
+}
+
+/// What is said of a reservation beforehand is what comes of it.
+fn check_foretold(before: &State, proposal: &Proposal, reply: &Reply) -> Checked {
+    let Command::Reserve(ask) = &proposal.command else { return Ok(()) };
+    let then = at_once_before(before, proposal);
+    let foretold = then.blocked(ask, proposal.origin, proposal.at_ms);
+    match (reply, foretold) {
+        (Reply::Engine(engine), None) => {
+            let starts = before.engine(engine.id).is_none();
+            ensure!(!starts || then.lack(engine.node, &engine.spec).is_none(), "{engine:?} lacks something");
+            Ok(())
+        }
+        (Reply::Engine(engine), Some(refusal)) => {
+            let lack = then.lack(engine.node, &engine.spec);
+            let told = lack.is_some_and(|(_, lacking)| lacking.message == refusal.message);
+            ensure!(told, "{refusal:?} was foretold of {engine:?}");
+            ensure!(engine.phase == Phase::Reserved, "an engine at hand needs no start");
+            Ok(())
+        }
+        (Reply::Refused(refused), foretold) => {
+            ensure!(foretold.as_ref() == Some(refused), "{refused:?} was foretold as {foretold:?}");
+            Ok(())
+        }
+        (reply, _) => Err(format!("{reply:?} of a reservation")),
+    }
 }
 
 /// A refusal changes nothing but what every write changes: the clock, the op-id, what is forgotten.

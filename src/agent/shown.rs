@@ -1,0 +1,70 @@
+//! Where clients are told to reach engines that are behind no VPN, by what their containers show.
+
+use std::sync::{Arc, Once};
+
+use acefleet_registry::address::is_loopback;
+use acefleet_registry::command::Adopt;
+use acefleet_registry::engine::Kind;
+
+use crate::agent::address::Reach;
+use crate::agent::runtime::{ContainerRuntime, RuntimeError};
+use crate::config::Config;
+
+/// Tells addresses, and says once what is wrong with them.
+pub struct Shown {
+    config: Arc<Config>,
+    said: Once,
+}
+
+impl Shown {
+    pub(super) fn new(config: Arc<Config>) -> Self {
+        Self { config, said: Once::new() }
+    }
+
+    /// The address, if it is not the usual one. What only this host reaches, or nobody, is said once.
+    pub(super) fn usual_or(&self, reach: Reach) -> Option<String> {
+        let (node, host) = (&self.config.node_name, &self.config.advertise_host);
+        match reach {
+            Reach::Usual => None,
+            Reach::At(address) => {
+                if is_loopback(&address) && !is_loopback(host) {
+                    self.said.call_once(|| {
+                        tracing::warn!(
+                            address,
+                            "Docker on {node} publishes ports on {address} alone, so that only this host reaches its engines, not those who \
+                             ask for them at {host}: remove \"ip\" from /etc/docker/daemon.json (or --ip from dockerd) and restart Docker"
+                        );
+                    });
+                }
+                Some(address)
+            }
+            Reach::Nowhere => {
+                self.said.call_once(|| {
+                    let network = self.config.docker_network.as_deref().unwrap_or("default");
+                    tracing::warn!(
+                        "engines on {node} publish no port and have no address in the Docker network {network}: set DOCKER_NETWORK to \
+                         another one, or leave it out"
+                    );
+                });
+                None
+            }
+        }
+    }
+
+    /// What is to be adopted, with the address that its container shows. Other containers than engines have none, and those behind a VPN
+    /// are where that is.
+    ///
+    /// # Errors
+    /// When the container cannot be asked.
+    pub(super) async fn with_address(
+        &self,
+        runtime: &dyn ContainerRuntime,
+        mut found: Adopt,
+    ) -> Result<Adopt, RuntimeError> {
+        if found.spec.kind == Kind::Acestream && found.vpn.is_none() {
+            let seen = runtime.inspect(&found.container_id).await?;
+            found.address = self.usual_or(Reach::shown(&seen, found.ports.container_http));
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,248 @@
+//! Why no engine is started, in the words of the contract, and what a caller should do: one table for answers to calls and for the
+//! status.
+
+use std::borrow::Cow;
+
+use acefleet_registry::breaker::{BreakerKind, BreakerState};
+use acefleet_registry::engine::{DOCKER_UNAVAILABLE, IMAGE_PULLING, NO_FREE_PORTS, PORT_TAKEN};
+use acefleet_registry::lack::{IMAGE_MISSING, NETWORK_MISSING};
+use acefleet_registry::node::DockerState;
+use acefleet_registry::vpn::CAUSE_VPN_ERROR;
+use acefleet_registry::{Elapsed, Refusal, RefusalCode, State};
+
+/// Seconds after which an election or a Docker restart is usually over. Callers block their players for longer than the estimates
+/// here.
+const SOON_S: u64 = 2;
+/// The same for what has no better estimate.
+const LATER_S: u64 = 5;
+/// The same for a VPN.
+const VPN_S: u64 = 60;
+
+/// Machine-readable cause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// The cluster has no leader.
+    NoLeader,
+    /// No leader has written the cluster-wide settings yet.
+    NoSettings,
+    /// No host's Docker answers, or that of the chosen host went away.
+    DockerUnavailable,
+    /// No host that could start an engine has a connected VPN.
+    VpnDisconnected,
+    /// `MAX_REPLICAS` or every host's `ACEFLEET_CAPACITY` is reached.
+    MaxCapacity,
+    /// The general breaker is not closed.
+    CircuitBreaker,
+    /// The registry holds as many bytes as it may.
+    RegistryFull,
+    /// The port range is used up.
+    NoFreePorts,
+    /// No host has the image.
+    ImageMissing,
+    /// No host has the Docker network.
+    NetworkMissing,
+    /// No host can take an engine.
+    NoHost,
+    /// The fixed host port is in use.
+    PortTaken,
+    /// The host is still fetching the image.
+    ImagePulling,
+    /// The start failed for the host's VPN.
+    VpnError,
+    /// The start was not finished in time.
+    Pending,
+    /// The event cannot be kept.
+    OutboxFull,
+    /// The owner of the engine does not answer.
+    OwnerUnreachable,
+    /// A fault of ours.
+    Internal,
+    /// Anything else that a repeat would not mend.
+    GeneralError,
+    /// The host could not start it, in its own word.
+    Failed(String),
+}
+
+impl Code {
+    /// What the status may say, in the order in which it is judged.
+    pub const OF_STATUS: [Self; 11] = [
+        Self::NoLeader,
+        Self::NoSettings,
+        Self::DockerUnavailable,
+        Self::VpnDisconnected,
+        Self::MaxCapacity,
+        Self::CircuitBreaker,
+        Self::RegistryFull,
+        Self::NoFreePorts,
+        Self::ImageMissing,
+        Self::NetworkMissing,
+        Self::NoHost,
+    ];
+    /// Causes of failed starts about which more is known than that they failed.
+    const OF_STARTS: [Self; 8] = [
+        Self::DockerUnavailable,
+        Self::NoFreePorts,
+        Self::ImageMissing,
+        Self::NetworkMissing,
+        Self::PortTaken,
+        Self::ImagePulling,
+        Self::VpnError,
+        Self::Internal,
+    ];
+
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::NoLeader => "no_leader",
+            Self::NoSettings => "no_settings",
+            Self::DockerUnavailable => DOCKER_UNAVAILABLE,
+            Self::VpnDisconnected => "vpn_disconnected",
+            Self::MaxCapacity => "max_capacity",
+            Self::CircuitBreaker => "circuit_breaker",
+            Self::RegistryFull => "registry_full",
+            Self::NoFreePorts => NO_FREE_PORTS,
+            Self::ImageMissing => IMAGE_MISSING,
+            Self::NetworkMissing => NETWORK_MISSING,
+            Self::NoHost => "no_host",
+            Self::PortTaken => PORT_TAKEN,
+            Self::ImagePulling => IMAGE_PULLING,
+            Self::VpnError => CAUSE_VPN_ERROR,
+            Self::Pending => "pending",
+            Self::OutboxFull => "outbox_full",
+            Self::OwnerUnreachable => "owner_unreachable",
+            Self::Internal => "internal",
+            Self::GeneralError => "general_error",
+            Self::Failed(cause) => cause,
+        }
+    }
+
+    /// The cause of a failed start, which hosts write as a word.
+    #[must_use]
+    pub fn of_start(cause: &str) -> Self {
+        let known = Self::OF_STARTS.into_iter().find(|code| code.as_str() == cause);
+        known.unwrap_or_else(|| Self::Failed(cause.to_owned()))
+    }
+}
+
+impl From<RefusalCode> for Code {
+    fn from(code: RefusalCode) -> Self {
+        match code {
+            RefusalCode::NoSettings => Self::NoSettings,
+            RefusalCode::MaxCapacity => Self::MaxCapacity,
+            RefusalCode::ImageMissing => Self::ImageMissing,
+            RefusalCode::NetworkMissing => Self::NetworkMissing,
+            RefusalCode::CircuitBreaker => Self::CircuitBreaker,
+            RefusalCode::NoHost => Self::NoHost,
+            RefusalCode::VpnDisconnected => Self::VpnDisconnected,
+            RefusalCode::NoFreePorts => Self::NoFreePorts,
+            RefusalCode::PortTaken => Self::PortTaken,
+            RefusalCode::NoRoom => Self::RegistryFull,
+            RefusalCode::NotFound | RefusalCode::WrongPhase | RefusalCode::NotIdle => Self::GeneralError,
+        }
+    }
+}
+
+/// Why provisioning is blocked, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    /// For machines.
+    pub code: Code,
+    /// For people.
+    pub message: String,
+    /// Seconds until it is probably over; none where waiting does not help.
+    pub eta_s: Option<u64>,
+    /// A retry before that may succeed.
+    pub can_retry: bool,
+    /// The caller should wait rather than give up.
+    pub should_wait: bool,
+}
+
+impl Blocked {
+    /// What is so for a reason that has no better estimate than its usual one.
+    #[must_use]
+    pub fn new(code: Code, message: String) -> Self {
+        let (usual_s, can_retry) = match &code {
+            Code::NoLeader
+            | Code::NoSettings
+            | Code::DockerUnavailable
+            | Code::NoHost
+            | Code::Pending
+            | Code::OutboxFull
+            | Code::OwnerUnreachable
+            | Code::Failed(_) => (Some(SOON_S), true),
+            Code::VpnDisconnected | Code::VpnError => (Some(VPN_S), true),
+            Code::NetworkMissing | Code::ImagePulling | Code::RegistryFull => (Some(LATER_S), true),
+            Code::MaxCapacity | Code::NoFreePorts | Code::CircuitBreaker => (Some(LATER_S), false),
+            Code::ImageMissing | Code::PortTaken | Code::Internal | Code::GeneralError => (None, false),
+        };
+        Self { code, message, eta_s: usual_s, can_retry, should_wait: usual_s.is_some() }
+    }
+
+    /// What a refusal by this state means at a moment.
+    #[must_use]
+    pub fn refused(state: &State, refusal: Refusal, now: Elapsed) -> Self {
+        let Refusal { code, message, retry_after_s } = refusal;
+        let code = Code::from(code);
+        // Whatever else is wrong too: it can be known only of hosts that answer.
+        let of_hosts = Code::OF_STATUS.contains(&code) && code != Code::NoSettings;
+        if of_hosts && state.docker_hosts().next().is_none() {
+            return Self::new(Code::DockerUnavailable, docker_reason(state));
+        }
+        let blocked = Self::new(code, message);
+        let probes = blocked.code == Code::CircuitBreaker
+            && state.breaker_state(BreakerKind::General, now) == BreakerState::HalfOpen;
+        let eta_s = blocked.eta_s.map(|usual_s| retry_after_s.unwrap_or(usual_s));
+        Self { eta_s, can_retry: blocked.can_retry || probes, ..blocked }
+    }
+}
+
+/// Why no Docker daemon can be used, in the words of its hosts.
+fn docker_reason(state: &State) -> String {
+    let reasons: Vec<Cow<'_, str>> = state
+        .nodes()
+        .filter_map(|node| match &node.docker {
+            DockerState::Unavailable(why) => Some(format!("{}: {why}", node.info.name).into()),
+            DockerState::Unknown | DockerState::Available => None,
+        })
+        .collect();
+    match reasons.is_empty() {
+        true => "no host has said yet that its Docker daemon answers".to_owned(),
+        false => format!("no Docker daemon answers ({})", reasons.join("; ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documents_list_the_codes_of_the_status_in_their_order() {
+        let codes: Vec<String> = Code::OF_STATUS.iter().map(|code| format!("`{}`", code.as_str())).collect();
+        let table = include_str!("../../docs/HEALTH_MONITORING.md")
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .filter_map(|line| line.split('|').nth(1))
+            .flat_map(|cell| cell.split(", ").map(|code| code.trim().to_owned()));
+        let listed: Vec<String> = table.filter(|code| !code.contains(' ')).collect();
+        assert_eq!(listed, codes);
+        let schema = include_str!("../../docs/openapi.json");
+        assert!(schema.contains(&codes.join(", ")), "the API's description lists other codes");
+    }
+
+    #[test]
+    fn callers_wait_for_what_passes_and_give_up_on_what_does_not() {
+        let of = |cause: &str| Blocked::new(Code::of_start(cause), String::new());
+        for (cause, wait) in [
+            ("image_pulling", true),
+            ("image_missing", false),
+            ("port_taken", false),
+            ("docker_error", true),
+            ("exited", true),
+        ] {
+            let blocked = of(cause);
+            assert_eq!((blocked.code.as_str(), blocked.should_wait), (cause, wait));
+            assert_eq!(blocked.eta_s.is_some(), wait, "{cause}");
+        }
+    }
+}
