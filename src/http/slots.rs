@@ -47,12 +47,13 @@ impl Limits {
         Self::of_files(sockets::files())
     }
 
-    /// As many as the system has files for, and no more than anybody needs.
+    /// As many as the system has files for, and no more than anybody needs. The relay has half of the files at the most, the cluster's port
+    /// a sixteenth; the store must not be without.
     fn of_files(files: u64) -> Self {
         let share = |part: u64, max: u64| usize::try_from((files / part).min(max)).unwrap_or(usize::MAX);
         Self {
-            shared: share(2, 10_000).max(16),
-            loopback: share(8, 4_096).max(16),
+            shared: share(4, 10_000).max(16),
+            loopback: share(16, 4_096).max(16),
             health: share(64, 256).max(8),
             idle_each: share(16, 1_024).max(16),
         }

@@ -76,16 +76,15 @@ fn foreign(path: &Path, error: &io::Error) -> String {
              {uid}:{gid} {path}"
         );
     }
+    // One file that is another's is seldom the only one.
+    let all = if owner.is_dir() { place } else { place.parent().unwrap_or(place) };
+    let all = all.display();
     if owner.uid() == uid.as_raw() {
         return format!(
-            "the data directory cannot be used: {found}. Give its owner the right to use it: chmod -R u+rwX {}",
-            place.display()
+            "the data directory cannot be used: {found}. Give its owner the right to use it: chmod -R u+rwX {all}"
         );
     }
-    format!(
-        "the data directory cannot be used: {found}. Give it to this user: chown -R {uid}:{gid} {}",
-        place.display()
-    )
+    format!("the data directory cannot be used: {found}. Give it to this user: chown -R {uid}:{gid} {all}")
 }
 
 /// Whether this process may read and write everything in the directory. RocksDB would call it damage.
@@ -140,7 +139,11 @@ mod tests {
             assert!(told.contains("network shares") && told.contains("disk of this host"), "{told}");
         }
         assert!(told(Act::Use, Errno::EROFS).contains("read-only"));
-        assert!(told(Act::Sync, Errno::ENOSPC).contains("Make room"));
+        for errno in [Errno::ENOSPC, Errno::EDQUOT, Errno::EMFILE] {
+            let refused = refusal(Path::new("/"), Act::Sync, &errno.into());
+            assert_eq!(refused.exit_code(), 75, "it may pass");
+            assert!(refused.to_string().contains("Make room"), "{refused}");
+        }
         assert!(told(Act::Use, Errno::ELOOP).contains("is not usable"));
     }
 
