@@ -1,5 +1,6 @@
 //! What the agent's tasks share. It holds no decisions.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use crate::agent::shown::Shown;
 use crate::agent::vpn::Networks;
 use crate::agent::writer::Writer;
 use crate::config::Config;
+use crate::seldom::Seldom;
 
 /// Shared by all tasks of a formed node.
 pub(super) struct Context {
@@ -51,6 +53,8 @@ pub(super) struct Context {
     /// Ask for another look at the records: a task has ended.
     pub replan: Notify,
     pub busy: Mutex<Busy>,
+    /// Containers that stand for nothing and cannot be removed.
+    pub stuck: Mutex<HashMap<String, Seldom>>,
     /// Ask for a look at what was left behind.
     pub look_behind: Arc<Notify>,
     pub shown: Arc<Shown>,
@@ -120,9 +124,17 @@ impl Context {
     /// Removes a container, however long the daemon is away.
     pub async fn remove_for_sure(&self, container: &str, grace: Duration) {
         let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
+        let mut matter = Seldom::default();
         while let Err(error) = self.runtime.remove(container, grace).await {
             self.failed(&error);
-            tracing::warn!(container, %error, "cannot remove the container yet");
+            if let Some(times) = matter.due() {
+                tracing::warn!(
+                    container,
+                    times,
+                    %error,
+                    "cannot remove the container yet; `docker rm -f` on this host may tell why"
+                );
+            }
             backoff.pause().await;
         }
     }

@@ -8,13 +8,15 @@ use acefleet_registry::vpn::CAUSE_RECREATED;
 use acefleet_registry::{Command, EngineId, Reply};
 
 use crate::agent::backoff::Backoff;
-use crate::agent::context::Context;
+use crate::agent::context::{Context, unpoisoned};
 use crate::agent::plan;
 use crate::agent::runtime::{Observed, RuntimeError};
 use crate::agent::spec;
 
 /// How long an engine may take to stop before it is killed.
 const GRACE: Duration = Duration::from_secs(10);
+/// So many containers that cannot be removed are told apart.
+const STUCK_MAX: usize = 1_000;
 
 /// Stops and removes a draining engine's container, then reports it gone.
 pub(super) async fn stop(ctx: &Context, id: EngineId) {
@@ -117,9 +119,21 @@ pub(super) async fn adopt(ctx: &Context, found: Adopt) {
 
 /// Removes a container that stands for nothing. When it fails, the next look finds it again.
 pub(super) async fn clear(ctx: &Context, container: &str, why: &str) {
-    tracing::info!(container, why, "removing the container");
-    if let Err(error) = ctx.runtime.remove(container, GRACE).await {
-        ctx.failed(&error);
-        tracing::warn!(container, %error, "cannot remove the container yet");
+    if !unpoisoned(&ctx.stuck).contains_key(container) {
+        tracing::info!(container, why, "removing the container");
+    }
+    let removed = ctx.runtime.remove(container, GRACE).await;
+    let mut stuck = unpoisoned(&ctx.stuck);
+    let Err(error) = removed else {
+        stuck.remove(container);
+        return;
+    };
+    ctx.failed(&error);
+    if stuck.len() > STUCK_MAX {
+        // Somebody else removed most of them meanwhile.
+        stuck.clear();
+    }
+    if let Some(times) = stuck.entry(container.to_owned()).or_default().due() {
+        tracing::warn!(container, times, %error, "cannot remove the container yet");
     }
 }

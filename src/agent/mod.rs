@@ -164,6 +164,7 @@ async fn formed(
         relist: Notify::new(),
         replan: Notify::new(),
         busy: std::sync::Mutex::default(),
+        stuck: std::sync::Mutex::default(),
         shown: Arc::clone(&parts.shown),
         config: deps.config,
         cluster: deps.cluster,
