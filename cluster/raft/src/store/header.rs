@@ -35,6 +35,11 @@ impl DirLock {
         let version = match fs::read_to_string(dir.join(VERSION_FILE)) {
             Ok(text) => Some(text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::IsADirectory) =>
+            {
+                return Err(no_header(dir));
+            }
             Err(error) => return Err(unusable(error)),
         };
         let own = dir.join(NODE_FILE).exists();
