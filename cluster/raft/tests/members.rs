@@ -52,6 +52,23 @@ async fn a_node_with_a_new_disk_is_removed_and_added_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_was_removed_while_it_was_off_ends_before_it_counts_as_a_member() {
+    let mut fleet = Fleet::formed(3).await;
+    let leader = fleet.leader().await;
+    let gone = (leader + 1) % 3;
+    let id = fleet.nodes[gone].cluster().node_id();
+    fleet.nodes[gone].stop().await;
+    let cluster = fleet.nodes[leader].cluster();
+    cluster.change_members(MembershipChange::Remove { id }, soon()).await.unwrap();
+    fleet.nodes[leader].must_write().await;
+    fleet.nodes[gone].start().await;
+    let failure = tokio::time::timeout(PATIENCE, fleet.nodes[gone].cluster().failed()).await.unwrap();
+    assert!(matches!(failure, Failure::Removed(_)), "{failure}");
+    // Events that it takes from then on would be lost with it.
+    assert!(!fleet.nodes[gone].cluster().has_asked_members());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_leader_is_removed_by_its_successor() {
     let fleet = Fleet::formed(3).await;
     let leader = fleet.leader().await;
