@@ -302,7 +302,7 @@ async fn a_member_whose_host_is_gone_costs_little() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_that_resets_connections_costs_little() {
-    costs_little_while(Way::Resetting, "reset").await;
+    costs_little_while(Way::Resetting, "onnection").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
