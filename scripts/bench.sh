@@ -37,7 +37,7 @@ if [ -z "${ACEFLEET_BIN:-}" ]; then
 fi
 # `cluster-up` beside it clears test hosts away when this run is killed.
 scripts/deps.sh restore release
-cargo build --quiet --locked --release --package acefleet-chaos --bin bench --bin cluster-up
+cargo build --quiet --locked --release --package acefleet --package acefleet-chaos --bin bench --bin cluster-up
 
 # It ends everything that it has started by itself, also on Ctrl-C.
 exec "$CARGO_TARGET_DIR/release/bench" "$@"

@@ -7,8 +7,9 @@
 "$ROOT/scripts/docker-up.sh" up >/dev/null || say "starting without Docker: the node takes it up as soon as it answers"
 cd "$ROOT"
 scripts/deps.sh restore release
-# Optimised, but not as a whole: that would double the time of a first build.
-cargo build --locked --release --package acefleet
+# Optimised, but not as a whole: that would double the time of a first build. Both packages are selected as `make cluster` does it: with
+# one alone, others get other features and are compiled once more.
+cargo build --locked --release --package acefleet --package acefleet-chaos --bin acefleet
 scripts/deps.sh save release
 
 # Every client and every peer is a file descriptor; the usual soft limit of 1024 is too low for many players.
