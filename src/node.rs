@@ -104,7 +104,7 @@ pub async fn run(config: Config) -> Result<(), NodeError> {
     let result = loop {
         let (http, cluster) = listeners;
         match run_with_listeners(config.clone(), http, cluster, stop.clone()).await {
-            Err(NodeError::Renewed(why)) if !stop.is_cancelled() => tracing::warn!("starting again: {why}"),
+            Err(NodeError::Renewed(why)) if !stop.is_cancelled() => tracing::info!(why, "starting again"),
             result => break result,
         }
         listeners = match listen(&config).await {

@@ -36,7 +36,11 @@ fn base_url(text: &str) -> Result<Url, String> {
     let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let url = Url::parse(&full).map_err(|error| format!("{error}; write http://HOST:PORT or HOST:PORT"))?;
     match url.scheme() {
-        "http" | "https" => Ok(url),
+        "http" => Ok(url),
+        "https" => {
+            Err("nodes speak plain HTTP; behind a proxy with HTTPS, give the address of the node itself"
+                .to_owned())
+        }
         other => Err(format!("a node has no {other}:// address; write http://HOST:PORT or HOST:PORT")),
     }
 }
@@ -180,11 +184,10 @@ mod tests {
             ("a", "http://a/"),
             ("10.0.0.1:81/sub", "http://10.0.0.1:81/sub"),
             ("[::1]:8000", "http://[::1]:8000/"),
-            ("https://a:8443", "https://a:8443/"),
         ] {
             assert_eq!(base_url(text).unwrap().as_str(), expected);
         }
-        for text in ["", "ftp://a", "unix:///x", "http://", "a b"] {
+        for text in ["", "ftp://a", "https://a:8443", "unix:///x", "http://", "a b"] {
             assert!(base_url(text).is_err_and(|why| why.contains("HOST:PORT")), "{text}");
         }
     }

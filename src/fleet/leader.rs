@@ -95,6 +95,10 @@ fn leads(fleet: &Fleet) -> Option<(u64, Instant)> {
 
 /// Says, once, in which of its cluster-wide settings this node differs from those in force.
 fn warn_of_other_settings(fleet: &Fleet, warned: &mut Option<String>) {
+    // Those of the leader count. This node may be about to lead, and to put its own into force.
+    if fleet.cluster().status().leader.is_none_or(|leader| leader == fleet.cluster().node_id()) {
+        return;
+    }
     let differences = differing(&fleet.view().state, &fleet.config().policy);
     if differences.is_some() && *warned != differences {
         tracing::warn!(

@@ -25,7 +25,9 @@ impl Fleet {
     pub fn member(&self, name: &str) -> Result<MemberStatus, FleetError> {
         let members = self.cluster().status().members;
         members.into_iter().find(|member| member.name == name).ok_or_else(|| {
-            FleetError::NotFound(format!("no member is named {name}; GET /cluster lists the members"))
+            FleetError::NotFound(format!(
+                "no member is named {name}; `acefleet members` and GET /cluster list them"
+            ))
         })
     }
 
@@ -71,7 +73,7 @@ impl Fleet {
         let engines = self.view().state.live_engines().filter(|engine| engine.node == member.id).count();
         if lives && engines > 0 && !force {
             return Err(FleetError::Unsafe(format!(
-                "{name} lives and runs {engines} containers: drain it first (POST /cluster/nodes/{name}/drain) and \
+                "{name} lives and runs {engines} containers: drain it first (acefleet drain {name}, or POST /cluster/nodes/{name}/drain) and \
                  wait until none is left, or use force, which drops them and their streams from the registry \
                  and leaves the containers on the host"
             )));

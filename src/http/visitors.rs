@@ -39,7 +39,7 @@ pub(crate) fn refused(config: &Config, state: &State, uri: &Uri, headers: &Heade
     })
 }
 
-const KEY_HINT: &str = "API_KEY, or `acefleet key --new`";
+const KEY_HINT: &str = "API_KEY in the place of ACEFLEET_OPEN, or `acefleet key --new` where that is not set";
 
 fn forbidden(detail: &str) -> Problem {
     Problem::text(StatusCode::FORBIDDEN, detail)

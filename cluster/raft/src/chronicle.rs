@@ -53,10 +53,11 @@ impl Chronicle {
         if waits && !self.leaderless && since >= LEADERLESS {
             self.leaderless = true;
             let away = core.away();
-            let away = if away.is_empty() { "nobody".to_owned() } else { away.join(", ") };
+            let away =
+                if away.is_empty() { String::new() } else { format!("; no answer from {}", away.join(", ")) };
             tracing::warn!(
                 term = now.term,
-                "there has been no leader with a majority for {}; not heard: {away}",
+                "there has been no leader with a majority for {}{away}",
                 Span(since)
             );
         } else if self.leaderless && since < LEADERLESS && now.leader.is_some() {

@@ -250,7 +250,10 @@ impl Core {
         self.failure.send_if_modified(|current| {
             let first = current.is_none();
             if first {
-                tracing::error!(%failure, exit_code = failure.exit_code(), "this node must stop");
+                match &failure {
+                    Failure::Renewed(why) => tracing::warn!("{why}"),
+                    _ => tracing::error!(%failure, exit_code = failure.exit_code(), "this node must stop"),
+                }
                 *current = Some(failure);
             }
             first

@@ -222,7 +222,9 @@ fn no_host(state: &State, ask: &Reserve) -> Refusal {
     let able = ask.eligible.difference(&ask.exclude).filter(|id| state.may_start_engines(**id)).count();
     if able == 0 {
         let message = match ask.exclude.is_empty() {
-            true => "no host can start engines now: Docker or the node does not answer, or it is cordoned",
+            true => {
+                "no host can start engines now: Docker or the node does not answer, or it is cordoned or draining"
+            }
             false => "every host that could start an engine has failed for this call",
         };
         return Refusal { code: RefusalCode::NoHost, message: message.to_owned(), retry_after_s: None };
