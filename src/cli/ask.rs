@@ -38,7 +38,7 @@ fn base_url(text: &str) -> Result<Url, String> {
     match url.scheme() {
         "http" => Ok(url),
         "https" => {
-            Err("nodes speak plain HTTP; behind a proxy with HTTPS, give the address of the node itself"
+            Err("nodes speak plain HTTP: behind a proxy with HTTPS, give the HOST:PORT of the node itself"
                 .to_owned())
         }
         other => Err(format!("a node has no {other}:// address; write http://HOST:PORT or HOST:PORT")),
