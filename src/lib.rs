@@ -9,7 +9,6 @@
 //! - [`http`]: the public API; holds no state of its own but rendered answers
 //! - [`reach`]: whether other nodes can find this one
 //! - [`relay`]: makes `localhost` reach engines of other hosts
-//! - `seldom`: what the log does not repeat all the time
 //! - `sockets`: options of connections
 //! - [`node`]: start, wiring and ordered stop
 //! - [`supervisor`]: what systemd is told
@@ -26,7 +25,6 @@ pub mod http;
 pub mod node;
 pub mod reach;
 pub mod relay;
-mod seldom;
 mod sockets;
 pub mod soft;
 pub mod supervisor;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use acefleet_raft::Cluster;
+use acefleet_raft::{Cluster, Seldom};
 use acefleet_registry::{Engine, EngineId, NodeId};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -24,7 +24,6 @@ use crate::agent::shown::Shown;
 use crate::agent::vpn::Networks;
 use crate::agent::writer::Writer;
 use crate::config::Config;
-use crate::seldom::Seldom;
 
 /// Shared by all tasks of a formed node.
 pub(super) struct Context {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use acefleet_raft::Seldom;
 use acefleet_registry::command::Step;
 use acefleet_registry::{Command, OpId, Refusal, Reply};
 use tokio_util::sync::CancellationToken;
@@ -11,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 use crate::fleet::Fleet;
 use crate::fleet::kept_order::About;
 use crate::fleet::outbox::Kept;
-use crate::seldom::Seldom;
 
 /// Kept events that share one log entry; as many again may have to go before them.
 const STEPS_MAX: usize = 256;
@@ -87,7 +87,7 @@ impl Reader {
                 Err(error) => {
                     if let Some(times) = self.failing.due() {
                         let waiting = *waiting.borrow();
-                        tracing::warn!(%error, times, waiting, "kept events cannot be written and wait");
+                        tracing::warn!(%error, times, waiting, "events of the outbox cannot be written and wait");
                     }
                     tokio::time::sleep(RETRY_AFTER).await;
                 }
@@ -163,7 +163,7 @@ impl Reader {
                 reason = refusal.message,
                 times,
                 waiting,
-                "kept events find no room in the registry and wait"
+                "events of the outbox find no room in the registry and wait"
             );
         }
         // What is not remembered found no room.

@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use acefleet_raft::Seldom;
 use futures::FutureExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -20,7 +21,6 @@ use tokio_util::task::TaskTracker;
 use crate::http::front::Api;
 use crate::http::slots::{Limits, Place, Slots};
 use crate::http::stall::{Guarded, Phase, Wanted};
-use crate::seldom::Seldom;
 use crate::sockets;
 
 /// From the first byte of a request to the end of its headers.

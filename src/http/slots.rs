@@ -6,11 +6,11 @@ use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use acefleet_raft::Seldom;
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::stall::{Idle, Phase};
-use crate::seldom::Seldom;
 use crate::sockets;
 
 /// Connections that are found at once when room is needed: to look through all of them takes a while.

@@ -218,7 +218,7 @@ async fn kept_events_that_cannot_be_written_are_a_warning_that_is_not_repeated_a
     let writing = Writing::of(&bed);
     let said = || {
         let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-        log.lines().filter(|line| line.contains("kept events cannot be written")).count()
+        log.lines().filter(|line| line.contains("events of the outbox cannot be written")).count()
     };
     eventually("it is said", async || (said() > 0).then_some(())).await;
     tokio::time::sleep(Duration::from_secs(2)).await;

@@ -5,13 +5,13 @@ use acefleet_registry::NodeId;
 
 use crate::join::{self, CALL_LIMIT, Verdict};
 use crate::members::{self, MembershipChange};
-use crate::reminder::Reminder;
+use crate::seldom::Seldom;
 use crate::shared::Core;
 use crate::transport::proto::JoinKind;
 
 /// Records this node's address, if the log knows another one. Any member that answers passes it on: the
 /// leader cannot reach this node yet, so this node may not know it.
-pub(crate) async fn announce(core: &Core, said: &mut Reminder) {
+pub(crate) async fn announce(core: &Core, unrecorded: &mut Seldom) {
     let own = core.identity.load();
     let address = &core.options.advertise;
     let Some(recorded) = core.recorded(own.node_id).filter(|member| member.address != *address) else {
@@ -41,8 +41,9 @@ pub(crate) async fn announce(core: &Core, said: &mut Reminder) {
             }
         }
     }
-    if said.is_due(&last) {
+    if let Some(times) = unrecorded.due() {
         tracing::warn!(
+            times,
             address,
             recorded = recorded.address,
             reason = last,

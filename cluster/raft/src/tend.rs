@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::errors::Failure;
 use crate::join::{self, CALL_LIMIT};
 use crate::members;
-use crate::reminder::Reminder;
+use crate::seldom::Seldom;
 use crate::shared::Core;
 use crate::state_machine::blocking;
 use crate::store::Identity;
@@ -21,7 +21,7 @@ const SILENCE: Duration = Duration::from_secs(5);
 
 /// Runs until the node stops.
 pub(crate) async fn run(core: Arc<Core>) {
-    let (mut moved, mut promoted) = (Reminder::default(), Reminder::default());
+    let (mut moved, mut promoted) = (Seldom::default(), Seldom::default());
     loop {
         let told = tokio::select! {
             () = core.stop.cancelled() => return,
@@ -40,9 +40,9 @@ pub(crate) async fn run(core: Arc<Core>) {
         moves::announce(&core, &mut moved).await;
         if let Some(wanted) = join::promotion(&core)
             && let Err(error) = members::change(&core, &wanted, Instant::now() + 5 * SWEEP).await
-            && promoted.is_due(&error.to_string())
+            && let Some(times) = promoted.due()
         {
-            tracing::warn!(%error, "this node could not become a voter yet");
+            tracing::warn!(times, %error, "this node could not become a voter yet");
         }
         reconfigure::finish(&core).await;
     }

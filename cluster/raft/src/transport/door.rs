@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-use crate::reminder::Reminder;
+use crate::seldom::Seldom;
 
 /// Connections at the same time: more than the largest cluster has, and a sixteenth of the files.
 const PLACES: u64 = 512;
@@ -100,22 +100,27 @@ pub(super) fn accept(listener: TcpListener) -> impl Stream<Item = io::Result<Cal
 }
 
 fn accept_at_most(listener: TcpListener, places: usize) -> impl Stream<Item = io::Result<Caller>> {
-    let state = (listener, Arc::new(Semaphore::new(places)), Reminder::default());
-    stream::unfold(state, |(listener, places, mut said)| async move {
+    let state = (listener, Arc::new(Semaphore::new(places)), Seldom::default(), Seldom::default());
+    stream::unfold(state, |(listener, places, mut failing, mut full)| async move {
         loop {
             let stream = match listener.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
-                    if said.is_due(&error.to_string()) {
-                        tracing::warn!(%error, "the cluster port cannot accept connections; if files run out, raise the limit (ulimit -n)");
+                    if let Some(times) = failing.due() {
+                        tracing::warn!(
+                            %error,
+                            times,
+                            "the cluster port cannot accept connections; if files run out, raise the limit (ulimit -n)"
+                        );
                     }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
             };
             let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                if said.is_due("full") {
+                if let Some(times) = full.due() {
                     tracing::warn!(
+                        times,
                         "the cluster port has as many connections as it takes, and closes new ones: it is for the nodes alone, keep it \
                          in a private network"
                     );
@@ -125,7 +130,7 @@ fn accept_at_most(listener: TcpListener, places: usize) -> impl Stream<Item = io
             // A small delay is all that is lost without it.
             let _ = stream.set_nodelay(true);
             let mute = Some(Box::pin(tokio::time::sleep(FIRST_BYTE_WITHIN)));
-            return Some((Ok(Caller { stream, mute, _place: place }), (listener, places, said)));
+            return Some((Ok(Caller { stream, mute, _place: place }), (listener, places, failing, full)));
         }
     })
 }

@@ -6,7 +6,7 @@ const EVERY: Duration = Duration::from_secs(60);
 
 /// One matter that the log may have to repeat.
 #[derive(Debug, Default)]
-pub(crate) struct Seldom {
+pub struct Seldom {
     said: Option<Instant>,
     unsaid: u64,
 }
