@@ -117,12 +117,11 @@ impl Roll {
 
     /// Takes over what a member says, if that is newer.
     fn learn(&mut self, hello: &HelloReply) {
-        let newer = self.members.is_empty() || hello.membership_index > self.index;
-        if hello.live && !hello.members.is_empty() && newer {
-            let members = hello.members.iter();
-            self.index = hello.membership_index;
-            self.voters = members.clone().filter(|member| member.votes).map(|member| member.id).collect();
-            self.members = members.map(|m| (m.id, (m.name.clone(), m.address.clone()))).collect();
+        let Some((index, members)) = tend::told_members(hello) else { return };
+        if self.members.is_empty() || index > self.index {
+            self.index = index;
+            self.voters = members.iter().filter(|member| member.votes).map(|member| member.id).collect();
+            self.members = members.iter().map(|m| (m.id, (m.name.clone(), m.address.clone()))).collect();
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::seldom::Seldom;
 use crate::shared::Core;
 use crate::state_machine::blocking;
 use crate::store::Identity;
-use crate::transport::proto::HelloReply;
+use crate::transport::proto::{HelloReply, MemberInfo};
 use crate::{moves, reconfigure, status};
 
 /// How often a member looks.
@@ -75,11 +75,19 @@ async fn gone(core: &Core, silent: bool) -> Option<Failure> {
     None
 }
 
+/// The members that a greeting tells, and the log index as of which it does. None from a node that knows none: it may have
+/// voted before the first entry of its log was committed, and that says nothing of who is a member.
+pub(crate) fn told_members(hello: &HelloReply) -> Option<(u64, &[MemberInfo])> {
+    let told = hello.live && !hello.members.is_empty();
+    told.then_some((hello.membership_index, hello.members.as_slice()))
+}
+
 /// Whether a member says that this node, which knows the members as of this log index, is none any more. A node may have
 /// stored its own removal before it heard of it.
 pub(crate) fn is_removed(own: &Identity, index: u64, hello: &HelloReply) -> bool {
-    let listed = hello.members.iter().any(|member| member.id == own.node_id);
-    hello.cluster_id == own.cluster_id && hello.membership_index >= index && !listed
+    let Some((as_of, members)) = told_members(hello) else { return false };
+    let listed = members.iter().any(|member| member.id == own.node_id);
+    hello.cluster_id == own.cluster_id && as_of >= index && !listed
 }
 
 /// Notes in the data directory that this node was removed, so that it is not started again by mistake.
@@ -115,8 +123,6 @@ fn back(core: &Core, member: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::proto::MemberInfo;
-
     #[test]
     fn a_node_is_gone_when_a_member_that_knows_as_much_does_not_list_it() {
         let dir = tempfile::tempdir().unwrap();
@@ -127,6 +133,7 @@ mod tests {
             cluster_id: Some(cluster.to_owned()),
             membership_index: index,
             members: members.iter().map(|id| MemberInfo { id: *id, ..Default::default() }).collect(),
+            live: true,
             ..Default::default()
         };
         assert!(is_removed(&own, 7, &hello("one", 8, &[1, 2])));
@@ -134,5 +141,6 @@ mod tests {
         assert!(!is_removed(&own, 7, &hello("one", 6, &[1, 2])), "what it says is older");
         assert!(!is_removed(&own, 7, &hello("one", 8, &[1, 2, own.node_id])));
         assert!(!is_removed(&own, 7, &hello("two", 8, &[1, 2])), "another cluster");
+        assert!(!is_removed(&own, 0, &hello("one", 0, &[])), "it has voted, and nothing is committed yet");
     }
 }
