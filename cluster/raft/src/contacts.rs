@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use acefleet_registry::Level;
 
+use crate::acknowledged::Acknowledged;
 use crate::options::Timing;
 use crate::span::{Span, millis};
 use crate::transport::proto::Proof;
@@ -99,13 +100,25 @@ pub(crate) struct Contacts {
     /// What the clock of this node showed at its start: random, so that nobody takes an earlier run for this one.
     epoch: u64,
     timing: Timing,
+    acknowledged: Arc<Acknowledged>,
     heard: Mutex<Heard>,
 }
 
 impl Contacts {
     pub fn new(timing: Timing) -> Self {
         let random = uuid::Uuid::new_v4().as_u64_pair().0;
-        Self { started: Instant::now(), epoch: 1 + (random >> 16), timing, heard: Mutex::default() }
+        Self {
+            started: Instant::now(),
+            epoch: 1 + (random >> 16),
+            timing,
+            acknowledged: Arc::default(),
+            heard: Mutex::default(),
+        }
+    }
+
+    /// As the leader it proves this to its followers.
+    pub fn proving(self, acknowledged: Arc<Acknowledged>) -> Self {
+        Self { acknowledged, ..self }
     }
 
     fn heard(&self) -> MutexGuard<'_, Heard> {
@@ -210,8 +223,10 @@ impl Contacts {
         contact.clock = (clock > 0).then_some((clock, now));
     }
 
-    /// What this node, as the leader, can prove to a peer now.
-    pub fn proof(&self, id: u64) -> Proof {
+    /// What this node, as the leader, can prove to a peer now, with a request that names this index as committed.
+    pub fn proof(&self, id: u64, commit: Option<u64>) -> Proof {
+        // The follower may acknowledge what it learns by this request before any other member knows.
+        self.acknowledged.raise(commit.unwrap_or_default());
         let unconfirmed = self.leader_age();
         let lease = Duration::from_millis(self.timing.election_max_ms);
         let heard = self.heard();
@@ -220,6 +235,8 @@ impl Contacts {
         Proof {
             your_clock: clock.map_or(0, |(clock, ago)| clock + millis(ago)),
             unconfirmed_ms: if unconfirmed > lease { millis(unconfirmed) } else { 0 },
+            // Read after the clock: whatever was acknowledged before that moment is in it.
+            acknowledged: self.acknowledged.newest(),
         }
     }
 
@@ -404,17 +421,32 @@ mod tests {
         let lone = Told { unconfirmed: LONG, ..Told::default() };
         contacts.heard_leader(&lone, 7);
         assert!(contacts.leader_age() >= LONG);
-        assert!(contacts.proof(1).unconfirmed_ms >= 100_000, "it is told on");
+        assert!(contacts.proof(1, None).unconfirmed_ms >= 100_000, "it is told on");
     }
 
     #[test]
     fn a_leader_proves_what_a_follower_last_told_of_its_clock() {
         let (leader, follower) = (Contacts::new(Timing::default()), Contacts::new(Timing::default()));
-        assert_eq!(leader.proof(1).your_clock, 0);
+        assert_eq!(leader.proof(1, None).your_clock, 0);
         leader.told_clock(1, follower.clock());
-        let proven = leader.proof(1).your_clock;
+        let proven = leader.proof(1, None).your_clock;
         assert!(follower.when(proven).is_some());
         let another_run = Contacts::new(Timing::default());
         assert!(another_run.when(proven).is_none());
+    }
+
+    #[test]
+    fn a_leader_proves_how_far_anybody_may_have_been_told() {
+        let acknowledged = Arc::new(Acknowledged::default());
+        let leader = Contacts::new(Timing::default()).proving(Arc::clone(&acknowledged));
+        assert_eq!(leader.proof(1, Some(4)).acknowledged, 4);
+        acknowledged.raise(9);
+        assert_eq!(
+            leader.proof(1, Some(5)).acknowledged,
+            9,
+            "the request was made before the state moved on"
+        );
+        assert_eq!(leader.proof(1, Some(12)).acknowledged, 12);
+        assert_eq!(leader.proof(2, Some(11)).acknowledged, 12, "another follower was told more");
     }
 }

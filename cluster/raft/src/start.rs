@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::acknowledged::Acknowledged;
 use crate::awaited::Awaited;
 use crate::cluster::{Cluster, Hooks};
 use crate::compare::{self, Comparison, Due};
@@ -72,7 +73,7 @@ pub(crate) async fn start_over(
     warn_slow_disk(&options, opened.fsync_p99);
 
     let identity = Arc::new(opened.identity);
-    let contacts = Arc::new(Contacts::new(options.timing.clone()));
+    let contacts = Arc::new(Contacts::new(options.timing.clone()).proving(opened.acknowledged));
     let wire = Wire::over(ways, identity.clone(), contacts, options.version.clone(), options.level);
     let wire = Arc::new(wire);
     let log = LogStore::new(opened.store.db.clone(), opened.store.flusher.clone())
@@ -152,6 +153,7 @@ pub(crate) struct Opened {
     pub awaited: Arc<Awaited>,
     pub due: Arc<Due>,
     pub log_bytes: Arc<LogBytes>,
+    pub acknowledged: Arc<Acknowledged>,
     pub fsync: Arc<FsyncClock>,
     pub fsync_p99: Option<Duration>,
 }
@@ -173,12 +175,14 @@ pub(crate) fn open(options: &Options) -> Result<Opened, StartError> {
     let awaited = Arc::new(Awaited::default());
     let due = Arc::new(Due::default());
     let log_bytes = Arc::new(LogBytes::new(options.snapshot.bytes));
+    let acknowledged = Arc::new(Acknowledged::default());
     let machine = StateMachine::open(
         snapshots.clone(),
         published.clone(),
         awaited.clone(),
         due.clone(),
         log_bytes.clone(),
+        acknowledged.clone(),
     )
     .map_err(|e| StartError::Internal(format!("the snapshots cannot be read: {e}")))?;
     if let Some(why) = level::too_new(published.load().state.level(), options.level) {
@@ -206,6 +210,7 @@ pub(crate) fn open(options: &Options) -> Result<Opened, StartError> {
         awaited,
         due,
         log_bytes,
+        acknowledged,
         fsync,
         fsync_p99: Some(fsync_p99),
     })

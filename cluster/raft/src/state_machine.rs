@@ -9,6 +9,7 @@ use futures::{Stream, TryStreamExt};
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 
+use crate::acknowledged::Acknowledged;
 use crate::awaited::{self, Awaited};
 use crate::compare::Due;
 use crate::log_bytes::LogBytes;
@@ -26,6 +27,7 @@ pub(crate) struct StateMachine {
     awaited: Arc<Awaited>,
     due: Arc<Due>,
     log_bytes: Arc<LogBytes>,
+    acknowledged: Arc<Acknowledged>,
     snapshots: SnapshotDir,
 }
 
@@ -37,6 +39,7 @@ impl StateMachine {
         awaited: Arc<Awaited>,
         due: Arc<Due>,
         log_bytes: Arc<LogBytes>,
+        acknowledged: Arc<Acknowledged>,
     ) -> io::Result<Self> {
         let mut machine = Self {
             state: State::default(),
@@ -47,6 +50,7 @@ impl StateMachine {
             awaited,
             due,
             log_bytes,
+            acknowledged,
             snapshots,
         };
         if let Some((snapshot, state)) = machine.snapshots.newest()? {
@@ -77,11 +81,9 @@ impl StateMachine {
     }
 
     fn publish(&self) {
-        self.published.publish(View {
-            state: self.state.clone(),
-            revision: self.revision,
-            applied_index: self.last_applied.map_or(0, |id| id.index),
-        });
+        let applied_index = self.last_applied.map_or(0, |id| id.index);
+        self.acknowledged.raise(applied_index);
+        self.published.publish(View { state: self.state.clone(), revision: self.revision, applied_index });
     }
 }
 

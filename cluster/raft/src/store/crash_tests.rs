@@ -133,6 +133,7 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, tempfile::TempDir> for Bui
             Arc::default(),
             Arc::default(),
             Arc::new(LogBytes::new(1 << 40)),
+            Arc::default(),
         )
         .unwrap();
         let log = open(&dir.path().join("rocks"));

@@ -61,7 +61,8 @@ impl<S: StreamExt<Item = Request> + Unpin> futures::Stream for Outgoing<S> {
         let mut half = self.shared.half();
         let Some(requests) = &mut half.requests else { return Poll::Ready(None) };
         let encoded = ready!(requests.poll_next_unpin(context)).and_then(|request| {
-            append_message::encode(&request, self.wire.contacts().proof(self.target))
+            let commit = request.leader_commit.map(|commit| commit.index);
+            append_message::encode(&request, self.wire.contacts().proof(self.target, commit))
                 .inspect_err(|error| tracing::error!(%error, "log entries cannot be encoded"))
                 .ok()
         });

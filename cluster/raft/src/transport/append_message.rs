@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn what_is_sent_is_what_arrives() {
         let sent = request();
-        let proof = proto::Proof { your_clock: 8, unconfirmed_ms: 9 };
+        let proof = proto::Proof { your_clock: 8, unconfirmed_ms: 9, acknowledged: 10 };
         let (arrived, proven) = decode(encode(&sent, proof).unwrap()).unwrap();
         assert_eq!(proven, Some(proof));
         assert_eq!(arrived.vote, sent.vote);

@@ -93,6 +93,7 @@ impl PeerClient {
         &self,
         method: Method,
         payload: &Q,
+        proof: Option<proto::Proof>,
         limit: Duration,
     ) -> Result<A, RPCError<TypeConfig>> {
         let (lane, kind) = match method {
@@ -103,7 +104,7 @@ impl PeerClient {
         let request = proto::RaftRequest {
             route: Some(self.wire.route(self.target).map_err(|e| unreachable(&e))?),
             payload: codec::encode(payload).map_err(|e| RPCError::Network(NetworkError::new(&e)))?.into(),
-            proof: (method == Method::Heartbeat).then(|| self.wire.contacts().proof(self.target)),
+            proof,
         };
         let request = Request::new(request);
         let address = self.address();
@@ -207,7 +208,9 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
     ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
         // Only heartbeats come this way, from `stream_append`. openraft drops the call at its hard limit, and nobody would
         // learn who did not answer, so it ends just before; much before would lose answers of members that are far away.
-        self.call(Method::Heartbeat, &rpc, option.hard_ttl() * 19 / 20).await
+        let commit = rpc.leader_commit.map(|commit| commit.index);
+        let proof = self.wire.contacts().proof(self.target, commit);
+        self.call(Method::Heartbeat, &rpc, Some(proof), option.hard_ttl() * 19 / 20).await
     }
 
     fn stream_append<'s, S>(
@@ -234,7 +237,7 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
         self.wire.reach(&self.address()).elects(rpc.vote.leader_id.term);
-        self.call(Method::Vote, &rpc, option.soft_ttl()).await
+        self.call(Method::Vote, &rpc, None, option.soft_ttl()).await
     }
 
     async fn pre_vote(
@@ -243,7 +246,7 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
         self.wire.reach(&self.address()).elects(rpc.vote.leader_id.term);
-        self.call(Method::PreVote, &rpc, option.soft_ttl()).await
+        self.call(Method::PreVote, &rpc, None, option.soft_ttl()).await
     }
 
     async fn full_snapshot(
@@ -266,6 +269,6 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         req: TransferLeaderRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<TransferLeaderResponse<TypeConfig>, RPCError<TypeConfig>> {
-        self.call(Method::TransferLeader, &req, option.soft_ttl()).await
+        self.call(Method::TransferLeader, &req, None, option.soft_ttl()).await
     }
 }

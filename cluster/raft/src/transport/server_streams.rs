@@ -96,8 +96,10 @@ pub(super) fn told(request: &Request, proof: Option<proto::Proof>) -> Told {
     let proof = proof.unwrap_or_default();
     // A leader that has committed nothing in its own term may not know how far its predecessor had.
     let own_term = |commit: &&LogId| commit.leader_id == request.vote.leader_id;
+    let commit = request.leader_commit.as_ref().filter(own_term);
     Told {
-        committed: request.leader_commit.as_ref().filter(own_term).map(|commit| commit.index),
+        // The request may have waited at the leader, which had committed more by the time that the clock stands for.
+        committed: commit.map(|commit| commit.index.max(proof.acknowledged)),
         clock: proof.your_clock,
         unconfirmed: Duration::from_millis(proof.unconfirmed_ms),
     }
@@ -184,4 +186,28 @@ async fn take(
     proposal.origin = NodeId(from);
     write::submit(core, proposal, WriteRefusalTo::there(forwarded.id, refusals.clone())).await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::log_id;
+    use crate::types::Vote;
+
+    #[test]
+    fn a_request_that_waited_at_the_leader_says_no_less_than_its_proof() {
+        let request = |vote_term| Request {
+            vote: Vote {
+                leader_id: crate::types::LeaderId { term: vote_term, ..log_id(4).leader_id },
+                committed: true,
+            },
+            prev_log_id: None,
+            entries: Vec::new(),
+            leader_commit: Some(log_id(4)),
+        };
+        let proof = |acknowledged| Some(proto::Proof { your_clock: 1, unconfirmed_ms: 0, acknowledged });
+        assert_eq!(told(&request(1), proof(9)).committed, Some(9));
+        assert_eq!(told(&request(1), proof(0)).committed, Some(4), "a version that does not tell");
+        assert_eq!(told(&request(2), proof(9)).committed, None, "it has committed nothing in its own term");
+    }
 }
