@@ -18,10 +18,17 @@ pub(crate) fn encode_to<T: Serialize + ?Sized>(mut to: impl io::Write, value: &T
 
 /// Decodes and refuses bytes that remain.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
+    decode_from(bytes)
+}
+
+/// Decodes piece by piece, and refuses bytes that remain. Reads a few bytes at once: use a buffer.
+pub(crate) fn decode_from<T: DeserializeOwned>(mut from: impl io::Read) -> io::Result<T> {
     let invalid = |e: String| io::Error::new(io::ErrorKind::InvalidData, e);
-    let mut rest = bytes;
-    let value = rmp_serde::from_read(&mut rest).map_err(|e| invalid(e.to_string()))?;
-    if rest.is_empty() { Ok(value) } else { Err(invalid(format!("{} bytes follow the value", rest.len()))) }
+    let value = rmp_serde::from_read(&mut from).map_err(|e| invalid(e.to_string()))?;
+    match io::copy(&mut from, &mut io::sink())? {
+        0 => Ok(value),
+        left => Err(invalid(format!("{left} bytes follow the value"))),
+    }
 }
 
 /// Encodes behind one byte that names the format.

@@ -4,7 +4,10 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 
+use acefleet_registry::stream::{KeyType, StreamStart};
+use acefleet_registry::{Command, Elapsed, NodeId, OpId, Proposal, State, apply};
 use openraft::EntryPayload;
+use sha2::{Digest, Sha256};
 
 use crate::cluster::{Cluster, NoHooks};
 use crate::options::Options;
@@ -20,6 +23,31 @@ pub(crate) fn blank_entries(indexes: RangeInclusive<u64>) -> Vec<Entry> {
 
 pub(crate) fn snapshot_meta(index: u64) -> SnapshotMeta {
     SnapshotMeta { last_log_id: Some(log_id(index)), last_membership: StoredMembership::default() }
+}
+
+/// A state that takes a while to read.
+pub(crate) fn large_state() -> State {
+    let mut state = State::default();
+    for n in 0..500_u64 {
+        let noise = format!("{:?}", Sha256::digest(n.to_be_bytes()).as_slice()).repeat(30);
+        let start = StreamStart {
+            id: format!("stream-{n}").into(),
+            key_type: KeyType::ContentId,
+            key: "k".into(),
+            playback_session_id: n.to_string(),
+            stat_url: String::new(),
+            command_url: String::new(),
+            is_live: true,
+            engine_host: "elsewhere".into(),
+            engine_port: 1,
+            container_id: None,
+            labels: [("noise".to_owned(), noise)].into(),
+        };
+        let command = Command::StreamStarted(start.into());
+        let proposal = Proposal { op_id: OpId(1, n), at_ms: Elapsed(n), origin: NodeId(1), command };
+        apply(&mut state, &proposal, n);
+    }
+    state
 }
 
 /// A cluster of one on any free port.

@@ -1,8 +1,8 @@
-//! One snapshot file: `ACEFSNAP`, header length (u32, big-endian), JSON header, SHA-256 of the
-//! header, zstd body.
+//! One snapshot file: `ACEFSNAP`, header length (u32, big-endian), JSON header with spaces behind it, SHA-256 of
+//! both, zstd body.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -64,26 +64,38 @@ pub(crate) struct SnapshotFile {
 }
 
 impl SnapshotFile {
-    /// Writes and syncs a file; the caller renames it into place. Blocks.
+    /// Writes and syncs a file; the caller renames it into place. The state goes to the file as it is encoded: in memory it
+    /// would be the largest piece of the whole node. Blocks.
     pub fn write(path: PathBuf, state: &State, meta: &SnapshotMeta, revision: u64) -> io::Result<Self> {
-        let (body, state_bytes) = packed(state)?;
-        let header = SnapshotHeader {
+        let mut header = SnapshotHeader {
             format: FORMAT,
             last_log_id: meta.last_log_id,
             membership: meta.last_membership.clone(),
             revision,
-            sha256: hex(&Sha256::digest(&body)),
-            body_bytes: body.len() as u64,
-            state_bytes,
+            sha256: hex(&[0; HASH]),
+            body_bytes: u64::MAX,
+            state_bytes: u64::MAX,
         };
-        let text = serde_json::to_vec(&header).map_err(io::Error::other)?;
-        let length = u32::try_from(text.len()).map_err(io::Error::other)?;
+        // What the body comes to is known behind it, so the header gets the room that the longest one needs.
+        let room = serde_json::to_vec(&header).map_err(io::Error::other)?.len();
+        let length = u32::try_from(room).map_err(io::Error::other)?;
         let mut file = File::create(&path)?;
+        file.seek(SeekFrom::Start((MAGIC.len() + size_of::<u32>() + room + HASH) as u64))?;
+        let stored = Hashed::new(&mut file);
+        let packer = zstd::Encoder::new(stored, COMPRESSION_LEVEL)?;
+        let mut plain = BufWriter::with_capacity(CHUNK, Counted { inner: packer, bytes: 0 });
+        codec::encode_to(&mut plain, state)?;
+        let Counted { inner, bytes } = plain.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let stored = inner.finish()?;
+        header.state_bytes = bytes;
+        (header.body_bytes, header.sha256) = stored.finish();
+        let mut text = serde_json::to_vec(&header).map_err(io::Error::other)?;
+        text.resize(room, b' ');
+        file.rewind()?;
         file.write_all(MAGIC)?;
         file.write_all(&length.to_be_bytes())?;
         file.write_all(&text)?;
         file.write_all(&Sha256::digest(&text))?;
-        file.write_all(&body)?;
         file.sync_all()?;
         Ok(Self::new(path, header, u64::from(length)))
     }
@@ -104,36 +116,61 @@ impl SnapshotFile {
 
     /// Opens a file and checks header, size and hash. Blocks.
     pub fn verify(path: PathBuf) -> io::Result<Self> {
-        let (header, header_bytes, _) = read(&path)?;
+        let (header, header_bytes, file) = open(&path)?;
+        let mut body = Hashed::new(file);
+        io::copy(&mut body, &mut io::sink())?;
+        check(&path, &header, body)?;
         Ok(Self::new(path, header, header_bytes))
     }
 
     /// Reads the state, checking everything again. Blocks.
     pub fn load(&self) -> io::Result<State> {
-        let (header, _, body) = read(&self.path)?;
-        let capacity = usize::try_from(header.state_bytes).map_err(io::Error::other)?;
-        let plain = zstd::bulk::decompress(&body, capacity)?;
-        if plain.len() != capacity {
+        let (header, _, file) = open(&self.path)?;
+        let mut body = Hashed::new(file);
+        let (state, state_bytes) = unpack(&mut body, header.state_bytes);
+        // A damaged file is called so, whatever its bytes would mean.
+        io::copy(&mut body, &mut io::sink())?;
+        check(&self.path, &header, body)?;
+        let state = state?;
+        if state_bytes != header.state_bytes {
             return Err(damaged(&self.path, "the unpacked size differs"));
         }
-        codec::decode(&plain)
+        Ok(state)
     }
 }
 
-/// The state encoded and compressed, and its size before that. Never holds all of the plain bytes: they would be the largest
-/// piece of memory of the whole node.
-fn packed(state: &State) -> io::Result<(Vec<u8>, u64)> {
-    let packer = zstd::Encoder::new(Vec::new(), COMPRESSION_LEVEL)?;
-    let mut plain = BufWriter::with_capacity(CHUNK, Counted { inner: packer, bytes: 0 });
-    codec::encode_to(&mut plain, state)?;
-    let Counted { inner, bytes } = plain.into_inner().map_err(io::IntoInnerError::into_error)?;
-    Ok((inner.finish()?, bytes))
+/// The state in a body, as far as that can be read, and the size of what was unpacked.
+fn unpack(body: impl Read, longest: u64) -> (io::Result<State>, u64) {
+    let unpacked = match zstd::Decoder::new(body) {
+        Ok(unpacked) => unpacked.take(longest.saturating_add(1)),
+        Err(error) => return (Err(error), 0),
+    };
+    let mut plain = BufReader::with_capacity(CHUNK, Counted { inner: unpacked, bytes: 0 });
+    let state = codec::decode_from(&mut plain);
+    (state, plain.into_inner().bytes)
 }
 
-/// Counts what is written through it.
-struct Counted<W> {
-    inner: W,
+/// Counts what passes through it.
+struct Counted<T> {
+    inner: T,
     bytes: u64,
+}
+
+/// Hashes what passes through it.
+struct Hashed<T> {
+    through: Counted<T>,
+    hash: Sha256,
+}
+
+impl<T> Hashed<T> {
+    fn new(inner: T) -> Self {
+        Self { through: Counted { inner, bytes: 0 }, hash: Sha256::new() }
+    }
+
+    /// How many bytes passed, and their hash in hex.
+    fn finish(self) -> (u64, String) {
+        (self.through.bytes, hex(&self.hash.finalize()))
+    }
 }
 
 impl<W: Write> Write for Counted<W> {
@@ -148,8 +185,36 @@ impl<W: Write> Write for Counted<W> {
     }
 }
 
-/// Header, its bytes in the file, and body.
-fn read(path: &Path) -> io::Result<(SnapshotHeader, u64, Vec<u8>)> {
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(into)?;
+        self.bytes += read as u64;
+        Ok(read)
+    }
+}
+
+impl<W: Write> Write for Hashed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.through.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.through.flush()
+    }
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.through.read(into)?;
+        self.hash.update(&into[..read]);
+        Ok(read)
+    }
+}
+
+/// Header, its bytes in the file, and the body, to be read; one byte more than the header says, if there is one.
+fn open(path: &Path) -> io::Result<(SnapshotHeader, u64, io::Take<File>)> {
     let mut file = File::open(path)?;
     let mut magic = [0; 8];
     let mut length = [0; 4];
@@ -174,15 +239,20 @@ fn read(path: &Path) -> io::Result<(SnapshotHeader, u64, Vec<u8>)> {
     if header.body_bytes > MAX_BODY || header.state_bytes > MAX_BODY {
         return Err(damaged(path, "the size is not believable"));
     }
-    let mut body = Vec::new();
-    file.take(header.body_bytes.saturating_add(1)).read_to_end(&mut body)?;
-    if body.len() as u64 != header.body_bytes {
+    let body = file.take(header.body_bytes.saturating_add(1));
+    Ok((header, u64::from(length), body))
+}
+
+/// Whether a body that was read to its end is the one that the header tells of.
+fn check<T>(path: &Path, header: &SnapshotHeader, body: Hashed<T>) -> io::Result<()> {
+    let (bytes, hash) = body.finish();
+    if bytes != header.body_bytes {
         return Err(damaged(path, "the body has another length"));
     }
-    if hex(&Sha256::digest(&body)) != header.sha256 {
+    if hash != header.sha256 {
         return Err(damaged(path, "the body hash differs"));
     }
-    Ok((header, u64::from(length), body))
+    Ok(())
 }
 
 fn damaged(path: &Path, what: &str) -> io::Error {
@@ -203,7 +273,7 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
-    use crate::testing::log_id;
+    use crate::testing::{large_state, log_id, snapshot_meta};
     use crate::types::{Member, Membership};
 
     /// What the first release wrote.
@@ -225,5 +295,51 @@ mod tests {
         };
         assert_eq!(serde_json::to_string(&header).unwrap(), GOLDEN.trim());
         assert_eq!(serde_json::from_str::<SnapshotHeader>(GOLDEN).unwrap(), header);
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("one");
+        let (state, meta) = (large_state(), snapshot_meta(200));
+        let written = SnapshotFile::write(path.clone(), &state, &meta, 200).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        assert_eq!((written.size, written.header.meta()), (whole.len() as u64, meta));
+        assert!(written.header.state_bytes > 4 * CHUNK as u64, "{}", written.header.state_bytes);
+        let found = SnapshotFile::verify(path.clone()).unwrap();
+        assert_eq!((&found.header, found.size), (&written.header, written.size));
+        assert_eq!(codec::encode(&found.load().unwrap()).unwrap(), codec::encode(&state).unwrap());
+
+        let refused = |bytes: &[u8], what: &str| {
+            std::fs::write(&path, bytes).unwrap();
+            assert!(SnapshotFile::verify(path.clone()).is_err(), "{what} is not noticed");
+            assert!(written.load().is_err(), "{what} is not noticed on loading");
+        };
+        for at in (0..whole.len()).step_by(997).chain([whole.len() - 1]) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            refused(&bytes, &format!("a flipped bit at {at}"));
+        }
+        refused(&whole[..whole.len() - 1], "a missing byte");
+        refused(&[&whole[..], &[0]].concat(), "a byte too many");
+        refused(&[], "an empty file");
+    }
+
+    #[test]
+    fn a_header_without_spaces_is_read_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("one");
+        let (state, meta) = (large_state(), snapshot_meta(200));
+        let written = SnapshotFile::write(path.clone(), &state, &meta, 200).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let body = &whole[whole.len() - usize::try_from(written.header.body_bytes).unwrap()..];
+        // Earlier versions knew the sizes before they wrote the header.
+        let text = serde_json::to_vec(&written.header).unwrap();
+        let length = u32::try_from(text.len()).unwrap().to_be_bytes();
+        let file = [&MAGIC[..], &length, &text, &Sha256::digest(&text), body].concat();
+        assert!(file.len() < whole.len());
+        std::fs::write(&path, file).unwrap();
+        let found = SnapshotFile::verify(path).unwrap();
+        assert_eq!(codec::encode(&found.load().unwrap()).unwrap(), codec::encode(&state).unwrap());
     }
 }

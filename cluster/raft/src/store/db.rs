@@ -5,14 +5,17 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rocksdb::{
-    ColumnFamily, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, IteratorMode, LogLevel, Options,
-    WriteBatch,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode,
+    IteratorMode, LogLevel, Options, WriteBatch,
 };
 
 use super::entry;
 use super::keys::{CF_LOG, CF_META, CF_OUTBOX, COMMITTED, LAST_PURGED, OUTBOX_LAST, STORE, VOTE, log_index};
 use super::position::{Position, Positions};
 use crate::types::LogId;
+
+/// Blocks of all families that are kept for reading, in bytes. Little is read again: newest entries have a memory of their own.
+const BLOCK_CACHE: usize = 4 << 20;
 
 /// The database of one node. Log and vote live in one write-ahead log, so their order on disk is
 /// the order in which they were written.
@@ -38,10 +41,11 @@ impl Db {
     }
 
     fn with(options: &Options, path: &Path) -> io::Result<Self> {
+        let cache = Cache::new_lru_cache(BLOCK_CACHE);
         let families = [
-            ColumnFamilyDescriptor::new(CF_LOG, family(2 << 20)),
-            ColumnFamilyDescriptor::new(CF_META, family(1 << 20)),
-            ColumnFamilyDescriptor::new(CF_OUTBOX, family(1 << 20)),
+            ColumnFamilyDescriptor::new(CF_LOG, family(2 << 20, &cache)),
+            ColumnFamilyDescriptor::new(CF_META, family(1 << 20, &cache)),
+            ColumnFamilyDescriptor::new(CF_OUTBOX, family(1 << 20, &cache)),
         ];
         let rocks = rocksdb::DB::open_cf_descriptors(options, path, families).map_err(io::Error::other)?;
         // What RocksDB reads from its log at the start it has written to tables, synced, when it is open.
@@ -153,7 +157,7 @@ fn options() -> Options {
     options.set_track_and_verify_wals_in_manifest(true);
     // Writes stay in a buffer until the flusher syncs many of them at once.
     options.set_manual_wal_flush(true);
-    options.set_max_total_wal_size(32 << 20);
+    options.set_max_total_wal_size(16 << 20);
     options.set_keep_log_file_num(2);
     options.set_max_log_file_size(1 << 20);
     options.set_log_level(LogLevel::Warn);
@@ -162,8 +166,11 @@ fn options() -> Options {
     options
 }
 
-fn family(memtable: usize) -> Options {
+fn family(memtable: usize, cache: &Cache) -> Options {
     let mut options = Options::default();
+    let mut tables = BlockBasedOptions::default();
+    tables.set_block_cache(cache);
+    options.set_block_based_table_factory(&tables);
     options.set_write_buffer_size(memtable);
     options.set_max_write_buffer_number(3);
     options.set_compression_type(DBCompressionType::Lz4);

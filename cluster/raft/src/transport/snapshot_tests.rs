@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-use acefleet_registry::stream::{KeyType, StreamStart};
-use acefleet_registry::{Command, Elapsed, NodeId, OpId, Proposal, State, apply};
-use sha2::{Digest, Sha256};
 use tokio::runtime::Runtime;
 use tonic::Request;
 
@@ -12,32 +9,8 @@ use super::proto::{self, raft_client::RaftClient, snapshot_part::Part};
 use super::tests::{alone, route};
 use crate::codec;
 use crate::snapshot::SnapshotFile;
+use crate::testing::large_state;
 use crate::types::{LeaderId, LogId, SnapshotMeta, StoredMembership, Vote};
-
-/// A state that takes a while to read.
-fn large() -> State {
-    let mut state = State::default();
-    for n in 0..500_u64 {
-        let noise = format!("{:?}", Sha256::digest(n.to_be_bytes()).as_slice()).repeat(30);
-        let start = StreamStart {
-            id: format!("stream-{n}").into(),
-            key_type: KeyType::ContentId,
-            key: "k".into(),
-            playback_session_id: n.to_string(),
-            stat_url: String::new(),
-            command_url: String::new(),
-            is_live: true,
-            engine_host: "elsewhere".into(),
-            engine_port: 1,
-            container_id: None,
-            labels: [("noise".to_owned(), noise)].into(),
-        };
-        let command = Command::StreamStarted(start.into());
-        let proposal = Proposal { op_id: OpId(1, n), at_ms: Elapsed(n), origin: NodeId(1), command };
-        apply(&mut state, &proposal, n);
-    }
-    state
-}
 
 /// One thread for work that blocks, which others use, too: between two steps of the replica lies a while.
 fn busy() -> Runtime {
@@ -58,7 +31,7 @@ fn busy() -> Runtime {
 fn a_sender_that_gives_up_at_any_moment_does_not_end_the_node() {
     busy().block_on(async {
         let node = alone("node").await;
-        let (state, dir) = (large(), tempfile::tempdir().unwrap());
+        let (state, dir) = (large_state(), tempfile::tempdir().unwrap());
         let mut raft = RaftClient::connect(format!("http://{}", node.address)).await.unwrap();
         for round in 0..40_u64 {
             let (term, index) = (100 + round, 1_000 + round);
