@@ -7,6 +7,7 @@ use std::sync::Arc;
 use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage};
 use openraft::testing::log::StoreBuilder;
 use openraft::type_config::TypeConfigExt;
+use sha2::{Digest, Sha256};
 
 use super::{Db, Flusher, LogStore};
 use crate::log_bytes::LogBytes;
@@ -117,6 +118,48 @@ async fn purge_and_truncate_survive_together_with_their_marks() {
     let state = reopened.get_log_state().await.unwrap();
     assert_eq!(state.last_purged_log_id, Some(log_id(4)), "truncation moved the purge mark");
     assert_eq!(state.last_log_id, Some(log_id(4)));
+}
+
+#[tokio::test]
+async fn tables_of_dropped_entries_go_when_the_drop_is_on_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Arc::new(Db::create(dir.path()).unwrap());
+    let (flusher, _closed) = Flusher::spawn(db.clone(), Arc::default()).unwrap();
+    let mut store = LogStore::new(db.clone(), flusher);
+    // Entries of 64 KiB, as tables of full size; their bytes do not matter here.
+    for index in 1..=320_u64 {
+        let mut batch = rocksdb::WriteBatch::default();
+        let noise: Vec<u8> =
+            (0..2_048).flat_map(|at| Sha256::digest([index, at].map(u64::to_be_bytes).concat())).collect();
+        batch.put_cf(db.log().unwrap(), super::keys::log_key(index), noise);
+        db.write(batch).unwrap();
+    }
+    db.sync().unwrap();
+    db.rocks().flush_cf(db.log().unwrap()).unwrap();
+    db.rocks().compact_range_cf(db.log().unwrap(), None::<&[u8]>, None::<&[u8]>);
+    let tables = || db.rocks().live_files().unwrap().len();
+    let kept = |dir: &Path| {
+        let db = Db::open(dir).unwrap();
+        let log = db.rocks().iterator_cf(db.log().unwrap(), rocksdb::IteratorMode::Start);
+        log.map(|entry| super::keys::log_index(&entry.unwrap().0).unwrap()).collect::<Vec<_>>()
+    };
+    let before = tables();
+    assert!(before >= 5, "{before}");
+
+    store.purge(log_id(300)).await.unwrap();
+    assert_eq!(
+        kept(copy(dir.path()).path()),
+        (1..=320).collect::<Vec<_>>(),
+        "the drop is not on the disk yet"
+    );
+    // Syncs what was written.
+    store.save_vote(&vote(1)).await.unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while tables() > 2 {
+        assert!(std::time::Instant::now() < deadline, "{} of {before} tables stay", tables());
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(kept(copy(dir.path()).path()), (301..=320).collect::<Vec<_>>());
 }
 
 struct Builder;

@@ -10,12 +10,19 @@ use rocksdb::{
 };
 
 use super::entry;
-use super::keys::{CF_LOG, CF_META, CF_OUTBOX, COMMITTED, LAST_PURGED, OUTBOX_LAST, STORE, VOTE, log_index};
+use super::keys::{
+    CF_LOG, CF_META, CF_OUTBOX, COMMITTED, LAST_PURGED, OUTBOX_LAST, STORE, VOTE, log_index, log_key,
+};
 use super::position::{Position, Positions};
 use crate::types::LogId;
 
 /// Blocks of all families that are kept for reading, in bytes. Little is read again: newest entries have a memory of their own.
 const BLOCK_CACHE: usize = 4 << 20;
+
+/// Bytes of a table. Small ones, because those of entries that were dropped go as a whole, without being read or written again.
+const TABLE: u64 = 4 << 20;
+/// Bytes of the list of tables, which is begun anew then.
+const MANIFEST: usize = 4 << 20;
 
 /// The database of one node. Log and vote live in one write-ahead log, so their order on disk is
 /// the order in which they were written.
@@ -130,6 +137,12 @@ impl Db {
         self.rocks.flush_wal(false).map_err(io::Error::other)
     }
 
+    /// Removes the tables that hold only entries up to this one. It is on the disk at once, so that these must have been dropped
+    /// durably before. Blocks.
+    pub fn remove_tables(&self, upto: u64) -> io::Result<()> {
+        self.rocks.delete_file_in_range_cf(self.log()?, log_key(0), log_key(upto)).map_err(io::Error::other)
+    }
+
     /// Everything written so far is on the disk when this returns. Blocks.
     pub fn sync(&self) -> io::Result<()> {
         let covered = self.positions.before_sync();
@@ -160,6 +173,7 @@ fn options() -> Options {
     options.set_max_total_wal_size(16 << 20);
     options.set_keep_log_file_num(2);
     options.set_max_log_file_size(1 << 20);
+    options.set_max_manifest_file_size(MANIFEST);
     options.set_log_level(LogLevel::Warn);
     options.set_max_background_jobs(2);
     options.set_max_open_files(256);
@@ -174,5 +188,6 @@ fn family(memtable: usize, cache: &Cache) -> Options {
     options.set_write_buffer_size(memtable);
     options.set_max_write_buffer_number(3);
     options.set_compression_type(DBCompressionType::Lz4);
+    options.set_target_file_size_base(TABLE);
     options
 }

@@ -114,6 +114,7 @@ fn run(db: &Db, clock: &FsyncClock, waiting: &mpsc::Receiver<Waiter>) {
     // After a failed sync the page cache may have dropped the data while a later sync reports
     // success, so the first failure is final.
     let mut broken: Option<String> = None;
+    let mut removed = None;
     while let Ok(first) = waiting.recv() {
         let batch: Vec<Waiter> = std::iter::once(first).chain(waiting.try_iter()).collect();
         if broken.is_none() {
@@ -135,6 +136,18 @@ fn run(db: &Db, clock: &FsyncClock, waiting: &mpsc::Receiver<Waiter>) {
                 None => Ok(()),
                 Some(error) => Err(io::Error::other(error.clone())),
             });
+        }
+        // What a sync has covered is dropped for good: only now may its tables go.
+        let purged = db.positions().durable().purged.map(|id| id.index);
+        if broken.is_none()
+            && purged > removed
+            && let Some(upto) = purged
+        {
+            removed = purged;
+            // Tables that stay cost space until the next time, not correctness.
+            if let Err(error) = db.remove_tables(upto) {
+                tracing::warn!(%error, "tables of log entries that a snapshot replaced could not be removed");
+            }
         }
     }
 }
