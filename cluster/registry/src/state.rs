@@ -165,6 +165,8 @@ pub(crate) struct Index {
     pub(crate) unwatched: OrdSet<(Elapsed, u64)>,
     /// The same by engine, or none of ours, and by arrival.
     pub(crate) unasked: OrdSet<(Option<EngineId>, u64)>,
+    /// Those of them that never could be asked about, by arrival.
+    pub(crate) unaskable: OrdSet<u64>,
     /// All streams by published engine id and by arrival.
     pub(crate) by_container: OrdSet<(Arc<str>, u64)>,
     /// All streams by arrival.
@@ -404,6 +406,10 @@ impl Index {
             self.unwatched.insert((since, stream.seq));
             self.unasked.insert((stream.engine, stream.seq));
         }
+        if !stream.can_be_asked() {
+            self.weights.unaskable_streams += weight;
+            self.unaskable.insert(stream.seq);
+        }
     }
 
     fn remove_stream(&mut self, stream: &Stream) {
@@ -427,6 +433,10 @@ impl Index {
             self.weights.unasked_streams -= weight;
             self.unwatched.remove(&(since, stream.seq));
             self.unasked.remove(&(stream.engine, stream.seq));
+        }
+        if !stream.can_be_asked() {
+            self.weights.unaskable_streams -= weight;
+            self.unaskable.remove(&stream.seq);
         }
     }
 }

@@ -143,12 +143,18 @@ impl Stream {
         self.weight()
     }
 
+    /// True when an engine of ours can be asked whether it still plays.
+    #[must_use]
+    pub fn can_be_asked(&self) -> bool {
+        self.engine.is_some() && !self.start.stat_url.is_empty()
+    }
+
     /// Since when no engine of ours tells whether it still plays; none while one does. Then only its end event ends it, and time.
     #[must_use]
     pub fn unasked_since(&self) -> Option<Elapsed> {
-        match self.engine.is_none() || self.start.stat_url.is_empty() {
-            true => Some(self.started_at_ms),
-            false => self.silent_since_ms,
+        match self.can_be_asked() {
+            true => self.silent_since_ms,
+            false => Some(self.started_at_ms),
         }
     }
 }

@@ -13,13 +13,15 @@ use crate::stream::{Stream, StreamStart};
 use crate::vpn::Vpn;
 
 /// Everything that is replicated, at the most. What is over it is forgotten or refused, see [`crate::apply()`].
-pub const STATE_MAX: u64 = 32 << 20;
+pub const STATE_MAX: u64 = 46 << 20;
 /// The log of what happened; the oldest go first.
 pub const EVENTS_MAX: u64 = 4 << 20;
 /// Ended streams; the oldest go first.
-pub const ENDED_STREAMS_MAX: u64 = 12 << 20;
+pub const ENDED_STREAMS_MAX: u64 = 15 << 20;
 /// Started streams. The oldest that cannot be asked about end first; after these, starts are refused.
-pub const STARTED_STREAMS_MAX: u64 = 14 << 20;
+pub const STARTED_STREAMS_MAX: u64 = 30 << 20;
+/// Those of them that no engine of ours can be asked about, which anybody with the key can report; the oldest end.
+pub const UNASKABLE_STREAMS_MAX: u64 = 14 << 20;
 /// Live engines; reservations beyond it are refused.
 pub const ENGINES_MAX: u64 = 6 << 20;
 /// Ended engines; the oldest go first.
@@ -56,6 +58,8 @@ pub struct Weights {
     pub started_streams: u64,
     /// Those of them that cannot be asked about.
     pub unasked_streams: u64,
+    /// Those of these that never could be.
+    pub unaskable_streams: u64,
     /// Ended streams.
     pub ended_streams: u64,
     /// Live engines.

@@ -12,7 +12,7 @@ use crate::state::State;
 use crate::stream::{CROWDED_OUT, Stream, StreamEnd, StreamStart};
 use crate::weight::{
     ENDED_ENGINES_MAX, ENDED_STREAMS_MAX, ENGINES_MAX, EVENTS_MAX, REMEMBERED_MAX, STARTED_STREAMS_MAX,
-    STATE_MAX, TOMBSTONES_MAX, Weigh,
+    STATE_MAX, TOMBSTONES_MAX, UNASKABLE_STREAMS_MAX, Weigh,
 };
 
 /// Ids of streams that end.
@@ -106,6 +106,11 @@ fn no_room(what: &str, max: u64) -> Refusal {
 /// Forgets what is over the budgets. Not ended engines: callers wait for what became of those that this command ended, so they go
 /// with the next write (`retention.rs`).
 pub(super) fn fit(state: &mut State) {
+    while state.index.weights.unaskable_streams > UNASKABLE_STREAMS_MAX {
+        let oldest = state.index.unaskable.get_min().and_then(|seq| state.index.by_seq.get(seq)).cloned();
+        let Some(oldest) = oldest else { break };
+        streams::end(state, &oldest, CROWDED_OUT);
+    }
     while state.index.weights.remembered > REMEMBERED_MAX
         && state.tables.op_order.len() > 1
         && state.forget_oldest_op()
