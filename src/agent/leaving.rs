@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use acefleet_registry::engine::Phase;
+use acefleet_registry::engine::{EngineSpec, Phase};
 use acefleet_registry::node::DockerState;
-use acefleet_registry::placement::{self, Load};
+use acefleet_registry::rules::hosts::{self, Observations, Wanted};
 use acefleet_registry::{NodeId, State};
 
 use crate::agent::AgentHandle;
@@ -18,10 +18,9 @@ pub(super) const STOPPING: &str = "its node is being stopped; what runs goes on"
 
 /// Whether an engine that is asked for now can be had from another host.
 fn is_dispensable(state: &State, node: NodeId) -> bool {
-    let able =
-        |id: &NodeId| *id != node && state.takes_engines(*id) && state.has_place(*id) && !state.is_down(*id);
-    let others: BTreeSet<NodeId> = state.docker_hosts().filter(able).collect();
-    placement::loads(state, &others).iter().any(Load::has_room)
+    let (spec, failed) = (EngineSpec::acestream(), BTreeSet::from([node]));
+    let wanted = Wanted { spec: &spec, failed: &failed, observations: Observations::Live(&|_| false) };
+    !hosts::candidates(state, &wanted).able.is_empty()
 }
 
 fn has_work(state: &State, node: NodeId) -> bool {

@@ -1,8 +1,11 @@
 //! Can this cluster start an engine now, and if not, why. Judged by what decides reservations.
 
-use acefleet_registry::Reserve;
+use std::time::Instant;
+
 use acefleet_registry::breaker::{BreakerKind, BreakerState};
 use acefleet_registry::engine::EngineSpec;
+use acefleet_registry::rules::hosts::Candidates;
+use acefleet_registry::{Reserve, State};
 
 use crate::fleet::{Blocked, Code, Fleet, hooks, provision};
 
@@ -16,6 +19,19 @@ pub struct Admission {
 }
 
 impl Fleet {
+    /// The hosts, sorted for a plain engine that is asked for now. The leader sees who is unresponsive as it does when it reserves
+    /// one; other nodes go by missing reports.
+    #[must_use]
+    pub fn candidates(&self, state: &State) -> Candidates {
+        let (soft, now) = (self.soft(), Instant::now());
+        let own = self.cluster().node_id();
+        let is_leader = self.cluster().is_leader();
+        hooks::candidates(state, &|id| match is_leader {
+            true => self.cluster().is_silent(id),
+            false => id != own && soft.is_suspect(id, now),
+        })
+    }
+
     /// Judged on this node's replica; never waits.
     #[must_use]
     pub fn admission(&self) -> Admission {
@@ -28,9 +44,10 @@ impl Fleet {
             let blocked = Blocked::new(Code::NoLeader, "the cluster has no leader".to_owned());
             return Admission { breaker, blocked: Some(blocked) };
         }
-        let eligible = hooks::eligible(state, |_| false);
+        let hosts = self.candidates(state);
+        let eligible = hosts.reachable();
         let ask = Reserve { eligible, ..provision::plain(EngineSpec::acestream()) };
         let refusal = state.blocked(&ask, self.cluster().node_id(), now);
-        Admission { breaker, blocked: refusal.map(|refusal| Blocked::refused(state, refusal, now)) }
+        Admission { breaker, blocked: refusal.map(|refusal| Blocked::refused(state, refusal, &hosts, now)) }
     }
 }

@@ -7,8 +7,11 @@ use acefleet_registry::breaker::{BreakerKind, BreakerState};
 use acefleet_registry::engine::{DOCKER_UNAVAILABLE, IMAGE_PULLING, NO_FREE_PORTS, PORT_TAKEN};
 use acefleet_registry::lack::{IMAGE_MISSING, NETWORK_MISSING};
 use acefleet_registry::node::DockerState;
+use acefleet_registry::rules::hosts::{Candidates, Obstacle};
 use acefleet_registry::vpn::CAUSE_VPN_ERROR;
-use acefleet_registry::{Elapsed, Refusal, RefusalCode, State};
+use acefleet_registry::{Elapsed, NodeId, Refusal, RefusalCode, State};
+
+use crate::fleet::decision::node_name;
 
 /// Seconds after which an election or a Docker restart is usually over. Callers block their players for longer than the estimates
 /// here.
@@ -179,9 +182,9 @@ impl Blocked {
         Self { code, message, eta_s: usual_s, can_retry, should_wait: usual_s.is_some() }
     }
 
-    /// What a refusal by this state means at a moment.
+    /// What a refusal by this state means at a moment, when the hosts stand like this.
     #[must_use]
-    pub fn refused(state: &State, refusal: Refusal, now: Elapsed) -> Self {
+    pub fn refused(state: &State, refusal: Refusal, hosts: &Candidates, now: Elapsed) -> Self {
         let Refusal { code, message, retry_after_s } = refusal;
         let code = Code::from(code);
         // Whatever else is wrong too: it can be known only of hosts that answer.
@@ -189,12 +192,23 @@ impl Blocked {
         if of_hosts && state.docker_hosts().next().is_none() {
             return Self::new(Code::DockerUnavailable, docker_reason(state));
         }
+        let message = match code {
+            Code::NoHost => passed_over(state, hosts).unwrap_or(message),
+            _ => message,
+        };
         let blocked = Self::new(code, message);
         let probes = blocked.code == Code::CircuitBreaker
             && state.breaker_state(BreakerKind::General, now) == BreakerState::HalfOpen;
         let eta_s = blocked.eta_s.map(|usual_s| retry_after_s.unwrap_or(usual_s));
         Self { eta_s, can_retry: blocked.can_retry || probes, ..blocked }
     }
+}
+
+/// Why hosts are passed over, with their names; `None` when none is.
+fn passed_over(state: &State, hosts: &Candidates) -> Option<String> {
+    let reason = |(id, obstacle): (&NodeId, &Obstacle)| format!("{} {obstacle}", node_name(state, *id));
+    let reasons: Vec<String> = hosts.passed_over.iter().map(reason).collect();
+    (!reasons.is_empty()).then(|| format!("no host can start an engine now: {}", reasons.join("; ")))
 }
 
 /// Why no Docker daemon can be used, in the words of its hosts.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use acefleet_raft::Hooks;
+use acefleet_registry::engine::EngineSpec;
+use acefleet_registry::rules::hosts::{self, Candidates, Observations, Wanted};
 use acefleet_registry::{Command, KeyHash, NodeId, Proposal, State};
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -34,10 +36,18 @@ impl NodeHooks {
     }
 }
 
-/// Hosts that can start an engine now: active, their Docker answers and the leader hears them.
+/// Hosts that can start an engine now, whether they have room for it or not.
 #[must_use]
 pub fn eligible(state: &State, is_silent: impl Fn(NodeId) -> bool) -> BTreeSet<NodeId> {
-    state.docker_hosts().filter(|id| state.takes_engines(*id) && !is_silent(*id)).collect()
+    candidates(state, &is_silent).reachable()
+}
+
+/// The hosts, sorted for a plain engine that is asked for now.
+#[must_use]
+pub fn candidates(state: &State, is_silent: &dyn Fn(NodeId) -> bool) -> Candidates {
+    let (spec, failed) = (EngineSpec::acestream(), BTreeSet::new());
+    let observations = Observations::Live(is_silent);
+    hosts::candidates(state, &Wanted { spec: &spec, failed: &failed, observations })
 }
 
 impl Hooks for NodeHooks {

@@ -3,6 +3,7 @@
 use acefleet_raft::{MemberStatus, Role};
 use acefleet_registry::address::join;
 use acefleet_registry::node::{Availability, DockerState};
+use acefleet_registry::rules::hosts::Candidates;
 use acefleet_registry::{Elapsed, State as Registry, WallMs};
 use axum::extract::State;
 use axum::response::Response;
@@ -85,10 +86,22 @@ pub(crate) struct ClusterNode {
     down_since: Option<String>,
     /// What is left to do while it drains.
     drain: Option<Drain>,
+    /// Why it would get no engine that is asked for now; null while it could.
+    passed_over: Option<PassedOver>,
     /// Containers that it runs or is about to.
     engines: usize,
     /// Streams on them.
     streams: usize,
+}
+
+/// Why a host is passed over when an engine is placed.
+#[derive(Serialize, ToSchema)]
+struct PassedOver {
+    /// For machines.
+    #[schema(example = "cordoned")]
+    code: &'static str,
+    /// For people, to be read behind the name of the host.
+    message: String,
 }
 
 /// Progress of a drain. It is over when no engine is left.
@@ -110,6 +123,8 @@ struct Drain {
 pub(crate) async fn get(State(app): State<App>, snapshot: Snapshot) -> Response {
     let mut status = app.fleet().cluster().status();
     status.members.sort_by(|a, b| a.name.cmp(&b.name));
+    let shown = |at| snapshot.shown(at);
+    let candidates = app.fleet().candidates(&snapshot.view.state);
     snapshot.answer(&ClusterView {
         cluster_id: status.cluster_id,
         leader: status.leader_name,
@@ -129,13 +144,18 @@ pub(crate) async fn get(State(app): State<App>, snapshot: Snapshot) -> Response 
         nodes: status
             .members
             .into_iter()
-            .map(|member| node(&snapshot.view.state, member, &|at| snapshot.shown(at)))
+            .map(|member| node(&snapshot.view.state, member, &candidates, &shown))
             .collect(),
     })
 }
 
 /// A member with what the registry knows of it. `shown` gives the time of day at a moment.
-pub(crate) fn node(state: &Registry, member: MemberStatus, shown: &dyn Fn(Elapsed) -> WallMs) -> ClusterNode {
+pub(crate) fn node(
+    state: &Registry,
+    member: MemberStatus,
+    candidates: &Candidates,
+    shown: &dyn Fn(Elapsed) -> WallMs,
+) -> ClusterNode {
     let record = state.node(member.id);
     let engines: Vec<_> = state.live_engines().filter(|engine| engine.node == member.id).collect();
     let (docker, docker_error) = match record.map(|record| &record.docker) {
@@ -157,6 +177,9 @@ pub(crate) fn node(state: &Registry, member: MemberStatus, shown: &dyn Fn(Elapse
         Some(Availability::Draining { deadline_ms }) => (Some("draining"), Some(drain(deadline_ms))),
     };
     ClusterNode {
+        passed_over: candidates
+            .obstacle(member.id)
+            .map(|obstacle| PassedOver { code: obstacle.as_str(), message: obstacle.to_string() }),
         down_since: record.and_then(|record| record.down_since_ms).map(|at| iso(shown(at))),
         id: member.id.0,
         role: match member.role {

@@ -39,7 +39,8 @@ async fn set(app: &App, name: &str, wanted: Wanted, arrival: Arrival) -> Result<
     app.fleet().set_availability(name, wanted, arrival.write_deadline()).await?;
     let member = app.fleet().member(name)?;
     let view = app.fleet().view();
-    Ok(written(view.revision, &cluster::node(&view.state, member, &|at| app.shown(at))))
+    let candidates = app.fleet().candidates(&view.state);
+    Ok(written(view.revision, &cluster::node(&view.state, member, &candidates, &|at| app.shown(at))))
 }
 
 /// Cordon a node

@@ -159,7 +159,8 @@ fn problem(app: &App, error: FleetError) -> Problem {
     let (blocked, tried) = match error {
         FleetError::Write(cause) => return Problem::write(BLOCKED, &cause),
         FleetError::Refused(refusal) => {
-            (Blocked::refused(&view.state, refusal, app.fleet().cluster().moment()), false)
+            let hosts = app.fleet().candidates(&view.state);
+            (Blocked::refused(&view.state, refusal, &hosts, app.fleet().cluster().moment()), false)
         }
         FleetError::NotKept(cause) => (Blocked::new(Code::OutboxFull, cause.to_string()), false),
         FleetError::Pending(message) => (Blocked::new(Code::Pending, message), false),

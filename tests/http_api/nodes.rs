@@ -41,9 +41,18 @@ async fn a_node_is_cordoned_and_taken_into_use_again() {
     assert_eq!(bed.get("/engines").await.json()[0]["container_id"], engine, "its engines stay in use");
     let refused = bed.post("/provision/acestream", &json!({})).await;
     assert_eq!((refused.status.as_u16(), &refused.json()["detail"]["code"]), (503, &json!("no_host")));
+    // All who are asked give the same reason.
+    let why = "no host can start an engine now: a is cordoned";
+    assert_eq!(refused.json()["detail"]["message"], why, "{refused:?}");
+    let status = bed.get("/orchestrator/status").await.json();
+    assert_eq!(status["provisioning"]["can_provision"], false);
+    assert_eq!(status["provisioning"]["blocked_reason"], why);
+    let passed_over = node(&bed, "a").await.unwrap()["passed_over"].clone();
+    assert_eq!(passed_over, json!({"code": "cordoned", "message": "is cordoned"}));
 
     let active = bed.post("/api/v1/cluster/nodes/a/uncordon", &NOTHING).await;
     assert_eq!((active.status.as_u16(), &active.json()["availability"]), (200, &json!("active")));
+    assert_eq!(active.json()["passed_over"], NOTHING);
     assert_eq!(bed.post("/provision/acestream", &json!({})).await.status, 200);
     bed.stop().await;
 }

@@ -10,6 +10,7 @@
 //! - [`digest`]: what replicas compare
 //! - `leaving`: which engines may leave, and when
 //! - [`apply()`]: the only function that changes the state
+//! - [`rules`]: what is decided, and why
 //! - [`lack`]: what hosts lack by name, an image or a network
 //! - [`placement`]: which host gets an engine
 //! - [`address`]: hosts as text
@@ -40,6 +41,7 @@ pub mod plan;
 pub mod policy;
 mod ports;
 pub mod queries;
+pub mod rules;
 pub mod state;
 pub mod stream;
 pub mod time;

@@ -6,9 +6,10 @@ use std::hash::Hash;
 
 use consistent_hash::{DefaultHash, Node as RingNode, RingHash, StaticHashRing};
 
-use crate::engine::Kind;
+use crate::engine::{EngineSpec, Kind};
 use crate::ids::{EngineId, NodeId};
 use crate::node::Node;
+use crate::rules::hosts::{self, Observations, Obstacle, Wanted};
 use crate::state::State;
 
 /// Virtual nodes of each host on the ring: enough to spread, few enough to build for every decision.
@@ -103,13 +104,6 @@ pub fn loads(state: &State, hosts: &BTreeSet<NodeId>) -> Vec<Load> {
     loads
 }
 
-/// Those of `hosts` that may run another container of this kind. Only engines have a limit.
-#[must_use]
-pub fn with_room(state: &State, hosts: &BTreeSet<NodeId>, kind: &Kind) -> BTreeSet<NodeId> {
-    let able = loads(state, hosts).into_iter().filter(|load| load.has_room() || *kind != Kind::Acestream);
-    able.map(|load| load.node).collect()
-}
-
 fn is_troubled(state: &State, node: &Node) -> bool {
     node.failed_start_ms.is_some_and(|at| state.clock_ms().since(at) < TROUBLED_MS)
 }
@@ -117,12 +111,13 @@ fn is_troubled(state: &State, node: &Node) -> bool {
 /// True when some host that has not failed lately can take an engine, for all that the registry knows.
 #[must_use]
 pub fn has_sound_host(state: &State) -> bool {
-    let able = state
-        .nodes()
-        .map(|node| node.info.id)
-        .filter(|id| state.may_start_engines(*id) && state.has_place(*id));
-    let hosts: BTreeSet<NodeId> = able.collect();
-    loads(state, &hosts).iter().any(|load| load.has_room() && !load.troubled)
+    let (spec, failed) = (EngineSpec::acestream(), BTreeSet::new());
+    let wanted = Wanted { spec: &spec, failed: &failed, observations: Observations::None };
+    let found = hosts::candidates(state, &wanted);
+    // What is missing by name says nothing of a host's Docker.
+    let lacking = found.over(|obstacle| matches!(obstacle, Obstacle::Lacks(_)));
+    let mut able = found.able.iter().chain(&found.due).chain(&lacking).filter_map(|id| state.node(*id));
+    able.any(|node| !is_troubled(state, node))
 }
 
 /// Chooses among `hosts` for `engine`, a container of this kind: those without trouble, then the least load, then

@@ -11,6 +11,7 @@ use crate::engine::{Engine, EngineSpec, HOST_SILENT, Phase};
 use crate::ids::{EngineId, NodeId};
 use crate::placement::{self, Load};
 use crate::ports::fixed_http_port;
+use crate::rules::hosts::{self, Observations, Obstacle, Wanted};
 use crate::state::State;
 use crate::time::Elapsed;
 use crate::vpn::{self, VpnFault};
@@ -39,8 +40,10 @@ pub fn plan(
         // They change what exists, so the rest is decided on the state after them.
         return verdicts;
     }
-    let able = |id: &NodeId| state.may_start_engines(*id) && state.has_place(*id);
-    let active: BTreeSet<NodeId> = eligible.iter().copied().filter(able).collect();
+    let (spec, failed) = (EngineSpec::acestream(), BTreeSet::new());
+    let wanted = Wanted { spec: &spec, failed: &failed, observations: Observations::Stamped(eligible) };
+    let found = hosts::candidates(state, &wanted);
+    let active = &found.reachable() - &found.over(Obstacle::is_of_place);
     let Missing { reserves: mut commands, held_back } = missing(state, &active, now_ms);
     let waiting = held_back || !commands.is_empty() || state.has_reservations();
     commands.extend(unused(state, waiting, now_ms));

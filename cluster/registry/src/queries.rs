@@ -10,7 +10,7 @@ use crate::command::{Command, Reply};
 use crate::engine::{Engine, Phase, Usage};
 use crate::event::EventLog;
 use crate::ids::{EngineId, NodeId, OpId};
-use crate::node::{Availability, DockerState, Node};
+use crate::node::{DockerState, Node};
 use crate::policy::{BreakerPolicy, Policy};
 use crate::state::{OpRecord, Remembered, State};
 use crate::stream::{HOST_DOWN, Stream, StreamEnd};
@@ -350,18 +350,5 @@ impl State {
     /// Hosts whose Docker answers, in order of their ids.
     pub fn docker_hosts(&self) -> impl Iterator<Item = NodeId> {
         self.nodes().filter(|node| node.docker == DockerState::Available).map(|node| node.info.id)
-    }
-
-    /// True when a node is known and neither cordoned nor draining.
-    #[must_use]
-    pub fn takes_engines(&self, node: NodeId) -> bool {
-        self.node(node).is_some_and(|node| node.availability == Availability::Active)
-    }
-
-    /// The same, it has not said that its Docker is of no use, and it is not down; the leader may have called it eligible before.
-    #[must_use]
-    pub fn may_start_engines(&self, node: NodeId) -> bool {
-        let says_no = |node: &Arc<Node>| matches!(node.docker, DockerState::Unavailable(_));
-        self.takes_engines(node) && !self.node(node).is_some_and(says_no) && !self.is_down(node)
     }
 }

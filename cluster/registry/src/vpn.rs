@@ -193,12 +193,8 @@ impl State {
         })
     }
 
-    /// Why no host of these can give an engine a network, if that is so.
-    #[must_use]
-    pub fn no_tunnel(&self, hosts: &BTreeSet<NodeId>) -> Option<String> {
-        if hosts.is_empty() || hosts.iter().any(|node| self.has_tunnel(*node)) {
-            return None;
-        }
+    /// Why none of these hosts can give an engine a network.
+    pub(crate) fn no_tunnel(&self, hosts: &BTreeSet<NodeId>) -> String {
         let named = self.vpns().filter(|(node, _, _)| hosts.contains(node));
         let reasons: Vec<String> = named
             .map(|(id, info, vpn)| {
@@ -210,7 +206,7 @@ impl State {
                 format!("{} on {node}: {reason}", info.container)
             })
             .collect();
-        Some(format!("no VPN is connected ({})", reasons.join("; ")))
+        format!("no VPN is connected ({})", reasons.join("; "))
     }
 
     /// Live engines in the network of a VPN container.

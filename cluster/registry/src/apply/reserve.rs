@@ -10,7 +10,7 @@ use crate::engine::{Engine, EngineSpec, Health, Kind, Phase};
 use crate::ids::{EngineId, NodeId, OpId};
 use crate::lack::Lack;
 use crate::placement;
-use crate::ports::fixed_http_port;
+use crate::rules::hosts::{self, Candidates, Observations, Obstacle, Wanted};
 use crate::state::State;
 use crate::time::Elapsed;
 use crate::vpn::Haste;
@@ -80,27 +80,27 @@ fn decide(state: &mut State, ask: &Reserve, op_id: OpId, origin: NodeId) -> Resu
             Engine { reserved_by: op_id, abandoned: false, awaited_until_ms, retiring: None, ..engine };
         return Ok(Decision { engine, lacking: None });
     }
-    let hosts: BTreeSet<NodeId> =
-        ask.eligible.difference(&ask.exclude).copied().filter(|id| state.may_start_engines(*id)).collect();
-    admit(state, ask, &hosts)?;
+    let observations = Observations::Stamped(&ask.eligible);
+    let found = hosts::candidates(state, &Wanted { spec: &ask.spec, failed: &ask.exclude, observations });
+    let reachable = found.reachable();
+    admit(state, ask, &found)?;
     room::for_engine(state, &ask.spec)?;
     let id = EngineId(state.tables.last_engine + 1);
-    // Only engines run behind VPNs; other containers have the host's network.
     let is_engine = ask.spec.kind == Kind::Acestream;
-    let plain = |id: NodeId| state.node(id).is_some_and(|node| node.info.vpns.is_empty());
-    let needs_no_place = |id: NodeId| !is_engine || (plain(id) && fixed_http_port(&ask.spec).is_some());
-    let able: BTreeSet<NodeId> =
-        hosts.iter().copied().filter(|id| needs_no_place(*id) || state.has_place(*id)).collect();
-    if able.is_empty() && !hosts.is_empty() {
-        return Err(state.no_free_ports(&state.port_ranges(&hosts)));
+    if !reachable.is_empty() && found.over(Obstacle::is_of_place) == reachable {
+        return Err(state.no_free_ports(&state.port_ranges(&reachable)));
     }
-    let whole = able.iter().copied().filter(|id| state.lack(*id, &ask.spec).is_none()).collect();
-    let choose = |hosts: &BTreeSet<NodeId>| placement::choose(state, hosts, origin, id, &ask.spec.kind);
-    let lacking: BTreeSet<NodeId> = able.difference(&whole).copied().collect();
+    // Full ones are counted where the choice is explained.
+    let full = found.over(|obstacle| matches!(obstacle, Obstacle::Full { .. }));
+    let (whole, lacking): (BTreeSet<NodeId>, BTreeSet<NodeId>) =
+        full.into_iter().partition(|id| state.lack(*id, &ask.spec).is_none());
     let again = || lacking.iter().copied().filter(|id| state.may_try(*id, &ask.spec)).collect();
-    let Some(choice) = choose(&whole).or_else(|| choose(&again())) else {
-        let with_room = placement::with_room(state, &lacking, &ask.spec.kind);
-        return Err(missing(state, &with_room, &ask.spec).unwrap_or_else(|| no_host(state, ask)));
+    let choose = |able: &BTreeSet<NodeId>, full: BTreeSet<NodeId>| {
+        placement::choose(state, &(able | &full), origin, id, &ask.spec.kind)
+    };
+    let Some(choice) = choose(&found.able, whole).or_else(|| choose(&found.due, again())) else {
+        let lacking = found.over(|obstacle| matches!(obstacle, Obstacle::Lacks(_)));
+        return Err(missing(state, &lacking, &ask.spec).unwrap_or_else(|| no_host(&reachable, ask)));
     };
     let lacking = missing(state, &[choice.node].into(), &ask.spec);
     let haste = if ask.automatic { Haste::Patient } else { Haste::Waiting };
@@ -157,7 +157,7 @@ fn at_hand(state: &State, ask: &Reserve) -> Option<Engine> {
 }
 
 /// The one admission rule for every way of creating an engine.
-fn admit(state: &State, ask: &Reserve, hosts: &BTreeSet<NodeId>) -> Result<(), Refusal> {
+fn admit(state: &State, ask: &Reserve, found: &Candidates) -> Result<(), Refusal> {
     if ask.spec.kind != Kind::Acestream {
         return Ok(());
     }
@@ -165,7 +165,9 @@ fn admit(state: &State, ask: &Reserve, hosts: &BTreeSet<NodeId>) -> Result<(), R
         let message = format!("engine {id} has been replaced already");
         return Err(Refusal { code: RefusalCode::WrongPhase, message, retry_after_s: None });
     }
-    if let Some(message) = state.no_tunnel(hosts) {
+    let without_vpn = found.over(|obstacle| *obstacle == Obstacle::NoVpn);
+    if !without_vpn.is_empty() && without_vpn == found.reachable() {
+        let message = state.no_tunnel(&without_vpn);
         return Err(Refusal {
             code: RefusalCode::VpnDisconnected,
             message,
@@ -218,8 +220,8 @@ fn missing(state: &State, hosts: &BTreeSet<NodeId>, spec: &EngineSpec) -> Option
     Some(Refusal { code, message: lacking.message.clone(), retry_after_s })
 }
 
-fn no_host(state: &State, ask: &Reserve) -> Refusal {
-    let able = ask.eligible.difference(&ask.exclude).filter(|id| state.may_start_engines(**id)).count();
+fn no_host(reachable: &BTreeSet<NodeId>, ask: &Reserve) -> Refusal {
+    let able = reachable.len();
     if able == 0 {
         let message = match ask.exclude.is_empty() {
             true => {

@@ -11,6 +11,7 @@ mod dedup;
 mod digests;
 mod engines;
 mod format;
+mod hosts;
 mod lacks;
 mod leases;
 mod nodes;

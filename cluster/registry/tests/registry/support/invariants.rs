@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use acefleet_registry::command::{StopWhen, Taken};
 use acefleet_registry::conf::http_port;
-use acefleet_registry::engine::Phase;
+use acefleet_registry::engine::{EngineSpec, Phase};
 use acefleet_registry::event::EVENTS_MAX;
-use acefleet_registry::node::DockerState;
+use acefleet_registry::node::{Availability, DockerState};
 use acefleet_registry::placement::{Load, loads};
+use acefleet_registry::rules::hosts::{Observations, Wanted, candidates};
 use acefleet_registry::state::Tables;
 use acefleet_registry::stream::{HOST_DOWN, Stream};
 use acefleet_registry::weight;
@@ -61,6 +62,7 @@ impl History {
         check_foretold(before, proposal, reply)?;
         check_engines(before, after, &proposal.command)?;
         check_placement(before, after, proposal)?;
+        check_hosts(after)?;
         check_events(before, after)?;
         self.check_streams(before, after)
     }
@@ -120,6 +122,7 @@ fn check_weights(state: &State) -> Checked {
         ("events", weights.events, weight::EVENTS_MAX),
         ("ended streams", weights.ended_streams, weight::ENDED_STREAMS_MAX),
         ("started streams", weights.started_streams, weight::STARTED_STREAMS_MAX),
+        ("streams nobody can be asked about", weights.unaskable_streams, weight::UNASKABLE_STREAMS_MAX),
         ("tombstones", weights.tombstones, weight::TOMBSTONES_MAX),
         ("remembered writes", weights.remembered, weight::REMEMBERED_MAX),
     ] {
@@ -221,6 +224,41 @@ fn check_foretold(before: &State, proposal: &Proposal, reply: &Reply) -> Checked
         }
         (reply, _) => Err(format!("{reply:?} of a reservation")),
     }
+}
+
+/// A host that is passed over gets no new engine, whoever asks for one, and one that is not passed over is not what an engine fails
+/// for.
+fn check_hosts(state: &State) -> Checked {
+    let (spec, failed) = (EngineSpec::acestream(), BTreeSet::new());
+    for id in state.nodes().map(|node| node.info.id) {
+        let alone = BTreeSet::from([id]);
+        let wanted = Wanted { spec: &spec, failed: &failed, observations: Observations::Stamped(&alone) };
+        let obstacle = candidates(state, &wanted).obstacle(id);
+        let ask = Reserve {
+            spec: spec.clone(),
+            eligible: alone.clone(),
+            exclude: BTreeSet::new(),
+            only_below: None,
+            claim_abandoned: false,
+            patience_ms: None,
+            automatic: false,
+            replaces: None,
+        };
+        let refusal = state.blocked(&ask, id, state.clock_ms());
+        // One that retires for want of use needs no start.
+        let at_hand = state.spare_engines(&alone) > 0;
+        let Some(refusal) = refusal else {
+            ensure!(obstacle.is_none() || at_hand, "{id} takes an engine although: {obstacle:?}");
+            continue;
+        };
+        let of_host = match refusal.code {
+            RefusalCode::NoHost | RefusalCode::NoFreePorts | RefusalCode::VpnDisconnected => true,
+            RefusalCode::MaxCapacity => refusal.message.contains("ACEFLEET_CAPACITY"),
+            _ => false,
+        };
+        ensure!(obstacle.is_some() || !of_host, "{id} is not passed over, but {refusal:?}");
+    }
+    Ok(())
 }
 
 /// A refusal changes nothing but what every write changes: the clock, the op-id, what is forgotten.
@@ -362,7 +400,8 @@ fn check_reserved(before: &State, after: &State, ask: &Reserve, engine: &Engine)
     let says_no =
         |id: NodeId| matches!(before.node(id).map(|n| &n.docker), Some(DockerState::Unavailable(_)));
     let takes = |node: NodeId| {
-        before.takes_engines(node) && !says_no(node) && !before.is_down(node) && has_place(node)
+        let is_active = before.node(node).is_some_and(|record| record.availability == Availability::Active);
+        is_active && !says_no(node) && !before.is_down(node) && has_place(node)
     };
     let candidates: Vec<Load> = candidates.into_iter().filter(|l| takes(l.node)).collect();
     // Where something is missing by name, an engine is tried only when no other host takes it.
@@ -413,7 +452,8 @@ fn check_events(before: &State, after: &State) -> Checked {
     let last = before.events().iter().next_back().map_or(0, |e| e.id);
     let ids: Vec<u64> = after.events().iter().map(|e| e.id).collect();
     ensure!(ids.windows(2).all(|pair| pair[1] == pair[0] + 1), "the event log has a gap");
-    ensure!(ids.last().copied().unwrap_or(0) >= last, "events were lost");
+    // Where what lives fills the room, none may be left.
+    ensure!(ids.last().is_none_or(|newest| *newest >= last), "newer events went before older ones");
     Ok(())
 }
 

@@ -1,0 +1,223 @@
+//! Which hosts can take a new engine, and why the others are passed over. The reservation chooses by it, the leader plans by it,
+//! the status refuses by it, and a node that stops asks it whether others take over.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crate::engine::{EngineSpec, Kind};
+use crate::ids::NodeId;
+use crate::node::{Availability, DockerState, Node};
+use crate::placement;
+use crate::ports::fixed_http_port;
+use crate::state::State;
+
+/// Why a host gets no new engine. In the order in which it is looked at: the first one counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// It has not registered.
+    Unregistered,
+    /// The leader counts it as down.
+    Down,
+    /// An operator cordoned it.
+    Cordoned,
+    /// An operator drains it.
+    Draining,
+    /// Its Docker daemon cannot be used; the text says why. Empty while the host has not said whether it can.
+    Docker(String),
+    /// The leader does not hear it.
+    Unresponsive,
+    /// It has failed for this call.
+    Failed,
+    /// None of its VPNs is connected.
+    NoVpn,
+    /// No port is free on it, or behind its connected VPNs.
+    NoPort,
+    /// It runs as many engines as its `ACEFLEET_CAPACITY` allows.
+    Full {
+        /// So many.
+        capacity: u32,
+    },
+    /// It lacks an image or a network; the text is what it said last. It is tried again from time to time, when no other host can
+    /// take the engine.
+    Lacks(String),
+}
+
+impl Obstacle {
+    /// The word for it, for machines.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Unregistered => "unregistered",
+            Self::Down => "down",
+            Self::Cordoned => "cordoned",
+            Self::Draining => "draining",
+            Self::Docker(_) => "docker",
+            Self::Unresponsive => "unresponsive",
+            Self::Failed => "failed",
+            Self::NoVpn => "no_vpn",
+            Self::NoPort => "no_port",
+            Self::Full { .. } => "full",
+            Self::Lacks(_) => "lacks",
+        }
+    }
+
+    /// True when the host itself cannot start anything now; what follows is about this engine.
+    #[must_use]
+    pub fn is_of_host(&self) -> bool {
+        !matches!(self, Self::NoVpn | Self::NoPort | Self::Full { .. } | Self::Lacks(_))
+    }
+
+    /// True when there is no network or port for the engine, wherever there is room.
+    #[must_use]
+    pub fn is_of_place(&self) -> bool {
+        matches!(self, Self::NoVpn | Self::NoPort)
+    }
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unregistered => f.write_str("has not registered yet"),
+            Self::Down => f.write_str("is down"),
+            Self::Cordoned => f.write_str("is cordoned"),
+            Self::Draining => f.write_str("is draining"),
+            Self::Docker(why) if why.is_empty() => {
+                f.write_str("has not said yet that its Docker daemon answers")
+            }
+            Self::Docker(why) => write!(f, "cannot use its Docker: {why}"),
+            Self::Unresponsive => f.write_str("does not answer the leader"),
+            Self::Failed => f.write_str("has failed for this call"),
+            Self::NoVpn => f.write_str("none of its VPNs is connected"),
+            Self::NoPort => f.write_str("has no free port"),
+            Self::Full { capacity } => write!(f, "runs {capacity} engines, which is its ACEFLEET_CAPACITY"),
+            Self::Lacks(what) => write!(f, "lacks something: {what}"),
+        }
+    }
+}
+
+/// What is known of hosts beside the state.
+#[derive(Clone, Copy)]
+pub enum Observations<'a> {
+    /// Nothing.
+    None,
+    /// Seen now: the hosts that this says it of do not answer.
+    Live(&'a dyn Fn(NodeId) -> bool),
+    /// Stamped on a command by the leader: only these hosts answered, and their Docker.
+    Stamped(&'a BTreeSet<NodeId>),
+}
+
+impl Observations<'_> {
+    fn obstacle(&self, node: &Node) -> Option<Obstacle> {
+        let id = node.info.id;
+        match self {
+            Self::None => None,
+            Self::Live(_) if node.docker == DockerState::Unknown => Some(Obstacle::Docker(String::new())),
+            Self::Live(unresponsive) => unresponsive(id).then_some(Obstacle::Unresponsive),
+            Self::Stamped(able) => (!able.contains(&id)).then_some(Obstacle::Unresponsive),
+        }
+    }
+}
+
+/// A new engine, as far as hosts differ in what they can do for it.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    /// What is to run.
+    pub spec: &'a EngineSpec,
+    /// Hosts that have failed for this call.
+    pub failed: &'a BTreeSet<NodeId>,
+    /// What was observed.
+    pub observations: Observations<'a>,
+}
+
+/// The hosts, sorted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Candidates {
+    /// These can take it.
+    pub able: BTreeSet<NodeId>,
+    /// These lack something by name, and are due for a look whether it is there by now: they are asked when nobody is able.
+    pub due: BTreeSet<NodeId>,
+    /// All others, and why not.
+    pub passed_over: BTreeMap<NodeId, Obstacle>,
+}
+
+impl Candidates {
+    /// Hosts that could start an engine; whether they have room for this one is not said.
+    #[must_use]
+    pub fn reachable(&self) -> BTreeSet<NodeId> {
+        let passed = self.passed_over.iter().filter(|(_, obstacle)| !obstacle.is_of_host());
+        self.able.iter().chain(&self.due).copied().chain(passed.map(|(id, _)| *id)).collect()
+    }
+
+    /// Why a host is passed over; `None` when it could get the engine.
+    #[must_use]
+    pub fn obstacle(&self, host: NodeId) -> Option<Obstacle> {
+        if self.able.contains(&host) || self.due.contains(&host) {
+            return None;
+        }
+        Some(self.passed_over.get(&host).cloned().unwrap_or(Obstacle::Unregistered))
+    }
+
+    /// Hosts that are passed over for this.
+    pub fn over(&self, wanted: impl Fn(&Obstacle) -> bool) -> BTreeSet<NodeId> {
+        self.passed_over.iter().filter(|(_, obstacle)| wanted(obstacle)).map(|(id, _)| *id).collect()
+    }
+}
+
+/// Sorts all registered hosts for a new engine.
+#[must_use]
+pub fn candidates(state: &State, wanted: &Wanted<'_>) -> Candidates {
+    let hosts: BTreeSet<NodeId> = state.nodes().map(|node| node.info.id).collect();
+    let loads = placement::loads(state, &hosts);
+    let mut sorted = Candidates::default();
+    for node in state.nodes() {
+        let id = node.info.id;
+        let full = || {
+            let load = loads.iter().find(|load| load.node == id)?;
+            let counts = wanted.spec.kind == Kind::Acestream;
+            (counts && !load.has_room()).then_some(Obstacle::Full { capacity: load.capacity })
+        };
+        let obstacle = start_obstacle(state, id, wanted)
+            .or_else(|| place_obstacle(state, node, wanted.spec))
+            .or_else(full);
+        match (obstacle, state.lack(id, wanted.spec)) {
+            (Some(obstacle), _) => drop(sorted.passed_over.insert(id, obstacle)),
+            (None, None) => drop(sorted.able.insert(id)),
+            (None, Some(_)) if state.may_try(id, wanted.spec) => drop(sorted.due.insert(id)),
+            (None, Some((_, lacking))) => {
+                drop(sorted.passed_over.insert(id, Obstacle::Lacks(lacking.message.clone())));
+            }
+        }
+    }
+    sorted
+}
+
+/// Why a host can start nothing now.
+fn start_obstacle(state: &State, id: NodeId, wanted: &Wanted<'_>) -> Option<Obstacle> {
+    let Some(node) = state.node(id) else { return Some(Obstacle::Unregistered) };
+    let of_state = match (&node.docker, node.availability) {
+        _ if state.is_down(id) => Some(Obstacle::Down),
+        (_, Availability::Cordoned) => Some(Obstacle::Cordoned),
+        (_, Availability::Draining { .. }) => Some(Obstacle::Draining),
+        (DockerState::Unavailable(why), _) => Some(Obstacle::Docker(why.clone())),
+        (DockerState::Unknown | DockerState::Available, Availability::Active) => None,
+    };
+    let failed = || wanted.failed.contains(&id).then_some(Obstacle::Failed);
+    of_state.or_else(|| wanted.observations.obstacle(node)).or_else(failed)
+}
+
+/// Why an engine has no place in the network of a host.
+fn place_obstacle(state: &State, node: &Node, spec: &EngineSpec) -> Option<Obstacle> {
+    // Only engines run behind VPNs; other containers have the host's network.
+    if spec.kind != Kind::Acestream {
+        return None;
+    }
+    let id = node.info.id;
+    let has_fixed_port = node.info.vpns.is_empty() && fixed_http_port(spec).is_some();
+    if !state.has_tunnel(id) {
+        Some(Obstacle::NoVpn)
+    } else if !has_fixed_port && !state.has_place(id) {
+        Some(Obstacle::NoPort)
+    } else {
+        None
+    }
+}
