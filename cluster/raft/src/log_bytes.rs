@@ -251,14 +251,16 @@ mod tests {
 
     #[test]
     fn what_members_that_lag_a_little_need_stays() {
-        let log = log(1..=40, 10);
+        // Of a unit of 100 bytes.
+        let kept = 10 * KEPT;
+        let log = log(1..=kept, 10);
         assert_eq!(log.surplus(), None);
-        log.append(41, 15);
+        log.append(kept + 1, 15);
         assert_eq!(log.surplus(), Some(2));
         log.purge(2);
         assert_eq!(log.surplus(), None);
-        log.append(42, 1_000);
-        assert_eq!(log.surplus(), Some(42), "one entry alone is too much");
+        log.append(kept + 2, 1_000);
+        assert_eq!(log.surplus(), Some(kept + 2), "one entry alone is too much");
     }
 
     #[test]
@@ -276,9 +278,10 @@ mod tests {
 
     #[test]
     fn writes_wait_when_too_much_lies_behind_the_newest_snapshot() {
-        let log = log(1..=79, 10);
+        let full = 10 * FULL;
+        let log = log(1..=full - 1, 10);
         assert_eq!(log.room(), Ok(()));
-        log.append(80, 10);
+        log.append(full, 10);
         assert!(log.room().unwrap_err().contains("retry"));
         log.snapshot(1);
         assert_eq!(log.room(), Ok(()));

@@ -189,5 +189,7 @@ fn family(memtable: usize, cache: &Cache) -> Options {
     options.set_max_write_buffer_number(3);
     options.set_compression_type(DBCompressionType::Lz4);
     options.set_target_file_size_base(TABLE);
+    // One level below the first: what removing a table could uncover in a lower one does not exist.
+    options.set_max_bytes_for_level_base(1 << 30);
     options
 }
