@@ -289,7 +289,7 @@ async fn a_stream_that_plays_on_finds_no_room_and_is_tried_now_and_then() {
         Command::StreamStarted(start.into())
     };
     for (n, bytes) in
-        [1_000_000, 100_000, 10_000, 1_000, 0].into_iter().flat_map(|bytes| [bytes; 15]).enumerate()
+        [1_000_000, 100_000, 10_000, 1_000, 0].into_iter().flat_map(|bytes| [bytes; 32]).enumerate()
     {
         stage.node.write(heavy(n, bytes)).await;
     }

@@ -13,7 +13,7 @@ use crate::stream::{Stream, StreamStart};
 use crate::vpn::Vpn;
 
 /// Everything that is replicated, at the most. What is over it is forgotten or refused, see [`crate::apply()`].
-pub const STATE_MAX: u64 = 46 << 20;
+pub const STATE_MAX: u64 = 52 << 20;
 /// The log of what happened; the oldest go first.
 pub const EVENTS_MAX: u64 = 4 << 20;
 /// Ended streams; the oldest go first.

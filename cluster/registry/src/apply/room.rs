@@ -12,7 +12,7 @@ use crate::state::State;
 use crate::stream::{CROWDED_OUT, Stream, StreamEnd, StreamStart};
 use crate::weight::{
     ENDED_ENGINES_MAX, ENDED_STREAMS_MAX, ENGINES_MAX, EVENTS_MAX, REMEMBERED_MAX, STARTED_STREAMS_MAX,
-    STATE_MAX, TOMBSTONES_MAX, UNASKABLE_STREAMS_MAX, Weigh,
+    STATE_MAX, TOMBSTONES_MAX, Weigh,
 };
 
 /// Ids of streams that end.
@@ -21,10 +21,15 @@ pub(super) type Ended<'a> = BTreeSet<&'a str>;
 /// Streams end and are forgotten all the time; callers that need room are told to come back after so many seconds.
 const RETRY_S: u64 = 10;
 
+/// What members and hosts have, which has no budget, usually weighs less.
+const OTHERS: u64 = 3 << 20;
 // Whatever is evicted, what is not must fit: then only the budget of its own kind refuses a write.
 const _: () = assert!(
-    STARTED_STREAMS_MAX + ENGINES_MAX + ENDED_ENGINES_MAX + TOMBSTONES_MAX + REMEMBERED_MAX <= STATE_MAX
+    STARTED_STREAMS_MAX + ENGINES_MAX + ENDED_ENGINES_MAX + TOMBSTONES_MAX + REMEMBERED_MAX + OTHERS
+        <= STATE_MAX
 );
+// Streams alone, however many, leave the log of what happened alone.
+const _: () = assert!(STARTED_STREAMS_MAX + ENDED_STREAMS_MAX + EVENTS_MAX + OTHERS <= STATE_MAX);
 
 /// Makes room for what a command adds, or says why there is none. Streams that end `anyhow`, by a later step of the same entry,
 /// need none.
@@ -106,11 +111,6 @@ fn no_room(what: &str, max: u64) -> Refusal {
 /// Forgets what is over the budgets. Not ended engines: callers wait for what became of those that this command ended, so they go
 /// with the next write (`retention.rs`).
 pub(super) fn fit(state: &mut State) {
-    while state.index.weights.unaskable_streams > UNASKABLE_STREAMS_MAX {
-        let oldest = state.index.unaskable.get_min().and_then(|seq| state.index.by_seq.get(seq)).cloned();
-        let Some(oldest) = oldest else { break };
-        streams::end(state, &oldest, CROWDED_OUT);
-    }
     while state.index.weights.remembered > REMEMBERED_MAX
         && state.tables.op_order.len() > 1
         && state.forget_oldest_op()

@@ -12,6 +12,7 @@ use crate::matching;
 use crate::state::State;
 use crate::stream::{CROWDED_OUT, HOST_DOWN, Stream, StreamEnd, StreamStart, StreamStatus};
 use crate::time::Elapsed;
+use crate::weight::UNASKABLE_STREAMS_MAX;
 
 /// Started streams of one engine, beyond which the oldest end that cannot be asked about.
 const STREAMS_OF_ENGINE_MAX: usize = 2_000;
@@ -94,6 +95,7 @@ pub(super) fn started(state: &mut State, start: &Arc<StreamStart>) -> Arc<Stream
         return end(state, &stream, "ended before it was reported as started");
     }
     crowd_out(state, stream.engine, stream.seq);
+    make_way(state, stream.seq);
     stream
 }
 
@@ -109,6 +111,17 @@ fn crowd_out(state: &mut State, engine: Option<EngineId>, before: u64) {
     while state.index.active_counts.get(&engine).is_some_and(|count| *count > max) {
         let oldest = state.index.unasked.range((engine, 0)..(engine, before)).next();
         let oldest = oldest.and_then(|(_, seq)| state.index.by_seq.get(seq).cloned());
+        let Some(oldest) = oldest else { return };
+        end(state, &oldest, CROWDED_OUT);
+    }
+}
+
+/// Ends the oldest streams that never could be asked about while they weigh too much together; not the one of this number, whose
+/// start is about to be answered.
+fn make_way(state: &mut State, keep: u64) {
+    while state.index.weights.unaskable_streams > UNASKABLE_STREAMS_MAX {
+        let oldest = state.index.unaskable.iter().find(|seq| **seq != keep);
+        let oldest = oldest.and_then(|seq| state.index.by_seq.get(seq)).cloned();
         let Some(oldest) = oldest else { return };
         end(state, &oldest, CROWDED_OUT);
     }
@@ -149,6 +162,7 @@ fn refresh(state: &mut State, known: &Stream, start: &Arc<StreamStart>) -> Arc<S
     }
     let stream = state.put_stream(stream);
     crowd_out(state, stream.engine, stream.seq);
+    make_way(state, stream.seq);
     stream
 }
 
@@ -255,12 +269,14 @@ fn go_on(state: &mut State, stream: &Stream) -> Arc<Stream> {
     let id = &stream.start.id;
     let message = format!("stream {id} plays on: its host is back");
     note(state, EventType::Stream, "resumed", message, Some(&stream.container_id), Some(id));
-    state.put_stream(Stream {
+    let stream = state.put_stream(Stream {
         status: StreamStatus::Started,
         ended_at_ms: None,
         end_reason: None,
         ..stream.clone()
-    })
+    });
+    make_way(state, stream.seq);
+    stream
 }
 
 /// An engine whose host is back may be in use: whether it is idle is known when its host has asked it.
