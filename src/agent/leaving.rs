@@ -20,7 +20,8 @@ pub(super) const STOPPING: &str = "its node is being stopped; what runs goes on"
 fn is_dispensable(state: &State, node: NodeId) -> bool {
     let (spec, failed) = (EngineSpec::acestream(), BTreeSet::from([node]));
     let wanted = Wanted { spec: &spec, failed: &failed, observations: Observations::Live(&|_| false) };
-    !hosts::candidates(state, &wanted).able.is_empty()
+    let others = hosts::candidates(state, &wanted);
+    !others.able.is_empty() || !others.due.is_empty()
 }
 
 fn has_work(state: &State, node: NodeId) -> bool {

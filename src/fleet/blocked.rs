@@ -193,7 +193,7 @@ impl Blocked {
             return Self::new(Code::DockerUnavailable, docker_reason(state));
         }
         let message = match code {
-            Code::NoHost => passed_over(state, hosts).unwrap_or(message),
+            Code::NoHost if hosts.reachable().is_empty() => passed_over(state, hosts).unwrap_or(message),
             _ => message,
         };
         let blocked = Self::new(code, message);

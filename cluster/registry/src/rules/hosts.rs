@@ -87,7 +87,7 @@ impl fmt::Display for Obstacle {
             Self::Docker(why) => write!(f, "cannot use its Docker: {why}"),
             Self::Unresponsive => f.write_str("does not answer the leader"),
             Self::Failed => f.write_str("has failed for this call"),
-            Self::NoVpn => f.write_str("none of its VPNs is connected"),
+            Self::NoVpn => f.write_str("has no VPN that is connected"),
             Self::NoPort => f.write_str("has no free port"),
             Self::Full { capacity } => write!(f, "runs {capacity} engines, which is its ACEFLEET_CAPACITY"),
             Self::Lacks(what) => write!(f, "lacks something: {what}"),
@@ -176,7 +176,7 @@ pub fn candidates(state: &State, wanted: &Wanted<'_>) -> Candidates {
             let counts = wanted.spec.kind == Kind::Acestream;
             (counts && !load.has_room()).then_some(Obstacle::Full { capacity: load.capacity })
         };
-        let obstacle = start_obstacle(state, id, wanted)
+        let obstacle = start_obstacle(state, node, wanted)
             .or_else(|| place_obstacle(state, node, wanted.spec))
             .or_else(full);
         match (obstacle, state.lack(id, wanted.spec)) {
@@ -192,8 +192,8 @@ pub fn candidates(state: &State, wanted: &Wanted<'_>) -> Candidates {
 }
 
 /// Why a host can start nothing now.
-fn start_obstacle(state: &State, id: NodeId, wanted: &Wanted<'_>) -> Option<Obstacle> {
-    let Some(node) = state.node(id) else { return Some(Obstacle::Unregistered) };
+fn start_obstacle(state: &State, node: &Node, wanted: &Wanted<'_>) -> Option<Obstacle> {
+    let id = node.info.id;
     let of_state = match (&node.docker, node.availability) {
         _ if state.is_down(id) => Some(Obstacle::Down),
         (_, Availability::Cordoned) => Some(Obstacle::Cordoned),
