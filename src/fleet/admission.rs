@@ -19,7 +19,7 @@ pub struct Admission {
 }
 
 impl Fleet {
-    /// The hosts, sorted for a plain engine that is asked for now. The leader sees who is unresponsive as it does when it reserves
+    /// The hosts, sorted for a plain engine. The leader sees who is unresponsive as it does when it reserves
     /// one; other nodes go by missing reports.
     #[must_use]
     pub fn candidates(&self, state: &State) -> Candidates {

@@ -42,7 +42,7 @@ pub fn eligible(state: &State, is_silent: impl Fn(NodeId) -> bool) -> BTreeSet<N
     candidates(state, &is_silent).reachable()
 }
 
-/// The hosts, sorted for a plain engine that is asked for now.
+/// The hosts, sorted for a plain engine.
 #[must_use]
 pub fn candidates(state: &State, is_silent: &dyn Fn(NodeId) -> bool) -> Candidates {
     let (spec, failed) = (EngineSpec::acestream(), BTreeSet::new());

@@ -86,7 +86,7 @@ pub(crate) struct ClusterNode {
     down_since: Option<String>,
     /// What is left to do while it drains.
     drain: Option<Drain>,
-    /// Why it would get no engine that is asked for now; null while it could.
+    /// Why it gets no new engine at present; null while it could get one.
     passed_over: Option<PassedOver>,
     /// Containers that it runs or is about to.
     engines: usize,

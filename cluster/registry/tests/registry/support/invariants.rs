@@ -17,6 +17,8 @@ use acefleet_registry::{
     Command, Elapsed, Engine, EngineId, NodeId, OpId, Proposal, RefusalCode, Reply, Reserve, State, apply,
 };
 
+use super::ask;
+
 type Checked = Result<(), String>;
 
 /// How long an ended stream is certainly remembered.
@@ -234,17 +236,7 @@ fn check_hosts(state: &State) -> Checked {
         let alone = BTreeSet::from([id]);
         let wanted = Wanted { spec: &spec, failed: &failed, observations: Observations::Stamped(&alone) };
         let obstacle = candidates(state, &wanted).obstacle(id);
-        let ask = Reserve {
-            spec: spec.clone(),
-            eligible: alone.clone(),
-            exclude: BTreeSet::new(),
-            only_below: None,
-            claim_abandoned: false,
-            patience_ms: None,
-            automatic: false,
-            replaces: None,
-        };
-        let refusal = state.blocked(&ask, id, state.clock_ms());
+        let refusal = state.blocked(&ask(spec.clone(), alone.clone()), id, state.clock_ms());
         // One that retires for want of use needs no start.
         let at_hand = state.spare_engines(&alone) > 0;
         let Some(refusal) = refusal else {

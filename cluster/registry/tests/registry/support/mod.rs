@@ -86,16 +86,7 @@ impl World {
     }
 
     pub fn ask_for(&self, spec: EngineSpec) -> Reserve {
-        Reserve {
-            spec,
-            eligible: self.eligible(),
-            exclude: BTreeSet::new(),
-            only_below: None,
-            claim_abandoned: false,
-            patience_ms: None,
-            automatic: false,
-            replaces: None,
-        }
+        ask(spec, self.eligible())
     }
 
     /// For an engine on this host alone.
@@ -152,6 +143,20 @@ impl World {
 
     pub fn general(&self) -> BreakerState {
         self.state.breaker_state(BreakerKind::General, self.now)
+    }
+}
+
+/// For an engine on one of these hosts, without any condition.
+pub fn ask(spec: EngineSpec, eligible: BTreeSet<NodeId>) -> Reserve {
+    Reserve {
+        spec,
+        eligible,
+        exclude: BTreeSet::new(),
+        only_below: None,
+        claim_abandoned: false,
+        patience_ms: None,
+        automatic: false,
+        replaces: None,
     }
 }
 
