@@ -74,8 +74,14 @@ fn for_streams(state: &mut State, started: &[Arc<StreamStart>], over: &Ended<'_>
     }
     let mut crowded_out = Vec::new();
     if surplus <= state.index.weights.unasked_streams {
+        // Those whose start is about to be answered stay, too: what they free is counted with what they need.
+        let kept: BTreeSet<&str> = started.iter().map(|start| start.id.as_ref()).collect();
+        let goes = |stream: &&Arc<Stream>| {
+            let id = stream.start.id.as_ref();
+            !over.contains(id) && !kept.contains(id)
+        };
         let oldest = state.index.unwatched.iter().filter_map(|(_, seq)| state.index.by_seq.get(seq));
-        for stream in oldest.filter(|stream| !over.contains(stream.start.id.as_ref())) {
+        for stream in oldest.filter(goes) {
             surplus = surplus.saturating_sub(stream.weight());
             crowded_out.push(Arc::clone(stream));
             if surplus == 0 {

@@ -1,11 +1,11 @@
 //! What happens when the state holds as many bytes as it may.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use acefleet_registry::command::Step;
 use acefleet_registry::stream::{CROWDED_OUT, StreamEnd, StreamStart};
-use acefleet_registry::{Command, OpId, Proposal, RefusalCode, Reply, apply, weight};
+use acefleet_registry::{Command, NodeId, OpId, Proposal, RefusalCode, Reply, apply, weight};
 
 use crate::support::{World, engine, invariants, playing, refusal};
 
@@ -51,6 +51,31 @@ fn starts_are_refused_when_what_plays_fills_its_budget_and_nothing_that_plays_is
     assert!(world.finish("k|full-3"));
     assert!(world.begin(heavy("late", port)).is_started());
     assert_eq!(world.state.stream_counts().0, taken);
+}
+
+#[test]
+fn a_start_that_needs_room_does_not_end_the_stream_that_it_names() {
+    let mut world = World::new(1, 10);
+    let port = world.running().ports.host_http;
+    fill(&mut world, port);
+    let silence = |world: &mut World, ids: std::ops::Range<u64>| {
+        let seq = |n| world.state.stream(&format!("k|full-{n}")).unwrap().seq;
+        let silent = ids.map(seq).collect();
+        world.run(Command::StreamSilence { node: NodeId(1), silent, heard: BTreeSet::new() });
+    };
+    silence(&mut world, 0..1);
+    // A repeat with more to keep, and another session under the same id.
+    let labels = BTreeMap::from([("large".to_owned(), "x".repeat(3 * LABEL))]);
+    let larger = StreamStart { labels, ..heavy("full-0", port) };
+    let next = StreamStart { playback_session_id: "next".into(), ..larger.clone() };
+    for start in [larger.clone(), next] {
+        assert_eq!(refusal(world.run(Command::StreamStarted(start.into()))), RefusalCode::NoRoom);
+        assert!(world.state.stream("k|full-0").unwrap().is_started());
+    }
+    silence(&mut world, 1..4);
+    assert!(world.begin(larger).is_started());
+    assert_eq!(world.state.stream("k|full-1").unwrap().end_reason.as_deref(), Some(CROWDED_OUT));
+    invariants::check_state(&world.state).unwrap();
 }
 
 #[test]
