@@ -440,12 +440,21 @@ fn check_reserved(before: &State, after: &State, ask: &Reserve, engine: &Engine)
     Ok(())
 }
 
+/// No event weighs as much, bytes.
+const LARGE_EVENT: u64 = 64 << 10;
+
 fn check_events(before: &State, after: &State) -> Checked {
     let last = before.events().iter().next_back().map_or(0, |e| e.id);
     let ids: Vec<u64> = after.events().iter().map(|e| e.id).collect();
     ensure!(ids.windows(2).all(|pair| pair[1] == pair[0] + 1), "the event log has a gap");
-    // Where what lives fills the room, none may be left.
-    ensure!(ids.last().is_none_or(|newest| *newest >= last), "newer events went before older ones");
+    match ids.last() {
+        Some(newest) => ensure!(*newest >= last, "newer events went before older ones"),
+        // Where what lives fills the room, none may be left.
+        None => ensure!(
+            last == 0 || after.weights().total() + LARGE_EVENT > weight::STATE_MAX,
+            "the event log was emptied"
+        ),
+    }
     Ok(())
 }
 
