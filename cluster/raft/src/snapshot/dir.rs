@@ -69,10 +69,8 @@ impl SnapshotDir {
     /// behind. Blocks.
     pub fn newest(&self) -> io::Result<Option<(SnapshotFile, State)>> {
         for path in self.list()? {
-            let loaded =
-                SnapshotFile::verify(path.clone()).and_then(|snapshot| Ok((snapshot.load()?, snapshot)));
-            match loaded {
-                Ok((state, snapshot)) => {
+            match SnapshotFile::read(path.clone()) {
+                Ok((snapshot, state)) => {
                     self.remember(&snapshot);
                     return Ok(Some((snapshot, state)));
                 }

@@ -117,37 +117,37 @@ impl SnapshotFile {
     /// Opens a file and checks header, size and hash. Blocks.
     pub fn verify(path: PathBuf) -> io::Result<Self> {
         let (header, header_bytes, file) = open(&path)?;
-        let mut body = Hashed::new(file);
-        io::copy(&mut body, &mut io::sink())?;
-        check(&path, &header, body)?;
+        check(&path, &header, file)?;
         Ok(Self::new(path, header, header_bytes))
     }
 
-    /// Reads the state, checking everything again. Blocks.
-    pub fn load(&self) -> io::Result<State> {
-        let (header, _, file) = open(&self.path)?;
-        let mut body = Hashed::new(file);
-        let (state, state_bytes) = unpack(&mut body, header.state_bytes);
-        // A damaged file is called so, whatever its bytes would mean.
-        io::copy(&mut body, &mut io::sink())?;
-        check(&self.path, &header, body)?;
-        let state = state?;
+    /// The same with the state in it. The hash comes first: the decoder believes the lengths that it reads, and a wrong one would
+    /// ask for more memory than there is. Blocks.
+    pub fn read(path: PathBuf) -> io::Result<(Self, State)> {
+        let (header, header_bytes, mut file) = open(&path)?;
+        let (begin, limit) = (file.get_mut().stream_position()?, file.limit());
+        check(&path, &header, &mut file)?;
+        file.get_mut().seek(SeekFrom::Start(begin))?;
+        file.set_limit(limit);
+        let (state, state_bytes) = unpack(file, header.state_bytes)?;
         if state_bytes != header.state_bytes {
-            return Err(damaged(&self.path, "the unpacked size differs"));
+            return Err(damaged(&path, "the unpacked size differs"));
         }
-        Ok(state)
+        Ok((Self::new(path, header, header_bytes), state))
+    }
+
+    /// The state, read and checked anew. Blocks.
+    pub fn load(&self) -> io::Result<State> {
+        Self::read(self.path.clone()).map(|(_, state)| state)
     }
 }
 
-/// The state in a body, as far as that can be read, and the size of what was unpacked.
-fn unpack(body: impl Read, longest: u64) -> (io::Result<State>, u64) {
-    let unpacked = match zstd::Decoder::new(body) {
-        Ok(unpacked) => unpacked.take(longest.saturating_add(1)),
-        Err(error) => return (Err(error), 0),
-    };
+/// The state in a body, and the size of what was unpacked.
+fn unpack(body: impl Read, longest: u64) -> io::Result<(State, u64)> {
+    let unpacked = zstd::Decoder::new(body)?.take(longest.saturating_add(1));
     let mut plain = BufReader::with_capacity(CHUNK, Counted { inner: unpacked, bytes: 0 });
-    let state = codec::decode_from(&mut plain);
-    (state, plain.into_inner().bytes)
+    let state = codec::decode_from(&mut plain)?;
+    Ok((state, plain.into_inner().bytes))
 }
 
 /// Counts what passes through it.
@@ -243,8 +243,10 @@ fn open(path: &Path) -> io::Result<(SnapshotHeader, u64, io::Take<File>)> {
     Ok((header, u64::from(length), body))
 }
 
-/// Whether a body that was read to its end is the one that the header tells of.
-fn check<T>(path: &Path, header: &SnapshotHeader, body: Hashed<T>) -> io::Result<()> {
+/// Whether a body, read to its end, is the one that the header tells of.
+fn check(path: &Path, header: &SnapshotHeader, body: impl Read) -> io::Result<()> {
+    let mut body = Hashed::new(body);
+    io::copy(&mut body, &mut io::sink())?;
     let (bytes, hash) = body.finish();
     if bytes != header.body_bytes {
         return Err(damaged(path, "the body has another length"));
