@@ -30,6 +30,8 @@ use crate::types::{Member, Snapshot, TypeConfig, Vote};
 
 /// Size of one piece of a snapshot.
 const CHUNK: usize = 1 << 20;
+/// Bytes a second that a snapshot may take on a slow line before it is given up.
+const SLOWEST_LINE: u64 = 256 << 10;
 
 /// Makes clients for openraft.
 pub(crate) struct Network(pub Arc<Wire>);
@@ -138,7 +140,7 @@ impl PeerClient {
         &self,
         vote: Vote,
         snapshot: SnapshotFile,
-        limit: Duration,
+        patience: Duration,
     ) -> Result<SnapshotResponse<TypeConfig>, RPCError<TypeConfig>> {
         let address = self.address();
         self.wire.reach(&address).ready().await;
@@ -152,6 +154,8 @@ impl PeerClient {
         let parts = stream::iter([Part::Head(head)]).chain(chunks(snapshot.clone()));
         let parts = parts.map(|part| proto::SnapshotPart { part: Some(part) });
         let mut stub = self.stub(Lane::Bulk);
+        // A receiver that is gone shows in the pings of the connection; a slow line only needs its time.
+        let limit = patience + Duration::from_secs(snapshot.size / SLOWEST_LINE);
         let answer = bounded(limit, async {
             let answer = stub.snapshot(Request::new(parts)).await;
             answer.inspect_err(|status| {
