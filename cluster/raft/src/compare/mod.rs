@@ -123,8 +123,17 @@ pub(crate) async fn run(core: Arc<Core>) {
             () = core.stop.cancelled() => return,
             _ = clock.tick() => {}
         }
+        let peers: BTreeMap<u64, Level> = core
+            .others()
+            .into_iter()
+            .map(|(id, _)| (id, core.wire.contacts().level(id).unwrap_or(core.wire.level())))
+            .collect();
+        let alike = peers.values().filter(|level| **level == core.wire.level()).count();
         let began = Instant::now();
-        if began >= rested
+        if alike == 0 {
+            // Nobody to compare with: an old state that waits would only cost memory.
+            drop(core.due.take());
+        } else if began >= rested
             && let Some((index, state)) = next(&core, &mut seen)
         {
             match digest(state).await {
@@ -133,12 +142,6 @@ pub(crate) async fn run(core: Arc<Core>) {
             }
             rested = Instant::now() + REST * began.elapsed();
         }
-        let peers: BTreeMap<u64, Level> = core
-            .others()
-            .into_iter()
-            .map(|(id, _)| (id, core.wire.contacts().level(id).unwrap_or(core.wire.level())))
-            .collect();
-        let alike = peers.values().filter(|level| **level == core.wire.level()).count();
         if let Some(verdict) = core.comparison.judged(&peers, core.wire.level(), 1 + alike) {
             say(&core, verdict).await;
         }
