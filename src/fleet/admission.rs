@@ -1,6 +1,6 @@
 //! Can this cluster start an engine now, and if not, why. Judged by what decides reservations.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use acefleet_registry::breaker::{BreakerKind, BreakerState};
 use acefleet_registry::engine::EngineSpec;
@@ -8,6 +8,9 @@ use acefleet_registry::rules::hosts::Candidates;
 use acefleet_registry::{Reserve, State};
 
 use crate::fleet::{Blocked, Code, Fleet, hooks, provision};
+
+/// A host that has been silent for so long is not expected back in a moment.
+const LASTING_SILENCE: Duration = Duration::from_secs(2);
 
 /// Whether an engine could be started now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,17 +22,14 @@ pub struct Admission {
 }
 
 impl Fleet {
-    /// The hosts, sorted for a plain engine. The leader sees who is unresponsive as it does when it reserves
-    /// one; other nodes go by missing reports.
+    /// The hosts, sorted for a plain engine. The leader passes over a host at the first sign of silence; whoever asks here remembers
+    /// the answer for longer than such a moment lasts, so only a silence that lasts counts. Other nodes may hear less than the
+    /// leader, and believe what it has written.
     #[must_use]
     pub fn candidates(&self, state: &State) -> Candidates {
-        let (soft, now) = (self.soft(), Instant::now());
-        let own = self.cluster().node_id();
-        let is_leader = self.cluster().is_leader();
-        hooks::candidates(state, &|id| match is_leader {
-            true => self.cluster().is_silent(id),
-            false => id != own && soft.is_suspect(id, now),
-        })
+        let cluster = self.cluster();
+        let leads = cluster.is_leader();
+        hooks::candidates(state, &|id| leads && cluster.silence(id) >= LASTING_SILENCE)
     }
 
     /// Judged on this node's replica; never waits.

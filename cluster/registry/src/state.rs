@@ -165,7 +165,7 @@ pub(crate) struct Index {
     pub(crate) unwatched: OrdSet<(Elapsed, u64)>,
     /// The same by engine, or none of ours, and by arrival.
     pub(crate) unasked: OrdSet<(Option<EngineId>, u64)>,
-    /// Those of them that never could be asked about, by arrival.
+    /// Those of them that no engine of ours can be asked about, by arrival.
     pub(crate) unaskable: OrdSet<u64>,
     /// All streams by published engine id and by arrival.
     pub(crate) by_container: OrdSet<(Arc<str>, u64)>,

@@ -58,7 +58,7 @@ pub struct Weights {
     pub started_streams: u64,
     /// Those of them that cannot be asked about.
     pub unasked_streams: u64,
-    /// Those of these that never could be.
+    /// Those of these that no engine of ours can be asked about.
     pub unaskable_streams: u64,
     /// Ended streams.
     pub ended_streams: u64,

@@ -22,8 +22,10 @@ pub enum Obstacle {
     Cordoned,
     /// An operator drains it.
     Draining,
-    /// Its Docker daemon cannot be used; the text says why. Empty while the host has not said whether it can.
+    /// Its Docker daemon cannot be used; the text says why.
     Docker(String),
+    /// It has not said yet whether its Docker daemon can be used.
+    DockerUnknown,
     /// The leader does not hear it.
     Unresponsive,
     /// It has failed for this call.
@@ -52,6 +54,7 @@ impl Obstacle {
             Self::Cordoned => "cordoned",
             Self::Draining => "draining",
             Self::Docker(_) => "docker",
+            Self::DockerUnknown => "docker_unknown",
             Self::Unresponsive => "unresponsive",
             Self::Failed => "failed",
             Self::NoVpn => "no_vpn",
@@ -81,9 +84,7 @@ impl fmt::Display for Obstacle {
             Self::Down => f.write_str("is down"),
             Self::Cordoned => f.write_str("is cordoned"),
             Self::Draining => f.write_str("is draining"),
-            Self::Docker(why) if why.is_empty() => {
-                f.write_str("has not said yet that its Docker daemon answers")
-            }
+            Self::DockerUnknown => f.write_str("has not said yet that its Docker daemon answers"),
             Self::Docker(why) => write!(f, "cannot use its Docker: {why}"),
             Self::Unresponsive => f.write_str("does not answer the leader"),
             Self::Failed => f.write_str("has failed for this call"),
@@ -111,7 +112,7 @@ impl Observations<'_> {
         let id = node.info.id;
         match self {
             Self::None => None,
-            Self::Live(_) if node.docker == DockerState::Unknown => Some(Obstacle::Docker(String::new())),
+            Self::Live(_) if node.docker == DockerState::Unknown => Some(Obstacle::DockerUnknown),
             Self::Live(unresponsive) => unresponsive(id).then_some(Obstacle::Unresponsive),
             Self::Stamped(able) => (!able.contains(&id)).then_some(Obstacle::Unresponsive),
         }
