@@ -4,7 +4,7 @@ use std::path::Path;
 
 use acefleet::config::load;
 use acefleet::node::raft_options;
-use acefleet_raft::{Options, StartError};
+use acefleet_raft::{Options, StartError, offline};
 use clap::Args;
 
 use super::{INTERNAL, config, output};
@@ -28,7 +28,7 @@ pub fn init(file: Option<&Path>) -> u8 {
                 .into(),
         ));
     }
-    match acefleet_raft::found(&options) {
+    match offline::init(&options) {
         Ok(founded) => output::print(&format!(
             "{} is ready to begin cluster {}.\nStart it: acefleet serve\nOthers join it: acefleet join {}",
             options.node_name, founded.cluster_id, options.advertise
@@ -43,12 +43,12 @@ pub fn join(file: Option<&Path>, args: &Join) -> u8 {
         Ok(options) => options,
         Err(code) => return code,
     };
-    match run(acefleet_raft::enlist(&options, &args.member)) {
-        Ok(Ok(enlisted)) => output::print(&format!(
+    match run(offline::join(&options, &args.member)) {
+        Ok(Ok(joining)) => output::print(&format!(
             "{} is ready to join cluster {} of {}.\nStart it: acefleet serve",
             options.node_name,
-            enlisted.cluster_id,
-            enlisted.members.join(", ")
+            joining.cluster_id,
+            joining.members.join(", ")
         )),
         Ok(Err(error)) => refuse(&error),
         Err(code) => code,

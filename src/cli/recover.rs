@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::Path;
 
-use acefleet_raft::{Asked, Survey};
+use acefleet_raft::offline::{self, Asked, Recovery};
 use acefleet_registry::{NodeId, WallMs};
 use clap::Args;
 use jiff::Timestamp;
@@ -36,16 +36,16 @@ pub fn recover(file: Option<&Path>, args: &Recover) -> u8 {
         Err(code) => return code,
     };
     let outcome = prepare::run(async {
-        let survey = acefleet_raft::survey(&options).await?;
-        let asked = survey.ask_members().await;
-        let printed = output::print(&report(&survey, &asked, acefleet_raft::host_clock()));
+        let recovery = offline::recover(&options).await?;
+        let asked = recovery.ask_members().await;
+        let printed = output::print(&report(&recovery, &asked, acefleet_raft::host_clock()));
         if args.dry_run || printed != 0 {
-            survey.close().await;
+            recovery.close().await;
             return Ok(printed);
         }
-        match survey.objection(&asked) {
+        match recovery.objection(&asked) {
             Some(why) if !args.force => {
-                survey.close().await;
+                recovery.close().await;
                 output::complain(&format!("{why}. Nothing was changed; {FORCED}, and --force does that"));
                 return Ok(CONFIGURATION);
             }
@@ -53,13 +53,13 @@ pub fn recover(file: Option<&Path>, args: &Recover) -> u8 {
             None => {}
         }
         if !args.yes
-            && let Err(why) = confirmed(&survey.node_name)
+            && let Err(why) = confirmed(&recovery.node_name)
         {
-            survey.close().await;
+            recovery.close().await;
             output::complain(&why);
             return Ok(CONFIGURATION);
         }
-        let cluster_id = survey.recover().await?;
+        let cluster_id = recovery.write().await?;
         Ok(output::print(&format!(
             "\n{name} is the only member of the new cluster {cluster_id}.\nStart it: acefleet serve\nOn every other host, \
              with an empty data directory: acefleet join {address}, then acefleet serve",
@@ -93,38 +93,38 @@ fn confirmed(name: &str) -> Result<(), String> {
 }
 
 /// What the node has, and what may be lost.
-fn report(survey: &Survey, asked: &[Asked], now: WallMs) -> String {
+fn report(recovery: &Recovery, asked: &[Asked], now: WallMs) -> String {
     let mut text = String::new();
     let mut line = |title: &str, value: String| {
         // Writing to a text does not fail.
         let _ = writeln!(text, "{:<22}{value}", format!("{title}:"));
     };
-    line("node", format!("{} (id {})", survey.node_name, survey.node_id));
-    line("cluster", survey.cluster_id.clone());
-    line("newest entry here", format!("{} of term {}", survey.last_index, survey.last_term));
-    line("written", age(survey.state.wall(survey.state.clock_ms()), now));
-    let unsure = survey.last_index.saturating_sub(survey.committed_index);
+    line("node", format!("{} (id {})", recovery.node_name, recovery.node_id));
+    line("cluster", recovery.cluster_id.clone());
+    line("newest entry here", format!("{} of term {}", recovery.last_index, recovery.last_term));
+    line("written", age(recovery.state.wall(recovery.state.clock_ms()), now));
+    let unsure = recovery.last_index.saturating_sub(recovery.committed_index);
     line(
         "known committed",
         match unsure {
             0 => "all of it".to_owned(),
             _ => format!(
                 "{} and before; the {unsure} after it are kept, though some may never have been acknowledged",
-                survey.committed_index
+                recovery.committed_index
             ),
         },
     );
-    line("events kept here", format!("{} wait for a leader and will be written", survey.kept_writes));
-    for member in &survey.members {
-        let (engines, streams) = load(survey, member.id);
+    line("events kept here", format!("{} wait for a leader and will be written", recovery.kept_writes));
+    for member in &recovery.members {
+        let (engines, streams) = load(recovery, member.id);
         let vote = if member.votes { "voter" } else { "learner" };
-        let fate = if member.id == survey.node_id { "stays" } else { "DROPPED" };
+        let fate = if member.id == recovery.node_id { "stays" } else { "DROPPED" };
         let said = asked.iter().find(|asked| asked.member.id == member.id);
         let said = said.map(|asked| format!("; {}", asked.said)).unwrap_or_default();
         let has = format!("{fate}: {vote} at {}, {engines} engines, {streams} streams{said}", member.address);
         line(&format!("member {}", member.name), has);
     }
-    let newer = |asked: &&Asked| !survey.members.iter().any(|member| member.id == asked.member.id);
+    let newer = |asked: &&Asked| !recovery.members.iter().any(|member| member.id == asked.member.id);
     for Asked { member, said } in asked.iter().filter(newer) {
         line(&format!("came later: {}", member.name), format!("at {}; {said}", member.address));
     }
@@ -135,14 +135,14 @@ fn report(survey: &Survey, asked: &[Asked], now: WallMs) -> String {
          name joins from there.\n\
          If a majority of the voters can be started again, start them instead: then nothing is lost. If several\n\
          survived, recover from the one whose newest entry has the highest term and, in that, the highest number.",
-        survey.last_index
+        recovery.last_index
     );
     text
 }
 
-fn load(survey: &Survey, node: NodeId) -> (usize, usize) {
-    let engines: Vec<_> = survey.state.live_engines().filter(|engine| engine.node == node).collect();
-    let streams = engines.iter().map(|engine| survey.state.active_streams(engine.id)).sum();
+fn load(recovery: &Recovery, node: NodeId) -> (usize, usize) {
+    let engines: Vec<_> = recovery.state.live_engines().filter(|engine| engine.node == node).collect();
+    let streams = engines.iter().map(|engine| recovery.state.active_streams(engine.id)).sum();
     (engines.len(), streams)
 }
 

@@ -24,8 +24,8 @@ const STEADY: Duration = Duration::from_secs(5);
 /// After so many heartbeats a new leader has heard every member that lives.
 const HEAR: u64 = 4;
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
-/// Between attempts of a drained leader to hand leadership over: one that fails costs an election.
-const HAND_OVER_EVERY: Duration = Duration::from_secs(30);
+/// Minimum pause between attempts to transfer leadership from a drained node; a failed transfer costs an election.
+const TRANSFER_EVERY: Duration = Duration::from_secs(30);
 
 /// Runs until cancelled.
 pub async fn run(fleet: Fleet, cancel: CancellationToken) {
@@ -38,10 +38,10 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
     loop {
         if let Some((term, since)) = leads(&fleet) {
             wishes.note(&fleet.view().state);
-            if is_drained(&fleet) && offered.is_none_or(|at| at.elapsed() >= HAND_OVER_EVERY) {
+            if is_drained(&fleet) && offered.is_none_or(|at| at.elapsed() >= TRANSFER_EVERY) {
                 offered = Some(Instant::now());
                 let state = &fleet.view().state;
-                if fleet.cluster().hand_over(|id| !state.is_draining(id)).await {
+                if fleet.cluster().transfer_leadership(|id| !state.is_draining(id)).await {
                     continue;
                 }
             }

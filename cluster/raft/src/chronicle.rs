@@ -76,7 +76,7 @@ impl Chronicle {
                 tracing::info!(term, node = name, "{name} leads since term {term}: it was elected again");
             }
             Succession::HandedOver if before == core.options.node_name => {
-                tracing::info!(term, node = name, "leadership handed over: {name} leads since term {term}");
+                tracing::info!(term, node = name, "leadership transferred: {name} leads since term {term}");
             }
             Succession::HandedOver => tracing::info!(
                 term,

@@ -350,21 +350,21 @@ impl Cluster {
         std::future::pending().await
     }
 
-    /// Gives leadership, if this node has it, to another voter that `may_lead` accepts. True when one has taken over; false
+    /// Transfers leadership, if this node has it, to another voter that `may_lead` accepts. True when one has taken over; false
     /// after 1.5 s, and at once when there is nobody to take it. A leader that has offered leadership writes nothing any more:
     /// when it is not taken, an election follows.
-    pub async fn hand_over(&self, may_lead: impl Fn(NodeId) -> bool) -> bool {
-        self.core.hand_over(|id| may_lead(NodeId(id))).await
+    pub async fn transfer_leadership(&self, may_lead: impl Fn(NodeId) -> bool) -> bool {
+        self.core.transfer_leadership(|id| may_lead(NodeId(id))).await
     }
 
-    /// Hands leadership over, lets open writes finish elsewhere, stops serving, stops Raft and closes the store. Calling it again
+    /// Transfers leadership, lets open writes finish elsewhere, stops serving, stops Raft and closes the store. Calling it again
     /// does nothing.
     pub async fn shutdown(&self) {
         let core = &self.core;
         if core.closing.swap(true, Ordering::SeqCst) {
             return;
         }
-        core.hand_over(|_| true).await;
+        core.transfer_leadership(|_| true).await;
         core.open_writes.close();
         // Those that are left end with an error that says what is known.
         let _ = tokio::time::timeout(WRITES_LIMIT, core.open_writes.wait()).await;

@@ -240,7 +240,7 @@ impl Contacts {
         }
     }
 
-    /// The leader of this term hands leadership over.
+    /// The leader of this term offers leadership to another voter.
     pub fn offers(&self, term: u64, leader: u64) {
         self.heard().offered = Some((term, leader));
     }

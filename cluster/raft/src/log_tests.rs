@@ -67,10 +67,10 @@ async fn what_operators_do_with_members_is_one_line_each_with_names() {
     let old = lab::leader(&nodes).await;
     let before = nodes[old].log.lines().len();
     let before_name = nodes[old].options.node_name.clone();
-    assert!(nodes[old].cluster().hand_over(|_| true).await);
+    assert!(nodes[old].cluster().transfer_leadership(|_| true).await);
     let new = lab::leader(&nodes).await;
     let name = nodes[new].options.node_name.clone();
-    let handed = format!("leadership handed over: {name} leads since term ");
+    let handed = format!("leadership transferred: {name} leads since term ");
     until("the old leader says so", || nodes[old].log.count(&[&handed]) == 1).await;
     let taken = format!("{before_name} handed leadership over");
     until("the new leader says so", || nodes[new].log.count(&[&name, &taken]) == 1).await;

@@ -247,7 +247,7 @@ async fn remove(core: &Core, id: u64) -> Result<(), Changed> {
             return Err(Changed::Refused("the last voter cannot be removed".into()));
         } else if id == core.node_id() {
             // A leader does not remove itself: its successor does.
-            core.hand_over(|_| true).await;
+            core.transfer_leadership(|_| true).await;
             let (_, leader) = core.leader();
             return Err(Changed::NotLeader(leader.filter(|leader| *leader != id)));
         } else {

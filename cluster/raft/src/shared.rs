@@ -207,9 +207,9 @@ impl Core {
         let _ = tokio::time::timeout_at(until.into(), seen.changed()).await;
     }
 
-    /// Gives leadership to one of the voters that `may_lead` accepts: to one that was heard lately and has the most of the
+    /// Transfers leadership to one of the voters that `may_lead` accepts: to one that was heard lately and has the most of the
     /// log. True when it was taken over.
-    pub async fn hand_over(&self, may_lead: impl Fn(u64) -> bool) -> bool {
+    pub async fn transfer_leadership(&self, may_lead: impl Fn(u64) -> bool) -> bool {
         let metrics = self.metrics();
         if metrics.current_leader != Some(metrics.id) || !metrics.state.is_leader() {
             return false;

@@ -121,7 +121,7 @@ async fn a_former_leader_whose_log_alone_is_old_goes_on_as_a_new_member() {
     let mut bed = Bed::new().await;
     let victim = bed.victim().cluster().node_id();
     let leader = bed.fleet.leader().await;
-    assert!(bed.fleet.nodes[leader].cluster().hand_over(|id| id == victim).await);
+    assert!(bed.fleet.nodes[leader].cluster().transfer_leadership(|id| id == victim).await);
     bed.written.extend(write(bed.victim(), 10).await);
     tokio::time::sleep(Duration::from_secs(1)).await;
     bed.fleet.nodes[bed.victim].kill();

@@ -6,21 +6,22 @@ mod support;
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use acefleet_raft::{Failure, Role, Said, StartError, enlist, found, survey};
+use acefleet_raft::offline::Said;
+use acefleet_raft::{Failure, Role, StartError, offline};
 use support::{Fleet, PATIENCE, marks, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn init_and_join_decide_where_the_next_start_leads() {
     support::logs();
     let mut fleet = Fleet::new(1);
-    let founded = found(&fleet.nodes[0].options()).unwrap();
-    let again = found(&fleet.nodes[0].options()).unwrap_err();
+    let founded = offline::init(&fleet.nodes[0].options()).unwrap();
+    let again = offline::init(&fleet.nodes[0].options()).unwrap_err();
     assert_eq!(again.exit_code(), 64);
     assert!(again.to_string().contains(&founded.cluster_id), "{again}");
     let b = fleet.joiner("b");
     fleet.nodes[b].join.clear();
     let seed = fleet.nodes[0].addr.to_string();
-    let early = enlist(&fleet.nodes[b].options(), &seed).await.unwrap_err();
+    let early = offline::join(&fleet.nodes[b].options(), &seed).await.unwrap_err();
     assert_eq!(early.exit_code(), 75, "{early}");
     assert!(early.to_string().contains("no member answers"), "{early}");
 
@@ -28,33 +29,33 @@ async fn init_and_join_decide_where_the_next_start_leads() {
     let mut expected = BTreeSet::from([fleet.nodes[0].must_write().await]);
     assert_eq!(fleet.nodes[0].cluster().cluster_id(), Some(founded.cluster_id.clone()));
     assert_eq!(fleet.nodes[0].cluster().node_id().0, founded.node_id);
-    let running = found(&fleet.nodes[0].options()).unwrap_err();
+    let running = offline::init(&fleet.nodes[0].options()).unwrap_err();
     assert!(matches!(running, StartError::Temporary(_)), "{running}");
 
-    let enlisted = enlist(&fleet.nodes[b].options(), &seed).await.unwrap();
-    assert_eq!((&enlisted.cluster_id, enlisted.members), (&founded.cluster_id, vec!["a".to_owned()]));
+    let joining = offline::join(&fleet.nodes[b].options(), &seed).await.unwrap();
+    assert_eq!((&joining.cluster_id, joining.members), (&founded.cluster_id, vec!["a".to_owned()]));
     assert_eq!(fleet.nodes[0].cluster().status().members.len(), 1, "it was only asked");
-    let twice = enlist(&fleet.nodes[b].options(), &seed).await.unwrap_err();
+    let twice = offline::join(&fleet.nodes[b].options(), &seed).await.unwrap_err();
     assert!(twice.to_string().contains("belongs to cluster"), "{twice}");
     // A list of peers stays what it was on the hosts that came first; the decision above counts.
     fleet.nodes[b].peers = fleet.nodes[b..].iter().map(peer).collect();
     fleet.nodes[b].start().await;
     expected.insert(fleet.nodes[b].must_write().await);
     until("both vote", || fleet.nodes[0].cluster().status().voters == 2).await;
-    assert_eq!(fleet.nodes[b].cluster().node_id().0, enlisted.node_id);
+    assert_eq!(fleet.nodes[b].cluster().node_id().0, joining.node_id);
 
     // Any member will do, not the leader alone.
     let follower = (fleet.leader().await + 1) % 2;
     let c = fleet.joiner("c");
     fleet.nodes[c].join.clear();
     let seed = fleet.nodes[follower].addr.to_string();
-    enlist(&fleet.nodes[c].options(), &seed).await.unwrap();
+    offline::join(&fleet.nodes[c].options(), &seed).await.unwrap();
     fleet.nodes[c].start().await;
     fleet.all_hold(&expected).await;
     until("all three vote", || fleet.nodes[0].cluster().status().voters == 3).await;
 
     let double = fleet.joiner("c");
-    let taken = enlist(&fleet.nodes[double].options(), &seed).await.unwrap_err();
+    let taken = offline::join(&fleet.nodes[double].options(), &seed).await.unwrap_err();
     assert_eq!(taken.exit_code(), 64);
     assert!(taken.to_string().contains("acefleet remove c"), "{taken}");
 }
@@ -77,14 +78,14 @@ async fn one_survivor_becomes_a_new_cluster_and_the_old_members_stay_outside() {
         let cluster = fleet.nodes[1].cluster();
         (cluster.node_id(), cluster.status())
     };
-    let running = survey(&fleet.nodes[1].options()).await.unwrap_err();
+    let running = offline::recover(&fleet.nodes[1].options()).await.unwrap_err();
     assert_eq!(running.exit_code(), 75, "{running}");
     for at in 0..3 {
         fleet.nodes[at].kill();
     }
     let survivor = fleet.nodes[1].options();
     let looked = loop {
-        match survey(&survivor).await {
+        match offline::recover(&survivor).await {
             Ok(looked) => break looked,
             // The killed node still lets go of its directory.
             Err(StartError::Temporary(_)) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
@@ -101,9 +102,9 @@ async fn one_survivor_becomes_a_new_cluster_and_the_old_members_stay_outside() {
     assert_eq!(looked.objection(&asked), None);
     looked.close().await;
 
-    let new = survey(&survivor).await.unwrap().recover().await.unwrap();
+    let new = offline::recover(&survivor).await.unwrap().write().await.unwrap();
     assert_ne!(new, old);
-    let nothing = survey(&survivor).await.unwrap_err();
+    let nothing = offline::recover(&survivor).await.unwrap_err();
     assert!(nothing.to_string().contains("the only voter"), "{nothing}");
     fleet.nodes[1].start().await;
     let alone = fleet.nodes[1].cluster().clone();
@@ -128,14 +129,14 @@ async fn one_survivor_becomes_a_new_cluster_and_the_old_members_stay_outside() {
     fleet.nodes[2].stop().await;
 
     // Nor does a third cluster begin beside the second.
-    let looked = survey(&fleet.nodes[2].options()).await.unwrap();
+    let looked = offline::recover(&fleet.nodes[2].options()).await.unwrap();
     let why = looked.objection(&looked.ask_members().await).unwrap();
     assert!(why.contains(&new) && why.contains("acefleet join"), "{why}");
     looked.close().await;
 
     // Emptied, it comes back under its name and with another id.
     std::fs::remove_dir_all(fleet.nodes[2].dir()).unwrap();
-    enlist(&fleet.nodes[2].options(), &fleet.nodes[1].addr.to_string()).await.unwrap();
+    offline::join(&fleet.nodes[2].options(), &fleet.nodes[1].addr.to_string()).await.unwrap();
     fleet.nodes[2].start().await;
     fleet.all_hold(&BTreeSet::from([mark])).await;
     until("both vote", || alone.status().voters == 2).await;
@@ -150,7 +151,7 @@ async fn no_second_cluster_is_made_while_the_first_one_lives_or_could() {
     support::logs();
     let mut fleet = Fleet::formed(3).await;
     fleet.nodes[1].stop().await;
-    let looked = survey(&fleet.nodes[1].options()).await.unwrap();
+    let looked = offline::recover(&fleet.nodes[1].options()).await.unwrap();
     let why = looked.objection(&looked.ask_members().await).unwrap();
     assert!(why.contains("the cluster lives: "), "{why}");
 

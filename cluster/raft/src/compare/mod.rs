@@ -193,7 +193,7 @@ async fn say(core: &Core, verdict: Verdict) {
 
 /// This replica is the wrong one: it gives leadership away, notes that its data is not to be used, and ends.
 async fn outvoted(core: &Core, index: u64, names: &str, by: &[u64]) {
-    core.hand_over(|id| by.contains(&id)).await;
+    core.transfer_leadership(|id| by.contains(&id)).await;
     let member = by.iter().find_map(|id| core.member(*id)).map(|member| member.address);
     let why = format!(
         "{} holds another state after log entry {index} than the majority ({names}): its data cannot be trusted. Remove it (`acefleet remove {}` on another node), empty its data directory {}, run `acefleet join {}` and start it",

@@ -132,11 +132,11 @@ async fn a_leader_that_a_majority_contradicts_hands_over_before_it_stops() {
     while !nodes[wrong].cluster().is_leader() {
         assert!(Instant::now() < deadline, "it does not lead again");
         let leads = lab::leader(&nodes).await;
-        nodes[leads].cluster().hand_over(|to| to == id).await;
+        nodes[leads].cluster().transfer_leadership(|to| to == id).await;
     }
     until("the wrong one to stop", &nodes, || failure(&nodes[wrong]).is_some()).await;
     assert!(!nodes[wrong].cluster().is_leader(), "it stopped while it led");
-    let handed = &["leadership handed over"];
+    let handed = &["leadership transferred"];
     lab::until("the old leader says so", || nodes[wrong].log.count(handed) >= 1).await;
     for at in &others {
         assert_eq!(failure(&nodes[*at]), None);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use acefleet_registry::NodeId;
 use futures::future::join_all;
 
-use super::recover::{Survey, SurveyedMember};
+use super::recover::{KnownMember, Recovery};
 use crate::contacts::Contacts;
 use crate::options::Options;
 use crate::store::IdentityFile;
@@ -64,7 +64,7 @@ impl fmt::Display for Said {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
     /// The member.
-    pub member: SurveyedMember,
+    pub member: KnownMember,
     /// Its answer.
     pub said: Said,
 }
@@ -73,7 +73,7 @@ pub struct Asked {
 pub(super) async fn ask(
     options: &Options,
     identity: &Arc<IdentityFile>,
-    members: &[SurveyedMember],
+    members: &[KnownMember],
 ) -> Vec<Asked> {
     let own = identity.load();
     let contacts = Arc::new(Contacts::new(options.timing.clone()));
@@ -113,7 +113,7 @@ pub(super) async fn ask(
         let known = asked.iter().any(|asked| asked.member.id == id && asked.said == said);
         if matches!(said, Said::Alive(_) | Said::Recovered(_)) && id.0 != own.node_id && !known {
             let votes = hello.members.iter().any(|member| member.id == id.0 && member.votes);
-            let member = SurveyedMember { id, name: hello.name.clone(), address: address.clone(), votes };
+            let member = KnownMember { id, name: hello.name.clone(), address: address.clone(), votes };
             asked.retain(|asked| asked.member.id != id);
             asked.push(Asked { member, said });
         }
@@ -145,7 +145,7 @@ fn meaning(hello: &HelloReply, cluster: Option<&str>, expected: NodeId) -> Said 
     }
 }
 
-impl Survey {
+impl Recovery {
     /// Asks all other members whether they run, and whoever they name. Takes four seconds at the most.
     pub async fn ask_members(&self) -> Vec<Asked> {
         ask(self.options(), self.identity(), &self.members).await
@@ -158,7 +158,7 @@ impl Survey {
     }
 }
 
-fn objection(own: NodeId, name: &str, members: &[SurveyedMember], asked: &[Asked]) -> Option<String> {
+fn objection(own: NodeId, name: &str, members: &[KnownMember], asked: &[Asked]) -> Option<String> {
     if let Some((member, cluster)) = asked.iter().find_map(|asked| match &asked.said {
         Said::Recovered(cluster) => Some((&asked.member, cluster)),
         _ => None,
@@ -169,7 +169,7 @@ fn objection(own: NodeId, name: &str, members: &[SurveyedMember], asked: &[Asked
             member.name, member.address
         ));
     }
-    let mut alive: Vec<(&SurveyedMember, &Alive)> = asked
+    let mut alive: Vec<(&KnownMember, &Alive)> = asked
         .iter()
         .filter_map(|asked| match &asked.said {
             Said::Alive(alive) => Some((&asked.member, alive)),
@@ -225,8 +225,8 @@ fn objection(own: NodeId, name: &str, members: &[SurveyedMember], asked: &[Asked
 mod tests {
     use super::*;
 
-    fn member(id: u64, votes: bool) -> SurveyedMember {
-        SurveyedMember { id: NodeId(id), name: format!("n{id}"), address: format!("n{id}:8001"), votes }
+    fn member(id: u64, votes: bool) -> KnownMember {
+        KnownMember { id: NodeId(id), name: format!("n{id}"), address: format!("n{id}:8001"), votes }
     }
 
     /// What those that run say when these are the voters.
@@ -235,7 +235,7 @@ mod tests {
         Said::Alive(Alive { leads: false, membership, members: voters.clone(), voters })
     }
 
-    fn said(members: &[SurveyedMember], alive: &[u64]) -> Vec<Asked> {
+    fn said(members: &[KnownMember], alive: &[u64]) -> Vec<Asked> {
         let voters: Vec<u64> =
             members.iter().filter(|member| member.votes).map(|member| member.id.0).collect();
         let others = members.iter().filter(|member| member.id != NodeId(1));

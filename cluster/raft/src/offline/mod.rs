@@ -1,23 +1,23 @@
 //! What is done to a data directory while no node runs on it. The next start does the rest.
 //!
-//! - [`found`]: prepares a cluster of this node alone
-//! - [`enlist`]: prepares to join a cluster that runs
-//! - [`survey`]: what one survivor has of a cluster that lost its majority, and a new cluster from that
+//! - [`init`]: prepares a cluster of this node alone
+//! - [`join`]: prepares to join a cluster that runs
+//! - [`recover`]: what one survivor has of a cluster that lost its majority, and a new cluster from that
 
 mod ask;
 mod prepare;
 mod recover;
 
 pub use ask::{Alive, Asked, Said};
-pub use prepare::{Enlisted, Founded, enlist, found};
-pub use recover::{Survey, SurveyedMember, survey};
+pub use prepare::{Initialized, Joining, init, join};
+pub use recover::{KnownMember, Recovery, recover};
 
 use std::io;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
 
 /// Gives what root has made in a directory of another user to that user, under whom the node runs.
-fn hand_over(dir: &Path) -> io::Result<()> {
+fn give_to_owner(dir: &Path) -> io::Result<()> {
     let owner = std::fs::metadata(dir)?;
     if owner.uid() == 0 {
         return Ok(());
@@ -32,7 +32,7 @@ fn hand_over(dir: &Path) -> io::Result<()> {
             chown(&path, Some(owner.uid()), Some(owner.gid()))?;
         }
         if found.is_dir() {
-            hand_over(&path)?;
+            give_to_owner(&path)?;
         }
     }
     Ok(())

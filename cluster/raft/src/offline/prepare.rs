@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::hand_over;
+use super::give_to_owner;
 use crate::contacts::Contacts;
 use crate::errors::StartError;
 use crate::join::{self, CALL_LIMIT, Door, Verdict};
@@ -13,7 +13,7 @@ use crate::transport::proto::JoinKind;
 
 /// A cluster that begins with the next start.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Founded {
+pub struct Initialized {
     /// Its id.
     pub cluster_id: String,
     /// Id of its only node.
@@ -22,7 +22,7 @@ pub struct Founded {
 
 /// A place in a cluster that is taken with the next start.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Enlisted {
+pub struct Joining {
     /// The cluster.
     pub cluster_id: String,
     /// Id of this node.
@@ -36,16 +36,16 @@ pub struct Enlisted {
 /// # Errors
 /// [`StartError::Config`] when the directory belongs to a cluster already or cannot be used;
 /// [`StartError::Temporary`] while a node runs on it.
-pub fn found(options: &Options) -> Result<Founded, StartError> {
+pub fn init(options: &Options) -> Result<Initialized, StartError> {
     options.validate()?;
     let (_lock, identity) = unbound(options)?;
     let own = identity.load();
     let cluster_id = uuid::Uuid::new_v4().to_string();
     let alone =
         MemberRecord { id: own.node_id, name: own.node_name.clone(), address: options.advertise.clone() };
-    let stored = identity.bind(&cluster_id, vec![alone]).and_then(|()| hand_over(&options.data_dir));
+    let stored = identity.bind(&cluster_id, vec![alone]).and_then(|()| give_to_owner(&options.data_dir));
     stored.map_err(|error| not_stored(options, &error))?;
-    Ok(Founded { cluster_id, node_id: own.node_id })
+    Ok(Initialized { cluster_id, node_id: own.node_id })
 }
 
 /// Prepares a data directory for joining the cluster of the member at this address, after that member has
@@ -54,7 +54,7 @@ pub fn found(options: &Options) -> Result<Founded, StartError> {
 /// # Errors
 /// [`StartError::Config`] when the directory belongs to a cluster already or the cluster does not take the
 /// node; [`StartError::Temporary`] when the member does not answer or runs no cluster yet. Nothing has changed.
-pub async fn enlist(options: &Options, address: &str) -> Result<Enlisted, StartError> {
+pub async fn join(options: &Options, address: &str) -> Result<Joining, StartError> {
     options.validate()?;
     check_address("address to join", address)?;
     let blocking = options.clone();
@@ -92,12 +92,13 @@ pub async fn enlist(options: &Options, address: &str) -> Result<Enlisted, StartE
             .filter(|seed| check_address("address of a member", seed).is_ok() && seed != address),
     );
     let (id, dir) = (cluster_id.clone(), options.data_dir.clone());
-    let stored =
-        tokio::task::spawn_blocking(move || identity.enlist(&id, seeds).and_then(|()| hand_over(&dir)));
+    let stored = tokio::task::spawn_blocking(move || {
+        identity.prepare_join(&id, seeds).and_then(|()| give_to_owner(&dir))
+    });
     let stored = stored.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
     stored.map_err(|error| not_stored(options, &error))?;
     let members = hello.members.into_iter().map(|member| member.name).collect();
-    Ok(Enlisted { cluster_id, node_id: own.node_id, members })
+    Ok(Joining { cluster_id, node_id: own.node_id, members })
 }
 
 /// The directory, locked, if it belongs to no cluster yet.

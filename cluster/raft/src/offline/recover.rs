@@ -8,7 +8,7 @@ use acefleet_registry::{Command, Elapsed, NodeId, OpId, Proposal, State};
 use openraft::EntryPayload;
 use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage};
 
-use super::hand_over;
+use super::give_to_owner;
 use crate::cluster::close;
 use crate::errors::StartError;
 use crate::options::Options;
@@ -23,7 +23,7 @@ const PIECE: usize = 4 << 20;
 
 /// A member as the survivor knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SurveyedMember {
+pub struct KnownMember {
     /// Its id.
     pub id: NodeId,
     /// Its name.
@@ -35,7 +35,7 @@ pub struct SurveyedMember {
 }
 
 /// What one node has of its cluster. Holds the directory until it is dropped or closed.
-pub struct Survey {
+pub struct Recovery {
     /// The node.
     pub node_id: NodeId,
     /// Its name.
@@ -43,7 +43,7 @@ pub struct Survey {
     /// The cluster.
     pub cluster_id: String,
     /// All members, this node among them.
-    pub members: Vec<SurveyedMember>,
+    pub members: Vec<KnownMember>,
     /// Term of the newest entry on this disk.
     pub last_term: u64,
     /// Index of the newest entry on this disk.
@@ -61,9 +61,9 @@ pub struct Survey {
     store: OpenStore,
 }
 
-impl std::fmt::Debug for Survey {
+impl std::fmt::Debug for Recovery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Survey")
+        f.debug_struct("Recovery")
             .field("node_name", &self.node_name)
             .field("cluster_id", &self.cluster_id)
             .finish()
@@ -75,7 +75,7 @@ impl std::fmt::Debug for Survey {
 /// # Errors
 /// [`StartError::Config`] when there is nothing to recover, [`StartError::Temporary`] while a node runs on the
 /// directory, [`StartError::Internal`] when it is damaged.
-pub async fn survey(options: &Options) -> Result<Survey, StartError> {
+pub async fn recover(options: &Options) -> Result<Recovery, StartError> {
     options.validate()?;
     let options = options.clone();
     let opened = {
@@ -119,16 +119,16 @@ pub async fn survey(options: &Options) -> Result<Survey, StartError> {
     if voters == BTreeSet::from([own.node_id]) {
         // A recovery that broke off at its last step.
         let dir = options.data_dir.clone();
-        blocking(move || hand_over(&dir)).await.map_err(unwritable)?;
+        blocking(move || give_to_owner(&dir)).await.map_err(unwritable)?;
         return Err(nothing(&options, "the node is the only voter and needs nobody else: start it"));
     }
-    let members = membership.nodes().map(|(id, member)| SurveyedMember {
+    let members = membership.nodes().map(|(id, member)| KnownMember {
         id: NodeId(*id),
         name: member.name.clone(),
         address: member.address.clone(),
         votes: voters.contains(id),
     });
-    Ok(Survey {
+    Ok(Recovery {
         node_id: NodeId(own.node_id),
         node_name: own.node_name.clone(),
         cluster_id,
@@ -146,7 +146,7 @@ pub async fn survey(options: &Options) -> Result<Survey, StartError> {
     })
 }
 
-impl Survey {
+impl Recovery {
     pub(super) fn options(&self) -> &Options {
         &self.options
     }
@@ -167,7 +167,7 @@ impl Survey {
     ///
     /// # Errors
     /// [`StartError::Internal`] when the disk does not take it.
-    pub async fn recover(self) -> Result<String, StartError> {
+    pub async fn write(self) -> Result<String, StartError> {
         let Self { options, last, identity, mut log, store, state, .. } = self;
         let cluster_id = uuid::Uuid::new_v4().to_string();
         // The id first: whatever happens after this, the old members are refused.
@@ -191,7 +191,7 @@ impl Survey {
         drop(log);
         close(store).await;
         let dir = options.data_dir.clone();
-        blocking(move || hand_over(&dir)).await.map_err(unwritable)?;
+        blocking(move || give_to_owner(&dir)).await.map_err(unwritable)?;
         Ok(cluster_id)
     }
 }

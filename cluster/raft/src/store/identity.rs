@@ -165,7 +165,7 @@ impl IdentityFile {
     }
 
     /// Binds a node that belongs to no cluster to one that runs, of which these members are known. Blocks.
-    pub fn enlist(&self, cluster_id: &str, join: Vec<String>) -> io::Result<()> {
+    pub fn prepare_join(&self, cluster_id: &str, join: Vec<String>) -> io::Result<()> {
         let cluster_id = Some(cluster_id.to_owned());
         self.store(Identity { cluster_id, join, founders: Vec::new(), ..Identity::clone(&self.load()) })
     }
@@ -318,7 +318,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let looked = IdentityFile::peek(dir.path(), "a").unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
-        looked.enlist("cluster-1", vec!["b:1".into()]).unwrap();
+        looked.prepare_join("cluster-1", vec!["b:1".into()]).unwrap();
         let stored = IdentityFile::open(dir.path(), "a").unwrap().load();
         assert_eq!(stored, looked.load());
         assert_eq!(stored.join, ["b:1"]);

@@ -216,7 +216,7 @@ impl Three {
             assert!(Instant::now() < deadline, "neither a nor b leads");
             self.nodes[0].write().await;
             if self.nodes[2].cluster().is_leader() {
-                self.nodes[2].cluster().hand_over(|id: NodeId| id != c).await;
+                self.nodes[2].cluster().transfer_leadership(|id: NodeId| id != c).await;
             }
             let leads = |at: &usize| self.nodes[*at].cluster().is_leader();
             if let Some(leader) = (0..2).find(leads) {
