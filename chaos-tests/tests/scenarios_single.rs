@@ -209,7 +209,7 @@ async fn by_hand(bed: &TestHosts) -> Result<()> {
     // Ports taken by a foreign process, and one by a foreign container.
     let foreign = try_join_all((19000..19003).map(|port| host.occupy(port))).await?;
     let image = acefleet_chaos::hosts::artifacts::ENGINE_IMAGE;
-    let stranger = host.docker().call(&["run", "--detach", "--publish", "19003:6878", image]).await?;
+    let intruder = host.docker().call(&["run", "--detach", "--publish", "19003:6878", image]).await?;
     // One after the other is found to be taken, which may be more than there is time for.
     let first = provision(client).await?;
     ensure!((19004..=19007).contains(&first.host_http_port), "port {} is not free", first.host_http_port);
@@ -218,7 +218,7 @@ async fn by_hand(bed: &TestHosts) -> Result<()> {
 
     // Free again: all of them can be used.
     drop(foreign);
-    host.docker().call(&["rm", "--force", &stranger]).await?;
+    host.docker().call(&["rm", "--force", &intruder]).await?;
     let mut ids = BTreeSet::from([engine.clone()]);
     for _ in 0..3 {
         ids.insert(late::provision(bed, node).await?.container_id);
@@ -245,10 +245,10 @@ async fn by_hand(bed: &TestHosts) -> Result<()> {
     expect_engines(client, &ids).await.context("after `docker rm --force`")?;
 
     // A container without our label is none of our business, not even for DELETE.
-    let stranger = host.docker().call(&["run", "--detach", image]).await?;
-    let refused = client.delete_container(&stranger).await?;
+    let foreign = host.docker().call(&["run", "--detach", image]).await?;
+    let refused = client.delete_container(&foreign).await?;
     ensure!(refused.status.as_u16() == 404, "{refused}");
     expect_engines(client, &ids).await?;
-    ensure!(host.docker().running().await?.contains(&stranger), "a foreign container was stopped");
+    ensure!(host.docker().running().await?.contains(&foreign), "a foreign container was stopped");
     Ok(())
 }

@@ -229,7 +229,7 @@ async fn stand_in(bed: &TestHosts) -> Result<()> {
     let left = client.engines().await?;
     ensure!(behind(&left, FIRST).is_empty() && well.is_subset(&ids(&left)), "{left:?}");
 
-    // One more than before, and one in the stead of the idle engine; that with the stream runs on, unlisted.
+    // One more than before, and one to replace the idle engine; that with the stream runs on, unlisted.
     let fresh = late::provision(bed, node).await?.container_id;
     expect_network(host, SECOND, &BTreeSet::from([fresh])).await?;
     let now = expect_listed(client, 4).await?;

@@ -34,7 +34,7 @@ pub(super) async fn stop(ctx: &Context, id: EngineId) {
     report_gone(ctx, id, "stopped").await;
 }
 
-/// Gives up an engine without a network; the cluster makes another in its stead.
+/// Gives up an engine without a network; the cluster starts a replacement.
 pub(super) async fn cut_off(ctx: &Context, id: EngineId) {
     tracing::warn!(engine = %id, "the engine's VPN container was restarted or made anew: its network is dead");
     let cause = CAUSE_RECREATED.to_owned();

@@ -87,12 +87,12 @@ pub fn drifted(
             ended(engine, container, listed.get(container).copied())
         })
         .collect();
-    let strangers = containers.iter().filter(|c| {
+    let unexpected = containers.iter().filter(|c| {
         !known.contains_key(c.id.as_str())
             && !known_before.contains_key(c.id.as_str())
             && !busy.containers.contains(&c.id)
     });
-    actions.extend(strangers.filter_map(|c| stranger(now, node, c, busy)));
+    actions.extend(unexpected.filter_map(|c| unexpected_container(now, node, c, busy)));
     actions
 }
 
@@ -136,7 +136,7 @@ fn ended(engine: &Engine, container: &str, found: Option<&Observed>) -> Option<A
 }
 
 /// A container with our labels that no live record names.
-fn stranger(state: &State, node: NodeId, found: &Observed, busy: &Busy) -> Option<Action> {
+fn unexpected_container(state: &State, node: NodeId, found: &Observed, busy: &Busy) -> Option<Action> {
     let remove = |why| Some(Action::Remove { container: found.id.clone(), why });
     let labelled = spec::engine_of(&found.labels);
     if labelled.is_some_and(|id| busy.engines.contains(&id)) {

@@ -172,7 +172,7 @@ pub fn container(
     }
 }
 
-/// The same in the network of another container, which publishes the ports in its stead.
+/// The same in the network of another container, which publishes the ports for it.
 fn behind(network: &Network, mut spec: ContainerSpec) -> ContainerSpec {
     spec.ports.clear();
     spec.labels.insert(LABEL_VPN_RUN.to_owned(), network.instance.clone());

@@ -75,7 +75,7 @@ pub fn engine_name(state: &State, id: EngineId) -> String {
 fn starts(state: &State, reserve: &Reserve) -> String {
     let policy = state.policy();
     match reserve.replaces {
-        Some(lost) => format!("starts an engine in the stead of {}", engine_name(state, lost)),
+        Some(lost) => format!("starts a replacement of {}", engine_name(state, lost)),
         None if state.supply() < policy.min_replicas => {
             format!(
                 "starts an engine: {} are there and MIN_REPLICAS is {}",

@@ -133,10 +133,10 @@ async fn look(fleet: &Fleet, term: u64, leads_since: Instant, heard: &Heard) {
         if leads_since.elapsed() < SETTLE && !has_heard_all(fleet, &view.state) {
             return;
         }
-        let strangers = members::strangers(&fleet.cluster().status(), &view.state);
-        if !strangers.is_empty() {
+        let former = members::former_members(&fleet.cluster().status(), &view.state);
+        if !former.is_empty() {
             // Their engines are gone with them, so the rest is decided on the state after that.
-            let removals = strangers.into_iter().map(|node| Command::NodeRemoved { node }).collect();
+            let removals = former.into_iter().map(|node| Command::NodeRemoved { node }).collect();
             return act(fleet, term, removals).await;
         }
         let cluster = fleet.cluster();

@@ -144,7 +144,7 @@ impl Fleet {
 }
 
 /// Registered nodes that are no members any more.
-pub(crate) fn strangers(status: &RaftStatus, state: &State) -> Vec<NodeId> {
+pub(crate) fn former_members(status: &RaftStatus, state: &State) -> Vec<NodeId> {
     let is_member = |id: NodeId| status.members.iter().any(|member| member.id == id);
     state.nodes().map(|node| node.info.id).filter(|id| !is_member(*id)).collect()
 }

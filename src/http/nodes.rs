@@ -111,7 +111,7 @@ fn deadline_seconds(body: Option<&Value>) -> Result<Option<u64>, Problem> {
 ///
 /// It takes no new engines and no new streams. Its engines leave when their streams have ended, after
 /// their replacements run elsewhere as far as the floors need any, and not before 35 seconds: clients that
-/// were just told of one may be on their way to it. Answers at once; `drain` in the node says how far it is.
+/// were just given one may be on their way to it. Answers at once; `drain` in the node says how far it is.
 /// Repeat the call to change the deadline.
 #[utoipa::path(
     post, path = "/cluster/nodes/{name}/drain", tag = "cluster", operation_id = "drain_node",

@@ -23,7 +23,7 @@ struct Scaled {
 ///
 /// Within `MIN_REPLICAS` and `MAX_REPLICAS`. Engines with streams, and those idle for less than
 /// `ENGINE_GRACE_PERIOD_S`, are not removed. Answers when the containers run, or after 2.4 s while
-/// some are still being started, or when those that go are off the list: they stop 35 s later, unless a client that was told of
+/// some are still being started, or when those that go are off the list: they stop 35 s later, unless a client that was given
 /// one plays on it.
 #[utoipa::path(
     post, path = "/scale/{demand}", tag = "provisioning", operation_id = "scale",

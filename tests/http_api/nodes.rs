@@ -69,7 +69,7 @@ async fn a_draining_node_says_how_far_it_is() {
     assert_eq!(draining.json()["drain"]["streams_left"], 1);
     assert!(draining.json()["drain"]["deadline"].as_str().unwrap().ends_with("+00:00"));
     assert_eq!(bed.get("/engines").await.text, "[]", "it is offered to nobody");
-    // The idle one waits for clients that were told of it.
+    // The idle one waits for clients that were given it.
     let open = bed.post("/cluster/nodes/a/drain", &NOTHING).await.json();
     assert_eq!(open["drain"], json!({"engines_left": 2, "streams_left": 1, "deadline": null}));
     bed.post("/cluster/nodes/a/drain", &json!({"deadline_seconds": 0})).await;

@@ -2,7 +2,7 @@
 //!
 //! A process belongs to a bed (or to one host of it) when it lives in the bed's network namespace, runs under the bed's
 //! control group, or is a part of Docker that was started with a path inside the bed's directories (somebody's `tail -f` on
-//! a log is not). A record of pids would miss the shims and containers that Docker starts, and would point at strangers once
+//! a log is not). A record of pids would miss the shims and containers that Docker starts, and would point at other processes once
 //! pids are reused.
 
 use std::fs;

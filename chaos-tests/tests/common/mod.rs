@@ -27,7 +27,7 @@ use serde_json::Value;
 pub const SOON: Duration = Duration::from_secs(30);
 /// Deadline of an election, of a node's return, of Docker's return.
 pub const LATER: Duration = Duration::from_secs(60);
-/// Deadline of a drain: clients that were just told of an engine are waited for, then each engine is stopped.
+/// Deadline of a drain: clients that were just given an engine are waited for, then each engine is stopped.
 pub const DRAINED: Duration = Duration::from_secs(120);
 /// What a leader says when another node has taken over from it.
 pub const HANDED_OVER: &str = "leadership transferred";

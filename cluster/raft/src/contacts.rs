@@ -35,7 +35,7 @@ struct Contact {
     version: String,
     /// Absent before it has told one.
     level: Option<Level>,
-    /// What it last told of its clock, and when.
+    /// What its clock last showed, and when it said so.
     clock: Option<(u64, Instant)>,
 }
 

@@ -31,7 +31,7 @@ pub enum BreakerKind {
 }
 
 impl BreakerKind {
-    /// Which breaker a creation has to pass and feeds, by the engine in whose stead it is.
+    /// Which breaker a creation has to pass and feeds, by the engine that it replaces.
     #[must_use]
     pub fn over(replaces: Option<EngineId>) -> Self {
         match replaces {

@@ -277,7 +277,7 @@ pub struct Reserve {
     /// The cluster reserves for itself: nobody waits for the answer.
     #[serde(default)]
     pub automatic: bool,
-    /// The engine in whose stead this one is made: it is made once, whoever asks for it.
+    /// The engine that this one replaces: the replacement is made once, whoever asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<EngineId>,
 }

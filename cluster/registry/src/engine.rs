@@ -209,10 +209,10 @@ pub struct Engine {
     /// Forwarded port that it was told when it was made. Whether its VPN still has it is another question.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forwarded_port: Option<u16>,
-    /// The engine in whose stead it was made.
+    /// The engine that it replaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<EngineId>,
-    /// Set while clients are told of it no more, before it is stopped.
+    /// Set while it is unlisted, before it is stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retiring: Option<Retiring>,
     /// Set when it stops being live.

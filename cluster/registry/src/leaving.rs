@@ -1,5 +1,5 @@
 //! Which engines may leave, and when. An engine that clients may use is taken out of the list first; it stops when nobody uses
-//! it and nobody who was told of it can still be on the way.
+//! it and no client that was given it can still be on the way.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::vpn::VpnFault;
 /// So long after the return of a host its engines have said which of their streams play.
 const DOUBT_MS: u64 = 15_000;
 
-/// So long after a client was told of an engine it may come to it. Acexy waits up to 10 s after provisioning, its session may
+/// So long after a client was given an engine it may come to it. Acexy waits up to 10 s after provisioning, its session may
 /// take 20 s to open, and only then it reports the stream.
 const COMES_WITHIN_MS: u64 = 35_000;
 
@@ -41,11 +41,11 @@ impl State {
             .filter(|fault| may && (*fault == VpnFault::Unhealthy || engine.retiring.is_none()))
     }
 
-    /// May this engine stop at `now_ms`, because clients are told of it no more and are done with it?
+    /// May this engine stop at `now_ms`, because it is unlisted and no client uses it?
     #[must_use]
     pub fn may_stop_unused(&self, engine: &Engine, now_ms: Elapsed) -> bool {
         let nobody_comes = || {
-            let until = self.told_until_ms(engine);
+            let until = self.listed_until_ms(engine);
             until.is_some_and(|until| now_ms.since(until) >= COMES_WITHIN_MS)
         };
         engine.phase < Phase::Draining
@@ -65,13 +65,13 @@ impl State {
         self.live_engines().filter(|e| self.is_spare(e) && plain(e) && self.is_of_use(e)).count() as u32
     }
 
-    /// True unless whoever got this engine would wait in vain for it.
+    /// True if a client can use this engine now.
     pub(crate) fn is_of_use(&self, engine: &Engine) -> bool {
         !self.is_draining(engine.node) && self.has_network(engine) && engine.health != Health::Unhealthy
     }
 
-    /// Until when clients were told of an engine, if they are not any more.
-    fn told_until_ms(&self, engine: &Engine) -> Option<Elapsed> {
+    /// Until when an engine was listed; `None` while it still is.
+    fn listed_until_ms(&self, engine: &Engine) -> Option<Elapsed> {
         let drain = self.node(engine.node).filter(|node| self.is_draining(node.info.id));
         let drain_since_ms = drain.map(|node| node.availability_since_ms);
         let retiring_since_ms = engine.retiring.as_ref().map(|retiring| retiring.since_ms);

@@ -49,7 +49,7 @@ pub enum Availability {
     Active,
     /// Takes no new engines; those that run stay and take streams.
     Cordoned,
-    /// Takes no new engines and no new streams; its engines leave when their streams have ended and no client that was told of
+    /// Takes no new engines and no new streams; its engines leave when their streams have ended and no client that was given
     /// them can still be on its way, or at the deadline with their streams.
     Draining {
         /// The moment at which streams are cut off; without one they may take as long as they like.

@@ -56,7 +56,7 @@ pub fn plan(
     commands
 }
 
-/// Engines that clients are done with. While engines are being started or are still to be, in their stead for all that is known,
+/// Engines that clients are done with. While engines are being started or are still to be, as their replacements for all that is known,
 /// those of a draining node stay until the deadline, and those that can be had stay to be had.
 fn unused(state: &State, waiting: bool, now_ms: Elapsed) -> Vec<Command> {
     let stays = |e: &Engine| {
@@ -195,8 +195,8 @@ fn missing(state: &State, eligible: &BTreeSet<NodeId>, now_ms: Elapsed) -> Missi
         automatic: true,
         replaces: None,
     };
-    let stead = |(id, spec)| Reserve { spec, replaces: Some(id), ..reserve.clone() };
-    let replacing = owed.into_iter().take(replacing as usize).map(stead);
+    let replacement = |(id, spec)| Reserve { spec, replaces: Some(id), ..reserve.clone() };
+    let replacing = owed.into_iter().take(replacing as usize).map(replacement);
     let others = std::iter::repeat_n(reserve.clone(), others as usize);
     // Where something is missing by name only one attempt is made at a time, whatever room there is.
     let mut reserves: Vec<Reserve> = replacing.chain(others).collect();

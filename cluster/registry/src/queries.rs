@@ -309,7 +309,7 @@ impl State {
         self.tables.ops.get(&op_id)
     }
 
-    /// The engine that was made in another's stead, unless that failed.
+    /// The replacement of an engine, unless its start failed.
     #[must_use]
     pub fn replacement(&self, id: EngineId) -> Option<&Arc<Engine>> {
         self.all_engines().find(|e| e.replaces == Some(id) && e.phase != Phase::Failed)

@@ -99,7 +99,7 @@ pub const CAUSE_RECREATED: &str = "vpn_recreated";
 /// Cause of the failure of an engine whose VPN could not take it. It says nothing of Docker.
 pub const CAUSE_VPN_ERROR: &str = "vpn_error";
 
-/// True for causes that took an engine away although it was wanted: another is due in its stead.
+/// True for causes that took an engine away although it was wanted: a replacement is due.
 pub(crate) fn is_replaced(cause: &str) -> bool {
     let faults = [VpnFault::Misplaced, VpnFault::Unhealthy, VpnFault::StalePort];
     cause == CAUSE_RECREATED || faults.iter().any(|fault| fault.cause() == cause)

@@ -42,7 +42,7 @@ pub(crate) struct Identity {
     /// Founding members; used only until the log begins.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub founders: Vec<MemberRecord>,
-    /// Cluster addresses of the members that `acefleet join` was told of; used only until the log begins.
+    /// Cluster addresses of the members that `acefleet join` learned; used only until the log begins.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub join: Vec<String>,
     /// Ids of the clusters that this one was recovered from, the oldest first.

@@ -41,7 +41,7 @@ enum Way {
     /// Its name is gone.
     Unresolvable,
     /// Somebody else answers at its address.
-    Stranger,
+    AnotherCluster,
 }
 
 /// The front door of the member: all connections to it pass here.
@@ -53,8 +53,8 @@ struct Door {
 }
 
 impl Door {
-    /// Opens it in front of the member; somebody else listens at `stranger`.
-    async fn open(member: SocketAddr, stranger: SocketAddr) -> Self {
+    /// Opens it in front of the member; somebody else listens at `foreign`.
+    async fn open(member: SocketAddr, foreign: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let way = watch::Sender::new(Way::Open);
@@ -92,7 +92,7 @@ impl Door {
                 tokio::select! {
                     accepted = accepted => {
                         let (stream, _) = accepted.unwrap();
-                        let to = if now == Way::Stranger { stranger } else { member };
+                        let to = if now == Way::AnotherCluster { foreign } else { member };
                         match now {
                             Way::Resetting => reset(&stream),
                             Way::Mute => kept.push(Ok(stream)),
@@ -175,7 +175,7 @@ struct Three {
     nodes: Vec<Node>,
     /// What each of them sees of the network.
     nets: Vec<Arc<Net>>,
-    stranger: Node,
+    foreign: Node,
     door: Door,
     _dir: tempfile::TempDir,
 }
@@ -195,8 +195,8 @@ impl Three {
             let (lookups, dials) = (AtomicUsize::new(0), AtomicUsize::new(0));
             Arc::new(Net { door: door.address, way: door.way.subscribe(), lookups, dials })
         };
-        let mut stranger = Node::new(dir.path(), "x", elsewhere, elsewhere.to_string(), Vec::new());
-        stranger.start().await;
+        let mut foreign = Node::new(dir.path(), "x", elsewhere, elsewhere.to_string(), Vec::new());
+        foreign.start().await;
         let (mut nodes, mut nets) = (Vec::new(), Vec::new());
         for (peer, bind_to) in listed.iter().zip(binds) {
             let mut node = Node::new(dir.path(), &peer.name, bind_to, peer.addr.clone(), listed.clone());
@@ -205,7 +205,7 @@ impl Three {
             node.start().await;
             nodes.push(node);
         }
-        Self { nodes, nets, stranger, door, _dir: dir }
+        Self { nodes, nets, foreign, door, _dir: dir }
     }
 
     /// Makes `a` or `b` lead, with `c` behind it; says which of them.
@@ -287,7 +287,7 @@ async fn costs_little_while(way: Way, why: &str) {
     until("c has caught up", || three.nodes[2].cluster().status().last_applied >= last).await;
     let back = || log.lines().iter().filter(|line| line.contains("c answers again")).count();
     until("a line says that c is back", || back() == 1).await;
-    assert!(three.stranger.cluster().status().running);
+    assert!(three.foreign.cluster().status().running);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -322,5 +322,5 @@ async fn a_member_whose_name_is_gone_costs_little() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_at_the_address_of_a_member_costs_little() {
-    costs_little_while(Way::Stranger, "belongs to cluster").await;
+    costs_little_while(Way::AnotherCluster, "belongs to cluster").await;
 }

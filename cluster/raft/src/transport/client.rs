@@ -263,7 +263,7 @@ impl Wire {
 
     /// A connection for one call. Whoever asks to join says at which address to call back, so these are
     /// not kept.
-    fn stranger(&self, address: &str) -> NodeClient<Channel> {
+    fn unverified(&self, address: &str) -> NodeClient<Channel> {
         NodeClient::new(self.pool.aside(address))
     }
 
@@ -332,7 +332,7 @@ impl Wire {
         own_address: &str,
         limit: Duration,
     ) -> Result<proto::HelloReply, CallError> {
-        let mut client = self.stranger(address);
+        let mut client = self.unverified(address);
         bounded(limit, client.hello(Request::new(self.greeting(own_address, Vec::new())))).await
     }
 
@@ -355,7 +355,7 @@ impl Wire {
         request: proto::FormRequest,
         limit: Duration,
     ) -> Result<(), CallError> {
-        let mut client = self.stranger(address);
+        let mut client = self.unverified(address);
         bounded(limit, client.form(Request::new(request))).await?;
         Ok(())
     }
@@ -367,7 +367,7 @@ impl Wire {
         request: proto::JoinRequest,
         limit: Duration,
     ) -> Result<proto::JoinReply, CallError> {
-        let mut client = self.stranger(address);
+        let mut client = self.unverified(address);
         bounded(limit, client.join(Request::new(request))).await
     }
 
@@ -388,7 +388,7 @@ impl Wire {
     /// Tells a node that it is no member any more.
     pub async fn farewell(&self, to: u64, member: &Member, limit: Duration) -> Result<(), CallError> {
         let request = proto::FarewellRequest { route: Some(self.route(to)?) };
-        let mut client = self.stranger(&member.address);
+        let mut client = self.unverified(&member.address);
         bounded(limit, client.farewell(Request::new(request))).await?;
         Ok(())
     }

@@ -117,11 +117,11 @@ async fn only_members_say_how_far_they_have_come() {
     let member = route(&node.cluster, &node.cluster);
     let last = Some(proto::LogPoint { term: 9, node: 7, index: 9 });
     let standing = Some(proto::Standing { last, ..Default::default() });
-    for stranger in 1..=20 {
-        let route = Some(proto::Route { from: stranger, ..member.clone() });
+    for outsider in 1..=20 {
+        let route = Some(proto::Route { from: outsider, ..member.clone() });
         let refused = client.report(Request::new(proto::ReportRequest { route, standing })).await;
         assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied);
-        assert_eq!(node.cluster.core().remembers(stranger), crate::store::Standing::default());
+        assert_eq!(node.cluster.core().remembers(outsider), crate::store::Standing::default());
     }
     client
         .report(Request::new(proto::ReportRequest { route: Some(member.clone()), standing }))
@@ -180,17 +180,17 @@ async fn streams_of_strangers_are_refused_and_garbage_ends_a_stream() {
 async fn writes_of_a_node_that_is_no_member_are_refused() {
     let node = alone("node").await;
     let mut forward = ForwardClient::connect(format!("http://{}", node.address)).await.unwrap();
-    let mut stranger = route(&node.cluster, &node.cluster);
-    stranger.from += 1;
+    let mut outsider = route(&node.cluster, &node.cluster);
+    outsider.from += 1;
     let proposal = acefleet_registry::Proposal {
         op_id: crate::OpId(1, 1),
         at_ms: Elapsed::ZERO,
-        origin: NodeId(stranger.from),
+        origin: NodeId(outsider.from),
         command: acefleet_registry::Command::ResetBreaker(None),
     };
     let write = proto::ForwardedWrite { id: 1, proposal: crate::codec::encode(&proposal).unwrap().into() };
     let write = proto::WriteMessage { message: Some(proto::write_message::Message::Write(write)) };
-    let messages = [routed(stranger).1, write];
+    let messages = [routed(outsider).1, write];
     let mut refusals = forward.write(tokio_stream::iter(messages)).await.unwrap().into_inner();
     assert_eq!(refusals.message().await.unwrap_err().code(), Code::PermissionDenied);
     assert!(node.cluster.view().state.remembered(crate::OpId(1, 1)).is_none());
@@ -202,8 +202,8 @@ async fn strangers_get_no_answer_and_leave_no_trace() {
     let mut client = NodeClient::connect(format!("http://{}", node.address)).await.unwrap();
     let member = route(&node.cluster, &node.cluster);
     let contacts = node.cluster.core().wire.contacts();
-    for stranger in 1..=20 {
-        let route = Some(proto::Route { from: stranger, ..member.clone() });
+    for outsider in 1..=20 {
+        let route = Some(proto::Route { from: outsider, ..member.clone() });
         let refused = client
             .ask(Request::new(proto::AskRequest {
                 route,
@@ -213,7 +213,7 @@ async fn strangers_get_no_answer_and_leave_no_trace() {
             }))
             .await;
         assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied);
-        assert!(contacts.peer_age(stranger).is_none(), "a stranger is remembered");
+        assert!(contacts.peer_age(outsider).is_none(), "a node that is no member is remembered");
     }
     let asked = proto::AskRequest {
         route: Some(member.clone()),
@@ -327,8 +327,8 @@ async fn questions_end_with_the_reason_why_there_is_no_answer() {
     let deadline = Instant::now() + Duration::from_secs(60);
     let own = node.cluster.ask(node.cluster.node_id(), "?".into(), deadline).await;
     assert!(matches!(own, Err(AskError::Refused(_))), "{own:?}");
-    let stranger = node.cluster.ask(NodeId(1), "?".into(), deadline).await;
-    assert_eq!(stranger, Err(AskError::NotAMember(1)));
+    let outsider = node.cluster.ask(NodeId(1), "?".into(), deadline).await;
+    assert_eq!(outsider, Err(AskError::NotAMember(1)));
 }
 
 #[tokio::test]

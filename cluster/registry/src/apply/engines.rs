@@ -231,7 +231,7 @@ pub(super) fn stop(state: &mut State, id: EngineId, cause: &str, when: StopWhen)
     refused(RefusalCode::NotIdle, format!("engine {id} is in use, needed, or not idle for long enough"))
 }
 
-/// Clients are told of it no more.
+/// Clients no longer get it listed.
 fn retire(state: &mut State, engine: &Engine, cause: &str, may_stay: bool) -> Reply {
     let message = format!("{} is offered no more ({cause})", engine.container_name);
     note(state, EventType::Engine, "retiring", message, engine.container_id.as_ref(), None);

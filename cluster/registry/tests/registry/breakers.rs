@@ -148,7 +148,7 @@ fn times_at_the_end_of_the_scale_overflow_nothing() {
     world.reserve();
 }
 
-/// What the plan wants started in the stead of others, which it reserves.
+/// Replacements that the plan wants started, which it reserves.
 fn replacements(world: &mut World) -> Vec<Engine> {
     let commands = plan(&world.state, &world.eligible(), |_| true, world.now);
     let replacing =

@@ -40,8 +40,8 @@ fn transitions_of_docker_are_noted_and_repeats_are_not() {
 #[test]
 fn a_node_that_has_not_registered_has_no_docker() {
     let mut world = World::new(1, 10);
-    let stranger = Command::NodeDocker { node: NodeId(9), docker: DockerState::Available };
-    assert_eq!(refusal(world.run(stranger)), RefusalCode::NotFound);
+    let unknown = Command::NodeDocker { node: NodeId(9), docker: DockerState::Available };
+    assert_eq!(refusal(world.run(unknown)), RefusalCode::NotFound);
 }
 
 fn want(world: &mut World, node: u64, availability: Wanted) {
@@ -270,9 +270,9 @@ fn a_node_that_is_down_is_replaced_and_comes_back_with_what_it_runs() {
     let eligible: BTreeSet<NodeId> = [NodeId(1), NodeId(3)].into();
     let commands = plan(&world.state, &eligible, |_| true, world.now);
     assert_eq!(commands.len(), 1, "{commands:?}");
-    let Reply::Engine(stead) = world.run(commands[0].clone()) else { panic!("refused") };
-    world.start(stead.id);
-    assert_ne!(stead.ports.host_http, lost.ports.host_http, "a lost engine keeps its lease");
+    let Reply::Engine(replacement) = world.run(commands[0].clone()) else { panic!("refused") };
+    world.start(replacement.id);
+    assert_ne!(replacement.ports.host_http, lost.ports.host_http, "a lost engine keeps its lease");
     assert_eq!(world.state.supply(), 3);
 
     world.run(heard(&world, 0)[0].clone());

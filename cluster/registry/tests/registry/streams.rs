@@ -224,13 +224,13 @@ fn the_engine_is_recognised_when_another_node_relays_it() {
 fn a_host_name_or_a_port_that_is_not_the_engines_means_an_engine_outside() {
     let (mut world, port) = with_engine();
     let engines = world.state.clone();
-    let mut stranger = playing("k", "1", port);
-    stranger.stat_url = format!("http://192.0.2.7:{port}/ace/stat/k/1");
-    stranger.engine_host = "192.0.2.7".to_owned();
-    stranger.container_id = Some("acexy-1".to_owned());
+    let mut foreign = playing("k", "1", port);
+    foreign.stat_url = format!("http://192.0.2.7:{port}/ace/stat/k/1");
+    foreign.engine_host = "192.0.2.7".to_owned();
+    foreign.container_id = Some("acexy-1".to_owned());
     let fallback = playing("k", "2", 6878);
     for (start, container) in
-        [(stranger, format!("192.0.2.7:{port}")), (fallback, "localhost:6878".to_owned())]
+        [(foreign, format!("192.0.2.7:{port}")), (fallback, "localhost:6878".to_owned())]
     {
         let stream = world.begin(start);
         assert_eq!((stream.engine, &*stream.container_id), (None, container.as_str()));

@@ -330,7 +330,7 @@ fn check_engines(before: &State, after: &State, command: &Command) -> Checked {
                 StopWhen::OffVpn => !before.has_network(old),
                 StopWhen::IdleFor(_) => false,
             };
-            ensure!(right, "engine {engine} was stopped while clients are told of it");
+            ensure!(right, "engine {engine} was stopped while it is listed");
         }
     }
     if let Command::Conflict { engine, taken: Taken::HostPort(port) } = command
