@@ -2,7 +2,7 @@
 //! node owns what concerns its engines and reports it to the others about once a second; nothing here
 //! may be needed for a correct decision after a restart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -91,7 +91,12 @@ pub struct NodeReport {
     pub totals: (u64, u64),
     /// Events that it keeps until there is a leader.
     pub kept_events: u64,
+    /// Members that it, as the leader, has not heard for [`SILENT_AFTER`].
+    pub silent: BTreeSet<NodeId>,
 }
+
+/// A host of which the leader has heard nothing for so long is not expected back in a moment.
+pub const SILENT_AFTER: Duration = Duration::from_secs(2);
 
 /// A report and when it came.
 #[derive(Clone, Debug)]

@@ -1,11 +1,9 @@
 //! A node that is about to stop finishes the engines that callers wait for, and takes no more.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use acefleet_registry::engine::{EngineSpec, Phase};
+use acefleet_registry::engine::Phase;
 use acefleet_registry::node::DockerState;
-use acefleet_registry::rules::hosts::{self, Observations, Wanted};
 use acefleet_registry::{NodeId, State};
 
 use crate::agent::AgentHandle;
@@ -16,12 +14,10 @@ const PATIENCE: Duration = Duration::from_millis(2_500);
 /// What the registry says of the Docker of a node that is being stopped.
 pub(super) const STOPPING: &str = "its node is being stopped; what runs goes on";
 
-/// Whether an engine that is asked for now can be had from another host.
-fn is_dispensable(state: &State, node: NodeId) -> bool {
-    let (spec, failed) = (EngineSpec::acestream(), BTreeSet::from([node]));
-    let wanted = Wanted { spec: &spec, failed: &failed, observations: Observations::Live(&|_| false) };
-    let others = hosts::candidates(state, &wanted);
-    !others.able.is_empty() || !others.due.is_empty()
+/// Whether another host may be asked for engines. That it has room is not needed: a refusal that says why beats a reservation here
+/// that nobody starts.
+fn has_others(state: &State, node: NodeId) -> bool {
+    state.nodes().map(|other| other.info.id).any(|id| id != node && !state.is_down(id))
 }
 
 fn has_work(state: &State, node: NodeId) -> bool {
@@ -36,7 +32,7 @@ impl AgentHandle {
         let cluster = &self.parts.cluster;
         let node = cluster.node_id();
         let mut changes = cluster.fleet_changes();
-        if cluster.status().leader.is_none() || !is_dispensable(&cluster.view().state, node) {
+        if cluster.status().leader.is_none() || !has_others(&cluster.view().state, node) {
             return;
         }
         self.parts.leaving.cancel();

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use acefleet_registry::{EngineId, State, WallMs};
+use acefleet_registry::{EngineId, NodeId, State, WallMs};
 use tokio::time::MissedTickBehavior;
 
 use crate::agent::context::{Context, unpoisoned};
 use crate::agent::runtime::Observed;
-use crate::soft::{EngineSoft, LeftBehind, NodeReport, SoftState, StreamSample, VpnSoft};
+use crate::soft::{EngineSoft, LeftBehind, NodeReport, SILENT_AFTER, SoftState, StreamSample, VpnSoft};
 
 /// Period of publication.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -118,15 +118,27 @@ impl LocalReport {
             state.stream(id).is_some_and(|s| s.is_started() && s.engine.is_some_and(|engine| owns(&engine)))
         };
         self.change(|report| {
+            let silent = silent(ctx, state);
             let before = (report.engines.len(), report.streams.len(), report.kept_events);
+            let same = report.silent == silent;
+            report.silent = silent;
             report.engines.retain(|id, _| owns(id));
             report.streams.retain(|id, _| runs(id));
             report.kept_events = ctx.cluster.outbox().len();
-            before != (report.engines.len(), report.streams.len(), report.kept_events)
+            !same || before != (report.engines.len(), report.streams.len(), report.kept_events)
         });
         let mut inner = unpoisoned(&self.inner);
         std::mem::take(&mut inner.dirty).then(|| Arc::new(inner.report.clone()))
     }
+}
+
+/// Members that this node, if it leads, has not heard for long: others believe it, who may hear less.
+fn silent(ctx: &Context, state: &State) -> BTreeSet<NodeId> {
+    if !ctx.cluster.is_leader() {
+        return BTreeSet::new();
+    }
+    let members = state.nodes().map(|node| node.info.id);
+    members.filter(|id| ctx.cluster.silence(*id) >= SILENT_AFTER).collect()
 }
 
 /// True when the stamp moved far enough to be worth a change.

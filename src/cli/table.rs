@@ -13,12 +13,23 @@ pub(super) fn text(value: &Value) -> String {
 
 /// One line for each member below a line of titles.
 pub(super) fn table(nodes: &[Value]) -> String {
-    let titles =
-        ["NAME", "ROLE", "AVAILABILITY", "ADDRESS", "DOCKER", "ENGINES", "STREAMS", "HEARD", "VERSION"];
+    let titles = [
+        "NAME",
+        "ROLE",
+        "AVAILABILITY",
+        "ADDRESS",
+        "DOCKER",
+        "ENGINES",
+        "STREAMS",
+        "HEARD",
+        "VERSION",
+        "NO NEW ENGINES",
+    ];
     let mut rows = vec![titles.map(str::to_owned)];
     for node in nodes {
         let heard = match node["last_contact_ms"].as_u64() {
-            Some(ms) => format!("{ms} ms ago"),
+            Some(ms @ ..10_000) => format!("{ms} ms ago"),
+            Some(ms) => format!("{} s ago", ms / 1000),
             None => "-".to_owned(),
         };
         rows.push([
@@ -31,15 +42,16 @@ pub(super) fn table(nodes: &[Value]) -> String {
             text(&node["streams"]),
             heard,
             text(&node["version"]),
+            text(&node["passed_over"]["message"]),
         ]);
     }
-    let mut widths = [0; 9];
+    let mut widths = [0; 10];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
-    let line = |row: &[String; 9]| {
+    let line = |row: &[String; 10]| {
         let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };

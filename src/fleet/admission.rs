@@ -1,6 +1,6 @@
 //! Can this cluster start an engine now, and if not, why. Judged by what decides reservations.
 
-use std::time::Duration;
+use std::time::Instant;
 
 use acefleet_registry::breaker::{BreakerKind, BreakerState};
 use acefleet_registry::engine::EngineSpec;
@@ -8,9 +8,7 @@ use acefleet_registry::rules::hosts::Candidates;
 use acefleet_registry::{Reserve, State};
 
 use crate::fleet::{Blocked, Code, Fleet, hooks, provision};
-
-/// A host that has been silent for so long is not expected back in a moment.
-const LASTING_SILENCE: Duration = Duration::from_secs(2);
+use crate::soft::SILENT_AFTER;
 
 /// Whether an engine could be started now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,12 +22,17 @@ pub struct Admission {
 impl Fleet {
     /// The hosts, sorted for a plain engine. The leader passes over a host at the first sign of silence; whoever asks here remembers
     /// the answer for longer than such a moment lasts, so only a silence that lasts counts. Other nodes may hear less than the
-    /// leader, and believe what it has written.
+    /// leader, and go by what it reports.
     #[must_use]
     pub fn candidates(&self, state: &State) -> Candidates {
         let cluster = self.cluster();
-        let leads = cluster.is_leader();
-        hooks::candidates(state, &|id| leads && cluster.silence(id) >= LASTING_SILENCE)
+        if cluster.is_leader() {
+            return hooks::candidates(state, &|id| cluster.silence(id) >= SILENT_AFTER);
+        }
+        let (soft, now) = (self.soft(), Instant::now());
+        let leader = cluster.status().leader.filter(|leader| !soft.is_suspect(*leader, now));
+        let report = leader.and_then(|leader| soft.nodes.get(&leader)).map(|heard| &heard.report);
+        hooks::candidates(state, &|id| report.is_some_and(|report| report.silent.contains(&id)))
     }
 
     /// Judged on this node's replica; never waits.

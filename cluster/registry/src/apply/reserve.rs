@@ -100,7 +100,7 @@ fn decide(state: &mut State, ask: &Reserve, op_id: OpId, origin: NodeId) -> Resu
     };
     let Some(choice) = choose(&found.able, whole).or_else(|| choose(&found.due, again())) else {
         let lacking = found.over(|obstacle| matches!(obstacle, Obstacle::Lacks(_)));
-        return Err(missing(state, &lacking, &ask.spec).unwrap_or_else(|| no_host(&reachable, ask)));
+        return Err(missing(state, &lacking, &ask.spec).unwrap_or_else(|| no_host(state, &found, ask)));
     };
     let lacking = missing(state, &[choice.node].into(), &ask.spec);
     let haste = if ask.automatic { Haste::Patient } else { Haste::Waiting };
@@ -220,8 +220,8 @@ fn missing(state: &State, hosts: &BTreeSet<NodeId>, spec: &EngineSpec) -> Option
     Some(Refusal { code, message: lacking.message.clone(), retry_after_s })
 }
 
-fn no_host(reachable: &BTreeSet<NodeId>, ask: &Reserve) -> Refusal {
-    let able = reachable.len();
+fn no_host(state: &State, found: &Candidates, ask: &Reserve) -> Refusal {
+    let able = found.reachable().len();
     if able == 0 {
         let message = match ask.exclude.is_empty() {
             true => {
@@ -231,6 +231,11 @@ fn no_host(reachable: &BTreeSet<NodeId>, ask: &Reserve) -> Refusal {
         };
         return Refusal { code: RefusalCode::NoHost, message: message.to_owned(), retry_after_s: None };
     }
-    let message = format!("all {able} hosts run as many engines as their ACEFLEET_CAPACITY allows");
+    let name = |id: NodeId| state.node(id).map_or_else(|| id.to_string(), |node| node.info.name.clone());
+    let others = found.passed_over.iter().filter(|(_, obstacle)| obstacle.is_of_host());
+    let others: String = others.map(|(id, obstacle)| format!("; {} {obstacle}", name(*id))).collect();
+    let message = format!(
+        "all {able} hosts that could run it have as many engines as their ACEFLEET_CAPACITY allows{others}"
+    );
     Refusal { code: RefusalCode::MaxCapacity, message, retry_after_s: None }
 }
