@@ -92,6 +92,19 @@ impl Disk {
     }
 }
 
+/// The end of a node whose storage or Raft failed: for want of space, if there is none.
+pub(crate) async fn or_full(core: &Core, why: String) -> Failure {
+    let dir = core.options.data_dir.clone();
+    let looked = {
+        let dir = dir.clone();
+        blocking(move || DiskSpace::of(&dir)).await
+    };
+    match looked {
+        Ok(space) if space.verdict() == Verdict::Full => Failure::Refused(space.full(&dir)),
+        _ => Failure::Fatal(why),
+    }
+}
+
 /// Looks until the node stops.
 pub(crate) async fn run(core: Arc<Core>) {
     let dir = core.options.data_dir.clone();

@@ -167,6 +167,7 @@ pub(crate) async fn run(core: Arc<Core>) {
                 biased;
                 () = core.log_bytes.taken.notified() => purge(&core).await,
                 () = core.log_bytes.due() => snapshot(&core).await,
+                () = core.snapshots.wanted() => again(&core).await,
             }
         };
         let done = tokio::select! {
@@ -189,6 +190,11 @@ async fn snapshot(core: &Core) -> Result<(), String> {
     let newer = |metrics: &crate::types::Metrics| metrics.snapshot > before;
     let made = core.raft.wait(Some(SNAPSHOT_LIMIT)).metrics(newer, "snapshot").await;
     made.map(drop).map_err(|error| error.to_string())
+}
+
+/// Writes a snapshot in place of damaged ones, maybe of the same entry.
+async fn again(core: &Core) -> Result<(), String> {
+    core.raft.trigger().snapshot().await.map_err(|error| error.to_string())
 }
 
 /// Drops the front of the log that neither a kept snapshot nor a member that lags a little needs.

@@ -10,6 +10,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use serde::Serialize;
 
 use crate::chronicle::Chronicle;
+use crate::disk;
 use crate::disk::DiskSpace;
 use crate::errors::Failure;
 use crate::level;
@@ -307,7 +308,7 @@ pub(crate) async fn follow(core: Arc<Core>) {
         server.borrow_and_update();
         if let Err(fatal) = look(&core) {
             if !core.is_closing() {
-                core.fail(Failure::Fatal(format!("the Raft core died: {fatal}")));
+                core.fail(disk::or_full(&core, format!("the Raft core died: {fatal}")).await);
             }
             return;
         }
@@ -318,7 +319,7 @@ pub(crate) async fn follow(core: Arc<Core>) {
             changed = server.changed() => if changed.is_err() {
                 if !core.is_closing() {
                     let why = look(&core).err().map_or_else(|| "it is gone".to_owned(), |e| e.to_string());
-                    core.fail(Failure::Fatal(format!("the Raft core died: {why}")));
+                    core.fail(disk::or_full(&core, format!("the Raft core died: {why}")).await);
                 }
                 return;
             },

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use acefleet_registry::State;
+use tokio::sync::Notify;
 
 use super::file::SnapshotFile;
 use crate::files;
+use crate::seldom::Seldom;
 use crate::types::SnapshotMeta;
 
 const SUFFIX: &str = ".snap";
@@ -20,6 +22,8 @@ pub(crate) struct SnapshotDir {
     keep: usize,
     /// The newest that was written or verified, so that nobody reads it again to know what it is.
     current: Arc<Mutex<Option<SnapshotFile>>>,
+    wanted: Arc<Notify>,
+    said: Arc<Mutex<Seldom>>,
 }
 
 impl SnapshotDir {
@@ -33,7 +37,7 @@ impl SnapshotDir {
                 fs::remove_file(entry.path())?;
             }
         }
-        Ok(Self { path, keep, current: Arc::default() })
+        Ok(Self { path, keep, current: Arc::default(), wanted: Arc::default(), said: Arc::default() })
     }
 
     /// A fresh name for a file that is being written.
@@ -43,7 +47,13 @@ impl SnapshotDir {
 
     /// Writes a snapshot and moves it into place. Blocks.
     pub fn store(&self, state: &State, meta: &SnapshotMeta, revision: u64) -> io::Result<SnapshotFile> {
-        let written = SnapshotFile::write(self.temporary(), state, meta, revision)?;
+        let place = self.temporary();
+        let written = SnapshotFile::write(place.clone(), state, meta, revision).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("the snapshot {} cannot be written: {error}", place.display()),
+            )
+        })?;
         self.adopt(written)
     }
 
@@ -91,6 +101,11 @@ impl SnapshotDir {
         }
     }
 
+    /// Resolves when no snapshot here is whole although one has to be sent: a new one has to be written.
+    pub async fn wanted(&self) {
+        self.wanted.notified().await;
+    }
+
     /// The newest snapshot. Reads no file, unless somebody doubts the one that is remembered: then the newest that is
     /// whole. Blocks.
     pub fn current(&self) -> io::Result<Option<SnapshotFile>> {
@@ -110,6 +125,10 @@ impl SnapshotDir {
                 }
             }
         }
+        if self.said.lock().unwrap_or_else(PoisonError::into_inner).due().is_some() {
+            tracing::warn!(dir = %self.path.display(), "no snapshot on this disk is whole: a new one is written for members that need one");
+        }
+        self.wanted.notify_one();
         Ok(Some(doubted))
     }
 
@@ -118,12 +137,12 @@ impl SnapshotDir {
         Ok(self.list()?.iter().filter_map(|path| index_of(path)).collect())
     }
 
-    /// Snapshot files, newest first.
+    /// Snapshot files, newest first. Files with other names are nobody's business here.
     pub fn list(&self) -> io::Result<Vec<PathBuf>> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.path)? {
             let path = entry?.path();
-            if is_snapshot(&path) {
+            if index_of(&path).is_some_and(|index| path.ends_with(file_name(index))) {
                 files.push(path);
             }
         }
@@ -139,10 +158,6 @@ fn index_of(path: &Path) -> Option<u64> {
 /// Zero-padded, so that the order of names is the order of indexes.
 fn file_name(index: u64) -> String {
     format!("{index:020}{SUFFIX}")
-}
-
-fn is_snapshot(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(SUFFIX))
 }
 
 #[cfg(test)]
@@ -219,5 +234,36 @@ mod tests {
         let reopened = SnapshotDir::open(temp.path().join("s"), 2).unwrap();
         assert!(reopened.newest().unwrap().is_none());
         assert_eq!(fs::read_dir(temp.path().join("s")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_new_one_is_wanted_only_when_none_is_whole() {
+        use futures::FutureExt;
+        let temp = tempfile::tempdir().unwrap();
+        let dir = SnapshotDir::open(temp.path().join("s"), 2).unwrap();
+        let files = [store(&dir, 1), store(&dir, 2)];
+        for (damaged, wanted) in [(&files[1], false), (&files[0], true)] {
+            std::fs::write(&damaged.path, "").unwrap();
+            dir.current().unwrap().unwrap().doubt();
+            dir.current().unwrap();
+            assert_eq!(dir.wanted().now_or_never().is_some(), wanted);
+        }
+        // In the place of the damaged one of the same entry.
+        let again = store(&dir, 2);
+        assert_eq!(
+            dir.current().unwrap().map(|found| (found.path, found.size)),
+            Some((again.path, again.size))
+        );
+    }
+
+    #[test]
+    fn files_with_other_names_are_left_alone() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = SnapshotDir::open(temp.path().join("s"), 2).unwrap();
+        let foreign = ["x-9.snap", "copy-of-00000000000000000001.snap", "7.snap"];
+        foreign.iter().for_each(|name| std::fs::write(dir.path.join(name), "").unwrap());
+        (1..=3).for_each(|index| drop(store(&dir, index)));
+        assert_eq!(dir.indexes().unwrap(), [3, 2]);
+        assert!(foreign.iter().all(|name| dir.path.join(name).exists()));
     }
 }

@@ -1,6 +1,7 @@
 //! openraft's view of the transport: one client per target and purpose.
 
 use std::future::Future;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -183,7 +184,12 @@ fn chunks(snapshot: SnapshotFile) -> impl Stream<Item = Part> + Send + 'static {
             Ok((chunk, _)) if chunk.is_empty() => None,
             Ok((chunk, file)) => Some((Part::Chunk(chunk.into()), (snapshot, Some(file)))),
             Err(error) => {
-                tracing::error!(path = %snapshot.path.display(), %error, "a snapshot cannot be read");
+                let path = snapshot.path.display();
+                match error.kind() {
+                    // While the receiver was away, newer ones may have taken its place: the next attempt sends the newest.
+                    ErrorKind::NotFound => tracing::debug!(%path, "the snapshot to be sent is gone"),
+                    _ => tracing::error!(%path, %error, "a snapshot cannot be read"),
+                }
                 snapshot.doubt();
                 None
             }

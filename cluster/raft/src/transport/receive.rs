@@ -46,11 +46,11 @@ pub(super) async fn body(
         };
         left = left
             .checked_sub(chunk.len() as u64)
-            .ok_or_else(|| Status::invalid_argument("more bytes than announced"))?;
+            .ok_or_else(|| Status::data_loss("the snapshot has more bytes than announced"))?;
         file.write_all(&chunk).await.map_err(|e| storage(&e))?;
     }
     if left != 0 {
-        return Err(Status::invalid_argument("the snapshot ended early"));
+        return Err(Status::data_loss("the snapshot ended early"));
     }
     file.flush().await.map_err(|e| storage(&e))?;
     file.sync_all().await.map_err(|e| storage(&e))?;

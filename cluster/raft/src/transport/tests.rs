@@ -236,16 +236,13 @@ async fn a_snapshot_that_is_not_what_was_announced_is_refused() {
         vote: crate::codec::encode(&vote).unwrap().into(),
         size: 3,
     };
-    for (chunk, code) in [
-        (&b"abc"[..], Code::DataLoss),
-        (&b"ab"[..], Code::InvalidArgument),
-        (&b"abcd"[..], Code::InvalidArgument),
-    ] {
+    // The sender looks at its file again after each of these.
+    for chunk in [&b"abc"[..], b"ab", b"abcd"] {
         let parts =
             [proto::snapshot_part::Part::Head(head.clone()), proto::snapshot_part::Part::Chunk(chunk.into())];
         let parts = parts.map(|part| proto::SnapshotPart { part: Some(part) });
         let refused = raft.snapshot(tokio_stream::iter(parts)).await.unwrap_err();
-        assert_eq!(refused.code(), code, "{refused}");
+        assert_eq!(refused.code(), Code::DataLoss, "{refused}");
     }
     let left = std::fs::read_dir(node._dir.path().join("snapshots")).unwrap();
     assert_eq!(left.count(), 0, "a refused snapshot stayed on disk");
