@@ -16,7 +16,7 @@ use acefleet_chaos::workload::reads::Reads;
 use anyhow::{Context, Result, ensure};
 use common::clients::{Clients, an_engine_each, others, remove_others};
 use common::{
-    DRAINED, HANDED_OVER, LATER, SOON, STOPPING, clients_without, conclude, content, late, named, running,
+    DRAINED, LATER, SOON, STOPPING, TRANSFERRED, clients_without, conclude, content, late, named, running,
     turn,
 };
 use futures::future::{try_join, try_join_all};
@@ -60,7 +60,7 @@ async fn rolling_restart(bed: &TestHosts) -> Result<()> {
             Ok((led, stop))
         };
         let (led, stop) = clients.during(bed, others, &format!("restart-{name}-{rounds}"), restart).await?;
-        kept_leading += usize::from(led && !stop.handed_over);
+        kept_leading += usize::from(led && !stop.transferred);
         // An election may come by itself between the look and the stop, and an heir may take its time; not every time.
         ensure!(kept_leading <= 1, "leaders do not hand over when they are stopped, such as {name}");
         seen_enough |= stop;
@@ -77,7 +77,7 @@ async fn rolling_restart(bed: &TestHosts) -> Result<()> {
     ensure!(seen.good > 0, "nothing was read");
     clients.check(bed).await?;
     assert_eq!(running(bed).await?, containers, "an engine was restarted");
-    ensure!(seen_enough.handed_over, "no leader handed over when it was told to stop");
+    ensure!(seen_enough.transferred, "no leader transferred leadership when it was told to stop");
     ensure!(seen_enough.started, "no node had to start an engine when it was told to stop");
     Ok(())
 }
@@ -85,7 +85,7 @@ async fn rolling_restart(bed: &TestHosts) -> Result<()> {
 /// What nodes did when they were told to stop, by their logs.
 #[derive(Debug, Default)]
 struct Stops {
-    handed_over: bool,
+    transferred: bool,
     started: bool,
 }
 
@@ -93,17 +93,17 @@ impl Stops {
     /// After the last time that a node was told.
     fn last(log: &str) -> Self {
         let (_, stop) = log.rsplit_once(STOPPING).unwrap_or_default();
-        Self { handed_over: stop.contains(HANDED_OVER), started: stop.contains("engine started") }
+        Self { transferred: stop.contains(TRANSFERRED), started: stop.contains("engine started") }
     }
 
     fn all(&self) -> bool {
-        self.handed_over && self.started
+        self.transferred && self.started
     }
 }
 
 impl std::ops::BitOrAssign for Stops {
     fn bitor_assign(&mut self, other: Self) {
-        self.handed_over |= other.handed_over;
+        self.transferred |= other.transferred;
         self.started |= other.started;
     }
 }
@@ -171,11 +171,11 @@ async fn drain(bed: &TestHosts) -> Result<()> {
     let draining = async {
         // A leader that finds no heir at once tries again half a minute later.
         bed.wait_leader(&[first, third], DRAINED).await?;
-        wait_for(&format!("{leader} to have handed over"), SOON, || async {
+        wait_for(&format!("{leader} to have transferred leadership"), SOON, || async {
             let log = node.process().log()?;
-            let says = |line: &str| line.contains(HANDED_OVER) || line.contains(SLOWLY);
-            let handed_over = log.lines().skip(before).any(says);
-            ensure!(handed_over || !led, "it lost leadership without that");
+            let says = |line: &str| line.contains(TRANSFERRED) || line.contains(SLOWLY);
+            let transferred = log.lines().skip(before).any(says);
+            ensure!(transferred || !led, "it lost leadership without that");
             Ok(())
         })
         .await?;

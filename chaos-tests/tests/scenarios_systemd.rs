@@ -10,7 +10,7 @@ use acefleet_chaos::hosts::process::ending;
 use acefleet_chaos::hosts::{BedOptions, Host, TestHosts};
 use acefleet_chaos::wait::wait_for;
 use anyhow::{Context, Result, bail, ensure};
-use common::{HANDED_OVER, LATER, SOON, conclude, provision, turn};
+use common::{LATER, SOON, TRANSFERRED, conclude, provision, turn};
 use systemd::{Machine, State};
 
 /// Shorter than the unit's, for the sake of the test; still long for a machine that is busy.
@@ -145,11 +145,11 @@ async fn three_machines(hosts: &[Host]) -> Result<()> {
         machines[index].unit("stop").await?;
         let stopped = machines[index].state().await?;
         ensure!(stopped.result == "success" && stopped.exit_code == 0, "{stopped:?}");
-        let handed_over = expect_log(&machines[index], HANDED_OVER, 1).await;
+        let transferred = expect_log(&machines[index], TRANSFERRED, 1).await;
         let heir = leader_besides(&machines, Some(&leader)).await?;
         machines[index].unit("start").await?;
         wait_for("the node to be ready again", LATER, || machines[index].client().ready()).await?;
-        match handed_over {
+        match transferred {
             Ok(_) => break (index, heir),
             // An election that came by itself just before the stop, or an heir that took its time.
             Err(error) if rounds < 3 => eprintln!("{leader} did not hand over: {error:#}"),

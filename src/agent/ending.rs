@@ -104,7 +104,7 @@ pub(super) async fn adopt(ctx: &Context, found: Adopt) {
             let labels = now.view.labels;
             let seen =
                 Observed { id: container.clone(), status: now.view.status, labels, ..Observed::default() };
-            if plan::is_stranger(&ctx.cluster.view().state, &seen) {
+            if plan::is_unrecorded(&ctx.cluster.view().state, &seen) {
                 tracing::warn!(
                     container,
                     reason = refusal.message,

@@ -194,7 +194,7 @@ pub(super) fn adoption(found: &Observed, node: NodeId, policy: &Policy) -> Optio
 
 /// True when no live record stands for this container.
 #[must_use]
-pub fn is_stranger(state: &State, found: &Observed) -> bool {
+pub fn is_unrecorded(state: &State, found: &Observed) -> bool {
     let labelled = spec::engine_of(&found.labels).and_then(|id| state.engine(id));
     !by_container(state).contains_key(found.id.as_str())
         && labelled.is_none_or(|engine| !engine.phase.is_live())

@@ -262,12 +262,12 @@ fn containers_of_reserved_and_draining_engines_wait_for_their_own_actions() {
 }
 
 #[test]
-fn a_container_is_a_stranger_until_a_live_record_stands_for_it() {
+fn a_container_is_unrecorded_until_a_live_record_names_it() {
     let mut book = Book::new();
     let id = book.running("a");
-    assert!(!is_stranger(&book.state, &seen("a", "running", None)));
-    assert!(!is_stranger(&book.state, &seen("b", "running", Some(id))));
-    assert!(is_stranger(&book.state, &seen("b", "running", Some(EngineId(99)))));
+    assert!(!is_unrecorded(&book.state, &seen("a", "running", None)));
+    assert!(!is_unrecorded(&book.state, &seen("b", "running", Some(id))));
+    assert!(is_unrecorded(&book.state, &seen("b", "running", Some(EngineId(99)))));
     book.gone(id);
-    assert!(is_stranger(&book.state, &seen("a", "running", Some(id))));
+    assert!(is_unrecorded(&book.state, &seen("a", "running", Some(id))));
 }

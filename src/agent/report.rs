@@ -118,14 +118,13 @@ impl LocalReport {
             state.stream(id).is_some_and(|s| s.is_started() && s.engine.is_some_and(|engine| owns(&engine)))
         };
         self.change(|report| {
-            let silent = silent(ctx, state);
             let before = (report.engines.len(), report.streams.len(), report.kept_events);
-            let same = report.silent == silent;
-            report.silent = silent;
+            let silent_before = std::mem::replace(&mut report.silent, silent(ctx, state));
             report.engines.retain(|id, _| owns(id));
             report.streams.retain(|id, _| runs(id));
             report.kept_events = ctx.cluster.outbox().len();
-            !same || before != (report.engines.len(), report.streams.len(), report.kept_events)
+            silent_before != report.silent
+                || before != (report.engines.len(), report.streams.len(), report.kept_events)
         });
         let mut inner = unpoisoned(&self.inner);
         std::mem::take(&mut inner.dirty).then(|| Arc::new(inner.report.clone()))

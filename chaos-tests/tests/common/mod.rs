@@ -30,7 +30,7 @@ pub const LATER: Duration = Duration::from_secs(60);
 /// Deadline of a drain: clients that were just given an engine are waited for, then each engine is stopped.
 pub const DRAINED: Duration = Duration::from_secs(120);
 /// What a leader says when another node has taken over from it.
-pub const HANDED_OVER: &str = "leadership transferred";
+pub const TRANSFERRED: &str = "leadership transferred";
 /// What a node says when it is told to stop.
 pub const STOPPING: &str = "stopping; engines keep running";
 

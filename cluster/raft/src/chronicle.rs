@@ -24,8 +24,8 @@ enum Succession {
     First,
     /// The same node was elected again.
     Again,
-    /// The one before handed leadership over.
-    HandedOver,
+    /// The one before transferred leadership.
+    Transferred,
     /// The one before had not been heard for so long.
     Lost(Duration),
     /// The others did not hear the one before.
@@ -75,13 +75,13 @@ impl Chronicle {
             Succession::Again => {
                 tracing::info!(term, node = name, "{name} leads since term {term}: it was elected again");
             }
-            Succession::HandedOver if before == core.options.node_name => {
+            Succession::Transferred if before == core.options.node_name => {
                 tracing::info!(term, node = name, "leadership transferred: {name} leads since term {term}");
             }
-            Succession::HandedOver => tracing::info!(
+            Succession::Transferred => tracing::info!(
                 term,
                 node = name,
-                "{name} leads since term {term}: {before} handed leadership over"
+                "{name} leads since term {term}: {before} transferred leadership"
             ),
             Succession::Lost(silent) => tracing::info!(
                 term,
@@ -104,7 +104,7 @@ impl Chronicle {
         }
         let contacts = core.wire.contacts();
         if contacts.offered(term, before) {
-            return Succession::HandedOver;
+            return Succession::Transferred;
         }
         if before == core.node_id() {
             return Succession::Replaced;

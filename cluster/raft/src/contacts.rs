@@ -245,7 +245,7 @@ impl Contacts {
         self.heard().offered = Some((term, leader));
     }
 
-    /// Whether the leader of this term handed leadership over.
+    /// Whether the leader of this term transferred leadership.
     pub fn offered(&self, term: u64, leader: u64) -> bool {
         self.heard().offered == Some((term, leader))
     }

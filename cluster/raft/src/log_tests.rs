@@ -72,7 +72,7 @@ async fn what_operators_do_with_members_is_one_line_each_with_names() {
     let name = nodes[new].options.node_name.clone();
     let handed = format!("leadership transferred: {name} leads since term ");
     until("the old leader says so", || nodes[old].log.count(&[&handed]) == 1).await;
-    let taken = format!("{before_name} handed leadership over");
+    let taken = format!("{before_name} transferred leadership");
     until("the new leader says so", || nodes[new].log.count(&[&name, &taken]) == 1).await;
     readable(&nodes[old].log, &ids, before);
 

@@ -10,8 +10,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use serde::Serialize;
 
 use crate::chronicle::Chronicle;
-use crate::disk;
-use crate::disk::DiskSpace;
+use crate::disk::{self, DiskSpace};
 use crate::errors::Failure;
 use crate::level;
 use crate::shared::Core;

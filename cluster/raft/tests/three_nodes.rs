@@ -120,7 +120,7 @@ async fn a_repeated_write_is_applied_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leader_that_leaves_in_good_order_hands_over() {
+async fn a_leader_that_leaves_in_good_order_transfers_leadership() {
     support::logs();
     let mut fleet = Fleet::formed(3).await;
     let stop = Arc::new(AtomicBool::new(false));

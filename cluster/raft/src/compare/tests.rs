@@ -98,7 +98,7 @@ async fn without_a_majority_all_go_on_and_say_that_they_differ() {
 
 /// The others are changed alike, so that they are the majority.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leader_that_a_majority_contradicts_hands_over_before_it_stops() {
+async fn a_leader_that_a_majority_contradicts_transfers_leadership_before_it_stops() {
     let dir = tempfile::tempdir().unwrap();
     let mut nodes = lab::formed(dir.path(), &["a", "b", "c"]).await;
     let wrong = lab::leader(&nodes).await;

@@ -137,7 +137,7 @@ impl SnapshotDir {
         Ok(self.list()?.iter().filter_map(|path| index_of(path)).collect())
     }
 
-    /// Snapshot files, newest first. Files with other names are nobody's business here.
+    /// Snapshot files, newest first. Ignores files with other names.
     pub fn list(&self) -> io::Result<Vec<PathBuf>> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.path)? {

@@ -321,6 +321,6 @@ async fn a_member_whose_name_is_gone_costs_little() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stranger_at_the_address_of_a_member_costs_little() {
+async fn another_cluster_at_the_address_of_a_member_costs_little() {
     costs_little_while(Way::AnotherCluster, "belongs to cluster").await;
 }

@@ -137,7 +137,7 @@ fn routed(route: proto::Route) -> (proto::AppendMessage, proto::WriteMessage) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn streams_of_strangers_are_refused_and_garbage_ends_a_stream() {
+async fn streams_of_outsiders_are_refused_and_garbage_ends_a_stream() {
     let (one, two) = (alone("one").await, alone("two").await);
     let url = format!("http://{}", two.address);
     let mut raft = RaftClient::connect(url.clone()).await.unwrap();
@@ -197,7 +197,7 @@ async fn writes_of_a_node_that_is_no_member_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strangers_get_no_answer_and_leave_no_trace() {
+async fn outsiders_get_no_answer_and_leave_no_trace() {
     let node = alone("node").await;
     let mut client = NodeClient::connect(format!("http://{}", node.address)).await.unwrap();
     let member = route(&node.cluster, &node.cluster);
