@@ -6,17 +6,17 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::access::Access;
-use crate::breaker::BreakerKind;
-use crate::engine::{Engine, EngineSpec, Health, Ports};
-use crate::ids::{EngineId, NodeId, OpId};
-use crate::lack::Lack;
 use crate::level::Level;
-use crate::node::{DockerState, NodeInfo, Wanted};
-use crate::policy::Policy;
-use crate::stream::{Stream, StreamEnd, StreamStart};
-use crate::time::Elapsed;
-use crate::vpn::VpnStatus;
+use crate::records::access::Access;
+use crate::records::breaker::BreakerKind;
+use crate::records::engine::{Engine, EngineSpec, Health, Ports};
+use crate::records::ids::{EngineId, NodeId, OpId};
+use crate::records::lack::Lack;
+use crate::records::node::{DockerState, NodeInfo, Wanted};
+use crate::records::policy::Policy;
+use crate::records::stream::{Stream, StreamEnd, StreamStart};
+use crate::records::time::Elapsed;
+use crate::records::vpn::VpnStatus;
 
 /// One write: a command, the moment at which the leader took it, and the id under which a repeat is recognised.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -289,7 +289,7 @@ pub enum StopWhen {
     Always,
     /// No stream runs on it, the floors hold without it, and it has been idle for so many milliseconds: it retires.
     IdleFor(u64),
-    /// Something is wrong with its network, see [`crate::vpn::VpnFault`], and no stream runs on it: it retires, or stops at once
+    /// Something is wrong with its network, see [`crate::records::vpn::VpnFault`], and no stream runs on it: it retires, or stops at once
     /// when its network does not work.
     OffVpn,
     /// It retires or its node is draining, no stream runs on it, and no client can be on its way to it; or the deadline of the

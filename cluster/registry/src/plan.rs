@@ -5,16 +5,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::breaker::{BreakerKind, BreakerState, FIRST_REST_MS, rest_ms};
 use crate::command::{Command, Reserve, StopWhen};
-use crate::engine::{Engine, EngineSpec, HOST_SILENT, Phase};
-use crate::ids::{EngineId, NodeId};
-use crate::placement::{self, Load};
-use crate::ports::fixed_http_port;
+use crate::records::breaker::{BreakerKind, BreakerState, FIRST_REST_MS, rest_ms};
+use crate::records::engine::{Engine, EngineSpec, HOST_SILENT, Phase};
+use crate::records::ids::{EngineId, NodeId};
+use crate::records::time::Elapsed;
+use crate::records::vpn::{self, VpnFault};
 use crate::rules::hosts::{self, Observations, Obstacle, Wanted};
+use crate::rules::load::{self, Load};
+use crate::rules::ports::fixed_http_port;
 use crate::state::State;
-use crate::time::Elapsed;
-use crate::vpn::{self, VpnFault};
 
 /// How long after `STARTUP_TIMEOUT_S` the leader waits for the agent's own verdict.
 const VERDICT_SLACK_MS: u64 = 5_000;
@@ -172,7 +172,7 @@ fn missing(state: &State, eligible: &BTreeSet<NodeId>, now_ms: Elapsed) -> Missi
     if at_hand + wanted == 0 {
         return Missing { reserves: Vec::new(), held_back: false };
     }
-    let loads = placement::loads(state, &plain);
+    let loads = load::loads(state, &plain);
     let room = |of: &dyn Fn(&Load) -> bool| {
         let counted = loads.iter().filter(|load| of(load));
         counted.fold(0u32, |sum, load| sum.saturating_add(state.room_on(load)))
@@ -221,7 +221,7 @@ fn replacements(state: &State, now_ms: Elapsed) -> Vec<(EngineId, EngineSpec)> {
 /// Engines without a sound network that can be had in a better one: those outside their VPN and those with
 /// an old forwarded port at once, those behind a sick VPN when that lasts and another host can take them.
 fn off_vpn(state: &State, able: &BTreeSet<NodeId>, now_ms: Elapsed) -> Vec<Command> {
-    let room = placement::loads(state, able).iter().any(Load::has_room);
+    let room = load::loads(state, able).iter().any(Load::has_room);
     let lasts = |e: &Engine| {
         let vpn = e.vpn.as_deref().and_then(|container| state.vpn(e.node, container));
         vpn.is_some_and(|vpn| now_ms.since(vpn.since_ms) >= MOVE_AFTER_MS)

@@ -3,18 +3,18 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::access::Access;
-use crate::breaker::{Breaker, BreakerKind, BreakerState};
-use crate::calendar::Calendar;
 use crate::command::{Command, Reply};
-use crate::engine::{Engine, Phase, Usage};
-use crate::event::EventLog;
-use crate::ids::{EngineId, NodeId, OpId};
-use crate::node::{DockerState, Node};
-use crate::policy::{BreakerPolicy, Policy};
+use crate::records::access::Access;
+use crate::records::breaker::{Breaker, BreakerKind, BreakerState};
+use crate::records::calendar::Calendar;
+use crate::records::engine::{Engine, Phase, Usage};
+use crate::records::event::EventLog;
+use crate::records::ids::{EngineId, NodeId, OpId};
+use crate::records::node::{DockerState, Node};
+use crate::records::policy::{BreakerPolicy, Policy};
+use crate::records::stream::{HOST_DOWN, Stream, StreamEnd};
+use crate::records::time::{Elapsed, WallMs};
 use crate::state::{OpRecord, Remembered, State};
-use crate::stream::{HOST_DOWN, Stream, StreamEnd};
-use crate::time::{Elapsed, WallMs};
 use crate::weight::{self, Weights};
 
 impl State {

@@ -5,20 +5,20 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet, Vector};
 use serde::{Deserialize, Serialize};
 
-use crate::access::Access;
-use crate::breaker::{Breaker, BreakerKind};
-use crate::calendar::Calendar;
 use crate::command::Reply;
-use crate::engine::{Engine, Usage};
-use crate::event::{Event, EventLog};
-use crate::ids::{EngineId, NodeId, OpId};
-use crate::lack::{Lack, Lacking};
 use crate::level::Level;
-use crate::node::Node;
-use crate::policy::{BreakerPolicy, Policy};
-use crate::stream::Stream;
-use crate::time::Elapsed;
-use crate::vpn::Vpn;
+use crate::records::access::Access;
+use crate::records::breaker::{Breaker, BreakerKind};
+use crate::records::calendar::Calendar;
+use crate::records::engine::{Engine, Usage};
+use crate::records::event::{Event, EventLog};
+use crate::records::ids::{EngineId, NodeId, OpId};
+use crate::records::lack::{Lack, Lacking};
+use crate::records::node::Node;
+use crate::records::policy::{BreakerPolicy, Policy};
+use crate::records::stream::Stream;
+use crate::records::time::Elapsed;
+use crate::records::vpn::Vpn;
 use crate::weight::{self, Weigh, Weights};
 
 /// Everything that is replicated. Cloning is cheap: the tables share structure, so readers take a

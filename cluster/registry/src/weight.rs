@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::mem::size_of_val;
 
 use crate::command::{Refusal, Reply};
-use crate::engine::{Engine, EngineSpec, Kind};
-use crate::event::Event;
-use crate::node::{DockerState, Node};
+use crate::records::engine::{Engine, EngineSpec, Kind};
+use crate::records::event::Event;
+use crate::records::node::{DockerState, Node};
+use crate::records::stream::{Stream, StreamStart};
+use crate::records::vpn::Vpn;
 use crate::state::{OpRecord, Remembered};
-use crate::stream::{Stream, StreamStart};
-use crate::vpn::Vpn;
 
 /// Everything that is replicated, at the most. What is over it is forgotten or refused, see [`crate::apply()`].
 pub const STATE_MAX: u64 = 52 << 20;
@@ -107,6 +107,14 @@ fn maybe(some: Option<&str>) -> u64 {
 fn map(texts: &BTreeMap<String, String>) -> u64 {
     let entries: u64 = texts.iter().map(|(key, value)| TEXT + text(key) + text(value)).sum();
     entries + if texts.is_empty() { 0 } else { TEXTS }
+}
+
+impl Stream {
+    /// Bytes that it takes in memory, estimated: what the budgets count.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.weight()
+    }
 }
 
 impl Weigh for StreamStart {

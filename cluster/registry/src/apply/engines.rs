@@ -3,21 +3,21 @@
 use std::sync::Arc;
 
 use crate::apply::{note, refused, streams};
-use crate::breaker::BreakerKind;
 use crate::command::{Adopt, RefusalCode, Reply, StopWhen, Taken};
-use crate::engine::{
+use crate::records::breaker::BreakerKind;
+use crate::records::engine::{
     DOCKER_UNAVAILABLE, Ending, Engine, HOST_SILENT, Health, IMAGE_PULLING, NO_FREE_PORTS, PORT_TAKEN, Phase,
     Retiring,
 };
-use crate::event::EventType;
-use crate::ids::{EngineId, NodeId, OpId};
-use crate::lack::{Lack, clipped};
-use crate::node::Node;
-use crate::placement;
-use crate::ports::fixed_http_port;
+use crate::records::event::EventType;
+use crate::records::ids::{EngineId, NodeId, OpId};
+use crate::records::lack::{Lack, clipped};
+use crate::records::node::Node;
+use crate::records::time::Elapsed;
+use crate::records::vpn::{CAUSE_VPN_ERROR, VpnFault};
+use crate::rules::hosts;
+use crate::rules::ports::fixed_http_port;
 use crate::state::{ForeignNames, State};
-use crate::time::Elapsed;
-use crate::vpn::{CAUSE_VPN_ERROR, VpnFault};
 
 /// A port or name that others hold is tried again after ten minutes.
 const FOREIGN_MS: u64 = 600_000;
@@ -154,7 +154,7 @@ pub(super) fn failed(state: &mut State, id: EngineId, cause: &str, message: &str
         note_start(state, engine.node, Some(now));
         let told = format!("{} on {}: {message}", engine.container_name, node_name(state, engine.node));
         // One host's trouble must not stop the others, and an image that is being pulled will be there.
-        if cause != IMAGE_PULLING && !placement::has_sound_host(state) {
+        if cause != IMAGE_PULLING && !hosts::has_sound_host(state) {
             state.breaker_mut(BreakerKind::over(engine.replaces)).0.record_failure(now, &told);
         }
     }

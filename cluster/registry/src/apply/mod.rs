@@ -2,6 +2,7 @@
 //! every node. It never fails; a refusal is a reply.
 
 mod engines;
+mod lacks;
 mod nodes;
 mod reserve;
 mod retention;
@@ -14,9 +15,9 @@ use std::sync::Arc;
 
 use crate::apply::room::Ended;
 use crate::command::{Command, Proposal, Refusal, RefusalCode, Reply};
-use crate::event::{Event, EventType};
+use crate::records::event::{Event, EventType};
+use crate::records::time::Elapsed;
 use crate::state::State;
-use crate::time::Elapsed;
 
 /// Applies one proposal at log index `index` and says what came of it. A proposal whose op-id was
 /// applied before changes nothing and gets the first reply again.

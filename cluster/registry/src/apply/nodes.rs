@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 use std::mem::discriminant;
 
 use crate::apply::{engines, note, refused, streams, vpn};
-use crate::breaker::BreakerKind;
 use crate::command::{RefusalCode, Reply};
-use crate::engine::Engine;
-use crate::event::EventType;
-use crate::ids::{EngineId, NodeId};
-use crate::lack::{Lack, clipped};
 use crate::level::Level;
-use crate::node::{Availability, DockerState, Node, NodeInfo, Wanted};
+use crate::records::breaker::BreakerKind;
+use crate::records::engine::Engine;
+use crate::records::event::EventType;
+use crate::records::ids::{EngineId, NodeId};
+use crate::records::lack::{Lack, clipped};
+use crate::records::node::{Availability, DockerState, Node, NodeInfo, Wanted};
+use crate::records::stream;
 use crate::state::State;
-use crate::stream;
 
 pub(super) fn up(state: &mut State, info: &NodeInfo) -> Reply {
     let known = state.tables.nodes.get(&info.id).cloned();

@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::apply::room;
-use crate::breaker::{BreakerKind, BreakerState};
 use crate::command::{Refusal, RefusalCode, Reply, Reserve};
-use crate::engine::{Engine, EngineSpec, Health, Kind, Phase};
-use crate::ids::{EngineId, NodeId, OpId};
-use crate::lack::Lack;
-use crate::placement;
+use crate::records::breaker::{BreakerKind, BreakerState};
+use crate::records::engine::{Engine, EngineSpec, Health, Kind, Phase};
+use crate::records::ids::{EngineId, NodeId, OpId};
+use crate::records::lack::Lack;
+use crate::records::time::Elapsed;
 use crate::rules::hosts::{self, Candidates, Observations, Obstacle, Wanted};
+use crate::rules::placement;
+use crate::rules::vpn::Haste;
 use crate::state::State;
-use crate::time::Elapsed;
-use crate::vpn::Haste;
 
 /// What the contract has callers wait for a VPN, in seconds.
 const VPN_RETRY_S: u64 = 60;

@@ -2,8 +2,8 @@
 //! has and writes nothing.
 
 use crate::apply::streams;
+use crate::records::stream::UNWATCHED;
 use crate::state::State;
-use crate::stream::UNWATCHED;
 use crate::weight;
 
 /// Ended streams stay listed for an hour.

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use crate::apply::streams::{self, Fate};
 use crate::command::{Command, Refusal, RefusalCode};
-use crate::engine::EngineSpec;
+use crate::records::engine::EngineSpec;
+use crate::records::stream::{CROWDED_OUT, Stream, StreamEnd, StreamStart};
 use crate::state::State;
-use crate::stream::{CROWDED_OUT, Stream, StreamEnd, StreamStart};
 use crate::weight::{
     ENDED_ENGINES_MAX, ENDED_STREAMS_MAX, ENGINES_MAX, EVENTS_MAX, REMEMBERED_MAX, STARTED_STREAMS_MAX,
     STATE_MAX, TOMBSTONES_MAX, Weigh,

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use crate::apply::note;
 use crate::command::Reply;
-use crate::engine::Engine;
-use crate::event::EventType;
-use crate::ids::{EngineId, NodeId};
-use crate::matching;
+use crate::records::engine::Engine;
+use crate::records::event::EventType;
+use crate::records::ids::{EngineId, NodeId};
+use crate::records::stream::{CROWDED_OUT, HOST_DOWN, Stream, StreamEnd, StreamStart, StreamStatus};
+use crate::records::time::Elapsed;
+use crate::rules::matching;
 use crate::state::State;
-use crate::stream::{CROWDED_OUT, HOST_DOWN, Stream, StreamEnd, StreamStart, StreamStatus};
-use crate::time::Elapsed;
 use crate::weight::UNASKABLE_STREAMS_MAX;
 
 /// Started streams of one engine, beyond which the oldest end that cannot be asked about.

@@ -2,10 +2,10 @@
 
 use crate::apply::{note, refused};
 use crate::command::{RefusalCode, Reply};
-use crate::event::EventType;
-use crate::ids::NodeId;
+use crate::records::event::EventType;
+use crate::records::ids::NodeId;
+use crate::records::vpn::{Vpn, VpnHealth, VpnStatus};
 use crate::state::State;
-use crate::vpn::{Vpn, VpnHealth, VpnStatus};
 
 pub(super) fn changed(state: &mut State, id: NodeId, container: &str, status: &VpnStatus) -> Reply {
     let known = state.tables.nodes.get(&id).cloned();

@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::engine::{EngineSpec, Kind};
-use crate::ids::NodeId;
-use crate::node::{Availability, DockerState, Node};
-use crate::placement;
-use crate::ports::fixed_http_port;
+use crate::records::engine::{EngineSpec, Kind};
+use crate::records::ids::NodeId;
+use crate::records::node::{Availability, DockerState, Node};
+use crate::rules::load;
+use crate::rules::ports::fixed_http_port;
 use crate::state::State;
 
 /// Why a host gets no new engine. In the order in which it is looked at: the first one counts.
@@ -168,7 +168,7 @@ impl Candidates {
 #[must_use]
 pub fn candidates(state: &State, wanted: &Wanted<'_>) -> Candidates {
     let hosts: BTreeSet<NodeId> = state.nodes().map(|node| node.info.id).collect();
-    let loads = placement::loads(state, &hosts);
+    let loads = load::loads(state, &hosts);
     let mut sorted = Candidates::default();
     for node in state.nodes() {
         let id = node.info.id;
@@ -221,4 +221,16 @@ fn place_obstacle(state: &State, node: &Node, spec: &EngineSpec) -> Option<Obsta
     } else {
         None
     }
+}
+
+/// True when some host that has not failed lately can take an engine, for all that the registry knows.
+#[must_use]
+pub fn has_sound_host(state: &State) -> bool {
+    let (spec, failed) = (EngineSpec::acestream(), BTreeSet::new());
+    let wanted = Wanted { spec: &spec, failed: &failed, observations: Observations::None };
+    let found = candidates(state, &wanted);
+    // What is missing by name says nothing of a host's Docker.
+    let lacking = found.over(|obstacle| matches!(obstacle, Obstacle::Lacks(_)));
+    let mut able = found.able.iter().chain(&found.due).chain(&lacking).filter_map(|id| state.node(*id));
+    able.any(|node| !load::is_troubled(state, node))
 }

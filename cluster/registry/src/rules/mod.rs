@@ -1,3 +1,17 @@
-//! The rules: pure functions of the state, of what was observed and of the moment. A rule says why not.
+//! What is decided, and why. Each question has one function, which the reservation, the leader's plan and the status share. A rule
+//! returns the reason for which something is not so.
+//!
+//! - [`hosts`]: which hosts can take a new engine
+//! - [`load`], [`placement`]: how much runs on each, and which of them gets it
+//! - `ports`, `vpn`, `lacks`: its ports and name, its network, and what it needs there
+//! - `engines`: which engines clients get, and when one may leave
+//! - `matching`: which engine a stream event means
 
+mod engines;
 pub mod hosts;
+mod lacks;
+pub mod load;
+pub(crate) mod matching;
+pub mod placement;
+pub(crate) mod ports;
+pub(crate) mod vpn;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use imbl::Vector;
 use serde::{Deserialize, Serialize};
 
-use crate::time::Elapsed;
+use crate::records::time::Elapsed;
 
 /// Newest events that are kept.
 pub const EVENTS_MAX: usize = 2_000;

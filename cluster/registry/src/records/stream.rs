@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::EngineId;
-use crate::time::Elapsed;
-use crate::weight::Weigh;
+use crate::records::ids::EngineId;
+use crate::records::time::Elapsed;
 
 /// What the key of a stream is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,12 +134,6 @@ impl Stream {
     #[must_use]
     pub fn is_started(&self) -> bool {
         self.status == StreamStatus::Started
-    }
-
-    /// Bytes that it takes in memory, estimated: what the budgets count.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.weight()
     }
 
     /// True when an engine of ours can be asked whether it still plays.

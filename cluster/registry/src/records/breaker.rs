@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::EngineId;
-use crate::lack::clipped;
-use crate::policy::BreakerPolicy;
-use crate::time::Elapsed;
+use crate::records::ids::EngineId;
+use crate::records::lack::clipped;
+use crate::records::policy::BreakerPolicy;
+use crate::records::time::Elapsed;
 
 /// Pause after a first failure; it doubles with each one in a row.
 pub(crate) const FIRST_REST_MS: u64 = 2_000;

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::engine::{Engine, EngineSpec, Health, Phase};
-use crate::ids::NodeId;
-use crate::node::Availability;
+use crate::records::engine::{Engine, EngineSpec, Health, Phase};
+use crate::records::ids::NodeId;
+use crate::records::node::Availability;
+use crate::records::time::Elapsed;
+use crate::records::vpn::VpnFault;
 use crate::state::State;
-use crate::time::Elapsed;
-use crate::vpn::VpnFault;
 
 /// So long after the return of a host its engines have said which of their streams play.
 const DOUBT_MS: u64 = 15_000;

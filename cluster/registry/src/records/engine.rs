@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{EngineId, NodeId, OpId};
-use crate::time::Elapsed;
+use crate::records::ids::{EngineId, NodeId, OpId};
+use crate::records::time::Elapsed;
 
 /// Where an engine is in its life. It only moves forward; a new start is a new record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::NodeId;
-use crate::time::Elapsed;
-use crate::vpn::VpnInfo;
+use crate::records::ids::NodeId;
+use crate::records::time::Elapsed;
+use crate::records::vpn::VpnInfo;
 
 /// What a node says of itself when it starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

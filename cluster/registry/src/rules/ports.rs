@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 
 use crate::command::{Refusal, RefusalCode};
 use crate::conf;
-use crate::engine::{EngineSpec, Kind, Ports};
-use crate::ids::NodeId;
-use crate::placement::Load;
-use crate::policy::PortRange;
+use crate::records::engine::{EngineSpec, Kind, Ports};
+use crate::records::ids::NodeId;
+use crate::records::policy::PortRange;
+use crate::records::vpn::VpnInfo;
+use crate::rules::load::Load;
+use crate::rules::vpn::Slot;
 use crate::state::State;
-use crate::vpn::Slot;
 
 fn refuse(code: RefusalCode, message: String) -> Refusal {
     Refusal { code, message, retry_after_s: None }
@@ -29,7 +30,7 @@ impl State {
     /// True when the VPN container of another host publishes this port there, used or not: the relay of that
     /// host could not offer an engine of this one under it.
     fn is_published_elsewhere(&self, node: NodeId, port: u16) -> bool {
-        let takes = |vpn: &crate::vpn::VpnInfo| vpn.ports.contains(port);
+        let takes = |vpn: &VpnInfo| vpn.ports.contains(port);
         let has_own = self.node(node).is_some_and(|node| !node.info.vpns.is_empty());
         // Hosts with VPNs have nothing but their own ranges; where those overlap, their nodes warn.
         !has_own && self.nodes().any(|other| other.info.id != node && other.info.vpns.iter().any(takes))

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use url::Url;
 
 use crate::address::{bare, is_loopback};
-use crate::engine::Engine;
+use crate::records::engine::Engine;
+use crate::records::stream::StreamStart;
 use crate::state::State;
-use crate::stream::StreamStart;
 
 /// Host and port of an `http(s)` URL; host lower-cased by the parser.
 fn authority(url: &str) -> Option<(String, u16)> {

@@ -1,114 +1,13 @@
-//! VPN containers in whose network engines run: what a node says of them, and what follows from it.
-//! Nothing here may ask a container or a control server anything.
+//! The networks of engines: what is wrong with one, which hosts can give one, and which forwarded port an engine gets.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
-use crate::engine::{Engine, Phase};
-use crate::ids::NodeId;
-use crate::policy::PortRange;
+use crate::records::engine::{Engine, Phase};
+use crate::records::ids::NodeId;
+use crate::records::policy::PortRange;
+use crate::records::vpn::{Vpn, VpnFault, VpnHealth, VpnInfo, is_cut_off};
 use crate::state::State;
-use crate::time::Elapsed;
-
-/// A VPN container that a node is set up with. All engines of such a node run in the network of one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VpnInfo {
-    /// Name of the container.
-    pub container: String,
-    /// Ports that it publishes for engines, the same inside and outside.
-    pub ports: PortRange,
-}
-
-/// The debounced verdict on a VPN container.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum VpnHealth {
-    /// Its node has not seen enough yet. Not the same as unhealthy: nothing is taken away.
-    #[default]
-    Unknown,
-    /// The tunnel is up.
-    Healthy,
-    /// The container is gone, stopped, or says that its tunnel is down.
-    Unhealthy,
-}
-
-/// How the world sees a VPN.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct PublicAddress {
-    /// Address.
-    pub ip: String,
-    /// Where it is said to be.
-    pub country: Option<String>,
-    /// City.
-    pub city: Option<String>,
-    /// Region.
-    pub region: Option<String>,
-}
-
-/// What is replicated of a VPN container: written when any of it changed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct VpnStatus {
-    /// The verdict.
-    pub health: VpnHealth,
-    /// Why it is unhealthy, for people; empty otherwise.
-    pub reason: String,
-    /// Port that its provider forwards to it.
-    pub forwarded_port: Option<u16>,
-    /// Its public address, once its control server has told.
-    pub public: Option<PublicAddress>,
-}
-
-/// A VPN container's record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Vpn {
-    /// What its node said last.
-    pub status: VpnStatus,
-    /// The moment of the newest change of its health.
-    pub since_ms: Elapsed,
-}
-
-/// What is wrong with the network of an engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VpnFault {
-    /// It runs outside the VPNs that its node is set up with, or in one that is none of them any more.
-    Misplaced,
-    /// Its VPN is unhealthy.
-    Unhealthy,
-    /// It was told a forwarded port that its VPN has not got any more.
-    StalePort,
-}
-
-impl VpnFault {
-    /// Cause of a stop because of it.
-    #[must_use]
-    pub fn cause(self) -> &'static str {
-        match self {
-            Self::Misplaced => "vpn_misplaced",
-            Self::Unhealthy => "vpn_unhealthy",
-            Self::StalePort => "vpn_port_changed",
-        }
-    }
-}
-
-/// Cause of the end of an engine whose VPN container was restarted or made anew: its network is dead.
-pub const CAUSE_RECREATED: &str = "vpn_recreated";
-/// Cause of the failure of an engine whose VPN could not take it. It says nothing of Docker.
-pub const CAUSE_VPN_ERROR: &str = "vpn_error";
-
-/// True for causes that took an engine away although it was wanted: a replacement is due.
-pub(crate) fn is_replaced(cause: &str) -> bool {
-    let faults = [VpnFault::Misplaced, VpnFault::Unhealthy, VpnFault::StalePort];
-    cause == CAUSE_RECREATED || faults.iter().any(|fault| fault.cause() == cause)
-}
-
-/// True for an engine in the network of a container that is no more.
-fn is_cut_off(engine: &Engine) -> bool {
-    engine.ending.as_ref().is_some_and(|ending| ending.cause == CAUSE_RECREATED)
-}
 
 /// Where on a host with VPNs a new engine goes.
 #[derive(Clone, Debug, PartialEq, Eq)]

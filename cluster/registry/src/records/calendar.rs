@@ -4,7 +4,7 @@
 use imbl::Vector;
 use serde::{Deserialize, Serialize};
 
-use crate::time::{Elapsed, WallMs};
+use crate::records::time::{Elapsed, WallMs};
 
 /// Spans that are kept. The oldest go first: what happened before them is shown as if it had been in the oldest that is left.
 const SPANS_MAX: usize = 64;

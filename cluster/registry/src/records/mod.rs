@@ -1,0 +1,21 @@
+//! What the tables hold: the records, with nothing but questions that a record answers by itself.
+//!
+//! - [`access`]: who may call
+//! - [`ids`]: names of members, engines and writes
+//! - [`node`], [`engine`], [`stream`], [`vpn`]: members, engines, streams and VPN containers
+//! - [`policy`], [`breaker`], [`lack`]: settings, circuit breakers, and what hosts lack by name
+//! - [`event`]: what happened
+//! - [`time`], [`calendar`]: the two times, and what people are shown
+
+pub mod access;
+pub mod breaker;
+pub mod calendar;
+pub mod engine;
+pub mod event;
+pub mod ids;
+pub mod lack;
+pub mod node;
+pub mod policy;
+pub mod stream;
+pub mod time;
+pub mod vpn;

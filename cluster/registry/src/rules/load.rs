@@ -1,0 +1,80 @@
+//! How much runs on each host, and whether it has lately failed to start an engine.
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
+use crate::records::engine::Kind;
+use crate::records::ids::NodeId;
+use crate::records::node::Node;
+use crate::state::State;
+
+/// So long after a failed start a host is asked only when no other can take the engine.
+const TROUBLED_MS: u64 = 60_000;
+
+/// Load of one candidate host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// The host.
+    pub node: NodeId,
+    /// Its live engines, reserved ones and those that are being stopped included.
+    pub engines: u32,
+    /// Its other live containers, which count against no capacity.
+    pub others: u32,
+    /// Engines it may run.
+    pub capacity: u32,
+    /// Started streams on it.
+    pub streams: u32,
+    /// It has lately failed to start an engine.
+    pub troubled: bool,
+}
+
+impl Load {
+    /// True when it may run another engine. Other containers have no limit.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.engines < self.capacity
+    }
+
+    /// Trouble, then for an engine the engines against capacity, as fractions, for another container the number of all, then
+    /// streams, then other containers.
+    pub(crate) fn cmp(&self, other: &Self, kind: &Kind) -> Ordering {
+        let load = match kind {
+            Kind::Acestream => {
+                let ours = u64::from(self.engines) * u64::from(other.capacity);
+                ours.cmp(&(u64::from(other.engines) * u64::from(self.capacity)))
+            }
+            Kind::Generic { .. } => (self.engines + self.others).cmp(&(other.engines + other.others)),
+        };
+        let [ours, theirs] = [self, other].map(|load| (load.streams, load.others));
+        self.troubled.cmp(&other.troubled).then(load).then(ours.cmp(&theirs))
+    }
+}
+
+/// Loads of the given hosts, by id.
+#[must_use]
+pub fn loads(state: &State, hosts: &BTreeSet<NodeId>) -> Vec<Load> {
+    let mut loads: Vec<Load> = hosts
+        .iter()
+        .filter_map(|id| state.node(*id))
+        .map(|node| Load {
+            node: node.info.id,
+            engines: 0,
+            others: 0,
+            capacity: node.info.capacity,
+            streams: 0,
+            troubled: is_troubled(state, node),
+        })
+        .collect();
+    for engine in state.live_engines() {
+        if let Ok(at) = loads.binary_search_by_key(&engine.node, |load| load.node) {
+            let count = if engine.is_acestream() { &mut loads[at].engines } else { &mut loads[at].others };
+            *count += 1;
+            loads[at].streams += state.active_streams(engine.id) as u32;
+        }
+    }
+    loads
+}
+
+pub(crate) fn is_troubled(state: &State, node: &Node) -> bool {
+    node.failed_start_ms.is_some_and(|at| state.clock_ms().since(at) < TROUBLED_MS)
+}
