@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Secret};
-use crate::fleet::{Fleet, FleetError};
+use crate::fleet::{Code, Fleet, FleetError};
 
 const KEY: &str = "api.key";
 const NEW_KEY: &str = "api.key.new";
@@ -157,7 +157,7 @@ async fn on_disk<T: Send + 'static>(
         Err(error) => error.to_string(),
     };
     Err(FleetError::Failed {
-        cause: "not_stored".to_owned(),
+        code: Code::NotStored,
         message: format!("the key could not be kept in {}: {error}", dir.display()),
     })
 }

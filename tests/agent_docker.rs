@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use acefleet::agent::DockerRuntime;
 use acefleet::agent::runtime::ContainerRuntime;
+use acefleet_registry::cause::Cause;
 use acefleet_registry::command::StopWhen;
 use acefleet_registry::engine::{EngineSpec, Health, Phase};
 use acefleet_registry::node::DockerState;
@@ -124,12 +125,12 @@ impl Bed {
         let id = self.node.reserve(spec).await.id;
         let failed = self.node.wait_phase(id, &[Phase::Failed]).await;
         let ending = failed.ending.clone().unwrap();
-        (ending.cause, ending.message)
+        (ending.cause.to_string(), ending.message)
     }
 
     async fn ended(&self, engine: &Engine) -> String {
         let gone = self.node.wait_phase(engine.id, &[Phase::Gone]).await;
-        gone.ending.clone().unwrap().cause
+        gone.ending.clone().unwrap().cause.to_string()
     }
 
     fn filter(&self) -> HashMap<String, Vec<String>> {
@@ -194,7 +195,7 @@ async fn an_engine_lives_and_is_drained() {
     let listed = bed.node.agent().by_label("host.http_port", &port).await.unwrap();
     assert_eq!(listed, [seen]);
 
-    let stop = Command::EngineStop { engine: id, cause: "deleted".to_owned(), when: StopWhen::Always };
+    let stop = Command::EngineStop { engine: id, cause: Cause::Deleted, when: StopWhen::Always };
     bed.node.write(stop).await;
     assert_eq!(bed.ended(&engine).await, "deleted");
     assert_eq!(bed.containers().await, Vec::<String>::new());
@@ -293,7 +294,7 @@ async fn failures_say_what_to_do() {
     let id = bed.node.reserve(broken).await.id;
     let ended = bed.node.wait_phase(id, &[Phase::Failed, Phase::Gone]).await;
     let ending = ended.ending.clone().unwrap();
-    assert_eq!(ending.cause, "exited", "{}", ending.message);
+    assert_eq!(ending.cause.as_str(), "exited", "{}", ending.message);
     // On a busy machine it may have run for a moment before it ended.
     assert!(ended.phase == Phase::Gone || ending.message.contains("code 3"), "{}", ending.message);
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use acefleet::agent::spec::{self, LABEL_CLUSTER, LABEL_NODE};
+use acefleet_registry::cause::Cause;
 use acefleet_registry::command::StopWhen;
 use acefleet_registry::engine::{EngineSpec, Phase};
 use acefleet_registry::node::DockerState;
@@ -44,7 +45,7 @@ fn labels(node: &Node, engine: &str) -> BTreeMap<String, String> {
 
 fn ending(engine: &Engine) -> (&str, &str) {
     let ending = engine.ending.as_ref().unwrap();
-    (&ending.cause, &ending.message)
+    (ending.cause.as_str(), &ending.message)
 }
 
 #[tokio::test]
@@ -112,7 +113,7 @@ async fn a_drained_engine_is_removed() {
     let fake = Fake::new();
     let node = node(&fake).await;
     let (engine, other) = (node.running().await, node.running().await);
-    let stop = Command::EngineStop { engine: engine.id, cause: "deleted".to_owned(), when: StopWhen::Always };
+    let stop = Command::EngineStop { engine: engine.id, cause: Cause::Deleted, when: StopWhen::Always };
     node.write(stop).await;
     let gone = node.wait_phase(engine.id, &[Phase::Gone]).await;
     assert_eq!(ending(&gone).0, "deleted");
@@ -275,8 +276,7 @@ async fn a_container_that_came_too_late_is_removed() {
     let node = node(&fake).await;
     fake.gate.forget_permits(1_000);
     let id = node.reserve(EngineSpec::acestream()).await.id;
-    let failed =
-        Command::EngineFailed { engine: id, cause: "startup_timeout".to_owned(), message: String::new() };
+    let failed = Command::EngineFailed { engine: id, cause: Cause::StartupTimeout, message: String::new() };
     assert!(matches!(node.write(failed).await, Reply::Engine(_)));
     fake.gate.add_permits(1);
     until("the container was made", async || fake.world().made == 1).await;

@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex};
 
 use acefleet::agent::runtime::VpnView;
 use acefleet::agent::spec::{LABEL_FORWARDED, LABEL_VPN_RUN};
+use acefleet_registry::cause::Cause;
 use acefleet_registry::engine::{EngineSpec, Phase};
-use acefleet_registry::vpn::{CAUSE_RECREATED, CAUSE_VPN_ERROR, VpnHealth, VpnStatus};
+use acefleet_registry::vpn::{VpnHealth, VpnStatus};
 use acefleet_registry::{Engine, State};
 use agent_support::Node;
 use agent_support::fake::Fake;
@@ -195,7 +196,7 @@ async fn engines_of_an_earlier_run_of_the_container_are_given_up() {
     // The same container, started again.
     fake.world().vpns.get_mut("gluetun").unwrap().started_at = "2026-01-01T01:00:00Z".to_owned();
     let gone = node.wait_phase(engine.id, &[Phase::Gone]).await;
-    assert_eq!(gone.ending.as_ref().unwrap().cause, CAUSE_RECREATED);
+    assert_eq!(gone.ending.as_ref().unwrap().cause, Cause::VpnRecreated);
     let next = node.running().await;
     assert_eq!(next.forwarded_port, Some(51_413));
     // Another container of the same name.
@@ -223,5 +224,5 @@ async fn a_reservation_without_a_network_fails_as_what_it_is() {
     fake.world().vpns.get_mut("gluetun").unwrap().running = false;
     let id = node.reserve(EngineSpec::acestream()).await.id;
     let failed = node.wait_phase(id, &[Phase::Failed]).await;
-    assert_eq!(failed.ending.as_ref().unwrap().cause, CAUSE_VPN_ERROR, "{failed:?}");
+    assert_eq!(failed.ending.as_ref().unwrap().cause, Cause::VpnError, "{failed:?}");
 }

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use acefleet_registry::cause::Cause;
 use acefleet_registry::command::{Adopt, StopWhen};
-use acefleet_registry::vpn::CAUSE_RECREATED;
 use acefleet_registry::{Command, EngineId, Reply};
 
 use crate::agent::backoff::Backoff;
@@ -31,13 +31,13 @@ pub(super) async fn stop(ctx: &Context, id: EngineId) {
         ctx.remove_for_sure(&container, GRACE).await;
         tracing::info!(engine = %id, container, "engine stopped");
     }
-    report_gone(ctx, id, "stopped").await;
+    report_gone(ctx, id, Cause::Stopped).await;
 }
 
 /// Gives up an engine without a network; the cluster starts a replacement.
 pub(super) async fn cut_off(ctx: &Context, id: EngineId) {
     tracing::warn!(engine = %id, "the engine's VPN container was restarted or made anew: its network is dead");
-    let cause = CAUSE_RECREATED.to_owned();
+    let cause = Cause::VpnRecreated;
     ctx.writer.settle(Command::EngineStop { engine: id, cause, when: StopWhen::Always }).await;
 }
 
@@ -61,14 +61,14 @@ async fn own_by_name(ctx: &Context, name: &str, id: EngineId) -> Option<String> 
 
 /// Reports an engine whose container ended by itself or by another's hand.
 pub(super) async fn bury(ctx: &Context, id: EngineId, container: &str, remains: bool) {
-    let mut cause = "vanished";
+    let mut cause = Cause::Vanished;
     if remains {
         match ctx.runtime.inspect(container).await {
             // It came back between the list and now: somebody started it by hand.
             Ok(found) if found.is_alive() => return,
             Ok(found) => {
-                cause = if found.oom_killed { "oom" } else { "exited" };
-                tracing::warn!(engine = %id, container, code = ?found.exit_code, cause, "the engine has ended");
+                cause = if found.oom_killed { Cause::Oom } else { Cause::Exited };
+                tracing::warn!(engine = %id, container, code = ?found.exit_code, %cause, "the engine has ended");
             }
             Err(RuntimeError::NotFound) => {}
             Err(error) => return ctx.failed(&error),
@@ -84,8 +84,8 @@ pub(super) async fn bury(ctx: &Context, id: EngineId, container: &str, remains: 
     report_gone(ctx, id, cause).await;
 }
 
-async fn report_gone(ctx: &Context, engine: EngineId, cause: &str) {
-    ctx.writer.settle(Command::EngineGone { engine, cause: cause.to_owned() }).await;
+async fn report_gone(ctx: &Context, engine: EngineId, cause: Cause) {
+    ctx.writer.settle(Command::EngineGone { engine, cause }).await;
 }
 
 /// Tells the registry of a running container without a record. One that it refuses stands for

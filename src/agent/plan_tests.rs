@@ -1,3 +1,4 @@
+use acefleet_registry::cause::Cause;
 use acefleet_registry::command::StopWhen;
 use acefleet_registry::{Command, Elapsed, NodeInfo, OpId, Proposal, Reply, Reserve, apply};
 
@@ -74,11 +75,11 @@ impl Book {
     }
 
     fn stop(&mut self, id: EngineId) {
-        self.write(Command::EngineStop { engine: id, cause: "deleted".to_owned(), when: StopWhen::Always });
+        self.write(Command::EngineStop { engine: id, cause: Cause::Deleted, when: StopWhen::Always });
     }
 
     fn gone(&mut self, id: EngineId) {
-        self.write(Command::EngineGone { engine: id, cause: "vanished".to_owned() });
+        self.write(Command::EngineGone { engine: id, cause: Cause::Vanished });
     }
 
     fn wanted(&self) -> Vec<Action> {
@@ -132,7 +133,7 @@ fn records_alone_ask_for_starts_and_stops_of_own_engines() {
     book.stop(draining);
     book.running("b");
     let failed = book.reserve(ME, Kind::Acestream);
-    book.write(Command::EngineFailed { engine: failed, cause: "x".to_owned(), message: String::new() });
+    book.write(Command::EngineFailed { engine: failed, cause: Cause::DockerError, message: String::new() });
     book.reserve(OTHER, Kind::Acestream);
     assert_eq!(book.wanted(), [Action::Start(reserved), Action::Stop(draining)]);
     let busy = Busy { engines: BTreeSet::from([reserved]), ..Busy::default() };

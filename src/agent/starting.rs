@@ -5,10 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use acefleet_registry::cause::Cause;
 use acefleet_registry::command::Taken;
-use acefleet_registry::engine::{DOCKER_UNAVAILABLE, IMAGE_PULLING};
 use acefleet_registry::lack::Lack;
-use acefleet_registry::vpn::CAUSE_VPN_ERROR;
 use acefleet_registry::{Command, Engine, EngineId, Reply};
 use tokio::time::Instant;
 
@@ -48,10 +47,10 @@ enum Attempt {
     /// Something is missing by name.
     Lacks(Lack, String),
     /// It will not run here.
-    Failed { cause: &'static str, message: String },
+    Failed { cause: Cause, message: String },
 }
 
-fn failure(cause: &'static str, message: impl Into<String>) -> Attempt {
+fn failure(cause: Cause, message: impl Into<String>) -> Attempt {
     Attempt::Failed { cause, message: message.into() }
 }
 
@@ -67,7 +66,7 @@ pub(super) async fn start(ctx: &Context, id: EngineId) {
         let view = ctx.cluster.view();
         let network = match network(ctx, &engine, deadline).await {
             Ok(network) => network,
-            Err(message) => return fail(ctx, id, CAUSE_VPN_ERROR, message).await,
+            Err(message) => return fail(ctx, id, Cause::VpnError, message).await,
         };
         let cluster_id = &ctx.cluster_id;
         let spec = spec::container(&engine, &ctx.config, view.state.policy(), cluster_id, network.as_deref());
@@ -92,7 +91,7 @@ pub(super) async fn start(ctx: &Context, id: EngineId) {
                 }
             }
             Attempt::Taken(taken) => (
-                "conflict",
+                Cause::Conflict,
                 format!(
                     "{MAX_CONFLICTS} leases in a row were in use on this host, lastly {}",
                     described(&taken)
@@ -124,7 +123,7 @@ pub(super) async fn start(ctx: &Context, id: EngineId) {
                         let message = format!(
                             "the image {image} is still being pulled on host {node}; engines start there when that is done"
                         );
-                        return fail(ctx, id, IMAGE_PULLING, message).await;
+                        return fail(ctx, id, Cause::ImagePulling, message).await;
                     }
                 }
             }
@@ -193,13 +192,13 @@ fn no_network(ctx: &Context, network: &str) -> Attempt {
 }
 
 async fn lacks(ctx: &Context, engine: EngineId, lack: Lack, message: String) {
-    tracing::warn!(%engine, cause = lack.cause(), message, "the engine could not be started");
+    tracing::warn!(%engine, cause = %lack.cause(), message, "the engine could not be started");
     ctx.writer.settle(Command::EngineLacks { engine, lack, message }).await;
 }
 
-async fn fail(ctx: &Context, engine: EngineId, cause: &'static str, message: String) {
-    tracing::warn!(%engine, cause, message, "the engine could not be started");
-    ctx.writer.settle(Command::EngineFailed { engine, cause: cause.to_owned(), message }).await;
+async fn fail(ctx: &Context, engine: EngineId, cause: Cause, message: String) {
+    tracing::warn!(%engine, %cause, message, "the engine could not be started");
+    ctx.writer.settle(Command::EngineFailed { engine, cause, message }).await;
 }
 
 /// The container runs: says so, and removes it when the record has moved on meanwhile.
@@ -242,19 +241,19 @@ async fn report_started(
 async fn attempt(ctx: &Context, engine: &Engine, spec: &ContainerSpec, deadline: Instant) -> Attempt {
     let mut docker = ctx.docker.clone();
     if tokio::time::timeout_at(deadline, docker.wait_for(|seen| *seen != Docker::Unknown)).await.is_err() {
-        return failure(DOCKER_UNAVAILABLE, "Docker has not answered yet");
+        return failure(Cause::DockerUnavailable, "Docker has not answered yet");
     }
     tokio::select! {
         done = create(ctx, engine, spec, deadline) => done,
         away = docker.wait_for(|seen| matches!(seen, Docker::Down(_))) => {
             let why = away.map(|seen| seen.clone());
             match why {
-                Ok(Docker::Down(reason)) => failure(DOCKER_UNAVAILABLE, reason),
-                Ok(_) | Err(_) => failure(DOCKER_UNAVAILABLE, "Docker went away"),
+                Ok(Docker::Down(reason)) => failure(Cause::DockerUnavailable, reason),
+                Ok(_) | Err(_) => failure(Cause::DockerUnavailable, "Docker went away"),
             }
         }
         () = tokio::time::sleep_until(deadline) => {
-            failure("startup_timeout", "Docker did not start the container in time; it is removed when it appears")
+            failure(Cause::StartupTimeout, "Docker did not start the container in time; it is removed when it appears")
         }
     }
 }
@@ -298,11 +297,11 @@ fn refused(ctx: &Context, error: &RuntimeError) -> Attempt {
     ctx.failed(error);
     match error {
         RuntimeError::Unavailable(_) | RuntimeError::Forbidden(_) => {
-            failure(DOCKER_UNAVAILABLE, error.to_string())
+            failure(Cause::DockerUnavailable, error.to_string())
         }
-        RuntimeError::NoNetwork(_) => failure(CAUSE_VPN_ERROR, error.to_string()),
-        RuntimeError::NotFound => failure("vanished", "the container was removed while it started"),
-        _ => failure("docker_error", error.to_string()),
+        RuntimeError::NoNetwork(_) => failure(Cause::VpnError, error.to_string()),
+        RuntimeError::NotFound => failure(Cause::Vanished, "the container was removed while it started"),
+        _ => failure(Cause::DockerError, error.to_string()),
     }
 }
 
@@ -344,7 +343,7 @@ async fn names_taken(ctx: &Context, engine: &Engine, name: &str) -> Attempt {
     if names.len() > NAMES_MAX {
         let (count, node) = (names.len(), &ctx.config.node_name);
         let message = format!("{count} other containers on host {node} are named {prefix}…: remove some");
-        return failure("conflict", message);
+        return failure(Cause::Conflict, message);
     }
     Attempt::Taken(Taken::Names(names))
 }
@@ -370,7 +369,10 @@ async fn settle(ctx: &Context, engine: &Engine, container: String, deadline: Ins
 
 async fn verdict(ctx: &Context, found: &Inspection) -> Attempt {
     if found.view.status == "created" {
-        return failure("startup_timeout", "the container was created but Docker did not start it in time");
+        return failure(
+            Cause::StartupTimeout,
+            "the container was created but Docker did not start it in time",
+        );
     }
     let code = found.exit_code.map_or_else(|| "an unknown code".to_owned(), |code| format!("code {code}"));
     let mut message = format!("the container ended at once with {code}");
@@ -384,5 +386,5 @@ async fn verdict(ctx: &Context, found: &Inspection) -> Attempt {
         message.push_str("; its last lines: ");
         message.extend(tail.chars().skip(skip));
     }
-    failure("exited", message)
+    failure(Cause::Exited, message)
 }

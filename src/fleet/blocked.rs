@@ -4,12 +4,11 @@
 use std::borrow::Cow;
 
 use acefleet_registry::breaker::{BreakerKind, BreakerState};
-use acefleet_registry::engine::{DOCKER_UNAVAILABLE, IMAGE_PULLING, NO_FREE_PORTS, PORT_TAKEN};
-use acefleet_registry::lack::{IMAGE_MISSING, NETWORK_MISSING};
+use acefleet_registry::cause::Cause;
 use acefleet_registry::node::DockerState;
 use acefleet_registry::rules::hosts::{Candidates, Obstacle};
-use acefleet_registry::vpn::CAUSE_VPN_ERROR;
 use acefleet_registry::{Elapsed, NodeId, Refusal, RefusalCode, State};
+use strum::AsRefStr;
 
 use crate::fleet::decision::node_name;
 
@@ -21,8 +20,9 @@ const LATER_S: u64 = 5;
 /// The same for a VPN.
 const VPN_S: u64 = 60;
 
-/// Machine-readable cause.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why a call failed, for machines: shown as its name in snake case.
+#[derive(Clone, Debug, PartialEq, Eq, AsRefStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Code {
     /// The cluster has no leader.
     NoLeader,
@@ -58,12 +58,15 @@ pub enum Code {
     OutboxFull,
     /// The owner of the engine does not answer.
     OwnerUnreachable,
+    /// A file of this node could not be written.
+    NotStored,
     /// A fault of ours.
     Internal,
     /// Anything else that a repeat would not mend.
     GeneralError,
-    /// The host could not start it, in its own word.
-    Failed(String),
+    /// The host could not start it, for a cause about which no more is known.
+    #[strum(transparent)]
+    Failed(Cause),
 }
 
 impl Code {
@@ -81,50 +84,27 @@ impl Code {
         Self::NetworkMissing,
         Self::NoHost,
     ];
-    /// Causes of failed starts about which more is known than that they failed.
-    const OF_STARTS: [Self; 8] = [
-        Self::DockerUnavailable,
-        Self::NoFreePorts,
-        Self::ImageMissing,
-        Self::NetworkMissing,
-        Self::PortTaken,
-        Self::ImagePulling,
-        Self::VpnError,
-        Self::Internal,
-    ];
 
     /// The word for it.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        match self {
-            Self::NoLeader => "no_leader",
-            Self::NoSettings => "no_settings",
-            Self::DockerUnavailable => DOCKER_UNAVAILABLE,
-            Self::VpnDisconnected => "vpn_disconnected",
-            Self::MaxCapacity => "max_capacity",
-            Self::CircuitBreaker => "circuit_breaker",
-            Self::RegistryFull => "registry_full",
-            Self::NoFreePorts => NO_FREE_PORTS,
-            Self::ImageMissing => IMAGE_MISSING,
-            Self::NetworkMissing => NETWORK_MISSING,
-            Self::NoHost => "no_host",
-            Self::PortTaken => PORT_TAKEN,
-            Self::ImagePulling => IMAGE_PULLING,
-            Self::VpnError => CAUSE_VPN_ERROR,
-            Self::Pending => "pending",
-            Self::OutboxFull => "outbox_full",
-            Self::OwnerUnreachable => "owner_unreachable",
-            Self::Internal => "internal",
-            Self::GeneralError => "general_error",
-            Self::Failed(cause) => cause,
-        }
+        self.as_ref()
     }
+}
 
-    /// The cause of a failed start, which hosts write as a word.
-    #[must_use]
-    pub fn of_start(cause: &str) -> Self {
-        let known = Self::OF_STARTS.into_iter().find(|code| code.as_str() == cause);
-        known.unwrap_or_else(|| Self::Failed(cause.to_owned()))
+impl From<Cause> for Code {
+    /// What a failed start means to its caller.
+    fn from(cause: Cause) -> Self {
+        match cause {
+            Cause::DockerUnavailable => Self::DockerUnavailable,
+            Cause::NoFreePorts => Self::NoFreePorts,
+            Cause::ImageMissing => Self::ImageMissing,
+            Cause::NetworkMissing => Self::NetworkMissing,
+            Cause::PortTaken => Self::PortTaken,
+            Cause::ImagePulling => Self::ImagePulling,
+            Cause::VpnError => Self::VpnError,
+            other => Self::Failed(other),
+        }
     }
 }
 
@@ -177,7 +157,9 @@ impl Blocked {
             Code::VpnDisconnected | Code::VpnError => (Some(VPN_S), true),
             Code::NetworkMissing | Code::ImagePulling | Code::RegistryFull => (Some(LATER_S), true),
             Code::MaxCapacity | Code::NoFreePorts | Code::CircuitBreaker => (Some(LATER_S), false),
-            Code::ImageMissing | Code::PortTaken | Code::Internal | Code::GeneralError => (None, false),
+            Code::ImageMissing | Code::PortTaken | Code::NotStored | Code::Internal | Code::GeneralError => {
+                (None, false)
+            }
         };
         Self { code, message, eta_s: usual_s, can_retry, should_wait: usual_s.is_some() }
     }
@@ -246,16 +228,15 @@ mod tests {
 
     #[test]
     fn callers_wait_for_what_passes_and_give_up_on_what_does_not() {
-        let of = |cause: &str| Blocked::new(Code::of_start(cause), String::new());
         for (cause, wait) in [
-            ("image_pulling", true),
-            ("image_missing", false),
-            ("port_taken", false),
-            ("docker_error", true),
-            ("exited", true),
+            (Cause::ImagePulling, true),
+            (Cause::ImageMissing, false),
+            (Cause::PortTaken, false),
+            (Cause::DockerError, true),
+            (Cause::Exited, true),
         ] {
-            let blocked = of(cause);
-            assert_eq!((blocked.code.as_str(), blocked.should_wait), (cause, wait));
+            let blocked = Blocked::new(cause.clone().into(), String::new());
+            assert_eq!((blocked.code.as_str(), blocked.should_wait), (cause.as_str(), wait));
             assert_eq!(blocked.eta_s.is_some(), wait, "{cause}");
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use acefleet_registry::cause::Cause;
 use acefleet_registry::command::StopWhen;
 use acefleet_registry::{Command, Engine, EngineId, NodeId, RefusalCode, Reply};
 use bytes::Bytes;
@@ -59,8 +60,7 @@ impl Fleet {
     /// When it is not known, no leader is found, or it is not gone at the deadline.
     pub async fn delete_container(&self, id: &str, deadline: Instant) -> Result<(), FleetError> {
         let engine = self.find(id)?;
-        let stop =
-            Command::EngineStop { engine: engine.id, cause: "deleted".to_owned(), when: StopWhen::Always };
+        let stop = Command::EngineStop { engine: engine.id, cause: Cause::Deleted, when: StopWhen::Always };
         match self.write(stop, deadline).await?.reply {
             Reply::Refused(refusal) if refusal.code == RefusalCode::NotFound => Err(not_found()),
             Reply::Refused(refusal) => Err(FleetError::Refused(refusal)),

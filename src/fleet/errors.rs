@@ -3,6 +3,8 @@
 use acefleet_raft::{AskError, MembershipError, WriteError};
 use acefleet_registry::Refusal;
 
+use crate::fleet::Code;
+
 /// Failure of an operation. The HTTP layer turns it into the contract's bodies.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -25,8 +27,8 @@ pub enum FleetError {
     /// The host could not start the container; other hosts were tried while time allowed.
     #[error("{message}")]
     Failed {
-        /// Short machine-readable cause, e.g. `image_missing`, `docker_error`.
-        cause: String,
+        /// For machines.
+        code: Code,
         /// For people.
         message: String,
     },

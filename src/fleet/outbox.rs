@@ -62,8 +62,7 @@ impl Fleet {
             // It may have been removed, and would lose what it keeps.
             return Err(WriteError::NoLeader.into());
         }
-        let failed =
-            |message: String| FleetError::Failed { cause: Code::Internal.as_str().to_owned(), message };
+        let failed = |message: String| FleetError::Failed { code: Code::Internal, message };
         let record =
             serde_json::to_vec(&Kept { op_id, command }).map_err(|error| failed(error.to_string()))?;
         // A task of its own: also when the caller goes away meanwhile, what is kept and what is known of it agree.

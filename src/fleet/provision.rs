@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use acefleet_registry::cause::Cause;
 use acefleet_registry::engine::{EngineSpec, Phase};
 use acefleet_registry::{Command, Engine, EngineId, OpId, Reply, Reserve};
 
@@ -78,16 +79,15 @@ impl Fleet {
                 Ok(Outcome::Failed(engine)) => {
                     let (cause, message) = match &engine.ending {
                         Some(ending) => (ending.cause.clone(), ending.message.clone()),
-                        None => ("failed".to_owned(), "the host could not start it".to_owned()),
+                        None => (Cause::StartupTimeout, "the host could not start it".to_owned()),
                     };
                     let node = decision::node_name(&self.view().state, engine.node);
                     tracing::warn!(
-                        engine = %engine.id, name = engine.container_name, node, cause, message, "host failed to start"
+                        engine = %engine.id, name = engine.container_name, node, %cause, message, "host failed to start"
                     );
-                    // Another host would fail alike.
-                    let last = Code::of_start(&cause) == Code::PortTaken;
-                    let error = FleetError::Failed { cause, message };
-                    if last {
+                    let others = cause.is_worth_another_host();
+                    let error = FleetError::Failed { code: cause.into(), message };
+                    if !others {
                         return Err(error);
                     }
                     failure = Some(error);
@@ -136,7 +136,7 @@ impl Fleet {
             other => {
                 claim.open = false;
                 let message = format!("unexpected reply to a reservation: {other:?}");
-                return Err(FleetError::Failed { cause: Code::Internal.as_str().to_owned(), message });
+                return Err(FleetError::Failed { code: Code::Internal, message });
             }
         };
         claim.engine = Some(engine.id);

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use acefleet_registry::cause::Cause;
 use acefleet_registry::engine::EngineSpec;
 use acefleet_registry::{Command, Reserve, plan};
 use futures::future::{join_all, try_join_all};
@@ -23,7 +24,7 @@ impl Fleet {
         let supply = view.state.supply();
         if supply > target {
             let now = self.cluster().moment();
-            let mut stops = plan::stop_idle(&view.state, policy.grace_ms, "scaled_down", now);
+            let mut stops = plan::stop_idle(&view.state, policy.grace_ms, &Cause::ScaledDown, now);
             stops.truncate((supply - target) as usize);
             return self.retire(stops, deadline).await;
         }
@@ -55,7 +56,7 @@ impl Fleet {
     pub async fn collect_garbage(&self, deadline: Instant) -> Result<(), FleetError> {
         let view = self.view();
         let now = self.cluster().moment();
-        let stops = plan::stop_idle(&view.state, view.state.policy().idle_ttl_ms, "idle_ttl", now);
+        let stops = plan::stop_idle(&view.state, view.state.policy().idle_ttl_ms, &Cause::IdleTtl, now);
         self.retire(stops, deadline).await
     }
 

@@ -221,11 +221,11 @@ impl From<FleetError> for Problem {
             FleetError::NotFound(message) => Self::text(StatusCode::NOT_FOUND, &message),
             FleetError::Owner(_) => Self::retry_soon("owner_unreachable", "owner_unreachable", error, 2),
             FleetError::NotKept(cause) => Self::retry_soon("write_blocked", "outbox_full", cause, 2),
-            FleetError::Failed { cause, message } => Self::blocked(
+            FleetError::Failed { code, message } => Self::blocked(
                 StatusCode::BAD_GATEWAY,
                 Blocked {
                     error: "write_blocked",
-                    code: cause,
+                    code: code.as_str().to_owned(),
                     message,
                     recovery_eta_seconds: None,
                     can_retry: true,

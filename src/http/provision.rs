@@ -164,7 +164,7 @@ fn problem(app: &App, error: FleetError) -> Problem {
         }
         FleetError::NotKept(cause) => (Blocked::new(Code::OutboxFull, cause.to_string()), false),
         FleetError::Pending(message) => (Blocked::new(Code::Pending, message), false),
-        FleetError::Failed { cause, message } => (Blocked::new(Code::of_start(&cause), message), true),
+        FleetError::Failed { code, message } => (Blocked::new(code, message), true),
         FleetError::Owner(_) => (Blocked::new(Code::OwnerUnreachable, error.to_string()), true),
         // Provisioning does not change the members.
         FleetError::NotFound(_) | FleetError::Members(_) | FleetError::Unsafe(_) => {
@@ -208,8 +208,8 @@ mod tests {
 
     #[test]
     fn callers_wait_for_a_pull_and_give_up_on_an_image_that_nobody_has() {
-        let failed = |cause: &str| told(Blocked::new(Code::of_start(cause), "why".to_owned()), true).told();
-        let (status, body) = failed("image_pulling");
+        let failed = |code| told(Blocked::new(code, "why".to_owned()), true).told();
+        let (status, body) = failed(Code::ImagePulling);
         let detail = &body["detail"];
         assert_eq!(
             (status, detail.as_object().map(serde_json::Map::len)),
@@ -217,7 +217,7 @@ mod tests {
         );
         assert_eq!((&detail["code"], &detail["should_wait"]), (&json!("image_pulling"), &json!(true)));
         assert_eq!((&detail["error"], &detail["recovery_eta_seconds"]), (&json!(BLOCKED), &json!(5)));
-        let (status, body) = failed("image_missing");
+        let (status, body) = failed(Code::ImageMissing);
         assert_eq!(
             (status, &body["detail"]["should_wait"]),
             (StatusCode::INTERNAL_SERVER_ERROR, &json!(false))

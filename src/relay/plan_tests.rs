@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use acefleet_registry::cause::Cause;
 use acefleet_registry::command::{Adopt, StopWhen};
 use acefleet_registry::engine::{EngineSpec, Kind, Ports};
 use acefleet_registry::node::NodeInfo;
@@ -149,7 +150,7 @@ fn a_port_is_wanted_from_the_start_of_the_container_to_its_end() {
     assert_eq!(world.wanted(&own()), [], "reserved");
     world.start(&engine);
     assert_eq!(world.wanted(&own()).len(), 1, "started");
-    world.write(Command::EngineGone { engine: engine.id, cause: "vanished".to_owned() });
+    world.write(Command::EngineGone { engine: engine.id, cause: Cause::Vanished });
     assert_eq!(world.wanted(&own()), [], "gone");
 }
 
@@ -159,7 +160,7 @@ fn a_draining_engine_keeps_its_port_while_streams_run_on_it() {
     let (port, engine) = world.running(OTHER);
     world.play(port);
     assert_eq!(world.state.active_streams(engine), 1);
-    world.write(Command::EngineStop { engine, cause: "deleted".to_owned(), when: StopWhen::Always });
+    world.write(Command::EngineStop { engine, cause: Cause::Deleted, when: StopWhen::Always });
     assert_eq!(world.state.engine(engine).unwrap().phase, Phase::Draining);
     assert_eq!(world.state.active_streams(engine), 1);
     assert_eq!(world.wanted(&own()), [(port, engine, "10.0.0.2".to_owned())]);
@@ -273,7 +274,7 @@ fn a_port_that_this_node_leases_next_is_closed_when_it_is_reserved() {
     let mut world = World::new();
     let (port, engine) = world.running(OTHER);
     let held = [(port, target(engine.0, "10.0.0.2"))];
-    world.write(Command::EngineGone { engine, cause: "vanished".to_owned() });
+    world.write(Command::EngineGone { engine, cause: Cause::Vanished });
     let reserve = world.reserve_port(ME, Some(port));
     assert_eq!((reserve.ports.host_http, reserve.phase), (port, Phase::Reserved));
     let own = own();

@@ -155,7 +155,7 @@ async fn a_missing_image_blocks_those_who_need_it_and_ends_when_it_is_there() {
         let code = lack.cause();
         lacks(Some(lack));
         let missing = bed.post("/provision/acestream", &json!({})).await;
-        assert_eq!(missing.json()["detail"]["code"], code, "{missing:?}");
+        assert_eq!(missing.json()["detail"]["code"], code.as_str(), "{missing:?}");
         let told = provisioning(&bed).await;
         assert_eq!(
             (&told["can_provision"], &told["blocked_reason_details"]["code"]),

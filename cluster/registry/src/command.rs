@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::level::Level;
 use crate::records::access::Access;
 use crate::records::breaker::BreakerKind;
+use crate::records::cause::Cause;
 use crate::records::engine::{Engine, EngineSpec, Health, Ports};
 use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::lack::Lack;
@@ -88,8 +89,8 @@ pub enum Command {
     EngineFailed {
         /// The engine, still `Reserved`.
         engine: EngineId,
-        /// Short machine-readable cause.
-        cause: String,
+        /// For machines.
+        cause: Cause,
         /// For people.
         message: String,
     },
@@ -120,8 +121,8 @@ pub enum Command {
     EngineStop {
         /// The engine.
         engine: EngineId,
-        /// Short machine-readable cause.
-        cause: String,
+        /// For machines.
+        cause: Cause,
         /// Under which condition.
         when: StopWhen,
     },
@@ -129,8 +130,8 @@ pub enum Command {
     EngineGone {
         /// The engine.
         engine: EngineId,
-        /// Short machine-readable cause.
-        cause: String,
+        /// For machines.
+        cause: Cause,
     },
     /// A container with our labels that the registry does not know.
     Adopt(Adopt),

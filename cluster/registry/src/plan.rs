@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use crate::command::{Command, Reserve, StopWhen};
 use crate::records::breaker::{BreakerKind, BreakerState, FIRST_REST_MS, rest_ms};
-use crate::records::engine::{Engine, EngineSpec, HOST_SILENT, Phase};
+use crate::records::cause::Cause;
+use crate::records::engine::{Engine, EngineSpec, Phase};
 use crate::records::ids::{EngineId, NodeId};
 use crate::records::time::Elapsed;
-use crate::records::vpn::{self, VpnFault};
+use crate::records::vpn::VpnFault;
 use crate::rules::hosts::{self, Observations, Obstacle, Wanted};
 use crate::rules::load::{self, Load};
 use crate::rules::ports::fixed_http_port;
@@ -66,7 +67,7 @@ fn unused(state: &State, waiting: bool, now_ms: Elapsed) -> Vec<Command> {
     let leaving = state.live_engines().filter(|e| state.may_stop_unused(e, now_ms) && !stays(e));
     let stop = |e: &Arc<Engine>| Command::EngineStop {
         engine: e.id,
-        cause: e.retiring.as_ref().map_or("drained", |retiring| &retiring.cause).to_owned(),
+        cause: e.retiring.as_ref().map_or(Cause::Drained, |retiring| retiring.cause.clone()),
         when: StopWhen::Unused,
     };
     leaving.map(stop).collect()
@@ -96,7 +97,7 @@ pub fn stranded(state: &State, is_silent: impl Fn(NodeId) -> bool) -> Vec<Comman
     let stranded = state.live_engines().filter(|e| e.phase == Phase::Reserved && is_silent(e.node));
     let fail = |e: &Arc<Engine>| Command::EngineFailed {
         engine: e.id,
-        cause: HOST_SILENT.to_owned(),
+        cause: Cause::HostSilent,
         message: "its host cannot be heard".to_owned(),
     };
     stranded.map(fail).collect()
@@ -108,7 +109,7 @@ fn expired(state: &State, now_ms: Elapsed) -> Vec<Command> {
     let late = |e: &&Arc<Engine>| e.phase == Phase::Reserved && now_ms.since(e.reserved_at_ms) > limit;
     let fail = |e: &Arc<Engine>| Command::EngineFailed {
         engine: e.id,
-        cause: "startup_timeout".to_owned(),
+        cause: Cause::StartupTimeout,
         message: format!("its host did not start it within {} s", limit / 1000),
     };
     state.live_engines().filter(late).map(fail).collect()
@@ -213,7 +214,7 @@ fn replacements(state: &State, now_ms: Elapsed) -> Vec<(EngineId, EngineSpec)> {
     let lost = state.all_engines().filter(|e| e.is_acestream() && fixed_http_port(&e.spec).is_none());
     let due = lost.filter(|e| {
         let recent = |at_ms: Elapsed| now_ms.since(at_ms) < REPLACE_WITHIN_MS;
-        e.leaves().is_some_and(|(cause, at_ms)| vpn::is_replaced(cause) && recent(at_ms))
+        e.leaves().is_some_and(|(cause, at_ms)| cause.is_replaced() && recent(at_ms))
     });
     due.filter(|e| state.replacement(e.id).is_none()).map(|e| (e.id, e.spec.clone())).collect()
 }
@@ -232,7 +233,7 @@ fn off_vpn(state: &State, able: &BTreeSet<NodeId>, now_ms: Elapsed) -> Vec<Comma
     });
     let stop = |(engine, fault): (EngineId, VpnFault)| Command::EngineStop {
         engine,
-        cause: fault.cause().to_owned(),
+        cause: fault.cause(),
         when: StopWhen::OffVpn,
     };
     leaving.map(stop).collect()
@@ -245,20 +246,20 @@ fn idle(state: &State, is_steady: impl Fn(NodeId) -> bool, now_ms: Elapsed) -> V
     if !policy.auto_delete {
         return Vec::new();
     }
-    stops(state, policy.grace_ms, "idle", now_ms, is_steady)
+    stops(state, policy.grace_ms, &Cause::Idle, now_ms, is_steady)
 }
 
 /// Retires every engine that has been idle for `idle_ms`, longest idle first, as far as the floors
 /// allow.
 #[must_use]
-pub fn stop_idle(state: &State, idle_ms: u64, cause: &str, now_ms: Elapsed) -> Vec<Command> {
+pub fn stop_idle(state: &State, idle_ms: u64, cause: &Cause, now_ms: Elapsed) -> Vec<Command> {
     stops(state, idle_ms, cause, now_ms, |_| true)
 }
 
 fn stops(
     state: &State,
     idle_ms: u64,
-    cause: &str,
+    cause: &Cause,
     now_ms: Elapsed,
     may_lose: impl Fn(NodeId) -> bool,
 ) -> Vec<Command> {
@@ -273,7 +274,7 @@ fn stops(
     };
     let stop = |e: &Engine| Command::EngineStop {
         engine: e.id,
-        cause: cause.to_owned(),
+        cause: cause.clone(),
         when: StopWhen::IdleFor(idle_ms),
     };
     engines.into_iter().take(spare as usize).map(stop).collect()

@@ -153,8 +153,9 @@ impl Weigh for Engine {
     fn weight(&self) -> u64 {
         let container = 2 * text(&self.container_name) + maybe(self.container_id.as_deref());
         let run = [self.image.as_deref(), self.variant.as_deref(), self.vpn.as_deref()];
-        let end = self.ending.as_ref().map_or(0, |ending| text(&ending.cause) + text(&ending.message));
-        let retiring = self.retiring.as_ref().map_or(0, |retiring| text(&retiring.cause));
+        let end =
+            self.ending.as_ref().map_or(0, |ending| text(ending.cause.as_str()) + text(&ending.message));
+        let retiring = self.retiring.as_ref().map_or(0, |retiring| text(retiring.cause.as_str()));
         let run: u64 = run.into_iter().map(maybe).sum();
         self.spec.weight() + container + run + text(&self.placement) + retiring + end
     }

@@ -5,16 +5,14 @@ use std::sync::Arc;
 use crate::apply::{note, refused, streams};
 use crate::command::{Adopt, RefusalCode, Reply, StopWhen, Taken};
 use crate::records::breaker::BreakerKind;
-use crate::records::engine::{
-    DOCKER_UNAVAILABLE, Ending, Engine, HOST_SILENT, Health, IMAGE_PULLING, NO_FREE_PORTS, PORT_TAKEN, Phase,
-    Retiring,
-};
+use crate::records::cause::Cause;
+use crate::records::engine::{Ending, Engine, Health, Phase, Retiring};
 use crate::records::event::EventType;
 use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::lack::{Lack, clipped};
 use crate::records::node::Node;
 use crate::records::time::Elapsed;
-use crate::records::vpn::{CAUSE_VPN_ERROR, VpnFault};
+use crate::records::vpn::VpnFault;
 use crate::rules::hosts;
 use crate::rules::ports::fixed_http_port;
 use crate::state::{ForeignNames, State};
@@ -63,13 +61,13 @@ pub(super) fn conflict(state: &mut State, id: EngineId, taken: &Taken) -> Reply 
             if fixed {
                 let message =
                     format!("host port {port} is in use on the host; choose another or leave it out");
-                return never_ran(state, engine, PORT_TAKEN, &message);
+                return never_ran(state, engine, &Cause::PortTaken, &message);
             }
             let others: Vec<u16> = engine.leased_ports().collect();
             let range = state.port_range(engine.node, engine.vpn.as_deref());
             let fresh = match state.next_host_port(engine.node, range, state.tables.last_host_port, &others) {
                 Ok(fresh) => fresh,
-                Err(refusal) => return never_ran(state, engine, NO_FREE_PORTS, &refusal.message),
+                Err(refusal) => return never_ran(state, engine, &Cause::NoFreePorts, &refusal.message),
             };
             state.tables.last_host_port = fresh;
             if engine.ports.host_http == *port {
@@ -139,23 +137,19 @@ fn node_name(state: &State, id: NodeId) -> String {
     state.node(id).map_or_else(|| id.to_string(), |node| node.info.name.clone())
 }
 
-pub(super) fn failed(state: &mut State, id: EngineId, cause: &str, message: &str) -> Reply {
+pub(super) fn failed(state: &mut State, id: EngineId, cause: &Cause, message: &str) -> Reply {
     let engine = match in_phase(state, id, Phase::Reserved) {
         Ok(engine) => engine,
         Err(reply) => return reply,
     };
-    // A host that fell silent or lost its Docker or VPN is known to be of no use in other ways. What a caller chose may be wrong
-    // wherever it is tried.
-    if engine.is_acestream()
-        && !engine.spec.is_chosen()
-        && ![HOST_SILENT, DOCKER_UNAVAILABLE, CAUSE_VPN_ERROR].contains(&cause)
-    {
+    // What a caller chose may be wrong wherever it is tried.
+    if engine.is_acestream() && !engine.spec.is_chosen() && cause.troubles_host() {
         let now = state.tables.clock_ms;
         note_start(state, engine.node, Some(now));
-        let told = format!("{} on {}: {message}", engine.container_name, node_name(state, engine.node));
-        // One host's trouble must not stop the others, and an image that is being pulled will be there.
-        if cause != IMAGE_PULLING && !hosts::has_sound_host(state) {
-            state.breaker_mut(BreakerKind::over(engine.replaces)).0.record_failure(now, &told);
+        let text = format!("{} on {}: {message}", engine.container_name, node_name(state, engine.node));
+        // One host's trouble must not stop the others.
+        if cause.counts_for_breaker() && !hosts::has_sound_host(state) {
+            state.breaker_mut(BreakerKind::over(engine.replaces)).0.record_failure(now, &text);
         }
     }
     never_ran(state, engine, cause, message)
@@ -169,20 +163,23 @@ pub(super) fn lacks(state: &mut State, id: EngineId, lack: &Lack, message: &str)
     };
     let chosen = matches!(lack, Lack::Image(_)) && engine.spec.image.is_some();
     state.put_lack(engine.node, lack, chosen, message);
-    never_ran(state, engine, lack.cause(), message)
+    never_ran(state, engine, &lack.cause(), message)
 }
 
 /// Ends a reservation without a word to the breaker: a port that others hold says nothing of Docker.
-fn never_ran(state: &mut State, engine: Engine, cause: &str, message: &str) -> Reply {
-    let (cause, message) = (clipped(cause), clipped(message));
+fn never_ran(state: &mut State, engine: Engine, cause: &Cause, message: &str) -> Reply {
+    let message = clipped(message);
+    let cause = match cause {
+        Cause::Other(word) => Cause::Other(clipped(word)),
+        named => named.clone(),
+    };
     let text = format!("{} on {}: {message}", engine.container_name, node_name(state, engine.node));
     note(state, EventType::Engine, "failed", text, None, None);
     end(state, engine, Phase::Failed, &cause, &message)
 }
 
-fn end(state: &mut State, engine: Engine, phase: Phase, cause: &str, message: &str) -> Reply {
-    let ending =
-        Ending { cause: cause.to_owned(), message: message.to_owned(), at_ms: state.tables.clock_ms };
+fn end(state: &mut State, engine: Engine, phase: Phase, cause: &Cause, message: &str) -> Reply {
+    let ending = Ending { cause: cause.clone(), message: message.to_owned(), at_ms: state.tables.clock_ms };
     Reply::Engine(state.put_engine(Engine { phase, ending: Some(ending), ..engine }))
 }
 
@@ -207,7 +204,7 @@ pub(super) fn health(state: &mut State, id: EngineId, health: Health) -> Reply {
     Reply::Engine(state.put_engine(engine))
 }
 
-pub(super) fn stop(state: &mut State, id: EngineId, cause: &str, when: StopWhen) -> Reply {
+pub(super) fn stop(state: &mut State, id: EngineId, cause: &Cause, when: StopWhen) -> Reply {
     let Some(engine) = state.engine(id).filter(|e| e.phase.is_live()).cloned() else {
         return refused(RefusalCode::NotFound, format!("engine {id} is not live"));
     };
@@ -232,30 +229,30 @@ pub(super) fn stop(state: &mut State, id: EngineId, cause: &str, when: StopWhen)
 }
 
 /// Clients no longer get it listed.
-fn retire(state: &mut State, engine: &Engine, cause: &str, may_stay: bool) -> Reply {
+fn retire(state: &mut State, engine: &Engine, cause: &Cause, may_stay: bool) -> Reply {
     let message = format!("{} is offered no more ({cause})", engine.container_name);
     note(state, EventType::Engine, "retiring", message, engine.container_id.as_ref(), None);
     let since_ms = state.tables.clock_ms;
-    let retiring = Some(Retiring { cause: cause.to_owned(), since_ms, may_stay });
+    let retiring = Some(Retiring { cause: cause.clone(), since_ms, may_stay });
     Reply::Engine(state.put_engine(Engine { retiring, ..engine.clone() }))
 }
 
 /// Its agent is to stop and remove it.
-fn drain(state: &mut State, engine: &Engine, cause: &str) -> Reply {
+fn drain(state: &mut State, engine: &Engine, cause: &Cause) -> Reply {
     let message = format!("{} is being removed ({cause})", engine.container_name);
     note(state, EventType::Engine, "stopping", message, engine.container_id.as_ref(), None);
-    let ending = Ending { cause: cause.to_owned(), message: String::new(), at_ms: state.tables.clock_ms };
+    let ending = Ending { cause: cause.clone(), message: String::new(), at_ms: state.tables.clock_ms };
     Reply::Engine(state.put_engine(Engine { phase: Phase::Draining, ending: Some(ending), ..engine.clone() }))
 }
 
-pub(super) fn gone(state: &mut State, id: EngineId, cause: &str) -> Reply {
+pub(super) fn gone(state: &mut State, id: EngineId, cause: &Cause) -> Reply {
     streams::end_all_of(state, id, "engine_gone");
     let Some(engine) = state.engine(id).filter(|e| e.phase.is_live()).cloned() else {
         return refused(RefusalCode::NotFound, format!("engine {id} is not live"));
     };
     let cause = match &engine.ending {
         Some(ending) => ending.cause.clone(),
-        None => cause.to_owned(),
+        None => cause.clone(),
     };
     let message = format!("{} is gone ({cause})", engine.container_name);
     note(state, EventType::Engine, "deleted", message, engine.container_id.as_ref(), None);

@@ -7,6 +7,7 @@ use crate::apply::{engines, note, refused, streams, vpn};
 use crate::command::{RefusalCode, Reply};
 use crate::level::Level;
 use crate::records::breaker::BreakerKind;
+use crate::records::cause::Cause;
 use crate::records::engine::Engine;
 use crate::records::event::EventType;
 use crate::records::ids::{EngineId, NodeId};
@@ -116,7 +117,7 @@ pub(super) fn removed(state: &mut State, id: NodeId) -> Reply {
     };
     let left: Vec<EngineId> = state.live_engines().filter(|e| e.node == id).map(|e| e.id).collect();
     for engine in left {
-        engines::gone(state, engine, "node_removed");
+        engines::gone(state, engine, &Cause::NodeRemoved);
     }
     let kept = state.tables.foreign_ports.iter().filter(|((owner, _), _)| *owner != id);
     state.tables.foreign_ports = kept.map(|(key, until)| (*key, *until)).collect();

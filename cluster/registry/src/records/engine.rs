@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::records::cause::Cause;
 use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::time::Elapsed;
 
@@ -122,24 +123,11 @@ pub struct Ports {
     pub host_https: Option<u16>,
 }
 
-/// Cause of a failed start that says nothing of any Docker: the host could not be heard.
-pub const HOST_SILENT: &str = "host_silent";
-/// Cause of a failed start on a host that had lost its Docker.
-pub const DOCKER_UNAVAILABLE: &str = "docker_unavailable";
-
-/// Cause of a failed start: its fixed port is in use on the host.
-pub const PORT_TAKEN: &str = "port_taken";
-/// Cause of a failed start: its host has no port left that is not in use.
-pub const NO_FREE_PORTS: &str = "no_free_ports";
-
-/// Cause of a failed start that says nothing of any Docker: the host is still fetching the image.
-pub const IMAGE_PULLING: &str = "image_pulling";
-
 /// Why an engine stopped being live.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ending {
-    /// Short machine-readable cause, e.g. `deleted`, `vanished`, `startup_timeout`.
-    pub cause: String,
+    /// For machines.
+    pub cause: Cause,
     /// For people.
     pub message: String,
     /// The moment.
@@ -149,8 +137,8 @@ pub struct Ending {
 /// Why an engine is on its way out although it runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retiring {
-    /// Short machine-readable cause, that of its end.
-    pub cause: String,
+    /// For machines: that of its end.
+    pub cause: Cause,
     /// The moment.
     pub since_ms: Elapsed,
     /// Nothing is wrong with it: it stays when a stream begins on it, or when an engine is wanted.
@@ -258,9 +246,9 @@ impl Engine {
 
     /// Cause and moment of the decision that it leaves.
     #[must_use]
-    pub fn leaves(&self) -> Option<(&str, Elapsed)> {
-        let retiring = || self.retiring.as_ref().map(|retiring| (retiring.cause.as_str(), retiring.since_ms));
-        self.ending.as_ref().map(|ending| (ending.cause.as_str(), ending.at_ms)).or_else(retiring)
+    pub fn leaves(&self) -> Option<(&Cause, Elapsed)> {
+        let retiring = || self.retiring.as_ref().map(|retiring| (&retiring.cause, retiring.since_ms));
+        self.ending.as_ref().map(|ending| (&ending.cause, ending.at_ms)).or_else(retiring)
     }
 
     /// True for an AceStream engine, false for a generic container.

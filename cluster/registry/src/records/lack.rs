@@ -4,12 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::records::breaker::rest_ms;
+use crate::records::cause::Cause;
 use crate::records::time::Elapsed;
-
-/// Cause of a start that failed for an image, and code of a refusal.
-pub const IMAGE_MISSING: &str = "image_missing";
-/// The same for a Docker network.
-pub const NETWORK_MISSING: &str = "network_missing";
 
 /// Images that callers named and a host lacks, remembered for each host.
 pub(crate) const CHOSEN_MAX: usize = 64;
@@ -29,12 +25,12 @@ pub enum Lack {
 }
 
 impl Lack {
-    /// Cause of a start that failed for it, and code of a refusal.
+    /// Cause of a start that failed for it.
     #[must_use]
-    pub fn cause(&self) -> &'static str {
+    pub fn cause(&self) -> Cause {
         match self {
-            Self::Image(_) => IMAGE_MISSING,
-            Self::Network(_) => NETWORK_MISSING,
+            Self::Image(_) => Cause::ImageMissing,
+            Self::Network(_) => Cause::NetworkMissing,
         }
     }
 

@@ -3,6 +3,7 @@
 //! - [`access`]: who may call
 //! - [`ids`]: names of members, engines and writes
 //! - [`node`], [`engine`], [`stream`], [`vpn`]: members, engines, streams and VPN containers
+//! - [`cause`]: why an engine did not start, leaves, or ended
 //! - [`policy`], [`breaker`], [`lack`]: settings, circuit breakers, and what hosts lack by name
 //! - [`event`]: what happened
 //! - [`time`], [`calendar`]: the two times, and what people are shown
@@ -10,6 +11,7 @@
 pub mod access;
 pub mod breaker;
 pub mod calendar;
+pub mod cause;
 pub mod engine;
 pub mod event;
 pub mod ids;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::records::cause::Cause;
 use crate::records::engine::Engine;
 use crate::records::policy::PortRange;
 use crate::records::time::Elapsed;
@@ -79,27 +80,16 @@ pub enum VpnFault {
 impl VpnFault {
     /// Cause of a stop because of it.
     #[must_use]
-    pub fn cause(self) -> &'static str {
+    pub fn cause(self) -> Cause {
         match self {
-            Self::Misplaced => "vpn_misplaced",
-            Self::Unhealthy => "vpn_unhealthy",
-            Self::StalePort => "vpn_port_changed",
+            Self::Misplaced => Cause::VpnMisplaced,
+            Self::Unhealthy => Cause::VpnUnhealthy,
+            Self::StalePort => Cause::VpnPortChanged,
         }
     }
 }
 
-/// Cause of the end of an engine whose VPN container was restarted or made anew: its network is dead.
-pub const CAUSE_RECREATED: &str = "vpn_recreated";
-/// Cause of the failure of an engine whose VPN could not take it. It says nothing of Docker.
-pub const CAUSE_VPN_ERROR: &str = "vpn_error";
-
-/// True for causes that took an engine away although it was wanted: a replacement is due.
-pub(crate) fn is_replaced(cause: &str) -> bool {
-    let faults = [VpnFault::Misplaced, VpnFault::Unhealthy, VpnFault::StalePort];
-    cause == CAUSE_RECREATED || faults.iter().any(|fault| fault.cause() == cause)
-}
-
 /// True for an engine in the network of a container that is no more.
 pub(crate) fn is_cut_off(engine: &Engine) -> bool {
-    engine.ending.as_ref().is_some_and(|ending| ending.cause == CAUSE_RECREATED)
+    engine.ending.as_ref().is_some_and(|ending| ending.cause == Cause::VpnRecreated)
 }

@@ -1,11 +1,10 @@
 //! The breaker over creations: opened by count, half-opened by time, one probe.
 
 use acefleet_registry::breaker::{BreakerKind, BreakerState};
+use acefleet_registry::cause::Cause;
 use acefleet_registry::command::StopWhen;
-use acefleet_registry::engine::IMAGE_PULLING;
 use acefleet_registry::node::Wanted;
 use acefleet_registry::plan::plan;
-use acefleet_registry::vpn::CAUSE_RECREATED;
 use acefleet_registry::{Command, Elapsed, Engine, NodeId, RefusalCode, Reply, Reserve};
 
 use crate::support::{World, engine, failed, generic, gone, refusal};
@@ -35,7 +34,7 @@ fn an_image_that_takes_long_to_fetch_is_not_held_against_docker() {
     let mut world = World::new(3, 10);
     for _ in 0..10 {
         let id = world.reserve().id;
-        let (cause, message) = (IMAGE_PULLING.to_owned(), "it is being pulled".to_owned());
+        let (cause, message) = (Cause::ImagePulling, "it is being pulled".to_owned());
         world.run(Command::EngineFailed { engine: id, cause, message });
     }
     assert_eq!(world.general(), BreakerState::Closed);
@@ -168,7 +167,7 @@ fn replacements_have_a_breaker_of_their_own() {
     let state = |world: &World| world.state.breaker_state(BreakerKind::Replacement, world.now);
     let (lost, later) = (world.running(), world.running());
     let lose = |world: &mut World, engine: &Engine| {
-        let cause = CAUSE_RECREATED.to_owned();
+        let cause = Cause::VpnRecreated;
         world.run(Command::EngineStop { engine: engine.id, cause, when: StopWhen::Always });
         world.run(gone(engine.id));
     };
@@ -205,7 +204,7 @@ fn a_replacement_that_is_held_back_is_not_made_as_another_engine() {
     let mut world = World::new(1, 10);
     world.policy(|policy| policy.min_replicas = 2);
     let (lost, _) = (world.running(), world.running());
-    let cause = CAUSE_RECREATED.to_owned();
+    let cause = Cause::VpnRecreated;
     world.run(Command::EngineStop { engine: lost.id, cause, when: StopWhen::Always });
     world.run(gone(lost.id));
     let tried = replacements(&mut world);
@@ -245,7 +244,7 @@ fn docker_that_went_away_is_no_failure_to_start() {
     let mut world = World::new(1, 10);
     for _ in 0..10 {
         let engine = world.reserve().id;
-        let cause = "docker_unavailable".to_owned();
+        let cause = Cause::DockerUnavailable;
         world.run(Command::EngineFailed { engine, cause, message: String::new() });
     }
     assert_eq!(world.general(), BreakerState::Closed);

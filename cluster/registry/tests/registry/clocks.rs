@@ -1,5 +1,6 @@
 //! Wrong clocks: they change what people are shown, and nothing else.
 
+use acefleet_registry::cause::Cause;
 use acefleet_registry::plan::{plan, stop_idle};
 use acefleet_registry::state::Tables;
 use acefleet_registry::{Command, Elapsed, NodeId, OpId, Proposal, Reply, State, apply};
@@ -71,7 +72,7 @@ proptest! {
         let now = state.clock_ms().plus(later_ms);
         let hosts = (1..=5).map(NodeId).collect();
         prop_assert_eq!(plan(&state, &hosts, |_| true, now), plan(&plain, &hosts, |_| true, now));
-        prop_assert_eq!(stop_idle(&state, 60_000, "gc", now), stop_idle(&plain, 60_000, "gc", now));
+        prop_assert_eq!(stop_idle(&state, 60_000, &Cause::IdleTtl, now), stop_idle(&plain, 60_000, &Cause::IdleTtl, now));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The life of an engine: reserved, starting, running, draining, and its two ends.
 
+use acefleet_registry::cause::Cause;
 use acefleet_registry::command::{Adopt, StopWhen};
 use acefleet_registry::engine::{EngineSpec, Health, Phase, Ports};
 use acefleet_registry::{Command, EngineId, NodeId, RefusalCode, Reply};
@@ -100,9 +101,9 @@ fn a_second_stop_keeps_the_first_cause() {
     let mut world = World::new(1, 10);
     let id = world.running().id;
     let first = engine(world.run(stop(id, StopWhen::Always)));
-    let idle = Command::EngineStop { engine: id, cause: "idle".to_owned(), when: StopWhen::IdleFor(0) };
+    let idle = Command::EngineStop { engine: id, cause: Cause::Idle, when: StopWhen::IdleFor(0) };
     assert_eq!(engine(world.run(idle)), first);
-    assert_eq!(first.ending.as_ref().unwrap().cause, "deleted");
+    assert_eq!(first.ending.as_ref().unwrap().cause, Cause::Deleted);
 }
 
 #[test]

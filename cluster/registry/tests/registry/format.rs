@@ -9,13 +9,14 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use acefleet_registry::breaker::BreakerKind;
+use acefleet_registry::cause::Cause;
 use acefleet_registry::command::{Adopt, Step, StopWhen, Taken};
 use acefleet_registry::engine::{EngineSpec, Health, Ports};
 use acefleet_registry::lack::Lack;
 use acefleet_registry::node::{DockerState, Wanted};
 use acefleet_registry::state::Tables;
 use acefleet_registry::stream::{StreamEnd, StreamStart};
-use acefleet_registry::vpn::{CAUSE_RECREATED, PublicAddress, VpnHealth, VpnStatus};
+use acefleet_registry::vpn::{PublicAddress, VpnHealth, VpnStatus};
 use acefleet_registry::{
     Access, Command, Elapsed, Engine, EngineId, KeyHash, Level, NodeId, NodeInfo, OpId, Policy, Proposal,
     Reply, Reserve, State, Stream, apply,
@@ -178,8 +179,7 @@ pub fn vpn_state() -> State {
     world.run(changed(vpn_status()));
     let lost = world.running();
     assert_eq!(lost.forwarded_port, Some(51_413));
-    let stop =
-        Command::EngineStop { engine: lost.id, cause: CAUSE_RECREATED.to_owned(), when: StopWhen::Always };
+    let stop = Command::EngineStop { engine: lost.id, cause: Cause::VpnRecreated, when: StopWhen::Always };
     world.run(stop);
     world.run(Command::Reserve(Reserve { replaces: Some(lost.id), ..world.ask() }));
     world.state

@@ -28,7 +28,7 @@ fn fall_short(world: &mut World, spec: &EngineSpec, lack: Lack) -> NodeId {
     let message = format!("{} is not there", lack.name());
     let cause = lack.cause();
     let ended = engine(world.run(Command::EngineLacks { engine: reserved.id, lack, message }));
-    assert_eq!((ended.phase, ended.ending.as_ref().unwrap().cause.as_str()), (Phase::Failed, cause));
+    assert_eq!((ended.phase, ended.ending.as_ref().unwrap().cause.clone()), (Phase::Failed, cause));
     ended.node
 }
 

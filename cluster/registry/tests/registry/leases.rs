@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use acefleet_registry::cause::Cause;
 use acefleet_registry::command::{StopWhen, Taken};
 use acefleet_registry::engine::Phase;
 use acefleet_registry::policy::PortRange;
@@ -178,7 +179,7 @@ fn a_port_that_the_caller_fixed_is_not_replaced_and_is_no_fault_of_the_host() {
         let reserved = engine(world.run(Command::Reserve(world.ask_for(spec))));
         let ended = engine(world.run(port_taken(reserved.id, 19_000)));
         assert_eq!(ended.phase, Phase::Failed);
-        assert_eq!(ended.ending.as_ref().unwrap().cause, "port_taken");
+        assert_eq!(ended.ending.as_ref().unwrap().cause, Cause::PortTaken);
         let breaker = world.state.breaker(acefleet_registry::breaker::BreakerKind::General).0;
         assert_eq!(breaker.failure_count, 0);
     }

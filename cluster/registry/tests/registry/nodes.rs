@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use acefleet_registry::cause::Cause;
 use acefleet_registry::engine::Phase;
 use acefleet_registry::node::{DockerState, Wanted};
 use acefleet_registry::plan::{plan, verdicts};
@@ -189,7 +190,10 @@ fn a_removed_node_takes_its_engines_and_streams_with_it() {
     assert!(world.state.node(lost.node).is_none());
     for id in [lost.id, reserved.id] {
         let engine = world.engine(id);
-        assert_eq!((engine.phase, &*engine.ending.as_ref().unwrap().cause), (Phase::Gone, "node_removed"));
+        assert_eq!(
+            (engine.phase, &engine.ending.as_ref().unwrap().cause),
+            (Phase::Gone, &Cause::NodeRemoved)
+        );
     }
     assert!(!world.state.stream(&format!("k|{}", lost.id)).unwrap().is_started());
     assert!(

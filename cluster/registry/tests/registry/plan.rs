@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use acefleet_registry::breaker::BreakerState;
+use acefleet_registry::cause::Cause;
 use acefleet_registry::command::StopWhen;
 use acefleet_registry::engine::Phase;
 use acefleet_registry::plan::{plan, stop_idle};
@@ -267,11 +268,7 @@ fn without_grace_an_engine_leaves_after_its_stream_but_not_before_its_first() {
     world.begin(playing("k", "s", running.ports.host_http));
     world.finish("k|s");
     assert_eq!(stops(&planned(&world)), [running.id]);
-    world.run(Command::EngineStop {
-        engine: running.id,
-        cause: "deleted".to_owned(),
-        when: StopWhen::Always,
-    });
+    world.run(Command::EngineStop { engine: running.id, cause: Cause::Deleted, when: StopWhen::Always });
     let unused = engine(world.run(Command::Reserve(called)));
     world.start(unused.id);
     world.wait_ms(36_999);
@@ -356,10 +353,10 @@ fn stopping_idle_engines_on_demand_obeys_the_same_rules() {
     let first = world.running();
     world.running();
     world.wait_ms(600_000);
-    let commands = stop_idle(&world.state, 600_000, "gc", world.now);
+    let commands = stop_idle(&world.state, 600_000, &Cause::IdleTtl, world.now);
     let [Command::EngineStop { engine, cause, when }] = commands.as_slice() else { panic!("{commands:?}") };
-    assert_eq!((*engine, cause.as_str(), *when), (first.id, "gc", StopWhen::IdleFor(600_000)));
-    assert_eq!(stop_idle(&world.state, 600_001, "gc", world.now), vec![]);
+    assert_eq!((*engine, cause.as_str(), *when), (first.id, "idle_ttl", StopWhen::IdleFor(600_000)));
+    assert_eq!(stop_idle(&world.state, 600_001, &Cause::IdleTtl, world.now), vec![]);
 }
 
 #[test]

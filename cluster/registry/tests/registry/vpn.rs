@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use acefleet_registry::cause::Cause;
 use acefleet_registry::command::StopWhen;
 use acefleet_registry::engine::Phase;
 use acefleet_registry::plan::plan;
 use acefleet_registry::state::Tables;
-use acefleet_registry::vpn::{CAUSE_RECREATED, CAUSE_VPN_ERROR, VpnFault, VpnHealth, VpnStatus};
+use acefleet_registry::vpn::{VpnFault, VpnHealth, VpnStatus};
 use acefleet_registry::{Command, Engine, EngineId, NodeId, NodeInfo, RefusalCode, Reply};
 
 use crate::support::{
@@ -190,7 +191,7 @@ fn engines_of_a_dead_network_are_made_anew_once_their_vpn_is_back() {
     let other = world.running();
     tell(&mut world, 1, VpnHealth::Unhealthy, Some(50_000));
     for lost in [id, other.id] {
-        let cause = CAUSE_RECREATED.to_owned();
+        let cause = Cause::VpnRecreated;
         world.run(Command::EngineStop { engine: lost, cause, when: StopWhen::Always });
     }
     settle(&mut world);
@@ -277,7 +278,7 @@ fn a_vpn_that_went_away_is_not_held_against_docker() {
     let mut world = world(1);
     for _ in 0..10 {
         let id = world.reserve().id;
-        let (cause, message) = (CAUSE_VPN_ERROR.to_owned(), "the VPN went away".to_owned());
+        let (cause, message) = (Cause::VpnError, "the VPN went away".to_owned());
         world.run(Command::EngineFailed { engine: id, cause, message });
     }
     world.running();

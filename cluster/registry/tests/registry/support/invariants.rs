@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use acefleet_registry::cause::Cause;
 use acefleet_registry::command::{StopWhen, Taken};
 use acefleet_registry::conf::http_port;
 use acefleet_registry::engine::{EngineSpec, Phase};
@@ -260,7 +261,7 @@ fn check_refusal(before: &State, after: &State, proposal: &Proposal) -> Checked 
         return Ok(());
     }
     let mut plain = before.clone();
-    let nothing = Command::EngineGone { engine: EngineId(u64::MAX), cause: String::new() };
+    let nothing = Command::EngineGone { engine: EngineId(u64::MAX), cause: Cause::Vanished };
     apply(&mut plain, &Proposal { command: nothing, ..proposal.clone() }, 0);
     let without_ops = |state: &State| {
         let mut tables = Tables::from(state.clone());
@@ -363,7 +364,7 @@ fn check_placement(before: &State, after: &State, proposal: &Proposal) -> Checke
 /// The state in which a write is decided: what is forgotten with it is forgotten already.
 fn at_once_before(before: &State, proposal: &Proposal) -> State {
     let mut state = before.clone();
-    let nothing = Command::EngineGone { engine: EngineId(u64::MAX), cause: String::new() };
+    let nothing = Command::EngineGone { engine: EngineId(u64::MAX), cause: Cause::Vanished };
     apply(&mut state, &Proposal { command: nothing, ..proposal.clone() }, 0);
     state
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use acefleet_registry::breaker::{BreakerKind, BreakerState};
+use acefleet_registry::cause::Cause;
 use acefleet_registry::command::{StopWhen, Taken};
 use acefleet_registry::engine::{EngineSpec, Health, Kind};
 use acefleet_registry::node::DockerState;
@@ -207,15 +208,15 @@ pub fn started(engine: EngineId, container_id: &str) -> Command {
 }
 
 pub fn failed(engine: EngineId) -> Command {
-    Command::EngineFailed { engine, cause: "docker_error".to_owned(), message: "no such image".to_owned() }
+    Command::EngineFailed { engine, cause: Cause::DockerError, message: "no such image".to_owned() }
 }
 
 pub fn gone(engine: EngineId) -> Command {
-    Command::EngineGone { engine, cause: "vanished".to_owned() }
+    Command::EngineGone { engine, cause: Cause::Vanished }
 }
 
 pub fn stop(engine: EngineId, when: StopWhen) -> Command {
-    Command::EngineStop { engine, cause: "deleted".to_owned(), when }
+    Command::EngineStop { engine, cause: Cause::Deleted, when }
 }
 
 pub fn port_taken(engine: EngineId, port: u16) -> Command {

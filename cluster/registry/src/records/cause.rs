@@ -1,0 +1,142 @@
+//! Why an engine did not start, leaves, or ended. What follows from a cause is asked here and nowhere else.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use strum::{AsRefStr, Display, EnumIter, EnumString};
+
+/// A cause. Stored, sent and shown as its word ([`Self::as_str`]): its name in snake case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, AsRefStr, Display, EnumIter, EnumString)]
+#[serde(from = "Cow<'_, str>", into = "String")]
+#[strum(serialize_all = "snake_case")]
+pub enum Cause {
+    /// The Docker daemon of its host could not be used.
+    DockerUnavailable,
+    /// Docker refused a step of the start.
+    DockerError,
+    /// Its host did not answer the leader.
+    HostSilent,
+    /// Its VPN could not take it.
+    VpnError,
+    /// Its host is still fetching the image.
+    ImagePulling,
+    /// Its host lacks the image.
+    ImageMissing,
+    /// Its host lacks the Docker network.
+    NetworkMissing,
+    /// The host port that its caller fixed is in use.
+    PortTaken,
+    /// No host port was left.
+    NoFreePorts,
+    /// Several leases in a row were in use on its host.
+    Conflict,
+    /// It did not run in time.
+    StartupTimeout,
+    /// Its container ended by itself.
+    Exited,
+    /// Its container ended for want of memory.
+    Oom,
+    /// Its container was gone.
+    Vanished,
+    /// Its host stopped it, for the cause that its record names.
+    Stopped,
+    /// A caller removed it.
+    Deleted,
+    /// A caller scaled down.
+    ScaledDown,
+    /// A caller asked for the removal of engines that have been idle for `IDLE_TTL_S`.
+    IdleTtl,
+    /// `AUTO_DELETE` retired it.
+    Idle,
+    /// Its host was drained.
+    Drained,
+    /// It ran outside the VPNs of its host.
+    VpnMisplaced,
+    /// Its VPN was unhealthy.
+    VpnUnhealthy,
+    /// Its VPN lost the forwarded port that it had been given.
+    VpnPortChanged,
+    /// Its VPN container was restarted or made anew, so that its network is dead.
+    VpnRecreated,
+    /// Its host was removed from the cluster.
+    NodeRemoved,
+    /// What another version of this program wrote.
+    #[strum(default, transparent)]
+    Other(String),
+}
+
+impl Cause {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.as_ref()
+    }
+
+    /// True when a failed start shows that its host starts engines badly: others are tried first for a while. A silent host, a lost
+    /// Docker and a lost VPN are passed over for reasons of their own.
+    #[must_use]
+    pub fn troubles_host(&self) -> bool {
+        !matches!(self, Self::HostSilent | Self::DockerUnavailable | Self::VpnError)
+    }
+
+    /// True when a failed start counts for its circuit breaker, once no sound host is left. An image that is being fetched will be
+    /// there.
+    #[must_use]
+    pub fn counts_for_breaker(&self) -> bool {
+        self.troubles_host() && *self != Self::ImagePulling
+    }
+
+    /// True when a start that failed for it may go well on another host. A fixed port is leased in the whole cluster.
+    #[must_use]
+    pub fn is_worth_another_host(&self) -> bool {
+        *self != Self::PortTaken
+    }
+
+    /// True when it took away an engine that was wanted: a replacement is due.
+    #[must_use]
+    pub fn is_replaced(&self) -> bool {
+        matches!(self, Self::VpnMisplaced | Self::VpnUnhealthy | Self::VpnPortChanged | Self::VpnRecreated)
+    }
+}
+
+impl From<Cow<'_, str>> for Cause {
+    fn from(word: Cow<'_, str>) -> Self {
+        word.parse().unwrap_or_else(|_| Self::Other(word.into_owned()))
+    }
+}
+
+impl From<Cause> for String {
+    fn from(cause: Cause) -> Self {
+        match cause {
+            Cause::Other(word) => word,
+            named => named.as_str().to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strum::IntoEnumIterator;
+
+    use super::*;
+
+    #[test]
+    fn each_word_is_read_as_what_it_was_written_for() {
+        for cause in Cause::iter().filter(|cause| *cause != Cause::Other(String::new())) {
+            let bytes = rmp_serde::to_vec_named(&cause).unwrap();
+            assert_eq!(bytes, rmp_serde::to_vec_named(cause.as_str()).unwrap(), "{cause}");
+            assert_eq!(rmp_serde::from_slice::<Cause>(&bytes).unwrap(), cause);
+        }
+        let newer: Cause = serde_json::from_str("\"melted\"").unwrap();
+        assert_eq!((&newer, newer.as_str()), (&Cause::Other("melted".into()), "melted"));
+        assert_eq!(serde_json::to_string(&newer).unwrap(), "\"melted\"");
+    }
+
+    #[test]
+    fn causes_have_the_words_of_the_documents() {
+        let words = ["docker_unavailable", "vpn_port_changed", "oom", "idle_ttl", "no_free_ports"];
+        for word in words {
+            assert!(!matches!(Cause::from(Cow::Borrowed(word)), Cause::Other(_)), "{word}");
+        }
+    }
+}
