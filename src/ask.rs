@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use acefleet_registry::{EngineId, WallMs};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::agent::left_behind::Adoption;
 use crate::container::ContainerView;
@@ -39,6 +40,8 @@ pub enum Question {
         /// Address that the engine gave for commands.
         command_url: String,
     },
+    /// What the node plans, if it leads.
+    Plan,
     /// Adopt the engines that an earlier life of the host left behind.
     AdoptLeftBehind {
         /// Those of another cluster, too, which is gone.
@@ -60,4 +63,44 @@ pub enum Answer {
     Adoptions(Vec<Adoption>),
     /// Samples.
     Samples(Vec<StreamSample>),
+    /// The plan of a leader.
+    Plan(Option<PlanView>),
+}
+
+/// What the leader does at this moment, and what it waits for.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PlanView {
+    /// Name of the leader.
+    #[schema(example = "node-a")]
+    pub leader: String,
+    /// Its term.
+    pub term: u64,
+    /// Revision of the registry for which the plan was made.
+    pub revision: u64,
+    /// What it is writing at this moment, one sentence each.
+    pub decisions: Vec<String>,
+    /// What is due later, and why not now.
+    pub waits: Vec<WaitView>,
+    /// So many more are not listed.
+    pub waits_left_out: usize,
+}
+
+/// Something that is due later.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct WaitView {
+    /// `cluster`, `node` or `engine`.
+    #[schema(example = "engine")]
+    pub subject: String,
+    /// Name of the node or of the engine's container.
+    #[schema(example = "acestream-3")]
+    pub name: Option<String>,
+    /// For machines: `settling`, `silent`, `down`, `start`, `floor`, `replacement`, `stop`, `stop_for_others`, `move`, `vpn`,
+    /// `vpn_without_room`, `retire`, `retire_on_unsteady`.
+    #[schema(example = "stop")]
+    pub code: String,
+    /// For people.
+    #[schema(example = "acestream-3 on node-b stops later: 2 streams run on it")]
+    pub message: String,
+    /// Seconds until it is over, where time alone ends it.
+    pub seconds_left: Option<u64>,
 }

@@ -172,8 +172,8 @@ pub async fn run_with_listeners(
         cancel: background.clone(),
         tracker: tracker.clone(),
     });
-    hooks.complete(agent.clone());
     let fleet = Fleet::new(Arc::clone(&config), cluster.clone(), soft, agent.clone(), stop.clone());
+    hooks.complete(fleet.clone());
     tracker.spawn(register::run(fleet.clone(), background.clone()));
     tracker.spawn(gossip::run(fleet.clone(), background.clone()));
     tracker.spawn(leader::run(fleet.clone(), background.clone()));

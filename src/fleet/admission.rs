@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use acefleet_registry::breaker::{BreakerKind, BreakerState};
 use acefleet_registry::engine::EngineSpec;
-use acefleet_registry::rules::hosts::Candidates;
+use acefleet_registry::rules::hosts::{self, Candidates};
 use acefleet_registry::{Reserve, State};
 
-use crate::fleet::{Blocked, Code, Fleet, hooks, provision};
+use crate::fleet::{Blocked, Code, Fleet, provision};
 use crate::soft::SILENT_AFTER;
 
 /// Whether an engine could be started now.
@@ -15,8 +15,8 @@ use crate::soft::SILENT_AFTER;
 pub struct Admission {
     /// The general breaker.
     pub breaker: BreakerState,
-    /// `None` when an engine can be started.
-    pub blocked: Option<Blocked>,
+    /// Why not; the first one is what a call would be refused with. Empty when an engine can be started.
+    pub blocked: Vec<Blocked>,
 }
 
 impl Fleet {
@@ -27,12 +27,20 @@ impl Fleet {
     pub fn candidates(&self, state: &State) -> Candidates {
         let cluster = self.cluster();
         if cluster.is_leader() {
-            return hooks::candidates(state, &|id| cluster.silence(id) >= SILENT_AFTER);
+            return hosts::live(state, &EngineSpec::acestream(), &|id| cluster.silence(id) >= SILENT_AFTER);
         }
         let (soft, now) = (self.soft(), Instant::now());
         let leader = cluster.status().leader.filter(|leader| !soft.is_suspect(*leader, now));
         let report = leader.and_then(|leader| soft.nodes.get(&leader)).map(|heard| &heard.report);
-        hooks::candidates(state, &|id| report.is_some_and(|report| report.silent.contains(&id)))
+        hosts::live(state, &EngineSpec::acestream(), &|id| {
+            report.is_some_and(|report| report.silent.contains(&id))
+        })
+    }
+
+    /// State of the general breaker.
+    #[must_use]
+    pub fn circuit(&self) -> BreakerState {
+        self.view().state.breaker_state(BreakerKind::General, self.cluster().moment())
     }
 
     /// Judged on this node's replica; never waits.
@@ -45,12 +53,13 @@ impl Fleet {
         // Proxies ask twice a minute and refuse players until the next time: a moment without a leader must not be told.
         if self.is_leaderless() {
             let blocked = Blocked::new(Code::NoLeader, "the cluster has no leader".to_owned());
-            return Admission { breaker, blocked: Some(blocked) };
+            return Admission { breaker, blocked: vec![blocked] };
         }
         let hosts = self.candidates(state);
         let eligible = hosts.reachable();
         let ask = Reserve { eligible, ..provision::plain(EngineSpec::acestream()) };
-        let refusal = state.blocked(&ask, self.cluster().node_id(), now);
-        Admission { breaker, blocked: refusal.map(|refusal| Blocked::refused(state, refusal, &hosts, now)) }
+        let refusals = state.all_blocks(&ask, self.cluster().node_id(), now).into_iter();
+        let blocked = refusals.map(|refusal| Blocked::refused(state, refusal, &hosts, now));
+        Admission { breaker, blocked: Blocked::each_once(blocked) }
     }
 }

@@ -10,8 +10,6 @@ use acefleet_registry::rules::hosts::{Candidates, Obstacle};
 use acefleet_registry::{Elapsed, NodeId, Refusal, RefusalCode, State};
 use strum::AsRefStr;
 
-use crate::fleet::decision::node_name;
-
 /// Seconds after which an election or a Docker restart is usually over. Callers block their players for longer than the estimates
 /// here.
 const SOON_S: u64 = 2;
@@ -164,6 +162,17 @@ impl Blocked {
         Self { code, message, eta_s: usual_s, can_retry, should_wait: usual_s.is_some() }
     }
 
+    /// The first one of each code.
+    pub(crate) fn each_once(all: impl Iterator<Item = Self>) -> Vec<Self> {
+        let mut each: Vec<Self> = Vec::new();
+        for blocked in all {
+            if each.iter().all(|known| known.code != blocked.code) {
+                each.push(blocked);
+            }
+        }
+        each
+    }
+
     /// What a refusal by this state means at a moment, when the hosts stand like this.
     #[must_use]
     pub fn refused(state: &State, refusal: Refusal, hosts: &Candidates, now: Elapsed) -> Self {
@@ -188,7 +197,7 @@ impl Blocked {
 
 /// Why hosts are passed over, with their names; `None` when none is.
 fn passed_over(state: &State, hosts: &Candidates) -> Option<String> {
-    let reason = |(id, obstacle): (&NodeId, &Obstacle)| format!("{} {obstacle}", node_name(state, *id));
+    let reason = |(id, obstacle): (&NodeId, &Obstacle)| format!("{} {obstacle}", state.node_name(*id));
     let reasons: Vec<String> = hosts.passed_over.iter().map(reason).collect();
     (!reasons.is_empty()).then(|| format!("no host can start an engine now: {}", reasons.join("; ")))
 }

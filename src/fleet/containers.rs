@@ -11,7 +11,7 @@ use futures::future::join_all;
 
 use crate::ask::{Answer, Question};
 use crate::container::ContainerView;
-use crate::fleet::{Fleet, FleetError, decision, hooks};
+use crate::fleet::{Fleet, FleetError, hooks};
 
 /// Callers of the API give up after 3 s.
 const ASK_WITHIN: Duration = Duration::from_secs(2);
@@ -46,7 +46,7 @@ impl Fleet {
                 Ok(Answer::Containers(containers)) => found.extend(containers),
                 Ok(_) => {}
                 Err(error) => {
-                    let node = decision::node_name(&self.view().state, node);
+                    let node = self.view().state.node_name(node);
                     tracing::warn!(node, %error, "a host is missing from a search by label");
                 }
             }
@@ -97,8 +97,7 @@ impl Fleet {
     ) -> Result<Answer, FleetError> {
         let refused = |message: String| FleetError::Owner(acefleet_raft::AskError::Refused(message));
         if node == self.cluster().node_id() {
-            return match tokio::time::timeout_at(deadline.into(), hooks::answer(self.agent(), question)).await
-            {
+            return match tokio::time::timeout_at(deadline.into(), hooks::answer(self, question)).await {
                 Ok(answer) => answer.map_err(|e| refused(format!("{e:#}"))),
                 Err(_) => Err(refused("its Docker daemon or engine does not answer".to_owned())),
             };

@@ -3,7 +3,7 @@
 
 use acefleet_registry::command::StopWhen;
 use acefleet_registry::node::{Availability, Node};
-use acefleet_registry::{Command, Elapsed, EngineId, NodeId, Policy, Reserve, State};
+use acefleet_registry::{Command, Elapsed, NodeId, Policy, Reserve, State};
 
 /// Says what a command does to this state. Only what a leader decides by itself has words of its own.
 #[must_use]
@@ -12,10 +12,10 @@ pub fn describe(state: &State, command: &Command) -> String {
         Command::SetPolicy(policy) => settings(state, policy),
         Command::Reserve(reserve) => starts(state, reserve),
         Command::EngineFailed { engine, message, .. } => {
-            format!("gives {} up: {message}", engine_name(state, *engine))
+            format!("gives {} up: {message}", state.engine_name(*engine))
         }
         Command::EngineStop { engine, cause, when } => {
-            let name = engine_name(state, *engine);
+            let name = state.engine_name(*engine);
             match when {
                 StopWhen::IdleFor(ms) => {
                     format!("retires {name}: {cause}, without a stream for {} s", ms / 1000)
@@ -27,17 +27,17 @@ pub fn describe(state: &State, command: &Command) -> String {
         }
         Command::NodeDown { node, down: true } => {
             format!(
-                "counts {} as down: it was not heard for too long, and its streams end",
-                node_name(state, *node)
+                "counts {} as down: it has been silent for too long, and its streams end",
+                state.node_name(*node)
             )
         }
         Command::NodeDown { node, down: false } => {
-            format!("counts {} as up: it is heard again", node_name(state, *node))
+            format!("counts {} as up: it answers again", state.node_name(*node))
         }
         Command::NodeRemoved { node } => {
             format!(
                 "forgets {} with its engines and streams: it is no member any more",
-                node_name(state, *node)
+                state.node_name(*node)
             )
         }
         Command::RaiseLevel(level) => {
@@ -57,25 +57,10 @@ pub fn engine_of(command: &Command) -> Option<u64> {
     }
 }
 
-/// Name of a node, if it has told one.
-#[must_use]
-pub fn node_name(state: &State, id: NodeId) -> String {
-    state.node(id).map_or_else(|| format!("node id {id}"), |node| node.info.name.clone())
-}
-
-/// Name of an engine and of its host.
-#[must_use]
-pub fn engine_name(state: &State, id: EngineId) -> String {
-    match state.engine(id) {
-        Some(engine) => format!("{} on {}", engine.container_name, node_name(state, engine.node)),
-        None => format!("engine {id}"),
-    }
-}
-
 fn starts(state: &State, reserve: &Reserve) -> String {
     let policy = state.policy();
     match reserve.replaces {
-        Some(lost) => format!("starts a replacement of {}", engine_name(state, lost)),
+        Some(lost) => format!("starts a replacement of {}", state.engine_name(lost)),
         None if state.supply() < policy.min_replicas => {
             format!(
                 "starts an engine: {} are there and MIN_REPLICAS is {}",
@@ -135,7 +120,7 @@ impl Wishes {
             for (id, availability) in &now {
                 let known = before.iter().find(|(known, _)| known == id).map(|(_, known)| *known);
                 if known.unwrap_or_default() != *availability {
-                    let name = node_name(state, *id);
+                    let name = state.node_name(*id);
                     tracing::info!(
                         node = name,
                         "an operator wants {name} {}",

@@ -1,59 +1,43 @@
 //! Answers the cluster's calls: stamps reservations on the leader and serves questions of other nodes.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use acefleet_raft::Hooks;
-use acefleet_registry::engine::EngineSpec;
-use acefleet_registry::rules::hosts::{self, Candidates, Observations, Wanted};
+use acefleet_registry::rules::hosts;
 use acefleet_registry::{Command, KeyHash, NodeId, Proposal, State};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
 use crate::access;
-use crate::agent::AgentHandle;
 use crate::ask::{Answer, Question};
+use crate::fleet::Fleet;
 use crate::soft::SoftState;
 
-/// The node's side of the cluster's hooks. Made before the cluster, completed when the agent runs.
+/// The node's side of the cluster's hooks. Made before the cluster, completed when the fleet is.
 pub struct NodeHooks {
     soft: Arc<SoftState>,
-    agent: OnceLock<AgentHandle>,
+    fleet: OnceLock<Fleet>,
     data_dir: PathBuf,
 }
 
 impl NodeHooks {
-    /// Hooks without an agent: questions about containers are refused until [`Self::complete`].
+    /// Hooks without a fleet: questions are refused until [`Self::complete`].
     #[must_use]
     pub fn new(soft: Arc<SoftState>, data_dir: PathBuf) -> Self {
-        Self { soft, agent: OnceLock::new(), data_dir }
+        Self { soft, fleet: OnceLock::new(), data_dir }
     }
 
-    /// Names the agent; later calls change nothing.
-    pub fn complete(&self, agent: AgentHandle) {
-        let _ = self.agent.set(agent);
+    /// Names the fleet; later calls change nothing.
+    pub fn complete(&self, fleet: Fleet) {
+        let _ = self.fleet.set(fleet);
     }
-}
-
-/// Hosts that can start an engine now, whether they have room for it or not.
-#[must_use]
-pub fn eligible(state: &State, is_silent: impl Fn(NodeId) -> bool) -> BTreeSet<NodeId> {
-    candidates(state, &is_silent).reachable()
-}
-
-/// The hosts, sorted for a plain engine.
-#[must_use]
-pub fn candidates(state: &State, is_silent: &dyn Fn(NodeId) -> bool) -> Candidates {
-    let (spec, failed) = (EngineSpec::acestream(), BTreeSet::new());
-    let observations = Observations::Live(is_silent);
-    hosts::candidates(state, &Wanted { spec: &spec, failed: &failed, observations })
 }
 
 impl Hooks for NodeHooks {
     fn prepare(&self, state: &State, is_silent: &dyn Fn(NodeId) -> bool, proposal: &mut Proposal) {
         if let Command::Reserve(reserve) = &mut proposal.command {
-            reserve.eligible = eligible(state, is_silent);
+            reserve.eligible = hosts::live(state, &reserve.spec, is_silent).reachable();
         }
     }
 
@@ -63,26 +47,28 @@ impl Hooks for NodeHooks {
 
     fn ask(&self, from: NodeId, request: Bytes) -> BoxFuture<'static, Result<Bytes, String>> {
         let soft = Arc::clone(&self.soft);
-        let agent = self.agent.get().cloned();
+        let fleet = self.fleet.get().cloned();
         Box::pin(async move {
             let question: Question =
                 serde_json::from_slice(&request).map_err(|e| format!("question not understood: {e}"))?;
-            let answer = match (question, agent) {
+            let answer = match (question, fleet) {
                 (Question::Report(report), _) => {
                     soft.hear(from, report).await;
                     Answer::Done
                 }
                 (_, None) => return Err("this node is still starting".to_owned()),
-                (question, Some(agent)) => answer(&agent, question).await.map_err(|e| format!("{e:#}"))?,
+                (question, Some(fleet)) => answer(&fleet, question).await.map_err(|e| format!("{e:#}"))?,
             };
             serde_json::to_vec(&answer).map(Bytes::from).map_err(|e| e.to_string())
         })
     }
 }
 
-/// Answers a question about this host's containers and streams.
-pub(crate) async fn answer(agent: &AgentHandle, question: Question) -> anyhow::Result<Answer> {
+/// Answers a question about this host's containers and streams, and about this node's plan.
+pub(crate) async fn answer(fleet: &Fleet, question: Question) -> anyhow::Result<Answer> {
+    let agent = fleet.agent();
     Ok(match question {
+        Question::Plan => Answer::Plan(fleet.own_plan()),
         Question::Report(_) => Answer::Done,
         Question::Inspect(engine) => Answer::Container(agent.inspect(engine).await?),
         Question::ByLabel { key, value } => Answer::Containers(agent.by_label(&key, &value).await?),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use acefleet_raft::{MemberStatus, MembershipChange, RaftStatus, Role};
 use acefleet_registry::node::Wanted;
-use acefleet_registry::{Command, NodeId, Reply, State};
+use acefleet_registry::{Command, NodeId, Reply};
 
 use crate::agent::left_behind::Adoption;
 use crate::ask::{Answer, Question};
@@ -141,12 +141,6 @@ impl Fleet {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
-}
-
-/// Registered nodes that are no members any more.
-pub(crate) fn former_members(status: &RaftStatus, state: &State) -> Vec<NodeId> {
-    let is_member = |id: NodeId| status.members.iter().any(|member| member.id == id);
-    state.nodes().map(|node| node.info.id).filter(|id| !is_member(*id)).collect()
 }
 
 /// Votes before and after the removal of a voter.

@@ -7,7 +7,8 @@
 //! - [`containers`]: inspect, search and delete containers, wherever they run
 //! - [`streams`]: figures of streams and stopping them
 //! - [`scale`]: `/scale` and `/gc`
-//! - [`leader`]: the leader's loop
+//! - [`leader`]: the leader's loop; [`planned`]: what it plans, for whoever asks
+//! - `other_settings`: warns of settings that differ from the leader's
 //! - [`decision`]: what a leader decided, in words
 //! - [`members`]: cordon, drain and remove members
 //! - [`gossip`]: pushes soft state to the other nodes
@@ -25,8 +26,10 @@ pub mod hooks;
 mod kept_order;
 pub mod leader;
 pub mod members;
+mod other_settings;
 pub mod outbox;
 pub mod outbox_reader;
+pub mod planned;
 pub mod provision;
 pub mod register;
 pub mod scale;
@@ -38,6 +41,7 @@ use std::time::Instant;
 
 use acefleet_raft::{Applied, Cluster, View};
 use acefleet_registry::{Command, OpId, WallMs};
+use arc_swap::ArcSwapOption;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::AgentHandle;
@@ -68,6 +72,8 @@ struct Parts {
     kept: KeptOrder,
     /// This node is being taken out of the cluster: what it keeps now would never be written.
     departing: AtomicBool,
+    /// What this node plans while it leads.
+    planned: ArcSwapOption<leader::Planned>,
 }
 
 impl Fleet {
@@ -82,8 +88,21 @@ impl Fleet {
     ) -> Self {
         let relay = Arc::default();
         let departing = AtomicBool::new(false);
+        let planned = ArcSwapOption::empty();
         let kept = KeptOrder::behind(cluster.outbox().len(), cluster.outbox().newest());
-        Self { parts: Arc::new(Parts { config, cluster, soft, agent, stopping, relay, kept, departing }) }
+        Self {
+            parts: Arc::new(Parts {
+                config,
+                cluster,
+                soft,
+                agent,
+                stopping,
+                relay,
+                kept,
+                departing,
+                planned,
+            }),
+        }
     }
 
     /// True from the moment on which the process has been told to stop: no new traffic, please.

@@ -9,7 +9,7 @@ use acefleet_registry::cause::Cause;
 use acefleet_registry::engine::{EngineSpec, Phase};
 use acefleet_registry::{Command, Engine, EngineId, OpId, Reply, Reserve};
 
-use crate::fleet::{Code, Fleet, FleetError, decision, new_op_id};
+use crate::fleet::{Code, Fleet, FleetError, new_op_id};
 
 /// A reservation that would leave less time than this to start the container is not worth making.
 const START_AT_LEAST: Duration = Duration::from_millis(200);
@@ -81,7 +81,7 @@ impl Fleet {
                         Some(ending) => (ending.cause.clone(), ending.message.clone()),
                         None => (Cause::StartupTimeout, "the host could not start it".to_owned()),
                     };
-                    let node = decision::node_name(&self.view().state, engine.node);
+                    let node = self.view().state.node_name(engine.node);
                     tracing::warn!(
                         engine = %engine.id, name = engine.container_name, node, %cause, message, "host failed to start"
                     );
@@ -146,7 +146,7 @@ impl Fleet {
             // Before the answer, so that a repeat of the call finds it, on whichever node.
             Outcome::Late => {
                 let waited_ms = began.elapsed().as_millis();
-                let node = decision::node_name(&self.view().state, engine.node);
+                let node = self.view().state.node_name(engine.node);
                 tracing::warn!(
                     engine = %engine.id, name = engine.container_name, node, reserved_ms,
                     waited_ms,

@@ -3,7 +3,7 @@
 use acefleet_raft::{MemberStatus, Role};
 use acefleet_registry::address::join;
 use acefleet_registry::node::{Availability, DockerState};
-use acefleet_registry::rules::hosts::Candidates;
+use acefleet_registry::rules::hosts::{Candidates, Obstacle};
 use acefleet_registry::{Elapsed, State as Registry, WallMs};
 use axum::extract::State;
 use axum::response::Response;
@@ -96,12 +96,18 @@ pub(crate) struct ClusterNode {
 
 /// Why a host is passed over when an engine is placed.
 #[derive(Serialize, ToSchema)]
-struct PassedOver {
+pub(crate) struct PassedOver {
     /// For machines.
     #[schema(example = "cordoned")]
     code: &'static str,
     /// For people, to be read behind the name of the host.
     message: String,
+}
+
+impl From<Obstacle> for PassedOver {
+    fn from(obstacle: Obstacle) -> Self {
+        Self { code: obstacle.as_str(), message: obstacle.to_string() }
+    }
 }
 
 /// Progress of a drain. It is over when no engine is left.
@@ -177,9 +183,7 @@ pub(crate) fn node(
         Some(Availability::Draining { deadline_ms }) => (Some("draining"), Some(drain(deadline_ms))),
     };
     ClusterNode {
-        passed_over: candidates
-            .obstacle(member.id)
-            .map(|obstacle| PassedOver { code: obstacle.as_str(), message: obstacle.to_string() }),
+        passed_over: candidates.obstacle(member.id).map(PassedOver::from),
         down_since: record.and_then(|record| record.down_since_ms).map(|at| iso(shown(at))),
         id: member.id.0,
         role: match member.role {

@@ -22,12 +22,16 @@ struct EngineDetail {
 
 /// There is no such engine.
 #[derive(Serialize, ToSchema)]
-struct UnknownEngine {
+pub(crate) struct UnknownEngine {
     #[schema(example = "engine not found")]
     detail: &'static str,
     /// As the orchestrator before had it, with 200.
     #[schema(example = "not found")]
     error: &'static str,
+}
+
+impl UnknownEngine {
+    pub(crate) const ANSWER: Self = Self { detail: "engine not found", error: "not found" };
 }
 
 /// List engines
@@ -73,8 +77,7 @@ pub(crate) async fn list(State(app): State<App>, snapshot: Snapshot) -> Response
 pub(crate) async fn get(State(app): State<App>, Path(id): Path<String>, snapshot: Snapshot) -> Response {
     let state = &snapshot.view.state;
     let Some(engine) = state.engine_by_container(&id).filter(|engine| engine.is_published()) else {
-        let unknown = UnknownEngine { detail: "engine not found", error: "not found" };
-        return snapshot.answer_with(StatusCode::NOT_FOUND, &unknown);
+        return snapshot.answer_with(StatusCode::NOT_FOUND, &UnknownEngine::ANSWER);
     };
     snapshot.page(&app, "", None, |snapshot| {
         let streams = state.streams_of(engine.id).map(|stream| StreamState::in_snapshot(snapshot, stream));

@@ -155,7 +155,7 @@ pub(crate) async fn ready(State(app): State<App>, Here(snapshot): Here) -> Respo
         ready: reasons.is_empty(),
         engines: state.published_engines().count(),
         active_streams: state.stream_counts().0,
-        circuit_state: circuit_word(app.fleet().admission().breaker),
+        circuit_state: circuit_word(app.fleet().circuit()),
         timestamp: iso(app.fleet().wall_now()),
     };
     snapshot.answer_with(ready_status(&reasons), &body)

@@ -132,7 +132,7 @@ fn engines(scrape: &Scrape, app: &App, snapshot: &Snapshot) -> prometheus::Resul
         [("healthy", healthy as f64), ("unhealthy", unhealthy as f64), ("unknown", unknown as f64)];
     scrape.gauges("orch_engines_total", "Engines by health", "health_status", &by_health)?;
     let states = [BreakerState::Closed, BreakerState::Open, BreakerState::HalfOpen].map(circuit_word);
-    let now = circuit_word(app.fleet().admission().breaker);
+    let now = circuit_word(app.fleet().circuit());
     scrape.one_of("orch_circuit_state", "State of the general circuit breaker", "state", &states, now)
 }
 

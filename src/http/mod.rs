@@ -2,10 +2,10 @@
 //! fleet, and shows the state; it holds nothing but rendered answers and counters.
 //!
 //! One file for each resource:
-//! - [`engines`], [`streams`], [`containers`]: what there is
+//! - [`engines`], [`streams`], [`containers`]: what there is; [`placement`]: why it is where it is
 //! - [`events`] (bodies: [`event_body`]): what proxies report
 //! - [`provision`] (bodies: [`provision_body`]), [`scale`]: starting and stopping
-//! - [`status`], [`health`], [`vpn`], [`cluster`], [`metrics`]: how it goes
+//! - [`status`], [`plan`], [`health`], [`vpn`], [`cluster`], [`metrics`]: how it goes
 //! - [`key`]: the key of the cluster
 //! - [`nodes`]: cordon, drain and remove members, adopt what their hosts left behind
 //! - [`docs`], [`openapi`]: the API's own description
@@ -45,6 +45,8 @@ mod observe;
 mod openapi;
 mod packed;
 mod path;
+mod placement;
+mod plan;
 mod problem;
 mod provision;
 mod provision_body;
@@ -103,6 +105,7 @@ fn prompt() -> OpenApiRouter<App> {
         .routes(routes!(events::batch))
         .routes(routes!(engines::list))
         .routes(routes!(engines::get))
+        .routes(routes!(placement::get))
         .routes(routes!(streams::list))
         .routes(routes!(streams::stats))
         .routes(routes!(streams::stop))
@@ -115,6 +118,7 @@ fn prompt() -> OpenApiRouter<App> {
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
         .routes(routes!(status::get))
+        .routes(routes!(plan::get))
         .routes(routes!(metrics::get))
         .routes(routes!(cluster::get))
         .routes(routes!(key::check, key::renew))

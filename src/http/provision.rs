@@ -146,7 +146,7 @@ fn headers(app: &App) -> [(HeaderName, HeaderValue); 3] {
     let hosts = view.state.docker_hosts().count();
     let limit = hosts.saturating_mul(app.fleet().config().max_concurrent_provisions);
     let under_way = view.state.live_engines().filter(|engine| engine.phase == Phase::Reserved).count();
-    let circuit = circuit_word(app.fleet().admission().breaker);
+    let circuit = circuit_word(app.fleet().circuit());
     [
         (LIMIT, HeaderValue::from(limit)),
         (REMAINING, HeaderValue::from(limit.saturating_sub(under_way))),

@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::config::Variant;
-use crate::fleet::Code;
+use crate::fleet::{Blocked, Code};
 use crate::http::app::App;
 use crate::http::health::engine_counts;
 use crate::http::provision::circuit_word;
@@ -77,6 +77,23 @@ struct StatusProvisioning {
     last_failure: Option<String>,
     blocked_reason: Option<String>,
     blocked_reason_details: Option<BlockedReason>,
+    /// All reasons, the first one included: what would still block once that is over.
+    blocked_reasons: Vec<BlockedAlso>,
+}
+
+/// One of the reasons for which no engine can be started now.
+#[derive(Serialize, ToSchema)]
+struct BlockedAlso {
+    /// As in `blocked_reason_details`.
+    #[schema(example = "max_capacity")]
+    code: String,
+    message: String,
+}
+
+impl From<&Blocked> for BlockedAlso {
+    fn from(blocked: &Blocked) -> Self {
+        Self { code: blocked.code.as_str().to_owned(), message: blocked.message.clone() }
+    }
 }
 
 /// Why no engine can be started now.
@@ -144,7 +161,8 @@ fn status(app: &App, snapshot: &Snapshot, now: WallMs) -> OrchestratorStatus {
     let used = state.published_engines().filter(|engine| state.active_streams(engine.id) > 0).count();
     let (active, streams) = state.stream_counts();
     let (general, _) = state.breaker(BreakerKind::General);
-    let blocked = admission.blocked;
+    let all = admission.blocked.iter().map(BlockedAlso::from).collect();
+    let blocked = admission.blocked.into_iter().next();
     let vpn = VpnState::main(snapshot);
     let code = blocked.as_ref().map(|blocked| &blocked.code);
     let status = match code {
@@ -182,6 +200,7 @@ fn status(app: &App, snapshot: &Snapshot, now: WallMs) -> OrchestratorStatus {
                 can_retry: blocked.can_retry,
                 should_wait: blocked.should_wait,
             }),
+            blocked_reasons: all,
         },
         config: StatusConfig {
             auto_delete: policy.auto_delete,

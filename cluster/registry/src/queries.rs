@@ -101,6 +101,21 @@ impl State {
         self.tables.nodes.get(&id)
     }
 
+    /// Name of a member, for people: its id where it has not registered.
+    #[must_use]
+    pub fn node_name(&self, id: NodeId) -> String {
+        self.node(id).map_or_else(|| format!("node id {id}"), |node| node.info.name.clone())
+    }
+
+    /// Name of an engine and of its host, for people: its id where it is not known.
+    #[must_use]
+    pub fn engine_name(&self, id: EngineId) -> String {
+        match self.engine(id) {
+            Some(engine) => format!("{} on {}", engine.container_name, self.node_name(engine.node)),
+            None => format!("engine {id}"),
+        }
+    }
+
     /// True when an engine is being started whose outcome this breaker counts. What callers chose says nothing, so it is no probe.
     #[must_use]
     pub fn is_reserving(&self, kind: BreakerKind) -> bool {
@@ -143,16 +158,6 @@ impl State {
     /// Every engine record that is kept, live or ended.
     pub fn all_engines(&self) -> impl Iterator<Item = &Arc<Engine>> {
         self.tables.engines.values()
-    }
-
-    /// AceStream engines that count against `MAX_REPLICAS`: live ones. Those whose host is down, and those that leave and are
-    /// replaced meanwhile, do not.
-    #[must_use]
-    pub fn engine_count(&self) -> u32 {
-        let replaced = |e: &Engine| {
-            self.is_down(e.node) || self.is_draining(e.node) || e.retiring.is_some() && !e.may_stay()
-        };
-        self.live_engines().filter(|e| e.is_acestream() && !replaced(e)).count() as u32
     }
 
     /// Engines that clients may be sent to, by ascending host port.
@@ -313,38 +318,6 @@ impl State {
     #[must_use]
     pub fn replacement(&self, id: EngineId) -> Option<&Arc<Engine>> {
         self.all_engines().find(|e| e.replaces == Some(id) && e.phase != Phase::Failed)
-    }
-
-    /// Published engines that take new streams: not those that retire, nor those of a draining node or behind a sick VPN.
-    /// By ascending host port.
-    pub fn listed_engines(&self) -> impl Iterator<Item = &Arc<Engine>> {
-        self.published_engines()
-            .filter(|e| e.retiring.is_none() && !self.is_draining(e.node) && self.has_network(e))
-    }
-
-    /// True from the verdict that a node is down until it is heard again.
-    #[must_use]
-    pub fn is_down(&self, node: NodeId) -> bool {
-        self.node(node).is_some_and(|node| node.down_since_ms.is_some())
-    }
-
-    fn supplied(&self) -> impl Iterator<Item = &Arc<Engine>> {
-        let counted = self.live_engines().filter(|e| e.is_acestream() && e.phase < Phase::Draining);
-        counted.filter(|e| e.retiring.is_none() && !self.is_draining(e.node) && !self.is_down(e.node))
-    }
-
-    /// AceStream engines that count against floors: reserved, starting and running ones. Those that retire or are on a
-    /// draining node do not, so that they are replaced before they leave, and those of a node that is down
-    /// do not, so that they are replaced at once.
-    #[must_use]
-    pub fn supply(&self) -> u32 {
-        self.supplied().count() as u32
-    }
-
-    /// Engines of the supply on which no stream runs.
-    #[must_use]
-    pub fn free_supply(&self) -> u32 {
-        self.supplied().filter(|e| self.active_streams(e.id) == 0).count() as u32
     }
 
     /// Hosts whose Docker answers, in order of their ids.

@@ -189,8 +189,8 @@ impl Bed {
             cancel: background.clone(),
             tracker: tracker.clone(),
         });
-        hooks.complete(agent.clone());
         let fleet = Fleet::new(config, cluster, soft, agent, stop.clone());
+        hooks.complete(fleet.clone());
         tracker.spawn(register::run(fleet.clone(), background.clone()));
         tracker.spawn(gossip::run(fleet.clone(), background.clone()));
         tracker.spawn(leader::run(fleet.clone(), background.clone()));

@@ -13,6 +13,7 @@ use crate::records::lack::{Lack, clipped};
 use crate::records::node::Node;
 use crate::records::time::Elapsed;
 use crate::records::vpn::VpnFault;
+use crate::rules::engines::{keeps_listed, keeps_running, leaves_network};
 use crate::rules::hosts;
 use crate::rules::ports::fixed_http_port;
 use crate::state::{ForeignNames, State};
@@ -120,7 +121,7 @@ pub(super) fn started(
         breaker.record_success(policy, now);
         note_start(state, engine.node, None);
     }
-    let message = format!("{} started on {}", engine.container_name, node_name(state, engine.node));
+    let message = format!("{} started on {}", engine.container_name, state.node_name(engine.node));
     note(state, EventType::Engine, "created", message, Some(&container_id), None);
     Reply::Engine(state.put_engine(engine))
 }
@@ -133,10 +134,6 @@ fn note_start(state: &mut State, id: NodeId, failed_start_ms: Option<Elapsed>) {
     }
 }
 
-fn node_name(state: &State, id: NodeId) -> String {
-    state.node(id).map_or_else(|| id.to_string(), |node| node.info.name.clone())
-}
-
 pub(super) fn failed(state: &mut State, id: EngineId, cause: &Cause, message: &str) -> Reply {
     let engine = match in_phase(state, id, Phase::Reserved) {
         Ok(engine) => engine,
@@ -146,7 +143,7 @@ pub(super) fn failed(state: &mut State, id: EngineId, cause: &Cause, message: &s
     if engine.is_acestream() && !engine.spec.is_chosen() && cause.troubles_host() {
         let now = state.tables.clock_ms;
         note_start(state, engine.node, Some(now));
-        let text = format!("{} on {}: {message}", engine.container_name, node_name(state, engine.node));
+        let text = format!("{} on {}: {message}", engine.container_name, state.node_name(engine.node));
         // One host's trouble must not stop the others.
         if cause.counts_for_breaker() && !hosts::has_sound_host(state) {
             state.breaker_mut(BreakerKind::over(engine.replaces)).0.record_failure(now, &text);
@@ -173,7 +170,7 @@ fn never_ran(state: &mut State, engine: Engine, cause: &Cause, message: &str) ->
         Cause::Other(word) => Cause::Other(clipped(word)),
         named => named.clone(),
     };
-    let text = format!("{} on {}: {message}", engine.container_name, node_name(state, engine.node));
+    let text = format!("{} on {}: {message}", engine.container_name, state.node_name(engine.node));
     note(state, EventType::Engine, "failed", text, None, None);
     end(state, engine, Phase::Failed, &cause, &message)
 }
@@ -212,20 +209,23 @@ pub(super) fn stop(state: &mut State, id: EngineId, cause: &Cause, when: StopWhe
         return Reply::Engine(engine);
     }
     let now = state.tables.clock_ms;
-    match when {
+    let keeps = match when {
         StopWhen::Always => return drain(state, &engine, cause),
-        StopWhen::IdleFor(idle_ms) if state.may_retire_idle(&engine, idle_ms, now) => {
-            return retire(state, &engine, cause, true);
-        }
-        StopWhen::OffVpn => match state.may_leave_off_vpn(&engine, now) {
-            Some(VpnFault::Unhealthy) => return drain(state, &engine, cause),
-            Some(VpnFault::Misplaced | VpnFault::StalePort) => return retire(state, &engine, cause, false),
-            None => {}
+        StopWhen::IdleFor(idle_ms) => match keeps_listed(state, &engine, idle_ms, now) {
+            None => return retire(state, &engine, cause, true),
+            Some(keeps) => keeps,
         },
-        StopWhen::Unused if state.may_stop_unused(&engine, now) => return drain(state, &engine, cause),
-        StopWhen::IdleFor(_) | StopWhen::Unused => {}
-    }
-    refused(RefusalCode::NotIdle, format!("engine {id} is in use, needed, or not idle for long enough"))
+        StopWhen::OffVpn => match leaves_network(state, &engine, now) {
+            Ok(VpnFault::Unhealthy) => return drain(state, &engine, cause),
+            Ok(VpnFault::Misplaced | VpnFault::StalePort) => return retire(state, &engine, cause, false),
+            Err(keeps) => keeps,
+        },
+        StopWhen::Unused => match keeps_running(state, &engine, now) {
+            None => return drain(state, &engine, cause),
+            Some(keeps) => keeps,
+        },
+    };
+    refused(RefusalCode::NotIdle, format!("{} stays: {keeps}", engine.container_name))
 }
 
 /// Clients no longer get it listed.
@@ -265,7 +265,7 @@ pub(super) fn adopt(state: &mut State, found: &Adopt, op_id: OpId) -> Reply {
     {
         // Nodes may share a daemon; the container belongs to one of them.
         if engine.node != found.node {
-            let (name, owner) = (&found.container_name, node_name(state, engine.node));
+            let (name, owner) = (&found.container_name, state.node_name(engine.node));
             return refused(
                 RefusalCode::WrongPhase,
                 format!("cannot adopt {name}: it is an engine of the node {owner} already"),
@@ -310,7 +310,7 @@ pub(super) fn adopt(state: &mut State, found: &Adopt, op_id: OpId) -> Reply {
         );
     }
     state.tables.last_engine = id.0;
-    let message = format!("{} on {} was adopted", found.container_name, node_name(state, found.node));
+    let message = format!("{} on {} was adopted", found.container_name, state.node_name(found.node));
     note(state, EventType::Engine, "adopted", message, Some(&found.container_id.as_str().into()), None);
     Reply::Engine(state.put_engine(engine))
 }

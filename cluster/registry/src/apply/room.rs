@@ -6,9 +6,9 @@ use std::slice;
 use std::sync::Arc;
 
 use crate::apply::streams::{self, Fate};
-use crate::command::{Command, Refusal, RefusalCode};
-use crate::records::engine::EngineSpec;
+use crate::command::{Command, Refusal};
 use crate::records::stream::{CROWDED_OUT, Stream, StreamEnd, StreamStart};
+use crate::rules::admission::no_room;
 use crate::state::State;
 use crate::weight::{
     ENDED_ENGINES_MAX, ENDED_STREAMS_MAX, ENGINES_MAX, EVENTS_MAX, REMEMBERED_MAX, STARTED_STREAMS_MAX,
@@ -17,9 +17,6 @@ use crate::weight::{
 
 /// Ids of streams that end.
 pub(super) type Ended<'a> = BTreeSet<&'a str>;
-
-/// Streams end and are forgotten all the time; callers that need room are told to come back after so many seconds.
-const RETRY_S: u64 = 10;
 
 /// What members and hosts have, which has no budget, usually weighs less.
 const OTHERS: u64 = 3 << 20;
@@ -96,22 +93,6 @@ fn for_streams(state: &mut State, started: &[Arc<StreamStart>], over: &Ended<'_>
         streams::end(state, &stream, CROWDED_OUT);
     }
     Ok(())
-}
-
-/// Whether an engine as asked for may be added.
-pub(super) fn for_engine(state: &State, spec: &EngineSpec) -> Result<(), Refusal> {
-    match state.index.weights.engines + spec.weight() > ENGINES_MAX {
-        true => Err(no_room("engines", ENGINES_MAX)),
-        false => Ok(()),
-    }
-}
-
-fn no_room(what: &str, max: u64) -> Refusal {
-    Refusal {
-        code: RefusalCode::NoRoom,
-        message: format!("the registry holds {} MiB of {what}, as much as it may; end some", max >> 20),
-        retry_after_s: Some(RETRY_S),
-    }
 }
 
 /// Forgets what is over the budgets. Not ended engines: callers wait for what became of those that this command ended, so they go

@@ -1,55 +1,298 @@
-//! Which engines may leave, and when. An engine that clients may use is taken out of the list first; it stops when nobody uses
-//! it and no client that was given it can still be on the way.
+//! What an engine is to clients, and what keeps it. An engine that clients may use is taken off the list first. It stops when
+//! nobody uses it and no client that was given it can still be on the way.
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
 
+use strum::AsRefStr;
+
+use crate::records::cause::Cause;
 use crate::records::engine::{Engine, EngineSpec, Health, Phase};
 use crate::records::ids::NodeId;
-use crate::records::node::Availability;
 use crate::records::time::Elapsed;
 use crate::records::vpn::VpnFault;
 use crate::state::State;
 
-/// So long after the return of a host its engines have said which of their streams play.
+/// For so long after the return of a host its engines may not have said yet which of their streams play.
 const DOUBT_MS: u64 = 15_000;
 
-/// So long after a client was given an engine it may come to it. Acexy waits up to 10 s after provisioning, its session may
+/// For so long after a client was given an engine it may come to it. Acexy waits up to 10 s after provisioning, its session may
 /// take 20 s to open, and only then it reports the stream.
 const COMES_WITHIN_MS: u64 = 35_000;
 
+/// Where an engine is in its life, as clients and operators see it.
+#[derive(Clone, Debug, PartialEq, Eq, AsRefStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Standing {
+    /// Its host is starting it.
+    Reserved,
+    /// Clients get it.
+    Listed,
+    /// Its container runs, and clients do not get it.
+    Unlisted(Unlisted),
+    /// Its host is removing it.
+    Stopping(Cause),
+    /// It is gone, or never ran.
+    Ended(Cause),
+}
+
+/// Why clients do not get an engine. In the order in which it is looked at: the first one counts.
+#[derive(Clone, Debug, PartialEq, Eq, AsRefStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Unlisted {
+    /// It is a container of another kind.
+    NotAnEngine,
+    /// The leader counts its host as down.
+    HostDown,
+    /// An operator drains its host.
+    HostDraining,
+    /// It was taken off the list, for this cause.
+    Retiring {
+        /// The cause of its end.
+        cause: Cause,
+        /// It is listed again when a stream begins on it or an engine is wanted.
+        may_stay: bool,
+    },
+    /// Its network does not work, or is none of its host's VPNs.
+    Network(VpnFault),
+    /// Its container does not run yet, or has no address.
+    NoAddress,
+}
+
+impl fmt::Display for Unlisted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAnEngine => f.write_str("it is a container of another kind"),
+            Self::HostDown => f.write_str("its host is down"),
+            Self::HostDraining => f.write_str("its host is draining"),
+            Self::Retiring { cause, may_stay: true } => {
+                write!(f, "it was not needed ({cause}); it is listed again when it is")
+            }
+            Self::Retiring { cause, may_stay: false } => write!(f, "it leaves: {cause}"),
+            Self::Network(VpnFault::Unhealthy) => f.write_str("its VPN is unhealthy"),
+            Self::Network(_) => f.write_str("it runs outside the VPNs of its host"),
+            Self::NoAddress => f.write_str("its container has no address"),
+        }
+    }
+}
+
+/// What keeps an engine where it is.
+#[derive(Clone, Debug, PartialEq, Eq, AsRefStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Keeps {
+    /// It is stopping already.
+    Stopping,
+    /// Clients get it: it is taken off the list first.
+    Listed,
+    /// Clients do not get it any more.
+    Unlisted,
+    /// Nothing is wrong with its network.
+    Network,
+    /// Streams run on it.
+    Streams(usize),
+    /// Its host was down, and has not said yet whether streams that were taken for ended still play.
+    StreamsInDoubt,
+    /// A client that was given it may be on its way.
+    ClientsComing {
+        /// For so many milliseconds.
+        left_ms: u64,
+    },
+    /// `MIN_REPLICAS` needs it.
+    MinReplicas(u32),
+    /// `MIN_FREE_REPLICAS` needs it.
+    MinFreeReplicas(u32),
+    /// It has not been idle for long enough.
+    NotIdle {
+        /// Milliseconds that are missing.
+        left_ms: u64,
+    },
+}
+
+impl fmt::Display for Keeps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let s = |ms: u64| ms.div_ceil(1_000);
+        match self {
+            Self::Stopping => f.write_str("it is stopping"),
+            Self::Listed => f.write_str("clients get it"),
+            Self::Unlisted => f.write_str("it is off the list already"),
+            Self::Network => f.write_str("nothing is wrong with its network"),
+            Self::Streams(1) => f.write_str("a stream runs on it"),
+            Self::Streams(count) => write!(f, "{count} streams run on it"),
+            Self::StreamsInDoubt => f.write_str("its host was down, and streams may still play on it"),
+            Self::ClientsComing { left_ms } => {
+                write!(f, "a client may be on its way to it for another {} s", s(*left_ms))
+            }
+            Self::MinReplicas(floor) => write!(f, "MIN_REPLICAS is {floor}"),
+            Self::MinFreeReplicas(floor) => write!(f, "MIN_FREE_REPLICAS is {floor}"),
+            Self::NotIdle { left_ms } => write!(f, "it is idle for long enough in {} s", s(*left_ms)),
+        }
+    }
+}
+
+/// Where an engine is in its life.
+#[must_use]
+pub fn standing(state: &State, engine: &Engine) -> Standing {
+    let cause = || engine.leaves().map_or(Cause::Stopped, |(cause, _)| cause.clone());
+    match engine.phase {
+        Phase::Reserved => Standing::Reserved,
+        Phase::Starting | Phase::Running => match unlisted(state, engine) {
+            None => Standing::Listed,
+            Some(why) => Standing::Unlisted(why),
+        },
+        Phase::Draining => Standing::Stopping(cause()),
+        Phase::Gone | Phase::Failed => Standing::Ended(cause()),
+    }
+}
+
+/// Why clients do not get a live engine; `None` for one that they get. Of one that is still reserved: why they would not.
+#[must_use]
+pub fn unlisted(state: &State, engine: &Engine) -> Option<Unlisted> {
+    let has_address = engine.container_id.is_some() && engine.ports.host_http != 0;
+    if !engine.is_acestream() {
+        return Some(Unlisted::NotAnEngine);
+    }
+    replaced(state, engine).or_else(|| match state.vpn_fault(engine) {
+        Some(fault @ (VpnFault::Misplaced | VpnFault::Unhealthy)) => Some(Unlisted::Network(fault)),
+        Some(VpnFault::StalePort) | None => (!has_address).then_some(Unlisted::NoAddress),
+    })
+}
+
+/// The reasons for which another engine is started before this one leaves.
+fn replaced(state: &State, engine: &Engine) -> Option<Unlisted> {
+    if state.is_down(engine.node) {
+        return Some(Unlisted::HostDown);
+    }
+    if state.is_draining(engine.node) {
+        return Some(Unlisted::HostDraining);
+    }
+    let retiring = engine.retiring.as_ref()?;
+    Some(Unlisted::Retiring { cause: retiring.cause.clone(), may_stay: retiring.may_stay })
+}
+
+/// What keeps an engine on the list although it is to retire after `idle_ms` without a stream: the rule of scaling down, of
+/// `AUTO_DELETE` and of `/gc`. `None` when it may retire at `now_ms`.
+#[must_use]
+pub fn keeps_listed(state: &State, engine: &Engine, idle_ms: u64, now_ms: Elapsed) -> Option<Keeps> {
+    let policy = state.policy();
+    let streams = state.active_streams(engine.id);
+    let idle_for = now_ms.since(state.idle_since_ms(engine));
+    if engine.phase >= Phase::Draining {
+        return Some(Keeps::Stopping);
+    }
+    if !engine.is_published() || engine.retiring.is_some() || state.is_draining(engine.node) {
+        return Some(Keeps::Unlisted);
+    }
+    if streams > 0 {
+        return Some(Keeps::Streams(streams));
+    }
+    if let Some(left_ms) = expected_for(engine, now_ms) {
+        return Some(Keeps::ClientsComing { left_ms });
+    }
+    if idle_for < idle_ms {
+        return Some(Keeps::NotIdle { left_ms: idle_ms - idle_for });
+    }
+    if state.supply() <= policy.min_replicas {
+        return Some(Keeps::MinReplicas(policy.min_replicas));
+    }
+    let free = policy.min_free_replicas;
+    (free != 0 && state.free_supply() <= free).then_some(Keeps::MinFreeReplicas(free))
+}
+
+/// What is wrong with the network of an engine that may leave for that at `now_ms`, or what keeps it. One whose network works
+/// retires, another one stops.
+///
+/// # Errors
+/// What keeps it.
+pub fn leaves_network(state: &State, engine: &Engine, now_ms: Elapsed) -> Result<VpnFault, Keeps> {
+    if engine.phase >= Phase::Draining {
+        return Err(Keeps::Stopping);
+    }
+    let fault = state.vpn_fault(engine).ok_or(Keeps::Network)?;
+    if fault != VpnFault::Unhealthy && engine.retiring.is_some() {
+        return Err(Keeps::Unlisted);
+    }
+    in_use(state, engine, now_ms).map_or(Ok(fault), Err)
+}
+
+/// What keeps an engine from being stopped because clients do not get it any more. `None` when it may stop at `now_ms`.
+#[must_use]
+pub fn keeps_running(state: &State, engine: &Engine, now_ms: Elapsed) -> Option<Keeps> {
+    if engine.phase >= Phase::Draining {
+        return Some(Keeps::Stopping);
+    }
+    if state.drain_is_over(engine.node, now_ms) {
+        return None;
+    }
+    let Some(until) = listed_until_ms(state, engine) else { return Some(Keeps::Listed) };
+    let left_ms = until.plus(COMES_WITHIN_MS).since(now_ms);
+    let coming = (left_ms > 0).then_some(Keeps::ClientsComing { left_ms });
+    in_use(state, engine, now_ms).or(coming)
+}
+
+/// Until when an engine was listed; `None` while it still is.
+fn listed_until_ms(state: &State, engine: &Engine) -> Option<Elapsed> {
+    let drain = state.node(engine.node).filter(|node| state.is_draining(node.info.id));
+    let drain_since_ms = drain.map(|node| node.availability_since_ms);
+    let retiring_since_ms = engine.retiring.as_ref().map(|retiring| retiring.since_ms);
+    let unlisted_since_ms = drain_since_ms.into_iter().chain(retiring_since_ms).min()?;
+    // A call of before may have been answered later.
+    let answered_ms = engine.started_at_ms.max(engine.awaited_until_ms).unwrap_or_default();
+    Some(unlisted_since_ms.max(answered_ms))
+}
+
+/// Streams that run on an engine, or may, because they were taken for ended while its host was down.
+fn in_use(state: &State, engine: &Engine, now_ms: Elapsed) -> Option<Keeps> {
+    let streams = state.active_streams(engine.id);
+    if streams > 0 {
+        return Some(Keeps::Streams(streams));
+    }
+    let ended = state.usage(engine.id).last_stream_end_ms.unwrap_or_default();
+    let container = engine.container_id.as_deref().unwrap_or_default();
+    let in_doubt = now_ms.since(ended) < DOUBT_MS
+        && state.streams_of_container(container).any(|stream| state.may_go_on(stream));
+    in_doubt.then_some(Keeps::StreamsInDoubt)
+}
+
+/// Milliseconds for which the one for whom an engine was made, or who claimed it, may be on the way to it.
+fn expected_for(engine: &Engine, now_ms: Elapsed) -> Option<u64> {
+    let left_ms = engine.awaited_until_ms?.plus(COMES_WITHIN_MS).since(now_ms);
+    (left_ms > 0).then_some(left_ms)
+}
+
 impl State {
-    /// May this engine retire at `now_ms` when it has to be idle for `idle_ms`? The rule of scaling down, of idle removal and
-    /// of `/gc`.
-    #[must_use]
-    pub fn may_retire_idle(&self, engine: &Engine, idle_ms: u64, now_ms: Elapsed) -> bool {
-        let policy = self.policy();
-        engine.is_published()
-            && engine.retiring.is_none()
-            && !self.is_draining(engine.node)
-            && !is_expected(engine, now_ms)
-            && self.active_streams(engine.id) == 0
-            && self.supply() > policy.min_replicas
-            && (policy.min_free_replicas == 0 || self.free_supply() > policy.min_free_replicas)
-            && now_ms.since(self.idle_since_ms(engine)) >= idle_ms
+    /// Published engines that take new streams, by ascending host port.
+    pub fn listed_engines(&self) -> impl Iterator<Item = &Arc<Engine>> {
+        self.published_engines().filter(|engine| unlisted(self, engine).is_none())
     }
 
-    /// What is wrong with the network of an engine, if it may leave for that at `now_ms`. One whose network works retires.
+    /// AceStream engines that count against `MAX_REPLICAS`: live ones, without those that are replaced before they leave. One that
+    /// is only not needed counts, as it is taken before another is started.
     #[must_use]
-    pub fn may_leave_off_vpn(&self, engine: &Engine, now_ms: Elapsed) -> Option<VpnFault> {
-        let may = engine.phase < Phase::Draining && self.is_unused(engine, now_ms);
-        self.vpn_fault(engine)
-            .filter(|fault| may && (*fault == VpnFault::Unhealthy || engine.retiring.is_none()))
-    }
-
-    /// May this engine stop at `now_ms`, because it is unlisted and no client uses it?
-    #[must_use]
-    pub fn may_stop_unused(&self, engine: &Engine, now_ms: Elapsed) -> bool {
-        let nobody_comes = || {
-            let until = self.listed_until_ms(engine);
-            until.is_some_and(|until| now_ms.since(until) >= COMES_WITHIN_MS)
+    pub fn engine_count(&self) -> u32 {
+        let counts = |engine: &Engine| {
+            matches!(replaced(self, engine), None | Some(Unlisted::Retiring { may_stay: true, .. }))
         };
-        engine.phase < Phase::Draining
-            && (self.drain_is_over(engine.node, now_ms) || nobody_comes() && self.is_unused(engine, now_ms))
+        self.live_engines().filter(|engine| engine.is_acestream() && counts(engine)).count() as u32
+    }
+
+    fn supplied(&self) -> impl Iterator<Item = &Arc<Engine>> {
+        let live =
+            self.live_engines().filter(|engine| engine.is_acestream() && engine.phase < Phase::Draining);
+        live.filter(|engine| replaced(self, engine).is_none())
+    }
+
+    /// AceStream engines that count against floors: reserved, starting and running ones. Those that are replaced before they leave
+    /// do not count, so that others are started in time.
+    #[must_use]
+    pub fn supply(&self) -> u32 {
+        self.supplied().count() as u32
+    }
+
+    /// Engines of the supply on which no stream runs.
+    #[must_use]
+    pub fn free_supply(&self) -> u32 {
+        self.supplied().filter(|engine| self.active_streams(engine.id) == 0).count() as u32
     }
 
     /// True for an engine that retires only because it was not needed.
@@ -58,58 +301,15 @@ impl State {
         engine.may_stay() && engine.phase < Phase::Draining && self.active_streams(engine.id) == 0
     }
 
-    /// How many plain engines on these hosts are to be had at once, because they retire only for want of use.
+    /// How many plain engines on these hosts can be taken back onto the list instead of starting others.
     #[must_use]
     pub fn spare_engines(&self, hosts: &BTreeSet<NodeId>) -> u32 {
         let plain = |e: &Engine| hosts.contains(&e.node) && e.spec == EngineSpec::acestream();
         self.live_engines().filter(|e| self.is_spare(e) && plain(e) && self.is_of_use(e)).count() as u32
     }
 
-    /// True if a client can use this engine now.
+    /// True if a client could use this engine now.
     pub(crate) fn is_of_use(&self, engine: &Engine) -> bool {
         !self.is_draining(engine.node) && self.has_network(engine) && engine.health != Health::Unhealthy
     }
-
-    /// Until when an engine was listed; `None` while it still is.
-    fn listed_until_ms(&self, engine: &Engine) -> Option<Elapsed> {
-        let drain = self.node(engine.node).filter(|node| self.is_draining(node.info.id));
-        let drain_since_ms = drain.map(|node| node.availability_since_ms);
-        let retiring_since_ms = engine.retiring.as_ref().map(|retiring| retiring.since_ms);
-        let unlisted_since_ms = drain_since_ms.into_iter().chain(retiring_since_ms).min()?;
-        // The answer to a call of before.
-        Some(
-            unlisted_since_ms
-                .max(engine.started_at_ms.unwrap_or_default())
-                .max(engine.awaited_until_ms.unwrap_or_default()),
-        )
-    }
-
-    /// True when no stream runs on an engine, also none that was taken for ended while its host was away.
-    fn is_unused(&self, engine: &Engine, now_ms: Elapsed) -> bool {
-        let ended = self.usage(engine.id).last_stream_end_ms.unwrap_or_default();
-        let container = engine.container_id.as_deref().unwrap_or_default();
-        let in_doubt = || {
-            now_ms.since(ended) < DOUBT_MS
-                && self.streams_of_container(container).any(|stream| self.may_go_on(stream))
-        };
-        self.active_streams(engine.id) == 0 && !in_doubt()
-    }
-
-    /// True while an operator drains this node.
-    #[must_use]
-    pub fn is_draining(&self, node: NodeId) -> bool {
-        self.node(node).is_some_and(|node| matches!(node.availability, Availability::Draining { .. }))
-    }
-
-    /// True when a node drains and its deadline has passed.
-    #[must_use]
-    pub fn drain_is_over(&self, node: NodeId, now_ms: Elapsed) -> bool {
-        let wanted = self.node(node).map(|node| node.availability);
-        matches!(wanted, Some(Availability::Draining { deadline_ms: Some(at) }) if at <= now_ms)
-    }
-}
-
-/// True while the one for whom an engine was made, or who claimed it, may be on the way to it.
-fn is_expected(engine: &Engine, now_ms: Elapsed) -> bool {
-    engine.awaited_until_ms.is_some_and(|until| now_ms < until.plus(COMES_WITHIN_MS))
 }

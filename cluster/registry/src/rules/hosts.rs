@@ -7,6 +7,7 @@ use std::fmt;
 use crate::records::engine::{EngineSpec, Kind};
 use crate::records::ids::NodeId;
 use crate::records::node::{Availability, DockerState, Node};
+use crate::records::time::Elapsed;
 use crate::rules::load;
 use crate::rules::ports::fixed_http_port;
 use crate::state::State;
@@ -161,6 +162,34 @@ impl Candidates {
     /// Hosts that are passed over for this.
     pub fn over(&self, wanted: impl Fn(&Obstacle) -> bool) -> BTreeSet<NodeId> {
         self.passed_over.iter().filter(|(_, obstacle)| wanted(obstacle)).map(|(id, _)| *id).collect()
+    }
+}
+
+/// The hosts, sorted for this container as they are seen now.
+#[must_use]
+pub fn live(state: &State, spec: &EngineSpec, is_unresponsive: &dyn Fn(NodeId) -> bool) -> Candidates {
+    let failed = BTreeSet::new();
+    candidates(state, &Wanted { spec, failed: &failed, observations: Observations::Live(is_unresponsive) })
+}
+
+impl State {
+    /// True from the verdict that a node is down until it answers again.
+    #[must_use]
+    pub fn is_down(&self, node: NodeId) -> bool {
+        self.node(node).is_some_and(|node| node.down_since_ms.is_some())
+    }
+
+    /// True while an operator drains this node.
+    #[must_use]
+    pub fn is_draining(&self, node: NodeId) -> bool {
+        self.node(node).is_some_and(|node| matches!(node.availability, Availability::Draining { .. }))
+    }
+
+    /// True when a node drains and its deadline has passed.
+    #[must_use]
+    pub fn drain_is_over(&self, node: NodeId, now_ms: Elapsed) -> bool {
+        let wanted = self.node(node).map(|node| node.availability);
+        matches!(wanted, Some(Availability::Draining { deadline_ms: Some(at) }) if at <= now_ms)
     }
 }
 

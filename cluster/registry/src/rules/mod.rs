@@ -4,12 +4,16 @@
 //! - [`hosts`]: which hosts can take a new engine
 //! - [`load`], [`placement`]: how much runs on each, and which of them gets it
 //! - `ports`, `vpn`, `lacks`: its ports and name, its network, and what it needs there
-//! - `engines`: which engines clients get, and when one may leave
+//! - `admission`: whether a reservation gets an engine, and which
+//! - [`engines`]: what an engine is to clients, and what keeps it
+//! - [`liveness`]: how long a member may be silent, and what follows
 //! - `matching`: which engine a stream event means
 
-mod engines;
+pub(crate) mod admission;
+pub mod engines;
 pub mod hosts;
 mod lacks;
+pub mod liveness;
 pub mod load;
 pub(crate) mod matching;
 pub mod placement;

@@ -97,7 +97,7 @@ impl State {
         let named = self.vpns().filter(|(node, _, _)| hosts.contains(node));
         let reasons: Vec<String> = named
             .map(|(id, info, vpn)| {
-                let node = self.node(id).map_or_else(|| id.to_string(), |node| node.info.name.clone());
+                let node = self.node_name(id);
                 let reason = match vpn {
                     Some(vpn) if vpn.status.health == VpnHealth::Unhealthy => vpn.status.reason.as_str(),
                     _ => "not known to be up yet",

@@ -4,10 +4,9 @@ use acefleet_registry::breaker::{BreakerKind, BreakerState};
 use acefleet_registry::cause::Cause;
 use acefleet_registry::command::StopWhen;
 use acefleet_registry::node::Wanted;
-use acefleet_registry::plan::plan;
 use acefleet_registry::{Command, Elapsed, Engine, NodeId, RefusalCode, Reply, Reserve};
 
-use crate::support::{World, engine, failed, generic, gone, refusal};
+use crate::support::{World, engine, failed, generic, gone, plan, refusal};
 
 const RECOVERY_MS: u64 = 300_000;
 
@@ -149,7 +148,7 @@ fn times_at_the_end_of_the_scale_overflow_nothing() {
 
 /// Replacements that the plan wants started, which it reserves.
 fn replacements(world: &mut World) -> Vec<Engine> {
-    let commands = plan(&world.state, &world.eligible(), |_| true, world.now);
+    let commands = plan(&world.state, &world.eligible(), world.now);
     let replacing =
         |command: &Command| matches!(command, Command::Reserve(Reserve { replaces: Some(_), .. }));
     let replies: Vec<Reply> =
@@ -210,7 +209,7 @@ fn a_replacement_that_is_held_back_is_not_made_as_another_engine() {
     let tried = replacements(&mut world);
     assert_eq!(tried.len(), 1);
     world.run(failed(tried[0].id));
-    assert_eq!(plan(&world.state, &world.eligible(), |_| true, world.now), vec![]);
+    assert_eq!(plan(&world.state, &world.eligible(), world.now), vec![]);
     world.wait_ms(10_000);
     assert_eq!(replacements(&mut world).len(), 1);
 }

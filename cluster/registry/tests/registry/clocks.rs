@@ -1,13 +1,13 @@
 //! Wrong clocks: they change what people are shown, and nothing else.
 
 use acefleet_registry::cause::Cause;
-use acefleet_registry::plan::{plan, stop_idle};
+use acefleet_registry::plan::stop_idle;
 use acefleet_registry::state::Tables;
 use acefleet_registry::{Command, Elapsed, NodeId, OpId, Proposal, Reply, State, apply};
 use proptest::prelude::*;
 
 use crate::support::arbitrary::histories;
-use crate::support::{World, playing};
+use crate::support::{World, plan, playing};
 
 const DAY: i64 = 86_400_000;
 const NOW: i64 = 1_760_000_000_000;
@@ -71,7 +71,7 @@ proptest! {
         prop_assert_eq!(without_calendar(&state), without_calendar(&plain));
         let now = state.clock_ms().plus(later_ms);
         let hosts = (1..=5).map(NodeId).collect();
-        prop_assert_eq!(plan(&state, &hosts, |_| true, now), plan(&plain, &hosts, |_| true, now));
+        prop_assert_eq!(plan(&state, &hosts, now), plan(&plain, &hosts, now));
         prop_assert_eq!(stop_idle(&state, 60_000, &Cause::IdleTtl, now), stop_idle(&plain, 60_000, &Cause::IdleTtl, now));
     }
 

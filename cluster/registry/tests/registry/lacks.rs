@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use acefleet_registry::breaker::{BreakerKind, BreakerState};
 use acefleet_registry::engine::{EngineSpec, Phase};
 use acefleet_registry::lack::Lack;
-use acefleet_registry::plan::plan;
 use acefleet_registry::{Command, Engine, NodeId, RefusalCode, Reply, Reserve};
 
-use crate::support::{World, behind_vpn, docker_id, engine, failed, generic, node_info, refusal};
+use crate::support::{World, behind_vpn, docker_id, engine, failed, generic, node_info, plan, refusal};
 
 fn image(name: &str) -> Lack {
     Lack::Image(name.to_owned())
@@ -219,7 +218,7 @@ fn a_lack_concerns_what_needs_it_on_its_host() {
 fn the_plan_rests_while_its_image_is_missing_and_no_longer() {
     let mut world = World::new(1, 10);
     world.policy(|policy| policy.min_replicas = 2);
-    let wanted = |world: &World| plan(&world.state, &world.eligible(), |_| true, world.now).len();
+    let wanted = |world: &World| plan(&world.state, &world.eligible(), world.now).len();
     assert_eq!(wanted(&world), 2);
     fall_short(&mut world, &EngineSpec::acestream(), image("configured:1"));
     assert_eq!(wanted(&world), 0);
@@ -238,7 +237,7 @@ fn the_plan_tries_one_engine_where_something_is_missing() {
     world.policy(|policy| policy.min_replicas = 3);
     fall_short(&mut world, &EngineSpec::acestream(), image("configured:1"));
     world.wait_ms(60_000);
-    let commands = plan(&world.state, &world.eligible(), |_| true, world.now);
+    let commands = plan(&world.state, &world.eligible(), world.now);
     assert_eq!(commands.len(), 1, "the others would be refused: {commands:?}");
     for command in commands {
         engine(world.run(command));

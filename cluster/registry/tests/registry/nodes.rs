@@ -2,17 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use acefleet_registry::cause::Cause;
 use acefleet_registry::engine::Phase;
 use acefleet_registry::node::{DockerState, Wanted};
-use acefleet_registry::plan::{plan, verdicts};
+use acefleet_registry::plan::{Wait, next};
+use acefleet_registry::rules::liveness::Contact;
 use acefleet_registry::state::Tables;
 use acefleet_registry::stream::StreamEnd;
 use acefleet_registry::{Command, Level, NodeId, NodeInfo, RefusalCode, Reply, Reserve};
 
-use crate::support::{BEGIN_MS, World, engine, failed, node_info, playing, port_taken, refusal};
+use crate::support::{BEGIN_MS, World, engine, failed, node_info, plan, playing, port_taken, refusal, watch};
 
 #[test]
 fn a_member_joins_once_and_may_change_its_description() {
@@ -52,7 +52,7 @@ fn want(world: &mut World, node: u64, availability: Wanted) {
 /// Runs the leader's plan until it is empty; reserved engines start at once.
 fn settle(world: &mut World) {
     for _ in 0..50 {
-        let commands = plan(&world.state, &world.eligible(), |_| true, world.now);
+        let commands = plan(&world.state, &world.eligible(), world.now);
         let reserved: Vec<_> =
             world.state.live_engines().filter(|e| e.phase == Phase::Reserved).map(|e| e.id).collect();
         if commands.is_empty() && reserved.is_empty() {
@@ -136,11 +136,11 @@ fn engines_of_a_draining_node_wait_for_replacements_that_are_held_back() {
     let leaving = world.state.listed_engines().find(|e| e.node == NodeId(1)).unwrap().id;
     want(&mut world, 1, Wanted::Draining { within_ms: None });
     world.wait_ms(60_000);
-    let owed = plan(&world.state, &world.eligible(), |_| true, world.now);
+    let owed = plan(&world.state, &world.eligible(), world.now);
     let [owed @ Command::Reserve(_)] = owed.as_slice() else { panic!("not one reservation: {owed:?}") };
     let first = engine(world.run(owed.clone()));
     world.run(failed(first.id));
-    let rest = plan(&world.state, &world.eligible(), |_| true, world.now);
+    let rest = plan(&world.state, &world.eligible(), world.now);
     assert_eq!(rest, vec![], "it is tried again in a moment");
     world.wait_ms(2_000);
     settle(&mut world);
@@ -168,7 +168,7 @@ fn with_every_node_cordoned_nothing_starts_and_the_refusal_says_why() {
     let reply = world.run(Command::Reserve(world.ask()));
     assert_eq!(refusal(reply), RefusalCode::NoHost);
     world.policy(|policy| policy.min_replicas = 1);
-    assert_eq!(plan(&world.state, &world.eligible(), |_| true, world.now), vec![]);
+    assert_eq!(plan(&world.state, &world.eligible(), world.now), vec![]);
 }
 
 #[test]
@@ -258,28 +258,35 @@ fn a_node_that_is_down_is_replaced_and_comes_back_with_what_it_runs() {
     settle(&mut world);
     let lost = world.state.published_engines().find(|e| e.node == NodeId(2)).unwrap().clone();
     world.begin(playing("k", "s", lost.ports.host_http));
-    let limit = Duration::from_secs(60);
-    let silence = |ms| move |id: NodeId| Duration::from_millis(if id == NodeId(2) { ms } else { 0 });
-    let heard = |world: &World, ms| verdicts(&world.state, silence(ms), |id| silence(ms)(id) < limit, limit);
-    assert_eq!(heard(&world, 59_999), []);
-    let down = heard(&world, 60_000);
+    let silent = |world: &World, ms| {
+        let mut watch = watch(&world.state, &world.eligible());
+        let contact = Contact { silent_ms: ms, is_unresponsive: ms >= 600, steady_ms: 0 };
+        watch.contacts.insert(NodeId(2), contact);
+        next(&world.state, &watch, world.now)
+    };
+    let almost = silent(&world, 59_000);
+    let wait = Wait::Silent { node: NodeId(2), left_ms: 1_000 };
+    assert_eq!((almost.commands, almost.waits), (vec![], vec![wait]));
+    let down = silent(&world, 60_000).commands;
     assert_eq!(down, [Command::NodeDown { node: NodeId(2), down: true }]);
     down.iter().for_each(|command| drop(world.run(command.clone())));
-    assert_eq!(heard(&world, 70_000), [], "one verdict");
+    let after = silent(&world, 70_000);
+    assert!(after.commands.iter().all(|command| !matches!(command, Command::NodeDown { .. })), "one verdict");
+    assert!(after.waits.contains(&Wait::Down { node: NodeId(2) }), "{:?}", after.waits);
     let stream = world.state.stream("k|s").unwrap();
     assert_eq!((stream.is_started(), stream.end_reason.as_deref()), (false, Some("host_down")));
     assert!(world.state.listed_engines().all(|e| e.id != lost.id), "it is offered to clients");
 
-    // Its capacity is replaced although MAX_REPLICAS was reached, on hosts that can be heard.
+    // Its capacity is replaced although MAX_REPLICAS was reached, on hosts that answer.
     let eligible: BTreeSet<NodeId> = [NodeId(1), NodeId(3)].into();
-    let commands = plan(&world.state, &eligible, |_| true, world.now);
+    let commands = plan(&world.state, &eligible, world.now);
     assert_eq!(commands.len(), 1, "{commands:?}");
     let Reply::Engine(replacement) = world.run(commands[0].clone()) else { panic!("refused") };
     world.start(replacement.id);
     assert_ne!(replacement.ports.host_http, lost.ports.host_http, "a lost engine keeps its lease");
     assert_eq!(world.state.supply(), 3);
 
-    world.run(heard(&world, 0)[0].clone());
+    world.run(silent(&world, 0).commands[0].clone());
     assert_eq!(world.state.listed_engines().count(), 4, "what it still runs is listed again");
     assert!(!world.state.stream("k|s").unwrap().is_started(), "a stream ends once");
     assert!(world.state.indexes_are_true());

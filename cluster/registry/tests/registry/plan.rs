@@ -6,16 +6,17 @@ use acefleet_registry::breaker::BreakerState;
 use acefleet_registry::cause::Cause;
 use acefleet_registry::command::StopWhen;
 use acefleet_registry::engine::Phase;
-use acefleet_registry::plan::{plan, stop_idle};
+use acefleet_registry::plan::{Wait, next, stop_idle};
 use acefleet_registry::policy::PortRange;
+use acefleet_registry::rules::liveness::Contact;
 use acefleet_registry::{Command, Elapsed, EngineId, NodeId, Policy, RefusalCode, Reply, Reserve};
 
-use crate::support::{World, engine, failed, playing, port_taken, refusal};
+use crate::support::{World, engine, failed, plan, playing, port_taken, refusal, watch};
 
 /// Runs the plan until it is empty and says how many rounds that took.
 fn settle(world: &mut World) -> usize {
     for round in 0..100 {
-        let commands = plan(&world.state, &world.eligible(), |_| true, world.now);
+        let commands = plan(&world.state, &world.eligible(), world.now);
         if commands.is_empty() {
             return round;
         }
@@ -34,7 +35,7 @@ fn start_reserved(world: &mut World) {
 }
 
 fn planned(world: &World) -> Vec<Command> {
-    plan(&world.state, &world.eligible(), |_| true, world.now)
+    plan(&world.state, &world.eligible(), world.now)
 }
 
 fn stops(commands: &[Command]) -> Vec<EngineId> {
@@ -116,7 +117,7 @@ fn ceiling_capacity_ports_and_hosts_bound_the_floors() {
         assert_eq!(world.state.supply(), floor);
     }
     let world = with(2, |policy| policy.min_replicas = 1);
-    assert_eq!(plan(&world.state, &BTreeSet::new(), |_| true, world.now), vec![]);
+    assert_eq!(plan(&world.state, &BTreeSet::new(), world.now), vec![]);
 }
 
 #[test]
@@ -165,10 +166,10 @@ fn failures_in_a_row_are_answered_with_longer_and_longer_rests() {
 }
 
 #[test]
-fn the_only_host_that_is_heard_rests_after_a_failure_although_another_may_be_sound() {
+fn the_only_host_that_answers_rests_after_a_failure_although_another_may_be_sound() {
     let mut world = with(2, |policy| policy.min_replicas = 1);
-    let heard = BTreeSet::from([NodeId(1)]);
-    let planned = |world: &World| plan(&world.state, &heard, |_| true, world.now);
+    let answering = BTreeSet::from([NodeId(1)]);
+    let planned = |world: &World| plan(&world.state, &answering, world.now);
     for _ in 0..3 {
         let [reserve] = planned(&world).try_into().unwrap();
         let id = engine(world.run(reserve)).id;
@@ -178,9 +179,9 @@ fn the_only_host_that_is_heard_rests_after_a_failure_although_another_may_be_sou
         assert_eq!(planned(&world), vec![]);
         world.wait_ms(1);
     }
-    let everybody = plan(&world.state, &world.eligible(), |_| true, world.now);
+    let everybody = plan(&world.state, &world.eligible(), world.now);
     let [reserve] = everybody.try_into().unwrap();
-    assert_eq!(engine(world.run(reserve)).node, NodeId(2), "it is heard again");
+    assert_eq!(engine(world.run(reserve)).node, NodeId(2), "it answers again");
 }
 
 #[test]
@@ -366,14 +367,18 @@ fn a_leader_whose_clock_is_behind_decides_by_log_time() {
     world.wait_ms(60_000);
     world.reserve();
     let behind = Elapsed(world.now.0 - 3_600_000);
-    assert_eq!(stops(&plan(&world.state, &world.eligible(), |_| true, behind)), [running.id]);
+    assert_eq!(stops(&plan(&world.state, &world.eligible(), behind)), [running.id]);
 }
 
 #[test]
-fn what_looks_idle_on_a_host_that_was_not_heard_all_the_time_stays() {
+fn what_looks_idle_on_a_host_that_was_silent_lately_stays() {
     let mut world = with(1, |policy| policy.auto_delete = true);
     let running = world.running();
     world.wait_ms(60_000);
-    assert_eq!(stops(&plan(&world.state, &world.eligible(), |id| id != running.node, world.now)), []);
+    let mut watch = watch(&world.state, &world.eligible());
+    watch.contacts.insert(running.node, Contact { silent_ms: 0, is_unresponsive: false, steady_ms: 4_999 });
+    let plan = next(&world.state, &watch, world.now);
+    assert_eq!(stops(&plan.commands), []);
+    assert!(plan.waits.contains(&Wait::RetireOnUnsteady { engine: running.id }), "{:?}", plan.waits);
     assert_eq!(stops(&planned(&world)), [running.id]);
 }

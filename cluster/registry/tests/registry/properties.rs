@@ -1,13 +1,12 @@
 //! Properties over arbitrary sequences of commands.
 
 use acefleet_registry::command::StopWhen;
-use acefleet_registry::plan::plan;
 use acefleet_registry::{Command, Elapsed, NodeId, OpId, Proposal, Reply, State, apply};
 use proptest::prelude::*;
 
 use crate::support::arbitrary::{heavy_histories, histories};
 use crate::support::invariants::{History, check_state};
-use crate::support::{World, playing};
+use crate::support::{World, plan, playing};
 
 /// As many cases as the everyday run can afford, unless `PROPTEST_CASES` asks for others.
 fn cases(everyday: u32) -> ProptestConfig {
@@ -130,8 +129,8 @@ proptest! {
         let mut state = replayed(&proposals);
         let now = Elapsed(state.clock_ms().plus(later_ms).0.saturating_sub(500));
         let mut op = 1u128 << 80;
-        for _ in 0..6 {
-            for command in plan(&state, &hosts, |_| true, now) {
+        for _ in 0..12 {
+            for command in plan(&state, &hosts, now) {
                 let forced = matches!(command, Command::EngineStop { when: StopWhen::Always, .. });
                 prop_assert!(!forced, "the plan forces {command:?}");
                 op += 1;
@@ -140,7 +139,7 @@ proptest! {
                 prop_assert!(!matches!(reply, Reply::Refused(_)), "{proposal:?} was refused: {reply:?}");
             }
         }
-        prop_assert_eq!(plan(&state, &hosts, |_| true, now), vec![]);
+        prop_assert_eq!(plan(&state, &hosts, now), vec![]);
         prop_assert_eq!(check_state(&state), Ok(()));
     }
 

@@ -5,13 +5,12 @@ use std::collections::BTreeSet;
 use acefleet_registry::cause::Cause;
 use acefleet_registry::command::StopWhen;
 use acefleet_registry::engine::Phase;
-use acefleet_registry::plan::plan;
 use acefleet_registry::state::Tables;
 use acefleet_registry::vpn::{VpnFault, VpnHealth, VpnStatus};
 use acefleet_registry::{Command, Engine, EngineId, NodeId, NodeInfo, RefusalCode, Reply};
 
 use crate::support::{
-    World, behind_vpn, engine, generic, gone, node_info, playing, refusal, stop, with_conf,
+    World, behind_vpn, engine, generic, gone, node_info, plan, playing, refusal, stop, with_conf,
 };
 
 /// `nodes` hosts with a VPN each, all healthy, without forwarded ports.
@@ -33,7 +32,7 @@ fn tell(world: &mut World, node: u64, health: VpnHealth, forwarded_port: Option<
 /// Runs the plan until it is empty; reserved engines start and stopped ones go at once.
 fn settle(world: &mut World) {
     for _ in 0..20 {
-        let commands = plan(&world.state, &world.eligible(), |_| true, world.now);
+        let commands = plan(&world.state, &world.eligible(), world.now);
         let of = |phase| move |e: &&std::sync::Arc<Engine>| e.phase == phase;
         let reserved: Vec<_> = world.state.live_engines().filter(of(Phase::Reserved)).map(|e| e.id).collect();
         let leaving: Vec<_> = world.state.live_engines().filter(of(Phase::Draining)).map(|e| e.id).collect();

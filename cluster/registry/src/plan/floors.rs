@@ -1,0 +1,176 @@
+//! Engines missing to `MIN_REPLICAS` and `MIN_FREE_REPLICAS`, and replacements: how many are started at this moment.
+
+use std::collections::BTreeSet;
+
+use crate::command::{Command, Reserve};
+use crate::plan::waits::Shortage;
+use crate::plan::{Plan, Wait, replacements};
+use crate::records::breaker::{BreakerKind, BreakerState, FIRST_REST_MS, rest_ms};
+use crate::records::engine::EngineSpec;
+use crate::records::ids::{EngineId, NodeId, OpId};
+use crate::records::time::Elapsed;
+use crate::rules::admission;
+use crate::rules::load::{self, Load};
+use crate::state::State;
+
+/// Engines that shall be started.
+#[derive(Default)]
+pub(super) struct Missing {
+    /// Reservations to make now, and why there are no more.
+    pub(super) plan: Plan,
+    /// More are wanted and could be had, but a breaker or a pause after a failure holds them back.
+    pub(super) held_back: bool,
+}
+
+/// How many engines are started, of those that are wanted.
+struct Count {
+    /// Replacements.
+    replacing: u32,
+    /// Others, with those that are only taken back onto the list.
+    others: u32,
+    held_back: bool,
+}
+
+/// Reservations to be made. `reachable` are hosts that can start engines, `active` those of them with a network and ports.
+pub(super) fn missing(
+    state: &State,
+    reachable: &BTreeSet<NodeId>,
+    active: &BTreeSet<NodeId>,
+    now_ms: Elapsed,
+) -> Missing {
+    // Reservations are judged by the moment of their entry.
+    let mut then = state.at(now_ms);
+    let state = &state.at(now_ms);
+    let policy = state.policy();
+    let supply = state.supply();
+    let floor = policy.min_replicas.saturating_sub(supply);
+    let free = policy.min_free_replicas.saturating_sub(state.free_supply());
+    let lacking = floor.max(free);
+    let owed = replacements::owed(state, now_ms);
+    let plain = Reserve {
+        spec: EngineSpec::acestream(),
+        eligible: active.clone(),
+        exclude: BTreeSet::new(),
+        only_below: None,
+        claim_abandoned: false,
+        patience_ms: None,
+        automatic: true,
+        replaces: None,
+    };
+    // Where something is missing by name, an attempt before its pause is over is refused.
+    let may_be_tried = |spec: &EngineSpec| active.iter().any(|id| state.may_try(*id, spec));
+    let ready = owed.iter().filter(|(_, spec)| spec.image.is_none() || may_be_tried(spec)).cloned();
+    let ready: Vec<(EngineId, EngineSpec)> = ready.collect();
+    let Count { replacing, others, held_back } = count(state, active, lacking, ready.len() as u32, now_ms);
+    let reserve = Reserve { only_below: Some(supply + replacing + others), ..plain.clone() };
+    let replacement = |(id, spec)| Reserve { spec, replaces: Some(id), ..reserve.clone() };
+    let replacing = ready.into_iter().take(replacing as usize).map(replacement);
+    let others = std::iter::repeat_n(reserve.clone(), others as usize);
+    // Where something is missing by name only one attempt is made at a time, whatever room there is.
+    let mut reserves: Vec<Reserve> = replacing.chain(others).collect();
+    let wished = reserves.len();
+    reserves.retain(|ask| is_had(&mut then, ask));
+    let held_back = held_back || reserves.len() < wished;
+    let short = Short { state, then: &then, reachable, plain: &plain, now_ms };
+    let waits = short.waits(&owed, lacking, &reserves);
+    let commands = reserves.into_iter().map(Command::Reserve).collect();
+    Missing { plan: Plan { commands, waits, ..Plan::default() }, held_back }
+}
+
+/// How many of the engines that are `lacking` to floors, and of those that are `owed` as replacements, are started now.
+fn count(state: &State, active: &BTreeSet<NodeId>, lacking: u32, owed: u32, now_ms: Elapsed) -> Count {
+    // Those that are only not needed are there already.
+    let at_hand = state.spare_engines(active).min(lacking);
+    let left = state.policy().max_replicas.saturating_sub(state.engine_count());
+    let wanted = (lacking - at_hand).max(owed).min(left);
+    let plain = EngineSpec::acestream();
+    let plain: BTreeSet<NodeId> = active.iter().copied().filter(|id| state.may_try(*id, &plain)).collect();
+    if at_hand + wanted == 0 {
+        return Count { replacing: 0, others: 0, held_back: false };
+    }
+    let loads = load::loads(state, &plain);
+    let room = |of: &dyn Fn(&Load) -> bool| {
+        let counted = loads.iter().filter(|load| of(load));
+        counted.fold(0u32, |sum, load| sum.saturating_add(state.room_on(load)))
+    };
+    let wanted = wanted.min(room(&|_| true)).min(state.engines_with_ports(&plain));
+    let at_once = wanted.min(room(&|load| host_rests_for(state, load.node, now_ms) == 0));
+    let replacing = allowed(state, BreakerKind::Replacement, at_once.min(owed), now_ms);
+    // Those that their breaker holds back are not made as others meanwhile, or there would be one too many.
+    let others = allowed(state, BreakerKind::General, at_once.saturating_sub(owed), now_ms);
+    Count { replacing, others: at_hand + others, held_back: replacing + others < wanted }
+}
+
+/// Whether this reservation would be had now; the state goes on as if it had been made.
+fn is_had(then: &mut State, ask: &Reserve) -> bool {
+    // Who is asked decides between equals only.
+    let decided = admission::decide(then, ask, OpId::from_u128(0), NodeId(0));
+    decided.map(|decision| decision.take(then)).is_ok()
+}
+
+/// Milliseconds for which nothing is started after a failure, longer with each one in a row: a host that cannot start engines now
+/// must not use up the breaker's patience within a second.
+fn rests_for(state: &State, kind: BreakerKind, now_ms: Elapsed) -> u64 {
+    let (breaker, _) = state.breaker(kind);
+    match (breaker.last_failure_ms, breaker.failure_count) {
+        (Some(failed_at), failures @ 1..) => failed_at.plus(rest_ms(failures)).since(now_ms),
+        _ => 0,
+    }
+}
+
+/// The same for a host after a failure that no breaker counted, because another host was thought to be sound.
+fn host_rests_for(state: &State, host: NodeId, now_ms: Elapsed) -> u64 {
+    let failed_at = state.node(host).and_then(|node| node.failed_start_ms);
+    failed_at.map_or(0, |at| at.plus(FIRST_REST_MS).since(now_ms))
+}
+
+/// How many of `wanted` starts their breaker lets pass.
+fn allowed(state: &State, kind: BreakerKind, wanted: u32, now_ms: Elapsed) -> u32 {
+    match state.breaker_state(kind, now_ms) {
+        BreakerState::Closed if rests_for(state, kind, now_ms) > 0 => 0,
+        BreakerState::Closed => wanted,
+        BreakerState::HalfOpen if !state.is_reserving(kind) => wanted.min(1),
+        BreakerState::HalfOpen | BreakerState::Open => 0,
+    }
+}
+
+/// What it takes to say why engines are missing.
+struct Short<'a> {
+    state: &'a State,
+    /// The state as if the plan's reservations had been made.
+    then: &'a State,
+    reachable: &'a BTreeSet<NodeId>,
+    plain: &'a Reserve,
+    now_ms: Elapsed,
+}
+
+impl Short<'_> {
+    /// Why a further reservation is not made: its refusal, or a pause.
+    fn why(&self, ask: &Reserve) -> Option<Shortage> {
+        let ask = Reserve { eligible: self.reachable.clone(), ..ask.clone() };
+        if let Some(refusal) = self.then.blocked(&ask, NodeId(0), self.now_ms) {
+            return Some(Shortage::Refused(refusal));
+        }
+        let kind = BreakerKind::over(ask.replaces);
+        let hosts = ask.eligible.iter().map(|id| host_rests_for(self.state, *id, self.now_ms)).min();
+        let left_ms = rests_for(self.state, kind, self.now_ms).max(hosts.unwrap_or(0));
+        (left_ms > 0).then_some(Shortage::Pause { left_ms })
+    }
+
+    fn waits(&self, owed: &[(EngineId, EngineSpec)], lacking: u32, reserves: &[Reserve]) -> Vec<Wait> {
+        let is_made = |id: EngineId| reserves.iter().any(|ask| ask.replaces == Some(id));
+        let waiting = owed.iter().filter(|(id, _)| !is_made(*id));
+        let replacement = |(id, spec): &(EngineId, EngineSpec)| {
+            let ask = Reserve { spec: spec.clone(), replaces: Some(*id), ..self.plain.clone() };
+            Some(Wait::Replacement { lost: *id, why: self.why(&ask)? })
+        };
+        let mut waits: Vec<Wait> = waiting.filter_map(replacement).collect();
+        let missing = lacking.saturating_sub(reserves.len() as u32 + waits.len() as u32);
+        if missing > 0
+            && let Some(why) = self.why(self.plain)
+        {
+            waits.push(Wait::Floor { missing, why });
+        }
+        waits
+    }
+}

@@ -1,0 +1,63 @@
+//! Engines that nobody has used for a while retire, longest idle first, as far as the floors allow.
+
+use crate::command::{Command, StopWhen};
+use crate::plan::{Plan, Wait, Watch};
+use crate::records::cause::Cause;
+use crate::records::engine::Engine;
+use crate::records::ids::NodeId;
+use crate::records::time::Elapsed;
+use crate::rules::engines::{Keeps, keeps_listed};
+use crate::rules::liveness::STEADY;
+use crate::state::State;
+
+/// Engines that `AUTO_DELETE` retires. Each is checked again when that is applied, so the floors hold however many are proposed at
+/// once. What looks idle on a host that has not answered for long may be in use.
+pub(super) fn idle(state: &State, watch: &Watch, now_ms: Elapsed) -> Plan {
+    let policy = state.policy();
+    if !policy.auto_delete {
+        return Plan::default();
+    }
+    let is_steady = |id: NodeId| u128::from(watch.contact(id).steady_ms) >= STEADY.as_millis();
+    stops(state, policy.grace_ms, &Cause::Idle, now_ms, is_steady)
+}
+
+/// Retires every engine that has been idle for `idle_ms`, longest idle first, as far as the floors allow.
+#[must_use]
+pub fn stop_idle(state: &State, idle_ms: u64, cause: &Cause, now_ms: Elapsed) -> Vec<Command> {
+    stops(state, idle_ms, cause, now_ms, |_| true).commands
+}
+
+fn stops(
+    state: &State,
+    idle_ms: u64,
+    cause: &Cause,
+    now_ms: Elapsed,
+    may_lose: impl Fn(NodeId) -> bool,
+) -> Plan {
+    let policy = state.policy();
+    let mut plan = Plan::default();
+    let mut engines: Vec<&Engine> = Vec::new();
+    for engine in state.published_engines() {
+        match keeps_listed(state, engine, idle_ms, now_ms) {
+            None if may_lose(engine.node) => engines.push(engine),
+            None => plan.waits.push(Wait::RetireOnUnsteady { engine: engine.id }),
+            Some(why @ (Keeps::NotIdle { .. } | Keeps::ClientsComing { .. })) => {
+                plan.waits.push(Wait::Retire { engine: engine.id, why });
+            }
+            Some(_) => {}
+        }
+    }
+    engines.sort_by_key(|engine| (state.idle_since_ms(engine), engine.id));
+    let surplus = state.supply().saturating_sub(policy.min_replicas);
+    let spare = match policy.min_free_replicas {
+        0 => surplus,
+        free => surplus.min(state.free_supply().saturating_sub(free)),
+    };
+    let stop = |engine: &Engine| Command::EngineStop {
+        engine: engine.id,
+        cause: cause.clone(),
+        when: StopWhen::IdleFor(idle_ms),
+    };
+    plan.commands = engines.into_iter().take(spare as usize).map(stop).collect();
+    plan
+}

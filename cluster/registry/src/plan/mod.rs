@@ -1,0 +1,139 @@
+//! What the leader does by itself: a pure function from state, observations and time to commands, and to what it waits for. It
+//! proposes nothing that would be refused, so an idle cluster writes nothing.
+//!
+//! - `members`: levels, settings, former members; `liveness`: who is down, and what that strands
+//! - `reservations`: those that their hosts do not start in time
+//! - `floors`, `replacements`: engines to be started
+//! - `idle`, `unlisted`, `vpn`: engines that leave
+//! - [`waits`]: what is due later, and why not now
+
+mod floors;
+mod idle;
+mod liveness;
+mod members;
+mod replacements;
+mod reservations;
+mod unlisted;
+mod vpn;
+pub mod waits;
+
+use std::collections::BTreeSet;
+
+use crate::command::Command;
+use crate::level::Level;
+use crate::records::engine::EngineSpec;
+use crate::records::ids::NodeId;
+use crate::records::policy::Policy;
+use crate::records::time::Elapsed;
+use crate::rules::hosts::{self, Candidates, Obstacle};
+use crate::rules::liveness::{Contact, Contacts};
+use crate::state::State;
+
+pub use idle::stop_idle;
+pub use waits::Wait;
+
+/// What the leader sees beside the state.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    /// The leader.
+    pub own: NodeId,
+    /// Its settings for the cluster.
+    pub settings: Policy,
+    /// Members of the cluster, with the level that each has told.
+    pub members: Vec<(NodeId, Option<Level>)>,
+    /// When each member answered last.
+    pub contacts: Contacts,
+    /// Milliseconds for which it has led and watched without a break.
+    pub led_ms: u64,
+    /// Milliseconds between two heartbeats.
+    pub heartbeat_ms: u64,
+    /// A member that is silent for so many milliseconds is down.
+    pub down_after_ms: u64,
+}
+
+impl Watch {
+    /// What is known of a member, as far as it counts for this leader. One that is unknown has been silent all the time.
+    fn contact(&self, id: NodeId) -> Contact {
+        let never = Contact { silent_ms: u64::MAX, is_unresponsive: true, steady_ms: 0 };
+        self.contacts.get(&id).copied().unwrap_or(never).within(self.led_ms)
+    }
+
+    /// The hosts, sorted for a plain engine.
+    fn candidates(&self, state: &State) -> Candidates {
+        hosts::live(state, &EngineSpec::acestream(), &|id| self.contact(id).is_unresponsive)
+    }
+}
+
+/// What the leader does now, and what it waits for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// To be written, in any order.
+    pub commands: Vec<Command>,
+    /// What is due later, and why not now.
+    pub waits: Vec<Wait>,
+    /// The leader is drained: another member should lead.
+    pub transfers: bool,
+}
+
+impl Plan {
+    fn of(commands: Vec<Command>) -> Self {
+        Self { commands, ..Self::default() }
+    }
+}
+
+/// A step of the plan. What it writes or waits for would change what the next ones see, so they come later.
+type Step = fn(&State, &Watch, Elapsed) -> Plan;
+
+/// The steps, in their order.
+const STEPS: [Step; 7] = [
+    members::level,
+    members::settings,
+    members::settling,
+    members::former,
+    liveness::verdicts,
+    liveness::stranded,
+    reservations::expired,
+];
+
+/// The plan for this moment.
+#[must_use]
+pub fn next(state: &State, watch: &Watch, now_ms: Elapsed) -> Plan {
+    // Commands are judged by the moment of their entry, which is never behind the state.
+    let now_ms = now_ms.max(state.clock_ms());
+    let mut plan = Plan { transfers: state.is_draining(watch.own), ..Plan::default() };
+    for step in STEPS {
+        let Plan { commands, waits, .. } = step(state, watch, now_ms);
+        let ends = !commands.is_empty() || waits.iter().any(Wait::holds_all);
+        plan.waits.extend(waits);
+        plan.commands = commands;
+        if ends {
+            return plan;
+        }
+    }
+    let Plan { commands, waits, .. } = engines(state, watch, now_ms);
+    plan.waits.extend(waits);
+    plan.commands = commands;
+    plan
+}
+
+/// Engines to be started, and engines that leave.
+fn engines(state: &State, watch: &Watch, now_ms: Elapsed) -> Plan {
+    let found = watch.candidates(state);
+    let reachable = found.reachable();
+    let active: BTreeSet<NodeId> = &reachable - &found.over(Obstacle::is_of_place);
+    let missing = floors::missing(state, &reachable, &active, now_ms);
+    let starting = missing.held_back || !missing.plan.commands.is_empty() || state.has_reservations();
+    let mut plan = missing.plan;
+    let mut add = |step: Plan| {
+        plan.commands.extend(step.commands);
+        plan.waits.extend(step.waits);
+    };
+    add(unlisted::unused(state, starting, now_ms));
+    let leaving = vpn::off_vpn(state, &active, now_ms);
+    if leaving.commands.is_empty() {
+        // How many idle ones are to spare is known again when those have left the supply.
+        add(idle::idle(state, watch, now_ms));
+    }
+    add(leaving);
+    plan
+}

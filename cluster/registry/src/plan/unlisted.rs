@@ -1,0 +1,32 @@
+//! Engines that clients do not get any more: they stop when nobody uses them and others run in their place.
+
+use crate::command::{Command, StopWhen};
+use crate::plan::{Plan, Wait};
+use crate::records::cause::Cause;
+use crate::records::engine::{Engine, Phase};
+use crate::records::time::Elapsed;
+use crate::rules::engines::{Keeps, keeps_running};
+use crate::state::State;
+
+/// While engines are `starting`, or are still to be, as their replacements for all that is known, those of a draining node stay until
+/// the deadline, and those that are only not needed stay to be taken back.
+pub(super) fn unused(state: &State, starting: bool, now_ms: Elapsed) -> Plan {
+    let waits_for_others = |engine: &Engine| {
+        let may_wait = state.is_draining(engine.node) || state.is_spare(engine);
+        starting && may_wait && !state.drain_is_over(engine.node, now_ms)
+    };
+    let mut plan = Plan::default();
+    for engine in state.live_engines().filter(|engine| engine.phase < Phase::Draining) {
+        match keeps_running(state, engine, now_ms) {
+            Some(Keeps::Listed) => {}
+            Some(why) => plan.waits.push(Wait::Stop { engine: engine.id, why }),
+            None if waits_for_others(engine) => plan.waits.push(Wait::StopForOthers { engine: engine.id }),
+            None => plan.commands.push(Command::EngineStop {
+                engine: engine.id,
+                cause: engine.retiring.as_ref().map_or(Cause::Drained, |retiring| retiring.cause.clone()),
+                when: StopWhen::Unused,
+            }),
+        }
+    }
+    plan
+}

@@ -1,0 +1,239 @@
+//! What the leader will do later, and why not now.
+
+use strum::AsRefStr;
+
+use crate::command::Refusal;
+use crate::records::ids::{EngineId, NodeId};
+use crate::rules::engines::Keeps;
+use crate::state::State;
+
+/// Something that is due, and what it waits for. Times are milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq, AsRefStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Wait {
+    /// All decisions wait until these members have said whether their Docker answers.
+    Settling {
+        /// Those that have not.
+        nodes: Vec<NodeId>,
+        /// The leader starts without them after so long.
+        left_ms: u64,
+    },
+    /// A member that does not answer is counted as down after so long.
+    Silent {
+        /// The member.
+        node: NodeId,
+        /// Until then.
+        left_ms: u64,
+    },
+    /// A member that is down is expected back.
+    Down {
+        /// The member.
+        node: NodeId,
+    },
+    /// A host starts an engine; the leader gives it up after so long.
+    Start {
+        /// The engine.
+        engine: EngineId,
+        /// Until then.
+        left_ms: u64,
+    },
+    /// Engines are missing to a floor.
+    Floor {
+        /// So many.
+        missing: u32,
+        /// Why they are not started.
+        why: Shortage,
+    },
+    /// A replacement is due.
+    Replacement {
+        /// The engine that was lost.
+        lost: EngineId,
+        /// Why it is not started.
+        why: Shortage,
+    },
+    /// An engine that clients do not get any more stops when nothing keeps it.
+    Stop {
+        /// The engine.
+        engine: EngineId,
+        /// What keeps it.
+        why: Keeps,
+    },
+    /// The same, when the engines that are being started run.
+    StopForOthers {
+        /// The engine.
+        engine: EngineId,
+    },
+    /// An engine with a broken network leaves when nothing keeps it.
+    Move {
+        /// The engine.
+        engine: EngineId,
+        /// What keeps it.
+        why: Keeps,
+    },
+    /// An engine behind an unhealthy VPN leaves if that lasts.
+    Vpn {
+        /// The engine.
+        engine: EngineId,
+        /// For so long.
+        left_ms: u64,
+    },
+    /// The same, when a host has room for another.
+    VpnWithoutRoom {
+        /// The engine.
+        engine: EngineId,
+    },
+    /// An engine without a stream is taken off the list when it was idle for long enough.
+    Retire {
+        /// The engine.
+        engine: EngineId,
+        /// What keeps it.
+        why: Keeps,
+    },
+    /// The same, when its host has answered for long enough.
+    RetireOnUnsteady {
+        /// The engine.
+        engine: EngineId,
+    },
+}
+
+/// Why an engine that is wanted is not started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shortage {
+    /// Its reservation would be refused.
+    Refused(Refusal),
+    /// The last start failed, and the next attempt is made after so many milliseconds.
+    Pause {
+        /// Until then.
+        left_ms: u64,
+    },
+}
+
+/// Whom a wait is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The cluster as a whole.
+    Cluster,
+    /// A member.
+    Node(NodeId),
+    /// An engine.
+    Engine(EngineId),
+}
+
+impl Wait {
+    /// The word for it, for machines.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.as_ref()
+    }
+
+    /// True when nothing else is decided before it is over.
+    pub(crate) fn holds_all(&self) -> bool {
+        matches!(self, Self::Settling { .. })
+    }
+
+    /// Whom it is about.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        match self {
+            Self::Settling { .. } | Self::Floor { .. } => Subject::Cluster,
+            Self::Silent { node, .. } | Self::Down { node } => Subject::Node(*node),
+            Self::Start { engine, .. }
+            | Self::Replacement { lost: engine, .. }
+            | Self::Stop { engine, .. }
+            | Self::StopForOthers { engine }
+            | Self::Move { engine, .. }
+            | Self::Vpn { engine, .. }
+            | Self::VpnWithoutRoom { engine }
+            | Self::Retire { engine, .. }
+            | Self::RetireOnUnsteady { engine } => Subject::Engine(*engine),
+        }
+    }
+
+    /// Milliseconds until it is over, where time alone ends it.
+    #[must_use]
+    pub fn left_ms(&self) -> Option<u64> {
+        match self {
+            Self::Settling { left_ms, .. }
+            | Self::Silent { left_ms, .. }
+            | Self::Start { left_ms, .. }
+            | Self::Vpn { left_ms, .. } => Some(*left_ms),
+            Self::Floor { why, .. } | Self::Replacement { why, .. } => match why {
+                Shortage::Pause { left_ms } => Some(*left_ms),
+                Shortage::Refused(refusal) => refusal.retry_after_s.map(|s| s.saturating_mul(1_000)),
+            },
+            Self::Stop { why, .. } | Self::Move { why, .. } | Self::Retire { why, .. } => match why {
+                Keeps::ClientsComing { left_ms } | Keeps::NotIdle { left_ms } => Some(*left_ms),
+                _ => None,
+            },
+            Self::Down { .. }
+            | Self::StopForOthers { .. }
+            | Self::VpnWithoutRoom { .. }
+            | Self::RetireOnUnsteady { .. } => None,
+        }
+    }
+
+    /// One sentence for people, with names.
+    #[must_use]
+    pub fn describe(&self, state: &State) -> String {
+        let node = |id: &NodeId| state.node_name(*id);
+        let engine = |id: &EngineId| state.engine_name(*id);
+        let s = |ms: &u64| ms.div_ceil(1_000);
+        match self {
+            Self::Settling { nodes, left_ms } => {
+                let names: Vec<String> = nodes.iter().map(node).collect();
+                format!(
+                    "{} have not said yet whether their Docker answers; the leader goes on without them in {} s",
+                    names.join(", "),
+                    s(left_ms)
+                )
+            }
+            Self::Silent { node: id, left_ms } => {
+                format!("{} does not answer; it counts as down in {} s", node(id), s(left_ms))
+            }
+            Self::Down { node: id } => {
+                format!("{} is down; its engines count again when it answers", node(id))
+            }
+            Self::Start { engine: id, left_ms } => {
+                format!("{} is being started; it is given up in {} s", engine(id), s(left_ms))
+            }
+            Self::Floor { missing, why } => {
+                format!("{missing} engines are missing to the floors: {}", why.text())
+            }
+            Self::Replacement { lost, why } => {
+                format!("a replacement of {} is due: {}", engine(lost), why.text())
+            }
+            Self::Stop { engine: id, why } => format!("{} stops later: {why}", engine(id)),
+            Self::StopForOthers { engine: id } => {
+                format!("{} stops when the engines that are being started run", engine(id))
+            }
+            Self::Move { engine: id, why } => {
+                format!("the network of {} is broken, and it leaves later: {why}", engine(id))
+            }
+            Self::Vpn { engine: id, left_ms } => {
+                format!(
+                    "the VPN of {} is unhealthy; it leaves if that lasts for another {} s",
+                    engine(id),
+                    s(left_ms)
+                )
+            }
+            Self::VpnWithoutRoom { engine: id } => {
+                format!("the VPN of {} is unhealthy, and no other host has room for it", engine(id))
+            }
+            Self::Retire { engine: id, why } => format!("{} is taken off the list later: {why}", engine(id)),
+            Self::RetireOnUnsteady { engine: id } => {
+                format!("{} is taken off the list when its host has answered for a few seconds", engine(id))
+            }
+        }
+    }
+}
+
+impl Shortage {
+    fn text(&self) -> String {
+        match self {
+            Self::Refused(refusal) => refusal.message.clone(),
+            Self::Pause { left_ms } => {
+                format!("the last start failed, the next attempt comes in {} s", left_ms.div_ceil(1_000))
+            }
+        }
+    }
+}

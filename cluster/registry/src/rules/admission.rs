@@ -1,0 +1,300 @@
+//! Whether a reservation gets an engine, and which: one order of checks for every way of creating one. The reservation decides by
+//! it, the status says beforehand what it would decide, and the leader plans by it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::command::{Refusal, RefusalCode, Reserve};
+use crate::records::breaker::{BreakerKind, BreakerState};
+use crate::records::engine::{Engine, EngineSpec, Health, Kind, Phase};
+use crate::records::ids::{EngineId, NodeId, OpId};
+use crate::records::lack::Lack;
+use crate::records::time::Elapsed;
+use crate::rules::hosts::{self, Candidates, Observations, Obstacle, Wanted};
+use crate::rules::placement;
+use crate::rules::vpn::Haste;
+use crate::state::State;
+use crate::weight::{ENGINES_MAX, Weigh};
+
+/// What the contract has callers wait for a VPN, in seconds.
+const VPN_RETRY_S: u64 = 60;
+/// A leader writes the settings as soon as it leads.
+const SETTINGS_RETRY_S: u64 = 1;
+/// Streams end and are forgotten all the time: callers that need room are told to come back after so many seconds.
+const ROOM_RETRY_S: u64 = 10;
+
+/// What a reservation gets.
+pub(crate) struct Decision {
+    /// The engine.
+    pub(crate) engine: Engine,
+    /// What its host is known to lack: it is tried, as a look whether that is there by now.
+    lacking: Option<Refusal>,
+}
+
+impl Decision {
+    /// Puts the engine into the tables.
+    pub(crate) fn take(self, state: &mut State) -> Arc<Engine> {
+        state.tables.last_engine = state.tables.last_engine.max(self.engine.id.0);
+        state.put_engine(self.engine)
+    }
+}
+
+/// A reservation and what it is judged by.
+struct Case<'a> {
+    state: &'a State,
+    ask: &'a Reserve,
+    found: &'a Candidates,
+}
+
+/// The checks in the order in which a refusal counts. Settings come before them, and an engine that need not be started.
+const CHECKS: [fn(&Case<'_>) -> Option<Refusal>; 8] =
+    [replaced_already, no_vpn, maximum, target, breaker, no_room_for_engine, no_ports, no_host];
+
+impl State {
+    /// What a reservation would be refused with at this moment, or what its start would fail for, as far as is known; `None` when
+    /// it would get an engine.
+    #[must_use]
+    pub fn blocked(&self, ask: &Reserve, origin: NodeId, now_ms: Elapsed) -> Option<Refusal> {
+        match decide(&mut self.at(now_ms), ask, OpId::from_u128(0), origin) {
+            Ok(decision) => decision.lacking,
+            Err(refusal) => Some(refusal),
+        }
+    }
+
+    /// Everything for which it would be refused: [`Self::blocked`], and what would refuse it without that.
+    #[must_use]
+    pub fn all_blocks(&self, ask: &Reserve, origin: NodeId, now_ms: Elapsed) -> Vec<Refusal> {
+        let Some(first) = self.blocked(ask, origin, now_ms) else { return Vec::new() };
+        let then = self.at(now_ms);
+        let found = found(&then, ask);
+        let case = Case { state: &then, ask, found: &found };
+        let others = CHECKS.iter().filter_map(|check| check(&case)).filter(|refusal| *refusal != first);
+        let others: Vec<Refusal> =
+            if first.code == RefusalCode::NoSettings { vec![] } else { others.collect() };
+        std::iter::once(first).chain(others).collect()
+    }
+
+    /// This state at a later moment, as long as nothing is written.
+    pub(crate) fn at(&self, now_ms: Elapsed) -> Self {
+        let mut then = self.clone();
+        then.tables.clock_ms = then.tables.clock_ms.max(now_ms);
+        then
+    }
+}
+
+/// What a reservation gets. In `state` only the marks for the next ports move.
+pub(crate) fn decide(
+    state: &mut State,
+    ask: &Reserve,
+    op_id: OpId,
+    origin: NodeId,
+) -> Result<Decision, Refusal> {
+    // Ports, label and maximum would be those that nobody chose.
+    if !state.has_policy() {
+        let message =
+            "the settings of the cluster are not in force yet: its leader writes them first".to_owned();
+        let retry_after_s = Some(SETTINGS_RETRY_S);
+        return Err(Refusal { code: RefusalCode::NoSettings, message, retry_after_s });
+    }
+    if let Some(engine) = at_hand(state, ask) {
+        let awaited_until_ms = awaited_until_ms(state, ask);
+        let engine =
+            Engine { reserved_by: op_id, abandoned: false, awaited_until_ms, retiring: None, ..engine };
+        return Ok(Decision { engine, lacking: None });
+    }
+    let found = found(state, ask);
+    let case = Case { state, ask, found: &found };
+    if let Some(refusal) = CHECKS.iter().find_map(|check| check(&case)) {
+        return Err(refusal);
+    }
+    let id = EngineId(state.tables.last_engine + 1);
+    let kind = &ask.spec.kind;
+    // Full ones are counted where the choice is explained.
+    let full = found.over(|obstacle| matches!(obstacle, Obstacle::Full { .. }));
+    let choose = |able: &BTreeSet<NodeId>| placement::choose(state, &(able | &full), origin, id, kind);
+    let choice = choose(&found.able).or_else(|| choose(&found.due));
+    let choice = choice.ok_or_else(|| without_host(&case))?;
+    let lacking = missing(state, &[choice.node].into(), &ask.spec);
+    let haste = if ask.automatic { Haste::Patient } else { Haste::Waiting };
+    let slot = state.slot(choice.node, haste).filter(|_| *kind == Kind::Acestream);
+    let ports = state.choose_ports(choice.node, slot.as_ref(), &ask.spec)?;
+    let engine = Engine {
+        id,
+        node: choice.node,
+        phase: Phase::Reserved,
+        container_name: state.free_name(choice.node, &ask.spec.name_prefix),
+        spec: ask.spec.clone(),
+        ports,
+        container_id: None,
+        image: None,
+        variant: None,
+        health: Health::Unknown,
+        reserved_at_ms: state.tables.clock_ms,
+        started_at_ms: None,
+        reserved_by: op_id,
+        abandoned: false,
+        awaited_until_ms: awaited_until_ms(state, ask),
+        placement: choice.why,
+        address: None,
+        forwarded_port: slot.as_ref().and_then(|slot| slot.forwarded_port),
+        vpn: slot.map(|slot| slot.vpn),
+        replaces: ask.replaces,
+        retiring: None,
+        ending: None,
+    };
+    Ok(Decision { engine, lacking })
+}
+
+fn found(state: &State, ask: &Reserve) -> Candidates {
+    let observations = Observations::Stamped(&ask.eligible);
+    hosts::candidates(state, &Wanted { spec: &ask.spec, failed: &ask.exclude, observations })
+}
+
+fn awaited_until_ms(state: &State, ask: &Reserve) -> Option<Elapsed> {
+    ask.patience_ms.map(|patience| state.tables.clock_ms.plus(patience))
+}
+
+/// An engine that can be had without starting one: a caller asked for it in the same words and then stopped waiting for it, or
+/// it retires for want of use. Not one for which this call would only wait in vain again.
+fn at_hand(state: &State, ask: &Reserve) -> Option<Engine> {
+    let now = state.tables.clock_ms;
+    let wanted = ask.replaces.is_none() && ask.only_below.is_none_or(|below| state.supply() < below);
+    let unclaimed = |e: &Engine| {
+        ask.claim_abandoned
+            && e.retiring.is_none()
+            && e.is_unclaimed(now)
+            && e.phase < Phase::Draining
+            && state.active_streams(e.id) == 0
+    };
+    let free = |e: &Engine| wanted && state.is_spare(e) || unclaimed(e);
+    let able =
+        |e: &Engine| ask.eligible.contains(&e.node) && !ask.exclude.contains(&e.node) && state.is_of_use(e);
+    let mut candidates = state.live_engines().filter(|e| free(e) && able(e) && e.spec == ask.spec);
+    candidates.next().map(|e| (**e).clone())
+}
+
+fn is_engine(ask: &Reserve) -> bool {
+    ask.spec.kind == Kind::Acestream
+}
+
+fn replaced_already(case: &Case<'_>) -> Option<Refusal> {
+    let id = case.ask.replaces.filter(|id| is_engine(case.ask) && case.state.replacement(*id).is_some())?;
+    let message = format!("engine {id} has been replaced already");
+    Some(Refusal { code: RefusalCode::WrongPhase, message, retry_after_s: None })
+}
+
+fn no_vpn(case: &Case<'_>) -> Option<Refusal> {
+    let without_vpn = case.found.over(|obstacle| *obstacle == Obstacle::NoVpn);
+    let refused = is_engine(case.ask) && !without_vpn.is_empty() && without_vpn == case.found.reachable();
+    refused.then(|| Refusal {
+        code: RefusalCode::VpnDisconnected,
+        message: case.state.no_tunnel(&without_vpn),
+        retry_after_s: Some(VPN_RETRY_S),
+    })
+}
+
+fn maximum(case: &Case<'_>) -> Option<Refusal> {
+    let maximum = case.state.policy().max_replicas;
+    let reached = is_engine(case.ask) && case.state.engine_count() >= maximum;
+    reached.then(|| limit_reached(case.state, maximum, "MAX_REPLICAS"))
+}
+
+fn target(case: &Case<'_>) -> Option<Refusal> {
+    let below = case.ask.only_below.filter(|below| is_engine(case.ask) && case.state.supply() >= *below)?;
+    Some(limit_reached(case.state, below, "the target"))
+}
+
+fn limit_reached(state: &State, limit: u32, name: &str) -> Refusal {
+    let (policy, live) = (state.policy(), state.engine_count());
+    Refusal {
+        code: RefusalCode::MaxCapacity,
+        message: format!("{live} engines exist, {name} is {limit}"),
+        retry_after_s: policy.auto_delete.then_some(policy.grace_ms / 1000),
+    }
+}
+
+fn breaker(case: &Case<'_>) -> Option<Refusal> {
+    let (state, kind) = (case.state, BreakerKind::over(case.ask.replaces));
+    let now = state.tables.clock_ms;
+    let (breaker, policy) = state.breaker(kind);
+    let refused = |message: String, retry_after_s: u64| Refusal {
+        code: RefusalCode::CircuitBreaker,
+        message,
+        retry_after_s: Some(retry_after_s),
+    };
+    match breaker.state(policy, now) {
+        _ if !is_engine(case.ask) => None,
+        BreakerState::HalfOpen if state.is_reserving(kind) => {
+            Some(refused("the circuit breaker is half open and its one probe is under way".to_owned(), 2))
+        }
+        BreakerState::Closed | BreakerState::HalfOpen => None,
+        BreakerState::Open => {
+            let left_s = breaker.recovery_left_ms(policy, now).div_ceil(1000);
+            Some(refused(format!("the circuit breaker is open after {}", breaker.story()), left_s))
+        }
+    }
+}
+
+fn no_room_for_engine(case: &Case<'_>) -> Option<Refusal> {
+    let needed = case.state.index.weights.engines + case.ask.spec.weight();
+    (needed > ENGINES_MAX).then(|| no_room("engines", ENGINES_MAX))
+}
+
+/// The refusal of what would make the state too large.
+pub(crate) fn no_room(what: &str, max: u64) -> Refusal {
+    Refusal {
+        code: RefusalCode::NoRoom,
+        message: format!("the registry holds {} MiB of {what}, as much as it may; end some", max >> 20),
+        retry_after_s: Some(ROOM_RETRY_S),
+    }
+}
+
+fn no_ports(case: &Case<'_>) -> Option<Refusal> {
+    let reachable = case.found.reachable();
+    let refused = !reachable.is_empty() && case.found.over(Obstacle::is_of_place) == reachable;
+    refused.then(|| case.state.no_free_ports(&case.state.port_ranges(&reachable)))
+}
+
+fn no_host(case: &Case<'_>) -> Option<Refusal> {
+    let found = case.found;
+    (found.able.is_empty() && found.due.is_empty()).then(|| without_host(case))
+}
+
+fn without_host(case: &Case<'_>) -> Refusal {
+    let lacking = case.found.over(|obstacle| matches!(obstacle, Obstacle::Lacks(_)));
+    let lacks = missing(case.state, &lacking, &case.ask.spec);
+    lacks.unwrap_or_else(|| all_passed_over(case.state, case.found, case.ask))
+}
+
+/// What these hosts lack for it, as one of them said last; none when no host lacks anything.
+fn missing(state: &State, hosts: &BTreeSet<NodeId>, spec: &EngineSpec) -> Option<Refusal> {
+    let lacks = || hosts.iter().filter_map(|id| state.lack(*id, spec));
+    let (lack, lacking) = lacks().max_by_key(|(_, lacking)| lacking.last_ms)?;
+    let code = match lack {
+        Lack::Image(_) => RefusalCode::ImageMissing,
+        Lack::Network(_) => RefusalCode::NetworkMissing,
+    };
+    let rest_ms = lacks().map(|(_, lacking)| lacking.rest_left_ms(state.clock_ms())).min();
+    let retry_after_s = rest_ms.map(|ms| ms.div_ceil(1000).max(1));
+    Some(Refusal { code, message: lacking.message.clone(), retry_after_s })
+}
+
+fn all_passed_over(state: &State, found: &Candidates, ask: &Reserve) -> Refusal {
+    let able = found.reachable().len();
+    if able == 0 {
+        let message = match ask.exclude.is_empty() {
+            true => {
+                "no host can start engines now: Docker or the node does not answer, or it is cordoned or draining"
+            }
+            false => "every host that could start an engine has failed for this call",
+        };
+        return Refusal { code: RefusalCode::NoHost, message: message.to_owned(), retry_after_s: None };
+    }
+    let others = found.passed_over.iter().filter(|(_, obstacle)| obstacle.is_of_host());
+    let others: String =
+        others.map(|(id, obstacle)| format!("; {} {obstacle}", state.node_name(*id))).collect();
+    let message = format!(
+        "all {able} hosts that could run it have as many engines as their ACEFLEET_CAPACITY allows{others}"
+    );
+    Refusal { code: RefusalCode::MaxCapacity, message, retry_after_s: None }
+}
