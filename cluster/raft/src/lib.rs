@@ -3,67 +3,40 @@
 //!
 //! It is the only crate that names openraft, RocksDB or the cluster protocol, and it must not know
 //! what a command means: that is `acefleet-registry`.
+//!
+//! What is found where; each folder uses only those below it:
+//!
+//! - `offline`: init, join and recover a data directory while no node runs on it
+//! - `cluster`: the handle of a running node, its start and its end
+//! - `server`: the cluster listener: checks each call and hands it to the folders below
+//! - `membership`: formation, joining, changes of the members, and the check for a disk that lost data
+//! - `proposals`: writes and linearizable reads from any node, the outbox
+//! - `replica`: the core of a node, its state machine, leadership, clocks, comparison of replicas
+//! - `transport`: calls to other nodes, and what they tell of those nodes
+//! - `store`: the data directory: identity, log, marks, outbox, free space
+//! - `snapshot`: snapshot files
+//! - `types`: the types that openraft is given
+//! - `options`, `errors`: settings of a node, errors of this crate
+//! - `time`: elapsed time and the time of day
+//! - `util`: encoding, durable files, rare log lines
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod access;
-mod acknowledged;
-mod admit;
-mod awaited;
-mod chronicle;
 mod cluster;
-mod codec;
-mod compare;
-mod contacts;
-mod disk;
-mod elapsed;
 mod errors;
-mod files;
-mod forgot;
-mod formation;
-mod fsync_probe;
-mod inquiry;
-mod join;
-mod level;
-mod log_bytes;
-mod members;
-mod moves;
+mod membership;
 pub mod offline;
 mod options;
-mod outbox;
-mod progress;
-mod protocol;
-mod read;
-mod reconfigure;
-mod refusal;
-mod renew;
-mod replace;
-mod reports;
-mod seldom;
-mod shared;
+mod proposals;
+mod replica;
+mod server;
 mod snapshot;
-mod span;
-mod start;
-mod state_machine;
-mod status;
 mod store;
-mod tend;
-mod times;
+mod time;
 mod transport;
-mod twin;
 mod types;
-mod view;
-mod wall;
-mod write;
+mod util;
 
-#[cfg(test)]
-mod age_tests;
-#[cfg(test)]
-mod lab;
-#[cfg(test)]
-mod log_tests;
-#[cfg(test)]
-mod power_cut_tests;
 #[cfg(test)]
 mod testing;
 
@@ -72,16 +45,16 @@ mod testing;
 pub const LOG_FILTER: &str = "openraft=error";
 
 pub use acefleet_registry::{NodeId, OpId};
+pub use cluster::start::start;
 pub use cluster::{Cluster, Hooks, NoHooks};
-pub use disk::DiskSpace;
 pub use errors::{AskError, Failure, MembershipError, ReadError, StartError, WriteError};
-pub use members::MembershipChange;
+pub use membership::change::MembershipChange;
 pub use options::{Options, Peer, SnapshotPolicy, Timing};
-pub use outbox::{Outbox, OutboxError};
-pub use seldom::Seldom;
-pub use start::start;
-pub use status::{LEADER_LOST, Leadership, MemberStatus, RaftStatus, Role};
+pub use proposals::outbox::{Outbox, OutboxError};
+pub use proposals::write::Applied;
+pub use replica::status::{LEADER_LOST, Leadership, MemberStatus, RaftStatus, Role};
+pub use replica::view::View;
+pub use store::disk::DiskSpace;
 pub use store::recorded_name;
-pub use view::View;
-pub use wall::{Clock, host_clock};
-pub use write::Applied;
+pub use time::wall::{Clock, host_clock};
+pub use util::seldom::Seldom;

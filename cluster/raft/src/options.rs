@@ -6,7 +6,7 @@ use std::time::Duration;
 use acefleet_registry::{Access, Level};
 
 use crate::errors::StartError;
-use crate::wall::Clock;
+use crate::time::wall::Clock;
 
 /// An initial member of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]

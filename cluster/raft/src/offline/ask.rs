@@ -10,9 +10,9 @@ use acefleet_registry::NodeId;
 use futures::future::join_all;
 
 use super::recover::{KnownMember, Recovery};
-use crate::contacts::Contacts;
 use crate::options::Options;
 use crate::store::IdentityFile;
+use crate::transport::contacts::Contacts;
 use crate::transport::{Wire, proto::HelloReply};
 
 /// A member that lives answers within milliseconds; one at the far end of a slow link gets some more.

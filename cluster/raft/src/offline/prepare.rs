@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::give_to_owner;
-use crate::contacts::Contacts;
 use crate::errors::StartError;
-use crate::join::{self, CALL_LIMIT, Door, Verdict};
+use crate::membership::join::{self, CALL_LIMIT, Door, Verdict};
 use crate::options::{Options, check_address};
 use crate::store::{DirLock, IdentityFile, MemberRecord};
 use crate::transport::Wire;
+use crate::transport::contacts::Contacts;
 use crate::transport::proto::JoinKind;
 
 /// A cluster that begins with the next start.

@@ -10,11 +10,11 @@ use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage};
 
 use super::give_to_owner;
 use crate::cluster::close;
+use crate::cluster::start::{self, Opened};
 use crate::errors::StartError;
 use crate::options::Options;
-use crate::shared::OpenStore;
-use crate::start::{self, Opened};
-use crate::state_machine::blocking;
+use crate::replica::core::OpenStore;
+use crate::replica::state_machine::blocking;
 use crate::store::{IdentityFile, LogStore, ROCKS_DIR};
 use crate::types::{Entry, LeaderId, LogId, Member, Membership, Vote, Write};
 

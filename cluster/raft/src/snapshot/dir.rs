@@ -9,9 +9,9 @@ use acefleet_registry::State;
 use tokio::sync::Notify;
 
 use super::file::SnapshotFile;
-use crate::files;
-use crate::seldom::Seldom;
 use crate::types::SnapshotMeta;
+use crate::util::files;
+use crate::util::seldom::Seldom;
 
 const SUFFIX: &str = ".snap";
 

@@ -11,8 +11,8 @@ use acefleet_registry::State;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::codec;
 use crate::types::{LogId, SnapshotMeta, StoredMembership};
+use crate::util::codec;
 
 const MAGIC: &[u8; 8] = b"ACEFSNAP";
 const FORMAT: u32 = 1;

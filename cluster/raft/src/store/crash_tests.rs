@@ -10,12 +10,12 @@ use openraft::type_config::TypeConfigExt;
 use sha2::{Digest, Sha256};
 
 use super::{Db, Flusher, LogStore};
-use crate::log_bytes::LogBytes;
+use crate::replica::state_machine::StateMachine;
+use crate::replica::view::Published;
 use crate::snapshot::SnapshotDir;
-use crate::state_machine::StateMachine;
+use crate::store::log_bytes::LogBytes;
 use crate::testing::{blank_entries, log_id};
 use crate::types::{LeaderId, TypeConfig, Vote};
-use crate::view::Published;
 
 fn open(path: &Path) -> LogStore {
     let db = Arc::new(Db::create(path).unwrap());

@@ -8,8 +8,8 @@ use acefleet_registry::Proposal;
 use openraft::EntryPayload;
 use serde::{Deserialize, Serialize};
 
-use crate::codec;
 use crate::types::{Entry, LeaderId, LogId, Member, Membership, Vote, Write};
+use crate::util::codec;
 
 /// Format of log entries and of the values in the meta column family.
 const FORMAT: u8 = 1;

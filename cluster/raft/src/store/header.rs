@@ -7,7 +7,7 @@ use std::path::Path;
 use super::identity::NODE_FILE;
 use super::usable::{Act, check_access, refusal};
 use crate::errors::StartError;
-use crate::files;
+use crate::util::files;
 
 const LOCK_FILE: &str = "LOCK";
 /// Name of the file that the directory begins with.

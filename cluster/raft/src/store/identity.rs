@@ -13,7 +13,7 @@ use super::mark::MARK_FILE;
 use super::usable::{Act, refusal};
 use super::{ROCKS_DIR, SNAPSHOT_DIR};
 use crate::errors::StartError;
-use crate::files;
+use crate::util::files;
 
 /// Name of the file in the data directory.
 pub(crate) const NODE_FILE: &str = "node.json";

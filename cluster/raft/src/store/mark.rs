@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::entry::{IdRecord, VoteRecord};
 use super::position::{Position, Positions};
-use crate::files;
+use crate::util::files;
 
 /// Name of the file in the data directory.
 pub(crate) const MARK_FILE: &str = "mark";

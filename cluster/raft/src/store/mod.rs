@@ -2,12 +2,15 @@
 //! Nothing here knows what an entry means.
 
 mod db;
+pub(crate) mod disk;
 mod entry;
 mod flusher;
+pub(crate) mod fsync_probe;
 mod header;
 mod identity;
 mod keys;
 mod log;
+pub(crate) mod log_bytes;
 mod mark;
 mod marker;
 mod open;
@@ -15,6 +18,7 @@ mod outbox;
 mod position;
 mod recent;
 mod remembered;
+pub(crate) mod renew;
 mod standing;
 mod usable;
 

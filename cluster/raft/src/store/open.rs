@@ -17,9 +17,9 @@ use super::mark::{MARK_FILE, Mark, MarkFile};
 use super::position::Position;
 use super::{ROCKS_DIR, SNAPSHOT_DIR};
 use crate::errors::StartError;
-use crate::files;
-use crate::log_bytes::LogBytes;
+use crate::store::log_bytes::LogBytes;
 use crate::types::LogId;
+use crate::util::files;
 
 /// The file with which RocksDB finds everything else.
 const CURRENT_FILE: &str = "CURRENT";

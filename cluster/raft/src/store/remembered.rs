@@ -8,7 +8,7 @@ use rocksdb::WriteBatch;
 use super::db::Db;
 use super::keys::REMEMBERED;
 use super::standing::{Standing, StandingRecord};
-use crate::codec;
+use crate::util::codec;
 
 /// Format of the value.
 const FORMAT: u8 = 1;

@@ -18,8 +18,8 @@ use super::client::{CallError, Wire, bounded};
 use super::network::{PeerClient, unreachable};
 use super::pool::Lane;
 use super::proto;
-use crate::codec;
 use crate::types::TypeConfig;
+use crate::util::codec;
 
 pub(super) type Answers<'s> = BoxStream<'s, Result<Outcome, RPCError<TypeConfig>>>;
 

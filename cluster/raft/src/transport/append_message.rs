@@ -7,13 +7,13 @@ use openraft::raft::{AppendEntriesRequest, StreamAppendError};
 use serde::{Deserialize, Serialize};
 
 use super::proto::{self, append_message::Message, log_entry::Payload};
-use crate::codec;
 use crate::store;
 use crate::types::{Entry, LeaderId, LogId, TypeConfig, Vote, Write};
+use crate::util::codec;
 
-pub(super) type Request = AppendEntriesRequest<TypeConfig>;
+pub(crate) type Request = AppendEntriesRequest<TypeConfig>;
 /// What a follower says: how far its log is that of the leader, or why it is not.
-pub(super) type Outcome = Result<Option<LogId>, StreamAppendError<TypeConfig>>;
+pub(crate) type Outcome = Result<Option<LogId>, StreamAppendError<TypeConfig>>;
 
 /// A request without its entries.
 #[derive(Serialize, Deserialize)]
@@ -23,11 +23,11 @@ struct Head {
     leader_commit: Option<LogId>,
 }
 
-pub(super) fn route(route: proto::Route) -> proto::AppendMessage {
+pub(crate) fn route(route: proto::Route) -> proto::AppendMessage {
     proto::AppendMessage { message: Some(Message::Route(route)) }
 }
 
-pub(super) fn encode(request: &Request, proof: proto::Proof) -> io::Result<proto::AppendMessage> {
+pub(crate) fn encode(request: &Request, proof: proto::Proof) -> io::Result<proto::AppendMessage> {
     let head =
         Head { vote: request.vote, prev_log_id: request.prev_log_id, leader_commit: request.leader_commit };
     let request = proto::AppendRequest {
@@ -38,7 +38,7 @@ pub(super) fn encode(request: &Request, proof: proto::Proof) -> io::Result<proto
     Ok(proto::AppendMessage { message: Some(Message::Request(request)) })
 }
 
-pub(super) fn decode(message: proto::AppendMessage) -> io::Result<(Request, Option<proto::Proof>)> {
+pub(crate) fn decode(message: proto::AppendMessage) -> io::Result<(Request, Option<proto::Proof>)> {
     let Some(Message::Request(request)) = message.message else {
         return Err(invalid("a request was expected"));
     };

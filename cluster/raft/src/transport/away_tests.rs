@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 
 use super::ways::{System, Ways};
-use crate::lab::{Node, PATIENCE, bind, free_address, peers, until};
+use crate::testing::lab::{Node, PATIENCE, bind, free_address, peers, until};
 
 /// How long the leader is watched while the member is away.
 const WATCHED: Duration = Duration::from_secs(10);

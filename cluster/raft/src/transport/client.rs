@@ -18,11 +18,11 @@ use super::pool::{Lane, Pool, dial_error};
 use super::proto::{self, forward_client::ForwardClient, node_client::NodeClient};
 use super::reach::Reach;
 use super::ways::{System, Ways};
-use crate::contacts::Contacts;
-use crate::protocol;
-use crate::span::millis;
 use crate::store::{IdentityFile, Standing};
+use crate::transport::contacts::Contacts;
+use crate::transport::protocol;
 use crate::types::Member;
+use crate::util::span::millis;
 
 /// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -175,7 +175,7 @@ impl Wire {
     }
 
     /// A member called this node.
-    pub(super) fn called_by(&self, id: u64, version: &str, level: u32) {
+    pub(crate) fn called_by(&self, id: u64, version: &str, level: u32) {
         self.contacts.heard_peer(id, version, level);
         if let Some(member) = self.members.load().get(&id) {
             self.called_from(&self.address(id, member));
@@ -183,7 +183,7 @@ impl Wire {
     }
 
     /// Somebody who says to live there called this node.
-    pub(super) fn called_from(&self, address: &str) {
+    pub(crate) fn called_from(&self, address: &str) {
         if let Some(reach) = self.pool.known(address) {
             reach.called();
         }
@@ -310,7 +310,7 @@ impl Wire {
         self.hello_with(address, own_address, Vec::new(), limit).await
     }
 
-    /// The same with a question about its key, see [`crate::access`].
+    /// The same with a question about its key, see [`crate::membership::access`].
     pub async fn hello_with(
         &self,
         address: &str,

@@ -14,8 +14,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::client::{CallError, Wire, bounded};
 use super::pool::Lane;
 use super::proto::{self, write_message::Message};
-use crate::refusal::Refusal;
 use crate::types::Member;
+use crate::types::write_failure::Refusal;
 
 /// Longest time until the leader takes a new stream.
 const OPEN_TIMEOUT: Duration = Duration::from_millis(500);

@@ -1,32 +1,26 @@
-//! Node-to-node gRPC on the cluster listener. Moves requests; decides nothing about them.
+//! Calls to other nodes over gRPC: connections, messages, and what they tell of other members. Decides nothing about requests.
 
+pub(crate) mod acknowledged;
 mod append;
-mod append_message;
+pub(crate) mod append_message;
 mod client;
-mod door;
+pub(crate) mod contacts;
 mod forward;
 mod network;
 mod pause;
 mod pool;
+pub(crate) mod protocol;
 mod reach;
-mod receive;
-mod server;
-mod server_streams;
 mod standing_message;
 mod ways;
 
 #[cfg(test)]
 mod away_tests;
 #[cfg(test)]
-mod snapshot_tests;
-#[cfg(test)]
 mod stream_tests;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use client::{CallError, Wire};
 pub(crate) use network::Network;
-pub(crate) use server::serve;
 pub(crate) use ways::{System, Ways};
 
 /// Generated from `proto/cluster.proto`.
@@ -36,9 +30,9 @@ pub(crate) mod proto {
 }
 
 /// Largest message in either direction.
-const MAX_MESSAGE: usize = 32 << 20;
+pub(crate) const MAX_MESSAGE: usize = 32 << 20;
 
 /// Bytes that may be under way on one stream before the receiver says that it took them.
-const STREAM_WINDOW: u32 = 1 << 20;
+pub(crate) const STREAM_WINDOW: u32 = 1 << 20;
 /// The same for all streams of a connection.
-const CONNECTION_WINDOW: u32 = 4 << 20;
+pub(crate) const CONNECTION_WINDOW: u32 = 4 << 20;

@@ -25,9 +25,9 @@ use super::client::{CallError, Wire, bounded};
 use super::pool::Lane;
 use super::proto::{self, raft_client::RaftClient, snapshot_part::Part};
 use super::{MAX_MESSAGE, append};
-use crate::codec;
 use crate::snapshot::SnapshotFile;
 use crate::types::{Member, Snapshot, TypeConfig, Vote};
+use crate::util::codec;
 
 /// Size of one piece of a snapshot.
 const CHUNK: usize = 1 << 20;

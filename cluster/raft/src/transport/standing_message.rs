@@ -1,7 +1,7 @@
 //! How far a disk has come, as it travels.
 
 use super::proto;
-use crate::forgot::Trust;
+use crate::membership::disk_check::rule::Trust;
 use crate::store::Standing;
 use crate::types::{LeaderId, LogId, Vote};
 

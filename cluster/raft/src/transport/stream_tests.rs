@@ -14,12 +14,12 @@ use openraft::{RaftNetworkFactory, RaftNetworkV2};
 use super::Wire;
 use super::network::{Network, PeerClient};
 use crate::Cluster;
-use crate::contacts::Contacts;
-use crate::forgot::Trust;
+use crate::membership::disk_check::rule::Trust;
 use crate::options::Timing;
 use crate::snapshot::{SnapshotDir, SnapshotFile};
 use crate::store::IdentityFile;
 use crate::testing::{single_node, snapshot_meta};
+use crate::transport::contacts::Contacts;
 use crate::types::{Member, Snapshot, TypeConfig, Vote};
 
 /// So many failures in a row make a pause that no test outlasts by accident.

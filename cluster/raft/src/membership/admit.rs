@@ -1,0 +1,114 @@
+//! A member's answer to a node that asks to be taken in or tells its new address. The request comes from
+//! anybody who reaches the port: everything in it is checked before anything is done with it.
+
+use std::time::Instant;
+
+use acefleet_registry::NodeId;
+
+use crate::errors::{MembershipError, StartError};
+use crate::membership::change::{self, MembershipChange};
+use crate::membership::join::JOIN_LIMIT;
+use crate::membership::reconfigure;
+use crate::options::{check_address, check_name};
+use crate::replica::core::Core;
+use crate::replica::level;
+use crate::transport::proto::{Done, JoinKind, JoinReply, JoinRequest, join_reply::Outcome};
+use crate::transport::protocol;
+use crate::types::Member;
+
+/// Ids are below this, so that JSON clients keep them exact.
+const ID_LIMIT: u64 = 1 << 53;
+
+/// Does what a node asks for, through the leader; any member can do that.
+pub(crate) async fn accept(core: &Core, request: JoinRequest) -> JoinReply {
+    let outcome = match judge(core, &request).await {
+        Ok(change) => act(core, change).await,
+        Err(outcome) => outcome,
+    };
+    JoinReply { outcome: Some(outcome) }
+}
+
+async fn act(core: &Core, change: Option<MembershipChange>) -> Outcome {
+    let Some(change) = change else { return Outcome::Done(Done {}) };
+    match change::change(core, &change, Instant::now() + JOIN_LIMIT).await {
+        Ok(()) => Outcome::Done(Done {}),
+        Err(MembershipError::Refused(why)) => Outcome::Refused(why),
+        Err(error) => Outcome::Unknown(error.to_string()),
+    }
+}
+
+/// The change that a request asks for; none when it only asks whether it would be made.
+async fn judge(core: &Core, request: &JoinRequest) -> Result<Option<MembershipChange>, Outcome> {
+    let own = core.identity.load();
+    let live = core.raft.is_initialized().await.unwrap_or(false);
+    let Some(cluster_id) = own.cluster_id.as_deref().filter(|_| live) else {
+        return Err(Outcome::Unknown(format!("{} runs no cluster yet", own.node_name)));
+    };
+    well_formed(request).map_err(Outcome::Refused)?;
+    let JoinRequest { node_id, name, address, .. } = request;
+    level::admits(core.published.load().state.level(), name, request.level).map_err(Outcome::Refused)?;
+    if let Some(meant) = request.cluster_id.as_deref().filter(|meant| *meant != cluster_id) {
+        return Err(Outcome::Refused(format!(
+            "{} belongs to cluster {cluster_id}, not to {}",
+            own.node_name,
+            meant.escape_default()
+        )));
+    }
+    let member = Member::new(name, address);
+    let id = NodeId(*node_id);
+    match JoinKind::try_from(request.kind) {
+        Ok(JoinKind::Join) => {
+            let replaces = Some(NodeId(request.replaces)).filter(|old| old.0 != 0);
+            Ok(Some(MembershipChange::Learn { id, name: name.clone(), address: address.clone(), replaces }))
+        }
+        Ok(JoinKind::Move) => {
+            Ok(Some(MembershipChange::Move { id, name: name.clone(), address: address.clone() }))
+        }
+        Ok(JoinKind::Check) => {
+            reconfigure::check_place(core, *node_id, &member, None).map(|()| None).map_err(Outcome::Refused)
+        }
+        Err(_) => {
+            Err(Outcome::Refused(format!("{name} asks for something that {} does not know", own.node_name)))
+        }
+    }
+}
+
+fn well_formed(request: &JoinRequest) -> Result<(), String> {
+    let text = |error: StartError| error.to_string();
+    check_name("name of the node", &request.name).map_err(text)?;
+    check_address("address of the node", &request.address).map_err(text)?;
+    if request.node_id == 0 || request.node_id >= ID_LIMIT {
+        return Err(format!("the id {} of {} is none", request.node_id, request.name));
+    }
+    let version: String = request.version.chars().filter(|c| !c.is_control()).take(32).collect();
+    protocol::check(&request.name, &version, request.protocol.as_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_a_node_is_refused_by_name() {
+        let good = JoinRequest {
+            node_id: 7,
+            name: "b".into(),
+            address: "b.example:8001".into(),
+            protocol: Some(protocol::own()),
+            ..Default::default()
+        };
+        assert_eq!(well_formed(&good), Ok(()));
+        for (bad, why) in [
+            (JoinRequest { node_id: 0, ..good.clone() }, "the id 0"),
+            (JoinRequest { node_id: ID_LIMIT, ..good.clone() }, "the id"),
+            (JoinRequest { name: "b\nleader".into(), ..good.clone() }, "the name of the node is not"),
+            (JoinRequest { name: String::new(), ..good.clone() }, "the name of the node is not"),
+            (JoinRequest { address: "b".into(), ..good.clone() }, "is not host:port"),
+            (JoinRequest { address: "b:1/../x".into(), ..good.clone() }, "is not host:port"),
+            (JoinRequest { protocol: None, ..good.clone() }, "b is too old"),
+        ] {
+            let refused = well_formed(&bad).unwrap_err();
+            assert!(refused.contains(why), "{refused}");
+        }
+    }
+}

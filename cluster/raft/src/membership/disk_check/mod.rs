@@ -1,0 +1,5 @@
+//! Whether the disk of a starting node still holds what the node had acknowledged. Only the other members can tell.
+
+pub(crate) mod inquiry;
+pub(crate) mod reports;
+pub(crate) mod rule;

@@ -1,0 +1,276 @@
+//! How far the members have come, as they tell each other: each keeps the last that every other told, durably. A node that
+//! starts with an old disk is told by it.
+//!
+//! A report leaves at most [`LOOK`] after the disk moved and is stored at most [`LOOK`] after it came, so that what the
+//! others remember is less than a second old.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use openraft::async_runtime::watch::WatchReceiver;
+
+use crate::errors::Failure;
+use crate::membership::disk_check::rule::Trust;
+use crate::replica::core::Core;
+use crate::store::{Db, Flusher, Standing};
+
+/// How often a node looks whether there is something to tell or to store.
+const LOOK: Duration = Duration::from_millis(300);
+const CALL_LIMIT: Duration = Duration::from_millis(500);
+/// The same is told again this often: a member with a new disk knows nothing.
+const AGAIN: Duration = Duration::from_secs(10);
+/// A member that did not answer is told again when it is heard, or after this time.
+const AFTER_FAILURE: Duration = Duration::from_secs(2);
+
+/// What the others told.
+#[derive(Debug, Default)]
+pub(crate) struct Remembered {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    members: BTreeMap<u64, Standing>,
+    fresh: bool,
+}
+
+impl Remembered {
+    /// What is stored already.
+    pub fn new(members: BTreeMap<u64, Standing>) -> Self {
+        Self { state: Mutex::new(State { members, fresh: false }) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change is a few plain assignments: a panic elsewhere cannot leave it half-changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in what a member told.
+    pub fn learn(&self, id: u64, told: &Standing) {
+        let mut state = self.state();
+        let known = state.members.entry(id).or_default();
+        let before = *known;
+        known.learn(told);
+        let changed = *known != before;
+        state.fresh |= changed;
+    }
+
+    /// What a member told; nothing, if it never did.
+    pub fn of(&self, id: u64) -> Standing {
+        self.state().members.get(&id).copied().unwrap_or_default()
+    }
+
+    /// Forgets those that are no members any more.
+    pub fn retain(&self, is_member: impl Fn(u64) -> bool) {
+        let mut state = self.state();
+        let before = state.members.len();
+        state.members.retain(|id, _| is_member(*id));
+        state.fresh |= state.members.len() != before;
+    }
+
+    /// All of it, if it changed since it was last taken.
+    fn take(&self) -> Option<BTreeMap<u64, Standing>> {
+        let mut state = self.state();
+        std::mem::take(&mut state.fresh).then(|| state.members.clone())
+    }
+}
+
+impl Core {
+    /// What this node knows a member to have had: what it told, and as the leader what it acknowledged.
+    pub fn remembers(&self, id: u64) -> Standing {
+        let mut standing = self.remembered.of(id);
+        if let Some((_, acknowledged)) = self.acknowledged().into_iter().find(|(member, _)| *member == id) {
+            standing.learn(&acknowledged);
+        }
+        standing
+    }
+
+    /// What the members acknowledged to this node, if it leads.
+    fn acknowledged(&self) -> Vec<(u64, Standing)> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let stored = metrics.replication.iter().flatten().filter(|(id, _)| **id != metrics.id);
+        let stored = stored.filter_map(|(id, stored)| Some((*id, (*stored)?)));
+        let standing = |stored| Standing {
+            // A member follows this vote, and answers when the entry is on its disk.
+            vote: Some(metrics.vote),
+            last: Some(stored),
+            committed: metrics.local_committed.min(Some(stored)),
+        };
+        stored.map(|(id, stored)| (id, standing(stored))).collect()
+    }
+
+    /// Keeps that, for the time when this node does not lead any more.
+    fn note_acknowledged(&self) {
+        for (id, acknowledged) in self.acknowledged() {
+            self.remembered.learn(id, &acknowledged);
+        }
+    }
+}
+
+/// Stores what the others tell. Ends with the node.
+pub(crate) async fn keep(core: Arc<Core>, db: Arc<Db>, flusher: Flusher) {
+    loop {
+        tokio::select! {
+            biased;
+            () = core.stop.cancelled() => return,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+        core.note_acknowledged();
+        let Some(members) = core.remembered.take() else { continue };
+        let stored = match db.remember(&members) {
+            Ok(()) => flusher.sync().await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = stored {
+            if !core.is_closing() {
+                let why = format!("what the other members told cannot be stored: {error}");
+                core.fail(Failure::Fatal(why));
+            }
+            return;
+        }
+    }
+}
+
+/// What a member was told last.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    standing: Standing,
+    at: Instant,
+    reached: bool,
+}
+
+/// Tells the others how far this node has come, once it is known to be sound. Ends with the node.
+pub(crate) async fn tell(core: Arc<Core>) {
+    let mut trust = core.trust.subscribe();
+    tokio::select! {
+        biased;
+        () = core.stop.cancelled() => return,
+        sound = trust.wait_for(|state| *state == Trust::Sound) => if sound.is_err() { return },
+    }
+    let ids = || core.others().into_iter().map(|(id, _)| id).collect();
+    tokio::select! {
+        () = core.stop.cancelled() => {}
+        () = side_by_side(ids, |id| tell_one(&core, id)) => {}
+    }
+}
+
+/// Runs one loop for each member as long as it is one: a member that does not answer delays no other.
+async fn side_by_side<F: Future<Output = ()>>(members: impl Fn() -> BTreeSet<u64>, one: impl Fn(u64) -> F) {
+    let mut loops: BTreeMap<u64, Pin<Box<F>>> = BTreeMap::new();
+    loop {
+        let members = members();
+        loops.retain(|id, _| members.contains(id));
+        for id in members {
+            loops.entry(id).or_insert_with(|| Box::pin(one(id)));
+        }
+        tokio::select! {
+            // None of them ends by itself.
+            _ = join_all(loops.values_mut()), if !loops.is_empty() => {}
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
+/// Tells one member again and again.
+async fn tell_one(core: &Core, id: u64) {
+    let mut told: Option<Told> = None;
+    loop {
+        let standing = core.standing();
+        if let Some(member) = core.member(id).filter(|_| is_due(core, id, told.as_ref(), &standing)) {
+            let reached = core.wire.report(id, &member, &standing, CALL_LIMIT).await.is_ok();
+            told = Some(Told { standing, at: Instant::now(), reached });
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn is_due(core: &Core, id: u64, told: Option<&Told>, standing: &Standing) -> bool {
+    let Some(told) = told else { return true };
+    let ago = told.at.elapsed();
+    match told.reached {
+        true => told.standing != *standing || ago >= AGAIN,
+        false => ago >= AFTER_FAILURE || core.wire.contacts().peer_age(id).is_some_and(|heard| heard < ago),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::log_id;
+
+    fn at(index: u64) -> Standing {
+        Standing { vote: None, last: Some(log_id(index)), committed: Some(log_id(index)) }
+    }
+
+    #[tokio::test]
+    async fn a_member_that_never_answers_delays_no_other() {
+        let calls = Mutex::new(BTreeMap::<u64, u32>::new());
+        let one = async |id: u64| {
+            loop {
+                *calls.lock().unwrap().entry(id).or_default() += 1;
+                if id == 1 {
+                    std::future::pending::<()>().await;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let enough = async {
+            while calls.lock().unwrap().get(&2).is_none_or(|calls| *calls < 20) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let members = Mutex::new(BTreeSet::from([1, 2]));
+        let told = side_by_side(|| members.lock().unwrap().clone(), one);
+        tokio::pin!(told);
+        tokio::select! {
+            () = &mut told => {}
+            done = tokio::time::timeout(Duration::from_secs(60), enough) => done.unwrap(),
+        }
+        assert_eq!(calls.lock().unwrap()[&1], 1);
+        // Who is no member any more is not told; who comes back is told anew.
+        *members.lock().unwrap() = BTreeSet::from([3]);
+        let came = async {
+            while !calls.lock().unwrap().contains_key(&3) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::select! {
+            () = &mut told => {}
+            done = tokio::time::timeout(Duration::from_secs(60), came) => done.unwrap(),
+        }
+        let left = calls.lock().unwrap()[&2];
+        tokio::select! {
+            () = &mut told => {}
+            () = tokio::time::sleep(Duration::from_millis(20)) => {}
+        }
+        assert_eq!(calls.lock().unwrap()[&2], left, "a member that left is still told");
+    }
+
+    #[test]
+    fn what_was_told_is_stored_once_and_found_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let remembered = Remembered::default();
+        assert_eq!(remembered.take(), None);
+        remembered.learn(2, &at(7));
+        remembered.learn(3, &at(5));
+        remembered.learn(2, &at(6));
+        let taken = remembered.take().unwrap();
+        assert_eq!(taken, BTreeMap::from([(2, at(7)), (3, at(5))]), "it went back");
+        remembered.learn(2, &at(7));
+        assert_eq!(remembered.take(), None, "nothing new");
+        {
+            let db = Db::create(dir.path()).unwrap();
+            assert_eq!(db.remembered().unwrap(), BTreeMap::new());
+            db.remember(&taken).unwrap();
+            db.sync().unwrap();
+        }
+        let again = Remembered::new(Db::open(dir.path()).unwrap().remembered().unwrap());
+        assert_eq!((again.of(2), again.of(3), again.of(4)), (at(7), at(5), Standing::default()));
+        again.retain(|id| id == 3);
+        assert_eq!(again.take(), Some(BTreeMap::from([(3, at(5))])));
+    }
+}

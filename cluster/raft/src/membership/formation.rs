@@ -1,0 +1,319 @@
+//! How a cluster begins. One founder, the first listed name, binds every listed node to a fresh
+//! cluster id and starts the log. An empty node never starts a cluster beside a live one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use acefleet_registry::Access;
+use futures::future::join_all;
+use openraft::errors::{InitializeError, RaftError};
+
+use crate::errors::Failure;
+use crate::membership::access;
+use crate::membership::join;
+use crate::options::Peer;
+use crate::replica::core::Core;
+use crate::replica::state_machine::blocking;
+use crate::store::MemberRecord;
+use crate::transport::proto::{FormRequest, HelloReply, MemberInfo};
+use crate::transport::protocol;
+use crate::types::Member;
+
+const ROUND: Duration = Duration::from_millis(200);
+const CALL_LIMIT: Duration = Duration::from_secs(1);
+/// How often a founder that waits says for whom.
+const REMINDER: Duration = Duration::from_secs(10);
+
+/// Works in the background until the log of this node has begun or the node must stop.
+pub(crate) async fn run(core: Arc<Core>) {
+    let mut reminded = Instant::now();
+    loop {
+        if core.raft.is_initialized().await.unwrap_or(true) {
+            tokio::select! {
+                () = core.stop.cancelled() => {}
+                () = join::remark(&core) => {}
+            }
+            return;
+        }
+        let step = match core.seeds().is_empty() {
+            true => round(&core).await,
+            false => join::round(&core).await,
+        };
+        match step {
+            Ok(Step::Begun) => return,
+            Ok(Step::Wait(reason)) => {
+                if reminded.elapsed() >= REMINDER {
+                    reminded = Instant::now();
+                    tracing::warn!(reason, "the cluster has not formed yet");
+                } else {
+                    tracing::debug!(reason, "the cluster has not formed yet");
+                }
+            }
+            Err(failure) => return core.fail(failure),
+        }
+        tokio::select! {
+            () = core.stop.cancelled() => return,
+            () = tokio::time::sleep(ROUND) => {}
+        }
+    }
+}
+
+/// What one round came to.
+pub(crate) enum Step {
+    /// The log has begun.
+    Begun,
+    /// Not yet; the text says why.
+    Wait(String),
+}
+
+/// Who is to found the cluster: the listed nodes, or this one alone if it was prepared for that.
+fn founding_members(core: &Core) -> Vec<Peer> {
+    let own = core.identity.load();
+    match own.founders.as_slice() {
+        [alone] if alone.id == own.node_id => {
+            vec![Peer { name: own.node_name.clone(), addr: core.options.advertise.clone() }]
+        }
+        _ => core.options.initial_members(),
+    }
+}
+
+async fn round(core: &Core) -> Result<Step, Failure> {
+    let members = founding_members(core);
+    let nonce = access::nonce();
+    let (hellos, wrong) = greet(core, &members, &nonce).await;
+    for hello in hellos.values() {
+        if let Some(cluster_id) = live_cluster_of_another(core, hello)? {
+            // The members of a live cluster took this empty node in: it only has to listen.
+            bind(core, &cluster_id, Vec::new()).await.map_err(Failure::Fatal)?;
+            return Ok(Step::Wait(format!("joining the cluster of {}", hello.name)));
+        }
+    }
+    let own = core.identity.load();
+    if own.cluster_id.is_some() && (own.founders.is_empty() || hellos.values().any(|hello| hello.live)) {
+        // The cluster runs already. Starting a log of its own would give it a second history.
+        return Ok(Step::Wait("waiting for the leader of the cluster".into()));
+    }
+    if let Some(wrong) = wrong {
+        return Ok(Step::Wait(wrong));
+    }
+    for hello in hellos.values() {
+        if let Err(why) = access::agrees(&own.node_name, core.options.access.as_ref(), &nonce, hello) {
+            return Ok(Step::Wait(why));
+        }
+    }
+    let founder = members.first().map(|first| first.name.as_str());
+    if founder != Some(core.options.node_name.as_str()) {
+        let name = founder.unwrap_or_default();
+        return Ok(Step::Wait(format!("waiting for {name} to form it")));
+    }
+    let mut founders = Vec::new();
+    for member in &members {
+        let id = if member.name == own.node_name {
+            own.node_id
+        } else {
+            match hellos.get(&member.name) {
+                None => return Ok(Step::Wait(format!("{} does not answer", member.name))),
+                Some(hello) if hello.cluster_id.is_some() && hello.cluster_id != own.cluster_id => {
+                    return Ok(Step::Wait(format!(
+                        "{} belongs to another cluster: empty its data directory if that cluster is gone",
+                        member.name
+                    )));
+                }
+                Some(hello) => match protocol::check(&hello.name, &hello.version, hello.protocol.as_ref()) {
+                    Ok(()) => hello.node_id,
+                    Err(why) => return Ok(Step::Wait(why)),
+                },
+            }
+        };
+        founders.push(MemberRecord { id, name: member.name.clone(), address: member.addr.clone() });
+    }
+    let ids: BTreeSet<u64> = founders.iter().map(|founder| founder.id).collect();
+    if ids.len() != founders.len() {
+        return Ok(Step::Wait(
+            "two listed names answer as one node: check the addresses in the peers list".into(),
+        ));
+    }
+    found(core, founders).await
+}
+
+/// Binds every founder, then starts the log. Repeating it after a crash at any point is harmless.
+async fn found(core: &Core, founders: Vec<MemberRecord>) -> Result<Step, Failure> {
+    let own = core.identity.load();
+    let cluster_id = own.cluster_id.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+    bind(core, &cluster_id, founders.clone()).await.map_err(Failure::Fatal)?;
+    for founder in founders.iter().filter(|founder| founder.id != own.node_id) {
+        let request = FormRequest {
+            cluster_id: cluster_id.clone(),
+            members: infos(&founders),
+            from: own.node_id,
+            to: founder.id,
+        };
+        if let Err(error) = core.wire.form(&founder.address, request, CALL_LIMIT).await {
+            return Ok(Step::Wait(format!("{}: {error}", founder.name)));
+        }
+    }
+    let access = match core.options.access {
+        Some(access) => access,
+        None => {
+            let hooks = Arc::clone(&core.hooks);
+            let made = blocking(move || hooks.make_key()).await;
+            Access::Key(
+                made.map_err(|error| Failure::Fatal(format!("no key could be made for the API: {error}")))?,
+            )
+        }
+    };
+    let members: BTreeMap<u64, Member> = founders
+        .into_iter()
+        .map(|founder| {
+            let mut member = Member::new(founder.name, founder.address);
+            member.formed_with = (founder.id == own.node_id).then_some(access);
+            (founder.id, member)
+        })
+        .collect();
+    let names: BTreeSet<String> = members.values().map(|member| member.name.clone()).collect();
+    let names: Vec<String> = names.into_iter().collect();
+    // No cluster with this id has ever run, so nobody remembers anything.
+    core.take_part();
+    match core.raft.initialize(members).await {
+        Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {
+            tracing::info!(cluster_id, "the cluster has formed: {}", names.join(", "));
+            Ok(Step::Begun)
+        }
+        Err(error) => Err(Failure::Fatal(format!("the log could not be started: {error}"))),
+    }
+}
+
+/// Answers of the listed peers, by name, and who answers at the address of another one.
+async fn greet(
+    core: &Core,
+    members: &[Peer],
+    nonce: &[u8],
+) -> (BTreeMap<String, HelloReply>, Option<String>) {
+    let others = members.iter().filter(|member| member.name != core.options.node_name);
+    let calls = others.map(|member| async move {
+        let hello = core.wire.hello_with(&member.addr, &core.options.advertise, nonce.to_vec(), CALL_LIMIT);
+        let hello = hello.await;
+        match hello {
+            Ok(hello) if hello.name == member.name => Some(Ok((member.name.clone(), hello))),
+            Ok(hello) => Some(Err(format!(
+                "{} answers at {}, which is listed as the address of {}: correct ACEFLEET_PEERS, or the name of that node",
+                hello.name, member.addr, member.name
+            ))),
+            Err(error) => {
+                tracing::debug!(peer = member.name, %error, "no greeting");
+                None
+            }
+        }
+    });
+    let mut wrong = None;
+    let mut hellos = BTreeMap::new();
+    for answer in join_all(calls).await.into_iter().flatten() {
+        match answer {
+            Ok((name, hello)) => drop(hellos.insert(name, hello)),
+            Err(why) => wrong = wrong.or(Some(why)),
+        }
+    }
+    (hellos, wrong)
+}
+
+/// The live cluster that lists this node as a member, while it belongs to none. A live cluster that
+/// does not list it is a reason to stop: this node must not form another one beside it.
+fn live_cluster_of_another(core: &Core, hello: &HelloReply) -> Result<Option<String>, Failure> {
+    let own = core.identity.load();
+    let Some(theirs) = hello.cluster_id.as_deref().filter(|_| hello.live) else {
+        return Ok(None);
+    };
+    if own.cluster_id.as_deref() == Some(theirs) {
+        return Ok(None);
+    }
+    if own.cluster_id.is_none() && hello.members.iter().any(|member| member.id == own.node_id) {
+        return Ok(Some(theirs.to_owned()));
+    }
+    let known_name = hello.members.iter().find(|member| member.name == own.node_name);
+    let advice = match known_name {
+        Some(member) => format!(
+            "that cluster knows {0} under id {1}, so the disk of this node is new: restore the old data directory, or run \
+             `acefleet remove {0}` on a member and `acefleet join` here",
+            own.node_name, member.id
+        ),
+        None => format!(
+            "run `acefleet join` on {} to add it to that cluster, or correct the peers list",
+            own.node_name
+        ),
+    };
+    Err(Failure::Refused(format!(
+        "{} runs the live cluster {theirs}, and this node (id {}) with its empty data directory will not form a second one; {advice}",
+        hello.name, own.node_id
+    )))
+}
+
+/// Takes the word of the founder, if it can be true. The text of the error goes back to it.
+pub(crate) async fn accept(core: &Core, request: FormRequest) -> Result<(), String> {
+    let own = core.identity.load();
+    if request.to != own.node_id {
+        return Err(format!(
+            "the call is for node id {}, but here is {} with node id {}",
+            request.to, own.node_name, own.node_id
+        ));
+    }
+    if let Some(bound) = own.cluster_id.as_deref().filter(|bound| *bound != request.cluster_id) {
+        return Err(format!("{} already belongs to cluster {bound}", own.node_name));
+    }
+    if core.raft.is_initialized().await.map_err(|e| e.to_string())? {
+        return Err(format!("{} already runs in a cluster", own.node_name));
+    }
+    if uuid::Uuid::parse_str(&request.cluster_id).is_err() {
+        return Err("the cluster id is not a UUID".into());
+    }
+    let listed = core.options.initial_members();
+    let expected: BTreeSet<&str> = listed.iter().map(|peer| peer.name.as_str()).collect();
+    let offered: BTreeSet<&str> = request.members.iter().map(|m| m.name.as_str()).collect();
+    if expected != offered || request.members.len() != expected.len() {
+        return Err(format!(
+            "{} lists the peers {expected:?}, the founder lists {offered:?}: give every node the same list",
+            own.node_name
+        ));
+    }
+    let own_listed =
+        request.members.iter().any(|member| member.id == own.node_id && member.name == own.node_name);
+    let first = listed.first().map(|peer| peer.name.as_str());
+    let from_founder =
+        request.members.iter().any(|member| member.id == request.from && Some(member.name.as_str()) == first);
+    if !own_listed || !from_founder {
+        return Err(format!("{} was offered members that cannot be right", own.node_name));
+    }
+    let founders = request
+        .members
+        .into_iter()
+        .map(|member| MemberRecord { id: member.id, name: member.name, address: member.address })
+        .collect();
+    bind(core, &request.cluster_id, founders).await?;
+    // No cluster with this id has ever run, so nobody remembers anything.
+    core.take_part();
+    Ok(())
+}
+
+/// Binds this node to a cluster, durably.
+pub(crate) async fn bind(core: &Core, cluster_id: &str, founders: Vec<MemberRecord>) -> Result<(), String> {
+    let identity = core.identity.clone();
+    let id = cluster_id.to_owned();
+    blocking(move || identity.bind(&id, founders))
+        .await
+        .map_err(|error| format!("the identity could not be stored: {error}"))?;
+    core.called.notify_one();
+    Ok(())
+}
+
+/// Founding members as they travel.
+pub(crate) fn infos(founders: &[MemberRecord]) -> Vec<MemberInfo> {
+    founders
+        .iter()
+        .map(|founder| MemberInfo {
+            id: founder.id,
+            name: founder.name.clone(),
+            address: founder.address.clone(),
+            votes: true,
+        })
+        .collect()
+}

@@ -1,0 +1,13 @@
+//! How a cluster forms and how its members change, and what a node does about its own membership.
+
+pub(crate) mod access;
+pub(crate) mod admit;
+pub(crate) mod change;
+pub(crate) mod disk_check;
+pub(crate) mod formation;
+pub(crate) mod join;
+mod moves;
+pub(crate) mod reconfigure;
+mod replace;
+pub(crate) mod tend;
+pub(crate) mod twin;

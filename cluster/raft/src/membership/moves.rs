@@ -1,0 +1,81 @@
+//! Members whose address changes: one tells the others where it is now, and all look where the settings say
+//! when nobody is found where the log says.
+
+use acefleet_registry::NodeId;
+
+use crate::membership::change::{self, MembershipChange};
+use crate::membership::join::{self, CALL_LIMIT, Verdict};
+use crate::replica::core::Core;
+use crate::transport::proto::JoinKind;
+use crate::util::seldom::Seldom;
+
+/// Records this node's address, if the log knows another one. Any member that answers passes it on: the
+/// leader cannot reach this node yet, so this node may not know it.
+pub(crate) async fn announce(core: &Core, unrecorded: &mut Seldom) {
+    let own = core.identity.load();
+    let address = &core.options.advertise;
+    let Some(recorded) = core.recorded(own.node_id).filter(|member| member.address != *address) else {
+        return;
+    };
+    let mut last = "no other member answers".to_owned();
+    if core.leadership.borrow().is_leader {
+        let (id, name) = (NodeId(own.node_id), recorded.name.clone());
+        let change = MembershipChange::Move { id, name, address: address.clone() };
+        match change::change(core, &change, std::time::Instant::now() + join::JOIN_LIMIT).await {
+            Ok(()) => return,
+            Err(error) => last = error.to_string(),
+        }
+    } else {
+        for (_, member) in core.others() {
+            let request = join::request(&own, address, &core.wire, JoinKind::Move);
+            match join::ask(&core.wire, &member.address, request).await {
+                Verdict::Yes => {
+                    tracing::info!(
+                        address,
+                        before = recorded.address,
+                        "the cluster knows the new address of this node"
+                    );
+                    return;
+                }
+                Verdict::No(why) | Verdict::Unknown(why) => last = format!("{}: {why}", member.name),
+            }
+        }
+    }
+    if let Some(times) = unrecorded.due() {
+        tracing::warn!(
+            times,
+            address,
+            recorded = recorded.address,
+            reason = last,
+            "the new address of this node is not recorded yet"
+        );
+    }
+}
+
+/// Asks the addresses in the settings who lives there, and dials members where they answered. Without it a
+/// cluster of which most members moved at once could not elect the leader that records their addresses.
+pub(crate) async fn locate(core: &Core) {
+    let own = core.identity.load();
+    let listed = core.options.peers.iter().map(|peer| peer.addr.clone());
+    for address in listed.chain(core.seeds()).filter(|address| *address != core.options.advertise) {
+        let Ok(hello) = core.wire.hello(&address, &core.options.advertise, CALL_LIMIT).await else {
+            continue;
+        };
+        if hello.cluster_id != own.cluster_id || hello.node_id == own.node_id {
+            continue;
+        }
+        let (Some(recorded), Some(dialled)) = (core.recorded(hello.node_id), core.member(hello.node_id))
+        else {
+            continue;
+        };
+        if dialled.address != address {
+            tracing::info!(
+                member = recorded.name,
+                address,
+                recorded = recorded.address,
+                "a member answers at another address"
+            );
+            core.wire.redirect(hello.node_id, &recorded.address, &address);
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! Membership changes on the leader: one at a time, each safe to repeat. Nobody is ever removed for being
+//! silent.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use openraft::ChangeMembers;
+use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
+
+use crate::errors::StartError;
+use crate::membership::change::MembershipChange;
+use crate::membership::join::CALL_LIMIT;
+use crate::membership::replace;
+use crate::options::{check_address, check_name};
+use crate::replica::core::Core;
+use crate::replica::level;
+use crate::transport::CallError;
+use crate::transport::proto::HelloReply;
+use crate::types::{Member, TypeConfig};
+
+/// Voters of a large cluster; further members learn. More votes would make every write slower and survive
+/// failures that do not happen.
+pub(crate) const MAX_VOTERS: usize = 5;
+/// Far more hosts than a cluster is made for; keeps whoever reaches the port from filling the memory.
+const MAX_MEMBERS: usize = 64;
+/// A new member votes when it lacks no more than this many entries.
+const CLOSE_ENOUGH: u64 = 100;
+pub(crate) const PAUSE: Duration = Duration::from_millis(100);
+/// Until the metrics show a change that was made.
+const SHOWN_LIMIT: Duration = Duration::from_secs(1);
+
+/// What one attempt on the leader came to.
+pub(crate) enum Changed {
+    Done,
+    NotLeader(Option<u64>),
+    Refused(String),
+    Unknown(String),
+}
+
+/// Changes the members on this node, which should be the leader.
+pub(crate) async fn change_here(core: &Core, change: &MembershipChange, deadline: Instant) -> Changed {
+    let member = |name: &String, address: &String| Member::new(name, address);
+    let work = async {
+        match change {
+            MembershipChange::Add { id, name, address } => {
+                learn(core, id.0, &member(name, address), false, None).await?;
+                // Others may change meanwhile: this can take as long as the log is.
+                caught_up(core, id.0).await?;
+                vote(core, id.0).await
+            }
+            MembershipChange::Learn { id, name, address, replaces } => {
+                learn(core, id.0, &member(name, address), true, replaces.map(|old| old.0)).await
+            }
+            MembershipChange::Replace { old, new } => replace::replace(core, old.0, new.0, deadline).await,
+            MembershipChange::Move { id, name, address } => {
+                if !members(core).0.contains_key(&id.0) {
+                    return Err(Changed::Refused(format!("{name} (id {id}) is no member")));
+                }
+                learn(core, id.0, &member(name, address), false, None).await
+            }
+            MembershipChange::Remove { id } => remove(core, id.0).await,
+        }
+    };
+    match tokio::time::timeout_at(deadline.into(), work).await {
+        Ok(Ok(())) => Changed::Done,
+        Ok(Err(outcome)) => outcome,
+        Err(_) => Changed::Unknown("the change was not finished in time; repeat it".into()),
+    }
+}
+
+/// Whether a node could be a member with this name and address, perhaps in the place of another one. The error says why not.
+pub(crate) fn check_place(
+    core: &Core,
+    id: u64,
+    member: &Member,
+    replaces: Option<u64>,
+) -> Result<(), String> {
+    let text = |error: StartError| error.to_string();
+    check_name("name of the member", &member.name).map_err(text)?;
+    check_address("address of the member", &member.address).map_err(text)?;
+    if id == 0 {
+        return Err(format!("{} has no id", member.name));
+    }
+    let (nodes, _) = members(core);
+    if let Some(old) = replaces.and_then(|old| nodes.get(&old)).filter(|old| old.name != member.name) {
+        return Err(format!("{} cannot take the place of {}: names do not change", member.name, old.name));
+    }
+    let others = nodes.iter().filter(|(other, _)| **other != id && Some(**other) != replaces);
+    for (other, known) in others {
+        if known.name == member.name {
+            return Err(format!(
+                "the name {0} belongs to member {other} at {1}: if its disk is lost, remove it first (acefleet remove \
+                 {0}), else choose another name",
+                member.name, known.address
+            ));
+        }
+        if known.address == member.address {
+            return Err(format!("the address {} belongs to member {}", member.address, known.name));
+        }
+    }
+    match nodes.get(&id) {
+        Some(known) if known.name != member.name => {
+            Err(format!("member {id} is named {}; names do not change", known.name))
+        }
+        None if nodes.len() >= MAX_MEMBERS => {
+            Err(format!("the cluster has {} members, and no more are taken in", nodes.len()))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Makes sure that a node is a member with this name and address. A new one has to answer there only if
+/// `answers` is wanted; one that moves always has to.
+async fn learn(
+    core: &Core,
+    id: u64,
+    member: &Member,
+    answers: bool,
+    replaces: Option<u64>,
+) -> Result<(), Changed> {
+    check_place(core, id, member, replaces).map_err(Changed::Refused)?;
+    if let Some(old) = replaces {
+        replace::check_silent(core, old)?;
+    }
+    let recorded = members(core).0.get(&id).cloned();
+    match &recorded {
+        Some(known) if known.is_where(member) => return Ok(()),
+        Some(known) => {
+            let there = verify(core, id, member).await?;
+            only_one(core, id, known, &there).await?;
+        }
+        None if answers => {
+            verify(core, id, member).await?;
+        }
+        None => {}
+    }
+    let _one_at_a_time = core.membership.lock().await;
+    // Another change may have been made while this one waited.
+    check_place(core, id, member, replaces).map_err(Changed::Refused)?;
+    let node = BTreeMap::from([(id, member.clone())]);
+    let Member { name, address, .. } = member;
+    match members(core).0.get(&id) {
+        Some(known) if known.is_where(member) => {}
+        Some(known) => {
+            commit(core, ChangeMembers::SetNodes(node), true).await?;
+            tracing::info!(node = name, "{name} is reached at {address} now, before at {}", known.address);
+        }
+        None => {
+            commit(core, ChangeMembers::AddNodes(node), true).await?;
+            tracing::info!(node = name, "{name} at {address} is a member now, without a vote");
+        }
+    }
+    Ok(())
+}
+
+/// Gives a member that has caught up a vote, if there is room.
+async fn vote(core: &Core, id: u64) -> Result<(), Changed> {
+    let _one_at_a_time = core.membership.lock().await;
+    let (nodes, voters) = members(core);
+    if !nodes.contains_key(&id) {
+        return Err(Changed::Refused(format!("node id {id} was removed meanwhile")));
+    }
+    if !voters.contains(&id) && voters.len() < MAX_VOTERS {
+        commit(core, ChangeMembers::AddVoterIds(BTreeSet::from([id])), true).await?;
+        let name = core.name(id);
+        tracing::info!(node = name, "{name} has caught up and is a voter now, one of {}", voters.len() + 1);
+    }
+    Ok(())
+}
+
+/// A member is recorded only where the leader reaches it.
+async fn verify(core: &Core, id: u64, member: &Member) -> Result<HelloReply, Changed> {
+    let own = core.identity.load();
+    let hello = match core.wire.hello_once(&member.address, &core.options.advertise, CALL_LIMIT).await {
+        Ok(hello) => hello,
+        Err(error) => return Err(unreachable(member, &error)),
+    };
+    if hello.node_id != id {
+        return Err(Changed::Refused(format!(
+            "at {} answers {} with id {}, not {} with id {id}: correct its advertised address",
+            member.address, hello.name, hello.node_id, member.name
+        )));
+    }
+    level::admits(core.published.load().state.level(), &member.name, hello.level)
+        .map_err(Changed::Refused)?;
+    match &hello.cluster_id {
+        Some(other) if Some(other) != own.cluster_id.as_ref() => {
+            Err(Changed::Refused(format!("{} belongs to another cluster, {other}", member.name)))
+        }
+        _ => Ok(hello),
+    }
+}
+
+/// It may answer a moment later.
+fn unreachable(member: &Member, error: &CallError) -> Changed {
+    Changed::Unknown(format!(
+        "{} does not answer the leader at its advertised address {}: {error}",
+        member.name, member.address
+    ))
+}
+
+/// Two processes with one id would be two members in one: the data directory was copied.
+async fn only_one(core: &Core, id: u64, known: &Member, there: &HelloReply) -> Result<(), Changed> {
+    let old = core.wire.hello_once(&known.address, &core.options.advertise, CALL_LIMIT).await;
+    match old {
+        Ok(old) if old.node_id == id && old.instance != there.instance => Err(Changed::Refused(format!(
+            "{} (id {id}) still runs at {}, too: two nodes have the same data directory, or a copy of it. Stop one \
+             of them for good",
+            known.name, known.address
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// A member that lacks much of the log must not vote yet: commits would wait for it.
+async fn caught_up(core: &Core, id: u64) -> Result<(), Changed> {
+    loop {
+        let (nodes, voters) = members(core);
+        let idle = voters.contains(&id) || voters.len() >= MAX_VOTERS || !nodes.contains_key(&id);
+        if idle || is_close(core, id)? {
+            return Ok(());
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Whether a member lacks little of the log.
+pub(crate) fn is_close(core: &Core, id: u64) -> Result<bool, Changed> {
+    let metrics = core.metrics();
+    let Some(progress) = &metrics.replication else {
+        return Err(Changed::NotLeader(metrics.current_leader));
+    };
+    let matched = progress.get(&id).copied().flatten().map(|log_id| log_id.index);
+    Ok(matched.is_some_and(|index| index + CLOSE_ENOUGH >= metrics.last_log_index.unwrap_or(0)))
+}
+
+async fn remove(core: &Core, id: u64) -> Result<(), Changed> {
+    let left = {
+        let _one_at_a_time = core.membership.lock().await;
+        let (nodes, voters) = members(core);
+        let Some(member) = nodes.get(&id) else {
+            return Ok(());
+        };
+        if !voters.contains(&id) {
+            commit(core, ChangeMembers::RemoveNodes(BTreeSet::from([id])), false).await?;
+        } else if voters.len() == 1 {
+            return Err(Changed::Refused("the last voter cannot be removed".into()));
+        } else if id == core.node_id() {
+            // A leader does not remove itself: its successor does.
+            core.transfer_leadership(|_| true).await;
+            let (_, leader) = core.leader();
+            return Err(Changed::NotLeader(leader.filter(|leader| *leader != id)));
+        } else {
+            commit(core, ChangeMembers::RemoveVoters(BTreeSet::from([id])), false).await?;
+        }
+        let (name, left) = (&member.name, nodes.len() - 1);
+        tracing::info!(node = name, "{name} was removed from the cluster: {left} members are left");
+        member.clone()
+    };
+    // One that does not hear it finds out by itself.
+    if let Err(error) = core.wire.farewell(id, &left, CALL_LIMIT).await {
+        tracing::debug!(member = left.name, %error, "the removed member was not told");
+    }
+    Ok(())
+}
+
+pub(crate) fn members(core: &Core) -> (BTreeMap<u64, Member>, BTreeSet<u64>) {
+    let metrics = core.metrics();
+    let membership = &metrics.membership_config;
+    (membership.nodes().map(|(id, member)| (*id, member.clone())).collect(), membership.voter_ids().collect())
+}
+
+/// Finishes a joint membership that an earlier leader left.
+pub(crate) async fn finish(core: &Core) {
+    if core.leadership.borrow().is_leader
+        && core.metrics().membership_config.get_joint_config().len() > 1
+        && let Ok(_one_at_a_time) = core.membership.try_lock()
+    {
+        // A repeat follows if it fails.
+        if commit(core, ChangeMembers::AddVoterIds(BTreeSet::new()), false).await.is_ok() {
+            tracing::info!("finished a change of the members that an earlier leader had begun");
+        }
+    }
+}
+
+pub(crate) async fn commit(
+    core: &Core,
+    change: ChangeMembers<u64, Member>,
+    retain: bool,
+) -> Result<(), Changed> {
+    match core.raft.change_membership(change, retain).await {
+        Ok(response) => {
+            // The next step reads the members from the metrics, which show a change a moment after it is made.
+            let made = Some(response.log_id);
+            let shown = core.raft.wait(Some(SHOWN_LIMIT));
+            match shown.metrics(|now| *now.membership_config.log_id() >= made, "the change").await {
+                Ok(_) => Ok(()),
+                Err(error) => Err(Changed::Unknown(error.to_string())),
+            }
+        }
+        Err(RaftError::APIError(error)) => Err(refusal(error)),
+        Err(RaftError::Fatal(fatal)) => Err(Changed::Unknown(fatal.to_string())),
+    }
+}
+
+fn refusal(error: ClientWriteError<TypeConfig>) -> Changed {
+    match error {
+        ClientWriteError::ForwardToLeader(forward) => Changed::NotLeader(forward.leader_id),
+        ClientWriteError::LogEntryDiscarded(_) => {
+            Changed::Unknown("the leader changed while the members did".into())
+        }
+        // Both pass by themselves: another change is being finished, or the term has just begun.
+        ClientWriteError::ChangeMembershipError(
+            error @ (ChangeMembershipError::InProgress(_) | ChangeMembershipError::UncommittedLeaderLog(_)),
+        ) => Changed::Unknown(error.to_string()),
+        error => Changed::Refused(error.to_string()),
+    }
+}

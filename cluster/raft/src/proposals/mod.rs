@@ -1,0 +1,5 @@
+//! Writes and linearizable reads from any node, and the outbox for writes that wait for a leader.
+
+pub(crate) mod outbox;
+pub(crate) mod read;
+pub(crate) mod write;

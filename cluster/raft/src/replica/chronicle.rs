@@ -1,0 +1,120 @@
+//! Who leads, as a person reads it in the log: one line for each leader, with how it came to lead, and one when there is
+//! none for long.
+
+use std::time::Duration;
+
+use crate::replica::core::Core;
+use crate::util::span::Span;
+
+/// An election is over sooner.
+const LEADERLESS: Duration = Duration::from_secs(2);
+
+/// What the log says already.
+#[derive(Debug, Default)]
+pub(crate) struct Chronicle {
+    /// The last leader and the term in which it led.
+    last: Option<(u64, u64)>,
+    /// It says that there is no leader.
+    leaderless: bool,
+}
+
+/// How one leader followed another.
+enum Succession {
+    /// There was none before, as far as this node knows.
+    First,
+    /// The same node was elected again.
+    Again,
+    /// The one before transferred leadership.
+    Transferred,
+    /// The one before had not been heard for so long.
+    Lost(Duration),
+    /// The others did not hear the one before.
+    Replaced,
+}
+
+impl Chronicle {
+    /// Writes what is new.
+    pub fn note(&mut self, core: &Core) {
+        let now = core.leadership.borrow().clone();
+        // The vote of an earlier run names a leader that may be long gone.
+        let heard = now.is_leader || core.wire.contacts().has_heard_leader();
+        // A node that is new hears the leader before the log says its name.
+        let named = now.leader.map(|id| id.0).filter(|id| heard && core.is_recorded(*id));
+        if let Some(leader) = named
+            && self.last != Some((now.term, leader))
+        {
+            self.leads(core, now.term, leader);
+            (self.last, self.leaderless) = (Some((now.term, leader)), false);
+            return;
+        }
+        let since = core.leaderless();
+        // A node alone, or one that no cluster has taken in yet, waits for nobody.
+        let waits = core.is_recorded(core.node_id());
+        if waits && !self.leaderless && since >= LEADERLESS {
+            self.leaderless = true;
+            let away = core.away();
+            let away =
+                if away.is_empty() { String::new() } else { format!("; no answer from {}", away.join(", ")) };
+            tracing::warn!(
+                term = now.term,
+                "there has been no leader with a majority for {}{away}",
+                Span(since)
+            );
+        } else if self.leaderless && since < LEADERLESS && now.leader.is_some() {
+            self.leaderless = false;
+            let name = now.leader.map_or_else(String::new, |id| core.name(id.0));
+            tracing::info!(term = now.term, node = name, "{name} leads with a majority again");
+        }
+    }
+
+    fn leads(&self, core: &Core, term: u64, leader: u64) {
+        let name = core.name(leader);
+        let before = self.last.map(|(_, id)| core.name(id)).unwrap_or_default();
+        match self.succession(core, leader) {
+            Succession::First => tracing::info!(term, node = name, "{name} leads since term {term}"),
+            Succession::Again => {
+                tracing::info!(term, node = name, "{name} leads since term {term}: it was elected again");
+            }
+            Succession::Transferred if before == core.options.node_name => {
+                tracing::info!(term, node = name, "leadership transferred: {name} leads since term {term}");
+            }
+            Succession::Transferred => tracing::info!(
+                term,
+                node = name,
+                "{name} leads since term {term}: {before} transferred leadership"
+            ),
+            Succession::Lost(silent) => tracing::info!(
+                term,
+                node = name,
+                "{name} leads since term {term}: it was elected, as {before} had not been heard for {}",
+                Span(silent)
+            ),
+            Succession::Replaced => tracing::info!(
+                term,
+                node = name,
+                "{name} leads since term {term}: it was elected in the place of {before}"
+            ),
+        }
+    }
+
+    fn succession(&self, core: &Core, leader: u64) -> Succession {
+        let Some((term, before)) = self.last else { return Succession::First };
+        if before == leader {
+            return Succession::Again;
+        }
+        let contacts = core.wire.contacts();
+        if contacts.offered(term, before) {
+            return Succession::Transferred;
+        }
+        if before == core.node_id() {
+            return Succession::Replaced;
+        }
+        // Nobody is elected while the leader's lease lasts.
+        let silent = contacts.silence(before);
+        if silent.as_millis() >= u128::from(core.options.timing.election_min_ms) {
+            Succession::Lost(silent)
+        } else {
+            Succession::Replaced
+        }
+    }
+}

@@ -1,0 +1,394 @@
+//! What operators see of one node and its cluster. Everything here is a local opinion.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use acefleet_registry::NodeId;
+use openraft::Instant as _;
+use openraft::async_runtime::watch::WatchReceiver;
+use serde::Serialize;
+
+use crate::errors::Failure;
+use crate::replica::chronicle::Chronicle;
+use crate::replica::core::Core;
+use crate::replica::level;
+use crate::replica::view::View;
+use crate::store::disk::{self, DiskSpace};
+use crate::types::{Member, Metrics, ServerMetrics, StoredMembership, TypeConfig};
+use crate::util::span::millis;
+
+/// Who leads, as this node knows it. Comparing two values tells whether anything changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leadership {
+    /// Newest term this node has seen.
+    pub term: u64,
+    /// The leader of that term, if one is known.
+    pub leader: Option<NodeId>,
+    /// Whether this node is that leader.
+    pub is_leader: bool,
+    /// Log index of the membership in force; it moves when members come, go or change address.
+    pub membership_index: u64,
+}
+
+/// Part of a member in elections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Leads now, as far as this node knows.
+    Leader,
+    /// Votes and stores.
+    Voter,
+    /// Stores without a vote.
+    Learner,
+}
+
+/// One member as this node sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MemberStatus {
+    /// Random id, bound to the data directory.
+    pub id: NodeId,
+    /// Name, unique in the cluster.
+    pub name: String,
+    /// `host:port` of the cluster listener.
+    pub address: String,
+    /// Part in elections.
+    pub role: Role,
+    /// Milliseconds since this node last heard from the member; absent for itself and for
+    /// members never heard from.
+    pub last_contact_ms: Option<u64>,
+    /// Newest log index known to be stored on the member; known for all on the leader, elsewhere
+    /// only for the node itself.
+    pub applied_index: Option<u64>,
+    /// Software version that the member last told.
+    pub version: Option<String>,
+}
+
+/// State of replication on one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RaftStatus {
+    /// This node.
+    pub node_id: NodeId,
+    /// Name of this node.
+    pub node_name: String,
+    /// Absent until the cluster has formed.
+    pub cluster_id: Option<String>,
+    /// Newest term this node has seen.
+    pub term: u64,
+    /// The leader, if one is known.
+    pub leader: Option<NodeId>,
+    /// Name of the leader.
+    pub leader_name: Option<String>,
+    /// Log index of the last applied write.
+    pub revision: u64,
+    /// Log index of the last applied entry.
+    pub last_applied: u64,
+    /// Log index of the last stored entry.
+    pub last_log: u64,
+    /// Log index of the newest entry that would survive a power cut on this node.
+    pub durable_log: u64,
+    /// Log index covered by the newest snapshot.
+    pub snapshot_index: u64,
+    /// Log index of the newest entry that is gone from the log, as a snapshot covers it. Whoever lacks it gets the snapshot.
+    pub purged_index: u64,
+    /// Members by id.
+    pub members: Vec<MemberStatus>,
+    /// Number of voters.
+    pub voters: usize,
+    /// How old the answers of this node may be. Zero on a leader with a majority; elsewhere the time since
+    /// the last heartbeat whose log is applied: it grows while this node is cut off or has to catch up.
+    /// Until it has caught up after a start, the time since the last write that it knows.
+    pub staleness_ms: u64,
+    /// How long there has been no leader under whom a write can be committed, as far as this node can tell: the time since one
+    /// was last heard, or since the start if none was. Zero on a leader with a majority that stores what it sends.
+    pub leaderless_ms: u64,
+    /// On a leader: time since a majority last confirmed it.
+    pub last_quorum_ack_ms: Option<u64>,
+    /// Members that hold another state than this node after the same entry of the log.
+    pub differing: Vec<String>,
+    /// No majority says which side of that difference is right: answers of this node are marked.
+    pub disputed: bool,
+    /// Whether the Raft core is alive.
+    pub running: bool,
+    /// 99th percentile of disk syncs measured at start, microseconds.
+    pub fsync_p99_us: Option<u64>,
+    /// Duration of the last disk sync of the log, microseconds.
+    pub fsync_last_us: Option<u64>,
+    /// Space under the data directory; absent while the file system does not say.
+    pub disk: Option<DiskSpace>,
+}
+
+/// Log index of the members that are committed, these, and which of them vote.
+pub(crate) fn committed_members(core: &Core) -> (u64, BTreeMap<u64, Member>, BTreeSet<u64>) {
+    let metrics = core.raft.metrics();
+    let metrics = metrics.borrow_watched();
+    let membership = &metrics.committed_membership_config;
+    let index = membership.log_id().map_or(0, |log_id| log_id.index);
+    let members = membership.nodes().map(|(id, member)| (*id, member.clone())).collect();
+    (index, members, membership.voter_ids().collect())
+}
+
+/// Builds the status from the metrics of this moment.
+pub(crate) fn status(core: &Core) -> RaftStatus {
+    let metrics = core.metrics();
+    let identity = core.identity.load();
+    let view = core.published.load();
+    let membership = &metrics.membership_config;
+    let voters: Vec<u64> = membership.voter_ids().collect();
+    let quorum_age = metrics.last_quorum_acked.map(|acked| acked.elapsed());
+    let leads = metrics.state.is_leader();
+    let leaderless = leaderless(core, leads, voters.len(), quorum_age);
+    // The vote of an earlier run names a leader that may be long gone.
+    // One that no majority has confirmed for several elections leads nobody, whatever it believes.
+    let known = (leads || core.wire.contacts().has_heard_leader()) && leaderless < LEADER_LOST;
+    let leader = leader(&metrics).filter(|_| known);
+    RaftStatus {
+        node_id: NodeId(metrics.id),
+        node_name: identity.node_name.clone(),
+        cluster_id: identity.cluster_id.clone(),
+        term: metrics.current_term,
+        leader: leader.map(NodeId),
+        leader_name: leader.and_then(|id| membership.get_node(&id)).map(|member| member.name.clone()),
+        revision: view.revision,
+        last_applied: view.applied_index,
+        last_log: metrics.last_log_index.unwrap_or(0),
+        durable_log: core.standing().last.map_or(0, |id| id.index),
+        snapshot_index: metrics.snapshot.map_or(0, |id| id.index),
+        purged_index: metrics.purged.map_or(0, |id| id.index),
+        members: membership
+            .nodes()
+            .map(|(id, member)| member_status(core, &metrics, leader, &voters, *id, member))
+            .collect(),
+        voters: voters.len(),
+        staleness_ms: millis(staleness(core, &view, leads, leaderless)),
+        leaderless_ms: millis(leaderless),
+        last_quorum_ack_ms: quorum_age.filter(|_| leads).map(millis),
+        differing: differing(core, membership),
+        disputed: core.comparison.is_disputed(),
+        running: metrics.running_state.is_ok(),
+        fsync_p99_us: core.fsync_p99.and_then(|p99| u64::try_from(p99.as_micros()).ok()),
+        fsync_last_us: core.fsync.last_us(),
+        disk: core.disk.space(),
+    }
+}
+
+/// Names of the members that hold something else than this node.
+fn differing(core: &Core, membership: &StoredMembership) -> Vec<String> {
+    let differing = core.comparison.differing();
+    let name =
+        |id: &u64| membership.get_node(id).map_or_else(|| id.to_string(), |member| member.name.clone());
+    let mut names: Vec<String> = differing.iter().map(name).collect();
+    names.sort_unstable();
+    names
+}
+
+fn member_status(
+    core: &Core,
+    metrics: &Metrics,
+    leader: Option<u64>,
+    voters: &[u64],
+    id: u64,
+    member: &Member,
+) -> MemberStatus {
+    let own = id == metrics.id;
+    let role = if leader == Some(id) {
+        Role::Leader
+    } else if voters.contains(&id) {
+        Role::Voter
+    } else {
+        Role::Learner
+    };
+    let contacts = core.wire.contacts();
+    let heartbeat = metrics
+        .heartbeat
+        .as_ref()
+        .and_then(|beats| beats.get(&id).copied().flatten())
+        .map(|acked| acked.elapsed());
+    let heard = contacts.peer_age(id);
+    let contact = match (heartbeat, heard) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (one, other) => one.or(other),
+    };
+    let matched = metrics
+        .replication
+        .as_ref()
+        .and_then(|progress| progress.get(&id).copied().flatten())
+        .map(|log_id| log_id.index);
+    MemberStatus {
+        id: NodeId(id),
+        name: member.name.clone(),
+        address: member.address.clone(),
+        role,
+        last_contact_ms: contact.filter(|_| !own).map(millis),
+        applied_index: if own { metrics.last_applied.map(|id| id.index) } else { matched },
+        version: if own {
+            Some(core.wire.version().to_owned()).filter(|version| !version.is_empty())
+        } else {
+            contacts.version(id)
+        },
+    }
+}
+
+/// How old the state is, of which `view` is the newest.
+fn staleness(core: &Core, view: &View, leads: bool, leaderless: Duration) -> Duration {
+    match core.wire.contacts().data_age(view.applied_index) {
+        Some(_) if leads => leaderless,
+        Some(age) => age,
+        None => {
+            let uptime = core.wire.contacts().uptime();
+            // By clocks, since nobody here watched meanwhile: for people, and too little when they were wrong.
+            let written = view.state.wall(view.state.clock_ms());
+            let age = written.map_or(0, |written| core.wall_now(&view.state).0.saturating_sub(written.0));
+            uptime.max(Duration::from_millis(age))
+        }
+    }
+}
+
+fn leaderless(core: &Core, leads: bool, voters: usize, quorum_age: Option<Duration>) -> Duration {
+    if !leads {
+        return core.wire.contacts().leader_age();
+    }
+    let lease = Duration::from_millis(core.options.timing.election_max_ms);
+    // A majority that stores nothing is none.
+    let stalled = core.stalled();
+    let unconfirmed = match quorum_age {
+        _ if voters <= 1 => Duration::ZERO,
+        Some(age) => age,
+        None => core.wire.contacts().leader_age(),
+    };
+    let longest = unconfirmed.max(stalled);
+    if longest <= lease { Duration::ZERO } else { longest }
+}
+
+impl Core {
+    /// For how long nothing has been committed that this node wrote as the leader.
+    fn stalled(&self) -> Duration {
+        let stalled = self.progress.lock().unwrap_or_else(PoisonError::into_inner).stalled(Instant::now());
+        // A slow disk is no stall.
+        if stalled >= STALLED { stalled } else { Duration::ZERO }
+    }
+
+    /// How long there has been no leader with a majority, as far as this node can tell.
+    pub(crate) fn leaderless(&self) -> Duration {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let voters = metrics.membership_config.voter_ids().count();
+        let quorum_age = metrics.last_quorum_acked.map(|acked| acked.elapsed());
+        leaderless(self, metrics.state.is_leader(), voters, quorum_age)
+    }
+
+    /// Names of the other voters that this node does not hear.
+    pub(crate) fn away(&self) -> Vec<String> {
+        let metrics = self.raft.server_metrics();
+        let voters: Vec<u64> = metrics.borrow_watched().membership_config.voter_ids().collect();
+        voters.into_iter().filter(|id| self.is_silent(*id)).map(|id| self.name(id)).collect()
+    }
+}
+
+/// A leader that was silent for so long, or that no majority has confirmed for so long, is taken to be gone: several elections.
+pub const LEADER_LOST: Duration = Duration::from_secs(2);
+
+/// When nothing has been committed for so long that should have been, no majority stores what the leader sends.
+const STALLED: Duration = Duration::from_secs(1);
+
+/// A majority that was heard so long ago may follow another leader by now: nobody watches.
+const MAJORITY_LOST: Duration = Duration::from_secs(2);
+
+/// How old the time of the last majority may become before [`follow`] looks again.
+const MAJORITY_EVERY: Duration = Duration::from_millis(100);
+
+/// Keeps the leadership channel current and reports the death of the Raft core. Ends with it.
+pub(crate) async fn follow(core: Arc<Core>) {
+    // Not the metrics, which move several times with every write.
+    let mut server = core.raft.server_metrics();
+    let mut clock = tokio::time::interval(MAJORITY_EVERY);
+    let mut chronicle = Chronicle::default();
+    loop {
+        server.borrow_and_update();
+        if let Err(fatal) = look(&core) {
+            if !core.is_closing() {
+                core.fail(disk::or_full(&core, format!("the Raft core died: {fatal}")).await);
+            }
+            return;
+        }
+        chronicle.note(&core);
+        tokio::select! {
+            biased;
+            () = core.stop.cancelled() => return,
+            changed = server.changed() => if changed.is_err() {
+                if !core.is_closing() {
+                    let why = look(&core).err().map_or_else(|| "it is gone".to_owned(), |e| e.to_string());
+                    core.fail(disk::or_full(&core, format!("the Raft core died: {why}")).await);
+                }
+                return;
+            },
+            _ = clock.tick() => {}
+        }
+    }
+}
+
+/// Takes over what the Raft core says now; an error when it is dead.
+fn look(core: &Core) -> Result<(), openraft::errors::Fatal<TypeConfig>> {
+    let (now, alone, moved) = {
+        let server = core.raft.server_metrics();
+        let server = server.borrow_watched();
+        let now = leadership(&server);
+        // The entry that forms a cluster has index 0, as has none.
+        let known =
+            now.membership_index == core.leadership.borrow().membership_index && core.wire.has_members();
+        let moved = (!known).then(|| {
+            let nodes = server.membership_config.nodes();
+            nodes.map(|(id, member)| (*id, member.clone())).collect::<BTreeMap<_, _>>()
+        });
+        let alone = server.membership_config.voter_ids().count() <= 1;
+        (now, alone, moved)
+    };
+    let (acked, running) = {
+        let seen = core.raft.metrics();
+        let seen = seen.borrow_watched();
+        let committed = seen.local_committed.map(|id| id.index);
+        let mut progress = core.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.look(seen.state.is_leader(), seen.last_log_index, committed, Instant::now());
+        (seen.last_quorum_acked.map(|acked| acked.elapsed()), seen.running_state.clone())
+    };
+    let confirmed = acked.map(|age| age.max(core.stalled()));
+    let backed = alone || acked.is_some_and(|age| age <= MAJORITY_LOST);
+    core.look_at_clocks((now.is_leader && backed).then_some(now.term));
+    if let Some(at) = confirmed.filter(|_| now.is_leader).and_then(|age| Instant::now().checked_sub(age)) {
+        core.wire.contacts().led_by_self_at(at);
+    }
+    if let Some(members) = moved {
+        core.forget_clocks(|id| members.contains_key(&id));
+        if !members.is_empty() {
+            core.remembered.retain(|id| members.contains_key(&id));
+        }
+        core.wire.set_members(members);
+    }
+    running?;
+    if let Some(why) = level::too_new(core.published.load().state.level(), core.wire.level()) {
+        core.fail(Failure::Fatal(why));
+    }
+    core.leadership.send_if_modified(|known| {
+        let changed = *known != now;
+        if changed {
+            *known = now;
+        }
+        changed
+    });
+    Ok(())
+}
+
+/// The known leader. A restarted leader still has its own vote, but leads only once elected again.
+fn leader(metrics: &Metrics) -> Option<u64> {
+    metrics.current_leader.filter(|id| *id != metrics.id || metrics.state.is_leader())
+}
+
+fn leadership(server: &ServerMetrics) -> Leadership {
+    let leads = server.current_leader == Some(server.id) && server.state.is_leader();
+    Leadership {
+        term: server.vote.leader_id.term,
+        leader: server.current_leader.filter(|id| *id != server.id || leads).map(NodeId),
+        is_leader: leads,
+        membership_index: server.membership_config.log_id().map_or(0, |log_id| log_id.index),
+    }
+}

@@ -1,0 +1,213 @@
+//! The receiving ends of the two open streams: log entries from the leader, writes from other nodes.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use acefleet_registry::{NodeId, Proposal};
+use futures::stream::{self, BoxStream, StreamExt};
+use openraft::raft::StreamAppendError;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::{Status, Streaming};
+
+use crate::proposals::write;
+use crate::replica::core::Core;
+use crate::transport::append_message::{self, Outcome, Request};
+use crate::transport::contacts::Told;
+use crate::transport::proto::{self, append_message::Message as Append, write_message::Message as Forward};
+use crate::types::LogId;
+use crate::types::write_failure::{Refusal, WriteRefusalTo};
+use crate::util::codec;
+
+/// Reads the route, which is the first message of an append stream.
+pub(super) async fn append_route(
+    messages: &mut Streaming<proto::AppendMessage>,
+) -> Result<proto::Route, Status> {
+    match messages.message().await?.and_then(|first| first.message) {
+        Some(Append::Route(route)) => Ok(route),
+        _ => Err(no_route()),
+    }
+}
+
+/// The same of a stream of writes.
+pub(super) async fn write_route(
+    messages: &mut Streaming<proto::WriteMessage>,
+) -> Result<proto::Route, Status> {
+    match messages.message().await?.and_then(|first| first.message) {
+        Some(Forward::Route(route)) => Ok(route),
+        _ => Err(no_route()),
+    }
+}
+
+fn no_route() -> Status {
+    Status::invalid_argument("the stream does not begin with its route")
+}
+
+/// Hands requests to openraft as they come and answers them in order, until the stream or this node ends.
+pub(super) fn append(
+    core: &Arc<Core>,
+    messages: Streaming<proto::AppendMessage>,
+) -> BoxStream<'static, Result<proto::AppendAnswer, Status>> {
+    let broken: Arc<Mutex<Option<Status>>> = Arc::default();
+    // What the requests say that have no answer yet; their answers come in the same order.
+    let told: Arc<Mutex<VecDeque<Told>>> = Arc::default();
+    let requests = readable(messages, Arc::clone(&broken), Arc::clone(&told));
+    let requests = requests.take_until(core.stop.clone().cancelled_owned());
+    let outcomes = core.raft.stream_append(requests);
+    let answering = Arc::clone(core);
+    let mut first = (core.wire.version().to_owned(), core.wire.level().0);
+    let answers = outcomes.map(move |outcome| {
+        let outcome = outcome.map_err(|fatal| Status::unavailable(fatal.to_string()))?;
+        let told = told.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        answer(&answering, &outcome, told.unwrap_or_default(), std::mem::take(&mut first))
+    });
+    // Why there are no further requests is told behind the answers to those that there were.
+    let last = stream::once(async move { broken.lock().unwrap_or_else(PoisonError::into_inner).take() });
+    let last = last.filter_map(|broken| async move { broken.map(Err) });
+    answers.chain(last).take_until(core.stop.clone().cancelled_owned()).boxed()
+}
+
+/// Requests up to the first that cannot be understood.
+fn readable(
+    messages: Streaming<proto::AppendMessage>,
+    broken: Arc<Mutex<Option<Status>>>,
+    said: Arc<Mutex<VecDeque<Told>>>,
+) -> BoxStream<'static, Request> {
+    stream::unfold((messages, broken, said), |(mut messages, broken, said)| async move {
+        let message = messages.message().await.ok()??;
+        match append_message::decode(message) {
+            Ok((request, proof)) => {
+                said.lock().unwrap_or_else(PoisonError::into_inner).push_back(told(&request, proof));
+                Some((request, (messages, broken, said)))
+            }
+            Err(error) => {
+                let status = Status::invalid_argument(format!("unreadable request: {error}"));
+                *broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
+                None
+            }
+        }
+    })
+    .boxed()
+}
+
+/// What a request of a leader says of the age of its follower's data.
+pub(super) fn told(request: &Request, proof: Option<proto::Proof>) -> Told {
+    let proof = proof.unwrap_or_default();
+    // A leader that has committed nothing in its own term may not know how far its predecessor had.
+    let own_term = |commit: &&LogId| commit.leader_id == request.vote.leader_id;
+    let commit = request.leader_commit.as_ref().filter(own_term);
+    Told {
+        // The request may have waited at the leader, which had committed more by the time that the clock stands for.
+        committed: commit.map(|commit| commit.index.max(proof.acknowledged)),
+        clock: proof.your_clock,
+        unconfirmed: Duration::from_millis(proof.unconfirmed_ms),
+    }
+}
+
+fn answer(
+    core: &Core,
+    outcome: &Outcome,
+    told: Told,
+    (version, level): (String, u32),
+) -> Result<proto::AppendAnswer, Status> {
+    let contacts = core.wire.contacts();
+    if !matches!(outcome, Err(StreamAppendError::HigherVote(_))) {
+        contacts.heard_leader(&told, core.published.load().applied_index);
+    }
+    let payload = codec::encode(outcome).map_err(|e| Status::internal(e.to_string()))?;
+    Ok(proto::AppendAnswer { payload: payload.into(), version, level, clock: contacts.clock() })
+}
+
+/// Takes in writes of the member `from` until its stream or this node ends; the stream that is returned
+/// says which of them failed.
+pub(super) fn writes(
+    core: &Arc<Core>,
+    from: u64,
+    mut messages: Streaming<proto::WriteMessage>,
+) -> BoxStream<'static, Result<proto::WriteRefused, Status>> {
+    let (refusals, told) = mpsc::unbounded_channel();
+    let (end, ended) = mpsc::unbounded_channel();
+    let core = Arc::clone(core);
+    let tracker = core.tasks.clone();
+    tracker.spawn(async move {
+        loop {
+            let message = tokio::select! {
+                biased;
+                () = core.stop.cancelled() => return,
+                message = messages.message() => message,
+            };
+            let Ok(Some(message)) = message else { return };
+            if let Err(status) = take(&core, from, message, &refusals).await {
+                // Whoever reads it may have gone.
+                let _ = end.send(Err(status));
+                return;
+            }
+        }
+    });
+    let told = UnboundedReceiverStream::new(told).map(|(id, refusal)| {
+        let (unknown, held_back) = match refusal {
+            Refusal::NotLeader => (None, None),
+            Refusal::HeldBack(why) => (None, Some(why)),
+            Refusal::Unknown(why) => (Some(why), None),
+        };
+        Ok(proto::WriteRefused { id, unknown, held_back })
+    });
+    // Writes in the log hold on to `refusals`, so the end of the stream is told apart.
+    let ended = UnboundedReceiverStream::new(ended);
+    stream::select_with_strategy(told.map(Some), ended.map(Some).chain(stream::iter([None])), |()| {
+        stream::PollNext::Left
+    })
+    .take_while(|item| std::future::ready(item.is_some()))
+    .filter_map(std::future::ready)
+    .boxed()
+}
+
+/// Submits one write. An error ends the stream.
+async fn take(
+    core: &Core,
+    from: u64,
+    message: proto::WriteMessage,
+    refusals: &mpsc::UnboundedSender<(u64, Refusal)>,
+) -> Result<(), Status> {
+    let Some(Forward::Write(forwarded)) = message.message else {
+        return Err(Status::invalid_argument("a write was expected"));
+    };
+    if forwarded.proposal.len() > write::MAX_PROPOSAL {
+        return Err(Status::invalid_argument("the proposal is too large"));
+    }
+    let mut proposal: Proposal = codec::decode(&forwarded.proposal)
+        .map_err(|e| Status::invalid_argument(format!("unreadable proposal: {e}")))?;
+    if !core.is_recorded(from) {
+        // Otherwise a removed node could register itself again before it learns of its removal.
+        return Err(Status::permission_denied(format!("node id {from} is not a member of this cluster")));
+    }
+    // Writes are forwarded once, so the sender is the origin.
+    proposal.origin = NodeId(from);
+    write::submit(core, proposal, WriteRefusalTo::there(forwarded.id, refusals.clone())).await;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::log_id;
+    use crate::types::Vote;
+
+    #[test]
+    fn a_request_that_waited_at_the_leader_says_no_less_than_its_proof() {
+        let request = |vote_term| Request {
+            vote: Vote {
+                leader_id: crate::types::LeaderId { term: vote_term, ..log_id(4).leader_id },
+                committed: true,
+            },
+            prev_log_id: None,
+            entries: Vec::new(),
+            leader_commit: Some(log_id(4)),
+        };
+        let proof = |acknowledged| Some(proto::Proof { your_clock: 1, unconfirmed_ms: 0, acknowledged });
+        assert_eq!(told(&request(1), proof(9)).committed, Some(9));
+        assert_eq!(told(&request(1), proof(0)).committed, Some(4), "a version that does not tell");
+        assert_eq!(told(&request(2), proof(9)).committed, None, "it has committed nothing in its own term");
+    }
+}

@@ -1,0 +1,6 @@
+//! Helpers without a subject of their own. Nothing here knows Raft or Acefleet.
+
+pub(crate) mod codec;
+pub(crate) mod files;
+pub(crate) mod seldom;
+pub(crate) mod span;
