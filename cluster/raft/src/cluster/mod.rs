@@ -1,5 +1,6 @@
 //! The handle that the rest of the program holds.
 
+pub(crate) mod open;
 pub(crate) mod start;
 
 use std::collections::BTreeSet;
@@ -7,25 +8,26 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use acefleet_registry::{Command, Elapsed, KeyHash, Level, NodeId, OpId, Proposal, State, WallMs};
+use acefleet_registry::{Command, Elapsed, Level, NodeId, OpId, Proposal, State, WallMs};
 use bytes::Bytes;
-use futures::future::{BoxFuture, join_all};
+use futures::future::join_all;
 use tokio::sync::watch;
 
 use crate::errors::{AskError, Failure, MembershipError, ReadError, WriteError};
 use crate::membership::change::{self, MembershipChange};
-use crate::membership::join::CALL_LIMIT;
 use crate::proposals::outbox::Outbox;
 use crate::proposals::read;
 use crate::proposals::write;
-use crate::proposals::write::Applied;
-use crate::replica::compare;
-use crate::replica::core::{Core, OpenStore};
+use crate::replica::awaited::Applied;
+use crate::replica::compare::message;
+use crate::replica::core::Core;
+use crate::replica::leadership::Leadership;
 use crate::replica::level;
-use crate::replica::state_machine::blocking;
 use crate::replica::status;
-use crate::replica::status::{Leadership, RaftStatus};
+use crate::replica::status::RaftStatus;
 use crate::replica::view::View;
+use crate::store::close;
+use crate::transport::CALL_LIMIT;
 use crate::transport::CallError;
 use crate::transport::proto::{Clock, ask_reply};
 
@@ -33,37 +35,6 @@ use crate::transport::proto::{Clock, ask_reply};
 const WRITES_LIMIT: Duration = Duration::from_secs(1);
 /// How long open calls may delay a stop.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
-
-/// What this crate asks of the program around it.
-pub trait Hooks: Send + Sync + 'static {
-    /// Called on the leader right before a proposal enters the log, to add what only the leader
-    /// knows. `at_ms` is already stamped; `is_silent` is [`Cluster::is_silent`]. Must not block.
-    fn prepare(&self, state: &State, is_silent: &dyn Fn(NodeId) -> bool, proposal: &mut Proposal);
-
-    /// Makes the key of a cluster that this node is about to form, keeps it where its operator finds it, durably, and returns
-    /// its hash. Called again after a formation that broke off: the same key is good. Blocks.
-    ///
-    /// # Errors
-    /// When it cannot be kept; the cluster is not formed then.
-    fn make_key(&self) -> std::io::Result<KeyHash> {
-        Err(std::io::Error::other("this node makes no keys"))
-    }
-
-    /// Answers a question of another node. The error is a refusal that goes back as text.
-    fn ask(&self, from: NodeId, request: Bytes) -> BoxFuture<'static, Result<Bytes, String>>;
-}
-
-/// Hooks that add nothing and answer nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoHooks;
-
-impl Hooks for NoHooks {
-    fn prepare(&self, _state: &State, _is_silent: &dyn Fn(NodeId) -> bool, _proposal: &mut Proposal) {}
-
-    fn ask(&self, _from: NodeId, _request: Bytes) -> BoxFuture<'static, Result<Bytes, String>> {
-        Box::pin(async { Err("this node answers no questions".to_owned()) })
-    }
-}
 
 /// A running member. Clones are cheap and stand for the same node.
 #[derive(Clone)]
@@ -329,7 +300,7 @@ impl Cluster {
         let member = self.core.member(to.0).ok_or(AskError::NotAMember(to.0))?;
         let (moment, wall) = self.core.clock_report();
         let clock = Clock { elapsed_ms: moment.0, wall_ms: wall.0 };
-        let points = compare::told(&self.core.comparison.own());
+        let points = message::encode(&self.core.comparison.own());
         let call = self.core.wire.ask(to.0, &member, request, clock, points, deadline).await;
         match call {
             Ok(reply) => match reply.outcome {
@@ -388,25 +359,6 @@ impl Cluster {
     }
 }
 
-/// Syncs the log and waits until nobody holds the database, so that the directory can be opened
-/// again at once.
-pub(crate) async fn close(store: OpenStore) {
-    let OpenStore { flusher, closed, db, marker, lock } = store;
-    if let Err(error) = flusher.sync().await {
-        tracing::warn!(%error, "the log could not be synced at the end");
-    }
-    if let Err(error) = blocking(move || marker.finish()).await {
-        tracing::warn!(%error, "the mark beside the store could not be written at the end");
-    }
-    // The thread ends, and closes the database, when the last user of the log is gone.
-    drop(db);
-    let _ = tokio::task::spawn_blocking(move || drop(flusher)).await;
-    if tokio::time::timeout(DRAIN_LIMIT, closed).await.is_err() {
-        tracing::warn!("the log is still in use; it closes when its last user ends");
-    }
-    drop(lock);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -419,7 +371,7 @@ mod tests {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap().to_string();
             let options = Options::new(dir.path().join(dies.to_string()), "a".into(), address);
-            let cluster = crate::start(options, listener, Arc::new(NoHooks)).await.unwrap();
+            let cluster = crate::start(options, listener, Arc::new(crate::NoHooks)).await.unwrap();
             let deadline = Instant::now() + Duration::from_secs(60);
             cluster.read_barrier(deadline).await.unwrap();
             if dies {

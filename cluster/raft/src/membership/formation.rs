@@ -14,14 +14,14 @@ use crate::membership::access;
 use crate::membership::join;
 use crate::options::Peer;
 use crate::replica::core::Core;
-use crate::replica::state_machine::blocking;
 use crate::store::MemberRecord;
+use crate::transport::CALL_LIMIT;
 use crate::transport::proto::{FormRequest, HelloReply, MemberInfo};
 use crate::transport::protocol;
 use crate::types::Member;
+use crate::util::blocking;
 
 const ROUND: Duration = Duration::from_millis(200);
-const CALL_LIMIT: Duration = Duration::from_secs(1);
 /// How often a founder that waits says for whom.
 const REMINDER: Duration = Duration::from_secs(10);
 

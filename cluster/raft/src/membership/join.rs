@@ -11,11 +11,10 @@ use crate::membership::formation::{Step, bind};
 use crate::membership::reconfigure::MAX_VOTERS;
 use crate::replica::core::Core;
 use crate::store::Identity;
-use crate::transport::Wire;
 use crate::transport::proto::{HelloReply, JoinKind, JoinRequest, join_reply};
 use crate::transport::protocol;
+use crate::transport::{CALL_LIMIT, Wire};
 
-pub(crate) const CALL_LIMIT: Duration = Duration::from_secs(1);
 /// A member may have to find the leader first.
 pub(crate) const JOIN_LIMIT: Duration = Duration::from_secs(5);
 

@@ -4,8 +4,9 @@
 use acefleet_registry::NodeId;
 
 use crate::membership::change::{self, MembershipChange};
-use crate::membership::join::{self, CALL_LIMIT, Verdict};
+use crate::membership::join::{self, Verdict};
 use crate::replica::core::Core;
+use crate::transport::CALL_LIMIT;
 use crate::transport::proto::JoinKind;
 use crate::util::seldom::Seldom;
 

@@ -9,11 +9,11 @@ use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
 
 use crate::errors::StartError;
 use crate::membership::change::MembershipChange;
-use crate::membership::join::CALL_LIMIT;
 use crate::membership::replace;
 use crate::options::{check_address, check_name};
 use crate::replica::core::Core;
 use crate::replica::level;
+use crate::transport::CALL_LIMIT;
 use crate::transport::CallError;
 use crate::transport::proto::HelloReply;
 use crate::types::{Member, TypeConfig};

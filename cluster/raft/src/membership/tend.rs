@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use crate::errors::Failure;
 use crate::membership::change;
-use crate::membership::join::{self, CALL_LIMIT};
+use crate::membership::join;
 use crate::membership::moves;
 use crate::membership::reconfigure;
 use crate::replica::core::Core;
-use crate::replica::state_machine::blocking;
-use crate::replica::status;
 use crate::store::Identity;
+use crate::transport::CALL_LIMIT;
 use crate::transport::proto::{HelloReply, MemberInfo};
+use crate::util::blocking;
 use crate::util::seldom::Seldom;
 
 /// How often a member looks.
@@ -54,7 +54,7 @@ pub(crate) async fn run(core: Arc<Core>) {
 /// from the leader, so it has to ask.
 async fn gone(core: &Core, silent: bool) -> Option<Failure> {
     let own = core.identity.load();
-    let (index, known, _) = status::committed_members(core);
+    let (index, known, _) = core.committed_members();
     for (id, _) in known.iter().filter(|(id, _)| **id != own.node_id) {
         let Some(member) = core.member(*id) else { continue };
         let hello = core.wire.hello(&member.address, &core.options.advertise, CALL_LIMIT).await;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::errors::Failure;
-use crate::membership::join::CALL_LIMIT;
 use crate::replica::core::Core;
+use crate::transport::CALL_LIMIT;
 
 /// How often a node looks whether it is alone: soon after its start, and later, when a cut between the two may have ended.
 const EVERY: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(30)];

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::give_to_owner;
 use crate::errors::StartError;
-use crate::membership::join::{self, CALL_LIMIT, Door, Verdict};
+use crate::membership::join::{self, Door, Verdict};
 use crate::options::{Options, check_address};
 use crate::store::{DirLock, IdentityFile, MemberRecord};
+use crate::transport::CALL_LIMIT;
 use crate::transport::Wire;
 use crate::transport::contacts::Contacts;
 use crate::transport::proto::JoinKind;

@@ -9,14 +9,12 @@ use openraft::EntryPayload;
 use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage};
 
 use super::give_to_owner;
-use crate::cluster::close;
-use crate::cluster::start::{self, Opened};
+use crate::cluster::open::{Opened, open};
 use crate::errors::StartError;
 use crate::options::Options;
-use crate::replica::core::OpenStore;
-use crate::replica::state_machine::blocking;
-use crate::store::{IdentityFile, LogStore, ROCKS_DIR};
+use crate::store::{IdentityFile, LogStore, OpenStore, ROCKS_DIR, close};
 use crate::types::{Entry, LeaderId, LogId, Member, Membership, Vote, Write};
+use crate::util::blocking;
 
 /// Bytes of entries that are read at once.
 const PIECE: usize = 4 << 20;
@@ -85,7 +83,7 @@ pub async fn recover(options: &Options) -> Result<Recovery, StartError> {
             if !options.data_dir.join(ROCKS_DIR).exists() {
                 return Err(nothing(&options, "no node has run on it"));
             }
-            start::open(&options)
+            open(&options)
         })
         .await
         .map_err(|e| StartError::Internal(format!("opening the directory panicked: {e}")))??

@@ -3,10 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use acefleet_registry::{Proposal, Reply};
+use acefleet_registry::Proposal;
 use bytes::Bytes;
 
 use crate::errors::WriteError;
+use crate::replica::awaited::Applied;
 use crate::replica::core::Core;
 use crate::replica::level;
 use crate::types::Write;
@@ -22,15 +23,6 @@ const NO_ANSWER: &str = "no majority confirmed it in time";
 
 /// Largest encoded proposal. A larger one could never be replicated within the message limit.
 pub(crate) const MAX_PROPOSAL: usize = 4 << 20;
-
-/// A write that took effect.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Applied {
-    /// What the state machine answered. A refusal is a reply, too.
-    pub reply: Reply,
-    /// Log index of the write.
-    pub revision: u64,
-}
 
 /// Stamps a proposal and hands it to the log of this node, which should be the leader. That it took
 /// effect is seen in the replica; `refusal` hears of anything else.

@@ -6,7 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use acefleet_registry::{OpId, Reply, State};
 use tokio::sync::oneshot;
 
-use crate::proposals::write::Applied;
+/// A write that took effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// What the state machine answered. A refusal is a reply, too.
+    pub reply: Reply,
+    /// Log index of the write.
+    pub revision: u64,
+}
 
 type Waiters = HashMap<OpId, Vec<oneshot::Sender<Applied>>>;
 

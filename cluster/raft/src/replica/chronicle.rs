@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::replica::core::Core;
+use super::core::Core;
 use crate::util::span::Span;
 
 /// An election is over sooner.

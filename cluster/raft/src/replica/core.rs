@@ -1,48 +1,37 @@
 //! What the parts of a running node share, and the small questions they all ask.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use openraft::async_runtime::watch::WatchReceiver;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::cluster::Hooks;
 use crate::errors::Failure;
-use crate::membership::disk_check::reports::Remembered;
-use crate::membership::disk_check::rule::Trust;
 use crate::options::Options;
-use crate::proposals::outbox::Extent;
 use crate::replica::awaited::Awaited;
-use crate::replica::clocks::Times;
 use crate::replica::compare::{Comparison, Due};
+use crate::replica::hooks::Hooks;
+use crate::replica::leadership::Leadership;
 use crate::replica::progress::Progress;
-use crate::replica::status::Leadership;
+use crate::replica::remembered::Remembered;
+use crate::replica::state_machine::Raft;
+use crate::replica::times::Times;
+use crate::replica::trust::Trust;
 use crate::replica::view::Published;
 use crate::snapshot::SnapshotDir;
 use crate::store::disk::Disk;
 use crate::store::log_bytes::LogBytes;
-use crate::store::{Db, DirLock, Flusher, FsyncClock, IdentityFile, Marker, Positions, Standing};
+use crate::store::outbox_extent::Extent;
+use crate::store::{FsyncClock, IdentityFile, OpenStore, Positions, Standing};
 use crate::transport::Wire;
-use crate::types::{Member, Metrics, Raft};
+use crate::types::{Member, Metrics};
 
-/// How long a stopping leader waits for its successor.
-const TRANSFER_LIMIT: Duration = Duration::from_millis(1_500);
 /// Nodes whose first greeting is noticed, while this one compares.
 const MOST_CALLERS: usize = 64;
-
-/// What must be closed last, in this order.
-pub(crate) struct OpenStore {
-    pub flusher: Flusher,
-    /// Resolves when the flusher has let go of the database.
-    pub closed: oneshot::Receiver<()>,
-    pub db: Arc<Db>,
-    pub marker: Marker,
-    pub lock: DirLock,
-}
 
 /// One running node.
 pub(crate) struct Core {
@@ -178,6 +167,16 @@ impl Core {
         nodes.into_iter().filter(|id| *id != own).filter_map(|id| Some((id, self.member(id)?))).collect()
     }
 
+    /// Log index of the members that are committed, these, and which of them vote.
+    pub fn committed_members(&self) -> (u64, BTreeMap<u64, Member>, BTreeSet<u64>) {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let membership = &metrics.committed_membership_config;
+        let index = membership.log_id().map_or(0, |log_id| log_id.index);
+        let members = membership.nodes().map(|(id, member)| (*id, member.clone())).collect();
+        (index, members, membership.voter_ids().collect())
+    }
+
     /// Address of some other member, for a message that says whom to ask.
     pub fn member_address(&self) -> Option<String> {
         self.others().into_iter().next().map(|(_, member)| member.address)
@@ -205,44 +204,6 @@ impl Core {
         let until = (Instant::now() + pause).min(deadline);
         // Whether it changed or time passed, the caller looks again.
         let _ = tokio::time::timeout_at(until.into(), seen.changed()).await;
-    }
-
-    /// Transfers leadership to one of the voters that `may_lead` accepts: to one that was heard lately and has the most of the
-    /// log. True when it was taken over.
-    pub async fn transfer_leadership(&self, may_lead: impl Fn(u64) -> bool) -> bool {
-        let metrics = self.metrics();
-        if metrics.current_leader != Some(metrics.id) || !metrics.state.is_leader() {
-            return false;
-        }
-        let matched = |id: &u64| {
-            let progress = metrics.replication.as_ref();
-            progress.and_then(|progress| progress.get(id).copied().flatten())
-        };
-        let lease = Duration::from_millis(self.options.timing.election_max_ms);
-        let best = metrics
-            .membership_config
-            .voter_ids()
-            .filter(|id| *id != metrics.id && may_lead(*id))
-            .filter(|id| {
-                let age = self.wire.contacts().peer_age(*id);
-                age.is_some_and(|age| age < lease)
-            })
-            .max_by_key(matched);
-        let Some(best) = best else {
-            return false;
-        };
-        let mut leadership = self.leadership.subscribe();
-        self.wire.contacts().offers(metrics.current_term, metrics.id);
-        if self.raft.trigger().transfer_leader(best).await.is_err() {
-            return false;
-        }
-        let moved = leadership.wait_for(|now| now.leader.is_some_and(|id| id.0 != metrics.id));
-        let moved = tokio::time::timeout(TRANSFER_LIMIT, moved).await.is_ok();
-        if !moved {
-            let name = self.name(best);
-            tracing::warn!(node = name, "{name} did not take leadership over in time: an election follows");
-        }
-        moved
     }
 
     /// Reports why the process must end; the first reason stays.

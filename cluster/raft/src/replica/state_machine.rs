@@ -12,10 +12,14 @@ use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use crate::replica::awaited::{self, Awaited};
 use crate::replica::compare::Due;
 use crate::replica::view::{Published, View};
-use crate::snapshot::{SnapshotDir, SnapshotFile};
+use crate::snapshot::{Snapshot, SnapshotDir, SnapshotFile};
 use crate::store::log_bytes::LogBytes;
 use crate::transport::acknowledged::Acknowledged;
-use crate::types::{LogId, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
+use crate::types::{LogId, SnapshotMeta, StoredMembership, TypeConfig};
+use crate::util::blocking;
+
+/// The Raft core of openraft on this state machine.
+pub(crate) type Raft = openraft::Raft<TypeConfig, StateMachine>;
 
 /// The state and where it stands in the log.
 pub(crate) struct StateMachine {
@@ -197,11 +201,4 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
         );
         Ok(Snapshot { meta: snapshot.header.meta(), snapshot })
     }
-}
-
-/// Runs file work away from the async runtime.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }

@@ -1,35 +1,18 @@
 //! What operators see of one node and its cluster. Everything here is a local opinion.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use acefleet_registry::NodeId;
 use openraft::Instant as _;
-use openraft::async_runtime::watch::WatchReceiver;
 use serde::Serialize;
 
-use crate::errors::Failure;
-use crate::replica::chronicle::Chronicle;
-use crate::replica::core::Core;
-use crate::replica::level;
-use crate::replica::view::View;
-use crate::store::disk::{self, DiskSpace};
-use crate::types::{Member, Metrics, ServerMetrics, StoredMembership, TypeConfig};
+use super::core::Core;
+use super::leaderless::leaderless;
+use super::leadership::LEADER_LOST;
+use super::view::View;
+use crate::store::disk::DiskSpace;
+use crate::types::{Member, Metrics, StoredMembership};
 use crate::util::span::millis;
-
-/// Who leads, as this node knows it. Comparing two values tells whether anything changed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Leadership {
-    /// Newest term this node has seen.
-    pub term: u64,
-    /// The leader of that term, if one is known.
-    pub leader: Option<NodeId>,
-    /// Whether this node is that leader.
-    pub is_leader: bool,
-    /// Log index of the membership in force; it moves when members come, go or change address.
-    pub membership_index: u64,
-}
 
 /// Part of a member in elections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -116,16 +99,6 @@ pub struct RaftStatus {
     pub fsync_last_us: Option<u64>,
     /// Space under the data directory; absent while the file system does not say.
     pub disk: Option<DiskSpace>,
-}
-
-/// Log index of the members that are committed, these, and which of them vote.
-pub(crate) fn committed_members(core: &Core) -> (u64, BTreeMap<u64, Member>, BTreeSet<u64>) {
-    let metrics = core.raft.metrics();
-    let metrics = metrics.borrow_watched();
-    let membership = &metrics.committed_membership_config;
-    let index = membership.log_id().map_or(0, |log_id| log_id.index);
-    let members = membership.nodes().map(|(id, member)| (*id, member.clone())).collect();
-    (index, members, membership.voter_ids().collect())
 }
 
 /// Builds the status from the metrics of this moment.
@@ -244,151 +217,7 @@ fn staleness(core: &Core, view: &View, leads: bool, leaderless: Duration) -> Dur
     }
 }
 
-fn leaderless(core: &Core, leads: bool, voters: usize, quorum_age: Option<Duration>) -> Duration {
-    if !leads {
-        return core.wire.contacts().leader_age();
-    }
-    let lease = Duration::from_millis(core.options.timing.election_max_ms);
-    // A majority that stores nothing is none.
-    let stalled = core.stalled();
-    let unconfirmed = match quorum_age {
-        _ if voters <= 1 => Duration::ZERO,
-        Some(age) => age,
-        None => core.wire.contacts().leader_age(),
-    };
-    let longest = unconfirmed.max(stalled);
-    if longest <= lease { Duration::ZERO } else { longest }
-}
-
-impl Core {
-    /// For how long nothing has been committed that this node wrote as the leader.
-    fn stalled(&self) -> Duration {
-        let stalled = self.progress.lock().unwrap_or_else(PoisonError::into_inner).stalled(Instant::now());
-        // A slow disk is no stall.
-        if stalled >= STALLED { stalled } else { Duration::ZERO }
-    }
-
-    /// How long there has been no leader with a majority, as far as this node can tell.
-    pub(crate) fn leaderless(&self) -> Duration {
-        let metrics = self.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        let voters = metrics.membership_config.voter_ids().count();
-        let quorum_age = metrics.last_quorum_acked.map(|acked| acked.elapsed());
-        leaderless(self, metrics.state.is_leader(), voters, quorum_age)
-    }
-
-    /// Names of the other voters that this node does not hear.
-    pub(crate) fn away(&self) -> Vec<String> {
-        let metrics = self.raft.server_metrics();
-        let voters: Vec<u64> = metrics.borrow_watched().membership_config.voter_ids().collect();
-        voters.into_iter().filter(|id| self.is_silent(*id)).map(|id| self.name(id)).collect()
-    }
-}
-
-/// A leader that was silent for so long, or that no majority has confirmed for so long, is taken to be gone: several elections.
-pub const LEADER_LOST: Duration = Duration::from_secs(2);
-
-/// When nothing has been committed for so long that should have been, no majority stores what the leader sends.
-const STALLED: Duration = Duration::from_secs(1);
-
-/// A majority that was heard so long ago may follow another leader by now: nobody watches.
-const MAJORITY_LOST: Duration = Duration::from_secs(2);
-
-/// How old the time of the last majority may become before [`follow`] looks again.
-const MAJORITY_EVERY: Duration = Duration::from_millis(100);
-
-/// Keeps the leadership channel current and reports the death of the Raft core. Ends with it.
-pub(crate) async fn follow(core: Arc<Core>) {
-    // Not the metrics, which move several times with every write.
-    let mut server = core.raft.server_metrics();
-    let mut clock = tokio::time::interval(MAJORITY_EVERY);
-    let mut chronicle = Chronicle::default();
-    loop {
-        server.borrow_and_update();
-        if let Err(fatal) = look(&core) {
-            if !core.is_closing() {
-                core.fail(disk::or_full(&core, format!("the Raft core died: {fatal}")).await);
-            }
-            return;
-        }
-        chronicle.note(&core);
-        tokio::select! {
-            biased;
-            () = core.stop.cancelled() => return,
-            changed = server.changed() => if changed.is_err() {
-                if !core.is_closing() {
-                    let why = look(&core).err().map_or_else(|| "it is gone".to_owned(), |e| e.to_string());
-                    core.fail(disk::or_full(&core, format!("the Raft core died: {why}")).await);
-                }
-                return;
-            },
-            _ = clock.tick() => {}
-        }
-    }
-}
-
-/// Takes over what the Raft core says now; an error when it is dead.
-fn look(core: &Core) -> Result<(), openraft::errors::Fatal<TypeConfig>> {
-    let (now, alone, moved) = {
-        let server = core.raft.server_metrics();
-        let server = server.borrow_watched();
-        let now = leadership(&server);
-        // The entry that forms a cluster has index 0, as has none.
-        let known =
-            now.membership_index == core.leadership.borrow().membership_index && core.wire.has_members();
-        let moved = (!known).then(|| {
-            let nodes = server.membership_config.nodes();
-            nodes.map(|(id, member)| (*id, member.clone())).collect::<BTreeMap<_, _>>()
-        });
-        let alone = server.membership_config.voter_ids().count() <= 1;
-        (now, alone, moved)
-    };
-    let (acked, running) = {
-        let seen = core.raft.metrics();
-        let seen = seen.borrow_watched();
-        let committed = seen.local_committed.map(|id| id.index);
-        let mut progress = core.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        progress.look(seen.state.is_leader(), seen.last_log_index, committed, Instant::now());
-        (seen.last_quorum_acked.map(|acked| acked.elapsed()), seen.running_state.clone())
-    };
-    let confirmed = acked.map(|age| age.max(core.stalled()));
-    let backed = alone || acked.is_some_and(|age| age <= MAJORITY_LOST);
-    core.look_at_clocks((now.is_leader && backed).then_some(now.term));
-    if let Some(at) = confirmed.filter(|_| now.is_leader).and_then(|age| Instant::now().checked_sub(age)) {
-        core.wire.contacts().led_by_self_at(at);
-    }
-    if let Some(members) = moved {
-        core.forget_clocks(|id| members.contains_key(&id));
-        if !members.is_empty() {
-            core.remembered.retain(|id| members.contains_key(&id));
-        }
-        core.wire.set_members(members);
-    }
-    running?;
-    if let Some(why) = level::too_new(core.published.load().state.level(), core.wire.level()) {
-        core.fail(Failure::Fatal(why));
-    }
-    core.leadership.send_if_modified(|known| {
-        let changed = *known != now;
-        if changed {
-            *known = now;
-        }
-        changed
-    });
-    Ok(())
-}
-
 /// The known leader. A restarted leader still has its own vote, but leads only once elected again.
 fn leader(metrics: &Metrics) -> Option<u64> {
     metrics.current_leader.filter(|id| *id != metrics.id || metrics.state.is_leader())
-}
-
-fn leadership(server: &ServerMetrics) -> Leadership {
-    let leads = server.current_leader == Some(server.id) && server.state.is_leader();
-    Leadership {
-        term: server.vote.leader_id.term,
-        leader: server.current_leader.filter(|id| *id != server.id || leads).map(NodeId),
-        is_leader: leads,
-        membership_index: server.membership_config.log_id().map_or(0, |log_id| log_id.index),
-    }
 }

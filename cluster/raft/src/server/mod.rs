@@ -25,20 +25,20 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::membership::access;
 use crate::membership::admit;
-use crate::membership::disk_check::rule::Trust;
 use crate::membership::formation;
 use crate::membership::reconfigure::{self, Changed};
 use crate::proposals::read::{self, Confirmed};
-use crate::replica::compare;
+use crate::replica::compare::message;
 use crate::replica::core::Core;
-use crate::replica::status;
+use crate::replica::trust::Trust;
+use crate::snapshot::Snapshot;
 use crate::store::Standing;
 use crate::transport::proto::{
     self, ask_reply, forward_server, members_reply, node_server, raft_server, read_index_reply,
 };
 use crate::transport::protocol;
 use crate::transport::{CONNECTION_WINDOW, MAX_MESSAGE, STREAM_WINDOW};
-use crate::types::{Snapshot, TypeConfig};
+use crate::types::TypeConfig;
 use crate::util::codec;
 
 /// Longest time that a caller may ask this node to keep trying.
@@ -298,7 +298,7 @@ impl node_server::Node for Service {
         let (access, key_proof) = access::answer(self.0.options.access.as_ref(), nonce);
         let identity = self.0.identity.load();
         let live = self.0.raft.is_initialized().await.map_err(|e| Status::unavailable(e.to_string()))?;
-        let (membership_index, members, voters) = status::committed_members(&self.0);
+        let (membership_index, members, voters) = self.0.committed_members();
         let members = if live {
             let infos = members.into_iter().map(|(id, member)| proto::MemberInfo {
                 id,
@@ -365,7 +365,7 @@ impl node_server::Node for Service {
         if let Some(clock) = request.clock {
             self.0.hear_clock(from, Elapsed(clock.elapsed_ms), WallMs(clock.wall_ms));
         }
-        self.0.comparison.told(from, compare::heard(&request.points));
+        self.0.comparison.told(from, message::decode(&request.points));
         let outcome = match self.0.hooks.ask(NodeId(from), request.request).await {
             Ok(reply) => ask_reply::Outcome::Reply(reply),
             Err(refused) => ask_reply::Outcome::Refused(refused),

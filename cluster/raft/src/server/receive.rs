@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use tokio::io::AsyncWriteExt;
 use tonic::{Status, Streaming};
 
-use crate::replica::state_machine::blocking;
 use crate::snapshot::SnapshotFile;
 use crate::transport::proto::{SnapshotHead, SnapshotPart, snapshot_part::Part};
+use crate::util::blocking;
 
 /// Largest snapshot that is accepted.
 const MAX_SNAPSHOT: u64 = 4 << 30;

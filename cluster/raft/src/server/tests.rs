@@ -81,7 +81,7 @@ async fn calls_of_another_cluster_or_for_another_node_are_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_has_not_compared_its_disk_takes_nothing_from_leaders_and_candidates() {
-    use crate::membership::disk_check::rule::Trust;
+    use crate::replica::trust::Trust;
 
     let node = alone("node").await;
     let url = format!("http://{}", node.address);

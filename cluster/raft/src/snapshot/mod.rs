@@ -6,3 +6,6 @@ mod file;
 
 pub(crate) use dir::SnapshotDir;
 pub(crate) use file::SnapshotFile;
+
+/// What openraft sends and installs: a file with what it covers.
+pub(crate) type Snapshot = openraft::alias::SnapshotOf<crate::types::TypeConfig, SnapshotFile>;

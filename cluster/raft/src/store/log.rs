@@ -15,10 +15,10 @@ use super::flusher::Flusher;
 use super::keys::{COMMITTED, LAST_PURGED, VOTE, log_index, log_key};
 use super::mark::MarkFile;
 use super::recent::Recent;
-use crate::replica::state_machine::blocking;
 use crate::snapshot::SnapshotDir;
 use crate::store::log_bytes::LogBytes;
 use crate::types::{Entry, LogId, TypeConfig, Vote};
+use crate::util::blocking;
 
 /// Most bytes of entries in one replication request; keeps a request far below the message limit.
 const READ_LIMIT: usize = 2 << 20;

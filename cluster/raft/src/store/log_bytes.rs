@@ -2,22 +2,14 @@
 //! and an entry may weigh as much as tens of thousands of others.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::replica::core::Core;
-use crate::replica::state_machine::blocking;
-
-/// A snapshot that takes longer is not waited for.
-const SNAPSHOT_LIMIT: Duration = Duration::from_secs(60);
-/// After a snapshot that could not be made.
-const PAUSE: Duration = Duration::from_secs(5);
 /// The log that members which lag a little are served from, in sizes of what calls for a snapshot.
-const KEPT: u64 = 3;
+pub(crate) const KEPT: u64 = 3;
 /// With so much behind the newest snapshot, in the same unit, writes wait for the next one.
-const FULL: u64 = 5;
+pub(crate) const FULL: u64 = 5;
 
 /// The log in bytes, as the store holds it.
 #[derive(Debug)]
@@ -120,8 +112,25 @@ impl LogBytes {
         self.taken.notify_one();
     }
 
+    /// Index of the newest snapshot.
+    pub fn newest_snapshot(&self) -> u64 {
+        self.state().snapshot
+    }
+
+    /// Resolves when there is a newer snapshot.
+    pub async fn snapshot_taken(&self) {
+        self.taken.notified().await;
+    }
+
+    /// Bytes of all entries.
+    #[cfg(test)]
+    pub fn held(&self) -> u64 {
+        let state = self.state();
+        state.end() - state.base
+    }
+
     /// Resolves when a snapshot is due.
-    async fn due(&self) {
+    pub async fn due(&self) {
         loop {
             {
                 let state = self.state();
@@ -134,7 +143,7 @@ impl LogBytes {
     }
 
     /// Up to which index the log should go, if it is larger than what is kept for members that lag.
-    fn surplus(&self) -> Option<u64> {
+    pub fn surplus(&self) -> Option<u64> {
         let state = self.state();
         let (kept, end) = (KEPT.saturating_mul(self.unit), state.end());
         if end - state.base <= kept {
@@ -158,71 +167,11 @@ impl LogBytes {
     }
 }
 
-/// Takes a snapshot whenever so many bytes lie behind the last one, and drops what is too much of the log after each
-/// snapshot, whatever set it off. Ends with the node.
-pub(crate) async fn run(core: Arc<Core>) {
-    loop {
-        let step = async {
-            tokio::select! {
-                biased;
-                () = core.log_bytes.taken.notified() => purge(&core).await,
-                () = core.log_bytes.due() => snapshot(&core).await,
-                () = core.snapshots.wanted() => again(&core).await,
-            }
-        };
-        let done = tokio::select! {
-            () = core.stop.cancelled() => return,
-            done = step => done,
-        };
-        if let Err(error) = done {
-            tracing::warn!(error, "the log grows: it could not be cut behind a snapshot");
-            tokio::select! {
-                () = core.stop.cancelled() => return,
-                () = tokio::time::sleep(PAUSE) => {}
-            }
-        }
-    }
-}
-
-async fn snapshot(core: &Core) -> Result<(), String> {
-    let before = core.metrics().snapshot;
-    core.raft.trigger().snapshot().await.map_err(|error| error.to_string())?;
-    let newer = |metrics: &crate::types::Metrics| metrics.snapshot > before;
-    let made = core.raft.wait(Some(SNAPSHOT_LIMIT)).metrics(newer, "snapshot").await;
-    made.map(drop).map_err(|error| error.to_string())
-}
-
-/// Writes a snapshot in place of damaged ones, maybe of the same entry.
-async fn again(core: &Core) -> Result<(), String> {
-    core.raft.trigger().snapshot().await.map_err(|error| error.to_string())
-}
-
-/// Drops the front of the log that neither a kept snapshot nor a member that lags a little needs.
-async fn purge(core: &Core) -> Result<(), String> {
-    let Some(surplus) = core.log_bytes.surplus() else { return Ok(()) };
-    let newest = core.log_bytes.state().snapshot;
-    let known = |metrics: &crate::types::Metrics| metrics.snapshot.is_some_and(|id| id.index >= newest);
-    let known = core.raft.wait(Some(SNAPSHOT_LIMIT)).metrics(known, "snapshot").await;
-    known.map_err(|error| error.to_string())?;
-    let snapshots = core.snapshots.clone();
-    let kept = blocking(move || snapshots.indexes()).await.map_err(|error| error.to_string())?;
-    match kept.into_iter().min() {
-        Some(oldest) => {
-            core.raft.trigger().purge_log(oldest.min(surplus)).await.map_err(|error| error.to_string())
-        }
-        None => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
-    use acefleet_registry::{Command, NodeId, NodeInfo, OpId};
     use futures::FutureExt;
 
     use super::*;
-    use crate::testing::lab::{self, Node, PATIENCE};
 
     fn log(entries: std::ops::RangeInclusive<u64>, bytes: u64) -> LogBytes {
         let log = LogBytes::new(100);
@@ -233,10 +182,7 @@ mod tests {
     #[test]
     fn it_counts_what_is_kept() {
         let log = log(5..=14, 10);
-        let kept = || {
-            let state = log.state();
-            state.end() - state.base
-        };
+        let kept = || log.held();
         assert_eq!(kept(), 100);
         log.purge(7);
         assert_eq!(kept(), 70);
@@ -291,84 +237,5 @@ mod tests {
         assert!(log.room().unwrap_err().contains("retry"));
         log.snapshot(1);
         assert_eq!(log.room(), Ok(()));
-    }
-
-    async fn write(node: &Node, bytes: usize, deadline: Instant) -> Result<(), crate::WriteError> {
-        let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
-        let mark = Command::NodeUp(NodeInfo {
-            id: NodeId(1),
-            name: "mark".into(),
-            advertise_host: "x".repeat(bytes),
-            http_port: 8000,
-            version: "1".into(),
-            capacity: 1,
-            docker_network: None,
-            vpns: vec![],
-        });
-        node.cluster().propose(OpId(high, low), mark, deadline).await.map(drop)
-    }
-
-    async fn alone(dir: &std::path::Path, unit: u64, interval: Duration) -> Node {
-        let bind = lab::free_address().await;
-        let mut node = Node::new(dir, "a", bind, bind.to_string(), Vec::new());
-        node.options.snapshot.bytes = unit;
-        node.options.snapshot.interval = interval;
-        node.start().await;
-        node
-    }
-
-    fn kept(node: &Node) -> u64 {
-        let state = node.cluster().core().log_bytes.state();
-        state.end() - state.base
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn the_log_is_cut_behind_snapshots_that_bytes_did_not_set_off() {
-        const UNIT: u64 = 64 << 10;
-        let dir = tempfile::tempdir().unwrap();
-        let mut node = alone(dir.path(), UNIT, Duration::from_millis(50)).await;
-        // Sixteen times what is kept, and never enough at once.
-        let mut written = 0;
-        while written < 16 * KEPT * UNIT {
-            for _ in 0..6 {
-                write(&node, 8 << 10, Instant::now() + PATIENCE).await.unwrap();
-                written += 8 << 10;
-            }
-            let applied = node.cluster().status().last_applied;
-            lab::until("a snapshot by time", || node.cluster().status().snapshot_index >= applied).await;
-        }
-        lab::until("the log to be cut", || kept(&node) <= KEPT * UNIT).await;
-        let before = kept(&node);
-        assert!(before > 0, "members that lag a little need a snapshot");
-        node.stop().await;
-        node.start().await;
-        lab::until("it leads", || node.cluster().is_leader()).await;
-        let after = kept(&node);
-        assert!(
-            after > 0 && after.abs_diff(before) < UNIT,
-            "{before} bytes before the start, {after} after it"
-        );
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn writes_wait_for_room_in_the_log_and_say_so_in_the_end() {
-        let dir = tempfile::tempdir().unwrap();
-        let node = alone(dir.path(), 1 << 20, Duration::from_secs(3_600)).await;
-        write(&node, 10, Instant::now() + PATIENCE).await.unwrap();
-        let log = &node.cluster().core().log_bytes;
-        let next = node.cluster().status().last_log + 1;
-        log.append(next, FULL << 20);
-        let held = write(&node, 10, Instant::now() + Duration::from_millis(300)).await.unwrap_err();
-        assert!(
-            matches!(&held, crate::WriteError::HeldBack(why) if why.contains(&format!("{FULL} MiB"))),
-            "{held}"
-        );
-        assert_eq!(node.cluster().status().last_log + 1, next, "it entered the log all the same");
-        let waits = write(&node, 10, Instant::now() + PATIENCE);
-        let (done, ()) = tokio::join!(waits, async {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            log.truncate(next);
-        });
-        done.unwrap();
     }
 }

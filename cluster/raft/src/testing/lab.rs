@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use crate::proposals::write::Applied;
+use crate::replica::awaited::Applied;
 use crate::transport::{System, Ways};
 use crate::{Cluster, NoHooks, Options, Peer, StartError};
 

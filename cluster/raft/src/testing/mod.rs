@@ -14,8 +14,9 @@ use acefleet_registry::{Command, Elapsed, NodeId, OpId, Proposal, State, apply};
 use openraft::EntryPayload;
 use sha2::{Digest, Sha256};
 
-use crate::cluster::{Cluster, NoHooks};
+use crate::cluster::Cluster;
 use crate::options::Options;
+use crate::replica::hooks::NoHooks;
 use crate::types::{Entry, LeaderId, LogId, SnapshotMeta, StoredMembership};
 
 pub(crate) fn log_id(index: u64) -> LogId {

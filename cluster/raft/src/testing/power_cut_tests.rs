@@ -14,8 +14,9 @@ use openraft::EntryPayload;
 use openraft::storage::{IOFlushed, RaftLogStorage};
 use openraft::type_config::TypeConfigExt;
 
-use crate::cluster::{Cluster, NoHooks};
+use crate::cluster::Cluster;
 use crate::options::Options;
+use crate::replica::hooks::NoHooks;
 use crate::store::{Db, Flusher, LogStore};
 use crate::types::{Entry, LeaderId, LogId, TypeConfig, Vote};
 use crate::util::files;

@@ -14,10 +14,11 @@ use openraft::errors::RPCError;
 use tonic::Streaming;
 
 use super::append_message::{self, Outcome, Request};
-use super::client::{CallError, Wire, bounded};
-use super::network::{PeerClient, unreachable};
+use super::call_error::{CallError, bounded};
+use super::peer::{PeerClient, unreachable};
 use super::pool::Lane;
 use super::proto;
+use super::wire::Wire;
 use crate::types::TypeConfig;
 use crate::util::codec;
 

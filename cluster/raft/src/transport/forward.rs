@@ -1,19 +1,20 @@
 //! Writes on their way to the leader: one open stream, any number of writes under way on it. Only
 //! failures come back; that a write took effect is seen in this node's own replica.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::client::{CallError, Wire, bounded};
+use super::call_error::{CallError, bounded};
 use super::pool::Lane;
 use super::proto::{self, write_message::Message};
+use super::wire::Wire;
+use super::write_streams::{Link, Pending};
 use crate::types::Member;
 use crate::types::write_failure::Refusal;
 
@@ -21,76 +22,6 @@ use crate::types::write_failure::Refusal;
 const OPEN_TIMEOUT: Duration = Duration::from_millis(500);
 /// Writes that wait to be sent before further ones wait for a place.
 const QUEUE: usize = 1_024;
-
-/// The stream to the present leader.
-#[derive(Debug, Default)]
-pub(super) struct WriteStreams {
-    current: Mutex<Option<Link>>,
-    last_id: AtomicU64,
-}
-
-/// One stream. It ends when the last handle goes.
-#[derive(Clone, Debug)]
-struct Link {
-    to: u64,
-    address: String,
-    writes: mpsc::Sender<proto::WriteMessage>,
-    pending: Arc<Pending>,
-}
-
-/// Writes on a stream whose failure is not known; absent once it is closed.
-#[derive(Debug)]
-struct Pending(Mutex<Option<HashMap<u64, oneshot::Sender<Refusal>>>>);
-
-impl Pending {
-    fn open() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Some(HashMap::new()))))
-    }
-
-    fn writes(&self) -> MutexGuard<'_, Option<HashMap<u64, oneshot::Sender<Refusal>>>> {
-        // Senders only: a panic elsewhere cannot leave them half-changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_open(&self) -> bool {
-        self.writes().is_some()
-    }
-
-    /// Waits for the failure of a write from now on; `None` when the stream is closed.
-    fn register(self: &Arc<Self>, id: u64) -> Option<Slot> {
-        let (sender, refusal) = oneshot::channel();
-        self.writes().as_mut()?.insert(id, sender);
-        Some(Slot { pending: Arc::clone(self), id, refusal })
-    }
-
-    fn tell(&self, id: u64, refusal: Refusal) {
-        if let Some(sender) = self.writes().as_mut().and_then(|writes| writes.remove(&id)) {
-            // Its caller has given up.
-            let _ = sender.send(refusal);
-        }
-    }
-
-    fn close(&self, refusal: &Refusal) {
-        for sender in self.writes().take().into_iter().flat_map(HashMap::into_values) {
-            let _ = sender.send(refusal.clone());
-        }
-    }
-}
-
-/// A registered write; dropping it forgets the write.
-struct Slot {
-    pending: Arc<Pending>,
-    id: u64,
-    refusal: oneshot::Receiver<Refusal>,
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        if let Some(writes) = self.pending.writes().as_mut() {
-            writes.remove(&self.id);
-        }
-    }
-}
 
 impl Wire {
     /// Hands a write to the leader. Returns only when it failed: cancel it when the write is seen.

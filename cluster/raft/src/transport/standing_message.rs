@@ -1,7 +1,6 @@
 //! How far a disk has come, as it travels.
 
 use super::proto;
-use crate::membership::disk_check::rule::Trust;
 use crate::store::Standing;
 use crate::types::{LeaderId, LogId, Vote};
 
@@ -35,25 +34,5 @@ impl From<proto::Standing> for Standing {
             committed: vote.committed,
         };
         Self { vote: told.vote.map(vote), last: told.last.map(id), committed: told.committed.map(id) }
-    }
-}
-
-impl From<Trust> for proto::Trust {
-    fn from(state: Trust) -> Self {
-        match state {
-            Trust::Waiting => Self::Waiting,
-            Trust::Sound => Self::Sound,
-            Trust::Forgot => Self::Forgot,
-        }
-    }
-}
-
-impl From<proto::Trust> for Trust {
-    fn from(state: proto::Trust) -> Self {
-        match state {
-            proto::Trust::Waiting => Self::Waiting,
-            proto::Trust::Sound => Self::Sound,
-            proto::Trust::Forgot => Self::Forgot,
-        }
     }
 }

@@ -12,15 +12,16 @@ use openraft::raft::AppendEntriesRequest;
 use openraft::{RaftNetworkFactory, RaftNetworkV2};
 
 use super::Wire;
-use super::network::{Network, PeerClient};
+use super::network::Network;
+use super::peer::PeerClient;
 use crate::Cluster;
-use crate::membership::disk_check::rule::Trust;
 use crate::options::Timing;
-use crate::snapshot::{SnapshotDir, SnapshotFile};
+use crate::replica::trust::Trust;
+use crate::snapshot::{Snapshot, SnapshotDir, SnapshotFile};
 use crate::store::IdentityFile;
 use crate::testing::{single_node, snapshot_meta};
 use crate::transport::contacts::Contacts;
-use crate::types::{Member, Snapshot, TypeConfig, Vote};
+use crate::types::{Member, TypeConfig, Vote};
 
 /// So many failures in a row make a pause that no test outlasts by accident.
 const FAILURES: usize = 6;

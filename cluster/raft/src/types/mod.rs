@@ -125,7 +125,6 @@ impl fmt::Display for Member {
     }
 }
 
-pub(crate) type Raft = openraft::Raft<TypeConfig, crate::replica::state_machine::StateMachine>;
 pub(crate) type Entry = alias::EntryOf<TypeConfig>;
 pub(crate) type LogId = alias::LogIdOf<TypeConfig>;
 pub(crate) type LeaderId = alias::LeaderIdOf<TypeConfig>;
@@ -133,6 +132,5 @@ pub(crate) type Vote = alias::VoteOf<TypeConfig>;
 pub(crate) type Membership = openraft::Membership<u64, Member>;
 pub(crate) type StoredMembership = alias::StoredMembershipOf<TypeConfig>;
 pub(crate) type SnapshotMeta = alias::SnapshotMetaOf<TypeConfig>;
-pub(crate) type Snapshot = alias::SnapshotOf<TypeConfig, crate::snapshot::SnapshotFile>;
 pub(crate) type Metrics = openraft::RaftMetrics<TypeConfig>;
 pub(crate) type ServerMetrics = openraft::metrics::RaftServerMetrics<TypeConfig>;

@@ -6,19 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use futures::stream::{FuturesUnordered, StreamExt};
-use openraft::Instant as _;
-use openraft::async_runtime::watch::WatchReceiver;
-
 use crate::errors::Failure;
-use crate::membership::disk_check::rule::{Answer, Forgot, Trust, Verdict, judge, replaceable};
-use crate::membership::join::CALL_LIMIT;
+use crate::membership::disk_check::rule::{Answer, Forgot, Verdict, judge, replaceable};
 use crate::membership::tend;
 use crate::membership::twin;
 use crate::replica::core::Core;
-use crate::replica::state_machine::blocking;
+use crate::replica::trust::Trust;
 use crate::store::{MemberRecord, Standing};
+use crate::transport::CALL_LIMIT;
 use crate::transport::proto::HelloReply;
+use crate::util::blocking;
+use futures::stream::{FuturesUnordered, StreamExt};
 
 /// So long a node waits for the rest, once enough have answered.
 const REST: Duration = Duration::from_millis(1_500);
@@ -59,33 +57,6 @@ pub(crate) async fn run(core: Arc<Core>) {
             // The Raft core is gone, and the process ends for that.
             Err(_) => return,
         }
-    }
-}
-
-impl Core {
-    /// Opens this node for what leaders and candidates send, unless it has forgotten something.
-    pub fn take_part(&self) {
-        self.inquired.store(true, Ordering::Relaxed);
-        self.trust.send_if_modified(|state| {
-            let waits = *state == Trust::Waiting;
-            if waits {
-                *state = Trust::Sound;
-            }
-            waits
-        });
-        if *self.trust.borrow() == Trust::Sound {
-            self.raft.runtime_config().elect(true);
-        }
-    }
-
-    /// Whether this node leads and a majority has confirmed it lately.
-    pub fn leads_with_majority(&self) -> bool {
-        let metrics = self.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        let alone = metrics.membership_config.voter_ids().count() <= 1;
-        let lease = Duration::from_millis(self.options.timing.election_max_ms);
-        let confirmed = metrics.last_quorum_acked.is_some_and(|acked| acked.elapsed() <= lease);
-        metrics.state.is_leader() && (alone || confirmed)
     }
 }
 

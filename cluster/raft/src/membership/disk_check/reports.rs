@@ -6,15 +6,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use openraft::async_runtime::watch::WatchReceiver;
 
 use crate::errors::Failure;
-use crate::membership::disk_check::rule::Trust;
 use crate::replica::core::Core;
+use crate::replica::trust::Trust;
 use crate::store::{Db, Flusher, Standing};
 
 /// How often a node looks whether there is something to tell or to store.
@@ -24,59 +24,6 @@ const CALL_LIMIT: Duration = Duration::from_millis(500);
 const AGAIN: Duration = Duration::from_secs(10);
 /// A member that did not answer is told again when it is heard, or after this time.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
-
-/// What the others told.
-#[derive(Debug, Default)]
-pub(crate) struct Remembered {
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    members: BTreeMap<u64, Standing>,
-    fresh: bool,
-}
-
-impl Remembered {
-    /// What is stored already.
-    pub fn new(members: BTreeMap<u64, Standing>) -> Self {
-        Self { state: Mutex::new(State { members, fresh: false }) }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Every change is a few plain assignments: a panic elsewhere cannot leave it half-changed.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes in what a member told.
-    pub fn learn(&self, id: u64, told: &Standing) {
-        let mut state = self.state();
-        let known = state.members.entry(id).or_default();
-        let before = *known;
-        known.learn(told);
-        let changed = *known != before;
-        state.fresh |= changed;
-    }
-
-    /// What a member told; nothing, if it never did.
-    pub fn of(&self, id: u64) -> Standing {
-        self.state().members.get(&id).copied().unwrap_or_default()
-    }
-
-    /// Forgets those that are no members any more.
-    pub fn retain(&self, is_member: impl Fn(u64) -> bool) {
-        let mut state = self.state();
-        let before = state.members.len();
-        state.members.retain(|id, _| is_member(*id));
-        state.fresh |= state.members.len() != before;
-    }
-
-    /// All of it, if it changed since it was last taken.
-    fn take(&self) -> Option<BTreeMap<u64, Standing>> {
-        let mut state = self.state();
-        std::mem::take(&mut state.fresh).then(|| state.members.clone())
-    }
-}
 
 impl Core {
     /// What this node knows a member to have had: what it told, and as the leader what it acknowledged.
@@ -199,12 +146,9 @@ fn is_due(core: &Core, id: u64, told: Option<&Told>, standing: &Standing) -> boo
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::testing::log_id;
+    use std::sync::Mutex;
 
-    fn at(index: u64) -> Standing {
-        Standing { vote: None, last: Some(log_id(index)), committed: Some(log_id(index)) }
-    }
+    use super::*;
 
     #[tokio::test]
     async fn a_member_that_never_answers_delays_no_other() {
@@ -248,29 +192,5 @@ mod tests {
             () = tokio::time::sleep(Duration::from_millis(20)) => {}
         }
         assert_eq!(calls.lock().unwrap()[&2], left, "a member that left is still told");
-    }
-
-    #[test]
-    fn what_was_told_is_stored_once_and_found_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let remembered = Remembered::default();
-        assert_eq!(remembered.take(), None);
-        remembered.learn(2, &at(7));
-        remembered.learn(3, &at(5));
-        remembered.learn(2, &at(6));
-        let taken = remembered.take().unwrap();
-        assert_eq!(taken, BTreeMap::from([(2, at(7)), (3, at(5))]), "it went back");
-        remembered.learn(2, &at(7));
-        assert_eq!(remembered.take(), None, "nothing new");
-        {
-            let db = Db::create(dir.path()).unwrap();
-            assert_eq!(db.remembered().unwrap(), BTreeMap::new());
-            db.remember(&taken).unwrap();
-            db.sync().unwrap();
-        }
-        let again = Remembered::new(Db::open(dir.path()).unwrap().remembered().unwrap());
-        assert_eq!((again.of(2), again.of(3), again.of(4)), (at(7), at(5), Standing::default()));
-        again.retain(|id| id == 3);
-        assert_eq!(again.take(), Some(BTreeMap::from([(3, at(5))])));
     }
 }

@@ -4,19 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use crate::replica::trust::Trust;
 use crate::store::{Lost, Standing};
 use crate::types::{LogId, Vote};
-
-/// Whether a member takes part, as far as it knows what the others remember of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trust {
-    /// It has not asked enough others yet: it neither votes nor stores anything.
-    Waiting,
-    /// Nobody remembers more of it than it has.
-    Sound,
-    /// Its disk lacks what it had told others.
-    Forgot,
-}
 
 /// What a member says to a node that compares.
 #[derive(Clone, Debug, PartialEq, Eq)]

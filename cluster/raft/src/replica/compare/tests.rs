@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use acefleet_registry::{Command, NodeId, OpId, Policy, Proposal, State};
 use bytes::Bytes;
 
-use super::Verdict;
+use super::rule::Verdict;
 use crate::errors::Failure;
 use crate::snapshot::SnapshotDir;
 use crate::store;

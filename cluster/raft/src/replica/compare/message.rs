@@ -1,0 +1,25 @@
+//! Points as they travel.
+
+use acefleet_registry::Digest;
+use bytes::Bytes;
+
+use super::point::{Point, Points};
+use crate::transport::proto::StatePoint;
+
+/// Points as they travel.
+pub(crate) fn encode(points: &Points) -> Vec<StatePoint> {
+    let told = |point: Point| StatePoint {
+        index: point.index,
+        digest: Bytes::copy_from_slice(&point.digest.to_le_bytes()),
+    };
+    points.iter().map(told).collect()
+}
+
+/// Points that came; what is no digest is left out.
+pub(crate) fn decode(points: &[StatePoint]) -> Points {
+    let heard = |point: &StatePoint| {
+        let digest = Digest::from_le_bytes(point.digest.as_ref().try_into().ok()?);
+        Some(Point { index: point.index, digest })
+    };
+    points.iter().filter_map(heard).collect()
+}

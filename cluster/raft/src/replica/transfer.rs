@@ -1,0 +1,48 @@
+//! Transfers leadership to another voter.
+
+use std::time::Duration;
+
+use super::core::Core;
+
+/// How long a stopping leader waits for its successor.
+const TRANSFER_LIMIT: Duration = Duration::from_millis(1_500);
+
+impl Core {
+    /// Transfers leadership to one of the voters that `may_lead` accepts: to one that was heard lately and has the most of the
+    /// log. True when it was taken over.
+    pub async fn transfer_leadership(&self, may_lead: impl Fn(u64) -> bool) -> bool {
+        let metrics = self.metrics();
+        if metrics.current_leader != Some(metrics.id) || !metrics.state.is_leader() {
+            return false;
+        }
+        let matched = |id: &u64| {
+            let progress = metrics.replication.as_ref();
+            progress.and_then(|progress| progress.get(id).copied().flatten())
+        };
+        let lease = Duration::from_millis(self.options.timing.election_max_ms);
+        let best = metrics
+            .membership_config
+            .voter_ids()
+            .filter(|id| *id != metrics.id && may_lead(*id))
+            .filter(|id| {
+                let age = self.wire.contacts().peer_age(*id);
+                age.is_some_and(|age| age < lease)
+            })
+            .max_by_key(matched);
+        let Some(best) = best else {
+            return false;
+        };
+        let mut leadership = self.leadership.subscribe();
+        self.wire.contacts().offers(metrics.current_term, metrics.id);
+        if self.raft.trigger().transfer_leader(best).await.is_err() {
+            return false;
+        }
+        let moved = leadership.wait_for(|now| now.leader.is_some_and(|id| id.0 != metrics.id));
+        let moved = tokio::time::timeout(TRANSFER_LIMIT, moved).await.is_ok();
+        if !moved {
+            let name = self.name(best);
+            tracing::warn!(node = name, "{name} did not take leadership over in time: an election follows");
+        }
+        moved
+    }
+}

@@ -1,0 +1,163 @@
+//! The calls to other nodes, one function each.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tonic::Request;
+
+use super::call_error::{CallError, bounded};
+use super::pool::Lane;
+use super::proto;
+use super::protocol;
+use super::wire::Wire;
+use crate::store::Standing;
+use crate::types::Member;
+use crate::util::span::millis;
+
+impl Wire {
+    /// Asks the leader for a read index.
+    pub async fn read_index(
+        &self,
+        to: u64,
+        member: &Member,
+        deadline: Instant,
+    ) -> Result<proto::ReadIndexReply, CallError> {
+        let limit = remaining(deadline);
+        let request = proto::ReadIndexRequest { route: Some(self.route(to)?), remaining_ms: millis(limit) };
+        let mut client = self.forward(member, Lane::Urgent);
+        let outcome = bounded(limit, client.read_index(Request::new(request))).await;
+        self.noted(to, &member.address, outcome)
+    }
+
+    /// Hands a change of the members to the leader.
+    pub async fn change_members(
+        &self,
+        to: u64,
+        member: &Member,
+        change: Vec<u8>,
+        deadline: Instant,
+    ) -> Result<proto::MembersReply, CallError> {
+        let limit = remaining(deadline);
+        let request = proto::MembersRequest {
+            route: Some(self.route(to)?),
+            change: change.into(),
+            remaining_ms: millis(limit),
+        };
+        let mut client = self.forward(member, Lane::Calls);
+        let outcome = bounded(limit, client.change_members(Request::new(request))).await;
+        self.noted(to, &member.address, outcome)
+    }
+
+    /// Asks an address of the settings or of a member who lives there, as often as it may be dialled.
+    pub async fn hello(
+        &self,
+        address: &str,
+        own_address: &str,
+        limit: Duration,
+    ) -> Result<proto::HelloReply, CallError> {
+        self.hello_with(address, own_address, Vec::new(), limit).await
+    }
+
+    /// The same with a question about its key, which the other node answers with a proof.
+    pub async fn hello_with(
+        &self,
+        address: &str,
+        own_address: &str,
+        nonce: Vec<u8>,
+        limit: Duration,
+    ) -> Result<proto::HelloReply, CallError> {
+        let mut client = self.node(address);
+        let greeting = self.greeting(own_address, nonce);
+        let outcome = bounded(limit, client.hello(Request::new(greeting))).await;
+        self.note_at(address, outcome.as_ref().err());
+        outcome
+    }
+
+    /// Asks an address who lives there now, over a connection of its own.
+    pub async fn hello_once(
+        &self,
+        address: &str,
+        own_address: &str,
+        limit: Duration,
+    ) -> Result<proto::HelloReply, CallError> {
+        let mut client = self.unverified(address);
+        bounded(limit, client.hello(Request::new(self.greeting(own_address, Vec::new())))).await
+    }
+
+    fn greeting(&self, own_address: &str, nonce: Vec<u8>) -> proto::HelloRequest {
+        let identity = self.identity.load();
+        proto::HelloRequest {
+            name: identity.node_name.clone(),
+            node_id: identity.node_id,
+            address: own_address.to_owned(),
+            version: self.version.clone(),
+            protocol: Some(protocol::own()),
+            nonce: nonce.into(),
+        }
+    }
+
+    /// Tells a founder which cluster it belongs to.
+    pub async fn form(
+        &self,
+        address: &str,
+        request: proto::FormRequest,
+        limit: Duration,
+    ) -> Result<(), CallError> {
+        let mut client = self.unverified(address);
+        bounded(limit, client.form(Request::new(request))).await?;
+        Ok(())
+    }
+
+    /// Asks a member to take this node in.
+    pub async fn join(
+        &self,
+        address: &str,
+        request: proto::JoinRequest,
+        limit: Duration,
+    ) -> Result<proto::JoinReply, CallError> {
+        let mut client = self.unverified(address);
+        bounded(limit, client.join(Request::new(request))).await
+    }
+
+    /// Tells a member how far the disk of this node has come.
+    pub async fn report(
+        &self,
+        to: u64,
+        member: &Member,
+        standing: &Standing,
+        limit: Duration,
+    ) -> Result<(), CallError> {
+        let request = proto::ReportRequest { route: Some(self.route(to)?), standing: Some(standing.into()) };
+        let mut client = self.node(&member.address);
+        let outcome = bounded(limit, client.report(Request::new(request))).await;
+        self.noted(to, &member.address, outcome).map(|_| ())
+    }
+
+    /// Tells a node that it is no member any more.
+    pub async fn farewell(&self, to: u64, member: &Member, limit: Duration) -> Result<(), CallError> {
+        let request = proto::FarewellRequest { route: Some(self.route(to)?) };
+        let mut client = self.unverified(&member.address);
+        bounded(limit, client.farewell(Request::new(request))).await?;
+        Ok(())
+    }
+
+    /// Asks a member something that this crate does not understand, and tells it this node's clocks and what it holds.
+    pub async fn ask(
+        &self,
+        to: u64,
+        member: &Member,
+        request: Bytes,
+        clock: proto::Clock,
+        points: Vec<proto::StatePoint>,
+        deadline: Instant,
+    ) -> Result<proto::AskReply, CallError> {
+        let request = proto::AskRequest { route: Some(self.route(to)?), request, clock: Some(clock), points };
+        let mut client = self.node(&member.address);
+        let outcome = bounded(remaining(deadline), client.ask(Request::new(request))).await;
+        self.noted(to, &member.address, outcome)
+    }
+}
+
+fn remaining(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}
