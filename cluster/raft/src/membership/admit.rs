@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use acefleet_registry::NodeId;
 
+use super::place;
 use crate::errors::{MembershipError, StartError};
-use crate::membership::change::{self, MembershipChange};
+use crate::membership::change::MembershipChange;
 use crate::membership::join::JOIN_LIMIT;
-use crate::membership::reconfigure;
+use crate::membership::submit::submit;
 use crate::options::{check_address, check_name};
 use crate::replica::core::Core;
 use crate::replica::level;
@@ -30,7 +31,7 @@ pub(crate) async fn accept(core: &Core, request: JoinRequest) -> JoinReply {
 
 async fn act(core: &Core, change: Option<MembershipChange>) -> Outcome {
     let Some(change) = change else { return Outcome::Done(Done {}) };
-    match change::change(core, &change, Instant::now() + JOIN_LIMIT).await {
+    match submit(core, &change, Instant::now() + JOIN_LIMIT).await {
         Ok(()) => Outcome::Done(Done {}),
         Err(MembershipError::Refused(why)) => Outcome::Refused(why),
         Err(error) => Outcome::Unknown(error.to_string()),
@@ -65,7 +66,7 @@ async fn judge(core: &Core, request: &JoinRequest) -> Result<Option<MembershipCh
             Ok(Some(MembershipChange::Move { id, name: name.clone(), address: address.clone() }))
         }
         Ok(JoinKind::Check) => {
-            reconfigure::check_place(core, *node_id, &member, None).map(|()| None).map_err(Outcome::Refused)
+            place::check_place(core, *node_id, &member, None).map(|()| None).map_err(Outcome::Refused)
         }
         Err(_) => {
             Err(Outcome::Refused(format!("{name} asks for something that {} does not know", own.node_name)))

@@ -1,20 +1,7 @@
-//! Membership changes after formation, asked for on any node and made by the leader.
-
-use std::time::{Duration, Instant};
+//! A change of the members, and what one attempt to make it came to.
 
 use acefleet_registry::NodeId;
 use serde::{Deserialize, Serialize};
-
-use crate::errors::MembershipError;
-use crate::membership::reconfigure::{Changed, change_here};
-use crate::replica::core::Core;
-use crate::transport::CallError;
-use crate::transport::proto::members_reply;
-use crate::util::codec;
-
-/// Between two attempts, and twice as long after each.
-const PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A change of the members.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,58 +53,10 @@ pub enum MembershipChange {
     },
 }
 
-/// Changes the members from any node; repeats until the deadline.
-pub(crate) async fn change(
-    core: &Core,
-    change: &MembershipChange,
-    deadline: Instant,
-) -> Result<(), MembershipError> {
-    let mut changes = core.leadership.subscribe();
-    let mut last = MembershipError::NoLeader;
-    let mut pause = PAUSE;
-    loop {
-        if core.stop.is_cancelled() {
-            return Err(MembershipError::NoLeader);
-        }
-        changes.mark_unchanged();
-        match attempt(core, change, deadline).await {
-            Changed::Done => return Ok(()),
-            Changed::Refused(why) => return Err(MembershipError::Refused(why)),
-            Changed::Unknown(why) => last = MembershipError::Unknown(why),
-            Changed::NotLeader(_) => {}
-        }
-        if Instant::now() >= deadline {
-            return Err(last);
-        }
-        core.pause(&mut changes, pause, deadline).await;
-        pause = (2 * pause).min(LONGEST_PAUSE);
-    }
-}
-
-async fn attempt(core: &Core, change: &MembershipChange, deadline: Instant) -> Changed {
-    let (_, leader) = core.leader();
-    let Some(leader) = leader else {
-        return Changed::NotLeader(None);
-    };
-    if leader == core.node_id() {
-        return change_here(core, change, deadline).await;
-    }
-    let Some(member) = core.member(leader) else {
-        return Changed::NotLeader(None);
-    };
-    let bytes = match codec::encode(change) {
-        Ok(bytes) => bytes,
-        Err(error) => return Changed::Refused(error.to_string()),
-    };
-    match core.wire.change_members(leader, &member, bytes, deadline).await {
-        Ok(reply) => match reply.outcome {
-            Some(members_reply::Outcome::Done(_)) => Changed::Done,
-            Some(members_reply::Outcome::NotLeader(hint)) => Changed::NotLeader(hint.leader),
-            Some(members_reply::Outcome::Refused(why)) => Changed::Refused(why),
-            Some(members_reply::Outcome::Unknown(why)) => Changed::Unknown(why),
-            None => Changed::Unknown("the reply is empty".into()),
-        },
-        Err(CallError::NotSent(_) | CallError::Refused(_)) => Changed::NotLeader(None),
-        Err(error) => Changed::Unknown(error.to_string()),
-    }
+/// What one attempt on the leader came to.
+pub(crate) enum Changed {
+    Done,
+    NotLeader(Option<u64>),
+    Refused(String),
+    Unknown(String),
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use acefleet_registry::NodeId;
 
+use super::formation::step::{Step, bind};
+use super::place::MAX_VOTERS;
 use crate::errors::Failure;
 use crate::membership::change::MembershipChange;
-use crate::membership::formation::{Step, bind};
-use crate::membership::reconfigure::MAX_VOTERS;
 use crate::replica::core::Core;
 use crate::store::Identity;
 use crate::transport::proto::{HelloReply, JoinKind, JoinRequest, join_reply};

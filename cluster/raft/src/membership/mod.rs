@@ -3,11 +3,15 @@
 pub(crate) mod access;
 pub(crate) mod admit;
 pub(crate) mod change;
+mod commit;
 pub(crate) mod disk_check;
 pub(crate) mod formation;
 pub(crate) mod join;
 mod moves;
+mod place;
 pub(crate) mod reconfigure;
+mod removal;
 mod replace;
+pub(crate) mod submit;
 pub(crate) mod tend;
 pub(crate) mod twin;

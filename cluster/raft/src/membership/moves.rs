@@ -3,8 +3,9 @@
 
 use acefleet_registry::NodeId;
 
-use crate::membership::change::{self, MembershipChange};
+use crate::membership::change::MembershipChange;
 use crate::membership::join::{self, Verdict};
+use crate::membership::submit::submit;
 use crate::replica::core::Core;
 use crate::transport::CALL_LIMIT;
 use crate::transport::proto::JoinKind;
@@ -22,7 +23,7 @@ pub(crate) async fn announce(core: &Core, unrecorded: &mut Seldom) {
     if core.leadership.borrow().is_leader {
         let (id, name) = (NodeId(own.node_id), recorded.name.clone());
         let change = MembershipChange::Move { id, name, address: address.clone() };
-        match change::change(core, &change, std::time::Instant::now() + join::JOIN_LIMIT).await {
+        match submit(core, &change, std::time::Instant::now() + join::JOIN_LIMIT).await {
             Ok(()) => return,
             Err(error) => last = error.to_string(),
         }

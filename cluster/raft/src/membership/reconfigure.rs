@@ -2,40 +2,20 @@
 //! silent.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use openraft::ChangeMembers;
-use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
 
-use crate::errors::StartError;
-use crate::membership::change::MembershipChange;
-use crate::membership::replace;
-use crate::options::{check_address, check_name};
+use super::change::{Changed, MembershipChange};
+use super::commit::{PAUSE, commit, is_close, members};
+use super::place::{MAX_VOTERS, check_place};
+use super::replace;
 use crate::replica::core::Core;
 use crate::replica::level;
 use crate::transport::CALL_LIMIT;
 use crate::transport::CallError;
 use crate::transport::proto::HelloReply;
-use crate::types::{Member, TypeConfig};
-
-/// Voters of a large cluster; further members learn. More votes would make every write slower and survive
-/// failures that do not happen.
-pub(crate) const MAX_VOTERS: usize = 5;
-/// Far more hosts than a cluster is made for; keeps whoever reaches the port from filling the memory.
-const MAX_MEMBERS: usize = 64;
-/// A new member votes when it lacks no more than this many entries.
-const CLOSE_ENOUGH: u64 = 100;
-pub(crate) const PAUSE: Duration = Duration::from_millis(100);
-/// Until the metrics show a change that was made.
-const SHOWN_LIMIT: Duration = Duration::from_secs(1);
-
-/// What one attempt on the leader came to.
-pub(crate) enum Changed {
-    Done,
-    NotLeader(Option<u64>),
-    Refused(String),
-    Unknown(String),
-}
+use crate::types::Member;
 
 /// Changes the members on this node, which should be the leader.
 pub(crate) async fn change_here(core: &Core, change: &MembershipChange, deadline: Instant) -> Changed {
@@ -65,47 +45,6 @@ pub(crate) async fn change_here(core: &Core, change: &MembershipChange, deadline
         Ok(Ok(())) => Changed::Done,
         Ok(Err(outcome)) => outcome,
         Err(_) => Changed::Unknown("the change was not finished in time; repeat it".into()),
-    }
-}
-
-/// Whether a node could be a member with this name and address, perhaps in the place of another one. The error says why not.
-pub(crate) fn check_place(
-    core: &Core,
-    id: u64,
-    member: &Member,
-    replaces: Option<u64>,
-) -> Result<(), String> {
-    let text = |error: StartError| error.to_string();
-    check_name("name of the member", &member.name).map_err(text)?;
-    check_address("address of the member", &member.address).map_err(text)?;
-    if id == 0 {
-        return Err(format!("{} has no id", member.name));
-    }
-    let (nodes, _) = members(core);
-    if let Some(old) = replaces.and_then(|old| nodes.get(&old)).filter(|old| old.name != member.name) {
-        return Err(format!("{} cannot take the place of {}: names do not change", member.name, old.name));
-    }
-    let others = nodes.iter().filter(|(other, _)| **other != id && Some(**other) != replaces);
-    for (other, known) in others {
-        if known.name == member.name {
-            return Err(format!(
-                "the name {0} belongs to member {other} at {1}: if its disk is lost, remove it first (acefleet remove \
-                 {0}), else choose another name",
-                member.name, known.address
-            ));
-        }
-        if known.address == member.address {
-            return Err(format!("the address {} belongs to member {}", member.address, known.name));
-        }
-    }
-    match nodes.get(&id) {
-        Some(known) if known.name != member.name => {
-            Err(format!("member {id} is named {}; names do not change", known.name))
-        }
-        None if nodes.len() >= MAX_MEMBERS => {
-            Err(format!("the cluster has {} members, and no more are taken in", nodes.len()))
-        }
-        Some(_) | None => Ok(()),
     }
 }
 
@@ -224,16 +163,6 @@ async fn caught_up(core: &Core, id: u64) -> Result<(), Changed> {
     }
 }
 
-/// Whether a member lacks little of the log.
-pub(crate) fn is_close(core: &Core, id: u64) -> Result<bool, Changed> {
-    let metrics = core.metrics();
-    let Some(progress) = &metrics.replication else {
-        return Err(Changed::NotLeader(metrics.current_leader));
-    };
-    let matched = progress.get(&id).copied().flatten().map(|log_id| log_id.index);
-    Ok(matched.is_some_and(|index| index + CLOSE_ENOUGH >= metrics.last_log_index.unwrap_or(0)))
-}
-
 async fn remove(core: &Core, id: u64) -> Result<(), Changed> {
     let left = {
         let _one_at_a_time = core.membership.lock().await;
@@ -262,57 +191,4 @@ async fn remove(core: &Core, id: u64) -> Result<(), Changed> {
         tracing::debug!(member = left.name, %error, "the removed member was not told");
     }
     Ok(())
-}
-
-pub(crate) fn members(core: &Core) -> (BTreeMap<u64, Member>, BTreeSet<u64>) {
-    let metrics = core.metrics();
-    let membership = &metrics.membership_config;
-    (membership.nodes().map(|(id, member)| (*id, member.clone())).collect(), membership.voter_ids().collect())
-}
-
-/// Finishes a joint membership that an earlier leader left.
-pub(crate) async fn finish(core: &Core) {
-    if core.leadership.borrow().is_leader
-        && core.metrics().membership_config.get_joint_config().len() > 1
-        && let Ok(_one_at_a_time) = core.membership.try_lock()
-    {
-        // A repeat follows if it fails.
-        if commit(core, ChangeMembers::AddVoterIds(BTreeSet::new()), false).await.is_ok() {
-            tracing::info!("finished a change of the members that an earlier leader had begun");
-        }
-    }
-}
-
-pub(crate) async fn commit(
-    core: &Core,
-    change: ChangeMembers<u64, Member>,
-    retain: bool,
-) -> Result<(), Changed> {
-    match core.raft.change_membership(change, retain).await {
-        Ok(response) => {
-            // The next step reads the members from the metrics, which show a change a moment after it is made.
-            let made = Some(response.log_id);
-            let shown = core.raft.wait(Some(SHOWN_LIMIT));
-            match shown.metrics(|now| *now.membership_config.log_id() >= made, "the change").await {
-                Ok(_) => Ok(()),
-                Err(error) => Err(Changed::Unknown(error.to_string())),
-            }
-        }
-        Err(RaftError::APIError(error)) => Err(refusal(error)),
-        Err(RaftError::Fatal(fatal)) => Err(Changed::Unknown(fatal.to_string())),
-    }
-}
-
-fn refusal(error: ClientWriteError<TypeConfig>) -> Changed {
-    match error {
-        ClientWriteError::ForwardToLeader(forward) => Changed::NotLeader(forward.leader_id),
-        ClientWriteError::LogEntryDiscarded(_) => {
-            Changed::Unknown("the leader changed while the members did".into())
-        }
-        // Both pass by themselves: another change is being finished, or the term has just begun.
-        ClientWriteError::ChangeMembershipError(
-            error @ (ChangeMembershipError::InProgress(_) | ChangeMembershipError::UncommittedLeaderLog(_)),
-        ) => Changed::Unknown(error.to_string()),
-        error => Changed::Refused(error.to_string()),
-    }
 }

@@ -7,8 +7,9 @@ use std::time::Instant;
 use acefleet_registry::{Command, Elapsed, NodeId, OpId, Proposal};
 use openraft::ChangeMembers;
 
+use super::change::Changed;
+use super::commit::{PAUSE, commit, is_close, members};
 use crate::errors::WriteError;
-use crate::membership::reconfigure::{Changed, PAUSE, commit, is_close, members};
 use crate::proposals::write;
 use crate::replica::core::Core;
 

@@ -4,17 +4,21 @@
 //! - [`join`]: prepares to join a cluster that runs
 //! - [`recover`]: what one survivor has of a cluster that lost its majority, and a new cluster from that
 
-mod ask;
-mod prepare;
+mod init;
+mod join;
 mod recover;
 
-pub use ask::{Alive, Asked, Said};
-pub use prepare::{Initialized, Joining, init, join};
-pub use recover::{KnownMember, Recovery, recover};
+pub use init::{Initialized, init};
+pub use join::{Joining, join};
+pub use recover::{Alive, Asked, KnownMember, Recovery, Said, recover};
 
 use std::io;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
+
+use crate::errors::StartError;
+use crate::options::Options;
+use crate::store::{DirLock, IdentityFile};
 
 /// Gives what root has made in a directory of another user to that user, under whom the node runs.
 fn give_to_owner(dir: &Path) -> io::Result<()> {
@@ -36,4 +40,29 @@ fn give_to_owner(dir: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The directory, locked, if it belongs to no cluster yet.
+fn unbound(options: &Options) -> Result<(DirLock, IdentityFile), StartError> {
+    let dir = &options.data_dir;
+    let lock = DirLock::acquire(dir)?;
+    let identity = IdentityFile::peek(dir, &options.node_name)?;
+    let own = identity.load();
+    match &own.cluster_id {
+        None => Ok((lock, identity)),
+        Some(cluster) => Err(StartError::Config(format!(
+            "the data directory {} belongs to cluster {cluster} already, as node {} (id {}): `acefleet serve` runs it \
+             there. For another cluster, take it out of that one, if it runs (acefleet leave), and empty the directory",
+            dir.display(),
+            own.node_name,
+            own.node_id
+        ))),
+    }
+}
+
+fn not_stored(options: &Options, error: &std::io::Error) -> StartError {
+    StartError::Config(format!(
+        "the data directory {} cannot be written: {error}",
+        options.data_dir.display()
+    ))
 }

@@ -37,7 +37,7 @@ impl Chronicle {
     pub fn note(&mut self, core: &Core) {
         let now = core.leadership.borrow().clone();
         // The vote of an earlier run names a leader that may be long gone.
-        let heard = now.is_leader || core.wire.contacts().has_heard_leader();
+        let heard = now.is_leader || core.wire.contacts().has_had_leader();
         // A node that is new hears the leader before the log says its name.
         let named = now.leader.map(|id| id.0).filter(|id| heard && core.is_recorded(*id));
         if let Some(leader) = named

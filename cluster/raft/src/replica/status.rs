@@ -113,7 +113,7 @@ pub(crate) fn status(core: &Core) -> RaftStatus {
     let leaderless = leaderless(core, leads, voters.len(), quorum_age);
     // The vote of an earlier run names a leader that may be long gone.
     // One that no majority has confirmed for several elections leads nobody, whatever it believes.
-    let known = (leads || core.wire.contacts().has_heard_leader()) && leaderless < LEADER_LOST;
+    let known = (leads || core.wire.contacts().has_had_leader()) && leaderless < LEADER_LOST;
     let leader = leader(&metrics).filter(|_| known);
     RaftStatus {
         node_id: NodeId(metrics.id),
@@ -177,7 +177,7 @@ fn member_status(
         .as_ref()
         .and_then(|beats| beats.get(&id).copied().flatten())
         .map(|acked| acked.elapsed());
-    let heard = contacts.peer_age(id);
+    let heard = contacts.last_contact(id);
     let contact = match (heartbeat, heard) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (one, other) => one.or(other),

@@ -25,7 +25,7 @@ impl Core {
             .voter_ids()
             .filter(|id| *id != metrics.id && may_lead(*id))
             .filter(|id| {
-                let age = self.wire.contacts().peer_age(*id);
+                let age = self.wire.contacts().last_contact(*id);
                 age.is_some_and(|age| age < lease)
             })
             .max_by_key(matched);

@@ -14,7 +14,7 @@ use tonic::{Status, Streaming};
 use crate::proposals::write;
 use crate::replica::core::Core;
 use crate::transport::append_message::{self, Outcome, Request};
-use crate::transport::contacts::Told;
+use crate::transport::contacts::LeaderMessage;
 use crate::transport::proto::{self, append_message::Message as Append, write_message::Message as Forward};
 use crate::types::LogId;
 use crate::types::write_failure::{Refusal, WriteRefusalTo};
@@ -51,7 +51,7 @@ pub(super) fn append(
 ) -> BoxStream<'static, Result<proto::AppendAnswer, Status>> {
     let broken: Arc<Mutex<Option<Status>>> = Arc::default();
     // What the requests say that have no answer yet; their answers come in the same order.
-    let told: Arc<Mutex<VecDeque<Told>>> = Arc::default();
+    let told: Arc<Mutex<VecDeque<LeaderMessage>>> = Arc::default();
     let requests = readable(messages, Arc::clone(&broken), Arc::clone(&told));
     let requests = requests.take_until(core.stop.clone().cancelled_owned());
     let outcomes = core.raft.stream_append(requests);
@@ -72,7 +72,7 @@ pub(super) fn append(
 fn readable(
     messages: Streaming<proto::AppendMessage>,
     broken: Arc<Mutex<Option<Status>>>,
-    said: Arc<Mutex<VecDeque<Told>>>,
+    said: Arc<Mutex<VecDeque<LeaderMessage>>>,
 ) -> BoxStream<'static, Request> {
     stream::unfold((messages, broken, said), |(mut messages, broken, said)| async move {
         let message = messages.message().await.ok()??;
@@ -92,12 +92,12 @@ fn readable(
 }
 
 /// What a request of a leader says of the age of its follower's data.
-pub(super) fn told(request: &Request, proof: Option<proto::Proof>) -> Told {
+pub(super) fn told(request: &Request, proof: Option<proto::Proof>) -> LeaderMessage {
     let proof = proof.unwrap_or_default();
     // A leader that has committed nothing in its own term may not know how far its predecessor had.
     let own_term = |commit: &&LogId| commit.leader_id == request.vote.leader_id;
     let commit = request.leader_commit.as_ref().filter(own_term);
-    Told {
+    LeaderMessage {
         // The request may have waited at the leader, which had committed more by the time that the clock stands for.
         committed: commit.map(|commit| commit.index.max(proof.acknowledged)),
         clock: proof.your_clock,
@@ -108,12 +108,12 @@ pub(super) fn told(request: &Request, proof: Option<proto::Proof>) -> Told {
 fn answer(
     core: &Core,
     outcome: &Outcome,
-    told: Told,
+    told: LeaderMessage,
     (version, level): (String, u32),
 ) -> Result<proto::AppendAnswer, Status> {
     let contacts = core.wire.contacts();
     if !matches!(outcome, Err(StreamAppendError::HigherVote(_))) {
-        contacts.heard_leader(&told, core.published.load().applied_index);
+        contacts.leader_message(&told, core.published.load().applied_index);
     }
     let payload = codec::encode(outcome).map_err(|e| Status::internal(e.to_string()))?;
     Ok(proto::AppendAnswer { payload: payload.into(), version, level, clock: contacts.clock() })

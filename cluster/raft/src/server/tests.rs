@@ -216,7 +216,7 @@ async fn outsiders_get_no_answer_and_leave_no_trace() {
             }))
             .await;
         assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied);
-        assert!(contacts.peer_age(outsider).is_none(), "a node that is no member is remembered");
+        assert!(contacts.last_contact(outsider).is_none(), "a node that is no member is remembered");
     }
     let asked = proto::AskRequest {
         route: Some(member.clone()),
@@ -226,7 +226,7 @@ async fn outsiders_get_no_answer_and_leave_no_trace() {
     };
     let answer = client.ask(Request::new(asked)).await.unwrap().into_inner();
     assert!(matches!(answer.outcome, Some(proto::ask_reply::Outcome::Refused(_))), "{answer:?}");
-    assert!(contacts.peer_age(member.from).is_some());
+    assert!(contacts.last_contact(member.from).is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use acefleet_registry::State;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::types::{LogId, SnapshotMeta, StoredMembership};
+use super::hashed::{Counted, Hashed, hex};
+use super::header::SnapshotHeader;
+use crate::types::SnapshotMeta;
 use crate::util::codec;
 
 const MAGIC: &[u8; 8] = b"ACEFSNAP";
@@ -24,34 +25,6 @@ const CHUNK: usize = 64 << 10;
 /// Longest header and body that are believed; both are far above what a real state needs.
 const MAX_HEADER: u32 = 4 << 20;
 const MAX_BODY: u64 = 4 << 30;
-
-/// What a snapshot says about itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SnapshotHeader {
-    pub format: u32,
-    /// The last entry whose effect is in the body.
-    pub last_log_id: Option<LogId>,
-    /// Membership as of that entry.
-    pub membership: StoredMembership,
-    /// Revision of the state in the body.
-    pub revision: u64,
-    /// SHA-256 of the body as stored, in hex.
-    pub sha256: String,
-    /// Bytes of the body as stored.
-    pub body_bytes: u64,
-    /// Bytes of the body when unpacked.
-    pub state_bytes: u64,
-}
-
-impl SnapshotHeader {
-    pub fn meta(&self) -> SnapshotMeta {
-        SnapshotMeta { last_log_id: self.last_log_id, last_membership: self.membership.clone() }
-    }
-
-    pub fn index(&self) -> u64 {
-        self.last_log_id.map_or(0, |id| id.index)
-    }
-}
 
 /// A snapshot on disk that was whole when it was written or verified.
 #[derive(Clone, Debug)]
@@ -150,69 +123,6 @@ fn unpack(body: impl Read, longest: u64) -> io::Result<(State, u64)> {
     Ok((state, plain.into_inner().bytes))
 }
 
-/// Counts what passes through it.
-struct Counted<T> {
-    inner: T,
-    bytes: u64,
-}
-
-/// Hashes what passes through it.
-struct Hashed<T> {
-    through: Counted<T>,
-    hash: Sha256,
-}
-
-impl<T> Hashed<T> {
-    fn new(inner: T) -> Self {
-        Self { through: Counted { inner, bytes: 0 }, hash: Sha256::new() }
-    }
-
-    /// How many bytes passed, and their hash in hex.
-    fn finish(self) -> (u64, String) {
-        (self.through.bytes, hex(&self.hash.finalize()))
-    }
-}
-
-impl<W: Write> Write for Counted<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.bytes += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(into)?;
-        self.bytes += read as u64;
-        Ok(read)
-    }
-}
-
-impl<W: Write> Write for Hashed<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.through.write(bytes)?;
-        self.hash.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.through.flush()
-    }
-}
-
-impl<R: Read> Read for Hashed<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let read = self.through.read(into)?;
-        self.hash.update(&into[..read]);
-        Ok(read)
-    }
-}
-
 /// Header, its bytes in the file, and the body, to be read; one byte more than the header says, if there is one.
 fn open(path: &Path) -> io::Result<(SnapshotHeader, u64, io::Take<File>)> {
     let mut file = File::open(path)?;
@@ -261,22 +171,13 @@ fn damaged(path: &Path, what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("snapshot {} is damaged: {what}", path.display()))
 }
 
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
     use crate::testing::{large_state, log_id, snapshot_meta};
-    use crate::types::{Member, Membership};
+    use crate::types::{Member, Membership, StoredMembership};
 
     /// What the first release wrote.
     const GOLDEN: &str = include_str!("../../tests/fixtures/snapshot-header-v1.json");

@@ -3,6 +3,8 @@
 
 mod dir;
 mod file;
+mod hashed;
+mod header;
 
 pub(crate) use dir::SnapshotDir;
 pub(crate) use file::SnapshotFile;

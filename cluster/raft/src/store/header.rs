@@ -4,7 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::Path;
 
-use super::identity::NODE_FILE;
+use super::identity_file::NODE_FILE;
 use super::usable::{Act, check_access, refusal};
 use crate::errors::StartError;
 use crate::util::files;

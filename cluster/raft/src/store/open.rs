@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::db::Db;
 use super::entry::decode_entry;
-use super::identity::IdentityFile;
+use super::identity_file::IdentityFile;
 use super::keys::log_index;
 use super::mark::{MARK_FILE, Mark, MarkFile};
 use super::position::Position;

@@ -183,6 +183,6 @@ async fn answer<S>(
         }
     };
     peer.wire.reach(&address).flowed(true);
-    peer.heard(&address, &incoming.version, incoming.level, answer.clock);
+    peer.answered(&address, &incoming.version, incoming.level, answer.clock);
     Some((Ok(outcome), Some(incoming)))
 }

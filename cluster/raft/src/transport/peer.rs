@@ -41,8 +41,8 @@ impl PeerClient {
     }
 
     /// The target has answered.
-    pub(super) fn heard(&self, address: &str, version: &str, level: u32, clock: u64) {
-        self.wire.heard(self.target, address, version, level, clock);
+    pub(super) fn answered(&self, address: &str, version: &str, level: u32, clock: u64) {
+        self.wire.member_answered(self.target, address, version, level, clock);
     }
 
     pub(super) fn stub(&self, lane: Lane) -> RaftClient<Channel> {
@@ -79,7 +79,7 @@ impl PeerClient {
         };
         let answer = self.wire.noted(self.target, &address, answer);
         let reply = answer.map_err(|error| self.rpc_error(&error, kind))?;
-        self.heard(&address, &reply.version, reply.level, reply.clock);
+        self.answered(&address, &reply.version, reply.level, reply.clock);
         codec::decode(&reply.payload).map_err(|e| RPCError::Network(NetworkError::new(&e)))
     }
 

@@ -32,7 +32,7 @@ struct State {
     /// No stream before this.
     rest: Instant,
     /// When an answer of the member last ended that.
-    heard: Option<Instant>,
+    answered: Option<Instant>,
     /// When a call from there last brought a dial forward.
     called: Option<Instant>,
     /// Newest election for which a dial was brought forward.
@@ -58,7 +58,7 @@ impl Reach {
             open: false,
             dry: 0,
             rest: Instant::now(),
-            heard: None,
+            answered: None,
             called: None,
             term: 0,
             why: "no answer yet".to_owned(),
@@ -129,13 +129,13 @@ impl Reach {
     }
 
     /// The member itself answered a call: what it refused before it may take now.
-    pub fn heard(&self) {
+    pub fn member_answered(&self) {
         self.answered();
         let now = Instant::now();
         let mut state = self.state();
-        let lately = state.heard.is_some_and(|at| now < at + REVIVED_EVERY);
+        let lately = state.answered.is_some_and(|at| now < at + REVIVED_EVERY);
         if state.dry > 0 && !lately {
-            state.heard = Some(now);
+            state.answered = Some(now);
             (state.dry, state.rest) = (0, now);
             drop(state);
             self.moved.notify_waiters();
@@ -269,10 +269,10 @@ mod tests {
         refuse();
         assert!(!may(), "a refusal is an answer, but brings no stream");
         assert_eq!(reach.enter().await, Ok(()), "other calls are made all the same");
-        reach.heard();
+        reach.member_answered();
         assert!(may());
         refuse();
-        reach.heard();
+        reach.member_answered();
         assert!(!may(), "a member that answers calls and refuses streams is tried again each time");
         reach.called();
         assert!(may());

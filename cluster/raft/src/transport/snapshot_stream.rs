@@ -57,7 +57,7 @@ impl PeerClient {
         let answer = self.wire.noted(self.target, &address, answer.await);
         self.wire.reach(&address).flowed(answer.is_ok());
         let reply = answer.map_err(|error| self.rpc_error(&error, RPCTypes::InstallSnapshot))?;
-        self.heard(&address, &reply.version, reply.level, reply.clock);
+        self.answered(&address, &reply.version, reply.level, reply.clock);
         codec::decode(&reply.payload).map_err(network)
     }
 }

@@ -100,7 +100,7 @@ async fn streams_that_a_member_refuses_become_rare_until_it_calls_or_answers() {
         assert!(!append(&mut peer).await);
     }
     assert!(!bed.may());
-    bed.wire.heard(bed.id, &bed.record.address, "", 0, 0);
+    bed.wire.member_answered(bed.id, &bed.record.address, "", 0, 0);
     assert!(bed.may(), "the member has answered in another lane");
     bed.member.core().trust.send_replace(Trust::Sound);
     assert!(append(&mut peer).await);

@@ -115,7 +115,7 @@ impl Wire {
 
     /// A member called this node.
     pub(crate) fn called_by(&self, id: u64, version: &str, level: u32) {
-        self.contacts.heard_peer(id, version, level);
+        self.contacts.contact(id, version, level);
         if let Some(member) = self.members.load().get(&id) {
             self.called_from(&self.address(id, member));
         }
@@ -152,12 +152,12 @@ impl Wire {
     }
 
     /// A member has answered.
-    pub(super) fn heard(&self, from: u64, address: &str, version: &str, level: u32, clock: u64) {
-        self.reach(address).heard();
+    pub(super) fn member_answered(&self, from: u64, address: &str, version: &str, level: u32, clock: u64) {
+        self.reach(address).member_answered();
         if let Some(Member { name, .. }) = self.members.load().get(&from) {
             self.contacts.answered(from, name);
         }
-        self.contacts.heard_peer(from, version, level);
+        self.contacts.contact(from, version, level);
         self.contacts.told_clock(from, clock);
     }
 

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::roll::Roll;
 use crate::errors::Failure;
 use crate::membership::disk_check::rule::{Answer, Forgot, Verdict, judge, replaceable};
-use crate::membership::tend;
+use crate::membership::removal;
 use crate::membership::twin;
 use crate::replica::core::Core;
 use crate::replica::trust::Trust;
-use crate::store::{MemberRecord, Standing};
+use crate::store::Standing;
 use crate::transport::CALL_LIMIT;
 use crate::transport::proto::HelloReply;
 use crate::util::blocking;
@@ -66,36 +67,6 @@ enum Outcome {
     /// Not decided; the text says what is missing, unless that is over in a moment.
     Later(Option<String>),
     Failed(Failure),
-}
-
-/// The members, as of the newest entry that is known to say.
-#[derive(Clone, Debug, Default)]
-struct Roll {
-    index: u64,
-    voters: BTreeSet<u64>,
-    /// Names and addresses.
-    members: BTreeMap<u64, (String, String)>,
-}
-
-impl Roll {
-    fn of_founders(founders: &[MemberRecord]) -> Self {
-        let member = |founder: &MemberRecord| (founder.id, (founder.name.clone(), founder.address.clone()));
-        Self {
-            index: 0,
-            voters: founders.iter().map(|founder| founder.id).collect(),
-            members: founders.iter().map(member).collect(),
-        }
-    }
-
-    /// Takes over what a member says, if that is newer.
-    fn learn(&mut self, hello: &HelloReply) {
-        let Some((index, members)) = tend::told_members(hello) else { return };
-        if self.members.is_empty() || index > self.index {
-            self.index = index;
-            self.voters = members.iter().filter(|member| member.votes).map(|member| member.id).collect();
-            self.members = members.iter().map(|m| (m.id, (m.name.clone(), m.address.clone()))).collect();
-        }
-    }
 }
 
 /// What has been asked and answered since the start.
@@ -158,8 +129,8 @@ impl Inquiry {
                 && hello.node_id != own.node_id
             {
                 // Nobody else may tell it before it takes events that nobody would ever get.
-                if !known.is_empty() && tend::is_removed(&own, index, &hello) {
-                    return Ok(Outcome::Failed(tend::removed(core).await));
+                if !known.is_empty() && removal::is_removed(&own, index, &hello) {
+                    return Ok(Outcome::Failed(removal::removed(core).await));
                 }
                 self.hear(hello);
             }

@@ -2,4 +2,5 @@
 
 pub(crate) mod inquiry;
 pub(crate) mod reports;
+mod roll;
 pub(crate) mod rule;

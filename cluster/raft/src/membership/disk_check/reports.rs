@@ -140,7 +140,9 @@ fn is_due(core: &Core, id: u64, told: Option<&Told>, standing: &Standing) -> boo
     let ago = told.at.elapsed();
     match told.reached {
         true => told.standing != *standing || ago >= AGAIN,
-        false => ago >= AFTER_FAILURE || core.wire.contacts().peer_age(id).is_some_and(|heard| heard < ago),
+        false => {
+            ago >= AFTER_FAILURE || core.wire.contacts().last_contact(id).is_some_and(|heard| heard < ago)
+        }
     }
 }
 

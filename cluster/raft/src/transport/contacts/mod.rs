@@ -1,4 +1,7 @@
-//! When this node last heard from whom, and how old its data is. A local opinion in memory, never replicated.
+//! When this node last had contact with each member, and how old its own data is. A local opinion in memory, never replicated.
+
+mod freshness;
+mod peer;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,93 +10,19 @@ use std::time::{Duration, Instant};
 
 use acefleet_registry::Level;
 
+use self::freshness::Freshness;
+pub(crate) use self::freshness::LeaderMessage;
+use self::peer::{Lost, Peer};
+use super::acknowledged::Acknowledged;
+use super::proto::Proof;
 use crate::options::Timing;
-use crate::transport::acknowledged::Acknowledged;
-use crate::transport::proto::Proof;
 use crate::types::Member;
 use crate::util::span::{Span, millis};
 
 /// A clock of another node that was told longer ago says nothing about its clock now.
 const CLOCK_GOOD_FOR: Duration = Duration::from_secs(60);
-/// A member that answers nothing for so long is lost, even if it calls this node.
-const NO_ANSWER: Duration = Duration::from_secs(5);
-/// One call may fail by chance.
-const FAILED_CALLS: u32 = 2;
 
-#[derive(Clone, Debug)]
-struct Contact {
-    /// When it last called or answered; absent before the first time.
-    heard: Option<Instant>,
-    /// When it last answered.
-    answered: Option<Instant>,
-    /// Since when it has been answering.
-    since: Instant,
-    /// Calls in a row that it did not answer.
-    failed: u32,
-    /// Since when it has been lost.
-    lost: Option<Instant>,
-    version: String,
-    /// Absent before it has told one.
-    level: Option<Level>,
-    /// What its clock last showed, and when it said so.
-    clock: Option<(u64, Instant)>,
-}
-
-impl Contact {
-    fn new(now: Instant) -> Self {
-        Self {
-            heard: None,
-            answered: None,
-            since: now,
-            failed: 0,
-            lost: None,
-            version: String::new(),
-            level: None,
-            clock: None,
-        }
-    }
-}
-
-/// What a message of the leader says of the age of this node's data.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Told {
-    /// All that was acknowledged is in the log up to here; absent from a leader that may not know.
-    pub committed: Option<u64>,
-    /// The clock of this node was at least here when the message left; zero if the leader does not know.
-    pub clock: u64,
-    /// How long no majority had confirmed the leader by then, if that was longer than its lease.
-    pub unconfirmed: Duration,
-}
-
-#[derive(Debug, Default)]
-struct Heard {
-    /// When a leader last proved itself, as a follower sees it.
-    leader: Option<Instant>,
-    /// At this time the state held all that was acknowledged; absent until it was caught up with since the start.
-    fresh: Option<Instant>,
-    /// A message that named a log index which is not applied yet: when it was true, and the index.
-    mark: Option<(Instant, u64)>,
-    /// The last leader that offered leadership, and the term in which it led.
-    offered: Option<(u64, u64)>,
-    peers: BTreeMap<u64, Contact>,
-}
-
-impl Heard {
-    /// Takes the mark for reached when it is.
-    fn settle(&mut self, applied: u64) {
-        if let (Some(fresh), Some((at, index))) = (self.fresh, self.mark)
-            && index <= applied
-        {
-            (self.fresh, self.mark) = (Some(fresh.max(at)), None);
-        }
-    }
-
-    fn led_at(&mut self, at: Instant) {
-        self.leader = self.leader.max(Some(at));
-    }
-}
-
-/// Contact times of this node. The lock is held for moments only.
+/// Contact times of this node. The locks are held for moments only.
 #[derive(Debug)]
 pub(crate) struct Contacts {
     started: Instant,
@@ -101,7 +30,8 @@ pub(crate) struct Contacts {
     epoch: u64,
     timing: Timing,
     acknowledged: Arc<Acknowledged>,
-    heard: Mutex<Heard>,
+    peers: Mutex<BTreeMap<u64, Peer>>,
+    freshness: Mutex<Freshness>,
 }
 
 impl Contacts {
@@ -112,7 +42,8 @@ impl Contacts {
             epoch: 1 + (random >> 16),
             timing,
             acknowledged: Arc::default(),
-            heard: Mutex::default(),
+            peers: Mutex::default(),
+            freshness: Mutex::default(),
         }
     }
 
@@ -121,67 +52,52 @@ impl Contacts {
         Self { acknowledged, ..self }
     }
 
-    fn heard(&self) -> MutexGuard<'_, Heard> {
+    fn peers(&self) -> MutexGuard<'_, BTreeMap<u64, Peer>> {
         // The data is plain: a panic elsewhere cannot leave it half-changed.
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A peer sent or answered something.
-    pub fn heard_peer(&self, id: u64, version: &str, level: u32) {
+    fn freshness(&self) -> MutexGuard<'_, Freshness> {
+        // As above.
+        self.freshness.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note<T>(&self, id: u64, change: impl FnOnce(&mut Peer, Instant) -> T) -> T {
         let now = Instant::now();
+        change(self.peers().entry(id).or_insert_with(|| Peer::new(now)), now)
+    }
+
+    /// A peer called or answered, and told this version and level.
+    pub fn contact(&self, id: u64, version: &str, level: u32) {
         let level = Level(level).max(Level::FIRST);
-        let mut heard = self.heard();
-        let contact = heard.peers.entry(id).or_insert_with(|| Contact::new(now));
-        (contact.heard, contact.level) = (Some(now), Some(level));
-        if !version.is_empty() && contact.version != version {
-            contact.version = version.to_owned();
-        }
+        self.note(id, |peer, now| {
+            (peer.contact, peer.level) = (Some(now), Some(level));
+            if !version.is_empty() && peer.version != version {
+                peer.version = version.to_owned();
+            }
+        });
     }
 
     /// A peer answered a call. Says so in the log if it was lost.
     pub fn answered(&self, id: u64, name: &str) {
-        let now = Instant::now();
-        let lost = {
-            let mut heard = self.heard();
-            let contact = heard.peers.entry(id).or_insert_with(|| Contact::new(now));
-            (contact.heard, contact.answered, contact.failed) = (Some(now), Some(now), 0);
-            let lost = contact.lost.take();
-            if lost.is_some() {
-                contact.since = now;
-            }
-            lost
-        };
-        if let Some(since) = lost {
-            tracing::info!(node = name, "{name} answers again, after {}", Span(now - since));
+        let lost = self.note(id, |peer, now| peer.answered(now).map(|since| now - since));
+        if let Some(lost_for) = lost {
+            tracing::info!(node = name, "{name} answers again, after {}", Span(lost_for));
         }
     }
 
     /// A peer did not answer a call. Says so in the log, once, when that means that it is lost.
     pub fn missed(&self, id: u64, name: &str, why: &dyn fmt::Display) {
-        let now = Instant::now();
-        let (silent, held) = {
-            let mut heard = self.heard();
-            let contact = heard.peers.entry(id).or_insert_with(|| Contact::new(now));
-            contact.failed = contact.failed.saturating_add(1);
-            let silent = now - contact.heard.unwrap_or(contact.since);
-            let unanswered = now - contact.answered.unwrap_or(contact.since);
-            // A member that was never heard may be starting just as this node is, or has just joined.
-            let limit = if contact.heard.is_some() { self.replaced_after() } else { NO_ANSWER };
-            let lost = contact.failed >= FAILED_CALLS && (silent >= limit || unanswered >= NO_ANSWER);
-            if contact.lost.is_some() || !lost {
-                return;
-            }
-            contact.lost = Some(now - unanswered);
-            (silent, contact.answered.map(|last| last - contact.since).ok_or(unanswered))
-        };
-        match held {
-            Ok(held) => tracing::warn!(
+        let lost = self.note(id, |peer, now| peer.missed(now, self.replaced_after()));
+        match lost {
+            None => {}
+            Some(Lost { silent, answered_for: Some(answered_for), .. }) => tracing::warn!(
                 node = name,
-                "{name} does not answer any more: {why}. It was last heard {} ago and had been there for {}",
+                "{name} does not answer any more: {why}. The last contact was {} ago; it had answered for {}",
                 Span(silent),
-                Span(held)
+                Span(answered_for)
             ),
-            Err(unanswered) => tracing::warn!(
+            Some(Lost { unanswered, .. }) => tracing::warn!(
                 node = name,
                 "{name} has never answered this node, which has called it for {}: {why}",
                 Span(unanswered)
@@ -194,14 +110,14 @@ impl Contacts {
         Duration::from_millis(self.timing.election_min_ms + self.timing.election_max_ms)
     }
 
-    /// Whether a peer has been silent for so long that as a leader it would have been replaced.
+    /// Whether a peer has been silent for so long that it would have been replaced as a leader.
     pub fn is_silent(&self, id: u64) -> bool {
         self.silence(id) >= self.replaced_after()
     }
 
-    /// Forgets those that are no members any more.
+    /// Forgets former members.
     pub fn retain(&self, members: &BTreeMap<u64, Member>) {
-        self.heard().peers.retain(|id, _| members.contains_key(id));
+        self.peers().retain(|id, _| members.contains_key(id));
     }
 
     /// The clock of this node as it tells others: milliseconds, from a random start.
@@ -217,10 +133,7 @@ impl Contacts {
 
     /// A peer told its clock.
     pub fn told_clock(&self, id: u64, clock: u64) {
-        let now = Instant::now();
-        let mut heard = self.heard();
-        let contact = heard.peers.entry(id).or_insert_with(|| Contact::new(now));
-        contact.clock = (clock > 0).then_some((clock, now));
+        self.note(id, |peer, now| peer.clock = (clock > 0).then_some((clock, now)));
     }
 
     /// What this node, as the leader, can prove to a peer now, with a request that names this index as committed.
@@ -229,8 +142,7 @@ impl Contacts {
         self.acknowledged.raise(commit.unwrap_or_default());
         let unconfirmed = self.leader_age();
         let lease = Duration::from_millis(self.timing.election_max_ms);
-        let heard = self.heard();
-        let clock = heard.peers.get(&id).and_then(|contact| contact.clock);
+        let clock = self.peers().get(&id).and_then(|peer| peer.clock);
         let clock = clock.map(|(clock, at)| (clock, at.elapsed())).filter(|(_, ago)| *ago < CLOCK_GOOD_FOR);
         Proof {
             your_clock: clock.map_or(0, |(clock, ago)| clock + millis(ago)),
@@ -242,63 +154,51 @@ impl Contacts {
 
     /// The leader of this term offers leadership to another voter.
     pub fn offers(&self, term: u64, leader: u64) {
-        self.heard().offered = Some((term, leader));
+        self.freshness().offered = Some((term, leader));
     }
 
     /// Whether the leader of this term transferred leadership.
     pub fn offered(&self, term: u64, leader: u64) -> bool {
-        self.heard().offered == Some((term, leader))
+        self.freshness().offered == Some((term, leader))
     }
 
     /// There was a leader with a majority at this time; this node itself, perhaps.
     pub fn led_at(&self, at: Instant) {
-        self.heard().led_at(at);
+        self.freshness().led_at(at);
     }
 
-    /// A majority confirmed at this time that this node leads: nobody has newer data.
+    /// A majority confirmed at this time that this node leads.
     pub fn led_by_self_at(&self, at: Instant) {
-        let mut heard = self.heard();
-        heard.led_at(at);
-        heard.mark = None;
-        heard.fresh = heard.fresh.map(|fresh| fresh.max(at));
+        self.freshness().led_by_self_at(at);
     }
 
-    /// The current leader sent log entries or a heartbeat, when this node had applied `applied`. A message counts from
-    /// the time at which it was true: it may have lain in a buffer while this node stood still, and its sender may
-    /// have lost its majority.
-    pub fn heard_leader(&self, told: &Told, applied: u64) {
-        let now = Instant::now();
-        let before = |at: Instant| at.checked_sub(told.unconfirmed);
-        let mut heard = self.heard();
-        if let Some(at) = before(now) {
-            heard.led_at(at);
+    /// The leader sent log entries or a heartbeat, when this node had applied `applied`. A message counts from the time at
+    /// which it was true: it may have waited in a buffer while this node was paused, or its sender had lost its majority.
+    pub fn leader_message(&self, message: &LeaderMessage, applied: u64) {
+        let before = |at: Instant| at.checked_sub(message.unconfirmed);
+        let mut freshness = self.freshness();
+        if let Some(at) = before(Instant::now()) {
+            freshness.led_at(at);
         }
-        let at = self.when(told.clock).and_then(before);
-        let (Some(at), Some(committed), Some(fresh)) = (at, told.committed, heard.fresh) else { return };
-        heard.settle(applied);
-        // The oldest mark stays until it is reached: with a newer one each time, none ever might be.
-        if at > fresh {
-            heard.mark = heard.mark.or(Some((at, committed)));
+        let at = self.when(message.clock).and_then(before);
+        if let (Some(at), Some(committed)) = (at, message.committed) {
+            freshness.proven(at, committed, applied);
         }
-        heard.settle(applied);
     }
 
     /// The state holds all that was acknowledged before this time. From here on the leader's messages tell how old it is.
     pub fn caught_up(&self, at: Instant) {
-        let mut heard = self.heard();
-        heard.fresh = heard.fresh.max(Some(at));
+        self.freshness().caught_up(at);
     }
 
-    /// How old the state is, given the log index that is applied; `None` until it was caught up with since the start.
+    /// How old the state is, with this log index applied; absent until this node has caught up once since its start.
     pub fn data_age(&self, applied: u64) -> Option<Duration> {
-        let mut heard = self.heard();
-        heard.settle(applied);
-        heard.fresh.map(|fresh| fresh.elapsed())
+        self.freshness().age(applied)
     }
 
     /// Whether a leader proved itself since this node started.
-    pub fn has_heard_leader(&self) -> bool {
-        self.heard().leader.is_some()
+    pub fn has_had_leader(&self) -> bool {
+        self.freshness().leader.is_some()
     }
 
     /// Time since the start of this node.
@@ -306,35 +206,35 @@ impl Contacts {
         self.started.elapsed()
     }
 
-    /// Time since the leader was last heard; since the start of this node if it never was.
+    /// Time since a leader last proved itself; since the start of this node if none did.
     pub fn leader_age(&self) -> Duration {
-        self.heard().leader.unwrap_or(self.started).elapsed()
+        self.freshness().leader.unwrap_or(self.started).elapsed()
     }
 
-    /// Time since this peer was last heard.
-    pub fn peer_age(&self, id: u64) -> Option<Duration> {
-        self.heard().peers.get(&id).and_then(|peer| peer.heard).map(|heard| heard.elapsed())
+    /// Time since the last contact with this peer.
+    pub fn last_contact(&self, id: u64) -> Option<Duration> {
+        self.peers().get(&id).and_then(|peer| peer.contact).map(|contact| contact.elapsed())
     }
 
-    /// Time since this peer was last heard; since the start of this node if it never was.
+    /// The same; since the start of this node if there was none.
     pub fn silence(&self, id: u64) -> Duration {
-        self.peer_age(id).unwrap_or_else(|| self.uptime())
+        self.last_contact(id).unwrap_or_else(|| self.uptime())
     }
 
     /// Level of commands that this peer last told.
     pub fn level(&self, id: u64) -> Option<Level> {
-        self.heard().peers.get(&id).and_then(|peer| peer.level)
+        self.peers().get(&id).and_then(|peer| peer.level)
     }
 
     /// Software version that this peer last told.
     pub fn version(&self, id: u64) -> Option<String> {
-        self.heard().peers.get(&id).map(|peer| peer.version.clone()).filter(|version| !version.is_empty())
+        self.peers().get(&id).map(|peer| peer.version.clone()).filter(|version| !version.is_empty())
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
+    use super::peer::NO_ANSWER;
     use super::*;
 
     const LONG: Duration = Duration::from_secs(100);
@@ -347,43 +247,43 @@ mod tests {
         (contacts, started)
     }
 
-    fn told(contacts: &Contacts, committed: u64, ago: Duration) -> Told {
+    fn message(contacts: &Contacts, committed: u64, ago: Duration) -> LeaderMessage {
         let clock = contacts.clock() - millis(ago);
-        Told { committed: Some(committed), clock, unconfirmed: Duration::ZERO }
+        LeaderMessage { committed: Some(committed), clock, unconfirmed: Duration::ZERO }
     }
 
     #[test]
     fn a_new_member_gets_time_before_it_counts_as_lost() {
         let (contacts, _) = old();
-        let is_lost = || contacts.heard().peers[&1].lost.is_some();
+        let is_lost = || contacts.peers()[&1].lost.is_some();
         for _ in 0..5 {
             contacts.missed(1, "a", &"it does not know this cluster yet");
         }
         assert!(!is_lost(), "this node has run for long, but knows the member for moments only");
-        contacts.heard().peers.entry(1).and_modify(|contact| contact.since -= NO_ANSWER);
+        contacts.peers().entry(1).and_modify(|peer| peer.since -= NO_ANSWER);
         contacts.missed(1, "a", &"refused");
         assert!(is_lost());
     }
 
     #[test]
-    fn those_who_left_are_forgotten() {
+    fn former_members_are_forgotten() {
         let contacts = Contacts::new(Timing::default());
-        contacts.heard_peer(1, "1.0.0", 1);
-        contacts.heard_peer(2, "1.0.0", 1);
+        contacts.contact(1, "1.0.0", 1);
+        contacts.contact(2, "1.0.0", 1);
         contacts.retain(&BTreeMap::from([(2, Member::default())]));
-        assert!(contacts.peer_age(1).is_none() && contacts.peer_age(2).is_some());
+        assert!(contacts.last_contact(1).is_none() && contacts.last_contact(2).is_some());
     }
 
     #[test]
     fn what_is_not_applied_yet_is_as_old_as_the_message_that_named_it() {
         let (contacts, _) = old();
-        contacts.heard_leader(&told(&contacts, 7, Duration::ZERO), 7);
-        assert!(contacts.has_heard_leader());
-        assert_eq!(contacts.data_age(7), None, "not caught up with since the start");
+        contacts.leader_message(&message(&contacts, 7, Duration::ZERO), 7);
+        assert!(contacts.has_had_leader());
+        assert_eq!(contacts.data_age(7), None, "it has not caught up since the start");
         let long_ago = Instant::now() - LONG;
         contacts.caught_up(long_ago);
-        contacts.heard_leader(&told(&contacts, 9, Duration::ZERO), 7);
-        contacts.heard_leader(&told(&contacts, 11, Duration::ZERO), 8);
+        contacts.leader_message(&message(&contacts, 9, Duration::ZERO), 7);
+        contacts.leader_message(&message(&contacts, 11, Duration::ZERO), 8);
         assert!(contacts.data_age(8).unwrap() >= LONG, "entry 9 was acknowledged meanwhile");
         assert!(contacts.data_age(9).unwrap() < LONG / 2, "the first message is caught up with");
         contacts.caught_up(long_ago);
@@ -394,32 +294,32 @@ mod tests {
     fn a_message_counts_from_when_it_was_true() {
         let (contacts, started) = old();
         contacts.caught_up(started);
-        contacts.heard_leader(&told(&contacts, 7, LONG), 7);
+        contacts.leader_message(&message(&contacts, 7, LONG), 7);
         let age = contacts.data_age(7).unwrap();
-        assert!(age >= LONG, "it lay in a buffer for {LONG:?}, and counts as new: {age:?}");
+        assert!(age >= LONG, "it waited in a buffer for {LONG:?}, and counts as new: {age:?}");
 
-        let lone = Told { unconfirmed: LONG / 2, ..told(&contacts, 7, Duration::ZERO) };
-        contacts.heard_leader(&lone, 7);
+        let lone = LeaderMessage { unconfirmed: LONG / 2, ..message(&contacts, 7, Duration::ZERO) };
+        contacts.leader_message(&lone, 7);
         assert!(contacts.data_age(7).unwrap() >= LONG / 2, "its leader had no majority");
 
         let untrue = [
-            Told { committed: None, ..told(&contacts, 7, Duration::ZERO) },
-            Told { clock: 0, ..told(&contacts, 7, Duration::ZERO) },
-            Told { clock: contacts.clock() + 60_000, ..told(&contacts, 7, Duration::ZERO) },
+            LeaderMessage { committed: None, ..message(&contacts, 7, Duration::ZERO) },
+            LeaderMessage { clock: 0, ..message(&contacts, 7, Duration::ZERO) },
+            LeaderMessage { clock: contacts.clock() + 60_000, ..message(&contacts, 7, Duration::ZERO) },
         ];
-        for told in untrue {
-            contacts.heard_leader(&told, 7);
-            assert!(contacts.data_age(7).unwrap() >= LONG / 2, "{told:?}");
+        for message in untrue {
+            contacts.leader_message(&message, 7);
+            assert!(contacts.data_age(7).unwrap() >= LONG / 2, "{message:?}");
         }
-        contacts.heard_leader(&told(&contacts, 7, Duration::ZERO), 7);
+        contacts.leader_message(&message(&contacts, 7, Duration::ZERO), 7);
         assert!(contacts.data_age(7).unwrap() < LONG / 4);
     }
 
     #[test]
     fn a_leader_without_a_majority_does_not_count_as_one() {
         let (contacts, _) = old();
-        let lone = Told { unconfirmed: LONG, ..Told::default() };
-        contacts.heard_leader(&lone, 7);
+        let lone = LeaderMessage { unconfirmed: LONG, ..LeaderMessage::default() };
+        contacts.leader_message(&lone, 7);
         assert!(contacts.leader_age() >= LONG);
         assert!(contacts.proof(1, None).unconfirmed_ms >= 100_000, "it is told on");
     }
@@ -436,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leader_proves_how_far_anybody_may_have_been_told() {
+    fn a_leader_proves_how_far_writes_may_be_acknowledged() {
         let acknowledged = Arc::new(Acknowledged::default());
         let leader = Contacts::new(Timing::default()).proving(Arc::clone(&acknowledged));
         assert_eq!(leader.proof(1, Some(4)).acknowledged, 4);

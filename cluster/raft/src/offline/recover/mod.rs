@@ -1,6 +1,12 @@
 //! A new cluster from the data directory of one survivor, when the majority is lost for good. What the
 //! others stored and this node did not is lost; nothing that is on this disk is.
 
+mod ask;
+mod objection;
+mod said;
+
+pub use said::{Alive, Asked, KnownMember, Said};
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -8,6 +14,8 @@ use acefleet_registry::{Command, Elapsed, NodeId, OpId, Proposal, State};
 use openraft::EntryPayload;
 use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage};
 
+use self::ask::ask;
+use self::objection::objection;
 use super::give_to_owner;
 use crate::cluster::open::{Opened, open};
 use crate::errors::StartError;
@@ -18,19 +26,6 @@ use crate::util::blocking;
 
 /// Bytes of entries that are read at once.
 const PIECE: usize = 4 << 20;
-
-/// A member as the survivor knows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KnownMember {
-    /// Its id.
-    pub id: NodeId,
-    /// Its name.
-    pub name: String,
-    /// `host:port` of its cluster listener.
-    pub address: String,
-    /// Whether it votes.
-    pub votes: bool,
-}
 
 /// What one node has of its cluster. Holds the directory until it is dropped or closed.
 pub struct Recovery {
@@ -145,12 +140,15 @@ pub async fn recover(options: &Options) -> Result<Recovery, StartError> {
 }
 
 impl Recovery {
-    pub(super) fn options(&self) -> &Options {
-        &self.options
+    /// Asks all other members whether they run, and whoever they name. Takes four seconds at the most.
+    pub async fn ask_members(&self) -> Vec<Asked> {
+        ask(&self.options, &self.identity, &self.members).await
     }
 
-    pub(super) fn identity(&self) -> &Arc<IdentityFile> {
-        &self.identity
+    /// Why no other cluster should be made of this node, given what the members said.
+    #[must_use]
+    pub fn objection(&self, asked: &[Asked]) -> Option<String> {
+        objection(self.node_id, &self.node_name, &self.members, asked)
     }
 
     /// Lets go of the directory, unchanged.

@@ -1,25 +1,14 @@
-//! Decides, before the first start, which cluster a node is to be in.
+//! Prepares a data directory for a place in a cluster that runs.
 
 use std::sync::Arc;
 
-use super::give_to_owner;
+use super::{give_to_owner, not_stored, unbound};
 use crate::errors::StartError;
 use crate::membership::join::{self, Door, Verdict};
 use crate::options::{Options, check_address};
-use crate::store::{DirLock, IdentityFile, MemberRecord};
-use crate::transport::CALL_LIMIT;
-use crate::transport::Wire;
 use crate::transport::contacts::Contacts;
 use crate::transport::proto::JoinKind;
-
-/// A cluster that begins with the next start.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Initialized {
-    /// Its id.
-    pub cluster_id: String,
-    /// Id of its only node.
-    pub node_id: u64,
-}
+use crate::transport::{CALL_LIMIT, Wire};
 
 /// A place in a cluster that is taken with the next start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,23 +19,6 @@ pub struct Joining {
     pub node_id: u64,
     /// Names of the members now.
     pub members: Vec<String>,
-}
-
-/// Prepares a data directory for a new cluster of this node alone, which others can join. Blocks.
-///
-/// # Errors
-/// [`StartError::Config`] when the directory belongs to a cluster already or cannot be used;
-/// [`StartError::Temporary`] while a node runs on it.
-pub fn init(options: &Options) -> Result<Initialized, StartError> {
-    options.validate()?;
-    let (_lock, identity) = unbound(options)?;
-    let own = identity.load();
-    let cluster_id = uuid::Uuid::new_v4().to_string();
-    let alone =
-        MemberRecord { id: own.node_id, name: own.node_name.clone(), address: options.advertise.clone() };
-    let stored = identity.bind(&cluster_id, vec![alone]).and_then(|()| give_to_owner(&options.data_dir));
-    stored.map_err(|error| not_stored(options, &error))?;
-    Ok(Initialized { cluster_id, node_id: own.node_id })
 }
 
 /// Prepares a data directory for joining the cluster of the member at this address, after that member has
@@ -100,29 +72,4 @@ pub async fn join(options: &Options, address: &str) -> Result<Joining, StartErro
     stored.map_err(|error| not_stored(options, &error))?;
     let members = hello.members.into_iter().map(|member| member.name).collect();
     Ok(Joining { cluster_id, node_id: own.node_id, members })
-}
-
-/// The directory, locked, if it belongs to no cluster yet.
-fn unbound(options: &Options) -> Result<(DirLock, IdentityFile), StartError> {
-    let dir = &options.data_dir;
-    let lock = DirLock::acquire(dir)?;
-    let identity = IdentityFile::peek(dir, &options.node_name)?;
-    let own = identity.load();
-    match &own.cluster_id {
-        None => Ok((lock, identity)),
-        Some(cluster) => Err(StartError::Config(format!(
-            "the data directory {} belongs to cluster {cluster} already, as node {} (id {}): `acefleet serve` runs it \
-             there. For another cluster, take it out of that one, if it runs (acefleet leave), and empty the directory",
-            dir.display(),
-            own.node_name,
-            own.node_id
-        ))),
-    }
-}
-
-fn not_stored(options: &Options, error: &std::io::Error) -> StartError {
-    StartError::Config(format!(
-        "the data directory {} cannot be written: {error}",
-        options.data_dir.display()
-    ))
 }

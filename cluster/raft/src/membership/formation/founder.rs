@@ -1,71 +1,23 @@
-//! How a cluster begins. One founder, the first listed name, binds every listed node to a fresh
-//! cluster id and starts the log. An empty node never starts a cluster beside a live one.
+//! One round of the node that may found the cluster: greets the listed nodes, binds them and starts the log.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use acefleet_registry::Access;
 use futures::future::join_all;
 use openraft::errors::{InitializeError, RaftError};
 
+use super::accept::infos;
+use super::step::{Step, bind};
 use crate::errors::Failure;
 use crate::membership::access;
-use crate::membership::join;
 use crate::options::Peer;
 use crate::replica::core::Core;
 use crate::store::MemberRecord;
-use crate::transport::CALL_LIMIT;
-use crate::transport::proto::{FormRequest, HelloReply, MemberInfo};
-use crate::transport::protocol;
+use crate::transport::proto::{FormRequest, HelloReply};
+use crate::transport::{CALL_LIMIT, protocol};
 use crate::types::Member;
 use crate::util::blocking;
-
-const ROUND: Duration = Duration::from_millis(200);
-/// How often a founder that waits says for whom.
-const REMINDER: Duration = Duration::from_secs(10);
-
-/// Works in the background until the log of this node has begun or the node must stop.
-pub(crate) async fn run(core: Arc<Core>) {
-    let mut reminded = Instant::now();
-    loop {
-        if core.raft.is_initialized().await.unwrap_or(true) {
-            tokio::select! {
-                () = core.stop.cancelled() => {}
-                () = join::remark(&core) => {}
-            }
-            return;
-        }
-        let step = match core.seeds().is_empty() {
-            true => round(&core).await,
-            false => join::round(&core).await,
-        };
-        match step {
-            Ok(Step::Begun) => return,
-            Ok(Step::Wait(reason)) => {
-                if reminded.elapsed() >= REMINDER {
-                    reminded = Instant::now();
-                    tracing::warn!(reason, "the cluster has not formed yet");
-                } else {
-                    tracing::debug!(reason, "the cluster has not formed yet");
-                }
-            }
-            Err(failure) => return core.fail(failure),
-        }
-        tokio::select! {
-            () = core.stop.cancelled() => return,
-            () = tokio::time::sleep(ROUND) => {}
-        }
-    }
-}
-
-/// What one round came to.
-pub(crate) enum Step {
-    /// The log has begun.
-    Begun,
-    /// Not yet; the text says why.
-    Wait(String),
-}
 
 /// Who is to found the cluster: the listed nodes, or this one alone if it was prepared for that.
 fn founding_members(core: &Core) -> Vec<Peer> {
@@ -78,7 +30,7 @@ fn founding_members(core: &Core) -> Vec<Peer> {
     }
 }
 
-async fn round(core: &Core) -> Result<Step, Failure> {
+pub(super) async fn round(core: &Core) -> Result<Step, Failure> {
     let members = founding_members(core);
     let nonce = access::nonce();
     let (hellos, wrong) = greet(core, &members, &nonce).await;
@@ -246,74 +198,4 @@ fn live_cluster_of_another(core: &Core, hello: &HelloReply) -> Result<Option<Str
         "{} runs the live cluster {theirs}, and this node (id {}) with its empty data directory will not form a second one; {advice}",
         hello.name, own.node_id
     )))
-}
-
-/// Takes the word of the founder, if it can be true. The text of the error goes back to it.
-pub(crate) async fn accept(core: &Core, request: FormRequest) -> Result<(), String> {
-    let own = core.identity.load();
-    if request.to != own.node_id {
-        return Err(format!(
-            "the call is for node id {}, but here is {} with node id {}",
-            request.to, own.node_name, own.node_id
-        ));
-    }
-    if let Some(bound) = own.cluster_id.as_deref().filter(|bound| *bound != request.cluster_id) {
-        return Err(format!("{} already belongs to cluster {bound}", own.node_name));
-    }
-    if core.raft.is_initialized().await.map_err(|e| e.to_string())? {
-        return Err(format!("{} already runs in a cluster", own.node_name));
-    }
-    if uuid::Uuid::parse_str(&request.cluster_id).is_err() {
-        return Err("the cluster id is not a UUID".into());
-    }
-    let listed = core.options.initial_members();
-    let expected: BTreeSet<&str> = listed.iter().map(|peer| peer.name.as_str()).collect();
-    let offered: BTreeSet<&str> = request.members.iter().map(|m| m.name.as_str()).collect();
-    if expected != offered || request.members.len() != expected.len() {
-        return Err(format!(
-            "{} lists the peers {expected:?}, the founder lists {offered:?}: give every node the same list",
-            own.node_name
-        ));
-    }
-    let own_listed =
-        request.members.iter().any(|member| member.id == own.node_id && member.name == own.node_name);
-    let first = listed.first().map(|peer| peer.name.as_str());
-    let from_founder =
-        request.members.iter().any(|member| member.id == request.from && Some(member.name.as_str()) == first);
-    if !own_listed || !from_founder {
-        return Err(format!("{} was offered members that cannot be right", own.node_name));
-    }
-    let founders = request
-        .members
-        .into_iter()
-        .map(|member| MemberRecord { id: member.id, name: member.name, address: member.address })
-        .collect();
-    bind(core, &request.cluster_id, founders).await?;
-    // No cluster with this id has ever run, so nobody remembers anything.
-    core.take_part();
-    Ok(())
-}
-
-/// Binds this node to a cluster, durably.
-pub(crate) async fn bind(core: &Core, cluster_id: &str, founders: Vec<MemberRecord>) -> Result<(), String> {
-    let identity = core.identity.clone();
-    let id = cluster_id.to_owned();
-    blocking(move || identity.bind(&id, founders))
-        .await
-        .map_err(|error| format!("the identity could not be stored: {error}"))?;
-    core.called.notify_one();
-    Ok(())
-}
-
-/// Founding members as they travel.
-pub(crate) fn infos(founders: &[MemberRecord]) -> Vec<MemberInfo> {
-    founders
-        .iter()
-        .map(|founder| MemberInfo {
-            id: founder.id,
-            name: founder.name.clone(),
-            address: founder.address.clone(),
-            votes: true,
-        })
-        .collect()
 }

@@ -1,0 +1,54 @@
+//! Whether a node can have a place among the members, with this name and this address.
+
+use super::commit::members;
+use crate::errors::StartError;
+use crate::options::{check_address, check_name};
+use crate::replica::core::Core;
+use crate::types::Member;
+
+/// Voters of a large cluster; further members learn. More votes would make every write slower and survive
+/// failures that do not happen.
+pub(crate) const MAX_VOTERS: usize = 5;
+/// Far more hosts than a cluster is made for; keeps whoever reaches the port from filling the memory.
+const MAX_MEMBERS: usize = 64;
+
+/// Whether a node could be a member with this name and address, perhaps in the place of another one. The error says why not.
+pub(crate) fn check_place(
+    core: &Core,
+    id: u64,
+    member: &Member,
+    replaces: Option<u64>,
+) -> Result<(), String> {
+    let text = |error: StartError| error.to_string();
+    check_name("name of the member", &member.name).map_err(text)?;
+    check_address("address of the member", &member.address).map_err(text)?;
+    if id == 0 {
+        return Err(format!("{} has no id", member.name));
+    }
+    let (nodes, _) = members(core);
+    if let Some(old) = replaces.and_then(|old| nodes.get(&old)).filter(|old| old.name != member.name) {
+        return Err(format!("{} cannot take the place of {}: names do not change", member.name, old.name));
+    }
+    let others = nodes.iter().filter(|(other, _)| **other != id && Some(**other) != replaces);
+    for (other, known) in others {
+        if known.name == member.name {
+            return Err(format!(
+                "the name {0} belongs to member {other} at {1}: if its disk is lost, remove it first (acefleet remove \
+                 {0}), else choose another name",
+                member.name, known.address
+            ));
+        }
+        if known.address == member.address {
+            return Err(format!("the address {} belongs to member {}", member.address, known.name));
+        }
+    }
+    match nodes.get(&id) {
+        Some(known) if known.name != member.name => {
+            Err(format!("member {id} is named {}; names do not change", known.name))
+        }
+        None if nodes.len() >= MAX_MEMBERS => {
+            Err(format!("the cluster has {} members, and no more are taken in", nodes.len()))
+        }
+        Some(_) | None => Ok(()),
+    }
+}

@@ -1,0 +1,68 @@
+//! What members say to a survivor that asks whether the cluster lives.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use acefleet_registry::NodeId;
+
+/// A member as the survivor knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownMember {
+    /// Its id.
+    pub id: NodeId,
+    /// Its name.
+    pub name: String,
+    /// `host:port` of its cluster listener.
+    pub address: String,
+    /// Whether it votes.
+    pub votes: bool,
+}
+
+/// What a member said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// It runs as a member of this cluster.
+    Alive(Alive),
+    /// It lives in another cluster that was recovered from this one.
+    Recovered(String),
+    /// Another node, or no cluster, is found there.
+    Other(String),
+    /// There is no answer.
+    Nothing(String),
+}
+
+/// What a member that runs knows of the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Alive {
+    /// It leads, and a majority has confirmed it lately.
+    pub leads: bool,
+    /// Log index of the newest membership that it knows to be committed.
+    pub membership: u64,
+    /// Voters of that.
+    pub voters: BTreeSet<NodeId>,
+    /// All members of that.
+    pub members: BTreeSet<NodeId>,
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Alive(Alive { leads: true, .. }) => f.write_str("runs and leads"),
+            Self::Alive(_) => f.write_str("runs"),
+            Self::Recovered(cluster) => {
+                write!(f, "runs cluster {cluster}, which was recovered from this one")
+            }
+            Self::Other(what) => f.write_str(what),
+            Self::Nothing(why) => write!(f, "no answer ({why})"),
+        }
+    }
+}
+
+/// A member and what it said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The member.
+    pub member: KnownMember,
+    /// Its answer.
+    pub said: Said,
+}
