@@ -1,5 +1,4 @@
-//! Errors of this crate. Each says whether a retry helps and whether the request may have had an
-//! effect.
+//! Errors of this crate. Each says whether a retry helps and whether the request may have had an effect.
 
 use std::fmt;
 
@@ -40,15 +39,15 @@ impl StartError {
 pub enum Failure {
     /// The Raft core or its storage died. Exit code 70.
     Fatal(String),
-    /// The cluster does not take this node in as things are, or this host lacks something. Exit code 75.
+    /// The cluster refuses this node as things are, or this host lacks something. Exit code 75.
     Refused(String),
     /// This node is no member any more, for good. Exit code 77.
     Removed(String),
     /// Another process runs with the identity of this node. Exit code 64.
     Twin(String),
-    /// The disk of this node has lost what it had acknowledged. Exit code 70.
+    /// The disk of this node has lost acknowledged data. Exit code 70.
     Forgot(String),
-    /// The same, and the next start makes a new member of it by itself. Exit code 75.
+    /// The same; the next start makes a new member of it. Exit code 75.
     Renewed(String),
 }
 
@@ -89,8 +88,8 @@ pub enum WriteError {
     /// The write may or may not have been applied. Repeat it with the same op-id to find out.
     #[error("the write was submitted but its outcome is unknown: {0}")]
     Unknown(String),
-    /// The cluster does not take the write now; it was not applied. The text names the member that does not know the command
-    /// yet, or says that writes come faster than snapshots can be taken. Retry later.
+    /// The cluster does not take the write now; it was not applied. The text names the member that lacks the command, or says
+    /// that writes outrun snapshots. Retry later.
     #[error("{0}; it was not applied")]
     HeldBack(String),
     /// The command is too large to replicate; it was not applied and a retry gives the same answer.

@@ -1,8 +1,8 @@
 //! Raft replication for Acefleet: the log store, snapshots, transport, cluster formation, writes
 //! from any node and linearizable reads.
 //!
-//! It is the only crate that names openraft, RocksDB or the cluster protocol, and it must not know
-//! what a command means: that is `acefleet-registry`.
+//! The only crate that names openraft, RocksDB or the cluster protocol. It does not know what a command means: that is
+//! `acefleet-registry`.
 //!
 //! What is found where; each folder uses only those below it:
 //!
@@ -40,8 +40,8 @@ mod util;
 #[cfg(test)]
 mod testing;
 
-/// What of the Raft library's messages belongs into a log. It says of each attempt that failed, many times a second,
-/// what this crate says once: who is lost, and why.
+/// Log filter for openraft, which logs every failed attempt, many times a second; this crate logs once which member is lost and
+/// why.
 pub const LOG_FILTER: &str = "openraft=error";
 
 pub use acefleet_registry::{NodeId, OpId};

@@ -17,9 +17,8 @@ pub struct Peer {
     pub addr: String,
 }
 
-/// How fast a dead leader is noticed. A follower starts an election after the longest election
-/// timeout plus a random one; keep `election_max_ms` at ten times the p99 of disk sync plus round
-/// trip or more.
+/// How fast a dead leader is noticed. An election starts after the longest election timeout plus a random one. Keep
+/// `election_max_ms` at ten times the p99 of disk sync plus round trip or more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timing {
     /// Milliseconds between two heartbeats of the leader.
@@ -80,8 +79,8 @@ pub struct Options {
     pub level: Level,
     /// Where the time of day is read.
     pub clock: Clock,
-    /// What the settings of this node say about who may call. Nothing: a cluster that this node forms gets the key
-    /// of [`crate::Hooks::make_key`]. The first members have to agree on it.
+    /// Who may call, by the settings of this node. None: a cluster that it forms gets the key of [`crate::Hooks::make_key`].
+    /// The first members must agree.
     pub access: Option<Access>,
 }
 
@@ -171,7 +170,7 @@ pub(crate) fn split_address(address: &str) -> Option<(&str, u16)> {
     ((1..=253).contains(&host.len()) && host.chars().all(allowed)).then_some((host, port))
 }
 
-/// Names go into labels, tables and logs of other nodes.
+/// Names appear in labels, tables and logs.
 pub(crate) fn check_name(what: &str, name: &str) -> Result<(), StartError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     match (1..=63).contains(&name.len()) && name.chars().all(allowed) {

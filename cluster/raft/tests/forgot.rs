@@ -40,7 +40,7 @@ impl Bed {
         node.cluster().propose(op_id(unique()), Command::RaiseLevel(Level::CURRENT), soon()).await.unwrap();
         let id = node.cluster().node_id();
         node.cluster().propose(op_id(unique()), mark(id.0), soon()).await.unwrap();
-        node.cluster().outbox().push(b"kept".to_vec(), 10).await.unwrap();
+        node.cluster().outbox().push(b"queued".to_vec(), 10).await.unwrap();
         fleet.nodes[victim].stop().await;
         let place = tempfile::tempdir().unwrap();
         let copy = place.path().join("copy");

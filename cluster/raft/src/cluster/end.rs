@@ -1,4 +1,4 @@
-//! How a node ends: by itself, and in good order.
+//! How a node ends, in failure or in good order.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::Cluster;
 use crate::errors::Failure;
 use crate::store::close;
 
-/// How long writes that began before a stop may take to find the next leader.
+/// How long open writes may take to find the next leader.
 const WRITES_LIMIT: Duration = Duration::from_secs(1);
 
 /// How long open calls may delay a stop.
@@ -25,13 +25,13 @@ impl Cluster {
         {
             return failure;
         }
-        // The sender lives in the core that this handle keeps.
+        // This handle keeps the sender alive.
         std::future::pending().await
     }
 
-    /// Transfers leadership, if this node has it, to another voter that `may_lead` accepts. True when one has taken over; false
-    /// after 1.5 s, and at once when there is nobody to take it. A leader that has offered leadership writes nothing any more:
-    /// when it is not taken, an election follows.
+    /// Transfers leadership, if this node has it, to another voter that `may_lead` accepts. True when that one leads; false
+    /// after 1.5 s, and at once without a candidate. The leader writes nothing after the offer: if nobody takes it, an election
+    /// follows.
     pub async fn transfer_leadership(&self, may_lead: impl Fn(NodeId) -> bool) -> bool {
         self.core.transfer_leadership(|id| may_lead(NodeId(id))).await
     }
@@ -45,7 +45,7 @@ impl Cluster {
         }
         core.transfer_leadership(|_| true).await;
         core.open_writes.close();
-        // Those that are left end with an error that says what is known.
+        // The remaining writes end with an error.
         let _ = tokio::time::timeout(WRITES_LIMIT, core.open_writes.wait()).await;
         core.stop.cancel();
         core.tasks.close();

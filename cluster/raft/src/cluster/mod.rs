@@ -1,4 +1,4 @@
-//! The handle that the rest of the program holds.
+//! The handle of a running node.
 
 mod end;
 pub(crate) mod open;
@@ -64,8 +64,7 @@ impl Cluster {
         self.core.identity.load().cluster_id.clone()
     }
 
-    /// Whether it may be said of this node that it is a member: since its start it has asked all others once, and none of them said
-    /// that it was removed.
+    /// Whether this node may claim to be a member: it has asked all others since its start, and none said that it was removed.
     #[must_use]
     pub fn has_asked_members(&self) -> bool {
         self.core.inquired.load(std::sync::atomic::Ordering::Relaxed)
@@ -83,7 +82,7 @@ impl Cluster {
         self.core.published.revisions()
     }
 
-    /// Fires when nodes, engines or settings change; not for streams alone, of which there are most.
+    /// Fires when nodes, engines or settings change, but not for streams.
     #[must_use]
     pub fn fleet_changes(&self) -> watch::Receiver<u64> {
         self.core.published.fleet_revisions()
@@ -101,21 +100,19 @@ impl Cluster {
         self.core.leadership.borrow().is_leader
     }
 
-    /// The moment now: on the leader that which a proposal would carry, elsewhere as far as it can be told. Never behind the
-    /// state.
+    /// The moment now: on the leader that of a proposal, elsewhere an estimate. Never before the state.
     #[must_use]
     pub fn moment(&self) -> Elapsed {
         self.core.moment().max(self.view().state.clock_ms())
     }
 
-    /// Since when this node leads without a break: with a majority, awake and not stopped. What happened before, nobody
-    /// watched. None while it does not lead.
+    /// Since when this node leads without a break: with a majority, awake and running. Absent while it does not lead.
     #[must_use]
     pub fn watching_since(&self) -> Option<Instant> {
         self.core.watching_since()
     }
 
-    /// The time of day, to be shown: the cluster's, or this host's before it has heard the cluster's.
+    /// The time of day, to be shown: that of the cluster, or of this host before the first leader has set it.
     #[must_use]
     pub fn wall_now(&self) -> WallMs {
         self.core.wall_now(&self.view().state)
@@ -127,14 +124,13 @@ impl Cluster {
         self.core.wall_of(state, moment)
     }
 
-    /// By how many milliseconds the clocks of members are ahead of the time of day that the cluster shows, as far as this node
-    /// has heard them lately.
+    /// By how many milliseconds clocks of members are ahead of the shown time of day, by recent reports.
     #[must_use]
     pub fn clock_skews(&self) -> Vec<(NodeId, i64)> {
         self.core.skews().into_iter().map(|(id, ms)| (NodeId(id), ms)).collect()
     }
 
-    /// How long a member has not been heard, counted from the start of this process if it never was.
+    /// Time since the last contact with a member, or since the start of this process.
     #[must_use]
     pub fn silence(&self, member: NodeId) -> Duration {
         match member == self.node_id() {
@@ -143,25 +139,25 @@ impl Cluster {
         }
     }
 
-    /// Whether a member has not been heard for so long that as a leader it would have been
-    /// replaced. Worth asking on the leader only, which hears all that live many times a second.
+    /// Whether a member has been silent for so long that it would have been replaced as a leader. Only the leader has contact
+    /// with all members many times a second.
     #[must_use]
     pub fn is_silent(&self, member: NodeId) -> bool {
         self.core.is_silent(member.0)
     }
 
-    /// The levels of commands that all members know, as far as this node was told since it started.
+    /// Levels of commands that members know; absent before a member has told its level.
     #[must_use]
     pub fn levels(&self) -> Vec<(NodeId, Option<Level>)> {
         level::members(&self.core).into_iter().map(|(id, told)| (NodeId(id), told)).collect()
     }
 
-    /// Resolves when this node has caught up with what the cluster had acknowledged when it started, confirmed by a leader
-    /// with a majority. Never without one.
+    /// Resolves when this node has caught up with what was acknowledged before its start, confirmed by a leader with a
+    /// majority.
     pub async fn recovered(&self) {
         let mut recovered = self.core.recovered.subscribe();
         if recovered.wait_for(|recovered| *recovered).await.is_err() {
-            // The sender lives in the core that this handle keeps.
+            // This handle keeps the sender alive.
             std::future::pending().await
         }
     }
@@ -172,7 +168,7 @@ impl Cluster {
         *self.core.recovered.borrow()
     }
 
-    /// The durable queue of this node for writes that wait for a leader.
+    /// The outbox of this node.
     #[must_use]
     pub fn outbox(&self) -> Outbox {
         Outbox::new(Arc::clone(&self.core))

@@ -1,4 +1,4 @@
-//! Opens a data directory: everything that reads or writes it before Raft runs.
+//! Opens a data directory: everything that touches it before Raft runs.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::replica::remembered::Remembered;
 use crate::replica::state_machine::StateMachine;
 use crate::replica::view::Published;
 use crate::snapshot::SnapshotDir;
-use crate::store::disk::{DiskSpace, Verdict};
+use crate::store::disk::{DiskSpace, SpaceLevel};
 use crate::store::fsync_probe;
 use crate::store::log_bytes::LogBytes;
 use crate::store::outbox_extent::Extent;
@@ -22,10 +22,8 @@ use crate::store::{
 };
 use crate::transport::acknowledged::Acknowledged;
 
-/// What a data directory holds.
 pub(crate) struct Opened {
     pub outbox: Extent,
-    /// How far the disk had come.
     pub found: Standing,
     pub remembered: Remembered,
     pub store: OpenStore,
@@ -41,19 +39,19 @@ pub(crate) struct Opened {
     pub fsync_p99: Option<Duration>,
 }
 
-/// Everything that reads or writes the directory before Raft runs. Blocks.
+/// Blocks.
 pub(crate) fn open(options: &Options) -> Result<Opened, StartError> {
     let dir = options.data_dir.as_path();
     let lock = DirLock::acquire(dir)?;
     check_space(dir)?;
-    let fsync_p99 = fsync_probe::measure(dir).map_err(|e| store::refusal(dir, Act::Sync, &e))?;
+    let fsync_p99 = fsync_probe::measure(dir).map_err(|e| store::unusable(dir, Act::Sync, &e))?;
     let identity = IdentityFile::open(dir, &options.node_name)?;
     let (db, mark) = store::open(dir, &identity)?;
     let fsync = Arc::new(FsyncClock::default());
     let (flusher, closed) = Flusher::spawn(db.clone(), fsync.clone())
         .map_err(|e| StartError::Internal(format!("no thread for the log: {e}")))?;
     let snapshots = SnapshotDir::open(dir.join(store::SNAPSHOT_DIR), options.snapshot.keep)
-        .map_err(|e| store::refusal(dir, Act::Use, &e))?;
+        .map_err(|e| store::unusable(dir, Act::Use, &e))?;
     let published = Arc::new(Published::new());
     let awaited = Arc::new(Awaited::default());
     let due = Arc::new(Due::default());
@@ -99,10 +97,10 @@ pub(crate) fn open(options: &Options) -> Result<Opened, StartError> {
     })
 }
 
-/// A store that runs out of space while it opens may be left half-written. A file system that does not say is believed.
+/// A store without space may open half-written. A file system that does not tell counts as large enough.
 fn check_space(dir: &Path) -> Result<(), StartError> {
     match DiskSpace::of(dir) {
-        Ok(space) if space.verdict() == Verdict::Full => Err(StartError::Temporary(space.full(dir))),
+        Ok(space) if space.level() == SpaceLevel::Full => Err(StartError::Temporary(space.full(dir))),
         Ok(_) | Err(_) => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! What a node asks of its cluster: writes, reads, changes of the members, questions to other nodes.
+//! Writes, reads, changes of the members, and questions to other nodes.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -36,8 +36,8 @@ impl Cluster {
         write::propose(&self.core, proposal, deadline).await
     }
 
-    /// Writes a decision of this node as the leader of `term`. Unlike [`Cluster::propose`] it is neither forwarded nor
-    /// repeated: what a deposed leader decided has no effect.
+    /// Writes a decision of this leader of `term`. Unlike [`Cluster::propose`] it is not forwarded or repeated: a decision of a
+    /// deposed leader has no effect.
     ///
     /// # Errors
     /// [`WriteError::NoLeader`]: this node does not lead that term. [`WriteError::Unknown`]: it
@@ -67,7 +67,7 @@ impl Cluster {
         self.core.published.wait_revision(min, deadline).await
     }
 
-    /// Members that answer now, each asked over a connection of its own within a second; this node is one of them.
+    /// Members that answer within a second, each over a new connection; this node is one.
     pub async fn answering(&self) -> BTreeSet<NodeId> {
         let core = &self.core;
         let own = core.identity.load();

@@ -1,4 +1,4 @@
-//! Brings a node up: directory, store, recovery, listener, background work, in this order.
+//! Starts a node: directory, store, recovery, listener, background tasks.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -37,9 +37,8 @@ use crate::store::{Broken, LogStore};
 use crate::transport::contacts::Contacts;
 use crate::transport::{Network, System, Ways, Wire};
 
-/// Starts a node on an open listener. Returns when the store is open, everything known to be
-/// committed is applied and the cluster port answers; it does not wait for a leader, and a new
-/// cluster forms in the background.
+/// Starts a node on an open listener. Returns when the store is open, committed entries are applied and the cluster port
+/// answers. It does not wait for a leader; a new cluster forms in the background.
 ///
 /// # Errors
 /// [`StartError::Config`] for wrong settings or a foreign directory, [`StartError::Internal`] for
@@ -157,19 +156,19 @@ fn config(options: &Options) -> Result<openraft::Config, StartError> {
         election_timeout_min: options.timing.election_min_ms,
         election_timeout_max: options.timing.election_max_ms,
         enable_pre_vote: Some(true),
-        // Until it is known that this node has forgotten nothing.
+        // Until its disk was compared with what others remember.
         enable_elect: false,
-        // The state lives in memory and the commit mark is not synced, so a restarted leader must
-        // win an election before it confirms reads.
+        // The state is in memory and the commit mark is not synced: a restarted leader must win an election before it confirms
+        // reads.
         enable_leader_restore: Some(false),
         quorum_loss_probe_interval: Some((2 * options.timing.election_max_ms).max(1_000)),
-        // Followers store an entry while the leader syncs it: one disk sync per write, not two.
+        // Followers store an entry while the leader syncs it: one disk sync a write, not two.
         broadcast_submitted_on_append: Some(true),
         install_snapshot_timeout: 10_000,
         max_payload_entries: 300,
         replication_lag_threshold: entries.saturating_mul(3),
         snapshot_policy: openraft::SnapshotPolicy::LogsSinceLast(entries),
-        // Enough log to start from the older of two snapshots.
+        // Enough to start from the older of two snapshots.
         max_in_snapshot_log_to_keep: entries.saturating_mul(2),
         purge_batch_size: 256.min(entries),
         backoff: "100ms 200ms ...500ms".into(),
@@ -200,7 +199,7 @@ fn spawn_background(core: &Arc<Core>, listener: TcpListener) {
     });
 }
 
-/// Without its mark the store could lose its end unseen, so the node does not go on.
+/// Without its mark a loss at the end of the store would go unnoticed.
 async fn watch_mark(core: Arc<Core>, mut broken: watch::Receiver<Option<Broken>>) {
     let why = tokio::select! {
         () = core.stop.cancelled() => return,

@@ -1,17 +1,17 @@
-//! Whether the first members agree on who may call. Keys are compared without being told: each answer carries a proof that is
-//! good for one question.
+//! Whether the first members agree on who may call. Nodes compare keys without sending them: an answer carries a proof that
+//! fits one nonce.
 
 use acefleet_registry::{Access, KeyHash};
 use sha2::{Digest, Sha256};
 
 use crate::transport::proto::{AccessKind, HelloReply};
 
-/// A fresh question.
+/// A fresh nonce.
 pub(crate) fn nonce() -> Vec<u8> {
     uuid::Uuid::new_v4().into_bytes().to_vec()
 }
 
-/// What a node with these settings answers to a question.
+/// The answer of a node with these settings.
 pub(crate) fn answer(own: Option<&Access>, nonce: &[u8]) -> (AccessKind, Vec<u8>) {
     match own {
         None => (AccessKind::AccessUnsaid, Vec::new()),
@@ -24,7 +24,7 @@ fn proof(hash: &KeyHash, nonce: &[u8]) -> Vec<u8> {
     Sha256::new().chain_update(nonce).chain_update(hash.0).finalize().to_vec()
 }
 
-/// Whether another node's settings say the same as this node's. The error names both nodes and what to change.
+/// Whether both nodes have the same settings. The error names both and what to change.
 pub(crate) fn agrees(
     own_name: &str,
     own: Option<&Access>,
@@ -46,15 +46,15 @@ pub(crate) fn agrees(
         }
         other => other,
     };
-    let said = |kind| match kind {
+    let setting = |kind| match kind {
         AccessKind::AccessKey => "an API_KEY",
         AccessKind::AccessOpen => "ACEFLEET_OPEN=true",
         AccessKind::AccessUnsaid | AccessKind::AccessUnknown => "neither API_KEY nor ACEFLEET_OPEN",
     };
     Err(format!(
         "{name} has {}, {own_name} has {}: give all first members the same and restart those that had another one",
-        said(has.0),
-        said(has.1)
+        setting(has.0),
+        setting(has.1)
     ))
 }
 
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_is_good_for_one_question_and_tells_no_hash() {
+    fn a_proof_fits_one_nonce_and_reveals_no_hash() {
         let key = Access::Key(KeyHash([7; 32]));
         let (_, first) = answer(Some(&key), b"one");
         let (_, second) = answer(Some(&key), b"two");

@@ -1,5 +1,5 @@
-//! A member's answer to a node that asks to be taken in or tells its new address. The request comes from
-//! anybody who reaches the port: everything in it is checked before anything is done with it.
+//! A member's answer to a node that asks to join or reports its new address. Anybody who reaches the port may send the request,
+//! so all of it is checked first.
 
 use std::time::Instant;
 
@@ -20,7 +20,7 @@ use crate::types::Member;
 /// Ids are below this, so that JSON clients keep them exact.
 const ID_LIMIT: u64 = 1 << 53;
 
-/// Does what a node asks for, through the leader; any member can do that.
+/// Carries out the request through the leader; any member can.
 pub(crate) async fn accept(core: &Core, request: JoinRequest) -> JoinReply {
     let outcome = match judge(core, &request).await {
         Ok(change) => act(core, change).await,
@@ -38,7 +38,7 @@ async fn act(core: &Core, change: Option<MembershipChange>) -> Outcome {
     }
 }
 
-/// The change that a request asks for; none when it only asks whether it would be made.
+/// The change that the request asks for; none for a mere check.
 async fn judge(core: &Core, request: &JoinRequest) -> Result<Option<MembershipChange>, Outcome> {
     let own = core.identity.load();
     let live = core.raft.is_initialized().await.unwrap_or(false);
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_a_node_is_refused_by_name() {
+    fn an_impossible_node_is_refused_by_name() {
         let good = JoinRequest {
             node_id: 7,
             name: "b".into(),

@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum MembershipChange {
-    /// Makes a node a voter, once it has caught up, unless there are five. A known id with a new address
-    /// moves the member.
+    /// Makes a node a voter once it has caught up, unless there are five. For a known id it records the new address.
     Add {
         /// Id that the node shows when it is refused.
         id: NodeId,
@@ -17,7 +16,7 @@ pub enum MembershipChange {
         /// `host:port` of its cluster listener.
         address: String,
     },
-    /// Takes a node in without a vote, which it asks for later.
+    /// Adds a node as a learner; it asks for its vote later.
     Learn {
         /// Id of the node.
         id: NodeId,
@@ -25,16 +24,16 @@ pub enum MembershipChange {
         name: String,
         /// `host:port` of its cluster listener, where it has to answer.
         address: String,
-        /// The silent member of the same name that it takes the place of.
+        /// The silent member of the same name that it replaces.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         replaces: Option<NodeId>,
     },
-    /// Gives what a silent member has, and its vote, to one that was taken in for it, once that has caught up; the silent one is
-    /// taken out for good.
+    /// Gives the engines and the vote of a silent member to the learner that replaces it, once that has caught up; removes the
+    /// silent one for good.
     Replace {
         /// The silent member.
         old: NodeId,
-        /// The one that takes its place.
+        /// Its replacement.
         new: NodeId,
     },
     /// Records where a member is reached now.
@@ -46,14 +45,14 @@ pub enum MembershipChange {
         /// `host:port` of its cluster listener, where it has to answer.
         address: String,
     },
-    /// Takes a member out for good. Its id never comes back.
+    /// Removes a member for good. Its id never comes back.
     Remove {
         /// The member.
         id: NodeId,
     },
 }
 
-/// What one attempt on the leader came to.
+/// Outcome of one attempt on the leader.
 pub(crate) enum Changed {
     Done,
     NotLeader(Option<u64>),

@@ -1,4 +1,4 @@
-//! Commits one step of a membership change on the leader, and finishes what an earlier leader left.
+//! Commits one step of a membership change on the leader, and finishes one that an earlier leader began.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,12 +10,12 @@ use super::change::Changed;
 use crate::replica::core::Core;
 use crate::types::{Member, TypeConfig};
 
-/// A new member votes when it lacks no more than this many entries.
+/// A new member votes once it lacks no more than this many entries.
 const CLOSE_ENOUGH: u64 = 100;
 
 pub(crate) const PAUSE: Duration = Duration::from_millis(100);
 
-/// Until the metrics show a change that was made.
+/// How long the metrics may take to show a change.
 const SHOWN_LIMIT: Duration = Duration::from_secs(1);
 
 /// Whether a member lacks little of the log.
@@ -40,7 +40,7 @@ pub(crate) async fn finish(core: &Core) {
         && core.metrics().membership_config.get_joint_config().len() > 1
         && let Ok(_one_at_a_time) = core.membership.try_lock()
     {
-        // A repeat follows if it fails.
+        // A failure is repeated later.
         if commit(core, ChangeMembers::AddVoterIds(BTreeSet::new()), false).await.is_ok() {
             tracing::info!("finished a change of the members that an earlier leader had begun");
         }
@@ -62,18 +62,18 @@ pub(crate) async fn commit(
                 Err(error) => Err(Changed::Unknown(error.to_string())),
             }
         }
-        Err(RaftError::APIError(error)) => Err(refusal(error)),
+        Err(RaftError::APIError(error)) => Err(not_changed(error)),
         Err(RaftError::Fatal(fatal)) => Err(Changed::Unknown(fatal.to_string())),
     }
 }
 
-fn refusal(error: ClientWriteError<TypeConfig>) -> Changed {
+fn not_changed(error: ClientWriteError<TypeConfig>) -> Changed {
     match error {
         ClientWriteError::ForwardToLeader(forward) => Changed::NotLeader(forward.leader_id),
         ClientWriteError::LogEntryDiscarded(_) => {
             Changed::Unknown("the leader changed while the members did".into())
         }
-        // Both pass by themselves: another change is being finished, or the term has just begun.
+        // Both end by themselves: another change is being finished, or the term has just begun.
         ClientWriteError::ChangeMembershipError(
             error @ (ChangeMembershipError::InProgress(_) | ChangeMembershipError::UncommittedLeaderLog(_)),
         ) => Changed::Unknown(error.to_string()),

@@ -1,5 +1,5 @@
-//! How an empty node gets into a cluster that runs: it asks any member to take it in as a learner, binds
-//! itself to that cluster, and becomes a voter once it has the log. It never starts a cluster.
+//! How an empty node joins a running cluster: a member adds it as a learner, it binds itself to that cluster, and becomes a
+//! voter once it has the log.
 
 use std::time::Duration;
 
@@ -15,20 +15,20 @@ use crate::transport::proto::{HelloReply, JoinKind, JoinRequest, join_reply};
 use crate::transport::protocol;
 use crate::transport::{CALL_LIMIT, Wire};
 
-/// A member may have to find the leader first.
+/// The member may have to find the leader.
 pub(crate) const JOIN_LIMIT: Duration = Duration::from_secs(5);
 
-/// What the greeting of a node means for one that wants to join its cluster.
-pub(crate) enum Door {
-    /// It leads into this cluster.
+/// What a greeting means for a node that wants to join.
+pub(crate) enum Greeting {
+    /// It is a member of this cluster.
     Open(String),
-    /// It does not; the text says why.
+    /// No way into a cluster; the text says why.
     Closed(String),
     /// Not yet; the text says why.
     Later(String),
 }
 
-impl Door {
+impl Greeting {
     /// Judges a greeting that came from this address.
     pub fn judge(own: &Identity, address: &str, hello: &HelloReply) -> Self {
         let name = &hello.name;
@@ -53,8 +53,8 @@ fn live_cluster(hello: &HelloReply) -> Option<&str> {
     hello.cluster_id.as_deref().filter(|_| hello.live)
 }
 
-/// What a member says to a request to be taken in.
-pub(crate) enum Verdict {
+/// Answer of a member to a request.
+pub(crate) enum JoinAnswer {
     Yes,
     No(String),
     /// The request may be repeated.
@@ -62,13 +62,13 @@ pub(crate) enum Verdict {
 }
 
 /// Asks one member, which asks the leader.
-pub(crate) async fn ask(wire: &Wire, address: &str, request: JoinRequest) -> Verdict {
+pub(crate) async fn ask(wire: &Wire, address: &str, request: JoinRequest) -> JoinAnswer {
     match wire.join(address, request, JOIN_LIMIT).await.map(|reply| reply.outcome) {
-        Ok(Some(join_reply::Outcome::Done(_))) => Verdict::Yes,
-        Ok(Some(join_reply::Outcome::Refused(why))) => Verdict::No(why),
-        Ok(Some(join_reply::Outcome::Unknown(why))) => Verdict::Unknown(why),
-        Ok(None) => Verdict::Unknown("the reply is empty".into()),
-        Err(error) => Verdict::Unknown(error.to_string()),
+        Ok(Some(join_reply::Outcome::Done(_))) => JoinAnswer::Yes,
+        Ok(Some(join_reply::Outcome::Refused(why))) => JoinAnswer::No(why),
+        Ok(Some(join_reply::Outcome::Unknown(why))) => JoinAnswer::Unknown(why),
+        Ok(None) => JoinAnswer::Unknown("the reply is empty".into()),
+        Err(error) => JoinAnswer::Unknown(error.to_string()),
     }
 }
 
@@ -87,7 +87,7 @@ pub(crate) fn request(own: &Identity, advertise: &str, wire: &Wire, kind: JoinKi
     }
 }
 
-/// One attempt with each of the members that are known.
+/// One attempt with each known member.
 pub(crate) async fn round(core: &Core) -> Result<Step, Failure> {
     let own = core.identity.load();
     let mut last = "no member is listed".to_owned();
@@ -99,9 +99,9 @@ pub(crate) async fn round(core: &Core) -> Result<Step, Failure> {
                 continue;
             }
         };
-        let cluster_id = match Door::judge(&own, &address, &hello) {
-            Door::Open(cluster_id) => cluster_id,
-            Door::Closed(why) | Door::Later(why) => {
+        let cluster_id = match Greeting::judge(&own, &address, &hello) {
+            Greeting::Open(cluster_id) => cluster_id,
+            Greeting::Closed(why) | Greeting::Later(why) => {
                 last = why;
                 continue;
             }
@@ -110,13 +110,13 @@ pub(crate) async fn round(core: &Core) -> Result<Step, Failure> {
         if !hello.members.iter().any(|member| member.id == own.node_id && member.address == *advertise) {
             let request = request(&own, advertise, &core.wire, JoinKind::Join);
             match ask(&core.wire, &address, request).await {
-                Verdict::Yes => {}
-                Verdict::No(why) => {
+                JoinAnswer::Yes => {}
+                JoinAnswer::No(why) => {
                     let (name, id) = (&own.node_name, own.node_id);
                     let refused = format!("the cluster does not take {name} (id {id}) in: {why}");
                     return Err(Failure::Refused(refused));
                 }
-                Verdict::Unknown(why) => {
+                JoinAnswer::Unknown(why) => {
                     last = format!("{}: {why}", hello.name);
                     continue;
                 }
@@ -128,7 +128,7 @@ pub(crate) async fn round(core: &Core) -> Result<Step, Failure> {
     Ok(Step::Wait(format!("no member has taken this node in; {last}")))
 }
 
-/// Says so when the listed members belong to another cluster than this node, which then does not join.
+/// Warns when the listed members belong to another cluster than this node.
 pub(crate) async fn remark(core: &Core) {
     let own = core.identity.load();
     for address in &core.options.join {
@@ -146,7 +146,7 @@ pub(crate) async fn remark(core: &Core) {
     }
 }
 
-/// The change that makes this learner a voter, while there is room for one, or puts it in the place of the member that it was.
+/// The change that makes this learner a voter, while there is room, or the replacement of its former id.
 pub(crate) fn promotion(core: &Core) -> Option<MembershipChange> {
     let metrics = core.metrics();
     let membership = &metrics.membership_config;

@@ -1,4 +1,4 @@
-//! How a cluster forms and how its members change, and what a node does about its own membership.
+//! Formation, joining, changes of the members, and what a node does about its own membership.
 
 pub(crate) mod access;
 pub(crate) mod admit;

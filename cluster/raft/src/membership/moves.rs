@@ -1,18 +1,17 @@
-//! Members whose address changes: one tells the others where it is now, and all look where the settings say
-//! when nobody is found where the log says.
+//! Members whose address changes: a member reports its own, and all search the listed addresses when the recorded ones do not
+//! answer.
 
 use acefleet_registry::NodeId;
 
 use crate::membership::change::MembershipChange;
-use crate::membership::join::{self, Verdict};
+use crate::membership::join::{self, JoinAnswer};
 use crate::membership::submit::submit;
 use crate::replica::core::Core;
 use crate::transport::CALL_LIMIT;
 use crate::transport::proto::JoinKind;
 use crate::util::seldom::Seldom;
 
-/// Records this node's address, if the log knows another one. Any member that answers passes it on: the
-/// leader cannot reach this node yet, so this node may not know it.
+/// Reports this node's address if the log has another. Any member passes it on: the leader may not reach this node yet.
 pub(crate) async fn announce(core: &Core, unrecorded: &mut Seldom) {
     let own = core.identity.load();
     let address = &core.options.advertise;
@@ -31,7 +30,7 @@ pub(crate) async fn announce(core: &Core, unrecorded: &mut Seldom) {
         for (_, member) in core.others() {
             let request = join::request(&own, address, &core.wire, JoinKind::Move);
             match join::ask(&core.wire, &member.address, request).await {
-                Verdict::Yes => {
+                JoinAnswer::Yes => {
                     tracing::info!(
                         address,
                         before = recorded.address,
@@ -39,7 +38,7 @@ pub(crate) async fn announce(core: &Core, unrecorded: &mut Seldom) {
                     );
                     return;
                 }
-                Verdict::No(why) | Verdict::Unknown(why) => last = format!("{}: {why}", member.name),
+                JoinAnswer::No(why) | JoinAnswer::Unknown(why) => last = format!("{}: {why}", member.name),
             }
         }
     }
@@ -54,8 +53,8 @@ pub(crate) async fn announce(core: &Core, unrecorded: &mut Seldom) {
     }
 }
 
-/// Asks the addresses in the settings who lives there, and dials members where they answered. Without it a
-/// cluster of which most members moved at once could not elect the leader that records their addresses.
+/// Asks the listed addresses for members, and dials those where they answered. Otherwise a cluster whose majority moved could
+/// not elect a leader to record it.
 pub(crate) async fn locate(core: &Core) {
     let own = core.identity.load();
     let listed = core.options.peers.iter().map(|peer| peer.addr.clone());

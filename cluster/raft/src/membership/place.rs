@@ -1,4 +1,4 @@
-//! Whether a node can have a place among the members, with this name and this address.
+//! Whether a node can be a member with this name and address.
 
 use super::commit::members;
 use crate::errors::StartError;
@@ -6,13 +6,12 @@ use crate::options::{check_address, check_name};
 use crate::replica::core::Core;
 use crate::types::Member;
 
-/// Voters of a large cluster; further members learn. More votes would make every write slower and survive
-/// failures that do not happen.
+/// Further members are learners. More votes would slow every write for failures that do not happen.
 pub(crate) const MAX_VOTERS: usize = 5;
-/// Far more hosts than a cluster is made for; keeps whoever reaches the port from filling the memory.
+/// Far more than a cluster needs; callers of the port cannot fill the memory.
 const MAX_MEMBERS: usize = 64;
 
-/// Whether a node could be a member with this name and address, perhaps in the place of another one. The error says why not.
+/// Checks the place of a node, perhaps as the replacement of another. The error says why not.
 pub(crate) fn check_place(
     core: &Core,
     id: u64,

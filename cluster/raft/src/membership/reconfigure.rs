@@ -1,5 +1,4 @@
-//! Membership changes on the leader: one at a time, each safe to repeat. Nobody is ever removed for being
-//! silent.
+//! Membership changes on the leader: one at a time, each safe to repeat. Silence alone removes no member.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -24,7 +23,7 @@ pub(crate) async fn change_here(core: &Core, change: &MembershipChange, deadline
         match change {
             MembershipChange::Add { id, name, address } => {
                 learn(core, id.0, &member(name, address), false, None).await?;
-                // Others may change meanwhile: this can take as long as the log is.
+                // Other changes go on meanwhile: this can take as long as the log is.
                 caught_up(core, id.0).await?;
                 vote(core, id.0).await
             }
@@ -48,8 +47,8 @@ pub(crate) async fn change_here(core: &Core, change: &MembershipChange, deadline
     }
 }
 
-/// Makes sure that a node is a member with this name and address. A new one has to answer there only if
-/// `answers` is wanted; one that moves always has to.
+/// Records a member with this name and address. A new one must answer there only if `answers` is set; one that moves must
+/// always.
 async fn learn(
     core: &Core,
     id: u64,
@@ -92,7 +91,7 @@ async fn learn(
     Ok(())
 }
 
-/// Gives a member that has caught up a vote, if there is room.
+/// Gives a vote to a member that has caught up, if there is room.
 async fn vote(core: &Core, id: u64) -> Result<(), Changed> {
     let _one_at_a_time = core.membership.lock().await;
     let (nodes, voters) = members(core);
@@ -107,7 +106,7 @@ async fn vote(core: &Core, id: u64) -> Result<(), Changed> {
     Ok(())
 }
 
-/// A member is recorded only where the leader reaches it.
+/// The leader must reach a member at its address.
 async fn verify(core: &Core, id: u64, member: &Member) -> Result<HelloReply, Changed> {
     let own = core.identity.load();
     let hello = match core.wire.hello_once(&member.address, &core.options.advertise, CALL_LIMIT).await {
@@ -138,7 +137,7 @@ fn unreachable(member: &Member, error: &CallError) -> Changed {
     ))
 }
 
-/// Two processes with one id would be two members in one: the data directory was copied.
+/// Two processes with one id: the data directory was copied.
 async fn only_one(core: &Core, id: u64, known: &Member, there: &HelloReply) -> Result<(), Changed> {
     let old = core.wire.hello_once(&known.address, &core.options.advertise, CALL_LIMIT).await;
     match old {
@@ -151,7 +150,7 @@ async fn only_one(core: &Core, id: u64, known: &Member, there: &HelloReply) -> R
     }
 }
 
-/// A member that lacks much of the log must not vote yet: commits would wait for it.
+/// Waits: commits would wait for the vote of a member that lacks much of the log.
 async fn caught_up(core: &Core, id: u64) -> Result<(), Changed> {
     loop {
         let (nodes, voters) = members(core);
@@ -175,7 +174,7 @@ async fn remove(core: &Core, id: u64) -> Result<(), Changed> {
         } else if voters.len() == 1 {
             return Err(Changed::Refused("the last voter cannot be removed".into()));
         } else if id == core.node_id() {
-            // A leader does not remove itself: its successor does.
+            // A leader does not remove itself; its successor does.
             core.transfer_leadership(|_| true).await;
             let (_, leader) = core.leader();
             return Err(Changed::NotLeader(leader.filter(|leader| *leader != id)));
@@ -186,7 +185,7 @@ async fn remove(core: &Core, id: u64) -> Result<(), Changed> {
         tracing::info!(node = name, "{name} was removed from the cluster: {left} members are left");
         member.clone()
     };
-    // One that does not hear it finds out by itself.
+    // Otherwise the node finds out by itself.
     if let Err(error) = core.wire.farewell(id, &left, CALL_LIMIT).await {
         tracing::debug!(member = left.name, %error, "the removed member was not told");
     }

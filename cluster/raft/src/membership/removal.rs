@@ -1,4 +1,4 @@
-//! How a node learns that it was removed, and what it leaves behind for its operator.
+//! How a node learns that it was removed, and how its operator brings it back.
 
 use crate::errors::Failure;
 use crate::replica::core::Core;
@@ -6,22 +6,22 @@ use crate::store::Identity;
 use crate::transport::proto::{HelloReply, MemberInfo};
 use crate::util::blocking;
 
-/// The members that a greeting tells, and the log index as of which it does. None from a node that knows none: it may have
-/// voted before the first entry of its log was committed, and that says nothing of who is a member.
+/// The members in a greeting, and their log index. None from a node without any: it may have voted before its first entry was
+/// committed.
 pub(crate) fn told_members(hello: &HelloReply) -> Option<(u64, &[MemberInfo])> {
     let told = hello.live && !hello.members.is_empty();
     told.then_some((hello.membership_index, hello.members.as_slice()))
 }
 
-/// Whether a member says that this node, which knows the members as of this log index, is none any more. A node may have
-/// stored its own removal before it heard of it.
+/// Whether a member says that this node, whose members are as of this index, was removed. A node may store its own removal
+/// before it learns of it.
 pub(crate) fn is_removed(own: &Identity, index: u64, hello: &HelloReply) -> bool {
     let Some((as_of, members)) = told_members(hello) else { return false };
     let listed = members.iter().any(|member| member.id == own.node_id);
     hello.cluster_id == own.cluster_id && as_of >= index && !listed
 }
 
-/// Notes in the data directory that this node was removed, so that it is not started again by mistake.
+/// Notes the removal in the data directory, so that this node does not start again by mistake.
 pub(crate) async fn removed(core: &Core) -> Failure {
     let own = core.identity.load();
     let asked = core.member_address().unwrap_or_else(|| "MEMBER:8001".to_owned());
@@ -43,7 +43,7 @@ pub(crate) async fn removed(core: &Core) -> Failure {
 pub(super) fn back(core: &Core, member: &str) -> String {
     let lost = match core.outbox.waiting() {
         0 => String::new(),
-        kept => format!(" ({kept} events that it kept for want of a leader were not written and go with it)"),
+        queued => format!(" ({queued} queued events were not written and are lost with it)"),
     };
     format!(
         "to bring this host back, empty its data directory {}{lost}, run `acefleet join {member}` and start the node",

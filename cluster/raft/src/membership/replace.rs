@@ -1,5 +1,4 @@
-//! The leader puts a node that lost its disk, and has a new id, in the place of the member that it was. Each step may be
-//! repeated.
+//! The leader replaces a member whose disk was lost by the same node under its new id. Each step may be repeated.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -13,20 +12,20 @@ use crate::errors::WriteError;
 use crate::proposals::write;
 use crate::replica::core::Core;
 
-/// Nobody takes the place of a member that lives.
+/// A member that answers is not replaced.
 pub(crate) fn check_silent(core: &Core, old: u64) -> Result<(), Changed> {
     match core.recorded(old) {
         Some(member) if !core.is_silent(old) => Err(Changed::Unknown(format!(
-            "{} (id {old}) was heard a moment ago, so nobody takes its place",
+            "{} (id {old}) answered a moment ago, so it is not replaced",
             member.name
         ))),
         _ => Ok(()),
     }
 }
 
-/// Gives what `old` has, and its vote, to `new`, which is a member already, and takes `old` out.
+/// Gives engines and vote of `old` to the member `new`, then removes `old`.
 pub(crate) async fn replace(core: &Core, old: u64, new: u64, deadline: Instant) -> Result<(), Changed> {
-    // Others may change meanwhile: this can take as long as the log is.
+    // Other changes go on meanwhile: this can take as long as the log is.
     loop {
         let (nodes, _) = members(core);
         let Some(member) = nodes.get(&new) else {
@@ -44,8 +43,8 @@ pub(crate) async fn replace(core: &Core, old: u64, new: u64, deadline: Instant) 
         }
         tokio::time::sleep(PAUSE).await;
     }
-    // Before the old member goes: of a node that is no member, the engines would be given up.
-    hand_on(core, old, new, deadline).await?;
+    // Before the old member goes: engines of a former member would be given up.
+    reassign(core, old, new, deadline).await?;
     let _one_at_a_time = core.membership.lock().await;
     let (nodes, voters) = members(core);
     if !nodes.contains_key(&old) {
@@ -57,7 +56,7 @@ pub(crate) async fn replace(core: &Core, old: u64, new: u64, deadline: Instant) 
     let name = core.name(new);
     let change = match voters.contains(&old) {
         false => ChangeMembers::RemoveNodes(BTreeSet::from([old])),
-        // In one change: with both as voters, the loss of the new one could cost the majority.
+        // In one change: with both as voters, losing the new one could cost the majority.
         true => {
             let next = voters.iter().map(|id| if *id == old { new } else { *id });
             ChangeMembers::ReplaceAllVoters(next.collect())
@@ -73,7 +72,7 @@ pub(crate) async fn replace(core: &Core, old: u64, new: u64, deadline: Instant) 
     Ok(())
 }
 
-async fn hand_on(core: &Core, old: u64, new: u64, deadline: Instant) -> Result<(), Changed> {
+async fn reassign(core: &Core, old: u64, new: u64, deadline: Instant) -> Result<(), Changed> {
     let (term, leader) = core.leader();
     if leader != Some(core.node_id()) {
         return Err(Changed::NotLeader(leader));
@@ -84,7 +83,7 @@ async fn hand_on(core: &Core, old: u64, new: u64, deadline: Instant) -> Result<(
         origin: NodeId(core.node_id()),
         command: Command::NodeReplaced { old: NodeId(old), new: NodeId(new) },
     };
-    // One that never registered has nothing to hand on, and is refused.
+    // A node that never registered has no engines, and the command is refused.
     match write::decide(core, term, proposal, deadline).await {
         Ok(_) => Ok(()),
         Err(WriteError::NoLeader) => Err(Changed::NotLeader(core.leader().1)),

@@ -1,4 +1,4 @@
-//! Hands a change of the members to the leader, from any node, and repeats it until the deadline.
+//! Sends a change of the members to the leader, from any node, until the deadline.
 
 use std::time::{Duration, Instant};
 
@@ -10,11 +10,10 @@ use crate::transport::CallError;
 use crate::transport::proto::members_reply;
 use crate::util::codec;
 
-/// Between two attempts, and twice as long after each.
+/// Pause between attempts; it doubles up to the longest.
 const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Changes the members from any node; repeats until the deadline.
 pub(crate) async fn submit(
     core: &Core,
     change: &MembershipChange,

@@ -1,5 +1,5 @@
-//! What a member looks after by itself: a change that the last leader left half-done, its own address and
-//! vote, and whether it still is a member. Nothing is written when there is nothing to do.
+//! What a member does regularly: finishes a change of an earlier leader, reports its address, asks for its vote, and checks
+//! that it is still a member.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::util::seldom::Seldom;
 
 /// How often a member looks.
 const SWEEP: Duration = Duration::from_secs(2);
-/// A member that has not heard from a leader for this long asks whether it is one.
+/// After this silence of the leader a member asks whether it still is one.
 const SILENCE: Duration = Duration::from_secs(5);
 
 /// Runs until the node stops.
@@ -48,8 +48,7 @@ pub(crate) async fn run(core: Arc<Core>) {
     }
 }
 
-/// Why this node should stop for good, if another member knows. A node that is no member gets no word
-/// from the leader, so it has to ask.
+/// Why this node must stop for good, if another member knows. A former member gets no calls from the leader, so it asks.
 async fn gone(core: &Core, silent: bool) -> Option<Failure> {
     let own = core.identity.load();
     let (index, known, _) = core.committed_members();
@@ -60,7 +59,7 @@ async fn gone(core: &Core, silent: bool) -> Option<Failure> {
         if is_removed(&own, index, &hello) {
             return Some(removed(core).await);
         }
-        // While there is a leader, the old cluster lives, and this is a mistake that others have to sort out.
+        // While a leader exists the old cluster lives, and operators must resolve the conflict.
         if silent && own.cluster_id.as_ref().is_some_and(|former| hello.former_cluster_ids.contains(former)) {
             return Some(Failure::Removed(format!(
                 "{} has recovered the cluster under a new id, {}, without this node (id {}): {}. The disk of \

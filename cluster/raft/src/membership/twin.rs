@@ -1,5 +1,5 @@
-//! Two processes with one identity: the data directory was copied, or two hosts share it on a file system without locks. The
-//! cluster would take both for one member, which votes twice. The one that started later stops.
+//! Two processes with one identity: the data directory was copied, or hosts share it without locks. One member would vote
+//! twice, so the process that started later stops.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,15 +9,14 @@ use crate::errors::Failure;
 use crate::replica::core::Core;
 use crate::transport::CALL_LIMIT;
 
-/// How often a node looks whether it is alone: soon after its start, and later, when a cut between the two may have ended.
+/// How often a node checks: at first, and later, when a partition between the two may have ended.
 const EVERY: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(30)];
-/// How often it looks soon after its start.
+/// Number of checks at the first interval.
 const SOON: usize = 15;
-/// A process that is just ending still answers: it is asked again after this time.
+/// A stopping process still answers: check again after this time.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Looks until the node stops. Whoever answers under this node's id, where the cluster or the settings say that this node is,
-/// and is another process, was there before.
+/// Runs until the node stops. Another process that answers under this id, at a recorded or listed address, was there first.
 pub(crate) async fn watch(core: Arc<Core>) {
     for look in 0.. {
         if let Some(address) = found(&core).await {

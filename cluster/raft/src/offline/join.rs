@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{give_to_owner, not_stored, unbound};
 use crate::errors::StartError;
-use crate::membership::join::{self, Door, Verdict};
+use crate::membership::join::{self, Greeting, JoinAnswer};
 use crate::options::{Options, check_address};
 use crate::transport::contacts::Contacts;
 use crate::transport::proto::JoinKind;
@@ -21,8 +21,8 @@ pub struct Joining {
     pub members: Vec<String>,
 }
 
-/// Prepares a data directory for joining the cluster of the member at this address, after that member has
-/// said that the node would be taken in. The node becomes a member when it starts.
+/// Prepares a data directory for joining the cluster of the member at this address, which has agreed. The node becomes a member
+/// when it starts.
 ///
 /// # Errors
 /// [`StartError::Config`] when the directory belongs to a cluster already or the cluster does not take the
@@ -44,18 +44,18 @@ pub async fn join(options: &Options, address: &str) -> Result<Joining, StartErro
              was changed, not the port of the API)"
         ))
     })?;
-    let cluster_id = match Door::judge(&own, address, &hello) {
-        Door::Open(cluster_id) => cluster_id,
-        Door::Closed(why) => return Err(StartError::Config(why)),
-        Door::Later(why) => return Err(StartError::Temporary(format!("{why}: start it first"))),
+    let cluster_id = match Greeting::judge(&own, address, &hello) {
+        Greeting::Open(cluster_id) => cluster_id,
+        Greeting::Closed(why) => return Err(StartError::Config(why)),
+        Greeting::Later(why) => return Err(StartError::Temporary(format!("{why}: start it first"))),
     };
     let check = join::request(&own, &options.advertise, &wire, JoinKind::Check);
     match join::ask(&wire, address, check).await {
-        Verdict::Yes => {}
-        Verdict::No(why) => return Err(StartError::Config(format!("{} refuses: {why}", hello.name))),
-        Verdict::Unknown(why) => return Err(StartError::Temporary(format!("{}: {why}", hello.name))),
+        JoinAnswer::Yes => {}
+        JoinAnswer::No(why) => return Err(StartError::Config(format!("{} refuses: {why}", hello.name))),
+        JoinAnswer::Unknown(why) => return Err(StartError::Temporary(format!("{}: {why}", hello.name))),
     }
-    // The one that was named may be gone when the node starts.
+    // The named member may be gone when the node starts.
     let mut seeds = vec![address.to_owned()];
     seeds.extend(
         hello

@@ -1,4 +1,4 @@
-//! What is done to a data directory while no node runs on it. The next start does the rest.
+//! Work on a data directory while no node runs on it.
 //!
 //! - [`init`]: prepares a cluster of this node alone
 //! - [`join`]: prepares to join a cluster that runs
@@ -20,7 +20,7 @@ use crate::errors::StartError;
 use crate::options::Options;
 use crate::store::{DirLock, IdentityFile};
 
-/// Gives what root has made in a directory of another user to that user, under whom the node runs.
+/// Gives files that root made to the owner of the directory, under whom the node runs.
 fn give_to_owner(dir: &Path) -> io::Result<()> {
     let owner = std::fs::metadata(dir)?;
     if owner.uid() == 0 {
@@ -42,7 +42,7 @@ fn give_to_owner(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The directory, locked, if it belongs to no cluster yet.
+/// The locked directory, if it belongs to no cluster.
 fn unbound(options: &Options) -> Result<(DirLock, IdentityFile), StartError> {
     let dir = &options.data_dir;
     let lock = DirLock::acquire(dir)?;

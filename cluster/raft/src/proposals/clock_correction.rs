@@ -12,7 +12,7 @@ use crate::replica::core::Core;
 const JUDGE_EVERY: Duration = Duration::from_millis(500);
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
 
-/// Corrects what the registry shows, while this node leads. Ends with it.
+/// Runs until the node stops; corrects while it leads.
 pub(crate) async fn run(core: Arc<Core>) {
     let mut ticks = tokio::time::interval(JUDGE_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -1,4 +1,4 @@
-//! A durable queue on this node for writes that were answered while there was no leader.
+//! The outbox: a durable queue on this node for writes that were answered without a leader.
 
 use std::io;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::store::outbox_extent::OutboxError;
 use crate::store::{Db, Flusher};
 use crate::util::blocking;
 
-/// Handle on the queue of a running node.
+/// The outbox of a running node.
 #[derive(Clone)]
 pub struct Outbox {
     core: Arc<Core>,
@@ -46,8 +46,7 @@ impl Outbox {
     pub async fn push(&self, record: Vec<u8>, max: u64) -> Result<(), OutboxError> {
         let bytes = record.len() as u64;
         self.core.outbox.enter(bytes, max)?;
-        // A task of its own: a caller that goes away meanwhile must not leave a place without a record, or a record of
-        // which nobody is told.
+        // A task of its own: a caller that goes away must not leave a place without a record, or a record without a signal.
         let outbox = self.clone();
         let storing = self.core.tasks.spawn(async move {
             let extent = &outbox.core.outbox;
@@ -70,8 +69,8 @@ impl Outbox {
         flusher.sync().await
     }
 
-    /// The oldest records behind number `after`, at most `limit` and, but for the first, no more than `bytes` together, with the
-    /// numbers that [`Self::remove`] takes. No record that comes later has a number below one of these.
+    /// The oldest records after number `after`: at most `limit`, and at most `bytes` beyond the first. No later record gets a
+    /// number below one of these.
     ///
     /// # Errors
     /// When the store cannot be read or the node is stopping.
@@ -83,7 +82,7 @@ impl Outbox {
         Ok(records)
     }
 
-    /// The records of these numbers that are there, in this order. None when they have more than `bytes` together.
+    /// Those of these records that exist, in this order. None when they exceed `bytes`.
     ///
     /// # Errors
     /// When the store cannot be read or the node is stopping.
@@ -92,7 +91,7 @@ impl Outbox {
         blocking(move || db.outbox_records(&numbers, bytes)).await
     }
 
-    /// Forgets records that the cluster has taken.
+    /// Removes records that the cluster has taken.
     ///
     /// # Errors
     /// When the store cannot be written or the node is stopping; the records then stay.

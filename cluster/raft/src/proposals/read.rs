@@ -1,5 +1,4 @@
-//! Linearizable reads: the leader confirms that it leads, the reader waits until it has applied
-//! as far.
+//! Linearizable reads: the leader confirms that it leads, and the reader applies the log up to there.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +11,7 @@ use crate::replica::core::Core;
 use crate::transport::proto::read_index_reply;
 
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long a starting node tries to catch up with one answer of the leader before it asks again.
+/// How long a starting node waits for one read index before it asks again.
 const RECOVERY: Duration = Duration::from_secs(10);
 
 /// What the leader says to a read.
@@ -36,8 +35,7 @@ pub(crate) async fn confirm(core: &Core, deadline: Instant) -> Confirmed {
     }
 }
 
-/// Waits until the view of this node holds every write acknowledged before this call. Returns
-/// the revision of that view.
+/// Waits until the view holds every write acknowledged before this call. Returns its revision.
 pub(crate) async fn barrier(core: &Core, deadline: Instant) -> Result<u64, ReadError> {
     let mut changes = core.leadership.subscribe();
     loop {
@@ -62,8 +60,8 @@ pub(crate) async fn barrier(core: &Core, deadline: Instant) -> Result<u64, ReadE
     }
 }
 
-/// Notes when this node has caught up with what was acknowledged before it started. What it knew of the
-/// commit mark when it stopped says nothing about the time since; only a leader with a majority does.
+/// Notes when this node has caught up with what was acknowledged before its start. Its own commit mark says nothing about the
+/// time since; only a leader with a majority does.
 pub(crate) async fn recover(core: Arc<Core>) {
     loop {
         let began = Instant::now();
@@ -75,7 +73,7 @@ pub(crate) async fn recover(core: Arc<Core>) {
                 return;
             }
             Err(ReadError::ShuttingDown) => return,
-            // It has lasted until its deadline: there is no leader, or much to catch up with.
+            // No leader, or much to catch up with.
             Err(error) => tracing::debug!(%error, "not caught up with the cluster yet"),
         }
     }

@@ -1,5 +1,4 @@
-//! Writes: stamped and logged on the leader, forwarded once from anywhere else, repeated under
-//! the same op-id until the deadline.
+//! Writes: stamped and logged on the leader, forwarded once from other nodes, repeated under the same op-id until the deadline.
 
 use std::time::{Duration, Instant};
 
@@ -11,39 +10,39 @@ use crate::replica::awaited::Applied;
 use crate::replica::core::Core;
 use crate::replica::level;
 use crate::types::Write;
-use crate::types::write_failure::{Refusal, WriteRefusalTo};
+use crate::types::write_failure::{WriteFailure, WriteFailureTo};
 use crate::util::codec;
 
 /// Pause before a repeat when nothing changed meanwhile; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
-/// Why the fate of a write is not known at its deadline.
+/// Why the outcome of a write is unknown at its deadline.
 const NO_ANSWER: &str = "no majority confirmed it in time";
 
 /// Largest encoded proposal. A larger one could never be replicated within the message limit.
 pub(crate) const MAX_PROPOSAL: usize = 4 << 20;
 
-/// Stamps a proposal and hands it to the log of this node, which should be the leader. That it took
-/// effect is seen in the replica; `refusal` hears of anything else.
-pub(crate) async fn submit(core: &Core, mut proposal: Proposal, refusal: WriteRefusalTo) {
+/// Stamps a proposal and puts it into the log of this node, which should be the leader. The replica shows its success; `to`
+/// gets its failure.
+pub(crate) async fn submit(core: &Core, mut proposal: Proposal, to: WriteFailureTo) {
     if core.leader().1 != Some(core.node_id()) {
-        return refusal.tell(Refusal::NotLeader);
+        return to.fail(WriteFailure::NotLeader);
     }
     let view = core.published.load();
     proposal.at_ms = core.moment();
     core.hooks.prepare(&view.state, &|id| core.is_silent(id.0), &mut proposal);
     if let Err(why) = level::check(core, view.state.level(), proposal.command.level()) {
-        return refusal.tell(Refusal::HeldBack(why));
+        return to.fail(WriteFailure::HeldBack(why));
     }
     drop(view);
     if let Err(why) = core.log_bytes.room() {
-        return refusal.tell(Refusal::HeldBack(why));
+        return to.fail(WriteFailure::HeldBack(why));
     }
     match Write::new(proposal) {
         // The only error is the end of the Raft core, and with it of this process.
-        Ok(write) => drop(core.raft.client_write_ff(write, Some(refusal)).await),
-        Err(error) => refusal.tell(Refusal::Unknown(format!("the proposal cannot be encoded: {error}"))),
+        Ok(write) => drop(core.raft.client_write_ff(write, Some(to)).await),
+        Err(error) => to.fail(WriteFailure::Unknown(format!("the proposal cannot be encoded: {error}"))),
     }
 }
 
@@ -64,9 +63,9 @@ pub(crate) async fn decide(
     let mut waiting = core.awaited.register(proposal.op_id);
     let failure = async {
         match unless_replaced(core, term, submit_here(core, proposal)).await {
-            Refusal::NotLeader => WriteError::NoLeader,
-            Refusal::HeldBack(why) => WriteError::HeldBack(why),
-            Refusal::Unknown(why) => WriteError::Unknown(why),
+            WriteFailure::NotLeader => WriteError::NoLeader,
+            WriteFailure::HeldBack(why) => WriteError::HeldBack(why),
+            WriteFailure::Unknown(why) => WriteError::Unknown(why),
         }
     };
     tokio::select! {
@@ -94,9 +93,9 @@ pub(crate) async fn propose(
     if Instant::now() >= deadline {
         return Err(WriteError::NoLeader);
     }
-    // A stop waits for open writes, so that a leader that leaves can still see them through.
+    // A stop waits for open writes, so that a stopping leader can finish them.
     let _open = core.open_writes.token();
-    // Attempts only fail: success is seen here, whichever of them it was.
+    // Attempts only fail: a success, of whichever attempt, shows here.
     let mut waiting = core.awaited.register(proposal.op_id);
     let mut failed = Failed::default();
     let attempts = attempts(core, &proposal, &bytes, deadline, &mut failed);
@@ -114,7 +113,7 @@ pub(crate) async fn propose(
     })
 }
 
-/// What is known of the attempts that failed; it decides what the last error says.
+/// The failed attempts; they decide the last error.
 #[derive(Default)]
 struct Failed {
     /// Why one may have entered the log.
@@ -129,16 +128,16 @@ async fn attempts(core: &Core, proposal: &Proposal, bytes: &Bytes, deadline: Ins
     let mut pause = FIRST_PAUSE;
     loop {
         changes.mark_unchanged();
-        // Whoever gives up on an attempt, at the deadline or at a stop, does not know its outcome.
+        // After a deadline or a stop during an attempt, its outcome is unknown.
         let unsure = failed.doubt.replace(NO_ANSWER.into());
         let refusal = match tokio::time::timeout_at(deadline.into(), attempt(core, proposal, bytes)).await {
             Ok(refusal) => refusal,
             Err(_) => return,
         };
         (failed.doubt, failed.held_back) = match refusal {
-            Refusal::NotLeader => (unsure, None),
-            Refusal::HeldBack(why) => (unsure, Some(why)),
-            Refusal::Unknown(why) => (Some(why), None),
+            WriteFailure::NotLeader => (unsure, None),
+            WriteFailure::HeldBack(why) => (unsure, Some(why)),
+            WriteFailure::Unknown(why) => (Some(why), None),
         };
         if Instant::now() >= deadline {
             return;
@@ -148,44 +147,48 @@ async fn attempts(core: &Core, proposal: &Proposal, bytes: &Bytes, deadline: Ins
     }
 }
 
-/// Hands the write to whoever leads and waits for its failure; cancelled when it took effect.
-async fn attempt(core: &Core, proposal: &Proposal, bytes: &Bytes) -> Refusal {
+/// Sends the write to the leader and waits for its failure; cancelled when it took effect.
+async fn attempt(core: &Core, proposal: &Proposal, bytes: &Bytes) -> WriteFailure {
     let (term, leader) = core.leader();
     let Some(leader) = leader else {
-        return Refusal::NotLeader;
+        return WriteFailure::NotLeader;
     };
     if leader == core.node_id() {
         return unless_replaced(core, term, submit_here(core, proposal.clone())).await;
     }
-    // A leader that does not know the command would break off the stream, and other writes with it.
+    // A leader that does not know the command would break the stream of all writes.
     if let Err(why) = level::check(core, core.published.load().state.level(), proposal.command.level()) {
-        return Refusal::HeldBack(why);
+        return WriteFailure::HeldBack(why);
     }
     match core.member(leader) {
         Some(member) => unless_replaced(core, term, core.wire.write(leader, &member, bytes.clone())).await,
-        None => Refusal::NotLeader,
+        None => WriteFailure::NotLeader,
     }
 }
 
-/// Hands the write to the log of this node and waits for its failure; cancelled when it took effect.
-async fn submit_here(core: &Core, proposal: Proposal) -> Refusal {
-    let (to, refusal) = WriteRefusalTo::here();
+/// Puts the write into the log of this node and waits for its failure; cancelled when it took effect.
+async fn submit_here(core: &Core, proposal: Proposal) -> WriteFailure {
+    let (to, refusal) = WriteFailureTo::here();
     submit(core, proposal, to).await;
-    // It ends without a value when the write was applied, which is told elsewhere.
+    // It ends without a value when the write took effect.
     match refusal.await {
         Ok(refusal) => refusal,
         Err(_) => std::future::pending().await,
     }
 }
 
-/// A leader that is cut off never answers; its successor will.
-async fn unless_replaced(core: &Core, term: u64, refusal: impl Future<Output = Refusal>) -> Refusal {
+/// A leader that is cut off never answers; its successor does.
+async fn unless_replaced(
+    core: &Core,
+    term: u64,
+    refusal: impl Future<Output = WriteFailure>,
+) -> WriteFailure {
     let mut changes = core.leadership.subscribe();
     tokio::select! {
         biased;
         refusal = refusal => refusal,
         _ = changes.wait_for(|now| now.term > term) => {
-            Refusal::Unknown("the leader changed while it was being written".into())
+            WriteFailure::Unknown("the leader changed while it was being written".into())
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Writes of this node whose callers wait until its own replica has them.
+//! Writes of this node whose callers wait for its replica.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 /// A write that took effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
-    /// What the state machine answered. A refusal is a reply, too.
+    /// Reply of the state machine; a refusal is one, too.
     pub reply: Reply,
     /// Log index of the write.
     pub revision: u64,
@@ -17,13 +17,13 @@ pub struct Applied {
 
 type Waiters = HashMap<OpId, Vec<oneshot::Sender<Applied>>>;
 
-/// Who waits for which write. The lock is held for moments only.
+/// Waiting callers by op-id. The lock is held for moments only.
 #[derive(Debug, Default)]
 pub(crate) struct Awaited {
     waiters: Mutex<Waiters>,
 }
 
-/// A place in the queue; dropping it gives it up.
+/// A waiting caller; dropping it ends the wait.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     awaited: Arc<Awaited>,
@@ -44,12 +44,12 @@ impl Awaited {
         Waiting { awaited: Arc::clone(self), op_id, applied }
     }
 
-    /// Takes out those who wait for a write. They are told once readers can see it.
+    /// Removes the waiters of a write. They get their reply once readers can see the write.
     pub fn take(&self, op_id: &OpId) -> Vec<oneshot::Sender<Applied>> {
         self.waiters().remove(op_id).unwrap_or_default()
     }
 
-    /// After a snapshot took the place of entries: tells those whose write is inside it.
+    /// A snapshot replaced entries: answers the waiters whose write it holds.
     pub fn settle(&self, state: &State, revision: u64) {
         let mut told = Vec::new();
         self.waiters().retain(|op_id, waiters| match state.remembered(*op_id) {
@@ -65,20 +65,19 @@ impl Awaited {
     }
 }
 
-/// Tells all of them.
 pub(crate) fn tell(waiters: Vec<oneshot::Sender<Applied>>, reply: &Reply, revision: u64) {
     for waiter in waiters {
-        // One that has given up does not need it.
+        // It may have given up.
         let _ = waiter.send(Applied { reply: reply.clone(), revision });
     }
 }
 
 impl Waiting {
-    /// Resolves when this node has applied the write and its view shows it; never, once it has.
+    /// Resolves once, when this node has applied the write and shows it.
     pub async fn applied(&mut self) -> Applied {
         match (&mut self.applied).await {
             Ok(applied) => applied,
-            // Its sender goes only with the replica, and then the process ends.
+            // The sender ends only with the replica, and then the process ends.
             Err(_) => std::future::pending().await,
         }
     }
@@ -104,7 +103,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn everybody_who_waits_is_told_and_nobody_else_is_kept() {
+    async fn every_waiter_gets_the_reply_and_leaves_the_list() {
         let awaited = Arc::new(Awaited::default());
         let id = OpId(1, 1);
         let (mut first, mut second) = (awaited.register(id), awaited.register(id));

@@ -1,45 +1,44 @@
-//! Who leads, as a person reads it in the log: one line for each leader, with how it came to lead, and one when there is
-//! none for long.
+//! Logs who leads: one line for each leader, with how it came to lead, and one when there is none for long.
 
 use std::time::Duration;
 
 use super::core::Core;
 use crate::util::span::Span;
 
-/// An election is over sooner.
+/// An election takes less.
 const LEADERLESS: Duration = Duration::from_secs(2);
 
-/// What the log says already.
+/// What is logged already.
 #[derive(Debug, Default)]
 pub(crate) struct Chronicle {
     /// The last leader and the term in which it led.
     last: Option<(u64, u64)>,
-    /// It says that there is no leader.
+    /// The log says that there is no leader.
     leaderless: bool,
 }
 
 /// How one leader followed another.
 enum Succession {
-    /// There was none before, as far as this node knows.
+    /// This node knows of none before.
     First,
     /// The same node was elected again.
     Again,
     /// The one before transferred leadership.
     Transferred,
-    /// The one before had not been heard for so long.
+    /// The previous leader had been silent for so long.
     Lost(Duration),
-    /// The others did not hear the one before.
+    /// Other voters lost contact with the previous leader.
     Replaced,
 }
 
 impl Chronicle {
-    /// Writes what is new.
+    /// Logs changes.
     pub fn note(&mut self, core: &Core) {
         let now = core.leadership.borrow().clone();
         // The vote of an earlier run names a leader that may be long gone.
-        let heard = now.is_leader || core.wire.contacts().has_had_leader();
-        // A node that is new hears the leader before the log says its name.
-        let named = now.leader.map(|id| id.0).filter(|id| heard && core.is_recorded(*id));
+        let led = now.is_leader || core.wire.contacts().has_had_leader();
+        // A new node has contact with the leader before the log names it.
+        let named = now.leader.map(|id| id.0).filter(|id| led && core.is_recorded(*id));
         if let Some(leader) = named
             && self.last != Some((now.term, leader))
         {
@@ -48,7 +47,7 @@ impl Chronicle {
             return;
         }
         let since = core.leaderless();
-        // A node alone, or one that no cluster has taken in yet, waits for nobody.
+        // A single node, or one outside a cluster, waits for no leader.
         let waits = core.is_recorded(core.node_id());
         if waits && !self.leaderless && since >= LEADERLESS {
             self.leaderless = true;
@@ -86,7 +85,7 @@ impl Chronicle {
             Succession::Lost(silent) => tracing::info!(
                 term,
                 node = name,
-                "{name} leads since term {term}: it was elected, as {before} had not been heard for {}",
+                "{name} leads since term {term}: it was elected, as {before} had been silent for {}",
                 Span(silent)
             ),
             Succession::Replaced => tracing::info!(

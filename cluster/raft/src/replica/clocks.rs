@@ -1,5 +1,4 @@
-//! What a node does with the two times: looks at its clocks, tells them to the others, and corrects what the registry shows of
-//! the time of day while it leads.
+//! What a node does with its clocks: reads them, reports them, and corrects the time of day that the registry shows.
 
 use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,11 +9,11 @@ use super::core::Core;
 use super::times::{Times, difference};
 use crate::time::wall::{self, Scene};
 
-/// A clock that differs by more from what the cluster shows is worth a warning.
+/// A larger difference from the shown time is worth a warning.
 pub(crate) const SKEW_MS: u64 = 2_000;
-/// So long it has to: after a pause the time of day is corrected within seconds.
+/// For so long: after a pause the time of day is corrected within seconds.
 const SKEWED_FOR: Duration = Duration::from_secs(10);
-/// A sleep that is worth noticing.
+/// A sleep worth noticing.
 const NAP: Duration = Duration::from_secs(1);
 
 impl Core {
@@ -23,7 +22,7 @@ impl Core {
         self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A look at the clocks, many times a second. `term` is that which this node leads with a majority.
+    /// Reads the clocks, many times a second. `term`: this node leads it with a majority.
     pub fn look_at_clocks(&self, term: Option<u64>) {
         let view = self.published.load();
         let (own, slept, at) = ((self.options.clock.0)(), wall::slept(), Instant::now());
@@ -72,12 +71,12 @@ impl Core {
         self.times().elapsed.now(Instant::now())
     }
 
-    /// Since when this node leads without a break: with a majority, awake and not stopped.
+    /// Since when this node leads without a break: with a majority, awake and running.
     pub fn watching_since(&self) -> Option<Instant> {
         self.times().elapsed.watch().map(|watch| watch.since)
     }
 
-    /// The time of day that the cluster shows now; this host's own before it has heard the cluster's.
+    /// The time of day that the cluster shows now, or that of this host before the first leader has set it.
     pub fn wall_now(&self, state: &State) -> WallMs {
         let shown = self.times().shown(state, Instant::now());
         shown.unwrap_or_else(|| (self.options.clock.0)())
@@ -93,25 +92,25 @@ impl Core {
         })
     }
 
-    /// What the others are told: the newest moment that this node knows, and its clock.
+    /// What this node reports: the newest moment that it knows, and its clock.
     pub fn clock_report(&self) -> (Elapsed, WallMs) {
         (self.times().elapsed.newest(), (self.options.clock.0)())
     }
 
-    /// What another member told.
-    pub fn hear_clock(&self, from: u64, moment: Elapsed, wall: WallMs) {
+    /// Another member's report.
+    pub fn learn_clock(&self, from: u64, moment: Elapsed, wall: WallMs) {
         let at = Instant::now();
         let mut times = self.times();
-        times.elapsed.hear(moment, at);
-        times.judge.hear(from, wall, at);
+        times.elapsed.learn(moment, at);
+        times.judge.learn(from, wall, at);
     }
 
-    /// Forgets the clocks of those that are no members any more.
+    /// Forgets the clocks of former members.
     pub fn forget_clocks(&self, is_member: impl Fn(u64) -> bool) {
         self.times().judge.retain(is_member);
     }
 
-    /// By how much clocks differ from the time of day that the cluster shows, in milliseconds, as far as they are known.
+    /// Differences of known clocks from the shown time of day, in milliseconds.
     pub fn skews(&self) -> Vec<(u64, i64)> {
         let view = self.published.load();
         let (own, at) = ((self.options.clock.0)(), Instant::now());
@@ -121,7 +120,7 @@ impl Core {
         clocks.map(|(id, clock)| (id, difference(clock, wall))).collect()
     }
 
-    /// The term of the leader's watch, the correction that is due in it, and by how much it moves what was shown before.
+    /// The term of the watch, the correction due in it, and by how much it moves the shown time.
     pub fn correction(&self) -> Option<(u64, Command, Option<i64>)> {
         let view = self.published.load();
         let others: Vec<u64> = self.others().into_iter().map(|(id, _)| id).collect();

@@ -1,4 +1,4 @@
-//! When the node takes a snapshot and drops the log before it: by bytes and by time. openraft itself does so by entries.
+//! When the node takes a snapshot and drops log: by bytes and by time. openraft itself does so by entries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +9,12 @@ use crate::replica::core::Core;
 use crate::types::Metrics;
 use crate::util::blocking;
 
-/// A snapshot that takes longer is not waited for.
+/// Longest wait for a snapshot.
 const SNAPSHOT_LIMIT: Duration = Duration::from_secs(60);
-/// After a snapshot that could not be made.
+/// Pause after a failure.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Takes a snapshot whenever so many bytes lie behind the last one, and drops what is too much of the log after each
-/// snapshot, whatever set it off. Ends with the node.
+/// Takes a snapshot after so many bytes, and drops surplus log after every snapshot. Ends with the node.
 pub(crate) async fn run(core: Arc<Core>) {
     loop {
         let step = async {
@@ -48,12 +47,12 @@ async fn snapshot(core: &Core) -> Result<(), String> {
     made.map(drop).map_err(|error| error.to_string())
 }
 
-/// Writes a snapshot in place of damaged ones, maybe of the same entry.
+/// Replaces damaged snapshots, perhaps of the same entry.
 async fn again(core: &Core) -> Result<(), String> {
     core.raft.trigger().snapshot().await.map_err(|error| error.to_string())
 }
 
-/// Drops the front of the log that neither a kept snapshot nor a member that lags a little needs.
+/// Drops log that neither a stored snapshot nor a slightly lagging member needs.
 async fn purge(core: &Core) -> Result<(), String> {
     let Some(surplus) = core.log_bytes.surplus() else { return Ok(()) };
     let newest = core.log_bytes.newest_snapshot();
@@ -70,7 +69,7 @@ async fn purge(core: &Core) -> Result<(), String> {
     }
 }
 
-/// Takes a snapshot now and then, so that the log of a quiet cluster stays short, too.
+/// Takes snapshots by time, so that the log of a quiet cluster stays short.
 pub(crate) async fn run_by_time(core: Arc<Core>) {
     let mut clock = tokio::time::interval(core.options.snapshot.interval);
     clock.tick().await;
@@ -133,7 +132,7 @@ mod tests {
         const UNIT: u64 = 64 << 10;
         let dir = tempfile::tempdir().unwrap();
         let mut node = alone(dir.path(), UNIT, Duration::from_millis(50)).await;
-        // Sixteen times what is kept, and never enough at once.
+        // Sixteen times the limit, and never enough at once.
         let mut written = 0;
         while written < 16 * KEPT * UNIT {
             for _ in 0..6 {

@@ -1,4 +1,4 @@
-//! What the parts of a running node share, and the small questions they all ask.
+//! The state that all parts of a running node share.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +30,7 @@ use crate::store::{FsyncClock, IdentityFile, OpenStore, Positions, Standing};
 use crate::transport::Wire;
 use crate::types::{Member, Metrics};
 
-/// Nodes whose first greeting is noticed, while this one compares.
+/// Greetings of new nodes that are noted while this node compares its disk.
 const MOST_CALLERS: usize = 64;
 
 /// One running node.
@@ -45,37 +45,37 @@ pub(crate) struct Core {
     pub hooks: Arc<dyn Hooks>,
     pub leadership: watch::Sender<Leadership>,
     pub failure: watch::Sender<Option<Failure>>,
-    /// Whether the state holds all that the cluster had acknowledged when this node started.
+    /// Whether the state holds everything that was acknowledged before this node started.
     pub recovered: watch::Sender<bool>,
     pub fsync: Arc<FsyncClock>,
     pub fsync_p99: Option<Duration>,
     pub store: tokio::sync::Mutex<Option<OpenStore>>,
-    /// How far the disk of this node has come.
+    /// Position of the disk.
     pub positions: Arc<Positions>,
-    /// How far it had come when this node started.
+    /// Standing at the start.
     pub found: Standing,
-    /// How far the others had come.
+    /// Standing of the other members, as they told it.
     pub remembered: Remembered,
-    /// Whether the others remember more of this node than it has.
+    /// Whether other members remember more of this node than it has.
     pub trust: watch::Sender<Trust>,
-    /// All others have been asked once since the start, whoever answered.
+    /// All other members have been asked once since the start, with or without an answer.
     pub inquired: AtomicBool,
-    /// Somebody can be asked who could not be before.
+    /// A member can be asked that could not before.
     pub called: Notify,
-    /// Who has greeted this node, while it compares.
+    /// Nodes that have greeted this one while it compares.
     pub callers: Mutex<BTreeSet<u64>>,
     pub outbox: Extent,
     /// Free space under the data directory.
     pub disk: Disk,
-    /// Bytes of the log, which call for snapshots and hold writes back.
+    /// Bytes of the log.
     pub log_bytes: Arc<LogBytes>,
-    /// Held while the members change: one change at a time.
+    /// One change of the members at a time.
     pub membership: tokio::sync::Mutex<()>,
-    /// Somebody says that this node is no member any more.
+    /// Another node says that this one is no member any more.
     pub doubt: Notify,
     /// Random for each start.
     pub instance: u64,
-    /// Writes that began on this node and have no outcome yet.
+    /// Writes of this node without an outcome.
     pub open_writes: TaskTracker,
     pub tasks: TaskTracker,
     /// Cancelled when the node stops: ends the listener and every background task.
@@ -86,7 +86,7 @@ pub(crate) struct Core {
     pub progress: Mutex<Progress>,
     /// Elapsed time and the time of day.
     pub times: Mutex<Times>,
-    /// The state that waits to be digested, and what came of comparing replicas.
+    /// The state to be digested next, and the result of comparing replicas.
     pub due: Arc<Due>,
     pub comparison: Comparison,
 }
@@ -96,18 +96,18 @@ impl Core {
         self.identity.load().node_id
     }
 
-    /// What this node would still know of its vote and its log if the power went now. Cheap: nothing is read.
+    /// What would survive a power cut now. Reads nothing.
     pub fn standing(&self) -> Standing {
         Standing::new(&self.positions.durable(), None)
     }
 
-    /// Another node greets this one. Whoever waits for answers asks a member at once that it had not heard before.
+    /// Another node greets this one. An inquiry that waits for answers asks a new caller at once.
     pub fn called_by(&self, id: u64) {
         if *self.trust.borrow() != Trust::Waiting {
             return;
         }
         let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        // Anybody may call, with whatever id.
+        // Any node may call, with any id.
         if callers.len() < MOST_CALLERS && callers.insert(id) {
             self.called.notify_one();
         }
@@ -117,16 +117,16 @@ impl Core {
         self.closing.load(Ordering::Relaxed)
     }
 
-    /// The Raft metrics now. A copy: the original is behind a lock that must not be kept.
+    /// The Raft metrics now. A copy: the lock must not be held.
     pub fn metrics(&self) -> Metrics {
         self.raft.metrics().borrow_watched().clone()
     }
 
-    /// The leader that this node knows, with the term it leads.
+    /// The term, and its leader if known.
     pub fn leader(&self) -> (u64, Option<u64>) {
         let metrics = self.raft.server_metrics();
         let metrics = metrics.borrow_watched();
-        // A restarted leader still has its own vote, but leads only once it is elected again.
+        // A restarted leader has its old vote, but does not lead before it is elected again.
         let leads = |id: &u64| *id != metrics.id || metrics.state.is_leader();
         (metrics.vote.leader_id.term, metrics.current_leader.filter(leads))
     }
@@ -138,7 +138,7 @@ impl Core {
         metrics.membership_config.get_node(&id).cloned()
     }
 
-    /// Whether the log knows a member of this id.
+    /// Whether the log records a member of this id.
     pub fn is_recorded(&self, id: u64) -> bool {
         let metrics = self.raft.server_metrics();
         let metrics = metrics.borrow_watched();
@@ -177,12 +177,12 @@ impl Core {
         (index, members, membership.voter_ids().collect())
     }
 
-    /// Address of some other member, for a message that says whom to ask.
+    /// Address of another member, for a message.
     pub fn member_address(&self) -> Option<String> {
         self.others().into_iter().next().map(|(_, member)| member.address)
     }
 
-    /// Addresses of members of the cluster that this node is to join.
+    /// Addresses of members of the cluster to join.
     pub fn seeds(&self) -> Vec<String> {
         let mut seeds = self.identity.load().join.clone();
         for address in &self.options.join {
@@ -193,8 +193,8 @@ impl Core {
         seeds
     }
 
-    /// Whether a member has not been heard for so long that as a leader it would have been replaced. On the leader, which
-    /// hears every living member with each heartbeat, that says who is away; elsewhere it says little.
+    /// Whether a member has been silent for so long that it would have been replaced as a leader. Only the leader has contact
+    /// with all members at every heartbeat.
     pub fn is_silent(&self, id: u64) -> bool {
         id != self.node_id() && self.wire.contacts().is_silent(id)
     }
@@ -202,7 +202,7 @@ impl Core {
     /// Waits until leader, term or membership change, but no longer than `pause` or `deadline`.
     pub async fn pause(&self, seen: &mut watch::Receiver<Leadership>, pause: Duration, deadline: Instant) {
         let until = (Instant::now() + pause).min(deadline);
-        // Whether it changed or time passed, the caller looks again.
+        // In both cases the caller looks again.
         let _ = tokio::time::timeout_at(until.into(), seen.changed()).await;
     }
 

@@ -1,4 +1,4 @@
-//! Watches the free space of the data directory, and stops the node in good order before there is none.
+//! Watches the free space of the data directory, and stops the node before there is none.
 
 use std::io;
 use std::sync::Arc;
@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use crate::errors::Failure;
 use crate::replica::core::Core;
-use crate::store::disk::{DiskSpace, STOP_BYTES, Verdict};
+use crate::store::disk::{DiskSpace, STOP_BYTES, SpaceLevel};
 use crate::util::blocking;
 
 /// How often a node looks.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// The end of a node whose storage or Raft failed: for want of space, if there is none.
+/// The failure of a node whose storage or Raft core failed: lack of space, if there is none.
 pub(crate) async fn or_full(core: &Core, why: String) -> Failure {
     let dir = core.options.data_dir.clone();
     let looked = {
@@ -20,12 +20,12 @@ pub(crate) async fn or_full(core: &Core, why: String) -> Failure {
         blocking(move || DiskSpace::of(&dir)).await
     };
     match looked {
-        Ok(space) if space.verdict() == Verdict::Full => Failure::Refused(space.full(&dir)),
+        Ok(space) if space.level() == SpaceLevel::Full => Failure::Refused(space.full(&dir)),
         _ => Failure::Fatal(why),
     }
 }
 
-/// Looks until the node stops.
+/// Runs until the node stops.
 pub(crate) async fn run(core: Arc<Core>) {
     let dir = core.options.data_dir.clone();
     watch(&core, move || DiskSpace::of(&dir)).await;
@@ -38,17 +38,19 @@ async fn watch(core: &Core, look: impl Fn() -> io::Result<DiskSpace> + Clone + S
         core.disk.set(space.as_ref().ok().copied());
         if let Ok(space) = space {
             let dir = &core.options.data_dir;
-            match space.verdict() {
-                Verdict::Full => return core.fail(Failure::Refused(space.full(dir))),
-                Verdict::Low if !warned => tracing::warn!(
+            match space.level() {
+                SpaceLevel::Full => return core.fail(Failure::Refused(space.full(dir))),
+                SpaceLevel::Low if !warned => tracing::warn!(
                     free_mib = space.free_bytes >> 20,
                     total_mib = space.total_bytes >> 20,
                     stops_below_mib = STOP_BYTES >> 20,
                     dir = %dir.display(),
                     "the disk of the data directory is nearly full: free some space, or this node will stop"
                 ),
-                Verdict::Enough if warned => tracing::info!("the disk of the data directory has space again"),
-                Verdict::Low | Verdict::Enough => {}
+                SpaceLevel::Enough if warned => {
+                    tracing::info!("the disk of the data directory has space again")
+                }
+                SpaceLevel::Low | SpaceLevel::Enough => {}
             }
             warned = space.is_low();
         }
@@ -68,7 +70,7 @@ mod tests {
     const GIB: u64 = 1 << 30;
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_node_whose_disk_is_nearly_full_goes_on_and_one_without_space_stops_with_words() {
+    async fn a_nearly_full_disk_is_a_warning_and_a_full_one_stops_the_node() {
         let dir = tempfile::tempdir().unwrap();
         let cluster = single_node(dir.path()).await;
         let low = DiskSpace { free_bytes: 100 * MIB, total_bytes: GIB };

@@ -1,4 +1,4 @@
-//! Follows the Raft core: keeps the leadership signal current, and reports the end of the core.
+//! Follows the Raft core: keeps the leadership signal current and reports the end of the core.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -15,15 +15,15 @@ use super::{disk_watch, level};
 use crate::errors::Failure;
 use crate::types::{ServerMetrics, TypeConfig};
 
-/// A majority that was heard so long ago may follow another leader by now: nobody watches.
+/// A majority may follow another leader, this long after it confirmed this one.
 const MAJORITY_LOST: Duration = Duration::from_secs(2);
 
-/// How old the time of the last majority may become before [`follow`] looks again.
+/// How old the last confirmation may get before [`follow`] looks again.
 const MAJORITY_EVERY: Duration = Duration::from_millis(100);
 
-/// Keeps the leadership channel current and reports the death of the Raft core. Ends with it.
+/// Runs until the Raft core ends.
 pub(crate) async fn follow(core: Arc<Core>) {
-    // Not the metrics, which move several times with every write.
+    // The metrics would fire several times with every write.
     let mut server = core.raft.server_metrics();
     let mut clock = tokio::time::interval(MAJORITY_EVERY);
     let mut chronicle = Chronicle::default();
@@ -51,13 +51,13 @@ pub(crate) async fn follow(core: Arc<Core>) {
     }
 }
 
-/// Takes over what the Raft core says now; an error when it is dead.
+/// Applies the present state of the Raft core; an error when it is dead.
 fn look(core: &Core) -> Result<(), openraft::errors::Fatal<TypeConfig>> {
     let (now, alone, moved) = {
         let server = core.raft.server_metrics();
         let server = server.borrow_watched();
         let now = leadership(&server);
-        // The entry that forms a cluster has index 0, as has none.
+        // Both the forming entry and none have index 0.
         let known =
             now.membership_index == core.leadership.borrow().membership_index && core.wire.has_members();
         let moved = (!known).then(|| {

@@ -6,12 +6,12 @@ use futures::future::BoxFuture;
 
 /// What this crate asks of the program around it.
 pub trait Hooks: Send + Sync + 'static {
-    /// Called on the leader right before a proposal enters the log, to add what only the leader
-    /// knows. `at_ms` is already stamped; `is_silent` is [`crate::Cluster::is_silent`]. Must not block.
+    /// Called on the leader before a proposal enters the log, to add what only the leader knows. `at_ms` is stamped;
+    /// `is_silent` is [`crate::Cluster::is_silent`]. Must not block.
     fn prepare(&self, state: &State, is_silent: &dyn Fn(NodeId) -> bool, proposal: &mut Proposal);
 
-    /// Makes the key of a cluster that this node is about to form, keeps it where its operator finds it, durably, and returns
-    /// its hash. Called again after a formation that broke off: the same key is good. Blocks.
+    /// Makes the key of a cluster that this node is about to form, stores it durably where its operator finds it, and returns
+    /// its hash. A repeat returns the same key. Blocks.
     ///
     /// # Errors
     /// When it cannot be kept; the cluster is not formed then.

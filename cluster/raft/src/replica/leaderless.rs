@@ -1,4 +1,4 @@
-//! How long there has been no leader under whom a write can be committed, and which voters are silent then.
+//! How long there has been no leader that can commit a write, and which voters are silent.
 
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
@@ -8,18 +8,18 @@ use openraft::async_runtime::watch::WatchReceiver;
 
 use super::core::Core;
 
-/// When nothing has been committed for so long that should have been, no majority stores what the leader sends.
+/// After so long without a commit that was due, no majority stores what the leader sends.
 const STALLED: Duration = Duration::from_secs(1);
 
 impl Core {
-    /// For how long nothing has been committed that this node wrote as the leader.
+    /// How long this leader has committed nothing that it wrote.
     pub(super) fn stalled(&self) -> Duration {
         let stalled = self.progress.lock().unwrap_or_else(PoisonError::into_inner).stalled(Instant::now());
         // A slow disk is no stall.
         if stalled >= STALLED { stalled } else { Duration::ZERO }
     }
 
-    /// How long there has been no leader with a majority, as far as this node can tell.
+    /// How long there has been no leader with a majority, by what this node knows.
     pub(crate) fn leaderless(&self) -> Duration {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
@@ -28,7 +28,7 @@ impl Core {
         leaderless(self, metrics.state.is_leader(), voters, quorum_age)
     }
 
-    /// Names of the other voters that this node does not hear.
+    /// Names of the silent voters.
     pub(crate) fn away(&self) -> Vec<String> {
         let metrics = self.raft.server_metrics();
         let voters: Vec<u64> = metrics.borrow_watched().membership_config.voter_ids().collect();

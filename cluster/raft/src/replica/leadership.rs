@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use acefleet_registry::NodeId;
 
-/// A leader that was silent for so long, or that no majority has confirmed for so long, is taken to be gone: several elections.
+/// After so long without contact, or without confirmation by a majority, a leader counts as gone: several elections.
 pub const LEADER_LOST: Duration = Duration::from_secs(2);
 
 /// Who leads, as this node knows it. Comparing two values tells whether anything changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Leadership {
-    /// Newest term this node has seen.
+    /// Newest term that this node has seen.
     pub term: u64,
     /// The leader of that term, if one is known.
     pub leader: Option<NodeId>,

@@ -1,10 +1,10 @@
-//! Commands are written only when all members know them: what is known of the members' levels, and who holds a command back.
+//! Levels of commands: a command is written only when all members know it.
 
 use acefleet_registry::Level;
 
 use crate::replica::core::Core;
 
-/// Refuses commands that need more than the level in force. The error names who holds them back.
+/// Refuses commands above the level in force. The error names the members that hold them back.
 pub(crate) fn check(core: &Core, in_force: Level, needed: Level) -> Result<(), String> {
     if needed <= in_force {
         return Ok(());
@@ -36,7 +36,7 @@ pub(crate) fn members(core: &Core) -> Vec<(u64, Option<Level>)> {
     own.chain(core.others().into_iter().map(|(id, _)| (id, core.wire.contacts().level(id)))).collect()
 }
 
-/// Refuses a node that does not know all that the cluster uses.
+/// Refuses a node below the level in force.
 pub(crate) fn admits(in_force: Level, name: &str, theirs: u32) -> Result<(), String> {
     let theirs = Level(theirs).max(Level::FIRST);
     match theirs >= in_force {
@@ -47,7 +47,7 @@ pub(crate) fn admits(in_force: Level, name: &str, theirs: u32) -> Result<(), Str
     }
 }
 
-/// Why a program of level `own` cannot use a state of this level, if it cannot.
+/// Why a program of level `own` cannot use a state of this level.
 pub(crate) fn too_new(state: Level, own: Level) -> Option<String> {
     (state > own).then(|| {
         format!(

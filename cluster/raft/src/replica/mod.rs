@@ -1,4 +1,4 @@
-//! The replica of this node: its core, the state that it applies, and what it knows of leader, clocks and other replicas.
+//! The replica of this node: its core, its state, and what it knows of leader, clocks and other replicas.
 
 pub(crate) mod awaited;
 mod chronicle;

@@ -1,8 +1,8 @@
-//! Whether what is written on the leader gets committed. A majority may answer its heartbeats and store nothing.
+//! Whether the leader commits its writes. A majority may answer heartbeats and store nothing.
 
 use std::time::{Duration, Instant};
 
-/// Since when the oldest entry that is not committed has waited without any that was committed meanwhile.
+/// Since when the oldest uncommitted entry has waited without a commit.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     committed: Option<u64>,
@@ -10,7 +10,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Looks at the leader's log: where it ends, and up to where it is committed. Neither counts on a follower.
+    /// Notes the end of the log and the commit index. Neither counts on a follower.
     pub fn look(&mut self, leads: bool, last: Option<u64>, committed: Option<u64>, now: Instant) {
         let moved = committed != self.committed;
         self.committed = committed;
@@ -21,7 +21,7 @@ impl Progress {
         }
     }
 
-    /// For how long nothing has been committed that should have been.
+    /// How long no due commit has happened.
     pub fn stalled(&self, now: Instant) -> Duration {
         self.waits.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }

@@ -1,11 +1,10 @@
-//! How far the other members have come, as each of them told this node last.
+//! Standing of the other members, as each of them last told this node.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::store::Standing;
 
-/// What the others told.
 #[derive(Debug, Default)]
 pub(crate) struct Remembered {
     state: Mutex<State>,
@@ -18,7 +17,6 @@ struct State {
 }
 
 impl Remembered {
-    /// What is stored already.
     pub fn new(members: BTreeMap<u64, Standing>) -> Self {
         Self { state: Mutex::new(State { members, fresh: false }) }
     }
@@ -28,7 +26,7 @@ impl Remembered {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in what a member told.
+    /// A member told its standing.
     pub fn learn(&self, id: u64, told: &Standing) {
         let mut state = self.state();
         let known = state.members.entry(id).or_default();
@@ -38,12 +36,12 @@ impl Remembered {
         state.fresh |= changed;
     }
 
-    /// What a member told; nothing, if it never did.
+    /// Standing that a member told; empty before the first.
     pub fn of(&self, id: u64) -> Standing {
         self.state().members.get(&id).copied().unwrap_or_default()
     }
 
-    /// Forgets those that are no members any more.
+    /// Forgets former members.
     pub fn retain(&self, is_member: impl Fn(u64) -> bool) {
         let mut state = self.state();
         let before = state.members.len();
@@ -51,7 +49,7 @@ impl Remembered {
         state.fresh |= state.members.len() != before;
     }
 
-    /// All of it, if it changed since it was last taken.
+    /// Everything, if it changed since the last call.
     pub fn take(&self) -> Option<BTreeMap<u64, Standing>> {
         let mut state = self.state();
         std::mem::take(&mut state.fresh).then(|| state.members.clone())
@@ -69,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_told_is_stored_once_and_found_again() {
+    fn a_standing_is_stored_once_and_found_again() {
         let dir = tempfile::tempdir().unwrap();
         let remembered = Remembered::default();
         assert_eq!(remembered.take(), None);

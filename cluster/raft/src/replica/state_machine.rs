@@ -1,5 +1,5 @@
-//! Applies committed entries to the state in memory and publishes the result. It must not refuse
-//! an entry: a refusal is a reply, an error here ends the process.
+//! Applies committed entries to the state in memory and publishes the result. It must not refuse an entry: a refusal is a
+//! reply, and an error here ends the process.
 
 use std::io;
 use std::sync::Arc;
@@ -132,7 +132,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         if let Some(applied) = self.last_applied {
             self.log_bytes.applied(applied.index);
         }
-        // Readers on this node see a write before its caller hears of it.
+        // Readers on this node see a write before its caller gets the reply.
         self.publish();
         for (waiters, reply, index) in settled {
             awaited::tell(waiters, &reply, index);

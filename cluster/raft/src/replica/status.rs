@@ -37,11 +37,9 @@ pub struct MemberStatus {
     pub address: String,
     /// Part in elections.
     pub role: Role,
-    /// Milliseconds since this node last heard from the member; absent for itself and for
-    /// members never heard from.
+    /// Milliseconds since the last contact with the member; absent for this node and before the first contact.
     pub last_contact_ms: Option<u64>,
-    /// Newest log index known to be stored on the member; known for all on the leader, elsewhere
-    /// only for the node itself.
+    /// Newest log index known to be stored on the member: for all on the leader, else for this node alone.
     pub applied_index: Option<u64>,
     /// Software version that the member last told.
     pub version: Option<String>,
@@ -72,24 +70,24 @@ pub struct RaftStatus {
     pub durable_log: u64,
     /// Log index covered by the newest snapshot.
     pub snapshot_index: u64,
-    /// Log index of the newest entry that is gone from the log, as a snapshot covers it. Whoever lacks it gets the snapshot.
+    /// Log index of the newest entry that was dropped from the log. A member that lacks it gets a snapshot.
     pub purged_index: u64,
     /// Members by id.
     pub members: Vec<MemberStatus>,
     /// Number of voters.
     pub voters: usize,
-    /// How old the answers of this node may be. Zero on a leader with a majority; elsewhere the time since
-    /// the last heartbeat whose log is applied: it grows while this node is cut off or has to catch up.
-    /// Until it has caught up after a start, the time since the last write that it knows.
+    /// How old the answers of this node may be. Zero on a leader with a majority; elsewhere the time since the last heartbeat
+    /// whose log is applied, which grows while this node is cut off or behind. Before it has caught up after a start: the time
+    /// since the last write that it knows.
     pub staleness_ms: u64,
-    /// How long there has been no leader under whom a write can be committed, as far as this node can tell: the time since one
-    /// was last heard, or since the start if none was. Zero on a leader with a majority that stores what it sends.
+    /// How long there has been no leader that can commit a write: since the last contact with one, or since the start. Zero on
+    /// a leader with a majority that stores what it sends.
     pub leaderless_ms: u64,
     /// On a leader: time since a majority last confirmed it.
     pub last_quorum_ack_ms: Option<u64>,
-    /// Members that hold another state than this node after the same entry of the log.
+    /// Members whose state differs after the same log entry.
     pub differing: Vec<String>,
-    /// No majority says which side of that difference is right: answers of this node are marked.
+    /// No majority says which state is right: answers of this node are marked.
     pub disputed: bool,
     /// Whether the Raft core is alive.
     pub running: bool,
@@ -111,8 +109,8 @@ pub(crate) fn status(core: &Core) -> RaftStatus {
     let quorum_age = metrics.last_quorum_acked.map(|acked| acked.elapsed());
     let leads = metrics.state.is_leader();
     let leaderless = leaderless(core, leads, voters.len(), quorum_age);
-    // The vote of an earlier run names a leader that may be long gone.
-    // One that no majority has confirmed for several elections leads nobody, whatever it believes.
+    // The vote of an earlier run may name a leader of long ago. A leader without confirmation for several elections leads
+    // nobody.
     let known = (leads || core.wire.contacts().has_had_leader()) && leaderless < LEADER_LOST;
     let leader = leader(&metrics).filter(|_| known);
     RaftStatus {
@@ -145,7 +143,7 @@ pub(crate) fn status(core: &Core) -> RaftStatus {
     }
 }
 
-/// Names of the members that hold something else than this node.
+/// Names of the members with another state.
 fn differing(core: &Core, membership: &StoredMembership) -> Vec<String> {
     let differing = core.comparison.differing();
     let name =
@@ -177,8 +175,8 @@ fn member_status(
         .as_ref()
         .and_then(|beats| beats.get(&id).copied().flatten())
         .map(|acked| acked.elapsed());
-    let heard = contacts.last_contact(id);
-    let contact = match (heartbeat, heard) {
+    let called = contacts.last_contact(id);
+    let contact = match (heartbeat, called) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (one, other) => one.or(other),
     };
@@ -202,14 +200,14 @@ fn member_status(
     }
 }
 
-/// How old the state is, of which `view` is the newest.
+/// Age of the state, whose newest part is `view`.
 fn staleness(core: &Core, view: &View, leads: bool, leaderless: Duration) -> Duration {
     match core.wire.contacts().data_age(view.applied_index) {
         Some(_) if leads => leaderless,
         Some(age) => age,
         None => {
             let uptime = core.wire.contacts().uptime();
-            // By clocks, since nobody here watched meanwhile: for people, and too little when they were wrong.
+            // By clocks, as nobody watched meanwhile: for people, and too little if they were wrong.
             let written = view.state.wall(view.state.clock_ms());
             let age = written.map_or(0, |written| core.wall_now(&view.state).0.saturating_sub(written.0));
             uptime.max(Duration::from_millis(age))

@@ -1,4 +1,4 @@
-//! Opens this node for what leaders and candidates send, once its disk was compared with what others remember.
+//! Lets this node take part once its disk was compared.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::replica::core::Core;
 use crate::replica::trust::Trust;
 
 impl Core {
-    /// Opens this node for what leaders and candidates send, unless it has forgotten something.
+    /// Lets this node take part, unless its disk has lost data.
     pub fn take_part(&self) {
         self.inquired.store(true, Ordering::Relaxed);
         self.trust.send_if_modified(|state| {

@@ -17,7 +17,7 @@ pub(crate) struct Times {
     /// Since when the own clock differs.
     pub skewed: Option<Instant>,
     pub warned: bool,
-    /// What this host adds to moments before the first leader has said it, in milliseconds.
+    /// Offset of this host, in milliseconds, before the first leader has set one.
     provisional: Option<i64>,
 }
 
@@ -34,14 +34,13 @@ impl Times {
         }
     }
 
-    /// The time of day that the cluster shows now; none before this node has heard it.
+    /// The time of day that the cluster shows now; absent before the first leader has set it.
     pub fn shown(&self, state: &State, at: Instant) -> Option<WallMs> {
         let offset = state.calendar().offset_ms()?;
         Some(WallMs(self.elapsed.shown(at)?.0.saturating_add_signed(offset)))
     }
 
-    /// The time of day at a moment, by the clock of this host. The same answer each time: read anew, it would differ by
-    /// milliseconds, and two answers about one record with it.
+    /// The time of day at a moment, by the clock of this host. The offset stays, so that answers about one record agree.
     pub fn provisional(&mut self, moment: Elapsed, now: Elapsed, own: WallMs) -> WallMs {
         let fresh = difference(own, WallMs(now.0));
         let kept = self.provisional.filter(|kept| kept.abs_diff(fresh) <= wall::TOLERANCE_MS);

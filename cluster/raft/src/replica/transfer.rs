@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::core::Core;
 
-/// How long a stopping leader waits for its successor.
+/// How long a leader waits for its successor.
 const TRANSFER_LIMIT: Duration = Duration::from_millis(1_500);
 
 impl Core {
-    /// Transfers leadership to one of the voters that `may_lead` accepts: to one that was heard lately and has the most of the
-    /// log. True when it was taken over.
+    /// Transfers leadership to a voter that `may_lead` accepts: of those with recent contact, the one with the longest log.
+    /// True when that voter leads.
     pub async fn transfer_leadership(&self, may_lead: impl Fn(u64) -> bool) -> bool {
         let metrics = self.metrics();
         if metrics.current_leader != Some(metrics.id) || !metrics.state.is_leader() {

@@ -1,15 +1,15 @@
-//! Whether this node may take part: vote, stand for election and store what a leader sends.
+//! Whether a node may take part: vote, stand for election and store what a leader sends.
 
 use crate::transport::proto;
 
-/// Whether a member takes part, as far as it knows what the others remember of it.
+/// Result of comparing its disk with what other members remember.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trust {
-    /// It has not asked enough others yet: it neither votes nor stores anything.
+    /// It has not asked enough members: it neither votes nor stores.
     Waiting,
-    /// Nobody remembers more of it than it has.
+    /// No member remembers more than it has.
     Sound,
-    /// Its disk lacks what it had told others.
+    /// Its disk lacks what it had acknowledged.
     Forgot,
 }
 

@@ -1,4 +1,4 @@
-//! What readers see: the newest applied state, swapped in whole, and signals that it moved.
+//! The newest applied state, swapped in whole, and signals that it moved.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,14 +12,13 @@ use tokio::sync::watch;
 pub struct View {
     /// The state after every entry up to `applied_index`.
     pub state: State,
-    /// Log index of the last applied write. It moves only when the state may have changed, never
-    /// goes back, and is the same on all nodes for the same state.
+    /// Log index of the last applied write. It never goes back, and is the same on all nodes for the same state.
     pub revision: u64,
     /// Log index of the last applied entry of any kind.
     pub applied_index: u64,
 }
 
-/// The writing end, owned by the state machine; readers share it behind an `Arc`.
+/// The writing end, owned by the state machine.
 #[derive(Debug)]
 pub(crate) struct Published {
     view: ArcSwap<View>,
@@ -94,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn those_who_follow_the_fleet_are_not_woken_by_streams() {
+    fn streams_do_not_wake_followers_of_the_fleet() {
         let published = Published::new();
         let (all, fleet) = (published.revisions(), published.fleet_revisions());
         let mut state = State::default();

@@ -1,6 +1,6 @@
-//! The one place where connections to the cluster port come in; `transport::ways` is the one where they go out. They are plain
-//! TCP; wrapping both is all that encryption needs. There are few of them and each has to speak soon: whoever reaches the port
-//! could else take the files that the store needs.
+//! Accepts connections to the cluster port; `transport::ways` makes the outgoing ones. They are plain TCP: wrapping both is all
+//! that encryption needs. Their number is limited and each must send at once, so that callers cannot take the files that the
+//! store needs.
 
 use std::io;
 use std::pin::Pin;
@@ -22,9 +22,9 @@ use crate::util::seldom::Seldom;
 const PLACES: u64 = 512;
 const FEWEST: u64 = 32;
 const SHARE: u64 = 16;
-/// Peers say something at once.
+/// Peers send at once.
 const FIRST_BYTE_WITHIN: Duration = Duration::from_secs(2);
-/// After an error that is not the connection's fault (no file descriptors), accepting rests so long.
+/// Pause after an error that is not of one connection, such as no file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 fn places() -> usize {
@@ -32,10 +32,10 @@ fn places() -> usize {
     usize::try_from((files / SHARE).clamp(FEWEST, PLACES)).unwrap_or(usize::MAX)
 }
 
-/// A connection in its place.
+/// An accepted connection.
 pub(super) struct Caller {
     stream: TcpStream,
-    /// Until it has said something.
+    /// Deadline of the first byte.
     mute: Option<Pin<Box<Sleep>>>,
     _place: OwnedSemaphorePermit,
 }
@@ -127,7 +127,7 @@ fn accept_at_most(listener: TcpListener, places: usize) -> impl Stream<Item = io
                 }
                 continue;
             };
-            // A small delay is all that is lost without it.
+            // Without it, only a small delay.
             let _ = stream.set_nodelay(true);
             let mute = Some(Box::pin(tokio::time::sleep(FIRST_BYTE_WITHIN)));
             return Some((Ok(Caller { stream, mute, _place: place }), (listener, places, failing, full)));
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn there_are_few_places_and_those_who_say_nothing_lose_theirs() {
+    async fn connections_are_few_and_a_silent_one_is_closed() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut callers = Box::pin(accept_at_most(listener, 1));

@@ -1,5 +1,4 @@
-//! The services of the cluster listener. Each call is checked for cluster and target before its
-//! payload is touched.
+//! The services of the cluster listener. Each call is checked for cluster and target before its payload.
 
 mod door;
 mod forward;
@@ -76,7 +75,7 @@ impl Service {
                 route.to, identity.node_name, identity.node_id
             ))),
             Some(_) => {
-                // Others may call, with whatever id: a leader that this node does not know yet must get through.
+                // Other nodes may call, with any id: a leader that this node does not know yet must get through.
                 if self.0.is_recorded(route.from) {
                     self.0.wire.called_by(route.from, &route.version, route.level);
                 }
@@ -85,7 +84,7 @@ impl Service {
         }
     }
 
-    /// The same for what leaders and candidates send, which a node refuses that has not compared its disk yet.
+    /// The same for calls of leaders and candidates, which a node refuses until it has compared its disk.
     fn check_part(&self, route: Option<&proto::Route>) -> Result<u64, Status> {
         let from = self.check(route)?;
         match *self.0.trust.borrow() {

@@ -86,10 +86,10 @@ impl node_server::Node for Service {
     async fn ask(&self, request: Request<proto::AskRequest>) -> Result<Response<proto::AskReply>, Status> {
         let request = request.into_inner();
         let from = self.check(request.route.as_ref())?;
-        // A new member whose entry has not come here yet just asks again.
+        // A new member that is not recorded here yet asks again.
         self.member(from)?;
         if let Some(clock) = request.clock {
-            self.0.hear_clock(from, Elapsed(clock.elapsed_ms), WallMs(clock.wall_ms));
+            self.0.learn_clock(from, Elapsed(clock.elapsed_ms), WallMs(clock.wall_ms));
         }
         self.0.comparison.told(from, message::decode(&request.points));
         let outcome = match self.0.hooks.ask(NodeId(from), request.request).await {

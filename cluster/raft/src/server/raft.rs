@@ -105,7 +105,7 @@ impl raft_server::Raft for Service {
         let (guard, file) = receive::body(&head, &mut parts, path).await?;
         let snapshot = Snapshot { meta: file.header.meta(), snapshot: file };
         let raft = self.0.raft.clone();
-        // A task of its own: a sender that gives up must not take the file away from the replica that is about to read it.
+        // A task of its own: the file must outlive a sender that gives up.
         let installed = tokio::spawn(async move {
             let answer = raft.install_full_snapshot(vote, snapshot).await;
             drop(guard);

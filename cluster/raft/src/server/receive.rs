@@ -1,4 +1,4 @@
-//! Takes in a snapshot: head, chunks into a temporary file, which is verified before anyone uses it.
+//! Receives a snapshot: head, then chunks into a temporary file, verified before use.
 
 use std::path::{Path, PathBuf};
 
@@ -17,12 +17,11 @@ pub(super) struct Incoming(PathBuf);
 
 impl Drop for Incoming {
     fn drop(&mut self) {
-        // It is gone when the snapshot was adopted; a leftover is removed at the next start.
+        // It is gone once the snapshot was adopted; the next start removes a leftover.
         let _ = std::fs::remove_file(&self.0);
     }
 }
 
-/// Reads the first message, which says what follows.
 pub(super) async fn head(parts: &mut Streaming<SnapshotPart>) -> Result<SnapshotHead, Status> {
     match parts.message().await?.and_then(|part| part.part) {
         Some(Part::Head(head)) if head.size <= MAX_SNAPSHOT => Ok(head),

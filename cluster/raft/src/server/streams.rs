@@ -17,7 +17,7 @@ use crate::transport::append_message::{self, Outcome, Request};
 use crate::transport::contacts::LeaderMessage;
 use crate::transport::proto::{self, append_message::Message as Append, write_message::Message as Forward};
 use crate::types::LogId;
-use crate::types::write_failure::{Refusal, WriteRefusalTo};
+use crate::types::write_failure::{WriteFailure, WriteFailureTo};
 use crate::util::codec;
 
 /// Reads the route, which is the first message of an append stream.
@@ -44,13 +44,13 @@ fn no_route() -> Status {
     Status::invalid_argument("the stream does not begin with its route")
 }
 
-/// Hands requests to openraft as they come and answers them in order, until the stream or this node ends.
+/// Passes requests to openraft and returns the answers in order, until the stream or this node ends.
 pub(super) fn append(
     core: &Arc<Core>,
     messages: Streaming<proto::AppendMessage>,
 ) -> BoxStream<'static, Result<proto::AppendAnswer, Status>> {
     let broken: Arc<Mutex<Option<Status>>> = Arc::default();
-    // What the requests say that have no answer yet; their answers come in the same order.
+    // What the unanswered requests say; their answers come in the same order.
     let told: Arc<Mutex<VecDeque<LeaderMessage>>> = Arc::default();
     let requests = readable(messages, Arc::clone(&broken), Arc::clone(&told));
     let requests = requests.take_until(core.stop.clone().cancelled_owned());
@@ -62,13 +62,13 @@ pub(super) fn append(
         let told = told.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         answer(&answering, &outcome, told.unwrap_or_default(), std::mem::take(&mut first))
     });
-    // Why there are no further requests is told behind the answers to those that there were.
+    // The reason for the end follows the answers.
     let last = stream::once(async move { broken.lock().unwrap_or_else(PoisonError::into_inner).take() });
     let last = last.filter_map(|broken| async move { broken.map(Err) });
     answers.chain(last).take_until(core.stop.clone().cancelled_owned()).boxed()
 }
 
-/// Requests up to the first that cannot be understood.
+/// Requests up to the first unreadable one.
 fn readable(
     messages: Streaming<proto::AppendMessage>,
     broken: Arc<Mutex<Option<Status>>>,
@@ -91,14 +91,14 @@ fn readable(
     .boxed()
 }
 
-/// What a request of a leader says of the age of its follower's data.
+/// What a request of the leader says of the age of the data here.
 pub(super) fn told(request: &Request, proof: Option<proto::Proof>) -> LeaderMessage {
     let proof = proof.unwrap_or_default();
     // A leader that has committed nothing in its own term may not know how far its predecessor had.
     let own_term = |commit: &&LogId| commit.leader_id == request.vote.leader_id;
     let commit = request.leader_commit.as_ref().filter(own_term);
     LeaderMessage {
-        // The request may have waited at the leader, which had committed more by the time that the clock stands for.
+        // The leader may have committed more between the request and its proof.
         committed: commit.map(|commit| commit.index.max(proof.acknowledged)),
         clock: proof.your_clock,
         unconfirmed: Duration::from_millis(proof.unconfirmed_ms),
@@ -119,14 +119,13 @@ fn answer(
     Ok(proto::AppendAnswer { payload: payload.into(), version, level, clock: contacts.clock() })
 }
 
-/// Takes in writes of the member `from` until its stream or this node ends; the stream that is returned
-/// says which of them failed.
+/// Takes writes of the member `from` until its stream or this node ends; the returned stream says which of them failed.
 pub(super) fn writes(
     core: &Arc<Core>,
     from: u64,
     mut messages: Streaming<proto::WriteMessage>,
 ) -> BoxStream<'static, Result<proto::WriteRefused, Status>> {
-    let (refusals, told) = mpsc::unbounded_channel();
+    let (failures, told) = mpsc::unbounded_channel();
     let (end, ended) = mpsc::unbounded_channel();
     let core = Arc::clone(core);
     let tracker = core.tasks.clone();
@@ -138,22 +137,22 @@ pub(super) fn writes(
                 message = messages.message() => message,
             };
             let Ok(Some(message)) = message else { return };
-            if let Err(status) = take(&core, from, message, &refusals).await {
-                // Whoever reads it may have gone.
+            if let Err(status) = take(&core, from, message, &failures).await {
+                // The reader may be gone.
                 let _ = end.send(Err(status));
                 return;
             }
         }
     });
-    let told = UnboundedReceiverStream::new(told).map(|(id, refusal)| {
-        let (unknown, held_back) = match refusal {
-            Refusal::NotLeader => (None, None),
-            Refusal::HeldBack(why) => (None, Some(why)),
-            Refusal::Unknown(why) => (Some(why), None),
+    let told = UnboundedReceiverStream::new(told).map(|(id, failure)| {
+        let (unknown, held_back) = match failure {
+            WriteFailure::NotLeader => (None, None),
+            WriteFailure::HeldBack(why) => (None, Some(why)),
+            WriteFailure::Unknown(why) => (Some(why), None),
         };
         Ok(proto::WriteRefused { id, unknown, held_back })
     });
-    // Writes in the log hold on to `refusals`, so the end of the stream is told apart.
+    // Writes in the log hold on to `failures`, so the end of the stream has a channel of its own.
     let ended = UnboundedReceiverStream::new(ended);
     stream::select_with_strategy(told.map(Some), ended.map(Some).chain(stream::iter([None])), |()| {
         stream::PollNext::Left
@@ -168,7 +167,7 @@ async fn take(
     core: &Core,
     from: u64,
     message: proto::WriteMessage,
-    refusals: &mpsc::UnboundedSender<(u64, Refusal)>,
+    failures: &mpsc::UnboundedSender<(u64, WriteFailure)>,
 ) -> Result<(), Status> {
     let Some(Forward::Write(forwarded)) = message.message else {
         return Err(Status::invalid_argument("a write was expected"));
@@ -184,7 +183,7 @@ async fn take(
     }
     // Writes are forwarded once, so the sender is the origin.
     proposal.origin = NodeId(from);
-    write::submit(core, proposal, WriteRefusalTo::there(forwarded.id, refusals.clone())).await;
+    write::submit(core, proposal, WriteFailureTo::there(forwarded.id, failures.clone())).await;
     Ok(())
 }
 

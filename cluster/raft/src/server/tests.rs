@@ -266,7 +266,7 @@ async fn a_formed_node_cannot_be_bound_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_cannot_be_a_member_is_refused_and_leaves_no_trace() {
+async fn a_node_that_cannot_be_a_member_is_refused_and_leaves_no_trace() {
     let node = alone("node").await;
     let mut client = NodeClient::connect(format!("http://{}", node.address)).await.unwrap();
     let good = proto::JoinRequest {
@@ -322,7 +322,7 @@ async fn whoever_cannot_be_a_member_is_refused_and_leaves_no_trace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn questions_end_with_the_reason_why_there_is_no_answer() {
+async fn an_unanswered_question_ends_with_the_reason() {
     let node = alone("node").await;
     let deadline = Instant::now() + Duration::from_secs(60);
     let own = node.cluster.ask(node.cluster.node_id(), "?".into(), deadline).await;

@@ -1,4 +1,4 @@
-//! The directory of snapshot files: names ordered by index, the newest two kept.
+//! The directory of snapshot files: named by index, the newest ones kept.
 
 use std::fs;
 use std::io;
@@ -20,14 +20,14 @@ const SUFFIX: &str = ".snap";
 pub(crate) struct SnapshotDir {
     path: PathBuf,
     keep: usize,
-    /// The newest that was written or verified, so that nobody reads it again to know what it is.
+    /// The newest that was written or verified: no read is needed to name it.
     current: Arc<Mutex<Option<SnapshotFile>>>,
     wanted: Arc<Notify>,
     said: Arc<Mutex<Seldom>>,
 }
 
 impl SnapshotDir {
-    /// Opens the directory and removes what a crash left half-written. Blocks.
+    /// Opens the directory and removes half-written files. Blocks.
     pub fn open(path: PathBuf, keep: usize) -> io::Result<Self> {
         fs::create_dir_all(&path)?;
         files::sync_parent(&path)?;
@@ -67,7 +67,7 @@ impl SnapshotDir {
         }
         self.remember(&snapshot);
         for old in self.list()?.into_iter().skip(self.keep) {
-            // A file that stays costs space, not correctness.
+            // A remaining file costs space, not correctness.
             if let Err(error) = fs::remove_file(&old) {
                 tracing::warn!(path = %old.display(), %error, "an old snapshot could not be removed");
             }
@@ -75,8 +75,7 @@ impl SnapshotDir {
         Ok(snapshot)
     }
 
-    /// The newest snapshot that is whole, with its state. Damaged ones are reported and left
-    /// behind. Blocks.
+    /// The newest whole snapshot and its state. Damaged ones are reported and stay. Blocks.
     pub fn newest(&self) -> io::Result<Option<(SnapshotFile, State)>> {
         for path in self.list()? {
             match SnapshotFile::read(path.clone()) {
@@ -101,13 +100,12 @@ impl SnapshotDir {
         }
     }
 
-    /// Resolves when no snapshot here is whole although one has to be sent: a new one has to be written.
+    /// Resolves when a snapshot must be sent and none is whole.
     pub async fn wanted(&self) {
         self.wanted.notified().await;
     }
 
-    /// The newest snapshot. Reads no file, unless somebody doubts the one that is remembered: then the newest that is
-    /// whole. Blocks.
+    /// The newest snapshot. Reads no file unless that one is doubted: then finds the newest whole one. Blocks.
     pub fn current(&self) -> io::Result<Option<SnapshotFile>> {
         let held = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let doubted = match held {
@@ -170,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_by_number_wins_and_two_are_kept() {
+    fn the_newest_by_number_wins_and_two_stay() {
         let temp = tempfile::tempdir().unwrap();
         let dir = SnapshotDir::open(temp.path().join("s"), 2).unwrap();
         for index in [8, 9, 10] {
@@ -206,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_read_to_know_the_newest_until_somebody_doubts_it() {
+    fn the_newest_is_known_without_a_read_until_it_is_doubted() {
         let temp = tempfile::tempdir().unwrap();
         let dir = SnapshotDir::open(temp.path().join("s"), 2).unwrap();
         assert!(dir.current().unwrap().is_none());

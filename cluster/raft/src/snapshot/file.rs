@@ -22,11 +22,11 @@ const HASH: usize = 32;
 const COMPRESSION_LEVEL: i32 = 3;
 /// Plain bytes that are handed to the compressor at once.
 const CHUNK: usize = 64 << 10;
-/// Longest header and body that are believed; both are far above what a real state needs.
+/// Longest believable header and body, far above real states.
 const MAX_HEADER: u32 = 4 << 20;
 const MAX_BODY: u64 = 4 << 30;
 
-/// A snapshot on disk that was whole when it was written or verified.
+/// A snapshot file that was whole when written or verified.
 #[derive(Clone, Debug)]
 pub(crate) struct SnapshotFile {
     pub path: PathBuf,
@@ -37,8 +37,8 @@ pub(crate) struct SnapshotFile {
 }
 
 impl SnapshotFile {
-    /// Writes and syncs a file; the caller renames it into place. The state goes to the file as it is encoded: in memory it
-    /// would be the largest piece of the whole node. Blocks.
+    /// Writes and syncs a file; the caller renames it into place. The state is encoded straight to the file, as it would be the
+    /// largest piece of memory. Blocks.
     pub fn write(path: PathBuf, state: &State, meta: &SnapshotMeta, revision: u64) -> io::Result<Self> {
         let mut header = SnapshotHeader {
             format: FORMAT,
@@ -49,7 +49,7 @@ impl SnapshotFile {
             body_bytes: u64::MAX,
             state_bytes: u64::MAX,
         };
-        // What the body comes to is known behind it, so the header gets the room that the longest one needs.
+        // The header precedes the body it describes, so it gets room for its longest form.
         let room = serde_json::to_vec(&header).map_err(io::Error::other)?.len();
         let length = u32::try_from(room).map_err(io::Error::other)?;
         let mut file = File::create(&path)?;
@@ -78,7 +78,7 @@ impl SnapshotFile {
         Self { path, header, size, doubted: Arc::default() }
     }
 
-    /// Somebody found the file damaged or could not read it: it is verified before it is used again.
+    /// The file was damaged or unreadable: it is verified before its next use.
     pub fn doubt(&self) {
         self.doubted.store(true, Ordering::Relaxed);
     }
@@ -94,8 +94,8 @@ impl SnapshotFile {
         Ok(Self::new(path, header, header_bytes))
     }
 
-    /// The same with the state in it. The hash comes first: the decoder believes the lengths that it reads, and a wrong one would
-    /// ask for more memory than there is. Blocks.
+    /// The same, with the state. The hash is checked first: the decoder trusts lengths, and a wrong one could ask for any
+    /// amount of memory. Blocks.
     pub fn read(path: PathBuf) -> io::Result<(Self, State)> {
         let (header, header_bytes, mut file) = open(&path)?;
         let (begin, limit) = (file.get_mut().stream_position()?, file.limit());
@@ -115,7 +115,7 @@ impl SnapshotFile {
     }
 }
 
-/// The state in a body, and the size of what was unpacked.
+/// The state in a body, and its unpacked size.
 fn unpack(body: impl Read, longest: u64) -> io::Result<(State, u64)> {
     let unpacked = zstd::Decoder::new(body)?.take(longest.saturating_add(1));
     let mut plain = BufReader::with_capacity(CHUNK, Counted { inner: unpacked, bytes: 0 });
@@ -123,7 +123,7 @@ fn unpack(body: impl Read, longest: u64) -> io::Result<(State, u64)> {
     Ok((state, plain.into_inner().bytes))
 }
 
-/// Header, its bytes in the file, and the body, to be read; one byte more than the header says, if there is one.
+/// Header, its size, and the body, with one byte more than announced if there is one.
 fn open(path: &Path) -> io::Result<(SnapshotHeader, u64, io::Take<File>)> {
     let mut file = File::open(path)?;
     let mut magic = [0; 8];
@@ -153,7 +153,7 @@ fn open(path: &Path) -> io::Result<(SnapshotHeader, u64, io::Take<File>)> {
     Ok((header, u64::from(length), body))
 }
 
-/// Whether a body, read to its end, is the one that the header tells of.
+/// Whether the body, read to its end, is the one of the header.
 fn check(path: &Path, header: &SnapshotHeader, body: impl Read) -> io::Result<()> {
     let mut body = Hashed::new(body);
     io::copy(&mut body, &mut io::sink())?;

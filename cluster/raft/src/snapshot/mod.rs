@@ -1,5 +1,4 @@
-//! Snapshot files: one file holds the whole state with a header that proves it is complete.
-//! Nothing here decides when a snapshot is taken.
+//! Snapshot files: the whole state, with a header that proves it complete. Nothing here decides when one is taken.
 
 mod dir;
 mod file;

@@ -16,20 +16,19 @@ use super::keys::{
 use super::position::{Position, Positions};
 use crate::types::LogId;
 
-/// Blocks of all families that are kept for reading, in bytes. Little is read again: newest entries have a memory of their own.
+/// Block cache of all families, in bytes. Little is read again: the newest entries are in memory.
 const BLOCK_CACHE: usize = 4 << 20;
 
-/// Bytes of a table. Small ones, because those of entries that were dropped go as a whole, without being read or written again.
+/// Bytes of a table: small, as tables of dropped entries are removed whole, without a rewrite.
 const TABLE: u64 = 4 << 20;
-/// Bytes of the list of tables, which is begun anew then.
+/// Bytes of the table list before it begins anew.
 const MANIFEST: usize = 4 << 20;
 
-/// The database of one node. Log and vote live in one write-ahead log, so their order on disk is
-/// the order in which they were written.
+/// The database of one node. Log and vote share one write-ahead log, so their order on disk is the order of the writes.
 pub(crate) struct Db {
     rocks: rocksdb::DB,
     positions: Arc<Positions>,
-    /// Held while the outbox takes a record, so that its numbers only grow.
+    /// Held while the outbox takes a record, so that numbers only grow.
     outbox_order: Mutex<()>,
 }
 
@@ -39,7 +38,7 @@ impl Db {
         Self::with(&options(), path)
     }
 
-    /// Makes the database, or what is missing of it.
+    /// Creates the database, or its missing parts.
     pub fn create(path: &Path) -> io::Result<Self> {
         let mut options = options();
         options.create_if_missing(true);
@@ -55,14 +54,13 @@ impl Db {
             ColumnFamilyDescriptor::new(CF_OUTBOX, family(1 << 20, &cache)),
         ];
         let rocks = rocksdb::DB::open_cf_descriptors(options, path, families).map_err(io::Error::other)?;
-        // What RocksDB reads from its log at the start it has written to tables, synced, when it is open.
+        // On opening, RocksDB has written its log to tables and synced them.
         let positions = Arc::new(Positions::new(Position::default()));
         let mut db = Self { rocks, positions, outbox_order: Mutex::new(()) };
         db.positions = Arc::new(Positions::new(db.stored_position()?));
         Ok(db)
     }
 
-    /// How far this store has come.
     pub fn positions(&self) -> &Arc<Positions> {
         &self.positions
     }
@@ -123,7 +121,7 @@ impl Db {
         &self.rocks
     }
 
-    /// Writes to the memtable and the log buffer; durable only after `sync`.
+    /// Durable only after `sync`.
     pub fn write(&self, batch: WriteBatch) -> io::Result<()> {
         self.rocks.write(batch).map_err(io::Error::other)
     }
@@ -132,18 +130,17 @@ impl Db {
         self.rocks.get_cf(self.meta()?, key).map_err(io::Error::other)
     }
 
-    /// Hands buffered writes to the operating system: they survive the end of the process.
+    /// Passes buffered writes to the operating system: they survive the end of the process.
     pub fn flush_buffer(&self) -> io::Result<()> {
         self.rocks.flush_wal(false).map_err(io::Error::other)
     }
 
-    /// Removes the tables that hold only entries up to this one. It is on the disk at once, so that these must have been dropped
-    /// durably before. Blocks.
+    /// Removes tables with only entries up to this one, at once on disk: the entries must be dropped durably before. Blocks.
     pub fn remove_tables(&self, upto: u64) -> io::Result<()> {
         self.rocks.delete_file_in_range_cf(self.log()?, log_key(0), log_key(upto)).map_err(io::Error::other)
     }
 
-    /// Everything written so far is on the disk when this returns. Blocks.
+    /// Makes all writes so far durable. Blocks.
     pub fn sync(&self) -> io::Result<()> {
         let covered = self.positions.before_sync();
         self.rocks.flush_wal(true).map_err(io::Error::other)?;
@@ -164,11 +161,11 @@ impl std::fmt::Debug for Db {
 
 fn options() -> Options {
     let mut options = Options::default();
-    // A record that the end of the process or a power cut left half-written is no damage; anything else is.
+    // A torn last record is no damage; anything else is.
     options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
-    // Synced log files that are missing or short are noticed, also when a newer one is whole.
+    // Notices synced log files that are missing or short.
     options.set_track_and_verify_wals_in_manifest(true);
-    // Writes stay in a buffer until the flusher syncs many of them at once.
+    // Writes wait in a buffer for the flusher, which syncs many at once.
     options.set_manual_wal_flush(true);
     options.set_max_total_wal_size(16 << 20);
     options.set_keep_log_file_num(2);
@@ -189,7 +186,7 @@ fn family(memtable: usize, cache: &Cache) -> Options {
     options.set_max_write_buffer_number(3);
     options.set_compression_type(DBCompressionType::Lz4);
     options.set_target_file_size_base(TABLE);
-    // One level below the first: what removing a table could uncover in a lower one does not exist.
+    // One level below the first: removing a table then uncovers nothing older.
     options.set_max_bytes_for_level_base(1 << 30);
     options
 }

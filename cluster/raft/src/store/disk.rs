@@ -1,5 +1,5 @@
-//! Free space under the data directory. A store that fails to write cannot be trusted, so the node says in time that space runs
-//! short, and stops in good order while there is still enough for what is under way.
+//! Free space of the data directory. A store that fails to write cannot be trusted, so a node warns early and stops while there
+//! is enough for the work in progress.
 
 use std::io;
 use std::path::Path;
@@ -7,13 +7,13 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
-/// Less is short on any disk: several times what a node writes at the most.
+/// Below this, any disk is low: several times what a node writes.
 const LOW_BYTES: u64 = 512 << 20;
-/// Percent of the file system below which space is short, too.
+/// Below this percentage of the file system, too.
 const LOW_PERCENT: u64 = 5;
-/// More than this is enough, however large the disk.
+/// Above this, no disk is low.
 const ENOUGH_BYTES: u64 = 10 << 30;
-/// A snapshot and a log file of the store, each at its largest.
+/// A snapshot and a log file, each at its largest.
 pub(crate) const STOP_BYTES: u64 = 64 << 20;
 
 /// Space of the file system that holds the data directory.
@@ -25,9 +25,8 @@ pub struct DiskSpace {
     pub total_bytes: u64,
 }
 
-/// What to make of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum SpaceLevel {
     Enough,
     Low,
     Full,
@@ -47,19 +46,19 @@ impl DiskSpace {
     /// Whether an operator should make room.
     #[must_use]
     pub fn is_low(&self) -> bool {
-        self.verdict() != Verdict::Enough
+        self.level() != SpaceLevel::Enough
     }
 
-    pub(crate) fn verdict(&self) -> Verdict {
+    pub(crate) fn level(&self) -> SpaceLevel {
         let share = (self.total_bytes / 100).saturating_mul(LOW_PERCENT).min(ENOUGH_BYTES);
         match self.free_bytes {
-            free if free < STOP_BYTES => Verdict::Full,
-            free if free < LOW_BYTES.max(share) => Verdict::Low,
-            _ => Verdict::Enough,
+            free if free < STOP_BYTES => SpaceLevel::Full,
+            free if free < LOW_BYTES.max(share) => SpaceLevel::Low,
+            _ => SpaceLevel::Enough,
         }
     }
 
-    /// Why a node cannot run here.
+    /// Message of a node that cannot run here.
     pub(crate) fn full(&self, dir: &Path) -> String {
         format!(
             "the file system of {} has {} MiB free, a node needs {} MiB: free some space and start it again",
@@ -70,12 +69,12 @@ impl DiskSpace {
     }
 }
 
-/// The newest look.
+/// The newest measurement.
 #[derive(Debug, Default)]
 pub(crate) struct Disk(Mutex<Option<DiskSpace>>);
 
 impl Disk {
-    /// None before the first look, and while the file system does not say.
+    /// Absent before the first, and when the file system does not tell.
     pub fn space(&self) -> Option<DiskSpace> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -94,18 +93,18 @@ mod tests {
 
     #[test]
     fn space_is_judged_by_bytes_and_by_its_share_of_the_disk() {
-        for (free_bytes, total_bytes, verdict) in [
-            (100 * GIB, 4_000 * GIB, Verdict::Enough),
-            (9 * GIB, 4_000 * GIB, Verdict::Low),
-            (2 * GIB, 10 * GIB, Verdict::Enough),
-            (2 * GIB, 100 * GIB, Verdict::Low),
-            (511 * MIB, GIB, Verdict::Low),
-            (64 * MIB, GIB, Verdict::Low),
-            (63 * MIB, GIB, Verdict::Full),
-            (0, 0, Verdict::Full),
+        for (free_bytes, total_bytes, level) in [
+            (100 * GIB, 4_000 * GIB, SpaceLevel::Enough),
+            (9 * GIB, 4_000 * GIB, SpaceLevel::Low),
+            (2 * GIB, 10 * GIB, SpaceLevel::Enough),
+            (2 * GIB, 100 * GIB, SpaceLevel::Low),
+            (511 * MIB, GIB, SpaceLevel::Low),
+            (64 * MIB, GIB, SpaceLevel::Low),
+            (63 * MIB, GIB, SpaceLevel::Full),
+            (0, 0, SpaceLevel::Full),
         ] {
             let space = DiskSpace { free_bytes, total_bytes };
-            assert_eq!(space.verdict(), verdict, "{space:?}");
+            assert_eq!(space.level(), level, "{space:?}");
         }
         assert!(DiskSpace::of(Path::new("/")).unwrap().total_bytes > 0);
     }

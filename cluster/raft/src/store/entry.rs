@@ -1,5 +1,4 @@
-//! The stored form of a log entry. It is this crate's own, so that a change of openraft's types
-//! cannot silently change what is on disk.
+//! The stored form of a log entry, independent of the types of openraft, which may change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -14,7 +13,6 @@ use crate::util::codec;
 /// Format of log entries and of the values in the meta column family.
 const FORMAT: u8 = 1;
 
-/// A log id as it is stored.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct IdRecord {
     term: u64,
@@ -22,7 +20,6 @@ pub(super) struct IdRecord {
     index: u64,
 }
 
-/// A vote as it is stored.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct VoteRecord {
     term: u64,
@@ -83,7 +80,7 @@ pub(super) fn decode_vote(bytes: &[u8]) -> io::Result<Vote> {
     codec::decode_tagged::<VoteRecord>(FORMAT, bytes).map(Vote::from)
 }
 
-/// Encodes an entry. The proposal of a write is not encoded again but put in as it is.
+/// Encodes an entry; a write brings its encoded proposal.
 pub(crate) fn encode_entry(entry: &Entry) -> io::Result<Vec<u8>> {
     let id = IdRecord::from(&entry.log_id);
     let body = match &entry.payload {
@@ -97,7 +94,7 @@ pub(crate) fn encode_entry(entry: &Entry) -> io::Result<Vec<u8>> {
     codec::encode_tagged(FORMAT, &EntryRecord { id, body })
 }
 
-/// The same bytes as those of an [`EntryRecord`] with [`Body::Write`].
+/// The bytes of an [`EntryRecord`] with [`Body::Write`].
 fn encode_write(id: &IdRecord, write: &Write) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(64 + write.bytes().len());
     bytes.extend([FORMAT, map_of(2)]);

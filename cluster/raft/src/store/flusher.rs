@@ -1,4 +1,4 @@
-//! One thread that turns many log writes into one disk sync and reports them in order.
+//! A thread that turns many log writes into one disk sync and reports them in order.
 
 use std::io;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ impl Waiter {
     fn complete(self, result: io::Result<()>) {
         match self {
             Self::Entries(callback) => callback.io_completed(result),
-            // A receiver that went away no longer cares.
+            // The receiver may be gone.
             Self::Call(sender) => drop(sender.send(result)),
         }
     }
@@ -45,8 +45,7 @@ impl FsyncClock {
     }
 }
 
-/// Handle to the flusher thread. When the last one goes, the thread ends, and with it its hold on the
-/// database.
+/// Handle to the flusher thread, which ends with the last handle and then closes the database.
 #[derive(Clone)]
 pub(crate) struct Flusher {
     thread: Arc<Thread>,
@@ -58,8 +57,7 @@ struct Thread {
 }
 
 impl Drop for Thread {
-    /// Waits for the thread: a process that exits while it still closes RocksDB crashes in RocksDB's
-    /// global destructors. It has at most one sync left to do.
+    /// Waits for the thread, which has at most one sync left: exiting while RocksDB closes crashes in its global destructors.
     fn drop(&mut self) {
         drop(self.queue.take());
         if self.handle.take().is_some_and(|handle| handle.join().is_err()) {
@@ -69,14 +67,14 @@ impl Drop for Thread {
 }
 
 impl Flusher {
-    /// Starts the thread. The receiver resolves when the thread has let go of the database.
+    /// Starts the thread. The receiver resolves when it has released the database.
     pub fn spawn(db: Arc<Db>, clock: Arc<FsyncClock>) -> io::Result<(Self, oneshot::Receiver<()>)> {
         let (queue, waiting) = mpsc::channel();
         let (ended, end) = oneshot::channel();
         let handle = std::thread::Builder::new().name("log-flusher".into()).spawn(move || {
             run(&db, &clock, &waiting);
             drop(db);
-            // Nobody may be waiting for it.
+            // The receiver may be gone.
             let _ = ended.send(());
         })?;
         let thread = Thread { queue: Some(queue), handle: Some(handle) };
@@ -111,8 +109,7 @@ fn stopped() -> io::Error {
 }
 
 fn run(db: &Db, clock: &FsyncClock, waiting: &mpsc::Receiver<Waiter>) {
-    // After a failed sync the page cache may have dropped the data while a later sync reports
-    // success, so the first failure is final.
+    // The first failure is final: after it the page cache may have dropped data, and a later sync reports success.
     let mut broken: Option<String> = None;
     let mut removed = None;
     while let Ok(first) = waiting.recv() {
@@ -137,14 +134,14 @@ fn run(db: &Db, clock: &FsyncClock, waiting: &mpsc::Receiver<Waiter>) {
                 Some(error) => Err(io::Error::other(error.clone())),
             });
         }
-        // What a sync has covered is dropped for good: only now may its tables go.
+        // The sync made purges durable: now their tables may go.
         let purged = db.positions().durable().purged.map(|id| id.index);
         if broken.is_none()
             && purged > removed
             && let Some(upto) = purged
         {
             removed = purged;
-            // Tables that stay cost space until the next time, not correctness.
+            // Remaining tables cost space, not correctness.
             if let Err(error) = db.remove_tables(upto) {
                 tracing::warn!(%error, "tables of log entries that a snapshot replaced could not be removed");
             }

@@ -1,11 +1,11 @@
-//! Guards the data directory: one process at a time, no foreign files, no other format.
+//! Guards the data directory: one process, no foreign files, no other format.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::Path;
 
 use super::identity_file::NODE_FILE;
-use super::usable::{Act, check_access, refusal};
+use super::usable::{Act, check_access, unusable};
 use crate::errors::StartError;
 use crate::util::files;
 
@@ -13,8 +13,8 @@ const LOCK_FILE: &str = "LOCK";
 /// Name of the file that the directory begins with.
 pub(crate) const VERSION_FILE: &str = "VERSION";
 const MAGIC: &str = "acefleet-data";
-/// Format of the directory as a whole: raised when this program cannot read what an earlier one wrote. Format 1 was never released,
-/// so nothing converts it.
+/// Format of the directory: raised when this program cannot read an earlier one. Format 1 was never released, so nothing
+/// converts it.
 const VERSION: u32 = 2;
 
 /// Holds the directory for this process until it is dropped.
@@ -26,12 +26,12 @@ pub(crate) struct DirLock {
 impl DirLock {
     /// Creates the directory if needed, locks it and checks or writes its header.
     pub fn acquire(dir: &Path) -> Result<Self, StartError> {
-        let unusable = |error: io::Error| refusal(dir, Act::Use, &error);
+        let in_use = |error: io::Error| unusable(dir, Act::Use, &error);
         if !dir.exists() {
-            fs::create_dir_all(dir).map_err(unusable)?;
-            files::sync_parent(dir).map_err(|error| refusal(dir, Act::Sync, &error))?;
+            fs::create_dir_all(dir).map_err(in_use)?;
+            files::sync_parent(dir).map_err(|error| unusable(dir, Act::Sync, &error))?;
         }
-        let existing = foreign_entry(dir).map_err(unusable)?;
+        let existing = foreign_entry(dir).map_err(in_use)?;
         let version = match fs::read_to_string(dir.join(VERSION_FILE)) {
             Ok(text) => Some(text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -40,7 +40,7 @@ impl DirLock {
             {
                 return Err(no_header(dir));
             }
-            Err(error) => return Err(unusable(error)),
+            Err(error) => return Err(in_use(error)),
         };
         let own = dir.join(NODE_FILE).exists();
         if version.is_none() && own {
@@ -59,7 +59,7 @@ impl DirLock {
             None => {
                 let text = format!("{MAGIC} {VERSION}\n");
                 files::write_atomically(&dir.join(VERSION_FILE), text.as_bytes())
-                    .map_err(|error| refusal(dir, Act::Sync, &error))?;
+                    .map_err(|error| unusable(dir, Act::Sync, &error))?;
             }
         }
         Ok(lock)
@@ -69,14 +69,14 @@ impl DirLock {
 fn lock(dir: &Path) -> Result<DirLock, StartError> {
     let path = dir.join(LOCK_FILE);
     let file = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(|error| refusal(dir, Act::Use, &error))?;
+    let file = file.map_err(|error| unusable(dir, Act::Use, &error))?;
     match file.try_lock() {
         Ok(()) => Ok(DirLock { _file: file }),
         Err(TryLockError::WouldBlock) => Err(StartError::Temporary(format!(
             "the data directory {} is in use by another process: stop that process or choose another directory",
             dir.display()
         ))),
-        Err(TryLockError::Error(error)) => Err(refusal(dir, Act::Lock, &error)),
+        Err(TryLockError::Error(error)) => Err(unusable(dir, Act::Lock, &error)),
     }
 }
 
@@ -113,7 +113,7 @@ fn check(dir: &Path, text: &str) -> Result<(), StartError> {
     }
 }
 
-/// A node has used the directory, but what it begins with is gone.
+/// A node used the directory, but its header is gone.
 fn no_header(dir: &Path) -> StartError {
     StartError::Internal(format!(
         "the file {} is missing or damaged, although {NODE_FILE} is there: restore the directory from a backup, or empty \

@@ -24,22 +24,22 @@ pub(crate) struct Identity {
     /// Absent until the node belongs to a cluster; then it never changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_id: Option<String>,
-    /// Founding members; used only until the log begins.
+    /// Founding members, until the log begins.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub founders: Vec<MemberRecord>,
-    /// Cluster addresses of the members that `acefleet join` learned; used only until the log begins.
+    /// Members that `acefleet join` learned, until the log begins.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub join: Vec<String>,
-    /// Ids of the clusters that this one was recovered from, the oldest first.
+    /// Clusters from which this one was recovered, the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former: Vec<String>,
-    /// Why the node is no member any more. It never starts again with this directory.
+    /// Why the node was removed. It never starts again with this directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed: Option<String>,
-    /// Why what this directory holds must not be used any more. The node does not start with it.
+    /// Why this data must not be used. The node does not start with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distrusted: Option<String>,
-    /// The id under which this node was a member before its disk lost what it had acknowledged.
+    /// Its id before its disk lost data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<u64>,
     /// The next start makes a new member of this node.
@@ -47,7 +47,7 @@ pub(crate) struct Identity {
     pub renewal: Option<Renewal>,
 }
 
-/// What a node becomes whose disk has lost what it had acknowledged.
+/// The new member that a node becomes after its disk lost data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Renewal {
     /// Its new id.
@@ -59,7 +59,6 @@ pub(crate) struct Renewal {
 }
 
 impl Identity {
-    /// A node that belongs to no cluster yet, with a new id.
     pub(super) fn fresh(node_name: &str) -> Self {
         Self {
             format: FORMAT,

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::identity::{FORMAT, Identity, MemberRecord, Renewal, random_node_id};
 use super::mark::MARK_FILE;
-use super::usable::{Act, refusal};
+use super::usable::{Act, unusable};
 use super::{ROCKS_DIR, SNAPSHOT_DIR};
 use crate::errors::StartError;
 use crate::util::files;
@@ -31,12 +31,12 @@ impl IdentityFile {
     pub fn open(dir: &Path, node_name: &str) -> Result<Self, StartError> {
         let file = Self::peek(dir, node_name)?;
         if !file.path.exists() {
-            write(&file.path, &file.load()).map_err(|error| refusal(&file.path, Act::Sync, &error))?;
+            write(&file.path, &file.load()).map_err(|error| unusable(&file.path, Act::Sync, &error))?;
         }
         Ok(file)
     }
 
-    /// The same, but a fresh directory stays as it is until something is stored.
+    /// The same, but leaves a fresh directory untouched until something is stored.
     pub fn peek(dir: &Path, node_name: &str) -> Result<Self, StartError> {
         let path = dir.join(NODE_FILE);
         let identity = match fs::read(&path) {
@@ -90,18 +90,18 @@ impl IdentityFile {
         self.store(Identity { store: Some(store.to_owned()), ..Identity::clone(&self.load()) })
     }
 
-    /// Binds a node that belongs to no cluster to one that runs, of which these members are known. Blocks.
+    /// Binds a node to a running cluster with these members. Blocks.
     pub fn prepare_join(&self, cluster_id: &str, join: Vec<String>) -> io::Result<()> {
         let cluster_id = Some(cluster_id.to_owned());
         self.store(Identity { cluster_id, join, founders: Vec::new(), ..Identity::clone(&self.load()) })
     }
 
-    /// Gives the cluster another id, which no member but this one has. Blocks.
+    /// Binds this node alone to a new cluster id. Blocks.
     pub fn recover(&self, cluster_id: &str) -> io::Result<()> {
         let mut next = Identity::clone(&self.load());
         next.former.extend(next.cluster_id.replace(cluster_id.to_owned()));
         (next.founders, next.join) = (Vec::new(), Vec::new());
-        // What was planned with members that are lost.
+        // Plans with lost members are void.
         (next.renewal, next.replaces) = (None, None);
         self.store(next)
     }
@@ -113,7 +113,7 @@ impl IdentityFile {
         self.store(Identity { renewal, ..Identity::clone(&self.load()) })
     }
 
-    /// Becomes what was planned. Blocks.
+    /// Carries out the plan. Blocks.
     pub fn renew(&self) -> io::Result<()> {
         let own = Identity::clone(&self.load());
         let Some(Renewal { node_id, store, join }) = own.renewal else { return Ok(()) };
@@ -121,7 +121,7 @@ impl IdentityFile {
         self.store(Identity { node_id, store, join, replaces, renewal: None, founders: Vec::new(), ..own })
     }
 
-    /// Writes the identity as it was without the plan to another directory. Blocks.
+    /// Copies the identity, without the plan, to another directory. Blocks.
     pub fn copy_to(&self, dir: &Path) -> io::Result<()> {
         write(&dir.join(NODE_FILE), &Identity { renewal: None, ..Identity::clone(&self.load()) })
     }
@@ -131,7 +131,7 @@ impl IdentityFile {
         self.store(Identity { removed: Some(why.to_owned()), ..Identity::clone(&self.load()) })
     }
 
-    /// Notes that what the directory holds must not be used any more. Blocks.
+    /// Notes that the data must not be used any more. Blocks.
     pub fn distrust(&self, why: &str) -> io::Result<()> {
         self.store(Identity { distrusted: Some(why.to_owned()), ..Identity::clone(&self.load()) })
     }
@@ -145,14 +145,14 @@ impl IdentityFile {
     }
 }
 
-/// The name of the node that a data directory belongs to; none when that cannot be told. Whoever starts the node hears why.
+/// Name of the node in a data directory; absent when unreadable. The start of the node reports why.
 #[must_use]
 pub fn recorded_name(dir: &Path) -> Option<String> {
     let path = dir.join(NODE_FILE);
     Some(parse(&path, &fs::read(&path).ok()?).ok()?.node_name)
 }
 
-/// The file: the identity and a checksum of it, because a flipped bit in an id makes another node.
+/// The file: the identity with a checksum, as a flipped bit in an id makes another node.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     #[serde(flatten)]

@@ -6,11 +6,11 @@ pub(super) const CF_OUTBOX: &str = "outbox";
 
 pub(super) const VOTE: &[u8] = b"vote";
 pub(super) const COMMITTED: &[u8] = b"committed";
-/// Number of the newest record that the outbox took; the record may be gone.
+/// Number of the newest record; it may be gone.
 pub(super) const OUTBOX_LAST: &[u8] = b"outbox_last";
 /// Random id of the store.
 pub(super) const STORE: &[u8] = b"store";
-/// How far other members had come.
+/// Standing of other members.
 pub(super) const REMEMBERED: &[u8] = b"remembered";
 pub(super) const LAST_PURGED: &[u8] = b"last_purged";
 

@@ -1,4 +1,4 @@
-//! The Raft log on RocksDB: what it reads, and what of it may go.
+//! The Raft log on RocksDB: reads, and limits on what may go.
 
 use std::io;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ impl LogStore {
         Self { db, flusher, recent: Arc::default(), snapshots: None, mark: None, bytes: None }
     }
 
-    /// Keeps the entries that a start from any of these snapshots needs.
+    /// Protects the entries that a start from any of these snapshots needs.
     pub fn beside(self, snapshots: SnapshotDir) -> Self {
         Self { snapshots: Some(snapshots), ..self }
     }
@@ -46,8 +46,7 @@ impl LogStore {
         Self { bytes: Some(bytes), ..self }
     }
 
-    /// Refuses to replace what is known to be committed. A leader that asks for it, or this node, has lost part of its
-    /// log: neither may go on as if nothing had happened.
+    /// Refuses to replace committed entries: the leader that asks, or this node, has lost part of its log.
     pub(super) fn refuse_overwrite(&self, from: u64) -> io::Result<()> {
         match self.db.positions().written().committed {
             Some(committed) if committed.index >= from => Err(io::Error::new(
@@ -62,17 +61,16 @@ impl LogStore {
         }
     }
 
-    /// How far the log may go when it is to be purged up to `log_id`. Snapshots that are written slowly
-    /// are further apart than the log that openraft keeps in front of the newest, and the older one must
-    /// remain of use.
+    /// How far the log may be purged when `log_id` is asked for. Slow snapshots are further apart than the log that openraft
+    /// keeps, and the older one must remain usable.
     pub(super) fn purgeable(&self, log_id: LogId) -> io::Result<LogId> {
         let Some(snapshots) = &self.snapshots else { return Ok(log_id) };
         if self.entry_id(log_id.index)? != Some(log_id) {
-            // A snapshot of the leader is ahead of this log: nothing here leads up to it.
+            // A snapshot of the leader is ahead of this log.
             return Ok(log_id);
         }
         let purged = self.last_purged()?.map_or(0, |id| id.index);
-        // An older one that already lacks entries behind it is of no use any more.
+        // A snapshot whose following entries are gone is useless.
         let oldest = snapshots.indexes()?.into_iter().filter(|index| *index >= purged).min();
         match oldest.filter(|oldest| *oldest < log_id.index) {
             None => Ok(log_id),
@@ -81,13 +79,11 @@ impl LogStore {
         }
     }
 
-    /// The log id of a stored entry.
     fn entry_id(&self, index: u64) -> io::Result<Option<LogId>> {
         let stored = self.db.rocks().get_cf(self.db.log()?, log_key(index)).map_err(io::Error::other)?;
         stored.map(|stored| entry::decode_entry(&stored).map(|entry| entry.log_id)).transpose()
     }
 
-    /// The newest purged log id.
     pub fn last_purged(&self) -> io::Result<Option<LogId>> {
         self.get_log_id(LAST_PURGED)
     }
@@ -97,7 +93,6 @@ impl LogStore {
         bytes.as_deref().map(entry::decode_log_id).transpose()
     }
 
-    /// The newest entry.
     pub fn last_entry(&self) -> io::Result<Option<LogId>> {
         self.db.last_entry()
     }
@@ -190,7 +185,7 @@ mod tests {
         store.purge(log_id(80)).await.unwrap();
         assert_eq!(store.last_purged().unwrap(), Some(log_id(80)), "nothing needs these entries");
 
-        // From the leader, ahead of this log: what was here leads nowhere.
+        // From the leader, ahead of this log.
         snapshot(500);
         store.purge(log_id(500)).await.unwrap();
         assert_eq!(store.last_purged().unwrap(), Some(log_id(500)));

@@ -1,20 +1,20 @@
-//! Bytes of the log: what is kept, what calls for a snapshot, and when writes have to wait for one. openraft counts entries alone,
-//! and an entry may weigh as much as tens of thousands of others.
+//! Bytes of the log: what is held, what calls for a snapshot, and when writes wait for one. openraft counts entries only, and
+//! sizes differ by tens of thousands.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-/// The log that members which lag a little are served from, in sizes of what calls for a snapshot.
+/// Log for members that lag a little, in units of what calls for a snapshot.
 pub(crate) const KEPT: u64 = 3;
-/// With so much behind the newest snapshot, in the same unit, writes wait for the next one.
+/// With this much after the newest snapshot, in the same unit, writes wait.
 pub(crate) const FULL: u64 = 5;
 
 /// The log in bytes, as the store holds it.
 #[derive(Debug)]
 pub(crate) struct LogBytes {
-    /// So many bytes of applied writes call for a snapshot.
+    /// Bytes of applied writes that call for a snapshot.
     unit: u64,
     state: Mutex<State>,
     due: Notify,
@@ -25,9 +25,9 @@ pub(crate) struct LogBytes {
 struct State {
     /// Index of the first entry.
     first: u64,
-    /// What was counted before the first entry.
+    /// Bytes before the first entry.
     base: u64,
-    /// For each entry what was counted up to its end.
+    /// For each entry the bytes up to its end.
     ends: VecDeque<u64>,
     applied: u64,
     /// Index of the newest snapshot.
@@ -35,7 +35,7 @@ struct State {
 }
 
 impl State {
-    /// What was counted up to the end of the entry at this index.
+    /// Bytes up to the end of the entry at this index.
     fn upto(&self, index: u64) -> u64 {
         let entries = (index + 1).saturating_sub(self.first).min(self.ends.len() as u64);
         let newest = usize::try_from(entries).ok().and_then(|entries| entries.checked_sub(1));
@@ -64,7 +64,7 @@ impl LogBytes {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // A panic elsewhere can at worst leave a wrong count, which the next purge corrects.
+        // After a panic elsewhere a count may be wrong until the next purge.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -142,7 +142,7 @@ impl LogBytes {
         }
     }
 
-    /// Up to which index the log should go, if it is larger than what is kept for members that lag.
+    /// Index up to which the log should go, if it exceeds what lagging members need.
     pub fn surplus(&self) -> Option<u64> {
         let state = self.state();
         let (kept, end) = (KEPT.saturating_mul(self.unit), state.end());
@@ -153,7 +153,7 @@ impl LogBytes {
         Some(state.first + gone as u64)
     }
 
-    /// Whether the log takes another write, and why not.
+    /// Whether the log takes another write; the error says why not.
     pub fn room(&self) -> Result<(), String> {
         let state = self.state();
         let behind = state.end().saturating_sub(state.upto(state.snapshot));

@@ -14,7 +14,7 @@ use super::log::LogStore;
 use crate::types::{Entry, LogId, TypeConfig, Vote};
 use crate::util::blocking;
 
-/// Most bytes of entries in one replication request; keeps a request far below the message limit.
+/// Most bytes of entries in one replication request, far below the message limit.
 const READ_LIMIT: usize = 2 << 20;
 
 fn bounds(range: &impl RangeBounds<u64>) -> (u64, u64) {
@@ -79,11 +79,11 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         }
         self.db.write(batch)?;
         self.db.positions().wrote(|position| {
-            // It only grows, whatever order it is told in.
+            // It only grows, in any order of calls.
             position.committed = committed.and_then(|id| position.committed.max(Some(id)));
         });
-        // Not synced: losing it costs nothing but a later replay. Handed to the operating system,
-        // so that a killed process comes back with every write that its readers had seen.
+        // Not synced: a loss costs only a later replay. Passed to the operating system, so that a killed process comes back
+        // with all that readers saw.
         self.db.flush_buffer()
     }
 
@@ -124,7 +124,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         self.refuse_overwrite(from)?;
         self.db.positions().cut(last_log_id.max(self.last_purged()?));
         if let Some(mark) = self.mark.clone() {
-            // First: a crash in between leaves a log that holds more than its mark says.
+            // First: after a crash in between the log holds more than its mark says.
             blocking(move || mark.update()).await?;
         }
         let mut batch = WriteBatch::default();
@@ -134,17 +134,16 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         if let Some(bytes) = &self.bytes {
             bytes.truncate(from);
         }
-        // A snapshot in place of these entries is on the disk before anything else is synced: entries that came back behind
-        // it would belong to no log.
+        // Synced before anything else: entries that came back after a snapshot would belong to no log.
         self.flusher.sync().await
     }
 
     async fn purge(&mut self, log_id: LogId) -> io::Result<()> {
         let log_id = self.purgeable(log_id)?;
-        // One batch: a crash leaves either the old front of the log or the new one.
+        // One batch: after a crash the front of the log is old or new.
         let mut batch = WriteBatch::default();
         batch.put_cf(self.db.meta()?, LAST_PURGED, entry::encode_log_id(&log_id)?);
-        // From the old mark on, so that the marks of removed ranges do not pile up over each other.
+        // From the old mark on, so that range deletions do not pile up.
         let from = self.last_purged()?.map_or(0, |id| id.index);
         let after = log_key(log_id.index.saturating_add(1));
         batch.delete_range_cf(self.db.log()?, log_key(from), after);

@@ -1,5 +1,5 @@
-//! The mark: how far the store of this node had come, kept in a file of its own, so that damage to the store
-//! cannot be taken for a short log. It trails the store by a second at the most.
+//! The mark: the position of the store in a file of its own, so that a damaged store does not pass for a short log. It trails
+//! by at most a second.
 
 use std::fs;
 use std::io;
@@ -24,11 +24,11 @@ const FORMAT: u32 = 1;
 pub(crate) struct Mark {
     /// The store that it belongs to.
     pub store: String,
-    /// What that store holds at the least.
+    /// What that store holds at least.
     pub position: Position,
 }
 
-/// The form on disk: a line with magic and format, a line of JSON, and the SHA-256 of both in hex.
+/// On disk: a line with magic and format, a line of JSON, and the SHA-256 of both in hex.
 #[derive(Debug, Serialize, Deserialize)]
 struct Record {
     store: String,
@@ -128,10 +128,10 @@ impl MarkFile {
         Ok(mark)
     }
 
-    /// Brings the file up to what the disk holds now. Blocks.
+    /// Writes the position that the disk holds now. Blocks.
     pub fn update(&self) -> io::Result<()> {
         let mut stored = self.stored();
-        // Taken under the lock: of two that write, the later one knows more.
+        // Read under the lock: of two writers, the later one knows more.
         let position = self.positions.durable();
         if position != *stored {
             let mark = Mark { store: self.store.clone(), position };
@@ -142,7 +142,7 @@ impl MarkFile {
     }
 
     fn stored(&self) -> MutexGuard<'_, Position> {
-        // It changes only after the file did: a panic leaves a value that makes the next update write again.
+        // Set after the file: a panic makes the next update write again.
         self.stored.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! Keeps the mark close behind the store, in a thread of its own: no write waits for it.
+//! Updates the mark in a thread of its own: no write waits for it.
 
 use std::io;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use tokio::sync::watch;
 use super::mark::MarkFile;
 use super::position::Positions;
 
-/// Rest between two updates. With the time that one takes, the mark trails by less than a second.
+/// Pause between updates: with its own duration the mark trails by less than a second.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Files that ran out come back when somebody closes his; until then the mark trails behind.
+/// How long missing file descriptors are waited for; until then the mark trails.
 const FILES_BACK_WITHIN: Duration = Duration::from_secs(30);
 
 /// Why the mark cannot be written any more.
@@ -22,11 +22,11 @@ const FILES_BACK_WITHIN: Duration = Duration::from_secs(30);
 pub(crate) struct Broken {
     /// For people.
     pub why: String,
-    /// Something outside is in the way, as a full disk is, and may go away.
+    /// An outside cause, such as a full disk, that may go away.
     pub passes: bool,
 }
 
-/// The thread. It ends when this is dropped; what it had not written by then is not written.
+/// The thread. It ends when dropped, without a last write.
 pub(crate) struct Marker {
     file: MarkFile,
     positions: Arc<Positions>,

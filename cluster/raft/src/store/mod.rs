@@ -1,5 +1,5 @@
-//! The data directory: its lock and header, the node's identity, the Raft log and the outbox in RocksDB.
-//! Nothing here knows what an entry means.
+//! The data directory: lock and header, identity, Raft log and outbox in RocksDB, marks, free space. Nothing here knows what an
+//! entry means.
 
 mod db;
 pub(crate) mod disk;
@@ -40,7 +40,7 @@ pub(crate) use open::{check, open};
 pub(crate) use opened::{OpenStore, close};
 pub(crate) use position::Positions;
 pub(crate) use standing::{Lost, Standing};
-pub(crate) use usable::{Act, refusal};
+pub(crate) use usable::{Act, unusable};
 
 #[cfg(test)]
 mod crash_tests;

@@ -1,8 +1,7 @@
-//! Opens the store of a data directory, or makes the first one, and refuses one that holds less than it must.
+//! Opens the store of a data directory, or makes the first, and refuses one that holds less than it must.
 //!
-//! A directory is made in this order, so that a crash in between leaves nothing that could be taken for more than it
-//! is: `node.json` without a store, `rocks/` with a random id in it, the mark with that id, the id in `node.json`.
-//! Nothing is written to a store before all of it is there.
+//! The order makes every crash recognisable: `node.json` without a store, `rocks/` with a random id, the mark with that id, the
+//! id in `node.json`. Only then is the store written.
 
 use std::fs;
 use std::io;
@@ -40,7 +39,7 @@ pub(crate) fn open(dir: &Path, identity: &IdentityFile) -> Result<(Arc<Db>, Mark
     Ok((Arc::new(db), mark))
 }
 
-/// The first store of a directory, or what a crash left of making it.
+/// The first store, or what a crash left of making it.
 fn first(dir: &Path, identity: &IdentityFile, mark: Option<Mark>) -> Result<(Db, Mark), StartError> {
     let rocks = dir.join(ROCKS_DIR);
     if mark.as_ref().is_some_and(|mark| mark.position != Position::default()) {
@@ -52,7 +51,7 @@ fn first(dir: &Path, identity: &IdentityFile, mark: Option<Mark>) -> Result<(Db,
         StartError::Internal(format!("the store in {} cannot be made: {error}", rocks.display()))
     };
     if mark.is_none() && rocks.exists() && !rocks.join(CURRENT_FILE).exists() {
-        // The crash came before the database was one: no store id, so nothing was ever written to it.
+        // The crash came before there was a store id: nothing was written.
         fs::remove_dir_all(&rocks).map_err(unusable)?;
     }
     let db = Db::create(&rocks).map_err(unusable)?;
@@ -94,8 +93,8 @@ fn existing(dir: &Path, store: &str, mark: Option<Mark>) -> Result<(Db, Mark), S
     }
 }
 
-/// Whether the store holds all that its mark says, where `snapshot` is the end of the newest snapshot that is
-/// whole. Reads the whole log, and tells `bytes` what is there. Blocks.
+/// Whether the store holds all that its mark says; `snapshot` is the end of the newest whole snapshot. Reads the whole log and
+/// counts it in `bytes`. Blocks.
 pub(crate) fn check(
     db: &Db,
     mark: &Mark,
@@ -135,13 +134,13 @@ pub(crate) fn check(
     if found.outbox < expected.outbox {
         return Err(missing("the outbox", expected.outbox.to_string(), found.outbox.to_string()));
     }
-    // It is not synced, so the store may know less of it than the mark.
+    // It is not synced: the mark may know more.
     db.positions().committed_at_least(expected.committed.filter(|id| Some(*id) <= found.last.max(snapshot)));
     Ok(())
 }
 
-/// Reads the log from its first entry on, which must have the index `next`, and fails at a gap. Returns the id
-/// of the entry at `wanted`, if there is one.
+/// Reads the log from its first entry, which must have index `next`, and fails at a gap. Returns the id of the entry at
+/// `wanted`.
 fn first_gap(db: &Db, wanted: Option<u64>, mut next: u64, bytes: &LogBytes) -> io::Result<Option<LogId>> {
     let mut before: Option<LogId> = None;
     let mut found = None;
@@ -246,7 +245,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn less_than_the_mark_says_is_refused_and_more_is_taken() {
+    async fn a_store_behind_its_mark_is_refused_and_one_ahead_opens() {
         let bed = Bed::new();
         let (mut log, mark) = bed.open().unwrap();
         append(&mut log, entries(1, 0..=9)).await;
@@ -294,7 +293,7 @@ mod tests {
         mark.update().unwrap();
         let last = entries(1, 7..=7)[0].log_id;
         log.truncate_after(Some(last)).await.unwrap();
-        // The cut itself has not left the process: the log is longer than its mark now, never shorter.
+        // The cut is not on disk: the log is longer than its mark, never shorter.
         let killed = bed.killed();
         assert_eq!(Mark::read(killed.dir.path()).unwrap().unwrap().position.last, Some(last));
         killed.open().unwrap();
@@ -305,7 +304,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_committed_is_never_replaced() {
+    async fn committed_entries_are_never_replaced() {
         let bed = Bed::new();
         let (mut log, mark) = bed.open().unwrap();
         append(&mut log, entries(1, 0..=9)).await;

@@ -1,5 +1,4 @@
-//! Records that wait for a leader, by the order in which they came. Nothing here knows what a record
-//! means.
+//! Records of the outbox in the order of arrival. Nothing here knows what they mean.
 
 use std::io;
 
@@ -12,7 +11,7 @@ use super::keys::{OUTBOX_LAST, log_index, log_key};
 type Numbered = (u64, Vec<u8>);
 
 impl Db {
-    /// Number of the newest record that it ever took, how many there are now, and their bytes.
+    /// Number of the newest record ever stored, number of records now, and their bytes.
     pub fn outbox_extent(&self) -> io::Result<(u64, u64, u64)> {
         let (mut last, mut count, mut bytes) = (self.positions().written().outbox, 0, 0);
         for item in self.rocks().iterator_cf(self.outbox()?, IteratorMode::Start) {
@@ -36,7 +35,7 @@ impl Db {
         Ok(())
     }
 
-    /// The oldest records behind number `after`, at most `limit` and, but for the first, no more than `bytes` together.
+    /// The oldest records after number `after`: at most `limit`, and at most `bytes` beyond the first.
     pub fn outbox_behind(&self, after: u64, limit: usize, bytes: usize) -> io::Result<Vec<Numbered>> {
         let start = log_key(after.saturating_add(1));
         let items = self.rocks().iterator_cf(self.outbox()?, IteratorMode::From(&start, Direction::Forward));
@@ -53,7 +52,7 @@ impl Db {
         Ok(records)
     }
 
-    /// The records of these numbers that are there. None when they have more than `bytes` together.
+    /// Those of these records that exist. None when they exceed `bytes`.
     pub fn outbox_records(&self, numbers: &[u64], bytes: usize) -> io::Result<Option<Vec<Numbered>>> {
         let mut records = Vec::new();
         let mut taken = 0;
@@ -69,7 +68,7 @@ impl Db {
         Ok(Some(records))
     }
 
-    /// Copies all records, with their numbers, to an empty outbox; durable only after a `sync` there. Returns how many.
+    /// Copies all records to an empty outbox, durable after a `sync` there. Returns their number.
     pub fn outbox_copy_to(&self, to: &Self) -> io::Result<u64> {
         let mut count = 0;
         for item in self.rocks().iterator_cf(self.outbox()?, IteratorMode::Start) {
@@ -80,7 +79,7 @@ impl Db {
         Ok(count)
     }
 
-    /// Forgets records and says how many bytes they had. Not synced: a record that comes back is recognised by its op-id.
+    /// Removes records and returns their bytes. Not synced: a record that comes back is recognised by its op-id.
     pub fn outbox_remove(&self, numbers: &[u64]) -> io::Result<u64> {
         let mut batch = WriteBatch::default();
         let mut bytes = 0;
@@ -93,7 +92,7 @@ impl Db {
         self.write(batch)?;
         let is_empty = self.rocks().iterator_cf(self.outbox()?, IteratorMode::Start).next().is_none();
         if is_empty {
-            // Single deletions weigh too little to set off a compaction, and what they delete would stay on the disk.
+            // Single deletions do not set off a compaction, and their records would stay on disk.
             self.rocks().compact_range_cf(self.outbox()?, None::<&[u8]>, None::<&[u8]>);
         }
         Ok(bytes)

@@ -1,4 +1,4 @@
-//! How full the outbox is: places and numbers of its records, shared by all that store them.
+//! Places and numbers in the outbox, shared by all that store records.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -13,32 +13,31 @@ use super::Db;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OutboxError {
-    /// As many records wait as may. Retry when the cluster has a leader again.
-    #[error("{0} writes wait for a leader already, as many as this node keeps")]
+    /// The outbox has the most records. Retry when there is a leader.
+    #[error("{0} writes wait for a leader already, as many as the outbox holds")]
     Full(u64),
-    /// As many bytes wait as may. Retry when the cluster has a leader again.
-    #[error("{} MiB of writes wait for a leader already, as much as this node keeps", .0 >> 20)]
+    /// The outbox has the most bytes. Retry when there is a leader.
+    #[error("{} MiB of writes wait for a leader already, as much as the outbox holds", .0 >> 20)]
     FullOfBytes(u64),
-    /// The disk did not take it, or the node is stopping. Retry on another node.
+    /// The disk failed, or the node is stopping. Retry on another node.
     #[error("the write could not be stored on this node: {0}")]
     Store(#[from] io::Error),
 }
 
-/// Bytes of records that this node keeps at the most.
+/// Most bytes of records.
 pub const BYTES_MAX: u64 = 64 << 20;
 
-/// Where the queue stands.
 #[derive(Debug)]
 pub(crate) struct Extent {
     next: AtomicU64,
-    /// Numbers of records that are on their way to the disk.
+    /// Records on their way to the disk.
     storing: Mutex<BTreeSet<u64>>,
     bytes: AtomicU64,
     waiting: watch::Sender<u64>,
 }
 
 impl Extent {
-    /// Reads what an earlier run left. Blocks.
+    /// Reads the stored outbox. Blocks.
     pub fn open(db: &Db) -> io::Result<Self> {
         let (last, count, bytes) = db.outbox_extent()?;
         Ok(Self {
@@ -49,7 +48,7 @@ impl Extent {
         })
     }
 
-    /// Takes places for a record, if there are any: before the write, so that many at once do not overshoot.
+    /// Reserves places before the write, so that parallel writes do not overshoot.
     pub fn enter(&self, bytes: u64, max: u64) -> Result<(), OutboxError> {
         let free = |taken: u64| taken.checked_add(bytes).filter(|sum| *sum <= BYTES_MAX);
         if self.bytes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, free).is_err() {
@@ -69,11 +68,11 @@ impl Extent {
     }
 
     fn storing(&self) -> MutexGuard<'_, BTreeSet<u64>> {
-        // A set that nothing leaves half-changed.
+        // Each change is one step.
         self.storing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A number for a record that is stored now.
+    /// Number of a record that is stored now.
     pub fn begin(&self) -> u64 {
         let mut storing = self.storing();
         let number = self.next.fetch_add(1, Ordering::SeqCst);
@@ -81,19 +80,19 @@ impl Extent {
         number
     }
 
-    /// It is stored, or will not be.
+    /// The record is stored, or will not be.
     pub fn end(&self, number: u64) {
         self.storing().remove(&number);
     }
 
-    /// No record up to this number is still to come.
+    /// Up to this number all records are there.
     pub fn complete_until(&self) -> u64 {
         let storing = self.storing();
         let next = storing.first().copied().unwrap_or_else(|| self.next.load(Ordering::SeqCst));
         next.saturating_sub(1)
     }
 
-    /// Gives back the places of so many records.
+    /// Frees the places of records.
     pub fn leave(&self, records: u64, bytes: u64) {
         let rest = |taken: u64| Some(taken.saturating_sub(bytes));
         // The closure never refuses.

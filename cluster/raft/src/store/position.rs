@@ -1,28 +1,26 @@
-//! How far this node's disk has come: what was written to the store, and what of it a disk sync has covered.
-//! Everything that may only grow is here, so that one mark outside the store can tell whether it did.
+//! The position of the disk: what was written to the store, and what a sync has covered. Everything that only grows is here, so
+//! that a mark can check it.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::types::{LogId, Vote};
 
-/// Where vote, log and outbox stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Position {
     /// The newest vote; it never goes back.
     pub vote: Option<Vote>,
-    /// The newest entry, or the end of a snapshot that took the place of the log.
+    /// The newest entry, or the end of a snapshot in its place.
     pub last: Option<LogId>,
-    /// Up to here the log was dropped because a snapshot holds it.
+    /// The log was dropped up to here; a snapshot holds it.
     pub purged: Option<LogId>,
-    /// The newest entry known to be committed: nothing up to here is ever replaced.
+    /// The newest entry known to be committed.
     pub committed: Option<LogId>,
-    /// Number of the newest record that the outbox ever took; zero for none.
+    /// Number of the newest outbox record ever; zero for none.
     pub outbox: u64,
 }
 
-/// The position as written and as synced, shared by all users of one store. Its lock is held for a few
-/// assignments only, never during IO.
+/// The position as written and as synced. Its lock is held for assignments only, never during IO.
 #[derive(Debug)]
 pub(crate) struct Positions {
     state: Mutex<State>,
@@ -33,14 +31,13 @@ pub(crate) struct Positions {
 struct State {
     written: Position,
     durable: Position,
-    /// Counts cuts: a sync that began before one proves nothing about the log after it.
+    /// Counts cuts: a sync that began before a cut proves nothing about the log after it.
     cuts: u64,
     /// Whether the durable position moved since it was last taken.
     fresh: bool,
     closed: bool,
 }
 
-/// What a sync that begins now will cover.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Covered {
     position: Position,
@@ -59,7 +56,7 @@ impl Positions {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes what was just written; call it after the write, so that the next sync covers it.
+    /// Notes a finished write, which the next sync covers.
     pub fn wrote(&self, change: impl FnOnce(&mut Position)) {
         change(&mut self.state().written);
     }
@@ -85,7 +82,7 @@ impl Positions {
         let mut state = self.state();
         let mut durable = covered.position;
         if covered.cuts != state.cuts {
-            // The log was cut meanwhile; the next sync says how far it reaches now.
+            // The log was cut meanwhile; the next sync tells its length.
             durable.last = state.durable.last;
         }
         if state.durable != durable {
@@ -95,14 +92,14 @@ impl Positions {
         }
     }
 
-    /// Notes an entry that is known to be committed from elsewhere.
+    /// Notes a committed entry that another source knows.
     pub fn committed_at_least(&self, committed: Option<LogId>) {
         let mut state = self.state();
         state.written.committed = state.written.committed.max(committed);
         state.durable.committed = state.durable.committed.max(committed);
     }
 
-    /// The log is about to end here: nothing behind it counts as stored any more.
+    /// The log will end here: later entries count as gone.
     pub fn cut(&self, last: Option<LogId>) {
         let mut state = self.state();
         state.cuts += 1;
@@ -112,8 +109,7 @@ impl Positions {
         self.moved.notify_all();
     }
 
-    /// Waits until the durable position has moved since this was last asked; false when the store closes.
-    /// Blocks.
+    /// Waits for a new durable position; false when the store closes. Blocks.
     pub fn wait_moved(&self) -> bool {
         let mut state = self.state();
         while !state.fresh && !state.closed {
@@ -128,7 +124,7 @@ impl Positions {
         self.state().fresh = true;
     }
 
-    /// Lets some time pass, or less when the store closes. Blocks.
+    /// Sleeps; shorter when the store closes. Blocks.
     pub fn pause(&self, limit: Duration) {
         let waited = self.moved.wait_timeout_while(self.state(), limit, |state| !state.closed);
         drop(waited.unwrap_or_else(PoisonError::into_inner));

@@ -1,5 +1,4 @@
-//! The newest log entries as they were appended, so that sending and applying them reads nothing from
-//! RocksDB and decodes nothing.
+//! The newest log entries in memory: sending and applying them reads and decodes nothing.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,9 +7,9 @@ use openraft::EntryPayload;
 
 use crate::types::Entry;
 
-/// Entries kept at the most.
+/// Most entries.
 const ENTRIES: usize = 512;
-/// Encoded bytes of writes kept at the most.
+/// Most encoded bytes of writes.
 const BYTES: usize = 1 << 20;
 
 /// The end of the log, without a gap. What is missing here is in RocksDB.

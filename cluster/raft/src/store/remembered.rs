@@ -1,4 +1,4 @@
-//! What this node has been told by the others of how far they had come.
+//! Standing of other members in the store.
 
 use std::collections::BTreeMap;
 use std::io;

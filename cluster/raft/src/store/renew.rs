@@ -1,7 +1,7 @@
-//! Makes a new member of a node whose disk has lost what it had acknowledged: a new id and an empty store, which takes over
-//! the outbox. What the old store had is kept beside it, until this happens again.
+//! Makes a new member of a node whose disk lost data: a new id and an empty store with the old outbox. The old store stays
+//! beside it until the next time.
 //!
-//! The plan is in `node.json` until all is done, and each step may be repeated, so that a crash in between only delays it.
+//! `node.json` has the plan until the end, and each step may be repeated: a crash only delays it.
 
 use std::fs;
 use std::io;
@@ -13,10 +13,10 @@ use crate::store::{
 };
 use crate::util::files;
 
-/// What the name of a directory that was set aside begins with; the id of its node follows.
+/// Prefix of a directory that was set aside; the id of its node follows.
 const ASIDE: &str = "forgot-";
 
-/// Carries out what is planned, if anything is. Blocks.
+/// Carries out a plan, if there is one. Blocks.
 pub(crate) fn finish(dir: &Path, node_name: &str) -> Result<(), StartError> {
     if !dir.join(NODE_FILE).exists() {
         return Ok(());
@@ -26,9 +26,9 @@ pub(crate) fn finish(dir: &Path, node_name: &str) -> Result<(), StartError> {
     let own = identity.load();
     let Some(renewal) = &own.renewal else { return Ok(()) };
     let aside = dir.join(format!("{ASIDE}{}", own.node_id));
-    let kept = set_aside(dir, &aside, &identity)
+    let queued = set_aside(dir, &aside, &identity)
         .and_then(|()| fresh_store(dir, &aside, &renewal.store))
-        .and_then(|kept| identity.renew().map(|()| kept))
+        .and_then(|queued| identity.renew().map(|()| queued))
         .map_err(|error| {
             StartError::Internal(format!(
                 "the node cannot be made a new member in {}: {error}. Make room or repair the disk, and start it again",
@@ -39,15 +39,14 @@ pub(crate) fn finish(dir: &Path, node_name: &str) -> Result<(), StartError> {
         node = own.node_name,
         before = own.node_id,
         id = renewal.node_id,
-        kept_events = kept,
-        "this node goes on as a new member under a new id; what its old disk had is set aside in {}, and can be deleted when \
-         nobody wants to look at it",
+        kept_events = queued,
+        "this node goes on as a new member under a new id; what its old disk had is set aside in {} and can be deleted",
         aside.display()
     );
     Ok(())
 }
 
-/// Moves what the store is made of out of the way. The directory that results is one of the old node, whole.
+/// Moves the old store away. The result is a whole directory of the old node.
 fn set_aside(dir: &Path, aside: &Path, identity: &IdentityFile) -> io::Result<()> {
     for older in earlier(dir, aside)? {
         fs::remove_dir_all(older)?;
@@ -61,7 +60,7 @@ fn set_aside(dir: &Path, aside: &Path, identity: &IdentityFile) -> io::Result<()
         }
     }
     identity.copy_to(aside)?;
-    // The database goes last: where it is says that the rest is done.
+    // The database last: its place shows that the rest is done.
     for name in [SNAPSHOT_DIR, ROCKS_DIR] {
         if !aside.join(name).exists() && dir.join(name).exists() {
             fs::rename(dir.join(name), aside.join(name))?;
@@ -71,7 +70,7 @@ fn set_aside(dir: &Path, aside: &Path, identity: &IdentityFile) -> io::Result<()
     files::sync_parent(aside)
 }
 
-/// What was set aside before.
+/// Directories set aside earlier.
 fn earlier(dir: &Path, but: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir)? {
@@ -84,19 +83,19 @@ fn earlier(dir: &Path, but: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// An empty store with the records of the old outbox, and its mark. Returns how many records there are.
+/// A new store with the records of the old outbox, and its mark. Returns the number of records.
 fn fresh_store(dir: &Path, aside: &Path, store: &str) -> io::Result<u64> {
     let rocks = dir.join(ROCKS_DIR);
     if rocks.exists() {
-        // The old one is set aside already: this is what a crash left of the new one.
+        // The old one is set aside: a crash left this part of the new one.
         fs::remove_dir_all(&rocks)?;
     }
     let fresh = Db::create(&rocks)?;
-    let kept = Db::open(&aside.join(ROCKS_DIR))?.outbox_copy_to(&fresh)?;
+    let queued = Db::open(&aside.join(ROCKS_DIR))?.outbox_copy_to(&fresh)?;
     fresh.set_store_id(store)?;
     files::sync_parent(&rocks)?;
     MarkFile::create(dir, store)?;
-    Ok(kept)
+    Ok(queued)
 }
 
 #[cfg(test)]
@@ -140,17 +139,17 @@ mod tests {
         let (dir, old) = planned(3);
         let dir = dir.path();
         finish(dir, "a").unwrap();
-        let (id, replaces, kept) = found(dir);
+        let (id, replaces, queued) = found(dir);
         assert_ne!(id, old);
-        assert_eq!((replaces, kept), (Some(old), 3));
+        assert_eq!((replaces, queued), (Some(old), 3));
         assert!(!dir.join(SNAPSHOT_DIR).exists(), "the old state would come back");
         let aside = dir.join(format!("{ASIDE}{old}"));
         let was = IdentityFile::open(&aside, "a").unwrap();
         assert_eq!((was.load().node_id, was.load().renewal.clone()), (old, None));
         open(&aside, &was).unwrap();
         finish(dir, "a").unwrap();
-        assert_eq!(found(dir), (id, replaces, kept), "there was nothing left to do");
-        // The next time only the newest is kept.
+        assert_eq!(found(dir), (id, replaces, queued), "there was nothing left to do");
+        // The next time only the newest stays.
         IdentityFile::open(dir, "a").unwrap().plan_renewal(vec!["b:1".into()]).unwrap();
         finish(dir, "a").unwrap();
         assert!(!aside.exists());

@@ -1,4 +1,4 @@
-//! How far a node has come, as it tells the others, and what of it can never be gone again.
+//! The standing of a node: its position as it tells others, and what of it cannot be lost rightly.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,28 +6,28 @@ use super::entry::{IdRecord, VoteRecord};
 use super::position::Position;
 use crate::types::{LogId, Vote};
 
-/// What a node would still know after the power went this moment.
+/// What a node still knows after a power cut.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Standing {
     /// Its vote: term, candidate, and whether a majority gave it.
     pub vote: Option<Vote>,
     /// Its newest log entry.
     pub last: Option<LogId>,
-    /// The newest of its entries that it knew to be committed: no leader ever takes that back.
+    /// Its newest entry known to be committed: no leader takes it back.
     pub committed: Option<LogId>,
 }
 
-/// What a node has forgotten: what it had told, and what it has.
+/// What was lost: what the node told, and what it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lost {
-    /// It voted, and may vote again in the same term.
+    /// Its vote: it may vote again in the same term.
     Vote { told: Option<Vote>, has: Option<Vote> },
-    /// It stored entries which it has no more.
+    /// Stored entries.
     Entries { told: Option<LogId>, has: Option<LogId> },
 }
 
 impl Standing {
-    /// That of a store whose snapshot ends at `snapshot`.
+    /// Standing of a store with a snapshot up to `snapshot`.
     pub fn new(position: &Position, snapshot: Option<LogId>) -> Self {
         let last = position.last.max(snapshot);
         // The commit mark is written apart from the entries.
@@ -35,7 +35,7 @@ impl Standing {
         Self { vote: position.vote, last, committed }
     }
 
-    /// Takes in what the same node told, in whatever order it arrives: nothing that it ever had is let go.
+    /// Merges what the same node told, in any order.
     pub fn learn(&mut self, told: &Self) {
         if told.vote > self.vote {
             (self.vote, self.last) = (told.vote, told.last);
@@ -45,10 +45,10 @@ impl Standing {
         self.committed = self.committed.max(told.committed);
     }
 
-    /// What a node that stands here has forgotten of what it once told.
+    /// What a node with this standing has lost of what it told.
     ///
-    /// A later leader may rightly have replaced entries that were not committed. What stays is: votes only rise; committed
-    /// entries are never replaced; and while the vote stays the same, no entry of that vote's leader is.
+    /// A later leader may replace uncommitted entries. But votes only rise, committed entries stay, and under one vote so do
+    /// entries of its leader.
     pub fn lost(&self, told: &Self) -> Option<Lost> {
         if self.vote < told.vote {
             return Some(Lost::Vote { told: told.vote, has: self.vote });

@@ -1,5 +1,4 @@
-//! Why a data directory cannot be used, in words that say what to do. The system's own words for a foreign owner or for
-//! a network share name neither.
+//! Why a data directory cannot be used, and what to do. System errors name neither a foreign owner nor a network share.
 
 use std::fs;
 use std::io;
@@ -12,19 +11,19 @@ use nix::unistd::{AccessFlags, access, getegid, geteuid};
 use super::{ROCKS_DIR, SNAPSHOT_DIR};
 use crate::errors::StartError;
 
-/// What was tried with the directory.
+/// The failed operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Act {
     /// Making, reading or writing files.
     Use,
     /// Locking a file.
     Lock,
-    /// Making what was written durable, names as well as content.
+    /// Making files and names durable.
     Sync,
 }
 
-/// What the user hears when that failed at this path.
-pub(crate) fn refusal(path: &Path, act: Act, error: &io::Error) -> StartError {
+/// Message to the operator about a failure at this path.
+pub(crate) fn unusable(path: &Path, act: Act, error: &io::Error) -> StartError {
     let place = path.display();
     let errno = error.raw_os_error().map(Errno::from_raw);
     if let Some(Errno::ENOSPC | Errno::EDQUOT | Errno::EMFILE | Errno::ENFILE) = errno {
@@ -56,10 +55,10 @@ pub(crate) fn refusal(path: &Path, act: Act, error: &io::Error) -> StartError {
     })
 }
 
-/// Names who owns the directory, who asks, and the command that brings the two together.
+/// Names the owner, this user, and the command that helps.
 fn foreign(path: &Path, error: &io::Error) -> String {
     let (uid, gid) = (geteuid(), getegid());
-    // The nearest directory that there is decides.
+    // The nearest existing directory decides.
     let owned = path.ancestors().find_map(|place| Some((place, fs::symlink_metadata(place).ok()?)));
     let Some((place, owner)) = owned else {
         return format!("the data directory {} is not usable: {error}", path.display());
@@ -76,7 +75,7 @@ fn foreign(path: &Path, error: &io::Error) -> String {
              {uid}:{gid} {path}"
         );
     }
-    // One file that is another's is seldom the only one.
+    // One foreign file is seldom the only one.
     let all = if owner.is_dir() { place } else { place.parent().unwrap_or(place) };
     let all = all.display();
     if owner.uid() == uid.as_raw() {
@@ -87,15 +86,15 @@ fn foreign(path: &Path, error: &io::Error) -> String {
     format!("the data directory cannot be used: {found}. Give it to this user: chown -R {uid}:{gid} {all}")
 }
 
-/// Whether this process may read and write everything in the directory. RocksDB would call it damage.
+/// Checks access to everything in the directory. RocksDB would report damage.
 pub(crate) fn check_access(dir: &Path) -> Result<(), StartError> {
     let own = ["", ROCKS_DIR, SNAPSHOT_DIR];
     for below in own.map(|name| dir.join(name)).iter().filter(|below| below.exists()) {
         access(below.as_path(), AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK)
-            .map_err(|errno| refusal(below, Act::Use, &errno.into()))?;
-        let listed = fs::read_dir(below).map_err(|error| refusal(below, Act::Use, &error))?;
+            .map_err(|errno| unusable(below, Act::Use, &errno.into()))?;
+        let listed = fs::read_dir(below).map_err(|error| unusable(below, Act::Use, &error))?;
         for entry in listed {
-            let path = entry.map_err(|error| refusal(below, Act::Use, &error))?.path();
+            let path = entry.map_err(|error| unusable(below, Act::Use, &error))?.path();
             if path.file_name().is_some_and(|name| name == "lost+found") {
                 continue;
             }
@@ -103,7 +102,7 @@ pub(crate) fn check_access(dir: &Path) -> Result<(), StartError> {
             if let Err(errno) = found
                 && errno != Errno::ENOENT
             {
-                return Err(refusal(&path, Act::Use, &errno.into()));
+                return Err(unusable(&path, Act::Use, &errno.into()));
             }
         }
     }
@@ -123,7 +122,7 @@ mod tests {
     const NOBODY: u32 = 65_534;
 
     fn told(act: Act, errno: Errno) -> String {
-        let refused = refusal(Path::new("/"), act, &errno.into());
+        let refused = unusable(Path::new("/"), act, &errno.into());
         assert_eq!(refused.exit_code(), 64);
         refused.to_string()
     }
@@ -140,7 +139,7 @@ mod tests {
         }
         assert!(told(Act::Use, Errno::EROFS).contains("read-only"));
         for errno in [Errno::ENOSPC, Errno::EDQUOT, Errno::EMFILE] {
-            let refused = refusal(Path::new("/"), Act::Sync, &errno.into());
+            let refused = unusable(Path::new("/"), Act::Sync, &errno.into());
             assert_eq!(refused.exit_code(), 75, "it may pass");
             assert!(refused.to_string().contains("Make room"), "{refused}");
         }
@@ -155,8 +154,8 @@ mod tests {
         eprintln!("{} {refused}", refused.exit_code());
     }
 
-    /// What another user hears of a directory. Needs root, whom no mode stops.
-    fn told_to_nobody(dir: &Path) -> String {
+    /// Message to another user about a directory. Needs root, which no mode stops.
+    fn message_to_nobody(dir: &Path) -> String {
         // Where that user may run it from.
         let place = tempfile::tempdir().unwrap();
         fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -188,15 +187,15 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let dir = place.path().join("data");
-        let absent = told_to_nobody(&dir);
+        let absent = message_to_nobody(&dir);
         assert!(absent.contains("64 the data directory") && absent.contains("mkdir -p"), "{absent}");
         drop(DirLock::acquire(&dir).unwrap());
-        let told = told_to_nobody(&dir);
+        let told = message_to_nobody(&dir);
         let expected = ["uid 0 and gid 0", "uid 65534 and gid 65534", "chown -R 65534:65534"];
         assert!(expected.iter().all(|part| told.contains(part)), "{told}");
         // One file that root left behind in a directory of that user.
         nix::unistd::chown(&dir, Some(NOBODY.into()), Some(NOBODY.into())).unwrap();
-        let told = told_to_nobody(&dir);
+        let told = message_to_nobody(&dir);
         assert!(told.contains("LOCK belongs to uid 0"), "{told}");
     }
 }

@@ -1,4 +1,4 @@
-//! How old the answers of a follower say to be: never younger than they are, and young while all is well.
+//! Ages of answers of followers: never below the truth, and low while all is well.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use crate::testing::lab::{self, until};
 const HEALTHY_MS: u64 = 300;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_of_idle_followers_stay_young_and_those_of_one_cut_off_grow_old() {
+async fn answers_age_on_a_follower_that_is_cut_off_and_stay_fresh_elsewhere() {
     let dir = tempfile::tempdir().unwrap();
     let mut nodes = lab::formed(dir.path(), &["a", "b", "c"]).await;
     let leader = lab::leader(&nodes).await;
@@ -64,7 +64,7 @@ fn watch(cluster: Cluster, written: Written, over: Arc<AtomicBool>) -> (Option<S
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_age_is_a_lie_when_a_node_stood_still() {
+async fn ages_are_true_after_a_pause() {
     let dir = tempfile::tempdir().unwrap();
     let nodes = lab::formed(dir.path(), &["a", "b", "c"]).await;
     let leader = lab::leader(&nodes).await;

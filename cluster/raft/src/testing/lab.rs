@@ -1,5 +1,4 @@
-//! Whole nodes for tests of this crate: each on a runtime of its own, with a log of its own and a network that can be
-//! chosen.
+//! Whole nodes for tests: each with a runtime and a log of its own, and a chosen network.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -50,7 +49,7 @@ pub(crate) struct Node {
     pub options: Options,
     pub ways: Arc<dyn Ways>,
     pub log: Log,
-    /// What the Raft library says of each of its failures, which nobody is shown.
+    /// Log lines of the Raft library, which nobody is shown.
     pub complaints: Log,
     bind: SocketAddr,
     run: Option<(Runtime, Cluster)>,
@@ -76,14 +75,14 @@ impl Node {
     }
 
     pub async fn try_start(&mut self) -> Result<(), StartError> {
-        let kept = |log: &Log, filter: String| {
+        let layer_to = |log: &Log, filter: String| {
             let log = log.clone();
             let layer = tracing_subscriber::fmt::layer().with_ansi(false);
             layer.with_writer(move || log.clone()).with_filter(EnvFilter::new(filter)).boxed()
         };
         let subscriber = tracing_subscriber::registry().with(vec![
-            kept(&self.log, format!("{},info", crate::LOG_FILTER)),
-            kept(&self.complaints, "off,openraft=warn".to_owned()),
+            layer_to(&self.log, format!("{},info", crate::LOG_FILTER)),
+            layer_to(&self.complaints, "off,openraft=warn".to_owned()),
         ]);
         let dispatch = tracing::Dispatch::new(subscriber);
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -115,14 +114,14 @@ impl Node {
         self.run.is_some()
     }
 
-    /// Writes something that changes nothing.
+    /// Writes a command without effect.
     pub async fn write(&self) -> Applied {
         let id = uuid::Uuid::new_v4().as_u64_pair();
         let deadline = Instant::now() + PATIENCE;
         self.cluster().propose(OpId(id.0, id.1), Command::ResetBreaker(None), deadline).await.unwrap()
     }
 
-    /// Makes the node stand still: none of its tasks runs for so long.
+    /// Pauses the node: none of its tasks runs for so long.
     pub fn freeze(&self, during: Duration) {
         let (runtime, _) = self.run.as_ref().unwrap();
         for _ in 0..2 {
@@ -195,7 +194,7 @@ pub(crate) fn peers(named: &[(&str, String)]) -> Vec<Peer> {
 pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !condition() {
-        assert!(Instant::now() < deadline, "waited in vain for: {what}");
+        assert!(Instant::now() < deadline, "timed out: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

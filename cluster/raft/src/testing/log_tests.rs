@@ -43,7 +43,7 @@ async fn a_leader_change_says_who_was_lost_and_who_leads_and_why() {
     let term = nodes[next].cluster().status().term;
     nodes[next].write().await;
 
-    let line = format!("{leads} leads since term {term}: it was elected, as {lost} had not been heard for ");
+    let line = format!("{leads} leads since term {term}: it was elected, as {lost} had been silent for ");
     for at in (0..3).filter(|at| *at != dead) {
         let log = &nodes[at].log;
         until("who leads", || log.count(&[&line]) == 1).await;
@@ -52,7 +52,7 @@ async fn a_leader_change_says_who_was_lost_and_who_leads_and_why() {
         assert_eq!(leading, 1, "{all:#?}");
     }
     let gone = format!("{lost} does not answer any more");
-    until("who is lost", || nodes[next].log.count(&[&gone, "It was last heard"]) == 1).await;
+    until("who is lost", || nodes[next].log.count(&[&gone, "The last contact was"]) == 1).await;
     nodes[dead].start().await;
     let back = format!("{lost} answers again, after ");
     until("who is back", || nodes[next].log.count(&[&back]) == 1).await;

@@ -1,6 +1,5 @@
-//! The moment that a leader stamps on proposals: how much time the cluster has watched. It goes on only while this node leads
-//! with a majority, by the monotonic clock, so that wrong clocks, time without a leader, pauses and hosts that sleep or are
-//! switched off count for nothing.
+//! The moment that a leader stamps on proposals: how much time the cluster has watched. It advances only while this node leads
+//! with a majority, by the monotonic clock. Wrong clocks, time without a leader, pauses and sleep do not count.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +7,8 @@ use acefleet_registry::Elapsed;
 
 use crate::util::span::millis;
 
-/// Longest step that counts. A leader looks at the clock many times a second; one that did not was stopped, and nobody watched.
+/// Longest step that counts. A leader reads the clock many times a second; after a longer step it was paused, and nobody
+/// watched.
 const STEP_MAX: Duration = Duration::from_secs(2);
 
 /// A leader's watch without a break.
@@ -22,19 +22,18 @@ pub(crate) struct Watch {
     pub since: Instant,
 }
 
-/// What this node knows of the time that was watched.
+/// The watched time as this node knows it.
 #[derive(Debug, Default)]
 pub(crate) struct ElapsedClock {
     newest: Duration,
     /// When it was that moment.
     at: Option<Instant>,
-    /// Whether that came from a leader that watches, not from the log alone, which may be old.
+    /// Whether a leader told it; the log alone may be old.
     is_live: bool,
     watch: Option<Watch>,
 }
 
 impl ElapsedClock {
-    /// The newest moment that is known.
     pub fn newest(&self) -> Elapsed {
         Elapsed(millis(self.newest))
     }
@@ -44,28 +43,28 @@ impl ElapsedClock {
         self.watch
     }
 
-    /// The moment now: exact on the leader, elsewhere as far as it can be told.
+    /// The moment now: exact on the leader, an estimate elsewhere.
     pub fn now(&self, at: Instant) -> Elapsed {
         let step = self.at.map_or(Duration::ZERO, |since| at.saturating_duration_since(since));
         let now = self.newest.saturating_add(step.min(STEP_MAX));
         Elapsed(millis(now))
     }
 
-    /// The moment now for showing the time of day, which goes on without a leader, too; none before a leader was heard.
+    /// The moment now for showing the time of day, which also advances without a leader; absent before a leader has told one.
     pub fn shown(&self, at: Instant) -> Option<Elapsed> {
         let since = self.at.filter(|_| self.is_live)?;
         let now = self.newest.saturating_add(at.saturating_duration_since(since));
         Some(Elapsed(millis(now)))
     }
 
-    /// Another member said which moment it is.
-    pub fn hear(&mut self, moment: Elapsed, at: Instant) {
+    /// Another member told the moment.
+    pub fn learn(&mut self, moment: Elapsed, at: Instant) {
         self.know(moment, at);
         self.is_live = true;
     }
 
-    /// A look at the clock, many times a second. `term` is that which this node leads with a majority, `logged` the newest
-    /// moment in the state; `slept` says that the host did since the last look.
+    /// Reads the clock, many times a second. `term`: this node leads it with a majority; `logged`: the newest moment in the
+    /// state; `slept`: the host slept since the last call.
     pub fn tick(&mut self, term: Option<u64>, logged: Elapsed, slept: bool, at: Instant) {
         let step = self.at.map_or(Duration::ZERO, |since| at.saturating_duration_since(since));
         match (term, self.watch) {
@@ -89,7 +88,7 @@ impl ElapsedClock {
         }
     }
 
-    /// A watch begins behind all that was written before it: what it finds out of the time of day says nothing of that.
+    /// A watch begins after everything written before it.
     fn begin(&mut self, term: u64, at: Instant) {
         self.newest = self.newest.saturating_add(Duration::from_millis(1));
         self.watch = Some(Watch { term, from: self.newest(), since: at });
@@ -117,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn it_goes_on_by_the_monotonic_clock_of_a_leader() {
+    fn the_moment_advances_by_the_monotonic_clock_of_a_leader() {
         let (mut clock, start) = (ElapsedClock::default(), Instant::now());
         clock.tick(None, Elapsed(5_000), false, start);
         watch(&mut clock, start, 0, 10_000);
@@ -137,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_watched_does_not_count() {
+    fn unwatched_time_does_not_count() {
         let (mut clock, start) = (ElapsedClock::default(), Instant::now());
         watch(&mut clock, start, 0, 1_000);
         // An hour without a majority.
@@ -155,7 +154,7 @@ mod tests {
         clock.tick(TERM, Elapsed::ZERO, false, resumed);
         assert_eq!(clock.newest(), Elapsed(4_003));
         assert_eq!(clock.watch().map(|watch| watch.since), Some(resumed), "a watch of its own");
-        // A host that slept: its monotonic clock stood still.
+        // A host that slept: its monotonic clock did not advance.
         let woken = resumed + Duration::from_millis(100);
         clock.tick(TERM, Elapsed::ZERO, true, woken);
         assert_eq!(clock.watch().map(|watch| watch.since), Some(woken));
@@ -167,8 +166,8 @@ mod tests {
         clock.tick(None, Elapsed(7), false, start);
         assert_eq!(clock.shown(start), None, "the log may be old");
         // Nothing was written for an hour, and the leader said so once a second.
-        clock.hear(Elapsed(3_600_000), start + Duration::from_secs(1));
-        clock.hear(Elapsed(3_599_000), start + Duration::from_secs(2));
+        clock.learn(Elapsed(3_600_000), start + Duration::from_secs(1));
+        clock.learn(Elapsed(3_599_000), start + Duration::from_secs(2));
         assert_eq!(clock.shown(start + Duration::from_secs(61)), Some(Elapsed(3_660_000)));
         let elected = start + Duration::from_secs(90);
         clock.tick(Some(9), Elapsed(7), false, elected);
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_never_behind_the_log_and_slows_down_for_no_write() {
+    fn the_moment_is_never_before_the_log_and_writes_do_not_slow_it() {
         let (mut clock, start) = (ElapsedClock::default(), Instant::now());
         for ms in (0..=10_000).step_by(100) {
             let at = start + Duration::from_millis(ms);

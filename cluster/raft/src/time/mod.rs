@@ -1,4 +1,4 @@
-//! The two times of a cluster: the time that its leaders have watched, by which rules decide, and the time of day, for people.
+//! The two times of a cluster: elapsed time, by which rules decide, and the time of day, which people see.
 
 pub(crate) mod elapsed;
 pub(crate) mod wall;

@@ -1,4 +1,4 @@
-//! The time of day, for people: what the members' clocks say together. No rule reads it.
+//! The time of day, for people, from the clocks of all members. No rule reads it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,20 +11,20 @@ use nix::time::{ClockId, clock_gettime};
 use crate::time::elapsed::Watch;
 use crate::util::span::millis;
 
-/// A report of another member's clock is of use for so long. They come once a second.
+/// How long a report of another clock is of use; reports come once a second.
 const FRESH: Duration = Duration::from_secs(5);
-/// From so many clocks on, the one in the middle is believed. Of two, nobody knows which is wrong.
+/// From this many clocks on the median counts. Of two, nobody knows which is wrong.
 const ENOUGH: usize = 3;
-/// What is shown may be off by so much: a smaller difference is not worth an entry in the log.
+/// Smaller differences are not worth a log entry.
 pub(crate) const TOLERANCE_MS: u64 = 1_000;
-/// So long a difference has to be there before it is corrected.
+/// How long a difference must last before it is corrected.
 const HOLD: Duration = Duration::from_secs(3);
-/// So long a leader waits for the clocks of others before it goes by its own.
-const HEAR: Duration = Duration::from_secs(5);
-/// A clock that jumped is believed when it has not done so again for this long.
+/// How long a leader waits for other clocks before it uses its own.
+const REPORTS_WITHIN: Duration = Duration::from_secs(5);
+/// After a jump a clock counts again once it has been steady for this long.
 const SETTLED: Duration = Duration::from_secs(60);
 
-/// Reads the clock of this host. The only place that does.
+/// Reads the clock of this host; the only place that does.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "everybody else asks here, or the cluster")]
 pub fn host_clock() -> WallMs {
@@ -32,13 +32,13 @@ pub fn host_clock() -> WallMs {
     WallMs(since.map_or(0, millis))
 }
 
-/// How long this host has slept since it was booted: its monotonic clock stood still meanwhile.
+/// How long this host has slept since boot: its monotonic clock does not advance then.
 pub(crate) fn slept() -> Duration {
     let read = |clock| clock_gettime(clock).map(Duration::from).unwrap_or_default();
     read(ClockId::CLOCK_BOOTTIME).saturating_sub(read(ClockId::CLOCK_MONOTONIC))
 }
 
-/// Where a node reads its clock: [`host_clock`], and in tests another.
+/// Where a node reads its clock: [`host_clock`], or another in tests.
 #[derive(Clone)]
 pub struct Clock(pub Arc<dyn Fn() -> WallMs + Send + Sync>);
 
@@ -60,7 +60,7 @@ struct Reading {
     at: Instant,
 }
 
-/// What a leader has to go by.
+/// What a leader judges clocks by.
 pub(crate) struct Scene<'a> {
     pub watch: Watch,
     pub moment: Elapsed,
@@ -69,7 +69,7 @@ pub(crate) struct Scene<'a> {
     pub own: WallMs,
     /// The other members.
     pub others: &'a [u64],
-    /// The offset that the registry shows; none before it has been told any.
+    /// The offset that the registry shows; absent before the first.
     pub shown: Option<i64>,
 }
 
@@ -77,25 +77,24 @@ pub(crate) struct Scene<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Judge {
     others: BTreeMap<u64, Reading>,
-    /// How far the own clock was from one that cannot jump, when it was looked at last.
+    /// Distance of the own clock from a steady one at the last reading.
     steady: Option<i64>,
     jumped: Option<Instant>,
-    /// A difference that is not corrected yet: which offset would be right, and since when.
+    /// A difference that is not corrected yet: the right offset, and since when.
     off: Option<(i64, Instant)>,
 }
 
 impl Judge {
-    /// Another member told its clock.
-    pub fn hear(&mut self, id: u64, wall: WallMs, at: Instant) {
+    pub fn learn(&mut self, id: u64, wall: WallMs, at: Instant) {
         self.others.insert(id, Reading { wall, at });
     }
 
-    /// Forgets those that are no members any more.
+    /// Forgets former members.
     pub fn retain(&mut self, is_member: impl Fn(u64) -> bool) {
         self.others.retain(|id, _| is_member(*id));
     }
 
-    /// A look at the own clock, many times a second. `steady` is the time by a clock that cannot jump, sleep included.
+    /// Reads the own clock, many times a second. `steady`: a clock that cannot jump, sleep included.
     pub fn look(&mut self, own: WallMs, steady: Duration, at: Instant) {
         let distance = signed(own.0).saturating_sub(i64::try_from(steady.as_millis()).unwrap_or(i64::MAX));
         if self.steady.is_some_and(|before| before.abs_diff(distance) > TOLERANCE_MS) {
@@ -104,18 +103,18 @@ impl Judge {
         self.steady = Some(distance);
     }
 
-    /// What other members' clocks show now, as far as they were told lately.
+    /// What other members' clocks show now, by their fresh reports.
     pub fn clocks(&self, at: Instant) -> impl Iterator<Item = (u64, WallMs)> {
         let age = move |reading: &Reading| at.saturating_duration_since(reading.at);
         let fresh = self.others.iter().filter(move |(_, reading)| age(reading) <= FRESH);
         fresh.map(move |(id, reading)| (*id, WallMs(reading.wall.0.saturating_add(millis(age(reading))))))
     }
 
-    /// The offset that the registry should show from the beginning of the watch on, when it shows another.
+    /// The offset that the registry should show from the start of the watch on, if it shows another.
     pub fn correction(&mut self, scene: &Scene<'_>) -> Option<i64> {
         let offset = |wall: WallMs| signed(wall.0).saturating_sub(signed(scene.moment.0));
         let own = offset(scene.own);
-        // The first one is as good as any; the others are heard in a moment.
+        // Any clock does for the first offset; reports of the others follow.
         let Some(shown) = scene.shown else { return Some(own) };
         let mut all: Vec<i64> = self
             .clocks(scene.at)
@@ -130,8 +129,8 @@ impl Judge {
             _ if others_agree => (shown, true),
             _ => {
                 let since = |at: Instant| scene.at.saturating_duration_since(at);
-                let heard = scene.others.is_empty() || since(scene.watch.since) >= HEAR;
-                (own, heard && self.jumped.is_none_or(|at| since(at) >= SETTLED))
+                let waited = scene.others.is_empty() || since(scene.watch.since) >= REPORTS_WITHIN;
+                (own, waited && self.jumped.is_none_or(|at| since(at) >= SETTLED))
             }
         };
         if right.abs_diff(shown) <= TOLERANCE_MS {
@@ -140,7 +139,7 @@ impl Judge {
         }
         let known = self.off.filter(|(before, _)| before.abs_diff(right) <= TOLERANCE_MS);
         let (_, since) = *self.off.insert(known.unwrap_or((right, scene.at)));
-        // A node that is alone and whose clock has not jumped hears nothing more by waiting.
+        // Waiting brings no reports to a node that is alone.
         let hold = if scene.others.is_empty() && self.jumped.is_none() { Duration::ZERO } else { HOLD };
         (is_settled && scene.at.saturating_duration_since(since) >= hold).then_some(right)
     }
@@ -191,7 +190,7 @@ mod tests {
                 let own = clock(self.wrong[0]);
                 self.judge.look(own, Duration::from_secs(self.s), at);
                 for (id, wrong) in self.members.iter().zip(&self.wrong[1..]) {
-                    self.judge.hear(*id, clock(*wrong), at);
+                    self.judge.learn(*id, clock(*wrong), at);
                 }
                 let watch = Watch { term: 1, from: Elapsed::ZERO, since: self.start };
                 let moment = Elapsed(self.s * 1_000);
@@ -206,13 +205,13 @@ mod tests {
     }
 
     #[test]
-    fn of_three_the_one_in_the_middle_is_believed() {
+    fn of_three_clocks_the_median_counts() {
         for wrong in [10_000, -10_000, 2 * 3_600_000, 2 * DAY, -2 * DAY, 20 * 365 * DAY] {
             for clocks in [[wrong, 0, 0], [0, wrong, 0]] {
                 let mut world = World::new(2, &clocks);
                 assert_eq!(world.run(300), None, "{clocks:?}");
             }
-            // The cluster was told by the wrong one before the others were heard.
+            // The wrong clock set the time before the others reported.
             let mut world = World::new(2, &[wrong, 0, 0]);
             world.shown = world.shown.map(|right| right + wrong);
             assert_eq!(world.run(10), Some(0), "{wrong}");
@@ -221,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_the_one_that_agrees_with_what_is_shown_is_believed() {
+    fn of_two_clocks_the_one_near_the_shown_time_counts() {
         for clocks in [[2 * DAY, 0], [0, 2 * DAY]] {
             // The same when one of three does not tell its own.
             for others in [1, 2] {
@@ -260,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn clocks_at_the_ends_of_the_scale_are_no_trouble() {
+    fn extreme_clocks_are_no_trouble() {
         let mut world = World::new(2, &[i64::MIN, i64::MAX, 0]);
         assert_eq!(world.run(100), None);
     }

@@ -1,6 +1,5 @@
-//! The leader's end of the append stream to one follower: requests go out as openraft makes them, many
-//! before the first answer; answers come back in the same order. openraft repeats a stream that failed at once, so
-//! whoever opens one waits for as long as the back-off of the member demands.
+//! The leader's end of the append stream to one follower: many requests are in flight, and answers come in their order.
+//! openraft repeats a failed stream at once, so opening one waits for the back-off of the member.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -24,31 +23,28 @@ use crate::util::codec;
 
 pub(super) type Answers<'s> = BoxStream<'s, Result<Outcome, RPCError<TypeConfig>>>;
 
-/// Longest time that a request may be without an answer. Entries wait for a disk sync at the other end,
-/// which a heartbeat-sized limit would cut off.
+/// Longest time without an answer. Entries wait for a disk sync at the follower, longer than a heartbeat may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What the sending and the receiving half of a stream share.
 struct Shared<S> {
     half: Mutex<Half<S>>,
 }
 
 struct Half<S> {
-    /// Gone when it has ended, and when nobody wants answers any more: openraft then reads the same log
-    /// for the next stream, and must not lose a request to this one.
+    /// Gone when it has ended, or when nobody wants answers any more: openraft then reads the same log for the next stream.
     requests: Option<S>,
-    /// When requests without an answer went out.
+    /// Send times of unanswered requests.
     sent: VecDeque<Instant>,
 }
 
 impl<S> Shared<S> {
     fn half(&self) -> MutexGuard<'_, Half<S>> {
-        // Each change is one step; a panic elsewhere leaves nothing half-done.
+        // Each change is one step: a panic elsewhere leaves nothing half-done.
         self.half.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What goes out, after the route.
+/// Requests after the route.
 struct Outgoing<S> {
     shared: Arc<Shared<S>>,
     wire: Arc<Wire>,
@@ -92,7 +88,7 @@ impl<S> Drop for Incoming<S> {
 impl<S> Incoming<S> {
     /// The next answer; nothing after the last.
     async fn next(&mut self) -> Result<Option<proto::AppendAnswer>, CallError> {
-        // The timer is looked at when it fires, so that answers in time need not move it.
+        // Checked when it fires, so that answers in time need not move it.
         let timer = tokio::time::sleep(ANSWER_TIMEOUT);
         tokio::pin!(timer);
         loop {
@@ -116,8 +112,8 @@ impl<S> Incoming<S> {
     }
 }
 
-/// A stream. It ends with `requests`, at the first error and when it is dropped. It is opened when it is first
-/// polled: openraft can give up a stream that it has, but not the opening of one.
+/// A stream that ends with `requests`, at the first error, or when dropped. It opens at the first poll: openraft can cancel a
+/// stream that it has, but not the opening of one.
 pub(super) fn stream<S>(peer: &PeerClient, requests: S) -> Answers<'_>
 where
     S: StreamExt<Item = Request> + Send + Unpin + 'static,

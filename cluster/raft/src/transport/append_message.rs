@@ -1,4 +1,4 @@
-//! Log entries and what is said about them, as messages of the append stream.
+//! Log entries and their answers as messages of the append stream.
 
 use std::io;
 
@@ -12,7 +12,7 @@ use crate::types::{Entry, LeaderId, LogId, TypeConfig, Vote, Write};
 use crate::util::codec;
 
 pub(crate) type Request = AppendEntriesRequest<TypeConfig>;
-/// What a follower says: how far its log is that of the leader, or why it is not.
+/// How far the log of the follower matches the leader, or why it does not.
 pub(crate) type Outcome = Result<Option<LogId>, StreamAppendError<TypeConfig>>;
 
 /// A request without its entries.
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_is_what_arrives() {
+    fn a_message_arrives_as_it_was_sent() {
         let sent = request();
         let proof = proto::Proof { your_clock: 8, unconfirmed_ms: 9, acknowledged: 10 };
         let (arrived, proven) = decode(encode(&sent, proof).unwrap()).unwrap();
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_understood_is_an_error() {
+    fn an_unreadable_message_is_an_error() {
         let damaged = |damage: &dyn Fn(&mut proto::AppendRequest)| {
             let mut message = encode(&request(), proto::Proof::default()).unwrap();
             if let Some(Message::Request(request)) = &mut message.message {

@@ -1,5 +1,4 @@
-//! A member that is away costs its leader next to nothing, in whichever way it is away: few dials, few questions to
-//! the resolver, few lines in the log, and a line that says so.
+//! A member that is away costs its leader few dials, few lookups and few log lines, in whichever way it is away.
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,7 +23,7 @@ const FEW: usize = 20;
 /// The Raft library complains about each attempt, perhaps twice. One that does not wait makes thousands.
 const SOME: usize = 200;
 
-/// What becomes of those who want to reach the member.
+/// What happens to connections to the member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     Open,
@@ -34,7 +33,7 @@ enum Way {
     Unreachable,
     /// Connections are taken and reset.
     Resetting,
-    /// Connections are taken, and nobody ever says anything.
+    /// Connections are accepted and stay silent.
     Mute,
     /// There is no answer at all.
     BlackHole,

@@ -8,7 +8,6 @@ use tonic::{Code, Response, Status};
 
 use super::pool::dial_error;
 
-/// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
     /// Nothing left this node.
@@ -42,7 +41,7 @@ impl CallError {
     }
 }
 
-/// What happened on this side of the connection; nothing when the peer sent this status.
+/// The local cause; none when the peer sent this status.
 fn innermost(status: &Status) -> Option<&dyn Error> {
     let mut found = status.source()?;
     while let Some(cause) = found.source() {

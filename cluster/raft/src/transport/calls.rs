@@ -29,7 +29,7 @@ impl Wire {
         self.noted(to, &member.address, outcome)
     }
 
-    /// Hands a change of the members to the leader.
+    /// Sends a change of the members to the leader.
     pub async fn change_members(
         &self,
         to: u64,
@@ -48,7 +48,7 @@ impl Wire {
         self.noted(to, &member.address, outcome)
     }
 
-    /// Asks an address of the settings or of a member who lives there, as often as it may be dialled.
+    /// Asks which node is at an address, within the back-off of that address.
     pub async fn hello(
         &self,
         address: &str,
@@ -58,7 +58,7 @@ impl Wire {
         self.hello_with(address, own_address, Vec::new(), limit).await
     }
 
-    /// The same with a question about its key, which the other node answers with a proof.
+    /// The same, with a nonce that the other node answers with a proof of its key.
     pub async fn hello_with(
         &self,
         address: &str,
@@ -73,7 +73,7 @@ impl Wire {
         outcome
     }
 
-    /// Asks an address who lives there now, over a connection of its own.
+    /// Asks which node is at an address now, over a connection of its own.
     pub async fn hello_once(
         &self,
         address: &str,
@@ -119,7 +119,7 @@ impl Wire {
         bounded(limit, client.join(Request::new(request))).await
     }
 
-    /// Tells a member how far the disk of this node has come.
+    /// Reports the standing of this disk to a member.
     pub async fn report(
         &self,
         to: u64,
@@ -141,7 +141,7 @@ impl Wire {
         Ok(())
     }
 
-    /// Asks a member something that this crate does not understand, and tells it this node's clocks and what it holds.
+    /// Sends a request that this crate does not understand, with the clocks and state points of this node.
     pub async fn ask(
         &self,
         to: u64,

@@ -1,5 +1,5 @@
-//! Writes on their way to the leader: one open stream, any number of writes under way on it. Only
-//! failures come back; that a write took effect is seen in this node's own replica.
+//! Forwards writes to the leader: one open stream, many writes in flight. Only failures come back; a success shows in the
+//! replica of this node.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -16,31 +16,31 @@ use super::proto::{self, write_message::Message};
 use super::wire::Wire;
 use super::write_streams::{Link, Pending};
 use crate::types::Member;
-use crate::types::write_failure::Refusal;
+use crate::types::write_failure::WriteFailure;
 
 /// Longest time until the leader takes a new stream.
 const OPEN_TIMEOUT: Duration = Duration::from_millis(500);
-/// Writes that wait to be sent before further ones wait for a place.
+/// Writes in the send queue; more wait for a place.
 const QUEUE: usize = 1_024;
 
 impl Wire {
-    /// Hands a write to the leader. Returns only when it failed: cancel it when the write is seen.
-    pub async fn write(self: &Arc<Self>, to: u64, member: &Member, proposal: Bytes) -> Refusal {
+    /// Sends a write to the leader. Returns only when it failed: cancel it when the write shows.
+    pub async fn write(self: &Arc<Self>, to: u64, member: &Member, proposal: Bytes) -> WriteFailure {
         let link = match self.link(to, member) {
             Ok(link) => link,
-            Err(error) => return refusal(&error),
+            Err(error) => return failure(&error),
         };
         let id = self.writes.last_id.fetch_add(1, Ordering::Relaxed);
-        let Some(mut slot) = link.pending.register(id) else { return Refusal::NotLeader };
+        let Some(mut slot) = link.pending.register(id) else { return WriteFailure::NotLeader };
         let write = proto::ForwardedWrite { id, proposal };
         let message = proto::WriteMessage { message: Some(Message::Write(write)) };
         if link.writes.send(message).await.is_err() {
             // It never reached the stream.
-            return Refusal::NotLeader;
+            return WriteFailure::NotLeader;
         }
-        match (&mut slot.refusal).await {
-            Ok(refusal) => refusal,
-            Err(_) => Refusal::Unknown("the stream to the leader was given up".into()),
+        match (&mut slot.failure).await {
+            Ok(failure) => failure,
+            Err(_) => WriteFailure::Unknown("the stream to the leader was given up".into()),
         }
     }
 
@@ -61,10 +61,10 @@ impl Wire {
         tokio::spawn(async move {
             let opened = bounded(OPEN_TIMEOUT, client.write(outgoing)).await;
             let error = match wire.noted(to, &address, opened) {
-                Ok(refusals) => failures(refusals, &told).await,
+                Ok(refused_writes) => failures(refused_writes, &told).await,
                 Err(error) => error,
             };
-            told.close(&refusal(&error));
+            told.close(&failure(&error));
         });
         let link = Link { to, address: member.address.clone(), writes, pending };
         *current = Some(link.clone());
@@ -72,17 +72,17 @@ impl Wire {
     }
 }
 
-/// Tells failures to their writes until the stream ends; returns why it ended.
-async fn failures(mut refusals: tonic::Streaming<proto::WriteRefused>, pending: &Pending) -> CallError {
+/// Passes failures to their writes until the stream ends; returns why it ended.
+async fn failures(mut refused_writes: tonic::Streaming<proto::WriteRefused>, pending: &Pending) -> CallError {
     loop {
-        match refusals.message().await {
+        match refused_writes.message().await {
             Ok(Some(refused)) => {
-                let refusal = match (refused.unknown, refused.held_back) {
-                    (Some(why), _) => Refusal::Unknown(why),
-                    (None, Some(why)) => Refusal::HeldBack(why),
-                    (None, None) => Refusal::NotLeader,
+                let failure = match (refused.unknown, refused.held_back) {
+                    (Some(why), _) => WriteFailure::Unknown(why),
+                    (None, Some(why)) => WriteFailure::HeldBack(why),
+                    (None, None) => WriteFailure::NotLeader,
                 };
-                pending.tell(refused.id, refusal);
+                pending.fail(refused.id, failure);
             }
             Ok(None) => return CallError::Broken("the leader closed the stream".into()),
             Err(status) => return CallError::from_status(&status),
@@ -90,9 +90,9 @@ async fn failures(mut refusals: tonic::Streaming<proto::WriteRefused>, pending: 
     }
 }
 
-fn refusal(error: &CallError) -> Refusal {
+fn failure(error: &CallError) -> WriteFailure {
     match error {
-        CallError::NotSent(_) | CallError::Refused(_) => Refusal::NotLeader,
-        CallError::Timeout(_) | CallError::Broken(_) => Refusal::Unknown(error.to_string()),
+        CallError::NotSent(_) | CallError::Refused(_) => WriteFailure::NotLeader,
+        CallError::Timeout(_) | CallError::Broken(_) => WriteFailure::Unknown(error.to_string()),
     }
 }

@@ -1,4 +1,4 @@
-//! Calls to other nodes over gRPC: connections, messages, and what they tell of other members. Decides nothing about requests.
+//! Calls to other nodes over gRPC, and what they tell of those nodes. Decides nothing about requests.
 
 pub(crate) mod acknowledged;
 mod append;
@@ -43,7 +43,7 @@ pub(crate) const CALL_LIMIT: Duration = Duration::from_secs(1);
 /// Largest message in either direction.
 pub(crate) const MAX_MESSAGE: usize = 32 << 20;
 
-/// Bytes that may be under way on one stream before the receiver says that it took them.
+/// Bytes in flight on one stream without an acknowledgement.
 pub(crate) const STREAM_WINDOW: u32 = 1 << 20;
 /// The same for all streams of a connection.
 pub(crate) const CONNECTION_WINDOW: u32 = 4 << 20;

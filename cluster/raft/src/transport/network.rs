@@ -53,8 +53,8 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         rpc: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
-        // Only heartbeats come this way, from `stream_append`. openraft drops the call at its hard limit, and nobody would
-        // learn who did not answer, so it ends just before; much before would lose answers of members that are far away.
+        // Only heartbeats come this way, from `stream_append`. openraft drops the call at its hard limit without a note of who
+        // did not answer, so it ends just before that; much earlier would lose answers of distant members.
         let commit = rpc.leader_commit.map(|commit| commit.index);
         let proof = self.wire.contacts().proof(self.target, commit);
         self.call(Method::Heartbeat, &rpc, Some(proof), option.hard_ttl() * 19 / 20).await
@@ -69,7 +69,7 @@ impl RaftNetworkV2<TypeConfig> for PeerClient {
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
         match self.lane {
-            // openraft makes a stream of one request for each heartbeat: a call does the same for less.
+            // openraft makes a stream of one request for each heartbeat: a call costs less.
             Lane::Urgent => stream_append_sequential(self, input, option),
             Lane::Calls | Lane::Bulk => {
                 let answers = append::stream(self, input);

@@ -1,11 +1,11 @@
-//! How long to wait after failures in a row.
+//! The pause after failures in a row.
 
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// The pause after so many failures in a row: none after none, then doubling.
+/// None after none, then doubling.
 pub(super) fn after(failures: u32) -> Duration {
     match failures {
         0 => Duration::ZERO,

@@ -35,12 +35,11 @@ pub(super) enum Method {
 }
 
 impl PeerClient {
-    /// Where the target lives now.
+    /// The present address of the target.
     pub(super) fn address(&self) -> String {
         self.wire.address(self.target, &self.member)
     }
 
-    /// The target has answered.
     pub(super) fn answered(&self, address: &str, version: &str, level: u32, clock: u64) {
         self.wire.member_answered(self.target, address, version, level, clock);
     }

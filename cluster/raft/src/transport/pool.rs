@@ -1,4 +1,4 @@
-//! Long-lived connections to peers, made on first use and made again when they break.
+//! Long-lived connections to peers, made on first use and again when they break.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -30,7 +30,7 @@ pub(crate) enum Lane {
     Bulk,
 }
 
-/// There is no connection: nothing of the request left this node.
+/// No connection: nothing of the request left this node.
 #[derive(Debug)]
 pub(super) enum DialError {
     /// It could not be made.
@@ -50,7 +50,7 @@ impl fmt::Display for DialError {
 
 impl Error for DialError {}
 
-/// Whether the cause of this error is that there was no connection.
+/// The missing connection that caused this error, if one did.
 pub(super) fn dial_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a DialError> {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -62,9 +62,9 @@ pub(super) fn dial_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Dia
     None
 }
 
-/// All that leads to one address.
+/// Connections to one address.
 #[derive(Clone, Debug)]
-struct Door {
+struct Target {
     way: Arc<Way>,
     reach: Arc<Reach>,
     lanes: HashMap<Lane, Channel>,
@@ -73,31 +73,31 @@ struct Door {
 /// Connections by address and lane.
 pub(super) struct Pool {
     ways: Arc<dyn Ways>,
-    doors: Mutex<HashMap<String, Door>>,
+    targets: Mutex<HashMap<String, Target>>,
 }
 
 impl Pool {
     pub fn new(ways: Arc<dyn Ways>) -> Self {
-        Self { ways, doors: Mutex::default() }
+        Self { ways, targets: Mutex::default() }
     }
 
-    fn door<T>(&self, address: &str, look: impl FnOnce(&mut Door) -> T) -> T {
-        let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(door) = doors.get_mut(address) {
-            return look(door);
+    fn target<T>(&self, address: &str, look: impl FnOnce(&mut Target) -> T) -> T {
+        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(target) = targets.get_mut(address) {
+            return look(target);
         }
-        look(doors.entry(address.to_owned()).or_insert_with(|| Door {
+        look(targets.entry(address.to_owned()).or_insert_with(|| Target {
             way: Arc::new(Way::new(address.to_owned(), Arc::clone(&self.ways))),
             reach: Arc::new(Reach::new()),
             lanes: HashMap::new(),
         }))
     }
 
-    /// The channel to an address. Cheap; connects when first used, as often as the address may be dialled.
+    /// The channel to an address. Cheap; connects when first used, within the back-off.
     pub fn channel(&self, address: &str, lane: Lane) -> Channel {
-        self.door(address, |door| {
-            let (way, reach) = (&door.way, &door.reach);
-            door.lanes.entry(lane).or_insert_with(|| open(Arc::clone(way), Some(Arc::clone(reach)))).clone()
+        self.target(address, |target| {
+            let (way, reach) = (&target.way, &target.reach);
+            target.lanes.entry(lane).or_insert_with(|| open(Arc::clone(way), Some(Arc::clone(reach)))).clone()
         })
     }
 
@@ -108,13 +108,13 @@ impl Pool {
 
     /// When an address may be dialled.
     pub fn reach(&self, address: &str) -> Arc<Reach> {
-        self.door(address, |door| Arc::clone(&door.reach))
+        self.target(address, |target| Arc::clone(&target.reach))
     }
 
     /// The same, if the address was ever dialled.
     pub fn known(&self, address: &str) -> Option<Arc<Reach>> {
-        let doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
-        doors.get(address).map(|door| Arc::clone(&door.reach))
+        let targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        targets.get(address).map(|target| Arc::clone(&target.reach))
     }
 }
 

@@ -1,20 +1,18 @@
-//! Which versions of the node-to-node protocol this program speaks. A node that shares none with a
-//! cluster stays outside.
+//! The versions of the node-to-node protocol that this program speaks. A node that shares none with a cluster stays outside.
 
 use crate::transport::proto::Protocol;
 
-/// Raised with every change that a node which does not know it would misunderstand.
+/// Raised with every change that an older node would misunderstand.
 const NEWEST: u32 = 2;
 /// The oldest version that this program still speaks. Version 1 was never released, and its nodes know neither the records nor the
 /// commands of today.
 const OLDEST: u32 = 2;
 
-/// What this program says of itself.
 pub(crate) fn own() -> Protocol {
     Protocol { oldest: OLDEST, newest: NEWEST }
 }
 
-/// Whether this program and another node understand each other. The error says which of them is too old.
+/// Whether both speak a common version. The error says which of them is too old.
 pub(crate) fn check(name: &str, version: &str, theirs: Option<&Protocol>) -> Result<(), String> {
     // A node that says nothing is older than the first version with a number.
     let theirs = theirs.copied().unwrap_or_default();

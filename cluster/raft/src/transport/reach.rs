@@ -1,5 +1,5 @@
-//! When an address may be dialled, and when a stream to it may be opened: one back-off for all connections to it, so that a
-//! member that is away costs a few dials, and one that refuses a few streams, whoever calls it and how often.
+//! The back-off of an address, for dials and for streams, shared by all connections to it. A member that is away costs few
+//! dials, and one that refuses streams costs few streams, however often it is called.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,10 +8,10 @@ use tokio::sync::Notify;
 
 use super::pause;
 
-/// Calls and answers of a member whose own side fails bring no more than one dial and one row of streams forward in this time.
+/// A member whose own side fails brings no more than one dial and one row of streams forward in this time.
 const REVIVED_EVERY: Duration = Duration::from_secs(1);
 
-/// The back-off of one address. Only an answer ends it: a connection that nobody answers on is no success.
+/// The back-off of one address. Only an answer ends it: a connection without an answer is no success.
 #[derive(Debug)]
 pub(super) struct Reach {
     state: Mutex<State>,
@@ -25,15 +25,15 @@ struct State {
     dials: u32,
     /// No dial before this.
     next: Instant,
-    /// A dial of which nobody knows yet what comes of it.
+    /// A dial without a result yet.
     open: bool,
-    /// Streams of log entries or snapshots in a row that brought nothing, though perhaps something answered.
+    /// Failed streams of log entries or snapshots in a row, whatever else the member answered.
     dry: u32,
     /// No stream before this.
     rest: Instant,
-    /// When an answer of the member last ended that.
+    /// When an answer last ended that.
     answered: Option<Instant>,
-    /// When a call from there last brought a dial forward.
+    /// When a call from the member last brought a dial forward.
     called: Option<Instant>,
     /// Newest election for which a dial was brought forward.
     term: u64,
@@ -71,7 +71,7 @@ impl Reach {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes leave to dial. While another dial is under way it waits for what comes of that one.
+    /// Permits a dial. While another dial is open it waits for the result of that one.
     pub async fn enter(&self) -> Result<(), Waits> {
         loop {
             let moved = self.moved.notified();
@@ -98,7 +98,7 @@ impl Reach {
         }
     }
 
-    /// Waits until a dial and a stream would be allowed; at once while the address answers and takes streams.
+    /// Waits until a dial and a stream are allowed.
     pub async fn ready(&self) {
         loop {
             let moved = self.moved.notified();
@@ -118,7 +118,7 @@ impl Reach {
         }
     }
 
-    /// Something answered there.
+    /// Some node answered.
     pub fn answered(&self) {
         let mut state = self.state();
         if state.dials > 0 {
@@ -128,7 +128,7 @@ impl Reach {
         }
     }
 
-    /// The member itself answered a call: what it refused before it may take now.
+    /// The member itself answered a call: it may accept now what it refused before.
     pub fn member_answered(&self) {
         self.answered();
         let now = Instant::now();
@@ -146,7 +146,7 @@ impl Reach {
     pub fn flowed(&self, answered: bool) {
         let mut state = self.state();
         state.dry = if answered { 0 } else { state.dry.saturating_add(1) };
-        // One failure may be that the connection has just ended, which a new one mends.
+        // One failure may be the end of an old connection, which a new one mends.
         state.rest = Instant::now() + pause::after(state.dry.saturating_sub(1));
     }
 
@@ -160,7 +160,7 @@ impl Reach {
         }
     }
 
-    /// A call came from there: it runs again, so it is dialled at once.
+    /// The member called: it runs again, so it is dialled at once.
     pub fn called(&self) {
         let now = Instant::now();
         let mut state = self.state();
@@ -174,7 +174,7 @@ impl Reach {
         }
     }
 
-    /// This node stands for election: one dial more for each term, as every vote may be needed.
+    /// This node stands for election: one more dial for each term, as every vote may be needed.
     pub fn elects(&self, term: u64) {
         let mut state = self.state();
         if term > state.term {
@@ -194,7 +194,7 @@ mod tests {
 
     use super::*;
 
-    /// How many dials are made in this time by somebody who tries all the time.
+    /// Dials in this time by a caller that always tries.
     async fn dials(reach: &Reach, during: Duration) -> usize {
         let end = Instant::now() + during;
         let mut made = 0;
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_comes_second_waits_for_what_the_first_dial_brings() {
+    async fn a_second_caller_waits_for_the_result_of_the_first_dial() {
         let reach = Reach::new();
         reach.enter().await.unwrap();
         let (second, ()) = tokio::join!(reach.enter(), async { reach.failed(&"reset") });
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_call_from_there_and_an_election_bring_one_dial_forward() {
+    async fn a_call_from_the_member_and_an_election_bring_one_dial_forward() {
         let reach = Reach::new();
         for term in 1..=8 {
             reach.elects(term);
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn streams_that_bring_nothing_become_rare_until_the_member_calls_or_answers() {
+    async fn failed_streams_become_rare_until_the_member_calls_or_answers() {
         let reach = Reach::new();
         let may = || reach.ready().now_or_never().is_some();
         let refuse = || {
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_wait_are_told_when_it_answers() {
+    async fn an_answer_ends_the_wait() {
         let reach = Reach::new();
         for term in 1..=8 {
             reach.elects(term);

@@ -22,7 +22,7 @@ use crate::util::codec;
 /// Size of one piece of a snapshot.
 const CHUNK: usize = 1 << 20;
 
-/// Bytes a second that a snapshot may take on a slow line before it is given up.
+/// Slowest line, in bytes a second, on which a snapshot is still sent.
 const SLOWEST_LINE: u64 = 256 << 10;
 
 impl PeerClient {
@@ -40,11 +40,11 @@ impl PeerClient {
             vote: codec::encode(&vote).map_err(network)?.into(),
             size: snapshot.size,
         };
-        // The file is opened when the first part has left: there may be nobody to send it to.
+        // The file is opened after the head has left: the member may be away.
         let parts = stream::iter([Part::Head(head)]).chain(chunks(snapshot.clone()));
         let parts = parts.map(|part| proto::SnapshotPart { part: Some(part) });
         let mut stub = self.stub(Lane::Bulk);
-        // A receiver that is gone shows in the pings of the connection; a slow line only needs its time.
+        // Pings show a receiver that is gone; a slow line only needs time.
         let limit = patience + Duration::from_secs(snapshot.size / SLOWEST_LINE);
         let answer = bounded(limit, async {
             let answer = stub.snapshot(Request::new(parts)).await;
@@ -62,7 +62,7 @@ impl PeerClient {
     }
 }
 
-/// The file in pieces, as they are taken. It ends early at an error, which the receiver notices: it knows the size.
+/// The file in pieces. It ends early at an error; the receiver knows the size and notices.
 fn chunks(snapshot: SnapshotFile) -> impl Stream<Item = Part> + Send + 'static {
     stream::unfold((snapshot, None), |(snapshot, file)| async move {
         match piece(&snapshot, file).await {
@@ -71,7 +71,7 @@ fn chunks(snapshot: SnapshotFile) -> impl Stream<Item = Part> + Send + 'static {
             Err(error) => {
                 let path = snapshot.path.display();
                 match error.kind() {
-                    // While the receiver was away, newer ones may have taken its place: the next attempt sends the newest.
+                    // Newer snapshots may have replaced it: the next attempt sends the newest.
                     ErrorKind::NotFound => tracing::debug!(%path, "the snapshot to be sent is gone"),
                     _ => tracing::error!(%path, %error, "a snapshot cannot be read"),
                 }

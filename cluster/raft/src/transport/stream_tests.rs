@@ -23,7 +23,7 @@ use crate::testing::{single_node, snapshot_meta};
 use crate::transport::contacts::Contacts;
 use crate::types::{Member, TypeConfig, Vote};
 
-/// So many failures in a row make a pause that no test outlasts by accident.
+/// A pause after this many failures outlasts the test.
 const FAILURES: usize = 6;
 
 /// A member that is known by another node.
@@ -126,7 +126,7 @@ async fn snapshots_that_a_member_refuses_become_rare_until_it_calls() {
 async fn nothing_is_read_for_a_member_that_is_away() {
     let bed = Bed::new().await;
     let file = bed.snapshot();
-    // Whoever looks finds nothing.
+    // No file is read.
     std::fs::remove_file(&file.path).unwrap();
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let away = Member::new("c", free.to_string());

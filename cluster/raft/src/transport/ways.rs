@@ -12,17 +12,17 @@ use tokio::net::TcpStream;
 
 use crate::options::split_address;
 
-/// A connection that is not there after this long is not coming.
+/// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
-/// An answer of the resolver that came too late for its dial serves the next one, if that comes so soon.
+/// How old a late answer of the resolver may be to serve the next dial.
 const LATE_ANSWER: Duration = Duration::from_secs(10);
 
-/// The two steps in which a dial meets the network.
+/// Name resolution and connection.
 pub(crate) trait Ways: Send + Sync + 'static {
     /// Resolves a name.
     fn resolve(&self, host: String, port: u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
 
-    /// Connects to the first of these addresses that takes it.
+    /// Connects to the first address that accepts.
     fn connect(&self, addresses: Vec<SocketAddr>) -> BoxFuture<'static, io::Result<TcpStream>>;
 }
 
@@ -43,12 +43,12 @@ impl Ways for System {
 /// What the resolver answered, and when.
 type Answer = (Instant, Result<Vec<SocketAddr>, Arc<io::Error>>);
 
-/// The way to one address. Its name is resolved anew for each dial, so a peer may change its IP address; a resolver
-/// that does not answer is not asked a second time meanwhile.
+/// The way to one address. Each dial resolves the name anew, as a peer may change its IP address; a resolver that does not
+/// answer is not asked twice at once.
 pub(super) struct Way {
     address: String,
     ways: Arc<dyn Ways>,
-    /// The question that is open, or whose answer nobody has taken.
+    /// The open question, or its unused answer.
     lookup: Mutex<Option<Shared<BoxFuture<'static, Answer>>>>,
     /// How old an answer may be.
     late: Duration,
@@ -106,7 +106,7 @@ impl Way {
             return (false, open.clone());
         }
         let resolved = self.ways.resolve(host.to_owned(), port);
-        // A task of its own, so that the answer has its time when it comes, whether anybody waits or not.
+        // A task of its own, so that the answer is timed when it comes.
         let asking = tokio::spawn(async move {
             let answer = resolved.await;
             (Instant::now(), answer.map_err(Arc::new))
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_came_long_ago_serves_nobody() {
+    async fn an_old_answer_of_the_resolver_is_not_used() {
         let slow = Slow::default();
         let (asked, release) = (Arc::clone(&slow.asked), Arc::clone(&slow.release));
         let mut way = Way::new("somewhere:1".into(), Arc::new(slow));

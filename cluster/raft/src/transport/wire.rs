@@ -18,7 +18,7 @@ use super::write_streams::WriteStreams;
 use crate::store::IdentityFile;
 use crate::types::Member;
 
-/// What every call needs: connections and who this node is.
+/// Connections, and the identity of this node.
 pub(crate) struct Wire {
     pool: Pool,
     pub(super) identity: Arc<IdentityFile>,
@@ -27,7 +27,7 @@ pub(crate) struct Wire {
     level: Level,
     /// The membership in force.
     members: ArcSwap<BTreeMap<u64, Member>>,
-    /// Addresses where members were not found, and those where they were.
+    /// By member: the recorded address where it was not found, and the one where it was.
     redirects: ArcSwap<BTreeMap<u64, (String, String)>>,
     /// The open stream of writes.
     pub(super) writes: WriteStreams,
@@ -71,7 +71,6 @@ impl Wire {
         &self.contacts
     }
 
-    /// Whether it knows any members.
     pub fn has_members(&self) -> bool {
         !self.members.load().is_empty()
     }
@@ -82,7 +81,7 @@ impl Wire {
         self.members.store(Arc::new(members));
     }
 
-    /// Dials a member somewhere else, as long as its record says that it lives where it was not found.
+    /// Dials a member at another address, while its record names the one where it was not found.
     pub fn redirect(&self, id: u64, recorded: &str, address: &str) {
         self.redirects.rcu(|known| {
             let mut known = BTreeMap::clone(known);
@@ -91,7 +90,7 @@ impl Wire {
         });
     }
 
-    /// Where a member lives now; openraft keeps telling the address it had when a client was made.
+    /// The present address of a member; openraft keeps passing the one that a client was made with.
     pub fn address(&self, id: u64, known: &Member) -> String {
         let members = self.members.load();
         let recorded = members.get(&id).map_or(&known.address, |member| &member.address);
@@ -113,7 +112,7 @@ impl Wire {
         self.pool.reach(address)
     }
 
-    /// A member called this node.
+    /// A member called.
     pub(crate) fn called_by(&self, id: u64, version: &str, level: u32) {
         self.contacts.contact(id, version, level);
         if let Some(member) = self.members.load().get(&id) {
@@ -121,14 +120,14 @@ impl Wire {
         }
     }
 
-    /// Somebody who says to live there called this node.
+    /// A node called that gives this address as its own.
     pub(crate) fn called_from(&self, address: &str) {
         if let Some(reach) = self.pool.known(address) {
             reach.called();
         }
     }
 
-    /// Takes note of how a call to a member ended, and hands that on.
+    /// Notes how a call to a member ended; returns the outcome.
     pub(super) fn noted<T>(
         &self,
         to: u64,
@@ -139,10 +138,10 @@ impl Wire {
         outcome
     }
 
-    /// Takes note of how a call to a member ended.
+    /// Notes how a call to a member ended.
     pub(super) fn note(&self, to: u64, address: &str, error: Option<&CallError>) {
         self.note_at(address, error);
-        // Whoever is no member has no name, and is nobody's loss.
+        // A node that is no member has no name here.
         if let Some(Member { name, .. }) = self.members.load().get(&to) {
             match error {
                 None => self.contacts.answered(to, name),
@@ -151,7 +150,6 @@ impl Wire {
         }
     }
 
-    /// A member has answered.
     pub(super) fn member_answered(&self, from: u64, address: &str, version: &str, level: u32, clock: u64) {
         self.reach(address).member_answered();
         if let Some(Member { name, .. }) = self.members.load().get(&from) {
@@ -161,18 +159,18 @@ impl Wire {
         self.contacts.told_clock(from, clock);
     }
 
-    /// Takes note of how a call to an address ended.
+    /// Notes how a call to an address ended.
     pub(super) fn note_at(&self, address: &str, error: Option<&CallError>) {
         match error {
-            // A refusal is an answer, though perhaps not of the node that was meant.
+            // A refusal is an answer, perhaps of another node.
             None | Some(CallError::Refused(_)) => self.reach(address).answered(),
             Some(error @ (CallError::Timeout(_) | CallError::Broken(_))) => self.reach(address).failed(error),
-            // The dial has said so itself.
+            // The dial has noted it.
             Some(CallError::NotSent(_)) => {}
         }
     }
 
-    /// The envelope of a call; there is none before this node belongs to a cluster.
+    /// The envelope of a call; absent before this node belongs to a cluster.
     pub(super) fn route(&self, to: u64) -> Result<proto::Route, CallError> {
         let identity = self.identity.load();
         let cluster_id = identity
@@ -200,8 +198,7 @@ impl Wire {
             .max_encoding_message_size(MAX_MESSAGE)
     }
 
-    /// A connection for one call. Whoever asks to join says at which address to call back, so these are
-    /// not kept.
+    /// A connection for one call. The caller chooses the address, so the connection is not pooled.
     pub(super) fn unverified(&self, address: &str) -> NodeClient<Channel> {
         NodeClient::new(self.pool.aside(address))
     }

@@ -1,4 +1,4 @@
-//! The open stream of writes to the present leader, and the writes on it whose failure is not known.
+//! The open stream of writes to the present leader, and the writes on it.
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
 use super::proto;
-use crate::types::write_failure::Refusal;
+use crate::types::write_failure::WriteFailure;
 
 /// The stream to the present leader.
 #[derive(Debug, Default)]
@@ -25,16 +25,16 @@ pub(super) struct Link {
     pub pending: Arc<Pending>,
 }
 
-/// Writes on a stream whose failure is not known; absent once it is closed.
+/// Writes in flight; absent once the stream is closed.
 #[derive(Debug)]
-pub(super) struct Pending(Mutex<Option<HashMap<u64, oneshot::Sender<Refusal>>>>);
+pub(super) struct Pending(Mutex<Option<HashMap<u64, oneshot::Sender<WriteFailure>>>>);
 
 impl Pending {
     pub fn open() -> Arc<Self> {
         Arc::new(Self(Mutex::new(Some(HashMap::new()))))
     }
 
-    fn writes(&self) -> MutexGuard<'_, Option<HashMap<u64, oneshot::Sender<Refusal>>>> {
+    fn writes(&self) -> MutexGuard<'_, Option<HashMap<u64, oneshot::Sender<WriteFailure>>>> {
         // Senders only: a panic elsewhere cannot leave them half-changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -43,23 +43,23 @@ impl Pending {
         self.writes().is_some()
     }
 
-    /// Waits for the failure of a write from now on; `None` when the stream is closed.
+    /// Registers a write; `None` when the stream is closed.
     pub fn register(self: &Arc<Self>, id: u64) -> Option<Slot> {
-        let (sender, refusal) = oneshot::channel();
+        let (sender, failure) = oneshot::channel();
         self.writes().as_mut()?.insert(id, sender);
-        Some(Slot { pending: Arc::clone(self), id, refusal })
+        Some(Slot { pending: Arc::clone(self), id, failure })
     }
 
-    pub fn tell(&self, id: u64, refusal: Refusal) {
+    pub fn fail(&self, id: u64, failure: WriteFailure) {
         if let Some(sender) = self.writes().as_mut().and_then(|writes| writes.remove(&id)) {
             // Its caller has given up.
-            let _ = sender.send(refusal);
+            let _ = sender.send(failure);
         }
     }
 
-    pub fn close(&self, refusal: &Refusal) {
+    pub fn close(&self, failure: &WriteFailure) {
         for sender in self.writes().take().into_iter().flat_map(HashMap::into_values) {
-            let _ = sender.send(refusal.clone());
+            let _ = sender.send(failure.clone());
         }
     }
 }
@@ -68,7 +68,7 @@ impl Pending {
 pub(super) struct Slot {
     pending: Arc<Pending>,
     id: u64,
-    pub refusal: oneshot::Receiver<Refusal>,
+    pub failure: oneshot::Receiver<WriteFailure>,
 }
 
 impl Drop for Slot {

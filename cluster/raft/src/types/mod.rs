@@ -11,12 +11,11 @@ use bytes::Bytes;
 use openraft::{EntryPayload, OptionalSend, RaftTypeConfig, alias, impls};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::types::write_failure::RefusalTo;
+use crate::types::write_failure::FailureTo;
 use crate::util::codec;
 
-/// The openraft type parameters of Acefleet. Leader ids are `(term, node)` pairs in total order, so
-/// two candidates of one term never tie. Entries are applied without a reply: whoever waits for a
-/// write sees it in the replica of its own node.
+/// The openraft type parameters of Acefleet. Leader ids are `(term, node)` pairs in total order, so two candidates of one term
+/// never tie. Entries are applied without a reply: a caller sees its write in the replica of its own node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TypeConfig;
 
@@ -32,7 +31,7 @@ impl RaftTypeConfig for TypeConfig {
     type Payload = EntryPayload<Write, u64, Member>;
     type Entry = openraft::Entry<CommittedLeaderId, Self::Payload>;
     type Responder<T>
-        = RefusalTo<T>
+        = FailureTo<T>
     where
         T: OptionalSend + 'static;
     type Batch<T>
@@ -47,8 +46,8 @@ impl RaftTypeConfig for TypeConfig {
 type CommittedLeaderId =
     <impls::leader_id_adv::LeaderId<u64, u64> as openraft::vote::RaftLeaderId>::Committed;
 
-/// A proposal as the payload of a log entry, with its encoding: it is encoded once where it enters the
-/// log, decoded once where it arrives, and otherwise handed on.
+/// A proposal as the payload of a log entry, with its encoding: encoded once where it enters the log, decoded once where it
+/// arrives.
 #[derive(Clone, Debug)]
 pub struct Write {
     proposal: Arc<Proposal>,
@@ -56,13 +55,11 @@ pub struct Write {
 }
 
 impl Write {
-    /// Encodes a proposal.
     pub(crate) fn new(proposal: Proposal) -> io::Result<Self> {
         let bytes = codec::encode(&proposal)?.into();
         Ok(Self { proposal: Arc::new(proposal), bytes })
     }
 
-    /// Decodes a proposal and keeps its bytes.
     pub(crate) fn decode(bytes: Bytes) -> io::Result<Self> {
         Ok(Self { proposal: Arc::new(codec::decode(&bytes)?), bytes })
     }
@@ -102,7 +99,7 @@ pub struct Member {
     pub name: String,
     /// `host:port` of its cluster listener; the host is resolved on every dial.
     pub address: String,
-    /// On the member that formed the cluster: with which access it began. Kept by the first membership alone.
+    /// On the member that formed the cluster: the access with which it began. Only the first membership has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub formed_with: Option<Access>,
 }
@@ -113,7 +110,7 @@ impl Member {
         Self { name: name.into(), address: address.into(), formed_with: None }
     }
 
-    /// Whether the log would say the same of both: name and address.
+    /// Whether name and address are the same.
     pub(crate) fn is_where(&self, other: &Self) -> bool {
         self.name == other.name && self.address == other.address
     }

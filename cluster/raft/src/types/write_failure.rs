@@ -1,5 +1,4 @@
-//! How a submitted write fails. That it took effect is seen in the replica ([`crate::replica::awaited`]); only
-//! what goes wrong comes back from the log.
+//! How a submitted write fails. Its success shows in the replica; only failures come back from the log.
 
 use std::any::Any;
 use std::marker::PhantomData;
@@ -11,24 +10,24 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::types::TypeConfig;
 
-/// Why an attempt to write came to nothing, or nobody knows to what.
+/// Why an attempt to write failed, or has an unknown outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum WriteFailure {
     /// Nothing entered the log.
     NotLeader,
-    /// Nothing entered the log, because not all members know the command, or because it is full; the text says why.
+    /// Nothing entered the log: not all members know the command, or the log is full. The text says which.
     HeldBack(String),
     /// The entry may be committed now or later.
     Unknown(String),
 }
 
-impl Refusal {
+impl WriteFailure {
     fn of(error: &ClientWriteError<TypeConfig>) -> Self {
         match error {
             ClientWriteError::LogEntryDiscarded(_) => {
                 Self::Unknown("the leader changed while it was being written".into())
             }
-            // The last two do not concern a plain write; all mean that nothing was logged.
+            // All mean that nothing was logged; the last two never concern a plain write.
             ClientWriteError::ForwardToLeader(_)
             | ClientWriteError::ChangeMembershipError(_)
             | ClientWriteError::PreconditionFailed(_) => Self::NotLeader,
@@ -38,47 +37,47 @@ impl Refusal {
 
 #[derive(Debug)]
 enum Place {
-    Here(oneshot::Sender<Refusal>),
-    There { id: u64, stream: mpsc::UnboundedSender<(u64, Refusal)> },
+    Here(oneshot::Sender<WriteFailure>),
+    There { id: u64, stream: mpsc::UnboundedSender<(u64, WriteFailure)> },
 }
 
-/// Where the failure of one write is told. openraft completes it once; a success is dropped.
+/// Where the failure of one write goes. openraft completes it once; a success is dropped.
 #[derive(Debug)]
-pub struct RefusalTo<T> {
+pub struct FailureTo<T> {
     place: Place,
     result: PhantomData<fn(T)>,
 }
 
-/// The same for writes, which is the only use of it.
-pub(crate) type WriteRefusalTo = RefusalTo<ClientWriteResult<TypeConfig>>;
+/// The only use of it: writes.
+pub(crate) type WriteFailureTo = FailureTo<ClientWriteResult<TypeConfig>>;
 
-impl<T> RefusalTo<T> {
-    /// A caller on this node. Its receiver ends without a value when the write took effect.
-    pub(crate) fn here() -> (Self, oneshot::Receiver<Refusal>) {
+impl<T> FailureTo<T> {
+    /// A caller on this node. Its receiver ends without a value when the write takes effect.
+    pub(crate) fn here() -> (Self, oneshot::Receiver<WriteFailure>) {
         let (sender, receiver) = oneshot::channel();
         (Self { place: Place::Here(sender), result: PhantomData }, receiver)
     }
 
     /// The write `id` of another node's stream.
-    pub(crate) fn there(id: u64, stream: mpsc::UnboundedSender<(u64, Refusal)>) -> Self {
+    pub(crate) fn there(id: u64, stream: mpsc::UnboundedSender<(u64, WriteFailure)>) -> Self {
         Self { place: Place::There { id, stream }, result: PhantomData }
     }
 
-    /// Tells it. Somebody who has gone away does not need to know.
-    pub(crate) fn tell(self, refusal: Refusal) {
+    /// Sends the failure. A caller that has gone away does not need it.
+    pub(crate) fn fail(self, failure: WriteFailure) {
         match self.place {
-            Place::Here(sender) => drop(sender.send(refusal)),
-            Place::There { id, stream } => drop(stream.send((id, refusal))),
+            Place::Here(sender) => drop(sender.send(failure)),
+            Place::There { id, stream } => drop(stream.send((id, failure))),
         }
     }
 }
 
-impl<T: Send + 'static> Responder<TypeConfig, T> for RefusalTo<T> {
+impl<T: Send + 'static> Responder<TypeConfig, T> for FailureTo<T> {
     fn on_complete(self, result: T) {
         // openraft names the type only by a parameter; for writes it is always this one.
         let result: &dyn Any = &result;
         if let Some(Err(error)) = result.downcast_ref::<ClientWriteResult<TypeConfig>>() {
-            self.tell(Refusal::of(error));
+            self.fail(WriteFailure::of(error));
         }
     }
 }
@@ -91,17 +90,17 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn failures_are_told_and_successes_are_not() {
-        let (told, here) = WriteRefusalTo::here();
-        told.on_complete(Err(ClientWriteError::ForwardToLeader(ForwardToLeader::empty())));
-        assert_eq!(here.await, Ok(Refusal::NotLeader));
+    async fn failures_come_back_and_successes_do_not() {
+        let (to, here) = WriteFailureTo::here();
+        to.on_complete(Err(ClientWriteError::ForwardToLeader(ForwardToLeader::empty())));
+        assert_eq!(here.await, Ok(WriteFailure::NotLeader));
 
-        let (stream, mut refusals) = mpsc::unbounded_channel();
+        let (stream, mut failures) = mpsc::unbounded_channel();
         let lost = ClientWriteError::LogEntryDiscarded(ForwardToLeader::empty());
-        WriteRefusalTo::there(7, stream.clone()).on_complete(Err(lost));
+        WriteFailureTo::there(7, stream.clone()).on_complete(Err(lost));
         let response = ClientWriteResponse { log_id: crate::testing::log_id(3), data: (), membership: None };
-        WriteRefusalTo::there(8, stream).on_complete(Ok(response));
-        assert!(matches!(refusals.recv().await, Some((7, Refusal::Unknown(_)))));
-        assert_eq!(refusals.recv().await, None, "a success was told");
+        WriteFailureTo::there(8, stream).on_complete(Ok(response));
+        assert!(matches!(failures.recv().await, Some((7, WriteFailure::Unknown(_)))));
+        assert_eq!(failures.recv().await, None, "a success came back");
     }
 }

@@ -1,17 +1,16 @@
-//! One encoding for everything on disk and on the wire: MessagePack with field names, so that a
-//! node one version apart skips fields it does not know.
+//! One encoding for everything on disk and on the wire: MessagePack with field names, so that a node one version apart skips
+//! unknown fields.
 
 use std::io;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Encodes with field names.
 pub(crate) fn encode<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
     rmp_serde::to_vec_named(value).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))
 }
 
-/// Encodes with field names, piece by piece.
+/// Encodes piece by piece.
 pub(crate) fn encode_to<T: Serialize + ?Sized>(mut to: impl io::Write, value: &T) -> io::Result<()> {
     rmp_serde::encode::write_named(&mut to, value).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))
 }
@@ -39,7 +38,7 @@ pub(crate) fn encode_tagged<T: Serialize>(tag: u8, value: &T) -> io::Result<Vec<
     Ok(bytes)
 }
 
-/// Decodes what `encode_tagged` wrote; another tag means that a newer version wrote it.
+/// Decodes the output of `encode_tagged`; another tag comes from a newer version.
 pub(crate) fn decode_tagged<T: DeserializeOwned>(tag: u8, bytes: &[u8]) -> io::Result<T> {
     match bytes.split_first() {
         Some((found, rest)) if *found == tag => decode(rest),

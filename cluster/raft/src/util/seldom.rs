@@ -1,10 +1,10 @@
-//! What goes on and on is said at once and then once a minute, with how often it happened.
+//! A log line that repeats is written at once and then once a minute, with its count.
 
 use std::time::{Duration, Instant};
 
 const EVERY: Duration = Duration::from_secs(60);
 
-/// One matter that the log may have to repeat.
+/// One such line.
 #[derive(Debug, Default)]
 pub struct Seldom {
     said: Option<Instant>,
@@ -12,7 +12,7 @@ pub struct Seldom {
 }
 
 impl Seldom {
-    /// It happened. When it is to be said now: how often it happened since it was said last, this time included.
+    /// Counts one occurrence. Returns, if the line is due now, the occurrences since it was last written.
     pub fn due(&mut self) -> Option<u64> {
         self.due_at(Instant::now())
     }
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_said_at_once_and_then_once_a_minute() {
+    fn a_line_is_due_at_once_and_then_once_a_minute() {
         let (mut matter, begin) = (Seldom::default(), Instant::now());
         let said: Vec<_> = (0..=120).map(|s| matter.due_at(begin + Duration::from_secs(s))).collect();
         let due: Vec<_> = said.iter().enumerate().filter_map(|(s, times)| Some((s, (*times)?))).collect();

@@ -1,5 +1,5 @@
-//! A starting node asks the other members what they remember of it, before it votes, stands for election or stores anything.
-//! Until then the transport refuses what a leader or a candidate sends.
+//! A starting node asks the other members what they remember of it, before it votes, stands for election or stores. Until then
+//! it refuses leaders and candidates.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,24 +19,24 @@ use crate::transport::proto::HelloReply;
 use crate::util::blocking;
 use futures::stream::{FuturesUnordered, StreamExt};
 
-/// So long a node waits for the rest, once enough have answered.
+/// How long a node waits for more answers once it has enough.
 const REST: Duration = Duration::from_millis(1_500);
-/// A node that forgot looks for so long whether others can replace it.
+/// How long a node with a bad disk looks for members that can replace it.
 const HELP: Duration = Duration::from_secs(5);
-/// Between two rounds of questions, at first; it doubles up to the longest.
+/// Pause between rounds; it doubles up to the longest.
 const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How often a node that waits says for whom.
+/// How often a waiting node logs what is missing.
 const REMINDER: Duration = Duration::from_secs(10);
 
-/// Compares, then lets the node take part; or ends it. Returns when that is decided.
+/// Compares, then lets the node take part or ends it.
 pub(crate) async fn run(core: Arc<Core>) {
     let mut inquiry = Inquiry::new(core.node_id(), core.found);
     let mut pause = PAUSE;
     let mut reminded = Instant::now();
     loop {
         if *core.trust.borrow() == Trust::Sound {
-            // A new cluster: there is nothing to compare with.
+            // A new cluster has nothing to compare.
             return core.take_part();
         }
         match inquiry.round(&core).await {
@@ -55,21 +55,21 @@ pub(crate) async fn run(core: Arc<Core>) {
                 }
                 pause = (2 * pause).min(LONGEST_PAUSE);
             }
-            // The Raft core is gone, and the process ends for that.
+            // The Raft core is gone, and so will the process be.
             Err(_) => return,
         }
     }
 }
 
-/// What a round of questions came to.
+/// Outcome of a round.
 enum Outcome {
     Sound,
-    /// Not decided; the text says what is missing, unless that is over in a moment.
+    /// Undecided; the text says what is missing, unless a moment helps.
     Later(Option<String>),
     Failed(Failure),
 }
 
-/// What has been asked and answered since the start.
+/// Questions and answers since the start.
 struct Inquiry {
     own: u64,
     has: Standing,
@@ -77,7 +77,7 @@ struct Inquiry {
     answers: BTreeMap<u64, Answer>,
     /// Since when enough have answered.
     enough: Option<Instant>,
-    /// What is forgotten, and since when that is known.
+    /// The loss, and since when it is known.
     forgot: Option<(Forgot, Instant)>,
 }
 
@@ -86,7 +86,7 @@ impl Inquiry {
         Self { own, has, roll: Roll::default(), answers: BTreeMap::new(), enough: None, forgot: None }
     }
 
-    /// Asks everybody who can be known.
+    /// Asks every node that may be a member.
     async fn round(
         &mut self,
         core: &Core,
@@ -94,7 +94,7 @@ impl Inquiry {
         let own = core.identity.load();
         let stored = core.raft.with_raft_state(|state| state.membership_state.effective().clone()).await?;
         if own.cluster_id.is_none() {
-            // It belongs to no cluster that could remember it, and everything is refused.
+            // No cluster could remember it.
             return Ok(Outcome::Later(None));
         }
         let index = stored.log_id().map_or(0, |id| id.index);
@@ -128,11 +128,11 @@ impl Inquiry {
                 && hello.cluster_id == own.cluster_id
                 && hello.node_id != own.node_id
             {
-                // Nobody else may tell it before it takes events that nobody would ever get.
+                // Checked first: a removed node must not take events that nobody gets.
                 if !known.is_empty() && removal::is_removed(&own, index, &hello) {
                     return Ok(Outcome::Failed(removal::removed(core).await));
                 }
-                self.hear(hello);
+                self.learn(hello);
             }
             outcome = self.decide(core).await;
             if !matches!(outcome, Outcome::Later(_)) {
@@ -142,7 +142,7 @@ impl Inquiry {
         Ok(outcome)
     }
 
-    fn hear(&mut self, hello: HelloReply) {
+    fn learn(&mut self, hello: HelloReply) {
         self.roll.learn(&hello);
         let answer = Answer {
             remembers: hello.remembers.map(Into::into).unwrap_or_default(),
@@ -175,12 +175,12 @@ impl Inquiry {
         }
     }
 
-    /// A node that forgot waits for a while for others that are undamaged.
+    /// A node whose disk lost data waits a while for undamaged members.
     async fn look_for_help(&mut self, core: &Core, forgot: Forgot) -> Outcome {
         let own = core.identity.load();
         if self.forgot.is_none() {
             if twin::found(core).await.is_some() {
-                // What is remembered is what the other process has; this one is about to be told so.
+                // The other process has what is remembered; this one is about to stop.
                 return Outcome::Later(None);
             }
             core.trust.send_replace(Trust::Forgot);
@@ -202,7 +202,7 @@ impl Inquiry {
         }
     }
 
-    /// Plans that this node goes on as a new member.
+    /// Plans the start as a new member.
     async fn renew(&self, core: &Core, forgot: &Forgot) -> Failure {
         let own = core.identity.load();
         let others = self.roll.members.iter().filter(|(id, _)| **id != own.node_id);
@@ -222,7 +222,7 @@ impl Inquiry {
         }
     }
 
-    /// What the operator of a node that forgot can do.
+    /// Advice for the operator.
     fn advice(&self, core: &Core, forgot: &Forgot, undamaged: usize, needed: usize) -> String {
         let own = core.identity.load();
         let absent = self.names(|id| !self.answers.contains_key(&id));

@@ -1,4 +1,4 @@
-//! Whether the disk of a starting node still holds what the node had acknowledged. Only the other members can tell.
+//! Whether the disk of a starting node holds what the node had acknowledged. Only the other members can tell.
 
 pub(crate) mod inquiry;
 pub(crate) mod reports;

@@ -1,8 +1,8 @@
-//! How far the members have come, as they tell each other: each keeps the last that every other told, durably. A node that
-//! starts with an old disk is told by it.
+//! Members report their standing to each other, and each stores the last report of every other. A node that starts with an old
+//! disk learns of it so.
 //!
-//! A report leaves at most [`LOOK`] after the disk moved and is stored at most [`LOOK`] after it came, so that what the
-//! others remember is less than a second old.
+//! A report leaves at most [`LOOK`] after the disk moved and is stored within [`LOOK`]: what others remember is less than a
+//! second old.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
@@ -17,16 +17,16 @@ use crate::replica::core::Core;
 use crate::replica::trust::Trust;
 use crate::store::{Db, Flusher, Standing};
 
-/// How often a node looks whether there is something to tell or to store.
+/// Interval of reports and stores.
 const LOOK: Duration = Duration::from_millis(300);
 const CALL_LIMIT: Duration = Duration::from_millis(500);
-/// The same is told again this often: a member with a new disk knows nothing.
+/// How often an unchanged report is repeated: a member with a new disk knows nothing.
 const AGAIN: Duration = Duration::from_secs(10);
-/// A member that did not answer is told again when it is heard, or after this time.
+/// After a failure the next report waits for a contact, or for this time.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
 
 impl Core {
-    /// What this node knows a member to have had: what it told, and as the leader what it acknowledged.
+    /// What a member had: what it told, and what it acknowledged to this leader.
     pub fn remembers(&self, id: u64) -> Standing {
         let mut standing = self.remembered.of(id);
         if let Some((_, acknowledged)) = self.acknowledged().into_iter().find(|(member, _)| *member == id) {
@@ -35,14 +35,14 @@ impl Core {
         standing
     }
 
-    /// What the members acknowledged to this node, if it leads.
+    /// What the members acknowledged to this leader.
     fn acknowledged(&self) -> Vec<(u64, Standing)> {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
         let stored = metrics.replication.iter().flatten().filter(|(id, _)| **id != metrics.id);
         let stored = stored.filter_map(|(id, stored)| Some((*id, (*stored)?)));
         let standing = |stored| Standing {
-            // A member follows this vote, and answers when the entry is on its disk.
+            // A member follows this vote, and answers once the entry is on its disk.
             vote: Some(metrics.vote),
             last: Some(stored),
             committed: metrics.local_committed.min(Some(stored)),
@@ -50,7 +50,7 @@ impl Core {
         stored.map(|(id, stored)| (id, standing(stored))).collect()
     }
 
-    /// Keeps that, for the time when this node does not lead any more.
+    /// Remembers that for the time after this leadership.
     fn note_acknowledged(&self) {
         for (id, acknowledged) in self.acknowledged() {
             self.remembered.learn(id, &acknowledged);
@@ -58,7 +58,7 @@ impl Core {
     }
 }
 
-/// Stores what the others tell. Ends with the node.
+/// Stores what other members report. Ends with the node.
 pub(crate) async fn keep(core: Arc<Core>, db: Arc<Db>, flusher: Flusher) {
     loop {
         tokio::select! {
@@ -82,15 +82,15 @@ pub(crate) async fn keep(core: Arc<Core>, db: Arc<Db>, flusher: Flusher) {
     }
 }
 
-/// What a member was told last.
+/// The last report to a member.
 #[derive(Clone, Copy, Debug)]
-struct Told {
+struct SentReport {
     standing: Standing,
     at: Instant,
     reached: bool,
 }
 
-/// Tells the others how far this node has come, once it is known to be sound. Ends with the node.
+/// Reports to the other members, once this disk is known to be sound. Ends with the node.
 pub(crate) async fn tell(core: Arc<Core>) {
     let mut trust = core.trust.subscribe();
     tokio::select! {
@@ -105,7 +105,7 @@ pub(crate) async fn tell(core: Arc<Core>) {
     }
 }
 
-/// Runs one loop for each member as long as it is one: a member that does not answer delays no other.
+/// Runs one loop for each member, so that a silent one delays no other.
 async fn side_by_side<F: Future<Output = ()>>(members: impl Fn() -> BTreeSet<u64>, one: impl Fn(u64) -> F) {
     let mut loops: BTreeMap<u64, Pin<Box<F>>> = BTreeMap::new();
     loop {
@@ -115,33 +115,32 @@ async fn side_by_side<F: Future<Output = ()>>(members: impl Fn() -> BTreeSet<u64
             loops.entry(id).or_insert_with(|| Box::pin(one(id)));
         }
         tokio::select! {
-            // None of them ends by itself.
+            // No loop ends by itself.
             _ = join_all(loops.values_mut()), if !loops.is_empty() => {}
             () = tokio::time::sleep(LOOK) => {}
         }
     }
 }
 
-/// Tells one member again and again.
 async fn tell_one(core: &Core, id: u64) {
-    let mut told: Option<Told> = None;
+    let mut told: Option<SentReport> = None;
     loop {
         let standing = core.standing();
         if let Some(member) = core.member(id).filter(|_| is_due(core, id, told.as_ref(), &standing)) {
             let reached = core.wire.report(id, &member, &standing, CALL_LIMIT).await.is_ok();
-            told = Some(Told { standing, at: Instant::now(), reached });
+            told = Some(SentReport { standing, at: Instant::now(), reached });
         }
         tokio::time::sleep(LOOK).await;
     }
 }
 
-fn is_due(core: &Core, id: u64, told: Option<&Told>, standing: &Standing) -> bool {
+fn is_due(core: &Core, id: u64, told: Option<&SentReport>, standing: &Standing) -> bool {
     let Some(told) = told else { return true };
     let ago = told.at.elapsed();
     match told.reached {
         true => told.standing != *standing || ago >= AGAIN,
         false => {
-            ago >= AFTER_FAILURE || core.wire.contacts().last_contact(id).is_some_and(|heard| heard < ago)
+            ago >= AFTER_FAILURE || core.wire.contacts().last_contact(id).is_some_and(|contact| contact < ago)
         }
     }
 }
@@ -177,7 +176,7 @@ mod tests {
             done = tokio::time::timeout(Duration::from_secs(60), enough) => done.unwrap(),
         }
         assert_eq!(calls.lock().unwrap()[&1], 1);
-        // Who is no member any more is not told; who comes back is told anew.
+        // A former member gets no report; a new one gets its own.
         *members.lock().unwrap() = BTreeSet::from([3]);
         let came = async {
             while !calls.lock().unwrap().contains_key(&3) {

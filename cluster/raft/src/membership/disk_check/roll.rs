@@ -1,4 +1,4 @@
-//! The members as a starting node can know them, before it takes part.
+//! The members as a starting node knows them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,6 @@ use crate::membership::removal::told_members;
 use crate::store::MemberRecord;
 use crate::transport::proto::HelloReply;
 
-/// The members, as of the newest entry that is known to say.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Roll {
     pub index: u64,
@@ -25,7 +24,7 @@ impl Roll {
         }
     }
 
-    /// Takes over what a member says, if that is newer.
+    /// Adopts the members of a greeting if they are newer.
     pub fn learn(&mut self, hello: &HelloReply) {
         let Some((index, members)) = told_members(hello) else { return };
         if self.members.is_empty() || index > self.index {

@@ -1,5 +1,5 @@
-//! Whether a starting node has forgotten what it once had: the rule. The disk of a node may be an older one, or a part of
-//! it, and look whole. Only the other members can tell, who remember what it told them.
+//! The rule that tells whether a starting node has lost data. Its disk may be an older copy or a part, and look whole; only the
+//! members to which it reported can tell.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -8,23 +8,23 @@ use crate::replica::trust::Trust;
 use crate::store::{Lost, Standing};
 use crate::types::{LogId, Vote};
 
-/// What a member says to a node that compares.
+/// Answer of a member to a node that compares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub name: String,
-    /// What the asking node told it, or what it knows as the leader that wrote to it.
+    /// What the asking node told it, or acknowledged to it as the leader.
     pub remembers: Standing,
     pub trust: Trust,
-    /// It leads, confirmed by a majority.
+    /// It leads, with a majority.
     pub leads: bool,
 }
 
-/// What the answers come to.
+/// Result of the answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Enough members have been asked, and none remembers more.
+    /// Enough members were asked, and none remembers more.
     Sound {
-        /// Nobody who is not asked yet could know more.
+        /// No other member could know more.
         certain: bool,
     },
     /// Too few have been asked.
@@ -33,14 +33,14 @@ pub(crate) enum Verdict {
     Forgot(Forgot),
 }
 
-/// What a node has forgotten, and who remembers it.
+/// What was lost, and which member remembers it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Forgot {
     pub lost: Lost,
     pub witness: String,
 }
 
-/// Judges a node that stands at `has`, given the voters and what members answered, by id. Its own answer does not count.
+/// Judges a node with the standing `has`, by the voters and the answers of members. Its own answer does not count.
 pub(crate) fn judge(
     own: u64,
     has: &Standing,
@@ -55,12 +55,12 @@ pub(crate) fn judge(
     if let Some(forgot) = forgot {
         return Verdict::Forgot(forgot);
     }
-    // Whoever forgot may have forgotten this node, too.
+    // A member that lost data may have lost this node, too.
     let asked = |id: &u64| answers.get(id).is_some_and(|answer| answer.trust != Trust::Forgot);
     let votes = voters.contains(&own);
     let count = voters.iter().filter(|id| **id == own || asked(id)).count();
     let needed = majority(voters);
-    // A leader knows of a node without a vote whatever anybody can.
+    // A leader knows of a learner all that any member can.
     let led = others().any(|(_, answer)| answer.leads);
     if voters.is_empty() || count < needed && (votes || !led) {
         return Verdict::Unknown { asked: count, needed };
@@ -68,8 +68,8 @@ pub(crate) fn judge(
     Verdict::Sound { certain: led || voters.iter().all(|id| *id == own || answers.contains_key(id)) }
 }
 
-/// Whether a node that forgot can be replaced without asking anybody: the other voters that are known to be undamaged are a
-/// majority by themselves. The error says how many are known and how many are needed.
+/// Whether a node with a bad disk can be replaced without an operator: the other undamaged voters are a majority. The error has
+/// their number and the number needed.
 pub(crate) fn replaceable(
     own: u64,
     voters: &BTreeSet<u64>,
@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(of(3, &[(2, 10, Waiting)]), Verdict::Sound { certain: false });
         assert_eq!(of(3, &[(2, 9, Waiting), (3, 0, Sound)]), Verdict::Sound { certain: true });
         assert_eq!(of(5, &[(2, 9, Sound)]), Verdict::Unknown { asked: 2, needed: 3 });
-        // Whoever forgot itself, or has no vote, is no part of a majority.
+        // A member that lost data, or has no vote, is no part of a majority.
         assert_eq!(of(3, &[(2, 0, Damaged)]), Verdict::Unknown { asked: 1, needed: 2 });
         assert_eq!(of(3, &[(7, 10, Sound)]), Verdict::Unknown { asked: 1, needed: 2 });
         assert_eq!(
@@ -169,7 +169,7 @@ mod tests {
         let empty = judge(1, &Standing::default(), &voters(3), &answers(&[(2, 11, Sound)]));
         let Verdict::Forgot(forgot) = empty else { panic!("{empty:?}") };
         assert_eq!(forgot.to_string(), "it is at no vote, and n11 remembers it at the vote of term 1");
-        // What is said of the node under its own id is not news.
+        // Answers under its own id do not count.
         assert!(matches!(judge(1, &at(10), &voters(1), &answers(&[(1, 11, Sound)])), Verdict::Sound { .. }));
     }
 

@@ -1,4 +1,4 @@
-//! What a listed node answers to its founder.
+//! The answer of a listed node to its founder.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use crate::replica::core::Core;
 use crate::store::MemberRecord;
 use crate::transport::proto::{FormRequest, MemberInfo};
 
-/// Takes the word of the founder, if it can be true. The text of the error goes back to it.
+/// Accepts the founder if its claim can be true. The error goes back to it.
 pub(crate) async fn accept(core: &Core, request: FormRequest) -> Result<(), String> {
     let own = core.identity.load();
     if request.to != own.node_id {
@@ -48,7 +48,7 @@ pub(crate) async fn accept(core: &Core, request: FormRequest) -> Result<(), Stri
         .map(|member| MemberRecord { id: member.id, name: member.name, address: member.address })
         .collect();
     bind(core, &request.cluster_id, founders).await?;
-    // No cluster with this id has ever run, so nobody remembers anything.
+    // No cluster with this id has run, so no member remembers anything.
     core.take_part();
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! One round of the node that may found the cluster: greets the listed nodes, binds them and starts the log.
+//! One round of the founder: greets the listed nodes, binds them and starts the log.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::transport::{CALL_LIMIT, protocol};
 use crate::types::Member;
 use crate::util::blocking;
 
-/// Who is to found the cluster: the listed nodes, or this one alone if it was prepared for that.
+/// The founding members: the listed nodes, or this one alone if it was prepared for that.
 fn founding_members(core: &Core) -> Vec<Peer> {
     let own = core.identity.load();
     match own.founders.as_slice() {
@@ -36,14 +36,14 @@ pub(super) async fn round(core: &Core) -> Result<Step, Failure> {
     let (hellos, wrong) = greet(core, &members, &nonce).await;
     for hello in hellos.values() {
         if let Some(cluster_id) = live_cluster_of_another(core, hello)? {
-            // The members of a live cluster took this empty node in: it only has to listen.
+            // A live cluster has added this empty node: it only has to listen.
             bind(core, &cluster_id, Vec::new()).await.map_err(Failure::Fatal)?;
             return Ok(Step::Wait(format!("joining the cluster of {}", hello.name)));
         }
     }
     let own = core.identity.load();
     if own.cluster_id.is_some() && (own.founders.is_empty() || hellos.values().any(|hello| hello.live)) {
-        // The cluster runs already. Starting a log of its own would give it a second history.
+        // The cluster runs already: a log of its own would be a second history.
         return Ok(Step::Wait("waiting for the leader of the cluster".into()));
     }
     if let Some(wrong) = wrong {
@@ -125,7 +125,7 @@ async fn found(core: &Core, founders: Vec<MemberRecord>) -> Result<Step, Failure
         .collect();
     let names: BTreeSet<String> = members.values().map(|member| member.name.clone()).collect();
     let names: Vec<String> = names.into_iter().collect();
-    // No cluster with this id has ever run, so nobody remembers anything.
+    // No cluster with this id has run, so no member remembers anything.
     core.take_part();
     match core.raft.initialize(members).await {
         Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {
@@ -136,7 +136,7 @@ async fn found(core: &Core, founders: Vec<MemberRecord>) -> Result<Step, Failure
     }
 }
 
-/// Answers of the listed peers, by name, and who answers at the address of another one.
+/// Greetings of the listed peers by name, and a node that answers at the address of another.
 async fn greet(
     core: &Core,
     members: &[Peer],
@@ -169,8 +169,8 @@ async fn greet(
     (hellos, wrong)
 }
 
-/// The live cluster that lists this node as a member, while it belongs to none. A live cluster that
-/// does not list it is a reason to stop: this node must not form another one beside it.
+/// The live cluster that lists this unbound node. Any other live cluster is a reason to stop: this node must not form a second
+/// one.
 fn live_cluster_of_another(core: &Core, hello: &HelloReply) -> Result<Option<String>, Failure> {
     let own = core.identity.load();
     let Some(theirs) = hello.cluster_id.as_deref().filter(|_| hello.live) else {

@@ -1,5 +1,5 @@
-//! How a cluster begins. One founder, the first listed name, binds every listed node to a fresh
-//! cluster id and starts the log. An empty node never starts a cluster beside a live one.
+//! How a cluster forms. The founder, the first listed name, binds every listed node to a fresh cluster id and starts the log.
+//! An empty node never forms a cluster beside a live one.
 
 pub(crate) mod accept;
 mod founder;
@@ -13,10 +13,10 @@ use super::join;
 use crate::replica::core::Core;
 
 const ROUND: Duration = Duration::from_millis(200);
-/// How often a founder that waits says for whom.
+/// How often a founder logs what it waits for.
 const REMINDER: Duration = Duration::from_secs(10);
 
-/// Works in the background until the log of this node has begun or the node must stop.
+/// Runs until the log of this node has begun or the node must stop.
 pub(crate) async fn run(core: Arc<Core>) {
     let mut reminded = Instant::now();
     loop {

@@ -1,10 +1,10 @@
-//! One step on the way into a cluster, for the node that forms one and for the one that joins.
+//! A step towards membership, when forming or joining a cluster.
 
 use crate::replica::core::Core;
 use crate::store::MemberRecord;
 use crate::util::blocking;
 
-/// What one round came to.
+/// Outcome of one round.
 pub(crate) enum Step {
     /// The log has begun.
     Begun,

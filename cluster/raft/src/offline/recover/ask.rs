@@ -1,5 +1,5 @@
-//! Asks everybody who may know whether the cluster still lives, before one survivor makes another one of it. Members move, and
-//! those that were replaced have other ids: what counts is which nodes of this cluster run, not who is recorded on this disk.
+//! Asks whether the cluster still lives, before a survivor becomes another one. Members move, and replaced ones have other ids:
+//! what counts is which nodes of this cluster run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use crate::store::IdentityFile;
 use crate::transport::contacts::Contacts;
 use crate::transport::{Wire, proto::HelloReply};
 
-/// A member that lives answers within milliseconds; one at the far end of a slow link gets some more.
+/// Running members answer within milliseconds; slow links get more.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
-/// Those who answer may name members that nobody knew here; their answers may do so once more.
+/// Answers may name further members, whose answers may do so once more.
 const ROUNDS: usize = 2;
 
-/// Asks all members but this node, at once, and those of whom they know, and the addresses of the settings.
+/// Asks all other members, members that they name, and the listed addresses.
 pub(super) async fn ask(
     options: &Options,
     identity: &Arc<IdentityFile>,
@@ -38,13 +38,13 @@ pub(super) async fn ask(
             let hello = wire.hello_once(place, &options.advertise, ANSWER_LIMIT).await;
             (place.clone(), hello.map_err(|error| error.to_string()))
         });
-        let heard = join_all(calls).await;
-        for hello in heard.iter().filter_map(|(_, hello)| hello.as_ref().ok()) {
+        let greetings = join_all(calls).await;
+        for hello in greetings.iter().filter_map(|(_, hello)| hello.as_ref().ok()) {
             if hello.cluster_id == own.cluster_id {
                 places.extend(hello.members.iter().map(|member| member.address.clone()));
             }
         }
-        answers.extend(heard);
+        answers.extend(greetings);
     }
     let mut asked: Vec<Asked> = Vec::new();
     for member in members.iter().filter(|member| member.id.0 != own.node_id) {
@@ -55,7 +55,7 @@ pub(super) async fn ask(
         };
         asked.push(Asked { member: member.clone(), said });
     }
-    // Members that moved, and those that came while this node was away.
+    // Members that moved or are new.
     for (address, hello) in &answers {
         let Ok(hello) = hello else { continue };
         let id = NodeId(hello.node_id);

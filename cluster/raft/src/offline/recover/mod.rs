@@ -1,5 +1,5 @@
-//! A new cluster from the data directory of one survivor, when the majority is lost for good. What the
-//! others stored and this node did not is lost; nothing that is on this disk is.
+//! A new cluster from the data directory of one survivor, when the majority is lost for good. Entries that this node does not
+//! have are lost.
 
 mod ask;
 mod objection;
@@ -27,7 +27,7 @@ use crate::util::blocking;
 /// Bytes of entries that are read at once.
 const PIECE: usize = 4 << 20;
 
-/// What one node has of its cluster. Holds the directory until it is dropped or closed.
+/// What one node has of its cluster. Holds the directory until dropped or closed.
 pub struct Recovery {
     /// The node.
     pub node_id: NodeId,
@@ -43,8 +43,8 @@ pub struct Recovery {
     pub last_index: u64,
     /// Index of the newest entry that this node knew to be committed.
     pub committed_index: u64,
-    /// Writes that this node took without a leader and has not passed on.
-    pub kept_writes: u64,
+    /// Writes in the outbox of this node.
+    pub queued_writes: u64,
     /// The state with every entry on this disk.
     pub state: State,
     options: Options,
@@ -63,7 +63,7 @@ impl std::fmt::Debug for Recovery {
     }
 }
 
-/// Looks at what the data directory has. Changes nothing.
+/// Reads the data directory. Changes nothing.
 ///
 /// # Errors
 /// [`StartError::Config`] when there is nothing to recover, [`StartError::Temporary`] while a node runs on the
@@ -74,7 +74,7 @@ pub async fn recover(options: &Options) -> Result<Recovery, StartError> {
     let opened = {
         let options = options.clone();
         tokio::task::spawn_blocking(move || {
-            // Opening would make what is missing.
+            // Opening would create it.
             if !options.data_dir.join(ROCKS_DIR).exists() {
                 return Err(nothing(&options, "no node has run on it"));
             }
@@ -89,7 +89,7 @@ pub async fn recover(options: &Options) -> Result<Recovery, StartError> {
     let cluster_id =
         own.cluster_id.clone().ok_or_else(|| nothing(&options, "the node belongs to no cluster"))?;
     let last = log.last_entry().map_err(unreadable)?.max(machine.last_applied());
-    let last = last.ok_or_else(|| nothing(&options, "the node has never heard of its cluster"))?;
+    let last = last.ok_or_else(|| nothing(&options, "the log of the node is empty"))?;
     let committed = log.read_committed().await.map_err(unreadable)?.max(machine.last_applied());
     let mut membership = machine.membership().membership().clone();
     let mut state = published.load().state.clone();
@@ -110,7 +110,7 @@ pub async fn recover(options: &Options) -> Result<Recovery, StartError> {
     }
     let voters: BTreeSet<u64> = membership.voter_ids().collect();
     if voters == BTreeSet::from([own.node_id]) {
-        // A recovery that broke off at its last step.
+        // A recovery that stopped at its last step.
         let dir = options.data_dir.clone();
         blocking(move || give_to_owner(&dir)).await.map_err(unwritable)?;
         return Err(nothing(&options, "the node is the only voter and needs nobody else: start it"));
@@ -129,7 +129,7 @@ pub async fn recover(options: &Options) -> Result<Recovery, StartError> {
         last_term: last.leader_id.term,
         last_index: last.index,
         committed_index: committed.map_or(0, |id| id.index),
-        kept_writes: outbox.waiting(),
+        queued_writes: outbox.waiting(),
         state,
         options,
         last,
@@ -140,33 +140,33 @@ pub async fn recover(options: &Options) -> Result<Recovery, StartError> {
 }
 
 impl Recovery {
-    /// Asks all other members whether they run, and whoever they name. Takes four seconds at the most.
+    /// Asks all other members, and members that they name, whether they run. Takes at most four seconds.
     pub async fn ask_members(&self) -> Vec<Asked> {
         ask(&self.options, &self.identity, &self.members).await
     }
 
-    /// Why no other cluster should be made of this node, given what the members said.
+    /// Why this node should not become a new cluster, by the answers of members.
     #[must_use]
     pub fn objection(&self, asked: &[Asked]) -> Option<String> {
         objection(self.node_id, &self.node_name, &self.members, asked)
     }
 
-    /// Lets go of the directory, unchanged.
+    /// Releases the directory, unchanged.
     pub async fn close(self) {
         let Self { store, log, .. } = self;
         drop(log);
         close(store).await;
     }
 
-    /// Makes the node the only member of a cluster with a new id, which it returns. Every entry on this disk
-    /// is kept. Repeating it after a crash at any point is harmless.
+    /// Makes the node the only member of a cluster with a new id, which is returned. Every entry on this disk stays. Repeating
+    /// it after a crash is harmless.
     ///
     /// # Errors
     /// [`StartError::Internal`] when the disk does not take it.
     pub async fn write(self) -> Result<String, StartError> {
         let Self { options, last, identity, mut log, store, state, .. } = self;
         let cluster_id = uuid::Uuid::new_v4().to_string();
-        // The id first: whatever happens after this, the old members are refused.
+        // The id first: from here on old members are refused.
         let id = cluster_id.clone();
         let identity =
             blocking(move || identity.recover(&id).map(|()| identity)).await.map_err(unwritable)?;
@@ -175,7 +175,7 @@ impl Recovery {
         let leader_id = LeaderId { term: term.max(last.leader_id.term) + 1, node_id: own.node_id };
         log.save_vote(&Vote { leader_id, committed: true }).await.map_err(unwritable)?;
         if log.last_entry().map_err(unreadable)? < Some(last) {
-            // A snapshot that is newer than the log, which the next start would have cut.
+            // A snapshot newer than the log, which the next start would have cut.
             log.purge(last).await.map_err(unwritable)?;
         }
         let entries = end_of_log(&options, own.node_id, &own.former, leader_id, last.index, state.clock_ms())
@@ -192,7 +192,7 @@ impl Recovery {
     }
 }
 
-/// The entries that turn the log into that of a cluster of one.
+/// Entries that make this the log of a single-node cluster.
 fn end_of_log(
     options: &Options,
     node_id: u64,

@@ -1,4 +1,4 @@
-//! Why no other cluster should be made of this node: the cluster lives, or could.
+//! Why this node should not become a new cluster: the old one lives, or could.
 
 use std::collections::BTreeSet;
 
@@ -43,7 +43,7 @@ pub(super) fn objection(own: NodeId, name: &str, members: &[KnownMember], asked:
     if let Some((leader, _)) = alive.iter().find(|(_, alive)| alive.leads) {
         return Some(lives(format!("{} leads it", leader.name)));
     }
-    // The membership here may be older than that of the others, or newer.
+    // The members recorded here may be older or newer than those of others.
     for voters in [Some(&recorded), newest.map(|newest| &newest.voters)].into_iter().flatten() {
         let majority = voters.len() / 2 + 1;
         let running: Vec<_> = alive
@@ -77,7 +77,7 @@ mod tests {
         KnownMember { id: NodeId(id), name: format!("n{id}"), address: format!("n{id}:8001"), votes }
     }
 
-    /// What those that run say when these are the voters.
+    /// Answer of a running member with these voters.
     fn runs(membership: u64, voters: &[u64]) -> Said {
         let voters: BTreeSet<NodeId> = voters.iter().map(|id| NodeId(*id)).collect();
         Said::Alive(Alive { leads: false, membership, members: voters.clone(), voters })
@@ -112,9 +112,9 @@ mod tests {
     }
 
     #[test]
-    fn members_that_came_under_other_ids_make_a_majority_too() {
+    fn members_under_new_ids_count_for_a_majority() {
         let members = [member(1, true), member(2, true), member(3, true)];
-        // Both others were replaced while this node was away.
+        // Both other members were replaced meanwhile.
         let gone = |id: u64| Asked { member: member(id, true), said: Said::Other("n9 answers there".into()) };
         let came = |id: u64| Asked { member: member(id, true), said: runs(40, &[1, 12, 13]) };
         let why = objection(NodeId(1), "n1", &members, &[gone(2), gone(3), came(12), came(13)]).unwrap();
@@ -127,7 +127,7 @@ mod tests {
         let why = objection(NodeId(1), "n1", &members, &[gone(2), came(12), came(13)]).unwrap();
         assert!(why.contains("no member of it any more") && why.contains("acefleet join n12:8001"), "{why}");
 
-        // One that leads has a majority, whoever else answers here.
+        // A leader has a majority, whatever else answers.
         let Said::Alive(alive) = runs(40, &[1, 12, 13, 14, 15]) else { unreachable!() };
         let leader = Asked { member: member(12, true), said: Said::Alive(Alive { leads: true, ..alive }) };
         let why = objection(NodeId(1), "n1", &members, &[gone(2), gone(3), leader]).unwrap();

@@ -1,4 +1,4 @@
-//! What members say to a survivor that asks whether the cluster lives.
+//! Answers of members to a survivor.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -18,23 +18,23 @@ pub struct KnownMember {
     pub votes: bool,
 }
 
-/// What a member said.
+/// Answer of a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
     /// It runs as a member of this cluster.
     Alive(Alive),
-    /// It lives in another cluster that was recovered from this one.
+    /// It runs in a cluster that was recovered from this one.
     Recovered(String),
-    /// Another node, or no cluster, is found there.
+    /// Another node or cluster answers there.
     Other(String),
     /// There is no answer.
     Nothing(String),
 }
 
-/// What a member that runs knows of the cluster.
+/// The cluster as a running member knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Alive {
-    /// It leads, and a majority has confirmed it lately.
+    /// It leads, with a majority.
     pub leads: bool,
     /// Log index of the newest membership that it knows to be committed.
     pub membership: u64,

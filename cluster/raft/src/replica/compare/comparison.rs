@@ -1,4 +1,4 @@
-//! What this replica and the others hold, and what follows from it.
+//! The reported states of all replicas, and the verdict on them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,75 +10,74 @@ use acefleet_registry::Level;
 use super::point::Points;
 use super::rule::{Verdict, judge};
 
-/// A dispute is said when it has lasted so long: the third replica may only be late with its report.
+/// How long a dispute lasts before it is reported: the third replica may only be late.
 const DISPUTED_FOR: Duration = Duration::from_secs(5);
 
-/// What this replica and the others hold, as far as they have told.
 #[derive(Debug, Default)]
 pub(crate) struct Comparison {
-    known: Mutex<Known>,
+    reports: Mutex<Reports>,
     disputed: AtomicBool,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct Reports {
     pub own: Points,
     others: BTreeMap<u64, Points>,
     pub verdict: Verdict,
-    /// Since when this verdict stands, and whether it was said.
+    /// Since when this verdict stands, and whether it was reported.
     since: Option<Instant>,
     said: bool,
 }
 
 impl Comparison {
-    pub(super) fn known(&self) -> MutexGuard<'_, Known> {
+    pub(super) fn reports(&self) -> MutexGuard<'_, Reports> {
         // The data is plain: a panic elsewhere cannot leave it half-changed.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What this replica has, to be told.
+    /// Points of this replica.
     pub fn own(&self) -> Points {
-        self.known().own.clone()
+        self.reports().own.clone()
     }
 
-    /// Another replica told what it has.
+    /// Another replica told its points.
     pub fn told(&self, from: u64, points: Points) {
-        self.known().others.insert(from, points);
+        self.reports().others.insert(from, points);
     }
 
-    /// Members that hold something else than this one.
+    /// Members whose state differs.
     pub fn differing(&self) -> Vec<u64> {
-        match &self.known().verdict {
+        match &self.reports().verdict {
             Verdict::Outvotes { these: other, .. } | Verdict::Disputed { with: other, .. } => other.clone(),
             Verdict::Unknown | Verdict::Same | Verdict::Outvoted { .. } => Vec::new(),
         }
     }
 
-    /// Whether no majority says who is right. Cheap: every answer asks.
+    /// Whether no majority is right. Cheap: every answer asks.
     pub fn is_disputed(&self) -> bool {
         self.disputed.load(Ordering::Relaxed)
     }
 
-    /// Judges anew. Returns the verdict when it has to be said now.
+    /// Judges anew. Returns the verdict if it must be reported now.
     pub(super) fn judged(
         &self,
         peers: &BTreeMap<u64, Level>,
         level: Level,
         replicas: usize,
     ) -> Option<Verdict> {
-        let mut known = self.known();
-        known.others.retain(|id, _| peers.get(id) == Some(&level));
-        let verdict = judge(&known.own, &known.others, replicas);
-        if std::mem::discriminant(&verdict) != std::mem::discriminant(&known.verdict) {
-            (known.since, known.said) = (Some(Instant::now()), false);
+        let mut reports = self.reports();
+        reports.others.retain(|id, _| peers.get(id) == Some(&level));
+        let verdict = judge(&reports.own, &reports.others, replicas);
+        if std::mem::discriminant(&verdict) != std::mem::discriminant(&reports.verdict) {
+            (reports.since, reports.said) = (Some(Instant::now()), false);
         }
-        known.verdict = verdict.clone();
+        reports.verdict = verdict.clone();
         let waits = matches!(verdict, Verdict::Disputed { .. })
-            && known.since.is_some_and(|since| since.elapsed() < DISPUTED_FOR);
-        if known.said || waits {
+            && reports.since.is_some_and(|since| since.elapsed() < DISPUTED_FOR);
+        if reports.said || waits {
             return None;
         }
-        known.said = true;
+        reports.said = true;
         self.disputed.store(matches!(verdict, Verdict::Disputed { .. }), Ordering::Relaxed);
         Some(verdict)
     }

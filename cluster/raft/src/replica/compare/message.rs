@@ -8,18 +8,18 @@ use crate::transport::proto::StatePoint;
 
 /// Points as they travel.
 pub(crate) fn encode(points: &Points) -> Vec<StatePoint> {
-    let told = |point: Point| StatePoint {
+    let encoded = |point: Point| StatePoint {
         index: point.index,
         digest: Bytes::copy_from_slice(&point.digest.to_le_bytes()),
     };
-    points.iter().map(told).collect()
+    points.iter().map(encoded).collect()
 }
 
-/// Points that came; what is no digest is left out.
+/// Skips points without a valid digest.
 pub(crate) fn decode(points: &[StatePoint]) -> Points {
-    let heard = |point: &StatePoint| {
+    let decoded = |point: &StatePoint| {
         let digest = Digest::from_le_bytes(point.digest.as_ref().try_into().ok()?);
         Some(Point { index: point.index, digest })
     };
-    points.iter().filter_map(heard).collect()
+    points.iter().filter_map(decoded).collect()
 }

@@ -1,5 +1,5 @@
-//! Replicas compare what they hold. Entries are the same on all of them, so states that differ at one index mean that a
-//! program, a memory or a disk has failed; nothing else would ever notice.
+//! Replicas compare their states. Entries are the same on all, so a difference after one entry means that a program, a memory
+//! or a disk has failed; nothing else would notice.
 
 mod comparison;
 pub(crate) mod message;

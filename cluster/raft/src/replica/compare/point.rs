@@ -1,4 +1,4 @@
-//! Points of the log at which replicas compare their states, and how they come to choose the same ones.
+//! Points of the log at which replicas compare their states, chosen alike by all.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,10 +7,10 @@ use acefleet_registry::{Digest, State};
 
 /// Log indexes between two points at which a busy replica may be digested.
 const STEP: u64 = 256;
-/// So many points are kept and told: more than fall between two reports.
+/// Points that are stored and told: more than fall between two reports.
 const KEPT: usize = 8;
 
-/// What a replica held after an entry of the log.
+/// Digest of a state after a log entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Point {
     pub index: u64,
@@ -50,7 +50,7 @@ impl FromIterator<Point> for Points {
     }
 }
 
-/// A state that waits to be digested while entries go on being applied.
+/// The next state to digest, while entries go on being applied.
 #[derive(Debug, Default)]
 pub(crate) struct Due(Mutex<Option<(u64, State)>>);
 
@@ -60,8 +60,8 @@ impl Due {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An entry was applied. Of the states since the last [`Due::take`] the one at the roundest index stays: replicas that look
-    /// at different moments choose the same one.
+    /// An entry was applied. Of the states since the last [`Due::take`] the one at the roundest index stays, so that replicas
+    /// choose alike at different times.
     pub fn passed(&self, index: u64, state: &State) {
         if !index.is_multiple_of(STEP) {
             return;

@@ -1,4 +1,4 @@
-//! Whose state is right when replicas differ: that of a majority, and without one nobody can say.
+//! Which state is right when replicas differ: that of a majority, else unknown.
 
 use std::collections::BTreeMap;
 
@@ -9,21 +9,21 @@ use super::point::Points;
 /// What the newest comparison says about this replica.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// No other replica has told a point that this one has, too.
+    /// No other replica has told a point of this one.
     #[default]
     Unknown,
-    /// All that were compared hold the same.
+    /// All compared replicas agree.
     Same,
-    /// A majority holds the same as this one; these do not.
+    /// A majority agrees with this replica; these do not.
     Outvotes { index: u64, these: Vec<u64> },
-    /// A majority holds something else.
+    /// A majority disagrees with this replica.
     Outvoted { index: u64, by: Vec<u64> },
-    /// These hold something else, and neither side is a majority.
+    /// These disagree, and neither side is a majority.
     Disputed { index: u64, with: Vec<u64> },
 }
 
-/// Compares this replica with the others that know the same commands, of which there are `replicas` with this one; those that
-/// have told nothing count, too. The index that most of them have told decides, and among those the newest.
+/// Compares this replica with the others at its level, `replicas` in all, those without a report included. The index with most
+/// reports decides, the newest of several.
 pub(crate) fn judge(own: &Points, others: &BTreeMap<u64, Points>, replicas: usize) -> Verdict {
     let told = |index: u64| -> Vec<(u64, Digest)> {
         others.iter().filter_map(|(id, points)| Some((*id, points.at(index)?))).collect()
@@ -101,8 +101,8 @@ mod tests {
         assert_eq!(judge(&own, &told, 3), Verdict::Same, "the newest, where as many have told both");
     }
 
-    /// However the reports are spread, two replicas that hold different states never both think that a majority holds theirs,
-    /// and nobody is outvoted who holds what a majority holds.
+    /// No two replicas with different states both have a majority, however the reports are spread; nor is a replica outvoted
+    /// that agrees with one.
     #[test]
     fn no_two_sides_are_both_right() {
         for size in 2..=4_usize {

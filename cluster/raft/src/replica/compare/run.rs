@@ -1,4 +1,4 @@
-//! Digests the state of this replica now and then, and acts when it differs from others.
+//! Digests the state of this replica, and acts when it differs from others.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::util::blocking;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// A replica rests so many times as long as the last digest took: one with a large state must not spend a core on it.
+/// Rest after a digest, in multiples of its duration: a large state must not occupy a core.
 const REST: u32 = 50;
 
 /// Runs until the node stops.
@@ -37,13 +37,13 @@ pub(crate) async fn run(core: Arc<Core>) {
         let alike = peers.values().filter(|level| **level == core.wire.level()).count();
         let began = Instant::now();
         if alike == 0 {
-            // Nobody to compare with: an old state that waits would only cost memory.
+            // Without another replica, a waiting state only costs memory.
             drop(core.due.take());
         } else if began >= rested
             && let Some((index, state)) = next(&core, &mut seen)
         {
             match digest(state).await {
-                Ok(digest) => core.comparison.known().own.push(Point { index, digest }),
+                Ok(digest) => core.comparison.reports().own.push(Point { index, digest }),
                 Err(error) => return tracing::error!(%error, "the replicas are not compared any more"),
             }
             rested = Instant::now() + REST * began.elapsed();
@@ -54,11 +54,11 @@ pub(crate) async fn run(core: Arc<Core>) {
     }
 }
 
-/// The state that is to be digested now: the newest when nothing moves, as all replicas come to the same index then.
+/// The state to digest now: the newest when nothing moves, as all replicas then reach the same index.
 fn next(core: &Core, seen: &mut u64) -> Option<(u64, State)> {
     let view = core.published.load();
     let rests = view.applied_index == std::mem::replace(seen, view.applied_index);
-    let newest = core.comparison.known().own.newest().map_or(0, |point| point.index);
+    let newest = core.comparison.reports().own.newest().map_or(0, |point| point.index);
     let due = core.due.take().filter(|(index, _)| *index > newest);
     match rests && view.applied_index > newest {
         true => Some((view.applied_index, view.state.clone())),
@@ -97,7 +97,7 @@ async fn say(core: &Core, verdict: Verdict) {
     }
 }
 
-/// This replica is the wrong one: it gives leadership away, notes that its data is not to be used, and ends.
+/// A majority contradicts this replica: it transfers leadership, notes that its data must not be used, and ends.
 async fn outvoted(core: &Core, index: u64, names: &str, by: &[u64]) {
     core.transfer_leadership(|id| by.contains(&id)).await;
     let member = by.iter().find_map(|id| core.member(*id)).map(|member| member.address);

@@ -31,7 +31,7 @@ fn alter(dir: &Path) {
 async fn until(what: &str, nodes: &[Node], mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !condition() {
-        assert!(Instant::now() < deadline, "waited in vain for: {what}");
+        assert!(Instant::now() < deadline, "timed out: {what}");
         for from in nodes.iter().map(Node::cluster) {
             for to in nodes.iter().map(|node| node.cluster().node_id()).filter(|to| *to != from.node_id()) {
                 let soon = Instant::now() + Duration::from_millis(500);
@@ -58,7 +58,7 @@ fn failure(node: &Node) -> Option<Failure> {
 }
 
 fn verdict(node: &Node) -> Verdict {
-    node.cluster().core().comparison.known().verdict.clone()
+    node.cluster().core().comparison.reports().verdict.clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,7 +85,7 @@ async fn a_replica_that_a_majority_contradicts_stops_and_does_not_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_majority_all_go_on_and_say_that_they_differ() {
+async fn without_a_majority_all_replicas_run_and_report_the_difference() {
     let dir = tempfile::tempdir().unwrap();
     let mut nodes = lab::formed(dir.path(), &["a", "b"]).await;
     start_with_something_else(&mut nodes[1]).await;

@@ -19,7 +19,7 @@ use crate::options::Timing;
 use crate::types::Member;
 use crate::util::span::{Span, millis};
 
-/// A clock of another node that was told longer ago says nothing about its clock now.
+/// How long the reported clock of another node is of use.
 const CLOCK_GOOD_FOR: Duration = Duration::from_secs(60);
 
 /// Contact times of this node. The locks are held for moments only.
@@ -78,7 +78,7 @@ impl Contacts {
         });
     }
 
-    /// A peer answered a call. Says so in the log if it was lost.
+    /// A peer answered a call. Logs it if the peer was lost.
     pub fn answered(&self, id: u64, name: &str) {
         let lost = self.note(id, |peer, now| peer.answered(now).map(|since| now - since));
         if let Some(lost_for) = lost {
@@ -86,7 +86,7 @@ impl Contacts {
         }
     }
 
-    /// A peer did not answer a call. Says so in the log, once, when that means that it is lost.
+    /// A peer did not answer a call. Logs it once, when the peer is lost by that.
     pub fn missed(&self, id: u64, name: &str, why: &dyn fmt::Display) {
         let lost = self.note(id, |peer, now| peer.missed(now, self.replaced_after()));
         match lost {
@@ -162,7 +162,7 @@ impl Contacts {
         self.freshness().offered == Some((term, leader))
     }
 
-    /// There was a leader with a majority at this time; this node itself, perhaps.
+    /// There was a leader with a majority at this time, perhaps this node.
     pub fn led_at(&self, at: Instant) {
         self.freshness().led_at(at);
     }
@@ -172,8 +172,8 @@ impl Contacts {
         self.freshness().led_by_self_at(at);
     }
 
-    /// The leader sent log entries or a heartbeat, when this node had applied `applied`. A message counts from the time at
-    /// which it was true: it may have waited in a buffer while this node was paused, or its sender had lost its majority.
+    /// The leader sent log entries or a heartbeat, with `applied` being applied here. The message counts from when it was true:
+    /// it may have waited in a buffer while this node was paused, or its sender had lost its majority.
     pub fn leader_message(&self, message: &LeaderMessage, applied: u64) {
         let before = |at: Instant| at.checked_sub(message.unconfirmed);
         let mut freshness = self.freshness();
