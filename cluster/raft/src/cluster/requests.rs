@@ -96,7 +96,7 @@ impl Cluster {
         submit(&self.core, &change, deadline).await
     }
 
-    /// Asks another node, through its [`Hooks::ask`]. Asking itself stays inside the process.
+    /// Asks another node, through its [`crate::Hooks::ask`]. Asking itself stays inside the process.
     ///
     /// # Errors
     /// [`AskError`]; its variants say whether the request may have been handled.
