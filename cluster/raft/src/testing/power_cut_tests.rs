@@ -21,7 +21,7 @@ use crate::store::{Db, Flusher, LogStore};
 use crate::types::{Entry, LeaderId, LogId, TypeConfig, Vote};
 use crate::util::files;
 
-const CHILD: &str = "power_cut_tests::child";
+const CHILD: &str = "testing::power_cut_tests::child";
 /// What a sync takes: time enough to tell an answer before it from one after it.
 const SYNC_MS: u64 = 20;
 const PATIENCE: Duration = Duration::from_secs(60);
