@@ -3,8 +3,7 @@
 //! - [`access`]: keys of the API on this host
 //! - [`config`]: settings, checked before anything starts
 //! - [`agent`]: drives this host's Docker daemon and probes its engines; decides nothing cluster-wide
-//! - [`soft`]: state that is reported, not replicated
-//! - [`ask`]: questions between nodes
+//! - [`peers`]: what nodes say to each other: questions, answers and reports
 //! - [`fleet`]: what the API and the leader do with the cluster: provision, stop, scale, look up
 //! - [`http`]: the public API; holds no state of its own but rendered answers
 //! - [`reach`]: whether other nodes can find this one
@@ -17,15 +16,13 @@
 
 pub mod access;
 pub mod agent;
-pub mod ask;
 pub mod config;
-pub mod container;
 pub mod fleet;
 pub mod http;
 pub mod node;
+pub mod peers;
 pub mod reach;
 pub mod relay;
 mod sockets;
-pub mod soft;
 pub mod supervisor;
 mod volume;

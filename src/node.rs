@@ -22,9 +22,9 @@ use crate::config::Config;
 use crate::fleet::hooks::NodeHooks;
 use crate::fleet::{Fleet, gossip, leader, outbox_reader, register};
 use crate::http;
+use crate::peers::SoftState;
 use crate::reach;
 use crate::relay;
-use crate::soft::SoftState;
 use crate::supervisor;
 use crate::volume;
 

@@ -11,7 +11,7 @@ use bollard::models::{
 use crate::agent::docker_refusal::{is_page, plain};
 use crate::agent::runtime::{Inspection, Observed, RuntimeError, VpnView};
 use crate::agent::spec::{ContainerSpec, Restart};
-use crate::container::{ContainerView, PortBinding};
+use crate::peers::{ContainerView, PortBinding};
 
 /// What is sent to create a container.
 pub(super) fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {

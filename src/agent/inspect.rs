@@ -9,8 +9,7 @@ use futures::StreamExt;
 
 use crate::agent::runtime::{RuntimeError, Scope};
 use crate::agent::{AgentHandle, address, fetch};
-use crate::container::ContainerView;
-use crate::soft::StreamSample;
+use crate::peers::{ContainerView, StreamSample};
 
 /// Time for the engine to answer a stop.
 const STOP_LIMIT: Duration = Duration::from_secs(5);

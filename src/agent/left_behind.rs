@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use acefleet_registry::{Command, Reply, State};
-use serde::{Deserialize, Serialize};
 
 use crate::agent::availability::Docker;
 use crate::agent::context::Context;
 use crate::agent::runtime::{Observed, Scope};
 use crate::agent::{AgentHandle, plan, spec};
 use crate::fleet::new_op_id;
-use crate::soft::LeftBehind;
+use crate::peers::{Adoption, LeftBehind};
 
 /// Between two looks.
 const PERIOD: Duration = Duration::from_secs(30);
@@ -22,15 +21,6 @@ const PERIOD: Duration = Duration::from_secs(30);
 const SHOWN_MAX: usize = 256;
 /// Time for the write that adopts one.
 const WRITE_WITHIN: Duration = Duration::from_secs(2);
-
-/// What came of adopting one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Adoption {
-    /// Its name.
-    pub name: String,
-    /// Why not; none when it is an engine of this cluster now.
-    pub refused: Option<String>,
-}
 
 /// Whose they were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

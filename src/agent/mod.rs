@@ -59,7 +59,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
-use crate::soft::SoftState;
+use crate::peers::SoftState;
 
 pub use docker::DockerRuntime;
 pub use runtime::ContainerRuntime;

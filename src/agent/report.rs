@@ -10,7 +10,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::agent::context::{Context, unpoisoned};
 use crate::agent::runtime::Observed;
-use crate::soft::{EngineSoft, LeftBehind, NodeReport, SILENT_AFTER, SoftState, StreamSample, VpnSoft};
+use crate::peers::{EngineSoft, LeftBehind, NodeReport, SILENT_AFTER, SoftState, StreamSample, VpnSoft};
 
 /// Period of publication.
 const PERIOD: Duration = Duration::from_secs(1);

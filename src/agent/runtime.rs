@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
 use crate::agent::spec::{self, ContainerSpec};
-use crate::container::ContainerView;
+use crate::peers::ContainerView;
 
 /// Which containers are ours: those of this cluster on this node. Several nodes may share one daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use acefleet_registry::WallMs;
 use serde_json::Value;
 
 use crate::agent::context::unpoisoned;
-use crate::soft::StreamSample;
+use crate::peers::StreamSample;
 
 /// Longest word of an engine that is kept, in bytes.
 const LONGEST_STATUS: usize = 32;

@@ -8,7 +8,7 @@ use acefleet_registry::rules::hosts::{self, Candidates};
 use acefleet_registry::{Reserve, State};
 
 use crate::fleet::{Blocked, Code, Fleet, provision};
-use crate::soft::SILENT_AFTER;
+use crate::peers::SILENT_AFTER;
 
 /// Whether an engine could be started now.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,9 +9,8 @@ use acefleet_registry::{Command, Engine, EngineId, NodeId, RefusalCode, Reply};
 use bytes::Bytes;
 use futures::future::join_all;
 
-use crate::ask::{Answer, Question};
-use crate::container::ContainerView;
 use crate::fleet::{Fleet, FleetError, hooks};
+use crate::peers::{Answer, ContainerView, Question};
 
 /// Callers of the API give up after 3 s.
 const ASK_WITHIN: Duration = Duration::from_secs(2);

@@ -12,9 +12,8 @@ use futures::future::join_all;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::ask::Question;
 use crate::fleet::Fleet;
-use crate::soft::NodeReport;
+use crate::peers::{NodeReport, Question};
 
 const PERIOD: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_millis(800);

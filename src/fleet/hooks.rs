@@ -10,9 +10,8 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 
 use crate::access;
-use crate::ask::{Answer, Question};
 use crate::fleet::Fleet;
-use crate::soft::SoftState;
+use crate::peers::{Answer, Question, SoftState};
 
 /// The node's side of the cluster's hooks. Made before the cluster, completed when the fleet is.
 pub struct NodeHooks {

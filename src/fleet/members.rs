@@ -9,9 +9,8 @@ use acefleet_raft::{MemberStatus, MembershipChange, RaftStatus, Role};
 use acefleet_registry::node::Wanted;
 use acefleet_registry::{Command, NodeId, Reply};
 
-use crate::agent::left_behind::Adoption;
-use crate::ask::{Answer, Question};
 use crate::fleet::{Fleet, FleetError};
+use crate::peers::{Adoption, Answer, Question};
 
 /// How long a removal waits for events that the member keeps to be written.
 const KEPT_WITHIN: Duration = Duration::from_secs(5);

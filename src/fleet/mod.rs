@@ -47,8 +47,8 @@ use tokio_util::sync::CancellationToken;
 use crate::agent::AgentHandle;
 use crate::config::Config;
 use crate::fleet::kept_order::KeptOrder;
+use crate::peers::{SoftState, SoftView};
 use crate::relay;
-use crate::soft::{SoftState, SoftView};
 
 pub use blocked::{Blocked, Code};
 pub use errors::FleetError;

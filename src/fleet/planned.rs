@@ -4,10 +4,10 @@ use acefleet_raft::WriteError;
 use acefleet_registry::plan::waits::Subject;
 use acefleet_registry::{State, plan};
 
-use crate::ask::{Answer, PlanView, Question, WaitView};
 use crate::fleet::containers::soon;
 use crate::fleet::leader::Planned;
 use crate::fleet::{Fleet, FleetError, decision};
+use crate::peers::{Answer, PlanView, Question, WaitView};
 
 /// Longest list of what is waited for; in a large fleet most of it is one idle engine after the other.
 const WAITS_MAX: usize = 500;

@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 use acefleet_registry::stream::StreamEnd;
 use acefleet_registry::{Command, WallMs};
 
-use crate::ask::{Answer, Question};
 use crate::fleet::{Fleet, FleetError, containers};
-use crate::soft::StreamSample;
+use crate::peers::{Answer, Question, StreamSample};
 
 /// Reason of a stream that was ended through the API.
 pub const STOPPED_BY_API: &str = "manual_stop_via_api";

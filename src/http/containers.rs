@@ -6,12 +6,12 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::container::ContainerView;
 use crate::http::app::App;
 use crate::http::call::Caller;
 use crate::http::problem::{BlockedBody, DetailBody, InvalidBody, Problem};
 use crate::http::snapshot::{Snapshot, written};
 use crate::http::validate::Checker;
+use crate::peers::ContainerView;
 
 /// Inspect a container
 ///

@@ -16,8 +16,8 @@ use crate::http::problem::Problem;
 use crate::http::provision::circuit_word;
 use crate::http::snapshot::{Here, Snapshot};
 use crate::http::vpn::VpnFigures;
+use crate::peers::NodeReport;
 use crate::relay::stats::{Stats, Trouble};
-use crate::soft::NodeReport;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 const MIB: f64 = 1_048_576.0;

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use crate::agent::spec::labels;
 use crate::http::snapshot::Snapshot;
 use crate::http::time::zulu;
-use crate::soft::{EngineSoft, StreamSample};
+use crate::peers::{EngineSoft, StreamSample};
 
 /// An engine that clients may be sent to.
 #[derive(Debug, Serialize, ToSchema)]

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoResponses, ToSchema};
 
-use crate::agent::left_behind::Adoption;
 use crate::http::app::App;
 use crate::http::call::{Arrival, Caller, JsonCall};
 use crate::http::cluster::{self, ClusterNode};
@@ -16,6 +15,7 @@ use crate::http::problem::{BlockedBody, DetailBody, InvalidBody, Problem};
 use crate::http::query::Query;
 use crate::http::snapshot::written;
 use crate::http::validate::{Checker, Place};
+use crate::peers::Adoption;
 
 /// Longest deadline of a drain, seconds: a year.
 const DEADLINE_MAX: i64 = 365 * 86_400;

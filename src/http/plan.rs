@@ -3,10 +3,10 @@
 use axum::extract::State;
 use axum::response::Response;
 
-use crate::ask::PlanView;
 use crate::http::app::App;
 use crate::http::problem::{BlockedBody, Problem};
 use crate::http::snapshot::written;
+use crate::peers::PlanView;
 
 /// The leader's plan
 ///

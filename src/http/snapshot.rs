@@ -19,7 +19,7 @@ use crate::http::call::Arrival;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::http::rendered::{Key, Moment, Page, Rendering};
-use crate::soft::SoftView;
+use crate::peers::SoftView;
 
 /// Revision of the registry that an answer shows, or that a write made.
 pub(crate) const REVISION: HeaderName = HeaderName::from_static("x-acefleet-revision");

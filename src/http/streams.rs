@@ -17,7 +17,7 @@ use crate::http::problem::{BlockedBody, DetailBody, InvalidBody, Problem};
 use crate::http::rendered::{Page, SHORT_BYTES};
 use crate::http::snapshot::{Snapshot, to_json, written};
 use crate::http::time;
-use crate::soft::StreamSample;
+use crate::peers::StreamSample;
 
 /// Streams of this state alone.
 #[derive(ToSchema)]

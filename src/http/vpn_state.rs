@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::http::snapshot::Snapshot;
 use crate::http::time::zulu;
-use crate::soft::VpnSoft;
+use crate::peers::VpnSoft;
 
 /// State of one VPN container.
 #[derive(Clone, Debug, Serialize, ToSchema)]

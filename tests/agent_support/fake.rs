@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use acefleet::agent::runtime::{ContainerRuntime, Inspection, Observed, RuntimeError, Scope, VpnView};
 use acefleet::agent::spec::ContainerSpec;
-use acefleet::container::ContainerView;
+use acefleet::peers::ContainerView;
 use acefleet_registry::lack::Lack;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;

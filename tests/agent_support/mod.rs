@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use acefleet::agent::{self, AgentHandle, ContainerRuntime, Deps};
 use acefleet::config::{self, Config, Host, Sources};
 use acefleet::fleet::new_op_id;
-use acefleet::soft::SoftState;
+use acefleet::peers::SoftState;
 use acefleet_raft::{Cluster, NoHooks, NodeId, Options};
 use acefleet_registry::engine::{EngineSpec, Kind, Phase};
 use acefleet_registry::stream::{KeyType, StreamStart};

@@ -16,7 +16,7 @@ use crate::agent::vpn::control::{Control, Said};
 use crate::agent::vpn::network::Network;
 use crate::agent::vpn::verdict::{Look, Tunnel, Verdict};
 use crate::config::VpnConfig;
-use crate::soft::VpnSoft;
+use crate::peers::VpnSoft;
 
 /// Pause while the last look spoke against the verdict.
 const SOON: Duration = Duration::from_secs(1);

@@ -11,7 +11,7 @@ use acefleet::config::{self, Config, Host, Sources};
 use acefleet::fleet::hooks::NodeHooks;
 use acefleet::fleet::{Fleet, gossip, leader, register};
 use acefleet::http;
-use acefleet::soft::SoftState;
+use acefleet::peers::SoftState;
 use acefleet_raft::{Options, Peer, Timing};
 use acefleet_registry::command::Adopt;
 use acefleet_registry::engine::{EngineSpec, Ports};

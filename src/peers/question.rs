@@ -7,9 +7,8 @@ use acefleet_registry::{EngineId, WallMs};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::agent::left_behind::Adoption;
-use crate::container::ContainerView;
-use crate::soft::{NodeReport, StreamSample};
+use crate::peers::container::ContainerView;
+use crate::peers::report::{NodeReport, StreamSample};
 
 /// A question to another node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -103,4 +102,13 @@ pub struct WaitView {
     pub message: String,
     /// Seconds until it is over, where time alone ends it.
     pub seconds_left: Option<u64>,
+}
+
+/// What came of adopting one engine that was left behind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adoption {
+    /// Its name.
+    pub name: String,
+    /// Why not; none when it is an engine of this cluster now.
+    pub refused: Option<String>,
 }

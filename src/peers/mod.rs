@@ -1,0 +1,17 @@
+//! What nodes say to each other beside the log. JSON inside the cluster's opaque requests; unknown fields are ignored, so neighbours
+//! may be one version apart.
+//!
+//! - [`question`]: what one node asks another, and the answers
+//! - [`container`]: a container in an answer, also as the API shows it
+//! - [`report`]: what each node tells all others once a second
+//! - [`soft`]: the last reports of all nodes
+
+pub mod container;
+pub mod question;
+pub mod report;
+pub mod soft;
+
+pub use container::{ContainerView, PortBinding};
+pub use question::{Adoption, Answer, PlanView, Question, WaitView};
+pub use report::{EngineSoft, LeftBehind, NodeReport, SILENT_AFTER, StreamSample, VpnSoft};
+pub use soft::{SoftState, SoftView};
