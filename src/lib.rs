@@ -1,17 +1,17 @@
 //! The Acefleet node: one process per Docker host, with every role.
 //!
-//! - [`access`]: keys of the API on this host
-//! - [`config`]: settings, checked before anything starts
-//! - [`agent`]: drives this host's Docker daemon and probes its engines; decides nothing cluster-wide
-//! - [`peers`]: what nodes say to each other: questions, answers and reports
-//! - [`fleet`]: what the API and the leader do with the cluster: provision, stop, scale, look up
-//! - [`http`]: the public API; holds no state of its own but rendered answers
-//! - [`reach`]: whether other nodes can find this one
-//! - [`relay`]: makes `localhost` reach engines of other hosts
-//! - `sockets`: options of connections
+//! Each module imports those below it only; `tests/layers.rs` checks it.
+//!
 //! - [`node`]: start, wiring and ordered stop
-//! - [`supervisor`]: what systemd is told
-//! - `volume`: whether a container keeps its data
+//! - [`http`]: the public API; holds no state of its own but rendered answers
+//! - [`fleet`]: what the API and the leader do with the cluster: provision, stop, scale, look up
+//! - [`agent`]: drives this host's Docker daemon and probes its engines; decides nothing cluster-wide
+//! - [`relay`]: makes `localhost` reach engines of other hosts
+//! - [`access`]: who may call this node; keys in files of this host
+//! - [`peers`]: what nodes say to each other: questions, answers and reports
+//! - [`op_id`]: ids of writes
+//! - `sockets`: options of connections
+//! - [`config`]: settings, checked before anything starts
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod access;
@@ -20,9 +20,7 @@ pub mod config;
 pub mod fleet;
 pub mod http;
 pub mod node;
+pub mod op_id;
 pub mod peers;
-pub mod reach;
 pub mod relay;
 mod sockets;
-pub mod supervisor;
-mod volume;

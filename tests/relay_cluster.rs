@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use acefleet::config::{self, Config, Host, Sources};
-use acefleet::fleet::new_op_id;
+use acefleet::op_id::new_op_id;
 use acefleet::relay::{self, Stats};
 use acefleet_raft::{Cluster, NoHooks, Options, Peer, Timing};
 use acefleet_registry::cause::Cause;

@@ -12,7 +12,7 @@ use url::Url;
 use crate::agent::context::unpoisoned;
 use crate::agent::runtime::Inspection;
 use crate::agent::vpn::Networks;
-use crate::config::Config;
+use crate::config::{Config, docker};
 
 /// The network that engines of a node join, by how they are reached in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +100,7 @@ impl Addresses {
     /// daemon is on another host.
     #[must_use]
     pub fn new(config: &Config, networks: Arc<Networks>) -> Self {
-        let remote = config.docker_host.as_deref().and_then(daemon_host);
+        let remote = config.docker_host.as_deref().and_then(docker::daemon_host);
         Self {
             host: remote.unwrap_or_else(|| "127.0.0.1".to_owned()),
             networked: EngineNetwork::of(config).name().is_some(),
@@ -157,13 +157,6 @@ impl Addresses {
     }
 }
 
-/// Host of a daemon that is reached over TCP, in the form that a URL wants it.
-pub(crate) fn daemon_host(docker_host: &str) -> Option<String> {
-    let rest =
-        ["tcp://", "http://", "https://"].iter().find_map(|scheme| docker_host.strip_prefix(scheme))?;
-    Url::parse(&format!("http://{rest}")).ok()?.host_str().map(str::to_owned)
-}
-
 /// `url`'s path and query at another base address. A URL without scheme and host counts as a path.
 /// Nothing else of it is used, so a caller's URL leads nowhere but to the engine.
 #[must_use]
@@ -210,14 +203,5 @@ mod tests {
     fn a_stop_has_one_argument() {
         let url = stop_url("http://127.0.0.1:19001", "http://e:1/ace/cmd/a/b?method=pause").unwrap();
         assert_eq!(url.as_str(), "http://127.0.0.1:19001/ace/cmd/a/b?method=stop");
-    }
-
-    #[test]
-    fn a_remote_daemon_is_where_its_engines_are() {
-        assert_eq!(daemon_host("tcp://docker:2375").as_deref(), Some("docker"));
-        assert_eq!(daemon_host("http://10.0.0.7:2375").as_deref(), Some("10.0.0.7"));
-        assert_eq!(daemon_host("tcp://[fd00::1]:2375").as_deref(), Some("[fd00::1]"));
-        assert_eq!(daemon_host("https://docker:2376").as_deref(), Some("docker"));
-        assert_eq!(daemon_host("unix:///run/docker.sock"), None);
     }
 }

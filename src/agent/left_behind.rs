@@ -12,7 +12,7 @@ use crate::agent::availability::Docker;
 use crate::agent::context::Context;
 use crate::agent::runtime::{Observed, Scope};
 use crate::agent::{AgentHandle, plan, spec};
-use crate::fleet::new_op_id;
+use crate::op_id::new_op_id;
 use crate::peers::{Adoption, LeftBehind};
 
 /// Between two looks.

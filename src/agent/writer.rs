@@ -8,7 +8,7 @@ use acefleet_registry::{Command, Reply};
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::backoff::Backoff;
-use crate::fleet::new_op_id;
+use crate::op_id::new_op_id;
 
 /// How long one attempt may be held while there is no leader.
 const ATTEMPT: Duration = Duration::from_secs(5);

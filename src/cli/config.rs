@@ -11,7 +11,7 @@ pub fn check(file: Option<&Path>) -> u8 {
     match load(file) {
         Ok(loaded) => {
             warn(&loaded.warnings);
-            match prepare::run(acefleet::reach::fault(&loaded.config)) {
+            match prepare::run(acefleet::node::reach::fault(&loaded.config)) {
                 Ok(None) => output::print("The settings are valid."),
                 Ok(Some(fault)) => {
                     output::complain(&fault);

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use url::Url;
+
 use super::parse::{Reason, host, port};
 
 /// `unix:///PATH`, `tcp://HOST:PORT`, `http://HOST:PORT` or `https://HOST:PORT`.
@@ -29,6 +31,13 @@ pub fn daemon(text: &str) -> Result<String, Reason> {
         "ssh" | "npipe" | "fd" => Err(format!("{scheme}:// is not supported")),
         _ => Err("unknown scheme".into()),
     }
+}
+
+/// Host of a daemon that is reached over TCP, in the form that a URL wants it.
+pub(crate) fn daemon_host(docker_host: &str) -> Option<String> {
+    let rest =
+        ["tcp://", "http://", "https://"].iter().find_map(|scheme| docker_host.strip_prefix(scheme))?;
+    Url::parse(&format!("http://{rest}")).ok()?.host_str().map(str::to_owned)
 }
 
 /// The name of a network.
@@ -162,4 +171,18 @@ pub fn key(text: &str) -> Result<String, Reason> {
         );
     }
     Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remote_daemon_is_where_its_engines_are() {
+        assert_eq!(daemon_host("tcp://docker:2375").as_deref(), Some("docker"));
+        assert_eq!(daemon_host("http://10.0.0.7:2375").as_deref(), Some("10.0.0.7"));
+        assert_eq!(daemon_host("tcp://[fd00::1]:2375").as_deref(), Some("[fd00::1]"));
+        assert_eq!(daemon_host("https://docker:2376").as_deref(), Some("docker"));
+        assert_eq!(daemon_host("unix:///run/docker.sock"), None);
+    }
 }

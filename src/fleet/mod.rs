@@ -11,6 +11,7 @@
 //! - `other_settings`: warns of settings that differ from the leader's
 //! - [`decision`]: what a leader decided, in words
 //! - [`members`]: cordon, drain and remove members
+//! - [`new_key`]: another key for the cluster
 //! - [`gossip`]: pushes soft state to the other nodes
 //! - [`register`]: keeps this node's own record true
 //! - [`hooks`]: answers the cluster's calls
@@ -26,6 +27,7 @@ pub mod hooks;
 mod kept_order;
 pub mod leader;
 pub mod members;
+pub(crate) mod new_key;
 mod other_settings;
 pub mod outbox;
 pub mod outbox_reader;
@@ -40,13 +42,14 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use acefleet_raft::{Applied, Cluster, View};
-use acefleet_registry::{Command, OpId, WallMs};
+use acefleet_registry::{Command, WallMs};
 use arc_swap::ArcSwapOption;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::AgentHandle;
 use crate::config::Config;
 use crate::fleet::kept_order::KeptOrder;
+use crate::op_id::new_op_id;
 use crate::peers::{SoftState, SoftView};
 use crate::relay;
 
@@ -173,10 +176,4 @@ impl Fleet {
     pub async fn write(&self, command: Command, deadline: Instant) -> Result<Applied, FleetError> {
         Ok(self.parts.cluster.propose(new_op_id(), command, deadline).await?)
     }
-}
-
-/// A new op-id: random behind the time, so that the ids of one moment lie beside each other in ordered tables.
-#[must_use]
-pub fn new_op_id() -> OpId {
-    OpId::from_u128(uuid::Uuid::now_v7().as_u128())
 }

@@ -10,7 +10,8 @@ use acefleet_registry::{Command, OpId};
 use serde::{Deserialize, Serialize};
 
 use crate::fleet::kept_order::About;
-use crate::fleet::{Code, Fleet, FleetError, new_op_id};
+use crate::fleet::{Code, Fleet, FleetError};
+use crate::op_id::new_op_id;
 
 /// What became of an event.
 #[derive(Debug)]

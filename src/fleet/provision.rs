@@ -9,7 +9,8 @@ use acefleet_registry::cause::Cause;
 use acefleet_registry::engine::{EngineSpec, Phase};
 use acefleet_registry::{Command, Engine, EngineId, OpId, Reply, Reserve};
 
-use crate::fleet::{Code, Fleet, FleetError, new_op_id};
+use crate::fleet::{Code, Fleet, FleetError};
+use crate::op_id::new_op_id;
 
 /// A reservation that would leave less time than this to start the container is not worth making.
 const START_AT_LEAST: Duration = Duration::from_millis(200);

@@ -9,6 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access;
+use crate::fleet::new_key;
 use crate::http::app::App;
 use crate::http::call::Caller;
 use crate::http::problem::{BlockedBody, DetailBody, Problem};
@@ -69,6 +70,6 @@ pub(crate) async fn renew(
             "the settings of this node say who may call it (API_KEY, ACEFLEET_OPEN): change them on every node, or remove them",
         ));
     }
-    access::replace_key(app.fleet(), caller.arrival.write_deadline()).await?;
+    new_key::replace_key(app.fleet(), caller.arrival.write_deadline()).await?;
     Ok(Json(KeyState { required: true }).into_response())
 }

@@ -29,8 +29,8 @@ use acefleet_raft::Cluster;
 use acefleet_registry::address::is_loopback;
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::address::daemon_host;
 use crate::config::Config;
+use crate::config::docker::daemon_host;
 
 pub use driver::Relay;
 pub use plan::{Own, Plan, Target};

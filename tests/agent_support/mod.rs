@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use acefleet::agent::{self, AgentHandle, ContainerRuntime, Deps};
 use acefleet::config::{self, Config, Host, Sources};
-use acefleet::fleet::new_op_id;
+use acefleet::op_id::new_op_id;
 use acefleet::peers::SoftState;
 use acefleet_raft::{Cluster, NoHooks, NodeId, Options};
 use acefleet_registry::engine::{EngineSpec, Kind, Phase};

@@ -1,4 +1,14 @@
 //! Start, wiring and ordered stop of a node.
+//!
+//! - [`options`]: what the settings say to the replication layer
+//! - [`reach`]: whether other nodes can find this one
+//! - `supervisor`: what systemd is told
+//! - `volume`: whether a container keeps its data
+
+mod options;
+pub mod reach;
+mod supervisor;
+mod volume;
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -6,9 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use acefleet_raft::{Failure, Options, Peer, SnapshotPolicy, StartError};
-use acefleet_registry::Level;
-use acefleet_registry::address::join;
+use acefleet_raft::{Failure, StartError};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use tokio::net::TcpListener;
@@ -23,10 +31,9 @@ use crate::fleet::hooks::NodeHooks;
 use crate::fleet::{Fleet, gossip, leader, outbox_reader, register};
 use crate::http;
 use crate::peers::SoftState;
-use crate::reach;
 use crate::relay;
-use crate::supervisor;
-use crate::volume;
+
+pub use options::raft_options;
 
 /// Requests under way get this long to finish when the process is told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -184,7 +191,7 @@ pub async fn run_with_listeners(
         Arc::clone(fleet.relay()),
         background.clone(),
     ));
-    tracker.spawn(access::announce(fleet.clone(), background.clone()));
+    tracker.spawn(access::announce(Arc::clone(&config), cluster.clone(), background.clone()));
     tracker.spawn(supervisor::keep_alive(cluster.clone(), background.clone()));
     tracker.close();
     volume::warn(&config.data_dir);
@@ -224,33 +231,6 @@ pub async fn run_with_listeners(
             tracing::info!("stopped");
             Ok(())
         }
-    }
-}
-
-/// What the settings say to the replication layer.
-#[must_use]
-pub fn raft_options(config: &Config) -> Options {
-    let cluster_port = config.cluster_bind.port();
-    let own_peer = config.peers.iter().find(|(name, _)| *name == config.node_name);
-    Options {
-        data_dir: config.data_dir.clone(),
-        node_name: config.node_name.clone(),
-        advertise: match own_peer {
-            Some((_, address)) => address.clone(),
-            None => join(&config.advertise_host, cluster_port),
-        },
-        peers: config
-            .peers
-            .iter()
-            .map(|(name, addr)| Peer { name: name.clone(), addr: addr.clone() })
-            .collect(),
-        join: config.join.clone(),
-        timing: config.timing.clone(),
-        snapshot: SnapshotPolicy::default(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        level: Level::CURRENT,
-        clock: acefleet_raft::Clock::default(),
-        access: access::of_settings(config),
     }
 }
 

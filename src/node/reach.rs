@@ -6,7 +6,7 @@ use acefleet_registry::address::bare;
 
 use crate::config::Config;
 use crate::config::check::unheard;
-use crate::node::raft_options;
+use crate::node::options::raft_options;
 
 const RESOLVE_WITHIN: Duration = Duration::from_secs(1);
 

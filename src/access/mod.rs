@@ -1,0 +1,14 @@
+//! Who may call the API of this node.
+//!
+//! - [`rule`]: what the settings of this node say
+//! - [`files`]: keys and tokens in files of this host
+//! - [`announce`]: what the log says about it at start
+
+mod announce;
+mod files;
+mod rule;
+
+pub use announce::announce;
+pub(crate) use files::{NewKey, drop_new_key, keep_new_key, new_key};
+pub use files::{keys_here, make_key, make_token, token_here};
+pub use rule::{hash, of_settings};
