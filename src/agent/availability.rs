@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::agent::backoff::Backoff;
 use crate::agent::context::Context;
+use crate::agent::docker_state::Docker;
 use crate::agent::leaving::STOPPING;
 use crate::agent::runtime::ContainerRuntime;
 
@@ -20,28 +21,6 @@ const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LONGEST_RETRY: Duration = Duration::from_secs(2);
 /// Pause before a refused or superfluous announcement is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
-/// The daemon, as this node sees it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum Docker {
-    /// Not asked yet.
-    #[default]
-    Unknown,
-    /// Answers.
-    Up,
-    /// Does not answer; the text says why.
-    Down(String),
-}
-
-impl Docker {
-    fn announced(&self) -> Option<DockerState> {
-        match self {
-            Self::Unknown => None,
-            Self::Up => Some(DockerState::Available),
-            Self::Down(why) => Some(DockerState::Unavailable(why.clone())),
-        }
-    }
-}
 
 /// Pings the daemon for ever; `recheck` cuts the pause short after a failed call.
 pub(super) async fn ping(

@@ -1,7 +1,7 @@
 //! What the agent's tasks share. It holds no decisions.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use acefleet_raft::{Cluster, Seldom};
@@ -12,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::agent::address::Addresses;
-use crate::agent::availability::Docker;
 use crate::agent::backoff::Backoff;
+use crate::agent::docker_state::Docker;
+use crate::agent::lock::unpoisoned;
 use crate::agent::pace::Pace;
 use crate::agent::plan::Busy;
 use crate::agent::pull::Pulls;
@@ -165,9 +166,4 @@ impl Drop for Claimed {
         drop(busy);
         self.ctx.replan.notify_one();
     }
-}
-
-/// Locks; a panic of another holder leaves sets and maps that are still whole.
-pub(super) fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -10,9 +10,9 @@ use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{CreateContainerOptionsBuilder, ListContainersOptions};
 use bollard::{API_DEFAULT_VERSION, Docker};
 
-use crate::agent::context::unpoisoned;
 use crate::agent::docker_convert as convert;
 use crate::agent::docker_refusal::{Call, forbidden};
+use crate::agent::lock::unpoisoned;
 use crate::agent::runtime::RuntimeError;
 use crate::config::Config;
 

@@ -8,7 +8,8 @@ use acefleet_registry::command::{Adopt, StopWhen};
 use acefleet_registry::{Command, EngineId, Reply};
 
 use crate::agent::backoff::Backoff;
-use crate::agent::context::{Context, unpoisoned};
+use crate::agent::context::Context;
+use crate::agent::lock::unpoisoned;
 use crate::agent::plan;
 use crate::agent::runtime::{Observed, RuntimeError};
 use crate::agent::spec;

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use acefleet_registry::{Command, Reply, State};
 
-use crate::agent::availability::Docker;
 use crate::agent::context::Context;
+use crate::agent::docker_state::Docker;
 use crate::agent::runtime::{Observed, Scope};
 use crate::agent::{AgentHandle, plan, spec};
 use crate::op_id::new_op_id;

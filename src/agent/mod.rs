@@ -8,14 +8,15 @@
 //! - [`plan`]: what has to be done, as pure functions; `driver`: does it
 //! - `starting`, `ending`: the life of one container; `pace`, `pull`: queue and images
 //! - `lacking`: is there what starts found missing by name
-//! - `availability`, `observe`: is Docker there, and what runs on it
+//! - `availability`, `docker_state`, `observe`: is Docker there, and what runs on it
 //! - `probe`, [`health`]: does an engine answer; `collector`, [`samples`], [`silence`], `resume`: figures of
 //!   streams, and what follows from them
-//! - [`address`], `fetch`: calls to own engines; `shown`: where clients reach them
+//! - [`address`], [`engine_network`], `fetch`: calls to own engines; `shown`: where clients reach them
 //! - [`left_behind`]: engines of an earlier life of this host
 //! - `inspect`: questions of the API; `leaving`: the end of an agent that others can take the place of
 //! - [`vpn`]: VPN containers and the engines in their network
-//! - `context`, `writer`, `report`, `backoff`: what the tasks share
+//! - `handle`: answers the rest of the node
+//! - `context`, `writer`, `report`, `backoff`, `lock`: what the tasks share
 
 pub mod address;
 mod availability;
@@ -26,14 +27,18 @@ pub mod docker;
 mod docker_connection;
 mod docker_convert;
 mod docker_refusal;
+mod docker_state;
 mod driver;
 mod ending;
+pub mod engine_network;
 mod fetch;
+mod handle;
 pub mod health;
 mod inspect;
 mod lacking;
 mod leaving;
 pub mod left_behind;
+mod lock;
 mod observe;
 mod pace;
 pub mod plan;
@@ -61,7 +66,10 @@ use tokio_util::task::TaskTracker;
 use crate::config::Config;
 use crate::peers::SoftState;
 
+use handle::Parts;
+
 pub use docker::DockerRuntime;
+pub use handle::AgentHandle;
 pub use runtime::ContainerRuntime;
 
 /// What the agent needs.
@@ -78,25 +86,6 @@ pub struct Deps {
     pub cancel: CancellationToken,
     /// Runs the agent's tasks.
     pub tracker: TaskTracker,
-}
-
-/// Answers questions about this node's containers. Clones are cheap.
-#[derive(Clone)]
-pub struct AgentHandle {
-    parts: Arc<Parts>,
-}
-
-struct Parts {
-    config: Arc<Config>,
-    cluster: Cluster,
-    runtime: Arc<dyn ContainerRuntime>,
-    samples: Arc<samples::Samples>,
-    addresses: Arc<address::Addresses>,
-    client: Option<reqwest::Client>,
-    networks: Arc<vpn::Networks>,
-    leaving: CancellationToken,
-    look_behind: Arc<Notify>,
-    shown: Arc<shown::Shown>,
 }
 
 /// Starts the agent's loops. They begin their work when the cluster has formed and end when `cancel`
@@ -131,7 +120,7 @@ pub fn start(deps: Deps) -> AgentHandle {
 
 /// Waits for the cluster to form, then runs all loops until one ends, which only a stop makes them do.
 async fn run(deps: Deps, parts: Arc<Parts>) {
-    let (seen, docker) = watch::channel(availability::Docker::Unknown);
+    let (seen, docker) = watch::channel(docker_state::Docker::Unknown);
     let recheck = Arc::new(Notify::new());
     let pinging = availability::ping(Arc::clone(&deps.runtime), seen, Arc::clone(&recheck));
     tokio::select! {
@@ -143,7 +132,7 @@ async fn run(deps: Deps, parts: Arc<Parts>) {
 async fn formed(
     deps: Deps,
     parts: Arc<Parts>,
-    docker: watch::Receiver<availability::Docker>,
+    docker: watch::Receiver<docker_state::Docker>,
     recheck: Arc<Notify>,
 ) {
     let cluster_id = cluster_id(&deps.cluster).await;
@@ -186,7 +175,7 @@ async fn formed(
         observe::lists(Arc::clone(&ctx), observed),
         observe::events(Arc::clone(&ctx)),
         driver::reconcile(Arc::clone(&ctx), observations),
-        report::publish(Arc::clone(&ctx), deps.soft),
+        report::publish(&ctx.cluster, ctx.node, &ctx.report, &deps.soft),
         lacking::run(Arc::clone(&ctx)),
         left_behind::watch(Arc::clone(&ctx)),
         engines,

@@ -10,8 +10,8 @@ use futures::StreamExt;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::agent::availability::Docker;
 use crate::agent::context::Context;
+use crate::agent::docker_state::Docker;
 use crate::agent::runtime::{Observed, RuntimeError};
 
 /// Lists beside the one at once when the event stream opens and after an event: the stream takes a moment

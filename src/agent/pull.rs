@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::agent::context::unpoisoned;
+use crate::agent::lock::unpoisoned;
 use crate::agent::runtime::ContainerRuntime;
 
 /// A pull that takes longer is given up.

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use acefleet_raft::Cluster;
 use acefleet_registry::{EngineId, NodeId, State, WallMs};
 use tokio::time::MissedTickBehavior;
 
-use crate::agent::context::{Context, unpoisoned};
+use crate::agent::lock::unpoisoned;
 use crate::agent::runtime::Observed;
 use crate::peers::{EngineSoft, LeftBehind, NodeReport, SILENT_AFTER, SoftState, StreamSample, VpnSoft};
 
@@ -110,19 +111,19 @@ impl LocalReport {
 
     /// Forgets engines and streams that are over or not on this node, and returns the report if it
     /// changed since the last call.
-    fn take(&self, ctx: &Context) -> Option<Arc<NodeReport>> {
-        let view = ctx.cluster.view();
+    fn take(&self, cluster: &Cluster, node: NodeId) -> Option<Arc<NodeReport>> {
+        let view = cluster.view();
         let state = &view.state;
-        let owns = |id: &EngineId| state.engine(*id).is_some_and(|e| e.node == ctx.node && e.phase.is_live());
+        let owns = |id: &EngineId| state.engine(*id).is_some_and(|e| e.node == node && e.phase.is_live());
         let runs = |id: &str| {
             state.stream(id).is_some_and(|s| s.is_started() && s.engine.is_some_and(|engine| owns(&engine)))
         };
         self.change(|report| {
             let before = (report.engines.len(), report.streams.len(), report.kept_events);
-            let silent_before = std::mem::replace(&mut report.silent, silent(ctx, state));
+            let silent_before = std::mem::replace(&mut report.silent, silent(cluster, state));
             report.engines.retain(|id, _| owns(id));
             report.streams.retain(|id, _| runs(id));
-            report.kept_events = ctx.cluster.outbox().len();
+            report.kept_events = cluster.outbox().len();
             silent_before != report.silent
                 || before != (report.engines.len(), report.streams.len(), report.kept_events)
         });
@@ -132,12 +133,12 @@ impl LocalReport {
 }
 
 /// Members that this node, if it leads, has not heard for long: others believe it, who may hear less.
-fn silent(ctx: &Context, state: &State) -> BTreeSet<NodeId> {
-    if !ctx.cluster.is_leader() {
+fn silent(cluster: &Cluster, state: &State) -> BTreeSet<NodeId> {
+    if !cluster.is_leader() {
         return BTreeSet::new();
     }
     let members = state.nodes().map(|node| node.info.id);
-    members.filter(|id| ctx.cluster.silence(*id) >= SILENT_AFTER).collect()
+    members.filter(|id| cluster.silence(*id) >= SILENT_AFTER).collect()
 }
 
 /// True when the stamp moved far enough to be worth a change.
@@ -150,14 +151,14 @@ fn refresh(stamp: &mut Option<WallMs>, now: WallMs) -> bool {
 }
 
 /// Publishes the report for ever, also to say that the node lives when there is nothing new, and forgets those of nodes that left.
-pub(super) async fn publish(ctx: Arc<Context>, soft: Arc<SoftState>) {
+pub(super) async fn publish(cluster: &Cluster, node: NodeId, own: &LocalReport, soft: &SoftState) {
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        soft.hear(ctx.node, ctx.report.take(&ctx)).await;
-        let members = ctx.cluster.status().members;
-        soft.retain(|id| id == ctx.node || members.iter().any(|member| member.id == id)).await;
+        soft.hear(node, own.take(cluster, node)).await;
+        let members = cluster.status().members;
+        soft.retain(|id| id == node || members.iter().any(|member| member.id == id)).await;
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use acefleet_registry::WallMs;
 use serde_json::Value;
 
-use crate::agent::context::unpoisoned;
+use crate::agent::lock::unpoisoned;
 use crate::peers::StreamSample;
 
 /// Longest word of an engine that is kept, in bytes.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use acefleet_registry::engine::Kind;
 use acefleet_registry::{Engine, EngineId, Policy};
 
-use crate::agent::address::EngineNetwork;
+use crate::agent::engine_network::EngineNetwork;
 use crate::agent::variant;
 use crate::agent::vpn::Network;
 use crate::config::{Config, Variant};

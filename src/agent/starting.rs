@@ -11,9 +11,10 @@ use acefleet_registry::lack::Lack;
 use acefleet_registry::{Command, Engine, EngineId, Reply};
 use tokio::time::Instant;
 
-use crate::agent::address::{EngineNetwork, Reach};
-use crate::agent::availability::Docker;
+use crate::agent::address::Reach;
 use crate::agent::context::Context;
+use crate::agent::docker_state::Docker;
+use crate::agent::engine_network::EngineNetwork;
 use crate::agent::pull::Pulled;
 use crate::agent::runtime::{Inspection, RuntimeError};
 use crate::agent::spec::{self, ContainerSpec};

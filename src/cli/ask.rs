@@ -9,7 +9,8 @@ use clap::Args;
 use reqwest::{Client, Method, StatusCode, Url, redirect};
 use serde_json::Value;
 
-use super::{CONFIGURATION, INTERNAL, TEMPORARY, healthcheck};
+use super::exit_code::{CONFIGURATION, INTERNAL, TEMPORARY};
+use super::healthcheck;
 
 /// A node takes no longer than 20 s for anything.
 const LIMIT: Duration = Duration::from_secs(30);

@@ -2,15 +2,31 @@
 
 use std::path::Path;
 
-use acefleet::config::{Finding, load, show as documents};
+use acefleet::config::{load, show as documents};
+use clap::Args;
 
-use super::{CONFIGURATION, Show, output, prepare};
+use super::exit_code::CONFIGURATION;
+use super::{output, prepare};
+
+#[derive(Args)]
+#[group(multiple = false)]
+pub struct Show {
+    /// Print the tables of docs/CONFIG.md instead.
+    #[arg(long)]
+    markdown: bool,
+    /// Print an example .env file instead.
+    #[arg(long)]
+    env_example: bool,
+    /// Print an example TOML file instead.
+    #[arg(long)]
+    toml_example: bool,
+}
 
 /// Prints problems and warnings, and whether a node would start.
 pub fn check(file: Option<&Path>) -> u8 {
     match load(file) {
         Ok(loaded) => {
-            warn(&loaded.warnings);
+            output::warn(&loaded.warnings);
             match prepare::run(acefleet::node::reach::fault(&loaded.config)) {
                 Ok(None) => output::print("The settings are valid."),
                 Ok(Some(fault)) => {
@@ -21,8 +37,8 @@ pub fn check(file: Option<&Path>) -> u8 {
             }
         }
         Err(errors) => {
-            warn(&errors.warnings);
-            refuse(&errors.problems)
+            output::warn(&errors.warnings);
+            output::refuse(&errors.problems)
         }
     }
 }
@@ -41,28 +57,13 @@ pub fn show(file: Option<&Path>, show: &Show) -> u8 {
     match load(file) {
         Ok(loaded) => {
             let code = output::print(&documents::in_force(&loaded.shown));
-            warn(&loaded.warnings);
+            output::warn(&loaded.warnings);
             code
         }
         Err(errors) => {
             output::print(&documents::in_force(&errors.shown));
-            warn(&errors.warnings);
-            refuse(&errors.problems)
+            output::warn(&errors.warnings);
+            output::refuse(&errors.problems)
         }
-    }
-}
-
-/// Prints problems to standard error, one line each, and returns the exit code for them.
-pub fn refuse(problems: &[Finding]) -> u8 {
-    for problem in problems {
-        output::complain(&problem.line);
-    }
-    CONFIGURATION
-}
-
-/// Prints warnings to standard error, one line each.
-pub fn warn(warnings: &[Finding]) {
-    for warning in warnings {
-        output::complain(&format!("warning: {}", warning.line));
     }
 }

@@ -8,7 +8,8 @@ use clap::Args;
 use reqwest::Method;
 
 use super::ask::{self, Failed};
-use super::{CONFIGURATION, INTERNAL, config, output};
+use super::exit_code::{CONFIGURATION, INTERNAL};
+use super::output;
 
 /// Where the key is asked for and renewed.
 const PATH: [&str; 2] = ["cluster", "key"];
@@ -24,7 +25,7 @@ pub struct Key {
 pub fn key(file: Option<&Path>, args: &Key) -> u8 {
     let config = match load(file) {
         Ok(loaded) => loaded.config,
-        Err(errors) => return config::refuse(&errors.problems),
+        Err(errors) => return output::refuse(&errors.problems),
     };
     let shown = match args.new {
         true => renewed(&config),

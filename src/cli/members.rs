@@ -9,8 +9,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::ask::{Failed, Target, ask};
+use super::exit_code::INTERNAL;
+use super::output;
 use super::table::{table, text};
-use super::{INTERNAL, output};
 
 #[derive(Args)]
 pub struct Look {

@@ -8,10 +8,11 @@
 //! - [`prepare`]: the commands `init` and `join`
 //! - [`recover`]: the `recover` command
 //! - [`serve`]: the `serve` command; [`logs`]: its log
-//! - [`output`]: standard output that may close early
+//! - [`output`]: standard output that may close early; [`exit_code`]
 
 mod ask;
 mod config;
+mod exit_code;
 mod healthcheck;
 mod key;
 mod logs;
@@ -26,14 +27,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
-/// Settings or arguments are wrong (`EX_USAGE`): a restart does not help.
-const CONFIGURATION: u8 = 64;
-/// A fault inside or around the program (`EX_SOFTWARE`).
-const INTERNAL: u8 = 70;
-/// Not now (`EX_TEMPFAIL`): a repeat may help.
-const TEMPORARY: u8 = 75;
+use exit_code::CONFIGURATION;
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 64 settings, arguments or a refusal; 70 internal; 75 not now, a repeat may help; \
     77 this node was removed from its cluster. A second SIGTERM or SIGINT ends `serve` at once, by that signal (143, 130).";
@@ -117,21 +113,7 @@ enum ConfigCommand {
     /// Print every problem and warning. Exit code 0, or 64 when there is a problem.
     Check,
     /// Print every setting with its value and source. Secrets are masked.
-    Show(Show),
-}
-
-#[derive(Args)]
-#[group(multiple = false)]
-struct Show {
-    /// Print the tables of docs/CONFIG.md instead.
-    #[arg(long)]
-    markdown: bool,
-    /// Print an example .env file instead.
-    #[arg(long)]
-    env_example: bool,
-    /// Print an example TOML file instead.
-    #[arg(long)]
-    toml_example: bool,
+    Show(config::Show),
 }
 
 /// Runs the command that the arguments name.

@@ -2,7 +2,9 @@
 
 use std::io::{ErrorKind, Write};
 
-use super::INTERNAL;
+use acefleet::config::Finding;
+
+use super::exit_code::{CONFIGURATION, INTERNAL};
 
 /// Prints a text with exactly one line break at its end. Returns the exit code.
 pub fn print(text: &str) -> u8 {
@@ -21,4 +23,19 @@ pub fn print(text: &str) -> u8 {
 /// Writes one line to standard error. Nobody can be told when that fails.
 pub fn complain(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "acefleet: {line}");
+}
+
+/// Prints problems to standard error, one line each, and returns the exit code for them.
+pub fn refuse(problems: &[Finding]) -> u8 {
+    for problem in problems {
+        complain(&problem.line);
+    }
+    CONFIGURATION
+}
+
+/// Prints warnings to standard error, one line each.
+pub fn warn(warnings: &[Finding]) {
+    for warning in warnings {
+        complain(&format!("warning: {}", warning.line));
+    }
 }

@@ -7,7 +7,8 @@ use acefleet::node::raft_options;
 use acefleet_raft::{Options, StartError, offline};
 use clap::Args;
 
-use super::{INTERNAL, config, output};
+use super::exit_code::INTERNAL;
+use super::output;
 
 #[derive(Args)]
 pub struct Join {
@@ -59,7 +60,7 @@ pub fn join(file: Option<&Path>, args: &Join) -> u8 {
 pub fn options(file: Option<&Path>) -> Result<Options, u8> {
     match load(file) {
         Ok(loaded) => Ok(raft_options(&loaded.config)),
-        Err(errors) => Err(config::refuse(&errors.problems)),
+        Err(errors) => Err(output::refuse(&errors.problems)),
     }
 }
 

@@ -9,7 +9,8 @@ use acefleet_registry::{NodeId, WallMs};
 use clap::Args;
 use jiff::Timestamp;
 
-use super::{CONFIGURATION, output, prepare};
+use super::exit_code::CONFIGURATION;
+use super::{output, prepare};
 
 #[derive(Args)]
 pub struct Recover {

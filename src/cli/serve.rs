@@ -7,8 +7,9 @@ use std::time::Duration;
 use acefleet::config::{Config, Finding, Loaded, LogFormat, load};
 use tracing_subscriber::EnvFilter;
 
+use super::exit_code::{CONFIGURATION, INTERNAL};
 use super::logs::Logs;
-use super::{CONFIGURATION, INTERNAL, config, output};
+use super::output;
 
 /// Fewer would let one blocking call hold up the heartbeats.
 const MIN_WORKERS: usize = 2;
@@ -23,8 +24,8 @@ pub fn serve(file: Option<&Path>) -> u8 {
     let Loaded { config, warnings, .. } = match load(file) {
         Ok(loaded) => loaded,
         Err(errors) => {
-            config::warn(&errors.warnings);
-            return config::refuse(&errors.problems);
+            output::warn(&errors.warnings);
+            return output::refuse(&errors.problems);
         }
     };
     let logs = match Logs::start(std::io::stderr()) {

@@ -8,11 +8,12 @@ use acefleet_registry::policy::BreakerPolicy;
 use tracing_subscriber::EnvFilter;
 
 use super::parse::{self, Reason};
-use super::reader::{Reader, Shown};
-use super::report::Findings;
+use super::reader::Reader;
+use super::report::{Findings, Shown};
 use super::sources::Sources;
 use super::table::SETTINGS;
-use super::{Config, LogFormat, Secret, Variant, check, docker, vpn};
+use super::values::{Config, LogFormat, Secret, Variant};
+use super::{check, docker, vpn};
 
 /// The configuration unless a value without a default is missing, all settings for `config show`, and
 /// what is wrong.

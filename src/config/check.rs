@@ -8,7 +8,7 @@ use acefleet_registry::policy::PortRange;
 
 use super::parse::split;
 use super::reader::Reader;
-use super::{Config, Variant};
+use super::values::{Config, Variant};
 
 /// Notes every contradiction. Settings that had a problem of their own are left out.
 pub fn check(config: &Config, r: &mut Reader) {

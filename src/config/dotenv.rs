@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::PathBuf;
 
+use super::layer::{Layer, Source};
 use super::report::Findings;
-use super::sources::{Layer, Source};
 use super::table::{PREFIX, is_known};
 
 const ADVICE: &str = "write NAME=VALUE, and put single quotes round a value that has spaces or quotes in it";

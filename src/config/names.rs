@@ -1,8 +1,8 @@
 //! Names that mean nothing: refused where they can only be meant for this program, remarked on where
 //! they look like a mistyped setting. Values are not shown, since a mistyped name may hold a secret.
 
+use super::layer::{Layer, Source};
 use super::report::Findings;
-use super::sources::{Layer, Source};
 use super::table::{CONFIG_NAME, PREFIX, all_names, find_retired, is_known, is_tool_variable};
 
 /// Looks at all names of one source.

@@ -8,22 +8,12 @@ use std::time::Duration;
 
 use acefleet_registry::policy::PortRange;
 
+use super::layer::Source;
 use super::parse::Reason;
-use super::report::Findings;
-use super::sources::{Source, Sources, read_file};
+use super::report::{Findings, Shown};
+use super::sources::{Sources, read_file};
 use super::table::{Kind, Setting, find};
 use super::{docker, parse};
-
-/// One setting as `config show` has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shown {
-    /// Name of the setting.
-    pub name: &'static str,
-    /// Its value as text; masked when it is a secret.
-    pub value: String,
-    /// Where it comes from.
-    pub source: Source,
-}
 
 /// A value as it was found.
 struct Given {

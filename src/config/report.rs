@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::reader::Shown;
+use super::layer::Source;
 
 /// A reason not to start, or a remark. One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,17 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.line)
     }
+}
+
+/// One setting as `config show` has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Name of the setting.
+    pub name: &'static str,
+    /// Its value as text; masked when it is a secret.
+    pub value: String,
+    /// Where it comes from.
+    pub source: Source,
 }
 
 /// All reasons not to start, at least one, one line each.

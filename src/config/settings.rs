@@ -1,6 +1,6 @@
 //! The settings that this version acts on, in the order of the documents.
 
-use super::table::{Kind, Section, Setting};
+use super::setting::{Kind, Section, Setting};
 
 /// Words of `ENGINE_VARIANT`.
 pub const VARIANTS: &[&str] = &["krinkuto11-amd64", "jopsis-amd64", "jopsis-arm32", "jopsis-arm64"];

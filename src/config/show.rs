@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::reader::Shown;
+use super::report::Shown;
 use super::table::{CONFIG_NAME, Kind, RETIRED, SETTINGS, Section, Setting};
 
 /// `NAME = value   (source)`, one line for each setting.

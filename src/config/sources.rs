@@ -2,11 +2,11 @@
 //! here and the process environment is never changed.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io::Read;
 use std::net::{IpAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
+use super::layer::{Layer, Source};
 use super::report::Findings;
 use super::table::CONFIG_NAME;
 use super::{dotenv, toml_file};
@@ -15,40 +15,6 @@ use super::{dotenv, toml_file};
 const FILES: [&str; 2] = ["acefleet.toml", "/etc/acefleet/acefleet.toml"];
 /// No file of settings is longer; keeps a device or a wrong file from filling the memory.
 const LONGEST_FILE: u64 = 1024 * 1024;
-
-/// One of the places that values come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// The environment of the process.
-    Environment,
-    /// A `.env` file.
-    DotEnv(PathBuf),
-    /// A TOML file.
-    Toml(PathBuf),
-    /// The file that a `NAME_FILE` setting names.
-    SecretFile(PathBuf),
-    /// Nothing set it.
-    Default,
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Environment => f.write_str("environment"),
-            Self::DotEnv(path) | Self::Toml(path) | Self::SecretFile(path) => write!(f, "{}", path.display()),
-            Self::Default => f.write_str("default"),
-        }
-    }
-}
-
-/// The values of one source, by name as it stands there (TOML: in upper case).
-#[derive(Clone, Debug)]
-pub struct Layer {
-    /// Where they come from.
-    pub source: Source,
-    /// The values as text.
-    pub values: BTreeMap<String, String>,
-}
 
 /// What a default may depend on.
 #[derive(Clone, Debug, Default)]

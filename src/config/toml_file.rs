@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use toml::Value;
 
+use super::layer::{Layer, Source};
 use super::report::Findings;
-use super::sources::{Layer, Source};
 
 /// Its values; none when it is no TOML. Error messages of the parser that quote lines are not passed on,
 /// since a line may hold a secret.

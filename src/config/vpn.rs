@@ -1,13 +1,12 @@
 //! Settings of VPN containers in whose network engines run: what they come to, and what of them
 //! contradicts something else.
 
-use std::time::Duration;
-
 use acefleet_registry::policy::PortRange;
 use acefleet_registry::vpn::VpnInfo;
 
+use super::docker;
 use super::reader::Reader;
-use super::{Config, Secret, docker};
+use super::values::{Config, ControlAuth, Secret, VpnConfig};
 
 /// First port of engines behind a VPN unless a range is set.
 const FIRST_PORT: u16 = 19_000;
@@ -29,47 +28,6 @@ const OTHERS: [&str; 10] = [
     "GLUETUN_PORT_CACHE_TTL_S",
     "VPN_UNHEALTHY_RESTART_TIMEOUT_S",
 ];
-
-/// How the control server wants to be asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ControlAuth {
-    /// Everybody may ask.
-    None,
-    /// `GLUETUN_API_KEY`, sent as `X-API-Key`.
-    Key(Secret),
-    /// `GLUETUN_API_USERNAME` and `GLUETUN_API_PASSWORD`.
-    Basic {
-        /// User.
-        user: String,
-        /// Password.
-        password: Secret,
-    },
-}
-
-/// The VPN containers of this host. All of its engines run in the network of one of them.
-#[derive(Clone, Debug)]
-pub struct VpnConfig {
-    /// One in single mode, two in redundant mode.
-    pub containers: Vec<VpnInfo>,
-    /// `GLUETUN_API_PORT`: port of their control servers.
-    pub api_port: u16,
-    /// Credentials for the control servers.
-    pub auth: ControlAuth,
-    /// `GLUETUN_HEALTH_CHECK_INTERVAL_S`: between two looks at a container.
-    pub interval: Duration,
-    /// `GLUETUN_PORT_CACHE_TTL_S`: between two questions for the forwarded port and the public address.
-    pub port_interval: Duration,
-    /// `VPN_UNHEALTHY_RESTART_TIMEOUT_S`: an outage of this length has the container restarted, once.
-    pub restart_after: Option<Duration>,
-}
-
-impl VpnConfig {
-    /// Engines that the ports of all containers allow for.
-    #[must_use]
-    pub fn engines(&self) -> u32 {
-        self.containers.iter().map(|vpn| u32::from(vpn.ports.last - vpn.ports.first) + 1).sum()
-    }
-}
 
 /// Reads the settings; `None` when engines use the host's own network.
 pub(super) fn read(r: &mut Reader) -> Option<VpnConfig> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use acefleet_registry::{Command, NodeInfo};
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::address::EngineNetwork;
+use crate::agent::engine_network::EngineNetwork;
 use crate::fleet::Fleet;
 
 const WRITE_WITHIN: Duration = Duration::from_secs(5);

@@ -11,8 +11,9 @@ use tokio::sync::Semaphore;
 use super::dial::is_same_machine;
 use super::listen::{PortState, Shared, serve};
 use super::plan::{Plan, Target};
+use super::settings::Settings;
+use super::sockets;
 use super::stats::{Stats, Trouble};
-use super::{Settings, sockets};
 
 /// A port that something else has is tried again after this time, then after twice as long, and so on.
 const FIRST_RETRY: Duration = Duration::from_millis(500);

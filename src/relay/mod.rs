@@ -8,6 +8,7 @@
 //! - `dial`: the way to the engine, never back to ourselves
 //! - [`pump`]: moves bytes both ways
 //! - `sockets`: options of both ends
+//! - `settings`: where ports are offered, and for how many connections
 //! - [`limits`]: how many connections the limit of open files allows
 //! - [`stats`]: counters for the metrics
 
@@ -19,9 +20,9 @@ pub mod stats;
 mod dial;
 pub mod limits;
 mod listen;
+mod settings;
 mod sockets;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,29 +35,12 @@ use crate::config::docker::daemon_host;
 
 pub use driver::Relay;
 pub use plan::{Own, Plan, Target};
+pub use settings::Settings;
 pub use stats::Stats;
 
 /// Changes of the registry are looked at no more often than this, apart from the first after a pause:
 /// a burst of events costs one look.
 const PACE: Duration = Duration::from_millis(10);
-
-/// Settings of the relay.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Addresses on which ports are offered.
-    pub bind: Vec<IpAddr>,
-    /// Connections at the same time, over all ports.
-    pub max_connections: usize,
-}
-
-impl Settings {
-    /// What the configuration says; `None` when the relay is switched off. Raises the soft limit of
-    /// open files of this process to the hard one.
-    #[must_use]
-    pub fn of(config: &Config) -> Option<Self> {
-        config.relay.then(|| Self { bind: config.relay_bind.clone(), max_connections: limits::connections() })
-    }
-}
 
 /// Follows the registry until `cancel` fires; then every port and connection is closed.
 pub async fn run(cluster: Cluster, config: Arc<Config>, stats: Arc<Stats>, cancel: CancellationToken) {

@@ -1,0 +1,26 @@
+//! What this node knows of its Docker daemon.
+
+use acefleet_registry::node::DockerState;
+
+/// The daemon, as this node sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Docker {
+    /// Not asked yet.
+    #[default]
+    Unknown,
+    /// Answers.
+    Up,
+    /// Does not answer; the text says why.
+    Down(String),
+}
+
+impl Docker {
+    /// What the registry is told of it, if anything is known.
+    pub fn announced(&self) -> Option<DockerState> {
+        match self {
+            Self::Unknown => None,
+            Self::Up => Some(DockerState::Available),
+            Self::Down(why) => Some(DockerState::Unavailable(why.clone())),
+        }
+    }
+}

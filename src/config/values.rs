@@ -1,0 +1,163 @@
+//! The checked settings as the rest of the program reads them.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use acefleet_registry::Policy;
+use acefleet_registry::vpn::VpnInfo;
+use ipnet::IpNet;
+
+/// How an engine image is told its ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// `ghcr.io/krinkuto11/acestream-http-proxy`: by environment.
+    Krinkuto11Amd64,
+    /// `jopsis/acestream:x64`: by `ACESTREAM_ARGS`.
+    JopsisAmd64,
+    /// `jopsis/acestream:arm32-…`: by command line.
+    JopsisArm32,
+    /// `jopsis/acestream:arm64-…`: by command line.
+    JopsisArm64,
+}
+
+/// Format of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A text that never appears in logs or in `config show`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// All settings, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `ACEFLEET_NODE_NAME`, default the host name.
+    pub node_name: String,
+    /// `ACEFLEET_DATA_DIR`.
+    pub data_dir: PathBuf,
+    /// `ACEFLEET_HTTP_BIND` with the port of `APP_PORT`.
+    pub http_bind: SocketAddr,
+    /// `ACEFLEET_CLUSTER_BIND`.
+    pub cluster_bind: SocketAddr,
+    /// `ACEFLEET_ADVERTISE`: host name or address of this host for nodes and Acexys, without a port.
+    pub advertise_host: String,
+    /// `ACEFLEET_RELAY`: offer the ports of engines on other hosts here.
+    pub relay: bool,
+    /// `ACEFLEET_RELAY_BIND`: where they are offered; never empty.
+    pub relay_bind: Vec<IpAddr>,
+    /// `ACEFLEET_PEERS` as (name, `host:port`); empty for a single node.
+    pub peers: Vec<(String, String)>,
+    /// `ACEFLEET_JOIN`: `host:port` of members of a running cluster; empty for a node that forms one.
+    pub join: Vec<String>,
+    /// `ACEFLEET_DOWN_AFTER_S`: silence after which a node is down.
+    pub down_after: Duration,
+    /// `ACEFLEET_OUTBOX_MAX`: events kept at the most while there is no leader.
+    pub outbox_max: u64,
+    /// `ACEFLEET_CAPACITY`: engines that this host may run, default `MAX_REPLICAS`.
+    pub capacity: u32,
+    /// `ACEFLEET_LOG`: a tracing filter.
+    pub log_filter: String,
+    /// `ACEFLEET_LOG_FORMAT`.
+    pub log_format: LogFormat,
+    /// `ACEFLEET_HEARTBEAT_MS`, `ACEFLEET_ELECTION_MIN_MS`, `ACEFLEET_ELECTION_MAX_MS`.
+    pub timing: acefleet_raft::Timing,
+    /// `API_KEY`; none: the cluster's own key, or none of [`Config::open`].
+    pub api_key: Option<Secret>,
+    /// `ACEFLEET_OPEN`: nobody needs a key.
+    pub open: bool,
+    /// `ACEFLEET_ALLOWED_HOSTS`: names by which an open node may be called.
+    pub allowed_hosts: Vec<String>,
+    /// `ACEFLEET_TRUSTED_PROXIES`: whose connections may be idle in any number.
+    pub trusted_proxies: Vec<IpNet>,
+    /// `DOCKER_HOST`: `unix://…`, `tcp://…`, `http://…` or `https://…`; none is the local default.
+    pub docker_host: Option<String>,
+    /// `DOCKER_CERT_PATH`, where the connection is encrypted (`https://`, or `DOCKER_TLS_VERIFY` with `tcp://`).
+    pub docker_certs: Option<PathBuf>,
+    /// `DOCKER_NETWORK` for engines.
+    pub docker_network: Option<String>,
+    /// VPN containers of this host; none when engines use its own network.
+    pub vpn: Option<VpnConfig>,
+    /// `TARGET_IMAGE`: exactly this image with the `acestream-http-proxy` environment.
+    pub target_image: Option<String>,
+    /// `ENGINE_VARIANT`.
+    pub variant: Variant,
+    /// `ENGINE_ARM32_VERSION`: tag of the arm32 image.
+    pub arm32_version: String,
+    /// `ENGINE_ARM64_VERSION`: tag of the arm64 image.
+    pub arm64_version: String,
+    /// `ENGINE_MEMORY_LIMIT` in bytes.
+    pub memory_limit: Option<u64>,
+    /// Cluster-wide settings of this node; the leader's are in force.
+    pub policy: Policy,
+    /// `COLLECT_INTERVAL_S`: stream figures.
+    pub collect_interval: Duration,
+    /// A stream that gives no figures for so long counts as silent. No setting.
+    pub silent_after: Duration,
+    /// `STATS_HISTORY_MAX`: samples kept for each stream.
+    pub stats_history_max: usize,
+    /// `MONITOR_INTERVAL_S`: full list of containers, beside Docker's events.
+    pub monitor_interval: Duration,
+    /// `HEALTH_CHECK_INTERVAL_S`: engine probes.
+    pub health_interval: Duration,
+    /// `HEALTH_FAILURE_THRESHOLD`: failed probes in a row that make an engine unhealthy.
+    pub health_failure_threshold: u32,
+    /// `MAX_CONCURRENT_PROVISIONS`: containers that a host creates at once; further ones wait.
+    pub max_concurrent_provisions: usize,
+    /// `MIN_PROVISION_INTERVAL_S`: time between two creations on a host.
+    pub min_provision_interval: Duration,
+    /// `DEBUG_MODE`, reported only; `ACEFLEET_LOG` sets what is logged.
+    pub debug_mode: bool,
+}
+
+/// How the control server wants to be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ControlAuth {
+    /// Everybody may ask.
+    None,
+    /// `GLUETUN_API_KEY`, sent as `X-API-Key`.
+    Key(Secret),
+    /// `GLUETUN_API_USERNAME` and `GLUETUN_API_PASSWORD`.
+    Basic {
+        /// User.
+        user: String,
+        /// Password.
+        password: Secret,
+    },
+}
+
+/// The VPN containers of this host. All of its engines run in the network of one of them.
+#[derive(Clone, Debug)]
+pub struct VpnConfig {
+    /// One in single mode, two in redundant mode.
+    pub containers: Vec<VpnInfo>,
+    /// `GLUETUN_API_PORT`: port of their control servers.
+    pub api_port: u16,
+    /// Credentials for the control servers.
+    pub auth: ControlAuth,
+    /// `GLUETUN_HEALTH_CHECK_INTERVAL_S`: between two looks at a container.
+    pub interval: Duration,
+    /// `GLUETUN_PORT_CACHE_TTL_S`: between two questions for the forwarded port and the public address.
+    pub port_interval: Duration,
+    /// `VPN_UNHEALTHY_RESTART_TIMEOUT_S`: an outage of this length has the container restarted, once.
+    pub restart_after: Option<Duration>,
+}
+
+impl VpnConfig {
+    /// Engines that the ports of all containers allow for.
+    #[must_use]
+    pub fn engines(&self) -> u32 {
+        self.containers.iter().map(|vpn| u32::from(vpn.ports.last - vpn.ports.first) + 1).sum()
+    }
+}
