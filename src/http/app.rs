@@ -8,10 +8,10 @@ use axum::http::HeaderValue;
 
 use crate::config::Secret;
 use crate::fleet::Fleet;
-use crate::http::auth::Guard;
-use crate::http::body::Bodies;
+use crate::http::answer::rendered::Rendered;
 use crate::http::counters::Counters;
-use crate::http::rendered::Rendered;
+use crate::http::request::auth::Guard;
+use crate::http::request::body::Bodies;
 
 /// How long a look at this node's age is good for.
 const AGE_GOOD_FOR: Duration = Duration::from_millis(100);

@@ -17,14 +17,20 @@ use tracing::Instrument;
 
 use crate::config::Secret;
 use crate::fleet::Fleet;
+use crate::http::answer::cors;
+use crate::http::answer::headers::DISPUTED;
+use crate::http::answer::methods;
+use crate::http::answer::packed;
+use crate::http::answer::problem::Problem;
+use crate::http::answer::rendered::Moment;
+use crate::http::answer::snapshot::Known;
 use crate::http::app::App;
-use crate::http::call::Arrival;
+use crate::http::connections::stall::Wanted;
 use crate::http::observe::{self, Endpoint, Seen};
-use crate::http::problem::Problem;
-use crate::http::rendered::Moment;
-use crate::http::snapshot::{DISPUTED, Known};
-use crate::http::stall::Wanted;
-use crate::http::{cors, methods, packed, path, visitors};
+use crate::http::request::call::Arrival;
+use crate::http::request::path;
+use crate::http::request::visitors;
+use crate::http::routes;
 
 /// Bytes at hand, or whatever a handler makes.
 pub(crate) type AnswerBody = Either<Full<Bytes>, Body>;
@@ -51,7 +57,7 @@ impl Api {
     #[must_use]
     pub fn with_token(fleet: Fleet, token: Option<&Secret>) -> Self {
         let app = App::new(fleet, token);
-        let routed = super::routes(app.clone());
+        let routed = routes::routes(app.clone());
         Self { parts: Arc::new(Parts { app, routed }) }
     }
 
@@ -127,7 +133,8 @@ impl Api {
         if page.wants_packing(request.headers()) {
             return None;
         }
-        if page.moment.is_some_and(|moment| moment != Moment::at(app, app.fleet().wall_now())) {
+        if page.moment.is_some_and(|moment| moment != Moment::at(app.fleet().wall_now(), app.is_leaderless()))
+        {
             return None;
         }
         let mut response = page.answer(request.headers(), app.age());

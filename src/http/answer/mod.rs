@@ -1,0 +1,17 @@
+//! Answers: which state they show, how they are kept, and how failures are said.
+//!
+//! - [`snapshot`]: the state that a read sees, and how fresh it is
+//! - [`rendered`]: answers rendered once for each state
+//! - [`headers`]: headers that say which state it was
+//! - [`problem`]: errors
+//! - [`packed`] (gzip), [`cors`], [`methods`] (`HEAD`, `OPTIONS`)
+//! - [`time`]: timestamps as clients parse them
+
+pub(crate) mod cors;
+pub(crate) mod headers;
+pub(crate) mod methods;
+pub(crate) mod packed;
+pub(crate) mod problem;
+pub(crate) mod rendered;
+pub(crate) mod snapshot;
+pub(crate) mod time;

@@ -1,0 +1,246 @@
+//! Reads: which state they see, how fresh it has to be, and the headers that say so. Nothing here leaves
+//! the node unless the caller asks for it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use acefleet_raft::{Cluster, View};
+use acefleet_registry::{Elapsed, NodeId, WallMs};
+use axum::body::Body;
+use axum::extract::{FromRequestParts, MatchedPath};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::http::answer::headers::{AGE, JSON, REVALIDATE, REVISION};
+use crate::http::answer::problem::Problem;
+use crate::http::answer::rendered::{Key, Moment, Page, Rendering};
+use crate::http::app::App;
+use crate::http::request::call::Arrival;
+use crate::http::request::query::Query;
+use crate::peers::SoftView;
+
+#[derive(Clone, Copy)]
+enum Consistency {
+    Local,
+    Linearizable,
+}
+
+/// What this node knows at a moment.
+pub(crate) struct Known {
+    /// Replicated state.
+    pub view: Arc<View>,
+    /// Reported state.
+    pub soft: Arc<SoftView>,
+    /// What answers for this state are kept under.
+    pub key: Key,
+}
+
+impl Known {
+    /// The newest state on this node.
+    pub fn now(app: &App, now: Instant) -> Self {
+        let view = app.fleet().view();
+        let soft = app.fleet().soft();
+        let silent = silent_nodes(&view, &soft, app.fleet().cluster().node_id(), now);
+        let key = Key { revision: view.revision, epoch: soft.epoch, silent };
+        Self { view, soft, key }
+    }
+}
+
+/// The state that one read sees, and how its answer is sent.
+pub(crate) struct Snapshot {
+    /// Replicated state.
+    pub view: Arc<View>,
+    /// Reported state.
+    pub soft: Arc<SoftView>,
+    /// Parameters of the request.
+    pub query: Query,
+    key: Key,
+    cluster: Cluster,
+    cluster_id: String,
+    age: HeaderValue,
+    uri: Uri,
+    endpoint: Option<MatchedPath>,
+    asked: HeaderMap,
+}
+
+impl FromRequestParts<App> for Snapshot {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let query = Query::parse(parts.uri.query());
+        let words = [("local", Consistency::Local), ("linearizable", Consistency::Linearizable)];
+        let consistency = query.one_of("consistency", &words)?;
+        let min_revision = query.unsigned("min_revision")?;
+        let deadline = Arrival::of(parts).write_deadline();
+        let cluster = app.fleet().cluster();
+        if let Some(Consistency::Linearizable) = consistency {
+            cluster.read_barrier(deadline).await?;
+        }
+        if let Some(min) = min_revision
+            && app.fleet().view().revision < min
+            && !cluster.wait_revision(min, deadline).await
+        {
+            return Err(Problem::behind(min, app.fleet().view().revision));
+        }
+        Ok(Self::of(parts, app, query))
+    }
+}
+
+/// What this node knows now, whatever freshness a caller names: for answers about the node itself, which must not wait.
+pub(crate) struct Here(pub Snapshot);
+
+impl FromRequestParts<App> for Here {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
+        Ok(Self(Snapshot::of(parts, app, Query::parse(parts.uri.query()))))
+    }
+}
+
+impl Snapshot {
+    fn of(parts: &Parts, app: &App, query: Query) -> Self {
+        let Known { view, soft, key } = Known::now(app, Instant::now());
+        Self {
+            view,
+            soft,
+            query,
+            key,
+            cluster: app.fleet().cluster().clone(),
+            cluster_id: app.fleet().cluster().cluster_id().unwrap_or_default(),
+            age: app.age(),
+            uri: parts.uri.clone(),
+            endpoint: parts.extensions.get().cloned(),
+            asked: parts.headers.clone(),
+        }
+    }
+
+    /// The cluster; empty until it has formed.
+    pub fn cluster_id(&self) -> &str {
+        &self.cluster_id
+    }
+
+    /// The moment now.
+    pub fn moment(&self) -> Elapsed {
+        self.cluster.moment()
+    }
+
+    /// The time of day at a moment of this state.
+    pub fn shown(&self, at: Elapsed) -> WallMs {
+        self.cluster.wall_of(&self.view.state, at)
+    }
+
+    /// Whether a node has stopped reporting, as far as this node knows.
+    pub fn is_silent(&self, node: NodeId) -> bool {
+        self.key.silent.contains(&node)
+    }
+
+    /// Sends an answer that everyone gets who asks this of this state, and keeps it for the next: with or
+    /// without a key, so nothing secret may be in it. `parameters` are those of the query that it depends on, in their
+    /// one spelling; `moment` says that time matters, too.
+    pub fn page<P: Into<Page>>(
+        &self,
+        app: &App,
+        parameters: &str,
+        moment: Option<Moment>,
+        render: impl FnOnce(&Self) -> P,
+    ) -> Response {
+        let target = self.target(parameters);
+        let kept = app.rendered().find(&self.key, &target).filter(|kept| kept.moment == moment);
+        let rendering = match kept {
+            Some(kept) => kept,
+            None => {
+                if let Err(full) = app.rendered().room() {
+                    return full.into_response();
+                }
+                let hits = app.counters().hits(self.endpoint.as_ref().map_or("", MatchedPath::as_str));
+                let mut made = Rendering::new(render(self), self.view.revision, hits, app.rendered().live());
+                made.moment = moment;
+                app.counters().rendered();
+                let made = Arc::new(made);
+                app.rendered().keep(&self.key, &target, &made);
+                made
+            }
+        };
+        if rendering.wants_packing(&self.asked) {
+            rendering.pack();
+        }
+        rendering.answer(&self.asked, self.age.clone()).map(Body::new)
+    }
+
+    /// The same for a list: a long one is rendered away from the threads that carry the cluster's
+    /// messages, and one at a time.
+    pub async fn list_page<P: Into<Page>>(
+        mut self,
+        app: &App,
+        parameters: String,
+        is_long: bool,
+        render: impl FnOnce(&Self) -> P + Send + 'static,
+    ) -> Response {
+        let kept = app.rendered().find(&self.key, &self.target(&parameters));
+        if !is_long || kept.is_some_and(|kept| !kept.wants_packing(&self.asked)) {
+            return self.page(app, &parameters, None, render);
+        }
+        let turn = app.rendered().turn().await;
+        // So that those who waited share one answer.
+        Known { view: self.view, soft: self.soft, key: self.key } = Known::now(app, Instant::now());
+        self.age = app.age();
+        let app = app.clone();
+        let rendered = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            self.page(&app, &parameters, None, render)
+        });
+        match rendered.await {
+            Ok(response) => response,
+            // It is not aborted, so it panicked; that is answered where all panics of handlers are.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    fn target(&self, parameters: &str) -> String {
+        match parameters {
+            "" => self.uri.path().to_owned(),
+            _ => format!("{}?{parameters}", self.uri.path()),
+        }
+    }
+
+    /// Sends an answer that is made for this request alone.
+    pub fn answer(&self, body: &impl Serialize) -> Response {
+        self.answer_with(StatusCode::OK, body)
+    }
+
+    /// The same with a status.
+    pub fn answer_with(&self, status: StatusCode, body: &impl Serialize) -> Response {
+        let mut response = (status, [(CONTENT_TYPE, JSON)], Body::from(to_json(body))).into_response();
+        self.mark(response.headers_mut());
+        response
+    }
+
+    /// Says which state the answer shows.
+    pub fn mark(&self, headers: &mut HeaderMap) {
+        headers.insert(REVISION, HeaderValue::from(self.view.revision));
+        headers.insert(AGE, self.age.clone());
+        headers.insert(CACHE_CONTROL, REVALIDATE);
+    }
+}
+
+/// JSON of an answer. Our own types always have one.
+pub(crate) fn to_json(body: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(body).unwrap_or_else(|error| {
+        tracing::error!(%error, "an answer could not be written as JSON");
+        b"null".to_vec()
+    })
+}
+
+/// The answer to a write: the body, and the revision that holds what was written.
+pub(crate) fn written(revision: u64, body: &impl Serialize) -> Response {
+    ([(CONTENT_TYPE, JSON), (REVISION, HeaderValue::from(revision))], Body::from(to_json(body)))
+        .into_response()
+}
+
+fn silent_nodes(view: &View, soft: &SoftView, me: NodeId, now: Instant) -> Vec<NodeId> {
+    let silent = |id: &NodeId| *id != me && soft.is_suspect(*id, now);
+    view.state.nodes().map(|node| node.info.id).filter(silent).collect()
+}

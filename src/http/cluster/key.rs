@@ -1,0 +1,75 @@
+//! `GET /cluster/key` and `POST /cluster/key`: whether the caller's key is in force, and another one for the cluster. The key itself is in
+//! no answer.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::access;
+use crate::fleet::new_key;
+use crate::http::answer::problem::{BlockedBody, DetailBody, Problem};
+use crate::http::app::App;
+use crate::http::request::call::Caller;
+
+/// How callers show who they are.
+#[derive(Serialize, ToSchema)]
+struct KeyState {
+    /// False when this node takes calls without a key.
+    required: bool,
+}
+
+/// Is this key in force?
+///
+/// For callers that want to try a key without doing anything.
+#[utoipa::path(
+    get, path = "/cluster/key", tag = "cluster", operation_id = "check_key",
+    security(("bearer" = []), ("api_key" = [])),
+    responses(
+        (status = 200, description = "It is, or none is needed", body = KeyState),
+        (status = 401, description = "No key", body = DetailBody),
+        (status = 403, description = "Wrong key", body = DetailBody),
+        (status = 503, description = "The cluster has not formed yet", body = BlockedBody),
+    )
+)]
+pub(crate) async fn check(State(app): State<App>, _caller: Caller) -> Response {
+    Json(KeyState { required: !app.key().is_open() }).into_response()
+}
+
+/// Make a new key for the cluster
+///
+/// Only for commands on the host of this node: `acefleet key --new`. The key is kept in a file there.
+#[utoipa::path(
+    post, path = "/cluster/key", tag = "cluster", operation_id = "new_key",
+    security(("bearer" = []), ("api_key" = [])),
+    responses(
+        (status = 200, description = "It is in force on all nodes without an API_KEY of their own", body = KeyState),
+        (status = 401, description = "No key", body = DetailBody),
+        (status = 403, description = "Wrong key, or a call from elsewhere", body = DetailBody),
+        (status = 409, description = "The settings of this node have the key", body = DetailBody),
+        (status = 502, description = "The key cannot be written on this host; the message says why", body = BlockedBody),
+        (status = 503, description = "No leader took the write in time", body = BlockedBody),
+    )
+)]
+pub(crate) async fn renew(
+    State(app): State<App>,
+    headers: HeaderMap,
+    caller: Caller,
+) -> Result<Response, Problem> {
+    if !app.key().is_local(&headers) {
+        return Err(Problem::text(
+            StatusCode::FORBIDDEN,
+            "a new key is made on the host of a node, by the user that runs it: acefleet key --new",
+        ));
+    }
+    if access::of_settings(app.fleet().config()).is_some() {
+        return Err(Problem::text(
+            StatusCode::CONFLICT,
+            "the settings of this node say who may call it (API_KEY, ACEFLEET_OPEN): change them on every node, or remove them",
+        ));
+    }
+    new_key::replace_key(app.fleet(), caller.arrival.write_deadline()).await?;
+    Ok(Json(KeyState { required: true }).into_response())
+}

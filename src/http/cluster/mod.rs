@@ -1,0 +1,211 @@
+//! `GET /cluster`: members, roles and lag, as this node sees them.
+
+pub(crate) mod key;
+pub(crate) mod nodes;
+
+use acefleet_raft::{MemberStatus, Role};
+use acefleet_registry::address::join;
+use acefleet_registry::node::{Availability, DockerState};
+use acefleet_registry::rules::hosts::{Candidates, Obstacle};
+use acefleet_registry::{Elapsed, State as Registry, WallMs};
+use axum::extract::State;
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::answer::snapshot::Snapshot;
+use crate::http::answer::time::iso;
+use crate::http::app::App;
+use crate::http::status::{StatusLeftBehind, left_behind};
+
+/// The cluster as the answering node sees it.
+#[derive(Serialize, ToSchema)]
+struct ClusterView {
+    /// Null until the cluster has formed.
+    cluster_id: Option<String>,
+    /// Name of the leader, if one is known.
+    leader: Option<String>,
+    term: u64,
+    /// Revision of the registry on this node.
+    revision: u64,
+    /// The node that answers.
+    node: String,
+    /// How old the answers of this node may be, milliseconds.
+    staleness_ms: u64,
+    /// Voters, dead ones included.
+    voters: usize,
+    /// Members whose replica differs from that of the answering node.
+    differing: Vec<String>,
+    /// No majority says which of them is right; answers carry `X-Acefleet-Disputed` then.
+    disputed: bool,
+    /// Disk of the answering node; null while it does not say.
+    disk: Option<Disk>,
+    /// By name.
+    nodes: Vec<ClusterNode>,
+    /// Engines that earlier lives of hosts left behind: they run, and are no engines of this cluster.
+    left_behind: Vec<StatusLeftBehind>,
+}
+
+/// Space under the data directory of a node.
+#[derive(Serialize, ToSchema)]
+struct Disk {
+    free_bytes: u64,
+    total_bytes: u64,
+    /// Somebody should make room: below 64 MiB the node stops.
+    low: bool,
+}
+
+/// A member.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ClusterNode {
+    name: String,
+    /// Random, below 2^53, never reused.
+    id: u64,
+    /// `leader`, `voter` or `learner`.
+    #[schema(example = "voter")]
+    role: &'static str,
+    /// `host:port` of its cluster listener.
+    address: String,
+    /// Software version that it last told.
+    version: Option<String>,
+    /// Milliseconds since this node heard from it; null for itself and for those never heard.
+    last_contact_ms: Option<u64>,
+    /// Newest log index known to be on it; elsewhere than on the leader, known for the node itself alone.
+    applied_index: Option<u64>,
+    /// `host:port` of its public API.
+    http_address: Option<String>,
+    /// `available`, `unavailable` or `unknown`.
+    docker: &'static str,
+    /// What is wrong with its Docker daemon.
+    docker_error: Option<String>,
+    /// Engines that it may run; other containers do not count.
+    capacity: Option<u32>,
+    /// `active`, `cordoned` (no new engines) or `draining` (no new engines or streams); null until it has
+    /// registered.
+    #[schema(example = "active")]
+    availability: Option<&'static str>,
+    /// Since when the leader counts it as down; null while it does not.
+    #[schema(format = DateTime)]
+    down_since: Option<String>,
+    /// What is left to do while it drains.
+    drain: Option<Drain>,
+    /// Why it gets no new engine at present; null while it could get one.
+    passed_over: Option<PassedOver>,
+    /// Containers that it runs or is about to.
+    engines: usize,
+    /// Streams on them.
+    streams: usize,
+}
+
+/// Why a host is passed over when an engine is placed.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PassedOver {
+    /// For machines.
+    #[schema(example = "cordoned")]
+    code: &'static str,
+    /// For people, to be read behind the name of the host.
+    message: String,
+}
+
+impl From<Obstacle> for PassedOver {
+    fn from(obstacle: Obstacle) -> Self {
+        Self { code: obstacle.as_str(), message: obstacle.to_string() }
+    }
+}
+
+/// Progress of a drain. It is over when no engine is left.
+#[derive(Serialize, ToSchema)]
+struct Drain {
+    engines_left: usize,
+    streams_left: usize,
+    /// When streams are cut off; null: never.
+    #[schema(format = DateTime)]
+    deadline: Option<String>,
+}
+
+/// Members of the cluster
+#[utoipa::path(
+    get, path = "/cluster", tag = "cluster", operation_id = "cluster",
+    params(crate::http::docs::openapi::Freshness),
+    responses((status = 200, description = "Members, roles, lag", body = ClusterView))
+)]
+pub(crate) async fn get(State(app): State<App>, snapshot: Snapshot) -> Response {
+    let mut status = app.fleet().cluster().status();
+    status.members.sort_by(|a, b| a.name.cmp(&b.name));
+    let shown = |at| snapshot.shown(at);
+    let candidates = app.fleet().candidates(&snapshot.view.state);
+    snapshot.answer(&ClusterView {
+        cluster_id: status.cluster_id,
+        leader: status.leader_name,
+        term: status.term,
+        revision: snapshot.view.revision,
+        node: status.node_name,
+        staleness_ms: status.staleness_ms,
+        voters: status.voters,
+        differing: status.differing,
+        disputed: status.disputed,
+        left_behind: left_behind(&snapshot),
+        disk: status.disk.map(|space| Disk {
+            free_bytes: space.free_bytes,
+            total_bytes: space.total_bytes,
+            low: space.is_low(),
+        }),
+        nodes: status
+            .members
+            .into_iter()
+            .map(|member| node(&snapshot.view.state, member, &candidates, &shown))
+            .collect(),
+    })
+}
+
+/// A member with what the registry knows of it. `shown` gives the time of day at a moment.
+pub(crate) fn node(
+    state: &Registry,
+    member: MemberStatus,
+    candidates: &Candidates,
+    shown: &dyn Fn(Elapsed) -> WallMs,
+) -> ClusterNode {
+    let record = state.node(member.id);
+    let engines: Vec<_> = state.live_engines().filter(|engine| engine.node == member.id).collect();
+    let (docker, docker_error) = match record.map(|record| &record.docker) {
+        Some(DockerState::Available) => ("available", None),
+        Some(DockerState::Unavailable(why)) => ("unavailable", Some(why.clone())),
+        Some(DockerState::Unknown) | None => ("unknown", None),
+    };
+    let http_address = record.map(|record| join(&record.info.advertise_host, record.info.http_port));
+    let streams = engines.iter().map(|engine| state.active_streams(engine.id)).sum();
+    let drain = |deadline_ms: Option<Elapsed>| Drain {
+        engines_left: engines.len(),
+        streams_left: streams,
+        deadline: deadline_ms.map(|at| iso(shown(at))),
+    };
+    let (availability, drain) = match record.map(|record| record.availability) {
+        None => (None, None),
+        Some(Availability::Active) => (Some("active"), None),
+        Some(Availability::Cordoned) => (Some("cordoned"), None),
+        Some(Availability::Draining { deadline_ms }) => (Some("draining"), Some(drain(deadline_ms))),
+    };
+    ClusterNode {
+        passed_over: candidates.obstacle(member.id).map(PassedOver::from),
+        down_since: record.and_then(|record| record.down_since_ms).map(|at| iso(shown(at))),
+        id: member.id.0,
+        role: match member.role {
+            Role::Leader => "leader",
+            Role::Voter => "voter",
+            Role::Learner => "learner",
+        },
+        address: member.address,
+        version: member.version.or_else(|| record.map(|record| record.info.version.clone())),
+        last_contact_ms: member.last_contact_ms,
+        applied_index: member.applied_index,
+        http_address,
+        docker,
+        docker_error,
+        capacity: record.map(|record| record.info.capacity),
+        availability,
+        drain,
+        engines: engines.len(),
+        streams,
+        name: member.name,
+    }
+}

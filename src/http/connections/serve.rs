@@ -1,0 +1,176 @@
+//! Accepts connections and serves them until told to stop. Bounded in every direction: connections ([`slots`](super::slots)),
+//! header sizes, time for headers, time without progress, time at rest, time to finish.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use acefleet_raft::Seldom;
+use futures::FutureExt;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::http::connections::slots::{Limits, Place, Slots};
+use crate::http::connections::stall::{Guarded, Phase, Wanted};
+use crate::http::front::Api;
+use crate::sockets;
+
+/// From the first byte of a request to the end of its headers.
+const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+/// A client that keeps its answers waiting for so long in all has gone away or means harm; see [`stall`](super::stall) for how it wins time.
+const ANSWERS_WAIT: Duration = Duration::from_secs(30);
+/// A connection may rest so long between requests: longer than clients keep theirs, so that they close
+/// first and no request meets a closing door.
+const REST_WITHIN: Duration = Duration::from_secs(150);
+/// Request line and headers together, bytes: the longest id of a stream with every byte escaped, and what browsers send. Nobody has
+/// shown a key by then: the connections that one address may have without a request hold 32 MiB of it, all together 320 MB.
+/// Of headers, hyper takes 100.
+const HEADERS_SIZE_MAX: usize = 32 * 1024;
+/// What is read of a connection before somebody wants it, bytes.
+const BUFFER_MAX: usize = HEADERS_SIZE_MAX;
+/// After an error that is not the connection's fault (no file descriptors), accepting rests so long.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+struct Server {
+    api: Api,
+    http: http1::Builder,
+    slots: Arc<Slots>,
+    tasks: TaskTracker,
+    /// Connections end with the request that they are at.
+    draining: CancellationToken,
+    drop_all: CancellationToken,
+}
+
+/// Serves until `shutdown`, then lets requests under way finish for at most `grace`. `limits` says how many connections there may
+/// be.
+///
+/// # Errors
+/// None in this version: what goes wrong with a connection ends that connection.
+pub async fn serve(
+    listener: TcpListener,
+    api: Api,
+    limits: Limits,
+    shutdown: CancellationToken,
+    grace: Duration,
+) -> anyhow::Result<()> {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(REST_WITHIN)
+        .keep_alive(true)
+        .max_buf_size(BUFFER_MAX)
+        .max_header_size(HEADERS_SIZE_MAX);
+    let slots = Slots::new(limits, api.trusted_proxies().to_vec());
+    let server = Server {
+        api,
+        http,
+        slots,
+        tasks: TaskTracker::new(),
+        draining: CancellationToken::new(),
+        drop_all: CancellationToken::new(),
+    };
+    tokio::select! {
+        biased;
+        () = shutdown.cancelled() => {}
+        () = server.accept(&listener) => {}
+    }
+    server.accept_rest(&listener);
+    drop(listener);
+    server.finish(grace).await;
+    Ok(())
+}
+
+impl Server {
+    async fn accept(&self, listener: &TcpListener) {
+        let mut failing = Seldom::default();
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => self.spawn(stream, peer),
+                Err(error) if is_of_connection(&error) => {}
+                Err(error) => {
+                    if let Some(times) = failing.due() {
+                        tracing::warn!(%error, times, "cannot accept connections; if files run out, raise the limit (ulimit -n)");
+                    }
+                    self.slots.make_room();
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Connections that the system has made already and that would be reset with the listener.
+    fn accept_rest(&self, listener: &TcpListener) {
+        while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
+            self.spawn(stream, peer);
+        }
+    }
+
+    fn spawn(&self, stream: TcpStream, peer: SocketAddr) {
+        let phase = Phase::default();
+        let closing = self.draining.child_token();
+        let Some(slot) = self.slots.take(peer.ip(), &phase, &closing) else { return };
+        sockets::tune(&stream);
+        sockets::expect_progress(&stream);
+        let health_only = slot.place == Place::Health;
+        let io = TokioIo::new(Guarded::new(stream, phase.clone(), HEADERS_WITHIN, ANSWERS_WAIT));
+        let api = self.api.clone();
+        let service = service_fn(move |request: hyper::Request<Incoming>| {
+            let handling = phase.handling();
+            let request = request.map(|body| Wanted::new(body, &phase));
+            let api = api.clone();
+            async move {
+                let response = match health_only {
+                    true => api.answer_for_health(request).await,
+                    false => api.answer(request).await,
+                };
+                drop(handling);
+                Ok::<_, Infallible>(response)
+            }
+        });
+        let connection = self.http.serve_connection(io, service);
+        let drop_all = self.drop_all.clone();
+        self.tasks.spawn(async move {
+            let mut connection = pin!(connection);
+            let ended = async {
+                tokio::select! {
+                    ended = connection.as_mut() => return ended,
+                    () = closing.cancelled() => {}
+                }
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            };
+            tokio::select! {
+                ended = ended => if let Err(error) = ended {
+                    tracing::trace!(%error, "connection ended");
+                },
+                () = drop_all.cancelled() => {}
+            }
+            drop(slot);
+        });
+    }
+
+    async fn finish(self, grace: Duration) {
+        self.tasks.close();
+        self.draining.cancel();
+        if tokio::time::timeout(grace, self.tasks.wait()).await.is_err() {
+            tracing::warn!(left = self.tasks.len(), "requests did not finish in time; dropping them");
+        }
+        self.drop_all.cancel();
+        self.tasks.wait().await;
+    }
+}
+
+/// Errors of one connection that its client caused before it was accepted.
+fn is_of_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+    )
+}

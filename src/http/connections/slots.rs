@@ -1,0 +1,353 @@
+//! Places for connections. When they run out, the connection that has had no request for longest is closed, so that whoever
+//! comes with one gets in. Nobody takes them away from others by holding connections that do nothing: one address has a bounded
+//! number of such, this host has places of its own, and so have calls that ask for the node's health.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use acefleet_raft::Seldom;
+use ipnet::IpNet;
+use tokio_util::sync::CancellationToken;
+
+use crate::http::connections::stall::{Idle, Phase};
+use crate::sockets;
+
+/// Connections that are found at once when room is needed: to look through all of them takes a while.
+const FOUND_AT_ONCE: usize = 64;
+
+/// Which places a connection takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Those for everybody.
+    Shared,
+    /// Those of this host, over the loopback.
+    Loopback,
+    /// Those in which only the node's health may be asked for. Taken when no others are free.
+    Health,
+}
+
+/// How many places there are.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// For everybody.
+    pub shared: usize,
+    /// For this host, over the loopback, before it takes shared ones.
+    pub loopback: usize,
+    /// For those who ask for the node's health, when no others are free.
+    pub health: usize,
+    /// Connections without a request that one address may have, and one /64 of IPv6 addresses.
+    pub idle_each: usize,
+}
+
+impl Limits {
+    /// What this process may have. Raises its limit of open files as far as it can.
+    #[must_use]
+    pub fn of_this_process() -> Self {
+        Self::of_files(sockets::files())
+    }
+
+    /// As many as the system has files for, and no more than anybody needs. The relay has half of the files at the most, the cluster's port
+    /// a sixteenth; the store must not be without.
+    fn of_files(files: u64) -> Self {
+        let share = |part: u64, max: u64| usize::try_from((files / part).min(max)).unwrap_or(usize::MAX);
+        Self {
+            shared: share(4, 10_000).max(16),
+            loopback: share(16, 4_096).max(16),
+            health: share(64, 256).max(8),
+            idle_each: share(16, 1_024).max(16),
+        }
+    }
+
+    fn of(&self, place: Place) -> usize {
+        match place {
+            Place::Shared => self.shared,
+            Place::Loopback => self.loopback,
+            Place::Health => self.health,
+        }
+    }
+}
+
+/// A connection in its place.
+struct Entry {
+    place: Place,
+    /// Whose it is, when that is limited.
+    from: Option<IpAddr>,
+    phase: Phase,
+    closing: CancellationToken,
+}
+
+/// Ids of connections and how long they were idle when they were found.
+type Found = VecDeque<(u64, Idle)>;
+
+#[derive(Default)]
+struct Address {
+    connections: usize,
+    found: Found,
+}
+
+#[derive(Default)]
+struct Table {
+    entries: HashMap<u64, Entry>,
+    next: u64,
+    /// By place.
+    used: [usize; 3],
+    found: [Found; 3],
+    addresses: HashMap<IpAddr, Address>,
+    wanting: Seldom,
+}
+
+/// All places.
+pub(crate) struct Slots {
+    limits: Limits,
+    trusted: Vec<IpNet>,
+    table: Mutex<Table>,
+}
+
+/// A taken place; free again when dropped.
+pub(crate) struct Slot {
+    slots: Arc<Slots>,
+    id: u64,
+    /// Which it is.
+    pub place: Place,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.slots.lock().remove(self.id);
+    }
+}
+
+impl Slots {
+    /// All free. Connections of `trusted` addresses may be idle in any number.
+    pub fn new(limits: Limits, trusted: Vec<IpNet>) -> Arc<Self> {
+        Arc::new(Self { limits, trusted, table: Mutex::default() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        // Nothing in here panics between two changes that belong together.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for a connection, for which another one may be closed. None when all are taken by requests in progress.
+    pub fn take(self: &Arc<Self>, peer: IpAddr, phase: &Phase, closing: &CancellationToken) -> Option<Slot> {
+        let peer = peer.to_canonical();
+        let from = self.limited(peer);
+        let mut table = self.lock();
+        if let Some(from) = from {
+            table.bound(from, self.limits.idle_each);
+        }
+        let place = self.find(&mut table, peer)?;
+        let entry = Entry { place, from, phase: phase.clone(), closing: closing.clone() };
+        let id = table.insert(entry);
+        Some(Slot { slots: Arc::clone(self), id, place })
+    }
+
+    /// Closes the connection that has been idle for longest, whatever its place: the system has no more files.
+    pub fn make_room(&self) {
+        let mut table = self.lock();
+        let _ = table.close_oldest(Place::Shared) || table.close_oldest(Place::Loopback);
+    }
+
+    fn find(&self, table: &mut Table, peer: IpAddr) -> Option<Place> {
+        let own = if peer.is_loopback() { Place::Loopback } else { Place::Shared };
+        let free = |table: &Table, place: Place| table.used[place as usize] < self.limits.of(place);
+        if free(table, own) {
+            return Some(own);
+        }
+        if own == Place::Loopback && free(table, Place::Shared) {
+            return Some(Place::Shared);
+        }
+        table.say(own);
+        if table.close_oldest(own) {
+            return Some(own);
+        }
+        let health = free(table, Place::Health) || table.close_oldest(Place::Health);
+        health.then_some(Place::Health)
+    }
+
+    /// Under what the idle connections of this peer are counted, if they are.
+    fn limited(&self, peer: IpAddr) -> Option<IpAddr> {
+        if peer.is_loopback() || self.trusted.iter().any(|net| net.contains(&peer)) {
+            return None;
+        }
+        Some(match peer {
+            IpAddr::V4(_) => peer,
+            // What one subscriber gets.
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        })
+    }
+}
+
+impl Table {
+    fn insert(&mut self, entry: Entry) -> u64 {
+        self.next += 1;
+        self.used[entry.place as usize] += 1;
+        if let Some(from) = entry.from {
+            self.addresses.entry(from).or_default().connections += 1;
+        }
+        self.entries.insert(self.next, entry);
+        self.next
+    }
+
+    /// Does nothing for a connection that had to make room.
+    fn remove(&mut self, id: u64) {
+        let Some(entry) = self.entries.remove(&id) else { return };
+        self.used[entry.place as usize] -= 1;
+        let Some(from) = entry.from else { return };
+        let Some(address) = self.addresses.get_mut(&from) else { return };
+        address.connections -= 1;
+        if address.connections == 0 {
+            self.addresses.remove(&from);
+        }
+    }
+
+    /// Keeps one address within its number of idle connections, one that is about to come included.
+    fn bound(&mut self, from: IpAddr, max: usize) {
+        let Some(address) = self.addresses.get_mut(&from) else { return };
+        if address.connections < max {
+            return;
+        }
+        let mut found = std::mem::take(&mut address.found);
+        if !self.close_first(&mut found) {
+            let (idle, oldest) = self.idle(|entry| entry.from == Some(from));
+            found = oldest;
+            if idle >= max {
+                self.close_first(&mut found);
+            } else {
+                found.clear();
+            }
+        }
+        if let Some(address) = self.addresses.get_mut(&from) {
+            address.found = found;
+        }
+    }
+
+    /// Closes the connection of these places that has been idle for longest. False when none is idle.
+    fn close_oldest(&mut self, place: Place) -> bool {
+        let mut found = std::mem::take(&mut self.found[place as usize]);
+        let mut closed = self.close_first(&mut found);
+        if !closed {
+            found = self.idle(|entry| entry.place == place).1;
+            closed = self.close_first(&mut found);
+        }
+        self.found[place as usize] = found;
+        closed
+    }
+
+    /// Closes the first of those that were found and have been idle ever since.
+    fn close_first(&mut self, found: &mut Found) -> bool {
+        while let Some((id, idle)) = found.pop_front() {
+            let Some(entry) = self.entries.get(&id).filter(|entry| entry.phase.idle() == Some(idle)) else {
+                continue;
+            };
+            entry.phase.give_up();
+            entry.closing.cancel();
+            self.remove(id);
+            return true;
+        }
+        false
+    }
+
+    /// How many of these are idle, and those that have been for longest.
+    fn idle(&self, of: impl Fn(&Entry) -> bool) -> (usize, Found) {
+        let entries = self.entries.iter().filter(|(_, entry)| of(entry));
+        let mut idle: Vec<(u64, Idle)> =
+            entries.filter_map(|(id, entry)| Some((*id, entry.phase.idle()?))).collect();
+        let count = idle.len();
+        let order = |(id, idle): &(u64, Idle)| (*idle, *id);
+        if count > FOUND_AT_ONCE {
+            idle.select_nth_unstable_by_key(FOUND_AT_ONCE, order);
+            idle.truncate(FOUND_AT_ONCE);
+        }
+        idle.sort_unstable_by_key(order);
+        (count, idle.into())
+    }
+
+    fn say(&mut self, place: Place) {
+        let Some(times) = self.wanting.due() else { return };
+        tracing::warn!(
+            held = self.entries.len(),
+            times,
+            ?place,
+            "connections to the API run out: those that have had no request for longest are closed"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { shared: 4, loopback: 2, health: 1, idle_each: 2 };
+
+    struct Held {
+        slot: Option<Slot>,
+        phase: Phase,
+        closing: CancellationToken,
+    }
+
+    impl Held {
+        fn place(&self) -> Option<Place> {
+            self.slot.as_ref().map(|slot| slot.place)
+        }
+
+        fn is_open(&self) -> bool {
+            !self.closing.is_cancelled()
+        }
+    }
+
+    fn take(slots: &Arc<Slots>, peer: &str) -> Held {
+        let (phase, closing) = (Phase::default(), CancellationToken::new());
+        let slot = slots.take(peer.parse().unwrap(), &phase, &closing);
+        Held { slot, phase, closing }
+    }
+
+    #[test]
+    fn the_longest_idle_connection_makes_room_and_no_request_does() {
+        let slots = Slots::new(LIMITS, Vec::new());
+        let held: Vec<Held> = (1..=4).map(|i| take(&slots, &format!("10.0.0.{i}"))).collect();
+        let handling = held[0].phase.handling();
+        let fifth = take(&slots, "10.0.0.5");
+        assert_eq!(fifth.place(), Some(Place::Shared));
+        assert_eq!(held.iter().map(Held::is_open).collect::<Vec<_>>(), [true, false, true, true]);
+        // One that was closed frees nothing a second time.
+        drop(held);
+        drop(handling);
+        let more: Vec<Held> = (6..=8).map(|i| take(&slots, &format!("10.0.0.{i}"))).collect();
+        assert!(fifth.is_open() && more.iter().all(Held::is_open));
+    }
+
+    #[test]
+    fn health_has_a_place_when_requests_have_all_others() {
+        let slots = Slots::new(LIMITS, Vec::new());
+        let held: Vec<Held> = (1..=4).map(|i| take(&slots, &format!("10.0.0.{i}"))).collect();
+        let _handling: Vec<_> = held.iter().map(|held| held.phase.handling()).collect();
+        let first = take(&slots, "10.0.0.5");
+        let second = take(&slots, "10.0.0.6");
+        assert_eq!([first.place(), second.place()], [Some(Place::Health); 2]);
+        assert!(!first.is_open() && second.is_open());
+        let _busy = second.phase.handling();
+        assert_eq!(take(&slots, "10.0.0.7").place(), None);
+        // This host has its own, the shared ones after that, and is not kept out by others.
+        let local: Vec<Held> = (0..3).map(|_| take(&slots, "::ffff:127.0.0.1")).collect();
+        assert!(local.iter().all(|held| held.place() == Some(Place::Loopback)));
+        assert!(!local[0].is_open() && local[1].is_open());
+    }
+
+    #[test]
+    fn one_address_has_few_idle_connections_and_a_proxy_any_number() {
+        let slots = Slots::new(Limits { shared: 100, ..LIMITS }, vec!["10.1.0.0/16".parse().unwrap()]);
+        let one: Vec<Held> = (0..3).map(|_| take(&slots, "10.0.0.1")).collect();
+        assert_eq!(one.iter().map(Held::is_open).collect::<Vec<_>>(), [false, true, true]);
+        // Those with a request do not count.
+        let _handling: Vec<_> = one.iter().map(|held| held.phase.handling()).collect();
+        let busy: Vec<Held> = (0..2).map(|_| take(&slots, "10.0.0.1")).collect();
+        assert!(busy.iter().chain(&one[1..]).all(Held::is_open));
+        let proxied: Vec<Held> = (0..10).map(|_| take(&slots, "10.1.2.3")).collect();
+        assert!(proxied.iter().all(Held::is_open));
+        let v6: Vec<Held> = (1..=3).map(|i| take(&slots, &format!("2001:db8:0:1::{i}"))).collect();
+        assert_eq!(v6.iter().map(Held::is_open).collect::<Vec<_>>(), [false, true, true]);
+        assert!(take(&slots, "2001:db8:0:2::1").is_open());
+    }
+}

@@ -1,0 +1,122 @@
+//! The OpenAPI document: what the handlers say of themselves, with what they have in common.
+
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, OpenApi as Document, PathItem, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::{IntoParams, Modify, OpenApi, ToSchema};
+
+/// Words of `consistency`.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "describes words that are read by hand")]
+enum Consistency {
+    Local,
+    Linearizable,
+}
+
+/// How fresh a read has to be.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes parameters that are read by hand")]
+pub(crate) struct Freshness {
+    /// `local` (default): from this node's replica, at once. `linearizable`: with everything that was
+    /// acknowledged before, confirmed by a majority; 503 when that cannot be had.
+    #[param(inline)]
+    consistency: Option<Consistency>,
+    /// Wait until this node has this revision (`X-Acefleet-Revision` of a write); 503 after 2.3 s.
+    min_revision: Option<u64>,
+}
+
+struct Security;
+
+impl Modify for Security {
+    fn modify(&self, document: &mut Document) {
+        let components = document.components.get_or_insert_default();
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("`API_KEY`")).build();
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+        let header = ApiKeyValue::with_description("X-API-Key", "`API_KEY`");
+        components.add_security_scheme("api_key", SecurityScheme::ApiKey(ApiKey::Header(header)));
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Acefleet",
+        description = "Highly available orchestrator for AceStream engines. Every node answers every call for \
+            the whole cluster. Each path also works below `/api/v1`."
+    ),
+    servers((url = ".", description = "This node")),
+    modifiers(&Security),
+    tags(
+        (name = "provisioning", description = "Start and stop engines"),
+        (name = "engines", description = "Engines that clients may be sent to"),
+        (name = "events", description = "What proxies report of streams"),
+        (name = "streams", description = "Streams on engines"),
+        (name = "containers", description = "Containers under our management"),
+        (name = "status", description = "State of the whole cluster"),
+        (name = "health", description = "For load balancers and supervisors"),
+        (name = "cluster", description = "Members"),
+    )
+)]
+struct Common;
+
+/// What all operations have in common.
+pub(crate) fn common() -> Document {
+    Common::openapi()
+}
+
+/// The document, with what is true of every operation of its kind.
+pub(crate) fn completed(mut document: Document) -> Document {
+    document.paths.paths.values_mut().flat_map(operations).for_each(complete);
+    document
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let PathItem { get, put, post, delete, options, head, patch, trace, .. } = item;
+    [get, put, post, delete, options, head, patch, trace].into_iter().flatten()
+}
+
+fn answer(description: &str, kind: &str, schema: &str) -> Response {
+    let schema = Ref::from_schema_name(schema);
+    let content = ContentBuilder::new().schema(Some(schema)).build();
+    ResponseBuilder::new().description(description).content(kind, content).build()
+}
+
+/// Adds what is true of every operation of its kind, where the operation does not say it better: open ones say that they are, and
+/// all say what may come instead of what was asked for.
+fn complete(operation: &mut Operation) {
+    const JSON: &str = "application/json";
+    let protected = !operation.security.get_or_insert_default().is_empty();
+    let named = |name: &str| {
+        operation
+            .parameters
+            .iter()
+            .flatten()
+            .any(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.name == name))
+    };
+    let (has_body, has_freshness) = (operation.request_body.is_some(), named("consistency"));
+    let bug =
+        ContentBuilder::new().schema(Some(utoipa::openapi::Object::with_type(utoipa::openapi::Type::String)));
+    let bug = ResponseBuilder::new()
+        .description("A bug; the log has the `X-Request-Id`")
+        .content("text/plain", bug.build());
+    for (applies, status, response) in [
+        (true, "400", answer("Malformed percent-encoding, or a body that broke off", JSON, "DetailBody")),
+        (protected, "401", answer("No key", JSON, "DetailBody")),
+        (protected, "403", answer("Wrong key", JSON, "DetailBody")),
+        (true, "403", answer("The node is open, and Origin or Host is not its own", JSON, "DetailBody")),
+        (has_body, "408", answer("The body took too long", JSON, "DetailBody")),
+        (has_body, "413", answer("Body larger than 1 MiB", JSON, "DetailBody")),
+        (has_body, "415", answer("The body is not said to be JSON", JSON, "DetailBody")),
+        (has_body, "422", answer("The body is wrong", JSON, "InvalidBody")),
+        (has_freshness, "422", answer("A parameter is wrong", JSON, "InvalidBody")),
+        (true, "500", bug.build()),
+        (has_freshness, "503", answer("The asked-for freshness cannot be had now", JSON, "BlockedBody")),
+        (true, "503", answer("Too busy; nothing was done", JSON, "BlockedBody")),
+    ] {
+        if applies {
+            operation.responses.responses.entry(status.to_owned()).or_insert_with(|| response.into());
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! `GET /containers/{container_id}`, `DELETE /containers/{container_id}`, `GET /by-label`. Only containers
+//! under our management: nobody gets to see or touch others.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::answer::problem::{BlockedBody, DetailBody, InvalidBody, Problem};
+use crate::http::answer::snapshot::{Snapshot, written};
+use crate::http::app::App;
+use crate::http::request::call::Caller;
+use crate::http::request::validate::Checker;
+use crate::peers::ContainerView;
+
+/// Inspect a container
+///
+/// As Docker shows it; asked from the node on which it runs. By full id, a prefix of at least 12
+/// characters, or name.
+#[utoipa::path(
+    get, path = "/containers/{container_id}", tag = "containers", operation_id = "get_container",
+    params(("container_id" = String, Path, description = "Id, prefix or name"), crate::http::docs::openapi::Freshness),
+    responses(
+        (status = 200, description = "The container", body = ContainerView),
+        (status = 404, description = "Not known, or not managed here", body = DetailBody),
+        (status = 503, description = "Its node does not answer", body = BlockedBody),
+    )
+)]
+pub(crate) async fn get(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    snapshot: Snapshot,
+) -> Result<Response, Problem> {
+    let container = app.fleet().inspect(&id).await?;
+    Ok(snapshot.answer(&container))
+}
+
+/// A removed container.
+#[derive(Serialize, ToSchema)]
+struct Deleted {
+    /// The id as it was given.
+    deleted: String,
+}
+
+/// Delete a container
+///
+/// Stops and removes it, releases its ports and ends its streams; answers when it is gone.
+#[utoipa::path(
+    delete, path = "/containers/{container_id}", tag = "containers", operation_id = "delete_container",
+    params(("container_id" = String, Path, description = "Id, prefix or name")),
+    security(("bearer" = []), ("api_key" = [])),
+    responses(
+        (status = 200, description = "It is gone", body = Deleted),
+        (status = 401, description = "No key", body = DetailBody),
+        (status = 403, description = "Wrong key", body = DetailBody),
+        (status = 404, description = "Not known, or not managed here", body = DetailBody),
+        (status = 503, description = "No leader in time, or still being stopped", body = BlockedBody),
+    )
+)]
+pub(crate) async fn delete(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    caller: Caller,
+) -> Result<Response, Problem> {
+    app.fleet().delete_container(&id, caller.arrival.patient_deadline(&app)).await?;
+    Ok(written(app.fleet().view().revision, &Deleted { deleted: id }))
+}
+
+/// Search by label
+///
+/// Managed containers of all hosts, running or not. Hosts that do not answer are left out.
+#[utoipa::path(
+    get, path = "/by-label", tag = "containers", operation_id = "containers_by_label",
+    params(("key" = String, Query), ("value" = String, Query), crate::http::docs::openapi::Freshness),
+    security(("bearer" = []), ("api_key" = [])),
+    responses(
+        (status = 200, description = "Containers", body = [ContainerView]),
+        (status = 401, description = "No key", body = DetailBody),
+        (status = 403, description = "Wrong key", body = DetailBody),
+        (status = 422, description = "A parameter is missing", body = InvalidBody),
+    )
+)]
+pub(crate) async fn by_label(
+    State(app): State<App>,
+    _caller: Caller,
+    snapshot: Snapshot,
+) -> Result<Response, Problem> {
+    let mut checker = Checker::default();
+    let key = snapshot.query.require(&mut checker, "key");
+    let value = snapshot.query.require(&mut checker, "value");
+    checker.finish()?;
+    let containers = app.fleet().by_label(&key, &value).await?;
+    Ok(snapshot.answer(&containers))
+}

@@ -1,0 +1,121 @@
+//! An engine as the API shows it. Field names and types are what clients decode strictly.
+
+use std::collections::BTreeMap;
+
+use acefleet_registry::Engine;
+use acefleet_registry::engine::Health;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::agent::spec::labels;
+use crate::http::answer::snapshot::Snapshot;
+use crate::http::answer::time::zulu;
+use crate::peers::EngineSoft;
+
+/// An engine that clients may be sent to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EngineState {
+    /// Full Docker id.
+    pub container_id: String,
+    /// Name of the container.
+    pub container_name: Option<String>,
+    /// Where clients reach it.
+    pub host: String,
+    /// Host port of its HTTP API, unique in the cluster.
+    pub port: u16,
+    /// Labels of its container.
+    pub labels: BTreeMap<String, String>,
+    /// When its container started.
+    #[schema(format = DateTime)]
+    pub first_seen: String,
+    /// When its container was last seen running.
+    #[schema(format = DateTime)]
+    pub last_seen: String,
+    /// Ids of the streams that run on it.
+    pub streams: Vec<String>,
+    /// `healthy`, `unhealthy` or `unknown`.
+    #[schema(example = "healthy")]
+    pub health_status: &'static str,
+    /// When it was last probed.
+    #[schema(format = DateTime)]
+    pub last_health_check: Option<String>,
+    /// When a stream last started on it.
+    #[schema(format = DateTime)]
+    pub last_stream_usage: Option<String>,
+    /// Always null: caches are not cleaned by hand.
+    #[schema(format = DateTime)]
+    pub last_cache_cleanup: Option<String>,
+    /// Always null.
+    pub cache_size_bytes: Option<u64>,
+    /// Whether it owns the forwarded port of a VPN.
+    pub forwarded: bool,
+    /// VPN container it is attached to.
+    pub vpn_container: Option<String>,
+    /// How its image is configured.
+    pub engine_variant: Option<String>,
+    /// Platform that the engine names.
+    pub platform: Option<String>,
+    /// Version that the engine names.
+    pub version: Option<String>,
+    /// Forwarded port.
+    pub forwarded_port: Option<u16>,
+    /// Name of the node that owns it.
+    pub node: Option<String>,
+}
+
+/// The word for an engine's health.
+pub(crate) fn health_word(health: Health) -> &'static str {
+    match health {
+        Health::Unknown => "unknown",
+        Health::Healthy => "healthy",
+        Health::Unhealthy => "unhealthy",
+    }
+}
+
+impl EngineState {
+    /// An engine in this state of the cluster.
+    pub fn of(snapshot: &Snapshot, engine: &Engine) -> Self {
+        let state = &snapshot.view.state;
+        let node = state.node(engine.node);
+        let nothing = EngineSoft::default();
+        let soft = snapshot.soft.engine(engine.node, engine.id).unwrap_or(&nothing);
+        let first_seen = engine.started_at_ms.unwrap_or(engine.reserved_at_ms);
+        let usage = state.usage(engine.id);
+        let known_alive = [Some(first_seen), usage.last_stream_start_ms, usage.last_stream_end_ms];
+        let known_alive = known_alive.into_iter().flatten().max().unwrap_or(first_seen);
+        let last_seen = soft.last_seen_ms.unwrap_or_else(|| snapshot.shown(known_alive));
+        let node_name = node.map_or("", |node| node.info.name.as_str());
+        let host = match (&engine.address, node) {
+            (Some(address), _) => address.clone(),
+            // In a Docker network of their own, containers are reached by name.
+            (None, Some(node)) if node.info.docker_network.is_some() && engine.vpn.is_none() => {
+                engine.container_name.clone()
+            }
+            // The ports of engines behind a VPN are published on the host by the VPN's container.
+            (None, Some(node)) => node.info.advertise_host.clone(),
+            (None, None) => "localhost".to_owned(),
+        };
+        Self {
+            container_id: engine.container_id.as_deref().unwrap_or_default().to_owned(),
+            container_name: Some(engine.container_name.clone()),
+            host,
+            port: engine.ports.host_http,
+            labels: labels(engine, state.policy(), snapshot.cluster_id(), node_name),
+            first_seen: zulu(snapshot.shown(first_seen)),
+            last_seen: zulu(last_seen),
+            streams: state.streams_of(engine.id).map(|stream| stream.start.id.to_string()).collect(),
+            health_status: health_word(engine.health),
+            last_health_check: soft.last_health_check_ms.map(zulu),
+            last_stream_usage: usage.last_stream_start_ms.map(|at| zulu(snapshot.shown(at))),
+            last_cache_cleanup: None,
+            cache_size_bytes: None,
+            forwarded: state.forwarded_port(engine).is_some(),
+            vpn_container: engine.vpn.clone(),
+            engine_variant: engine.variant.clone(),
+            platform: soft.platform.clone(),
+            version: soft.version.clone(),
+            forwarded_port: state.forwarded_port(engine),
+            node: node.map(|node| node.info.name.clone()),
+        }
+    }
+}

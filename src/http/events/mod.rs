@@ -1,0 +1,179 @@
+//! `POST /events/stream_started`, `/events/stream_ended`, `/events/batch`.
+
+mod body;
+
+use acefleet_registry::{Command, Reply};
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::{IntoResponses, ToSchema};
+
+use crate::fleet::outbox::Taken;
+use crate::http::answer::problem::{BlockedBody, DetailBody, InvalidBody, Problem};
+use crate::http::answer::snapshot::written;
+use crate::http::app::App;
+use crate::http::events::body::{EventBatch, StreamEndedEvent, StreamStartedEvent};
+use crate::http::request::call::JsonCall;
+use crate::http::streams::model::StreamState;
+
+fn unexpected(reply: Reply) -> Problem {
+    match reply {
+        Reply::Refused(refusal) => refusal.into(),
+        _ => {
+            tracing::error!("the registry gave an unexpected reply to an event");
+            Problem::text(StatusCode::INTERNAL_SERVER_ERROR, "the registry gave an unexpected reply")
+        }
+    }
+}
+
+/// The answer to an event that this node keeps until there is a leader.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Kept {
+    /// Always `kept`.
+    status: &'static str,
+}
+
+/// What every event may be refused with.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes answers that are made elsewhere")]
+enum Refused {
+    /// No key
+    #[response(status = 401)]
+    NoKey(DetailBody),
+    /// Wrong key
+    #[response(status = 403)]
+    WrongKey(DetailBody),
+    /// Body larger than 1 MiB
+    #[response(status = 413)]
+    TooLarge(DetailBody),
+    /// The body is wrong
+    #[response(status = 422)]
+    Invalid(InvalidBody),
+    /// This node cannot keep the event; its log says why
+    #[response(status = 502)]
+    NotKept(BlockedBody),
+    /// No leader, and this node keeps as many events as it can
+    #[response(status = 503)]
+    Full(BlockedBody),
+}
+
+fn kept() -> Response {
+    (StatusCode::ACCEPTED, Json(Kept { status: "kept" })).into_response()
+}
+
+/// Report a started stream
+///
+/// Idempotent: a repeat keeps `started_at`, and a start that comes after its own end stays ended. The
+/// engine is found by the address in `session.stat_url`, then by `engine.host` and `engine.port`; the
+/// event never changes what is known of the engine. Durable on a majority before the answer.
+#[utoipa::path(
+    post, path = "/events/stream_started", tag = "events", operation_id = "stream_started",
+    request_body = StreamStartedEvent,
+    security(("bearer" = []), ("api_key" = [])),
+    responses(
+        (status = 200, description = "The stream as it is now", body = StreamState),
+        (status = 202, description = "No leader: kept on this node and written when there is one", body = Kept),
+        Refused,
+    )
+)]
+pub(crate) async fn started(State(app): State<App>, call: JsonCall) -> Result<Response, Problem> {
+    let (start, call) = call.read(body::started)?;
+    let command = Command::StreamStarted(start);
+    let Taken::Applied(applied) = app.fleet().take_event(command, call.arrival.write_deadline()).await?
+    else {
+        return Ok(kept());
+    };
+    match applied.reply {
+        Reply::StreamStarted(stream) => {
+            app.counters().started(1);
+            Ok(written(applied.revision, &StreamState::of(&stream, None, |at| app.shown(at))))
+        }
+        other => Err(unexpected(other)),
+    }
+}
+
+/// What an ended event did.
+#[derive(Serialize, ToSchema)]
+struct Ended {
+    /// False when nothing matched or the stream was over already.
+    updated: bool,
+    stream: Option<StreamState>,
+}
+
+/// Report an ended stream
+///
+/// A named stream that is not known, or is over already, gives `updated: false`; no other stream is
+/// ended in its place. Without `stream_id`, the newest stream of the engine `container_id` is meant.
+#[utoipa::path(
+    post, path = "/events/stream_ended", tag = "events", operation_id = "stream_ended",
+    request_body = StreamEndedEvent,
+    security(("bearer" = []), ("api_key" = [])),
+    responses(
+        (status = 200, description = "Whether a stream was ended, and which", body = Ended),
+        (status = 202, description = "No leader: kept on this node and written when there is one", body = Kept),
+        Refused,
+    )
+)]
+pub(crate) async fn ended(State(app): State<App>, call: JsonCall) -> Result<Response, Problem> {
+    let (end, call) = call.read(body::ended)?;
+    if !body::names_something(&end) {
+        return Ok(written(app.fleet().view().revision, &Ended { updated: false, stream: None }));
+    }
+    let command = Command::StreamEnded(end);
+    let Taken::Applied(applied) = app.fleet().take_event(command, call.arrival.write_deadline()).await?
+    else {
+        return Ok(kept());
+    };
+    match applied.reply {
+        Reply::StreamEnded { updated, stream } => {
+            app.counters().ended(u64::from(updated));
+            let stream = stream.map(|stream| StreamState::of(&stream, None, |at| app.shown(at)));
+            Ok(written(applied.revision, &Ended { updated, stream }))
+        }
+        other => Err(unexpected(other)),
+    }
+}
+
+/// What a batch did.
+#[derive(Serialize, ToSchema)]
+struct Processed {
+    /// Started events taken in.
+    started: u64,
+    /// Ended events that ended a stream.
+    ended: u64,
+}
+
+/// Report many events at once
+///
+/// One write, all or nothing: all starts first, then all ends, each in order. At most 1,000 of each.
+#[utoipa::path(
+    post, path = "/events/batch", tag = "events", operation_id = "event_batch",
+    request_body = EventBatch,
+    security(("bearer" = []), ("api_key" = [])),
+    responses(
+        (status = 200, description = "Counts", body = Processed),
+        (status = 202, description = "No leader: kept on this node and written when there is one", body = Kept),
+        Refused,
+    )
+)]
+pub(crate) async fn batch(State(app): State<App>, call: JsonCall) -> Result<Response, Problem> {
+    let ((started, ended), call) = call.read(body::batch)?;
+    if started.is_empty() && ended.is_empty() {
+        return Ok(written(app.fleet().view().revision, &Processed { started: 0, ended: 0 }));
+    }
+    let command = Command::EventBatch { started, ended };
+    let Taken::Applied(applied) = app.fleet().take_event(command, call.arrival.write_deadline()).await?
+    else {
+        return Ok(kept());
+    };
+    match applied.reply {
+        Reply::Batch { started, ended } => {
+            app.counters().started(started);
+            app.counters().ended(ended);
+            Ok(written(applied.revision, &Processed { started, ended }))
+        }
+        other => Err(unexpected(other)),
+    }
+}

@@ -1,0 +1,218 @@
+//! What a caller may ask for when a container is started, checked and turned into the registry's terms.
+
+use std::collections::BTreeMap;
+
+use acefleet_registry::engine::{EngineSpec, Kind};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::http::answer::problem::Problem;
+use crate::http::request::validate::{Checker, Fields, Place, TextLimits};
+
+// All in bytes.
+/// Labels of one container.
+const LABELS: TextLimits = TextLimits { entries: 256, name: 256, value: 8 << 10, total: 16 << 10 };
+/// Variables of one container; `CONF` has several lines.
+const ENV: TextLimits = TextLimits { entries: 256, name: 256, value: 16 << 10, total: 32 << 10 };
+/// Longest image name.
+const IMAGE_MAX: usize = 512;
+/// Longest prefix of a container name.
+const PREFIX_MAX: usize = 64;
+/// Published ports of one container.
+const PORTS_MAX: usize = 64;
+
+/// An AceStream engine to start. Unknown keys are ignored; `{}` is enough.
+#[derive(Debug, ToSchema)]
+#[schema(example = json!({}))]
+pub(crate) struct AceProvisionRequest {
+    /// Image instead of the configured one.
+    image: Option<String>,
+    /// Labels of the container; ours win.
+    #[schema(required = false)]
+    labels: BTreeMap<String, String>,
+    /// Environment of the container; ours wins, except for `CONF`.
+    #[schema(required = false)]
+    env: BTreeMap<String, String>,
+    /// Fixed host port.
+    #[schema(minimum = 1, maximum = 65535)]
+    host_port: Option<u16>,
+}
+
+/// Any container to start.
+#[derive(Debug, ToSchema)]
+#[schema(example = json!({"image": "nginx:alpine", "name_prefix": "svc"}))]
+pub(crate) struct StartRequest {
+    /// Image; without it `TARGET_IMAGE`.
+    image: Option<String>,
+    #[schema(required = false)]
+    env: BTreeMap<String, String>,
+    #[schema(required = false)]
+    labels: BTreeMap<String, String>,
+    /// Container port to host port.
+    #[schema(required = false, example = json!({"40001/tcp": 19001}))]
+    ports: BTreeMap<String, u16>,
+    /// The name becomes `<prefix>-<n>`.
+    #[schema(required = false, example = "svc")]
+    name_prefix: String,
+}
+
+/// An engine as a checked body describes it.
+///
+/// # Errors
+/// 422 that lists what is wrong.
+pub(crate) fn engine(body: Option<&Value>) -> Result<EngineSpec, Problem> {
+    let mut checker = Checker::default();
+    let fields = Place::body(body).object(&mut checker);
+    let request = AceProvisionRequest {
+        image: image(&mut checker, &fields),
+        labels: fields.at("labels").strings(&mut checker, &LABELS),
+        env: env(&mut checker, &fields),
+        host_port: fields.at("host_port").optional_port(&mut checker, 1..=u16::MAX),
+    };
+    checker.finish()?;
+    Ok(EngineSpec {
+        image: request.image,
+        env: request.env,
+        labels: request.labels,
+        host_port: request.host_port,
+        ..EngineSpec::acestream()
+    })
+}
+
+/// Any container as a checked body describes it.
+///
+/// # Errors
+/// 422 that lists what is wrong.
+pub(crate) fn generic(body: Option<&Value>, default_image: Option<&str>) -> Result<EngineSpec, Problem> {
+    let mut checker = Checker::default();
+    let fields = Place::body(body).object(&mut checker);
+    let request = StartRequest {
+        image: image(&mut checker, &fields).or_else(|| default_image.map(str::to_owned)),
+        env: env(&mut checker, &fields),
+        labels: fields.at("labels").strings(&mut checker, &LABELS),
+        ports: ports(&mut checker, &fields),
+        name_prefix: name_prefix(&mut checker, &fields),
+    };
+    if fields.exist() && request.image.is_none() {
+        fields.at("image").refuse(&mut checker, "name an image, or set TARGET_IMAGE");
+    }
+    checker.finish()?;
+    Ok(EngineSpec {
+        kind: Kind::Generic { ports: request.ports },
+        image: request.image,
+        env: request.env,
+        labels: request.labels,
+        host_port: None,
+        name_prefix: request.name_prefix,
+    })
+}
+
+fn image(checker: &mut Checker, fields: &Fields<'_>) -> Option<String> {
+    let place = fields.at("image");
+    let image = place.optional_string(checker, IMAGE_MAX).filter(|image| !image.is_empty())?;
+    if image.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        place.refuse(checker, "an image name has no blanks");
+    }
+    Some(image)
+}
+
+fn env(checker: &mut Checker, fields: &Fields<'_>) -> BTreeMap<String, String> {
+    let place = fields.at("env");
+    let env = place.strings(checker, &ENV);
+    if env.keys().any(|name| name.is_empty() || name.contains('=')) {
+        place.refuse(checker, "a variable needs a name without an equals sign");
+    }
+    env
+}
+
+fn name_prefix(checker: &mut Checker, fields: &Fields<'_>) -> String {
+    let place = fields.at("name_prefix");
+    let Some(prefix) = place.optional_string(checker, PREFIX_MAX) else { return "svc".to_owned() };
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    if !prefix.starts_with(|c: char| c.is_ascii_alphanumeric()) || !prefix.chars().all(legal) {
+        place.refuse(checker, "a name begins with a letter or digit and goes on with letters, digits, _ . -");
+    }
+    prefix
+}
+
+fn ports(checker: &mut Checker, fields: &Fields<'_>) -> BTreeMap<String, u16> {
+    let place = fields.at("ports");
+    let ports = place.entries(checker, PORTS_MAX, |checker, name, place| {
+        if container_port(name).is_none() {
+            place.refuse(checker, "a container port is written like 40001/tcp");
+        }
+        place.port(checker, 1..=u16::MAX)
+    });
+    let mut hosts: Vec<u16> = ports.values().copied().collect();
+    hosts.sort_unstable();
+    if hosts.windows(2).any(|pair| pair[0] == pair[1]) {
+        place.refuse(checker, "a host port can be used once");
+    }
+    ports.into_iter().filter_map(|(name, host)| Some((container_port(&name)?, host))).collect()
+}
+
+/// `40001` and `40001/tcp` in the full form.
+fn container_port(text: &str) -> Option<String> {
+    let (port, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let known = matches!(protocol, "tcp" | "udp" | "sctp");
+    let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let port: u16 = port.parse().ok().filter(|port| known && digits && *port != 0)?;
+    Some(format!("{port}/{protocol}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_empty_object_is_a_plain_engine() {
+        assert_eq!(engine(Some(&json!({}))).unwrap(), EngineSpec::acestream());
+        assert_eq!(engine(Some(&json!({"labels": {}, "env": {}, "x": 1}))).unwrap(), EngineSpec::acestream());
+    }
+
+    #[test]
+    fn what_docker_would_refuse_is_refused_here() {
+        for body in [
+            json!(null),
+            json!([]),
+            json!({"host_port": 0}),
+            json!({"host_port": 65_536}),
+            json!({"host_port": "x"}),
+            json!({"host_port": 1.5}),
+            json!({"labels": {"a": 1}}),
+            json!({"labels": null}),
+            json!({"env": {"a": true}}),
+            json!({"env": {"": "x"}}),
+            json!({"env": {"a=b": "x"}}),
+            json!({"env": {"a": "x\0"}}),
+            json!({"image": "a b"}),
+            json!({"image": 1}),
+        ] {
+            assert!(engine(Some(&body)).is_err(), "{body}");
+        }
+        assert!(engine(None).is_err());
+    }
+
+    #[test]
+    fn generic_containers_need_an_image_and_good_ports() {
+        let spec =
+            generic(Some(&json!({"ports": {"40001": 19001, "53/udp": "19002"}})), Some("img")).unwrap();
+        let expected = BTreeMap::from([("40001/tcp".to_owned(), 19_001), ("53/udp".to_owned(), 19_002)]);
+        assert_eq!(spec.kind, Kind::Generic { ports: expected });
+        assert_eq!((spec.image.as_deref(), spec.name_prefix.as_str()), (Some("img"), "svc"));
+        for body in [
+            json!({"image": "img", "ports": {"0/tcp": 1}}),
+            json!({"image": "img", "ports": {"80/xyz": 1}}),
+            json!({"image": "img", "ports": {"80": 0}}),
+            json!({"image": "img", "ports": {"80": 5, "81": 5}}),
+            json!({"image": "img", "name_prefix": "-x"}),
+            json!({"image": "img", "name_prefix": ""}),
+            json!({"image": "img", "name_prefix": "a/b"}),
+        ] {
+            assert!(generic(Some(&body), None).is_err(), "{body}");
+        }
+        assert!(generic(Some(&json!({})), None).is_err());
+    }
+}

@@ -1,0 +1,130 @@
+//! Query parameters: decoded once, unknown ones ignored, the last of equal names wins.
+
+use std::ops::RangeInclusive;
+
+use serde_json::json;
+use url::form_urlencoded;
+
+use crate::http::answer::problem::Problem;
+use crate::http::request::validate::{Checker, parse_integer};
+
+/// The decoded parameters of a request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Query {
+    pairs: Vec<(String, String)>,
+}
+
+impl Query {
+    /// Decodes; bytes that are no UTF-8 become replacement characters.
+    pub fn parse(raw: Option<&str>) -> Self {
+        let raw = raw.unwrap_or_default().as_bytes();
+        Self { pairs: form_urlencoded::parse(raw).into_owned().collect() }
+    }
+
+    /// The value of a parameter.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.pairs.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether a parameter is there, with or without a value.
+    pub fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Notes a parameter that must be there and is not.
+    pub fn require(&self, checker: &mut Checker, name: &str) -> String {
+        let value = self.get(name);
+        if value.is_none() {
+            checker.add("missing", &[json!("query"), json!(name)], "Field required", &json!(null), None);
+        }
+        value.unwrap_or_default().to_owned()
+    }
+
+    /// One of a few words.
+    ///
+    /// # Errors
+    /// 422 for any other word.
+    pub fn one_of<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<Option<T>, Problem> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
+            return Ok(Some(*value));
+        }
+        let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let pattern = format!("^({})$", words.join("|"));
+        let msg = format!("String should match pattern '{pattern}'");
+        let ctx = json!({ "pattern": pattern });
+        Err(self.wrong(name, "string_pattern_mismatch", &msg, Some(ctx)))
+    }
+
+    /// A whole number from 0 on.
+    ///
+    /// # Errors
+    /// 422 for anything else.
+    pub fn unsigned(&self, name: &str) -> Result<Option<u64>, Problem> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let number = parse_integer(text).map_err(|(kind, msg)| self.wrong(name, kind, msg, None))?;
+        match u64::try_from(number) {
+            Ok(number) => Ok(Some(number)),
+            Err(_) => {
+                let msg = "Input should be greater than or equal to 0";
+                Err(self.wrong(name, "greater_than_equal", msg, Some(json!({ "ge": 0 }))))
+            }
+        }
+    }
+
+    /// A whole number within bounds.
+    ///
+    /// # Errors
+    /// 422 for anything else.
+    pub fn unsigned_within(&self, name: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, Problem> {
+        let Some(number) = self.unsigned(name)? else { return Ok(None) };
+        let (low, high) = range.into_inner();
+        if number < low {
+            let msg = format!("Input should be greater than or equal to {low}");
+            return Err(self.wrong(name, "greater_than_equal", &msg, Some(json!({ "ge": low }))));
+        }
+        if number > high {
+            let msg = format!("Input should be less than or equal to {high}");
+            return Err(self.wrong(name, "less_than_equal", &msg, Some(json!({ "le": high }))));
+        }
+        Ok(Some(number))
+    }
+
+    /// A 422 about one parameter.
+    pub fn wrong(&self, name: &str, kind: &str, msg: &str, ctx: Option<serde_json::Value>) -> Problem {
+        let mut checker = Checker::default();
+        checker.add(kind, &[json!("query"), json!(name)], msg, &json!(self.get(name)), ctx);
+        match checker.finish() {
+            Err(problem) => problem,
+            // One violation was just added.
+            Ok(()) => Problem::invalid(Vec::new()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_decoded_and_the_last_wins() {
+        let query = Query::parse(Some("a=1&b=x%7Cy+z&a=2&flag&bad=%zz%ff"));
+        assert_eq!(query.get("a"), Some("2"));
+        assert_eq!(query.get("b"), Some("x|y z"));
+        assert_eq!(query.get("flag"), Some(""));
+        assert_eq!(query.get("none"), None);
+        assert!(query.has("bad") && !query.has("none"));
+        assert!(!Query::parse(None).has("a"));
+    }
+
+    #[test]
+    fn words_and_numbers_are_checked() {
+        let query = Query::parse(Some("status=started&n=12&minus=-1&word=x"));
+        assert_eq!(query.one_of("status", &[("started", 1), ("ended", 2)]).unwrap(), Some(1));
+        assert_eq!(query.one_of("none", &[("started", 1)]).unwrap(), None);
+        assert!(query.one_of("word", &[("started", 1)]).is_err());
+        assert_eq!(query.unsigned("n").unwrap(), Some(12));
+        assert!(query.unsigned("minus").is_err());
+        assert!(query.unsigned("word").is_err());
+    }
+}

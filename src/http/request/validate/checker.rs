@@ -1,0 +1,59 @@
+//! What is wrong with a request, while it is collected.
+
+use serde_json::Value;
+
+use crate::http::answer::problem::{Problem, Violation};
+
+/// More violations than this are not listed.
+pub(super) const VIOLATIONS_MAX: usize = 100;
+/// Inputs longer than this are not sent back.
+const ECHO_MAX: usize = 2_048;
+
+/// Collects what is wrong.
+#[derive(Debug, Default)]
+pub(crate) struct Checker {
+    pub(super) found: Vec<Violation>,
+}
+
+impl Checker {
+    /// Notes a violation.
+    pub fn add(
+        &mut self,
+        kind: &str,
+        loc: &[Value],
+        msg: impl Into<String>,
+        input: &Value,
+        ctx: Option<Value>,
+    ) {
+        if self.found.len() < VIOLATIONS_MAX {
+            let violation = Violation {
+                kind: kind.to_owned(),
+                loc: loc.to_vec(),
+                msg: msg.into(),
+                input: echo(input),
+                ctx,
+            };
+            self.found.push(violation);
+        }
+    }
+
+    /// Ends the check.
+    ///
+    /// # Errors
+    /// 422 when anything was wrong.
+    pub fn finish(self) -> Result<(), Problem> {
+        match self.found.is_empty() {
+            true => Ok(()),
+            false => Err(Problem::invalid(self.found)),
+        }
+    }
+}
+
+fn echo(input: &Value) -> Value {
+    let long = match input {
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        Value::String(text) => text.len() > ECHO_MAX,
+        Value::Array(_) | Value::Object(_) => input.to_string().len() > ECHO_MAX,
+    };
+    if long { Value::Null } else { input.clone() }
+}

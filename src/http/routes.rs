@@ -1,0 +1,94 @@
+//! Every operation of the API, and the router that leads to it.
+
+use std::sync::LazyLock;
+
+use axum::Router;
+use axum::middleware::from_fn;
+use bytes::Bytes;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::http::answer::problem::Problem;
+use crate::http::app::App;
+use crate::http::docs::openapi;
+use crate::http::request::call;
+use crate::http::{cluster, docs, engines, events, observe, provision, status, streams, vpn};
+
+static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| openapi_json().into());
+
+fn document() -> Bytes {
+    DOCUMENT.clone()
+}
+
+/// Every operation with its description.
+fn operations() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(openapi::common()).merge(prompt()).merge(patient())
+}
+
+/// Operations that wait for a container to stop or for votes to move, which may take longer than callers like.
+fn patient() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(engines::containers::delete))
+        .routes(routes!(cluster::nodes::remove))
+        .routes(routes!(cluster::nodes::adopt))
+}
+
+/// All others, which are answered in time whatever happens.
+fn prompt() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(provision::generic))
+        .routes(routes!(provision::acestream))
+        .routes(routes!(provision::scale::scale))
+        .routes(routes!(provision::scale::gc))
+        .routes(routes!(engines::containers::get))
+        .routes(routes!(engines::containers::by_label))
+        .routes(routes!(events::started))
+        .routes(routes!(events::ended))
+        .routes(routes!(events::batch))
+        .routes(routes!(engines::list))
+        .routes(routes!(engines::get))
+        .routes(routes!(engines::placement::get))
+        .routes(routes!(streams::list))
+        .routes(routes!(streams::stats))
+        .routes(routes!(streams::stop))
+        .routes(routes!(vpn::status))
+        .routes(routes!(vpn::publicip))
+        .routes(routes!(status::health::health))
+        .routes(routes!(status::health::ready))
+        .routes(routes!(status::health::status))
+        .routes(routes!(status::health::reset))
+        .routes(routes!(status::health::livez))
+        .routes(routes!(status::health::readyz))
+        .routes(routes!(status::get))
+        .routes(routes!(status::plan::get))
+        .routes(routes!(status::metrics::get))
+        .routes(routes!(cluster::get))
+        .routes(routes!(cluster::key::check, cluster::key::renew))
+        .routes(routes!(cluster::nodes::cordon))
+        .routes(routes!(cluster::nodes::uncordon))
+        .routes(routes!(cluster::nodes::drain))
+        .route_layer(from_fn(call::in_time))
+}
+
+/// All routes, for paths in their one spelling.
+pub(crate) fn routes(app: App) -> Router {
+    let (routed, _) = operations().merge(docs::routes(document)).split_for_parts();
+    routed
+        .route_layer(from_fn(observe::name_endpoint))
+        .fallback(|| async { Problem::not_found() })
+        .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+        .with_state(app)
+}
+
+/// The document as pretty JSON with a newline at its end.
+///
+/// # Panics
+/// Never: the document is made of constants, and a test writes it.
+#[must_use]
+pub fn openapi_json() -> String {
+    let (_, document) = operations().split_for_parts();
+    // Plain data with string keys always has JSON.
+    let mut json = openapi::completed(document).to_pretty_json().expect("the OpenAPI document has JSON");
+    json.push('\n');
+    json
+}

@@ -1,0 +1,324 @@
+//! `GET /health`, `/health/ready`, `/health/status`, `POST /health/circuit-breaker/reset`, `GET /livez`,
+//! `/readyz`.
+
+use acefleet_registry::breaker::BreakerKind;
+use acefleet_registry::engine::Health;
+use acefleet_registry::{Command, Elapsed};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::answer::problem::{BlockedBody, DetailBody, Problem};
+use crate::http::answer::snapshot::{Here, Snapshot, written};
+use crate::http::answer::time::iso;
+use crate::http::app::App;
+use crate::http::provision::circuit_word;
+use crate::http::request::call::Caller;
+use crate::http::request::query::Query;
+
+/// The process answers.
+#[derive(Serialize, ToSchema)]
+struct Alive {
+    #[schema(example = "ok")]
+    status: &'static str,
+    /// This node.
+    node: String,
+    version: &'static str,
+}
+
+fn alive(app: &App, snapshot: &Snapshot) -> Response {
+    let node = app.fleet().config().node_name.clone();
+    snapshot.answer(&Alive { status: "ok", node, version: env!("CARGO_PKG_VERSION") })
+}
+
+/// Is the process alive?
+///
+/// 200 as long as it answers at all.
+#[utoipa::path(
+    get, path = "/health", tag = "health", operation_id = "health",
+    responses((status = 200, description = "Alive", body = Alive))
+)]
+pub(crate) async fn health(State(app): State<App>, Here(snapshot): Here) -> Response {
+    alive(&app, &snapshot)
+}
+
+/// Is the process alive?
+///
+/// The same as `/health`, under the name that supervisors expect.
+#[utoipa::path(
+    get, path = "/livez", tag = "health", operation_id = "livez",
+    responses((status = 200, description = "Alive", body = Alive))
+)]
+pub(crate) async fn livez(State(app): State<App>, Here(snapshot): Here) -> Response {
+    alive(&app, &snapshot)
+}
+
+/// What readiness depends on.
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    stopping: bool,
+    /// There is a registry at all.
+    loaded: bool,
+    /// It was caught up with since the start.
+    recovered: bool,
+    has_leader: bool,
+    /// A leader has written the cluster-wide settings.
+    settled: bool,
+}
+
+impl Standing {
+    fn of(app: &App) -> Self {
+        let cluster = app.fleet().cluster();
+        Self {
+            stopping: app.fleet().is_stopping(),
+            loaded: cluster.cluster_id().is_some() && app.fleet().view().applied_index > 0,
+            recovered: cluster.has_recovered(),
+            has_leader: app.has_leader(),
+            settled: app.fleet().view().state.has_policy(),
+        }
+    }
+
+    /// Why this node should get no traffic now, if it should not.
+    fn reasons(self, needs_leader: bool) -> Vec<&'static str> {
+        let Self { stopping, loaded, recovered, has_leader, settled } = self;
+        let checks = [
+            (stopping, "this node is stopping"),
+            (!loaded, "the registry is not loaded yet"),
+            // While there is a leader, this is over in a moment, and other nodes are up to date. Without one this node is as
+            // good as any, and says how old its answers are.
+            (loaded && has_leader && !recovered, "the registry is still as it was before this node started"),
+            (loaded && !settled, "the settings of the cluster are not in force yet"),
+            (needs_leader && !has_leader, "no leader is known: writes would fail"),
+        ];
+        checks.into_iter().filter(|(bad, _)| *bad).map(|(_, reason)| reason).collect()
+    }
+}
+
+fn ready_status(reasons: &[&str]) -> StatusCode {
+    if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+/// Whether a load balancer should send traffic.
+#[derive(Serialize, ToSchema)]
+struct Readiness {
+    ready: bool,
+    /// Why not.
+    reasons: Vec<&'static str>,
+}
+
+/// Should this node get traffic?
+///
+/// 503 while it starts, until it has caught up with the cluster, while it stops, or knows no leader. With
+/// `?noleader` a missing leader does not count: reads work without one, from what the node has, so a load
+/// balancer in front of readers should use that.
+#[utoipa::path(
+    get, path = "/readyz", tag = "health", operation_id = "readyz",
+    params(("noleader" = Option<String>, Query, description = "Ready without a leader, too")),
+    responses(
+        (status = 200, description = "Ready", body = Readiness),
+        (status = 503, description = "Not ready", body = Readiness),
+    )
+)]
+pub(crate) async fn readyz(State(app): State<App>, Here(snapshot): Here) -> Response {
+    let reasons = Standing::of(&app).reasons(!snapshot.query.has("noleader"));
+    snapshot.answer_with(ready_status(&reasons), &Readiness { ready: reasons.is_empty(), reasons })
+}
+
+/// Readiness with a few figures.
+#[derive(Serialize, ToSchema)]
+struct Ready {
+    ready: bool,
+    engines: usize,
+    active_streams: usize,
+    #[schema(example = "closed")]
+    circuit_state: &'static str,
+    #[schema(format = DateTime)]
+    timestamp: String,
+}
+
+/// Should this node get traffic?
+///
+/// The same verdict as `/readyz`, with a few figures.
+#[utoipa::path(
+    get, path = "/health/ready", tag = "health", operation_id = "health_ready",
+    responses(
+        (status = 200, description = "Ready", body = Ready),
+        (status = 503, description = "Not ready", body = Ready),
+    )
+)]
+pub(crate) async fn ready(State(app): State<App>, Here(snapshot): Here) -> Response {
+    let reasons = Standing::of(&app).reasons(true);
+    let state = &snapshot.view.state;
+    let body = Ready {
+        ready: reasons.is_empty(),
+        engines: state.published_engines().count(),
+        active_streams: state.stream_counts().0,
+        circuit_state: circuit_word(app.fleet().circuit()),
+        timestamp: iso(app.fleet().wall_now()),
+    };
+    snapshot.answer_with(ready_status(&reasons), &body)
+}
+
+/// A circuit breaker.
+#[derive(Serialize, ToSchema)]
+struct BreakerStatus {
+    /// `closed`, `open` or `half_open`.
+    #[schema(example = "closed")]
+    state: &'static str,
+    /// Failures in a row.
+    failure_count: u32,
+    failure_threshold: u32,
+    #[schema(format = DateTime)]
+    last_failure_time: Option<String>,
+    #[schema(format = DateTime)]
+    last_success_time: Option<String>,
+    /// Seconds from the last failure until one probe may pass.
+    recovery_timeout: u64,
+}
+
+/// The breakers.
+#[derive(Serialize, ToSchema)]
+struct Breakers {
+    general: BreakerStatus,
+    replacement: BreakerStatus,
+}
+
+/// Health of the engines.
+#[derive(Serialize, ToSchema)]
+struct HealthStatus {
+    total_engines: usize,
+    healthy_engines: usize,
+    /// Engines that were not probed yet count in neither.
+    unhealthy_engines: usize,
+    marked_for_replacement: usize,
+    minimum_required: u32,
+    /// Seconds between two probes.
+    health_check_interval: u64,
+    circuit_breakers: Breakers,
+}
+
+/// (all, healthy, unhealthy) engines.
+pub(crate) fn engine_counts(snapshot: &Snapshot) -> (usize, usize, usize) {
+    let mut counts = (0, 0, 0);
+    for engine in snapshot.view.state.published_engines() {
+        counts.0 += 1;
+        match engine.health {
+            Health::Healthy => counts.1 += 1,
+            Health::Unhealthy => counts.2 += 1,
+            Health::Unknown => {}
+        }
+    }
+    counts
+}
+
+fn breaker(snapshot: &Snapshot, kind: BreakerKind, now_ms: Elapsed) -> BreakerStatus {
+    let state = &snapshot.view.state;
+    let (breaker, policy) = state.breaker(kind);
+    BreakerStatus {
+        state: circuit_word(breaker.state(policy, now_ms)),
+        failure_count: breaker.failure_count,
+        failure_threshold: policy.failure_threshold,
+        last_failure_time: breaker.last_failure_ms.map(|at| iso(snapshot.shown(at))),
+        last_success_time: breaker.last_success_ms.map(|at| iso(snapshot.shown(at))),
+        recovery_timeout: policy.recovery_ms / 1000,
+    }
+}
+
+/// Health of the engines and the breakers
+#[utoipa::path(
+    get, path = "/health/status", tag = "health", operation_id = "health_status",
+    params(crate::http::docs::openapi::Freshness),
+    responses((status = 200, description = "Health", body = HealthStatus))
+)]
+pub(crate) async fn status(State(app): State<App>, snapshot: Snapshot) -> Response {
+    let (total_engines, healthy_engines, unhealthy_engines) = engine_counts(&snapshot);
+    let now = app.fleet().cluster().moment();
+    snapshot.answer(&HealthStatus {
+        total_engines,
+        healthy_engines,
+        unhealthy_engines,
+        marked_for_replacement: 0,
+        minimum_required: snapshot.view.state.policy().min_replicas,
+        health_check_interval: app.fleet().config().health_interval.as_secs(),
+        circuit_breakers: Breakers {
+            general: breaker(&snapshot, BreakerKind::General, now),
+            replacement: breaker(&snapshot, BreakerKind::Replacement, now),
+        },
+    })
+}
+
+/// A sentence.
+#[derive(Serialize, ToSchema)]
+struct Message {
+    #[schema(example = "Circuit breaker all reset successfully")]
+    message: String,
+}
+
+/// Close a circuit breaker
+///
+/// Or both, without `operation_type`. An unknown type resets nothing and gives the same answer.
+#[utoipa::path(
+    post, path = "/health/circuit-breaker/reset", tag = "health", operation_id = "reset_circuit_breaker",
+    params(("operation_type" = Option<String>, Query, description = "`general` or `replacement`")),
+    security(("bearer" = []), ("api_key" = [])),
+    responses(
+        (status = 200, description = "Reset", body = Message),
+        (status = 401, description = "No key", body = DetailBody),
+        (status = 403, description = "Wrong key", body = DetailBody),
+        (status = 503, description = "No leader took the write in time", body = BlockedBody),
+    )
+)]
+pub(crate) async fn reset(
+    State(app): State<App>,
+    caller: Caller,
+    axum::extract::RawQuery(query): axum::extract::RawQuery,
+) -> Result<Response, Problem> {
+    let query = Query::parse(query.as_deref());
+    let wanted = query.get("operation_type").filter(|kind| !kind.is_empty());
+    let message = match wanted {
+        Some(kind) => format!("Circuit breaker for {kind} reset successfully"),
+        None => "Circuit breaker all reset successfully".to_owned(),
+    };
+    let kind = match wanted {
+        None => None,
+        Some("general") => Some(BreakerKind::General),
+        Some("replacement") => Some(BreakerKind::Replacement),
+        Some(_) => return Ok(written(app.fleet().view().revision, &Message { message })),
+    };
+    let applied = app.fleet().write(Command::ResetBreaker(kind), caller.arrival.write_deadline()).await?;
+    Ok(written(applied.revision, &Message { message }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const READY: Standing =
+        Standing { stopping: false, loaded: true, recovered: true, has_leader: true, settled: true };
+
+    #[test]
+    fn traffic_waits_for_the_past_while_somebody_else_has_it() {
+        for needs_leader in [true, false] {
+            assert!(READY.reasons(needs_leader).is_empty());
+            let behind = Standing { recovered: false, ..READY }.reasons(needs_leader);
+            assert_eq!(behind, ["the registry is still as it was before this node started"]);
+            let stopping = Standing { stopping: true, ..READY }.reasons(needs_leader);
+            assert_eq!(stopping, ["this node is stopping"]);
+            let unsettled = Standing { settled: false, ..READY }.reasons(needs_leader);
+            assert_eq!(unsettled, ["the settings of the cluster are not in force yet"]);
+        }
+    }
+
+    #[test]
+    fn readers_are_served_without_a_leader_from_what_there_is() {
+        for recovered in [true, false] {
+            let alone = Standing { recovered, has_leader: false, ..READY };
+            assert!(alone.reasons(false).is_empty());
+            assert_eq!(alone.reasons(true), ["no leader is known: writes would fail"]);
+            let empty = Standing { loaded: false, ..alone };
+            assert_eq!(empty.reasons(false), ["the registry is not loaded yet"]);
+        }
+    }
+}

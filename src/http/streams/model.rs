@@ -1,0 +1,92 @@
+//! A stream as the API shows it. Field names and types are what clients decode strictly.
+
+use acefleet_registry::stream::{KeyType, StreamStatus};
+use acefleet_registry::{Elapsed, Stream, WallMs};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::answer::snapshot::Snapshot;
+use crate::http::answer::time::zulu;
+use crate::peers::StreamSample;
+
+/// A stream, running or over.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct StreamState {
+    /// Its id, normally `<key>|<playback session>`.
+    pub id: String,
+    /// Kind of key.
+    #[schema(value_type = String, example = "infohash")]
+    pub key_type: KeyType,
+    /// Content id, infohash, ….
+    pub key: String,
+    /// Published id of its engine; `host:port` for an engine outside the cluster.
+    pub container_id: String,
+    /// The engine's session.
+    pub playback_session_id: String,
+    /// May be empty.
+    pub stat_url: String,
+    /// May be empty.
+    pub command_url: String,
+    /// Live or on demand.
+    pub is_live: bool,
+    /// When its first start was reported.
+    #[schema(format = DateTime)]
+    pub started_at: String,
+    /// When it ended.
+    #[schema(format = DateTime)]
+    pub ended_at: Option<String>,
+    /// Why it ended; only of ended streams.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "client_disconnected")]
+    pub end_reason: Option<String>,
+    /// `started` or `ended`.
+    #[schema(value_type = String, example = "started")]
+    pub status: StreamStatus,
+    /// Peers, newest figure.
+    pub peers: Option<i64>,
+    /// Download speed, KB/s.
+    pub speed_down: Option<i64>,
+    /// Upload speed, KB/s.
+    pub speed_up: Option<i64>,
+    /// Bytes downloaded in this session.
+    pub downloaded: Option<i64>,
+    /// Bytes uploaded in this session.
+    pub uploaded: Option<i64>,
+}
+
+impl StreamState {
+    /// A stream with its newest figures, if there are any. `shown` gives the time of day at a moment.
+    pub fn of(stream: &Stream, sample: Option<&StreamSample>, shown: impl Fn(Elapsed) -> WallMs) -> Self {
+        let start = &stream.start;
+        Self {
+            id: start.id.to_string(),
+            key_type: start.key_type,
+            key: start.key.clone(),
+            container_id: stream.container_id.to_string(),
+            playback_session_id: start.playback_session_id.clone(),
+            stat_url: start.stat_url.clone(),
+            command_url: start.command_url.clone(),
+            is_live: start.is_live,
+            started_at: zulu(shown(stream.started_at_ms)),
+            ended_at: stream.ended_at_ms.map(|at| zulu(shown(at))),
+            end_reason: stream.end_reason.as_deref().map(str::to_owned),
+            status: stream.status,
+            peers: sample.and_then(|sample| sample.peers),
+            speed_down: sample.and_then(|sample| sample.speed_down),
+            speed_up: sample.and_then(|sample| sample.speed_up),
+            downloaded: sample.and_then(|sample| sample.downloaded),
+            uploaded: sample.and_then(|sample| sample.uploaded),
+        }
+    }
+
+    /// A stream in this state of the cluster.
+    pub fn in_snapshot(snapshot: &Snapshot, stream: &Stream) -> Self {
+        Self::of(stream, sample_of(snapshot, stream), |at| snapshot.shown(at))
+    }
+}
+
+/// Newest figures of a stream.
+pub(crate) fn sample_of<'a>(snapshot: &'a Snapshot, stream: &Stream) -> Option<&'a StreamSample> {
+    let engine = snapshot.view.state.engine(stream.engine?)?;
+    snapshot.soft.stream(engine.node, &stream.start.id)
+}

@@ -1,0 +1,174 @@
+//! `GET /vpn/status`, `GET /vpn/publicip`, and the figures of the VPNs for the metrics.
+
+pub(crate) mod state;
+
+use acefleet_registry::vpn::VpnHealth;
+use acefleet_registry::{Elapsed, NodeId};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::answer::problem::{DetailBody, Problem};
+use crate::http::answer::snapshot::Snapshot;
+use crate::http::vpn::state::{Known, VpnState, all, health, is_connected, main_of};
+
+/// One VPN container and where it runs.
+#[derive(Debug, Serialize, ToSchema)]
+struct NodeVpn {
+    /// Name of the node.
+    node: String,
+    /// Engines in its network.
+    engines: usize,
+    #[serde(flatten)]
+    state: VpnState,
+}
+
+/// State of the VPNs. The top level shows one of them: a connected one, if there is any. So `connected`
+/// says whether any node has a connected VPN; `vpn1` and `vpn2` are those of its node, `vpns` are all.
+#[derive(Serialize, ToSchema)]
+struct VpnStatus {
+    /// `disabled`, `single`, or `redundant` when a node has two.
+    #[schema(example = "single")]
+    mode: &'static str,
+    #[serde(flatten)]
+    main: VpnState,
+    vpn1: Option<VpnState>,
+    /// The second VPN of the same node.
+    vpn2: Option<VpnState>,
+    emergency_mode: EmergencyMode,
+    /// VPN containers of all nodes.
+    vpns: Vec<NodeVpn>,
+}
+
+/// A node with two VPNs of which one is down.
+#[derive(Serialize, ToSchema)]
+struct EmergencyMode {
+    active: bool,
+    failed_vpn: Option<String>,
+    healthy_vpn: Option<String>,
+    duration_seconds: u64,
+}
+
+/// A node with two VPNs and one of them down; the first such node.
+fn emergency(all: &[Known<'_>], now: Elapsed) -> EmergencyMode {
+    let down = all.iter().find_map(|failed| {
+        let (node, _, vpn) = *failed;
+        let vpn = vpn.filter(|vpn| vpn.status.health == VpnHealth::Unhealthy)?;
+        let other = all.iter().find(|other| other.0 == node && is_connected(other))?;
+        Some((failed.1, other.1, vpn.since_ms))
+    });
+    match down {
+        None => EmergencyMode { active: false, failed_vpn: None, healthy_vpn: None, duration_seconds: 0 },
+        Some((failed, healthy, since_ms)) => EmergencyMode {
+            active: true,
+            failed_vpn: Some(failed.container.clone()),
+            healthy_vpn: Some(healthy.container.clone()),
+            duration_seconds: now.since(since_ms) / 1000,
+        },
+    }
+}
+
+/// State of the VPNs
+///
+/// One object for the whole cluster: the top level shows a connected VPN, if any node has one, and `vpns`
+/// shows all. Never an error. Without VPNs `enabled` is false and `status` is `disabled`.
+#[utoipa::path(
+    get, path = "/vpn/status", tag = "status", operation_id = "vpn_status",
+    params(crate::http::docs::openapi::Freshness),
+    responses((status = 200, description = "State", body = VpnStatus))
+)]
+pub(crate) async fn status(snapshot: Snapshot) -> Response {
+    let state = &snapshot.view.state;
+    let all = all(state);
+    let main = main_of(&all);
+    let of_node = |id: NodeId| all.iter().filter(move |known| known.0 == id);
+    let pair: Vec<VpnState> = main
+        .map(|(id, _, _)| of_node(id).map(|known| VpnState::of(&snapshot, known)).collect())
+        .unwrap_or_default();
+    let redundant = all.iter().any(|(id, _, _)| of_node(*id).count() > 1);
+    let vpns = all.iter().map(|known| NodeVpn {
+        node: state.node(known.0).map(|node| node.info.name.clone()).unwrap_or_default(),
+        engines: state.engines_behind(known.0, &known.1.container).count(),
+        state: VpnState::of(&snapshot, known),
+    });
+    let mode = match (all.is_empty(), redundant) {
+        (true, _) => "disabled",
+        (false, false) => "single",
+        (false, true) => "redundant",
+    };
+    let mut pair = pair.into_iter();
+    snapshot.answer(&VpnStatus {
+        mode,
+        main: VpnState::main(&snapshot),
+        vpn1: pair.next(),
+        vpn2: pair.next(),
+        emergency_mode: emergency(&all, snapshot.moment()),
+        vpns: vpns.collect(),
+    })
+}
+
+/// The public address of a VPN.
+#[derive(Serialize, ToSchema)]
+struct PublicIp {
+    #[schema(example = "203.0.113.24")]
+    public_ip: String,
+}
+
+/// Public address of the VPN
+///
+/// That of the VPN which `/vpn/status` shows at its top level.
+#[utoipa::path(
+    get, path = "/vpn/publicip", tag = "status", operation_id = "vpn_publicip",
+    params(crate::http::docs::openapi::Freshness),
+    responses(
+        (status = 200, description = "Address", body = PublicIp),
+        (status = 503, description = "No VPN, or its address is not known", body = DetailBody),
+    )
+)]
+pub(crate) async fn publicip(snapshot: Snapshot) -> Result<Response, Problem> {
+    match VpnState::main(&snapshot) {
+        VpnState { connected: true, public_ip: Some(public_ip), .. } => {
+            Ok(snapshot.answer(&PublicIp { public_ip }))
+        }
+        _ => Err(Problem::text(StatusCode::SERVICE_UNAVAILABLE, "Unable to retrieve VPN public IP")),
+    }
+}
+
+/// Figures of the VPNs for the metrics.
+pub(crate) struct VpnFigures {
+    /// Words for the health of the one that stands for all, the first and the second of its node.
+    pub words: [&'static str; 3],
+    /// Engines behind the first and the second VPNs of all nodes.
+    pub engines: [usize; 2],
+    /// `node/container` and whether it is connected.
+    pub connected: Vec<(String, bool)>,
+}
+
+impl VpnFigures {
+    /// As the snapshot has them.
+    pub fn of(snapshot: &Snapshot) -> Self {
+        let state = &snapshot.view.state;
+        let all = all(state);
+        let word = |known: Option<&Known<'_>>| {
+            known.map_or("disabled", |(id, info, vpn)| health(*vpn, snapshot.soft.vpn(*id, &info.container)))
+        };
+        let main = main_of(&all);
+        let pair: Vec<&Known<'_>> =
+            all.iter().filter(|known| Some(known.0) == main.map(|main| main.0)).collect();
+        let mut engines = [0, 0];
+        for node in state.nodes() {
+            for (count, info) in engines.iter_mut().zip(&node.info.vpns) {
+                *count += state.engines_behind(node.info.id, &info.container).count();
+            }
+        }
+        let name = |id: NodeId| state.node(id).map(|node| node.info.name.clone()).unwrap_or_default();
+        let connected =
+            all.iter().map(|known| (format!("{}/{}", name(known.0), known.1.container), is_connected(known)));
+        Self {
+            words: [word(main.as_ref()), word(pair.first().copied()), word(pair.get(1).copied())],
+            engines,
+            connected: connected.collect(),
+        }
+    }
+}

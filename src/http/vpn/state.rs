@@ -1,0 +1,154 @@
+//! One VPN container as the API shows it, and which of them stands for all.
+
+use acefleet_registry::vpn::{Vpn, VpnHealth, VpnInfo};
+use acefleet_registry::{NodeId, State};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::answer::snapshot::Snapshot;
+use crate::http::answer::time::zulu;
+use crate::peers::VpnSoft;
+
+/// State of one VPN container.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct VpnState {
+    /// Whether engines of its node run behind a VPN.
+    pub enabled: bool,
+    /// Docker's word for the container; `not_found`, `error`, `unknown` or `disabled`.
+    #[schema(example = "running")]
+    pub status: String,
+    /// Name of the container.
+    pub container_name: Option<String>,
+    /// The same.
+    pub container: Option<String>,
+    /// `healthy`, `unhealthy`, `starting` or `unknown`: the debounced verdict that the cluster acts on.
+    #[schema(example = "healthy")]
+    pub health: &'static str,
+    /// Whether it is healthy.
+    pub connected: bool,
+    /// Port that the provider forwards.
+    pub forwarded_port: Option<u16>,
+    /// Address that the world sees.
+    pub public_ip: Option<String>,
+    /// VPN provider.
+    pub provider: Option<String>,
+    /// Country of the public address.
+    pub country: Option<String>,
+    /// City of the public address.
+    pub city: Option<String>,
+    /// Region of the public address.
+    pub region: Option<String>,
+    /// When it was looked at.
+    #[schema(format = DateTime)]
+    pub last_check: Option<String>,
+    /// The same.
+    #[schema(format = DateTime)]
+    pub last_check_at: Option<String>,
+    /// Why it is not connected, or what is wrong with its control server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// A VPN container that a node is set up with: the node, its settings, and what is known of it.
+pub(super) type Known<'a> = (NodeId, &'a VpnInfo, Option<&'a Vpn>);
+
+/// The VPN containers of all nodes.
+pub(super) fn all(state: &State) -> Vec<Known<'_>> {
+    state.vpns().map(|(node, info, vpn)| (node, info, vpn.map(|vpn| &**vpn))).collect()
+}
+
+/// Whether it is healthy.
+pub(super) fn is_connected((_, _, vpn): &Known<'_>) -> bool {
+    vpn.is_some_and(|vpn| vpn.status.health == VpnHealth::Healthy)
+}
+
+/// The VPN that stands for all: the first connected one, else the first.
+pub(super) fn main_of<'a>(all: &[Known<'a>]) -> Option<Known<'a>> {
+    all.iter().find(|known| is_connected(known)).or(all.first()).copied()
+}
+
+/// The word for its health.
+pub(super) fn health(vpn: Option<&Vpn>, soft: Option<&VpnSoft>) -> &'static str {
+    let starting = soft.is_some_and(|soft| soft.health.as_deref() == Some("starting"));
+    match vpn.map(|vpn| vpn.status.health).unwrap_or_default() {
+        VpnHealth::Healthy => "healthy",
+        _ if starting => "starting",
+        VpnHealth::Unhealthy => "unhealthy",
+        VpnHealth::Unknown => "unknown",
+    }
+}
+
+/// How providers write themselves; others are shown as they are set.
+fn provider_name(word: &str) -> String {
+    let known = [
+        ("airvpn", "AirVPN"),
+        ("expressvpn", "ExpressVPN"),
+        ("ivpn", "IVPN"),
+        ("mullvad", "Mullvad"),
+        ("nordvpn", "NordVPN"),
+        ("perfect privacy", "Perfect Privacy"),
+        ("pia", "Private Internet Access"),
+        ("private internet access", "Private Internet Access"),
+        ("privatevpn", "PrivateVPN"),
+        ("protonvpn", "ProtonVPN"),
+        ("surfshark", "Surfshark"),
+        ("windscribe", "Windscribe"),
+    ];
+    let found = known.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
+    found.map_or_else(|| word.to_owned(), |(_, name)| (*name).to_owned())
+}
+
+impl VpnState {
+    fn disabled() -> Self {
+        Self {
+            enabled: false,
+            status: "disabled".to_owned(),
+            container_name: None,
+            container: None,
+            health: "unknown",
+            connected: false,
+            forwarded_port: None,
+            public_ip: None,
+            provider: None,
+            country: None,
+            city: None,
+            region: None,
+            last_check: None,
+            last_check_at: None,
+            error: None,
+        }
+    }
+
+    /// State of one of them.
+    pub fn of(snapshot: &Snapshot, known: &Known<'_>) -> Self {
+        let (node, info, vpn) = *known;
+        let soft = snapshot.soft.vpn(node, &info.container);
+        let status = vpn.map(|vpn| &vpn.status);
+        let public = status.and_then(|status| status.public.as_ref());
+        let reason = status.map(|status| status.reason.clone()).filter(|reason| !reason.is_empty());
+        let last_check = soft.and_then(|soft| soft.last_check_ms).map(zulu);
+        Self {
+            enabled: true,
+            status: soft.map_or("unknown", |soft| soft.status.as_str()).to_owned(),
+            container_name: Some(info.container.clone()),
+            container: Some(info.container.clone()),
+            health: health(vpn, soft),
+            connected: is_connected(known),
+            forwarded_port: status.and_then(|status| status.forwarded_port),
+            public_ip: public.map(|public| public.ip.clone()),
+            provider: soft.and_then(|soft| soft.provider.as_deref()).map(provider_name),
+            country: public.and_then(|public| public.country.clone()),
+            city: public.and_then(|public| public.city.clone()),
+            region: public.and_then(|public| public.region.clone()),
+            last_check: last_check.clone(),
+            last_check_at: last_check,
+            error: reason.or_else(|| soft.and_then(|soft| soft.error.clone())),
+        }
+    }
+
+    /// The one that stands for all VPNs of the cluster.
+    pub fn main(snapshot: &Snapshot) -> Self {
+        let all = all(&snapshot.view.state);
+        main_of(&all).map_or_else(Self::disabled, |known| Self::of(snapshot, &known))
+    }
+}
