@@ -1,4 +1,4 @@
-//! Two of three nodes are down: reads go on, events are kept and appear once, provisioning is refused in the form that the
+//! Two of three nodes are down: reads go on, events are queued and appear once, provisioning is refused in the form that the
 //! client understands, and probes say what a load balancer and a supervisor need to know.
 #![allow(clippy::unwrap_used)]
 
@@ -47,7 +47,7 @@ async fn lone_survivor(bed: &TestHosts) -> Result<()> {
     let streams: Vec<StartedEvent> = (0..STREAMS)
         .map(|at| StartedEvent::new(&engine.host, engine.port, &content(at as u64), &format!("session{at}")))
         .collect();
-    kept(survivor.client().stream_started(&streams[0]).await?)?;
+    queued(survivor.client().stream_started(&streams[0]).await?)?;
     probes_and_reads(survivor.client()).await?;
     let refused = survivor.client().try_provision().await?.expect(StatusCode::SERVICE_UNAVAILABLE)?;
     ensure!(refused.headers.contains_key("retry-after"), "no Retry-After: {refused}");
@@ -63,16 +63,16 @@ async fn lone_survivor(bed: &TestHosts) -> Result<()> {
     survivor.kill().await?;
     survivor.start().await?;
     let found = survivor.client().metric("acefleet_outbox_events").await?;
-    ensure!(found == held && held > 1.0, "{held} events were kept, {found} are there after kill -9");
+    ensure!(found == held && held > 1.0, "{held} events were queued, {found} are there after kill -9");
     probes_and_reads(survivor.client()).await?;
     ensure!(survivor.client().engines().await?.len() == 3, "the survivor forgot engines");
     for (at, stream) in after.iter().enumerate() {
         send(survivor.client(), STREAMS / 2 + at, stream).await?;
     }
     // A start that is reported twice is one stream.
-    kept(survivor.client().stream_started(&streams[STREAMS - 1]).await?)?;
+    queued(survivor.client().stream_started(&streams[STREAMS - 1]).await?)?;
     let found = survivor.client().metric("acefleet_outbox_events").await?;
-    ensure!(found == EVENTS as f64, "{found} events are kept, not {EVENTS}");
+    ensure!(found == EVENTS as f64, "{found} events are queued, not {EVENTS}");
     let full = survivor.client().stream_started(&streams[0]).await?;
     let full = full.expect(StatusCode::SERVICE_UNAVAILABLE)?;
     ensure!(full.detail()?.code == "outbox_full" && full.headers.contains_key("retry-after"), "{full}");
@@ -89,7 +89,7 @@ async fn lone_survivor(bed: &TestHosts) -> Result<()> {
     bed.wait_working(LATER).await?;
     for node in bed.nodes() {
         let shown = || once_in_order(node.client(), &streams);
-        wait_for("the kept events, once and in order", SOON, shown).await?;
+        wait_for("the queued events, once and in order", SOON, shown).await?;
         late::provision(bed, node).await?;
     }
     Ok(())
@@ -97,16 +97,16 @@ async fn lone_survivor(bed: &TestHosts) -> Result<()> {
 
 /// A start, and the end as well of every second stream.
 async fn send(node: &NodeClient, at: usize, stream: &StartedEvent) -> Result<()> {
-    kept(node.stream_started(stream).await?)?;
+    queued(node.stream_started(stream).await?)?;
     if at % 2 == 1 {
-        kept(node.stream_ended(&stream.stream_id(), "completed").await?)?;
+        queued(node.stream_ended(&stream.stream_id(), "completed").await?)?;
     }
     Ok(())
 }
 
-fn kept(answer: Answer) -> Result<()> {
+fn queued(answer: Answer) -> Result<()> {
     let answer = answer.expect(StatusCode::ACCEPTED)?;
-    ensure!(answer.json::<Value>()?["status"] == "kept", "{answer}");
+    ensure!(answer.json::<Value>()?["status"] == "queued", "{answer}");
     Ok(())
 }
 

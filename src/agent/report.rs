@@ -119,13 +119,13 @@ impl LocalReport {
             state.stream(id).is_some_and(|s| s.is_started() && s.engine.is_some_and(|engine| owns(&engine)))
         };
         self.change(|report| {
-            let before = (report.engines.len(), report.streams.len(), report.kept_events);
+            let before = (report.engines.len(), report.streams.len(), report.queued_events);
             let silent_before = std::mem::replace(&mut report.silent, silent(cluster, state));
             report.engines.retain(|id, _| owns(id));
             report.streams.retain(|id, _| runs(id));
-            report.kept_events = cluster.outbox().len();
+            report.queued_events = cluster.outbox().len();
             silent_before != report.silent
-                || before != (report.engines.len(), report.streams.len(), report.kept_events)
+                || before != (report.engines.len(), report.streams.len(), report.queued_events)
         });
         let mut inner = unpoisoned(&self.inner);
         std::mem::take(&mut inner.dirty).then(|| Arc::new(inner.report.clone()))

@@ -115,7 +115,7 @@ fn report(recovery: &Recovery, asked: &[Asked], now: WallMs) -> String {
             ),
         },
     );
-    line("events kept here", format!("{} wait for a leader and will be written", recovery.queued_writes));
+    line("events queued here", format!("{} wait for a leader and will be written", recovery.queued_writes));
     for member in &recovery.members {
         let (engines, streams) = load(recovery, member.id);
         let vote = if member.votes { "voter" } else { "learner" };

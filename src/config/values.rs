@@ -63,7 +63,7 @@ pub struct Config {
     pub join: Vec<String>,
     /// `ACEFLEET_DOWN_AFTER_S`: silence after which a node is down.
     pub down_after: Duration,
-    /// `ACEFLEET_OUTBOX_MAX`: events kept at the most while there is no leader.
+    /// `ACEFLEET_OUTBOX_MAX`: events queued at the most while there is no leader.
     pub outbox_max: u64,
     /// `ACEFLEET_CAPACITY`: engines that this host may run, default `MAX_REPLICAS`.
     pub capacity: u32,

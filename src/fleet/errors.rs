@@ -23,7 +23,7 @@ pub enum FleetError {
     Unsafe(String),
     /// There is no leader, and this node could not keep the event either. Send it again later.
     #[error(transparent)]
-    NotKept(acefleet_raft::OutboxError),
+    NotQueued(acefleet_raft::OutboxError),
     /// The host could not start the container; other hosts were tried while time allowed.
     #[error("{message}")]
     Failed {

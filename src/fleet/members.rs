@@ -127,7 +127,7 @@ impl Fleet {
     async fn kept_events_left(&self, member: NodeId, deadline: Instant) -> u64 {
         let kept = || match member == self.cluster().node_id() {
             true => self.cluster().outbox().len(),
-            false => self.soft().nodes.get(&member).map_or(0, |heard| heard.report.kept_events),
+            false => self.soft().nodes.get(&member).map_or(0, |heard| heard.report.queued_events),
         };
         // The removal itself needs time, too.
         let limit = KEPT_WITHIN.min(deadline.saturating_duration_since(Instant::now()) / 2);

@@ -1,8 +1,8 @@
 //! What the API and the leader do with the cluster. Everything here works on any node.
 //!
 //! - [`errors`]: one error type for all operations
-//! - [`outbox`]: events that come while there is no leader; [`outbox_reader`]: writes them when there is one;
-//!   [`kept_order`]: which of them has to go first
+//! - [`outbox`]: queues events while there is no leader; [`outbox_reader`]: writes them when there is one;
+//!   [`outbox_order`]: which of them go first
 //! - [`provision`]: reserve, wait for the host, try the next one
 //! - [`containers`]: inspect, search and delete containers, wherever they run
 //! - [`streams`]: figures of streams and stopping them
@@ -24,12 +24,12 @@ pub mod decision;
 pub mod errors;
 pub mod gossip;
 pub mod hooks;
-mod kept_order;
 pub mod leader;
 pub mod members;
 pub(crate) mod new_key;
 mod other_settings;
 pub mod outbox;
+mod outbox_order;
 pub mod outbox_reader;
 pub mod planned;
 pub mod provision;
@@ -48,7 +48,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agent::AgentHandle;
 use crate::config::Config;
-use crate::fleet::kept_order::KeptOrder;
+use crate::fleet::outbox_order::OutboxOrder;
 use crate::op_id::new_op_id;
 use crate::peers::{SoftState, SoftView};
 use crate::relay;
@@ -72,8 +72,8 @@ struct Parts {
     agent: AgentHandle,
     stopping: CancellationToken,
     relay: Arc<relay::Stats>,
-    kept: KeptOrder,
-    /// This node is being taken out of the cluster: what it keeps now would never be written.
+    outbox_order: OutboxOrder,
+    /// This node is being removed from the cluster: an event that it queues now would never be written.
     departing: AtomicBool,
     /// What this node plans while it leads.
     planned: ArcSwapOption<leader::Planned>,
@@ -92,7 +92,7 @@ impl Fleet {
         let relay = Arc::default();
         let departing = AtomicBool::new(false);
         let planned = ArcSwapOption::empty();
-        let kept = KeptOrder::behind(cluster.outbox().len(), cluster.outbox().newest());
+        let outbox_order = OutboxOrder::behind(cluster.outbox().len(), cluster.outbox().newest());
         Self {
             parts: Arc::new(Parts {
                 config,
@@ -101,7 +101,7 @@ impl Fleet {
                 agent,
                 stopping,
                 relay,
-                kept,
+                outbox_order,
                 departing,
                 planned,
             }),

@@ -1,6 +1,6 @@
-//! Events that come while the cluster has no leader: kept on this node's disk, answered, and written in
-//! their order when a leader is back. An event that was answered is never lost. One that comes while others are kept waits only
-//! for those of its stream, so that load does not feed what is kept.
+//! Queues events on this node's disk while the cluster has no leader, and answers them. They are written in their order when there is
+//! a leader again, so an answered event is never lost. A new event waits only for queued ones of its stream: otherwise the queue
+//! would never become empty under load.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -9,22 +9,22 @@ use acefleet_raft::{Applied, OutboxError, WriteError};
 use acefleet_registry::{Command, OpId};
 use serde::{Deserialize, Serialize};
 
-use crate::fleet::kept_order::About;
+use crate::fleet::outbox_order::About;
 use crate::fleet::{Code, Fleet, FleetError};
 use crate::op_id::new_op_id;
 
 /// What became of an event.
 #[derive(Debug)]
-pub enum Taken {
+pub enum Delivery {
     /// The cluster has it.
     Applied(Applied),
-    /// This node keeps it until there is a leader.
-    Kept,
+    /// It is in the outbox of this node until there is a leader.
+    Queued,
 }
 
-/// An event on disk. JSON, because it may be read by the next version.
+/// An event in the outbox. JSON, because the next version may read it.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Kept {
+pub(super) struct QueuedEvent {
     /// The op-id under which it was answered.
     pub op_id: OpId,
     /// What to do.
@@ -32,55 +32,54 @@ pub(super) struct Kept {
 }
 
 impl Fleet {
-    /// Writes an event, or keeps it when the cluster does not take it before `deadline`. While events are kept, further ones
-    /// of the same streams line up behind them.
+    /// Writes an event, or queues it when the cluster does not take it before `deadline`. Events of one stream stay in order.
     ///
     /// # Errors
-    /// When it can be neither written nor kept; the event may then be sent again.
-    pub async fn take_event(&self, command: Command, deadline: Instant) -> Result<Taken, FleetError> {
+    /// When it can be neither written nor queued; the event may then be sent again.
+    pub async fn take_event(&self, command: Command, deadline: Instant) -> Result<Delivery, FleetError> {
         let op_id = new_op_id();
         let mut command = command;
-        let mut about = self.parts.kept.about(&command);
-        let mut why = "earlier events of its streams are kept".to_owned();
-        // Others have waited for a leader in vain already: this one need not.
-        let in_vain = self.is_leaderless() && !self.cluster().outbox().is_empty();
-        if !in_vain && self.parts.kept.clear(&about, deadline, || self.is_leaderless()).await {
+        let mut about = self.parts.outbox_order.about(&command);
+        let mut why = "earlier events of its streams are queued".to_owned();
+        // Earlier events waited for a leader until they were queued: this one need not wait, too.
+        let queue_now = self.is_leaderless() && !self.cluster().outbox().is_empty();
+        if !queue_now && self.parts.outbox_order.clear(&about, deadline, || self.is_leaderless()).await {
             let before = self.view();
             match self.cluster().propose(op_id, command.clone(), deadline).await {
-                Ok(applied) => return Ok(Taken::Applied(applied)),
+                Ok(applied) => return Ok(Delivery::Applied(applied)),
                 Err(error) if self.parts.departing.load(Ordering::Relaxed) => return Err(error.into()),
                 Err(error) => {
                     why = error.to_string();
                     if !error.is_known_not_applied() {
-                        // It may be applied already, and its repeat may come when nobody remembers that any more.
+                        // It may be applied already, and repeated after its op-id is forgotten.
                         command = before.state.pinned(command);
-                        about = self.parts.kept.about(&command);
+                        about = self.parts.outbox_order.about(&command);
                     }
                 }
             }
         }
         if !self.cluster().has_asked_members() {
-            // It may have been removed, and would lose what it keeps.
+            // This node may have been removed, and would never write what it queues.
             return Err(WriteError::NoLeader.into());
         }
         let failed = |message: String| FleetError::Failed { code: Code::Internal, message };
         let record =
-            serde_json::to_vec(&Kept { op_id, command }).map_err(|error| failed(error.to_string()))?;
-        // A task of its own: also when the caller goes away meanwhile, what is kept and what is known of it agree.
+            serde_json::to_vec(&QueuedEvent { op_id, command }).map_err(|error| failed(error.to_string()))?;
+        // A task of its own, so that the queue and its order agree even if the caller goes away.
         let fleet = self.clone();
-        let keeping = tokio::spawn(async move { fleet.keep(record, &about, &why).await });
-        keeping.await.map_err(|error| failed(error.to_string()))?
+        let queueing = tokio::spawn(async move { fleet.queue(record, &about, &why).await });
+        queueing.await.map_err(|error| failed(error.to_string()))?
     }
 
-    async fn keep(&self, record: Vec<u8>, about: &About, why: &str) -> Result<Taken, FleetError> {
-        let kept = &self.parts.kept;
-        if kept.add(about) {
-            tracing::warn!(why, "events are kept until the cluster takes them");
+    async fn queue(&self, record: Vec<u8>, about: &About, why: &str) -> Result<Delivery, FleetError> {
+        let order = &self.parts.outbox_order;
+        if order.add(about) {
+            tracing::warn!(why, "events are queued until the cluster takes them");
         }
         match self.cluster().outbox().push(record, self.config().outbox_max).await {
-            Ok(()) => Ok(Taken::Kept),
+            Ok(()) => Ok(Delivery::Queued),
             Err(error) => {
-                kept.undo(about);
+                order.undo(about);
                 Err(error.into())
             }
         }
@@ -89,6 +88,6 @@ impl Fleet {
 
 impl From<OutboxError> for FleetError {
     fn from(error: OutboxError) -> Self {
-        Self::NotKept(error)
+        Self::NotQueued(error)
     }
 }

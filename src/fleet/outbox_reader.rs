@@ -1,5 +1,5 @@
-//! Writes what the outbox keeps, in the order in which it came. Events that find no room in the registry stay and are tried again,
-//! ever more seldom; those behind them go on, as they may be the ends that make room, except those of the same streams.
+//! Writes queued events in the order in which they came. Events that the full registry refuses stay and are tried again, ever more
+//! seldom. Later events go on, as they may be the ends that make room; only those of the same streams wait.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -10,17 +10,17 @@ use acefleet_registry::{Command, OpId, Refusal, Reply};
 use tokio_util::sync::CancellationToken;
 
 use crate::fleet::Fleet;
-use crate::fleet::kept_order::About;
-use crate::fleet::outbox::Kept;
+use crate::fleet::outbox::QueuedEvent;
+use crate::fleet::outbox_order::About;
 
-/// Kept events that share one log entry; as many again may have to go before them.
+/// Queued events in one log entry, and as many again that have to go before them.
 const STEPS_MAX: usize = 256;
-/// Bytes of the outbox that share one log entry, and as many again. A batch of events is one record and may be a megabyte; what is
-/// longer than a log entry may be would never be taken.
+/// Bytes of queued events in one log entry, and as many again that have to go before them. A log entry has a limit, and one batch of
+/// events may be a megabyte.
 const BYTES_MAX: usize = 1 << 20;
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
 const RETRY_AFTER: Duration = Duration::from_millis(500);
-/// Pause between writes that find no room: each is as much log on every node as one that does.
+/// Longest pause between writes that are refused for want of room: each costs log space on every node.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// Writes the events of the outbox whenever there are some, until cancelled.
@@ -42,11 +42,11 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
 
 struct Reader {
     fleet: Fleet,
-    /// Events up to this number were tried: those that are still there found no room.
+    /// Events up to this number were tried; those still queued found no room.
     tried: u64,
-    /// Behind this number: which of those are tried again next.
+    /// The next of those to be tried again come after this number.
     again: u64,
-    /// How long they rest before that.
+    /// Pause before they are tried again.
     pause: Duration,
     retry_at: Instant,
     full: Seldom,
@@ -77,9 +77,9 @@ impl Reader {
                     tracing::info!(count, left = *waiting.borrow(), "events of the outbox are written");
                 }
                 Ok(None) => {
-                    let until = match self.fleet.parts.kept.some_lack_room() {
+                    let until = match self.fleet.parts.outbox_order.some_lack_room() {
                         true => self.retry_at,
-                        // One that is being kept right now is counted before it can be read, and told of when it can.
+                        // An event is counted before it is on disk; the signal comes when it can be read.
                         false => Instant::now() + RETRY_AFTER,
                     };
                     let _ = tokio::time::timeout_at(until.into(), waiting.changed()).await;
@@ -95,7 +95,7 @@ impl Reader {
         }
     }
 
-    /// Writes once, and says how many events have gone. None when none is to be written now.
+    /// Writes once. Returns how many events left the outbox, or none if nothing is due now.
     async fn write_some(&mut self) -> anyhow::Result<Option<usize>> {
         let Some(Window { records, is_new }) = self.next().await? else { return Ok(None) };
         let last = records.last().map_or(0, |(number, _)| *number);
@@ -105,9 +105,9 @@ impl Reader {
             self.again = last;
         }
         match (is_new, count) {
-            // That says nothing of those that wait.
+            // New events say nothing about those that wait for room.
             (true, _) => {}
-            // There is room, perhaps for more.
+            // There is some room, perhaps for more.
             (false, 1..) => self.pause = RETRY_AFTER,
             (false, 0) => {
                 self.retry_at = Instant::now() + self.pause;
@@ -123,7 +123,7 @@ impl Reader {
         if !records.is_empty() {
             return Ok(Some(Window { records, is_new: true }));
         }
-        if !self.fleet.parts.kept.some_lack_room() {
+        if !self.fleet.parts.outbox_order.some_lack_room() {
             (self.pause, self.retry_at) = (RETRY_AFTER, Instant::now());
             return Ok(None);
         }
@@ -137,9 +137,9 @@ impl Reader {
         Ok((!records.is_empty()).then_some(Window { records, is_new: false }))
     }
 
-    /// Writes these events with those that have to go before them, and says how many have gone.
+    /// Writes these events with those that have to go before them. Returns how many left the outbox.
     async fn write(&mut self, records: Vec<(u64, Vec<u8>)>) -> anyhow::Result<usize> {
-        let kept = &self.fleet.parts.kept;
+        let order = &self.fleet.parts.outbox_order;
         let mut gone = Vec::new();
         let mut events = BTreeMap::new();
         for (number, record) in records {
@@ -166,7 +166,7 @@ impl Reader {
                 "events of the outbox find no room in the registry and wait"
             );
         }
-        // What is not remembered found no room.
+        // The registry remembers the op-ids of all steps but those that it refused for want of room.
         let view = self.fleet.view();
         let went = |event: &Event| refusal.is_none() || view.state.op(event.op_id).is_some();
         let mut roomless = Vec::new();
@@ -176,20 +176,20 @@ impl Reader {
                 false => roomless.push((number, event.about)),
             }
         }
-        kept.found_no_room(roomless);
+        order.found_no_room(roomless);
         let numbers: Vec<u64> = gone.iter().map(|(number, _)| *number).collect();
         self.fleet.cluster().outbox().remove(&numbers).await?;
-        kept.written(gone);
+        order.written(gone);
         Ok(numbers.len())
     }
 
-    /// None for one that is dropped.
+    /// `None` when it is unreadable and dropped.
     fn read(&self, number: u64, record: &[u8]) -> Option<Event> {
-        match serde_json::from_slice::<Kept>(record) {
-            Ok(Kept { op_id, command }) => {
-                Some(Event { op_id, about: self.fleet.parts.kept.about(&command), command })
+        match serde_json::from_slice::<QueuedEvent>(record) {
+            Ok(QueuedEvent { op_id, command }) => {
+                Some(Event { op_id, about: self.fleet.parts.outbox_order.about(&command), command })
             }
-            // A later version wrote it; to wait for that version would block all the others.
+            // A later version wrote it. Waiting for that version would block all other events.
             Err(error) => {
                 tracing::error!(number, %error, "an event of the outbox is unreadable and is dropped");
                 None
@@ -197,18 +197,18 @@ impl Reader {
         }
     }
 
-    /// Adds earlier events without room of the same streams: a start with its end behind it needs none. Returns those before which
-    /// more would have to go than fits; they wait for that.
+    /// Adds earlier events without room of the same streams: a start needs no room if its end is in the same entry. Returns events
+    /// that have to wait because too many others have to go before them.
     async fn add_those_before(&self, events: &mut BTreeMap<u64, Event>) -> anyhow::Result<BTreeSet<u64>> {
         let mut late = BTreeSet::new();
-        if !self.fleet.parts.kept.some_lack_room() {
+        if !self.fleet.parts.outbox_order.some_lack_room() {
             return Ok(late);
         }
         let (mut count, mut bytes) = (STEPS_MAX, BYTES_MAX);
         let numbers: Vec<u64> = events.keys().copied().collect();
         for number in numbers {
             let about = &events[&number].about;
-            let before = self.fleet.parts.kept.before(number, about);
+            let before = self.fleet.parts.outbox_order.before(number, about);
             let missing: Vec<u64> =
                 before.iter().filter(|other| !events.contains_key(other)).copied().collect();
             let found = match missing.len() <= count && before.is_disjoint(&late) {
@@ -216,7 +216,7 @@ impl Reader {
                 false => None,
             };
             let Some(found) = found else {
-                self.fleet.parts.kept.found_no_room([(number, about.clone())]);
+                self.fleet.parts.outbox_order.found_no_room([(number, about.clone())]);
                 late.insert(number);
                 continue;
             };
@@ -231,7 +231,7 @@ impl Reader {
         Ok(late)
     }
 
-    /// Writes the steps, and says why some of them were refused, if any were.
+    /// Writes the steps. Returns why some of them were refused, if any were.
     async fn refused(&self, steps: Vec<Step>) -> anyhow::Result<Option<Refusal>> {
         if steps.is_empty() {
             return Ok(None);

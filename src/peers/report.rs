@@ -85,8 +85,9 @@ pub struct NodeReport {
     pub collector_errors: u64,
     /// Bytes moved by all its streams since the node started: downloaded, uploaded.
     pub totals: (u64, u64),
-    /// Events that it keeps until there is a leader.
-    pub kept_events: u64,
+    /// Events in its outbox.
+    #[serde(rename = "kept_events")]
+    pub queued_events: u64,
     /// Members that it, as the leader, has not heard for [`SILENT_AFTER`].
     pub silent: BTreeSet<NodeId>,
 }

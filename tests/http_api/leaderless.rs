@@ -53,7 +53,7 @@ async fn reads_never_fail_for_want_of_a_leader() {
 }
 
 #[tokio::test]
-async fn events_are_kept_and_answered() {
+async fn events_are_queued_and_answered() {
     let bed = Bed::alone_of_three().await;
     let event = started("k", "s", 901);
     let batch = json!({"started": [event], "ended": [{"stream_id": "x"}]});
@@ -63,7 +63,7 @@ async fn events_are_kept_and_answered() {
         ("/events/batch", &batch),
     ] {
         let answer = bed.post(path, body).await;
-        assert_eq!((answer.status.as_u16(), answer.json()), (202, json!({"status": "kept"})), "{path}");
+        assert_eq!((answer.status.as_u16(), answer.json()), (202, json!({"status": "queued"})), "{path}");
     }
     assert_eq!(bed.get("/streams").await.json(), json!([]), "nothing is shown that no majority has");
     assert!(bed.get("/metrics").await.text.contains("acefleet_outbox_events 3"));

@@ -169,7 +169,7 @@ async fn a_node_that_keeps_events_is_not_removed() {
     outbox.push(b"an event".to_vec(), 10).await.unwrap();
     let known = async || {
         let soft = b.fleet.soft();
-        soft.nodes.get(&a_id).map(|heard| heard.report.kept_events)
+        soft.nodes.get(&a_id).map(|heard| heard.report.queued_events)
     };
     eventually("a reports what it keeps", async || (known().await == Some(1)).then_some(())).await;
     for asked in [&a, &b] {
@@ -182,12 +182,12 @@ async fn a_node_that_keeps_events_is_not_removed() {
 
     // It waits for those that are being written.
     let (removed, ()) = tokio::join!(a.call("DELETE", "/cluster/nodes/a", &NOTHING), async {
-        let kept = outbox.behind(0, 10, usize::MAX).await.unwrap();
-        outbox.remove(&kept.iter().map(|(number, _)| *number).collect::<Vec<_>>()).await.unwrap();
+        let queued = outbox.behind(0, 10, usize::MAX).await.unwrap();
+        outbox.remove(&queued.iter().map(|(number, _)| *number).collect::<Vec<_>>()).await.unwrap();
     });
     assert_eq!(removed.status, 200, "{removed:?}");
     let late = a.post("/events/stream_started", &started("k", "s", 901)).await;
-    assert_eq!(late.status, 503, "what it kept now would be lost: {late:?}");
+    assert_eq!(late.status, 503, "an event that it queues now would be lost: {late:?}");
     for bed in [a, b, c] {
         bed.stop().await;
     }

@@ -220,7 +220,7 @@ impl From<FleetError> for Problem {
             FleetError::Pending(message) => Self::retry_soon("write_blocked", "pending", message, 2),
             FleetError::NotFound(message) => Self::text(StatusCode::NOT_FOUND, &message),
             FleetError::Owner(_) => Self::retry_soon("owner_unreachable", "owner_unreachable", error, 2),
-            FleetError::NotKept(cause) => Self::retry_soon("write_blocked", "outbox_full", cause, 2),
+            FleetError::NotQueued(cause) => Self::retry_soon("write_blocked", "outbox_full", cause, 2),
             FleetError::Failed { code, message } => Self::blocked(
                 StatusCode::BAD_GATEWAY,
                 Blocked {

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
-use crate::fleet::outbox::Taken;
+use crate::fleet::outbox::Delivery;
 use crate::http::answer::problem::{BlockedBody, DetailBody, InvalidBody, Problem};
 use crate::http::answer::snapshot::written;
 use crate::http::app::App;
@@ -28,10 +28,10 @@ fn unexpected(reply: Reply) -> Problem {
     }
 }
 
-/// The answer to an event that this node keeps until there is a leader.
+/// The answer to an event that is in the outbox of this node until there is a leader.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Kept {
-    /// Always `kept`.
+pub(crate) struct Queued {
+    /// Always `queued`.
     status: &'static str,
 }
 
@@ -51,16 +51,16 @@ enum Refused {
     /// The body is wrong
     #[response(status = 422)]
     Invalid(InvalidBody),
-    /// This node cannot keep the event; its log says why
+    /// This node cannot queue the event; its log says why
     #[response(status = 502)]
-    NotKept(BlockedBody),
-    /// No leader, and this node keeps as many events as it can
+    NotQueued(BlockedBody),
+    /// No leader, and the outbox of this node is full
     #[response(status = 503)]
     Full(BlockedBody),
 }
 
-fn kept() -> Response {
-    (StatusCode::ACCEPTED, Json(Kept { status: "kept" })).into_response()
+fn queued() -> Response {
+    (StatusCode::ACCEPTED, Json(Queued { status: "queued" })).into_response()
 }
 
 /// Report a started stream
@@ -74,16 +74,16 @@ fn kept() -> Response {
     security(("bearer" = []), ("api_key" = [])),
     responses(
         (status = 200, description = "The stream as it is now", body = StreamState),
-        (status = 202, description = "No leader: kept on this node and written when there is one", body = Kept),
+        (status = 202, description = "No leader: queued on this node and written when there is one", body = Queued),
         Refused,
     )
 )]
 pub(crate) async fn started(State(app): State<App>, call: JsonCall) -> Result<Response, Problem> {
     let (start, call) = call.read(body::started)?;
     let command = Command::StreamStarted(start);
-    let Taken::Applied(applied) = app.fleet().take_event(command, call.arrival.write_deadline()).await?
+    let Delivery::Applied(applied) = app.fleet().take_event(command, call.arrival.write_deadline()).await?
     else {
-        return Ok(kept());
+        return Ok(queued());
     };
     match applied.reply {
         Reply::StreamStarted(stream) => {
@@ -112,7 +112,7 @@ struct Ended {
     security(("bearer" = []), ("api_key" = [])),
     responses(
         (status = 200, description = "Whether a stream was ended, and which", body = Ended),
-        (status = 202, description = "No leader: kept on this node and written when there is one", body = Kept),
+        (status = 202, description = "No leader: queued on this node and written when there is one", body = Queued),
         Refused,
     )
 )]
@@ -122,9 +122,9 @@ pub(crate) async fn ended(State(app): State<App>, call: JsonCall) -> Result<Resp
         return Ok(written(app.fleet().view().revision, &Ended { updated: false, stream: None }));
     }
     let command = Command::StreamEnded(end);
-    let Taken::Applied(applied) = app.fleet().take_event(command, call.arrival.write_deadline()).await?
+    let Delivery::Applied(applied) = app.fleet().take_event(command, call.arrival.write_deadline()).await?
     else {
-        return Ok(kept());
+        return Ok(queued());
     };
     match applied.reply {
         Reply::StreamEnded { updated, stream } => {
@@ -154,7 +154,7 @@ struct Processed {
     security(("bearer" = []), ("api_key" = [])),
     responses(
         (status = 200, description = "Counts", body = Processed),
-        (status = 202, description = "No leader: kept on this node and written when there is one", body = Kept),
+        (status = 202, description = "No leader: queued on this node and written when there is one", body = Queued),
         Refused,
     )
 )]
@@ -164,9 +164,9 @@ pub(crate) async fn batch(State(app): State<App>, call: JsonCall) -> Result<Resp
         return Ok(written(app.fleet().view().revision, &Processed { started: 0, ended: 0 }));
     }
     let command = Command::EventBatch { started, ended };
-    let Taken::Applied(applied) = app.fleet().take_event(command, call.arrival.write_deadline()).await?
+    let Delivery::Applied(applied) = app.fleet().take_event(command, call.arrival.write_deadline()).await?
     else {
-        return Ok(kept());
+        return Ok(queued());
     };
     match applied.reply {
         Reply::Batch { started, ended } => {

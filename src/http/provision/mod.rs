@@ -165,7 +165,7 @@ fn problem(app: &App, error: FleetError) -> Problem {
             let hosts = app.fleet().candidates(&view.state);
             (Blocked::refused(&view.state, refusal, &hosts, app.fleet().cluster().moment()), false)
         }
-        FleetError::NotKept(cause) => (Blocked::new(Code::OutboxFull, cause.to_string()), false),
+        FleetError::NotQueued(cause) => (Blocked::new(Code::OutboxFull, cause.to_string()), false),
         FleetError::Pending(message) => (Blocked::new(Code::Pending, message), false),
         FleetError::Failed { code, message } => (Blocked::new(code, message), true),
         FleetError::Owner(_) => (Blocked::new(Code::OwnerUnreachable, error.to_string()), true),

@@ -228,7 +228,7 @@ fn relay(scrape: &Scrape, stats: &Stats) -> prometheus::Result<()> {
 
 fn raft(scrape: &Scrape, app: &App, snapshot: &Snapshot) -> prometheus::Result<()> {
     let status = app.fleet().cluster().status();
-    let kept = app.fleet().cluster().outbox().len();
+    let queued = app.fleet().cluster().outbox().len();
     let leads = status.leader == Some(status.node_id);
     scrape.gauges(
         "acefleet_build_info",
@@ -244,7 +244,7 @@ fn raft(scrape: &Scrape, app: &App, snapshot: &Snapshot) -> prometheus::Result<(
         ("acefleet_raft_last_log_index", "Last log entry stored on this node", status.last_log),
         ("acefleet_raft_applied_index", "Last log entry applied on this node", status.last_applied),
         ("acefleet_raft_snapshot_index", "Log entries in the newest snapshot", status.snapshot_index),
-        ("acefleet_outbox_events", "Events kept on this node until there is a leader", kept),
+        ("acefleet_outbox_events", "Events queued on this node until there is a leader", queued),
         ("acefleet_outbox_bytes", "Bytes of these events", app.fleet().cluster().outbox().bytes()),
         ("acefleet_revision", "Revision of the registry on this node", snapshot.view.revision),
         ("acefleet_staleness_ms", "How old answers of this node may be, ms", status.staleness_ms),

@@ -1,5 +1,5 @@
-//! Which streams the events are about that this node keeps. Order matters for the events of one stream, so one that comes while
-//! an earlier one of its stream is kept lets that go first; all others need not wait for it.
+//! Which queued events go before which. Order matters for the events of one stream alone: a new event waits for queued ones of its
+//! stream, and for no others.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -9,25 +9,25 @@ use std::time::{Duration, Instant};
 use acefleet_registry::Command;
 use tokio::sync::watch;
 
-/// A batch about more streams counts as one about any of them.
+/// A batch about more streams than this counts as one about all streams.
 const STREAMS_MAX: usize = 16;
-/// A waiting event looks so often whether waiting makes sense.
+/// A waiting event checks this often whether it should give up.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What an event is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct About {
-    /// Streams that it names, as hashes of their ids: two that are taken for one wait for each other, no more.
+    /// Hashes of the ids of the streams that it names. After a collision two streams wait for each other, which does no harm.
     streams: Vec<u64>,
-    /// There may be others, or these are very many.
+    /// It may be about streams that it does not name, or about very many.
     any: bool,
 }
 
-/// What is kept.
+/// The queued events, by stream.
 #[derive(Default)]
-pub(super) struct KeptOrder {
+pub(super) struct OutboxOrder {
     hasher: RandomState,
-    /// Number of the newest event that an earlier run kept.
+    /// Number of the newest event that an earlier run of this node queued.
     earlier_until: u64,
     table: Mutex<Table>,
     changes: watch::Sender<()>,
@@ -39,10 +39,10 @@ struct Table {
     roomless: Roomless,
 }
 
-/// Events that go as soon as there is a leader. Further ones wait for them.
+/// Events that are written as soon as there is a leader. New ones wait for them.
 #[derive(Default)]
 struct Line {
-    /// Events that an earlier run kept. They were there first, and nobody has read them yet.
+    /// Events of an earlier run. Their streams are unknown until they are read, so all new events wait for them.
     earlier: u64,
     /// Events about streams that they do not name.
     any: u64,
@@ -50,12 +50,12 @@ struct Line {
     streams: HashMap<u64, u32>,
 }
 
-/// Events that found no room in the registry. Nobody knows when they go, so only events of their streams stand behind them.
+/// Events that the full registry refused. How long they wait is unknown, so only events of their streams wait for them.
 #[derive(Default)]
 struct Roomless {
-    /// Their numbers, with the streams that each is about.
+    /// Streams of each, by number.
     events: HashMap<u64, Vec<u64>>,
-    /// The same by stream.
+    /// Their numbers, by stream.
     streams: HashMap<u64, BTreeSet<u64>>,
 }
 
@@ -100,7 +100,7 @@ impl Roomless {
         self.events.insert(number, streams);
     }
 
-    /// False when it is none of these.
+    /// False when there is no such event.
     fn remove(&mut self, number: u64) -> bool {
         let Some(streams) = self.events.remove(&number) else { return false };
         for stream in streams {
@@ -115,19 +115,19 @@ impl Roomless {
     }
 }
 
-impl KeptOrder {
-    /// Behind so many events of an earlier run, of which the newest has this number.
+impl OutboxOrder {
+    /// The order after a start: `earlier` events are queued, up to number `earlier_until`.
     pub fn behind(earlier: u64, earlier_until: u64) -> Self {
         let line = Line { earlier, ..Line::default() };
         Self { earlier_until, table: Mutex::new(Table { line, ..Table::default() }), ..Self::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
-        // Numbers that nothing leaves half-changed.
+        // Each change is complete before anything can panic.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a command is about.
+    /// The streams of a command.
     pub fn about(&self, command: &Command) -> About {
         let streams: Vec<u64> = command.named_streams().map(|id| self.hasher.hash_one(id)).collect();
         let all_named = match command {
@@ -139,9 +139,9 @@ impl KeptOrder {
         About { any: !all_named || streams.len() > STREAMS_MAX, streams }
     }
 
-    /// Waits until nothing that is kept has to go before this. False when that is not so at `deadline`, or will not be so soon:
-    /// an event of its streams found no room, or `in_vain` says so.
-    pub async fn clear(&self, about: &About, deadline: Instant, in_vain: impl Fn() -> bool) -> bool {
+    /// Waits until no queued event has to go before this one. False when one still has to at `deadline`, when an event of its
+    /// streams waits for room, or as soon as `give_up` says so.
+    pub async fn clear(&self, about: &About, deadline: Instant, give_up: impl Fn() -> bool) -> bool {
         let mut changes = self.changes.subscribe();
         loop {
             let held_up = {
@@ -155,15 +155,14 @@ impl KeptOrder {
                 return true;
             }
             let now = Instant::now();
-            if now >= deadline || in_vain() {
+            if now >= deadline || give_up() {
                 return false;
             }
-            // Whether something changed or time has passed, it is looked at again.
             let _ = tokio::time::timeout_at(deadline.min(now + LOOK_EVERY).into(), changes.changed()).await;
         }
     }
 
-    /// An event is being kept. True when it is the only one.
+    /// Adds an event that is about to be queued. True when the queue was empty.
     pub fn add(&self, about: &About) -> bool {
         let mut table = self.lock();
         let first = table.line.is_empty() && table.roomless.events.is_empty();
@@ -171,30 +170,30 @@ impl KeptOrder {
         first
     }
 
-    /// It could not be kept.
+    /// Takes an event back that could not be queued.
     pub fn undo(&self, about: &About) {
         self.lock().line.remove(about);
         self.changes.send_replace(());
     }
 
-    /// Events of these numbers were written; none for one that cannot be read.
+    /// Removes written events. `None` stands for an event that could not be read.
     pub fn written(&self, events: impl IntoIterator<Item = (u64, Option<About>)>) {
         let mut table = self.lock();
         for (number, about) in events {
             if !table.roomless.remove(number) {
-                self.leave(&mut table.line, number, about.as_ref());
+                self.forget(&mut table.line, number, about.as_ref());
             }
         }
         drop(table);
         self.changes.send_replace(());
     }
 
-    /// Events of these numbers found no room, perhaps again: they hold up nobody but those of their streams from now on.
+    /// Sets events aside that the full registry refused, perhaps again: only events of their streams wait for them from now on.
     pub fn found_no_room(&self, events: impl IntoIterator<Item = (u64, About)>) {
         let mut table = self.lock();
         for (number, about) in events {
             if !table.roomless.events.contains_key(&number) {
-                self.leave(&mut table.line, number, Some(&about));
+                self.forget(&mut table.line, number, Some(&about));
                 table.roomless.add(number, about.streams);
             }
         }
@@ -202,21 +201,21 @@ impl KeptOrder {
         self.changes.send_replace(());
     }
 
-    fn leave(&self, line: &mut Line, number: u64, about: Option<&About>) {
+    fn forget(&self, line: &mut Line, number: u64, about: Option<&About>) {
         match about {
             _ if number <= self.earlier_until => line.earlier = line.earlier.saturating_sub(1),
             Some(about) => line.remove(about),
-            // Only an earlier run, by another version, can have left it.
+            // Only another version can have written it, in an earlier run.
             None => {}
         }
     }
 
-    /// True when events found no room and wait.
+    /// Whether events wait for room.
     pub fn some_lack_room(&self) -> bool {
         !self.lock().roomless.events.is_empty()
     }
 
-    /// Numbers of the events without room that have to go before this one, with those that have to go before these.
+    /// Numbers of the events without room that have to go before this one, directly or through others.
     pub fn before(&self, number: u64, about: &About) -> BTreeSet<u64> {
         let table = self.lock();
         let (mut found, mut seen) = (BTreeSet::new(), HashSet::new());
@@ -272,15 +271,15 @@ mod tests {
         })
     }
 
-    async fn goes(order: &KeptOrder, command: &Command) -> bool {
+    async fn goes(order: &OutboxOrder, command: &Command) -> bool {
         order.clear(&order.about(command), Instant::now(), || false).await
     }
 
     #[tokio::test]
-    async fn events_of_a_stream_line_up_and_others_pass() {
-        let order = KeptOrder::default();
-        let kept = order.about(&started("a"));
-        assert!(order.add(&kept) && !order.add(&kept));
+    async fn an_event_waits_for_queued_events_of_its_stream_alone() {
+        let order = OutboxOrder::default();
+        let queued = order.about(&started("a"));
+        assert!(order.add(&queued) && !order.add(&queued));
         let many: Vec<_> = (0..=STREAMS_MAX).map(|i| start(&format!("m{i}"))).collect();
         let batch = |started: Vec<_>| Command::EventBatch { started, ended: Vec::new() };
         for (command, passes) in [
@@ -295,33 +294,33 @@ mod tests {
         ] {
             assert_eq!(goes(&order, &command).await, passes, "{command:?}");
         }
-        order.written([(1, Some(kept.clone()))]);
-        assert!(!goes(&order, &started("a")).await, "two were kept");
-        order.undo(&kept);
+        order.written([(1, Some(queued.clone()))]);
+        assert!(!goes(&order, &started("a")).await, "two were queued");
+        order.undo(&queued);
         assert!(goes(&order, &started("a")).await && goes(&order, &ended(None)).await);
     }
 
     #[tokio::test]
-    async fn what_names_no_stream_and_what_an_earlier_run_left_holds_up_all() {
-        let order = KeptOrder::behind(2, 7);
+    async fn all_events_wait_for_those_of_an_earlier_run_and_those_without_a_stream() {
+        let order = OutboxOrder::behind(2, 7);
         assert!(!goes(&order, &started("a")).await);
-        let kept = order.about(&ended(None));
-        order.add(&kept);
+        let queued = order.about(&ended(None));
+        order.add(&queued);
         order.written([(6, Some(order.about(&started("a")))), (7, None)]);
         assert!(!goes(&order, &started("a")).await, "the end is still to be written");
-        order.written([(8, Some(kept))]);
+        order.written([(8, Some(queued))]);
         assert!(goes(&order, &started("a")).await);
     }
 
     #[tokio::test]
-    async fn what_finds_no_room_holds_up_its_streams_alone() {
-        let order = KeptOrder::behind(1, 7);
+    async fn only_events_of_its_streams_wait_for_an_event_without_room() {
+        let order = OutboxOrder::behind(1, 7);
         let many: Vec<_> = (0..=STREAMS_MAX).map(|i| start(&format!("m{i}"))).collect();
         let batch = order.about(&Command::EventBatch { started: many, ended: Vec::new() });
         order.add(&batch);
         assert!(!goes(&order, &started("b")).await && !order.some_lack_room());
         let earlier = order.about(&started("c"));
-        // However often they are tried.
+        // The same after every attempt.
         for _ in 0..3 {
             order.found_no_room([(7, earlier.clone()), (8, batch.clone())]);
         }
@@ -336,8 +335,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_event_goes_with_all_that_have_to_go_before_it() {
-        let order = KeptOrder::default();
+    async fn an_event_is_written_with_all_that_go_before_it() {
+        let order = OutboxOrder::default();
         let about = |command: &Command| order.about(command);
         let both = Command::EventBatch { started: vec![start("b"), start("c")], ended: Vec::new() };
         for (number, command) in
@@ -353,8 +352,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_waiting_event_goes_as_soon_as_it_can() {
-        let order = Arc::new(KeptOrder::default());
+    async fn a_waiting_event_goes_on_as_soon_as_nothing_is_before_it() {
+        let order = Arc::new(OutboxOrder::default());
         let about = order.about(&started("a"));
         order.add(&about);
         let patience = Instant::now() + Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! Events that were kept while the cluster did not take them, and those that come after it does again.
+//! Events that are queued while the cluster does not take them, and those that follow.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -15,10 +15,10 @@ use crate::bed::{Bed, eventually};
 use crate::events::started;
 use crate::room::{ends, fill, listed};
 
-/// Keeps an event: its caller has no time for anything else.
-async fn keep(bed: &Bed, command: Command) {
-    let taken = bed.fleet.take_event(command, Instant::now()).await.unwrap();
-    assert!(matches!(taken, outbox::Taken::Kept), "{taken:?}");
+/// Queues an event: its deadline has passed.
+async fn queue(bed: &Bed, command: Command) {
+    let delivery = bed.fleet.take_event(command, Instant::now()).await.unwrap();
+    assert!(matches!(delivery, outbox::Delivery::Queued), "{delivery:?}");
 }
 
 fn end(stream: &str) -> Command {
@@ -47,7 +47,7 @@ fn heavy(session: &str) -> Arc<StreamStart> {
     })
 }
 
-/// Writes what a bed keeps, until stopped.
+/// Writes the queued events of a bed until stopped.
 struct Writing {
     cancel: CancellationToken,
     task: JoinHandle<()>,
@@ -66,8 +66,8 @@ impl Writing {
     }
 }
 
-async fn kept_are(bed: &Bed, count: u64) {
-    eventually(&format!("{count} are kept"), async || {
+async fn queued_are(bed: &Bed, count: u64) {
+    eventually(&format!("{count} are queued"), async || {
         (bed.fleet.cluster().outbox().len() == count).then_some(())
     })
     .await;
@@ -81,20 +81,20 @@ async fn status(bed: &Bed, id: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn what_is_kept_holds_up_its_own_stream_alone() {
+async fn a_queued_event_holds_up_its_own_stream_alone() {
     let bed = Bed::new().await;
     bed.engine(901).await;
-    keep(&bed, end("k|kept")).await;
-    // Nothing writes what is kept in this bed: the overload never ends, as far as it is concerned.
+    queue(&bed, end("k|queued")).await;
+    // Nothing writes queued events in this bed, as during a long overload.
     for session in 0..20 {
         let answer = bed.post("/events/stream_started", &started("k", &session.to_string(), 901)).await;
         assert_eq!(answer.status, 200, "{answer:?}");
     }
-    let behind = bed.post("/events/stream_started", &started("k", "kept", 901)).await;
+    let behind = bed.post("/events/stream_started", &started("k", "queued", 901)).await;
     assert_eq!(behind.status, 202, "its end has to go first: {behind:?}");
 
     let writing = Writing::of(&bed);
-    let again = bed.post("/events/stream_started", &started("k", "kept", 901)).await;
+    let again = bed.post("/events/stream_started", &started("k", "queued", 901)).await;
     assert_eq!(again.status, 200, "{again:?}");
     assert_eq!(again.json()["status"], "ended", "in the order in which they came");
     writing.stop().await;
@@ -106,24 +106,24 @@ async fn an_event_waits_for_those_that_go_first_and_not_longer() {
     let bed = Bed::new().await;
     bed.engine(901).await;
     for _ in 0..50 {
-        keep(&bed, end("k|one")).await;
+        queue(&bed, end("k|one")).await;
     }
     let writing = Writing::of(&bed);
     let patience = Instant::now() + Duration::from_secs(20);
-    let taken = bed.fleet.take_event(end("k|one"), patience).await.unwrap();
-    assert!(matches!(taken, outbox::Taken::Applied(_)), "{taken:?}");
+    let delivery = bed.fleet.take_event(end("k|one"), patience).await.unwrap();
+    assert!(matches!(delivery, outbox::Delivery::Applied(_)), "{delivery:?}");
     assert!(bed.fleet.cluster().outbox().is_empty());
     writing.stop().await;
     bed.stop().await;
 }
 
 #[tokio::test]
-async fn starts_without_room_hold_up_no_other_stream_and_go_when_there_is_some() {
+async fn starts_without_room_hold_up_no_other_stream_and_are_written_when_there_is_room() {
     let bed = Bed::new().await;
     let (taken, _) = fill(&bed).await;
-    // More streams than an event is remembered by.
+    // More streams than an event may name.
     let started = (0..20).map(|n| heavy(&format!("late-{n}"))).collect();
-    keep(&bed, Command::EventBatch { started, ended: Vec::new() }).await;
+    queue(&bed, Command::EventBatch { started, ended: Vec::new() }).await;
     let writing = Writing::of(&bed);
     let other = json!({"stream_id": "of another"});
     eventually("ends of other streams are taken", async || {
@@ -133,10 +133,10 @@ async fn starts_without_room_hold_up_no_other_stream_and_go_when_there_is_some()
     assert_eq!(bed.fleet.cluster().outbox().len(), 1);
     let behind = bed.post("/events/stream_ended", &json!({"stream_id": "k|late-19"})).await;
     assert_eq!(behind.status, 202, "{behind:?}");
-    kept_are(&bed, 2).await;
+    queued_are(&bed, 2).await;
     let room = json!({"started": [], "ended": ends(0..30)});
     assert_eq!(bed.post("/events/batch", &room).await.json()["ended"], 30);
-    kept_are(&bed, 0).await;
+    queued_are(&bed, 0).await;
     assert_eq!(status(&bed, "k|late-0").await.as_deref(), Some("started"));
     assert_eq!(status(&bed, "k|late-19").await.as_deref(), Some("ended"));
     let list = listed(&bed, "/streams?status=started").await.json();
@@ -146,21 +146,21 @@ async fn starts_without_room_hold_up_no_other_stream_and_go_when_there_is_some()
 }
 
 #[tokio::test]
-async fn an_end_goes_with_its_start_for_which_there_is_no_room() {
+async fn an_end_is_written_with_its_start_that_found_no_room() {
     let bed = Bed::new().await;
     fill(&bed).await;
-    // An end without a session in its id is remembered by nobody.
+    // No record is left of an end without a session in its id.
     for session in ["", "one", "two"] {
-        keep(&bed, Command::StreamStarted(heavy(session))).await;
+        queue(&bed, Command::StreamStarted(heavy(session))).await;
     }
-    keep(&bed, end("k|")).await;
+    queue(&bed, end("k|")).await;
     let writing = Writing::of(&bed);
-    kept_are(&bed, 2).await;
+    queued_are(&bed, 2).await;
     assert_eq!(status(&bed, "k|").await.as_deref(), Some("ended"));
-    // It comes when its start has waited for long.
+    // The end comes when its start has waited for long.
     for (session, left) in [("two", 1), ("one", 0)] {
-        keep(&bed, end(&format!("k|{session}"))).await;
-        kept_are(&bed, left).await;
+        queue(&bed, end(&format!("k|{session}"))).await;
+        queued_are(&bed, left).await;
         assert_eq!(status(&bed, &format!("k|{session}")).await.as_deref(), Some("ended"));
     }
     writing.stop().await;
@@ -172,7 +172,7 @@ async fn starts_without_room_are_tried_ever_more_seldom() {
     let bed = Bed::new().await;
     fill(&bed).await;
     for n in 0..60 {
-        keep(&bed, Command::StreamStarted(heavy(&format!("late-{n}")))).await;
+        queue(&bed, Command::StreamStarted(heavy(&format!("late-{n}")))).await;
     }
     let writing = Writing::of(&bed);
     let before = bed.fleet.view().revision;
@@ -202,7 +202,7 @@ impl io::Write for Log {
 }
 
 #[tokio::test]
-async fn kept_events_that_cannot_be_written_are_a_warning_that_is_not_repeated_all_the_time() {
+async fn queued_events_that_cannot_be_written_are_warned_of_once_in_a_while() {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -212,7 +212,7 @@ async fn kept_events_that_cannot_be_written_are_a_warning_that_is_not_repeated_a
         .finish();
     let _logging = tracing::subscriber::set_default(subscriber);
     let bed = Bed::new().await;
-    keep(&bed, end("k|one")).await;
+    queue(&bed, end("k|one")).await;
     // Its store is closed.
     bed.fleet.cluster().shutdown().await;
     let writing = Writing::of(&bed);
