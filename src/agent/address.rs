@@ -15,10 +15,10 @@ use crate::agent::runtime::Inspection;
 use crate::agent::vpn::Networks;
 use crate::config::{Config, docker};
 
-/// Where clients reach an engine, by what the inspection of its container shows.
+/// Where clients reach an engine, from the inspection of its container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// At its host, or by its name where its network has names.
+    /// At its host, or by its name in a network with names.
     Usual,
     /// At this address alone.
     At(String),
@@ -84,14 +84,13 @@ impl Addresses {
         &self.host
     }
 
-    /// Base addresses to try, the likeliest first. A node that itself runs in a container of the
-    /// engines' network finds them by name, not on its loopback; engines behind a VPN are where the VPN's
-    /// container is, which publishes their ports.
+    /// Base addresses to try, the likeliest first. A node in a container of the engines' network reaches them by name, not on its
+    /// loopback. Engines behind a VPN have the addresses of the VPN container.
     #[must_use]
     pub fn candidates(&self, engine: &Engine) -> Vec<String> {
         let mut bases = vec![format!("http://{}:{}", self.host, engine.ports.host_http)];
         if let Some(address) = &engine.address {
-            // What is published there has the host's port, and the container itself its own; mostly they are the same.
+            // The address may be that of the container, which listens on its own port; mostly both ports are the same.
             bases.push(format!("http://{}", join(address, engine.ports.container_http)));
         }
         if let Some(vpn) = &engine.vpn {
@@ -113,21 +112,21 @@ impl Addresses {
         self.candidates(engine).swap_remove(0)
     }
 
-    /// The first candidate did not answer but the one at `index` did.
+    /// Puts the candidate at `index` first: it answered, those before it did not.
     pub(super) fn prefer(&self, engine: EngineId, index: usize) {
         if index != 0 {
             *unpoisoned(&self.answering).entry(engine).or_default() += index;
         }
     }
 
-    /// Forgets engines that are no more.
+    /// Forgets engines that have ended.
     pub(super) fn retain(&self, keep: impl Fn(EngineId) -> bool) {
         unpoisoned(&self.answering).retain(|id, _| keep(*id));
     }
 }
 
-/// `url`'s path and query at another base address. A URL without scheme and host counts as a path.
-/// Nothing else of it is used, so a caller's URL leads nowhere but to the engine.
+/// The path and query of `url` at another base address, so that a caller's URL leads to the engine and nowhere else. A URL without
+/// scheme and host counts as a path.
 #[must_use]
 pub fn rebase(base: &str, url: &str) -> Option<Url> {
     let base = Url::parse(base).ok()?;

@@ -1,5 +1,4 @@
-//! Does this host's Docker daemon answer? One loop asks, one tells the cluster. Neither touches a
-//! container.
+//! Whether this host's Docker daemon answers: one loop pings it, one writes changes into the registry.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,10 +18,10 @@ const CALM: Duration = Duration::from_secs(2);
 /// Pauses between pings of one that does not.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LONGEST_RETRY: Duration = Duration::from_secs(2);
-/// Pause before a refused or superfluous announcement is looked at again.
+/// Pause after a refused announcement.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Pings the daemon for ever; `recheck` cuts the pause short after a failed call.
+/// Pings the daemon for ever. `recheck` ends a pause early, after a failed call.
 pub(super) async fn ping(
     runtime: Arc<dyn ContainerRuntime>,
     docker: watch::Sender<Docker>,
@@ -59,23 +58,23 @@ fn note(docker: &watch::Sender<Docker>, seen: &Docker) {
     });
 }
 
-/// Writes the daemon's transitions into the registry: only when they differ from what it says. A node that is about to stop
-/// says that its daemon cannot be used; the next start says otherwise.
+/// Writes changes of the daemon into the registry. A node that is about to stop says that its daemon cannot be used, so that new
+/// engines are placed elsewhere; its next start takes that back.
 pub(super) async fn announce(ctx: Arc<Context>) {
     let mut docker = ctx.docker.clone();
     let mut changes = ctx.cluster.fleet_changes();
     loop {
-        let leaving = ctx.leaving.is_cancelled();
-        let seen = match leaving {
+        let stopping = ctx.stopping.is_cancelled();
+        let seen = match stopping {
             true => Docker::Down(STOPPING.to_owned()),
             false => docker.borrow_and_update().clone(),
         };
         changes.borrow_and_update();
         let view = ctx.cluster.view();
         let known = view.state.node(ctx.node).map(|node| &node.docker);
-        // Said by the last run of this node, which is over.
+        // Written by the last run of this node.
         let outdated =
-            |known: &DockerState| !leaving && *known == DockerState::Unavailable(STOPPING.to_owned());
+            |known: &DockerState| !stopping && *known == DockerState::Unavailable(STOPPING.to_owned());
         if let (Some(known), Some(seen)) = (known, seen.announced())
             && (std::mem::discriminant(known) != std::mem::discriminant(&seen) || outdated(known))
         {
@@ -88,7 +87,7 @@ pub(super) async fn announce(ctx: Arc<Context>) {
         tokio::select! {
             gone = docker.changed() => if gone.is_err() { return },
             gone = changes.changed() => if gone.is_err() { return },
-            () = ctx.leaving.cancelled(), if !leaving => {}
+            () = ctx.stopping.cancelled(), if !stopping => {}
         }
     }
 }

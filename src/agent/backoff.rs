@@ -1,4 +1,4 @@
-//! Pauses between repeats: doubling, bounded, spread a little so that nodes do not move in step.
+//! Pauses between repeats: doubling, bounded, with jitter so that nodes do not act in step.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ impl Backoff {
         Self { first, next: first, longest }
     }
 
-    /// The next pause without the spread.
+    /// The next pause without jitter.
     pub(super) fn step(&mut self) -> Duration {
         let pause = self.next;
         self.next = (self.next * 2).min(self.longest);

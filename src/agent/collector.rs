@@ -1,6 +1,8 @@
-//! Polls the figures of the streams on this node's engines, and tells the registry what they show. A stream ends only on the
-//! engine's own repeated word that the session is unknown; one that ended because this host was away goes on, on the engine's
-//! word that it plays; one that gives no figures for a while is marked as silent until it gives some.
+//! Polls the figures of the streams on this node's engines, and writes what they show:
+//!
+//! - The stream ends when the engine says repeatedly that it does not know the session.
+//! - A stream that ended because this host was down starts again when the engine says that it plays.
+//! - A stream without figures is marked as silent until it gives some.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,7 +18,7 @@ use tokio::time::MissedTickBehavior;
 use url::Url;
 
 use crate::agent::address;
-use crate::agent::context::{Claim, Context};
+use crate::agent::context::{Context, Work};
 use crate::agent::fetch::{self, FetchError};
 use crate::agent::resume;
 use crate::agent::samples::{self, Answer};
@@ -26,11 +28,11 @@ use crate::agent::silence::Silences;
 const LIMIT: Duration = Duration::from_secs(3);
 /// Polls at once.
 const AT_ONCE: usize = 32;
-/// What has not been asked after so long waits for the next round.
+/// Longest round of polls; what is left waits for the next one.
 const ROUND: Duration = Duration::from_secs(10);
-/// An unhealthy engine that gave no answer so many times in a round is not asked again in it.
+/// An unhealthy engine that fails to answer this often in a round is not asked again in that round.
 const HUNG_AFTER: u32 = 3;
-/// Streams whose silence is told with one write.
+/// Streams that one write marks.
 const MARKS_AT_ONCE: usize = 1_000;
 /// Reason of an end that nobody reported.
 const STALE: &str = "stale_stream_detected";
@@ -38,19 +40,19 @@ const STALE: &str = "stale_stream_detected";
 /// A stream to poll.
 struct Target {
     stream: Arc<Stream>,
-    /// Where; none when its stat URL leads nowhere.
+    /// Where to ask; none when its stat URL is unusable.
     url: Option<Url>,
     /// Its engine, and whether its probes fail.
     engine: (EngineId, Health),
 }
 
-/// Why a poll brought no answer that can be read.
+/// Why a poll brought no readable answer.
 enum Unread {
     /// The poll failed.
     Fetch(FetchError),
-    /// It has another form than engines' answers.
+    /// The answer has an unknown form.
     Form(&'static str),
-    /// The engine hangs, so it was not asked.
+    /// The engine hangs and was not asked.
     Hung,
 }
 
@@ -88,18 +90,18 @@ struct Collector {
     ctx: Arc<Context>,
     client: reqwest::Client,
     silences: Silences,
-    /// Streams whose end is certain, of which `State::may_go_on` does not know it.
+    /// Streams that have certainly ended, though `State::may_go_on` still says that they may play.
     ended: BTreeSet<u64>,
-    /// The newest stream when this node had caught up: later ones began under its eyes.
+    /// The newest stream when this node had caught up. It has watched later ones from their start.
     known: Option<u64>,
-    /// The write of silences that is under way.
+    /// The running write of marks.
     marking: Option<JoinHandle<()>>,
-    /// The writes of streams that go on.
+    /// The running writes that start streams again.
     resuming: Option<JoinHandle<()>>,
 }
 
 impl Collector {
-    /// Polls every stream that is due, those that answer before the others.
+    /// Polls every stream that is due, in the order of their ranks.
     async fn round(&mut self) {
         let targets = self.targets();
         let hung: BTreeMap<EngineId, AtomicU32> =
@@ -112,14 +114,14 @@ impl Collector {
             (target.stream, answer)
         });
         let answers: Vec<_> = polls.buffer_unordered(AT_ONCE).collect().await;
-        let (mut plays_on, mut heard) = (Vec::new(), BTreeSet::new());
+        let (mut plays_on, mut answering) = (Vec::new(), BTreeSet::new());
         for (stream, answer) in answers {
             let now = Instant::now();
             match &answer {
                 Ok(answer) if answer.plays() => {
-                    self.silences.heard(stream.seq, now);
+                    self.silences.answered(stream.seq, now);
                     if stream.silent_since_ms.is_some() {
-                        heard.insert(stream.seq);
+                        answering.insert(stream.seq);
                     }
                 }
                 Ok(_) | Err(_) => self.silences.missed(stream.seq, now),
@@ -132,15 +134,14 @@ impl Collector {
                 Err(error) => self.miss(&stream, &error),
             }
         }
-        self.mark(heard);
+        self.mark(answering);
         if !plays_on.is_empty() && self.resuming.as_ref().is_none_or(JoinHandle::is_finished) {
             let ctx = Arc::clone(&self.ctx);
             self.resuming = Some(self.ctx.background(async move { resume::all(&ctx, plays_on).await }));
         }
     }
 
-    /// Streams on own engines that name a stat URL, are started, or may still play, and are due; what is known of others is
-    /// forgotten.
+    /// Streams on own engines that have a stat URL, are started or may still play, and are due. Forgets all others.
     fn targets(&mut self) -> Vec<Target> {
         let ctx = &self.ctx;
         let view = ctx.cluster.view();
@@ -161,7 +162,7 @@ impl Collector {
                 }
                 all.insert(stream.seq);
                 if stream.is_started() {
-                    self.silences.told(stream.seq, stream.silent_since_ms.is_some());
+                    self.silences.note_mark(stream.seq, stream.silent_since_ms.is_some());
                 }
                 if self.silences.is_due(stream.seq, now) {
                     let url = address::rebase(&base, &stream.start.stat_url);
@@ -179,11 +180,11 @@ impl Collector {
     fn take_in(&self, stream: Arc<Stream>, answer: &Answer) {
         let (ctx, id) = (&self.ctx, &stream.start.id);
         let fresh = self.known.is_some_and(|known| stream.seq > known);
-        let taken = ctx.samples.take(id, &stream.start.playback_session_id, answer, fresh);
-        ctx.report.sampled(id, answer.sample.clone(), taken.moved);
-        if taken.stale {
+        let recorded = ctx.samples.record(id, &stream.start.playback_session_id, answer, fresh);
+        ctx.report.sampled(id, answer.sample.clone(), recorded.moved);
+        if recorded.stale {
             let task = Arc::clone(ctx);
-            ctx.spawn(Claim::Stream(Arc::clone(id)), async move { end(&task, &stream).await });
+            ctx.spawn(Work::Stream(Arc::clone(id)), async move { end(&task, &stream).await });
         }
     }
 
@@ -191,18 +192,18 @@ impl Collector {
         let id = &stream.start.id;
         self.ctx.samples.missed(id);
         let error: &dyn std::fmt::Display = match error {
-            // Engines answer so while they boot or are overloaded: no figures, but no fault of the poll.
+            // Engines answer like this while they boot or are overloaded; the poll itself worked.
             Unread::Fetch(FetchError::Status(_)) | Unread::Hung => return,
             Unread::Fetch(error) => error,
             Unread::Form(why) => why,
         };
-        tracing::debug!(stream = &**id, %error, "the figures of a stream could not be had");
+        tracing::debug!(stream = &**id, %error, "a poll of a stream failed");
         self.ctx.report.collector_failed();
     }
 
-    /// Tells the registry which streams fell silent and which are heard again, unless the last such write is still under way. What
-    /// is not told now is found again.
-    fn mark(&mut self, mut heard: BTreeSet<u64>) {
+    /// Marks streams that fell silent, and unmarks those that give figures again. Skipped while the last such write is still running:
+    /// the next round finds the same.
+    fn mark(&mut self, mut answering: BTreeSet<u64>) {
         if self.marking.as_ref().is_some_and(|write| !write.is_finished()) {
             return;
         }
@@ -213,19 +214,19 @@ impl Collector {
         let silent =
             asked.filter(|stream| stream.unasked_since().is_none() && self.silences.is_silent(stream.seq));
         let silent: BTreeSet<u64> = silent.map(|stream| stream.seq).take(MARKS_AT_ONCE).collect();
-        while heard.len() > MARKS_AT_ONCE {
-            heard.pop_last();
+        while answering.len() > MARKS_AT_ONCE {
+            answering.pop_last();
         }
-        if silent.is_empty() && heard.is_empty() {
+        if silent.is_empty() && answering.is_empty() {
             return;
         }
         self.marking = Some(self.ctx.background(async move {
-            let (fell_silent, heard_again) = (silent.len(), heard.len());
+            let (fell_silent, answering_again) = (silent.len(), answering.len());
             let node = ctx.node;
-            if ctx.writer.settle(Command::StreamSilence { node, silent, heard }).await.is_some() {
+            if ctx.writer.settle(Command::StreamSilence { node, silent, heard: answering }).await.is_some() {
                 tracing::info!(
                     fell_silent,
-                    heard_again,
+                    answering_again,
                     "streams changed between giving figures and giving none"
                 );
             }
@@ -233,7 +234,7 @@ impl Collector {
     }
 }
 
-/// Streams of an engine that ended because this host was away, and may play.
+/// Streams of an engine that ended because this host was down, and may still play.
 fn doubtful<'a>(state: &'a State, engine: &Engine) -> Vec<&'a Arc<Stream>> {
     let id = engine.container_id.as_deref().unwrap_or_default();
     state.streams_of_container(id).filter(|stream| state.may_go_on(stream)).collect()
@@ -246,7 +247,7 @@ async fn poll(
     target: &Target,
     unanswered: &AtomicU32,
 ) -> Result<Answer, Unread> {
-    // Each would take as long as an answer may, and there may be thousands.
+    // Each poll would take until its timeout, and there may be thousands.
     if target.engine.1 == Health::Unhealthy && unanswered.load(Ordering::Relaxed) >= HUNG_AFTER {
         return Err(Unread::Hung);
     }
@@ -262,7 +263,7 @@ async fn poll(
     }
 }
 
-/// Ends a stream whose session the engine has forgotten, unless it has begun anew meanwhile.
+/// Ends a stream whose session the engine does not know any more, unless it was reported anew meanwhile.
 async fn end(ctx: &Context, stream: &Stream) {
     if !is_same_session(&ctx.cluster.view().state, stream) {
         return;

@@ -1,4 +1,4 @@
-//! What the agent's tasks share. It holds no decisions.
+//! What the agent's tasks share. It decides nothing.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -37,8 +37,8 @@ pub(super) struct Context {
     pub writer: Writer,
     pub cancel: CancellationToken,
     pub tracker: TaskTracker,
-    /// This node is about to stop: no engine may be reserved here any more.
-    pub leaving: CancellationToken,
+    /// Cancelled when this node is about to stop: no engine may be reserved here any more.
+    pub stopping: CancellationToken,
     pub docker: watch::Receiver<Docker>,
     pub addresses: Arc<Addresses>,
     pub networks: Arc<Networks>,
@@ -46,56 +46,56 @@ pub(super) struct Context {
     pub report: Arc<LocalReport>,
     pub pace: Pace,
     pub pulls: Pulls,
-    /// Ask for a ping now.
+    /// Requests a ping now.
     pub recheck: Arc<Notify>,
-    /// Ask for a list of containers now.
+    /// Requests a list of containers now.
     pub relist: Notify,
-    /// Ask for another look at the records: a task has ended.
+    /// Requests another plan: a task has ended.
     pub replan: Notify,
     pub busy: Mutex<Busy>,
-    /// Containers that stand for nothing and cannot be removed.
+    /// Containers without a record that cannot be removed.
     pub stuck: Mutex<HashMap<String, Seldom>>,
-    /// Ask for a look at what was left behind.
+    /// Requests a search for engines that were left behind.
     pub look_behind: Arc<Notify>,
     pub shown: Arc<Shown>,
 }
 
-/// What a task works on; freed when it is dropped.
+/// What a task works on. No two tasks work on the same.
 #[derive(Clone, Debug)]
-pub(super) enum Claim {
+pub(super) enum Work {
     Engine(EngineId),
     Container(String),
     Stream(Arc<str>),
 }
 
 impl Context {
-    /// A copy of what is being worked on.
+    /// What all tasks are working on.
     pub fn busy(&self) -> Busy {
         unpoisoned(&self.busy).clone()
     }
 
     /// Runs a task for one engine, container or stream, unless one runs already. It stops with the node.
-    pub fn spawn<F>(self: &Arc<Self>, claim: Claim, task: F)
+    pub fn spawn<F>(self: &Arc<Self>, work: Work, task: F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let fresh = match &claim {
-            Claim::Engine(id) => unpoisoned(&self.busy).engines.insert(*id),
-            Claim::Container(id) => unpoisoned(&self.busy).containers.insert(id.clone()),
-            Claim::Stream(id) => unpoisoned(&self.busy).streams.insert(id.clone()),
+        let fresh = match &work {
+            Work::Engine(id) => unpoisoned(&self.busy).engines.insert(*id),
+            Work::Container(id) => unpoisoned(&self.busy).containers.insert(id.clone()),
+            Work::Stream(id) => unpoisoned(&self.busy).streams.insert(id.clone()),
         };
         if !fresh {
             return;
         }
-        let claimed = Claimed { ctx: Arc::clone(self), claim };
+        let working = Working { ctx: Arc::clone(self), work };
         let cancel = self.cancel.clone();
         self.tracker.spawn(async move {
             cancel.run_until_cancelled(task).await;
-            drop(claimed);
+            drop(working);
         });
     }
 
-    /// Runs a task that is about nothing in particular. It stops with the node.
+    /// Runs a task that is about no single engine, container or stream. It stops with the node.
     pub fn background<F>(&self, task: F) -> JoinHandle<()>
     where
         F: Future<Output = ()> + Send + 'static,
@@ -114,14 +114,14 @@ impl Context {
         ours.then(|| Arc::clone(engine))
     }
 
-    /// Takes note of a failed call: a daemon that did not answer is asked again at once.
+    /// Notes a failed call. A daemon that did not answer is pinged at once.
     pub fn failed(&self, error: &RuntimeError) {
         if matches!(error, RuntimeError::Unavailable(_) | RuntimeError::Forbidden(_)) {
             self.recheck.notify_one();
         }
     }
 
-    /// Removes a container, however long the daemon is away.
+    /// Removes a container, and repeats until it works.
     pub async fn remove_for_sure(&self, container: &str, grace: Duration) {
         let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(5));
         let mut matter = Seldom::default();
@@ -132,7 +132,7 @@ impl Context {
                     container,
                     times,
                     %error,
-                    "cannot remove the container yet; `docker rm -f` on this host may tell why"
+                    "cannot remove the container yet; `docker rm -f` on this host may say why"
                 );
             }
             backoff.pause().await;
@@ -150,18 +150,18 @@ impl Context {
     }
 }
 
-struct Claimed {
+struct Working {
     ctx: Arc<Context>,
-    claim: Claim,
+    work: Work,
 }
 
-impl Drop for Claimed {
+impl Drop for Working {
     fn drop(&mut self) {
         let mut busy = unpoisoned(&self.ctx.busy);
-        match &self.claim {
-            Claim::Engine(id) => busy.engines.remove(id),
-            Claim::Container(id) => busy.containers.remove(id),
-            Claim::Stream(id) => busy.streams.remove(id),
+        match &self.work {
+            Work::Engine(id) => busy.engines.remove(id),
+            Work::Container(id) => busy.containers.remove(id),
+            Work::Stream(id) => busy.streams.remove(id),
         };
         drop(busy);
         self.ctx.replan.notify_one();

@@ -1,4 +1,4 @@
-//! The container engine on a Docker daemon: what each operation asks of it.
+//! The container engine on a Docker daemon: the calls behind each operation.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ use crate::config::Config;
 
 /// Time for calls that change something, beside the grace of a stop.
 const WRITE_LIMIT: Duration = Duration::from_secs(60);
-/// Events of a container that may change what we know of it. Podman's socket calls the first two `died` and `remove`.
+/// Events after which a list may differ. Podman's socket calls the first two `died` and `remove`.
 const EVENTS: [&str; 5] = ["die", "destroy", "rename", "died", "remove"];
 /// Longest output that is read for a message.
 const TAIL_BYTES: usize = 16 * 1024;
@@ -66,7 +66,7 @@ impl DockerRuntime {
             tracing::warn!(name = spec.name, warning, "Docker warns of a new container");
         }
         let id = created.id.as_str();
-        // It becomes part of the next path.
+        // The id becomes part of the next path.
         checked(id).map_err(|_| RuntimeError::Other(format!("Docker gave a new container the id {id:?}")))?;
         let create_ms = began.elapsed().as_millis();
         let started = self
@@ -100,20 +100,20 @@ impl DockerRuntime {
             match stopped {
                 Err(RuntimeError::NotFound) => return Ok(()),
                 Err(error @ RuntimeError::Unavailable(_)) => return Err(error),
-                // What cannot be stopped is killed by the removal.
+                // The removal kills a container that cannot be stopped.
                 Ok(()) | Err(_) => {}
             }
         }
         match self.discard(id).await {
             Err(RuntimeError::NotFound) => Ok(()),
-            // Somebody else removes it at this moment.
+            // Another removal of it is running.
             Err(RuntimeError::Other(why)) if why.contains("already in progress") => Ok(()),
             other => other,
         }
     }
 }
 
-/// Ids and names become part of a path; anything that is neither does not exist.
+/// Ids and names become part of a path. Anything else counts as a container that does not exist.
 fn checked(id: &str) -> Result<(), RuntimeError> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     match id.starts_with(|c: char| c.is_ascii_alphanumeric()) && id.chars().all(fits) {
@@ -122,12 +122,12 @@ fn checked(id: &str) -> Result<(), RuntimeError> {
     }
 }
 
-/// Docker wants all labels of a filter, so that it cannot ask for one of several cluster ids or names.
+/// A filter by label. All labels of a filter have to match, so it cannot name several cluster ids.
 fn label_filter() -> Vec<String> {
     vec![spec::LABEL_NODE.to_owned()]
 }
 
-/// Which events are of use.
+/// The events that are asked for.
 fn event_filters() -> HashMap<String, Vec<String>> {
     HashMap::from([
         ("type".to_owned(), vec!["container".to_owned()]),
@@ -142,7 +142,7 @@ impl ContainerRuntime for DockerRuntime {
             let ping = |docker: Docker| async move { docker.ping().await.map(drop) };
             let answer = self.docker.call(Call::Ping, PING_LIMIT, convert::error, ping).await;
             match answer {
-                // A daemon that answers with a refusal is of no use either.
+                // A refusal ends the stream, too.
                 Err(RuntimeError::Other(why) | RuntimeError::Forbidden(why)) => {
                     Err(RuntimeError::Unavailable(why))
                 }
@@ -292,7 +292,7 @@ impl ContainerRuntime for DockerRuntime {
         };
         let options = EventsOptionsBuilder::new().filters(&event_filters()).build();
         let host = self.docker.host.clone();
-        // The stream borrows the client, so both move into one owner.
+        // The stream borrows the client, so one owner holds both.
         async_stream(client, options, host)
     }
 }
@@ -314,8 +314,8 @@ fn async_stream(
 mod tests {
     use super::*;
 
-    /// As Podman 4.9 and Docker 28 tell of a container that ends and is removed.
-    const EVENTS_TOLD: [&str; 4] = [
+    /// Events of Podman 4.9 and Docker 28 when a container ends and is removed.
+    const EVENTS_SENT: [&str; 4] = [
         r#"{"status":"died","id":"5f9d","from":"localhost/engine:dev","Type":"container","Action":"died","Actor":{"ID":"5f9d","Attributes":{"acefleet.node":"a","containerExitCode":"137","image":"localhost/engine:dev","name":"acestream-1"}},"scope":"local","time":1764315000,"timeNano":1764315000123456789}"#,
         r#"{"status":"remove","id":"5f9d","from":"localhost/engine:dev","Type":"container","Action":"remove","Actor":{"ID":"5f9d","Attributes":{"acefleet.node":"a","name":"acestream-1"}},"scope":"local","time":1764315001,"timeNano":1764315001123456789}"#,
         r#"{"status":"die","id":"5f9d","from":"engine:dev","Type":"container","Action":"die","Actor":{"ID":"5f9d","Attributes":{"acefleet.node":"a","exitCode":"137","image":"engine:dev","name":"acestream-1"}},"scope":"local","time":1764315000,"timeNano":1764315000123456789}"#,
@@ -323,9 +323,9 @@ mod tests {
     ];
 
     #[test]
-    fn ends_are_asked_for_in_the_words_of_docker_and_of_podman() {
+    fn ends_are_asked_for_in_the_terms_of_docker_and_of_podman() {
         let asked = event_filters();
-        for line in EVENTS_TOLD {
+        for line in EVENTS_SENT {
             let event: bollard::models::EventMessage = serde_json::from_str(line).unwrap();
             let (kind, action) = (event.typ.unwrap().to_string(), event.action.unwrap());
             assert!(asked["type"].contains(&kind) && asked["event"].contains(&action), "{line}");

@@ -1,5 +1,4 @@
-//! The connection to a Docker daemon, API 1.41 or newer. Every call is bounded in time; a daemon that is away is connected to
-//! again by the next call.
+//! The connection to a Docker daemon, API 1.41 or newer. Every call has a time limit. After a failure the next call connects again.
 
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -16,20 +15,20 @@ use crate::agent::lock::unpoisoned;
 use crate::agent::runtime::RuntimeError;
 use crate::config::Config;
 
-/// Oldest API that is spoken.
+/// Oldest supported API.
 const OLDEST_API: (u32, u32) = (1, 41);
 /// Where the daemon listens unless a setting says otherwise.
 const DEFAULT_SOCKET: &str = "unix:///var/run/docker.sock";
 /// Time for calls that only read.
 const READ_LIMIT: Duration = Duration::from_secs(10);
-/// What the library waits until a call without a limit of its own ends: none is made.
+/// Time limit of the library for calls without their own; there are none.
 const OPEN_SECONDS: u64 = 120;
 /// Time for a ping.
 pub(super) const PING_LIMIT: Duration = Duration::from_secs(5);
-/// Time until the daemon answers with the first byte of a pull; pulls are bounded by the caller.
+/// Time for the first byte of a pull; the caller limits the rest.
 pub(super) const PULL_LIMIT: Duration = Duration::from_secs(900);
 
-/// A Docker daemon, connected to on the first call and again after it was away.
+/// A Docker daemon. The first call connects, and the first one after a failure connects again.
 pub(super) struct Connection {
     /// Where the daemon listens.
     pub host: String,
@@ -51,7 +50,7 @@ impl Connection {
         unpoisoned(&self.client).clone()
     }
 
-    /// A client whose daemon was new enough when it was made.
+    /// A client, after a check that the daemon is new enough.
     async fn client(&self) -> Result<Docker, RuntimeError> {
         if let Some(client) = self.current() {
             return Ok(client);
@@ -83,12 +82,12 @@ impl Connection {
         Ok(client.with_timeout(PULL_LIMIT))
     }
 
-    /// A client. The library would look into the environment by itself for what the settings say.
+    /// A client for the address in the settings; the default of the library would read the environment.
     async fn open(&self) -> Result<Docker, Error> {
         if let Some(certs) = &self.certs {
             let [key, cert, ca] = ["key.pem", "cert.pem", "ca.pem"].map(|name| certs.join(name));
             let host = self.host.clone();
-            // It reads these files and those of the system's authorities.
+            // Reads the certificates and those of the system's authorities.
             let opened = tokio::task::spawn_blocking(move || {
                 Docker::connect_with_ssl(&host, &key, &cert, &ca, OPEN_SECONDS, API_DEFAULT_VERSION)
             });
@@ -100,8 +99,8 @@ impl Connection {
         }
     }
 
-    /// Tries whether a guard in front of the daemon lets this node do its work, before an engine is placed here: a list, and the
-    /// creation of a container whose name no daemon accepts.
+    /// Checks whether a guard in front of the daemon allows what this node does, before an engine is placed here. It lists containers,
+    /// and creates one with a name that no daemon accepts.
     async fn check_rights(&self, client: &Docker) -> Result<(), RuntimeError> {
         let list = client.list_containers(None::<ListContainersOptions>);
         let impossible = CreateContainerOptionsBuilder::new().name("-").build();
@@ -120,7 +119,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Runs one call. A daemon that does not answer is connected to anew by the next one.
+    /// Runs one call. If the daemon does not answer, the next call connects again.
     pub async fn call<T, F>(
         &self,
         what: Call,
@@ -137,7 +136,7 @@ impl Connection {
             Ok(Err(error)) => Err(self.explain(forbidden(&error, what).unwrap_or_else(|| meaning(&error)))),
             Err(_) => Err(self.no_answer(limit)),
         };
-        // What a guard allows may have changed: the next ping asks for all of it.
+        // The guard may allow something else now, so the next ping checks again.
         if matches!(result, Err(RuntimeError::Unavailable(_) | RuntimeError::Forbidden(_))) {
             *unpoisoned(&self.client) = None;
         }

@@ -1,4 +1,4 @@
-//! Between our words and Docker's: pure conversions and the meaning of Docker's refusals.
+//! Conversions to and from Docker's types, and the meaning of Docker's refusals. Pure.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -134,7 +134,7 @@ fn sorted(map: Option<HashMap<String, String>>) -> BTreeMap<String, String> {
     map.unwrap_or_default().into_iter().collect()
 }
 
-/// What an error means for any call.
+/// The meaning of an error of any call.
 pub(super) fn error(error: &Error) -> RuntimeError {
     match error {
         Error::DockerResponseServerError { status_code: 404, .. } => RuntimeError::NotFound,
@@ -151,7 +151,7 @@ pub(super) fn error(error: &Error) -> RuntimeError {
     }
 }
 
-/// What an error means when the container of `spec` is created or started.
+/// The meaning of an error when the container of `spec` is created or started.
 pub(super) fn run_error(failed: &Error, spec: &ContainerSpec) -> RuntimeError {
     let Error::DockerResponseServerError { status_code, message } = failed else { return error(failed) };
     let text = message.to_ascii_lowercase();
@@ -181,7 +181,7 @@ fn taken_port(message: &str, spec: &ContainerSpec) -> Option<u16> {
         return None;
     }
     let named = spec.ports.values().copied().find(|port| names_port(message, *port));
-    // One that names another port is not about ours.
+    // A message about another port is not about ours.
     let only =
         || spec.ports.values().copied().next().filter(|_| spec.ports.len() == 1 && !names_any_port(message));
     named.or_else(only)
@@ -199,7 +199,7 @@ fn names_any_port(text: &str) -> bool {
     text.as_bytes().windows(2).any(|pair| pair[0] == b':' && pair[1].is_ascii_digit())
 }
 
-/// An error with everything that it was caused by: the outermost text alone says little.
+/// An error with its causes; the outermost text alone says little.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();

@@ -51,7 +51,7 @@ fn refusals_have_a_meaning() {
             "port is already allocated".to_owned(),
             RuntimeError::Other("Docker refused (500): port is already allocated".to_owned()),
         ),
-        // Whether it is an image or a network that is missing, the daemon is asked afterwards.
+        // Another call finds out whether the image or the network is missing.
         (
             &one,
             404,
@@ -82,8 +82,8 @@ fn silence_is_not_a_refusal() {
 #[test]
 fn a_proxy_without_its_daemon_is_no_refusal() {
     let page = "<html><body><h1>503 Service Unavailable</h1>\nNo server is available.\n</body></html>\n";
-    let told = "503 Service Unavailable No server is available.";
-    assert_eq!(error(&refusal(503, page)), RuntimeError::Unavailable(told.to_owned()));
+    let text = "503 Service Unavailable No server is available.";
+    assert_eq!(error(&refusal(503, page)), RuntimeError::Unavailable(text.to_owned()));
 }
 
 #[test]

@@ -1,5 +1,4 @@
-//! What a refusal by something between this node and its Docker daemon means: proxies in front of the socket forbid single calls, and
-//! answer with pages for people.
+//! The meaning of refusals by a proxy in front of the Docker socket, which forbids single calls and answers with HTML pages.
 
 use bollard::errors::Error;
 
@@ -8,7 +7,7 @@ use crate::agent::runtime::RuntimeError;
 /// Longest text of an answer that is passed on, in characters.
 const TEXT_MAX: usize = 300;
 
-/// A call of Docker's API, as proxies in front of its socket tell them apart.
+/// The calls of Docker's API that such proxies allow or forbid one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
     Version,
@@ -51,12 +50,12 @@ impl Call {
     }
 }
 
-/// What the refusal of a call means, if it was forbidden.
+/// The error for a forbidden call, if this is one.
 pub(super) fn forbidden(error: &Error, call: Call) -> Option<RuntimeError> {
     let Error::DockerResponseServerError { status_code: 403, message } = error else { return None };
     let (request, permission) = call.words();
     let said = match is_page(message) {
-        // A page says nothing but that it is forbidden.
+        // A page says no more than that the call is forbidden.
         true => String::new(),
         false => format!(" ({})", plain(message)),
     };
@@ -105,17 +104,17 @@ mod tests {
 
     #[test]
     fn a_forbidden_call_is_one_line_with_the_permission_to_give() {
-        let Some(RuntimeError::Forbidden(told)) = forbidden(&answer(403, PAGE), Call::Create) else {
+        let Some(RuntimeError::Forbidden(text)) = forbidden(&answer(403, PAGE), Call::Create) else {
             panic!("not seen")
         };
-        assert!(told.starts_with("POST /containers/create is forbidden:"), "{told}");
-        assert!(told.ends_with("CONTAINERS=1 and POST=1"), "{told}");
-        assert!(!told.contains(['<', '\n']) && told.len() < 200, "{told}");
+        assert!(text.starts_with("POST /containers/create is forbidden:"), "{text}");
+        assert!(text.ends_with("CONTAINERS=1 and POST=1"), "{text}");
+        assert!(!text.contains(['<', '\n']) && text.len() < 200, "{text}");
         let plugin = answer(403, "authorization denied by plugin opa: no");
-        let told = forbidden(&plugin, Call::Pull).unwrap().to_string();
+        let text = forbidden(&plugin, Call::Pull).unwrap().to_string();
         assert!(
-            told.contains("authorization denied by plugin opa: no") && told.contains("IMAGES=1"),
-            "{told}"
+            text.contains("authorization denied by plugin opa: no") && text.contains("IMAGES=1"),
+            "{text}"
         );
         assert_eq!(forbidden(&answer(500, PAGE), Call::Create), None);
     }

@@ -2,7 +2,7 @@
 
 use acefleet_registry::node::DockerState;
 
-/// The daemon, as this node sees it.
+/// The daemon as this node sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Docker {
     /// Not asked yet.
@@ -15,7 +15,7 @@ pub(super) enum Docker {
 }
 
 impl Docker {
-    /// What the registry is told of it, if anything is known.
+    /// What the registry says of it; `None` before the first ping.
     pub fn announced(&self) -> Option<DockerState> {
         match self {
             Self::Unknown => None,

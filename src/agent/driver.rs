@@ -1,21 +1,20 @@
-//! Performs what the plans ask for: one task for each engine or container at a time. It decides
-//! nothing by itself.
+//! Performs the plans, with one task at a time for each engine or container. It decides nothing.
 
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::agent::context::{Claim, Context};
+use crate::agent::context::{Context, Work};
 use crate::agent::observe::Observation;
 use crate::agent::plan::{self, Action};
 use crate::agent::{ending, starting};
 
 /// Follows the records and the containers until the node stops.
 pub(super) async fn reconcile(ctx: Arc<Context>, mut observations: mpsc::Receiver<Observation>) {
-    // Old records would create containers that nobody wants any more.
+    // Outdated records would create containers that are not wanted any more.
     ctx.cluster.recovered().await;
     let mut changes = ctx.cluster.fleet_changes();
-    // Which labels of a container are the caller's is a question of the settings.
+    // The policy says which labels of a container are the caller's.
     while !ctx.cluster.view().state.has_policy() {
         if changes.changed().await.is_err() {
             return;
@@ -23,7 +22,7 @@ pub(super) async fn reconcile(ctx: Arc<Context>, mut observations: mpsc::Receive
     }
     loop {
         changes.borrow_and_update();
-        // Busy before state: an engine that is not busy any more has left its mark in the state.
+        // Busy before state: what a finished task wrote is in the state.
         let busy = ctx.busy();
         let now = ctx.cluster.view();
         perform(&ctx, plan::wanted(&now.state, ctx.node, &busy));
@@ -52,26 +51,26 @@ fn perform(ctx: &Arc<Context>, actions: Vec<Action>) {
         let task = Arc::clone(ctx);
         match action {
             Action::Start(id) => {
-                ctx.spawn(Claim::Engine(id), async move { starting::start(&task, id).await });
+                ctx.spawn(Work::Engine(id), async move { starting::start(&task, id).await });
             }
             Action::Stop(id) => {
-                ctx.spawn(Claim::Engine(id), async move { ending::stop(&task, id).await });
+                ctx.spawn(Work::Engine(id), async move { ending::stop(&task, id).await });
             }
             Action::Bury { engine, container, remains } => {
-                ctx.spawn(Claim::Engine(engine), async move {
+                ctx.spawn(Work::Engine(engine), async move {
                     ending::bury(&task, engine, &container, remains).await;
                 });
             }
             Action::Adopt(found) => {
-                let claim = Claim::Container(found.container_id.clone());
-                ctx.spawn(claim, async move { ending::adopt(&task, *found).await });
+                let work = Work::Container(found.container_id.clone());
+                ctx.spawn(work, async move { ending::adopt(&task, *found).await });
             }
             Action::CutOff(id) => {
-                ctx.spawn(Claim::Engine(id), async move { ending::cut_off(&task, id).await });
+                ctx.spawn(Work::Engine(id), async move { ending::cut_off(&task, id).await });
             }
             Action::Remove { container, why } => {
-                let claim = Claim::Container(container.clone());
-                ctx.spawn(claim, async move { ending::clear(&task, &container, why).await });
+                let work = Work::Container(container.clone());
+                ctx.spawn(work, async move { ending::clear(&task, &container, why).await });
             }
         }
     }

@@ -1,5 +1,4 @@
-//! Ends: stopping drained engines, burying dead ones, adopting and clearing away containers that no
-//! record names.
+//! Ends of engines and containers: stops draining engines, reports dead ones, and adopts or removes containers without a record.
 
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use crate::agent::spec;
 
 /// How long an engine may take to stop before it is killed.
 const GRACE: Duration = Duration::from_secs(10);
-/// So many containers that cannot be removed are told apart.
+/// Containers that cannot be removed and have a log line each; beyond it the counts start again.
 const STUCK_MAX: usize = 1_000;
 
 /// Stops and removes a draining engine's container, then reports it gone.
@@ -35,7 +34,7 @@ pub(super) async fn stop(ctx: &Context, id: EngineId) {
     report_gone(ctx, id, Cause::Stopped).await;
 }
 
-/// Gives up an engine without a network; the cluster starts a replacement.
+/// Ends an engine without a network; the cluster starts a replacement.
 pub(super) async fn cut_off(ctx: &Context, id: EngineId) {
     tracing::warn!(engine = %id, "the engine's VPN container was restarted or made anew: its network is dead");
     let cause = Cause::VpnRecreated;
@@ -60,12 +59,12 @@ async fn own_by_name(ctx: &Context, name: &str, id: EngineId) -> Option<String> 
     }
 }
 
-/// Reports an engine whose container ended by itself or by another's hand.
+/// Reports an engine whose container ended, or was removed by something else.
 pub(super) async fn bury(ctx: &Context, id: EngineId, container: &str, remains: bool) {
     let mut cause = Cause::Vanished;
     if remains {
         match ctx.runtime.inspect(container).await {
-            // It came back between the list and now: somebody started it by hand.
+            // It was started again since the list was made.
             Ok(found) if found.is_alive() => return,
             Ok(found) => {
                 cause = if found.oom_killed { Cause::Oom } else { Cause::Exited };
@@ -74,13 +73,13 @@ pub(super) async fn bury(ctx: &Context, id: EngineId, container: &str, remains: 
             Err(RuntimeError::NotFound) => {}
             Err(error) => return ctx.failed(&error),
         }
-        // Once is enough here: remains without a live record are cleared away by the next look.
+        // One attempt is enough: the next list shows remains without a live record.
         if let Err(error) = ctx.runtime.remove(container, Duration::ZERO).await {
             ctx.failed(&error);
             tracing::warn!(container, %error, "cannot remove the dead container yet");
         }
     } else {
-        tracing::warn!(engine = %id, container, "the engine's container was removed by another hand");
+        tracing::warn!(engine = %id, container, "the engine's container was removed by something else");
     }
     report_gone(ctx, id, cause).await;
 }
@@ -89,13 +88,13 @@ async fn report_gone(ctx: &Context, engine: EngineId, cause: Cause) {
     ctx.writer.settle(Command::EngineGone { engine, cause }).await;
 }
 
-/// Tells the registry of a running container without a record. One that it refuses stands for
-/// nothing: its port or name belongs to another engine by now.
+/// Adopts a running container without a record. If the registry refuses, its port or name belongs to another engine, and the container
+/// is removed.
 pub(super) async fn adopt(ctx: &Context, found: Adopt) {
     let container = found.container_id.clone();
     let found = match ctx.shown.with_address(&*ctx.runtime, found).await {
         Ok(found) => found,
-        // The next look repeats it.
+        // The next list leads here again.
         Err(error) => return ctx.failed(&error),
     };
     match ctx.writer.settle(Command::Adopt(found)).await {
@@ -118,7 +117,7 @@ pub(super) async fn adopt(ctx: &Context, found: Adopt) {
     }
 }
 
-/// Removes a container that stands for nothing. When it fails, the next look finds it again.
+/// Removes a container without a record. If that fails, the next list shows it again.
 pub(super) async fn clear(ctx: &Context, container: &str, why: &str) {
     if !unpoisoned(&ctx.stuck).contains_key(container) {
         tracing::info!(container, why, "removing the container");
@@ -131,7 +130,7 @@ pub(super) async fn clear(ctx: &Context, container: &str, why: &str) {
     };
     ctx.failed(&error);
     if stuck.len() > STUCK_MAX {
-        // Somebody else removed most of them meanwhile.
+        // Most of them are gone by now.
         stuck.clear();
     }
     if let Some(times) = stuck.entry(container.to_owned()).or_default().due() {

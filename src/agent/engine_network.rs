@@ -2,14 +2,14 @@
 
 use crate::config::Config;
 
-/// The network that engines of a node join, by how they are reached in it.
+/// The kinds of network, by how engines are reached in them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EngineNetwork<'a> {
-    /// Docker's default one: their ports are published on the host, and names mean nothing in it.
+    /// Docker's default network: ports are published on the host, and containers have no names.
     Default,
-    /// That of the host: they listen on it themselves, and nothing is published.
+    /// The host's network: engines listen on the host's ports, and nothing is published.
     Host,
-    /// One of its own, in which containers reach each other by name.
+    /// A named network, in which containers reach each other by name.
     Named(&'a str),
 }
 
@@ -24,7 +24,7 @@ impl<'a> EngineNetwork<'a> {
         }
     }
 
-    /// The name in which it has a name.
+    /// The name of a named network.
     #[must_use]
     pub fn name(self) -> Option<&'a str> {
         match self {

@@ -1,14 +1,14 @@
-//! Calls to an engine's HTTP API: bounded in time and size, never redirected, never by a proxy.
+//! Calls to an engine's HTTP API: bounded in time and size, without redirects and proxies.
 
 use std::time::Duration;
 
 use serde_json::Value;
 use url::Url;
 
-/// Answers of an engine are small; more is not read.
+/// Longest answer that is read; those of engines are small.
 const MAX_BODY: usize = 256 * 1024;
 
-/// Why an engine's answer is of no use.
+/// Why there is no usable answer of an engine.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FetchError {
     /// No answer in time, or the connection broke.
@@ -31,12 +31,12 @@ pub(super) enum FetchError {
 /// The client for all calls to engines.
 ///
 /// # Errors
-/// When the system gives no randomness or the like; nothing a setting could cure.
+/// When the system gives no randomness or the like. No setting helps.
 pub(super) fn client() -> reqwest::Result<reqwest::Client> {
     reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
-        // Kept connections cost 50 KiB for each engine; new ones to the own host cost nothing worth it.
+        // Idle connections cost 50 KiB for each engine, new ones to the own host almost nothing.
         .pool_max_idle_per_host(0)
         .build()
 }

@@ -27,7 +27,7 @@ pub(super) struct Parts {
     pub addresses: Arc<Addresses>,
     pub client: Option<reqwest::Client>,
     pub networks: Arc<Networks>,
-    pub leaving: CancellationToken,
+    pub stopping: CancellationToken,
     pub look_behind: Arc<Notify>,
     pub shown: Arc<Shown>,
 }

@@ -1,21 +1,20 @@
-//! Debounces probes: one answer makes an engine healthy, only a run of failures makes it unhealthy.
+//! Debounces probes: one answer makes an engine healthy, only several failures in a row make it unhealthy.
 
 use std::time::{Duration, Instant};
 
 use acefleet_registry::engine::Health;
 
-/// When a run of failures counts.
+/// When failures make an engine unhealthy.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
     /// Failures in a row.
     pub failures: u32,
-    /// Time from the first of them to the last, at least: probes that come faster than usual while an
-    /// engine boots do not shorten its time.
+    /// Least time from the first of them to the last. Without it, the faster probes of a booting engine would shorten its time.
     pub lasting: Duration,
 }
 
 impl Rule {
-    /// `threshold` failures in a row at probes every `interval`; half an interval of play.
+    /// `threshold` failures in a row, one every `interval`. Probes may come half an interval early.
     #[must_use]
     pub fn new(threshold: u32, interval: Duration) -> Self {
         let failures = threshold.max(1);
@@ -33,7 +32,7 @@ pub struct Debounce {
 }
 
 impl Debounce {
-    /// Begins with what the registry says, so a restart of the node changes no verdict.
+    /// Starts with the health in the registry, so that a restart of the node changes nothing.
     #[must_use]
     pub fn new(verdict: Health) -> Self {
         Self { verdict, failing_since: None, failures: 0 }
@@ -83,7 +82,7 @@ mod tests {
                 &[Unknown, Unknown, Unknown, Unknown, Unhealthy],
             ),
             (Unhealthy, &[(0, false), (20_000, true)], &[Unhealthy, Healthy]),
-            // Late by a little is not a whole round more.
+            // A probe that comes slightly early counts all the same.
             (Healthy, &[(0, false), (19_900, false), (39_900, false)], &[Healthy, Healthy, Unhealthy]),
         ];
         for (first, probes, wanted) in table {

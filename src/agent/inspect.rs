@@ -1,5 +1,4 @@
-//! Questions about this node's containers and engines, asked by the API of any node. Read-only, except
-//! that a session can be stopped.
+//! Answers questions of any node's API about this node's containers and engines. Read-only, except that it can stop a session.
 
 use std::time::Duration;
 
@@ -32,8 +31,8 @@ impl AgentHandle {
         }
     }
 
-    /// Containers of ours, whatever their status, whose label `key` is `value`, in the order of their
-    /// names. Those that vanish meanwhile are left out.
+    /// Containers of ours, whatever their status, whose label `key` is `value`, ordered by name. Those that vanish meanwhile are
+    /// missing.
     ///
     /// # Errors
     /// When Docker does not answer: retry.
@@ -54,12 +53,11 @@ impl AgentHandle {
         self.parts.samples.since(stream, since_ms)
     }
 
-    /// Tells an engine of this node to stop a session. Only the path of `command_url` is used: the
-    /// call goes to the engine's own address whatever the URL says. A session that the engine does not
-    /// know counts as stopped.
+    /// Tells an engine of this node to stop a session. The call goes to the engine's own address, with the path of `command_url`. A
+    /// session that the engine does not know counts as stopped.
     ///
     /// # Errors
-    /// When the engine is not one of this node, the URL is none, or the engine does not obey.
+    /// When this node does not own the engine, the URL is invalid, or the engine refuses.
     pub async fn stop_session(&self, engine: EngineId, command_url: &str) -> anyhow::Result<()> {
         let Some(engine) = self.own(engine).filter(|e| e.is_published()) else {
             bail!("engine {engine} does not run on this node");

@@ -1,4 +1,4 @@
-//! Looks whether this host has what starts found missing by name, and says so: until then nothing that needs it is placed here.
+//! Checks whether this host has by now what starts found missing by name. Until it has, no engine that needs it is placed here.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use tokio::time::Instant;
 use crate::agent::context::Context;
 use crate::agent::variant;
 
-/// Between two looks.
+/// Pause between checks.
 const PERIOD: Duration = Duration::from_secs(2);
-/// Between two attempts to fetch the configured image: nobody else asks for it while it keeps engines from starting.
+/// Pause between pulls of the configured image: while it is missing, no start asks for it.
 const FETCH_EVERY: Duration = Duration::from_secs(60);
 
-/// Looks for ever.
+/// Checks for ever.
 pub(super) async fn run(ctx: Arc<Context>) {
     let mut changes = ctx.cluster.fleet_changes();
     let mut fetch_at: Option<Instant> = None;
@@ -54,13 +54,13 @@ pub(super) async fn run(ctx: Arc<Context>) {
     }
 }
 
-/// What this host lacks, and whether only a caller named it. What concerns nobody any more may stay in an idle registry for days.
+/// What this host lacks, and whether only a caller named it. Records of it may be outdated: an idle registry drops nothing.
 fn lacks(state: &State, node: NodeId, now_ms: Elapsed) -> Vec<(Lack, bool)> {
     let lacks = state.lacks_of(node).filter(|(_, lacking)| !lacking.is_over(now_ms));
     lacks.map(|(lack, lacking)| (lack.clone(), lacking.chosen)).collect()
 }
 
-/// Whether this node is still set up with it.
+/// Whether the settings of this node still name it.
 fn is_set_up(ctx: &Context, lack: &Lack) -> bool {
     match lack {
         Lack::Image(name) => *name == variant::image(&ctx.config),
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_caller_named_is_looked_for_ten_minutes_also_when_nothing_is_written() {
+    fn what_a_caller_named_is_checked_for_ten_minutes_also_without_writes() {
         let node = NodeId(1);
         let mut state = State::default();
         let mut writes = 0;

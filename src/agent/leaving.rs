@@ -35,7 +35,7 @@ impl AgentHandle {
         if cluster.status().leader.is_none() || !has_others(&cluster.view().state, node) {
             return;
         }
-        self.parts.leaving.cancel();
+        self.parts.stopping.cancel();
         let waited = tokio::time::timeout(PATIENCE, async {
             while has_work(&cluster.view().state, node) {
                 if changes.changed().await.is_err() {

@@ -1,6 +1,5 @@
-//! Engines that an earlier life of this host left behind: its data directory was lost, or its container was made anew under another
-//! name. They are shown, adopted when somebody says so, and never touched otherwise: they may as well belong to another cluster that
-//! shares the Docker daemon.
+//! Engines that an earlier life of this host left behind, because its data directory was lost or its node got another name. They are
+//! shown, and adopted on command. Nothing else touches them, as they may belong to another cluster that shares the Docker daemon.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,19 +14,19 @@ use crate::agent::{AgentHandle, plan, spec};
 use crate::op_id::new_op_id;
 use crate::peers::{Adoption, LeftBehind};
 
-/// Between two looks.
+/// Pause between searches.
 const PERIOD: Duration = Duration::from_secs(30);
-/// As many are shown for each host.
+/// Engines that are shown for each host at the most.
 const SHOWN_MAX: usize = 256;
 /// Time for the write that adopts one.
 const WRITE_WITHIN: Duration = Duration::from_secs(2);
 
-/// Whose they were.
+/// Who made an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Maker {
-    /// This host's, in an earlier life.
+    /// This host, in an earlier life.
     Own,
-    /// A node of another name in another cluster. Perhaps that was this host; perhaps it lives, and would lose them.
+    /// A node of another name in another cluster: perhaps this host under an earlier name, perhaps a living one.
     Other,
 }
 
@@ -37,9 +36,9 @@ struct Found<'a> {
     why: String,
 }
 
-/// Those among all containers of the daemon.
+/// The engines left behind, among all containers of the daemon.
 fn find<'a>(state: &State, scope: &Scope, all: &'a [Observed]) -> Vec<Found<'a>> {
-    // Several nodes may share one daemon, and one of them may have adopted it.
+    // Another node on the same daemon may have adopted it.
     let known: BTreeSet<&str> = state.live_engines().filter_map(|e| e.container_id.as_deref()).collect();
     let is_left =
         |c: &&Observed| c.is_alive() && !scope.covers(&c.id, &c.labels) && !known.contains(c.id.as_str());
@@ -48,7 +47,7 @@ fn find<'a>(state: &State, scope: &Scope, all: &'a [Observed]) -> Vec<Found<'a>>
         let cluster = found.labels.get(spec::LABEL_CLUSTER)?;
         let node = found.labels.get(spec::LABEL_NODE).map_or("", String::as_str);
         let (maker, why) = match scope.cluster_ids.contains(cluster) {
-            // Several nodes may share one daemon.
+            // It belongs to another node on the same daemon.
             true if state.nodes().any(|member| member.info.name == node) => return None,
             true => (Maker::Own, format!("the node {node} that made it is no member any more")),
             false if node == scope.node_name => {
@@ -68,7 +67,7 @@ fn find<'a>(state: &State, scope: &Scope, all: &'a [Observed]) -> Vec<Found<'a>>
     left
 }
 
-/// Looks for them for ever, and says so when there are others than before.
+/// Searches for ever, and logs when the result changes.
 pub(super) async fn watch(ctx: Arc<Context>) {
     let mut docker = ctx.docker.clone();
     let mut known: Vec<LeftBehind> = Vec::new();
@@ -79,7 +78,7 @@ pub(super) async fn watch(ctx: Arc<Context>) {
         match ctx.runtime.all().await {
             Ok(all) => {
                 let view = ctx.cluster.view();
-                // A node that has not caught up yet knows none of its siblings.
+                // Before this node has caught up, it does not know the other nodes on this daemon.
                 let mut found = match view.state.node(ctx.cluster.node_id()) {
                     Some(_) => find(&view.state, &ctx.scope(), &all),
                     None => Vec::new(),
@@ -115,8 +114,8 @@ pub(super) async fn watch(ctx: Arc<Context>) {
 }
 
 impl AgentHandle {
-    /// Adopts every engine that was left behind on this host, as far as its ports and its name are free; those that a node of another
-    /// name made in another cluster only when `force` says that it is gone.
+    /// Adopts every engine that was left behind on this host and whose ports and name are free. `force` includes those that a node of
+    /// another name made in another cluster, which then must be gone.
     ///
     /// # Errors
     /// When Docker does not answer: retry.
@@ -177,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn those_of_lost_lives_are_found_and_those_of_members_are_not() {
+    fn engines_of_earlier_lives_are_found_and_those_of_members_are_not() {
         let mut state = State::default();
         for (id, name) in [(1, "alpha"), (2, "beta")] {
             let info = NodeInfo {

@@ -1,19 +1,18 @@
-//! The agent of one Docker host: it makes this host's containers agree with the records, and reports
-//! what it sees. It decides nothing cluster-wide, and it touches only containers that carry the labels
-//! of this cluster and this node.
+//! The agent of one Docker host. It makes this host's containers agree with the records, and reports what it sees. It decides nothing
+//! for the cluster, and touches only containers with the labels of this cluster and this node.
 //!
 //! - [`runtime`]: what is asked of a container engine; [`docker`], `docker_connection`, `docker_convert`, `docker_refusal`:
 //!   the same on a Docker daemon
 //! - [`spec`], [`variant`]: which container stands for an engine
 //! - [`plan`]: what has to be done, as pure functions; `driver`: does it
 //! - `starting`, `ending`: the life of one container; `pace`, `pull`: queue and images
-//! - `lacking`: is there what starts found missing by name
-//! - `availability`, `docker_state`, `observe`: is Docker there, and what runs on it
-//! - `probe`, [`health`]: does an engine answer; `collector`, [`samples`], [`silence`], `resume`: figures of
+//! - `lacking`: whether this host has what starts found missing by name
+//! - `availability`, `docker_state`, `observe`: whether Docker answers, and what runs on it
+//! - `probe`, [`health`]: whether engines answer; `collector`, [`samples`], [`silence`], `resume`: figures of
 //!   streams, and what follows from them
 //! - [`address`], [`engine_network`], `fetch`: calls to own engines; `shown`: where clients reach them
 //! - [`left_behind`]: engines of an earlier life of this host
-//! - `inspect`: questions of the API; `leaving`: the end of an agent that others can take the place of
+//! - `inspect`: questions of the API; `leaving`: what an agent does before its node stops
 //! - [`vpn`]: VPN containers and the engines in their network
 //! - `handle`: answers the rest of the node
 //! - `context`, `writer`, `report`, `backoff`, `lock`: what the tasks share
@@ -88,8 +87,7 @@ pub struct Deps {
     pub tracker: TaskTracker,
 }
 
-/// Starts the agent's loops. They begin their work when the cluster has formed and end when `cancel`
-/// fires; engines run on.
+/// Starts the agent's loops. They begin to work when the cluster has formed, and end when `cancel` fires. Engines run on.
 #[must_use]
 pub fn start(deps: Deps) -> AgentHandle {
     let client = match fetch::client() {
@@ -108,7 +106,7 @@ pub fn start(deps: Deps) -> AgentHandle {
         addresses: Arc::new(address::Addresses::new(&deps.config, Arc::clone(&networks))),
         client,
         networks,
-        leaving: CancellationToken::new(),
+        stopping: CancellationToken::new(),
         look_behind: Arc::default(),
         shown: Arc::new(shown::Shown::new(Arc::clone(&deps.config))),
     });
@@ -140,7 +138,7 @@ async fn formed(
         node: deps.cluster.node_id(),
         cluster_id,
         writer: writer::Writer::new(deps.cluster.clone(), deps.cancel.clone()),
-        leaving: parts.leaving.clone(),
+        stopping: parts.stopping.clone(),
         look_behind: Arc::clone(&parts.look_behind),
         docker,
         addresses: Arc::clone(&parts.addresses),
@@ -192,7 +190,7 @@ async fn cluster_id(cluster: &Cluster) -> String {
         if let Some(id) = cluster.cluster_id() {
             return id;
         }
-        // Neither signal promises to come with the id, so it is looked for from time to time, too.
+        // Neither signal is sure to come with the id, so the loop checks from time to time, too.
         let _ = tokio::time::timeout(std::time::Duration::from_millis(50), async {
             tokio::select! { _ = changes.changed() => {}, _ = leadership.changed() => {} }
         })

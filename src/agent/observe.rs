@@ -1,5 +1,4 @@
-//! Looks at the containers: after every event that Docker reports, and from time to time. It only
-//! looks; what follows from it is decided elsewhere.
+//! Lists the containers after every event of Docker, and from time to time. It decides nothing.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,21 +13,21 @@ use crate::agent::context::Context;
 use crate::agent::docker_state::Docker;
 use crate::agent::runtime::{Observed, RuntimeError};
 
-/// Lists beside the one at once when the event stream opens and after an event: the stream takes a moment
-/// to open, and Docker tells of an end shortly before its lists show it.
+/// Further lists after the first one when the event stream opens or an event comes. The stream takes a moment to open, and Docker
+/// reports the end of a container shortly before its lists show it.
 const FOLLOW_UPS: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(750)];
 /// Pause before a broken event stream is opened again.
 const REOPEN: Duration = Duration::from_millis(500);
 
 /// A complete list of our containers.
 pub(super) struct Observation {
-    /// The state from before the list was asked for.
+    /// The state before the list was requested.
     pub before: Arc<View>,
     /// All containers of the scope.
     pub containers: Vec<Observed>,
 }
 
-/// Lists containers when somebody asks for it and once in `monitor_interval`.
+/// Lists containers on request and once every `monitor_interval`.
 pub(super) async fn lists(ctx: Arc<Context>, out: mpsc::Sender<Observation>) {
     let mut docker = ctx.docker.clone();
     let mut ticks = tokio::time::interval(ctx.config.monitor_interval);
@@ -60,7 +59,7 @@ pub(super) async fn lists(ctx: Arc<Context>, out: mpsc::Sender<Observation>) {
 /// Turns Docker's events into requests for a list.
 pub(super) async fn events(ctx: Arc<Context>) {
     let mut docker = ctx.docker.clone();
-    let mut told = false;
+    let mut warned = false;
     loop {
         if docker.wait_for(|seen| *seen == Docker::Up).await.is_err() {
             return;
@@ -68,7 +67,7 @@ pub(super) async fn events(ctx: Arc<Context>) {
         let mut events = ctx.runtime.events();
         let mut due = follow_ups();
         loop {
-            // The branch is never taken without a time that is due.
+            // Without a due time, this branch is disabled.
             let next = due.front().copied().unwrap_or_else(Instant::now);
             tokio::select! {
                 () = tokio::time::sleep_until(next), if !due.is_empty() => {
@@ -76,9 +75,9 @@ pub(super) async fn events(ctx: Arc<Context>) {
                 }
                 event = events.next() => match event {
                     Some(Ok(())) => due = follow_ups(),
-                    Some(Err(error @ RuntimeError::Forbidden(_))) if !told => {
-                        told = true;
-                        tracing::warn!(%error, "ends of engines are seen late: only lists show them");
+                    Some(Err(error @ RuntimeError::Forbidden(_))) if !warned => {
+                        warned = true;
+                        tracing::warn!(%error, "no events from Docker: ends of engines are seen late, in lists only");
                         break;
                     }
                     Some(Err(error)) => {

@@ -1,4 +1,4 @@
-//! How fast this host creates containers: so many at once, and so long between two.
+//! Limits how many containers this host creates at once, and how soon one after another.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// `at_once` below one counts as one.
+    /// `at_once` of zero counts as one.
     pub(super) fn new(at_once: usize, interval: Duration) -> Self {
         Self { slots: Semaphore::new(at_once.max(1)), next: Mutex::new(Instant::now()), interval }
     }

@@ -1,6 +1,5 @@
-//! What this node has to do to its containers: two pure functions. One compares nothing and follows
-//! the records, so a reservation is acted on at once; the other compares records with a list of
-//! containers. Neither may be called with a list that could not be made: unknown is not empty.
+//! What this node has to do to its containers, as pure functions. [`wanted`] follows the records alone, so that a reservation is acted
+//! on at once. [`drifted`] compares the records with a list of containers; a failed list is unknown, not empty, and never comes here.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use crate::agent::vpn::Network;
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Create and start the container of a reserved engine, or take up the one that exists.
+    /// Create and start the container of a reserved engine, or use the one that exists.
     Start(EngineId),
     /// Stop and remove the container of a draining engine, then report it gone.
     Stop(EngineId),
@@ -29,11 +28,11 @@ pub enum Action {
         /// False when the container is not there any more.
         remains: bool,
     },
-    /// Tell the registry of a running container of ours that has no record.
+    /// Adopt a running container of ours that has no record.
     Adopt(Box<Adopt>),
-    /// Give up an engine whose network died with a run of its VPN container.
+    /// End an engine whose network died with a run of its VPN container.
     CutOff(EngineId),
-    /// Remove a container of ours that stands for nothing.
+    /// Remove a container of ours that no record needs.
     Remove {
         /// Its full id.
         container: String,
@@ -42,7 +41,7 @@ pub enum Action {
     },
 }
 
-/// What is being worked on and must be left alone.
+/// What tasks are working on; plans leave it alone.
 #[derive(Clone, Debug, Default)]
 pub struct Busy {
     /// Engines with a task of their own.
@@ -65,8 +64,8 @@ pub fn wanted(state: &State, node: NodeId, busy: &Busy) -> Vec<Action> {
     .collect()
 }
 
-/// What a complete list of our containers asks for. `before` is the state from before the list was
-/// asked for, so that a container which it does not show really is not there; `now` is the newest.
+/// What a complete list of our containers asks for. `before` is the state before the list was requested: its containers must be in
+/// the list if they exist. `now` is the newest state.
 #[must_use]
 pub fn drifted(
     before: &State,
@@ -96,8 +95,8 @@ pub fn drifted(
     actions
 }
 
-/// Engines whose container joined the network of a run of its VPN container that is over. `networks` are
-/// those of the runs now; a container that does not run at all may come back as it was.
+/// Engines in the network of an earlier run of their VPN container. `networks` are those of the current runs. A VPN container that does
+/// not run may come back with the same network.
 #[must_use]
 pub fn cut_off(
     state: &State,
@@ -128,7 +127,7 @@ fn ended(engine: &Engine, container: &str, found: Option<&Observed>) -> Option<A
     let remains = match found {
         None => false,
         Some(found) if found.is_alive() => return None,
-        // Docker restarts generic containers by itself; a pause between two runs is not an end.
+        // Docker restarts generic containers by itself: a pause between two runs is no end.
         Some(_) if !engine.is_acestream() => return None,
         Some(_) => true,
     };
@@ -146,15 +145,14 @@ fn unexpected_container(state: &State, node: NodeId, found: &Observed, busy: &Bu
         Some(engine) if !engine.phase.is_live() => remove("its engine has ended"),
         Some(engine) if engine.node != node => None,
         Some(engine) if engine.phase.is_serving() => remove("its engine runs in another container"),
-        // Reserved and draining engines are brought together with it by their own actions.
+        // Starts and stops of reserved and draining engines deal with it.
         Some(_) => None,
         None if !found.is_alive() => remove("it does not run and has no record"),
         None => adoption(found, node, state.policy()).map(|found| Action::Adopt(Box::new(found))),
     }
 }
 
-/// What can be learned of a running container from its labels; nothing when they do not say how to
-/// reach it.
+/// The record of a running container, from its labels. `None` if they do not say how to reach it.
 pub(super) fn adoption(found: &Observed, node: NodeId, policy: &Policy) -> Option<Adopt> {
     let port = |key: &str| found.labels.get(key)?.parse::<u16>().ok().filter(|port| *port != 0);
     let (kind, ports) = match found.labels.contains_key(spec::LABEL_HTTP) {
@@ -192,7 +190,7 @@ pub(super) fn adoption(found: &Observed, node: NodeId, policy: &Policy) -> Optio
     })
 }
 
-/// True when no live record stands for this container.
+/// Whether no live record names this container.
 #[must_use]
 pub fn is_unrecorded(state: &State, found: &Observed) -> bool {
     let labelled = spec::engine_of(&found.labels).and_then(|id| state.engine(id));

@@ -7,7 +7,7 @@ use super::*;
 const ME: NodeId = NodeId(1);
 const OTHER: NodeId = NodeId(2);
 
-/// A registry that is written to without a cluster.
+/// A registry without a cluster.
 #[derive(Clone, Default)]
 struct Book {
     state: State,
@@ -141,7 +141,7 @@ fn records_alone_ask_for_starts_and_stops_of_own_engines() {
 }
 
 #[test]
-fn agreement_asks_for_nothing() {
+fn containers_that_match_their_records_need_nothing() {
     let mut book = Book::new();
     let id = book.running("a");
     for status in ["running", "paused", "restarting"] {
@@ -162,7 +162,7 @@ fn a_missing_or_dead_container_ends_its_engine() {
 }
 
 #[test]
-fn a_list_from_before_the_start_proves_nothing() {
+fn a_list_from_before_the_start_ends_no_engine() {
     let mut book = Book::new();
     let id = book.reserve(ME, Kind::Acestream);
     let before = book.clone();
@@ -239,7 +239,7 @@ fn a_container_that_does_not_say_how_it_is_reached_is_left_alone() {
 }
 
 #[test]
-fn what_stands_for_nothing_is_removed() {
+fn containers_that_no_record_needs_are_removed() {
     let mut book = Book::new();
     let ended = book.running("a");
     book.gone(ended);

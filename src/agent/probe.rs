@@ -1,5 +1,5 @@
-//! Asks this node's engines whether they live. Only debounced flips are written; what changes with
-//! every probe stays in the node's report.
+//! Probes the health of this node's engines. Writes debounced changes of health only; what changes with every probe goes into the
+//! node's report.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -20,7 +20,7 @@ use crate::agent::health::{Debounce, Rule};
 
 /// Time for one answer.
 const LIMIT: Duration = Duration::from_secs(5);
-/// Period of probes while an engine boots, and for how long it may count as booting.
+/// Period of probes while an engine boots, and how long it may count as booting.
 const FAST: Duration = Duration::from_millis(300);
 const BOOT: Duration = Duration::from_secs(60);
 /// Probes at once.
@@ -44,13 +44,13 @@ struct Watched {
 /// What a probe found.
 struct Probed {
     answered: bool,
-    /// Each address that was tried in vain, and what came of it.
+    /// Each address that did not answer, with the error.
     failures: Vec<String>,
     version: Option<(Option<String>, Option<String>)>,
 }
 
 enum Done {
-    /// Without a finding when the probe panicked.
+    /// Without a result when the probe panicked.
     Probed(EngineId, Option<Probed>),
     Written(EngineId),
 }
@@ -83,7 +83,7 @@ pub(super) async fn run(ctx: Arc<Context>, client: reqwest::Client) {
             Some(done) = prober.tasks.join_next() => {
                 match done {
                     Ok(done) => prober.take_in(done),
-                    Err(error) => tracing::error!(%error, "a probe has no end"),
+                    Err(error) => tracing::error!(%error, "a probe was lost"),
                 }
             }
             () = tokio::time::sleep_until(next.into()) => {}
@@ -148,7 +148,7 @@ impl Prober {
         let now = Instant::now();
         let interval = self.ctx.config.health_interval;
         let Some(probed) = probed else {
-            // It says nothing of the engine, which is asked again.
+            // A panic says nothing about the engine, which is probed again.
             watched.probing = false;
             watched.due = aligned(self.begun, now, interval);
             return;
@@ -181,7 +181,7 @@ impl Prober {
     }
 }
 
-/// What came of the work, or `otherwise` when it panicked: whoever waits for its end must hear of it.
+/// The result of the work, or `otherwise` when it panicked: the loop must learn of every end.
 async fn ended(work: impl Future<Output = Done>, otherwise: Done) -> Done {
     match AssertUnwindSafe(work).catch_unwind().await {
         Ok(done) => done,
@@ -196,13 +196,13 @@ fn booting(engine: &Engine, probed: &Probed) -> bool {
     engine.phase == Phase::Starting && !probed.answered
 }
 
-/// True when the registry does not say so yet.
+/// Whether the registry says something else.
 fn needs_write(engine: &Engine, verdict: Health) -> bool {
     let flips = verdict != Health::Unknown && verdict != engine.health;
     flips || (verdict == Health::Healthy && engine.phase == Phase::Starting)
 }
 
-/// The next common tick: engines are probed together, so that the node's report changes once a round.
+/// The next common tick. Engines are probed together, so that the node's report changes once a round.
 fn aligned(begun: Instant, now: Instant, interval: Duration) -> Instant {
     let interval = interval.max(Duration::from_millis(1));
     let rounds = now.duration_since(begun).as_millis() / interval.as_millis().max(1);
@@ -231,7 +231,7 @@ async fn probe(ctx: Arc<Context>, client: reqwest::Client, engine: Arc<Engine>, 
     Probed { answered: false, failures, version: None }
 }
 
-/// Platform and version; `None` when the engine gave no usable answer, so it is asked again.
+/// Platform and version; `None` when the engine gave no usable answer and is asked again.
 async fn version(client: &reqwest::Client, base: &str) -> Option<(Option<String>, Option<String>)> {
     let answer = fetch::json(client, address::rebase(base, VERSION)?, LIMIT).await.ok()?;
     let text = |key: &str| -> Option<String> {
@@ -246,7 +246,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_probe_that_panics_ends_without_a_finding() {
+    async fn a_probe_that_panics_ends_without_a_result() {
         let id = EngineId(7);
         let broken = ended(async { panic!("a fault of ours") }, Done::Probed(id, None)).await;
         assert!(matches!(broken, Done::Probed(EngineId(7), None)));

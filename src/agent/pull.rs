@@ -13,19 +13,19 @@ use tokio_util::task::TaskTracker;
 use crate::agent::lock::unpoisoned;
 use crate::agent::runtime::ContainerRuntime;
 
-/// A pull that takes longer is given up.
+/// Time limit of a pull.
 const LONGEST: Duration = Duration::from_secs(900);
 
 type Pull = Shared<BoxFuture<'static, Result<(), String>>>;
 
-/// What came of waiting for a pull.
+/// Result of waiting for a pull.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Pulled {
     /// The image is there.
     Done,
     /// The registry or the daemon refused; the text says why.
     Failed(String),
-    /// Still under way; it goes on in the background.
+    /// Not done in time; it goes on in the background.
     Late,
 }
 

@@ -1,5 +1,5 @@
-//! What this node reports of itself: kept here, published about once a second, and moved as little as
-//! possible, because every change makes all nodes render their answers anew.
+//! What this node reports of itself, about once a second. It changes as seldom as possible, because every change makes all nodes
+//! render their answers anew.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use crate::peers::{EngineSoft, LeftBehind, NodeReport, SILENT_AFTER, SoftState, 
 
 /// Period of publication.
 const PERIOD: Duration = Duration::from_secs(1);
-/// A time stamp that moved by less is not worth a change.
+/// Time stamps advance in steps of at least this, in milliseconds.
 const COARSE_MS: u64 = 5_000;
 
 /// This node's own report.
@@ -37,7 +37,7 @@ impl LocalReport {
         inner.dirty |= changed;
     }
 
-    /// Takes note of a list of containers: those that live were seen now.
+    /// Notes a list of containers: the running ones were seen now.
     pub(super) fn saw(&self, state: &State, containers: &[Observed], now: WallMs) {
         let alive: BTreeSet<&str> =
             containers.iter().filter(|c| c.is_alive()).map(|c| c.id.as_str()).collect();
@@ -48,12 +48,12 @@ impl LocalReport {
         }
     }
 
-    /// Takes note of a probe.
+    /// Notes a probe.
     pub(super) fn probed(&self, engine: EngineId, now: WallMs) {
         self.engine(engine, |soft| refresh(&mut soft.last_health_check_ms, now));
     }
 
-    /// Takes note of what an engine says of itself.
+    /// Notes what an engine says of itself.
     pub(super) fn version(&self, engine: EngineId, platform: Option<String>, version: Option<String>) {
         self.engine(engine, |soft| {
             let changed = soft.platform != platform || soft.version != version;
@@ -63,7 +63,7 @@ impl LocalReport {
         });
     }
 
-    /// Takes note of a look at a VPN container.
+    /// Notes the state of a VPN container.
     pub(super) fn vpn(&self, container: &str, seen: VpnSoft) {
         self.change(|report| {
             let known = report.vpns.entry(container.to_owned()).or_default();
@@ -76,7 +76,7 @@ impl LocalReport {
         });
     }
 
-    /// Takes note of engines that an earlier life of this host left behind.
+    /// Notes the engines that an earlier life of this host left behind.
     pub(super) fn left_behind(&self, found: &[LeftBehind]) {
         self.change(|report| {
             let changed = report.left_behind != found;
@@ -91,7 +91,7 @@ impl LocalReport {
         self.change(|report| change(report.engines.entry(id).or_default()));
     }
 
-    /// Takes note of a stream's newest sample and of the bytes that it moved since the last one.
+    /// Notes a stream's newest sample and the bytes that it moved since the last one.
     pub(super) fn sampled(&self, stream: &str, sample: StreamSample, moved: (u64, u64)) {
         self.change(|report| {
             report.totals.0 += moved.0;
@@ -109,8 +109,7 @@ impl LocalReport {
         });
     }
 
-    /// Forgets engines and streams that are over or not on this node, and returns the report if it
-    /// changed since the last call.
+    /// Forgets engines and streams that have ended or are not on this node. Returns the report if it changed since the last call.
     fn take(&self, cluster: &Cluster, node: NodeId) -> Option<Arc<NodeReport>> {
         let view = cluster.view();
         let state = &view.state;
@@ -132,7 +131,7 @@ impl LocalReport {
     }
 }
 
-/// Members that this node, if it leads, has not heard for long: others believe it, who may hear less.
+/// Members that have not answered this node for [`SILENT_AFTER`], if it is the leader. Other nodes rely on it.
 fn silent(cluster: &Cluster, state: &State) -> BTreeSet<NodeId> {
     if !cluster.is_leader() {
         return BTreeSet::new();
@@ -141,7 +140,7 @@ fn silent(cluster: &Cluster, state: &State) -> BTreeSet<NodeId> {
     members.filter(|id| cluster.silence(*id) >= SILENT_AFTER).collect()
 }
 
-/// True when the stamp moved far enough to be worth a change.
+/// Advances a stamp by [`COARSE_MS`] or more, or not at all. True when it changed.
 fn refresh(stamp: &mut Option<WallMs>, now: WallMs) -> bool {
     let stale = stamp.is_none_or(|old| old.0.saturating_add(COARSE_MS) <= now.0 || old > now);
     if stale {
@@ -150,13 +149,13 @@ fn refresh(stamp: &mut Option<WallMs>, now: WallMs) -> bool {
     stale
 }
 
-/// Publishes the report for ever, also to say that the node lives when there is nothing new, and forgets those of nodes that left.
+/// Publishes the report for ever, also unchanged, as a sign of life. Forgets the reports of nodes that are no members any more.
 pub(super) async fn publish(cluster: &Cluster, node: NodeId, own: &LocalReport, soft: &SoftState) {
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        soft.hear(node, own.take(cluster, node)).await;
+        soft.receive(node, own.take(cluster, node)).await;
         let members = cluster.status().members;
         soft.retain(|id| id == node || members.iter().any(|member| member.id == id)).await;
     }

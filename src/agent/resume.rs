@@ -1,4 +1,4 @@
-//! Starts streams again that ended only because nobody heard this host, and that its engines still play.
+//! Starts streams again that ended only because this host counted as down, and that its engines still play.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use futures::future::join_all;
 use crate::agent::backoff::Backoff;
 use crate::agent::context::Context;
 
-/// Writes at once, as long as there is room.
+/// Writes at once while the registry has room.
 const AT_ONCE: usize = 32;
 /// First pause when the registry has no room.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 /// Longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
-/// Starts them again. While the registry is full, one of them is tried now and then; those that end meanwhile are left.
+/// Starts them again. While the registry is full, one of them is tried from time to time. Skips those that end meanwhile.
 pub(super) async fn all(ctx: &Context, streams: Vec<Arc<Stream>>) {
     let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     let mut left: VecDeque<Arc<Stream>> = streams.into();
@@ -48,7 +48,7 @@ pub(super) async fn all(ctx: &Context, streams: Vec<Arc<Stream>>) {
     }
 }
 
-/// Starts one again; returned with the refusal when there is no room for it.
+/// Starts a stream again. Returns the stream and the refusal when there is no room for it.
 async fn go_on(ctx: &Context, stream: &Arc<Stream>) -> Option<(Arc<Stream>, Refusal)> {
     let id = &stream.start.id;
     let may = |now: &Arc<Stream>| now.seq == stream.seq && ctx.cluster.view().state.may_go_on(now);

@@ -1,5 +1,4 @@
-//! What the agent asks of a container engine. The seam between decisions and Docker: everything above
-//! it is tested without a daemon.
+//! The operations of a container engine that the agent uses. Tests replace Docker here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -20,8 +19,7 @@ pub struct Scope {
     pub cluster_ids: Vec<String>,
     /// Value of the label `acefleet.node`.
     pub node_name: String,
-    /// Containers of this node's engines, whatever their labels say: those that an earlier life of the host left behind and that were
-    /// adopted keep the labels of that life.
+    /// Containers of this node's engines, whatever their labels: adopted ones keep the labels of an earlier life of the host.
     pub engines: BTreeSet<String>,
 }
 
@@ -51,7 +49,7 @@ impl Scope {
     }
 }
 
-/// Why the container engine did not do what it was asked.
+/// Why an operation failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RuntimeError {
@@ -61,13 +59,13 @@ pub enum RuntimeError {
     /// Another program or container listens on this host port. The container was removed again.
     #[error("host port {0} is in use")]
     PortTaken(u16),
-    /// The container whose network it was to join is not there or does not run. Nothing is left behind.
+    /// The VPN container whose network it should join is missing or does not run. Nothing is left behind.
     #[error("the VPN container lends no network: {0}")]
     NoNetwork(String),
     /// No such container.
     #[error("no such container")]
     NotFound,
-    /// The daemon did not answer: whether the request had an effect is unknown. Retry.
+    /// The daemon did not answer, so the effect of the request is unknown. Retry.
     #[error("Docker does not answer: {0}")]
     Unavailable(String),
     /// A guard in front of the daemon forbids the call; the text says which, and how to allow it.
@@ -108,13 +106,13 @@ impl Observed {
 pub struct Inspection {
     /// What the API shows of it.
     pub view: ContainerView,
-    /// The kind of its network, or the name of the network: `bridge`, `host`, …; none when it is not told.
+    /// Kind or name of its network: `bridge`, `host`, …; none if Docker does not say.
     pub network: Option<String>,
     /// Its own addresses in Docker's networks.
     pub addresses: Vec<String>,
     /// Exit code of its last run.
     pub exit_code: Option<i64>,
-    /// The kernel killed it for want of memory.
+    /// The kernel killed it because memory ran out.
     pub oom_killed: bool,
     /// Docker's own words on why it did not start.
     pub error: Option<String>,
@@ -163,8 +161,8 @@ impl VpnView {
     }
 }
 
-/// A container engine. Implementations never block, bound every call in time, and report a daemon
-/// that is away as [`RuntimeError::Unavailable`], never as an empty answer.
+/// A container engine. Implementations never block and limit the time of every call. A daemon that does not answer is
+/// [`RuntimeError::Unavailable`], never an empty answer.
 pub trait ContainerRuntime: Send + Sync + 'static {
     /// Asks whether the daemon answers and is new enough.
     fn ping(&self) -> BoxFuture<'_, Result<(), RuntimeError>>;
@@ -178,8 +176,7 @@ pub trait ContainerRuntime: Send + Sync + 'static {
     /// All containers of the daemon, whoever made them.
     fn all(&self) -> BoxFuture<'_, Result<Vec<Observed>, RuntimeError>>;
 
-    /// Creates and starts a container and returns its full id. Leaves nothing behind when it fails,
-    /// unless the daemon went away meanwhile.
+    /// Creates and starts a container and returns its full id. Leaves nothing behind on failure, unless the daemon stopped answering.
     fn run<'a>(&'a self, spec: &'a ContainerSpec) -> BoxFuture<'a, Result<String, RuntimeError>>;
 
     /// Inspects one container by id or name.
@@ -201,6 +198,6 @@ pub trait ContainerRuntime: Send + Sync + 'static {
     /// Fetches an image from its registry. Dropping the future stops it.
     fn pull<'a>(&'a self, image: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>>;
 
-    /// One item for each event of a container of ours, and perhaps of others. Ends or fails when the daemon goes away.
+    /// One item for each event of our containers, and perhaps of others. Ends or fails with the connection.
     fn events(&self) -> BoxStream<'static, Result<(), RuntimeError>>;
 }

@@ -9,17 +9,17 @@ use serde_json::Value;
 use crate::agent::lock::unpoisoned;
 use crate::peers::StreamSample;
 
-/// Longest word of an engine that is kept, in bytes.
+/// Longest status word of an engine, in bytes; longer ones are cut.
 const LONGEST_STATUS: usize = 32;
 /// Samples kept of a stream that has given no figure yet.
 const WITHOUT_FIGURES: usize = 5;
-/// What all samples together may take, in bytes. Beyond it the oldest samples of the longest rings go.
+/// Bytes that all samples together may take. Beyond it the longest rings lose their oldest samples.
 pub const BYTES_MAX: usize = 32 << 20;
-/// What a sample takes at the most, with its word and the slack of its ring.
+/// Bytes that a sample takes at the most, with its status word and the slack of its ring.
 const SAMPLE: usize = 2 * (size_of::<StreamSample>() + LONGEST_STATUS);
 /// How the engine says that a session is over.
 const UNKNOWN_SESSION: &str = "unknown playback session id";
-/// Such answers in a row that end a stream.
+/// This many such answers in a row end a stream.
 const STRIKES: u32 = 2;
 
 /// One answer of a stat URL.
@@ -89,12 +89,12 @@ fn integer(value: &Value) -> Option<i64> {
     number.as_i64().or_else(|| number.as_f64().and_then(whole))
 }
 
-/// What taking in an answer came to.
+/// What an answer changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Taken {
+pub struct Recorded {
     /// Bytes moved since the last sample: downloaded, uploaded.
     pub moved: (u64, u64),
-    /// The engine has denied the session often enough: the stream is over.
+    /// The engine has denied the session often enough for the stream to end.
     pub stale: bool,
 }
 
@@ -130,14 +130,14 @@ impl Samples {
         Self { longest: longest.max(1), most: bytes / SAMPLE, rings: Mutex::default() }
     }
 
-    /// Takes in an answer for a stream's session. The bytes of its first sample count only when the
-    /// stream is `fresh`: they were moved under this node's eyes.
-    pub fn take(&self, stream: &str, session: &str, answer: &Answer, fresh: bool) -> Taken {
+    /// Records an answer for a stream's session. The bytes of its first sample count only if the stream is `fresh`, that is if this
+    /// node has watched it from its start.
+    pub fn record(&self, stream: &str, session: &str, answer: &Answer, fresh: bool) -> Recorded {
         let mut rings = unpoisoned(&self.rings);
         let Rings { by_stream, count } = &mut *rings;
         let ring = by_stream.entry(stream.to_owned()).or_default();
         if ring.session != session {
-            // Another session counts its bytes from nothing.
+            // Another session counts its bytes from zero.
             let known = !ring.session.is_empty();
             ring.bytes = if known { (Some(0), Some(0)) } else { (None, None) };
             ring.strikes = 0;
@@ -154,15 +154,15 @@ impl Samples {
         *count -= ring.keep(longest - 1);
         ring.samples.push_back(sample.clone());
         *count += 1;
-        let taken = Taken { moved, stale: ring.strikes >= STRIKES };
+        let taken = Recorded { moved, stale: ring.strikes >= STRIKES };
         if *count > self.most {
-            // Somewhat below, so that not every sample makes work.
+            // Somewhat below the limit, so that not every sample shortens rings.
             rings.shorten(self.most - self.most / 16);
         }
         taken
     }
 
-    /// A poll failed: denials are counted only when nothing comes between them.
+    /// A poll failed. Denials count only when they follow each other.
     pub fn missed(&self, stream: &str) {
         if let Some(ring) = unpoisoned(&self.rings).by_stream.get_mut(stream) {
             ring.strikes = 0;
@@ -190,7 +190,7 @@ impl Rings {
     fn shorten(&mut self, most: usize) {
         let mut lengths: Vec<usize> = self.by_stream.values().map(|ring| ring.samples.len()).collect();
         lengths.sort_unstable();
-        // Rings are cut at the greatest length at which all of them fit: the shorter ones stay as they are.
+        // Cuts all rings at the greatest length that fits; shorter ones stay as they are.
         let (mut left, mut longest) = (most, 0);
         for (at, length) in lengths.iter().enumerate() {
             let share = left / (lengths.len() - at);
@@ -207,7 +207,7 @@ impl Rings {
 }
 
 impl Ring {
-    /// Keeps the newest samples; returns how many went.
+    /// Keeps the newest samples. Returns how many were dropped.
     fn keep(&mut self, newest: usize) -> usize {
         let surplus = self.samples.len().saturating_sub(newest);
         self.samples.drain(..surplus);
@@ -218,7 +218,7 @@ impl Ring {
     }
 }
 
-/// How much a counter grew; a counter that fell counts as begun anew without a gain.
+/// How much a counter grew. A counter that fell started again and counts as no growth.
 fn growth(last: &mut Option<u64>, now: Option<i64>, fresh: bool) -> u64 {
     let Some(now) = now.and_then(|now| u64::try_from(now).ok()) else { return 0 };
     let grown = match *last {
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_known_is_a_sample_without_figures() {
+    fn an_answer_without_figures_is_an_empty_sample() {
         for answer in [json!({"response": null, "error": null}), json!({"response": {}}), json!({})] {
             let read = read(&answer, WallMs(3)).unwrap();
             assert_eq!(read.sample, StreamSample { ts_ms: WallMs(3), ..Default::default() }, "{answer}");
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused() {
+    fn answers_of_another_form_are_refused() {
         for answer in [
             json!([]),
             json!("x"),
@@ -310,34 +310,34 @@ mod tests {
     #[test]
     fn two_denials_in_a_row_end_a_stream() {
         let samples = Samples::new(10, BYTES_MAX);
-        let take = |answer: &Answer| samples.take("s", "1", answer, true).stale;
+        let take = |answer: &Answer| samples.record("s", "1", answer, true).stale;
         assert!(!take(&denial()));
         assert!(take(&denial()));
         assert!(!take(&sample(1)));
         assert!(!take(&denial()));
         samples.missed("s");
         assert!(!take(&denial()), "a failed poll lies between");
-        assert!(!samples.take("s", "2", &denial(), true).stale, "another session");
+        assert!(!samples.record("s", "2", &denial(), true).stale, "another session");
     }
 
     #[test]
     fn totals_only_grow() {
         let samples = Samples::new(10, BYTES_MAX);
-        let moved = |session: &str, n: i64, fresh| samples.take("s", session, &sample(n), fresh).moved.0;
-        assert_eq!(moved("1", 100, false), 0, "moved before this node watched");
+        let moved = |session: &str, n: i64, fresh| samples.record("s", session, &sample(n), fresh).moved.0;
+        assert_eq!(moved("1", 100, false), 0, "moved before this node watched the stream");
         assert_eq!(moved("1", 150, false), 50);
         assert_eq!(moved("1", 40, false), 0, "the counter fell");
         assert_eq!(moved("1", 60, false), 20);
         assert_eq!(moved("2", 30, false), 30, "a new session");
-        assert_eq!(samples.take("t", "1", &sample(70), true).moved.0, 70);
-        assert_eq!(samples.take("t", "1", &sample(-5), true).moved.0, 0);
+        assert_eq!(samples.record("t", "1", &sample(70), true).moved.0, 70);
+        assert_eq!(samples.record("t", "1", &sample(-5), true).moved.0, 0);
     }
 
     #[test]
     fn the_ring_is_bounded_and_searched_by_time() {
         let samples = Samples::new(3, BYTES_MAX);
         for n in 1..=5 {
-            samples.take("s", "1", &sample(n), true);
+            samples.record("s", "1", &sample(n), true);
         }
         let times = |since| samples.since("s", since).iter().map(|s| s.ts_ms).collect::<Vec<_>>();
         assert_eq!(times(None), [3, 4, 5].map(WallMs));
@@ -347,16 +347,16 @@ mod tests {
     }
 
     #[test]
-    fn all_rings_together_have_a_budget_and_the_longest_pay_for_it() {
+    fn the_longest_rings_are_shortened_when_all_exceed_the_budget() {
         let samples = Samples::new(720, 1_000 * SAMPLE);
         let kept = |stream: &str| samples.since(stream, None).len();
         let all = || (0..20).map(|n| kept(&n.to_string())).sum::<usize>();
         for n in 1..=10 {
-            samples.take("short", "1", &sample(n), true);
+            samples.record("short", "1", &sample(n), true);
         }
         for n in 1..=720 {
             for stream in 0..20 {
-                samples.take(&stream.to_string(), "1", &sample(n), true);
+                samples.record(&stream.to_string(), "1", &sample(n), true);
                 assert!(all() + kept("short") <= 1_000);
             }
         }
@@ -370,10 +370,10 @@ mod tests {
     fn memory_follows_the_samples() {
         let samples = Samples::new(100_000, BYTES_MAX);
         for n in 0..500_000 {
-            samples.take(&(n % 5).to_string(), "1", &sample(n), true);
+            samples.record(&(n % 5).to_string(), "1", &sample(n), true);
         }
         for n in 0..2_000 {
-            samples.take(&format!("later-{n}"), "1", &sample(n), true);
+            samples.record(&format!("later-{n}"), "1", &sample(n), true);
         }
         let rings = unpoisoned(&samples.rings);
         let slots: usize = rings.by_stream.values().map(|ring| ring.samples.capacity()).sum();
@@ -386,11 +386,11 @@ mod tests {
         let samples = Samples::new(720, BYTES_MAX);
         let nothing = Answer { sample: StreamSample::default(), unknown_session: false };
         for _ in 0..100 {
-            samples.take("s", "1", &nothing, true);
+            samples.record("s", "1", &nothing, true);
         }
         assert_eq!(samples.since("s", None).len(), WITHOUT_FIGURES);
         for n in 0..100 {
-            samples.take("s", "1", &sample(n + 1), true);
+            samples.record("s", "1", &sample(n + 1), true);
         }
         assert_eq!(samples.since("s", None).len(), 100 + WITHOUT_FIGURES);
     }

@@ -1,4 +1,4 @@
-//! Where clients are told to reach engines that are behind no VPN, by what their containers show.
+//! The address that clients get for an engine without a VPN, from the inspection of its container.
 
 use std::sync::{Arc, Once};
 
@@ -10,7 +10,7 @@ use crate::agent::address::Reach;
 use crate::agent::runtime::{ContainerRuntime, RuntimeError};
 use crate::config::Config;
 
-/// Tells addresses, and says once what is wrong with them.
+/// Addresses for clients. Problems with them are logged once.
 pub struct Shown {
     config: Arc<Config>,
     said: Once,
@@ -21,7 +21,7 @@ impl Shown {
         Self { config, said: Once::new() }
     }
 
-    /// The address, if it is not the usual one. What only this host reaches, or nobody, is said once.
+    /// The address, if it is not the usual one. Logs once if only this host can reach it, or nobody.
     pub(super) fn usual_or(&self, reach: Reach) -> Option<String> {
         let (node, host) = (&self.config.node_name, &self.config.advertise_host);
         match reach {
@@ -51,11 +51,10 @@ impl Shown {
         }
     }
 
-    /// What is to be adopted, with the address that its container shows. Other containers than engines have none, and those behind a VPN
-    /// are where that is.
+    /// Adds the address from the inspection of the container. Containers that are no engines, or are behind a VPN, have none.
     ///
     /// # Errors
-    /// When the container cannot be asked.
+    /// When the container cannot be inspected.
     pub(super) async fn with_address(
         &self,
         runtime: &dyn ContainerRuntime,

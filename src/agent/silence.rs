@@ -1,14 +1,14 @@
-//! Which streams give no figures, and how often such a one is asked. No IO, no clock.
+//! Which streams give no figures, and how often they are polled. No IO, no clock.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// A stream is silent after so many polls in a row without figures, if they took long enough.
+/// Polls in a row without figures after which a stream is silent, if they took long enough.
 const POLLS: u32 = 3;
-/// Between two polls of a silent stream: it may give figures again, and there may be thousands.
+/// Pause between polls of a silent stream. It may give figures again, but there may be thousands of them.
 const SELDOM: Duration = Duration::from_secs(300);
 
-/// What is known of the streams that are polled, by their number.
+/// The polled streams, by their number.
 #[derive(Debug)]
 pub struct Silences {
     after: Duration,
@@ -23,19 +23,18 @@ struct Polled {
     since: Instant,
     /// The newest.
     last: Instant,
-    /// The registry has it as silent.
-    told: bool,
+    /// The registry marks it as silent.
+    marked: bool,
 }
 
-/// What is asked first when there is too much to ask: what answered last time, then what was never asked, then what answered least
-/// often last.
+/// Order of polls in a round: streams that answered last time come first, those with the most misses last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rank {
     /// It gave figures.
-    Heard,
-    /// It was not asked yet.
+    Answered,
+    /// It was not polled yet.
     New,
-    /// It gave none, so many times.
+    /// This many polls in a row brought no figures.
     Missed(u32),
 }
 
@@ -47,13 +46,13 @@ impl Silences {
     }
 
     /// A stream gave figures.
-    pub fn heard(&mut self, stream: u64, now: Instant) {
-        self.known.insert(stream, Polled { misses: 0, since: now, last: now, told: false });
+    pub fn answered(&mut self, stream: u64, now: Instant) {
+        self.known.insert(stream, Polled { misses: 0, since: now, last: now, marked: false });
     }
 
     /// A poll of a stream brought no figures.
     pub fn missed(&mut self, stream: u64, now: Instant) {
-        let fresh = Polled { misses: 0, since: now, last: now, told: false };
+        let fresh = Polled { misses: 0, since: now, last: now, marked: false };
         let polled = self.known.entry(stream).or_insert(fresh);
         if polled.misses == 0 {
             polled.since = now;
@@ -62,12 +61,12 @@ impl Silences {
         polled.last = now;
     }
 
-    /// Takes note of what the registry says of a stream. One that it had as silent and has no more was reported anew, and begins
-    /// anew here.
-    pub fn told(&mut self, stream: u64, is_silent: bool) {
+    /// Notes whether the registry marks a stream as silent. A mark that has gone means that the stream was reported anew; its count
+    /// starts again.
+    pub fn note_mark(&mut self, stream: u64, is_silent: bool) {
         match self.known.get_mut(&stream) {
-            Some(polled) if is_silent => polled.told = true,
-            Some(polled) if polled.told => drop(self.known.remove(&stream)),
+            Some(polled) if is_silent => polled.marked = true,
+            Some(polled) if polled.marked => drop(self.known.remove(&stream)),
             Some(_) | None => {}
         }
     }
@@ -78,7 +77,7 @@ impl Silences {
         self.known.get(&stream).is_some_and(|polled| self.silent(polled))
     }
 
-    /// Whether it is to be asked now.
+    /// Whether it is polled now.
     #[must_use]
     pub fn is_due(&self, stream: u64, now: Instant) -> bool {
         let rests =
@@ -90,7 +89,7 @@ impl Silences {
     #[must_use]
     pub fn rank(&self, stream: u64) -> Rank {
         match self.known.get(&stream).map(|polled| polled.misses) {
-            Some(0) => Rank::Heard,
+            Some(0) => Rank::Answered,
             None => Rank::New,
             Some(misses) => Rank::Missed(misses),
         }
@@ -121,7 +120,7 @@ mod tests {
         assert!(!silences.is_silent(S), "59 seconds");
         silences.missed(S, begin + MINUTE);
         assert!(silences.is_silent(S));
-        // Two polls are few, however long they took: the node may have stood still.
+        // Two polls prove nothing, however long they took: the node may have been paused.
         silences.missed(S + 1, begin);
         silences.missed(S + 1, begin + 10 * MINUTE);
         assert!(!silences.is_silent(S + 1));
@@ -135,13 +134,13 @@ mod tests {
             let at = begin + round * 2 * MINUTE;
             silences.missed(S, at);
             silences.missed(S, at + MINUTE);
-            silences.heard(S, at + MINUTE);
+            silences.answered(S, at + MINUTE);
             assert!(!silences.is_silent(S), "a stream that answers now and then counts as silent");
         }
     }
 
     #[test]
-    fn silent_streams_are_asked_seldom_and_those_reported_anew_at_once() {
+    fn silent_streams_are_polled_seldom_and_those_reported_anew_at_once() {
         let begin = Instant::now();
         let mut silences = Silences::new(MINUTE);
         for n in 0..3 {
@@ -151,19 +150,19 @@ mod tests {
         let last = begin + 2 * MINUTE;
         assert!(!silences.is_due(S, last + SELDOM - Duration::from_secs(1)));
         assert!(silences.is_due(S, last + SELDOM));
-        silences.told(S, false);
+        silences.note_mark(S, false);
         assert!(silences.is_silent(S), "the mark is not written yet");
-        silences.told(S, true);
-        silences.told(S, false);
+        silences.note_mark(S, true);
+        silences.note_mark(S, false);
         assert!(!silences.is_silent(S) && silences.is_due(S, last));
         assert_eq!(silences.rank(S), Rank::New);
     }
 
     #[test]
-    fn what_answers_is_asked_first() {
+    fn streams_that_answer_are_polled_first() {
         let now = Instant::now();
         let mut silences = Silences::new(MINUTE);
-        silences.heard(1, now);
+        silences.answered(1, now);
         silences.missed(3, now);
         (0..2).for_each(|_| silences.missed(4, now));
         let mut order = [4, 3, 2, 1];

@@ -1,5 +1,4 @@
-//! Which container stands for an engine: labels, environment, command, ports. Pure; it must not ask
-//! Docker anything.
+//! The container of an engine: labels, environment, command, ports. Pure, without questions to Docker.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +29,7 @@ pub const LABEL_VARIANT: &str = "acestream.engine_variant";
 
 /// Label with the VPN container in whose network an engine runs.
 pub const LABEL_VPN: &str = "acestream.vpn_container";
-/// Label of the engine that was told the VPN's forwarded port.
+/// Label of the engine that got the VPN's forwarded port.
 pub const LABEL_FORWARDED: &str = "acestream.forwarded";
 /// Label with that port.
 pub const LABEL_FORWARDED_PORT: &str = "acefleet.forwarded_port";
@@ -113,7 +112,7 @@ fn management_label(policy: &Policy) -> (&str, &str) {
     policy.container_label.split_once('=').unwrap_or((&policy.container_label, ""))
 }
 
-/// True for the labels that we set ourselves: an adopted container's other labels are the caller's.
+/// Whether we set this label ourselves. All other labels of an adopted container are the caller's.
 #[must_use]
 pub fn is_own_label(key: &str, policy: &Policy) -> bool {
     let ours = [
@@ -139,8 +138,7 @@ pub fn engine_of(labels: &BTreeMap<String, String>) -> Option<EngineId> {
     labels.get(LABEL_ENGINE)?.parse().ok().map(EngineId)
 }
 
-/// The container of an engine that is to be started on this node. `network` is that of the VPN container
-/// in which it was placed.
+/// The container of an engine on this node. `network` is that of its VPN container, if it has one.
 #[must_use]
 pub fn container(
     engine: &Engine,
@@ -202,7 +200,7 @@ fn acestream(engine: &Engine, config: &Config, policy: &Policy, cluster_id: &str
             ];
             env.extend(fixed.map(|(key, value)| (key.to_owned(), value)));
             if engine.vpn.is_some() {
-                // The port belongs to one engine alone, whatever the caller says.
+                // The forwarded port belongs to one engine, so the caller cannot choose it.
                 env.remove("P2P_PORT");
             }
             env.extend(engine.forwarded_port.map(|port| ("P2P_PORT".to_owned(), port.to_string())));
@@ -221,7 +219,7 @@ fn acestream(engine: &Engine, config: &Config, policy: &Policy, cluster_id: &str
         }
     }
     let mut published = BTreeMap::new();
-    // In the host's network engines listen on it themselves.
+    // In the host's network, engines listen on the host's ports themselves.
     if EngineNetwork::of(config) != EngineNetwork::Host {
         published.insert(format!("{}/tcp", ports.container_http), ports.host_http);
         published.extend(ports.host_https.map(|host| (format!("{}/tcp", ports.container_https), host)));

@@ -130,7 +130,7 @@ fn our_words_win_but_a_given_conf_is_taken_verbatim() {
 }
 
 #[test]
-fn each_variant_is_told_its_ports_in_its_own_way() {
+fn each_variant_gets_its_ports_in_its_own_way() {
     let amd = made(&[("ENGINE_VARIANT", "jopsis-amd64")], &engine(EngineSpec::acestream(), PORTS));
     assert_eq!(amd.image, "jopsis/acestream:x64");
     let args = &amd.env["ACESTREAM_ARGS"];
@@ -219,7 +219,7 @@ fn engines_behind_a_vpn_share_its_network_and_publish_nothing() {
         assert_eq!(made.labels[LABEL_VPN_RUN], network.instance);
         let word = forwarded.map(|_| "true");
         assert_eq!(made.labels.get(LABEL_FORWARDED).map(String::as_str), word);
-        let told = [
+        let given = [
             made.env.get("P2P_PORT").cloned(),
             made.env.get("ACESTREAM_ARGS").and_then(|args| Some(args.rsplit_once("--port ")?.1.to_owned())),
             made.command.and_then(|command| {
@@ -227,7 +227,7 @@ fn engines_behind_a_vpn_share_its_network_and_publish_nothing() {
                 command.get(at + 1).cloned()
             }),
         ];
-        let told: Vec<String> = told.into_iter().flatten().filter(|port| port != "1").collect();
-        assert_eq!(told, forwarded.map(|port| port.to_string()).into_iter().collect::<Vec<_>>());
+        let given: Vec<String> = given.into_iter().flatten().filter(|port| port != "1").collect();
+        assert_eq!(given, forwarded.map(|port| port.to_string()).into_iter().collect::<Vec<_>>());
     }
 }

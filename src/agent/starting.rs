@@ -1,5 +1,5 @@
-//! Starts the container of a reserved engine and reports what came of it: exactly one container for
-//! each engine, however often the node or the daemon fails in between.
+//! Starts the container of a reserved engine and reports the result. Each engine gets exactly one container, however often the node or
+//! the daemon fails meanwhile.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,34 +20,34 @@ use crate::agent::runtime::{Inspection, RuntimeError};
 use crate::agent::spec::{self, ContainerSpec};
 use crate::agent::vpn::Network;
 
-/// Leases that are replaced for one engine before it is given up.
+/// Leases that are replaced for one engine before it fails.
 const MAX_CONFLICTS: u32 = 100;
-/// Names of others that are remembered for a host: each of them is replicated.
-/// Attempts with a name that Docker calls taken and does not show.
+/// Names of other containers that a host reports; each is replicated.
+/// Attempts with a name that Docker calls taken, but shows no container of.
 const AGAIN_MAX: u32 = 3;
 const NAMES_MAX: usize = 4_096;
 /// A container that ends within this time never ran: a wrong image or command, not a crash.
 const SETTLE: Duration = Duration::from_millis(100);
-/// A start that takes Docker longer may cost a caller its engine, and is said.
+/// A start that takes Docker longer is logged, as callers may have given up by then.
 const SLOW: Duration = Duration::from_secs(2);
 /// Lines of a dead container's output that go into the message.
 const TAIL_LINES: u32 = 5;
 /// Characters of it at the most.
 const TAIL_CHARS: usize = 600;
 
-/// What one attempt came to.
+/// Result of one attempt.
 enum Attempt {
-    /// The container runs and shows where it is reached.
+    /// The container runs, and is reached there.
     Runs(String, Reach),
-    /// A lease is taken by somebody else.
+    /// Something else uses a leased port or name.
     Taken(Taken),
-    /// Another attempt with the same leases makes sense.
+    /// Another attempt with the same leases may work.
     Again,
-    /// The image has to be fetched first.
+    /// The image has to be pulled first.
     NoImage,
     /// Something is missing by name.
     Lacks(Lack, String),
-    /// It will not run here.
+    /// The engine cannot run here.
     Failed { cause: Cause, message: String },
 }
 
@@ -55,7 +55,7 @@ fn failure(cause: Cause, message: impl Into<String>) -> Attempt {
     Attempt::Failed { cause, message: message.into() }
 }
 
-/// Brings a reserved engine to life, or reports why that is not possible.
+/// Starts a reserved engine, or reports why that is not possible.
 pub(super) async fn start(ctx: &Context, id: EngineId) {
     let limit = Duration::from_millis(ctx.cluster.view().state.policy().startup_timeout_ms);
     let began = Instant::now();
@@ -73,7 +73,7 @@ pub(super) async fn start(ctx: &Context, id: EngineId) {
         let spec = spec::container(&engine, &ctx.config, view.state.policy(), cluster_id, network.as_deref());
         let mut attempted = attempt(ctx, &engine, &spec, deadline).await;
         if repeats == AGAIN_MAX && matches!(attempted, Attempt::Again) {
-            // Whatever holds the name cannot be had or be removed: another name does as well.
+            // The container with this name can be neither used nor removed, and another name is as good.
             attempted = names_taken(ctx, &engine, &spec.name).await;
             repeats = 0;
         }
@@ -134,8 +134,7 @@ pub(super) async fn start(ctx: &Context, id: EngineId) {
     }
 }
 
-/// The network of the VPN in which an engine was placed, once nobody else listens on the forwarded port
-/// that it was told.
+/// The VPN network of an engine. Waits until no other engine uses the forwarded port that this one gets.
 async fn network(ctx: &Context, engine: &Engine, deadline: Instant) -> Result<Option<Arc<Network>>, String> {
     let Some(vpn) = &engine.vpn else { return Ok(None) };
     let mut changes = ctx.cluster.changes();
@@ -202,7 +201,7 @@ async fn fail(ctx: &Context, engine: EngineId, cause: Cause, message: String) {
     ctx.writer.settle(Command::EngineFailed { engine, cause, message }).await;
 }
 
-/// The container runs: says so, and removes it when the record has moved on meanwhile.
+/// Reports that the container runs, and removes it if its record has changed meanwhile.
 async fn report_started(
     ctx: &Context,
     engine: &Engine,
@@ -238,7 +237,7 @@ async fn report_started(
     }
 }
 
-/// One attempt, given up when the daemon goes away or the time is over.
+/// One attempt. Ends early when the daemon fails or the deadline passes.
 async fn attempt(ctx: &Context, engine: &Engine, spec: &ContainerSpec, deadline: Instant) -> Attempt {
     let mut docker = ctx.docker.clone();
     if tokio::time::timeout_at(deadline, docker.wait_for(|seen| *seen != Docker::Unknown)).await.is_err() {
@@ -281,8 +280,8 @@ async fn create(ctx: &Context, engine: &Engine, spec: &ContainerSpec, deadline: 
     }
 }
 
-/// What a refused container needs and this host does not have. The daemon is asked, because the words of a refusal are another
-/// daemon's and another version's. What cannot be asked for is not known to be missing.
+/// What a refused container needs and this host lacks. This asks the daemon, because the texts of refusals differ by daemon and version.
+/// `None` when it cannot be asked.
 async fn missing(ctx: &Context, engine: &Engine, spec: &ContainerSpec) -> Option<Lack> {
     let network = EngineNetwork::of(&ctx.config).name().filter(|_| engine.vpn.is_none());
     let needs = [Some(Lack::Image(spec.image.clone())), network.map(|name| Lack::Network(name.to_owned()))];
@@ -306,8 +305,8 @@ fn refused(ctx: &Context, error: &RuntimeError) -> Attempt {
     }
 }
 
-/// Somebody has the name. If it is this engine's own container, made before a crash or by a call whose
-/// answer was lost, it is used or cleared away; else the name is given up.
+/// A container has the name. If it is this engine's own, made before a crash or by a call whose answer was lost, it is used or
+/// removed. Otherwise the engine gets another name.
 async fn take_up(ctx: &Context, engine: &Engine, spec: &ContainerSpec, deadline: Instant) -> Attempt {
     let found = match ctx.runtime.inspect(&spec.name).await {
         Ok(found) => found,
@@ -330,8 +329,8 @@ async fn take_up(ctx: &Context, engine: &Engine, spec: &ContainerSpec, deadline:
     }
 }
 
-/// The name, and with it every other of its prefix that containers hold here, remains of our own that cannot be removed among
-/// them: the next engines need not try them.
+/// This name and all others with its prefix that containers use here, also remains of our own that cannot be removed. The next engines
+/// avoid all of them.
 async fn names_taken(ctx: &Context, engine: &Engine, name: &str) -> Attempt {
     let found = match ctx.runtime.all().await {
         Ok(found) => found,
@@ -349,7 +348,7 @@ async fn names_taken(ctx: &Context, engine: &Engine, name: &str) -> Attempt {
     Attempt::Taken(Taken::Names(names))
 }
 
-/// Waits until the container has run for a moment. What does not run is removed.
+/// Waits until the container has run for a moment. Removes one that does not run.
 async fn settle(ctx: &Context, engine: &Engine, container: String, deadline: Instant) -> Attempt {
     loop {
         tokio::time::sleep(SETTLE).await;

@@ -1,4 +1,4 @@
-//! Engine images and how each is told its ports.
+//! Engine images, and how each gets its ports.
 
 use crate::config::{Config, Variant};
 
@@ -46,7 +46,7 @@ pub fn name(variant: Variant) -> &'static str {
     }
 }
 
-/// The variant in force: a `TARGET_IMAGE` is told its ports as the `acestream-http-proxy` image is.
+/// The variant in force. A `TARGET_IMAGE` gets its ports as the `acestream-http-proxy` image does.
 #[must_use]
 pub fn in_force(config: &Config) -> Variant {
     match config.target_image {

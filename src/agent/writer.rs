@@ -1,5 +1,4 @@
-//! Writes of the agent: repeated under one op-id until their outcome is known, because what they
-//! report has already happened.
+//! Writes of the agent. They report what has already happened, so they are repeated under one op-id until their outcome is known.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +12,7 @@ use crate::op_id::new_op_id;
 /// How long one attempt may be held while there is no leader.
 const ATTEMPT: Duration = Duration::from_secs(5);
 
-/// Proposes on behalf of this node.
+/// Proposes commands on behalf of this node.
 #[derive(Clone)]
 pub(super) struct Writer {
     cluster: Cluster,
@@ -25,8 +24,7 @@ impl Writer {
         Self { cluster, cancel }
     }
 
-    /// Writes `command` and returns the reply once the view of this node holds it. `None` when the
-    /// node stops before the outcome is known.
+    /// Writes `command`. Returns the reply when this node's view shows the write, or `None` when the node stops before.
     pub(super) async fn settle(&self, command: Command) -> Option<Reply> {
         let op_id = new_op_id();
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
@@ -35,14 +33,14 @@ impl Writer {
                 match self.cluster.propose(op_id, command.clone(), Instant::now() + ATTEMPT).await {
                     Ok(applied) => {
                         while !self.cluster.wait_revision(applied.revision, Instant::now() + ATTEMPT).await {
-                            // It answers at once when the cluster is closing.
+                            // The wait returns at once while the cluster shuts down.
                             backoff.pause().await;
                         }
                         return Some(applied.reply);
                     }
                     Err(WriteError::ShuttingDown) => return None,
                     Err(error) => {
-                        tracing::debug!(%op_id, %error, "a write of the agent is repeated");
+                        tracing::debug!(%op_id, %error, "repeating a write of the agent");
                         backoff.pause().await;
                     }
                 }

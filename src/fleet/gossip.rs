@@ -1,5 +1,4 @@
-//! Pushes this node's soft state to every other node, about once a second. A push also says that this
-//! node is alive; nothing else does.
+//! Pushes this node's report to every other node, about once a second. It is also the only sign of life between nodes.
 
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
@@ -17,10 +16,10 @@ use crate::peers::{NodeReport, Question};
 
 const PERIOD: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_millis(800);
-/// An unchanged report is repeated this often, for a node that restarted and forgot it.
+/// Every so many pushes carry the report even if it has not changed, for a node that restarted.
 const FULL_EVERY: u64 = 10;
 
-/// What each peer has of us.
+/// The last report that each node received.
 type Sent = BTreeMap<NodeId, Arc<NodeReport>>;
 
 /// Runs until cancelled.
@@ -28,7 +27,7 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut sent = Sent::new();
-    // A new leader or member must not wait for the next tick to learn who is alive.
+    // A new leader or member learns at once which nodes live.
     let mut leadership = fleet.cluster().leadership();
     for tick in 0u64.. {
         tokio::select! {
@@ -46,11 +45,11 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
 async fn push(fleet: &Fleet, sent: &mut Sent) {
     let me = fleet.cluster().node_id();
     let soft = fleet.soft();
-    let report = soft.nodes.get(&me).map(|heard| Arc::clone(&heard.report)).unwrap_or_default();
+    let report = soft.nodes.get(&me).map(|last| Arc::clone(&last.report)).unwrap_or_default();
     let others: Vec<NodeId> =
         fleet.cluster().status().members.iter().map(|member| member.id).filter(|id| *id != me).collect();
     let deadline = Instant::now() + TIMEOUT;
-    // Written once for all who get it: with many engines it is long.
+    // Encoded once for all nodes: with many engines it is long.
     let full = LazyCell::new(|| encoded(Some(&report)));
     let pushes = others.into_iter().map(|to| {
         let unchanged = sent.get(&to).is_some_and(|known| Arc::ptr_eq(known, &report) || **known == *report);
@@ -72,10 +71,10 @@ async fn push(fleet: &Fleet, sent: &mut Sent) {
     }
 }
 
-/// The question in which a report, or that it is the last one still, is told. Without one when it cannot be written.
+/// The question that carries a report, or says that it has not changed. `None` when it cannot be encoded.
 fn encoded(report: Option<&Arc<NodeReport>>) -> Option<Bytes> {
     let question = Question::Report(report.cloned());
-    let written = serde_json::to_vec(&question);
-    let bytes = written.inspect_err(|error| tracing::error!(%error, "the report cannot be encoded"));
+    let encoded = serde_json::to_vec(&question);
+    let bytes = encoded.inspect_err(|error| tracing::error!(%error, "the report cannot be encoded"));
     bytes.ok().map(Bytes::from)
 }

@@ -52,7 +52,7 @@ impl Hooks for NodeHooks {
                 serde_json::from_slice(&request).map_err(|e| format!("question not understood: {e}"))?;
             let answer = match (question, fleet) {
                 (Question::Report(report), _) => {
-                    soft.hear(from, report).await;
+                    soft.receive(from, report).await;
                     Answer::Done
                 }
                 (_, None) => return Err("this node is still starting".to_owned()),

@@ -1,5 +1,5 @@
-//! What nodes say to each other beside the log. JSON inside the cluster's opaque requests; unknown fields are ignored, so neighbours
-//! may be one version apart.
+//! The protocol between nodes beside the log: JSON inside the cluster's opaque requests. Unknown fields are ignored, so nodes may be
+//! one version apart.
 //!
 //! - [`question`]: what one node asks another, and the answers
 //! - [`container`]: a container in an answer, also as the API shows it

@@ -1,5 +1,4 @@
-//! Questions that nodes ask each other about what only the owner of an engine knows. JSON inside the
-//! cluster's opaque request; unknown fields are ignored, so neighbours may be one version apart.
+//! Questions of one node to another about what only the owner of an engine knows, and the answers.
 
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ use crate::peers::report::{NodeReport, StreamSample};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Question {
-    /// Soft state of the asking node; `None` when nothing changed since the last one.
+    /// Report of the asking node; `None` when it has not changed since the last one.
     Report(Option<Arc<NodeReport>>),
     /// The container of an engine, as Docker shows it.
     Inspect(EngineId),
@@ -32,18 +31,18 @@ pub enum Question {
         /// Time of day, inclusive.
         since_ms: Option<WallMs>,
     },
-    /// Tell the engine to stop a session: calls the stream's command URL with `method=stop`.
+    /// Stop a session: call the stream's command URL with `method=stop`.
     StopSession {
         /// The engine.
         engine: EngineId,
-        /// Address that the engine gave for commands.
+        /// The command URL that the engine gave.
         command_url: String,
     },
     /// What the node plans, if it leads.
     Plan,
     /// Adopt the engines that an earlier life of the host left behind.
     AdoptLeftBehind {
-        /// Those of another cluster, too, which is gone.
+        /// Also those of another cluster, which must be gone.
         force: bool,
     },
 }
@@ -52,13 +51,13 @@ pub enum Question {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// Nothing to say.
+    /// No content.
     Done,
     /// The container, if it exists.
     Container(Option<ContainerView>),
     /// Containers.
     Containers(Vec<ContainerView>),
-    /// What came of each adoption.
+    /// The result of each adoption.
     Adoptions(Vec<Adoption>),
     /// Samples.
     Samples(Vec<StreamSample>),
@@ -104,11 +103,11 @@ pub struct WaitView {
     pub seconds_left: Option<u64>,
 }
 
-/// What came of adopting one engine that was left behind.
+/// Result of adopting one engine that was left behind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Adoption {
     /// Its name.
     pub name: String,
-    /// Why not; none when it is an engine of this cluster now.
+    /// Why not; `None` when it is an engine of this cluster now.
     pub refused: Option<String>,
 }

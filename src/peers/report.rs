@@ -53,7 +53,7 @@ pub struct VpnSoft {
     pub provider: Option<String>,
     /// What is wrong with Docker or the control server, for people.
     pub error: Option<String>,
-    /// When it was looked at, as the owner knew the time of day.
+    /// When it was inspected, as the owner knew the time of day.
     pub last_check_ms: Option<WallMs>,
 }
 
@@ -81,16 +81,16 @@ pub struct NodeReport {
     pub vpns: BTreeMap<String, VpnSoft>,
     /// Engines that an earlier life of its host left behind.
     pub left_behind: Vec<LeftBehind>,
-    /// Failed polls of stream figures since the node started.
+    /// Failed polls of stream figures since the start of the node.
     pub collector_errors: u64,
-    /// Bytes moved by all its streams since the node started: downloaded, uploaded.
+    /// Bytes of all its streams since the start of the node: downloaded, uploaded.
     pub totals: (u64, u64),
     /// Events in its outbox.
     #[serde(rename = "kept_events")]
     pub queued_events: u64,
-    /// Members that it, as the leader, has not heard for [`SILENT_AFTER`].
+    /// Members that have not answered it for [`SILENT_AFTER`], if it is the leader.
     pub silent: BTreeSet<NodeId>,
 }
 
-/// A host of which the leader has heard nothing for so long is not expected back in a moment.
+/// A member that has not answered the leader for this long is not expected back in a moment.
 pub const SILENT_AFTER: Duration = Duration::from_secs(2);

@@ -10,28 +10,28 @@ use tokio::sync::Mutex;
 
 use crate::peers::report::{EngineSoft, NodeReport, StreamSample, VpnSoft};
 
-/// A report and when it came.
+/// The last report of a node.
 #[derive(Clone, Debug)]
-pub struct Heard {
+pub struct LastReport {
     /// When it came, by this node's monotonic clock.
     pub at: Instant,
-    /// What it said.
+    /// The report.
     pub report: Arc<NodeReport>,
 }
 
-/// A node whose reports have been missing for so long is suspect: its engines are listed last. Reports come once a second. Who
-/// gets new engines is judged by the leader alone, and sooner ([`acefleet_raft::Cluster::is_silent`]).
+/// A node without a report for this long is suspect: its engines are listed last. Reports come once a second. Whether it gets new
+/// engines is for the leader to decide, and sooner ([`acefleet_raft::Cluster::is_silent`]).
 pub const SUSPECT_AFTER: Duration = Duration::from_secs(3);
 
-/// All reports at a moment.
+/// All last reports at a moment.
 #[derive(Clone, Debug)]
 pub struct SoftView {
-    /// When this node began to listen.
+    /// When this node started to receive reports.
     pub since: Instant,
-    /// Moves when the content of any report changed; part of the key of rendered answers.
+    /// Grows when the content of any report changes; part of the key of rendered answers.
     pub epoch: u64,
     /// Newest report of each node, this one included.
-    pub nodes: BTreeMap<NodeId, Heard>,
+    pub nodes: BTreeMap<NodeId, LastReport>,
 }
 
 impl Default for SoftView {
@@ -41,11 +41,10 @@ impl Default for SoftView {
 }
 
 impl SoftView {
-    /// True when a node has been silent for [`SUSPECT_AFTER`], counted from the start of this process: a
-    /// node that was never heard has not had its chance before that.
+    /// Whether a node has sent no report for [`SUSPECT_AFTER`], counted from the start of this process at the earliest.
     #[must_use]
     pub fn is_suspect(&self, node: NodeId, now: Instant) -> bool {
-        let last = self.nodes.get(&node).map_or(self.since, |heard| heard.at);
+        let last = self.nodes.get(&node).map_or(self.since, |last| last.at);
         now.saturating_duration_since(last) >= SUSPECT_AFTER
     }
 
@@ -82,7 +81,7 @@ impl SoftState {
         self.view.load_full()
     }
 
-    /// Forgets nodes that are no members any more: what they counted is counted no longer.
+    /// Forgets nodes that are no members any more, with all that they counted.
     pub async fn retain(&self, is_member: impl Fn(NodeId) -> bool) {
         let _writing = self.writing.lock().await;
         let now = self.view.load();
@@ -95,12 +94,12 @@ impl SoftState {
         self.view.store(Arc::new(view));
     }
 
-    /// Takes in a node's report; `None` says that the node is alive and nothing changed.
-    pub async fn hear(&self, node: NodeId, report: Option<Arc<NodeReport>>) {
+    /// Receives a node's report. `None` means that the node lives and its report has not changed.
+    pub async fn receive(&self, node: NodeId, report: Option<Arc<NodeReport>>) {
         let _writing = self.writing.lock().await;
         let mut view = SoftView::clone(&self.view.load());
         let now = Instant::now();
-        let known = view.nodes.get(&node).map(|heard| Arc::clone(&heard.report));
+        let known = view.nodes.get(&node).map(|last| Arc::clone(&last.report));
         let report = match (report, known) {
             (Some(new), Some(old)) if old == new => old,
             (Some(new), _) => {
@@ -110,7 +109,7 @@ impl SoftState {
             (None, Some(old)) => old,
             (None, None) => Arc::default(),
         };
-        view.nodes.insert(node, Heard { at: now, report });
+        view.nodes.insert(node, LastReport { at: now, report });
         self.view.store(Arc::new(view));
     }
 }
@@ -120,11 +119,11 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn reports_of_those_who_left_are_forgotten() {
+    async fn reports_of_former_members_are_forgotten() {
         let soft = SoftState::default();
         for node in [1, 2] {
             let report = NodeReport { totals: (10, 1), ..NodeReport::default() };
-            soft.hear(NodeId(node), Some(Arc::new(report))).await;
+            soft.receive(NodeId(node), Some(Arc::new(report))).await;
         }
         let before = soft.view().epoch;
         soft.retain(|_| true).await;

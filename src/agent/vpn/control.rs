@@ -1,5 +1,4 @@
-//! Gluetun's control server: which port does the provider forward, and how does the world see us. Routes
-//! and answers are those of Gluetun's HTTP control server.
+//! Gluetun's HTTP control server: the forwarded port and the public address of a tunnel.
 
 use std::time::Duration;
 
@@ -12,21 +11,21 @@ use crate::config::ControlAuth;
 
 /// Time for one answer.
 const LIMIT: Duration = Duration::from_secs(3);
-/// Newer Gluetuns have the first route, older ones the second.
+/// The first route is that of newer versions of Gluetun.
 const PORT_ROUTES: [&str; 2] = ["/v1/portforward", "/v1/openvpn/portforwarded"];
 const ADDRESS_ROUTE: &str = "/v1/publicip/ip";
 /// Names of places are cut at this length.
 const LONGEST_TEXT: usize = 64;
 
-/// What a control server said.
+/// Answer of a control server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Said<T> {
-    /// This.
-    Known(T),
-    /// There is none, or we are not let to know.
+pub(super) enum ControlAnswer<T> {
+    /// The value.
+    Value(T),
+    /// There is none, or the server does not allow the question.
     None,
-    /// It did not answer: whatever was true may still be.
-    Unknown(String),
+    /// The server did not answer. The last value may still be true.
+    Unavailable(String),
 }
 
 /// Asks one control server, wherever it is reached.
@@ -44,7 +43,7 @@ impl Control {
     }
 
     /// The forwarded port. `bases` are where the server may be reached.
-    pub(super) async fn port(&mut self, bases: &[String]) -> Said<u16> {
+    pub(super) async fn port(&mut self, bases: &[String]) -> ControlAnswer<u16> {
         let mut refusal = None;
         for turn in 0..PORT_ROUTES.len() {
             let route = (self.route + turn) % PORT_ROUTES.len();
@@ -52,9 +51,9 @@ impl Control {
                 Ok(body) => {
                     self.route = route;
                     return match forwarded(&body) {
-                        Some(0) => Said::None,
-                        Some(port) => Said::Known(port),
-                        None => Said::Unknown(format!(
+                        Some(0) => ControlAnswer::None,
+                        Some(port) => ControlAnswer::Value(port),
+                        None => ControlAnswer::Unavailable(format!(
                             "it does not understand its own route {}",
                             PORT_ROUTES[route]
                         )),
@@ -62,25 +61,25 @@ impl Control {
                 }
                 // The route is another one, or this one is closed to us.
                 Err(FetchError::Status(status @ (401 | 403 | 404 | 405))) => refusal = Some(status),
-                Err(error) => return Said::Unknown(error.to_string()),
+                Err(error) => return ControlAnswer::Unavailable(error.to_string()),
             }
         }
         match refusal {
-            Some(status @ (401 | 403)) => Said::Unknown(format!(
+            Some(status @ (401 | 403)) => ControlAnswer::Unavailable(format!(
                 "it answers {status} for {}: allow the route in its role file, or set GLUETUN_API_KEY, or \
                  GLUETUN_API_USERNAME and GLUETUN_API_PASSWORD",
                 PORT_ROUTES[0]
             )),
-            Some(_) | None => Said::None,
+            Some(_) | None => ControlAnswer::None,
         }
     }
 
     /// The public address.
-    pub(super) async fn address(&mut self, bases: &[String]) -> Said<PublicAddress> {
+    pub(super) async fn address(&mut self, bases: &[String]) -> ControlAnswer<PublicAddress> {
         match self.get(bases, ADDRESS_ROUTE).await {
-            Ok(body) => address(&body).map_or(Said::None, Said::Known),
-            Err(FetchError::Status(401 | 403 | 404)) => Said::None,
-            Err(error) => Said::Unknown(error.to_string()),
+            Ok(body) => address(&body).map_or(ControlAnswer::None, ControlAnswer::Value),
+            Err(FetchError::Status(401 | 403 | 404)) => ControlAnswer::None,
+            Err(error) => ControlAnswer::Unavailable(error.to_string()),
         }
     }
 

@@ -1,11 +1,11 @@
-//! VPN containers (Gluetun) of this host: are their tunnels up, which port do they forward, and which
-//! engines have lost their network with them. Asked in the background only, never in a request. It
-//! changes nothing about a VPN container but to restart one whose outage lasts.
+//! VPN containers (Gluetun) of this host: whether their tunnels are up, which port they forward, and which engines lost their network
+//! with them. All of it runs in the background, never in a request. A container whose outage lasts is restarted; nothing else of it
+//! changes.
 //!
-//! - [`verdict`]: from looks to a debounced verdict, as pure functions
+//! - [`verdict`]: from inspections to a debounced verdict, as pure functions
 //! - `control`: Gluetun's control server
-//! - `monitor`: looks, asks, tells the cluster, restarts
-//! - [`network`]: what the rest of the agent has to know of a container
+//! - `monitor`: inspects, asks, writes, restarts
+//! - [`network`]: the networks that engines join
 
 mod control;
 mod monitor;

@@ -1,5 +1,4 @@
-//! Looks at one VPN container again and again, tells the cluster when something about it changed, and
-//! restarts it when its outage lasts.
+//! Inspects one VPN container periodically, writes changes into the registry, and restarts it when its outage lasts.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,33 +11,33 @@ use tokio::sync::watch;
 
 use crate::agent::context::Context;
 use crate::agent::runtime::{RuntimeError, VpnView};
-use crate::agent::vpn::control::{Control, Said};
+use crate::agent::vpn::control::{Control, ControlAnswer};
 use crate::agent::vpn::network::Network;
 use crate::agent::vpn::verdict::{Look, Tunnel, Verdict};
 use crate::config::VpnConfig;
 use crate::peers::VpnSoft;
 
-/// Pause while the last look spoke against the verdict.
+/// Pause while the last result contradicts the verdict.
 const SOON: Duration = Duration::from_secs(1);
-/// Pause before a refused announcement is looked at again.
+/// Pause after a refused announcement.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// Answers "no port" in a row that take a port away: it is between two connections for a moment.
+/// Answers "no port" in a row after which the port is gone; between two connections there is none for a moment.
 const NO_PORT_IN_A_ROW: u32 = 2;
 
 /// Watches the VPN containers of this host for ever.
 pub(crate) async fn run(ctx: Arc<Context>, client: reqwest::Client) {
     let Some(config) = ctx.config.vpn.clone() else { return std::future::pending().await };
-    // What the registry says is where verdicts begin.
+    // Verdicts start with the health in the registry.
     ctx.cluster.recovered().await;
     let watches = config.containers.iter().map(|vpn| {
         let (ctx, config, client) = (Arc::clone(&ctx), config.clone(), client.clone());
         async move {
             let known =
                 ctx.cluster.view().state.vpn(ctx.node, &vpn.container).map(|known| known.status.clone());
-            let (tell, told) = watch::channel(None);
+            let (tell, found) = watch::channel(None);
             let monitor =
                 Monitor::new(Arc::clone(&ctx), config, vpn.clone(), client, known.unwrap_or_default(), tell);
-            tokio::join!(monitor.watch(), announce(ctx, vpn.container.clone(), told));
+            tokio::join!(monitor.watch(), announce(ctx, vpn.container.clone(), found));
         }
     });
     join_all(watches).await;
@@ -150,7 +149,7 @@ impl Monitor {
         self.asked = None;
     }
 
-    /// A port that is not published leads nowhere, and nothing else would say so.
+    /// Warns of engine ports that are not published; such engines are unreachable without another sign.
     fn check_ports(&self, view: &VpnView) {
         let range = self.vpn.ports;
         let missing =
@@ -167,7 +166,7 @@ impl Monitor {
         }
     }
 
-    /// A port that two hosts publish reaches its engine at one of them only: not at the other's localhost.
+    /// Warns of ports that two hosts publish: `localhost` of one host does not reach the engines of the other.
     fn check_neighbours(&self) {
         let view = self.ctx.cluster.view();
         let range = self.vpn.ports;
@@ -197,36 +196,36 @@ impl Monitor {
         let bases = self.bases(view);
         let mut complaint = None;
         match self.control.port(&bases).await {
-            Said::Known(port) => {
+            ControlAnswer::Value(port) => {
                 self.no_port = 0;
                 self.port = Some(port);
             }
-            Said::None => {
+            ControlAnswer::None => {
                 self.no_port += 1;
                 if self.no_port >= NO_PORT_IN_A_ROW {
                     self.port = None;
                 }
             }
-            Said::Unknown(why) => complaint = Some(why),
+            ControlAnswer::Unavailable(why) => complaint = Some(why),
         }
         match self.control.address(&bases).await {
-            Said::Known(public) => self.public = Some(public),
-            Said::None => {}
-            Said::Unknown(why) => complaint = complaint.or(Some(why)),
+            ControlAnswer::Value(public) => self.public = Some(public),
+            ControlAnswer::None => {}
+            ControlAnswer::Unavailable(why) => complaint = complaint.or(Some(why)),
         }
-        // Once is enough: it may go on for days.
+        // One warning per outage, which may last for days.
         if complaint.is_some() && self.complaint.is_none() {
             let why = complaint.as_deref().unwrap_or_default();
             tracing::warn!(
                 vpn = self.vpn.container,
                 why,
-                "Gluetun's control server is of no use; its last answers hold"
+                "Gluetun's control server is unavailable; using the last known values"
             );
         }
         self.complaint = complaint;
     }
 
-    /// Where the control server may be: at the container's own addresses, or where its port is published.
+    /// Possible addresses of the control server: the container's own, and its published port.
     fn bases(&self, view: &VpnView) -> Vec<String> {
         let port = self.config.api_port;
         let inside = view.addresses.iter().map(|address| format!("http://{}", join(address, port)));
@@ -250,7 +249,7 @@ impl Monitor {
         self.ctx.report.vpn(&self.vpn.container, soft);
     }
 
-    /// Restarts a running container whose outage lasts, once: one that was stopped was meant to be.
+    /// Restarts a running container whose outage lasts, once. A stopped container was stopped on purpose.
     async fn heal(&mut self, look: &Look) {
         if self.verdict.health() != VpnHealth::Unhealthy {
             (self.unhealthy_since, self.restarted) = (None, false);
@@ -287,15 +286,15 @@ fn look_of(seen: &Result<VpnView, RuntimeError>) -> Look {
     }
 }
 
-/// Writes what the monitor found into the registry: only when it differs from what is there.
-async fn announce(ctx: Arc<Context>, container: String, mut told: watch::Receiver<Option<VpnStatus>>) {
+/// Writes the findings of the monitor into the registry when they differ from it.
+async fn announce(ctx: Arc<Context>, container: String, mut found: watch::Receiver<Option<VpnStatus>>) {
     let mut changes = ctx.cluster.changes();
     loop {
-        let seen = told.borrow_and_update().clone();
+        let seen = found.borrow_and_update().clone();
         changes.borrow_and_update();
         let view = ctx.cluster.view();
         let known = view.state.vpn(ctx.node, &container).map(|vpn| vpn.status.clone());
-        // Nothing is said of a container of which nothing is known yet.
+        // Before the first result there is nothing to write.
         let news = seen.filter(|seen| *seen != known.clone().unwrap_or_default());
         if let Some(status) = news {
             match ctx
@@ -311,7 +310,7 @@ async fn announce(ctx: Arc<Context>, container: String, mut told: watch::Receive
             continue;
         }
         tokio::select! {
-            gone = told.changed() => if gone.is_err() { return },
+            gone = found.changed() => if gone.is_err() { return },
             gone = changes.changed() => if gone.is_err() { return },
         }
     }

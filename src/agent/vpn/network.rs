@@ -1,5 +1,4 @@
-//! The networks that VPN containers give to engines: which container lends one now, and where it is
-//! reached. Written by the monitor, read by whoever starts engines or calls them.
+//! The networks of VPN containers that run now. The monitor writes them; starts of engines and calls to engines read them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,13 +29,13 @@ impl Networks {
         self.known.load().get(container).cloned()
     }
 
-    /// All of them at this moment.
+    /// All of them now.
     #[must_use]
     pub fn all(&self) -> Arc<BTreeMap<String, Arc<Network>>> {
         self.known.load_full()
     }
 
-    /// Takes note of what a container lends now; true when that is another run than before.
+    /// Notes the network of a container. True when it is of another run than before.
     pub fn put(&self, container: &str, network: Option<Network>) -> bool {
         let before = self.of(container);
         if before.as_deref() == network.as_ref() {

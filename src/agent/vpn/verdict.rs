@@ -1,20 +1,19 @@
-//! From looks at a VPN container to the verdict that the cluster acts on. Facts count at once, what a
-//! health check says counts when it is said twice, and a look that failed counts for nothing.
+//! The health of a VPN container, from repeated inspections. Facts count at once. The result of a health check counts when it comes
+//! twice in a row. A failed inspection counts for nothing.
 
 use std::time::{Duration, Instant};
 
 use acefleet_registry::vpn::VpnHealth;
 
-/// Looks in a row that turn the verdict.
+/// Results in a row that change the verdict.
 const IN_A_ROW: u32 = 2;
-/// How long a tunnel that is up is waited for until its provider has forwarded a port: engines that are
-/// started before could not be told.
+/// How long a tunnel that is up has to wait for its forwarded port. Engines that start before would not get it.
 const PORT_LIMIT: Duration = Duration::from_secs(30);
 
-/// What one look showed.
+/// Result of one inspection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Look {
-    /// The daemon did not answer: nothing is known.
+    /// The daemon did not answer.
     Failed,
     /// There is no such container.
     Missing,
@@ -29,13 +28,13 @@ pub enum Look {
 pub enum Tunnel {
     /// The tunnel is up, or there is no health check.
     Up,
-    /// The first checks are under way.
+    /// The first checks are running.
     Starting,
     /// The tunnel is down.
     Down,
 }
 
-/// The verdict on one container, and what it is made of.
+/// The verdict on one container.
 #[derive(Clone, Debug)]
 pub struct Verdict {
     health: VpnHealth,
@@ -46,7 +45,7 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Begins with what the registry says, so that a restart of the node changes nothing.
+    /// Starts with the health in the registry, so that a restart of the node changes nothing.
     #[must_use]
     pub fn new(health: VpnHealth, reason: &str) -> Self {
         Self { health, reason: reason.to_owned(), against: 0, up_since: None, settled: false }
@@ -64,13 +63,13 @@ impl Verdict {
         &self.reason
     }
 
-    /// False while the last look spoke for another verdict: the next one should come soon.
+    /// False while the last result contradicts the verdict; the next inspection should come soon.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.settled
     }
 
-    /// Takes in one look. `awaits_port` says that the provider is to forward a port and has not yet.
+    /// Adds one result. `awaits_port`: the provider should forward a port and has not yet.
     pub fn note(&mut self, look: &Look, awaits_port: bool, now: Instant) {
         let tunnel = match look {
             Look::Failed => {
@@ -91,7 +90,7 @@ impl Verdict {
                     self.turn(VpnHealth::Unhealthy, "its health check says that the tunnel is down");
                 }
             }
-            // A container that was healthy and begins anew has no tunnel yet.
+            // A healthy container that starts again has no tunnel yet.
             Tunnel::Starting if self.health == VpnHealth::Healthy => {
                 self.turn(VpnHealth::Unhealthy, "it has been started again and its tunnel is not up yet");
             }
@@ -109,14 +108,14 @@ impl Verdict {
             self.settled = true;
             return;
         }
-        // What was never unhealthy need not prove itself.
+        // A container that was never unhealthy counts as healthy at once.
         let proved = self.against(VpnHealth::Healthy) || self.health == VpnHealth::Unknown;
         if proved && !(awaits_port && now.duration_since(since) < PORT_LIMIT) {
             self.turn(VpnHealth::Healthy, "");
         }
     }
 
-    /// Counts a look that speaks for this verdict; true when it is one too many.
+    /// Counts a result in favour of this verdict. True when there are enough in a row.
     fn against(&mut self, health: VpnHealth) -> bool {
         if self.health == health {
             self.against = 0;
@@ -148,7 +147,7 @@ mod tests {
     const DOWN: Look = Look::Running(Tunnel::Down);
     const STARTING: Look = Look::Running(Tunnel::Starting);
 
-    /// Looks five seconds apart and the verdicts after each.
+    /// The verdict after each of these results, five seconds apart.
     fn run(first: VpnHealth, looks: &[Look], awaits_port: bool) -> Vec<VpnHealth> {
         let begun = Instant::now();
         let mut verdict = Verdict::new(first, "");
@@ -180,7 +179,7 @@ mod tests {
                 &[DOWN, DOWN, UP, DOWN, UP, UP],
                 &[Healthy, Unhealthy, Unhealthy, Unhealthy, Unhealthy, Healthy],
             ),
-            // The daemon is away: whatever was true may still be.
+            // The daemon does not answer, so the verdict stays.
             (Healthy, &[Look::Failed, Look::Failed, DOWN, Look::Failed], &[Healthy; 4]),
             (Healthy, &[Look::Missing, UP, UP], &[Unhealthy, Unhealthy, Healthy]),
             (Healthy, &[STARTING, STARTING, UP, UP], &[Unhealthy, Unhealthy, Unhealthy, Healthy]),
@@ -192,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_is_to_come_is_waited_for_but_not_for_ever() {
+    fn a_tunnel_waits_for_its_forwarded_port_but_not_for_ever() {
         let looks = vec![UP; 8];
         let verdicts = run(Unknown, &looks, true);
         assert_eq!(verdicts.iter().filter(|health| **health == Unknown).count(), 6);
