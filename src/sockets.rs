@@ -1,5 +1,4 @@
-//! Options that every connection of clients and engines gets: small messages leave at once, and peers that are gone are noticed.
-//! And how many of them the system allows.
+//! Options of all connections with clients and engines, and how many of them the system allows.
 
 use std::io;
 use std::time::Duration;
@@ -8,35 +7,35 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
-/// A peer that is silent for this long is asked whether it lives.
+/// Idle time after which a peer is probed.
 const SILENT: Duration = Duration::from_secs(30);
 const ASK_EVERY: Duration = Duration::from_secs(10);
 const ASK_TIMES: u32 = 3;
-/// A peer that acknowledges nothing for this long, or takes nothing, is gone.
-const UNHEARD: Duration = Duration::from_secs(30);
+/// A peer that acknowledges nothing for this long is gone.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
-/// Small messages leave at once, and a dead peer is noticed. A socket that refuses still works.
+/// Sends small messages at once, and notices a dead peer. A socket that refuses the options still works.
 pub(crate) fn tune(stream: &TcpStream) {
     let socket = SockRef::from(stream);
     let keepalive = TcpKeepalive::new().with_time(SILENT).with_interval(ASK_EVERY).with_retries(ASK_TIMES);
-    told(socket.set_tcp_nodelay(true).and_then(|()| socket.set_tcp_keepalive(&keepalive)));
+    log(socket.set_tcp_nodelay(true).and_then(|()| socket.set_tcp_keepalive(&keepalive)));
 }
 
-/// Also gives up a peer that takes nothing. Not for players: one on pause takes nothing either.
+/// Also closes the connection of a peer that takes nothing. Not for players, which take nothing on pause.
 pub(crate) fn expect_progress(stream: &TcpStream) {
-    told(SockRef::from(stream).set_tcp_user_timeout(Some(UNHEARD)));
+    log(SockRef::from(stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED)));
 }
 
-/// Says what a socket refused.
-pub(crate) fn told(done: io::Result<()>) {
+/// Logs a refused socket option.
+pub(crate) fn log(done: io::Result<()>) {
     if let Err(error) = done {
         tracing::debug!(%error, "a socket option was refused");
     }
 }
 
-/// More open files than this are never asked for; nothing here needs them.
+/// Open files at the most; nothing here needs more.
 pub(crate) const FILES_ENOUGH: u64 = 65_536;
-/// Assumed when the limit cannot be read; the usual soft limit.
+/// The usual soft limit, if the real one cannot be read.
 const FILES_USUAL: u64 = 1_024;
 
 /// How many files this process may open. Raises the soft limit as far as the hard one allows.

@@ -11,19 +11,19 @@ use tokio_util::sync::CancellationToken;
 use crate::access::{hash, keys_here, of_settings};
 use crate::config::{Config, Secret};
 
-/// Says, once the rule of the cluster is known, who may call this node.
+/// Logs who may call this node, as soon as the rule of the cluster is known.
 pub async fn announce(config: Arc<Config>, cluster: Cluster, cancel: CancellationToken) {
     tokio::select! {
         () = cancel.cancelled() => return,
         () = cluster.recovered() => {}
     }
-    // A terminal that is stopped takes nothing, and would stop whoever writes to it.
-    let said = tokio::task::spawn_blocking(move || {
+    // Writing to a stopped terminal blocks.
+    let told = tokio::task::spawn_blocking(move || {
         let keys = keys_here(&config.data_dir).unwrap_or_default();
         tell(&config, cluster.view().state.access(), &keys);
     });
-    // A panic has been reported where it happened.
-    let _ = said.await;
+    // A panic was reported where it happened.
+    let _ = told.await;
 }
 
 fn tell(config: &Config, of_cluster: Option<Access>, keys: &[Secret]) {
@@ -58,7 +58,7 @@ fn tell(config: &Config, of_cluster: Option<Access>, keys: &[Secret]) {
     }
 }
 
-/// On a terminal, and nowhere else: logs are kept and sent around.
+/// Shows the key, on a terminal only: logs are stored and passed on.
 fn show(config: &Config, key: &Secret) {
     let port = config.http_bind.port();
     let host = match config.http_bind.ip() {
@@ -66,6 +66,6 @@ fn show(config: &Config, key: &Secret) {
         ip => ip.to_string(),
     };
     let url = format!("http://{}", join(&host, port));
-    // If nobody sees it, `acefleet key` shows it.
+    // If this fails, `acefleet key` still shows it.
     let _ = writeln!(io::stderr(), "\n  API:  {url}\n  key:  {}\n  docs: {url}/docs\n", key.0);
 }

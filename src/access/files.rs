@@ -1,4 +1,4 @@
-//! Keys of the API in files of this host. Whoever may read these files may do everything, so nobody but the user of the node may.
+//! Keys of the API in files of this host. A reader of these files may do everything, so only the user of the node can read them.
 //!
 //! - `api.key`: the key of the cluster, on the node that made it and nowhere else
 //! - `api.key.new`: a key that is being put into force
@@ -18,7 +18,7 @@ const KEY: &str = "api.key";
 const NEW_KEY: &str = "api.key.new";
 const TOKEN: &str = "local.token";
 
-/// A text that nobody guesses: 180 random bits behind a prefix by which people and secret scanners know it.
+/// A secret: a prefix that people and secret scanners recognise, and 180 random bits.
 fn random(prefix: &str) -> Secret {
     let (one, two) = (uuid::Uuid::new_v4().simple().to_string(), uuid::Uuid::new_v4().simple().to_string());
     Secret(format!("{prefix}_{one}{}", &two[..16]))
@@ -72,11 +72,11 @@ pub fn make_token(data_dir: &Path) -> io::Result<Secret> {
 pub(crate) struct NewKey {
     /// Its hash.
     pub hash: KeyHash,
-    /// No earlier call tried the same.
+    /// No earlier call tried to put it into force.
     pub fresh: bool,
 }
 
-/// Takes up the key that an earlier call left behind, unless it is in force by now; else makes one. Blocks.
+/// The new key of an earlier call that may yet come into force, or else a fresh one. Blocks.
 pub(crate) fn new_key(dir: &Path, in_force: Option<Access>) -> io::Result<NewKey> {
     if let Some(left) = read(&dir.join(NEW_KEY))? {
         let hash = hash(left.0.as_bytes());
@@ -109,19 +109,19 @@ fn read(path: &Path) -> io::Result<Option<Secret>> {
     }
 }
 
-/// Written beside, synced, renamed; never readable by others, not even for a moment.
+/// Writes a temporary file, syncs and renames it. Others can read it at no moment.
 fn store(path: &Path, secret: &Secret) -> io::Result<()> {
-    let said = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    let with_path = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
     let temporary = path.with_extension("tmp");
     match fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(said(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(with_path(error)),
         _ => {}
     }
     let mut options = OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(&temporary).map_err(said)?;
-    file.set_permissions(Permissions::from_mode(0o600)).map_err(said)?;
-    writeln!(file, "{}", secret.0).and_then(|()| file.sync_all()).map_err(said)?;
-    fs::rename(&temporary, path).map_err(said)?;
+    let mut file = options.write(true).create_new(true).mode(0o600).open(&temporary).map_err(with_path)?;
+    file.set_permissions(Permissions::from_mode(0o600)).map_err(with_path)?;
+    writeln!(file, "{}", secret.0).and_then(|()| file.sync_all()).map_err(with_path)?;
+    fs::rename(&temporary, path).map_err(with_path)?;
     match path.parent() {
         Some(parent) => File::open(parent)?.sync_all(),
         None => Ok(()),
@@ -142,14 +142,10 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_made_once_and_for_one_reader() {
+    fn a_key_is_made_once_and_only_its_user_can_read_it() {
         let dir = tempfile::tempdir().unwrap();
         let made = make_key(dir.path()).unwrap();
-        assert_eq!(
-            make_key(dir.path()).unwrap(),
-            made,
-            "a formation that broke off goes on with the same key"
-        );
+        assert_eq!(make_key(dir.path()).unwrap(), made, "an interrupted formation goes on with the same key");
         let keys = keys_here(dir.path()).unwrap();
         assert_eq!((keys.len(), hash(keys[0].0.as_bytes())), (1, made));
         make_token(dir.path()).unwrap();
@@ -175,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_named() {
+    fn unreadable_files_are_named() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join(KEY)).unwrap();
         assert!(make_key(dir.path()).unwrap_err().to_string().contains("api.key"));

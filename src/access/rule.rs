@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::Config;
 
-/// What recognises a key.
+/// The hash by which a key is recognised.
 #[must_use]
 pub fn hash(key: &[u8]) -> KeyHash {
     KeyHash(Sha256::digest(key).into())

@@ -1,4 +1,4 @@
-//! A call to a node's HTTP API, and what went wrong with it as one line and an exit code.
+//! Calls to a node's HTTP API. A failure is one line and an exit code.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use serde_json::Value;
 use super::exit_code::{CONFIGURATION, INTERNAL, TEMPORARY};
 use super::healthcheck;
 
-/// A node takes no longer than 20 s for anything.
+/// Time limit of a call; a node answers any within 20 s.
 const LIMIT: Duration = Duration::from_secs(30);
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
-/// As much of a bad answer as fits into one line.
+/// Characters of an unexpected answer that are shown.
 const LONGEST_ANSWER: usize = 600;
 
 /// Which node is asked, and how it answers.
@@ -24,7 +24,8 @@ pub struct Target {
     /// Base URL of a node, or its HOST:PORT; else the node that runs here with the same settings.
     #[arg(long, value_name = "URL", value_parser = base_url)]
     url: Option<Url>,
-    /// Key of the API; else API_KEY from the settings, else what the node here lets its own user do. Other users of this host can see arguments.
+    /// Key of the API; else API_KEY from the settings, else the token of the node here, which its own user can read. Other users of this
+    /// host can see arguments.
     #[arg(long, value_name = "KEY")]
     api_key: Option<String>,
     /// Print the answer as JSON.
@@ -49,7 +50,7 @@ fn base_url(text: &str) -> Result<Url, String> {
 /// Why there is no answer, with the exit code.
 pub(super) type Failed = (u8, String);
 
-/// Base URL and key. Settings that cannot be read matter only where the arguments do not replace them.
+/// Base URL and key. Invalid settings matter only if the arguments do not replace them.
 fn address(file: Option<&Path>, target: &Target) -> Result<(Url, Option<String>), Failed> {
     if let (Some(url), Some(key)) = (&target.url, &target.api_key) {
         return Ok((url.clone(), Some(key.clone())));
@@ -68,7 +69,7 @@ fn address(file: Option<&Path>, target: &Target) -> Result<(Url, Option<String>)
         )
     })?;
     let config = config.config;
-    // A user that may read the token may call the node; others need the key.
+    // A user who can read the token may call the node; others need the key.
     let token = || access::token_here(&config.data_dir).ok().flatten().map(|token| token.0);
     let key = key.or_else(token);
     Ok((own_url(&config)?, key))
@@ -80,7 +81,7 @@ fn own_url(config: &Config) -> Result<Url, Failed> {
     Url::parse(&url).map_err(|error| (INTERNAL, format!("{url}: {error}")))
 }
 
-/// Asks the node that runs here with these settings, showing a key.
+/// Asks the node that runs here with these settings, with a key.
 pub(super) fn here(
     config: &Config,
     method: Method,
@@ -122,7 +123,7 @@ pub(super) fn ask(
 }
 
 async fn call(method: Method, url: Url, key: Option<String>, body: Option<Value>) -> Result<Value, Failed> {
-    // A proxy from the environment would ask another host, and a redirect would carry the key there.
+    // Without proxies from the environment and redirects: both would send the key to another host.
     let client = Client::builder()
         .no_proxy()
         .redirect(redirect::Policy::none())
@@ -158,16 +159,17 @@ async fn call(method: Method, url: Url, key: Option<String>, body: Option<Value>
 
 fn complaint(url: &Url, status: StatusCode, answer: Option<&Value>, body: &str) -> String {
     let detail = answer.map_or(&Value::Null, |answer| &answer["detail"]);
-    let said = detail.as_str().or_else(|| detail["message"].as_str()).or_else(|| detail[0]["msg"].as_str());
-    let said: String = said.unwrap_or(body).chars().take(LONGEST_ANSWER).collect();
+    let message =
+        detail.as_str().or_else(|| detail["message"].as_str()).or_else(|| detail[0]["msg"].as_str());
+    let message: String = message.unwrap_or(body).chars().take(LONGEST_ANSWER).collect();
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             format!(
-                "{url}: {said}; run this as the user of the node on its host, or set API_KEY or --api-key to the key of the cluster"
+                "{url}: {message}; run this as the user of the node on its host, or set API_KEY or --api-key to the key of the cluster"
             )
         }
-        _ if detail.is_string() => said,
-        _ => format!("{url} answers {}: {said}", status.as_u16()),
+        _ if detail.is_string() => message,
+        _ => format!("{url} answers {}: {message}", status.as_u16()),
     }
 }
 
@@ -194,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_said_in_the_words_of_the_node() {
+    fn refusals_are_shown_in_the_words_of_the_node() {
         let url = Url::parse("http://localhost:8000/cluster").unwrap();
         for (status, body, expected) in [
             (409, json!({"detail": "drain it first"}), "drain it first"),

@@ -43,7 +43,7 @@ pub fn check(file: Option<&Path>) -> u8 {
     }
 }
 
-/// Prints what is in force, or one of the documents that are made of the table of settings.
+/// Prints the values in force, or one of the documents that come from the table of settings.
 pub fn show(file: Option<&Path>, show: &Show) -> u8 {
     if show.markdown {
         return output::print(&documents::markdown());

@@ -10,9 +10,9 @@ use clap::Args;
 
 use super::output;
 
-/// Docker knows 0 and 1 and reserves the others, whatever the fault.
+/// Docker knows 0 and 1 and reserves all others.
 const UNHEALTHY: u8 = 1;
-/// As much of a bad answer as fits into one line.
+/// Characters of an unexpected answer that are shown.
 const LONGEST_ANSWER: usize = 300;
 
 #[derive(Args)]
@@ -20,7 +20,7 @@ pub struct Healthcheck {
     /// Ask /readyz (send traffic here?) instead of /livez (is the process alive?).
     #[arg(long)]
     ready: bool,
-    /// Seconds until no answer counts as a bad one.
+    /// Seconds after which a missing answer counts as unhealthy.
     #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=300))]
     timeout: u16,
 }
@@ -56,7 +56,7 @@ fn ask(file: Option<&Path>, args: &Healthcheck) -> anyhow::Result<String> {
 }
 
 async fn get(url: &str, limit: Duration) -> reqwest::Result<(reqwest::StatusCode, String)> {
-    // The node is on this host: a proxy from the environment would ask another one.
+    // The node is on this host, so proxies from the environment must not be used.
     let client = reqwest::Client::builder().no_proxy().timeout(limit).build()?;
     let response = client.get(url).send().await?;
     Ok((response.status(), response.text().await?))

@@ -11,12 +11,12 @@ use super::ask::{self, Failed};
 use super::exit_code::{CONFIGURATION, INTERNAL};
 use super::output;
 
-/// Where the key is asked for and renewed.
+/// Path of the calls that check the key and make a new one.
 const PATH: [&str; 2] = ["cluster", "key"];
 
 #[derive(Args)]
 pub struct Key {
-    /// Make a new key, through the node that runs here, and show it. The old one ends at once, on all nodes.
+    /// Make a new key, through the node that runs here, and show it. The old one is invalid at once, on all nodes.
     #[arg(long)]
     new: bool,
 }
@@ -67,7 +67,7 @@ fn current(config: &Config) -> Result<Secret, Failed> {
     })
 }
 
-/// The key in the files of this host that the node here takes; when no node answers, the one that is there.
+/// The key in the files of this host that is in force, as the node here says; if it does not answer, the likely one.
 fn in_force(config: &Config) -> Result<Option<Secret>, Failed> {
     let keys = access::keys_here(&config.data_dir).map_err(unreadable)?;
     for key in &keys {

@@ -1,5 +1,5 @@
-//! Lines for standard error, written by a thread of their own. Whoever logs never waits for the reader of a pipe and never
-//! hears of its end: a line that finds no room is dropped and counted.
+//! Log lines for standard error, written by their own thread. The rest of the program never waits for the reader of a pipe and never
+//! fails when it goes away. Lines that do not fit into the queue are dropped and counted.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Lines that wait, bytes. As much again is on its way to the reader.
+/// Bytes of queued lines. As many again may be on their way to the reader.
 const WAITING_MAX: usize = 1 << 20;
-/// A reader that takes nothing is tried again after so long, where the system does not say when it does.
+/// Pause before another attempt when the reader takes nothing and the system does not report when it will.
 const AGAIN_AFTER: Duration = Duration::from_millis(20);
 
-/// Handle on the queue of lines. A clone is another handle on the same one.
+/// Handle on the queue of lines; clones share it.
 #[derive(Clone)]
 pub struct Logs {
     shared: Arc<Shared>,
@@ -28,18 +28,18 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     waiting: Vec<u8>,
-    /// The thread has taken lines and is not through with them.
+    /// The thread is writing lines that it took.
     writing: bool,
     dropped: u64,
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        // Bytes and a number: a panic elsewhere cannot leave them half-changed.
+        // A panic elsewhere leaves bytes and a number that are still consistent.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for lines, then takes them all, with the number of those that were dropped before.
+    /// Waits for lines and takes them all. Returns how many were dropped before them.
     fn take(&self, spare: &mut Vec<u8>) -> u64 {
         let mut queue = self.lock();
         queue.writing = false;
@@ -65,7 +65,7 @@ impl Logs {
         Ok(logs)
     }
 
-    /// Adds bytes that end a line, or drops them when too much waits already. Never waits.
+    /// Adds a line, or drops it when the queue is full. Never waits.
     fn push(&self, line: &[u8]) {
         let mut queue = self.shared.lock();
         if queue.waiting.len() + line.len() > WAITING_MAX {
@@ -85,12 +85,12 @@ impl Logs {
     /// Waits until every line has been written, for at most `limit`.
     pub fn flush(&self, limit: Duration) {
         let left = |queue: &mut Queue| queue.writing || !queue.waiting.is_empty();
-        // Whether it was in time changes nothing: the process ends.
+        // The process ends, whether or not all lines were written.
         drop(self.shared.changed.wait_timeout_while(self.shared.lock(), limit, left));
     }
 }
 
-/// Runs for as long as the process does.
+/// Writes lines until the process ends.
 fn write_all(shared: &Shared, mut out: impl Write) {
     let mut lines = Vec::new();
     loop {
@@ -106,7 +106,7 @@ fn write_all(shared: &Shared, mut out: impl Write) {
     }
 }
 
-/// Writes what the reader takes. When there is none any more, nobody can be told.
+/// Writes as much as the reader takes. A reader that is gone cannot be reported anywhere.
 fn write_lines(out: &mut impl Write, mut lines: &[u8]) {
     while !lines.is_empty() {
         match out.write(lines) {
@@ -127,7 +127,7 @@ impl<'a> MakeWriter<'a> for Logs {
     }
 }
 
-/// The subscriber writes each line in one piece.
+/// The subscriber writes each line with one call.
 impl Write for &Logs {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.push(line);
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_takes_nothing_costs_lines_and_no_time() {
+    fn a_reader_that_takes_nothing_costs_lines_but_no_time() {
         let (reader, writer) = io::pipe().unwrap();
         let logs = Logs::start(writer).unwrap();
         let began = Instant::now();
@@ -173,7 +173,7 @@ mod tests {
         assert!(queue.waiting.len() <= WAITING_MAX && queue.dropped > 7_000, "{}", queue.dropped);
         drop(queue);
         logs.flush(Duration::from_millis(50));
-        // The rest finds no reader, which is nobody's fault.
+        // Further lines go nowhere, without a failure.
         drop(reader);
         logs.flush(Duration::from_secs(20));
         let queue = logs.shared.lock();

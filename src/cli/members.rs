@@ -1,5 +1,5 @@
-//! `acefleet status`, `members`, `cordon`, `uncordon`, `drain`, `remove`, `leave`, `adopt`: ask a node over its HTTP API, by
-//! default the one that runs here. Nothing is decided here.
+//! `acefleet status`, `members`, `cordon`, `uncordon`, `drain`, `remove`, `leave`, `adopt`: calls to the HTTP API of a node, by default
+//! the one that runs here.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -31,7 +31,7 @@ pub struct Node {
 pub struct Drain {
     #[command(flatten)]
     node: Node,
-    /// Cut off streams that still run after so many seconds; without it they may take as long as they like.
+    /// End streams that still run after so many seconds; without it there is no limit.
     #[arg(long, value_name = "SECONDS")]
     deadline: Option<u32>,
 }
@@ -48,7 +48,7 @@ pub struct Remove {
 pub struct Adopt {
     /// Name of the member on whose host they run; else the node that is asked.
     node: Option<String>,
-    /// Also those that a node of another name made in another cluster: a cluster that lives loses them.
+    /// Also those that a node of another name made in another cluster. If that cluster lives, it loses them.
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -65,8 +65,7 @@ pub struct Leave {
 
 #[derive(Args)]
 struct Force {
-    /// Although it runs engines, keeps events that are not written yet, or has to vote itself out. A majority that is not there
-    /// cannot be forced.
+    /// Even if it runs engines, has queued events, or has to vote itself out. Nothing can force a missing majority.
     #[arg(long)]
     force: bool,
 }
@@ -111,7 +110,7 @@ fn adopted(answer: &Value) -> String {
     if lines.is_empty() { "No engine was left behind there.".to_owned() } else { lines.join("\n") }
 }
 
-/// What earlier lives of hosts left behind, below the table of members.
+/// Engines that were left behind, below the table of members.
 fn left_behind(answer: &Value) -> String {
     let engines = answer["left_behind"].as_array().map(Vec::as_slice).unwrap_or_default();
     let lines = engines.iter().map(|left| {
@@ -161,10 +160,10 @@ fn delete(file: Option<&Path>, target: &Target, node: &str, force: &Force) -> Re
 }
 
 fn removed(answer: &Value) -> String {
-    let said = format!("{} is no member any more.", text(&answer["removed"]));
+    let removed = format!("{} is no member any more.", text(&answer["removed"]));
     match &answer["votes"] {
-        Value::String(votes) => format!("{said}\n{votes}"),
-        _ => said,
+        Value::String(votes) => format!("{removed}\n{votes}"),
+        _ => removed,
     }
 }
 
@@ -195,7 +194,7 @@ fn summary(answer: &Value) -> String {
         ("answers are old by", "staleness_ms"),
     ] {
         let unit = if field == "staleness_ms" { " ms" } else { "" };
-        // Writing to a text does not fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(lines, "{:<20}{}{unit}", format!("{title}:"), text(&answer[field]));
     }
     lines

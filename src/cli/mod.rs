@@ -53,25 +53,25 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the node until it is told to stop. Engines keep running.
+    /// Run the node until a signal stops it. Engines keep running.
     ///
-    /// With an empty data directory it forms a cluster of its own, or that of ACEFLEET_PEERS, or joins the one of
-    /// ACEFLEET_JOIN; `init` and `join` decide the same beforehand.
+    /// With an empty data directory it forms its own cluster, or that of ACEFLEET_PEERS, or joins that of ACEFLEET_JOIN. `init` and
+    /// `join` make the same choice beforehand.
     Serve,
-    /// Prepare the empty data directory of this host for a new cluster, which the next `serve` begins.
+    /// Prepare the empty data directory of this host for a new cluster, which the next `serve` starts.
     ///
-    /// The node is its only member; others come in with `join`. Refused when the directory belongs to a cluster.
+    /// The node is its only member; others join with `join`. Refused when the directory belongs to a cluster.
     Init,
     /// Prepare the empty data directory of this host for joining a cluster, which the next `serve` does.
     ///
-    /// The member is asked whether it would take this node in: whether the name is free and the versions fit.
-    /// Nothing changes before `serve`: then the node gets the log and, while fewer than five vote, a vote.
+    /// Asks the member whether it would accept this node: whether the name is free and the versions fit. Nothing changes before
+    /// `serve`. Then the node gets the log and, while there are fewer than five voters, a vote.
     Join(prepare::Join),
     /// Make a new cluster of this node alone when the majority of its cluster is lost for good.
     ///
-    /// With the node stopped, on one survivor: the one whose last entry is the newest. Prints what it has and
-    /// what may be lost, and asks before it does anything. The cluster gets a new id, so members of the old one
-    /// are refused until their directories are emptied and they join again.
+    /// Run it on one survivor, the one with the newest last entry, while the node is stopped. Prints what it has and what may be lost,
+    /// and asks before it does anything. The cluster gets a new id, so members of the old one are refused until they join again with
+    /// empty directories.
     Recover(recover::Recover),
     /// Ask the node that runs here with the same settings. Exit code 0 when it is healthy, else 1.
     Healthcheck(healthcheck::Healthcheck),
@@ -81,25 +81,25 @@ enum Command {
     Members(members::Look),
     /// No new engines on a node; those that run stay.
     Cordon(members::Node),
-    /// Take a cordoned or draining node into use again.
+    /// Use a cordoned or draining node again.
     Uncordon(members::Node),
-    /// No new engines or streams on a node; its engines leave when their streams have ended.
+    /// No new engines or streams on a node; each engine stops when its streams have ended.
     Drain(members::Drain),
-    /// Take a member out of the cluster for good.
+    /// Remove a member from the cluster for good.
     Remove(members::Remove),
-    /// Take over the engines that an earlier life of a host left behind; `status` shows them.
+    /// Adopt the engines that an earlier life of a host left behind; `status` shows them.
     ///
-    /// They run with the labels of another node or cluster, because the data directory of the host was lost or its name was another
-    /// one. They keep their names and ports.
+    /// They have the labels of another node or cluster, because the data directory of the host was lost or its name was another one.
+    /// They keep their names and ports.
     Adopt(members::Adopt),
-    /// Take the node that is asked out of the cluster for good.
+    /// Remove the node that answers from the cluster for good.
     Leave(members::Leave),
     /// Show the key of the API, on the host whose node made it.
     ///
-    /// A new cluster without API_KEY and ACEFLEET_OPEN makes a key on the node that forms it; only the user of that node can
-    /// read it there. The other nodes know its hash.
+    /// A new cluster without API_KEY and ACEFLEET_OPEN makes a key on the node that forms it. Only the user of that node can read it
+    /// there; the other nodes know its hash.
     Key(key::Key),
-    /// Look at the settings without starting anything.
+    /// Check or show the settings without starting anything.
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Print the OpenAPI description of the HTTP API.
@@ -125,7 +125,7 @@ pub fn main() -> ExitCode {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
                 _ => CONFIGURATION,
             };
-            // Help goes to standard output, complaints to standard error; a closed pipe changes nothing.
+            // Help goes to standard output, errors to standard error; a closed pipe changes nothing.
             let _ = error.print();
             return ExitCode::from(code);
         }

@@ -11,7 +11,7 @@ pub fn print(text: &str) -> u8 {
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush()) {
         Ok(()) => 0,
-        // Whoever reads has seen enough, as in `acefleet config show | head`.
+        // The reader wants no more, as in `acefleet config show | head`.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => 0,
         Err(error) => {
             complain(&format!("cannot write to standard output: {error}"));
@@ -20,7 +20,7 @@ pub fn print(text: &str) -> u8 {
     }
 }
 
-/// Writes one line to standard error. Nobody can be told when that fails.
+/// Writes one line to standard error. A failure cannot be reported anywhere.
 pub fn complain(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "acefleet: {line}");
 }

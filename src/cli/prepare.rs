@@ -1,4 +1,4 @@
-//! `acefleet init` and `acefleet join`: decide which cluster a node is to be in, before it is started.
+//! `acefleet init` and `acefleet join`: choose the cluster of a node before its start.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use super::output;
 
 #[derive(Args)]
 pub struct Join {
-    /// Cluster address HOST:PORT of any running member (its port 8001, unless that was changed).
+    /// Cluster address HOST:PORT of any running member (port 8001 by default).
     member: String,
 }
 
@@ -64,7 +64,7 @@ pub fn options(file: Option<&Path>) -> Result<Options, u8> {
     }
 }
 
-/// Runs something that waits.
+/// Runs a future.
 pub fn run<T>(work: impl Future<Output = T>) -> Result<T, u8> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
@@ -76,7 +76,7 @@ pub fn run<T>(work: impl Future<Output = T>) -> Result<T, u8> {
     }
 }
 
-/// Says why it was not done, and returns the exit code for that.
+/// Prints why it was not done, and returns the exit code for it.
 pub fn refuse(error: &StartError) -> u8 {
     output::complain(&error.to_string().replace('\n', " "));
     error.exit_code()

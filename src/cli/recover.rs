@@ -1,4 +1,4 @@
-//! `acefleet recover`: shows what one survivor has, asks, and makes a new cluster of it.
+//! `acefleet recover`: shows what one survivor has, asks, and forms a new cluster from it.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, IsTerminal, Write};
@@ -14,19 +14,19 @@ use super::{output, prepare};
 
 #[derive(Args)]
 pub struct Recover {
-    /// Only print what there is and what may be lost.
+    /// Only print what it has and what may be lost.
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
     /// Do not ask.
     #[arg(long)]
     yes: bool,
-    /// Make a second cluster although the first one lives or could: both run engines of their own from then on, and
-    /// what the first one writes, and has written behind this node, is lost to this one.
+    /// Make a second cluster even if the first one lives or could. Both run their own engines from then on, and the second one lacks
+    /// all writes of the first one that are not on this disk.
     #[arg(long, conflicts_with = "dry_run")]
     force: bool,
 }
 
-/// What comes of a recovery beside a cluster that lives.
+/// The effect of a recovery beside a living cluster.
 const FORCED: &str =
     "a recovery would make a second cluster beside it, without the writes that are not on this disk";
 
@@ -75,14 +75,14 @@ pub fn recover(file: Option<&Path>, args: &Recover) -> u8 {
     }
 }
 
-/// Whether somebody types the name of the node.
+/// Asks for the name of the node as a confirmation.
 fn confirmed(name: &str) -> Result<(), String> {
     let unchanged = "nothing was changed";
     if !std::io::stdin().is_terminal() {
         return Err(format!("nobody can be asked here, {unchanged}: give --yes to go on without"));
     }
     let mut terminal = std::io::stderr().lock();
-    // If nobody sees the question, nobody answers it.
+    // A question that cannot be shown gets no answer below.
     let _ = write!(terminal, "\nType the name of this node, {name}, to recover the cluster from it: ");
     let _ = terminal.flush();
     let mut answer = String::new();
@@ -97,7 +97,7 @@ fn confirmed(name: &str) -> Result<(), String> {
 fn report(recovery: &Recovery, asked: &[Asked], now: WallMs) -> String {
     let mut text = String::new();
     let mut line = |title: &str, value: String| {
-        // Writing to a text does not fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(text, "{:<22}{value}", format!("{title}:"));
     };
     line("node", format!("{} (id {})", recovery.node_name, recovery.node_id));
@@ -160,7 +160,7 @@ fn age(written: Option<WallMs>, now: WallMs) -> String {
         7_200..172_800 => format!("{} hours", seconds / 3_600),
         _ => format!("{} days", seconds / 86_400),
     };
-    format!("{at:.0}, {ago} ago, which is when this node last heard of the others for certain")
+    format!("{at:.0}, {ago} ago, the last time when this node certainly received writes of the others")
 }
 
 #[cfg(test)]
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ages_are_said_in_fitting_units() {
+    fn ages_have_fitting_units() {
         let now = WallMs(1_760_000_000_000);
         for (before_s, expected) in [
             (5, "5 seconds ago"),

@@ -11,12 +11,11 @@ use super::exit_code::{CONFIGURATION, INTERNAL};
 use super::logs::Logs;
 use super::output;
 
-/// Fewer would let one blocking call hold up the heartbeats.
+/// With one worker, a blocking call would delay heartbeats.
 const MIN_WORKERS: usize = 2;
-/// The last lines get so long to reach their reader.
+/// Time for the last log lines.
 const LAST_LINES: Duration = Duration::from_secs(1);
-/// Work that blocks a thread gets so long once the node has stopped: what has to be on disk is there by then, and a question to a
-/// resolver that is away would hold up the end.
+/// Time for blocking work after the node has stopped. All data is on disk by then; only a question to a dead resolver takes longer.
 const BLOCKING_WORK: Duration = Duration::from_secs(1);
 
 /// Runs the node. Returns the exit code.
@@ -63,7 +62,7 @@ fn run(config: Config, warnings: &[Finding], logs: &Logs) -> u8 {
                 return INTERNAL;
             }
         };
-    // The node runs as a task: a panic in it becomes an exit code instead of an abort of this thread.
+    // The node runs as a task, so that a panic in it becomes an exit code.
     let ended = runtime.block_on(runtime.spawn(acefleet::node::run(config)));
     runtime.shutdown_timeout(BLOCKING_WORK);
     match ended {
@@ -72,12 +71,12 @@ fn run(config: Config, warnings: &[Finding], logs: &Logs) -> u8 {
             logs.complain(&error.to_string());
             error.exit_code()
         }
-        // The hook above has said why.
+        // The hook above has logged it.
         Err(_) => INTERNAL,
     }
 }
 
-/// The filter that was asked for, without the Raft library's own messages unless it names them.
+/// The filter in the settings. Messages of the Raft library are left out unless it names them.
 fn filter(wanted: &str) -> String {
     match wanted.contains("openraft") {
         true => wanted.to_owned(),

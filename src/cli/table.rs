@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// A cell: texts as they are, nothing as a dash.
+/// A cell: the text, or a dash for null.
 pub(super) fn text(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
@@ -27,7 +27,7 @@ pub(super) fn table(nodes: &[Value]) -> String {
     ];
     let mut rows = vec![titles.map(str::to_owned)];
     for node in nodes {
-        let heard = match node["last_contact_ms"].as_u64() {
+        let contact = match node["last_contact_ms"].as_u64() {
             Some(ms @ ..10_000) => format!("{ms} ms ago"),
             Some(ms) => format!("{} s ago", ms / 1000),
             None => "-".to_owned(),
@@ -40,7 +40,7 @@ pub(super) fn table(nodes: &[Value]) -> String {
             text(&node["docker"]),
             text(&node["engines"]),
             text(&node["streams"]),
-            heard,
+            contact,
             text(&node["version"]),
             text(&node["passed_over"]["message"]),
         ]);

@@ -15,8 +15,7 @@ use super::table::SETTINGS;
 use super::values::{Config, LogFormat, Secret, Variant};
 use super::{check, docker, vpn};
 
-/// The configuration unless a value without a default is missing, all settings for `config show`, and
-/// what is wrong.
+/// The configuration unless a value without a default is missing, all settings for `config show`, and the findings.
 pub fn assemble(sources: Sources) -> (Option<Config>, Vec<Shown>, Findings) {
     let mut reader = Reader::new(sources);
     let config = read(&mut reader);
@@ -89,8 +88,8 @@ fn read(r: &mut Reader) -> Option<Config> {
     (node_name.is_some() && data_dir.is_some()).then_some(config)
 }
 
-/// The name of this node. Its first start fixed it in the data directory: a host name that changed since, as that of every container
-/// that is made anew, means nothing then, and another name in the settings is a mistake.
+/// The name of this node. Its first start fixed it in the data directory. A changed host name, as every new container has one, means
+/// nothing then, and another name in the settings is a mistake.
 fn node_name(r: &mut Reader, data_dir: Option<&Path>) -> Option<String> {
     const NAME: &str = "ACEFLEET_NODE_NAME";
     let given = r.optional_text(NAME, parse::name);
@@ -158,7 +157,7 @@ fn data_dir(r: &mut Reader) -> Option<PathBuf> {
     }
 }
 
-/// The directory with certificates when the daemon is talked to in TLS.
+/// The directory with certificates, if the connection to the daemon uses TLS.
 fn docker_certs(r: &mut Reader, host: Option<&str>) -> Option<PathBuf> {
     const PATH: &str = "DOCKER_CERT_PATH";
     const VERIFY: &str = "DOCKER_TLS_VERIFY";
@@ -170,7 +169,7 @@ fn docker_certs(r: &mut Reader, host: Option<&str>) -> Option<PathBuf> {
         _ => {
             if verify && r.sound(&[VERIFY, "DOCKER_HOST"]) {
                 let line = format!(
-                    "{} has no effect: DOCKER_HOST is no tcp:// or https:// address, so the daemon is not talked to in TLS",
+                    "{} has no effect: DOCKER_HOST is no tcp:// or https:// address, so the connection to the daemon does not use TLS",
                     r.quote(VERIFY)
                 );
                 r.findings.warning(VERIFY, line);
@@ -258,7 +257,7 @@ fn variant(r: &mut Reader) -> Variant {
 
 fn log_filter(text: &str) -> Result<String, Reason> {
     EnvFilter::builder().parse(text).map_err(|error| error.to_string())?;
-    // A single word that is no level is taken for the name of a module: nothing would be logged at all.
+    // The filter takes a single unknown word for the name of a module, and would log nothing at all.
     let word = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     if word
         && !text.starts_with("acefleet")

@@ -1,5 +1,4 @@
-//! Settings that are right alone and wrong together. Refused is what cannot work; what may be meant is
-//! a warning.
+//! Settings that contradict each other. What cannot work is refused; what may be meant is a warning.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -10,7 +9,7 @@ use super::parse::split;
 use super::reader::Reader;
 use super::values::{Config, Variant};
 
-/// Notes every contradiction. Settings that had a problem of their own are left out.
+/// Notes every contradiction, except of settings that have a problem of their own.
 pub fn check(config: &Config, r: &mut Reader) {
     replicas(config, r);
     port_ranges(config, r);
@@ -77,7 +76,7 @@ fn port_ranges(config: &Config, r: &mut Reader) {
             r.problem(name, line);
         }
     }
-    // Other nodes on this machine: their cluster ports are taken here, too.
+    // Nodes on this machine use their cluster ports here, too.
     if r.sound(&["PORT_RANGE_HOST", "ACEFLEET_PEERS"]) {
         let taken: Vec<_> = config
             .peers
@@ -223,8 +222,8 @@ fn peers(config: &Config, r: &mut Reader) {
     }
 }
 
-/// A listener of the other family than the address under which the others look for this node takes no call, and the cluster never
-/// forms. `::` takes both.
+/// Finds a listener of another family than the advertised address: it would take no call, and the cluster would never form. `::` takes
+/// both families.
 fn families(config: &Config, r: &mut Reader) {
     let own = config.peers.iter().find(|(name, _)| *name == config.node_name);
     let (setting, host) = match own.and_then(|(_, target)| split(target)) {
@@ -234,7 +233,7 @@ fn families(config: &Config, r: &mut Reader) {
     let Ok(address) = host.parse::<IpAddr>() else { return };
     let elsewhere = !config.peers.is_empty() || !config.join.is_empty();
     if r.sound(&[setting, "ACEFLEET_CLUSTER_BIND"])
-        && let Some(fix) = unheard(config.cluster_bind.ip(), address)
+        && let Some(fix) = other_family(config.cluster_bind.ip(), address)
     {
         let line = format!(
             "the other nodes look for this one at {address} ({setting}), where {} takes no calls: set \
@@ -249,7 +248,7 @@ fn families(config: &Config, r: &mut Reader) {
     }
     let Ok(advertised) = config.advertise_host.parse::<IpAddr>() else { return };
     if r.sound(&["ACEFLEET_ADVERTISE", "ACEFLEET_HTTP_BIND"])
-        && let Some(fix) = unheard(config.http_bind.ip(), advertised)
+        && let Some(fix) = other_family(config.http_bind.ip(), advertised)
     {
         let line = format!(
             "proxies look for this node at {advertised} (ACEFLEET_ADVERTISE), where {} takes no calls: set \
@@ -260,8 +259,8 @@ fn families(config: &Config, r: &mut Reader) {
     }
 }
 
-/// Where to listen instead, when a listener on `bind` takes no calls to `address` for want of its family.
-pub fn unheard(bind: IpAddr, address: IpAddr) -> Option<IpAddr> {
+/// Where to listen instead, if a listener on `bind` takes no calls to `address` because it is of another family.
+pub fn other_family(bind: IpAddr, address: IpAddr) -> Option<IpAddr> {
     let takes = bind.is_ipv4() == address.is_ipv4() || (bind.is_ipv6() && bind.is_unspecified());
     (!takes).then(|| IpAddr::from(Ipv6Addr::UNSPECIFIED))
 }
@@ -315,7 +314,7 @@ fn len(range: PortRange) -> u64 {
     u64::from(range.last.saturating_sub(range.first)) + 1
 }
 
-/// True when a listener on `any` takes `other`'s port as well; `::` takes IPv4, too.
+/// Whether a listener on `any` also takes the port on `other`; `::` includes IPv4.
 fn covers(any: IpAddr, other: IpAddr) -> bool {
     any.is_unspecified() && (any.is_ipv6() || other.is_ipv4())
 }

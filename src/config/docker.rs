@@ -1,4 +1,4 @@
-//! Values that Docker has rules for, and the API key. Same manners as [`super::parse`].
+//! Parsers of values that Docker has rules for, and of the API key, as in [`super::parse`].
 
 use std::path::PathBuf;
 
@@ -33,7 +33,7 @@ pub fn daemon(text: &str) -> Result<String, Reason> {
     }
 }
 
-/// Host of a daemon that is reached over TCP, in the form that a URL wants it.
+/// Host of a daemon on TCP, in the form of URLs.
 pub(crate) fn daemon_host(docker_host: &str) -> Option<String> {
     let rest =
         ["tcp://", "http://", "https://"].iter().find_map(|scheme| docker_host.strip_prefix(scheme))?;
@@ -46,7 +46,7 @@ pub fn network(text: &str) -> Result<String, Reason> {
         return Err("the network of another container is not supported".into());
     }
     if text == "none" {
-        return Err("engines without a network are reached by nobody: leave it out, or name a network".into());
+        return Err("nobody can reach engines without a network: leave it out, or name a network".into());
     }
     named(text, 255, "the name").map(|()| text.to_owned())
 }
@@ -74,7 +74,7 @@ pub fn tag(text: &str) -> Result<String, Reason> {
     named(text, 128, "the tag").map(|()| text.to_owned())
 }
 
-/// Docker's rule for names: letters, digits and `_ . -`, the first one no punctuation.
+/// Docker's rule for names: letters, digits and `_ . -`, starting with a letter or digit.
 fn named(text: &str, longest: usize, what: &str) -> Result<(), Reason> {
     let starts = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_');
     let allowed = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
@@ -84,7 +84,7 @@ fn named(text: &str, longest: usize, what: &str) -> Result<(), Reason> {
     }
 }
 
-/// A directory as it stands; nothing is opened.
+/// A directory; it is not opened.
 pub fn directory(text: &str) -> Result<PathBuf, Reason> {
     if text.starts_with('~') {
         return Err("~ is not expanded here, write the whole path".into());
@@ -151,7 +151,7 @@ const SAMPLES: &[&str] = &[
     "yourtoken",
 ];
 
-/// A key that callers can send in a header and that nobody can look up.
+/// A key that fits into a header and is no sample.
 pub fn key(text: &str) -> Result<String, Reason> {
     if text.contains(char::is_whitespace) {
         return Err("there is white space in it".into());
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_remote_daemon_is_where_its_engines_are() {
+    fn the_host_of_a_daemon_on_tcp_is_found() {
         assert_eq!(daemon_host("tcp://docker:2375").as_deref(), Some("docker"));
         assert_eq!(daemon_host("http://10.0.0.7:2375").as_deref(), Some("10.0.0.7"));
         assert_eq!(daemon_host("tcp://[fd00::1]:2375").as_deref(), Some("[fd00::1]"));

@@ -1,4 +1,4 @@
-//! The `.env` file. Lines that are not ours may look like anything; ours have to be right.
+//! The `.env` file. Lines of our settings have to be right; others are ignored.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use super::table::{PREFIX, is_known};
 
 const ADVICE: &str = "write NAME=VALUE, and put single quotes round a value that has spaces or quotes in it";
 
-/// Its values. No line is ever shown, since any of them may hold a secret.
+/// The values. Messages never contain a line, since it may hold a secret.
 pub fn layer(path: PathBuf, text: &str, findings: &mut Findings) -> Layer {
     let mut values = BTreeMap::new();
     let shown = path.display().to_string();
@@ -19,7 +19,7 @@ pub fn layer(path: PathBuf, text: &str, findings: &mut Findings) -> Layer {
     for entry in dotenvy::from_read_iter(LineByLine { rest: text.as_bytes(), served: &served }) {
         match entry {
             Ok((name, value)) => {
-                // An apostrophe in one line and the next one far below make one value of all between.
+                // Two stray apostrophes make one value of all lines between them.
                 if let Some(inside) = value.lines().skip(1).map(name_of).find(|inside| is_known(inside)) {
                     let line = format!(
                         "{inside} ({shown}): it is inside the quotes that open after {name}=; {ADVICE}"
@@ -32,7 +32,7 @@ pub fn layer(path: PathBuf, text: &str, findings: &mut Findings) -> Layer {
                 values.insert(name, value);
             }
             Err(dotenvy::Error::LineParse(part, _)) => {
-                // `part` is the whole line or its value; quotes that do not close take in further lines.
+                // `part` is the line or its value; with an open quote it includes further lines.
                 let length = part.lines().count().max(1);
                 let number = (served.get() + 1).saturating_sub(length).max(1);
                 let name = name_of(text.lines().nth(number - 1).unwrap_or_default());
@@ -64,7 +64,7 @@ fn name_of(line: &str) -> &str {
     name.strip_prefix("export ").unwrap_or(name).trim()
 }
 
-/// Hands out one line at each read, so that the number of the line at hand is known.
+/// Gives one line at each read, so that its number is known.
 struct LineByLine<'a> {
     rest: &'a [u8],
     served: &'a Cell<usize>,

@@ -1,5 +1,5 @@
-//! Settings of a node. Parsed and checked whole before anything is opened or bound; the process
-//! environment is read once and never changed.
+//! Settings of a node. All are parsed and checked before anything is opened or bound. The process environment is read once and never
+//! changed.
 //!
 //! - [`setting`], [`settings`], [`retired`], [`table`]: every name, with kind, default, example and meaning
 //! - [`layer`], [`sources`], [`dotenv`], [`toml_file`]: where values come from

@@ -1,11 +1,11 @@
-//! Names that mean nothing: refused where they can only be meant for this program, remarked on where
-//! they look like a mistyped setting. Values are not shown, since a mistyped name may hold a secret.
+//! Unknown names: refused if they can only be meant for this program, a warning if they look like a mistyped setting. Values are not
+//! shown, since a mistyped name may hold a secret.
 
 use super::layer::{Layer, Source};
 use super::report::Findings;
 use super::table::{CONFIG_NAME, PREFIX, all_names, find_retired, is_known, is_tool_variable};
 
-/// Looks at all names of one source.
+/// Checks all names of one source.
 pub fn check(layer: &Layer, findings: &mut Findings) {
     let toml = matches!(layer.source, Source::Toml(_));
     let source = &layer.source;
@@ -67,7 +67,7 @@ fn meant(name: &str) -> String {
 /// The setting whose name is nearest, at most `most` wrong, missing, added or swapped characters away.
 fn nearest(name: &str, most: usize) -> Option<String> {
     let name = name.to_ascii_uppercase();
-    // With the prefix forgotten or added by mistake it is the same name.
+    // A forgotten or added prefix does not count as a difference.
     let with_prefix = format!("{PREFIX}{name}");
     let without = name.strip_prefix(PREFIX).unwrap_or(&name);
     let distance = |other: &str| {
@@ -77,7 +77,7 @@ fn nearest(name: &str, most: usize) -> Option<String> {
         strsim::osa_distance(&name, other).min(strsim::osa_distance(without, other))
     };
     let near = all_names().map(|other| (distance(&other), other)).min()?;
-    // Half of a short name wrong is another name.
+    // With half of its characters wrong, a short name is another name.
     let most = most.min(name.trim_start_matches(PREFIX).len() / 2);
     (near.0 <= most).then_some(near.1)
 }

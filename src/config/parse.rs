@@ -1,5 +1,5 @@
-//! From text to values, one function for each kind. Errors are the reason alone; the reader adds the
-//! setting's name, its source and what is accepted.
+//! Parsers, one for each kind of value. Errors are the reason alone; the reader adds the name of the setting, its source and what is
+//! accepted.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub fn port(text: &str) -> Result<u16, Reason> {
     u16::try_from(number).map_err(|_| "above 65535".into())
 }
 
-/// Seconds within inclusive bounds; decimals are kept to the millisecond.
+/// Seconds within inclusive bounds, to the millisecond.
 pub fn seconds(text: &str, min: f64, max: f64) -> Result<Duration, Reason> {
     let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     let number = text.parse::<f64>().ok().filter(|_| plain).ok_or("not a number of seconds")?;
@@ -106,7 +106,7 @@ pub fn label(text: &str) -> Result<String, Reason> {
     if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Err("there is white space in it".into());
     }
-    // These carry an engine's ports; a marker among them would overwrite or be overwritten.
+    // These labels carry an engine's ports; a label of this kind would overwrite one of them, or be overwritten.
     if ["acestream.", "acefleet.", "host."].iter().any(|taken| key.starts_with(taken)) {
         return Err("keys that begin with acestream., acefleet. or host. are used for other labels".into());
     }
@@ -269,7 +269,7 @@ fn target_address(target: &str) -> Result<String, Reason> {
     if target.contains("://") {
         return Err("it is a URL, write HOST:PORT alone".into());
     }
-    // Without brackets the last group of an IPv6 address would pass for the port.
+    // Without brackets the last group of an IPv6 address would count as the port.
     if target_host.contains(':') && target_host.bytes().all(|b| b.is_ascii_hexdigit() || b == b':') {
         return Err("put the IPv6 address in brackets, as in [fd00::1]:8001".into());
     }

@@ -1,5 +1,5 @@
-//! Looks settings up by name, strongest source first, parses them by their kind in the table and writes
-//! down what is wrong. A wrong value is replaced by the default so that all problems are found in one go.
+//! Finds settings by name, strongest source first, parses them by their kind and notes problems. A wrong value is replaced by the
+//! default, so that one run finds all problems.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -30,7 +30,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// A reader that has looked at all names already.
+    /// A reader that has checked all names.
     pub fn new(mut sources: Sources) -> Self {
         let mut findings = std::mem::take(&mut sources.findings);
         for layer in &sources.layers {
@@ -39,7 +39,7 @@ impl Reader {
         Self { sources, findings, shown: BTreeMap::new(), bad: BTreeSet::new() }
     }
 
-    /// False when one of these settings had a problem; checks between settings make no sense then.
+    /// Whether none of these settings has a problem; only then can they be checked against each other.
     pub fn sound(&self, names: &[&str]) -> bool {
         names.iter().all(|name| !self.bad.contains(name))
     }
@@ -64,7 +64,7 @@ impl Reader {
         }
     }
 
-    /// Notes a problem of one setting that its text alone does not show.
+    /// Notes a problem of a setting that parses.
     pub fn problem(&mut self, name: &str, line: impl AsRef<str>) {
         if let Some(setting) = find(name) {
             self.bad.insert(setting.name);
@@ -149,7 +149,7 @@ impl Reader {
         self.fixed_or(name, T::default(), parse)
     }
 
-    /// The value that is set, else the default of the table; `last` only when the table is at fault.
+    /// The value that is set, or the default of the table; `last` if that default is wrong.
     fn fixed_or<T>(&mut self, name: &str, last: T, parse: impl Fn(Kind, &str) -> Result<T, Reason>) -> T {
         if let Some(value) = self.optional(name, &parse) {
             return value;
@@ -238,12 +238,12 @@ impl Reader {
                 empty = empty.or_else(|| Some(layer.source.clone()));
                 continue;
             }
-            // White space at the ends of a key is refused with the key, elsewhere it means nothing.
+            // White space at the ends of a key is an error, elsewhere it is ignored.
             let text = if setting.secret && name == setting.name { text } else { text.trim() };
             found = Some(Given { text: text.to_owned(), source: layer.source.clone() });
             break;
         }
-        // Compose files pass many settings on empty; those without a default lose nothing by it.
+        // Compose files pass on many settings empty. Without a default that changes nothing.
         if let Some(empty) = empty {
             let used = match &found {
                 Some(found) => Some(format!("the value from {} is used", found.source)),
@@ -259,7 +259,7 @@ impl Reader {
     }
 }
 
-/// The quote that stands at both ends of a value.
+/// The quote at both ends of a value.
 fn quoted(text: &str) -> Option<char> {
     let quote = text.chars().next().filter(|c| matches!(c, '"' | '\''))?;
     (text.len() > 1 && text.ends_with(quote)).then_some(quote)
@@ -299,7 +299,7 @@ fn shorten(text: &str) -> String {
     }
 }
 
-/// What stands before an @ in a URL may be a password.
+/// Hides what precedes an @ in a URL: it may be a password.
 fn hide_password(text: &str) -> String {
     match (text.find("://"), text.rfind('@')) {
         (Some(scheme), Some(at)) if scheme < at => format!("{}://…{}", &text[..scheme], &text[at..]),

@@ -1,10 +1,10 @@
-//! What is wrong with settings, as lines for people. No line ever holds a secret.
+//! Problems and warnings, as lines for people. No line ever holds a secret.
 
 use std::fmt;
 
 use super::layer::Source;
 
-/// A reason not to start, or a remark. One line.
+/// A problem or a warning, in one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The setting or file that it is about.
@@ -46,12 +46,12 @@ pub struct Shown {
     pub source: Source,
 }
 
-/// All reasons not to start, at least one, one line each.
+/// All problems, at least one, which keep the node from starting.
 #[derive(Clone, Debug)]
 pub struct ConfigErrors {
     /// What has to be corrected.
     pub problems: Vec<Finding>,
-    /// What should be looked at as well.
+    /// All warnings.
     pub warnings: Vec<Finding>,
     /// Every setting as it was found, wrong ones included.
     pub shown: Vec<Shown>,
@@ -74,19 +74,19 @@ impl std::error::Error for ConfigErrors {}
 /// Problems and warnings while they are collected.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
-    /// What stops the node.
+    /// What keeps the node from starting.
     pub problems: Vec<Finding>,
     /// What does not.
     pub warnings: Vec<Finding>,
 }
 
 impl Findings {
-    /// Notes a reason not to start.
+    /// Notes a problem.
     pub fn problem(&mut self, setting: &str, line: impl AsRef<str>) {
         self.problems.push(Finding::new(setting, line));
     }
 
-    /// Notes a remark.
+    /// Notes a warning.
     pub fn warning(&mut self, setting: &str, line: impl AsRef<str>) {
         self.warnings.push(Finding::new(setting, line));
     }

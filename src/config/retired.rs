@@ -1,6 +1,5 @@
-//! Settings of the orchestrator whose API this program takes over that it does not act on. They are
-//! accepted with a warning, so that an existing `.env` file starts, but never silently; those that ask
-//! for a VPN are refused.
+//! Settings of the orchestrator that this program replaces, and does not act on. They are accepted with a warning, so that an existing
+//! `.env` file works. Those that ask for a VPN are refused.
 
 /// A setting without effect.
 #[derive(Clone, Copy, Debug)]
@@ -9,7 +8,7 @@ pub struct Retired {
     pub name: &'static str,
     /// What holds instead.
     pub instead: &'static str,
-    /// Set and not empty, it stops the node: to ignore it would be dangerous.
+    /// A node does not start with it: to ignore it would be dangerous.
     pub refused: bool,
 }
 
@@ -24,8 +23,7 @@ const fn refused(name: &'static str, instead: &'static str) -> Retired {
 const NO_VPN: &str = "VPN containers are not made here: run Gluetun beside this program and name it in GLUETUN_CONTAINER_NAME, \
                       or engines would run outside the VPN, with the host's own address. Then unset this";
 const VPN: &str = "VPN containers are not made here, GLUETUN_CONTAINER_NAME names one that runs";
-const RECONNECT: &str =
-    "engines are made anew when the network of their VPN is dead, and kept when it is not";
+const RECONNECT: &str = "engines are replaced when the network of their VPN is dead, and only then";
 const UNHEALTHY: &str = "an unhealthy engine is not replaced by itself; what makes one unhealthy, HEALTH_CHECK_INTERVAL_S and \
                          HEALTH_FAILURE_THRESHOLD say";
 const USER: &str =
@@ -69,7 +67,7 @@ pub const RETIRED: &[Retired] = &[
     inert("ACEXY_ENGINE_CACHE_TTL_S", "Acexy keeps engines for 2 s, which is fixed there"),
     inert(
         "AUTOSCALE_INTERVAL_S",
-        "floors and idle engines are looked at when something changes, and every second; unset it",
+        "floors and idle engines are checked after every change, and every second; unset it",
     ),
     inert("PROVISION_TIMEOUT_S", "use STARTUP_TIMEOUT_S"),
     inert("PROVISION_STARTUP_GRACE_S", "use STARTUP_TIMEOUT_S"),
@@ -93,7 +91,7 @@ pub const RETIRED: &[Retired] = &[
     inert("PUID", USER),
     inert("PGID", USER),
     inert("UMASK", "files of the data directory are for the user of the node alone"),
-    inert("DOCKER_TLS", "use DOCKER_TLS_VERIFY: a daemon is never talked to without being verified"),
+    inert("DOCKER_TLS", "use DOCKER_TLS_VERIFY: a daemon on TLS is always verified"),
     inert("DOCKER_CONTEXT", DOCKER),
     inert("DOCKER_API_VERSION", "the version is agreed on with the daemon"),
 ];

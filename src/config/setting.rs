@@ -196,7 +196,7 @@ impl Setting {
         Self { name, section, kind, default, default_words: "", example, meaning, secret: false }
     }
 
-    /// The same without a fixed default; `words` say what holds instead.
+    /// The same without a fixed default; `words` describe it.
     #[must_use]
     pub const fn default_words(mut self, words: &'static str) -> Self {
         self.default_words = words;

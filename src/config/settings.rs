@@ -10,19 +10,19 @@ pub const VPN_MODES: &[&str] = &["single", "redundant"];
 pub const LOG_FORMATS: &[&str] = &["text", "json"];
 
 const DAY: f64 = 86_400.0;
-/// A period of work in the background: short enough for tests, never a busy loop.
+/// A period of background work: as short as tests need, never a busy loop.
 const PERIOD: Kind = Kind::Seconds { min: 0.1, max: DAY };
 const FAILURES: Kind = Kind::Count { min: 1, max: 1_000 };
 const MILLIS: Kind = Kind::Count { min: 10, max: 60_000 };
 /// No host has more ports than this, so no more engines either.
 const ENGINES: u64 = 65_535;
 
-/// All of them. Laid out by hand: one call a setting, its text on a line of its own.
+/// All of them, laid out by hand: one call per setting, its text on its own line.
 #[rustfmt::skip]
 pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "ACEFLEET_NODE_NAME", Section::Node, Kind::Name, "", "node-a",
-        "Name of this node, unique in the cluster. The first start fixes it in the data directory: without the setting it stays what it was, whatever the host is called; another one is refused.",
+        "Name of this node, unique in the cluster. The first start fixes it in the data directory: without the setting it stays the same, whatever the name of the host; another one is refused.",
     ).default_words("the name in the data directory, at the first start the host name"),
     Setting::new(
         "ACEFLEET_DATA_DIR", Section::Node, Kind::Directory, "", "/srv/acefleet",
@@ -80,11 +80,11 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "ACEFLEET_DOWN_AFTER_S", Section::Cluster, Kind::Seconds { min: 1.0, max: DAY }, "60", "120",
-        "A node that the leader has not heard for so long is down: its engines are not listed and are replaced elsewhere, their streams end. Its containers are left alone, and what still runs when it is heard again is listed again. The leader's value counts.",
+        "A node that has not answered the leader for this long is down: its engines are not listed and are replaced elsewhere, their streams end. Its containers are left alone, and those that still run when it answers again are listed again. The leader's value counts.",
     ),
     Setting::new(
         "ACEFLEET_OUTBOX_MAX", Section::Cluster, Kind::Count { min: 1, max: 10_000_000 }, "100000", "10000",
-        "Events and batches of events that this node keeps on its disk while the cluster has no leader, at the most; further ones are refused with 503. An event takes about a kilobyte, a batch up to a megabyte.",
+        "Events and batches of events that this node queues on its disk while the cluster has no leader, at the most; further ones are refused with 503. An event takes about a kilobyte, a batch up to a megabyte.",
     ),
 
     Setting::new(
@@ -116,7 +116,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "DOCKER_CERT_PATH", Section::Engines, Kind::Directory, "", "/etc/acefleet/docker-certs",
-        "Directory with `ca.pem`, by which the daemon is known, and, if it wants to know its clients, `cert.pem` and `key.pem`.",
+        "Directory with `ca.pem`, by which the daemon is verified, and, if it verifies its clients, `cert.pem` and `key.pem`.",
     ).default_words("`.docker` in the home directory, where TLS is used"),
     Setting::new(
         "DOCKER_NETWORK", Section::Engines, Kind::Network, "", "orchestrator",
@@ -124,7 +124,7 @@ pub const SETTINGS: &[Setting] = &[
     ).default_words("Docker's default network"),
     Setting::new(
         "ENGINE_VARIANT", Section::Engines, Kind::OneOf(VARIANTS), "krinkuto11-amd64", "jopsis-arm64",
-        "Engine image, and how it is told its ports.",
+        "Engine image, and how it gets its ports.",
     ),
     Setting::new(
         "TARGET_IMAGE", Section::Engines, Kind::Image, "", "ghcr.io/krinkuto11/acestream-http-proxy:latest",
@@ -215,7 +215,7 @@ pub const SETTINGS: &[Setting] = &[
     ).default_words("none").secret(),
     Setting::new(
         "GLUETUN_HEALTH_CHECK_INTERVAL_S", Section::Vpn, PERIOD, "5", "5",
-        "How often the VPN container is looked at.",
+        "How often the VPN container is inspected.",
     ),
     Setting::new(
         "GLUETUN_PORT_CACHE_TTL_S", Section::Vpn, PERIOD, "10", "60",
@@ -233,7 +233,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "MIN_FREE_REPLICAS", Section::Scaling, Kind::Count { min: 0, max: ENGINES }, "0", "1",
-        "Engines without a stream that are kept ready in the whole cluster. 1 makes the next viewer's start fast.",
+        "Engines without a stream that are ready in the whole cluster. 1 makes the next viewer's start fast.",
     ),
     Setting::new(
         "MAX_REPLICAS", Section::Scaling, Kind::Count { min: 1, max: ENGINES }, "20", "20",
@@ -266,7 +266,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "STATS_HISTORY_MAX", Section::Health, Kind::Count { min: 1, max: 100_000 }, "720", "720",
-        "Samples that are kept for each stream, in memory; together they take 32 MiB at the most, then the oldest of the longest go.",
+        "Samples of each stream, in memory. Together they take 32 MiB at the most; beyond it the longest series lose their oldest samples.",
     ),
     Setting::new(
         "MONITOR_INTERVAL_S", Section::Health, PERIOD, "10", "10",

@@ -1,5 +1,5 @@
-//! Settings for people: what is in force, the tables of the documents, the example files. All of it from
-//! the table, so that documents cannot fall behind.
+//! Settings for people: the values in force, the tables of the documents, the example files. All come from the table, so that documents
+//! are always up to date.
 
 use std::fmt::Write;
 

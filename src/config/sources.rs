@@ -1,5 +1,4 @@
-//! Where values come from: environment, `.env`, TOML file, the strongest first. Nothing is interpreted
-//! here and the process environment is never changed.
+//! Where values come from: environment, `.env`, TOML file, the strongest first. Nothing is interpreted here.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -11,9 +10,9 @@ use super::report::Findings;
 use super::table::CONFIG_NAME;
 use super::{dotenv, toml_file};
 
-/// Read when nothing names a file: in the working directory, then for the whole machine.
+/// Files that are read when nothing names one: in the working directory, then for the whole machine.
 const FILES: [&str; 2] = ["acefleet.toml", "/etc/acefleet/acefleet.toml"];
-/// No file of settings is longer; keeps a device or a wrong file from filling the memory.
+/// Longest file that is read, in bytes: a device or a wrong file must not fill the memory.
 const LONGEST_FILE: u64 = 1024 * 1024;
 
 /// What a default may depend on.
@@ -53,7 +52,7 @@ fn main_address() -> Option<IpAddr> {
     })
 }
 
-/// All sources, the strongest first, and what was noticed while they were read.
+/// All sources, the strongest first, and the findings from reading them.
 #[derive(Clone, Debug)]
 pub struct Sources {
     pub(super) layers: Vec<Layer>,

@@ -8,7 +8,7 @@ use acefleet_registry::Policy;
 use acefleet_registry::vpn::VpnInfo;
 use ipnet::IpNet;
 
-/// How an engine image is told its ports.
+/// How an engine image gets its ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Variant {
     /// `ghcr.io/krinkuto11/acestream-http-proxy`: by environment.
@@ -61,7 +61,7 @@ pub struct Config {
     pub peers: Vec<(String, String)>,
     /// `ACEFLEET_JOIN`: `host:port` of members of a running cluster; empty for a node that forms one.
     pub join: Vec<String>,
-    /// `ACEFLEET_DOWN_AFTER_S`: silence after which a node is down.
+    /// `ACEFLEET_DOWN_AFTER_S`: time without an answer after which a node is down.
     pub down_after: Duration,
     /// `ACEFLEET_OUTBOX_MAX`: events queued at the most while there is no leader.
     pub outbox_max: u64,
@@ -103,9 +103,9 @@ pub struct Config {
     pub policy: Policy,
     /// `COLLECT_INTERVAL_S`: stream figures.
     pub collect_interval: Duration,
-    /// A stream that gives no figures for so long counts as silent. No setting.
+    /// Time without figures after which a stream is silent. No setting.
     pub silent_after: Duration,
-    /// `STATS_HISTORY_MAX`: samples kept for each stream.
+    /// `STATS_HISTORY_MAX`: samples of each stream.
     pub stats_history_max: usize,
     /// `MONITOR_INTERVAL_S`: full list of containers, beside Docker's events.
     pub monitor_interval: Duration,
@@ -121,10 +121,10 @@ pub struct Config {
     pub debug_mode: bool,
 }
 
-/// How the control server wants to be asked.
+/// Credentials for the control server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ControlAuth {
-    /// Everybody may ask.
+    /// None are needed.
     None,
     /// `GLUETUN_API_KEY`, sent as `X-API-Key`.
     Key(Secret),
@@ -146,7 +146,7 @@ pub struct VpnConfig {
     pub api_port: u16,
     /// Credentials for the control servers.
     pub auth: ControlAuth,
-    /// `GLUETUN_HEALTH_CHECK_INTERVAL_S`: between two looks at a container.
+    /// `GLUETUN_HEALTH_CHECK_INTERVAL_S`: between two inspections of a container.
     pub interval: Duration,
     /// `GLUETUN_PORT_CACHE_TTL_S`: between two questions for the forwarded port and the public address.
     pub port_interval: Duration,

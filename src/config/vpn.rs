@@ -1,5 +1,4 @@
-//! Settings of VPN containers in whose network engines run: what they come to, and what of them
-//! contradicts something else.
+//! Settings of the VPN containers in whose network engines run, and their contradictions.
 
 use acefleet_registry::policy::PortRange;
 use acefleet_registry::vpn::VpnInfo;

@@ -32,7 +32,7 @@ impl Fleet {
     /// Managed containers of all hosts whose label has this value. Hosts that do not answer are left out.
     ///
     /// # Errors
-    /// None in this version; the signature leaves room.
+    /// None in this version.
     pub async fn by_label(&self, key: &str, value: &str) -> Result<Vec<ContainerView>, FleetError> {
         let nodes: Vec<NodeId> = self.view().state.nodes().map(|node| node.info.id).collect();
         let asks = nodes.into_iter().map(|node| {
@@ -53,7 +53,7 @@ impl Fleet {
         Ok(found)
     }
 
-    /// Stops and removes a managed container and waits until it is gone.
+    /// Stops and removes a managed container, and waits until it is gone.
     ///
     /// # Errors
     /// When it is not known, no leader is found, or it is not gone at the deadline.
@@ -87,7 +87,7 @@ impl Fleet {
         self.view().state.engine_by_container(id).cloned().ok_or_else(not_found)
     }
 
-    /// Asks a node about what it owns; this node asks its own agent.
+    /// Asks the owner of an engine; this node asks its own agent.
     pub(crate) async fn ask_owner(
         &self,
         node: NodeId,
@@ -107,7 +107,7 @@ impl Fleet {
     }
 }
 
-/// Until when an answer is waited for.
+/// Deadline for an answer.
 pub(super) fn soon() -> Instant {
     Instant::now() + ASK_WITHIN
 }

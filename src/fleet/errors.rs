@@ -15,13 +15,13 @@ pub enum FleetError {
     /// The write found no leader in time, or its outcome is unknown. Retry in a few seconds.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// The members were not changed, or not to the end; the variant says whether a repeat helps.
+    /// The members did not change, or not completely; the variant says whether a repeat helps.
     #[error(transparent)]
     Members(#[from] MembershipError),
-    /// The cluster would not survive it, or somebody would be cut off: the text says what to do instead.
+    /// The cluster would lose its majority, or streams would be cut off. The text says what to do instead.
     #[error("{0}")]
     Unsafe(String),
-    /// There is no leader, and this node could not keep the event either. Send it again later.
+    /// There is no leader, and this node could not queue the event. Send it again later.
     #[error(transparent)]
     NotQueued(acefleet_raft::OutboxError),
     /// The host could not start the container; other hosts were tried while time allowed.
@@ -32,7 +32,7 @@ pub enum FleetError {
         /// For people.
         message: String,
     },
-    /// It is under way but was not finished in time. A repeat of the call takes up the same engine.
+    /// It goes on but was not finished in time. A repeat of the call gets the same engine.
     #[error("{0}")]
     Pending(String),
     /// No such container or stream under our management.

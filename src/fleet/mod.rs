@@ -7,15 +7,15 @@
 //! - [`containers`]: inspect, search and delete containers, wherever they run
 //! - [`streams`]: figures of streams and stopping them
 //! - [`scale`]: `/scale` and `/gc`
-//! - [`leader`]: the leader's loop; [`planned`]: what it plans, for whoever asks
+//! - [`leader`]: the leader's loop; [`planned`]: its plan, on any node
 //! - `other_settings`: warns of settings that differ from the leader's
-//! - [`decision`]: what a leader decided, in words
+//! - [`decision`]: what a leader decided, as log lines
 //! - [`members`]: cordon, drain and remove members
 //! - [`new_key`]: another key for the cluster
-//! - [`gossip`]: pushes soft state to the other nodes
+//! - [`gossip`]: pushes this node's report to the other nodes
 //! - [`register`]: keeps this node's own record true
 //! - [`hooks`]: answers the cluster's calls
-//! - [`admission`]: can this cluster start an engine now; [`blocked`]: if not, why, and what to do
+//! - [`admission`]: whether this cluster can start an engine now; [`blocked`]: if not, why, and what to do
 
 pub mod admission;
 pub mod blocked;
@@ -56,7 +56,7 @@ use crate::relay;
 pub use blocked::{Blocked, Code};
 pub use errors::FleetError;
 
-/// A leader that was silent for so long, in milliseconds, is taken to be gone: several elections long.
+/// Time without a leader, in milliseconds, after which this node counts as leaderless: several elections.
 pub const LEADER_LOST_MS: u64 = acefleet_raft::LEADER_LOST.as_millis() as u64;
 
 /// Cheap handle on everything that an API call needs.
@@ -108,7 +108,7 @@ impl Fleet {
         }
     }
 
-    /// True from the moment on which the process has been told to stop: no new traffic, please.
+    /// Whether the node is stopping; it wants no new traffic then.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.parts.stopping.is_cancelled()
@@ -144,16 +144,16 @@ impl Fleet {
         &self.parts.relay
     }
 
-    /// Whether this node knows a leader that a majority follows, as far as it can tell without asking: one
-    /// that was heard, or confirmed, within [`LEADER_LOST_MS`].
+    /// Whether this node knows a leader that a majority follows, as far as it can tell without asking: one that sent a message, or was
+    /// confirmed, within [`LEADER_LOST_MS`].
     #[must_use]
     pub fn has_leader(&self) -> bool {
         let status = self.parts.cluster.status();
         status.leader.is_some() && status.leaderless_ms < LEADER_LOST_MS
     }
 
-    /// Whether there has been no such leader for [`LEADER_LOST_MS`], counted from the start of this node at the earliest. An
-    /// election is over sooner, and calls that come meanwhile are held: whoever asks now may act as if there were a leader.
+    /// Whether there has been no such leader for [`LEADER_LOST_MS`], counted from the start of this node at the earliest. During an
+    /// election it is still false: calls are held until it is over.
     #[must_use]
     pub fn is_leaderless(&self) -> bool {
         self.parts.cluster.status().leaderless_ms >= LEADER_LOST_MS

@@ -13,8 +13,8 @@ use crate::fleet::{Code, Fleet, FleetError};
 /// One new key at a time: a second one would overwrite the file of the first.
 static REPLACING: Mutex<()> = Mutex::const_new(());
 
-/// Puts a new key into force that only this host holds. Whatever breaks off, one of its two files has the key in force: one whose
-/// fate is unknown is not overwritten, but put into force by the next call.
+/// Puts a new key into force that only this host holds. After a failure at any point, one of the two files has the key in force: a new
+/// key whose fate is unknown is not overwritten, and the next call puts it into force.
 ///
 /// # Errors
 /// When the files cannot be written, or the cluster does not take the new hash in time: repeat it.
@@ -52,6 +52,6 @@ async fn on_disk<T: Send + 'static>(
     };
     Err(FleetError::Failed {
         code: Code::NotStored,
-        message: format!("the key could not be kept in {}: {error}", dir.display()),
+        message: format!("the key could not be stored in {}: {error}", dir.display()),
     })
 }

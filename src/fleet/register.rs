@@ -25,7 +25,7 @@ fn info(fleet: &Fleet) -> NodeInfo {
     }
 }
 
-/// Runs until the record says what this node is; the record is not touched by others.
+/// Runs until the record is true; nothing else changes it.
 pub async fn run(fleet: Fleet, cancel: CancellationToken) {
     let info = info(&fleet);
     while fleet.view().state.node(info.id).is_none_or(|known| known.info != info) {

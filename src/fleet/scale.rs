@@ -14,7 +14,7 @@ impl Fleet {
     /// retires only engines that have been idle for `ENGINE_GRACE_PERIOD_S`.
     ///
     /// # Errors
-    /// When no leader is found in time. Hosts that fail are logged, as the contract has it.
+    /// When no leader is found in time. Failures of hosts are only logged.
     pub async fn scale(&self, demand: i64, deadline: Instant) -> Result<(), FleetError> {
         self.wait_settings(deadline).await;
         let view = self.view();
@@ -60,7 +60,7 @@ impl Fleet {
         self.retire(stops, deadline).await
     }
 
-    /// What the state does not allow any more when it is written stays.
+    /// Engines in use by the time of the write stay.
     async fn retire(&self, stops: Vec<Command>, deadline: Instant) -> Result<(), FleetError> {
         try_join_all(stops.into_iter().map(|stop| self.write(stop, deadline))).await.map(drop)
     }

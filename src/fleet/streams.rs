@@ -11,11 +11,11 @@ use crate::peers::{Answer, Question, StreamSample};
 /// Reason of a stream that was ended through the API.
 pub const STOPPED_BY_API: &str = "manual_stop_via_api";
 
-/// What is left of a caller's time to write the end of a stream, whether or not its engine listens.
+/// Time of the caller that is reserved for writing the end of a stream, even if its engine does not answer.
 const WRITE_AT_LEAST: Duration = Duration::from_millis(800);
 
 impl Fleet {
-    /// Samples of a stream, oldest first. Empty for a stream that is not known or runs outside.
+    /// Samples of a stream, oldest first. Empty for an unknown stream or one outside the cluster.
     ///
     /// # Errors
     /// When the host of its engine does not answer.
@@ -36,8 +36,7 @@ impl Fleet {
         }
     }
 
-    /// Tells the engine to stop the session and ends the stream. An engine that does not listen does not
-    /// keep the stream alive.
+    /// Tells the engine to stop the session, and ends the stream whether or not it obeys.
     ///
     /// # Errors
     /// When the stream is not known or the end could not be written.
@@ -50,7 +49,7 @@ impl Fleet {
             let command_url = stream.start.command_url.clone();
             let question = Question::StopSession { engine: engine.id, command_url };
             if let Err(error) = self.ask_owner(engine.node, question, listen_until).await {
-                tracing::warn!(stream = id, %error, "the engine was not told to stop; the stream ends all the same");
+                tracing::warn!(stream = id, %error, "the engine did not stop the session; the stream ends all the same");
             }
         }
         let end = StreamEnd {

@@ -35,17 +35,17 @@ use crate::relay;
 
 pub use options::raft_options;
 
-/// Requests under way get this long to finish when the process is told to stop.
+/// Time for running requests after the signal to stop.
 const DRAIN: Duration = Duration::from_secs(5);
-/// The node's own tasks get this long to notice.
+/// Time for the node's own tasks after that.
 const TASKS: Duration = Duration::from_secs(5);
 
 /// Why the process ends with a failure.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NodeError {
-    /// An address cannot be bound. When it is taken, or not there yet, a later try may succeed: a predecessor may still hold
-    /// it, and a host that boots may not have all of its addresses.
+    /// An address cannot be bound. A later attempt may succeed: another process may still use it, and a booting host may not have all of
+    /// its addresses yet.
     #[error(
         "cannot listen on {address} ({setting}): {source}; use a free port of an address that this host has, or change the setting"
     )]
@@ -54,16 +54,16 @@ pub enum NodeError {
         address: SocketAddr,
         /// The setting that names it.
         setting: &'static str,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// The store or the cluster did not start.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// The disk of this node had lost what it had acknowledged. Started again, the node goes on as a new member.
+    /// The disk of this node had lost acknowledged writes. After another start the node is a new member.
     #[error("{0}")]
     Renewed(String),
-    /// The registry of this node died or was refused by the cluster.
+    /// The registry of this node failed, or the cluster refused it.
     #[error("{message}")]
     Failed {
         /// What happened and what to do.
@@ -97,7 +97,7 @@ async fn bind(address: SocketAddr, setting: &'static str) -> Result<TcpListener,
     TcpListener::bind(address).await.map_err(|source| NodeError::Bind { address, setting, source })
 }
 
-/// Runs a node until it is told to stop. Engines keep running when it returns.
+/// Runs a node until a signal stops it. Engines keep running.
 ///
 /// # Errors
 /// See [`NodeError`].
@@ -129,14 +129,13 @@ async fn listen(config: &Config) -> Result<(TcpListener, TcpListener), NodeError
     Ok((http, cluster))
 }
 
-/// The first signal stops the node in order. A second one ends it at once, in the signal handler itself: whoever sends it may
-/// be waiting for something that hangs.
+/// The first signal stops the node in order. A second one ends it at once, in the signal handler itself, as the ordered stop may hang.
 async fn cancel_on_signal(stop: CancellationToken) -> std::io::Result<()> {
-    let told = Arc::new(AtomicBool::new(false));
+    let signalled = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT] {
-        // In this order: the flag that the first signal sets is looked at by the second.
-        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&told))?;
-        flag::register(signal, Arc::clone(&told))?;
+        // In this order: the handler checks the flag before it sets it.
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&signalled))?;
+        flag::register(signal, Arc::clone(&signalled))?;
     }
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
@@ -150,7 +149,7 @@ async fn cancel_on_signal(stop: CancellationToken) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The same with bound listeners and a token that stops it; tests use it with port 0.
+/// Runs a node on bound listeners until `stop` is cancelled; tests use it with port 0.
 ///
 /// # Errors
 /// See [`NodeError`].
@@ -165,7 +164,7 @@ pub async fn run_with_listeners(
     let hooks = Arc::new(NodeHooks::new(Arc::clone(&soft), config.data_dir.clone()));
     let options = raft_options(&config);
     let cluster = acefleet_raft::start(options, cluster_listener, Arc::clone(&hooks) as _).await?;
-    // The directory is this process's own from here on.
+    // From here on, no other process uses the directory.
     let dir = config.data_dir.clone();
     let token = tokio::task::spawn_blocking(move || access::make_token(&dir)).await;
     let token = token.map_err(anyhow::Error::from)?.map_err(anyhow::Error::from)?;

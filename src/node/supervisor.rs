@@ -1,5 +1,5 @@
-//! What the process tells the supervisor that started it (systemd's notify protocol): ready, alive,
-//! stopping. Without a supervisor that asks, nothing is sent. It must not decide whether to end.
+//! Messages to the supervisor that started the process (systemd's notify protocol): ready, alive, stopping. Nothing is sent unless the
+//! supervisor asks for it.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use sd_notify::NotifyState;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-/// Signs of life in each period of the watchdog: one that is late must not end the process.
+/// Signs of life in each period of the watchdog: a late one must not end the process.
 const SIGNS: u32 = 3;
 
 /// Both listeners take connections.
@@ -16,13 +16,12 @@ pub fn ready() {
     tell(&[NotifyState::Ready, NotifyState::Status("serving")]);
 }
 
-/// The process ends by itself; what is under way gets time to finish.
+/// The process stops in order.
 pub fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("stopping; engines keep running")]);
 }
 
-/// Gives signs of life as long as the Raft core lives and the runtime has time for this task. Returns
-/// at once when no watchdog asks for them.
+/// Sends signs of life while the Raft core and the runtime work. Returns at once without a watchdog.
 pub async fn keep_alive(cluster: Cluster, stop: CancellationToken) {
     let Some(period) = sd_notify::watchdog_enabled().map(|limit| limit / SIGNS) else { return };
     let mut ticks = tokio::time::interval(period.max(Duration::from_millis(1)));

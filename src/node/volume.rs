@@ -1,14 +1,14 @@
-//! In a container: whether the data directory outlives it.
+//! Whether the data directory outlives the container of this node.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::Context;
 
-/// What container engines leave in the containers that they make.
+/// Files that container engines put into their containers.
 const MARKS: [&str; 2] = ["/.dockerenv", "/run/.containerenv"];
 
-/// Says so when this is a container whose removal takes the data directory with it.
+/// Warns if the data directory is lost with the container of this node.
 pub fn warn(data_dir: &Path) {
     if !MARKS.iter().any(|mark| Path::new(mark).exists()) {
         return;
@@ -33,7 +33,7 @@ fn look(data_dir: &Path) -> anyhow::Result<bool> {
     Ok(is_mounted(&mounts, &real))
 }
 
-/// Whether the file system of a path is another one than that of the root, by the lines of `mountinfo`.
+/// Whether a path is on another file system than the root, according to `mountinfo`.
 fn is_mounted(mounts: &str, path: &Path) -> bool {
     mounts
         .lines()
@@ -42,7 +42,7 @@ fn is_mounted(mounts: &str, path: &Path) -> bool {
         .any(|point| point != "/" && path.starts_with(&point))
 }
 
-/// White space and backslashes in mount points are octal numbers.
+/// Replaces octal escapes of white space and backslashes.
 fn unescaped(point: &str) -> String {
     [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
         .into_iter()

@@ -8,7 +8,7 @@ use tokio::net::{TcpStream, lookup_host};
 
 use super::stats::Trouble;
 
-/// A host that does not answer within this time is given up; Acexy gives a call no more.
+/// Time for a host to answer; Acexy waits no longer.
 const LIMIT: Duration = Duration::from_secs(3);
 
 /// Why there is no connection.
@@ -59,20 +59,20 @@ async fn resolve(host: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
     Ok(lookup_host((host, port)).await?.collect())
 }
 
-/// True when a connection to this address would arrive at one of our listeners.
+/// Whether a connection to this address would arrive at one of our listeners.
 fn is_ours(address: IpAddr, bind: &[IpAddr]) -> bool {
     let address = address.to_canonical();
     bind.iter().any(|ours| ours.to_canonical() == address)
         || bind.iter().any(IpAddr::is_unspecified) && is_this_machine(address)
 }
 
-/// True when the host is this machine under another name, as far as its name can be resolved.
+/// Whether the host is this machine under another name, as far as its name can be resolved.
 pub async fn is_same_machine(host: &str, port: u16) -> bool {
     let found = tokio::time::timeout(LIMIT, resolve(host, port)).await;
     matches!(found, Ok(Ok(addresses)) if addresses.iter().any(|a| is_this_machine(a.ip().to_canonical())))
 }
 
-/// The system answers calls to own addresses from the same address. No packet is sent.
+/// For an own address, the system chooses the same address as the source. No packet is sent.
 fn is_this_machine(address: IpAddr) -> bool {
     let routed = || {
         let any: IpAddr = if address.is_ipv4() { [0; 4].into() } else { [0; 16].into() };

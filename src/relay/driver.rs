@@ -1,4 +1,4 @@
-//! Opens and closes ports as a plan says, and tries ports again that something else had.
+//! Opens and closes ports as a plan says, and retries ports that something else uses.
 
 use std::collections::BTreeMap;
 use std::io::{Error, ErrorKind};
@@ -15,7 +15,7 @@ use super::settings::Settings;
 use super::sockets;
 use super::stats::{Stats, Trouble};
 
-/// A port that something else has is tried again after this time, then after twice as long, and so on.
+/// First pause before a port that something else uses is retried; each further one is twice as long.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_secs(10);
 
@@ -25,7 +25,7 @@ struct Port {
     listening: usize,
     missing: Vec<IpAddr>,
     retry: Option<(Instant, Duration)>,
-    told: bool,
+    warned: bool,
 }
 
 /// All ports that this node relays. Dropping it leaves them open; [`Relay::close`] closes them.
@@ -42,7 +42,7 @@ impl Relay {
         Self { shared: Arc::new(Shared { bind: settings.bind, free, stats }), ports: BTreeMap::new() }
     }
 
-    /// Ports that are held, open or waiting to be, and where they lead.
+    /// All ports, open or waiting to be opened, and where they lead.
     pub fn targets(&self) -> impl Iterator<Item = (u16, &Target)> {
         self.ports.iter().map(|(port, held)| (*port, &held.target))
     }
@@ -62,7 +62,7 @@ impl Relay {
             let state = PortState::new(port, target.clone(), Arc::clone(&self.shared));
             let missing = self.shared.bind.clone();
             let mut held =
-                Port { target, state: Arc::new(state), listening: 0, missing, retry: None, told: false };
+                Port { target, state: Arc::new(state), listening: 0, missing, retry: None, warned: false };
             held.open(now);
             self.ports.insert(port, held);
         }
@@ -75,7 +75,7 @@ impl Relay {
         self.ports.values().filter_map(|held| held.retry.map(|(at, _)| at)).min()
     }
 
-    /// Tries again to open what is due.
+    /// Retries the ports that are due.
     pub fn retry(&mut self, now: Instant) {
         for held in self.ports.values_mut().filter(|held| held.retry.is_some_and(|(at, _)| at <= now)) {
             held.open(now);
@@ -96,7 +96,7 @@ impl Relay {
             held.state.stop.cancel();
             held.state.tasks.close();
         }
-        // Nothing in these tasks goes on after the token, so this takes no time.
+        // These tasks end with the token, so this takes no time.
         for held in closed {
             held.state.tasks.wait().await;
             tracing::debug!(port = held.state.port, engine = %held.target.engine, "no longer relayed");
@@ -110,8 +110,7 @@ impl Relay {
 }
 
 impl Port {
-    /// Listens on every address that is missing. An address that this host does not have, such as `::1`
-    /// without IPv6, does not keep the others from serving.
+    /// Listens on every missing address. One that this host does not have, such as `::1` without IPv6, does not affect the others.
     fn open(&mut self, now: Instant) {
         let shared = Arc::clone(&self.state.shared);
         let only_v6 = shared.bind.iter().any(IpAddr::is_ipv4);
@@ -130,26 +129,26 @@ impl Port {
             let wait = self.retry.map_or(FIRST_RETRY, |(_, last)| (last * 2).min(LAST_RETRY));
             (now + wait, wait)
         });
-        if self.listening > 0 && self.told && failed.is_empty() {
+        if self.listening > 0 && self.warned && failed.is_empty() {
             tracing::info!(port = self.state.port, engine = %self.target.engine, "relayed after all");
         }
-        // The first failure says it; the metrics show for how long it lasts.
-        if !self.told
+        // Only the first failure is logged; the metrics show how long it lasts.
+        if !self.warned
             && let Some((address, error)) = failed.into_iter().find(|(_, error)| self.matters(error))
         {
-            self.told = true;
-            self.tell(address, error);
+            self.warned = true;
+            self.warn(address, error);
         }
     }
 
-    /// Hosts without IPv6 have no `::1`; that is no trouble while another address serves.
+    /// Whether a failure matters: a host without IPv6 has no `::1`, which is harmless while another address serves.
     fn matters(&self, error: &Error) -> bool {
         let absent = error.kind() == ErrorKind::AddrNotAvailable
             || error.raw_os_error() == Some(nix::errno::Errno::EAFNOSUPPORT as i32);
         !(absent && self.listening > 0)
     }
 
-    fn tell(&self, address: IpAddr, error: Error) {
+    fn warn(&self, address: IpAddr, error: Error) {
         let (state, host, engine) = (Arc::clone(&self.state), self.target.host.clone(), self.target.engine);
         if error.kind() != ErrorKind::AddrInUse {
             state.shared.stats.trouble(Trouble::Bind);
@@ -159,7 +158,7 @@ impl Port {
         let stop = state.stop.clone();
         self.state.tasks.spawn(async move {
             let tell = async {
-                // Nodes that share a Docker daemon: the port is published right here, and that is well.
+                // Nodes that share a Docker daemon: the port is published on this machine.
                 if is_same_machine(&host, state.port).await {
                     tracing::debug!(port = state.port, host, "published on this machine, not relayed");
                     return;

@@ -2,9 +2,9 @@
 
 use crate::sockets::{FILES_ENOUGH, files};
 
-/// Files of a connection in full swing: two sockets, and a pipe for each direction.
+/// Files of a connection: two sockets, and a pipe for each direction.
 const FILES_EACH: u64 = 6;
-/// Files that are left to the rest of the node: store, API, cluster, Docker.
+/// Files for the rest of the node: store, API, cluster, Docker.
 const REST: u64 = 512;
 
 /// Connections at the same time.
@@ -13,7 +13,7 @@ pub fn connections() -> usize {
     of_files(files())
 }
 
-/// At least half of the files are left to the rest of the node when there are few.
+/// When files are few, the rest of the node gets at least half of them.
 fn of_files(files: u64) -> usize {
     let share = files.min(FILES_ENOUGH);
     let share = share.saturating_sub(REST).max(share / 2);

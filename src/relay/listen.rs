@@ -15,7 +15,7 @@ use super::pump::{Broken, pump};
 use super::sockets::End;
 use super::stats::{Stats, Trouble};
 
-/// After a failed accept, mostly for want of files, the listener rests for this long.
+/// Pause after a failed accept; mostly, files have run out.
 const REST: Duration = Duration::from_millis(200);
 
 /// What all ports share.
@@ -87,14 +87,14 @@ fn take(client: TcpStream, state: &Arc<PortState>) {
     let state = Arc::clone(state);
     state.tasks.clone().spawn(async move {
         let shared = Arc::clone(&state.shared);
-        // Refused rather than kept waiting: the caller has another way, and 3 s.
+        // Refused at once: the caller waits only 3 s, and can choose another engine.
         let Ok(_permit) = shared.free.try_acquire() else {
             shared.stats.trouble(Trouble::Limit);
             tracing::debug!(port = state.port, "too many connections");
             return;
         };
         let _open = shared.stats.opened();
-        // Both ends are reset when this is cut short.
+        // Cancelled, it resets both ends.
         state.stop.run_until_cancelled(connection(client, &state)).await;
     });
 }
@@ -119,7 +119,7 @@ async fn connection(client: End, state: &PortState) {
             stats.trouble(Trouble::EngineLost);
             tracing::debug!(port = state.port, engine = %id, host, "the connection to the engine broke");
         }
-        // Players leave like this all the time.
+        // Players disconnect like this all the time.
         Err(Broken::Client) => {}
     }
 }

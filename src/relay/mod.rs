@@ -1,6 +1,5 @@
-//! The relay: makes `localhost:<host_http_port>` reach every engine of the cluster beside this node,
-//! whichever host runs it. It moves bytes and nothing else: it must not read what it moves, write to
-//! the registry, or decide where an engine is.
+//! The relay: makes `localhost:<host_http_port>` beside this node reach every engine of the cluster, whichever host runs it. It moves
+//! bytes without reading them, writes nothing to the registry, and does not decide where an engine is.
 //!
 //! - [`plan`]: which ports this node has to relay, as pure functions of the registry
 //! - [`driver`]: opens and closes ports as the plan says, and tries taken ports again
@@ -38,8 +37,7 @@ pub use plan::{Own, Plan, Target};
 pub use settings::Settings;
 pub use stats::Stats;
 
-/// Changes of the registry are looked at no more often than this, apart from the first after a pause:
-/// a burst of events costs one look.
+/// Least time between two plans, so that a burst of events costs one plan.
 const PACE: Duration = Duration::from_millis(10);
 
 /// Follows the registry until `cancel` fires; then every port and connection is closed.
@@ -48,10 +46,10 @@ pub async fn run(cluster: Cluster, config: Arc<Config>, stats: Arc<Stats>, cance
         tracing::info!("the relay is off (ACEFLEET_RELAY): localhost reaches engines of this host only");
         return;
     };
-    // A daemon that is reached over the loopback is this host's own.
+    // A daemon on the loopback is this host's own.
     let docker_host = config.docker_host.as_deref().and_then(daemon_host).filter(|host| !is_loopback(host));
     let advertise_host = config.advertise_host.clone();
-    // The id changes when a node with an emptied disk joins; it is asked for at every look.
+    // The id changes when a node with an emptied disk joins, so every plan reads it.
     let own = || Own {
         node: cluster.node_id(),
         advertise_host: advertise_host.clone(),
@@ -60,7 +58,7 @@ pub async fn run(cluster: Cluster, config: Arc<Config>, stats: Arc<Stats>, cance
     follow(&cluster, own, Relay::new(settings, stats), cancel).await;
 }
 
-/// The same with an own relay; for tests.
+/// The same with a given relay; for tests.
 pub async fn follow(cluster: &Cluster, own: impl Fn() -> Own, mut relay: Relay, cancel: CancellationToken) {
     let mut changes = cluster.changes();
     loop {

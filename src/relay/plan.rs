@@ -1,4 +1,4 @@
-//! Which ports this node relays, and what has to be done about it. Pure: no sockets, no clock.
+//! Which ports this node relays, and which of them to open, move and close. Pure: no sockets, no clock.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub struct Wanted<'a> {
     pub host: &'a str,
 }
 
-/// Who we are, as far as it matters here.
+/// This node and its addresses.
 #[derive(Clone, Debug)]
 pub struct Own {
     /// This node.
@@ -62,8 +62,8 @@ pub fn wanted<'a>(state: &'a State, own: &'a Own) -> BTreeMap<u16, Wanted<'a>> {
         .collect()
 }
 
-/// Ports that VPN containers on this very host publish, used or not. Taken while such a container is restarted, one of them would
-/// keep it from ever coming back.
+/// Ports that VPN containers on this host publish, used or not. If the relay took one while such a container restarts, the container
+/// could not start again.
 fn vpn_ports(state: &State, own: &Own) -> Vec<PortRange> {
     if own.docker_host.is_some() {
         return Vec::new();
@@ -77,7 +77,7 @@ fn is_own_host(host: &str, own: &Own) -> bool {
     bare(host).eq_ignore_ascii_case(bare(&own.advertise_host))
 }
 
-/// True for engines that clients may be sent to, and for those that only finish their streams.
+/// Whether an engine is listed or still serves streams.
 fn is_reachable(state: &State, engine: &Engine) -> bool {
     let finishes = engine.is_acestream()
         && engine.phase == Phase::Draining
@@ -87,23 +87,22 @@ fn is_reachable(state: &State, engine: &Engine) -> bool {
     engine.is_published() || finishes
 }
 
-/// The host to dial; `None` when our Docker publishes the port on this very host, or the owner is not
-/// known yet.
+/// The host to dial; `None` when the port is published on this host, or the owner is not known yet.
 fn host_of<'a>(state: &'a State, own: &'a Own, engine: &'a Engine) -> Option<&'a str> {
     let docker = own.docker_host.as_deref().map(bare);
     if engine.node == own.node {
         return docker;
     }
     let host = bare(&state.node(engine.node)?.info.advertise_host);
-    // Several nodes on one host: its Docker publishes the ports of all of them.
+    // On one host with several nodes, its Docker publishes the ports of all of them.
     let same_host = docker.is_none() && is_own_host(host, own);
-    // What its host reaches at its own loopback is reached by nobody else; the attempt says so.
+    // An address on the loopback of its host is reachable there alone; dialling the host reports it.
     let elsewhere = engine.address.as_deref().filter(|address| !is_loopback(address));
     (!same_host && !host.is_empty()).then_some(elsewhere.unwrap_or(host))
 }
 
-/// What turns the ports that are `held` into those that are `wanted`. Ports of this node's own
-/// reservations are never wanted, so a port that was relayed is given back before Docker needs it.
+/// The changes from the ports that are `held` to those that are `wanted`. Ports of this node's own reservations are never wanted, so
+/// the relay closes them before Docker needs them.
 #[must_use]
 pub fn plan<'a>(wanted: &BTreeMap<u16, Wanted<'_>>, held: impl Iterator<Item = (u16, &'a Target)>) -> Plan {
     let mut plan = Plan::default();
@@ -115,7 +114,7 @@ pub fn plan<'a>(wanted: &BTreeMap<u16, Wanted<'_>>, held: impl Iterator<Item = (
                     plan.retarget.push((*port, owned(wanted)));
                 }
             }
-            // Another engine under the same port is none of the old connections' business.
+            // The port belongs to another engine now: old connections must not go on.
             _ => plan.close.push(*port),
         }
     }

@@ -192,7 +192,7 @@ fn generic_containers_are_not_relayed() {
 }
 
 #[test]
-fn an_engine_with_an_address_of_its_own_is_dialled_there_unless_only_its_host_reaches_that() {
+fn an_engine_with_its_own_address_is_dialled_there_unless_it_is_on_a_loopback() {
     for (address, dialled) in [
         ("172.30.0.7", "172.30.0.7"),
         ("192.0.2.4", "192.0.2.4"),
@@ -213,7 +213,7 @@ fn an_engine_with_an_address_of_its_own_is_dialled_there_unless_only_its_host_re
             [(engine.ports.host_http, engine.id, dialled.to_owned())],
             "{address}"
         );
-        // Who is on its host needs no relay, whatever its address.
+        // On its own host it needs no relay, whatever its address.
         assert_eq!(
             world.wanted(&Own { node: OTHER, advertise_host: "10.0.0.2".to_owned(), docker_host: None }),
             []
@@ -241,7 +241,7 @@ fn nodes_on_the_same_host_need_no_relay() {
 }
 
 #[test]
-fn ports_that_a_vpn_of_this_host_publishes_are_left_to_it() {
+fn ports_that_a_vpn_of_this_host_publishes_are_not_relayed() {
     let mut world = World::new();
     let (port, engine) = world.running(OTHER);
     let (free, third) = world.running(OTHER);
@@ -284,7 +284,7 @@ fn a_port_that_this_node_leases_next_is_closed_when_it_is_reserved() {
 }
 
 #[test]
-fn the_plan_is_the_difference() {
+fn the_plan_is_the_difference_between_held_and_wanted() {
     let wanted_of = |list: &[(u16, u64, &'static str)]| -> BTreeMap<u16, Wanted<'static>> {
         list.iter().map(|(port, engine, host)| (*port, Wanted { engine: EngineId(*engine), host })).collect()
     };

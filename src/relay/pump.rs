@@ -1,9 +1,8 @@
-//! Moves bytes between two sockets until both directions have ended. A direction ends by itself when
-//! its sender says so, and the other one goes on: half-closed connections stay right. Each direction
-//! holds one buffer at the most, so a slow reader slows its sender down.
+//! Moves bytes between two sockets until both directions have ended. Each direction ends when its sender closes it, so half-closed
+//! connections work. Each holds one buffer at the most, so a slow reader slows its sender down.
 //!
-//! A direction begins with plain copies, which need no further files, and goes over to a pipe inside
-//! the kernel (`splice`) when it has moved enough to be a stream.
+//! A direction starts with plain copies, which need no further files. When it has moved enough to be a stream, it changes to a pipe
+//! inside the kernel (`splice`).
 
 use std::io;
 use std::net::Shutdown;
@@ -71,7 +70,7 @@ async fn flow(from: &TcpStream, to: &TcpStream, counter: &AtomicU64) -> Result<(
             copy(from, to, counter, u64::MAX).await?;
         }
     }
-    // Fails when the other side is gone; its own direction notices that.
+    // Fails when the other side is gone, which its own direction notices.
     let _ = SockRef::from(to).shutdown(Shutdown::Write);
     Ok(())
 }

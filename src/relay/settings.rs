@@ -15,8 +15,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What the configuration says; `None` when the relay is switched off. Raises the soft limit of
-    /// open files of this process to the hard one.
+    /// From the configuration; `None` when the relay is off. Raises the soft limit of open files to the hard one.
     #[must_use]
     pub fn of(config: &Config) -> Option<Self> {
         config.relay.then(|| Self { bind: config.relay_bind.clone(), max_connections: limits::connections() })

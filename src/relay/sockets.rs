@@ -9,12 +9,11 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::sockets;
 
 const BACKLOG: i32 = 1_024;
-/// Bytes that wait in a socket for their turn on the network. Without a limit they are megabytes for a slow
-/// reader: memory that many connections push out of the processor's cache, at twice the cost of a byte.
+/// Unsent bytes in a socket. Without a limit, a slow reader has megabytes of them; with many connections these fall out of the
+/// processor's cache, and every byte costs twice as much.
 const UNSENT_MAX: u32 = 128 * 1024;
 
-/// One end of a connection. Dropped unfinished it is reset, so that the other side cannot take a
-/// broken answer for a whole one.
+/// One end of a connection. Dropping it unfinished resets it, so that the other side does not take a broken answer for a whole one.
 pub struct End {
     stream: TcpStream,
     finished: bool,
@@ -53,18 +52,17 @@ impl Drop for End {
 
 fn tune(stream: &TcpStream) {
     sockets::tune(stream);
-    sockets::told(SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_MAX));
+    sockets::log(SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_MAX));
 }
 
-/// A listener that leaves the same port on other addresses alone. `::` takes IPv4, too, unless
-/// `only_v6` says that IPv4 has addresses of its own.
+/// A listener for one address; others may use the same port on other addresses. `::` includes IPv4 unless `only_v6` is set.
 pub fn listen(address: IpAddr, port: u16, only_v6: bool) -> std::io::Result<TcpListener> {
     let address = SocketAddr::new(address, port);
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(only_v6)?;
     }
-    // Closed connections of an earlier listener must not keep the port.
+    // Closed connections of an earlier listener must not block the port.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
