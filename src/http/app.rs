@@ -1,4 +1,4 @@
-//! What every handler has at hand.
+//! The state that all handlers share.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::http::counters::Counters;
 use crate::http::request::auth::Guard;
 use crate::http::request::body::Bodies;
 
-/// How long a look at this node's age is good for.
+/// How long a value of this node's age is used.
 const AGE_GOOD_FOR: Duration = Duration::from_millis(100);
 
 /// The state of the API: the fleet, the key, rendered answers and counters of requests.
@@ -75,11 +75,10 @@ impl App {
         self.inner.fleet.has_leader()
     }
 
-    /// How old this node's answers may be, in milliseconds, as `X-Acefleet-Age-Ms` says it. Looked up ten
-    /// times a second at the most.
+    /// How old this node's answers may be, in milliseconds, for `X-Acefleet-Age-Ms`. Computed at most ten times a second.
     pub fn age(&self) -> HeaderValue {
         let now = Instant::now();
-        // A number and a time: a panic elsewhere cannot leave them half-changed.
+        // A panic elsewhere leaves a number and a time that are still consistent.
         let mut age = self.inner.age.lock().unwrap_or_else(PoisonError::into_inner);
         match &*age {
             Some((at, said)) if now.saturating_duration_since(*at) < AGE_GOOD_FOR => said.clone(),

@@ -1,5 +1,4 @@
-//! What this process counts: requests, events, provisioning. Everything else in the metrics is read from
-//! the state when it is scraped.
+//! Counters of this process: requests, events, provisioning. All other metrics are read from the state at each scrape.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -10,7 +9,7 @@ use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
 
-/// How the event log names the end of a stream whose engine does not know it any more.
+/// The reason in the event log when an engine does not know a stream any more.
 const STALE: &str = "(stale_stream_detected)";
 
 /// Counters of this process since its start.
@@ -25,7 +24,7 @@ pub(crate) struct Counters {
     communication_errors: IntCounterVec,
     stale: IntCounter,
     rendered: IntCounter,
-    /// Newest event that was looked at for stale streams.
+    /// Newest event that was checked for stale streams.
     seen: Mutex<u64>,
 }
 
@@ -38,7 +37,7 @@ pub(crate) struct Hits {
 }
 
 fn register<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> C {
-    // Names and labels are constants of this file; the unit test makes them all.
+    // Names and labels are constants of this file, and a test creates all of them.
     let collector = made.expect("a metric of this file is well-formed");
     registry.register(Box::new(collector.clone())).expect("a metric of this file has a name of its own");
     collector
@@ -49,7 +48,7 @@ fn newest(events: &EventLog) -> u64 {
 }
 
 impl Counters {
-    /// Counters at zero; stale streams are counted from here on.
+    /// Counters at zero. Stale streams count from now on.
     pub fn new(events: &EventLog) -> Self {
         let registry = Registry::new();
         let counters = |name: &str, help: &str, labels: &[&str]| {
@@ -74,9 +73,9 @@ impl Counters {
                 &["endpoint", "method"],
                 &api,
             ),
-            started: counter("orch_events_started_total", "Started events taken in on this node"),
+            started: counter("orch_events_started_total", "Started events accepted by this node"),
             ended: counter("orch_events_ended_total", "Ended events on this node that ended a stream"),
-            provisions: counters("orch_provision_total", "Containers asked for on this node", &["kind"]),
+            provisions: counters("orch_provision_total", "Containers requested from this node", &["kind"]),
             provision_durations: histogram(
                 "orch_provision_duration_seconds",
                 "Time from request for a container to answer",
@@ -90,11 +89,11 @@ impl Counters {
             ),
             stale: counter(
                 "orch_stale_streams_detected_total",
-                "Streams ended because their engine forgot them",
+                "Streams ended because their engine does not know them any more",
             ),
             rendered: counter(
                 "acefleet_answers_rendered_total",
-                "Answers written anew; all others were kept from the last time for the same state",
+                "Answers rendered; all others were reused from the same state",
             ),
             seen: Mutex::new(newest(events)),
             registry: registry.clone(),
@@ -131,7 +130,7 @@ impl Counters {
         }
     }
 
-    /// Started events were taken in.
+    /// Started events were accepted.
     pub fn started(&self, events: u64) {
         self.started.inc_by(events);
     }
@@ -153,12 +152,12 @@ impl Counters {
         self.communication_errors.with_label_values(&[source, error_type]).inc();
     }
 
-    /// An answer that others will get, too, was written.
+    /// An answer was rendered.
     pub fn rendered(&self) {
         self.rendered.inc();
     }
 
-    /// All of them, with stale streams brought up to the event log.
+    /// All counters, with stale streams up to the end of the event log.
     pub fn gather(&self, events: &EventLog) -> Vec<MetricFamily> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = events.iter().rev().take_while(|event| event.id > *seen);

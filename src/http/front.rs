@@ -1,5 +1,5 @@
-//! The way of every request: what is kept is answered at once, everything else goes through the router.
-//! Both kinds get the same headers and are logged and counted alike.
+//! The entry of every request: a rendered answer is sent at once, everything else goes through the router. Both get the same headers,
+//! log lines and counts.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::http::answer::methods;
 use crate::http::answer::packed;
 use crate::http::answer::problem::Problem;
 use crate::http::answer::rendered::Moment;
-use crate::http::answer::snapshot::Known;
+use crate::http::answer::snapshot::Current;
 use crate::http::app::App;
 use crate::http::connections::stall::Wanted;
 use crate::http::observe::{self, Endpoint, Seen};
@@ -32,10 +32,10 @@ use crate::http::request::path;
 use crate::http::request::visitors;
 use crate::http::routes;
 
-/// Bytes at hand, or whatever a handler makes.
+/// A rendered answer, or the body of a handler.
 pub(crate) type AnswerBody = Either<Full<Bytes>, Body>;
 
-/// The whole API. A clone is another handle on the same one.
+/// The whole API. Clones share it.
 #[derive(Clone)]
 pub struct Api {
     parts: Arc<Parts>,
@@ -61,7 +61,7 @@ impl Api {
         Self { parts: Arc::new(Parts { app, routed }) }
     }
 
-    /// Proxies whose connections may rest in any number.
+    /// Proxies that may have any number of idle connections.
     pub(crate) fn trusted_proxies(&self) -> &[IpNet] {
         &self.parts.app.fleet().config().trusted_proxies
     }
@@ -72,9 +72,9 @@ impl Api {
         if let Some(problem) = self.foreign_page(&request) {
             return self.turn_away(&seen, request.uri().path(), problem).map(Either::Right);
         }
-        let mut response = match self.kept(&seen, &request) {
+        let mut response = match self.cached(&seen, &request) {
             Some(answer) => answer.map(Either::Left),
-            // Most requests do not come here; those that do not need not carry the room for it.
+            // Boxed, so that the future of a rendered answer stays small.
             None => Box::pin(self.handle(seen, request.map(Body::new))).await.map(Either::Right),
         };
         if self.parts.app.fleet().cluster().is_disputed() {
@@ -83,7 +83,7 @@ impl Api {
         response
     }
 
-    /// Why this request is not for an open node, if this is one.
+    /// Why an open node refuses this request, if it does.
     fn foreign_page<B>(&self, request: &hyper::Request<B>) -> Option<Problem> {
         let app = &self.parts.app;
         if !app.key().is_open() {
@@ -101,7 +101,7 @@ impl Api {
         response
     }
 
-    /// Answers a request that came when there was room only for those who ask for the node's health.
+    /// Answers a request on a connection that is reserved for health checks.
     pub(crate) async fn answer_for_health(&self, request: hyper::Request<Wanted>) -> Response<AnswerBody> {
         let mut response = match path::is_of_health(request.uri().path()) {
             true => self.answer(request).await,
@@ -115,21 +115,21 @@ impl Api {
                 response.map(Either::Right)
             }
         };
-        // The place is for the next one.
+        // The slot is for the next health check.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         response
     }
 
-    /// The answer that was given before to the same question about the same state. Pages are kept under
-    /// the one spelling of their path and parameters; other spellings of it find them behind the router.
-    fn kept<B>(&self, seen: &Seen, request: &hyper::Request<B>) -> Option<Response<Full<Bytes>>> {
+    /// The rendered answer to this request for the current state. It is found under the canonical path and parameters; other spellings
+    /// find it behind the router.
+    fn cached<B>(&self, seen: &Seen, request: &hyper::Request<B>) -> Option<Response<Full<Bytes>>> {
         if request.method() != Method::GET {
             return None;
         }
         let app = &self.parts.app;
         let target = request.uri().path_and_query()?.as_str();
-        let known = Known::now(app, seen.began);
-        let page = app.rendered().find(&known.key, target)?;
+        let current = Current::now(app, seen.began);
+        let page = app.rendered().find(&current.key, target)?;
         if page.wants_packing(request.headers()) {
             return None;
         }
@@ -145,7 +145,7 @@ impl Api {
         Some(response)
     }
 
-    /// Everything else, with an answer even when a handler panics.
+    /// All other answers, even when a handler panics.
     async fn handle(&self, seen: Seen, mut request: Request) -> Response<Body> {
         let span = seen.span(request.uri().path());
         request.extensions_mut().insert(Arrival::at(seen.began));
@@ -172,7 +172,7 @@ impl Api {
         response
     }
 
-    /// Gives the path its one spelling, then routes.
+    /// Makes the path canonical, then routes.
     async fn dispatch(&self, mut request: Request) -> Response<Body> {
         let method = request.method().clone();
         let asked = request.uri().clone();

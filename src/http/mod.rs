@@ -1,18 +1,18 @@
-//! The public HTTP API, the same on every node. It decides nothing: it checks what callers say, asks the
-//! fleet, and shows the state; it holds nothing but rendered answers and counters.
+//! The public HTTP API, the same on every node. It checks requests, calls the fleet and shows the state. It decides nothing, and holds
+//! nothing but rendered answers and counters.
 //!
 //! One folder for each resource:
-//! - [`engines`]: `/engines`, `/containers`, `/by-label`
-//! - [`streams`]: `/streams`
-//! - [`events`]: `/events`, what proxies report
-//! - [`provision`]: `/provision`, `/scale`, `/gc`
-//! - [`vpn`]: `/vpn`
-//! - [`cluster`]: `/cluster` with its members, and the key of the cluster
-//! - [`status`]: `/orchestrator/status` and `plan`, `/health`, `/livez`, `/readyz`, `/metrics`
-//! - [`docs`]: `/`, `/docs`, `/openapi.json`
+//! - [`engines`] has `/engines`, `/containers`, `/by-label`
+//! - [`streams`] has `/streams`
+//! - [`events`] has `/events`, what proxies report
+//! - [`provision`] has `/provision`, `/scale`, `/gc`
+//! - [`vpn`] has `/vpn`
+//! - [`cluster`] has `/cluster` with its members, and the key of the cluster
+//! - [`status`] has `/orchestrator/status` and `plan`, `/health`, `/livez`, `/readyz`, `/metrics`
+//! - [`docs`] has `/`, `/docs`, `/openapi.json`
 //!
 //! The way of a request: [`connections`] → [`front`] → [`routes`] → a resource, which reads it with [`request`] and
-//! answers with [`answer`]. [`app`] and [`counters`] are what every handler has at hand; [`observe`] logs, counts and
+//! answers with [`answer`]. All handlers share [`app`] and [`counters`]; [`observe`] logs, counts and
 //! catches panics.
 
 mod answer;

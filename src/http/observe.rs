@@ -1,4 +1,4 @@
-//! Around every request: an id, a span for the log, counters, and an answer even when a handler panics.
+//! Around every request: an id, a log span, counters, and an answer even after a panic.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -17,21 +17,21 @@ use crate::http::counters::Counters;
 
 /// Id of a request, the caller's or ours.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Longest id that is taken from a caller.
+/// Longest id of a caller that is used.
 const ID_MAX: usize = 64;
 
-/// Route of a request, put on its answer by [`name_endpoint`].
+/// Route of a request, which [`name_endpoint`] attaches to its answer.
 #[derive(Clone)]
 pub(crate) struct Endpoint(MatchedPath);
 
-/// Remembers which route was taken; runs behind the router.
+/// Attaches the route to the answer; runs behind the router.
 pub(crate) async fn name_endpoint(endpoint: MatchedPath, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     response.extensions_mut().insert(Endpoint(endpoint));
     response
 }
 
-/// A request as log and counters see it.
+/// A request, for the log and counters.
 pub(crate) struct Seen {
     /// When it came.
     pub began: Instant,
@@ -46,13 +46,12 @@ impl Seen {
         Self { began: Instant::now(), method, id }
     }
 
-    /// What is logged under it names the request. The path only: queries are not logged, headers and
-    /// bodies never.
+    /// Log lines within it name the request by its path, without query, headers and body.
     pub fn span(&self, path: &str) -> Span {
         tracing::info_span!("request", id = ?self.id, method = self.method, path)
     }
 
-    /// Logs the answer, under a span that is made for it if need be.
+    /// Logs the answer within a span, which is created only if the line is logged.
     pub fn log(&self, span: impl FnOnce() -> Span, status: StatusCode, took: Duration) {
         if LevelFilter::current() >= LevelFilter::DEBUG {
             span().in_scope(|| {
@@ -82,7 +81,7 @@ impl Seen {
     }
 }
 
-/// Methods as labels: whatever a client makes up is one of them.
+/// The method as a label. All unknown methods share one.
 fn method_word(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -114,7 +113,7 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     }
 }
 
-/// What this comes to, or an answer that says that it panicked, and nothing else.
+/// The answer of a handler, or a bare 500 if it panics.
 pub(crate) async fn caught(handling: impl Future<Output = Response>) -> Response {
     AssertUnwindSafe(handling).catch_unwind().await.unwrap_or_else(panicked)
 }

@@ -25,7 +25,7 @@ fn operations() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::common()).merge(prompt()).merge(patient())
 }
 
-/// Operations that wait for a container to stop or for votes to move, which may take longer than callers like.
+/// Operations that wait for a container to stop or for a change of members. They may take up to 20 s.
 fn patient() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(engines::containers::delete))
@@ -33,7 +33,7 @@ fn patient() -> OpenApiRouter<App> {
         .routes(routes!(cluster::nodes::adopt))
 }
 
-/// All others, which are answered in time whatever happens.
+/// All others, which are always answered in time.
 fn prompt() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(provision::generic))
@@ -70,7 +70,7 @@ fn prompt() -> OpenApiRouter<App> {
         .route_layer(from_fn(call::in_time))
 }
 
-/// All routes, for paths in their one spelling.
+/// All routes, for canonical paths.
 pub(crate) fn routes(app: App) -> Router {
     let (routed, _) = operations().merge(docs::routes(document)).split_for_parts();
     routed
@@ -87,7 +87,7 @@ pub(crate) fn routes(app: App) -> Router {
 #[must_use]
 pub fn openapi_json() -> String {
     let (_, document) = operations().split_for_parts();
-    // Plain data with string keys always has JSON.
+    // Plain data with string keys always encodes.
     let mut json = openapi::completed(document).to_pretty_json().expect("the OpenAPI document has JSON");
     json.push('\n');
     json

@@ -1,4 +1,4 @@
-//! Any web page may call the API; no credentials of the browser go along.
+//! Any web page may call the API, without credentials of the browser.
 
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -21,7 +21,7 @@ pub(crate) fn mark(headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
 }
 
-/// The answer to a preflight; `None` when the request is none.
+/// The answer to a preflight; `None` for other requests.
 pub(crate) fn preflight<B>(request: &Request<B>) -> Option<Response> {
     let asked = request.headers();
     let is_preflight = request.method() == Method::OPTIONS

@@ -6,10 +6,9 @@ use axum::http::{HeaderName, HeaderValue};
 pub(crate) const REVISION: HeaderName = HeaderName::from_static("x-acefleet-revision");
 /// How old an answer may be, milliseconds.
 pub(crate) const AGE: HeaderName = HeaderName::from_static("x-acefleet-age-ms");
-/// Other replicas hold something else, and no majority says which is right.
+/// Replicas differ, and no majority says which is right.
 pub(crate) const DISPUTED: HeaderName = HeaderName::from_static("x-acefleet-disputed");
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
-/// Caches may keep answers but have to ask whether they are still true: a stale list of engines sends
-/// players to dead ones.
+/// Caches must revalidate answers: a stale list of engines sends players to dead ones.
 pub(crate) const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");

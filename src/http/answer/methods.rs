@@ -1,4 +1,4 @@
-//! `HEAD` wherever there is `GET`, and `OPTIONS` for monitors and load balancers, which ask it of `/` or of the server as a whole.
+//! `HEAD` for every `GET`, and `OPTIONS` for monitors and load balancers, also for `*`.
 
 use axum::body::{Body, HttpBody};
 use axum::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
@@ -12,7 +12,7 @@ pub(crate) fn of_server() -> Response<Body> {
     (StatusCode::NO_CONTENT, [(ALLOW, OF_SERVER)]).into_response()
 }
 
-/// Makes the list of methods of a path complete, and its answer to `OPTIONS` a good one.
+/// Completes `Allow`, and makes the answer to `OPTIONS` a success.
 pub(crate) fn tidy(method: &Method, mut response: Response<Body>) -> Response<Body> {
     if response.status() != StatusCode::METHOD_NOT_ALLOWED {
         return response;
@@ -32,7 +32,7 @@ pub(crate) fn tidy(method: &Method, mut response: Response<Body>) -> Response<Bo
     response
 }
 
-/// The headers of an answer alone, its length among them.
+/// The headers of an answer, with its length.
 pub(crate) fn without_body(response: Response<Body>) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     if let Some(length) = body.size_hint().exact() {

@@ -1,9 +1,9 @@
-//! Answers: which state they show, how they are kept, and how failures are said.
+//! Answers: which state they show, how they are reused, and how errors look.
 //!
 //! - [`snapshot`]: the state that a read sees, and how fresh it is
 //! - [`rendered`]: answers rendered once for each state
-//! - [`headers`]: headers that say which state it was
-//! - [`problem`]: errors
+//! - [`headers`]: headers that identify the state
+//! - [`problem`]: error answers
 //! - [`packed`] (gzip), [`cors`], [`methods`] (`HEAD`, `OPTIONS`)
 //! - [`time`]: timestamps as clients parse them
 

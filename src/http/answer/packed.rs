@@ -1,4 +1,4 @@
-//! Larger answers are packed for those who name gzip.
+//! Compresses longer answers for clients that accept gzip.
 
 use std::io::Write;
 
@@ -9,15 +9,15 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http_body_util::BodyExt;
 
-/// Shorter answers fit into a few packets as they are.
+/// Shorter answers fit into a few packets uncompressed.
 pub(crate) const PACKED_FROM: usize = 8 << 10;
-/// Longer answers are packed away from the threads that carry the cluster's messages.
+/// Longer answers are compressed outside the threads of the runtime, which carry the cluster's messages.
 const LONG: usize = 128 << 10;
 
 pub(crate) const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 pub(crate) const BY_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding");
 
-/// Whether somebody takes packed answers.
+/// Whether the client accepts gzip.
 pub(crate) fn is_accepted(headers: &HeaderMap) -> bool {
     let listed = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     listed.flat_map(|value| value.split(',')).any(|coding| {
@@ -27,15 +27,15 @@ pub(crate) fn is_accepted(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Packs bytes, fast rather than tight.
+/// Compresses bytes, fast rather than small.
 pub(crate) fn pack(bytes: &[u8]) -> Vec<u8> {
     let mut packer = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::fast());
-    // A vector takes everything.
+    // Writing to a vector cannot fail.
     let written = packer.write_all(bytes).and_then(|()| packer.finish());
     written.unwrap_or_default()
 }
 
-/// Packs an answer, unless it is short, packed already, or no text.
+/// Compresses an answer, unless it is short, compressed already, or no text.
 pub(crate) async fn pack_answer(response: Response<Body>) -> Response<Body> {
     let length = response.body().size_hint().exact().and_then(|length| usize::try_from(length).ok());
     let Some(length) = length.filter(|length| *length >= PACKED_FROM) else { return response };
@@ -45,7 +45,7 @@ pub(crate) async fn pack_answer(response: Response<Body>) -> Response<Body> {
         return response;
     }
     let (mut parts, body) = response.into_parts();
-    // Bytes at hand, which cannot fail.
+    // The body is in memory, so this cannot fail.
     let Ok(body) = body.collect().await else { return Response::from_parts(parts, Body::empty()) };
     let bytes = body.to_bytes();
     let packed = match length > LONG {
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gzip_goes_only_to_those_who_name_it() {
+    fn only_clients_that_accept_gzip_get_it() {
         for (value, accepted) in [
             ("gzip, deflate, br", true),
             ("br;q=1.0, GZIP;q=0.8", true),
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_packed_comes_out_as_it_went_in() {
+    async fn a_compressed_answer_has_the_same_content() {
         for length in [PACKED_FROM - 1, PACKED_FROM, LONG + 1] {
             let text = "engine ".repeat(length / 7 + 1)[..length].to_owned();
             let packed = pack_answer(text.clone().into_response()).await;

@@ -1,4 +1,4 @@
-//! Error answers: status, body in the contract's shape, and the headers that go with it.
+//! Error answers: status, body and headers.
 
 use acefleet_raft::{MembershipError, ReadError, WriteError};
 use acefleet_registry::{Refusal, RefusalCode};
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use crate::fleet::FleetError;
 
-/// Why something was not done and when to come back: exactly six keys, which proxies decode.
+/// Why something was not done, and when to retry: exactly six keys, which proxies decode.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(PartialEq, Eq))]
 pub(crate) struct Blocked {
@@ -34,14 +34,14 @@ pub(crate) struct Blocked {
     pub should_wait: bool,
 }
 
-/// The body of every answer that says no with a reason for machines.
+/// The body of refusals with a machine-readable reason.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BlockedBody {
     /// Why.
     pub detail: Blocked,
 }
 
-/// The body of every other refusal.
+/// The body of all other refusals.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DetailBody {
     /// One sentence.
@@ -49,7 +49,7 @@ pub(crate) struct DetailBody {
     pub detail: String,
 }
 
-/// One thing that is wrong with a body, a path or a query.
+/// One violation in a body, a path or a query.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Violation {
     /// Machine-readable kind, e.g. `missing`, `string_type`, `int_parsing`.
@@ -70,7 +70,7 @@ pub(crate) struct Violation {
 /// The body of a 422.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct InvalidBody {
-    /// Everything that is wrong.
+    /// All violations.
     pub detail: Vec<Violation>,
 }
 
@@ -92,7 +92,7 @@ impl Problem {
         Self::new(status, detail)
     }
 
-    /// A 422 that lists what is wrong.
+    /// A 422 that lists violations.
     pub fn invalid(violations: Vec<Violation>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, violations)
     }
@@ -106,25 +106,25 @@ impl Problem {
         problem
     }
 
-    /// The unknown route.
+    /// 404 for an unknown route.
     pub fn not_found() -> Self {
         Self::text(StatusCode::NOT_FOUND, "Not Found")
     }
 
-    /// The known route with another method; the router adds `Allow`.
+    /// 405; the router adds `Allow`.
     pub fn method_not_allowed() -> Self {
         Self::text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
     }
 
-    /// Adds headers to whatever the answer has already.
+    /// Adds headers.
     pub fn with_headers(mut self, headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>) -> Self {
         self.headers.extend(headers);
         self
     }
 
-    /// What its reader gets.
+    /// Status and body of the answer.
     #[cfg(test)]
-    pub fn told(self) -> (StatusCode, Value) {
+    pub fn status_and_body(self) -> (StatusCode, Value) {
         (self.status, self.body)
     }
 
@@ -142,7 +142,7 @@ impl Problem {
         )
     }
 
-    /// A write that has no outcome. `error` names the kind of operation.
+    /// A write without a known result. `error` names the kind of operation.
     pub fn write(error: &'static str, cause: &WriteError) -> Self {
         match cause {
             WriteError::NoLeader => Self::retry_soon(error, "no_leader", cause, 2),
@@ -152,20 +152,20 @@ impl Problem {
         }
     }
 
-    /// Who may call is not known before the cluster has formed.
+    /// 503 before the cluster has formed, as the key is unknown until then.
     pub fn not_formed() -> Self {
         let message = "the cluster has not formed yet, or this node has nothing of its log; retry";
         Self::retry_soon("write_blocked", "not_formed", message, 2)
     }
 
-    /// The node has too much to do; nothing was done.
+    /// 503 of a busy node; nothing was done.
     pub fn busy(message: &str) -> Self {
         Self::retry_soon("request_blocked", "busy", message, 1)
     }
 
     /// A call that was not answered in time.
     pub fn late() -> Self {
-        let message = "it was not done in time and may or may not count";
+        let message = "it was not done in time, and may or may not have an effect";
         Self::retry_soon("request_blocked", "unknown_outcome", message, 1)
     }
 
@@ -174,7 +174,7 @@ impl Problem {
         Self::retry_soon(error, "registry_full", &refusal.message, refusal.retry_after_s.unwrap_or(10))
     }
 
-    /// The node is behind the revision that the caller insists on.
+    /// The node does not have the revision in `min_revision` yet.
     pub fn behind(wanted: u64, have: u64) -> Self {
         let message = format!("this node has revision {have}, not yet {wanted}; retry or ask another node");
         Self::retry_soon("read_blocked", "behind", message, 1)

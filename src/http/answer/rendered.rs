@@ -1,8 +1,8 @@
-//! Answers to reads, rendered once for each state and asked for many times. They are kept under the one
-//! spelling of what was asked, so that whoever asks like that gets the bytes without anything being parsed or
-//! looked up. Other spellings, and parameters that mean nothing, lead to the same page and never to another one.
-//! Rendering happens outside the lock: two first askers may both render, nobody waits for another. Long lists
-//! are rendered one after the other, away from the threads that carry the cluster's messages.
+//! Answers to reads, rendered once for each state. They are stored under the canonical path and parameters, so that a request in this form
+//! gets its bytes without parsing. Other spellings lead to the same answer.
+//!
+//! Rendering happens outside the lock: two requests may render the same answer, but none waits for another. Long lists are rendered
+//! one at a time, outside the threads that carry the cluster's messages.
 
 use std::collections::HashMap;
 use std::mem;
@@ -24,31 +24,31 @@ use crate::http::answer::problem::Problem;
 use crate::http::counters::Hits;
 use crate::http::observe;
 
-/// Answers kept for one state.
+/// Answers for one state at the most.
 const PAGES_MAX: usize = 4_096;
-/// Bytes kept for one state.
+/// Bytes of answers for one state at the most.
 const BYTES_MAX: usize = 32 << 20;
-/// Bytes of all answers that are kept or on their way, packed copies included. Whoever takes an answer slowly holds it.
+/// Bytes of all answers that are stored or being sent, with compressed copies. A slow client holds its answer.
 const LIVE_MAX: usize = 128 << 20;
-/// Longer questions are not remembered.
+/// Longest path and parameters of a stored answer.
 const TARGET_MAX: usize = 512;
-/// A list of so many entries takes a thread about a millisecond. Longer ones would keep heartbeats waiting.
+/// Entries of a list that takes about a millisecond to render. Longer ones would delay heartbeats.
 pub(crate) const SHORT: usize = 500;
-/// The same of entries that differ much: bytes of the records.
+/// The same in bytes of the records, for entries of very different size.
 pub(crate) const SHORT_BYTES: u64 = 1 << 20;
 
-/// Everything that answers depend on.
+/// The state that answers depend on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Key {
     /// Revision of the registry.
     pub revision: u64,
     /// Epoch of the soft state.
     pub epoch: u64,
-    /// Nodes that have been silent, by id.
+    /// Suspect nodes, by id.
     pub silent: Vec<NodeId>,
 }
 
-/// What an answer depends on beside the state.
+/// The time that some answers depend on as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Moment {
     second: u64,
@@ -62,7 +62,7 @@ impl Moment {
     }
 }
 
-/// What is rendered: a body, and where the rest of a list is.
+/// A rendered body, and where the rest of a list is.
 pub(crate) struct Page {
     /// JSON.
     pub body: Vec<u8>,
@@ -76,12 +76,12 @@ impl From<Vec<u8>> for Page {
     }
 }
 
-/// Counts the bytes of answers from their rendering until the last of those who got them is done.
+/// Counts the bytes of answers from their rendering until the last client has them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Live(Arc<AtomicUsize>);
 
 impl Live {
-    /// Whether no more may be rendered now.
+    /// Whether the limit is reached.
     fn is_full(&self) -> bool {
         self.0.load(Ordering::Relaxed) >= LIVE_MAX
     }
@@ -109,26 +109,26 @@ impl Drop for Held {
     }
 }
 
-/// An answer that is the same for everyone who asks, with or without a key.
+/// An answer for all clients, with or without a key.
 #[derive(Debug)]
 pub(crate) struct Rendering {
     body: Bytes,
     live: Live,
-    /// The same, packed when the first came who takes it so.
+    /// The compressed copy, made for the first client that accepts it.
     packed: OnceLock<Bytes>,
-    /// Quoted hash of the body: a strong tag, for each of the two.
+    /// Strong tag: the quoted hash of the body, one for each copy.
     etag: HeaderValue,
     packed_etag: HeaderValue,
-    /// All headers of a 200. Those that differ from answer to answer are there to be replaced.
+    /// All headers of a 200; some are replaced in each answer.
     headers: HeaderMap,
-    /// If it is not good for as long as the state is.
+    /// The time that it depends on, if it does.
     pub moment: Option<Moment>,
     /// Counts its answers.
     pub hits: Hits,
 }
 
 impl Rendering {
-    /// Hashes a body. `revision` is that of the state it shows.
+    /// Makes an answer from a body. `revision` is that of its state.
     pub fn new(page: impl Into<Page>, revision: u64, hits: Hits, live: &Live) -> Self {
         let Page { body, next } = page.into();
         let hash = Sha256::digest(&body);
@@ -155,17 +155,17 @@ impl Rendering {
         Self { body, live, packed, etag, packed_etag, headers, moment: None, hits }
     }
 
-    /// Whether it has to be packed before the one who sent these headers gets it.
+    /// Whether the client wants a compressed copy that does not exist yet.
     pub fn wants_packing(&self, asked: &HeaderMap) -> bool {
         self.body.len() >= PACKED_FROM && self.packed.get().is_none() && packed::is_accepted(asked)
     }
 
-    /// Packs it, once.
+    /// Makes the compressed copy, once.
     pub fn pack(&self) {
         self.packed.get_or_init(|| self.live.hold(packed::pack(&self.body)));
     }
 
-    /// The answer to someone who sent these headers: 304 to those who have it.
+    /// The answer to a request with these headers: 304 if the client has it.
     pub fn answer(&self, asked: &HeaderMap, age: HeaderValue) -> Response<Full<Bytes>> {
         let packed = self.packed.get().filter(|_| packed::is_accepted(asked));
         let known = asked
@@ -204,7 +204,7 @@ struct Pages {
     bytes: usize,
 }
 
-/// Rendered answers of the newest state that was asked for, by path and the parameters that matter.
+/// Rendered answers of the newest state, by canonical path and parameters.
 #[derive(Default)]
 pub(crate) struct Rendered {
     pages: RwLock<Pages>,
@@ -214,19 +214,19 @@ pub(crate) struct Rendered {
 }
 
 impl Rendered {
-    /// What all answers weigh that are kept or on their way.
+    /// Bytes of all answers that are stored or being sent.
     pub fn live(&self) -> &Live {
         &self.live
     }
 
-    /// Refuses to render more while slow readers hold as much as this node gives them.
+    /// Refuses to render more while slow clients hold too much.
     ///
     /// # Errors
     /// 503: retry.
     pub fn room(&self) -> Result<(), Problem> {
         match self.live.is_full() {
             true => Err(Problem::busy(
-                "as many bytes of answers are on their way as this node keeps: read faster, or ask later",
+                "this node holds as many bytes of unread answers as it can: read faster, or ask later",
             )),
             false => Ok(()),
         }
@@ -237,13 +237,13 @@ impl Rendered {
         Arc::clone(&self.long).lock_owned().await
     }
 
-    /// The answer that is kept for this state.
+    /// The stored answer for this state.
     pub fn find(&self, key: &Key, target: &str) -> Option<Arc<Rendering>> {
         let pages = self.pages.read().unwrap_or_else(PoisonError::into_inner);
         if pages.key == *key { pages.pages.get(target).cloned() } else { None }
     }
 
-    /// Keeps an answer, unless a newer state has been asked for meanwhile.
+    /// Stores an answer, unless there are answers for a newer state.
     pub fn keep(&self, key: &Key, target: &str, rendering: &Arc<Rendering>) {
         let size = target.len() + rendering.body.len();
         let mut old = Pages::default();
@@ -263,7 +263,7 @@ impl Rendered {
                 }
             }
         }
-        // Thousands of pages take a while to free, and nobody has to wait for that.
+        // Outside the lock: freeing thousands of answers takes a while.
         drop(old);
     }
 }
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_kept_for_its_state_alone() {
+    fn a_page_is_found_for_its_state_alone() {
         let rendered = Rendered::default();
         for (state, kept) in
             [(key(1, 1), true), (key(1, 2), true), (key(2, 2), true), (key(1, 1), false), (key(2, 1), false)]
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_bounded() {
+    fn stored_answers_are_bounded() {
         let rendered = Rendered::default();
         let small = rendering("{}");
         for id in 0..PAGES_MAX + 10 {
@@ -312,7 +312,7 @@ mod tests {
             (pages.pages.len(), pages.bytes)
         };
         assert_eq!(pages(&rendered), (PAGES_MAX, 15 * PAGES_MAX));
-        // One that is kept already is replaced and counts once.
+        // A stored one is replaced, and counts once.
         rendered.keep(&key(1, 1), "/engines/0000", &rendering("[0]"));
         assert_eq!(pages(&rendered), (PAGES_MAX, 15 * PAGES_MAX + 1));
         rendered.keep(&key(2, 1), &"x".repeat(TARGET_MAX + 1), &small);
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_weighs_until_the_last_reader_has_it() {
+    fn an_answer_counts_until_the_last_client_has_it() {
         let rendered = Rendered::default();
         let hits = Counters::new(&EventLog::default()).hits("/streams");
         let list = Rendering::new(vec![b' '; LIVE_MAX], 7, hits, rendered.live());
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_have_the_answer_get_no_body() {
+    fn clients_that_have_the_answer_get_no_body() {
         let page = rendering("[]");
         assert_eq!(page.etag, rendering("[]").etag);
         assert_ne!(page.etag, rendering("[1]").etag);
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn long_pages_are_packed_once_and_have_a_tag_of_their_own() {
+    fn long_pages_are_compressed_once_and_have_their_own_tag() {
         let page = rendering(&" ".repeat(PACKED_FROM));
         let plain = HeaderMap::new();
         let takes = HeaderMap::from_iter([(ACCEPT_ENCODING, GZIP)]);

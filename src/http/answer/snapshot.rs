@@ -1,5 +1,5 @@
-//! Reads: which state they see, how fresh it has to be, and the headers that say so. Nothing here leaves
-//! the node unless the caller asks for it.
+//! The state that a read sees, its freshness, and the headers that say so. Reads stay on this node unless the caller asks for a fresher
+//! state.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,18 +28,18 @@ enum Consistency {
     Linearizable,
 }
 
-/// What this node knows at a moment.
-pub(crate) struct Known {
+/// The newest state of this node.
+pub(crate) struct Current {
     /// Replicated state.
     pub view: Arc<View>,
     /// Reported state.
     pub soft: Arc<SoftView>,
-    /// What answers for this state are kept under.
+    /// Key of rendered answers for this state.
     pub key: Key,
 }
 
-impl Known {
-    /// The newest state on this node.
+impl Current {
+    /// The state now.
     pub fn now(app: &App, now: Instant) -> Self {
         let view = app.fleet().view();
         let soft = app.fleet().soft();
@@ -89,7 +89,7 @@ impl FromRequestParts<App> for Snapshot {
     }
 }
 
-/// What this node knows now, whatever freshness a caller names: for answers about the node itself, which must not wait.
+/// The state now, without a wait for freshness: for answers about the node itself.
 pub(crate) struct Here(pub Snapshot);
 
 impl FromRequestParts<App> for Here {
@@ -102,7 +102,7 @@ impl FromRequestParts<App> for Here {
 
 impl Snapshot {
     fn of(parts: &Parts, app: &App, query: Query) -> Self {
-        let Known { view, soft, key } = Known::now(app, Instant::now());
+        let Current { view, soft, key } = Current::now(app, Instant::now());
         Self {
             view,
             soft,
@@ -137,9 +137,8 @@ impl Snapshot {
         self.key.silent.contains(&node)
     }
 
-    /// Sends an answer that everyone gets who asks this of this state, and keeps it for the next: with or
-    /// without a key, so nothing secret may be in it. `parameters` are those of the query that it depends on, in their
-    /// one spelling; `moment` says that time matters, too.
+    /// Sends an answer and stores it for other requests to the same state. These may have no key, so nothing secret may be in it.
+    /// `parameters` are the canonical parameters that it depends on, `moment` the time, if it depends on that.
     pub fn page<P: Into<Page>>(
         &self,
         app: &App,
@@ -148,9 +147,9 @@ impl Snapshot {
         render: impl FnOnce(&Self) -> P,
     ) -> Response {
         let target = self.target(parameters);
-        let kept = app.rendered().find(&self.key, &target).filter(|kept| kept.moment == moment);
-        let rendering = match kept {
-            Some(kept) => kept,
+        let stored = app.rendered().find(&self.key, &target).filter(|stored| stored.moment == moment);
+        let rendering = match stored {
+            Some(stored) => stored,
             None => {
                 if let Err(full) = app.rendered().room() {
                     return full.into_response();
@@ -170,8 +169,7 @@ impl Snapshot {
         rendering.answer(&self.asked, self.age.clone()).map(Body::new)
     }
 
-    /// The same for a list: a long one is rendered away from the threads that carry the cluster's
-    /// messages, and one at a time.
+    /// The same for a list. Long ones are rendered one at a time, outside the threads that carry the cluster's messages.
     pub async fn list_page<P: Into<Page>>(
         mut self,
         app: &App,
@@ -179,13 +177,13 @@ impl Snapshot {
         is_long: bool,
         render: impl FnOnce(&Self) -> P + Send + 'static,
     ) -> Response {
-        let kept = app.rendered().find(&self.key, &self.target(&parameters));
-        if !is_long || kept.is_some_and(|kept| !kept.wants_packing(&self.asked)) {
+        let stored = app.rendered().find(&self.key, &self.target(&parameters));
+        if !is_long || stored.is_some_and(|stored| !stored.wants_packing(&self.asked)) {
             return self.page(app, &parameters, None, render);
         }
         let turn = app.rendered().turn().await;
-        // So that those who waited share one answer.
-        Known { view: self.view, soft: self.soft, key: self.key } = Known::now(app, Instant::now());
+        // All requests that waited share one answer for the newest state.
+        Current { view: self.view, soft: self.soft, key: self.key } = Current::now(app, Instant::now());
         self.age = app.age();
         let app = app.clone();
         let rendered = tokio::task::spawn_blocking(move || {
@@ -194,7 +192,7 @@ impl Snapshot {
         });
         match rendered.await {
             Ok(response) => response,
-            // It is not aborted, so it panicked; that is answered where all panics of handlers are.
+            // The task panicked; the panic is handled as that of a handler.
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }
@@ -206,7 +204,7 @@ impl Snapshot {
         }
     }
 
-    /// Sends an answer that is made for this request alone.
+    /// Sends an answer to this request alone.
     pub fn answer(&self, body: &impl Serialize) -> Response {
         self.answer_with(StatusCode::OK, body)
     }
@@ -218,7 +216,7 @@ impl Snapshot {
         response
     }
 
-    /// Says which state the answer shows.
+    /// Adds the headers that identify the state.
     pub fn mark(&self, headers: &mut HeaderMap) {
         headers.insert(REVISION, HeaderValue::from(self.view.revision));
         headers.insert(AGE, self.age.clone());
@@ -226,7 +224,7 @@ impl Snapshot {
     }
 }
 
-/// JSON of an answer. Our own types always have one.
+/// JSON of an answer; our own types always encode.
 pub(crate) fn to_json(body: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(body).unwrap_or_else(|error| {
         tracing::error!(%error, "an answer could not be written as JSON");
@@ -234,7 +232,7 @@ pub(crate) fn to_json(body: &impl Serialize) -> Vec<u8> {
     })
 }
 
-/// The answer to a write: the body, and the revision that holds what was written.
+/// The answer to a write, with the revision that contains it.
 pub(crate) fn written(revision: u64, body: &impl Serialize) -> Response {
     ([(CONTENT_TYPE, JSON), (REVISION, HeaderValue::from(revision))], Body::from(to_json(body)))
         .into_response()

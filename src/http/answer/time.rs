@@ -5,7 +5,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-/// Largest number that still counts as seconds; above it a bare number counts as milliseconds.
+/// Larger numbers are milliseconds, not seconds.
 const SECONDS_MAX: i64 = 20_000_000_000;
 
 fn timestamp(at: WallMs) -> Timestamp {
@@ -41,7 +41,7 @@ fn utc(at: DateTime) -> Option<Timestamp> {
     Some(at.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }
 
-/// A `+` that was not percent-encoded arrives as a blank: `…T18:04:11 00:00`.
+/// A time whose `+` was not percent-encoded and became a blank: `…T18:04:11 00:00`.
 fn with_blank_sign(text: &str) -> Option<Timestamp> {
     let (at, zone) = text.rsplit_once(' ')?;
     if !at.contains(['T', 't', ' ']) {

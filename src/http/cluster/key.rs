@@ -1,5 +1,4 @@
-//! `GET /cluster/key` and `POST /cluster/key`: whether the caller's key is in force, and another one for the cluster. The key itself is in
-//! no answer.
+//! `GET /cluster/key`: whether the caller's key is in force. `POST /cluster/key`: a new key for the cluster. No answer contains a key.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,7 +13,7 @@ use crate::http::answer::problem::{BlockedBody, DetailBody, Problem};
 use crate::http::app::App;
 use crate::http::request::call::Caller;
 
-/// How callers show who they are.
+/// Whether callers need a key.
 #[derive(Serialize, ToSchema)]
 struct KeyState {
     /// False when this node takes calls without a key.
@@ -23,7 +22,7 @@ struct KeyState {
 
 /// Is this key in force?
 ///
-/// For callers that want to try a key without doing anything.
+/// Changes nothing.
 #[utoipa::path(
     get, path = "/cluster/key", tag = "cluster", operation_id = "check_key",
     security(("bearer" = []), ("api_key" = [])),
@@ -40,7 +39,7 @@ pub(crate) async fn check(State(app): State<App>, _caller: Caller) -> Response {
 
 /// Make a new key for the cluster
 ///
-/// Only for commands on the host of this node: `acefleet key --new`. The key is kept in a file there.
+/// Only for commands on the host of this node: `acefleet key --new`. A file there holds the key.
 #[utoipa::path(
     post, path = "/cluster/key", tag = "cluster", operation_id = "new_key",
     security(("bearer" = []), ("api_key" = [])),

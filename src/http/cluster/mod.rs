@@ -38,11 +38,11 @@ struct ClusterView {
     differing: Vec<String>,
     /// No majority says which of them is right; answers carry `X-Acefleet-Disputed` then.
     disputed: bool,
-    /// Disk of the answering node; null while it does not say.
+    /// Disk of the answering node; null while unknown.
     disk: Option<Disk>,
     /// By name.
     nodes: Vec<ClusterNode>,
-    /// Engines that earlier lives of hosts left behind: they run, and are no engines of this cluster.
+    /// Engines that earlier lives of hosts left behind: they run, but are no engines of this cluster.
     left_behind: Vec<StatusLeftBehind>,
 }
 
@@ -51,7 +51,7 @@ struct ClusterView {
 struct Disk {
     free_bytes: u64,
     total_bytes: u64,
-    /// Somebody should make room: below 64 MiB the node stops.
+    /// Free space is short: below 64 MiB the node stops.
     low: bool,
 }
 
@@ -66,11 +66,11 @@ pub(crate) struct ClusterNode {
     role: &'static str,
     /// `host:port` of its cluster listener.
     address: String,
-    /// Software version that it last told.
+    /// Software version of its last start.
     version: Option<String>,
-    /// Milliseconds since this node heard from it; null for itself and for those never heard.
+    /// Milliseconds since the last contact of this node with it; null for itself, and before the first contact.
     last_contact_ms: Option<u64>,
-    /// Newest log index known to be on it; elsewhere than on the leader, known for the node itself alone.
+    /// Newest log index known to be on it. Only the leader knows that of other nodes.
     applied_index: Option<u64>,
     /// `host:port` of its public API.
     http_address: Option<String>,
@@ -87,11 +87,11 @@ pub(crate) struct ClusterNode {
     /// Since when the leader counts it as down; null while it does not.
     #[schema(format = DateTime)]
     down_since: Option<String>,
-    /// What is left to do while it drains.
+    /// Progress while it drains.
     drain: Option<Drain>,
     /// Why it gets no new engine at present; null while it could get one.
     passed_over: Option<PassedOver>,
-    /// Containers that it runs or is about to.
+    /// Containers that run or start on it.
     engines: usize,
     /// Streams on them.
     streams: usize,
@@ -103,7 +103,7 @@ pub(crate) struct PassedOver {
     /// For machines.
     #[schema(example = "cordoned")]
     code: &'static str,
-    /// For people, to be read behind the name of the host.
+    /// For people, to follow the name of the host.
     message: String,
 }
 
@@ -113,12 +113,12 @@ impl From<Obstacle> for PassedOver {
     }
 }
 
-/// Progress of a drain. It is over when no engine is left.
+/// Progress of a drain, which ends with the last engine.
 #[derive(Serialize, ToSchema)]
 struct Drain {
     engines_left: usize,
     streams_left: usize,
-    /// When streams are cut off; null: never.
+    /// When remaining streams end; null: never.
     #[schema(format = DateTime)]
     deadline: Option<String>,
 }
@@ -158,7 +158,7 @@ pub(crate) async fn get(State(app): State<App>, snapshot: Snapshot) -> Response 
     })
 }
 
-/// A member with what the registry knows of it. `shown` gives the time of day at a moment.
+/// A member with its record. `shown` gives the time of day at a moment.
 pub(crate) fn node(
     state: &Registry,
     member: MemberStatus,

@@ -1,5 +1,4 @@
-//! `POST /cluster/nodes/{name}/cordon`, `/uncordon`, `/drain`, `/adopt`, `DELETE /cluster/nodes/{name}`. What may be
-//! done is decided in the fleet, not here.
+//! `POST /cluster/nodes/{name}/cordon`, `/uncordon`, `/drain`, `/adopt`, `DELETE /cluster/nodes/{name}`.
 
 use acefleet_registry::node::Wanted;
 use axum::extract::{Path, RawQuery, State};
@@ -20,7 +19,7 @@ use crate::peers::Adoption;
 /// Longest deadline of a drain, seconds: a year.
 const DEADLINE_MAX: i64 = 365 * 86_400;
 
-/// What every operation on a member may be refused with.
+/// Refusals of all operations on members.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes answers that are made elsewhere")]
 enum Refused {
@@ -45,7 +44,7 @@ async fn set(app: &App, name: &str, wanted: Wanted, arrival: Arrival) -> Result<
 
 /// Cordon a node
 ///
-/// It takes no new engines; those that run stay and take streams.
+/// It gets no new engines; those that run stay and get streams.
 #[utoipa::path(
     post, path = "/cluster/nodes/{name}/cordon", tag = "cluster", operation_id = "cordon_node",
     params(("name" = String, Path, description = "Name of the member")),
@@ -64,7 +63,7 @@ pub(crate) async fn cordon(
     set(&app, &name, Wanted::Cordoned, caller.arrival).await
 }
 
-/// Take a node into use again
+/// Use a node again
 ///
 /// Ends a cordon or a drain.
 #[utoipa::path(
@@ -90,13 +89,12 @@ pub(crate) async fn uncordon(
 #[schema(example = json!({"deadline_seconds": 3600}))]
 #[expect(dead_code, reason = "describes a body that is read by hand")]
 struct DrainBody {
-    /// Seconds from now after which streams that still run are cut off. Without it they may take as long
-    /// as they like.
+    /// Seconds from now after which remaining streams end. Without it there is no limit.
     #[schema(minimum = 0, example = 3600)]
     deadline_seconds: Option<i64>,
 }
 
-/// Seconds until streams are cut off, if at all. Without a body: never.
+/// Seconds until remaining streams end; `None` for never, also without a body.
 fn deadline_seconds(body: Option<&Value>) -> Result<Option<u64>, Problem> {
     let mut checker = Checker::default();
     let Some(body) = body.filter(|body| !body.is_null()) else { return Ok(None) };
@@ -109,10 +107,9 @@ fn deadline_seconds(body: Option<&Value>) -> Result<Option<u64>, Problem> {
 
 /// Drain a node
 ///
-/// It takes no new engines and no new streams. Its engines leave when their streams have ended, after
-/// their replacements run elsewhere as far as the floors need any, and not before 35 seconds: clients that
-/// were just given one may be on their way to it. Answers at once; `drain` in the node says how far it is.
-/// Repeat the call to change the deadline.
+/// It gets no new engines and no new streams. Each engine stops when its streams have ended, after replacements run elsewhere if the floors
+/// need them, and not before 35 seconds, as clients may have just got it. Answers at once; `drain` in the node shows the progress. Repeat
+/// the call to change the deadline.
 #[utoipa::path(
     post, path = "/cluster/nodes/{name}/drain", tag = "cluster", operation_id = "drain_node",
     params(("name" = String, Path, description = "Name of the member")),
@@ -147,15 +144,14 @@ struct Removed {
 
 /// Remove a node
 ///
-/// For good: its id never comes back, the host can join again with an empty data directory. The removed
-/// node ends by itself with exit code 77. A node that lives and runs engines has to be drained first, and one
-/// that keeps events for want of a leader has to write them first. The last voter stays, and so does any without
-/// which the others would be no majority. Safe to repeat.
+/// For good: its id never comes back, but the host can join again with an empty data directory. The removed node ends by itself with exit
+/// code 77. A living node has to be drained first, and has to write its queued events. The last voter stays, and so does any without which
+/// the others would be no majority. Safe to repeat.
 #[utoipa::path(
     delete, path = "/cluster/nodes/{name}", tag = "cluster", operation_id = "remove_node",
     params(
         ("name" = String, Path, description = "Name of the member"),
-        ("force" = Option<bool>, Query, description = "Although it runs engines, keeps events that are not written yet, or has to vote itself out. \
+        ("force" = Option<bool>, Query, description = "Even if it runs engines, has queued events, or has to vote itself out. \
             A majority that is not there cannot be forced"),
     ),
     security(("bearer" = []), ("api_key" = [])),
@@ -184,7 +180,7 @@ fn forced(query: Option<&str>) -> Result<bool, Problem> {
     Ok(Query::parse(query).one_of("force", &words)?.unwrap_or(false))
 }
 
-/// What came of an adoption.
+/// Result of an adoption.
 #[derive(Serialize, ToSchema)]
 struct AdoptedEngine {
     /// Name of the container.
@@ -196,19 +192,19 @@ struct AdoptedEngine {
 
 /// Adopt what was left behind
 ///
-/// Engines that run on the node's host and carry the labels of another node or cluster: an earlier life of the host, whose data
-/// directory was lost or whose name was another one, left them behind. `left_behind` in `/orchestrator/status` shows them. They keep
-/// their names and ports; one whose name or port is taken in this cluster is refused, and so is one that a node of another name made in
-/// another cluster, unless `force` says that it is gone. Safe to repeat.
+/// Adopts engines on the host of the node that carry the labels of another node or cluster, because the host lost its data directory or
+/// its node had another name. `left_behind` in `/orchestrator/status` shows them. They keep their names and ports. An engine is refused if
+/// its name or port is in use in this cluster. Without `force`, so is one that a node of another name made in another cluster. Safe to
+/// repeat.
 #[utoipa::path(
     post, path = "/cluster/nodes/{name}/adopt", tag = "cluster", operation_id = "adopt_left_behind",
     params(
         ("name" = String, Path, description = "Name of the member"),
-        ("force" = Option<bool>, Query, description = "Also engines of another cluster. One that lives loses them"),
+        ("force" = Option<bool>, Query, description = "Also engines of another cluster. If that lives, it loses them"),
     ),
     security(("bearer" = []), ("api_key" = [])),
     responses(
-        (status = 200, description = "Each engine that was found, and what came of it", body = [AdoptedEngine]),
+        (status = 200, description = "Each engine that was found, with the result", body = [AdoptedEngine]),
         Refused,
         (status = 422, description = "`force` is neither true nor false", body = InvalidBody),
         (status = 503, description = "The node or its Docker does not answer", body = BlockedBody),
@@ -223,9 +219,9 @@ pub(crate) async fn adopt(
     let force = forced(query.as_deref())?;
     let adoptions =
         app.fleet().adopt_left_behind(&name, force, caller.arrival.patient_deadline(&app)).await?;
-    let told = |adoption: Adoption| AdoptedEngine { name: adoption.name, refused: adoption.refused };
-    let told: Vec<AdoptedEngine> = adoptions.into_iter().map(told).collect();
-    Ok(written(app.fleet().view().revision, &told))
+    let shown = |adoption: Adoption| AdoptedEngine { name: adoption.name, refused: adoption.refused };
+    let adopted: Vec<AdoptedEngine> = adoptions.into_iter().map(shown).collect();
+    Ok(written(app.fleet().view().revision, &adopted))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Connections of clients.
 //!
-//! - [`serve`]: accepts and serves them until told to stop
-//! - [`slots`]: how many there may be, and which one is closed for a new one
-//! - [`stall`]: tells a slow sender from a connection at rest
+//! - [`serve`]: accepts and serves them until the node stops
+//! - [`slots`]: limits their number, and closes idle ones for new ones
+//! - [`stall`]: distinguishes slow senders from idle connections
 
 pub(crate) mod serve;
 pub(crate) mod slots;

@@ -1,5 +1,5 @@
-//! Accepts connections and serves them until told to stop. Bounded in every direction: connections ([`slots`](super::slots)),
-//! header sizes, time for headers, time without progress, time at rest, time to finish.
+//! Accepts connections and serves them until the node stops. Limits connections ([`slots`](super::slots)), header sizes, and the times
+//! for headers, for answers, at rest, and to finish.
 
 use std::convert::Infallible;
 use std::io;
@@ -18,25 +18,24 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::http::connections::slots::{Limits, Place, Slots};
+use crate::http::connections::slots::{Kind, Limits, Slots};
 use crate::http::connections::stall::{Guarded, Phase, Wanted};
 use crate::http::front::Api;
 use crate::sockets;
 
 /// From the first byte of a request to the end of its headers.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
-/// A client that keeps its answers waiting for so long in all has gone away or means harm; see [`stall`](super::stall) for how it wins time.
+/// Time that answers may wait for a slow client in all; see [`stall`](super::stall) for how it grows again.
 const ANSWERS_WAIT: Duration = Duration::from_secs(30);
-/// A connection may rest so long between requests: longer than clients keep theirs, so that they close
-/// first and no request meets a closing door.
+/// Time that a connection may be idle between requests. Clients close idle ones earlier, so no request is lost.
 const REST_WITHIN: Duration = Duration::from_secs(150);
-/// Request line and headers together, bytes: the longest id of a stream with every byte escaped, and what browsers send. Nobody has
-/// shown a key by then: the connections that one address may have without a request hold 32 MiB of it, all together 320 MB.
-/// Of headers, hyper takes 100.
+/// Bytes of request line and headers: room for the longest stream id with every byte escaped, and for the headers of browsers. They are
+/// read without a key: the idle connections of one address may hold 32 MiB of them, all together 320 MB. The number of headers is
+/// limited to 100 by hyper.
 const HEADERS_SIZE_MAX: usize = 32 * 1024;
-/// What is read of a connection before somebody wants it, bytes.
+/// Bytes that are read ahead from a connection.
 const BUFFER_MAX: usize = HEADERS_SIZE_MAX;
-/// After an error that is not the connection's fault (no file descriptors), accepting rests so long.
+/// Pause after an error that no connection caused, such as a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 struct Server {
@@ -44,16 +43,15 @@ struct Server {
     http: http1::Builder,
     slots: Arc<Slots>,
     tasks: TaskTracker,
-    /// Connections end with the request that they are at.
+    /// Cancelled when connections should end with their current request.
     draining: CancellationToken,
     drop_all: CancellationToken,
 }
 
-/// Serves until `shutdown`, then lets requests under way finish for at most `grace`. `limits` says how many connections there may
-/// be.
+/// Serves until `shutdown`, then waits at most `grace` for running requests. `limits` are those of connections.
 ///
 /// # Errors
-/// None in this version: what goes wrong with a connection ends that connection.
+/// None in this version: a failure ends one connection.
 pub async fn serve(
     listener: TcpListener,
     api: Api,
@@ -105,7 +103,7 @@ impl Server {
         }
     }
 
-    /// Connections that the system has made already and that would be reset with the listener.
+    /// Accepts waiting connections, which would be reset with the listener.
     fn accept_rest(&self, listener: &TcpListener) {
         while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
             self.spawn(stream, peer);
@@ -118,7 +116,7 @@ impl Server {
         let Some(slot) = self.slots.take(peer.ip(), &phase, &closing) else { return };
         sockets::tune(&stream);
         sockets::expect_progress(&stream);
-        let health_only = slot.place == Place::Health;
+        let health_only = slot.kind == Kind::Health;
         let io = TokioIo::new(Guarded::new(stream, phase.clone(), HEADERS_WITHIN, ANSWERS_WAIT));
         let api = self.api.clone();
         let service = service_fn(move |request: hyper::Request<Incoming>| {
@@ -167,7 +165,7 @@ impl Server {
     }
 }
 
-/// Errors of one connection that its client caused before it was accepted.
+/// Whether a client caused this error before its connection was accepted.
 fn is_of_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,6 +1,5 @@
-//! Places for connections. When they run out, the connection that has had no request for longest is closed, so that whoever
-//! comes with one gets in. Nobody takes them away from others by holding connections that do nothing: one address has a bounded
-//! number of such, this host has places of its own, and so have calls that ask for the node's health.
+//! Slots for connections. When they run out, the connection with the longest idle time is closed for a new one. Idle connections of one
+//! address are limited, and there are separate slots for this host and for health checks, so that no client can lock out others.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
@@ -13,42 +12,41 @@ use tokio_util::sync::CancellationToken;
 use crate::http::connections::stall::{Idle, Phase};
 use crate::sockets;
 
-/// Connections that are found at once when room is needed: to look through all of them takes a while.
+/// Idle connections that one search finds, as a search goes through all connections.
 const FOUND_AT_ONCE: usize = 64;
 
-/// Which places a connection takes.
+/// Kinds of slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// Those for everybody.
+pub(crate) enum Kind {
+    /// For everybody.
     Shared,
-    /// Those of this host, over the loopback.
+    /// For this host, over the loopback.
     Loopback,
-    /// Those in which only the node's health may be asked for. Taken when no others are free.
+    /// For health checks alone, when no other slots are free.
     Health,
 }
 
-/// How many places there are.
+/// Numbers of slots.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// For everybody.
     pub shared: usize,
-    /// For this host, over the loopback, before it takes shared ones.
+    /// For this host, over the loopback; then it uses shared ones.
     pub loopback: usize,
-    /// For those who ask for the node's health, when no others are free.
+    /// For health checks, when no others are free.
     pub health: usize,
-    /// Connections without a request that one address may have, and one /64 of IPv6 addresses.
+    /// Idle connections of one address, or of one /64 of IPv6 addresses.
     pub idle_each: usize,
 }
 
 impl Limits {
-    /// What this process may have. Raises its limit of open files as far as it can.
+    /// The limits for this process. Raises its limit of open files as far as possible.
     #[must_use]
     pub fn of_this_process() -> Self {
         Self::of_files(sockets::files())
     }
 
-    /// As many as the system has files for, and no more than anybody needs. The relay has half of the files at the most, the cluster's port
-    /// a sixteenth; the store must not be without.
+    /// Numbers for this many files. The relay gets at most half of the files and the cluster's port a sixteenth; the store needs some, too.
     fn of_files(files: u64) -> Self {
         let share = |part: u64, max: u64| usize::try_from((files / part).min(max)).unwrap_or(usize::MAX);
         Self {
@@ -59,25 +57,25 @@ impl Limits {
         }
     }
 
-    fn of(&self, place: Place) -> usize {
-        match place {
-            Place::Shared => self.shared,
-            Place::Loopback => self.loopback,
-            Place::Health => self.health,
+    fn of(&self, kind: Kind) -> usize {
+        match kind {
+            Kind::Shared => self.shared,
+            Kind::Loopback => self.loopback,
+            Kind::Health => self.health,
         }
     }
 }
 
-/// A connection in its place.
+/// A connection in its slot.
 struct Entry {
-    place: Place,
-    /// Whose it is, when that is limited.
+    kind: Kind,
+    /// Its address, if the idle connections of that are limited.
     from: Option<IpAddr>,
     phase: Phase,
     closing: CancellationToken,
 }
 
-/// Ids of connections and how long they were idle when they were found.
+/// Ids of idle connections, with their idle times when they were found.
 type Found = VecDeque<(u64, Idle)>;
 
 #[derive(Default)]
@@ -90,26 +88,26 @@ struct Address {
 struct Table {
     entries: HashMap<u64, Entry>,
     next: u64,
-    /// By place.
+    /// By kind.
     used: [usize; 3],
     found: [Found; 3],
     addresses: HashMap<IpAddr, Address>,
     wanting: Seldom,
 }
 
-/// All places.
+/// All slots.
 pub(crate) struct Slots {
     limits: Limits,
     trusted: Vec<IpNet>,
     table: Mutex<Table>,
 }
 
-/// A taken place; free again when dropped.
+/// A slot in use; dropping it frees it.
 pub(crate) struct Slot {
     slots: Arc<Slots>,
     id: u64,
-    /// Which it is.
-    pub place: Place,
+    /// Its kind.
+    pub kind: Kind,
 }
 
 impl Drop for Slot {
@@ -119,17 +117,17 @@ impl Drop for Slot {
 }
 
 impl Slots {
-    /// All free. Connections of `trusted` addresses may be idle in any number.
+    /// Free slots. `trusted` addresses may have any number of idle connections.
     pub fn new(limits: Limits, trusted: Vec<IpNet>) -> Arc<Self> {
         Arc::new(Self { limits, trusted, table: Mutex::default() })
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
-        // Nothing in here panics between two changes that belong together.
+        // Each change is complete before anything can panic.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a connection, for which another one may be closed. None when all are taken by requests in progress.
+    /// A slot for a connection; an idle one may be closed for it. `None` when all have requests in progress.
     pub fn take(self: &Arc<Self>, peer: IpAddr, phase: &Phase, closing: &CancellationToken) -> Option<Slot> {
         let peer = peer.to_canonical();
         let from = self.limited(peer);
@@ -137,43 +135,43 @@ impl Slots {
         if let Some(from) = from {
             table.bound(from, self.limits.idle_each);
         }
-        let place = self.find(&mut table, peer)?;
-        let entry = Entry { place, from, phase: phase.clone(), closing: closing.clone() };
+        let kind = self.find(&mut table, peer)?;
+        let entry = Entry { kind, from, phase: phase.clone(), closing: closing.clone() };
         let id = table.insert(entry);
-        Some(Slot { slots: Arc::clone(self), id, place })
+        Some(Slot { slots: Arc::clone(self), id, kind })
     }
 
-    /// Closes the connection that has been idle for longest, whatever its place: the system has no more files.
+    /// Closes the connection with the longest idle time, as the system has no more files.
     pub fn make_room(&self) {
         let mut table = self.lock();
-        let _ = table.close_oldest(Place::Shared) || table.close_oldest(Place::Loopback);
+        let _ = table.close_oldest(Kind::Shared) || table.close_oldest(Kind::Loopback);
     }
 
-    fn find(&self, table: &mut Table, peer: IpAddr) -> Option<Place> {
-        let own = if peer.is_loopback() { Place::Loopback } else { Place::Shared };
-        let free = |table: &Table, place: Place| table.used[place as usize] < self.limits.of(place);
+    fn find(&self, table: &mut Table, peer: IpAddr) -> Option<Kind> {
+        let own = if peer.is_loopback() { Kind::Loopback } else { Kind::Shared };
+        let free = |table: &Table, kind: Kind| table.used[kind as usize] < self.limits.of(kind);
         if free(table, own) {
             return Some(own);
         }
-        if own == Place::Loopback && free(table, Place::Shared) {
-            return Some(Place::Shared);
+        if own == Kind::Loopback && free(table, Kind::Shared) {
+            return Some(Kind::Shared);
         }
         table.say(own);
         if table.close_oldest(own) {
             return Some(own);
         }
-        let health = free(table, Place::Health) || table.close_oldest(Place::Health);
-        health.then_some(Place::Health)
+        let health = free(table, Kind::Health) || table.close_oldest(Kind::Health);
+        health.then_some(Kind::Health)
     }
 
-    /// Under what the idle connections of this peer are counted, if they are.
+    /// The address under which idle connections of this peer count, if they are limited.
     fn limited(&self, peer: IpAddr) -> Option<IpAddr> {
         if peer.is_loopback() || self.trusted.iter().any(|net| net.contains(&peer)) {
             return None;
         }
         Some(match peer {
             IpAddr::V4(_) => peer,
-            // What one subscriber gets.
+            // A subscriber has a /64.
             IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
         })
     }
@@ -182,7 +180,7 @@ impl Slots {
 impl Table {
     fn insert(&mut self, entry: Entry) -> u64 {
         self.next += 1;
-        self.used[entry.place as usize] += 1;
+        self.used[entry.kind as usize] += 1;
         if let Some(from) = entry.from {
             self.addresses.entry(from).or_default().connections += 1;
         }
@@ -190,10 +188,10 @@ impl Table {
         self.next
     }
 
-    /// Does nothing for a connection that had to make room.
+    /// Does nothing for a connection that was closed for another one.
     fn remove(&mut self, id: u64) {
         let Some(entry) = self.entries.remove(&id) else { return };
-        self.used[entry.place as usize] -= 1;
+        self.used[entry.kind as usize] -= 1;
         let Some(from) = entry.from else { return };
         let Some(address) = self.addresses.get_mut(&from) else { return };
         address.connections -= 1;
@@ -202,7 +200,7 @@ impl Table {
         }
     }
 
-    /// Keeps one address within its number of idle connections, one that is about to come included.
+    /// Closes idle connections of one address, so that one more stays within the limit.
     fn bound(&mut self, from: IpAddr, max: usize) {
         let Some(address) = self.addresses.get_mut(&from) else { return };
         if address.connections < max {
@@ -223,19 +221,19 @@ impl Table {
         }
     }
 
-    /// Closes the connection of these places that has been idle for longest. False when none is idle.
-    fn close_oldest(&mut self, place: Place) -> bool {
-        let mut found = std::mem::take(&mut self.found[place as usize]);
+    /// Closes the connection of this kind with the longest idle time. False when none is idle.
+    fn close_oldest(&mut self, kind: Kind) -> bool {
+        let mut found = std::mem::take(&mut self.found[kind as usize]);
         let mut closed = self.close_first(&mut found);
         if !closed {
-            found = self.idle(|entry| entry.place == place).1;
+            found = self.idle(|entry| entry.kind == kind).1;
             closed = self.close_first(&mut found);
         }
-        self.found[place as usize] = found;
+        self.found[kind as usize] = found;
         closed
     }
 
-    /// Closes the first of those that were found and have been idle ever since.
+    /// Closes the first of the found ones that is still in the same idle time.
     fn close_first(&mut self, found: &mut Found) -> bool {
         while let Some((id, idle)) = found.pop_front() {
             let Some(entry) = self.entries.get(&id).filter(|entry| entry.phase.idle() == Some(idle)) else {
@@ -249,7 +247,7 @@ impl Table {
         false
     }
 
-    /// How many of these are idle, and those that have been for longest.
+    /// Number of idle connections among these, and those with the longest idle times.
     fn idle(&self, of: impl Fn(&Entry) -> bool) -> (usize, Found) {
         let entries = self.entries.iter().filter(|(_, entry)| of(entry));
         let mut idle: Vec<(u64, Idle)> =
@@ -264,12 +262,12 @@ impl Table {
         (count, idle.into())
     }
 
-    fn say(&mut self, place: Place) {
+    fn say(&mut self, kind: Kind) {
         let Some(times) = self.wanting.due() else { return };
         tracing::warn!(
             held = self.entries.len(),
             times,
-            ?place,
+            ?kind,
             "connections to the API run out: those that have had no request for longest are closed"
         );
     }
@@ -288,8 +286,8 @@ mod tests {
     }
 
     impl Held {
-        fn place(&self) -> Option<Place> {
-            self.slot.as_ref().map(|slot| slot.place)
+        fn kind(&self) -> Option<Kind> {
+            self.slot.as_ref().map(|slot| slot.kind)
         }
 
         fn is_open(&self) -> bool {
@@ -304,14 +302,14 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_idle_connection_makes_room_and_no_request_does() {
+    fn the_longest_idle_connection_is_closed_and_none_with_a_request() {
         let slots = Slots::new(LIMITS, Vec::new());
         let held: Vec<Held> = (1..=4).map(|i| take(&slots, &format!("10.0.0.{i}"))).collect();
         let handling = held[0].phase.handling();
         let fifth = take(&slots, "10.0.0.5");
-        assert_eq!(fifth.place(), Some(Place::Shared));
+        assert_eq!(fifth.kind(), Some(Kind::Shared));
         assert_eq!(held.iter().map(Held::is_open).collect::<Vec<_>>(), [true, false, true, true]);
-        // One that was closed frees nothing a second time.
+        // Dropping one that was closed frees no second slot.
         drop(held);
         drop(handling);
         let more: Vec<Held> = (6..=8).map(|i| take(&slots, &format!("10.0.0.{i}"))).collect();
@@ -319,19 +317,19 @@ mod tests {
     }
 
     #[test]
-    fn health_has_a_place_when_requests_have_all_others() {
+    fn health_checks_get_a_slot_when_requests_have_all_others() {
         let slots = Slots::new(LIMITS, Vec::new());
         let held: Vec<Held> = (1..=4).map(|i| take(&slots, &format!("10.0.0.{i}"))).collect();
         let _handling: Vec<_> = held.iter().map(|held| held.phase.handling()).collect();
         let first = take(&slots, "10.0.0.5");
         let second = take(&slots, "10.0.0.6");
-        assert_eq!([first.place(), second.place()], [Some(Place::Health); 2]);
+        assert_eq!([first.kind(), second.kind()], [Some(Kind::Health); 2]);
         assert!(!first.is_open() && second.is_open());
         let _busy = second.phase.handling();
-        assert_eq!(take(&slots, "10.0.0.7").place(), None);
-        // This host has its own, the shared ones after that, and is not kept out by others.
+        assert_eq!(take(&slots, "10.0.0.7").kind(), None);
+        // This host uses its own slots, then shared ones.
         let local: Vec<Held> = (0..3).map(|_| take(&slots, "::ffff:127.0.0.1")).collect();
-        assert!(local.iter().all(|held| held.place() == Some(Place::Loopback)));
+        assert!(local.iter().all(|held| held.kind() == Some(Kind::Loopback)));
         assert!(!local[0].is_open() && local[1].is_open());
     }
 

@@ -1,7 +1,6 @@
-//! Tells a slow sender of headers from a connection that rests between two requests. Proxies keep
-//! connections for minutes and lose an event when one is closed under them; a client that sends half a
-//! request and stops may not hold one that long. Nor may one that takes nothing of its answer. It also knows how long a
-//! connection has had no request, for when room is needed.
+//! Distinguishes a slow sender of headers from an idle connection. Proxies keep idle connections for minutes, and lose an event if one is
+//! closed at the wrong moment. A client that stops in the middle of a request, or does not read its answer, must not hold a connection
+//! that long. The idle time also decides which connection is closed for a new one.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -15,19 +14,19 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-/// No request under way.
+/// No request in progress.
 const RESTING: u8 = 0;
 /// The beginning of a request has arrived.
 const HEADERS: u8 = 1;
 /// A request is being handled.
 const HANDLING: u8 = 2;
 
-/// The beginning of a request counts as one for so long, milliseconds: what follows it comes at once from honest senders.
+/// How long the beginning of a request counts as one, in milliseconds; honest senders send the rest at once.
 const BEGINNING_MS: u64 = 1_000;
-/// How much of a body that nobody wanted is thrown away, so that its sender gets to read why, and for how long.
+/// Limits for discarding an unread body, so that its sender can read the answer.
 const DISCARD_MAX: usize = 16 << 20;
 const DISCARD_WITHIN: Duration = Duration::from_secs(1);
-/// Bytes a second at which a client wins back the time that its answer had to wait.
+/// Bytes a second at which a client regains the time that its answer had to wait.
 const PACE: u32 = 16 << 10;
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -36,7 +35,7 @@ fn now_ms() -> u64 {
     u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Where a connection is in its request, and since when. Shared between its socket, its service and the table of connections.
+/// State of a connection, and since when. Its socket, its service and the table of connections share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Phase(Arc<Inner>);
 
@@ -44,11 +43,11 @@ pub(crate) struct Phase(Arc<Inner>);
 struct Inner {
     phase: AtomicU8,
     since_ms: AtomicU64,
-    /// Its answer waits for the client.
+    /// An answer waits for the client.
     writing: AtomicBool,
-    /// It has to make room.
+    /// It is closed for another one.
     given_up: AtomicBool,
-    /// A body was not read to its end.
+    /// A body was not read completely.
     unread: AtomicBool,
 }
 
@@ -60,8 +59,8 @@ impl Default for Phase {
     }
 }
 
-/// How long a connection has had no request, to be compared: those that rest come before those that have sent the beginning of
-/// one, and of these the one that came first.
+/// Idle time of a connection, for comparison. Idle connections come before those that sent the beginning of a request, and older ones
+/// before newer ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Idle {
     begun: bool,
@@ -69,7 +68,7 @@ pub(crate) struct Idle {
 }
 
 impl Phase {
-    /// The headers are complete; the guard ends the handling when it is dropped.
+    /// The headers are complete. Dropping the guard ends the handling.
     pub fn handling(&self) -> Handling {
         self.enter(HANDLING);
         Handling(self.clone())
@@ -84,7 +83,7 @@ impl Phase {
         self.0.phase.load(Ordering::Relaxed)
     }
 
-    /// Since when it has had no request in progress, if it has none.
+    /// Its idle time, if it has no request in progress.
     pub fn idle(&self) -> Option<Idle> {
         if self.0.writing.load(Ordering::Relaxed) {
             return None;
@@ -99,7 +98,7 @@ impl Phase {
         }
     }
 
-    /// Its next read between two requests finds the end.
+    /// Ends the connection at its next read between two requests.
     pub fn give_up(&self) {
         self.0.given_up.store(true, Ordering::Relaxed);
     }
@@ -118,8 +117,8 @@ impl Drop for Handling {
     }
 }
 
-/// The body of a request. When it is dropped before its end, what is left of it is thrown away before the socket is closed:
-/// else the system would throw away the answer.
+/// The body of a request. If it is dropped unread, the rest is discarded before the socket is closed: otherwise the system would
+/// discard the answer.
 pub(crate) struct Wanted {
     body: Incoming,
     phase: Phase,
@@ -160,7 +159,7 @@ impl Drop for Wanted {
     }
 }
 
-/// How long writes may still wait for the other side: waiting uses it up, and what is taken wins it back.
+/// How long writes may still wait for the client. Waiting reduces it, every byte that the client takes increases it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Patience {
     most: Duration,
@@ -182,8 +181,7 @@ impl Patience {
     }
 }
 
-/// A socket whose reads fail when the headers of a request take too long, and whose writes fail when the other side takes
-/// its answers too slowly.
+/// A socket whose reads fail when headers take too long, and whose writes fail when the client takes answers too slowly.
 pub(crate) struct Guarded {
     stream: TcpStream,
     phase: Phase,
@@ -192,19 +190,19 @@ pub(crate) struct Guarded {
     patience: Patience,
     /// Runs while a write waits.
     stuck: Option<Pin<Box<Sleep>>>,
-    /// What may still be thrown away, once nothing more is written.
+    /// Bytes that may still be discarded, after the last write.
     discard: Option<usize>,
 }
 
 impl Guarded {
-    /// Headers may take `headers` from their first byte on; writes may wait for `patience` in all, and longer when much is
-    /// taken meanwhile.
+    /// Headers may take `headers` from their first byte on. Writes may wait `patience` in all, and longer if the client takes much
+    /// meanwhile.
     pub fn new(stream: TcpStream, phase: Phase, headers: Duration, patience: Duration) -> Self {
         let timer = Box::pin(tokio::time::sleep(headers));
         Self { stream, phase, headers, timer, patience: Patience::of(patience), stuck: None, discard: None }
     }
 
-    /// What came of a write, unless it has waited for too long.
+    /// The result of a write, or an error if it has waited too long.
     fn bound(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(outcome) = &written {
             if let Some(stuck) = self.stuck.take() {
@@ -230,7 +228,7 @@ impl Guarded {
         }
     }
 
-    /// Throws away what the client still sends, until it stops, or has sent too much or for too long.
+    /// Discards what the client still sends, up to the limits.
     fn discard(&mut self, cx: &mut Context<'_>, mut left: usize) -> Poll<()> {
         let mut scrap = [0; 16 << 10];
         loop {
@@ -345,7 +343,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_nobody_takes_times_out() {
+    async fn an_answer_that_the_client_does_not_take_times_out() {
         let (client, mut guarded, phase) = pair(Duration::from_millis(20)).await;
         let _handling = phase.handling();
         let answer = vec![0; 64 << 20];
@@ -353,7 +351,7 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         drop(client);
 
-        // One that is taken at a fair pace does not.
+        // An answer that is taken at a fair pace does not.
         let (mut client, mut guarded, _) = pair(Duration::from_secs(60)).await;
         let reading = tokio::spawn(async move {
             let mut part = vec![0; 1 << 20];
@@ -365,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_bytes_now_and_then_do_not_win_the_time_back() {
+    fn a_few_bytes_now_and_then_do_not_regain_the_time() {
         let mut patience = Patience::of(Duration::from_secs(30));
         for _ in 0..2 {
             patience.waited(Duration::from_secs(16));
@@ -382,7 +380,7 @@ mod tests {
     async fn resting_and_handling_connections_do_not() {
         let (mut client, mut guarded, phase) = pair(Duration::from_millis(1)).await;
         let mut byte = [0];
-        // Longer than the limit: the timer of a resting connection must not matter.
+        // Longer than the limit, which must not apply to an idle connection.
         let resting = tokio::time::timeout(Duration::from_millis(50), guarded.read(&mut byte)).await;
         assert!(resting.is_err());
         client.write_all(b"x").await.unwrap();

@@ -1,5 +1,5 @@
-//! `/openapi.json` and `/docs`: the description of the API for machines and for people, and `/`, which leads there. All files are
-//! in the binary, all links relative, so they work offline and below any path.
+//! `/openapi.json` and `/docs`: the description of the API, and `/`, which leads there. All files are in the binary and all links are
+//! relative, so they work offline and below any path.
 
 pub(crate) mod openapi;
 
@@ -26,7 +26,7 @@ use crate::http::app::App;
 static PAGE: LazyLock<Arc<Config<'static>>> =
     LazyLock::new(|| Arc::new(Config::from("../openapi.json").try_it_out_enabled(true).deep_linking(true)));
 
-/// The routes, none of which describes itself. `document` gives the OpenAPI document.
+/// The routes, which are not in the OpenAPI document themselves. `document` returns that.
 pub(crate) fn routes(document: fn() -> Bytes) -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .route("/", get(home))
@@ -39,10 +39,10 @@ pub(crate) fn routes(document: fn() -> Bytes) -> OpenApiRouter<App> {
         )
 }
 
-/// People get to the docs, programs a few words about this node.
+/// Redirects browsers to the docs, and shows programs some links.
 async fn home(State(app): State<App>, OriginalUri(asked): OriginalUri, headers: HeaderMap) -> Response {
     let by_kind = (VARY, HeaderValue::from_static("accept"));
-    // Links are relative to the last slash of what was asked.
+    // Links are relative to the last slash of the request.
     let below = match asked.path().rsplit('/').next() {
         None | Some("") => String::new(),
         Some(last) => format!("{last}/"),
@@ -72,7 +72,7 @@ fn json(document: Bytes) -> Response {
     ([(CONTENT_TYPE, JSON)], Body::from(document)).into_response()
 }
 
-/// To the page with a slash at its end, from which its files are found.
+/// Redirects to the path with a slash at its end, which relative links need.
 async fn to_page() -> Response {
     (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, "docs/")]).into_response()
 }
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_lie_packed_and_whoever_does_not_name_gzip_gets_them_unpacked() {
+    fn files_are_decompressed_for_clients_without_gzip() {
         for (value, packed) in [("gzip, deflate, br", true), ("identity", false), ("gzip;q=0", false)] {
             let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(value))]);
             let response = file("index.html", &headers);

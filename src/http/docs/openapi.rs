@@ -1,4 +1,4 @@
-//! The OpenAPI document: what the handlers say of themselves, with what they have in common.
+//! The parts of the OpenAPI document that all operations have in common.
 
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -14,13 +14,13 @@ enum Consistency {
     Linearizable,
 }
 
-/// How fresh a read has to be.
+/// Freshness of a read.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes parameters that are read by hand")]
 pub(crate) struct Freshness {
-    /// `local` (default): from this node's replica, at once. `linearizable`: with everything that was
-    /// acknowledged before, confirmed by a majority; 503 when that cannot be had.
+    /// `local` (default): from this node's replica, at once. `linearizable`: with all writes that were acknowledged before, confirmed by
+    /// a majority; 503 when that fails.
     #[param(inline)]
     consistency: Option<Consistency>,
     /// Wait until this node has this revision (`X-Acefleet-Revision` of a write); 503 after 2.3 s.
@@ -61,12 +61,12 @@ impl Modify for Security {
 )]
 struct Common;
 
-/// What all operations have in common.
+/// The common parts.
 pub(crate) fn common() -> Document {
     Common::openapi()
 }
 
-/// The document, with what is true of every operation of its kind.
+/// Adds the common answers to all operations.
 pub(crate) fn completed(mut document: Document) -> Document {
     document.paths.paths.values_mut().flat_map(operations).for_each(complete);
     document
@@ -83,8 +83,7 @@ fn answer(description: &str, kind: &str, schema: &str) -> Response {
     ResponseBuilder::new().description(description).content(kind, content).build()
 }
 
-/// Adds what is true of every operation of its kind, where the operation does not say it better: open ones say that they are, and
-/// all say what may come instead of what was asked for.
+/// Adds the common answers of an operation, unless it describes them itself, and marks open operations.
 fn complete(operation: &mut Operation) {
     const JSON: &str = "application/json";
     let protected = !operation.security.get_or_insert_default().is_empty();
@@ -102,17 +101,17 @@ fn complete(operation: &mut Operation) {
         .description("A bug; the log has the `X-Request-Id`")
         .content("text/plain", bug.build());
     for (applies, status, response) in [
-        (true, "400", answer("Malformed percent-encoding, or a body that broke off", JSON, "DetailBody")),
+        (true, "400", answer("Malformed percent-encoding, or an incomplete body", JSON, "DetailBody")),
         (protected, "401", answer("No key", JSON, "DetailBody")),
         (protected, "403", answer("Wrong key", JSON, "DetailBody")),
         (true, "403", answer("The node is open, and Origin or Host is not its own", JSON, "DetailBody")),
         (has_body, "408", answer("The body took too long", JSON, "DetailBody")),
         (has_body, "413", answer("Body larger than 1 MiB", JSON, "DetailBody")),
-        (has_body, "415", answer("The body is not said to be JSON", JSON, "DetailBody")),
+        (has_body, "415", answer("The body is not declared as JSON", JSON, "DetailBody")),
         (has_body, "422", answer("The body is wrong", JSON, "InvalidBody")),
         (has_freshness, "422", answer("A parameter is wrong", JSON, "InvalidBody")),
         (true, "500", bug.build()),
-        (has_freshness, "503", answer("The asked-for freshness cannot be had now", JSON, "BlockedBody")),
+        (has_freshness, "503", answer("The requested freshness is not available now", JSON, "BlockedBody")),
         (true, "503", answer("Too busy; nothing was done", JSON, "BlockedBody")),
     ] {
         if applies {

@@ -1,5 +1,4 @@
-//! `GET /containers/{container_id}`, `DELETE /containers/{container_id}`, `GET /by-label`. Only containers
-//! under our management: nobody gets to see or touch others.
+//! `GET /containers/{container_id}`, `DELETE /containers/{container_id}`, `GET /by-label`, for managed containers alone.
 
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -15,8 +14,7 @@ use crate::peers::ContainerView;
 
 /// Inspect a container
 ///
-/// As Docker shows it; asked from the node on which it runs. By full id, a prefix of at least 12
-/// characters, or name.
+/// As Docker on its host shows it. By full id, a prefix of at least 12 characters, or name.
 #[utoipa::path(
     get, path = "/containers/{container_id}", tag = "containers", operation_id = "get_container",
     params(("container_id" = String, Path, description = "Id, prefix or name"), crate::http::docs::openapi::Freshness),
@@ -44,7 +42,7 @@ struct Deleted {
 
 /// Delete a container
 ///
-/// Stops and removes it, releases its ports and ends its streams; answers when it is gone.
+/// Stops and removes it, releases its ports and ends its streams. Answers when it is gone.
 #[utoipa::path(
     delete, path = "/containers/{container_id}", tag = "containers", operation_id = "delete_container",
     params(("container_id" = String, Path, description = "Id, prefix or name")),

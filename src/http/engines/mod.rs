@@ -30,7 +30,7 @@ struct EngineDetail {
 pub(crate) struct UnknownEngine {
     #[schema(example = "engine not found")]
     detail: &'static str,
-    /// As the orchestrator before had it, with 200.
+    /// As in the orchestrator that Acefleet replaces, which answered 200.
     #[schema(example = "not found")]
     error: &'static str,
 }
@@ -41,8 +41,7 @@ impl UnknownEngine {
 
 /// List engines
 ///
-/// Engines that clients may be sent to, by host port; those on hosts that have been silent come last.
-/// Answers carry a strong `ETag`.
+/// Listed engines, by host port; those on suspect hosts come last. Answers carry a strong `ETag`.
 #[utoipa::path(
     get, path = "/engines", tag = "engines", operation_id = "list_engines",
     params(crate::http::docs::openapi::Freshness),
@@ -50,7 +49,7 @@ impl UnknownEngine {
         (status = 200, description = "Engines", body = [EngineState]),
         (status = 304, description = "Nothing changed since the `ETag` in `If-None-Match`"),
         (status = 422, description = "A parameter is wrong", body = InvalidBody),
-        (status = 503, description = "The asked-for freshness cannot be had now", body = BlockedBody),
+        (status = 503, description = "The requested freshness is not available now", body = BlockedBody),
     )
 )]
 pub(crate) async fn list(State(app): State<App>, snapshot: Snapshot) -> Response {
@@ -76,7 +75,7 @@ pub(crate) async fn list(State(app): State<App>, snapshot: Snapshot) -> Response
         (status = 200, description = "The engine", body = EngineDetail),
         (status = 404, description = "No such engine", body = UnknownEngine),
         (status = 422, description = "A parameter is wrong", body = InvalidBody),
-        (status = 503, description = "The asked-for freshness cannot be had now", body = BlockedBody),
+        (status = 503, description = "The requested freshness is not available now", body = BlockedBody),
     )
 )]
 pub(crate) async fn get(State(app): State<App>, Path(id): Path<String>, snapshot: Snapshot) -> Response {

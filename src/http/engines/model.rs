@@ -12,7 +12,7 @@ use crate::http::answer::snapshot::Snapshot;
 use crate::http::answer::time::zulu;
 use crate::peers::EngineSoft;
 
-/// An engine that clients may be sent to.
+/// A listed engine.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EngineState {
     /// Full Docker id.
@@ -87,7 +87,7 @@ impl EngineState {
         let node_name = node.map_or("", |node| node.info.name.as_str());
         let host = match (&engine.address, node) {
             (Some(address), _) => address.clone(),
-            // In a Docker network of their own, containers are reached by name.
+            // In a named Docker network, containers are reached by name.
             (None, Some(node)) if node.info.docker_network.is_some() && engine.vpn.is_none() => {
                 engine.container_name.clone()
             }

@@ -1,4 +1,4 @@
-//! What stream events may say, checked and turned into the registry's terms.
+//! Bodies of stream events: checks them and turns them into commands.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::http::request::validate::{Checker, Place, TextLimits, URL_MAX};
 // All in bytes.
 /// Longest key: magnet links and addresses among them.
 const KEY_MAX: usize = 4_096;
-/// Longest session: proxies cut it out of `stat_url`.
+/// Longest session; proxies take it from `stat_url`.
 const SESSION_MAX: usize = URL_MAX;
 /// Longest id of a stream, which is often the key with the session.
 const STREAM_ID_MAX: usize = 8_192;
@@ -21,7 +21,7 @@ const STREAM_ID_MAX: usize = 8_192;
 const CONTAINER_MAX: usize = 256;
 /// Longest host name.
 const HOST_MAX: usize = 255;
-/// Longest reason that is kept.
+/// Longest reason.
 const REASON_MAX: usize = 1_024;
 /// Labels of one event. The id of the stream may be among them.
 const LABELS: TextLimits = TextLimits { entries: 64, name: 256, value: STREAM_ID_MAX, total: 16 << 10 };
@@ -83,7 +83,7 @@ pub(crate) struct SessionInfo {
     }
 }))]
 pub(crate) struct StreamStartedEvent {
-    /// What the proxy calls itself or the engine; weak evidence.
+    /// A name of the proxy or the engine; the least reliable hint.
     container_id: Option<String>,
     engine: EngineAddress,
     stream: StreamKey,
@@ -97,14 +97,14 @@ pub(crate) struct StreamStartedEvent {
 #[derive(Debug, ToSchema)]
 #[schema(example = json!({"stream_id": "dd8255ecdc7ca55fb0bbf81323d87062db1f6d1c|1f2e3d4c", "reason": "client_disconnected"}))]
 pub(crate) struct StreamEndedEvent {
-    /// Engine; means its newest stream when no stream is named.
+    /// Engine; its newest stream, if no stream is named.
     container_id: Option<String>,
     stream_id: Option<String>,
     /// Why, e.g. `client_disconnected`.
     reason: Option<String>,
 }
 
-/// Many events at once; starts are taken in first.
+/// Many events at once; starts come first.
 #[derive(Debug, ToSchema)]
 #[schema(example = json!({
     "started": [{
@@ -194,7 +194,7 @@ impl StreamEndedEvent {
     }
 }
 
-/// Whether an end says at all what ended.
+/// Whether an end names anything that ended.
 pub(crate) fn names_something(end: &StreamEnd) -> bool {
     end.stream_id.is_some() || end.container_id.is_some()
 }
@@ -206,14 +206,14 @@ fn checked<T>(
     let mut checker = Checker::default();
     let found = read(&mut checker, &Place::body(body));
     checker.finish()?;
-    // Nothing is missing when nothing is wrong.
+    // Without violations, nothing is missing.
     found.ok_or_else(|| Problem::invalid(Vec::new()))
 }
 
 /// A `stream_started` event.
 ///
 /// # Errors
-/// 422 that lists what is wrong.
+/// 422 that lists violations.
 pub(crate) fn started(body: Option<&Value>) -> Result<Arc<StreamStart>, Problem> {
     checked(body, StreamStartedEvent::read).map(StreamStartedEvent::into_start)
 }
@@ -221,7 +221,7 @@ pub(crate) fn started(body: Option<&Value>) -> Result<Arc<StreamStart>, Problem>
 /// A `stream_ended` event.
 ///
 /// # Errors
-/// 422 that lists what is wrong.
+/// 422 that lists violations.
 pub(crate) fn ended(body: Option<&Value>) -> Result<StreamEnd, Problem> {
     checked(body, StreamEndedEvent::read).map(StreamEndedEvent::into_end)
 }
@@ -229,7 +229,7 @@ pub(crate) fn ended(body: Option<&Value>) -> Result<StreamEnd, Problem> {
 /// A batch of both.
 ///
 /// # Errors
-/// 422 that lists what is wrong.
+/// 422 that lists violations.
 pub(crate) fn batch(body: Option<&Value>) -> Result<(Vec<Arc<StreamStart>>, Vec<StreamEnd>), Problem> {
     let batch = checked(body, |checker, place| {
         let fields = place.object(checker);

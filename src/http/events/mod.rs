@@ -35,7 +35,7 @@ pub(crate) struct Queued {
     status: &'static str,
 }
 
-/// What every event may be refused with.
+/// Refusals of all events.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes answers that are made elsewhere")]
 enum Refused {
@@ -65,9 +65,9 @@ fn queued() -> Response {
 
 /// Report a started stream
 ///
-/// Idempotent: a repeat keeps `started_at`, and a start that comes after its own end stays ended. The
-/// engine is found by the address in `session.stat_url`, then by `engine.host` and `engine.port`; the
-/// event never changes what is known of the engine. Durable on a majority before the answer.
+/// Idempotent: a repeat keeps `started_at`, and a start that comes after its own end stays ended. The engine is found by the address in
+/// `session.stat_url`, then by `engine.host` and `engine.port`. The event never changes the record of the engine. Durable on a majority
+/// before the answer.
 #[utoipa::path(
     post, path = "/events/stream_started", tag = "events", operation_id = "stream_started",
     request_body = StreamStartedEvent,
@@ -97,15 +97,15 @@ pub(crate) async fn started(State(app): State<App>, call: JsonCall) -> Result<Re
 /// What an ended event did.
 #[derive(Serialize, ToSchema)]
 struct Ended {
-    /// False when nothing matched or the stream was over already.
+    /// False when nothing matched or the stream had ended already.
     updated: bool,
     stream: Option<StreamState>,
 }
 
 /// Report an ended stream
 ///
-/// A named stream that is not known, or is over already, gives `updated: false`; no other stream is
-/// ended in its place. Without `stream_id`, the newest stream of the engine `container_id` is meant.
+/// An unknown or ended stream gives `updated: false`; no other stream ends in its place. Without `stream_id`, the newest stream of the
+/// engine `container_id` ends.
 #[utoipa::path(
     post, path = "/events/stream_ended", tag = "events", operation_id = "stream_ended",
     request_body = StreamEndedEvent,
@@ -139,7 +139,7 @@ pub(crate) async fn ended(State(app): State<App>, call: JsonCall) -> Result<Resp
 /// What a batch did.
 #[derive(Serialize, ToSchema)]
 struct Processed {
-    /// Started events taken in.
+    /// Started events.
     started: u64,
     /// Ended events that ended a stream.
     ended: u64,

@@ -1,4 +1,4 @@
-//! What a caller may ask for when a container is started, checked and turned into the registry's terms.
+//! Bodies of calls that start a container: checks them and turns them into a specification.
 
 use std::collections::BTreeMap;
 
@@ -27,10 +27,10 @@ const PORTS_MAX: usize = 64;
 pub(crate) struct AceProvisionRequest {
     /// Image instead of the configured one.
     image: Option<String>,
-    /// Labels of the container; ours win.
+    /// Labels of the container; our own take precedence.
     #[schema(required = false)]
     labels: BTreeMap<String, String>,
-    /// Environment of the container; ours wins, except for `CONF`.
+    /// Environment of the container; our own takes precedence, except for `CONF`.
     #[schema(required = false)]
     env: BTreeMap<String, String>,
     /// Fixed host port.
@@ -59,7 +59,7 @@ pub(crate) struct StartRequest {
 /// An engine as a checked body describes it.
 ///
 /// # Errors
-/// 422 that lists what is wrong.
+/// 422 that lists violations.
 pub(crate) fn engine(body: Option<&Value>) -> Result<EngineSpec, Problem> {
     let mut checker = Checker::default();
     let fields = Place::body(body).object(&mut checker);
@@ -82,7 +82,7 @@ pub(crate) fn engine(body: Option<&Value>) -> Result<EngineSpec, Problem> {
 /// Any container as a checked body describes it.
 ///
 /// # Errors
-/// 422 that lists what is wrong.
+/// 422 that lists violations.
 pub(crate) fn generic(body: Option<&Value>, default_image: Option<&str>) -> Result<EngineSpec, Problem> {
     let mut checker = Checker::default();
     let fields = Place::body(body).object(&mut checker);
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_docker_would_refuse_is_refused_here() {
+    fn bodies_that_docker_would_refuse_are_refused_here() {
         for body in [
             json!(null),
             json!([]),

@@ -63,8 +63,8 @@ pub(crate) fn circuit_word(state: BreakerState) -> &'static str {
 
 /// Start an AceStream engine
 ///
-/// On the least loaded host. The engine is in `/engines` of this node before the answer is sent. A call
-/// whose caller gave up is taken up by the next one of the same kind, on any node.
+/// On the least loaded host. The engine is in `/engines` of this node before the answer is sent. If the caller gave up, the next call of the
+/// same kind gets the engine, on any node.
 #[utoipa::path(
     post, path = "/provision/acestream", tag = "provisioning", operation_id = "provision_acestream",
     request_body = AceProvisionRequest,
@@ -100,9 +100,8 @@ pub(crate) async fn acestream(State(app): State<App>, call: JsonCall) -> Result<
 
 /// Start any container
 ///
-/// With the management label, so that it can be inspected and deleted here. It is no engine: it is in no
-/// list of engines and counts neither against `MAX_REPLICAS` nor against `ACEFLEET_CAPACITY`. A container that
-/// does not run in time is taken up by the next call in the same words.
+/// With the management label, so that it can be inspected and deleted here. It is no engine: it is in no list of engines, and counts
+/// neither against `MAX_REPLICAS` nor against `ACEFLEET_CAPACITY`. If it does not run in time, the next call with the same body gets it.
 #[utoipa::path(
     post, path = "/provision", tag = "provisioning", operation_id = "provision_generic",
     request_body = StartRequest,
@@ -142,8 +141,8 @@ fn with_headers(app: &App, mut response: Response) -> Response {
     response
 }
 
-/// Limit: containers that all hosts with a working Docker create at once. Remaining: the limit without
-/// the starts under way; further calls are queued, not refused.
+/// Limit: containers that all hosts with a working Docker create at once. Remaining: the limit less the running starts. Further calls
+/// are queued, not refused.
 fn headers(app: &App) -> [(HeaderName, HeaderValue); 3] {
     let view = app.fleet().view();
     let hosts = view.state.docker_hosts().count();
@@ -169,22 +168,22 @@ fn problem(app: &App, error: FleetError) -> Problem {
         FleetError::Pending(message) => (Blocked::new(Code::Pending, message), false),
         FleetError::Failed { code, message } => (Blocked::new(code, message), true),
         FleetError::Owner(_) => (Blocked::new(Code::OwnerUnreachable, error.to_string()), true),
-        // Provisioning does not change the members.
+        // Provisioning never leads here.
         FleetError::NotFound(_) | FleetError::Members(_) | FleetError::Unsafe(_) => {
             (Blocked::new(Code::GeneralError, error.to_string()), true)
         }
     };
-    told(blocked, tried)
+    refusal(blocked, tried)
 }
 
-/// The answer; `tried` says that a host was asked to start it.
-fn told(blocked: Blocked, tried: bool) -> Problem {
+/// The answer; `tried` says whether a host tried to start it.
+fn refusal(blocked: Blocked, tried: bool) -> Problem {
     let status = match (&blocked.code, blocked.should_wait) {
         (Code::PortTaken, _) => StatusCode::CONFLICT,
         (_, true) => StatusCode::SERVICE_UNAVAILABLE,
         (_, false) => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    // For these the host did not get as far as to try.
+    // With these causes, the host did not try.
     let untried = [Code::NoFreePorts, Code::DockerUnavailable, Code::ImagePulling].contains(&blocked.code);
     let error = match blocked.should_wait && (!tried || untried) {
         true => BLOCKED,
@@ -210,8 +209,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn callers_wait_for_a_pull_and_give_up_on_an_image_that_nobody_has() {
-        let failed = |code| told(Blocked::new(code, "why".to_owned()), true).told();
+    fn callers_wait_for_a_pull_and_give_up_on_a_missing_image() {
+        let failed = |code| refusal(Blocked::new(code, "why".to_owned()), true).status_and_body();
         let (status, body) = failed(Code::ImagePulling);
         let detail = &body["detail"];
         assert_eq!(

@@ -15,16 +15,15 @@ use crate::http::request::validate::{Checker, parse_integer};
 /// What was asked for.
 #[derive(Serialize, ToSchema)]
 struct Scaled {
-    /// The number as it was asked for, not the one within the limits.
+    /// The requested number, which may be beyond the limits.
     scaled_to: i64,
 }
 
 /// Scale to a number of engines
 ///
-/// Within `MIN_REPLICAS` and `MAX_REPLICAS`. Engines with streams, and those idle for less than
-/// `ENGINE_GRACE_PERIOD_S`, are not removed. Answers when the containers run, or after 2.4 s while
-/// some are still being started, or when those that go are off the list: they stop 35 s later, unless a client that was given
-/// one plays on it.
+/// Within `MIN_REPLICAS` and `MAX_REPLICAS`. Engines with streams, and those idle for less than `ENGINE_GRACE_PERIOD_S`, stay. Answers when
+/// the new containers run, or after 2.4 s while some are still starting, or when removed engines are unlisted. These stop 35 s later,
+/// unless a client that got one plays on it.
 #[utoipa::path(
     post, path = "/scale/{demand}", tag = "provisioning", operation_id = "scale",
     params(("demand" = i64, Path, description = "Engines in the whole cluster; negative counts as 0")),
@@ -64,8 +63,8 @@ struct Status {
 
 /// Remove idle engines
 ///
-/// Those idle for `IDLE_TTL_S`, as far as `MIN_REPLICAS` and `MIN_FREE_REPLICAS` allow. Answers when they are off
-/// the list; they stop 35 s later.
+/// Those idle for `IDLE_TTL_S`, as far as `MIN_REPLICAS` and `MIN_FREE_REPLICAS` allow. Answers when they are unlisted; they stop 35 s
+/// later.
 #[utoipa::path(
     post, path = "/gc", tag = "provisioning", operation_id = "collect_garbage",
     security(("bearer" = []), ("api_key" = [])),

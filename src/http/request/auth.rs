@@ -1,5 +1,5 @@
-//! Who may call what changes something: `Authorization: Bearer <key>` or `X-API-Key: <key>`. The node's own settings come first,
-//! then the rule of the cluster; the token of this host is always good.
+//! Who may make calls that change something, with `Authorization: Bearer <key>` or `X-API-Key: <key>`. The settings of the node come
+//! first, then the rule of the cluster. The token of this host is always valid.
 
 use acefleet_raft::View;
 use acefleet_registry::{Access, KeyHash};
@@ -14,7 +14,7 @@ use crate::http::answer::problem::Problem;
 
 const API_KEY_HEADER: &str = "x-api-key";
 
-/// The rule on this node. Of keys it has the hashes alone, so that neither their length nor a common beginning can be measured.
+/// The rule on this node. It compares hashes of keys, so that timing reveals nothing about a key.
 pub(crate) struct Door {
     own: Option<Access>,
     token: Option<KeyHash>,
@@ -32,7 +32,7 @@ pub(crate) enum Rule {
 }
 
 impl Door {
-    /// The rule of a node with these settings; commands on its host show `token`.
+    /// The rule of a node with these settings. Commands on its host use `token`.
     pub fn new(own: Option<Access>, token: Option<&Secret>) -> Self {
         Self { own, token: token.map(|token| access::hash(token.0.as_bytes())) }
     }
@@ -42,19 +42,19 @@ impl Door {
         match self.own.or(view.state.access()) {
             Some(Access::Open) => Rule::Open,
             Some(Access::Key(hash)) => Rule::Key(hash),
-            // The first entry of every log says who its members are.
+            // The first entry of every log lists the members, so nothing is applied yet.
             None if view.applied_index == 0 => Rule::Unknown,
-            // Formed before a cluster decided about it when it was formed.
+            // The cluster was formed by a version without this rule.
             None => Rule::Open,
         }
     }
 
-    /// Whether the caller shows this host's own token.
+    /// Whether the caller has the token of this host.
     pub fn is_local(&self, headers: &HeaderMap) -> bool {
         self.token.is_some_and(|token| shown(headers).any(|key| is(key, token)))
     }
 
-    /// Checks a caller's headers. Either header will do.
+    /// Checks the headers of a caller; either header is enough.
     pub fn check(&self, headers: &HeaderMap, view: &View) -> Result<(), Problem> {
         if self.is_local(headers) {
             return Ok(());
@@ -88,7 +88,7 @@ impl Guard {
         Self { door: Door::new(own, token), fleet }
     }
 
-    /// Checks a caller's headers.
+    /// Checks the headers of a caller.
     pub fn check(&self, headers: &HeaderMap) -> Result<(), Problem> {
         self.door.check(headers, &self.fleet.view())
     }
@@ -98,7 +98,7 @@ impl Guard {
         self.door.rule(&self.fleet.view()) == Rule::Open
     }
 
-    /// Whether the caller shows this host's own token.
+    /// Whether the caller has the token of this host.
     pub fn is_local(&self, headers: &HeaderMap) -> bool {
         self.door.is_local(headers)
     }
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_gets_in_before_the_rule_is_known() {
+    fn all_callers_are_refused_before_the_rule_is_known() {
         assert_eq!(status(None, &view(None, 0), &[]), 503);
         assert_eq!(status(None, &view(None, 0), &[("x-api-key", "any")]), 503);
         assert_eq!(status(key("own"), &view(None, 0), &[("x-api-key", "own")]), 200);
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_of_the_host_is_good_whatever_the_rule() {
+    fn the_token_of_the_host_is_valid_under_every_rule() {
         let token = [("authorization", "Bearer local_token")];
         for (own, view) in [(None, view(None, 0)), (None, view(key("k"), 1)), (key("own"), view(None, 1))] {
             assert_eq!(status(own, &view, &token), 200);

@@ -1,4 +1,4 @@
-//! Bodies of requests: nobody's is read before its sender may send it, and all that are in flight share one budget.
+//! Bodies of requests. A body is read only after the key of its sender was checked, and all bodies in flight share one budget.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,7 +14,7 @@ use crate::http::answer::problem::Problem;
 
 /// Longest body that is read.
 pub(crate) const BODY_MAX: usize = 1 << 20;
-/// Bodies that are read or worked on at the same time, bytes, over all connections.
+/// Bytes of bodies in flight, over all connections.
 const IN_FLIGHT_MAX: usize = 64 << 20;
 
 /// Room for bodies in flight.
@@ -29,7 +29,7 @@ impl Default for Bodies {
     }
 }
 
-/// A body, and its room until it is dropped.
+/// A body, with its share of the budget until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Received {
     pub bytes: Vec<u8>,
@@ -41,11 +41,11 @@ impl Bodies {
         Self { room: Arc::new(Semaphore::new(bytes)) }
     }
 
-    /// Reads a body. One that says its length gets the room for all of it before anything is read, another one as it comes.
+    /// Reads a body. With a declared length it takes its whole share of the budget before the first byte, else as it arrives.
     ///
     /// # Errors
-    /// 413 when it is too long, 503 when there is no room before `deadline`, 408 when it has not arrived by then, 400 when it
-    /// breaks off.
+    /// 413 when it is too long, 503 when the budget is used up until `deadline`, 408 when it has not arrived by then, 400 when it is
+    /// incomplete.
     pub async fn read(
         &self,
         headers: &HeaderMap,
@@ -75,7 +75,7 @@ impl Bodies {
     }
 
     async fn room(&self, bytes: usize, deadline: Instant) -> Result<OwnedSemaphorePermit, Problem> {
-        // No longer than a body may be, which is within what one call can take.
+        // At most the longest body, which one call may take.
         let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
         match timeout_at(deadline.into(), Arc::clone(&self.room).acquire_many_owned(permits)).await {
             Ok(Ok(room)) => Ok(room),
@@ -123,7 +123,7 @@ mod tests {
     fn status(result: Result<Received, Problem>) -> u16 {
         match result {
             Ok(_) => 200,
-            Err(problem) => problem.told().0.as_u16(),
+            Err(problem) => problem.status_and_body().0.as_u16(),
         }
     }
 
@@ -132,10 +132,10 @@ mod tests {
         let bodies = Bodies::of(1_000);
         let patience = Instant::now() + Duration::from_secs(20);
         let first = bodies.read(&announced(600), in_pieces(6), patience).await.unwrap();
-        // Whether it says its length or not.
+        // With and without a declared length.
         for headers in [announced(500), HeaderMap::new()] {
             let refused = bodies.read(&headers, in_pieces(5), soon()).await.unwrap_err();
-            let (status, body) = refused.told();
+            let (status, body) = refused.status_and_body();
             assert_eq!((status.as_u16(), &body["detail"]["code"]), (503, &serde_json::json!("busy")));
         }
         assert_eq!(status(bodies.read(&HeaderMap::new(), in_pieces(4), patience).await), 200);
@@ -145,11 +145,11 @@ mod tests {
         };
         drop(first);
         assert_eq!(waiting.await.unwrap().unwrap().bytes.len(), 500);
-        assert_eq!(bodies.room.available_permits(), 1_000, "all room comes back");
+        assert_eq!(bodies.room.available_permits(), 1_000, "the whole budget is free again");
     }
 
     #[tokio::test]
-    async fn a_body_takes_its_room_before_a_byte_is_read() {
+    async fn a_body_with_a_length_takes_its_share_before_a_byte_is_read() {
         let bodies = Bodies::of(1_000);
         let silent = || Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
         let reading = {

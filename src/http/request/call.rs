@@ -1,4 +1,4 @@
-//! Calls that change something: who calls, what the body says, and until when the answer is due.
+//! Calls that change something: who calls, with which body, and until when an answer is due.
 
 use std::time::{Duration, Instant};
 
@@ -15,18 +15,17 @@ use crate::http::request::body::Received;
 use crate::http::request::content_type;
 use crate::http::request::validate::Checker;
 
-/// The callers give up after 3 s. All times count from the arrival of a request's headers, so that whatever it waits for on its
-/// way is within them.
-///
-/// A body may take so long to arrive.
+// Callers give up after 3 s. All times start with the arrival of the headers, so that they include every wait.
+
+/// Until the end of the body.
 const BODY_WITHIN: Duration = Duration::from_millis(2_000);
-/// A write without a leader is held and repeated for so long.
+/// How long a write without a leader is held and repeated.
 const WRITE_WITHIN: Duration = Duration::from_millis(2_300);
-/// A container is waited for so long.
+/// Until the container of an engine runs.
 const PROVISION_WITHIN: Duration = Duration::from_millis(2_400);
-/// Everything is answered by then, but for the calls that wait for a container to stop or for votes to move.
+/// Until the answer, except for calls that wait for a container to stop or for a change of members.
 const ANSWER_WITHIN: Duration = Duration::from_millis(2_480);
-/// These are given so long.
+/// Until the answer of those calls.
 const PATIENT_WITHIN: Duration = Duration::from_secs(20);
 
 /// When the headers of a call were complete.
@@ -34,12 +33,12 @@ const PATIENT_WITHIN: Duration = Duration::from_secs(20);
 pub(crate) struct Arrival(Instant);
 
 impl Arrival {
-    /// Of a request that came at this moment.
+    /// The arrival of a request at this moment.
     pub fn at(began: Instant) -> Self {
         Self(began)
     }
 
-    /// As the front noted it.
+    /// The arrival that the front noted.
     pub fn of(parts: &Parts) -> Self {
         parts.extensions.get().copied().unwrap_or_else(|| Self(Instant::now()))
     }
@@ -48,18 +47,17 @@ impl Arrival {
         self.0 + BODY_WITHIN
     }
 
-    /// Until when a write may be tried, or a read may wait for the freshness that it asks for.
+    /// Deadline of writes, and of reads that wait for a freshness.
     pub fn write_deadline(self) -> Instant {
         self.0 + WRITE_WITHIN
     }
 
-    /// Until when an engine may be waited for.
+    /// Deadline for a container to run.
     pub fn provision_deadline(self) -> Instant {
         self.0 + PROVISION_WITHIN
     }
 
-    /// Until when slow work of Docker may be waited for. Without a leader nothing can begin, and the
-    /// caller hears so early.
+    /// Deadline for slow work. Without a leader no work can start, so it is the deadline of writes.
     pub fn patient_deadline(self, app: &App) -> Instant {
         match app.has_leader() {
             true => self.0 + PATIENT_WITHIN,
@@ -68,7 +66,7 @@ impl Arrival {
     }
 }
 
-/// A caller who showed the key, if one is needed. For calls without a body.
+/// A caller with the key, if one is needed. For calls without a body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Caller {
     /// When the call came.
@@ -84,19 +82,19 @@ impl FromRequestParts<App> for Caller {
     }
 }
 
-/// The same with a body, of which no byte is read before the key was shown.
+/// The same with a body, of which no byte is read before the key was checked.
 #[derive(Debug)]
 pub(crate) struct JsonCall {
     /// The body; `None` when it is empty.
     body: Option<Value>,
     /// When the call came.
     pub arrival: Arrival,
-    /// What came of the body is about as large, for as long as the call is worked on.
+    /// Share of the budget for what was read from the body, until the end of the call.
     _room: OwnedSemaphorePermit,
 }
 
 impl JsonCall {
-    /// What the body says. The body itself is many times as large, and is dropped before the call is worked on.
+    /// Reads the body, then drops it, as its JSON takes much more memory than the result.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -129,7 +127,7 @@ impl FromRequest<App> for JsonCall {
     }
 }
 
-/// Around the calls that nobody should have to wait for: an answer in time, whatever holds them up.
+/// Answers in time even if the handler does not.
 pub(crate) async fn in_time(
     arrival: Option<axum::Extension<Arrival>>,
     request: Request,
@@ -154,7 +152,7 @@ fn parse(bytes: &[u8]) -> Result<Value, Problem> {
     })
 }
 
-/// Position of an error from the beginning of the body.
+/// Offset of an error in the body, in bytes.
 fn offset(bytes: &[u8], line: usize, column: usize) -> usize {
     let before: usize =
         bytes.split_inclusive(|byte| *byte == b'\n').take(line.saturating_sub(1)).map(<[u8]>::len).sum();

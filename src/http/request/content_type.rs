@@ -1,4 +1,4 @@
-//! Bodies have to say that they are JSON. A page of another site can send anything else without asking first.
+//! Bodies must be declared as JSON: pages of other sites can send all other types without a preflight.
 
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_types_are_taken_and_those_of_forms_are_not() {
+    fn json_types_are_accepted_and_those_of_forms_are_not() {
         for good in ["application/json", "Application/JSON; charset=utf-8", "application/problem+json"] {
             assert!(is_json(good), "{good}");
         }

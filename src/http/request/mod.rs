@@ -1,10 +1,10 @@
 //! Requests: who sends them, what they say, and until when an answer is due.
 //!
-//! - [`path`]: one spelling for every path
+//! - [`path`]: the canonical form of a path
 //! - [`call`]: calls that change something, with their deadlines
-//! - [`auth`]: who may make them; [`visitors`]: what an open node does not do for web pages
-//! - [`body`], [`content_type`]: how much may be sent, and as what
-//! - [`query`], [`validate`]: what is wrong with parameters and bodies
+//! - [`auth`]: who may make them; [`visitors`]: which web pages may call an open node
+//! - [`body`], [`content_type`]: size and type of bodies
+//! - [`query`], [`validate`]: parameters and bodies, and what is wrong with them
 
 pub(crate) mod auth;
 pub(crate) mod body;

@@ -1,5 +1,5 @@
-//! One spelling for every path before it is routed: `/api/v1` is the same as no prefix, slashes at the
-//! end and doubled ones at the beginning do not count, and a stream id may contain `/`.
+//! The canonical form of a path: without `/api/v1`, slashes at the end and doubled slashes at the beginning. A stream id may contain
+//! `/`.
 
 use std::borrow::Cow;
 
@@ -10,10 +10,10 @@ use crate::http::answer::problem::Problem;
 
 const PREFIX: &str = "/api/v1";
 const STREAMS: &str = "/streams/";
-/// What can follow a stream id.
+/// Paths below a stream id.
 const OF_STREAM: [&str; 1] = ["/stats"];
 
-/// Rewrites a request's target in place.
+/// Makes the path of a request canonical.
 ///
 /// # Errors
 /// 400 when the path is not valid percent-encoded UTF-8.
@@ -36,7 +36,7 @@ pub(crate) fn canonicalize(method: &Method, uri: &mut Uri) -> Result<(), Problem
     Ok(())
 }
 
-/// Whether this asks for the health of the node, in whichever spelling.
+/// Whether this path is a health check, in any spelling.
 pub(crate) fn is_of_health(path: &str) -> bool {
     matches!(&*canonical(&Method::GET, path), "/health" | "/health/ready" | "/livez" | "/readyz")
 }
@@ -61,14 +61,13 @@ fn canonical<'a>(method: &Method, path: &'a str) -> Cow<'a, str> {
     }
 }
 
-/// One leading slash, none at the end. The page of the API docs keeps the slash at its end, because its
-/// relative links need it.
+/// One leading slash, none at the end. `/docs/` keeps its slash, because its relative links need it.
 fn trim(path: &str) -> &str {
     let body = path.trim_start_matches('/');
     if body.is_empty() {
         return "/";
     }
-    // At least one byte was a slash: request targets begin with one.
+    // Request targets begin with a slash.
     let path = &path[path.len() - body.len() - usize::from(path.len() > body.len())..];
     match path {
         "/docs/" | "/api/v1/docs/" => path,
@@ -76,7 +75,7 @@ fn trim(path: &str) -> &str {
     }
 }
 
-/// Encodes the slashes inside a stream id, which some clients and proxies send bare.
+/// Encodes slashes in a stream id, which some clients and proxies do not.
 fn stream_path<'a>(method: &Method, path: &'a str, rest: &str) -> Cow<'a, str> {
     let tail = match *method == Method::DELETE {
         true => "",
@@ -95,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_spelling_leads_to_one_path() {
+    fn every_spelling_leads_to_the_canonical_path() {
         for (path, expected) in [
             ("/", "/"),
             ("//", "/"),
@@ -131,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn health_is_asked_for_in_every_spelling() {
+    fn health_checks_are_recognised_in_every_spelling() {
         for path in ["/livez", "/readyz/", "//health", "/api/v1/health/ready"] {
             assert!(is_of_health(path), "{path}");
         }

@@ -1,4 +1,4 @@
-//! Query parameters: decoded once, unknown ones ignored, the last of equal names wins.
+//! Query parameters. Unknown ones are ignored, and the last of equal names wins.
 
 use std::ops::RangeInclusive;
 
@@ -15,7 +15,7 @@ pub(crate) struct Query {
 }
 
 impl Query {
-    /// Decodes; bytes that are no UTF-8 become replacement characters.
+    /// Decodes a query; invalid UTF-8 becomes replacement characters.
     pub fn parse(raw: Option<&str>) -> Self {
         let raw = raw.unwrap_or_default().as_bytes();
         Self { pairs: form_urlencoded::parse(raw).into_owned().collect() }
@@ -26,12 +26,12 @@ impl Query {
         self.pairs.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// Whether a parameter is there, with or without a value.
+    /// Whether a parameter is present, with or without a value.
     pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
-    /// Notes a parameter that must be there and is not.
+    /// A parameter that must be present.
     pub fn require(&self, checker: &mut Checker, name: &str) -> String {
         let value = self.get(name);
         if value.is_none() {
@@ -56,7 +56,7 @@ impl Query {
         Err(self.wrong(name, "string_pattern_mismatch", &msg, Some(ctx)))
     }
 
-    /// A whole number from 0 on.
+    /// A whole number, at least 0.
     ///
     /// # Errors
     /// 422 for anything else.

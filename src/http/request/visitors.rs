@@ -1,5 +1,5 @@
-//! What an open node does not do for web pages. Without a key, any page that somebody near it opens could call it: a browser
-//! says where the page is from (`Origin`) and which name it thinks it calls (`Host`), so both have to be ours.
+//! Which web pages may call an open node. Without a key, any page in a browser near it could call it. So the origin of the page
+//! (`Origin`) and the name in the call (`Host`) have to be our own.
 
 use std::net::IpAddr;
 
@@ -18,7 +18,7 @@ pub(crate) fn refused(config: &Config, state: &State, uri: &Uri, headers: &Heade
         Some(authority) => Some(authority.as_str()),
         None => headers.get(HOST).map(|host| host.to_str().unwrap_or_default()),
     };
-    // Browsers always send one; the health checks of some load balancers do not.
+    // Browsers always send a host; the health checks of some load balancers do not.
     if let Some(authority) = authority
         && !is_ours(host_of(authority), config, state)
     {
@@ -53,8 +53,7 @@ fn host_of(authority: &str) -> &str {
     }
 }
 
-/// Whether nobody else can make a browser believe that this name means this node: names with dots can be pointed anywhere by
-/// those who own them.
+/// Whether nobody else can make this name point to this node. The owner of a name with dots can point it anywhere.
 fn is_ours(host: &str, config: &Config, state: &State) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host);
     bare(host).parse::<IpAddr>().is_ok()
@@ -69,7 +68,7 @@ fn is_allowed(host: &str, config: &Config) -> bool {
     config.allowed_hosts.iter().any(|allowed| host.eq_ignore_ascii_case(allowed))
 }
 
-/// Whether the page comes from the address that it calls, whatever encrypts the way there.
+/// Whether the page comes from the address that it calls, with or without encryption.
 fn is_same_site(origin: &str, authority: &str, config: &Config) -> bool {
     let Ok(origin) = Url::parse(origin) else { return false };
     let Some(host) = origin.host_str() else { return false };
@@ -105,7 +104,7 @@ mod tests {
         }
         let refused =
             refused(&config.unwrap().config, &State::default(), &Uri::from_static("/engines"), &headers);
-        refused.map_or(200, |problem| problem.told().0.as_u16())
+        refused.map_or(200, |problem| problem.status_and_body().0.as_u16())
     }
 
     #[test]
@@ -147,7 +146,7 @@ mod tests {
             assert_eq!(status("10.0.0.1:8000", &[same]), 200, "{same}");
         }
         assert_eq!(status("a", &["http://a"]), 200);
-        assert_eq!(status("a", &["https://a"]), 200, "behind something that encrypts");
+        assert_eq!(status("a", &["https://a"]), 200, "behind a proxy that encrypts");
         assert_eq!(status("[::1]:8000", &["http://[::1]:8000"]), 200);
         for foreign in [
             "null",

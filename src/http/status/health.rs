@@ -35,7 +35,7 @@ fn alive(app: &App, snapshot: &Snapshot) -> Response {
 
 /// Is the process alive?
 ///
-/// 200 as long as it answers at all.
+/// 200 if it answers at all.
 #[utoipa::path(
     get, path = "/health", tag = "health", operation_id = "health",
     responses((status = 200, description = "Alive", body = Alive))
@@ -55,20 +55,20 @@ pub(crate) async fn livez(State(app): State<App>, Here(snapshot): Here) -> Respo
     alive(&app, &snapshot)
 }
 
-/// What readiness depends on.
+/// The conditions of readiness.
 #[derive(Clone, Copy, Debug)]
-struct Standing {
+struct Conditions {
     stopping: bool,
     /// There is a registry at all.
     loaded: bool,
-    /// It was caught up with since the start.
+    /// The registry has caught up since the start.
     recovered: bool,
     has_leader: bool,
     /// A leader has written the cluster-wide settings.
     settled: bool,
 }
 
-impl Standing {
+impl Conditions {
     fn of(app: &App) -> Self {
         let cluster = app.fleet().cluster();
         Self {
@@ -86,8 +86,7 @@ impl Standing {
         let checks = [
             (stopping, "this node is stopping"),
             (!loaded, "the registry is not loaded yet"),
-            // While there is a leader, this is over in a moment, and other nodes are up to date. Without one this node is as
-            // good as any, and says how old its answers are.
+            // With a leader it catches up in a moment, and other nodes are up to date. Without one this node is as good as any other.
             (loaded && has_leader && !recovered, "the registry is still as it was before this node started"),
             (loaded && !settled, "the settings of the cluster are not in force yet"),
             (needs_leader && !has_leader, "no leader is known: writes would fail"),
@@ -110,9 +109,8 @@ struct Readiness {
 
 /// Should this node get traffic?
 ///
-/// 503 while it starts, until it has caught up with the cluster, while it stops, or knows no leader. With
-/// `?noleader` a missing leader does not count: reads work without one, from what the node has, so a load
-/// balancer in front of readers should use that.
+/// 503 while it starts, until it has caught up with the cluster, while it stops, or without a leader. With `?noleader` a missing leader
+/// does not count: reads work without one, so load balancers for readers should use it.
 #[utoipa::path(
     get, path = "/readyz", tag = "health", operation_id = "readyz",
     params(("noleader" = Option<String>, Query, description = "Ready without a leader, too")),
@@ -122,11 +120,11 @@ struct Readiness {
     )
 )]
 pub(crate) async fn readyz(State(app): State<App>, Here(snapshot): Here) -> Response {
-    let reasons = Standing::of(&app).reasons(!snapshot.query.has("noleader"));
+    let reasons = Conditions::of(&app).reasons(!snapshot.query.has("noleader"));
     snapshot.answer_with(ready_status(&reasons), &Readiness { ready: reasons.is_empty(), reasons })
 }
 
-/// Readiness with a few figures.
+/// Readiness, with some figures.
 #[derive(Serialize, ToSchema)]
 struct Ready {
     ready: bool,
@@ -140,7 +138,7 @@ struct Ready {
 
 /// Should this node get traffic?
 ///
-/// The same verdict as `/readyz`, with a few figures.
+/// As `/readyz`, with some figures.
 #[utoipa::path(
     get, path = "/health/ready", tag = "health", operation_id = "health_ready",
     responses(
@@ -149,7 +147,7 @@ struct Ready {
     )
 )]
 pub(crate) async fn ready(State(app): State<App>, Here(snapshot): Here) -> Response {
-    let reasons = Standing::of(&app).reasons(true);
+    let reasons = Conditions::of(&app).reasons(true);
     let state = &snapshot.view.state;
     let body = Ready {
         ready: reasons.is_empty(),
@@ -190,7 +188,7 @@ struct Breakers {
 struct HealthStatus {
     total_engines: usize,
     healthy_engines: usize,
-    /// Engines that were not probed yet count in neither.
+    /// Engines without a probe count in neither.
     unhealthy_engines: usize,
     marked_for_replacement: usize,
     minimum_required: u32,
@@ -295,29 +293,29 @@ pub(crate) async fn reset(
 mod tests {
     use super::*;
 
-    const READY: Standing =
-        Standing { stopping: false, loaded: true, recovered: true, has_leader: true, settled: true };
+    const READY: Conditions =
+        Conditions { stopping: false, loaded: true, recovered: true, has_leader: true, settled: true };
 
     #[test]
-    fn traffic_waits_for_the_past_while_somebody_else_has_it() {
+    fn a_node_that_catches_up_gets_no_traffic_while_there_is_a_leader() {
         for needs_leader in [true, false] {
             assert!(READY.reasons(needs_leader).is_empty());
-            let behind = Standing { recovered: false, ..READY }.reasons(needs_leader);
+            let behind = Conditions { recovered: false, ..READY }.reasons(needs_leader);
             assert_eq!(behind, ["the registry is still as it was before this node started"]);
-            let stopping = Standing { stopping: true, ..READY }.reasons(needs_leader);
+            let stopping = Conditions { stopping: true, ..READY }.reasons(needs_leader);
             assert_eq!(stopping, ["this node is stopping"]);
-            let unsettled = Standing { settled: false, ..READY }.reasons(needs_leader);
+            let unsettled = Conditions { settled: false, ..READY }.reasons(needs_leader);
             assert_eq!(unsettled, ["the settings of the cluster are not in force yet"]);
         }
     }
 
     #[test]
-    fn readers_are_served_without_a_leader_from_what_there_is() {
+    fn reads_are_served_without_a_leader() {
         for recovered in [true, false] {
-            let alone = Standing { recovered, has_leader: false, ..READY };
+            let alone = Conditions { recovered, has_leader: false, ..READY };
             assert!(alone.reasons(false).is_empty());
             assert_eq!(alone.reasons(true), ["no leader is known: writes would fail"]);
-            let empty = Standing { loaded: false, ..alone };
+            let empty = Conditions { loaded: false, ..alone };
             assert_eq!(empty.reasons(false), ["the registry is not loaded yet"]);
         }
     }

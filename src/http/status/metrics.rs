@@ -1,5 +1,5 @@
-//! `GET /metrics`: Prometheus text. Gauges are read from the state when they are asked for, so they
-//! cannot drift; they show the whole cluster and are alike on all nodes.
+//! `GET /metrics`: Prometheus text. Gauges are read from the state at each scrape. They show the whole cluster, and are the same on all
+//! nodes.
 
 use acefleet_registry::breaker::BreakerState;
 use axum::extract::State;
@@ -48,7 +48,7 @@ fn text(app: &App, snapshot: &Snapshot) -> prometheus::Result<String> {
     TextEncoder::new().encode_to_string(&families)
 }
 
-/// Two decimals, as the figures in megabytes always had.
+/// Two decimals, as clients expect of figures in megabytes.
 fn rounded(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }
@@ -151,12 +151,12 @@ fn streams(scrape: &Scrape, snapshot: &Snapshot) -> prometheus::Result<()> {
     scrape.gauge("orch_total_streams", "Started streams", active as f64)?;
     scrape.gauge("orch_total_peers", "Peers of all started streams", peers as f64)?;
     let speed = |kb: i64| rounded(kb as f64 / 1024.0);
-    let help = "of all started streams, MB/s (the name notwithstanding)";
+    let help = "of all started streams, MB/s (despite the name)";
     scrape.gauge("orch_total_download_speed_mbps", &format!("Download speed {help}"), speed(down))?;
     scrape.gauge("orch_total_upload_speed_mbps", &format!("Upload speed {help}"), speed(up))
 }
 
-/// What the registry weighs, by what is forgotten or refused when it is too much.
+/// Size of the registry, by the parts that have limits.
 fn weights(scrape: &Scrape, snapshot: &Snapshot) -> prometheus::Result<()> {
     let weights = snapshot.view.state.weights();
     let kinds = [
@@ -190,8 +190,7 @@ fn vpn(scrape: &Scrape, snapshot: &Snapshot) -> prometheus::Result<()> {
 
 fn reports(scrape: &Scrape, app: &App, snapshot: &Snapshot) -> prometheus::Result<()> {
     let soft = &snapshot.soft;
-    let sum =
-        |of: fn(&NodeReport) -> u64| -> u64 { soft.nodes.values().map(|heard| of(&heard.report)).sum() };
+    let sum = |of: fn(&NodeReport) -> u64| -> u64 { soft.nodes.values().map(|last| of(&last.report)).sum() };
     let (down, up) = (sum(|report| report.totals.0), sum(|report| report.totals.1));
     let help = "by all streams since the start of their nodes";
     scrape.gauge("orch_total_downloaded_bytes", &format!("Bytes downloaded {help}"), down as f64)?;
@@ -203,7 +202,7 @@ fn reports(scrape: &Scrape, app: &App, snapshot: &Snapshot) -> prometheus::Resul
     )?;
     scrape.gauge("orch_total_uploaded_mb", &format!("MiB uploaded {help}"), rounded(up as f64 / MIB))?;
     let me = app.fleet().cluster().node_id();
-    let errors = soft.nodes.get(&me).map_or(0, |heard| heard.report.collector_errors);
+    let errors = soft.nodes.get(&me).map_or(0, |last| last.report.collector_errors);
     for name in ["orch_collector_errors_total", "orch_collect_errors_total"] {
         scrape.counter(name, "Failed polls of stream figures on this node", errors)?;
     }
@@ -277,7 +276,7 @@ fn raft(scrape: &Scrape, app: &App, snapshot: &Snapshot) -> prometheus::Result<(
     let contacts: Vec<(&str, f64)> = contacts.iter().map(|(name, ms)| (name.as_str(), *ms)).collect();
     scrape.gauges(
         "acefleet_peer_last_contact_ms",
-        "Time since another node was heard, ms",
+        "Time since the last contact with another node, ms",
         "node",
         &contacts,
     )?;

@@ -32,7 +32,7 @@ struct OrchestratorStatus {
     vpn: StatusVpn,
     provisioning: StatusProvisioning,
     config: StatusConfig,
-    /// Engines that earlier lives of hosts left behind: they run, and are no engines of this cluster.
+    /// Engines that earlier lives of hosts left behind: they run, but are no engines of this cluster.
     left_behind: Vec<StatusLeftBehind>,
     #[schema(format = DateTime)]
     timestamp: String,
@@ -103,7 +103,7 @@ impl From<&Blocked> for BlockedAlso {
 /// Why no engine can be started now.
 #[derive(Serialize, ToSchema)]
 struct BlockedReason {
-    /// In the order in which it is judged: `no_leader`, `no_settings`, `docker_unavailable`, `vpn_disconnected`, `max_capacity`, `circuit_breaker`, `registry_full`, `no_free_ports`, `image_missing`, `network_missing`, `no_host`.
+    /// In the order in which they are checked: `no_leader`, `no_settings`, `docker_unavailable`, `vpn_disconnected`, `max_capacity`, `circuit_breaker`, `registry_full`, `no_free_ports`, `image_missing`, `network_missing`, `no_host`.
     code: String,
     message: String,
     recovery_eta_seconds: Option<u64>,
@@ -111,7 +111,7 @@ struct BlockedReason {
     should_wait: bool,
 }
 
-/// An engine that an earlier life of a host left behind. `POST /cluster/nodes/{node}/adopt` takes it over.
+/// An engine that an earlier life of a host left behind. `POST /cluster/nodes/{node}/adopt` adopts it.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct StatusLeftBehind {
     /// The node on whose host it runs.
@@ -152,7 +152,7 @@ fn variant_word(variant: Variant) -> &'static str {
 )]
 pub(crate) async fn get(State(app): State<App>, snapshot: Snapshot) -> Response {
     let now = app.fleet().wall_now();
-    // Breakers depend on the time, and without a leader the answer differs although the state does not.
+    // The answer also depends on the time, through breakers, and on whether there is a leader.
     snapshot.page(&app, "", Some(Moment::at(now, app.is_leaderless())), |snapshot| {
         to_json(&status(&app, snapshot, now))
     })
@@ -221,8 +221,8 @@ fn status(app: &App, snapshot: &Snapshot, now: WallMs) -> OrchestratorStatus {
 
 pub(crate) fn left_behind(snapshot: &Snapshot) -> Vec<StatusLeftBehind> {
     let of_node = snapshot.view.state.nodes().filter_map(|node| {
-        let heard = snapshot.soft.nodes.get(&node.info.id)?;
-        Some(heard.report.left_behind.iter().map(|left| StatusLeftBehind {
+        let last = snapshot.soft.nodes.get(&node.info.id)?;
+        Some(last.report.left_behind.iter().map(|left| StatusLeftBehind {
             node: node.info.name.clone(),
             name: left.name.clone(),
             container_id: left.container_id.clone(),

@@ -30,17 +30,17 @@ enum Status {
     Ended,
 }
 
-/// Streams in one answer, unless the caller asks for more or narrows the list.
+/// Streams in one answer, unless the caller sets a limit or a filter.
 const PAGE: u64 = 5_000;
-/// Streams in one answer at the most, when the caller says how many.
+/// Largest limit of a caller.
 const PAGE_MAX: u64 = 50_000;
-/// Bytes of one answer, unless the caller narrows the list; one stream may be longer.
+/// Bytes of one answer without a filter; one stream may be longer.
 const PAGE_BYTES: usize = 4 << 20;
 
 /// List streams
 ///
-/// In order of arrival, without a filter started and ended ones. Answers carry a strong `ETag`. A list without a filter ends
-/// after 5,000 streams or 4 MiB; `Link` with `rel="next"` says then where it goes on. Filtered lists are whole unless `limit` is given.
+/// In order of arrival, without a filter started and ended ones. Answers carry a strong `ETag`. A list without a filter ends after 5,000
+/// streams or 4 MiB; `Link` with `rel="next"` leads to the rest. Filtered lists are complete unless `limit` is set.
 #[utoipa::path(
     get, path = "/streams", tag = "streams", operation_id = "list_streams",
     params(
@@ -55,7 +55,7 @@ const PAGE_BYTES: usize = 4 << 20;
             headers(("Link" = String, description = "`<?…>; rel=\"next\"` when there are more"))),
         (status = 304, description = "Nothing changed since the `ETag` in `If-None-Match`"),
         (status = 422, description = "A parameter is wrong", body = InvalidBody),
-        (status = 503, description = "The asked-for freshness cannot be had now", body = BlockedBody),
+        (status = 503, description = "The requested freshness is not available now", body = BlockedBody),
     )
 )]
 pub(crate) async fn list(State(app): State<App>, snapshot: Snapshot) -> Result<Response, Problem> {
@@ -75,7 +75,7 @@ pub(crate) async fn list(State(app): State<App>, snapshot: Snapshot) -> Result<R
     Ok(snapshot.list_page(&app, wanted.parameters(), is_long, move |snapshot| wanted.render(snapshot)).await)
 }
 
-/// Which part of the list is asked for.
+/// The requested part of the list.
 #[derive(Clone, Debug, Default)]
 struct Wanted {
     container: Option<Arc<str>>,
@@ -85,7 +85,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    /// What the list depends on, spelled as most clients do.
+    /// The canonical parameters of the list.
     fn parameters(&self) -> String {
         self.spelled(self.limit, self.cursor)
     }
@@ -106,7 +106,7 @@ impl Wanted {
         query.finish()
     }
 
-    /// Everything behind the cursor that passes the filters.
+    /// All streams after the cursor that pass the filters.
     fn streams<'a>(&self, state: &'a Registry) -> Box<dyn Iterator<Item = &'a Arc<Stream>> + 'a> {
         let (cursor, started) = (self.cursor.unwrap_or(0), self.started);
         let of_status =
@@ -133,7 +133,7 @@ impl Wanted {
         self.container.is_some() || self.started.is_some()
     }
 
-    /// How many streams the list may have.
+    /// Streams in the list at the most.
     fn longest(&self) -> Option<u64> {
         self.limit.or((!self.is_narrowed()).then_some(PAGE))
     }
@@ -156,13 +156,13 @@ impl Wanted {
         }
         body.push(b']');
         let more = more.then(|| self.spelled(self.limit, Some(last)));
-        // Digits and percent-encoded text are always a header.
+        // Digits and percent-encoded text are valid in a header.
         let next = more.and_then(|query| format!("<?{query}>; rel=\"next\"").try_into().ok());
         Page { body, next }
     }
 }
 
-/// The id under which streams of an engine are listed, if there is such an engine or such a stream.
+/// The published id of an engine, if there is such an engine or a stream on it.
 fn published_id(state: &Registry, text: &str) -> Option<Arc<str>> {
     if state.streams_of_container(text).next().is_some() {
         return Some(text.into());
@@ -199,8 +199,7 @@ impl From<StreamSample> for StatSnapshot {
 
 /// History of a stream's figures
 ///
-/// Oldest first, at most `STATS_HISTORY_MAX`; asked from the node that owns the engine. Unknown streams
-/// have none.
+/// Oldest first, at most `STATS_HISTORY_MAX`, from the node that owns the engine. Unknown streams have none.
 #[utoipa::path(
     get, path = "/streams/{stream_id}/stats", tag = "streams", operation_id = "get_stream_stats",
     params(
@@ -241,8 +240,7 @@ struct Stopped {
 
 /// Stop a stream
 ///
-/// Tells the engine to stop the session and ends the stream with the reason `manual_stop_via_api`,
-/// whether or not the engine listens.
+/// Tells the engine to stop the session, and ends the stream with the reason `manual_stop_via_api` whether or not it obeys.
 #[utoipa::path(
     delete, path = "/streams/{stream_id}", tag = "streams", operation_id = "stop_stream",
     params(("stream_id" = String, Path, description = "Percent-encode `/` as `%2F`")),
@@ -278,7 +276,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_that_differ_are_spelled_differently() {
+    fn different_lists_have_different_parameters() {
         let spelled = |container: Option<&str>, started, limit, cursor| {
             Wanted { container: container.map(Into::into), started, limit, cursor }.parameters()
         };
@@ -291,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_whole_list_has_a_length_of_its_own() {
+    fn only_an_unfiltered_list_has_a_limit_of_its_own() {
         let all = Wanted::default();
         assert_eq!(all.longest(), Some(PAGE));
         assert_eq!(Wanted { started: Some(true), ..all.clone() }.longest(), None);

@@ -9,7 +9,7 @@ use crate::http::answer::snapshot::Snapshot;
 use crate::http::answer::time::zulu;
 use crate::peers::StreamSample;
 
-/// A stream, running or over.
+/// A stream, started or ended.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct StreamState {
     /// Its id, normally `<key>|<playback session>`.

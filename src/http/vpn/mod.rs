@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::http::answer::problem::{DetailBody, Problem};
 use crate::http::answer::snapshot::Snapshot;
-use crate::http::vpn::state::{Known, VpnState, all, health, is_connected, main_of};
+use crate::http::vpn::state::{VpnRecord, VpnState, all, health, is_connected, main_of};
 
 /// One VPN container and where it runs.
 #[derive(Debug, Serialize, ToSchema)]
@@ -24,8 +24,8 @@ struct NodeVpn {
     state: VpnState,
 }
 
-/// State of the VPNs. The top level shows one of them: a connected one, if there is any. So `connected`
-/// says whether any node has a connected VPN; `vpn1` and `vpn2` are those of its node, `vpns` are all.
+/// State of the VPNs. The top level shows a connected one, if there is any, so `connected` says whether any node has one. `vpn1` and
+/// `vpn2` are those of its node, `vpns` are all.
 #[derive(Serialize, ToSchema)]
 struct VpnStatus {
     /// `disabled`, `single`, or `redundant` when a node has two.
@@ -41,7 +41,7 @@ struct VpnStatus {
     vpns: Vec<NodeVpn>,
 }
 
-/// A node with two VPNs of which one is down.
+/// The state of a node with two VPNs of which one is down.
 #[derive(Serialize, ToSchema)]
 struct EmergencyMode {
     active: bool,
@@ -51,7 +51,7 @@ struct EmergencyMode {
 }
 
 /// A node with two VPNs and one of them down; the first such node.
-fn emergency(all: &[Known<'_>], now: Elapsed) -> EmergencyMode {
+fn emergency(all: &[VpnRecord<'_>], now: Elapsed) -> EmergencyMode {
     let down = all.iter().find_map(|failed| {
         let (node, _, vpn) = *failed;
         let vpn = vpn.filter(|vpn| vpn.status.health == VpnHealth::Unhealthy)?;
@@ -137,7 +137,7 @@ pub(crate) async fn publicip(snapshot: Snapshot) -> Result<Response, Problem> {
 
 /// Figures of the VPNs for the metrics.
 pub(crate) struct VpnFigures {
-    /// Words for the health of the one that stands for all, the first and the second of its node.
+    /// Health of the VPN at the top level, and of the first and the second of its node.
     pub words: [&'static str; 3],
     /// Engines behind the first and the second VPNs of all nodes.
     pub engines: [usize; 2],
@@ -150,11 +150,11 @@ impl VpnFigures {
     pub fn of(snapshot: &Snapshot) -> Self {
         let state = &snapshot.view.state;
         let all = all(state);
-        let word = |known: Option<&Known<'_>>| {
+        let word = |known: Option<&VpnRecord<'_>>| {
             known.map_or("disabled", |(id, info, vpn)| health(*vpn, snapshot.soft.vpn(*id, &info.container)))
         };
         let main = main_of(&all);
-        let pair: Vec<&Known<'_>> =
+        let pair: Vec<&VpnRecord<'_>> =
             all.iter().filter(|known| Some(known.0) == main.map(|main| main.0)).collect();
         let mut engines = [0, 0];
         for node in state.nodes() {

@@ -1,4 +1,4 @@
-//! One VPN container as the API shows it, and which of them stands for all.
+//! One VPN container as the API shows it, and the one for the top level.
 
 use acefleet_registry::vpn::{Vpn, VpnHealth, VpnInfo};
 use acefleet_registry::{NodeId, State};
@@ -28,7 +28,7 @@ pub(crate) struct VpnState {
     pub connected: bool,
     /// Port that the provider forwards.
     pub forwarded_port: Option<u16>,
-    /// Address that the world sees.
+    /// Public address.
     pub public_ip: Option<String>,
     /// VPN provider.
     pub provider: Option<String>,
@@ -38,7 +38,7 @@ pub(crate) struct VpnState {
     pub city: Option<String>,
     /// Region of the public address.
     pub region: Option<String>,
-    /// When it was looked at.
+    /// When it was last inspected.
     #[schema(format = DateTime)]
     pub last_check: Option<String>,
     /// The same.
@@ -49,21 +49,21 @@ pub(crate) struct VpnState {
     pub error: Option<String>,
 }
 
-/// A VPN container that a node is set up with: the node, its settings, and what is known of it.
-pub(super) type Known<'a> = (NodeId, &'a VpnInfo, Option<&'a Vpn>);
+/// A VPN container: its node, its settings, and its record, if there is one.
+pub(super) type VpnRecord<'a> = (NodeId, &'a VpnInfo, Option<&'a Vpn>);
 
 /// The VPN containers of all nodes.
-pub(super) fn all(state: &State) -> Vec<Known<'_>> {
+pub(super) fn all(state: &State) -> Vec<VpnRecord<'_>> {
     state.vpns().map(|(node, info, vpn)| (node, info, vpn.map(|vpn| &**vpn))).collect()
 }
 
 /// Whether it is healthy.
-pub(super) fn is_connected((_, _, vpn): &Known<'_>) -> bool {
+pub(super) fn is_connected((_, _, vpn): &VpnRecord<'_>) -> bool {
     vpn.is_some_and(|vpn| vpn.status.health == VpnHealth::Healthy)
 }
 
-/// The VPN that stands for all: the first connected one, else the first.
-pub(super) fn main_of<'a>(all: &[Known<'a>]) -> Option<Known<'a>> {
+/// The VPN for the top level: the first connected one, else the first.
+pub(super) fn main_of<'a>(all: &[VpnRecord<'a>]) -> Option<VpnRecord<'a>> {
     all.iter().find(|known| is_connected(known)).or(all.first()).copied()
 }
 
@@ -78,7 +78,7 @@ pub(super) fn health(vpn: Option<&Vpn>, soft: Option<&VpnSoft>) -> &'static str 
     }
 }
 
-/// How providers write themselves; others are shown as they are set.
+/// The usual spelling of a provider; unknown ones as they are set.
 fn provider_name(word: &str) -> String {
     let known = [
         ("airvpn", "AirVPN"),
@@ -120,7 +120,7 @@ impl VpnState {
     }
 
     /// State of one of them.
-    pub fn of(snapshot: &Snapshot, known: &Known<'_>) -> Self {
+    pub fn of(snapshot: &Snapshot, known: &VpnRecord<'_>) -> Self {
         let (node, info, vpn) = *known;
         let soft = snapshot.soft.vpn(node, &info.container);
         let status = vpn.map(|vpn| &vpn.status);
@@ -146,7 +146,7 @@ impl VpnState {
         }
     }
 
-    /// The one that stands for all VPNs of the cluster.
+    /// The VPN for the top level.
     pub fn main(snapshot: &Snapshot) -> Self {
         let all = all(&snapshot.view.state);
         main_of(&all).map_or_else(Self::disabled, |known| Self::of(snapshot, &known))

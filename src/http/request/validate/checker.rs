@@ -1,15 +1,15 @@
-//! What is wrong with a request, while it is collected.
+//! Collects the violations of a request.
 
 use serde_json::Value;
 
 use crate::http::answer::problem::{Problem, Violation};
 
-/// More violations than this are not listed.
+/// Violations that are listed at the most.
 pub(super) const VIOLATIONS_MAX: usize = 100;
-/// Inputs longer than this are not sent back.
+/// Longest input that is sent back, in bytes.
 const ECHO_MAX: usize = 2_048;
 
-/// Collects what is wrong.
+/// Collects violations.
 #[derive(Debug, Default)]
 pub(crate) struct Checker {
     pub(super) found: Vec<Violation>,
@@ -40,7 +40,7 @@ impl Checker {
     /// Ends the check.
     ///
     /// # Errors
-    /// 422 when anything was wrong.
+    /// 422 if there are violations.
     pub fn finish(self) -> Result<(), Problem> {
         match self.found.is_empty() {
             true => Ok(()),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::http::request::validate::checker::Checker;
 use crate::http::request::validate::place::{Fields, NOTHING, Place, has_controls};
 
-/// How much an object of texts may hold; all but `entries` in bytes.
+/// Limits of an object of texts; all but `entries` in bytes.
 pub(crate) struct TextLimits {
     /// Entries.
     pub entries: usize,
@@ -20,7 +20,7 @@ pub(crate) struct TextLimits {
 }
 
 impl<'a> Place<'a> {
-    /// An object whose entries are all of one kind; none when absent. `read` checks one entry.
+    /// An object with entries of one kind; empty when absent. `read` checks one entry.
     pub fn entries<T>(
         &self,
         checker: &mut Checker,
@@ -43,12 +43,12 @@ impl<'a> Place<'a> {
         map.keys().map(|key| (key.clone(), read(checker, key, fields.at(key)))).collect()
     }
 
-    /// Texts by name, bounded one by one and together.
+    /// Texts by name, within limits for each and for all.
     pub fn strings(&self, checker: &mut Checker, limits: &TextLimits) -> BTreeMap<String, String> {
         let mut total = 0;
         let texts = self.entries(checker, limits.entries, |checker, key, place| {
             if key.len() > limits.name {
-                // Not at the place of the entry: its name is the long text.
+                // At the object, as the place of the entry would contain the long name.
                 self.refuse(checker, &format!("names should have at most {} bytes", limits.name));
             }
             if has_controls(key) {

@@ -1,4 +1,4 @@
-//! Whole numbers, read as leniently as clients of the API are used to.
+//! Whole numbers, as leniently as clients expect.
 
 use serde_json::Value;
 
@@ -22,7 +22,7 @@ pub(super) fn as_integer(value: &Value) -> Result<i64, Wrong> {
             (Some(number), _) => Ok(number),
             (None, _) if number.is_u64() => Ok(i64::MAX),
             (None, Some(float)) if float.fract() != 0.0 => Err(INT_FROM_FLOAT),
-            // Beyond 64 bits the cast stops at the limits, where every bound is crossed anyway.
+            // Beyond 64 bits the cast gives the limits, which are out of every range.
             (None, Some(float)) => Ok(float as i64),
             (None, None) => Err(INT_TYPE),
         },
@@ -30,7 +30,7 @@ pub(super) fn as_integer(value: &Value) -> Result<i64, Wrong> {
     }
 }
 
-/// A whole number in a text, as paths, queries and lenient bodies have it.
+/// A whole number in a text, for paths, queries and bodies.
 pub(crate) fn parse_integer(text: &str) -> Result<i64, Wrong> {
     let text = text.trim();
     let whole = match text.split_once('.') {

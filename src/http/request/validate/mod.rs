@@ -1,7 +1,6 @@
-//! Checks JSON against what an operation takes and collects everything that is wrong, in the words that
-//! clients of the API know: `{"type", "loc", "msg", "input", "ctx"?}`.
+//! Checks the JSON of a call and collects all violations, in the form that clients know: `{"type", "loc", "msg", "input", "ctx"?}`.
 //!
-//! - `checker`: what is wrong
+//! - `checker`: collects violations
 //! - `place`: a value or an object in the body
 //! - `collections`: objects and lists whose entries are alike
 //! - `integer`: whole numbers in all the forms that clients send

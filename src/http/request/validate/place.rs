@@ -1,4 +1,4 @@
-//! A place in the body of a request: what is there, and what should be.
+//! A place in the body of a request, and checks of its value.
 
 use std::ops::RangeInclusive;
 
@@ -8,10 +8,10 @@ use url::Url;
 use crate::http::request::validate::checker::Checker;
 use crate::http::request::validate::integer::as_integer;
 
-/// Longest URL that is taken, before and after it is encoded.
+/// Longest URL, before and after encoding.
 pub(crate) const URL_MAX: usize = 2_083;
 
-/// A place in a request: where it is and what is there.
+/// A place in a request, and its value.
 #[derive(Clone, Debug)]
 pub(crate) struct Place<'a> {
     pub(super) loc: Vec<Value>,
@@ -31,7 +31,7 @@ impl<'a> Place<'a> {
         checker.add(kind, &self.loc, msg, self.value.unwrap_or(&NOTHING), ctx);
     }
 
-    /// A rule of our own that has no name among the standard ones.
+    /// Notes a violation of a rule of our own.
     pub fn refuse(&self, checker: &mut Checker, reason: &str) {
         self.wrong(
             checker,
@@ -68,7 +68,7 @@ impl<'a> Place<'a> {
         Fields { loc: self.loc.clone(), map, whole: self.value.unwrap_or(&NOTHING) }
     }
 
-    /// A text of at most `max` bytes in UTF-8, without control characters but for tabs and ends of lines. Empty when it is wrong.
+    /// A text of at most `max` bytes, without control characters except tabs and line breaks. Empty if it is wrong.
     pub fn string(&self, checker: &mut Checker, max: usize) -> String {
         match self.present(checker) {
             Some(Value::String(text)) if text.len() > max => {
@@ -94,7 +94,7 @@ impl<'a> Place<'a> {
         self.given().map(|_| self.string(checker, max))
     }
 
-    /// A whole number. Texts of digits, fractions of zero, true and false count, as the clients know it.
+    /// A whole number; also texts of digits, numbers like `1.0`, true and false.
     pub fn integer(&self, checker: &mut Checker) -> Option<i64> {
         let value = self.present(checker)?;
         match as_integer(value) {
@@ -124,7 +124,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// A port within `range`. The lower bound when it is wrong.
+    /// A port within `range`; its lower bound if it is wrong.
     pub fn port(&self, checker: &mut Checker, range: RangeInclusive<u16>) -> u16 {
         let (low, high) = range.into_inner();
         let Some(number) = self.integer(checker) else { return low };
@@ -153,7 +153,7 @@ impl<'a> Place<'a> {
         found.map(|(_, value)| *value)
     }
 
-    /// An `http` or `https` URL in its normal form, or the empty text, which clients really send.
+    /// An `http` or `https` URL in its normal form, or an empty text, which some clients send.
     pub fn http_url(&self, checker: &mut Checker) -> String {
         let text = match self.present(checker) {
             Some(Value::String(text)) => text.trim(),
@@ -172,7 +172,7 @@ impl<'a> Place<'a> {
             return String::new();
         }
         match Url::parse(text) {
-            // Other characters than ASCII have become several.
+            // Encoding makes several bytes of one character.
             Ok(url) if url.as_str().len() > URL_MAX => {
                 let msg = format!("URL should have at most {URL_MAX} characters when it is encoded");
                 self.wrong(checker, "url_too_long", &msg, Some(json!({ "max_length": URL_MAX })));
@@ -201,20 +201,20 @@ pub(crate) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The place of a field, whether or not it is there.
+    /// The place of a field, present or not.
     pub fn at(&self, name: &str) -> Place<'a> {
         let mut loc = self.loc.clone();
         loc.push(json!(name));
         Place { loc, value: self.map.and_then(|map| map.get(name)), parent: self.whole }
     }
 
-    /// Whether there is an object at all; when not, its fields need not be looked at.
+    /// Whether there is an object at all.
     pub fn exist(&self) -> bool {
         self.map.is_some()
     }
 }
 
-/// Control characters multiply when they are written as JSON, and hide what they stand beside in logs.
+/// Control characters grow when encoded as JSON, and can hide text in logs.
 pub(super) fn has_controls(text: &str) -> bool {
     text.bytes().any(|byte| byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r'))
 }
@@ -243,7 +243,7 @@ mod tests {
         assert_eq!(url(json!("http://host:99999/")), Err(json!("url_parsing")));
         assert_eq!(url(json!(5)), Err(json!("url_type")));
         assert_eq!(url(json!(format!("http://h/{}", "x".repeat(URL_MAX)))), Err(json!("url_too_long")));
-        // Short as it comes, three times as long as it is kept.
+        // Short as it is sent, three times as long encoded.
         assert_eq!(url(json!(format!("http://h/{}", "ä".repeat(900)))), Err(json!("url_too_long")));
     }
 
