@@ -139,6 +139,7 @@ async fn the_status_has_exactly_its_keys() {
         [
             "blocked_reason",
             "blocked_reason_details",
+            "blocked_reasons",
             "can_provision",
             "circuit_breaker_state",
             "last_failure"
