@@ -34,7 +34,7 @@ fn docker_host() -> String {
     std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned())
 }
 
-/// A client of our own, to do what other hands do.
+/// A client for changes that the agent does not make.
 async fn docker() -> Docker {
     static READY: OnceCell<()> = OnceCell::const_new();
     let docker =
@@ -153,7 +153,7 @@ impl Bed {
 impl Drop for Bed {
     fn drop(&mut self) {
         let filters = [self.filter(), by_name(&self.prefix)];
-        // A test that failed leaves nothing behind either; its own runtime may be on its way out.
+        // Also cleans up after a failed test, whose own runtime may be ending.
         let cleaning = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
@@ -236,7 +236,7 @@ async fn streams_play_are_sampled_and_end_with_their_session() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ends_by_other_hands_are_noticed() {
+async fn ends_that_the_agent_did_not_cause_are_noticed() {
     let bed = Bed::new("23100-23149").await;
     let (killed, removed, kept) = (bed.running().await, bed.running().await, bed.running().await);
     // The event stream is open when an engine's end is noticed; the list comes once an hour.
@@ -244,14 +244,14 @@ async fn ends_by_other_hands_are_noticed() {
     bed.docker.kill_container(container(&killed), Some(kill)).await.unwrap();
     assert_eq!(bed.ended(&killed).await, "exited");
     bed.remove(container(&removed)).await;
-    // A forced removal kills first; which of both is seen is a matter of moments.
+    // A forced removal kills first; the agent may see either.
     let cause = bed.ended(&removed).await;
     assert!(["exited", "vanished"].contains(&cause.as_str()), "{cause}");
     until("the dead one is cleared away", async || bed.containers().await == [container(&kept)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn engines_outlive_the_agent_and_are_known_again() {
+async fn engines_outlive_the_agent_and_are_found_again() {
     let mut bed = Bed::new("23150-23199").await;
     let engine = bed.running().await;
     let lost = bed.running().await;
@@ -265,7 +265,7 @@ async fn engines_outlive_the_agent_and_are_known_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn names_and_ports_of_others_are_left_to_them() {
+async fn names_and_ports_in_use_are_avoided() {
     let bed = Bed::new("23200-23249").await;
     let other = tokio::net::TcpListener::bind("0.0.0.0:23200").await.unwrap();
     let name = format!("{}-1", bed.prefix);
@@ -321,7 +321,7 @@ async fn five_engines_are_created_side_by_side() {
 }
 
 #[tokio::test]
-async fn a_daemon_makes_nothing_of_the_container_by_which_rights_are_tried() {
+async fn the_check_of_rights_creates_no_container() {
     let docker = docker().await;
     for image in [None, Some(IMAGE.to_owned())] {
         let options = CreateContainerOptionsBuilder::new().name("-").build();
@@ -333,7 +333,7 @@ async fn a_daemon_makes_nothing_of_the_container_by_which_rights_are_tried() {
 }
 
 #[tokio::test]
-async fn a_daemon_that_is_not_there_is_named_and_found_later() {
+async fn a_missing_daemon_is_named_and_found_later() {
     let settings = [("DOCKER_HOST", "unix:///nonexistent/docker.sock")];
     let away = DockerRuntime::new(&config(Path::new("/nowhere"), &settings));
     let error = away.ping().await.unwrap_err().to_string();

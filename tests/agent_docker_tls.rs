@@ -1,4 +1,4 @@
-//! A Docker daemon that talks TLS and wants to know its clients: `DOCKER_TLS_VERIFY`, `DOCKER_CERT_PATH`, `https://`.
+//! A Docker daemon on TLS that verifies its clients: `DOCKER_TLS_VERIFY`, `DOCKER_CERT_PATH`, `https://`.
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
@@ -35,7 +35,7 @@ fn issue(
     (params.signed_by(&key, authority).unwrap(), key)
 }
 
-/// A daemon that answers what a connection begins with, to clients that this authority knows. Returns its port.
+/// A daemon that answers the first calls of clients with certificates of this authority. Returns its port.
 async fn daemon(authority: &Authority) -> u16 {
     let (cert, key) = issue(authority, &["localhost", "127.0.0.1"], ExtendedKeyUsagePurpose::ServerAuth);
     let mut known = RootCertStore::empty();
@@ -80,7 +80,7 @@ async fn daemon(authority: &Authority) -> u16 {
     port
 }
 
-/// What a client has in its directory.
+/// The certificate directory of a client.
 fn certificates(dir: &Path, trusted: &Authority, known_to: Option<&Authority>) {
     std::fs::write(dir.join("ca.pem"), trusted.pem()).unwrap();
     if let Some(authority) = known_to {

@@ -85,7 +85,7 @@ impl Stage {
         self.script.lock().unwrap().asked.iter().filter(|asked| asked.starts_with(path)).count()
     }
 
-    /// Waits until a path was asked for so many times more.
+    /// Waits for so many more requests of a path.
     async fn asked_more(&self, path: &str, times: usize) {
         let before = self.asked(path);
         until(&format!("{path} is asked"), async || self.asked(path) >= before + times).await;
@@ -147,9 +147,9 @@ async fn figures_are_sampled_into_a_bounded_ring() {
     assert_eq!(stage.node.agent().samples("s", Some(WallMs(last.ts_ms.0 + 3_600_000))), []);
     until("the report", async || {
         let soft = stage.node.soft.view();
-        let heard = &soft.nodes[&stage.node.id()];
-        heard.report.streams.get("s").is_some_and(|s| s.downloaded == Some(100))
-            && heard.report.totals == (100, 0)
+        let last = &soft.nodes[&stage.node.id()];
+        last.report.streams.get("s").is_some_and(|s| s.downloaded == Some(100))
+            && last.report.totals == (100, 0)
     })
     .await;
 }
@@ -165,7 +165,7 @@ async fn a_session_that_the_engine_denies_ends_and_frees_its_samples() {
 }
 
 #[tokio::test]
-async fn a_stream_goes_on_after_its_host_was_away_when_its_engine_says_so() {
+async fn a_stream_that_ended_with_its_host_goes_on_when_its_engine_plays_it() {
     let stage = Stage::new().await;
     let plays = r#"{"response":{"status":"dl","peers":3,"downloaded":100},"error":null}"#;
     stage.script(STAT, 200, plays);
@@ -179,7 +179,10 @@ async fn a_stream_goes_on_after_its_host_was_away_when_its_engine_says_so() {
     assert!(stage.node.cluster.view().state.streams().all(|stream| !stream.is_started()));
     stage.node.write(verdict(false)).await;
     stage.asked_more("/ace/stat/k/1", 2).await;
-    assert!(!stage.node.cluster.view().state.stream("s").unwrap().is_started(), "nothing was said of it");
+    assert!(
+        !stage.node.cluster.view().state.stream("s").unwrap().is_started(),
+        "its engine has not answered for it"
+    );
 
     stage.script("/ace/stat/k/1", 200, plays);
     let again = stage.node.wait("the stream", |s| s.stream("s").filter(|s| s.is_started()).cloned()).await;
@@ -223,7 +226,7 @@ async fn nothing_else_ends_a_stream() {
 const PLAYS: &str = r#"{"response":{"status":"dl","peers":3,"downloaded":100},"error":null}"#;
 
 #[tokio::test]
-async fn streams_without_figures_are_marked_and_asked_seldom_until_they_give_some() {
+async fn streams_without_figures_are_marked_and_polled_seldom_until_they_give_some() {
     let mut stage = Stage::with_silence_after(Duration::from_millis(300)).await;
     stage.node.write(Command::RaiseLevel(Level::CURRENT)).await;
     stage.script(STAT, 404, "");
@@ -241,12 +244,12 @@ async fn streams_without_figures_are_marked_and_asked_seldom_until_they_give_som
     }
     let (asked, revision) = (stage.asked("/ace/stat/k/1"), stage.node.cluster.view().revision);
     stage.asked_more("/ace/stat/k/plays", 20).await;
-    assert!(stage.asked("/ace/stat/k/1") <= asked + 1, "it is asked as often as before");
+    assert!(stage.asked("/ace/stat/k/1") <= asked + 1, "it is polled as often as before");
     assert_eq!(stage.node.cluster.view().revision, revision, "something is written again and again");
     assert!(since(&stage.node.cluster.view().state, "plays").is_none(), "a stream that answers is marked");
     assert_eq!(stage.node.cluster.view().state.stream_counts(), (4, 4), "silence ended a stream");
 
-    // An event says that it plays, and it is asked anew.
+    // An event says that it plays, so it is polled at once.
     stage.playing("s", "1").await;
     assert!(since(&stage.node.cluster.view().state, "s").is_none());
     stage.asked_more("/ace/stat/k/1", 2).await;
@@ -255,11 +258,11 @@ async fn streams_without_figures_are_marked_and_asked_seldom_until_they_give_som
     stage.script("/ace/stat/k/1", 200, PLAYS);
     stage.node.stop_agent().await;
     stage.node.start_agent();
-    stage.node.wait("it is heard", |state| since(state, "s").is_none().then_some(())).await;
+    stage.node.wait("it gives figures", |state| since(state, "s").is_none().then_some(())).await;
 }
 
 #[tokio::test]
-async fn a_stream_that_plays_on_finds_no_room_and_is_tried_now_and_then() {
+async fn a_stream_that_plays_on_without_room_is_tried_from_time_to_time() {
     let stage = Stage::new().await;
     stage.script(STAT, 200, PLAYS);
     stage.playing("s", "1").await;

@@ -1,4 +1,4 @@
-//! A node that is about to stop: what was placed there is started, and nothing new is placed there.
+//! A node that is about to stop starts the engines that were placed there, and gets no new ones.
 #![allow(clippy::unwrap_used)]
 
 mod agent_support;
@@ -36,7 +36,7 @@ async fn announced(node: &Node, wanted: impl Fn(&DockerState) -> bool) {
 }
 
 #[tokio::test]
-async fn what_callers_wait_for_is_started_and_nothing_more_is_taken() {
+async fn a_stopping_node_starts_its_reserved_engines_and_gets_no_more() {
     let fake = Fake::new();
     let mut node = Node::new(Arc::clone(&fake) as _, |_| {}).await;
     node.start().await;
@@ -52,13 +52,10 @@ async fn what_callers_wait_for_is_started_and_nothing_more_is_taken() {
     });
     announced(&node, |docker| matches!(docker, DockerState::Unavailable(why) if why.contains("stopped")))
         .await;
-    // At once: it leaves after a while, whether the engine runs or not.
+    // At once: after a while the wait ends, whether or not the engine runs.
     fake.gate.add_permits(permits);
     leaving.await.unwrap();
-    assert!(
-        SERVING.contains(&node.cluster.view().state.engine(engine.id).unwrap().phase),
-        "it left too early"
-    );
+    assert!(SERVING.contains(&node.cluster.view().state.engine(engine.id).unwrap().phase), "it did not wait");
     // The leader had found the host eligible a moment before.
     let reply = node.try_reserve(EngineSpec::acestream()).await;
     assert!(matches!(&reply, Reply::Refused(refusal) if refusal.code == RefusalCode::NoHost), "{reply:?}");
@@ -71,7 +68,7 @@ async fn what_callers_wait_for_is_started_and_nothing_more_is_taken() {
 }
 
 #[tokio::test]
-async fn the_only_host_says_nothing_when_it_stops() {
+async fn the_only_host_does_not_announce_its_stop() {
     let fake = Fake::new();
     let mut node = Node::new(Arc::clone(&fake) as _, |_| {}).await;
     node.start().await;
@@ -83,7 +80,7 @@ async fn the_only_host_says_nothing_when_it_stops() {
 }
 
 #[tokio::test]
-async fn a_host_says_that_it_stops_also_when_no_other_has_room() {
+async fn a_host_announces_its_stop_even_if_no_other_has_room() {
     let fake = Fake::new();
     let mut node = Node::new(Arc::clone(&fake) as _, |_| {}).await;
     node.start().await;

@@ -1,5 +1,5 @@
-//! The agent against a container engine in memory and a real registry: whatever fails in between,
-//! records and containers come together, and nothing of anybody else's is touched.
+//! The agent with a container engine in memory and a real registry: after every failure, records and containers agree again, and foreign
+//! containers are untouched.
 #![allow(clippy::unwrap_used)]
 
 mod agent_support;
@@ -20,7 +20,7 @@ use agent_support::{Node, container, generic, until};
 const IMAGE: &str = "ghcr.io/krinkuto11/acestream-http-proxy:latest";
 const SERVING: [Phase; 2] = [Phase::Starting, Phase::Running];
 
-/// A node whose agent hears of changes by events alone: the periodic list never comes.
+/// A node whose agent sees changes by events alone: the periodic list never comes.
 async fn node(fake: &Arc<Fake>) -> Node {
     let mut node =
         Node::new(fake.clone(), |config| config.monitor_interval = Duration::from_secs(3_600)).await;
@@ -133,7 +133,7 @@ async fn a_removal_by_hand_is_noticed_by_its_event() {
 }
 
 #[tokio::test]
-async fn a_removal_that_no_event_tells_is_noticed_by_the_list() {
+async fn a_removal_without_an_event_is_noticed_by_the_list() {
     let fake = Fake::new();
     let mut node =
         Node::new(fake.clone(), |config| config.monitor_interval = Duration::from_millis(50)).await;
@@ -172,7 +172,7 @@ async fn a_foreign_container_keeps_its_name() {
 }
 
 #[tokio::test]
-async fn names_of_foreign_containers_cost_one_attempt_however_many_they_are() {
+async fn any_number_of_foreign_names_costs_one_attempt() {
     let fake = Fake::new();
     for n in 1..=110 {
         fake.put(Box { name: format!("acestream-{n}"), status: "created".to_owned(), ..Box::default() });
@@ -188,7 +188,7 @@ async fn names_of_foreign_containers_cost_one_attempt_however_many_they_are() {
 }
 
 #[tokio::test]
-async fn ports_of_other_programs_are_left_to_them() {
+async fn ports_of_other_programs_are_avoided() {
     let fake = Fake::new();
     fake.world().taken_ports.extend([19_000, 19_001, 19_002]);
     let node = node(&fake).await;
@@ -203,7 +203,7 @@ async fn ports_of_other_programs_are_left_to_them() {
 }
 
 #[tokio::test]
-async fn conflicts_are_not_followed_for_ever() {
+async fn an_engine_fails_after_too_many_conflicts() {
     let fake = Fake::new();
     fake.world().taken_ports.extend(19_000..19_999);
     let node = node(&fake).await;
@@ -213,7 +213,7 @@ async fn conflicts_are_not_followed_for_ever() {
 }
 
 #[tokio::test]
-async fn a_container_from_before_a_crash_is_taken_up() {
+async fn a_container_from_before_a_crash_is_used() {
     let fake = Fake::new();
     let mut node = Node::new(fake.clone(), |_| {}).await;
     node.register().await;
@@ -335,7 +335,7 @@ async fn engines_outlive_the_agent() {
     assert_eq!(fake.ids(), ids);
     let view = node.cluster.view();
     assert!(view.state.stream("s").unwrap().is_started());
-    // The reservation, the start, and a repeated word on Docker at the most.
+    // The reservation, the start, and at most one announcement of Docker.
     assert!(view.revision <= before + 3, "{} writes", view.revision - before);
 }
 
@@ -392,7 +392,7 @@ async fn a_container_that_ends_at_once_is_a_failure() {
 }
 
 #[tokio::test]
-async fn a_container_that_never_runs_is_given_up() {
+async fn an_engine_whose_container_never_runs_fails() {
     let fake = Fake::new();
     fake.world().born = "created";
     let node = node(&fake).await;

@@ -162,7 +162,7 @@ async fn engines_join_the_network_and_one_gets_the_forwarded_port() {
 }
 
 #[tokio::test]
-async fn health_follows_the_container_and_a_daemon_that_is_away_changes_nothing() {
+async fn health_follows_the_container_and_stays_without_a_daemon() {
     let fake = Fake::new();
     let (port, _answers) = control(Answers { port: 1, port_route: "/v1/portforward", auth: "none" }).await;
     let node = node(&fake, port, &[]).await;
@@ -190,7 +190,7 @@ async fn health_follows_the_container_and_a_daemon_that_is_away_changes_nothing(
 }
 
 #[tokio::test]
-async fn engines_of_an_earlier_run_of_the_container_are_given_up() {
+async fn engines_of_an_earlier_run_of_the_container_end() {
     let (node, fake) = connected(&[]).await;
     let engine = node.running().await;
     // The same container, started again.
@@ -218,7 +218,7 @@ async fn an_outage_that_lasts_has_the_container_restarted_once() {
 }
 
 #[tokio::test]
-async fn a_reservation_without_a_network_fails_as_what_it_is() {
+async fn a_reservation_without_a_network_fails_with_that_cause() {
     let (node, fake) = connected(&[]).await;
     // The monitor does not know yet that the container is another one.
     fake.world().vpns.get_mut("gluetun").unwrap().running = false;

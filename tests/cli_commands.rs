@@ -177,7 +177,7 @@ fn a_directory_is_prepared_once_and_not_for_two_clusters() {
         assert!(line.starts_with("acefleet: ") && line.contains(part), "{arguments:?}: {line}");
     };
     refused(&["recover", "--yes"], 64, "nothing to recover");
-    assert!(!data.exists(), "a look made a directory");
+    assert!(!data.exists(), "a refused command made a directory");
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     refused(&["join", &nobody], 75, "no member answers");
     refused(&["join", "nobody"], 64, "is not host:port");

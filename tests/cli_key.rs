@@ -73,7 +73,7 @@ fn a_made_key_is_shown_to_the_user_of_the_node_and_replaced_there() {
     let key = stdout(&shown).trim().to_owned();
     assert!(key.starts_with("acefleet_") && !key.contains(char::is_whitespace), "{key}");
     assert_eq!((gc(&at, Some("acefleet_wrong")), gc(&at, Some(&key))), (Some(403), Some(200)));
-    // Commands on the host find by themselves what lets them in; with the wrong address they have nothing.
+    // Commands on the host find the token by themselves.
     let cordoned = run(dir.path(), &environment, &["cordon", "--json", &name(dir.path(), &environment)]);
     assert_eq!(cordoned.status.code(), Some(0), "{}", stderr(&cordoned));
     let url = format!("http://{}:{}", at.host, at.port);

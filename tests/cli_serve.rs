@@ -39,7 +39,7 @@ fn an_address_that_the_host_does_not_have_yet_is_temporary() {
     let data = dir.path().join("data");
     let environment = [
         ("APP_PORT", "8000"),
-        // Set aside for documentation: no host has it.
+        // Reserved for documentation: no host has it.
         ("ACEFLEET_HTTP_BIND", "192.0.2.1"),
         ("ACEFLEET_DATA_DIR", data.to_str().unwrap()),
         ("ACEFLEET_LOG", "off"),
@@ -92,7 +92,7 @@ fn a_node_without_docker_serves_and_stops_with_code_0() {
 }
 
 #[test]
-fn a_reader_of_the_log_that_goes_away_or_sleeps_stops_nothing() {
+fn a_log_reader_that_ends_or_blocks_stops_nothing() {
     for sleeps in [false, true] {
         let dir = dir();
         let data = dir.path().join("data");
@@ -136,12 +136,12 @@ fn a_second_signal_ends_a_node_at_once() {
         assert!(
             until(|| ask(&address, "/readyz").filter(|answer| answer.starts_with("HTTP/1.1 200"))).is_some()
         );
-        // A request that takes a while holds up the ordered stop.
+        // A slow request delays the ordered stop.
         let mut held = std::net::TcpStream::connect(&address).unwrap();
         write!(held, "GET /engines?min_revision=99999999 HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
         std::thread::sleep(Duration::from_millis(100));
         tell(&node, Signal::SIGTERM);
-        // Until the first was heard, a second would be one with it.
+        // Signals that arrive before the first is handled count as one.
         assert!(until(|| ask(&address, "/livez").is_none().then_some(())).is_some());
         tell(&node, second);
         let ended = until(|| node.0.try_wait().unwrap());

@@ -132,7 +132,7 @@ impl Bed {
                 return value;
             }
             let logs: Vec<String> = (0..3).map(|node| self.said(node)).collect();
-            assert!(Instant::now() < deadline, "waited in vain for: {what}\n{}", logs.join("\n----\n"));
+            assert!(Instant::now() < deadline, "not in time: {what}\n{}", logs.join("\n----\n"));
             std::thread::sleep(Duration::from_millis(50));
         }
     }

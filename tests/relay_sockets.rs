@@ -84,7 +84,7 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !condition() {
-        assert!(Instant::now() < deadline, "waited in vain for: {what}");
+        assert!(Instant::now() < deadline, "not in time: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -125,7 +125,7 @@ async fn bytes_arrive_unchanged_in_both_directions_at_once() {
 }
 
 #[tokio::test]
-async fn a_client_that_has_said_everything_still_gets_its_answer() {
+async fn a_client_that_closed_its_direction_still_gets_its_answer() {
     let bed = Bed::new().await;
     let (mut client, mut engine) = bed.pair().await;
     client.write_all(b"request").await.unwrap();
@@ -141,7 +141,7 @@ async fn a_client_that_has_said_everything_still_gets_its_answer() {
 }
 
 #[tokio::test]
-async fn an_engine_that_has_said_everything_still_hears_its_client() {
+async fn an_engine_that_closed_its_direction_still_gets_data() {
     let bed = Bed::new().await;
     let (mut client, mut engine) = bed.pair().await;
     engine.write_all(b"hello").await.unwrap();
@@ -188,7 +188,7 @@ async fn a_broken_answer_does_not_look_like_a_whole_one() {
 }
 
 #[tokio::test]
-async fn an_engine_notices_a_client_that_leaves_in_the_middle() {
+async fn an_engine_notices_a_client_that_disconnects() {
     let bed = Bed::new().await;
     let (mut client, mut engine) = bed.pair().await;
     let chunk = pattern(MUCH, 5);
@@ -198,7 +198,7 @@ async fn an_engine_notices_a_client_that_leaves_in_the_middle() {
     drop(client);
     soon(stream).await.unwrap();
     until("the connection is over", || bed.stats.connections() == 0).await;
-    assert_eq!(bed.stats.troubles(Trouble::EngineLost), 0, "players leave like this all the time");
+    assert_eq!(bed.stats.troubles(Trouble::EngineLost), 0, "players disconnect like this all the time");
 }
 
 #[tokio::test]
@@ -257,7 +257,7 @@ async fn a_host_that_does_not_answer_ends_the_call() {
 }
 
 #[tokio::test]
-async fn a_port_that_something_else_has_is_relayed_when_it_is_free() {
+async fn a_port_in_use_is_relayed_when_it_is_free() {
     let (engine, port) = engine().await;
     let taken = TcpListener::bind((HERE, port)).await.unwrap();
     let (mut relay, stats) = relay_for(10);
@@ -275,7 +275,7 @@ async fn a_port_that_something_else_has_is_relayed_when_it_is_free() {
     relay.retry(later);
     assert_eq!((stats.listeners(), stats.ports_waiting()), (1, 0));
     assert_eq!(relay.next_retry(), None);
-    assert_eq!(stats.troubles(Trouble::PortTaken), 1, "it is counted and told once");
+    assert_eq!(stats.troubles(Trouble::PortTaken), 1, "it is counted and logged once");
     relay.apply(Plan { retarget: vec![(port, target(1, ENGINE))], ..Plan::default() }).await;
     let mut client = TcpStream::connect((HERE, port)).await.unwrap();
     let (mut end, _) = soon(engine.accept()).await.unwrap();
@@ -290,7 +290,7 @@ async fn a_port_that_docker_publishes_on_this_machine_is_no_trouble() {
     let (mut relay, stats) = relay_for(10);
     relay.apply(Plan { open: vec![(port, target(1, ENGINE))], ..Plan::default() }).await;
     assert_eq!(stats.ports_waiting(), 1);
-    // An address needs no name service: the relay has made up its mind after a few turns.
+    // An address needs no name server, so the relay decides after a few turns.
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
@@ -329,7 +329,7 @@ async fn a_new_address_is_used_by_new_connections_and_old_ones_go_on() {
 }
 
 #[tokio::test]
-async fn an_address_that_this_host_lacks_does_not_keep_the_others_from_serving() {
+async fn an_address_that_this_host_lacks_does_not_affect_the_others() {
     let (engine, port) = engine().await;
     let stats = Arc::<Stats>::default();
     // 192.0.2.0/24 is reserved for documents: no host has it.

@@ -86,14 +86,14 @@ fn await_line(socket: &UnixDatagram, line: &str) {
     let mut buffer = [0; 4096];
     loop {
         let length = socket.recv(&mut buffer).unwrap_or_else(|error| panic!("no {line}: {error}"));
-        if std::str::from_utf8(&buffer[..length]).unwrap().lines().any(|told| told == line) {
+        if std::str::from_utf8(&buffer[..length]).unwrap().lines().any(|text| text == line) {
             return;
         }
     }
 }
 
 #[test]
-fn systemd_is_told_of_the_start_of_life_and_of_the_end() {
+fn systemd_gets_ready_signs_of_life_and_stopping() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
@@ -109,7 +109,7 @@ fn systemd_is_told_of_the_start_of_life_and_of_the_end() {
 }
 
 #[test]
-fn a_process_that_stands_still_gives_no_sign_of_life() {
+fn a_stopped_process_gives_no_sign_of_life() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
@@ -144,8 +144,8 @@ fn without_a_watchdog_there_are_no_signs_of_life() {
     socket.set_nonblocking(true).unwrap();
     let mut buffer = [0; 4096];
     while let Ok(length) = socket.recv(&mut buffer) {
-        let told = String::from_utf8_lossy(&buffer[..length]).into_owned();
-        assert!(!told.contains("WATCHDOG"), "{told}");
+        let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        assert!(!text.contains("WATCHDOG"), "{text}");
     }
 }
 
@@ -188,9 +188,9 @@ fn the_health_check_names_the_reason() {
     }
     let output = node.healthcheck(&["--ready"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(told.contains("/readyz answers 503") && told.contains("no leader is known"), "{told}");
-    assert_eq!(told.lines().count(), 1, "{told}");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("/readyz answers 503") && text.contains("no leader is known"), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
 
     // Docker knows only 0 and 1.
     let bad = command(&node.dir, node.listeners, &["healthcheck"]).env("APP_PORT", "x").output().unwrap();

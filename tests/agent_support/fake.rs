@@ -28,7 +28,7 @@ pub struct Box {
     pub oom_killed: bool,
 }
 
-/// What the daemon knows and how it misbehaves.
+/// The state of the daemon, and its faults.
 #[derive(Debug)]
 pub struct World {
     pub up: bool,
@@ -105,7 +105,7 @@ impl Fake {
         }
     }
 
-    /// A container that somebody else makes.
+    /// Adds a container that the agent did not create.
     pub fn put(&self, container: Box) -> String {
         let mut world = self.world();
         world.ids += 1;
@@ -119,13 +119,13 @@ impl Fake {
         self.put(boxed(spec, "running"))
     }
 
-    /// Changes a container by another's hand; Docker tells of it.
+    /// Changes a container behind the agent's back, with an event.
     pub fn change(&self, id: &str, change: impl FnOnce(&mut Box)) {
         change(self.world().containers.get_mut(id).unwrap());
         let _ = self.events.send(());
     }
 
-    /// Removes a container by another's hand; Docker tells of it unless it is to be `silent`.
+    /// Removes a container behind the agent's back, with an event unless `silent`.
     pub fn remove_by_hand(&self, id: &str, silent: bool) {
         self.world().containers.remove(id).unwrap();
         if !silent {

@@ -1,4 +1,4 @@
-//! Settings that are right alone and wrong together.
+//! Settings that contradict each other.
 
 use super::{load, refused, valid, warnings};
 
@@ -141,7 +141,7 @@ fn peers_include_this_node() {
 }
 
 #[test]
-fn doubtful_clusters_are_remarked_on() {
+fn doubtful_clusters_are_warned_of() {
     let node = ("ACEFLEET_NODE_NAME", "a");
     let three = ("ACEFLEET_PEERS", THREE);
     for name in ["ACEFLEET_PEERS", "ACEFLEET_ADVERTISE", "ACEFLEET_CLUSTER_BIND"] {
@@ -161,7 +161,7 @@ fn doubtful_clusters_are_remarked_on() {
 }
 
 #[test]
-fn weak_keys_and_idle_settings_are_remarked_on() {
+fn weak_keys_and_settings_without_effect_are_warned_of() {
     assert_eq!(warnings(&[], "API_KEY"), Vec::<String>::new(), "a new cluster makes a key");
     let open = ("ACEFLEET_OPEN", "true");
     assert_eq!(warnings(&[open], "ACEFLEET_OPEN").len(), 1);

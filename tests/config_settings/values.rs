@@ -1,4 +1,4 @@
-//! Each kind of value: what is taken, what is refused and how.
+//! Each kind of value: what is accepted and what is refused.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -57,7 +57,7 @@ fn holding(dir: &std::path::Path, key: &[u8], holder: &std::path::Path) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn before_the_cluster_forms_nobody_is_let_in() {
+async fn all_callers_are_refused_before_the_cluster_forms() {
     let bed = Bed::alone_with(&[]).await;
     let answer = bed.send("POST", GC, &[("x-api-key", "any")], "").await;
     assert_eq!(answer.status, 503, "{answer:?}");
@@ -85,7 +85,7 @@ async fn an_open_node_answers_no_foreign_pages() {
         (vec![("host", "evil.example:8000"), ("origin", "http://evil.example:8000")], 403),
     ] {
         for path in ["/engines", "/streams", "/livez"] {
-            // The second time from the kept answers.
+            // The second time from the rendered answers.
             for _ in 0..2 {
                 let answer = bed.send("GET", path, &headers, "").await;
                 assert_eq!(answer.status, status, "{path} {headers:?} {answer:?}");

@@ -1,4 +1,4 @@
-//! Who gets in when there are many: bodies without a key, idle connections, calls that all come at once.
+//! Many clients: bodies without a key, idle connections, calls that come at once.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::hostile::raw;
 
 const LIMITS: http::Limits = http::Limits { shared: 4, loopback: 4, health: 2, idle_each: 4 };
 
-/// The API of a bed behind a second listener with few places.
+/// The API of a bed behind a second listener with few slots.
 async fn narrow(bed: &Bed, stop: &CancellationToken) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -41,7 +41,7 @@ async fn ask(address: &str, path: &str) -> String {
 }
 
 #[tokio::test]
-async fn without_a_key_no_byte_of_a_body_is_waited_for() {
+async fn without_a_key_no_body_is_read() {
     let bed = Bed::new().await;
     for (key, expected) in [("", "HTTP/1.1 401"), ("X-API-Key: wrong\r\n", "HTTP/1.1 403")] {
         for path in ["/events/batch", "/provision", "/cluster/nodes/a/drain"] {
@@ -51,7 +51,7 @@ async fn without_a_key_no_byte_of_a_body_is_waited_for() {
             assert!(answer.starts_with(expected), "{path}: {answer}");
         }
     }
-    // One that does come is thrown away, so that its sender reads why.
+    // A body that does come is discarded, so that its sender can read the answer.
     let request = format!(
         "POST /events/batch HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n{}",
         "x".repeat(1_000_000)
@@ -67,7 +67,7 @@ async fn without_a_key_no_byte_of_a_body_is_waited_for() {
 }
 
 #[tokio::test]
-async fn the_longest_idle_connection_makes_room() {
+async fn the_longest_idle_connection_is_closed_for_a_new_one() {
     let (bed, stop) = (Bed::new().await, CancellationToken::new());
     let address = narrow(&bed, &stop).await;
     let mut idle = Vec::new();
@@ -80,7 +80,7 @@ async fn the_longest_idle_connection_makes_room() {
     assert!(ask_on(&mut idle[0]).await.starts_with("HTTP/1.1 200"));
     assert!(ask(&address, "/engines").await.starts_with("HTTP/1.1 200"));
     let closed = idle.remove(1);
-    assert_eq!(rest_of(closed).await, "", "it was closed without a word");
+    assert_eq!(rest_of(closed).await, "", "it was closed with an answer");
     for stream in &mut idle {
         assert!(ask_on(stream).await.starts_with("HTTP/1.1 200"));
     }
@@ -102,7 +102,7 @@ async fn ask_on(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn health_is_answered_when_requests_have_all_places() {
+async fn health_checks_are_answered_when_requests_have_all_slots() {
     let (bed, stop) = (Bed::new().await, CancellationToken::new());
     let address = narrow(&bed, &stop).await;
     let far = "GET /engines?min_revision=99999999 HTTP/1.1\r\nHost: x\r\n\r\n";

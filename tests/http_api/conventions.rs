@@ -108,7 +108,7 @@ async fn options_says_what_may_be_asked() {
 }
 
 #[tokio::test]
-async fn the_root_leads_people_to_the_docs_and_tells_programs_who_it_is() {
+async fn the_root_redirects_browsers_and_identifies_itself_to_programs() {
     let bed = Bed::new().await;
     for (path, below) in [("/", ""), ("/api/v1", "v1/"), ("/api/v1/", "")] {
         let page = bed.send("GET", path, &[("accept", "text/html,application/xhtml+xml;q=0.9")], "").await;
@@ -128,7 +128,7 @@ async fn the_root_leads_people_to_the_docs_and_tells_programs_who_it_is() {
 }
 
 #[tokio::test]
-async fn larger_answers_are_packed_for_those_who_take_them_so() {
+async fn larger_answers_are_compressed_for_clients_that_accept_it() {
     let bed = Bed::new().await;
     for port in 901..931 {
         bed.engine(port).await;
@@ -200,7 +200,7 @@ async fn writes_need_the_key_and_reads_do_not() {
 }
 
 #[tokio::test]
-async fn the_key_is_looked_at_before_anything_else() {
+async fn the_key_is_checked_before_anything_else() {
     let bed = Bed::new().await;
     let broken = "{\"a\":";
     assert_eq!(bed.send("POST", "/events/stream_ended", &[], broken).await.status, 401);

@@ -91,7 +91,7 @@ async fn an_end_before_its_start_counts() {
 }
 
 #[tokio::test]
-async fn streams_of_unknown_engines_are_kept_apart() {
+async fn streams_of_unknown_engines_are_separate() {
     let bed = Bed::new().await;
     let mut event = started("k", "", 13_190);
     event["session"] = json!({"playback_session_id": "", "stat_url": "", "command_url": "", "is_live": true});
@@ -112,7 +112,7 @@ async fn streams_of_unknown_engines_are_kept_apart() {
 }
 
 #[tokio::test]
-async fn a_batch_is_taken_in_whole() {
+async fn a_batch_is_written_as_a_whole() {
     let bed = Bed::new().await;
     bed.engine(901).await;
     let batch = json!({

@@ -1,4 +1,4 @@
-//! Hostile input: it gets its answer, and nobody else notices.
+//! Hostile input gets its answer, and does not affect others.
 
 use std::time::Duration;
 

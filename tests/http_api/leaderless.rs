@@ -14,7 +14,7 @@ fn no_leader(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn reads_never_fail_for_want_of_a_leader() {
+async fn reads_never_fail_without_a_leader() {
     let bed = Bed::alone_of_three().await;
     for path in [
         "/engines",
@@ -33,7 +33,7 @@ async fn reads_never_fail_for_want_of_a_leader() {
         assert_eq!(answer.status, 200, "{path}: {answer:?}");
     }
     // An election would be over by then.
-    let status = eventually("the want of a leader to be told", async || {
+    let status = eventually("the status to say that there is no leader", async || {
         let status = bed.get("/orchestrator/status").await.json();
         let code = &status["provisioning"]["blocked_reason_details"]["code"];
         (*code == json!("no_leader")).then_some(status)

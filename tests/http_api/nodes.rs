@@ -15,9 +15,9 @@ async fn node(bed: &Bed, name: &str) -> Option<Value> {
     cluster["nodes"].as_array().unwrap().iter().find(|node| node["name"] == name).cloned()
 }
 
-/// Waits until a node has heard all others lately, so that it counts them as alive.
-async fn heard_all(bed: &Bed) {
-    eventually("all others were heard", async || {
+/// Waits until a node has had recent contact with all others, so that it counts them as alive.
+async fn contact_with_all(bed: &Bed) {
+    eventually("recent contact with all others", async || {
         let cluster = bed.get("/cluster").await.json();
         let silent = |node: &Value| node["last_contact_ms"].as_u64().is_none_or(|ms| ms > 1_000);
         let silent = cluster["nodes"].as_array().unwrap().iter().filter(|node| silent(node)).count();
@@ -28,7 +28,7 @@ async fn heard_all(bed: &Bed) {
 }
 
 #[tokio::test]
-async fn a_node_is_cordoned_and_taken_into_use_again() {
+async fn a_node_is_cordoned_and_uncordoned() {
     let bed = Bed::new().await;
     let engine = bed.engine(901).await;
     assert_eq!(node(&bed, "a").await.unwrap()["availability"], "active");
@@ -58,7 +58,7 @@ async fn a_node_is_cordoned_and_taken_into_use_again() {
 }
 
 #[tokio::test]
-async fn a_draining_node_says_how_far_it_is() {
+async fn a_draining_node_shows_its_progress() {
     let bed = Bed::new().await;
     bed.engine(901).await;
     bed.engine(902).await;
@@ -69,7 +69,7 @@ async fn a_draining_node_says_how_far_it_is() {
     assert_eq!(draining.json()["drain"]["streams_left"], 1);
     assert!(draining.json()["drain"]["deadline"].as_str().unwrap().ends_with("+00:00"));
     assert_eq!(bed.get("/engines").await.text, "[]", "it is offered to nobody");
-    // The idle one waits for clients that were given it.
+    // The idle one waits for clients that just got it.
     let open = bed.post("/cluster/nodes/a/drain", &NOTHING).await.json();
     assert_eq!(open["drain"], json!({"engines_left": 2, "streams_left": 1, "deadline": null}));
     bed.post("/cluster/nodes/a/drain", &json!({"deadline_seconds": 0})).await;
@@ -109,7 +109,7 @@ async fn calls_are_checked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn members_leave_until_the_last_voter() {
+async fn members_are_removed_until_the_last_voter() {
     let [a, b, c] = Bed::three().await;
     let detail = |answer: &crate::bed::Answer| answer.json()["detail"].as_str().unwrap().to_owned();
     let container = b.engine(901).await;
@@ -123,7 +123,7 @@ async fn members_leave_until_the_last_voter() {
     assert!(detail(&busy).contains("drain it first"), "{busy:?}");
 
     for bed in [&a, &b, &c] {
-        heard_all(bed).await;
+        contact_with_all(bed).await;
     }
     // A node asks for its own removal; whoever leads cleans up after it.
     let own = c.call("DELETE", "/cluster/nodes/c", &NOTHING).await;
@@ -137,7 +137,7 @@ async fn members_leave_until_the_last_voter() {
     let failure = tokio::time::timeout(Duration::from_secs(60), c.fleet.cluster().failed()).await.unwrap();
     assert_eq!(failure.exit_code(), 77);
 
-    heard_all(&a).await;
+    contact_with_all(&a).await;
     let two = a.call("DELETE", "/cluster/nodes/b", &NOTHING).await;
     assert_eq!(two.status, 409, "{two:?}");
     let sum = "voters: 2, alive 2, needed for a majority 2; without b: 1, alive 1, needed 1";
@@ -162,16 +162,16 @@ async fn members_leave_until_the_last_voter() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_keeps_events_is_not_removed() {
+async fn a_node_with_queued_events_is_not_removed() {
     let [a, b, c] = Bed::three().await;
     let a_id = a.fleet.cluster().node_id();
     let outbox = a.fleet.cluster().outbox();
     outbox.push(b"an event".to_vec(), 10).await.unwrap();
     let known = async || {
         let soft = b.fleet.soft();
-        soft.nodes.get(&a_id).map(|heard| heard.report.queued_events)
+        soft.nodes.get(&a_id).map(|last| last.report.queued_events)
     };
-    eventually("a reports what it keeps", async || (known().await == Some(1)).then_some(())).await;
+    eventually("a reports its queued event", async || (known().await == Some(1)).then_some(())).await;
     for asked in [&a, &b] {
         let refused = asked.call("DELETE", "/cluster/nodes/a", &NOTHING).await;
         assert_eq!(refused.status, 409, "{refused:?}");

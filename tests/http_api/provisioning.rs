@@ -133,7 +133,7 @@ async fn provisioning(bed: &Bed) -> Value {
 }
 
 #[tokio::test]
-async fn a_missing_image_blocks_those_who_need_it_and_ends_when_it_is_there() {
+async fn a_missing_image_blocks_callers_that_need_it_until_it_is_there() {
     let settings = [("API_KEY", KEY), ("CIRCUIT_BREAKER_FAILURE_THRESHOLD", "2"), ("DOCKER_NETWORK", "ace")];
     let bed = Bed::with(&settings).await;
     let lacks = |lack| *bed.runtime.lacks.lock().unwrap() = lack;
@@ -220,7 +220,7 @@ async fn a_slow_start_is_pending_and_the_next_call_gets_it() {
         (503, is("provisioning_blocked", "pending", true))
     );
     assert_eq!(pending.number("x-ratelimit-provisioning-remaining"), 4);
-    eventually("the engine is given up", async || {
+    eventually("the reservation is abandoned", async || {
         bed.fleet.view().state.live_engines().any(|engine| engine.abandoned).then_some(())
     })
     .await;

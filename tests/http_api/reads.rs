@@ -29,7 +29,7 @@ async fn lists_have_tags_and_unchanged_ones_are_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_kept_answer_is_an_answer_like_any_other() {
+async fn a_rendered_answer_is_an_answer_like_any_other() {
     let bed = Bed::new().await;
     bed.engine(901).await;
     let counted = async || {
@@ -54,7 +54,7 @@ async fn a_kept_answer_is_an_answer_like_any_other() {
 }
 
 #[tokio::test]
-async fn what_was_written_is_read() {
+async fn a_write_is_read() {
     let bed = Bed::new().await;
     let id = bed.engine(901).await;
     for i in 0..20 {
@@ -78,7 +78,7 @@ async fn what_was_written_is_read() {
 }
 
 #[tokio::test]
-async fn a_revision_of_the_future_is_waited_for() {
+async fn a_read_waits_for_a_future_revision() {
     let bed = Bed::new().await;
     bed.engine(901).await;
     let next = bed.fleet.view().revision + 1;
@@ -122,7 +122,7 @@ async fn streams_are_filtered_by_engine() {
 }
 
 #[tokio::test]
-async fn what_means_nothing_makes_no_work() {
+async fn unknown_parameters_cause_no_rendering() {
     let bed = Bed::new().await;
     let id = bed.engine(901).await;
     bed.post("/events/stream_started", &started("k", "s", 901)).await;
@@ -175,12 +175,12 @@ async fn a_long_list_is_whole_for_all_who_ask_at_once() {
     for answer in futures::future::join_all(asks).await {
         assert_eq!((answer.status.as_u16(), answer.json().as_array().unwrap().len()), (200, 700));
     }
-    let kept = eventually("the list is kept", async || {
+    let unchanged = eventually("the list is rendered", async || {
         let first = bed.get("/streams").await;
         let again = bed.send("GET", "/streams", &[("if-none-match", first.header("etag"))], "").await;
         (again.status == 304).then_some(again)
     })
     .await;
-    assert_eq!(kept.text, "");
+    assert_eq!(unchanged.text, "");
     bed.stop().await;
 }

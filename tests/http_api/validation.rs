@@ -47,7 +47,7 @@ fn largest() -> Value {
 }
 
 #[tokio::test]
-async fn what_clients_really_send_is_taken_and_so_is_everything_up_to_its_limit() {
+async fn real_bodies_and_those_at_the_limits_are_accepted() {
     let bed = Bed::new().await;
     let answer = bed.post("/events/stream_started", &largest()).await;
     assert_eq!(answer.status, 200, "{}", answer.json());
@@ -154,7 +154,7 @@ async fn started_events_are_checked_field_by_field() {
 }
 
 #[tokio::test]
-async fn lenient_forms_are_taken() {
+async fn lenient_forms_are_accepted() {
     let bed = Bed::new().await;
     for (path, value) in [
         ("/engine/port", json!("901")),
