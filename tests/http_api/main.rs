@@ -15,6 +15,7 @@ mod openapi;
 mod provisioning;
 mod queued;
 mod reads;
+mod reasons;
 mod room;
 mod shapes;
 mod validation;

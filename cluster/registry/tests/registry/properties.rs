@@ -1,12 +1,19 @@
 //! Properties over arbitrary sequences of commands.
 
+use std::collections::BTreeSet;
+
+use acefleet_registry::cause::Cause;
 use acefleet_registry::command::StopWhen;
-use acefleet_registry::{Command, Elapsed, NodeId, OpId, Proposal, Reply, State, apply};
+use acefleet_registry::engine::EngineSpec;
+use acefleet_registry::node::DockerState;
+use acefleet_registry::plan::waits::Shortage;
+use acefleet_registry::plan::{Wait, next};
+use acefleet_registry::{Command, Elapsed, EngineId, NodeId, OpId, Proposal, Reply, Reserve, State, apply};
 use proptest::prelude::*;
 
 use crate::support::arbitrary::{heavy_histories, histories};
 use crate::support::invariants::{History, check_state};
-use crate::support::{World, plan, playing};
+use crate::support::{World, ask, plan, playing, watch};
 
 /// As many cases as the everyday run can afford, unless `PROPTEST_CASES` asks for others.
 fn cases(everyday: u32) -> ProptestConfig {
@@ -117,11 +124,32 @@ proptest! {
 
 }
 
+/// What a wait holds back, if it is a write that a refusal holds back.
+fn early(state: &State, hosts: &BTreeSet<NodeId>, wait: &Wait) -> Option<Command> {
+    let reserve = |spec, replaces| {
+        // The leader stamps hosts that have said that their Docker answers.
+        let has_said = |id: &NodeId| state.node(*id).is_some_and(|node| node.docker != DockerState::Unknown);
+        let ask = ask(spec, hosts.iter().copied().filter(has_said).collect());
+        Command::Reserve(Reserve { claim_abandoned: false, automatic: true, replaces, ..ask })
+    };
+    let stop = |engine: EngineId, when| Command::EngineStop { engine, cause: Cause::Idle, when };
+    match wait {
+        Wait::Floor { why: Shortage::Refused(_), .. } => Some(reserve(EngineSpec::acestream(), None)),
+        Wait::Replacement { lost, why: Shortage::Refused(_) } => {
+            Some(reserve(state.engine(*lost)?.spec.clone(), Some(*lost)))
+        }
+        Wait::Stop { engine, .. } => Some(stop(*engine, StopWhen::Unused)),
+        Wait::Move { engine, .. } => Some(stop(*engine, StopWhen::OffVpn)),
+        Wait::Retire { engine, .. } => Some(stop(*engine, StopWhen::IdleFor(state.policy().grace_ms))),
+        _ => None,
+    }
+}
+
 proptest! {
     #![proptest_config(cases(250))]
 
     #[test]
-    fn the_plan_is_never_refused_and_comes_to_rest(
+    fn the_plan_is_never_refused_comes_to_rest_and_waits_for_what_would_be(
         proposals in histories(1..100),
         hosts in prop::collection::btree_set((1..=5u64).prop_map(NodeId), 0..=5),
         later_ms in prop_oneof![0..1_000u64, 20_000..400_000u64],
@@ -139,8 +167,16 @@ proptest! {
                 prop_assert!(!matches!(reply, Reply::Refused(_)), "{proposal:?} was refused: {reply:?}");
             }
         }
-        prop_assert_eq!(plan(&state, &hosts, now), vec![]);
+        let rest = next(&state, &watch(&state, &hosts), now);
+        prop_assert_eq!(rest.commands, vec![]);
         prop_assert_eq!(check_state(&state), Ok(()));
+        for wait in rest.waits {
+            let Some(early) = early(&state, &hosts, &wait) else { continue };
+            op += 1;
+            let proposal = Proposal { op_id: OpId::from_u128(op), at_ms: now, origin: NodeId(1), command: early };
+            let reply = apply(&mut state.clone(), &proposal, 0);
+            prop_assert!(matches!(reply, Reply::Refused(_)), "{wait:?} waits for nothing: {reply:?}");
+        }
     }
 
     #[test]
