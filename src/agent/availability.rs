@@ -10,7 +10,6 @@ use tokio::sync::{Notify, watch};
 use crate::agent::backoff::Backoff;
 use crate::agent::context::Context;
 use crate::agent::docker_state::Docker;
-use crate::agent::leaving::STOPPING;
 use crate::agent::runtime::ContainerRuntime;
 
 /// Pause between two pings of a daemon that answers.
@@ -58,25 +57,22 @@ fn note(docker: &watch::Sender<Docker>, seen: &Docker) {
     });
 }
 
-/// Writes changes of the daemon into the registry. A node that is about to stop says that its daemon cannot be used, so that new
-/// engines are placed elsewhere; its next start takes that back.
+/// Writes the daemon's transitions into the registry: only when they differ from what it says. A node that is about to stop
+/// says so; the next start says otherwise.
 pub(super) async fn announce(ctx: Arc<Context>) {
     let mut docker = ctx.docker.clone();
     let mut changes = ctx.cluster.fleet_changes();
     loop {
         let stopping = ctx.stopping.is_cancelled();
         let seen = match stopping {
-            true => Docker::Down(STOPPING.to_owned()),
-            false => docker.borrow_and_update().clone(),
+            true => Some(DockerState::Stopping),
+            false => docker.borrow_and_update().announced(),
         };
         changes.borrow_and_update();
         let view = ctx.cluster.view();
         let known = view.state.node(ctx.node).map(|node| &node.docker);
-        // Written by the last run of this node.
-        let outdated =
-            |known: &DockerState| !stopping && *known == DockerState::Unavailable(STOPPING.to_owned());
-        if let (Some(known), Some(seen)) = (known, seen.announced())
-            && (std::mem::discriminant(known) != std::mem::discriminant(&seen) || outdated(known))
+        if let (Some(known), Some(seen)) = (known, seen)
+            && std::mem::discriminant(known) != std::mem::discriminant(&seen)
         {
             match ctx.writer.settle(Command::NodeDocker { node: ctx.node, docker: seen }).await {
                 None => return,

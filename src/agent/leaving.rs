@@ -11,9 +11,6 @@ use crate::agent::AgentHandle;
 /// Callers wait no longer for an engine.
 const PATIENCE: Duration = Duration::from_millis(2_500);
 
-/// What the registry says of the Docker of a node that is being stopped.
-pub(super) const STOPPING: &str = "its node is being stopped; what runs goes on";
-
 /// Whether another host may be asked for engines. That it has room is not needed: a refusal that says why beats a reservation here
 /// that nobody starts.
 fn has_others(state: &State, node: NodeId) -> bool {

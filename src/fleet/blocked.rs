@@ -208,6 +208,7 @@ fn docker_reason(state: &State) -> String {
         .nodes()
         .filter_map(|node| match &node.docker {
             DockerState::Unavailable(why) => Some(format!("{}: {why}", node.info.name).into()),
+            DockerState::Stopping => Some(format!("{} is being stopped", node.info.name).into()),
             DockerState::Unknown | DockerState::Available => None,
         })
         .collect();

@@ -18,6 +18,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::command::Command;
+use crate::records::node::DockerState;
 use crate::state::State;
 
 /// How much a program knows: it applies every command up to its level.
@@ -48,6 +49,9 @@ impl Command {
     #[must_use]
     pub fn level(&self) -> Level {
         match self {
+            Self::NodeDocker { docker: DockerState::Stopping, .. }
+            | Self::NodeReplaced { .. }
+            | Self::StreamSilence { .. } => Level::CURRENT,
             Self::NodeUp(_)
             | Self::NodeDocker { .. }
             | Self::NodeAvailability { .. }
@@ -76,7 +80,6 @@ impl Command {
             Self::Sequence(steps) => {
                 steps.iter().map(|step| step.command.level()).max().unwrap_or(Level::FIRST)
             }
-            Self::NodeReplaced { .. } | Self::StreamSilence { .. } => Level::CURRENT,
             // Written when all members know it already.
             Self::RaiseLevel(_) => Level::FIRST,
         }

@@ -186,7 +186,7 @@ impl Weigh for Node {
         let vpns: u64 = info.vpns.iter().map(|vpn| TEXT + text(&vpn.container)).sum();
         let docker = match &self.docker {
             DockerState::Unavailable(why) => text(why),
-            DockerState::Unknown | DockerState::Available => 0,
+            DockerState::Unknown | DockerState::Available | DockerState::Stopping => 0,
         };
         NODE + texts + maybe(info.docker_network.as_deref()) + vpns + docker
     }

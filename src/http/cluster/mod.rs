@@ -74,7 +74,7 @@ pub(crate) struct ClusterNode {
     applied_index: Option<u64>,
     /// `host:port` of its public API.
     http_address: Option<String>,
-    /// `available`, `unavailable` or `unknown`.
+    /// `available`, `unavailable`, `stopping` (the node is being stopped) or `unknown`.
     docker: &'static str,
     /// What is wrong with its Docker daemon.
     docker_error: Option<String>,
@@ -170,6 +170,7 @@ pub(crate) fn node(
     let (docker, docker_error) = match record.map(|record| &record.docker) {
         Some(DockerState::Available) => ("available", None),
         Some(DockerState::Unavailable(why)) => ("unavailable", Some(why.clone())),
+        Some(DockerState::Stopping) => ("stopping", None),
         Some(DockerState::Unknown) | None => ("unknown", None),
     };
     let http_address = record.map(|record| join(&record.info.advertise_host, record.info.http_port));

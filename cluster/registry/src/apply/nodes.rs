@@ -44,7 +44,7 @@ pub(super) fn docker(state: &mut State, id: NodeId, docker: &DockerState) -> Rep
     };
     let docker = match docker {
         DockerState::Unavailable(why) => DockerState::Unavailable(clipped(why)),
-        DockerState::Available | DockerState::Unknown => docker.clone(),
+        DockerState::Available | DockerState::Unknown | DockerState::Stopping => docker.clone(),
     };
     if node.docker == docker {
         return Reply::Done;
@@ -54,6 +54,7 @@ pub(super) fn docker(state: &mut State, id: NodeId, docker: &DockerState) -> Rep
             ("docker_unavailable", format!("Docker on {} cannot be used: {why}", node.info.name))
         }
         DockerState::Available => ("docker_available", format!("Docker on {} answers", node.info.name)),
+        DockerState::Stopping => ("node_stopping", format!("{} is being stopped", node.info.name)),
         DockerState::Unknown => ("docker_unknown", format!("Docker on {} is unknown", node.info.name)),
     };
     note(state, EventType::System, category, message, None, None);

@@ -37,8 +37,10 @@ pub enum DockerState {
     Unknown,
     /// The daemon answers.
     Available,
-    /// The daemon does not answer, or its node is being stopped; the text says why.
+    /// The daemon does not answer; the text says why.
     Unavailable(String),
+    /// The node is being stopped: what runs goes on, and nothing new is started.
+    Stopping,
 }
 
 /// What an operator wants of a node.

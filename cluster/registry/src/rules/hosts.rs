@@ -25,9 +25,11 @@ pub enum Obstacle {
     Draining,
     /// Its Docker daemon cannot be used; the text says why.
     Docker(String),
+    /// Its node is being stopped.
+    Stopping,
     /// It has not said yet whether its Docker daemon can be used.
     DockerUnknown,
-    /// The leader does not hear it.
+    /// It does not answer the leader.
     Unresponsive,
     /// It has failed for this call.
     Failed,
@@ -55,6 +57,7 @@ impl Obstacle {
             Self::Cordoned => "cordoned",
             Self::Draining => "draining",
             Self::Docker(_) => "docker",
+            Self::Stopping => "stopping",
             Self::DockerUnknown => "docker_unknown",
             Self::Unresponsive => "unresponsive",
             Self::Failed => "failed",
@@ -85,6 +88,7 @@ impl fmt::Display for Obstacle {
             Self::Down => f.write_str("is down"),
             Self::Cordoned => f.write_str("is cordoned"),
             Self::Draining => f.write_str("is draining"),
+            Self::Stopping => f.write_str("is being stopped"),
             Self::DockerUnknown => f.write_str("has not said yet that its Docker daemon answers"),
             Self::Docker(why) => write!(f, "cannot use its Docker: {why}"),
             Self::Unresponsive => f.write_str("does not answer the leader"),
@@ -229,6 +233,7 @@ fn start_obstacle(state: &State, node: &Node, wanted: &Wanted<'_>) -> Option<Obs
         (_, Availability::Cordoned) => Some(Obstacle::Cordoned),
         (_, Availability::Draining { .. }) => Some(Obstacle::Draining),
         (DockerState::Unavailable(why), _) => Some(Obstacle::Docker(why.clone())),
+        (DockerState::Stopping, _) => Some(Obstacle::Stopping),
         (DockerState::Unknown | DockerState::Available, Availability::Active) => None,
     };
     let failed = || wanted.failed.contains(&id).then_some(Obstacle::Failed);

@@ -116,6 +116,7 @@ pub fn samples() -> Vec<Command> {
         Command::NodeDocker { node, docker: DockerState::Unavailable("refused".to_owned()) },
         Command::NodeDocker { node, docker: DockerState::Available },
         Command::NodeDocker { node, docker: DockerState::Unknown },
+        Command::NodeDocker { node, docker: DockerState::Stopping },
         Command::SetPolicy(Policy::default()),
         Command::Reserve(reserve),
         port_taken(id, 19_007),

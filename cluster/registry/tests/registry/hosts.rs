@@ -42,6 +42,8 @@ fn each_host_says_why_it_gets_no_engine() {
     set(&mut world, Wish::Active);
     world.run(docker(1, DockerState::Unavailable("no socket".into())));
     assert_eq!(over(&world, 1), Some(Obstacle::Docker("no socket".into())));
+    world.run(docker(1, DockerState::Stopping));
+    assert_eq!(over(&world, 1), Some(Obstacle::Stopping));
     world.run(docker(1, DockerState::Available));
     world.run(Command::NodeDown { node: NodeId(1), down: true });
     assert_eq!(over(&world, 1), Some(Obstacle::Down));

@@ -179,6 +179,7 @@ fn docker() -> impl Strategy<Value = DockerState> {
     prop_oneof![
         Just(DockerState::Unknown),
         Just(DockerState::Available),
+        Just(DockerState::Stopping),
         Just(DockerState::Unavailable("connection refused".to_owned())),
     ]
 }

@@ -390,8 +390,12 @@ fn check_reserved(before: &State, after: &State, ask: &Reserve, engine: &Engine)
     let fixed = engine.spec.host_port.is_some() || http_port(conf).is_some();
     let plain = |node: NodeId| before.node(node).is_some_and(|node| node.info.vpns.is_empty());
     let has_place = |node: NodeId| !engine.is_acestream() || (fixed && plain(node)) || before.has_place(node);
-    let says_no =
-        |id: NodeId| matches!(before.node(id).map(|n| &n.docker), Some(DockerState::Unavailable(_)));
+    let says_no = |id: NodeId| {
+        matches!(
+            before.node(id).map(|n| &n.docker),
+            Some(DockerState::Unavailable(_) | DockerState::Stopping)
+        )
+    };
     let takes = |node: NodeId| {
         let is_active = before.node(node).is_some_and(|record| record.availability == Availability::Active);
         is_active && !says_no(node) && !before.is_down(node) && has_place(node)
