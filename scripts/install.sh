@@ -22,7 +22,7 @@ BUILT="${ACEFLEET_BIN:-$CARGO_TARGET_DIR/dist/acefleet}"
 
 case "$PREFIX" in /*) ;; *) die "PREFIX=$PREFIX is not an absolute path" ;; esac
 
-# systemd on this machine is told of changes only when they were made to this machine.
+# systemd on this machine reads changes only when they were made to this machine.
 reload_systemd() {
     if [ -z "$DESTDIR" ] && [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
 }

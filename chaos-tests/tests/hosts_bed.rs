@@ -129,9 +129,9 @@ async fn three_hosts_reach_each_other_until_they_are_cut() -> Result<()> {
     bed.heal()?;
     reach_soon(Some(h3), h1, 19001).await?;
 
-    // One direction: h2 hears nothing from h1, while h1's packets still leave and h3 hears all.
+    // One direction: h2 gets nothing from h1, while h1's packets still leave and h3 gets all.
     h2.deafen_to(h1)?;
-    reach(Some(h1), h2, 19001).await.expect_err("h2 still hears h1");
+    reach(Some(h1), h2, 19001).await.expect_err("h2 still reaches h1");
     ensure!(h2.dropped()? > 0 && h1.dropped()? == 0, "the wrong side drops");
     reach(Some(h3), h2, 19001).await?;
 

@@ -93,7 +93,7 @@ async fn cut_off(bed: &TestHosts) -> Result<()> {
 
     bed.isolate(bed.host_of(lonely))?;
     let next = bed.wait_leader(&others, LATER).await?;
-    ensure!(next != leader, "the others still follow the leader that they cannot hear");
+    ensure!(next != leader, "the others still follow the leader that they cannot reach");
     ensure!(bed.host_of(lonely).dropped()? > 0, "the cut swallowed nothing");
     // Reads go on at the node that is alone; writes are refused in the form that the client understands.
     assert_eq!(lonely.client().engines().await?.len(), 3);

@@ -161,7 +161,7 @@ async fn depose(bed: &TestHosts) -> Result<()> {
     Ok(())
 }
 
-/// Waits until a member was not heard for so long, in milliseconds.
+/// Waits until a member has been silent for so long, in milliseconds.
 async fn silent_for(node: &NodeClient, member: &str, least: u64) -> Result<()> {
     wait_for(&format!("{member} to be silent for {least} ms"), LATER, || async {
         let view: Value = node.get("/cluster").await?;

@@ -238,7 +238,7 @@ async fn cut_leader(bed: &TestHosts) -> Result<()> {
     // All three stay targets: events at the lonely node may be refused, reads may not.
     bed.isolate(host)?;
     let next = bed.wait_leader(&all_but(bed, &leader), LATER).await?;
-    ensure!(next != leader, "the others still follow the leader that they cannot hear");
+    ensure!(next != leader, "the others still follow the leader that they cannot reach");
     under_load.serves("while the leader is cut off").await?;
     ensure!(host.dropped()? > 0, "the cut swallowed nothing");
     bed.heal()?;
@@ -246,7 +246,7 @@ async fn cut_leader(bed: &TestHosts) -> Result<()> {
     under_load.check(bed, true).await
 }
 
-/// One direction only: the leader hears nobody, while everybody hears it.
+/// One direction only: nothing reaches the leader, while it reaches everybody.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost_when_the_leader_is_deaf() -> Result<()> {
     let _turn = turn().await?;
@@ -260,7 +260,7 @@ async fn deafen_leader(bed: &TestHosts) -> Result<()> {
     let host = bed.host_of(named(bed, &leader)?);
     bed.hosts().iter().filter(|peer| peer.name() != host.name()).try_for_each(|peer| host.deafen_to(peer))?;
     let next = bed.wait_leader(&all_but(bed, &leader), LATER).await?;
-    ensure!(next != leader, "the others still follow a leader that does not hear them");
+    ensure!(next != leader, "the others still follow a leader that they cannot reach");
     under_load.serves("while the old leader is deaf").await?;
     ensure!(host.dropped()? > 0, "the cut swallowed nothing");
     bed.heal()?;

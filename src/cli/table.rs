@@ -21,7 +21,7 @@ pub(super) fn table(nodes: &[Value]) -> String {
         "DOCKER",
         "ENGINES",
         "STREAMS",
-        "HEARD",
+        "CONTACT",
         "VERSION",
         "NO NEW ENGINES",
     ];

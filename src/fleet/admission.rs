@@ -21,7 +21,7 @@ pub struct Admission {
 
 impl Fleet {
     /// The hosts, sorted for a plain engine. The leader passes over a host at the first sign of silence; whoever asks here remembers
-    /// the answer for longer than such a moment lasts, so only a silence that lasts counts. Other nodes may hear less than the
+    /// the answer for longer than such a moment lasts, so only a silence that lasts counts. Other nodes may have less contact than the
     /// leader, and go by what it reports.
     #[must_use]
     pub fn candidates(&self, state: &State) -> Candidates {
@@ -31,7 +31,7 @@ impl Fleet {
         }
         let (soft, now) = (self.soft(), Instant::now());
         let leader = cluster.status().leader.filter(|leader| !soft.is_suspect(*leader, now));
-        let report = leader.and_then(|leader| soft.nodes.get(&leader)).map(|heard| &heard.report);
+        let report = leader.and_then(|leader| soft.nodes.get(&leader)).map(|last| &last.report);
         hosts::live(state, &EngineSpec::acestream(), &|id| {
             report.is_some_and(|report| report.silent.contains(&id))
         })

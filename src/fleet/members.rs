@@ -61,7 +61,7 @@ impl Fleet {
     ) -> Result<Option<String>, FleetError> {
         let member = self.member(name)?;
         let status = self.cluster().status();
-        // Asked now: what was heard a moment ago may have ended since.
+        // Asked now: a member that answered a moment ago may be gone.
         let answering = self.cluster().answering().await;
         let lives = answering.contains(&member.id);
         let votes = (member.role != Role::Learner).then(|| Votes::count(&status, &answering, member.id));
@@ -127,7 +127,7 @@ impl Fleet {
     async fn kept_events_left(&self, member: NodeId, deadline: Instant) -> u64 {
         let kept = || match member == self.cluster().node_id() {
             true => self.cluster().outbox().len(),
-            false => self.soft().nodes.get(&member).map_or(0, |heard| heard.report.queued_events),
+            false => self.soft().nodes.get(&member).map_or(0, |last| last.report.queued_events),
         };
         // The removal itself needs time, too.
         let limit = KEPT_WITHIN.min(deadline.saturating_duration_since(Instant::now()) / 2);

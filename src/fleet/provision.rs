@@ -98,7 +98,7 @@ impl Fleet {
         }
     }
 
-    /// Waits for the settings of a cluster that has just formed. In vain, when no leader writes them in time: then the
+    /// Waits for the settings of a cluster that has just formed. When no leader writes them in time, the
     /// reservation is refused for want of them, or of a leader.
     pub(super) async fn wait_settings(&self, deadline: Instant) {
         let write_by = deadline.checked_sub(START_AT_LEAST).unwrap_or(deadline);

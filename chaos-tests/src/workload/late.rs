@@ -15,7 +15,7 @@ const FAILED: &str = "host failed to start";
 /// A call that waits less than this for its engine had waited for another one before.
 const WHOLE_MS: u64 = 2_000;
 /// The host died or was cut off with the engine's start still before it.
-const SILENT: &str = "its host cannot be heard";
+const SILENT: &str = "its host does not answer";
 
 /// What the logs of a cluster's nodes say about engines that were late.
 #[derive(Debug, Default)]
@@ -101,7 +101,7 @@ mod tests {
         for good in [
             "INFO engine started engine=7 name=\"acestream-7\" queued_ms=600 docker_ms=500\n",
             "WARN Docker has taken two seconds to start a container so far engine=7 name=\"acestream-7\"\n",
-            "INFO as leader, this node gives acestream-7 on b up: its host cannot be heard engine=7\n",
+            "INFO as leader, this node gives acestream-7 on b up: its host does not answer engine=7\n",
         ] {
             assert_eq!(inexcusable(&format!("{TOO_LATE}{good}")), None, "{good}");
         }

@@ -52,7 +52,7 @@ pub enum Command {
         /// What is wanted of it.
         availability: Wanted,
     },
-    /// The leader's verdict on a node: silent for too long, or heard again. Its engines keep their records and leases, as
+    /// The leader's verdict on a node: silent for too long, or back. Its engines keep their records and leases, as
     /// nobody has seen them end; their streams end.
     NodeDown {
         /// The node.

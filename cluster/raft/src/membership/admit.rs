@@ -38,7 +38,7 @@ async fn act(core: &Core, change: Option<MembershipChange>) -> Outcome {
     }
 }
 
-/// The change that the request asks for; none for a mere check.
+/// The change that the request asks for; none when it only asks.
 async fn judge(core: &Core, request: &JoinRequest) -> Result<Option<MembershipChange>, Outcome> {
     let own = core.identity.load();
     let live = core.raft.is_initialized().await.unwrap_or(false);

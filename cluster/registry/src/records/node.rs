@@ -108,7 +108,7 @@ pub struct Node {
     pub failed_start_ms: Option<Elapsed>,
     /// When the record was first written.
     pub joined_at_ms: Elapsed,
-    /// The moment of the verdict that it is down, until it is heard again: its engines are lost to clients and do not count.
+    /// The moment of the verdict that it is down, until it answers again: its engines are lost to clients and do not count.
     #[serde(default)]
     pub down_since_ms: Option<Elapsed>,
 }

@@ -155,7 +155,7 @@ fn awaited_until_ms(state: &State, ask: &Reserve) -> Option<Elapsed> {
 }
 
 /// An engine that can be had without starting one: a caller asked for it in the same words and then stopped waiting for it, or
-/// it retires for want of use. Not one for which this call would only wait in vain again.
+/// it retires for want of use. Not one that would fail this call again.
 fn at_hand(state: &State, ask: &Reserve) -> Option<Engine> {
     let now = state.tables.clock_ms;
     let wanted = ask.replaces.is_none() && ask.only_below.is_none_or(|below| state.supply() < below);

@@ -153,11 +153,7 @@ fn what_can_be_had_without_a_start_lacks_nothing() {
     fall_short(&mut world, &EngineSpec::acestream(), image("configured:1"));
     assert_eq!(blocked(&world), Some(RefusalCode::ImageMissing));
     world.wait_ms(2_000);
-    assert_eq!(
-        blocked(&world),
-        Some(RefusalCode::ImageMissing),
-        "an attempt is in vain for all that is known"
-    );
+    assert_eq!(blocked(&world), Some(RefusalCode::ImageMissing), "the attempt is expected to fail");
     world.run(Command::Abandon { engine: spare.id, by: None });
     assert_eq!(blocked(&world), None, "an engine is there that nobody uses");
     assert_eq!(

@@ -15,7 +15,7 @@ fn mark(world: &mut World, silent: &[&Arc<Stream>]) -> Reply {
     world.run(Command::StreamSilence { node: NodeId(1), silent, heard: BTreeSet::new() })
 }
 
-fn hear(world: &mut World, stream: &Stream) {
+fn gives_figures(world: &mut World, stream: &Stream) {
     let heard = [stream.seq].into();
     world.run(Command::StreamSilence { node: NodeId(1), silent: BTreeSet::new(), heard });
 }
@@ -52,7 +52,7 @@ fn figures_and_events_end_the_silence() {
     let port = world.running().ports.host_http;
     let stream = world.begin(playing("k", "s", port));
     mark(&mut world, &[&stream]);
-    hear(&mut world, &stream);
+    gives_figures(&mut world, &stream);
     assert_eq!(now(&world, &stream).unasked_since(), None);
     world.wait_ms(2 * DAY_MS);
     touch(&mut world);
@@ -149,7 +149,7 @@ fn nobody_can_ask_about_streams_that_start_on_a_host_that_is_down() {
     world.wait_ms(1);
     touch(&mut world);
     assert_eq!(now(&world, &stream).end_reason.as_deref(), Some(UNWATCHED));
-    // Heard of again when the host is back.
+    // It gives figures again when the host is back.
     let stream = world.begin(playing("k", "t", port));
     world.run(Command::NodeDown { node: NodeId(2), down: false });
     assert!(now(&world, &stream).unasked_since().is_some(), "its engine has said nothing yet");
