@@ -148,7 +148,7 @@ impl Short<'_> {
     /// Why a further reservation is not made: its refusal, or a pause.
     fn why(&self, ask: &Reserve) -> Option<Shortage> {
         let ask = Reserve { eligible: self.reachable.clone(), ..ask.clone() };
-        if let Some(refusal) = self.then.blocked(&ask, NodeId(0), self.now_ms) {
+        if let Err(refusal) = admission::decide(&mut self.then.clone(), &ask, OpId::from_u128(0), NodeId(0)) {
             return Some(Shortage::Refused(refusal));
         }
         let kind = BreakerKind::over(ask.replaces);
