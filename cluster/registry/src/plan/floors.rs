@@ -1,6 +1,6 @@
 //! Engines missing to `MIN_REPLICAS` and `MIN_FREE_REPLICAS`, and replacements: how many are started at this moment.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::command::{Command, Reserve};
 use crate::plan::waits::Shortage;
@@ -160,11 +160,15 @@ impl Short<'_> {
     fn waits(&self, owed: &[(EngineId, EngineSpec)], lacking: u32, reserves: &[Reserve]) -> Vec<Wait> {
         let is_made = |id: EngineId| reserves.iter().any(|ask| ask.replaces == Some(id));
         let waiting = owed.iter().filter(|(id, _)| !is_made(*id));
-        let replacement = |(id, spec): &(EngineId, EngineSpec)| {
-            let ask = Reserve { spec: spec.clone(), replaces: Some(*id), ..self.plain.clone() };
-            Some(Wait::Replacement { lost: *id, why: self.why(&ask)? })
-        };
-        let mut waits: Vec<Wait> = waiting.filter_map(replacement).collect();
+        // A lost VPN leaves many, and those of one image wait for the same thing: it is looked for once.
+        let mut known: BTreeMap<Option<&str>, Option<Shortage>> = BTreeMap::new();
+        let mut waits: Vec<Wait> = Vec::new();
+        for (id, spec) in waiting {
+            let why = known.entry(spec.image.as_deref()).or_insert_with(|| {
+                self.why(&Reserve { spec: spec.clone(), replaces: Some(*id), ..self.plain.clone() })
+            });
+            waits.extend(why.clone().map(|why| Wait::Replacement { lost: *id, why }));
+        }
         let missing = lacking.saturating_sub(reserves.len() as u32 + waits.len() as u32);
         if missing > 0
             && let Some(why) = self.why(self.plain)
