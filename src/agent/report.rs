@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use acefleet_raft::Cluster;
+use acefleet_registry::rules::liveness::SILENT_AFTER;
 use acefleet_registry::{EngineId, NodeId, State, WallMs};
 use tokio::time::MissedTickBehavior;
 
 use crate::agent::lock::unpoisoned;
 use crate::agent::runtime::Observed;
-use crate::peers::{EngineSoft, LeftBehind, NodeReport, SILENT_AFTER, SoftState, StreamSample, VpnSoft};
+use crate::peers::{EngineSoft, LeftBehind, NodeReport, SoftState, StreamSample, VpnSoft};
 
 /// Period of publication.
 const PERIOD: Duration = Duration::from_secs(1);

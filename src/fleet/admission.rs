@@ -5,10 +5,10 @@ use std::time::Instant;
 use acefleet_registry::breaker::{BreakerKind, BreakerState};
 use acefleet_registry::engine::EngineSpec;
 use acefleet_registry::rules::hosts::{self, Candidates};
+use acefleet_registry::rules::liveness::SILENT_AFTER;
 use acefleet_registry::{Reserve, State};
 
 use crate::fleet::{Blocked, Code, Fleet, provision};
-use crate::peers::SILENT_AFTER;
 
 /// Whether an engine could be started now.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -42,6 +42,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use acefleet_raft::{Applied, Cluster, View};
+use acefleet_registry::rules::liveness::LEADER_LOST;
 use acefleet_registry::{Command, WallMs};
 use arc_swap::ArcSwapOption;
 use tokio_util::sync::CancellationToken;
@@ -57,7 +58,7 @@ pub use blocked::{Blocked, Code};
 pub use errors::FleetError;
 
 /// Time without a leader, in milliseconds, after which this node counts as leaderless: several elections.
-pub const LEADER_LOST_MS: u64 = acefleet_raft::LEADER_LOST.as_millis() as u64;
+pub const LEADER_LOST_MS: u64 = LEADER_LOST.as_millis() as u64;
 
 /// Cheap handle on everything that an API call needs.
 #[derive(Clone)]

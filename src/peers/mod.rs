@@ -13,5 +13,5 @@ pub mod soft;
 
 pub use container::{ContainerView, PortBinding};
 pub use question::{Adoption, Answer, PlanView, Question, WaitView};
-pub use report::{EngineSoft, LeftBehind, NodeReport, SILENT_AFTER, StreamSample, VpnSoft};
+pub use report::{EngineSoft, LeftBehind, NodeReport, StreamSample, VpnSoft};
 pub use soft::{SoftState, SoftView};

@@ -2,7 +2,6 @@
 //! ignored and missing ones have defaults, so neighbours may be one version apart.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use acefleet_registry::{EngineId, NodeId, WallMs};
 use serde::{Deserialize, Serialize};
@@ -88,9 +87,6 @@ pub struct NodeReport {
     /// Events in its outbox.
     #[serde(rename = "kept_events")]
     pub queued_events: u64,
-    /// Members that have not answered it for [`SILENT_AFTER`], if it is the leader.
+    /// Members that have not answered it for [`SILENT_AFTER`](acefleet_registry::rules::liveness::SILENT_AFTER), if it is the leader.
     pub silent: BTreeSet<NodeId>,
 }
-
-/// A member that has not answered the leader for this long is not expected back in a moment.
-pub const SILENT_AFTER: Duration = Duration::from_secs(2);

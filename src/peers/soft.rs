@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use acefleet_registry::rules::liveness::SUSPECT_AFTER;
 use acefleet_registry::{EngineId, NodeId};
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
@@ -18,10 +19,6 @@ pub struct LastReport {
     /// The report.
     pub report: Arc<NodeReport>,
 }
-
-/// A node without a report for this long is suspect: its engines are listed last. Reports come once a second. Whether it gets new
-/// engines is for the leader to decide, and sooner ([`acefleet_raft::Cluster::is_silent`]).
-pub const SUSPECT_AFTER: Duration = Duration::from_secs(3);
 
 /// All last reports at a moment.
 #[derive(Clone, Debug)]

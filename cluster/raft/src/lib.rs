@@ -53,7 +53,7 @@ pub use options::{Options, Peer, SnapshotPolicy, Timing};
 pub use proposals::outbox::Outbox;
 pub use replica::awaited::Applied;
 pub use replica::hooks::{Hooks, NoHooks};
-pub use replica::leadership::{LEADER_LOST, Leadership};
+pub use replica::leadership::Leadership;
 pub use replica::status::{MemberStatus, RaftStatus, Role};
 pub use replica::view::View;
 pub use store::disk::DiskSpace;

@@ -1,11 +1,6 @@
 //! Who leads, as a node knows it.
 
-use std::time::Duration;
-
 use acefleet_registry::NodeId;
-
-/// After so long without contact, or without confirmation by a majority, a leader counts as gone: several elections.
-pub const LEADER_LOST: Duration = Duration::from_secs(2);
 
 /// Who leads, as this node knows it. Comparing two values tells whether anything changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

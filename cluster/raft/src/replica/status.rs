@@ -8,11 +8,11 @@ use serde::Serialize;
 
 use super::core::Core;
 use super::leaderless::leaderless;
-use super::leadership::LEADER_LOST;
 use super::view::View;
 use crate::store::disk::DiskSpace;
 use crate::types::{Member, Metrics, StoredMembership};
 use crate::util::span::millis;
+use acefleet_registry::rules::liveness::LEADER_LOST;
 
 /// Part of a member in elections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
