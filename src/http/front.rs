@@ -47,15 +47,9 @@ struct Parts {
 }
 
 impl Api {
-    /// The API of this node.
+    /// The API of this node; commands on its host may use the token, see [`crate::access`].
     #[must_use]
-    pub fn new(fleet: Fleet) -> Self {
-        Self::with_token(fleet, None)
-    }
-
-    /// The same for a node whose host has a token for commands, see [`crate::access`].
-    #[must_use]
-    pub fn with_token(fleet: Fleet, token: Option<&Secret>) -> Self {
+    pub fn new(fleet: Fleet, token: Option<&Secret>) -> Self {
         let app = App::new(fleet, token);
         let routed = routes::routes(app.clone());
         Self { parts: Arc::new(Parts { app, routed }) }

@@ -1,0 +1,169 @@
+//! A node from its parts: the same wiring for the program and for tests.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use acefleet_raft::{Failure, Options};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{NodeError, raft_options, supervisor, volume};
+use crate::access;
+use crate::agent::{self, AgentHandle, ContainerRuntime, DockerRuntime};
+use crate::config::{Config, Secret};
+use crate::fleet::hooks::NodeHooks;
+use crate::fleet::{Fleet, gossip, leader, outbox_reader, register};
+use crate::http;
+use crate::peers::SoftState;
+use crate::relay;
+
+/// Time for running requests after the signal to stop.
+const DRAIN: Duration = Duration::from_secs(5);
+/// Time for the node's own tasks after that.
+const TASKS: Duration = Duration::from_secs(5);
+
+/// What a node is made of.
+pub struct Parts {
+    /// The settings.
+    pub config: Config,
+    /// The API's listener.
+    pub http: TcpListener,
+    /// The listener for other nodes.
+    pub cluster: TcpListener,
+    /// Options of replication, which follow from the settings; tests shorten the timers.
+    pub replication: Options,
+    /// The container engine of this host.
+    pub runtime: Arc<dyn ContainerRuntime>,
+    /// Stops the node.
+    pub stop: CancellationToken,
+    /// Whether the node writes queued events to the registry. A test that looks at them leaves them queued.
+    pub reads_outbox: bool,
+}
+
+impl Parts {
+    /// The parts that the settings name.
+    #[must_use]
+    pub fn of(config: Config, http: TcpListener, cluster: TcpListener, stop: CancellationToken) -> Self {
+        let replication = raft_options(&config);
+        let runtime = Arc::new(DockerRuntime::new(&config));
+        Self { config, http, cluster, replication, runtime, stop, reads_outbox: true }
+    }
+}
+
+/// A started node. Its tasks run; it serves its API while [`Node::run`] is polled.
+pub struct Node {
+    fleet: Fleet,
+    agent: AgentHandle,
+    http: TcpListener,
+    token: Secret,
+    stop: CancellationToken,
+    background: CancellationToken,
+    tracker: TaskTracker,
+}
+
+impl Node {
+    /// Opens the store, joins the cluster and starts every task of the node.
+    ///
+    /// # Errors
+    /// See [`NodeError`]; nothing runs after an error.
+    pub async fn start(parts: Parts) -> Result<Self, NodeError> {
+        let Parts { config, http, cluster, replication, runtime, stop, reads_outbox } = parts;
+        let config = Arc::new(config);
+        let soft = Arc::new(SoftState::default());
+        let hooks = Arc::new(NodeHooks::new(Arc::clone(&soft), config.data_dir.clone()));
+        let cluster = acefleet_raft::start(replication, cluster, Arc::clone(&hooks) as _).await?;
+        // From here on, no other process uses the directory.
+        let dir = config.data_dir.clone();
+        let token = tokio::task::spawn_blocking(move || access::make_token(&dir)).await;
+        let token = token.map_err(anyhow::Error::from)?.map_err(anyhow::Error::from)?;
+        let background = CancellationToken::new();
+        let tracker = TaskTracker::new();
+        let agent = agent::start(agent::Deps {
+            config: Arc::clone(&config),
+            cluster: cluster.clone(),
+            soft: Arc::clone(&soft),
+            runtime,
+            cancel: background.clone(),
+            tracker: tracker.clone(),
+        });
+        let fleet = Fleet::new(Arc::clone(&config), cluster.clone(), soft, agent.clone(), stop.clone());
+        hooks.complete(fleet.clone());
+        tracker.spawn(register::run(fleet.clone(), background.clone()));
+        tracker.spawn(gossip::run(fleet.clone(), background.clone()));
+        tracker.spawn(leader::run(fleet.clone(), background.clone()));
+        if reads_outbox {
+            tracker.spawn(outbox_reader::run(fleet.clone(), background.clone()));
+        }
+        let stats = Arc::clone(fleet.relay());
+        tracker.spawn(relay::run(cluster.clone(), Arc::clone(&config), stats, background.clone()));
+        tracker.spawn(access::announce(Arc::clone(&config), cluster.clone(), background.clone()));
+        tracker.spawn(supervisor::keep_alive(cluster, background.clone()));
+        tracker.close();
+        volume::warn(&config.data_dir);
+        announce(&config, http.local_addr().ok(), &fleet);
+        supervisor::ready();
+        Ok(Self { fleet, agent, http, token, stop, background, tracker })
+    }
+
+    /// The cluster as this node sees and changes it.
+    #[must_use]
+    pub fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
+    /// Serves the API until `stop` is cancelled or the registry fails; then ends everything in order. Engines keep running.
+    ///
+    /// # Errors
+    /// See [`NodeError`].
+    pub async fn run(self) -> Result<(), NodeError> {
+        let Self { fleet, agent, http, token, stop, background, tracker } = self;
+        let cluster = fleet.cluster().clone();
+        let stop_serving = stop.child_token();
+        let api = http::Api::new(fleet, Some(&token));
+        let limits = http::Limits::of_this_process();
+        let serving = http::serve(http, api, limits, stop_serving.clone(), DRAIN);
+        tokio::pin!(serving);
+        let failure = tokio::select! {
+            served = &mut serving => {
+                served?;
+                agent.leave().await;
+                None
+            }
+            failure = cluster.failed() => {
+                stop_serving.cancel();
+                serving.await?;
+                Some(failure)
+            }
+        };
+        background.cancel();
+        if tokio::time::timeout(TASKS, tracker.wait()).await.is_err() {
+            tracing::warn!(left = tracker.len(), "tasks did not stop in time");
+        }
+        cluster.shutdown().await;
+        match failure {
+            Some(Failure::Renewed(why)) => Err(NodeError::Renewed(why)),
+            Some(failure) => {
+                Err(NodeError::Failed { code: failure.exit_code(), message: failure.to_string() })
+            }
+            None => {
+                tracing::info!("stopped");
+                Ok(())
+            }
+        }
+    }
+}
+
+fn announce(config: &Config, http: Option<SocketAddr>, fleet: &Fleet) {
+    let http = http.map(|address| address.to_string()).unwrap_or_default();
+    tracing::info!(
+        node = config.node_name,
+        node_id = %fleet.cluster().node_id(),
+        %http,
+        cluster = %config.cluster_bind,
+        advertise = config.advertise_host,
+        data = %config.data_dir.display(),
+        "node is up"
+    );
+}

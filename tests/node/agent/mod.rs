@@ -1,0 +1,8 @@
+//! The agent of one host, on a container engine in memory and on a real Docker.
+
+mod docker;
+mod docker_tls;
+mod engines;
+mod leaving;
+mod reconcile;
+mod vpn;

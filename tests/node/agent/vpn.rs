@@ -1,0 +1,225 @@
+//! Engines behind a VPN container: the agent on a container engine in memory, the control server on a real
+//! socket.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use crate::bed::agent::Node;
+use crate::bed::fake::Fake;
+use acefleet::agent::runtime::VpnView;
+use acefleet::agent::spec::{LABEL_FORWARDED, LABEL_VPN_RUN};
+use acefleet_registry::cause::Cause;
+use acefleet_registry::engine::{EngineSpec, Phase};
+use acefleet_registry::vpn::{VpnHealth, VpnStatus};
+use acefleet_registry::{Engine, State};
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use base64_free::is_basic;
+
+/// Comparing a header needs no decoder.
+mod base64_free {
+    /// `me:hunter2`, as RFC 7617 has it.
+    pub fn is_basic(header: &str) -> bool {
+        header == "Basic bWU6aHVudGVyMg=="
+    }
+}
+
+const RANGE: (&str, &str) = ("GLUETUN_PORT_RANGE_1", "19000-19009");
+
+/// What the control server answers with.
+#[derive(Clone, Debug)]
+struct Answers {
+    port: u16,
+    port_route: &'static str,
+    auth: &'static str,
+}
+
+/// A control server and its port.
+async fn control(answers: Answers) -> (u16, Arc<Mutex<Answers>>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let shared = Arc::new(Mutex::new(answers));
+    let answers = Arc::clone(&shared);
+    let app = Router::new().fallback(move |request: Request| {
+        let answers = answers.lock().unwrap().clone();
+        async move { answer(&answers, &request) }
+    });
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (port, shared)
+}
+
+fn answer(answers: &Answers, request: &Request) -> Response {
+    let header =
+        |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let allowed = match answers.auth {
+        "key" => header("x-api-key") == "0123abcd",
+        "basic" => is_basic(header("authorization")),
+        _ => true,
+    };
+    let path = request.uri().path();
+    if !allowed {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    match path {
+        "/v1/publicip/ip" => r#"{"public_ip":"203.0.113.24","country":"Netherlands"}"#.into_response(),
+        _ if path == answers.port_route => format!(r#"{{"port":{}}}"#, answers.port).into_response(),
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+fn gluetun(health: &str) -> VpnView {
+    VpnView {
+        id: "a".repeat(64),
+        started_at: "2026-01-01T00:00:00Z".to_owned(),
+        status: "running".to_owned(),
+        running: true,
+        health: Some(health.to_owned()),
+        addresses: vec!["127.0.0.1".to_owned()],
+        published: (19_000..19_010).map(|port| (port, port)).collect::<BTreeMap<_, _>>(),
+        provider: Some("protonvpn".to_owned()),
+        forwards_port: true,
+    }
+}
+
+async fn node(fake: &Arc<Fake>, api_port: u16, more: &[(&str, &str)]) -> Node {
+    let api_port = api_port.to_string();
+    let mut settings = vec![
+        ("GLUETUN_CONTAINER_NAME", "gluetun"),
+        RANGE,
+        ("GLUETUN_API_PORT", &api_port),
+        ("GLUETUN_HEALTH_CHECK_INTERVAL_S", "0.1"),
+        ("GLUETUN_PORT_CACHE_TTL_S", "0.1"),
+        ("VPN_UNHEALTHY_RESTART_TIMEOUT_S", "0"),
+    ];
+    settings.extend_from_slice(more);
+    let mut node = Node::with_settings(Arc::clone(fake) as _, &settings, |_| {}).await;
+    node.start().await;
+    node
+}
+
+/// A node whose VPN is connected and forwards a port.
+async fn connected(more: &[(&str, &str)]) -> (Node, Arc<Fake>) {
+    let answers = Answers { port: 51_413, port_route: "/v1/portforward", auth: "none" };
+    let (port, _) = control(answers).await;
+    let fake = Fake::new();
+    fake.world().vpns.insert("gluetun".to_owned(), gluetun("healthy"));
+    let node = node(&fake, port, more).await;
+    wait_health(&node, VpnHealth::Healthy).await;
+    (node, fake)
+}
+
+fn status(node: &Node, state: &State) -> VpnStatus {
+    state.vpn(node.id(), "gluetun").map(|vpn| vpn.status.clone()).unwrap_or_default()
+}
+
+async fn wait_health(node: &Node, health: VpnHealth) -> VpnStatus {
+    let look = |state: &State| Some(status(node, state)).filter(|status| status.health == health);
+    node.wait(&format!("a VPN that is {health:?}"), look).await
+}
+
+fn serving(state: &State, but: &Engine) -> Option<Arc<Engine>> {
+    let mut others = state.live_engines().filter(|e| e.phase.is_serving() && e.id != but.id);
+    others.next().cloned()
+}
+
+#[tokio::test]
+async fn engines_join_the_network_and_one_gets_the_forwarded_port() {
+    for (auth, route, settings) in [
+        ("none", "/v1/portforward", &[][..]),
+        ("key", "/v1/openvpn/portforwarded", &[("GLUETUN_API_KEY", "0123abcd")]),
+        ("basic", "/v1/portforward", &[("GLUETUN_API_USERNAME", "me"), ("GLUETUN_API_PASSWORD", "hunter2")]),
+    ] {
+        let (port, answers) = control(Answers { port: 51_413, port_route: route, auth }).await;
+        let fake = Fake::new();
+        fake.world().vpns.insert("gluetun".to_owned(), gluetun("healthy"));
+        let node = node(&fake, port, settings).await;
+        let status = wait_health(&node, VpnHealth::Healthy).await;
+        assert_eq!(status.forwarded_port, Some(51_413), "{auth}");
+        assert_eq!(status.public.unwrap().ip, "203.0.113.24");
+        let (first, second) = (node.running().await, node.running().await);
+        assert_eq!((first.forwarded_port, second.forwarded_port), (Some(51_413), None));
+        let containers = fake.world().containers.clone();
+        let of = |engine: &Engine| containers[engine.container_id.as_deref().unwrap()].clone();
+        assert_eq!(of(&first).labels[LABEL_VPN_RUN], gluetun("healthy").instance());
+        assert!(of(&first).ports.is_empty());
+        assert!(
+            of(&first).labels.contains_key(LABEL_FORWARDED)
+                && !of(&second).labels.contains_key(LABEL_FORWARDED)
+        );
+        // Another port, and later none: the record follows.
+        answers.lock().unwrap().port = 51_414;
+        let look = |state: &State| (self::status(&node, state).forwarded_port == Some(51_414)).then_some(());
+        node.wait("the new port", look).await;
+        answers.lock().unwrap().port = 0;
+        let look = |state: &State| self::status(&node, state).forwarded_port.is_none().then_some(());
+        node.wait("no port", look).await;
+    }
+}
+
+#[tokio::test]
+async fn health_follows_the_container_and_stays_without_a_daemon() {
+    let fake = Fake::new();
+    let (port, _answers) = control(Answers { port: 1, port_route: "/v1/portforward", auth: "none" }).await;
+    let node = node(&fake, port, &[]).await;
+    let missing = wait_health(&node, VpnHealth::Unhealthy).await;
+    assert!(missing.reason.contains("no such container"), "{missing:?}");
+    fake.world().vpns.insert("gluetun".to_owned(), gluetun("starting"));
+    fake.world().vpns.insert("gluetun".to_owned(), gluetun("healthy"));
+    wait_health(&node, VpnHealth::Healthy).await;
+    fake.world().up = false;
+    let look = |state: &State| {
+        let docker = &state.node(node.id()).unwrap().docker;
+        matches!(docker, acefleet_registry::node::DockerState::Unavailable(_)).then_some(())
+    };
+    node.wait("Docker to be away", look).await;
+    let revision = node.cluster.view().revision;
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    assert_eq!(status(&node, &node.cluster.view().state).health, VpnHealth::Healthy);
+    assert_eq!(node.cluster.view().revision, revision, "something was written");
+    fake.world().up = true;
+    fake.world().vpns.insert("gluetun".to_owned(), gluetun("unhealthy"));
+    wait_health(&node, VpnHealth::Unhealthy).await;
+    fake.world().vpns.get_mut("gluetun").unwrap().running = false;
+    fake.world().vpns.get_mut("gluetun").unwrap().status = "exited".to_owned();
+    node.wait("the reason", |state| status(&node, state).reason.contains("exited").then_some(())).await;
+}
+
+#[tokio::test]
+async fn engines_of_an_earlier_run_of_the_container_end() {
+    let (node, fake) = connected(&[]).await;
+    let engine = node.running().await;
+    // The same container, started again.
+    fake.world().vpns.get_mut("gluetun").unwrap().started_at = "2026-01-01T01:00:00Z".to_owned();
+    let gone = node.wait_phase(engine.id, &[Phase::Gone]).await;
+    assert_eq!(gone.ending.as_ref().unwrap().cause, Cause::VpnRecreated);
+    let next = node.running().await;
+    assert_eq!(next.forwarded_port, Some(51_413));
+    // Another container of the same name.
+    fake.world().vpns.get_mut("gluetun").unwrap().id = "b".repeat(64);
+    node.wait_phase(next.id, &[Phase::Gone]).await;
+    assert!(serving(&node.cluster.view().state, &next).is_none());
+    assert!(fake.ids().is_empty());
+}
+
+#[tokio::test]
+async fn an_outage_that_lasts_has_the_container_restarted_once() {
+    let (node, fake) = connected(&[("VPN_UNHEALTHY_RESTART_TIMEOUT_S", "0.3")]).await;
+    for restarts in 1..=2 {
+        fake.world().vpns.get_mut("gluetun").unwrap().health = Some("unhealthy".to_owned());
+        wait_health(&node, VpnHealth::Unhealthy).await;
+        wait_health(&node, VpnHealth::Healthy).await;
+        assert_eq!(fake.world().restarts, restarts);
+    }
+}
+
+#[tokio::test]
+async fn a_reservation_without_a_network_fails_with_that_cause() {
+    let (node, fake) = connected(&[]).await;
+    // The monitor does not know yet that the container is another one.
+    fake.world().vpns.get_mut("gluetun").unwrap().running = false;
+    let id = node.reserve(EngineSpec::acestream()).await.id;
+    let failed = node.wait_phase(id, &[Phase::Failed]).await;
+    assert_eq!(failed.ending.as_ref().unwrap().cause, Cause::VpnError, "{failed:?}");
+}

@@ -1,0 +1,20 @@
+//! The HTTP API of a real node (real registry on disk, real sockets) with a container engine in memory.
+
+mod access;
+mod commands;
+mod connections;
+mod containers;
+mod conventions;
+mod events;
+mod hostile;
+mod leaderless;
+mod nodes;
+mod openapi;
+mod provisioning;
+mod queued;
+mod reads;
+mod reasons;
+mod room;
+mod shapes;
+mod validation;
+mod vpn;

@@ -1,0 +1,327 @@
+//! A whole node on a container engine in memory, and a client for it.
+
+pub mod agent;
+pub mod fake;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use acefleet::agent::spec;
+use acefleet::config::{self, Config, Host, Sources};
+use acefleet::fleet::Fleet;
+use acefleet::node::{Node, NodeError, Parts, raft_options};
+use acefleet_raft::{Peer, Timing};
+use acefleet_registry::command::Adopt;
+use acefleet_registry::engine::{EngineSpec, Ports};
+use acefleet_registry::node::DockerState;
+use acefleet_registry::{Command, Engine, Reply};
+use reqwest::header::HeaderMap;
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use fake::Fake;
+
+/// The key of every bed that has one.
+pub const KEY: &str = "a-key-for-tests";
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Exit code of a node that is no member any more.
+const REMOVED: u8 = 77;
+/// Who writes queued events to the registry.
+#[derive(Clone, Copy)]
+enum Outbox {
+    /// The node.
+    Read,
+    /// The test, or nobody.
+    Held,
+}
+
+/// A running node.
+pub struct Bed {
+    pub fleet: Fleet,
+    pub runtime: Arc<Fake>,
+    pub address: String,
+    client: reqwest::Client,
+    stop: CancellationToken,
+    running: JoinHandle<Result<(), NodeError>>,
+    _dir: tempfile::TempDir,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).unwrap_or_else(|| panic!("no {name} in {self:?}")).to_str().unwrap()
+    }
+
+    pub fn number(&self, name: &str) -> u64 {
+        self.header(name).parse().unwrap()
+    }
+}
+
+/// Waits for a condition; a deadline ends the test.
+pub async fn eventually<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = check().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+impl Bed {
+    /// A single node with a key and a container engine that works.
+    pub async fn new() -> Self {
+        Self::with(&[("API_KEY", KEY)]).await
+    }
+
+    /// A single node with these settings.
+    pub async fn with(settings: &[(&str, &str)]) -> Self {
+        Self::ready(Self::start(settings, &[], Outbox::Read).await).await
+    }
+
+    /// A single node with a key that leaves queued events where they are.
+    pub async fn holding_events() -> Self {
+        Self::ready(Self::start(&[("API_KEY", KEY)], &[], Outbox::Held).await).await
+    }
+
+    async fn ready(bed: Self) -> Self {
+        bed.registered().await;
+        // What is shown moves by milliseconds when the leader first says the time of day.
+        eventually("the time of day is known", async || {
+            (!bed.fleet.view().state.calendar().is_empty()).then_some(())
+        })
+        .await;
+        bed
+    }
+
+    async fn registered(&self) {
+        let me = self.fleet.cluster().node_id();
+        eventually("node registered, settings in force, Docker announced", async || {
+            let view = self.fleet.view();
+            let docker = view.state.node(me).map(|node| node.docker.clone());
+            let in_force = *view.state.policy() == self.fleet.config().policy;
+            (docker == Some(DockerState::Available) && in_force).then_some(())
+        })
+        .await;
+    }
+
+    /// Nodes `a`, `b` and `c` of one cluster.
+    pub async fn three() -> [Self; 3] {
+        Self::three_with(&[("API_KEY", KEY)]).await
+    }
+
+    /// The same with these settings on each.
+    pub async fn three_with(settings: &[(&str, &str)]) -> [Self; 3] {
+        Self::all_registered(Self::three_of(settings, Outbox::Read).await).await
+    }
+
+    /// Three nodes that leave queued events where they are.
+    pub async fn three_holding_events() -> [Self; 3] {
+        Self::all_registered(Self::three_of(&[("API_KEY", KEY)], Outbox::Held).await).await
+    }
+
+    async fn all_registered(beds: [Self; 3]) -> [Self; 3] {
+        for bed in &beds {
+            bed.registered().await;
+        }
+        beds
+    }
+
+    /// The same, before anything has happened.
+    pub async fn three_at_once(settings: &[(&str, &str)]) -> [Self; 3] {
+        Self::three_of(settings, Outbox::Read).await
+    }
+
+    async fn three_of(settings: &[(&str, &str)], outbox: Outbox) -> [Self; 3] {
+        let names = ["a", "b", "c"];
+        let mut listeners = Vec::new();
+        for name in names {
+            listeners.push((name, TcpListener::bind("127.0.0.1:0").await.unwrap()));
+        }
+        let address = |listener: &TcpListener| listener.local_addr().unwrap().to_string();
+        let peers: Vec<Peer> = listeners
+            .iter()
+            .map(|(name, listener)| Peer { name: (*name).to_owned(), addr: address(listener) })
+            .collect();
+        let mut beds = Vec::new();
+        for (name, listener) in listeners {
+            beds.push(Self::run(name, settings, listener, peers.clone(), outbox).await);
+        }
+        beds.try_into().unwrap_or_else(|_| panic!("three nodes"))
+    }
+
+    /// One of several nodes, the others of which do not exist.
+    pub async fn alone_of_three() -> Self {
+        Self::alone_with(&[("API_KEY", KEY)]).await
+    }
+
+    /// The same with these settings.
+    pub async fn alone_with(settings: &[(&str, &str)]) -> Self {
+        Self::start(settings, &["127.0.0.1:1", "127.0.0.1:2"], Outbox::Read).await
+    }
+
+    async fn start(settings: &[(&str, &str)], others: &[&str], outbox: Outbox) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut peers = Vec::new();
+        if !others.is_empty() {
+            peers.push(Peer { name: "a".to_owned(), addr: listener.local_addr().unwrap().to_string() });
+            let others = others.iter().enumerate();
+            peers.extend(others.map(|(i, addr)| Peer { name: format!("z{i}"), addr: (*addr).to_owned() }));
+        }
+        Self::run("a", settings, listener, peers, outbox).await
+    }
+
+    async fn run(
+        name: &str,
+        settings: &[(&str, &str)],
+        cluster_listener: TcpListener,
+        peers: Vec<Peer>,
+        outbox: Outbox,
+    ) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let http_listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = http_listener.local_addr().unwrap().to_string();
+        let cluster_address = cluster_listener.local_addr().unwrap().to_string();
+        let config = config(dir.path(), name, &address, &cluster_address, settings);
+        let mut replication = raft_options(&config);
+        replication.timing = Timing { heartbeat_ms: 50, election_min_ms: 150, election_max_ms: 300 };
+        replication.peers = peers;
+        let (stop, runtime) = (CancellationToken::new(), Fake::new());
+        let parts = Parts {
+            config,
+            http: http_listener,
+            cluster: cluster_listener,
+            replication,
+            runtime: Arc::clone(&runtime) as _,
+            stop: stop.clone(),
+            reads_outbox: matches!(outbox, Outbox::Read),
+        };
+        let node = Node::start(parts).await.unwrap();
+        let fleet = node.fleet().clone();
+        let running = tokio::spawn(node.run());
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(PATIENCE)
+            .build()
+            .unwrap();
+        Self { fleet, runtime, address, client, stop, running, _dir: dir }
+    }
+
+    /// Stops the node, or waits for the end of one that was removed.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        match self.running.await.unwrap() {
+            Ok(()) | Err(NodeError::Failed { code: REMOVED, .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// A request with these headers; a body when it is not empty.
+    pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let mut request = self.client.request(method, format!("http://{}{path}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if !body.is_empty() {
+            request = request.header("content-type", "application/json").body(body.to_owned());
+        }
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        Answer { status, headers, text: response.text().await.unwrap() }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], "").await
+    }
+
+    /// A call with the key.
+    pub async fn call(&self, method: &str, path: &str, body: &Value) -> Answer {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        self.send(method, path, &[("authorization", &format!("Bearer {KEY}"))], &body).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.call("POST", path, body).await
+    }
+
+    /// An engine that runs already and is taken over, with its host port; returns its Docker id.
+    pub async fn engine(&self, port: u16) -> String {
+        let id = format!("{:064x}", u64::from(port) + 0xace0_0000);
+        let adopt = Adopt {
+            node: self.fleet.cluster().node_id(),
+            container_id: id.clone(),
+            container_name: format!("acestream-{port}"),
+            image: "engine:test".to_owned(),
+            variant: Some("krinkuto11-amd64".to_owned()),
+            ports: Ports { host_http: port, container_http: port, container_https: 45_001, host_https: None },
+            spec: EngineSpec {
+                labels: BTreeMap::from([("team".to_owned(), "blue".to_owned())]),
+                ..EngineSpec::acestream()
+            },
+            address: None,
+            vpn: None,
+            forwarded_port: None,
+        };
+        let written = self.fleet.write(Command::Adopt(adopt), Instant::now() + PATIENCE).await.unwrap();
+        let Reply::Engine(engine) = written.reply else { panic!("not adopted: {:?}", written.reply) };
+        self.put(&engine);
+        id
+    }
+
+    /// Lets the container of an adopted engine exist.
+    fn put(&self, engine: &Engine) {
+        let view = self.fleet.view();
+        let cluster_id = self.fleet.cluster().cluster_id().unwrap();
+        let name = &self.fleet.config().node_name;
+        let container = fake::Box {
+            name: engine.container_name.clone(),
+            image: "engine:test".to_owned(),
+            labels: spec::labels(engine, view.state.policy(), &cluster_id, name),
+            ports: BTreeMap::from([(format!("{}/tcp", engine.ports.container_http), engine.ports.host_http)]),
+            status: "running".to_owned(),
+            ..fake::Box::default()
+        };
+        let id = engine.container_id.as_deref().unwrap().to_owned();
+        self.runtime.world().containers.insert(id, container);
+    }
+}
+
+fn config(dir: &std::path::Path, name: &str, http: &str, cluster: &str, settings: &[(&str, &str)]) -> Config {
+    let data_dir = dir.join("data").display().to_string();
+    let (_, port) = http.rsplit_once(':').unwrap();
+    let mut environment = vec![
+        ("ACEFLEET_NODE_NAME", name),
+        ("ACEFLEET_DATA_DIR", data_dir.as_str()),
+        ("ACEFLEET_HTTP_BIND", "127.0.0.1"),
+        ("APP_PORT", port),
+        ("ACEFLEET_CLUSTER_BIND", cluster),
+        ("ACEFLEET_ADVERTISE", "127.0.0.1"),
+        ("TARGET_IMAGE", "engine:test"),
+        ("CONTAINER_LABEL", "orchestrator.managed=acestream"),
+        ("MIN_PROVISION_INTERVAL_S", "0"),
+        // Nothing listens there: probes and stops of these tests reach nobody.
+        ("PORT_RANGE_HOST", "900-999"),
+        // All hosts are this one.
+        ("ACEFLEET_RELAY", "false"),
+    ];
+    environment.extend_from_slice(settings);
+    let sources = Sources::from_maps(&environment, &[], "", Host::default());
+    config::resolve(sources).unwrap_or_else(|errors| panic!("{errors:?}")).config
+}

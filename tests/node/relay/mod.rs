@@ -1,0 +1,4 @@
+//! Engines of other hosts, reached as localhost.
+
+mod cluster;
+mod sockets;

@@ -1,0 +1,10 @@
+//! The program from outside: its commands, its output, its exit codes.
+#![allow(clippy::unwrap_used)] // in a test a panic is the report
+
+mod support;
+
+mod commands;
+mod disk_that_forgot;
+mod key;
+mod serve;
+mod supervised;
