@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Runs one file of the tests on real hosts and Dockers, and shows what it prints. Needs root or sudo.
+# Runs tests on real hosts and Dockers, and shows what they print. Needs root or sudo.
 #
-#   scenario.sh FILE [FILTER]      a file in chaos-tests/tests without its ending, and a part of a test's name
-#   ACEFLEET_LEADER_KILLS          kills in scenarios_elections
+#   scenario.sh PART…        a file in chaos-tests/tests/scenarios without its ending, or a part of a test's name
+#   ACEFLEET_LEADER_KILLS    kills in the test of elections
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 
-[ $# -gt 0 ] || die "which one? $(cd chaos-tests/tests && echo scenarios_*.rs | sed 's/\.rs//g')"
+[ $# -gt 0 ] || die "which one? $(cd chaos-tests/tests/scenarios && grep -l 'tokio::test' *.rs | sed 's/\.rs//' | xargs)"
 scripts/bootstrap.sh test
 scripts/deps.sh restore debug
 # The node under test is the one beside the test.
@@ -16,4 +16,4 @@ cargo build --quiet --locked -p acefleet -p acefleet-chaos --bins
 export RUST_BACKTRACE=0
 triple="$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')"
 export "CARGO_TARGET_${triple}_RUNNER=$ROOT/scripts/as-root.sh"
-exec cargo test --locked -p acefleet-chaos --test "$1" -- --nocapture --test-threads=1 "${@:2}"
+exec cargo test --locked -p acefleet-chaos --test scenarios -- --nocapture --test-threads=1 "$@"

@@ -1,16 +1,13 @@
 //! The simulated Acexy plays through each of three nodes: no answer that the real one would reject, and all nodes agree.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::common::{LATER, SOON, acexy, conclude, turn};
 use acefleet_chaos::hosts::{BedOptions, Node, TestHosts};
 use acefleet_chaos::node::{Engine, NodeClient, Stream};
 use acefleet_chaos::wait::wait_for;
 use anyhow::{Context, Result, ensure};
-use common::{LATER, SOON, acexy, conclude, turn};
 use futures::future::try_join_all;
 use serde_json::Value;
 

@@ -1,7 +1,6 @@
 //! The test hosts themselves: real namespaces, real Docker daemons, and nothing left behind.
 //!
 //! These tests need root and Docker's programs, and fail where they are missing.
-#![allow(clippy::unwrap_used)]
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,5 +1,4 @@
 //! Wrong clocks: real nodes on loopback whose time of day, and nothing else, is faked. No Docker.
-#![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -1,20 +1,17 @@
 //! Three nodes: on three Docker hosts, and on one that they share. Real binary, real Docker, simulated engines.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::common::{
+    LATER, SOON, clients_without, conclude, content, expect_engines_everywhere, expect_running, late, named,
+    turn,
+};
 use acefleet_chaos::hosts::{BedOptions, Node, TestHosts};
 use acefleet_chaos::wait::wait_for;
 use acefleet_chaos::workload::player::Player;
 use anyhow::{Context, Result, ensure};
-use common::{
-    LATER, SOON, clients_without, conclude, content, expect_engines_everywhere, expect_running, late, named,
-    turn,
-};
 
 /// Nine engines through one follower: three on each host, ports unique in the cluster.
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,4 @@
 //! Docker Compose, version 1 or 2, on the Docker of a test host.
-#![allow(dead_code)]
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;

@@ -1,20 +1,16 @@
 //! The compose files, started for real on Docker engines of their own with images made here: the node's, HAProxy out of this
 //! system's, simulators instead of Acexy and engines.
-#![allow(clippy::unwrap_used)]
-
-mod common;
-mod compose;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use crate::common::{LATER, SOON, conclude, provision, turn};
+use crate::compose::{Compose, KEY, load_images};
 use acefleet_chaos::hosts::{BedOptions, Host, TestHosts};
 use acefleet_chaos::node::NodeClient;
 use acefleet_chaos::wait::wait_for;
 use anyhow::{Context, Result, bail, ensure};
-use common::{LATER, SOON, conclude, provision, turn};
-use compose::{Compose, KEY, load_images};
 use futures::future::try_join_all;
 use serde_json::Value;
 

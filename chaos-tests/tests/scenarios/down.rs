@@ -1,18 +1,15 @@
 //! The verdict on a host that stays away: its engines are lost to clients and replaced, its streams end once, and what it still
 //! runs and plays when it is back is listed again.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::collections::BTreeSet;
 
+use crate::common::clients::others;
+use crate::common::{LATER, SOON, conclude, content, expect_engines_everywhere, named, running, turn};
 use acefleet_chaos::hosts::{BedOptions, Node, TestHosts};
 use acefleet_chaos::node::{Engine, NodeClient};
 use acefleet_chaos::wait::wait_for;
 use acefleet_chaos::workload::player::Player;
 use anyhow::{Context, Result, ensure};
-use common::clients::others;
-use common::{LATER, SOON, conclude, content, expect_engines_everywhere, named, running, turn};
 use reqwest::StatusCode;
 use serde_json::Value;
 

@@ -1,18 +1,15 @@
 //! Elections that no client notices: the leader is killed again and again while Acexys work through the other nodes.
 //!
 //! `ACEFLEET_LEADER_KILLS` says how many kills.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::collections::BTreeSet;
 
+use crate::common::clients::{Clients, an_engine_each, others, remove_others};
+use crate::common::{LATER, SOON, conclude, content, named, running, turn};
 use acefleet_chaos::hosts::{BedOptions, Node, TestHosts};
 use acefleet_chaos::node::{NodeClient, StartedEvent};
 use acefleet_chaos::wait::wait_for;
 use anyhow::{Context, Result, ensure};
-use common::clients::{Clients, an_engine_each, others, remove_others};
-use common::{LATER, SOON, conclude, content, named, running, turn};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -143,7 +140,7 @@ async fn depose(bed: &TestHosts) -> Result<()> {
 
     // Cut off, the leader is still reached by clients.
     let leader = bed.wait_formed(LATER).await?;
-    let (old, others) = (named(bed, &leader)?, common::clients::others(bed, &leader)?);
+    let (old, others) = (named(bed, &leader)?, crate::common::clients::others(bed, &leader)?);
     bed.isolate(bed.host_of(old))?;
     let next = bed.wait_leader(&others, LATER).await?;
     ensure!(next != leader, "the others still follow {leader}");

@@ -1,19 +1,16 @@
 //! Faults under load on three nodes: kills, pauses, cuts, the loss of a host. What was answered 2xx is there afterwards, on every
 //! node, and whoever asks a node that lives can always read. Each test proves that its fault really happened.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::collections::BTreeSet;
 
+use crate::common::{
+    LATER, SOON, clients_without, conclude, expect_engines_everywhere, expect_revision, late, named, turn,
+};
 use acefleet_chaos::hosts::{BedOptions, Node, TestHosts};
 use acefleet_chaos::wait::wait_for;
 use acefleet_chaos::workload::events::{EventLoad, same_streams};
 use acefleet_chaos::workload::reads::Reads;
 use anyhow::{Context, Result, ensure};
-use common::{
-    LATER, SOON, clients_without, conclude, expect_engines_everywhere, expect_revision, late, named, turn,
-};
 
 /// Events per second.
 const RATE: u32 = 50;

@@ -1,5 +1,4 @@
 //! Simulated Gluetuns on the hosts of a bed, and what a node says of them.
-#![allow(dead_code)]
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};

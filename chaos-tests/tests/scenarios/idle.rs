@@ -1,13 +1,10 @@
 //! Engines that nobody needs go while players change channels, and no player meets one that goes.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::collections::BTreeSet;
 
+use crate::common::{acexy, conclude, late, turn};
 use acefleet_chaos::hosts::{BedOptions, Node, TestHosts};
 use anyhow::{Context, Result, ensure};
-use common::{acexy, conclude, late, turn};
 use futures::future::try_join;
 
 /// Many players at once, for whom engines are made.

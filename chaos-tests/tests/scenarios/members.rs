@@ -1,12 +1,13 @@
 //! Nodes come and go while clients work, and a cluster is recovered from one survivor. Real binary, real Docker, the commands
 //! that an operator would give.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::collections::BTreeSet;
 use std::process::Output;
 
+use crate::common::{
+    DRAINED, LATER, SOON, acexy, conclude, content, expect_engines, expect_provisioning, expect_running,
+    late, turn,
+};
 use acefleet_chaos::hosts::{BedOptions, Node, TestHosts};
 use acefleet_chaos::node::{ClusterView, NodeClient};
 use acefleet_chaos::wait::wait_for;
@@ -14,10 +15,6 @@ use acefleet_chaos::workload::events::{EventLoad, same_streams};
 use acefleet_chaos::workload::player::Player;
 use acefleet_chaos::workload::reads::Reads;
 use anyhow::{Context, Result, ensure};
-use common::{
-    DRAINED, LATER, SOON, acexy, conclude, content, expect_engines, expect_provisioning, expect_running,
-    late, turn,
-};
 use serde_json::Value;
 
 /// Events per second.

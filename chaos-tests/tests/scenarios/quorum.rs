@@ -1,17 +1,14 @@
 //! Two of three nodes are down: reads go on, events are queued and appear once, provisioning is refused in the form that the
 //! client understands, and probes say what a load balancer and a supervisor need to know.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
+use crate::common::{LATER, SOON, conclude, content, expect_provisioning, late, named, turn};
 use acefleet_chaos::hosts::{BedOptions, Node, TestHosts};
 use acefleet_chaos::node::{Answer, NodeClient, StartedEvent};
 use acefleet_chaos::wait::wait_for;
 use anyhow::{Context, Result, ensure};
-use common::{LATER, SOON, conclude, content, expect_provisioning, late, named, turn};
 use futures::future::try_join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;

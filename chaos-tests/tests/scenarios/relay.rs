@@ -1,17 +1,16 @@
 //! Reachable as localhost: engines that land on another host, and calls that are repeated because their caller gave up.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use crate::common::{
+    LATER, SOON, acexy, come_back_while, conclude, content, expect_engines_everywhere, late, turn,
+};
 use acefleet_chaos::hosts::{BedOptions, Node, TestHosts};
 use acefleet_chaos::node::{Engine, NodeClient};
 use acefleet_chaos::wait::wait_for;
 use anyhow::{Context, Result, bail, ensure};
-use common::{LATER, SOON, acexy, come_back_while, conclude, content, expect_engines_everywhere, late, turn};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

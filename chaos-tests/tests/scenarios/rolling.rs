@@ -1,12 +1,14 @@
 //! Planned work on nodes under load: a rolling restart and a drain. Nobody who asks a node that lives notices, and no engine
 //! is restarted.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::pin::pin;
 use std::time::Duration;
 
+use crate::common::clients::{Clients, an_engine_each, others, remove_others};
+use crate::common::{
+    DRAINED, LATER, SOON, STOPPING, TRANSFERRED, clients_without, conclude, content, late, named, running,
+    turn,
+};
 use acefleet_chaos::hosts::{BedOptions, Node, TestHosts};
 use acefleet_chaos::node::{Engine, NodeClient};
 use acefleet_chaos::wait::wait_for;
@@ -14,11 +16,6 @@ use acefleet_chaos::workload::Targets;
 use acefleet_chaos::workload::player::Player;
 use acefleet_chaos::workload::reads::Reads;
 use anyhow::{Context, Result, ensure};
-use common::clients::{Clients, an_engine_each, others, remove_others};
-use common::{
-    DRAINED, LATER, SOON, STOPPING, TRANSFERRED, clients_without, conclude, content, late, named, running,
-    turn,
-};
 use futures::future::{try_join, try_join_all};
 use serde_json::{Value, json};
 

@@ -1,20 +1,17 @@
 //! One node on one Docker host: the embedded default. Real binary, real Docker, simulated engines.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::common::{
+    LATER, SOON, conclude, content, expect_engines, expect_provisioning, expect_running, late, provision,
+    turn,
+};
 use acefleet_chaos::hosts::{BedOptions, TestHosts};
 use acefleet_chaos::node::{Provisioned, Stream};
 use acefleet_chaos::wait::wait_for;
 use acefleet_chaos::workload::player::Player;
 use anyhow::{Context, Result, bail, ensure};
-use common::{
-    LATER, SOON, conclude, content, expect_engines, expect_provisioning, expect_running, late, provision,
-    turn,
-};
 use futures::future::{join_all, try_join_all};
 
 async fn running_stream(bed: &TestHosts, id: &str) -> Result<Stream> {

@@ -1,17 +1,13 @@
 //! The systemd unit, run by a real systemd: this machine's, booted in a container on each test host.
-#![allow(clippy::unwrap_used)]
-
-mod common;
-mod systemd;
 
 use std::collections::BTreeMap;
 
+use crate::common::{LATER, SOON, TRANSFERRED, conclude, provision, turn};
+use crate::machine::{Machine, State};
 use acefleet_chaos::hosts::process::ending;
 use acefleet_chaos::hosts::{BedOptions, Host, TestHosts};
 use acefleet_chaos::wait::wait_for;
 use anyhow::{Context, Result, bail, ensure};
-use common::{LATER, SOON, TRANSFERRED, conclude, provision, turn};
-use systemd::{Machine, State};
 
 /// Shorter than the unit's, for the sake of the test; still long for a machine that is busy.
 const WATCHDOG: &str = "[Service]\nWatchdogSec=8\n";

@@ -1,24 +1,19 @@
 //! Engines behind Gluetun: the compose file with a simulated Gluetun in its place, and hosts whose VPNs
 //! fail one after the other.
-#![allow(clippy::unwrap_used)]
-
-mod common;
-mod compose;
-mod gluetun;
 
 use std::collections::BTreeSet;
 
+use crate::common::{LATER, SOON, conclude, content, expect_provisioning, expect_running, late, turn};
+use crate::compose::{Compose, KEY, load_images};
+use crate::gluetun::{
+    IMAGE, expect_connected, expect_forwarded, expect_listed, expect_none_listed, expect_vpn, ids, pretend,
+    start_gluetun, vpn,
+};
 use acefleet_chaos::hosts::{BedOptions, Host, TestHosts};
 use acefleet_chaos::node::{Engine, NodeClient};
 use acefleet_chaos::wait::wait_for;
 use acefleet_chaos::workload::player::Player;
 use anyhow::{Context, Result, ensure};
-use common::{LATER, SOON, conclude, content, expect_provisioning, expect_running, late, turn};
-use compose::{Compose, KEY, load_images};
-use gluetun::{
-    IMAGE, expect_connected, expect_forwarded, expect_listed, expect_none_listed, expect_vpn, ids, pretend,
-    start_gluetun, vpn,
-};
 use reqwest::StatusCode;
 use serde_json::Value;
 

@@ -1,5 +1,4 @@
 //! What the scenarios share.
-#![allow(dead_code)]
 
 pub mod acexy;
 pub mod ages;

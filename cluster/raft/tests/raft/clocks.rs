@@ -1,18 +1,14 @@
 //! Clocks that are wrong, jump forth and back, and time that nobody watched. Each member has a clock of its own.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::support::{Fleet, op_id, soon, unique, until};
 use acefleet_raft::{Cluster, host_clock};
 use acefleet_registry::stream::{KeyType, StreamEnd, StreamStart};
 use acefleet_registry::{Command, Elapsed};
 use futures::future::join_all;
-use support::{Fleet, op_id, soon, unique, until};
 use tokio::task::JoinHandle;
 
 const S: i64 = 1_000;
@@ -128,7 +124,7 @@ async fn three(victim_leads: bool, jump: i64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_wrong_clock_of_three_changes_nothing() {
-    support::logs();
+    crate::support::logs();
     let cases = [true, false].into_iter().flat_map(|leads| JUMPS.map(|jump| (leads, jump)));
     for some in cases.collect::<Vec<_>>().chunks(7) {
         join_all(some.iter().map(|(leads, jump)| three(*leads, *jump))).await;
@@ -165,13 +161,13 @@ async fn alone(jump: i64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_clock_of_a_single_node_ends_and_forgets_nothing() {
-    support::logs();
+    crate::support::logs();
     join_all(JUMPS.map(alone)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn time_that_a_single_node_was_switched_off_does_not_count() {
-    support::logs();
+    crate::support::logs();
     let mut fleet = Fleet::formed(1).await;
     let node = &mut fleet.nodes[0];
     node.must_write().await;
@@ -188,7 +184,7 @@ async fn time_that_a_single_node_was_switched_off_does_not_count() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_idle_cluster_watched_is_not_lost_with_its_leader() {
-    support::logs();
+    crate::support::logs();
     let mut fleet = Fleet::formed(3).await;
     let talkers = talk(&fleet);
     let leader = fleet.leader().await;

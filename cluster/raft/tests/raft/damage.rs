@@ -1,14 +1,11 @@
 //! A store that was damaged while no node ran on it: the node starts with everything that its mark says, or not at all.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::support::{Fleet, Node, copy_dir, marks, soon, until};
 use futures::future::join_all;
-use support::{Fleet, Node, copy_dir, marks, soon, until};
 
 /// What happens to a file.
 #[derive(Clone, Copy, Debug)]
@@ -132,7 +129,7 @@ async fn outcome(node: &mut Node, expected: &BTreeSet<u64>) -> Result<String, St
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_store_is_never_taken_for_a_short_one() {
-    support::logs();
+    crate::support::logs();
     let mut fleet = Fleet::new(1);
     let stock = Stock::new(&mut fleet).await;
     let node = &mut fleet.nodes[0];

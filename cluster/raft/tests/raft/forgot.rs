@@ -1,16 +1,13 @@
 //! A disk that has lost what its node had acknowledged: the node does not vote with it.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::support::{Fleet, Node, PATIENCE, copy_dir, mark, op_id, soon, unique, until};
 use acefleet_raft::{Failure, NodeId, Role};
 use acefleet_registry::{Command, Level};
 use futures::future::join_all;
-use support::{Fleet, Node, PATIENCE, copy_dir, mark, op_id, soon, unique, until};
 
 async fn write(node: &Node, count: usize) -> BTreeSet<u64> {
     join_all((0..count).map(|_| node.must_write())).await.into_iter().collect()
@@ -31,7 +28,7 @@ struct Bed {
 
 impl Bed {
     async fn new() -> Self {
-        support::logs();
+        crate::support::logs();
         let mut fleet = Fleet::formed(3).await;
         let victim = (fleet.leader().await + 1) % 3;
         let mut written = write(&fleet.nodes[0], 50).await;

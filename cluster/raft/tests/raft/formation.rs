@@ -1,12 +1,8 @@
 //! One cluster, once: whatever starts, stops or is wiped in between.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
+use crate::support::{Fleet, PATIENCE, soon, until};
 use acefleet_raft::Failure;
 use acefleet_registry::{Access, KeyHash};
-use support::{Fleet, PATIENCE, soon, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_forms_until_every_listed_node_is_there() {
@@ -54,7 +50,7 @@ async fn formation_finishes_after_a_crash_of_the_founder() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wiped_node_stops_instead_of_forming_a_second_cluster() {
-    support::logs();
+    crate::support::logs();
     let mut fleet = Fleet::formed(3).await;
     let id = fleet.nodes[1].cluster().cluster_id();
     let term = |fleet: &Fleet| fleet.nodes[1].cluster().status().members.len();
@@ -75,11 +71,11 @@ async fn a_wiped_node_stops_instead_of_forming_a_second_cluster() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_order_of_restarts_does_not_matter() {
-    support::logs();
+    crate::support::logs();
     let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
     let mut fleet = Fleet::formed(3).await;
     let id = fleet.nodes[0].cluster().cluster_id();
-    let mut expected = support::marks(fleet.nodes[0].cluster());
+    let mut expected = crate::support::marks(fleet.nodes[0].cluster());
     for order in orders {
         for at in order {
             fleet.nodes[at].stop().await;
@@ -125,7 +121,7 @@ async fn what_the_cluster_was_formed_with_outlives_restarts_and_changes_of_membe
     fleet.nodes[0].access = None;
     fleet.start().await;
     fleet.nodes[0].must_write().await;
-    let made = Some(Access::Key(support::MADE));
+    let made = Some(Access::Key(crate::support::MADE));
     assert_eq!(fleet.nodes[0].cluster().view().state.access(), made);
     let joiner = fleet.joiner("b");
     // A node that comes later is asked for nothing.

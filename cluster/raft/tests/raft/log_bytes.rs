@@ -1,17 +1,13 @@
 //! Heavy entries: the log is cut by bytes, whatever openraft counts.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::support::{Fleet, Node, soon, unique, until};
 use acefleet_raft::OpId;
 use acefleet_registry::Command;
 use acefleet_registry::stream::{KeyType, StreamStart};
 use futures::StreamExt;
-use support::{Fleet, Node, soon, unique, until};
 
 const LABEL: usize = 128 << 10;
 const BUDGET: u64 = 2 << 20;
@@ -69,7 +65,7 @@ fn policy(fleet: &mut Fleet) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_of_heavy_entries_is_cut_long_before_the_count_of_entries_says_so() {
-    support::logs();
+    crate::support::logs();
     let mut fleet = Fleet::new(1);
     policy(&mut fleet);
     fleet.start().await;
@@ -95,7 +91,7 @@ async fn the_log_of_heavy_entries_is_cut_long_before_the_count_of_entries_says_s
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_that_is_away_does_not_make_the_others_keep_the_log() {
-    support::logs();
+    crate::support::logs();
     let mut fleet = Fleet::new(3);
     policy(&mut fleet);
     fleet.start().await;

@@ -1,16 +1,13 @@
 //! Members come, go and move.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::time::{Duration, Instant};
 
+use crate::support::{Fleet, PATIENCE, marks, own_address, soon, until};
 use acefleet_raft::{Failure, MembershipChange, MembershipError, Peer, Role};
-use support::{Fleet, PATIENCE, marks, own_address, soon, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_with_a_new_disk_is_removed_and_added_again() {
-    support::logs();
+    crate::support::logs();
     let mut fleet = Fleet::formed(3).await;
     // The founder, which alone may ever begin a cluster: the hardest case.
     let (lost, helper) = (0, 1);
@@ -202,7 +199,7 @@ fn role(fleet: &Fleet, seen_by: usize, of: usize) -> Option<Role> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_join_by_any_member_and_five_of_them_vote() {
-    support::logs();
+    crate::support::logs();
     let mut fleet = Fleet::formed(3).await;
     let id = fleet.nodes[0].cluster().cluster_id();
     let mut expected = marks(fleet.nodes[0].cluster());

@@ -1,18 +1,15 @@
 //! What is decided about a data directory before a node runs on it, and a new cluster from one survivor.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use crate::support::{Fleet, PATIENCE, marks, until};
 use acefleet_raft::offline::Said;
 use acefleet_raft::{Failure, Role, StartError, offline};
-use support::{Fleet, PATIENCE, marks, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn init_and_join_decide_where_the_next_start_leads() {
-    support::logs();
+    crate::support::logs();
     let mut fleet = Fleet::new(1);
     let founded = offline::init(&fleet.nodes[0].options()).unwrap();
     let again = offline::init(&fleet.nodes[0].options()).unwrap_err();
@@ -60,13 +57,13 @@ async fn init_and_join_decide_where_the_next_start_leads() {
     assert!(taken.to_string().contains("acefleet remove c"), "{taken}");
 }
 
-fn peer(node: &support::Node) -> acefleet_raft::Peer {
+fn peer(node: &crate::support::Node) -> acefleet_raft::Peer {
     acefleet_raft::Peer { name: node.name.clone(), addr: node.addr.to_string() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_survivor_becomes_a_new_cluster_and_the_old_members_stay_outside() {
-    support::logs();
+    crate::support::logs();
     let mut fleet = Fleet::formed(3).await;
     let mut expected = marks(fleet.nodes[0].cluster());
     for at in 0..3 {
@@ -148,7 +145,7 @@ async fn one_survivor_becomes_a_new_cluster_and_the_old_members_stay_outside() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_second_cluster_is_made_while_the_first_one_lives_or_could() {
-    support::logs();
+    crate::support::logs();
     let mut fleet = Fleet::formed(3).await;
     fleet.nodes[1].stop().await;
     let looked = offline::recover(&fleet.nodes[1].options()).await.unwrap();

@@ -1,15 +1,11 @@
 //! A cluster of one: the default, and the same code path.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
+use crate::support::{Fleet, marks, soon, until};
 use acefleet_raft::StartError;
-use support::{Fleet, marks, soon, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_alone_forms_writes_and_comes_back_with_everything() {
-    support::logs();
+    crate::support::logs();
     let mut fleet = Fleet::formed(1).await;
     let node = &mut fleet.nodes[0];
     let mut expected = marks(node.cluster());

@@ -1,6 +1,5 @@
 //! Nodes with real stores and real sockets, each on a runtime of its own, so that one can be
 //! killed without a goodbye.
-#![allow(dead_code)]
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,17 +1,13 @@
 //! Three nodes: formation, forwarding, fail-over, catching up.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::support::{Fleet, mark, marks, op_id, soon, unique, until};
 use acefleet_raft::{AskError, Cluster, NodeId, Role, WriteError};
 use acefleet_registry::Command;
-use support::{Fleet, mark, marks, op_id, soon, unique, until};
 use tokio::task::JoinHandle;
 
 /// Writes on one node until told to stop; returns what was acknowledged.
@@ -37,7 +33,7 @@ fn writer(cluster: Cluster, stop: Arc<AtomicBool>) -> JoinHandle<BTreeSet<u64>> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_node_takes_writes_and_every_node_sees_them() {
-    support::logs();
+    crate::support::logs();
     let fleet = Fleet::formed(3).await;
     let mut expected = marks(fleet.nodes[0].cluster());
     for node in &fleet.nodes {
@@ -121,7 +117,7 @@ async fn a_repeated_write_is_applied_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_leaves_in_good_order_transfers_leadership() {
-    support::logs();
+    crate::support::logs();
     let mut fleet = Fleet::formed(3).await;
     let stop = Arc::new(AtomicBool::new(false));
     let writers: Vec<_> = fleet.running().map(|node| writer(node.cluster().clone(), stop.clone())).collect();
@@ -148,7 +144,7 @@ async fn a_leader_that_leaves_in_good_order_transfers_leadership() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_leader_is_replaced_and_nothing_acknowledged_is_lost() {
-    support::logs();
+    crate::support::logs();
     let mut fleet = Fleet::formed(3).await;
     let leader = fleet.leader().await;
     let stop = Arc::new(AtomicBool::new(false));
@@ -218,7 +214,7 @@ fn wall_ms() -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restarted_node_says_that_its_state_is_from_before() {
-    support::logs();
+    crate::support::logs();
     let mut fleet = Fleet::formed(3).await;
     let leader = fleet.leader().await;
     let away = (leader + 1) % 3;
@@ -249,14 +245,14 @@ async fn a_restarted_node_says_that_its_state_is_from_before() {
         fleet.nodes[at].start().await;
     }
     let cluster = fleet.nodes[away].cluster();
-    tokio::time::timeout(support::PATIENCE, cluster.recovered()).await.unwrap();
+    tokio::time::timeout(crate::support::PATIENCE, cluster.recovered()).await.unwrap();
     assert!(marks(cluster).contains(&missed), "it has recovered without what it missed");
     until("its answers are fresh again", || cluster.status().staleness_ms < 1_500).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_was_away_for_long_catches_up_from_a_snapshot() {
-    support::logs();
+    crate::support::logs();
     let mut fleet = Fleet::new(3);
     for node in &mut fleet.nodes {
         node.snapshot.entries = 40;

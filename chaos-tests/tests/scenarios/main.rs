@@ -1,0 +1,24 @@
+//! Whole clusters on real hosts: the binary, real Docker, simulated engines. One program, since all of it shares the bed.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+mod compose;
+mod gluetun;
+mod machine;
+
+mod acexy;
+mod bed;
+mod clocks;
+mod cluster;
+mod deploy;
+mod down;
+mod elections;
+mod faults;
+mod idle;
+mod members;
+mod quorum;
+mod relay;
+mod rolling;
+mod single;
+mod systemd;
+mod vpn;
