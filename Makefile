@@ -22,7 +22,7 @@ test: ## everything a change must pass: fmt, clippy, all tests, real Docker incl
 
 .PHONY: kills
 kills: ## kill the leader of a loaded cluster 30 times, and show the longest wait of any client (needs root)
-	@ACEFLEET_LEADER_KILLS=30 exec scripts/scenario.sh leader_is_killed
+	@TEST_LEADER_KILLS=30 exec scripts/scenario.sh leader_is_killed
 
 .PHONY: cluster
 cluster: ## three nodes with three Docker hosts on this machine (needs root; ARGS="…" go to cluster-up)

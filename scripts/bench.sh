@@ -4,8 +4,8 @@
 #
 #   bench.sh [GROUP…]      all groups of rows without any; `--list` names them
 #   BENCH                  quick: a few minutes; full: the idle cluster is watched for ten minutes
-#   ACEFLEET_BIN           measures this binary instead of building one
-#   ACEFLEET_BENCH_DIR     directory for the data of nodes and of etcd, on the disk that is to be used; default: /tmp
+#   NODE_BIN               measures this binary instead of building one
+#   BENCH_DIR              directory for the data of nodes and of etcd, on the disk that is to be used; default: /tmp
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 
@@ -30,10 +30,10 @@ unpack_etcd() {
 }
 
 unpack_etcd
-if [ -z "${ACEFLEET_BIN:-}" ]; then
+if [ -z "${NODE_BIN:-}" ]; then
     scripts/build.sh
-    ACEFLEET_BIN="$CARGO_TARGET_DIR/dist/acefleet"
-    export ACEFLEET_BIN
+    NODE_BIN="$CARGO_TARGET_DIR/dist/acefleet"
+    export NODE_BIN
 fi
 # `cluster-up` beside it clears test hosts away when this run is killed.
 scripts/deps.sh restore release

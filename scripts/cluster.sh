@@ -9,6 +9,6 @@ scripts/deps.sh restore release
 cargo build --locked --release --package acefleet --package acefleet-chaos --bin acefleet --bin cluster-up
 scripts/deps.sh save release
 images="$ROOT/target/images"
-ACEFLEET_IMAGE_TAR="$images" ACEFLEET_IMAGE_LOAD=0 scripts/images.sh >/dev/null
+IMAGE_TAR="$images" IMAGE_LOAD=0 scripts/images.sh >/dev/null
 exec scripts/as-root.sh "$CARGO_TARGET_DIR/release/cluster-up" \
     --bin "$CARGO_TARGET_DIR/release/acefleet" --image-tar "$images/engine-sim.tar" "$@"

@@ -5,17 +5,17 @@
 #     engine-sim    acefleet/engine-sim:dev, simulated engines
 #     gluetun-sim   acefleet/gluetun-sim:dev, a simulated Gluetun
 #     acexy-sim     acefleet/acexy-sim:dev, a simulated Acexy
-#     acefleet      acefleet/acefleet:dev, the node: as deploy/Dockerfile makes it; without ACEFLEET_BIN or ACEFLEET_PROFILE
+#     acefleet      acefleet/acefleet:dev, the node: as deploy/Dockerfile makes it; without NODE_BIN or BUILD_PROFILE
 #                   the binary is built with the profile `release`, which the simulators and `make run` share
 #     haproxy       acefleet/haproxy:dev, this system's HAProxy, for tests of the compose files
 #     systemd       acefleet/systemd:dev, what this system's systemd needs beside a /usr, for tests of the unit
 #     all           engine-sim, gluetun-sim, acexy-sim and acefleet
 #
-#   ACEFLEET_IMAGE_TAR=dir …                        also leave dir/IMAGE.tar
-#   ACEFLEET_IMAGE_TAR=dir ACEFLEET_IMAGE_LOAD=0 …  only the archives, no daemon needed
-#   ACEFLEET_BIN=file … ACEXY_SIM_BIN=file …        binaries that are there already, for the images acefleet and acexy-sim
-#   ACEFLEET_IMAGE_ARCH=arm64 …                     the image acefleet for another architecture (see scripts/rootfs.sh), named
-#                                                   acefleet/acefleet:arm64, archive acefleet-arm64.tar
+#   IMAGE_TAR=dir …                        also leave dir/IMAGE.tar
+#   IMAGE_TAR=dir IMAGE_LOAD=0 …           only the archives, no daemon needed
+#   NODE_BIN=file … ACEXY_SIM_BIN=file …   binaries that are there already, for the images acefleet and acexy-sim
+#   IMAGE_ARCH=arm64 …                     the image acefleet for another architecture (see scripts/rootfs.sh), named
+#                                          acefleet/acefleet:arm64, archive acefleet-arm64.tar
 #
 # The archives are put together here and not by a daemon: the same binary gives the same image id on every host, and a daemon
 # that has it already is left alone.
@@ -35,8 +35,8 @@ case $host in
 esac
 
 # What the image acefleet is for.
-node_arch=${ACEFLEET_IMAGE_ARCH:-$arch}
-case $node_arch in amd64 | arm64) ;; *) fail "ACEFLEET_IMAGE_ARCH=$node_arch is neither amd64 nor arm64" ;; esac
+node_arch=${IMAGE_ARCH:-$arch}
+case $node_arch in amd64 | arm64) ;; *) fail "IMAGE_ARCH=$node_arch is neither amd64 nor arm64" ;; esac
 
 # Who the node runs as: `nonroot`, as in the base image of deploy/Dockerfile.
 NONROOT=65532
@@ -152,7 +152,7 @@ simulator() {
 node() {
   local archive=$1 tag=$2 root seconds=1000000000 config arch=$node_arch
   root=$(mktemp -d -p "$WORK")
-  ACEFLEET_PROFILE=${ACEFLEET_PROFILE:-release} scripts/rootfs.sh "$root" "$arch"
+  BUILD_PROFILE=${BUILD_PROFILE:-release} scripts/rootfs.sh "$root" "$arch"
   config='{"User":"'$NONROOT:$NONROOT'","Entrypoint":["/usr/local/bin/acefleet"],"Cmd":["serve"],"WorkingDir":"/",'
   config+='"Env":["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin","ACEFLEET_DATA_DIR=/var/lib/acefleet"],'
   config+='"ExposedPorts":{"8000/tcp":{},"8001/tcp":{}},"Volumes":{"/var/lib/acefleet":{}},"StopSignal":"SIGTERM",'
@@ -201,11 +201,11 @@ booted() {
 # load TAG ID ARCHIVE: into the daemon of DOCKER_HOST, unless it has the image or none was asked for.
 load() {
   local tag=$1 id=$2 archive=$3
-  [ "${ACEFLEET_IMAGE_LOAD:-1}" = 1 ] || return 0
+  [ "${IMAGE_LOAD:-1}" = 1 ] || return 0
   if ! docker version --format '{{.Server.Version}}' >/dev/null 2>&1; then
     # Whoever asked for the archive has what he needs, unless he named a daemon too.
-    if [ -n "${ACEFLEET_IMAGE_TAR:-}" ] && [ -z "${DOCKER_HOST:-}" ]; then return 0; fi
-    fail "no Docker daemon at ${DOCKER_HOST:-the default socket}; start one, set DOCKER_HOST, or set ACEFLEET_IMAGE_TAR to get an archive only"
+    if [ -n "${IMAGE_TAR:-}" ] && [ -z "${DOCKER_HOST:-}" ]; then return 0; fi
+    fail "no Docker daemon at ${DOCKER_HOST:-the default socket}; start one, set DOCKER_HOST, or set IMAGE_TAR to get an archive only"
   fi
   if [ "$(docker image inspect --format '{{.Id}}' "$tag" 2>/dev/null)" = "$id" ]; then
     echo "already loaded at ${DOCKER_HOST:-the default socket}"
@@ -216,7 +216,7 @@ load() {
 
 # build NAME: one image, packed and loaded.
 build() {
-  local name=$1 tag=acefleet/$1:dev archive=${ACEFLEET_IMAGE_TAR:-$WORK}/$1.tar id binary
+  local name=$1 tag=acefleet/$1:dev archive=${IMAGE_TAR:-$WORK}/$1.tar id binary
   case $name in
     engine-sim) id=$(simulator engine-sim engine-sim '"6878/tcp":{}' "$archive") ;;
     gluetun-sim)
@@ -240,7 +240,7 @@ build() {
   load "$tag" "$id" "$archive"
 }
 
-[ -z "${ACEFLEET_IMAGE_TAR:-}" ] || mkdir -p "$ACEFLEET_IMAGE_TAR"
+[ -z "${IMAGE_TAR:-}" ] || mkdir -p "$IMAGE_TAR"
 [ $# -gt 0 ] || set -- engine-sim
 [ "$*" != all ] || set -- engine-sim gluetun-sim acexy-sim acefleet
 for image in "$@"; do build "$image"; done

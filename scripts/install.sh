@@ -5,7 +5,7 @@
 #
 #   PREFIX        where programs go, default /usr/local
 #   DESTDIR       put everything below this directory instead of /, for packages
-#   ACEFLEET_BIN  the binary to install, default that of `make build`
+#   NODE_BIN      the binary to install, default that of `make build`
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
 PREFIX="${PREFIX:-/usr/local}"
@@ -18,7 +18,7 @@ case "$PREFIX" in
 esac
 UNIT="$DESTDIR$UNITS/acefleet.service"
 SETTINGS="$DESTDIR/etc/acefleet/acefleet.env"
-BUILT="${ACEFLEET_BIN:-$CARGO_TARGET_DIR/dist/acefleet}"
+BUILT="${NODE_BIN:-$CARGO_TARGET_DIR/dist/acefleet}"
 
 case "$PREFIX" in /*) ;; *) die "PREFIX=$PREFIX is not an absolute path" ;; esac
 

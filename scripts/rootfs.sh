@@ -4,8 +4,8 @@
 #
 #   scripts/rootfs.sh DIRECTORY [amd64|arm64]      default: this machine's architecture
 #
-#   ACEFLEET_BIN=file      a binary that is there already; else it is built, which takes a while
-#   ACEFLEET_PROFILE=name  what it is built with: `dist` (default), for publishing, or `release`, which other builds here share
+#   NODE_BIN=file       a binary that is there already; else it is built, which takes a while
+#   BUILD_PROFILE=name  what it is built with: `dist` (default), for publishing, or `release`, which other builds here share
 #
 # For another architecture the compiler of that one has to be there (Debian: g++-aarch64-linux-gnu or g++-x86-64-linux-gnu).
 set -euo pipefail
@@ -42,7 +42,7 @@ find_library() {
 # build_node: prints the path of the binary. Of libraries it needs those of the C library alone: what it uses of C++'s and of
 # gcc's is linked into it. Only the last crate gets the extra flags, so its dependencies are shared with other builds.
 build_node() {
-  local target_dir static linker options=() profile=${ACEFLEET_PROFILE:-dist} built
+  local target_dir static linker options=() profile=${BUILD_PROFILE:-dist} built
   built=$profile/acefleet
   target_dir=$(cargo metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
   if [ "$TARGET" != "$HOST" ]; then
@@ -87,9 +87,9 @@ add_libraries() {
   done
 }
 
-if [ -n "${ACEFLEET_BIN:-}" ]; then
-  [ -x "$ACEFLEET_BIN" ] || fail "ACEFLEET_BIN=$ACEFLEET_BIN is not a program"
-  BINARY=$ACEFLEET_BIN
+if [ -n "${NODE_BIN:-}" ]; then
+  [ -x "$NODE_BIN" ] || fail "NODE_BIN=$NODE_BIN is not a program"
+  BINARY=$NODE_BIN
 else
   BINARY=$(build_node)
 fi

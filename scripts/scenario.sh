@@ -2,7 +2,7 @@
 # Runs tests on real hosts and Dockers, and shows what they print. Needs root or sudo.
 #
 #   scenario.sh PART…        a file in chaos-tests/tests/scenarios without its ending, or a part of a test's name
-#   ACEFLEET_LEADER_KILLS    kills in the test of elections
+#   TEST_LEADER_KILLS    kills in the test of elections
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 

@@ -77,7 +77,7 @@ build() {
 
 # The archives that test hosts load, made of the binaries under test.
 images() {
-    ACEFLEET_IMAGE_TAR="$ARTIFACTS" ACEFLEET_BIN="$ARTIFACTS/acefleet" ACEXY_SIM_BIN="$CARGO_TARGET_DIR/debug/acexy-sim" \
+    IMAGE_TAR="$ARTIFACTS" NODE_BIN="$ARTIFACTS/acefleet" ACEXY_SIM_BIN="$CARGO_TARGET_DIR/debug/acexy-sim" \
         scripts/images.sh engine-sim gluetun-sim acexy-sim acefleet haproxy systemd
 }
 
@@ -111,7 +111,7 @@ real_docker_tests() {
     triple="$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')"
     runner="CARGO_TARGET_${triple}_RUNNER"
     export "$runner=$ROOT/scripts/as-root.sh"
-    export ACEFLEET_BIN="$ARTIFACTS/acefleet" ACEFLEET_ENGINE_SIM_TAR="$ARTIFACTS/engine-sim.tar" ACEFLEET_IMAGES="$ARTIFACTS"
+    export NODE_BIN="$ARTIFACTS/acefleet" TEST_ENGINE_SIM_TAR="$ARTIFACTS/engine-sim.tar" TEST_IMAGES="$ARTIFACTS"
     if have cargo-nextest; then
         cargo nextest run --workspace --locked -E "$REAL_DOCKER"
     else

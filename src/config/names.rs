@@ -3,7 +3,7 @@
 
 use super::layer::{Layer, Source};
 use super::report::Findings;
-use super::table::{CONFIG_NAME, PREFIX, all_names, find_retired, is_known, is_tool_variable};
+use super::table::{CONFIG_NAME, IMAGE_NAME, PREFIX, all_names, find_retired, is_known};
 
 /// Checks all names of one source.
 pub fn check(layer: &Layer, findings: &mut Findings) {
@@ -23,7 +23,7 @@ pub fn check(layer: &Layer, findings: &mut Findings) {
             } else {
                 findings.warning(name, format!("{name} ({source}) has no effect: {}", retired.instead));
             }
-        } else if is_known(name) || (!toml && is_tool_variable(name)) {
+        } else if is_known(name) || (!toml && name == IMAGE_NAME) {
         } else if !toml && is_service_link(name, value) {
             links.push(name.as_str());
         } else if toml || name.to_ascii_uppercase().starts_with(PREFIX) {

@@ -10,23 +10,8 @@ pub const PREFIX: &str = "ACEFLEET_";
 /// Names the TOML file; it is read from the environment and `.env`, never from the file itself.
 pub const CONFIG_NAME: &str = "ACEFLEET_CONFIG";
 
-/// What the compose files, scripts and tests of this project read. They stand in the same shells and `.env`
-/// files as settings and mean nothing to a node.
-const TOOL_NAMES: [&str; 13] = [
-    "ACEFLEET_BED_LOG",
-    "ACEFLEET_BENCH_DIR",
-    "ACEFLEET_BIN",
-    "ACEFLEET_BLESS",
-    "ACEFLEET_COMPOSE",
-    "ACEFLEET_ENGINE_SIM_TAR",
-    "ACEFLEET_IMAGE",
-    "ACEFLEET_IMAGES",
-    "ACEFLEET_IMAGE_ARCH",
-    "ACEFLEET_IMAGE_LOAD",
-    "ACEFLEET_IMAGE_TAR",
-    "ACEFLEET_LEADER_KILLS",
-    "ACEFLEET_PROFILE",
-];
+/// Names the image in the compose files. It stands in the same `.env` files as settings and means nothing to a node.
+pub const IMAGE_NAME: &str = "ACEFLEET_IMAGE";
 
 /// The setting of this name, which is in upper case.
 #[must_use]
@@ -53,12 +38,6 @@ pub fn is_known(name: &str) -> bool {
         || find(name).is_some()
         || find_retired(name).is_some()
         || secret_of_file(name).is_some()
-}
-
-/// True for a variable of this project's tools.
-#[must_use]
-pub fn is_tool_variable(name: &str) -> bool {
-    TOOL_NAMES.contains(&name)
 }
 
 /// All names that somebody may have meant, for suggestions.

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use acefleet_raft::View;
-use acefleet_registry::plan::{self, Plan, Watch};
+use acefleet_registry::plan::{self, Watch};
 use acefleet_registry::rules::liveness::Contact;
 use acefleet_registry::{Command, NodeId, Reply};
 use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use crate::fleet::decision::{self, Wishes};
+use crate::fleet::planned::Planned;
 use crate::fleet::{Fleet, LEADER_LOST_MS, other_settings};
 
 /// Between two looks, however fast the state changes.
@@ -22,17 +23,6 @@ const LONGEST: Duration = Duration::from_secs(1);
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
 /// Minimum pause between attempts to transfer leadership from a drained node; a failed transfer costs an election.
 const TRANSFER_EVERY: Duration = Duration::from_secs(30);
-
-/// The plan of a leader, and the state for which it was made.
-#[derive(Debug)]
-pub struct Planned {
-    /// What is to be done, and what is waited for.
-    pub plan: Plan,
-    /// The state.
-    pub view: Arc<View>,
-    /// The term that this node leads.
-    pub term: u64,
-}
 
 /// Runs until cancelled.
 pub async fn run(fleet: Fleet, cancel: CancellationToken) {

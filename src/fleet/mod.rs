@@ -77,7 +77,7 @@ struct Parts {
     /// This node is being removed from the cluster: an event that it queues now would never be written.
     departing: AtomicBool,
     /// What this node plans while it leads.
-    planned: ArcSwapOption<leader::Planned>,
+    planned: ArcSwapOption<planned::Planned>,
 }
 
 impl Fleet {

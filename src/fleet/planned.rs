@@ -1,16 +1,29 @@
 //! What the leader does and waits for, as any node tells it.
 
-use acefleet_raft::WriteError;
+use std::sync::Arc;
+
+use acefleet_raft::{View, WriteError};
+use acefleet_registry::plan::Plan;
 use acefleet_registry::plan::waits::Subject;
 use acefleet_registry::{State, plan};
 
 use crate::fleet::containers::soon;
-use crate::fleet::leader::Planned;
 use crate::fleet::{Fleet, FleetError, decision};
 use crate::peers::{Answer, PlanView, Question, WaitView};
 
 /// Longest list of what is waited for; in a large fleet most of it is one idle engine after the other.
 const WAITS_MAX: usize = 500;
+
+/// The plan of a leader, and the state for which it was made.
+#[derive(Debug)]
+pub struct Planned {
+    /// What is to be done, and what is waited for.
+    pub plan: Plan,
+    /// The state.
+    pub view: Arc<View>,
+    /// The term that this node leads.
+    pub term: u64,
+}
 
 impl Fleet {
     /// The leader's plan, asked from the leader.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use acefleet::config::table::{PREFIX, RETIRED, SETTINGS, is_known, is_tool_variable};
+use acefleet::config::table::{IMAGE_NAME, PREFIX, RETIRED, SETTINGS, is_known};
 
 use super::{load, refused, valid, warnings};
 
@@ -85,7 +85,7 @@ fn engines_never_run_outside_a_vpn_that_was_asked_for() {
 }
 
 #[test]
-fn variables_of_the_tools_do_not_keep_a_node_from_starting() {
+fn names_in_scripts_and_compose_files_do_not_keep_a_node_from_starting() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = 0;
     for place in ["Makefile", "scripts", "deploy", "docker-compose.cluster.yml", "chaos-tests"] {
@@ -95,14 +95,14 @@ fn variables_of_the_tools_do_not_keep_a_node_from_starting() {
                 let name = format!("{PREFIX}{}", &rest[..end]);
                 // `ACEFLEET_*` and the like mean all of them.
                 if end > 0 {
-                    assert!(is_known(&name) || is_tool_variable(&name), "{file}: {name} would be refused");
-                    found += usize::from(is_tool_variable(&name));
+                    assert!(is_known(&name) || name == IMAGE_NAME, "{file}: {name} would be refused");
+                    found += usize::from(name == IMAGE_NAME);
                 }
             }
         }
     }
-    assert!(found > 0, "no script reads a variable of its own");
-    assert_eq!(warnings(&[("ACEFLEET_BIN", "/x")], "ACEFLEET_BIN"), Vec::<String>::new());
+    assert!(found > 0, "the compose files do not name the image");
+    assert_eq!(warnings(&[(IMAGE_NAME, "x:1")], IMAGE_NAME), Vec::<String>::new());
 }
 
 /// The text files below a path, by name.

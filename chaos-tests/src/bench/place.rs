@@ -63,13 +63,13 @@ pub struct Place {
 }
 
 impl Place {
-    /// A directory for data of nodes and of etcd, on the disk of `ACEFLEET_BENCH_DIR` or of the system's temporary files.
+    /// A directory for data of nodes and of etcd, on the disk of `BENCH_DIR` or of the system's temporary files.
     pub fn new(bin: PathBuf, effort: Effort) -> Result<Self> {
-        let base = std::env::var_os("ACEFLEET_BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
-        let dir =
-            tempfile::Builder::new().prefix("acefleet-bench-").tempdir_in(&base).with_context(|| {
-                format!("cannot create a directory in {}; see ACEFLEET_BENCH_DIR", base.display())
-            })?;
+        let base = std::env::var_os("BENCH_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
+        let dir = tempfile::Builder::new()
+            .prefix("acefleet-bench-")
+            .tempdir_in(&base)
+            .with_context(|| format!("cannot create a directory in {}; see BENCH_DIR", base.display()))?;
         Ok(Self { bin, effort, dir, nets: AtomicU8::new(0) })
     }
 

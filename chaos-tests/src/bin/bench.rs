@@ -16,13 +16,13 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Benchmarks of acefleet beside bare hyper, etcd, Docker and HAProxy.
 ///
-/// BENCH=quick takes a few minutes, BENCH=full watches the idle cluster for ten. ACEFLEET_BENCH_DIR names a directory on the
+/// BENCH=quick takes a few minutes, BENCH=full watches the idle cluster for ten. BENCH_DIR names a directory on the
 /// disk to use.
 #[derive(Debug, Parser)]
 struct Args {
     /// Groups of rows to measure; all without any.
     groups: Vec<String>,
-    /// The acefleet binary; default: ACEFLEET_BIN, else the one beside this program.
+    /// The acefleet binary; default: NODE_BIN, else the one beside this program.
     #[arg(long, value_name = "FILE")]
     bin: Option<PathBuf>,
     /// Print the names of all groups.

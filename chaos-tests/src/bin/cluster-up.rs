@@ -30,10 +30,10 @@ struct Args {
     /// Keep the nodes' data in this directory and use it again next time.
     #[arg(long, value_name = "DIR")]
     keep_data: Option<PathBuf>,
-    /// The acefleet binary; default: ACEFLEET_BIN, else the one beside this program.
+    /// The acefleet binary; default: NODE_BIN, else the one beside this program.
     #[arg(long, value_name = "FILE")]
     bin: Option<PathBuf>,
-    /// Tar of the engine image; default: ACEFLEET_ENGINE_SIM_TAR, else built by scripts/images.sh.
+    /// Tar of the engine image; default: TEST_ENGINE_SIM_TAR, else built by scripts/images.sh.
     #[arg(long, value_name = "FILE")]
     image_tar: Option<PathBuf>,
     /// API key of the nodes.

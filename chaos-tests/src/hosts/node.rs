@@ -72,7 +72,7 @@ impl Node {
         if !peers.is_empty() {
             set("ACEFLEET_PEERS", peers.to_owned());
         }
-        set("ACEFLEET_LOG", std::env::var("ACEFLEET_BED_LOG").unwrap_or_else(|_| "info".to_owned()));
+        set("ACEFLEET_LOG", std::env::var("TEST_BED_LOG").unwrap_or_else(|_| "info".to_owned()));
         set("DOCKER_HOST", host.docker().url());
         set("API_KEY", options.api_key.clone());
         set("TARGET_IMAGE", ENGINE_IMAGE.to_owned());

@@ -115,11 +115,11 @@ impl<'a> Compose<'a> {
     }
 }
 
-/// `ACEFLEET_COMPOSE` names a program, of version 1 or 2. Otherwise version 1 is a program of its own, and of version 2 a plug-in
+/// `TEST_COMPOSE` names a program, of version 1 or 2. Otherwise version 1 is a program of its own, and of version 2 a plug-in
 /// of the client is tried if there is no such program.
 async fn program() -> Result<Command> {
-    if let Some(path) = std::env::var_os("ACEFLEET_COMPOSE").map(PathBuf::from) {
-        ensure!(path.is_file(), "{} is not a file (see ACEFLEET_COMPOSE)", path.display());
+    if let Some(path) = std::env::var_os("TEST_COMPOSE").map(PathBuf::from) {
+        ensure!(path.is_file(), "{} is not a file (see TEST_COMPOSE)", path.display());
         return Ok(Command::new(path));
     }
     if let Some(path) = tools::find("docker-compose") {

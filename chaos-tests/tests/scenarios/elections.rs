@@ -1,6 +1,6 @@
 //! Elections that no client notices: the leader is killed again and again while Acexys work through the other nodes.
 //!
-//! `ACEFLEET_LEADER_KILLS` says how many kills.
+//! `TEST_LEADER_KILLS` says how many kills.
 
 use std::collections::BTreeSet;
 
@@ -25,8 +25,8 @@ const SPARE: usize = 3;
 /// life, as the real one does, and lives for one kill of another node.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_client_notices_that_the_leader_is_killed() -> Result<()> {
-    let kills = match std::env::var("ACEFLEET_LEADER_KILLS") {
-        Ok(kills) => kills.parse().context("ACEFLEET_LEADER_KILLS is no number")?,
+    let kills = match std::env::var("TEST_LEADER_KILLS") {
+        Ok(kills) => kills.parse().context("TEST_LEADER_KILLS is no number")?,
         Err(_) => KILLS,
     };
     let _turn = turn().await?;

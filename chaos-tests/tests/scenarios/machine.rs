@@ -164,7 +164,7 @@ fn install(into: &Path) -> Result<()> {
     let repository = std::fs::canonicalize(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))?;
     let script = repository.join("scripts/install.sh");
     let (binary, into) = (artifacts::acefleet(None)?, into.display().to_string());
-    let (binary, into) = (format!("ACEFLEET_BIN={}", binary.display()), format!("DESTDIR={into}"));
+    let (binary, into) = (format!("NODE_BIN={}", binary.display()), format!("DESTDIR={into}"));
     let words = [binary.as_str(), &into, "PREFIX=/usr/local", &script.to_string_lossy(), "install"];
     tools::run_for("env", &words, INSTALL).map(drop)
 }

@@ -45,8 +45,8 @@ async fn load_image(docker: &Docker) {
     if docker.inspect_image(IMAGE).await.is_ok() {
         return;
     }
-    let archive = std::env::var("ACEFLEET_ENGINE_SIM_TAR").unwrap_or_else(|_| {
-        panic!("{IMAGE} is not loaded: run scripts/images.sh or set ACEFLEET_ENGINE_SIM_TAR")
+    let archive = std::env::var("TEST_ENGINE_SIM_TAR").unwrap_or_else(|_| {
+        panic!("{IMAGE} is not loaded: run scripts/images.sh or set TEST_ENGINE_SIM_TAR")
     });
     let archive = tokio::fs::read(archive).await.unwrap();
     let options = ImportImageOptionsBuilder::new().quiet(true).build();

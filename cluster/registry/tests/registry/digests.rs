@@ -2,7 +2,7 @@
 //! another state, be it by one word of an event, is outvoted in a rolling upgrade and ends.
 //!
 //! When a digest changes, raise `Level::CURRENT` (`src/level.rs` says how), unless no release has that level yet. Then
-//! `ACEFLEET_BLESS=1 cargo test -p acefleet-registry digests` pins the new ones.
+//! `TEST_BLESS=1 cargo test -p acefleet-registry digests` pins the new ones.
 
 use std::path::PathBuf;
 
@@ -69,7 +69,7 @@ fn lines() -> Vec<String> {
 fn apply_comes_to_the_same_states_as_long_as_the_level_is_the_same() {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/registry/golden/digests.txt");
     let now = lines();
-    if std::env::var_os("ACEFLEET_BLESS").is_some() {
+    if std::env::var_os("TEST_BLESS").is_some() {
         std::fs::write(&path, now.join("\n") + "\n").unwrap();
     }
     let text = std::fs::read_to_string(&path).unwrap();
@@ -80,7 +80,7 @@ fn apply_comes_to_the_same_states_as_long_as_the_level_is_the_same() {
     assert!(
         other.is_none(),
         "{}: apply writes something else than it did, and texts count. A node of this program is outvoted by others of level {}: raise \
-         Level::CURRENT (src/level.rs), unless no release has this level; then run this test with ACEFLEET_BLESS=1",
+         Level::CURRENT (src/level.rs), unless no release has this level; then run this test with TEST_BLESS=1",
         other.unwrap_or_default(),
         Level::CURRENT
     );

@@ -1,7 +1,7 @@
 //! The format on disk and on the wire: MessagePack with named fields. What is pinned here was written by
 //! an older version; it must stay readable, and as long as a record does not change, identical.
 //!
-//! After a wanted change: `ACEFLEET_BLESS=1 cargo test -p acefleet-registry format` rewrites the files.
+//! After a wanted change: `TEST_BLESS=1 cargo test -p acefleet-registry format` rewrites the files.
 //! A changed line means that old data must be read by new code: look at each one.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -236,7 +236,7 @@ fn unhex(text: &str) -> Vec<u8> {
 fn golden(file: &str, lines: &[(String, Vec<u8>)]) -> Vec<Vec<u8>> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/registry/golden").join(file);
     let now: Vec<String> = lines.iter().map(|(name, bytes)| format!("{name} {}", hex(bytes))).collect();
-    if std::env::var_os("ACEFLEET_BLESS").is_some() {
+    if std::env::var_os("TEST_BLESS").is_some() {
         std::fs::write(&path, now.join("\n") + "\n").unwrap();
     }
     let text = std::fs::read_to_string(&path).unwrap();
