@@ -317,7 +317,12 @@ impl State {
     /// The replacement of an engine, unless its start failed.
     #[must_use]
     pub fn replacement(&self, id: EngineId) -> Option<&Arc<Engine>> {
-        self.all_engines().find(|e| e.replaces == Some(id) && e.phase != Phase::Failed)
+        self.replacements().find(|e| e.replaces == Some(id))
+    }
+
+    /// Engines that were started in place of others.
+    pub(crate) fn replacements(&self) -> impl Iterator<Item = &Arc<Engine>> {
+        self.all_engines().filter(|e| e.replaces.is_some() && e.phase != Phase::Failed)
     }
 
     /// Hosts whose Docker answers, in order of their ids.

@@ -6,7 +6,7 @@ use crate::records::cause::Cause;
 use crate::records::engine::Engine;
 use crate::records::ids::NodeId;
 use crate::records::time::Elapsed;
-use crate::rules::engines::{Keeps, keeps_listed};
+use crate::rules::engines::{Keeps, above_floors, keeps_in_use};
 use crate::rules::liveness::STEADY;
 use crate::state::State;
 
@@ -34,11 +34,12 @@ fn stops(
     now_ms: Elapsed,
     may_lose: impl Fn(NodeId) -> bool,
 ) -> Plan {
-    let policy = state.policy();
+    let spare = above_floors(state).unwrap_or(0);
     let mut plan = Plan::default();
     let mut engines: Vec<&Engine> = Vec::new();
     for engine in state.published_engines() {
-        match keeps_listed(state, engine, idle_ms, now_ms) {
+        match keeps_in_use(state, engine, idle_ms, now_ms) {
+            None if spare == 0 => {}
             None if may_lose(engine.node) => engines.push(engine),
             None => plan.waits.push(Wait::RetireOnUnsteady { engine: engine.id }),
             Some(why @ (Keeps::NotIdle { .. } | Keeps::ClientsComing { .. })) => {
@@ -48,11 +49,6 @@ fn stops(
         }
     }
     engines.sort_by_key(|engine| (state.idle_since_ms(engine), engine.id));
-    let surplus = state.supply().saturating_sub(policy.min_replicas);
-    let spare = match policy.min_free_replicas {
-        0 => surplus,
-        free => surplus.min(state.free_supply().saturating_sub(free)),
-    };
     let stop = |engine: &Engine| Command::EngineStop {
         engine: engine.id,
         cause: cause.clone(),

@@ -1,5 +1,7 @@
 //! Engines that lost their network and were taken away for it, and have not been replaced: what they were asked for is still wanted.
 
+use std::collections::BTreeSet;
+
 use crate::records::engine::EngineSpec;
 use crate::records::ids::EngineId;
 use crate::records::time::Elapsed;
@@ -17,5 +19,6 @@ pub(super) fn owed(state: &State, now_ms: Elapsed) -> Vec<(EngineId, EngineSpec)
         let recent = |at_ms: Elapsed| now_ms.since(at_ms) < REPLACE_WITHIN_MS;
         e.leaves().is_some_and(|(cause, at_ms)| cause.is_replaced() && recent(at_ms))
     });
-    due.filter(|e| state.replacement(e.id).is_none()).map(|e| (e.id, e.spec.clone())).collect()
+    let replaced: BTreeSet<EngineId> = state.replacements().filter_map(|e| e.replaces).collect();
+    due.filter(|e| !replaced.contains(&e.id)).map(|e| (e.id, e.spec.clone())).collect()
 }

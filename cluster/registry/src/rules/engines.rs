@@ -10,6 +10,7 @@ use strum::AsRefStr;
 use crate::records::cause::Cause;
 use crate::records::engine::{Engine, EngineSpec, Health, Phase};
 use crate::records::ids::NodeId;
+use crate::records::policy::Policy;
 use crate::records::time::Elapsed;
 use crate::records::vpn::VpnFault;
 use crate::state::State;
@@ -174,7 +175,11 @@ fn replaced(state: &State, engine: &Engine) -> Option<Unlisted> {
 /// `AUTO_DELETE` and of `/gc`. `None` when it may retire at `now_ms`.
 #[must_use]
 pub fn keeps_listed(state: &State, engine: &Engine, idle_ms: u64, now_ms: Elapsed) -> Option<Keeps> {
-    let policy = state.policy();
+    keeps_in_use(state, engine, idle_ms, now_ms).or_else(|| above_floors(state).err())
+}
+
+/// The same without the floors, which need engines and not this one.
+pub(crate) fn keeps_in_use(state: &State, engine: &Engine, idle_ms: u64, now_ms: Elapsed) -> Option<Keeps> {
     let streams = state.active_streams(engine.id);
     let idle_for = now_ms.since(state.idle_since_ms(engine));
     if engine.phase >= Phase::Draining {
@@ -189,14 +194,26 @@ pub fn keeps_listed(state: &State, engine: &Engine, idle_ms: u64, now_ms: Elapse
     if let Some(left_ms) = expected_for(engine, now_ms) {
         return Some(Keeps::ClientsComing { left_ms });
     }
-    if idle_for < idle_ms {
-        return Some(Keeps::NotIdle { left_ms: idle_ms - idle_for });
+    (idle_for < idle_ms).then(|| Keeps::NotIdle { left_ms: idle_ms - idle_for })
+}
+
+/// How many free engines may leave before a floor needs the next one.
+///
+/// # Errors
+/// The floor that needs every engine that there is.
+pub(crate) fn above_floors(state: &State) -> Result<u32, Keeps> {
+    let Policy { min_replicas, min_free_replicas, .. } = *state.policy();
+    let surplus = state.supply().saturating_sub(min_replicas);
+    if surplus == 0 {
+        return Err(Keeps::MinReplicas(min_replicas));
     }
-    if state.supply() <= policy.min_replicas {
-        return Some(Keeps::MinReplicas(policy.min_replicas));
+    match min_free_replicas {
+        0 => Ok(surplus),
+        floor => match state.free_supply().saturating_sub(floor) {
+            0 => Err(Keeps::MinFreeReplicas(floor)),
+            spare => Ok(surplus.min(spare)),
+        },
     }
-    let free = policy.min_free_replicas;
-    (free != 0 && state.free_supply() <= free).then_some(Keeps::MinFreeReplicas(free))
 }
 
 /// What is wrong with the network of an engine that may leave for that at `now_ms`, or what keeps it. One whose network works
