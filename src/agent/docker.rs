@@ -100,8 +100,8 @@ impl DockerRuntime {
             match stopped {
                 Err(RuntimeError::NotFound) => return Ok(()),
                 Err(error @ RuntimeError::Unavailable(_)) => return Err(error),
-                // The removal kills a container that cannot be stopped.
-                Ok(()) | Err(_) => {}
+                Ok(()) => {}
+                Err(error) => tracing::debug!(id, %error, "cannot stop the container; removing it kills it"),
             }
         }
         match self.discard(id).await {

@@ -100,7 +100,12 @@ pub(super) async fn adopt(ctx: &Context, found: Adopt) {
     match ctx.writer.settle(Command::Adopt(found)).await {
         None => {}
         Some(Reply::Refused(refusal)) => {
-            let Ok(now) = ctx.runtime.inspect(&container).await else { return };
+            let now = match ctx.runtime.inspect(&container).await {
+                Ok(now) => now,
+                Err(RuntimeError::NotFound) => return,
+                // The next list leads here again.
+                Err(error) => return ctx.failed(&error),
+            };
             let labels = now.view.labels;
             let seen =
                 Observed { id: container.clone(), status: now.view.status, labels, ..Observed::default() };

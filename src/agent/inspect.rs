@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use acefleet_registry::{Engine, EngineId, WallMs};
 use anyhow::{Context as _, bail};
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 
 use crate::agent::runtime::{RuntimeError, Scope};
-use crate::agent::{AgentHandle, address, fetch};
+use crate::agent::{AgentHandle, address, fetch, samples};
 use crate::peers::{ContainerView, StreamSample};
 
 /// Time for the engine to answer a stop.
@@ -44,7 +44,14 @@ impl AgentHandle {
         let inspections = futures::stream::iter(found)
             .map(|c| async move { self.parts.runtime.inspect(&c.id).await })
             .buffered(AT_ONCE);
-        Ok(inspections.filter_map(|seen| async { seen.ok().map(|seen| seen.view) }).collect().await)
+        let views = inspections.filter_map(|seen| async {
+            match seen {
+                Ok(seen) => Some(Ok(seen.view)),
+                Err(RuntimeError::NotFound) => None,
+                Err(error) => Some(Err(error)),
+            }
+        });
+        Ok(views.try_collect().await?)
     }
 
     /// Samples of a stream that runs on this node, oldest first, from `since_ms` on.
@@ -68,7 +75,7 @@ impl AgentHandle {
         let client = self.parts.client.as_ref().context("this node cannot make HTTP calls")?;
         let answer = fetch::json(client, url, STOP_LIMIT).await?;
         match answer.get("error").and_then(serde_json::Value::as_str) {
-            Some(error) if !error.contains("unknown playback session id") => {
+            Some(error) if !samples::is_of_unknown_session(error) => {
                 bail!("the engine did not stop the session: {error}")
             }
             Some(_) | None => Ok(()),

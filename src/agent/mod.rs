@@ -12,7 +12,7 @@
 //!   streams, and what follows from them
 //! - [`address`], [`engine_network`], `fetch`: calls to own engines; `shown`: where clients reach them
 //! - [`left_behind`]: engines of an earlier life of this host
-//! - `inspect`: questions of the API; `leaving`: what an agent does before its node stops
+//! - `inspect`: questions of the API; `stopping`: what an agent does before its node stops
 //! - [`vpn`]: VPN containers and the engines in their network
 //! - `handle`: answers the rest of the node
 //! - `context`, `writer`, `report`, `backoff`, `lock`: what the tasks share
@@ -35,7 +35,6 @@ mod handle;
 pub mod health;
 mod inspect;
 mod lacking;
-mod leaving;
 pub mod left_behind;
 mod lock;
 mod observe;
@@ -51,6 +50,7 @@ mod shown;
 pub mod silence;
 pub mod spec;
 mod starting;
+mod stopping;
 pub mod variant;
 pub mod vpn;
 mod writer;

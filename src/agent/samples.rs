@@ -39,6 +39,11 @@ impl Answer {
     }
 }
 
+/// Whether an engine's error says that it does not know the session.
+pub(super) fn is_of_unknown_session(error: &str) -> bool {
+    error.to_ascii_lowercase().contains(UNKNOWN_SESSION)
+}
+
 /// Reads an answer.
 ///
 /// # Errors
@@ -52,7 +57,7 @@ pub fn read(answer: &Value, ts_ms: WallMs) -> Result<Answer, &'static str> {
     };
     let Some(figures) = figures else {
         let error = answer.get("error").and_then(Value::as_str).unwrap_or_default();
-        let unknown_session = error.to_ascii_lowercase().contains(UNKNOWN_SESSION);
+        let unknown_session = is_of_unknown_session(error);
         return Ok(Answer { sample: StreamSample { ts_ms, ..StreamSample::default() }, unknown_session });
     };
     // An absent key is looked up under its other spelling; a zero is a figure.

@@ -13,12 +13,13 @@ use crate::config::Config;
 /// Addresses for clients. Problems with them are logged once.
 pub struct Shown {
     config: Arc<Config>,
-    said: Once,
+    said_loopback: Once,
+    said_nowhere: Once,
 }
 
 impl Shown {
     pub(super) fn new(config: Arc<Config>) -> Self {
-        Self { config, said: Once::new() }
+        Self { config, said_loopback: Once::new(), said_nowhere: Once::new() }
     }
 
     /// The address, if it is not the usual one. Logs once if only this host can reach it, or nobody.
@@ -28,7 +29,7 @@ impl Shown {
             Reach::Usual => None,
             Reach::At(address) => {
                 if is_loopback(&address) && !is_loopback(host) {
-                    self.said.call_once(|| {
+                    self.said_loopback.call_once(|| {
                         tracing::warn!(
                             address,
                             "Docker on {node} publishes ports on {address} alone, so that only this host reaches its engines, not those who \
@@ -39,7 +40,7 @@ impl Shown {
                 Some(address)
             }
             Reach::Nowhere => {
-                self.said.call_once(|| {
+                self.said_nowhere.call_once(|| {
                     let network = self.config.docker_network.as_deref().unwrap_or("default");
                     tracing::warn!(
                         "engines on {node} publish no port and have no address in the Docker network {network}: set DOCKER_NETWORK to \

@@ -25,32 +25,36 @@ impl Fleet {
         let engine = self.find(id)?;
         match self.ask_owner(engine.node, Question::Inspect(engine.id), soon()).await? {
             Answer::Container(Some(container)) => Ok(container),
-            _ => Err(not_found()),
+            Answer::Container(None) => Err(not_found()),
+            other => Err(unexpected(&other)),
         }
     }
 
-    /// Managed containers of all hosts whose label has this value. Hosts that do not answer are left out.
-    ///
-    /// # Errors
-    /// None in this version.
-    pub async fn by_label(&self, key: &str, value: &str) -> Result<Vec<ContainerView>, FleetError> {
+    /// Managed containers of all hosts whose label has this value. Hosts that do not answer are left out, which the log says.
+    pub async fn by_label(&self, key: &str, value: &str) -> Vec<ContainerView> {
         let nodes: Vec<NodeId> = self.view().state.nodes().map(|node| node.info.id).collect();
         let asks = nodes.into_iter().map(|node| {
             let question = Question::ByLabel { key: key.to_owned(), value: value.to_owned() };
-            async move { (node, self.ask_owner(node, question, soon()).await) }
+            async move {
+                let answer = self.ask_owner(node, question, soon()).await;
+                let containers = answer.and_then(|answer| match answer {
+                    Answer::Containers(containers) => Ok(containers),
+                    other => Err(unexpected(&other)),
+                });
+                (node, containers)
+            }
         });
         let mut found = Vec::new();
         for (node, answer) in join_all(asks).await {
             match answer {
-                Ok(Answer::Containers(containers)) => found.extend(containers),
-                Ok(_) => {}
+                Ok(containers) => found.extend(containers),
                 Err(error) => {
                     let node = self.view().state.node_name(node);
                     tracing::warn!(node, %error, "a host is missing from a search by label");
                 }
             }
         }
-        Ok(found)
+        found
     }
 
     /// Stops and removes a managed container, and waits until it is gone.
@@ -98,7 +102,7 @@ impl Fleet {
         if node == self.cluster().node_id() {
             return match tokio::time::timeout_at(deadline.into(), hooks::answer(self, question)).await {
                 Ok(answer) => answer.map_err(|e| refused(format!("{e:#}"))),
-                Err(_) => Err(refused("its Docker daemon or engine does not answer".to_owned())),
+                Err(_) => Err(refused("this node did not answer in time".to_owned())),
             };
         }
         let request = serde_json::to_vec(&question).map_err(|e| refused(e.to_string()))?;
@@ -110,6 +114,11 @@ impl Fleet {
 /// Deadline for an answer.
 pub(super) fn soon() -> Instant {
     Instant::now() + ASK_WITHIN
+}
+
+/// A node answered another question than the one that it was asked.
+pub(super) fn unexpected(answer: &Answer) -> FleetError {
+    FleetError::Owner(acefleet_raft::AskError::Refused(format!("unexpected answer {answer:?}")))
 }
 
 fn not_found() -> FleetError {

@@ -9,11 +9,12 @@ use acefleet_raft::{MemberStatus, MembershipChange, RaftStatus, Role};
 use acefleet_registry::node::Wanted;
 use acefleet_registry::{Command, NodeId, Reply};
 
+use crate::fleet::containers::unexpected;
 use crate::fleet::{Fleet, FleetError};
 use crate::peers::{Adoption, Answer, Question};
 
-/// How long a removal waits for events that the member keeps to be written.
-const KEPT_WITHIN: Duration = Duration::from_secs(5);
+/// How long a removal waits for the member to write its queued events.
+const QUEUED_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 impl Fleet {
@@ -51,8 +52,8 @@ impl Fleet {
     /// overrides what can be overridden. Returns the votes before and after, if it had one.
     ///
     /// # Errors
-    /// When it is unknown, runs engines, keeps events that are not written yet, or the cluster would lose its majority; or when
-    /// no leader is found in time, after which a repeat is safe.
+    /// When the member is unknown, runs engines, or has queued events; when the cluster would lose its majority; when no leader is
+    /// found in time. A repeat is safe.
     pub async fn remove_member(
         &self,
         name: &str,
@@ -79,7 +80,7 @@ impl Fleet {
         }
         let own = member.id == self.cluster().node_id();
         if lives && !force {
-            let left = self.kept_events_left(member.id, deadline).await;
+            let left = self.queued_events_left(member.id, deadline).await;
             if left > 0 {
                 return Err(FleetError::Unsafe(format!(
                     "{name} has answered {left} events that it could not write yet, and they would be lost with it: make sure \
@@ -87,12 +88,12 @@ impl Fleet {
                 )));
             }
         }
-        self.parts.departing.store(own, Ordering::Relaxed);
+        self.parts.being_removed.store(own, Ordering::Relaxed);
         let removed =
             self.cluster().change_members(MembershipChange::Remove { id: member.id }, deadline).await;
         if own {
             // Writes of a node that is no member are refused: the leader cleans up after it.
-            self.parts.departing.store(removed.is_ok(), Ordering::Relaxed);
+            self.parts.being_removed.store(removed.is_ok(), Ordering::Relaxed);
             return Ok(removed.map(|()| sums)?);
         }
         removed?;
@@ -116,21 +117,18 @@ impl Fleet {
         let member = self.member(name)?;
         match self.ask_owner(member.id, Question::AdoptLeftBehind { force }, deadline).await? {
             Answer::Adoptions(adoptions) => Ok(adoptions),
-            other => Err(FleetError::Owner(acefleet_raft::AskError::Refused(format!(
-                "unexpected answer {other:?}"
-            )))),
+            other => Err(unexpected(&other)),
         }
     }
 
-    /// How many events a member still keeps after it got some time to write them: this node by what it has, another by what
-    /// it reported last.
-    async fn kept_events_left(&self, member: NodeId, deadline: Instant) -> u64 {
+    /// Queued events of a member after it had some time to write them; of another member, as it reported last.
+    async fn queued_events_left(&self, member: NodeId, deadline: Instant) -> u64 {
         let kept = || match member == self.cluster().node_id() {
             true => self.cluster().outbox().len(),
             false => self.soft().nodes.get(&member).map_or(0, |last| last.report.queued_events),
         };
         // The removal itself needs time, too.
-        let limit = KEPT_WITHIN.min(deadline.saturating_duration_since(Instant::now()) / 2);
+        let limit = QUEUED_WITHIN.min(deadline.saturating_duration_since(Instant::now()) / 2);
         let until = Instant::now() + limit;
         loop {
             let left = kept();

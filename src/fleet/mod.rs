@@ -74,8 +74,8 @@ struct Parts {
     stopping: CancellationToken,
     relay: Arc<relay::Stats>,
     outbox_order: OutboxOrder,
-    /// This node is being removed from the cluster: an event that it queues now would never be written.
-    departing: AtomicBool,
+    /// True while this node is being removed: it queues no more events.
+    being_removed: AtomicBool,
     /// What this node plans while it leads.
     planned: ArcSwapOption<planned::Planned>,
 }
@@ -91,7 +91,7 @@ impl Fleet {
         stopping: CancellationToken,
     ) -> Self {
         let relay = Arc::default();
-        let departing = AtomicBool::new(false);
+        let being_removed = AtomicBool::new(false);
         let planned = ArcSwapOption::empty();
         let outbox_order = OutboxOrder::behind(cluster.outbox().len(), cluster.outbox().newest());
         Self {
@@ -103,7 +103,7 @@ impl Fleet {
                 stopping,
                 relay,
                 outbox_order,
-                departing,
+                being_removed,
                 planned,
             }),
         }
@@ -145,8 +145,8 @@ impl Fleet {
         &self.parts.relay
     }
 
-    /// Whether this node knows a leader that a majority follows, as far as it can tell without asking: one that sent a message, or was
-    /// confirmed, within [`LEADER_LOST_MS`].
+    /// Whether this node knows a leader that a majority follows. It goes by the last message or confirmation within [`LEADER_LOST_MS`]
+    /// and asks nobody.
     #[must_use]
     pub fn has_leader(&self) -> bool {
         let status = self.parts.cluster.status();

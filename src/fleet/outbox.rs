@@ -1,6 +1,6 @@
 //! Queues events on this node's disk while the cluster has no leader, and answers them. They are written in their order when there is
-//! a leader again, so an answered event is never lost. A new event waits only for queued ones of its stream: otherwise the queue
-//! would never become empty under load.
+//! a leader again, so an answered event is never lost. A new event waits only for queued ones of its stream. Otherwise the
+//! queue would never become empty under load.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use acefleet_raft::{Applied, OutboxError, WriteError};
 use acefleet_registry::{Command, OpId};
 use serde::{Deserialize, Serialize};
 
-use crate::fleet::outbox_order::About;
+use crate::fleet::outbox_order::{About, HeldUp};
 use crate::fleet::{Code, Fleet, FleetError};
 use crate::op_id::new_op_id;
 
@@ -40,24 +40,26 @@ impl Fleet {
         let op_id = new_op_id();
         let mut command = command;
         let mut about = self.parts.outbox_order.about(&command);
-        let mut why = "earlier events of its streams are queued".to_owned();
-        // Earlier events waited for a leader until they were queued: this one need not wait, too.
-        let queue_now = self.is_leaderless() && !self.cluster().outbox().is_empty();
-        if !queue_now && self.parts.outbox_order.clear(&about, deadline, || self.is_leaderless()).await {
-            let before = self.view();
-            match self.cluster().propose(op_id, command.clone(), deadline).await {
-                Ok(applied) => return Ok(Delivery::Applied(applied)),
-                Err(error) if self.parts.departing.load(Ordering::Relaxed) => return Err(error.into()),
-                Err(error) => {
-                    why = error.to_string();
-                    if !error.is_known_not_applied() {
-                        // It may be applied already, and repeated after its op-id is forgotten.
-                        command = before.state.pinned(command);
-                        about = self.parts.outbox_order.about(&command);
+        let why = match self.turn(&about, deadline).await {
+            Err(held_up) => held_up.to_string(),
+            Ok(()) => {
+                let before = self.view();
+                match self.cluster().propose(op_id, command.clone(), deadline).await {
+                    Ok(applied) => return Ok(Delivery::Applied(applied)),
+                    Err(error) if self.parts.being_removed.load(Ordering::Relaxed) => {
+                        return Err(error.into());
+                    }
+                    Err(error) => {
+                        if !error.is_known_not_applied() {
+                            // It may be applied already, and repeated after its op-id is forgotten.
+                            command = before.state.pinned(command);
+                            about = self.parts.outbox_order.about(&command);
+                        }
+                        error.to_string()
                     }
                 }
             }
-        }
+        };
         if !self.cluster().has_asked_members() {
             // This node may have been removed, and would never write what it queues.
             return Err(WriteError::NoLeader.into());
@@ -69,6 +71,14 @@ impl Fleet {
         let fleet = self.clone();
         let queueing = tokio::spawn(async move { fleet.queue(record, &about, &why).await });
         queueing.await.map_err(|error| failed(error.to_string()))?
+    }
+
+    /// Waits for the turn of an event. Without a leader it does not wait behind others that are queued already.
+    async fn turn(&self, about: &About, deadline: Instant) -> Result<(), HeldUp> {
+        if self.is_leaderless() && !self.cluster().outbox().is_empty() {
+            return Err(HeldUp::NoLeader);
+        }
+        self.parts.outbox_order.clear(about, deadline, || self.is_leaderless()).await
     }
 
     async fn queue(&self, record: Vec<u8>, about: &About, why: &str) -> Result<Delivery, FleetError> {

@@ -115,6 +115,20 @@ impl Roomless {
     }
 }
 
+/// Why an event is queued behind others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeldUp {
+    /// Those before it were not written in time.
+    #[error("earlier events of its streams are queued")]
+    Deadline,
+    /// One before it waits for room in the registry.
+    #[error("an earlier event of its streams waits for room in the registry")]
+    Roomless,
+    /// Those before it wait for a leader.
+    #[error("the cluster has no leader, and earlier events of its streams are queued")]
+    NoLeader,
+}
+
 impl OutboxOrder {
     /// The order after a start: `earlier` events are queued, up to number `earlier_until`.
     pub fn behind(earlier: u64, earlier_until: u64) -> Self {
@@ -139,24 +153,34 @@ impl OutboxOrder {
         About { any: !all_named || streams.len() > STREAMS_MAX, streams }
     }
 
-    /// Waits until no queued event has to go before this one. False when one still has to at `deadline`, when an event of its
-    /// streams waits for room, or as soon as `give_up` says so.
-    pub async fn clear(&self, about: &About, deadline: Instant, give_up: impl Fn() -> bool) -> bool {
+    /// Waits until no queued event has to go before this one.
+    ///
+    /// # Errors
+    /// Why one still has to, at `deadline` or earlier.
+    pub async fn clear(
+        &self,
+        about: &About,
+        deadline: Instant,
+        is_leaderless: impl Fn() -> bool,
+    ) -> Result<(), HeldUp> {
         let mut changes = self.changes.subscribe();
         loop {
             let held_up = {
                 let table = self.lock();
                 if about.streams.iter().any(|stream| table.roomless.streams.contains_key(stream)) {
-                    return false;
+                    return Err(HeldUp::Roomless);
                 }
                 table.line.holds_up(about)
             };
             if !held_up {
-                return true;
+                return Ok(());
             }
             let now = Instant::now();
-            if now >= deadline || give_up() {
-                return false;
+            if now >= deadline {
+                return Err(HeldUp::Deadline);
+            }
+            if is_leaderless() {
+                return Err(HeldUp::NoLeader);
             }
             let _ = tokio::time::timeout_at(deadline.min(now + LOOK_EVERY).into(), changes.changed()).await;
         }
@@ -272,7 +296,7 @@ mod tests {
     }
 
     async fn goes(order: &OutboxOrder, command: &Command) -> bool {
-        order.clear(&order.about(command), Instant::now(), || false).await
+        order.clear(&order.about(command), Instant::now(), || false).await.is_ok()
     }
 
     #[tokio::test]
@@ -327,7 +351,7 @@ mod tests {
         assert!(goes(&order, &started("b")).await && goes(&order, &ended(None)).await);
         for held_up in [started("c"), ended(Some("m16"))] {
             let patience = Instant::now() + Duration::from_secs(600);
-            assert!(!order.clear(&order.about(&held_up), patience, || false).await, "nobody waits for room");
+            assert_eq!(order.clear(&order.about(&held_up), patience, || false).await, Err(HeldUp::Roomless));
         }
         order.written([(7, Some(earlier)), (8, Some(batch))]);
         assert!(!order.some_lack_room());
@@ -362,8 +386,8 @@ mod tests {
             tokio::spawn(async move { order.clear(&about, patience, || false).await })
         };
         tokio::task::yield_now().await;
-        assert!(!order.clear(&about, patience, || true).await, "without a leader nobody waits");
+        assert_eq!(order.clear(&about, patience, || true).await, Err(HeldUp::NoLeader));
         order.written([(1, Some(about))]);
-        assert!(waiting.await.unwrap());
+        assert_eq!(waiting.await.unwrap(), Ok(()));
     }
 }

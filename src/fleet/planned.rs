@@ -7,7 +7,7 @@ use acefleet_registry::plan::Plan;
 use acefleet_registry::plan::waits::Subject;
 use acefleet_registry::{State, plan};
 
-use crate::fleet::containers::soon;
+use crate::fleet::containers::{soon, unexpected};
 use crate::fleet::{Fleet, FleetError, decision};
 use crate::peers::{Answer, PlanView, Question, WaitView};
 
@@ -35,7 +35,8 @@ impl Fleet {
         match self.ask_owner(leader, Question::Plan, soon()).await? {
             Answer::Plan(Some(plan)) => Ok(plan),
             // It leads no more, or not yet.
-            _ => Err(WriteError::NoLeader.into()),
+            Answer::Plan(None) => Err(WriteError::NoLeader.into()),
+            other => Err(unexpected(&other)),
         }
     }
 

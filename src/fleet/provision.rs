@@ -14,10 +14,9 @@ use crate::op_id::new_op_id;
 
 /// A reservation that would leave less time than this to start the container is not worth making.
 const START_AT_LEAST: Duration = Duration::from_millis(200);
-/// To give an engine up that did not run in time takes so long, at the end of the caller's time. Where it takes longer, it
-/// goes on after the answer.
+/// Time to abandon an engine that is late, at the end of the caller's time. A slower write continues after the answer.
 const GIVE_UP: Duration = Duration::from_millis(100);
-/// How long a reservation whose caller has gone is looked for.
+/// How long this node looks for the reservation of a caller that has gone.
 const ABANDON_WITHIN: Duration = Duration::from_secs(30);
 
 /// An engine whose container runs, and the revision at which it does.
@@ -69,7 +68,9 @@ impl Fleet {
             };
             match self.reserve_and_wait(reserve, deadline).await {
                 Err(FleetError::Refused(refusal)) => {
-                    return Err(failure.unwrap_or(FleetError::Refused(refusal)));
+                    let Some(failure) = failure else { return Err(FleetError::Refused(refusal)) };
+                    tracing::info!(reason = refusal.message, "no further host is asked");
+                    return Err(failure);
                 }
                 Err(error) => return Err(error),
                 Ok(Outcome::Serving(provisioned)) => return Ok(provisioned),
@@ -118,32 +119,32 @@ impl Fleet {
     ) -> Result<Outcome, FleetError> {
         let op_id = new_op_id();
         let began = Instant::now();
-        let mut claim = Claim { fleet: self.clone(), op_id, engine: None, open: true };
+        let mut hold = CallerHold { fleet: self.clone(), op_id, engine: None, open: true };
         let write_by = deadline.checked_sub(START_AT_LEAST).unwrap_or(deadline);
         let written = self.cluster().propose(op_id, Command::Reserve(reserve), write_by).await;
         let applied = match written {
             Ok(applied) => applied,
             Err(error) => {
-                claim.open = !error.is_known_not_applied();
+                hold.open = !error.is_known_not_applied();
                 return Err(error.into());
             }
         };
         let engine = match applied.reply {
             Reply::Engine(engine) => engine,
             Reply::Refused(refusal) => {
-                claim.open = false;
+                hold.open = false;
                 return Err(FleetError::Refused(refusal));
             }
             other => {
-                claim.open = false;
+                hold.open = false;
                 let message = format!("unexpected reply to a reservation: {other:?}");
                 return Err(FleetError::Failed { code: Code::Internal, message });
             }
         };
-        claim.engine = Some(engine.id);
+        hold.engine = Some(engine.id);
         let reserved_ms = began.elapsed().as_millis();
         let outcome = self.wait_started(engine.id, deadline.checked_sub(GIVE_UP).unwrap_or(deadline)).await;
-        claim.open = match outcome {
+        hold.open = match outcome {
             // Before the answer, so that a repeat of the call finds it, on whichever node.
             Outcome::Late => {
                 let waited_ms = began.elapsed().as_millis();
@@ -153,7 +154,7 @@ impl Fleet {
                     waited_ms,
                     "the engine does not run in time"
                 );
-                claim.give_up(engine.id, deadline).await.is_err()
+                hold.give_up(engine.id, deadline).await.is_err()
             }
             Outcome::Serving(_) | Outcome::Failed(_) => false,
         };
@@ -172,7 +173,7 @@ impl Fleet {
                         revision: view.revision,
                     });
                 }
-                Some(engine) if engine.phase >= Phase::Draining => {
+                Some(engine) if engine.phase >= Phase::Stopping => {
                     return Outcome::Failed(Arc::clone(engine));
                 }
                 _ => {}
@@ -200,36 +201,36 @@ impl Fleet {
 
 /// A caller's hold on the engine that it reserves. Dropped while open (the caller hung up, or time ran
 /// out), it hands the engine to the next caller.
-struct Claim {
+struct CallerHold {
     fleet: Fleet,
     op_id: OpId,
     engine: Option<EngineId>,
     open: bool,
 }
 
-impl Claim {
+impl CallerHold {
     async fn give_up(&self, engine: EngineId, deadline: Instant) -> Result<(), FleetError> {
         let abandon = Command::Abandon { engine, by: Some(self.op_id) };
         self.fleet.write(abandon, deadline).await.map(drop)
     }
 }
 
-impl Drop for Claim {
+impl Drop for CallerHold {
     fn drop(&mut self) {
         if !self.open {
             return;
         }
         let (engine, open) = (self.engine, false);
-        let claim = Claim { fleet: self.fleet.clone(), op_id: self.op_id, engine, open };
+        let hold = CallerHold { fleet: self.fleet.clone(), op_id: self.op_id, engine, open };
         tokio::spawn(async move {
             let deadline = Instant::now() + ABANDON_WITHIN;
             let engine = match engine {
                 Some(engine) => Some(engine),
-                None => claim.fleet.reserved_by(claim.op_id, deadline).await,
+                None => hold.fleet.reserved_by(hold.op_id, deadline).await,
             };
             let Some(engine) = engine else { return };
-            if let Err(error) = claim.give_up(engine, deadline).await {
-                tracing::warn!(%engine, %error, "an engine whose caller has gone stays unclaimed");
+            if let Err(error) = hold.give_up(engine, deadline).await {
+                tracing::warn!(%engine, %error, "cannot abandon the engine of a caller that has gone");
             }
         });
     }

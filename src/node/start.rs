@@ -128,7 +128,7 @@ impl Node {
         let failure = tokio::select! {
             served = &mut serving => {
                 served?;
-                agent.leave().await;
+                agent.prepare_stop().await;
                 None
             }
             failure = cluster.failed() => {

@@ -54,7 +54,7 @@ impl Control {
                         Some(0) => ControlAnswer::None,
                         Some(port) => ControlAnswer::Value(port),
                         None => ControlAnswer::Unavailable(format!(
-                            "it does not understand its own route {}",
+                            "its answer on {} is unreadable",
                             PORT_ROUTES[route]
                         )),
                     };
@@ -65,11 +65,7 @@ impl Control {
             }
         }
         match refusal {
-            Some(status @ (401 | 403)) => ControlAnswer::Unavailable(format!(
-                "it answers {status} for {}: allow the route in its role file, or set GLUETUN_API_KEY, or \
-                 GLUETUN_API_USERNAME and GLUETUN_API_PASSWORD",
-                PORT_ROUTES[0]
-            )),
+            Some(status @ (401 | 403)) => ControlAnswer::Unavailable(closed(status, PORT_ROUTES[0])),
             Some(_) | None => ControlAnswer::None,
         }
     }
@@ -78,7 +74,10 @@ impl Control {
     pub(super) async fn address(&mut self, bases: &[String]) -> ControlAnswer<PublicAddress> {
         match self.get(bases, ADDRESS_ROUTE).await {
             Ok(body) => address(&body).map_or(ControlAnswer::None, ControlAnswer::Value),
-            Err(FetchError::Status(401 | 403 | 404)) => ControlAnswer::None,
+            Err(FetchError::Status(404)) => ControlAnswer::None,
+            Err(FetchError::Status(status @ (401 | 403))) => {
+                ControlAnswer::Unavailable(closed(status, ADDRESS_ROUTE))
+            }
             Err(error) => ControlAnswer::Unavailable(error.to_string()),
         }
     }
@@ -109,6 +108,13 @@ impl Control {
             ControlAuth::Basic { user, password } => request.basic_auth(user, Some(&password.0)),
         }
     }
+}
+
+fn closed(status: u16, route: &str) -> String {
+    format!(
+        "it answers {status} for {route}: allow the route in its role file, or set GLUETUN_API_KEY, or GLUETUN_API_USERNAME and \
+         GLUETUN_API_PASSWORD"
+    )
 }
 
 fn forwarded(body: &Value) -> Option<u16> {

@@ -87,6 +87,6 @@ pub(crate) async fn by_label(
     let key = snapshot.query.require(&mut checker, "key");
     let value = snapshot.query.require(&mut checker, "value");
     checker.finish()?;
-    let containers = app.fleet().by_label(&key, &value).await?;
+    let containers = app.fleet().by_label(&key, &value).await;
     Ok(snapshot.answer(&containers))
 }

@@ -3,6 +3,6 @@
 mod docker;
 mod docker_tls;
 mod engines;
-mod leaving;
 mod reconcile;
+mod stopping;
 mod vpn;

@@ -11,10 +11,20 @@ use crate::agent::AgentHandle;
 /// Callers wait no longer for an engine.
 const PATIENCE: Duration = Duration::from_millis(2_500);
 
-/// Whether another host may be asked for engines. That it has room is not needed: a refusal that says why beats a reservation here
-/// that nobody starts.
-fn has_others(state: &State, node: NodeId) -> bool {
-    state.nodes().map(|other| other.info.id).any(|id| id != node && !state.is_down(id))
+/// Whether other nodes answer callers from now on. That they can take engines is not needed: a refusal that says why beats a
+/// reservation here that nobody starts.
+///
+/// # Errors
+/// Why no other node does.
+fn others(state: &State, node: NodeId) -> Result<(), &'static str> {
+    let others: Vec<NodeId> = state.nodes().map(|other| other.info.id).filter(|id| *id != node).collect();
+    if others.is_empty() {
+        return Err("it is the only node");
+    }
+    if others.iter().all(|id| state.is_down(*id)) {
+        return Err("all other nodes are down");
+    }
+    Ok(())
 }
 
 fn has_work(state: &State, node: NodeId) -> bool {
@@ -25,11 +35,13 @@ fn has_work(state: &State, node: NodeId) -> bool {
 impl AgentHandle {
     /// Has new engines placed on other hosts and waits until those that were placed here run: after a stop nobody would
     /// start them. Does nothing where there is no other host or no leader, and ends when callers would have given up.
-    pub async fn leave(&self) {
+    pub async fn prepare_stop(&self) {
         let cluster = &self.parts.cluster;
         let node = cluster.node_id();
         let mut changes = cluster.fleet_changes();
-        if cluster.status().leader.is_none() || !has_others(&cluster.view().state, node) {
+        let leader = cluster.status().leader.ok_or("there is no leader");
+        if let Err(why) = leader.and_then(|_| others(&cluster.view().state, node)) {
+            tracing::info!(why, "stopping without asking other hosts for engines");
             return;
         }
         self.parts.stopping.cancel();

@@ -43,14 +43,14 @@ async fn a_stopping_node_starts_its_reserved_engines_and_gets_no_more() {
     let held = fake.hold();
     let engine = node.reserve(EngineSpec::acestream()).await;
 
-    let leaving = tokio::spawn({
+    let stopping = tokio::spawn({
         let agent = node.agent().clone();
-        async move { agent.leave().await }
+        async move { agent.prepare_stop().await }
     });
     announced(&node, |docker| *docker == DockerState::Stopping).await;
     // At once: after a while the wait ends, whether or not the engine runs.
     drop(held);
-    leaving.await.unwrap();
+    stopping.await.unwrap();
     assert!(SERVING.contains(&node.cluster.view().state.engine(engine.id).unwrap().phase), "it did not wait");
     // The leader had found the host eligible a moment before.
     let reply = node.try_reserve(EngineSpec::acestream()).await;
@@ -70,7 +70,7 @@ async fn the_only_host_does_not_announce_its_stop() {
     node.start().await;
     announced(&node, |docker| *docker == DockerState::Available).await;
     let revision = node.cluster.view().revision;
-    node.agent().leave().await;
+    node.agent().prepare_stop().await;
     let docker = node.cluster.view().state.node(node.id()).unwrap().docker.clone();
     assert_eq!((docker, node.cluster.view().revision), (DockerState::Available, revision));
 }
@@ -82,6 +82,6 @@ async fn a_host_announces_its_stop_even_if_no_other_has_room() {
     node.start().await;
     another(&node, 0).await;
     announced(&node, |docker| *docker == DockerState::Available).await;
-    node.agent().leave().await;
+    node.agent().prepare_stop().await;
     announced(&node, |docker| *docker == DockerState::Stopping).await;
 }
