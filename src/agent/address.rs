@@ -87,7 +87,7 @@ impl Addresses {
     /// Base addresses to try, the likeliest first. A node in a container of the engines' network reaches them by name, not on its
     /// loopback. Engines behind a VPN have the addresses of the VPN container.
     #[must_use]
-    pub fn candidates(&self, engine: &Engine) -> Vec<String> {
+    pub fn bases(&self, engine: &Engine) -> Vec<String> {
         let mut bases = vec![format!("http://{}:{}", self.host, engine.ports.host_http)];
         if let Some(address) = &engine.address {
             // The address may be that of the container, which listens on its own port; mostly both ports are the same.
@@ -109,7 +109,7 @@ impl Addresses {
     /// The likeliest base address.
     #[must_use]
     pub fn base(&self, engine: &Engine) -> String {
-        self.candidates(engine).swap_remove(0)
+        self.bases(engine).swap_remove(0)
     }
 
     /// Puts the candidate at `index` first: it answered, those before it did not.

@@ -48,7 +48,7 @@ fn note(docker: &watch::Sender<Docker>, seen: &Docker) {
         match seen {
             Docker::Up if moved => tracing::info!("Docker answers"),
             Docker::Down(reason) if moved => {
-                tracing::warn!(%reason, "Docker is away; engines are left as they are")
+                tracing::warn!(%reason, "Docker is unavailable; engines are left as they are")
             }
             Docker::Up | Docker::Down(_) | Docker::Unknown => {}
         }
@@ -57,8 +57,7 @@ fn note(docker: &watch::Sender<Docker>, seen: &Docker) {
     });
 }
 
-/// Writes the daemon's transitions into the registry: only when they differ from what it says. A node that is about to stop
-/// says so; the next start says otherwise.
+/// Writes changes of the daemon's state into the registry. A stopping node writes `Stopping`; its next start replaces that.
 pub(super) async fn announce(ctx: Arc<Context>) {
     let mut docker = ctx.docker.clone();
     let mut changes = ctx.cluster.fleet_changes();

@@ -223,7 +223,7 @@ impl Collector {
         self.marking = Some(self.ctx.background(async move {
             let (fell_silent, answering_again) = (silent.len(), answering.len());
             let node = ctx.node;
-            if ctx.writer.settle(Command::StreamSilence { node, silent, heard: answering }).await.is_some() {
+            if ctx.writer.settle(Command::StreamSilence { node, silent, answering }).await.is_some() {
                 tracing::info!(
                     fell_silent,
                     answering_again,

@@ -1,4 +1,4 @@
-//! Checks whether this host has by now what starts found missing by name. Until it has, no engine that needs it is placed here.
+//! Checks for images and networks that starts did not find. Until they are there, no engine that needs them is placed on this host.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ pub(super) async fn run(ctx: Arc<Context>) {
         }
         if !found.is_empty() {
             for lack in &found {
-                tracing::info!(name = lack.name(), "what was missing is there");
+                tracing::info!(name = lack.name(), "the missing image or network is there");
             }
             ctx.writer.settle(Command::Found { node: ctx.node, lacks: found }).await;
         }

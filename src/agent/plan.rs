@@ -58,7 +58,7 @@ pub fn wanted(state: &State, node: NodeId, busy: &Busy) -> Vec<Action> {
     let own = state.live_engines().filter(|e| e.node == node && !busy.engines.contains(&e.id));
     own.filter_map(|engine| match engine.phase {
         Phase::Reserved => Some(Action::Start(engine.id)),
-        Phase::Draining => Some(Action::Stop(engine.id)),
+        Phase::Stopping => Some(Action::Stop(engine.id)),
         Phase::Starting | Phase::Running | Phase::Gone | Phase::Failed => None,
     })
     .collect()

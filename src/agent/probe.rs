@@ -211,7 +211,7 @@ fn aligned(begun: Instant, now: Instant, interval: Duration) -> Instant {
 
 async fn probe(ctx: Arc<Context>, client: reqwest::Client, engine: Arc<Engine>, ask_version: bool) -> Probed {
     let mut failures = Vec::new();
-    for (index, base) in ctx.addresses.candidates(&engine).iter().enumerate() {
+    for (index, base) in ctx.addresses.bases(&engine).iter().enumerate() {
         let Some(url) = address::rebase(base, STATUS) else { continue };
         match fetch::json(&client, url, LIMIT).await {
             Ok(_) => {

@@ -14,8 +14,7 @@ use crate::peers::ContainerView;
 /// Which containers are ours: those of this cluster on this node. Several nodes may share one daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
-    /// Values of the label `acefleet.cluster`: the id of the cluster, and those that it had before it was
-    /// recovered, because a label cannot be changed while its container runs.
+    /// Values of the label `acefleet.cluster`: the cluster's id and its former ids. A label cannot change while its container runs.
     pub cluster_ids: Vec<String>,
     /// Value of the label `acefleet.node`.
     pub node_name: String,

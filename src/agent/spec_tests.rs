@@ -37,7 +37,7 @@ fn engine(spec: EngineSpec, ports: Ports) -> Engine {
         vpn: None,
         forwarded_port: None,
         replaces: None,
-        retiring: None,
+        taken_off: None,
         ending: None,
     }
 }

@@ -22,9 +22,9 @@ use crate::agent::vpn::Network;
 
 /// Leases that are replaced for one engine before it fails.
 const MAX_CONFLICTS: u32 = 100;
-/// Names of other containers that a host reports; each is replicated.
-/// Attempts with a name that Docker calls taken, but shows no container of.
+/// Attempts with a name that Docker reports as used without showing a container.
 const AGAIN_MAX: u32 = 3;
+/// Names of other containers that a host reports; each is replicated.
 const NAMES_MAX: usize = 4_096;
 /// A container that ends within this time never ran: a wrong image or command, not a crash.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -73,7 +73,7 @@ pub(super) async fn start(ctx: &Context, id: EngineId) {
         let spec = spec::container(&engine, &ctx.config, view.state.policy(), cluster_id, network.as_deref());
         let mut attempted = attempt(ctx, &engine, &spec, deadline).await;
         if repeats == AGAIN_MAX && matches!(attempted, Attempt::Again) {
-            // The container with this name can be neither used nor removed, and another name is as good.
+            // The container with this name can be neither used nor removed: take another name.
             attempted = names_taken(ctx, &engine, &spec.name).await;
             repeats = 0;
         }
@@ -249,7 +249,7 @@ async fn attempt(ctx: &Context, engine: &Engine, spec: &ContainerSpec, deadline:
             let why = away.map(|seen| seen.clone());
             match why {
                 Ok(Docker::Down(reason)) => failure(Cause::DockerUnavailable, reason),
-                Ok(_) | Err(_) => failure(Cause::DockerUnavailable, "Docker went away"),
+                Ok(_) | Err(_) => failure(Cause::DockerUnavailable, "Docker became unavailable"),
             }
         }
         () = tokio::time::sleep_until(deadline) => {

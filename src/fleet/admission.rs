@@ -20,9 +20,8 @@ pub struct Admission {
 }
 
 impl Fleet {
-    /// The hosts, sorted for a plain engine. The leader passes over a host at the first sign of silence; whoever asks here remembers
-    /// the answer for longer than such a moment lasts, so only a silence that lasts counts. Other nodes may have less contact than the
-    /// leader, and go by what it reports.
+    /// The hosts, sorted for a plain engine. Callers remember the answer, so only a silence of [`SILENT_AFTER`] counts here; placement
+    /// passes a host over sooner. Other nodes use what the leader reports.
     #[must_use]
     pub fn candidates(&self, state: &State) -> Candidates {
         let cluster = self.cluster();
@@ -50,7 +49,7 @@ impl Fleet {
         let state = &view.state;
         let now = self.cluster().moment();
         let breaker = state.breaker_state(BreakerKind::General, now);
-        // Proxies ask twice a minute and refuse players until the next time: a moment without a leader must not be told.
+        // Proxies ask twice a minute and refuse players until the next time: a moment without a leader is not shown.
         if self.is_leaderless() {
             let blocked = Blocked::new(Code::NoLeader, "the cluster has no leader".to_owned());
             return Admission { breaker, blocked: vec![blocked] };

@@ -1,5 +1,4 @@
-//! Why no engine is started, in the words of the contract, and what a caller should do: one table for answers to calls and for the
-//! status.
+//! Why no engine is started, and what a caller should do. Answers to calls and the status use this one table.
 
 use std::borrow::Cow;
 
@@ -52,7 +51,7 @@ pub enum Code {
     VpnError,
     /// The start was not finished in time.
     Pending,
-    /// The event cannot be kept.
+    /// The event cannot be queued.
     OutboxFull,
     /// The owner of the engine does not answer.
     OwnerUnreachable,
@@ -140,7 +139,7 @@ pub struct Blocked {
 }
 
 impl Blocked {
-    /// What is so for a reason that has no better estimate than its usual one.
+    /// A blocked reason with its usual estimate.
     #[must_use]
     pub fn new(code: Code, message: String) -> Self {
         let (usual_s, can_retry) = match &code {
@@ -173,7 +172,7 @@ impl Blocked {
         each
     }
 
-    /// What a refusal by this state means at a moment, when the hosts stand like this.
+    /// What this refusal means now, with the hosts in this state.
     #[must_use]
     pub fn refused(state: &State, refusal: Refusal, hosts: &Candidates, now: Elapsed) -> Self {
         let Refusal { code, message, retry_after_s } = refusal;

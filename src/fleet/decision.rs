@@ -18,9 +18,9 @@ pub fn describe(state: &State, command: &Command) -> String {
             let name = state.engine_name(*engine);
             match when {
                 StopWhen::IdleFor(ms) => {
-                    format!("retires {name}: {cause}, without a stream for {} s", ms / 1000)
+                    format!("takes {name} off the list: {cause}, idle for {} s", ms / 1000)
                 }
-                StopWhen::OffVpn => format!("takes {name} away: {cause}"),
+                StopWhen::OffVpn => format!("moves {name} off its VPN: {cause}"),
                 StopWhen::Unused => format!("stops {name}: {cause}, and nobody uses it"),
                 StopWhen::Always => format!("stops {name}: {cause}"),
             }
@@ -94,9 +94,9 @@ pub fn differences(from: &Policy, to: &Policy) -> String {
     named.join(", ")
 }
 
-fn wanted(availability: Availability, now: Elapsed) -> String {
+fn wish(availability: Availability, now: Elapsed) -> String {
     match availability {
-        Availability::Active => "takes engines again".to_owned(),
+        Availability::Active => "in service again".to_owned(),
         Availability::Cordoned => "cordoned, takes no new engines".to_owned(),
         Availability::Draining { deadline_ms: None } => {
             "draining, its engines leave when their streams have ended".to_owned()
@@ -135,13 +135,6 @@ impl Wishes {
     /// Forgets what was seen: another node leads.
     pub fn clear(&mut self) {
         self.0 = None;
-    }
-}
-
-fn wish(availability: Availability, now: Elapsed) -> String {
-    match availability {
-        Availability::Active => "in service again".to_owned(),
-        Availability::Cordoned | Availability::Draining { .. } => wanted(availability, now),
     }
 }
 

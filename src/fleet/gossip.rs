@@ -16,7 +16,7 @@ use crate::peers::{NodeReport, Question};
 
 const PERIOD: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_millis(800);
-/// Every so many pushes carry the report even if it has not changed, for a node that restarted.
+/// Every tenth push carries the report even if it is unchanged, for nodes that restarted.
 const FULL_EVERY: u64 = 10;
 
 /// The last report that each node received.

@@ -16,9 +16,9 @@ use crate::fleet::decision::{self, Wishes};
 use crate::fleet::planned::Planned;
 use crate::fleet::{Fleet, LEADER_LOST_MS, other_settings};
 
-/// Between two looks, however fast the state changes.
+/// Minimum pause between two plans.
 const SHORTEST: Duration = Duration::from_millis(100);
-/// Deadlines are noticed this late at the most.
+/// Maximum pause between two plans; deadlines are noticed this late at most.
 const LONGEST: Duration = Duration::from_secs(1);
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
 /// Minimum pause between attempts to transfer leadership from a drained node; a failed transfer costs an election.
@@ -71,8 +71,8 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
     }
 }
 
-/// The term that this node leads with a majority behind it, and since when it watches without a break. A leader that was paused or
-/// cut off does not know yet that it was replaced: it decides nothing until a majority has confirmed it again.
+/// The term of this leader and since when it has watched, if a majority follows it. A leader that was paused or cut off may have been
+/// replaced. It decides nothing until a majority confirms it.
 fn leads(fleet: &Fleet) -> Option<(u64, Instant)> {
     let since = fleet.cluster().watching_since()?;
     let status = fleet.cluster().status();

@@ -13,8 +13,8 @@ use crate::fleet::{Code, Fleet, FleetError};
 /// One new key at a time: a second one would overwrite the file of the first.
 static REPLACING: Mutex<()> = Mutex::const_new(());
 
-/// Puts a new key into force that only this host holds. After a failure at any point, one of the two files has the key in force: a new
-/// key whose fate is unknown is not overwritten, and the next call puts it into force.
+/// Puts a new key into force that only this host holds. After a failure one of the two files holds the key in force. The next call
+/// completes an unfinished change.
 ///
 /// # Errors
 /// When the files cannot be written, or the cluster does not take the new hash in time: repeat it.

@@ -1,5 +1,4 @@
-//! Cluster-wide settings of this node that differ from those in force: it says so once, as it may lead next and put its own into
-//! force.
+//! Logs once which cluster-wide settings of this node differ from those in force. This node may lead next and put its own into force.
 
 use acefleet_registry::{Policy, State};
 

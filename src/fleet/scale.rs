@@ -11,7 +11,7 @@ use crate::fleet::{Fleet, FleetError};
 
 impl Fleet {
     /// Brings the number of engines to `demand`, within `MIN_REPLICAS` and `MAX_REPLICAS`. Scaling down
-    /// retires only engines that have been idle for `ENGINE_GRACE_PERIOD_S`.
+    /// takes only engines off the list that have been idle for `ENGINE_GRACE_PERIOD_S`.
     ///
     /// # Errors
     /// When no leader is found in time. Failures of hosts are only logged.
@@ -26,7 +26,7 @@ impl Fleet {
             let now = self.cluster().moment();
             let mut stops = plan::stop_idle(&view.state, policy.grace_ms, &Cause::ScaledDown, now);
             stops.truncate((supply - target) as usize);
-            return self.retire(stops, deadline).await;
+            return self.unlist(stops, deadline).await;
         }
         let reserve = Reserve {
             spec: EngineSpec::acestream(),
@@ -49,7 +49,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// Retires engines that have been idle for `IDLE_TTL_S`, as far as the floors allow.
+    /// Takes engines off the list that have been idle for `IDLE_TTL_S`, as far as the floors allow.
     ///
     /// # Errors
     /// When no leader is found in time.
@@ -57,11 +57,11 @@ impl Fleet {
         let view = self.view();
         let now = self.cluster().moment();
         let stops = plan::stop_idle(&view.state, view.state.policy().idle_ttl_ms, &Cause::IdleTtl, now);
-        self.retire(stops, deadline).await
+        self.unlist(stops, deadline).await
     }
 
     /// Engines in use by the time of the write stay.
-    async fn retire(&self, stops: Vec<Command>, deadline: Instant) -> Result<(), FleetError> {
+    async fn unlist(&self, stops: Vec<Command>, deadline: Instant) -> Result<(), FleetError> {
         try_join_all(stops.into_iter().map(|stop| self.write(stop, deadline))).await.map(drop)
     }
 }

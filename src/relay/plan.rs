@@ -80,7 +80,7 @@ fn is_own_host(host: &str, own: &Own) -> bool {
 /// Whether an engine is listed or still serves streams.
 fn is_reachable(state: &State, engine: &Engine) -> bool {
     let finishes = engine.is_acestream()
-        && engine.phase == Phase::Draining
+        && engine.phase == Phase::Stopping
         && engine.container_id.is_some()
         && engine.ports.host_http != 0
         && state.active_streams(engine.id) > 0;

@@ -161,7 +161,7 @@ fn a_draining_engine_keeps_its_port_while_streams_run_on_it() {
     world.play(port);
     assert_eq!(world.state.active_streams(engine), 1);
     world.write(Command::EngineStop { engine, cause: Cause::Deleted, when: StopWhen::Always });
-    assert_eq!(world.state.engine(engine).unwrap().phase, Phase::Draining);
+    assert_eq!(world.state.engine(engine).unwrap().phase, Phase::Stopping);
     assert_eq!(world.state.active_streams(engine), 1);
     assert_eq!(world.wanted(&own()), [(port, engine, "10.0.0.2".to_owned())]);
     world.finish();

@@ -13,7 +13,7 @@ use super::config::Config;
 use super::decode::{decode, decode_list};
 use super::events::{StreamEnded, StreamStarted};
 use super::provision::{Understood, understand};
-use super::records::{EngineEntry, Provisioned, Refusal, Status, StreamEntry};
+use super::records::{BlockedDetail, EngineEntry, Provisioned, Status, StreamEntry};
 use super::report::{Call, Complaint, Recorder, excerpt, millis};
 use super::wire::{self, Answer, Wire, WireError};
 
@@ -31,7 +31,7 @@ pub enum Attempt {
     /// 200 with an engine.
     Engine(Provisioned),
     /// A refusal that the client understands.
-    Refused(Refusal),
+    Refused(BlockedDetail),
     /// Anything else: tried again at once.
     Useless(String),
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::records::{Provisioning, Refusal};
+use super::records::{BlockedDetail, Provisioning};
 use super::report::Outcome;
 
 /// Attempts per play.
@@ -12,9 +12,9 @@ pub const ATTEMPTS: usize = 3;
 #[derive(Debug, PartialEq, Eq)]
 pub enum Understood {
     /// `{"detail": {…}}` with a code.
-    Structured(Refusal),
+    Structured(BlockedDetail),
     /// `{"detail": "text"}`, guessed from its words.
-    Text(Refusal),
+    Text(BlockedDetail),
     /// Nothing that the client understands, and why.
     Nothing(String),
 }
@@ -32,7 +32,7 @@ pub fn understand(body: &[u8]) -> Understood {
     };
     match detail {
         Value::String(text) => Understood::Text(guess(text)),
-        Value::Object(_) => match super::decode::decode::<Refusal>(detail.to_string().as_bytes()) {
+        Value::Object(_) => match super::decode::decode::<BlockedDetail>(detail.to_string().as_bytes()) {
             Ok(refusal) if refusal.code.is_empty() => Understood::Nothing("detail has no code".to_owned()),
             Ok(refusal) => Understood::Structured(refusal),
             Err(error) => Understood::Nothing(format!("detail.{error}")),
@@ -42,7 +42,7 @@ pub fn understand(body: &[u8]) -> Understood {
     }
 }
 
-fn guess(text: String) -> Refusal {
+fn guess(text: String) -> BlockedDetail {
     let (code, eta) = if text.contains("VPN") {
         ("vpn_disconnected", Some(60))
     } else if text.contains("circuit breaker") || text.contains("Circuit breaker") {
@@ -52,12 +52,12 @@ fn guess(text: String) -> Refusal {
     } else {
         ("general_error", None)
     };
-    Refusal {
+    BlockedDetail {
         code: code.to_owned(),
         message: text,
         should_wait: eta.is_some(),
         recovery_eta_seconds: eta,
-        ..Refusal::default()
+        ..BlockedDetail::default()
     }
 }
 
@@ -71,7 +71,7 @@ pub enum Next {
 }
 
 /// `attempt` counts from 1.
-pub fn next(refusal: &Refusal, attempt: usize) -> Next {
+pub fn next(refusal: &BlockedDetail, attempt: usize) -> Next {
     if !refusal.should_wait || attempt >= ATTEMPTS {
         return Next::GiveUp;
     }
@@ -80,13 +80,13 @@ pub fn next(refusal: &Refusal, attempt: usize) -> Next {
     Next::After(if attempt == 1 { eta / 2 } else { eta })
 }
 
-fn eta(refusal: &Refusal) -> Option<u64> {
+fn eta(refusal: &BlockedDetail) -> Option<u64> {
     let seconds = refusal.recovery_eta_seconds?;
     u64::try_from(seconds).ok().filter(|seconds| *seconds > 0)
 }
 
 /// The player's answer after the last refusal.
-pub fn refused(refusal: &Refusal) -> Outcome {
+pub fn refused(refusal: &BlockedDetail) -> Outcome {
     let text = fixed_text(&refusal.code).map_or_else(|| unavailable(&refusal.message), ToOwned::to_owned);
     Outcome::Unavailable { text, retry_after: eta(refusal).and_then(|s| i64::try_from(s).ok()), json: true }
 }
@@ -125,7 +125,7 @@ fn fixed_text(code: &str) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    fn structured(body: &str) -> Refusal {
+    fn structured(body: &str) -> BlockedDetail {
         match understand(body.as_bytes()) {
             Understood::Structured(refusal) => refusal,
             other => panic!("{body}: {other:?}"),

@@ -100,13 +100,13 @@ pub struct Provisioning {
     #[serde(deserialize_with = "or_zero")]
     pub blocked_reason: String,
     #[serde(deserialize_with = "nested")]
-    pub blocked_reason_details: Option<Refusal>,
+    pub blocked_reason_details: Option<BlockedDetail>,
 }
 
 /// Why provisioning is refused: in the status poll, and as `detail` of a refused request.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct Refusal {
+pub struct BlockedDetail {
     #[serde(deserialize_with = "or_zero")]
     pub error: String,
     #[serde(deserialize_with = "or_zero")]

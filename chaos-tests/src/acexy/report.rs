@@ -64,7 +64,7 @@ pub enum Via {
     Listed,
     /// Provisioned for this play.
     Provisioned,
-    /// The configured engine, because the orchestrator was of no use.
+    /// The configured fallback engine, used when the orchestrator gives no list.
     Fallback,
 }
 

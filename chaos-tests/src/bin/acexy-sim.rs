@@ -46,7 +46,7 @@ struct Args {
     /// Dial a name at this address: name=address, may be repeated
     #[arg(long, value_name = "NAME=ADDRESS", value_parser = resolve)]
     resolve: Vec<(String, IpAddr)>,
-    /// Engine that is used when the orchestrator is of no use: host:port
+    /// Fallback engine, used when the orchestrator gives no list: host:port
     #[arg(long, value_name = "HOST:PORT", value_parser = host_port)]
     fallback: Option<(String, u16)>,
     /// Pause between two status polls

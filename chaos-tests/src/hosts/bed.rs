@@ -10,7 +10,7 @@ use super::host::Host;
 use super::janitor::{self, Reaper};
 use super::node::{Node, NodePlan};
 use super::options::{BedOptions, Layout};
-use super::state::{BedNumber, Claim, lock_registry};
+use super::state::{BedLease, BedNumber, lock_registry};
 use super::{artifacts, network, tools};
 use crate::wait::wait_for;
 
@@ -26,7 +26,7 @@ const LOGS_KEPT: usize = 20;
 /// are copied beside the test binary first, and their ends are printed.
 #[derive(Debug)]
 pub struct TestHosts {
-    claim: Claim,
+    claim: BedLease,
     hosts: Vec<Host>,
     nodes: Vec<Node>,
     reaper: Option<Reaper>,
@@ -84,7 +84,7 @@ impl TestHosts {
             for left in swept.left {
                 tracing::warn!("{left}");
             }
-            Claim::take(&lock)?
+            BedLease::take(&lock)?
         };
         let number = claim.number;
         let reaper = if options.reaper { Reaper::start(number) } else { None };

@@ -1,7 +1,7 @@
 //! Test hosts: network namespaces on one bridge, each with its own `dockerd` and `acefleet` process.
 //!
-//! Nothing here may touch a process, link, rule, mount or directory that does not carry the name of a bed, and nothing may
-//! outlive the process that made it: what [`Bed`](bed::TestHosts) does not clear away itself, the [`janitor`] does.
+//! Nothing here touches what does not carry the name of a bed. Nothing outlives the process that made it: the [`janitor`] removes
+//! what [`Bed`](bed::TestHosts) leaves.
 //!
 //! - [`bed`]: the bed as tests see it
 //! - [`options`]: what a bed consists of

@@ -1,9 +1,7 @@
-//! Which processes belong to a bed, found without trusting any record of them.
+//! A process belongs to a bed if it is in the bed's network namespace or control group. So does a part of Docker with a path inside
+//! the bed's directories.
 //!
-//! A process belongs to a bed (or to one host of it) when it lives in the bed's network namespace, runs under the bed's
-//! control group, or is a part of Docker that was started with a path inside the bed's directories (somebody's `tail -f` on
-//! a log is not). A record of pids would miss the shims and containers that Docker starts, and would point at other processes once
-//! pids are reused.
+//! A record of pids would miss the shims and containers that Docker starts, and would name other processes once pids are reused.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -85,7 +85,7 @@ pub struct BedRecord {
 
 /// The owner's claim on a bed: a directory made by it alone and a lock held while it lives.
 #[derive(Debug)]
-pub struct Claim {
+pub struct BedLease {
     /// Number that was free.
     pub number: BedNumber,
     _owner: File,
@@ -129,7 +129,7 @@ fn open_lock(path: &Path) -> Result<File> {
         .with_context(|| format!("cannot open {}", path.display()))
 }
 
-impl Claim {
+impl BedLease {
     /// Claims a number whose names and subnet are free. Call with the registry lock held.
     pub fn take(_lock: &RegistryLock) -> Result<Self> {
         let addresses = tools::run("ip", &["-4", "-o", "addr"])?;

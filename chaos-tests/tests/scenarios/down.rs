@@ -1,5 +1,5 @@
-//! The verdict on a host that stays away: its engines are lost to clients and replaced, its streams end once, and what it still
-//! runs and plays when it is back is listed again.
+//! A host that stays down: its engines are unlisted and replaced, and its streams end once. When it is back, what still runs is
+//! listed again.
 
 use std::collections::BTreeSet;
 

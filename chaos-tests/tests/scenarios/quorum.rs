@@ -1,5 +1,5 @@
-//! Two of three nodes are down: reads go on, events are queued and appear once, provisioning is refused in the form that the
-//! client understands, and probes say what a load balancer and a supervisor need to know.
+//! Two of three nodes are down. Reads continue, events are queued and appear once, and provisioning is refused in the known form.
+//! Probes tell balancers and supervisors what they need.
 
 use std::ffi::OsString;
 use std::time::{Duration, Instant};

@@ -20,7 +20,7 @@ use futures::future::{try_join, try_join_all};
 use serde_json::{Value, json};
 
 /// What a leader says when it asked another node to take over and that one took its time.
-const SLOWLY: &str = "did not take leadership over in time";
+const SLOWLY: &str = "did not complete the leadership transfer in time";
 /// After provisioning, when the engine is not listed.
 const ACEXY_WAITS: Duration = Duration::from_secs(10);
 
@@ -58,8 +58,8 @@ async fn rolling_restart(bed: &TestHosts) -> Result<()> {
         };
         let (led, stop) = clients.during(bed, others, &format!("restart-{name}-{rounds}"), restart).await?;
         kept_leading += usize::from(led && !stop.transferred);
-        // An election may come by itself between the look and the stop, and an heir may take its time; not every time.
-        ensure!(kept_leading <= 1, "leaders do not hand over when they are stopped, such as {name}");
+        // An election may come by itself between the look and the stop, and a successor may take its time; not every time.
+        ensure!(kept_leading <= 1, "a stopped leader did not transfer leadership: {name}");
         seen_enough |= stop;
         remove_others(bed, &engines).await?;
         if names.is_empty() && !seen_enough.all() && rounds < 6 {
@@ -166,7 +166,7 @@ async fn drain(bed: &TestHosts) -> Result<()> {
     let view = first.client().operate(node.name(), "drain", None).await?;
     ensure!(view["availability"] == "draining", "{view}");
     let draining = async {
-        // A leader that finds no heir at once tries again half a minute later.
+        // A leader that finds no successor at once tries again half a minute later.
         bed.wait_leader(&[first, third], DRAINED).await?;
         wait_for(&format!("{leader} to have transferred leadership"), SOON, || async {
             let log = node.process().log()?;

@@ -116,7 +116,7 @@ async fn one_machine(host: &Host) -> Result<()> {
 
 /// Three machines; the leader is stopped, comes back, and is taken out of the cluster.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stopped_unit_hands_leadership_over_and_a_removed_one_stays_down() -> Result<()> {
+async fn a_stopped_unit_transfers_leadership_and_a_removed_one_stays_down() -> Result<()> {
     let _turn = turn().await?;
     let bed = TestHosts::start(BedOptions::docker_only(3)).await?;
     conclude(bed, async |bed| three_machines(bed.hosts()).await).await
@@ -134,7 +134,7 @@ async fn three_machines(hosts: &[Host]) -> Result<()> {
         machine.unit("start").await?;
     }
     let mut rounds = 0;
-    let (index, heir) = loop {
+    let (index, successor) = loop {
         rounds += 1;
         let leader = leader_besides(&machines, None).await?;
         let index = position(&machines, &leader)?;
@@ -142,21 +142,21 @@ async fn three_machines(hosts: &[Host]) -> Result<()> {
         let stopped = machines[index].state().await?;
         ensure!(stopped.result == "success" && stopped.exit_code == 0, "{stopped:?}");
         let transferred = expect_log(&machines[index], TRANSFERRED, 1).await;
-        let heir = leader_besides(&machines, Some(&leader)).await?;
+        let successor = leader_besides(&machines, Some(&leader)).await?;
         machines[index].unit("start").await?;
         wait_for("the node to be ready again", LATER, || machines[index].client().ready()).await?;
         match transferred {
-            Ok(_) => break (index, heir),
-            // An election that came by itself just before the stop, or an heir that took its time.
-            Err(error) if rounds < 3 => eprintln!("{leader} did not hand over: {error:#}"),
+            Ok(_) => break (index, successor),
+            // An election that came by itself just before the stop, or a successor that took its time.
+            Err(error) if rounds < 3 => eprintln!("{leader} did not transfer leadership: {error:#}"),
             Err(error) => return Err(error),
         }
     };
 
-    let heir = &machines[position(&machines, &heir)?];
-    let members = as_administrator(heir, "members").await?;
+    let successor = &machines[position(&machines, &successor)?];
+    let members = as_administrator(successor, "members").await?;
     ensure!(hosts.iter().all(|host| members.contains(host.name())), "{members}");
-    removed(&machines[index], heir).await
+    removed(&machines[index], successor).await
 }
 
 /// A node that the cluster removes ends, and neither systemd nor an administrator brings it back, until its host has done what

@@ -117,7 +117,7 @@ pub enum Command {
         /// Its health now.
         health: Health,
     },
-    /// Stop and remove an engine, or retire it first, as the condition says.
+    /// Stop and remove an engine, or take it off the list first, as the condition says.
     EngineStop {
         /// The engine.
         engine: EngineId,
@@ -211,7 +211,8 @@ pub enum Command {
         /// Numbers of streams that give none, [`Stream::seq`].
         silent: BTreeSet<u64>,
         /// The same of streams that do again.
-        heard: BTreeSet<u64>,
+        #[serde(rename = "heard")]
+        answering: BTreeSet<u64>,
     },
 }
 
@@ -288,12 +289,12 @@ pub struct Reserve {
 pub enum StopWhen {
     /// Whatever runs on it.
     Always,
-    /// No stream runs on it, the floors hold without it, and it has been idle for so many milliseconds: it retires.
+    /// No stream runs on it, the floors hold without it, and it has been idle for so many milliseconds: it is taken off the list.
     IdleFor(u64),
-    /// Something is wrong with its network, see [`crate::records::vpn::VpnFault`], and no stream runs on it: it retires, or stops at once
+    /// Something is wrong with its network, see [`crate::records::vpn::VpnFault`], and no stream runs on it: it is taken off the list, or stops at once
     /// when its network does not work.
     OffVpn,
-    /// It retires or its node is draining, no stream runs on it, and no client can be on its way to it; or the deadline of the
+    /// It is off the list or its node is draining, no stream runs on it, and no client can be on its way to it; or the deadline of the
     /// drain has passed.
     Unused,
 }

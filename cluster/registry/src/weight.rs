@@ -155,9 +155,9 @@ impl Weigh for Engine {
         let run = [self.image.as_deref(), self.variant.as_deref(), self.vpn.as_deref()];
         let end =
             self.ending.as_ref().map_or(0, |ending| text(ending.cause.as_str()) + text(&ending.message));
-        let retiring = self.retiring.as_ref().map_or(0, |retiring| text(retiring.cause.as_str()));
+        let taken_off = self.taken_off.as_ref().map_or(0, |taken_off| text(taken_off.cause.as_str()));
         let run: u64 = run.into_iter().map(maybe).sum();
-        self.spec.weight() + container + run + text(&self.placement) + retiring + end
+        self.spec.weight() + container + run + text(&self.placement) + taken_off + end
     }
 }
 

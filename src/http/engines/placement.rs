@@ -36,8 +36,8 @@ struct Placement {
     standing: String,
     /// Why clients do not get it; null while they do.
     unlisted: Option<Reason>,
-    /// What keeps it from retiring or stopping now; null when nothing does.
-    kept: Option<Reason>,
+    /// What keeps it listed or running now; null when nothing does.
+    kept_by: Option<Reason>,
     /// Name of the engine that it replaces.
     replaces: Option<String>,
     /// Name of the engine that replaces it.
@@ -109,16 +109,16 @@ pub(crate) async fn get(State(app): State<App>, Path(id): Path<String>, snapshot
         reserved_at: iso(snapshot.shown(engine.reserved_at_ms)),
         standing: standing.as_ref().to_owned(),
         unlisted,
-        kept: kept(&app, state, engine)
+        kept_by: kept_by(&app, state, engine)
             .map(|why| Reason { code: why.as_ref().to_owned(), message: why.to_string() }),
         replaces: engine.replaces.and_then(name),
-        replaced_by: state.replacement(engine.id).map(|heir| heir.container_name.clone()),
+        replaced_by: state.replacement(engine.id).map(|replacement| replacement.container_name.clone()),
         hosts: hosts(&app, state),
     })
 }
 
-/// What keeps a listed engine from retiring for want of use, or another one from stopping.
-fn kept(app: &App, state: &Registry, engine: &Engine) -> Option<Keeps> {
+/// What keeps a listed engine on the list, or another one running.
+fn kept_by(app: &App, state: &Registry, engine: &Engine) -> Option<Keeps> {
     let now = app.fleet().cluster().moment();
     match keeps_running(state, engine, now) {
         Some(Keeps::Listed) => keeps_listed(state, engine, state.policy().grace_ms, now),

@@ -14,7 +14,7 @@ async fn an_engine_says_why_it_is_where_it_is_and_what_keeps_it() {
     assert_eq!((&placed["container_id"], &placed["standing"]), (&made["container_id"], &json!("listed")));
     assert!(placed["why"].as_str().unwrap().contains("engines"), "{placed}");
     assert_eq!((&placed["unlisted"], &placed["replaces"]), (&Value::Null, &Value::Null));
-    assert_eq!(placed["kept"]["code"], "clients_coming", "its caller is on the way: {placed}");
+    assert_eq!(placed["kept_by"]["code"], "clients_coming", "its caller is on the way: {placed}");
     assert_eq!(
         (&placed["hosts"][0]["engines"], &placed["hosts"][0]["passed_over"]),
         (&json!(1), &Value::Null)
@@ -29,7 +29,7 @@ async fn an_engine_says_why_it_is_where_it_is_and_what_keeps_it() {
         (&drained["standing"], &drained["unlisted"]["code"]),
         (&json!("unlisted"), &json!("host_draining"))
     );
-    assert_eq!(drained["kept"], json!({"code": "streams", "message": "a stream runs on it"}));
+    assert_eq!(drained["kept_by"], json!({"code": "streams", "message": "a stream runs on it"}));
     assert_eq!(drained["hosts"][0]["passed_over"]["code"], "draining");
     assert_eq!(bed.get("/engines/nobody/placement").await.status, 404);
     bed.stop().await;

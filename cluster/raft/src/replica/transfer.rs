@@ -41,7 +41,10 @@ impl Core {
         let moved = tokio::time::timeout(TRANSFER_LIMIT, moved).await.is_ok();
         if !moved {
             let name = self.name(best);
-            tracing::warn!(node = name, "{name} did not take leadership over in time: an election follows");
+            tracing::warn!(
+                node = name,
+                "{name} did not complete the leadership transfer in time: an election follows"
+            );
         }
         moved
     }

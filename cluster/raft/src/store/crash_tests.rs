@@ -29,7 +29,12 @@ fn copy(from: &Path) -> tempfile::TempDir {
         let entry = entry.unwrap();
         // The lock belongs to the process that still runs.
         if entry.file_name() != "LOCK" {
-            std::fs::copy(entry.path(), to.path().join(entry.file_name())).unwrap();
+            match std::fs::copy(entry.path(), to.path().join(entry.file_name())) {
+                Ok(_) => {}
+                // RocksDB has deleted it meanwhile.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => panic!("{}: {error}", entry.path().display()),
+            }
         }
     }
     to

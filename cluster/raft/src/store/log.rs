@@ -190,7 +190,7 @@ mod tests {
         store.purge(log_id(500)).await.unwrap();
         assert_eq!(store.last_purged().unwrap(), Some(log_id(500)));
         assert!(store.try_get_log_entries(..).await.unwrap().is_empty());
-        // The snapshot at 95 is still there, but of no use.
+        // The snapshot at 95 still exists; it is older than the log.
         store.append(blank_entries(501..=600), IOFlushed::noop()).await.unwrap();
         store.purge(log_id(550)).await.unwrap();
         assert_eq!(store.last_purged().unwrap(), Some(log_id(500)));

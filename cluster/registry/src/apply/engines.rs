@@ -6,14 +6,14 @@ use crate::apply::{note, refused, streams};
 use crate::command::{Adopt, RefusalCode, Reply, StopWhen, Taken};
 use crate::records::breaker::BreakerKind;
 use crate::records::cause::Cause;
-use crate::records::engine::{Ending, Engine, Health, Phase, Retiring};
+use crate::records::engine::{Ending, Engine, Health, Phase, TakenOff};
 use crate::records::event::EventType;
 use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::lack::{Lack, clipped};
 use crate::records::node::Node;
 use crate::records::time::Elapsed;
 use crate::records::vpn::VpnFault;
-use crate::rules::engines::{keeps_listed, keeps_running, leaves_network};
+use crate::rules::engines::{keeps_listed, keeps_running, why_off_network};
 use crate::rules::hosts;
 use crate::rules::ports::fixed_http_port;
 use crate::state::{ForeignNames, State};
@@ -28,7 +28,7 @@ fn in_phase(state: &State, id: EngineId, phase: Phase) -> Result<Engine, Reply> 
     match state.engine(id) {
         None => Err(refused(RefusalCode::NotFound, format!("engine {id} is not known"))),
         Some(engine) if engine.phase != phase => {
-            Err(refused(RefusalCode::WrongPhase, format!("engine {id} is {:?}", engine.phase)))
+            Err(refused(RefusalCode::WrongPhase, format!("engine {id} is {}", engine.phase.as_ref())))
         }
         Some(engine) => Ok((**engine).clone()),
     }
@@ -205,19 +205,19 @@ pub(super) fn stop(state: &mut State, id: EngineId, cause: &Cause, when: StopWhe
     let Some(engine) = state.engine(id).filter(|e| e.phase.is_live()).cloned() else {
         return refused(RefusalCode::NotFound, format!("engine {id} is not live"));
     };
-    if engine.phase == Phase::Draining {
+    if engine.phase == Phase::Stopping {
         return Reply::Engine(engine);
     }
     let now = state.tables.clock_ms;
     let keeps = match when {
         StopWhen::Always => return drain(state, &engine, cause),
         StopWhen::IdleFor(idle_ms) => match keeps_listed(state, &engine, idle_ms, now) {
-            None => return retire(state, &engine, cause, true),
+            None => return unlist(state, &engine, cause, true),
             Some(keeps) => keeps,
         },
-        StopWhen::OffVpn => match leaves_network(state, &engine, now) {
+        StopWhen::OffVpn => match why_off_network(state, &engine, now) {
             Ok(VpnFault::Unhealthy) => return drain(state, &engine, cause),
-            Ok(VpnFault::Misplaced | VpnFault::StalePort) => return retire(state, &engine, cause, false),
+            Ok(VpnFault::Misplaced | VpnFault::StalePort) => return unlist(state, &engine, cause, false),
             Err(keeps) => keeps,
         },
         StopWhen::Unused => match keeps_running(state, &engine, now) {
@@ -229,12 +229,12 @@ pub(super) fn stop(state: &mut State, id: EngineId, cause: &Cause, when: StopWhe
 }
 
 /// Clients no longer get it listed.
-fn retire(state: &mut State, engine: &Engine, cause: &Cause, may_stay: bool) -> Reply {
+fn unlist(state: &mut State, engine: &Engine, cause: &Cause, may_stay: bool) -> Reply {
     let message = format!("{} is offered no more ({cause})", engine.container_name);
     note(state, EventType::Engine, "retiring", message, engine.container_id.as_ref(), None);
     let since_ms = state.tables.clock_ms;
-    let retiring = Some(Retiring { cause: cause.clone(), since_ms, may_stay });
-    Reply::Engine(state.put_engine(Engine { retiring, ..engine.clone() }))
+    let taken_off = Some(TakenOff { cause: cause.clone(), since_ms, may_stay });
+    Reply::Engine(state.put_engine(Engine { taken_off, ..engine.clone() }))
 }
 
 /// Its agent is to stop and remove it.
@@ -242,7 +242,7 @@ fn drain(state: &mut State, engine: &Engine, cause: &Cause) -> Reply {
     let message = format!("{} is being removed ({cause})", engine.container_name);
     note(state, EventType::Engine, "stopping", message, engine.container_id.as_ref(), None);
     let ending = Ending { cause: cause.clone(), message: String::new(), at_ms: state.tables.clock_ms };
-    Reply::Engine(state.put_engine(Engine { phase: Phase::Draining, ending: Some(ending), ..engine.clone() }))
+    Reply::Engine(state.put_engine(Engine { phase: Phase::Stopping, ending: Some(ending), ..engine.clone() }))
 }
 
 pub(super) fn gone(state: &mut State, id: EngineId, cause: &Cause) -> Reply {
@@ -296,7 +296,7 @@ pub(super) fn adopt(state: &mut State, found: &Adopt, op_id: OpId) -> Reply {
         vpn: found.vpn.clone(),
         forwarded_port: found.forwarded_port,
         replaces: None,
-        retiring: None,
+        taken_off: None,
         ending: None,
     };
     if let Some(port) = engine.leased_ports().find(|port| state.index.ports.contains_key(port)) {
@@ -316,7 +316,7 @@ pub(super) fn adopt(state: &mut State, found: &Adopt, op_id: OpId) -> Reply {
 }
 
 pub(super) fn abandon(state: &mut State, id: EngineId, by: Option<OpId>) -> Reply {
-    let Some(engine) = state.engine(id).filter(|e| e.phase < Phase::Draining) else {
+    let Some(engine) = state.engine(id).filter(|e| e.phase < Phase::Stopping) else {
         return refused(RefusalCode::NotFound, format!("engine {id} is not live"));
     };
     if by.is_some_and(|by| by != engine.reserved_by) {

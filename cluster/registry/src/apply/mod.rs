@@ -99,7 +99,9 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
             let ended = ended.iter().filter_map(|end| streams::ended(state, end)).count();
             Reply::Batch { started: started.len() as u64, ended: ended as u64 }
         }
-        Command::StreamSilence { node, silent, heard } => streams::silence(state, *node, silent, heard),
+        Command::StreamSilence { node, silent, answering } => {
+            streams::silence(state, *node, silent, answering)
+        }
         Command::RaiseLevel(level) => nodes::raise_level(state, *level),
         Command::WallCorrected { from, offset_ms } => {
             let from = (*from).min(state.tables.clock_ms);

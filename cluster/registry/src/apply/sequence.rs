@@ -1,4 +1,4 @@
-//! Events that a node kept, in one entry. Those without room stay with their node, in the order of their stream; all others take
+//! Queued events of a node, in one entry. Those without room stay with their node, in the order of their stream; all others take
 //! effect, as they may be the ends that make room.
 
 use std::collections::BTreeSet;

@@ -180,8 +180,8 @@ fn attach(state: &mut State, stream: &mut Stream) {
     stream.container_id = engine.container_id.clone().unwrap_or_default();
     let now = Some(state.tables.clock_ms);
     if engine.abandoned || engine.awaited_until_ms.is_some() || engine.may_stay() {
-        let retiring = engine.retiring.clone().filter(|_| !engine.may_stay());
-        state.put_engine(Engine { abandoned: false, awaited_until_ms: None, retiring, ..(*engine).clone() });
+        let taken_off = engine.taken_off.clone().filter(|_| !engine.may_stay());
+        state.put_engine(Engine { abandoned: false, awaited_until_ms: None, taken_off, ..(*engine).clone() });
     }
     state.tables.usage.entry(engine.id).or_default().last_stream_start_ms = now;
 }
@@ -236,13 +236,13 @@ pub(super) fn silence(
     state: &mut State,
     node: NodeId,
     silent: &BTreeSet<u64>,
-    heard: &BTreeSet<u64>,
+    answering: &BTreeSet<u64>,
 ) -> Reply {
     let now = state.tables.clock_ms;
     let silent = silent.iter().map(|seq| (seq, Some(now)));
-    let heard = heard.iter().map(|seq| (seq, None));
+    let answering = answering.iter().map(|seq| (seq, None));
     let mut engines = BTreeSet::new();
-    for (seq, since) in silent.chain(heard) {
+    for (seq, since) in silent.chain(answering) {
         let Some(stream) = state.index.by_seq.get(seq).cloned() else { continue };
         let is_own = |id| state.engine(id).is_some_and(|engine| engine.node == node);
         let changes = stream.silent_since_ms.is_some() != since.is_some();

@@ -1,4 +1,4 @@
-//! Engines that nobody has used for a while retire, longest idle first, as far as the floors allow.
+//! Engines that nobody has used for a while are taken off the list, longest idle first, as far as the floors allow.
 
 use crate::command::{Command, StopWhen};
 use crate::plan::{Plan, Wait, Watch};
@@ -10,7 +10,7 @@ use crate::rules::engines::{Keeps, above_floors, keeps_in_use};
 use crate::rules::liveness::STEADY;
 use crate::state::State;
 
-/// Engines that `AUTO_DELETE` retires. Each is checked again when that is applied, so the floors hold however many are proposed at
+/// Engines that `AUTO_DELETE` takes off the list. Each is checked again when that is applied, so the floors hold however many are proposed at
 /// once. What looks idle on a host that has not answered for long may be in use.
 pub(super) fn idle(state: &State, watch: &Watch, now_ms: Elapsed) -> Plan {
     let policy = state.policy();
@@ -21,7 +21,7 @@ pub(super) fn idle(state: &State, watch: &Watch, now_ms: Elapsed) -> Plan {
     stops(state, policy.grace_ms, &Cause::Idle, now_ms, is_steady)
 }
 
-/// Retires every engine that has been idle for `idle_ms`, longest idle first, as far as the floors allow.
+/// Takes every engine off the list that has been idle for `idle_ms`, longest idle first, as far as the floors allow.
 #[must_use]
 pub fn stop_idle(state: &State, idle_ms: u64, cause: &Cause, now_ms: Elapsed) -> Vec<Command> {
     stops(state, idle_ms, cause, now_ms, |_| true).commands
@@ -41,9 +41,9 @@ fn stops(
         match keeps_in_use(state, engine, idle_ms, now_ms) {
             None if spare == 0 => {}
             None if may_lose(engine.node) => engines.push(engine),
-            None => plan.waits.push(Wait::RetireOnUnsteady { engine: engine.id }),
+            None => plan.waits.push(Wait::UnlistOnUnsteady { engine: engine.id }),
             Some(why @ (Keeps::NotIdle { .. } | Keeps::ClientsComing { .. })) => {
-                plan.waits.push(Wait::Retire { engine: engine.id, why });
+                plan.waits.push(Wait::Unlist { engine: engine.id, why });
             }
             Some(_) => {}
         }

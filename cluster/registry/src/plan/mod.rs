@@ -101,6 +101,7 @@ pub fn next(state: &State, watch: &Watch, now_ms: Elapsed) -> Plan {
     // Commands are judged by the moment of their entry, which is never behind the state.
     let now_ms = now_ms.max(state.clock_ms());
     let mut plan = Plan { transfers: state.is_draining(watch.own), ..Plan::default() };
+    plan.waits.extend(plan.transfers.then_some(Wait::Transfer { node: watch.own }));
     for step in STEPS {
         let Plan { commands, waits, .. } = step(state, watch, now_ms);
         let ends = !commands.is_empty() || waits.iter().any(Wait::holds_all);
@@ -129,11 +130,11 @@ fn engines(state: &State, watch: &Watch, now_ms: Elapsed) -> Plan {
         plan.waits.extend(step.waits);
     };
     add(unlisted::unused(state, starting, now_ms));
-    let leaving = vpn::off_vpn(state, &active, now_ms);
-    if leaving.commands.is_empty() {
+    let off_vpn = vpn::off_vpn(state, &active, now_ms);
+    if off_vpn.commands.is_empty() {
         // How many idle ones are to spare is known again when those have left the supply.
         add(idle::idle(state, watch, now_ms));
     }
-    add(leaving);
+    add(off_vpn);
     plan
 }

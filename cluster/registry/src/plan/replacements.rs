@@ -17,7 +17,7 @@ pub(super) fn owed(state: &State, now_ms: Elapsed) -> Vec<(EngineId, EngineSpec)
     let lost = state.all_engines().filter(|e| e.is_acestream() && fixed_http_port(&e.spec).is_none());
     let due = lost.filter(|e| {
         let recent = |at_ms: Elapsed| now_ms.since(at_ms) < REPLACE_WITHIN_MS;
-        e.leaves().is_some_and(|(cause, at_ms)| cause.is_replaced() && recent(at_ms))
+        e.end_cause().is_some_and(|(cause, at_ms)| cause.is_replaced() && recent(at_ms))
     });
     let replaced: BTreeSet<EngineId> = state.replacements().filter_map(|e| e.replaces).collect();
     due.filter(|e| !replaced.contains(&e.id)).map(|e| (e.id, e.spec.clone())).collect()

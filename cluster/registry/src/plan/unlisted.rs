@@ -16,14 +16,14 @@ pub(super) fn unused(state: &State, starting: bool, now_ms: Elapsed) -> Plan {
         starting && may_wait && !state.drain_is_over(engine.node, now_ms)
     };
     let mut plan = Plan::default();
-    for engine in state.live_engines().filter(|engine| engine.phase < Phase::Draining) {
+    for engine in state.live_engines().filter(|engine| engine.phase < Phase::Stopping) {
         match keeps_running(state, engine, now_ms) {
             Some(Keeps::Listed) => {}
             Some(why) => plan.waits.push(Wait::Stop { engine: engine.id, why }),
             None if waits_for_others(engine) => plan.waits.push(Wait::StopForOthers { engine: engine.id }),
             None => plan.commands.push(Command::EngineStop {
                 engine: engine.id,
-                cause: engine.retiring.as_ref().map_or(Cause::Drained, |retiring| retiring.cause.clone()),
+                cause: engine.taken_off.as_ref().map_or(Cause::Drained, |taken_off| taken_off.cause.clone()),
                 when: StopWhen::Unused,
             }),
         }

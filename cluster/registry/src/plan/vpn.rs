@@ -8,7 +8,7 @@ use crate::records::engine::Engine;
 use crate::records::ids::NodeId;
 use crate::records::time::Elapsed;
 use crate::records::vpn::VpnFault;
-use crate::rules::engines::{Keeps, leaves_network};
+use crate::rules::engines::{Keeps, why_off_network};
 use crate::rules::load::{self, Load};
 use crate::state::State;
 
@@ -26,7 +26,7 @@ pub(super) fn off_vpn(state: &State, able: &BTreeSet<NodeId>, now_ms: Elapsed) -
     let mut plan = Plan::default();
     for engine in state.live_engines() {
         let (id, left_ms) = (engine.id, left_ms(engine));
-        match leaves_network(state, engine, now_ms) {
+        match why_off_network(state, engine, now_ms) {
             Ok(VpnFault::Unhealthy) if left_ms > 0 => plan.waits.push(Wait::Vpn { engine: id, left_ms }),
             Ok(VpnFault::Unhealthy) if !has_room => plan.waits.push(Wait::VpnWithoutRoom { engine: id }),
             Ok(fault) => plan.commands.push(Command::EngineStop {
@@ -35,7 +35,7 @@ pub(super) fn off_vpn(state: &State, able: &BTreeSet<NodeId>, now_ms: Elapsed) -
                 when: StopWhen::OffVpn,
             }),
             // What an unlisted engine waits for is said where it stops.
-            Err(why @ (Keeps::Streams(_) | Keeps::StreamsInDoubt)) if engine.retiring.is_none() => {
+            Err(why @ (Keeps::Streams(_) | Keeps::StreamsInDoubt)) if engine.taken_off.is_none() => {
                 plan.waits.push(Wait::Move { engine: id, why });
             }
             Err(_) => {}

@@ -30,6 +30,11 @@ pub enum Wait {
         /// The member.
         node: NodeId,
     },
+    /// The leader drains: it transfers leadership, and tries again when that fails.
+    Transfer {
+        /// The leader.
+        node: NodeId,
+    },
     /// A host starts an engine; the leader gives it up after so long.
     Start {
         /// The engine.
@@ -83,14 +88,14 @@ pub enum Wait {
         engine: EngineId,
     },
     /// An engine without a stream is taken off the list when it was idle for long enough.
-    Retire {
+    Unlist {
         /// The engine.
         engine: EngineId,
         /// What keeps it.
         why: Keeps,
     },
     /// The same, when its host has answered for long enough.
-    RetireOnUnsteady {
+    UnlistOnUnsteady {
         /// The engine.
         engine: EngineId,
     },
@@ -136,7 +141,7 @@ impl Wait {
     pub fn subject(&self) -> Subject {
         match self {
             Self::Settling { .. } | Self::Floor { .. } => Subject::Cluster,
-            Self::Silent { node, .. } | Self::Down { node } => Subject::Node(*node),
+            Self::Silent { node, .. } | Self::Down { node } | Self::Transfer { node } => Subject::Node(*node),
             Self::Start { engine, .. }
             | Self::Replacement { lost: engine, .. }
             | Self::Stop { engine, .. }
@@ -144,8 +149,8 @@ impl Wait {
             | Self::Move { engine, .. }
             | Self::Vpn { engine, .. }
             | Self::VpnWithoutRoom { engine }
-            | Self::Retire { engine, .. }
-            | Self::RetireOnUnsteady { engine } => Subject::Engine(*engine),
+            | Self::Unlist { engine, .. }
+            | Self::UnlistOnUnsteady { engine } => Subject::Engine(*engine),
         }
     }
 
@@ -161,14 +166,15 @@ impl Wait {
                 Shortage::Pause { left_ms } => Some(*left_ms),
                 Shortage::Refused(refusal) => refusal.retry_after_s.map(|s| s.saturating_mul(1_000)),
             },
-            Self::Stop { why, .. } | Self::Move { why, .. } | Self::Retire { why, .. } => match why {
+            Self::Stop { why, .. } | Self::Move { why, .. } | Self::Unlist { why, .. } => match why {
                 Keeps::ClientsComing { left_ms } | Keeps::NotIdle { left_ms } => Some(*left_ms),
                 _ => None,
             },
             Self::Down { .. }
+            | Self::Transfer { .. }
             | Self::StopForOthers { .. }
             | Self::VpnWithoutRoom { .. }
-            | Self::RetireOnUnsteady { .. } => None,
+            | Self::UnlistOnUnsteady { .. } => None,
         }
     }
 
@@ -193,6 +199,9 @@ impl Wait {
             Self::Down { node: id } => {
                 format!("{} is down; its engines count again when it answers", node(id))
             }
+            Self::Transfer { node: id } => {
+                format!("{} leads and is draining; it transfers leadership to another voter", node(id))
+            }
             Self::Start { engine: id, left_ms } => {
                 format!("{} is being started; it is given up in {} s", engine(id), s(left_ms))
             }
@@ -207,11 +216,11 @@ impl Wait {
                 format!("{} stops when the engines that are being started run", engine(id))
             }
             Self::Move { engine: id, why } => {
-                format!("the network of {} is broken, and it leaves later: {why}", engine(id))
+                format!("the network of {} is broken; it stops later: {why}", engine(id))
             }
             Self::Vpn { engine: id, left_ms } => {
                 format!(
-                    "the VPN of {} is unhealthy; it leaves if that lasts for another {} s",
+                    "the VPN of {} is unhealthy; it is replaced if that lasts for another {} s",
                     engine(id),
                     s(left_ms)
                 )
@@ -219,8 +228,8 @@ impl Wait {
             Self::VpnWithoutRoom { engine: id } => {
                 format!("the VPN of {} is unhealthy, and no other host has room for it", engine(id))
             }
-            Self::Retire { engine: id, why } => format!("{} is taken off the list later: {why}", engine(id)),
-            Self::RetireOnUnsteady { engine: id } => {
+            Self::Unlist { engine: id, why } => format!("{} is taken off the list later: {why}", engine(id)),
+            Self::UnlistOnUnsteady { engine: id } => {
                 format!("{} is taken off the list when its host has answered for a few seconds", engine(id))
             }
         }

@@ -46,7 +46,7 @@ pub enum Cause {
     ScaledDown,
     /// A caller asked for the removal of engines that have been idle for `IDLE_TTL_S`.
     IdleTtl,
-    /// `AUTO_DELETE` retired it.
+    /// `AUTO_DELETE` took it off the list.
     Idle,
     /// Its host was drained.
     Drained,

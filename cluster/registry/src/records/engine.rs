@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use strum::AsRefStr;
 
 use crate::records::cause::Cause;
 use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::time::Elapsed;
 
 /// Where an engine is in its life. It only moves forward; a new start is a new record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, AsRefStr)]
 pub enum Phase {
     /// Host, ports and name are leased; the host's agent is to create the container.
     Reserved,
@@ -19,7 +20,9 @@ pub enum Phase {
     /// The engine has answered.
     Running,
     /// The agent is to stop and remove the container.
-    Draining,
+    #[serde(rename = "Draining")]
+    #[strum(serialize = "Draining")]
+    Stopping,
     /// The container is gone, by our hand or another's.
     Gone,
     /// The container never ran.
@@ -136,7 +139,7 @@ pub struct Ending {
 
 /// Why an engine is on its way out although it runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Retiring {
+pub struct TakenOff {
     /// For machines: that of its end.
     pub cause: Cause,
     /// The moment.
@@ -202,7 +205,7 @@ pub struct Engine {
     pub replaces: Option<EngineId>,
     /// Set while it is unlisted, before it is stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retiring: Option<Retiring>,
+    pub taken_off: Option<TakenOff>,
     /// Set when it stops being live.
     #[serde(default)]
     pub ending: Option<Ending>,
@@ -238,17 +241,17 @@ impl Engine {
         own.into_iter().chain(self.ports.host_https).chain(generic.into_iter().flatten())
     }
 
-    /// True while it retires only because it was not needed.
+    /// True while it is off the list only because it was not needed.
     #[must_use]
     pub fn may_stay(&self) -> bool {
-        self.retiring.as_ref().is_some_and(|retiring| retiring.may_stay)
+        self.taken_off.as_ref().is_some_and(|taken_off| taken_off.may_stay)
     }
 
-    /// Cause and moment of the decision that it leaves.
+    /// Cause and moment of its end, or of being taken off the list.
     #[must_use]
-    pub fn leaves(&self) -> Option<(&Cause, Elapsed)> {
-        let retiring = || self.retiring.as_ref().map(|retiring| (&retiring.cause, retiring.since_ms));
-        self.ending.as_ref().map(|ending| (&ending.cause, ending.at_ms)).or_else(retiring)
+    pub fn end_cause(&self) -> Option<(&Cause, Elapsed)> {
+        let taken_off = || self.taken_off.as_ref().map(|taken_off| (&taken_off.cause, taken_off.since_ms));
+        self.ending.as_ref().map(|ending| (&ending.cause, ending.at_ms)).or_else(taken_off)
     }
 
     /// True for an AceStream engine, false for a generic container.

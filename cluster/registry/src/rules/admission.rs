@@ -10,7 +10,7 @@ use crate::records::engine::{Engine, EngineSpec, Health, Kind, Phase};
 use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::lack::Lack;
 use crate::records::time::Elapsed;
-use crate::rules::hosts::{self, Candidates, Observations, Obstacle, Wanted};
+use crate::rules::hosts::{self, Candidates, Demand, Observations, Obstacle};
 use crate::rules::placement;
 use crate::rules::vpn::Haste;
 use crate::state::State;
@@ -99,7 +99,7 @@ pub(crate) fn decide(
     if let Some(engine) = at_hand(state, ask) {
         let awaited_until_ms = awaited_until_ms(state, ask);
         let engine =
-            Engine { reserved_by: op_id, abandoned: false, awaited_until_ms, retiring: None, ..engine };
+            Engine { reserved_by: op_id, abandoned: false, awaited_until_ms, taken_off: None, ..engine };
         return Ok(Decision { engine, lacking: None });
     }
     let found = found(state, ask);
@@ -139,7 +139,7 @@ pub(crate) fn decide(
         forwarded_port: slot.as_ref().and_then(|slot| slot.forwarded_port),
         vpn: slot.map(|slot| slot.vpn),
         replaces: ask.replaces,
-        retiring: None,
+        taken_off: None,
         ending: None,
     };
     Ok(Decision { engine, lacking })
@@ -147,7 +147,7 @@ pub(crate) fn decide(
 
 fn found(state: &State, ask: &Reserve) -> Candidates {
     let observations = Observations::Stamped(&ask.eligible);
-    hosts::candidates(state, &Wanted { spec: &ask.spec, failed: &ask.exclude, observations })
+    hosts::candidates(state, &Demand { spec: &ask.spec, failed: &ask.exclude, observations })
 }
 
 fn awaited_until_ms(state: &State, ask: &Reserve) -> Option<Elapsed> {
@@ -155,15 +155,15 @@ fn awaited_until_ms(state: &State, ask: &Reserve) -> Option<Elapsed> {
 }
 
 /// An engine that can be had without starting one: a caller asked for it in the same words and then stopped waiting for it, or
-/// it retires for want of use. Not one that would fail this call again.
+/// it was not needed and was taken off the list. Not one that would fail this call again.
 fn at_hand(state: &State, ask: &Reserve) -> Option<Engine> {
     let now = state.tables.clock_ms;
     let wanted = ask.replaces.is_none() && ask.only_below.is_none_or(|below| state.supply() < below);
     let unclaimed = |e: &Engine| {
         ask.claim_abandoned
-            && e.retiring.is_none()
+            && e.taken_off.is_none()
             && e.is_unclaimed(now)
-            && e.phase < Phase::Draining
+            && e.phase < Phase::Stopping
             && state.active_streams(e.id) == 0
     };
     let free = |e: &Engine| wanted && state.is_spare(e) || unclaimed(e);

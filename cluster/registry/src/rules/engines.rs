@@ -49,7 +49,7 @@ pub enum Unlisted {
     /// An operator drains its host.
     HostDraining,
     /// It was taken off the list, for this cause.
-    Retiring {
+    TakenOff {
         /// The cause of its end.
         cause: Cause,
         /// It is listed again when a stream begins on it or an engine is wanted.
@@ -67,10 +67,12 @@ impl fmt::Display for Unlisted {
             Self::NotAnEngine => f.write_str("it is a container of another kind"),
             Self::HostDown => f.write_str("its host is down"),
             Self::HostDraining => f.write_str("its host is draining"),
-            Self::Retiring { cause, may_stay: true } => {
+            Self::TakenOff { cause, may_stay: true } => {
                 write!(f, "it was not needed ({cause}); it is listed again when it is")
             }
-            Self::Retiring { cause, may_stay: false } => write!(f, "it leaves: {cause}"),
+            Self::TakenOff { cause, may_stay: false } => {
+                write!(f, "it stops when its streams have ended: {cause}")
+            }
             Self::Network(VpnFault::Unhealthy) => f.write_str("its VPN is unhealthy"),
             Self::Network(_) => f.write_str("it runs outside the VPNs of its host"),
             Self::NoAddress => f.write_str("its container has no address"),
@@ -134,14 +136,14 @@ impl fmt::Display for Keeps {
 /// Where an engine is in its life.
 #[must_use]
 pub fn standing(state: &State, engine: &Engine) -> Standing {
-    let cause = || engine.leaves().map_or(Cause::Stopped, |(cause, _)| cause.clone());
+    let cause = || engine.end_cause().map_or(Cause::Stopped, |(cause, _)| cause.clone());
     match engine.phase {
         Phase::Reserved => Standing::Reserved,
         Phase::Starting | Phase::Running => match unlisted(state, engine) {
             None => Standing::Listed,
             Some(why) => Standing::Unlisted(why),
         },
-        Phase::Draining => Standing::Stopping(cause()),
+        Phase::Stopping => Standing::Stopping(cause()),
         Phase::Gone | Phase::Failed => Standing::Ended(cause()),
     }
 }
@@ -167,12 +169,12 @@ fn replaced(state: &State, engine: &Engine) -> Option<Unlisted> {
     if state.is_draining(engine.node) {
         return Some(Unlisted::HostDraining);
     }
-    let retiring = engine.retiring.as_ref()?;
-    Some(Unlisted::Retiring { cause: retiring.cause.clone(), may_stay: retiring.may_stay })
+    let taken_off = engine.taken_off.as_ref()?;
+    Some(Unlisted::TakenOff { cause: taken_off.cause.clone(), may_stay: taken_off.may_stay })
 }
 
-/// What keeps an engine on the list although it is to retire after `idle_ms` without a stream: the rule of scaling down, of
-/// `AUTO_DELETE` and of `/gc`. `None` when it may retire at `now_ms`.
+/// What keeps an engine on the list although it is to be unlisted after `idle_ms` without a stream: the rule of scaling down, of
+/// `AUTO_DELETE` and of `/gc`. `None` when it may be unlisted at `now_ms`.
 #[must_use]
 pub fn keeps_listed(state: &State, engine: &Engine, idle_ms: u64, now_ms: Elapsed) -> Option<Keeps> {
     keeps_in_use(state, engine, idle_ms, now_ms).or_else(|| above_floors(state).err())
@@ -182,10 +184,10 @@ pub fn keeps_listed(state: &State, engine: &Engine, idle_ms: u64, now_ms: Elapse
 pub(crate) fn keeps_in_use(state: &State, engine: &Engine, idle_ms: u64, now_ms: Elapsed) -> Option<Keeps> {
     let streams = state.active_streams(engine.id);
     let idle_for = now_ms.since(state.idle_since_ms(engine));
-    if engine.phase >= Phase::Draining {
+    if engine.phase >= Phase::Stopping {
         return Some(Keeps::Stopping);
     }
-    if !engine.is_published() || engine.retiring.is_some() || state.is_draining(engine.node) {
+    if !engine.is_published() || engine.taken_off.is_some() || state.is_draining(engine.node) {
         return Some(Keeps::Unlisted);
     }
     if streams > 0 {
@@ -217,16 +219,16 @@ pub(crate) fn above_floors(state: &State) -> Result<u32, Keeps> {
 }
 
 /// What is wrong with the network of an engine that may leave for that at `now_ms`, or what keeps it. One whose network works
-/// retires, another one stops.
+/// is taken off the list, another one stops.
 ///
 /// # Errors
 /// What keeps it.
-pub fn leaves_network(state: &State, engine: &Engine, now_ms: Elapsed) -> Result<VpnFault, Keeps> {
-    if engine.phase >= Phase::Draining {
+pub fn why_off_network(state: &State, engine: &Engine, now_ms: Elapsed) -> Result<VpnFault, Keeps> {
+    if engine.phase >= Phase::Stopping {
         return Err(Keeps::Stopping);
     }
     let fault = state.vpn_fault(engine).ok_or(Keeps::Network)?;
-    if fault != VpnFault::Unhealthy && engine.retiring.is_some() {
+    if fault != VpnFault::Unhealthy && engine.taken_off.is_some() {
         return Err(Keeps::Unlisted);
     }
     in_use(state, engine, now_ms).map_or(Ok(fault), Err)
@@ -235,7 +237,7 @@ pub fn leaves_network(state: &State, engine: &Engine, now_ms: Elapsed) -> Result
 /// What keeps an engine from being stopped because clients do not get it any more. `None` when it may stop at `now_ms`.
 #[must_use]
 pub fn keeps_running(state: &State, engine: &Engine, now_ms: Elapsed) -> Option<Keeps> {
-    if engine.phase >= Phase::Draining {
+    if engine.phase >= Phase::Stopping {
         return Some(Keeps::Stopping);
     }
     if state.drain_is_over(engine.node, now_ms) {
@@ -251,8 +253,8 @@ pub fn keeps_running(state: &State, engine: &Engine, now_ms: Elapsed) -> Option<
 fn listed_until_ms(state: &State, engine: &Engine) -> Option<Elapsed> {
     let drain = state.node(engine.node).filter(|node| state.is_draining(node.info.id));
     let drain_since_ms = drain.map(|node| node.availability_since_ms);
-    let retiring_since_ms = engine.retiring.as_ref().map(|retiring| retiring.since_ms);
-    let unlisted_since_ms = drain_since_ms.into_iter().chain(retiring_since_ms).min()?;
+    let taken_off_since_ms = engine.taken_off.as_ref().map(|taken_off| taken_off.since_ms);
+    let unlisted_since_ms = drain_since_ms.into_iter().chain(taken_off_since_ms).min()?;
     // A call of before may have been answered later.
     let answered_ms = engine.started_at_ms.max(engine.awaited_until_ms).unwrap_or_default();
     Some(unlisted_since_ms.max(answered_ms))
@@ -288,14 +290,14 @@ impl State {
     #[must_use]
     pub fn engine_count(&self) -> u32 {
         let counts = |engine: &Engine| {
-            matches!(replaced(self, engine), None | Some(Unlisted::Retiring { may_stay: true, .. }))
+            matches!(replaced(self, engine), None | Some(Unlisted::TakenOff { may_stay: true, .. }))
         };
         self.live_engines().filter(|engine| engine.is_acestream() && counts(engine)).count() as u32
     }
 
     fn supplied(&self) -> impl Iterator<Item = &Arc<Engine>> {
         let live =
-            self.live_engines().filter(|engine| engine.is_acestream() && engine.phase < Phase::Draining);
+            self.live_engines().filter(|engine| engine.is_acestream() && engine.phase < Phase::Stopping);
         live.filter(|engine| replaced(self, engine).is_none())
     }
 
@@ -312,10 +314,10 @@ impl State {
         self.supplied().filter(|engine| self.active_streams(engine.id) == 0).count() as u32
     }
 
-    /// True for an engine that retires only because it was not needed.
+    /// True for an engine that is off the list only because it was not needed.
     #[must_use]
     pub fn is_spare(&self, engine: &Engine) -> bool {
-        engine.may_stay() && engine.phase < Phase::Draining && self.active_streams(engine.id) == 0
+        engine.may_stay() && engine.phase < Phase::Stopping && self.active_streams(engine.id) == 0
     }
 
     /// How many plain engines on these hosts can be taken back onto the list instead of starting others.

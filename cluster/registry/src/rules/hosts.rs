@@ -1,5 +1,5 @@
 //! Which hosts can take a new engine, and why the others are passed over. The reservation chooses by it, the leader plans by it,
-//! the status refuses by it, and a node that stops asks it whether others take over.
+//! and the status refuses by it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -126,7 +126,7 @@ impl Observations<'_> {
 
 /// A new engine, as far as hosts differ in what they can do for it.
 #[derive(Clone, Copy)]
-pub struct Wanted<'a> {
+pub struct Demand<'a> {
     /// What is to run.
     pub spec: &'a EngineSpec,
     /// Hosts that have failed for this call.
@@ -164,8 +164,8 @@ impl Candidates {
     }
 
     /// Hosts that are passed over for this.
-    pub fn over(&self, wanted: impl Fn(&Obstacle) -> bool) -> BTreeSet<NodeId> {
-        self.passed_over.iter().filter(|(_, obstacle)| wanted(obstacle)).map(|(id, _)| *id).collect()
+    pub fn over(&self, counts: impl Fn(&Obstacle) -> bool) -> BTreeSet<NodeId> {
+        self.passed_over.iter().filter(|(_, obstacle)| counts(obstacle)).map(|(id, _)| *id).collect()
     }
 }
 
@@ -173,7 +173,7 @@ impl Candidates {
 #[must_use]
 pub fn live(state: &State, spec: &EngineSpec, is_unresponsive: &dyn Fn(NodeId) -> bool) -> Candidates {
     let failed = BTreeSet::new();
-    candidates(state, &Wanted { spec, failed: &failed, observations: Observations::Live(is_unresponsive) })
+    candidates(state, &Demand { spec, failed: &failed, observations: Observations::Live(is_unresponsive) })
 }
 
 impl State {
@@ -192,14 +192,14 @@ impl State {
     /// True when a node drains and its deadline has passed.
     #[must_use]
     pub fn drain_is_over(&self, node: NodeId, now_ms: Elapsed) -> bool {
-        let wanted = self.node(node).map(|node| node.availability);
-        matches!(wanted, Some(Availability::Draining { deadline_ms: Some(at) }) if at <= now_ms)
+        let availability = self.node(node).map(|node| node.availability);
+        matches!(availability, Some(Availability::Draining { deadline_ms: Some(at) }) if at <= now_ms)
     }
 }
 
 /// Sorts all registered hosts for a new engine.
 #[must_use]
-pub fn candidates(state: &State, wanted: &Wanted<'_>) -> Candidates {
+pub fn candidates(state: &State, demand: &Demand<'_>) -> Candidates {
     let hosts: BTreeSet<NodeId> = state.nodes().map(|node| node.info.id).collect();
     let loads = load::loads(state, &hosts);
     let mut sorted = Candidates::default();
@@ -207,16 +207,16 @@ pub fn candidates(state: &State, wanted: &Wanted<'_>) -> Candidates {
         let id = node.info.id;
         let full = || {
             let load = loads.iter().find(|load| load.node == id)?;
-            let counts = wanted.spec.kind == Kind::Acestream;
+            let counts = demand.spec.kind == Kind::Acestream;
             (counts && !load.has_room()).then_some(Obstacle::Full { capacity: load.capacity })
         };
-        let obstacle = start_obstacle(state, node, wanted)
-            .or_else(|| place_obstacle(state, node, wanted.spec))
+        let obstacle = start_obstacle(state, node, demand)
+            .or_else(|| place_obstacle(state, node, demand.spec))
             .or_else(full);
-        match (obstacle, state.lack(id, wanted.spec)) {
+        match (obstacle, state.lack(id, demand.spec)) {
             (Some(obstacle), _) => drop(sorted.passed_over.insert(id, obstacle)),
             (None, None) => drop(sorted.able.insert(id)),
-            (None, Some(_)) if state.may_try(id, wanted.spec) => drop(sorted.due.insert(id)),
+            (None, Some(_)) if state.may_try(id, demand.spec) => drop(sorted.due.insert(id)),
             (None, Some((_, lacking))) => {
                 drop(sorted.passed_over.insert(id, Obstacle::Lacks(lacking.message.clone())));
             }
@@ -226,7 +226,7 @@ pub fn candidates(state: &State, wanted: &Wanted<'_>) -> Candidates {
 }
 
 /// Why a host can start nothing now.
-fn start_obstacle(state: &State, node: &Node, wanted: &Wanted<'_>) -> Option<Obstacle> {
+fn start_obstacle(state: &State, node: &Node, demand: &Demand<'_>) -> Option<Obstacle> {
     let id = node.info.id;
     let of_state = match (&node.docker, node.availability) {
         _ if state.is_down(id) => Some(Obstacle::Down),
@@ -236,8 +236,8 @@ fn start_obstacle(state: &State, node: &Node, wanted: &Wanted<'_>) -> Option<Obs
         (DockerState::Stopping, _) => Some(Obstacle::Stopping),
         (DockerState::Unknown | DockerState::Available, Availability::Active) => None,
     };
-    let failed = || wanted.failed.contains(&id).then_some(Obstacle::Failed);
-    of_state.or_else(|| wanted.observations.obstacle(node)).or_else(failed)
+    let failed = || demand.failed.contains(&id).then_some(Obstacle::Failed);
+    of_state.or_else(|| demand.observations.obstacle(node)).or_else(failed)
 }
 
 /// Why an engine has no place in the network of a host.
@@ -261,8 +261,8 @@ fn place_obstacle(state: &State, node: &Node, spec: &EngineSpec) -> Option<Obsta
 #[must_use]
 pub fn has_sound_host(state: &State) -> bool {
     let (spec, failed) = (EngineSpec::acestream(), BTreeSet::new());
-    let wanted = Wanted { spec: &spec, failed: &failed, observations: Observations::None };
-    let found = candidates(state, &wanted);
+    let demand = Demand { spec: &spec, failed: &failed, observations: Observations::None };
+    let found = candidates(state, &demand);
     // What is missing by name says nothing of a host's Docker.
     let lacking = found.over(|obstacle| matches!(obstacle, Obstacle::Lacks(_)));
     let mut able = found.able.iter().chain(&found.due).chain(&lacking).filter_map(|id| state.node(*id));

@@ -150,7 +150,7 @@ impl State {
     fn unclaimed_port(&self, node: NodeId, container: &str, haste: Haste) -> Option<u16> {
         let port = self.vpn(node, container)?.status.forwarded_port?;
         let holds = |e: &Engine| {
-            let leaves = e.phase == Phase::Draining;
+            let leaves = e.phase == Phase::Stopping;
             e.forwarded_port == Some(port) && !(leaves && (haste == Haste::Patient || is_cut_off(e)))
         };
         let taken = self.engines_behind(node, container).any(|e| holds(e));
@@ -163,6 +163,6 @@ impl State {
         let (container, port) = (engine.vpn.as_deref()?, engine.forwarded_port?);
         let others = self.live_engines().filter(|e| e.id != engine.id && e.node == engine.node);
         let mut behind = others.filter(|e| e.vpn.as_deref() == Some(container));
-        behind.find(|e| e.forwarded_port == Some(port) && e.phase == Phase::Draining && !is_cut_off(e))
+        behind.find(|e| e.forwarded_port == Some(port) && e.phase == Phase::Stopping && !is_cut_off(e))
     }
 }

@@ -73,7 +73,7 @@ fn a_repeat_does_not_move_log_time() {
 }
 
 #[test]
-fn writes_kept_by_a_node_apply_once_each_in_their_order() {
+fn queued_events_apply_once_each_in_order() {
     let mut world = World::new(1, 10);
     let step = |n, command| Step { op_id: OpId(9, n), command };
     let end = |id: &str| StreamEnd { stream_id: Some(id.to_owned()), ..StreamEnd::default() };

@@ -38,7 +38,7 @@ fn an_engine_walks_through_its_phases() {
     assert_eq!(engine(world.run(health(Health::Healthy))).phase, Phase::Running);
     assert_eq!(engine(world.run(health(Health::Unhealthy))).phase, Phase::Running);
     let draining = engine(world.run(stop(reserved.id, StopWhen::Always)));
-    assert_eq!((draining.phase, draining.is_published()), (Phase::Draining, false));
+    assert_eq!((draining.phase, draining.is_published()), (Phase::Stopping, false));
     let ended = engine(world.run(gone(reserved.id)));
     assert_eq!((ended.phase, ended.ending.as_ref().unwrap().cause.as_str()), (Phase::Gone, "deleted"));
 }
@@ -113,7 +113,7 @@ fn an_engine_in_use_is_stopped_by_force_only() {
     world.begin(playing("k", "s", running.ports.host_http));
     world.wait_ms(3_600_000);
     assert_eq!(refusal(world.run(stop(running.id, StopWhen::IdleFor(0)))), RefusalCode::NotIdle);
-    assert_eq!(engine(world.run(stop(running.id, StopWhen::Always))).phase, Phase::Draining);
+    assert_eq!(engine(world.run(stop(running.id, StopWhen::Always))).phase, Phase::Stopping);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn idle_time_counts_from_the_last_end_of_a_stream() {
     world.wait_ms(29_999);
     assert_eq!(refusal(world.run(stop(running.id, StopWhen::IdleFor(30_000)))), RefusalCode::NotIdle);
     world.wait_ms(1);
-    assert!(engine(world.run(stop(running.id, StopWhen::IdleFor(30_000)))).retiring.is_some());
+    assert!(engine(world.run(stop(running.id, StopWhen::IdleFor(30_000)))).taken_off.is_some());
 }
 
 #[test]
@@ -136,9 +136,9 @@ fn floors_hold_against_idle_stops_but_not_against_force() {
         let mut world = World::new(1, 10);
         world.policy(|policy| (policy.min_replicas, policy.min_free_replicas) = (min, min_free));
         let ids: Vec<EngineId> = (0..3).map(|_| world.running().id).collect();
-        assert!(engine(world.run(stop(ids[0], StopWhen::IdleFor(0)))).retiring.is_some());
+        assert!(engine(world.run(stop(ids[0], StopWhen::IdleFor(0)))).taken_off.is_some());
         assert_eq!(refusal(world.run(stop(ids[1], StopWhen::IdleFor(0)))), RefusalCode::NotIdle);
-        assert_eq!(engine(world.run(stop(ids[1], StopWhen::Always))).phase, Phase::Draining);
+        assert_eq!(engine(world.run(stop(ids[1], StopWhen::Always))).phase, Phase::Stopping);
     }
 }
 

@@ -154,7 +154,7 @@ pub fn samples() -> Vec<Command> {
         Command::EngineLacks { engine: id, lack: image("engine:2"), message: "nobody has it".to_owned() },
         Command::Found { node, lacks: [image("engine:2"), Lack::Network("ace".to_owned())].into() },
         Command::NodeReplaced { old: node, new: NodeId(77) },
-        Command::StreamSilence { node, silent: [7, 300].into(), heard: [8].into() },
+        Command::StreamSilence { node, silent: [7, 300].into(), answering: [8].into() },
     ]
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use acefleet_registry::engine::EngineSpec;
 use acefleet_registry::lack::Lack;
-use acefleet_registry::node::{DockerState, Wanted as Wish};
-use acefleet_registry::rules::hosts::{Candidates, Observations, Obstacle, Wanted, candidates};
+use acefleet_registry::node::{DockerState, Wanted};
+use acefleet_registry::rules::hosts::{Candidates, Demand, Observations, Obstacle, candidates};
 use acefleet_registry::{Command, NodeId, RefusalCode, Reply};
 
 use crate::support::{World, behind_vpn, engine, node_info, refusal};
@@ -18,7 +18,7 @@ fn live(world: &World, unresponsive: u64) -> Candidates {
     let (spec, failed) = (EngineSpec::acestream(), BTreeSet::new());
     let is_unresponsive = |id| id == NodeId(unresponsive);
     let observations = Observations::Live(&is_unresponsive);
-    candidates(&world.state, &Wanted { spec: &spec, failed: &failed, observations })
+    candidates(&world.state, &Demand { spec: &spec, failed: &failed, observations })
 }
 
 fn over(world: &World, node: u64) -> Option<Obstacle> {
@@ -35,11 +35,11 @@ fn each_host_says_why_it_gets_no_engine() {
     let set = |world: &mut World, availability| {
         world.run(Command::NodeAvailability { node: NodeId(1), availability });
     };
-    set(&mut world, Wish::Cordoned);
+    set(&mut world, Wanted::Cordoned);
     assert_eq!(over(&world, 1), Some(Obstacle::Cordoned));
-    set(&mut world, Wish::Draining { within_ms: None });
+    set(&mut world, Wanted::Draining { within_ms: None });
     assert_eq!(over(&world, 1), Some(Obstacle::Draining));
-    set(&mut world, Wish::Active);
+    set(&mut world, Wanted::Active);
     world.run(docker(1, DockerState::Unavailable("no socket".into())));
     assert_eq!(over(&world, 1), Some(Obstacle::Docker("no socket".into())));
     world.run(docker(1, DockerState::Stopping));
@@ -81,6 +81,6 @@ fn a_host_without_a_connected_vpn_is_passed_over_for_engines_alone() {
     );
 
     let (spec, failed) = (crate::support::generic(&[("80/tcp", 0)]), BTreeSet::new());
-    let wanted = Wanted { spec: &spec, failed: &failed, observations: Observations::None };
+    let wanted = Demand { spec: &spec, failed: &failed, observations: Observations::None };
     assert_eq!(candidates(&world.state, &wanted).able, BTreeSet::from([NodeId(1), NodeId(2)]));
 }

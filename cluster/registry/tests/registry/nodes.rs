@@ -96,7 +96,7 @@ fn a_draining_node_loses_idle_engines_after_the_floor_is_filled_elsewhere() {
     world.finish("k|s");
     world.wait_ms(35_000);
     settle(&mut world);
-    assert_eq!(world.engine(leaving.id).phase, Phase::Draining);
+    assert_eq!(world.engine(leaving.id).phase, Phase::Stopping);
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn a_drain_waits_for_clients_that_were_told_of_an_engine() {
     assert!(world.engine(told.id).phase.is_serving(), "one that read the list before the drain may come");
     world.wait_ms(1);
     settle(&mut world);
-    assert_eq!(world.engine(told.id).phase, Phase::Draining, "another deadline begins nothing anew");
+    assert_eq!(world.engine(told.id).phase, Phase::Stopping, "another deadline begins nothing anew");
     assert!(world.engine(answer.id).phase.is_serving(), "its caller was answered during the drain");
     world.begin(playing("k", "s", answer.ports.host_http));
     world.wait_ms(60_000);
@@ -124,7 +124,7 @@ fn a_drain_waits_for_clients_that_were_told_of_an_engine() {
     assert!(world.engine(answer.id).phase.is_serving(), "its stream goes on");
     world.finish("k|s");
     settle(&mut world);
-    assert_eq!(world.engine(answer.id).phase, Phase::Draining);
+    assert_eq!(world.engine(answer.id).phase, Phase::Stopping);
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn engines_of_a_draining_node_wait_for_replacements_that_are_held_back() {
     assert_eq!(rest, vec![], "it is tried again in a moment");
     world.wait_ms(2_000);
     settle(&mut world);
-    assert_eq!(world.engine(leaving).phase, Phase::Draining);
+    assert_eq!(world.engine(leaving).phase, Phase::Stopping);
     assert_eq!(world.state.listed_engines().count(), 2);
 }
 
@@ -158,7 +158,7 @@ fn a_drain_with_a_deadline_cuts_streams_off() {
     assert!(world.engine(busy.id).phase.is_serving());
     world.wait_ms(60_000);
     settle(&mut world);
-    assert_eq!(world.engine(busy.id).phase, Phase::Draining);
+    assert_eq!(world.engine(busy.id).phase, Phase::Stopping);
 }
 
 #[test]
@@ -352,7 +352,7 @@ fn a_drain_waits_for_what_plays_on_after_its_host_was_away() {
     assert!(world.engine(engine.id).phase.is_serving(), "nobody has asked it whether it plays");
     world.wait_ms(1);
     settle(&mut world);
-    assert_eq!(world.engine(engine.id).phase, Phase::Draining);
+    assert_eq!(world.engine(engine.id).phase, Phase::Stopping);
 }
 
 #[test]

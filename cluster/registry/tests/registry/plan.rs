@@ -290,11 +290,11 @@ fn an_idle_engine_is_unlisted_first_and_leaves_when_nobody_can_come_to_it() {
     world.wait_ms(1);
     settle(&mut world);
     let gone = world.engine(idle.id);
-    assert_eq!((gone.phase, gone.ending.as_ref().unwrap().cause.as_str()), (Phase::Draining, "idle"));
+    assert_eq!((gone.phase, gone.ending.as_ref().unwrap().cause.as_str()), (Phase::Stopping, "idle"));
 }
 
 #[test]
-fn a_client_that_was_told_of_a_retiring_engine_keeps_it() {
+fn a_stream_on_an_unlisted_engine_lists_it_again() {
     let mut world = with(1, |policy| (policy.auto_delete, policy.grace_ms) = (true, 0));
     let idle = world.running();
     settle(&mut world);
@@ -308,7 +308,7 @@ fn a_client_that_was_told_of_a_retiring_engine_keeps_it() {
 }
 
 #[test]
-fn what_retires_is_taken_before_anything_is_started() {
+fn an_unlisted_engine_is_taken_before_another_is_started() {
     let mut world = with(1, |policy| {
         (policy.auto_delete, policy.grace_ms, policy.max_replicas) = (true, 0, 2);
     });
@@ -331,7 +331,7 @@ fn what_retires_is_taken_before_anything_is_started() {
     settle(&mut world);
     settle(&mut world);
     assert_eq!(
-        (world.state.supply(), world.state.live_engines().filter(|e| e.phase < Phase::Draining).count()),
+        (world.state.supply(), world.state.live_engines().filter(|e| e.phase < Phase::Stopping).count()),
         (1, 1)
     );
     world.policy(|policy| policy.min_replicas = 2);
@@ -379,6 +379,6 @@ fn what_looks_idle_on_a_host_that_was_silent_lately_stays() {
     watch.contacts.insert(running.node, Contact { silent_ms: 0, is_unresponsive: false, steady_ms: 4_999 });
     let plan = next(&world.state, &watch, world.now);
     assert_eq!(stops(&plan.commands), []);
-    assert!(plan.waits.contains(&Wait::RetireOnUnsteady { engine: running.id }), "{:?}", plan.waits);
+    assert!(plan.waits.contains(&Wait::UnlistOnUnsteady { engine: running.id }), "{:?}", plan.waits);
     assert_eq!(stops(&planned(&world)), [running.id]);
 }

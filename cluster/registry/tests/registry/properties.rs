@@ -140,7 +140,7 @@ fn early(state: &State, hosts: &BTreeSet<NodeId>, wait: &Wait) -> Option<Command
         }
         Wait::Stop { engine, .. } => Some(stop(*engine, StopWhen::Unused)),
         Wait::Move { engine, .. } => Some(stop(*engine, StopWhen::OffVpn)),
-        Wait::Retire { engine, .. } => Some(stop(*engine, StopWhen::IdleFor(state.policy().grace_ms))),
+        Wait::Unlist { engine, .. } => Some(stop(*engine, StopWhen::IdleFor(state.policy().grace_ms))),
         _ => None,
     }
 }

@@ -61,7 +61,7 @@ fn a_start_that_needs_room_does_not_end_the_stream_that_it_names() {
     let silence = |world: &mut World, ids: std::ops::Range<u64>| {
         let seq = |n| world.state.stream(&format!("k|full-{n}")).unwrap().seq;
         let silent = ids.map(seq).collect();
-        world.run(Command::StreamSilence { node: NodeId(1), silent, heard: BTreeSet::new() });
+        world.run(Command::StreamSilence { node: NodeId(1), silent, answering: BTreeSet::new() });
     };
     silence(&mut world, 0..1);
     // A repeat with more to keep, and another session under the same id.

@@ -12,12 +12,12 @@ const DAY_MS: u64 = 24 * 3_600_000;
 
 fn mark(world: &mut World, silent: &[&Arc<Stream>]) -> Reply {
     let silent = silent.iter().map(|stream| stream.seq).collect();
-    world.run(Command::StreamSilence { node: NodeId(1), silent, heard: BTreeSet::new() })
+    world.run(Command::StreamSilence { node: NodeId(1), silent, answering: BTreeSet::new() })
 }
 
 fn gives_figures(world: &mut World, stream: &Stream) {
-    let heard = [stream.seq].into();
-    world.run(Command::StreamSilence { node: NodeId(1), silent: BTreeSet::new(), heard });
+    let answering = [stream.seq].into();
+    world.run(Command::StreamSilence { node: NodeId(1), silent: BTreeSet::new(), answering });
 }
 
 fn now(world: &World, stream: &Stream) -> Arc<Stream> {
@@ -74,7 +74,8 @@ fn only_the_node_of_the_engine_knows_of_its_streams() {
     assert_eq!(now(&world, &stream).silent_since_ms, None);
     assert_eq!(now(&world, &foreign).silent_since_ms, None);
     world.finish("k|s");
-    let command = Command::StreamSilence { node: NodeId(2), silent: [stream.seq].into(), heard: [99].into() };
+    let command =
+        Command::StreamSilence { node: NodeId(2), silent: [stream.seq].into(), answering: [99].into() };
     assert_eq!(world.run(command), Reply::Done);
     assert_eq!(now(&world, &stream).silent_since_ms, None, "it has ended");
 }
@@ -108,7 +109,7 @@ fn an_engine_holds_some_thousand_silent_streams_and_the_oldest_of_them_end() {
     assert_eq!(world.state.active_streams(running.id), 5_001, "each may be asked about yet");
     while !left.is_empty() {
         let silent = left.drain(..left.len().min(1_000)).collect();
-        world.run(Command::StreamSilence { node: NodeId(1), silent, heard: BTreeSet::new() });
+        world.run(Command::StreamSilence { node: NodeId(1), silent, answering: BTreeSet::new() });
     }
     invariants::check_state(&world.state).unwrap();
     assert_eq!(world.state.active_streams(running.id), 2_000);
@@ -128,7 +129,7 @@ fn silent_streams_make_room_for_others() {
     let late = || Command::StreamStarted(playing("late", "s", running.ports.host_http).into());
     assert_eq!(refusal(world.run(late())), RefusalCode::NoRoom);
     let silent = taken[..10].iter().copied().collect();
-    world.run(Command::StreamSilence { node: NodeId(1), silent, heard: BTreeSet::new() });
+    world.run(Command::StreamSilence { node: NodeId(1), silent, answering: BTreeSet::new() });
     assert!(matches!(world.run(late()), Reply::StreamStarted(stream) if stream.is_started()));
 }
 
@@ -153,8 +154,8 @@ fn nobody_can_ask_about_streams_that_start_on_a_host_that_is_down() {
     let stream = world.begin(playing("k", "t", port));
     world.run(Command::NodeDown { node: NodeId(2), down: false });
     assert!(now(&world, &stream).unasked_since().is_some(), "its engine has said nothing yet");
-    let heard = [stream.seq].into();
-    world.run(Command::StreamSilence { node: NodeId(2), silent: BTreeSet::new(), heard });
+    let answering = [stream.seq].into();
+    world.run(Command::StreamSilence { node: NodeId(2), silent: BTreeSet::new(), answering });
     assert_eq!(now(&world, &stream).unasked_since(), None);
 }
 

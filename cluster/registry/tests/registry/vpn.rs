@@ -35,7 +35,7 @@ fn settle(world: &mut World) {
         let commands = plan(&world.state, &world.eligible(), world.now);
         let of = |phase| move |e: &&std::sync::Arc<Engine>| e.phase == phase;
         let reserved: Vec<_> = world.state.live_engines().filter(of(Phase::Reserved)).map(|e| e.id).collect();
-        let leaving: Vec<_> = world.state.live_engines().filter(of(Phase::Draining)).map(|e| e.id).collect();
+        let leaving: Vec<_> = world.state.live_engines().filter(of(Phase::Stopping)).map(|e| e.id).collect();
         if commands.is_empty() && reserved.is_empty() && leaving.is_empty() {
             return;
         }
@@ -229,8 +229,8 @@ fn one_engine_has_the_forwarded_port_and_is_replaced_when_it_changes() {
     settle(&mut world);
     let now = serving(&world);
     assert_eq!(now.len(), 2);
-    let heir = now.iter().find(|e| e.replaces == Some(first.id)).unwrap();
-    assert_eq!(world.state.forwarded_port(heir), Some(50_001));
+    let replacement = now.iter().find(|e| e.replaces == Some(first.id)).unwrap();
+    assert_eq!(world.state.forwarded_port(replacement), Some(50_001));
 }
 
 #[test]
@@ -242,11 +242,11 @@ fn a_forwarded_port_is_passed_on_when_its_engine_has_gone() {
     // Somebody waits for this one, and the port is still listened on.
     assert_eq!(world.reserve().forwarded_port, None);
     let patient = acefleet_registry::Reserve { automatic: true, ..world.ask() };
-    let heir = engine(world.run(Command::Reserve(patient)));
-    assert_eq!(heir.forwarded_port, Some(50_000));
-    assert_eq!(world.state.port_predecessor(&heir).map(|e| e.id), Some(first.id));
+    let replacement = engine(world.run(Command::Reserve(patient)));
+    assert_eq!(replacement.forwarded_port, Some(50_000));
+    assert_eq!(world.state.port_predecessor(&replacement).map(|e| e.id), Some(first.id));
     world.run(gone(first.id));
-    assert_eq!(world.state.port_predecessor(&heir), None);
+    assert_eq!(world.state.port_predecessor(&replacement), None);
 }
 
 #[test]
@@ -258,18 +258,18 @@ fn engines_outside_the_vpn_are_hidden_and_replaced() {
     assert_eq!(listed(&world), []);
     tell(&mut world, 1, VpnHealth::Healthy, None);
     settle(&mut world);
-    let heir = world.state.listed_engines().next().unwrap().clone();
-    assert_eq!((heir.vpn.as_deref(), heir.replaces), (Some("gluetun"), Some(outside.id)));
+    let replacement = world.state.listed_engines().next().unwrap().clone();
+    assert_eq!((replacement.vpn.as_deref(), replacement.replaces), (Some("gluetun"), Some(outside.id)));
     world.wait_ms(35_000);
     settle(&mut world);
-    assert_eq!(serving(&world).iter().map(|e| e.id).collect::<Vec<_>>(), [heir.id]);
+    assert_eq!(serving(&world).iter().map(|e| e.id).collect::<Vec<_>>(), [replacement.id]);
     world.run(Command::NodeUp(node_info(1, 10)));
     assert!(Tables::from(world.state.clone()).vpns.is_empty());
     settle(&mut world);
     world.wait_ms(35_000);
     settle(&mut world);
     let now = serving(&world);
-    assert_eq!((now.len(), now[0].vpn.as_deref(), now[0].replaces), (1, None, Some(heir.id)));
+    assert_eq!((now.len(), now[0].vpn.as_deref(), now[0].replaces), (1, None, Some(replacement.id)));
 }
 
 #[test]

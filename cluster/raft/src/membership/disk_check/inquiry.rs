@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::roll::Roll;
 use crate::errors::Failure;
-use crate::membership::disk_check::rule::{Answer, Forgot, Verdict, judge, replaceable};
+use crate::membership::disk_check::rule::{Answer, DiskVerdict, Forgot, judge, replaceable};
 use crate::membership::removal;
 use crate::membership::twin;
 use crate::replica::core::Core;
@@ -155,11 +155,11 @@ impl Inquiry {
 
     async fn decide(&mut self, core: &Core) -> Outcome {
         let verdict = match &self.forgot {
-            Some((forgot, _)) => Verdict::Forgot(forgot.clone()),
+            Some((forgot, _)) => DiskVerdict::Forgot(forgot.clone()),
             None => judge(self.own, &self.has, &self.roll.voters, &self.answers),
         };
         match verdict {
-            Verdict::Unknown { asked, needed } => {
+            DiskVerdict::Unknown { asked, needed } => {
                 let missing = self.names(|id| !self.answers.contains_key(&id));
                 let why = format!(
                     "this node takes no part yet: before it does, it asks a majority what they remember of it. It has asked \
@@ -167,11 +167,11 @@ impl Inquiry {
                 );
                 Outcome::Later(Some(why))
             }
-            Verdict::Sound { certain } => {
+            DiskVerdict::Sound { certain } => {
                 let since = *self.enough.get_or_insert_with(Instant::now);
                 if certain || since.elapsed() >= REST { Outcome::Sound } else { Outcome::Later(None) }
             }
-            Verdict::Forgot(forgot) => self.look_for_help(core, forgot).await,
+            DiskVerdict::Forgot(forgot) => self.look_for_help(core, forgot).await,
         }
     }
 

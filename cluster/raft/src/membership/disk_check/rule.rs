@@ -21,7 +21,7 @@ pub(crate) struct Answer {
 
 /// Result of the answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum DiskVerdict {
     /// Enough members were asked, and none remembers more.
     Sound {
         /// No other member could know more.
@@ -46,14 +46,14 @@ pub(crate) fn judge(
     has: &Standing,
     voters: &BTreeSet<u64>,
     answers: &BTreeMap<u64, Answer>,
-) -> Verdict {
+) -> DiskVerdict {
     let others = || answers.iter().filter(|(id, _)| **id != own);
     let forgot = others().find_map(|(_, answer)| {
         let lost = has.lost(&answer.remembers)?;
         Some(Forgot { lost, witness: answer.name.clone() })
     });
     if let Some(forgot) = forgot {
-        return Verdict::Forgot(forgot);
+        return DiskVerdict::Forgot(forgot);
     }
     // A member that lost data may have lost this node, too.
     let asked = |id: &u64| answers.get(id).is_some_and(|answer| answer.trust != Trust::Forgot);
@@ -63,9 +63,9 @@ pub(crate) fn judge(
     // A leader knows of a learner all that any member can.
     let led = others().any(|(_, answer)| answer.leads);
     if voters.is_empty() || count < needed && (votes || !led) {
-        return Verdict::Unknown { asked: count, needed };
+        return DiskVerdict::Unknown { asked: count, needed };
     }
-    Verdict::Sound { certain: led || voters.iter().all(|id| *id == own || answers.contains_key(id)) }
+    DiskVerdict::Sound { certain: led || voters.iter().all(|id| *id == own || answers.contains_key(id)) }
 }
 
 /// Whether a node with a bad disk can be replaced without an operator: the other undamaged voters are a majority. The error has
@@ -140,18 +140,18 @@ mod tests {
     fn a_majority_with_the_node_itself_has_to_be_asked() {
         use Trust::{Forgot as Damaged, Sound, Waiting};
         let of = |count, given: &[_]| judge(1, &at(10), &voters(count), &answers(given));
-        assert_eq!(of(1, &[]), Verdict::Sound { certain: true });
-        assert_eq!(of(2, &[]), Verdict::Unknown { asked: 1, needed: 2 });
-        assert_eq!(of(3, &[]), Verdict::Unknown { asked: 1, needed: 2 });
-        assert_eq!(of(3, &[(2, 10, Waiting)]), Verdict::Sound { certain: false });
-        assert_eq!(of(3, &[(2, 9, Waiting), (3, 0, Sound)]), Verdict::Sound { certain: true });
-        assert_eq!(of(5, &[(2, 9, Sound)]), Verdict::Unknown { asked: 2, needed: 3 });
+        assert_eq!(of(1, &[]), DiskVerdict::Sound { certain: true });
+        assert_eq!(of(2, &[]), DiskVerdict::Unknown { asked: 1, needed: 2 });
+        assert_eq!(of(3, &[]), DiskVerdict::Unknown { asked: 1, needed: 2 });
+        assert_eq!(of(3, &[(2, 10, Waiting)]), DiskVerdict::Sound { certain: false });
+        assert_eq!(of(3, &[(2, 9, Waiting), (3, 0, Sound)]), DiskVerdict::Sound { certain: true });
+        assert_eq!(of(5, &[(2, 9, Sound)]), DiskVerdict::Unknown { asked: 2, needed: 3 });
         // A member that lost data, or has no vote, is no part of a majority.
-        assert_eq!(of(3, &[(2, 0, Damaged)]), Verdict::Unknown { asked: 1, needed: 2 });
-        assert_eq!(of(3, &[(7, 10, Sound)]), Verdict::Unknown { asked: 1, needed: 2 });
+        assert_eq!(of(3, &[(2, 0, Damaged)]), DiskVerdict::Unknown { asked: 1, needed: 2 });
+        assert_eq!(of(3, &[(7, 10, Sound)]), DiskVerdict::Unknown { asked: 1, needed: 2 });
         assert_eq!(
             judge(1, &at(10), &BTreeSet::new(), &answers(&[])),
-            Verdict::Unknown { asked: 0, needed: 1 }
+            DiskVerdict::Unknown { asked: 0, needed: 1 }
         );
     }
 
@@ -161,26 +161,29 @@ mod tests {
         for state in [Damaged, Sound, Waiting] {
             for count in [1, 2, 3, 5] {
                 let found = judge(1, &at(10), &voters(count), &answers(&[(2, 11, state), (3, 10, Sound)]));
-                let Verdict::Forgot(forgot) = found else { panic!("{found:?}") };
+                let DiskVerdict::Forgot(forgot) = found else { panic!("{found:?}") };
                 let said = "its log ends at entry 10 of term 1, and n11 remembers it at entry 11 of term 1";
                 assert_eq!(forgot.to_string(), said);
             }
         }
         let empty = judge(1, &Standing::default(), &voters(3), &answers(&[(2, 11, Sound)]));
-        let Verdict::Forgot(forgot) = empty else { panic!("{empty:?}") };
+        let DiskVerdict::Forgot(forgot) = empty else { panic!("{empty:?}") };
         assert_eq!(forgot.to_string(), "it is at no vote, and n11 remembers it at the vote of term 1");
         // Answers under its own id do not count.
-        assert!(matches!(judge(1, &at(10), &voters(1), &answers(&[(1, 11, Sound)])), Verdict::Sound { .. }));
+        assert!(matches!(
+            judge(1, &at(10), &voters(1), &answers(&[(1, 11, Sound)])),
+            DiskVerdict::Sound { .. }
+        ));
     }
 
     #[test]
     fn a_node_without_a_vote_may_follow_a_leader_that_knows_it() {
         let mut given = answers(&[(2, 10, Trust::Sound)]);
         let learner = |given: &_| judge(9, &at(10), &voters(5), given);
-        assert_eq!(learner(&given), Verdict::Unknown { asked: 1, needed: 3 });
+        assert_eq!(learner(&given), DiskVerdict::Unknown { asked: 1, needed: 3 });
         given.get_mut(&2).unwrap().leads = true;
-        assert_eq!(learner(&given), Verdict::Sound { certain: true });
-        assert_eq!(judge(1, &at(10), &voters(5), &given), Verdict::Unknown { asked: 2, needed: 3 });
+        assert_eq!(learner(&given), DiskVerdict::Sound { certain: true });
+        assert_eq!(judge(1, &at(10), &voters(5), &given), DiskVerdict::Unknown { asked: 2, needed: 3 });
     }
 
     #[test]

@@ -265,7 +265,7 @@ pub fn command() -> impl Strategy<Value = Command> {
         2 => (vec(start().prop_map(Arc::new), 0..4), vec(end(), 0..4))
             .prop_map(|(started, ended)| Command::EventBatch { started, ended }),
         4 => (node_id(), btree_set(1..30u64, 0..6), btree_set(1..30u64, 0..3))
-            .prop_map(|(node, silent, heard)| Command::StreamSilence { node, silent, heard }),
+            .prop_map(|(node, silent, answering)| Command::StreamSilence { node, silent, answering }),
         1 => breaker().prop_map(Command::ResetBreaker),
         2 => (node_id(), availability())
             .prop_map(|(node, availability)| Command::NodeAvailability { node, availability }),

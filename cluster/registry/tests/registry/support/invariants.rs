@@ -9,7 +9,7 @@ use acefleet_registry::conf::http_port;
 use acefleet_registry::engine::{EngineSpec, Phase};
 use acefleet_registry::event::EVENTS_MAX;
 use acefleet_registry::node::{Availability, DockerState};
-use acefleet_registry::rules::hosts::{Observations, Wanted, candidates};
+use acefleet_registry::rules::hosts::{Demand, Observations, candidates};
 use acefleet_registry::rules::load::{Load, loads};
 use acefleet_registry::state::Tables;
 use acefleet_registry::stream::{HOST_DOWN, Stream};
@@ -169,7 +169,7 @@ pub fn check_state(state: &State) -> Checked {
         }
     }
     let mut told = BTreeSet::new();
-    for engine in state.live_engines().filter(|e| e.phase < Phase::Draining) {
+    for engine in state.live_engines().filter(|e| e.phase < Phase::Stopping) {
         let id = engine.id;
         if let Some(port) = engine.forwarded_port {
             ensure!(engine.vpn.is_some(), "engine {id} has a forwarded port without a VPN");
@@ -235,10 +235,10 @@ fn check_hosts(state: &State) -> Checked {
     let (spec, failed) = (EngineSpec::acestream(), BTreeSet::new());
     for id in state.nodes().map(|node| node.info.id) {
         let alone = BTreeSet::from([id]);
-        let wanted = Wanted { spec: &spec, failed: &failed, observations: Observations::Stamped(&alone) };
+        let wanted = Demand { spec: &spec, failed: &failed, observations: Observations::Stamped(&alone) };
         let obstacle = candidates(state, &wanted).obstacle(id);
         let refusal = state.blocked(&ask(spec.clone(), alone.clone()), id, state.clock_ms());
-        // One that retires for want of use needs no start.
+        // One that was not needed and is listed again needs no start.
         let at_hand = state.spare_engines(&alone) > 0;
         let Some(refusal) = refusal else {
             ensure!(obstacle.is_none() || at_hand, "{id} takes an engine although: {obstacle:?}");
@@ -298,7 +298,7 @@ fn check_engines(before: &State, after: &State, command: &Command) -> Checked {
             let by_right = match command {
                 Command::EngineStarted { engine, .. } => *engine == id && new.phase == Phase::Starting,
                 Command::EngineHealth { engine, .. } => *engine == id && new.phase == Phase::Running,
-                Command::EngineStop { engine, .. } => *engine == id && new.phase == Phase::Draining,
+                Command::EngineStop { engine, .. } => *engine == id && new.phase == Phase::Stopping,
                 Command::EngineGone { engine, .. } => *engine == id && new.phase == Phase::Gone,
                 Command::EngineFailed { engine, .. } => *engine == id && new.phase == Phase::Failed,
                 Command::EngineLacks { engine, .. } => *engine == id && new.phase == Phase::Failed,
@@ -311,20 +311,20 @@ fn check_engines(before: &State, after: &State, command: &Command) -> Checked {
         }
     }
     if let Command::EngineStop { engine, when: StopWhen::IdleFor(_), .. } = command {
-        let retires = |s: &State| s.engine(*engine).is_some_and(|e| e.retiring.is_some());
-        let retired = retires(after) && !retires(before);
-        ensure!(!retired || before.active_streams(*engine) == 0, "engine {engine} retired in use");
-        ensure!(!retired || after.supply() >= after.policy().min_replicas, "the floor was broken");
+        let is_off = |s: &State| s.engine(*engine).is_some_and(|e| e.taken_off.is_some());
+        let unlisted_now = is_off(after) && !is_off(before);
+        ensure!(!unlisted_now || before.active_streams(*engine) == 0, "engine {engine} unlisted in use");
+        ensure!(!unlisted_now || after.supply() >= after.policy().min_replicas, "the floor was broken");
         ensure!(
-            !retired || after.free_supply() >= after.policy().min_free_replicas,
+            !unlisted_now || after.free_supply() >= after.policy().min_free_replicas,
             "the free floor was broken"
         );
     }
     if let Command::EngineStop { engine, when, .. } = command {
-        let drained = |s: &State| s.engine(*engine).is_some_and(|e| e.phase == Phase::Draining);
+        let drained = |s: &State| s.engine(*engine).is_some_and(|e| e.phase == Phase::Stopping);
         if drained(after) && !drained(before) {
             let Some(old) = before.engine(*engine) else { return Ok(()) };
-            let unlisted = old.retiring.is_some() || before.is_draining(old.node);
+            let unlisted = old.taken_off.is_some() || before.is_draining(old.node);
             let right = match when {
                 StopWhen::Always => true,
                 StopWhen::Unused => unlisted,
@@ -372,7 +372,7 @@ fn at_once_before(before: &State, proposal: &Proposal) -> State {
 fn check_reserved(before: &State, after: &State, ask: &Reserve, engine: &Engine) -> Checked {
     let policy = after.policy();
     if engine.is_acestream() {
-        let leaves = |e: &Engine| e.retiring.as_ref().is_some_and(|retiring| !retiring.may_stay);
+        let leaves = |e: &Engine| e.taken_off.as_ref().is_some_and(|taken_off| !taken_off.may_stay);
         let replaced = |e: &Engine| after.is_down(e.node) || after.is_draining(e.node) || leaves(e);
         let count = live(after).iter().filter(|e| e.is_acestream() && !replaced(e)).count();
         ensure!(
