@@ -38,7 +38,7 @@ pub(crate) fn parse(text: &str) -> Option<WallMs> {
 }
 
 fn utc(at: DateTime) -> Option<Timestamp> {
-    Some(at.to_zoned(TimeZone::UTC).ok()?.timestamp())
+    TimeZone::UTC.to_timestamp(at).ok()
 }
 
 /// A time whose `+` was not percent-encoded and became a blank: `…T18:04:11 00:00`.
