@@ -38,7 +38,7 @@ impl LoadReport {
         self.plays.iter().filter(|play| play.played()).count()
     }
 
-    /// Everything the real client would reject or mis-handle.
+    /// Everything the real client would reject or mishandle.
     pub fn complaints(&self) -> impl Iterator<Item = &Complaint> {
         let plays = self.plays.iter().flat_map(|play| &play.complaints);
         self.poll_complaints.iter().chain(plays)

@@ -29,7 +29,7 @@ pub enum Call {
     Stop,
 }
 
-/// An answer that the real client rejects or mis-handles.
+/// An answer that the real client rejects or mishandles.
 #[derive(Debug, Clone, Serialize)]
 pub struct Complaint {
     pub call: Call,

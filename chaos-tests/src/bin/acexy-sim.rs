@@ -1,5 +1,5 @@
 //! Plays streams through an orchestrator as the real Acexy would, and reports every answer that
-//! the real one would reject or mis-handle.
+//! the real one would reject or mishandle.
 //!
 //! Exit codes: 0 all streams played and no complaint, 1 otherwise, 64 for a bad setting.
 
