@@ -12,7 +12,6 @@ cd "$ROOT"
 scripts/bootstrap.sh bench
 
 # Only programs of this system may be measured against; this one is unpacked, not installed, so that no service is started.
-TOOLS="$HOME/.cache/acefleet/tools"
 PATH="$PATH:$TOOLS/usr/bin"
 
 # unpack_etcd: Debian's etcd-server without its service.

