@@ -52,7 +52,7 @@ bench: ## table of measurements beside bare hyper, etcd, Docker and HAProxy (nee
 	@exec scripts/bench.sh $(ARGS)
 
 .PHONY: lint
-lint: ## typos, fmt check, clippy and rustdoc, without running tests
+lint: ## typos, dependencies, fmt check, clippy and rustdoc, without running tests
 	@scripts/bootstrap.sh lint
 	@exec scripts/test.sh lint
 

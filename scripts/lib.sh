@@ -24,6 +24,7 @@ MIN_RUST=1.90
 # Programs that are kept here and not installed: etcd for the benchmark, and in `bin` those that look over the code, in these versions.
 TOOLS="$HOME/.cache/acefleet/tools"
 TYPOS=1.52.0
+DENY=0.20.2
 
 DOCKER_SOCKET=/var/run/docker.sock
 

@@ -63,6 +63,12 @@ shell_scripts() {
 
 typing_errors() { "$TOOLS/bin/typos" --format brief; }
 
+# Without its check of known vulnerabilities: their list is a git repository, and this has to pass where only package registries can
+# be reached. cargo may go to crates.io: what it has not compiled here, as crates for the other architecture, it has to read as well.
+dependencies() {
+    "$TOOLS/bin/cargo-deny" --locked --workspace check --deny unmatched-skip --deny unnecessary-skip bans licenses sources
+}
+
 clippy() { cargo clippy --workspace --all-targets --locked -- -D warnings; }
 
 # Module tables link to private modules: they are maps for contributors, who build the docs with private items.
@@ -128,6 +134,7 @@ lint() {
     stage "kept dependencies" scripts/deps.sh restore debug
     stage "shell scripts" shell_scripts
     stage "typing errors" typing_errors
+    stage "dependencies" dependencies
     stage "cargo fmt" cargo fmt --all --check
     stage "clippy" clippy
     stage "rustdoc" rustdoc
