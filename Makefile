@@ -17,7 +17,7 @@ run: ## install what is missing, build, start one node on the local Docker (ARGS
 	@exec scripts/run.sh $(ARGS)
 
 .PHONY: test
-test: ## everything a change must pass: fmt, clippy, all tests, real Docker included
+test: ## everything a change must pass: what `make lint` looks at, all tests, real Docker included
 	@exec scripts/test.sh
 
 .PHONY: kills

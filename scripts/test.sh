@@ -63,6 +63,9 @@ shell_scripts() {
 
 typing_errors() { "$TOOLS/bin/typos" --format brief; }
 
+# It looks at `[dependencies]` of each crate, not at those for builds and tests.
+unused_dependencies() { "$TOOLS/bin/cargo-machete" --skip-target-dir; }
+
 # Without its check of known vulnerabilities: their list is a git repository, and this has to pass where only package registries can
 # be reached. cargo may go to crates.io: what it has not compiled here, as crates for the other architecture, it has to read as well.
 dependencies() {
@@ -135,6 +138,7 @@ lint() {
     stage "shell scripts" shell_scripts
     stage "typing errors" typing_errors
     stage "dependencies" dependencies
+    stage "unused dependencies" unused_dependencies
     stage "cargo fmt" cargo fmt --all --check
     stage "clippy" clippy
     stage "rustdoc" rustdoc
