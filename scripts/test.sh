@@ -2,7 +2,7 @@
 # Everything a change must pass, cheapest first; stops at the first stage that fails and says how long each one took.
 #
 #   test.sh        all of it; starts a Docker engine when there is none, and fails when it cannot
-#   test.sh lint   only what needs no Docker and runs no test
+#   test.sh lint   only what needs no Docker and runs no test, and a look at the licences of dependencies
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 
@@ -137,7 +137,6 @@ lint() {
     stage "kept dependencies" scripts/deps.sh restore debug
     stage "shell scripts" shell_scripts
     stage "typing errors" typing_errors
-    stage "dependencies" dependencies
     stage "unused dependencies" unused_dependencies
     stage "cargo fmt" cargo fmt --all --check
     stage "clippy" clippy
@@ -145,7 +144,10 @@ lint() {
 }
 
 case "${1:-all}" in
-lint) lint ;;
+lint)
+    stage "licences and sources of dependencies" dependencies
+    lint
+    ;;
 all)
     trap at_exit EXIT
     stage "bootstrap" scripts/bootstrap.sh test
