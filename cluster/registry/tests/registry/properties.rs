@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use acefleet_registry::cause::Cause;
 use acefleet_registry::command::StopWhen;
 use acefleet_registry::engine::EngineSpec;
-use acefleet_registry::node::DockerState;
 use acefleet_registry::plan::waits::Shortage;
 use acefleet_registry::plan::{Wait, next};
+use acefleet_registry::rules::hosts;
 use acefleet_registry::{Command, Elapsed, EngineId, NodeId, OpId, Proposal, Reply, Reserve, State, apply};
 use proptest::prelude::*;
 
@@ -125,11 +125,11 @@ proptest! {
 }
 
 /// What a wait holds back, if it is a write that a refusal holds back.
-fn early(state: &State, hosts: &BTreeSet<NodeId>, wait: &Wait) -> Option<Command> {
-    let reserve = |spec, replaces| {
-        // The leader stamps hosts that have said that their Docker answers.
-        let has_said = |id: &NodeId| state.node(*id).is_some_and(|node| node.docker != DockerState::Unknown);
-        let ask = ask(spec, hosts.iter().copied().filter(has_said).collect());
+fn early(state: &State, answering: &BTreeSet<NodeId>, wait: &Wait) -> Option<Command> {
+    let reserve = |spec: EngineSpec, replaces| {
+        // As the leader stamps it.
+        let eligible = hosts::live(state, &spec, &|id| !answering.contains(&id)).reachable();
+        let ask = ask(spec, eligible);
         Command::Reserve(Reserve { claim_abandoned: false, automatic: true, replaces, ..ask })
     };
     let stop = |engine: EngineId, when| Command::EngineStop { engine, cause: Cause::Idle, when };

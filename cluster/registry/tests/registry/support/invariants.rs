@@ -263,13 +263,18 @@ fn check_refusal(before: &State, after: &State, proposal: &Proposal) -> Checked 
     let mut plain = before.clone();
     let nothing = Command::EngineGone { engine: EngineId(u64::MAX), cause: Cause::Vanished };
     apply(&mut plain, &Proposal { command: nothing, ..proposal.clone() }, 0);
+    // How many replies are remembered depends on their size, so on the words of this refusal.
     let without_ops = |state: &State| {
         let mut tables = Tables::from(state.clone());
-        tables.ops.remove(&proposal.op_id);
-        tables.op_order.retain(|op_id| *op_id != proposal.op_id);
+        tables.ops.clear();
+        tables.op_order.clear();
         tables
     };
     ensure!(without_ops(&plain) == without_ops(after), "a refusal changed the state");
+    let known: BTreeSet<OpId> = Tables::from(before.clone()).op_order.into_iter().collect();
+    let now = Tables::from(after.clone()).op_order;
+    let made_up = now.iter().find(|op_id| **op_id != proposal.op_id && !known.contains(*op_id));
+    ensure!(made_up.is_none(), "a refusal made {made_up:?} known");
     Ok(())
 }
 
