@@ -28,6 +28,12 @@ pub struct Level(pub u32);
 impl Level {
     /// What programs know that have never raised the level of their cluster: all that came before the first release.
     pub const FIRST: Self = Self(1);
+    /// From here on a host that lacks the image is none that could have taken the engine that failed on another.
+    pub const LACKING_IS_UNSOUND: Self = Self(2);
+    /// From here on the engines of a host that is down are kept for streams whose end nobody has seen.
+    pub const DOUBTS_WHILE_DOWN: Self = Self(2);
+    /// From here on an unlisted engine counts against the maximum only if it can be listed again.
+    pub const COUNTS_WHAT_IS_AT_HAND: Self = Self(2);
     /// What this program knows.
     pub const CURRENT: Self = Self(2);
 }

@@ -266,9 +266,7 @@ impl State {
     #[must_use]
     pub fn may_go_on(&self, stream: &Stream) -> bool {
         let engine = stream.engine.and_then(|id| self.engine(id));
-        !stream.is_started()
-            && stream.end_reason.as_deref() == Some(HOST_DOWN)
-            && !stream.start.playback_session_id.is_empty()
+        ended_by_guess(stream)
             && engine.is_some_and(|engine| engine.phase.is_serving() && !self.is_down(engine.node))
     }
 
@@ -329,4 +327,11 @@ impl State {
     pub fn docker_hosts(&self) -> impl Iterator<Item = NodeId> {
         self.nodes().filter(|node| node.docker == DockerState::Available).map(|node| node.info.id)
     }
+}
+
+/// True for a stream that ended because its host was down: nobody has seen its end.
+pub(crate) fn ended_by_guess(stream: &Stream) -> bool {
+    !stream.is_started()
+        && stream.end_reason.as_deref() == Some(HOST_DOWN)
+        && !stream.start.playback_session_id.is_empty()
 }

@@ -6,12 +6,16 @@ use crate::command::{Command, Reserve};
 use crate::plan::waits::Shortage;
 use crate::plan::{Plan, Wait, replacements};
 use crate::records::breaker::{BreakerKind, BreakerState, FIRST_REST_MS, rest_ms};
-use crate::records::engine::EngineSpec;
+use crate::records::engine::{EngineSpec, Phase};
 use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::time::Elapsed;
-use crate::rules::admission;
+use crate::rules::admission::{self, Decision};
 use crate::rules::load::{self, Load};
 use crate::state::State;
+
+/// Starts under way at once, for each host: what a host makes one after the other within its time, also when Docker is slow. All at
+/// once, the last ones would fail for having waited.
+const AT_ONCE_ON_A_HOST: usize = 10;
 
 /// Engines that shall be started.
 #[derive(Default)]
@@ -69,7 +73,7 @@ pub(super) fn missing(
     // Where something is missing by name only one attempt is made at a time, whatever room there is.
     let mut reserves: Vec<Reserve> = replacing.chain(others).collect();
     let wished = reserves.len();
-    reserves.retain(|ask| is_had(&mut then, ask));
+    reserves.retain(|ask| is_had(&mut then, ask, now_ms));
     let held_back = held_back || reserves.len() < wished;
     let short = Short { state, then: &then, reachable, plain: &plain, now_ms };
     let waits = short.waits(&owed, lacking, &reserves);
@@ -93,7 +97,10 @@ fn count(state: &State, active: &BTreeSet<NodeId>, lacking: u32, owed: u32, now_
         let counted = loads.iter().filter(|load| of(load));
         counted.fold(0u32, |sum, load| sum.saturating_add(state.room_on(load)))
     };
+    let under_way = state.live_engines().filter(|engine| engine.phase == Phase::Reserved).count();
+    let portion = (AT_ONCE_ON_A_HOST * plain.len()).saturating_sub(under_way);
     let wanted = wanted.min(room(&|_| true)).min(state.engines_with_ports(&plain));
+    let wanted = wanted.min(u32::try_from(portion).unwrap_or(u32::MAX));
     let at_once = wanted.min(room(&|load| host_rests_for(state, load.node, now_ms) == 0));
     let replacing = allowed(state, BreakerKind::Replacement, at_once.min(owed), now_ms);
     // Those that their breaker holds back are not made as others meanwhile, or there would be one too many.
@@ -101,11 +108,23 @@ fn count(state: &State, active: &BTreeSet<NodeId>, lacking: u32, owed: u32, now_
     Count { replacing, others: at_hand + others, held_back: replacing + others < wanted }
 }
 
-/// Whether this reservation would be had now; the state goes on as if it had been made.
-fn is_had(then: &mut State, ask: &Reserve) -> bool {
+/// Whether this reservation would be had now, on a host that need not rest; the state goes on as if it had been made.
+fn is_had(then: &mut State, ask: &Reserve, now_ms: Elapsed) -> bool {
     // Who is asked decides between equals only.
-    let decided = admission::decide(then, ask, OpId::from_u128(0), NodeId(0));
-    decided.map(|decision| decision.take(then)).is_ok()
+    let Ok(decision) = admission::decide(then, ask, OpId::from_u128(0), NodeId(0)) else { return false };
+    let is_due = start_rests_for(then, &decision, now_ms) == 0;
+    if is_due {
+        decision.take(then);
+    }
+    is_due
+}
+
+/// Milliseconds for which the host of a start rests after a failure there. One that is only listed again needs no start.
+fn start_rests_for(state: &State, decision: &Decision, now_ms: Elapsed) -> u64 {
+    match decision.engine.phase {
+        Phase::Reserved => host_rests_for(state, decision.engine.node, now_ms),
+        _ => 0,
+    }
 }
 
 /// Milliseconds for which nothing is started after a failure, longer with each one in a row: a host that cannot start engines now
@@ -148,12 +167,14 @@ impl Short<'_> {
     /// Why a further reservation is not made: its refusal, or a pause.
     fn why(&self, ask: &Reserve) -> Option<Shortage> {
         let ask = Reserve { eligible: self.reachable.clone(), ..ask.clone() };
-        if let Err(refusal) = admission::decide(&mut self.then.clone(), &ask, OpId::from_u128(0), NodeId(0)) {
-            return Some(Shortage::Refused(refusal));
-        }
+        let decided = admission::decide(&mut self.then.clone(), &ask, OpId::from_u128(0), NodeId(0));
+        let decision = match decided {
+            Ok(decision) => decision,
+            Err(refusal) => return Some(Shortage::Refused(refusal)),
+        };
         let kind = BreakerKind::over(ask.replaces);
-        let hosts = ask.eligible.iter().map(|id| host_rests_for(self.state, *id, self.now_ms)).min();
-        let left_ms = rests_for(self.state, kind, self.now_ms).max(hosts.unwrap_or(0));
+        let host_ms = start_rests_for(self.state, &decision, self.now_ms);
+        let left_ms = rests_for(self.state, kind, self.now_ms).max(host_ms);
         (left_ms > 0).then_some(Shortage::Pause { left_ms })
     }
 

@@ -34,12 +34,12 @@ fn stops(
     now_ms: Elapsed,
     may_lose: impl Fn(NodeId) -> bool,
 ) -> Plan {
-    let spare = above_floors(state).unwrap_or(0);
+    // Where a floor needs every engine, none is waited for.
+    let Ok(spare) = above_floors(state) else { return Plan::default() };
     let mut plan = Plan::default();
     let mut engines: Vec<&Engine> = Vec::new();
     for engine in state.published_engines() {
         match keeps_in_use(state, engine, idle_ms, now_ms) {
-            None if spare == 0 => {}
             None if may_lose(engine.node) => engines.push(engine),
             None => plan.waits.push(Wait::UnlistOnUnsteady { engine: engine.id }),
             Some(why @ (Keeps::NotIdle { .. } | Keeps::ClientsComing { .. })) => {

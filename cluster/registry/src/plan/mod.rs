@@ -101,7 +101,10 @@ pub fn next(state: &State, watch: &Watch, now_ms: Elapsed) -> Plan {
     // Commands are judged by the moment of their entry, which is never behind the state.
     let now_ms = now_ms.max(state.clock_ms());
     let mut plan = Plan { transfers: state.is_draining(watch.own), ..Plan::default() };
-    plan.waits.extend(plan.transfers.then_some(Wait::Transfer { node: watch.own }));
+    let takes_over = |(id, _): &(NodeId, Option<Level>)| *id != watch.own && !state.is_draining(*id);
+    if plan.transfers && watch.members.iter().any(takes_over) {
+        plan.waits.push(Wait::Transfer { node: watch.own });
+    }
     for step in STEPS {
         let Plan { commands, waits, .. } = step(state, watch, now_ms);
         let ends = !commands.is_empty() || waits.iter().any(Wait::holds_all);

@@ -1,6 +1,7 @@
 //! Circuit breakers: counted by the log, read as a function of time.
 
 use serde::{Deserialize, Serialize};
+use strum::AsRefStr;
 
 use crate::records::ids::EngineId;
 use crate::records::lack::clipped;
@@ -21,8 +22,9 @@ pub(crate) fn rest_ms(failures: u32) -> u64 {
 }
 
 /// The breakers, by what they guard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, AsRefStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum BreakerKind {
     /// Every creation of an engine that is no replacement.
     General,

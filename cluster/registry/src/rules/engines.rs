@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use strum::AsRefStr;
 
+use crate::level::Level;
+use crate::queries::ended_by_guess;
 use crate::records::cause::Cause;
 use crate::records::engine::{Engine, EngineSpec, Health, Phase};
 use crate::records::ids::NodeId;
@@ -268,8 +270,11 @@ fn in_use(state: &State, engine: &Engine, now_ms: Elapsed) -> Option<Keeps> {
     }
     let ended = state.usage(engine.id).last_stream_end_ms.unwrap_or_default();
     let container = engine.container_id.as_deref().unwrap_or_default();
-    let in_doubt = now_ms.since(ended) < DOUBT_MS
-        && state.streams_of_container(container).any(|stream| state.may_go_on(stream));
+    let mut streams = state.streams_of_container(container);
+    let in_doubt = match state.is_down(engine.node) && state.level() >= Level::DOUBTS_WHILE_DOWN {
+        true => streams.any(|stream| ended_by_guess(stream)),
+        false => now_ms.since(ended) < DOUBT_MS && streams.any(|stream| state.may_go_on(stream)),
+    };
     in_doubt.then_some(Keeps::StreamsInDoubt)
 }
 
@@ -289,8 +294,12 @@ impl State {
     /// is only not needed counts, as it is taken before another is started.
     #[must_use]
     pub fn engine_count(&self) -> u32 {
-        let counts = |engine: &Engine| {
-            matches!(replaced(self, engine), None | Some(Unlisted::TakenOff { may_stay: true, .. }))
+        let is_at_hand =
+            |engine: &Engine| self.level() < Level::COUNTS_WHAT_IS_AT_HAND || self.is_of_use(engine);
+        let counts = |engine: &Engine| match replaced(self, engine) {
+            None => true,
+            Some(Unlisted::TakenOff { may_stay: true, .. }) => is_at_hand(engine),
+            Some(_) => false,
         };
         self.live_engines().filter(|engine| engine.is_acestream() && counts(engine)).count() as u32
     }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use crate::level::Level;
 use crate::records::engine::{EngineSpec, Kind};
 use crate::records::ids::NodeId;
 use crate::records::node::{Availability, DockerState, Node};
@@ -263,8 +264,11 @@ pub fn has_sound_host(state: &State) -> bool {
     let (spec, failed) = (EngineSpec::acestream(), BTreeSet::new());
     let demand = Demand { spec: &spec, failed: &failed, observations: Observations::None };
     let found = candidates(state, &demand);
-    // What is missing by name says nothing of a host's Docker.
-    let lacking = found.over(|obstacle| matches!(obstacle, Obstacle::Lacks(_)));
-    let mut able = found.able.iter().chain(&found.due).chain(&lacking).filter_map(|id| state.node(*id));
-    able.any(|node| !load::is_troubled(state, node))
+    let is_sound = |id: &NodeId| state.node(*id).is_some_and(|node| !load::is_troubled(state, node));
+    // What is missing by name says nothing of a host's Docker, but the engine cannot be had there.
+    let lacking = match state.level() >= Level::LACKING_IS_UNSOUND {
+        true => BTreeSet::new(),
+        false => &found.due | &found.over(|obstacle| matches!(obstacle, Obstacle::Lacks(_))),
+    };
+    found.able.iter().chain(&lacking).any(is_sound)
 }

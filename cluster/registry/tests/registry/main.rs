@@ -17,6 +17,7 @@ mod leases;
 mod nodes;
 mod placement;
 mod plan;
+mod plan_limits;
 mod properties;
 mod retention;
 mod room;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use acefleet_registry::cause::Cause;
 use acefleet_registry::command::{StopWhen, Taken};
 use acefleet_registry::conf::http_port;
-use acefleet_registry::engine::{EngineSpec, Phase};
+use acefleet_registry::engine::{EngineSpec, Health, Phase};
 use acefleet_registry::event::EVENTS_MAX;
 use acefleet_registry::node::{Availability, DockerState};
 use acefleet_registry::rules::hosts::{Demand, Observations, candidates};
@@ -15,7 +15,8 @@ use acefleet_registry::state::Tables;
 use acefleet_registry::stream::{HOST_DOWN, Stream};
 use acefleet_registry::weight;
 use acefleet_registry::{
-    Command, Elapsed, Engine, EngineId, NodeId, OpId, Proposal, RefusalCode, Reply, Reserve, State, apply,
+    Command, Elapsed, Engine, EngineId, Level, NodeId, OpId, Proposal, RefusalCode, Reply, Reserve, State,
+    apply,
 };
 
 use super::ask;
@@ -377,7 +378,12 @@ fn at_once_before(before: &State, proposal: &Proposal) -> State {
 fn check_reserved(before: &State, after: &State, ask: &Reserve, engine: &Engine) -> Checked {
     let policy = after.policy();
     if engine.is_acestream() {
-        let leaves = |e: &Engine| e.taken_off.as_ref().is_some_and(|taken_off| !taken_off.may_stay);
+        let is_at_hand = |e: &Engine| {
+            after.level() < Level::COUNTS_WHAT_IS_AT_HAND
+                || (after.has_network(e) && e.health != Health::Unhealthy)
+        };
+        let leaves =
+            |e: &Engine| e.taken_off.as_ref().is_some_and(|taken_off| !taken_off.may_stay || !is_at_hand(e));
         let replaced = |e: &Engine| after.is_down(e.node) || after.is_draining(e.node) || leaves(e);
         let count = live(after).iter().filter(|e| e.is_acestream() && !replaced(e)).count();
         ensure!(
