@@ -34,7 +34,14 @@ pub(super) async fn run(ctx: Arc<Context>) {
         for (lack, chosen) in lacks {
             let needed = chosen || is_set_up(&ctx, &lack);
             // What cannot be asked for is tried by the next start.
-            if !needed || matches!(ctx.runtime.has(&lack).await, Ok(true)) {
+            if !needed {
+                tracing::info!(
+                    name = lack.name(),
+                    "the settings name another image or network than the missing one"
+                );
+                found.insert(lack);
+            } else if matches!(ctx.runtime.has(&lack).await, Ok(true)) {
+                tracing::info!(name = lack.name(), "the missing image or network is there");
                 found.insert(lack);
             } else if let (Lack::Image(image), false) = (&lack, chosen) {
                 let due = *fetch_at.get_or_insert_with(|| Instant::now() + FETCH_EVERY);
@@ -45,9 +52,6 @@ pub(super) async fn run(ctx: Arc<Context>) {
             }
         }
         if !found.is_empty() {
-            for lack in &found {
-                tracing::info!(name = lack.name(), "the missing image or network is there");
-            }
             ctx.writer.settle(Command::Found { node: ctx.node, lacks: found }).await;
         }
         tokio::time::sleep(PERIOD).await;

@@ -28,8 +28,8 @@ fn others(state: &State, node: NodeId) -> Result<(), &'static str> {
 }
 
 fn has_work(state: &State, node: NodeId) -> bool {
-    let is_able = state.node(node).is_some_and(|node| node.docker == DockerState::Available);
-    is_able || state.live_engines().any(|engine| engine.node == node && engine.phase == Phase::Reserved)
+    let takes_engines = state.node(node).is_some_and(|node| node.docker != DockerState::Stopping);
+    takes_engines || state.live_engines().any(|engine| engine.node == node && engine.phase == Phase::Reserved)
 }
 
 impl AgentHandle {

@@ -57,8 +57,7 @@ impl Fleet {
         let hosts = self.candidates(state);
         let eligible = hosts.reachable();
         let ask = Reserve { eligible, ..provision::plain(EngineSpec::acestream()) };
-        let refusals = state.all_blocks(&ask, self.cluster().node_id(), now).into_iter();
-        let blocked = refusals.map(|refusal| Blocked::refused(state, refusal, &hosts, now));
-        Admission { breaker, blocked: Blocked::each_once(blocked) }
+        let refusals = state.all_blocks(&ask, self.cluster().node_id(), now);
+        Admission { breaker, blocked: Blocked::all(state, refusals, &hosts, now) }
     }
 }

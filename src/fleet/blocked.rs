@@ -161,10 +161,16 @@ impl Blocked {
         Self { code, message, eta_s: usual_s, can_retry, should_wait: usual_s.is_some() }
     }
 
-    /// The first one of each code.
-    pub(crate) fn each_once(all: impl Iterator<Item = Self>) -> Vec<Self> {
-        let mut each: Vec<Self> = Vec::new();
-        for blocked in all {
+    /// What these refusals mean now: what a call is refused with, then everything else.
+    pub(crate) fn all(state: &State, refusals: Vec<Refusal>, hosts: &Candidates, now: Elapsed) -> Vec<Self> {
+        let Some(first) = refusals.first() else { return Vec::new() };
+        let first = Self::refused(state, first.clone(), hosts, now);
+        let mut each = vec![first];
+        for blocked in refusals.into_iter().map(|refusal| Self::plain(state, refusal, hosts, now)) {
+            // Without any Docker no host takes engines: it is the same reason.
+            if blocked.code == Code::NoHost && each[0].code == Code::DockerUnavailable {
+                continue;
+            }
             if each.iter().all(|known| known.code != blocked.code) {
                 each.push(blocked);
             }
@@ -175,15 +181,21 @@ impl Blocked {
     /// What this refusal means now, with the hosts in this state.
     #[must_use]
     pub fn refused(state: &State, refusal: Refusal, hosts: &Candidates, now: Elapsed) -> Self {
-        let Refusal { code, message, retry_after_s } = refusal;
-        let code = Code::from(code);
+        let code = Code::from(refusal.code);
         // Whatever else is wrong too: it can be known only of hosts that answer.
         let of_hosts = Code::OF_STATUS.contains(&code) && code != Code::NoSettings;
         if of_hosts && state.docker_hosts().next().is_none() {
             return Self::new(Code::DockerUnavailable, docker_reason(state));
         }
+        Self::plain(state, refusal, hosts, now)
+    }
+
+    fn plain(state: &State, refusal: Refusal, hosts: &Candidates, now: Elapsed) -> Self {
+        let Refusal { code, message, retry_after_s } = refusal;
+        let code = Code::from(code);
         let message = match code {
             Code::NoHost if hosts.reachable().is_empty() => passed_over(state, hosts).unwrap_or(message),
+            Code::MaxCapacity if are_full(state, hosts) => passed_over(state, hosts).unwrap_or(message),
             _ => message,
         };
         let blocked = Self::new(code, message);
@@ -192,6 +204,15 @@ impl Blocked {
         let eta_s = blocked.eta_s.map(|usual_s| retry_after_s.unwrap_or(usual_s));
         Self { eta_s, can_retry: blocked.can_retry || probes, ..blocked }
     }
+}
+
+/// Whether `ACEFLEET_CAPACITY` of hosts is the limit that was reached, and not `MAX_REPLICAS`.
+fn are_full(state: &State, hosts: &Candidates) -> bool {
+    if state.engine_count() >= state.policy().max_replicas {
+        return false;
+    }
+    let full = hosts.over(|obstacle| matches!(obstacle, Obstacle::Full { .. }));
+    !full.is_empty() && hosts.able.is_empty() && hosts.due.is_empty()
 }
 
 /// Why hosts are passed over, with their names; `None` when none is.

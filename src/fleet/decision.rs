@@ -21,7 +21,12 @@ pub fn describe(state: &State, command: &Command) -> String {
                     format!("takes {name} off the list: {cause}, idle for {} s", ms / 1000)
                 }
                 StopWhen::OffVpn => format!("moves {name} off its VPN: {cause}"),
-                StopWhen::Unused => format!("stops {name}: {cause}, and nobody uses it"),
+                StopWhen::Unused => match state.active_streams(*engine) {
+                    0 => format!("stops {name}: {cause}, and nobody uses it"),
+                    cut => format!(
+                        "stops {name}: {cause}, and its deadline has passed; {cut} streams are cut off"
+                    ),
+                },
                 StopWhen::Always => format!("stops {name}: {cause}"),
             }
         }

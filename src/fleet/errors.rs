@@ -15,6 +15,9 @@ pub enum FleetError {
     /// The write found no leader in time, or its outcome is unknown. Retry in a few seconds.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// The cluster has no leader to ask. Retry in a few seconds.
+    #[error("the cluster has no leader")]
+    NoLeader,
     /// The members did not change, or not completely; the variant says whether a repeat helps.
     #[error(transparent)]
     Members(#[from] MembershipError),

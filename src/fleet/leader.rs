@@ -13,6 +13,7 @@ use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use crate::fleet::decision::{self, Wishes};
+use crate::fleet::notices::Notices;
 use crate::fleet::planned::Planned;
 use crate::fleet::{Fleet, LEADER_LOST_MS, other_settings};
 
@@ -32,13 +33,16 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
     let mut transferred: Option<Instant> = None;
     let mut answering = Answering::default();
     let mut wishes = Wishes::default();
+    let mut notices = Notices::default();
     loop {
         if let Some((term, since)) = leads(&fleet) {
             let view = fleet.view();
             wishes.note(&view.state);
             answering.note(&fleet, &view);
             let watch = watch(&fleet, &view, &answering, since);
-            let plan = plan::next(&view.state, &watch, fleet.cluster().moment());
+            let now = fleet.cluster().moment();
+            let plan = plan::next(&view.state, &watch, now);
+            notices.note(&view.state, &plan, now);
             let (commands, transfers) = (plan.commands.clone(), plan.transfers);
             let planned = Arc::new(Planned { plan, view, term });
             fleet.parts.planned.store(Some(Arc::clone(&planned)));
@@ -54,6 +58,7 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
             fleet.parts.planned.store(None);
             answering = Answering::default();
             wishes.clear();
+            notices.clear();
             other_settings::warn(&fleet, &mut warned);
         }
         tokio::select! {

@@ -9,7 +9,7 @@
 //! - [`scale`]: `/scale` and `/gc`
 //! - [`leader`]: the leader's loop; [`planned`]: its plan, on any node
 //! - `other_settings`: warns of settings that differ from the leader's
-//! - [`decision`]: what a leader decided, as log lines
+//! - [`decision`]: what a leader decided, as log lines; `notices`: what operators have to know of its plan
 //! - [`members`]: cordon, drain and remove members
 //! - [`new_key`]: another key for the cluster
 //! - [`gossip`]: pushes this node's report to the other nodes
@@ -27,6 +27,7 @@ pub mod hooks;
 pub mod leader;
 pub mod members;
 pub(crate) mod new_key;
+mod notices;
 mod other_settings;
 pub mod outbox;
 mod outbox_order;

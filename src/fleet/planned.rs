@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use acefleet_raft::{View, WriteError};
+use acefleet_raft::View;
 use acefleet_registry::plan::Plan;
 use acefleet_registry::plan::waits::Subject;
 use acefleet_registry::{State, plan};
@@ -31,11 +31,14 @@ impl Fleet {
     /// # Errors
     /// When there is no leader, or it does not answer. Retry.
     pub async fn plan(&self) -> Result<PlanView, FleetError> {
-        let leader = self.cluster().status().leader.ok_or(WriteError::NoLeader)?;
+        if self.is_leaderless() {
+            return Err(FleetError::NoLeader);
+        }
+        let leader = self.cluster().status().leader.ok_or(FleetError::NoLeader)?;
         match self.ask_owner(leader, Question::Plan, soon()).await? {
             Answer::Plan(Some(plan)) => Ok(plan),
             // It leads no more, or not yet.
-            Answer::Plan(None) => Err(WriteError::NoLeader.into()),
+            Answer::Plan(None) => Err(FleetError::NoLeader),
             other => Err(unexpected(&other)),
         }
     }

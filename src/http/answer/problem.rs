@@ -211,6 +211,7 @@ impl From<FleetError> for Problem {
         match error {
             FleetError::Write(cause) => Self::write("write_blocked", &cause),
             FleetError::Refused(refusal) => refusal.into(),
+            FleetError::NoLeader => Self::retry_soon("request_blocked", "no_leader", error, 2),
             FleetError::Unsafe(message) => Self::text(StatusCode::CONFLICT, &message),
             FleetError::Members(cause) => match &cause {
                 MembershipError::NoLeader => Self::retry_soon("write_blocked", "no_leader", cause, 2),

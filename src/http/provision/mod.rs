@@ -164,6 +164,7 @@ fn problem(app: &App, error: FleetError) -> Problem {
             let hosts = app.fleet().candidates(&view.state);
             (Blocked::refused(&view.state, refusal, &hosts, app.fleet().cluster().moment()), false)
         }
+        FleetError::NoLeader => (Blocked::new(Code::NoLeader, error.to_string()), false),
         FleetError::NotQueued(cause) => (Blocked::new(Code::OutboxFull, cause.to_string()), false),
         FleetError::Pending(message) => (Blocked::new(Code::Pending, message), false),
         FleetError::Failed { code, message } => (Blocked::new(code, message), true),
