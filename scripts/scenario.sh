@@ -9,11 +9,11 @@ cd "$ROOT"
 [ $# -gt 0 ] || die "which one? $(cd chaos-tests/tests/scenarios && grep -l 'tokio::test' *.rs | sed 's/\.rs//' | xargs)"
 scripts/bootstrap.sh test
 scripts/deps.sh restore debug
-# The node under test is the one beside the test.
-cargo build --quiet --locked -p acefleet -p acefleet-chaos --bins
+# The node under test is the one beside the test. The same selection as in test.sh: another would compile dependencies once more.
+cargo build --quiet --locked --workspace --bins --tests
 
 # What a scenario says last is why it failed, not where the test was at that moment.
 export RUST_BACKTRACE=0
 triple="$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')"
 export "CARGO_TARGET_${triple}_RUNNER=$ROOT/scripts/as-root.sh"
-exec cargo test --locked -p acefleet-chaos --test scenarios -- --nocapture --test-threads=1 "$@"
+exec cargo test --locked --workspace --test scenarios -- --nocapture --test-threads=1 "$@"
