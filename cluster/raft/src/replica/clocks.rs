@@ -13,6 +13,8 @@ use crate::time::wall::{self, Scene};
 pub(crate) const SKEW_MS: u64 = 2_000;
 /// For so long: after a pause the time of day is corrected within seconds.
 const SKEWED_FOR: Duration = Duration::from_secs(10);
+/// Without a leader for so long, the shown time is old.
+const SHOWN_STOPS_AFTER: Duration = Duration::from_secs(1);
 /// A sleep worth noticing.
 const NAP: Duration = Duration::from_secs(1);
 
@@ -25,6 +27,7 @@ impl Core {
     /// Reads the clocks, many times a second. `term`: this node leads it with a majority.
     pub fn look_at_clocks(&self, term: Option<u64>) {
         let view = self.published.load();
+        let leaderless = self.leaderless();
         let (own, slept, at) = ((self.options.clock.0)(), wall::slept(), Instant::now());
         let mut times = self.times();
         let napped = slept.saturating_sub(times.slept) >= NAP;
@@ -32,6 +35,10 @@ impl Core {
         times.elapsed.tick(term, view.state.clock_ms(), napped, at);
         let steady = at.saturating_duration_since(times.started).saturating_add(slept);
         times.judge.look(own, steady, at);
+        // Without a leader the shown time stands still.
+        if leaderless >= SHOWN_STOPS_AFTER {
+            return;
+        }
         let skew = times.shown(&view.state, at).map(|wall| difference(own, wall));
         let skew = skew.filter(|ms| ms.unsigned_abs() > SKEW_MS);
         let since = skew.map(|_| times.skewed.unwrap_or(at));
