@@ -117,7 +117,7 @@ impl Fleet {
         let member = self.member(name)?;
         match self.ask_owner(member.id, Question::AdoptLeftBehind { force }, deadline).await? {
             Answer::Adoptions(adoptions) => Ok(adoptions),
-            other => Err(unexpected(&other)),
+            _ => Err(unexpected()),
         }
     }
 

@@ -59,6 +59,14 @@ fn is_kept(state: &State) -> bool {
     state.supply() >= policy.min_replicas && state.free_supply() >= policy.min_free_replicas
 }
 
+/// What a breaker holds back.
+fn what(kind: BreakerKind) -> &'static str {
+    match kind {
+        BreakerKind::General => "engine",
+        BreakerKind::Replacement => "replacement",
+    }
+}
+
 fn note_breaker(state: &State, kind: BreakerKind, was_open: &mut bool, now: Elapsed) {
     let (breaker, policy) = state.breaker(kind);
     match state.breaker_state(kind, now) {
@@ -67,7 +75,8 @@ fn note_breaker(state: &State, kind: BreakerKind, was_open: &mut bool, now: Elap
             tracing::warn!(
                 breaker = kind.as_ref(),
                 seconds = breaker.recovery_left_ms(policy, now).div_ceil(1_000),
-                "the circuit breaker is open, no engine is started: {}",
+                "the circuit breaker is open, no {} is started: {}",
+                what(kind),
                 breaker.story()
             );
         }

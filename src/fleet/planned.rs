@@ -39,7 +39,7 @@ impl Fleet {
             Answer::Plan(Some(plan)) => Ok(plan),
             // It leads no more, or not yet.
             Answer::Plan(None) => Err(FleetError::NoLeader),
-            other => Err(unexpected(&other)),
+            _ => Err(unexpected()),
         }
     }
 

@@ -32,7 +32,7 @@ impl Fleet {
         let question = Question::StreamStats { stream: id.to_owned(), since_ms };
         match self.ask_owner(engine.node, question, containers::soon()).await? {
             Answer::Samples(samples) => Ok(samples),
-            other => Err(containers::unexpected(&other)),
+            _ => Err(containers::unexpected()),
         }
     }
 

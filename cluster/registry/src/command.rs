@@ -291,8 +291,8 @@ pub enum StopWhen {
     Always,
     /// No stream runs on it, the floors hold without it, and it has been idle for so many milliseconds: it is taken off the list.
     IdleFor(u64),
-    /// Something is wrong with its network, see [`crate::records::vpn::VpnFault`], and no stream runs on it: it is taken off the list, or stops at once
-    /// when its network does not work.
+    /// Something is wrong with its network, see [`crate::records::vpn::VpnFault`], and no stream runs on it: it is taken off the
+    /// list, or stops at once when its network does not work.
     OffVpn,
     /// It is off the list or its node is draining, no stream runs on it, and no client can be on its way to it; or the deadline of the
     /// drain has passed.

@@ -10,8 +10,8 @@ use crate::rules::engines::{Keeps, above_floors, keeps_in_use};
 use crate::rules::liveness::STEADY;
 use crate::state::State;
 
-/// Engines that `AUTO_DELETE` takes off the list. Each is checked again when that is applied, so the floors hold however many are proposed at
-/// once. What looks idle on a host that has not answered for long may be in use.
+/// Engines that `AUTO_DELETE` takes off the list. Each is checked again when that is applied, so the floors hold however many are
+/// proposed at once. What looks idle on a host that has not answered for long may be in use.
 pub(super) fn idle(state: &State, watch: &Watch, now_ms: Elapsed) -> Plan {
     let policy = state.policy();
     if !policy.auto_delete {
