@@ -11,7 +11,9 @@ use acefleet_registry::node::{DockerState, Wanted};
 use acefleet_registry::policy::{BreakerPolicy, PortRange};
 use acefleet_registry::stream::{StreamEnd, StreamStart};
 use acefleet_registry::vpn::{VpnHealth, VpnInfo, VpnStatus};
-use acefleet_registry::{Command, Elapsed, EngineId, NodeId, NodeInfo, OpId, Policy, Proposal, Reserve};
+use acefleet_registry::{
+    Command, Elapsed, EngineId, Level, NodeId, NodeInfo, OpId, Policy, Proposal, Reserve,
+};
 use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -311,9 +313,12 @@ pub fn proposals(len: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Propo
 
 /// The same with a cluster that exists from the beginning.
 pub fn histories(len: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Proposal>> {
-    (1..=5u64, policy(), proposals(len)).prop_map(|(nodes, policy, rest)| {
+    // Most rules have a newer form, which holds from the present level on.
+    let raised = option::weighted(0.75, Just(Command::RaiseLevel(Level::CURRENT)));
+    (1..=5u64, policy(), raised, proposals(len)).prop_map(|(nodes, policy, raised, rest)| {
         let ups = (1..=nodes).map(|id| Command::NodeUp(node_info(id, 4)));
-        let first = ups.chain([Command::SetPolicy(Policy { max_replicas: 10, ..policy })]);
+        let policy = Command::SetPolicy(Policy { max_replicas: 10, ..policy });
+        let first = ups.chain([policy]).chain(raised);
         let opening = first.enumerate().map(|(n, command)| Proposal {
             op_id: OpId::from_u128((1 << 64) + n as u128),
             at_ms: BEGIN_MS,

@@ -68,15 +68,18 @@ impl History {
         check_placement(before, after, proposal)?;
         check_hosts(after)?;
         check_events(before, after)?;
-        self.check_streams(before, after)
+        self.check_streams(before, after, &proposal.command)
     }
 
-    fn check_streams(&mut self, before: &State, after: &State) -> Checked {
+    fn check_streams(&mut self, before: &State, after: &State, command: &Command) -> Checked {
         for stream in after.streams() {
             let id = &stream.start.id;
             let session = (id.clone(), stream.start.playback_session_id.clone());
             // Only the end that was a guess may turn out to be none.
-            let goes_on = before.stream(id).is_some_and(|old| before.may_go_on(old)) && stream.is_started();
+            // The start of a batch shows that, and an end of the same batch may follow.
+            let may_go_on = before.stream(id).is_some_and(|old| before.may_go_on(old));
+            let is_named = command.started_streams().any(|started| started == &**id);
+            let goes_on = may_go_on && (stream.is_started() || is_named);
             if goes_on {
                 self.over.remove(&session);
             }
