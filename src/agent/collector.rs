@@ -119,6 +119,9 @@ impl Collector {
             let now = Instant::now();
             match &answer {
                 Ok(answer) if answer.plays() => {
+                    if let Some(engine) = stream.engine {
+                        self.ctx.signs.note(engine, now);
+                    }
                     self.silences.answered(stream.seq, now);
                     if stream.silent_since_ms.is_some() {
                         answering.insert(stream.seq);

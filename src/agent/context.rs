@@ -22,6 +22,7 @@ use crate::agent::report::LocalReport;
 use crate::agent::runtime::{ContainerRuntime, RuntimeError, Scope};
 use crate::agent::samples::Samples;
 use crate::agent::shown::Shown;
+use crate::agent::signs::Signs;
 use crate::agent::vpn::Networks;
 use crate::agent::writer::Writer;
 use crate::config::Config;
@@ -44,6 +45,7 @@ pub(super) struct Context {
     pub networks: Arc<Networks>,
     pub samples: Arc<Samples>,
     pub report: Arc<LocalReport>,
+    pub signs: Signs,
     pub pace: Pace,
     pub pulls: Pulls,
     /// Requests a ping now.

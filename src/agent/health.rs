@@ -1,55 +1,92 @@
-//! Debounces probes: one answer makes an engine healthy, only several failures in a row make it unhealthy.
+//! Debounces probes: one answer in time makes an engine healthy. Several failures in a row, or late answers for a while, make it
+//! unhealthy.
 
 use std::time::{Duration, Instant};
 
 use acefleet_registry::engine::Health;
+use acefleet_registry::health::HealthFault;
 
-/// When failures make an engine unhealthy.
-#[derive(Clone, Copy, Debug)]
-pub struct Rule {
-    /// Failures in a row.
-    pub failures: u32,
-    /// Least time from the first of them to the last. Without it, the faster probes of a booting engine would shorten its time.
-    pub lasting: Duration,
-}
+/// An engine that has never answered may take so long to start.
+pub const STARTS_WITHIN: Duration = Duration::from_secs(30);
+/// An engine whose answers are late for so long is unhealthy.
+const LATE_FOR: Duration = Duration::from_secs(10);
 
-impl Rule {
-    /// `threshold` failures in a row, one every `interval`. Probes may come half an interval early.
-    #[must_use]
-    pub fn new(threshold: u32, interval: Duration) -> Self {
-        let failures = threshold.max(1);
-        let lasting = (interval * (failures - 1)).saturating_sub(interval / 2);
-        Self { failures, lasting }
-    }
+/// What a probe found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// An answer in time.
+    Answer,
+    /// A sign of life that came late, or not from what was asked.
+    Late,
+    /// No usable answer.
+    Failure(HealthFault),
 }
 
 /// The verdict on one engine.
 #[derive(Clone, Debug)]
 pub struct Debounce {
-    verdict: Health,
-    failing_since: Option<Instant>,
+    health: Health,
+    fault: Option<HealthFault>,
+    /// The first failure ever, of an engine that has never answered.
+    never_since: Option<Instant>,
+    late_since: Option<Instant>,
     failures: u32,
 }
 
 impl Debounce {
     /// Starts with the health in the registry, so that a restart of the node changes nothing.
     #[must_use]
-    pub fn new(verdict: Health) -> Self {
-        Self { verdict, failing_since: None, failures: 0 }
+    pub fn new(health: Health) -> Self {
+        Self { health, fault: None, never_since: None, late_since: None, failures: 0 }
     }
 
-    /// Takes in one probe and returns the verdict.
-    pub fn note(&mut self, answered: bool, now: Instant, rule: Rule) -> Health {
-        if answered {
-            *self = Self::new(Health::Healthy);
-            return self.verdict;
+    /// The verdict, and what is wrong with an unhealthy engine.
+    #[must_use]
+    pub fn verdict(&self) -> (Health, Option<HealthFault>) {
+        (self.health, self.fault)
+    }
+
+    /// True until its first answer.
+    #[must_use]
+    pub fn is_starting(&self) -> bool {
+        self.health == Health::Unknown
+    }
+
+    /// True when its last probes failed: more of them decide.
+    #[must_use]
+    pub fn is_suspect(&self) -> bool {
+        self.failures > 0 || self.late_since.is_some() || self.health == Health::Unhealthy
+    }
+
+    /// Takes in what one probe found. `threshold` failures in a row make the engine unhealthy.
+    pub fn note(&mut self, seen: Seen, now: Instant, threshold: u32) {
+        match seen {
+            Seen::Answer => *self = Self::new(Health::Healthy),
+            Seen::Late => {
+                self.failures = 0;
+                let since = *self.late_since.get_or_insert(now);
+                if self.health == Health::Unknown {
+                    self.health = Health::Healthy;
+                }
+                if self.health == Health::Healthy && now.duration_since(since) >= LATE_FOR {
+                    self.fail(HealthFault::Slow);
+                }
+            }
+            Seen::Failure(fault) => {
+                self.failures = self.failures.saturating_add(1);
+                let since = *self.never_since.get_or_insert(now);
+                let may_start = self.is_starting() && now.duration_since(since) < STARTS_WITHIN;
+                if self.failures >= threshold.max(1) && !may_start {
+                    self.fail(fault);
+                }
+            }
         }
-        let since = *self.failing_since.get_or_insert(now);
-        self.failures = self.failures.saturating_add(1);
-        if self.failures >= rule.failures && now.duration_since(since) >= rule.lasting {
-            self.verdict = Health::Unhealthy;
+    }
+
+    fn fail(&mut self, fault: HealthFault) {
+        if self.health != Health::Unhealthy {
+            (self.health, self.fault) = (Health::Unhealthy, Some(fault));
         }
-        self.verdict
     }
 }
 
@@ -57,44 +94,62 @@ impl Debounce {
 mod tests {
     use super::*;
 
-    /// Probes as (millisecond, answered) and the verdicts after each.
-    fn run(first: Health, rule: Rule, probes: &[(u64, bool)]) -> Vec<Health> {
+    use Health::{Healthy, Unhealthy, Unknown};
+    use Seen::{Answer, Late};
+
+    const HUNG: Seen = Seen::Failure(HealthFault::NoAnswer);
+    const CLOSED: Seen = Seen::Failure(HealthFault::PortClosed);
+
+    /// Probes as (millisecond, what was seen) and the health after each.
+    fn run(first: Health, threshold: u32, probes: &[(u64, Seen)]) -> Vec<Health> {
         let start = Instant::now();
         let mut debounce = Debounce::new(first);
-        let mut note = |(at, ok): &(u64, bool)| debounce.note(*ok, start + Duration::from_millis(*at), rule);
+        let mut note = |(at, seen): &(u64, Seen)| {
+            debounce.note(*seen, start + Duration::from_millis(*at), threshold);
+            debounce.verdict().0
+        };
         probes.iter().map(&mut note).collect()
     }
 
-    use Health::{Healthy, Unhealthy, Unknown};
-
     #[test]
     fn verdicts() {
-        let rule = Rule::new(3, Duration::from_secs(20));
-        type Row<'a> = (Health, &'a [(u64, bool)], &'a [Health]);
-        let table: [Row<'_>; 6] = [
-            (Unknown, &[(0, true)], &[Healthy]),
-            (Healthy, &[(0, false), (20_000, false), (40_000, false)], &[Healthy, Healthy, Unhealthy]),
-            (Healthy, &[(0, false), (20_000, true), (40_000, false), (60_000, false)], &[Healthy; 4]),
-            // Fast probes of a booting engine.
+        type Row<'a> = (Health, &'a [(u64, Seen)], &'a [Health]);
+        let table: [Row<'_>; 8] = [
+            (Unknown, &[(0, Answer)], &[Healthy]),
+            (Healthy, &[(0, HUNG), (500, HUNG)], &[Healthy, Unhealthy]),
+            (Healthy, &[(0, HUNG), (500, Answer), (2_500, HUNG)], &[Healthy; 3]),
+            (Healthy, &[(0, HUNG), (500, Late), (1_000, HUNG)], &[Healthy; 3]),
+            // An engine that starts.
+            (Unknown, &[(0, CLOSED), (250, CLOSED), (29_000, CLOSED)], &[Unknown; 3]),
+            (Unknown, &[(0, CLOSED), (29_999, CLOSED), (30_000, CLOSED)], &[Unknown, Unknown, Unhealthy]),
+            (Unhealthy, &[(0, HUNG), (500, Late), (1_000, Answer)], &[Unhealthy, Unhealthy, Healthy]),
             (
-                Unknown,
-                &[(0, false), (300, false), (600, false), (900, false), (30_000, false)],
-                &[Unknown, Unknown, Unknown, Unknown, Unhealthy],
+                Healthy,
+                &[(0, Late), (5_000, Late), (10_000, Late), (10_500, Answer)],
+                &[Healthy, Healthy, Unhealthy, Healthy],
             ),
-            (Unhealthy, &[(0, false), (20_000, true)], &[Unhealthy, Healthy]),
-            // A probe that comes slightly early counts all the same.
-            (Healthy, &[(0, false), (19_900, false), (39_900, false)], &[Healthy, Healthy, Unhealthy]),
         ];
         for (first, probes, wanted) in table {
-            assert_eq!(run(first, rule, probes), wanted, "{first:?} {probes:?}");
+            assert_eq!(run(first, 2, probes), wanted, "{first:?} {probes:?}");
         }
+    }
+
+    #[test]
+    fn the_first_fault_is_kept() {
+        let mut debounce = Debounce::new(Healthy);
+        for seen in [CLOSED, CLOSED, HUNG] {
+            debounce.note(seen, Instant::now(), 2);
+        }
+        assert_eq!(debounce.verdict(), (Unhealthy, Some(HealthFault::PortClosed)));
+        debounce.note(Answer, Instant::now(), 2);
+        assert_eq!(debounce.verdict(), (Healthy, None));
+        assert!(!debounce.is_suspect());
     }
 
     #[test]
     fn a_threshold_of_one_or_zero_means_the_first_failure() {
         for threshold in [0, 1] {
-            let rule = Rule::new(threshold, Duration::from_secs(20));
-            assert_eq!(run(Healthy, rule, &[(0, false)]), [Unhealthy]);
+            assert_eq!(run(Healthy, threshold, &[(0, HUNG)]), [Unhealthy]);
         }
     }
 }

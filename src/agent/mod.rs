@@ -41,13 +41,15 @@ mod observe;
 mod pace;
 pub mod plan;
 mod probe;
+mod probe_ask;
 mod pull;
 mod report;
 mod resume;
 pub mod runtime;
 pub mod samples;
 mod shown;
-pub mod silence;
+mod signs;
+mod silence;
 pub mod spec;
 mod starting;
 mod stopping;
@@ -145,6 +147,7 @@ async fn formed(
         networks: Arc::clone(&parts.networks),
         samples: Arc::clone(&parts.samples),
         report: Arc::default(),
+        signs: signs::Signs::default(),
         pace: pace::Pace::new(deps.config.max_concurrent_provisions, deps.config.min_provision_interval),
         pulls: pull::Pulls::new(Arc::clone(&deps.runtime), deps.cancel.clone(), deps.tracker.clone()),
         recheck,

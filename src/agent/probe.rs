@@ -1,5 +1,9 @@
 //! Probes the health of this node's engines. Writes debounced changes of health only; what changes with every probe goes into the
 //! node's report.
+//!
+//! - An engine that starts is asked every [`STARTING`], a healthy one once an interval, one whose last probe failed every [`SUSPECT`].
+//! - A probe without an answer fails after [`LIMIT`]. It goes on beyond that, because a late answer is a sign of life.
+//! - A node that was stopped or starved itself does not blame its engines: what it noticed too late does not count.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -7,82 +11,84 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use acefleet_registry::engine::{Engine, Health, Phase};
-use acefleet_registry::{Command, EngineId};
+use acefleet_registry::health::HealthFault;
+use acefleet_registry::{Command, EngineId, Level};
 use futures::FutureExt;
-use serde_json::Value;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::agent::address;
 use crate::agent::context::Context;
-use crate::agent::fetch;
-use crate::agent::health::{Debounce, Rule};
+use crate::agent::health::{Debounce, STARTS_WITHIN, Seen};
+use crate::agent::probe_ask::{Failed, Version, ask, version};
 
 /// Time for one answer.
-const LIMIT: Duration = Duration::from_secs(5);
-/// Period of probes while an engine boots, and how long it may count as booting.
-const FAST: Duration = Duration::from_millis(300);
-const BOOT: Duration = Duration::from_secs(60);
-/// Probes at once.
-const AT_ONCE: usize = 32;
-/// Names and versions of engines are cut at this length.
-const LONGEST_TEXT: usize = 64;
-
-const STATUS: &str = "/server/api?api_version=3&method=get_status";
-const VERSION: &str = "/webui/api/service?method=get_version";
+const LIMIT: Duration = Duration::from_millis(1_500);
+/// Period of probes while an engine starts.
+const STARTING: Duration = Duration::from_millis(250);
+/// Period of probes after one that failed, and for how long.
+const SUSPECT: Duration = Duration::from_millis(500);
+const SUSPECT_FOR: Duration = Duration::from_secs(60);
+/// Probes of one engine at once: those of a hung one last until their answers would be of no use any more.
+const OPEN_MAX: usize = 3;
+/// A probe that is looked at so much later than it should be says something about this node, not about the engine.
+const STARVED: Duration = Duration::from_millis(500);
+/// Period in which the moments of the probes go into the report, which all nodes render anew for each change.
+const SHOWN: Duration = Duration::from_secs(5);
+/// Time for Docker to say whether a container is paused.
+const PAUSED_WITHIN: Duration = Duration::from_millis(300);
 
 /// One engine under watch.
 struct Watched {
     debounce: Debounce,
     since: Instant,
+    /// The next probe.
     due: Instant,
-    probing: bool,
+    /// When its probes began that have no answer yet, with whether that was counted already.
+    open: Vec<(Instant, bool)>,
+    /// Since when it is suspect.
+    suspect_since: Option<Instant>,
+    /// What the last failed probe tried.
+    tried: String,
+    answered: bool,
     writing: bool,
-    asked_version: bool,
+    version: Asked,
 }
 
-/// What a probe found.
-struct Probed {
-    answered: bool,
-    /// Each address that did not answer, with the error.
-    failures: Vec<String>,
-    version: Option<(Option<String>, Option<String>)>,
+/// Whether an engine was asked for its version.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    No,
+    Now,
+    Done,
 }
 
 enum Done {
-    /// Without a result when the probe panicked.
-    Probed(EngineId, Option<Probed>),
+    /// The result of the probe that began at this moment; none when it panicked.
+    Probed(EngineId, Instant, Option<Result<(), Failed>>),
+    Version(EngineId, Option<Version>),
     Written(EngineId),
 }
 
 struct Prober {
     ctx: Arc<Context>,
     client: reqwest::Client,
-    slots: Arc<Semaphore>,
     watched: HashMap<EngineId, Watched>,
     tasks: JoinSet<Done>,
-    begun: Instant,
+    shown: Instant,
 }
 
 /// Probes for ever.
 pub(super) async fn run(ctx: Arc<Context>, client: reqwest::Client) {
     let mut changes = ctx.cluster.fleet_changes();
-    let mut prober = Prober {
-        ctx,
-        client,
-        slots: Arc::new(Semaphore::new(AT_ONCE)),
-        watched: HashMap::new(),
-        tasks: JoinSet::new(),
-        begun: Instant::now(),
-    };
+    let mut prober =
+        Prober { ctx, client, watched: HashMap::new(), tasks: JoinSet::new(), shown: Instant::now() };
     loop {
         changes.borrow_and_update();
-        let next = prober.round();
+        let next = prober.round(Instant::now());
         tokio::select! {
             gone = changes.changed() => if gone.is_err() { return },
             Some(done) = prober.tasks.join_next() => {
                 match done {
-                    Ok(done) => prober.take_in(done),
+                    Ok(done) => prober.take_in(done, Instant::now()),
                     Err(error) => tracing::error!(%error, "a probe was lost"),
                 }
             }
@@ -91,94 +97,211 @@ pub(super) async fn run(ctx: Arc<Context>, client: reqwest::Client) {
     }
 }
 
+impl Watched {
+    fn new(engine: &Engine, now: Instant, interval: Duration) -> Self {
+        let debounce = Debounce::new(engine.health);
+        // After a start of this node all of them would be due at once.
+        let due = if debounce.is_starting() { now } else { now + interval.mul_f64(spread(engine.id)) };
+        Self {
+            debounce,
+            since: now,
+            due,
+            open: Vec::new(),
+            suspect_since: None,
+            tried: String::new(),
+            answered: false,
+            writing: false,
+            version: Asked::No,
+        }
+    }
+
+    /// Counts probes that have no answer in time, and says when the next of them is late.
+    fn overdue(&mut self, id: EngineId, ctx: &Context, now: Instant) -> Option<Instant> {
+        let mut late = false;
+        for (begun, counted) in
+            self.open.iter_mut().filter(|(begun, counted)| !counted && *begun + LIMIT <= now)
+        {
+            *counted = true;
+            late |= now.duration_since(*begun) < LIMIT + STARVED;
+        }
+        if late {
+            self.tried = format!("no answer in {} ms", LIMIT.as_millis());
+            self.note(Seen::Failure(HealthFault::NoAnswer), id, ctx, now);
+        }
+        self.open.iter().filter(|(_, counted)| !counted).map(|(begun, _)| *begun + LIMIT).min()
+    }
+
+    /// Takes in what was seen, and sets the time of the next probe.
+    fn note(&mut self, seen: Seen, id: EngineId, ctx: &Context, now: Instant) {
+        let hung = Seen::Failure(HealthFault::NoAnswer);
+        let seen = if seen == hung && ctx.signs.is_alive(id, now) { Seen::Late } else { seen };
+        self.debounce.note(seen, now, ctx.config.health_failure_threshold);
+        self.suspect_since = match self.debounce.is_suspect() {
+            true => self.suspect_since.or(Some(now)),
+            false => None,
+        };
+        // An answer leaves the rhythm as it is.
+        if seen != Seen::Answer {
+            self.due = self.due.min(now + self.period(ctx.config.health_interval, now));
+        }
+    }
+
+    /// Time between two probes.
+    fn period(&self, interval: Duration, now: Instant) -> Duration {
+        let lasts = |since: Instant, limit: Duration| now.duration_since(since) < limit;
+        let period = match self.suspect_since {
+            _ if self.debounce.is_starting() && lasts(self.since, STARTS_WITHIN * 2) => STARTING,
+            Some(since) if lasts(since, SUSPECT_FOR) => SUSPECT,
+            _ => interval,
+        };
+        period.min(interval)
+    }
+}
+
 impl Prober {
-    /// Starts all probes that are due and says when the next one is.
-    fn round(&mut self) -> Instant {
-        let now = Instant::now();
+    /// Starts all probes that are due and says when there is something to do again.
+    fn round(&mut self, now: Instant) -> Instant {
         let view = self.ctx.cluster.view();
         let node = self.ctx.node;
-        let own: Vec<&Arc<Engine>> = view.state.published_engines().filter(|e| e.node == node).collect();
-        self.watched.retain(|id, _| own.iter().any(|e| e.id == *id));
-        let watched = &self.watched;
-        self.ctx.addresses.retain(|id| watched.contains_key(&id));
-        let mut next = now + self.ctx.config.health_interval;
-        for engine in own {
-            let watched = self.watched.entry(engine.id).or_insert_with(|| Watched {
-                debounce: Debounce::new(engine.health),
-                since: now,
-                due: now,
-                probing: false,
-                writing: false,
-                asked_version: false,
-            });
-            if watched.probing {
-                continue;
+        let interval = self.ctx.config.health_interval;
+        let own: HashMap<EngineId, &Arc<Engine>> =
+            view.state.published_engines().filter(|e| e.node == node).map(|e| (e.id, e)).collect();
+        self.watched.retain(|id, _| own.contains_key(id));
+        self.ctx.addresses.retain(|id| own.contains_key(&id));
+        self.ctx.signs.retain(|id| own.contains_key(&id));
+        let mut next = now + interval;
+        for (id, engine) in own {
+            let watched = self.watched.entry(id).or_insert_with(|| Watched::new(engine, now, interval));
+            if let Some(late) = watched.overdue(id, &self.ctx, now) {
+                next = next.min(late);
             }
-            if watched.due > now {
-                next = next.min(watched.due);
-                continue;
+            if watched.due <= now {
+                watched.due = now + watched.period(interval, now);
+                if watched.open.len() < OPEN_MAX {
+                    watched.open.push((now, false));
+                    next = next.min(now + LIMIT);
+                    let (ctx, client) = (Arc::clone(&self.ctx), self.client.clone());
+                    let engine = Arc::clone(engine);
+                    let work = async move { Done::Probed(id, now, Some(ask(&ctx, &client, &engine).await)) };
+                    self.tasks.spawn(ended(work, Done::Probed(id, now, None)));
+                }
             }
-            watched.probing = true;
-            let ask_version = !watched.asked_version;
-            let probe = probe(Arc::clone(&self.ctx), self.client.clone(), Arc::clone(engine), ask_version);
-            let slots = Arc::clone(&self.slots);
-            let id = engine.id;
-            let work = async move {
-                let _slot = slots.acquire_owned().await;
-                Done::Probed(id, Some(probe.await))
-            };
-            self.tasks.spawn(ended(work, Done::Probed(id, None)));
+            next = next.min(watched.due);
+            self.settle(engine);
         }
+        self.show(now);
         next
     }
 
-    fn take_in(&mut self, done: Done) {
-        let (id, probed) = match done {
-            Done::Probed(id, probed) => (id, probed),
+    /// Tells the report when engines answered, all at once.
+    fn show(&mut self, now: Instant) {
+        if now.duration_since(self.shown) < SHOWN {
+            return;
+        }
+        self.shown = now;
+        let wall = self.ctx.cluster.wall_now();
+        for (id, watched) in self.watched.iter_mut().filter(|(_, watched)| watched.answered) {
+            watched.answered = false;
+            self.ctx.report.probed(*id, wall);
+        }
+    }
+
+    fn take_in(&mut self, done: Done, now: Instant) {
+        match done {
             Done::Written(id) => {
                 if let Some(watched) = self.watched.get_mut(&id) {
                     watched.writing = false;
                 }
-                return;
             }
-        };
-        let Some(watched) = self.watched.get_mut(&id) else { return };
-        let view = self.ctx.cluster.view();
-        let Some(engine) = view.state.engine(id) else { return };
-        let now = Instant::now();
-        let interval = self.ctx.config.health_interval;
-        let Some(probed) = probed else {
-            // A panic says nothing about the engine, which is probed again.
-            watched.probing = false;
-            watched.due = aligned(self.begun, now, interval);
-            return;
-        };
-        let rule = Rule::new(self.ctx.config.health_failure_threshold, interval);
-        let verdict = watched.debounce.note(probed.answered, now, rule);
-        watched.probing = false;
-        watched.due = match booting(engine, &probed) && now.duration_since(watched.since) < BOOT {
-            true => now + FAST,
-            false => aligned(self.begun, now, interval),
-        };
-        self.ctx.report.probed(id, self.ctx.cluster.wall_now());
-        if let Some((platform, version)) = probed.version.clone() {
-            watched.asked_version = true;
-            self.ctx.report.version(id, platform, version);
-        }
-        if needs_write(engine, verdict) && !watched.writing {
-            watched.writing = true;
-            if verdict == Health::Unhealthy {
-                let (name, tried) = (&engine.container_name, probed.failures.join("; "));
-                tracing::warn!(engine = %id, name, tried, "the engine is unhealthy: it does not answer");
+            Done::Version(id, version) => {
+                let Some(watched) = self.watched.get_mut(&id) else { return };
+                watched.version = if version.is_some() { Asked::Done } else { Asked::No };
+                if let Some((platform, version)) = version {
+                    self.ctx.report.version(id, platform, version);
+                }
             }
-            let writer = self.ctx.writer.clone();
-            let work = async move {
-                writer.settle(Command::EngineHealth { engine: id, health: verdict }).await;
-                Done::Written(id)
-            };
-            self.tasks.spawn(ended(work, Done::Written(id)));
+            Done::Probed(id, begun, result) => self.probed(id, begun, result, now),
         }
     }
+
+    fn probed(&mut self, id: EngineId, begun: Instant, result: Option<Result<(), Failed>>, now: Instant) {
+        let Some(watched) = self.watched.get_mut(&id) else { return };
+        let Some(index) = watched.open.iter().position(|(at, _)| *at == begun) else { return };
+        let (_, counted) = watched.open.remove(index);
+        let in_time = now.duration_since(begun) <= LIMIT;
+        let starved = now.duration_since(begun) > LIMIT + STARVED;
+        let seen = match result {
+            // A panic says nothing about the engine.
+            None => return,
+            Some(Ok(())) if in_time => Seen::Answer,
+            Some(Ok(())) => Seen::Late,
+            // It counted as failed when its time was over, or this node looks at it too late.
+            Some(Err(_)) if counted || starved => return,
+            Some(Err(failed)) => {
+                watched.tried = failed.tried;
+                Seen::Failure(failed.fault)
+            }
+        };
+        let answered = matches!(seen, Seen::Answer | Seen::Late);
+        let first = !watched.answered && watched.version == Asked::No;
+        watched.answered |= answered;
+        watched.note(seen, id, &self.ctx, now);
+        if answered && first {
+            self.shown = now.checked_sub(SHOWN).unwrap_or(now);
+        }
+        if answered && watched.version == Asked::No {
+            watched.version = Asked::Now;
+            let view = self.ctx.cluster.view();
+            let Some(engine) = view.state.engine(id).cloned() else { return };
+            let (ctx, client) = (Arc::clone(&self.ctx), self.client.clone());
+            let work = async move { Done::Version(id, version(&ctx, &client, &engine).await) };
+            self.tasks.spawn(ended(work, Done::Version(id, None)));
+        }
+    }
+
+    /// Writes the verdict if the registry says something else.
+    fn settle(&mut self, engine: &Engine) {
+        let id = engine.id;
+        let Some(watched) = self.watched.get_mut(&id) else { return };
+        let knows_faults = self.ctx.cluster.view().state.level() >= Level::REPLACES_UNHEALTHY;
+        let (health, fault) = watched.debounce.verdict();
+        if watched.writing || !needs_write(engine, health, knows_faults) {
+            return;
+        }
+        watched.writing = true;
+        let name = engine.container_name.clone();
+        match (health, engine.health) {
+            (Health::Healthy, Health::Unhealthy) => {
+                tracing::info!(engine = %id, name, "the engine is healthy again");
+            }
+            (Health::Unhealthy, Health::Healthy | Health::Unknown) => {
+                let why = fault.map(|fault| fault.to_string()).unwrap_or_default();
+                let tried = std::mem::take(&mut watched.tried);
+                tracing::warn!(engine = %id, name, tried, "the engine is unhealthy: {why}");
+            }
+            _ => {}
+        }
+        let ctx = Arc::clone(&self.ctx);
+        let container = engine.container_id.clone();
+        let work = async move {
+            let fault = match fault.filter(|_| knows_faults) {
+                Some(HealthFault::NoAnswer) if is_paused(&ctx, container.as_deref()).await => {
+                    Some(HealthFault::Paused)
+                }
+                fault => fault,
+            };
+            ctx.writer.settle(Command::EngineHealth { engine: id, health, fault }).await;
+            Done::Written(id)
+        };
+        self.tasks.spawn(ended(work, Done::Written(id)));
+    }
+}
+
+/// Whether Docker says at once that a container is paused.
+async fn is_paused(ctx: &Context, container: Option<&str>) -> bool {
+    let Some(container) = container else { return false };
+    let inspection = tokio::time::timeout(PAUSED_WITHIN, ctx.runtime.inspect(container)).await;
+    matches!(inspection, Ok(Ok(inspection)) if inspection.view.status == "paused")
 }
 
 /// The result of the work, or `otherwise` when it panicked: the loop must learn of every end.
@@ -192,53 +315,19 @@ async fn ended(work: impl Future<Output = Done>, otherwise: Done) -> Done {
     }
 }
 
-fn booting(engine: &Engine, probed: &Probed) -> bool {
-    engine.phase == Phase::Starting && !probed.answered
-}
-
 /// Whether the registry says something else.
-fn needs_write(engine: &Engine, verdict: Health) -> bool {
-    let flips = verdict != Health::Unknown && verdict != engine.health;
-    flips || (verdict == Health::Healthy && engine.phase == Phase::Starting)
+fn needs_write(engine: &Engine, health: Health, knows_faults: bool) -> bool {
+    let flips = health != Health::Unknown && health != engine.health;
+    let runs = health == Health::Healthy && engine.phase == Phase::Starting;
+    // It became unhealthy before all members knew what follows from that.
+    let unexplained = health == Health::Unhealthy && engine.failing.is_none() && knows_faults;
+    flips || runs || unexplained
 }
 
-/// The next common tick. Engines are probed together, so that the node's report changes once a round.
-fn aligned(begun: Instant, now: Instant, interval: Duration) -> Instant {
-    let interval = interval.max(Duration::from_millis(1));
-    let rounds = now.duration_since(begun).as_millis() / interval.as_millis().max(1);
-    begun + interval * (u32::try_from(rounds).unwrap_or(u32::MAX - 1) + 1)
-}
-
-async fn probe(ctx: Arc<Context>, client: reqwest::Client, engine: Arc<Engine>, ask_version: bool) -> Probed {
-    let mut failures = Vec::new();
-    for (index, base) in ctx.addresses.bases(&engine).iter().enumerate() {
-        let Some(url) = address::rebase(base, STATUS) else { continue };
-        match fetch::json(&client, url, LIMIT).await {
-            Ok(_) => {
-                ctx.addresses.prefer(engine.id, index);
-                let version = match ask_version {
-                    true => version(&client, base).await,
-                    false => None,
-                };
-                return Probed { answered: true, failures, version };
-            }
-            Err(error) => {
-                tracing::debug!(engine = %engine.id, base, %error, "probe failed");
-                failures.push(format!("{base}: {}", anyhow::Error::from(error).root_cause()));
-            }
-        }
-    }
-    Probed { answered: false, failures, version: None }
-}
-
-/// Platform and version; `None` when the engine gave no usable answer and is asked again.
-async fn version(client: &reqwest::Client, base: &str) -> Option<(Option<String>, Option<String>)> {
-    let answer = fetch::json(client, address::rebase(base, VERSION)?, LIMIT).await.ok()?;
-    let text = |key: &str| -> Option<String> {
-        let text = answer.get("result").and_then(|result| result.get(key)).and_then(Value::as_str)?;
-        Some(text.chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect())
-    };
-    Some((text("platform"), text("version")))
+/// Where in an interval an engine is probed first: a fraction that differs between neighbouring ids.
+fn spread(id: EngineId) -> f64 {
+    const GOLDEN: f64 = 0.618_033_988_749_895;
+    (id.0 as f64 * GOLDEN).fract()
 }
 
 #[cfg(test)]
@@ -247,20 +336,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_probe_that_panics_ends_without_a_result() {
-        let id = EngineId(7);
-        let broken = ended(async { panic!("a fault of ours") }, Done::Probed(id, None)).await;
-        assert!(matches!(broken, Done::Probed(EngineId(7), None)));
-        let whole = ended(async { Done::Written(id) }, Done::Probed(id, None)).await;
+        let (id, now) = (EngineId(7), Instant::now());
+        let broken = ended(async { panic!("a fault of ours") }, Done::Probed(id, now, None)).await;
+        assert!(matches!(broken, Done::Probed(EngineId(7), _, None)));
+        let whole = ended(async { Done::Written(id) }, Done::Probed(id, now, None)).await;
         assert!(matches!(whole, Done::Written(EngineId(7))));
     }
 
     #[test]
-    fn rounds_are_common_to_all_engines() {
-        let begun = Instant::now();
-        let s = Duration::from_secs;
-        assert_eq!(aligned(begun, begun, s(20)), begun + s(20));
-        assert_eq!(aligned(begun, begun + s(19), s(20)), begun + s(20));
-        assert_eq!(aligned(begun, begun + s(20), s(20)), begun + s(40));
-        assert_eq!(aligned(begun, begun + s(61), s(20)), begun + s(80));
+    fn first_probes_are_spread_over_the_interval() {
+        let mut at: Vec<f64> = (1..=10).map(|id| spread(EngineId(id))).collect();
+        at.sort_by(f64::total_cmp);
+        assert!(at.windows(2).all(|pair| pair[1] - pair[0] > 0.05), "{at:?}");
     }
 }

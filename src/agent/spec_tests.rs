@@ -37,6 +37,7 @@ fn engine(spec: EngineSpec, ports: Ports) -> Engine {
         vpn: None,
         forwarded_port: None,
         replaces: None,
+        failing: None,
         taken_off: None,
         ending: None,
     }

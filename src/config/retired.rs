@@ -24,8 +24,8 @@ const NO_VPN: &str = "VPN containers are not made here: run Gluetun beside this 
                       or engines would run outside the VPN, with the host's own address. Then unset this";
 const VPN: &str = "VPN containers are not made here, GLUETUN_CONTAINER_NAME names one that runs";
 const RECONNECT: &str = "engines are replaced when the network of their VPN is dead, and only then";
-const UNHEALTHY: &str = "an unhealthy engine is not replaced by itself; what makes one unhealthy, HEALTH_CHECK_INTERVAL_S and \
-                         HEALTH_FAILURE_THRESHOLD say";
+const UNHEALTHY: &str = "an unhealthy engine is replaced at once, and leaves when no stream runs on it; what makes one unhealthy, \
+                         HEALTH_CHECK_INTERVAL_S and HEALTH_FAILURE_THRESHOLD say";
 const USER: &str =
     "the container runs as the user that `user:` of the compose file or `--user` of docker run names";
 const DOCKER: &str = "DOCKER_HOST names the daemon, with DOCKER_TLS_VERIFY and DOCKER_CERT_PATH";
@@ -54,7 +54,7 @@ pub const RETIRED: &[Retired] = &[
     inert("HEALTH_REPLACEMENT_COOLDOWN_S", UNHEALTHY),
     inert(
         "HEALTH_CHECK_TIMEOUT_S",
-        "an engine has 5 s to answer, see HEALTH_CHECK_INTERVAL_S for how often it is asked",
+        "an engine has 1.5 s to answer, see HEALTH_CHECK_INTERVAL_S for how often it is asked",
     ),
     inert("CIRCUIT_BREAKER_THRESHOLD", "use CIRCUIT_BREAKER_FAILURE_THRESHOLD"),
     inert("CIRCUIT_BREAKER_TIMEOUT_S", "use CIRCUIT_BREAKER_RECOVERY_TIMEOUT_S"),

@@ -253,12 +253,13 @@ pub const SETTINGS: &[Setting] = &[
     ),
 
     Setting::new(
-        "HEALTH_CHECK_INTERVAL_S", Section::Health, PERIOD, "20", "5",
-        "How often each engine is probed.",
+        "HEALTH_CHECK_INTERVAL_S", Section::Health, PERIOD, "2", "5",
+        "How often a healthy engine is probed. One that starts or whose last probe failed is probed more often. The orchestrator \
+         had 20 here, in which time players are sent to an engine that hangs.",
     ),
     Setting::new(
-        "HEALTH_FAILURE_THRESHOLD", Section::Health, FAILURES, "3", "3",
-        "Failed probes in a row that make an engine unhealthy.",
+        "HEALTH_FAILURE_THRESHOLD", Section::Health, FAILURES, "2", "3",
+        "Failed probes in a row that make an engine unhealthy: it is unlisted and replaced. The orchestrator had 3 here.",
     ),
     Setting::new(
         "COLLECT_INTERVAL_S", Section::Health, PERIOD, "5", "2",

@@ -34,9 +34,9 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!((config.target_image, config.memory_limit), (None, None));
     assert_eq!(config.collect_interval, Duration::from_secs(5));
     assert_eq!(config.monitor_interval, Duration::from_secs(10));
-    assert_eq!(config.health_interval, Duration::from_secs(20));
+    assert_eq!(config.health_interval, Duration::from_secs(2));
     assert_eq!(config.min_provision_interval, Duration::ZERO);
-    assert_eq!((config.stats_history_max, config.health_failure_threshold), (720, 3));
+    assert_eq!((config.stats_history_max, config.health_failure_threshold), (720, 2));
     assert_eq!((config.max_concurrent_provisions, config.debug_mode), (5, false));
 }
 

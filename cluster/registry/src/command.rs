@@ -11,6 +11,7 @@ use crate::records::access::Access;
 use crate::records::breaker::BreakerKind;
 use crate::records::cause::Cause;
 use crate::records::engine::{Engine, EngineSpec, Health, Ports};
+use crate::records::health::HealthFault;
 use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::lack::Lack;
 use crate::records::node::{DockerState, NodeInfo, Wanted};
@@ -116,6 +117,9 @@ pub enum Command {
         engine: EngineId,
         /// Its health now.
         health: Health,
+        /// What is wrong with an unhealthy one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fault: Option<HealthFault>,
     },
     /// Stop and remove an engine, or take it off the list first, as the condition says.
     EngineStop {

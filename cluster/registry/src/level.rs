@@ -34,6 +34,8 @@ impl Level {
     pub const DOUBTS_WHILE_DOWN: Self = Self(2);
     /// From here on an unlisted engine counts against the maximum only if it can be listed again.
     pub const COUNTS_WHAT_IS_AT_HAND: Self = Self(2);
+    /// From here on an engine that fails its health checks is taken from clients and replaced.
+    pub const REPLACES_UNHEALTHY: Self = Self(2);
     /// What this program knows.
     pub const CURRENT: Self = Self(2);
 }
@@ -57,7 +59,8 @@ impl Command {
         match self {
             Self::NodeDocker { docker: DockerState::Stopping, .. }
             | Self::NodeReplaced { .. }
-            | Self::StreamSilence { .. } => Level::CURRENT,
+            | Self::StreamSilence { .. }
+            | Self::EngineHealth { fault: Some(_), .. } => Level::CURRENT,
             Self::NodeUp(_)
             | Self::NodeDocker { .. }
             | Self::NodeAvailability { .. }

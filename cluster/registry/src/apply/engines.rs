@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use crate::apply::{note, refused, streams};
 use crate::command::{Adopt, RefusalCode, Reply, StopWhen, Taken};
+use crate::level::Level;
 use crate::records::breaker::BreakerKind;
 use crate::records::cause::Cause;
 use crate::records::engine::{Ending, Engine, Health, Phase, TakenOff};
 use crate::records::event::EventType;
+use crate::records::health::{Failing, HealthFault};
 use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::lack::{Lack, clipped};
 use crate::records::node::Node;
@@ -123,7 +125,9 @@ pub(super) fn started(
     }
     let message = format!("{} started on {}", engine.container_name, state.node_name(engine.node));
     note(state, EventType::Engine, "created", message, Some(&container_id), None);
-    Reply::Engine(state.put_engine(engine))
+    let reply = Reply::Engine(state.put_engine(engine.clone()));
+    unlist_replaced(state, &engine);
+    reply
 }
 
 /// Whether a host could start an engine: the time at which it could not, or nothing.
@@ -131,6 +135,14 @@ fn note_start(state: &mut State, id: NodeId, failed_start_ms: Option<Elapsed>) {
     if let Some(node) = state.tables.nodes.get(&id).filter(|node| node.failed_start_ms != failed_start_ms) {
         let node = Node { failed_start_ms, ..(**node).clone() };
         state.put_node(node);
+    }
+}
+
+/// The unhealthy engine in whose place this one runs is not needed any more, also if it recovers.
+fn unlist_replaced(state: &mut State, engine: &Engine) {
+    let Some(sick) = engine.replaces.and_then(|id| state.engine(id)).cloned() else { return };
+    if sick.failing.is_some() && sick.taken_off.is_none() && sick.phase < Phase::Stopping {
+        unlist(state, &sick, &Cause::Unhealthy, true);
     }
 }
 
@@ -180,7 +192,7 @@ fn end(state: &mut State, engine: Engine, phase: Phase, cause: &Cause, message: 
     Reply::Engine(state.put_engine(Engine { phase, ending: Some(ending), ..engine }))
 }
 
-pub(super) fn health(state: &mut State, id: EngineId, health: Health) -> Reply {
+pub(super) fn health(state: &mut State, id: EngineId, health: Health, fault: Option<HealthFault>) -> Reply {
     let Some(engine) = state.engine(id).filter(|e| e.phase.is_live()) else {
         return refused(RefusalCode::NotFound, format!("engine {id} is not live"));
     };
@@ -191,13 +203,19 @@ pub(super) fn health(state: &mut State, id: EngineId, health: Health) -> Reply {
             Health::Unhealthy => ("failed", "unhealthy"),
             Health::Unknown => ("unknown", "of unknown health"),
         };
-        let text = format!("{} is {adjective}", engine.container_name);
+        let why = fault.map(|fault| format!(": {fault}")).unwrap_or_default();
+        let text = format!("{} is {adjective}{why}", engine.container_name);
         note(state, EventType::Health, category, text, engine.container_id.as_ref(), None);
     }
     if health == Health::Healthy && engine.phase == Phase::Starting {
         engine.phase = Phase::Running;
     }
     engine.health = health;
+    if engine.is_acestream() && state.level() >= Level::REPLACES_UNHEALTHY {
+        let since_ms = engine.failing.map_or(state.tables.clock_ms, |failing| failing.since_ms);
+        let failing = || Failing { since_ms, fault: fault.unwrap_or(HealthFault::Other) };
+        engine.failing = (health == Health::Unhealthy).then(failing);
+    }
     Reply::Engine(state.put_engine(engine))
 }
 
@@ -286,6 +304,7 @@ pub(super) fn adopt(state: &mut State, found: &Adopt, op_id: OpId) -> Reply {
         image: Some(found.image.clone()),
         variant: found.variant.clone(),
         health: Health::Unknown,
+        failing: None,
         reserved_at_ms: now,
         started_at_ms: Some(now),
         reserved_by: op_id,

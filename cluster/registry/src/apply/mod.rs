@@ -82,7 +82,7 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
         Command::EngineFailed { engine, cause, message } => engines::failed(state, *engine, cause, message),
         Command::EngineLacks { engine, lack, message } => engines::lacks(state, *engine, lack, message),
         Command::Found { node, lacks } => nodes::found(state, *node, lacks),
-        Command::EngineHealth { engine, health } => engines::health(state, *engine, *health),
+        Command::EngineHealth { engine, health, fault } => engines::health(state, *engine, *health, *fault),
         Command::EngineStop { engine, cause, when } => engines::stop(state, *engine, cause, *when),
         Command::EngineGone { engine, cause } => engines::gone(state, *engine, cause),
         Command::Adopt(adopt) => engines::adopt(state, adopt, proposal.op_id),

@@ -10,6 +10,7 @@ use crate::records::engine::{EngineSpec, Phase};
 use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::time::Elapsed;
 use crate::rules::admission::{self, Decision};
+use crate::rules::health;
 use crate::rules::load::{self, Load};
 use crate::state::State;
 
@@ -98,7 +99,10 @@ fn count(state: &State, active: &BTreeSet<NodeId>, lacking: u32, owed: u32, now_
         counted.fold(0u32, |sum, load| sum.saturating_add(state.room_on(load)))
     };
     let under_way = state.live_engines().filter(|engine| engine.phase == Phase::Reserved).count();
-    let portion = (AT_ONCE_ON_A_HOST * plain.len()).saturating_sub(under_way);
+    // What failed with a host may be back in a moment.
+    let is_failing = state.nodes().any(|node| health::host_failure(state, node.info.id).is_some());
+    let at_once = if is_failing { 1 } else { AT_ONCE_ON_A_HOST };
+    let portion = (at_once * plain.len()).saturating_sub(under_way);
     let wanted = wanted.min(room(&|_| true)).min(state.engines_with_ports(&plain));
     let wanted = wanted.min(u32::try_from(portion).unwrap_or(u32::MAX));
     let at_once = wanted.min(room(&|load| host_rests_for(state, load.node, now_ms) == 0));

@@ -1,24 +1,54 @@
-//! Engines that lost their network and were taken away for it, and have not been replaced: what they were asked for is still wanted.
+//! Engines that are unhealthy, have crashed, or were taken away for their network, and have not been replaced: what they were asked
+//! for is still wanted.
 
 use std::collections::BTreeSet;
 
-use crate::records::engine::EngineSpec;
+use crate::records::cause::Cause;
+use crate::records::engine::{Engine, EngineSpec};
 use crate::records::ids::EngineId;
 use crate::records::time::Elapsed;
 use crate::rules::ports::fixed_http_port;
 use crate::state::State;
 
-/// How long an engine that lost its network is owed another.
+/// How long after the end of an engine another is owed.
 const REPLACE_WITHIN_MS: u64 = 300_000;
+
+/// An engine that ran for so long was a good one.
+const PROVEN_MS: u64 = 60_000;
 
 /// Those that are to be replaced, with what is to run.
 pub(super) fn owed(state: &State, now_ms: Elapsed) -> Vec<(EngineId, EngineSpec)> {
     // Who fixed a port has to ask for it again: it may not be had on another host.
     let lost = state.all_engines().filter(|e| e.is_acestream() && fixed_http_port(&e.spec).is_none());
-    let due = lost.filter(|e| {
-        let recent = |at_ms: Elapsed| now_ms.since(at_ms) < REPLACE_WITHIN_MS;
-        e.end_cause().is_some_and(|(cause, at_ms)| cause.is_replaced() && recent(at_ms))
-    });
+    let due = lost.filter(|e| is_sick(state, e, now_ms) || is_lost(state, e, now_ms));
     let replaced: BTreeSet<EngineId> = state.replacements().filter_map(|e| e.replaces).collect();
     due.filter(|e| !replaced.contains(&e.id)).map(|e| (e.id, e.spec.clone())).collect()
+}
+
+/// True for a running engine that fails its health checks and is wanted.
+fn is_sick(state: &State, engine: &Engine, now_ms: Elapsed) -> bool {
+    engine.failing.is_some() && engine.phase.is_live() && is_wanted(state, engine, now_ms)
+}
+
+/// True when an engine was wanted and has lately ended, or was taken off the list, for what is no fault of a caller. One that
+/// ended by itself within its first minute would do so again.
+fn is_lost(state: &State, engine: &Engine, now_ms: Elapsed) -> bool {
+    let Some((cause, at_ms)) = engine.end_cause().filter(|(_, at)| now_ms.since(*at) < REPLACE_WITHIN_MS)
+    else {
+        return false;
+    };
+    let is_proven = || engine.started_at_ms.is_some_and(|started| at_ms.since(started) >= PROVEN_MS);
+    match cause {
+        Cause::Unhealthy => is_wanted(state, engine, at_ms),
+        Cause::Exited | Cause::Oom => is_proven() && is_wanted(state, engine, at_ms),
+        cause => cause.is_of_vpn(),
+    }
+}
+
+/// False for an engine that would have left for want of use.
+fn is_wanted(state: &State, engine: &Engine, at_ms: Elapsed) -> bool {
+    let policy = state.policy();
+    let is_idle =
+        state.active_streams(engine.id) == 0 && at_ms.since(state.idle_since_ms(engine)) >= policy.grace_ms;
+    !(policy.auto_delete && is_idle)
 }

@@ -8,11 +8,20 @@ use crate::records::time::Elapsed;
 use crate::rules::engines::{Keeps, keeps_running};
 use crate::state::State;
 
+/// Why an unlisted engine stops.
+fn cause(engine: &Engine) -> Cause {
+    match (&engine.taken_off, engine.failing) {
+        (Some(taken_off), _) => taken_off.cause.clone(),
+        (None, Some(_)) => Cause::Unhealthy,
+        (None, None) => Cause::Drained,
+    }
+}
+
 /// While engines are `starting`, or are still to be, as their replacements for all that is known, those of a draining node stay until
 /// the deadline, and those that are only not needed stay to be taken back.
 pub(super) fn unused(state: &State, starting: bool, now_ms: Elapsed) -> Plan {
     let waits_for_others = |engine: &Engine| {
-        let may_wait = state.is_draining(engine.node) || state.is_spare(engine);
+        let may_wait = state.is_draining(engine.node) || state.is_spare(engine) && engine.failing.is_none();
         starting && may_wait && !state.drain_is_over(engine.node, now_ms)
     };
     let mut plan = Plan::default();
@@ -23,7 +32,7 @@ pub(super) fn unused(state: &State, starting: bool, now_ms: Elapsed) -> Plan {
             None if waits_for_others(engine) => plan.waits.push(Wait::StopForOthers { engine: engine.id }),
             None => plan.commands.push(Command::EngineStop {
                 engine: engine.id,
-                cause: engine.taken_off.as_ref().map_or(Cause::Drained, |taken_off| taken_off.cause.clone()),
+                cause: cause(engine),
                 when: StopWhen::Unused,
             }),
         }

@@ -58,6 +58,8 @@ pub enum Cause {
     VpnPortChanged,
     /// Its VPN container was restarted or made anew, so that its network is dead.
     VpnRecreated,
+    /// It failed its health checks.
+    Unhealthy,
     /// Its host was removed from the cluster.
     NodeRemoved,
     /// What another version of this program wrote.
@@ -92,9 +94,9 @@ impl Cause {
         *self != Self::PortTaken
     }
 
-    /// True when it took away an engine that was wanted: a replacement is due.
+    /// True when an engine left for its network: a replacement is due.
     #[must_use]
-    pub fn is_replaced(&self) -> bool {
+    pub fn is_of_vpn(&self) -> bool {
         matches!(self, Self::VpnMisplaced | Self::VpnUnhealthy | Self::VpnPortChanged | Self::VpnRecreated)
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use strum::AsRefStr;
 
 use crate::records::cause::Cause;
+use crate::records::health::Failing;
 use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::time::Elapsed;
 
@@ -175,6 +176,9 @@ pub struct Engine {
     /// Debounced health.
     #[serde(default)]
     pub health: Health,
+    /// Set while it fails its health checks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing: Option<Failing>,
     /// The moment of the reservation.
     pub reserved_at_ms: Elapsed,
     /// The moment at which Docker said that it runs.

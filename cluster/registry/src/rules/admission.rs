@@ -129,6 +129,7 @@ pub(crate) fn decide(
         image: None,
         variant: None,
         health: Health::Unknown,
+        failing: None,
         reserved_at_ms: state.tables.clock_ms,
         started_at_ms: None,
         reserved_by: op_id,

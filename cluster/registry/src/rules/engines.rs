@@ -11,10 +11,12 @@ use crate::level::Level;
 use crate::queries::ended_by_guess;
 use crate::records::cause::Cause;
 use crate::records::engine::{Engine, EngineSpec, Health, Phase};
+use crate::records::health::HealthFault;
 use crate::records::ids::NodeId;
 use crate::records::policy::Policy;
 use crate::records::time::Elapsed;
 use crate::records::vpn::VpnFault;
+use crate::rules::health::{self, SUSPECTED_MS};
 use crate::state::State;
 
 /// For so long after the return of a host its engines may not have said yet which of their streams play.
@@ -59,6 +61,8 @@ pub enum Unlisted {
     },
     /// Its network does not work, or is none of its host's VPNs.
     Network(VpnFault),
+    /// It fails its health checks.
+    Unhealthy(HealthFault),
     /// Its container does not run yet, or has no address.
     NoAddress,
 }
@@ -77,6 +81,7 @@ impl fmt::Display for Unlisted {
             }
             Self::Network(VpnFault::Unhealthy) => f.write_str("its VPN is unhealthy"),
             Self::Network(_) => f.write_str("it runs outside the VPNs of its host"),
+            Self::Unhealthy(fault) => write!(f, "it is unhealthy: {fault}"),
             Self::NoAddress => f.write_str("its container has no address"),
         }
     }
@@ -157,10 +162,18 @@ pub fn unlisted(state: &State, engine: &Engine) -> Option<Unlisted> {
     if !engine.is_acestream() {
         return Some(Unlisted::NotAnEngine);
     }
-    replaced(state, engine).or_else(|| match state.vpn_fault(engine) {
+    let of_network = || match state.vpn_fault(engine) {
         Some(fault @ (VpnFault::Misplaced | VpnFault::Unhealthy)) => Some(Unlisted::Network(fault)),
-        Some(VpnFault::StalePort) | None => (!has_address).then_some(Unlisted::NoAddress),
-    })
+        Some(VpnFault::StalePort) | None => None,
+    };
+    let of_address = || (!has_address).then_some(Unlisted::NoAddress);
+    replaced(state, engine).or_else(of_network).or_else(|| unhealthy(state, engine)).or_else(of_address)
+}
+
+/// An engine that fails its health checks, unless most engines of its host do: then it may be the host.
+fn unhealthy(state: &State, engine: &Engine) -> Option<Unlisted> {
+    let failing = engine.failing.filter(|_| health::mass_failure(state, engine).is_none())?;
+    Some(Unlisted::Unhealthy(failing.fault))
 }
 
 /// The reasons for which another engine is started before this one leaves.
@@ -189,7 +202,8 @@ pub(crate) fn keeps_in_use(state: &State, engine: &Engine, idle_ms: u64, now_ms:
     if engine.phase >= Phase::Stopping {
         return Some(Keeps::Stopping);
     }
-    if !engine.is_published() || engine.taken_off.is_some() || state.is_draining(engine.node) {
+    let is_unlisted = engine.taken_off.is_some() || engine.failing.is_some();
+    if !engine.is_published() || is_unlisted || state.is_draining(engine.node) {
         return Some(Keeps::Unlisted);
     }
     if streams > 0 {
@@ -245,18 +259,24 @@ pub fn keeps_running(state: &State, engine: &Engine, now_ms: Elapsed) -> Option<
     if state.drain_is_over(engine.node, now_ms) {
         return None;
     }
-    let Some(until) = listed_until_ms(state, engine) else { return Some(Keeps::Listed) };
+    let Some(until) = listed_until_ms(state, engine, now_ms) else { return Some(Keeps::Listed) };
     let left_ms = until.plus(COMES_WITHIN_MS).since(now_ms);
+    // Another engine can only be had in the place of one that clients could not use anyway.
+    let left_ms = if engine.failing.is_some() && state.is_crowded() { 0 } else { left_ms };
     let coming = (left_ms > 0).then_some(Keeps::ClientsComing { left_ms });
     in_use(state, engine, now_ms).or(coming)
 }
 
 /// Until when an engine was listed; `None` while it still is.
-fn listed_until_ms(state: &State, engine: &Engine) -> Option<Elapsed> {
+fn listed_until_ms(state: &State, engine: &Engine, now_ms: Elapsed) -> Option<Elapsed> {
     let drain = state.node(engine.node).filter(|node| state.is_draining(node.info.id));
     let drain_since_ms = drain.map(|node| node.availability_since_ms);
     let taken_off_since_ms = engine.taken_off.as_ref().map(|taken_off| taken_off.since_ms);
-    let unlisted_since_ms = drain_since_ms.into_iter().chain(taken_off_since_ms).min()?;
+    let failing_since_ms = engine.failing.map(|failing| failing.since_ms).filter(|since_ms| {
+        now_ms.since(*since_ms) >= SUSPECTED_MS || health::mass_failure(state, engine).is_none()
+    });
+    let off = [drain_since_ms, taken_off_since_ms, failing_since_ms];
+    let unlisted_since_ms = off.into_iter().flatten().min()?;
     // A call of before may have been answered later.
     let answered_ms = engine.started_at_ms.max(engine.awaited_until_ms).unwrap_or_default();
     Some(unlisted_since_ms.max(answered_ms))
@@ -291,27 +311,39 @@ impl State {
     }
 
     /// AceStream engines that count against `MAX_REPLICAS`: live ones, without those that are replaced before they leave. One that
-    /// is only not needed counts, as it is taken before another is started.
+    /// is only not needed counts, as it is taken before another is started. Of unhealthy ones a tenth of the maximum, at least one,
+    /// does not count: their replacements are started first.
     #[must_use]
     pub fn engine_count(&self) -> u32 {
-        let is_at_hand =
-            |engine: &Engine| self.level() < Level::COUNTS_WHAT_IS_AT_HAND || self.is_of_use(engine);
+        let is_at_hand = |engine: &Engine| {
+            self.level() < Level::COUNTS_WHAT_IS_AT_HAND || self.is_of_use(engine) || engine.failing.is_some()
+        };
         let counts = |engine: &Engine| match replaced(self, engine) {
             None => true,
             Some(Unlisted::TakenOff { may_stay: true, .. }) => is_at_hand(engine),
             Some(_) => false,
         };
-        self.live_engines().filter(|engine| engine.is_acestream() && counts(engine)).count() as u32
+        let (mut sound, mut failing) = (0u32, 0u32);
+        for engine in self.live_engines().filter(|engine| engine.is_acestream() && counts(engine)) {
+            let count = if engine.failing.is_some() { &mut failing } else { &mut sound };
+            *count += 1;
+        }
+        sound + failing.saturating_sub(health::surplus(self.policy().max_replicas))
+    }
+
+    /// True when unhealthy engines have to leave before others can be started.
+    fn is_crowded(&self) -> bool {
+        self.engine_count() >= self.policy().max_replicas
     }
 
     fn supplied(&self) -> impl Iterator<Item = &Arc<Engine>> {
         let live =
             self.live_engines().filter(|engine| engine.is_acestream() && engine.phase < Phase::Stopping);
-        live.filter(|engine| replaced(self, engine).is_none())
+        live.filter(|engine| engine.failing.is_none() && replaced(self, engine).is_none())
     }
 
-    /// AceStream engines that count against floors: reserved, starting and running ones. Those that are replaced before they leave
-    /// do not count, so that others are started in time.
+    /// AceStream engines that count against floors: reserved, starting and running ones. Those that are replaced before they leave,
+    /// and unhealthy ones, do not count, so that others are started in time.
     #[must_use]
     pub fn supply(&self) -> u32 {
         self.supplied().count() as u32

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use crate::records::engine::Kind;
 use crate::records::ids::NodeId;
 use crate::records::node::Node;
+use crate::rules::health;
 use crate::state::State;
 
 /// So long after a failed start a host is asked only when no other can take the engine.
@@ -16,7 +17,8 @@ const TROUBLED_MS: u64 = 60_000;
 pub struct Load {
     /// The host.
     pub node: NodeId,
-    /// Its live engines, reserved ones and those that are being stopped included.
+    /// Its live engines, reserved ones and those that are being stopped included. Of unhealthy ones a tenth of the capacity, at least
+    /// one, does not count: their replacements are started first.
     pub engines: u32,
     /// Its other live containers, which count against no capacity.
     pub others: u32,
@@ -24,7 +26,7 @@ pub struct Load {
     pub capacity: u32,
     /// Started streams on it.
     pub streams: u32,
-    /// It has lately failed to start an engine.
+    /// It has lately failed to start an engine, or most of its engines fail at once.
     pub troubled: bool,
 }
 
@@ -62,15 +64,20 @@ pub fn loads(state: &State, hosts: &BTreeSet<NodeId>) -> Vec<Load> {
             others: 0,
             capacity: node.info.capacity,
             streams: 0,
-            troubled: is_troubled(state, node),
+            troubled: is_troubled(state, node) || health::host_failure(state, node.info.id).is_some(),
         })
         .collect();
+    let mut failing = vec![0; loads.len()];
     for engine in state.live_engines() {
         if let Ok(at) = loads.binary_search_by_key(&engine.node, |load| load.node) {
             let count = if engine.is_acestream() { &mut loads[at].engines } else { &mut loads[at].others };
             *count += 1;
+            failing[at] += u32::from(engine.failing.is_some());
             loads[at].streams += state.active_streams(engine.id) as u32;
         }
+    }
+    for (load, failing) in loads.iter_mut().zip(failing) {
+        load.engines -= failing.min(health::surplus(load.capacity));
     }
     loads
 }

@@ -5,12 +5,13 @@
 //! - [`load`], [`placement`]: how much runs on each, and which of them gets it
 //! - `ports`, `vpn`, `lacks`: its ports and name, its network, and what it needs there
 //! - `admission`: whether a reservation gets an engine, and which
-//! - [`engines`]: what an engine is to clients, and what keeps it
+//! - [`engines`], [`health`]: what an engine is to clients, what keeps it, and what follows when it fails its checks
 //! - [`liveness`]: how long a member may be silent, and what follows
 //! - `matching`: which engine a stream event means
 
 pub(crate) mod admission;
 pub mod engines;
+pub mod health;
 pub mod hosts;
 mod lacks;
 pub mod liveness;

@@ -173,7 +173,7 @@ fn what_is_not_abandoned_or_not_the_same_or_in_use_is_not_claimed() {
     world.run(stop(leaving.id, StopWhen::Always));
     let sick = world.running();
     world.run(Command::Abandon { engine: sick.id, by: None });
-    world.run(Command::EngineHealth { engine: sick.id, health: Health::Unhealthy });
+    world.run(Command::EngineHealth { engine: sick.id, health: Health::Unhealthy, fault: None });
     let made = engine(world.run(Command::Reserve(claiming(&world))));
     for old in [awaited, fixed, used, leaving, sick] {
         assert_ne!(made.id, old.id);

@@ -32,7 +32,7 @@ fn an_engine_walks_through_its_phases() {
     assert_eq!((starting.phase, starting.is_published()), (Phase::Starting, true));
     assert_eq!(starting.started_at_ms, Some(reserved.reserved_at_ms.plus(1_500)));
     assert_eq!(starting.image.as_deref(), Some("engine:1"));
-    let health = |health| Command::EngineHealth { engine: reserved.id, health };
+    let health = |health| Command::EngineHealth { engine: reserved.id, health, fault: None };
     let sick = engine(world.run(health(Health::Unhealthy)));
     assert_eq!((sick.phase, sick.health), (Phase::Starting, Health::Unhealthy));
     assert_eq!(engine(world.run(health(Health::Healthy))).phase, Phase::Running);

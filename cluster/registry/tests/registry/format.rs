@@ -12,6 +12,7 @@ use acefleet_registry::breaker::BreakerKind;
 use acefleet_registry::cause::Cause;
 use acefleet_registry::command::{Adopt, Step, StopWhen, Taken};
 use acefleet_registry::engine::{EngineSpec, Health, Ports};
+use acefleet_registry::health::HealthFault;
 use acefleet_registry::lack::Lack;
 use acefleet_registry::node::{DockerState, Wanted};
 use acefleet_registry::state::Tables;
@@ -123,7 +124,8 @@ pub fn samples() -> Vec<Command> {
         name_taken(id, "acestream-7"),
         started(id, &docker_id(7)),
         failed(id),
-        Command::EngineHealth { engine: id, health: Health::Healthy },
+        Command::EngineHealth { engine: id, health: Health::Healthy, fault: None },
+        Command::EngineHealth { engine: id, health: Health::Unhealthy, fault: Some(HealthFault::NoAnswer) },
         stop(id, StopWhen::Always),
         stop(id, StopWhen::IdleFor(30_000)),
         gone(id),

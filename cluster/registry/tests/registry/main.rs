@@ -23,4 +23,5 @@ mod retention;
 mod room;
 mod silence;
 mod streams;
+mod unhealthy;
 mod vpn;

@@ -135,7 +135,7 @@ fn a_host_without_capacity_gets_nothing() {
 fn an_engine_that_is_gone_is_no_load_any_more() {
     let mut world = World::new(1, 1);
     let first = world.running();
-    world.run(Command::EngineHealth { engine: first.id, health: Health::Unhealthy });
+    world.run(Command::EngineHealth { engine: first.id, health: Health::Unhealthy, fault: None });
     assert_eq!(refusal(world.run(Command::Reserve(world.ask()))), RefusalCode::MaxCapacity);
     world.run(gone(first.id));
     world.reserve();

@@ -111,7 +111,7 @@ fn an_unlisted_engine_that_cannot_be_listed_again_does_not_count_against_the_max
     let stop = Command::EngineStop { engine: sick.id, cause: Cause::Idle, when: StopWhen::IdleFor(0) };
     world.run(stop);
     assert_eq!(world.state.engine_count(), 1);
-    world.run(Command::EngineHealth { engine: sick.id, health: Health::Unhealthy });
+    world.run(Command::EngineHealth { engine: sick.id, health: Health::Unhealthy, fault: None });
     assert_eq!(world.state.engine_count(), 0);
     assert_ne!(world.reserve().id, sick.id);
 }

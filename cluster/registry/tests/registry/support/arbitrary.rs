@@ -6,6 +6,7 @@ use std::sync::Arc;
 use acefleet_registry::breaker::BreakerKind;
 use acefleet_registry::command::{Adopt, Step, StopWhen, Taken};
 use acefleet_registry::engine::{EngineSpec, Health, Ports};
+use acefleet_registry::health::HealthFault;
 use acefleet_registry::lack::Lack;
 use acefleet_registry::node::{DockerState, Wanted};
 use acefleet_registry::policy::{BreakerPolicy, PortRange};
@@ -186,6 +187,10 @@ fn docker() -> impl Strategy<Value = DockerState> {
     ]
 }
 
+fn health_fault() -> impl Strategy<Value = Option<HealthFault>> {
+    prop::option::of(prop_oneof![Just(HealthFault::NoAnswer), Just(HealthFault::PortClosed)])
+}
+
 fn health() -> impl Strategy<Value = Health> {
     prop_oneof![1 => Just(Health::Unknown), 4 => Just(Health::Healthy), 2 => Just(Health::Unhealthy)]
 }
@@ -257,7 +262,8 @@ pub fn command() -> impl Strategy<Value = Command> {
         2 => (engine_id(), lack())
             .prop_map(|(engine, lack)| Command::EngineLacks { engine, lack, message: "missing".to_owned() }),
         1 => (node_id(), btree_set(lack(), 0..3)).prop_map(|(node, lacks)| Command::Found { node, lacks }),
-        6 => (engine_id(), health()).prop_map(|(engine, health)| Command::EngineHealth { engine, health }),
+        6 => (engine_id(), health(), health_fault())
+            .prop_map(|(engine, health, fault)| Command::EngineHealth { engine, health, fault }),
         4 => (engine_id(), when()).prop_map(|(engine, when)| stop(engine, when)),
         4 => engine_id().prop_map(gone),
         4 => adopt().prop_map(Command::Adopt),

@@ -333,7 +333,8 @@ fn check_engines(before: &State, after: &State, command: &Command) -> Checked {
         let drained = |s: &State| s.engine(*engine).is_some_and(|e| e.phase == Phase::Stopping);
         if drained(after) && !drained(before) {
             let Some(old) = before.engine(*engine) else { return Ok(()) };
-            let unlisted = old.taken_off.is_some() || before.is_draining(old.node);
+            let is_off = old.taken_off.is_some() || old.failing.is_some();
+            let unlisted = is_off || before.is_draining(old.node);
             let right = match when {
                 StopWhen::Always => true,
                 StopWhen::Unused => unlisted,
@@ -384,14 +385,20 @@ fn check_reserved(before: &State, after: &State, ask: &Reserve, engine: &Engine)
         let is_at_hand = |e: &Engine| {
             after.level() < Level::COUNTS_WHAT_IS_AT_HAND
                 || (after.has_network(e) && e.health != Health::Unhealthy)
+                || e.failing.is_some()
         };
         let leaves =
             |e: &Engine| e.taken_off.as_ref().is_some_and(|taken_off| !taken_off.may_stay || !is_at_hand(e));
         let replaced = |e: &Engine| after.is_down(e.node) || after.is_draining(e.node) || leaves(e);
-        let count = live(after).iter().filter(|e| e.is_acestream() && !replaced(e)).count();
+        let counted = live(after).into_iter().filter(|e| e.is_acestream() && !replaced(e));
+        let (failing, sound): (Vec<&Engine>, Vec<&Engine>) = counted.partition(|e| e.failing.is_some());
+        // A replacement is started before an unhealthy engine leaves.
+        let above = failing.len().min((policy.max_replicas as usize / 10).max(1));
+        let count = sound.len() + failing.len();
         ensure!(
-            count <= policy.max_replicas as usize,
-            "{count} engines with MAX_REPLICAS {}",
+            count <= policy.max_replicas as usize + above,
+            "{count} engines, {} of them unhealthy, with MAX_REPLICAS {}",
+            failing.len(),
             policy.max_replicas
         );
         ensure!(ask.only_below.is_none_or(|below| after.supply() <= below), "the target was overshot");

@@ -130,7 +130,7 @@ impl World {
     pub fn running(&mut self) -> Arc<Engine> {
         let id = self.reserve().id;
         self.start(id);
-        engine(self.run(Command::EngineHealth { engine: id, health: Health::Healthy }))
+        engine(self.run(Command::EngineHealth { engine: id, health: Health::Healthy, fault: None }))
     }
 
     /// Lets the next engine fail on its host.

@@ -1,0 +1,243 @@
+//! Engines that fail their health checks: what clients get, what counts, and what takes their place.
+
+use std::sync::Arc;
+
+use acefleet_registry::cause::Cause;
+use acefleet_registry::engine::{Health, Phase};
+use acefleet_registry::health::HealthFault;
+use acefleet_registry::plan::Wait;
+use acefleet_registry::plan::next;
+use acefleet_registry::rules::engines::{Keeps, Unlisted, unlisted};
+use acefleet_registry::rules::health::{MassFailure, mass_failure};
+use acefleet_registry::{Command, Engine, EngineId, Level, NodeId, RefusalCode, Reply, Reserve};
+
+use crate::support::{self, World, gone, playing, refusal, watch};
+
+fn fail(world: &mut World, id: EngineId) {
+    let (health, fault) = (Health::Unhealthy, Some(HealthFault::NoAnswer));
+    world.run(Command::EngineHealth { engine: id, health, fault });
+}
+
+fn recover(world: &mut World, id: EngineId) {
+    world.run(Command::EngineHealth { engine: id, health: Health::Healthy, fault: None });
+}
+
+fn world(nodes: u64, capacity: u32) -> World {
+    let mut world = World::new(nodes, capacity);
+    world.run(Command::RaiseLevel(Level::REPLACES_UNHEALTHY));
+    world
+}
+
+fn why(world: &World, engine: &Engine) -> Option<Unlisted> {
+    unlisted(&world.state, world.state.engine(engine.id).unwrap())
+}
+
+fn planned(world: &World) -> Vec<Command> {
+    support::plan(&world.state, &world.eligible(), world.now)
+}
+
+/// Runs what the leader plans until it comes to rest. New engines run and are healthy at once.
+fn settle(world: &mut World) {
+    for _ in 0..20 {
+        let commands = planned(world);
+        if commands.is_empty() {
+            return;
+        }
+        for command in commands {
+            if let Reply::Engine(engine) = world.run(command) {
+                match engine.phase {
+                    Phase::Reserved => {
+                        world.start(engine.id);
+                        recover(world, engine.id);
+                    }
+                    Phase::Stopping => drop(world.run(gone(engine.id))),
+                    _ => {}
+                }
+            }
+        }
+    }
+    panic!("the plan does not come to rest");
+}
+
+fn listed(world: &World) -> Vec<EngineId> {
+    world.state.listed_engines().map(|engine| engine.id).collect()
+}
+
+#[test]
+fn an_unhealthy_engine_is_listed_no_more_and_counts_for_nothing() {
+    let mut world = world(2, 10);
+    let (sick, sound) = (world.running(), world.running());
+    fail(&mut world, sick.id);
+    assert_eq!(why(&world, &sick), Some(Unlisted::Unhealthy(HealthFault::NoAnswer)));
+    assert_eq!(listed(&world), [sound.id]);
+    assert_eq!((world.state.supply(), world.state.free_supply()), (1, 1));
+    recover(&mut world, sick.id);
+    assert_eq!(why(&world, &sick), None);
+    assert_eq!((world.state.supply(), world.state.free_supply()), (2, 2));
+}
+
+#[test]
+fn below_the_level_nothing_follows_from_bad_health() {
+    let mut world = World::new(1, 10);
+    let sick = world.running();
+    world.run(Command::EngineHealth { engine: sick.id, health: Health::Unhealthy, fault: None });
+    assert_eq!(world.state.engine(sick.id).unwrap().failing, None);
+    assert_eq!(listed(&world), [sick.id]);
+    assert_eq!(world.state.supply(), 1);
+}
+
+#[test]
+fn the_replacement_comes_first_and_then_the_sick_one_leaves() {
+    let mut world = world(2, 10);
+    let sick = world.running();
+    fail(&mut world, sick.id);
+    let plan = planned(&world);
+    assert!(
+        matches!(plan.as_slice(), [Command::Reserve(Reserve { replaces: Some(id), .. })] if *id == sick.id),
+        "{plan:?}"
+    );
+    settle(&mut world);
+    let new = world.state.replacement(sick.id).unwrap().id;
+    assert_eq!(listed(&world), [new]);
+    let old = Arc::clone(world.state.engine(sick.id).unwrap());
+    assert_eq!((old.phase, old.end_cause().unwrap().0), (Phase::Running, &Cause::Unhealthy));
+    world.wait_ms(36_000);
+    settle(&mut world);
+    assert_eq!(world.state.engine(sick.id).unwrap().phase, Phase::Gone);
+    assert_eq!(world.state.live_engines().count(), 1);
+}
+
+#[test]
+fn a_sick_engine_with_a_stream_stays_until_that_has_ended() {
+    let mut world = world(2, 10);
+    let sick = world.running();
+    world.begin(playing("k", "s", sick.ports.host_http));
+    fail(&mut world, sick.id);
+    world.wait_ms(3_600_000);
+    settle(&mut world);
+    assert!(world.state.engine(sick.id).unwrap().phase.is_live());
+    let waits = next(&world.state, &watch(&world.state, &world.eligible()), world.now).waits;
+    assert!(waits.contains(&Wait::Stop { engine: sick.id, why: Keeps::Streams(1) }), "{waits:?}");
+    world.finish("k|s");
+    settle(&mut world);
+    assert!(!world.state.engine(sick.id).unwrap().phase.is_live());
+}
+
+#[test]
+fn one_that_recovers_while_its_replacement_starts_is_to_spare() {
+    let mut world = world(2, 10);
+    let sick = world.running();
+    fail(&mut world, sick.id);
+    let [reserve] = planned(&world).try_into().unwrap();
+    let new = support::engine(world.run(reserve));
+    recover(&mut world, sick.id);
+    world.start(new.id);
+    recover(&mut world, new.id);
+    assert_eq!(listed(&world), [sick.id, new.id]);
+    settle(&mut world);
+    fail(&mut world, sick.id);
+    assert_eq!(planned(&world), vec![], "it was replaced once");
+}
+
+#[test]
+fn at_the_maximum_one_more_is_started_for_a_sick_one() {
+    let mut world = world(1, 3);
+    world.policy(|policy| policy.max_replicas = 3);
+    let engines = [world.running(), world.running(), world.running()];
+    let ask = world.ask();
+    assert_eq!(refusal(world.run(Command::Reserve(ask))), RefusalCode::MaxCapacity);
+    world.begin(playing("k", "s", engines[0].ports.host_http));
+    fail(&mut world, engines[0].id);
+    settle(&mut world);
+    assert_eq!((world.state.live_engines().count(), listed(&world).len()), (4, 3));
+    // A second one, while the first still plays: there is no further room above the maximum.
+    world.wait_ms(20_000);
+    fail(&mut world, engines[1].id);
+    let plan = planned(&world);
+    assert!(
+        matches!(plan.as_slice(), [Command::EngineStop { engine, cause: Cause::Unhealthy, .. }] if *engine == engines[1].id),
+        "one without a stream makes room first: {plan:?}"
+    );
+    settle(&mut world);
+    assert_eq!((world.state.live_engines().count(), listed(&world).len()), (4, 3));
+}
+
+#[test]
+fn what_auto_delete_would_remove_soon_is_not_replaced() {
+    let mut world = world(2, 10);
+    world.policy(|policy| (policy.auto_delete, policy.grace_ms) = (true, 60_000));
+    let (idle, used) = (world.running(), world.running());
+    world.begin(playing("k", "s", used.ports.host_http));
+    world.wait_ms(61_000);
+    fail(&mut world, idle.id);
+    assert_eq!(planned(&world), vec![]);
+    fail(&mut world, used.id);
+    let plan = planned(&world);
+    assert!(
+        matches!(plan.as_slice(), [Command::Reserve(Reserve { replaces: Some(id), .. })] if *id == used.id),
+        "{plan:?}"
+    );
+}
+
+#[test]
+fn an_engine_that_crashed_is_replaced_unless_it_died_young() {
+    for (age_ms, replaced) in [(59_000, false), (60_000, true)] {
+        let mut world = world(2, 10);
+        let engine = world.running();
+        world.wait_ms(age_ms);
+        world.run(Command::EngineGone { engine: engine.id, cause: Cause::Exited });
+        assert_eq!(!planned(&world).is_empty(), replaced, "after {age_ms} ms");
+        settle(&mut world);
+        assert_eq!(listed(&world).len(), usize::from(replaced));
+    }
+}
+
+#[test]
+fn most_engines_of_a_host_failing_at_once_stay_listed_and_are_replaced_one_by_one() {
+    let mut world = world(2, 20);
+    world.policy(|policy| policy.max_replicas = 40);
+    let engines: Vec<Arc<Engine>> = (0..10).map(|_| world.running()).collect();
+    let of_first: Vec<EngineId> =
+        engines.iter().filter(|engine| engine.node == NodeId(1)).map(|engine| engine.id).collect();
+    assert_eq!(of_first.len(), 5);
+    for id in &of_first[..2] {
+        fail(&mut world, *id);
+    }
+    assert_eq!(listed(&world).len(), 8, "two of five may be sick themselves");
+    world.wait_ms(1_000);
+    fail(&mut world, of_first[2]);
+    let engine = Arc::clone(world.state.engine(of_first[2]).unwrap());
+    assert_eq!(mass_failure(&world.state, &engine), Some(MassFailure { failing: 3, engines: 5 }));
+    assert_eq!(listed(&world).len(), 10);
+    assert_eq!(world.state.supply(), 7, "they count in no floor all the same");
+    let started = planned(&world);
+    assert_eq!(started.len(), 2, "one for each host, not all three: {started:?}");
+    let first = support::engine(world.run(started[0].clone()));
+    assert_eq!(first.node, NodeId(2), "the suspected host comes last");
+}
+
+#[test]
+fn a_host_is_suspected_for_a_minute_only() {
+    let mut world = world(1, 20);
+    let engines = [world.running(), world.running(), world.running()];
+    for engine in &engines {
+        fail(&mut world, engine.id);
+    }
+    assert_eq!(listed(&world).len(), 3);
+    world.wait_ms(59_000);
+    assert!(planned(&world).iter().all(|command| !matches!(command, Command::EngineStop { .. })));
+    world.wait_ms(1_000);
+    settle(&mut world);
+    assert!(engines.iter().all(|engine| !world.state.engine(engine.id).unwrap().phase.is_live()));
+    assert_eq!(listed(&world).len(), 3, "all of them are replaced");
+}
+
+#[test]
+fn engines_that_fail_long_after_each_other_do_not_suspect_the_host() {
+    let mut world = world(1, 20);
+    let engines = [world.running(), world.running(), world.running()];
+    fail(&mut world, engines[0].id);
+    world.wait_ms(20_000);
+    fail(&mut world, engines[1].id);
+    assert_eq!(listed(&world), [engines[2].id]);
+}

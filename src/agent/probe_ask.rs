@@ -1,0 +1,116 @@
+//! One probe of an engine: what is asked, and what its answer means.
+
+use std::error::Error as _;
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use acefleet_registry::Engine;
+use acefleet_registry::health::HealthFault;
+use serde_json::Value;
+
+use crate::agent::address;
+use crate::agent::context::Context;
+use crate::agent::fetch::{self, FetchError};
+
+/// For so long an answer is waited for, also when it is too late: it tells a slow engine from one that hangs.
+pub(super) const LONGEST: Duration = Duration::from_secs(5);
+/// The same for each address, of an engine that has several.
+const OF_SEVERAL: Duration = Duration::from_millis(1_500);
+/// Names and versions of engines are cut at this length.
+const LONGEST_TEXT: usize = 64;
+
+const STATUS: &str = "/server/api?api_version=3&method=get_status";
+const VERSION: &str = "/webui/api/service?method=get_version";
+
+/// What an engine says of itself: platform and version.
+pub(super) type Version = (Option<String>, Option<String>);
+
+/// Why a probe brought no usable answer.
+#[derive(Debug)]
+pub(super) struct Failed {
+    /// What is wrong with the engine.
+    pub fault: HealthFault,
+    /// Each address that did not answer, with the error.
+    pub tried: String,
+}
+
+/// Asks an engine for its status at its addresses, the one that answered last first.
+pub(super) async fn ask(ctx: &Context, client: &reqwest::Client, engine: &Engine) -> Result<(), Failed> {
+    let bases = ctx.addresses.bases(engine);
+    let limit = if bases.len() > 1 { OF_SEVERAL } else { LONGEST };
+    let mut failed: Option<Failed> = None;
+    for (index, base) in bases.iter().enumerate() {
+        let Some(url) = address::rebase(base, STATUS) else { continue };
+        match fetch::json(client, url, limit).await {
+            Ok(_) => {
+                ctx.addresses.prefer(engine.id, index);
+                return Ok(());
+            }
+            Err(error) => {
+                tracing::debug!(engine = %engine.id, base, %error, "probe failed");
+                let fault = fault(&error);
+                let tried = format!("{base}: {}", anyhow::Error::from(error).root_cause());
+                failed = Some(match failed {
+                    // What the address that answered last shows counts.
+                    Some(first) => Failed { tried: format!("{}; {tried}", first.tried), ..first },
+                    None => Failed { fault, tried },
+                });
+            }
+        }
+    }
+    Err(failed.unwrap_or(Failed { fault: HealthFault::NotConnected, tried: "it has no address".to_owned() }))
+}
+
+/// What is wrong with an engine that gave this instead of an answer.
+fn fault(error: &FetchError) -> HealthFault {
+    match error {
+        FetchError::Status(_) => HealthFault::ErrorStatus,
+        FetchError::NotJson(_) | FetchError::TooLong => HealthFault::NotJson,
+        FetchError::Nowhere => HealthFault::NotConnected,
+        FetchError::NoAnswer(error) => match io_kind(error) {
+            Some(ErrorKind::ConnectionRefused) => HealthFault::PortClosed,
+            Some(ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable) => HealthFault::NotConnected,
+            _ => HealthFault::NoAnswer,
+        },
+    }
+}
+
+fn io_kind(error: &reqwest::Error) -> Option<ErrorKind> {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return Some(error.kind());
+        }
+        source = error.source();
+    }
+    None
+}
+
+/// Platform and version; `None` when the engine gave no usable answer and is asked again.
+pub(super) async fn version(ctx: &Context, client: &reqwest::Client, engine: &Engine) -> Option<Version> {
+    let url = address::rebase(&ctx.addresses.base(engine), VERSION)?;
+    let answer = fetch::json(client, url, LONGEST).await.ok()?;
+    let text = |key: &str| -> Option<String> {
+        let text = answer.get("result").and_then(|result| result.get(key)).and_then(Value::as_str)?;
+        Some(text.chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect())
+    };
+    Some((text("platform"), text("version")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_closed_port_and_an_answer_that_does_not_come_are_told_apart() {
+        let client = fetch::client().unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = |port: u16| format!("http://127.0.0.1:{port}/").parse().unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let hung = fetch::json(&client, url(port), Duration::from_millis(100)).await.unwrap_err();
+        assert_eq!(fault(&hung), HealthFault::NoAnswer);
+        drop(listener);
+        let closed = fetch::json(&client, url(port), Duration::from_secs(5)).await.unwrap_err();
+        assert_eq!(fault(&closed), HealthFault::PortClosed);
+    }
+}
