@@ -17,6 +17,7 @@ use crate::http::app::App;
 use crate::http::provision::circuit_word;
 use crate::http::request::call::Caller;
 use crate::http::request::query::Query;
+use crate::http::status::unhealthy::{self, HostHealth, MarkedEngine};
 
 /// The process answers.
 #[derive(Serialize, ToSchema)]
@@ -190,7 +191,10 @@ struct HealthStatus {
     healthy_engines: usize,
     /// Engines without a probe count in neither.
     unhealthy_engines: usize,
-    marked_for_replacement: usize,
+    /// Engines in whose place others are wanted, and why.
+    marked_for_replacement: Vec<MarkedEngine>,
+    /// The engines of each host, and whether it is suspected instead of them.
+    hosts: Vec<HostHealth>,
     minimum_required: u32,
     /// Seconds between two probes.
     health_check_interval: u64,
@@ -237,7 +241,8 @@ pub(crate) async fn status(State(app): State<App>, snapshot: Snapshot) -> Respon
         total_engines,
         healthy_engines,
         unhealthy_engines,
-        marked_for_replacement: 0,
+        marked_for_replacement: unhealthy::marked(&snapshot),
+        hosts: unhealthy::hosts(&snapshot),
         minimum_required: snapshot.view.state.policy().min_replicas,
         health_check_interval: app.fleet().config().health_interval.as_secs(),
         circuit_breakers: Breakers {

@@ -3,6 +3,7 @@
 pub(crate) mod health;
 pub(crate) mod metrics;
 pub(crate) mod plan;
+mod unhealthy;
 
 use acefleet_registry::WallMs;
 use acefleet_registry::breaker::BreakerKind;
@@ -54,7 +55,7 @@ struct StatusStreams {
 
 #[derive(Serialize, ToSchema)]
 struct StatusCapacity {
-    /// Engines.
+    /// Engines, without unhealthy ones.
     total: usize,
     /// Engines with at least one stream.
     used: usize,
@@ -164,7 +165,10 @@ fn status(app: &App, snapshot: &Snapshot, now: WallMs) -> OrchestratorStatus {
     let config = app.fleet().config();
     let admission = app.fleet().admission();
     let (total, healthy, unhealthy) = engine_counts(snapshot);
-    let used = state.published_engines().filter(|engine| state.active_streams(engine.id) > 0).count();
+    // An engine that fails its health checks is no capacity.
+    let usable = || state.published_engines().filter(|engine| engine.failing.is_none());
+    let used = usable().filter(|engine| state.active_streams(engine.id) > 0).count();
+    let sound = usable().count();
     let (active, streams) = state.stream_counts();
     let (general, _) = state.breaker(BreakerKind::General);
     let all = admission.blocked.iter().map(BlockedAlso::from).collect();
@@ -181,9 +185,9 @@ fn status(app: &App, snapshot: &Snapshot, now: WallMs) -> OrchestratorStatus {
         engines: StatusEngines { total, running: total, healthy, unhealthy },
         streams: StatusStreams { active, total: streams },
         capacity: StatusCapacity {
-            total,
+            total: sound,
             used,
-            available: total.saturating_sub(used),
+            available: sound.saturating_sub(used),
             max_replicas: policy.max_replicas,
             min_replicas: policy.min_replicas,
         },

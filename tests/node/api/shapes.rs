@@ -160,6 +160,7 @@ async fn health_cluster_and_vpn_have_their_shapes() {
             "circuit_breakers",
             "health_check_interval",
             "healthy_engines",
+            "hosts",
             "marked_for_replacement",
             "minimum_required",
             "total_engines",
