@@ -24,6 +24,10 @@ test: ## everything a change must pass: what `make lint` looks at, all tests, re
 kills: ## kill the leader of a loaded cluster 30 times, and show the longest wait of any client (needs root)
 	@TEST_LEADER_KILLS=30 exec scripts/scenario.sh leader_is_killed
 
+.PHONY: health
+health: ## break an engine in five ways, 20 times each, and show how soon it is unlisted and replaced (needs root)
+	@TEST_HEALTH_RUNS=20 exec scripts/scenario.sh an_engine_that_fails_is_unlisted
+
 .PHONY: cluster
 cluster: ## three nodes with three Docker hosts on this machine (needs root; ARGS="…" go to cluster-up)
 	@exec scripts/cluster.sh $(ARGS)

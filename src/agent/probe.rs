@@ -49,6 +49,8 @@ struct Watched {
     /// What the last failed probe tried.
     tried: String,
     answered: bool,
+    /// The report has a moment of it.
+    shown: bool,
     writing: bool,
     version: Asked,
 }
@@ -99,35 +101,40 @@ pub(super) async fn run(ctx: Arc<Context>, client: reqwest::Client) {
 
 impl Watched {
     fn new(engine: &Engine, now: Instant, interval: Duration) -> Self {
-        let debounce = Debounce::new(engine.health);
         // After a start of this node all of them would be due at once.
-        let due = if debounce.is_starting() { now } else { now + interval.mul_f64(spread(engine.id)) };
+        let wait = if engine.health == Health::Unknown { 0.0 } else { spread(engine.id) };
+        Self { due: now + interval.mul_f64(wait), ..Self::of(engine.health, now) }
+    }
+
+    fn of(health: Health, now: Instant) -> Self {
         Self {
-            debounce,
+            debounce: Debounce::new(health),
             since: now,
-            due,
+            due: now,
             open: Vec::new(),
             suspect_since: None,
             tried: String::new(),
             answered: false,
+            shown: false,
             writing: false,
             version: Asked::No,
         }
     }
 
-    /// Counts probes that have no answer in time, and says when the next of them is late.
-    fn overdue(&mut self, id: EngineId, ctx: &Context, now: Instant) -> Option<Instant> {
-        let mut late = false;
+    /// Counts probes that have no answer in time. True if one of them says something about the engine.
+    fn overdue(&mut self, now: Instant) -> bool {
+        let mut says = false;
         for (begun, counted) in
             self.open.iter_mut().filter(|(begun, counted)| !counted && *begun + LIMIT <= now)
         {
             *counted = true;
-            late |= now.duration_since(*begun) < LIMIT + STARVED;
+            says |= !noticed_late(*begun, now);
         }
-        if late {
-            self.tried = format!("no answer in {} ms", LIMIT.as_millis());
-            self.note(Seen::Failure(HealthFault::NoAnswer), id, ctx, now);
-        }
+        says
+    }
+
+    /// When the next probe will be overdue.
+    fn next_overdue(&self) -> Option<Instant> {
         self.open.iter().filter(|(_, counted)| !counted).map(|(begun, _)| *begun + LIMIT).min()
     }
 
@@ -172,21 +179,21 @@ impl Prober {
         let mut next = now + interval;
         for (id, engine) in own {
             let watched = self.watched.entry(id).or_insert_with(|| Watched::new(engine, now, interval));
-            if let Some(late) = watched.overdue(id, &self.ctx, now) {
-                next = next.min(late);
+            if watched.overdue(now) {
+                watched.tried = format!("no answer in {} ms", LIMIT.as_millis());
+                watched.note(Seen::Failure(HealthFault::NoAnswer), id, &self.ctx, now);
             }
             if watched.due <= now {
                 watched.due = now + watched.period(interval, now);
                 if watched.open.len() < OPEN_MAX {
                     watched.open.push((now, false));
-                    next = next.min(now + LIMIT);
                     let (ctx, client) = (Arc::clone(&self.ctx), self.client.clone());
                     let engine = Arc::clone(engine);
                     let work = async move { Done::Probed(id, now, Some(ask(&ctx, &client, &engine).await)) };
                     self.tasks.spawn(ended(work, Done::Probed(id, now, None)));
                 }
             }
-            next = next.min(watched.due);
+            next = next.min(watched.next_overdue().map_or(watched.due, |at| at.min(watched.due)));
             self.settle(engine);
         }
         self.show(now);
@@ -195,13 +202,14 @@ impl Prober {
 
     /// Tells the report when engines answered, all at once.
     fn show(&mut self, now: Instant) {
-        if now.duration_since(self.shown) < SHOWN {
+        let is_new = |watched: &Watched| watched.answered && !watched.shown;
+        if now.duration_since(self.shown) < SHOWN && !self.watched.values().any(is_new) {
             return;
         }
         self.shown = now;
         let wall = self.ctx.cluster.wall_now();
         for (id, watched) in self.watched.iter_mut().filter(|(_, watched)| watched.answered) {
-            watched.answered = false;
+            (watched.answered, watched.shown) = (false, true);
             self.ctx.report.probed(*id, wall);
         }
     }
@@ -229,26 +237,21 @@ impl Prober {
         let Some(index) = watched.open.iter().position(|(at, _)| *at == begun) else { return };
         let (_, counted) = watched.open.remove(index);
         let in_time = now.duration_since(begun) <= LIMIT;
-        let starved = now.duration_since(begun) > LIMIT + STARVED;
         let seen = match result {
             // A panic says nothing about the engine.
             None => return,
             Some(Ok(())) if in_time => Seen::Answer,
             Some(Ok(())) => Seen::Late,
             // It counted as failed when its time was over, or this node looks at it too late.
-            Some(Err(_)) if counted || starved => return,
+            Some(Err(_)) if counted || noticed_late(begun, now) => return,
             Some(Err(failed)) => {
                 watched.tried = failed.tried;
                 Seen::Failure(failed.fault)
             }
         };
         let answered = matches!(seen, Seen::Answer | Seen::Late);
-        let first = !watched.answered && watched.version == Asked::No;
         watched.answered |= answered;
         watched.note(seen, id, &self.ctx, now);
-        if answered && first {
-            self.shown = now.checked_sub(SHOWN).unwrap_or(now);
-        }
         if answered && watched.version == Asked::No {
             watched.version = Asked::Now;
             let view = self.ctx.cluster.view();
@@ -297,6 +300,11 @@ impl Prober {
     }
 }
 
+/// True when this node looks at a probe that began then so late that it was stopped or starved itself.
+fn noticed_late(begun: Instant, now: Instant) -> bool {
+    now.duration_since(begun) >= LIMIT + STARVED
+}
+
 /// Whether Docker says at once that a container is paused.
 async fn is_paused(ctx: &Context, container: Option<&str>) -> bool {
     let Some(container) = container else { return false };
@@ -341,6 +349,35 @@ mod tests {
         assert!(matches!(broken, Done::Probed(EngineId(7), _, None)));
         let whole = ended(async { Done::Written(id) }, Done::Probed(id, now, None)).await;
         assert!(matches!(whole, Done::Written(EngineId(7))));
+    }
+
+    #[test]
+    fn a_node_that_was_stopped_blames_no_engine() {
+        let begun = Instant::now();
+        let mut watched = Watched { open: vec![(begun, false)], ..Watched::of(Health::Unknown, begun) };
+        assert!(!watched.overdue(begun + LIMIT - Duration::from_millis(1)));
+        assert_eq!(watched.next_overdue(), Some(begun + LIMIT));
+        assert!(watched.overdue(begun + LIMIT), "it has no answer in time");
+        assert!(!watched.overdue(begun + LIMIT), "that counts once");
+        assert_eq!(watched.next_overdue(), None);
+        watched.open = vec![(begun, false)];
+        assert!(!watched.overdue(begun + LIMIT + STARVED));
+        assert_eq!(watched.next_overdue(), None, "nor does it count later");
+    }
+
+    #[test]
+    fn periods() {
+        let begun = Instant::now();
+        let s = Duration::from_secs;
+        let mut watched = Watched::of(Health::Unknown, begun);
+        assert_eq!(watched.period(s(2), begun), STARTING);
+        assert_eq!(watched.period(s(2), begun + STARTS_WITHIN * 2), s(2));
+        watched.debounce = Debounce::new(Health::Healthy);
+        assert_eq!(watched.period(s(2), begun), s(2));
+        watched.suspect_since = Some(begun);
+        assert_eq!(watched.period(s(2), begun), SUSPECT);
+        assert_eq!(watched.period(s(2), begun + SUSPECT_FOR), s(2));
+        assert_eq!(watched.period(Duration::from_millis(50), begun), Duration::from_millis(50));
     }
 
     #[test]

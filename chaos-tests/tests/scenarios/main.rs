@@ -14,6 +14,7 @@ mod deploy;
 mod down;
 mod elections;
 mod faults;
+mod health;
 mod idle;
 mod members;
 mod quorum;

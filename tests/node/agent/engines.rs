@@ -8,6 +8,7 @@ use crate::bed::agent::{Node, until};
 use crate::bed::fake::Fake;
 use acefleet_registry::command::Adopt;
 use acefleet_registry::engine::{EngineSpec, Health, Phase, Ports};
+use acefleet_registry::health::HealthFault;
 use acefleet_registry::stream::{StreamEnd, StreamStart};
 use acefleet_registry::{Command, Engine, Level, NodeId, WallMs};
 use axum::Router;
@@ -25,17 +26,23 @@ struct Script {
 type Shared = Arc<Mutex<Script>>;
 
 async fn answer(State(script): State<Shared>, uri: Uri) -> Response {
-    let mut script = script.lock().unwrap();
     let asked = uri.path_and_query().unwrap().to_string();
-    let found = script.answers.iter().rev().find(|(path, _, _)| asked.starts_with(path)).cloned();
-    script.asked.push(asked);
+    let found = {
+        let mut script = script.lock().unwrap();
+        let found = script.answers.iter().rev().find(|(path, _, _)| asked.starts_with(path)).cloned();
+        script.asked.push(asked);
+        found
+    };
     match found {
+        Some((_, HANGS, _)) => std::future::pending().await,
         Some((_, 302, body)) => (StatusCode::FOUND, [(header::LOCATION, body)]).into_response(),
         Some((_, status, body)) => (StatusCode::from_u16(status).unwrap(), body).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }
 
+/// In place of a status: no answer comes.
+const HANGS: u16 = 0;
 const STATUS: &str = "/server/api?api_version=3&method=get_status";
 const VERSION: &str = "/webui/api/service?method=get_version";
 const STAT: &str = "/ace/stat/";
@@ -102,6 +109,7 @@ impl Stage {
 #[tokio::test]
 async fn health_follows_the_answers_and_only_flips_are_written() {
     let stage = Stage::new().await;
+    stage.node.write(Command::RaiseLevel(Level::CURRENT)).await;
     stage.script(STATUS, 200, r#"{"result":{"version":"3"},"error":null}"#);
     stage.script(VERSION, 200, r#"{"result":{"platform":"linux","version":"3.2.3","code":1},"error":null}"#);
     stage.health(Health::Healthy).await;
@@ -119,12 +127,39 @@ async fn health_follows_the_answers_and_only_flips_are_written() {
     .await;
     assert_eq!(stage.asked(VERSION), 1, "the version is asked for once");
 
-    for (status, body) in [(500, "{}"), (200, "<html>")] {
+    let faults = [
+        (500, "{}", HealthFault::ErrorStatus),
+        (200, "<html>", HealthFault::NotJson),
+        (HANGS, "", HealthFault::NoAnswer),
+    ];
+    for (status, body, fault) in faults {
         stage.script(STATUS, status, body);
         stage.health(Health::Unhealthy).await;
+        let state = &stage.node.cluster.view().state;
+        assert_eq!(state.engine(stage.engine.id).unwrap().failing.unwrap().fault, fault);
+        assert_eq!(state.listed_engines().count(), 0, "clients get it no more");
         stage.script(STATUS, 200, "{}");
         stage.health(Health::Healthy).await;
     }
+}
+
+#[tokio::test]
+async fn figures_of_a_stream_are_signs_of_life() {
+    let stage = Stage::new().await;
+    stage.script(STATUS, 200, "{}");
+    stage.health(Health::Healthy).await;
+    let figures =
+        r#"{"response":{"status":"dl","peers":3,"speedDown":7,"speed_up":0,"downloaded":100},"error":null}"#;
+    stage.script(STAT, 200, figures);
+    stage.playing("s", "1").await;
+    stage.asked_more(STAT, 3).await;
+    stage.script(STATUS, HANGS, "");
+    stage.asked_more(STATUS, 6).await;
+    let revision = stage.node.cluster.view().revision;
+    assert_eq!(stage.node.cluster.view().state.engine(stage.engine.id).unwrap().health, Health::Healthy);
+    stage.script(STAT, HANGS, "");
+    stage.health(Health::Unhealthy).await;
+    assert!(stage.node.cluster.view().revision > revision);
 }
 
 #[tokio::test]
