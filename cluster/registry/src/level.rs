@@ -36,6 +36,8 @@ impl Level {
     pub const COUNTS_WHAT_IS_AT_HAND: Self = Self(2);
     /// From here on an engine that fails its health checks is taken from clients and replaced.
     pub const REPLACES_UNHEALTHY: Self = Self(2);
+    /// From here on a caller gets an idle engine where there is no room for another.
+    pub const HANDS_OUT_IDLE: Self = Self(2);
     /// What this program knows.
     pub const CURRENT: Self = Self(2);
 }

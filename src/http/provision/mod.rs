@@ -63,8 +63,8 @@ pub(crate) fn circuit_word(state: BreakerState) -> &'static str {
 
 /// Start an AceStream engine
 ///
-/// On the least loaded host. The engine is in `/engines` of this node before the answer is sent. If the caller gave up, the next call of the
-/// same kind gets the engine, on any node.
+/// On the least loaded host. Where there is no room, the answer is the engine that has been idle for longest. It is in `/engines` of this
+/// node before the answer is sent. If the caller gave up, the next call of the same kind gets the engine, on any node.
 #[utoipa::path(
     post, path = "/provision/acestream", tag = "provisioning", operation_id = "provision_acestream",
     request_body = AceProvisionRequest,

@@ -85,5 +85,10 @@ async fn the_status_lists_every_reason_and_the_call_is_refused_with_the_first() 
     let refused = bed.post("/provision/acestream", &json!({})).await.json();
     assert_eq!(refused["detail"]["message"], reasons[0]["message"]);
     assert_eq!(status["provisioning"]["blocked_reason"], reasons[0]["message"]);
+    let told = &status["provisioning"]["blocked_reason_details"];
+    assert!(told["recovery_eta_seconds"].is_u64(), "{status}");
+    for key in ["code", "message", "recovery_eta_seconds", "can_retry", "should_wait"] {
+        assert_eq!(refused["detail"][key], told[key], "{key}");
+    }
     bed.stop().await;
 }

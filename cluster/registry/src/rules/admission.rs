@@ -10,6 +10,7 @@ use crate::records::engine::{Engine, EngineSpec, Health, Kind, Phase};
 use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::lack::Lack;
 use crate::records::time::Elapsed;
+use crate::rules::at_hand;
 use crate::rules::hosts::{self, Candidates, Demand, Observations, Obstacle};
 use crate::rules::placement;
 use crate::rules::vpn::Haste;
@@ -96,12 +97,26 @@ pub(crate) fn decide(
         let retry_after_s = Some(SETTINGS_RETRY_S);
         return Err(Refusal { code: RefusalCode::NoSettings, message, retry_after_s });
     }
-    if let Some(engine) = at_hand(state, ask) {
-        let awaited_until_ms = awaited_until_ms(state, ask);
-        let engine =
-            Engine { reserved_by: op_id, abandoned: false, awaited_until_ms, taken_off: None, ..engine };
-        return Ok(Decision { engine, lacking: None });
+    if let Some(engine) = at_hand::unclaimed(state, ask) {
+        return Ok(claimed(state, ask, op_id, &engine));
     }
+    // Who cannot get a new engine is better off with an idle one than with a refusal.
+    new_engine(state, ask, op_id, origin).or_else(|refusal| match at_hand::instead(state, ask, &refusal) {
+        Some(engine) => Ok(claimed(state, ask, op_id, &engine)),
+        None => Err(refusal),
+    })
+}
+
+/// An engine that exists goes to this caller.
+fn claimed(state: &State, ask: &Reserve, op_id: OpId, engine: &Engine) -> Decision {
+    let awaited_until_ms = awaited_until_ms(state, ask);
+    let engine =
+        Engine { reserved_by: op_id, abandoned: false, awaited_until_ms, taken_off: None, ..engine.clone() };
+    Decision { engine, lacking: None }
+}
+
+/// An engine that is to be started. In `state` only the marks for the next ports move.
+fn new_engine(state: &mut State, ask: &Reserve, op_id: OpId, origin: NodeId) -> Result<Decision, Refusal> {
     let found = found(state, ask);
     let case = Case { state, ask, found: &found };
     if let Some(refusal) = CHECKS.iter().find_map(|check| check(&case)) {
@@ -153,25 +168,6 @@ fn found(state: &State, ask: &Reserve) -> Candidates {
 
 fn awaited_until_ms(state: &State, ask: &Reserve) -> Option<Elapsed> {
     ask.patience_ms.map(|patience| state.tables.clock_ms.plus(patience))
-}
-
-/// An engine that can be had without starting one: a caller asked for it in the same words and then stopped waiting for it, or
-/// it was not needed and was taken off the list. Not one that would fail this call again.
-fn at_hand(state: &State, ask: &Reserve) -> Option<Engine> {
-    let now = state.tables.clock_ms;
-    let wanted = ask.replaces.is_none() && ask.only_below.is_none_or(|below| state.supply() < below);
-    let unclaimed = |e: &Engine| {
-        ask.claim_abandoned
-            && e.taken_off.is_none()
-            && e.is_unclaimed(now)
-            && e.phase < Phase::Stopping
-            && state.active_streams(e.id) == 0
-    };
-    let free = |e: &Engine| wanted && state.is_spare(e) || unclaimed(e);
-    let able =
-        |e: &Engine| ask.eligible.contains(&e.node) && !ask.exclude.contains(&e.node) && state.is_of_use(e);
-    let mut candidates = state.live_engines().filter(|e| free(e) && able(e) && e.spec == ask.spec);
-    candidates.next().map(|e| (**e).clone())
 }
 
 fn is_engine(ask: &Reserve) -> bool {

@@ -283,7 +283,7 @@ fn listed_until_ms(state: &State, engine: &Engine, now_ms: Elapsed) -> Option<El
 }
 
 /// Streams that run on an engine, or may, because they were taken for ended while its host was down.
-fn in_use(state: &State, engine: &Engine, now_ms: Elapsed) -> Option<Keeps> {
+pub(crate) fn in_use(state: &State, engine: &Engine, now_ms: Elapsed) -> Option<Keeps> {
     let streams = state.active_streams(engine.id);
     if streams > 0 {
         return Some(Keeps::Streams(streams));
@@ -299,7 +299,7 @@ fn in_use(state: &State, engine: &Engine, now_ms: Elapsed) -> Option<Keeps> {
 }
 
 /// Milliseconds for which the one for whom an engine was made, or who claimed it, may be on the way to it.
-fn expected_for(engine: &Engine, now_ms: Elapsed) -> Option<u64> {
+pub(crate) fn expected_for(engine: &Engine, now_ms: Elapsed) -> Option<u64> {
     let left_ms = engine.awaited_until_ms?.plus(COMES_WITHIN_MS).since(now_ms);
     (left_ms > 0).then_some(left_ms)
 }

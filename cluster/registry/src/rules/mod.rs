@@ -4,12 +4,13 @@
 //! - [`hosts`]: which hosts can take a new engine
 //! - [`load`], [`placement`]: how much runs on each, and which of them gets it
 //! - `ports`, `vpn`, `lacks`: its ports and name, its network, and what it needs there
-//! - `admission`: whether a reservation gets an engine, and which
+//! - `admission`: whether a reservation gets an engine, and which; `at_hand`: without starting one
 //! - [`engines`], [`health`]: what an engine is to clients, what keeps it, and what follows when it fails its checks
 //! - [`liveness`]: how long a member may be silent, and what follows
 //! - `matching`: which engine a stream event means
 
 pub(crate) mod admission;
+mod at_hand;
 pub mod engines;
 pub mod health;
 pub mod hosts;

@@ -11,6 +11,7 @@ mod dedup;
 mod digests;
 mod engines;
 mod format;
+mod hand_outs;
 mod hosts;
 mod lacks;
 mod leases;

@@ -144,7 +144,7 @@ fn at_the_maximum_one_more_is_started_for_a_sick_one() {
     let mut world = world(1, 3);
     world.policy(|policy| policy.max_replicas = 3);
     let engines = [world.running(), world.running(), world.running()];
-    let ask = world.ask();
+    let ask = Reserve { automatic: true, ..world.ask() };
     assert_eq!(refusal(world.run(Command::Reserve(ask))), RefusalCode::MaxCapacity);
     world.begin(playing("k", "s", engines[0].ports.host_http));
     fail(&mut world, engines[0].id);

@@ -1,0 +1,55 @@
+//! Which engine a reservation gets without starting one.
+
+use std::sync::Arc;
+
+use crate::command::{Refusal, RefusalCode, Reserve};
+use crate::level::Level;
+use crate::records::engine::{Engine, Health, Phase};
+use crate::rules::engines::{expected_for, in_use, unlisted};
+use crate::state::State;
+
+/// An engine that nobody needs: a caller asked for it in the same words and then stopped waiting for it, or it was not needed and was
+/// taken off the list. Not one that would fail this call again.
+pub(super) fn unclaimed(state: &State, ask: &Reserve) -> Option<Arc<Engine>> {
+    let now = state.tables.clock_ms;
+    let wanted = ask.replaces.is_none() && ask.only_below.is_none_or(|below| state.supply() < below);
+    let unclaimed = |e: &Engine| {
+        ask.claim_abandoned
+            && e.taken_off.is_none()
+            && e.is_unclaimed(now)
+            && e.phase < Phase::Stopping
+            && state.active_streams(e.id) == 0
+    };
+    let free = |e: &Engine| wanted && state.is_spare(e) || unclaimed(e);
+    state.live_engines().find(|e| free(e) && fits(state, ask, e)).cloned()
+}
+
+/// The engine that a caller gets in place of this refusal: where there is no room for another, the one that has been idle for longest,
+/// unless somebody else is on the way to it.
+pub(super) fn instead(state: &State, ask: &Reserve, refusal: &Refusal) -> Option<Arc<Engine>> {
+    let is_full = matches!(refusal.code, RefusalCode::MaxCapacity | RefusalCode::NoFreePorts);
+    if !is_full || !is_call(ask) || state.level() < Level::HANDS_OUT_IDLE {
+        return None;
+    }
+    let now = state.tables.clock_ms;
+    let is_idle = |e: &Engine| {
+        e.phase == Phase::Running
+            && e.health == Health::Healthy
+            && unlisted(state, e).is_none()
+            && in_use(state, e, now).is_none()
+            && expected_for(e, now).is_none()
+    };
+    let idle = state.live_engines().filter(|e| is_idle(e) && fits(state, ask, e));
+    idle.min_by_key(|e| (state.idle_since_ms(e), e.id)).cloned()
+}
+
+/// True for a call from outside: what the cluster starts for itself must not take what it has.
+fn is_call(ask: &Reserve) -> bool {
+    !ask.automatic && ask.only_below.is_none() && ask.replaces.is_none()
+}
+
+/// It was asked for in these words, and would not fail this call.
+fn fits(state: &State, ask: &Reserve, e: &Engine) -> bool {
+    let host = ask.eligible.contains(&e.node) && !ask.exclude.contains(&e.node);
+    host && state.is_of_use(e) && e.spec == ask.spec
+}
