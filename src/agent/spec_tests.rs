@@ -39,6 +39,7 @@ fn engine(spec: EngineSpec, ports: Ports) -> Engine {
         replaces: None,
         failing: None,
         taken_off: None,
+        mark: None,
         ending: None,
     }
 }

@@ -19,7 +19,7 @@ pub struct Notices {
 impl Notices {
     /// Logs what has changed since the last plan.
     pub fn note(&mut self, state: &State, plan: &Plan, now: Elapsed) {
-        self.note_floors(state, plan);
+        self.note_floors(&state.at(now), plan);
         for (kind, was_open) in BREAKERS.into_iter().zip(&mut self.open) {
             note_breaker(state, kind, was_open, now);
         }

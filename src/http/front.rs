@@ -127,8 +127,8 @@ impl Api {
         if page.wants_packing(request.headers()) {
             return None;
         }
-        if page.moment.is_some_and(|moment| moment != Moment::at(app.fleet().wall_now(), app.is_leaderless()))
-        {
+        let is_of_now = |moment| moment == Moment::at(app.fleet().wall_now(), app.is_leaderless());
+        if !page.moment.is_none_or(is_of_now) || page.is_over(|| app.fleet().cluster().moment()) {
             return None;
         }
         let mut response = page.answer(request.headers(), app.age());

@@ -38,6 +38,8 @@ impl Level {
     pub const REPLACES_UNHEALTHY: Self = Self(2);
     /// From here on a caller gets an idle engine where there is no room for another.
     pub const HANDS_OUT_IDLE: Self = Self(2);
+    /// From here on an engine that a caller is given is marked.
+    pub const MARKS_HAND_OUTS: Self = Self(2);
     /// What this program knows.
     pub const CURRENT: Self = Self(2);
 }

@@ -9,7 +9,7 @@ use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use acefleet_registry::{NodeId, WallMs};
+use acefleet_registry::{Elapsed, NodeId, WallMs};
 use axum::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK, VARY};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use bytes::Bytes;
@@ -68,11 +68,13 @@ pub(crate) struct Page {
     pub body: Vec<u8>,
     /// `Link` to the next page, if there is one.
     pub next: Option<HeaderValue>,
+    /// The moment from which on it is another, although nothing is written.
+    pub until: Option<Elapsed>,
 }
 
 impl From<Vec<u8>> for Page {
     fn from(body: Vec<u8>) -> Self {
-        Self { body, next: None }
+        Self { body, next: None, until: None }
     }
 }
 
@@ -123,6 +125,7 @@ pub(crate) struct Rendering {
     headers: HeaderMap,
     /// The time that it depends on, if it does.
     pub moment: Option<Moment>,
+    until: Option<Elapsed>,
     /// Counts its answers.
     pub hits: Hits,
 }
@@ -130,7 +133,7 @@ pub(crate) struct Rendering {
 impl Rendering {
     /// Makes an answer from a body. `revision` is that of its state.
     pub fn new(page: impl Into<Page>, revision: u64, hits: Hits, live: &Live) -> Self {
-        let Page { body, next } = page.into();
+        let Page { body, next, until } = page.into();
         let hash = Sha256::digest(&body);
         let hex: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         let tag = |end: &str| {
@@ -152,7 +155,12 @@ impl Rendering {
             headers.insert(VARY, BY_ENCODING);
         }
         let (body, packed, live) = (live.hold(body), OnceLock::new(), live.clone());
-        Self { body, live, packed, etag, packed_etag, headers, moment: None, hits }
+        Self { body, live, packed, etag, packed_etag, headers, moment: None, until, hits }
+    }
+
+    /// Whether it is another by now, although nothing was written.
+    pub fn is_over(&self, now: impl FnOnce() -> Elapsed) -> bool {
+        self.until.is_some_and(|until| until <= now())
     }
 
     /// Whether the client wants a compressed copy that does not exist yet.

@@ -147,7 +147,8 @@ impl Snapshot {
         render: impl FnOnce(&Self) -> P,
     ) -> Response {
         let target = self.target(parameters);
-        let stored = app.rendered().find(&self.key, &target).filter(|stored| stored.moment == moment);
+        let is_true = |stored: &Arc<Rendering>| stored.moment == moment && !stored.is_over(|| self.moment());
+        let stored = app.rendered().find(&self.key, &target).filter(is_true);
         let rendering = match stored {
             Some(stored) => stored,
             None => {

@@ -2,6 +2,7 @@
 //! nodes.
 
 use acefleet_registry::breaker::BreakerState;
+use acefleet_registry::mark::MarkKind;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
@@ -126,6 +127,13 @@ fn engines(scrape: &Scrape, app: &App, snapshot: &Snapshot) -> prometheus::Resul
     scrape.gauge("orch_healthy_engines", "Engines that answer their probes", healthy as f64)?;
     scrape.gauge("orch_unhealthy_engines", "Engines that fail their probes", unhealthy as f64)?;
     scrape.gauge("orch_used_engines", "Engines with at least one stream", used as f64)?;
+    let now_ms = snapshot.moment();
+    let marks: Vec<MarkKind> =
+        state.published_engines().filter_map(|engine| Some(state.mark(engine, now_ms)?.kind)).collect();
+    let of_kind = |kind| marks.iter().filter(|known| **known == kind).count() as f64;
+    let by_kind = MarkKind::ALL.each_ref().map(|kind| (kind.as_str(), of_kind(*kind)));
+    let help = "Engines without a stream that count as taken";
+    scrape.gauges("acefleet_marked_engines", help, "kind", &by_kind)?;
     scrape.gauge("orch_extra_engines", "Engines above MIN_REPLICAS", extra as f64)?;
     let unknown = total - healthy - unhealthy;
     let by_health =

@@ -59,6 +59,8 @@ struct StatusCapacity {
     total: usize,
     /// Engines with at least one stream.
     used: usize,
+    /// Engines without a stream that a client is on the way to.
+    marked: usize,
     available: usize,
     max_replicas: u32,
     min_replicas: u32,
@@ -168,6 +170,8 @@ fn status(app: &App, snapshot: &Snapshot, now: WallMs) -> OrchestratorStatus {
     // An engine that fails its health checks is no capacity.
     let usable = || state.published_engines().filter(|engine| engine.failing.is_none());
     let used = usable().filter(|engine| state.active_streams(engine.id) > 0).count();
+    let now_ms = snapshot.moment();
+    let marked = usable().filter(|engine| state.mark(engine, now_ms).is_some()).count();
     let sound = usable().count();
     let (active, streams) = state.stream_counts();
     let (general, _) = state.breaker(BreakerKind::General);
@@ -187,7 +191,8 @@ fn status(app: &App, snapshot: &Snapshot, now: WallMs) -> OrchestratorStatus {
         capacity: StatusCapacity {
             total: sound,
             used,
-            available: sound.saturating_sub(used),
+            marked,
+            available: sound.saturating_sub(used + marked),
             max_replicas: policy.max_replicas,
             min_replicas: policy.min_replicas,
         },

@@ -4,7 +4,8 @@ pub(crate) mod model;
 
 use std::sync::Arc;
 
-use acefleet_registry::{State as Registry, Stream};
+use acefleet_registry::mark::Mark;
+use acefleet_registry::{Engine, State as Registry, Stream};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -41,6 +42,9 @@ const PAGE_BYTES: usize = 4 << 20;
 ///
 /// In order of arrival, without a filter started and ended ones. Answers carry a strong `ETag`. A list without a filter ends after 5,000
 /// streams or 4 MiB; `Link` with `rel="next"` leads to the rest. Filtered lists are complete unless `limit` is set.
+///
+/// The list of one engine's started streams has one item, with `mark`, for a client that is on the way to the engine, while no stream runs
+/// on it.
 #[utoipa::path(
     get, path = "/streams", tag = "streams", operation_id = "list_streams",
     params(
@@ -120,6 +124,16 @@ impl Wanted {
         }
     }
 
+    /// The engine that a client is on the way to, when this list is what clients choose engines by.
+    fn marked<'a>(&self, snapshot: &'a Snapshot) -> Option<(&'a Engine, &'a Mark)> {
+        let Self { container: Some(id), started: Some(true), limit: None, cursor: None } = self else {
+            return None;
+        };
+        let state = &snapshot.view.state;
+        let engine = state.engine_by_container(id)?;
+        Some((engine, state.mark(engine, snapshot.moment())?))
+    }
+
     /// Whether the list takes long to render.
     fn is_long(&self, state: &Registry) -> bool {
         let mut bytes = 0;
@@ -142,6 +156,7 @@ impl Wanted {
         let longest = self.longest().unwrap_or(u64::MAX);
         let room = if self.is_narrowed() { usize::MAX } else { PAGE_BYTES };
         let (mut body, mut count, mut last, mut more) = (vec![b'['], 0, 0, false);
+        let mut until = None;
         for stream in self.streams(&snapshot.view.state) {
             let entry = to_json(&StreamState::in_snapshot(snapshot, stream));
             more = count == longest || count > 0 && body.len() + entry.len() > room;
@@ -154,11 +169,18 @@ impl Wanted {
             body.extend_from_slice(&entry);
             (count, last) = (count + 1, stream.seq);
         }
+        if let Some((engine, mark)) = self.marked(snapshot) {
+            if count > 0 {
+                body.push(b',');
+            }
+            body.extend_from_slice(&to_json(&StreamState::of_mark(engine, mark, |at| snapshot.shown(at))));
+            until = Some(mark.until_ms);
+        }
         body.push(b']');
         let more = more.then(|| self.spelled(self.limit, Some(last)));
         // Digits and percent-encoded text are valid in a header.
         let next = more.and_then(|query| format!("<?{query}>; rel=\"next\"").try_into().ok());
-        Page { body, next }
+        Page { body, next, until }
     }
 }
 

@@ -1,7 +1,8 @@
 //! A stream as the API shows it. Field names and types are what clients decode strictly.
 
+use acefleet_registry::mark::{Mark, MarkKind};
 use acefleet_registry::stream::{KeyType, StreamStatus};
-use acefleet_registry::{Elapsed, Stream, WallMs};
+use acefleet_registry::{Elapsed, Engine, Stream, WallMs};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -42,6 +43,10 @@ pub(crate) struct StreamState {
     /// `started` or `ended`.
     #[schema(value_type = String, example = "started")]
     pub status: StreamStatus,
+    /// Only of an item that stands for a client on its way to the engine, and for no stream: why the engine counts as taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "hand_out")]
+    pub mark: Option<MarkKind>,
     /// Peers, newest figure.
     pub peers: Option<i64>,
     /// Download speed, KB/s.
@@ -71,11 +76,36 @@ impl StreamState {
             ended_at: stream.ended_at_ms.map(|at| zulu(shown(at))),
             end_reason: stream.end_reason.as_deref().map(str::to_owned),
             status: stream.status,
+            mark: None,
             peers: sample.and_then(|sample| sample.peers),
             speed_down: sample.and_then(|sample| sample.speed_down),
             speed_up: sample.and_then(|sample| sample.speed_up),
             downloaded: sample.and_then(|sample| sample.downloaded),
             uploaded: sample.and_then(|sample| sample.uploaded),
+        }
+    }
+
+    /// What clients that choose engines by their streams see of a mark: a stream that nobody can ask about.
+    pub fn of_mark(engine: &Engine, mark: &Mark, shown: impl Fn(Elapsed) -> WallMs) -> Self {
+        Self {
+            id: format!("{}|{}", mark.kind.as_str(), engine.container_name),
+            key_type: KeyType::ContentId,
+            key: String::new(),
+            container_id: engine.container_id.as_deref().unwrap_or_default().to_owned(),
+            playback_session_id: String::new(),
+            stat_url: String::new(),
+            command_url: String::new(),
+            is_live: true,
+            started_at: zulu(shown(mark.since_ms)),
+            ended_at: None,
+            end_reason: None,
+            status: StreamStatus::Started,
+            mark: Some(mark.kind),
+            peers: None,
+            speed_down: None,
+            speed_up: None,
+            downloaded: None,
+            uploaded: None,
         }
     }
 

@@ -106,7 +106,7 @@ async fn streams_of_unknown_engines_are_separate() {
     let status = bed.get("/orchestrator/status").await.json();
     assert_eq!(
         status["capacity"],
-        json!({"total": 0, "used": 0, "available": 0, "max_replicas": 20, "min_replicas": 0})
+        json!({"total": 0, "used": 0, "marked": 0, "available": 0, "max_replicas": 20, "min_replicas": 0})
     );
     bed.stop().await;
 }

@@ -6,6 +6,7 @@ mod connections;
 mod containers;
 mod conventions;
 mod events;
+mod hand_outs;
 mod hostile;
 mod leaderless;
 mod nodes;

@@ -130,7 +130,8 @@ async fn the_status_has_exactly_its_keys() {
     assert_eq!(status["status"], "healthy");
     assert_eq!((&status["engines"]["total"], &status["engines"]["running"]), (&json!(2), &json!(2)));
     assert_eq!(status["streams"], json!({"active": 2, "total": 2}));
-    let capacity = json!({"total": 2, "used": 1, "available": 1, "max_replicas": 20, "min_replicas": 0});
+    let capacity =
+        json!({"total": 2, "used": 1, "marked": 0, "available": 1, "max_replicas": 20, "min_replicas": 0});
     assert_eq!(status["capacity"], capacity);
     let vpn = json!({"enabled": false, "connected": false, "health": "unknown", "container": null, "forwarded_port": null});
     assert_eq!(status["vpn"], vpn);

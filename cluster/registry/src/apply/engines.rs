@@ -117,6 +117,7 @@ pub(super) fn started(
     engine.variant = variant.map(str::to_owned);
     engine.address = address.map(str::to_owned);
     engine.started_at_ms = Some(now);
+    engine.mark = state.hand_out(&engine);
     state.has_all(&engine, image);
     if engine.is_acestream() {
         let (breaker, policy) = state.breaker_mut(BreakerKind::over(engine.replaces));
@@ -316,6 +317,7 @@ pub(super) fn adopt(state: &mut State, found: &Adopt, op_id: OpId) -> Reply {
         forwarded_port: found.forwarded_port,
         replaces: None,
         taken_off: None,
+        mark: None,
         ending: None,
     };
     if let Some(port) = engine.leased_ports().find(|port| state.index.ports.contains_key(port)) {
@@ -341,6 +343,6 @@ pub(super) fn abandon(state: &mut State, id: EngineId, by: Option<OpId>) -> Repl
     if by.is_some_and(|by| by != engine.reserved_by) {
         return refused(RefusalCode::WrongPhase, format!("engine {id} has another caller by now"));
     }
-    let engine = Engine { abandoned: true, ..(**engine).clone() };
+    let engine = Engine { abandoned: true, mark: None, ..(**engine).clone() };
     Reply::Engine(state.put_engine(engine))
 }

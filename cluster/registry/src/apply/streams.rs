@@ -179,9 +179,11 @@ fn attach(state: &mut State, stream: &mut Stream) {
     stream.silent_since_ms = silent_at_start(state, engine.id, None);
     stream.container_id = engine.container_id.clone().unwrap_or_default();
     let now = Some(state.tables.clock_ms);
-    if engine.abandoned || engine.awaited_until_ms.is_some() || engine.may_stay() {
+    let mark = state.mark_in_use(&engine);
+    if engine.abandoned || engine.awaited_until_ms.is_some() || engine.may_stay() || mark != engine.mark {
         let taken_off = engine.taken_off.clone().filter(|_| !engine.may_stay());
-        state.put_engine(Engine { abandoned: false, awaited_until_ms: None, taken_off, ..(*engine).clone() });
+        let engine = (*engine).clone();
+        state.put_engine(Engine { abandoned: false, awaited_until_ms: None, taken_off, mark, ..engine });
     }
     state.tables.usage.entry(engine.id).or_default().last_stream_start_ms = now;
 }

@@ -34,6 +34,8 @@ fn stops(
     now_ms: Elapsed,
     may_lose: impl Fn(NodeId) -> bool,
 ) -> Plan {
+    // Marks end although nothing is written.
+    let state = &state.at(now_ms);
     // Where a floor needs every engine, none is waited for.
     let Ok(spare) = above_floors(state) else { return Plan::default() };
     let mut plan = Plan::default();

@@ -9,6 +9,7 @@ use strum::AsRefStr;
 use crate::records::cause::Cause;
 use crate::records::health::Failing;
 use crate::records::ids::{EngineId, NodeId, OpId};
+use crate::records::mark::Mark;
 use crate::records::time::Elapsed;
 
 /// Where an engine is in its life. It only moves forward; a new start is a new record.
@@ -210,6 +211,9 @@ pub struct Engine {
     /// Set while it is unlisted, before it is stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_off: Option<TakenOff>,
+    /// Set when it counts as taken although no stream is known on it, until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<Mark>,
     /// Set when it stops being live.
     #[serde(default)]
     pub ending: Option<Ending>,

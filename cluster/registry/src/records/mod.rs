@@ -5,6 +5,7 @@
 //! - [`node`], [`engine`], [`stream`], [`vpn`]: members, engines, streams and VPN containers
 //! - [`cause`], [`health`]: why an engine did not start, leaves, or ended, and what is wrong with one that fails its health checks
 //! - [`policy`], [`breaker`], [`lack`]: settings, circuit breakers, and what hosts lack by name
+//! - [`mark`]: an engine that is taken although no stream is known on it
 //! - [`event`]: what happened
 //! - [`time`], [`calendar`]: the two times, and what people are shown
 
@@ -17,6 +18,7 @@ pub mod event;
 pub mod health;
 pub mod ids;
 pub mod lack;
+pub mod mark;
 pub mod node;
 pub mod policy;
 pub mod stream;

@@ -76,7 +76,8 @@ impl State {
     }
 
     /// This state at a later moment, as long as nothing is written.
-    pub(crate) fn at(&self, now_ms: Elapsed) -> Self {
+    #[must_use]
+    pub fn at(&self, now_ms: Elapsed) -> Self {
         let mut then = self.clone();
         then.tables.clock_ms = then.tables.clock_ms.max(now_ms);
         then
@@ -112,7 +113,8 @@ fn claimed(state: &State, ask: &Reserve, op_id: OpId, engine: &Engine) -> Decisi
     let awaited_until_ms = awaited_until_ms(state, ask);
     let engine =
         Engine { reserved_by: op_id, abandoned: false, awaited_until_ms, taken_off: None, ..engine.clone() };
-    Decision { engine, lacking: None }
+    let mark = state.hand_out(&engine);
+    Decision { engine: Engine { mark, ..engine }, lacking: None }
 }
 
 /// An engine that is to be started. In `state` only the marks for the next ports move.
@@ -156,6 +158,7 @@ fn new_engine(state: &mut State, ask: &Reserve, op_id: OpId, origin: NodeId) -> 
         vpn: slot.map(|slot| slot.vpn),
         replaces: ask.replaces,
         taken_off: None,
+        mark: None,
         ending: None,
     };
     Ok(Decision { engine, lacking })

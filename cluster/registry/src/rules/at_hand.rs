@@ -20,12 +20,13 @@ pub(super) fn unclaimed(state: &State, ask: &Reserve) -> Option<Arc<Engine>> {
             && e.phase < Phase::Stopping
             && state.active_streams(e.id) == 0
     };
+    let is_marked = |e: &Engine| state.mark(e, now).is_some();
     let free = |e: &Engine| wanted && state.is_spare(e) || unclaimed(e);
-    state.live_engines().find(|e| free(e) && fits(state, ask, e)).cloned()
+    state.live_engines().find(|e| free(e) && !is_marked(e) && fits(state, ask, e)).cloned()
 }
 
 /// The engine that a caller gets in place of this refusal: where there is no room for another, the one that has been idle for longest,
-/// unless somebody else is on the way to it.
+/// one that another caller was given a while ago only when there is no other.
 pub(super) fn instead(state: &State, ask: &Reserve, refusal: &Refusal) -> Option<Arc<Engine>> {
     let is_full = matches!(refusal.code, RefusalCode::MaxCapacity | RefusalCode::NoFreePorts);
     if !is_full || !is_call(ask) || state.level() < Level::HANDS_OUT_IDLE {
@@ -37,10 +38,10 @@ pub(super) fn instead(state: &State, ask: &Reserve, refusal: &Refusal) -> Option
             && e.health == Health::Healthy
             && unlisted(state, e).is_none()
             && in_use(state, e, now).is_none()
-            && expected_for(e, now).is_none()
+            && state.mark(e, now).is_none()
     };
     let idle = state.live_engines().filter(|e| is_idle(e) && fits(state, ask, e));
-    idle.min_by_key(|e| (state.idle_since_ms(e), e.id)).cloned()
+    idle.min_by_key(|e| (expected_for(e, now).is_some(), state.idle_since_ms(e), e.id)).cloned()
 }
 
 /// True for a call from outside: what the cluster starts for itself must not take what it has.

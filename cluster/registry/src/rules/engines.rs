@@ -260,7 +260,7 @@ pub fn keeps_running(state: &State, engine: &Engine, now_ms: Elapsed) -> Option<
         return None;
     }
     let Some(until) = listed_until_ms(state, engine, now_ms) else { return Some(Keeps::Listed) };
-    let left_ms = until.plus(COMES_WITHIN_MS).since(now_ms);
+    let left_ms = until.plus(COMES_WITHIN_MS).since(now_ms).max(marked_for(engine, now_ms));
     // Another engine can only be had in the place of one that clients could not use anyway.
     let left_ms = if engine.failing.is_some() && state.is_crowded() { 0 } else { left_ms };
     let coming = (left_ms > 0).then_some(Keeps::ClientsComing { left_ms });
@@ -300,8 +300,14 @@ pub(crate) fn in_use(state: &State, engine: &Engine, now_ms: Elapsed) -> Option<
 
 /// Milliseconds for which the one for whom an engine was made, or who claimed it, may be on the way to it.
 pub(crate) fn expected_for(engine: &Engine, now_ms: Elapsed) -> Option<u64> {
-    let left_ms = engine.awaited_until_ms?.plus(COMES_WITHIN_MS).since(now_ms);
+    let waited_ms = engine.awaited_until_ms.map_or(0, |until| until.plus(COMES_WITHIN_MS).since(now_ms));
+    let left_ms = waited_ms.max(marked_for(engine, now_ms));
     (left_ms > 0).then_some(left_ms)
+}
+
+/// The same by its mark, which outlasts the stream of another client.
+fn marked_for(engine: &Engine, now_ms: Elapsed) -> u64 {
+    engine.mark.map_or(0, |mark| mark.until_ms.since(now_ms))
 }
 
 impl State {
@@ -349,10 +355,13 @@ impl State {
         self.supplied().count() as u32
     }
 
-    /// Engines of the supply on which no stream runs.
+    /// Engines of the supply on which no stream runs and to which no client is on the way, at the moment of this state.
     #[must_use]
     pub fn free_supply(&self) -> u32 {
-        self.supplied().filter(|engine| self.active_streams(engine.id) == 0).count() as u32
+        let is_free = |engine: &&Arc<Engine>| {
+            self.active_streams(engine.id) == 0 && self.mark(engine, self.clock_ms()).is_none()
+        };
+        self.supplied().filter(is_free).count() as u32
     }
 
     /// True for an engine that is off the list only because it was not needed.

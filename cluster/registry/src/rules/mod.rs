@@ -6,6 +6,7 @@
 //! - `ports`, `vpn`, `lacks`: its ports and name, its network, and what it needs there
 //! - `admission`: whether a reservation gets an engine, and which; `at_hand`: without starting one
 //! - [`engines`], [`health`]: what an engine is to clients, what keeps it, and what follows when it fails its checks
+//! - `marks`: how long an engine counts as taken although no stream is known on it
 //! - [`liveness`]: how long a member may be silent, and what follows
 //! - `matching`: which engine a stream event means
 
@@ -17,6 +18,7 @@ pub mod hosts;
 mod lacks;
 pub mod liveness;
 pub mod load;
+mod marks;
 pub(crate) mod matching;
 pub mod placement;
 pub(crate) mod ports;

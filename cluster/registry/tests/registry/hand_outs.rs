@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use acefleet_registry::command::StopWhen;
 use acefleet_registry::engine::{EngineSpec, Health};
+use acefleet_registry::mark::MarkKind;
 use acefleet_registry::node::Wanted;
 use acefleet_registry::{Command, Engine, EngineId, Level, NodeId, RefusalCode, Reply, Reserve};
 
-use crate::support::{World, engine, playing, refusal, stop};
-
-/// A client that was given an engine comes within so long, or not at all.
-const COMES_WITHIN_MS: u64 = 35_000;
+use crate::support::{World, engine, plan, playing, refusal, stop};
 
 fn world(nodes: u64, capacity: u32) -> World {
     let mut world = World::new(nodes, capacity);
@@ -62,7 +60,7 @@ fn a_call_gets_the_engine_that_was_idle_for_longest_where_no_other_may_be_made()
     world.finish("k|s");
     assert_eq!(engine(called(&mut world)).id, engines[0].id, "its viewer has gone");
     // A caller that never came leaves it to others.
-    world.wait_ms(2_400 + COMES_WITHIN_MS);
+    world.wait_ms(20_000);
     assert_eq!(engine(called(&mut world)).id, engines[1].id);
 }
 
@@ -126,9 +124,120 @@ fn other_reasons_of_a_refusal_hold_for_idle_engines_too() {
     assert_eq!(refusal(called(&mut world)), refused);
 }
 
+/// Runs an engine that was reserved by a call.
+fn given(world: &mut World) -> Arc<Engine> {
+    let id = engine(called(world)).id;
+    world.start(id)
+}
+
+/// Whether clients that choose for themselves see the engine as taken although no stream is known on it.
+fn is_marked(world: &World, id: EngineId) -> bool {
+    world.state.mark(&world.engine(id), world.now).is_some()
+}
+
+fn free(world: &World) -> u32 {
+    world.state.at(world.now).free_supply()
+}
+
 #[test]
-fn an_older_program_refuses_as_before() {
+fn an_engine_counts_as_taken_from_the_hand_out_on_and_a_mark_ends_without_a_write() {
+    let mut world = world(1, 10);
+    let waiting = engine(called(&mut world));
+    assert_eq!((waiting.mark, free(&world)), (None, 1), "nobody can choose it yet");
+    world.wait_ms(1_000);
+    let given = world.start(waiting.id);
+    let mark = given.mark.unwrap();
+    assert_eq!(
+        (mark.kind, mark.since_ms, mark.until_ms),
+        (MarkKind::HandOut, world.now, world.now.plus(20_000))
+    );
+    let written = world.state.clock_ms();
+    for (later_ms, marked) in [(0, true), (19_999, true), (1, false)] {
+        world.wait_ms(later_ms);
+        assert_eq!((is_marked(&world, given.id), free(&world)), (marked, u32::from(!marked)), "{later_ms}");
+    }
+    assert_eq!(world.state.clock_ms(), written);
+    // Nobody waits for what the cluster starts for itself.
+    let own = Reserve { automatic: true, claim_abandoned: false, patience_ms: None, ..call(&world) };
+    let own = engine(world.run(Command::Reserve(own))).id;
+    assert_eq!(world.start(own).mark, None);
+}
+
+#[test]
+fn a_mark_ends_with_the_stream_that_it_stood_for() {
+    let mut world = world(1, 10);
+    let given = given(&mut world);
+    world.wait_ms(5_200);
+    let port = given.ports.host_http;
+    world.begin(playing("k", "s", port));
+    assert!(!is_marked(&world, given.id), "the stream is there: it would count twice");
+    world.finish("k|s");
+    assert!(is_marked(&world, given.id), "it may have been another client's");
+    world.wait_ms(800);
+    assert!(!is_marked(&world, given.id));
+    world.begin(playing("k", "t", port));
+    assert_eq!(world.engine(given.id).mark, None);
+}
+
+#[test]
+fn the_stream_of_a_client_that_chose_the_engine_before_leaves_the_mark() {
+    let mut world = world(1, 10);
+    world.policy(|policy| (policy.auto_delete, policy.grace_ms) = (true, 0));
+    let given = given(&mut world);
+    world.begin(playing("k", "s", given.ports.host_http));
+    world.wait_ms(3_000);
+    world.finish("k|s");
+    assert!(is_marked(&world, given.id));
+    let idle = stop(given.id, StopWhen::IdleFor(0));
+    assert_eq!(refusal(world.run(idle.clone())), RefusalCode::NotIdle, "a client is on the way to it");
+    world.wait_ms(3_000);
+    assert!(!is_marked(&world, given.id));
+    assert!(engine(world.run(idle)).taken_off.is_some());
+}
+
+#[test]
+fn the_end_of_a_mark_lets_a_surplus_engine_go_although_nothing_is_written() {
+    let mut world = world(1, 10);
+    world.policy(|policy| (policy.auto_delete, policy.grace_ms, policy.min_free_replicas) = (true, 0, 1));
+    world.running();
+    given(&mut world);
+    let leave = |world: &World| plan(&world.state, &world.eligible(), world.now).len();
+    world.wait_ms(19_999);
+    assert_eq!(leave(&world), 0, "the other one is the only free one");
+    world.wait_ms(20_000);
+    assert_eq!(leave(&world), 1);
+}
+
+#[test]
+fn an_engine_whose_caller_has_gone_is_not_marked_until_the_next_one_gets_it() {
+    let mut world = world(1, 10);
+    let late = engine(called(&mut world));
+    world.wait_ms(2_401);
+    assert_eq!(world.start(late.id).mark, None, "its caller was answered before");
+    let given = engine(called(&mut world));
+    assert_eq!((given.id, given.mark.map(|mark| mark.since_ms)), (late.id, Some(world.now)));
+    // One that gave up just as the engine ran.
+    world.run(Command::Abandon { engine: given.id, by: Some(given.reserved_by) });
+    assert!(!is_marked(&world, given.id));
+    assert_eq!(engine(called(&mut world)).id, given.id);
+}
+
+#[test]
+fn where_all_are_full_an_engine_whose_mark_has_ended_is_given_last() {
+    let mut world = world(1, 10);
+    let engines = full(&mut world, 2);
+    assert_eq!(engine(called(&mut world)).id, engines[0].id);
+    world.wait_ms(20_001);
+    assert_eq!(engine(called(&mut world)).id, engines[1].id, "nobody was given it");
+    assert_eq!(engine(called(&mut world)).id, engines[0].id);
+    assert_eq!(refusal(called(&mut world)), RefusalCode::MaxCapacity);
+}
+
+#[test]
+fn a_program_of_the_first_level_neither_gives_idle_ones_nor_marks_any() {
     let mut world = World::new(1, 10);
     full(&mut world, 1);
     assert_eq!(refusal(called(&mut world)), RefusalCode::MaxCapacity);
+    world.policy(|policy| policy.max_replicas = 2);
+    assert_eq!(given(&mut world).mark, None);
 }

@@ -156,6 +156,9 @@ pub fn check_state(state: &State) -> Checked {
             engine.phase != Phase::Reserved || engine.container_id.is_none(),
             "{id} has a container too soon"
         );
+        let long = engine.mark.map_or(1, |mark| mark.until_ms.since(mark.since_ms));
+        ensure!((1..=20_000).contains(&long), "engine {id} is marked for {long} ms");
+        ensure!(engine.mark.is_none_or(|mark| mark.since_ms <= clock), "engine {id} is marked too soon");
         let started = state.streams().filter(|s| s.is_started() && s.engine == Some(id)).count();
         ensure!(state.active_streams(id) == started, "engine {id} counts its streams wrongly");
         ensure!(engine.phase.is_live() || started == 0, "a stream plays on engine {id}, which ended");
