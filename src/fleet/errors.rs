@@ -35,6 +35,12 @@ pub enum FleetError {
         /// For people.
         message: String,
     },
+    /// The container was not started in time, but goes on. A repeat of the call gets an engine when one is ready.
+    #[error("the engine is still being started; repeat the call to get it")]
+    Starting {
+        /// Seconds that it probably takes.
+        left_s: u64,
+    },
     /// It goes on but was not finished in time. A repeat of the call gets the same engine.
     #[error("{0}")]
     Pending(String),

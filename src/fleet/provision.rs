@@ -31,7 +31,10 @@ pub struct Provisioned {
 pub(super) enum Outcome {
     Serving(Provisioned),
     Failed(Arc<Engine>),
-    Late,
+    /// It is still being started, probably for so many seconds.
+    Late {
+        left_s: u64,
+    },
 }
 
 /// What a call for a container asks for at first.
@@ -74,10 +77,7 @@ impl Fleet {
                 }
                 Err(error) => return Err(error),
                 Ok(Outcome::Serving(provisioned)) => return Ok(provisioned),
-                Ok(Outcome::Late) => {
-                    let message = "the engine is still being started; repeat the call to get it";
-                    return Err(FleetError::Pending(message.to_owned()));
-                }
+                Ok(Outcome::Late { left_s }) => return Err(FleetError::Starting { left_s }),
                 Ok(Outcome::Failed(engine)) => {
                     let (cause, message) = match &engine.ending {
                         Some(ending) => (ending.cause.clone(), ending.message.clone()),
@@ -143,12 +143,15 @@ impl Fleet {
         };
         hold.engine = Some(engine.id);
         let reserved_ms = began.elapsed().as_millis();
-        let outcome = self.wait_started(engine.id, deadline.checked_sub(GIVE_UP).unwrap_or(deadline)).await;
+        let wait_until = deadline.checked_sub(GIVE_UP).unwrap_or(deadline);
+        let outcome = self.wait_started(op_id, &engine, wait_until).await;
         hold.open = match outcome {
             // Before the answer, so that a repeat of the call finds it, on whichever node.
-            Outcome::Late => {
+            Outcome::Late { .. } => {
                 let waited_ms = began.elapsed().as_millis();
-                let node = self.view().state.node_name(engine.node);
+                let state = &self.view().state;
+                let engine = state.engine_of_caller(op_id, engine.id).unwrap_or(&engine);
+                let node = state.node_name(engine.node);
                 tracing::warn!(
                     engine = %engine.id, name = engine.container_name, node, reserved_ms,
                     waited_ms,
@@ -161,12 +164,17 @@ impl Fleet {
         Ok(outcome)
     }
 
-    async fn wait_started(&self, id: EngineId, deadline: Instant) -> Outcome {
+    /// Waits until the engine that is meant for this caller runs. At first that is `reserved`; when another like it runs before, the
+    /// callers may change places.
+    async fn wait_started(&self, caller: OpId, reserved: &Engine, deadline: Instant) -> Outcome {
         let mut changes = self.cluster().changes();
+        let mut id = reserved.id;
         loop {
             changes.mark_unchanged();
             let view = self.view();
-            match view.state.engine(id) {
+            let engine = view.state.engine_of_caller(caller, id);
+            id = engine.map_or(id, |engine| engine.id);
+            match engine {
                 Some(engine) if engine.phase.is_serving() => {
                     return Outcome::Serving(Provisioned {
                         engine: Arc::clone(engine),
@@ -180,7 +188,12 @@ impl Fleet {
             }
             match tokio::time::timeout_at(deadline.into(), changes.changed()).await {
                 Ok(Ok(())) => {}
-                Ok(Err(_)) | Err(_) => return Outcome::Late,
+                Ok(Err(_)) | Err(_) => {
+                    let engine = engine.map_or(reserved, |engine| engine);
+                    return Outcome::Late {
+                        left_s: view.state.start_left_s(engine, self.cluster().moment()),
+                    };
+                }
             }
         }
     }

@@ -40,6 +40,8 @@ impl Level {
     pub const HANDS_OUT_IDLE: Self = Self(2);
     /// From here on an engine that a caller is given is marked.
     pub const MARKS_HAND_OUTS: Self = Self(2);
+    /// From here on callers get engines in their order, and are told when by what starts took.
+    pub const QUEUES_CALLERS: Self = Self(2);
     /// What this program knows.
     pub const CURRENT: Self = Self(2);
 }

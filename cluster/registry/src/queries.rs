@@ -116,13 +116,18 @@ impl State {
         }
     }
 
-    /// True when an engine is being started whose outcome this breaker counts. What callers chose says nothing, so it is no probe.
+    /// True when an engine is being started whose outcome this breaker counts.
     #[must_use]
     pub fn is_reserving(&self, kind: BreakerKind) -> bool {
+        self.probe(kind).is_some()
+    }
+
+    /// An engine that is being started whose outcome this breaker counts. What callers chose says nothing, so it is no probe.
+    pub(crate) fn probe(&self, kind: BreakerKind) -> Option<&Arc<Engine>> {
         let mut reserved = self
             .live_engines()
             .filter(|e| e.phase == Phase::Reserved && e.is_acestream() && !e.spec.is_chosen());
-        reserved.any(|e| BreakerKind::over(e.replaces) == kind)
+        reserved.find(|e| BreakerKind::over(e.replaces) == kind)
     }
 
     /// One engine, live or ended.

@@ -218,6 +218,7 @@ impl From<FleetError> for Problem {
                 MembershipError::Refused(message) => Self::text(StatusCode::CONFLICT, message),
                 _ => Self::retry_soon("write_blocked", "pending", cause, 2),
             },
+            FleetError::Starting { left_s } => Self::retry_soon("write_blocked", "pending", error, left_s),
             FleetError::Pending(message) => Self::retry_soon("write_blocked", "pending", message, 2),
             FleetError::NotFound(message) => Self::text(StatusCode::NOT_FOUND, &message),
             FleetError::Owner(_) => Self::retry_soon("owner_unreachable", "owner_unreachable", error, 2),

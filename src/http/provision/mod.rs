@@ -166,6 +166,9 @@ fn problem(app: &App, error: FleetError) -> Problem {
         }
         FleetError::NoLeader => (Blocked::new(Code::NoLeader, error.to_string()), false),
         FleetError::NotQueued(cause) => (Blocked::new(Code::OutboxFull, cause.to_string()), false),
+        FleetError::Starting { left_s } => {
+            (Blocked { eta_s: Some(left_s), ..Blocked::new(Code::Pending, error.to_string()) }, false)
+        }
         FleetError::Pending(message) => (Blocked::new(Code::Pending, message), false),
         FleetError::Failed { code, message } => (Blocked::new(code, message), true),
         FleetError::Owner(_) => (Blocked::new(Code::OwnerUnreachable, error.to_string()), true),

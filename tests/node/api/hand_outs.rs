@@ -1,9 +1,11 @@
 //! What other clients see between the answer to a call for an engine and the stream on it.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use acefleet_registry::Command;
 use acefleet_registry::engine::Health;
+use futures::future::join_all;
 use serde_json::{Value, json};
 
 use crate::api::events::{ended, started};
@@ -98,6 +100,73 @@ async fn the_end_of_a_mark_changes_the_answer_and_its_tag_without_a_write() {
         "nothing was written"
     );
     bed.stop().await;
+}
+
+#[tokio::test]
+async fn of_fifty_calls_with_room_for_ten_each_engine_goes_to_one_caller_or_its_repeat() {
+    let beds = Bed::three_with(&[("API_KEY", KEY), ("MAX_REPLICAS", "10")]).await;
+    let mut given: Vec<String> = Vec::new();
+    let body = json!({});
+    // No host starts anything until the first callers have given up.
+    let held = [0, 1, 2].map(|n| beds[n].runtime.hold());
+    let late = join_all((0..50).map(|n| beds[n % 3].post("/provision/acestream", &body))).await;
+    assert!(late.iter().all(|answer| answer.status == 503), "{late:?}");
+    drop(held);
+    eventually("all engines are given", async || {
+        for answer in join_all((0..50).map(|n| beds[n % 3].post("/provision/acestream", &body))).await {
+            match answer.status.as_u16() {
+                200 => given.push(answer.json()["container_name"].as_str().unwrap().to_owned()),
+                _ => assert_eq!(answer.status, 503, "{answer:?}"),
+            }
+        }
+        (given.len() >= 10).then_some(())
+    })
+    .await;
+    let names: BTreeSet<&String> = given.iter().collect();
+    assert_eq!((given.len(), names.len()), (10, 10), "{given:?}");
+    let made: usize = beds.iter().map(|bed| bed.runtime.count()).sum();
+    assert_eq!(made, 10);
+    for bed in beds {
+        bed.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_waiting_call_gets_the_engine_of_another_that_runs_first() {
+    let [a, b, c] = Bed::three_with(&[("API_KEY", KEY)]).await;
+    let (body, names) = (json!({}), ["a", "b", "c"]);
+    let beds = [&a, &b, &c];
+    // The host that gets the first engine starts nothing; the next one gets the second.
+    let held = beds.map(|bed| bed.runtime.hold());
+    let reserved = async |count: usize| {
+        eventually("the reservation", async || {
+            let view = a.fleet.view();
+            let hosts = view.state.live_engines().map(|engine| view.state.node_name(engine.node));
+            let hosts: Vec<String> = hosts.collect();
+            (hosts.len() == count).then(|| hosts[count - 1].clone())
+        })
+        .await
+    };
+    let (first, second, ()) = tokio::join!(
+        a.post("/provision/acestream", &body),
+        async {
+            reserved(1).await;
+            b.post("/provision/acestream", &body).await
+        },
+        async {
+            let host = reserved(2).await;
+            let quick = names.iter().position(|name| *name == host).unwrap();
+            // The permits that the hold took.
+            beds[quick].runtime.gate.add_permits(1);
+        }
+    );
+    assert_eq!(first.status, 200, "{first:?}");
+    assert_eq!(first.json()["container_name"], "acestream-2");
+    assert_eq!(second.json()["detail"]["code"], "pending", "{second:?}");
+    drop(held);
+    for bed in [a, b, c] {
+        bed.stop().await;
+    }
 }
 
 #[tokio::test]

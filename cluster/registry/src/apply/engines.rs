@@ -117,7 +117,7 @@ pub(super) fn started(
     engine.variant = variant.map(str::to_owned);
     engine.address = address.map(str::to_owned);
     engine.started_at_ms = Some(now);
-    engine.mark = state.hand_out(&engine);
+    engine = state.give(engine);
     state.has_all(&engine, image);
     if engine.is_acestream() {
         let (breaker, policy) = state.breaker_mut(BreakerKind::over(engine.replaces));
@@ -336,13 +336,20 @@ pub(super) fn adopt(state: &mut State, found: &Adopt, op_id: OpId) -> Reply {
     Reply::Engine(state.put_engine(engine))
 }
 
+/// The caller has gone. Which engine was meant for it may have changed since it wrote that.
 pub(super) fn abandon(state: &mut State, id: EngineId, by: Option<OpId>) -> Reply {
-    let Some(engine) = state.engine(id).filter(|e| e.phase < Phase::Stopping) else {
+    let its = by.filter(|_| state.level() >= Level::QUEUES_CALLERS);
+    let engine = its
+        .map_or_else(|| state.engine(id), |caller| state.engine_of_caller(caller, id).or(state.engine(id)));
+    let Some(engine) = engine.filter(|e| e.phase < Phase::Stopping) else {
         return refused(RefusalCode::NotFound, format!("engine {id} is not live"));
     };
     if by.is_some_and(|by| by != engine.reserved_by) {
         return refused(RefusalCode::WrongPhase, format!("engine {id} has another caller by now"));
     }
-    let engine = Engine { abandoned: true, mark: None, ..(**engine).clone() };
+    let mut engine = Engine { abandoned: true, mark: None, ..(**engine).clone() };
+    if engine.phase.is_serving() && state.active_streams(engine.id) == 0 {
+        engine = state.give(engine);
+    }
     Reply::Engine(state.put_engine(engine))
 }

@@ -239,6 +239,12 @@ impl Engine {
         self.abandoned || self.awaited_until_ms.is_some_and(|until| until < runs_since)
     }
 
+    /// True while a caller waits for it at `now_ms`.
+    #[must_use]
+    pub fn is_awaited(&self, now_ms: Elapsed) -> bool {
+        !self.abandoned && self.awaited_until_ms.is_some_and(|until| now_ms <= until)
+    }
+
     /// Every host port that this record leases.
     pub fn leased_ports(&self) -> impl Iterator<Item = u16> + '_ {
         let generic = match &self.spec.kind {

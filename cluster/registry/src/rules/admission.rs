@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::command::{Refusal, RefusalCode, Reserve};
+use crate::level::Level;
 use crate::records::breaker::{BreakerKind, BreakerState};
 use crate::records::engine::{Engine, EngineSpec, Health, Kind, Phase};
 use crate::records::ids::{EngineId, NodeId, OpId};
@@ -222,16 +223,24 @@ fn breaker(case: &Case<'_>) -> Option<Refusal> {
         message,
         retry_after_s: Some(retry_after_s),
     };
+    let under_way = || "the circuit breaker is half open and its one probe is under way".to_owned();
     match breaker.state(policy, now) {
         _ if !is_engine(case.ask) => None,
-        BreakerState::HalfOpen if state.is_reserving(kind) => {
-            Some(refused("the circuit breaker is half open and its one probe is under way".to_owned(), 2))
+        BreakerState::Closed => None,
+        BreakerState::HalfOpen => {
+            state.probe(kind).map(|probe| refused(under_way(), probe_left_s(state, probe)))
         }
-        BreakerState::Closed | BreakerState::HalfOpen => None,
         BreakerState::Open => {
             let left_s = breaker.recovery_left_ms(policy, now).div_ceil(1000);
             Some(refused(format!("the circuit breaker is open after {}", breaker.story()), left_s))
         }
+    }
+}
+
+fn probe_left_s(state: &State, probe: &Engine) -> u64 {
+    match state.level() >= Level::QUEUES_CALLERS {
+        true => state.start_left_s(probe, state.clock_ms()),
+        false => 2,
     }
 }
 

@@ -22,26 +22,35 @@ pub(super) fn unclaimed(state: &State, ask: &Reserve) -> Option<Arc<Engine>> {
     };
     let is_marked = |e: &Engine| state.mark(e, now).is_some();
     let free = |e: &Engine| wanted && state.is_spare(e) || unclaimed(e);
-    state.live_engines().find(|e| free(e) && !is_marked(e) && fits(state, ask, e)).cloned()
+    let found = state.live_engines().filter(|e| free(e) && !is_marked(e) && fits(state, ask, e));
+    // One that runs before one that is being started.
+    let is_late = |e: &Engine| e.phase == Phase::Reserved && state.level() >= Level::QUEUES_CALLERS;
+    found.min_by_key(|e| (is_late(e), e.id)).cloned()
 }
 
-/// The engine that a caller gets in place of this refusal: where there is no room for another, the one that has been idle for longest,
-/// one that another caller was given a while ago only when there is no other.
+/// The engine that a caller gets in place of this refusal, where there is no room for another: the one that has been idle for longest, else
+/// one that the cluster has just started for itself, or is starting. What another caller was given a while ago comes last.
 pub(super) fn instead(state: &State, ask: &Reserve, refusal: &Refusal) -> Option<Arc<Engine>> {
     let is_full = matches!(refusal.code, RefusalCode::MaxCapacity | RefusalCode::NoFreePorts);
     if !is_full || !is_call(ask) || state.level() < Level::HANDS_OUT_IDLE {
         return None;
     }
     let now = state.tables.clock_ms;
-    let is_idle = |e: &Engine| {
-        e.phase == Phase::Running
-            && e.health == Health::Healthy
-            && unlisted(state, e).is_none()
-            && in_use(state, e, now).is_none()
-            && state.mark(e, now).is_none()
+    let is_idle = |e: &Engine| in_use(state, e, now).is_none() && state.mark(e, now).is_none();
+    let is_nobodys = |e: &Engine| e.awaited_until_ms.is_none() && !e.abandoned && e.taken_off.is_none();
+    let is_offered = |e: &Engine| match e.phase {
+        Phase::Running => e.health == Health::Healthy && unlisted(state, e).is_none(),
+        Phase::Starting => is_nobodys(e) && unlisted(state, e).is_none(),
+        Phase::Reserved => is_nobodys(e) && state.level() >= Level::QUEUES_CALLERS,
+        Phase::Stopping | Phase::Gone | Phase::Failed => false,
     };
-    let idle = state.live_engines().filter(|e| is_idle(e) && fits(state, ask, e));
-    idle.min_by_key(|e| (expected_for(e, now).is_some(), state.idle_since_ms(e), e.id)).cloned()
+    let offered = state.live_engines().filter(|e| is_offered(e) && is_idle(e) && fits(state, ask, e));
+    let rank = |e: &Engine| match e.phase {
+        Phase::Running => 0,
+        Phase::Starting => 1,
+        _ => 2,
+    };
+    offered.min_by_key(|e| (rank(e), expected_for(e, now).is_some(), state.idle_since_ms(e), e.id)).cloned()
 }
 
 /// True for a call from outside: what the cluster starts for itself must not take what it has.

@@ -16,10 +16,7 @@ impl State {
     /// The mark of an engine that a caller gets at this moment. Callers wait for engines, so those that nobody waits for get none.
     pub(crate) fn hand_out(&self, engine: &Engine) -> Option<Mark> {
         let since_ms = self.tables.clock_ms;
-        let is_given = engine.is_acestream()
-            && engine.phase.is_serving()
-            && !engine.is_unclaimed(since_ms)
-            && engine.awaited_until_ms.is_some_and(|until| since_ms <= until);
+        let is_given = engine.is_acestream() && engine.phase.is_serving() && engine.is_awaited(since_ms);
         (is_given && self.level() >= Level::MARKS_HAND_OUTS).then(|| Mark {
             kind: MarkKind::HandOut,
             since_ms,

@@ -6,12 +6,14 @@
 //! - `ports`, `vpn`, `lacks`: its ports and name, its network, and what it needs there
 //! - `admission`: whether a reservation gets an engine, and which; `at_hand`: without starting one
 //! - [`engines`], [`health`]: what an engine is to clients, what keeps it, and what follows when it fails its checks
+//! - `callers`: which caller gets an engine that is ready; `start_times`: how long callers wait
 //! - `marks`: how long an engine counts as taken although no stream is known on it
 //! - [`liveness`]: how long a member may be silent, and what follows
 //! - `matching`: which engine a stream event means
 
 pub(crate) mod admission;
 mod at_hand;
+mod callers;
 pub mod engines;
 pub mod health;
 pub mod hosts;
@@ -22,4 +24,5 @@ mod marks;
 pub(crate) mod matching;
 pub mod placement;
 pub(crate) mod ports;
+mod start_times;
 pub(crate) mod vpn;

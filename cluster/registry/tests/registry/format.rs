@@ -288,6 +288,24 @@ fn a_snapshot_with_vpns_is_pinned_and_readable() {
     assert_eq!(rmp_serde::from_slice::<State>(&pinned[0]).unwrap(), state);
 }
 
+/// The same with an engine that a caller was given.
+fn marked_state() -> State {
+    let mut world = World::new(1, 10);
+    world.run(Command::RaiseLevel(Level::CURRENT));
+    let call = Reserve { claim_abandoned: true, patience_ms: Some(2_400), ..world.ask() };
+    let Reply::Engine(given) = world.run(Command::Reserve(call)) else { panic!("refused") };
+    assert!(world.start(given.id).mark.is_some());
+    world.state
+}
+
+#[test]
+fn a_snapshot_with_a_mark_is_pinned_and_readable() {
+    let state = marked_state();
+    let bytes = rmp_serde::to_vec_named(&state).unwrap();
+    let pinned = golden("marks.hex", &[("marks".to_owned(), bytes)]);
+    assert_eq!(rmp_serde::from_slice::<State>(&pinned[0]).unwrap(), state);
+}
+
 /// Encodes `value` with a field that this version does not know in the record at `pointer`.
 fn with_a_new_field<T: Serialize + DeserializeOwned>(value: &T, pointer: &str) -> T {
     let mut json = serde_json::to_value(value).unwrap();

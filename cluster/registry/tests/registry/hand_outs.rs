@@ -1,12 +1,13 @@
 //! Which caller gets which engine.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use acefleet_registry::command::StopWhen;
-use acefleet_registry::engine::{EngineSpec, Health};
+use acefleet_registry::engine::{EngineSpec, Health, Phase};
 use acefleet_registry::mark::MarkKind;
 use acefleet_registry::node::Wanted;
-use acefleet_registry::{Command, Engine, EngineId, Level, NodeId, RefusalCode, Reply, Reserve};
+use acefleet_registry::{Command, Engine, EngineId, Level, NodeId, OpId, RefusalCode, Reply, Reserve};
 
 use crate::support::{World, engine, plan, playing, refusal, stop};
 
@@ -233,6 +234,173 @@ fn where_all_are_full_an_engine_whose_mark_has_ended_is_given_last() {
     assert_eq!(refusal(called(&mut world)), RefusalCode::MaxCapacity);
 }
 
+/// A caller, by the write with which it asked.
+fn caller(world: &mut World) -> (OpId, EngineId) {
+    let reserved = engine(called(world));
+    (reserved.reserved_by, reserved.id)
+}
+
+/// The engine that a caller gets.
+fn its(world: &World, caller: (OpId, EngineId)) -> Arc<Engine> {
+    Arc::clone(world.state.engine_of_caller(caller.0, caller.1).unwrap())
+}
+
+#[test]
+fn the_caller_that_waits_for_longest_gets_the_first_engine_that_runs() {
+    let mut world = world(3, 10);
+    let callers = [(); 3].map(|()| {
+        world.wait_ms(100);
+        caller(&mut world)
+    });
+    for (turn, started) in [2, 0, 1].into_iter().enumerate() {
+        let ready = world.start(callers[started].1);
+        assert_eq!(ready.id, callers[started].1);
+        assert_eq!(its(&world, callers[turn]).id, ready.id, "it is the turn of caller {turn}");
+        assert!(is_marked(&world, ready.id));
+        let waiting = callers[turn + 1..].iter().map(|caller| its(&world, *caller));
+        let waiting: BTreeSet<EngineId> =
+            waiting.filter(|e| e.phase == Phase::Reserved).map(|e| e.id).collect();
+        assert_eq!(waiting.len(), 2 - turn, "each other caller waits for another one");
+    }
+}
+
+#[test]
+fn a_caller_gets_what_was_started_for_nobody_or_for_one_that_has_gone() {
+    let mut world = world(1, 10);
+    let late = caller(&mut world);
+    world.wait_ms(2_000);
+    let own = Reserve { automatic: true, claim_abandoned: false, patience_ms: None, ..call(&world) };
+    let own = engine(world.run(Command::Reserve(own)));
+    let waiting = [caller(&mut world), caller(&mut world)];
+    world.wait_ms(500);
+    assert_eq!(world.start(late.1).reserved_by, waiting[0].0);
+    assert_eq!(world.start(own.id).reserved_by, waiting[1].0);
+    // What they waited for is nobody's now: the one is free for the next caller, the other one is the cluster's own.
+    let next = engine(called(&mut world));
+    assert_eq!((next.id, next.phase), (waiting[0].1, Phase::Reserved));
+    assert_eq!(world.engine(waiting[1].1).awaited_until_ms, None);
+    assert_eq!(world.start(waiting[1].1).reserved_by, next.reserved_by);
+}
+
+#[test]
+fn a_caller_that_gives_up_leaves_what_was_just_given_to_it_to_the_next_one() {
+    let mut world = world(1, 10);
+    let [first, second] = [caller(&mut world), caller(&mut world)];
+    let ready = world.start(second.1);
+    assert_eq!(ready.reserved_by, first.0);
+    // It does not know of its luck yet and names the engine for which it waited.
+    world.run(Command::Abandon { engine: first.1, by: Some(first.0) });
+    assert_eq!(its(&world, second).id, ready.id);
+    assert!(is_marked(&world, ready.id));
+    let third = caller(&mut world);
+    assert_eq!(third.1, first.1, "nobody waits for that one");
+    world.run(Command::Abandon { engine: second.1, by: Some(second.0) });
+    assert_eq!(its(&world, third).id, ready.id);
+    world.run(Command::Abandon { engine: third.1, by: Some(third.0) });
+    assert!(!is_marked(&world, ready.id), "nobody waits");
+    let again = Command::Abandon { engine: second.1, by: Some(first.0) };
+    assert_eq!(refusal(world.run(again)), RefusalCode::WrongPhase, "it has given up all that it had");
+}
+
+#[test]
+fn of_engines_that_nobody_waits_for_a_caller_gets_one_that_runs() {
+    let mut world = world(2, 10);
+    let gone = [caller(&mut world), caller(&mut world)];
+    world.wait_ms(2_401);
+    world.start(gone[1].1);
+    assert_eq!(engine(called(&mut world)).id, gone[1].1);
+    assert_eq!(engine(called(&mut world)).id, gone[0].1);
+}
+
+#[test]
+fn callers_that_asked_in_other_words_do_not_change_places() {
+    let mut world = world(1, 10);
+    let first = caller(&mut world);
+    let spec = EngineSpec { image: Some("engine:2".to_owned()), ..EngineSpec::acestream() };
+    let other = Reserve { spec, ..call(&world) };
+    let other = engine(world.run(Command::Reserve(other)));
+    assert_eq!(world.start(other.id).reserved_by, other.reserved_by);
+    assert_eq!(its(&world, first).phase, Phase::Reserved);
+}
+
+#[test]
+fn a_sick_engine_is_not_passed_on() {
+    let mut world = world(1, 10);
+    let [first, second] = [caller(&mut world), caller(&mut world)];
+    let ready = world.start(first.1);
+    world.run(Command::EngineHealth { engine: ready.id, health: Health::Unhealthy, fault: None });
+    world.run(Command::Abandon { engine: first.1, by: Some(first.0) });
+    assert_eq!(its(&world, second).id, second.1);
+}
+
+#[test]
+fn where_all_are_full_a_caller_waits_for_one_that_the_cluster_starts_for_itself() {
+    let mut world = world(1, 10);
+    let own = Reserve { automatic: true, ..world.ask() };
+    let own = engine(world.run(Command::Reserve(own)));
+    world.policy(|policy| policy.max_replicas = 1);
+    assert_eq!(blocked(&world), None);
+    assert_eq!(engine(called(&mut world)).id, own.id);
+    assert_eq!(refusal(called(&mut world)), RefusalCode::MaxCapacity);
+    assert!(world.start(own.id).mark.is_some());
+}
+
+#[test]
+fn of_fifty_calls_with_room_for_ten_each_engine_goes_to_one_caller_or_its_repeat() {
+    let mut world = world(3, 10);
+    world.policy(|policy| policy.max_replicas = 10);
+    let mut given: BTreeMap<EngineId, OpId> = BTreeMap::new();
+    let mut waiting: Vec<(OpId, EngineId)> = Vec::new();
+    for round in 0..6 {
+        for _ in 0..50 {
+            world.wait_ms(10);
+            if let Reply::Engine(engine) = called(&mut world) {
+                waiting.push((engine.reserved_by, engine.id));
+            }
+        }
+        // Hosts are slow, and not in order: three run before the callers give up.
+        let reserved = world.state.live_engines().filter(|e| e.phase == Phase::Reserved);
+        let reserved: Vec<EngineId> = reserved.map(|e| e.id).collect();
+        for id in reserved.iter().rev().take(3) {
+            world.wait_ms(300);
+            world.start(*id);
+        }
+        for caller in std::mem::take(&mut waiting) {
+            let got = its(&world, caller);
+            if got.phase.is_serving() && got.is_awaited(world.now) {
+                assert_eq!(given.insert(got.id, caller.0), None, "{got:?} was given twice in round {round}");
+            } else {
+                world.run(Command::Abandon { engine: caller.1, by: Some(caller.0) });
+            }
+        }
+        world.wait_ms(1_000);
+    }
+    assert_eq!((given.len(), world.state.all_engines().count()), (10, 10));
+    assert_eq!(given.values().collect::<BTreeSet<_>>().len(), 10);
+}
+
+#[test]
+fn callers_are_told_how_long_starts_take_on_their_host() {
+    let mut world = world(1, 20);
+    let first = world.reserve();
+    assert_eq!(world.state.start_left_s(&first, world.now), 2, "nothing is known yet");
+    world.wait_ms(7_000);
+    assert_eq!(world.state.start_left_s(&first, world.now), 2);
+    world.start(first.id);
+    let second = world.reserve();
+    assert_eq!(world.state.start_left_s(&second, world.now), 7);
+    world.wait_ms(2_400);
+    assert_eq!(world.state.start_left_s(&second, world.now), 5);
+    // One that took long says little when most do not.
+    for _ in 0..3 {
+        let id = world.reserve().id;
+        world.wait_ms(900);
+        world.start(id);
+    }
+    let quick = world.reserve();
+    assert_eq!(world.state.start_left_s(&quick, world.now), 1);
+}
+
 #[test]
 fn a_program_of_the_first_level_neither_gives_idle_ones_nor_marks_any() {
     let mut world = World::new(1, 10);
@@ -240,4 +408,7 @@ fn a_program_of_the_first_level_neither_gives_idle_ones_nor_marks_any() {
     assert_eq!(refusal(called(&mut world)), RefusalCode::MaxCapacity);
     world.policy(|policy| policy.max_replicas = 2);
     assert_eq!(given(&mut world).mark, None);
+    world.policy(|policy| policy.max_replicas = 10);
+    let [_, second] = [(); 2].map(|()| engine(called(&mut world)));
+    assert_eq!(world.start(second.id).reserved_by, second.reserved_by);
 }

@@ -245,10 +245,13 @@ fn check_hosts(state: &State) -> Checked {
         let wanted = Demand { spec: &spec, failed: &failed, observations: Observations::Stamped(&alone) };
         let obstacle = candidates(state, &wanted).obstacle(id);
         let refusal = state.blocked(&ask(spec.clone(), alone.clone()), id, state.clock_ms());
-        // One that was not needed and is listed again needs no start, nor does an idle one where there is no room.
-        let is_idle = |e: &Arc<Engine>| e.node == id && e.spec == spec && e.health == Health::Healthy;
+        // One that was not needed and is listed again needs no start. Where there is no room, neither does an idle one, or one that is
+        // being started for nobody.
+        let is_idle = |e: &Engine| e.phase < Phase::Stopping && state.active_streams(e.id) == 0;
+        let is_offered = |e: &Engine| e.health == Health::Healthy || e.awaited_until_ms.is_none();
+        let fits = |e: &Engine| e.node == id && e.spec == spec && e.health != Health::Unhealthy;
         let at_hand = state.spare_engines(&alone) > 0
-            || state.listed_engines().any(|e| is_idle(e) && state.active_streams(e.id) == 0);
+            || state.live_engines().any(|e| fits(e) && is_idle(e) && is_offered(e));
         let Some(refusal) = refusal else {
             ensure!(obstacle.is_none() || at_hand, "{id} takes an engine although: {obstacle:?}");
             continue;
