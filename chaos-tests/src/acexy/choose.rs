@@ -7,13 +7,14 @@ use super::client::{Inner, PlaySpec, lock};
 use super::orchestrator::Attempt;
 use super::provision::{self, Next};
 use super::records::EngineEntry;
-use super::report::{EngineUsed, Outcome, Recorder, Via};
+use super::report::{Call, Complaint, EngineUsed, Outcome, Recorder, Via, millis};
 use super::select;
+use super::taken::OnEngine;
 
 /// What the choice came to.
 pub(super) enum Selected {
-    /// This engine; after provisioning, whether it was listed in time.
-    Engine(EngineUsed, Option<bool>),
+    /// This engine; after provisioning, whether it was listed in time, and that it counts as taken.
+    Engine(EngineUsed, Option<bool>, Option<OnEngine>),
     /// No engine; the player gets this.
     Nothing(Outcome),
 }
@@ -21,14 +22,16 @@ pub(super) enum Selected {
 impl Inner {
     /// The engine of a play, or the player's answer without one.
     pub(super) async fn select(&self, rec: &Recorder, spec: &PlaySpec) -> Selected {
-        let engines = match self.engine_list(rec, true).await {
+        let engines = match self.engine_list(rec).await {
             Ok(engines) => engines,
             Err(reason) => return self.fallback(reason),
         };
         let mut candidates = Vec::with_capacity(engines.len());
         for engine in engines.iter() {
             // One after another, as the real client does.
+            let asked = Instant::now();
             if let Some(active) = self.orchestrator.streams(rec, &engine.container_id).await {
+                self.check_taken(rec, &engine.container_id, active, asked);
                 candidates.push((engine.clone(), active));
             }
         }
@@ -41,7 +44,7 @@ impl Inner {
                 port,
                 via: Via::Listed,
             };
-            return Selected::Engine(used, None);
+            return Selected::Engine(used, None, None);
         }
         let state = lock(&self.polled).clone();
         if !state.can_provision {
@@ -57,10 +60,9 @@ impl Inner {
     }
 
     /// The list, out of the cache if it may be. Simultaneous misses each fetch.
-    async fn engine_list(&self, rec: &Recorder, cached: bool) -> Result<Arc<Vec<EngineEntry>>, String> {
+    async fn engine_list(&self, rec: &Recorder) -> Result<Arc<Vec<EngineEntry>>, String> {
         let known = lock(&self.list).clone();
         if let Some((at, list)) = known
-            && cached
             && at.elapsed() < self.config.timers.list_cache
         {
             return Ok(list);
@@ -76,6 +78,7 @@ impl Inner {
             match self.orchestrator.provision(rec).await {
                 Attempt::Engine(new) => {
                     let port = u16::try_from(new.host_http_port).unwrap_or(0);
+                    let given = self.taken.given(&new.container_id);
                     let listed = self.wait_for_engine(rec, &new.container_id).await;
                     let used = EngineUsed {
                         container_id: new.container_id,
@@ -84,7 +87,7 @@ impl Inner {
                         port,
                         via: Via::Provisioned,
                     };
-                    return Selected::Engine(used, Some(listed));
+                    return Selected::Engine(used, Some(listed), Some(given));
                 }
                 Attempt::Refused(refusal) => match provision::next(&refusal, attempt) {
                     Next::GiveUp => return Selected::Nothing(provision::refused(&refusal)),
@@ -101,11 +104,27 @@ impl Inner {
         self.fallback(format!("provisioning failed: {last}"))
     }
 
+    /// Complains about an answer that leaves out a play of this client, so that two would share the engine.
+    fn check_taken(&self, rec: &Recorder, container_id: &str, active: usize, asked: Instant) {
+        let plays = self.taken.plays(container_id, asked, self.config.timers.catch_up);
+        if active < plays {
+            rec.complain(Complaint {
+                call: Call::Streams,
+                reason: format!(
+                    "{container_id:?} has {active} started streams, and {plays} plays of this client are on it: another would share it"
+                ),
+                status: Some(200),
+                body: String::new(),
+                elapsed_ms: millis(asked.elapsed()),
+            });
+        }
+    }
+
     /// Waits after a success; a second time when the engine is not listed by then.
     async fn wait_for_engine(&self, rec: &Recorder, container_id: &str) -> bool {
         let wait = self.config.timers.after_provision;
         tokio::time::sleep(wait).await;
-        let list = self.engine_list(rec, false).await;
+        let list = self.engine_list(rec).await;
         let listed = list.is_ok_and(|l| l.iter().any(|e| e.container_id == container_id));
         if !listed {
             tokio::time::sleep(wait).await;
@@ -122,7 +141,7 @@ impl Inner {
                     port: *port,
                     via: Via::Fallback,
                 };
-                Selected::Engine(used, None)
+                Selected::Engine(used, None, None)
             }
             None => Selected::Nothing(Outcome::Fallback { reason }),
         }

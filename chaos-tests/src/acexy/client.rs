@@ -14,6 +14,7 @@ use super::events::{EventEngine, EventLabels, EventSession, EventStream, StreamE
 use super::orchestrator::Orchestrator;
 use super::records::{EngineEntry, Provisioning, Session};
 use super::report::{Complaint, EngineUsed, Outcome, PlayReport, Recorder};
+use super::taken::{OnEngine, Taken};
 use super::wire::Wire;
 
 /// What a player asks for.
@@ -94,6 +95,8 @@ pub(super) struct Inner {
     pub(super) list: Mutex<Option<(Instant, Arc<Vec<EngineEntry>>)>>,
     /// Streams whose end was reported, for the life of the client.
     ended: Mutex<HashSet<String>>,
+    /// Engines of plays that the orchestrator knows of.
+    pub(super) taken: Taken,
 }
 
 impl Acexy {
@@ -108,6 +111,7 @@ impl Acexy {
             poll_log: Recorder::default(),
             list: Mutex::default(),
             ended: Mutex::default(),
+            taken: Taken::default(),
         });
         let poller = tokio::spawn({
             let inner = inner.clone();
@@ -174,9 +178,9 @@ impl Inner {
         };
         match self.select(&rec, &spec).await {
             Selected::Nothing(outcome) => report.outcome = outcome,
-            Selected::Engine(used, listed) => {
+            Selected::Engine(used, listed, given) => {
                 report.listed_after_provisioning = listed;
-                self.stream(&rec, &spec, &used, &mut report).await;
+                self.stream(&rec, &spec, &used, given, &mut report).await;
                 report.engine = Some(used);
             }
         }
@@ -184,7 +188,14 @@ impl Inner {
         report
     }
 
-    async fn stream(&self, rec: &Recorder, spec: &PlaySpec, used: &EngineUsed, report: &mut PlayReport) {
+    async fn stream(
+        &self,
+        rec: &Recorder,
+        spec: &PlaySpec,
+        used: &EngineUsed,
+        given: Option<OnEngine>,
+        report: &mut PlayReport,
+    ) {
         let timers = &self.config.timers;
         let key = (spec.content.parameter(), spec.content.key());
         let address = (used.host.as_str(), used.port);
@@ -202,11 +213,14 @@ impl Inner {
         if spec.ended_first {
             self.send_ended(rec, &stream_id, "client_disconnected").await;
         }
-        self.orchestrator.stream_started(rec, &started).await;
+        let counts = self.orchestrator.stream_started(rec, &started).await && !spec.ended_first;
+        let taken = counts.then(|| self.taken.started(&used.container_id));
+        drop(given);
         if spec.duplicate_started {
             self.orchestrator.stream_started(rec, &started).await;
         }
         let played = engine::play(&self.engines, rec, timers, &session, spec.hold).await;
+        drop(taken);
         report.bytes = played.bytes;
         report.first_byte_ms = played.first_byte_ms;
         if spec.crash {

@@ -47,6 +47,8 @@ pub struct Timers {
     pub poll: Duration,
     /// Age up to which the engine list is used again.
     pub list_cache: Duration,
+    /// So long after an answer to the client every node knows what it said. Not a timer of the real client.
+    pub catch_up: Duration,
     /// Wait after a provisioning success, and once more when the engine is not listed then.
     pub after_provision: Duration,
     /// Length of a second of `recovery_eta_seconds`.
@@ -65,6 +67,7 @@ impl Default for Timers {
             call: Duration::from_secs(3),
             poll: Duration::from_secs(30),
             list_cache: Duration::from_secs(2),
+            catch_up: Duration::from_secs(2),
             after_provision: Duration::from_secs(5),
             eta_second: Duration::from_secs(1),
             no_response: Duration::from_secs(20),

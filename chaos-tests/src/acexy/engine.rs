@@ -84,7 +84,7 @@ pub async fn play(wire: &Wire, rec: &Recorder, timers: &Timers, session: &Sessio
             complain(format!("{error}; the player gets an empty 200"), b"");
             played.reason = match error {
                 wire::WireError::Timeout(_) => "timeout",
-                _ => "network_error",
+                _ => "error",
             };
             return played;
         }
@@ -111,7 +111,11 @@ pub async fn play(wire: &Wire, rec: &Recorder, timers: &Timers, session: &Sessio
             }
             Ok(Err(error)) => {
                 complain(format!("the stream broke: {error}"), b"");
-                played.reason = "network_error";
+                // A killed engine looks like a player that left when its host resets the connection.
+                played.reason = match error {
+                    wire::WireError::Reset(_) => "client_disconnected",
+                    _ => "eof",
+                };
                 return played;
             }
             Ok(Ok(None)) => {

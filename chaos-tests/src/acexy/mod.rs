@@ -15,6 +15,7 @@
 //! | [`orchestrator`] | the six calls, each answer judged |
 //! | [`provision`] | attempts and waits when no engine has room |
 //! | [`engine`] | getstream, playback and stop on the engine, and the check of the bytes |
+//! | `taken` | which engines the client's own plays are on, to find answers that leave one out |
 //! | `choose` | from the player's request to an engine, or to none |
 //! | [`client`] | the client itself: poll, one play from start to end |
 //! | [`load`] | many plays |
@@ -32,6 +33,7 @@ pub mod provision;
 pub mod records;
 pub mod report;
 pub mod select;
+mod taken;
 pub mod wire;
 
 pub use client::{Acexy, Content, PlaySpec};

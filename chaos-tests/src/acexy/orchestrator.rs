@@ -181,9 +181,9 @@ impl Orchestrator {
         }
     }
 
-    /// Reports a start; the client waits for the answer and ignores it.
-    pub async fn stream_started(&self, rec: &Recorder, event: &StreamStarted) {
-        self.event(rec, Call::StreamStarted, "/events/stream_started", event).await;
+    /// Reports a start; the client waits for the answer and ignores it. True when all nodes count the stream from now on.
+    pub async fn stream_started(&self, rec: &Recorder, event: &StreamStarted) -> bool {
+        self.event(rec, Call::StreamStarted, "/events/stream_started", event).await == Some(200)
     }
 
     /// Reports an end; one try.
@@ -191,17 +191,17 @@ impl Orchestrator {
         self.event(rec, Call::StreamEnded, "/events/stream_ended", event).await;
     }
 
-    async fn event(&self, rec: &Recorder, kind: Call, path: &str, event: &impl Serialize) {
+    async fn event(&self, rec: &Recorder, kind: Call, path: &str, event: &impl Serialize) -> Option<u16> {
         // Structs of strings and numbers always serialize.
         let body = serde_json::to_string(event).unwrap_or_default();
         let mut call = self.post(path, body);
         call.skip_body = true;
         let (answer, judge) = self.make(rec, kind, call).await;
-        if let Ok(answer) = answer
-            && !(200..300).contains(&answer.status)
-        {
+        let status = answer.ok().map(|answer| answer.status);
+        if status.is_some_and(|status| !(200..300).contains(&status)) {
             judge.bad("not 2xx: the event is lost, it is never sent again");
         }
+        status
     }
 
     fn request(&self, method: Method, path: &str) -> wire::Call {

@@ -36,7 +36,10 @@ pub enum WireError {
     /// The URL cannot be sent; real servers answer such a request line with 400.
     #[error("{0:?} is no URL that a server takes")]
     Url(String),
-    /// Refused, reset, cut off.
+    /// The peer reset the connection.
+    #[error("{0}")]
+    Reset(String),
+    /// Refused, cut off.
     #[error("{0}")]
     Transport(String),
     /// More hops than Go follows.
@@ -233,6 +236,14 @@ fn stays_on_host(from: &str, to: &str) -> bool {
     }
 }
 
+fn is_reset(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |e| e.source());
+    causes.any(|cause| {
+        let io = cause.downcast_ref::<std::io::Error>();
+        io.is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionReset)
+    })
+}
+
 /// An error with its causes; the outermost alone says little.
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |e| e.source());
@@ -276,6 +287,7 @@ pub async fn next_chunk(body: &mut Incoming) -> Result<Option<Bytes>, WireError>
     loop {
         match body.frame().await {
             None => return Ok(None),
+            Some(Err(error)) if is_reset(&error) => return Err(WireError::Reset(chain(&error))),
             Some(Err(error)) => return Err(WireError::Transport(chain(&error))),
             Some(Ok(frame)) => {
                 // Trailers carry no data.

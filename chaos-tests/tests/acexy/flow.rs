@@ -92,6 +92,38 @@ async fn the_list_is_used_again_and_streams_are_not() {
 }
 
 #[tokio::test]
+async fn two_plays_on_one_engine_are_complained_about_when_the_answer_shows_room() {
+    let stub = Stub::start().await;
+    let mut config = stub.config();
+    config.timers.catch_up = Duration::ZERO;
+    let acexy = stub::ready(config).await;
+    let mut long = PlaySpec::new(Content::Id("long".into()), Duration::from_secs(600));
+    long.crash = true;
+    let first = tokio::spawn(acexy.play_task(long));
+    let started = async {
+        while stub.seen(STARTED).is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), started).await.unwrap();
+    // The stub shows no stream, whatever it was told. The answer to the first event may still be on its way.
+    let complained = async {
+        loop {
+            let second = acexy.play(short()).await;
+            let about = second.complaints.iter().find(|complaint| complaint.call == Call::Streams);
+            if let Some(complaint) = about {
+                return complaint.reason.clone();
+            }
+        }
+    };
+    let reason = tokio::time::timeout(Duration::from_secs(20), complained).await.unwrap();
+    assert!(reason.contains("would share it"), "{reason}");
+    first.abort();
+    let _ = first.await;
+    assert!(acexy.play(short()).await.complaints.is_empty(), "nobody plays any more");
+}
+
+#[tokio::test]
 async fn the_poll_repeats() {
     let stub = Stub::start().await;
     let mut config = stub.config();

@@ -126,6 +126,7 @@ impl Stub {
         let mut config = Config::new(format!("http://{}", self.addr));
         config.api_key = Some("sekrit".into());
         config.timers.call = Duration::from_secs(20);
+        config.timers.list_cache = Duration::from_millis(5);
         config.timers.after_provision = Duration::from_millis(10);
         config.timers.eta_second = Duration::from_millis(10);
         config
