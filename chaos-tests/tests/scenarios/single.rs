@@ -130,12 +130,20 @@ async fn fifty_calls(bed: &TestHosts) -> Result<()> {
     assert_eq!(ports.len(), 10, "a port was given twice: {engines:?}");
     expect_running(host, &ids).await?;
 
-    expect_provisioning(client, Some("max_capacity")).await?;
     // A call that was refused because its engine was late left it to whoever asks next.
     for _ in given.len()..10 {
         let claimed = late::provision(bed, node).await?.container_id;
         ensure!(ids.contains(&claimed) && given.insert(claimed), "one more engine was made");
     }
+    // Somebody else would get an engine on which nobody plays.
+    let mut players = Vec::new();
+    for (number, engine) in (0..).zip(&engines) {
+        let player = Player::open(&host.address().to_string(), engine.port, &content(number)).await?;
+        player.expect_progress().await?;
+        client.stream_started(&player.event).await?.expect(reqwest::StatusCode::OK)?;
+        players.push(player);
+    }
+    expect_provisioning(client, Some("max_capacity")).await?;
     let detail = client.try_provision().await?.expect(reqwest::StatusCode::SERVICE_UNAVAILABLE)?.detail()?;
     assert_eq!(detail.code, "max_capacity");
     // One goes, one comes.
