@@ -36,14 +36,9 @@ impl fmt::Display for MassFailure {
     }
 }
 
-/// Engines of a host that could serve clients if they were healthy. A VPN that is known to be sick is a cause of its own.
-fn of_host(state: &State, node: NodeId) -> impl Iterator<Item = &Engine> {
-    state.live_engines().map(|engine| &**engine).filter(move |engine| {
-        engine.node == node
-            && engine.is_acestream()
-            && engine.phase.is_serving()
-            && state.vpn_fault(engine) != Some(VpnFault::Unhealthy)
-    })
+/// True for an engine that could serve clients if it were healthy. A VPN that is known to be sick is a cause of its own.
+fn could_serve(state: &State, engine: &Engine) -> bool {
+    engine.is_acestream() && engine.phase.is_serving() && state.vpn_fault(engine) != Some(VpnFault::Unhealthy)
 }
 
 /// Whether this engine fails together with most engines of its host.
@@ -51,7 +46,8 @@ fn of_host(state: &State, node: NodeId) -> impl Iterator<Item = &Engine> {
 pub fn mass_failure(state: &State, engine: &Engine) -> Option<MassFailure> {
     let since_ms = engine.failing?.since_ms;
     let (mut engines, mut failing) = (0, 0);
-    for other in of_host(state, engine.node) {
+    let of_host = state.live_engines().filter(|other| other.node == engine.node);
+    for other in of_host.filter(|other| could_serve(state, other)) {
         engines += 1;
         failing += usize::from(other.failing.is_some_and(|its| at_once(its.since_ms, since_ms)));
     }
@@ -61,8 +57,8 @@ pub fn mass_failure(state: &State, engine: &Engine) -> Option<MassFailure> {
 /// Whether most engines of a host fail at once.
 #[must_use]
 pub fn host_failure(state: &State, node: NodeId) -> Option<MassFailure> {
-    let mut failing = of_host(state, node).filter(|engine| engine.failing.is_some());
-    failing.find_map(|engine| mass_failure(state, engine))
+    let mut failing = state.live_engines().filter(|engine| engine.failing.is_some() && engine.node == node);
+    failing.find_map(|engine| mass_failure(state, engine).filter(|_| could_serve(state, engine)))
 }
 
 fn at_once(a: Elapsed, b: Elapsed) -> bool {

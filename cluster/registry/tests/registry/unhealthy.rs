@@ -8,10 +8,11 @@ use acefleet_registry::health::HealthFault;
 use acefleet_registry::plan::Wait;
 use acefleet_registry::plan::next;
 use acefleet_registry::rules::engines::{Keeps, Unlisted, unlisted};
-use acefleet_registry::rules::health::{MassFailure, mass_failure};
+use acefleet_registry::rules::health::{MassFailure, host_failure, mass_failure};
+use acefleet_registry::vpn::{VpnHealth, VpnStatus};
 use acefleet_registry::{Command, Engine, EngineId, Level, NodeId, RefusalCode, Reply, Reserve};
 
-use crate::support::{self, World, gone, playing, refusal, watch};
+use crate::support::{self, World, behind_vpn, gone, playing, refusal, watch};
 
 fn fail(world: &mut World, id: EngineId) {
     let (health, fault) = (Health::Unhealthy, Some(HealthFault::NoAnswer));
@@ -240,4 +241,24 @@ fn engines_that_fail_long_after_each_other_do_not_suspect_the_host() {
     world.wait_ms(20_000);
     fail(&mut world, engines[1].id);
     assert_eq!(listed(&world), [engines[2].id]);
+}
+
+#[test]
+fn a_vpn_that_is_known_to_be_sick_is_no_fault_of_the_host() {
+    let mut world = world(1, 20);
+    world.run(Command::NodeUp(behind_vpn(1)));
+    let tell = |world: &mut World, health| {
+        let status = VpnStatus { health, reason: String::new(), forwarded_port: None, public: None };
+        world.run(Command::VpnChanged { node: NodeId(1), container: "gluetun".to_owned(), status });
+    };
+    tell(&mut world, VpnHealth::Healthy);
+    let engines = [world.running(), world.running(), world.running()];
+    for engine in &engines {
+        fail(&mut world, engine.id);
+    }
+    assert!(host_failure(&world.state, NodeId(1)).is_some());
+    assert_eq!(listed(&world).len(), 3);
+    tell(&mut world, VpnHealth::Unhealthy);
+    assert_eq!(host_failure(&world.state, NodeId(1)), None);
+    assert_eq!(listed(&world), []);
 }
