@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::agent::address::Addresses;
 use crate::agent::backoff::Backoff;
 use crate::agent::docker_state::Docker;
+use crate::agent::last_words::LastWords;
 use crate::agent::lock::unpoisoned;
 use crate::agent::pace::Pace;
 use crate::agent::plan::Busy;
@@ -44,6 +45,7 @@ pub(super) struct Context {
     pub addresses: Arc<Addresses>,
     pub networks: Arc<Networks>,
     pub samples: Arc<Samples>,
+    pub last_words: Arc<LastWords>,
     pub report: Arc<LocalReport>,
     pub signs: Signs,
     pub pace: Pace,

@@ -36,6 +36,8 @@ impl Level {
     pub const COUNTS_WHAT_IS_AT_HAND: Self = Self(2);
     /// From here on an engine that fails its health checks is taken from clients and replaced.
     pub const REPLACES_UNHEALTHY: Self = Self(2);
+    /// From here on a failure counts against one of the things that starts share, also when the engine ran for less than a minute.
+    pub const COUNTS_YOUNG_ENDS: Self = Self(2);
     /// What this program knows.
     pub const CURRENT: Self = Self(2);
 }

@@ -36,5 +36,5 @@ pub use records::node::{Node, NodeInfo};
 pub use records::policy::Policy;
 pub use records::stream::Stream;
 pub use records::time::{Elapsed, WallMs};
-pub use records::{breaker, calendar, cause, engine, event, health, lack, node, policy, stream, vpn};
+pub use records::{breaker, calendar, cause, engine, event, group, health, lack, node, policy, stream, vpn};
 pub use state::State;

@@ -18,3 +18,4 @@ mod room;
 mod shapes;
 mod validation;
 mod vpn;
+mod young;

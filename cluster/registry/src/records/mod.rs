@@ -4,7 +4,7 @@
 //! - [`ids`]: names of members, engines and writes
 //! - [`node`], [`engine`], [`stream`], [`vpn`]: members, engines, streams and VPN containers
 //! - [`cause`], [`health`]: why an engine did not start, leaves, or ended, and what is wrong with one that fails its health checks
-//! - [`policy`], [`breaker`], [`lack`]: settings, circuit breakers, and what hosts lack by name
+//! - [`policy`], [`breaker`], [`group`], [`lack`]: settings, circuit breakers, what each is about, and what hosts lack by name
 //! - [`event`]: what happened
 //! - [`time`], [`calendar`]: the two times, and what people are shown
 
@@ -14,6 +14,7 @@ pub mod calendar;
 pub mod cause;
 pub mod engine;
 pub mod event;
+pub mod group;
 pub mod health;
 pub mod ids;
 pub mod lack;

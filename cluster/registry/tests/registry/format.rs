@@ -157,6 +157,7 @@ pub fn samples() -> Vec<Command> {
         Command::Found { node, lacks: [image("engine:2"), Lack::Network("ace".to_owned())].into() },
         Command::NodeReplaced { old: node, new: NodeId(77) },
         Command::StreamSilence { node, silent: [7, 300].into(), answering: [8].into() },
+        Command::EngineGone { engine: id, cause: Cause::Exited, message: Some("exit code 1".to_owned()) },
     ]
 }
 

@@ -25,3 +25,4 @@ mod silence;
 mod streams;
 mod unhealthy;
 mod vpn;
+mod young;
