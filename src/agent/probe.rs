@@ -141,7 +141,8 @@ impl Watched {
     /// Takes in what was seen, and sets the time of the next probe.
     fn note(&mut self, seen: Seen, id: EngineId, ctx: &Context, now: Instant) {
         let hung = Seen::Failure(HealthFault::NoAnswer);
-        let seen = if seen == hung && ctx.signs.is_alive(id, now) { Seen::Late } else { seen };
+        let is_alive = seen == hung && ctx.signs.is_alive(id, ctx.config.collect_interval, now);
+        let seen = if is_alive { Seen::Late } else { seen };
         self.debounce.note(seen, now, ctx.config.health_failure_threshold);
         self.suspect_since = match self.debounce.is_suspect() {
             true => self.suspect_since.or(Some(now)),
@@ -171,6 +172,7 @@ impl Prober {
         let view = self.ctx.cluster.view();
         let node = self.ctx.node;
         let interval = self.ctx.config.health_interval;
+        let knows_faults = view.state.level() >= Level::REPLACES_UNHEALTHY;
         let own: HashMap<EngineId, &Arc<Engine>> =
             view.state.published_engines().filter(|e| e.node == node).map(|e| (e.id, e)).collect();
         self.watched.retain(|id, _| own.contains_key(id));
@@ -194,7 +196,7 @@ impl Prober {
                 }
             }
             next = next.min(watched.next_overdue().map_or(watched.due, |at| at.min(watched.due)));
-            self.settle(engine);
+            self.settle(engine, knows_faults);
         }
         self.show(now);
         next
@@ -262,11 +264,10 @@ impl Prober {
         }
     }
 
-    /// Writes the verdict if the registry says something else.
-    fn settle(&mut self, engine: &Engine) {
+    /// Writes the verdict if the registry says something else. Its fault goes with it when all members know faults.
+    fn settle(&mut self, engine: &Engine, knows_faults: bool) {
         let id = engine.id;
         let Some(watched) = self.watched.get_mut(&id) else { return };
-        let knows_faults = self.ctx.cluster.view().state.level() >= Level::REPLACES_UNHEALTHY;
         let (health, fault) = watched.debounce.verdict();
         if watched.writing || !needs_write(engine, health, knows_faults) {
             return;

@@ -8,8 +8,8 @@ use acefleet_registry::EngineId;
 
 use crate::agent::lock::unpoisoned;
 
-/// For so long a sign of life counts.
-const FRESH: Duration = Duration::from_secs(3);
+/// Figures may come so much later than they are due.
+const SLACK: Duration = Duration::from_secs(1);
 
 /// When engines gave signs of life.
 #[derive(Debug, Default)]
@@ -23,14 +23,29 @@ impl Signs {
         unpoisoned(&self.seen).insert(engine, now);
     }
 
-    /// True when it did so lately.
-    pub(super) fn is_alive(&self, engine: EngineId, now: Instant) -> bool {
+    /// True when it did so lately, if figures are asked for every `period`.
+    pub(super) fn is_alive(&self, engine: EngineId, period: Duration, now: Instant) -> bool {
         let seen = unpoisoned(&self.seen).get(&engine).copied();
-        seen.is_some_and(|at| now.saturating_duration_since(at) < FRESH)
+        seen.is_some_and(|at| now.saturating_duration_since(at) < period + SLACK)
     }
 
     /// Forgets other engines.
     pub(super) fn retain(&self, keep: impl Fn(EngineId) -> bool) {
         unpoisoned(&self.seen).retain(|id, _| keep(*id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_count_until_the_next_ones_are_due() {
+        let (signs, id, now, period) =
+            (Signs::default(), EngineId(1), Instant::now(), Duration::from_secs(5));
+        assert!(!signs.is_alive(id, period, now));
+        signs.note(id, now);
+        assert!(signs.is_alive(id, period, now + period));
+        assert!(!signs.is_alive(id, period, now + period + SLACK));
     }
 }
