@@ -42,6 +42,9 @@ impl Level {
     pub const MARKS_HAND_OUTS: Self = Self(2);
     /// From here on callers get engines in their order, and are told when by what starts took.
     pub const QUEUES_CALLERS: Self = Self(2);
+    /// From here on a start on an engine that has ended is over, and an end that came first ends only its own session, or what no
+    /// engine can be asked about.
+    pub const LATE_STARTS_ARE_TOLD_APART: Self = Self(2);
     /// What this program knows.
     pub const CURRENT: Self = Self(2);
 }

@@ -2,6 +2,7 @@
 //! every node. It never fails; a refusal is a reply.
 
 mod engines;
+mod fate;
 mod lacks;
 mod nodes;
 mod reserve;

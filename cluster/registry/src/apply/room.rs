@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::slice;
 use std::sync::Arc;
 
-use crate::apply::streams::{self, Fate};
+use crate::apply::fate::{self, Fate};
+use crate::apply::streams;
 use crate::command::{Command, Refusal};
 use crate::records::stream::{CROWDED_OUT, Stream, StreamEnd, StreamStart};
 use crate::rules::admission::no_room;
@@ -50,8 +51,8 @@ fn growth(state: &State, start: &StreamStart) -> u64 {
         let replaced = if known.is_started() { known.weight() } else { 0 };
         (start.weight() + sessions as u64).saturating_sub(replaced)
     };
-    match streams::fate(state, start) {
-        Fate::Late | Fate::Over(_) => 0,
+    match fate::of_start(state, start) {
+        Fate::Late(_) | Fate::Over(_) => 0,
         Fate::Begins { before: None } => start.weight(),
         Fate::GoesOn(known) => known.weight(),
         Fate::Repeats(known) | Fate::Begins { before: Some(known) } => heavier(&known),

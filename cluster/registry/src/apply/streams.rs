@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::apply::fate::{self, Fate, Late};
 use crate::apply::note;
 use crate::command::Reply;
 use crate::records::engine::Engine;
 use crate::records::event::EventType;
 use crate::records::ids::{EngineId, NodeId};
-use crate::records::stream::{CROWDED_OUT, HOST_DOWN, Stream, StreamEnd, StreamStart, StreamStatus};
+use crate::records::stream::{
+    CROWDED_OUT, ENGINE_GONE, HOST_DOWN, Stream, StreamEnd, StreamStart, StreamStatus,
+};
 use crate::records::time::Elapsed;
 use crate::rules::matching;
 use crate::state::State;
@@ -21,59 +24,21 @@ const FOREIGN_STREAMS_MAX: usize = 10_000;
 /// Past sessions that a stream remembers.
 const PAST_SESSIONS_MAX: usize = 16;
 
-/// What a start comes to.
-pub(super) enum Fate {
-    /// It repeats the start of this stream, which runs.
-    Repeats(Arc<Stream>),
-    /// The session of this stream is over and stays so.
-    Over(Arc<Stream>),
-    /// The end of this stream was a guess: it plays on.
-    GoesOn(Arc<Stream>),
-    /// Its own end came first: it begins and ends in one.
-    Late,
-    /// A stream begins; another session under its id gives way.
-    Begins {
-        /// That session.
-        before: Option<Arc<Stream>>,
-    },
-}
-
-/// Says what a start comes to. Changes nothing.
-pub(super) fn fate(state: &State, start: &StreamStart) -> Fate {
-    let Some(known) = state.stream(&start.id).cloned() else {
-        return match state.tables.tombstones.contains_key(start.id.as_ref()) {
-            true => Fate::Late,
-            false => Fate::Begins { before: None },
-        };
-    };
-    let same_session = known.start.playback_session_id == start.playback_session_id;
-    let has_session = !start.playback_session_id.is_empty();
-    let is_over = same_session || known.past_sessions.contains(&start.playback_session_id);
-    if known.is_started() && same_session {
-        Fate::Repeats(known)
-    } else if is_over && has_session {
-        match same_session && state.may_go_on(&known) {
-            true => Fate::GoesOn(known),
-            false => Fate::Over(known),
-        }
-    } else {
-        Fate::Begins { before: Some(known) }
-    }
-}
-
 /// Takes in a start. A repeat refreshes the record and keeps `started_at`; a start that comes after its
 /// own end stays ended.
 pub(super) fn started(state: &mut State, start: &Arc<StreamStart>) -> Arc<Stream> {
-    let past_sessions = match fate(state, start) {
+    let (late, past_sessions) = match fate::of_start(state, start) {
         Fate::Repeats(known) => return refresh(state, &known, start),
         Fate::Over(known) => return known,
         Fate::GoesOn(known) => return go_on(state, &known),
-        Fate::Late | Fate::Begins { before: None } => Vec::new(),
+        Fate::Late(late) => (Some(late), Vec::new()),
+        Fate::Begins { before: None } => (None, Vec::new()),
         Fate::Begins { before: Some(known) } => {
             end(state, &known, "superseded by a new session");
-            sessions_before(&known)
+            (None, sessions_before(&known))
         }
     };
+    state.drop_tombstone(&start.id);
     state.tables.last_stream += 1;
     let mut stream = Stream {
         seq: state.tables.last_stream,
@@ -87,12 +52,20 @@ pub(super) fn started(state: &mut State, start: &Arc<StreamStart>) -> Arc<Stream
         past_sessions,
         silent_since_ms: None,
     };
-    attach(state, &mut stream);
+    match fate::of_ended_engine(state, start) {
+        Some(engine) => {
+            stream.engine = Some(engine.id);
+            stream.container_id = engine.container_id.clone().unwrap_or_default();
+        }
+        None => attach(state, &mut stream),
+    }
     let message = format!("stream {} started", start.id);
     note(state, EventType::Stream, "started", message, Some(&stream.container_id), Some(&start.id));
     let stream = state.put_stream(stream);
-    if state.drop_tombstone(&start.id) {
-        return end(state, &stream, "ended before it was reported as started");
+    match late {
+        Some(Late::Ended) => return end(state, &stream, "ended before it was reported as started"),
+        Some(Late::EngineGone) => return end(state, &stream, ENGINE_GONE),
+        None => {}
     }
     crowd_out(state, stream.engine, stream.seq);
     make_way(state, stream.seq);

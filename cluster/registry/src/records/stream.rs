@@ -41,6 +41,9 @@ pub enum StreamStatus {
 /// Reason of the end of a stream whose host is down: a guess, which the host may correct when it is back.
 pub const HOST_DOWN: &str = "host_down";
 
+/// Reason of the end of a stream whose engine was removed or vanished.
+pub const ENGINE_GONE: &str = "engine_gone";
+
 /// Reason of the end of a stream that nobody ended and no engine can be asked about.
 pub const UNWATCHED: &str = "unwatched";
 
@@ -74,6 +77,15 @@ pub struct StreamStart {
     /// Labels of the event, without `stream_id`: that one is the id.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+}
+
+impl StreamStart {
+    /// True when its id names its session, so that nothing else will ever have this id.
+    #[must_use]
+    pub fn is_named_after_session(&self) -> bool {
+        let session = self.id.rsplit_once('|').map(|(_, session)| session);
+        !self.playback_session_id.is_empty() && session == Some(self.playback_session_id.as_str())
+    }
 }
 
 /// The facts of a `stream_ended` event.

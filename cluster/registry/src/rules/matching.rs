@@ -42,18 +42,40 @@ fn is_name_of(state: &State, engine: &Engine, host: &str) -> bool {
 /// address in `stat_url` (or `command_url`, when there is no other), else by the address that the proxy
 /// selected. A draining engine counts too: its streams must end with it.
 pub(crate) fn engine_of<'a>(state: &'a State, event: &StreamStart) -> Option<&'a Arc<Engine>> {
-    let by_id = event.container_id.as_deref().filter(|id| id.len() == 64);
-    let by_id = by_id.and_then(|id| state.engine_by_container(id));
+    let by_id = full_id(event).and_then(|id| state.engine_by_container(id));
     if let Some(engine) = by_id.filter(|engine| engine.is_acestream()) {
         return Some(engine);
     }
-    let of_session = authority(&event.stat_url).or_else(|| authority(&event.command_url));
-    let addresses = [of_session, Some((event.engine_host.clone(), event.engine_port))];
-    addresses.into_iter().flatten().find_map(|(host, port)| {
+    addresses(event).find_map(|(host, port)| {
         let engine = state.engine_by_port(port)?;
-        let runs = engine.is_acestream() && engine.container_id.is_some();
-        (runs && is_name_of(state, engine, &host)).then_some(engine)
+        let ran = engine.is_acestream() && engine.container_id.is_some();
+        (ran && is_name_of(state, engine, &host)).then_some(engine)
     })
+}
+
+/// The engine that it means when that one has ended: the newest with this Docker id, or at this address if nothing has its port now.
+pub(crate) fn ended_engine_of<'a>(state: &'a State, event: &StreamStart) -> Option<&'a Arc<Engine>> {
+    let id = full_id(event);
+    let free = |(_, port): &(String, u16)| state.engine_by_port(*port).is_none();
+    let addresses: Vec<_> = addresses(event).filter(free).collect();
+    let means = |engine: &Engine| {
+        let is_at =
+            |(host, port): &(String, u16)| *port == engine.ports.host_http && is_name_of(state, engine, host);
+        let ran = engine.is_acestream() && engine.container_id.is_some();
+        ran && ((id.is_some() && engine.container_id.as_deref() == id) || addresses.iter().any(is_at))
+    };
+    let mut ended = state.index.ended_engines.iter().rev().filter_map(|(_, id)| state.engine(*id));
+    ended.find(|engine| means(engine))
+}
+
+fn full_id(event: &StreamStart) -> Option<&str> {
+    event.container_id.as_deref().filter(|id| id.len() == 64)
+}
+
+/// Host and port of the session, then those that the proxy selected.
+fn addresses(event: &StreamStart) -> impl Iterator<Item = (String, u16)> {
+    let of_session = authority(&event.stat_url).or_else(|| authority(&event.command_url));
+    of_session.into_iter().chain([(event.engine_host.clone(), event.engine_port)])
 }
 
 #[cfg(test)]

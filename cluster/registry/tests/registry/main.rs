@@ -10,6 +10,7 @@ mod clocks;
 mod dedup;
 mod digests;
 mod engines;
+mod event_orders;
 mod format;
 mod hand_outs;
 mod hosts;
