@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::engine::Health;
 use acefleet_registry::stream::StreamEnd;
 use acefleet_registry::{Command, Engine, EngineId, State, Stream};
@@ -34,8 +35,6 @@ const ROUND: Duration = Duration::from_secs(10);
 const HUNG_AFTER: u32 = 3;
 /// Streams that one write marks.
 const MARKS_AT_ONCE: usize = 1_000;
-/// Reason of an end that nobody reported.
-const STALE: &str = "stale_stream_detected";
 
 /// A stream to poll.
 struct Target {
@@ -274,7 +273,7 @@ async fn end(ctx: &Context, stream: &Stream) {
     let id = &stream.start.id;
     tracing::info!(stream = &**id, "the engine does not know the session any more; ending the stream");
     let end =
-        StreamEnd { stream_id: Some(id.to_string()), container_id: None, reason: Some(STALE.to_owned()) };
+        StreamEnd { stream_id: Some(id.to_string()), container_id: None, reason: Some(EndReason::Denied) };
     ctx.writer.settle(Command::StreamEnded(end)).await;
 }
 

@@ -2,14 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::stream::StreamEnd;
 use acefleet_registry::{Command, WallMs};
 
 use crate::fleet::{Fleet, FleetError, containers};
 use crate::peers::{Answer, Question, StreamSample};
-
-/// Reason of a stream that was ended through the API.
-pub const STOPPED_BY_API: &str = "manual_stop_via_api";
 
 /// Time of the caller that is reserved for writing the end of a stream, even if its engine does not answer.
 const WRITE_AT_LEAST: Duration = Duration::from_millis(800);
@@ -55,7 +53,7 @@ impl Fleet {
         let end = StreamEnd {
             stream_id: Some(id.to_owned()),
             container_id: None,
-            reason: Some(STOPPED_BY_API.to_owned()),
+            reason: Some(EndReason::StoppedByApi),
         };
         self.write(Command::StreamEnded(end), deadline).await?;
         Ok(())

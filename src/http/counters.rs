@@ -3,14 +3,12 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::event::EventLog;
 use axum::http::StatusCode;
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
-
-/// The reason in the event log when an engine does not know a stream any more.
-const STALE: &str = "(stale_stream_detected)";
 
 /// Counters of this process since its start.
 pub(crate) struct Counters {
@@ -161,7 +159,8 @@ impl Counters {
     pub fn gather(&self, events: &EventLog) -> Vec<MetricFamily> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = events.iter().rev().take_while(|event| event.id > *seen);
-        self.stale.inc_by(fresh.filter(|event| event.message.ends_with(STALE)).count() as u64);
+        let denied = format!("({})", EndReason::Denied);
+        self.stale.inc_by(fresh.filter(|event| event.message.ends_with(&denied)).count() as u64);
         *seen = newest(events).max(*seen);
         self.registry.gather()
     }

@@ -36,5 +36,7 @@ pub use records::node::{Node, NodeInfo};
 pub use records::policy::Policy;
 pub use records::stream::Stream;
 pub use records::time::{Elapsed, WallMs};
-pub use records::{breaker, calendar, cause, engine, event, health, lack, mark, node, policy, stream, vpn};
+pub use records::{
+    breaker, calendar, cause, end_reason, engine, event, health, lack, mark, node, policy, stream, vpn,
+};
 pub use state::State;

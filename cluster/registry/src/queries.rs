@@ -7,12 +7,13 @@ use crate::command::{Command, Reply};
 use crate::records::access::Access;
 use crate::records::breaker::{Breaker, BreakerKind, BreakerState};
 use crate::records::calendar::Calendar;
+use crate::records::end_reason::EndReason;
 use crate::records::engine::{Engine, Phase, Usage};
 use crate::records::event::EventLog;
 use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::node::{DockerState, Node};
 use crate::records::policy::{BreakerPolicy, Policy};
-use crate::records::stream::{HOST_DOWN, Stream, StreamEnd};
+use crate::records::stream::{Stream, StreamEnd};
 use crate::records::time::{Elapsed, WallMs};
 use crate::state::{OpRecord, Remembered, State};
 use crate::weight::{self, Weights};
@@ -337,6 +338,6 @@ impl State {
 /// True for a stream that ended because its host was down: nobody has seen its end.
 pub(crate) fn ended_by_guess(stream: &Stream) -> bool {
     !stream.is_started()
-        && stream.end_reason.as_deref() == Some(HOST_DOWN)
+        && stream.end_reason.as_ref().is_some_and(EndReason::is_guess)
         && !stream.start.playback_session_id.is_empty()
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::mem::size_of_val;
 
 use crate::command::{Refusal, Reply};
+use crate::records::end_reason::EndReason;
 use crate::records::engine::{Engine, EngineSpec, Kind};
 use crate::records::event::Event;
 use crate::records::node::{DockerState, Node};
@@ -130,7 +131,10 @@ impl Weigh for StreamStart {
 impl Weigh for Stream {
     fn weight(&self) -> u64 {
         let sessions: u64 = self.past_sessions.iter().map(|session| TEXT + text(session)).sum();
-        self.start.weight() + text(&self.container_id) + sessions + maybe(self.end_reason.as_deref())
+        self.start.weight()
+            + text(&self.container_id)
+            + sessions
+            + maybe(self.end_reason.as_ref().map(EndReason::as_str))
     }
 }
 

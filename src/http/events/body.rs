@@ -1,8 +1,10 @@
 //! Bodies of stream events: checks them and turns them into commands.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::stream::{KeyType, StreamEnd, StreamStart};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -189,7 +191,7 @@ impl StreamEndedEvent {
         StreamEnd {
             stream_id: given(self.stream_id),
             container_id: given(self.container_id),
-            reason: given(self.reason),
+            reason: given(self.reason).map(|words| EndReason::from(Cow::Owned(words))),
         }
     }
 }

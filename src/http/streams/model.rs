@@ -74,7 +74,7 @@ impl StreamState {
             is_live: start.is_live,
             started_at: zulu(shown(stream.started_at_ms)),
             ended_at: stream.ended_at_ms.map(|at| zulu(shown(at))),
-            end_reason: stream.end_reason.as_deref().map(str::to_owned),
+            end_reason: stream.end_reason.clone().map(String::from),
             status: stream.status,
             mark: None,
             peers: sample.and_then(|sample| sample.peers),

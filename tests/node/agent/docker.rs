@@ -12,6 +12,7 @@ use acefleet::agent::DockerRuntime;
 use acefleet::agent::runtime::ContainerRuntime;
 use acefleet_registry::cause::Cause;
 use acefleet_registry::command::StopWhen;
+use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::engine::{EngineSpec, Health, Phase};
 use acefleet_registry::node::DockerState;
 use acefleet_registry::{Command, Engine};
@@ -229,7 +230,7 @@ async fn streams_play_are_sampled_and_end_with_their_session() {
 
     bed.node.agent().stop_session(id, &start.command_url).await.unwrap();
     let ended = bed.node.wait("the end", |s| s.stream(&start.id).filter(|s| !s.is_started()).cloned()).await;
-    assert_eq!(ended.end_reason.as_deref(), Some("stale_stream_detected"));
+    assert_eq!(ended.end_reason, Some(EndReason::Denied));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

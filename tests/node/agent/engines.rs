@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::bed::agent::{Node, until};
 use crate::bed::fake::Fake;
 use acefleet_registry::command::Adopt;
+use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::engine::{EngineSpec, Health, Phase, Ports};
 use acefleet_registry::health::HealthFault;
 use acefleet_registry::stream::{StreamEnd, StreamStart};
@@ -192,7 +193,7 @@ async fn a_session_that_the_engine_denies_ends_and_frees_its_samples() {
     stage.script(STAT, 200, r#"{"response":null,"error":"unknown playback session id"}"#);
     stage.playing("s", "1").await;
     let ended = stage.node.wait("the end", |s| s.stream("s").filter(|s| !s.is_started()).cloned()).await;
-    assert_eq!(ended.end_reason.as_deref(), Some("stale_stream_detected"));
+    assert_eq!(ended.end_reason, Some(EndReason::Denied));
     until("the samples are gone", async || stage.node.agent().samples("s", None).is_empty()).await;
 }
 

@@ -7,13 +7,13 @@ use crate::command::{Adopt, RefusalCode, Reply, StopWhen, Taken};
 use crate::level::Level;
 use crate::records::breaker::BreakerKind;
 use crate::records::cause::Cause;
+use crate::records::end_reason::EndReason;
 use crate::records::engine::{Ending, Engine, Health, Phase, TakenOff};
 use crate::records::event::EventType;
 use crate::records::health::{Failing, HealthFault};
 use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::lack::{Lack, clipped};
 use crate::records::node::Node;
-use crate::records::stream::ENGINE_GONE;
 use crate::records::time::Elapsed;
 use crate::records::vpn::VpnFault;
 use crate::rules::engines::{keeps_listed, keeps_running, why_off_network};
@@ -266,7 +266,7 @@ fn drain(state: &mut State, engine: &Engine, cause: &Cause) -> Reply {
 }
 
 pub(super) fn gone(state: &mut State, id: EngineId, cause: &Cause) -> Reply {
-    streams::end_all_of(state, id, ENGINE_GONE);
+    streams::end_all_of(state, id, &EndReason::EngineGone);
     let Some(engine) = state.engine(id).filter(|e| e.phase.is_live()).cloned() else {
         return refused(RefusalCode::NotFound, format!("engine {id} is not live"));
     };

@@ -8,12 +8,12 @@ use crate::command::{RefusalCode, Reply};
 use crate::level::Level;
 use crate::records::breaker::BreakerKind;
 use crate::records::cause::Cause;
+use crate::records::end_reason::EndReason;
 use crate::records::engine::Engine;
 use crate::records::event::EventType;
 use crate::records::ids::{EngineId, NodeId};
 use crate::records::lack::{Lack, clipped};
 use crate::records::node::{Availability, DockerState, Node, NodeInfo, Wanted};
-use crate::records::stream;
 use crate::state::State;
 
 pub(super) fn up(state: &mut State, info: &NodeInfo) -> Reply {
@@ -104,7 +104,7 @@ pub(super) fn down(state: &mut State, id: NodeId, down: bool) -> Reply {
     let own: Vec<EngineId> = state.live_engines().filter(|e| e.node == id).map(|e| e.id).collect();
     for engine in own {
         if down {
-            streams::end_all_of(state, engine, stream::HOST_DOWN);
+            streams::end_all_of(state, engine, &EndReason::HostDown);
         } else {
             streams::may_go_on(state, engine);
         }

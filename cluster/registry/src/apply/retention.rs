@@ -2,7 +2,7 @@
 //! has and writes nothing.
 
 use crate::apply::streams;
-use crate::records::stream::UNWATCHED;
+use crate::records::end_reason::EndReason;
 use crate::state::State;
 use crate::weight;
 
@@ -39,7 +39,7 @@ pub(super) fn evict(state: &mut State) {
             break;
         }
         match state.index.by_seq.get(&seq).cloned() {
-            Some(stream) => streams::end(state, &stream, UNWATCHED),
+            Some(stream) => streams::end(state, &stream, EndReason::Unwatched),
             None => break,
         };
     }

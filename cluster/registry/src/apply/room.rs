@@ -8,7 +8,8 @@ use std::sync::Arc;
 use crate::apply::fate::{self, Fate};
 use crate::apply::streams;
 use crate::command::{Command, Refusal};
-use crate::records::stream::{CROWDED_OUT, Stream, StreamEnd, StreamStart};
+use crate::records::end_reason::EndReason;
+use crate::records::stream::{Stream, StreamEnd, StreamStart};
 use crate::rules::admission::no_room;
 use crate::state::State;
 use crate::weight::{
@@ -91,7 +92,7 @@ fn for_streams(state: &mut State, started: &[Arc<StreamStart>], over: &Ended<'_>
         return Err(no_room("started streams", STARTED_STREAMS_MAX));
     }
     for stream in crowded_out {
-        streams::end(state, &stream, CROWDED_OUT);
+        streams::end(state, &stream, EndReason::CrowdedOut);
     }
     Ok(())
 }

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use crate::apply::fate::{self, Fate, Late};
 use crate::apply::note;
 use crate::command::Reply;
+use crate::records::end_reason::EndReason;
 use crate::records::engine::Engine;
 use crate::records::event::EventType;
 use crate::records::ids::{EngineId, NodeId};
-use crate::records::stream::{
-    CROWDED_OUT, ENGINE_GONE, HOST_DOWN, Stream, StreamEnd, StreamStart, StreamStatus,
-};
+use crate::records::stream::{Stream, StreamEnd, StreamStart, StreamStatus};
 use crate::records::time::Elapsed;
 use crate::rules::matching;
 use crate::state::State;
@@ -34,7 +33,7 @@ pub(super) fn started(state: &mut State, start: &Arc<StreamStart>) -> Arc<Stream
         Fate::Late(late) => (Some(late), Vec::new()),
         Fate::Begins { before: None } => (None, Vec::new()),
         Fate::Begins { before: Some(known) } => {
-            end(state, &known, "superseded by a new session");
+            end(state, &known, EndReason::Superseded);
             (None, sessions_before(&known))
         }
     };
@@ -63,8 +62,8 @@ pub(super) fn started(state: &mut State, start: &Arc<StreamStart>) -> Arc<Stream
     note(state, EventType::Stream, "started", message, Some(&stream.container_id), Some(&start.id));
     let stream = state.put_stream(stream);
     match late {
-        Some(Late::Ended) => return end(state, &stream, "ended before it was reported as started"),
-        Some(Late::EngineGone) => return end(state, &stream, ENGINE_GONE),
+        Some(Late::Ended) => return end(state, &stream, EndReason::BeforeStart),
+        Some(Late::EngineGone) => return end(state, &stream, EndReason::EngineGone),
         None => {}
     }
     crowd_out(state, stream.engine, stream.seq);
@@ -85,7 +84,7 @@ fn crowd_out(state: &mut State, engine: Option<EngineId>, before: u64) {
         let oldest = state.index.unasked.range((engine, 0)..(engine, before)).next();
         let oldest = oldest.and_then(|(_, seq)| state.index.by_seq.get(seq).cloned());
         let Some(oldest) = oldest else { return };
-        end(state, &oldest, CROWDED_OUT);
+        end(state, &oldest, EndReason::CrowdedOut);
     }
 }
 
@@ -96,7 +95,7 @@ fn make_way(state: &mut State, keep: u64) {
         let oldest = state.index.unaskable.iter().find(|seq| **seq != keep);
         let oldest = oldest.and_then(|seq| state.index.by_seq.get(seq)).cloned();
         let Some(oldest) = oldest else { return };
-        end(state, &oldest, CROWDED_OUT);
+        end(state, &oldest, EndReason::CrowdedOut);
     }
 }
 
@@ -165,7 +164,7 @@ fn attach(state: &mut State, stream: &mut Stream) {
 /// guess; without a name the engine's newest stream is meant.
 pub(super) fn ended(state: &mut State, event: &StreamEnd) -> Option<Arc<Stream>> {
     // A client's word is no guess.
-    let reason = event.reason.as_deref().filter(|reason| *reason != HOST_DOWN).unwrap_or("unknown");
+    let reason = event.reason.clone().filter(|reason| !reason.is_guess()).unwrap_or(EndReason::Unknown);
     if let Some(id) = event.names() {
         let Some(stream) = state.stream(id).cloned() else {
             // Without a session in the id, a later stream of the same key would be taken for this one.
@@ -185,7 +184,7 @@ pub(super) fn ended(state: &mut State, event: &StreamEnd) -> Option<Arc<Stream>>
 }
 
 /// The one path on which a stream ends.
-pub(super) fn end(state: &mut State, stream: &Stream, reason: &str) -> Arc<Stream> {
+pub(super) fn end(state: &mut State, stream: &Stream, reason: EndReason) -> Arc<Stream> {
     if !stream.is_started() {
         return Arc::new(stream.clone());
     }
@@ -199,7 +198,7 @@ pub(super) fn end(state: &mut State, stream: &Stream, reason: &str) -> Arc<Strea
     state.put_stream(Stream {
         status: StreamStatus::Ended,
         ended_at_ms: Some(now),
-        end_reason: Some(reason.into()),
+        end_reason: Some(reason),
         silent_since_ms: None,
         ..stream.clone()
     })
@@ -233,9 +232,9 @@ pub(super) fn silence(
 }
 
 /// The end of a stream that was guessed is reported: it is certain now.
-fn confirm(state: &mut State, stream: &Stream, reason: &str) {
-    if stream.end_reason.as_deref() == Some(HOST_DOWN) {
-        state.put_stream(Stream { end_reason: Some(reason.into()), ..stream.clone() });
+fn confirm(state: &mut State, stream: &Stream, reason: EndReason) {
+    if stream.end_reason.as_ref().is_some_and(EndReason::is_guess) {
+        state.put_stream(Stream { end_reason: Some(reason), ..stream.clone() });
     }
 }
 
@@ -263,9 +262,9 @@ pub(super) fn may_go_on(state: &mut State, engine: EngineId) {
 }
 
 /// Ends every started stream of an engine, in order of arrival.
-pub(super) fn end_all_of(state: &mut State, engine: EngineId, reason: &str) {
+pub(super) fn end_all_of(state: &mut State, engine: EngineId, reason: &EndReason) {
     let streams: Vec<Arc<Stream>> = state.streams_of(engine).cloned().collect();
     for stream in streams {
-        end(state, &stream, reason);
+        end(state, &stream, reason.clone());
     }
 }

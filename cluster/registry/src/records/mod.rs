@@ -4,6 +4,7 @@
 //! - [`ids`]: names of members, engines and writes
 //! - [`node`], [`engine`], [`stream`], [`vpn`]: members, engines, streams and VPN containers
 //! - [`cause`], [`health`]: why an engine did not start, leaves, or ended, and what is wrong with one that fails its health checks
+//! - [`end_reason`]: why a stream ended
 //! - [`policy`], [`breaker`], [`lack`]: settings, circuit breakers, and what hosts lack by name
 //! - [`mark`]: an engine that is taken although no stream is known on it
 //! - [`event`]: what happened
@@ -13,6 +14,7 @@ pub mod access;
 pub mod breaker;
 pub mod calendar;
 pub mod cause;
+pub mod end_reason;
 pub mod engine;
 pub mod event;
 pub mod health;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::records::end_reason::EndReason;
 use crate::records::ids::EngineId;
 use crate::records::time::Elapsed;
 
@@ -34,21 +35,9 @@ pub enum KeyType {
 pub enum StreamStatus {
     /// Running.
     Started,
-    /// Over; the same session never starts again, unless its end was a guess ([`HOST_DOWN`]).
+    /// Over; the same session never starts again, unless its end was a guess ([`EndReason::is_guess`]).
     Ended,
 }
-
-/// Reason of the end of a stream whose host is down: a guess, which the host may correct when it is back.
-pub const HOST_DOWN: &str = "host_down";
-
-/// Reason of the end of a stream whose engine was removed or vanished.
-pub const ENGINE_GONE: &str = "engine_gone";
-
-/// Reason of the end of a stream that nobody ended and no engine can be asked about.
-pub const UNWATCHED: &str = "unwatched";
-
-/// Reason of the end of such a stream when there were too many: it was the oldest.
-pub const CROWDED_OUT: &str = "crowded_out";
 
 /// The facts of a `stream_started` event, already validated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,7 +88,7 @@ pub struct StreamEnd {
     pub container_id: Option<String>,
     /// Why, in the proxy's words.
     #[serde(default)]
-    pub reason: Option<String>,
+    pub reason: Option<EndReason>,
 }
 
 impl StreamEnd {
@@ -131,7 +120,7 @@ pub struct Stream {
     pub ended_at_ms: Option<Elapsed>,
     /// Why it ended.
     #[serde(default)]
-    pub end_reason: Option<Box<str>>,
+    pub end_reason: Option<EndReason>,
     /// Newest sessions that ran under this id before and are over, so that a late repeat of their start
     /// does not bring them back. Only ids that do not contain the session have any.
     #[serde(default)]

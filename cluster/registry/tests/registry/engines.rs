@@ -2,6 +2,7 @@
 
 use acefleet_registry::cause::Cause;
 use acefleet_registry::command::{Adopt, StopWhen};
+use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::engine::{EngineSpec, Health, Phase, Ports};
 use acefleet_registry::{Command, EngineId, NodeId, RefusalCode, Reply};
 
@@ -154,7 +155,7 @@ fn an_engine_that_goes_ends_its_streams_once() {
     assert_eq!(world.state.usage(ended.id).last_stream_end_ms, Some(world.now));
     assert_eq!(world.state.stream_counts(), (0, 2));
     for stream in world.state.streams() {
-        assert_eq!(stream.end_reason.as_deref(), Some("engine_gone"));
+        assert_eq!(stream.end_reason, Some(EndReason::EngineGone));
         assert_eq!(stream.ended_at_ms, Some(world.now));
     }
     assert!(!world.finish("k|a"));

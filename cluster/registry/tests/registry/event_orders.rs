@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::stream::{StreamEnd, StreamStart};
 use acefleet_registry::{Command, EngineId, Level, NodeId, OpId, Proposal, State, apply};
 
@@ -301,7 +302,7 @@ impl Stage {
 
     fn command(&self, event: Event) -> Command {
         let first = &self.engines[0];
-        let (reason, container_id) = (Some(SAID.to_owned()), Some(first.2.clone()));
+        let (reason, container_id) = (Some(EndReason::Said(SAID.to_owned())), Some(first.2.clone()));
         match event {
             Event::Start(id, session, engine) => {
                 let start = playing("k", session, self.engines[engine].1);
@@ -324,7 +325,7 @@ impl Stage {
     fn streams(&self, state: &State) -> BTreeMap<String, (bool, String, usize, Option<String>)> {
         let of = |stream: &acefleet_registry::Stream| {
             let engine = self.engines.iter().position(|engine| Some(engine.0) == stream.engine);
-            let reason = stream.end_reason.as_deref().map(str::to_owned);
+            let reason = stream.end_reason.clone().map(String::from);
             let session = stream.start.playback_session_id.clone();
             (stream.start.id.to_string(), (stream.is_started(), session, engine.unwrap_or(9), reason))
         };

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use acefleet_registry::breaker::BreakerKind;
 use acefleet_registry::cause::Cause;
 use acefleet_registry::command::{Adopt, Step, StopWhen, Taken};
+use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::engine::{EngineSpec, Health, Ports};
 use acefleet_registry::health::HealthFault;
 use acefleet_registry::lack::Lack;
@@ -73,7 +74,7 @@ fn end() -> StreamEnd {
     StreamEnd {
         stream_id: Some("k|s".to_owned()),
         container_id: Some("c".to_owned()),
-        reason: Some("eof".to_owned()),
+        reason: Some(EndReason::Said("eof".to_owned())),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use acefleet_registry::cause::Cause;
+use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::engine::Phase;
 use acefleet_registry::node::{DockerState, Wanted};
 use acefleet_registry::plan::{Wait, next};
@@ -274,7 +275,7 @@ fn a_node_that_is_down_is_replaced_and_comes_back_with_what_it_runs() {
     assert!(after.commands.iter().all(|command| !matches!(command, Command::NodeDown { .. })), "one verdict");
     assert!(after.waits.contains(&Wait::Down { node: NodeId(2) }), "{:?}", after.waits);
     let stream = world.state.stream("k|s").unwrap();
-    assert_eq!((stream.is_started(), stream.end_reason.as_deref()), (false, Some("host_down")));
+    assert_eq!((stream.is_started(), stream.end_reason.clone()), (false, Some(EndReason::HostDown)));
     assert!(world.state.listed_engines().all(|e| e.id != lost.id), "it is offered to clients");
 
     // Its capacity is replaced although MAX_REPLICAS was reached, on hosts that answer.
@@ -315,7 +316,7 @@ fn a_stream_goes_on_when_its_host_is_back_and_says_so() {
     world.run(verdict(true));
     let end = StreamEnd {
         stream_id: Some("k|s".to_owned()),
-        reason: Some("host_down".to_owned()),
+        reason: Some(EndReason::HostDown),
         ..StreamEnd::default()
     };
     assert!(!world.finish_by(end), "it ended with its host");

@@ -1,6 +1,7 @@
 //! What is forgotten, and what is not.
 
 use acefleet_registry::breaker::BreakerKind;
+use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::event::EVENTS_MAX;
 use acefleet_registry::state::Tables;
 use acefleet_registry::stream::{StreamEnd, StreamStart};
@@ -57,7 +58,11 @@ fn streams_that_nobody_can_ask_about_end_after_a_day_wherever_they_are() {
     world.run(NOTHING);
     for id in ["k|external", "k|silent"] {
         let ended = world.state.stream(id).unwrap();
-        assert_eq!((ended.is_started(), ended.end_reason.as_deref()), (false, Some("unwatched")), "{id}");
+        assert_eq!(
+            (ended.is_started(), ended.end_reason.clone()),
+            (false, Some(EndReason::Unwatched)),
+            "{id}"
+        );
         assert_eq!(ended.ended_at_ms, Some(world.state.clock_ms()));
     }
     assert!(world.state.stream("k|ours").unwrap().is_started());

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use acefleet_registry::command::Step;
-use acefleet_registry::stream::{CROWDED_OUT, StreamEnd, StreamStart};
+use acefleet_registry::end_reason::EndReason;
+use acefleet_registry::stream::{StreamEnd, StreamStart};
 use acefleet_registry::{Command, NodeId, OpId, Proposal, RefusalCode, Reply, apply, weight};
 
 use crate::support::{World, engine, invariants, playing, refusal};
@@ -74,7 +75,7 @@ fn a_start_that_needs_room_does_not_end_the_stream_that_it_names() {
     }
     silence(&mut world, 1..4);
     assert!(world.begin(larger).is_started());
-    assert_eq!(world.state.stream("k|full-1").unwrap().end_reason.as_deref(), Some(CROWDED_OUT));
+    assert_eq!(world.state.stream("k|full-1").unwrap().end_reason, Some(EndReason::CrowdedOut));
     invariants::check_state(&world.state).unwrap();
 }
 
@@ -162,8 +163,8 @@ fn a_stream_that_a_batch_ends_is_not_crowded_out_before() {
     world.begin(unasked("ends-2", port));
     world.begin(unasked("silent-2", port));
     world.run(batch([heavy("a", port), heavy("b", port)], &["k|ends-2"]));
-    let why = |id: &str| world.state.stream(id).unwrap().end_reason.as_deref().unwrap().to_owned();
-    assert_eq!([why("k|ends-2"), why("k|silent-2")], ["unknown", CROWDED_OUT]);
+    let why = |id: &str| world.state.stream(id).unwrap().end_reason.clone().unwrap();
+    assert_eq!([why("k|ends-2"), why("k|silent-2")], [EndReason::Unknown, EndReason::CrowdedOut]);
 }
 
 #[test]
@@ -241,7 +242,7 @@ fn streams_that_nobody_can_ask_about_make_room_for_others() {
     let taken = fill(&mut world, port);
     for id in ["k|silent", "k|foreign"] {
         let stream = world.state.stream(id).unwrap();
-        assert_eq!(stream.end_reason.as_deref(), Some(CROWDED_OUT), "{id}");
+        assert_eq!(stream.end_reason, Some(EndReason::CrowdedOut), "{id}");
     }
     assert_eq!(world.state.stream_counts(), (taken, taken + 2));
     // One that is refused all the same ends nobody.
@@ -282,7 +283,7 @@ fn streams_that_never_could_be_asked_about_fill_a_part_of_the_room_only() {
         "the oldest is forgotten by now"
     );
     let oldest = world.state.streams().find(|stream| !stream.is_started()).unwrap();
-    assert_eq!(oldest.end_reason.as_deref(), Some(CROWDED_OUT));
+    assert_eq!(oldest.end_reason, Some(EndReason::CrowdedOut));
     // Those that are asked about have their room beside them.
     let before = world.state.stream_counts().0;
     (0..50).for_each(|n| assert!(world.begin(heavy(&format!("here-{n}"), port)).is_started()));
@@ -358,7 +359,7 @@ fn an_engine_holds_some_thousand_streams_that_nobody_can_ask_about() {
     flood(&mut world, 0, 40_000);
     invariants::check_state(&world.state).unwrap();
     assert_eq!(world.state.active_streams(running.id), 2_000);
-    assert_eq!(world.state.stream("k|037999").unwrap().end_reason.as_deref(), Some(CROWDED_OUT));
+    assert_eq!(world.state.stream("k|037999").unwrap().end_reason, Some(EndReason::CrowdedOut));
     assert!(world.state.stream("k|038000").unwrap().is_started(), "the oldest end first");
     // One that its engine can be asked about stays, however many there are.
     world.begin(playing("k", "asked", port));

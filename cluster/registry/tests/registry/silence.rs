@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use acefleet_registry::stream::{CROWDED_OUT, StreamStart, UNWATCHED};
+use acefleet_registry::end_reason::EndReason;
+use acefleet_registry::stream::StreamStart;
 use acefleet_registry::{Command, Engine, NodeId, OpId, Proposal, RefusalCode, Reply, Stream, apply};
 
 use crate::support::{World, engine, invariants, playing, refusal};
@@ -42,7 +43,7 @@ fn a_silent_stream_ends_a_watched_day_after_it_fell_silent() {
     assert!(now(&world, &stream).is_started());
     world.wait_ms(1);
     touch(&mut world);
-    assert_eq!(now(&world, &stream).end_reason.as_deref(), Some(UNWATCHED));
+    assert_eq!(now(&world, &stream).end_reason, Some(EndReason::Unwatched));
     assert!(now(&world, &answers).is_started(), "a stream that answers ended");
 }
 
@@ -114,7 +115,7 @@ fn an_engine_holds_some_thousand_silent_streams_and_the_oldest_of_them_end() {
     invariants::check_state(&world.state).unwrap();
     assert_eq!(world.state.active_streams(running.id), 2_000);
     assert!(now(&world, &plays).is_started(), "a stream that answers ended");
-    assert_eq!(world.state.stream("k|003000").unwrap().end_reason.as_deref(), Some(CROWDED_OUT));
+    assert_eq!(world.state.stream("k|003000").unwrap().end_reason, Some(EndReason::CrowdedOut));
     assert!(world.state.stream("k|004999").unwrap().is_started(), "the oldest end first");
     flood(&mut world, &running, 5_000, 100);
     assert_eq!(world.state.active_streams(running.id), 2_000);
@@ -149,7 +150,7 @@ fn nobody_can_ask_about_streams_that_start_on_a_host_that_is_down() {
     assert_eq!(now(&world, &stream).unasked_since(), Some(begun));
     world.wait_ms(1);
     touch(&mut world);
-    assert_eq!(now(&world, &stream).end_reason.as_deref(), Some(UNWATCHED));
+    assert_eq!(now(&world, &stream).end_reason, Some(EndReason::Unwatched));
     // It gives figures again when the host is back.
     let stream = world.begin(playing("k", "t", port));
     world.run(Command::NodeDown { node: NodeId(2), down: false });

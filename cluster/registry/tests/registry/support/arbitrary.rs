@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use acefleet_registry::breaker::BreakerKind;
 use acefleet_registry::command::{Adopt, Step, StopWhen, Taken};
+use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::engine::{EngineSpec, Health, Ports};
 use acefleet_registry::health::HealthFault;
 use acefleet_registry::lack::Lack;
@@ -151,7 +152,7 @@ fn end() -> impl Strategy<Value = StreamEnd> {
     (
         option::weighted(0.8, id),
         option::weighted(0.3, container),
-        option::weighted(0.5, Just("eof".to_owned())),
+        option::weighted(0.5, Just(EndReason::Said("eof".to_owned()))),
     )
         .prop_map(|(stream_id, container_id, reason)| StreamEnd { stream_id, container_id, reason })
 }

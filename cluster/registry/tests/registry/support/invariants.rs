@@ -6,13 +6,14 @@ use std::sync::Arc;
 use acefleet_registry::cause::Cause;
 use acefleet_registry::command::{StopWhen, Taken};
 use acefleet_registry::conf::http_port;
+use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::engine::{EngineSpec, Health, Phase};
 use acefleet_registry::event::EVENTS_MAX;
 use acefleet_registry::node::{Availability, DockerState};
 use acefleet_registry::rules::hosts::{Demand, Observations, candidates};
 use acefleet_registry::rules::load::{Load, loads};
 use acefleet_registry::state::Tables;
-use acefleet_registry::stream::{HOST_DOWN, Stream};
+use acefleet_registry::stream::Stream;
 use acefleet_registry::weight;
 use acefleet_registry::{
     Command, Elapsed, Engine, EngineId, Level, NodeId, OpId, Proposal, RefusalCode, Reply, Reserve, State,
@@ -94,7 +95,7 @@ impl History {
                 ensure!(old.engine.is_none() || old.engine == stream.engine, "{id} changed its engine");
                 // A guessed end may be confirmed, which changes its reason and nothing else.
                 let confirmed = Stream { end_reason: stream.end_reason.clone(), ..(**old).clone() };
-                let is_guess = old.end_reason.as_deref() == Some(HOST_DOWN);
+                let is_guess = old.end_reason.as_ref().is_some_and(EndReason::is_guess);
                 ensure!(
                     old.is_started() || old == stream || goes_on || (is_guess && confirmed == **stream),
                     "{id} changed after its end"
