@@ -2,17 +2,20 @@
 //!
 //! - The stream ends when the engine says repeatedly that it does not know the session.
 //! - A stream that ended because this host was down starts again when the engine says that it plays.
-//! - A stream without figures is marked as silent until it gives some.
+//! - A stream without figures is marked as silent until it gives some, and ends when no client is connected to its engine.
+//! - An engine that looks idle, and is in use, is reported: by a client that stays connected, or by a session that it plays although
+//!   its stream was taken for ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use acefleet_registry::command::InUse;
 use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::engine::Health;
 use acefleet_registry::stream::StreamEnd;
-use acefleet_registry::{Command, Engine, EngineId, State, Stream};
+use acefleet_registry::{Command, Engine, EngineId, Level, State, Stream};
 use futures::StreamExt;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
@@ -20,7 +23,9 @@ use url::Url;
 
 use crate::agent::address;
 use crate::agent::context::{Context, Work};
+use crate::agent::contradicted::Contradicted;
 use crate::agent::fetch::{self, FetchError};
+use crate::agent::lock::unpoisoned;
 use crate::agent::resume;
 use crate::agent::samples::{self, Answer};
 use crate::agent::silence::Silences;
@@ -33,6 +38,12 @@ const AT_ONCE: usize = 32;
 const ROUND: Duration = Duration::from_secs(10);
 /// An unhealthy engine that fails to answer this often in a round is not asked again in that round.
 const HUNG_AFTER: u32 = 3;
+/// An end of which its engine is asked: engines that look idle are stopped sooner, unless floors keep them.
+const LATELY_MS: u64 = 600_000;
+/// Ended streams of one engine that are asked about.
+const ENDED_AT_ONCE: usize = 8;
+/// Polls without figures after which a stream counts as one that gives none.
+const GIVES_NONE: u32 = 3;
 /// Streams that one write marks.
 const MARKS_AT_ONCE: usize = 1_000;
 
@@ -67,8 +78,10 @@ pub(super) async fn run(ctx: Arc<Context>, client: reqwest::Client) {
         client,
         silences,
         ended: BTreeSet::new(),
+        contradicted: Contradicted::new(ctx.config.use_after),
         known: None,
         marking: None,
+        seeing: None,
         resuming: None,
     };
     loop {
@@ -89,12 +102,16 @@ struct Collector {
     ctx: Arc<Context>,
     client: reqwest::Client,
     silences: Silences,
-    /// Streams that have certainly ended, though `State::may_go_on` still says that they may play.
+    /// Streams that have certainly ended: their engine has denied their session since.
     ended: BTreeSet<u64>,
+    /// Streams that were taken for ended, and are played.
+    contradicted: Contradicted,
     /// The newest stream when this node had caught up. It has watched later ones from their start.
     known: Option<u64>,
     /// The running write of marks.
     marking: Option<JoinHandle<()>>,
+    /// The running write of what is in use.
+    seeing: Option<JoinHandle<()>>,
     /// The running writes that start streams again.
     resuming: Option<JoinHandle<()>>,
 }
@@ -114,6 +131,7 @@ impl Collector {
         });
         let answers: Vec<_> = polls.buffer_unordered(AT_ONCE).collect().await;
         let (mut plays_on, mut answering) = (Vec::new(), BTreeSet::new());
+        let (mut playing, mut found) = (BTreeSet::new(), BTreeSet::new());
         for (stream, answer) in answers {
             let now = Instant::now();
             match &answer {
@@ -122,6 +140,7 @@ impl Collector {
                         self.ctx.signs.note(engine, now);
                     }
                     self.silences.answered(stream.seq, now);
+                    playing.extend(stream.engine.filter(|_| stream.is_started()));
                     if stream.silent_since_ms.is_some() {
                         answering.insert(stream.seq);
                     }
@@ -131,12 +150,18 @@ impl Collector {
             match answer {
                 Ok(answer) if stream.is_started() => self.take_in(stream, &answer),
                 Ok(answer) if answer.unknown_session => drop(self.ended.insert(stream.seq)),
-                Ok(answer) if answer.plays() => plays_on.push(stream),
-                Ok(_) => {}
-                Err(error) => self.miss(&stream, &error),
+                Ok(answer) if !answer.plays() => self.contradicted.is_silent_about(stream.seq),
+                Ok(_) if self.ctx.cluster.view().state.may_go_on(&stream) => plays_on.push(stream),
+                Ok(_) => found.extend(self.contradicts(&stream, Instant::now())),
+                Err(error) => {
+                    self.contradicted.is_silent_about(stream.seq);
+                    self.miss(&stream, &error);
+                }
             }
         }
+        *unpoisoned(&self.ctx.playing) = playing;
         self.mark(answering);
+        self.see(found);
         if !plays_on.is_empty() && self.resuming.as_ref().is_none_or(JoinHandle::is_finished) {
             let ctx = Arc::clone(&self.ctx);
             self.resuming = Some(self.ctx.background(async move { resume::all(&ctx, plays_on).await }));
@@ -154,7 +179,11 @@ impl Collector {
         let now = Instant::now();
         for engine in state.published_engines().filter(|engine| engine.node == ctx.node) {
             let base = ctx.addresses.base(engine);
-            for stream in state.streams_of(engine.id).chain(doubtful(state, engine)) {
+            for stream in state
+                .streams_of(engine.id)
+                .chain(doubtful(state, engine))
+                .chain(recently_ended(state, engine))
+            {
                 if stream.start.stat_url.is_empty() {
                     continue;
                 }
@@ -175,6 +204,7 @@ impl Collector {
         }
         self.ended = still_ended;
         self.silences.retain(|seq| all.contains(&seq));
+        self.contradicted.retain(|seq| all.contains(&seq));
         targets.sort_by_key(|target| self.silences.rank(target.stream.seq));
         targets
     }
@@ -201,6 +231,67 @@ impl Collector {
         };
         tracing::debug!(stream = &**id, %error, "a poll of a stream failed");
         self.ctx.report.collector_failed();
+    }
+
+    /// Whether the engine plays a session that was taken for ended. Where it is seen that nobody stays connected, nobody watches it.
+    fn contradicts(&mut self, stream: &Stream, now: Instant) -> Option<InUse> {
+        let engine = stream.engine?;
+        let plays = self.contradicted.plays(stream.seq, now);
+        let is_watched = !unpoisoned(&self.ctx.clients).is_deserted(engine);
+        (plays && is_watched).then_some(InUse { engine, plays: Some(stream.seq) })
+    }
+
+    /// Reports engines in use on which no stream is listed, and streams without viewers. Skipped while the last such write is still
+    /// running.
+    fn see(&mut self, mut found: BTreeSet<InUse>) {
+        if self.seeing.as_ref().is_some_and(|write| !write.is_finished()) {
+            return;
+        }
+        let ctx = Arc::clone(&self.ctx);
+        let view = ctx.cluster.view();
+        let state = &view.state;
+        if state.level() < Level::CURRENT {
+            return;
+        }
+        let mut unviewed = BTreeSet::new();
+        {
+            let clients = unpoisoned(&ctx.clients);
+            for engine in state.published_engines().filter(|engine| engine.node == ctx.node) {
+                let id = engine.id;
+                if state.active_streams(id) == 0 {
+                    let is_named = found.iter().any(|in_use| in_use.engine == id);
+                    if !is_named && clients.uses(id) {
+                        found.insert(InUse { engine: id, plays: None });
+                    }
+                    continue;
+                }
+                let nobody = |polled| clients.without_clients_for(id, ctx.config.unviewed_after, polled);
+                let gives_none = |stream: &&Arc<Stream>| match stream.can_be_asked() {
+                    true => self.silences.misses(stream.seq) >= GIVES_NONE && nobody(true),
+                    false => nobody(engine.health == Health::Unhealthy),
+                };
+                unviewed.extend(
+                    state.streams_of(id).filter(gives_none).map(|stream| stream.seq).take(MARKS_AT_ONCE),
+                );
+            }
+        }
+        if found.is_empty() && unviewed.is_empty() {
+            return;
+        }
+        self.seeing = Some(self.ctx.background(async move {
+            for in_use in &found {
+                let engine = view.state.engine_name(in_use.engine);
+                let by =
+                    if in_use.plays.is_some() { "a session that was taken for ended" } else { "a client" };
+                tracing::info!(engine, by, "an engine is in use though no stream is listed on it");
+            }
+            for stream in unviewed.iter().filter_map(|seq| view.state.streams_behind(seq - 1).next()) {
+                let stream = &*stream.start.id;
+                tracing::info!(stream, "no figures, and no client at its engine; ending the stream");
+            }
+            let node = ctx.node;
+            ctx.writer.settle(Command::StreamsSeen { node, found, unviewed }).await;
+        }));
     }
 
     /// Marks streams that fell silent, and unmarks those that give figures again. Skipped while the last such write is still running:
@@ -234,6 +325,20 @@ impl Collector {
             }
         }));
     }
+}
+
+/// Streams that have ended lately on an engine that looks idle, the newest first: it may contradict their end.
+fn recently_ended<'a>(state: &'a State, engine: &Engine) -> Vec<&'a Arc<Stream>> {
+    if state.active_streams(engine.id) > 0 || state.level() < Level::CURRENT {
+        return Vec::new();
+    }
+    let id = engine.container_id.as_deref().unwrap_or_default();
+    let is_lately = |stream: &&Arc<Stream>| {
+        let ended = stream.ended_at_ms.is_some_and(|at| state.clock_ms().since(at) <= LATELY_MS);
+        let was_denied = stream.end_reason == Some(EndReason::Denied);
+        ended && !was_denied && !stream.start.playback_session_id.is_empty() && !state.may_go_on(stream)
+    };
+    state.streams_of_container(id).rev().filter(is_lately).take(ENDED_AT_ONCE).collect()
 }
 
 /// Streams of an engine that ended because this host was down, and may still play.

@@ -1,6 +1,6 @@
 //! What the agent's tasks share. It decides nothing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::agent::address::Addresses;
 use crate::agent::backoff::Backoff;
+use crate::agent::clients;
 use crate::agent::docker_state::Docker;
 use crate::agent::lock::unpoisoned;
 use crate::agent::pace::Pace;
@@ -48,6 +49,10 @@ pub(super) struct Context {
     pub signs: Signs,
     pub pace: Pace,
     pub pulls: Pulls,
+    /// Who is connected to own engines.
+    pub clients: clients::Shared,
+    /// Own engines that give figures of a stream.
+    pub playing: Mutex<BTreeSet<EngineId>>,
     /// Requests a ping now.
     pub recheck: Arc<Notify>,
     /// Requests a list of containers now.

@@ -18,7 +18,9 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 use crate::agent::docker_connection::{Connection, PING_LIMIT, PULL_LIMIT};
 use crate::agent::docker_convert as convert;
 use crate::agent::docker_refusal::{Call, forbidden};
+use crate::agent::processes::{Processes, UNSEEN};
 use crate::agent::runtime::{ContainerRuntime, Inspection, Observed, RuntimeError, Scope, VpnView};
+use crate::agent::sockets::Sockets;
 use crate::agent::spec::{self, ContainerSpec};
 use crate::config::Config;
 
@@ -32,13 +34,14 @@ const TAIL_BYTES: usize = 16 * 1024;
 /// A Docker daemon.
 pub struct DockerRuntime {
     docker: Connection,
+    processes: Processes,
 }
 
 impl DockerRuntime {
     /// Remembers where the daemon is; connects to nothing.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        Self { docker: Connection::new(config) }
+        Self { docker: Connection::new(config), processes: Processes::default() }
     }
 
     async fn discard(&self, id: &str) -> Result<(), RuntimeError> {
@@ -213,6 +216,23 @@ impl ContainerRuntime for DockerRuntime {
                 .read(Call::Inspect, |docker| async move { docker.inspect_container(id, None).await })
                 .await?;
             convert::inspection(found).ok_or(RuntimeError::NotFound)
+        }
+        .boxed()
+    }
+
+    fn sockets<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Sockets, RuntimeError>> {
+        async move {
+            checked(id)?;
+            if let Some(sockets) = self.processes.sockets(id).await {
+                return Ok(sockets);
+            }
+            let found = self
+                .docker
+                .read(Call::Inspect, |docker| async move { docker.inspect_container(id, None).await })
+                .await?;
+            let process = found.state.and_then(|state| state.pid).filter(|process| *process > 0);
+            self.processes.note(id, process.ok_or(RuntimeError::NotFound)?);
+            self.processes.sockets(id).await.ok_or_else(|| RuntimeError::Other(UNSEEN.to_owned()))
         }
         .boxed()
     }

@@ -10,6 +10,7 @@
 //! - `availability`, `docker_state`, `observe`: whether Docker answers, and what runs on it
 //! - `probe`, [`health`]: whether engines answer; `collector`, [`samples`], [`silence`], `resume`: figures of
 //!   streams, and what follows from them
+//! - [`sockets`], `processes`, [`clients`], [`contradicted`]: whether engines are in use though no stream says so
 //! - [`address`], [`engine_network`], `fetch`: calls to own engines; `shown`: where clients reach them
 //! - [`left_behind`]: engines of an earlier life of this host
 //! - `inspect`: questions of the API; `stopping`: what an agent does before its node stops
@@ -20,8 +21,10 @@
 pub mod address;
 mod availability;
 mod backoff;
+pub mod clients;
 mod collector;
 mod context;
+pub mod contradicted;
 pub mod docker;
 mod docker_connection;
 mod docker_convert;
@@ -42,6 +45,7 @@ mod pace;
 pub mod plan;
 mod probe;
 mod probe_ask;
+mod processes;
 mod pull;
 mod report;
 mod resume;
@@ -50,6 +54,7 @@ pub mod samples;
 mod shown;
 mod signs;
 mod silence;
+pub mod sockets;
 pub mod spec;
 mod starting;
 mod stopping;
@@ -150,6 +155,8 @@ async fn formed(
         signs: signs::Signs::default(),
         pace: pace::Pace::new(deps.config.max_concurrent_provisions, deps.config.min_provision_interval),
         pulls: pull::Pulls::new(Arc::clone(&deps.runtime), deps.cancel.clone(), deps.tracker.clone()),
+        clients: std::sync::Mutex::new(clients::Clients::new(deps.config.use_after)),
+        playing: std::sync::Mutex::default(),
         recheck,
         relist: Notify::new(),
         replan: Notify::new(),
@@ -178,6 +185,7 @@ async fn formed(
         driver::reconcile(Arc::clone(&ctx), observations),
         report::publish(&ctx.cluster, ctx.node, &ctx.report, &deps.soft),
         lacking::run(Arc::clone(&ctx)),
+        clients::watch(Arc::clone(&ctx)),
         left_behind::watch(Arc::clone(&ctx)),
         engines,
     );

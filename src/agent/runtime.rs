@@ -8,6 +8,7 @@ use acefleet_registry::lack::Lack;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
+use crate::agent::sockets::Sockets;
 use crate::agent::spec::{self, ContainerSpec};
 use crate::peers::ContainerView;
 
@@ -186,6 +187,9 @@ pub trait ContainerRuntime: Send + Sync + 'static {
 
     /// Restarts a VPN container by name. It need not be one of ours.
     fn restart<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>>;
+
+    /// Established TCP connections in the network of a container.
+    fn sockets<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Sockets, RuntimeError>>;
 
     /// The last lines that the container wrote, for error messages.
     fn tail<'a>(&'a self, id: &'a str, lines: u32) -> BoxFuture<'a, Result<String, RuntimeError>>;

@@ -85,6 +85,12 @@ impl Silences {
         !self.known.get(&stream).is_some_and(rests)
     }
 
+    /// How many polls in a row brought no figures.
+    #[must_use]
+    pub fn misses(&self, stream: u64) -> u32 {
+        self.known.get(&stream).map_or(0, |polled| polled.misses)
+    }
+
     /// Its place in a round.
     #[must_use]
     pub fn rank(&self, stream: u64) -> Rank {

@@ -77,6 +77,8 @@ fn read(r: &mut Reader) -> Option<Config> {
         policy,
         collect_interval: r.seconds("COLLECT_INTERVAL_S"),
         silent_after: std::time::Duration::from_secs(60),
+        use_after: std::time::Duration::from_secs(10),
+        unviewed_after: std::time::Duration::from_secs(30),
         stats_history_max: r.small_count("STATS_HISTORY_MAX") as usize,
         monitor_interval: r.seconds("MONITOR_INTERVAL_S"),
         health_interval: r.seconds("HEALTH_CHECK_INTERVAL_S"),

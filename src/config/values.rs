@@ -105,6 +105,10 @@ pub struct Config {
     pub collect_interval: Duration,
     /// Time without figures after which a stream is silent. No setting.
     pub silent_after: Duration,
+    /// Time after which a connection, or a session that was taken for ended, counts as a use of an engine. No setting.
+    pub use_after: Duration,
+    /// Time without a client after which a stream that gives no figures has no viewer. No setting.
+    pub unviewed_after: Duration,
     /// `STATS_HISTORY_MAX`: samples of each stream.
     pub stats_history_max: usize,
     /// `MONITOR_INTERVAL_S`: full list of containers, beside Docker's events.

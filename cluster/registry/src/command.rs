@@ -218,6 +218,16 @@ pub enum Command {
         #[serde(rename = "heard")]
         answering: BTreeSet<u64>,
     },
+    /// Who uses this node's engines, as the host sees it: streams that no event reports, and streams that nobody views. Written only for
+    /// what changes.
+    StreamsSeen {
+        /// The node.
+        node: NodeId,
+        /// Engines in use on which no stream is listed.
+        found: BTreeSet<InUse>,
+        /// Numbers of streams that give no figures, on engines to which no client is connected.
+        unviewed: BTreeSet<u64>,
+    },
 }
 
 impl Command {
@@ -240,6 +250,16 @@ impl Command {
         };
         self.started_streams().chain(ended.iter().filter_map(StreamEnd::names))
     }
+}
+
+/// An engine that is in use although no stream is listed on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct InUse {
+    /// The engine.
+    pub engine: EngineId,
+    /// Number of a stream that was taken for ended, and whose session the engine still plays, [`Stream::seq`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plays: Option<u64>,
 }
 
 /// One write of a [`Command::Sequence`].

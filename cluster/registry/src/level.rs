@@ -69,6 +69,7 @@ impl Command {
             Self::NodeDocker { docker: DockerState::Stopping, .. }
             | Self::NodeReplaced { .. }
             | Self::StreamSilence { .. }
+            | Self::StreamsSeen { .. }
             | Self::EngineHealth { fault: Some(_), .. } => Level::CURRENT,
             Self::NodeUp(_)
             | Self::NodeDocker { .. }

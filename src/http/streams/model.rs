@@ -40,6 +40,10 @@ pub(crate) struct StreamState {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "client_disconnected")]
     pub end_reason: Option<String>,
+    /// No event reports it: its host saw that its engine is in use. Absent in all others.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    pub found: bool,
     /// `started` or `ended`.
     #[schema(value_type = String, example = "started")]
     pub status: StreamStatus,
@@ -75,6 +79,7 @@ impl StreamState {
             started_at: zulu(shown(stream.started_at_ms)),
             ended_at: stream.ended_at_ms.map(|at| zulu(shown(at))),
             end_reason: stream.end_reason.clone().map(String::from),
+            found: stream.found,
             status: stream.status,
             mark: None,
             peers: sample.and_then(|sample| sample.peers),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::bed::agent::{Node, until};
 use crate::bed::fake::Fake;
+use acefleet::config::Config;
 use acefleet_registry::command::Adopt;
 use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::engine::{EngineSpec, Health, Phase, Ports};
@@ -44,13 +45,14 @@ async fn answer(State(script): State<Shared>, uri: Uri) -> Response {
 
 /// In place of a status: no answer comes.
 const HANGS: u16 = 0;
-const STATUS: &str = "/server/api?api_version=3&method=get_status";
+pub(super) const STATUS: &str = "/server/api?api_version=3&method=get_status";
 const VERSION: &str = "/webui/api/service?method=get_version";
-const STAT: &str = "/ace/stat/";
+pub(super) const STAT: &str = "/ace/stat/";
 
-struct Stage {
-    node: Node,
-    engine: Arc<Engine>,
+pub(super) struct Stage {
+    pub node: Node,
+    pub engine: Arc<Engine>,
+    pub fake: Arc<Fake>,
     script: Shared,
 }
 
@@ -62,36 +64,42 @@ impl Stage {
 
     /// The same; streams without figures for so long are silent.
     async fn with_silence_after(silent_after: Duration) -> Self {
+        Self::with(|config| config.silent_after = silent_after).await
+    }
+
+    /// The same with other settings.
+    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let script = Shared::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let app = Router::new().fallback(answer).with_state(Arc::clone(&script));
         tokio::spawn(async move { axum::serve(listener, app).await });
-        let mut node = Node::new(Fake::new(), |config| {
+        let fake = Fake::new();
+        let mut node = Node::new(Arc::<Fake>::clone(&fake), |config| {
             config.health_interval = Duration::from_millis(50);
             config.health_failure_threshold = 3;
             config.collect_interval = Duration::from_millis(50);
-            config.silent_after = silent_after;
             config.stats_history_max = 5;
+            change(config);
         })
         .await;
         node.start().await;
         let spec = EngineSpec { host_port: Some(port), ..EngineSpec::acestream() };
         let id = node.reserve(spec).await.id;
         let engine = node.wait_phase(id, &[Phase::Starting, Phase::Running]).await;
-        Self { node, engine, script }
+        Self { node, engine, fake, script }
     }
 
-    fn script(&self, path: &'static str, status: u16, body: impl Into<String>) {
+    pub fn script(&self, path: &'static str, status: u16, body: impl Into<String>) {
         self.script.lock().unwrap().answers.push((path, status, body.into()));
     }
 
-    fn asked(&self, path: &str) -> usize {
+    pub fn asked(&self, path: &str) -> usize {
         self.script.lock().unwrap().asked.iter().filter(|asked| asked.starts_with(path)).count()
     }
 
     /// Waits for so many more requests of a path.
-    async fn asked_more(&self, path: &str, times: usize) {
+    pub async fn asked_more(&self, path: &str, times: usize) {
         let before = self.asked(path);
         until(&format!("{path} is asked"), async || self.asked(path) >= before + times).await;
     }
@@ -101,7 +109,7 @@ impl Stage {
         self.node.wait(&format!("{wanted:?}"), |s| (s.engine(id)?.health == wanted).then_some(())).await;
     }
 
-    async fn playing(&self, id: &str, session: &str) {
+    pub async fn playing(&self, id: &str, session: &str) {
         self.script(STATUS, 200, "{}");
         self.node.play(&self.engine, id, session).await;
     }
@@ -256,7 +264,7 @@ async fn nothing_else_ends_a_stream() {
     .await;
 }
 
-const PLAYS: &str = r#"{"response":{"status":"dl","peers":3,"downloaded":100},"error":null}"#;
+pub(super) const PLAYS: &str = r#"{"response":{"status":"dl","peers":3,"downloaded":100},"error":null}"#;
 
 #[tokio::test]
 async fn streams_without_figures_are_marked_and_polled_seldom_until_they_give_some() {

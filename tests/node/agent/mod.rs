@@ -5,4 +5,5 @@ mod docker_tls;
 mod engines;
 mod reconcile;
 mod stopping;
+mod viewers;
 mod vpn;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use acefleet::agent::runtime::{ContainerRuntime, Inspection, Observed, RuntimeError, Scope, VpnView};
+use acefleet::agent::sockets::Sockets;
 use acefleet::agent::spec::ContainerSpec;
 use acefleet::peers::{ContainerView, PortBinding};
 use acefleet_registry::lack::Lack;
@@ -305,6 +306,12 @@ impl ContainerRuntime for Fake {
             Ok(Inspection { view, network: None, addresses: vec![], exit_code, oom_killed, error: None })
         });
         ready(answer)
+    }
+
+    /// Engines of this runtime are servers of the test's own process.
+    fn sockets<'a>(&'a self, _id: &'a str) -> BoxFuture<'a, Result<Sockets, RuntimeError>> {
+        let table = |name: &str| std::fs::read_to_string(format!("/proc/self/net/{name}")).unwrap();
+        ready(self.daemon().map(|_| Sockets::read(&[table("tcp"), table("tcp6")])))
     }
 
     fn vpn<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<VpnView, RuntimeError>> {

@@ -3,6 +3,7 @@
 
 mod engines;
 mod fate;
+mod found;
 mod lacks;
 mod nodes;
 mod reserve;
@@ -103,6 +104,7 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
         Command::StreamSilence { node, silent, answering } => {
             streams::silence(state, *node, silent, answering)
         }
+        Command::StreamsSeen { node, found, unviewed } => found::seen(state, *node, found, unviewed),
         Command::RaiseLevel(level) => nodes::raise_level(state, *level),
         Command::WallCorrected { from, offset_ms } => {
             let from = (*from).min(state.tables.clock_ms);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::apply::fate::{self, Fate, Late};
+use crate::apply::found;
 use crate::apply::note;
 use crate::command::Reply;
 use crate::records::end_reason::EndReason;
@@ -50,6 +51,7 @@ pub(super) fn started(state: &mut State, start: &Arc<StreamStart>) -> Arc<Stream
         end_reason: None,
         past_sessions,
         silent_since_ms: None,
+        found: false,
     };
     match fate::of_ended_engine(state, start) {
         Some(engine) => {
@@ -57,6 +59,12 @@ pub(super) fn started(state: &mut State, start: &Arc<StreamStart>) -> Arc<Stream
             stream.container_id = engine.container_id.clone().unwrap_or_default();
         }
         None => attach(state, &mut stream),
+    }
+    if late.is_none()
+        && let Some(found) = found::reported(state, &stream)
+    {
+        stream.started_at_ms = found.started_at_ms;
+        state.drop_stream(&found.start.id);
     }
     let message = format!("stream {} started", start.id);
     note(state, EventType::Stream, "started", message, Some(&stream.container_id), Some(&start.id));
@@ -90,7 +98,7 @@ fn crowd_out(state: &mut State, engine: Option<EngineId>, before: u64) {
 
 /// Ends the oldest streams that never could be asked about while they weigh too much together; not the one of this number, whose
 /// start is about to be answered.
-fn make_way(state: &mut State, keep: u64) {
+pub(super) fn make_way(state: &mut State, keep: u64) {
     while state.index.weights.unaskable_streams > UNASKABLE_STREAMS_MAX {
         let oldest = state.index.unaskable.iter().find(|seq| **seq != keep);
         let oldest = oldest.and_then(|seq| state.index.by_seq.get(seq)).cloned();
@@ -112,6 +120,7 @@ pub(super) fn over(start: &Arc<StreamStart>, started_at_ms: Elapsed) -> Arc<Stre
         end_reason: None,
         past_sessions: Vec::new(),
         silent_since_ms: None,
+        found: false,
     })
 }
 
@@ -150,11 +159,16 @@ fn attach(state: &mut State, stream: &mut Stream) {
     stream.engine = Some(engine.id);
     stream.silent_since_ms = silent_at_start(state, engine.id, None);
     stream.container_id = engine.container_id.clone().unwrap_or_default();
+    in_use(state, &engine);
+}
+
+/// Notes that a stream begins on an engine: whoever was to come has come, and it stays if nothing is wrong with it.
+pub(super) fn in_use(state: &mut State, engine: &Engine) {
     let now = Some(state.tables.clock_ms);
-    let mark = state.mark_in_use(&engine);
+    let mark = state.mark_in_use(engine);
     if engine.abandoned || engine.awaited_until_ms.is_some() || engine.may_stay() || mark != engine.mark {
         let taken_off = engine.taken_off.clone().filter(|_| !engine.may_stay());
-        let engine = (*engine).clone();
+        let engine = engine.clone();
         state.put_engine(Engine { abandoned: false, awaited_until_ms: None, taken_off, mark, ..engine });
     }
     state.tables.usage.entry(engine.id).or_default().last_stream_start_ms = now;

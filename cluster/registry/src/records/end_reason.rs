@@ -23,6 +23,8 @@ pub enum EndReason {
     Unwatched,
     /// No engine could be asked about it, and there were too many such streams: it was the oldest.
     CrowdedOut,
+    /// It gave no figures, and no client was connected to its engine.
+    Unviewed,
     /// A caller stopped it.
     #[strum(serialize = "manual_stop_via_api")]
     StoppedByApi,

@@ -128,6 +128,13 @@ pub struct Stream {
     /// Since when its engine, asked again and again, has given no figures of it; none while it does, and once the stream is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent_since_ms: Option<Elapsed>,
+    /// No event reports it: its host saw that its engine is in use.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub found: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl Stream {

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use acefleet_registry::breaker::BreakerKind;
 use acefleet_registry::cause::Cause;
-use acefleet_registry::command::{Adopt, Step, StopWhen, Taken};
+use acefleet_registry::command::{Adopt, InUse, Step, StopWhen, Taken};
 use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::engine::{EngineSpec, Health, Ports};
 use acefleet_registry::health::HealthFault;
@@ -63,6 +63,7 @@ pub fn name(command: &Command) -> &'static str {
         Command::WallCorrected { .. } => "wall_corrected",
         Command::SetAccess(_) => "set_access",
         Command::StreamSilence { .. } => "stream_silence",
+        Command::StreamsSeen { .. } => "streams_seen",
     }
 }
 
@@ -158,6 +159,11 @@ pub fn samples() -> Vec<Command> {
         Command::Found { node, lacks: [image("engine:2"), Lack::Network("ace".to_owned())].into() },
         Command::NodeReplaced { old: node, new: NodeId(77) },
         Command::StreamSilence { node, silent: [7, 300].into(), answering: [8].into() },
+        Command::StreamsSeen {
+            node,
+            found: [(7, None), (8, Some(1))].map(|(id, plays)| InUse { engine: EngineId(id), plays }).into(),
+            unviewed: [9].into(),
+        },
     ]
 }
 
@@ -256,7 +262,7 @@ fn golden(file: &str, lines: &[(String, Vec<u8>)]) -> Vec<Vec<u8>> {
 fn every_command_is_pinned_and_readable() {
     let samples = samples();
     let names: BTreeSet<&str> = samples.iter().map(name).collect();
-    assert_eq!(names.len(), 29, "a kind of command has no sample");
+    assert_eq!(names.len(), 30, "a kind of command has no sample");
     let encode = |command: &Command| rmp_serde::to_vec_named(&proposal(command.clone())).unwrap();
     let lines: Vec<_> = samples.iter().map(|command| (name(command).to_owned(), encode(command))).collect();
     for (bytes, command) in golden("proposals.hex", &lines).iter().zip(samples) {

@@ -13,6 +13,7 @@ mod engines;
 mod event_orders;
 mod format;
 mod hand_outs;
+mod found;
 mod hosts;
 mod lacks;
 mod leases;

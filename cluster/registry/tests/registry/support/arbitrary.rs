@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use acefleet_registry::breaker::BreakerKind;
-use acefleet_registry::command::{Adopt, Step, StopWhen, Taken};
+use acefleet_registry::command::{Adopt, InUse, Step, StopWhen, Taken};
 use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::engine::{EngineSpec, Health, Ports};
 use acefleet_registry::health::HealthFault;
@@ -27,6 +27,10 @@ const LAST_PORT: u16 = 19_011;
 
 fn node_id() -> impl Strategy<Value = NodeId> {
     (1..=5u64).prop_map(NodeId)
+}
+
+fn in_use() -> impl Strategy<Value = InUse> {
+    (engine_id(), option::of(1..30u64)).prop_map(|(engine, plays)| InUse { engine, plays })
 }
 
 fn engine_id() -> impl Strategy<Value = EngineId> {
@@ -275,6 +279,8 @@ pub fn command() -> impl Strategy<Value = Command> {
             .prop_map(|(started, ended)| Command::EventBatch { started, ended }),
         4 => (node_id(), btree_set(1..30u64, 0..6), btree_set(1..30u64, 0..3))
             .prop_map(|(node, silent, answering)| Command::StreamSilence { node, silent, answering }),
+        4 => (node_id(), btree_set(in_use(), 0..4), btree_set(1..30u64, 0..3))
+            .prop_map(|(node, found, unviewed)| Command::StreamsSeen { node, found, unviewed }),
         1 => breaker().prop_map(Command::ResetBreaker),
         2 => (node_id(), availability())
             .prop_map(|(node, availability)| Command::NodeAvailability { node, availability }),

@@ -101,12 +101,23 @@ impl History {
                     "{id} changed after its end"
                 );
             } else {
-                ensure!(stream.started_at_ms == after.clock_ms(), "{id} started at another time");
+                let found =
+                    before.streams().find(|old| old.found && old.started_at_ms == stream.started_at_ms);
+                let was_found = found.is_some_and(|old| after.stream(&old.start.id).is_none());
+                ensure!(
+                    was_found || stream.started_at_ms == after.clock_ms(),
+                    "{id} started at another time"
+                );
             }
         }
         for old in before.streams() {
             let id = &old.start.id;
-            ensure!(!old.is_started() || after.stream(id).is_some(), "started stream {id} was dropped");
+            // What was found is merged into the stream whose event comes.
+            let is_kept = after.stream(id).is_some()
+                || (old.found
+                    && after.active_streams(old.engine.unwrap())
+                        >= before.active_streams(old.engine.unwrap()));
+            ensure!(!old.is_started() || is_kept, "started stream {id} was dropped");
             if after.stream(id).is_some_and(|new| new.seq != old.seq) {
                 let at = old.ended_at_ms.unwrap_or(after.clock_ms());
                 self.over.insert((id.clone(), old.start.playback_session_id.clone()), at);

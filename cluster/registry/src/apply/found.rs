@@ -1,0 +1,96 @@
+//! Streams that no event reports. The host of an engine sees that it is in use; its stream is listed as found until its event comes or
+//! its client goes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::apply::{note, streams};
+use crate::command::{InUse, Reply};
+use crate::records::end_reason::EndReason;
+use crate::records::engine::Engine;
+use crate::records::event::EventType;
+use crate::records::ids::NodeId;
+use crate::records::stream::{KeyType, Stream, StreamStart, StreamStatus};
+use crate::state::State;
+use crate::weight::{STARTED_STREAMS_MAX, Weigh};
+
+/// Takes in what a host sees of its engines' clients. What has changed meanwhile is passed over: the host looks again.
+pub(super) fn seen(
+    state: &mut State,
+    node: NodeId,
+    found: &BTreeSet<InUse>,
+    unviewed: &BTreeSet<u64>,
+) -> Reply {
+    for InUse { engine: id, plays } in found {
+        let Some(engine) = state.engine(*id).cloned() else { continue };
+        if engine.node == node && engine.is_published() && state.active_streams(*id) == 0 {
+            let of_session = plays.and_then(|seq| state.index.by_seq.get(&seq).cloned());
+            begin(state, &engine, of_session.filter(|stream| stream.engine == Some(*id)).as_deref());
+        }
+    }
+    for seq in unviewed {
+        let Some(stream) = state.index.by_seq.get(seq).cloned() else { continue };
+        if stream.engine.and_then(|id| state.engine(id)).is_some_and(|engine| engine.node == node) {
+            streams::end(state, &stream, EndReason::Unviewed);
+        }
+    }
+    Reply::Done
+}
+
+/// Lists what uses an engine. Of a session that is known it has the addresses, so that the engine can be asked about it.
+fn begin(state: &mut State, engine: &Engine, session: Option<&Stream>) {
+    state.tables.last_stream += 1;
+    let seq = state.tables.last_stream;
+    let id: Arc<str> = format!("found|{}|{seq}", engine.container_name).into();
+    let start = match session {
+        Some(stream) => StreamStart { id: Arc::clone(&id), ..(*stream.start).clone() },
+        None => StreamStart {
+            id: Arc::clone(&id),
+            key_type: KeyType::ContentId,
+            key: String::new(),
+            playback_session_id: String::new(),
+            stat_url: String::new(),
+            command_url: String::new(),
+            is_live: true,
+            engine_host: state
+                .node(engine.node)
+                .map_or_else(String::new, |node| node.info.advertise_host.clone()),
+            engine_port: engine.ports.host_http,
+            container_id: None,
+            labels: BTreeMap::new(),
+        },
+    };
+    if state.index.weights.started_streams + start.weight() > STARTED_STREAMS_MAX {
+        return;
+    }
+    let container_id = engine.container_id.clone().unwrap_or_default();
+    let message = match session {
+        Some(stream) => format!("{} still plays what was stream {}", engine.container_name, stream.start.id),
+        None => format!("{} is in use, though no event says so", engine.container_name),
+    };
+    note(state, EventType::Stream, "found", message, Some(&container_id), Some(&id));
+    state.put_stream(Stream {
+        seq,
+        start: start.into(),
+        engine: Some(engine.id),
+        container_id,
+        status: StreamStatus::Started,
+        started_at_ms: state.tables.clock_ms,
+        ended_at_ms: None,
+        end_reason: None,
+        past_sessions: Vec::new(),
+        silent_since_ms: None,
+        found: true,
+    });
+    streams::in_use(state, engine);
+    streams::make_way(state, seq);
+}
+
+/// The found stream whose event has come with this one: on the same engine, and of no session that is known to be another.
+pub(super) fn reported(state: &State, stream: &Stream) -> Option<Arc<Stream>> {
+    let is_its = |found: &&Arc<Stream>| {
+        let session = &found.start.playback_session_id;
+        found.found && (session.is_empty() || *session == stream.start.playback_session_id)
+    };
+    state.streams_of(stream.engine?).find(is_its).cloned()
+}

@@ -1,0 +1,129 @@
+//! Streams that no event reports, and those that nobody views.
+
+use std::sync::Arc;
+
+use acefleet_registry::cause::Cause;
+use acefleet_registry::command::{InUse, StopWhen};
+use acefleet_registry::end_reason::EndReason;
+use acefleet_registry::plan::stop_idle;
+use acefleet_registry::rules::engines::{Keeps, keeps_listed};
+use acefleet_registry::stream::StreamStart;
+use acefleet_registry::{Command, Engine, EngineId, Level, NodeId, RefusalCode, Stream};
+
+use crate::support::{World, playing, refusal, stop};
+
+fn world() -> World {
+    let mut world = World::new(2, 10);
+    world.run(Command::RaiseLevel(Level::CURRENT));
+    world
+}
+
+fn find(world: &mut World, engine: &Engine, session: Option<u64>) {
+    see(world, engine.node, &[(engine.id, session)], &[]);
+}
+
+fn see(world: &mut World, node: NodeId, found: &[(EngineId, Option<u64>)], unviewed: &[u64]) {
+    let found = found.iter().map(|(engine, plays)| InUse { engine: *engine, plays: *plays }).collect();
+    let unviewed = unviewed.iter().copied().collect();
+    world.run(Command::StreamsSeen { node, found, unviewed });
+}
+
+fn found(world: &World) -> Vec<Arc<Stream>> {
+    world.state.streams().filter(|stream| stream.found).cloned().collect()
+}
+
+#[test]
+fn an_engine_in_use_is_not_idle_though_no_event_says_so() {
+    let mut world = world();
+    let engine = world.running();
+    world.wait_ms(60_000);
+    let idle = |world: &World| keeps_listed(&world.state, &world.engine(engine.id), 30_000, world.now);
+    assert_eq!(idle(&world), None);
+    find(&mut world, &engine, None);
+    assert_eq!(idle(&world), Some(Keeps::Streams(1)));
+    assert_eq!(stop_idle(&world.state, 0, &Cause::IdleTtl, world.now), []);
+    assert_eq!(refusal(world.run(stop(engine.id, StopWhen::IdleFor(0)))), RefusalCode::NotIdle);
+    assert_eq!(world.state.free_supply(), 0, "an engine in use is counted as free");
+    let [stream] = &found(&world)[..] else { panic!("{:?}", found(&world)) };
+    assert_eq!((stream.is_started(), &stream.container_id), (true, &engine.container_id.clone().unwrap()));
+    // It is seen again and again, and written once.
+    find(&mut world, &engine, None);
+    assert_eq!(found(&world).len(), 1);
+    see(&mut world, engine.node, &[], &[stream.seq]);
+    assert_eq!(found(&world)[0].end_reason, Some(EndReason::Unviewed));
+    world.wait_ms(30_000);
+    assert_eq!(idle(&world), None);
+}
+
+#[test]
+fn an_engine_that_was_taken_off_the_list_comes_back_when_it_is_found_in_use() {
+    let mut world = world();
+    let engine = world.running();
+    world.run(stop(engine.id, StopWhen::IdleFor(0)));
+    assert!(world.engine(engine.id).may_stay());
+    find(&mut world, &engine, None);
+    assert_eq!(world.engine(engine.id).taken_off, None);
+    world.wait_ms(3_600_000);
+    assert_eq!(refusal(world.run(stop(engine.id, StopWhen::Unused))), RefusalCode::NotIdle);
+}
+
+#[test]
+fn a_found_stream_is_merged_when_its_event_comes() {
+    let mut world = world();
+    let engine = world.running();
+    find(&mut world, &engine, None);
+    let since = found(&world)[0].started_at_ms;
+    world.wait_ms(4_000);
+    let stream = world.begin(playing("k", "s", engine.ports.host_http));
+    assert_eq!((stream.started_at_ms, stream.found), (since, false));
+    assert_eq!(world.state.stream_counts(), (1, 1), "it is listed twice");
+    let second = world.begin(playing("k", "t", engine.ports.host_http));
+    assert_eq!(second.started_at_ms, world.now, "another viewer's");
+    assert!(world.finish("k|s") && world.finish("k|t"));
+}
+
+#[test]
+fn only_the_host_of_an_engine_finds_and_only_where_nothing_is_listed() {
+    let mut world = world();
+    let [engine, other, leaving] = [world.running(), world.running(), world.running()];
+    world.begin(playing("k", "s", engine.ports.host_http));
+    world.run(stop(leaving.id, StopWhen::Always));
+    find(&mut world, &engine, None);
+    find(&mut world, &leaving, None);
+    let stranger = if other.node == NodeId(1) { NodeId(2) } else { NodeId(1) };
+    see(&mut world, stranger, &[(other.id, None), (EngineId(99), None)], &[7, 99]);
+    assert_eq!(found(&world), []);
+    assert_eq!(world.state.stream_counts(), (1, 1));
+}
+
+#[test]
+fn an_end_that_the_engine_contradicts_does_not_free_it() {
+    let mut world = world();
+    let engine = world.running();
+    let shared = world.begin(playing("k", "s", engine.ports.host_http));
+    assert!(world.finish("k|s"));
+    world.wait_ms(15_000);
+    find(&mut world, &engine, Some(shared.seq));
+    let [stream] = &found(&world)[..] else { panic!("{:?}", found(&world)) };
+    let wanted = StreamStart { id: Arc::clone(&stream.start.id), ..(*shared.start).clone() };
+    assert_eq!(*stream.start, wanted, "it cannot be asked about");
+    assert!(stream.can_be_asked());
+    assert!(!world.state.stream("k|s").unwrap().is_started(), "the ended record stays ended");
+    // The next viewer of the same session is reported under the same id.
+    assert!(!world.begin(playing("k", "s", engine.ports.host_http)).is_started());
+    assert_eq!(world.state.active_streams(engine.id), 1);
+    // One of another session is another stream.
+    world.begin(playing("k", "t", engine.ports.host_http));
+    assert_eq!(world.state.active_streams(engine.id), 2);
+}
+
+#[test]
+fn a_stream_that_nobody_views_ends_with_its_reason() {
+    let mut world = world();
+    let engine = world.running();
+    let nowhere = StreamStart { stat_url: String::new(), ..playing("k", "s", engine.ports.host_http) };
+    let stream = world.begin(nowhere);
+    see(&mut world, engine.node, &[], &[stream.seq]);
+    let ended = world.state.stream("k|s").unwrap();
+    assert_eq!((ended.is_started(), ended.end_reason.clone()), (false, Some(EndReason::Unviewed)));
+}

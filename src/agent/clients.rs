@@ -1,0 +1,261 @@
+//! Who is connected to this node's engines, as the host sees it. Bytes are not counted: the traffic between peers does not stop when
+//! nobody watches.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use acefleet_registry::EngineId;
+use acefleet_registry::engine::{Engine, Usage};
+
+use crate::agent::context::Context;
+use crate::agent::lock::unpoisoned;
+use crate::agent::sockets::{Peer, Sockets};
+
+/// A look takes some 3 ms, as the kernel goes through all connections of the host. All looks together take 2 % of a processor.
+const PERIOD_PER_ENGINE: Duration = Duration::from_millis(170);
+/// After the end of a stream a proxy may keep its connection for the next one: 90 s by default.
+const LINGERS: Duration = Duration::from_secs(95);
+
+/// What was seen of the clients of each engine. No IO, no clock.
+#[derive(Debug)]
+pub struct Clients {
+    /// A connection that has lasted for so long is a client's: probes and polls are shorter.
+    lasts: Duration,
+    seen: HashMap<EngineId, Seen>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    /// Those who are connected, since when.
+    peers: HashMap<Peer, Instant>,
+    usage: Usage,
+    /// The last end of a stream that happened meanwhile.
+    ended: Option<Instant>,
+    /// Since when nobody is connected, and since when nobody for long.
+    quiet: Option<Instant>,
+    deserted: Option<Instant>,
+    last: Instant,
+}
+
+impl Seen {
+    fn new(usage: Usage, now: Instant) -> Self {
+        Self { peers: HashMap::new(), usage, ended: None, quiet: None, deserted: None, last: now }
+    }
+}
+
+impl Clients {
+    /// Connections that last for so long are those of clients.
+    #[must_use]
+    pub fn new(lasts: Duration) -> Self {
+        Self { lasts, seen: HashMap::new() }
+    }
+
+    /// An engine gives figures of a stream and is not looked at.
+    pub fn passed(&mut self, engine: EngineId, usage: Usage, now: Instant) {
+        self.seen.insert(engine, Seen::new(usage, now));
+    }
+
+    /// Takes in who is connected to an engine, and when streams last used it.
+    pub fn saw(&mut self, engine: EngineId, peers: BTreeSet<Peer>, usage: Usage, now: Instant) {
+        let (lasts, unbroken) = (self.lasts, self.lasts * 6);
+        let seen = self.seen.entry(engine).or_insert_with(|| Seen::new(usage, now));
+        if now.saturating_duration_since(seen.last) > unbroken {
+            *seen = Seen::new(usage, now);
+        }
+        if seen.usage.last_stream_end_ms != usage.last_stream_end_ms {
+            seen.ended = Some(now);
+        }
+        // Whoever starts a stream may be about to connect.
+        let begins = seen.usage.last_stream_start_ms != usage.last_stream_start_ms;
+        let since = |silence: Option<Instant>, holds: bool| match holds {
+            true if begins => Some(now),
+            true => silence.or(Some(now)),
+            false => None,
+        };
+        let mut before = std::mem::take(&mut seen.peers);
+        seen.peers = peers
+            .into_iter()
+            .map(|peer| (before.remove(&peer).unwrap_or(now), peer))
+            .map(|(since, peer)| (peer, since))
+            .collect();
+        let is_client = |first: &Instant| now.saturating_duration_since(*first) >= lasts;
+        seen.quiet = since(seen.quiet, seen.peers.is_empty());
+        seen.deserted = since(seen.deserted, !seen.peers.values().any(is_client));
+        (seen.usage, seen.last) = (usage, now);
+    }
+
+    /// It could not be seen who is connected.
+    pub fn missed(&mut self, engine: EngineId) {
+        self.seen.remove(&engine);
+    }
+
+    /// Forgets engines.
+    pub fn retain(&mut self, keep: impl Fn(EngineId) -> bool) {
+        self.seen.retain(|engine, _| keep(*engine));
+    }
+
+    /// Whether a client uses an engine on which no stream is listed. What is left of a stream that has ended is no use.
+    #[must_use]
+    pub fn uses(&self, engine: EngineId) -> bool {
+        let Some(seen) = self.seen.get(&engine) else { return false };
+        let is_left_over = |first: &Instant| {
+            seen.ended
+                .is_some_and(|ended| *first <= ended && seen.last.saturating_duration_since(ended) < LINGERS)
+        };
+        let lasts = |first: &Instant| seen.last.saturating_duration_since(*first) >= self.lasts;
+        seen.peers.values().any(|first| lasts(first) && !is_left_over(first))
+    }
+
+    /// Whether it is certain that no client has a connection that lasts.
+    #[must_use]
+    pub fn is_deserted(&self, engine: EngineId) -> bool {
+        self.seen.get(&engine).is_some_and(|seen| seen.deserted.is_some())
+    }
+
+    /// Whether it is certain that no client has been connected for so long. While an engine is polled in vain (`polled`), the calls of
+    /// this node are not taken for clients.
+    #[must_use]
+    pub fn without_clients_for(&self, engine: EngineId, so_long: Duration, polled: bool) -> bool {
+        let Some(seen) = self.seen.get(&engine) else { return false };
+        let since = if polled { seen.deserted } else { seen.quiet };
+        since.is_some_and(|since| seen.last.saturating_duration_since(since) >= so_long)
+    }
+}
+
+/// Looks for ever at the connections of engines, except of those that give figures of a stream.
+pub(super) async fn watch(ctx: Arc<Context>) {
+    let mut warned = false;
+    loop {
+        let view = ctx.cluster.view();
+        let playing = unpoisoned(&ctx.playing).clone();
+        let own: Vec<&Arc<Engine>> = view.state.published_engines().filter(|e| e.node == ctx.node).collect();
+        unpoisoned(&ctx.clients).retain(|id| own.iter().any(|engine| engine.id == id));
+        let (passed, watched): (Vec<_>, Vec<_>) = own.into_iter().partition(|e| playing.contains(&e.id));
+        for engine in passed {
+            unpoisoned(&ctx.clients).passed(engine.id, view.state.usage(engine.id), Instant::now());
+        }
+        // Engines in the network of one VPN container are looked at together.
+        let mut networks: HashMap<&str, Sockets> = HashMap::new();
+        for engine in &watched {
+            let container = engine.container_id.as_deref().unwrap_or_default();
+            let network = engine.vpn.as_deref().unwrap_or(container);
+            if !networks.contains_key(network) {
+                match ctx.runtime.sockets(container).await {
+                    Ok(sockets) => drop(networks.insert(network, sockets)),
+                    Err(error) => {
+                        if !std::mem::replace(&mut warned, true) {
+                            tracing::info!(
+                                engine = engine.container_name,
+                                %error,
+                                "cannot see who is connected to an engine: a viewer whose start is lost is not found"
+                            );
+                        }
+                        unpoisoned(&ctx.clients).missed(engine.id);
+                        continue;
+                    }
+                }
+            }
+            let peers = networks.get(network).map(|sockets| sockets.peers(engine.ports.container_http));
+            let usage = view.state.usage(engine.id);
+            unpoisoned(&ctx.clients).saw(engine.id, peers.unwrap_or_default(), usage, Instant::now());
+        }
+        let period = (ctx.config.use_after / 2).max(PERIOD_PER_ENGINE * watched.len() as u32);
+        tokio::time::sleep(period).await;
+    }
+}
+
+/// What the loops of the agent share of it.
+pub(super) type Shared = Mutex<Clients>;
+
+#[cfg(test)]
+mod tests {
+    use acefleet_registry::Elapsed;
+
+    use super::*;
+
+    const E: EngineId = EngineId(3);
+    const LASTS: Duration = Duration::from_secs(10);
+
+    struct Stage {
+        clients: Clients,
+        begin: Instant,
+        usage: Usage,
+    }
+
+    impl Stage {
+        fn new() -> Self {
+            Self { clients: Clients::new(LASTS), begin: Instant::now(), usage: Usage::default() }
+        }
+
+        /// Looks every five seconds from one second to another.
+        fn look(&mut self, seconds: std::ops::RangeInclusive<u64>, peers: &[&str]) {
+            for at in seconds.step_by(5) {
+                let peers = peers.iter().map(|peer| (*peer).to_owned()).collect();
+                self.clients.saw(E, peers, self.usage, self.begin + Duration::from_secs(at));
+            }
+        }
+
+        fn ends(&mut self, at: u64) {
+            self.usage.last_stream_end_ms = Some(Elapsed(at));
+        }
+    }
+
+    #[test]
+    fn a_connection_that_lasts_is_a_client() {
+        let mut stage = Stage::new();
+        stage.look(0..=5, &["a"]);
+        assert!(!stage.clients.uses(E), "a probe may take as long");
+        stage.look(10..=10, &["a"]);
+        assert!(stage.clients.uses(E));
+        stage.look(15..=15, &["b"]);
+        assert!(!stage.clients.uses(E), "it has gone");
+    }
+
+    #[test]
+    fn what_is_left_of_a_stream_is_no_client_for_a_while() {
+        let mut stage = Stage::new();
+        stage.clients.passed(E, stage.usage, stage.begin + Duration::from_secs(10));
+        stage.ends(1);
+        stage.look(15..=100, &["pooled"]);
+        assert!(!stage.clients.uses(E), "the connection of a stream that has ended is taken for a viewer");
+        stage.look(105..=110, &["pooled", "new"]);
+        stage.look(115..=115, &["pooled", "new"]);
+        assert!(stage.clients.uses(E), "a new connection is one");
+        stage.look(120..=120, &["pooled"]);
+        assert!(stage.clients.uses(E), "no proxy keeps one for so long");
+    }
+
+    #[test]
+    fn nobody_is_there_only_if_that_was_seen_without_a_break() {
+        let mut stage = Stage::new();
+        let gone =
+            |stage: &Stage, polled| stage.clients.without_clients_for(E, Duration::from_secs(30), polled);
+        stage.look(0..=25, &[]);
+        assert!(!gone(&stage, false));
+        stage.look(30..=30, &[]);
+        assert!(gone(&stage, false));
+        stage.usage.last_stream_start_ms = Some(Elapsed(7));
+        stage.look(35..=60, &[]);
+        assert!(!gone(&stage, false), "a viewer who starts has no time to connect");
+        stage.look(65..=65, &[]);
+        assert!(gone(&stage, false));
+        stage.clients.missed(E);
+        assert!(!gone(&stage, false), "what is not seen is taken for nobody");
+        stage.look(70..=70, &[]);
+        stage.look(150..=150, &[]);
+        assert!(!gone(&stage, false), "a pause counts as a watch");
+        stage.look(155..=200, &["stays"]);
+        assert!(!gone(&stage, false) && !gone(&stage, true));
+    }
+
+    #[test]
+    fn polls_of_this_node_are_no_clients() {
+        let mut stage = Stage::new();
+        for at in (0..=40).step_by(5) {
+            stage.look(at..=at, &[&format!("poll-{at}")]);
+        }
+        assert!(stage.clients.without_clients_for(E, Duration::from_secs(30), true));
+        assert!(!stage.clients.without_clients_for(E, Duration::from_secs(30), false));
+    }
+}

@@ -1,0 +1,155 @@
+//! Viewers whose start was lost, viewers who share an id, and streams that nobody views. The connections are real ones.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use acefleet_registry::end_reason::EndReason;
+use acefleet_registry::stream::{StreamEnd, StreamStart};
+use acefleet_registry::{Command, Level, Stream};
+use tokio::net::TcpStream;
+
+use super::engines::{PLAYS, STAT, STATUS, Stage};
+
+const DENIED: &str = r#"{"response":null,"error":"unknown playback session id"}"#;
+
+/// An engine that answers probes, and an agent that finds uses and absences in less than a second.
+async fn stage() -> Stage {
+    let stage = Stage::with(|config| {
+        config.use_after = Duration::from_millis(400);
+        config.unviewed_after = Duration::from_millis(800);
+    })
+    .await;
+    stage.node.write(Command::RaiseLevel(Level::CURRENT)).await;
+    stage.script(STATUS, 200, "{}");
+    stage
+}
+
+async fn connect(stage: &Stage) -> TcpStream {
+    TcpStream::connect(("127.0.0.1", stage.engine.ports.host_http)).await.unwrap()
+}
+
+async fn found(stage: &Stage) -> Arc<Stream> {
+    stage.node.wait("a found stream", |s| s.streams().find(|stream| stream.found).cloned()).await
+}
+
+async fn ended(stage: &Stage, id: &str) -> Option<EndReason> {
+    let is_over = |stream: &&Arc<Stream>| !stream.is_started();
+    let stream = stage.node.wait("the end", |s| s.stream(id).filter(is_over).cloned()).await;
+    stream.end_reason.clone()
+}
+
+/// A stream of which the engine cannot be asked.
+async fn play_unasked(stage: &Stage, id: &str) {
+    stage.playing(id, "1").await;
+    let start = stage.node.cluster.view().state.stream(id).unwrap().start.clone();
+    let unasked = StreamStart { stat_url: String::new(), ..(*start).clone() };
+    stage.node.write(Command::StreamStarted(unasked.into())).await;
+}
+
+async fn finish(stage: &Stage, id: &str) {
+    let end = StreamEnd { stream_id: Some(id.to_owned()), ..StreamEnd::default() };
+    stage.node.write(Command::StreamEnded(end)).await;
+}
+
+#[tokio::test]
+async fn a_viewer_whose_start_was_lost_is_found_merged_and_missed_when_gone() {
+    let stage = stage().await;
+    let viewer = connect(&stage).await;
+    let lost = found(&stage).await;
+    assert_eq!((lost.engine, lost.is_started()), (Some(stage.engine.id), true));
+    let revision = stage.node.cluster.view().revision;
+    stage.asked_more(STATUS, 40).await;
+    assert_eq!(stage.node.cluster.view().revision, revision, "what does not change is written");
+    stage.script(STAT, 200, PLAYS);
+    stage.playing("s", "1").await;
+    let state = Arc::clone(&stage.node.cluster.view());
+    assert_eq!(state.state.stream_counts(), (1, 1), "it is listed twice");
+    assert_eq!(state.state.stream("s").unwrap().started_at_ms, lost.started_at_ms);
+    drop(viewer);
+
+    let stage = self::stage().await;
+    let viewer = connect(&stage).await;
+    let lost = found(&stage).await;
+    drop(viewer);
+    assert_eq!(ended(&stage, &lost.start.id).await, Some(EndReason::Unviewed));
+}
+
+#[tokio::test]
+async fn a_stream_that_cannot_be_asked_about_lasts_as_long_as_its_viewer() {
+    let stage = stage().await;
+    let viewer = connect(&stage).await;
+    play_unasked(&stage, "s").await;
+    stage.asked_more(STATUS, 40).await;
+    assert!(stage.node.cluster.view().state.stream("s").unwrap().is_started());
+    drop(viewer);
+    assert_eq!(ended(&stage, "s").await, Some(EndReason::Unviewed));
+}
+
+#[tokio::test]
+async fn a_stream_without_figures_ends_only_without_a_viewer() {
+    for (status, body) in [(404, ""), (500, "x"), (200, "no json")] {
+        let stage = stage().await;
+        stage.script(STAT, status, body);
+        let viewer = connect(&stage).await;
+        stage.playing("s", "1").await;
+        stage.asked_more(STAT, 40).await;
+        assert!(stage.node.cluster.view().state.stream("s").unwrap().is_started(), "{status} {body}");
+        drop(viewer);
+        assert_eq!(ended(&stage, "s").await, Some(EndReason::Unviewed), "{status} {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_whose_clients_cannot_be_seen_goes_on() {
+    let stage = stage().await;
+    stage.script(STAT, 500, "");
+    stage.fake.world().up = false;
+    stage.playing("s", "1").await;
+    stage.asked_more(STAT, 60).await;
+    assert!(stage.node.cluster.view().state.stream("s").unwrap().is_started());
+    stage.fake.world().up = true;
+    assert_eq!(ended(&stage, "s").await, Some(EndReason::Unviewed));
+}
+
+#[tokio::test]
+async fn an_end_that_the_engine_contradicts_does_not_stand() {
+    let stage = stage().await;
+    stage.script(STAT, 200, PLAYS);
+    let viewer = connect(&stage).await;
+    stage.playing("shared", "1").await;
+    finish(&stage, "shared").await;
+    let playing = found(&stage).await;
+    let state = Arc::clone(&stage.node.cluster.view());
+    let shared = state.state.stream("shared").unwrap();
+    assert!(!shared.is_started(), "the ended record stays ended");
+    assert_eq!(playing.start.stat_url, shared.start.stat_url);
+    drop(viewer);
+    stage.script(STAT, 200, DENIED);
+    assert_eq!(ended(&stage, &playing.start.id).await, Some(EndReason::Denied));
+    let asked = stage.asked(STAT);
+    stage.asked_more(STATUS, 20).await;
+    assert!(stage.asked(STAT) <= asked + 2, "an engine that has denied a session is asked again and again");
+}
+
+#[tokio::test]
+async fn a_session_without_a_reader_contradicts_nothing() {
+    let stage = stage().await;
+    stage.script(STAT, 200, PLAYS);
+    stage.playing("s", "1").await;
+    finish(&stage, "s").await;
+    stage.asked_more(STAT, 60).await;
+    assert_eq!(stage.node.cluster.view().state.stream_counts(), (0, 1));
+}
+
+#[tokio::test]
+async fn a_connection_that_a_stream_leaves_behind_is_no_viewer() {
+    let stage = stage().await;
+    stage.script(STAT, 200, PLAYS);
+    stage.playing("s", "1").await;
+    stage.asked_more(STAT, 20).await;
+    let _pooled = connect(&stage).await;
+    stage.script(STAT, 200, DENIED);
+    finish(&stage, "s").await;
+    stage.asked_more(STATUS, 60).await;
+    assert_eq!(stage.node.cluster.view().state.stream_counts(), (0, 1));
+}
