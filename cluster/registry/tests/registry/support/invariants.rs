@@ -112,11 +112,9 @@ impl History {
         }
         for old in before.streams() {
             let id = &old.start.id;
-            // What was found is merged into the stream whose event comes.
-            let is_kept = after.stream(id).is_some()
-                || (old.found
-                    && after.active_streams(old.engine.unwrap())
-                        >= before.active_streams(old.engine.unwrap()));
+            // What was found gives way to the stream whose event comes, which may end with the same command.
+            let began = |id| after.usage(id).last_stream_start_ms == Some(after.clock_ms());
+            let is_kept = after.stream(id).is_some() || (old.found && old.engine.is_some_and(began));
             ensure!(!old.is_started() || is_kept, "started stream {id} was dropped");
             if after.stream(id).is_some_and(|new| new.seq != old.seq) {
                 let at = old.ended_at_ms.unwrap_or(after.clock_ms());
