@@ -15,6 +15,7 @@ use crate::agent::address::Addresses;
 use crate::agent::backoff::Backoff;
 use crate::agent::clients;
 use crate::agent::docker_state::Docker;
+use crate::agent::last_words::LastWords;
 use crate::agent::lock::unpoisoned;
 use crate::agent::pace::Pace;
 use crate::agent::plan::Busy;
@@ -45,6 +46,7 @@ pub(super) struct Context {
     pub addresses: Arc<Addresses>,
     pub networks: Arc<Networks>,
     pub samples: Arc<Samples>,
+    pub last_words: Arc<LastWords>,
     pub report: Arc<LocalReport>,
     pub signs: Signs,
     pub pace: Pace,

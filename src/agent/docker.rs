@@ -28,8 +28,9 @@ use crate::config::Config;
 const WRITE_LIMIT: Duration = Duration::from_secs(60);
 /// Events after which a list may differ. Podman's socket calls the first two `died` and `remove`.
 const EVENTS: [&str; 5] = ["die", "destroy", "rename", "died", "remove"];
-/// Longest output that is read for a message.
-const TAIL_BYTES: usize = 16 * 1024;
+/// Longest output that is read of a container, and how much of its end is kept.
+const READ_BYTES: usize = 1024 * 1024;
+const TAIL_BYTES: usize = 32 * 1024;
 
 /// A Docker daemon.
 pub struct DockerRuntime {
@@ -268,11 +269,14 @@ impl ContainerRuntime for DockerRuntime {
                 LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&lines.to_string()).build();
             self.docker
                 .read(Call::Logs, |docker| async move {
-                    let mut text = Vec::new();
+                    let (mut text, mut read) = (Vec::new(), 0);
                     let mut logs = std::pin::pin!(docker.logs(id, Some(options)));
                     while let Some(line) = logs.try_next().await? {
-                        text.extend_from_slice(&line.into_bytes());
-                        if text.len() > TAIL_BYTES {
+                        let line = line.into_bytes();
+                        read += line.len();
+                        text.extend_from_slice(&line);
+                        text.drain(..text.len().saturating_sub(TAIL_BYTES));
+                        if read > READ_BYTES {
                             break;
                         }
                     }

@@ -8,6 +8,7 @@ use acefleet_registry::{Command, EngineId, Reply};
 
 use crate::agent::backoff::Backoff;
 use crate::agent::context::Context;
+use crate::agent::last_words;
 use crate::agent::lock::unpoisoned;
 use crate::agent::plan;
 use crate::agent::runtime::{Observed, RuntimeError};
@@ -31,7 +32,7 @@ pub(super) async fn stop(ctx: &Context, id: EngineId) {
         ctx.remove_for_sure(&container, GRACE).await;
         tracing::info!(engine = %id, container, "engine stopped");
     }
-    report_gone(ctx, id, Cause::Stopped).await;
+    report_gone(ctx, id, Cause::Stopped, None).await;
 }
 
 /// Ends an engine without a network; the cluster starts a replacement.
@@ -61,14 +62,16 @@ async fn own_by_name(ctx: &Context, name: &str, id: EngineId) -> Option<String> 
 
 /// Reports an engine whose container ended, or was removed by something else.
 pub(super) async fn bury(ctx: &Context, id: EngineId, container: &str, remains: bool) {
-    let mut cause = Cause::Vanished;
+    let (mut cause, mut how) = (Cause::Vanished, None);
     if remains {
         match ctx.runtime.inspect(container).await {
             // It was started again since the list was made.
             Ok(found) if found.is_alive() => return,
             Ok(found) => {
                 cause = if found.oom_killed { Cause::Oom } else { Cause::Exited };
-                tracing::warn!(engine = %id, container, code = ?found.exit_code, %cause, "the engine has ended");
+                let told = last_words::hear(ctx, &found).await;
+                tracing::warn!(engine = %id, container, code = ?found.exit_code, %cause, how = told, "the engine has ended");
+                how = Some(told);
             }
             Err(RuntimeError::NotFound) => {}
             Err(error) => return ctx.failed(&error),
@@ -81,11 +84,11 @@ pub(super) async fn bury(ctx: &Context, id: EngineId, container: &str, remains: 
     } else {
         tracing::warn!(engine = %id, container, "the engine's container was removed by something else");
     }
-    report_gone(ctx, id, cause).await;
+    report_gone(ctx, id, cause, how).await;
 }
 
-async fn report_gone(ctx: &Context, engine: EngineId, cause: Cause) {
-    ctx.writer.settle(Command::EngineGone { engine, cause }).await;
+async fn report_gone(ctx: &Context, engine: EngineId, cause: Cause, message: Option<String>) {
+    ctx.writer.settle(Command::EngineGone { engine, cause, message }).await;
 }
 
 /// Adopts a running container without a record. If the registry refuses, its port or name belongs to another engine, and the container

@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::address::Addresses;
+use crate::agent::last_words::LastWords;
 use crate::agent::runtime::ContainerRuntime;
 use crate::agent::samples::Samples;
 use crate::agent::shown::Shown;
@@ -24,6 +25,7 @@ pub(super) struct Parts {
     pub cluster: Cluster,
     pub runtime: Arc<dyn ContainerRuntime>,
     pub samples: Arc<Samples>,
+    pub last_words: Arc<LastWords>,
     pub addresses: Arc<Addresses>,
     pub client: Option<reqwest::Client>,
     pub networks: Arc<Networks>,

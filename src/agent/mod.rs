@@ -5,7 +5,7 @@
 //!   the same on a Docker daemon
 //! - [`spec`], [`variant`]: which container stands for an engine
 //! - [`plan`]: what has to be done, as pure functions; `driver`: does it
-//! - `starting`, `ending`: the life of one container; `pace`, `pull`: queue and images
+//! - `starting`, `ending`, `last_words`: the life of one container; `pace`, `pull`: queue and images
 //! - `lacking`: whether this host has what starts found missing by name
 //! - `availability`, `docker_state`, `observe`: whether Docker answers, and what runs on it
 //! - `probe`, [`health`]: whether engines answer; `collector`, [`samples`], [`silence`], `resume`: figures of
@@ -38,6 +38,7 @@ mod handle;
 pub mod health;
 mod inspect;
 mod lacking;
+mod last_words;
 pub mod left_behind;
 mod lock;
 mod observe;
@@ -113,6 +114,7 @@ pub fn start(deps: Deps) -> AgentHandle {
         addresses: Arc::new(address::Addresses::new(&deps.config, Arc::clone(&networks))),
         client,
         networks,
+        last_words: Arc::default(),
         stopping: CancellationToken::new(),
         look_behind: Arc::default(),
         shown: Arc::new(shown::Shown::new(Arc::clone(&deps.config))),
@@ -151,6 +153,7 @@ async fn formed(
         addresses: Arc::clone(&parts.addresses),
         networks: Arc::clone(&parts.networks),
         samples: Arc::clone(&parts.samples),
+        last_words: Arc::clone(&parts.last_words),
         report: Arc::default(),
         signs: signs::Signs::default(),
         pace: pace::Pace::new(deps.config.max_concurrent_provisions, deps.config.min_provision_interval),

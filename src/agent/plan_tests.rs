@@ -79,7 +79,7 @@ impl Book {
     }
 
     fn gone(&mut self, id: EngineId) {
-        self.write(Command::EngineGone { engine: id, cause: Cause::Vanished });
+        self.write(Command::EngineGone { engine: id, cause: Cause::Vanished, message: None });
     }
 
     fn wanted(&self) -> Vec<Action> {

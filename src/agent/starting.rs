@@ -15,6 +15,7 @@ use crate::agent::address::Reach;
 use crate::agent::context::Context;
 use crate::agent::docker_state::Docker;
 use crate::agent::engine_network::EngineNetwork;
+use crate::agent::last_words;
 use crate::agent::pull::Pulled;
 use crate::agent::runtime::{Inspection, RuntimeError};
 use crate::agent::spec::{self, ContainerSpec};
@@ -30,10 +31,6 @@ const NAMES_MAX: usize = 4_096;
 const SETTLE: Duration = Duration::from_millis(100);
 /// A start that takes Docker longer is logged, as callers may have given up by then.
 const SLOW: Duration = Duration::from_secs(2);
-/// Lines of a dead container's output that go into the message.
-const TAIL_LINES: u32 = 5;
-/// Characters of it at the most.
-const TAIL_CHARS: usize = 600;
 
 /// Result of one attempt.
 enum Attempt {
@@ -374,17 +371,6 @@ async fn verdict(ctx: &Context, found: &Inspection) -> Attempt {
             "the container was created but Docker did not start it in time",
         );
     }
-    let code = found.exit_code.map_or_else(|| "an unknown code".to_owned(), |code| format!("code {code}"));
-    let mut message = format!("the container ended at once with {code}");
-    if let Some(error) = found.error.as_deref().filter(|text| !text.is_empty()) {
-        message.push_str(&format!(": {error}"));
-    }
-    let tail = ctx.runtime.tail(&found.view.id, TAIL_LINES).await.unwrap_or_default();
-    let tail = tail.trim();
-    if !tail.is_empty() {
-        let skip = tail.chars().count().saturating_sub(TAIL_CHARS);
-        message.push_str("; its last lines: ");
-        message.extend(tail.chars().skip(skip));
-    }
-    failure(Cause::Exited, message)
+    let cause = if found.oom_killed { Cause::Oom } else { Cause::Exited };
+    failure(cause, format!("the container ended at once with {}", last_words::hear(ctx, found).await))
 }

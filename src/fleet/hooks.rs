@@ -70,6 +70,7 @@ pub(crate) async fn answer(fleet: &Fleet, question: Question) -> anyhow::Result<
         Question::Plan => Answer::Plan(fleet.own_plan()),
         Question::Report(_) => Answer::Done,
         Question::Inspect(engine) => Answer::Container(agent.inspect(engine).await?),
+        Question::Logs(id) => Answer::Logs(agent.logs(&id).await?),
         Question::ByLabel { key, value } => Answer::Containers(agent.by_label(&key, &value).await?),
         Question::AdoptLeftBehind { force } => Answer::Adoptions(agent.adopt_left_behind(force).await?),
         Question::StreamStats { stream, since_ms } => Answer::Samples(agent.samples(&stream, since_ms)),

@@ -17,6 +17,8 @@ pub enum Question {
     Report(Option<Arc<NodeReport>>),
     /// The container of an engine, as Docker shows it.
     Inspect(EngineId),
+    /// The last lines that a container wrote: one that runs on the node, or one that ended there lately.
+    Logs(String),
     /// Managed containers whose label has this value.
     ByLabel {
         /// Label key.
@@ -55,6 +57,8 @@ pub enum Answer {
     Done,
     /// The container, if it exists.
     Container(Option<ContainerView>),
+    /// Lines, if the container is known there.
+    Logs(Option<String>),
     /// Containers.
     Containers(Vec<ContainerView>),
     /// The result of each adoption.

@@ -150,7 +150,7 @@ fn a_port_is_wanted_from_the_start_of_the_container_to_its_end() {
     assert_eq!(world.wanted(&own()), [], "reserved");
     world.start(&engine);
     assert_eq!(world.wanted(&own()).len(), 1, "started");
-    world.write(Command::EngineGone { engine: engine.id, cause: Cause::Vanished });
+    world.write(Command::EngineGone { engine: engine.id, cause: Cause::Vanished, message: None });
     assert_eq!(world.wanted(&own()), [], "gone");
 }
 
@@ -274,7 +274,7 @@ fn a_port_that_this_node_leases_next_is_closed_when_it_is_reserved() {
     let mut world = World::new();
     let (port, engine) = world.running(OTHER);
     let held = [(port, target(engine.0, "10.0.0.2"))];
-    world.write(Command::EngineGone { engine, cause: Cause::Vanished });
+    world.write(Command::EngineGone { engine, cause: Cause::Vanished, message: None });
     let reserve = world.reserve_port(ME, Some(port));
     assert_eq!((reserve.ports.host_http, reserve.phase), (port, Phase::Reserved));
     let own = own();

@@ -136,6 +136,9 @@ pub enum Command {
         engine: EngineId,
         /// For machines.
         cause: Cause,
+        /// How it ended, for people: exit code, last lines of its log.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
     },
     /// A container with our labels that the registry does not know.
     Adopt(Adopt),

@@ -45,6 +45,8 @@ impl Level {
     /// From here on a start on an engine that has ended is over, and an end that came first ends only its own session, or what no
     /// engine can be asked about.
     pub const LATE_STARTS_ARE_TOLD_APART: Self = Self(2);
+    /// From here on a failure counts against one of the things that starts share, also when the engine ran for less than a minute.
+    pub const COUNTS_YOUNG_ENDS: Self = Self(2);
     /// What this program knows.
     pub const CURRENT: Self = Self(2);
 }

@@ -37,6 +37,6 @@ pub use records::policy::Policy;
 pub use records::stream::Stream;
 pub use records::time::{Elapsed, WallMs};
 pub use records::{
-    breaker, calendar, cause, end_reason, engine, event, health, lack, mark, node, policy, stream, vpn,
+    breaker, calendar, cause, end_reason, engine, event, group, health, lack, mark, node, policy, stream, vpn,
 };
 pub use state::State;

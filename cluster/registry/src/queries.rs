@@ -10,6 +10,7 @@ use crate::records::calendar::Calendar;
 use crate::records::end_reason::EndReason;
 use crate::records::engine::{Engine, Phase, Usage};
 use crate::records::event::EventLog;
+use crate::records::group::Group;
 use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::node::{DockerState, Node};
 use crate::records::policy::{BreakerPolicy, Policy};
@@ -37,7 +38,9 @@ impl State {
     pub fn weights(&self) -> Weights {
         let names = self.tables.foreign_names.values().map(|foreign| foreign.names.len()).sum();
         let foreign = weight::foreign(self.tables.foreign_ports.len(), names);
-        Weights { foreign, lacks: weight::lacks(self.tables.lacks.len()), ..self.index.weights }
+        let lacks = weight::lacks(self.tables.lacks.len());
+        let failing = weight::failing(self.tables.failing.len());
+        Weights { foreign, lacks, failing, ..self.index.weights }
     }
 
     /// Whether nodes, engines and settings are those of `other`, an earlier or later state of the same
@@ -115,20 +118,6 @@ impl State {
             Some(engine) => format!("{} on {}", engine.container_name, self.node_name(engine.node)),
             None => format!("engine {id}"),
         }
-    }
-
-    /// True when an engine is being started whose outcome this breaker counts.
-    #[must_use]
-    pub fn is_reserving(&self, kind: BreakerKind) -> bool {
-        self.probe(kind).is_some()
-    }
-
-    /// An engine that is being started whose outcome this breaker counts. What callers chose says nothing, so it is no probe.
-    pub(crate) fn probe(&self, kind: BreakerKind) -> Option<&Arc<Engine>> {
-        let mut reserved = self
-            .live_engines()
-            .filter(|e| e.phase == Phase::Reserved && e.is_acestream() && !e.spec.is_chosen());
-        reserved.find(|e| BreakerKind::over(e.replaces) == kind)
     }
 
     /// One engine, live or ended.
@@ -289,7 +278,7 @@ impl State {
         (all - self.index.ended_streams.len(), all)
     }
 
-    /// A breaker and its settings.
+    /// A breaker as it is stored, and its settings: what engines have proven since is not in it, see [`Self::breaker_over`].
     #[must_use]
     pub fn breaker(&self, kind: BreakerKind) -> (&Breaker, BreakerPolicy) {
         let policy = &self.tables.policy;
@@ -302,7 +291,7 @@ impl State {
     /// State of a breaker at a moment.
     #[must_use]
     pub fn breaker_state(&self, kind: BreakerKind, now_ms: Elapsed) -> BreakerState {
-        let (breaker, policy) = self.breaker(kind);
+        let (breaker, policy) = self.breaker_over(&Group::Plain(kind), now_ms);
         breaker.state(policy, now_ms)
     }
 

@@ -12,6 +12,7 @@ use crate::records::breaker::{Breaker, BreakerKind};
 use crate::records::calendar::Calendar;
 use crate::records::engine::{Engine, Usage};
 use crate::records::event::{Event, EventLog};
+use crate::records::group::Group;
 use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::lack::{Lack, Lacking};
 use crate::records::node::Node;
@@ -78,6 +79,9 @@ pub struct Tables {
     pub general: Breaker,
     /// Replacement breaker.
     pub replacement: Breaker,
+    /// The same over what a caller chose, over hosts, and over VPN containers, while they have failures.
+    #[serde(skip_serializing_if = "OrdMap::is_empty")]
+    pub failing: OrdMap<Group, Breaker>,
     /// What happened.
     pub events: EventLog,
     /// Last engine id given out.

@@ -79,6 +79,8 @@ pub struct Weights {
     pub foreign: u64,
     /// What hosts lack.
     pub lacks: u64,
+    /// What starts failed for.
+    pub failing: u64,
 }
 
 impl Weights {
@@ -86,6 +88,7 @@ impl Weights {
     #[must_use]
     pub fn total(&self) -> u64 {
         let kept = self.started_streams + self.engines + self.nodes + self.vpns + self.foreign + self.lacks;
+        let kept = kept + self.failing;
         let passing = self.events + self.ended_streams + self.ended_engines;
         kept + passing + self.tombstones + self.remembered
     }
@@ -214,6 +217,11 @@ pub(crate) fn tombstone(id: &str) -> u64 {
 /// So many ports and names that others hold.
 pub(crate) fn foreign(ports: usize, names: usize) -> u64 {
     FOREIGN_PORT * ports as u64 + FOREIGN_NAME * names as u64
+}
+
+/// So many things that starts failed for. Each has the longest name of an image and the longest message.
+pub(crate) fn failing(count: usize) -> u64 {
+    LACK * count as u64
 }
 
 /// So many things that hosts lack.

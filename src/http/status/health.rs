@@ -3,6 +3,7 @@
 
 use acefleet_registry::breaker::BreakerKind;
 use acefleet_registry::engine::Health;
+use acefleet_registry::group::Group;
 use acefleet_registry::{Command, Elapsed};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -175,6 +176,21 @@ struct BreakerStatus {
     last_success_time: Option<String>,
     /// Seconds from the last failure until one probe may pass.
     recovery_timeout: u64,
+    /// What failed last: engine and host, how the container ended, its last lines.
+    last_failure: Option<String>,
+}
+
+/// A circuit breaker over what some engines share.
+#[derive(Serialize, ToSchema)]
+struct FailingStatus {
+    /// `chosen` for image and options of a caller, `host`, or `vpn`.
+    #[schema(example = "host")]
+    kind: String,
+    /// Which one.
+    #[schema(example = "host-a")]
+    name: String,
+    #[serde(flatten)]
+    breaker: BreakerStatus,
 }
 
 /// The breakers.
@@ -199,6 +215,8 @@ struct HealthStatus {
     /// Seconds between two probes.
     health_check_interval: u64,
     circuit_breakers: Breakers,
+    /// Hosts, VPNs and choices of callers for which starts have failed lately. Each holds back what shares it, and nothing else.
+    failing: Vec<FailingStatus>,
 }
 
 /// (all, healthy, unhealthy) engines.
@@ -215,9 +233,8 @@ pub(crate) fn engine_counts(snapshot: &Snapshot) -> (usize, usize, usize) {
     counts
 }
 
-fn breaker(snapshot: &Snapshot, kind: BreakerKind, now_ms: Elapsed) -> BreakerStatus {
-    let state = &snapshot.view.state;
-    let (breaker, policy) = state.breaker(kind);
+fn breaker(snapshot: &Snapshot, group: &Group, now_ms: Elapsed) -> BreakerStatus {
+    let (breaker, policy) = snapshot.view.state.breaker_over(group, now_ms);
     BreakerStatus {
         state: circuit_word(breaker.state(policy, now_ms)),
         failure_count: breaker.failure_count,
@@ -225,7 +242,19 @@ fn breaker(snapshot: &Snapshot, kind: BreakerKind, now_ms: Elapsed) -> BreakerSt
         last_failure_time: breaker.last_failure_ms.map(|at| iso(snapshot.shown(at))),
         last_success_time: breaker.last_success_ms.map(|at| iso(snapshot.shown(at))),
         recovery_timeout: policy.recovery_ms / 1000,
+        last_failure: breaker.last_failure,
     }
+}
+
+/// All that holds something back, or may soon.
+fn failing(snapshot: &Snapshot, now_ms: Elapsed) -> Vec<FailingStatus> {
+    let state = &snapshot.view.state;
+    let all = state.failing().map(|group| FailingStatus {
+        kind: group.as_ref().to_owned(),
+        name: state.group_name(group),
+        breaker: breaker(snapshot, group, now_ms),
+    });
+    all.filter(|failing| failing.breaker.failure_count > 0).collect()
 }
 
 /// Health of the engines and the breakers
@@ -246,9 +275,10 @@ pub(crate) async fn status(State(app): State<App>, snapshot: Snapshot) -> Respon
         minimum_required: snapshot.view.state.policy().min_replicas,
         health_check_interval: app.fleet().config().health_interval.as_secs(),
         circuit_breakers: Breakers {
-            general: breaker(&snapshot, BreakerKind::General, now),
-            replacement: breaker(&snapshot, BreakerKind::Replacement, now),
+            general: breaker(&snapshot, &Group::Plain(BreakerKind::General), now),
+            replacement: breaker(&snapshot, &Group::Plain(BreakerKind::Replacement), now),
         },
+        failing: failing(&snapshot, now),
     })
 }
 

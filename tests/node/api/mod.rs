@@ -19,3 +19,4 @@ mod room;
 mod shapes;
 mod validation;
 mod vpn;
+mod young;

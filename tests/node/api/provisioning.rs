@@ -279,6 +279,9 @@ async fn the_status_says_what_the_next_call_gets() {
     assert_eq!(seen["blocked_reason_details"]["code"], "circuit_breaker");
     assert_eq!(seen["blocked_reason_details"]["can_retry"], true);
     assert_eq!(probe.status, 200, "{probe:?}");
+    // Whether that start was a success is known when the engine has lived for a minute.
+    assert_eq!(told().await["circuit_breaker_state"], "half_open");
+    bed.post("/health/circuit-breaker/reset?operation_type=general", &json!(null)).await;
     assert_eq!(told().await["circuit_breaker_state"], "closed");
     bed.post("/cluster/nodes/a/cordon", &json!({})).await;
     let cordoned = told().await;

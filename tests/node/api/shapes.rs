@@ -159,6 +159,7 @@ async fn health_cluster_and_vpn_have_their_shapes() {
         keys(&health),
         [
             "circuit_breakers",
+            "failing",
             "health_check_interval",
             "healthy_engines",
             "hosts",
@@ -170,7 +171,7 @@ async fn health_cluster_and_vpn_have_their_shapes() {
     );
     let closed = json!({
         "state": "closed", "failure_count": 0, "failure_threshold": 3, "last_failure_time": null,
-        "last_success_time": null, "recovery_timeout": 180
+        "last_success_time": null, "recovery_timeout": 180, "last_failure": null
     });
     assert_eq!(health["circuit_breakers"]["replacement"], closed);
     let ready = bed.get("/health/ready").await.json();

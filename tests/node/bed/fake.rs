@@ -46,6 +46,8 @@ pub struct World {
     pub lose_answers: u32,
     /// Status of new containers.
     pub born: &'static str,
+    /// What containers write.
+    pub log: String,
     /// Calls of `run`.
     pub tried: u32,
     /// Calls of `run` that made a container.
@@ -78,6 +80,7 @@ impl Default for Fake {
                 missing_networks: BTreeSet::new(),
                 lose_answers: 0,
                 born: "running",
+                log: "sh: engine: not found\n".to_owned(),
                 tried: 0,
                 made: 0,
                 pulls: Vec::new(),
@@ -157,6 +160,19 @@ impl Fake {
             }
             None => {}
         }
+    }
+
+    /// Ends all containers that run, as a crash does, and says how many.
+    pub fn crash_all(&self, exit_code: i64, oom_killed: bool) -> usize {
+        let mut world = self.world();
+        let running = world.containers.values_mut().filter(|c| c.status == "running");
+        let crashed = running.map(|c| {
+            (c.status, c.exit_code, c.oom_killed) = ("exited".to_owned(), exit_code, oom_killed);
+        });
+        let count = crashed.count();
+        drop(world);
+        let _ = self.events.send(());
+        count
     }
 
     /// Containers that exist.
@@ -329,7 +345,7 @@ impl ContainerRuntime for Fake {
     }
 
     fn tail<'a>(&'a self, _id: &'a str, _lines: u32) -> BoxFuture<'a, Result<String, RuntimeError>> {
-        ready(Ok("sh: engine: not found\n".to_owned()))
+        ready(self.daemon().map(|world| world.log.clone()))
     }
 
     fn remove<'a>(&'a self, id: &'a str, _grace: Duration) -> BoxFuture<'a, Result<(), RuntimeError>> {

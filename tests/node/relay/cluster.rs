@@ -163,7 +163,7 @@ async fn localhost_reaches_engines_of_the_other_host_while_they_live() {
     assert!(is_refused(&a, late_port).await, "own engines are Docker's");
 
     // The engine is gone, as its host says; its connections end though the socket itself still lives.
-    a.write(Command::EngineGone { engine: late_id, cause: Cause::Vanished }).await;
+    a.write(Command::EngineGone { engine: late_id, cause: Cause::Vanished, message: None }).await;
     for stream in [&mut cut, &mut cut_end] {
         let end = tokio::time::timeout(PATIENCE, stream.read(&mut [0])).await.expect("in time");
         assert_eq!(end.unwrap_err().kind(), ErrorKind::ConnectionReset);
@@ -188,7 +188,7 @@ async fn an_engine_that_moves_to_this_host_takes_its_port_from_the_relay() {
     a.run();
     until("it is relayed", || a.stats.listeners() == 1).await;
     drop(talk(&a, port, &published).await);
-    b.write(Command::EngineGone { engine, cause: Cause::Vanished }).await;
+    b.write(Command::EngineGone { engine, cause: Cause::Vanished, message: None }).await;
     until("it is closed", || a.stats.listeners() == 0).await;
     // What Docker does for an engine of this host.
     let docker = TcpListener::bind((a.local, port)).await;

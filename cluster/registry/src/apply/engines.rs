@@ -2,22 +2,18 @@
 
 use std::sync::Arc;
 
-use crate::apply::{note, refused, streams};
+use crate::apply::{failures, note, refused, streams};
 use crate::command::{Adopt, RefusalCode, Reply, StopWhen, Taken};
 use crate::level::Level;
-use crate::records::breaker::BreakerKind;
 use crate::records::cause::Cause;
 use crate::records::end_reason::EndReason;
 use crate::records::engine::{Ending, Engine, Health, Phase, TakenOff};
 use crate::records::event::EventType;
 use crate::records::health::{Failing, HealthFault};
-use crate::records::ids::{EngineId, NodeId, OpId};
+use crate::records::ids::{EngineId, OpId};
 use crate::records::lack::{Lack, clipped};
-use crate::records::node::Node;
-use crate::records::time::Elapsed;
 use crate::records::vpn::VpnFault;
 use crate::rules::engines::{keeps_listed, keeps_running, why_off_network};
-use crate::rules::hosts;
 use crate::rules::ports::fixed_http_port;
 use crate::state::{ForeignNames, State};
 
@@ -120,24 +116,12 @@ pub(super) fn started(
     engine.started_at_ms = Some(now);
     engine = state.give(engine);
     state.has_all(&engine, image);
-    if engine.is_acestream() {
-        let (breaker, policy) = state.breaker_mut(BreakerKind::over(engine.replaces));
-        breaker.record_success(policy, now);
-        note_start(state, engine.node, None);
-    }
+    failures::started(state, &engine);
     let message = format!("{} started on {}", engine.container_name, state.node_name(engine.node));
     note(state, EventType::Engine, "created", message, Some(&container_id), None);
     let reply = Reply::Engine(state.put_engine(engine.clone()));
     unlist_replaced(state, &engine);
     reply
-}
-
-/// Whether a host could start an engine: the time at which it could not, or nothing.
-fn note_start(state: &mut State, id: NodeId, failed_start_ms: Option<Elapsed>) {
-    if let Some(node) = state.tables.nodes.get(&id).filter(|node| node.failed_start_ms != failed_start_ms) {
-        let node = Node { failed_start_ms, ..(**node).clone() };
-        state.put_node(node);
-    }
 }
 
 /// The unhealthy engine in whose place this one runs is not needed any more, also if it recovers.
@@ -153,16 +137,7 @@ pub(super) fn failed(state: &mut State, id: EngineId, cause: &Cause, message: &s
         Ok(engine) => engine,
         Err(reply) => return reply,
     };
-    // What a caller chose may be wrong wherever it is tried.
-    if engine.is_acestream() && !engine.spec.is_chosen() && cause.troubles_host() {
-        let now = state.tables.clock_ms;
-        note_start(state, engine.node, Some(now));
-        let text = format!("{} on {}: {message}", engine.container_name, state.node_name(engine.node));
-        // One host's trouble must not stop the others.
-        if cause.counts_for_breaker() && !hosts::has_sound_host(state) {
-            state.breaker_mut(BreakerKind::over(engine.replaces)).0.record_failure(now, &text);
-        }
-    }
+    failures::never_ran(state, &engine, cause, message);
     never_ran(state, engine, cause, message)
 }
 
@@ -265,18 +240,25 @@ fn drain(state: &mut State, engine: &Engine, cause: &Cause) -> Reply {
     Reply::Engine(state.put_engine(Engine { phase: Phase::Stopping, ending: Some(ending), ..engine.clone() }))
 }
 
-pub(super) fn gone(state: &mut State, id: EngineId, cause: &Cause) -> Reply {
+pub(super) fn gone(state: &mut State, id: EngineId, cause: &Cause, told: Option<&str>) -> Reply {
     streams::end_all_of(state, id, &EndReason::EngineGone);
     let Some(engine) = state.engine(id).filter(|e| e.phase.is_live()).cloned() else {
         return refused(RefusalCode::NotFound, format!("engine {id} is not live"));
     };
+    // Once, nobody told.
+    let told = told.filter(|_| state.level() >= Level::COUNTS_YOUNG_ENDS).map(clipped);
+    let text = told.as_deref().unwrap_or("the container is gone");
+    failures::gone(state, &engine, cause, text);
     let cause = match &engine.ending {
         Some(ending) => ending.cause.clone(),
         None => cause.clone(),
     };
-    let message = format!("{} is gone ({cause})", engine.container_name);
+    let message = match &told {
+        Some(told) => format!("{} is gone ({cause}): {told}", engine.container_name),
+        None => format!("{} is gone ({cause})", engine.container_name),
+    };
     note(state, EventType::Engine, "deleted", message, engine.container_id.as_ref(), None);
-    end(state, (*engine).clone(), Phase::Gone, &cause, "the container is gone")
+    end(state, (*engine).clone(), Phase::Gone, &cause, text)
 }
 
 pub(super) fn adopt(state: &mut State, found: &Adopt, op_id: OpId) -> Reply {

@@ -2,6 +2,7 @@
 //! every node. It never fails; a refusal is a reply.
 
 mod engines;
+mod failures;
 mod fate;
 mod found;
 mod lacks;
@@ -86,7 +87,9 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
         Command::Found { node, lacks } => nodes::found(state, *node, lacks),
         Command::EngineHealth { engine, health, fault } => engines::health(state, *engine, *health, *fault),
         Command::EngineStop { engine, cause, when } => engines::stop(state, *engine, cause, *when),
-        Command::EngineGone { engine, cause } => engines::gone(state, *engine, cause),
+        Command::EngineGone { engine, cause, message } => {
+            engines::gone(state, *engine, cause, message.as_deref())
+        }
         Command::Adopt(adopt) => engines::adopt(state, adopt, proposal.op_id),
         Command::Abandon { engine, by } => engines::abandon(state, *engine, *by),
         Command::StreamStarted(start) => Reply::StreamStarted(streams::started(state, start)),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::mem::discriminant;
 
-use crate::apply::{engines, note, refused, streams, vpn};
+use crate::apply::{engines, failures, note, refused, streams, vpn};
 use crate::command::{RefusalCode, Reply};
 use crate::level::Level;
 use crate::records::breaker::BreakerKind;
@@ -28,6 +28,7 @@ pub(super) fn up(state: &mut State, info: &NodeInfo) -> Reply {
                 availability: Availability::Active,
                 availability_since_ms: state.tables.clock_ms,
                 failed_start_ms: None,
+                docker_since_ms: None,
                 joined_at_ms: state.tables.clock_ms,
                 down_since_ms: None,
             }
@@ -58,7 +59,9 @@ pub(super) fn docker(state: &mut State, id: NodeId, docker: &DockerState) -> Rep
         DockerState::Unknown => ("docker_unknown", format!("Docker on {} is unknown", node.info.name)),
     };
     note(state, EventType::System, category, message, None, None);
-    state.put_node(Node { docker, ..(*node).clone() });
+    let notes_since = state.level() >= Level::COUNTS_YOUNG_ENDS;
+    let docker_since_ms = notes_since.then_some(state.tables.clock_ms);
+    state.put_node(Node { docker, docker_since_ms, ..(*node).clone() });
     Reply::Done
 }
 
@@ -118,13 +121,14 @@ pub(super) fn removed(state: &mut State, id: NodeId) -> Reply {
     };
     let left: Vec<EngineId> = state.live_engines().filter(|e| e.node == id).map(|e| e.id).collect();
     for engine in left {
-        engines::gone(state, engine, &Cause::NodeRemoved);
+        engines::gone(state, engine, &Cause::NodeRemoved, None);
     }
     let kept = state.tables.foreign_ports.iter().filter(|((owner, _), _)| *owner != id);
     state.tables.foreign_ports = kept.map(|(key, until)| (*key, *until)).collect();
     let kept = state.tables.foreign_names.iter().filter(|((owner, _), _)| *owner != id);
     state.tables.foreign_names = kept.map(|(key, names)| (key.clone(), names.clone())).collect();
     state.keep_lacks(|owner, _, _| owner != id);
+    failures::forget(state, |group| group.node() == Some(id));
     vpn::forget(state, id);
     let message = format!("node {} was removed from the cluster", node.info.name);
     note(state, EventType::System, "node_removed", message, None, None);
@@ -178,6 +182,8 @@ pub(super) fn replaced(state: &mut State, old: NodeId, new: NodeId) -> Reply {
     let lacks = state.tables.lacks.iter();
     state.tables.lacks =
         lacks.map(|((owner, lack), known)| ((moved(*owner), lack.clone()), known.clone())).collect();
+    // It may be another machine.
+    failures::forget(state, |group| group.node() == Some(old));
     let seen: Vec<String> =
         state.tables.vpns.keys().filter(|(owner, _)| *owner == old).map(|(_, name)| name.clone()).collect();
     for container in seen {
@@ -227,6 +233,10 @@ pub(super) fn reset_breakers(state: &mut State, kind: Option<BreakerKind>) -> Re
     let kinds = [BreakerKind::General, BreakerKind::Replacement];
     for kind in kinds.into_iter().filter(|k| kind.is_none_or(|wanted| wanted == *k)) {
         state.breaker_mut(kind).0.reset();
+    }
+    // Whatever holds back plain engines.
+    if kind != Some(BreakerKind::Replacement) {
+        failures::forget(state, |_| true);
     }
     Reply::Done
 }

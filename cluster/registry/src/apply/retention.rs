@@ -1,7 +1,7 @@
 //! What is forgotten, by watched time and by count. Runs with every write, so an idle cluster keeps what it
 //! has and writes nothing.
 
-use crate::apply::streams;
+use crate::apply::{failures, streams};
 use crate::records::end_reason::EndReason;
 use crate::state::State;
 use crate::weight;
@@ -27,6 +27,7 @@ const OPS_MAX: usize = 8_192;
 
 pub(super) fn evict(state: &mut State) {
     let now = state.tables.clock_ms;
+    failures::settle(state);
     while let Some(oldest) = state.tables.op_order.front().copied() {
         let expired = state.tables.ops.get(&oldest).is_none_or(|op| now.since(op.at_ms) > OP_MS);
         if !expired && state.tables.op_order.len() < OPS_MAX {

@@ -1,8 +1,9 @@
 //! VPN containers: what their nodes see of them.
 
-use crate::apply::{note, refused};
+use crate::apply::{failures, note, refused};
 use crate::command::{RefusalCode, Reply};
 use crate::records::event::EventType;
+use crate::records::group::Group;
 use crate::records::ids::NodeId;
 use crate::records::vpn::{Vpn, VpnHealth, VpnStatus};
 use crate::state::State;
@@ -19,7 +20,12 @@ pub(super) fn changed(state: &mut State, id: NodeId, container: &str, status: &V
         return Reply::Done;
     }
     let who = format!("VPN {container} on {}", node.info.name);
+    let group = Group::Vpn(id, container.to_owned());
     if before.health != status.health {
+        // Another tunnel than the one that engines failed in.
+        if status.health == VpnHealth::Healthy {
+            failures::forget(state, |failing| *failing == group);
+        }
         let (category, text) = match status.health {
             VpnHealth::Healthy => ("connected", format!("{who} is connected")),
             VpnHealth::Unhealthy => ("disconnected", format!("{who} is disconnected: {}", status.reason)),
@@ -59,4 +65,7 @@ pub(super) fn forget(state: &mut State, id: NodeId) {
     for key in gone {
         state.drop_vpn(&key);
     }
+    let is_gone =
+        |group: &Group| matches!(group, Group::Vpn(node, container) if *node == id && !kept(container));
+    failures::forget(state, is_gone);
 }

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::command::{Command, Reserve};
 use crate::plan::waits::Shortage;
 use crate::plan::{Plan, Wait, replacements};
-use crate::records::breaker::{BreakerKind, BreakerState, FIRST_REST_MS, rest_ms};
+use crate::records::breaker::{BreakerKind, BreakerState, FIRST_REST_MS};
 use crate::records::engine::{EngineSpec, Phase};
+use crate::records::group::Group;
 use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::time::Elapsed;
 use crate::rules::admission::{self, Decision};
@@ -106,13 +107,13 @@ fn count(state: &State, active: &BTreeSet<NodeId>, lacking: u32, owed: u32, now_
     let wanted = wanted.min(room(&|_| true)).min(state.engines_with_ports(&plain));
     let wanted = wanted.min(u32::try_from(portion).unwrap_or(u32::MAX));
     let at_once = wanted.min(room(&|load| host_rests_for(state, load.node, now_ms) == 0));
-    let replacing = allowed(state, BreakerKind::Replacement, at_once.min(owed), now_ms);
-    // Those that their breaker holds back are not made as others meanwhile, or there would be one too many.
-    let others = allowed(state, BreakerKind::General, at_once.saturating_sub(owed), now_ms);
+    // Those that a breaker holds back are not made as others meanwhile, or there would be one too many.
+    let replacing = at_once.min(owed);
+    let others = allowed(state, at_once.saturating_sub(owed), now_ms);
     Count { replacing, others: at_hand + others, held_back: replacing + others < wanted }
 }
 
-/// Whether this reservation would be had now, on a host that need not rest; the state goes on as if it had been made.
+/// Whether this reservation would be had now, and nothing that it shares need rest; the state goes on as if it had been made.
 fn is_had(then: &mut State, ask: &Reserve, now_ms: Elapsed) -> bool {
     // Who is asked decides between equals only.
     let Ok(decision) = admission::decide(then, ask, OpId::from_u128(0), NodeId(0)) else { return false };
@@ -123,36 +124,33 @@ fn is_had(then: &mut State, ask: &Reserve, now_ms: Elapsed) -> bool {
     is_due
 }
 
-/// Milliseconds for which the host of a start rests after a failure there. One that is only listed again needs no start.
+/// Milliseconds for which a start rests after failures of others that share something with it. One that is only listed again needs
+/// no start.
 fn start_rests_for(state: &State, decision: &Decision, now_ms: Elapsed) -> u64 {
-    match decision.engine.phase {
-        Phase::Reserved => host_rests_for(state, decision.engine.node, now_ms),
-        _ => 0,
+    let engine = &decision.engine;
+    if engine.phase != Phase::Reserved {
+        return 0;
     }
+    let groups = [Some(state.group(&engine.spec, engine.replaces)), Group::vpn_of(engine)];
+    let rests = groups.into_iter().flatten().map(|group| state.rests_for(&group, now_ms));
+    rests.chain([host_rests_for(state, engine.node, now_ms)]).max().unwrap_or(0)
 }
 
-/// Milliseconds for which nothing is started after a failure, longer with each one in a row: a host that cannot start engines now
-/// must not use up the breaker's patience within a second.
-fn rests_for(state: &State, kind: BreakerKind, now_ms: Elapsed) -> u64 {
-    let (breaker, _) = state.breaker(kind);
-    match (breaker.last_failure_ms, breaker.failure_count) {
-        (Some(failed_at), failures @ 1..) => failed_at.plus(rest_ms(failures)).since(now_ms),
-        _ => 0,
-    }
-}
-
-/// The same for a host after a failure that no breaker counted, because another host was thought to be sound.
+/// The same for the next start on a host, also after a failure that counted against something else.
 fn host_rests_for(state: &State, host: NodeId, now_ms: Elapsed) -> u64 {
     let failed_at = state.node(host).and_then(|node| node.failed_start_ms);
-    failed_at.map_or(0, |at| at.plus(FIRST_REST_MS).since(now_ms))
+    let moment_ms = failed_at.map_or(0, |at| at.plus(FIRST_REST_MS).since(now_ms));
+    moment_ms.max(state.next_rests_for(host, now_ms))
 }
 
-/// How many of `wanted` starts their breaker lets pass.
-fn allowed(state: &State, kind: BreakerKind, wanted: u32, now_ms: Elapsed) -> u32 {
-    match state.breaker_state(kind, now_ms) {
-        BreakerState::Closed if rests_for(state, kind, now_ms) > 0 => 0,
+/// How many of `wanted` plain starts their breaker lets pass.
+fn allowed(state: &State, wanted: u32, now_ms: Elapsed) -> u32 {
+    let group = Group::Plain(BreakerKind::General);
+    let (breaker, policy) = state.breaker_over(&group, now_ms);
+    match breaker.state(policy, now_ms) {
+        BreakerState::Closed if state.rests_for(&group, now_ms) > 0 => 0,
         BreakerState::Closed => wanted,
-        BreakerState::HalfOpen if !state.is_reserving(kind) => wanted.min(1),
+        BreakerState::HalfOpen if !state.probes_suffice(&group) => wanted.min(1),
         BreakerState::HalfOpen | BreakerState::Open => 0,
     }
 }
@@ -176,9 +174,7 @@ impl Short<'_> {
             Ok(decision) => decision,
             Err(refusal) => return Some(Shortage::Refused(refusal)),
         };
-        let kind = BreakerKind::over(ask.replaces);
-        let host_ms = start_rests_for(self.state, &decision, self.now_ms);
-        let left_ms = rests_for(self.state, kind, self.now_ms).max(host_ms);
+        let left_ms = start_rests_for(self.state, &decision, self.now_ms);
         (left_ms > 0).then_some(Shortage::Pause { left_ms })
     }
 

@@ -22,7 +22,7 @@ pub(crate) fn rest_ms(failures: u32) -> u64 {
 }
 
 /// The breakers, by what they guard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, AsRefStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, AsRefStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum BreakerKind {
@@ -113,6 +113,12 @@ impl Breaker {
         if self.state(policy, now_ms) != BreakerState::Open {
             self.failure_count = 0;
         }
+    }
+
+    /// An engine that was started after the newest failure has lived long enough.
+    pub(crate) fn record_proof(&mut self, at_ms: Elapsed) {
+        self.last_success_ms = self.last_success_ms.max(Some(at_ms));
+        self.failure_count = 0;
     }
 
     pub(crate) fn reset(&mut self) {

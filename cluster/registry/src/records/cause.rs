@@ -5,6 +5,19 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use strum::{AsRefStr, Display, EnumIter, EnumString};
 
+/// Which of the things that starts share a failed start may be the fault of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blames {
+    /// None: what is wrong has a name and a rule of its own.
+    Nothing,
+    /// The network of a VPN.
+    Network,
+    /// Its host.
+    Host,
+    /// What runs in the container, unless it runs on other hosts.
+    Content,
+}
+
 /// A cause. Stored, sent and shown as its word ([`Self::as_str`]): its name in snake case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, AsRefStr, Display, EnumIter, EnumString)]
 #[serde(from = "Cow<'_, str>", into = "String")]
@@ -72,6 +85,41 @@ impl Cause {
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.as_ref()
+    }
+
+    /// What a start that failed for it may be the fault of.
+    pub(crate) fn blames(&self) -> Blames {
+        match self {
+            Self::VpnError => Blames::Network,
+            Self::DockerError | Self::Conflict | Self::StartupTimeout | Self::Vanished | Self::Other(_) => {
+                Blames::Host
+            }
+            Self::Exited | Self::Oom => Blames::Content,
+            Self::DockerUnavailable
+            | Self::HostSilent
+            | Self::ImagePulling
+            | Self::ImageMissing
+            | Self::NetworkMissing
+            | Self::PortTaken
+            | Self::NoFreePorts
+            | Self::Stopped
+            | Self::Deleted
+            | Self::ScaledDown
+            | Self::IdleTtl
+            | Self::Idle
+            | Self::Drained
+            | Self::Unhealthy
+            | Self::VpnMisplaced
+            | Self::VpnUnhealthy
+            | Self::VpnPortChanged
+            | Self::VpnRecreated
+            | Self::NodeRemoved => Blames::Nothing,
+        }
+    }
+
+    /// True when an engine ended although nobody had asked for it.
+    pub(crate) fn is_of_itself(&self) -> bool {
+        matches!(self, Self::Exited | Self::Oom | Self::Vanished)
     }
 
     /// True when a failed start shows that its host starts engines badly: others are tried first for a while. A silent host, a lost

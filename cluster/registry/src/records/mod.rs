@@ -5,7 +5,7 @@
 //! - [`node`], [`engine`], [`stream`], [`vpn`]: members, engines, streams and VPN containers
 //! - [`cause`], [`health`]: why an engine did not start, leaves, or ended, and what is wrong with one that fails its health checks
 //! - [`end_reason`]: why a stream ended
-//! - [`policy`], [`breaker`], [`lack`]: settings, circuit breakers, and what hosts lack by name
+//! - [`policy`], [`breaker`], [`group`], [`lack`]: settings, circuit breakers, what each is about, and what hosts lack by name
 //! - [`mark`]: an engine that is taken although no stream is known on it
 //! - [`event`]: what happened
 //! - [`time`], [`calendar`]: the two times, and what people are shown
@@ -17,6 +17,7 @@ pub mod cause;
 pub mod end_reason;
 pub mod engine;
 pub mod event;
+pub mod group;
 pub mod health;
 pub mod ids;
 pub mod lack;

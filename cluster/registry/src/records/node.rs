@@ -106,6 +106,9 @@ pub struct Node {
     /// The moment at which it last failed to start an engine, until it starts one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_start_ms: Option<Elapsed>,
+    /// The moment since which its Docker is as it is now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub docker_since_ms: Option<Elapsed>,
     /// When the record was first written.
     pub joined_at_ms: Elapsed,
     /// The moment of the verdict that it is down, until it answers again: its engines are lost to clients and do not count.

@@ -5,13 +5,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::command::{Refusal, RefusalCode, Reserve};
-use crate::level::Level;
-use crate::records::breaker::{BreakerKind, BreakerState};
 use crate::records::engine::{Engine, EngineSpec, Health, Kind, Phase};
 use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::lack::Lack;
 use crate::records::time::Elapsed;
 use crate::rules::at_hand;
+use crate::rules::failing::Held;
 use crate::rules::hosts::{self, Candidates, Demand, Observations, Obstacle};
 use crate::rules::placement;
 use crate::rules::vpn::Haste;
@@ -215,33 +214,29 @@ fn limit_reached(state: &State, limit: u32, name: &str) -> Refusal {
 }
 
 fn breaker(case: &Case<'_>) -> Option<Refusal> {
-    let (state, kind) = (case.state, BreakerKind::over(case.ask.replaces));
-    let now = state.tables.clock_ms;
-    let (breaker, policy) = state.breaker(kind);
-    let refused = |message: String, retry_after_s: u64| Refusal {
-        code: RefusalCode::CircuitBreaker,
-        message,
-        retry_after_s: Some(retry_after_s),
-    };
-    let under_way = || "the circuit breaker is half open and its one probe is under way".to_owned();
-    match breaker.state(policy, now) {
-        _ if !is_engine(case.ask) => None,
-        BreakerState::Closed => None,
-        BreakerState::HalfOpen => {
-            state.probe(kind).map(|probe| refused(under_way(), probe_left_s(state, probe)))
-        }
-        BreakerState::Open => {
-            let left_s = breaker.recovery_left_ms(policy, now).div_ceil(1000);
-            Some(refused(format!("the circuit breaker is open after {}", breaker.story()), left_s))
-        }
+    let (state, ask) = (case.state, case.ask);
+    if !is_engine(ask) {
+        return None;
     }
+    let held = state.held(&state.group(&ask.spec, ask.replaces));
+    held.or_else(|| hosts_held(case)).map(|held| Refusal {
+        code: RefusalCode::CircuitBreaker,
+        message: held.why,
+        retry_after_s: Some(held.retry_after_s),
+    })
 }
 
-fn probe_left_s(state: &State, probe: &Engine) -> u64 {
-    match state.level() >= Level::QUEUES_CALLERS {
-        true => state.start_left_s(probe, state.clock_ms()),
-        false => 2,
+/// Why no host can be tried, if their failures keep some from it.
+fn hosts_held(case: &Case<'_>) -> Option<Held> {
+    let (state, found) = (case.state, case.found);
+    if !found.able.is_empty() || !found.due.is_empty() {
+        return None;
     }
+    let failing = found.over(|obstacle| matches!(obstacle, Obstacle::Failing(_)));
+    let held: Vec<Held> = failing.iter().filter_map(|id| state.next_held(*id)).collect();
+    let why: Vec<&str> = held.iter().map(|held| held.why.as_str()).collect();
+    let retry_after_s = held.iter().map(|held| held.retry_after_s).min()?;
+    Some(Held { why: why.join("; "), retry_after_s })
 }
 
 fn no_room_for_engine(case: &Case<'_>) -> Option<Refusal> {

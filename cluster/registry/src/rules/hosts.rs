@@ -34,6 +34,8 @@ pub enum Obstacle {
     Unresponsive,
     /// It has failed for this call.
     Failed,
+    /// Starts on it, or in the network of its VPN, have failed too often in a row; the text says how.
+    Failing(String),
     /// None of its VPNs is connected.
     NoVpn,
     /// No port is free on it, or behind its connected VPNs.
@@ -62,6 +64,7 @@ impl Obstacle {
             Self::DockerUnknown => "docker_unknown",
             Self::Unresponsive => "unresponsive",
             Self::Failed => "failed",
+            Self::Failing(_) => "failing",
             Self::NoVpn => "no_vpn",
             Self::NoPort => "no_port",
             Self::Full { .. } => "full",
@@ -69,10 +72,10 @@ impl Obstacle {
         }
     }
 
-    /// True when the host itself cannot start anything now; what follows is about this engine.
+    /// True when the host itself cannot start anything now; the others are about this engine.
     #[must_use]
     pub fn is_of_host(&self) -> bool {
-        !matches!(self, Self::NoVpn | Self::NoPort | Self::Full { .. } | Self::Lacks(_))
+        !matches!(self, Self::Failing(_) | Self::NoVpn | Self::NoPort | Self::Full { .. } | Self::Lacks(_))
     }
 
     /// True when there is no network or port for the engine, wherever there is room.
@@ -94,6 +97,7 @@ impl fmt::Display for Obstacle {
             Self::Docker(why) => write!(f, "cannot use its Docker: {why}"),
             Self::Unresponsive => f.write_str("does not answer the leader"),
             Self::Failed => f.write_str("has failed for this call"),
+            Self::Failing(why) => f.write_str(why),
             Self::NoVpn => f.write_str("has no VPN that is connected"),
             Self::NoPort => f.write_str("has no free port"),
             Self::Full { capacity } => write!(f, "runs {capacity} engines, which is its ACEFLEET_CAPACITY"),
@@ -213,6 +217,7 @@ pub fn candidates(state: &State, demand: &Demand<'_>) -> Candidates {
         };
         let obstacle = start_obstacle(state, node, demand)
             .or_else(|| place_obstacle(state, node, demand.spec))
+            .or_else(|| failures(state, id, demand.spec))
             .or_else(full);
         match (obstacle, state.lack(id, demand.spec)) {
             (Some(obstacle), _) => drop(sorted.passed_over.insert(id, obstacle)),
@@ -239,6 +244,12 @@ fn start_obstacle(state: &State, node: &Node, demand: &Demand<'_>) -> Option<Obs
     };
     let failed = || demand.failed.contains(&id).then_some(Obstacle::Failed);
     of_state.or_else(|| demand.observations.obstacle(node)).or_else(failed)
+}
+
+/// Why the failures of earlier engines keep one from a host.
+fn failures(state: &State, id: NodeId, spec: &EngineSpec) -> Option<Obstacle> {
+    let held = || state.next_held(id).map(|held| Obstacle::Failing(held.why));
+    if spec.kind == Kind::Acestream { held() } else { None }
 }
 
 /// Why an engine has no place in the network of a host.

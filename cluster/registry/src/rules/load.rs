@@ -10,7 +10,7 @@ use crate::rules::health;
 use crate::state::State;
 
 /// So long after a failed start a host is asked only when no other can take the engine.
-const TROUBLED_MS: u64 = 60_000;
+pub(crate) const TROUBLED_MS: u64 = 60_000;
 
 /// Load of one candidate host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +82,8 @@ pub fn loads(state: &State, hosts: &BTreeSet<NodeId>) -> Vec<Load> {
     loads
 }
 
+/// True for a host that has failed to start an engine lately, or whose VPN has: others come first.
 pub(crate) fn is_troubled(state: &State, node: &Node) -> bool {
-    node.failed_start_ms.is_some_and(|at| state.clock_ms().since(at) < TROUBLED_MS)
+    let has_failed = node.failed_start_ms.is_some_and(|at| state.clock_ms().since(at) < TROUBLED_MS);
+    has_failed || state.is_next_vpn_troubled(node.info.id)
 }

@@ -4,6 +4,7 @@
 //! - [`hosts`]: which hosts can take a new engine
 //! - [`load`], [`placement`]: how much runs on each, and which of them gets it
 //! - `ports`, `vpn`, `lacks`: its ports and name, its network, and what it needs there
+//! - `failing`: what failures count against, and what that holds back
 //! - `admission`: whether a reservation gets an engine, and which; `at_hand`: without starting one
 //! - [`engines`], [`health`]: what an engine is to clients, what keeps it, and what follows when it fails its checks
 //! - `callers`: which caller gets an engine that is ready; `start_times`: how long callers wait
@@ -15,6 +16,7 @@ pub(crate) mod admission;
 mod at_hand;
 mod callers;
 pub mod engines;
+pub(crate) mod failing;
 pub mod health;
 pub mod hosts;
 mod lacks;

@@ -164,6 +164,7 @@ pub fn samples() -> Vec<Command> {
             found: [(7, None), (8, Some(1))].map(|(id, plays)| InUse { engine: EngineId(id), plays }).into(),
             unviewed: [9].into(),
         },
+        Command::EngineGone { engine: id, cause: Cause::Exited, message: Some("exit code 1".to_owned()) },
     ]
 }
 

@@ -28,3 +28,4 @@ mod silence;
 mod streams;
 mod unhealthy;
 mod vpn;
+mod young;

@@ -16,7 +16,7 @@ use crate::support::invariants::{History, check_state};
 use crate::support::{World, ask, plan, playing, watch};
 
 /// As many cases as the everyday run can afford, unless `PROPTEST_CASES` asks for others.
-fn cases(everyday: u32) -> ProptestConfig {
+pub fn cases(everyday: u32) -> ProptestConfig {
     let asked = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
     ProptestConfig {
         cases: asked.unwrap_or(everyday),

@@ -186,7 +186,7 @@ fn an_engine_that_crashed_is_replaced_unless_it_died_young() {
         let mut world = world(2, 10);
         let engine = world.running();
         world.wait_ms(age_ms);
-        world.run(Command::EngineGone { engine: engine.id, cause: Cause::Exited });
+        world.run(Command::EngineGone { engine: engine.id, cause: Cause::Exited, message: None });
         assert_eq!(!planned(&world).is_empty(), replaced, "after {age_ms} ms");
         settle(&mut world);
         assert_eq!(listed(&world).len(), usize::from(replaced));

@@ -10,7 +10,7 @@ use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::engine::{EngineSpec, Health, Phase};
 use acefleet_registry::event::EVENTS_MAX;
 use acefleet_registry::node::{Availability, DockerState};
-use acefleet_registry::rules::hosts::{Demand, Observations, candidates};
+use acefleet_registry::rules::hosts::{Demand, Observations, Obstacle, candidates as candidates_of};
 use acefleet_registry::rules::load::{Load, loads};
 use acefleet_registry::state::Tables;
 use acefleet_registry::stream::Stream;
@@ -253,7 +253,7 @@ fn check_hosts(state: &State) -> Checked {
     for id in state.nodes().map(|node| node.info.id) {
         let alone = BTreeSet::from([id]);
         let wanted = Demand { spec: &spec, failed: &failed, observations: Observations::Stamped(&alone) };
-        let obstacle = candidates(state, &wanted).obstacle(id);
+        let obstacle = candidates_of(state, &wanted).obstacle(id);
         let refusal = state.blocked(&ask(spec.clone(), alone.clone()), id, state.clock_ms());
         // One that was not needed and is listed again needs no start. Where there is no room, neither does an idle one, or one that is
         // being started for nobody.
@@ -283,7 +283,7 @@ fn check_refusal(before: &State, after: &State, proposal: &Proposal) -> Checked 
         return Ok(());
     }
     let mut plain = before.clone();
-    let nothing = Command::EngineGone { engine: EngineId(u64::MAX), cause: Cause::Vanished };
+    let nothing = Command::EngineGone { engine: EngineId(u64::MAX), cause: Cause::Vanished, message: None };
     apply(&mut plain, &Proposal { command: nothing, ..proposal.clone() }, 0);
     // How many replies are remembered depends on their size, so on the words of this refusal.
     let without_ops = |state: &State| {
@@ -392,7 +392,7 @@ fn check_placement(before: &State, after: &State, proposal: &Proposal) -> Checke
 /// The state in which a write is decided: what is forgotten with it is forgotten already.
 fn at_once_before(before: &State, proposal: &Proposal) -> State {
     let mut state = before.clone();
-    let nothing = Command::EngineGone { engine: EngineId(u64::MAX), cause: Cause::Vanished };
+    let nothing = Command::EngineGone { engine: EngineId(u64::MAX), cause: Cause::Vanished, message: None };
     apply(&mut state, &Proposal { command: nothing, ..proposal.clone() }, 0);
     state
 }
@@ -435,9 +435,14 @@ fn check_reserved(before: &State, after: &State, ask: &Reserve, engine: &Engine)
             Some(DockerState::Unavailable(_) | DockerState::Stopping)
         )
     };
+    let sorted = candidates_of(
+        before,
+        &Demand { spec: &ask.spec, failed: &ask.exclude, observations: Observations::None },
+    );
+    let is_held = |node: NodeId| matches!(sorted.obstacle(node), Some(Obstacle::Failing(_)));
     let takes = |node: NodeId| {
         let is_active = before.node(node).is_some_and(|record| record.availability == Availability::Active);
-        is_active && !says_no(node) && !before.is_down(node) && has_place(node)
+        is_active && !says_no(node) && !before.is_down(node) && has_place(node) && !is_held(node)
     };
     let candidates: Vec<Load> = candidates.into_iter().filter(|l| takes(l.node)).collect();
     // Where something is missing by name, an engine is tried only when no other host takes it.

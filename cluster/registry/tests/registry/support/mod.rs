@@ -235,7 +235,7 @@ pub fn failed(engine: EngineId) -> Command {
 }
 
 pub fn gone(engine: EngineId) -> Command {
-    Command::EngineGone { engine, cause: Cause::Vanished }
+    Command::EngineGone { engine, cause: Cause::Vanished, message: None }
 }
 
 pub fn stop(engine: EngineId, when: StopWhen) -> Command {

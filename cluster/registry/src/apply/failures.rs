@@ -1,0 +1,160 @@
+//! Starts that failed: each counts against one thing that starts share, see [`crate::rules::failing`].
+
+use crate::apply::note;
+use crate::level::Level;
+use crate::records::breaker::{Breaker, BreakerKind, BreakerState};
+use crate::records::cause::Cause;
+use crate::records::engine::Engine;
+use crate::records::event::EventType;
+use crate::records::group::Group;
+use crate::records::ids::NodeId;
+use crate::records::node::Node;
+use crate::records::time::Elapsed;
+use crate::rules::failing::{blamed, died_young};
+use crate::rules::hosts;
+use crate::state::State;
+
+/// Choices of callers that are remembered for their failures.
+const CHOSEN_MAX: usize = 64;
+/// What failed is forgotten so long after the next attempt was due.
+const FORGOTTEN_MS: u64 = 600_000;
+
+/// The container runs. Whether that was a success is known when it has lived for a while.
+pub(super) fn started(state: &mut State, engine: &Engine) {
+    if engine.is_acestream() && state.level() < Level::COUNTS_YOUNG_ENDS {
+        let now = state.tables.clock_ms;
+        let (breaker, policy) = state.breaker_mut(BreakerKind::over(engine.replaces));
+        breaker.record_success(policy, now);
+        note_start(state, engine.node, None);
+    }
+}
+
+/// Whether a host could start an engine: the time at which it could not, or nothing.
+fn note_start(state: &mut State, id: NodeId, failed_start_ms: Option<Elapsed>) {
+    if let Some(node) = state.tables.nodes.get(&id).filter(|node| node.failed_start_ms != failed_start_ms) {
+        let node = Node { failed_start_ms, ..(**node).clone() };
+        state.put_node(node);
+    }
+}
+
+/// The container never ran.
+pub(super) fn never_ran(state: &mut State, engine: &Engine, cause: &Cause, message: &str) {
+    if state.level() >= Level::COUNTS_YOUNG_ENDS {
+        return count(state, engine, cause, 0, message);
+    }
+    // What a caller chose may be wrong wherever it is tried.
+    if engine.is_acestream() && !engine.spec.is_chosen() && cause.troubles_host() {
+        let now = state.tables.clock_ms;
+        note_start(state, engine.node, Some(now));
+        let text = format!("{} on {}: {message}", engine.container_name, state.node_name(engine.node));
+        // One host's trouble must not stop the others.
+        if cause.counts_for_breaker() && !hosts::has_sound_host(state) {
+            state.breaker_mut(BreakerKind::over(engine.replaces)).0.record_failure(now, &text);
+        }
+    }
+}
+
+/// The container is gone. If it ended by itself soon after its start, that start has failed.
+pub(super) fn gone(state: &mut State, engine: &Engine, cause: &Cause, message: &str) {
+    if state.level() < Level::COUNTS_YOUNG_ENDS {
+        return;
+    }
+    if let Some(lived_ms) = died_young(state, engine, cause) {
+        let message = format!("it ended after {} s: {message}", lived_ms / 1_000);
+        count(state, engine, cause, lived_ms, &message);
+    }
+}
+
+fn count(state: &mut State, engine: &Engine, cause: &Cause, lived_ms: u64, message: &str) {
+    let now = state.tables.clock_ms;
+    if !engine.is_acestream() {
+        return;
+    }
+    if !engine.spec.is_chosen() && cause.troubles_host() {
+        note_start(state, engine.node, Some(now));
+    }
+    let Some(group) = blamed(state, engine, cause, lived_ms) else { return };
+    let (mut breaker, policy) = state.breaker_over(&group, now);
+    let was = breaker.state(policy, now);
+    // When the last sound host fails, too, it is what all of them run.
+    if matches!(group, Group::Plain(_)) && !hosts::has_sound_host(state) {
+        for host in state.hosts_that_failed_lately() {
+            let of_host = state.tables.failing.remove(&host).map_or(0, |breaker| breaker.failure_count);
+            breaker.failure_count = breaker.failure_count.saturating_add(of_host);
+        }
+    }
+    let text = format!("{} on {}: {message}", engine.container_name, state.node_name(engine.node));
+    breaker.record_failure(now, &text);
+    let opens = was != BreakerState::Open && breaker.state(policy, now) == BreakerState::Open;
+    let story = breaker.story();
+    put(state, &group, breaker);
+    if opens {
+        let name = state.group_name(&group);
+        let text = format!("the circuit breaker over {name} is open after {story}");
+        note(state, EventType::Health, "failed", text, None, None);
+    }
+}
+
+fn put(state: &mut State, group: &Group, breaker: Breaker) {
+    match group {
+        Group::Plain(kind) => *state.breaker_mut(*kind).0 = breaker,
+        Group::Chosen(_) | Group::Host(_) | Group::Vpn(..) if breaker.failure_count == 0 => {
+            state.tables.failing.remove(group);
+        }
+        Group::Chosen(_) | Group::Host(_) | Group::Vpn(..) => {
+            let chosen = |group: &Group| matches!(group, Group::Chosen(_));
+            let known = || state.tables.failing.iter().filter(|(group, _)| chosen(group));
+            if chosen(group) && !state.tables.failing.contains_key(group) && known().count() >= CHOSEN_MAX {
+                let oldest = known().min_by_key(|(_, breaker)| breaker.last_failure_ms);
+                if let Some(oldest) = oldest.map(|(group, _)| group.clone()) {
+                    state.tables.failing.remove(&oldest);
+                }
+            }
+            state.tables.failing.insert(group.clone(), breaker);
+        }
+    }
+}
+
+/// Writes down what engines have proven by living on, before this write may end them, and forgets what nobody tries any more.
+pub(super) fn settle(state: &mut State) {
+    if state.level() < Level::COUNTS_YOUNG_ENDS {
+        return;
+    }
+    let now = state.tables.clock_ms;
+    let plain = [BreakerKind::General, BreakerKind::Replacement].map(Group::Plain);
+    let failing: Vec<Group> = plain.into_iter().chain(state.failing().cloned()).collect();
+    for group in failing {
+        let stored = match &group {
+            Group::Plain(kind) => Some(state.breaker(*kind).0),
+            _ => state.tables.failing.get(&group),
+        };
+        let Some(stored) = stored.filter(|stored| stored.failure_count > 0).cloned() else { continue };
+        let (settled, policy) = state.breaker_over(&group, now);
+        let is_proven = settled.failure_count == 0;
+        let is_forgotten = !matches!(group, Group::Plain(_))
+            && stored.recovery_left_ms(policy, now) == 0
+            && stored
+                .last_failure_ms
+                .is_some_and(|at| now.since(at) > policy.recovery_ms.saturating_add(FORGOTTEN_MS));
+        if is_proven && stored.failure_count >= policy.failure_threshold.max(1) {
+            let text = format!(
+                "the circuit breaker over {} is closed: an engine has lived for a minute",
+                state.group_name(&group)
+            );
+            note(state, EventType::Health, "recovered", text, None, None);
+        }
+        if is_proven {
+            put(state, &group, settled);
+        } else if is_forgotten {
+            state.tables.failing.remove(&group);
+        }
+    }
+}
+
+/// Forgets the failures of these groups.
+pub(super) fn forget(state: &mut State, which: impl Fn(&Group) -> bool) {
+    let others: Vec<Group> = state.failing().filter(|group| which(group)).cloned().collect();
+    for group in others {
+        state.tables.failing.remove(&group);
+    }
+}

@@ -1,0 +1,236 @@
+//! What failures of starts count against, and what that holds back.
+//!
+//! A start has failed when the engine never ran, or ended by itself within a minute. An engine that was started after the newest
+//! failure and has lived for a minute proves that what it shares works. Time alone proves it, so nobody has to write that.
+
+use std::collections::BTreeSet;
+
+use crate::level::Level;
+use crate::records::breaker::{Breaker, BreakerState, rest_ms};
+use crate::records::cause::{Blames, Cause};
+use crate::records::engine::{Engine, EngineSpec, Health, Phase};
+use crate::records::group::Group;
+use crate::records::ids::{EngineId, NodeId};
+use crate::records::policy::BreakerPolicy;
+use crate::records::time::Elapsed;
+use crate::records::vpn::VpnFault;
+use crate::rules::hosts;
+use crate::rules::load::{self, TROUBLED_MS};
+use crate::rules::vpn::Haste;
+use crate::state::State;
+
+/// An engine that ends by itself before this age has failed to start.
+const YOUNG_MS: u64 = 60_000;
+
+/// Why nothing is started that shares something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// For people.
+    pub(crate) why: String,
+    /// Seconds after which a retry makes sense.
+    pub(crate) retry_after_s: u64,
+}
+
+/// For how long an engine lived that ends now by itself, if that was too short: its start has failed.
+pub(crate) fn died_young(state: &State, engine: &Engine, cause: &Cause) -> Option<u64> {
+    let started_at = engine.started_at_ms?;
+    let lived_ms = state.clock_ms().since(started_at);
+    // Docker was away meanwhile, and may have taken it along.
+    let outlived_docker = state.node(engine.node).and_then(|node| node.docker_since_ms) > Some(started_at);
+    let by_itself = cause.is_of_itself() && engine.ending.is_none() && !outlived_docker;
+    (by_itself && lived_ms < YOUNG_MS).then_some(lived_ms)
+}
+
+/// What a failure counts against. `lived_ms` is the age of the engine, 0 when it never ran.
+pub(crate) fn blamed(state: &State, engine: &Engine, cause: &Cause, lived_ms: u64) -> Option<Group> {
+    let blames = cause.blames();
+    let lost_vpn = || state.vpn_fault(engine) == Some(VpnFault::Unhealthy) && blames != Blames::Nothing;
+    let of_spec = Group::of_spec(&engine.spec, engine.replaces);
+    match blames {
+        _ if lost_vpn() => Group::vpn_of(engine),
+        Blames::Nothing => None,
+        Blames::Network => Group::vpn_of(engine),
+        // What a caller chose may be wrong wherever it is tried, and holds back nobody else.
+        _ if engine.spec.is_chosen() => Some(of_spec),
+        Blames::Host if hosts::has_sound_host(state) => Some(Group::Host(engine.node)),
+        Blames::Content if works_elsewhere(state, engine, lived_ms) => Some(Group::Host(engine.node)),
+        Blames::Host | Blames::Content => Some(of_spec),
+    }
+}
+
+/// True when a host without a failure runs a plain engine that is older by now than this one became.
+fn works_elsewhere(state: &State, engine: &Engine, lived_ms: u64) -> bool {
+    let sound = |id: NodeId| {
+        id != engine.node
+            && state.node(id).is_some_and(|node| !load::is_troubled(state, node) && !state.is_down(id))
+    };
+    let outlives = |e: &Engine| {
+        let age_ms = e.started_at_ms.map_or(0, |at| state.clock_ms().since(at));
+        e.phase.is_serving() && e.health != Health::Unhealthy && age_ms > lived_ms
+    };
+    let plain = |e: &Engine| e.is_acestream() && !e.spec.is_chosen();
+    state.live_engines().any(|e| plain(e) && sound(e.node) && outlives(e))
+}
+
+impl State {
+    /// What an engine of this kind has in common with others wherever it runs. Once, what callers chose had the breaker of all.
+    #[must_use]
+    pub fn group(&self, spec: &EngineSpec, replaces: Option<EngineId>) -> Group {
+        let plain = || Group::of_spec(&EngineSpec::acestream(), replaces);
+        if self.level() >= Level::COUNTS_YOUNG_ENDS { Group::of_spec(spec, replaces) } else { plain() }
+    }
+
+    /// Everything that starts have failed for, with what is counted of each.
+    pub fn failing(&self) -> impl Iterator<Item = &Group> {
+        self.tables.failing.keys()
+    }
+
+    /// The breaker over what starts share, as it is at a moment, and its settings.
+    #[must_use]
+    pub fn breaker_over(&self, group: &Group, now_ms: Elapsed) -> (Breaker, BreakerPolicy) {
+        let (stored, policy) = match group {
+            Group::Plain(kind) => {
+                let (breaker, policy) = self.breaker(*kind);
+                (Some(breaker), policy)
+            }
+            Group::Chosen(_) | Group::Host(_) | Group::Vpn(..) => {
+                (self.tables.failing.get(group), self.tables.policy.general_breaker)
+            }
+        };
+        let mut breaker = stored.cloned().unwrap_or_default();
+        if let Some(at) = self.proof(group, &breaker, now_ms) {
+            breaker.record_proof(at);
+        }
+        (breaker, policy)
+    }
+
+    /// When an engine proved that a group works, after its newest failure.
+    fn proof(&self, group: &Group, breaker: &Breaker, now_ms: Elapsed) -> Option<Elapsed> {
+        let failed_at = breaker.last_failure_ms.filter(|_| breaker.failure_count > 0)?;
+        if self.level() < Level::COUNTS_YOUNG_ENDS {
+            return None;
+        }
+        let tried = self.live_engines().filter(|e| e.phase.is_serving() && group.covers(e));
+        let since = tried.filter_map(|e| e.started_at_ms).filter(|at| *at > failed_at).min()?;
+        (now_ms.since(since) >= YOUNG_MS).then(|| since.plus(YOUNG_MS))
+    }
+
+    /// Why nothing is started now that shares this.
+    pub(crate) fn held(&self, group: &Group) -> Option<Held> {
+        let now = self.clock_ms();
+        let (breaker, policy) = self.breaker_over(group, now);
+        let over = match group {
+            Group::Plain(_) => String::new(),
+            _ => format!(" over {}", self.group_name(group)),
+        };
+        match breaker.state(policy, now) {
+            BreakerState::HalfOpen if self.probes_suffice(group) => Some(Held {
+                why: format!("the circuit breaker{over} is half open and its one probe is under way"),
+                retry_after_s: self.probe_left_s(group),
+            }),
+            BreakerState::Closed | BreakerState::HalfOpen => None,
+            BreakerState::Open => Some(Held {
+                why: format!("the circuit breaker{over} is open after {}", breaker.story()),
+                retry_after_s: breaker.recovery_left_ms(policy, now).div_ceil(1000),
+            }),
+        }
+    }
+
+    /// True when a half-open breaker lets no further start through: one is on its way, or as many are on trial as failures would
+    /// have opened it. What callers chose says nothing of the plain ones.
+    pub(crate) fn probes_suffice(&self, group: &Group) -> bool {
+        let (breaker, policy) = self.breaker_over(group, self.clock_ms());
+        let failed_at = breaker.last_failure_ms.unwrap_or_default();
+        let sharing = || self.live_engines().filter(|e| group.covers(e));
+        let counts = self.level() >= Level::COUNTS_YOUNG_ENDS;
+        let is_on_trial = |e: &Engine| counts && e.started_at_ms.is_some_and(|at| at > failed_at);
+        let on_trial = || sharing().filter(|e| e.phase.is_serving() && is_on_trial(e));
+        sharing().any(|e| e.phase == Phase::Reserved)
+            || on_trial().any(|e| e.phase == Phase::Starting)
+            || on_trial().count() >= policy.failure_threshold.max(1) as usize
+    }
+
+    /// Seconds until the probe of a half-open breaker has probably started.
+    fn probe_left_s(&self, group: &Group) -> u64 {
+        let mut sharing = self.live_engines().filter(|e| group.covers(e));
+        match sharing.find(|e| e.phase == Phase::Reserved) {
+            Some(probe) if self.level() >= Level::QUEUES_CALLERS => self.start_left_s(probe, self.clock_ms()),
+            _ => 2,
+        }
+    }
+
+    /// What the next engine on a host would share with others there.
+    fn next_groups(&self, node: NodeId) -> impl Iterator<Item = Group> {
+        let vpn = self.slot(node, Haste::Waiting).map(|slot| Group::Vpn(node, slot.vpn));
+        std::iter::once(Group::Host(node)).chain(vpn)
+    }
+
+    /// Why the next engine is not started on a host, for the failures of others.
+    pub(crate) fn next_held(&self, node: NodeId) -> Option<Held> {
+        // Mostly nothing has failed, and no VPN is looked for.
+        if self.tables.failing.is_empty() {
+            return None;
+        }
+        self.next_groups(node).find_map(|group| self.held(&group))
+    }
+
+    /// Milliseconds for which the leader starts nothing on a host, for the failures of others.
+    pub(crate) fn next_rests_for(&self, node: NodeId, now_ms: Elapsed) -> u64 {
+        if self.tables.failing.is_empty() {
+            return 0;
+        }
+        self.next_groups(node).map(|group| self.rests_for(&group, now_ms)).max().unwrap_or(0)
+    }
+
+    /// Milliseconds for which the leader starts nothing that shares this, longer with each failure in a row: what cannot start
+    /// engines now must not use up the patience of its breaker within a second.
+    pub(crate) fn rests_for(&self, group: &Group, now_ms: Elapsed) -> u64 {
+        let (breaker, _) = self.breaker_over(group, now_ms);
+        match (breaker.last_failure_ms, breaker.failure_count) {
+            (Some(failed_at), failures @ 1..) => failed_at.plus(rest_ms(failures)).since(now_ms),
+            _ => 0,
+        }
+    }
+
+    /// True for a host of which the next engine would get such a VPN.
+    pub(crate) fn is_next_vpn_troubled(&self, node: NodeId) -> bool {
+        let vpn_fails = |group: &Group| matches!(group, Group::Vpn(owner, _) if *owner == node);
+        let slot = || self.slot(node, Haste::Waiting);
+        self.failing().any(vpn_fails) && slot().is_some_and(|slot| self.is_vpn_troubled(node, &slot.vpn))
+    }
+
+    /// True for a VPN that engines have failed in lately: others on its host come first.
+    pub(crate) fn is_vpn_troubled(&self, node: NodeId, container: &str) -> bool {
+        let group = Group::Vpn(node, container.to_owned());
+        if !self.tables.failing.contains_key(&group) {
+            return false;
+        }
+        let (breaker, _) = self.breaker_over(&group, self.clock_ms());
+        let lately = |at| self.clock_ms().since(at) < TROUBLED_MS;
+        breaker.failure_count > 0 && breaker.last_failure_ms.is_some_and(lately)
+            || self.held(&group).is_some()
+    }
+
+    /// Name of a group, for people.
+    #[must_use]
+    pub fn group_name(&self, group: &Group) -> String {
+        match group {
+            Group::Plain(kind) => kind.as_ref().to_owned(),
+            Group::Chosen(recipe) => match (&recipe.image, recipe.options) {
+                (Some(image), 0) => format!("the image {image}"),
+                (Some(image), _) => format!("the image {image} with a caller's options"),
+                (None, _) => "a caller's options".to_owned(),
+            },
+            Group::Host(node) => self.node_name(*node),
+            Group::Vpn(node, container) => format!("the VPN {container} on {}", self.node_name(*node)),
+        }
+    }
+
+    /// Failures of lately that hosts have.
+    pub(crate) fn hosts_that_failed_lately(&self) -> BTreeSet<Group> {
+        let lately = |at| self.clock_ms().since(at) < TROUBLED_MS;
+        let of_hosts = self.tables.failing.iter().filter(|(group, _)| matches!(group, Group::Host(_)));
+        let recent = of_hosts.filter(|(_, breaker)| breaker.last_failure_ms.is_some_and(lately));
+        recent.map(|(group, _)| group.clone()).collect()
+    }
+}

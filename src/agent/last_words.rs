@@ -1,0 +1,162 @@
+//! What containers wrote before they ended: the end of it tells people why, more of it is kept for an hour.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::agent::context::Context;
+use crate::agent::lock::unpoisoned;
+use crate::agent::runtime::Inspection;
+
+/// Lines that are kept of a container.
+pub(super) const KEPT_LINES: u32 = 100;
+/// Bytes of them at the most.
+const KEPT_BYTES: usize = 16 * 1024;
+/// Bytes that are kept of all containers.
+const ALL_BYTES: usize = 2 * 1024 * 1024;
+/// How long they are kept.
+const KEPT_FOR: Duration = Duration::from_secs(3_600);
+/// Lines that go into a message.
+const TOLD_LINES: usize = 5;
+/// Bytes of them at the most: messages are replicated.
+const TOLD_BYTES: usize = 400;
+/// A Docker that takes longer to give a log must not delay the word that an engine is gone.
+const LISTEN: Duration = Duration::from_secs(1);
+
+/// The last words of containers that ended lately.
+#[derive(Default)]
+pub(super) struct LastWords {
+    kept: Mutex<VecDeque<Kept>>,
+}
+
+struct Kept {
+    container: String,
+    name: String,
+    at: Instant,
+    text: String,
+}
+
+impl LastWords {
+    fn keep(&self, container: &str, name: &str, text: String, now: Instant) {
+        let mut kept = unpoisoned(&self.kept);
+        kept.retain(|words| words.container != container && now.duration_since(words.at) < KEPT_FOR);
+        kept.push_back(Kept { container: container.to_owned(), name: name.to_owned(), at: now, text });
+        while kept.iter().map(|words| words.text.len()).sum::<usize>() > ALL_BYTES {
+            kept.pop_front();
+        }
+    }
+
+    /// Those of the container with this id, this prefix of it of 12 characters or more, or else this name: of several the last one.
+    pub fn of(&self, id: &str, now: Instant) -> Option<String> {
+        let kept = unpoisoned(&self.kept);
+        let named = |words: &&Kept| {
+            words.name == id || words.container == id || id.len() >= 12 && words.container.starts_with(id)
+        };
+        let recent = kept.iter().rev().filter(|words| now.duration_since(words.at) < KEPT_FOR);
+        let found = recent.filter(named).min_by_key(|words| words.name == id);
+        found.map(|words| words.text.clone())
+    }
+}
+
+/// Keeps the last words of a container that has ended, and says how it ended.
+pub(super) async fn hear(ctx: &Context, found: &Inspection) -> String {
+    let id = &found.view.id;
+    let tail = match tokio::time::timeout(LISTEN, ctx.runtime.tail(id, KEPT_LINES)).await {
+        Ok(Ok(tail)) => tail,
+        Ok(Err(error)) => {
+            tracing::debug!(container = id, %error, "cannot read the log of a container that ended");
+            String::new()
+        }
+        Err(_) => String::new(),
+    };
+    let text = legible(&tail);
+    let how = described(found, &text);
+    ctx.last_words.keep(id, &found.view.name, text, Instant::now());
+    how
+}
+
+/// Lines without control characters and blank ones, from the end as far as they are kept.
+pub(super) fn legible(log: &str) -> String {
+    let line = |line: &str| -> String { line.chars().filter(|c| !c.is_control()).collect() };
+    let lines: Vec<String> = log.lines().map(line).filter(|line| !line.trim().is_empty()).collect();
+    end_of(&lines.join("\n"), KEPT_BYTES).to_owned()
+}
+
+/// At most so many bytes from the end of a text.
+fn end_of(text: &str, bytes: usize) -> &str {
+    let from = text.len().saturating_sub(bytes);
+    let from = (from..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+    &text[from..]
+}
+
+fn described(found: &Inspection, log: &str) -> String {
+    let mut how = found.exit_code.map_or_else(|| "an unknown code".to_owned(), |code| format!("code {code}"));
+    if found.oom_killed {
+        how.push_str(" because memory ran out");
+    }
+    if let Some(error) = found.error.as_deref().filter(|text| !text.is_empty()) {
+        how.push_str(&format!(": {}", end_of(error, TOLD_BYTES)));
+    }
+    let lines: Vec<&str> = log.lines().collect();
+    let told = lines[lines.len().saturating_sub(TOLD_LINES)..].join(" | ");
+    match told.is_empty() {
+        true => how,
+        false => format!("{how}; its last lines: {}", end_of(&told, TOLD_BYTES)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn words_are_kept_by_container_for_an_hour_within_bytes() {
+        let (words, now) = (LastWords::default(), Instant::now());
+        let (first, second) = ("a".repeat(64), format!("{}b", "a".repeat(63)));
+        words.keep(&first, "acestream-1", "one".to_owned(), now);
+        words.keep(&second, "acestream-1", "two".to_owned(), now + Duration::from_secs(60));
+        let later = |s| now + Duration::from_secs(s);
+        assert_eq!(words.of(&first, later(61)).as_deref(), Some("one"));
+        assert_eq!(words.of("acestream-1", later(61)).as_deref(), Some("two"), "the last of the name");
+        assert_eq!(words.of(&"a".repeat(12), later(61)).as_deref(), Some("two"));
+        assert_eq!(words.of("aaaa", later(61)), None, "too short for a prefix");
+        assert_eq!(words.of(&first, later(3_601)), None);
+        for n in 0..200 {
+            words.keep(&format!("{n}"), "x", "x".repeat(KEPT_BYTES), later(70));
+        }
+        let kept = words.kept.lock().unwrap();
+        assert!(kept.iter().map(|words| words.text.len()).sum::<usize>() <= ALL_BYTES);
+        assert_eq!(kept.back().unwrap().container, "199");
+    }
+
+    #[test]
+    fn logs_become_text_that_harms_no_terminal() {
+        assert_eq!(legible("a\u{1b}[31mb\r\n\n \n\tc\0\n"), "a[31mb\nc");
+        let long = legible(&"ä".repeat(20_000));
+        assert!(long.len() <= KEPT_BYTES && long.ends_with('ä'));
+    }
+
+    #[test]
+    fn an_end_is_told_with_its_code_and_the_last_lines() {
+        let view = crate::peers::ContainerView {
+            id: String::new(),
+            name: String::new(),
+            status: "exited".to_owned(),
+            image: None,
+            created: None,
+            labels: BTreeMap::new(),
+            ports: BTreeMap::new(),
+        };
+        let (network, addresses, error) = (None, vec![], None);
+        let found = Inspection { view, network, addresses, exit_code: Some(137), oom_killed: true, error };
+        assert_eq!(described(&found, ""), "code 137 because memory ran out");
+        let log: Vec<String> = (1..=9).map(|n| format!("line {n}")).collect();
+        let told = described(&found, &log.join("\n"));
+        assert!(told.ends_with("; its last lines: line 5 | line 6 | line 7 | line 8 | line 9"), "{told}");
+        assert!(described(&found, &"x".repeat(10_000)).len() < TOLD_BYTES + 100);
+    }
+}
