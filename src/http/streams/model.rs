@@ -104,6 +104,7 @@ impl StreamState {
             started_at: zulu(shown(mark.since_ms)),
             ended_at: None,
             end_reason: None,
+            found: false,
             status: StreamStatus::Started,
             mark: Some(mark.kind),
             peers: None,
