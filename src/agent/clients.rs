@@ -5,8 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use acefleet_registry::EngineId;
+use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::engine::{Engine, Usage};
+use acefleet_registry::{EngineId, State};
 
 use crate::agent::context::Context;
 use crate::agent::lock::unpoisoned;
@@ -30,7 +31,7 @@ struct Seen {
     /// Those who are connected, since when.
     peers: HashMap<Peer, Instant>,
     usage: Usage,
-    /// The last end of a stream that happened meanwhile.
+    /// The last end of a stream that happened meanwhile, if somebody saw it.
     ended: Option<Instant>,
     /// Since when nobody is connected, and since when nobody for long.
     quiet: Option<Instant>,
@@ -56,14 +57,21 @@ impl Clients {
         self.seen.insert(engine, Seen::new(usage, now));
     }
 
-    /// Takes in who is connected to an engine, and when streams last used it.
-    pub fn saw(&mut self, engine: EngineId, peers: BTreeSet<Peer>, usage: Usage, now: Instant) {
+    /// Takes in who is connected to an engine, and when streams last used it. Asks whether somebody saw the last end of one.
+    pub fn saw(
+        &mut self,
+        engine: EngineId,
+        peers: BTreeSet<Peer>,
+        usage: Usage,
+        was_seen: impl FnOnce() -> bool,
+        now: Instant,
+    ) {
         let (lasts, unbroken) = (self.lasts, self.lasts * 6);
         let seen = self.seen.entry(engine).or_insert_with(|| Seen::new(usage, now));
         if now.saturating_duration_since(seen.last) > unbroken {
             *seen = Seen::new(usage, now);
         }
-        if seen.usage.last_stream_end_ms != usage.last_stream_end_ms {
+        if seen.usage.last_stream_end_ms != usage.last_stream_end_ms && was_seen() {
             seen.ended = Some(now);
         }
         // Whoever starts a stream may be about to connect.
@@ -95,10 +103,11 @@ impl Clients {
         self.seen.retain(|engine, _| keep(*engine));
     }
 
-    /// Whether a client uses an engine on which no stream is listed. What is left of a stream that has ended is no use.
+    /// Whether a client uses an engine on which no stream is listed, whose streams last used it as `usage` says. What is left of a
+    /// stream that has ended is no use, and a look from before its end tells nothing.
     #[must_use]
-    pub fn uses(&self, engine: EngineId) -> bool {
-        let Some(seen) = self.seen.get(&engine) else { return false };
+    pub fn uses(&self, engine: EngineId, usage: Usage) -> bool {
+        let Some(seen) = self.seen.get(&engine).filter(|seen| seen.usage == usage) else { return false };
         let is_left_over = |first: &Instant| {
             seen.ended
                 .is_some_and(|ended| *first <= ended && seen.last.saturating_duration_since(ended) < LINGERS)
@@ -126,6 +135,8 @@ impl Clients {
 /// Looks for ever at the connections of engines, except of those that give figures of a stream.
 pub(super) async fn watch(ctx: Arc<Context>) {
     let mut warned = false;
+    // Where nobody can be seen, Docker is not asked with each look.
+    let mut unseen: HashMap<String, Instant> = HashMap::new();
     loop {
         let view = ctx.cluster.view();
         let playing = unpoisoned(&ctx.playing).clone();
@@ -137,9 +148,14 @@ pub(super) async fn watch(ctx: Arc<Context>) {
         }
         // Engines in the network of one VPN container are looked at together.
         let mut networks: HashMap<&str, Sockets> = HashMap::new();
+        unseen.retain(|_, since| since.elapsed() < ctx.config.unviewed_after);
         for engine in &watched {
             let container = engine.container_id.as_deref().unwrap_or_default();
             let network = engine.vpn.as_deref().unwrap_or(container);
+            if unseen.contains_key(network) {
+                unpoisoned(&ctx.clients).missed(engine.id);
+                continue;
+            }
             if !networks.contains_key(network) {
                 match ctx.runtime.sockets(container).await {
                     Ok(sockets) => drop(networks.insert(network, sockets)),
@@ -151,6 +167,7 @@ pub(super) async fn watch(ctx: Arc<Context>) {
                                 "cannot see who is connected to an engine: a viewer whose start is lost is not found"
                             );
                         }
+                        unseen.insert(network.to_owned(), Instant::now());
                         unpoisoned(&ctx.clients).missed(engine.id);
                         continue;
                     }
@@ -158,11 +175,25 @@ pub(super) async fn watch(ctx: Arc<Context>) {
             }
             let peers = networks.get(network).map(|sockets| sockets.peers(engine.ports.container_http));
             let usage = view.state.usage(engine.id);
-            unpoisoned(&ctx.clients).saw(engine.id, peers.unwrap_or_default(), usage, Instant::now());
+            let was_seen = || was_last_end_seen(&view.state, engine);
+            unpoisoned(&ctx.clients).saw(
+                engine.id,
+                peers.unwrap_or_default(),
+                usage,
+                was_seen,
+                Instant::now(),
+            );
         }
         let period = (ctx.config.use_after / 2).max(PERIOD_PER_ENGINE * watched.len() as u32);
         tokio::time::sleep(period).await;
     }
+}
+
+/// Whether somebody saw the last end of a stream on an engine. A rule that ends one disconnects nobody.
+fn was_last_end_seen(state: &State, engine: &Engine) -> bool {
+    let of_it = state.streams_of_container(engine.container_id.as_deref().unwrap_or_default());
+    let last = of_it.filter(|stream| !stream.is_started()).max_by_key(|stream| stream.ended_at_ms);
+    last.and_then(|stream| stream.end_reason.as_ref()).is_none_or(EndReason::is_seen)
 }
 
 /// What the loops of the agent share of it.
@@ -181,19 +212,25 @@ mod tests {
         clients: Clients,
         begin: Instant,
         usage: Usage,
+        seen: bool,
     }
 
     impl Stage {
         fn new() -> Self {
-            Self { clients: Clients::new(LASTS), begin: Instant::now(), usage: Usage::default() }
+            Self { clients: Clients::new(LASTS), begin: Instant::now(), usage: Usage::default(), seen: true }
         }
 
         /// Looks every five seconds from one second to another.
         fn look(&mut self, seconds: std::ops::RangeInclusive<u64>, peers: &[&str]) {
             for at in seconds.step_by(5) {
                 let peers = peers.iter().map(|peer| (*peer).to_owned()).collect();
-                self.clients.saw(E, peers, self.usage, self.begin + Duration::from_secs(at));
+                let now = self.begin + Duration::from_secs(at);
+                self.clients.saw(E, peers, self.usage, || self.seen, now);
             }
+        }
+
+        fn uses(&self) -> bool {
+            self.clients.uses(E, self.usage)
         }
 
         fn ends(&mut self, at: u64) {
@@ -205,11 +242,11 @@ mod tests {
     fn a_connection_that_lasts_is_a_client() {
         let mut stage = Stage::new();
         stage.look(0..=5, &["a"]);
-        assert!(!stage.clients.uses(E), "a probe may take as long");
+        assert!(!stage.uses(), "a probe may take as long");
         stage.look(10..=10, &["a"]);
-        assert!(stage.clients.uses(E));
+        assert!(stage.uses());
         stage.look(15..=15, &["b"]);
-        assert!(!stage.clients.uses(E), "it has gone");
+        assert!(!stage.uses(), "it has gone");
     }
 
     #[test]
@@ -218,12 +255,33 @@ mod tests {
         stage.clients.passed(E, stage.usage, stage.begin + Duration::from_secs(10));
         stage.ends(1);
         stage.look(15..=100, &["pooled"]);
-        assert!(!stage.clients.uses(E), "the connection of a stream that has ended is taken for a viewer");
+        assert!(!stage.uses(), "the connection of a stream that has ended is taken for a viewer");
         stage.look(105..=110, &["pooled", "new"]);
         stage.look(115..=115, &["pooled", "new"]);
-        assert!(stage.clients.uses(E), "a new connection is one");
+        assert!(stage.uses(), "a new connection is one");
         stage.look(120..=120, &["pooled"]);
-        assert!(stage.clients.uses(E), "no proxy keeps one for so long");
+        assert!(stage.uses(), "no proxy keeps one for so long");
+    }
+
+    #[test]
+    fn an_end_that_nobody_saw_leaves_its_viewer() {
+        let mut stage = Stage::new();
+        stage.look(0..=10, &["a"]);
+        stage.seen = false;
+        stage.ends(12);
+        stage.look(15..=15, &["a"]);
+        assert!(stage.uses(), "a rule that ends a stream disconnects nobody");
+    }
+
+    #[test]
+    fn a_look_from_before_an_end_finds_nobody() {
+        let mut stage = Stage::new();
+        stage.look(0..=10, &["a"]);
+        assert!(stage.uses());
+        stage.ends(12);
+        assert!(!stage.uses(), "who was there before the end is taken for a new viewer");
+        stage.look(15..=15, &[]);
+        assert!(!stage.uses());
     }
 
     #[test]

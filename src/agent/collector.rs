@@ -260,7 +260,7 @@ impl Collector {
                 let id = engine.id;
                 if state.active_streams(id) == 0 {
                     let is_named = found.iter().any(|in_use| in_use.engine == id);
-                    if !is_named && clients.uses(id) {
+                    if !is_named && clients.uses(id, state.usage(id)) {
                         found.insert(InUse { engine: id, plays: None });
                     }
                     continue;

@@ -51,6 +51,12 @@ impl EndReason {
     pub fn is_guess(&self) -> bool {
         *self == Self::HostDown
     }
+
+    /// False for an end that follows from a rule, while somebody may view the stream.
+    #[must_use]
+    pub fn is_seen(&self) -> bool {
+        !matches!(self, Self::HostDown | Self::Unwatched | Self::CrowdedOut)
+    }
 }
 
 impl From<Cow<'_, str>> for EndReason {
