@@ -96,8 +96,8 @@ fn described(found: &Inspection, log: &str) -> String {
     if found.oom_killed {
         how.push_str(" because memory ran out");
     }
-    if let Some(error) = found.error.as_deref().filter(|text| !text.is_empty()) {
-        how.push_str(&format!(": {}", end_of(error, TOLD_BYTES)));
+    if let Some(error) = found.error.as_deref().map(legible).filter(|text| !text.is_empty()) {
+        how.push_str(&format!(": {}", end_of(&error, TOLD_BYTES)));
     }
     let lines: Vec<&str> = log.lines().collect();
     let told = lines[lines.len().saturating_sub(TOLD_LINES)..].join(" | ");
