@@ -7,6 +7,7 @@ use crate::apply::fate::{self, Fate, Late};
 use crate::apply::found;
 use crate::apply::note;
 use crate::command::Reply;
+use crate::level::Level;
 use crate::records::end_reason::EndReason;
 use crate::records::engine::Engine;
 use crate::records::event::EventType;
@@ -58,7 +59,7 @@ pub(super) fn started(state: &mut State, start: &Arc<StreamStart>) -> Arc<Stream
             stream.engine = Some(engine.id);
             stream.container_id = engine.container_id.clone().unwrap_or_default();
         }
-        None => attach(state, &mut stream),
+        None => attach(state, &mut stream, late.is_none()),
     }
     if late.is_none()
         && let Some(found) = found::reported(state, &stream)
@@ -138,7 +139,7 @@ fn refresh(state: &mut State, known: &Stream, start: &Arc<StreamStart>) -> Arc<S
     let mut stream = known.clone();
     stream.start = Arc::clone(start);
     match stream.engine {
-        None => attach(state, &mut stream),
+        None => attach(state, &mut stream, true),
         Some(engine) => stream.silent_since_ms = silent_at_start(state, engine, known.silent_since_ms),
     }
     let stream = state.put_stream(stream);
@@ -154,12 +155,15 @@ fn silent_at_start(state: &State, engine: EngineId, before: Option<Elapsed>) -> 
 }
 
 /// Ties the stream to the engine that its start event means, if that is one of ours.
-fn attach(state: &mut State, stream: &mut Stream) {
+fn attach(state: &mut State, stream: &mut Stream, begins: bool) {
     let Some(engine) = matching::engine_of(state, &stream.start).cloned() else { return };
     stream.engine = Some(engine.id);
     stream.silent_since_ms = silent_at_start(state, engine.id, None);
     stream.container_id = engine.container_id.clone().unwrap_or_default();
-    in_use(state, &engine);
+    // One that is over already says nothing of the client that is on its way.
+    if begins || state.level() < Level::LATE_STARTS_ARE_TOLD_APART {
+        in_use(state, &engine);
+    }
 }
 
 /// Notes that a stream begins on an engine: whoever was to come has come, and it stays if nothing is wrong with it.

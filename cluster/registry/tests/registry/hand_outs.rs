@@ -197,6 +197,16 @@ fn the_stream_of_a_client_that_chose_the_engine_before_leaves_the_mark() {
 }
 
 #[test]
+fn a_start_that_comes_after_its_end_leaves_the_mark_of_another_client() {
+    let mut world = world(1, 10);
+    let given = given(&mut world);
+    assert!(!world.finish("k|s"), "its start has not come");
+    world.wait_ms(7_000);
+    world.begin(playing("k", "s", given.ports.host_http));
+    assert!(is_marked(&world, given.id));
+}
+
+#[test]
 fn the_end_of_a_mark_lets_a_surplus_engine_go_although_nothing_is_written() {
     let mut world = world(1, 10);
     world.policy(|policy| (policy.auto_delete, policy.grace_ms, policy.min_free_replicas) = (true, 0, 1));
