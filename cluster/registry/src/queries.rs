@@ -16,6 +16,7 @@ use crate::records::node::{DockerState, Node};
 use crate::records::policy::{BreakerPolicy, Policy};
 use crate::records::stream::{Stream, StreamEnd};
 use crate::records::time::{Elapsed, WallMs};
+use crate::rules::failing;
 use crate::state::{OpRecord, Remembered, State};
 use crate::weight::{self, Weights};
 
@@ -315,7 +316,7 @@ impl State {
 
     /// Engines that were started in place of others.
     pub(crate) fn replacements(&self) -> impl Iterator<Item = &Arc<Engine>> {
-        self.all_engines().filter(|e| e.replaces.is_some() && e.phase != Phase::Failed)
+        self.all_engines().filter(|e| e.replaces.is_some() && !failing::failed_to_start(self, e))
     }
 
     /// Hosts whose Docker answers, in order of their ids.

@@ -76,8 +76,8 @@ fn count(state: &mut State, engine: &Engine, cause: &Cause, lived_ms: u64, messa
     let Some(group) = blamed(state, engine, cause, lived_ms) else { return };
     let (mut breaker, policy) = state.breaker_over(&group, now);
     let was = breaker.state(policy, now);
-    // When the last sound host fails, too, it is what all of them run.
-    if matches!(group, Group::Plain(_)) && !hosts::has_sound_host(state) {
+    // When the last sound host fails, too, and not only once, it is what all of them run.
+    if matches!(group, Group::Plain(_)) && breaker.failure_count > 0 && !hosts::has_sound_host(state) {
         for host in state.hosts_that_failed_lately() {
             let of_host = state.tables.failing.remove(&host).map_or(0, |breaker| breaker.failure_count);
             breaker.failure_count = breaker.failure_count.saturating_add(of_host);

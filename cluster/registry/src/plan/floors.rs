@@ -65,7 +65,15 @@ pub(super) fn missing(
     };
     // Where something is missing by name, an attempt before its pause is over is refused.
     let may_be_tried = |spec: &EngineSpec| active.iter().any(|id| state.may_try(*id, spec));
-    let ready = owed.iter().filter(|(_, spec)| spec.image.is_none() || may_be_tried(spec)).cloned();
+    // What a caller chose, and cannot be started, must not take the place of an engine that can.
+    let is_held = |id: EngineId, spec: &EngineSpec| {
+        let group = state.group(spec, Some(id));
+        spec.is_chosen() && (state.held(&group).is_some() || state.rests_for(&group, now_ms) > 0)
+    };
+    let is_ready = |(id, spec): &&(EngineId, EngineSpec)| {
+        (spec.image.is_none() || may_be_tried(spec)) && !is_held(*id, spec)
+    };
+    let ready = owed.iter().filter(is_ready).cloned();
     let ready: Vec<(EngineId, EngineSpec)> = ready.collect();
     let Count { replacing, others, held_back } = count(state, active, lacking, ready.len() as u32, now_ms);
     let reserve = Reserve { only_below: Some(supply + replacing + others), ..plain.clone() };
@@ -181,13 +189,13 @@ impl Short<'_> {
     fn waits(&self, owed: &[(EngineId, EngineSpec)], lacking: u32, reserves: &[Reserve]) -> Vec<Wait> {
         let is_made = |id: EngineId| reserves.iter().any(|ask| ask.replaces == Some(id));
         let waiting = owed.iter().filter(|(id, _)| !is_made(*id));
-        // A lost VPN leaves many, and those of one image wait for the same thing: it is looked for once.
-        let mut known: BTreeMap<Option<&str>, Option<Shortage>> = BTreeMap::new();
+        // A lost VPN leaves many, and those of one kind wait for the same thing: it is looked for once.
+        let mut known: BTreeMap<(Option<&str>, Group), Option<Shortage>> = BTreeMap::new();
         let mut waits: Vec<Wait> = Vec::new();
         for (id, spec) in waiting {
-            let why = known.entry(spec.image.as_deref()).or_insert_with(|| {
-                self.why(&Reserve { spec: spec.clone(), replaces: Some(*id), ..self.plain.clone() })
-            });
+            let why = known.entry((spec.image.as_deref(), self.state.group(spec, Some(*id)))).or_insert_with(
+                || self.why(&Reserve { spec: spec.clone(), replaces: Some(*id), ..self.plain.clone() }),
+            );
             waits.extend(why.clone().map(|why| Wait::Replacement { lost: *id, why }));
         }
         let missing = lacking.saturating_sub(reserves.len() as u32 + waits.len() as u32);

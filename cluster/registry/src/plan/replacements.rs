@@ -7,14 +7,12 @@ use crate::records::cause::Cause;
 use crate::records::engine::{Engine, EngineSpec};
 use crate::records::ids::EngineId;
 use crate::records::time::Elapsed;
+use crate::rules::failing;
 use crate::rules::ports::fixed_http_port;
 use crate::state::State;
 
 /// How long after the end of an engine another is owed.
 const REPLACE_WITHIN_MS: u64 = 300_000;
-
-/// An engine that ran for so long was a good one.
-const PROVEN_MS: u64 = 60_000;
 
 /// Those that are to be replaced, with what is to run.
 pub(super) fn owed(state: &State, now_ms: Elapsed) -> Vec<(EngineId, EngineSpec)> {
@@ -37,7 +35,7 @@ fn is_lost(state: &State, engine: &Engine, now_ms: Elapsed) -> bool {
     else {
         return false;
     };
-    let is_proven = || engine.started_at_ms.is_some_and(|started| at_ms.since(started) >= PROVEN_MS);
+    let is_proven = || !failing::is_young(engine, at_ms);
     match cause {
         Cause::Unhealthy => is_wanted(state, engine, at_ms),
         Cause::Exited | Cause::Oom => is_proven() && is_wanted(state, engine, at_ms),

@@ -28,11 +28,13 @@ pub(super) fn unclaimed(state: &State, ask: &Reserve) -> Option<Arc<Engine>> {
     found.min_by_key(|e| (is_late(e), e.id)).cloned()
 }
 
-/// The engine that a caller gets in place of this refusal, where there is no room for another: the one that has been idle for longest, else
+/// The engine that a caller gets in place of this refusal, where no other can be started: the one that has been idle for longest, else
 /// one that the cluster has just started for itself, or is starting. What another caller was given a while ago comes last.
 pub(super) fn instead(state: &State, ask: &Reserve, refusal: &Refusal) -> Option<Arc<Engine>> {
     let is_full = matches!(refusal.code, RefusalCode::MaxCapacity | RefusalCode::NoFreePorts);
-    if !is_full || !is_call(ask) || state.level() < Level::HANDS_OUT_IDLE {
+    // What is on trial may end like those before it.
+    let holds_starts_back = refusal.code == RefusalCode::CircuitBreaker;
+    if !(is_full || holds_starts_back) || !is_call(ask) || state.level() < Level::HANDS_OUT_IDLE {
         return None;
     }
     let now = state.tables.clock_ms;
@@ -40,8 +42,8 @@ pub(super) fn instead(state: &State, ask: &Reserve, refusal: &Refusal) -> Option
     let is_nobodys = |e: &Engine| e.awaited_until_ms.is_none() && !e.abandoned && e.taken_off.is_none();
     let is_offered = |e: &Engine| match e.phase {
         Phase::Running => e.health == Health::Healthy && unlisted(state, e).is_none(),
-        Phase::Starting => is_nobodys(e) && unlisted(state, e).is_none(),
-        Phase::Reserved => is_nobodys(e) && state.level() >= Level::QUEUES_CALLERS,
+        Phase::Starting => is_full && is_nobodys(e) && unlisted(state, e).is_none(),
+        Phase::Reserved => is_full && is_nobodys(e) && state.level() >= Level::QUEUES_CALLERS,
         Phase::Stopping | Phase::Gone | Phase::Failed => false,
     };
     let offered = state.live_engines().filter(|e| is_offered(e) && is_idle(e) && fits(state, ask, e));

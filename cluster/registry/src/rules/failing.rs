@@ -22,6 +22,23 @@ use crate::state::State;
 /// An engine that ends by itself before this age has failed to start.
 const YOUNG_MS: u64 = 60_000;
 
+/// True for an engine that had not lived for long enough at this moment to be a good one.
+pub(crate) fn is_young(engine: &Engine, at_ms: Elapsed) -> bool {
+    engine.started_at_ms.is_none_or(|started| at_ms.since(started) < YOUNG_MS)
+}
+
+/// True for an engine whose start has failed: it never ran, or ended by itself when it was young.
+pub(crate) fn failed_to_start(state: &State, engine: &Engine) -> bool {
+    let counts = state.level() >= Level::COUNTS_YOUNG_ENDS;
+    let ended_young =
+        |(cause, at_ms): (&Cause, Elapsed)| counts && cause.is_of_itself() && is_young(engine, at_ms);
+    match engine.phase {
+        Phase::Failed => true,
+        Phase::Gone => engine.end_cause().is_some_and(ended_young),
+        _ => false,
+    }
+}
+
 /// Why nothing is started that shares something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Held {

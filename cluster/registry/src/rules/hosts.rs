@@ -281,5 +281,10 @@ pub fn has_sound_host(state: &State) -> bool {
         true => BTreeSet::new(),
         false => &found.due | &found.over(|obstacle| matches!(obstacle, Obstacle::Lacks(_))),
     };
-    found.able.iter().chain(&lacking).any(is_sound)
+    // A host without room has shown what it can do.
+    let full = match state.level() >= Level::COUNTS_YOUNG_ENDS {
+        true => found.over(|obstacle| matches!(obstacle, Obstacle::Full { .. })),
+        false => BTreeSet::new(),
+    };
+    found.able.iter().chain(&lacking).chain(&full).any(is_sound)
 }

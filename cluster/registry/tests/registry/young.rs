@@ -5,17 +5,18 @@ use acefleet_registry::cause::Cause;
 use acefleet_registry::command::StopWhen;
 use acefleet_registry::engine::{EngineSpec, Health, Phase};
 use acefleet_registry::group::Group;
+use acefleet_registry::health::HealthFault;
 use acefleet_registry::node::DockerState;
 use acefleet_registry::rules::hosts::{Obstacle, live};
 use acefleet_registry::vpn::{VpnHealth, VpnStatus};
-use acefleet_registry::{Command, Elapsed, Engine, EngineId, Level, NodeId, RefusalCode, Reply};
+use acefleet_registry::{Command, Elapsed, Engine, EngineId, Level, NodeId, RefusalCode, Reply, Reserve};
 use std::sync::Arc;
 
 use acefleet_registry::event::Event;
 use proptest::prelude::*;
 
 use crate::properties::cases;
-use crate::support::{World, behind_vpn, engine, plan, refusal, stop, with_conf};
+use crate::support::{World, behind_vpn, engine, plan, playing, refusal, stop, with_conf};
 
 const MINUTE_MS: u64 = 60_000;
 
@@ -86,6 +87,11 @@ fn an_engine_that_is_older_or_was_ended_by_somebody_has_not_failed() {
     assert_eq!(count(&world, &PLAIN), 0, "its host has gone");
 }
 
+/// What the cluster asks for itself: it does not get what is there already.
+fn own(world: &World) -> Reserve {
+    Reserve { automatic: true, ..world.ask() }
+}
+
 #[test]
 fn a_start_is_a_success_when_the_engine_has_lived_for_a_minute() {
     let mut world = world(1);
@@ -108,7 +114,7 @@ fn an_open_breaker_lets_probes_through_one_by_one_until_one_has_lived_for_a_minu
     world.wait_ms(300_000);
     assert_eq!(state(&world, &PLAIN), BreakerState::HalfOpen);
     let is_refused =
-        |world: &mut World| refusal(world.run(Command::Reserve(world.ask()))) == RefusalCode::CircuitBreaker;
+        |world: &mut World| refusal(world.run(Command::Reserve(own(world)))) == RefusalCode::CircuitBreaker;
     let probe = world.reserve();
     assert!(is_refused(&mut world), "it is reserved");
     world.start(probe.id);
@@ -197,6 +203,91 @@ fn a_bad_host_of_three_holds_back_neither_of_the_others() {
     world.wait_ms(MINUTE_MS);
     engine(world.run(Command::Reserve(alone)));
     assert_eq!(count(&world, &group), 0);
+}
+
+#[test]
+fn while_starts_are_held_back_a_call_gets_an_idle_engine() {
+    let mut world = world(1);
+    let idle = world.running();
+    world.wait_ms(MINUTE_MS);
+    for _ in 0..5 {
+        let id = engine(world.run(Command::Reserve(own(&world)))).id;
+        world.start(id);
+        exits(&mut world, id);
+    }
+    assert_eq!(state(&world, &PLAIN), BreakerState::Open);
+    assert_eq!(engine(world.run(Command::Reserve(world.ask()))).id, idle.id);
+    world.begin(playing("k", "s", idle.ports.host_http));
+    assert_eq!(refusal(world.run(Command::Reserve(world.ask()))), RefusalCode::CircuitBreaker);
+}
+
+#[test]
+fn one_failure_on_the_last_sound_host_is_no_fault_of_all() {
+    let mut world = world(2);
+    let on = |world: &mut World, node: u64| {
+        let id = engine(world.run(Command::Reserve(world.ask_on(node)))).id;
+        let message = "Docker refused".to_owned();
+        world.run(Command::EngineFailed { engine: id, cause: Cause::DockerError, message });
+    };
+    (0..5).for_each(|_| on(&mut world, 1));
+    assert_eq!((count(&world, &Group::Host(NodeId(1))), count(&world, &PLAIN)), (5, 0));
+    on(&mut world, 2);
+    assert_eq!(count(&world, &PLAIN), 1);
+    on(&mut world, 2);
+    assert_eq!(count(&world, &PLAIN), 7, "all hosts fail");
+}
+
+#[test]
+fn a_host_that_is_full_has_shown_that_it_is_sound() {
+    let mut world = World::new(2, 1);
+    world.run(Command::RaiseLevel(Level::CURRENT));
+    let full = world.running();
+    let other = engine(world.run(Command::Reserve(world.ask())));
+    assert_ne!(other.node, full.node);
+    let message = "Docker refused".to_owned();
+    world.run(Command::EngineFailed { engine: other.id, cause: Cause::DockerError, message });
+    assert_eq!((count(&world, &Group::Host(other.node)), count(&world, &PLAIN)), (1, 0));
+}
+
+#[test]
+fn a_choice_that_cannot_be_started_does_not_take_the_place_of_an_engine_that_can() {
+    let mut world = world(1);
+    world.policy(|policy| policy.min_free_replicas = 1);
+    let chosen = with_conf("--broken");
+    let sick = engine(world.run(Command::Reserve(world.ask_for(chosen)))).id;
+    world.start(sick);
+    let health = |world: &mut World, health, fault| {
+        world.run(Command::EngineHealth { engine: sick, health, fault });
+    };
+    health(&mut world, Health::Healthy, None);
+    world.begin(playing("k", "s", world.engine(sick).ports.host_http));
+    world.wait_ms(2 * MINUTE_MS);
+    health(&mut world, Health::Unhealthy, Some(HealthFault::NoAnswer));
+    let mut replacements = 0;
+    for _ in 0..40 {
+        world.wait_ms(500);
+        for command in plan(&world.state, &world.eligible(), world.now) {
+            let Reply::Engine(reserved) = world.run(command) else { continue };
+            if reserved.phase != Phase::Reserved {
+                continue;
+            }
+            world.start(reserved.id);
+            match reserved.replaces {
+                Some(_) => {
+                    replacements += 1;
+                    exits(&mut world, reserved.id);
+                }
+                None => drop(world.run(Command::EngineHealth {
+                    engine: reserved.id,
+                    health: Health::Healthy,
+                    fault: None,
+                })),
+            }
+        }
+    }
+    assert!(replacements > 1, "one that dies young leaves its engine unreplaced");
+    let plain = world.state.live_engines().filter(|e| !e.spec.is_chosen()).count();
+    assert_eq!(plain, 1, "the floor waits for what cannot be had");
 }
 
 #[test]
