@@ -22,4 +22,6 @@ mod relay;
 mod rolling;
 mod single;
 mod systemd;
+mod viewers;
 mod vpn;
+mod young;
