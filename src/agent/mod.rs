@@ -12,6 +12,7 @@
 //!   streams, and what follows from them
 //! - [`sockets`], `processes`, [`clients`], [`contradicted`]: whether engines are in use though no stream says so
 //! - [`address`], [`engine_network`], `fetch`: calls to own engines; `shown`: where clients reach them
+//! - `silent_hosts`: whether engines of other hosts answer that are silent
 //! - [`left_behind`]: engines of an earlier life of this host
 //! - `inspect`: questions of the API; `stopping`: what an agent does before its node stops
 //! - [`vpn`]: VPN containers and the engines in their network
@@ -55,6 +56,7 @@ pub mod samples;
 mod shown;
 mod signs;
 mod silence;
+mod silent_hosts;
 pub mod sockets;
 pub mod spec;
 mod starting;
@@ -178,7 +180,8 @@ async fn formed(
         tokio::join!(
             probe::run(Arc::clone(&ctx), client.clone()),
             vpn::run(Arc::clone(&ctx), client.clone()),
-            collector::run(Arc::clone(&ctx), client),
+            collector::run(Arc::clone(&ctx), client.clone()),
+            silent_hosts::run(Arc::clone(&ctx), client, &deps.soft),
         );
     };
     tokio::join!(

@@ -19,7 +19,7 @@ const OF_SEVERAL: Duration = Duration::from_millis(1_500);
 /// Names and versions of engines are cut at this length.
 const LONGEST_TEXT: usize = 64;
 
-const STATUS: &str = "/server/api?api_version=3&method=get_status";
+pub(super) const STATUS: &str = "/server/api?api_version=3&method=get_status";
 const VERSION: &str = "/webui/api/service?method=get_version";
 
 /// What an engine says of itself: platform and version.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use acefleet_raft::Cluster;
-use acefleet_registry::rules::liveness::SILENT_AFTER;
+use acefleet_registry::rules::liveness::{SILENT_AFTER, SUSPECT_AFTER};
 use acefleet_registry::{EngineId, NodeId, State, WallMs};
 use tokio::time::MissedTickBehavior;
 
@@ -121,10 +121,12 @@ impl LocalReport {
         self.change(|report| {
             let before = (report.engines.len(), report.streams.len(), report.queued_events);
             let silent_before = std::mem::replace(&mut report.silent, silent(cluster, state));
+            let unheard_before = std::mem::replace(&mut report.unheard, unheard(cluster, state));
             report.engines.retain(|id, _| owns(id));
             report.streams.retain(|id, _| runs(id));
             report.queued_events = cluster.outbox().len();
             silent_before != report.silent
+                || unheard_before != report.unheard
                 || before != (report.engines.len(), report.streams.len(), report.queued_events)
         });
         let mut inner = unpoisoned(&self.inner);
@@ -137,8 +139,17 @@ fn silent(cluster: &Cluster, state: &State) -> BTreeSet<NodeId> {
     if !cluster.is_leader() {
         return BTreeSet::new();
     }
+    silent_for(cluster, state, SILENT_AFTER)
+}
+
+/// Members that have had no contact with this node for [`SUSPECT_AFTER`]. The leader believes whoever hears a member.
+fn unheard(cluster: &Cluster, state: &State) -> BTreeSet<NodeId> {
+    silent_for(cluster, state, SUSPECT_AFTER)
+}
+
+fn silent_for(cluster: &Cluster, state: &State, length: Duration) -> BTreeSet<NodeId> {
     let members = state.nodes().map(|node| node.info.id);
-    members.filter(|id| cluster.silence(*id) >= SILENT_AFTER).collect()
+    members.filter(|id| cluster.silence(*id) >= length).collect()
 }
 
 /// Advances a stamp by [`COARSE_MS`] or more, or not at all. True when it changed.

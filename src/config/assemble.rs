@@ -227,6 +227,7 @@ fn policy(r: &mut Reader) -> Policy {
     Policy {
         min_replicas: r.small_count("MIN_REPLICAS"),
         min_free_replicas: r.small_count("MIN_FREE_REPLICAS"),
+        spare_for_host: r.flag("ACEFLEET_SPARE_FOR_HOST"),
         max_replicas: r.small_count("MAX_REPLICAS"),
         host_ports: r.ports("PORT_RANGE_HOST"),
         https_ports: r.ports("ACE_HTTPS_RANGE"),

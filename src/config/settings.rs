@@ -236,8 +236,13 @@ pub const SETTINGS: &[Setting] = &[
         "Engines without a stream that are ready in the whole cluster. 1 makes the next viewer's start fast.",
     ),
     Setting::new(
+        "ACEFLEET_SPARE_FOR_HOST", Section::Scaling, Kind::Flag, "false", "true",
+        "Keep as many engines free as the fullest host has streams, so that its viewers find others at once when it is lost. Counts where it \
+         is more than `MIN_FREE_REPLICAS`; `MAX_REPLICAS` still holds.",
+    ),
+    Setting::new(
         "MAX_REPLICAS", Section::Scaling, Kind::Count { min: 1, max: ENGINES }, "20", "20",
-        "Ceiling of engines in the whole cluster, whoever asks. Containers of `POST /provision` do not count, nor engines of hosts that are down or drain.",
+        "Ceiling of engines in the whole cluster, whoever asks. Containers of `POST /provision` do not count, nor engines of hosts that are down or drain, nor those that are lost with an unavailable host. Above it idle engines leave.",
     ),
     Setting::new(
         "AUTO_DELETE", Section::Scaling, Kind::Flag, "false", "true",

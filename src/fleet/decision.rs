@@ -3,6 +3,7 @@
 
 use acefleet_registry::command::StopWhen;
 use acefleet_registry::node::{Availability, Node};
+use acefleet_registry::rules::lost_hosts;
 use acefleet_registry::{Command, Elapsed, NodeId, Policy, Reserve, State};
 
 /// Says what a command does to this state. Only what a leader decides by itself has words of its own.
@@ -39,6 +40,17 @@ pub fn describe(state: &State, command: &Command) -> String {
         Command::NodeDown { node, down: false } => {
             format!("counts {} as up: it answers again", state.node_name(*node))
         }
+        Command::NodeUnavailable { node, answering: Some(answering) } => {
+            let all = lost_hosts::asked(state, *node).count();
+            format!(
+                "counts {} as unavailable: no member hears it, and {} of its {all} engines do not answer either",
+                state.node_name(*node),
+                all.saturating_sub(answering.len())
+            )
+        }
+        Command::NodeUnavailable { node, answering: None } => {
+            format!("counts {} as available: it is heard again", state.node_name(*node))
+        }
         Command::NodeRemoved { node } => {
             format!(
                 "forgets {} with its engines and streams: it is no member any more",
@@ -73,6 +85,11 @@ fn starts(state: &State, reserve: &Reserve) -> String {
                 policy.min_replicas
             )
         }
+        None if state.free_floor().is_for_host => format!(
+            "starts an engine: {} are free, and {} streams run on the fullest host",
+            state.free_supply(),
+            state.free_floor().engines
+        ),
         None => format!(
             "starts an engine: {} are free and MIN_FREE_REPLICAS is {}",
             state.free_supply(),

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use acefleet_raft::View;
-use acefleet_registry::plan::{self, Watch};
+use acefleet_registry::plan::{self, Wait, Watch};
 use acefleet_registry::rules::liveness::Contact;
 use acefleet_registry::{Command, NodeId, Reply};
 use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use crate::fleet::decision::{self, Wishes};
+use crate::fleet::heard::Heard;
 use crate::fleet::notices::Notices;
 use crate::fleet::planned::Planned;
 use crate::fleet::{Fleet, LEADER_LOST_MS, other_settings};
@@ -32,17 +33,21 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
     let mut warned = None;
     let mut transferred: Option<Instant> = None;
     let mut answering = Answering::default();
+    let mut heard = Heard::default();
     let mut wishes = Wishes::default();
     let mut notices = Notices::default();
     loop {
+        let mut is_close = false;
+        let silences = silences(&fleet, &mut heard);
         if let Some((term, since)) = leads(&fleet) {
             let view = fleet.view();
             wishes.note(&view.state);
             answering.note(&fleet, &view);
-            let watch = watch(&fleet, &view, &answering, since);
+            let watch = watch(&fleet, &view, &answering, &silences, since);
             let now = fleet.cluster().moment();
             let plan = plan::next(&view.state, &watch, now);
             notices.note(&view.state, &plan, now);
+            is_close |= plan.waits.iter().any(|wait| matches!(wait, Wait::Unavailable { .. }));
             let (commands, transfers) = (plan.commands.clone(), plan.transfers);
             let planned = Arc::new(Planned { plan, view, term });
             fleet.parts.planned.store(Some(Arc::clone(&planned)));
@@ -65,8 +70,8 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
             () = cancel.cancelled() => return,
             () = tokio::time::sleep(SHORTEST) => {}
         }
-        // Somebody waits for an engine that is reserved, so its host is watched closely.
-        let rest = if fleet.view().state.has_reservations() { SHORTEST } else { LONGEST };
+        // Somebody waits for an engine that is reserved, or a host is about to be given up: these are watched closely.
+        let rest = if is_close || fleet.view().state.has_reservations() { SHORTEST } else { LONGEST };
         tokio::select! {
             () = cancel.cancelled() => return,
             () = tokio::time::sleep(rest) => {}
@@ -99,11 +104,28 @@ impl Answering {
     }
 }
 
+/// For how many watched milliseconds each member has been silent. Every node knows, so that a new leader does.
+fn silences(fleet: &Fleet, heard: &mut Heard) -> BTreeMap<NodeId, u64> {
+    let cluster = fleet.cluster();
+    let (view, now) = (fleet.view(), cluster.moment());
+    heard.retain(|id| view.state.node(id).is_some());
+    let members = view.state.nodes().map(|node| node.info.id);
+    members.map(|id| (id, heard.note(id, cluster.silence(id), now))).collect()
+}
+
 /// What this node sees beside the state.
-fn watch(fleet: &Fleet, view: &View, answering: &Answering, since: Instant) -> Watch {
+fn watch(
+    fleet: &Fleet,
+    view: &View,
+    answering: &Answering,
+    silences: &BTreeMap<NodeId, u64>,
+    since: Instant,
+) -> Watch {
     let (cluster, config) = (fleet.cluster(), fleet.config());
+    let (soft, now) = (fleet.soft(), Instant::now());
     let contact = |id: NodeId| Contact {
-        silent_ms: millis(cluster.silence(id)),
+        silent_ms: silences.get(&id).copied().unwrap_or_default(),
+        is_heard_by_others: soft.is_heard_by_others(id, cluster.node_id(), now),
         is_unresponsive: cluster.is_silent(id),
         steady_ms: answering.0.get(&id).map_or(0, |at| millis(at.elapsed())),
     };
@@ -114,6 +136,7 @@ fn watch(fleet: &Fleet, view: &View, answering: &Answering, since: Instant) -> W
         settings: config.policy.clone(),
         members: members.map(|id| (id, told.get(&id).copied().flatten())).collect(),
         contacts: view.state.nodes().map(|node| (node.info.id, contact(node.info.id))).collect(),
+        tries: soft.tries.clone(),
         led_ms: millis(since.elapsed()),
         heartbeat_ms: config.timing.heartbeat_ms,
         down_after_ms: millis(config.down_after),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use acefleet_registry::rules::liveness::SUSPECT_AFTER;
+use acefleet_registry::rules::lost_hosts::Tries;
 use acefleet_registry::{EngineId, NodeId};
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
@@ -29,11 +30,13 @@ pub struct SoftView {
     pub epoch: u64,
     /// Newest report of each node, this one included.
     pub nodes: BTreeMap<NodeId, LastReport>,
+    /// What asking the engines of silent hosts has come to.
+    pub tries: Tries,
 }
 
 impl Default for SoftView {
     fn default() -> Self {
-        Self { since: Instant::now(), epoch: 0, nodes: BTreeMap::new() }
+        Self { since: Instant::now(), epoch: 0, nodes: BTreeMap::new(), tries: Tries::new() }
     }
 }
 
@@ -43,6 +46,21 @@ impl SoftView {
     pub fn is_suspect(&self, node: NodeId, now: Instant) -> bool {
         let last = self.nodes.get(&node).map_or(self.since, |last| last.at);
         now.saturating_duration_since(last) >= SUSPECT_AFTER
+    }
+
+    /// Whether a member other than `me` has lately had contact with this one, by the reports that came lately.
+    #[must_use]
+    pub fn is_heard_by_others(&self, node: NodeId, me: NodeId, now: Instant) -> bool {
+        let others = self.nodes.iter().filter(|(id, _)| **id != node && **id != me);
+        others
+            .filter(|(id, _)| !self.is_suspect(**id, now))
+            .any(|(_, last)| !last.report.unheard.contains(&node))
+    }
+
+    /// Whether an engine did not answer this node when it was asked last, because its host is silent.
+    #[must_use]
+    pub fn has_failed(&self, engine: EngineId) -> bool {
+        self.tries.get(&engine).is_some_and(|failed| *failed > 0)
     }
 
     /// Soft state of an engine of a node.
@@ -91,6 +109,22 @@ impl SoftState {
         self.view.store(Arc::new(view));
     }
 
+    /// Notes what asking the engines of silent hosts has come to. Answers change only when another engine fails, or one less.
+    pub async fn tried(&self, tries: Tries) {
+        let _writing = self.writing.lock().await;
+        let now = self.view.load();
+        if now.tries == tries {
+            return;
+        }
+        let failing = |tries: &Tries| -> Vec<EngineId> {
+            tries.iter().filter(|(_, failed)| **failed > 0).map(|(id, _)| *id).collect()
+        };
+        let mut view = SoftView::clone(&now);
+        view.epoch += u64::from(failing(&view.tries) != failing(&tries));
+        view.tries = tries;
+        self.view.store(Arc::new(view));
+    }
+
     /// Receives a node's report. `None` means that the node lives and its report has not changed.
     pub async fn receive(&self, node: NodeId, report: Option<Arc<NodeReport>>) {
         let _writing = self.writing.lock().await;
@@ -129,5 +163,42 @@ mod tests {
         let view = soft.view();
         assert_eq!(view.nodes.keys().copied().collect::<Vec<_>>(), [NodeId(2)]);
         assert!(view.epoch > before, "answers depend on it");
+    }
+
+    #[tokio::test]
+    async fn a_member_is_heard_as_long_as_one_other_member_says_so() {
+        let soft = SoftState::default();
+        let [me, away, other] = [1, 2, 3].map(NodeId);
+        let unheard = |ids: &[NodeId]| {
+            Some(Arc::new(NodeReport { unheard: ids.iter().copied().collect(), ..NodeReport::default() }))
+        };
+        soft.receive(me, unheard(&[away])).await;
+        soft.receive(away, unheard(&[])).await;
+        let is_heard = || soft.view().is_heard_by_others(away, me, Instant::now());
+        assert!(!is_heard(), "nobody else has said anything");
+        soft.receive(other, unheard(&[])).await;
+        assert!(is_heard());
+        let later = Instant::now() + SUSPECT_AFTER;
+        assert!(!soft.view().is_heard_by_others(away, me, later), "what it said is too old");
+        soft.receive(other, unheard(&[away])).await;
+        assert!(!is_heard());
+    }
+
+    #[tokio::test]
+    async fn answers_change_with_the_engines_that_fail_and_not_with_each_try() {
+        let soft = SoftState::default();
+        let epochs = |tries: &[(u64, u32)]| {
+            let tries: Tries = tries.iter().map(|(id, failed)| (EngineId(*id), *failed)).collect();
+            let soft = &soft;
+            async move {
+                soft.tried(tries).await;
+                soft.view().epoch
+            }
+        };
+        assert_eq!(epochs(&[(1, 0), (2, 0)]).await, 0);
+        assert_eq!(epochs(&[(1, 0), (2, 1)]).await, 1);
+        assert!(soft.view().has_failed(EngineId(2)) && !soft.view().has_failed(EngineId(1)));
+        assert_eq!(epochs(&[(1, 0), (2, 7)]).await, 1);
+        assert_eq!(epochs(&[]).await, 2);
     }
 }

@@ -61,6 +61,14 @@ pub enum Command {
         /// Whether it is down now.
         down: bool,
     },
+    /// The leader's verdict on a node before it is down: no member hears it. Its engines that do not answer either are lost until it is
+    /// heard again.
+    NodeUnavailable {
+        /// The node.
+        node: NodeId,
+        /// Its engines that answer another host; absent when the node is heard again.
+        answering: Option<BTreeSet<EngineId>>,
+    },
     /// The cluster-wide settings.
     SetPolicy(Policy),
     /// Choose a host, lease ports and a name.

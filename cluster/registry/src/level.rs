@@ -47,6 +47,10 @@ impl Level {
     pub const LATE_STARTS_ARE_TOLD_APART: Self = Self(2);
     /// From here on a failure counts against one of the things that starts share, also when the engine ran for less than a minute.
     pub const COUNTS_YOUNG_ENDS: Self = Self(2);
+    /// From here on the engines of a host that no member hears are given up before it is down.
+    pub const GIVES_UP_LOST_ENGINES: Self = Self(2);
+    /// From here on the fullest host can be a floor of free engines.
+    pub const SPARES_FOR_HOST: Self = Self(2);
     /// What this program knows.
     pub const CURRENT: Self = Self(2);
 }
@@ -70,9 +74,11 @@ impl Command {
         match self {
             Self::NodeDocker { docker: DockerState::Stopping, .. }
             | Self::NodeReplaced { .. }
+            | Self::NodeUnavailable { .. }
             | Self::StreamSilence { .. }
             | Self::StreamsSeen { .. }
             | Self::EngineHealth { fault: Some(_), .. } => Level::CURRENT,
+            Self::SetPolicy(policy) if policy.spare_for_host => Level::SPARES_FOR_HOST,
             Self::NodeUp(_)
             | Self::NodeDocker { .. }
             | Self::NodeAvailability { .. }

@@ -7,6 +7,7 @@ use acefleet_raft::{MemberStatus, Role};
 use acefleet_registry::address::join;
 use acefleet_registry::node::{Availability, DockerState};
 use acefleet_registry::rules::hosts::{Candidates, Obstacle};
+use acefleet_registry::rules::lost_hosts;
 use acefleet_registry::{Elapsed, State as Registry, WallMs};
 use axum::extract::State;
 use axum::response::Response;
@@ -84,6 +85,11 @@ pub(crate) struct ClusterNode {
     /// registered.
     #[schema(example = "active")]
     availability: Option<&'static str>,
+    /// Since when no member hears it; null while one does, and once it counts as down.
+    #[schema(format = DateTime)]
+    unavailable_since: Option<String>,
+    /// The same for people, and what it means for its engines.
+    unavailable: Option<String>,
     /// Since when the leader counts it as down; null while it does not.
     #[schema(format = DateTime)]
     down_since: Option<String>,
@@ -186,8 +192,11 @@ pub(crate) fn node(
         Some(Availability::Cordoned) => (Some("cordoned"), None),
         Some(Availability::Draining { deadline_ms }) => (Some("draining"), Some(drain(deadline_ms))),
     };
+    let unavailable = record.and_then(|record| record.unavailable.as_ref());
     ClusterNode {
         passed_over: candidates.obstacle(member.id).map(PassedOver::from),
+        unavailable_since: unavailable.map(|known| iso(shown(known.since_ms))),
+        unavailable: lost_hosts::describe(state, member.id),
         down_since: record.and_then(|record| record.down_since_ms).map(|at| iso(shown(at))),
         id: member.id.0,
         role: match member.role {

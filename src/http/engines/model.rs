@@ -72,6 +72,14 @@ pub(crate) fn health_word(health: Health) -> &'static str {
     }
 }
 
+/// Health as clients rank by it: nobody knows that of an engine that does not answer this node while its host is silent.
+fn health(snapshot: &Snapshot, engine: &Engine) -> Health {
+    match snapshot.is_silent(engine.node) && snapshot.soft.has_failed(engine.id) {
+        true => Health::Unknown,
+        false => engine.health,
+    }
+}
+
 impl EngineState {
     /// An engine in this state of the cluster.
     pub fn of(snapshot: &Snapshot, engine: &Engine) -> Self {
@@ -104,7 +112,7 @@ impl EngineState {
             first_seen: zulu(snapshot.shown(first_seen)),
             last_seen: zulu(last_seen),
             streams: state.streams_of(engine.id).map(|stream| stream.start.id.to_string()).collect(),
-            health_status: health_word(engine.health),
+            health_status: health_word(health(snapshot, engine)),
             last_health_check: soft.last_health_check_ms.map(zulu),
             last_stream_usage: usage.last_stream_start_ms.map(|at| zulu(snapshot.shown(at))),
             last_cache_cleanup: None,

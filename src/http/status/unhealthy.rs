@@ -3,6 +3,7 @@
 use acefleet_registry::Engine;
 use acefleet_registry::rules::engines::unlisted;
 use acefleet_registry::rules::health::host_failure;
+use acefleet_registry::rules::lost_hosts;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -46,6 +47,8 @@ pub(super) struct HostHealth {
     unhealthy: usize,
     /// Why the host or its network is suspected instead of its engines; null while it is not.
     suspected: Option<String>,
+    /// Why no member hears the host, and what that means for its engines; null while one does.
+    unavailable: Option<String>,
 }
 
 /// Engines in whose place others are wanted, in order of their ports.
@@ -85,6 +88,7 @@ pub(super) fn hosts(snapshot: &Snapshot) -> Vec<HostHealth> {
             engines: own().count(),
             unhealthy: own().filter(|engine| engine.failing.is_some()).count(),
             suspected: host_failure(state, node.info.id).map(|failure| failure.to_string()),
+            unavailable: lost_hosts::describe(state, node.info.id),
         }
     };
     state.nodes().map(|node| of_host(node)).collect()

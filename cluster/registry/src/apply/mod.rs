@@ -6,6 +6,7 @@ mod failures;
 mod fate;
 mod found;
 mod lacks;
+mod lost_hosts;
 mod nodes;
 mod reserve;
 mod retention;
@@ -60,6 +61,9 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
         Command::NodeUp(info) => nodes::up(state, info),
         Command::NodeDocker { node, docker } => nodes::docker(state, *node, docker),
         Command::NodeAvailability { node, availability } => nodes::availability(state, *node, *availability),
+        Command::NodeUnavailable { node, answering } => {
+            lost_hosts::unavailable(state, *node, answering.as_ref())
+        }
         Command::NodeDown { node, down } => nodes::down(state, *node, *down),
         Command::NodeRemoved { node } => nodes::removed(state, *node),
         Command::NodeReplaced { old, new } => nodes::replaced(state, *old, *new),

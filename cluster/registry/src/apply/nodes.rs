@@ -30,6 +30,7 @@ pub(super) fn up(state: &mut State, info: &NodeInfo) -> Reply {
                 failed_start_ms: None,
                 docker_since_ms: None,
                 joined_at_ms: state.tables.clock_ms,
+                unavailable: None,
                 down_since_ms: None,
             }
         }
@@ -103,7 +104,8 @@ pub(super) fn down(state: &mut State, id: NodeId, down: bool) -> Reply {
     };
     note(state, EventType::System, category, message, None, None);
     let down_since_ms = down.then_some(state.tables.clock_ms);
-    state.put_node(Node { down_since_ms, ..(*node).clone() });
+    // What is down is lost with all its engines, and what is back is heard.
+    state.put_node(Node { down_since_ms, unavailable: None, ..(*node).clone() });
     let own: Vec<EngineId> = state.live_engines().filter(|e| e.node == id).map(|e| e.id).collect();
     for engine in own {
         if down {
@@ -159,10 +161,16 @@ pub(super) fn replaced(state: &mut State, old: NodeId, new: NodeId) -> Reply {
     };
     let node = match state.tables.nodes.get(&new) {
         // It has said already what it is now.
-        Some(now) => Node { info: now.info.clone(), docker: now.docker.clone(), ..(*before).clone() },
+        Some(now) => Node {
+            info: now.info.clone(),
+            docker: now.docker.clone(),
+            unavailable: None,
+            ..(*before).clone()
+        },
         None => Node {
             info: NodeInfo { id: new, ..before.info.clone() },
             docker: DockerState::Unknown,
+            unavailable: None,
             ..(*before).clone()
         },
     };

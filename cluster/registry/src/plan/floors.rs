@@ -50,7 +50,7 @@ pub(super) fn missing(
     let policy = state.policy();
     let supply = state.supply();
     let floor = policy.min_replicas.saturating_sub(supply);
-    let free = policy.min_free_replicas.saturating_sub(state.free_supply());
+    let free = state.free_floor().engines.saturating_sub(state.free_supply());
     let lacking = floor.max(free);
     let owed = replacements::owed(state, now_ms);
     let plain = Reserve {

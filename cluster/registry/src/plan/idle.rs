@@ -10,21 +10,23 @@ use crate::rules::engines::{Keeps, above_floors, keeps_in_use};
 use crate::rules::liveness::STEADY;
 use crate::state::State;
 
-/// Engines that `AUTO_DELETE` takes off the list. Each is checked again when that is applied, so the floors hold however many are
+/// Engines that `AUTO_DELETE` takes off the list; without it only those above `MAX_REPLICAS`, as when a host is back whose engines were
+/// replaced. Each is checked again when that is applied, so the floors hold however many are
 /// proposed at once. What looks idle on a host that has not answered for long may be in use.
 pub(super) fn idle(state: &State, watch: &Watch, now_ms: Elapsed) -> Plan {
     let policy = state.policy();
-    if !policy.auto_delete {
-        return Plan::default();
-    }
+    let at_most = match policy.auto_delete {
+        true => u32::MAX,
+        false => state.at(now_ms).engine_count().saturating_sub(policy.max_replicas),
+    };
     let is_steady = |id: NodeId| u128::from(watch.contact(id).steady_ms) >= STEADY.as_millis();
-    stops(state, policy.grace_ms, &Cause::Idle, now_ms, is_steady)
+    stops(state, policy.grace_ms, &Cause::Idle, now_ms, at_most, is_steady)
 }
 
 /// Takes every engine off the list that has been idle for `idle_ms`, longest idle first, as far as the floors allow.
 #[must_use]
 pub fn stop_idle(state: &State, idle_ms: u64, cause: &Cause, now_ms: Elapsed) -> Vec<Command> {
-    stops(state, idle_ms, cause, now_ms, |_| true).commands
+    stops(state, idle_ms, cause, now_ms, u32::MAX, |_| true).commands
 }
 
 fn stops(
@@ -32,12 +34,16 @@ fn stops(
     idle_ms: u64,
     cause: &Cause,
     now_ms: Elapsed,
+    at_most: u32,
     may_lose: impl Fn(NodeId) -> bool,
 ) -> Plan {
     // Marks end although nothing is written.
     let state = &state.at(now_ms);
     // Where a floor needs every engine, none is waited for.
-    let Ok(spare) = above_floors(state) else { return Plan::default() };
+    let Ok(spare) = above_floors(state).map(|spare| spare.min(at_most)) else { return Plan::default() };
+    if spare == 0 {
+        return Plan::default();
+    }
     let mut plan = Plan::default();
     let mut engines: Vec<&Engine> = Vec::new();
     for engine in state.published_engines() {

@@ -1,6 +1,7 @@
 //! What comes before all decisions: levels, settings, and members that have left.
 
 use crate::command::Command;
+use crate::level::Level;
 use crate::plan::{Plan, Wait, Watch};
 use crate::records::ids::NodeId;
 use crate::records::node::DockerState;
@@ -16,8 +17,10 @@ pub(super) fn level(state: &State, watch: &Watch, _: Elapsed) -> Plan {
 
 /// The leader's settings count.
 pub(super) fn settings(state: &State, watch: &Watch, _: Elapsed) -> Plan {
-    let in_force = state.has_policy() && *state.policy() == watch.settings;
-    Plan::of((!in_force).then(|| Command::SetPolicy(watch.settings.clone())).into_iter().collect())
+    let mut settings = watch.settings.clone();
+    settings.spare_for_host &= state.level() >= Level::SPARES_FOR_HOST;
+    let in_force = state.has_policy() && *state.policy() == settings;
+    Plan::of((!in_force).then_some(Command::SetPolicy(settings)).into_iter().collect())
 }
 
 /// A new leader starts nothing yet: the first host to say that its Docker answers would get all engines.

@@ -27,6 +27,7 @@ use crate::records::policy::Policy;
 use crate::records::time::Elapsed;
 use crate::rules::hosts::{self, Candidates, Obstacle};
 use crate::rules::liveness::{Contact, Contacts};
+use crate::rules::lost_hosts::Tries;
 use crate::state::State;
 
 pub use idle::stop_idle;
@@ -43,6 +44,8 @@ pub struct Watch {
     pub members: Vec<(NodeId, Option<Level>)>,
     /// When each member answered last.
     pub contacts: Contacts,
+    /// What asking the engines of silent hosts has come to.
+    pub tries: Tries,
     /// Milliseconds for which it has led and watched without a break.
     pub led_ms: u64,
     /// Milliseconds between two heartbeats.
@@ -54,7 +57,8 @@ pub struct Watch {
 impl Watch {
     /// What is known of a member, as far as it counts for this leader. One that is unknown has been silent all the time.
     fn contact(&self, id: NodeId) -> Contact {
-        let never = Contact { silent_ms: u64::MAX, is_unresponsive: true, steady_ms: 0 };
+        let never =
+            Contact { silent_ms: u64::MAX, is_heard_by_others: false, is_unresponsive: true, steady_ms: 0 };
         self.contacts.get(&id).copied().unwrap_or(never).within(self.led_ms)
     }
 

@@ -18,6 +18,13 @@ pub enum Wait {
         /// The leader starts without them after so long.
         left_ms: u64,
     },
+    /// A member that does not answer is unavailable after so long, or when it is known which of its engines answer.
+    Unavailable {
+        /// The member.
+        node: NodeId,
+        /// Until then.
+        left_ms: u64,
+    },
     /// A member that does not answer is counted as down after so long.
     Silent {
         /// The member.
@@ -141,7 +148,10 @@ impl Wait {
     pub fn subject(&self) -> Subject {
         match self {
             Self::Settling { .. } | Self::Floor { .. } => Subject::Cluster,
-            Self::Silent { node, .. } | Self::Down { node } | Self::Transfer { node } => Subject::Node(*node),
+            Self::Unavailable { node, .. }
+            | Self::Silent { node, .. }
+            | Self::Down { node }
+            | Self::Transfer { node } => Subject::Node(*node),
             Self::Start { engine, .. }
             | Self::Replacement { lost: engine, .. }
             | Self::Stop { engine, .. }
@@ -159,6 +169,7 @@ impl Wait {
     pub fn left_ms(&self) -> Option<u64> {
         match self {
             Self::Settling { left_ms, .. }
+            | Self::Unavailable { left_ms, .. }
             | Self::Silent { left_ms, .. }
             | Self::Start { left_ms, .. }
             | Self::Vpn { left_ms, .. } => Some(*left_ms),
@@ -190,6 +201,13 @@ impl Wait {
                 format!(
                     "{} have not said yet whether their Docker answers; the leader goes on without them in {} s",
                     names.join(", "),
+                    s(left_ms)
+                )
+            }
+            Self::Unavailable { node: id, left_ms } => {
+                format!(
+                    "{} does not answer; others take the place of its engines that do not answer in {} s",
+                    node(id),
                     s(left_ms)
                 )
             }

@@ -1,8 +1,10 @@
 //! Cluster members as the registry knows them.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
-use crate::records::ids::NodeId;
+use crate::records::ids::{EngineId, NodeId};
 use crate::records::time::Elapsed;
 use crate::records::vpn::VpnInfo;
 
@@ -89,6 +91,15 @@ impl Wanted {
     }
 }
 
+/// A host that no member hears, but for its engines that answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unavailable {
+    /// The moment of the verdict.
+    pub since_ms: Elapsed,
+    /// Engines that answer another host all the same: they stay as they are. The others are lost until their host is heard.
+    pub answering: BTreeSet<EngineId>,
+}
+
 /// A member's record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
@@ -111,6 +122,9 @@ pub struct Node {
     pub docker_since_ms: Option<Elapsed>,
     /// When the record was first written.
     pub joined_at_ms: Elapsed,
+    /// Set while it is unavailable: no member hears it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unavailable: Option<Unavailable>,
     /// The moment of the verdict that it is down, until it answers again: its engines are lost to clients and do not count.
     #[serde(default)]
     pub down_since_ms: Option<Elapsed>,

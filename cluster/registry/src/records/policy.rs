@@ -38,6 +38,9 @@ pub struct Policy {
     pub min_replicas: u32,
     /// Engines without a stream that are kept ready (`MIN_FREE_REPLICAS`).
     pub min_free_replicas: u32,
+    /// Keep as many engines free as the fullest host has streams (`ACEFLEET_SPARE_FOR_HOST`).
+    #[serde(skip_serializing_if = "is_false")]
+    pub spare_for_host: bool,
     /// Hard ceiling of engines in the whole cluster (`MAX_REPLICAS`).
     pub max_replicas: u32,
     /// Host ports of engines, leased cluster-wide (`PORT_RANGE_HOST`).
@@ -70,6 +73,7 @@ impl Policy {
         let Self {
             min_replicas,
             min_free_replicas,
+            spare_for_host,
             max_replicas,
             host_ports,
             https_ports,
@@ -87,6 +91,7 @@ impl Policy {
         vec![
             ("MIN_REPLICAS", min_replicas.to_string()),
             ("MIN_FREE_REPLICAS", min_free_replicas.to_string()),
+            ("ACEFLEET_SPARE_FOR_HOST", spare_for_host.to_string()),
             ("MAX_REPLICAS", max_replicas.to_string()),
             ("PORT_RANGE_HOST", ports(host_ports)),
             ("ACE_HTTPS_RANGE", ports(https_ports)),
@@ -104,6 +109,11 @@ impl Policy {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
 /// When a breaker opens and for how long it stays open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BreakerPolicy {
@@ -118,6 +128,7 @@ impl Default for Policy {
         Self {
             min_replicas: 0,
             min_free_replicas: 0,
+            spare_for_host: false,
             max_replicas: 20,
             host_ports: PortRange { first: 19000, last: 19999 },
             https_ports: PortRange { first: 45000, last: 49999 },

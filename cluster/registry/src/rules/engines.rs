@@ -13,7 +13,6 @@ use crate::records::cause::Cause;
 use crate::records::engine::{Engine, EngineSpec, Health, Phase};
 use crate::records::health::HealthFault;
 use crate::records::ids::NodeId;
-use crate::records::policy::Policy;
 use crate::records::time::Elapsed;
 use crate::records::vpn::VpnFault;
 use crate::rules::health::{self, SUSPECTED_MS};
@@ -50,6 +49,8 @@ pub enum Unlisted {
     NotAnEngine,
     /// The leader counts its host as down.
     HostDown,
+    /// No member hears its host, and it does not answer others.
+    HostUnavailable,
     /// An operator drains its host.
     HostDraining,
     /// It was taken off the list, for this cause.
@@ -72,6 +73,7 @@ impl fmt::Display for Unlisted {
         match self {
             Self::NotAnEngine => f.write_str("it is a container of another kind"),
             Self::HostDown => f.write_str("its host is down"),
+            Self::HostUnavailable => f.write_str("its host is unavailable, and it does not answer"),
             Self::HostDraining => f.write_str("its host is draining"),
             Self::TakenOff { cause, may_stay: true } => {
                 write!(f, "it was not needed ({cause}); it is listed again when it is")
@@ -112,6 +114,8 @@ pub enum Keeps {
     MinReplicas(u32),
     /// `MIN_FREE_REPLICAS` needs it.
     MinFreeReplicas(u32),
+    /// `ACEFLEET_SPARE_FOR_HOST` needs it: so many streams run on the fullest host.
+    SpareForHost(u32),
     /// It has not been idle for long enough.
     NotIdle {
         /// Milliseconds that are missing.
@@ -135,6 +139,12 @@ impl fmt::Display for Keeps {
             }
             Self::MinReplicas(floor) => write!(f, "MIN_REPLICAS is {floor}"),
             Self::MinFreeReplicas(floor) => write!(f, "MIN_FREE_REPLICAS is {floor}"),
+            Self::SpareForHost(streams) => {
+                write!(
+                    f,
+                    "ACEFLEET_SPARE_FOR_HOST keeps as many free as the fullest host has streams, which is {streams}"
+                )
+            }
             Self::NotIdle { left_ms } => write!(f, "it is idle for long enough in {} s", s(*left_ms)),
         }
     }
@@ -181,6 +191,9 @@ fn replaced(state: &State, engine: &Engine) -> Option<Unlisted> {
     if state.is_down(engine.node) {
         return Some(Unlisted::HostDown);
     }
+    if state.is_lost(engine) {
+        return Some(Unlisted::HostUnavailable);
+    }
     if state.is_draining(engine.node) {
         return Some(Unlisted::HostDraining);
     }
@@ -202,7 +215,7 @@ pub(crate) fn keeps_in_use(state: &State, engine: &Engine, idle_ms: u64, now_ms:
     if engine.phase >= Phase::Stopping {
         return Some(Keeps::Stopping);
     }
-    let is_unlisted = engine.taken_off.is_some() || engine.failing.is_some();
+    let is_unlisted = engine.taken_off.is_some() || engine.failing.is_some() || state.is_lost(engine);
     if !engine.is_published() || is_unlisted || state.is_draining(engine.node) {
         return Some(Keeps::Unlisted);
     }
@@ -220,17 +233,19 @@ pub(crate) fn keeps_in_use(state: &State, engine: &Engine, idle_ms: u64, now_ms:
 /// # Errors
 /// The floor that needs every engine that there is.
 pub(crate) fn above_floors(state: &State) -> Result<u32, Keeps> {
-    let Policy { min_replicas, min_free_replicas, .. } = *state.policy();
+    let min_replicas = state.policy().min_replicas;
     let surplus = state.supply().saturating_sub(min_replicas);
     if surplus == 0 {
         return Err(Keeps::MinReplicas(min_replicas));
     }
-    match min_free_replicas {
-        0 => Ok(surplus),
-        floor => match state.free_supply().saturating_sub(floor) {
-            0 => Err(Keeps::MinFreeReplicas(floor)),
-            spare => Ok(surplus.min(spare)),
-        },
+    let floor = state.free_floor();
+    if floor.engines == 0 {
+        return Ok(surplus);
+    }
+    match state.free_supply().saturating_sub(floor.engines) {
+        0 if floor.is_for_host => Err(Keeps::SpareForHost(floor.engines)),
+        0 => Err(Keeps::MinFreeReplicas(floor.engines)),
+        spare => Ok(surplus.min(spare)),
     }
 }
 

@@ -20,6 +20,8 @@ pub enum Obstacle {
     Unregistered,
     /// The leader counts it as down.
     Down,
+    /// No member hears it.
+    Unavailable,
     /// An operator cordoned it.
     Cordoned,
     /// An operator drains it.
@@ -57,6 +59,7 @@ impl Obstacle {
         match self {
             Self::Unregistered => "unregistered",
             Self::Down => "down",
+            Self::Unavailable => "unavailable",
             Self::Cordoned => "cordoned",
             Self::Draining => "draining",
             Self::Docker(_) => "docker",
@@ -90,6 +93,7 @@ impl fmt::Display for Obstacle {
         match self {
             Self::Unregistered => f.write_str("has not registered yet"),
             Self::Down => f.write_str("is down"),
+            Self::Unavailable => f.write_str("is unavailable: no member hears it"),
             Self::Cordoned => f.write_str("is cordoned"),
             Self::Draining => f.write_str("is draining"),
             Self::Stopping => f.write_str("is being stopped"),
@@ -236,6 +240,7 @@ fn start_obstacle(state: &State, node: &Node, demand: &Demand<'_>) -> Option<Obs
     let id = node.info.id;
     let of_state = match (&node.docker, node.availability) {
         _ if state.is_down(id) => Some(Obstacle::Down),
+        _ if node.unavailable.is_some() => Some(Obstacle::Unavailable),
         (_, Availability::Cordoned) => Some(Obstacle::Cordoned),
         (_, Availability::Draining { .. }) => Some(Obstacle::Draining),
         (DockerState::Unavailable(why), _) => Some(Obstacle::Docker(why.clone())),

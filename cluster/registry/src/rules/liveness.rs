@@ -13,6 +13,12 @@ pub const LEADER_LOST: Duration = Duration::from_secs(2);
 pub const SILENT_AFTER: Duration = Duration::from_secs(2);
 /// A node whose reports have been missing for so long is suspect.
 pub const SUSPECT_AFTER: Duration = Duration::from_secs(3);
+/// A host that no member has heard for so long is unavailable: its engines that do not answer either are given up.
+pub const UNAVAILABLE_AFTER: Duration = Duration::from_secs(6);
+/// A host that has said that its node stops is neither unavailable nor down before it was silent for so long.
+pub const ANNOUNCED: Duration = Duration::from_secs(60);
+/// A leader that has watched for less judges nobody: it may have been paused.
+pub const FRESH: Duration = Duration::from_secs(1);
 /// For so long a new leader waits for members that have not said whether their Docker answers.
 pub const SETTLE: Duration = Duration::from_secs(5);
 /// For so long after a host answers again its engines do not count as idle.
@@ -34,7 +40,7 @@ pub struct Row {
 }
 
 /// Every silence, by its length.
-pub const TABLE: [Row; 8] = [
+pub const TABLE: [Row; 10] = [
     Row {
         who: "a member, to the leader",
         length: "the shortest and the longest election timeout together (0.6 s)",
@@ -56,7 +62,7 @@ pub const TABLE: [Row; 8] = [
     Row {
         who: "a node, to another",
         length: "3 s without a report",
-        consequence: "suspect: its engines are listed behind all others",
+        consequence: "suspect: its engines are listed behind all others, and the leader asks them; one that does not answer is shown as `unknown`",
         why: "reports come once a second, and one may be late",
     },
     Row {
@@ -72,8 +78,20 @@ pub const TABLE: [Row; 8] = [
         why: "its outbox may hold streams that have begun on them",
     },
     Row {
+        who: "a member, to all members",
+        length: "6 s, in which there was a leader",
+        consequence: "unavailable: its engines that do not answer the leader are not listed, count in no floor, and others take their place",
+        why: "a network that fails for 5 s starts nothing",
+    },
+    Row {
+        who: "a member that has said that it stops, to the leader",
+        length: "60 s",
+        consequence: "unavailable or down, and not before",
+        why: "its node is restarted, and its engines play on",
+    },
+    Row {
         who: "a member, to the leader",
-        length: "`ACEFLEET_DOWN_AFTER_S` (60 s), in which this leader led",
+        length: "`ACEFLEET_DOWN_AFTER_S` (60 s), in which there was a leader",
         consequence: "down: its engines are not listed and are replaced, its streams end",
         why: "a restart of the host is shorter",
     },
@@ -88,8 +106,10 @@ pub const TABLE: [Row; 8] = [
 /// What the leader knows of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contact {
-    /// Milliseconds since its last answer, or since this process started.
+    /// Watched milliseconds since its last contact with this node, or since this process started. They go on through elections.
     pub silent_ms: u64,
+    /// Another member hears it.
+    pub is_heard_by_others: bool,
     /// As a leader it would have been replaced for this silence.
     pub is_unresponsive: bool,
     /// Milliseconds for which it has answered without a break; 0 while it is unresponsive.
@@ -97,10 +117,16 @@ pub struct Contact {
 }
 
 impl Contact {
-    /// The same as a leader may count it that has led for `led_ms`: everybody has a fresh chance after an election.
+    /// The same as a leader may count it that has watched for `led_ms`. Right after a pause nothing is known of anybody; and whom others
+    /// hear, this leader may have lost by itself: both have a fresh chance.
     #[must_use]
     pub fn within(self, led_ms: u64) -> Self {
-        Self { silent_ms: self.silent_ms.min(led_ms), steady_ms: self.steady_ms.min(led_ms), ..self }
+        let is_fresh = u128::from(led_ms) >= FRESH.as_millis();
+        let silent_ms = match is_fresh && !self.is_heard_by_others {
+            true => self.silent_ms,
+            false => self.silent_ms.min(led_ms),
+        };
+        Self { silent_ms, steady_ms: self.steady_ms.min(led_ms), ..self }
     }
 }
 
@@ -133,7 +159,8 @@ mod tests {
         let has = |length: Duration| {
             TABLE.iter().any(|row| row.length.starts_with(&format!("{} s", length.as_secs())))
         };
-        for length in [LEADER_LOST, SILENT_AFTER, SUSPECT_AFTER, SETTLE, STEADY] {
+        for length in [LEADER_LOST, SILENT_AFTER, SUSPECT_AFTER, UNAVAILABLE_AFTER, ANNOUNCED, SETTLE, STEADY]
+        {
             assert!(has(length), "{length:?}");
         }
     }

@@ -10,6 +10,7 @@
 //! - `callers`: which caller gets an engine that is ready; `start_times`: how long callers wait
 //! - `marks`: how long an engine counts as taken although no stream is known on it
 //! - [`liveness`]: how long a member may be silent, and what follows
+//! - [`lost_hosts`]: what a silent host is, and which of its engines are lost with it; [`spare`]: how many engines are kept free
 //! - `matching`: which engine a stream event means
 
 pub(crate) mod admission;
@@ -22,9 +23,11 @@ pub mod hosts;
 mod lacks;
 pub mod liveness;
 pub mod load;
+pub mod lost_hosts;
 mod marks;
 pub(crate) mod matching;
 pub mod placement;
 pub(crate) mod ports;
+pub mod spare;
 mod start_times;
 pub(crate) mod vpn;

@@ -57,6 +57,7 @@ pub fn name(command: &Command) -> &'static str {
         Command::NodeRemoved { .. } => "node_removed",
         Command::NodeReplaced { .. } => "node_replaced",
         Command::NodeDown { .. } => "node_down",
+        Command::NodeUnavailable { .. } => "node_unavailable",
         Command::VpnChanged { .. } => "vpn_changed",
         Command::Recovered { .. } => "recovered",
         Command::RaiseLevel(_) => "raise_level",
@@ -165,6 +166,9 @@ pub fn samples() -> Vec<Command> {
             unviewed: [9].into(),
         },
         Command::EngineGone { engine: id, cause: Cause::Exited, message: Some("exit code 1".to_owned()) },
+        Command::NodeUnavailable { node, answering: Some([id, EngineId(300)].into()) },
+        Command::NodeUnavailable { node, answering: None },
+        Command::SetPolicy(Policy { spare_for_host: true, ..Policy::default() }),
     ]
 }
 
@@ -263,7 +267,7 @@ fn golden(file: &str, lines: &[(String, Vec<u8>)]) -> Vec<Vec<u8>> {
 fn every_command_is_pinned_and_readable() {
     let samples = samples();
     let names: BTreeSet<&str> = samples.iter().map(name).collect();
-    assert_eq!(names.len(), 30, "a kind of command has no sample");
+    assert_eq!(names.len(), 31, "a kind of command has no sample");
     let encode = |command: &Command| rmp_serde::to_vec_named(&proposal(command.clone())).unwrap();
     let lines: Vec<_> = samples.iter().map(|command| (name(command).to_owned(), encode(command))).collect();
     for (bytes, command) in golden("proposals.hex", &lines).iter().zip(samples) {

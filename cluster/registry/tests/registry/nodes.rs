@@ -261,7 +261,8 @@ fn a_node_that_is_down_is_replaced_and_comes_back_with_what_it_runs() {
     world.begin(playing("k", "s", lost.ports.host_http));
     let silent = |world: &World, ms| {
         let mut watch = watch(&world.state, &world.eligible());
-        let contact = Contact { silent_ms: ms, is_unresponsive: ms >= 600, steady_ms: 0 };
+        let contact =
+            Contact { silent_ms: ms, is_heard_by_others: false, is_unresponsive: ms >= 600, steady_ms: 0 };
         watch.contacts.insert(NodeId(2), contact);
         next(&world.state, &watch, world.now)
     };

@@ -6,14 +6,14 @@ use acefleet_registry::cause::Cause;
 use acefleet_registry::command::StopWhen;
 use acefleet_registry::engine::EngineSpec;
 use acefleet_registry::plan::waits::Shortage;
-use acefleet_registry::plan::{Wait, next};
+use acefleet_registry::plan::{Wait, Watch, next};
 use acefleet_registry::rules::hosts;
 use acefleet_registry::{Command, Elapsed, EngineId, NodeId, OpId, Proposal, Reply, Reserve, State, apply};
 use proptest::prelude::*;
 
 use crate::support::arbitrary::{heavy_histories, histories};
 use crate::support::invariants::{History, check_state};
-use crate::support::{World, ask, plan, playing, watch};
+use crate::support::{World, ask, playing, watch};
 
 /// As many cases as the everyday run can afford, unless `PROPTEST_CASES` asks for others.
 pub fn cases(everyday: u32) -> ProptestConfig {
@@ -153,12 +153,21 @@ proptest! {
         proposals in histories(1..100),
         hosts in prop::collection::btree_set((1..=5u64).prop_map(NodeId), 0..=5),
         later_ms in prop_oneof![0..1_000u64, 20_000..400_000u64],
+        silent_ms in prop_oneof![Just(1_000u64), Just(7_000u64)],
+        tries in prop::collection::btree_map((1..=12u64).prop_map(EngineId), 0..4u32, 0..12),
     ) {
+        let watch = |state: &State| {
+            let mut watch = watch(state, &hosts);
+            for contact in watch.contacts.values_mut().filter(|contact| contact.is_unresponsive) {
+                contact.silent_ms = silent_ms;
+            }
+            Watch { tries: tries.clone(), ..watch }
+        };
         let mut state = replayed(&proposals);
         let now = Elapsed(state.clock_ms().plus(later_ms).0.saturating_sub(500));
         let mut op = 1u128 << 80;
         for _ in 0..12 {
-            for command in plan(&state, &hosts, now) {
+            for command in next(&state, &watch(&state), now).commands {
                 let forced = matches!(command, Command::EngineStop { when: StopWhen::Always, .. });
                 prop_assert!(!forced, "the plan forces {command:?}");
                 op += 1;
@@ -167,7 +176,7 @@ proptest! {
                 prop_assert!(!matches!(reply, Reply::Refused(_)), "{proposal:?} was refused: {reply:?}");
             }
         }
-        let rest = next(&state, &watch(&state, &hosts), now);
+        let rest = next(&state, &watch(&state), now);
         prop_assert_eq!(rest.commands, vec![]);
         prop_assert_eq!(check_state(&state), Ok(()));
         for wait in rest.waits {

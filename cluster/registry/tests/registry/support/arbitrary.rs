@@ -170,16 +170,20 @@ pub fn policy() -> impl Strategy<Value = Policy> {
         1 => Just(PortRange { first: 0, last: 3 }),
     ];
     let times = (any::<bool>(), 0..60_000u64, 1..4u32, 1_000..120_000u64);
-    (floors, range, any::<bool>(), times).prop_map(|(floors, host_ports, map_https, times)| Policy {
-        min_replicas: floors.0,
-        min_free_replicas: floors.1,
-        max_replicas: floors.2,
-        host_ports,
-        map_https,
-        auto_delete: times.0,
-        grace_ms: times.1,
-        general_breaker: BreakerPolicy { failure_threshold: times.2, recovery_ms: times.3 },
-        ..Policy::default()
+    let flags = (any::<bool>(), any::<bool>());
+    (floors, range, flags, times).prop_map(|(floors, host_ports, (map_https, spare_for_host), times)| {
+        Policy {
+            spare_for_host,
+            min_replicas: floors.0,
+            min_free_replicas: floors.1,
+            max_replicas: floors.2,
+            host_ports,
+            map_https,
+            auto_delete: times.0,
+            grace_ms: times.1,
+            general_breaker: BreakerPolicy { failure_threshold: times.2, recovery_ms: times.3 },
+            ..Policy::default()
+        }
     })
 }
 
@@ -286,6 +290,8 @@ pub fn command() -> impl Strategy<Value = Command> {
             .prop_map(|(node, availability)| Command::NodeAvailability { node, availability }),
         1 => node_id().prop_map(|node| Command::NodeRemoved { node }),
         1 => (node_id(), node_id()).prop_map(|(old, new)| Command::NodeReplaced { old, new }),
+        3 => (node_id(), option::of(btree_set(engine_id(), 0..4)))
+            .prop_map(|(node, answering)| Command::NodeUnavailable { node, answering }),
         2 => (node_id(), any::<bool>()).prop_map(|(node, down)| Command::NodeDown { node, down }),
         1 => node_id().prop_map(|survivor| {
             Command::Recovered { survivor, former_clusters: vec![format!("former-{survivor}")] }

@@ -343,7 +343,7 @@ fn check_engines(before: &State, after: &State, command: &Command) -> Checked {
         ensure!(!unlisted_now || before.active_streams(*engine) == 0, "engine {engine} unlisted in use");
         ensure!(!unlisted_now || after.supply() >= after.policy().min_replicas, "the floor was broken");
         ensure!(
-            !unlisted_now || after.free_supply() >= after.policy().min_free_replicas,
+            !unlisted_now || after.free_supply() >= after.free_floor().engines,
             "the free floor was broken"
         );
     }
@@ -407,7 +407,8 @@ fn check_reserved(before: &State, after: &State, ask: &Reserve, engine: &Engine)
         };
         let leaves =
             |e: &Engine| e.taken_off.as_ref().is_some_and(|taken_off| !taken_off.may_stay || !is_at_hand(e));
-        let replaced = |e: &Engine| after.is_down(e.node) || after.is_draining(e.node) || leaves(e);
+        let replaced =
+            |e: &Engine| after.is_lost(e) || after.is_down(e.node) || after.is_draining(e.node) || leaves(e);
         let counted = live(after).into_iter().filter(|e| e.is_acestream() && !replaced(e));
         let (failing, sound): (Vec<&Engine>, Vec<&Engine>) = counted.partition(|e| e.failing.is_some());
         // A replacement is started before an unhealthy engine leaves.
@@ -442,7 +443,12 @@ fn check_reserved(before: &State, after: &State, ask: &Reserve, engine: &Engine)
     let is_held = |node: NodeId| matches!(sorted.obstacle(node), Some(Obstacle::Failing(_)));
     let takes = |node: NodeId| {
         let is_active = before.node(node).is_some_and(|record| record.availability == Availability::Active);
-        is_active && !says_no(node) && !before.is_down(node) && has_place(node) && !is_held(node)
+        is_active
+            && !says_no(node)
+            && !before.is_down(node)
+            && !before.is_unavailable(node)
+            && has_place(node)
+            && !is_held(node)
     };
     let candidates: Vec<Load> = candidates.into_iter().filter(|l| takes(l.node)).collect();
     // Where something is missing by name, an engine is tried only when no other host takes it.

@@ -14,6 +14,7 @@ use acefleet_registry::node::DockerState;
 use acefleet_registry::plan::{Watch, next};
 use acefleet_registry::policy::PortRange;
 use acefleet_registry::rules::liveness::Contact;
+use acefleet_registry::rules::lost_hosts::Tries;
 use acefleet_registry::stream::{KeyType, StreamEnd, StreamStart};
 use acefleet_registry::vpn::VpnInfo;
 use acefleet_registry::{
@@ -26,14 +27,16 @@ pub const BEGIN_MS: Elapsed = Elapsed(1_760_000_000_000);
 
 /// A leader that has led for long and to which these hosts answer; others have been silent for a second.
 pub fn watch(state: &State, answering: &BTreeSet<NodeId>) -> Watch {
-    let answers = Contact { silent_ms: 0, is_unresponsive: false, steady_ms: 60_000 };
-    let silent = Contact { silent_ms: 1_000, is_unresponsive: true, steady_ms: 0 };
+    let answers =
+        Contact { silent_ms: 0, is_heard_by_others: false, is_unresponsive: false, steady_ms: 60_000 };
+    let silent = Contact { silent_ms: 1_000, is_heard_by_others: false, is_unresponsive: true, steady_ms: 0 };
     let nodes = || state.nodes().map(|node| node.info.id);
     Watch {
         own: NodeId(99),
         settings: state.policy().clone(),
         members: nodes().map(|id| (id, Some(state.level()))).collect(),
         contacts: nodes().map(|id| (id, if answering.contains(&id) { answers } else { silent })).collect(),
+        tries: Tries::new(),
         led_ms: 3_600_000,
         heartbeat_ms: 100,
         down_after_ms: 60_000,

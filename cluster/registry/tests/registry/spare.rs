@@ -1,0 +1,97 @@
+//! As many engines free as the fullest host has streams.
+
+use std::collections::BTreeSet;
+
+use acefleet_registry::plan::stop_idle;
+use acefleet_registry::rules::spare::FreeFloor;
+use acefleet_registry::{Command, EngineId, Level, NodeId, Reply};
+
+use crate::support::{World, plan, playing};
+
+fn settle(world: &mut World) {
+    for _ in 0..50 {
+        let commands = plan(&world.state, &world.eligible(), world.now);
+        if commands.is_empty() {
+            return;
+        }
+        for command in commands {
+            let reply = world.run(command.clone());
+            assert!(!matches!(reply, Reply::Refused(_)), "{command:?} was refused: {reply:?}");
+            if let Reply::Engine(engine) = reply
+                && matches!(command, Command::Reserve(_))
+            {
+                world.start(engine.id);
+            }
+        }
+    }
+    panic!("the plan never comes to rest");
+}
+
+fn world(min_free: u32) -> World {
+    let mut world = World::new(3, 10);
+    world.run(Command::RaiseLevel(Level::CURRENT));
+    world.policy(|policy| {
+        (policy.min_free_replicas, policy.spare_for_host) = (min_free, true);
+        policy.max_replicas = 30;
+    });
+    world
+}
+
+/// Starts so many streams on engines of this host.
+fn play(world: &mut World, node: u64, streams: usize) {
+    for n in 0..streams {
+        let ask = Command::Reserve(world.ask_on(node));
+        let Reply::Engine(engine) = world.run(ask) else { panic!("refused") };
+        world.start(engine.id);
+        world.begin(playing(&format!("k{node}"), &format!("s{n}"), engine.ports.host_http));
+    }
+}
+
+#[test]
+fn the_fullest_host_can_be_lost() {
+    let mut world = world(1);
+    settle(&mut world);
+    assert_eq!(world.state.free_supply(), 1, "without streams MIN_FREE_REPLICAS counts");
+    play(&mut world, 1, 2);
+    play(&mut world, 2, 4);
+    assert_eq!(world.state.free_floor(), FreeFloor { engines: 4, is_for_host: true });
+    settle(&mut world);
+    assert_eq!(world.state.free_supply(), 4);
+    // It keeps them from being taken away, too.
+    assert_eq!(stop_idle(&world.state, 0, &acefleet_registry::cause::Cause::Idle, world.now), vec![]);
+    world.finish("k2|s0");
+    world.finish("k2|s1");
+    let stops = stop_idle(&world.state, 0, &acefleet_registry::cause::Cause::Idle, world.now);
+    assert_eq!(stops.len(), 4, "six are free and two are needed: {stops:?}");
+}
+
+#[test]
+fn a_host_that_is_lost_can_be_lost_no_more() {
+    let mut world = world(0);
+    play(&mut world, 1, 1);
+    play(&mut world, 2, 3);
+    assert_eq!(world.state.free_floor().engines, 3);
+    world.run(Command::NodeUnavailable { node: NodeId(2), answering: Some(BTreeSet::<EngineId>::new()) });
+    assert_eq!(world.state.free_floor().engines, 1);
+    world.run(Command::NodeUnavailable { node: NodeId(2), answering: None });
+    assert_eq!(world.state.free_floor().engines, 3);
+    world.policy(|policy| policy.spare_for_host = false);
+    assert_eq!(world.state.free_floor(), FreeFloor { engines: 0, is_for_host: false });
+}
+
+#[test]
+fn the_setting_waits_until_all_members_know_it() {
+    let mut world = World::new(1, 10);
+    let mut watch = crate::support::watch(&world.state, &world.eligible());
+    watch.settings.spare_for_host = true;
+    watch.settings.min_replicas = 1;
+    let planned = acefleet_registry::plan::next(&world.state, &watch, world.now).commands;
+    let mut first = watch.settings.clone();
+    first.spare_for_host = false;
+    assert_eq!(planned, [Command::SetPolicy(first)]);
+    world.run(Command::RaiseLevel(Level::CURRENT));
+    watch.members.iter_mut().for_each(|(_, level)| *level = Some(Level::CURRENT));
+    let planned = acefleet_registry::plan::next(&world.state, &watch, world.now).commands;
+    assert_eq!(planned, [Command::SetPolicy(watch.settings.clone())]);
+    assert_eq!(planned[0].level(), Level::SPARES_FOR_HOST);
+}
