@@ -28,6 +28,10 @@ kills: ## kill the leader of a loaded cluster 30 times, and show the longest wai
 health: ## break an engine in five ways, 20 times each, and show how soon it is unlisted and replaced (needs root)
 	@TEST_HEALTH_RUNS=20 exec scripts/scenario.sh an_engine_that_fails_is_unlisted
 
+.PHONY: lost-hosts
+lost-hosts: ## take the power from a host 10 times, let hosts blink 30 times, and show how soon others take over (needs root)
+	@TEST_LOST_HOSTS_RUNS=10 exec scripts/scenario.sh a_host_without_power_is_replaced
+
 .PHONY: cluster
 cluster: ## three nodes with three Docker hosts on this machine (needs root; ARGS="…" go to cluster-up)
 	@exec scripts/cluster.sh $(ARGS)

@@ -16,6 +16,7 @@ mod elections;
 mod faults;
 mod health;
 mod idle;
+mod lost_hosts;
 mod members;
 mod quorum;
 mod relay;
