@@ -51,6 +51,8 @@ impl Level {
     pub const GIVES_UP_LOST_ENGINES: Self = Self(2);
     /// From here on the fullest host can be a floor of free engines.
     pub const SPARES_FOR_HOST: Self = Self(2);
+    /// From here on an engine that is being started lets no other one leave for want of use.
+    pub const KEEPS_WHAT_IS_READY: Self = Self(2);
     /// What this program knows.
     pub const CURRENT: Self = Self(2);
 }

@@ -228,13 +228,17 @@ pub(crate) fn keeps_in_use(state: &State, engine: &Engine, idle_ms: u64, now_ms:
     (idle_for < idle_ms).then(|| Keeps::NotIdle { left_ms: idle_ms - idle_for })
 }
 
-/// How many free engines may leave before a floor needs the next one.
+/// How many free engines may leave before a floor needs the next one. Those that do not answer yet cannot stand in for one that does.
 ///
 /// # Errors
 /// The floor that needs every engine that there is.
 pub(crate) fn above_floors(state: &State) -> Result<u32, Keeps> {
     let min_replicas = state.policy().min_replicas;
-    let surplus = state.supply().saturating_sub(min_replicas);
+    let (ready, ready_free) = state.ready_supply();
+    let surplus = match min_replicas {
+        0 => state.supply(),
+        floor => ready.saturating_sub(floor),
+    };
     if surplus == 0 {
         return Err(Keeps::MinReplicas(min_replicas));
     }
@@ -242,7 +246,7 @@ pub(crate) fn above_floors(state: &State) -> Result<u32, Keeps> {
     if floor.engines == 0 {
         return Ok(surplus);
     }
-    match state.free_supply().saturating_sub(floor.engines) {
+    match ready_free.saturating_sub(floor.engines) {
         0 if floor.is_for_host => Err(Keeps::SpareForHost(floor.engines)),
         0 => Err(Keeps::MinFreeReplicas(floor.engines)),
         spare => Ok(surplus.min(spare)),
@@ -373,10 +377,20 @@ impl State {
     /// Engines of the supply on which no stream runs and to which no client is on the way, at the moment of this state.
     #[must_use]
     pub fn free_supply(&self) -> u32 {
-        let is_free = |engine: &&Arc<Engine>| {
-            self.active_streams(engine.id) == 0 && self.mark(engine, self.clock_ms()).is_none()
-        };
-        self.supplied().filter(is_free).count() as u32
+        self.supplied().filter(|engine| self.is_free(engine)).count() as u32
+    }
+
+    fn is_free(&self, engine: &Engine) -> bool {
+        self.active_streams(engine.id) == 0 && self.mark(engine, self.clock_ms()).is_none()
+    }
+
+    /// Engines of the supply that have answered, and the free ones among them. Once, those that were being started counted, too.
+    fn ready_supply(&self) -> (u32, u32) {
+        let is_ready =
+            |e: &&Arc<Engine>| e.phase == Phase::Running || self.level() < Level::KEEPS_WHAT_IS_READY;
+        let ready = self.supplied().filter(is_ready);
+        let both = |(all, free): (u32, u32), e: &Arc<Engine>| (all + 1, free + u32::from(self.is_free(e)));
+        ready.fold((0, 0), both)
     }
 
     /// True for an engine that is off the list only because it was not needed.

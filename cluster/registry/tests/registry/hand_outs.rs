@@ -211,7 +211,8 @@ fn the_end_of_a_mark_lets_a_surplus_engine_go_although_nothing_is_written() {
     let mut world = world(1, 10);
     world.policy(|policy| (policy.auto_delete, policy.grace_ms, policy.min_free_replicas) = (true, 0, 1));
     world.running();
-    given(&mut world);
+    let given = given(&mut world).id;
+    world.run(Command::EngineHealth { engine: given, health: Health::Healthy, fault: None });
     let leave = |world: &World| plan(&world.state, &world.eligible(), world.now).len();
     world.wait_ms(19_999);
     assert_eq!(leave(&world), 0, "the other one is the only free one");

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use acefleet_registry::breaker::BreakerState;
 use acefleet_registry::cause::Cause;
 use acefleet_registry::command::StopWhen;
-use acefleet_registry::engine::Phase;
+use acefleet_registry::engine::{Health, Phase};
 use acefleet_registry::plan::{Wait, next, stop_idle};
 use acefleet_registry::policy::PortRange;
 use acefleet_registry::rules::liveness::Contact;
-use acefleet_registry::{Command, Elapsed, EngineId, NodeId, Policy, RefusalCode, Reply, Reserve};
+use acefleet_registry::{Command, Elapsed, EngineId, Level, NodeId, Policy, RefusalCode, Reply, Reserve};
 
 use crate::support::{World, engine, failed, plan, playing, port_taken, refusal, watch};
 
@@ -210,6 +210,23 @@ fn verdicts_come_first_and_the_rest_is_decided_after_them() {
     assert!(matches!(first.as_slice(), [Command::EngineFailed { .. }]), "{first:?}");
     settle(&mut world);
     assert_eq!(world.state.supply(), 1);
+}
+
+#[test]
+fn an_engine_that_does_not_answer_yet_lets_none_leave_that_does() {
+    let mut world = with(2, |policy| {
+        (policy.min_replicas, policy.min_free_replicas, policy.auto_delete, policy.grace_ms) =
+            (1, 1, true, 0);
+    });
+    world.run(Command::RaiseLevel(Level::CURRENT));
+    let ready = world.running();
+    world.wait_ms(60_000);
+    let asked = world.reserve();
+    assert_eq!(stops(&planned(&world)), [], "the one that would stay does not run");
+    world.start(asked.id);
+    assert_eq!(stops(&planned(&world)), [], "the one that would stay does not answer");
+    world.run(Command::EngineHealth { engine: asked.id, health: Health::Healthy, fault: None });
+    assert_eq!(stops(&planned(&world)), [ready.id]);
 }
 
 #[test]
