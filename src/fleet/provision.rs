@@ -75,7 +75,8 @@ impl Fleet {
                     tracing::info!(reason = refusal.message, "no further host is asked");
                     return Err(failure);
                 }
-                Err(error) => return Err(error),
+                // What a host said of its failure tells more than that there was no time for another one.
+                Err(error) => return Err(failure.unwrap_or(error)),
                 Ok(Outcome::Serving(provisioned)) => return Ok(provisioned),
                 Ok(Outcome::Late { left_s }) => return Err(FleetError::Starting { left_s }),
                 Ok(Outcome::Failed(engine)) => {
@@ -89,7 +90,8 @@ impl Fleet {
                     );
                     let others = cause.is_worth_another_host();
                     let error = FleetError::Failed { code: cause.into(), message };
-                    if !others {
+                    let is_time_left = Instant::now() + START_AT_LEAST < deadline;
+                    if !others || !is_time_left {
                         return Err(error);
                     }
                     failure = Some(error);
