@@ -214,11 +214,12 @@ pub const SETTINGS: &[Setting] = &[
         "Password of that user.",
     ).default_words("none").secret(),
     Setting::new(
-        "GLUETUN_HEALTH_CHECK_INTERVAL_S", Section::Vpn, PERIOD, "5", "5",
-        "How often the VPN container is inspected.",
+        "GLUETUN_HEALTH_CHECK_INTERVAL_S", Section::Vpn, PERIOD, "1", "5",
+        "How often the VPN container is inspected. The orchestrator had 5 here, in which time players are sent to engines without a \
+         network.",
     ),
     Setting::new(
-        "GLUETUN_PORT_CACHE_TTL_S", Section::Vpn, PERIOD, "10", "60",
+        "GLUETUN_PORT_CACHE_TTL_S", Section::Vpn, PERIOD, "3", "60",
         "How often its control server is asked for the forwarded port and the public address. The orchestrator had 60 here, \
          in which time a changed port leaves an engine without incoming peers.",
     ),

@@ -2,6 +2,7 @@
 //! fail one after the other.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::common::{LATER, SOON, conclude, content, expect_provisioning, expect_running, late, turn};
 use crate::compose::{Compose, KEY, load_images};
@@ -16,6 +17,7 @@ use acefleet_chaos::workload::player::Player;
 use anyhow::{Context, Result, ensure};
 use reqwest::StatusCode;
 use serde_json::Value;
+use tokio::time::Instant;
 
 /// `deploy/compose.gluetun.yml`: Acexy plays through engines in Gluetun's network; Gluetun gets sick and
 /// well, loses its forwarded port, and is made anew.
@@ -79,12 +81,15 @@ async fn with_gluetun(bed: &TestHosts) -> Result<()> {
     // A control server without sense is no reason to change anything.
     pretend(host, "gluetun", 8001, "status=401").await?;
     pretend(host, "gluetun", 8001, "status=0&port=51414").await?;
+    let begun = Instant::now();
     let second = expect_forwarded(host, &client, 51_414).await?;
+    eprintln!("an engine with the new port after {:.1} s", begun.elapsed().as_secs_f64());
     ensure!(second != first, "the engine with the old port was kept");
     let before = expect_listed(&client, 2).await?;
 
     // Made anew: the network of its engines is dead, and so are they.
     compose.run(&["up", "-d", "--force-recreate", "--no-deps", "gluetun"]).await?;
+    let begun = Instant::now();
     let anew = compose.container("gluetun").await?;
     ensure!(anew != gluetun, "Gluetun is the same container");
     wait_for("other engines", LATER, || async {
@@ -94,6 +99,7 @@ async fn with_gluetun(bed: &TestHosts) -> Result<()> {
     })
     .await?;
     let after = expect_listed(&client, 2).await?;
+    eprintln!("engines of a new Gluetun after {:.1} s", begun.elapsed().as_secs_f64());
     expect_forwarded(host, &client, 51_413).await?;
     let player = Player::open(&host.address().to_string(), after[0].port, &content(2)).await?;
     player.expect_progress().await?;
@@ -121,11 +127,13 @@ async fn engines_of_a_vpn_that_stays_sick_move_to_another_host() -> Result<()> {
     let _turn = turn().await?;
     let options = BedOptions::new(2)
         .env("GLUETUN_CONTAINER_NAME", "gluetun")
-        .env("GLUETUN_HEALTH_CHECK_INTERVAL_S", "1")
         .env("VPN_UNHEALTHY_RESTART_TIMEOUT_S", "20");
     let bed = TestHosts::start(options).await?;
     conclude(bed, move_away).await
 }
+
+/// A short outage of a VPN.
+const FLAP: Duration = Duration::from_secs(3);
 
 async fn move_away(bed: &TestHosts) -> Result<()> {
     let (node, sick) = (&bed.nodes()[1], &bed.hosts()[0]);
@@ -145,14 +153,31 @@ async fn move_away(bed: &TestHosts) -> Result<()> {
     };
     ensure!(on(&engines, sick) == 2, "{engines:?}");
     let started = sick.docker().call(&["inspect", "--format", "{{.State.StartedAt}}", "gluetun"]).await?;
+    let hidden = async || {
+        wait_for("the sick VPN's engines to leave the list", SOON, || async {
+            let now = client.engines().await?;
+            ensure!(on(&now, sick) == 0, "{now:?}");
+            Ok(())
+        })
+        .await
+    };
+    // A short outage hides engines and moves none.
+    let running = sick.docker().running().await?;
+    let begun = Instant::now();
     pretend(sick, "gluetun", 8000, "healthy=false").await?;
-    wait_for("the sick VPN's engines to leave the list", SOON, || async {
-        let now = client.engines().await?;
-        ensure!(on(&now, sick) == 0, "{now:?}");
-        Ok(())
-    })
-    .await?;
+    hidden().await?;
+    eprintln!("hidden after {:.1} s", begun.elapsed().as_secs_f64());
+    tokio::time::sleep_until(begun + FLAP).await;
+    pretend(sick, "gluetun", 8000, "healthy=true").await?;
+    ensure!(ids(&expect_listed(client, 4).await?) == ids(&engines), "a short outage has moved engines");
+    ensure!(sick.docker().running().await? == running, "a short outage has changed containers");
+
+    let begun = Instant::now();
+    pretend(sick, "gluetun", 8000, "healthy=false").await?;
+    hidden().await?;
+    eprintln!("hidden after {:.1} s", begun.elapsed().as_secs_f64());
     let moved = expect_listed(client, 4).await?;
+    eprintln!("moved to the other host after {:.1} s", begun.elapsed().as_secs_f64());
     ensure!(on(&moved, sick) == 0, "{moved:?}");
     // The other VPN is connected: so is the cluster.
     let seen = expect_vpn(client, &[("connected", true.into())]).await?;
@@ -188,7 +213,6 @@ async fn the_second_vpn_of_a_host_stands_in_for_the_first() -> Result<()> {
         .env("GLUETUN_CONTAINER_NAME_2", SECOND)
         .env("GLUETUN_PORT_RANGE_1", "19000-19009")
         .env("GLUETUN_PORT_RANGE_2", "19010-19019")
-        .env("GLUETUN_HEALTH_CHECK_INTERVAL_S", "1")
         .env("VPN_UNHEALTHY_RESTART_TIMEOUT_S", "0");
     let bed = TestHosts::start(options).await?;
     conclude(bed, stand_in).await
