@@ -285,6 +285,8 @@ fn engines_that_are_none_of_the_host_are_not_remembered() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100) })]
+
     /// Whatever the silence and its circumstances: a start needs six seconds that nobody heard the host, and engines that do not answer.
     #[test]
     fn nothing_is_started_for_a_host_that_anybody_hears_or_whose_engines_answer(
