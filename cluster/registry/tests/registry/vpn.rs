@@ -166,7 +166,7 @@ fn a_lasting_outage_moves_idle_engines_to_another_host() {
     world.wait_ms(10_000);
     settle(&mut world);
     assert_eq!(world.state.engines_behind(sick, "gluetun").count(), 2, "it moved too soon");
-    world.wait_ms(5_000);
+    world.wait_ms(2_000);
     settle(&mut world);
     let left: Vec<_> = world.state.engines_behind(sick, "gluetun").map(|e| e.id).collect();
     assert_eq!(left, [busy.id], "what plays stays, the idle one moved");
@@ -177,6 +177,46 @@ fn a_lasting_outage_moves_idle_engines_to_another_host() {
     settle(&mut world);
     assert_eq!(world.state.engines_behind(sick, "gluetun").count(), 0);
     assert_eq!(serving(&world).len(), 3);
+}
+
+#[test]
+fn as_many_engines_move_as_there_is_room_for() {
+    let mut world = world(2);
+    for (node, capacity) in [(1, 10), (2, 1)] {
+        world.run(Command::NodeUp(NodeInfo { capacity, ..behind_vpn(node) }));
+    }
+    tell(&mut world, 2, VpnHealth::Unhealthy, None);
+    let engines = [world.running(), world.running(), world.running()];
+    assert!(engines.iter().all(|engine| engine.node == NodeId(1)), "{engines:?}");
+    tell(&mut world, 2, VpnHealth::Healthy, None);
+    tell(&mut world, 1, VpnHealth::Unhealthy, None);
+    world.wait_ms(12_000);
+    settle(&mut world);
+    assert_eq!(world.state.engines_behind(NodeId(1), "gluetun").count(), 2, "what has no place stays");
+    assert_eq!(world.state.engines_behind(NodeId(2), "gluetun").count(), 1);
+    tell(&mut world, 1, VpnHealth::Healthy, None);
+    assert_eq!(listed(&world).len(), 3);
+}
+
+#[test]
+fn the_second_vpn_of_a_full_host_takes_the_engines_of_the_first() {
+    let mut world = World::new(1, 2);
+    let mut info = NodeInfo { capacity: 2, ..behind_vpn(1) };
+    info.vpns.push(acefleet_registry::vpn::VpnInfo {
+        container: "gluetun-2".to_owned(),
+        ports: acefleet_registry::policy::PortRange { first: 19_200, last: 19_209 },
+    });
+    world.run(Command::NodeUp(info));
+    tell(&mut world, 1, VpnHealth::Healthy, None);
+    let first = [world.running(), world.running()];
+    assert!(first.iter().all(|engine| engine.vpn.as_deref() == Some("gluetun")), "{first:?}");
+    let status = VpnStatus { health: VpnHealth::Healthy, ..VpnStatus::default() };
+    world.run(Command::VpnChanged { node: NodeId(1), container: "gluetun-2".to_owned(), status });
+    tell(&mut world, 1, VpnHealth::Unhealthy, None);
+    world.wait_ms(12_000);
+    settle(&mut world);
+    assert_eq!(world.state.engines_behind(NodeId(1), "gluetun-2").count(), 2);
+    assert_eq!(world.state.engines_behind(NodeId(1), "gluetun").count(), 0);
 }
 
 #[test]
