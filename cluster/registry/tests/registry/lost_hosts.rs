@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use acefleet_registry::command::StopWhen;
+use acefleet_registry::engine::Health;
 use acefleet_registry::node::DockerState;
 use acefleet_registry::plan::{Plan, Wait, next};
 use acefleet_registry::rules::engines::{Keeps, Unlisted, keeps_listed, unlisted};
@@ -65,6 +66,7 @@ fn settle(world: &mut World, seen: &Seen) -> Vec<Command> {
                 && matches!(command, Command::Reserve(_))
             {
                 world.start(engine.id);
+                world.run(Command::EngineHealth { engine: engine.id, health: Health::Healthy, fault: None });
             }
             written.push(command);
         }

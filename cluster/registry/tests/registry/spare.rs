@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use acefleet_registry::engine::Health;
 use acefleet_registry::plan::stop_idle;
 use acefleet_registry::rules::spare::FreeFloor;
 use acefleet_registry::{Command, EngineId, Level, NodeId, Reply};
@@ -21,6 +22,7 @@ fn settle(world: &mut World) {
                 && matches!(command, Command::Reserve(_))
             {
                 world.start(engine.id);
+                world.run(Command::EngineHealth { engine: engine.id, health: Health::Healthy, fault: None });
             }
         }
     }
@@ -43,6 +45,7 @@ fn play(world: &mut World, node: u64, streams: usize) {
         let ask = Command::Reserve(world.ask_on(node));
         let Reply::Engine(engine) = world.run(ask) else { panic!("refused") };
         world.start(engine.id);
+        world.run(Command::EngineHealth { engine: engine.id, health: Health::Healthy, fault: None });
         world.begin(playing(&format!("k{node}"), &format!("s{n}"), engine.ports.host_http));
     }
 }
