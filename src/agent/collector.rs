@@ -250,7 +250,7 @@ impl Collector {
         let ctx = Arc::clone(&self.ctx);
         let view = ctx.cluster.view();
         let state = &view.state;
-        if state.level() < Level::CURRENT {
+        if state.level() < Level::FINDS_STREAMS {
             return;
         }
         let mut unviewed = BTreeSet::new();
@@ -329,7 +329,7 @@ impl Collector {
 
 /// Streams that have ended lately on an engine that looks idle, the newest first: it may contradict their end.
 fn recently_ended<'a>(state: &'a State, engine: &Engine) -> Vec<&'a Arc<Stream>> {
-    if state.active_streams(engine.id) > 0 || state.level() < Level::CURRENT {
+    if state.active_streams(engine.id) > 0 || state.level() < Level::FINDS_STREAMS {
         return Vec::new();
     }
     let id = engine.container_id.as_deref().unwrap_or_default();

@@ -69,7 +69,7 @@ pub(super) async fn bury(ctx: &Context, id: EngineId, container: &str, remains: 
             Ok(found) if found.is_alive() => return,
             Ok(found) => {
                 cause = if found.oom_killed { Cause::Oom } else { Cause::Exited };
-                let told = last_words::hear(ctx, &found).await;
+                let told = last_words::take_down(ctx, &found).await;
                 tracing::warn!(engine = %id, container, code = ?found.exit_code, %cause, how = told, "the engine has ended");
                 how = Some(told);
             }

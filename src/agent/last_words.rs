@@ -38,12 +38,18 @@ struct Kept {
     text: String,
 }
 
+impl Kept {
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.container.len() + self.name.len() + self.text.len()
+    }
+}
+
 impl LastWords {
     fn keep(&self, container: &str, name: &str, text: String, now: Instant) {
         let mut kept = unpoisoned(&self.kept);
         kept.retain(|words| words.container != container && now.duration_since(words.at) < KEPT_FOR);
         kept.push_back(Kept { container: container.to_owned(), name: name.to_owned(), at: now, text });
-        while kept.iter().map(|words| words.text.len()).sum::<usize>() > ALL_BYTES {
+        while kept.iter().map(Kept::bytes).sum::<usize>() > ALL_BYTES {
             kept.pop_front();
         }
     }
@@ -61,7 +67,7 @@ impl LastWords {
 }
 
 /// Keeps the last words of a container that has ended, and says how it ended.
-pub(super) async fn hear(ctx: &Context, found: &Inspection) -> String {
+pub(super) async fn take_down(ctx: &Context, found: &Inspection) -> String {
     let id = &found.view.id;
     let tail = match tokio::time::timeout(LISTEN, ctx.runtime.tail(id, KEPT_LINES)).await {
         Ok(Ok(tail)) => tail,
@@ -129,7 +135,7 @@ mod tests {
             words.keep(&format!("{n}"), "x", "x".repeat(KEPT_BYTES), later(70));
         }
         let kept = words.kept.lock().unwrap();
-        assert!(kept.iter().map(|words| words.text.len()).sum::<usize>() <= ALL_BYTES);
+        assert!(kept.iter().map(Kept::bytes).sum::<usize>() <= ALL_BYTES);
         assert_eq!(kept.back().unwrap().container, "199");
     }
 

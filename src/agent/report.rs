@@ -142,7 +142,7 @@ fn silent(cluster: &Cluster, state: &State) -> BTreeSet<NodeId> {
     silent_for(cluster, state, SILENT_AFTER)
 }
 
-/// Members that have had no contact with this node for [`SUSPECT_AFTER`]. The leader believes whoever hears a member.
+/// Members that have had no contact with this node for [`SUSPECT_AFTER`]. The leader believes whoever a member answers.
 fn unheard(cluster: &Cluster, state: &State) -> BTreeSet<NodeId> {
     silent_for(cluster, state, SUSPECT_AFTER)
 }

@@ -372,5 +372,5 @@ async fn verdict(ctx: &Context, found: &Inspection) -> Attempt {
         );
     }
     let cause = if found.oom_killed { Cause::Oom } else { Cause::Exited };
-    failure(cause, format!("the container ended at once with {}", last_words::hear(ctx, found).await))
+    failure(cause, format!("the container ended at once with {}", last_words::take_down(ctx, found).await))
 }

@@ -43,13 +43,13 @@ pub fn describe(state: &State, command: &Command) -> String {
         Command::NodeUnavailable { node, answering: Some(answering) } => {
             let all = lost_hosts::asked(state, *node).count();
             format!(
-                "counts {} as unavailable: no member hears it, and {} of its {all} engines do not answer either",
+                "counts {} as unavailable: it answers no member, and {} of its {all} engines do not answer either",
                 state.node_name(*node),
                 all.saturating_sub(answering.len())
             )
         }
         Command::NodeUnavailable { node, answering: None } => {
-            format!("counts {} as available: it is heard again", state.node_name(*node))
+            format!("counts {} as available: it answers again", state.node_name(*node))
         }
         Command::NodeRemoved { node } => {
             format!(

@@ -13,9 +13,9 @@ use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use crate::fleet::decision::{self, Wishes};
-use crate::fleet::heard::Heard;
 use crate::fleet::notices::Notices;
 use crate::fleet::planned::Planned;
+use crate::fleet::silences::Contacted;
 use crate::fleet::{Fleet, LEADER_LOST_MS, other_settings};
 
 /// Minimum pause between two plans.
@@ -33,12 +33,12 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
     let mut warned = None;
     let mut transferred: Option<Instant> = None;
     let mut answering = Answering::default();
-    let mut heard = Heard::default();
+    let mut contacted = Contacted::default();
     let mut wishes = Wishes::default();
     let mut notices = Notices::default();
     loop {
         let mut is_close = false;
-        let silences = silences(&fleet, &mut heard);
+        let silences = silences(&fleet, &mut contacted);
         if let Some((term, since)) = leads(&fleet) {
             let view = fleet.view();
             wishes.note(&view.state);
@@ -105,12 +105,12 @@ impl Answering {
 }
 
 /// For how many watched milliseconds each member has been silent. Every node knows, so that a new leader does.
-fn silences(fleet: &Fleet, heard: &mut Heard) -> BTreeMap<NodeId, u64> {
+fn silences(fleet: &Fleet, contacted: &mut Contacted) -> BTreeMap<NodeId, u64> {
     let cluster = fleet.cluster();
     let (view, now) = (fleet.view(), cluster.moment());
-    heard.retain(|id| view.state.node(id).is_some());
+    contacted.retain(|id| view.state.node(id).is_some());
     let members = view.state.nodes().map(|node| node.info.id);
-    members.map(|id| (id, heard.note(id, cluster.silence(id), now))).collect()
+    members.map(|id| (id, contacted.note(id, cluster.silence(id), now))).collect()
 }
 
 /// What this node sees beside the state.
@@ -125,7 +125,7 @@ fn watch(
     let (soft, now) = (fleet.soft(), Instant::now());
     let contact = |id: NodeId| Contact {
         silent_ms: silences.get(&id).copied().unwrap_or_default(),
-        is_heard_by_others: soft.is_heard_by_others(id, cluster.node_id(), now),
+        answers_others: soft.answers_others(id, cluster.node_id(), now),
         is_unresponsive: cluster.is_silent(id),
         steady_ms: answering.0.get(&id).map_or(0, |at| millis(at.elapsed())),
     };

@@ -12,7 +12,7 @@
 //! - [`decision`]: what a leader decided, as log lines; `notices`: what operators have to know of its plan
 //! - [`members`]: cordon, drain and remove members
 //! - [`new_key`]: another key for the cluster
-//! - `heard`: for how long members have been silent
+//! - `silences`: for how long members have been silent
 //! - [`gossip`]: pushes this node's report to the other nodes
 //! - [`register`]: keeps this node's own record true
 //! - [`hooks`]: answers the cluster's calls
@@ -24,7 +24,6 @@ pub mod containers;
 pub mod decision;
 pub mod errors;
 pub mod gossip;
-mod heard;
 pub mod hooks;
 pub mod leader;
 pub mod members;
@@ -38,6 +37,7 @@ pub mod planned;
 pub mod provision;
 pub mod register;
 pub mod scale;
+mod silences;
 pub mod streams;
 
 use std::sync::Arc;

@@ -50,7 +50,7 @@ impl SoftView {
 
     /// Whether a member other than `me` has lately had contact with this one, by the reports that came lately.
     #[must_use]
-    pub fn is_heard_by_others(&self, node: NodeId, me: NodeId, now: Instant) -> bool {
+    pub fn answers_others(&self, node: NodeId, me: NodeId, now: Instant) -> bool {
         let others = self.nodes.iter().filter(|(id, _)| **id != node && **id != me);
         others
             .filter(|(id, _)| !self.is_suspect(**id, now))
@@ -174,12 +174,12 @@ mod tests {
         };
         soft.receive(me, unheard(&[away])).await;
         soft.receive(away, unheard(&[])).await;
-        let is_heard = || soft.view().is_heard_by_others(away, me, Instant::now());
+        let is_heard = || soft.view().answers_others(away, me, Instant::now());
         assert!(!is_heard(), "nobody else has said anything");
         soft.receive(other, unheard(&[])).await;
         assert!(is_heard());
         let later = Instant::now() + SUSPECT_AFTER;
-        assert!(!soft.view().is_heard_by_others(away, me, later), "what it said is too old");
+        assert!(!soft.view().answers_others(away, me, later), "what it said is too old");
         soft.receive(other, unheard(&[away])).await;
         assert!(!is_heard());
     }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::common::{LATER, conclude, turn};
+use crate::common::{LATER, conclude, summary, turn};
 use acefleet_chaos::hosts::{BedOptions, Host, TestHosts};
 use acefleet_chaos::node::{Engine, NodeClient};
 use acefleet_chaos::wait::wait_for;
@@ -59,13 +59,6 @@ async fn an_engine_that_fails_is_unlisted_and_replaced() -> Result<()> {
         Ok(())
     })
     .await
-}
-
-/// Median and largest, seconds.
-fn summary(times: &mut [Duration]) -> String {
-    times.sort();
-    let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
-    format!("p50 {:5.2} s, worst of {} {:5.2} s", median.as_secs_f64(), times.len(), worst.as_secs_f64())
 }
 
 /// Breaks one engine, and returns after how long another node listed it no more, and listed a healthy one in its place.

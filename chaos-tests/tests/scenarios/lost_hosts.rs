@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::common::{LATER, SOON, conclude, running, turn};
+use crate::common::{LATER, SOON, conclude, running, summary, turn};
 use acefleet_chaos::hosts::{BedOptions, Host, Node, TestHosts};
 use acefleet_chaos::node::{Engine, NodeClient};
 use acefleet_chaos::wait::wait_for;
@@ -53,13 +53,6 @@ async fn a_host_without_power_is_replaced_and_one_that_blinks_is_not() -> Result
     .await
 }
 
-/// Median and largest, seconds.
-fn summary(times: &mut [Duration]) -> String {
-    times.sort();
-    let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
-    format!("p50 {:5.2} s, worst of {} {:5.2} s", median.as_secs_f64(), times.len(), worst.as_secs_f64())
-}
-
 /// A host is cut off, or its node stands still, for so long. Nothing is started or stopped, then or later.
 async fn blink(bed: &TestHosts, run: usize, seconds: u64) -> Result<()> {
     let before = running(bed).await?;
@@ -76,7 +69,7 @@ async fn blink(bed: &TestHosts, run: usize, seconds: u64) -> Result<()> {
     }
     bed.wait_formed(LATER).await?;
     for node in bed.nodes() {
-        wait_for("the node to be heard everywhere, with its engines", SOON, || async {
+        wait_for("the node to answer everywhere, with its engines", SOON, || async {
             ensure!(member(node.client(), away).await?["unavailable_since"].is_null(), "it is unavailable");
             ensure!(healthy(node.client()).await?.len() == FLOOR, "not all are listed as healthy");
             Ok(())
@@ -124,7 +117,7 @@ async fn lose(bed: &TestHosts, run: usize) -> Result<(Duration, Duration)> {
     bed.power_on(host).await?;
     away.wait_live().await?;
     bed.wait_formed(LATER).await?;
-    wait_for("the host to be heard again", LATER, || async {
+    wait_for("the host to answer again", LATER, || async {
         let record = member(asked, away).await?;
         ensure!(record["unavailable_since"].is_null() && record["down_since"].is_null(), "{record}");
         Ok(())

@@ -61,12 +61,12 @@ pub enum Command {
         /// Whether it is down now.
         down: bool,
     },
-    /// The leader's verdict on a node before it is down: no member hears it. Its engines that do not answer either are lost until it is
-    /// heard again.
+    /// The leader's verdict on a node before it is down: it answers no member. Its engines that do not answer either are lost until it
+    /// answers again.
     NodeUnavailable {
         /// The node.
         node: NodeId,
-        /// Its engines that answer another host; absent when the node is heard again.
+        /// Its engines that answer another host; absent when the node answers again.
         answering: Option<BTreeSet<EngineId>>,
     },
     /// The cluster-wide settings.

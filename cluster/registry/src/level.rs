@@ -47,10 +47,12 @@ impl Level {
     pub const LATE_STARTS_ARE_TOLD_APART: Self = Self(2);
     /// From here on a failure counts against one of the things that starts share, also when the engine ran for less than a minute.
     pub const COUNTS_YOUNG_ENDS: Self = Self(2);
-    /// From here on the engines of a host that no member hears are given up before it is down.
+    /// From here on the engines of a host that answers no member are given up before it is down.
     pub const GIVES_UP_LOST_ENGINES: Self = Self(2);
     /// From here on the fullest host can be a floor of free engines.
     pub const SPARES_FOR_HOST: Self = Self(2);
+    /// From here on a host lists streams that no event reports.
+    pub const FINDS_STREAMS: Self = Self(2);
     /// From here on an engine that is being started lets no other one leave for want of use.
     pub const KEEPS_WHAT_IS_READY: Self = Self(2);
     /// What this program knows.

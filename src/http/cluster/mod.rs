@@ -85,7 +85,7 @@ pub(crate) struct ClusterNode {
     /// registered.
     #[schema(example = "active")]
     availability: Option<&'static str>,
-    /// Since when no member hears it; null while one does, and once it counts as down.
+    /// Since when it answers no member; null while it answers one, and once it counts as down.
     #[schema(format = DateTime)]
     unavailable_since: Option<String>,
     /// The same for people, and what it means for its engines.

@@ -47,7 +47,7 @@ pub(super) struct HostHealth {
     unhealthy: usize,
     /// Why the host or its network is suspected instead of its engines; null while it is not.
     suspected: Option<String>,
-    /// Why no member hears the host, and what that means for its engines; null while one does.
+    /// Why the host counts as unavailable, and what that means for its engines; null while it does not.
     unavailable: Option<String>,
 }
 

@@ -180,3 +180,10 @@ pub fn clients_without(bed: &TestHosts, absent: &[&str]) -> Vec<NodeClient> {
 pub fn content(number: u64) -> String {
     format!("{number:040x}")
 }
+
+/// Median and largest, seconds.
+pub fn summary(times: &mut [Duration]) -> String {
+    times.sort();
+    let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
+    format!("p50 {:5.2} s, worst of {} {:5.2} s", median.as_secs_f64(), times.len(), worst.as_secs_f64())
+}

@@ -1,4 +1,4 @@
-//! Hosts that no member hears.
+//! Hosts that answer no member.
 
 use std::collections::BTreeSet;
 
@@ -31,15 +31,15 @@ pub(super) fn unavailable(state: &mut State, id: NodeId, answering: Option<&BTre
         Some(now) => {
             let message = match (own.len() - now.answering.len(), own.len()) {
                 (0, _) => {
-                    format!("{name} is unavailable: no member hears it; its engines answer and stay listed")
+                    format!("{name} is unavailable: it answers no member; its engines answer and stay listed")
                 }
                 (lost, all) => format!(
-                    "{name} is unavailable: no member hears it, and {lost} of its {all} engines do not answer either, so they are lost"
+                    "{name} is unavailable: it answers no member, and {lost} of its {all} engines do not answer either, so they are lost"
                 ),
             };
             ("node_unavailable", message)
         }
-        None => ("node_available", format!("{name} is heard again, and its engines count again")),
+        None => ("node_available", format!("{name} answers again, and its engines count again")),
     };
     note(state, EventType::System, category, message, None, None);
     state.put_node(Node { unavailable, ..(*node).clone() });

@@ -104,7 +104,7 @@ pub(super) fn down(state: &mut State, id: NodeId, down: bool) -> Reply {
     };
     note(state, EventType::System, category, message, None, None);
     let down_since_ms = down.then_some(state.tables.clock_ms);
-    // What is down is lost with all its engines, and what is back is heard.
+    // What is down is lost with all its engines, and what is back answers.
     state.put_node(Node { down_since_ms, unavailable: None, ..(*node).clone() });
     let own: Vec<EngineId> = state.live_engines().filter(|e| e.node == id).map(|e| e.id).collect();
     for engine in own {

@@ -11,8 +11,8 @@ use crate::rules::liveness::STEADY;
 use crate::state::State;
 
 /// Engines that `AUTO_DELETE` takes off the list; without it only those above `MAX_REPLICAS`, as when a host is back whose engines were
-/// replaced. Each is checked again when that is applied, so the floors hold however many are
-/// proposed at once. What looks idle on a host that has not answered for long may be in use.
+/// replaced. Each is checked again when that is applied, so the floors hold however many are proposed at once. What looks idle on a host
+/// that has not answered for long may be in use.
 pub(super) fn idle(state: &State, watch: &Watch, now_ms: Elapsed) -> Plan {
     let policy = state.policy();
     let at_most = match policy.auto_delete {

@@ -58,7 +58,7 @@ impl Watch {
     /// What is known of a member, as far as it counts for this leader. One that is unknown has been silent all the time.
     fn contact(&self, id: NodeId) -> Contact {
         let never =
-            Contact { silent_ms: u64::MAX, is_heard_by_others: false, is_unresponsive: true, steady_ms: 0 };
+            Contact { silent_ms: u64::MAX, answers_others: false, is_unresponsive: true, steady_ms: 0 };
         self.contacts.get(&id).copied().unwrap_or(never).within(self.led_ms)
     }
 

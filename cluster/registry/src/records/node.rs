@@ -91,12 +91,12 @@ impl Wanted {
     }
 }
 
-/// A host that no member hears, but for its engines that answer.
+/// A host that answers no member, but for its engines that answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unavailable {
     /// The moment of the verdict.
     pub since_ms: Elapsed,
-    /// Engines that answer another host all the same: they stay as they are. The others are lost until their host is heard.
+    /// Engines that answer another host all the same: they stay as they are. The others are lost until their host answers.
     pub answering: BTreeSet<EngineId>,
 }
 
@@ -122,7 +122,7 @@ pub struct Node {
     pub docker_since_ms: Option<Elapsed>,
     /// When the record was first written.
     pub joined_at_ms: Elapsed,
-    /// Set while it is unavailable: no member hears it.
+    /// Set while it is unavailable: it answers no member.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unavailable: Option<Unavailable>,
     /// The moment of the verdict that it is down, until it answers again: its engines are lost to clients and do not count.

@@ -49,7 +49,7 @@ pub enum Unlisted {
     NotAnEngine,
     /// The leader counts its host as down.
     HostDown,
-    /// No member hears its host, and it does not answer others.
+    /// Its host answers no member, and the engine no other host.
     HostUnavailable,
     /// An operator drains its host.
     HostDraining,
@@ -236,6 +236,7 @@ pub(crate) fn above_floors(state: &State) -> Result<u32, Keeps> {
     let min_replicas = state.policy().min_replicas;
     let (ready, ready_free) = state.ready_supply();
     let surplus = match min_replicas {
+        // Nothing has to be there, so one that does not answer may leave, too.
         0 => state.supply(),
         floor => ready.saturating_sub(floor),
     };

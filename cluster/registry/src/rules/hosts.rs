@@ -20,7 +20,7 @@ pub enum Obstacle {
     Unregistered,
     /// The leader counts it as down.
     Down,
-    /// No member hears it.
+    /// It answers no member.
     Unavailable,
     /// An operator cordoned it.
     Cordoned,
@@ -93,7 +93,7 @@ impl fmt::Display for Obstacle {
         match self {
             Self::Unregistered => f.write_str("has not registered yet"),
             Self::Down => f.write_str("is down"),
-            Self::Unavailable => f.write_str("is unavailable: no member hears it"),
+            Self::Unavailable => f.write_str("is unavailable: it answers no member"),
             Self::Cordoned => f.write_str("is cordoned"),
             Self::Draining => f.write_str("is draining"),
             Self::Stopping => f.write_str("is being stopped"),

@@ -13,7 +13,7 @@ pub const LEADER_LOST: Duration = Duration::from_secs(2);
 pub const SILENT_AFTER: Duration = Duration::from_secs(2);
 /// A node whose reports have been missing for so long is suspect.
 pub const SUSPECT_AFTER: Duration = Duration::from_secs(3);
-/// A host that no member has heard for so long is unavailable: its engines that do not answer either are given up.
+/// A host that has answered no member for so long is unavailable: its engines that do not answer either are given up.
 pub const UNAVAILABLE_AFTER: Duration = Duration::from_secs(6);
 /// A host that has said that its node stops is neither unavailable nor down before it was silent for so long.
 pub const ANNOUNCED: Duration = Duration::from_secs(60);
@@ -108,8 +108,8 @@ pub const TABLE: [Row; 10] = [
 pub struct Contact {
     /// Watched milliseconds since its last contact with this node, or since this process started. They go on through elections.
     pub silent_ms: u64,
-    /// Another member hears it.
-    pub is_heard_by_others: bool,
+    /// It answers another member.
+    pub answers_others: bool,
     /// As a leader it would have been replaced for this silence.
     pub is_unresponsive: bool,
     /// Milliseconds for which it has answered without a break; 0 while it is unresponsive.
@@ -117,12 +117,12 @@ pub struct Contact {
 }
 
 impl Contact {
-    /// The same as a leader may count it that has watched for `led_ms`. Right after a pause nothing is known of anybody; and whom others
-    /// hear, this leader may have lost by itself: both have a fresh chance.
+    /// The same as a leader may count it that has watched for `led_ms`. Right after a pause nothing is known of anybody; and who answers
+    /// others, this leader may have lost by itself: both have a fresh chance.
     #[must_use]
     pub fn within(self, led_ms: u64) -> Self {
         let is_fresh = u128::from(led_ms) >= FRESH.as_millis();
-        let silent_ms = match is_fresh && !self.is_heard_by_others {
+        let silent_ms = match is_fresh && !self.answers_others {
             true => self.silent_ms,
             false => self.silent_ms.min(led_ms),
         };

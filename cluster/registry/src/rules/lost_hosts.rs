@@ -21,15 +21,15 @@ pub type Tries = BTreeMap<EngineId, u32>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// It answers.
-    Heard,
+    Answers,
     /// It does not answer the leader, but another member.
-    HeardByOthers,
+    AnswersOthers,
     /// It does not answer. It is unavailable after so many milliseconds, 0 while it is not known yet which engines answer.
     Silent {
         /// Until then.
         left_ms: u64,
     },
-    /// No member hears it.
+    /// It answers no member.
     Unavailable {
         /// Its engines that answer another host.
         answering: BTreeSet<EngineId>,
@@ -61,10 +61,10 @@ pub fn standing(
         return Standing::Down;
     }
     if !contact.is_unresponsive {
-        return Standing::Heard;
+        return Standing::Answers;
     }
-    if contact.is_heard_by_others {
-        return Standing::HeardByOthers;
+    if contact.answers_others {
+        return Standing::AnswersOthers;
     }
     let left_ms = unavailable_ms.saturating_sub(contact.silent_ms);
     match answering(state, node, tries).filter(|_| left_ms == 0) {
@@ -102,19 +102,19 @@ pub fn describe(state: &State, node: NodeId) -> Option<String> {
     let all = asked(state, node).count();
     let lost = asked(state, node).filter(|engine| state.is_lost(engine)).count();
     Some(format!(
-        "no member hears it; of its {all} engines {} answer and stay, and {lost} do not answer and are lost",
+        "it answers no member; of its {all} engines {} answer and stay, and {lost} do not answer and are lost",
         all - lost
     ))
 }
 
 impl State {
-    /// True while no member hears a node that is not down yet.
+    /// True while a node that is not down yet answers no member.
     #[must_use]
     pub fn is_unavailable(&self, node: NodeId) -> bool {
         self.node(node).is_some_and(|node| node.unavailable.is_some())
     }
 
-    /// True for an engine that does not answer, on a host that no member hears: others take its place until its host is heard.
+    /// True for an engine that does not answer, on a host that answers no member: others take its place until its host answers.
     #[must_use]
     pub fn is_lost(&self, engine: &Engine) -> bool {
         let unavailable = self.node(engine.node).and_then(|node| node.unavailable.as_ref());

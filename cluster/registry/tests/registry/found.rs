@@ -90,8 +90,8 @@ fn only_the_host_of_an_engine_finds_and_only_where_nothing_is_listed() {
     world.run(stop(leaving.id, StopWhen::Always));
     find(&mut world, &engine, None);
     find(&mut world, &leaving, None);
-    let stranger = if other.node == NodeId(1) { NodeId(2) } else { NodeId(1) };
-    see(&mut world, stranger, &[(other.id, None), (EngineId(99), None)], &[7, 99]);
+    let elsewhere = if other.node == NodeId(1) { NodeId(2) } else { NodeId(1) };
+    see(&mut world, elsewhere, &[(other.id, None), (EngineId(99), None)], &[7, 99]);
     assert_eq!(found(&world), []);
     assert_eq!(world.state.stream_counts(), (1, 1));
 }

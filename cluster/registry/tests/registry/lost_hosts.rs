@@ -4,17 +4,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use acefleet_registry::command::StopWhen;
-use acefleet_registry::engine::Health;
 use acefleet_registry::node::DockerState;
 use acefleet_registry::plan::{Plan, Wait, next};
 use acefleet_registry::rules::engines::{Keeps, Unlisted, keeps_listed, unlisted};
 use acefleet_registry::rules::hosts::{Demand, Observations, Obstacle, candidates};
 use acefleet_registry::rules::liveness::Contact;
 use acefleet_registry::rules::lost_hosts::{Standing, TRIES, Tries, standing};
-use acefleet_registry::{Command, Engine, EngineId, Level, NodeId, Reply};
+use acefleet_registry::{Command, Engine, EngineId, Level, NodeId};
 use proptest::prelude::*;
 
-use crate::support::{World, playing, watch};
+use crate::support::{World, perform, playing, watch};
 
 const LOST: NodeId = NodeId(2);
 
@@ -42,7 +41,7 @@ fn look(world: &World, seen: &Seen) -> Plan {
     let mut watch = watch(&world.state, &world.eligible());
     let contact = Contact {
         silent_ms: seen.silent_ms,
-        is_heard_by_others: seen.by_others,
+        answers_others: seen.by_others,
         is_unresponsive: seen.silent_ms >= 600,
         steady_ms: 0,
     };
@@ -53,25 +52,7 @@ fn look(world: &World, seen: &Seen) -> Plan {
 
 /// Performs the plan until it is empty, and says what it wrote.
 fn settle(world: &mut World, seen: &Seen) -> Vec<Command> {
-    let mut written = Vec::new();
-    for _ in 0..50 {
-        let commands = look(world, seen).commands;
-        if commands.is_empty() {
-            return written;
-        }
-        for command in commands {
-            let reply = world.run(command.clone());
-            assert!(!matches!(reply, Reply::Refused(_)), "{command:?} was refused: {reply:?}");
-            if let Reply::Engine(engine) = reply
-                && matches!(command, Command::Reserve(_))
-            {
-                world.start(engine.id);
-                world.run(Command::EngineHealth { engine: engine.id, health: Health::Healthy, fault: None });
-            }
-            written.push(command);
-        }
-    }
-    panic!("the plan never comes to rest");
+    perform(world, |world| look(world, seen).commands)
 }
 
 fn marked(answering: &[EngineId]) -> Command {
@@ -206,7 +187,7 @@ fn an_election_does_not_restart_the_clocks_but_a_leader_needs_a_fresh_second() {
 }
 
 #[test]
-fn a_host_that_another_member_hears_is_not_unavailable() {
+fn a_host_that_answers_another_member_is_not_unavailable() {
     let (mut world, engines) = world();
     let by_others = |seen: Seen| Seen { by_others: true, ..seen };
     let plan = look(&world, &by_others(seen(9_000).tried(&engines, TRIES)));
@@ -216,7 +197,7 @@ fn a_host_that_another_member_hears_is_not_unavailable() {
     assert_eq!(look(&world, &led).waits, [Wait::Silent { node: LOST, left_ms: 40_000 }]);
     let led = by_others(Seen { led_ms: 60_000, ..seen(90_000) });
     assert_eq!(look(&world, &led).commands, [Command::NodeDown { node: LOST, down: true }]);
-    // A mark ends when anybody hears it.
+    // A mark ends when it answers anybody.
     settle(&mut world, &seen(7_000).tried(&engines, TRIES));
     let back = look(&world, &by_others(seen(9_000).tried(&engines, TRIES))).commands;
     assert_eq!(back, [Command::NodeUnavailable { node: LOST, answering: None }]);
@@ -233,8 +214,7 @@ fn a_node_that_said_that_it_stops_has_a_minute() {
     assert_eq!(after(&world, 60_000).commands, [Command::NodeDown { node: LOST, down: true }]);
     // Where operators want a shorter time until a host is down, it holds for those that said nothing.
     let node = |world: &World| Arc::clone(world.state.node(LOST).unwrap());
-    let contact =
-        Contact { silent_ms: 10_000, is_heard_by_others: false, is_unresponsive: true, steady_ms: 0 };
+    let contact = Contact { silent_ms: 10_000, answers_others: false, is_unresponsive: true, steady_ms: 0 };
     let is = |world: &World| standing(&world.state, &node(world), &contact, 4_000, &Tries::new());
     assert_eq!(is(&world), Standing::Silent { left_ms: 50_000 });
     world.run(Command::NodeDocker { node: LOST, docker: DockerState::Available });
@@ -289,9 +269,9 @@ fn engines_that_are_none_of_the_host_are_not_remembered() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100) })]
 
-    /// Whatever the silence and its circumstances: a start needs six seconds that nobody heard the host, and engines that do not answer.
+    /// Whatever the silence and its circumstances: a start needs six seconds in which the host answered nobody, and engines that do not answer.
     #[test]
-    fn nothing_is_started_for_a_host_that_anybody_hears_or_whose_engines_answer(
+    fn nothing_is_started_for_a_host_that_answers_anybody_or_whose_engines_answer(
         silent_ms in 0..60_000u64,
         led_ms in 0..120_000u64,
         by_others in any::<bool>(),

@@ -262,7 +262,7 @@ fn a_node_that_is_down_is_replaced_and_comes_back_with_what_it_runs() {
     let silent = |world: &World, ms| {
         let mut watch = watch(&world.state, &world.eligible());
         let contact =
-            Contact { silent_ms: ms, is_heard_by_others: false, is_unresponsive: ms >= 600, steady_ms: 0 };
+            Contact { silent_ms: ms, answers_others: false, is_unresponsive: ms >= 600, steady_ms: 0 };
         watch.contacts.insert(NodeId(2), contact);
         next(&world.state, &watch, world.now)
     };

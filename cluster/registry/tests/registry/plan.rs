@@ -395,7 +395,7 @@ fn what_looks_idle_on_a_host_that_was_silent_lately_stays() {
     let mut watch = watch(&world.state, &world.eligible());
     watch.contacts.insert(
         running.node,
-        Contact { silent_ms: 0, is_heard_by_others: false, is_unresponsive: false, steady_ms: 4_999 },
+        Contact { silent_ms: 0, answers_others: false, is_unresponsive: false, steady_ms: 4_999 },
     );
     let plan = next(&world.state, &watch, world.now);
     assert_eq!(stops(&plan.commands), []);

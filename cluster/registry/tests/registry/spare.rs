@@ -7,26 +7,10 @@ use acefleet_registry::plan::stop_idle;
 use acefleet_registry::rules::spare::FreeFloor;
 use acefleet_registry::{Command, EngineId, Level, NodeId, Reply};
 
-use crate::support::{World, plan, playing};
+use crate::support::{World, perform, plan, playing};
 
 fn settle(world: &mut World) {
-    for _ in 0..50 {
-        let commands = plan(&world.state, &world.eligible(), world.now);
-        if commands.is_empty() {
-            return;
-        }
-        for command in commands {
-            let reply = world.run(command.clone());
-            assert!(!matches!(reply, Reply::Refused(_)), "{command:?} was refused: {reply:?}");
-            if let Reply::Engine(engine) = reply
-                && matches!(command, Command::Reserve(_))
-            {
-                world.start(engine.id);
-                world.run(Command::EngineHealth { engine: engine.id, health: Health::Healthy, fault: None });
-            }
-        }
-    }
-    panic!("the plan never comes to rest");
+    perform(world, |world| plan(&world.state, &world.eligible(), world.now));
 }
 
 fn world(min_free: u32) -> World {

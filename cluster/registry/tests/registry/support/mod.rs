@@ -27,9 +27,8 @@ pub const BEGIN_MS: Elapsed = Elapsed(1_760_000_000_000);
 
 /// A leader that has led for long and to which these hosts answer; others have been silent for a second.
 pub fn watch(state: &State, answering: &BTreeSet<NodeId>) -> Watch {
-    let answers =
-        Contact { silent_ms: 0, is_heard_by_others: false, is_unresponsive: false, steady_ms: 60_000 };
-    let silent = Contact { silent_ms: 1_000, is_heard_by_others: false, is_unresponsive: true, steady_ms: 0 };
+    let answers = Contact { silent_ms: 0, answers_others: false, is_unresponsive: false, steady_ms: 60_000 };
+    let silent = Contact { silent_ms: 1_000, answers_others: false, is_unresponsive: true, steady_ms: 0 };
     let nodes = || state.nodes().map(|node| node.info.id);
     Watch {
         own: NodeId(99),
@@ -285,4 +284,27 @@ pub fn refusal(reply: Reply) -> RefusalCode {
         }
         other => panic!("not refused: {other:?}"),
     }
+}
+
+/// Performs a plan until it is empty, and says what it wrote. What it starts answers at once.
+pub fn perform(world: &mut World, planned: impl Fn(&World) -> Vec<Command>) -> Vec<Command> {
+    let mut written = Vec::new();
+    for _ in 0..50 {
+        let commands = planned(world);
+        if commands.is_empty() {
+            return written;
+        }
+        for command in commands {
+            let reply = world.run(command.clone());
+            assert!(!matches!(reply, Reply::Refused(_)), "{command:?} was refused: {reply:?}");
+            if let Reply::Engine(engine) = reply
+                && matches!(command, Command::Reserve(_))
+            {
+                world.start(engine.id);
+                world.run(Command::EngineHealth { engine: engine.id, health: Health::Healthy, fault: None });
+            }
+            written.push(command);
+        }
+    }
+    panic!("the plan never comes to rest");
 }

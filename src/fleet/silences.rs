@@ -8,16 +8,16 @@ use acefleet_registry::{Elapsed, NodeId};
 
 /// The moment of the last contact with each member.
 #[derive(Debug, Default)]
-pub(super) struct Heard(BTreeMap<NodeId, Elapsed>);
+pub(super) struct Contacted(BTreeMap<NodeId, Elapsed>);
 
-impl Heard {
+impl Contacted {
     /// Notes for how long a member has been silent now, by this host's clock. Returns the watched milliseconds of that.
     pub(super) fn note(&mut self, id: NodeId, silence: Duration, now: Elapsed) -> u64 {
         let silent_ms = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
         let at = Elapsed(now.0.saturating_sub(silent_ms));
-        let heard = self.0.entry(id).or_insert(at);
-        *heard = at.max(*heard);
-        now.since(*heard).min(silent_ms)
+        let contacted = self.0.entry(id).or_insert(at);
+        *contacted = at.max(*contacted);
+        now.since(*contacted).min(silent_ms)
     }
 
     /// Forgets former members.
@@ -38,22 +38,22 @@ mod tests {
 
     #[test]
     fn time_without_a_leader_is_no_silence() {
-        let mut heard = Heard::default();
-        assert_eq!(heard.note(ID, s(0), Elapsed(100_000)), 0);
-        assert_eq!(heard.note(ID, s(4), Elapsed(104_000)), 4_000);
+        let mut contacted = Contacted::default();
+        assert_eq!(contacted.note(ID, s(0), Elapsed(100_000)), 0);
+        assert_eq!(contacted.note(ID, s(4), Elapsed(104_000)), 4_000);
         // No leader for a minute, or this process stood still.
-        assert_eq!(heard.note(ID, s(64), Elapsed(104_000)), 4_000);
-        assert_eq!(heard.note(ID, s(66), Elapsed(106_000)), 6_000);
-        assert_eq!(heard.note(ID, s(0), Elapsed(106_100)), 0, "it answers");
+        assert_eq!(contacted.note(ID, s(64), Elapsed(104_000)), 4_000);
+        assert_eq!(contacted.note(ID, s(66), Elapsed(106_000)), 6_000);
+        assert_eq!(contacted.note(ID, s(0), Elapsed(106_100)), 0, "it answers");
     }
 
     #[test]
     fn a_silence_is_no_longer_than_this_host_has_seen_it() {
-        let mut heard = Heard::default();
-        heard.note(ID, s(0), Elapsed(100_000));
+        let mut contacted = Contacted::default();
+        contacted.note(ID, s(0), Elapsed(100_000));
         // This node learned of a moment far ahead.
-        assert_eq!(heard.note(ID, s(1), Elapsed(200_000)), 1_000);
-        heard.retain(|_| false);
-        assert_eq!(heard.note(ID, s(3), Elapsed(200_000)), 3_000);
+        assert_eq!(contacted.note(ID, s(1), Elapsed(200_000)), 1_000);
+        contacted.retain(|_| false);
+        assert_eq!(contacted.note(ID, s(3), Elapsed(200_000)), 3_000);
     }
 }
