@@ -220,8 +220,8 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "GLUETUN_PORT_CACHE_TTL_S", Section::Vpn, PERIOD, "3", "60",
-        "How often its control server is asked for the forwarded port and the public address. The orchestrator had 60 here, \
-         in which time a changed port leaves an engine without incoming peers.",
+        "How often its control server is asked for the forwarded port. The orchestrator had 60 here, in which time a changed \
+         port leaves an engine without incoming peers. The public address is asked for once a minute at most.",
     ),
     Setting::new(
         "VPN_UNHEALTHY_RESTART_TIMEOUT_S", Section::Vpn, Kind::Seconds { min: 0.0, max: DAY }, "60", "60",

@@ -10,10 +10,15 @@ use crate::agent::fetch::{self, FetchError};
 use crate::config::ControlAuth;
 
 /// Time for one answer.
-const LIMIT: Duration = Duration::from_secs(3);
+const LIMIT: Duration = Duration::from_millis(1_500);
 /// The first route is that of newer versions of Gluetun.
 const PORT_ROUTES: [&str; 2] = ["/v1/portforward", "/v1/openvpn/portforwarded"];
 const ADDRESS_ROUTE: &str = "/v1/publicip/ip";
+const STATUS_ROUTE: &str = "/v1/vpn/status";
+/// The status of a tunnel that is up.
+const UP: &str = "running";
+/// Time for an answer about the tunnel, which every inspection waits for.
+const STATUS_LIMIT: Duration = Duration::from_millis(800);
 /// Names of places are cut at this length.
 const LONGEST_TEXT: usize = 64;
 
@@ -82,6 +87,12 @@ impl Control {
         }
     }
 
+    /// Gluetun's word for its tunnel, if it says that it is not up. A server that does not answer, or not this, says nothing.
+    pub(super) async fn down(&mut self, bases: &[String]) -> Option<String> {
+        let asked = tokio::time::timeout(STATUS_LIMIT, self.get(bases, STATUS_ROUTE)).await;
+        down(&asked.ok()?.ok()?)
+    }
+
     /// Asks where it answered last, then elsewhere. An answer, even a refusal, ends the search.
     async fn get(&mut self, bases: &[String], route: &str) -> Result<Value, FetchError> {
         let mut order: Vec<&String> = bases.iter().collect();
@@ -122,6 +133,12 @@ fn forwarded(body: &Value) -> Option<u16> {
     u16::try_from(port).ok()
 }
 
+fn down(body: &Value) -> Option<String> {
+    let status: String =
+        body.get("status")?.as_str()?.chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect();
+    (!status.is_empty() && status != UP).then_some(status)
+}
+
 /// What is in there comes from a service on the Internet: anything but an address is none.
 fn address(body: &Value) -> Option<PublicAddress> {
     let text = |key: &str| {
@@ -153,6 +170,15 @@ mod tests {
             (json!([]), None),
         ] {
             assert_eq!(forwarded(&body), port, "{body}");
+        }
+        for (body, said) in [
+            (json!({"status": "running"}), None),
+            (json!({"status": "stopped"}), Some("stopped")),
+            (json!({"status": ""}), None),
+            (json!({"status": 1}), None),
+            (json!({}), None),
+        ] {
+            assert_eq!(down(&body).as_deref(), said, "{body}");
         }
         let full =
             json!({"public_ip": "203.0.113.24", "country": "Netherlands", "city": "", "region": "a\nb"});

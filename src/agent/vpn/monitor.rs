@@ -18,11 +18,15 @@ use crate::config::VpnConfig;
 use crate::peers::VpnSoft;
 
 /// Pause while the last result contradicts the verdict.
-const SOON: Duration = Duration::from_secs(1);
+const SOON: Duration = Duration::from_millis(500);
+/// Between two questions for the public address.
+const ADDRESS_EVERY: Duration = Duration::from_secs(60);
+/// Between two questions for the port to a control server that did not tell it: one that hangs takes its time.
+const UNAVAILABLE_EVERY: Duration = Duration::from_secs(10);
+/// For so long there may be no port between two connections.
+const NO_PORT_FOR: Duration = Duration::from_secs(5);
 /// Pause after a refused announcement.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// Answers "no port" in a row after which the port is gone; between two connections there is none for a moment.
-const NO_PORT_IN_A_ROW: u32 = 2;
 
 /// Watches the VPN containers of this host for ever.
 pub(crate) async fn run(ctx: Arc<Context>, client: reqwest::Client) {
@@ -50,7 +54,8 @@ struct Monitor {
     control: Control,
     verdict: Verdict,
     port: Option<u16>,
-    no_port: u32,
+    no_port_since: Option<Instant>,
+    asked_address: Option<Instant>,
     public: Option<PublicAddress>,
     asked: Option<Instant>,
     complaint: Option<String>,
@@ -75,7 +80,8 @@ impl Monitor {
             vpn,
             verdict: Verdict::new(known.health, &known.reason),
             port: known.forwarded_port,
-            no_port: 0,
+            no_port_since: None,
+            asked_address: None,
             public: known.public,
             asked: None,
             complaint: None,
@@ -94,13 +100,30 @@ impl Monitor {
         }
     }
 
+    /// Tells what holds now.
+    fn found(&self) {
+        let status = VpnStatus {
+            health: self.verdict.health(),
+            reason: self.verdict.reason().to_owned(),
+            forwarded_port: self.port,
+            public: self.public.clone(),
+        };
+        self.tell.send_replace(Some(status));
+    }
+
     async fn look(&mut self) {
         let name = self.vpn.container.clone();
         let seen = self.ctx.runtime.vpn(&name).await;
         if let Err(error) = &seen {
             self.ctx.failed(error);
         }
-        let look = look_of(&seen);
+        let mut look = look_of(&seen);
+        if let Ok(view) = &seen
+            && look == Look::Running(Tunnel::Up)
+            && let Some(word) = self.control.down(&self.bases(view)).await
+        {
+            look = Look::Running(Tunnel::Said(word));
+        }
         let before = self.verdict.health();
         if let Ok(view) = &seen {
             self.lend(view);
@@ -113,13 +136,7 @@ impl Monitor {
         let awaits_port = seen.as_ref().is_ok_and(|view| view.forwards_port) && self.port.is_none();
         self.verdict.note(&look, awaits_port, Instant::now());
         self.report(&seen);
-        let status = VpnStatus {
-            health: self.verdict.health(),
-            reason: self.verdict.reason().to_owned(),
-            forwarded_port: self.port,
-            public: self.public.clone(),
-        };
-        self.tell.send_replace(Some(status));
+        self.found();
         self.heal(&look).await;
     }
 
@@ -135,7 +152,7 @@ impl Monitor {
             tracing::info!(vpn = self.vpn.container, instance = view.instance(), "the VPN container runs");
             self.check_ports(view);
             self.check_neighbours();
-            self.asked = None;
+            (self.asked, self.asked_address) = (None, None);
             // Engines of an earlier run are in a dead network.
             self.ctx.relist.notify_one();
         }
@@ -188,7 +205,11 @@ impl Monitor {
 
     /// Asks the control server, when it is time or when the tunnel comes up.
     async fn ask(&mut self, view: &VpnView, comes_up: bool) {
-        let due = self.asked.is_none_or(|asked| asked.elapsed() >= self.config.port_interval);
+        let period = match self.complaint {
+            None => self.config.port_interval,
+            Some(_) => self.config.port_interval.max(UNAVAILABLE_EVERY),
+        };
+        let due = self.asked.is_none_or(|asked| asked.elapsed() >= period);
         if !due && !comes_up {
             return;
         }
@@ -197,21 +218,27 @@ impl Monitor {
         let mut complaint = None;
         match self.control.port(&bases).await {
             ControlAnswer::Value(port) => {
-                self.no_port = 0;
+                self.no_port_since = None;
                 self.port = Some(port);
             }
             ControlAnswer::None => {
-                self.no_port += 1;
-                if self.no_port >= NO_PORT_IN_A_ROW {
+                let since = *self.no_port_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= NO_PORT_FOR {
                     self.port = None;
                 }
             }
             ControlAnswer::Unavailable(why) => complaint = Some(why),
         }
-        match self.control.address(&bases).await {
-            ControlAnswer::Value(public) => self.public = Some(public),
-            ControlAnswer::None => {}
-            ControlAnswer::Unavailable(why) => complaint = complaint.or(Some(why)),
+        let is_known = self.asked_address.is_some_and(|asked| asked.elapsed() < ADDRESS_EVERY);
+        if complaint.is_none() && (comes_up || !is_known) {
+            match self.control.address(&bases).await {
+                ControlAnswer::Value(public) => {
+                    self.public = Some(public);
+                    self.asked_address = Some(Instant::now());
+                }
+                ControlAnswer::None => self.asked_address = Some(Instant::now()),
+                ControlAnswer::Unavailable(why) => complaint = Some(why),
+            }
         }
         // One warning per outage, which may last for days.
         if complaint.is_some() && self.complaint.is_none() {
@@ -257,7 +284,10 @@ impl Monitor {
         }
         let since = *self.unhealthy_since.get_or_insert_with(Instant::now);
         let Some(limit) = self.config.restart_after else { return };
-        if self.restarted || since.elapsed() < limit || *look != Look::Running(Tunnel::Down) {
+        if self.restarted
+            || since.elapsed() < limit
+            || !matches!(look, Look::Running(Tunnel::Down | Tunnel::Said(_)))
+        {
             return;
         }
         self.restarted = true;

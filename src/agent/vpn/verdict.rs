@@ -24,7 +24,7 @@ pub enum Look {
 }
 
 /// What the health check of a running container says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tunnel {
     /// The tunnel is up, or there is no health check.
     Up,
@@ -32,6 +32,8 @@ pub enum Tunnel {
     Starting,
     /// The tunnel is down.
     Down,
+    /// Gluetun says that its tunnel is not up; its word for it. Docker's health check sees that later.
+    Said(String),
 }
 
 /// The verdict on one container.
@@ -80,16 +82,12 @@ impl Verdict {
             Look::Stopped(word) => {
                 return self.turn(VpnHealth::Unhealthy, &format!("the container is {word}"));
             }
-            Look::Running(tunnel) => *tunnel,
+            Look::Running(tunnel) => tunnel,
         };
         match tunnel {
             Tunnel::Up => self.up(awaits_port, now),
-            Tunnel::Down => {
-                self.up_since = None;
-                if self.against(VpnHealth::Unhealthy) {
-                    self.turn(VpnHealth::Unhealthy, "its health check says that the tunnel is down");
-                }
-            }
+            Tunnel::Down => self.down("its health check says that the tunnel is down"),
+            Tunnel::Said(word) => self.down(&format!("Gluetun says that its tunnel is {word}")),
             // A healthy container that starts again has no tunnel yet.
             Tunnel::Starting if self.health == VpnHealth::Healthy => {
                 self.turn(VpnHealth::Unhealthy, "it has been started again and its tunnel is not up yet");
@@ -98,6 +96,13 @@ impl Verdict {
                 self.up_since = None;
                 self.settled = false;
             }
+        }
+    }
+
+    fn down(&mut self, reason: &str) {
+        self.up_since = None;
+        if self.against(VpnHealth::Unhealthy) {
+            self.turn(VpnHealth::Unhealthy, reason);
         }
     }
 
@@ -188,6 +193,17 @@ mod tests {
             assert_eq!(run(first, looks, false), wanted, "{first:?} {looks:?}");
         }
         assert_eq!(run(Healthy, &[Look::Stopped("exited".to_owned())], false), [Unhealthy]);
+    }
+
+    #[test]
+    fn what_gluetun_says_of_its_tunnel_counts_like_its_health_check() {
+        let said = || Look::Running(Tunnel::Said("stopped".to_owned()));
+        assert_eq!(
+            run(Healthy, &[said(), UP, said(), said()], false),
+            [Healthy, Healthy, Healthy, Unhealthy]
+        );
+        assert_eq!(run(Healthy, &[said(), DOWN], false), [Healthy, Unhealthy]);
+        assert_eq!(run(Healthy, &[said(), said(), UP, said(), UP, UP], false)[4..], [Unhealthy, Healthy]);
     }
 
     #[test]

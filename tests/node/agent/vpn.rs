@@ -34,6 +34,8 @@ struct Answers {
     port: u16,
     port_route: &'static str,
     auth: &'static str,
+    /// What it says of its tunnel; an old one does not know the question.
+    tunnel: Option<&'static str>,
 }
 
 /// A control server and its port.
@@ -64,6 +66,9 @@ fn answer(answers: &Answers, request: &Request) -> Response {
     }
     match path {
         "/v1/publicip/ip" => r#"{"public_ip":"203.0.113.24","country":"Netherlands"}"#.into_response(),
+        "/v1/vpn/status" if answers.tunnel.is_some() => {
+            format!(r#"{{"status":"{}"}}"#, answers.tunnel.unwrap_or_default()).into_response()
+        }
         _ if path == answers.port_route => format!(r#"{{"port":{}}}"#, answers.port).into_response(),
         _ => StatusCode::NOT_FOUND.into_response(),
     }
@@ -101,7 +106,7 @@ async fn node(fake: &Arc<Fake>, api_port: u16, more: &[(&str, &str)]) -> Node {
 
 /// A node whose VPN is connected and forwards a port.
 async fn connected(more: &[(&str, &str)]) -> (Node, Arc<Fake>) {
-    let answers = Answers { port: 51_413, port_route: "/v1/portforward", auth: "none" };
+    let answers = Answers { port: 51_413, port_route: "/v1/portforward", auth: "none", tunnel: None };
     let (port, _) = control(answers).await;
     let fake = Fake::new();
     fake.world().vpns.insert("gluetun".to_owned(), gluetun("healthy"));
@@ -131,7 +136,7 @@ async fn engines_join_the_network_and_one_gets_the_forwarded_port() {
         ("key", "/v1/openvpn/portforwarded", &[("GLUETUN_API_KEY", "0123abcd")]),
         ("basic", "/v1/portforward", &[("GLUETUN_API_USERNAME", "me"), ("GLUETUN_API_PASSWORD", "hunter2")]),
     ] {
-        let (port, answers) = control(Answers { port: 51_413, port_route: route, auth }).await;
+        let (port, answers) = control(Answers { port: 51_413, port_route: route, auth, tunnel: None }).await;
         let fake = Fake::new();
         fake.world().vpns.insert("gluetun".to_owned(), gluetun("healthy"));
         let node = node(&fake, port, settings).await;
@@ -161,7 +166,8 @@ async fn engines_join_the_network_and_one_gets_the_forwarded_port() {
 #[tokio::test]
 async fn health_follows_the_container_and_stays_without_a_daemon() {
     let fake = Fake::new();
-    let (port, _answers) = control(Answers { port: 1, port_route: "/v1/portforward", auth: "none" }).await;
+    let (port, _answers) =
+        control(Answers { port: 1, port_route: "/v1/portforward", auth: "none", tunnel: None }).await;
     let node = node(&fake, port, &[]).await;
     let missing = wait_health(&node, VpnHealth::Unhealthy).await;
     assert!(missing.reason.contains("no such container"), "{missing:?}");
@@ -184,6 +190,24 @@ async fn health_follows_the_container_and_stays_without_a_daemon() {
     fake.world().vpns.get_mut("gluetun").unwrap().running = false;
     fake.world().vpns.get_mut("gluetun").unwrap().status = "exited".to_owned();
     node.wait("the reason", |state| status(&node, state).reason.contains("exited").then_some(())).await;
+}
+
+#[tokio::test]
+async fn what_gluetun_says_of_its_tunnel_counts_before_docker_sees_it() {
+    let answers =
+        Answers { port: 51_413, port_route: "/v1/portforward", auth: "none", tunnel: Some("running") };
+    let (port, answers) = control(answers).await;
+    let fake = Fake::new();
+    fake.world().vpns.insert("gluetun".to_owned(), gluetun("healthy"));
+    let node = node(&fake, port, &[]).await;
+    wait_health(&node, VpnHealth::Healthy).await;
+    answers.lock().unwrap().tunnel = Some("stopped");
+    let status = wait_health(&node, VpnHealth::Unhealthy).await;
+    assert!(status.reason.contains("stopped"), "{status:?}");
+    let look = |state: &State| (self::status(&node, state).forwarded_port == Some(51_414)).then_some(());
+    answers.lock().unwrap().tunnel = Some("running");
+    answers.lock().unwrap().port = 51_414;
+    node.wait("the new port", look).await;
 }
 
 #[tokio::test]
