@@ -1,9 +1,10 @@
 //! From the player's request to an engine: list, selection, provisioning, fallback.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::client::{Inner, PlaySpec, lock};
+use super::config::Version;
 use super::orchestrator::Attempt;
 use super::provision::{self, Next};
 use super::records::EngineEntry;
@@ -32,7 +33,13 @@ impl Inner {
             let asked = Instant::now();
             if let Some(active) = self.orchestrator.streams(rec, &engine.container_id).await {
                 self.check_taken(rec, &engine.container_id, active, asked);
-                candidates.push((engine.clone(), active));
+                let pending = match self.config.version {
+                    Version::December => 0,
+                    Version::October => {
+                        self.pending.plays(&engine.container_id, Instant::now(), Duration::ZERO)
+                    }
+                };
+                candidates.push((engine.clone(), active + pending));
             }
         }
         if let Some(best) = select::best(&candidates, self.config.max_streams_per_engine) {
@@ -133,14 +140,9 @@ impl Inner {
     }
 
     fn fallback(&self, reason: String) -> Selected {
-        match &self.config.fallback {
+        match lock(&self.fallback).clone() {
             Some((host, port)) => {
-                let used = EngineUsed {
-                    container_id: String::new(),
-                    host: host.clone(),
-                    port: *port,
-                    via: Via::Fallback,
-                };
+                let used = EngineUsed { container_id: String::new(), host, port, via: Via::Fallback };
                 Selected::Engine(used, None, None)
             }
             None => Selected::Nothing(Outcome::Fallback { reason }),

@@ -8,12 +8,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::choose::Selected;
-use super::config::Config;
+use super::config::{Config, Version};
 use super::engine;
 use super::events::{EventEngine, EventLabels, EventSession, EventStream, StreamEnded, StreamStarted};
 use super::orchestrator::Orchestrator;
 use super::records::{EngineEntry, Provisioning, Session};
 use super::report::{Complaint, EngineUsed, Outcome, PlayReport, Recorder};
+use super::shared::Shared;
 use super::taken::{OnEngine, Taken};
 use super::wire::Wire;
 
@@ -27,13 +28,13 @@ pub enum Content {
 }
 
 impl Content {
-    fn key(&self) -> &str {
+    pub(super) fn key(&self) -> &str {
         match self {
             Self::Id(key) | Self::Infohash(key) => key,
         }
     }
 
-    fn parameter(&self) -> &'static str {
+    pub(super) fn parameter(&self) -> &'static str {
         match self {
             Self::Id(_) => "id",
             Self::Infohash(_) => "infohash",
@@ -88,15 +89,20 @@ pub struct Acexy {
 pub(super) struct Inner {
     pub(super) config: Config,
     pub(super) orchestrator: Orchestrator,
-    engines: Wire,
+    pub(super) engines: Wire,
     /// The last poll that could be read; until then provisioning counts as forbidden.
     pub(super) polled: Mutex<Provisioning>,
     poll_log: Recorder,
     pub(super) list: Mutex<Option<(Instant, Arc<Vec<EngineEntry>>)>>,
     /// Streams whose end was reported, for the life of the client.
-    ended: Mutex<HashSet<String>>,
+    pub(super) ended: Mutex<HashSet<String>>,
     /// Engines of plays that the orchestrator knows of.
     pub(super) taken: Taken,
+    /// Engines of plays that have chosen, and whose stream the orchestrator does not know yet. Only the version of October counts them.
+    pub(super) pending: Taken,
+    /// Where a play without a list goes: the configured engine, or the one that a running or an overlapped play left behind.
+    pub(super) fallback: Mutex<Option<(String, u16)>>,
+    pub(super) shared: Shared,
 }
 
 impl Acexy {
@@ -106,12 +112,15 @@ impl Acexy {
         let inner = Arc::new(Inner {
             orchestrator: Orchestrator::new(&config),
             engines: Wire::new(config.resolve.clone()),
+            fallback: Mutex::new(config.fallback.clone()),
             config,
             polled: Mutex::default(),
             poll_log: Recorder::default(),
             list: Mutex::default(),
             ended: Mutex::default(),
             taken: Taken::default(),
+            pending: Taken::default(),
+            shared: Shared::default(),
         });
         let poller = tokio::spawn({
             let inner = inner.clone();
@@ -180,7 +189,14 @@ impl Inner {
             Selected::Nothing(outcome) => report.outcome = outcome,
             Selected::Engine(used, listed, given) => {
                 report.listed_after_provisioning = listed;
-                self.stream(&rec, &spec, &used, given, &mut report).await;
+                // The real client keeps the address in one place for all plays, and puts back what this play found there.
+                let found =
+                    std::mem::replace(&mut *lock(&self.fallback), Some((used.host.clone(), used.port)));
+                match self.config.version {
+                    Version::December => self.stream(&rec, &spec, &used, given, &mut report).await,
+                    Version::October => self.share(&rec, &spec, &used, given, &mut report).await,
+                }
+                *lock(&self.fallback) = found;
                 report.engine = Some(used);
             }
         }
@@ -219,7 +235,7 @@ impl Inner {
         if spec.duplicate_started {
             self.orchestrator.stream_started(rec, &started).await;
         }
-        let played = engine::play(&self.engines, rec, timers, &session, spec.hold).await;
+        let played = engine::play(&self.engines, rec, timers, &session, spec.hold, |_| ()).await;
         drop(taken);
         report.bytes = played.bytes;
         report.first_byte_ms = played.first_byte_ms;
@@ -236,7 +252,7 @@ impl Inner {
         tokio::join!(engine::stop(&self.engines, rec, timers, &session), ended);
     }
 
-    fn started(&self, spec: &PlaySpec, used: &EngineUsed, session: &Session) -> StreamStarted {
+    pub(super) fn started(&self, spec: &PlaySpec, used: &EngineUsed, session: &Session) -> StreamStarted {
         let playback_session_id = engine::session_id(&session.stat_url);
         let key = spec.content.key();
         StreamStarted {
@@ -253,7 +269,7 @@ impl Inner {
         }
     }
 
-    async fn send_ended(&self, rec: &Recorder, stream_id: &str, reason: &'static str) {
+    pub(super) async fn send_ended(&self, rec: &Recorder, stream_id: &str, reason: &'static str) {
         let event = StreamEnded {
             container_id: self.config.container_id.clone(),
             stream_id: stream_id.to_owned(),

@@ -4,9 +4,21 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+/// Which of the two versions in use is simulated.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Version {
+    /// Of December 2025: one session for each viewer.
+    #[default]
+    December,
+    /// Of October 2025: viewers of one content share a session, its id and its only end.
+    October,
+}
+
 /// What a simulated Acexy is told at start.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The version.
+    pub version: Version,
     /// Prefix of every orchestrator URL, used as it is; a trailing slash doubles the next one.
     pub url: String,
     /// Bearer token of all calls but the status poll.
@@ -27,6 +39,7 @@ impl Config {
     /// The real client's settings for this orchestrator.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
+            version: Version::default(),
             url: url.into(),
             api_key: None,
             container_id: None,

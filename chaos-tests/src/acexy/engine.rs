@@ -68,8 +68,15 @@ pub async fn getstream(
     Ok(decoded.response)
 }
 
-/// Plays for `hold` after the first byte.
-pub async fn play(wire: &Wire, rec: &Recorder, timers: &Timers, session: &Session, hold: Duration) -> Played {
+/// Plays for `hold` after the first byte; `seen` learns the bytes so far.
+pub async fn play(
+    wire: &Wire,
+    rec: &Recorder,
+    timers: &Timers,
+    session: &Session,
+    hold: Duration,
+    seen: impl Fn(u64),
+) -> Played {
     let begin = Instant::now();
     let mut played = Played { bytes: 0, first_byte_ms: None, reason: "completed" };
     let opened = wire.open(&session.playback_url, timers.no_response).await;
@@ -128,6 +135,7 @@ pub async fn play(wire: &Wire, rec: &Recorder, timers: &Timers, session: &Sessio
                     return played;
                 }
                 played.bytes += bytes.len() as u64;
+                seen(played.bytes);
                 if until.is_none() {
                     played.first_byte_ms = Some(rec.now_ms());
                     until = Some(tokio::time::Instant::now() + hold);

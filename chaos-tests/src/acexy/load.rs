@@ -16,8 +16,10 @@ pub struct Load {
     /// Pause between two starts. Without one, all plays start in the same moment, and as the real
     /// client reserves nothing, most of them choose the same engine.
     pub ramp: Duration,
-    /// Each play gets the next number appended to its content.
+    /// Each play gets the next number appended to its content, unless all ask for the same.
     pub spec: PlaySpec,
+    /// All players ask for the same content.
+    pub same_content: bool,
     /// Plays that are not through by then are cut off.
     pub deadline: Duration,
 }
@@ -63,7 +65,9 @@ pub async fn run(acexy: &Acexy, load: Load) -> LoadReport {
     let mut tasks = JoinSet::new();
     for number in 0..load.streams {
         let mut spec = load.spec.clone();
-        spec.content = numbered(&spec.content, number);
+        if !load.same_content {
+            spec.content = numbered(&spec.content, number);
+        }
         let play = acexy.play_task(spec);
         let start = load.ramp.saturating_mul(u32::try_from(number).unwrap_or(u32::MAX));
         tasks.spawn(async move {

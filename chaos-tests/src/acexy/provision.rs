@@ -100,11 +100,20 @@ pub fn blocked(state: &Provisioning) -> Outcome {
             retry_after: eta(details).and_then(|s| i64::try_from(s).ok()),
             json: true,
         },
-        _ => Outcome::Unavailable {
-            text: unavailable(&format!("cannot provision: {}", state.blocked_reason)),
-            retry_after: None,
-            json: false,
-        },
+        _ => {
+            Outcome::Unavailable { text: blocked_text(&state.blocked_reason), retry_after: None, json: false }
+        }
+    }
+}
+
+/// Without details, or with ones that say not to wait, the client goes by words of the reason.
+fn blocked_text(reason: &str) -> String {
+    if reason.contains("VPN") {
+        unavailable(OWN_WORDS_VPN)
+    } else if reason.contains("circuit breaker") {
+        unavailable("too many failures")
+    } else {
+        unavailable(&format!("cannot provision: {reason}"))
     }
 }
 
@@ -112,11 +121,15 @@ fn unavailable(reason: &str) -> String {
     format!("Service temporarily unavailable: {reason}")
 }
 
-/// The texts on record; other codes show the server's own words.
+/// Stands for sentences about the VPN that are not on record: the player does not see the server's words.
+const OWN_WORDS_VPN: &str = "(the client's sentence about the VPN)";
+
+/// Texts by code; other codes show the server's own words.
 fn fixed_text(code: &str) -> Option<&'static str> {
     match code {
         "circuit_breaker" => Some("Service temporarily unavailable: System is recovering from errors"),
         "max_capacity" => Some("Service at capacity: Please try again in a moment"),
+        "vpn_disconnected" | "vpn_error" => Some(OWN_WORDS_VPN),
         _ => None,
     }
 }
@@ -191,5 +204,9 @@ mod tests {
             panic!("not a 503");
         };
         assert!(text.ends_with("cannot provision: Maximum capacity reached") && !json);
+        let words = |reason: &str| blocked_text(reason);
+        assert!(words("VPN of n1 is away").ends_with(OWN_WORDS_VPN));
+        assert!(words("circuit breaker is open").ends_with("too many failures"));
+        assert!(words("Circuit breaker is open").ends_with("cannot provision: Circuit breaker is open"));
     }
 }

@@ -163,6 +163,14 @@ impl Recorder {
         self.log().1.push(complaint);
     }
 
+    /// Adds what another recorder has of the same play.
+    pub(super) fn add(&self, other: &Self) {
+        let (calls, complaints) = other.snapshot();
+        let mut log = self.log();
+        log.0.extend(calls);
+        log.1.extend(complaints);
+    }
+
     /// Calls and complaints so far.
     pub fn snapshot(&self) -> (Vec<CallTiming>, Vec<Complaint>) {
         self.log().clone()

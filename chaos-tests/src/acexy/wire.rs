@@ -6,10 +6,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::io::Read as _;
-use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -18,9 +15,9 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use super::dial::{Answered, Dialer};
 
 const USER_AGENT: &str = "Go-http-client/1.1";
 const MAX_REDIRECTS: usize = 10;
@@ -91,19 +88,17 @@ impl Call {
 /// A connection pool with its own way to look names up.
 #[derive(Clone)]
 pub struct Wire {
-    client: Client<HttpConnector<Names>, Full<Bytes>>,
+    client: Client<Dialer, Full<Bytes>>,
 }
 
 impl Wire {
     /// `names` are dialled at the given addresses, all others are looked up.
     pub fn new(names: HashMap<String, IpAddr>) -> Self {
-        let mut connector = HttpConnector::new_with_resolver(Names(Arc::new(names)));
-        connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new())
             .http1_title_case_headers(true)
             .pool_timer(TokioTimer::new())
             .pool_max_idle_per_host(2) // Go's default
-            .build(connector);
+            .build(Dialer::new(names));
         Self { client }
     }
 
@@ -177,14 +172,16 @@ impl Wire {
             request
         };
         let mut sent = self.client.request(request()).await;
-        // A kept connection may die in the moment it is used again: Go repeats a GET then, once.
+        // A kept connection may die in the moment it is used again: Go repeats a GET then, once. It repeats none on a fresh connection.
         if call.method == Method::GET
             && let Err(error) = &sent
-            && !error.is_connect()
+            && error.connect_info().is_some_and(Answered::before)
         {
             sent = self.client.request(request()).await;
         }
-        sent.map_err(|error| WireError::Transport(chain(&error)))
+        let response = sent.map_err(|error| WireError::Transport(chain(&error)))?;
+        Answered::note(response.extensions());
+        Ok(response)
     }
 }
 
@@ -252,33 +249,6 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     texts.join(": ")
 }
 
-/// Name lookup with some names fixed.
-#[derive(Clone)]
-struct Names(Arc<HashMap<String, IpAddr>>);
-
-type Lookup = Pin<Box<dyn Future<Output = std::io::Result<std::vec::IntoIter<SocketAddr>>> + Send>>;
-
-impl tower::Service<Name> for Names {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = std::io::Error;
-    type Future = Lookup;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, name: Name) -> Lookup {
-        let fixed = self.0.get(name.as_str()).copied();
-        Box::pin(async move {
-            let found: Vec<SocketAddr> = match fixed {
-                Some(address) => vec![(address, 0).into()],
-                None => tokio::net::lookup_host((name.as_str(), 0)).await?.collect(),
-            };
-            Ok(found.into_iter())
-        })
-    }
-}
-
 /// The body of a stream, frame by frame; `None` at its end.
 ///
 /// # Errors
@@ -301,6 +271,8 @@ pub async fn next_chunk(body: &mut Incoming) -> Result<Option<Bytes>, WireError>
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     #[test]
@@ -325,17 +297,19 @@ mod tests {
         assert_eq!(target(200, "/other"), None);
     }
 
-    /// A server that answers the first request of a connection and drops the second unanswered.
-    async fn forgetful_server() -> SocketAddr {
+    /// A server that answers the first requests of a connection and drops the next one unanswered.
+    async fn forgetful_server(answers: usize) -> SocketAddr {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
             while let Ok((mut connection, _)) = listener.accept().await {
                 let mut buffer = [0; 4096];
-                assert!(connection.read(&mut buffer).await.unwrap() > 0);
-                let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]";
-                connection.write_all(answer).await.unwrap();
+                for _ in 0..answers {
+                    assert!(connection.read(&mut buffer).await.unwrap() > 0);
+                    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]";
+                    connection.write_all(answer).await.unwrap();
+                }
                 assert!(connection.read(&mut buffer).await.unwrap() > 0);
             }
         });
@@ -344,7 +318,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_get_survives_a_dying_connection_and_a_post_does_not() {
-        let url = format!("http://{}/", forgetful_server().await);
+        let url = format!("http://{}/", forgetful_server(1).await);
         let wire = Wire::new(HashMap::new());
         let limit = Duration::from_secs(20);
         for _ in 0..3 {
@@ -353,5 +327,13 @@ mod tests {
         }
         let post = wire.call(Call::new(Method::POST, &url), limit).await;
         assert!(matches!(post, Err(WireError::Transport(_))), "{post:?}");
+    }
+
+    #[tokio::test]
+    async fn a_get_on_a_fresh_connection_is_not_repeated() {
+        let url = format!("http://{}/", forgetful_server(0).await);
+        let answer =
+            Wire::new(HashMap::new()).call(Call::new(Method::GET, &url), Duration::from_secs(20)).await;
+        assert!(matches!(answer, Err(WireError::Transport(_))), "{answer:?}");
     }
 }

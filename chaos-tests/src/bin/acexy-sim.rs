@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use acefleet_chaos::acexy::{Acexy, Config, Content, Load, LoadReport, PlaySpec, load};
+use acefleet_chaos::acexy::{Acexy, Config, Content, Load, LoadReport, PlaySpec, Version, load};
 use clap::{Parser, ValueEnum};
 
 #[derive(Debug, Parser)]
@@ -22,6 +22,12 @@ struct Args {
     /// Acexy's own container id, echoed in the events
     #[arg(long, env = "ACEXY_CONTAINER_ID")]
     container_id: Option<String>,
+    /// Which version to be
+    #[arg(long, value_enum, default_value_t = Version::December)]
+    client: Version,
+    /// All players ask for the same content
+    #[arg(long)]
+    same_content: bool,
     /// Number of plays
     #[arg(long, default_value_t = 1)]
     streams: usize,
@@ -106,6 +112,7 @@ async fn main() -> ExitCode {
 
 async fn play(args: Args) -> LoadReport {
     let mut config = Config::new(args.url);
+    config.version = args.client;
     config.api_key = args.api_key.filter(|key| !key.is_empty());
     config.container_id = args.container_id.filter(|id| !id.is_empty());
     config.max_streams_per_engine = args.max_streams_per_engine;
@@ -124,7 +131,13 @@ async fn play(args: Args) -> LoadReport {
     spec.crash = args.crash;
     spec.duplicate_started = args.duplicate_started;
     spec.ended_first = args.ended_first;
-    let load = Load { streams: args.streams, ramp: args.ramp, spec, deadline: args.deadline };
+    let load = Load {
+        streams: args.streams,
+        ramp: args.ramp,
+        spec,
+        same_content: args.same_content,
+        deadline: args.deadline,
+    };
     load::run(&Acexy::start(config), load).await
 }
 

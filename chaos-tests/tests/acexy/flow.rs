@@ -253,6 +253,7 @@ async fn a_load_of_streams() {
         streams: 20,
         ramp: Duration::ZERO,
         spec: PlaySpec::new(Content::Id("chan-".into()), Duration::from_millis(50)),
+        same_content: false,
         deadline: Duration::from_secs(60),
     };
     let report = load::run(&stub.acexy().await, load.clone()).await;

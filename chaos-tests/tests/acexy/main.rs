@@ -4,5 +4,6 @@
 mod answers;
 mod cli;
 mod flow;
+mod october;
 mod provisioning;
 mod stub;
