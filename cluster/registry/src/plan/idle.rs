@@ -17,7 +17,8 @@ pub(super) fn idle(state: &State, watch: &Watch, now_ms: Elapsed) -> Plan {
     let policy = state.policy();
     let at_most = match policy.auto_delete {
         true => u32::MAX,
-        false => state.at(now_ms).engine_count().saturating_sub(policy.max_replicas),
+        // What was taken off before is none of it, or the same surplus would leave again and again.
+        false => state.supply().saturating_sub(policy.max_replicas),
     };
     let is_steady = |id: NodeId| u128::from(watch.contact(id).steady_ms) >= STEADY.as_millis();
     stops(state, policy.grace_ms, &Cause::Idle, now_ms, at_most, is_steady)
@@ -62,6 +63,14 @@ fn stops(
         cause: cause.clone(),
         when: StopWhen::IdleFor(idle_ms),
     };
-    plan.commands = engines.into_iter().take(spare as usize).map(stop).collect();
+    let mut spares = state.ready_spares();
+    let may_leave = |engine: &&Engine| {
+        let may = spares.needed(engine.node).is_none();
+        if may {
+            spares.lose(engine.node);
+        }
+        may
+    };
+    plan.commands = engines.into_iter().filter(may_leave).take(spare as usize).map(stop).collect();
     plan
 }
