@@ -238,7 +238,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "ACEFLEET_SPARE_FOR_HOST", Section::Scaling, Kind::Flag, "false", "true",
-        "Keep as many engines free as the fullest host has streams, so that its viewers find others at once when it is lost. Counts where it \
+        "Keep as many engines free on other hosts as any one host has streams, so that its viewers find others when it is lost. Counts where it \
          is more than `MIN_FREE_REPLICAS`; `MAX_REPLICAS` still holds.",
     ),
     Setting::new(

@@ -85,16 +85,18 @@ fn starts(state: &State, reserve: &Reserve) -> String {
                 policy.min_replicas
             )
         }
-        None if state.free_floor().is_for_host => format!(
-            "starts an engine: {} are free, and {} streams run on the fullest host",
-            state.free_supply(),
-            state.free_floor().engines
-        ),
-        None => format!(
+        None if state.free_supply() < policy.min_free_replicas => format!(
             "starts an engine: {} are free and MIN_FREE_REPLICAS is {}",
             state.free_supply(),
             policy.min_free_replicas
         ),
+        None => match state.spares(|_| true).missing() {
+            Some((missing, host)) => format!(
+                "starts an engine: the streams of {} would find {missing} free engines too few elsewhere",
+                state.node_name(host)
+            ),
+            None => "starts an engine".to_owned(),
+        },
     }
 }
 

@@ -61,7 +61,7 @@ impl Notices {
 
 fn is_kept(state: &State) -> bool {
     let policy = state.policy();
-    state.supply() >= policy.min_replicas && state.free_supply() >= state.free_floor().engines
+    state.supply() >= policy.min_replicas && state.free_missing() == 0
 }
 
 /// What a breaker holds back.

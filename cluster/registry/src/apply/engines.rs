@@ -10,10 +10,12 @@ use crate::records::end_reason::EndReason;
 use crate::records::engine::{Ending, Engine, Health, Phase, TakenOff};
 use crate::records::event::EventType;
 use crate::records::health::{Failing, HealthFault};
-use crate::records::ids::{EngineId, OpId};
+use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::lack::{Lack, clipped};
+use crate::records::node::Node;
 use crate::records::vpn::VpnFault;
-use crate::rules::engines::{keeps_listed, keeps_running, why_off_network};
+use crate::rules::engines::{Leaves, keeps_listed, leaves, why_off_network};
+use crate::rules::health;
 use crate::rules::ports::fixed_http_port;
 use crate::state::{ForeignNames, State};
 
@@ -187,6 +189,9 @@ pub(super) fn health(state: &mut State, id: EngineId, health: Health, fault: Opt
     if health == Health::Healthy && engine.phase == Phase::Starting {
         engine.phase = Phase::Running;
     }
+    if health == Health::Healthy {
+        note_suspicion(state, engine.node);
+    }
     engine.health = health;
     if engine.is_acestream() && state.level() >= Level::REPLACES_UNHEALTHY {
         let since_ms = engine.failing.map_or(state.tables.clock_ms, |failing| failing.since_ms);
@@ -194,6 +199,17 @@ pub(super) fn health(state: &mut State, id: EngineId, health: Health, fault: Opt
         engine.failing = (health == Health::Unhealthy).then(failing);
     }
     Reply::Engine(state.put_engine(engine))
+}
+
+/// Notes until when a host was suspected, as one of its engines is about to answer, or to leave. Those that fail may then be judged for
+/// themselves, and clients had them until now.
+fn note_suspicion(state: &mut State, node: NodeId) {
+    if health::is_suspected(state, node)
+        && let Some(node) = state.node(node)
+    {
+        let suspected_until_ms = Some(state.tables.clock_ms);
+        state.put_node(Node { suspected_until_ms, ..(**node).clone() });
+    }
 }
 
 pub(super) fn stop(state: &mut State, id: EngineId, cause: &Cause, when: StopWhen) -> Reply {
@@ -215,9 +231,10 @@ pub(super) fn stop(state: &mut State, id: EngineId, cause: &Cause, when: StopWhe
             Ok(VpnFault::Misplaced | VpnFault::StalePort) => return unlist(state, &engine, cause, false),
             Err(keeps) => keeps,
         },
-        StopWhen::Unused => match keeps_running(state, &engine, now) {
-            None => return drain(state, &engine, cause),
-            Some(keeps) => keeps,
+        StopWhen::Unused => match leaves(state, &engine, now) {
+            Ok(Leaves::List) => return unlist(state, &engine, cause, true),
+            Ok(Leaves::Host) => return drain(state, &engine, cause),
+            Err(keeps) => keeps,
         },
     };
     refused(RefusalCode::NotIdle, format!("{} stays: {keeps}", engine.container_name))
@@ -245,6 +262,7 @@ pub(super) fn gone(state: &mut State, id: EngineId, cause: &Cause, told: Option<
     let Some(engine) = state.engine(id).filter(|e| e.phase.is_live()).cloned() else {
         return refused(RefusalCode::NotFound, format!("engine {id} is not live"));
     };
+    note_suspicion(state, engine.node);
     // Once, nobody told.
     let told = told.filter(|_| state.level() >= Level::COUNTS_YOUNG_ENDS).map(clipped);
     let text = told.as_deref().unwrap_or("the container is gone");

@@ -50,8 +50,7 @@ pub(super) fn missing(
     let policy = state.policy();
     let supply = state.supply();
     let floor = policy.min_replicas.saturating_sub(supply);
-    let free = state.free_floor().engines.saturating_sub(state.free_supply());
-    let lacking = floor.max(free);
+    let lacking = floor.max(state.free_missing());
     let owed = replacements::owed(state, now_ms);
     let plain = Reserve {
         spec: EngineSpec::acestream(),
@@ -83,7 +82,10 @@ pub(super) fn missing(
     // Where something is missing by name only one attempt is made at a time, whatever room there is.
     let mut reserves: Vec<Reserve> = replacing.chain(others).collect();
     let wished = reserves.len();
-    reserves.retain(|ask| is_had(&mut then, ask, now_ms));
+    reserves.retain(|ask| match only_for_spare(&then, ask) {
+        false => is_had(&mut then, ask, now_ms),
+        true => helps_spare(&mut then, ask, now_ms),
+    });
     let held_back = held_back || reserves.len() < wished;
     let short = Short { state, then: &then, reachable, plain: &plain, now_ms };
     let waits = short.waits(&owed, lacking, &reserves);
@@ -130,6 +132,23 @@ fn is_had(then: &mut State, ask: &Reserve, now_ms: Elapsed) -> bool {
         decision.take(then);
     }
     is_due
+}
+
+/// True for an engine that is wanted only as a spare for a host.
+fn only_for_spare(then: &State, ask: &Reserve) -> bool {
+    let policy = then.policy();
+    let is_kept = then.supply() >= policy.min_replicas && then.free_supply() >= policy.min_free_replicas;
+    policy.spare_for_host && ask.replaces.is_none() && is_kept
+}
+
+/// The same as [`is_had`], if there is one more for the streams of any one host then. On that host itself it would be of no use.
+fn helps_spare(then: &mut State, ask: &Reserve, now_ms: Elapsed) -> bool {
+    let mut after = then.clone();
+    let helps = is_had(&mut after, ask, now_ms) && after.free_missing() < then.free_missing();
+    if helps {
+        *then = after;
+    }
+    helps
 }
 
 /// Milliseconds for which a start rests after failures of others that share something with it. One that is only listed again needs
@@ -183,7 +202,12 @@ impl Short<'_> {
             Err(refusal) => return Some(Shortage::Refused(refusal)),
         };
         let left_ms = start_rests_for(self.state, &decision, self.now_ms);
-        (left_ms > 0).then_some(Shortage::Pause { left_ms })
+        if left_ms > 0 {
+            return Some(Shortage::Pause { left_ms });
+        }
+        let spares = self.then.spares(|_| true).missing();
+        let (_, of) = spares.filter(|(_, of)| *of == decision.engine.node)?;
+        only_for_spare(self.then, &ask).then(|| Shortage::OnlyThere { host: self.state.node_name(of) })
     }
 
     fn waits(&self, owed: &[(EngineId, EngineSpec)], lacking: u32, reserves: &[Reserve]) -> Vec<Wait> {

@@ -37,7 +37,10 @@ fn is_lost(state: &State, engine: &Engine, now_ms: Elapsed) -> bool {
     };
     let is_proven = || !failing::is_young(engine, at_ms);
     match cause {
-        Cause::Unhealthy => is_wanted(state, engine, at_ms),
+        // One that answers again is at hand.
+        Cause::Unhealthy => {
+            (engine.failing.is_some() || !engine.phase.is_live()) && is_wanted(state, engine, at_ms)
+        }
         Cause::Exited | Cause::Oom => is_proven() && is_wanted(state, engine, at_ms),
         cause => cause.is_of_vpn(),
     }

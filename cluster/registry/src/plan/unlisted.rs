@@ -5,7 +5,7 @@ use crate::plan::{Plan, Wait};
 use crate::records::cause::Cause;
 use crate::records::engine::{Engine, Phase};
 use crate::records::time::Elapsed;
-use crate::rules::engines::{Keeps, keeps_running};
+use crate::rules::engines::{Keeps, Leaves, leaves};
 use crate::state::State;
 
 /// Why an unlisted engine stops.
@@ -26,11 +26,13 @@ pub(super) fn unused(state: &State, starting: bool, now_ms: Elapsed) -> Plan {
     };
     let mut plan = Plan::default();
     for engine in state.live_engines().filter(|engine| engine.phase < Phase::Stopping) {
-        match keeps_running(state, engine, now_ms) {
-            Some(Keeps::Listed) => {}
-            Some(why) => plan.waits.push(Wait::Stop { engine: engine.id, why }),
-            None if waits_for_others(engine) => plan.waits.push(Wait::StopForOthers { engine: engine.id }),
-            None => plan.commands.push(Command::EngineStop {
+        match leaves(state, engine, now_ms) {
+            Err(Keeps::Listed) => {}
+            Err(why) => plan.waits.push(Wait::Stop { engine: engine.id, why }),
+            Ok(Leaves::Host) if waits_for_others(engine) => {
+                plan.waits.push(Wait::StopForOthers { engine: engine.id });
+            }
+            Ok(Leaves::List | Leaves::Host) => plan.commands.push(Command::EngineStop {
                 engine: engine.id,
                 cause: cause(engine),
                 when: StopWhen::Unused,

@@ -118,6 +118,11 @@ pub enum Shortage {
         /// Until then.
         left_ms: u64,
     },
+    /// It is wanted for the loss of a host, and would be started on that host.
+    OnlyThere {
+        /// Name of the host.
+        host: String,
+    },
 }
 
 /// Whom a wait is about.
@@ -175,6 +180,7 @@ impl Wait {
             | Self::Vpn { left_ms, .. } => Some(*left_ms),
             Self::Floor { why, .. } | Self::Replacement { why, .. } => match why {
                 Shortage::Pause { left_ms } => Some(*left_ms),
+                Shortage::OnlyThere { .. } => None,
                 Shortage::Refused(refusal) => refusal.retry_after_s.map(|s| s.saturating_mul(1_000)),
             },
             Self::Stop { why, .. } | Self::Move { why, .. } | Self::Unlist { why, .. } => match why {
@@ -260,6 +266,11 @@ impl Shortage {
             Self::Refused(refusal) => refusal.message.clone(),
             Self::Pause { left_ms } => {
                 format!("the last start failed, the next attempt comes in {} s", left_ms.div_ceil(1_000))
+            }
+            Self::OnlyThere { host } => {
+                format!(
+                    "it would be started on {host}, whose loss it is for, as other hosts are no less loaded"
+                )
             }
         }
     }

@@ -15,7 +15,8 @@ use crate::records::health::HealthFault;
 use crate::records::ids::NodeId;
 use crate::records::time::Elapsed;
 use crate::records::vpn::VpnFault;
-use crate::rules::health::{self, SUSPECTED_MS};
+use crate::rules::health;
+use crate::rules::spare::Spares;
 use crate::state::State;
 
 /// For so long after the return of a host its engines may not have said yet which of their streams play.
@@ -114,13 +115,22 @@ pub enum Keeps {
     MinReplicas(u32),
     /// `MIN_FREE_REPLICAS` needs it.
     MinFreeReplicas(u32),
-    /// `ACEFLEET_SPARE_FOR_HOST` needs it: so many streams run on the fullest host.
+    /// `ACEFLEET_SPARE_FOR_HOST` needs it: so many streams run on another host.
     SpareForHost(u32),
     /// It has not been idle for long enough.
     NotIdle {
         /// Milliseconds that are missing.
         left_ms: u64,
     },
+}
+
+/// What an engine leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leaves {
+    /// Clients do not get it any more.
+    List,
+    /// It stops.
+    Host,
 }
 
 impl fmt::Display for Keeps {
@@ -142,7 +152,7 @@ impl fmt::Display for Keeps {
             Self::SpareForHost(streams) => {
                 write!(
                     f,
-                    "ACEFLEET_SPARE_FOR_HOST keeps as many free as the fullest host has streams, which is {streams}"
+                    "ACEFLEET_SPARE_FOR_HOST keeps as many free as another host has streams, which is {streams}"
                 )
             }
             Self::NotIdle { left_ms } => write!(f, "it is idle for long enough in {} s", s(*left_ms)),
@@ -205,7 +215,9 @@ fn replaced(state: &State, engine: &Engine) -> Option<Unlisted> {
 /// `AUTO_DELETE` and of `/gc`. `None` when it may be unlisted at `now_ms`.
 #[must_use]
 pub fn keeps_listed(state: &State, engine: &Engine, idle_ms: u64, now_ms: Elapsed) -> Option<Keeps> {
-    keeps_in_use(state, engine, idle_ms, now_ms).or_else(|| above_floors(state).err())
+    keeps_in_use(state, engine, idle_ms, now_ms)
+        .or_else(|| above_floors(state).err())
+        .or_else(|| state.ready_spares().needed(engine.node).map(Keeps::SpareForHost))
 }
 
 /// The same without the floors, which need engines and not this one.
@@ -228,7 +240,8 @@ pub(crate) fn keeps_in_use(state: &State, engine: &Engine, idle_ms: u64, now_ms:
     (idle_for < idle_ms).then(|| Keeps::NotIdle { left_ms: idle_ms - idle_for })
 }
 
-/// How many free engines may leave before a floor needs the next one. Those that do not answer yet cannot stand in for one that does.
+/// How many free engines may leave before a floor needs the next one, wherever they are. Those that do not answer yet cannot stand in for
+/// one that does.
 ///
 /// # Errors
 /// The floor that needs every engine that there is.
@@ -243,14 +256,10 @@ pub(crate) fn above_floors(state: &State) -> Result<u32, Keeps> {
     if surplus == 0 {
         return Err(Keeps::MinReplicas(min_replicas));
     }
-    let floor = state.free_floor();
-    if floor.engines == 0 {
-        return Ok(surplus);
-    }
-    match ready_free.saturating_sub(floor.engines) {
-        0 if floor.is_for_host => Err(Keeps::SpareForHost(floor.engines)),
-        0 => Err(Keeps::MinFreeReplicas(floor.engines)),
-        spare => Ok(surplus.min(spare)),
+    match state.policy().min_free_replicas {
+        0 => Ok(surplus),
+        floor if ready_free <= floor => Err(Keeps::MinFreeReplicas(floor)),
+        floor => Ok(surplus.min(ready_free - floor)),
     }
 }
 
@@ -270,6 +279,17 @@ pub fn why_off_network(state: &State, engine: &Engine, now_ms: Elapsed) -> Resul
     in_use(state, engine, now_ms).map_or(Ok(fault), Err)
 }
 
+/// What becomes of an engine that clients do not get any more, or shall not, at `now_ms`.
+///
+/// # Errors
+/// What keeps it as it is.
+pub(crate) fn leaves(state: &State, engine: &Engine, now_ms: Elapsed) -> Result<Leaves, Keeps> {
+    if engine.phase < Phase::Stopping && health::outlasts_suspicion(state, engine, now_ms) {
+        return Ok(Leaves::List);
+    }
+    keeps_running(state, engine, now_ms).map_or(Ok(Leaves::Host), Err)
+}
+
 /// What keeps an engine from being stopped because clients do not get it any more. `None` when it may stop at `now_ms`.
 #[must_use]
 pub fn keeps_running(state: &State, engine: &Engine, now_ms: Elapsed) -> Option<Keeps> {
@@ -279,7 +299,7 @@ pub fn keeps_running(state: &State, engine: &Engine, now_ms: Elapsed) -> Option<
     if state.drain_is_over(engine.node, now_ms) {
         return None;
     }
-    let Some(until) = listed_until_ms(state, engine, now_ms) else { return Some(Keeps::Listed) };
+    let Some(until) = listed_until_ms(state, engine) else { return Some(Keeps::Listed) };
     let left_ms = until.plus(COMES_WITHIN_MS).since(now_ms).max(marked_for(engine, now_ms));
     // Another engine can only be had in the place of one that clients could not use anyway.
     let left_ms = if engine.failing.is_some() && state.is_crowded() { 0 } else { left_ms };
@@ -288,14 +308,11 @@ pub fn keeps_running(state: &State, engine: &Engine, now_ms: Elapsed) -> Option<
 }
 
 /// Until when an engine was listed; `None` while it still is.
-fn listed_until_ms(state: &State, engine: &Engine, now_ms: Elapsed) -> Option<Elapsed> {
+fn listed_until_ms(state: &State, engine: &Engine) -> Option<Elapsed> {
     let drain = state.node(engine.node).filter(|node| state.is_draining(node.info.id));
     let drain_since_ms = drain.map(|node| node.availability_since_ms);
     let taken_off_since_ms = engine.taken_off.as_ref().map(|taken_off| taken_off.since_ms);
-    let failing_since_ms = engine.failing.map(|failing| failing.since_ms).filter(|since_ms| {
-        now_ms.since(*since_ms) >= SUSPECTED_MS || health::mass_failure(state, engine).is_none()
-    });
-    let off = [drain_since_ms, taken_off_since_ms, failing_since_ms];
+    let off = [drain_since_ms, taken_off_since_ms, health::unlisted_since(state, engine)];
     let unlisted_since_ms = off.into_iter().flatten().min()?;
     // A call of before may have been answered later.
     let answered_ms = engine.started_at_ms.max(engine.awaited_until_ms).unwrap_or_default();
@@ -362,7 +379,7 @@ impl State {
         self.engine_count() >= self.policy().max_replicas
     }
 
-    fn supplied(&self) -> impl Iterator<Item = &Arc<Engine>> {
+    pub(crate) fn supplied(&self) -> impl Iterator<Item = &Arc<Engine>> {
         let live =
             self.live_engines().filter(|engine| engine.is_acestream() && engine.phase < Phase::Stopping);
         live.filter(|engine| engine.failing.is_none() && replaced(self, engine).is_none())
@@ -381,17 +398,24 @@ impl State {
         self.supplied().filter(|engine| self.is_free(engine)).count() as u32
     }
 
-    fn is_free(&self, engine: &Engine) -> bool {
+    pub(crate) fn is_free(&self, engine: &Engine) -> bool {
         self.active_streams(engine.id) == 0 && self.mark(engine, self.clock_ms()).is_none()
     }
 
     /// Engines of the supply that have answered, and the free ones among them. Once, those that were being started counted, too.
     fn ready_supply(&self) -> (u32, u32) {
-        let is_ready =
-            |e: &&Arc<Engine>| e.phase == Phase::Running || self.level() < Level::KEEPS_WHAT_IS_READY;
-        let ready = self.supplied().filter(is_ready);
+        let ready = self.supplied().filter(|engine| self.is_ready(engine));
         let both = |(all, free): (u32, u32), e: &Arc<Engine>| (all + 1, free + u32::from(self.is_free(e)));
         ready.fold((0, 0), both)
+    }
+
+    fn is_ready(&self, engine: &Engine) -> bool {
+        engine.phase == Phase::Running || self.level() < Level::KEEPS_WHAT_IS_READY
+    }
+
+    /// What the spare for a host consists of when nothing has to be started any more.
+    pub(crate) fn ready_spares(&self) -> Spares {
+        self.spares(|engine| self.is_ready(engine))
     }
 
     /// True for an engine that is off the list only because it was not needed.

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::records::engine::Engine;
+use crate::records::engine::{Engine, Phase};
 use crate::records::ids::NodeId;
 use crate::records::time::Elapsed;
 use crate::records::vpn::VpnFault;
@@ -14,7 +14,7 @@ const AT_ONCE_MS: u64 = 10_000;
 /// Fewer engines of a host say nothing about the host.
 const LEAST: usize = 3;
 /// For so long a host is suspected: what fails for longer is judged for itself.
-pub(crate) const SUSPECTED_MS: u64 = 60_000;
+const SUSPECTED_MS: u64 = 60_000;
 
 /// Most engines of a host fail at once, for no cause that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,9 +36,12 @@ impl fmt::Display for MassFailure {
     }
 }
 
-/// True for an engine that could serve clients if it were healthy. A VPN that is known to be sick is a cause of its own.
+/// True for an engine that has served clients, and could if it were healthy: one that never answered says nothing about its host.
+/// A VPN that is known to be sick is a cause of its own.
 fn could_serve(state: &State, engine: &Engine) -> bool {
-    engine.is_acestream() && engine.phase.is_serving() && state.vpn_fault(engine) != Some(VpnFault::Unhealthy)
+    engine.is_acestream()
+        && engine.phase == Phase::Running
+        && state.vpn_fault(engine) != Some(VpnFault::Unhealthy)
 }
 
 /// Whether this engine fails together with most engines of its host.
@@ -54,11 +57,35 @@ pub fn mass_failure(state: &State, engine: &Engine) -> Option<MassFailure> {
     is_most(failing, engines).then_some(MassFailure { failing, engines })
 }
 
-/// Whether most engines of a host fail at once.
+/// Whether most engines of a host fail at once, and clients still get them.
 #[must_use]
 pub fn host_failure(state: &State, node: NodeId) -> Option<MassFailure> {
-    let mut failing = state.live_engines().filter(|engine| engine.failing.is_some() && engine.node == node);
-    failing.find_map(|engine| mass_failure(state, engine).filter(|_| could_serve(state, engine)))
+    let failing = state.live_engines().filter(|engine| engine.failing.is_some() && engine.node == node);
+    let mut listed = failing.filter(|engine| engine.taken_off.is_none() && could_serve(state, engine));
+    listed.find_map(|engine| mass_failure(state, engine))
+}
+
+/// Whether most engines of a host fail at once, also those that clients do not get any more.
+pub(crate) fn is_suspected(state: &State, node: NodeId) -> bool {
+    let mut of_host = state.live_engines().filter(|engine| engine.node == node);
+    of_host.any(|engine| mass_failure(state, engine).is_some())
+}
+
+/// Whether an engine that is listed only because its host is suspected has failed for so long that it is judged for itself.
+#[must_use]
+pub(crate) fn outlasts_suspicion(state: &State, engine: &Engine, now_ms: Elapsed) -> bool {
+    let fails_long = engine.failing.is_some_and(|failing| now_ms.since(failing.since_ms) >= SUSPECTED_MS);
+    fails_long && engine.taken_off.is_none() && mass_failure(state, engine).is_some()
+}
+
+/// Since when an engine is off the list because it fails; `None` while it does not, or its host is suspected.
+#[must_use]
+pub(crate) fn unlisted_since(state: &State, engine: &Engine) -> Option<Elapsed> {
+    let failing = engine.failing.filter(|_| mass_failure(state, engine).is_none())?;
+    // Until others of its host answered again it was listed with them.
+    let suspected_until = state.node(engine.node).and_then(|node| node.suspected_until_ms);
+    let with_others = suspected_until.map(|until| until.min(failing.since_ms.plus(SUSPECTED_MS)));
+    Some(failing.since_ms.max(with_others.unwrap_or_default()))
 }
 
 fn at_once(a: Elapsed, b: Elapsed) -> bool {

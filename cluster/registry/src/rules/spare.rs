@@ -1,36 +1,82 @@
-//! How many engines are kept free.
+//! Free engines for the streams of a host that may be lost: they have to be on other hosts.
 
 use std::collections::BTreeMap;
 
+use crate::records::engine::Engine;
 use crate::records::ids::NodeId;
 use crate::state::State;
 
-/// Engines that are kept free.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FreeFloor {
-    /// So many.
-    pub engines: u32,
-    /// `ACEFLEET_SPARE_FOR_HOST` wants more of them than `MIN_FREE_REPLICAS`.
-    pub is_for_host: bool,
+/// What runs on a host, and what is free there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct OfHost {
+    streams: u32,
+    free: u32,
+}
+
+/// Streams and free engines of each host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spares {
+    hosts: BTreeMap<NodeId, OfHost>,
+    free: u32,
+}
+
+impl Spares {
+    /// Free engines that are missing so that the streams of any one host would find as many on the others, and the host that lacks most.
+    #[must_use]
+    pub fn missing(&self) -> Option<(u32, NodeId)> {
+        let lacking =
+            self.hosts.iter().map(|(id, host)| (host.streams.saturating_sub(self.elsewhere(host)), *id));
+        lacking.filter(|(missing, _)| *missing > 0).max()
+    }
+
+    /// The streams of another host that need a free engine of this one.
+    #[must_use]
+    pub fn needed(&self, on: NodeId) -> Option<u32> {
+        let others = self.hosts.iter().filter(|(id, _)| **id != on);
+        others
+            .map(|(_, host)| host)
+            .find(|host| host.streams > 0 && self.elsewhere(host) <= host.streams)
+            .map(|host| host.streams)
+    }
+
+    /// A free engine of this host is none any more.
+    pub(crate) fn lose(&mut self, on: NodeId) {
+        if let Some(host) = self.hosts.get_mut(&on).filter(|host| host.free > 0) {
+            host.free -= 1;
+            self.free -= 1;
+        }
+    }
+
+    fn elsewhere(&self, host: &OfHost) -> u32 {
+        self.free - host.free
+    }
 }
 
 impl State {
-    /// How many engines are kept free: `MIN_FREE_REPLICAS`, or enough for the streams of any one host, if that is wanted.
+    /// Free engines that are missing, of those that are started, too: to `MIN_FREE_REPLICAS`, and to the spare for a host.
     #[must_use]
-    pub fn free_floor(&self) -> FreeFloor {
-        let policy = self.policy();
-        let of_host = if policy.spare_for_host { self.fullest_host() } else { 0 };
-        let engines = policy.min_free_replicas.max(of_host);
-        FreeFloor { engines, is_for_host: of_host > policy.min_free_replicas }
+    pub fn free_missing(&self) -> u32 {
+        let of_spare = self.spares(|_| true).missing().map_or(0, |(missing, _)| missing);
+        self.policy().min_free_replicas.saturating_sub(self.free_supply()).max(of_spare)
     }
 
-    /// Streams on the host that has most of them. One that is lost already can be lost no more.
-    fn fullest_host(&self) -> u32 {
-        let mut streams: BTreeMap<NodeId, usize> = BTreeMap::new();
-        let is_lost = |node| self.is_down(node) || self.is_unavailable(node);
-        for engine in self.live_engines().filter(|engine| engine.is_acestream() && !is_lost(engine.node)) {
-            *streams.entry(engine.node).or_default() += self.active_streams(engine.id);
+    /// What the spare for a host consists of, of engines that `count`; empty where none is wanted. Streams that are lost already can be
+    /// lost no more.
+    #[must_use]
+    pub fn spares(&self, count: impl Fn(&Engine) -> bool) -> Spares {
+        let mut spares = Spares::default();
+        if !self.policy().spare_for_host {
+            return spares;
         }
-        streams.values().max().map_or(0, |most| u32::try_from(*most).unwrap_or(u32::MAX))
+        let live = self.live_engines().filter(|engine| engine.is_acestream());
+        for engine in live.filter(|engine| !self.is_down(engine.node) && !self.is_lost(engine)) {
+            let streams = u32::try_from(self.active_streams(engine.id)).unwrap_or(u32::MAX);
+            spares.hosts.entry(engine.node).or_default().streams += streams;
+        }
+        for engine in self.supplied().filter(|engine| self.is_free(engine) && count(engine)) {
+            spares.hosts.entry(engine.node).or_default().free += 1;
+            spares.free += 1;
+        }
+        spares
     }
 }

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use acefleet_registry::cause::Cause;
 use acefleet_registry::engine::Health;
-use acefleet_registry::plan::stop_idle;
-use acefleet_registry::rules::spare::FreeFloor;
+use acefleet_registry::node::Wanted;
+use acefleet_registry::plan::waits::Shortage;
+use acefleet_registry::plan::{Wait, next, stop_idle};
 use acefleet_registry::{Command, EngineId, Level, NodeId, Reply};
 
-use crate::support::{World, perform, plan, playing};
+use crate::support::{World, perform, plan, playing, watch};
 
 fn settle(world: &mut World) {
     perform(world, |world| plan(&world.state, &world.eligible(), world.now));
@@ -21,6 +23,16 @@ fn world(min_free: u32) -> World {
         policy.max_replicas = 30;
     });
     world
+}
+
+/// Free engines on other hosts.
+fn free_outside(world: &World, node: u64) -> usize {
+    let free = world.state.published_engines().filter(|engine| {
+        engine.taken_off.is_none()
+            && world.state.active_streams(engine.id) == 0
+            && engine.node != NodeId(node)
+    });
+    free.count()
 }
 
 /// Starts so many streams on engines of this host.
@@ -41,15 +53,52 @@ fn the_fullest_host_can_be_lost() {
     assert_eq!(world.state.free_supply(), 1, "without streams MIN_FREE_REPLICAS counts");
     play(&mut world, 1, 2);
     play(&mut world, 2, 4);
-    assert_eq!(world.state.free_floor(), FreeFloor { engines: 4, is_for_host: true });
     settle(&mut world);
-    assert_eq!(world.state.free_supply(), 4);
+    assert_eq!(world.state.free_missing(), 0);
+    assert_eq!(free_outside(&world, 2), 4, "none is started on the host itself");
     // It keeps them from being taken away, too.
-    assert_eq!(stop_idle(&world.state, 0, &acefleet_registry::cause::Cause::Idle, world.now), vec![]);
+    assert_eq!(stop_idle(&world.state, 0, &Cause::Idle, world.now), vec![]);
     world.finish("k2|s0");
     world.finish("k2|s1");
-    let stops = stop_idle(&world.state, 0, &acefleet_registry::cause::Cause::Idle, world.now);
-    assert_eq!(stops.len(), 4, "six are free and two are needed: {stops:?}");
+    let stops = stop_idle(&world.state, 0, &Cause::Idle, world.now);
+    assert_eq!(stops.len(), 4, "six are free, and two streams run on each of two hosts: {stops:?}");
+    for stop in stops {
+        world.run(stop);
+    }
+    assert_eq!((free_outside(&world, 1), free_outside(&world, 2)), (2, 2));
+    world.run(Command::NodeUnavailable { node: NodeId(2), answering: Some(BTreeSet::<EngineId>::new()) });
+    assert_eq!(world.state.free_supply(), 2, "its two viewers find two others");
+}
+
+#[test]
+fn free_engines_of_the_host_itself_are_no_spare() {
+    let mut world = world(0);
+    play(&mut world, 1, 4);
+    world.finish("k1|s0");
+    world.finish("k1|s1");
+    // Two streams, and two free engines beside them.
+    assert_eq!(world.state.free_missing(), 2);
+    settle(&mut world);
+    assert_eq!((world.state.free_missing(), free_outside(&world, 1)), (0, 2));
+    let stops = stop_idle(&world.state, 0, &Cause::Idle, world.now);
+    let own = stops.iter().all(|stop| match stop {
+        Command::EngineStop { engine, .. } => world.engine(*engine).node == NodeId(1),
+        _ => false,
+    });
+    assert!(stops.len() == 2 && own, "{stops:?}");
+}
+
+#[test]
+fn a_spare_that_would_start_on_the_host_itself_is_not_started_and_says_why() {
+    let mut world = world(0);
+    for node in [2, 3] {
+        world.run(Command::NodeAvailability { node: NodeId(node), availability: Wanted::Cordoned });
+    }
+    play(&mut world, 1, 2);
+    let plan = next(&world.state, &watch(&world.state, &world.eligible()), world.now);
+    assert_eq!(plan.commands, vec![]);
+    let why = Shortage::OnlyThere { host: world.state.node_name(NodeId(1)) };
+    assert!(plan.waits.contains(&Wait::Floor { missing: 2, why }), "{:?}", plan.waits);
 }
 
 #[test]
@@ -57,13 +106,19 @@ fn a_host_that_is_lost_can_be_lost_no_more() {
     let mut world = world(0);
     play(&mut world, 1, 1);
     play(&mut world, 2, 3);
-    assert_eq!(world.state.free_floor().engines, 3);
+    assert_eq!(world.state.free_missing(), 3);
     world.run(Command::NodeUnavailable { node: NodeId(2), answering: Some(BTreeSet::<EngineId>::new()) });
-    assert_eq!(world.state.free_floor().engines, 1);
+    assert_eq!(world.state.free_missing(), 1);
+    // Its node died, and its engines play on: they can still be lost.
+    let playing =
+        world.state.live_engines().filter(|engine| engine.node == NodeId(2)).map(|engine| engine.id);
+    let answering = Some(playing.collect::<BTreeSet<EngineId>>());
+    world.run(Command::NodeUnavailable { node: NodeId(2), answering });
+    assert_eq!(world.state.free_missing(), 3);
     world.run(Command::NodeUnavailable { node: NodeId(2), answering: None });
-    assert_eq!(world.state.free_floor().engines, 3);
+    assert_eq!(world.state.free_missing(), 3);
     world.policy(|policy| policy.spare_for_host = false);
-    assert_eq!(world.state.free_floor(), FreeFloor { engines: 0, is_for_host: false });
+    assert_eq!(world.state.free_missing(), 0);
 }
 
 #[test]

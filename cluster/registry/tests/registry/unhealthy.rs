@@ -229,6 +229,11 @@ fn a_host_is_suspected_for_a_minute_only() {
     assert!(planned(&world).iter().all(|command| !matches!(command, Command::EngineStop { .. })));
     world.wait_ms(1_000);
     settle(&mut world);
+    assert!(engines.iter().all(|engine| world.state.engine(engine.id).unwrap().phase.is_live()));
+    assert!(engines.iter().all(|engine| !listed(&world).contains(&engine.id)));
+    // Clients may still be on their way to them.
+    world.wait_ms(36_000);
+    settle(&mut world);
     assert!(engines.iter().all(|engine| !world.state.engine(engine.id).unwrap().phase.is_live()));
     assert_eq!(listed(&world).len(), 3, "all of them are replaced");
 }
@@ -259,6 +264,58 @@ fn a_vpn_that_is_known_to_be_sick_is_no_fault_of_the_host() {
     assert!(host_failure(&world.state, NodeId(1)).is_some());
     assert_eq!(listed(&world).len(), 3);
     tell(&mut world, VpnHealth::Unhealthy);
+    assert_eq!(host_failure(&world.state, NodeId(1)), None);
+    assert_eq!(listed(&world), []);
+}
+
+/// Lets engines of a suspected host fail, and those of them that are named answer again after `wait_ms`.
+fn fail_all(world: &mut World, engines: &[Engine], wait_ms: u64, answer: usize) {
+    for engine in engines {
+        fail(world, engine.id);
+    }
+    world.wait_ms(wait_ms);
+    for engine in &engines[..answer] {
+        world.run(Command::EngineHealth { engine: engine.id, health: Health::Healthy, fault: None });
+    }
+}
+
+#[test]
+fn those_that_answer_last_on_a_suspected_host_do_not_stop_at_once() {
+    let mut world = world(1, 20);
+    let engines: Vec<_> = (0..10).map(|_| (*world.running()).clone()).collect();
+    fail_all(&mut world, &engines, 40_000, 5);
+    assert_eq!(host_failure(&world.state, NodeId(1)), None, "most of them answer");
+    let stops = |world: &World| {
+        let stops = |command: &Command| matches!(command, Command::EngineStop { .. });
+        planned(world).into_iter().filter(stops).count()
+    };
+    assert_eq!(stops(&world), 0, "clients had them a moment ago");
+    world.wait_ms(36_000);
+    assert_eq!(stops(&world), 5);
+}
+
+#[test]
+fn an_engine_in_use_is_judged_for_itself_after_a_minute_of_suspicion() {
+    let mut world = world(1, 20);
+    let engines: Vec<_> = (0..3).map(|_| (*world.running()).clone()).collect();
+    world.begin(playing("k", "s", engines[0].ports.host_http));
+    fail_all(&mut world, &engines, 59_000, 0);
+    assert!(listed(&world).contains(&engines[0].id));
+    world.wait_ms(1_000);
+    settle(&mut world);
+    assert!(!listed(&world).contains(&engines[0].id));
+    assert!(world.state.engine(engines[0].id).unwrap().phase.is_live(), "its viewer keeps it");
+    assert_eq!(host_failure(&world.state, NodeId(1)), None, "other starts are slow no more");
+}
+
+#[test]
+fn engines_that_never_answered_say_nothing_about_their_host() {
+    let mut world = world(1, 20);
+    for _ in 0..3 {
+        let Reply::Engine(engine) = world.run(Command::Reserve(world.ask_on(1))) else { panic!("refused") };
+        world.start(engine.id);
+        fail(&mut world, engine.id);
+    }
     assert_eq!(host_failure(&world.state, NodeId(1)), None);
     assert_eq!(listed(&world), []);
 }

@@ -347,8 +347,12 @@ fn check_engines(before: &State, after: &State, command: &Command) -> Checked {
         ensure!(!unlisted_now || before.active_streams(*engine) == 0, "engine {engine} unlisted in use");
         ensure!(!unlisted_now || after.supply() >= after.policy().min_replicas, "the floor was broken");
         ensure!(
-            !unlisted_now || after.free_supply() >= after.free_floor().engines,
+            !unlisted_now || after.free_supply() >= after.policy().min_free_replicas,
             "the free floor was broken"
+        );
+        ensure!(
+            !unlisted_now || after.free_missing() <= before.free_missing(),
+            "the spare for a host was broken"
         );
     }
     if let Command::EngineStop { engine, when, .. } = command {
