@@ -3,7 +3,8 @@
 //!
 //! What was known before the first release is [`Level::FIRST`]: data directories and protocols of earlier programs are refused.
 //!
-//! To add a command: give its variant in [`Command`] a line in [`Command::level`], with the number of [`Level::CURRENT`]. Raise
+//! To add a command: give its variant in [`Command`] a line in [`Command::level`], with a constant of its own and never [`Level::CURRENT`], which
+//! moves on with the next release. Raise
 //! [`Level::CURRENT`] by one only with the first command after a release; those of one release share their level. A new field
 //! in an old command needs the same care when a node that skips it would come to another state: let [`Command::level`] look at
 //! the field. The same goes for everything that `apply` writes in answer to an old command, texts for people included: replicas of one
@@ -28,6 +29,8 @@ pub struct Level(pub u32);
 impl Level {
     /// What programs know that have never raised the level of their cluster: all that came before the first release.
     pub const FIRST: Self = Self(1);
+    /// What the first release after it knows.
+    pub const SECOND: Self = Self(2);
     /// From here on a host that lacks the image is none that could have taken the engine that failed on another.
     pub const LACKING_IS_UNSOUND: Self = Self(2);
     /// From here on the engines of a host that is down are kept for streams whose end nobody has seen.
@@ -78,10 +81,10 @@ impl Command {
         match self {
             Self::NodeDocker { docker: DockerState::Stopping, .. }
             | Self::NodeReplaced { .. }
-            | Self::NodeUnavailable { .. }
-            | Self::StreamSilence { .. }
-            | Self::StreamsSeen { .. }
-            | Self::EngineHealth { fault: Some(_), .. } => Level::CURRENT,
+            | Self::StreamSilence { .. } => Level::SECOND,
+            Self::NodeUnavailable { .. } => Level::GIVES_UP_LOST_ENGINES,
+            Self::StreamsSeen { .. } => Level::FINDS_STREAMS,
+            Self::EngineHealth { fault: Some(_), .. } => Level::REPLACES_UNHEALTHY,
             Self::SetPolicy(policy) if policy.spare_for_host => Level::SPARES_FOR_HOST,
             Self::NodeUp(_)
             | Self::NodeDocker { .. }
