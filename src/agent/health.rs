@@ -6,10 +6,17 @@ use std::time::{Duration, Instant};
 use acefleet_registry::engine::Health;
 use acefleet_registry::health::HealthFault;
 
-/// An engine that has never answered may take so long to start.
-pub const STARTS_WITHIN: Duration = Duration::from_secs(30);
 /// An engine whose answers are late for so long is unhealthy.
 const LATE_FOR: Duration = Duration::from_secs(10);
+
+/// What an operator sets.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Failures in a row that make an engine unhealthy.
+    pub failures: u32,
+    /// How long an engine that has never answered may take to start.
+    pub starts_within: Duration,
+}
 
 /// What a probe found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,8 +65,8 @@ impl Debounce {
         self.failures > 0 || self.late_since.is_some() || self.health == Health::Unhealthy
     }
 
-    /// Takes in what one probe found. `threshold` failures in a row make the engine unhealthy.
-    pub fn note(&mut self, seen: Seen, now: Instant, threshold: u32) {
+    /// Takes in what one probe found.
+    pub fn note(&mut self, seen: Seen, now: Instant, limits: Limits) {
         match seen {
             Seen::Answer => *self = Self::new(Health::Healthy),
             Seen::Late => {
@@ -75,8 +82,8 @@ impl Debounce {
             Seen::Failure(fault) => {
                 self.failures = self.failures.saturating_add(1);
                 let since = *self.never_since.get_or_insert(now);
-                let may_start = self.is_starting() && now.duration_since(since) < STARTS_WITHIN;
-                if self.failures >= threshold.max(1) && !may_start {
+                let may_start = self.is_starting() && now.duration_since(since) < limits.starts_within;
+                if self.failures >= limits.failures.max(1) && !may_start {
                     self.fail(fault);
                 }
             }
@@ -100,12 +107,16 @@ mod tests {
     const HUNG: Seen = Seen::Failure(HealthFault::NoAnswer);
     const CLOSED: Seen = Seen::Failure(HealthFault::PortClosed);
 
+    fn limits(failures: u32) -> Limits {
+        Limits { failures, starts_within: Duration::from_secs(30) }
+    }
+
     /// Probes as (millisecond, what was seen) and the health after each.
     fn run(first: Health, threshold: u32, probes: &[(u64, Seen)]) -> Vec<Health> {
         let start = Instant::now();
         let mut debounce = Debounce::new(first);
         let mut note = |(at, seen): &(u64, Seen)| {
-            debounce.note(*seen, start + Duration::from_millis(*at), threshold);
+            debounce.note(*seen, start + Duration::from_millis(*at), limits(threshold));
             debounce.verdict().0
         };
         probes.iter().map(&mut note).collect()
@@ -138,10 +149,10 @@ mod tests {
     fn the_first_fault_is_kept() {
         let mut debounce = Debounce::new(Healthy);
         for seen in [CLOSED, CLOSED, HUNG] {
-            debounce.note(seen, Instant::now(), 2);
+            debounce.note(seen, Instant::now(), limits(2));
         }
         assert_eq!(debounce.verdict(), (Unhealthy, Some(HealthFault::PortClosed)));
-        debounce.note(Answer, Instant::now(), 2);
+        debounce.note(Answer, Instant::now(), limits(2));
         assert_eq!(debounce.verdict(), (Healthy, None));
         assert!(!debounce.is_suspect());
     }

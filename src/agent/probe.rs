@@ -17,7 +17,7 @@ use futures::FutureExt;
 use tokio::task::JoinSet;
 
 use crate::agent::context::Context;
-use crate::agent::health::{Debounce, STARTS_WITHIN, Seen};
+use crate::agent::health::{Debounce, Limits, Seen};
 use crate::agent::probe_ask::{Failed, Version, ask, version};
 
 /// Time for one answer.
@@ -143,22 +143,26 @@ impl Watched {
         let hung = Seen::Failure(HealthFault::NoAnswer);
         let is_alive = seen == hung && ctx.signs.is_alive(id, ctx.config.collect_interval, now);
         let seen = if is_alive { Seen::Late } else { seen };
-        self.debounce.note(seen, now, ctx.config.health_failure_threshold);
+        let config = &ctx.config;
+        let limits =
+            Limits { failures: config.health_failure_threshold, starts_within: config.engine_starts_within };
+        self.debounce.note(seen, now, limits);
         self.suspect_since = match self.debounce.is_suspect() {
             true => self.suspect_since.or(Some(now)),
             false => None,
         };
         // An answer leaves the rhythm as it is.
         if seen != Seen::Answer {
-            self.due = self.due.min(now + self.period(ctx.config.health_interval, now));
+            self.due =
+                self.due.min(now + self.period(config.health_interval, config.engine_starts_within, now));
         }
     }
 
     /// Time between two probes.
-    fn period(&self, interval: Duration, now: Instant) -> Duration {
+    fn period(&self, interval: Duration, starts_within: Duration, now: Instant) -> Duration {
         let lasts = |since: Instant, limit: Duration| now.duration_since(since) < limit;
         let period = match self.suspect_since {
-            _ if self.debounce.is_starting() && lasts(self.since, STARTS_WITHIN * 2) => STARTING,
+            _ if self.debounce.is_starting() && lasts(self.since, starts_within * 2) => STARTING,
             Some(since) if lasts(since, SUSPECT_FOR) => SUSPECT,
             _ => interval,
         };
@@ -186,7 +190,7 @@ impl Prober {
                 watched.note(Seen::Failure(HealthFault::NoAnswer), id, &self.ctx, now);
             }
             if watched.due <= now {
-                watched.due = now + watched.period(interval, now);
+                watched.due = now + watched.period(interval, self.ctx.config.engine_starts_within, now);
                 if watched.open.len() < OPEN_MAX {
                     watched.open.push((now, false));
                     let (ctx, client) = (Arc::clone(&self.ctx), self.client.clone());
@@ -371,14 +375,15 @@ mod tests {
         let begun = Instant::now();
         let s = Duration::from_secs;
         let mut watched = Watched::of(Health::Unknown, begun);
-        assert_eq!(watched.period(s(2), begun), STARTING);
-        assert_eq!(watched.period(s(2), begun + STARTS_WITHIN * 2), s(2));
+        let boot = s(30);
+        assert_eq!(watched.period(s(2), boot, begun), STARTING);
+        assert_eq!(watched.period(s(2), boot, begun + boot * 2), s(2));
         watched.debounce = Debounce::new(Health::Healthy);
-        assert_eq!(watched.period(s(2), begun), s(2));
+        assert_eq!(watched.period(s(2), boot, begun), s(2));
         watched.suspect_since = Some(begun);
-        assert_eq!(watched.period(s(2), begun), SUSPECT);
-        assert_eq!(watched.period(s(2), begun + SUSPECT_FOR), s(2));
-        assert_eq!(watched.period(Duration::from_millis(50), begun), Duration::from_millis(50));
+        assert_eq!(watched.period(s(2), boot, begun), SUSPECT);
+        assert_eq!(watched.period(s(2), boot, begun + SUSPECT_FOR), s(2));
+        assert_eq!(watched.period(Duration::from_millis(50), boot, begun), Duration::from_millis(50));
     }
 
     #[test]

@@ -83,6 +83,7 @@ fn read(r: &mut Reader) -> Option<Config> {
         monitor_interval: r.seconds("MONITOR_INTERVAL_S"),
         health_interval: r.seconds("HEALTH_CHECK_INTERVAL_S"),
         health_failure_threshold: r.small_count("HEALTH_FAILURE_THRESHOLD"),
+        engine_starts_within: r.seconds("HEALTH_UNHEALTHY_GRACE_PERIOD_S"),
         max_concurrent_provisions: r.small_count("MAX_CONCURRENT_PROVISIONS") as usize,
         min_provision_interval: r.seconds("MIN_PROVISION_INTERVAL_S"),
         debug_mode: r.flag("DEBUG_MODE"),

@@ -50,7 +50,6 @@ pub const RETIRED: &[Retired] = &[
     inert("ACE_HTTP_RANGE", PORTS),
     inert("DEBUG_LOG_DIR", "logs go to standard error, see ACEFLEET_LOG"),
     inert("LOG_LEVEL", "ACEFLEET_LOG sets what is logged"),
-    inert("HEALTH_UNHEALTHY_GRACE_PERIOD_S", UNHEALTHY),
     inert("HEALTH_REPLACEMENT_COOLDOWN_S", UNHEALTHY),
     inert(
         "HEALTH_CHECK_TIMEOUT_S",

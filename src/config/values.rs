@@ -117,6 +117,8 @@ pub struct Config {
     pub health_interval: Duration,
     /// `HEALTH_FAILURE_THRESHOLD`: failed probes in a row that make an engine unhealthy.
     pub health_failure_threshold: u32,
+    /// `HEALTH_UNHEALTHY_GRACE_PERIOD_S`: how long an engine that has never answered may take to start.
+    pub engine_starts_within: Duration,
     /// `MAX_CONCURRENT_PROVISIONS`: containers that a host creates at once; further ones wait.
     pub max_concurrent_provisions: usize,
     /// `MIN_PROVISION_INTERVAL_S`: time between two creations on a host.

@@ -121,17 +121,23 @@ pub(super) fn started(
     failures::started(state, &engine);
     let message = format!("{} started on {}", engine.container_name, state.node_name(engine.node));
     note(state, EventType::Engine, "created", message, Some(&container_id), None);
-    let reply = Reply::Engine(state.put_engine(engine.clone()));
-    unlist_replaced(state, &engine);
-    reply
+    Reply::Engine(state.put_engine(engine))
 }
 
-/// The unhealthy engine in whose place this one runs is not needed any more, also if it recovers.
+/// The unhealthy engine in whose place this one answers is not needed any more, also if it recovers later.
 fn unlist_replaced(state: &mut State, engine: &Engine) {
     let Some(sick) = engine.replaces.and_then(|id| state.engine(id)).cloned() else { return };
     if sick.failing.is_some() && sick.taken_off.is_none() && sick.phase < Phase::Stopping {
-        unlist(state, &sick, &Cause::Unhealthy, true);
+        unlist_sick(state, &sick, &Cause::Unhealthy);
     }
+}
+
+/// Takes an unhealthy engine off the list. Whether its start had failed was open while its host was suspected.
+fn unlist_sick(state: &mut State, engine: &Engine, cause: &Cause) -> Reply {
+    if health::mass_failure(state, engine).is_some() {
+        failures::unhealthy(state, engine);
+    }
+    unlist(state, engine, cause, true)
 }
 
 pub(super) fn failed(state: &mut State, id: EngineId, cause: &Cause, message: &str) -> Reply {
@@ -186,7 +192,8 @@ pub(super) fn health(state: &mut State, id: EngineId, health: Health, fault: Opt
         let text = format!("{} is {adjective}{why}", engine.container_name);
         note(state, EventType::Health, category, text, engine.container_id.as_ref(), None);
     }
-    if health == Health::Healthy && engine.phase == Phase::Starting {
+    let answers_first = health == Health::Healthy && engine.phase == Phase::Starting;
+    if answers_first {
         engine.phase = Phase::Running;
     }
     if health == Health::Healthy {
@@ -196,9 +203,17 @@ pub(super) fn health(state: &mut State, id: EngineId, health: Health, fault: Opt
     if engine.is_acestream() && state.level() >= Level::REPLACES_UNHEALTHY {
         let since_ms = engine.failing.map_or(state.tables.clock_ms, |failing| failing.since_ms);
         let failing = || Failing { since_ms, fault: fault.unwrap_or(HealthFault::Other) };
+        let failed_before = engine.failing.is_some();
         engine.failing = (health == Health::Unhealthy).then(failing);
+        if engine.failing.is_some() && !failed_before && health::mass_failure(state, &engine).is_none() {
+            failures::unhealthy(state, &engine);
+        }
     }
-    Reply::Engine(state.put_engine(engine))
+    let reply = Reply::Engine(state.put_engine(engine.clone()));
+    if answers_first {
+        unlist_replaced(state, &engine);
+    }
+    reply
 }
 
 /// Notes until when a host was suspected, as one of its engines is about to answer, or to leave. Those that fail may then be judged for
@@ -232,7 +247,7 @@ pub(super) fn stop(state: &mut State, id: EngineId, cause: &Cause, when: StopWhe
             Err(keeps) => keeps,
         },
         StopWhen::Unused => match leaves(state, &engine, now) {
-            Ok(Leaves::List) => return unlist(state, &engine, cause, true),
+            Ok(Leaves::List) => return unlist_sick(state, &engine, cause),
             Ok(Leaves::Host) => return drain(state, &engine, cause),
             Err(keeps) => keeps,
         },

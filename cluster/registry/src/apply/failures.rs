@@ -4,13 +4,14 @@ use crate::apply::note;
 use crate::level::Level;
 use crate::records::breaker::{Breaker, BreakerKind, BreakerState};
 use crate::records::cause::Cause;
-use crate::records::engine::Engine;
+use crate::records::engine::{Engine, Phase};
 use crate::records::event::EventType;
 use crate::records::group::Group;
+use crate::records::health::HealthFault;
 use crate::records::ids::NodeId;
 use crate::records::node::Node;
 use crate::records::time::Elapsed;
-use crate::rules::failing::{blamed, died_young};
+use crate::rules::failing::{blamed, died_young, is_young};
 use crate::rules::hosts;
 use crate::state::State;
 
@@ -63,6 +64,26 @@ pub(super) fn gone(state: &mut State, engine: &Engine, cause: &Cause, message: &
         let message = format!("it ended after {} s: {message}", lived_ms / 1_000);
         count(state, engine, cause, lived_ms, &message);
     }
+}
+
+/// The engine fails its health checks. If it has never answered, or did so for less than a minute, its start has failed. One that
+/// somebody paused may be good.
+pub(super) fn unhealthy(state: &mut State, engine: &Engine) {
+    let Some(failing) = engine.failing.filter(|failing| failing.fault != HealthFault::Paused) else { return };
+    if state.level() < Level::COUNTS_YOUNG_ENDS || engine.ending.is_some() {
+        return;
+    }
+    let lived_ms = engine.started_at_ms.map_or(0, |started| failing.since_ms.since(started));
+    let (cause, what) = match engine.phase {
+        // As with a container that never ran, another host may do better.
+        Phase::Starting => (Cause::StartupTimeout, "it has not answered since its start".to_owned()),
+        _ if is_young(engine, failing.since_ms) => {
+            (Cause::Unhealthy, format!("it was unhealthy after {} s", lived_ms / 1_000))
+        }
+        _ => return,
+    };
+    let lived_ms = if engine.phase == Phase::Starting { 0 } else { lived_ms };
+    count(state, engine, &cause, lived_ms, &format!("{what}: {}", failing.fault));
 }
 
 fn count(state: &mut State, engine: &Engine, cause: &Cause, lived_ms: u64, message: &str) {

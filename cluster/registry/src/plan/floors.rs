@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::command::{Command, Reserve};
+use crate::plan::suspected::Suspected;
 use crate::plan::waits::Shortage;
 use crate::plan::{Plan, Wait, replacements};
 use crate::records::breaker::{BreakerKind, BreakerState, FIRST_REST_MS};
@@ -11,7 +12,6 @@ use crate::records::group::Group;
 use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::time::Elapsed;
 use crate::rules::admission::{self, Decision};
-use crate::rules::health;
 use crate::rules::load::{self, Load};
 use crate::state::State;
 
@@ -72,8 +72,11 @@ pub(super) fn missing(
     let is_ready = |(id, spec): &&(EngineId, EngineSpec)| {
         (spec.image.is_none() || may_be_tried(spec)) && !is_held(*id, spec)
     };
-    let ready = owed.iter().filter(is_ready).cloned();
+    let mut suspected = Suspected::of(state, now_ms);
+    let ready = owed.iter().filter(is_ready).filter(|(id, _)| suspected.may_replace(*id)).cloned();
     let ready: Vec<(EngineId, EngineSpec)> = ready.collect();
+    // What waits for its turn is no gap that others fill meanwhile.
+    let lacking = lacking.saturating_sub(suspected.waiting());
     let Count { replacing, others, held_back } = count(state, active, lacking, ready.len() as u32, now_ms);
     let reserve = Reserve { only_below: Some(supply + replacing + others), ..plain.clone() };
     let replacement = |(id, spec)| Reserve { spec, replaces: Some(id), ..reserve.clone() };
@@ -110,10 +113,7 @@ fn count(state: &State, active: &BTreeSet<NodeId>, lacking: u32, owed: u32, now_
         counted.fold(0u32, |sum, load| sum.saturating_add(state.room_on(load)))
     };
     let under_way = state.live_engines().filter(|engine| engine.phase == Phase::Reserved).count();
-    // What failed with a host may be back in a moment.
-    let is_failing = state.nodes().any(|node| health::host_failure(state, node.info.id).is_some());
-    let at_once = if is_failing { 1 } else { AT_ONCE_ON_A_HOST };
-    let portion = (at_once * plain.len()).saturating_sub(under_way);
+    let portion = (AT_ONCE_ON_A_HOST * plain.len()).saturating_sub(under_way);
     let wanted = wanted.min(room(&|_| true)).min(state.engines_with_ports(&plain));
     let wanted = wanted.min(u32::try_from(portion).unwrap_or(u32::MAX));
     let at_once = wanted.min(room(&|load| host_rests_for(state, load.node, now_ms) == 0));

@@ -13,6 +13,7 @@ mod liveness;
 mod members;
 mod replacements;
 mod reservations;
+mod suspected;
 mod unlisted;
 mod vpn;
 pub mod waits;

@@ -94,7 +94,7 @@ impl Cause {
             Self::DockerError | Self::Conflict | Self::StartupTimeout | Self::Vanished | Self::Other(_) => {
                 Blames::Host
             }
-            Self::Exited | Self::Oom => Blames::Content,
+            Self::Exited | Self::Oom | Self::Unhealthy => Blames::Content,
             Self::DockerUnavailable
             | Self::HostSilent
             | Self::ImagePulling
@@ -108,7 +108,6 @@ impl Cause {
             | Self::IdleTtl
             | Self::Idle
             | Self::Drained
-            | Self::Unhealthy
             | Self::VpnMisplaced
             | Self::VpnUnhealthy
             | Self::VpnPortChanged

@@ -1,6 +1,6 @@
 //! What failures of starts count against, and what that holds back.
 //!
-//! A start has failed when the engine never ran, or ended by itself within a minute. An engine that was started after the newest
+//! A start has failed when the engine never ran, never answered, or ended by itself or got unhealthy within a minute. An engine that was started after the newest
 //! failure and has lived for a minute proves that what it shares works. Time alone proves it, so nobody has to write that.
 
 use std::collections::BTreeSet;
@@ -54,7 +54,9 @@ pub(crate) fn died_young(state: &State, engine: &Engine, cause: &Cause) -> Optio
     let lived_ms = state.clock_ms().since(started_at);
     // Docker was away meanwhile, and may have taken it along.
     let outlived_docker = state.node(engine.node).and_then(|node| node.docker_since_ms) > Some(started_at);
-    let by_itself = cause.is_of_itself() && engine.ending.is_none() && !outlived_docker;
+    // What was unhealthy has been counted as that.
+    let by_itself =
+        cause.is_of_itself() && engine.ending.is_none() && engine.failing.is_none() && !outlived_docker;
     (by_itself && lived_ms < YOUNG_MS).then_some(lived_ms)
 }
 
@@ -83,7 +85,7 @@ fn works_elsewhere(state: &State, engine: &Engine, lived_ms: u64) -> bool {
     };
     let outlives = |e: &Engine| {
         let age_ms = e.started_at_ms.map_or(0, |at| state.clock_ms().since(at));
-        e.phase.is_serving() && e.health != Health::Unhealthy && age_ms > lived_ms
+        e.phase == Phase::Running && e.health != Health::Unhealthy && age_ms > lived_ms
     };
     let plain = |e: &Engine| e.is_acestream() && !e.spec.is_chosen();
     state.live_engines().any(|e| plain(e) && sound(e.node) && outlives(e))
@@ -127,7 +129,8 @@ impl State {
         if self.level() < Level::COUNTS_YOUNG_ENDS {
             return None;
         }
-        let tried = self.live_engines().filter(|e| e.phase.is_serving() && group.covers(e));
+        let works = |e: &Engine| e.phase == Phase::Running && e.failing.is_none();
+        let tried = self.live_engines().filter(|e| works(e) && group.covers(e));
         let since = tried.filter_map(|e| e.started_at_ms).filter(|at| *at > failed_at).min()?;
         (now_ms.since(since) >= YOUNG_MS).then(|| since.plus(YOUNG_MS))
     }

@@ -148,6 +148,7 @@ fn at_the_maximum_one_more_is_started_for_a_sick_one() {
     let ask = Reserve { automatic: true, ..world.ask() };
     assert_eq!(refusal(world.run(Command::Reserve(ask))), RefusalCode::MaxCapacity);
     world.begin(playing("k", "s", engines[0].ports.host_http));
+    world.wait_ms(60_000);
     fail(&mut world, engines[0].id);
     settle(&mut world);
     assert_eq!((world.state.live_engines().count(), listed(&world).len()), (4, 3));
@@ -212,9 +213,44 @@ fn most_engines_of_a_host_failing_at_once_stay_listed_and_are_replaced_one_by_on
     assert_eq!(listed(&world).len(), 10);
     assert_eq!(world.state.supply(), 7, "they count in no floor all the same");
     let started = planned(&world);
-    assert_eq!(started.len(), 2, "one for each host, not all three: {started:?}");
+    assert_eq!(started.len(), 1, "one for the suspected host, not all three: {started:?}");
     let first = support::engine(world.run(started[0].clone()));
     assert_eq!(first.node, NodeId(2), "the suspected host comes last");
+    // The next one waits until that answers, and a while longer.
+    world.start(first.id);
+    world.wait_ms(5_000);
+    assert_eq!(planned(&world), vec![]);
+    assert_eq!(listed(&world).len(), 11, "it has not answered, so it stands in for nobody yet");
+    recover(&mut world, first.id);
+    assert_eq!(planned(&world).len(), 1);
+}
+
+#[test]
+fn a_fault_of_all_hosts_costs_a_full_floor_one_engine_for_each_and_pause() {
+    let mut world = world(3, 10);
+    world.policy(|policy| (policy.min_replicas, policy.max_replicas) = (12, 12));
+    settle(&mut world);
+    world.wait_ms(60_000);
+    let engines: Vec<EngineId> = world.state.live_engines().map(|engine| engine.id).collect();
+    assert_eq!(engines.len(), 12);
+    engines.iter().for_each(|id| fail(&mut world, *id));
+    // What is started answers no better.
+    for _ in 0..30 {
+        for command in planned(&world) {
+            if let Reply::Engine(engine) = world.run(command)
+                && engine.phase == Phase::Reserved
+            {
+                world.start(engine.id);
+            }
+        }
+        world.wait_ms(1_000);
+    }
+    let live = world.state.live_engines().count();
+    assert!(live <= 13, "one above the maximum of 12, and there are {live}");
+    assert!(
+        engines.iter().all(|id| world.state.engine(*id).unwrap().phase.is_live()),
+        "they may be back in a moment"
+    );
 }
 
 #[test]
