@@ -52,6 +52,8 @@ pub struct VpnSoft {
     pub provider: Option<String>,
     /// What is wrong with Docker or the control server, for people.
     pub error: Option<String>,
+    /// Why it counts as healthy although Docker's health check fails, for people.
+    pub overruled: Option<String>,
     /// When it was inspected, as the owner knew the time of day.
     pub last_check_ms: Option<WallMs>,
 }

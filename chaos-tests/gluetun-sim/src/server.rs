@@ -22,7 +22,8 @@ pub fn control(sim: Arc<Sim>) -> Router {
 /// The health server.
 pub fn health(sim: Arc<Sim>) -> Router {
     let check = |State(sim): State<Arc<Sim>>| async move {
-        match sim.now().healthy {
+        let now = sim.now();
+        match now.healthy && now.tunnel {
             true => StatusCode::OK,
             false => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -62,7 +63,7 @@ async fn answer(State(sim): State<Arc<Sim>>, request: Request) -> Response {
             "country": "Netherlands",
             "city": "Amsterdam",
         }),
-        "GET /v1/vpn/status" => json!({ "status": if now.healthy { "running" } else { "stopped" } }),
+        "GET /v1/vpn/status" => json!({ "status": if now.tunnel { "running" } else { "stopped" } }),
         _ => return StatusCode::NOT_FOUND.into_response(),
     };
     axum::Json(body).into_response()

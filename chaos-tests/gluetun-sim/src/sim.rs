@@ -2,7 +2,8 @@
 //!
 //! | parameter | meaning |
 //! |---|---|
-//! | `healthy=true\|false` | what the health check says |
+//! | `healthy=true\|false` | what the health check says of a tunnel that is up |
+//! | `tunnel=up\|down` | the tunnel: when it is down, the health check fails and the control server says so |
 //! | `port=N` | forwarded port; 0 = none |
 //! | `ip=A` | public address |
 //! | `status=N` | the control server answers every route with this status; 0 = as usual |
@@ -15,8 +16,10 @@ use crate::config::{Config, FIRST_PORT};
 /// What is pretended now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pretence {
-    /// Health.
+    /// Whether the health check succeeds while the tunnel is up.
     pub healthy: bool,
+    /// Whether the tunnel is up.
+    pub tunnel: bool,
     /// Forwarded port; 0 = none.
     pub port: u16,
     /// Public address.
@@ -41,7 +44,10 @@ impl Sim {
     pub fn new(config: Config) -> Self {
         let port = if config.forwards { FIRST_PORT } else { 0 };
         let ip = "203.0.113.24".to_owned();
-        Self { config, now: Mutex::new(Pretence { healthy: true, port, ip, status: 0, hang: false }) }
+        Self {
+            config,
+            now: Mutex::new(Pretence { healthy: true, tunnel: true, port, ip, status: 0, hang: false }),
+        }
     }
 
     /// What is pretended now.
@@ -61,6 +67,13 @@ impl Sim {
                 || format!("{name}={value} is not understood, see chaos-tests/gluetun-sim/src/sim.rs");
             match name {
                 "healthy" => next.healthy = value.parse().map_err(|_| wrong())?,
+                "tunnel" => {
+                    next.tunnel = match value {
+                        "up" => true,
+                        "down" => false,
+                        _ => return Err(wrong()),
+                    }
+                }
                 "hang" => next.hang = value.parse().map_err(|_| wrong())?,
                 "port" => next.port = value.parse().map_err(|_| wrong())?,
                 "status" => next.status = value.parse().map_err(|_| wrong())?,

@@ -7,7 +7,7 @@ use acefleet_chaos::hosts::{Host, artifacts};
 use acefleet_chaos::node::{Engine, NodeClient};
 use acefleet_chaos::wait::wait_for;
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::common::{LATER, SOON};
 
@@ -26,6 +26,15 @@ pub async fn pretend(host: &Host, container: &str, control: u16, what: &str) -> 
     let target = SocketAddr::from((address(host, container).await?, control));
     let (status, body) = host.get(target, &format!("/sim/set?{what}"), SOON).await?;
     ensure!(status == 200, "{status} {body}");
+    Ok(())
+}
+
+/// Lets a simulated engine say that it is connected to its network, or not.
+pub async fn connect(engine: &Engine, connected: bool) -> Result<()> {
+    let url = format!("http://{}:{}/sim/control", engine.host, engine.port);
+    let change = json!({"network_connected": connected});
+    let answer = reqwest::Client::new().post(url).json(&change).send().await?;
+    ensure!(answer.status().is_success(), "{}", answer.text().await?);
     Ok(())
 }
 

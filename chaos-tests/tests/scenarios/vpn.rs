@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::common::{LATER, SOON, conclude, content, expect_provisioning, expect_running, late, turn};
 use crate::compose::{Compose, KEY, load_images};
 use crate::gluetun::{
-    IMAGE, expect_connected, expect_forwarded, expect_listed, expect_none_listed, expect_vpn, ids, pretend,
-    start_gluetun, vpn,
+    IMAGE, connect, expect_connected, expect_forwarded, expect_listed, expect_none_listed, expect_vpn, ids,
+    pretend, start_gluetun, vpn,
 };
 use acefleet_chaos::hosts::{BedOptions, Host, TestHosts};
 use acefleet_chaos::node::{Engine, NodeClient};
@@ -64,8 +64,34 @@ async fn with_gluetun(bed: &TestHosts) -> Result<()> {
     ensure!(code == "0", "Acexy ended with {code}: {}", compose.log_end("acexy").await?);
     ensure!(ids(&expect_listed(&client, 2).await?) == ids(&engines), "engines changed");
 
-    // A sick VPN: its engines are not offered, and none can be started. Then it is well again.
+    // Its health check alone fails: engines behind it are connected, so nothing changes.
     pretend(host, "gluetun", 8001, "healthy=false").await?;
+    wait_for("Docker to call Gluetun unhealthy", LATER, || async {
+        let seen = vpn(&client).await?;
+        ensure!(seen["second_opinion"].as_str().is_some_and(|why| why.contains("is connected")), "{seen}");
+        Ok(())
+    })
+    .await?;
+    let docker = host.docker().call(&["inspect", "--format", "{{.State.Health.Status}}", &gluetun]).await?;
+    ensure!(docker == "unhealthy", "Docker calls it {docker}");
+    expect_vpn(&client, &[("connected", true.into()), ("health", "healthy".into())]).await?;
+    ensure!(ids(&expect_listed(&client, 2).await?) == ids(&engines), "engines changed");
+    expect_provisioning(&client, None).await?;
+    // Its engines lose their network, too, so Docker is right.
+    for engine in &engines {
+        connect(engine, false).await?;
+    }
+    expect_none_listed(&client).await?;
+    let seen = expect_vpn(&client, &[("connected", false.into())]).await?;
+    ensure!(seen["second_opinion"].is_null(), "{seen}");
+    for engine in &engines {
+        connect(engine, true).await?;
+    }
+    pretend(host, "gluetun", 8001, "healthy=true").await?;
+    ensure!(ids(&expect_listed(&client, 2).await?) == ids(&engines), "engines changed");
+
+    // A sick VPN: its engines are not offered, and none can be started. Then it is well again.
+    pretend(host, "gluetun", 8001, "tunnel=down").await?;
     expect_none_listed(&client).await?;
     expect_provisioning(&client, Some("vpn_disconnected")).await?;
     let refused = client.try_provision().await?;
@@ -74,7 +100,7 @@ async fn with_gluetun(bed: &TestHosts) -> Result<()> {
     ensure!(detail.code == "vpn_disconnected" && detail.recovery_eta_seconds == Some(60), "{detail:?}");
     ensure!(detail.error == "provisioning_blocked" && detail.should_wait && detail.can_retry, "{detail:?}");
     expect_vpn(&client, &[("connected", false.into()), ("health", "unhealthy".into())]).await?;
-    pretend(host, "gluetun", 8001, "healthy=true").await?;
+    pretend(host, "gluetun", 8001, "tunnel=up").await?;
     ensure!(ids(&expect_listed(&client, 2).await?) == ids(&engines), "engines changed");
     expect_provisioning(&client, None).await?;
 
@@ -164,16 +190,16 @@ async fn move_away(bed: &TestHosts) -> Result<()> {
     // A short outage hides engines and moves none.
     let running = sick.docker().running().await?;
     let begun = Instant::now();
-    pretend(sick, "gluetun", 8000, "healthy=false").await?;
+    pretend(sick, "gluetun", 8000, "tunnel=down").await?;
     hidden().await?;
     eprintln!("hidden after {:.1} s", begun.elapsed().as_secs_f64());
     tokio::time::sleep_until(begun + FLAP).await;
-    pretend(sick, "gluetun", 8000, "healthy=true").await?;
+    pretend(sick, "gluetun", 8000, "tunnel=up").await?;
     ensure!(ids(&expect_listed(client, 4).await?) == ids(&engines), "a short outage has moved engines");
     ensure!(sick.docker().running().await? == running, "a short outage has changed containers");
 
     let begun = Instant::now();
-    pretend(sick, "gluetun", 8000, "healthy=false").await?;
+    pretend(sick, "gluetun", 8000, "tunnel=down").await?;
     hidden().await?;
     eprintln!("hidden after {:.1} s", begun.elapsed().as_secs_f64());
     let moved = expect_listed(client, 4).await?;
@@ -239,10 +265,8 @@ async fn stand_in(bed: &TestHosts) -> Result<()> {
     client.stream_started(&player.event).await?.expect(StatusCode::OK)?;
     player.expect_progress().await?;
 
-    pretend(host, FIRST, 8000, "healthy=false").await?;
+    pretend(host, FIRST, 8000, "tunnel=down").await?;
     let seen = expect_emergency(client, true).await?;
-    let docker = host.docker().call(&["inspect", "--format", "{{.State.Health.Status}}", FIRST]).await?;
-    ensure!(docker == "unhealthy", "Docker calls it {docker}");
     ensure!(seen["emergency_mode"]["failed_vpn"] == FIRST, "{seen}");
     ensure!(seen["emergency_mode"]["healthy_vpn"] == SECOND && seen["connected"] == true, "{seen}");
     let left = client.engines().await?;
@@ -260,7 +284,7 @@ async fn stand_in(bed: &TestHosts) -> Result<()> {
     let stream = client.all_streams().await?.remove(&player.event.stream_id()).context("it is lost")?;
     ensure!(stream.status == "started", "{stream:?}");
 
-    pretend(host, FIRST, 8000, "healthy=true").await?;
+    pretend(host, FIRST, 8000, "tunnel=up").await?;
     expect_emergency(client, false).await?;
     let again = expect_listed(client, 5).await?;
     ensure!(ids(&again) == wanted, "engines moved back: {again:?}");

@@ -4,12 +4,17 @@
 //!
 //! - [`verdict`]: from inspections to a debounced verdict, as pure functions
 //! - `control`: Gluetun's control server
-//! - `monitor`: inspects, asks, writes, restarts
+//! - [`opinion`]: whether engines overrule a failed health check; `engines`: asks them
+//! - `monitor`: inspects, asks, restarts; `announce`: writes what it finds; `ports`: warns of ports that lead nowhere
 //! - [`network`]: the networks that engines join
 
+mod announce;
 mod control;
+mod engines;
 mod monitor;
 pub mod network;
+pub mod opinion;
+mod ports;
 pub mod verdict;
 
 pub(super) use monitor::run;

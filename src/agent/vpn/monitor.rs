@@ -1,19 +1,21 @@
-//! Inspects one VPN container periodically, writes changes into the registry, and restarts it when its outage lasts.
+//! Inspects one VPN container periodically, tells what it finds, and restarts the container when its outage lasts.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use acefleet_registry::address::join;
 use acefleet_registry::vpn::{PublicAddress, VpnHealth, VpnInfo, VpnStatus};
-use acefleet_registry::{Command, Reply};
 use futures::future::join_all;
 use tokio::sync::watch;
 
 use crate::agent::context::Context;
 use crate::agent::runtime::{RuntimeError, VpnView};
+use crate::agent::vpn::announce::announce;
 use crate::agent::vpn::control::{Control, ControlAnswer};
 use crate::agent::vpn::network::Network;
+use crate::agent::vpn::opinion::SecondOpinion;
 use crate::agent::vpn::verdict::{Look, Tunnel, Verdict};
+use crate::agent::vpn::{engines, ports};
 use crate::config::VpnConfig;
 use crate::peers::VpnSoft;
 
@@ -25,8 +27,6 @@ const ADDRESS_EVERY: Duration = Duration::from_secs(60);
 const UNAVAILABLE_EVERY: Duration = Duration::from_secs(10);
 /// For so long there may be no port between two connections.
 const NO_PORT_FOR: Duration = Duration::from_secs(5);
-/// Pause after a refused announcement.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Watches the VPN containers of this host for ever.
 pub(crate) async fn run(ctx: Arc<Context>, client: reqwest::Client) {
@@ -52,7 +52,11 @@ struct Monitor {
     config: VpnConfig,
     vpn: VpnInfo,
     control: Control,
+    client: reqwest::Client,
     verdict: Verdict,
+    opinion: SecondOpinion,
+    /// Engine for whose word the VPN counts as healthy.
+    witness: Option<String>,
     port: Option<u16>,
     no_port_since: Option<Instant>,
     asked_address: Option<Instant>,
@@ -75,10 +79,13 @@ impl Monitor {
     ) -> Self {
         Self {
             ctx,
-            control: Control::new(client, config.auth.clone()),
+            control: Control::new(client.clone(), config.auth.clone()),
+            client,
             config,
             vpn,
             verdict: Verdict::new(known.health, &known.reason),
+            opinion: SecondOpinion::default(),
+            witness: None,
             port: known.forwarded_port,
             no_port_since: None,
             asked_address: None,
@@ -118,16 +125,13 @@ impl Monitor {
             self.ctx.failed(error);
         }
         let mut look = look_of(&seen);
-        if let Ok(view) = &seen
-            && look == Look::Running(Tunnel::Up)
-            && let Some(word) = self.control.down(&self.bases(view)).await
-        {
-            look = Look::Running(Tunnel::Said(word));
+        if let Ok(view) = &seen {
+            look = self.question(view, look).await;
         }
         let before = self.verdict.health();
         if let Ok(view) = &seen {
             self.lend(view);
-            if look == Look::Running(Tunnel::Up) {
+            if look.is_up() {
                 self.ask(view, before != VpnHealth::Healthy).await;
             }
         } else if look == Look::Missing {
@@ -140,6 +144,46 @@ impl Monitor {
         self.heal(&look).await;
     }
 
+    /// What Docker says of a tunnel, corrected by those that know it better: Gluetun itself, then the engines behind it.
+    async fn question(&mut self, view: &VpnView, look: Look) -> Look {
+        let now = Instant::now();
+        let bases = self.bases(view);
+        let is_due = self.opinion.is_due(&look, now);
+        let asked = async {
+            match is_due {
+                true => Some(engines::ask(&self.ctx, &self.client, &self.vpn.container).await),
+                false => None,
+            }
+        };
+        let said = async {
+            match look {
+                Look::Running(Tunnel::Up | Tunnel::Down) => self.control.down(&bases).await,
+                _ => None,
+            }
+        };
+        let (answers, said) = tokio::join!(asked, said);
+        if let Some(answers) = answers {
+            self.opinion.note(answers, now);
+        }
+        let look = said.map_or(look, |word| Look::Running(Tunnel::Said(word)));
+        let look = self.opinion.weigh(look, now);
+        let witness = match &look {
+            Look::Running(Tunnel::Vouched(engine)) => Some(engine.clone()),
+            _ => None,
+        };
+        if let Some(engine) = &witness
+            && self.witness.is_none()
+        {
+            tracing::warn!(
+                vpn = self.vpn.container,
+                engine,
+                "Docker calls the VPN container unhealthy, but an engine behind it is connected: it counts as healthy"
+            );
+        }
+        self.witness = witness;
+        look
+    }
+
     /// Lets engines join the network of the container that runs now.
     fn lend(&mut self, view: &VpnView) {
         let network = view.running.then(|| Network {
@@ -150,8 +194,8 @@ impl Monitor {
         let fresh = network.is_some();
         if self.ctx.networks.put(&self.vpn.container, network) && fresh {
             tracing::info!(vpn = self.vpn.container, instance = view.instance(), "the VPN container runs");
-            self.check_ports(view);
-            self.check_neighbours();
+            ports::check_published(&self.vpn, view);
+            ports::check_neighbours(&self.ctx, &self.vpn);
             (self.asked, self.asked_address) = (None, None);
             // Engines of an earlier run are in a dead network.
             self.ctx.relist.notify_one();
@@ -164,43 +208,6 @@ impl Monitor {
     fn lend_nothing(&mut self) {
         self.ctx.networks.put(&self.vpn.container, None);
         self.asked = None;
-    }
-
-    /// Warns of engine ports that are not published; such engines are unreachable without another sign.
-    fn check_ports(&self, view: &VpnView) {
-        let range = self.vpn.ports;
-        let missing =
-            (range.first..=range.last).filter(|port| view.published.get(port) != Some(port)).count();
-        if missing > 0 {
-            tracing::warn!(
-                vpn = self.vpn.container,
-                missing,
-                first = range.first,
-                last = range.last,
-                "the VPN container does not publish all ports of its engines under the same number; publish the \
-                 range on it or set GLUETUN_PORT_RANGE_1"
-            );
-        }
-    }
-
-    /// Warns of ports that two hosts publish: `localhost` of one host does not reach the engines of the other.
-    fn check_neighbours(&self) {
-        let view = self.ctx.cluster.view();
-        let range = self.vpn.ports;
-        let meets = |other: &VpnInfo| other.ports.first <= range.last && range.first <= other.ports.last;
-        let others = view.state.vpns().filter(|(node, other, _)| *node != self.ctx.node && meets(other));
-        for (node, other, _) in others {
-            let name = view.state.node(node).map_or("", |node| node.info.name.as_str());
-            tracing::warn!(
-                vpn = self.vpn.container,
-                node = name,
-                other = other.container,
-                first = range.first,
-                last = range.last,
-                "the VPN of another node publishes some of these ports, too, so localhost does not reach engines \
-                 there and the two share the ports; give each node a GLUETUN_PORT_RANGE_1 of its own"
-            );
-        }
     }
 
     /// Asks the control server, when it is time or when the tunnel comes up.
@@ -271,8 +278,13 @@ impl Monitor {
             Err(RuntimeError::NotFound) | Ok(_) => self.complaint.clone(),
             Err(error) => Some(error.to_string()),
         };
-        let soft =
-            VpnSoft { status, health, provider, error, last_check_ms: Some(self.ctx.cluster.wall_now()) };
+        let overruled = self.witness.as_ref().map(|engine| {
+            format!(
+                "Docker's health check says that the tunnel is down, but the engine {engine} is connected"
+            )
+        });
+        let last_check_ms = Some(self.ctx.cluster.wall_now());
+        let soft = VpnSoft { status, health, provider, error, overruled, last_check_ms };
         self.ctx.report.vpn(&self.vpn.container, soft);
     }
 
@@ -313,35 +325,5 @@ fn look_of(seen: &Result<VpnView, RuntimeError>) -> Look {
         }),
         Err(RuntimeError::NotFound) => Look::Missing,
         Err(_) => Look::Failed,
-    }
-}
-
-/// Writes the findings of the monitor into the registry when they differ from it.
-async fn announce(ctx: Arc<Context>, container: String, mut found: watch::Receiver<Option<VpnStatus>>) {
-    let mut changes = ctx.cluster.changes();
-    loop {
-        let seen = found.borrow_and_update().clone();
-        changes.borrow_and_update();
-        let view = ctx.cluster.view();
-        let known = view.state.vpn(ctx.node, &container).map(|vpn| vpn.status.clone());
-        // Before the first result there is nothing to write.
-        let news = seen.filter(|seen| *seen != known.clone().unwrap_or_default());
-        if let Some(status) = news {
-            match ctx
-                .writer
-                .settle(Command::VpnChanged { node: ctx.node, container: container.clone(), status })
-                .await
-            {
-                None => return,
-                // This node has not registered with its VPN yet.
-                Some(Reply::Refused(_)) => tokio::time::sleep(LOOK_AGAIN).await,
-                Some(_) => {}
-            }
-            continue;
-        }
-        tokio::select! {
-            gone = found.changed() => if gone.is_err() { return },
-            gone = changes.changed() => if gone.is_err() { return },
-        }
     }
 }

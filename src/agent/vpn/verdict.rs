@@ -23,7 +23,7 @@ pub enum Look {
     Running(Tunnel),
 }
 
-/// What the health check of a running container says.
+/// What is known of the tunnel of a running container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tunnel {
     /// The tunnel is up, or there is no health check.
@@ -32,6 +32,8 @@ pub enum Tunnel {
     Starting,
     /// The tunnel is down.
     Down,
+    /// Docker's health check says that the tunnel is down, but this engine is connected through it.
+    Vouched(String),
     /// Gluetun says that its tunnel is not up; its word for it. Docker's health check sees that later.
     Said(String),
 }
@@ -85,7 +87,7 @@ impl Verdict {
             Look::Running(tunnel) => tunnel,
         };
         match tunnel {
-            Tunnel::Up => self.up(awaits_port, now),
+            Tunnel::Up | Tunnel::Vouched(_) => self.up(awaits_port, now),
             Tunnel::Down => self.down("its health check says that the tunnel is down"),
             Tunnel::Said(word) => self.down(&format!("Gluetun says that its tunnel is {word}")),
             // A healthy container that starts again has no tunnel yet.
@@ -143,6 +145,14 @@ impl Verdict {
     }
 }
 
+impl Look {
+    /// True when the tunnel works.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        matches!(self, Self::Running(Tunnel::Up | Tunnel::Vouched(_)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,7 +180,10 @@ mod tests {
     #[test]
     fn verdicts() {
         type Row<'a> = (VpnHealth, &'a [Look], &'a [VpnHealth]);
-        let table: [Row<'_>; 8] = [
+        let vouched = || Look::Running(Tunnel::Vouched("acestream-1".to_owned()));
+        let table: [Row<'_>; 10] = [
+            (Healthy, &[DOWN, vouched(), DOWN, vouched()], &[Healthy; 4]),
+            (Unhealthy, &[vouched(), vouched()], &[Unhealthy, Healthy]),
             (Unknown, &[UP], &[Healthy]),
             (Unknown, &[STARTING, STARTING, UP], &[Unknown, Unknown, Healthy]),
             (Unknown, &[DOWN, DOWN], &[Unknown, Unhealthy]),

@@ -47,6 +47,9 @@ pub(crate) struct VpnState {
     /// Why it is not connected, or what is wrong with its control server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Why it counts as connected although Docker's health check fails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub second_opinion: Option<String>,
 }
 
 /// A VPN container: its node, its settings, and its record, if there is one.
@@ -116,6 +119,7 @@ impl VpnState {
             last_check: None,
             last_check_at: None,
             error: None,
+            second_opinion: None,
         }
     }
 
@@ -143,6 +147,7 @@ impl VpnState {
             last_check: last_check.clone(),
             last_check_at: last_check,
             error: reason.or_else(|| soft.and_then(|soft| soft.error.clone())),
+            second_opinion: soft.and_then(|soft| soft.overruled.clone()).filter(|_| is_connected(known)),
         }
     }
 

@@ -2,9 +2,10 @@
 //! socket.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::bed::agent::Node;
+use crate::bed::agent::{Node, until};
 use crate::bed::fake::Fake;
 use acefleet::agent::runtime::VpnView;
 use acefleet::agent::spec::{LABEL_FORWARDED, LABEL_VPN_RUN};
@@ -36,6 +37,17 @@ struct Answers {
     auth: &'static str,
     /// What it says of its tunnel; an old one does not know the question.
     tunnel: Option<&'static str>,
+    /// How often it was asked for that.
+    asked: usize,
+    /// How often it refused.
+    refused: usize,
+}
+
+impl Answers {
+    /// A control server that is open to everybody, and says this of its tunnel.
+    fn open(tunnel: Option<&'static str>) -> Self {
+        Self { port: 51_413, port_route: "/v1/portforward", auth: "none", tunnel, asked: 0, refused: 0 }
+    }
 }
 
 /// A control server and its port.
@@ -45,8 +57,11 @@ async fn control(answers: Answers) -> (u16, Arc<Mutex<Answers>>) {
     let shared = Arc::new(Mutex::new(answers));
     let answers = Arc::clone(&shared);
     let app = Router::new().fallback(move |request: Request| {
-        let answers = answers.lock().unwrap().clone();
-        async move { answer(&answers, &request) }
+        let mut answers = answers.lock().unwrap();
+        answers.asked += usize::from(request.uri().path() == "/v1/vpn/status");
+        let given = answer(&answers, &request);
+        answers.refused += usize::from(given.status() == StatusCode::UNAUTHORIZED);
+        async move { given }
     });
     tokio::spawn(async move { axum::serve(listener, app).await });
     (port, shared)
@@ -91,8 +106,8 @@ fn gluetun(health: &str) -> VpnView {
 async fn node(fake: &Arc<Fake>, api_port: u16, more: &[(&str, &str)]) -> Node {
     let api_port = api_port.to_string();
     let mut settings = vec![
-        ("GLUETUN_CONTAINER_NAME", "gluetun"),
         RANGE,
+        ("GLUETUN_CONTAINER_NAME", "gluetun"),
         ("GLUETUN_API_PORT", &api_port),
         ("GLUETUN_HEALTH_CHECK_INTERVAL_S", "0.1"),
         ("GLUETUN_PORT_CACHE_TTL_S", "0.1"),
@@ -106,8 +121,7 @@ async fn node(fake: &Arc<Fake>, api_port: u16, more: &[(&str, &str)]) -> Node {
 
 /// A node whose VPN is connected and forwards a port.
 async fn connected(more: &[(&str, &str)]) -> (Node, Arc<Fake>) {
-    let answers = Answers { port: 51_413, port_route: "/v1/portforward", auth: "none", tunnel: None };
-    let (port, _) = control(answers).await;
+    let (port, _) = control(Answers::open(None)).await;
     let fake = Fake::new();
     fake.world().vpns.insert("gluetun".to_owned(), gluetun("healthy"));
     let node = node(&fake, port, more).await;
@@ -136,7 +150,7 @@ async fn engines_join_the_network_and_one_gets_the_forwarded_port() {
         ("key", "/v1/openvpn/portforwarded", &[("GLUETUN_API_KEY", "0123abcd")]),
         ("basic", "/v1/portforward", &[("GLUETUN_API_USERNAME", "me"), ("GLUETUN_API_PASSWORD", "hunter2")]),
     ] {
-        let (port, answers) = control(Answers { port: 51_413, port_route: route, auth, tunnel: None }).await;
+        let (port, answers) = control(Answers { port_route: route, auth, ..Answers::open(None) }).await;
         let fake = Fake::new();
         fake.world().vpns.insert("gluetun".to_owned(), gluetun("healthy"));
         let node = node(&fake, port, settings).await;
@@ -166,8 +180,7 @@ async fn engines_join_the_network_and_one_gets_the_forwarded_port() {
 #[tokio::test]
 async fn health_follows_the_container_and_stays_without_a_daemon() {
     let fake = Fake::new();
-    let (port, _answers) =
-        control(Answers { port: 1, port_route: "/v1/portforward", auth: "none", tunnel: None }).await;
+    let (port, _answers) = control(Answers { port: 1, ..Answers::open(None) }).await;
     let node = node(&fake, port, &[]).await;
     let missing = wait_health(&node, VpnHealth::Unhealthy).await;
     assert!(missing.reason.contains("no such container"), "{missing:?}");
@@ -194,9 +207,7 @@ async fn health_follows_the_container_and_stays_without_a_daemon() {
 
 #[tokio::test]
 async fn what_gluetun_says_of_its_tunnel_counts_before_docker_sees_it() {
-    let answers =
-        Answers { port: 51_413, port_route: "/v1/portforward", auth: "none", tunnel: Some("running") };
-    let (port, answers) = control(answers).await;
+    let (port, answers) = control(Answers::open(Some("running"))).await;
     let fake = Fake::new();
     fake.world().vpns.insert("gluetun".to_owned(), gluetun("healthy"));
     let node = node(&fake, port, &[]).await;
@@ -246,4 +257,65 @@ async fn a_reservation_without_a_network_fails_with_that_cause() {
     let id = node.reserve(EngineSpec::acestream()).await.id;
     let failed = node.wait_phase(id, &[Phase::Failed]).await;
     assert_eq!(failed.ending.as_ref().unwrap().cause, Cause::VpnError, "{failed:?}");
+}
+
+/// What an engine says of its network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Says {
+    Connected,
+    CutOff,
+    Nothing,
+}
+
+/// An engine that is healthy and says this of its network, on a port of its own, and how often it was asked for that.
+async fn engine(says: Says) -> (u16, Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let app = Router::new().fallback(move |request: Request| {
+        let is_asked = request.uri().query().is_some_and(|q| q.contains("get_network_connection_status"));
+        count.fetch_add(usize::from(is_asked), Ordering::SeqCst);
+        async move {
+            if is_asked && says == Says::Nothing {
+                std::future::pending::<()>().await;
+            }
+            format!(r#"{{"result":{{"connected":{}}},"error":null}}"#, says == Says::Connected)
+        }
+    });
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (port, asked)
+}
+
+#[tokio::test]
+async fn a_connected_engine_overrules_docker_and_gluetun_overrules_the_engine() {
+    for says in [Says::Connected, Says::CutOff, Says::Nothing] {
+        let (api_port, answers) = control(Answers::open(Some("running"))).await;
+        let (port, asked) = engine(says).await;
+        let fake = Fake::new();
+        fake.world().vpns.insert("gluetun".to_owned(), gluetun("healthy"));
+        let range = format!("{port}-{port}");
+        let node = node(&fake, api_port, &[("GLUETUN_PORT_RANGE_1", &range)]).await;
+        wait_health(&node, VpnHealth::Healthy).await;
+        assert_eq!(node.running().await.ports.host_http, port);
+        assert_eq!(asked.load(Ordering::SeqCst), 0, "nobody doubts its network");
+        fake.world().vpns.insert("gluetun".to_owned(), gluetun("unhealthy"));
+        if says == Says::Connected {
+            until("the engine is asked", async || asked.load(Ordering::SeqCst) > 0).await;
+            let before = answers.lock().unwrap().asked;
+            until("many inspections", async || answers.lock().unwrap().asked >= before + 10).await;
+            assert_eq!(status(&node, &node.cluster.view().state).health, VpnHealth::Healthy);
+            let questions = asked.load(Ordering::SeqCst);
+            assert!(questions < 5, "it was asked {questions} times, not every ten seconds");
+            let soft = node.soft.view();
+            let why = soft.vpn(node.id(), "gluetun").and_then(|vpn| vpn.overruled.clone());
+            assert!(why.is_some_and(|why| why.contains("is connected")), "nobody says why");
+            answers.lock().unwrap().tunnel = Some("stopped");
+            let status = wait_health(&node, VpnHealth::Unhealthy).await;
+            assert!(status.reason.contains("stopped"), "{status:?}");
+        } else {
+            let status = wait_health(&node, VpnHealth::Unhealthy).await;
+            assert!(status.reason.contains("health check"), "{says:?}: {status:?}");
+        }
+    }
 }

@@ -1,0 +1,76 @@
+//! Asks the engines behind a VPN whether they are connected to their network.
+
+use std::time::Duration;
+
+use acefleet_registry::Engine;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
+
+use crate::agent::address;
+use crate::agent::context::Context;
+use crate::agent::fetch;
+use crate::agent::vpn::opinion::Answers;
+
+const CONNECTION: &str = "/server/api?api_version=3&method=get_network_connection_status";
+/// Time for all of them together, which an inspection waits for.
+const LIMIT: Duration = Duration::from_millis(600);
+/// Engines that are asked.
+const MOST: usize = 32;
+
+/// What the engines in the network of this VPN container say by the end of the time that they have.
+pub(super) async fn ask(ctx: &Context, client: &reqwest::Client, container: &str) -> Answers {
+    let deadline = Instant::now() + LIMIT;
+    let view = ctx.cluster.view();
+    let behind = view.state.engines_behind(ctx.node, container);
+    let running = behind.filter(|engine| engine.is_published()).take(MOST);
+    let mut asked: FuturesUnordered<_> = running.map(|engine| connected(ctx, client, engine)).collect();
+    let mut answers = Answers::default();
+    while let Ok(Some((engine, connected))) = timeout_at(deadline, asked.next()).await {
+        match connected {
+            Some(true) => {
+                answers.connected += 1;
+                answers.witness.get_or_insert_with(|| engine.container_name.clone());
+            }
+            Some(false) => answers.cut_off += 1,
+            None => {}
+        }
+    }
+    answers
+}
+
+async fn connected<'a>(
+    ctx: &Context,
+    client: &reqwest::Client,
+    engine: &'a Engine,
+) -> (&'a Engine, Option<bool>) {
+    let Some(url) = address::rebase(&ctx.addresses.base(engine), CONNECTION) else { return (engine, None) };
+    let answer = fetch::json(client, url, LIMIT).await;
+    (engine, answer.ok().as_ref().and_then(is_connected))
+}
+
+/// Nothing for an answer that does not say so in the right words.
+fn is_connected(answer: &Value) -> Option<bool> {
+    answer.get("result")?.get("connected")?.as_bool()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn answers_are_read_with_care() {
+        for (body, said) in [
+            (json!({"result": {"connected": true}, "error": null}), Some(true)),
+            (json!({"result": {"connected": false}}), Some(false)),
+            (json!({"result": {"connected": "true"}}), None),
+            (json!({"result": {"connected": 1}}), None),
+            (json!({"result": null, "error": "unknown method"}), None),
+            (json!([true]), None),
+        ] {
+            assert_eq!(is_connected(&body), said, "{body}");
+        }
+    }
+}
