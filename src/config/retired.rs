@@ -23,7 +23,6 @@ const fn refused(name: &'static str, instead: &'static str) -> Retired {
 const NO_VPN: &str = "VPN containers are not made here: run Gluetun beside this program and name it in GLUETUN_CONTAINER_NAME, \
                       or engines would run outside the VPN, with the host's own address. Then unset this";
 const VPN: &str = "VPN containers are not made here, GLUETUN_CONTAINER_NAME names one that runs";
-const RECONNECT: &str = "engines are replaced when the network of their VPN is dead, and only then";
 const UNHEALTHY: &str = "an unhealthy engine is replaced at once, and leaves when no stream runs on it; what makes one unhealthy, \
                          HEALTH_CHECK_INTERVAL_S and HEALTH_FAILURE_THRESHOLD say";
 const USER: &str =
@@ -41,7 +40,6 @@ const ACEXY: &str = "proxies are not asked, they send events";
 pub const RETIRED: &[Retired] = &[
     refused("VPN_PROVIDER", NO_VPN),
     inert("VPN_PROTOCOL", VPN),
-    inert("VPN_RESTART_ENGINES_ON_RECONNECT", RECONNECT),
     inert("VPN_CONTROLLER_INTERVAL_S", VPN),
     inert("VPN_NOTREADY_HEAL_GRACE_S", VPN),
     inert("VPN_DRAINING_HARD_TIMEOUT_S", VPN),

@@ -224,6 +224,11 @@ pub const SETTINGS: &[Setting] = &[
          port leaves an engine without incoming peers. The public address is asked for once a minute at most.",
     ),
     Setting::new(
+        "VPN_RESTART_ENGINES_ON_RECONNECT", Section::Vpn, Kind::Flag, "true", "false",
+        "Whether engines are replaced when their VPN is connected again after an outage of 12 s or more: one at a time, idle ones \
+         first, others when their streams have ended.",
+    ),
+    Setting::new(
         "VPN_UNHEALTHY_RESTART_TIMEOUT_S", Section::Vpn, Kind::Seconds { min: 0.0, max: DAY }, "60", "60",
         "How long a running VPN container may be unhealthy before it is restarted, once an outage. 0 = never.",
     ),

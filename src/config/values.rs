@@ -158,6 +158,8 @@ pub struct VpnConfig {
     pub port_interval: Duration,
     /// `VPN_UNHEALTHY_RESTART_TIMEOUT_S`: an outage of this length has the container restarted, once.
     pub restart_after: Option<Duration>,
+    /// `VPN_RESTART_ENGINES_ON_RECONNECT`: engines are replaced after a long outage.
+    pub renew: bool,
 }
 
 impl VpnConfig {

@@ -15,7 +15,7 @@ const MODE: &str = "VPN_MODE";
 const RANGES: [&str; 2] = ["GLUETUN_PORT_RANGE_1", "GLUETUN_PORT_RANGE_2"];
 const LIMIT: &str = "MAX_ACTIVE_REPLICAS";
 /// What means nothing without a VPN container.
-const OTHERS: [&str; 10] = [
+const OTHERS: [&str; 11] = [
     RANGES[0],
     RANGES[1],
     LIMIT,
@@ -26,6 +26,7 @@ const OTHERS: [&str; 10] = [
     "GLUETUN_HEALTH_CHECK_INTERVAL_S",
     "GLUETUN_PORT_CACHE_TTL_S",
     "VPN_UNHEALTHY_RESTART_TIMEOUT_S",
+    "VPN_RESTART_ENGINES_ON_RECONNECT",
 ];
 
 /// Reads the settings; `None` when engines use the host's own network.
@@ -41,6 +42,7 @@ pub(super) fn read(r: &mut Reader) -> Option<VpnConfig> {
     let interval = r.seconds("GLUETUN_HEALTH_CHECK_INTERVAL_S");
     let port_interval = r.seconds("GLUETUN_PORT_CACHE_TTL_S");
     let restart_after = r.seconds("VPN_UNHEALTHY_RESTART_TIMEOUT_S");
+    let renew = r.flag("VPN_RESTART_ENGINES_ON_RECONNECT");
     let auth = auth(r, key, user, password);
     let [Some(first), second] = names else {
         without(r, redundant);
@@ -82,7 +84,7 @@ pub(super) fn read(r: &mut Reader) -> Option<VpnConfig> {
         (true, None) => {}
     }
     let restart_after = (!restart_after.is_zero()).then_some(restart_after);
-    Some(VpnConfig { containers, api_port, auth, interval, port_interval, restart_after })
+    Some(VpnConfig { containers, api_port, auth, interval, port_interval, restart_after, renew })
 }
 
 fn auth(r: &mut Reader, key: Option<Secret>, user: Option<String>, password: Option<Secret>) -> ControlAuth {

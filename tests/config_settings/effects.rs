@@ -157,6 +157,7 @@ fn beside(name: &str) -> &'static [(&'static str, &'static str)] {
         "DOCKER_CERT_PATH" => &[("DOCKER_HOST", "https://docker.example:2376"), ("HOME", "/root")],
         name if name.starts_with("GLUETUN_")
             || name == "MAX_ACTIVE_REPLICAS"
+            || name == "VPN_RESTART_ENGINES_ON_RECONNECT"
             || name == "VPN_UNHEALTHY_RESTART_TIMEOUT_S" =>
         {
             &[("GLUETUN_CONTAINER_NAME", "gluetun")]

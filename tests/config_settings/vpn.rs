@@ -83,6 +83,7 @@ fn what_has_no_effect_is_said() {
         ("GLUETUN_PORT_RANGE_1", "19000-19009"),
         ("MAX_ACTIVE_REPLICAS", "5"),
         ("VPN_UNHEALTHY_RESTART_TIMEOUT_S", "5"),
+        ("VPN_RESTART_ENGINES_ON_RECONNECT", "false"),
     ] {
         assert_eq!(warnings(&[(name, value)], name).len(), 1, "{name}");
         assert_eq!(warnings(&[NAME, (name, value)], name).len(), 0, "{name}");

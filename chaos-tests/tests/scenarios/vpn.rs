@@ -290,7 +290,19 @@ async fn stand_in(bed: &TestHosts) -> Result<()> {
     ensure!(ids(&again) == wanted, "engines moved back: {again:?}");
     let fresh = late::provision(bed, node).await?.container_id;
     expect_network(host, FIRST, &BTreeSet::from([fresh])).await?;
-    player.expect_progress().await
+    player.expect_progress().await?;
+
+    // It ran before its VPN was connected again, so another one takes its place when its stream has ended.
+    let id = player.event.stream_id();
+    drop(player);
+    client.stream_ended(&id, "client_disconnected").await?.expect(StatusCode::OK)?;
+    let count = client.engines().await?.len();
+    wait_for("another engine for the one that ran before the tunnel", LATER, || async {
+        let now = client.engines().await?;
+        ensure!(now.len() == count && !ids(&now).contains(&busy.container_id), "{now:?}");
+        Ok(())
+    })
+    .await
 }
 
 /// The value that the metrics have instead of this line's.

@@ -189,6 +189,9 @@ pub enum Command {
         container: String,
         /// What holds now.
         status: VpnStatus,
+        /// Engines are to be replaced if it is connected again after a long outage (`VPN_RESTART_ENGINES_ON_RECONNECT`).
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        renew: bool,
     },
     /// The cluster was recovered from one survivor: all other nodes are gone for good, with their engines
     /// and streams.

@@ -58,6 +58,8 @@ impl Level {
     pub const FINDS_STREAMS: Self = Self(2);
     /// From here on an engine that is being started lets no other one leave for want of use.
     pub const KEEPS_WHAT_IS_READY: Self = Self(2);
+    /// From here on engines that ran before a long outage of their VPN are replaced when it is connected again.
+    pub const RENEWS_ENGINES: Self = Self(2);
     /// What this program knows.
     pub const CURRENT: Self = Self(2);
 }
@@ -85,6 +87,7 @@ impl Command {
             Self::NodeUnavailable { .. } => Level::GIVES_UP_LOST_ENGINES,
             Self::StreamsSeen { .. } => Level::FINDS_STREAMS,
             Self::EngineHealth { fault: Some(_), .. } => Level::REPLACES_UNHEALTHY,
+            Self::VpnChanged { renew: true, .. } => Level::RENEWS_ENGINES,
             Self::SetPolicy(policy) if policy.spare_for_host => Level::SPARES_FOR_HOST,
             Self::NodeUp(_)
             | Self::NodeDocker { .. }

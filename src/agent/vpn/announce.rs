@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use acefleet_registry::vpn::VpnStatus;
-use acefleet_registry::{Command, Reply};
+use acefleet_registry::vpn::{VpnHealth, VpnStatus};
+use acefleet_registry::{Command, Level, Reply};
 use tokio::sync::watch;
 
 use crate::agent::context::Context;
@@ -18,6 +18,7 @@ pub(super) async fn announce(
     container: String,
     mut found: watch::Receiver<Option<VpnStatus>>,
 ) {
+    let renews = ctx.config.vpn.as_ref().is_some_and(|vpn| vpn.renew);
     let mut changes = ctx.cluster.changes();
     loop {
         let seen = found.borrow_and_update().clone();
@@ -27,8 +28,10 @@ pub(super) async fn announce(
         // Before the first result there is nothing to write.
         let news = seen.filter(|seen| *seen != known.clone().unwrap_or_default());
         if let Some(status) = news {
+            let reconnects = renews && status.health == VpnHealth::Healthy;
+            let renew = reconnects && view.state.level() >= Level::RENEWS_ENGINES;
             let (node, container) = (ctx.node, container.clone());
-            match ctx.writer.settle(Command::VpnChanged { node, container, status }).await {
+            match ctx.writer.settle(Command::VpnChanged { node, container, status, renew }).await {
                 None => return,
                 // This node has not registered with its VPN yet.
                 Some(Reply::Refused(_)) => tokio::time::sleep(LOOK_AGAIN).await,

@@ -243,7 +243,9 @@ pub(super) fn stop(state: &mut State, id: EngineId, cause: &Cause, when: StopWhe
         },
         StopWhen::OffVpn => match why_off_network(state, &engine, now) {
             Ok(VpnFault::Unhealthy) => return drain(state, &engine, cause),
-            Ok(VpnFault::Misplaced | VpnFault::StalePort) => return unlist(state, &engine, cause, false),
+            Ok(VpnFault::Misplaced | VpnFault::StalePort | VpnFault::Reconnected) => {
+                return unlist(state, &engine, cause, false);
+            }
             Err(keeps) => keeps,
         },
         StopWhen::Unused => match leaves(state, &engine, now) {

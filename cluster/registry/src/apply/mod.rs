@@ -67,7 +67,9 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
         Command::NodeDown { node, down } => nodes::down(state, *node, *down),
         Command::NodeRemoved { node } => nodes::removed(state, *node),
         Command::NodeReplaced { old, new } => nodes::replaced(state, *old, *new),
-        Command::VpnChanged { node, container, status } => vpn::changed(state, *node, container, status),
+        Command::VpnChanged { node, container, status, renew } => {
+            vpn::changed(state, *node, container, status, *renew)
+        }
         Command::Recovered { survivor, former_clusters } => {
             nodes::recovered(state, *survivor, former_clusters)
         }

@@ -2,13 +2,22 @@
 
 use crate::apply::{failures, note, refused};
 use crate::command::{RefusalCode, Reply};
+use crate::level::Level;
 use crate::records::event::EventType;
 use crate::records::group::Group;
 use crate::records::ids::NodeId;
+use crate::records::time::Elapsed;
 use crate::records::vpn::{Vpn, VpnHealth, VpnStatus};
+use crate::rules::vpn::LONG_OUTAGE_MS;
 use crate::state::State;
 
-pub(super) fn changed(state: &mut State, id: NodeId, container: &str, status: &VpnStatus) -> Reply {
+pub(super) fn changed(
+    state: &mut State,
+    id: NodeId,
+    container: &str,
+    status: &VpnStatus,
+    renew: bool,
+) -> Reply {
     let known = state.tables.nodes.get(&id).cloned();
     let Some(node) = known.filter(|node| node.info.vpns.iter().any(|vpn| vpn.container == container)) else {
         let message = format!("node {id} has not registered a VPN container {container}");
@@ -19,6 +28,9 @@ pub(super) fn changed(state: &mut State, id: NodeId, container: &str, status: &V
     if old.is_some() && before == *status {
         return Reply::Done;
     }
+    let now = state.tables.clock_ms;
+    let renews = renew && state.level() >= Level::RENEWS_ENGINES;
+    let reconnects = renews && old.as_ref().is_some_and(|old| is_long_outage(old, status.health, now));
     let who = format!("VPN {container} on {}", node.info.name);
     let group = Group::Vpn(id, container.to_owned());
     if before.health != status.health {
@@ -27,6 +39,9 @@ pub(super) fn changed(state: &mut State, id: NodeId, container: &str, status: &V
             failures::forget(state, |failing| *failing == group);
         }
         let (category, text) = match status.health {
+            VpnHealth::Healthy if reconnects => {
+                ("connected", format!("{who} is connected again; its engines are replaced one by one"))
+            }
             VpnHealth::Healthy => ("connected", format!("{who} is connected")),
             VpnHealth::Unhealthy => ("disconnected", format!("{who} is disconnected: {}", status.reason)),
             VpnHealth::Unknown => ("unknown", format!("{who} is unknown")),
@@ -46,12 +61,22 @@ pub(super) fn changed(state: &mut State, id: NodeId, container: &str, status: &V
         let text = format!("{who} has the public address {}", public.ip);
         note(state, EventType::Vpn, "address_changed", text, None, None);
     }
+    let reconnected_ms = match reconnects {
+        true => Some(now),
+        false => old.as_ref().and_then(|old| old.reconnected_ms),
+    };
     let since_ms = match old {
         Some(old) if old.status.health == status.health => old.since_ms,
-        _ => state.tables.clock_ms,
+        _ => now,
     };
-    state.put_vpn(id, container, Vpn { status: status.clone(), since_ms });
+    state.put_vpn(id, container, Vpn { status: status.clone(), since_ms, reconnected_ms });
     Reply::Done
+}
+
+/// True when an outage of this VPN ends that lasted so long that engines moved away.
+fn is_long_outage(vpn: &Vpn, health: VpnHealth, now: Elapsed) -> bool {
+    let ends = vpn.status.health == VpnHealth::Unhealthy && health == VpnHealth::Healthy;
+    ends && now.since(vpn.since_ms) >= LONG_OUTAGE_MS
 }
 
 /// Drops the records of containers that a node is not set up with any more.

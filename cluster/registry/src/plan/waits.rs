@@ -82,6 +82,13 @@ pub enum Wait {
         /// What keeps it.
         why: Keeps,
     },
+    /// An engine that is older than the tunnel of its VPN is replaced when nothing keeps it.
+    Renew {
+        /// The engine.
+        engine: EngineId,
+        /// What keeps it.
+        why: Keeps,
+    },
     /// An engine behind an unhealthy VPN leaves if that lasts.
     Vpn {
         /// The engine.
@@ -162,6 +169,7 @@ impl Wait {
             | Self::Stop { engine, .. }
             | Self::StopForOthers { engine }
             | Self::Move { engine, .. }
+            | Self::Renew { engine, .. }
             | Self::Vpn { engine, .. }
             | Self::VpnWithoutRoom { engine }
             | Self::Unlist { engine, .. }
@@ -183,7 +191,10 @@ impl Wait {
                 Shortage::OnlyThere { .. } => None,
                 Shortage::Refused(refusal) => refusal.retry_after_s.map(|s| s.saturating_mul(1_000)),
             },
-            Self::Stop { why, .. } | Self::Move { why, .. } | Self::Unlist { why, .. } => match why {
+            Self::Stop { why, .. }
+            | Self::Move { why, .. }
+            | Self::Renew { why, .. }
+            | Self::Unlist { why, .. } => match why {
                 Keeps::ClientsComing { left_ms } | Keeps::NotIdle { left_ms } => Some(*left_ms),
                 _ => None,
             },
@@ -241,6 +252,9 @@ impl Wait {
             }
             Self::Move { engine: id, why } => {
                 format!("the network of {} is broken; it stops later: {why}", engine(id))
+            }
+            Self::Renew { engine: id, why } => {
+                format!("{} ran before its VPN was connected again; it is replaced later: {why}", engine(id))
             }
             Self::Vpn { engine: id, left_ms } => {
                 format!(

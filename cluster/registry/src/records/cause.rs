@@ -69,6 +69,8 @@ pub enum Cause {
     VpnUnhealthy,
     /// Its VPN lost the forwarded port that it had been given.
     VpnPortChanged,
+    /// It ran before its VPN was connected again after a long outage.
+    VpnReconnected,
     /// Its VPN container was restarted or made anew, so that its network is dead.
     VpnRecreated,
     /// It failed its health checks.
@@ -111,6 +113,7 @@ impl Cause {
             | Self::VpnMisplaced
             | Self::VpnUnhealthy
             | Self::VpnPortChanged
+            | Self::VpnReconnected
             | Self::VpnRecreated
             | Self::NodeRemoved => Blames::Nothing,
         }
@@ -144,7 +147,14 @@ impl Cause {
     /// True when an engine left for its network: a replacement is due.
     #[must_use]
     pub fn is_of_vpn(&self) -> bool {
-        matches!(self, Self::VpnMisplaced | Self::VpnUnhealthy | Self::VpnPortChanged | Self::VpnRecreated)
+        matches!(
+            self,
+            Self::VpnMisplaced
+                | Self::VpnUnhealthy
+                | Self::VpnPortChanged
+                | Self::VpnReconnected
+                | Self::VpnRecreated
+        )
     }
 }
 

@@ -64,6 +64,9 @@ pub struct Vpn {
     pub status: VpnStatus,
     /// The moment of the newest change of its health.
     pub since_ms: Elapsed,
+    /// The moment at which it was connected again after a long outage: engines that ran before are replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reconnected_ms: Option<Elapsed>,
 }
 
 /// What is wrong with the network of an engine.
@@ -75,6 +78,8 @@ pub enum VpnFault {
     Unhealthy,
     /// It was told a forwarded port that its VPN has not got any more.
     StalePort,
+    /// It ran before its VPN was connected again after a long outage.
+    Reconnected,
 }
 
 impl VpnFault {
@@ -85,6 +90,7 @@ impl VpnFault {
             Self::Misplaced => Cause::VpnMisplaced,
             Self::Unhealthy => Cause::VpnUnhealthy,
             Self::StalePort => Cause::VpnPortChanged,
+            Self::Reconnected => Cause::VpnReconnected,
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::queries::ended_by_guess;
 use crate::records::cause::Cause;
 use crate::records::engine::{Engine, EngineSpec, Health, Phase};
 use crate::records::health::HealthFault;
-use crate::records::ids::NodeId;
+use crate::records::ids::{EngineId, NodeId};
 use crate::records::time::Elapsed;
 use crate::records::vpn::VpnFault;
 use crate::rules::health;
@@ -102,6 +102,8 @@ pub enum Keeps {
     Unlisted,
     /// Nothing is wrong with its network.
     Network,
+    /// Another engine of its VPN is replaced before it.
+    OtherFirst(EngineId),
     /// Streams run on it.
     Streams(usize),
     /// Its host was down, and has not said yet whether streams that were taken for ended still play.
@@ -140,6 +142,7 @@ impl fmt::Display for Keeps {
             Self::Stopping => f.write_str("it is stopping"),
             Self::Listed => f.write_str("clients get it"),
             Self::Unlisted => f.write_str("it is off the list already"),
+            Self::OtherFirst(id) => write!(f, "engine {id} of its VPN is replaced before it"),
             Self::Network => f.write_str("nothing is wrong with its network"),
             Self::Streams(1) => f.write_str("a stream runs on it"),
             Self::Streams(count) => write!(f, "{count} streams run on it"),
@@ -184,7 +187,7 @@ pub fn unlisted(state: &State, engine: &Engine) -> Option<Unlisted> {
     }
     let of_network = || match state.vpn_fault(engine) {
         Some(fault @ (VpnFault::Misplaced | VpnFault::Unhealthy)) => Some(Unlisted::Network(fault)),
-        Some(VpnFault::StalePort) | None => None,
+        Some(VpnFault::StalePort | VpnFault::Reconnected) | None => None,
     };
     let of_address = || (!has_address).then_some(Unlisted::NoAddress);
     replaced(state, engine).or_else(of_network).or_else(|| unhealthy(state, engine)).or_else(of_address)
@@ -276,7 +279,22 @@ pub fn why_off_network(state: &State, engine: &Engine, now_ms: Elapsed) -> Resul
     if fault != VpnFault::Unhealthy && engine.taken_off.is_some() {
         return Err(Keeps::Unlisted);
     }
-    in_use(state, engine, now_ms).map_or(Ok(fault), Err)
+    if let Some(keeps) = in_use(state, engine, now_ms) {
+        return Err(keeps);
+    }
+    let keeps = if fault == VpnFault::Reconnected { keeps_old(state, engine, now_ms) } else { None };
+    keeps.map_or(Ok(fault), Err)
+}
+
+/// What keeps an engine without a stream whose network works, though it is older than the tunnel of its VPN.
+fn keeps_old(state: &State, engine: &Engine, now_ms: Elapsed) -> Option<Keeps> {
+    if unlisted(state, engine).is_some() {
+        return Some(Keeps::Unlisted);
+    }
+    if let Some(left_ms) = expected_for(engine, now_ms) {
+        return Some(Keeps::ClientsComing { left_ms });
+    }
+    state.being_renewed(engine.node, engine.vpn.as_deref()?).map(Keeps::OtherFirst)
 }
 
 /// What becomes of an engine that clients do not get any more, or shall not, at `now_ms`.

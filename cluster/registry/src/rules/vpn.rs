@@ -3,11 +3,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::records::cause::Cause;
 use crate::records::engine::{Engine, Phase};
-use crate::records::ids::NodeId;
+use crate::records::ids::{EngineId, NodeId};
 use crate::records::policy::PortRange;
+use crate::records::time::Elapsed;
 use crate::records::vpn::{Vpn, VpnFault, VpnHealth, VpnInfo, is_cut_off};
+use crate::rules::ports::fixed_http_port;
 use crate::state::State;
+
+/// An outage of this length is no flap: engines move away, and those that stay are replaced when it is over.
+pub(crate) const LONG_OUTAGE_MS: u64 = 12_000;
 
 /// Where on a host with VPNs a new engine goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +54,7 @@ impl State {
         self.vpn(node, container).map(|vpn| vpn.status.health).unwrap_or_default()
     }
 
-    /// What is wrong with the network of a live engine.
+    /// What is wrong with the network of a live engine, if only that it is older than the tunnel.
     #[must_use]
     pub fn vpn_fault(&self, engine: &Engine) -> Option<VpnFault> {
         if !engine.is_acestream() {
@@ -61,12 +67,26 @@ impl State {
         if !vpns.iter().any(|vpn| vpn.container == *container) {
             return Some(VpnFault::Misplaced);
         }
-        let status = &self.vpn(engine.node, container)?.status;
+        let vpn = self.vpn(engine.node, container)?;
+        let status = &vpn.status;
         match (status.health, status.forwarded_port, engine.forwarded_port) {
             (VpnHealth::Unhealthy, _, _) => Some(VpnFault::Unhealthy),
             (_, Some(now), Some(told)) if now != told => Some(VpnFault::StalePort),
-            _ => None,
+            _ => ran_before(engine, vpn.reconnected_ms?).then_some(VpnFault::Reconnected),
         }
+    }
+
+    /// The engine of this VPN whose replacement since it reconnected is under way: the next one waits for it. One that is in use
+    /// again holds up nobody.
+    pub(crate) fn being_renewed(&self, node: NodeId, container: &str) -> Option<EngineId> {
+        let since_ms = self.vpn(node, container)?.reconnected_ms?;
+        let left = self.all_engines().filter(|e| e.node == node && e.vpn.as_deref() == Some(container));
+        let renewed = |e: &Engine| {
+            e.end_cause().is_some_and(|(cause, at_ms)| *cause == Cause::VpnReconnected && at_ms >= since_ms)
+        };
+        let answers = |id| self.replacement(id).is_some_and(|other| other.phase >= Phase::Running);
+        let waits = |e: &Engine| e.phase < Phase::Stopping && self.active_streams(e.id) == 0;
+        left.filter(|e| renewed(e)).find(|e| waits(e) || !answers(e.id)).map(|e| e.id)
     }
 
     /// True unless the network of an engine is such that clients must not be sent to it.
@@ -167,4 +187,10 @@ impl State {
         let mut behind = others.filter(|e| e.vpn.as_deref() == Some(container));
         behind.find(|e| e.forwarded_port == Some(port) && e.phase == Phase::Stopping && !is_cut_off(e))
     }
+}
+
+/// True for an engine that ran before the tunnel of its VPN, and can be replaced.
+fn ran_before(engine: &Engine, reconnected_ms: Elapsed) -> bool {
+    let is_older = engine.started_at_ms.is_some_and(|started| started < reconnected_ms);
+    is_older && fixed_http_port(&engine.spec).is_none()
 }

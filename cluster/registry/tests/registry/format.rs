@@ -148,7 +148,7 @@ pub fn samples() -> Vec<Command> {
         Command::Sequence(vec![Step { op_id: OpId(2, 3), command: Command::StreamEnded(end()) }]),
         Command::NodeRemoved { node },
         Command::NodeDown { node, down: true },
-        Command::VpnChanged { node, container: "gluetun".to_owned(), status: vpn_status() },
+        Command::VpnChanged { node, container: "gluetun".to_owned(), status: vpn_status(), renew: false },
         stop(id, StopWhen::OffVpn),
         Command::NodeUp(behind_vpn(1)),
         Command::Recovered { survivor: node, former_clusters: vec!["0190a1b2".to_owned()] },
@@ -169,6 +169,7 @@ pub fn samples() -> Vec<Command> {
         Command::NodeUnavailable { node, answering: Some([id, EngineId(300)].into()) },
         Command::NodeUnavailable { node, answering: None },
         Command::SetPolicy(Policy { spare_for_host: true, ..Policy::default() }),
+        Command::VpnChanged { node, container: "gluetun".to_owned(), status: vpn_status(), renew: true },
     ]
 }
 
@@ -190,7 +191,12 @@ fn vpn_status() -> VpnStatus {
 pub fn vpn_state() -> State {
     let mut world = World::new(1, 10);
     world.run(Command::NodeUp(behind_vpn(1)));
-    let changed = |status| Command::VpnChanged { node: NodeId(1), container: "gluetun".to_owned(), status };
+    let changed = |status| Command::VpnChanged {
+        node: NodeId(1),
+        container: "gluetun".to_owned(),
+        status,
+        renew: false,
+    };
     world.run(changed(vpn_status()));
     let lost = world.running();
     assert_eq!(lost.forwarded_port, Some(51_413));

@@ -23,6 +23,7 @@ mod placement;
 mod plan;
 mod plan_limits;
 mod properties;
+mod renew;
 mod retention;
 mod room;
 mod silence;

@@ -139,7 +139,7 @@ fn early(state: &State, answering: &BTreeSet<NodeId>, wait: &Wait) -> Option<Com
             Some(reserve(state.engine(*lost)?.spec.clone(), Some(*lost)))
         }
         Wait::Stop { engine, .. } => Some(stop(*engine, StopWhen::Unused)),
-        Wait::Move { engine, .. } => Some(stop(*engine, StopWhen::OffVpn)),
+        Wait::Move { engine, .. } | Wait::Renew { engine, .. } => Some(stop(*engine, StopWhen::OffVpn)),
         Wait::Unlist { engine, .. } => Some(stop(*engine, StopWhen::IdleFor(state.policy().grace_ms))),
         _ => None,
     }

@@ -290,7 +290,12 @@ fn a_vpn_that_is_known_to_be_sick_is_no_fault_of_the_host() {
     world.run(Command::NodeUp(behind_vpn(1)));
     let tell = |world: &mut World, health| {
         let status = VpnStatus { health, reason: String::new(), forwarded_port: None, public: None };
-        world.run(Command::VpnChanged { node: NodeId(1), container: "gluetun".to_owned(), status });
+        world.run(Command::VpnChanged {
+            node: NodeId(1),
+            container: "gluetun".to_owned(),
+            status,
+            renew: false,
+        });
     };
     tell(&mut world, VpnHealth::Healthy);
     let engines = [world.running(), world.running(), world.running()];

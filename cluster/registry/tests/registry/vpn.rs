@@ -26,7 +26,12 @@ fn world(nodes: u64) -> World {
 fn tell(world: &mut World, node: u64, health: VpnHealth, forwarded_port: Option<u16>) {
     let reason = if health == VpnHealth::Unhealthy { "the tunnel is down" } else { "" };
     let status = VpnStatus { health, reason: reason.to_owned(), forwarded_port, public: None };
-    world.run(Command::VpnChanged { node: NodeId(node), container: "gluetun".to_owned(), status });
+    world.run(Command::VpnChanged {
+        node: NodeId(node),
+        container: "gluetun".to_owned(),
+        status,
+        renew: true,
+    });
 }
 
 /// Runs the plan until it is empty; reserved engines start and stopped ones go at once.
@@ -211,7 +216,12 @@ fn the_second_vpn_of_a_full_host_takes_the_engines_of_the_first() {
     let first = [world.running(), world.running()];
     assert!(first.iter().all(|engine| engine.vpn.as_deref() == Some("gluetun")), "{first:?}");
     let status = VpnStatus { health: VpnHealth::Healthy, ..VpnStatus::default() };
-    world.run(Command::VpnChanged { node: NodeId(1), container: "gluetun-2".to_owned(), status });
+    world.run(Command::VpnChanged {
+        node: NodeId(1),
+        container: "gluetun-2".to_owned(),
+        status,
+        renew: false,
+    });
     tell(&mut world, 1, VpnHealth::Unhealthy, None);
     world.wait_ms(12_000);
     settle(&mut world);
@@ -329,7 +339,7 @@ fn what_is_not_set_up_is_not_recorded() {
     let status = VpnStatus::default();
     for (node, container) in [(1, "other"), (9, "gluetun")] {
         let (node, container) = (NodeId(node), container.to_owned());
-        let told = Command::VpnChanged { node, container, status: status.clone() };
+        let told = Command::VpnChanged { node, container, status: status.clone(), renew: false };
         assert_eq!(refusal(world.run(told)), RefusalCode::NotFound);
     }
     let before = world.state.events().len();
@@ -351,7 +361,12 @@ fn two_vpns_of_a_host_share_its_engines() {
     world.run(Command::NodeUp(info));
     let tell = |world: &mut World, container: &str, health| {
         let status = VpnStatus { health, ..VpnStatus::default() };
-        world.run(Command::VpnChanged { node: NodeId(1), container: container.to_owned(), status });
+        world.run(Command::VpnChanged {
+            node: NodeId(1),
+            container: container.to_owned(),
+            status,
+            renew: false,
+        });
     };
     tell(&mut world, "gluetun", VpnHealth::Healthy);
     assert_eq!(world.running().vpn.as_deref(), Some("gluetun"), "the only one that is known to be up");

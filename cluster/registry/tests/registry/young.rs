@@ -386,7 +386,7 @@ fn what_a_caller_chose_holds_back_nobody_else() {
 
 fn vpn(world: &mut World, container: &str, health: VpnHealth) {
     let status = VpnStatus { health, ..VpnStatus::default() };
-    world.run(Command::VpnChanged { node: NodeId(1), container: container.to_owned(), status });
+    world.run(Command::VpnChanged { node: NodeId(1), container: container.to_owned(), status, renew: false });
 }
 
 #[test]

@@ -249,10 +249,13 @@ fn vpn_changed() -> impl Strategy<Value = Command> {
         1 => Just(VpnHealth::Unknown),
     ];
     let port = option::of(50_000..50_002u16);
-    (node_id(), 0..2u16, health, port).prop_map(|(node, n, health, forwarded_port)| Command::VpnChanged {
-        node,
-        container: format!("gluetun-{n}"),
-        status: VpnStatus { health, forwarded_port, ..VpnStatus::default() },
+    (node_id(), 0..2u16, health, port, any::<bool>()).prop_map(|(node, n, health, forwarded_port, renew)| {
+        Command::VpnChanged {
+            node,
+            container: format!("gluetun-{n}"),
+            status: VpnStatus { health, forwarded_port, ..VpnStatus::default() },
+            renew,
+        }
     })
 }
 

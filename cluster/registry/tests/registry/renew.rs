@@ -1,0 +1,165 @@
+//! Engines that ran before their VPN was connected again after a long outage.
+
+use std::collections::BTreeSet;
+
+use acefleet_registry::cause::Cause;
+use acefleet_registry::engine::{Health, Phase};
+use acefleet_registry::plan::{Wait, next};
+use acefleet_registry::rules::engines::Keeps;
+use acefleet_registry::vpn::{VpnFault, VpnHealth, VpnStatus};
+use acefleet_registry::{Command, EngineId, Level, NodeId, Reply, Reserve};
+
+use crate::support::{World, behind_vpn, engine, gone, plan, playing, watch, with_conf};
+
+const PORT: u16 = 50_000;
+
+/// A host with a VPN that forwards a port.
+fn world(level: Level) -> World {
+    let mut world = World::new(1, 10);
+    world.run(Command::RaiseLevel(level));
+    world.run(Command::NodeUp(behind_vpn(1)));
+    tell(&mut world, VpnHealth::Healthy, true);
+    world
+}
+
+fn tell(world: &mut World, health: VpnHealth, renew: bool) {
+    let status = VpnStatus { health, forwarded_port: Some(PORT), ..VpnStatus::default() };
+    world.run(Command::VpnChanged { node: NodeId(1), container: "gluetun".to_owned(), status, renew });
+}
+
+/// The VPN is gone for so long.
+fn outage(world: &mut World, ms: u64, renew: bool) {
+    tell(world, VpnHealth::Unhealthy, renew);
+    world.wait_ms(ms);
+    tell(world, VpnHealth::Healthy, renew);
+}
+
+/// One round of the leader's plan: engines that start answer a second later, and stopped ones go.
+fn second(world: &mut World) -> Vec<Command> {
+    let of = |world: &World, phase| -> Vec<EngineId> {
+        world.state.live_engines().filter(|e| e.phase == phase).map(|e| e.id).collect()
+    };
+    let [reserved, starting, leaving] =
+        [Phase::Reserved, Phase::Starting, Phase::Stopping].map(|phase| of(world, phase));
+    world.wait_ms(1_000);
+    for id in reserved {
+        world.start(id);
+    }
+    for id in starting {
+        world.run(Command::EngineHealth { engine: id, health: Health::Healthy, fault: None });
+    }
+    for id in leaving {
+        world.run(gone(id));
+    }
+    let commands = plan(&world.state, &world.eligible(), world.now);
+    for command in &commands {
+        let reply = world.run(command.clone());
+        assert!(!matches!(reply, Reply::Refused(_)), "{command:?} was refused: {reply:?}");
+    }
+    commands
+}
+
+fn listed(world: &World) -> BTreeSet<EngineId> {
+    world.state.listed_engines().map(|e| e.id).collect()
+}
+
+fn live(world: &World) -> BTreeSet<EngineId> {
+    world.state.live_engines().map(|e| e.id).collect()
+}
+
+#[test]
+fn idle_engines_are_replaced_one_after_the_other_and_those_with_streams_when_they_end() {
+    let mut world = world(Level::CURRENT);
+    let old: Vec<_> = (0..4).map(|_| world.running()).collect();
+    let busy = &old[3];
+    world.begin(playing("k", "s", busy.ports.host_http));
+    let before = live(&world);
+    outage(&mut world, 12_000, true);
+    assert_eq!(listed(&world), before, "all of them play");
+    for _ in 0..180 {
+        second(&mut world);
+        let leaving = world.state.live_engines().filter(|e| e.taken_off.is_some()).count();
+        assert!(leaving <= 1, "{leaving} engines leave at once");
+        assert!(listed(&world).len() >= 3 && live(&world).len() <= 5, "{:?}", live(&world));
+        assert!(listed(&world).contains(&busy.id), "a viewer was cut");
+    }
+    let kept: Vec<_> = live(&world).intersection(&before).copied().collect();
+    assert_eq!((kept, live(&world).len()), (vec![busy.id], 4));
+    assert!(old[..3].iter().all(|e| world.engine(e.id).end_cause().unwrap().0 == &Cause::VpnReconnected));
+    let forwarded = world.state.live_engines().filter(|e| e.forwarded_port.is_some()).count();
+    assert_eq!(forwarded, 1, "the port was passed on");
+    world.finish("k|s");
+    for _ in 0..60 {
+        second(&mut world);
+    }
+    assert_eq!((live(&world).intersection(&before).count(), listed(&world).len()), (0, 4));
+    // Nothing is left to be done, and the new ones stay.
+    assert_eq!(second(&mut world), vec![]);
+}
+
+#[test]
+fn the_next_one_waits_for_the_replacement_of_the_one_before() {
+    let mut world = world(Level::CURRENT);
+    let (first, second) = (world.running(), world.running());
+    outage(&mut world, 60_000, true);
+    for command in plan(&world.state, &world.eligible(), world.now) {
+        world.run(command);
+    }
+    assert_eq!(listed(&world), [second.id].into());
+    // Its replacement never starts: an hour later the second one is still there.
+    for _ in 0..3_600 {
+        world.wait_ms(1_000);
+        let commands = plan(&world.state, &world.eligible(), world.now);
+        for command in commands.into_iter().filter(|c| !matches!(c, Command::Reserve(_))) {
+            world.run(command);
+        }
+        assert!(listed(&world).contains(&second.id));
+    }
+    let waits = next(&world.state, &watch(&world.state, &world.eligible()), world.now).waits;
+    assert!(
+        waits.contains(&Wait::Renew { engine: second.id, why: Keeps::OtherFirst(first.id) }),
+        "{waits:?}"
+    );
+}
+
+#[test]
+fn a_short_outage_another_setting_and_an_older_program_replace_nothing() {
+    for (level, ms, renew) in
+        [(Level::CURRENT, 11_999, true), (Level::CURRENT, 60_000, false), (Level::FIRST, 60_000, true)]
+    {
+        let mut world = world(level);
+        let engine = world.running();
+        outage(&mut world, ms, renew);
+        assert_eq!(world.state.vpn_fault(&engine), None);
+        for _ in 0..60 {
+            assert_eq!(second(&mut world), vec![], "{level:?} {ms} {renew}");
+        }
+    }
+}
+
+#[test]
+fn an_engine_that_starts_later_and_one_with_a_fixed_port_stay() {
+    let mut world = world(Level::CURRENT);
+    let fixed = Command::Reserve(world.ask_for(with_conf("--http-port=19105")));
+    let fixed = engine(world.run(fixed)).id;
+    world.start(fixed);
+    outage(&mut world, 60_000, true);
+    let late = world.running();
+    for id in [fixed, late.id] {
+        assert_eq!(world.state.vpn_fault(&world.engine(id)), None);
+    }
+}
+
+#[test]
+fn an_engine_to_which_a_client_is_on_the_way_waits() {
+    let mut world = world(Level::CURRENT);
+    let asked = Reserve { patience_ms: Some(10_000), ..world.ask() };
+    let id = engine(world.run(Command::Reserve(asked))).id;
+    world.start(id);
+    outage(&mut world, 12_000, true);
+    assert_eq!(world.state.vpn_fault(&world.engine(id)), Some(VpnFault::Reconnected));
+    assert_eq!(second(&mut world), vec![]);
+    let waits = next(&world.state, &watch(&world.state, &world.eligible()), world.now).waits;
+    let is_kept = |wait: &Wait| matches!(wait, Wait::Renew { engine, why: Keeps::ClientsComing { .. } } if *engine == id);
+    assert!(waits.iter().any(is_kept), "{waits:?}");
+}
