@@ -60,6 +60,8 @@ impl Level {
     pub const KEEPS_WHAT_IS_READY: Self = Self(2);
     /// From here on engines that ran before a long outage of their VPN are replaced when it is connected again.
     pub const RENEWS_ENGINES: Self = Self(2);
+    /// From here on an engine that is found, or comes with a node's new id, has no forwarded port that another one has.
+    pub const ONE_FORWARDED: Self = Self(2);
     /// What this program knows.
     pub const CURRENT: Self = Self(2);
 }

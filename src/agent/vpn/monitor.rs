@@ -57,6 +57,8 @@ struct Monitor {
     opinion: SecondOpinion,
     /// Engine for whose word the VPN counts as healthy.
     witness: Option<String>,
+    /// The run of the container that was seen last.
+    instance: Option<String>,
     port: Option<u16>,
     no_port_since: Option<Instant>,
     asked_address: Option<Instant>,
@@ -86,6 +88,7 @@ impl Monitor {
             verdict: Verdict::new(known.health, &known.reason),
             opinion: SecondOpinion::default(),
             witness: None,
+            instance: None,
             port: known.forwarded_port,
             no_port_since: None,
             asked_address: None,
@@ -197,6 +200,12 @@ impl Monitor {
             ports::check_published(&self.vpn, view);
             ports::check_neighbours(&self.ctx, &self.vpn);
             (self.asked, self.asked_address) = (None, None);
+            let instance = view.instance();
+            // A tunnel of its own, of which only the container that runs now can tell the port.
+            if self.instance.as_ref().is_some_and(|before| *before != instance) {
+                (self.port, self.public) = (None, None);
+            }
+            self.instance = Some(instance);
             // Engines of an earlier run are in a dead network.
             self.ctx.relist.notify_one();
         }

@@ -239,6 +239,27 @@ async fn engines_of_an_earlier_run_of_the_container_end() {
 }
 
 #[tokio::test]
+async fn a_new_run_of_the_container_has_no_port_until_it_tells_one() {
+    let (api_port, answers) = control(Answers::open(None)).await;
+    let fake = Fake::new();
+    fake.world().vpns.insert("gluetun".to_owned(), gluetun("healthy"));
+    let node = node(&fake, api_port, &[]).await;
+    let status = wait_health(&node, VpnHealth::Healthy).await;
+    assert_eq!(status.forwarded_port, Some(51_413));
+    let port = |state: &State, wanted| (self::status(&node, state).forwarded_port == wanted).then_some(());
+    // Nobody may ask it: what the same run has told stays true.
+    let before = answers.lock().unwrap().refused;
+    answers.lock().unwrap().auth = "key";
+    until("a refusal", async || answers.lock().unwrap().refused > before).await;
+    assert_eq!(port(&node.cluster.view().state, Some(51_413)), Some(()));
+    fake.world().vpns.get_mut("gluetun").unwrap().started_at = "2026-01-01T01:00:00Z".to_owned();
+    node.wait("no port", |state| port(state, None)).await;
+    answers.lock().unwrap().auth = "none";
+    fake.world().vpns.get_mut("gluetun").unwrap().started_at = "2026-01-01T02:00:00Z".to_owned();
+    node.wait("its port", |state| port(state, Some(51_413))).await;
+}
+
+#[tokio::test]
 async fn an_outage_that_lasts_has_the_container_restarted_once() {
     let (node, fake) = connected(&[("VPN_UNHEALTHY_RESTART_TIMEOUT_S", "0.3")]).await;
     for restarts in 1..=2 {

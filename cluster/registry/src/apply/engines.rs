@@ -348,6 +348,7 @@ pub(super) fn adopt(state: &mut State, found: &Adopt, op_id: OpId) -> Reply {
             format!("cannot adopt {}: the name is leased", found.container_name),
         );
     }
+    let engine = state.without_shared_port(engine);
     state.tables.last_engine = id.0;
     let message = format!("{} on {} was adopted", found.container_name, state.node_name(found.node));
     note(state, EventType::Engine, "adopted", message, Some(&found.container_id.as_str().into()), None);

@@ -179,7 +179,8 @@ pub(super) fn replaced(state: &mut State, old: NodeId, new: NodeId) -> Reply {
     state.put_node(node);
     let own: Vec<_> = state.tables.engines.values().filter(|e| e.node == old).cloned().collect();
     for engine in own {
-        state.put_engine(Engine { node: new, ..(*engine).clone() });
+        let moved = state.without_shared_port(Engine { node: new, ..(*engine).clone() });
+        state.put_engine(moved);
     }
     let moved = |id: NodeId| if id == old { new } else { id };
     let ports = state.tables.foreign_ports.iter();

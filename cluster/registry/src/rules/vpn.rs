@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::level::Level;
 use crate::records::cause::Cause;
 use crate::records::engine::{Engine, Phase};
 use crate::records::ids::{EngineId, NodeId};
@@ -177,6 +178,20 @@ impl State {
         };
         let taken = self.engines_behind(node, container).any(|e| holds(e));
         (!taken).then_some(port)
+    }
+
+    /// What an engine that joins those of a host without having been placed there keeps of the forwarded port that it was told: none
+    /// when another engine of its VPN has that port.
+    pub(crate) fn without_shared_port(&self, engine: Engine) -> Engine {
+        let Some(container) = engine.vpn.clone().filter(|_| self.level() >= Level::ONE_FORWARDED) else {
+            return engine;
+        };
+        let behind = self.engines_behind(engine.node, &container);
+        let mut others = behind.filter(|e| e.id != engine.id && e.phase < Phase::Stopping);
+        let told = engine.forwarded_port;
+        let is_shared =
+            engine.phase < Phase::Stopping && others.any(|e| told.is_some() && e.forwarded_port == told);
+        Engine { forwarded_port: told.filter(|_| !is_shared), ..engine }
     }
 
     /// The engine that has to go before this one can listen on the forwarded port that it was told.

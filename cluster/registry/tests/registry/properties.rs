@@ -11,7 +11,7 @@ use acefleet_registry::rules::hosts;
 use acefleet_registry::{Command, Elapsed, EngineId, NodeId, OpId, Proposal, Reply, Reserve, State, apply};
 use proptest::prelude::*;
 
-use crate::support::arbitrary::{heavy_histories, histories};
+use crate::support::arbitrary::{heavy_histories, histories, vpn_histories};
 use crate::support::invariants::{History, check_state};
 use crate::support::{World, ask, playing, watch};
 
@@ -56,6 +56,34 @@ proptest! {
         }
     }
 
+}
+
+proptest! {
+    #![proptest_config(cases(150))]
+
+    /// Beside the invariants of every state, of which one is that no VPN has two forwarded engines: the plan that replaces engines
+    /// one at a time for each VPN.
+    #[test]
+    fn a_vpn_has_one_forwarded_engine_at_the_most(proposals in vpn_histories(1..80)) {
+        let mut state = State::default();
+        let mut history = History::default();
+        for (n, proposal) in proposals.iter().enumerate() {
+            let before = state.clone();
+            let reply = apply(&mut state, proposal, n as u64 + 1);
+            let checked = history.check_step(&before, &state, proposal, &reply);
+            prop_assert!(checked.is_ok(), "{:?} after {proposal:?}, reply {reply:?}", checked);
+        }
+        let hosts: BTreeSet<NodeId> = state.nodes().map(|node| node.info.id).collect();
+        let commands = next(&state, &watch(&state, &hosts), state.clock_ms()).commands;
+        let renewed = commands.iter().filter_map(|command| match command {
+            Command::EngineStop { engine, cause: Cause::VpnReconnected, .. } => state.engine(*engine),
+            _ => None,
+        });
+        let mut vpns = BTreeSet::new();
+        for engine in renewed {
+            prop_assert!(vpns.insert((engine.node, engine.vpn.clone())), "two leave at once: {engine:?}");
+        }
+    }
 }
 
 proptest! {

@@ -102,8 +102,9 @@ fn taken() -> impl Strategy<Value = Taken> {
 
 fn adopt() -> impl Strategy<Value = Adopt> {
     let kind = prop_oneof![4 => Just(EngineSpec::acestream()), 1 => Just(generic(&[("1/tcp", 40_000)]))];
-    (node_id(), container(), 1..9u32, port(), option::of(port()), kind).prop_map(
-        |(node, container_id, name, host_http, host_https, spec)| Adopt {
+    let network = option::of((0..2u16, option::of(50_000..50_002u16)));
+    (node_id(), container(), 1..9u32, port(), option::of(port()), kind, network).prop_map(
+        |(node, container_id, name, host_http, host_https, spec, network)| Adopt {
             node,
             container_id,
             container_name: format!("acestream-{name}"),
@@ -112,8 +113,8 @@ fn adopt() -> impl Strategy<Value = Adopt> {
             ports: Ports { host_http, container_http: host_http, container_https: 45_000, host_https },
             spec,
             address: None,
-            vpn: None,
-            forwarded_port: None,
+            vpn: network.map(|(n, _)| format!("gluetun-{n}")),
+            forwarded_port: network.and_then(|(_, port)| port),
         },
     )
 }
@@ -304,6 +305,55 @@ pub fn command() -> impl Strategy<Value = Command> {
             Command::Sequence(steps.into_iter().map(step).collect())
         }),
     ]
+}
+
+/// What happens on two hosts behind VPNs that forward one of two ports: engines come, go, are found, and change hands.
+pub fn vpn_command() -> impl Strategy<Value = Command> {
+    let id = || 1..=2u64;
+    prop_oneof![
+        1 => (id(), 0..3u16).prop_map(|(id, vpns)| Command::NodeUp(behind(id, 9, vpns))),
+        6 => (id(), vpn_changed()).prop_map(|(id, changed)| match changed {
+            Command::VpnChanged { container, status, renew, .. } =>
+                Command::VpnChanged { node: NodeId(id), container, status, renew },
+            other => other,
+        }),
+        8 => any::<bool>().prop_map(|automatic| Command::Reserve(Reserve {
+            automatic,
+            ..super::ask(EngineSpec::acestream(), [NodeId(1), NodeId(2)].into())
+        })),
+        8 => engine_id().prop_map(|id| started(id, &docker_id(id.0))),
+        2 => engine_id().prop_map(failed),
+        6 => (engine_id(), when()).prop_map(|(engine, when)| stop(engine, when)),
+        6 => engine_id().prop_map(gone),
+        6 => (id(), adopt()).prop_map(|(id, adopt)| Command::Adopt(Adopt { node: NodeId(id), ..adopt })),
+        1 => (id(), 1..=3u64)
+            .prop_map(|(old, new)| Command::NodeReplaced { old: NodeId(old), new: NodeId(new) }),
+    ]
+}
+
+/// Histories of these, in a cluster of the present level whose VPNs are connected.
+pub fn vpn_histories(len: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Proposal>> {
+    vec((vpn_command(), 0..20_000u64), len).prop_map(|rest| {
+        let ports = PortRange { first: FIRST_PORT, last: LAST_PORT };
+        let policy = Policy { host_ports: ports, max_replicas: 20, ..Policy::default() };
+        let mut first = vec![Command::SetPolicy(policy), Command::RaiseLevel(Level::CURRENT)];
+        for id in 1..=2 {
+            first.push(Command::NodeUp(behind(id, 9, 2)));
+            for n in 0..2 {
+                let (health, forwarded_port) = (VpnHealth::Healthy, Some(50_000));
+                let status = VpnStatus { health, forwarded_port, ..VpnStatus::default() };
+                let (node, container) = (NodeId(id), format!("gluetun-{n}"));
+                first.push(Command::VpnChanged { node, container, status, renew: true });
+            }
+        }
+        let all = first.into_iter().map(|command| (command, 0)).chain(rest);
+        let mut at_ms = BEGIN_MS;
+        let mut proposal = |(n, (command, step_ms)): (usize, (Command, u64))| {
+            at_ms = at_ms.plus(step_ms);
+            Proposal { op_id: OpId::from_u128(n as u128 + 1), at_ms, origin: NodeId(1), command }
+        };
+        all.enumerate().map(&mut proposal).collect()
+    })
 }
 
 /// A leader's clock that mostly walks on, sometimes stands or falls back, and sometimes leaps.

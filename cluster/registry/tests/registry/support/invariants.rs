@@ -189,15 +189,7 @@ pub fn check_state(state: &State) -> Checked {
             ensure!(fresh, "two engines have one container");
         }
     }
-    let mut told = BTreeSet::new();
-    for engine in state.live_engines().filter(|e| e.phase < Phase::Stopping) {
-        let id = engine.id;
-        if let Some(port) = engine.forwarded_port {
-            ensure!(engine.vpn.is_some(), "engine {id} has a forwarded port without a VPN");
-            let key = (engine.node, engine.vpn.clone(), port);
-            ensure!(told.insert(key), "engine {id} shares a forwarded port");
-        }
-    }
+    check_forwarded(state)?;
     let vpns = |id: NodeId| state.node(id).map(|node| node.info.vpns.clone()).unwrap_or_default();
     let set_up = |key: &(NodeId, String)| vpns(key.0).iter().any(|vpn| vpn.container == key.1);
     let tables = Tables::from(state.clone());
@@ -221,6 +213,23 @@ pub fn check_state(state: &State) -> Checked {
     ensure!(tables.tombstones.keys().all(|id| state.stream(id).is_none()), "a known stream has a tombstone");
     ensure!(tables.ops.len() == tables.op_order.len() && tables.ops.len() <= 8_192, "op-ids leak");
     ensure!(state.events().len() <= EVENTS_MAX, "events leak");
+    Ok(())
+}
+
+/// A VPN forwards its port to one engine at the most. Once, engines that were found on a host were believed.
+fn check_forwarded(state: &State) -> Checked {
+    let (mut told, mut forwarded) = (BTreeSet::new(), BTreeSet::new());
+    for engine in state.live_engines().filter(|e| e.phase < Phase::Stopping) {
+        let id = engine.id;
+        let Some(port) = engine.forwarded_port else { continue };
+        ensure!(engine.vpn.is_some(), "engine {id} has a forwarded port without a VPN");
+        if state.level() >= Level::ONE_FORWARDED {
+            let vpn = (engine.node, engine.vpn.clone());
+            ensure!(told.insert((vpn.clone(), port)), "engine {id} shares a forwarded port");
+            let is_forwarded = state.forwarded_port(engine).is_some();
+            ensure!(!is_forwarded || forwarded.insert(vpn), "engine {id} is the second forwarded one");
+        }
+    }
     Ok(())
 }
 
