@@ -22,6 +22,8 @@
 pub mod address;
 mod availability;
 mod backoff;
+#[cfg(test)]
+mod book;
 pub mod clients;
 mod collector;
 mod context;

@@ -121,12 +121,13 @@ impl LocalReport {
         self.change(|report| {
             let before = (report.engines.len(), report.streams.len(), report.queued_events);
             let silent_before = std::mem::replace(&mut report.silent, silent(cluster, state));
-            let unheard_before = std::mem::replace(&mut report.unheard, unheard(cluster, state));
+            let contact_before =
+                std::mem::replace(&mut report.in_contact, in_contact(state, |id| cluster.last_contact(id)));
             report.engines.retain(|id, _| owns(id));
             report.streams.retain(|id, _| runs(id));
             report.queued_events = cluster.outbox().len();
             silent_before != report.silent
-                || unheard_before != report.unheard
+                || contact_before != report.in_contact
                 || before != (report.engines.len(), report.streams.len(), report.queued_events)
         });
         let mut inner = unpoisoned(&self.inner);
@@ -139,17 +140,18 @@ fn silent(cluster: &Cluster, state: &State) -> BTreeSet<NodeId> {
     if !cluster.is_leader() {
         return BTreeSet::new();
     }
-    silent_for(cluster, state, SILENT_AFTER)
+    members(state).filter(|id| cluster.silence(*id) >= SILENT_AFTER).collect()
 }
 
-/// Members that have had no contact with this node for [`SUSPECT_AFTER`]. The leader believes whoever a member answers.
-fn unheard(cluster: &Cluster, state: &State) -> BTreeSet<NodeId> {
-    silent_for(cluster, state, SUSPECT_AFTER)
+/// Members with which this node has had contact lately. The leader believes it. So a node that has just started, and has had contact with
+/// nobody, names nobody.
+fn in_contact(state: &State, last_contact: impl Fn(NodeId) -> Option<Duration>) -> BTreeSet<NodeId> {
+    let has_contact = |id: &NodeId| last_contact(*id).is_some_and(|ago| ago < SUSPECT_AFTER);
+    members(state).filter(has_contact).collect()
 }
 
-fn silent_for(cluster: &Cluster, state: &State, length: Duration) -> BTreeSet<NodeId> {
-    let members = state.nodes().map(|node| node.info.id);
-    members.filter(|id| cluster.silence(*id) >= length).collect()
+fn members(state: &State) -> impl Iterator<Item = NodeId> {
+    state.nodes().map(|node| node.info.id)
 }
 
 /// Advances a stamp by [`COARSE_MS`] or more, or not at all. True when it changed.
@@ -176,6 +178,17 @@ pub(super) async fn publish(cluster: &Cluster, node: NodeId, own: &LocalReport, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::book::{Book, ME, OTHER};
+
+    #[test]
+    fn only_members_that_this_node_has_had_contact_with_lately_are_named() {
+        let state = Book::new().state;
+        let named = |ago: Option<Duration>| in_contact(&state, |id| ago.filter(|_| id == OTHER));
+        assert_eq!(named(None), BTreeSet::new(), "this node has just started");
+        assert_eq!(named(Some(Duration::ZERO)), [OTHER].into());
+        assert_eq!(named(Some(SUSPECT_AFTER)), BTreeSet::new());
+        assert!(state.node(ME).is_some(), "it needs no contact with itself");
+    }
 
     #[test]
     fn a_stamp_moves_only_when_it_is_worth_a_change() {

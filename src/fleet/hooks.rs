@@ -52,7 +52,10 @@ impl Hooks for NodeHooks {
                 serde_json::from_slice(&request).map_err(|e| format!("question not understood: {e}"))?;
             let answer = match (question, fleet) {
                 (Question::Report(report), _) => {
-                    soft.receive(from, report).await;
+                    if !soft.receive(from, report).await {
+                        // It sends all of it next time.
+                        return Err("this node does not know that report".to_owned());
+                    }
                     Answer::Done
                 }
                 (_, None) => return Err("this node is still starting".to_owned()),

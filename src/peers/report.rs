@@ -91,6 +91,6 @@ pub struct NodeReport {
     pub queued_events: u64,
     /// Members that have not answered it for [`SILENT_AFTER`](acefleet_registry::rules::liveness::SILENT_AFTER), if it is the leader.
     pub silent: BTreeSet<NodeId>,
-    /// Members that have had no contact with it for [`SUSPECT_AFTER`](acefleet_registry::rules::liveness::SUSPECT_AFTER).
-    pub unheard: BTreeSet<NodeId>,
+    /// Members that have had contact with it within [`SUSPECT_AFTER`](acefleet_registry::rules::liveness::SUSPECT_AFTER).
+    pub in_contact: BTreeSet<NodeId>,
 }

@@ -48,13 +48,14 @@ impl SoftView {
         now.saturating_duration_since(last) >= SUSPECT_AFTER
     }
 
-    /// Whether a member other than `me` has lately had contact with this one, by the reports that came lately.
+    /// Whether a member other than `me` has lately had contact with this one, by the reports that came lately. What nobody says is not
+    /// concluded.
     #[must_use]
     pub fn answers_others(&self, node: NodeId, me: NodeId, now: Instant) -> bool {
         let others = self.nodes.iter().filter(|(id, _)| **id != node && **id != me);
         others
             .filter(|(id, _)| !self.is_suspect(**id, now))
-            .any(|(_, last)| !last.report.unheard.contains(&node))
+            .any(|(_, last)| last.report.in_contact.contains(&node))
     }
 
     /// Whether an engine did not answer this node when it was asked last, because its host is silent.
@@ -125,12 +126,14 @@ impl SoftState {
         self.view.store(Arc::new(view));
     }
 
-    /// Receives a node's report. `None` means that the node lives and its report has not changed.
-    pub async fn receive(&self, node: NodeId, report: Option<Arc<NodeReport>>) {
+    /// Receives a node's report. `None` means that the node lives and its report has not changed. False when that report never came
+    /// here, so that all of it is wanted.
+    pub async fn receive(&self, node: NodeId, report: Option<Arc<NodeReport>>) -> bool {
         let _writing = self.writing.lock().await;
         let mut view = SoftView::clone(&self.view.load());
         let now = Instant::now();
         let known = view.nodes.get(&node).map(|last| Arc::clone(&last.report));
+        let is_known = report.is_some() || known.is_some();
         let report = match (report, known) {
             (Some(new), Some(old)) if old == new => old,
             (Some(new), _) => {
@@ -142,6 +145,7 @@ impl SoftState {
         };
         view.nodes.insert(node, LastReport { at: now, report });
         self.view.store(Arc::new(view));
+        is_known
     }
 }
 
@@ -166,22 +170,34 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_member_is_heard_as_long_as_one_other_member_says_so() {
+    async fn a_member_answers_others_as_long_as_another_one_names_it() {
         let soft = SoftState::default();
         let [me, away, other] = [1, 2, 3].map(NodeId);
-        let unheard = |ids: &[NodeId]| {
-            Some(Arc::new(NodeReport { unheard: ids.iter().copied().collect(), ..NodeReport::default() }))
+        let names = |ids: &[NodeId]| {
+            let in_contact = ids.iter().copied().collect();
+            Some(Arc::new(NodeReport { in_contact, ..NodeReport::default() }))
         };
-        soft.receive(me, unheard(&[away])).await;
-        soft.receive(away, unheard(&[])).await;
-        let is_heard = || soft.view().answers_others(away, me, Instant::now());
-        assert!(!is_heard(), "nobody else has said anything");
-        soft.receive(other, unheard(&[])).await;
-        assert!(is_heard());
+        let answers = || soft.view().answers_others(away, me, Instant::now());
+        soft.receive(me, names(&[away])).await;
+        soft.receive(away, names(&[away, me])).await;
+        assert!(!answers(), "nobody else has said anything");
+        soft.receive(other, names(&[me])).await;
+        assert!(!answers(), "one that has just started names nobody, and says nothing of them by that");
+        soft.receive(other, names(&[me, away])).await;
+        assert!(answers());
         let later = Instant::now() + SUSPECT_AFTER;
         assert!(!soft.view().answers_others(away, me, later), "what it said is too old");
-        soft.receive(other, unheard(&[away])).await;
-        assert!(!is_heard());
+        soft.receive(other, names(&[me])).await;
+        assert!(!answers());
+    }
+
+    #[tokio::test]
+    async fn a_report_that_never_came_says_nothing_and_is_wanted() {
+        let soft = SoftState::default();
+        let [me, away, other] = [1, 2, 3].map(NodeId);
+        assert!(!soft.receive(other, None).await, "all of it is wanted");
+        assert!(!soft.view().answers_others(away, me, Instant::now()));
+        assert!(soft.receive(other, Some(Arc::default())).await && soft.receive(other, None).await);
     }
 
     #[tokio::test]

@@ -130,6 +130,12 @@ impl Cluster {
         self.core.skews().into_iter().map(|(id, ms)| (NodeId(id), ms)).collect()
     }
 
+    /// Time since the last contact with another member; absent before the first since the start of this process.
+    #[must_use]
+    pub fn last_contact(&self, member: NodeId) -> Option<Duration> {
+        self.core.wire.contacts().last_contact(member.0)
+    }
+
     /// Time since the last contact with a member, or since the start of this process.
     #[must_use]
     pub fn silence(&self, member: NodeId) -> Duration {

@@ -1,0 +1,93 @@
+//! A registry without a cluster, for tests: two nodes, one of which is this one.
+
+use std::collections::BTreeSet;
+
+use acefleet_registry::cause::Cause;
+use acefleet_registry::command::StopWhen;
+use acefleet_registry::engine::{EngineSpec, Kind};
+use acefleet_registry::{
+    Command, Elapsed, EngineId, NodeId, NodeInfo, OpId, Policy, Proposal, Reply, Reserve, State, apply,
+};
+
+pub(super) const ME: NodeId = NodeId(1);
+pub(super) const OTHER: NodeId = NodeId(2);
+
+/// A registry without a cluster.
+#[derive(Clone, Default)]
+pub(super) struct Book {
+    pub state: State,
+    writes: u64,
+}
+
+impl Book {
+    pub fn new() -> Self {
+        let mut book = Self::default();
+        book.write(Command::SetPolicy(Policy::default()));
+        for (id, name) in [(ME, "alpha"), (OTHER, "beta")] {
+            book.write(Command::NodeUp(NodeInfo {
+                id,
+                name: name.to_owned(),
+                advertise_host: name.to_owned(),
+                http_port: 8000,
+                version: "0".to_owned(),
+                capacity: 10,
+                docker_network: None,
+                vpns: vec![],
+            }));
+        }
+        book
+    }
+
+    pub fn write(&mut self, command: Command) -> Reply {
+        self.writes += 1;
+        let op_id = OpId::from_u128(self.writes.into());
+        apply(
+            &mut self.state,
+            &Proposal { op_id, at_ms: Elapsed(self.writes), origin: ME, command },
+            self.writes,
+        )
+    }
+
+    pub fn reserve(&mut self, node: NodeId, kind: Kind) -> EngineId {
+        let reply = self.write(Command::Reserve(Reserve {
+            spec: EngineSpec { kind, ..EngineSpec::acestream() },
+            eligible: BTreeSet::from([node]),
+            exclude: BTreeSet::new(),
+            only_below: None,
+            claim_abandoned: false,
+            patience_ms: None,
+            automatic: false,
+            replaces: None,
+        }));
+        let Reply::Engine(engine) = reply else { panic!("{reply:?}") };
+        engine.id
+    }
+
+    pub fn started(&mut self, id: EngineId, container: &str) {
+        self.started_at(id, container, None);
+    }
+
+    pub fn started_at(&mut self, id: EngineId, container: &str, address: Option<&str>) {
+        self.write(Command::EngineStarted {
+            engine: id,
+            container_id: container.to_owned(),
+            image: "i".to_owned(),
+            variant: None,
+            address: address.map(str::to_owned),
+        });
+    }
+
+    pub fn running(&mut self, container: &str) -> EngineId {
+        let id = self.reserve(ME, Kind::Acestream);
+        self.started(id, container);
+        id
+    }
+
+    pub fn stop(&mut self, id: EngineId) {
+        self.write(Command::EngineStop { engine: id, cause: Cause::Deleted, when: StopWhen::Always });
+    }
+
+    pub fn gone(&mut self, id: EngineId) {
+        self.write(Command::EngineGone { engine: id, cause: Cause::Vanished, message: None });
+    }
+}
