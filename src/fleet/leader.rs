@@ -104,13 +104,18 @@ impl Answering {
     }
 }
 
-/// For how many watched milliseconds each member has been silent. Every node knows, so that a new leader does.
+/// For how many watched milliseconds each member has been silent to all. Every node knows, so that a new leader does.
 fn silences(fleet: &Fleet, contacted: &mut Contacted) -> BTreeMap<NodeId, u64> {
     let cluster = fleet.cluster();
     let (view, now) = (fleet.view(), cluster.moment());
     contacted.retain(|id| view.state.node(id).is_some());
+    let (soft, at) = (fleet.soft(), Instant::now());
     let members = view.state.nodes().map(|node| node.info.id);
-    members.map(|id| (id, contacted.note(id, cluster.silence(id), now))).collect()
+    let note = |id| {
+        let answers_others = soft.answers_others(id, cluster.node_id(), at);
+        (id, contacted.note(id, cluster.silence(id), answers_others, now))
+    };
+    members.map(note).collect()
 }
 
 /// What this node sees beside the state.

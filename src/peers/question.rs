@@ -96,7 +96,7 @@ pub struct WaitView {
     /// Name of the node or of the engine's container.
     #[schema(example = "acestream-3")]
     pub name: Option<String>,
-    /// For machines: `settling`, `silent`, `unavailable`, `down`, `transfer`, `start`, `floor`, `replacement`, `stop`, `stop_for_others`,
+    /// For machines: `settling`, `silent`, `unavailable`, `cut_off`, `down`, `transfer`, `start`, `floor`, `replacement`, `stop`, `stop_for_others`,
     /// `move`, `vpn`, `vpn_without_room`, `unlist`, `unlist_on_unsteady`.
     #[schema(example = "stop")]
     pub code: String,

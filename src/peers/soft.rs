@@ -52,10 +52,26 @@ impl SoftView {
     /// concluded.
     #[must_use]
     pub fn answers_others(&self, node: NodeId, me: NodeId, now: Instant) -> bool {
-        let others = self.nodes.iter().filter(|(id, _)| **id != node && **id != me);
-        others
-            .filter(|(id, _)| !self.is_suspect(**id, now))
-            .any(|(_, last)| last.report.in_contact.contains(&node))
+        self.nodes.keys().any(|id| *id != me && self.names(*id, node, now))
+    }
+
+    /// Members that have contact with one with which the leader has none, by the reports that came lately; none if the leader has, or
+    /// has not said.
+    #[must_use]
+    pub fn answered_but_the_leader(&self, node: NodeId, leader: NodeId, now: Instant) -> Vec<NodeId> {
+        let is_known = self.nodes.contains_key(&leader) && !self.is_suspect(leader, now);
+        if node == leader || !is_known || self.names(leader, node, now) {
+            return Vec::new();
+        }
+        self.nodes.keys().copied().filter(|id| self.names(*id, node, now)).collect()
+    }
+
+    /// Whether a member that is not suspect tells of contact with another one.
+    fn names(&self, member: NodeId, other: NodeId, now: Instant) -> bool {
+        let report = self.nodes.get(&member).map(|last| &last.report);
+        member != other
+            && report.is_some_and(|report| report.in_contact.contains(&other))
+            && !self.is_suspect(member, now)
     }
 
     /// Whether an engine did not answer this node when it was asked last, because its host is silent.
@@ -189,6 +205,27 @@ mod tests {
         assert!(!soft.view().answers_others(away, me, later), "what it said is too old");
         soft.receive(other, names(&[me])).await;
         assert!(!answers());
+    }
+
+    #[tokio::test]
+    async fn a_link_to_the_leader_that_is_broken_is_seen_by_what_the_others_say() {
+        let soft = SoftState::default();
+        let [leader, away, other] = [1, 2, 3].map(NodeId);
+        let says = async |id: NodeId, names: &[NodeId]| {
+            let in_contact = names.iter().copied().collect();
+            soft.receive(id, Some(Arc::new(NodeReport { in_contact, ..NodeReport::default() }))).await;
+        };
+        let now = Instant::now();
+        let by = || soft.view().answered_but_the_leader(away, leader, now);
+        says(other, &[leader, away]).await;
+        assert_eq!(by(), [], "the leader has said nothing");
+        says(leader, &[other]).await;
+        says(away, &[away, other]).await;
+        assert_eq!(by(), [other]);
+        assert_eq!(soft.view().answered_but_the_leader(leader, leader, now), []);
+        assert_eq!(soft.view().answered_but_the_leader(away, leader, now + SUSPECT_AFTER * 2), []);
+        says(leader, &[other, away]).await;
+        assert_eq!(by(), []);
     }
 
     #[tokio::test]

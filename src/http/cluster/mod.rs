@@ -3,12 +3,14 @@
 pub(crate) mod key;
 pub(crate) mod nodes;
 
+use std::time::Instant;
+
 use acefleet_raft::{MemberStatus, Role};
 use acefleet_registry::address::join;
 use acefleet_registry::node::{Availability, DockerState};
 use acefleet_registry::rules::hosts::{Candidates, Obstacle};
 use acefleet_registry::rules::lost_hosts;
-use acefleet_registry::{Elapsed, State as Registry, WallMs};
+use acefleet_registry::{Elapsed, NodeId, State as Registry, WallMs};
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
@@ -18,6 +20,7 @@ use crate::http::answer::snapshot::Snapshot;
 use crate::http::answer::time::iso;
 use crate::http::app::App;
 use crate::http::status::{StatusLeftBehind, left_behind};
+use crate::peers::SoftView;
 
 /// The cluster as the answering node sees it.
 #[derive(Serialize, ToSchema)]
@@ -90,6 +93,9 @@ pub(crate) struct ClusterNode {
     unavailable_since: Option<String>,
     /// The same for people, and what it means for its engines.
     unavailable: Option<String>,
+    /// Names of members that have contact with it while the leader has none: the network between the two is broken. Its engines and
+    /// streams stay as they are meanwhile.
+    answers_others: Vec<String>,
     /// Since when the leader counts it as down; null while it does not.
     #[schema(format = DateTime)]
     down_since: Option<String>,
@@ -140,6 +146,7 @@ pub(crate) async fn get(State(app): State<App>, snapshot: Snapshot) -> Response 
     status.members.sort_by(|a, b| a.name.cmp(&b.name));
     let shown = |at| snapshot.shown(at);
     let candidates = app.fleet().candidates(&snapshot.view.state);
+    let cut_off = |id| cut_off(&snapshot.soft, status.leader, id);
     snapshot.answer(&ClusterView {
         cluster_id: status.cluster_id,
         leader: status.leader_name,
@@ -159,14 +166,20 @@ pub(crate) async fn get(State(app): State<App>, snapshot: Snapshot) -> Response 
         nodes: status
             .members
             .into_iter()
-            .map(|member| node(&snapshot.view.state, member, &candidates, &shown))
+            .map(|member| node(&snapshot.view.state, cut_off(member.id), member, &candidates, &shown))
             .collect(),
     })
 }
 
-/// A member with its record. `shown` gives the time of day at a moment.
+/// Members that have contact with one with which the leader has none.
+pub(crate) fn cut_off(soft: &SoftView, leader: Option<NodeId>, member: NodeId) -> Vec<NodeId> {
+    leader.map(|leader| soft.answered_but_the_leader(member, leader, Instant::now())).unwrap_or_default()
+}
+
+/// A member with its record, and with those that it answers while it does not answer the leader. `shown` gives the time of day at a moment.
 pub(crate) fn node(
     state: &Registry,
+    answered: Vec<NodeId>,
     member: MemberStatus,
     candidates: &Candidates,
     shown: &dyn Fn(Elapsed) -> WallMs,
@@ -197,6 +210,7 @@ pub(crate) fn node(
         passed_over: candidates.obstacle(member.id).map(PassedOver::from),
         unavailable_since: unavailable.map(|known| iso(shown(known.since_ms))),
         unavailable: lost_hosts::describe(state, member.id),
+        answers_others: answered.into_iter().map(|id| state.node_name(id)).collect(),
         down_since: record.and_then(|record| record.down_since_ms).map(|at| iso(shown(at))),
         id: member.id.0,
         role: match member.role {

@@ -39,7 +39,9 @@ async fn set(app: &App, name: &str, wanted: Wanted, arrival: Arrival) -> Result<
     let member = app.fleet().member(name)?;
     let view = app.fleet().view();
     let candidates = app.fleet().candidates(&view.state);
-    Ok(written(view.revision, &cluster::node(&view.state, member, &candidates, &|at| app.shown(at))))
+    let answered = cluster::cut_off(&app.fleet().soft(), app.fleet().cluster().status().leader, member.id);
+    let node = cluster::node(&view.state, answered, member, &candidates, &|at| app.shown(at));
+    Ok(written(view.revision, &node))
 }
 
 /// Cordon a node

@@ -10,7 +10,7 @@ use crate::rules::liveness::FIRST_HEARTBEATS;
 use crate::rules::lost_hosts::{self, Standing};
 use crate::state::State;
 
-/// A member is unavailable when it answers nobody, down when that lasts for too long, and neither when it answers again.
+/// A member is unavailable when it answers nobody, down when that lasts for too long, and neither when it answers anybody again.
 pub(super) fn verdicts(state: &State, watch: &Watch, _: Elapsed) -> Plan {
     let mut plan = Plan::default();
     let gives_up = state.level() >= Level::GIVES_UP_LOST_ENGINES;
@@ -24,12 +24,14 @@ pub(super) fn verdicts(state: &State, watch: &Watch, _: Elapsed) -> Plan {
         let standing = lost_hosts::standing(state, node, &contact, watch.down_after_ms, &watch.tries);
         match (state.is_down(id), standing) {
             (false, Standing::Down) => plan.commands.push(Command::NodeDown { node: id, down: true }),
-            (true, Standing::Answers) => plan.commands.push(Command::NodeDown { node: id, down: false }),
+            (true, Standing::Answers | Standing::AnswersOthers) => {
+                plan.commands.push(Command::NodeDown { node: id, down: false });
+            }
             (true, _) => plan.waits.push(Wait::Down { node: id }),
             (false, Standing::Answers) => plan.commands.extend(known.map(|_| mark(None))),
             (false, Standing::AnswersOthers) => {
                 plan.commands.extend(known.map(|_| mark(None)));
-                plan.waits.push(silent());
+                plan.waits.push(Wait::CutOff { node: id });
             }
             (false, Standing::Silent { left_ms }) => {
                 let is_due = gives_up && known.is_none();

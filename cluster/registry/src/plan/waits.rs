@@ -25,6 +25,11 @@ pub enum Wait {
         /// Until then.
         left_ms: u64,
     },
+    /// A member answers others and not the leader. Nothing is decided of it before it answers the leader, or nobody.
+    CutOff {
+        /// The member.
+        node: NodeId,
+    },
     /// A member that does not answer is counted as down after so long.
     Silent {
         /// The member.
@@ -161,6 +166,7 @@ impl Wait {
         match self {
             Self::Settling { .. } | Self::Floor { .. } => Subject::Cluster,
             Self::Unavailable { node, .. }
+            | Self::CutOff { node }
             | Self::Silent { node, .. }
             | Self::Down { node }
             | Self::Transfer { node } => Subject::Node(*node),
@@ -199,6 +205,7 @@ impl Wait {
                 _ => None,
             },
             Self::Down { .. }
+            | Self::CutOff { .. }
             | Self::Transfer { .. }
             | Self::StopForOthers { .. }
             | Self::VpnWithoutRoom { .. }
@@ -226,6 +233,12 @@ impl Wait {
                     "{} does not answer; others take the place of its engines that do not answer in {} s",
                     node(id),
                     s(left_ms)
+                )
+            }
+            Self::CutOff { node: id } => {
+                format!(
+                    "{} does not answer the leader, but other members; its engines and streams stay as they are until it does",
+                    node(id)
                 )
             }
             Self::Silent { node: id, left_ms } => {

@@ -17,6 +17,9 @@ pub const SUSPECT_AFTER: Duration = Duration::from_secs(3);
 pub const UNAVAILABLE_AFTER: Duration = Duration::from_secs(6);
 /// A host that has said that its node stops is neither unavailable nor down before it was silent for so long.
 pub const ANNOUNCED: Duration = Duration::from_secs(60);
+/// The last contact of which another member tells may be so long ago: [`SUSPECT_AFTER`], and a second each until it says otherwise
+/// and until that is here.
+pub const TOLD_CONTACT: Duration = Duration::from_secs(5);
 /// A leader that has watched for less judges nobody: it may have been paused.
 pub const FRESH: Duration = Duration::from_secs(1);
 /// For so long a new leader waits for members that have not said whether their Docker answers.
@@ -40,7 +43,7 @@ pub struct Row {
 }
 
 /// Every silence, by its length.
-pub const TABLE: [Row; 10] = [
+pub const TABLE: [Row; 11] = [
     Row {
         who: "a member, to the leader",
         length: "the shortest and the longest election timeout together (0.6 s)",
@@ -78,19 +81,25 @@ pub const TABLE: [Row; 10] = [
         why: "its outbox may hold streams that have begun on them",
     },
     Row {
+        who: "a member, to the leader but not to another member",
+        length: "5 s",
+        consequence: "cut off from the leader: it is neither unavailable nor down, for however long, and gets no new engines",
+        why: "what others tell of their contact may be so old, and nothing is known of the host itself",
+    },
+    Row {
         who: "a member, to all members",
         length: "6 s, in which there was a leader",
         consequence: "unavailable: its engines that do not answer the leader are not listed, count in no floor, and others take their place",
         why: "a network that fails for 5 s starts nothing",
     },
     Row {
-        who: "a member that has said that it stops, to the leader",
+        who: "a member that has said that it stops, to all members",
         length: "60 s",
         consequence: "unavailable or down, and not before",
         why: "its node is restarted, and its engines play on",
     },
     Row {
-        who: "a member, to the leader",
+        who: "a member, to all members",
         length: "`ACEFLEET_DOWN_AFTER_S` (60 s), in which there was a leader",
         consequence: "down: its engines are not listed and are replaced, its streams end",
         why: "a restart of the host is shorter",
@@ -106,23 +115,23 @@ pub const TABLE: [Row; 10] = [
 /// What the leader knows of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contact {
-    /// Watched milliseconds since its last contact with this node, or since this process started. They go on through elections.
+    /// Watched milliseconds since its last contact with any member, as far as this node knows, or since this process started. They go
+    /// on through elections.
     pub silent_ms: u64,
     /// It answers another member.
     pub answers_others: bool,
-    /// As a leader it would have been replaced for this silence.
+    /// As a leader it would have been replaced for its silence to this node.
     pub is_unresponsive: bool,
     /// Milliseconds for which it has answered without a break; 0 while it is unresponsive.
     pub steady_ms: u64,
 }
 
 impl Contact {
-    /// The same as a leader may count it that has watched for `led_ms`. Right after a pause nothing is known of anybody; and who answers
-    /// others, this leader may have lost by itself: both have a fresh chance.
+    /// The same as a leader may count it that has watched for `led_ms`. Right after a pause nothing is known of anybody.
     #[must_use]
     pub fn within(self, led_ms: u64) -> Self {
         let is_fresh = u128::from(led_ms) >= FRESH.as_millis();
-        let silent_ms = match is_fresh && !self.answers_others {
+        let silent_ms = match is_fresh {
             true => self.silent_ms,
             false => self.silent_ms.min(led_ms),
         };
@@ -159,8 +168,16 @@ mod tests {
         let has = |length: Duration| {
             TABLE.iter().any(|row| row.length.starts_with(&format!("{} s", length.as_secs())))
         };
-        for length in [LEADER_LOST, SILENT_AFTER, SUSPECT_AFTER, UNAVAILABLE_AFTER, ANNOUNCED, SETTLE, STEADY]
-        {
+        for length in [
+            LEADER_LOST,
+            SILENT_AFTER,
+            SUSPECT_AFTER,
+            UNAVAILABLE_AFTER,
+            ANNOUNCED,
+            SETTLE,
+            STEADY,
+            TOLD_CONTACT,
+        ] {
             assert!(has(length), "{length:?}");
         }
     }

@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::records::engine::Engine;
 use crate::records::ids::{EngineId, NodeId};
 use crate::records::node::{DockerState, Node};
-use crate::rules::liveness::{ANNOUNCED, Contact, UNAVAILABLE_AFTER};
+use crate::rules::liveness::{ANNOUNCED, Contact, TOLD_CONTACT, UNAVAILABLE_AFTER};
 use crate::state::State;
 
 /// Tries in a row without an answer after which an engine of a silent host does not answer. One may be lost on the way.
@@ -22,7 +23,7 @@ pub type Tries = BTreeMap<EngineId, u32>;
 pub enum Standing {
     /// It answers.
     Answers,
-    /// It does not answer the leader, but another member.
+    /// It does not answer the leader, but another member: the network between the two is broken, and nothing is known of the host.
     AnswersOthers,
     /// It does not answer. It is unavailable after so many milliseconds, 0 while it is not known yet which engines answer.
     Silent {
@@ -34,7 +35,7 @@ pub enum Standing {
         /// Its engines that answer another host.
         answering: BTreeSet<EngineId>,
     },
-    /// It has been silent for too long.
+    /// It has been silent to all members for too long.
     Down,
 }
 
@@ -42,9 +43,12 @@ pub enum Standing {
 /// expected back.
 #[must_use]
 pub fn limits(node: &Node, down_after_ms: u64) -> (u64, u64) {
-    let ms = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let least = if node.docker == DockerState::Stopping { ms(ANNOUNCED) } else { 0 };
     (ms(UNAVAILABLE_AFTER).max(least), down_after_ms.max(least))
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What a host is, by what the leader sees of it.
@@ -57,14 +61,15 @@ pub fn standing(
     tries: &Tries,
 ) -> Standing {
     let (unavailable_ms, down_ms) = limits(node, down_after_ms);
-    if contact.silent_ms >= down_ms {
-        return Standing::Down;
-    }
     if !contact.is_unresponsive {
         return Standing::Answers;
     }
-    if contact.answers_others {
+    // Before that they may tell of a contact that was the last.
+    if contact.answers_others && contact.silent_ms >= ms(TOLD_CONTACT) {
         return Standing::AnswersOthers;
+    }
+    if contact.silent_ms >= down_ms {
+        return Standing::Down;
     }
     let left_ms = unavailable_ms.saturating_sub(contact.silent_ms);
     match answering(state, node, tries).filter(|_| left_ms == 0) {

@@ -187,20 +187,24 @@ fn an_election_does_not_restart_the_clocks_but_a_leader_needs_a_fresh_second() {
 }
 
 #[test]
-fn a_host_that_answers_another_member_is_not_unavailable() {
+fn a_host_that_answers_another_member_is_neither_unavailable_nor_down() {
     let (mut world, engines) = world();
-    let by_others = |seen: Seen| Seen { by_others: true, ..seen };
-    let plan = look(&world, &by_others(seen(9_000).tried(&engines, TRIES)));
-    assert_eq!((plan.commands, plan.waits), (vec![], vec![Wait::Silent { node: LOST, left_ms: 51_000 }]));
-    // The leader may have lost it by its election: its own silence counts from there.
-    let led = by_others(Seen { led_ms: 20_000, ..seen(90_000) });
-    assert_eq!(look(&world, &led).waits, [Wait::Silent { node: LOST, left_ms: 40_000 }]);
-    let led = by_others(Seen { led_ms: 60_000, ..seen(90_000) });
-    assert_eq!(look(&world, &led).commands, [Command::NodeDown { node: LOST, down: true }]);
-    // A mark ends when it answers anybody.
+    let by_others = |ms| Seen { by_others: true, ..seen(ms).tried(&engines, TRIES) };
+    for ms in [5_000, 9_000, 60_000, 10_000_000] {
+        let plan = look(&world, &by_others(ms));
+        assert_eq!((plan.commands, plan.waits), (vec![], vec![Wait::CutOff { node: LOST }]), "after {ms} ms");
+    }
+    // What they tell of may have been the last contact.
+    let waits = look(&world, &by_others(4_000)).waits;
+    assert!(waits.contains(&Wait::Unavailable { node: LOST, left_ms: 2_000 }), "{waits:?}");
+    // A mark ends when it answers anybody, and so does a down.
     settle(&mut world, &seen(7_000).tried(&engines, TRIES));
-    let back = look(&world, &by_others(seen(9_000).tried(&engines, TRIES))).commands;
+    let back = look(&world, &by_others(9_000)).commands;
     assert_eq!(back, [Command::NodeUnavailable { node: LOST, answering: None }]);
+    settle(&mut world, &seen(60_000).tried(&engines, TRIES));
+    assert!(world.state.is_down(LOST));
+    let back = look(&world, &by_others(70_000)).commands;
+    assert_eq!(back, [Command::NodeDown { node: LOST, down: false }]);
 }
 
 #[test]
