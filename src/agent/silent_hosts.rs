@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use acefleet_registry::address::{bare, is_loopback, join};
-use acefleet_registry::rules::liveness::{SUSPECT_AFTER, UNAVAILABLE_AFTER};
+use acefleet_registry::rules::liveness::SUSPECT_AFTER;
 use acefleet_registry::rules::lost_hosts::{self, Tries};
 use acefleet_registry::{Engine, EngineId, Node, NodeId, State};
 use futures::FutureExt;
@@ -125,24 +125,17 @@ async fn ask(client: &reqwest::Client, engine: EngineId, url: Url) -> bool {
     answer.is_ok()
 }
 
-/// The engines of other hosts that have been silent so long that they may soon be unavailable. A host that is down has lost them
-/// anyway.
+/// The engines of other hosts that are silent. Those of one that has said that it stops are asked, too: its power may go with it, and
+/// asking takes nothing from anybody. A host that is down has lost them anyway.
 fn targets(state: &State, own: NodeId, silence: impl Fn(NodeId) -> Duration) -> Targets {
     let is_asked = |node: &Node| {
         let is_other = node.info.id != own && node.down_since_ms.is_none();
-        is_other && silence(node.info.id) >= ask_after(node)
+        is_other && silence(node.info.id) >= SUSPECT_AFTER
     };
     let silent = state.nodes().filter(|node| is_asked(node));
     let engines =
         silent.flat_map(|node| lost_hosts::asked(state, node.info.id).map(move |engine| (node, engine)));
     engines.filter_map(|(node, engine)| Some((engine.id, url(node, engine)?))).collect()
-}
-
-/// After how long a silence the engines of a host are asked.
-fn ask_after(node: &Node) -> Duration {
-    // How long until it is down makes no difference here.
-    let (unavailable_ms, _) = lost_hosts::limits(node, u64::MAX);
-    Duration::from_millis(unavailable_ms).saturating_sub(UNAVAILABLE_AFTER - SUSPECT_AFTER)
 }
 
 /// Where the relays of other hosts reach an engine, too.

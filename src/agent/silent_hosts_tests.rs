@@ -2,6 +2,7 @@ use std::sync::Mutex;
 
 use acefleet_registry::Command;
 use acefleet_registry::engine::Kind;
+use acefleet_registry::node::DockerState;
 use tokio::sync::oneshot;
 
 use super::*;
@@ -125,6 +126,8 @@ fn engines_of_other_hosts_are_asked_once_they_are_silent_and_until_they_are_down
     };
     assert_eq!(asked(&book, SUSPECT_AFTER - Duration::from_millis(1)), []);
     assert_eq!(asked(&book, SUSPECT_AFTER), [engine]);
+    book.write(Command::NodeDocker { node: OTHER, docker: DockerState::Stopping });
+    assert_eq!(asked(&book, SUSPECT_AFTER), [engine], "its power may go with its node");
     book.write(Command::NodeDown { node: OTHER, down: true });
     assert_eq!(asked(&book, SUSPECT_AFTER), []);
 }
