@@ -1,10 +1,12 @@
 //! `GET /health`, `/health/ready`, `/health/status`, `POST /health/circuit-breaker/reset`, `GET /livez`,
 //! `/readyz`.
 
+use std::sync::Arc;
+
 use acefleet_registry::breaker::BreakerKind;
 use acefleet_registry::engine::Health;
 use acefleet_registry::group::Group;
-use acefleet_registry::{Command, Elapsed};
+use acefleet_registry::{Command, Elapsed, Engine};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -205,7 +207,7 @@ struct Breakers {
 struct HealthStatus {
     total_engines: usize,
     healthy_engines: usize,
-    /// Engines without a probe count in neither.
+    /// Engines without a probe count in neither, nor those that are lost with their host.
     unhealthy_engines: usize,
     /// Engines in whose place others are wanted, and why.
     marked_for_replacement: Vec<MarkedEngine>,
@@ -219,18 +221,12 @@ struct HealthStatus {
     failing: Vec<FailingStatus>,
 }
 
-/// (all, healthy, unhealthy) engines.
+/// (all, healthy, unhealthy) engines. Nobody knows the health of one that is lost: its host does not probe it any more.
 pub(crate) fn engine_counts(snapshot: &Snapshot) -> (usize, usize, usize) {
-    let mut counts = (0, 0, 0);
-    for engine in snapshot.view.state.published_engines() {
-        counts.0 += 1;
-        match engine.health {
-            Health::Healthy => counts.1 += 1,
-            Health::Unhealthy => counts.2 += 1,
-            Health::Unknown => {}
-        }
-    }
-    counts
+    let state = &snapshot.view.state;
+    let healthy = state.usable_engines().filter(|engine| engine.health == Health::Healthy).count();
+    let is_unhealthy = |engine: &&Arc<Engine>| engine.health == Health::Unhealthy && !state.is_lost(engine);
+    (state.published_engines().count(), healthy, state.published_engines().filter(is_unhealthy).count())
 }
 
 fn breaker(snapshot: &Snapshot, group: &Group, now_ms: Elapsed) -> BreakerStatus {

@@ -122,14 +122,14 @@ fn from_state(app: &App, snapshot: &Snapshot) -> prometheus::Result<Vec<MetricFa
 fn engines(scrape: &Scrape, app: &App, snapshot: &Snapshot) -> prometheus::Result<()> {
     let state = &snapshot.view.state;
     let (total, healthy, unhealthy) = engine_counts(snapshot);
-    let used = state.published_engines().filter(|engine| state.active_streams(engine.id) > 0).count();
-    let extra = total.saturating_sub(state.policy().min_replicas as usize);
+    let used = state.usable_engines().filter(|engine| state.active_streams(engine.id) > 0).count();
+    let extra = state.usable_engines().count().saturating_sub(state.policy().min_replicas as usize);
     scrape.gauge("orch_healthy_engines", "Engines that answer their probes", healthy as f64)?;
     scrape.gauge("orch_unhealthy_engines", "Engines that fail their probes", unhealthy as f64)?;
     scrape.gauge("orch_used_engines", "Engines with at least one stream", used as f64)?;
     let now_ms = snapshot.moment();
     let marks: Vec<MarkKind> =
-        state.published_engines().filter_map(|engine| Some(state.mark(engine, now_ms)?.kind)).collect();
+        state.usable_engines().filter_map(|engine| Some(state.mark(engine, now_ms)?.kind)).collect();
     let of_kind = |kind| marks.iter().filter(|known| **known == kind).count() as f64;
     let by_kind = MarkKind::ALL.each_ref().map(|kind| (kind.as_str(), of_kind(*kind)));
     let help = "Engines without a stream that count as taken";

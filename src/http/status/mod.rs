@@ -55,7 +55,7 @@ struct StatusStreams {
 
 #[derive(Serialize, ToSchema)]
 struct StatusCapacity {
-    /// Engines, without unhealthy ones.
+    /// Engines, without unhealthy ones and those that are lost with their host.
     total: usize,
     /// Engines with at least one stream.
     used: usize,
@@ -167,12 +167,10 @@ fn status(app: &App, snapshot: &Snapshot, now: WallMs) -> OrchestratorStatus {
     let config = app.fleet().config();
     let admission = app.fleet().admission();
     let (total, healthy, unhealthy) = engine_counts(snapshot);
-    // An engine that fails its health checks is no capacity.
-    let usable = || state.published_engines().filter(|engine| engine.failing.is_none());
-    let used = usable().filter(|engine| state.active_streams(engine.id) > 0).count();
+    let used = state.usable_engines().filter(|engine| state.active_streams(engine.id) > 0).count();
     let now_ms = snapshot.moment();
-    let marked = usable().filter(|engine| state.mark(engine, now_ms).is_some()).count();
-    let sound = usable().count();
+    let marked = state.usable_engines().filter(|engine| state.mark(engine, now_ms).is_some()).count();
+    let usable = state.usable_engines().count();
     let (active, streams) = state.stream_counts();
     let (general, _) = state.breaker(BreakerKind::General);
     let all = admission.blocked.iter().map(BlockedAlso::from).collect();
@@ -189,10 +187,10 @@ fn status(app: &App, snapshot: &Snapshot, now: WallMs) -> OrchestratorStatus {
         engines: StatusEngines { total, running: total, healthy, unhealthy },
         streams: StatusStreams { active, total: streams },
         capacity: StatusCapacity {
-            total: sound,
+            total: usable,
             used,
             marked,
-            available: sound.saturating_sub(used + marked),
+            available: usable.saturating_sub(used + marked),
             max_replicas: policy.max_replicas,
             min_replicas: policy.min_replicas,
         },

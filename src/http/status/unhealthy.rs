@@ -1,7 +1,7 @@
 //! What `GET /health/status` says of engines that fail, and of their hosts.
 
 use acefleet_registry::Engine;
-use acefleet_registry::rules::engines::unlisted;
+use acefleet_registry::rules::engines::{Unlisted, unlisted};
 use acefleet_registry::rules::health::host_failure;
 use acefleet_registry::rules::lost_hosts;
 use serde::Serialize;
@@ -20,8 +20,8 @@ pub(super) struct MarkedEngine {
     /// Name of its host.
     #[schema(example = "node-b")]
     node: String,
-    /// What is wrong, for machines: `no_answer`, `slow`, `error_status`, `not_json`, `port_closed`, `not_connected`, `paused`, or a
-    /// cause of its VPN.
+    /// What is wrong, for machines: `no_answer`, `slow`, `error_status`, `not_json`, `port_closed`, `not_connected`, `paused`,
+    /// `host_unavailable` (it is lost with its host), or a cause of its VPN.
     #[schema(example = "no_answer")]
     code: String,
     /// The same for people.
@@ -56,12 +56,21 @@ pub(super) fn marked(snapshot: &Snapshot) -> Vec<MarkedEngine> {
     let state = &snapshot.view.state;
     let marked = |engine: &Engine| {
         let of_vpn = engine.taken_off.as_ref().filter(|taken_off| taken_off.cause.is_of_vpn());
-        let (code, reason, since) = match (engine.failing, of_vpn) {
-            (Some(failing), _) => {
+        let unavailable = state.node(engine.node).and_then(|node| node.unavailable.as_ref());
+        let lost = unavailable.filter(|_| state.is_lost(engine));
+        let (code, reason, since) = match (lost, engine.failing, of_vpn) {
+            // What its host said last is out of date.
+            (Some(unavailable), _, _) => {
+                let why = Unlisted::HostUnavailable;
+                (why.as_ref().to_owned(), why.to_string(), unavailable.since_ms)
+            }
+            (None, Some(failing), _) => {
                 (failing.fault.as_str().to_owned(), failing.fault.to_string(), failing.since_ms)
             }
-            (None, Some(off)) => (off.cause.to_string(), format!("its network: {}", off.cause), off.since_ms),
-            (None, None) => return None,
+            (None, None, Some(off)) => {
+                (off.cause.to_string(), format!("its network: {}", off.cause), off.since_ms)
+            }
+            (None, None, None) => return None,
         };
         Some(MarkedEngine {
             container_id: engine.container_id.as_deref().map(str::to_owned),

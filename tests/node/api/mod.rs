@@ -9,6 +9,7 @@ mod events;
 mod hand_outs;
 mod hostile;
 mod leaderless;
+mod lost_hosts;
 mod nodes;
 mod openapi;
 mod provisioning;

@@ -119,6 +119,12 @@ impl State {
         self.node(node).is_some_and(|node| node.unavailable.is_some())
     }
 
+    /// Published engines of which nothing is known that keeps streams from playing on them: they answer their probes, and are not lost.
+    /// These are the capacity of the cluster.
+    pub fn usable_engines(&self) -> impl Iterator<Item = &Arc<Engine>> {
+        self.published_engines().filter(|engine| engine.failing.is_none() && !self.is_lost(engine))
+    }
+
     /// True for an engine that does not answer, on a host that answers no member: others take its place until its host answers.
     #[must_use]
     pub fn is_lost(&self, engine: &Engine) -> bool {

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use acefleet_registry::command::StopWhen;
+use acefleet_registry::engine::Health;
+use acefleet_registry::health::HealthFault;
 use acefleet_registry::node::DockerState;
 use acefleet_registry::plan::{Plan, Wait, next};
 use acefleet_registry::rules::engines::{Keeps, Unlisted, keeps_listed, unlisted};
@@ -148,6 +150,20 @@ fn engines_that_answer_another_host_stay_as_they_are() {
     let written = settle(&mut world, &silent.tried(&engines, 0));
     assert_eq!(written, [marked(&engines)]);
     assert_eq!(world.state.node(LOST).unwrap().unavailable.as_ref().unwrap().since_ms, since_ms);
+}
+
+#[test]
+fn a_lost_engine_is_no_capacity_as_an_unhealthy_one_is_none() {
+    let (mut world, engines) = world();
+    let usable = |world: &World| -> Vec<EngineId> { world.state.usable_engines().map(|e| e.id).collect() };
+    assert_eq!(usable(&world).len(), 6);
+    world.run(marked(&engines[..1]));
+    assert_eq!(usable(&world).len(), 5);
+    assert!(usable(&world).contains(&engines[0]) && !usable(&world).contains(&engines[1]));
+    let fault = Some(HealthFault::NoAnswer);
+    world.run(Command::EngineHealth { engine: engines[0], health: Health::Unhealthy, fault });
+    assert_eq!(usable(&world).len(), 4);
+    assert_eq!(world.state.published_engines().count(), 6);
 }
 
 #[test]

@@ -1,0 +1,67 @@
+//! What the status of the others says when a node is gone without a word, and its engines with it.
+
+use std::time::{Duration, Instant};
+
+use acefleet_registry::engine::Health;
+use acefleet_registry::node::DockerState;
+use acefleet_registry::{Command, Level};
+use serde_json::{Value, json};
+
+use crate::api::events::started;
+use crate::bed::{Bed, KEY, eventually};
+
+async fn write(bed: &Bed, command: Command) {
+    bed.fleet.write(command, Instant::now() + Duration::from_secs(20)).await.unwrap();
+}
+
+#[tokio::test]
+async fn engines_that_are_lost_with_their_host_are_no_capacity_and_are_marked() {
+    let [a, b, c] = Bed::three_with(&[("API_KEY", KEY), ("MIN_REPLICAS", "0")]).await;
+    eventually("the newest level", async || (a.fleet.view().state.level() >= Level::CURRENT).then_some(()))
+        .await;
+    let node = b.fleet.cluster().node_id();
+    // Nobody listens there.
+    let container = b.engine(19_321).await;
+    let engine = a.fleet.view().state.engine_by_container(&container).unwrap().id;
+    a.post("/events/stream_started", &started("k", "s", 19_321)).await;
+    b.stop().await;
+    // It is gone without a word, and what it said last is that its engine is healthy.
+    write(&a, Command::EngineHealth { engine, health: Health::Healthy, fault: None }).await;
+    write(&a, Command::NodeDocker { node, docker: DockerState::Available }).await;
+    let before = a.get("/orchestrator/status").await.json();
+    assert_eq!(
+        (&before["engines"]["healthy"], &before["capacity"]["total"]),
+        (&json!(1), &json!(1)),
+        "{before}"
+    );
+
+    for bed in [&a, &c] {
+        let health = eventually("the engine to be marked", async || {
+            let health = bed.get("/health/status").await.json();
+            (health["marked_for_replacement"] != json!([])).then_some(health)
+        })
+        .await;
+        assert_eq!(
+            (&health["healthy_engines"], &health["unhealthy_engines"]),
+            (&json!(0), &json!(0)),
+            "{health}"
+        );
+        let marked = &health["marked_for_replacement"][0];
+        assert_eq!(marked["container_id"], container.as_str());
+        assert_eq!((&marked["code"], &marked["node"]), (&json!("host_unavailable"), &json!("b")), "{marked}");
+        assert_eq!((&marked["listed"], &marked["streams"]), (&json!(false), &json!(1)), "{marked}");
+
+        let status = bed.get("/orchestrator/status").await.json();
+        assert_eq!(status["engines"], json!({"total": 1, "running": 1, "healthy": 0, "unhealthy": 0}));
+        let capacity: Vec<&Value> =
+            ["total", "used", "marked", "available"].iter().map(|key| &status["capacity"][key]).collect();
+        assert_eq!(capacity, [&json!(0); 4], "{status}");
+        let metrics = bed.get("/metrics").await.text;
+        for line in ["orch_healthy_engines 0", "orch_used_engines 0", "orch_extra_engines 0"] {
+            assert!(metrics.lines().any(|found| found == line), "no {line}");
+        }
+    }
+    for bed in [a, c] {
+        bed.stop().await;
+    }
+}
