@@ -1,21 +1,26 @@
-//! A host that loses its power is replaced within seconds, and one that is away for a moment starts nothing. Prints how long it takes:
-//! `TEST_LOST_HOSTS_RUNS` says how often each is done.
+//! A host that loses its power is replaced within seconds, and one that is away for a moment starts nothing. What plays elsewhere goes
+//! on. Prints how long it takes: `TEST_LOST_HOSTS_RUNS` says how often each is done.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::common::{LATER, SOON, conclude, running, summary, turn};
-use acefleet_chaos::hosts::{BedOptions, Host, Node, TestHosts};
+use crate::common::{LATER, SOON, conclude, content, named, running, summary, turn};
+use acefleet_chaos::hosts::{BedOptions, Node, TestHosts};
 use acefleet_chaos::node::{Engine, NodeClient};
 use acefleet_chaos::wait::wait_for;
+use acefleet_chaos::workload::player::Player;
 use anyhow::{Context, Result, ensure};
+use reqwest::StatusCode;
 use serde_json::Value;
 use tokio::time::Instant;
 
 /// Engines that the floor keeps.
 const FLOOR: usize = 3;
-/// How long a host is away for a moment, seconds.
-const BLIPS: [u64; 3] = [2, 4, 5];
+/// How a host is away for a moment, and for how many seconds. Engines of a node that stands still answer: only a cut shows that the
+/// silence was too short.
+const BLIPS: [(Blip, u64); 4] = [(Blip::Cut, 2), (Blip::Cut, 4), (Blip::Cut, 5), (Blip::Pause, 5)];
+/// Whatever a blip starts or stops has begun after so long: an engine is given up 6 s after the last contact.
+const AFTERMATH: Duration = Duration::from_secs(6);
 /// Longer is a failure; the goal for the slowest of many is 10 s.
 const LONGEST: Duration = Duration::from_secs(20);
 const STATUS: &str = "/server/api?api_version=3&method=get_status";
@@ -34,18 +39,24 @@ async fn a_host_without_power_is_replaced_and_one_that_blinks_is_not() -> Result
     let bed = TestHosts::start(BedOptions::new(3).env("MIN_REPLICAS", &FLOOR.to_string())).await?;
     conclude(bed, async |bed| {
         all_healthy(bed).await?;
+        let before = running(bed).await?;
         for run in 0..runs {
-            for seconds in BLIPS {
-                blink(bed, run, seconds).await.with_context(|| format!("away for {seconds} s, run {run}"))?;
+            for (number, (blip, seconds)) in BLIPS.into_iter().enumerate() {
+                // Each host in turn, so that the leader is among them.
+                let away = &bed.nodes()[(run + number) % bed.nodes().len()];
+                let blinked = blink(bed, away, blip, seconds, &before).await;
+                blinked.with_context(|| format!("{} {blip:?} for {seconds} s, run {run}", away.name()))?;
             }
         }
+        tokio::time::sleep(AFTERMATH).await;
+        unchanged(bed, &before).await.context("some seconds after the last blip")?;
         let (mut unlisted, mut replaced) = (Vec::new(), Vec::new());
         for run in 0..runs {
             let (left, there) = lose(bed, run).await.with_context(|| format!("power loss {run}"))?;
             unlisted.push(left);
             replaced.push(there);
         }
-        eprintln!("{} blips of {BLIPS:?} s started and stopped nothing", runs * BLIPS.len());
+        eprintln!("{} blips ({BLIPS:?}, seconds) started and stopped nothing", runs * BLIPS.len());
         eprintln!("power loss: unlisted {}", summary(&mut unlisted));
         eprintln!("power loss: an engine elsewhere answers {}", summary(&mut replaced));
         Ok(())
@@ -53,19 +64,31 @@ async fn a_host_without_power_is_replaced_and_one_that_blinks_is_not() -> Result
     .await
 }
 
-/// A host is cut off, or its node stands still, for so long. Nothing is started or stopped, then or later.
-async fn blink(bed: &TestHosts, run: usize, seconds: u64) -> Result<()> {
-    let before = running(bed).await?;
-    let away = &bed.nodes()[run % bed.nodes().len()];
-    let is_cut = (run + seconds as usize).is_multiple_of(2);
-    match is_cut {
-        true => bed.isolate(bed.host_of(away))?,
-        false => away.process().pause().await?,
+/// How a host is away.
+#[derive(Clone, Copy, Debug)]
+enum Blip {
+    /// Its network is cut.
+    Cut,
+    /// Its node stands still.
+    Pause,
+}
+
+/// A host is away for so long. Nothing is started or stopped by that, nor by any before it.
+async fn blink(
+    bed: &TestHosts,
+    away: &Node,
+    blip: Blip,
+    seconds: u64,
+    before: &[BTreeSet<String>],
+) -> Result<()> {
+    match blip {
+        Blip::Cut => bed.isolate(bed.host_of(away))?,
+        Blip::Pause => away.process().pause().await?,
     }
     tokio::time::sleep(Duration::from_secs(seconds)).await;
-    match is_cut {
-        true => bed.heal()?,
-        false => away.process().resume()?,
+    match blip {
+        Blip::Cut => bed.heal()?,
+        Blip::Pause => away.process().resume()?,
     }
     bed.wait_formed(LATER).await?;
     for node in bed.nodes() {
@@ -76,25 +99,38 @@ async fn blink(bed: &TestHosts, run: usize, seconds: u64) -> Result<()> {
         })
         .await?;
     }
+    unchanged(bed, before).await
+}
+
+async fn unchanged(bed: &TestHosts, before: &[BTreeSet<String>]) -> Result<()> {
     let after = running(bed).await?;
     ensure!(before == after, "containers changed: {before:?}, {after:?}");
     Ok(())
 }
 
-/// Takes the power from a host that runs an engine. Returns after how long another node listed its engines no more, and a sufficient
-/// number of engines that answer.
+/// Takes the power from a host that runs an engine, at first from the leader's. Returns after how long another node listed its engines no
+/// more, and a sufficient number of engines that answer. A stream on another host goes on.
 async fn lose(bed: &TestHosts, run: usize) -> Result<(Duration, Duration)> {
     let before = all_healthy(bed).await?;
-    let (away, host) = victim(bed, &before, run)?;
-    let lost: BTreeSet<&str> = before
-        .iter()
-        .filter(|engine| engine.host == away.address().to_string())
-        .map(|engine| engine.container_id.as_str())
-        .collect();
+    let leader = bed.wait_formed(LATER).await?;
+    let on = |node: &Node| {
+        let host = node.address().to_string();
+        before.iter().filter(move |engine| engine.host == host)
+    };
+    let away = match run {
+        0 => named(bed, &leader)?,
+        _ => victim(bed, &before, run)?,
+    };
+    let lost: BTreeSet<&str> = on(away).map(|engine| engine.container_id.as_str()).collect();
+    ensure!(!lost.is_empty(), "{} runs no engine", away.name());
     let others: Vec<&Node> = bed.nodes().iter().filter(|node| node.name() != away.name()).collect();
     let asked = others[run % others.len()].client();
+    let engine = others.iter().find_map(|node| on(node).next()).context("no other host runs an engine")?;
+    let viewer = Player::open(&engine.host, engine.port, &content(run as u64)).await?;
+    asked.stream_started(&viewer.event).await?.expect(StatusCode::OK)?;
+
     let begun = Instant::now();
-    bed.power_off(host).await?;
+    bed.power_off(bed.host_of(away)).await?;
     wait_for("its engines to leave the list", LONGEST, || async {
         let engines = asked.engines().await?;
         ensure!(engines.iter().all(|engine| !lost.contains(engine.container_id.as_str())), "they are listed");
@@ -114,7 +150,9 @@ async fn lose(bed: &TestHosts, run: usize) -> Result<(Duration, Duration)> {
     let replaced = begun.elapsed();
     let record = member(asked, away).await?;
     ensure!(record["unavailable"].is_string() || record["down_since"].is_string(), "{record}");
-    bed.power_on(host).await?;
+    goes_on(asked, &viewer).await?;
+
+    bed.power_on(bed.host_of(away)).await?;
     away.wait_live().await?;
     bed.wait_formed(LATER).await?;
     wait_for("the host to answer again", LATER, || async {
@@ -123,15 +161,25 @@ async fn lose(bed: &TestHosts, run: usize) -> Result<(Duration, Duration)> {
         Ok(())
     })
     .await?;
+    goes_on(asked, &viewer).await?;
+    let id = viewer.event.stream_id();
+    drop(viewer);
+    asked.stream_ended(&id, "client_disconnected").await?.expect(StatusCode::OK)?;
     Ok((unlisted, replaced))
 }
 
-fn victim<'a>(bed: &'a TestHosts, engines: &[Engine], run: usize) -> Result<(&'a Node, &'a Host)> {
+async fn goes_on(asked: &NodeClient, viewer: &Player) -> Result<()> {
+    viewer.expect_progress().await.context("the loss of another host cut a viewer")?;
+    let started = asked.streams("started").await?;
+    ensure!(started.iter().any(|stream| stream.id == viewer.event.stream_id()), "its stream has ended");
+    Ok(())
+}
+
+fn victim<'a>(bed: &'a TestHosts, engines: &[Engine], run: usize) -> Result<&'a Node> {
     let has_engine = |node: &&Node| engines.iter().any(|engine| engine.host == node.address().to_string());
     let with: Vec<&Node> = bed.nodes().iter().filter(has_engine).collect();
     ensure!(!with.is_empty(), "no host has an engine");
-    let node = with[run % with.len()];
-    Ok((node, bed.host_of(node)))
+    Ok(with[run % with.len()])
 }
 
 async fn answers(engine: &Engine) -> Result<()> {
