@@ -32,6 +32,10 @@ health: ## break an engine in five ways, 20 times each, and show how soon it is 
 lost-hosts: ## take the power from a host 10 times, let hosts blink 30 times, and show how soon others take over (needs root)
 	@TEST_LOST_HOSTS_RUNS=10 exec scripts/scenario.sh a_host_without_power_is_replaced
 
+.PHONY: lost-streams
+lost-streams: ## take a host with a viewer away for 20 s and for 5 min, and show what becomes of streams (needs root)
+	@TEST_LOST_STREAMS_AWAY_S=20,300 exec scripts/scenario.sh streams_of_a_lost_host
+
 .PHONY: cluster
 cluster: ## three nodes with three Docker hosts on this machine (needs root; ARGS="…" go to cluster-up)
 	@exec scripts/cluster.sh $(ARGS)

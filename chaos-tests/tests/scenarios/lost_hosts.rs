@@ -189,7 +189,8 @@ async fn answers(engine: &Engine) -> Result<()> {
     Ok(())
 }
 
-async fn member(client: &NodeClient, node: &Node) -> Result<Value> {
+/// What a node shows of a member in `/cluster`.
+pub async fn member(client: &NodeClient, node: &Node) -> Result<Value> {
     let view: Value = client.get("/cluster").await?;
     let members = view["nodes"].as_array().context("no members")?;
     members.iter().find(|member| member["name"] == node.name()).cloned().context("no such member")
@@ -201,7 +202,7 @@ async fn healthy(node: &NodeClient) -> Result<Vec<Engine>> {
 }
 
 /// Waits until every node lists the engines of the floor, all of them healthy.
-async fn all_healthy(bed: &TestHosts) -> Result<Vec<Engine>> {
+pub async fn all_healthy(bed: &TestHosts) -> Result<Vec<Engine>> {
     wait_for("healthy engines", LATER, || async {
         let mut listed = Vec::new();
         for node in bed.nodes() {

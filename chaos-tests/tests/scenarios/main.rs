@@ -17,6 +17,7 @@ mod faults;
 mod health;
 mod idle;
 mod lost_hosts;
+mod lost_streams;
 mod members;
 mod quorum;
 mod relay;
