@@ -36,6 +36,10 @@ lost-hosts: ## take the power from a host 10 times, let hosts blink 30 times, an
 lost-streams: ## take a host with a viewer away for 20 s and for 5 min, and show what becomes of streams (needs root)
 	@TEST_LOST_STREAMS_AWAY_S=20,300 exec scripts/scenario.sh streams_of_a_lost_host
 
+.PHONY: hand-outs
+hand-outs: ## bring players to an empty fleet 10 times, to a slow Docker and to a full fleet, and 50 at once (needs root)
+	@TEST_HANDOUT_ROUNDS=10 exec scripts/scenario.sh hand_outs
+
 .PHONY: cluster
 cluster: ## three nodes with three Docker hosts on this machine (needs root; ARGS="…" go to cluster-up)
 	@exec scripts/cluster.sh $(ARGS)

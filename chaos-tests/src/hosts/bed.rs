@@ -39,15 +39,19 @@ impl TestHosts {
     /// on every host.
     pub async fn start(options: BedOptions) -> Result<Self> {
         let bed = Self::start_docker(options).await?;
-        for node in &bed.nodes {
-            node.spawn()?;
-        }
-        try_join_all(bed.nodes.iter().map(Node::wait_live)).await?;
-        if !bed.nodes.is_empty() {
-            bed.wait_formed(FORMATION).await?;
-            bed.wait_working(FORMATION).await?;
-        }
+        bed.start_nodes().await?;
         Ok(bed)
+    }
+
+    /// Starts every node of a bed of [`TestHosts::start_docker`], and waits as [`TestHosts::start`] does.
+    pub async fn start_nodes(&self) -> Result<()> {
+        self.nodes.iter().try_for_each(Node::spawn)?;
+        try_join_all(self.nodes.iter().map(Node::wait_live)).await?;
+        if !self.nodes.is_empty() {
+            self.wait_formed(FORMATION).await?;
+            self.wait_working(FORMATION).await?;
+        }
+        Ok(())
     }
 
     /// Like [`TestHosts::start`], but leaves the nodes prepared and not started.

@@ -7,6 +7,7 @@
 //! - [`options`]: what a bed consists of
 //! - [`host`]: one host: namespace, Docker, commands run beside it
 //! - [`docker`]: `containerd` and `dockerd` of one host
+//! - [`slow_docker`]: a Docker that takes its time to start containers
 //! - [`node`]: one `acefleet serve` process
 //! - [`network`]: bridge, namespaces, cuts
 //! - [`process`]: a child process that can be paused, stopped and killed
@@ -26,6 +27,7 @@ pub mod node;
 pub mod options;
 pub mod process;
 pub mod scan;
+pub mod slow_docker;
 pub mod state;
 pub mod tools;
 

@@ -9,7 +9,6 @@ use acefleet_chaos::node::{Engine, NodeClient, Stream};
 use acefleet_chaos::wait::wait_for;
 use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
-use reqwest::StatusCode;
 use serde_json::Value;
 
 /// A whole run of the simulator.
@@ -22,29 +21,6 @@ async fn twenty_streams_through_each_node_without_a_complaint() -> Result<()> {
     let _turn = turn().await?;
     let bed = TestHosts::start(BedOptions::new(3)).await?;
     conclude(bed, play_through_each).await
-}
-
-/// Until an engine that was given plays, others would take it, too.
-#[tokio::test(flavor = "multi_thread")]
-async fn players_that_come_one_after_the_other_get_engines_of_their_own() -> Result<()> {
-    let _turn = turn().await?;
-    let bed = TestHosts::start(BedOptions::new(3)).await?;
-    conclude(bed, one_after_the_other).await
-}
-
-async fn one_after_the_other(bed: &TestHosts) -> Result<()> {
-    for (round, node) in bed.nodes().iter().enumerate() {
-        let args = ["--streams", "4", "--ramp", "1500ms", "--hold", "20s"];
-        let report = acexy::run(bed, node, &format!("round-{round}-"), &args).await?;
-        let used = report.plays.iter().filter_map(|play| play.engine.as_ref());
-        let used: BTreeSet<&String> = used.map(|engine| &engine.container_id).collect();
-        ensure!(used.len() == 4, "four players were on {} engines: {:?}", used.len(), report.plays);
-        // The next round begins without engines.
-        for engine in node.client().engines().await? {
-            node.client().delete_container(&engine.container_id).await?.expect(StatusCode::OK)?;
-        }
-    }
-    Ok(())
 }
 
 async fn play_through_each(bed: &TestHosts) -> Result<()> {

@@ -14,6 +14,7 @@ mod deploy;
 mod down;
 mod elections;
 mod faults;
+mod handouts;
 mod health;
 mod idle;
 mod lost_hosts;

@@ -41,6 +41,8 @@ pub struct Play {
     pub listed_after_provisioning: Option<bool>,
     /// Bytes received.
     pub bytes: u64,
+    /// From the start of the play to its first byte.
+    pub first_byte_ms: Option<u64>,
     /// Every call.
     pub calls: Vec<Call>,
     /// What the real client would have rejected or mishandled.
