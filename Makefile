@@ -40,6 +40,11 @@ lost-streams: ## take a host with a viewer away for 20 s and for 5 min, and show
 hand-outs: ## bring players to an empty fleet 10 times, to a slow Docker and to a full fleet, and 50 at once (needs root)
 	@TEST_HANDOUT_ROUNDS=10 exec scripts/scenario.sh hand_outs
 
+.PHONY: load-curve
+load-curve: ## ten minutes of rising and falling load; draws docs/pictures/load.svg (needs root)
+	@mkdir -p docs/pictures
+	@TEST_LOAD_MINUTES=10 TEST_LOAD_PICTURE="$(CURDIR)/docs/pictures/load.svg" exec scripts/scenario.sh load_that_rises
+
 .PHONY: cluster
 cluster: ## three nodes with three Docker hosts on this machine (needs root; ARGS="…" go to cluster-up)
 	@exec scripts/cluster.sh $(ARGS)

@@ -17,6 +17,7 @@ mod faults;
 mod handouts;
 mod health;
 mod idle;
+mod load_curve;
 mod lost_hosts;
 mod lost_streams;
 mod members;

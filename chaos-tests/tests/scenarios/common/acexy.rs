@@ -89,6 +89,13 @@ pub async fn run(bed: &TestHosts, node: &Node, prefix: &str, more: &[&str]) -> R
 
 /// The same for any host and port.
 pub async fn run_on(host: &Host, port: u16, prefix: &str, more: &[&str]) -> Result<Report> {
+    let (report, is_ok) = any_on(host, port, prefix, more).await?;
+    ensure!(is_ok, "{prefix} on {}: {}", host.name(), report.faults());
+    Ok(report)
+}
+
+/// The same for players that may be refused; with the simulator's own verdict.
+pub async fn any_on(host: &Host, port: u16, prefix: &str, more: &[&str]) -> Result<(Report, bool)> {
     let url = format!("http://127.0.0.1:{port}");
     let mut args = vec![
         "--url",
@@ -105,11 +112,15 @@ pub async fn run_on(host: &Host, port: u16, prefix: &str, more: &[&str]) -> Resu
     let output = host.run(env!("CARGO_BIN_EXE_acexy-sim"), &args, RUN).await?;
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let report: Report = serde_json::from_str(&out).with_context(|| format!("no report: {out}{err}"))?;
-    ensure!(output.status.success(), "{prefix} on {}: {}", host.name(), report.faults());
-    Ok(report)
+    Ok((report, output.status.success()))
 }
 
 impl Report {
+    /// Nothing that the real client would reject or mishandle.
+    pub fn is_without_complaint(&self) -> bool {
+        self.poll_complaints.is_empty() && self.plays.iter().all(|play| play.complaints.is_empty())
+    }
+
     /// What is wrong in it, without the hundreds of timings.
     pub fn faults(&self) -> String {
         let mut lines = vec![format!("unfinished {}, polls {:?}", self.unfinished, self.poll_complaints)];

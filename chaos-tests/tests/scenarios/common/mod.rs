@@ -4,6 +4,7 @@ pub mod acexy;
 pub mod ages;
 pub mod clients;
 pub mod late;
+pub mod picture;
 pub mod rest;
 
 use std::cell::Cell;
