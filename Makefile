@@ -25,8 +25,8 @@ kills: ## kill the leader of a loaded cluster 30 times, and show the longest wai
 	@TEST_LEADER_KILLS=30 exec scripts/scenario.sh leader_is_killed
 
 .PHONY: health
-health: ## break an engine in five ways, 20 times each, and show how soon it is unlisted and replaced (needs root)
-	@TEST_HEALTH_RUNS=20 exec scripts/scenario.sh an_engine_that_fails_is_unlisted
+health: ## break an engine in six ways, 20 times each, and show how soon it is unlisted and replaced (needs root)
+	@TEST_HEALTH_RUNS=20 exec scripts/scenario.sh an_engine_that_fails
 
 .PHONY: lost-hosts
 lost-hosts: ## take the power from a host 10 times, let hosts blink 30 times, and show how soon others take over (needs root)

@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::common::{LATER, conclude, summary, turn};
+use acefleet_chaos::hosts::artifacts::ENGINE_IMAGE;
 use acefleet_chaos::hosts::{BedOptions, Host, TestHosts};
 use acefleet_chaos::node::{Engine, NodeClient};
 use acefleet_chaos::wait::wait_for;
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -34,13 +36,26 @@ enum Fault {
 
 const FAULTS: [Fault; 5] = [Fault::Kill, Fault::Hang, Fault::Pause, Fault::Error, Fault::NotJson];
 
+/// The image of engines without a choice of their callers.
+const IMAGE: &str = "acefleet/engine-sim:floor";
+/// Its engines run and never open their port.
+const DEAF: &str = "acefleet/engine-sim:deaf";
+/// The minute in which containers are counted.
+const LOOP: Duration = Duration::from_secs(60);
+/// Containers that may be made meanwhile.
+const CONTAINERS: usize = 8;
+
+fn runs() -> Result<usize> {
+    match std::env::var("TEST_HEALTH_RUNS") {
+        Ok(runs) => runs.parse().context("TEST_HEALTH_RUNS is no number"),
+        Err(_) => Ok(1),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_fails_is_unlisted_and_replaced() -> Result<()> {
     let _turn = turn().await?;
-    let runs: usize = match std::env::var("TEST_HEALTH_RUNS") {
-        Ok(runs) => runs.parse().context("TEST_HEALTH_RUNS is no number")?,
-        Err(_) => 1,
-    };
+    let runs = runs()?;
     let bed = TestHosts::start(BedOptions::new(3).env("MIN_REPLICAS", &FLOOR.to_string())).await?;
     conclude(bed, async |bed| {
         let mut times: BTreeMap<String, (Vec<Duration>, Vec<Duration>)> = BTreeMap::new();
@@ -59,6 +74,128 @@ async fn an_engine_that_fails_is_unlisted_and_replaced() -> Result<()> {
         Ok(())
     })
     .await
+}
+
+/// Engines whose container runs and whose port stays closed: on one host, then on all.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_fails_is_replaced_when_it_never_opens_its_port() -> Result<()> {
+    let _turn = turn().await?;
+    let runs = runs()?;
+    let options = BedOptions::new(3).env("TARGET_IMAGE", IMAGE).env("MIN_REPLICAS", &FLOOR.to_string());
+    conclude(TestHosts::start_docker(options).await?, async |bed| {
+        for host in bed.hosts() {
+            make_deaf_image(host).await?;
+            host.docker().call(&["tag", ENGINE_IMAGE, IMAGE]).await?;
+        }
+        bed.start_nodes().await?;
+        let mut times: [Vec<Duration>; 3] = Default::default();
+        for run in 0..runs {
+            let seen = never_opens(bed, run).await.with_context(|| format!("run {run}"))?;
+            times.iter_mut().zip(seen).for_each(|(all, one)| all.push(one));
+        }
+        let [shown, unlisted, replaced] = &mut times;
+        eprintln!("never opens  listed for {}", summary(shown));
+        eprintln!("never opens  unlisted {}   replacement healthy {}", summary(unlisted), summary(replaced));
+        all_never_open(bed).await
+    })
+    .await
+}
+
+/// The floor's next engine, on one host, never opens its port. Returns for how long clients could see it, and after how long it was off the
+/// list of another node for good, and a healthy one was there in its place.
+async fn never_opens(bed: &TestHosts, run: usize) -> Result<[Duration; 3]> {
+    let before = all_healthy(bed).await?;
+    let known: BTreeSet<&str> = before.iter().map(|engine| engine.container_id.as_str()).collect();
+    let bad = &bed.hosts()[run % bed.hosts().len()];
+    bad.docker().call(&["tag", DEAF, IMAGE]).await?;
+    let asked = bed.nodes()[(run + 1) % bed.nodes().len()].client();
+    // The host with the fewest engines gets the next one.
+    for engine in before.iter().filter(|engine| engine.host == bad.address().to_string()) {
+        asked.delete_container(&engine.container_id).await?;
+    }
+    let deaf = wait_for("an engine without a port", LATER, || async {
+        let running = bad.docker().running().await?;
+        running.into_iter().find(|id| !known.contains(id.as_str())).context("no new container")
+    })
+    .await?;
+    let begun = Instant::now();
+    let (mut first, mut last) = (None, begun);
+    loop {
+        let listed = asked.engines().await?.into_iter().find(|engine| engine.container_id == deaf);
+        if let Some(engine) = listed {
+            ensure!(engine.health_status.as_deref() != Some("healthy"), "it never answered: {engine:?}");
+            first.get_or_insert_with(Instant::now);
+            last = Instant::now();
+        } else if is_marked(asked, &deaf).await? {
+            break;
+        }
+        ensure!(begun.elapsed() < LATER, "it is not given up: {:?}", asked.engines().await?);
+        tokio::time::sleep(Duration::from_millis(40)).await;
+    }
+    let unlisted = begun.elapsed();
+    wait_for("a healthy one in its place", LATER, || async {
+        let healthy = healthy(asked).await?;
+        ensure!(healthy.len() >= FLOOR, "{} are healthy", healthy.len());
+        Ok(())
+    })
+    .await?;
+    let replaced = begun.elapsed();
+    bad.docker().call(&["tag", ENGINE_IMAGE, IMAGE]).await?;
+    bad.docker().call(&["rm", "--force", &deaf]).await?;
+    asked.call(Method::POST, "/health/circuit-breaker/reset", None).await?.expect(StatusCode::OK)?;
+    Ok([first.map_or(Duration::ZERO, |first| last - first), unlisted, replaced])
+}
+
+/// On no host any engine opens its port: how many are made in the first minute, and what the status says.
+async fn all_never_open(bed: &TestHosts) -> Result<()> {
+    let node = bed.nodes()[0].client();
+    let before: BTreeSet<String> = all_healthy(bed).await?.into_iter().map(|e| e.container_id).collect();
+    let begun = Instant::now();
+    for host in bed.hosts() {
+        host.docker().call(&["tag", DEAF, IMAGE]).await?;
+    }
+    for id in &before {
+        node.delete_container(id).await?;
+    }
+    tokio::time::sleep_until(begun + LOOP).await;
+    let mut made = 0;
+    for host in bed.hosts() {
+        made += made_since(host, begun.elapsed()).await?;
+    }
+    eprintln!("no engine opens its port: {made} containers in the first minute for a floor of {FLOOR}");
+    ensure!(made > FLOOR, "none was replaced");
+    ensure!(made <= CONTAINERS, "{made} containers in a minute");
+    let status: Value = node.get("/health/status").await?;
+    let breakers = [&status["circuit_breakers"]["general"]];
+    let failing = status["failing"].as_array().context("no list")?.iter().chain(breakers);
+    let reasons: Vec<&str> = failing.filter_map(|one| one["last_failure"].as_str()).collect();
+    eprintln!("the status says: {reasons:#?}");
+    let says = reasons.iter().any(|reason| reason.contains("it has not answered since its start"));
+    ensure!(says, "the status does not say why: {status}");
+    Ok(())
+}
+
+/// Containers that a host made within so long.
+async fn made_since(host: &Host, ago: Duration) -> Result<usize> {
+    let since = format!("{}s", ago.as_secs().max(1));
+    let filters = ["events", "--filter", "event=create", "--filter", "type=container"];
+    let image = format!("image={IMAGE}");
+    let further = ["--filter", &image, "--format", "{{.ID}}", "--since", &since, "--until", "0s"];
+    let made = host.docker().call(&[&filters[..], &further[..]].concat()).await?;
+    Ok(made.lines().count())
+}
+
+async fn make_deaf_image(host: &Host) -> Result<()> {
+    let docker = host.docker();
+    let made = docker.call(&["create", ENGINE_IMAGE]).await?;
+    docker.call(&["commit", "--change=ENV SIM_START_DELAY_MS=86400000", &made, DEAF]).await?;
+    docker.call(&["rm", &made]).await.map(drop)
+}
+
+async fn is_marked(node: &NodeClient, id: &str) -> Result<bool> {
+    let status: Value = node.get("/health/status").await?;
+    let marked = status["marked_for_replacement"].as_array().context("no list")?;
+    Ok(marked.iter().any(|engine| engine["container_id"] == id))
 }
 
 /// Breaks one engine, and returns after how long another node listed it no more, and listed a healthy one in its place.
