@@ -45,6 +45,10 @@ load-curve: ## ten minutes of rising and falling load; draws docs/pictures/load.
 	@mkdir -p docs/pictures
 	@TEST_LOAD_MINUTES=10 TEST_LOAD_PICTURE="$(CURDIR)/docs/pictures/load.svg" exec scripts/scenario.sh load_that_rises
 
+.PHONY: life-cycles
+life-cycles: ## 1,000 lives of players with random faults, and nothing that is left of them afterwards (needs root; half an hour)
+	@TEST_LIFE_CYCLES=1000 exec scripts/scenario.sh lives_with_random_faults
+
 .PHONY: cluster
 cluster: ## three nodes with three Docker hosts on this machine (needs root; ARGS="…" go to cluster-up)
 	@exec scripts/cluster.sh $(ARGS)

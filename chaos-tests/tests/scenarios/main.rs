@@ -10,6 +10,7 @@ mod acexy;
 mod bed;
 mod clocks;
 mod cluster;
+mod cycles;
 mod deploy;
 mod down;
 mod elections;
