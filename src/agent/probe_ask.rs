@@ -7,6 +7,7 @@ use std::time::Duration;
 use acefleet_registry::Engine;
 use acefleet_registry::health::HealthFault;
 use serde_json::Value;
+use url::Url;
 
 use crate::agent::address;
 use crate::agent::context::Context;
@@ -16,7 +17,7 @@ use crate::agent::fetch::{self, FetchError};
 pub(super) const LONGEST: Duration = Duration::from_secs(5);
 /// The same for each address, of an engine that has several.
 const OF_SEVERAL: Duration = Duration::from_millis(1_500);
-/// Names and versions of engines are cut at this length.
+/// What engines say is cut at this length.
 const LONGEST_TEXT: usize = 64;
 
 pub(super) const STATUS: &str = "/server/api?api_version=3&method=get_status";
@@ -41,8 +42,8 @@ pub(super) async fn ask(ctx: &Context, client: &reqwest::Client, engine: &Engine
     let mut failed: Option<Failed> = None;
     for (index, base) in bases.iter().enumerate() {
         let Some(url) = address::rebase(base, STATUS) else { continue };
-        match fetch::json(client, url, limit).await {
-            Ok(_) => {
+        match status(client, url, limit).await {
+            Ok(()) => {
                 ctx.addresses.prefer(engine.id, index);
                 return Ok(());
             }
@@ -61,13 +62,44 @@ pub(super) async fn ask(ctx: &Context, client: &reqwest::Client, engine: &Engine
     Err(failed.unwrap_or(Failed { fault: HealthFault::NotConnected, tried: "it has no address".to_owned() }))
 }
 
+/// Asks for the status of an engine at this address.
+pub(super) async fn status(client: &reqwest::Client, url: Url, limit: Duration) -> Result<(), NoStatus> {
+    check(&fetch::json(client, url, limit).await?)
+}
+
+/// Engines of all versions answer with a result and no error; what the result says differs between them.
+fn check(answer: &Value) -> Result<(), NoStatus> {
+    match answer.get("error") {
+        None | Some(Value::Null) => {}
+        Some(error) => return Err(NoStatus::Refused(shortened(&error.to_string()))),
+    }
+    let has_result = ["result", "response"].iter().any(|key| answer.get(key).is_some());
+    if has_result { Ok(()) } else { Err(NoStatus::Form) }
+}
+
+/// Why an engine told no status.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoStatus {
+    /// It gave no answer in JSON.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// It says that something is wrong.
+    #[error("it answers with the error {0}")]
+    Refused(String),
+    /// The answer is not an engine's.
+    #[error("the answer has no result")]
+    Form,
+}
+
 /// What is wrong with an engine that gave this instead of an answer.
-fn fault(error: &FetchError) -> HealthFault {
+fn fault(error: &NoStatus) -> HealthFault {
     match error {
-        FetchError::Status(_) => HealthFault::ErrorStatus,
-        FetchError::NotJson(_) | FetchError::TooLong => HealthFault::NotJson,
-        FetchError::Nowhere => HealthFault::NotConnected,
-        FetchError::NoAnswer(error) => match io_kind(error) {
+        NoStatus::Refused(_) | NoStatus::Fetch(FetchError::Status(_)) => HealthFault::ErrorStatus,
+        NoStatus::Form | NoStatus::Fetch(FetchError::NotJson(_) | FetchError::TooLong) => {
+            HealthFault::NotJson
+        }
+        NoStatus::Fetch(FetchError::Nowhere) => HealthFault::NotConnected,
+        NoStatus::Fetch(FetchError::NoAnswer(error)) => match io_kind(error) {
             Some(ErrorKind::ConnectionRefused) => HealthFault::PortClosed,
             Some(ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable) => HealthFault::NotConnected,
             _ => HealthFault::NoAnswer,
@@ -92,9 +124,13 @@ pub(super) async fn version(ctx: &Context, client: &reqwest::Client, engine: &En
     let answer = fetch::json(client, url, LONGEST).await.ok()?;
     let text = |key: &str| -> Option<String> {
         let text = answer.get("result").and_then(|result| result.get(key)).and_then(Value::as_str)?;
-        Some(text.chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect())
+        Some(shortened(text))
     };
     Some((text("platform"), text("version")))
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect()
 }
 
 #[cfg(test)]
@@ -107,10 +143,35 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = |port: u16| format!("http://127.0.0.1:{port}/").parse().unwrap();
         let port = listener.local_addr().unwrap().port();
-        let hung = fetch::json(&client, url(port), Duration::from_millis(100)).await.unwrap_err();
+        let hung = status(&client, url(port), Duration::from_millis(100)).await.unwrap_err();
         assert_eq!(fault(&hung), HealthFault::NoAnswer);
         drop(listener);
-        let closed = fetch::json(&client, url(port), Duration::from_secs(5)).await.unwrap_err();
+        let closed = status(&client, url(port), Duration::from_secs(5)).await.unwrap_err();
         assert_eq!(fault(&closed), HealthFault::PortClosed);
+    }
+
+    #[test]
+    fn only_a_result_without_an_error_is_a_status() {
+        let judged =
+            |answer: &str| check(&serde_json::from_str(answer).unwrap()).map_err(|error| fault(&error));
+        for sound in [
+            r#"{"result":{"version":"3.1.74"},"error":null}"#,
+            r#"{"result":{"version":{"platform":"linux","version":"3.2.3"},"loading":false}}"#,
+            r#"{"response":{"status":"idle"},"error":null}"#,
+            r#"{"result":{},"error":null}"#,
+        ] {
+            assert_eq!(judged(sound), Ok(()), "{sound}");
+        }
+        for foreign in ["null", "5", "true", r#""ok""#, "[]", r#"[{"result":{}}]"#, "{}", r#"{"error":null}"#]
+        {
+            assert_eq!(judged(foreign), Err(HealthFault::NotJson), "{foreign}");
+        }
+        for refusal in [
+            r#"{"error":"not running","result":null}"#,
+            r#"{"result":{},"error":{"code":5}}"#,
+            r#"{"error":""}"#,
+        ] {
+            assert_eq!(judged(refusal), Err(HealthFault::ErrorStatus), "{refusal}");
+        }
     }
 }

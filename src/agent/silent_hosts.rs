@@ -16,8 +16,7 @@ use url::Url;
 
 use crate::agent::address;
 use crate::agent::context::Context;
-use crate::agent::fetch;
-use crate::agent::probe_ask::STATUS;
+use crate::agent::probe_ask::{self, STATUS};
 use crate::peers::SoftState;
 
 /// Time between two looks at who is silent. An engine is asked no more often.
@@ -118,7 +117,7 @@ impl Asked {
 }
 
 async fn ask(client: &reqwest::Client, engine: EngineId, url: Url) -> bool {
-    let answer = fetch::json(client, url, LIMIT).await;
+    let answer = probe_ask::status(client, url, LIMIT).await;
     if let Err(error) = &answer {
         tracing::debug!(%engine, %error, "an engine of a silent host does not answer");
     }

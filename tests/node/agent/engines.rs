@@ -46,6 +46,8 @@ async fn answer(State(script): State<Shared>, uri: Uri) -> Response {
 /// In place of a status: no answer comes.
 const HANGS: u16 = 0;
 pub(super) const STATUS: &str = "/server/api?api_version=3&method=get_status";
+/// What engines answer to it.
+pub(super) const ALIVE: &str = r#"{"result":{"version":"3"},"error":null}"#;
 const VERSION: &str = "/webui/api/service?method=get_version";
 pub(super) const STAT: &str = "/ace/stat/";
 
@@ -110,7 +112,7 @@ impl Stage {
     }
 
     pub async fn playing(&self, id: &str, session: &str) {
-        self.script(STATUS, 200, "{}");
+        self.script(STATUS, 200, ALIVE);
         self.node.play(&self.engine, id, session).await;
     }
 }
@@ -119,7 +121,7 @@ impl Stage {
 async fn health_follows_the_answers_and_only_flips_are_written() {
     let stage = Stage::new().await;
     stage.node.write(Command::RaiseLevel(Level::CURRENT)).await;
-    stage.script(STATUS, 200, r#"{"result":{"version":"3"},"error":null}"#);
+    stage.script(STATUS, 200, ALIVE);
     stage.script(VERSION, 200, r#"{"result":{"platform":"linux","version":"3.2.3","code":1},"error":null}"#);
     stage.health(Health::Healthy).await;
     stage.node.wait_phase(stage.engine.id, &[Phase::Running]).await;
@@ -139,6 +141,8 @@ async fn health_follows_the_answers_and_only_flips_are_written() {
     let faults = [
         (500, "{}", HealthFault::ErrorStatus),
         (200, "<html>", HealthFault::NotJson),
+        (200, "null", HealthFault::NotJson),
+        (200, r#"{"error":"not running","result":null}"#, HealthFault::ErrorStatus),
         (HANGS, "", HealthFault::NoAnswer),
     ];
     for (status, body, fault) in faults {
@@ -147,7 +151,7 @@ async fn health_follows_the_answers_and_only_flips_are_written() {
         let state = &stage.node.cluster.view().state;
         assert_eq!(state.engine(stage.engine.id).unwrap().failing.unwrap().fault, fault);
         assert_eq!(state.listed_engines().count(), 0, "clients get it no more");
-        stage.script(STATUS, 200, "{}");
+        stage.script(STATUS, 200, ALIVE);
         stage.health(Health::Healthy).await;
     }
 }
@@ -155,7 +159,7 @@ async fn health_follows_the_answers_and_only_flips_are_written() {
 #[tokio::test]
 async fn figures_of_a_stream_are_signs_of_life() {
     let stage = Stage::new().await;
-    stage.script(STATUS, 200, "{}");
+    stage.script(STATUS, 200, ALIVE);
     stage.health(Health::Healthy).await;
     let figures =
         r#"{"response":{"status":"dl","peers":3,"speedDown":7,"speed_up":0,"downloaded":100},"error":null}"#;

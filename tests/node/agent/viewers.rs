@@ -8,7 +8,7 @@ use acefleet_registry::stream::{StreamEnd, StreamStart};
 use acefleet_registry::{Command, Level, Stream};
 use tokio::net::TcpStream;
 
-use super::engines::{PLAYS, STAT, STATUS, Stage};
+use super::engines::{ALIVE, PLAYS, STAT, STATUS, Stage};
 
 const DENIED: &str = r#"{"response":null,"error":"unknown playback session id"}"#;
 
@@ -20,7 +20,7 @@ async fn stage() -> Stage {
     })
     .await;
     stage.node.write(Command::RaiseLevel(Level::CURRENT)).await;
-    stage.script(STATUS, 200, "{}");
+    stage.script(STATUS, 200, ALIVE);
     stage
 }
 

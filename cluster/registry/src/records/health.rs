@@ -21,7 +21,7 @@ pub enum HealthFault {
     Slow,
     /// It answers with an error.
     ErrorStatus,
-    /// Its answer is not JSON.
+    /// Its answer is not JSON, or not what engines answer.
     NotJson,
     /// Nothing listens on its port.
     PortClosed,
@@ -53,7 +53,7 @@ impl fmt::Display for HealthFault {
             Self::NoAnswer => "it does not answer",
             Self::Slow => "it answers too slowly",
             Self::ErrorStatus => "it answers with an error",
-            Self::NotJson => "its answers are not JSON",
+            Self::NotJson => "its answers are not those of an engine",
             Self::PortClosed => "nothing listens on its port",
             Self::NotConnected => "its host cannot reach it",
             Self::Paused => "its container is paused",
