@@ -3,7 +3,7 @@
 //! - The stream ends when the engine says repeatedly that it does not know the session.
 //! - A stream that ended because this host was down starts again when the engine says that it plays.
 //! - A stream without figures is marked as silent until it gives some, and ends when no client is connected to its engine.
-//! - An engine that looks idle, and is in use, is reported: by a client that stays connected, or by a session that it plays although
+//! - An engine that looks idle, and is in use by a client that stays connected, is reported; and a session that an engine plays although
 //!   its stream was taken for ended.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,7 +38,7 @@ const AT_ONCE: usize = 32;
 const ROUND: Duration = Duration::from_secs(10);
 /// An unhealthy engine that fails to answer this often in a round is not asked again in that round.
 const HUNG_AFTER: u32 = 3;
-/// An end of which its engine is asked: engines that look idle are stopped sooner, unless floors keep them.
+/// An end of which its engine is asked. A session that plays on is listed long before.
 const LATELY_MS: u64 = 600_000;
 /// Ended streams of one engine that are asked about.
 const ENDED_AT_ONCE: usize = 8;
@@ -179,11 +179,11 @@ impl Collector {
         let now = Instant::now();
         for engine in state.published_engines().filter(|engine| engine.node == ctx.node) {
             let base = ctx.addresses.base(engine);
-            for stream in state
-                .streams_of(engine.id)
-                .chain(doubtful(state, engine))
-                .chain(recently_ended(state, engine))
-            {
+            let (denied, mut ended): (Vec<_>, Vec<_>) =
+                recently_ended(state, engine).partition(|stream| self.ended.contains(&stream.seq));
+            still_ended.extend(denied.iter().map(|stream| stream.seq));
+            ended.truncate(ENDED_AT_ONCE);
+            for stream in state.streams_of(engine.id).chain(doubtful(state, engine)).chain(ended) {
                 if stream.start.stat_url.is_empty() {
                     continue;
                 }
@@ -327,18 +327,21 @@ impl Collector {
     }
 }
 
-/// Streams that have ended lately on an engine that looks idle, the newest first: it may contradict their end.
-fn recently_ended<'a>(state: &'a State, engine: &Engine) -> Vec<&'a Arc<Stream>> {
-    if state.active_streams(engine.id) > 0 || state.level() < Level::FINDS_STREAMS {
-        return Vec::new();
-    }
-    let id = engine.container_id.as_deref().unwrap_or_default();
-    let is_lately = |stream: &&Arc<Stream>| {
+/// Streams that have ended lately on an engine, the newest first: it may contradict their end. Others may run on it, as several viewers
+/// share an engine.
+fn recently_ended<'a>(state: &'a State, engine: &Engine) -> impl Iterator<Item = &'a Arc<Stream>> + use<'a> {
+    let knows = state.level() >= Level::FINDS_STREAMS;
+    let listed: BTreeSet<&str> =
+        state.streams_of(engine.id).map(|stream| stream.start.playback_session_id.as_str()).collect();
+    let is_lately = move |stream: &&Arc<Stream>| {
+        let session = stream.start.playback_session_id.as_str();
         let ended = stream.ended_at_ms.is_some_and(|at| state.clock_ms().since(at) <= LATELY_MS);
         let was_denied = stream.end_reason == Some(EndReason::Denied);
-        ended && !was_denied && !stream.start.playback_session_id.is_empty() && !state.may_go_on(stream)
+        let is_open = !session.is_empty() && !listed.contains(session);
+        knows && ended && !was_denied && is_open && !state.may_go_on(stream)
     };
-    state.streams_of_container(id).rev().filter(is_lately).take(ENDED_AT_ONCE).collect()
+    let id = engine.container_id.as_deref().unwrap_or_default();
+    state.streams_of_container(id).rev().filter(is_lately)
 }
 
 /// Streams of an engine that ended because this host was down, and may still play.

@@ -56,6 +56,8 @@ impl Level {
     pub const SPARES_FOR_HOST: Self = Self(2);
     /// From here on a host lists streams that no event reports.
     pub const FINDS_STREAMS: Self = Self(2);
+    /// From here on a session that gives way to another under its id leaves a record, which its engine may contradict.
+    pub const KEEPS_SUPERSEDED: Self = Self(2);
     /// From here on an engine that is being started lets no other one leave for want of use.
     pub const KEEPS_WHAT_IS_READY: Self = Self(2);
     /// From here on engines that ran before a long outage of their VPN are replaced when it is connected again.

@@ -153,3 +153,20 @@ async fn a_connection_that_a_stream_leaves_behind_is_no_viewer() {
     stage.asked_more(STATUS, 60).await;
     assert_eq!(stage.node.cluster.view().state.stream_counts(), (0, 1));
 }
+
+#[tokio::test]
+async fn the_viewer_of_a_session_that_gives_way_keeps_the_engine() {
+    let stage = stage().await;
+    stage.script(STAT, 200, PLAYS);
+    let _viewers = [connect(&stage).await, connect(&stage).await];
+    stage.playing("shared", "1").await;
+    stage.playing("shared", "2").await;
+    let first = found(&stage).await;
+    assert_eq!(first.start.playback_session_id, "1");
+    stage.script("/ace/stat/k/2", 200, DENIED);
+    finish(&stage, "shared").await;
+    stage.asked_more("/ace/stat/k/1", 20).await;
+    assert_eq!(stage.node.cluster.view().state.active_streams(stage.engine.id), 1, "it counts as idle");
+    let listed = stage.node.cluster.view().state.streams().filter(|stream| stream.found).count();
+    assert_eq!(listed, 1, "it is listed again and again");
+}

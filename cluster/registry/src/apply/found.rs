@@ -23,9 +23,14 @@ pub(super) fn seen(
 ) -> Reply {
     for InUse { engine: id, plays } in found {
         let Some(engine) = state.engine(*id).cloned() else { continue };
-        if engine.node == node && engine.is_published() && state.active_streams(*id) == 0 {
-            let of_session = plays.and_then(|seq| state.index.by_seq.get(&seq).cloned());
-            begin(state, &engine, of_session.filter(|stream| stream.engine == Some(*id)).as_deref());
+        let session = plays.and_then(|seq| state.index.by_seq.get(&seq).cloned());
+        let session = session.filter(|stream| stream.engine == Some(*id));
+        let is_listed = match &session {
+            Some(session) => state.streams_of(*id).any(|stream| stream.has_session_of(session)),
+            None => state.active_streams(*id) > 0,
+        };
+        if engine.node == node && engine.is_published() && !is_listed {
+            begin(state, &engine, session.as_deref());
         }
     }
     for seq in unviewed {

@@ -35,7 +35,8 @@ pub(super) fn started(state: &mut State, start: &Arc<StreamStart>) -> Arc<Stream
         Fate::Late(late) => (Some(late), Vec::new()),
         Fate::Begins { before: None } => (None, Vec::new()),
         Fate::Begins { before: Some(known) } => {
-            end(state, &known, EndReason::Superseded);
+            let over = end(state, &known, EndReason::Superseded);
+            set_aside(state, &over);
             (None, sessions_before(&known))
         }
     };
@@ -123,6 +124,26 @@ pub(super) fn over(start: &Arc<StreamStart>, started_at_ms: Elapsed) -> Arc<Stre
         silent_since_ms: None,
         found: false,
     })
+}
+
+/// Keeps the record of a session whose id another one gets. Nobody has seen its viewer leave, so its engine is asked about it.
+fn set_aside(state: &mut State, over: &Stream) {
+    let was_denied = over.end_reason == Some(EndReason::Denied);
+    let is_served =
+        over.engine.and_then(|id| state.engine(id)).is_some_and(|engine| engine.phase.is_serving());
+    let can_tell = over.can_be_asked() && !over.start.playback_session_id.is_empty() && is_served;
+    if state.level() < Level::KEEPS_SUPERSEDED || was_denied || !can_tell {
+        return;
+    }
+    state.drop_stream(&over.start.id);
+    let id = format!("superseded|{}|{}", over.start.id, over.seq).into();
+    let guessed = over.end_reason.as_ref().is_none_or(EndReason::is_guess);
+    state.put_stream(Stream {
+        start: StreamStart { id, ..(*over.start).clone() }.into(),
+        end_reason: if guessed { Some(EndReason::Superseded) } else { over.end_reason.clone() },
+        past_sessions: Vec::new(),
+        ..over.clone()
+    });
 }
 
 /// The sessions that are over once `known` gives way to a new one.

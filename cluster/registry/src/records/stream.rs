@@ -144,6 +144,12 @@ impl Stream {
         self.status == StreamStatus::Started
     }
 
+    /// True when it is of the same session as another stream of its engine.
+    #[must_use]
+    pub fn has_session_of(&self, other: &Self) -> bool {
+        self.start.playback_session_id == other.start.playback_session_id
+    }
+
     /// True when an engine of ours can be asked whether it still plays.
     #[must_use]
     pub fn can_be_asked(&self) -> bool {

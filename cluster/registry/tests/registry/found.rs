@@ -7,7 +7,7 @@ use acefleet_registry::command::{InUse, StopWhen};
 use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::plan::stop_idle;
 use acefleet_registry::rules::engines::{Keeps, keeps_listed};
-use acefleet_registry::stream::StreamStart;
+use acefleet_registry::stream::{StreamEnd, StreamStart};
 use acefleet_registry::{Command, Engine, EngineId, Level, NodeId, RefusalCode, Stream};
 
 use crate::support::{World, playing, refusal, stop};
@@ -115,6 +115,57 @@ fn an_end_that_the_engine_contradicts_does_not_free_it() {
     // One of another session is another stream.
     world.begin(playing("k", "t", engine.ports.host_http));
     assert_eq!(world.state.active_streams(engine.id), 2);
+}
+
+#[test]
+fn a_session_that_gives_way_to_another_can_be_contradicted() {
+    let mut world = world();
+    let [first, second] = [world.running(), world.running()];
+    let start = |session: &str, engine: &Engine| StreamStart {
+        id: "X".into(),
+        ..playing("k", session, engine.ports.host_http)
+    };
+    let viewed = world.begin(start("a", &first));
+    world.begin(start("b", &second));
+    let aside = world.state.streams_of_container(first.container_id.as_deref().unwrap()).next().cloned();
+    let aside = aside.expect("nobody can ask about the first session");
+    assert_eq!((aside.seq, aside.is_started()), (viewed.seq, false));
+    assert_eq!(aside.end_reason, Some(EndReason::Superseded));
+    assert_eq!(aside.start.stat_url, viewed.start.stat_url);
+    assert!(world.state.indexes_are_true());
+    assert_eq!(world.state.stream("X").unwrap().engine, Some(second.id));
+    find(&mut world, &first, Some(aside.seq));
+    assert_eq!(world.state.active_streams(first.id), 1, "the engine counts as idle");
+    // The late repeat of its start and the end of its id mean what they meant before.
+    assert_eq!(world.begin(start("a", &first)).engine, Some(second.id));
+    assert!(world.finish("X"));
+    assert_eq!(world.state.active_streams(first.id), 1);
+}
+
+#[test]
+fn a_session_that_plays_beside_others_is_listed_once() {
+    let mut world = world();
+    let engine = world.running();
+    let start = |session| StreamStart { id: "X".into(), ..playing("k", session, engine.ports.host_http) };
+    let viewed = world.begin(start("a"));
+    world.begin(start("b"));
+    (0..2).for_each(|_| find(&mut world, &engine, Some(viewed.seq)));
+    assert_eq!(world.state.active_streams(engine.id), 2);
+    assert!(world.finish("X"));
+    assert_eq!(world.state.active_streams(engine.id), 1, "a viewer is cut when the newest of an id leaves");
+}
+
+#[test]
+fn a_session_that_its_engine_has_denied_leaves_no_record() {
+    let mut world = world();
+    let engine = world.running();
+    let start = |session| StreamStart { id: "X".into(), ..playing("k", session, engine.ports.host_http) };
+    world.begin(start("a"));
+    let denied =
+        StreamEnd { stream_id: Some("X".to_owned()), container_id: None, reason: Some(EndReason::Denied) };
+    world.run(Command::StreamEnded(denied));
+    world.begin(start("b"));
+    assert_eq!(world.state.stream_counts(), (1, 1));
 }
 
 #[test]
