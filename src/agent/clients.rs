@@ -103,17 +103,18 @@ impl Clients {
         self.seen.retain(|engine, _| keep(*engine));
     }
 
-    /// Whether a client uses an engine on which no stream is listed, whose streams last used it as `usage` says. What is left of a
-    /// stream that has ended is no use, and a look from before its end tells nothing.
+    /// Whether a client uses an engine on which no stream is listed, whose streams last used it as `usage` says. A look from before the
+    /// end of one tells nothing. What is left of it is no use while the engine `is_listed`. One that may stop at any moment is not
+    /// stopped for such a guess: another viewer may have been there before that end.
     #[must_use]
-    pub fn uses(&self, engine: EngineId, usage: Usage) -> bool {
+    pub fn uses(&self, engine: EngineId, usage: Usage, is_listed: bool) -> bool {
         let Some(seen) = self.seen.get(&engine).filter(|seen| seen.usage == usage) else { return false };
         let is_left_over = |first: &Instant| {
             seen.ended
                 .is_some_and(|ended| *first <= ended && seen.last.saturating_duration_since(ended) < LINGERS)
         };
         let lasts = |first: &Instant| seen.last.saturating_duration_since(*first) >= self.lasts;
-        seen.peers.values().any(|first| lasts(first) && !is_left_over(first))
+        seen.peers.values().any(|first| lasts(first) && !(is_listed && is_left_over(first)))
     }
 
     /// Whether it is certain that no client has a connection that lasts.
@@ -230,7 +231,7 @@ mod tests {
         }
 
         fn uses(&self) -> bool {
-            self.clients.uses(E, self.usage)
+            self.clients.uses(E, self.usage, true)
         }
 
         fn ends(&mut self, at: u64) {
@@ -256,6 +257,7 @@ mod tests {
         stage.ends(1);
         stage.look(15..=100, &["pooled"]);
         assert!(!stage.uses(), "the connection of a stream that has ended is taken for a viewer");
+        assert!(stage.clients.uses(E, stage.usage, false), "another viewer's engine may stop");
         stage.look(105..=110, &["pooled", "new"]);
         stage.look(115..=115, &["pooled", "new"]);
         assert!(stage.uses(), "a new connection is one");

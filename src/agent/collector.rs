@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use acefleet_registry::command::InUse;
 use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::engine::Health;
+use acefleet_registry::rules::engines;
 use acefleet_registry::stream::StreamEnd;
 use acefleet_registry::{Command, Engine, EngineId, Level, State, Stream};
 use futures::StreamExt;
@@ -260,7 +261,8 @@ impl Collector {
                 let id = engine.id;
                 if state.active_streams(id) == 0 {
                     let is_named = found.iter().any(|in_use| in_use.engine == id);
-                    if !is_named && clients.uses(id, state.usage(id)) {
+                    let is_listed = engines::unlisted(state, engine).is_none();
+                    if !is_named && clients.uses(id, state.usage(id), is_listed) {
                         found.insert(InUse { engine: id, plays: None });
                     }
                     continue;

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use acefleet_registry::cause::Cause;
+use acefleet_registry::command::StopWhen;
 use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::stream::{StreamEnd, StreamStart};
-use acefleet_registry::{Command, Level, Stream};
+use acefleet_registry::{Command, Level, State, Stream};
 use tokio::net::TcpStream;
 
 use super::engines::{ALIVE, PLAYS, STAT, STATUS, Stage};
@@ -17,6 +19,7 @@ async fn stage() -> Stage {
     let stage = Stage::with(|config| {
         config.use_after = Duration::from_millis(400);
         config.unviewed_after = Duration::from_millis(800);
+        (config.policy.min_replicas, config.policy.min_free_replicas) = (0, 0);
     })
     .await;
     stage.node.write(Command::RaiseLevel(Level::CURRENT)).await;
@@ -169,4 +172,24 @@ async fn the_viewer_of_a_session_that_gives_way_keeps_the_engine() {
     assert_eq!(stage.node.cluster.view().state.active_streams(stage.engine.id), 1, "it counts as idle");
     let listed = stage.node.cluster.view().state.streams().filter(|stream| stream.found).count();
     assert_eq!(listed, 1, "it is listed again and again");
+}
+
+#[tokio::test]
+async fn a_viewer_from_before_the_end_of_another_keeps_an_engine_that_is_about_to_stop() {
+    let stage = stage().await;
+    stage.script(STAT, 200, PLAYS);
+    let _viewer = connect(&stage).await;
+    stage.playing("other", "1").await;
+    stage.asked_more(STAT, 20).await;
+    stage.script(STAT, 200, DENIED);
+    finish(&stage, "other").await;
+    stage.asked_more(STATUS, 60).await;
+    assert_eq!(stage.node.cluster.view().state.stream_counts(), (0, 1), "a pooled connection looks the same");
+    let unlist =
+        Command::EngineStop { engine: stage.engine.id, cause: Cause::IdleTtl, when: StopWhen::IdleFor(0) };
+    stage.node.write(unlist).await;
+    let viewed = found(&stage).await;
+    assert!(viewed.is_started());
+    let back = |s: &State| s.engine(stage.engine.id)?.taken_off.is_none().then_some(());
+    stage.node.wait("the engine is listed again", back).await;
 }
