@@ -29,7 +29,7 @@ use crate::agent::fetch::{self, FetchError};
 use crate::agent::lock::unpoisoned;
 use crate::agent::resume;
 use crate::agent::samples::{self, Answer};
-use crate::agent::silence::Silences;
+use crate::agent::silence::{self, Silences};
 
 /// Time for one answer.
 const LIMIT: Duration = Duration::from_secs(3);
@@ -118,7 +118,7 @@ struct Collector {
 }
 
 impl Collector {
-    /// Polls every stream that is due, in the order of their ranks.
+    /// Polls every stream that is due, engine by engine in turns.
     async fn round(&mut self) {
         let targets = self.targets();
         let hung: BTreeMap<EngineId, AtomicU32> =
@@ -206,8 +206,7 @@ impl Collector {
         self.ended = still_ended;
         self.silences.retain(|seq| all.contains(&seq));
         self.contradicted.retain(|seq| all.contains(&seq));
-        targets.sort_by_key(|target| self.silences.rank(target.stream.seq));
-        targets
+        silence::in_turns(targets, |target| self.silences.last(target.stream.seq), |target| target.engine.0)
     }
 
     fn take_in(&self, stream: Arc<Stream>, answer: &Answer) {

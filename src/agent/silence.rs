@@ -1,7 +1,9 @@
 //! Which streams give no figures, and how often they are polled. No IO, no clock.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
+
+use acefleet_registry::EngineId;
 
 /// Polls in a row without figures after which a stream is silent, if they took long enough.
 const POLLS: u32 = 3;
@@ -25,17 +27,6 @@ struct Polled {
     last: Instant,
     /// The registry marks it as silent.
     marked: bool,
-}
-
-/// Order of polls in a round: streams that answered last time come first, those with the most misses last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Rank {
-    /// It gave figures.
-    Answered,
-    /// It was not polled yet.
-    New,
-    /// This many polls in a row brought no figures.
-    Missed(u32),
 }
 
 impl Silences {
@@ -91,14 +82,10 @@ impl Silences {
         self.known.get(&stream).map_or(0, |polled| polled.misses)
     }
 
-    /// Its place in a round.
+    /// When it was polled last.
     #[must_use]
-    pub fn rank(&self, stream: u64) -> Rank {
-        match self.known.get(&stream).map(|polled| polled.misses) {
-            Some(0) => Rank::Answered,
-            None => Rank::New,
-            Some(misses) => Rank::Missed(misses),
-        }
+    pub fn last(&self, stream: u64) -> Option<Instant> {
+        self.known.get(&stream).map(|polled| polled.last)
     }
 
     /// Forgets streams.
@@ -109,6 +96,25 @@ impl Silences {
     fn silent(&self, polled: &Polled) -> bool {
         polled.misses >= POLLS && polled.last.saturating_duration_since(polled.since) >= self.after
     }
+}
+
+/// Order of polls in a round: engines take turns, and the streams of one engine, too. A slow engine with many streams costs none but
+/// itself. Those that wait for longest come first.
+pub fn in_turns<T>(
+    mut polls: Vec<T>,
+    last: impl Fn(&T) -> Option<Instant>,
+    engine: impl Fn(&T) -> EngineId,
+) -> Vec<T> {
+    polls.sort_by_key(&last);
+    let mut turns: BTreeMap<EngineId, u32> = BTreeMap::new();
+    let mut with_turn: Vec<(u32, T)> = Vec::with_capacity(polls.len());
+    for poll in polls {
+        let turn = turns.entry(engine(&poll)).or_default();
+        with_turn.push((*turn, poll));
+        *turn += 1;
+    }
+    with_turn.sort_by_key(|(turn, _)| *turn);
+    with_turn.into_iter().map(|(_, poll)| poll).collect()
 }
 
 #[cfg(test)]
@@ -161,18 +167,33 @@ mod tests {
         silences.note_mark(S, true);
         silences.note_mark(S, false);
         assert!(!silences.is_silent(S) && silences.is_due(S, last));
-        assert_eq!(silences.rank(S), Rank::New);
+        assert_eq!(silences.last(S), None);
     }
 
     #[test]
-    fn streams_that_answer_are_polled_first() {
-        let now = Instant::now();
+    fn a_slow_engine_with_many_streams_starves_no_other() {
+        const SLOTS: usize = 100;
+        let (slow, other) = (EngineId(1), EngineId(2));
+        let streams: Vec<(u64, EngineId)> = (0..600).map(|n| (n, slow)).chain([(600, other)]).collect();
         let mut silences = Silences::new(MINUTE);
-        silences.answered(1, now);
-        silences.missed(3, now);
-        (0..2).for_each(|_| silences.missed(4, now));
-        let mut order = [4, 3, 2, 1];
-        order.sort_by_key(|stream| silences.rank(*stream));
-        assert_eq!(order, [1, 2, 3, 4]);
+        let mut polled: BTreeMap<u64, u32> = BTreeMap::new();
+        let begin = Instant::now();
+        for round in 0..6 {
+            let order =
+                in_turns(streams.clone(), |(stream, _)| silences.last(*stream), |(_, engine)| *engine);
+            assert!(
+                order[..2].contains(&(600, other)),
+                "its one stream waits behind those of the slow engine"
+            );
+            for (stream, _) in order.into_iter().take(SLOTS) {
+                *polled.entry(stream).or_default() += 1;
+                match stream {
+                    600 => silences.missed(stream, begin + round * MINUTE),
+                    _ => silences.answered(stream, begin + round * MINUTE),
+                }
+            }
+        }
+        assert_eq!(polled[&600], 6);
+        assert!(polled.len() > 590, "{} streams got a turn in six rounds of a hundred", polled.len());
     }
 }
