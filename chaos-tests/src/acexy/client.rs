@@ -190,8 +190,7 @@ impl Inner {
             Selected::Engine(used, listed, given) => {
                 report.listed_after_provisioning = listed;
                 // The real client keeps the address in one place for all plays, and puts back what this play found there.
-                let found =
-                    std::mem::replace(&mut *lock(&self.fallback), Some((used.host.clone(), used.port)));
+                let found = lock(&self.fallback).replace((used.host.clone(), used.port));
                 match self.config.version {
                     Version::December => self.stream(&rec, &spec, &used, given, &mut report).await,
                     Version::October => self.share(&rec, &spec, &used, given, &mut report).await,
