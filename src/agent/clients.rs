@@ -11,6 +11,7 @@ use acefleet_registry::{EngineId, State};
 
 use crate::agent::context::Context;
 use crate::agent::lock::unpoisoned;
+use crate::agent::runtime::RuntimeError;
 use crate::agent::sockets::{Peer, Sockets};
 
 /// A look takes some 3 ms, as the kernel goes through all connections of the host. All looks together take 2 % of a processor.
@@ -160,6 +161,11 @@ pub(super) async fn watch(ctx: Arc<Context>) {
             if !networks.contains_key(network) {
                 match ctx.runtime.sockets(container).await {
                     Ok(sockets) => drop(networks.insert(network, sockets)),
+                    // It has just ended: that says nothing of the others in its network.
+                    Err(RuntimeError::NotFound) => {
+                        unpoisoned(&ctx.clients).missed(engine.id);
+                        continue;
+                    }
                     Err(error) => {
                         if !std::mem::replace(&mut warned, true) {
                             tracing::info!(
