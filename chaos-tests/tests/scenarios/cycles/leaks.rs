@@ -137,7 +137,7 @@ pub async fn expect_all_to_be_had(bed: &TestHosts) -> Result<()> {
         // At once: what is given counts as taken for 20 s only.
         let calls = (0..MOST).map(|at| {
             let node = &bed.nodes()[at % bed.nodes().len()];
-            come_back_while(node.client(), &["pending"])
+            come_back_while(node.client(), &["pending", "no_leader", "unknown_outcome", "host_silent"])
         });
         let mut given = BTreeSet::new();
         for (engine, _) in try_join_all(calls).await? {

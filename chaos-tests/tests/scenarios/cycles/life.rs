@@ -74,8 +74,8 @@ impl<'a> World<'a> {
             match self.attempt(&mut dice, fault, &key).await {
                 Ok(()) => break,
                 Err(error) if begun.elapsed() < LIFE && !error.is::<harm::Broken>() => {
-                    let text = format!("{error}");
-                    let kind: String = text.chars().filter(|c| !c.is_ascii_digit()).take(60).collect();
+                    let why = error.root_cause().to_string();
+                    let kind: String = why.chars().filter(|c| !c.is_ascii_digit()).take(60).collect();
                     *self.seen().anew.entry(kind).or_default() += 1;
                     sleep(dice.between(200, 1_000)).await;
                 }
