@@ -49,6 +49,10 @@ load-curve: ## ten minutes of rising and falling load; draws docs/pictures/load.
 life-cycles: ## 1,000 lives of players with random faults, and nothing that is left of them afterwards (needs root; half an hour)
 	@TEST_LIFE_CYCLES=1000 exec scripts/scenario.sh lives_with_random_faults
 
+.PHONY: vpn-storm
+vpn-storm: ## let the VPN of one host of three fail in seven ways, and show what the nodes listed and when (needs root)
+	@TEST_VPN_STORM=full exec scripts/scenario.sh vpn_storm
+
 .PHONY: cluster
 cluster: ## three nodes with three Docker hosts on this machine (needs root; ARGS="…" go to cluster-up)
 	@exec scripts/cluster.sh $(ARGS)

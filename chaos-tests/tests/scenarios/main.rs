@@ -29,4 +29,5 @@ mod single;
 mod systemd;
 mod viewers;
 mod vpn;
+mod vpn_storm;
 mod young;
