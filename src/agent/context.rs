@@ -64,6 +64,8 @@ pub(super) struct Context {
     pub busy: Mutex<Busy>,
     /// Containers without a record that cannot be removed.
     pub stuck: Mutex<HashMap<String, Seldom>>,
+    /// Lists that lack a container which Docker knows.
+    pub mislisted: Mutex<Seldom>,
     /// Requests a search for engines that were left behind.
     pub look_behind: Arc<Notify>,
     pub shown: Arc<Shown>,

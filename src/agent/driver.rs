@@ -56,9 +56,9 @@ fn perform(ctx: &Arc<Context>, actions: Vec<Action>) {
             Action::Stop(id) => {
                 ctx.spawn(Work::Engine(id), async move { ending::stop(&task, id).await });
             }
-            Action::Bury { engine, container, remains } => {
+            Action::Bury { engine, container, listed } => {
                 ctx.spawn(Work::Engine(engine), async move {
-                    ending::bury(&task, engine, &container, remains).await;
+                    ending::bury(&task, engine, &container, listed).await;
                 });
             }
             Action::Adopt(found) => {

@@ -60,31 +60,37 @@ async fn own_by_name(ctx: &Context, name: &str, id: EngineId) -> Option<String> 
     }
 }
 
-/// Reports an engine whose container ended, or was removed by something else.
-pub(super) async fn bury(ctx: &Context, id: EngineId, container: &str, remains: bool) {
-    let (mut cause, mut how) = (Cause::Vanished, None);
-    if remains {
-        match ctx.runtime.inspect(container).await {
-            // It was started again since the list was made.
-            Ok(found) if found.is_alive() => return,
-            Ok(found) => {
-                cause = if found.oom_killed { Cause::Oom } else { Cause::Exited };
-                let told = last_words::take_down(ctx, &found).await;
-                tracing::warn!(engine = %id, container, code = ?found.exit_code, %cause, how = told, "the engine has ended");
-                how = Some(told);
-            }
-            Err(RuntimeError::NotFound) => {}
-            Err(error) => return ctx.failed(&error),
+/// Reports an engine whose container has ended, or was removed by something else. A list may be older than a restart of the container,
+/// or wrong: what Docker says of the container itself counts.
+pub(super) async fn bury(ctx: &Context, id: EngineId, container: &str, listed: bool) {
+    let found = match ctx.runtime.inspect(container).await {
+        Ok(found) => found,
+        Err(RuntimeError::NotFound) => {
+            tracing::warn!(engine = %id, container, "the engine's container was removed by something else");
+            return report_gone(ctx, id, Cause::Vanished, None).await;
         }
-        // One attempt is enough: the next list shows remains without a live record.
-        if let Err(error) = ctx.runtime.remove(container, Duration::ZERO).await {
-            ctx.failed(&error);
-            tracing::warn!(container, %error, "cannot remove the dead container yet");
-        }
-    } else {
-        tracing::warn!(engine = %id, container, "the engine's container was removed by something else");
+        // The next list leads here again.
+        Err(error) => return ctx.failed(&error),
+    };
+    if !listed
+        && found.is_alive()
+        && let Some(times) = unpoisoned(&ctx.mislisted).due()
+    {
+        tracing::warn!(engine = %id, container, times, "a list of Docker lacks a container that runs; it is not believed");
     }
-    report_gone(ctx, id, cause, how).await;
+    // One that is about to be removed comes with a later list.
+    if found.is_alive() || !listed {
+        return;
+    }
+    let cause = if found.oom_killed { Cause::Oom } else { Cause::Exited };
+    let told = last_words::take_down(ctx, &found).await;
+    tracing::warn!(engine = %id, container, code = ?found.exit_code, %cause, how = told, "the engine has ended");
+    // One attempt is enough: the next list shows remains without a live record.
+    if let Err(error) = ctx.runtime.remove(container, Duration::ZERO).await {
+        ctx.failed(&error);
+        tracing::warn!(container, %error, "cannot remove the dead container yet");
+    }
+    report_gone(ctx, id, cause, Some(told)).await;
 }
 
 async fn report_gone(ctx: &Context, engine: EngineId, cause: Cause, message: Option<String>) {

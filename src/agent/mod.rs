@@ -169,6 +169,7 @@ async fn formed(
         replan: Notify::new(),
         busy: std::sync::Mutex::default(),
         stuck: std::sync::Mutex::default(),
+        mislisted: std::sync::Mutex::default(),
         shown: Arc::clone(&parts.shown),
         config: deps.config,
         cluster: deps.cluster,

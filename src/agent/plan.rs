@@ -19,14 +19,14 @@ pub enum Action {
     Start(EngineId),
     /// Stop and remove the container of a draining engine, then report it gone.
     Stop(EngineId),
-    /// Report an engine gone whose container ended or vanished, and remove the remains.
+    /// Look at the container of an engine, which has ended or vanished. If so, report the engine gone and remove the remains.
     Bury {
         /// The engine.
         engine: EngineId,
         /// Its container, as the record names it.
         container: String,
-        /// False when the container is not there any more.
-        remains: bool,
+        /// False when the list lacks the container.
+        listed: bool,
     },
     /// Adopt a running container of ours that has no record.
     Adopt(Box<Adopt>),
@@ -124,14 +124,14 @@ fn by_container(state: &State) -> BTreeMap<&str, &Arc<Engine>> {
 }
 
 fn ended(engine: &Engine, container: &str, found: Option<&Observed>) -> Option<Action> {
-    let remains = match found {
+    let listed = match found {
         None => false,
         Some(found) if found.is_alive() => return None,
         // Docker restarts generic containers by itself: a pause between two runs is no end.
         Some(_) if !engine.is_acestream() => return None,
         Some(_) => true,
     };
-    Some(Action::Bury { engine: engine.id, container: container.to_owned(), remains })
+    Some(Action::Bury { engine: engine.id, container: container.to_owned(), listed })
 }
 
 /// A container with our labels that no live record names.

@@ -40,8 +40,8 @@ fn seen(id: &str, status: &str, engine: Option<EngineId>) -> Observed {
     }
 }
 
-fn bury(engine: EngineId, container: &str, remains: bool) -> Action {
-    Action::Bury { engine, container: container.to_owned(), remains }
+fn bury(engine: EngineId, container: &str, listed: bool) -> Action {
+    Action::Bury { engine, container: container.to_owned(), listed }
 }
 
 fn removes(actions: &[Action], container: &str) -> bool {

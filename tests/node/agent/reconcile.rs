@@ -141,6 +141,27 @@ async fn a_removal_without_an_event_is_noticed_by_the_list() {
 }
 
 #[tokio::test]
+async fn a_wrong_empty_list_ends_no_engine() {
+    let fake = Fake::new();
+    let mut node =
+        Node::new(fake.clone(), |config| config.monitor_interval = Duration::from_millis(20)).await;
+    node.start().await;
+    let engines = [node.running().await, node.running().await];
+    node.play(&engines[0], "s", "1").await;
+    fake.world().lists_nothing = true;
+    until("several lists are empty", async || fake.world().empty_lists >= 10).await;
+    let state = Arc::clone(&node.cluster.view());
+    assert!(state.state.stream("s").unwrap().is_started());
+    assert!(engines.iter().all(|engine| state.state.engine(engine.id).unwrap().phase.is_serving()));
+    assert_eq!(fake.ids(), engines.each_ref().map(|engine| container(engine)));
+    // One that is removed indeed is noticed nevertheless.
+    fake.remove_by_hand(&container(&engines[1]), true);
+    let gone = node.wait_phase(engines[1].id, &[Phase::Gone]).await;
+    assert_eq!(ending(&gone).0, "vanished");
+    assert!(node.cluster.view().state.engine(engines[0].id).unwrap().phase.is_serving());
+}
+
+#[tokio::test]
 async fn a_dead_container_is_reported_with_its_cause_and_removed() {
     let fake = Fake::new();
     let node = node(&fake).await;

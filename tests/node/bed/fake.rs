@@ -33,6 +33,9 @@ pub struct Box {
 #[derive(Debug)]
 pub struct World {
     pub up: bool,
+    /// Every list is empty, whatever runs, and how many were given.
+    pub lists_nothing: bool,
+    pub empty_lists: u32,
     /// What every start fails with.
     pub fails: Option<RuntimeError>,
     pub containers: BTreeMap<String, Box>,
@@ -73,6 +76,8 @@ impl Default for Fake {
         Self {
             world: Mutex::new(World {
                 up: true,
+                lists_nothing: false,
+                empty_lists: 0,
                 fails: None,
                 containers: BTreeMap::new(),
                 taken_ports: BTreeSet::new(),
@@ -280,7 +285,11 @@ impl ContainerRuntime for Fake {
     }
 
     fn list<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<Vec<Observed>, RuntimeError>> {
-        ready(self.daemon().map(|world| {
+        ready(self.daemon().map(|mut world| {
+            if world.lists_nothing {
+                world.empty_lists += 1;
+                return Vec::new();
+            }
             let ours = world.containers.iter().filter(|(id, c)| scope.covers(id, &c.labels));
             ours.map(observed).collect()
         }))
