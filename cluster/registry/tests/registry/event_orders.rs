@@ -321,7 +321,7 @@ impl Stage {
         }
     }
 
-    /// The streams as the model has them.
+    /// The streams as the model has them: without what is kept of sessions that gave way to others.
     fn streams(&self, state: &State) -> BTreeMap<String, (bool, String, usize, Option<String>)> {
         let of = |stream: &acefleet_registry::Stream| {
             let engine = self.engines.iter().position(|engine| Some(engine.0) == stream.engine);
@@ -329,7 +329,10 @@ impl Stage {
             let session = stream.start.playback_session_id.clone();
             (stream.start.id.to_string(), (stream.is_started(), session, engine.unwrap_or(9), reason))
         };
-        state.streams().map(|stream| of(stream)).collect()
+        let (aside, streams): (Vec<_>, Vec<_>) =
+            state.streams().partition(|stream| stream.start.id.starts_with("superseded|"));
+        assert!(aside.iter().all(|stream| !stream.is_started()));
+        streams.into_iter().map(|stream| of(stream)).collect()
     }
 }
 
