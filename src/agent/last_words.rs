@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::agent::context::Context;
+use crate::agent::legible::is_plain;
 use crate::agent::lock::unpoisoned;
 use crate::agent::runtime::Inspection;
 
@@ -83,9 +84,9 @@ pub(super) async fn take_down(ctx: &Context, found: &Inspection) -> String {
     how
 }
 
-/// Lines without control characters and blank ones, from the end as far as they are kept.
+/// Lines without control and format characters, and without blank ones, from the end as far as they are kept.
 pub(super) fn legible(log: &str) -> String {
-    let line = |line: &str| -> String { line.chars().filter(|c| !c.is_control()).collect() };
+    let line = |line: &str| -> String { line.chars().filter(|c| is_plain(*c)).collect() };
     let lines: Vec<String> = log.lines().map(line).filter(|line| !line.trim().is_empty()).collect();
     end_of(&lines.join("\n"), KEPT_BYTES).to_owned()
 }
@@ -141,7 +142,7 @@ mod tests {
 
     #[test]
     fn logs_become_text_that_harms_no_terminal() {
-        assert_eq!(legible("a\u{1b}[31mb\r\n\n \n\tc\0\n"), "a[31mb\nc");
+        assert_eq!(legible("a\u{1b}[31m\u{202e}b\r\n\n \n\tc\0\n"), "a[31mb\nc");
         let long = legible(&"ä".repeat(20_000));
         assert!(long.len() <= KEPT_BYTES && long.ends_with('ä'));
     }

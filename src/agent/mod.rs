@@ -43,6 +43,7 @@ mod inspect;
 mod lacking;
 mod last_words;
 pub mod left_behind;
+mod legible;
 mod lock;
 mod observe;
 mod pace;

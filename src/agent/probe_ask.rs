@@ -12,6 +12,7 @@ use url::Url;
 use crate::agent::address;
 use crate::agent::context::Context;
 use crate::agent::fetch::{self, FetchError};
+use crate::agent::legible::shortened;
 
 /// For so long an answer is waited for, also when it is too late: it tells a slow engine from one that hangs.
 pub(super) const LONGEST: Duration = Duration::from_secs(5);
@@ -71,7 +72,7 @@ pub(super) async fn status(client: &reqwest::Client, url: Url, limit: Duration) 
 fn check(answer: &Value) -> Result<(), NoStatus> {
     match answer.get("error") {
         None | Some(Value::Null) => {}
-        Some(error) => return Err(NoStatus::Refused(shortened(&error.to_string()))),
+        Some(error) => return Err(NoStatus::Refused(shortened(&error.to_string(), LONGEST_TEXT))),
     }
     let has_result = ["result", "response"].iter().any(|key| answer.get(key).is_some());
     if has_result { Ok(()) } else { Err(NoStatus::Form) }
@@ -124,13 +125,9 @@ pub(super) async fn version(ctx: &Context, client: &reqwest::Client, engine: &En
     let answer = fetch::json(client, url, LONGEST).await.ok()?;
     let text = |key: &str| -> Option<String> {
         let text = answer.get("result").and_then(|result| result.get(key)).and_then(Value::as_str)?;
-        Some(shortened(text))
+        Some(shortened(text, LONGEST_TEXT))
     };
     Some((text("platform"), text("version")))
-}
-
-fn shortened(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect()
 }
 
 #[cfg(test)]

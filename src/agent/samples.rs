@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use acefleet_registry::WallMs;
 use serde_json::Value;
 
+use crate::agent::legible::is_plain;
 use crate::agent::lock::unpoisoned;
 use crate::peers::StreamSample;
 
@@ -70,8 +71,12 @@ pub fn read(answer: &Value, ts_ms: WallMs) -> Result<Answer, &'static str> {
     let status = match figures.get("status") {
         None | Some(Value::Null) => None,
         Some(Value::String(text)) => {
-            let whole = |(at, c): &(usize, char)| at + c.len_utf8() <= LONGEST_STATUS;
-            Some(text.char_indices().take_while(whole).map(|(_, c)| c).collect())
+            let mut bytes = 0;
+            let fits = |c: &char| {
+                bytes += c.len_utf8();
+                bytes <= LONGEST_STATUS
+            };
+            Some(text.chars().filter(|c| is_plain(*c)).take_while(fits).collect())
         }
         Some(_) => return Err("`status` is no text"),
     };

@@ -7,6 +7,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::agent::fetch::{self, FetchError};
+use crate::agent::legible::shortened;
 use crate::config::ControlAuth;
 
 /// Time for one answer.
@@ -134,16 +135,14 @@ fn forwarded(body: &Value) -> Option<u16> {
 }
 
 fn down(body: &Value) -> Option<String> {
-    let status: String =
-        body.get("status")?.as_str()?.chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect();
+    let status = shortened(body.get("status")?.as_str()?, LONGEST_TEXT);
     (!status.is_empty() && status != UP).then_some(status)
 }
 
 /// What is in there comes from a service on the Internet: anything but an address is none.
 fn address(body: &Value) -> Option<PublicAddress> {
     let text = |key: &str| {
-        let text: String =
-            body.get(key)?.as_str()?.chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect();
+        let text = shortened(body.get(key)?.as_str()?, LONGEST_TEXT);
         (!text.is_empty()).then_some(text)
     };
     let ip = text("public_ip")?.parse::<std::net::IpAddr>().ok()?;
