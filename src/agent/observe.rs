@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use acefleet_raft::View;
+use acefleet_raft::{Seldom, View};
 use futures::StreamExt;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -32,6 +32,7 @@ pub(super) async fn lists(ctx: Arc<Context>, out: mpsc::Sender<Observation>) {
     let mut docker = ctx.docker.clone();
     let mut ticks = tokio::time::interval(ctx.config.monitor_interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failing = Seldom::default();
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
@@ -50,7 +51,9 @@ pub(super) async fn lists(ctx: Arc<Context>, out: mpsc::Sender<Observation>) {
             }
             Err(error) => {
                 ctx.failed(&error);
-                tracing::warn!(%error, "cannot list containers; what runs is unknown, nothing is changed");
+                if let Some(times) = failing.due() {
+                    tracing::warn!(%error, times, "cannot list containers; what runs is unknown, nothing is changed");
+                }
             }
         }
     }
