@@ -274,7 +274,8 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "HEALTH_UNHEALTHY_GRACE_PERIOD_S", Section::Health, Kind::Seconds { min: 1.0, max: 3_600.0 }, "30", "90",
-        "How long an engine that has never answered may take to start. After that its start has failed, and another is tried. One          that has answered is unhealthy within seconds. The orchestrator had 60 here, for both.",
+        "How long an engine that has never answered may take to start. After that its start has failed, and another is tried. One \
+         that has answered is unhealthy within seconds. The orchestrator had 60 here, for both.",
     ),
     Setting::new(
         "COLLECT_INTERVAL_S", Section::Health, PERIOD, "5", "2",
