@@ -117,7 +117,7 @@ async fn start_vpn(host: &Host, name: &str, ports: &str) -> Result<()> {
 
 /// The tunnel of a VPN goes down or comes up again.
 async fn tunnel(host: &Host, vpn: &str, is_up: bool) -> Result<()> {
-    pretend(host, vpn, 8000, if is_up { "healthy=true" } else { "healthy=false" }).await
+    pretend(host, vpn, 8000, if is_up { "tunnel=up" } else { "tunnel=down" }).await
 }
 
 struct Storm<'a> {
