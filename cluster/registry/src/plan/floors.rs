@@ -83,12 +83,19 @@ pub(super) fn missing(
     let replacing = ready.into_iter().take(replacing as usize).map(replacement);
     let others = std::iter::repeat_n(reserve.clone(), others as usize);
     // Where something is missing by name only one attempt is made at a time, whatever room there is.
-    let mut reserves: Vec<Reserve> = replacing.chain(others).collect();
-    let wished = reserves.len();
-    reserves.retain(|ask| match only_for_spare(&then, ask) {
-        false => is_had(&mut then, ask, now_ms),
-        true => helps_spare(&mut then, ask, now_ms),
-    });
+    let wishes: Vec<Reserve> = replacing.chain(others).collect();
+    let wished = wishes.len();
+    let mut reserves = Vec::new();
+    for ask in wishes {
+        let home =
+            ask.replaces.and_then(|lost| replacements::home(state, lost)).filter(|id| active.contains(id));
+        let at_home = home.map(|id| Reserve { eligible: BTreeSet::from([id]), ..ask.clone() });
+        let made = at_home.into_iter().chain([ask]).find(|ask| match only_for_spare(&then, ask) {
+            false => is_had(&mut then, ask, now_ms),
+            true => helps_spare(&mut then, ask, now_ms),
+        });
+        reserves.extend(made);
+    }
     let held_back = held_back || reserves.len() < wished;
     let short = Short { state, then: &then, reachable, plain: &plain, now_ms };
     let waits = short.waits(&owed, lacking, &reserves);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::records::cause::Cause;
 use crate::records::engine::{Engine, EngineSpec};
-use crate::records::ids::EngineId;
+use crate::records::ids::{EngineId, NodeId};
 use crate::records::time::Elapsed;
 use crate::rules::failing;
 use crate::rules::ports::fixed_http_port;
@@ -21,6 +21,14 @@ pub(super) fn owed(state: &State, now_ms: Elapsed) -> Vec<(EngineId, EngineSpec)
     let due = lost.filter(|e| is_sick(state, e, now_ms) || is_lost(state, e, now_ms));
     let replaced: BTreeSet<EngineId> = state.replacements().filter_map(|e| e.replaces).collect();
     due.filter(|e| !replaced.contains(&e.id)).map(|e| (e.id, e.spec.clone())).collect()
+}
+
+/// The host on which the replacement of an engine is of more use than elsewhere: the port that a VPN forwards now is of use behind that
+/// VPN alone, and nobody has it when the engine with its last one has left. Such an engine leaves because its VPN works again.
+pub(super) fn home(state: &State, lost: EngineId) -> Option<NodeId> {
+    let engine = state.engine(lost)?;
+    let (cause, _) = engine.end_cause()?;
+    matches!(cause, Cause::VpnPortChanged | Cause::VpnReconnected).then_some(engine.node)
 }
 
 /// True for a running engine that fails its health checks and is wanted.

@@ -284,6 +284,21 @@ fn one_engine_has_the_forwarded_port_and_is_replaced_when_it_changes() {
 }
 
 #[test]
+fn a_changed_port_stays_in_use_where_another_host_has_fewer_engines() {
+    let mut world = World::new(2, 10);
+    (1..=2).for_each(|id| drop(world.run(Command::NodeUp(behind_vpn(id)))));
+    tell(&mut world, 1, VpnHealth::Healthy, Some(50_000));
+    let (first, other) = (world.running(), world.running());
+    assert_eq!((first.node, other.node, first.forwarded_port), (NodeId(1), NodeId(1), Some(50_000)));
+    tell(&mut world, 2, VpnHealth::Healthy, None);
+    tell(&mut world, 1, VpnHealth::Healthy, Some(50_001));
+    settle(&mut world);
+    let now = serving(&world);
+    let replacement = now.iter().find(|e| e.replaces == Some(first.id)).unwrap();
+    assert_eq!((replacement.node, world.state.forwarded_port(replacement)), (NodeId(1), Some(50_001)));
+}
+
+#[test]
 fn a_forwarded_port_is_passed_on_when_its_engine_has_gone() {
     let mut world = world(1);
     tell(&mut world, 1, VpnHealth::Healthy, Some(50_000));
