@@ -85,7 +85,7 @@ fn works_elsewhere(state: &State, engine: &Engine, lived_ms: u64) -> bool {
     };
     let outlives = |e: &Engine| {
         let age_ms = e.started_at_ms.map_or(0, |at| state.clock_ms().since(at));
-        e.phase == Phase::Running && e.health != Health::Unhealthy && age_ms > lived_ms
+        e.phase.is_serving() && e.health != Health::Unhealthy && age_ms > lived_ms
     };
     let plain = |e: &Engine| e.is_acestream() && !e.spec.is_chosen();
     state.live_engines().any(|e| plain(e) && sound(e.node) && outlives(e))

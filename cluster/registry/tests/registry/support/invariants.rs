@@ -108,8 +108,11 @@ impl History {
                 let found =
                     before.streams().find(|old| old.found && old.started_at_ms == stream.started_at_ms);
                 let was_found = found.is_some_and(|old| after.stream(&old.start.id).is_none());
+                // The record of a session that gave way to another of its id began with it.
+                let gave_way = stream.end_reason == Some(EndReason::Superseded)
+                    && before.streams().any(|old| old.started_at_ms == stream.started_at_ms);
                 ensure!(
-                    was_found || stream.started_at_ms == after.clock_ms(),
+                    was_found || gave_way || stream.started_at_ms == after.clock_ms(),
                     "{id} started at another time"
                 );
             }
