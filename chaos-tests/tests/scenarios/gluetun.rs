@@ -30,8 +30,8 @@ pub async fn pretend(host: &Host, container: &str, control: u16, what: &str) -> 
 }
 
 /// Lets a simulated engine say that it is connected to its network, or not.
-pub async fn connect(engine: &Engine, connected: bool) -> Result<()> {
-    let url = format!("http://{}:{}/sim/control", engine.host, engine.port);
+pub async fn connect(host: &Host, engine: &Engine, connected: bool) -> Result<()> {
+    let url = format!("http://{}:{}/sim/control", host.address(), engine.port);
     let change = json!({"network_connected": connected});
     let answer = reqwest::Client::new().post(url).json(&change).send().await?;
     ensure!(answer.status().is_success(), "{}", answer.text().await?);

@@ -79,13 +79,13 @@ async fn with_gluetun(bed: &TestHosts) -> Result<()> {
     expect_provisioning(&client, None).await?;
     // Its engines lose their network, too, so Docker is right.
     for engine in &engines {
-        connect(engine, false).await?;
+        connect(host, engine, false).await?;
     }
     expect_none_listed(&client).await?;
     let seen = expect_vpn(&client, &[("connected", false.into())]).await?;
     ensure!(seen["second_opinion"].is_null(), "{seen}");
     for engine in &engines {
-        connect(engine, true).await?;
+        connect(host, engine, true).await?;
     }
     pretend(host, "gluetun", 8001, "healthy=true").await?;
     ensure!(ids(&expect_listed(&client, 2).await?) == ids(&engines), "engines changed");

@@ -346,7 +346,10 @@ impl<'a> Storm<'a> {
         let well = Instant::now();
         expect_connected(self.node, self.bed.hosts().len() + 1).await?;
         let connected = well.elapsed();
+        // What is made from here on is made because it is deleted to spread engines again.
+        self.expect_made(3 * here).await?;
         self.spread().await?;
+        self.made = self.made_so_far().await?;
         eprintln!(
             "both gone: {here} of {} engines gone after {:.1} s, moved after {:.1} s; connected {:.1} s after their start, \
              engines here again after {:.1} s",
@@ -356,7 +359,7 @@ impl<'a> Storm<'a> {
             connected.as_secs_f64(),
             well.elapsed().as_secs_f64()
         );
-        self.rest(3 * here).await
+        self.rest(0).await
     }
 
     /// After each fault: so many engines were made at the most, nobody else has noticed, and the host is as full as before.
