@@ -109,8 +109,9 @@ impl History {
                     before.streams().find(|old| old.found && old.started_at_ms == stream.started_at_ms);
                 let was_found = found.is_some_and(|old| after.stream(&old.start.id).is_none());
                 // The record of a session that gave way to another of its id began with it.
-                let gave_way = stream.end_reason == Some(EndReason::Superseded)
-                    && before.streams().any(|old| old.started_at_ms == stream.started_at_ms);
+                let is_same =
+                    |old: &Stream| old.seq == stream.seq && old.started_at_ms == stream.started_at_ms;
+                let gave_way = !stream.is_started() && before.streams().any(|old| is_same(old));
                 ensure!(
                     was_found || gave_way || stream.started_at_ms == after.clock_ms(),
                     "{id} started at another time"
