@@ -192,6 +192,7 @@ pub(super) fn health(state: &mut State, id: EngineId, health: Health, fault: Opt
         let text = format!("{} is {adjective}{why}", engine.container_name);
         note(state, EventType::Health, category, text, engine.container_id.as_ref(), None);
     }
+    let failed_before = engine.failing.is_some();
     let answers_first = health == Health::Healthy && engine.phase == Phase::Starting;
     if answers_first {
         engine.phase = Phase::Running;
@@ -203,17 +204,17 @@ pub(super) fn health(state: &mut State, id: EngineId, health: Health, fault: Opt
     if engine.is_acestream() && state.level() >= Level::REPLACES_UNHEALTHY {
         let since_ms = engine.failing.map_or(state.tables.clock_ms, |failing| failing.since_ms);
         let failing = || Failing { since_ms, fault: fault.unwrap_or(HealthFault::Other) };
-        let failed_before = engine.failing.is_some();
         engine.failing = (health == Health::Unhealthy).then(failing);
-        if engine.failing.is_some() && !failed_before && health::mass_failure(state, &engine).is_none() {
-            failures::unhealthy(state, &engine);
-        }
     }
-    let reply = Reply::Engine(state.put_engine(engine.clone()));
+    let engine = state.put_engine(engine);
     if answers_first {
         unlist_replaced(state, &engine);
     }
-    reply
+    // With its own verdict most engines of its host may fail.
+    if engine.failing.is_some() && !failed_before && health::mass_failure(state, &engine).is_none() {
+        failures::unhealthy(state, &engine);
+    }
+    Reply::Engine(engine)
 }
 
 /// Notes until when a host was suspected, as one of its engines is about to answer, or to leave. Those that fail may then be judged for

@@ -29,6 +29,7 @@ mod room;
 mod silence;
 mod spare;
 mod streams;
+mod unanswered;
 mod unhealthy;
 mod vpn;
 mod young;

@@ -10,7 +10,6 @@ use acefleet_registry::node::DockerState;
 use acefleet_registry::rules::hosts::{Obstacle, live};
 use acefleet_registry::vpn::{VpnHealth, VpnStatus};
 use acefleet_registry::{Command, Elapsed, Engine, EngineId, Level, NodeId, RefusalCode, Reply, Reserve};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use acefleet_registry::event::Event;
@@ -19,9 +18,9 @@ use proptest::prelude::*;
 use crate::properties::cases;
 use crate::support::{World, behind_vpn, engine, plan, playing, refusal, stop, with_conf};
 
-const MINUTE_MS: u64 = 60_000;
+pub(crate) const MINUTE_MS: u64 = 60_000;
 
-fn world(nodes: u64) -> World {
+pub(crate) fn world(nodes: u64) -> World {
     let mut world = World::new(nodes, 20);
     world.run(Command::RaiseLevel(Level::CURRENT));
     world
@@ -44,13 +43,13 @@ fn die(world: &mut World, times: usize) {
     }
 }
 
-fn count(world: &World, group: &Group) -> u32 {
+pub(crate) fn count(world: &World, group: &Group) -> u32 {
     world.state.breaker_over(group, world.now).0.failure_count
 }
 
-const PLAIN: Group = Group::Plain(BreakerKind::General);
+pub(crate) const PLAIN: Group = Group::Plain(BreakerKind::General);
 
-fn state(world: &World, group: &Group) -> BreakerState {
+pub(crate) fn state(world: &World, group: &Group) -> BreakerState {
     let (breaker, policy) = world.state.breaker_over(group, world.now);
     breaker.state(policy, world.now)
 }
@@ -205,68 +204,6 @@ fn a_bad_host_of_three_holds_back_neither_of_the_others() {
     world.wait_ms(MINUTE_MS);
     engine(world.run(Command::Reserve(alone)));
     assert_eq!(count(&world, &group), 0);
-}
-
-/// The first verdict on an engine is that nothing listens on its port.
-fn never_opens(world: &mut World, id: EngineId) {
-    let (health, fault) = (Health::Unhealthy, Some(HealthFault::PortClosed));
-    world.run(Command::EngineHealth { engine: id, health, fault });
-}
-
-#[test]
-fn an_engine_that_never_answers_has_failed_to_start_and_is_replaced_on_another_host() {
-    let mut world = world(3);
-    world.policy(|policy| policy.min_replicas = 3);
-    let sound = [world.running(), world.running()];
-    let deaf = world.reserve();
-    world.start(deaf.id);
-    world.wait_ms(30_000);
-    never_opens(&mut world, deaf.id);
-    let group = Group::Host(deaf.node);
-    assert_eq!((count(&world, &group), count(&world, &PLAIN)), (1, 0));
-    let story = world.state.breaker_over(&group, world.now).0.story();
-    assert!(story.contains("it has not answered since its start"), "{story}");
-    world.wait_ms(2_000);
-    let planned = plan(&world.state, &world.eligible(), world.now);
-    let replacements: Vec<_> = planned.into_iter().map(|command| engine(world.run(command))).collect();
-    assert_eq!(replacements.len(), 1, "{replacements:?}");
-    assert_ne!(replacements[0].node, deaf.node, "its host comes last");
-    // The same verdict again, and one on an engine that had answered, say nothing of a start.
-    never_opens(&mut world, deaf.id);
-    world.wait_ms(30_000);
-    never_opens(&mut world, sound[0].id);
-    assert_eq!((count(&world, &group), count(&world, &PLAIN)), (1, 0));
-    assert_eq!(count(&world, &Group::Host(sound[0].node)), 0);
-}
-
-#[test]
-fn an_engine_that_hangs_within_a_minute_has_failed_to_start() {
-    let mut world = world(1);
-    for failures in 1..=5 {
-        world.wait_ms(MINUTE_MS);
-        let engine = world.running();
-        world.wait_ms(4_000);
-        never_opens(&mut world, engine.id);
-        // Its end is no second failure.
-        world.run(Command::EngineGone { engine: engine.id, cause: Cause::Exited, message: None });
-        assert_eq!(count(&world, &PLAIN), failures);
-    }
-    assert_eq!(state(&world, &PLAIN), BreakerState::Open);
-}
-
-#[test]
-fn engines_that_answer_nowhere_open_the_breaker_of_all() {
-    let mut world = world(3);
-    for round in 0..2 {
-        assert_eq!(state(&world, &PLAIN), BreakerState::Closed, "round {round}");
-        let deaf: Vec<_> = (0..3).map(|_| world.reserve()).collect();
-        let hosts: BTreeSet<_> = deaf.iter().map(|engine| engine.node).collect();
-        assert_eq!(hosts.len(), 3, "one on each");
-        deaf.iter().for_each(|engine| drop(world.start(engine.id)));
-        world.wait_ms(30_000);
-        deaf.iter().for_each(|engine| never_opens(&mut world, engine.id));
-    }
-    assert_eq!(state(&world, &PLAIN), BreakerState::Open);
 }
 
 #[test]

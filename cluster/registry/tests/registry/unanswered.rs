@@ -1,0 +1,85 @@
+//! Engines that never answer, or stop doing so within a minute: their start has failed.
+
+use std::collections::BTreeSet;
+
+use acefleet_registry::breaker::BreakerState;
+use acefleet_registry::cause::Cause;
+use acefleet_registry::engine::Health;
+use acefleet_registry::group::Group;
+use acefleet_registry::health::HealthFault;
+use acefleet_registry::{Command, EngineId};
+
+use crate::support::{World, engine, plan};
+use crate::young::{MINUTE_MS, PLAIN, count, state, world};
+
+/// The first verdict on an engine is that nothing listens on its port.
+fn never_opens(world: &mut World, id: EngineId) {
+    let (health, fault) = (Health::Unhealthy, Some(HealthFault::PortClosed));
+    world.run(Command::EngineHealth { engine: id, health, fault });
+}
+
+#[test]
+fn an_engine_that_never_answers_has_failed_to_start_and_is_replaced_on_another_host() {
+    let mut world = world(3);
+    world.policy(|policy| policy.min_replicas = 3);
+    let sound = [world.running(), world.running()];
+    let deaf = world.reserve();
+    world.start(deaf.id);
+    world.wait_ms(30_000);
+    never_opens(&mut world, deaf.id);
+    let group = Group::Host(deaf.node);
+    assert_eq!((count(&world, &group), count(&world, &PLAIN)), (1, 0));
+    let story = world.state.breaker_over(&group, world.now).0.story();
+    assert!(story.contains("it has not answered since its start"), "{story}");
+    world.wait_ms(2_000);
+    let planned = plan(&world.state, &world.eligible(), world.now);
+    let replacements: Vec<_> = planned.into_iter().map(|command| engine(world.run(command))).collect();
+    assert_eq!(replacements.len(), 1, "{replacements:?}");
+    assert_ne!(replacements[0].node, deaf.node, "its host comes last");
+    // The same verdict again, and one on an engine that had answered, say nothing of a start.
+    never_opens(&mut world, deaf.id);
+    world.wait_ms(30_000);
+    never_opens(&mut world, sound[0].id);
+    assert_eq!((count(&world, &group), count(&world, &PLAIN)), (1, 0));
+    assert_eq!(count(&world, &Group::Host(sound[0].node)), 0);
+}
+
+#[test]
+fn an_engine_that_hangs_within_a_minute_has_failed_to_start() {
+    let mut world = world(1);
+    for failures in 1..=5 {
+        world.wait_ms(MINUTE_MS);
+        let engine = world.running();
+        world.wait_ms(4_000);
+        never_opens(&mut world, engine.id);
+        // Its end is no second failure.
+        world.run(Command::EngineGone { engine: engine.id, cause: Cause::Exited, message: None });
+        assert_eq!(count(&world, &PLAIN), failures);
+    }
+    assert_eq!(state(&world, &PLAIN), BreakerState::Open);
+}
+
+#[test]
+fn engines_that_answer_nowhere_open_the_breaker_of_all() {
+    let mut world = world(3);
+    for round in 0..2 {
+        assert_eq!(state(&world, &PLAIN), BreakerState::Closed, "round {round}");
+        let deaf: Vec<_> = (0..3).map(|_| world.reserve()).collect();
+        let hosts: BTreeSet<_> = deaf.iter().map(|engine| engine.node).collect();
+        assert_eq!(hosts.len(), 3, "one on each");
+        deaf.iter().for_each(|engine| drop(world.start(engine.id)));
+        world.wait_ms(30_000);
+        deaf.iter().for_each(|engine| never_opens(&mut world, engine.id));
+    }
+    assert_eq!(state(&world, &PLAIN), BreakerState::Open);
+}
+
+#[test]
+fn the_engine_whose_failure_makes_a_host_suspected_is_not_counted_yet() {
+    let mut world = world(1);
+    let engines = [world.running(), world.running(), world.running()];
+    never_opens(&mut world, engines[0].id);
+    assert_eq!(count(&world, &PLAIN), 1);
+    never_opens(&mut world, engines[1].id);
+    assert_eq!(count(&world, &PLAIN), 1, "two of three fail at once");
+}
