@@ -6,7 +6,7 @@
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 
-# The test binary that starts test hosts: as root, one test at a time. `.config/nextest.toml` names the same one.
+# The test binary that starts test hosts, as root. `.config/nextest.toml` names the same one.
 REAL_DOCKER_PACKAGE=acefleet-chaos
 REAL_DOCKER_TESTS=scenarios
 REAL_DOCKER="package($REAL_DOCKER_PACKAGE) and binary($REAL_DOCKER_TESTS)"

@@ -11,7 +11,6 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::panic::{self, AssertUnwindSafe};
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,20 +33,25 @@ pub const TRANSFERRED: &str = "leadership transferred";
 /// What a node says when it is told to stop.
 pub const STOPPING: &str = "stopping; engines keep running";
 
-/// Only one scenario runs at a time on a machine: each fills it.
+/// So many scenarios run at a time on a machine: they wait more than they work.
+const AT_ONCE: usize = 2;
+
+/// A place among the scenarios that run at a time, whoever starts them.
 pub async fn turn() -> Result<File> {
     tools::check()?;
-    let path = Path::new("/run/acefleet-scenario.lock");
-    let file = File::options().create(true).truncate(false).write(true).open(path)?;
     wait_for("the turn to run a scenario", Duration::from_secs(1800), || async {
-        match file.try_lock() {
-            Ok(()) => Ok(()),
-            Err(TryLockError::WouldBlock) => bail!("another scenario holds {}", path.display()),
-            Err(TryLockError::Error(error)) => Err(error.into()),
+        for place in 0..AT_ONCE {
+            let path = format!("/run/acefleet-scenario-{place}.lock");
+            let file = File::options().create(true).truncate(false).write(true).open(&path)?;
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => return Err(error).context(path),
+            }
         }
+        bail!("{AT_ONCE} other scenarios run")
     })
-    .await?;
-    Ok(file)
+    .await
 }
 
 /// Plays a scenario; at its end looks at the ages that the nodes tell and at what they cost. When it passed, everything is
