@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::common::{LATER, acexy, conclude, late, summary, turn};
+use crate::common::{LATER, SOON, acexy, conclude, late, summary, turn};
 use acefleet_chaos::hosts::slow_docker::SlowDocker;
 use acefleet_chaos::hosts::{BedOptions, Node, TestHosts};
 use acefleet_chaos::node::{NodeClient, Provisioned};
@@ -161,9 +161,17 @@ async fn full_but_idle(bed: &TestHosts) -> Result<()> {
         let engine = bed.nodes()[call % bed.nodes().len()].client().provision().await?;
         ensure!(before.contains(&engine.container_id), "{engine:?} is a new one");
         ensure!(given.borrow_mut().insert(engine.container_id.clone()), "{engine:?} was given twice");
-        let marked: Vec<Value> =
-            node.get(&format!("/streams?container_id={}&status=started", engine.container_id)).await?;
-        ensure!(marked.len() == 1 && marked[0]["mark"].is_string(), "it is not marked: {marked:?}");
+        // Another node may have to apply the mark first.
+        wait_for("every node to show the mark", SOON, || async {
+            for node in bed.nodes() {
+                let path = format!("/streams?container_id={}&status=started", engine.container_id);
+                let marked: Vec<Value> = node.client().get(&path).await?;
+                let is_marked = marked.len() == 1 && marked[0]["mark"].is_string();
+                ensure!(is_marked, "it is not marked at {}: {marked:?}", node.name());
+            }
+            Ok(())
+        })
+        .await?;
     }
     let refused = node.try_provision().await?.expect(StatusCode::SERVICE_UNAVAILABLE)?.detail()?;
     ensure!(refused.code == "max_capacity", "{refused:?}");

@@ -8,7 +8,7 @@ use acefleet_chaos::node::{Engine, NodeClient};
 use acefleet_chaos::wait::wait_for;
 use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -132,6 +132,8 @@ async fn expect_plan(client: &NodeClient) -> Result<()> {
 /// can be leased: twice, since fewer engines than ports are allowed.
 pub async fn expect_all_to_be_had(bed: &TestHosts) -> Result<()> {
     let client = bed.nodes()[0].client();
+    // An engine that was to die young may have left the breaker half open: a trial of one engine at a time.
+    client.call(Method::POST, "/health/circuit-breaker/reset", None).await?.expect(StatusCode::OK)?;
     let mut ports = BTreeSet::new();
     for _ in 0..2 {
         // At once: what is given counts as taken for 20 s only.
