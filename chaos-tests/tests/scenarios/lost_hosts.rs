@@ -23,9 +23,11 @@ const BLIPS: [(Blip, u64); 4] = [(Blip::Cut, 2), (Blip::Cut, 4), (Blip::Cut, 5),
 const AFTERMATH: Duration = Duration::from_secs(6);
 /// Longer is a failure; the goal for the slowest of many is 10 s.
 const LONGEST: Duration = Duration::from_secs(20);
-const STATUS: &str = "/server/api?api_version=3&method=get_status";
+/// What an engine answers when it can play.
+pub const STATUS: &str = "/server/api?api_version=3&method=get_status";
 
-fn runs() -> Result<usize> {
+/// How often each loss is made.
+pub fn runs() -> Result<usize> {
     match std::env::var("TEST_LOST_HOSTS_RUNS") {
         Ok(runs) => runs.parse().context("TEST_LOST_HOSTS_RUNS is no number"),
         Err(_) => Ok(1),

@@ -26,6 +26,7 @@ mod quorum;
 mod relay;
 mod rolling;
 mod single;
+mod swarm;
 mod systemd;
 mod viewers;
 mod vpn;
