@@ -64,6 +64,8 @@ impl Level {
     pub const RENEWS_ENGINES: Self = Self(2);
     /// From here on an engine that is found, or comes with a node's new id, has no forwarded port that another one has.
     pub const ONE_FORWARDED: Self = Self(2);
+    /// From here on an engine that was given to nobody is listed when it has answered.
+    pub const LISTS_WHAT_ANSWERS: Self = Self(2);
     /// What this program knows.
     pub const CURRENT: Self = Self(2);
 }

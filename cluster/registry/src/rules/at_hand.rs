@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::command::{Refusal, RefusalCode, Reserve};
 use crate::level::Level;
 use crate::records::engine::{Engine, Health, Phase};
-use crate::rules::engines::{expected_for, in_use, unlisted};
+use crate::rules::engines::{Unlisted, expected_for, in_use, unlisted};
 use crate::state::State;
 
 /// An engine that nobody needs: a caller asked for it in the same words and then stopped waiting for it, or it was not needed and was
@@ -42,7 +42,10 @@ pub(super) fn instead(state: &State, ask: &Reserve, refusal: &Refusal) -> Option
     let is_nobodys = |e: &Engine| e.awaited_until_ms.is_none() && !e.abandoned && e.taken_off.is_none();
     let is_offered = |e: &Engine| match e.phase {
         Phase::Running => e.health == Health::Healthy && unlisted(state, e).is_none(),
-        Phase::Starting => is_full && is_nobodys(e) && unlisted(state, e).is_none(),
+        Phase::Starting => {
+            let is_sound = matches!(unlisted(state, e), None | Some(Unlisted::NotAnswered));
+            is_full && is_nobodys(e) && is_sound
+        }
         Phase::Reserved => is_full && is_nobodys(e) && state.level() >= Level::QUEUES_CALLERS,
         Phase::Stopping | Phase::Gone | Phase::Failed => false,
     };

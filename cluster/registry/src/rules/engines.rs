@@ -70,6 +70,8 @@ pub enum Unlisted {
 }
 
 impl fmt::Display for Unlisted {
+    /// It has not answered since its start, and was given to nobody.
+    NotAnswered,
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAnEngine => f.write_str("it is a container of another kind"),
@@ -89,6 +91,7 @@ impl fmt::Display for Unlisted {
         }
     }
 }
+            Self::NotAnswered => f.write_str("it has not answered since its start"),
 
 /// What keeps an engine where it is.
 #[derive(Clone, Debug, PartialEq, Eq, AsRefStr)]
@@ -190,7 +193,16 @@ pub fn unlisted(state: &State, engine: &Engine) -> Option<Unlisted> {
         Some(VpnFault::StalePort | VpnFault::Reconnected) | None => None,
     };
     let of_address = || (!has_address).then_some(Unlisted::NoAddress);
-    replaced(state, engine).or_else(of_network).or_else(|| unhealthy(state, engine)).or_else(of_address)
+    let of_start = || awaits_first_answer(state, engine).then_some(Unlisted::NotAnswered);
+    let own = || unhealthy(state, engine).or_else(of_address).or_else(of_start);
+    replaced(state, engine).or_else(of_network).or_else(own)
+}
+
+/// True for an engine that may never answer. The client for whom one was made reads it on the list before it answers.
+fn awaits_first_answer(state: &State, engine: &Engine) -> bool {
+    let is_given = engine.awaited_until_ms.is_some() || engine.mark.is_some();
+    let is_nobodys = !is_given && state.active_streams(engine.id) == 0;
+    engine.phase == Phase::Starting && is_nobodys && state.level() >= Level::LISTS_WHAT_ANSWERS
 }
 
 /// An engine that fails its health checks, unless most engines of its host do: then it may be the host.

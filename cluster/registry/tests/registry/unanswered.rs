@@ -1,4 +1,4 @@
-//! Engines that never answer, or stop doing so within a minute: their start has failed.
+//! Engines that have not answered yet: who gets them, and what it means when they never do, or stop doing so within a minute.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,8 @@ use acefleet_registry::cause::Cause;
 use acefleet_registry::engine::Health;
 use acefleet_registry::group::Group;
 use acefleet_registry::health::HealthFault;
-use acefleet_registry::{Command, EngineId};
+use acefleet_registry::rules::engines::{Unlisted, unlisted};
+use acefleet_registry::{Command, EngineId, Reserve};
 
 use crate::support::{World, engine, plan};
 use crate::young::{MINUTE_MS, PLAIN, count, state, world};
@@ -16,6 +17,35 @@ use crate::young::{MINUTE_MS, PLAIN, count, state, world};
 fn never_opens(world: &mut World, id: EngineId) {
     let (health, fault) = (Health::Unhealthy, Some(HealthFault::PortClosed));
     world.run(Command::EngineHealth { engine: id, health, fault });
+}
+
+#[test]
+fn an_engine_of_a_floor_is_listed_when_it_has_answered() {
+    let mut world = world(1);
+    world.policy(|policy| policy.min_replicas = 1);
+    let planned = plan(&world.state, &world.eligible(), world.now);
+    let made = planned.into_iter().map(|command| engine(world.run(command)).id).next().expect("one");
+    world.start(made);
+    assert_eq!(world.state.listed_engines().count(), 0);
+    let why = |world: &World| unlisted(&world.state, world.state.engine(made).expect("it is there"));
+    assert_eq!(why(&world), Some(Unlisted::NotAnswered));
+    world.run(Command::EngineHealth { engine: made, health: Health::Healthy, fault: None });
+    assert_eq!(why(&world), None);
+    // One that answered is listed for what it is.
+    world.run(Command::EngineHealth { engine: made, health: Health::Unknown, fault: None });
+    assert_eq!(why(&world), None);
+}
+
+#[test]
+fn a_caller_finds_its_engine_on_the_list_before_it_answers() {
+    let mut world = world(1);
+    let ask = Reserve { claim_abandoned: true, patience_ms: Some(2_400), ..world.ask() };
+    let given = engine(world.run(Command::Reserve(ask)));
+    world.start(given.id);
+    assert_eq!(world.state.listed_engines().map(|engine| engine.id).collect::<Vec<_>>(), [given.id]);
+    // Its client may come at the last moment.
+    world.wait_ms(20_000);
+    assert_eq!(world.state.listed_engines().count(), 1);
 }
 
 #[test]
