@@ -9,10 +9,10 @@ use crate::records::cause::Cause;
 use crate::records::end_reason::EndReason;
 use crate::records::engine::{Ending, Engine, Health, Phase, TakenOff};
 use crate::records::event::EventType;
-use crate::records::health::{Failing, HealthFault};
-use crate::records::ids::{EngineId, NodeId, OpId};
+use crate::records::health::{Failing, HealthFault, Suspicion};
+use crate::records::ids::{EngineId, OpId};
 use crate::records::lack::{Lack, clipped};
-use crate::records::node::Node;
+use crate::records::time::Elapsed;
 use crate::records::vpn::VpnFault;
 use crate::rules::engines::{Leaves, keeps_listed, leaves, why_off_network};
 use crate::rules::health;
@@ -134,10 +134,9 @@ fn unlist_replaced(state: &mut State, engine: &Engine) {
 
 /// Takes an unhealthy engine off the list. Whether its start had failed was open while its host was suspected.
 fn unlist_sick(state: &mut State, engine: &Engine, cause: &Cause) -> Reply {
-    if health::mass_failure(state, engine).is_some() {
-        failures::unhealthy(state, engine);
-    }
-    unlist(state, engine, cause, true)
+    failures::unhealthy(state, engine);
+    let engine = state.engine(engine.id).cloned().unwrap_or_else(|| Arc::new(engine.clone()));
+    unlist(state, &engine, cause, true)
 }
 
 pub(super) fn failed(state: &mut State, id: EngineId, cause: &Cause, message: &str) -> Reply {
@@ -197,35 +196,50 @@ pub(super) fn health(state: &mut State, id: EngineId, health: Health, fault: Opt
     if answers_first {
         engine.phase = Phase::Running;
     }
-    if health == Health::Healthy {
-        note_suspicion(state, engine.node);
-    }
     engine.health = health;
     if engine.is_acestream() && state.level() >= Level::REPLACES_UNHEALTHY {
         let since_ms = engine.failing.map_or(state.tables.clock_ms, |failing| failing.since_ms);
-        let failing = || Failing { since_ms, fault: fault.unwrap_or(HealthFault::Other) };
+        let suspicion = engine.failing.and_then(|failing| failing.suspicion);
+        let failing = || Failing { since_ms, fault: fault.unwrap_or(HealthFault::Other), suspicion };
         engine.failing = (health == Health::Unhealthy).then(failing);
     }
     let engine = state.put_engine(engine);
     if answers_first {
         unlist_replaced(state, &engine);
     }
-    // With its own verdict most engines of its host may fail.
-    if engine.failing.is_some() && !failed_before && health::mass_failure(state, &engine).is_none() {
-        failures::unhealthy(state, &engine);
+    match engine.failing {
+        None if health == Health::Healthy => answers(state, &engine),
+        Some(failing) if !failed_before => fails(state, &engine, failing.since_ms),
+        _ => {}
     }
-    Reply::Engine(engine)
+    Reply::Engine(state.engine(id).cloned().unwrap_or(engine))
 }
 
-/// Notes until when a host was suspected, as one of its engines is about to answer, or to leave. Those that fail may then be judged for
-/// themselves, and clients had them until now.
-fn note_suspicion(state: &mut State, node: NodeId) {
-    if health::is_suspected(state, node)
-        && let Some(node) = state.node(node)
-    {
-        let suspected_until_ms = Some(state.tables.clock_ms);
-        state.put_node(Node { suspected_until_ms, ..(**node).clone() });
+/// With its verdict most engines of its host may fail: then the host is suspected, and no start has failed.
+fn fails(state: &mut State, engine: &Engine, since_ms: Elapsed) {
+    let suspects = health::suspects(state, engine.node, since_ms);
+    if suspects.is_empty() {
+        return failures::unhealthy(state, engine);
     }
+    for suspect in suspects {
+        failures::take_back(state, &suspect);
+        suspect_host_of(state, suspect.id, Suspicion::Lasts);
+    }
+}
+
+/// With its answer most engines of its host may do so. The others were listed until now.
+fn answers(state: &mut State, engine: &Engine) {
+    failures::take_back(state, engine);
+    let now = state.tables.clock_ms;
+    for suspect in health::suspects_no_more(state, engine.node) {
+        suspect_host_of(state, suspect.id, Suspicion::EndedAt(now));
+    }
+}
+
+fn suspect_host_of(state: &mut State, id: EngineId, suspicion: Suspicion) {
+    let Some(engine) = state.engine(id).map(|engine| (**engine).clone()) else { return };
+    let failing = engine.failing.map(|failing| Failing { suspicion: Some(suspicion), ..failing });
+    state.put_engine(Engine { failing, ..engine });
 }
 
 pub(super) fn stop(state: &mut State, id: EngineId, cause: &Cause, when: StopWhen) -> Reply {
@@ -280,7 +294,6 @@ pub(super) fn gone(state: &mut State, id: EngineId, cause: &Cause, told: Option<
     let Some(engine) = state.engine(id).filter(|e| e.phase.is_live()).cloned() else {
         return refused(RefusalCode::NotFound, format!("engine {id} is not live"));
     };
-    note_suspicion(state, engine.node);
     // Once, nobody told.
     let told = told.filter(|_| state.level() >= Level::COUNTS_YOUNG_ENDS).map(clipped);
     let text = told.as_deref().unwrap_or("the container is gone");
@@ -325,6 +338,7 @@ pub(super) fn adopt(state: &mut State, found: &Adopt, op_id: OpId) -> Reply {
         variant: found.variant.clone(),
         health: Health::Unknown,
         failing: None,
+        failed_start: None,
         reserved_at_ms: now,
         started_at_ms: Some(now),
         reserved_by: op_id,

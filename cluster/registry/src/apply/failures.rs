@@ -41,7 +41,8 @@ fn note_start(state: &mut State, id: NodeId, failed_start_ms: Option<Elapsed>) {
 /// The container never ran.
 pub(super) fn never_ran(state: &mut State, engine: &Engine, cause: &Cause, message: &str) {
     if state.level() >= Level::COUNTS_YOUNG_ENDS {
-        return count(state, engine, cause, 0, message);
+        count(state, engine, cause, 0, message);
+        return;
     }
     // What a caller chose may be wrong wherever it is tried.
     if engine.is_acestream() && !engine.spec.is_chosen() && cause.troubles_host() {
@@ -70,7 +71,8 @@ pub(super) fn gone(state: &mut State, engine: &Engine, cause: &Cause, message: &
 /// somebody paused may be good.
 pub(super) fn unhealthy(state: &mut State, engine: &Engine) {
     let Some(failing) = engine.failing.filter(|failing| failing.fault != HealthFault::Paused) else { return };
-    if state.level() < Level::COUNTS_YOUNG_ENDS || engine.ending.is_some() {
+    let is_counted = engine.failed_start.is_some();
+    if state.level() < Level::COUNTS_YOUNG_ENDS || engine.ending.is_some() || is_counted {
         return;
     }
     let lived_ms = engine.started_at_ms.map_or(0, |started| failing.since_ms.since(started));
@@ -83,18 +85,43 @@ pub(super) fn unhealthy(state: &mut State, engine: &Engine) {
         _ => return,
     };
     let lived_ms = if engine.phase == Phase::Starting { 0 } else { lived_ms };
-    count(state, engine, &cause, lived_ms, &format!("{what}: {}", failing.fault));
+    let failed_start = count(state, engine, &cause, lived_ms, &format!("{what}: {}", failing.fault));
+    if let Some(engine) = state.engine(engine.id).map(|engine| (**engine).clone()) {
+        state.put_engine(Engine { failed_start, ..engine });
+    }
 }
 
-fn count(state: &mut State, engine: &Engine, cause: &Cause, lived_ms: u64, message: &str) {
+/// The engine answers, or its host is suspected in its place: its start has not failed.
+pub(super) fn take_back(state: &mut State, engine: &Engine) {
+    let Some(group) = &engine.failed_start else { return };
+    let stored = match group {
+        Group::Plain(kind) => Some(state.breaker(*kind).0),
+        _ => state.tables.failing.get(group),
+    };
+    if let Some(mut breaker) = stored.cloned() {
+        breaker.take_back();
+        put(state, group, breaker);
+    }
+    let counted_ms =
+        state.engine(engine.id).and_then(|engine| engine.failing).map(|failing| failing.since_ms);
+    if state.node(engine.node).is_some_and(|node| node.failed_start_ms == counted_ms) {
+        note_start(state, engine.node, None);
+    }
+    if let Some(engine) = state.engine(engine.id).map(|engine| (**engine).clone()) {
+        state.put_engine(Engine { failed_start: None, ..engine });
+    }
+}
+
+/// Counts a failure; returns what it counts against.
+fn count(state: &mut State, engine: &Engine, cause: &Cause, lived_ms: u64, message: &str) -> Option<Group> {
     let now = state.tables.clock_ms;
     if !engine.is_acestream() {
-        return;
+        return None;
     }
     if !engine.spec.is_chosen() && cause.troubles_host() {
         note_start(state, engine.node, Some(now));
     }
-    let Some(group) = blamed(state, engine, cause, lived_ms) else { return };
+    let group = blamed(state, engine, cause, lived_ms)?;
     let (mut breaker, policy) = state.breaker_over(&group, now);
     let was = breaker.state(policy, now);
     // When the last sound host fails, too, and not only once, it is what all of them run.
@@ -114,6 +141,7 @@ fn count(state: &mut State, engine: &Engine, cause: &Cause, lived_ms: u64, messa
         let text = format!("the circuit breaker over {name} is open after {story}");
         note(state, EventType::Health, "failed", text, None, None);
     }
+    Some(group)
 }
 
 fn put(state: &mut State, group: &Group, breaker: Breaker) {

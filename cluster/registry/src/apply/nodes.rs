@@ -30,7 +30,6 @@ pub(super) fn up(state: &mut State, info: &NodeInfo) -> Reply {
                 failed_start_ms: None,
                 docker_since_ms: None,
                 joined_at_ms: state.tables.clock_ms,
-                suspected_until_ms: None,
                 unavailable: None,
                 down_since_ms: None,
             }

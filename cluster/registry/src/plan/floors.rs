@@ -28,6 +28,16 @@ pub(super) struct Missing {
     pub(super) held_back: bool,
 }
 
+/// How many engines are wanted.
+struct Wanted {
+    /// To be taken back onto the list.
+    at_hand: u32,
+    /// To be started for floors.
+    started: u32,
+    /// To be started as replacements.
+    owed: u32,
+}
+
 /// How many engines are started, of those that are wanted.
 struct Count {
     /// Replacements.
@@ -50,8 +60,10 @@ pub(super) fn missing(
     let policy = state.policy();
     let supply = state.supply();
     let floor = policy.min_replicas.saturating_sub(supply);
-    let lacking = floor.max(state.free_missing());
-    let owed = replacements::owed(state, now_ms);
+    let free = state.free_missing();
+    let mut owed = replacements::owed(state, now_ms);
+    let mut suspected = Suspected::of(state, now_ms);
+    suspected.limit_to(&mut owed, floor.max(free));
     let plain = Reserve {
         spec: EngineSpec::acestream(),
         eligible: active.clone(),
@@ -72,12 +84,15 @@ pub(super) fn missing(
     let is_ready = |(id, spec): &&(EngineId, EngineSpec)| {
         (spec.image.is_none() || may_be_tried(spec)) && !is_held(*id, spec)
     };
-    let mut suspected = Suspected::of(state, now_ms);
     let ready = owed.iter().filter(is_ready).filter(|(id, _)| suspected.may_replace(*id)).cloned();
     let ready: Vec<(EngineId, EngineSpec)> = ready.collect();
-    // What waits for its turn is no gap that others fill meanwhile.
-    let lacking = lacking.saturating_sub(suspected.waiting());
-    let Count { replacing, others, held_back } = count(state, active, lacking, ready.len() as u32, now_ms);
+    // Those that are only not needed are there already.
+    let at_hand = state.spare_engines(active).min(floor.max(free));
+    // What waits for its turn is no gap that other starts fill meanwhile.
+    let floor = floor.saturating_sub(suspected.waiting());
+    let lacking = floor.max(free.saturating_sub(suspected.waiting_free(state)));
+    let wanted = Wanted { at_hand, started: lacking.saturating_sub(at_hand), owed: ready.len() as u32 };
+    let Count { replacing, others, held_back } = count(state, active, wanted, now_ms);
     let reserve = Reserve { only_below: Some(supply + replacing + others), ..plain.clone() };
     let replacement = |(id, spec)| Reserve { spec, replaces: Some(id), ..reserve.clone() };
     let replacing = ready.into_iter().take(replacing as usize).map(replacement);
@@ -103,12 +118,11 @@ pub(super) fn missing(
     Missing { plan: Plan { commands, waits, ..Plan::default() }, held_back }
 }
 
-/// How many of the engines that are `lacking` to floors, and of those that are `owed` as replacements, are started now.
-fn count(state: &State, active: &BTreeSet<NodeId>, lacking: u32, owed: u32, now_ms: Elapsed) -> Count {
-    // Those that are only not needed are there already.
-    let at_hand = state.spare_engines(active).min(lacking);
+/// How many engines are started now.
+fn count(state: &State, active: &BTreeSet<NodeId>, wanted: Wanted, now_ms: Elapsed) -> Count {
+    let Wanted { at_hand, started, owed } = wanted;
     let left = state.policy().max_replicas.saturating_sub(state.engine_count());
-    let wanted = (lacking - at_hand).max(owed).min(left);
+    let wanted = started.max(owed).min(left);
     let plain = EngineSpec::acestream();
     let plain: BTreeSet<NodeId> = active.iter().copied().filter(|id| state.may_try(*id, &plain)).collect();
     if at_hand + wanted == 0 {

@@ -31,9 +31,10 @@ pub(super) fn home(state: &State, lost: EngineId) -> Option<NodeId> {
     matches!(cause, Cause::VpnPortChanged | Cause::VpnReconnected).then_some(engine.node)
 }
 
-/// True for a running engine that fails its health checks and is wanted.
+/// True for a running engine that fails its health checks and is wanted. One whose start has failed would do so again.
 fn is_sick(state: &State, engine: &Engine, now_ms: Elapsed) -> bool {
-    engine.failing.is_some() && engine.phase.is_live() && is_wanted(state, engine, now_ms)
+    let fails = engine.failing.is_some() && engine.phase.is_live();
+    fails && !failing::failed_to_start(state, engine) && is_wanted(state, engine, now_ms)
 }
 
 /// True when an engine was wanted and has lately ended, or was taken off the list, for what is no fault of a caller. One that
@@ -47,7 +48,8 @@ fn is_lost(state: &State, engine: &Engine, now_ms: Elapsed) -> bool {
     match cause {
         // One that answers again is at hand.
         Cause::Unhealthy => {
-            (engine.failing.is_some() || !engine.phase.is_live()) && is_wanted(state, engine, at_ms)
+            let is_away = engine.failing.is_some() || !engine.phase.is_live();
+            is_away && !failing::failed_to_start(state, engine) && is_wanted(state, engine, at_ms)
         }
         Cause::Exited | Cause::Oom => is_proven() && is_wanted(state, engine, at_ms),
         cause => cause.is_of_vpn(),

@@ -25,18 +25,26 @@ pub(super) fn unused(state: &State, starting: bool, now_ms: Elapsed) -> Plan {
         starting && may_wait && !state.drain_is_over(engine.node, now_ms)
     };
     let mut plan = Plan::default();
+    // One that makes room for another is enough for that.
+    let mut then: Option<State> = None;
     for engine in state.live_engines().filter(|engine| engine.phase < Phase::Stopping) {
-        match leaves(state, engine, now_ms) {
+        match leaves(then.as_ref().unwrap_or(state), engine, now_ms) {
             Err(Keeps::Listed) => {}
             Err(why) => plan.waits.push(Wait::Stop { engine: engine.id, why }),
             Ok(Leaves::Host) if waits_for_others(engine) => {
                 plan.waits.push(Wait::StopForOthers { engine: engine.id });
             }
-            Ok(Leaves::List | Leaves::Host) => plan.commands.push(Command::EngineStop {
-                engine: engine.id,
-                cause: cause(engine),
-                when: StopWhen::Unused,
-            }),
+            Ok(leaves) => {
+                plan.commands.push(Command::EngineStop {
+                    engine: engine.id,
+                    cause: cause(engine),
+                    when: StopWhen::Unused,
+                });
+                if leaves == Leaves::Host && engine.failing.is_some() {
+                    let then = then.get_or_insert_with(|| state.clone());
+                    then.put_engine(Engine { phase: Phase::Stopping, ..(**engine).clone() });
+                }
+            }
         }
     }
     plan

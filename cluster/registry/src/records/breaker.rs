@@ -107,6 +107,11 @@ impl Breaker {
         self.last_failure_ms = Some(now_ms);
     }
 
+    /// What was taken for a failure was none.
+    pub(crate) fn take_back(&mut self) {
+        self.failure_count = self.failure_count.saturating_sub(1);
+    }
+
     /// A success closes the breaker unless it is open: what was begun before it opened proves nothing.
     pub(crate) fn record_success(&mut self, policy: BreakerPolicy, now_ms: Elapsed) {
         self.last_success_ms = Some(now_ms);

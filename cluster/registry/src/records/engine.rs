@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use strum::AsRefStr;
 
 use crate::records::cause::Cause;
+use crate::records::group::Group;
 use crate::records::health::Failing;
 use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::mark::Mark;
@@ -180,6 +181,9 @@ pub struct Engine {
     /// Set while it fails its health checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing: Option<Failing>,
+    /// What its start counts against as a failure: it never answered, or failed its health checks soon. Taken back when it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_start: Option<Group>,
     /// The moment of the reservation.
     pub reserved_at_ms: Elapsed,
     /// The moment at which Docker said that it runs.

@@ -69,6 +69,19 @@ pub struct Failing {
     pub since_ms: Elapsed,
     /// What is wrong.
     pub fault: HealthFault,
+    /// Set when most engines of its host failed with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspicion: Option<Suspicion>,
+}
+
+/// Whether the host is suspected in the place of an engine, which stays listed for as long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Suspicion {
+    /// It is.
+    Lasts,
+    /// It was until this moment.
+    EndedAt(Elapsed),
 }
 
 #[cfg(test)]

@@ -122,9 +122,6 @@ pub struct Node {
     pub docker_since_ms: Option<Elapsed>,
     /// When the record was first written.
     pub joined_at_ms: Elapsed,
-    /// The last moment at which most of its engines failed at once, and one of its engines began to answer or was gone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub suspected_until_ms: Option<Elapsed>,
     /// Set while it is unavailable: it answers no member.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unavailable: Option<Unavailable>,

@@ -26,6 +26,9 @@ const DOUBT_MS: u64 = 15_000;
 /// take 20 s to open, and only then it reports the stream.
 const COMES_WITHIN_MS: u64 = 35_000;
 
+/// Engines that fail together do so within this time of each other: none of them makes room before it is known.
+const TOGETHER_WITHIN_MS: u64 = 5_000;
+
 /// Where an engine is in its life, as clients and operators see it.
 #[derive(Clone, Debug, PartialEq, Eq, AsRefStr)]
 #[strum(serialize_all = "snake_case")]
@@ -67,11 +70,11 @@ pub enum Unlisted {
     Unhealthy(HealthFault),
     /// Its container does not run yet, or has no address.
     NoAddress,
+    /// It has not answered since its start, and was given to nobody.
+    NotAnswered,
 }
 
 impl fmt::Display for Unlisted {
-    /// It has not answered since its start, and was given to nobody.
-    NotAnswered,
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAnEngine => f.write_str("it is a container of another kind"),
@@ -88,10 +91,10 @@ impl fmt::Display for Unlisted {
             Self::Network(_) => f.write_str("it runs outside the VPNs of its host"),
             Self::Unhealthy(fault) => write!(f, "it is unhealthy: {fault}"),
             Self::NoAddress => f.write_str("its container has no address"),
+            Self::NotAnswered => f.write_str("it has not answered since its start"),
         }
     }
 }
-            Self::NotAnswered => f.write_str("it has not answered since its start"),
 
 /// What keeps an engine where it is.
 #[derive(Clone, Debug, PartialEq, Eq, AsRefStr)]
@@ -194,7 +197,7 @@ pub fn unlisted(state: &State, engine: &Engine) -> Option<Unlisted> {
     };
     let of_address = || (!has_address).then_some(Unlisted::NoAddress);
     let of_start = || awaits_first_answer(state, engine).then_some(Unlisted::NotAnswered);
-    let own = || unhealthy(state, engine).or_else(of_address).or_else(of_start);
+    let own = || unhealthy(engine).or_else(of_address).or_else(of_start);
     replaced(state, engine).or_else(of_network).or_else(own)
 }
 
@@ -206,13 +209,13 @@ fn awaits_first_answer(state: &State, engine: &Engine) -> bool {
 }
 
 /// An engine that fails its health checks, unless most engines of its host do: then it may be the host.
-fn unhealthy(state: &State, engine: &Engine) -> Option<Unlisted> {
-    let failing = engine.failing.filter(|_| health::mass_failure(state, engine).is_none())?;
-    Some(Unlisted::Unhealthy(failing.fault))
+fn unhealthy(engine: &Engine) -> Option<Unlisted> {
+    health::unlisted_since(engine)?;
+    engine.failing.map(|failing| Unlisted::Unhealthy(failing.fault))
 }
 
 /// The reasons for which another engine is started before this one leaves.
-fn replaced(state: &State, engine: &Engine) -> Option<Unlisted> {
+pub(crate) fn replaced(state: &State, engine: &Engine) -> Option<Unlisted> {
     if state.is_down(engine.node) {
         return Some(Unlisted::HostDown);
     }
@@ -314,7 +317,7 @@ fn keeps_old(state: &State, engine: &Engine, now_ms: Elapsed) -> Option<Keeps> {
 /// # Errors
 /// What keeps it as it is.
 pub(crate) fn leaves(state: &State, engine: &Engine, now_ms: Elapsed) -> Result<Leaves, Keeps> {
-    if engine.phase < Phase::Stopping && health::outlasts_suspicion(state, engine, now_ms) {
+    if engine.phase < Phase::Stopping && health::outlasts_suspicion(engine, now_ms) {
         return Ok(Leaves::List);
     }
     keeps_running(state, engine, now_ms).map_or(Ok(Leaves::Host), Err)
@@ -330,9 +333,10 @@ pub fn keeps_running(state: &State, engine: &Engine, now_ms: Elapsed) -> Option<
         return None;
     }
     let Some(until) = listed_until_ms(state, engine) else { return Some(Keeps::Listed) };
-    let left_ms = until.plus(COMES_WITHIN_MS).since(now_ms).max(marked_for(engine, now_ms));
     // Another engine can only be had in the place of one that clients could not use anyway.
-    let left_ms = if engine.failing.is_some() && state.is_crowded() { 0 } else { left_ms };
+    let makes_room = engine.failing.is_some() && state.lacks_room();
+    let stays_ms = if makes_room { TOGETHER_WITHIN_MS } else { COMES_WITHIN_MS };
+    let left_ms = until.plus(stays_ms).since(now_ms).max(marked_for(engine, now_ms));
     let coming = (left_ms > 0).then_some(Keeps::ClientsComing { left_ms });
     in_use(state, engine, now_ms).or(coming)
 }
@@ -342,7 +346,7 @@ fn listed_until_ms(state: &State, engine: &Engine) -> Option<Elapsed> {
     let drain = state.node(engine.node).filter(|node| state.is_draining(node.info.id));
     let drain_since_ms = drain.map(|node| node.availability_since_ms);
     let taken_off_since_ms = engine.taken_off.as_ref().map(|taken_off| taken_off.since_ms);
-    let off = [drain_since_ms, taken_off_since_ms, health::unlisted_since(state, engine)];
+    let off = [drain_since_ms, taken_off_since_ms, health::unlisted_since(engine)];
     let unlisted_since_ms = off.into_iter().flatten().min()?;
     // A call of before may have been answered later.
     let answered_ms = engine.started_at_ms.max(engine.awaited_until_ms).unwrap_or_default();
@@ -388,6 +392,11 @@ impl State {
     /// does not count: their replacements are started first.
     #[must_use]
     pub fn engine_count(&self) -> u32 {
+        self.count_without(Phase::Gone)
+    }
+
+    /// The same of those that have not come to this phase yet.
+    fn count_without(&self, phase: Phase) -> u32 {
         let is_at_hand = |engine: &Engine| {
             self.level() < Level::COUNTS_WHAT_IS_AT_HAND || self.is_of_use(engine) || engine.failing.is_some()
         };
@@ -397,16 +406,22 @@ impl State {
             Some(_) => false,
         };
         let (mut sound, mut failing) = (0u32, 0u32);
-        for engine in self.live_engines().filter(|engine| engine.is_acestream() && counts(engine)) {
+        let live = self.live_engines().filter(|engine| engine.phase < phase);
+        for engine in live.filter(|engine| engine.is_acestream() && counts(engine)) {
             let count = if engine.failing.is_some() { &mut failing } else { &mut sound };
             *count += 1;
         }
         sound + failing.saturating_sub(health::surplus(self.policy().max_replicas))
     }
 
-    /// True when unhealthy engines have to leave before others can be started.
-    fn is_crowded(&self) -> bool {
-        self.engine_count() >= self.policy().max_replicas
+    /// True when an unhealthy engine has to leave before those that nothing replaces yet can be replaced.
+    fn lacks_room(&self) -> bool {
+        let is_replaced = |engine: &Engine| self.replacement(engine.id).is_some();
+        let live = self.live_engines().filter(|e| e.phase < Phase::Stopping);
+        let fails = |engine: &Engine| engine.failing.is_some() && engine.failed_start.is_none();
+        let failing = live.filter(|engine| engine.is_acestream() && fails(engine));
+        let owed = failing.filter(|engine| !is_replaced(engine)).count() as u32;
+        owed > 0 && self.count_without(Phase::Stopping) + owed > self.policy().max_replicas
     }
 
     pub(crate) fn supplied(&self) -> impl Iterator<Item = &Arc<Engine>> {

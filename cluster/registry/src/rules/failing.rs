@@ -27,12 +27,13 @@ pub(crate) fn is_young(engine: &Engine, at_ms: Elapsed) -> bool {
     engine.started_at_ms.is_none_or(|started| at_ms.since(started) < YOUNG_MS)
 }
 
-/// True for an engine whose start has failed: it never ran, or ended by itself when it was young.
+/// True for an engine whose start has failed: it never ran, never answered, or ended by itself or failed its checks when it was young.
 pub(crate) fn failed_to_start(state: &State, engine: &Engine) -> bool {
     let counts = state.level() >= Level::COUNTS_YOUNG_ENDS;
     let ended_young =
         |(cause, at_ms): (&Cause, Elapsed)| counts && cause.is_of_itself() && is_young(engine, at_ms);
     match engine.phase {
+        _ if engine.failed_start.is_some() => true,
         Phase::Failed => true,
         Phase::Gone => engine.end_cause().is_some_and(ended_young),
         _ => false,

@@ -1,12 +1,16 @@
 //! What follows from the health of engines. One that fails its checks is taken from clients and replaced. When most engines of a
-//! host fail at once, the host or its network is suspected instead: they stay listed, and are replaced a few at a time.
+//! host fail at once, the host or its network is suspected instead: they stay listed, and are replaced a few at a time. That is decided with
+//! the verdict that makes them most, and with an answer that makes them fewer: what others do meanwhile changes nothing.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::records::engine::{Engine, Phase};
+use crate::records::health::{Failing, Suspicion};
 use crate::records::ids::NodeId;
 use crate::records::time::Elapsed;
 use crate::records::vpn::VpnFault;
+use crate::rules::engines;
 use crate::state::State;
 
 /// Engines that begin to fail within so long of each other fail at once.
@@ -37,63 +41,96 @@ impl fmt::Display for MassFailure {
 }
 
 /// True for an engine that has served clients, and could if it were healthy: one that never answered says nothing about its host.
-/// A VPN that is known to be sick is a cause of its own.
-fn could_serve(state: &State, engine: &Engine) -> bool {
-    engine.is_acestream()
-        && engine.phase == Phase::Running
-        && state.vpn_fault(engine) != Some(VpnFault::Unhealthy)
+/// One that is being stopped because it failed goes on counting. A VPN that is known to be sick is a cause of its own.
+fn has_a_say(state: &State, engine: &Engine) -> bool {
+    let could_serve = match engine.phase {
+        Phase::Running => true,
+        Phase::Stopping => engine.failing.is_some() && engine.failed_start.is_none(),
+        Phase::Reserved | Phase::Starting | Phase::Gone | Phase::Failed => false,
+    };
+    engine.is_acestream() && could_serve && !has_sick_vpn(state, engine)
 }
 
-/// Whether this engine fails together with most engines of its host.
-#[must_use]
-pub fn mass_failure(state: &State, engine: &Engine) -> Option<MassFailure> {
-    let since_ms = engine.failing?.since_ms;
-    let (mut engines, mut failing) = (0, 0);
-    let of_host = state.live_engines().filter(|other| other.node == engine.node);
-    for other in of_host.filter(|other| could_serve(state, other)) {
-        engines += 1;
-        failing += usize::from(other.failing.is_some_and(|its| at_once(its.since_ms, since_ms)));
+fn has_sick_vpn(state: &State, engine: &Engine) -> bool {
+    state.vpn_fault(engine) == Some(VpnFault::Unhealthy)
+}
+
+/// How many engines of a host fail together, of those that have a say.
+fn together(state: &State, node: NodeId, fails: impl Fn(&Failing) -> bool) -> MassFailure {
+    let mut found = MassFailure { failing: 0, engines: 0 };
+    let of_host = state.live_engines().filter(|engine| engine.node == node);
+    for engine in of_host.filter(|engine| has_a_say(state, engine)) {
+        found.engines += 1;
+        found.failing += usize::from(engine.failing.as_ref().is_some_and(&fails));
     }
-    is_most(failing, engines).then_some(MassFailure { failing, engines })
+    found
 }
 
-/// Whether most engines of a host fail at once, and clients still get them.
+/// Engines of a host that stay listed, because with the verdict at `since_ms` most of its engines fail at once. None when they do not.
+pub(crate) fn suspects(state: &State, node: NodeId, since_ms: Elapsed) -> Vec<Arc<Engine>> {
+    let fails = |its: &Failing| its.suspicion == Some(Suspicion::Lasts) || at_once(its.since_ms, since_ms);
+    let found = together(state, node, fails);
+    if found.engines < LEAST || 2 * found.failing <= found.engines {
+        return Vec::new();
+    }
+    let stays = |engine: &&Arc<Engine>| {
+        let is_at_hand = engine.phase == Phase::Running && engine.taken_off.is_none();
+        let fails = engine.failing.as_ref().is_some_and(fails);
+        engine.node == node && is_at_hand && fails && has_a_say(state, engine)
+    };
+    state.live_engines().filter(stays).cloned().collect()
+}
+
+/// Engines of a suspected host that are judged for themselves, because an engine of it has answered and most do not fail any more.
+pub(crate) fn suspects_no_more(state: &State, node: NodeId) -> Vec<Arc<Engine>> {
+    let found = together(state, node, |its| its.suspicion == Some(Suspicion::Lasts));
+    if found.failing == 0 || 2 * found.failing > found.engines {
+        return Vec::new();
+    }
+    let of_host = state.live_engines().filter(|engine| engine.node == node);
+    of_host.filter(|engine| fails_with_host(engine)).cloned().collect()
+}
+
+fn fails_with_host(engine: &Engine) -> bool {
+    engine.failing.is_some_and(|failing| failing.suspicion == Some(Suspicion::Lasts))
+}
+
+/// True for an engine that fails, and that clients get all the same, because its host is suspected.
+pub(crate) fn is_suspect(state: &State, engine: &Engine) -> bool {
+    fails_with_host(engine)
+        && engine.phase == Phase::Running
+        && !has_sick_vpn(state, engine)
+        && engines::replaced(state, engine).is_none()
+}
+
+/// Whether most engines of a host failed at once, and clients still get them.
 #[must_use]
 pub fn host_failure(state: &State, node: NodeId) -> Option<MassFailure> {
-    let failing = state.live_engines().filter(|engine| engine.failing.is_some() && engine.node == node);
-    let mut listed = failing.filter(|engine| engine.taken_off.is_none() && could_serve(state, engine));
-    listed.find_map(|engine| mass_failure(state, engine))
-}
-
-/// Whether most engines of a host fail at once, also those that clients do not get any more.
-pub(crate) fn is_suspected(state: &State, node: NodeId) -> bool {
     let mut of_host = state.live_engines().filter(|engine| engine.node == node);
-    of_host.any(|engine| mass_failure(state, engine).is_some())
+    let is_suspected = of_host.any(|engine| is_suspect(state, engine));
+    is_suspected.then(|| together(state, node, |its| its.suspicion == Some(Suspicion::Lasts)))
 }
 
 /// Whether an engine that is listed only because its host is suspected has failed for so long that it is judged for itself.
 #[must_use]
-pub(crate) fn outlasts_suspicion(state: &State, engine: &Engine, now_ms: Elapsed) -> bool {
+pub(crate) fn outlasts_suspicion(engine: &Engine, now_ms: Elapsed) -> bool {
     let fails_long = engine.failing.is_some_and(|failing| now_ms.since(failing.since_ms) >= SUSPECTED_MS);
-    fails_long && engine.taken_off.is_none() && mass_failure(state, engine).is_some()
+    fails_long && engine.taken_off.is_none() && fails_with_host(engine)
 }
 
 /// Since when an engine is off the list because it fails; `None` while it does not, or its host is suspected.
 #[must_use]
-pub(crate) fn unlisted_since(state: &State, engine: &Engine) -> Option<Elapsed> {
-    let failing = engine.failing.filter(|_| mass_failure(state, engine).is_none())?;
-    // Until others of its host answered again it was listed with them.
-    let suspected_until = state.node(engine.node).and_then(|node| node.suspected_until_ms);
-    let with_others = suspected_until.map(|until| until.min(failing.since_ms.plus(SUSPECTED_MS)));
-    Some(failing.since_ms.max(with_others.unwrap_or_default()))
+pub(crate) fn unlisted_since(engine: &Engine) -> Option<Elapsed> {
+    let failing = engine.failing?;
+    match failing.suspicion {
+        None => Some(failing.since_ms),
+        Some(Suspicion::EndedAt(ended_ms)) => Some(ended_ms),
+        Some(Suspicion::Lasts) => None,
+    }
 }
 
 fn at_once(a: Elapsed, b: Elapsed) -> bool {
     a.since(b).max(b.since(a)) <= AT_ONCE_MS
-}
-
-fn is_most(failing: usize, engines: usize) -> bool {
-    engines >= LEAST && 2 * failing > engines
 }
 
 /// How many unhealthy engines may exist above a maximum, so that another one is started before they leave.

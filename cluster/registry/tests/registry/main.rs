@@ -29,6 +29,7 @@ mod room;
 mod silence;
 mod spare;
 mod streams;
+mod suspected;
 mod unanswered;
 mod unhealthy;
 mod vpn;

@@ -105,11 +105,39 @@ fn engines_that_answer_nowhere_open_the_breaker_of_all() {
 }
 
 #[test]
-fn the_engine_whose_failure_makes_a_host_suspected_is_not_counted_yet() {
+fn what_was_counted_is_taken_back_when_the_host_is_suspected_or_the_engine_answers() {
     let mut world = world(1);
     let engines = [world.running(), world.running(), world.running()];
     never_opens(&mut world, engines[0].id);
     assert_eq!(count(&world, &PLAIN), 1);
     never_opens(&mut world, engines[1].id);
-    assert_eq!(count(&world, &PLAIN), 1, "two of three fail at once");
+    assert_eq!(count(&world, &PLAIN), 0, "two of three fail at once");
+    let recover = |world: &mut World, id| {
+        world.run(Command::EngineHealth { engine: id, health: Health::Healthy, fault: None });
+    };
+    engines[..2].iter().for_each(|engine| recover(&mut world, engine.id));
+    // One that answers now and then has not failed to start, however often.
+    for _ in 0..6 {
+        world.wait_ms(4_000);
+        never_opens(&mut world, engines[2].id);
+        assert_eq!(count(&world, &PLAIN), 1);
+        recover(&mut world, engines[2].id);
+        assert_eq!((count(&world, &PLAIN), state(&world, &PLAIN)), (0, BreakerState::Closed));
+    }
+}
+
+#[test]
+fn young_engines_that_fail_one_after_the_other_with_their_host_have_not_failed_to_start() {
+    let mut world = world(1);
+    let engines: Vec<_> = (0..12).map(|_| world.running().id).collect();
+    for id in &engines {
+        never_opens(&mut world, *id);
+        world.wait_ms(200);
+    }
+    assert_eq!((count(&world, &PLAIN), state(&world, &PLAIN)), (0, BreakerState::Closed));
+    world.wait_ms(60_000);
+    for command in plan(&world.state, &world.eligible(), world.now) {
+        world.run(command);
+    }
+    assert!(count(&world, &PLAIN) > 0, "a minute later each is judged for itself");
 }
