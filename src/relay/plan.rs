@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use acefleet_registry::address::{bare, is_loopback};
+use acefleet_registry::address::bare;
 use acefleet_registry::engine::{Engine, Phase};
 use acefleet_registry::policy::PortRange;
-use acefleet_registry::{EngineId, NodeId, State};
+use acefleet_registry::{EngineId, NodeId, State, reach};
 
 /// Where a relayed port leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,12 +93,10 @@ fn host_of<'a>(state: &'a State, own: &'a Own, engine: &'a Engine) -> Option<&'a
     if engine.node == own.node {
         return docker;
     }
-    let host = bare(&state.node(engine.node)?.info.advertise_host);
+    let node = state.node(engine.node)?;
     // On one host with several nodes, its Docker publishes the ports of all of them.
-    let same_host = docker.is_none() && is_own_host(host, own);
-    // An address on the loopback of its host is reachable there alone; dialling the host reports it.
-    let elsewhere = engine.address.as_deref().filter(|address| !is_loopback(address));
-    (!same_host && !host.is_empty()).then_some(elsewhere.unwrap_or(host))
+    let same_host = docker.is_none() && is_own_host(&node.info.advertise_host, own);
+    reach::from_elsewhere(node, engine).filter(|_| !same_host)
 }
 
 /// The changes from the ports that are `held` to those that are `wanted`. Ports of this node's own reservations are never wanted, so

@@ -10,6 +10,7 @@
 //! - [`digest`]: what replicas compare
 //! - [`weight`]: bytes of records, and how many there may be
 //! - [`address`], [`conf`]: hosts as text, and ports in a caller's `CONF`
+//! - [`reach`]: where engines are reached
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod address;
@@ -20,6 +21,7 @@ pub mod digest;
 pub mod level;
 pub mod plan;
 pub mod queries;
+pub mod reach;
 pub mod records;
 pub mod rules;
 pub mod state;

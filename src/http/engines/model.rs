@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use acefleet_registry::Engine;
 use acefleet_registry::engine::Health;
+use acefleet_registry::{Engine, reach};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -93,16 +93,7 @@ impl EngineState {
         let known_alive = known_alive.into_iter().flatten().max().unwrap_or(first_seen);
         let last_seen = soft.last_seen_ms.unwrap_or_else(|| snapshot.shown(known_alive));
         let node_name = node.map_or("", |node| node.info.name.as_str());
-        let host = match (&engine.address, node) {
-            (Some(address), _) => address.clone(),
-            // In a named Docker network, containers are reached by name.
-            (None, Some(node)) if node.info.docker_network.is_some() && engine.vpn.is_none() => {
-                engine.container_name.clone()
-            }
-            // The ports of engines behind a VPN are published on the host by the VPN's container.
-            (None, Some(node)) => node.info.advertise_host.clone(),
-            (None, None) => "localhost".to_owned(),
-        };
+        let host = reach::by_clients(node.map(|node| &**node), engine).to_owned();
         Self {
             container_id: engine.container_id.as_deref().unwrap_or_default().to_owned(),
             container_name: Some(engine.container_name.clone()),
