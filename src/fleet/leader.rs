@@ -37,7 +37,7 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
     let mut wishes = Wishes::default();
     let mut notices = Notices::default();
     loop {
-        let mut is_close = false;
+        let mut rest = LONGEST;
         let silences = silences(&fleet, &mut contacted);
         if let Some((term, since)) = leads(&fleet) {
             let view = fleet.view();
@@ -47,7 +47,7 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
             let now = fleet.cluster().moment();
             let plan = plan::next(&view.state, &watch, now);
             notices.note(&view.state, &plan, now);
-            is_close |= plan.waits.iter().any(|wait| matches!(wait, Wait::Unavailable { .. }));
+            rest = until_given_up(&plan.waits);
             let (commands, transfers) = (plan.commands.clone(), plan.transfers);
             let planned = Arc::new(Planned { plan, view, term });
             fleet.parts.planned.store(Some(Arc::clone(&planned)));
@@ -70,8 +70,8 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
             () = cancel.cancelled() => return,
             () = tokio::time::sleep(SHORTEST) => {}
         }
-        // Somebody waits for an engine that is reserved, or a host is about to be given up: these are watched closely.
-        let rest = if is_close || fleet.view().state.has_reservations() { SHORTEST } else { LONGEST };
+        // Somebody waits for an engine that is reserved: this is watched closely.
+        let rest = if fleet.view().state.has_reservations() { SHORTEST } else { rest };
         tokio::select! {
             () = cancel.cancelled() => return,
             () = tokio::time::sleep(rest) => {}
@@ -79,6 +79,15 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
             changed = leadership.changed() => if changed.is_err() { return },
         }
     }
+}
+
+/// When the next plan is due for a host that is about to be given up, which is done in time.
+fn until_given_up(waits: &[Wait]) -> Duration {
+    let left = waits.iter().filter_map(|wait| match wait {
+        Wait::Unavailable { left_ms, .. } => Some(Duration::from_millis(*left_ms)),
+        _ => None,
+    });
+    left.min().unwrap_or(LONGEST).clamp(SHORTEST, LONGEST)
 }
 
 /// The term of this leader and since when it has watched, if a majority follows it. A leader that was paused or cut off may have been
@@ -173,4 +182,18 @@ async fn act(fleet: &Fleet, term: u64, view: &View, commands: Vec<Command>) {
         }
     });
     join_all(writes).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_watched_closely_only_in_the_last_second_before_it_is_given_up() {
+        let silent = |left_ms| Wait::Unavailable { node: NodeId(1), left_ms };
+        assert_eq!(until_given_up(&[]), LONGEST);
+        assert_eq!(until_given_up(&[silent(57_000), Wait::Down { node: NodeId(2) }]), LONGEST);
+        assert_eq!(until_given_up(&[silent(57_000), silent(700)]), Duration::from_millis(700));
+        assert_eq!(until_given_up(&[silent(0)]), SHORTEST, "it is not known yet which engines answer");
+    }
 }
