@@ -75,28 +75,10 @@ pub fn engine_of(command: &Command) -> Option<u64> {
 }
 
 fn starts(state: &State, reserve: &Reserve) -> String {
-    let policy = state.policy();
-    match reserve.replaces {
-        Some(lost) => format!("starts a replacement of {}", state.engine_name(lost)),
-        None if state.supply() < policy.min_replicas => {
-            format!(
-                "starts an engine: {} are there and MIN_REPLICAS is {}",
-                state.supply(),
-                policy.min_replicas
-            )
-        }
-        None if state.free_supply() < policy.min_free_replicas => format!(
-            "starts an engine: {} are free and MIN_FREE_REPLICAS is {}",
-            state.free_supply(),
-            policy.min_free_replicas
-        ),
-        None => match state.spares(|_| true).missing() {
-            Some((missing, host)) => format!(
-                "starts an engine: the streams of {} would find {missing} free engines too few elsewhere",
-                state.node_name(host)
-            ),
-            None => "starts an engine".to_owned(),
-        },
+    match (reserve.replaces, state.floors_missed().first()) {
+        (Some(lost), _) => format!("starts a replacement of {}", state.engine_name(lost)),
+        (None, Some(missed)) => format!("starts an engine: {}", missed.describe(state)),
+        (None, None) => "starts an engine".to_owned(),
     }
 }
 

@@ -7,6 +7,7 @@ use acefleet_registry::breaker::{BreakerKind, BreakerState};
 use acefleet_registry::group::Group;
 use acefleet_registry::plan::waits::Shortage;
 use acefleet_registry::plan::{Plan, Wait};
+use acefleet_registry::rules::floors_missed::FloorMissed;
 use acefleet_registry::rules::liveness::SUSPECT_AFTER;
 use acefleet_registry::{Elapsed, NodeId, RefusalCode, State};
 
@@ -15,8 +16,8 @@ const PLAIN: [Group; 2] = [Group::Plain(BreakerKind::General), Group::Plain(Brea
 /// What was said last.
 #[derive(Debug, Default)]
 pub struct Notices {
-    /// Why the floors are not kept.
-    short: Option<RefusalCode>,
+    /// Floors that are not kept, by their settings, and why.
+    short: Option<(String, RefusalCode)>,
     /// Breakers that are open.
     open: BTreeSet<Group>,
     /// Members that do not answer the leader, but others: since when, and whether that was said.
@@ -39,21 +40,22 @@ impl Notices {
             Wait::Floor { missing, why: Shortage::Refused(refusal) } => Some((*missing, refusal)),
             _ => None,
         });
-        match short {
-            Some((missing, refusal)) if self.short != Some(refusal.code) => {
-                self.short = Some(refusal.code);
-                tracing::warn!(
-                    missing,
-                    reason = refusal.message,
-                    "MIN_REPLICAS or MIN_FREE_REPLICAS cannot be kept"
-                );
+        let missed = state.floors_missed();
+        let settings: Vec<&str> = missed.iter().map(FloorMissed::setting).collect();
+        match (short, &self.short) {
+            (Some((missing, refusal)), _) => {
+                let short = (settings.join(" and "), refusal.code);
+                if self.short.as_ref() != Some(&short) {
+                    let settings = &short.0;
+                    tracing::warn!(missing, reason = refusal.message, "{settings} cannot be kept");
+                    self.short = Some(short);
+                }
             }
-            Some(_) => {}
-            None if self.short.is_some() && is_kept(state) => {
+            (None, Some((settings, _))) if missed.is_empty() => {
+                tracing::info!("what could not be kept is kept again: {settings}");
                 self.short = None;
-                tracing::info!("MIN_REPLICAS and MIN_FREE_REPLICAS are kept again");
             }
-            None => {}
+            (None, _) => {}
         }
     }
 
@@ -88,11 +90,6 @@ impl Notices {
     pub fn clear(&mut self) {
         *self = Self::default();
     }
-}
-
-fn is_kept(state: &State) -> bool {
-    let policy = state.policy();
-    state.supply() >= policy.min_replicas && state.free_missing() == 0
 }
 
 /// What a breaker holds back.

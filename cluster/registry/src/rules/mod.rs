@@ -11,6 +11,7 @@
 //! - `marks`: how long an engine counts as taken although no stream is known on it
 //! - [`liveness`]: how long a member may be silent, and what follows
 //! - [`lost_hosts`]: what a silent host is, and which of its engines are lost with it; [`spare`]: how many engines are kept free
+//! - [`floors_missed`]: which floors are not kept
 //! - `matching`: which engine a stream event means
 
 pub(crate) mod admission;
@@ -18,6 +19,7 @@ mod at_hand;
 mod callers;
 pub mod engines;
 pub(crate) mod failing;
+pub mod floors_missed;
 pub mod health;
 pub mod hosts;
 mod lacks;
