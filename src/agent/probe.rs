@@ -18,10 +18,8 @@ use tokio::task::JoinSet;
 
 use crate::agent::context::Context;
 use crate::agent::health::{Debounce, Limits, Seen};
-use crate::agent::probe_ask::{Failed, Version, ask, version};
+use crate::agent::probe_ask::{Failed, LIMIT, Version, ask, version};
 
-/// Time for one answer.
-const LIMIT: Duration = Duration::from_millis(1_500);
 /// Period of probes while an engine starts.
 const STARTING: Duration = Duration::from_millis(250);
 /// Period of probes after one that failed, and for how long.
@@ -49,6 +47,8 @@ struct Watched {
     /// What the last failed probe tried.
     tried: String,
     answered: bool,
+    /// The registry says that it is lost with this host, which does answer: as long as it does, until the engine has answered.
+    lost: Lost,
     /// The report has a moment of it.
     shown: bool,
     writing: bool,
@@ -61,6 +61,16 @@ enum Asked {
     No,
     Now,
     Done,
+}
+
+/// Whether an engine that is lost with its host has answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lost {
+    No,
+    /// It is, as this node knows since then.
+    Since(Instant),
+    /// It is, and has answered after that.
+    Answers,
 }
 
 enum Done {
@@ -115,9 +125,29 @@ impl Watched {
             suspect_since: None,
             tried: String::new(),
             answered: false,
+            lost: Lost::No,
             shown: false,
             writing: false,
             version: Asked::No,
+        }
+    }
+
+    /// Notes whether the engine is lost. One that is, is asked at once: what it said before proves nothing.
+    fn note_lost(&mut self, is_lost: bool, now: Instant) {
+        match (is_lost, self.lost) {
+            (false, _) => self.lost = Lost::No,
+            (true, Lost::No) => (self.lost, self.due) = (Lost::Since(now), now),
+            (true, Lost::Since(_) | Lost::Answers) => {}
+        }
+    }
+
+    /// Notes an answer to the probe that began then.
+    fn note_answer(&mut self, begun: Instant) {
+        self.answered = true;
+        if let Lost::Since(at) = self.lost
+            && begun >= at
+        {
+            self.lost = Lost::Answers;
         }
     }
 
@@ -185,6 +215,7 @@ impl Prober {
         let mut next = now + interval;
         for (id, engine) in own {
             let watched = self.watched.entry(id).or_insert_with(|| Watched::new(engine, now, interval));
+            watched.note_lost(view.state.is_lost(engine), now);
             if watched.overdue(now) {
                 watched.tried = format!("no answer in {} ms", LIMIT.as_millis());
                 watched.note(Seen::Failure(HealthFault::NoAnswer), id, &self.ctx, now);
@@ -256,7 +287,9 @@ impl Prober {
             }
         };
         let answered = matches!(seen, Seen::Answer | Seen::Late);
-        watched.answered |= answered;
+        if answered {
+            watched.note_answer(begun);
+        }
         watched.note(seen, id, &self.ctx, now);
         if answered && watched.version == Asked::No {
             watched.version = Asked::Now;
@@ -273,7 +306,8 @@ impl Prober {
         let id = engine.id;
         let Some(watched) = self.watched.get_mut(&id) else { return };
         let (health, fault) = watched.debounce.verdict();
-        if watched.writing || !needs_write(engine, health, knows_faults) {
+        let is_proof = watched.lost == Lost::Answers && health == Health::Healthy;
+        if watched.writing || !(is_proof || needs_write(engine, health, knows_faults)) {
             return;
         }
         watched.writing = true;
@@ -368,6 +402,28 @@ mod tests {
         watched.open = vec![(begun, false)];
         assert!(!watched.overdue(begun + LIMIT + STARVED));
         assert_eq!(watched.next_overdue(), None, "nor does it count later");
+    }
+
+    #[test]
+    fn a_lost_engine_is_asked_at_once_and_only_an_answer_after_that_proves_it() {
+        let begun = Instant::now();
+        let s = |seconds| begun + Duration::from_secs(seconds);
+        let mut watched = Watched { due: s(9), ..Watched::of(Health::Healthy, begun) };
+        watched.note_lost(false, s(1));
+        assert_eq!((watched.lost, watched.due), (Lost::No, s(9)));
+        watched.note_lost(true, s(2));
+        assert_eq!((watched.lost, watched.due), (Lost::Since(s(2)), s(2)));
+        watched.due = s(4);
+        watched.note_lost(true, s(3));
+        assert_eq!((watched.lost, watched.due), (Lost::Since(s(2)), s(4)), "once");
+        watched.note_answer(s(1));
+        assert_eq!(watched.lost, Lost::Since(s(2)), "it was asked before");
+        watched.note_answer(s(2));
+        watched.note_lost(true, s(4));
+        assert_eq!(watched.lost, Lost::Answers);
+        watched.note_lost(false, s(5));
+        watched.note_lost(true, s(6));
+        assert_eq!(watched.lost, Lost::Since(s(6)), "another time");
     }
 
     #[test]

@@ -14,6 +14,8 @@ use crate::agent::context::Context;
 use crate::agent::fetch::{self, FetchError};
 use crate::agent::legible::shortened;
 
+/// Time for one answer, whoever asks: a later one is too late for clients.
+pub(super) const LIMIT: Duration = Duration::from_millis(1_500);
 /// For so long an answer is waited for, also when it is too late: it tells a slow engine from one that hangs.
 pub(super) const LONGEST: Duration = Duration::from_secs(5);
 /// The same for each address, of an engine that has several.

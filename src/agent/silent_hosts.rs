@@ -1,13 +1,14 @@
-//! Engines of other hosts that are silent: this node asks them over the network, as nobody on their host can say how they are. What
-//! comes of it is shown by this node, and decided by if it leads.
+//! Engines of other hosts that are silent, or were: this node asks them over the network, as nobody on their host can say how they are.
+//! What comes of it is shown by this node, and decided by if it leads.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use acefleet_registry::address::{bare, is_loopback, join};
+use acefleet_registry::address::join;
+use acefleet_registry::reach;
 use acefleet_registry::rules::liveness::SUSPECT_AFTER;
-use acefleet_registry::rules::lost_hosts::{self, Tries};
+use acefleet_registry::rules::lost_hosts::{self, TRIES, Tried, Tries};
 use acefleet_registry::{Engine, EngineId, Node, NodeId, State};
 use futures::FutureExt;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -16,18 +17,21 @@ use url::Url;
 
 use crate::agent::address;
 use crate::agent::context::Context;
-use crate::agent::probe_ask::{self, STATUS};
+use crate::agent::probe_ask::{self, LIMIT, STATUS};
 use crate::peers::SoftState;
 
-/// Time between two looks at who is silent. An engine is asked no more often.
-const PERIOD: Duration = Duration::from_millis(250);
-/// Two tries fit between the moment at which a host is suspect and that at which it is unavailable.
-const LIMIT: Duration = Duration::from_secs(1);
-/// Engines that are asked at once. Those of a dead host take all of [`LIMIT`] and cost nothing but a socket each.
-const AT_ONCE: usize = 256;
+/// Time between two looks at who is silent.
+const LOOK: Duration = Duration::from_millis(250);
+/// Time between two questions to one engine. Two whole ones fit between the moment at which a host is suspect and that at which it is
+/// unavailable, as the second does not wait for the first.
+const PERIOD: Duration = Duration::from_millis(500);
+/// Questions to one engine at once. A verdict takes no more.
+const AT_ONCE_TO_ONE: usize = TRIES as usize;
+/// Questions at once. Those to a dead host take all of [`LIMIT`] and cost nothing but a socket each.
+const AT_ONCE: usize = 512;
 
-/// Engines to ask, and where.
-type Targets = BTreeMap<EngineId, Url>;
+/// Engines to ask, and where; nowhere if their address is none.
+type Targets = BTreeMap<EngineId, Option<Url>>;
 
 /// Runs for ever.
 pub(super) async fn run(ctx: Arc<Context>, client: reqwest::Client, soft: &SoftState) {
@@ -41,7 +45,7 @@ async fn keep_asking<Answer: Future<Output = bool>>(
     ask: impl Fn(EngineId, Url) -> Answer,
     soft: &SoftState,
 ) {
-    let mut ticks = tokio::time::interval(PERIOD);
+    let mut ticks = tokio::time::interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut wanted, mut asked) = (Targets::new(), Asked::default());
     let mut under_way = FuturesUnordered::new();
@@ -51,17 +55,18 @@ async fn keep_asking<Answer: Future<Output = bool>>(
                 wanted = targets();
                 asked.retain(&wanted);
             }
-            Some((engine, answers)) = under_way.next() => {
-                asked.told(engine, answers);
+            Some((engine, begun, answers)) = under_way.next() => {
+                asked.told(engine, begun, answers);
                 // Readers get what came together in one piece.
-                while let Some(Some((engine, answers))) = under_way.next().now_or_never() {
-                    asked.told(engine, answers);
+                while let Some(Some((engine, begun, answers))) = under_way.next().now_or_never() {
+                    asked.told(engine, begun, answers);
                 }
             }
         }
-        for (engine, url) in asked.due(&wanted, AT_ONCE.saturating_sub(under_way.len()), Instant::now()) {
+        let now = Instant::now();
+        for (engine, url) in asked.due(&wanted, AT_ONCE.saturating_sub(under_way.len()), now) {
             let answer = ask(engine, url);
-            under_way.push(async move { (engine, answer.await) });
+            under_way.push(async move { (engine, now, answer.await) });
         }
         soft.tried(asked.tries()).await;
     }
@@ -72,47 +77,71 @@ async fn keep_asking<Answer: Future<Output = bool>>(
 struct Asked(BTreeMap<EngineId, Last>);
 
 /// How an engine was asked last.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Last {
-    begun: Instant,
-    is_under_way: bool,
-    /// How often it has not answered, in a row; absent before the first result.
-    failed: Option<u32>,
+    /// When the last question began.
+    begun: Option<Instant>,
+    /// When those began that have no result yet.
+    open: Vec<Instant>,
+    /// When the newest began that was answered: what began before it and fails is out of date.
+    answered: Option<Instant>,
+    /// What it has come to; absent before the first result.
+    tried: Option<Tried>,
 }
 
 impl Asked {
-    /// Forgets engines that are not asked any more.
+    /// Forgets engines that are not asked any more. Those that cannot be asked do not answer.
     fn retain(&mut self, targets: &Targets) {
         self.0.retain(|engine, _| targets.contains_key(engine));
+        for (engine, _) in targets.iter().filter(|(_, url)| url.is_none()) {
+            self.0.entry(*engine).or_default().tried = Some(Tried::Failed(TRIES));
+        }
     }
 
     /// Engines to ask now, at most so many: first those that were never asked, then by how long ago that was.
     fn due(&mut self, targets: &Targets, room: usize, now: Instant) -> Vec<(EngineId, Url)> {
-        let is_due = |last: &Last| !last.is_under_way && now.duration_since(last.begun) >= PERIOD;
-        let mut due: Vec<(Option<Instant>, EngineId)> = targets
-            .keys()
-            .filter(|engine| self.0.get(engine).is_none_or(is_due))
-            .map(|engine| (self.0.get(engine).map(|last| last.begun), *engine))
+        let mut due: Vec<(Option<Instant>, EngineId, &Url)> = targets
+            .iter()
+            .filter_map(|(engine, url)| Some((*engine, url.as_ref()?)))
+            .map(|(engine, url)| (self.0.get(&engine).and_then(|last| last.begun), engine, url))
+            .filter(|(begun, engine, _)| {
+                let is_over = begun.is_none_or(|begun| now.duration_since(begun) >= PERIOD);
+                is_over && self.0.get(engine).is_none_or(|last| last.open.len() < AT_ONCE_TO_ONE)
+            })
             .collect();
         due.sort_unstable();
         due.truncate(room);
-        for (_, engine) in &due {
-            let failed = self.0.get(engine).and_then(|last| last.failed);
-            self.0.insert(*engine, Last { begun: now, is_under_way: true, failed });
+        for (_, engine, _) in &due {
+            let last = self.0.entry(*engine).or_default();
+            last.begun = Some(now);
+            last.open.push(now);
         }
-        due.iter().filter_map(|(_, engine)| Some((*engine, targets.get(engine)?.clone()))).collect()
+        due.into_iter().map(|(_, engine, url)| (engine, url.clone())).collect()
     }
 
-    /// Notes whether an engine answered.
-    fn told(&mut self, engine: EngineId, answers: bool) {
-        if let Some(last) = self.0.get_mut(&engine) {
-            let failed = last.failed.unwrap_or_default().saturating_add(1);
-            (last.is_under_way, last.failed) = (false, Some(if answers { 0 } else { failed }));
+    /// Notes whether an engine answered the question that began then.
+    fn told(&mut self, engine: EngineId, begun: Instant, answers: bool) {
+        let Some(last) = self.0.get_mut(&engine) else { return };
+        let Some(index) = last.open.iter().position(|at| *at == begun) else { return };
+        last.open.swap_remove(index);
+        if !answers && last.answered.is_some_and(|answered| answered > begun) {
+            return;
+        }
+        // More than a verdict takes says nothing new.
+        let next = |times: u32| times.saturating_add(1).min(TRIES);
+        last.tried = Some(match (answers, last.tried) {
+            (true, Some(Tried::Answered(times))) => Tried::Answered(next(times)),
+            (true, _) => Tried::Answered(1),
+            (false, Some(Tried::Failed(times))) => Tried::Failed(next(times)),
+            (false, _) => Tried::Failed(1),
+        });
+        if answers {
+            last.answered = last.answered.max(Some(begun));
         }
     }
 
     fn tries(&self) -> Tries {
-        self.0.iter().filter_map(|(engine, last)| Some((*engine, last.failed?))).collect()
+        self.0.iter().filter_map(|(engine, last)| Some((*engine, last.tried?))).collect()
     }
 }
 
@@ -124,24 +153,23 @@ async fn ask(client: &reqwest::Client, engine: EngineId, url: Url) -> bool {
     answer.is_ok()
 }
 
-/// The engines of other hosts that are silent. Those of one that has said that it stops are asked, too: its power may go with it, and
-/// asking takes nothing from anybody. A host that is down has lost them anyway.
+/// The engines of other hosts that are silent, and those that are lost until they answer, though their host does. Those of one that has said
+/// that it stops are asked, too: its power may go with it, and asking takes nothing from anybody. A host that is down has lost them anyway.
 fn targets(state: &State, own: NodeId, silence: impl Fn(NodeId) -> Duration) -> Targets {
-    let is_asked = |node: &Node| {
-        let is_other = node.info.id != own && node.down_since_ms.is_none();
-        is_other && silence(node.info.id) >= SUSPECT_AFTER
+    let others = state.nodes().filter(|node| node.info.id != own && node.down_since_ms.is_none());
+    let of_host = |node: &Arc<Node>| {
+        let (node, is_silent) = (Arc::clone(node), silence(node.info.id) >= SUSPECT_AFTER);
+        let asked = lost_hosts::asked(state, node.info.id);
+        let asked = asked.filter(move |engine| is_silent || state.is_lost(engine));
+        asked.map(move |engine| (engine.id, url(&node, engine)))
     };
-    let silent = state.nodes().filter(|node| is_asked(node));
-    let engines =
-        silent.flat_map(|node| lost_hosts::asked(state, node.info.id).map(move |engine| (node, engine)));
-    engines.filter_map(|(node, engine)| Some((engine.id, url(node, engine)?))).collect()
+    others.flat_map(of_host).collect()
 }
 
-/// Where the relays of other hosts reach an engine, too.
+/// Where an engine of another host is asked.
 fn url(node: &Node, engine: &Engine) -> Option<Url> {
-    let elsewhere = engine.address.as_deref().filter(|address| !is_loopback(address));
-    let host = elsewhere.unwrap_or(&node.info.advertise_host);
-    address::rebase(&format!("http://{}", join(bare(host), engine.ports.host_http)), STATUS)
+    let host = reach::from_elsewhere(node, engine)?;
+    address::rebase(&format!("http://{}", join(host, engine.ports.host_http)), STATUS)
 }
 
 #[cfg(test)]

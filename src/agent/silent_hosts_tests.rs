@@ -1,8 +1,9 @@
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Mutex;
 
-use acefleet_registry::Command;
 use acefleet_registry::engine::Kind;
 use acefleet_registry::node::DockerState;
+use acefleet_registry::{Command, Level};
 use tokio::sync::oneshot;
 
 use super::*;
@@ -15,43 +16,51 @@ const SOON: Duration = Duration::from_secs(30);
 /// Addresses of so many engines.
 fn engines(ids: std::ops::Range<u64>) -> Targets {
     let url = |id: u64| format!("http://beta:{}/", 10_000 + id).parse().unwrap();
-    ids.map(|id| (EngineId(id), url(id))).collect()
+    ids.map(|id| (EngineId(id), Some(url(id)))).collect()
 }
 
 fn ids(due: &[(EngineId, Url)]) -> Vec<u64> {
     due.iter().map(|(id, _)| id.0).collect()
 }
 
-/// Engines that answer when the test says so, and what was asked of them.
+/// Engines that answer when the test says so, and what was asked of them, the oldest question first.
 #[derive(Default)]
 struct Fleet {
     targets: Mutex<Targets>,
-    asked: Mutex<BTreeMap<EngineId, oneshot::Sender<bool>>>,
+    asked: Mutex<BTreeMap<EngineId, VecDeque<oneshot::Sender<bool>>>>,
 }
 
 impl Fleet {
     fn ask(&self, engine: EngineId) -> impl Future<Output = bool> + use<> {
         let (answer, answers) = oneshot::channel();
-        assert!(unpoisoned(&self.asked).insert(engine, answer).is_none(), "{engine} is asked twice at once");
+        let mut asked = unpoisoned(&self.asked);
+        let of_engine = asked.entry(engine).or_default();
+        of_engine.push_back(answer);
+        assert!(of_engine.len() <= AT_ONCE_TO_ONE, "{engine} is asked too often at once");
         async { answers.await.unwrap_or(false) }
     }
 
     fn answer(&self, engine: EngineId, answers: bool) {
-        let asked = unpoisoned(&self.asked).remove(&engine).expect("it was asked");
-        asked.send(answers).expect("somebody waits");
+        let mut asked = unpoisoned(&self.asked);
+        let oldest = asked.get_mut(&engine).and_then(VecDeque::pop_front).expect("it was asked");
+        oldest.send(answers).expect("somebody waits");
     }
 
     /// Waits until just these have been asked and have not answered.
     async fn are_asked(&self, engines: impl Iterator<Item = u64> + Clone) {
         let wanted: Vec<EngineId> = engines.map(EngineId).collect();
-        while !unpoisoned(&self.asked).keys().eq(wanted.iter()) {
+        let are_asked = || {
+            let asked = unpoisoned(&self.asked);
+            asked.iter().filter(|(_, open)| !open.is_empty()).map(|(id, _)| id).eq(wanted.iter())
+        };
+        while !are_asked() {
             tokio::task::yield_now().await;
         }
     }
 }
 
-async fn until(soft: &SoftState, engine: u64, failed: Option<u32>) {
-    while soft.view().tries.get(&EngineId(engine)).copied() != failed {
+async fn until(soft: &SoftState, engine: u64, tried: Option<Tried>) {
+    while soft.view().tries.get(&EngineId(engine)).copied() != tried {
         tokio::task::yield_now().await;
     }
 }
@@ -67,16 +76,16 @@ async fn no_engine_waits_for_those_that_do_not_answer() {
         unpoisoned(&fleet.targets).extend(engines(200..202));
         fleet.are_asked(0..202).await;
         fleet.answer(EngineId(201), true);
-        until(&soft, 201, Some(0)).await;
+        until(&soft, 201, Some(Tried::Answered(1))).await;
         fleet.answer(EngineId(7), false);
-        until(&soft, 7, Some(1)).await;
+        until(&soft, 7, Some(Tried::Failed(1))).await;
         assert_eq!(soft.view().tries.len(), 2, "nothing is known of the others");
         fleet.are_asked(0..202).await;
         fleet.answer(EngineId(7), false);
-        until(&soft, 7, Some(2)).await;
+        until(&soft, 7, Some(Tried::Failed(2))).await;
         fleet.are_asked(0..202).await;
         fleet.answer(EngineId(7), true);
-        until(&soft, 7, Some(0)).await;
+        until(&soft, 7, Some(Tried::Answered(1))).await;
         // The first host answers again.
         *unpoisoned(&fleet.targets) = engines(200..202);
         until(&soft, 7, None).await;
@@ -94,18 +103,53 @@ fn those_that_were_asked_longest_ago_come_first_and_none_at_once_again() {
     let all = engines(0..5);
     assert_eq!(ids(&asked.due(&all, 2, at(0))), [0, 1]);
     assert_eq!(ids(&asked.due(&all, 2, at(10))), [2, 3]);
-    asked.told(EngineId(0), true);
-    asked.told(EngineId(2), false);
+    asked.told(EngineId(0), at(0), true);
+    asked.told(EngineId(2), at(10), false);
     assert_eq!(ids(&asked.due(&all, 9, at(20))), [4], "the others were asked just now");
-    asked.told(EngineId(4), false);
-    assert_eq!(ids(&asked.due(&all, 2, at(1_000))), [0, 2], "1 and 3 are still being asked");
-    asked.told(EngineId(2), false);
-    assert_eq!(ids(&asked.due(&all, 9, at(1_000))), [4]);
-    assert_eq!(asked.tries(), [(EngineId(0), 0), (EngineId(2), 2), (EngineId(4), 1)].into());
+    asked.told(EngineId(4), at(20), false);
+    assert_eq!(ids(&asked.due(&all, 3, at(1_000))), [0, 1, 2], "the question to 1 is under way");
+    asked.told(EngineId(2), at(1_000), false);
+    assert_eq!(ids(&asked.due(&all, 9, at(1_100))), [3, 4]);
+    assert_eq!(ids(&asked.due(&all, 9, at(1_600))), [0, 2, 4], "two to 1 and to 3 are");
+    let tries = [(0, Tried::Answered(1)), (2, Tried::Failed(2)), (4, Tried::Failed(1))];
+    assert_eq!(asked.tries(), tries.map(|(id, tried)| (EngineId(id), tried)).into());
     asked.retain(&engines(0..1));
-    assert_eq!(asked.tries(), [(EngineId(0), 0)].into());
-    asked.told(EngineId(4), true);
+    assert_eq!(asked.tries().len(), 1);
+    asked.told(EngineId(4), at(1_100), true);
     assert_eq!(asked.tries().len(), 1, "an answer that comes too late is nobody's");
+}
+
+#[test]
+fn a_question_that_fails_after_a_newer_one_was_answered_says_nothing() {
+    let (mut asked, now) = (Asked::default(), Instant::now());
+    let at = |ms: u64| now + Duration::from_millis(ms);
+    let (one, id) = (engines(7..8), EngineId(7));
+    for ms in [0, 500] {
+        assert_eq!(ids(&asked.due(&one, 1, at(ms))), [7]);
+    }
+    asked.told(id, at(500), true);
+    asked.told(id, at(0), false);
+    assert_eq!(asked.tries()[&id], Tried::Answered(1));
+    for ms in [1_000, 1_500, 2_000] {
+        asked.due(&one, 1, at(ms));
+        asked.told(id, at(ms), true);
+    }
+    assert_eq!(asked.tries()[&id], Tried::Answered(TRIES), "more says nothing new");
+}
+
+#[test]
+fn an_engine_that_cannot_be_asked_does_not_answer() {
+    let mut asked = Asked::default();
+    let targets: Targets = [(EngineId(1), None)].into();
+    asked.retain(&targets);
+    assert_eq!(asked.due(&targets, 9, Instant::now()), []);
+    assert_eq!(asked.tries(), [(EngineId(1), Tried::Failed(TRIES))].into());
+    let (book, engine) = book(Some("fe80::1%eth0"));
+    assert_eq!(targets_of(&book, Duration::MAX), [(engine, None)].into());
+}
+
+fn targets_of(book: &Book, silence: Duration) -> Targets {
+    targets(&book.state, ME, |_| silence)
 }
 
 /// A registry with an engine on each of the two hosts, that of the other one at this address.
@@ -121,15 +165,37 @@ fn book(address: Option<&str>) -> (Book, EngineId) {
 #[test]
 fn engines_of_other_hosts_are_asked_once_they_are_silent_and_until_they_are_down() {
     let (mut book, engine) = book(None);
-    let asked = |book: &Book, silence: Duration| -> Vec<EngineId> {
-        targets(&book.state, ME, |_| silence).into_keys().collect()
-    };
+    let asked = |book: &Book, silence| -> Vec<EngineId> { targets_of(book, silence).into_keys().collect() };
     assert_eq!(asked(&book, SUSPECT_AFTER - Duration::from_millis(1)), []);
     assert_eq!(asked(&book, SUSPECT_AFTER), [engine]);
     book.write(Command::NodeDocker { node: OTHER, docker: DockerState::Stopping });
     assert_eq!(asked(&book, SUSPECT_AFTER), [engine], "its power may go with its node");
     book.write(Command::NodeDown { node: OTHER, down: true });
     assert_eq!(asked(&book, SUSPECT_AFTER), []);
+}
+
+#[test]
+fn engines_that_are_lost_are_asked_until_they_answer_though_their_host_does() {
+    let (mut book, engine) = book(None);
+    book.write(Command::RaiseLevel(Level::CURRENT));
+    let other = book.reserve(OTHER, Kind::Acestream);
+    book.started(other, "another");
+    let asked = |book: &Book| -> Vec<EngineId> { targets_of(book, Duration::ZERO).into_keys().collect() };
+    let mark = |answering: &[EngineId], is_back| {
+        let answering: BTreeSet<EngineId> = answering.iter().copied().collect();
+        Command::NodeUnavailable { node: OTHER, answering: Some(answering), is_back }
+    };
+    assert_eq!(asked(&book), []);
+    book.write(mark(&[other], false));
+    assert_eq!(asked(&book), [engine]);
+    book.write(mark(&[other], true));
+    assert_eq!(asked(&book), [engine], "its host answers, and nobody knows whether it does");
+    book.write(mark(&[engine, other], true));
+    assert_eq!(asked(&book), []);
+    // Nobody asked while it was down.
+    book.write(Command::NodeDown { node: OTHER, down: true });
+    book.write(Command::NodeDown { node: OTHER, down: false });
+    assert_eq!(asked(&book), [engine, other]);
 }
 
 #[test]
@@ -142,8 +208,7 @@ fn an_engine_is_asked_where_other_hosts_reach_it() {
     ] {
         let (book, engine) = book(address);
         let port = book.state.engine(engine).unwrap().ports.host_http;
-        let targets = targets(&book.state, ME, |_| SUSPECT_AFTER);
-        let url = targets[&engine].as_str();
-        assert_eq!(url, format!("http://{host}:{port}{STATUS}"));
+        let url = targets_of(&book, SUSPECT_AFTER)[&engine].clone().unwrap();
+        assert_eq!(url.as_str(), format!("http://{host}:{port}{STATUS}"));
     }
 }

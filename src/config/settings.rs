@@ -80,7 +80,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "ACEFLEET_DOWN_AFTER_S", Section::Cluster, Kind::Seconds { min: 1.0, max: DAY }, "60", "120",
-        "A node that has answered no member for this long is down: its engines are not listed and are replaced elsewhere, their streams end. Its containers are left alone, and those that still run when it answers again are listed again. The leader's value counts.",
+        "A node that has answered no member for this long is down: its engines are not listed and are replaced elsewhere, their streams end. Its containers are left alone, and those that answer when it is back are listed again. The leader's value counts.",
     ),
     Setting::new(
         "ACEFLEET_OUTBOX_MAX", Section::Cluster, Kind::Count { min: 1, max: 10_000_000 }, "100000", "10000",
@@ -148,7 +148,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "PORT_RANGE_HOST", Section::Engines, Kind::Ports, "19000-19999", "19000-19999",
-        "Ports of engines on their hosts. Each is used once in the whole cluster, so all hosts need the same range free.",
+        "Ports of engines on their hosts. Each is used once in the whole cluster, so all hosts need the same range free. Engines of a host that is away keep theirs: have more than `MAX_REPLICAS`.",
     ),
     Setting::new(
         "ACE_HTTPS_RANGE", Section::Engines, Kind::Ports, "45000-49999", "45000-49999",

@@ -40,16 +40,14 @@ pub fn describe(state: &State, command: &Command) -> String {
         Command::NodeDown { node, down: false } => {
             format!("counts {} as up: it answers again", state.node_name(*node))
         }
-        Command::NodeUnavailable { node, answering: Some(answering) } => {
-            let all = lost_hosts::asked(state, *node).count();
-            format!(
-                "counts {} as unavailable: it answers no member, and {} of its {all} engines do not answer either",
-                state.node_name(*node),
-                all.saturating_sub(answering.len())
-            )
-        }
-        Command::NodeUnavailable { node, answering: None } => {
-            format!("counts {} as available: it answers again", state.node_name(*node))
+        Command::NodeUnavailable { node, answering, is_back } => {
+            let changes = |node| lost_hosts::changes(state, node, answering.as_ref(), *is_back);
+            let changes = state.node(*node).map(|node| changes(node)).unwrap_or_default();
+            let found: Vec<String> = changes.into_iter().map(|(_, text)| text).collect();
+            match found.is_empty() {
+                true => format!("finds that no engine of {} is lost any more", state.node_name(*node)),
+                false => format!("finds that {}", found.join(", and that ")),
+            }
         }
         Command::NodeRemoved { node } => {
             format!(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use acefleet_registry::rules::liveness::SUSPECT_AFTER;
-use acefleet_registry::rules::lost_hosts::Tries;
+use acefleet_registry::rules::lost_hosts::{Tried, Tries};
 use acefleet_registry::{EngineId, NodeId};
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
@@ -77,7 +77,7 @@ impl SoftView {
     /// Whether an engine did not answer this node when it was asked last, because its host is silent.
     #[must_use]
     pub fn has_failed(&self, engine: EngineId) -> bool {
-        self.tries.get(&engine).is_some_and(|failed| *failed > 0)
+        matches!(self.tries.get(&engine), Some(Tried::Failed(_)))
     }
 
     /// Soft state of an engine of a node.
@@ -134,7 +134,8 @@ impl SoftState {
             return;
         }
         let failing = |tries: &Tries| -> Vec<EngineId> {
-            tries.iter().filter(|(_, failed)| **failed > 0).map(|(id, _)| *id).collect()
+            let failed = tries.iter().filter(|(_, tried)| matches!(tried, Tried::Failed(_)));
+            failed.map(|(id, _)| *id).collect()
         };
         let mut view = SoftView::clone(&now);
         view.epoch += u64::from(failing(&view.tries) != failing(&tries));
@@ -240,18 +241,19 @@ mod tests {
     #[tokio::test]
     async fn answers_change_with_the_engines_that_fail_and_not_with_each_try() {
         let soft = SoftState::default();
-        let epochs = |tries: &[(u64, u32)]| {
-            let tries: Tries = tries.iter().map(|(id, failed)| (EngineId(*id), *failed)).collect();
+        let epochs = |tries: &[(u64, Tried)]| {
+            let tries: Tries = tries.iter().map(|(id, tried)| (EngineId(*id), *tried)).collect();
             let soft = &soft;
             async move {
                 soft.tried(tries).await;
                 soft.view().epoch
             }
         };
-        assert_eq!(epochs(&[(1, 0), (2, 0)]).await, 0);
-        assert_eq!(epochs(&[(1, 0), (2, 1)]).await, 1);
+        let answered = Tried::Answered(1);
+        assert_eq!(epochs(&[(1, answered), (2, answered)]).await, 0);
+        assert_eq!(epochs(&[(1, answered), (2, Tried::Failed(1))]).await, 1);
         assert!(soft.view().has_failed(EngineId(2)) && !soft.view().has_failed(EngineId(1)));
-        assert_eq!(epochs(&[(1, 0), (2, 7)]).await, 1);
+        assert_eq!(epochs(&[(1, Tried::Answered(2)), (2, Tried::Failed(2))]).await, 1);
         assert_eq!(epochs(&[]).await, 2);
     }
 }

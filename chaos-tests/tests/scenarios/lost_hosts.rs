@@ -23,6 +23,8 @@ const BLIPS: [(Blip, u64); 4] = [(Blip::Cut, 2), (Blip::Cut, 4), (Blip::Cut, 5),
 const AFTERMATH: Duration = Duration::from_secs(6);
 /// Longer is a failure; the goal for the slowest of many is 10 s.
 const LONGEST: Duration = Duration::from_secs(20);
+/// Time between two looks at the list.
+const LOOK: Duration = Duration::from_millis(50);
 /// What an engine answers when it can play.
 pub const STATUS: &str = "/server/api?api_version=3&method=get_status";
 
@@ -155,19 +157,39 @@ async fn lose(bed: &TestHosts, run: usize) -> Result<(Duration, Duration)> {
     goes_on(asked, &viewer).await?;
 
     bed.power_on(bed.host_of(away)).await?;
-    away.wait_live().await?;
-    bed.wait_formed(LATER).await?;
-    wait_for("the host to answer again", LATER, || async {
-        let record = member(asked, away).await?;
-        ensure!(record["unavailable_since"].is_null() && record["down_since"].is_null(), "{record}");
-        Ok(())
-    })
-    .await?;
+    let returns = async {
+        away.wait_live().await?;
+        bed.wait_formed(LATER).await?;
+        wait_for("the host to answer again, and all that it runs", LATER, || async {
+            let record = member(asked, away).await?;
+            ensure!(record["unavailable"].is_null() && record["down_since"].is_null(), "{record}");
+            Ok(())
+        })
+        .await
+    };
+    // What it ran has ended with its power, and its node may be back before it knows that.
+    tokio::select! {
+        error = listed_without_an_answer(asked) => return Err(error.context("since the return of the host")),
+        returned = returns => returned?,
+    }
     goes_on(asked, &viewer).await?;
     let id = viewer.event.stream_id();
     drop(viewer);
     asked.stream_ended(&id, "client_disconnected").await?.expect(StatusCode::OK)?;
     Ok((unlisted, replaced))
+}
+
+/// Looks at the list again and again. Returns when an engine on it does not answer.
+async fn listed_without_an_answer(asked: &NodeClient) -> anyhow::Error {
+    loop {
+        // A node that does not answer for a moment lists nothing.
+        for engine in asked.engines().await.unwrap_or_default() {
+            if let Err(error) = answers(&engine).await {
+                return error.context(format!("{} is listed and does not answer", engine.container_id));
+            }
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 async fn goes_on(asked: &NodeClient, viewer: &Player) -> Result<()> {

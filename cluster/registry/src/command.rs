@@ -61,13 +61,16 @@ pub enum Command {
         /// Whether it is down now.
         down: bool,
     },
-    /// The leader's verdict on a node before it is down: it answers no member. Its engines that do not answer either are lost until it
-    /// answers again.
+    /// The leader's verdict on a node before it is down: it answers no member. Its engines that do not answer either are lost, each until
+    /// it answers.
     NodeUnavailable {
         /// The node.
         node: NodeId,
-        /// Its engines that answer another host; absent when the node answers again.
+        /// Its engines that answer another host; absent when the node answers again, and all of its engines do.
         answering: Option<BTreeSet<EngineId>>,
+        /// The node answers again, and not all of its engines do yet. These are given back, and none is lost.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_back: bool,
     },
     /// The cluster-wide settings.
     SetPolicy(Policy),

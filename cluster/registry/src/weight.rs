@@ -38,6 +38,8 @@ const ENGINE: u64 = 2_048;
 const EVENT: u64 = 256;
 const OP: u64 = 256;
 const NODE: u64 = 1_024;
+/// An engine that is lost with its host.
+const LOST: u64 = 16;
 const VPN: u64 = 512;
 const TOMBSTONE: u64 = 192;
 const FOREIGN_PORT: u64 = 64;
@@ -195,7 +197,8 @@ impl Weigh for Node {
             DockerState::Unavailable(why) => text(why),
             DockerState::Unknown | DockerState::Available | DockerState::Stopping => 0,
         };
-        NODE + texts + maybe(info.docker_network.as_deref()) + vpns + docker
+        let lost = self.unavailable.as_ref().map_or(0, |mark| LOST * mark.lost.len() as u64);
+        NODE + texts + maybe(info.docker_network.as_deref()) + vpns + docker + lost
     }
 }
 

@@ -91,7 +91,7 @@ pub(crate) struct ClusterNode {
     /// Since when it answers no member; null while it answers one, and once it counts as down.
     #[schema(format = DateTime)]
     unavailable_since: Option<String>,
-    /// The same for people, and what it means for its engines.
+    /// The same for people, and what it means for its engines; also when it answers again, until they do.
     unavailable: Option<String>,
     /// Names of members that have contact with it while the leader has none: the network between the two is broken. Its engines and
     /// streams stay as they are meanwhile.
@@ -208,7 +208,7 @@ pub(crate) fn node(
     let unavailable = record.and_then(|record| record.unavailable.as_ref());
     ClusterNode {
         passed_over: candidates.obstacle(member.id).map(PassedOver::from),
-        unavailable_since: unavailable.map(|known| iso(shown(known.since_ms))),
+        unavailable_since: unavailable.filter(|known| !known.is_back).map(|known| iso(shown(known.since_ms))),
         unavailable: lost_hosts::describe(state, member.id),
         answers_others: answered.into_iter().map(|id| state.node_name(id)).collect(),
         down_since: record.and_then(|record| record.down_since_ms).map(|at| iso(shown(at))),

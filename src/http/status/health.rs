@@ -209,7 +209,7 @@ struct HealthStatus {
     healthy_engines: usize,
     /// Engines without a probe count in neither, nor those that are lost with their host.
     unhealthy_engines: usize,
-    /// Engines in whose place others are wanted, and why.
+    /// Engines that should not serve clients, and why. Others take their place, unless nobody uses them and `AUTO_DELETE` is on.
     marked_for_replacement: Vec<MarkedEngine>,
     /// The engines of each host, and whether it is suspected instead of them.
     hosts: Vec<HostHealth>,

@@ -1,6 +1,7 @@
 //! The agent's calls to engines: probes, figures of streams, stops. The engine is a small HTTP server
 //! on the port that the engine's record leases; the registry is a real one.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -154,6 +155,30 @@ async fn health_follows_the_answers_and_only_flips_are_written() {
         stage.script(STATUS, 200, ALIVE);
         stage.health(Health::Healthy).await;
     }
+}
+
+#[tokio::test]
+async fn an_engine_that_is_lost_with_its_host_is_given_back_by_an_answer_and_not_by_what_is_known_of_it() {
+    let stage = Stage::new().await;
+    stage.node.write(Command::RaiseLevel(Level::CURRENT)).await;
+    stage.script(STATUS, 200, ALIVE);
+    stage.health(Health::Healthy).await;
+    let (node, engine) = (stage.node.id(), stage.engine.id);
+    let lost = || Command::NodeUnavailable { node, answering: Some(BTreeSet::new()), is_back: false };
+    let is_lost = |state: &acefleet_registry::State| state.engine(engine).is_some_and(|e| state.is_lost(e));
+    // It was healthy, and is.
+    stage.node.write(lost()).await;
+    stage.node.wait("it to be given back", |state| (!is_lost(state)).then_some(())).await;
+    // It was healthy, and nobody knows whether it is.
+    stage.script(STATUS, HANGS, "");
+    stage.asked_more(STATUS, 1).await;
+    stage.node.write(lost()).await;
+    stage.asked_more(STATUS, 2).await;
+    assert!(is_lost(&stage.node.cluster.view().state));
+    stage.health(Health::Unhealthy).await;
+    assert!(is_lost(&stage.node.cluster.view().state));
+    stage.script(STATUS, 200, ALIVE);
+    stage.node.wait("it to be given back", |state| (!is_lost(state)).then_some(())).await;
 }
 
 #[tokio::test]

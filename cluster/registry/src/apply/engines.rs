@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::apply::{failures, note, refused, streams};
+use crate::apply::{failures, lost_hosts, note, refused, streams};
 use crate::command::{Adopt, RefusalCode, Reply, StopWhen, Taken};
 use crate::level::Level;
 use crate::records::cause::Cause;
@@ -204,6 +204,9 @@ pub(super) fn health(state: &mut State, id: EngineId, health: Health, fault: Opt
         engine.failing = (health == Health::Unhealthy).then(failing);
     }
     let engine = state.put_engine(engine);
+    if health == Health::Healthy {
+        lost_hosts::answers(state, &engine);
+    }
     if answers_first {
         unlist_replaced(state, &engine);
     }
@@ -294,6 +297,8 @@ pub(super) fn gone(state: &mut State, id: EngineId, cause: &Cause, told: Option<
     let Some(engine) = state.engine(id).filter(|e| e.phase.is_live()).cloned() else {
         return refused(RefusalCode::NotFound, format!("engine {id} is not live"));
     };
+    // It ended with its host, which is nobody's fault, and others have taken its place.
+    let cause = if state.is_lost(&engine) { &Cause::HostSilent } else { cause };
     // Once, nobody told.
     let told = told.filter(|_| state.level() >= Level::COUNTS_YOUNG_ENDS).map(clipped);
     let text = told.as_deref().unwrap_or("the container is gone");

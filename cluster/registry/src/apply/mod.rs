@@ -61,8 +61,8 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
         Command::NodeUp(info) => nodes::up(state, info),
         Command::NodeDocker { node, docker } => nodes::docker(state, *node, docker),
         Command::NodeAvailability { node, availability } => nodes::availability(state, *node, *availability),
-        Command::NodeUnavailable { node, answering } => {
-            lost_hosts::unavailable(state, *node, answering.as_ref())
+        Command::NodeUnavailable { node, answering, is_back } => {
+            lost_hosts::unavailable(state, *node, answering.as_ref(), *is_back)
         }
         Command::NodeDown { node, down } => nodes::down(state, *node, *down),
         Command::NodeRemoved { node } => nodes::removed(state, *node),

@@ -14,6 +14,7 @@ use crate::records::event::EventType;
 use crate::records::ids::{EngineId, NodeId};
 use crate::records::lack::{Lack, clipped};
 use crate::records::node::{Availability, DockerState, Node, NodeInfo, Wanted};
+use crate::rules::lost_hosts;
 use crate::state::State;
 
 pub(super) fn up(state: &mut State, info: &NodeInfo) -> Reply {
@@ -104,8 +105,10 @@ pub(super) fn down(state: &mut State, id: NodeId, down: bool) -> Reply {
     };
     note(state, EventType::System, category, message, None, None);
     let down_since_ms = down.then_some(state.tables.clock_ms);
-    // What is down is lost with all its engines, and what is back answers.
-    state.put_node(Node { down_since_ms, unavailable: None, ..(*node).clone() });
+    // What is down is lost with all its engines. When it is back, nobody knows yet which of them are.
+    let knows_lost = !down && state.level() >= Level::GIVES_UP_LOST_ENGINES;
+    let unavailable = if knows_lost { lost_hosts::back_from_down(state, &node) } else { None };
+    state.put_node(Node { down_since_ms, unavailable, ..(*node).clone() });
     let own: Vec<EngineId> = state.live_engines().filter(|e| e.node == id).map(|e| e.id).collect();
     for engine in own {
         if down {

@@ -33,7 +33,8 @@ pub(super) fn home(state: &State, lost: EngineId) -> Option<NodeId> {
 
 /// True for a running engine that fails its health checks and is wanted. One whose start has failed would do so again.
 fn is_sick(state: &State, engine: &Engine, now_ms: Elapsed) -> bool {
-    let fails = engine.failing.is_some() && engine.phase.is_live();
+    // In the place of one that is lost others were started already.
+    let fails = engine.failing.is_some() && engine.phase.is_live() && !state.is_lost(engine);
     fails && !failing::failed_to_start(state, engine) && is_wanted(state, engine, now_ms)
 }
 

@@ -21,7 +21,9 @@ pub(super) struct Suspected {
 
 impl Suspected {
     pub(super) fn of(state: &State, now_ms: Elapsed) -> Self {
-        let suspects: Vec<&Arc<Engine>> = state.live_engines().filter(|e| is_suspect(state, e)).collect();
+        // Others took the place of those that are lost when that was seen.
+        let is_waiting = |e: &&Arc<Engine>| is_suspect(state, e) && !state.is_lost(e);
+        let suspects: Vec<&Arc<Engine>> = state.live_engines().filter(is_waiting).collect();
         let mut may_be_next = BTreeMap::new();
         for engine in &suspects {
             may_be_next.entry(engine.node).or_insert_with(|| is_turn(state, engine.node, now_ms));

@@ -91,13 +91,17 @@ impl Wanted {
     }
 }
 
-/// A host that answers no member, but for its engines that answer.
+/// A host that answers no member, or did until lately, with what is lost of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unavailable {
     /// The moment of the verdict.
     pub since_ms: Elapsed,
-    /// Engines that answer another host all the same: they stay as they are. The others are lost until their host answers.
-    pub answering: BTreeSet<EngineId>,
+    /// Engines that do not answer another host either. Each is lost until it answers: that its host does proves nothing of it.
+    #[serde(default)]
+    pub lost: BTreeSet<EngineId>,
+    /// The host answers again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_back: bool,
 }
 
 /// A member's record.
@@ -122,7 +126,7 @@ pub struct Node {
     pub docker_since_ms: Option<Elapsed>,
     /// When the record was first written.
     pub joined_at_ms: Elapsed,
-    /// Set while it is unavailable: it answers no member.
+    /// Set while it is unavailable, as it answers no member, and after that until no engine of it is lost any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unavailable: Option<Unavailable>,
     /// The moment of the verdict that it is down, until it answers again: its engines are lost to clients and do not count.

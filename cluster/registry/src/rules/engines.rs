@@ -53,7 +53,7 @@ pub enum Unlisted {
     NotAnEngine,
     /// The leader counts its host as down.
     HostDown,
-    /// Its host answers no member, and the engine no other host.
+    /// Its host answers no member, or did until lately, and the engine has answered nobody since.
     HostUnavailable,
     /// An operator drains its host.
     HostDraining,
@@ -79,7 +79,7 @@ impl fmt::Display for Unlisted {
         match self {
             Self::NotAnEngine => f.write_str("it is a container of another kind"),
             Self::HostDown => f.write_str("its host is down"),
-            Self::HostUnavailable => f.write_str("its host is unavailable, and it does not answer"),
+            Self::HostUnavailable => f.write_str("its host is unavailable, or was, and it does not answer"),
             Self::HostDraining => f.write_str("its host is draining"),
             Self::TakenOff { cause, may_stay: true } => {
                 write!(f, "it was not needed ({cause}); it is listed again when it is")
@@ -106,6 +106,8 @@ pub enum Keeps {
     Listed,
     /// Clients do not get it any more.
     Unlisted,
+    /// It is lost with its host, and stays until it answers.
+    HostAway,
     /// Nothing is wrong with its network.
     Network,
     /// Another engine of its VPN is replaced before it.
@@ -148,6 +150,7 @@ impl fmt::Display for Keeps {
             Self::Stopping => f.write_str("it is stopping"),
             Self::Listed => f.write_str("clients get it"),
             Self::Unlisted => f.write_str("it is off the list already"),
+            Self::HostAway => f.write_str("its host is away, or was, and it has not answered since"),
             Self::OtherFirst(id) => write!(f, "engine {id} of its VPN is replaced before it"),
             Self::Network => f.write_str("nothing is wrong with its network"),
             Self::Streams(1) => f.write_str("a stream runs on it"),
@@ -332,7 +335,9 @@ pub fn keeps_running(state: &State, engine: &Engine, now_ms: Elapsed) -> Option<
     if state.drain_is_over(engine.node, now_ms) {
         return None;
     }
-    let Some(until) = listed_until_ms(state, engine) else { return Some(Keeps::Listed) };
+    let Some(until) = listed_until_ms(state, engine) else {
+        return Some(if is_away(state, engine) { Keeps::HostAway } else { Keeps::Listed });
+    };
     // Another engine can only be had in the place of one that clients could not use anyway.
     let makes_room = engine.failing.is_some() && state.lacks_room();
     let stays_ms = if makes_room { TOGETHER_WITHIN_MS } else { COMES_WITHIN_MS };
@@ -341,7 +346,13 @@ pub fn keeps_running(state: &State, engine: &Engine, now_ms: Elapsed) -> Option<
     in_use(state, engine, now_ms).or(coming)
 }
 
-/// Until when an engine was listed; `None` while it still is.
+/// True for an engine that clients do not get because of its host, and that nothing else is wrong with.
+fn is_away(state: &State, engine: &Engine) -> bool {
+    let knows_lost = state.level() >= Level::GIVES_UP_LOST_ENGINES;
+    knows_lost && (state.is_lost(engine) || state.is_down(engine.node))
+}
+
+/// Until when an engine was listed; `None` while it still is, or is off the list for its host alone.
 fn listed_until_ms(state: &State, engine: &Engine) -> Option<Elapsed> {
     let drain = state.node(engine.node).filter(|node| state.is_draining(node.info.id));
     let drain_since_ms = drain.map(|node| node.availability_since_ms);
@@ -478,6 +489,7 @@ impl State {
 
     /// True if a client could use this engine now.
     pub(crate) fn is_of_use(&self, engine: &Engine) -> bool {
-        !self.is_draining(engine.node) && self.has_network(engine) && engine.health != Health::Unhealthy
+        let is_sound = self.has_network(engine) && engine.health != Health::Unhealthy;
+        is_sound && !self.is_draining(engine.node) && !self.is_lost(engine)
     }
 }

@@ -240,7 +240,7 @@ fn start_obstacle(state: &State, node: &Node, demand: &Demand<'_>) -> Option<Obs
     let id = node.info.id;
     let of_state = match (&node.docker, node.availability) {
         _ if state.is_down(id) => Some(Obstacle::Down),
-        _ if node.unavailable.is_some() => Some(Obstacle::Unavailable),
+        _ if state.is_unavailable(id) => Some(Obstacle::Unavailable),
         (_, Availability::Cordoned) => Some(Obstacle::Cordoned),
         (_, Availability::Draining { .. }) => Some(Obstacle::Draining),
         (DockerState::Unavailable(why), _) => Some(Obstacle::Docker(why.clone())),

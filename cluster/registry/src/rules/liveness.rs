@@ -43,7 +43,7 @@ pub struct Row {
 }
 
 /// Every silence, by its length.
-pub const TABLE: [Row; 11] = [
+pub const TABLE: [Row; 12] = [
     Row {
         who: "a member, to the leader",
         length: "the shortest and the longest election timeout together (0.6 s)",
@@ -57,6 +57,12 @@ pub const TABLE: [Row; 11] = [
         why: "clients remember what the status says for longer than a moment",
     },
     Row {
+        who: "all members, to a leader that has just begun to watch",
+        length: "1 s",
+        consequence: "it judges nobody before that",
+        why: "it may have been paused, and nobody could answer it",
+    },
+    Row {
         who: "every leader, to a node",
         length: "2 s",
         consequence: "the node answers `no_leader`, and puts events into its outbox",
@@ -65,7 +71,7 @@ pub const TABLE: [Row; 11] = [
     Row {
         who: "a node, to another",
         length: "3 s without a report",
-        consequence: "suspect: its engines are listed behind all others, and the leader asks them; one that does not answer is shown as `unknown`",
+        consequence: "suspect: its engines are listed behind all others, and every other node asks them; one that does not answer is shown as `unknown`",
         why: "reports come once a second, and one may be late",
     },
     Row {
@@ -89,7 +95,7 @@ pub const TABLE: [Row; 11] = [
     Row {
         who: "a member, to all members",
         length: "6 s, in which there was a leader",
-        consequence: "unavailable: its engines that do not answer the leader are not listed, count in no floor, and others take their place",
+        consequence: "unavailable: its engines that do not answer the leader either are not listed until they answer, count in no floor, and others take their place",
         why: "a network that fails for 5 s starts nothing",
     },
     Row {
@@ -174,6 +180,7 @@ mod tests {
             SUSPECT_AFTER,
             UNAVAILABLE_AFTER,
             ANNOUNCED,
+            FRESH,
             SETTLE,
             STEADY,
             TOLD_CONTACT,

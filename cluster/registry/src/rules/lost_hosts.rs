@@ -1,5 +1,6 @@
 //! What a host is that falls silent, and which of its engines are lost with it. Three lengths of silence have three consequences:
-//! its engines are asked by another host, those that do not answer are given up, and its streams end.
+//! its engines are asked by another host, those that do not answer are given up, and its streams end. What is lost comes back when it
+//! answers, and not with its host: a node may be up for a while before its engines are, or without them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,16 +8,25 @@ use std::time::Duration;
 
 use crate::records::engine::Engine;
 use crate::records::ids::{EngineId, NodeId};
-use crate::records::node::{DockerState, Node};
+use crate::records::node::{DockerState, Node, Unavailable};
 use crate::rules::liveness::{ANNOUNCED, Contact, TOLD_CONTACT, UNAVAILABLE_AFTER};
 use crate::state::State;
 
-/// Tries in a row without an answer after which an engine of a silent host does not answer. One may be lost on the way.
+/// Tries in a row after which an engine of a silent host counts as one that does not answer, or answers again. One may be lost on the way,
+/// and one that answers now and then is of no use.
 pub const TRIES: u32 = 2;
 
-/// How often engines of silent hosts have not answered another host, in a row: 0 for one that has just answered. One that is missing
-/// has not been asked yet.
-pub type Tries = BTreeMap<EngineId, u32>;
+/// What asking an engine has come to, so many times in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tried {
+    /// It answered.
+    Answered(u32),
+    /// It did not.
+    Failed(u32),
+}
+
+/// What asking the engines of silent hosts has come to on this node. One that is missing has not been asked yet.
+pub type Tries = BTreeMap<EngineId, Tried>;
 
 /// What a host is to the leader.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,20 +88,20 @@ pub fn standing(
     }
 }
 
-/// Engines of a silent host that another host asks.
+/// Engines of a host that another host asks, while it is silent or some of them are lost.
 pub fn asked(state: &State, node: NodeId) -> impl Iterator<Item = &Arc<Engine>> {
     state.published_engines().filter(move |engine| engine.node == node)
 }
 
-/// Those of them that answer; none while that is not known. Of an unavailable host it is known: what changes needs proof.
+/// Those of a silent host that answer; none while that is not known. Of an unavailable host it is known: what changes needs proof.
 fn answering(state: &State, node: &Node, tries: &Tries) -> Option<BTreeSet<EngineId>> {
     let mut answering = BTreeSet::new();
     for engine in asked(state, node.info.id) {
         let answers = match (tries.get(&engine.id), &node.unavailable) {
-            (Some(0), _) => true,
-            (Some(TRIES..), _) => false,
-            (None | Some(_), Some(known)) => known.answering.contains(&engine.id),
-            (None | Some(_), None) => return None,
+            (Some(Tried::Failed(TRIES..)), _) => false,
+            (Some(Tried::Answered(TRIES..)), _) | (Some(Tried::Answered(_)), None) => true,
+            (_, Some(known)) => !known.lost.contains(&engine.id),
+            (_, None) => return None,
         };
         if answers {
             answering.insert(engine.id);
@@ -100,23 +110,120 @@ fn answering(state: &State, node: &Node, tries: &Tries) -> Option<BTreeSet<Engin
     Some(answering)
 }
 
-/// Why a host is unavailable, and what that means for its engines, for people; `None` while it is not.
+/// Engines that are not lost, or have answered, of a host that answers again with some of its engines lost. One answer is enough: if more is
+/// wrong with them, their host says so.
+#[must_use]
+pub fn given_back(state: &State, node: &Node, tries: &Tries) -> BTreeSet<EngineId> {
+    let answers =
+        |engine: &Engine| matches!(tries.get(&engine.id), Some(Tried::Answered(_))) || !state.is_lost(engine);
+    asked(state, node.info.id).filter(|engine| answers(engine)).map(|engine| engine.id).collect()
+}
+
+/// What the mark of a host becomes when the leader finds that just these of its engines answer, or that it needs none any more.
+pub(crate) fn marked(
+    state: &State,
+    node: &Node,
+    answering: Option<&BTreeSet<EngineId>>,
+    is_back: bool,
+) -> Option<Unavailable> {
+    let (answering, known) = (answering?, node.unavailable.as_ref());
+    let silent = asked(state, node.info.id).map(|engine| engine.id).filter(|id| !answering.contains(id));
+    let (since_ms, lost) = match (known, is_back) {
+        // What has started since its return is not lost.
+        (Some(known), true) => (known.since_ms, silent.filter(|id| known.lost.contains(id)).collect()),
+        (None, true) => return None,
+        // It is a silence of its own.
+        (Some(known), false) if !known.is_back => (known.since_ms, silent.collect()),
+        (_, false) => (state.clock_ms(), silent.collect()),
+    };
+    Some(Unavailable { since_ms, lost, is_back })
+}
+
+/// The mark of a host that has been down since then, and answers: nobody has asked its engines meanwhile.
+pub(crate) fn back_from_down(state: &State, node: &Node) -> Option<Unavailable> {
+    let since_ms = node.down_since_ms?;
+    let own = state.live_engines().filter(|engine| engine.node == node.info.id && engine.is_published());
+    let lost: BTreeSet<EngineId> = own.map(|engine| engine.id).collect();
+    (!lost.is_empty()).then_some(Unavailable { since_ms, lost, is_back: true })
+}
+
+/// One thing that a verdict of the leader changes: a word for machines, and a sentence for people.
+pub type Change = (&'static str, String);
+
+/// What the leader's verdict on a host changes, see [`crate::Command::NodeUnavailable`].
+#[must_use]
+pub fn changes(
+    state: &State,
+    node: &Node,
+    answering: Option<&BTreeSet<EngineId>>,
+    is_back: bool,
+) -> Vec<Change> {
+    let (name, known) = (&node.info.name, node.unavailable.as_ref());
+    let now = marked(state, node, answering, is_back);
+    let own: BTreeSet<EngineId> = asked(state, node.info.id).map(|engine| engine.id).collect();
+    let lost = |mark: Option<&Unavailable>| mark.map_or_else(BTreeSet::new, |mark| &mark.lost & &own);
+    let (before, after) = (lost(known), lost(now.as_ref()));
+    let (left, all) = (after.len(), own.len());
+    match (known, &now) {
+        (Some(Unavailable { is_back: false, .. }), None) => {
+            vec![("node_available", format!("{name} answers again, and its engines count again"))]
+        }
+        (Some(Unavailable { is_back: false, .. }), Some(Unavailable { is_back: true, .. })) => {
+            let text = match left {
+                1 => format!("{name} answers again; one of its {all} engines has not answered yet"),
+                left => format!("{name} answers again; {left} of its {all} engines have not answered yet"),
+            };
+            vec![("node_available", text)]
+        }
+        (None | Some(Unavailable { is_back: true, .. }), Some(Unavailable { is_back: false, .. })) => {
+            let of_engines = match (left, all) {
+                (_, 0) => "it has no engines".to_owned(),
+                (0, _) => "its engines answer and stay listed".to_owned(),
+                (1, _) => format!("one of its {all} engines does not answer either, and is lost"),
+                (left, _) => format!("{left} of its {all} engines do not answer either, and are lost"),
+            };
+            let text = format!("{name} is unavailable: it answers no member; {of_engines}");
+            vec![("node_unavailable", text)]
+        }
+        _ => {
+            let lost = match after.difference(&before).count() {
+                0 => None,
+                1 => Some(format!("one more engine of {name} does not answer, and is lost")),
+                more => Some(format!("{more} more engines of {name} do not answer, and are lost")),
+            };
+            let back = match before.difference(&after).count() {
+                0 => None,
+                1 => Some(format!("one engine of {name} answers again")),
+                more => Some(format!("{more} engines of {name} answer again")),
+            };
+            let lost = lost.map(|text| ("engines_lost", text));
+            lost.into_iter().chain(back.map(|text| ("engines_back", text))).collect()
+        }
+    }
+}
+
+/// Why engines of a host may be lost, and which are, for people; `None` where none are.
 #[must_use]
 pub fn describe(state: &State, node: NodeId) -> Option<String> {
-    state.node(node)?.unavailable.as_ref()?;
+    let known = state.node(node)?.unavailable.as_ref()?;
     let all = asked(state, node).count();
     let lost = asked(state, node).filter(|engine| state.is_lost(engine)).count();
-    Some(format!(
-        "it answers no member; of its {all} engines {} answer and stay, and {lost} do not answer and are lost",
-        all - lost
-    ))
+    Some(match known.is_back {
+        true => format!("it answers again; {lost} of its {all} engines have not answered yet, and are lost"),
+        false if all == 0 => "it answers no member; it has no engines".to_owned(),
+        false => format!(
+            "it answers no member; of its {all} engines {} answer and stay, and {lost} do not answer and are lost",
+            all - lost
+        ),
+    })
 }
 
 impl State {
     /// True while a node that is not down yet answers no member.
     #[must_use]
     pub fn is_unavailable(&self, node: NodeId) -> bool {
-        self.node(node).is_some_and(|node| node.unavailable.is_some())
+        let mark = self.node(node).and_then(|node| node.unavailable.as_ref());
+        mark.is_some_and(|mark| !mark.is_back)
     }
 
     /// Published engines of which nothing is known that keeps streams from playing on them: they answer their probes, and are not lost.
@@ -125,10 +232,10 @@ impl State {
         self.published_engines().filter(|engine| engine.failing.is_none() && !self.is_lost(engine))
     }
 
-    /// True for an engine that does not answer, on a host that answers no member: others take its place until its host answers.
+    /// True for an engine that does not answer, on a host that answered no member: others take its place until it answers.
     #[must_use]
     pub fn is_lost(&self, engine: &Engine) -> bool {
-        let unavailable = self.node(engine.node).and_then(|node| node.unavailable.as_ref());
-        unavailable.is_some_and(|known| !known.answering.contains(&engine.id))
+        let mark = self.node(engine.node).and_then(|node| node.unavailable.as_ref());
+        mark.is_some_and(|mark| mark.lost.contains(&engine.id))
     }
 }

@@ -166,8 +166,9 @@ pub fn samples() -> Vec<Command> {
             unviewed: [9].into(),
         },
         Command::EngineGone { engine: id, cause: Cause::Exited, message: Some("exit code 1".to_owned()) },
-        Command::NodeUnavailable { node, answering: Some([id, EngineId(300)].into()) },
-        Command::NodeUnavailable { node, answering: None },
+        Command::NodeUnavailable { node, answering: Some([id, EngineId(300)].into()), is_back: false },
+        Command::NodeUnavailable { node, answering: None, is_back: false },
+        Command::NodeUnavailable { node, answering: Some([id].into()), is_back: true },
         Command::SetPolicy(Policy { spare_for_host: true, ..Policy::default() }),
         Command::VpnChanged { node, container: "gluetun".to_owned(), status: vpn_status(), renew: true },
     ]

@@ -8,6 +8,7 @@ use acefleet_registry::engine::EngineSpec;
 use acefleet_registry::plan::waits::Shortage;
 use acefleet_registry::plan::{Wait, Watch, next};
 use acefleet_registry::rules::hosts;
+use acefleet_registry::rules::lost_hosts::Tried;
 use acefleet_registry::{Command, Elapsed, EngineId, NodeId, OpId, Proposal, Reply, Reserve, State, apply};
 use proptest::prelude::*;
 
@@ -152,6 +153,11 @@ proptest! {
 
 }
 
+/// What asking an engine may come to.
+pub fn tried() -> impl Strategy<Value = Tried> {
+    prop_oneof![(1..4u32).prop_map(Tried::Answered), (1..4u32).prop_map(Tried::Failed)]
+}
+
 /// What a wait holds back, if it is a write that a refusal holds back.
 fn early(state: &State, answering: &BTreeSet<NodeId>, wait: &Wait) -> Option<Command> {
     let reserve = |spec: EngineSpec, replaces| {
@@ -182,7 +188,7 @@ proptest! {
         hosts in prop::collection::btree_set((1..=5u64).prop_map(NodeId), 0..=5),
         later_ms in prop_oneof![0..1_000u64, 20_000..400_000u64],
         silent_ms in prop_oneof![Just(1_000u64), Just(7_000u64)],
-        tries in prop::collection::btree_map((1..=12u64).prop_map(EngineId), 0..4u32, 0..12),
+        tries in prop::collection::btree_map((1..=12u64).prop_map(EngineId), tried(), 0..12),
     ) {
         let watch = |state: &State| {
             let mut watch = watch(state, &hosts);

@@ -66,7 +66,11 @@ fn the_fullest_host_can_be_lost() {
         world.run(stop);
     }
     assert_eq!((free_outside(&world, 1), free_outside(&world, 2)), (2, 2));
-    world.run(Command::NodeUnavailable { node: NodeId(2), answering: Some(BTreeSet::<EngineId>::new()) });
+    world.run(Command::NodeUnavailable {
+        node: NodeId(2),
+        answering: Some(BTreeSet::<EngineId>::new()),
+        is_back: false,
+    });
     assert_eq!(world.state.free_supply(), 2, "its two viewers find two others");
 }
 
@@ -107,15 +111,19 @@ fn a_host_that_is_lost_can_be_lost_no_more() {
     play(&mut world, 1, 1);
     play(&mut world, 2, 3);
     assert_eq!(world.state.free_missing(), 3);
-    world.run(Command::NodeUnavailable { node: NodeId(2), answering: Some(BTreeSet::<EngineId>::new()) });
+    world.run(Command::NodeUnavailable {
+        node: NodeId(2),
+        answering: Some(BTreeSet::<EngineId>::new()),
+        is_back: false,
+    });
     assert_eq!(world.state.free_missing(), 1);
     // Its node died, and its engines play on: they can still be lost.
     let playing =
         world.state.live_engines().filter(|engine| engine.node == NodeId(2)).map(|engine| engine.id);
     let answering = Some(playing.collect::<BTreeSet<EngineId>>());
-    world.run(Command::NodeUnavailable { node: NodeId(2), answering });
+    world.run(Command::NodeUnavailable { node: NodeId(2), answering, is_back: false });
     assert_eq!(world.state.free_missing(), 3);
-    world.run(Command::NodeUnavailable { node: NodeId(2), answering: None });
+    world.run(Command::NodeUnavailable { node: NodeId(2), answering: None, is_back: false });
     assert_eq!(world.state.free_missing(), 3);
     world.policy(|policy| policy.spare_for_host = false);
     assert_eq!(world.state.free_missing(), 0);

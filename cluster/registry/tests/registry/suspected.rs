@@ -6,6 +6,7 @@ use acefleet_registry::engine::{Health, Phase};
 use acefleet_registry::health::HealthFault;
 use acefleet_registry::plan::next;
 use acefleet_registry::rules::health::host_failure;
+use acefleet_registry::rules::lost_hosts::Tried;
 use acefleet_registry::{Command, EngineId, Level, NodeId, Reply};
 
 use crate::support::{self, World, gone};
@@ -114,7 +115,7 @@ fn engines_of_a_suspected_host_that_is_lost_are_replaced_at_once() {
     let seen = |world: &World| {
         let mut watch = support::watch(&world.state, &[NodeId(2), NodeId(3)].into());
         watch.contacts.get_mut(&NodeId(1)).expect("a member").silent_ms = 7_000;
-        watch.tries.extend(engines.iter().map(|id| (*id, 2)));
+        watch.tries.extend(engines.iter().map(|id| (*id, Tried::Failed(2))));
         next(&world.state, &watch, world.now).commands
     };
     let given_up = seen(&world);

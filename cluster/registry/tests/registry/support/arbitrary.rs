@@ -294,8 +294,8 @@ pub fn command() -> impl Strategy<Value = Command> {
             .prop_map(|(node, availability)| Command::NodeAvailability { node, availability }),
         1 => node_id().prop_map(|node| Command::NodeRemoved { node }),
         1 => (node_id(), node_id()).prop_map(|(old, new)| Command::NodeReplaced { old, new }),
-        3 => (node_id(), option::of(btree_set(engine_id(), 0..4)))
-            .prop_map(|(node, answering)| Command::NodeUnavailable { node, answering }),
+        4 => (node_id(), option::of(btree_set(engine_id(), 0..4)), any::<bool>())
+            .prop_map(|(node, answering, is_back)| Command::NodeUnavailable { node, answering, is_back }),
         2 => (node_id(), any::<bool>()).prop_map(|(node, down)| Command::NodeDown { node, down }),
         1 => node_id().prop_map(|survivor| {
             Command::Recovered { survivor, former_clusters: vec![format!("former-{survivor}")] }
