@@ -221,12 +221,15 @@ struct HealthStatus {
     failing: Vec<FailingStatus>,
 }
 
-/// (all, healthy, unhealthy) engines. Nobody knows the health of one that is lost: its host does not probe it any more.
+/// (all, healthy, unhealthy) engines, also those that clients do not get. Nobody knows the health of one that is lost: its host does not probe
+/// it any more.
 pub(crate) fn engine_counts(snapshot: &Snapshot) -> (usize, usize, usize) {
     let state = &snapshot.view.state;
-    let healthy = state.usable_engines().filter(|engine| engine.health == Health::Healthy).count();
-    let is_unhealthy = |engine: &&Arc<Engine>| engine.health == Health::Unhealthy && !state.is_lost(engine);
-    (state.published_engines().count(), healthy, state.published_engines().filter(is_unhealthy).count())
+    let count = |health| {
+        let is = |engine: &&Arc<Engine>| engine.health == health && !state.is_lost(engine);
+        state.published_engines().filter(is).count()
+    };
+    (state.published_engines().count(), count(Health::Healthy), count(Health::Unhealthy))
 }
 
 fn breaker(snapshot: &Snapshot, group: &Group, now_ms: Elapsed) -> BreakerStatus {

@@ -55,9 +55,10 @@ struct StatusStreams {
 
 #[derive(Serialize, ToSchema)]
 struct StatusCapacity {
-    /// Engines, without unhealthy ones and those that are lost with their host.
+    /// Engines that a client could get: those that are listed, have just started or were only not needed. Without those that are unhealthy, lost or replaced,
+    /// or on draining hosts or behind sick VPNs.
     total: usize,
-    /// Engines with at least one stream.
+    /// Those of them with at least one stream.
     used: usize,
     /// Engines without a stream that a client is on the way to.
     marked: usize,

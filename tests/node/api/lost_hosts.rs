@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use acefleet_registry::engine::Health;
-use acefleet_registry::node::DockerState;
+use acefleet_registry::node::{DockerState, Wanted};
 use acefleet_registry::{Command, Level};
 use serde_json::{Value, json};
 
@@ -64,4 +64,24 @@ async fn engines_that_are_lost_with_their_host_are_no_capacity_and_are_marked() 
     for bed in [a, c] {
         bed.stop().await;
     }
+}
+
+#[tokio::test]
+async fn engines_of_a_draining_host_are_no_capacity_and_healthy_all_the_same() {
+    let bed = Bed::with(&[("API_KEY", KEY), ("MIN_REPLICAS", "0")]).await;
+    let container = bed.engine(19_322).await;
+    let engine = bed.fleet.view().state.engine_by_container(&container).unwrap().id;
+    write(&bed, Command::EngineHealth { engine, health: Health::Healthy, fault: None }).await;
+    bed.post("/events/stream_started", &started("k", "s", 19_322)).await;
+    let capacity = async || {
+        let status = bed.get("/orchestrator/status").await.json();
+        (status["capacity"]["total"].clone(), status["capacity"]["used"].clone())
+    };
+    assert_eq!(capacity().await, (json!(1), json!(1)));
+    let node = bed.fleet.cluster().node_id();
+    write(&bed, Command::NodeAvailability { node, availability: Wanted::Draining { within_ms: None } }).await;
+    assert_eq!(bed.get("/engines").await.json(), json!([]));
+    assert_eq!(capacity().await, (json!(0), json!(0)), "no client gets it");
+    assert_eq!(bed.get("/health/status").await.json()["healthy_engines"], json!(1));
+    bed.stop().await;
 }

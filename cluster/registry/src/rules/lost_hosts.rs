@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::records::cause::Cause;
 use crate::records::engine::Engine;
 use crate::records::ids::{EngineId, NodeId};
 use crate::records::node::{DockerState, Node, Unavailable};
+use crate::rules::engines::{Unlisted, unlisted};
 use crate::rules::liveness::{ANNOUNCED, Contact, TOLD_CONTACT, UNAVAILABLE_AFTER};
 use crate::state::State;
 
@@ -226,10 +228,23 @@ impl State {
         mark.is_some_and(|mark| !mark.is_back)
     }
 
-    /// Published engines of which nothing is known that keeps streams from playing on them: they answer their probes, and are not lost.
-    /// These are the capacity of the cluster.
+    /// Published engines that a client could get, or whose clients could stay: they are listed and answer their probes, have just started, or
+    /// are off the list only because they were not needed. These are the capacity of the cluster.
     pub fn usable_engines(&self) -> impl Iterator<Item = &Arc<Engine>> {
-        self.published_engines().filter(|engine| engine.failing.is_none() && !self.is_lost(engine))
+        self.published_engines().filter(|engine| self.is_usable(engine))
+    }
+
+    fn is_usable(&self, engine: &Engine) -> bool {
+        engine.failing.is_none()
+            && match unlisted(self, engine) {
+                // A call may be given one that has just started.
+                None | Some(Unlisted::NotAnswered) => true,
+                // Another one has taken the place of one that was unhealthy, also if it answers again.
+                Some(Unlisted::TakenOff { cause, may_stay: true }) => {
+                    cause != Cause::Unhealthy && self.is_of_use(engine)
+                }
+                Some(_) => false,
+            }
     }
 
     /// True for an engine that does not answer, on a host that answered no member: others take its place until it answers.

@@ -7,7 +7,7 @@ use acefleet_registry::cause::Cause;
 use acefleet_registry::command::StopWhen;
 use acefleet_registry::engine::Health;
 use acefleet_registry::health::HealthFault;
-use acefleet_registry::node::DockerState;
+use acefleet_registry::node::{DockerState, Wanted};
 use acefleet_registry::plan::{Plan, Wait, next};
 use acefleet_registry::rules::engines::{Keeps, Unlisted, keeps_listed, unlisted};
 use acefleet_registry::rules::hosts::{Demand, Observations, Obstacle, candidates};
@@ -424,6 +424,26 @@ fn a_host_without_engines_is_unavailable_without_a_word_of_them() {
         format!("{} is unavailable: it answers no member; it has no engines", world.state.node_name(LOST));
     assert_eq!(noted(&world, before), [("node_unavailable".to_owned(), text)]);
     assert_eq!(settle(&mut world, &seen(0)), [WHOLE]);
+}
+
+#[test]
+fn capacity_is_what_a_client_could_get() {
+    let (mut world, engines) = world();
+    let others: Vec<EngineId> = listed(&world).into_iter().filter(|id| !engines.contains(id)).collect();
+    let usable =
+        |world: &World| -> BTreeSet<EngineId> { world.state.usable_engines().map(|e| e.id).collect() };
+    world.policy(|policy| policy.min_replicas = 1);
+    let stop = |engine, cause| Command::EngineStop { engine, cause, when: StopWhen::IdleFor(0) };
+    world.wait_ms(100_000);
+    world.run(stop(others[0], Cause::Idle));
+    assert!(!listed(&world).contains(&others[0]));
+    assert!(usable(&world).contains(&others[0]), "a call gets it at once");
+    world.run(stop(others[1], Cause::Unhealthy));
+    assert!(!usable(&world).contains(&others[1]), "another one has taken its place");
+    let availability = Wanted::Draining { within_ms: None };
+    world.run(Command::NodeAvailability { node: LOST, availability });
+    assert_eq!(usable(&world).len(), 3, "a draining host takes no streams");
+    assert!(engines.iter().all(|id| !usable(&world).contains(id)));
 }
 
 #[test]
