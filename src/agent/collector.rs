@@ -27,6 +27,7 @@ use crate::agent::context::{Context, Work};
 use crate::agent::contradicted::Contradicted;
 use crate::agent::fetch::{self, FetchError};
 use crate::agent::lock::unpoisoned;
+use crate::agent::own_lack::OwnLack;
 use crate::agent::resume;
 use crate::agent::samples::{self, Answer};
 use crate::agent::silence::{self, Silences};
@@ -65,6 +66,8 @@ enum Unread {
     Form(&'static str),
     /// The engine hangs and was not asked.
     Hung,
+    /// This node lacks something, and the engine was not asked.
+    Own(OwnLack, FetchError),
 }
 
 /// Polls for ever.
@@ -135,6 +138,11 @@ impl Collector {
         let (mut playing, mut found) = (BTreeSet::new(), BTreeSet::new());
         for (stream, answer) in answers {
             let now = Instant::now();
+            if let Err(Unread::Own(lack, error)) = &answer {
+                self.ctx.lacks.note(*lack, "engines about their streams", error);
+                self.ctx.report.collector_failed();
+                continue;
+            }
             match &answer {
                 Ok(answer) if answer.plays() => {
                     if let Some(engine) = stream.engine {
@@ -226,7 +234,7 @@ impl Collector {
         let error: &dyn std::fmt::Display = match error {
             // Engines answer like this while they boot or are overloaded; the poll itself worked.
             Unread::Fetch(FetchError::Status(_)) | Unread::Hung => return,
-            Unread::Fetch(error) => error,
+            Unread::Fetch(error) | Unread::Own(_, error) => error,
             Unread::Form(why) => why,
         };
         tracing::debug!(stream = &**id, %error, "a poll of a stream failed");
@@ -366,6 +374,9 @@ async fn poll(
     match fetch::json(client, url, LIMIT).await {
         Ok(value) => samples::read(&value, ctx.cluster.wall_now()).map_err(Unread::Form),
         Err(error) => {
+            if let Some(lack) = error.own_lack() {
+                return Err(Unread::Own(lack, error));
+            }
             if matches!(error, FetchError::NoAnswer(_)) {
                 unanswered.fetch_add(1, Ordering::Relaxed);
             }

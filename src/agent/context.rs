@@ -17,6 +17,7 @@ use crate::agent::clients;
 use crate::agent::docker_state::Docker;
 use crate::agent::last_words::LastWords;
 use crate::agent::lock::unpoisoned;
+use crate::agent::own_lack::Lacks;
 use crate::agent::pace::Pace;
 use crate::agent::plan::Busy;
 use crate::agent::pull::Pulls;
@@ -49,6 +50,8 @@ pub(super) struct Context {
     pub last_words: Arc<LastWords>,
     pub report: Arc<LocalReport>,
     pub signs: Signs,
+    /// What this node itself lacked when calls failed.
+    pub lacks: Lacks,
     pub pace: Pace,
     pub pulls: Pulls,
     /// Who is connected to own engines.

@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde_json::Value;
 use url::Url;
 
+use crate::agent::own_lack::OwnLack;
+
 /// Longest answer that is read; those of engines are small.
 const MAX_BODY: usize = 256 * 1024;
 
@@ -26,6 +28,16 @@ pub(super) enum FetchError {
     /// The body is not JSON.
     #[error("the answer is not JSON: {0}")]
     NotJson(#[from] serde_json::Error),
+}
+
+impl FetchError {
+    /// What this node lacked for the call, if it failed for that: the engine was not asked.
+    pub(super) fn own_lack(&self) -> Option<OwnLack> {
+        match self {
+            Self::NoAnswer(error) => OwnLack::of(error),
+            Self::Nowhere | Self::Status(_) | Self::TooLong | Self::NotJson(_) => None,
+        }
+    }
 }
 
 /// The client for all calls to engines.

@@ -14,6 +14,7 @@
 //! - [`address`], [`engine_network`], `fetch`: calls to own engines; `shown`: where clients reach them
 //! - `silent_hosts`: whether engines of other hosts answer that are silent
 //! - [`left_behind`]: engines of an earlier life of this host
+//! - `own_lack`: failed calls that say nothing about whom this node called
 //! - `inspect`: questions of the API; `stopping`: what an agent does before its node stops
 //! - [`vpn`]: VPN containers and the engines in their network
 //! - `handle`: answers the rest of the node
@@ -46,6 +47,7 @@ pub mod left_behind;
 mod legible;
 mod lock;
 mod observe;
+mod own_lack;
 mod pace;
 pub mod plan;
 mod probe;
@@ -166,6 +168,7 @@ async fn formed(
         clients: std::sync::Mutex::new(clients::Clients::new(deps.config.use_after)),
         playing: std::sync::Mutex::default(),
         recheck,
+        lacks: own_lack::Lacks::default(),
         relist: Notify::new(),
         replan: Notify::new(),
         busy: std::sync::Mutex::default(),

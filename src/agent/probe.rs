@@ -3,7 +3,8 @@
 //!
 //! - An engine that starts is asked every [`STARTING`], a healthy one once an interval, one whose last probe failed every [`SUSPECT`].
 //! - A probe without an answer fails after [`LIMIT`]. It goes on beyond that, because a late answer is a sign of life.
-//! - A node that was stopped or starved itself does not blame its engines: what it noticed too late does not count.
+//! - A node that was stopped or starved itself does not blame its engines: what it noticed too late, or what failed for want of
+//!   something here, does not count.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -281,10 +282,13 @@ impl Prober {
             Some(Ok(())) => Seen::Late,
             // It counted as failed when its time was over, or this node looks at it too late.
             Some(Err(_)) if counted || noticed_late(begun, now) => return,
-            Some(Err(failed)) => {
-                watched.tried = failed.tried;
-                Seen::Failure(failed.fault)
-            }
+            Some(Err(failed)) => match failed.fault {
+                Ok(fault) => {
+                    watched.tried = failed.tried;
+                    Seen::Failure(fault)
+                }
+                Err(lack) => return self.ctx.lacks.note(lack, "engines", &failed.tried),
+            },
         };
         let answered = matches!(seen, Seen::Answer | Seen::Late);
         if answered {

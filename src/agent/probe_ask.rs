@@ -13,6 +13,7 @@ use crate::agent::address;
 use crate::agent::context::Context;
 use crate::agent::fetch::{self, FetchError};
 use crate::agent::legible::shortened;
+use crate::agent::own_lack::OwnLack;
 
 /// Time for one answer, whoever asks: a later one is too late for clients.
 pub(super) const LIMIT: Duration = Duration::from_millis(1_500);
@@ -32,8 +33,8 @@ pub(super) type Version = (Option<String>, Option<String>);
 /// Why a probe brought no usable answer.
 #[derive(Debug)]
 pub(super) struct Failed {
-    /// What is wrong with the engine.
-    pub fault: HealthFault,
+    /// What is wrong with the engine, or what this node lacked to ask it.
+    pub fault: Result<HealthFault, OwnLack>,
     /// Each address that did not answer, with the error.
     pub tried: String,
 }
@@ -55,14 +56,28 @@ pub(super) async fn ask(ctx: &Context, client: &reqwest::Client, engine: &Engine
                 let fault = fault(&error);
                 let tried = format!("{base}: {}", anyhow::Error::from(error).root_cause());
                 failed = Some(match failed {
-                    // What the address that answered last shows counts.
-                    Some(first) => Failed { tried: format!("{}; {tried}", first.tried), ..first },
+                    Some(first) => {
+                        let tried = format!("{}; {tried}", first.tried);
+                        Failed { fault: of_both(first.fault, fault), tried }
+                    }
                     None => Failed { fault, tried },
                 });
             }
         }
     }
-    Err(failed.unwrap_or(Failed { fault: HealthFault::NotConnected, tried: "it has no address".to_owned() }))
+    let nowhere = || Failed { fault: Ok(HealthFault::NotConnected), tried: "it has no address".to_owned() };
+    Err(failed.unwrap_or_else(nowhere))
+}
+
+/// What the address that answered last shows counts, unless this node could not ask properly at another one.
+fn of_both(
+    first: Result<HealthFault, OwnLack>,
+    other: Result<HealthFault, OwnLack>,
+) -> Result<HealthFault, OwnLack> {
+    match other {
+        Err(lack) if lack.is_general() => other,
+        _ => first,
+    }
 }
 
 /// Asks for the status of an engine at this address.
@@ -94,9 +109,22 @@ pub(super) enum NoStatus {
     Form,
 }
 
-/// What is wrong with an engine that gave this instead of an answer.
-fn fault(error: &NoStatus) -> HealthFault {
-    match error {
+impl NoStatus {
+    /// What this node lacked for the question, if it failed for that.
+    pub(super) fn own_lack(&self) -> Option<OwnLack> {
+        match self {
+            Self::Fetch(error) => error.own_lack(),
+            Self::Refused(_) | Self::Form => None,
+        }
+    }
+}
+
+/// What is wrong with an engine that gave this instead of an answer, unless this node is at fault.
+fn fault(error: &NoStatus) -> Result<HealthFault, OwnLack> {
+    if let Some(lack) = error.own_lack() {
+        return Err(lack);
+    }
+    Ok(match error {
         NoStatus::Refused(_) | NoStatus::Fetch(FetchError::Status(_)) => HealthFault::ErrorStatus,
         NoStatus::Form | NoStatus::Fetch(FetchError::NotJson(_) | FetchError::TooLong) => {
             HealthFault::NotJson
@@ -107,7 +135,7 @@ fn fault(error: &NoStatus) -> HealthFault {
             Some(ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable) => HealthFault::NotConnected,
             _ => HealthFault::NoAnswer,
         },
-    }
+    })
 }
 
 fn io_kind(error: &reqwest::Error) -> Option<ErrorKind> {
@@ -143,16 +171,27 @@ mod tests {
         let url = |port: u16| format!("http://127.0.0.1:{port}/").parse().unwrap();
         let port = listener.local_addr().unwrap().port();
         let hung = status(&client, url(port), Duration::from_millis(100)).await.unwrap_err();
-        assert_eq!(fault(&hung), HealthFault::NoAnswer);
+        assert_eq!(fault(&hung), Ok(HealthFault::NoAnswer));
         drop(listener);
         let closed = status(&client, url(port), Duration::from_secs(5)).await.unwrap_err();
-        assert_eq!(fault(&closed), HealthFault::PortClosed);
+        assert_eq!(fault(&closed), Ok(HealthFault::PortClosed));
+    }
+
+    #[test]
+    fn what_this_node_lacks_at_one_address_says_nothing_of_an_engine_with_several() {
+        let (closed, hung) = (Ok(HealthFault::PortClosed), Ok(HealthFault::NoAnswer));
+        assert_eq!(of_both(closed, hung), closed, "the address that answered last counts");
+        assert_eq!(of_both(hung, Err(OwnLack::Handles)), Err(OwnLack::Handles));
+        assert_eq!(of_both(Err(OwnLack::Handles), hung), Err(OwnLack::Handles));
+        assert_eq!(of_both(closed, Err(OwnLack::Port)), closed, "a host without a way to the other address");
+        assert_eq!(of_both(Err(OwnLack::Port), closed), Err(OwnLack::Port));
     }
 
     #[test]
     fn only_a_result_without_an_error_is_a_status() {
-        let judged =
-            |answer: &str| check(&serde_json::from_str(answer).unwrap()).map_err(|error| fault(&error));
+        let judged = |answer: &str| {
+            check(&serde_json::from_str(answer).unwrap()).map_err(|error| fault(&error).unwrap())
+        };
         for sound in [
             r#"{"result":{"version":"3.1.74"},"error":null}"#,
             r#"{"result":{"version":{"platform":"linux","version":"3.2.3"},"loading":false}}"#,

@@ -36,11 +36,11 @@ type Targets = BTreeMap<EngineId, Option<Url>>;
 /// Runs for ever.
 pub(super) async fn run(ctx: Arc<Context>, client: reqwest::Client, soft: &SoftState) {
     let targets = || targets(&ctx.cluster.view().state, ctx.node, |id| ctx.cluster.silence(id));
-    keep_asking(targets, |engine, url| ask(&client, engine, url), soft).await;
+    keep_asking(targets, |engine, url| ask(&ctx, &client, engine, url), soft).await;
 }
 
 /// Asks each engine at its own pace, so that none waits for those of a host that is dead. Tells each result as it comes.
-async fn keep_asking<Answer: Future<Output = bool>>(
+async fn keep_asking<Answer: Future<Output = Option<bool>>>(
     targets: impl Fn() -> Targets,
     ask: impl Fn(EngineId, Url) -> Answer,
     soft: &SoftState,
@@ -119,11 +119,12 @@ impl Asked {
         due.into_iter().map(|(_, engine, url)| (engine, url.clone())).collect()
     }
 
-    /// Notes whether an engine answered the question that began then.
-    fn told(&mut self, engine: EngineId, begun: Instant, answers: bool) {
+    /// Notes whether an engine answered the question that began then, unless this node could not ask it.
+    fn told(&mut self, engine: EngineId, begun: Instant, answers: Option<bool>) {
         let Some(last) = self.0.get_mut(&engine) else { return };
         let Some(index) = last.open.iter().position(|at| *at == begun) else { return };
         last.open.swap_remove(index);
+        let Some(answers) = answers else { return };
         if !answers && last.answered.is_some_and(|answered| answered > begun) {
             return;
         }
@@ -145,12 +146,15 @@ impl Asked {
     }
 }
 
-async fn ask(client: &reqwest::Client, engine: EngineId, url: Url) -> bool {
-    let answer = probe_ask::status(client, url, LIMIT).await;
-    if let Err(error) = &answer {
-        tracing::debug!(%engine, %error, "an engine of a silent host does not answer");
+/// Whether an engine answers; none when this node cannot ask.
+async fn ask(ctx: &Context, client: &reqwest::Client, engine: EngineId, url: Url) -> Option<bool> {
+    let Err(error) = probe_ask::status(client, url, LIMIT).await else { return Some(true) };
+    if let Some(lack) = error.own_lack() {
+        ctx.lacks.note(lack, "engines of a silent host", &error);
+        return None;
     }
-    answer.is_ok()
+    tracing::debug!(%engine, %error, "an engine of a silent host does not answer");
+    Some(false)
 }
 
 /// The engines of other hosts that are silent, and those that are lost until they answer, though their host does. Those of one that has said

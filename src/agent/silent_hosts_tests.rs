@@ -27,20 +27,20 @@ fn ids(due: &[(EngineId, Url)]) -> Vec<u64> {
 #[derive(Default)]
 struct Fleet {
     targets: Mutex<Targets>,
-    asked: Mutex<BTreeMap<EngineId, VecDeque<oneshot::Sender<bool>>>>,
+    asked: Mutex<BTreeMap<EngineId, VecDeque<oneshot::Sender<Option<bool>>>>>,
 }
 
 impl Fleet {
-    fn ask(&self, engine: EngineId) -> impl Future<Output = bool> + use<> {
+    fn ask(&self, engine: EngineId) -> impl Future<Output = Option<bool>> + use<> {
         let (answer, answers) = oneshot::channel();
         let mut asked = unpoisoned(&self.asked);
         let of_engine = asked.entry(engine).or_default();
         of_engine.push_back(answer);
         assert!(of_engine.len() <= AT_ONCE_TO_ONE, "{engine} is asked too often at once");
-        async { answers.await.unwrap_or(false) }
+        async { answers.await.unwrap_or(Some(false)) }
     }
 
-    fn answer(&self, engine: EngineId, answers: bool) {
+    fn answer(&self, engine: EngineId, answers: Option<bool>) {
         let mut asked = unpoisoned(&self.asked);
         let oldest = asked.get_mut(&engine).and_then(VecDeque::pop_front).expect("it was asked");
         oldest.send(answers).expect("somebody waits");
@@ -75,16 +75,16 @@ async fn no_engine_waits_for_those_that_do_not_answer() {
         // Another host falls silent, while all of the first still hang.
         unpoisoned(&fleet.targets).extend(engines(200..202));
         fleet.are_asked(0..202).await;
-        fleet.answer(EngineId(201), true);
+        fleet.answer(EngineId(201), Some(true));
         until(&soft, 201, Some(Tried::Answered(1))).await;
-        fleet.answer(EngineId(7), false);
+        fleet.answer(EngineId(7), Some(false));
         until(&soft, 7, Some(Tried::Failed(1))).await;
         assert_eq!(soft.view().tries.len(), 2, "nothing is known of the others");
         fleet.are_asked(0..202).await;
-        fleet.answer(EngineId(7), false);
+        fleet.answer(EngineId(7), Some(false));
         until(&soft, 7, Some(Tried::Failed(2))).await;
         fleet.are_asked(0..202).await;
-        fleet.answer(EngineId(7), true);
+        fleet.answer(EngineId(7), Some(true));
         until(&soft, 7, Some(Tried::Answered(1))).await;
         // The first host answers again.
         *unpoisoned(&fleet.targets) = engines(200..202);
@@ -103,19 +103,23 @@ fn those_that_were_asked_longest_ago_come_first_and_none_at_once_again() {
     let all = engines(0..5);
     assert_eq!(ids(&asked.due(&all, 2, at(0))), [0, 1]);
     assert_eq!(ids(&asked.due(&all, 2, at(10))), [2, 3]);
-    asked.told(EngineId(0), at(0), true);
-    asked.told(EngineId(2), at(10), false);
+    asked.told(EngineId(0), at(0), Some(true));
+    asked.told(EngineId(2), at(10), Some(false));
     assert_eq!(ids(&asked.due(&all, 9, at(20))), [4], "the others were asked just now");
-    asked.told(EngineId(4), at(20), false);
+    asked.told(EngineId(4), at(20), Some(false));
     assert_eq!(ids(&asked.due(&all, 3, at(1_000))), [0, 1, 2], "the question to 1 is under way");
-    asked.told(EngineId(2), at(1_000), false);
+    asked.told(EngineId(2), at(1_000), Some(false));
     assert_eq!(ids(&asked.due(&all, 9, at(1_100))), [3, 4]);
     assert_eq!(ids(&asked.due(&all, 9, at(1_600))), [0, 2, 4], "two to 1 and to 3 are");
     let tries = [(0, Tried::Answered(1)), (2, Tried::Failed(2)), (4, Tried::Failed(1))];
     assert_eq!(asked.tries(), tries.map(|(id, tried)| (EngineId(id), tried)).into());
+    asked.told(EngineId(3), at(1_100), None);
+    asked.told(EngineId(2), at(1_600), None);
+    let same = tries.map(|(id, tried)| (EngineId(id), tried)).into();
+    assert_eq!(asked.tries(), same, "what this node cannot ask is no failure, nor an answer");
     asked.retain(&engines(0..1));
     assert_eq!(asked.tries().len(), 1);
-    asked.told(EngineId(4), at(1_100), true);
+    asked.told(EngineId(4), at(1_100), Some(true));
     assert_eq!(asked.tries().len(), 1, "an answer that comes too late is nobody's");
 }
 
@@ -127,12 +131,12 @@ fn a_question_that_fails_after_a_newer_one_was_answered_says_nothing() {
     for ms in [0, 500] {
         assert_eq!(ids(&asked.due(&one, 1, at(ms))), [7]);
     }
-    asked.told(id, at(500), true);
-    asked.told(id, at(0), false);
+    asked.told(id, at(500), Some(true));
+    asked.told(id, at(0), Some(false));
     assert_eq!(asked.tries()[&id], Tried::Answered(1));
     for ms in [1_000, 1_500, 2_000] {
         asked.due(&one, 1, at(ms));
-        asked.told(id, at(ms), true);
+        asked.told(id, at(ms), Some(true));
     }
     assert_eq!(asked.tries()[&id], Tried::Answered(TRIES), "more says nothing new");
 }

@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::agent::fetch::{self, FetchError};
 use crate::agent::legible::shortened;
+use crate::agent::own_lack::OwnLack;
 use crate::config::ControlAuth;
 
 /// Time for one answer.
@@ -32,6 +33,17 @@ pub(super) enum ControlAnswer<T> {
     None,
     /// The server did not answer. The last value may still be true.
     Unavailable(String),
+    /// This node could not ask; what it lacks, and what it tried.
+    NotAsked(OwnLack, String),
+}
+
+impl<T> ControlAnswer<T> {
+    fn failed(error: &FetchError) -> Self {
+        match error.own_lack() {
+            Some(lack) => Self::NotAsked(lack, error.to_string()),
+            None => Self::Unavailable(error.to_string()),
+        }
+    }
 }
 
 /// Asks one control server, wherever it is reached.
@@ -67,7 +79,7 @@ impl Control {
                 }
                 // The route is another one, or this one is closed to us.
                 Err(FetchError::Status(status @ (401 | 403 | 404 | 405))) => refusal = Some(status),
-                Err(error) => return ControlAnswer::Unavailable(error.to_string()),
+                Err(error) => return ControlAnswer::failed(&error),
             }
         }
         match refusal {
@@ -84,7 +96,7 @@ impl Control {
             Err(FetchError::Status(status @ (401 | 403))) => {
                 ControlAnswer::Unavailable(closed(status, ADDRESS_ROUTE))
             }
-            Err(error) => ControlAnswer::Unavailable(error.to_string()),
+            Err(error) => ControlAnswer::failed(&error),
         }
     }
 

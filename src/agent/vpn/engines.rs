@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::agent::address;
 use crate::agent::context::Context;
-use crate::agent::fetch;
+use crate::agent::fetch::{self, FetchError};
 use crate::agent::vpn::opinion::Answers;
 
 const CONNECTION: &str = "/server/api?api_version=3&method=get_network_connection_status";
@@ -19,35 +19,43 @@ const LIMIT: Duration = Duration::from_millis(600);
 /// Engines that are asked.
 const MOST: usize = 32;
 
-/// What the engines in the network of this VPN container say by the end of the time that they have.
-pub(super) async fn ask(ctx: &Context, client: &reqwest::Client, container: &str) -> Answers {
+/// What the engines in the network of this VPN container say by the end of the time that they have. Nothing when none is connected and
+/// this node could not ask all of them.
+pub(super) async fn ask(ctx: &Context, client: &reqwest::Client, container: &str) -> Option<Answers> {
     let deadline = Instant::now() + LIMIT;
     let view = ctx.cluster.view();
     let behind = view.state.engines_behind(ctx.node, container);
     let running = behind.filter(|engine| engine.is_published()).take(MOST);
     let mut asked: FuturesUnordered<_> = running.map(|engine| connected(ctx, client, engine)).collect();
-    let mut answers = Answers::default();
+    let (mut answers, mut is_whole) = (Answers::default(), true);
     while let Ok(Some((engine, connected))) = timeout_at(deadline, asked.next()).await {
         match connected {
-            Some(true) => {
+            Err(error) => {
+                if let Some(lack) = error.own_lack() {
+                    ctx.lacks.note(lack, "the engines behind a VPN", &error);
+                    is_whole = false;
+                }
+            }
+            Ok(Some(true)) => {
                 answers.connected += 1;
                 answers.witness.get_or_insert_with(|| engine.container_name.clone());
             }
-            Some(false) => answers.cut_off += 1,
-            None => {}
+            Ok(Some(false)) => answers.cut_off += 1,
+            Ok(None) => {}
         }
     }
-    answers
+    (is_whole || answers.connected > 0).then_some(answers)
 }
 
 async fn connected<'a>(
     ctx: &Context,
     client: &reqwest::Client,
     engine: &'a Engine,
-) -> (&'a Engine, Option<bool>) {
-    let Some(url) = address::rebase(&ctx.addresses.base(engine), CONNECTION) else { return (engine, None) };
-    let answer = fetch::json(client, url, LIMIT).await;
-    (engine, answer.ok().as_ref().and_then(is_connected))
+) -> (&'a Engine, Result<Option<bool>, FetchError>) {
+    let Some(url) = address::rebase(&ctx.addresses.base(engine), CONNECTION) else {
+        return (engine, Ok(None));
+    };
+    (engine, fetch::json(client, url, LIMIT).await.map(|answer| is_connected(&answer)))
 }
 
 /// Nothing for an answer that does not say so in the right words.

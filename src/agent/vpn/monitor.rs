@@ -9,6 +9,7 @@ use futures::future::join_all;
 use tokio::sync::watch;
 
 use crate::agent::context::Context;
+use crate::agent::own_lack::OwnLack;
 use crate::agent::runtime::{RuntimeError, VpnView};
 use crate::agent::vpn::announce::announce;
 use crate::agent::vpn::control::{Control, ControlAnswer};
@@ -154,7 +155,7 @@ impl Monitor {
         let is_due = self.opinion.is_due(&look, now);
         let asked = async {
             match is_due {
-                true => Some(engines::ask(&self.ctx, &self.client, &self.vpn.container).await),
+                true => engines::ask(&self.ctx, &self.client, &self.vpn.container).await,
                 false => None,
             }
         };
@@ -244,6 +245,7 @@ impl Monitor {
                 }
             }
             ControlAnswer::Unavailable(why) => complaint = Some(why),
+            ControlAnswer::NotAsked(lack, why) => return self.could_not_ask(lack, &why),
         }
         let is_known = self.asked_address.is_some_and(|asked| asked.elapsed() < ADDRESS_EVERY);
         if complaint.is_none() && (comes_up || !is_known) {
@@ -254,6 +256,7 @@ impl Monitor {
                 }
                 ControlAnswer::None => self.asked_address = Some(Instant::now()),
                 ControlAnswer::Unavailable(why) => complaint = Some(why),
+                ControlAnswer::NotAsked(lack, why) => return self.could_not_ask(lack, &why),
             }
         }
         // One warning per outage, which may last for days.
@@ -266,6 +269,10 @@ impl Monitor {
             );
         }
         self.complaint = complaint;
+    }
+
+    fn could_not_ask(&self, lack: OwnLack, why: &str) {
+        self.ctx.lacks.note(lack, "Gluetun's control server", &why);
     }
 
     /// Possible addresses of the control server: the container's own, and its published port.
