@@ -175,8 +175,11 @@ impl Watched {
         let is_alive = seen == hung && ctx.signs.is_alive(id, ctx.config.collect_interval, now);
         let seen = if is_alive { Seen::Late } else { seen };
         let config = &ctx.config;
-        let limits =
-            Limits { failures: config.health_failure_threshold, starts_within: config.engine_starts_within };
+        let limits = Limits {
+            failures: config.health_failure_threshold,
+            starts_within: config.engine_starts_within,
+            interval: config.health_interval,
+        };
         self.debounce.note(seen, now, limits);
         self.suspect_since = match self.debounce.is_suspect() {
             true => self.suspect_since.or(Some(now)),
