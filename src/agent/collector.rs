@@ -246,7 +246,7 @@ impl Collector {
         let engine = stream.engine?;
         let plays = self.contradicted.plays(stream.seq, now);
         let is_watched = !unpoisoned(&self.ctx.clients).is_deserted(engine);
-        (plays && is_watched).then_some(InUse { engine, plays: Some(stream.seq) })
+        (plays && is_watched).then_some(InUse::by_session(engine, stream.seq))
     }
 
     /// Reports engines in use on which no stream is listed, and streams without viewers. Skipped while the last such write is still
@@ -270,7 +270,7 @@ impl Collector {
                     let is_named = found.iter().any(|in_use| in_use.engine == id);
                     let is_listed = engines::unlisted(state, engine).is_none();
                     if !is_named && clients.uses(id, state.usage(id), is_listed) {
-                        found.insert(InUse { engine: id, plays: None });
+                        found.insert(InUse::by_client(id));
                     }
                     continue;
                 }

@@ -8,26 +8,28 @@ use acefleet_registry::{Command, EngineId, Reply};
 
 use crate::agent::backoff::Backoff;
 use crate::agent::context::Context;
-use crate::agent::last_words;
 use crate::agent::lock::unpoisoned;
 use crate::agent::plan;
 use crate::agent::runtime::{Observed, RuntimeError};
 use crate::agent::spec;
+use crate::agent::{last_look, last_words};
 
 /// How long an engine may take to stop before it is killed.
 const GRACE: Duration = Duration::from_secs(10);
 /// Containers that cannot be removed and have a log line each; beyond it the counts start again.
 const STUCK_MAX: usize = 1_000;
 
-/// Stops and removes a draining engine's container, then reports it gone.
+/// Stops and removes the container of an engine that is to stop, then reports it gone. A client who comes at the last moment may keep it.
 pub(super) async fn stop(ctx: &Context, id: EngineId) {
-    let view = ctx.cluster.view();
-    let Some(engine) = view.state.engine(id).filter(|e| e.phase.is_live()) else { return };
+    let found = ctx.cluster.view().state.engine(id).filter(|e| e.phase.is_live()).cloned();
+    let Some(engine) = found else { return };
+    if last_look::keeps(ctx, &engine).await {
+        return;
+    }
     let container = match &engine.container_id {
         Some(container) => Some(container.to_string()),
         None => own_by_name(ctx, &engine.container_name, id).await,
     };
-    drop(view);
     if let Some(container) = container {
         ctx.remove_for_sure(&container, GRACE).await;
         tracing::info!(engine = %id, container, "engine stopped");

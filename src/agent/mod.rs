@@ -5,7 +5,7 @@
 //!   the same on a Docker daemon
 //! - [`spec`], [`variant`]: which container stands for an engine
 //! - [`plan`]: what has to be done, as pure functions; `driver`: does it
-//! - `starting`, `ending`, `last_words`: the life of one container; `pace`, `pull`: queue and images
+//! - `starting`, `ending`, `last_look`, `last_words`: the life of one container; `pace`, `pull`: queue and images
 //! - `lacking`: whether this host has what starts found missing by name
 //! - `availability`, `docker_state`, `observe`: whether Docker answers, and what runs on it
 //! - `probe`, [`health`]: whether engines answer; `collector`, [`samples`], [`silence`], `resume`: figures of
@@ -43,6 +43,7 @@ pub mod health;
 mod inspect;
 mod lacking;
 mod last_words;
+mod last_look;
 pub mod left_behind;
 mod legible;
 mod lock;

@@ -277,6 +277,29 @@ pub struct InUse {
     /// Number of a stream that was taken for ended, and whose session the engine still plays, [`Stream::seq`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plays: Option<u64>,
+    /// Its host is to stop it for want of use, and has not begun with that: it stays.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stays: bool,
+}
+
+impl InUse {
+    /// By a client, of which nothing else is known.
+    #[must_use]
+    pub fn by_client(engine: EngineId) -> Self {
+        Self { engine, plays: None, stays: false }
+    }
+
+    /// By a session that was taken for ended; this is the number of its stream.
+    #[must_use]
+    pub fn by_session(engine: EngineId, stream: u64) -> Self {
+        Self { plays: Some(stream), ..Self::by_client(engine) }
+    }
+
+    /// By a client that has come before the host of the engine has begun to stop it.
+    #[must_use]
+    pub fn at_last(engine: EngineId) -> Self {
+        Self { stays: true, ..Self::by_client(engine) }
+    }
 }
 
 /// One write of a [`Command::Sequence`].

@@ -56,6 +56,8 @@ impl Level {
     pub const SPARES_FOR_HOST: Self = Self(2);
     /// From here on a host lists streams that no event reports.
     pub const FINDS_STREAMS: Self = Self(2);
+    /// From here on an engine that is to stop for want of use stays if a client comes before its host begins with that.
+    pub const KEEPS_VISITED: Self = Self(2);
     /// From here on a session that gives way to another under its id leaves a record, which its engine may contradict.
     pub const KEEPS_SUPERSEDED: Self = Self(2);
     /// From here on an engine that is being started lets no other one leave for want of use.

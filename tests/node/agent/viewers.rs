@@ -6,6 +6,7 @@ use std::time::Duration;
 use acefleet_registry::cause::Cause;
 use acefleet_registry::command::StopWhen;
 use acefleet_registry::end_reason::EndReason;
+use acefleet_registry::engine::Phase;
 use acefleet_registry::stream::{StreamEnd, StreamStart};
 use acefleet_registry::{Command, Level, State, Stream};
 use tokio::net::TcpStream;
@@ -192,4 +193,30 @@ async fn a_viewer_from_before_the_end_of_another_keeps_an_engine_that_is_about_t
     assert!(viewed.is_started());
     let back = |s: &State| s.engine(stage.engine.id)?.taken_off.is_none().then_some(());
     stage.node.wait("the engine is listed again", back).await;
+}
+
+#[tokio::test]
+async fn a_client_who_comes_before_the_stop_keeps_the_engine() {
+    let stage = stage().await;
+    let viewer = connect(&stage).await;
+    let id = stage.engine.id;
+    let idle = || Command::EngineStop { engine: id, cause: Cause::Idle, when: StopWhen::Always };
+    stage.node.write(idle()).await;
+    let kept = |s: &State| (s.engine(id)?.phase.is_serving() && s.active_streams(id) == 1).then_some(());
+    stage.node.wait("the engine stays", kept).await;
+    assert_eq!(stage.fake.world().containers.len(), 1);
+    drop(viewer);
+    let lost = found(&stage).await;
+    assert_eq!(ended(&stage, &lost.start.id).await, Some(EndReason::Unviewed));
+    stage.node.write(idle()).await;
+    stage.node.wait_phase(id, &[Phase::Gone]).await;
+}
+
+#[tokio::test]
+async fn a_client_of_an_engine_that_is_deleted_keeps_nothing() {
+    let stage = stage().await;
+    let _viewer = connect(&stage).await;
+    let id = stage.engine.id;
+    stage.node.write(Command::EngineStop { engine: id, cause: Cause::Deleted, when: StopWhen::Always }).await;
+    stage.node.wait_phase(id, &[Phase::Gone]).await;
 }

@@ -14,7 +14,7 @@ use crate::records::ids::{EngineId, OpId};
 use crate::records::lack::{Lack, clipped};
 use crate::records::time::Elapsed;
 use crate::records::vpn::VpnFault;
-use crate::rules::engines::{Leaves, keeps_listed, leaves, why_off_network};
+use crate::rules::engines::{Leaves, keeps_listed, leaves, stops_unused, why_off_network};
 use crate::rules::health;
 use crate::rules::ports::fixed_http_port;
 use crate::state::{ForeignNames, State};
@@ -250,7 +250,13 @@ pub(super) fn stop(state: &mut State, id: EngineId, cause: &Cause, when: StopWhe
         return refused(RefusalCode::NotFound, format!("engine {id} is not live"));
     };
     if engine.phase == Phase::Stopping {
-        return Reply::Engine(engine);
+        // Whoever comes to it now does not keep it any more.
+        return match when {
+            StopWhen::Always if stops_unused(state, &engine, state.tables.clock_ms).is_ok() => {
+                drain(state, &engine, cause)
+            }
+            _ => Reply::Engine(engine),
+        };
     }
     let now = state.tables.clock_ms;
     let keeps = match when {

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use crate::apply::{note, streams};
 use crate::command::{InUse, Reply};
 use crate::records::end_reason::EndReason;
-use crate::records::engine::Engine;
+use crate::records::engine::{Engine, Health, Phase};
 use crate::records::event::EventType;
 use crate::records::ids::NodeId;
 use crate::records::stream::{KeyType, Stream, StreamStart, StreamStatus};
+use crate::rules::engines;
 use crate::state::State;
 use crate::weight::{STARTED_STREAMS_MAX, Weigh};
 
@@ -21,8 +22,14 @@ pub(super) fn seen(
     found: &BTreeSet<InUse>,
     unviewed: &BTreeSet<u64>,
 ) -> Reply {
-    for InUse { engine: id, plays } in found {
-        let Some(engine) = state.engine(*id).cloned() else { continue };
+    for InUse { engine: id, plays, stays } in found {
+        let Some(mut engine) = state.engine(*id).cloned() else { continue };
+        if *stays
+            && engine.node == node
+            && engines::stops_unused(state, &engine, state.tables.clock_ms).is_ok()
+        {
+            engine = stay(state, &engine);
+        }
         let session = plays.and_then(|seq| state.index.by_seq.get(&seq).cloned());
         let session = session.filter(|stream| stream.engine == Some(*id));
         let is_listed = match &session {
@@ -40,6 +47,14 @@ pub(super) fn seen(
         }
     }
     Reply::Done
+}
+
+/// An engine that its host has not begun to stop is what it was before.
+fn stay(state: &mut State, engine: &Engine) -> Arc<Engine> {
+    let phase = if engine.health == Health::Unknown { Phase::Starting } else { Phase::Running };
+    let message = format!("{} stays: a client has come to it", engine.container_name);
+    note(state, EventType::Engine, "kept", message, engine.container_id.as_ref(), None);
+    state.put_engine(Engine { phase, ending: None, ..engine.clone() })
 }
 
 /// Lists what uses an engine. Of a session that is known it has the addresses, so that the engine can be asked about it.

@@ -144,6 +144,20 @@ impl Cause {
         *self != Self::PortTaken
     }
 
+    /// True when an engine leaves as soon as nobody uses it, and would go on working.
+    pub(crate) fn is_of_disuse(&self) -> bool {
+        matches!(
+            self,
+            Self::Idle
+                | Self::IdleTtl
+                | Self::ScaledDown
+                | Self::Drained
+                | Self::VpnMisplaced
+                | Self::VpnPortChanged
+                | Self::VpnReconnected
+        )
+    }
+
     /// True when an engine left for its network: a replacement is due.
     #[must_use]
     pub fn is_of_vpn(&self) -> bool {

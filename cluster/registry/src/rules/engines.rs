@@ -352,6 +352,28 @@ fn is_away(state: &State, engine: &Engine) -> bool {
     knows_lost && (state.is_lost(engine) || state.is_down(engine.node))
 }
 
+/// Whether an engine that its host is to stop leaves only because nobody uses it: a client that comes before the host begins with that
+/// keeps it.
+///
+/// # Errors
+/// The cause for which it stops in any case.
+pub fn stops_unused(state: &State, engine: &Engine, now_ms: Elapsed) -> Result<(), Cause> {
+    if engine.phase != Phase::Stopping || !engine.is_acestream() || state.level() < Level::KEEPS_VISITED {
+        return Err(Cause::Stopped);
+    }
+    if state.drain_is_over(engine.node, now_ms) {
+        return Err(Cause::Drained);
+    }
+    if engine.failing.is_some() {
+        return Err(Cause::Unhealthy);
+    }
+    match engine.ending.as_ref().map(|ending| &ending.cause) {
+        Some(cause) if cause.is_of_disuse() => Ok(()),
+        Some(cause) => Err(cause.clone()),
+        None => Err(Cause::Stopped),
+    }
+}
+
 /// Until when an engine was listed; `None` while it still is, or is off the list for its host alone.
 fn listed_until_ms(state: &State, engine: &Engine) -> Option<Elapsed> {
     let drain = state.node(engine.node).filter(|node| state.is_draining(node.info.id));

@@ -162,7 +162,7 @@ pub fn samples() -> Vec<Command> {
         Command::StreamSilence { node, silent: [7, 300].into(), answering: [8].into() },
         Command::StreamsSeen {
             node,
-            found: [(7, None), (8, Some(1))].map(|(id, plays)| InUse { engine: EngineId(id), plays }).into(),
+            found: [InUse::by_client(EngineId(7)), InUse::by_session(EngineId(8), 1)].into(),
             unviewed: [9].into(),
         },
         Command::EngineGone { engine: id, cause: Cause::Exited, message: Some("exit code 1".to_owned()) },

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use acefleet_registry::cause::Cause;
 use acefleet_registry::command::{InUse, StopWhen};
 use acefleet_registry::end_reason::EndReason;
+use acefleet_registry::engine::{Health, Phase};
+use acefleet_registry::node::Wanted;
 use acefleet_registry::plan::stop_idle;
 use acefleet_registry::rules::engines::{Keeps, keeps_listed};
 use acefleet_registry::stream::{StreamEnd, StreamStart};
@@ -23,7 +25,9 @@ fn find(world: &mut World, engine: &Engine, session: Option<u64>) {
 }
 
 fn see(world: &mut World, node: NodeId, found: &[(EngineId, Option<u64>)], unviewed: &[u64]) {
-    let found = found.iter().map(|(engine, plays)| InUse { engine: *engine, plays: *plays }).collect();
+    let in_use =
+        |(engine, plays): &(EngineId, Option<u64>)| InUse { plays: *plays, ..InUse::by_client(*engine) };
+    let found = found.iter().map(in_use).collect();
     let unviewed = unviewed.iter().copied().collect();
     world.run(Command::StreamsSeen { node, found, unviewed });
 }
@@ -65,6 +69,68 @@ fn an_engine_that_was_taken_off_the_list_comes_back_when_it_is_found_in_use() {
     assert_eq!(world.engine(engine.id).taken_off, None);
     world.wait_ms(3_600_000);
     assert_eq!(refusal(world.run(stop(engine.id, StopWhen::Unused))), RefusalCode::NotIdle);
+}
+
+/// A client comes to an engine that its host is to stop, before the host has begun with that.
+fn come(world: &mut World, engine: &Engine) -> Engine {
+    let (node, unviewed) = (engine.node, [].into());
+    world.run(Command::StreamsSeen { node, found: [InUse::at_last(engine.id)].into(), unviewed });
+    (*world.engine(engine.id)).clone()
+}
+
+#[test]
+fn an_engine_stays_if_a_client_comes_before_it_is_stopped() {
+    let mut world = world();
+    let engine = world.running();
+    world.run(Command::EngineHealth { engine: engine.id, health: Health::Healthy, fault: None });
+    world.run(stop(engine.id, StopWhen::IdleFor(0)));
+    world.wait_ms(3_600_000);
+    let unused = Command::EngineStop { engine: engine.id, cause: Cause::Idle, when: StopWhen::Unused };
+    world.run(unused.clone());
+    assert_eq!(world.engine(engine.id).phase, Phase::Stopping);
+    find(&mut world, &engine, None);
+    assert_eq!(world.engine(engine.id).phase, Phase::Stopping, "its host may have begun");
+    let kept = come(&mut world, &engine);
+    assert_eq!((kept.phase, kept.ending, kept.taken_off), (Phase::Running, None, None));
+    assert_eq!(world.state.active_streams(engine.id), 1);
+    assert_eq!(refusal(world.run(unused)), RefusalCode::NotIdle);
+    come(&mut world, &engine);
+    assert_eq!(found(&world).len(), 1);
+}
+
+#[test]
+fn no_client_keeps_an_engine_that_stops_in_any_case() {
+    let unused = |cause: Cause| (cause, StopWhen::Unused);
+    for (index, stops) in [
+        vec![(Cause::Deleted, StopWhen::Always)],
+        vec![unused(Cause::Idle), (Cause::Deleted, StopWhen::Always)],
+        vec![unused(Cause::Unhealthy)],
+        vec![(Cause::VpnUnhealthy, StopWhen::Always)],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut world = world();
+        let engine = world.running();
+        world.run(stop(engine.id, StopWhen::IdleFor(0)));
+        world.wait_ms(3_600_000);
+        for (cause, when) in stops {
+            world.run(Command::EngineStop { engine: engine.id, cause, when });
+        }
+        assert_eq!(come(&mut world, &engine).phase, Phase::Stopping, "{index}");
+        assert_eq!(found(&world), [], "{index}");
+    }
+    let mut world = world();
+    let engine = world.running();
+    let within_ms = Some(60_000);
+    let availability = Wanted::Draining { within_ms };
+    world.run(Command::NodeAvailability { node: engine.node, availability });
+    world.wait_ms(50_000);
+    world.run(Command::EngineStop { engine: engine.id, cause: Cause::Drained, when: StopWhen::Unused });
+    assert_eq!(come(&mut world, &engine).phase, Phase::Starting, "there is time");
+    world.wait_ms(10_000);
+    world.run(Command::EngineStop { engine: engine.id, cause: Cause::Drained, when: StopWhen::Unused });
+    assert_eq!(come(&mut world, &engine).phase, Phase::Stopping, "the deadline is over");
 }
 
 #[test]

@@ -30,7 +30,11 @@ fn node_id() -> impl Strategy<Value = NodeId> {
 }
 
 fn in_use() -> impl Strategy<Value = InUse> {
-    (engine_id(), option::of(1..30u64)).prop_map(|(engine, plays)| InUse { engine, plays })
+    (engine_id(), option::of(1..30u64), any::<bool>()).prop_map(|(engine, plays, stays)| InUse {
+        engine,
+        plays,
+        stays,
+    })
 }
 
 fn engine_id() -> impl Strategy<Value = EngineId> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use acefleet_registry::cause::Cause;
-use acefleet_registry::command::{StopWhen, Taken};
+use acefleet_registry::command::{InUse, StopWhen, Taken};
 use acefleet_registry::conf::http_port;
 use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::engine::{EngineSpec, Health, Phase};
@@ -324,7 +324,10 @@ fn check_engines(before: &State, after: &State, command: &Command) -> Checked {
             ensure!(!old.phase.is_live(), "live engine {id} was dropped");
             continue;
         };
-        ensure!(new.phase >= old.phase, "engine {id} went back to {:?}", new.phase);
+        let stays = |in_use: &InUse| in_use.engine == id && in_use.stays;
+        let is_kept = matches!(command, Command::StreamsSeen { found, .. } if found.iter().any(stays))
+            && (old.phase, new.phase.is_serving()) == (Phase::Stopping, true);
+        ensure!(new.phase >= old.phase || is_kept, "engine {id} went back to {:?}", new.phase);
         ensure!(old.phase.is_live() || new.phase == old.phase, "engine {id} ended twice");
         let host = match command {
             Command::NodeReplaced { old: before, new } if *before == old.node => *new,
@@ -347,6 +350,7 @@ fn check_engines(before: &State, after: &State, command: &Command) -> Checked {
                 Command::EngineFailed { engine, .. } => *engine == id && new.phase == Phase::Failed,
                 Command::EngineLacks { engine, .. } => *engine == id && new.phase == Phase::Failed,
                 Command::Conflict { engine, .. } => *engine == id && new.phase == Phase::Failed,
+                Command::StreamsSeen { .. } => is_kept,
                 Command::NodeRemoved { node } => *node == old.node && new.phase == Phase::Gone,
                 Command::Recovered { survivor, .. } => *survivor != old.node && new.phase == Phase::Gone,
                 _ => false,
