@@ -31,6 +31,8 @@ pub struct Clients {
 struct Seen {
     /// Those who are connected, since when.
     peers: HashMap<Peer, Instant>,
+    /// Those whose connection was over when it was looked at last.
+    gone: BTreeSet<Peer>,
     usage: Usage,
     /// The last end of a stream that happened meanwhile, if somebody saw it.
     ended: Option<Instant>,
@@ -42,7 +44,15 @@ struct Seen {
 
 impl Seen {
     fn new(usage: Usage, now: Instant) -> Self {
-        Self { peers: HashMap::new(), usage, ended: None, quiet: None, deserted: None, last: now }
+        Self {
+            peers: HashMap::new(),
+            gone: BTreeSet::new(),
+            usage,
+            ended: None,
+            quiet: None,
+            deserted: None,
+            last: now,
+        }
     }
 }
 
@@ -58,11 +68,12 @@ impl Clients {
         self.seen.insert(engine, Seen::new(usage, now));
     }
 
-    /// Takes in who is connected to an engine, and when streams last used it. Asks whether somebody saw the last end of one.
+    /// Takes in who is connected to an engine, whose connections are over, and when streams last used it. Asks whether somebody saw the
+    /// last end of one.
     pub fn saw(
         &mut self,
         engine: EngineId,
-        peers: BTreeSet<Peer>,
+        (peers, gone): (BTreeSet<Peer>, BTreeSet<Peer>),
         usage: Usage,
         was_seen: impl FnOnce() -> bool,
         now: Instant,
@@ -89,9 +100,11 @@ impl Clients {
             .map(|(since, peer)| (peer, since))
             .collect();
         let is_client = |first: &Instant| now.saturating_duration_since(*first) >= lasts;
-        seen.quiet = since(seen.quiet, seen.peers.is_empty());
-        seen.deserted = since(seen.deserted, !seen.peers.values().any(is_client));
-        (seen.usage, seen.last) = (usage, now);
+        // One who opens a connection for each piece was here since the last look.
+        let was_here = !gone.is_subset(&seen.gone);
+        seen.quiet = since(seen.quiet, seen.peers.is_empty() && !was_here);
+        seen.deserted = since(seen.deserted, !seen.peers.values().any(is_client) && !was_here);
+        (seen.gone, seen.usage, seen.last) = (gone, usage, now);
     }
 
     /// It could not be seen who is connected.
@@ -180,12 +193,13 @@ pub(super) async fn watch(ctx: Arc<Context>) {
                     }
                 }
             }
-            let peers = networks.get(network).map(|sockets| sockets.peers(engine.ports.container_http));
+            let port = engine.ports.container_http;
+            let seen = networks.get(network).map(|sockets| (sockets.peers(port), sockets.gone(port)));
             let usage = view.state.usage(engine.id);
             let was_seen = || was_last_end_seen(&view.state, engine);
             unpoisoned(&ctx.clients).saw(
                 engine.id,
-                peers.unwrap_or_default(),
+                seen.unwrap_or_default(),
                 usage,
                 was_seen,
                 Instant::now(),
@@ -229,10 +243,20 @@ mod tests {
 
         /// Looks every five seconds from one second to another.
         fn look(&mut self, seconds: std::ops::RangeInclusive<u64>, peers: &[&str]) {
+            self.look_back(seconds, peers, |_| Vec::new());
+        }
+
+        /// The same; these connections are over at each moment.
+        fn look_back(
+            &mut self,
+            seconds: std::ops::RangeInclusive<u64>,
+            peers: &[&str],
+            gone: impl Fn(u64) -> Vec<String>,
+        ) {
             for at in seconds.step_by(5) {
                 let peers = peers.iter().map(|peer| (*peer).to_owned()).collect();
                 let now = self.begin + Duration::from_secs(at);
-                self.clients.saw(E, peers, self.usage, || self.seen, now);
+                self.clients.saw(E, (peers, gone(at).into_iter().collect()), self.usage, || self.seen, now);
             }
         }
 
@@ -313,6 +337,30 @@ mod tests {
         assert!(!gone(&stage, false), "a pause counts as a watch");
         stage.look(155..=200, &["stays"]);
         assert!(!gone(&stage, false) && !gone(&stage, true));
+    }
+
+    #[test]
+    fn who_opens_a_connection_for_each_piece_is_there() {
+        let mut stage = Stage::new();
+        let left = |stage: &Stage| {
+            [false, true].map(|polled| stage.clients.without_clients_for(E, Duration::from_secs(30), polled))
+        };
+        // A piece every ten seconds, of which the kernel remembers those of the last minute.
+        let pieces = |until: u64| {
+            move |at: u64| {
+                (at.saturating_sub(60)..=at.min(until))
+                    .filter(|s| s % 10 == 0)
+                    .map(|s| s.to_string())
+                    .collect()
+            }
+        };
+        stage.look_back(0..=120, &[], pieces(120));
+        assert_eq!(left(&stage), [false; 2]);
+        assert!(!stage.clients.is_deserted(E), "the last piece was fetched since the last look");
+        stage.look_back(125..=145, &[], pieces(120));
+        assert_eq!(left(&stage), [false; 2]);
+        stage.look_back(150..=155, &[], pieces(120));
+        assert_eq!(left(&stage), [true; 2], "what the kernel remembers keeps who has gone");
     }
 
     #[test]

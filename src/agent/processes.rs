@@ -1,16 +1,21 @@
 //! The processes of containers on this host, through which the kernel shows a container's network.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
 use std::sync::Mutex;
 
+use tokio::io::AsyncReadExt;
+
 use crate::agent::lock::unpoisoned;
-use crate::agent::sockets::Sockets;
+use crate::agent::sockets::{self, Sockets};
 
 /// Why a container's network is not seen, and what helps.
 pub(super) const UNSEEN: &str = "its process is not among those of this node: the daemon runs elsewhere, or the node's container \
                                  needs `pid: host` (Docker: `--pid=host`)";
 /// Containers that are remembered; more than a host runs.
 const MOST: usize = 4_096;
+/// Bytes of this node's table of routes that are looked through with each look.
+const ROUTES_MAX: u64 = 256 * 1024;
 
 /// First processes of containers, by container id.
 #[derive(Debug, Default)]
@@ -35,8 +40,25 @@ impl Processes {
             unpoisoned(&self.0).remove(container);
             return None;
         }
+        let routes = read("net/route").await.unwrap_or_default();
         let tables = [read("net/tcp").await.ok()?, read("net/tcp6").await.unwrap_or_default()];
+        let own = own_addresses().await.map(|mut own| {
+            own.extend(sockets::routers(&routes));
+            own
+        });
         // Its number may have been given to another meanwhile.
-        is_its().await.then(|| Sockets::read(&tables))
+        is_its().await.then(|| Sockets::read(&tables, own.as_ref()))
     }
+}
+
+/// The addresses of this node, from which it calls; none when its routes are too many to look through.
+async fn own_addresses() -> Option<BTreeSet<IpAddr>> {
+    let mut routes = String::new();
+    let file = tokio::fs::File::open("/proc/self/net/fib_trie").await.ok()?;
+    file.take(ROUTES_MAX).read_to_string(&mut routes).await.ok()?;
+    if routes.len() as u64 >= ROUTES_MAX {
+        return None;
+    }
+    let v6 = tokio::fs::read_to_string("/proc/self/net/if_inet6").await.unwrap_or_default();
+    Some(sockets::addresses(&routes, &v6))
 }

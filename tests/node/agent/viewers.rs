@@ -9,7 +9,8 @@ use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::engine::Phase;
 use acefleet_registry::stream::{StreamEnd, StreamStart};
 use acefleet_registry::{Command, Level, State, Stream};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::engines::{ALIVE, PLAYS, STAT, STATUS, Stage};
 
@@ -219,4 +220,30 @@ async fn a_client_of_an_engine_that_is_deleted_keeps_nothing() {
     let id = stage.engine.id;
     stage.node.write(Command::EngineStop { engine: id, cause: Cause::Deleted, when: StopWhen::Always }).await;
     stage.node.wait_phase(id, &[Phase::Gone]).await;
+}
+
+/// Fetches something over a connection that the engine closes, from another address than the node's.
+async fn fetch_piece(port: u16) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 2], 0).into()).unwrap();
+    let mut stream = socket.connect(([127, 0, 0, 1], port).into()).await.unwrap();
+    stream.write_all(b"GET /hls/piece HTTP/1.1\r\nhost: e\r\nconnection: close\r\n\r\n").await.unwrap();
+    stream.read_to_end(&mut Vec::new()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_viewer_who_opens_a_connection_for_each_piece_is_one() {
+    let stage = stage().await;
+    let port = stage.engine.ports.host_http;
+    let viewer = tokio::spawn(async move {
+        loop {
+            fetch_piece(port).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    play_unasked(&stage, "s").await;
+    stage.asked_more(STATUS, 60).await;
+    assert!(stage.node.cluster.view().state.stream("s").unwrap().is_started());
+    viewer.abort();
+    assert_eq!(ended(&stage, "s").await, Some(EndReason::Unviewed));
 }

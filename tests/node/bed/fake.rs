@@ -1,6 +1,7 @@
 //! A container engine in memory, with the faults of a real one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -336,7 +337,8 @@ impl ContainerRuntime for Fake {
     /// Engines of this runtime are servers of the test's own process.
     fn sockets<'a>(&'a self, _id: &'a str) -> BoxFuture<'a, Result<Sockets, RuntimeError>> {
         let table = |name: &str| std::fs::read_to_string(format!("/proc/self/net/{name}")).unwrap();
-        ready(self.daemon().map(|_| Sockets::read(&[table("tcp"), table("tcp6")])))
+        let own = [IpAddr::from([127, 0, 0, 1])].into();
+        ready(self.daemon().map(|_| Sockets::read(&[table("tcp"), table("tcp6")], Some(&own))))
     }
 
     fn vpn<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<VpnView, RuntimeError>> {
