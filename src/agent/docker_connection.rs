@@ -11,6 +11,7 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 
 use crate::agent::docker_convert as convert;
 use crate::agent::docker_refusal::{Call, forbidden};
+use crate::agent::docker_wire::{self, Place};
 use crate::agent::lock::unpoisoned;
 use crate::agent::runtime::RuntimeError;
 use crate::config::Config;
@@ -93,10 +94,7 @@ impl Connection {
             });
             return opened.await.unwrap_or_else(|error| Err(std::io::Error::other(error).into()));
         }
-        match self.host.starts_with("unix://") {
-            true => Docker::connect_with_unix(&self.host, OPEN_SECONDS, API_DEFAULT_VERSION),
-            false => Docker::connect_with_http(&self.host, OPEN_SECONDS, API_DEFAULT_VERSION),
-        }
+        docker_wire::client(Place::of(&self.host), OPEN_SECONDS)
     }
 
     /// Checks whether a guard in front of the daemon allows what this node does, before an engine is placed here. It lists containers,

@@ -1,7 +1,7 @@
 //! The agent of one Docker host. It makes this host's containers agree with the records, and reports what it sees. It decides nothing
 //! for the cluster, and touches only containers with the labels of this cluster and this node.
 //!
-//! - [`runtime`]: what is asked of a container engine; [`docker`], `docker_connection`, `docker_convert`, `docker_refusal`:
+//! - [`runtime`]: what is asked of a container engine; [`docker`], `docker_connection`, `docker_wire`, `docker_convert`, `docker_refusal`:
 //!   the same on a Docker daemon
 //! - [`spec`], [`variant`]: which container stands for an engine
 //! - [`plan`]: what has to be done, as pure functions; `driver`: does it
@@ -34,6 +34,7 @@ mod docker_connection;
 mod docker_convert;
 mod docker_refusal;
 mod docker_state;
+mod docker_wire;
 mod driver;
 mod ending;
 pub mod engine_network;
