@@ -20,20 +20,25 @@ const LONGEST_RETRY: Duration = Duration::from_secs(2);
 /// Pause after a refused announcement.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Pings the daemon for ever. `recheck` ends a pause early, after a failed call.
+/// Pings the daemon for ever. `recheck` ends a pause early, after a failed call. `blind` says why lists fail, if they do.
 pub(super) async fn ping(
     runtime: Arc<dyn ContainerRuntime>,
     docker: watch::Sender<Docker>,
     recheck: Arc<Notify>,
+    blind: Arc<watch::Sender<Option<String>>>,
 ) {
     let mut backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
     loop {
         let seen = match runtime.ping().await {
-            Ok(()) => Docker::Up,
-            Err(error) => Docker::Down(error.to_string()),
+            Ok(()) => blind.borrow().clone().map_or(Docker::Up, Docker::Blind),
+            Err(error) => {
+                // What it does not say matters when it answers again.
+                blind.send_replace(None);
+                Docker::Down(error.to_string())
+            }
         };
         note(&docker, &seen);
-        if seen == Docker::Up {
+        if seen.answers() {
             backoff.reset();
             let _ = tokio::time::timeout(CALM, recheck.notified()).await;
         } else {
@@ -50,7 +55,10 @@ fn note(docker: &watch::Sender<Docker>, seen: &Docker) {
             Docker::Down(reason) if moved => {
                 tracing::warn!(%reason, "Docker is unavailable; engines are left as they are")
             }
-            Docker::Up | Docker::Down(_) | Docker::Unknown => {}
+            Docker::Blind(reason) if moved => {
+                tracing::warn!(%reason, "Docker answers, but does not say what runs; engines are left as they are");
+            }
+            Docker::Up | Docker::Blind(_) | Docker::Down(_) | Docker::Unknown => {}
         }
         known.clone_from(seen);
         moved

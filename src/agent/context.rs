@@ -58,6 +58,8 @@ pub(super) struct Context {
     pub clients: clients::Shared,
     /// Own engines that give figures of a stream.
     pub playing: Mutex<BTreeSet<EngineId>>,
+    /// Why Docker's lists fail, if they do.
+    pub blind: Arc<watch::Sender<Option<String>>>,
     /// Requests a ping now.
     pub recheck: Arc<Notify>,
     /// Requests a list of containers now.

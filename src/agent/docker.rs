@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use acefleet_registry::lack::Lack;
 use bollard::Docker;
 use bollard::errors::Error;
+use bollard::models::ContainerSummary;
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, EventsOptionsBuilder,
     ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
@@ -28,6 +29,8 @@ use crate::config::Config;
 const WRITE_LIMIT: Duration = Duration::from_secs(60);
 /// Events after which a list may differ. Podman's socket calls the first two `died` and `remove`.
 const EVENTS: [&str; 5] = ["die", "destroy", "rename", "died", "remove"];
+/// The states of containers that every daemon knows.
+const STATES: [&str; 7] = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
 /// Longest output that is read of a container, and how much of its end is kept.
 const READ_BYTES: usize = 1024 * 1024;
 const TAIL_BYTES: usize = 32 * 1024;
@@ -131,6 +134,24 @@ fn label_filter() -> Vec<String> {
     vec![spec::LABEL_NODE.to_owned()]
 }
 
+/// All containers that pass these filters. One in a state that the library cannot read must not hide the others: then only those in
+/// known states are asked for. An engine that a list lacks is inspected.
+async fn listed(
+    docker: Docker,
+    mut filters: HashMap<String, Vec<String>>,
+) -> Result<Vec<ContainerSummary>, Error> {
+    let options = |filters: &HashMap<String, Vec<String>>| {
+        Some(ListContainersOptionsBuilder::new().all(true).filters(filters).build())
+    };
+    let all = docker.list_containers(options(&filters)).await;
+    let Err(Error::JsonDataError { .. }) = &all else { return all };
+    filters.insert("status".to_owned(), STATES.map(str::to_owned).to_vec());
+    match docker.list_containers(options(&filters)).await {
+        Ok(known) => Ok(known),
+        Err(_) => all,
+    }
+}
+
 /// The events that are asked for.
 fn event_filters() -> HashMap<String, Vec<String>> {
     HashMap::from([
@@ -159,11 +180,7 @@ impl ContainerRuntime for DockerRuntime {
     fn list<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<Vec<Observed>, RuntimeError>> {
         async move {
             let filters = HashMap::from([("label".to_owned(), label_filter())]);
-            let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-            let found = self
-                .docker
-                .read(Call::List, |docker| async move { docker.list_containers(Some(options)).await })
-                .await?;
+            let found = self.docker.read(Call::List, |docker| listed(docker, filters)).await?;
             let mut found: Vec<Observed> = found.into_iter().filter_map(convert::observed).collect();
             found.retain(|c| scope.covers(&c.id, &c.labels));
             Ok(found)
@@ -195,11 +212,7 @@ impl ContainerRuntime for DockerRuntime {
 
     fn all(&self) -> BoxFuture<'_, Result<Vec<Observed>, RuntimeError>> {
         async move {
-            let options = ListContainersOptionsBuilder::new().all(true).build();
-            let found = self
-                .docker
-                .read(Call::List, |docker| async move { docker.list_containers(Some(options)).await })
-                .await?;
+            let found = self.docker.read(Call::List, |docker| listed(docker, HashMap::new())).await?;
             Ok(found.into_iter().filter_map(convert::observed).collect())
         }
         .boxed()

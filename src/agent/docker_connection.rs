@@ -36,6 +36,8 @@ pub(super) struct Connection {
     /// Directory with certificates when the connection is encrypted.
     certs: Option<PathBuf>,
     client: Mutex<Option<Docker>>,
+    /// The API of the daemon that was last told of.
+    told: Mutex<Option<String>>,
 }
 
 impl Connection {
@@ -43,7 +45,7 @@ impl Connection {
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let host = config.docker_host.clone().unwrap_or_else(|| DEFAULT_SOCKET.to_owned());
-        Self { host, certs: config.docker_certs.clone(), client: Mutex::default() }
+        Self { host, certs: config.docker_certs.clone(), client: Mutex::default(), told: Mutex::default() }
     }
 
     /// The client of the last connection, if it stands.
@@ -79,7 +81,10 @@ impl Connection {
             return Err(RuntimeError::Unavailable(message));
         }
         self.check_rights(&client).await?;
-        tracing::info!(host = self.host, api, "connected to Docker");
+        // Whether it answers is told elsewhere.
+        if unpoisoned(&self.told).replace(api.clone()).as_ref() != Some(&api) {
+            tracing::info!(host = self.host, api, "connected to Docker");
+        }
         Ok(client.with_timeout(PULL_LIMIT))
     }
 

@@ -10,17 +10,24 @@ pub(super) enum Docker {
     Unknown,
     /// Answers.
     Up,
+    /// Answers, but does not say what runs; the text says why.
+    Blind(String),
     /// Does not answer; the text says why.
     Down(String),
 }
 
 impl Docker {
+    /// True when it can be asked.
+    pub fn answers(&self) -> bool {
+        matches!(self, Self::Up | Self::Blind(_))
+    }
+
     /// What the registry says of it; `None` before the first ping.
     pub fn announced(&self) -> Option<DockerState> {
         match self {
             Self::Unknown => None,
             Self::Up => Some(DockerState::Available),
-            Self::Down(why) => Some(DockerState::Unavailable(why.clone())),
+            Self::Blind(why) | Self::Down(why) => Some(DockerState::Unavailable(why.clone())),
         }
     }
 }

@@ -43,8 +43,8 @@ mod handle;
 pub mod health;
 mod inspect;
 mod lacking;
-mod last_words;
 mod last_look;
+mod last_words;
 pub mod left_behind;
 mod legible;
 mod lock;
@@ -138,10 +138,12 @@ pub fn start(deps: Deps) -> AgentHandle {
 async fn run(deps: Deps, parts: Arc<Parts>) {
     let (seen, docker) = watch::channel(docker_state::Docker::Unknown);
     let recheck = Arc::new(Notify::new());
-    let pinging = availability::ping(Arc::clone(&deps.runtime), seen, Arc::clone(&recheck));
+    let blind = Arc::new(watch::Sender::new(None));
+    let pinging =
+        availability::ping(Arc::clone(&deps.runtime), seen, Arc::clone(&recheck), Arc::clone(&blind));
     tokio::select! {
         () = pinging => {}
-        () = formed(deps, parts, docker, recheck) => {}
+        () = formed(deps, parts, docker, recheck, blind) => {}
     }
 }
 
@@ -150,6 +152,7 @@ async fn formed(
     parts: Arc<Parts>,
     docker: watch::Receiver<docker_state::Docker>,
     recheck: Arc<Notify>,
+    blind: Arc<watch::Sender<Option<String>>>,
 ) {
     let cluster_id = cluster_id(&deps.cluster).await;
     let ctx = Arc::new(context::Context {
@@ -165,12 +168,13 @@ async fn formed(
         last_words: Arc::clone(&parts.last_words),
         report: Arc::default(),
         signs: signs::Signs::default(),
+        lacks: own_lack::Lacks::default(),
         pace: pace::Pace::new(deps.config.max_concurrent_provisions, deps.config.min_provision_interval),
         pulls: pull::Pulls::new(Arc::clone(&deps.runtime), deps.cancel.clone(), deps.tracker.clone()),
         clients: std::sync::Mutex::new(clients::Clients::new(deps.config.use_after)),
         playing: std::sync::Mutex::default(),
+        blind,
         recheck,
-        lacks: own_lack::Lacks::default(),
         relist: Notify::new(),
         replan: Notify::new(),
         busy: std::sync::Mutex::default(),

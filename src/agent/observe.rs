@@ -18,6 +18,8 @@ use crate::agent::runtime::{Observed, RuntimeError};
 const FOLLOW_UPS: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(750)];
 /// Pause before a broken event stream is opened again.
 const REOPEN: Duration = Duration::from_millis(500);
+/// Lists that fail in a row while Docker answers pings: it cannot be used then.
+const BLIND_AFTER: u32 = 2;
 
 /// A complete list of our containers.
 pub(super) struct Observation {
@@ -32,24 +34,34 @@ pub(super) async fn lists(ctx: Arc<Context>, out: mpsc::Sender<Observation>) {
     let mut docker = ctx.docker.clone();
     let mut ticks = tokio::time::interval(ctx.config.monitor_interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut failing = Seldom::default();
+    let (mut failing, mut failed) = (Seldom::default(), 0);
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
             () = ctx.relist.notified() => {}
             moved = docker.changed() => if moved.is_err() { return },
         }
-        if *docker.borrow_and_update() != Docker::Up {
+        if !docker.borrow_and_update().answers() {
+            failed = 0;
             continue;
         }
         let before = ctx.cluster.view();
         match ctx.runtime.list(&ctx.scope()).await {
             Ok(containers) => {
+                failed = 0;
+                if ctx.blind.send_replace(None).is_some() {
+                    ctx.recheck.notify_one();
+                }
                 if out.send(Observation { before, containers }).await.is_err() {
                     return;
                 }
             }
             Err(error) => {
+                failed += 1;
+                if failed >= BLIND_AFTER {
+                    ctx.blind.send_replace(Some(format!("it does not list its containers: {error}")));
+                    ctx.recheck.notify_one();
+                }
                 ctx.failed(&error);
                 if let Some(times) = failing.due() {
                     tracing::warn!(%error, times, "cannot list containers; what runs is unknown, nothing is changed");
@@ -64,7 +76,7 @@ pub(super) async fn events(ctx: Arc<Context>) {
     let mut docker = ctx.docker.clone();
     let mut warned = false;
     loop {
-        if docker.wait_for(|seen| *seen == Docker::Up).await.is_err() {
+        if docker.wait_for(Docker::answers).await.is_err() {
             return;
         }
         let mut events = ctx.runtime.events();
