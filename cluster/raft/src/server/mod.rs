@@ -26,6 +26,11 @@ use crate::transport::proto::{self, forward_server, node_server, raft_server};
 use crate::transport::{CONNECTION_WINDOW, MAX_MESSAGE, STREAM_WINDOW};
 use crate::util::codec;
 
+/// Calls that members gave up before this node looked at them. Each that runs out of time resets its stream, and after a pause of this
+/// node all of them are read at once: the library's limit of 20 would then close the connection of whoever asks meanwhile. Members
+/// alone get so far, and their keepalive ends a connection that is silent for longer.
+const GIVEN_UP_MAX: usize = 1_000;
+
 /// Serves until the node stops.
 pub(crate) async fn serve(core: Arc<Core>, listener: TcpListener) -> Result<(), tonic::transport::Error> {
     let service = Service(core.clone());
@@ -34,6 +39,7 @@ pub(crate) async fn serve(core: Arc<Core>, listener: TcpListener) -> Result<(), 
         .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keepalive_interval(Some(Duration::from_secs(5)))
         .http2_keepalive_timeout(Some(Duration::from_secs(5)))
+        .http2_max_pending_accept_reset_streams(Some(GIVEN_UP_MAX))
         .add_service(
             raft_server::RaftServer::new(service.clone())
                 .max_decoding_message_size(MAX_MESSAGE)
