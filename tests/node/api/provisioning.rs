@@ -238,7 +238,8 @@ async fn scaling_answers_with_what_was_asked() {
         let answer = bed.post(&format!("/scale/{demand}"), &json!(null)).await;
         let asked: i64 = if demand == "%31" { 1 } else { demand.parse().unwrap() };
         assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({"scaled_to": asked})));
-        assert_eq!(bed.get("/engines").await.json().as_array().unwrap().len(), count, "{demand}");
+        // They have to answer before they are listed.
+        assert_eq!(bed.fleet.view().state.supply(), count, "{demand}");
     }
     bed.stop().await;
 }

@@ -39,8 +39,9 @@ async fn an_engine_says_why_it_is_where_it_is_and_what_keeps_it() {
 async fn the_leader_says_on_every_node_what_it_waits_for() {
     let beds = Bed::three_with(&[("API_KEY", KEY), ("MIN_REPLICAS", "1")]).await;
     let engine = eventually("an engine", async || {
-        let engines = beds[0].get("/engines").await.json();
-        engines[0]["container_name"].as_str().map(str::to_owned)
+        let view = beds[0].fleet.view();
+        let mut run = view.state.live_engines().filter(|engine| engine.container_id.is_some());
+        run.next().map(|engine| engine.container_name.clone())
     })
     .await;
     let placed = beds[0].get(&format!("/engines/{engine}/placement")).await.json();

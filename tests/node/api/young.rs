@@ -24,8 +24,10 @@ async fn a_crash_loop_makes_few_containers_and_says_why() {
     let bed = Bed::with(&settings).await;
     bed.runtime.world().log = "starting\n\u{1b}[31mpanic: no licence\n".to_owned();
     let first = eventually("five engines", async || {
-        let engines = bed.get("/engines").await.json();
-        (engines.as_array()?.len() == 5).then(|| engines[0]["container_id"].as_str().unwrap().to_owned())
+        let view = bed.fleet.view();
+        let run = view.state.live_engines().filter_map(|engine| engine.container_id.as_deref());
+        let ids: Vec<&str> = run.collect();
+        (ids.len() == 5).then(|| ids[0].to_owned())
     })
     .await;
     let open = eventually("the breaker is open", async || {
@@ -68,10 +70,7 @@ async fn a_crash_loop_makes_few_containers_and_says_why() {
     );
     assert_eq!(bed.call("GET", "/containers/nobody/logs", &NOTHING).await.status, 404);
     bed.post("/health/circuit-breaker/reset", &NOTHING).await;
-    eventually("the floor again", async || {
-        (bed.get("/engines").await.json().as_array()?.len() == 5).then_some(())
-    })
-    .await;
+    eventually("the floor again", async || (bed.fleet.view().state.supply() == 5).then_some(())).await;
     bed.stop().await;
 }
 

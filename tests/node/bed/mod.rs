@@ -13,7 +13,7 @@ use acefleet::fleet::Fleet;
 use acefleet::node::{Node, NodeError, Parts, raft_options};
 use acefleet_raft::{Peer, Timing};
 use acefleet_registry::command::Adopt;
-use acefleet_registry::engine::{EngineSpec, Ports};
+use acefleet_registry::engine::{EngineSpec, Health, Ports};
 use acefleet_registry::node::DockerState;
 use acefleet_registry::{Command, Engine, Reply};
 use reqwest::header::HeaderMap;
@@ -282,6 +282,8 @@ impl Bed {
         let written = self.fleet.write(Command::Adopt(adopt), Instant::now() + PATIENCE).await.unwrap();
         let Reply::Engine(engine) = written.reply else { panic!("not adopted: {:?}", written.reply) };
         self.put(&engine);
+        let answers = Command::EngineHealth { engine: engine.id, health: Health::Healthy, fault: None };
+        self.fleet.write(answers, Instant::now() + PATIENCE).await.unwrap();
         id
     }
 
