@@ -9,6 +9,7 @@ use url::Url;
 use crate::agent::fetch::{self, FetchError};
 use crate::agent::legible::shortened;
 use crate::agent::own_lack::OwnLack;
+use crate::agent::vpn::words::Answer;
 use crate::config::ControlAuth;
 
 /// Time for one answer.
@@ -17,8 +18,6 @@ const LIMIT: Duration = Duration::from_millis(1_500);
 const PORT_ROUTES: [&str; 2] = ["/v1/portforward", "/v1/openvpn/portforwarded"];
 const ADDRESS_ROUTE: &str = "/v1/publicip/ip";
 const STATUS_ROUTE: &str = "/v1/vpn/status";
-/// The status of a tunnel that is up.
-const UP: &str = "running";
 /// Time for an answer about the tunnel, which every inspection waits for.
 const STATUS_LIMIT: Duration = Duration::from_millis(800);
 /// Names of places are cut at this length.
@@ -78,12 +77,14 @@ impl Control {
                     };
                 }
                 // The route is another one, or this one is closed to us.
-                Err(FetchError::Status(status @ (401 | 403 | 404 | 405))) => refusal = Some(status),
+                Err(FetchError::Status(status)) if is_closed(status) || is_unknown_route(status) => {
+                    refusal = Some(status);
+                }
                 Err(error) => return ControlAnswer::failed(&error),
             }
         }
         match refusal {
-            Some(status @ (401 | 403)) => ControlAnswer::Unavailable(closed(status, PORT_ROUTES[0])),
+            Some(status) if is_closed(status) => ControlAnswer::Unavailable(closed(status, PORT_ROUTES[0])),
             Some(_) | None => ControlAnswer::None,
         }
     }
@@ -92,18 +93,24 @@ impl Control {
     pub(super) async fn address(&mut self, bases: &[String]) -> ControlAnswer<PublicAddress> {
         match self.get(bases, ADDRESS_ROUTE).await {
             Ok(body) => address(&body).map_or(ControlAnswer::None, ControlAnswer::Value),
-            Err(FetchError::Status(404)) => ControlAnswer::None,
-            Err(FetchError::Status(status @ (401 | 403))) => {
+            Err(FetchError::Status(status)) if is_unknown_route(status) => ControlAnswer::None,
+            Err(FetchError::Status(status)) if is_closed(status) => {
                 ControlAnswer::Unavailable(closed(status, ADDRESS_ROUTE))
             }
             Err(error) => ControlAnswer::failed(&error),
         }
     }
 
-    /// Gluetun's word for its tunnel, if it says that it is not up. A server that does not answer, or not this, says nothing.
-    pub(super) async fn down(&mut self, bases: &[String]) -> Option<String> {
-        let asked = tokio::time::timeout(STATUS_LIMIT, self.get(bases, STATUS_ROUTE)).await;
-        down(&asked.ok()?.ok()?)
+    /// Gluetun's word for its tunnel.
+    pub(super) async fn word(&mut self, bases: &[String]) -> Answer {
+        match tokio::time::timeout(STATUS_LIMIT, self.get(bases, STATUS_ROUTE)).await {
+            Ok(Ok(body)) => word(&body),
+            Ok(Err(FetchError::Status(status))) if is_closed(status) => {
+                Answer::Closed(closed(status, STATUS_ROUTE))
+            }
+            Ok(Err(FetchError::Status(status))) if is_unknown_route(status) => Answer::NoSuchRoute,
+            Ok(Err(_)) | Err(_) => Answer::None,
+        }
     }
 
     /// Asks where it answered last, then elsewhere. An answer, even a refusal, ends the search.
@@ -134,6 +141,15 @@ impl Control {
     }
 }
 
+fn is_closed(status: u16) -> bool {
+    matches!(status, 401 | 403)
+}
+
+/// Gluetun up to 3.39 answers 400 for routes that it does not know.
+fn is_unknown_route(status: u16) -> bool {
+    matches!(status, 400 | 404 | 405)
+}
+
 fn closed(status: u16, route: &str) -> String {
     format!(
         "it answers {status} for {route}: allow the route in its role file, or set GLUETUN_API_KEY, or GLUETUN_API_USERNAME and \
@@ -146,9 +162,9 @@ fn forwarded(body: &Value) -> Option<u16> {
     u16::try_from(port).ok()
 }
 
-fn down(body: &Value) -> Option<String> {
-    let status = shortened(body.get("status")?.as_str()?, LONGEST_TEXT);
-    (!status.is_empty() && status != UP).then_some(status)
+fn word(body: &Value) -> Answer {
+    let said = body.get("status").and_then(Value::as_str).unwrap_or_default();
+    said.parse().map_or_else(|_| Answer::Unknown(shortened(said, LONGEST_TEXT)), Answer::Word)
 }
 
 /// What is in there comes from a service on the Internet: anything but an address is none.
@@ -169,6 +185,7 @@ fn address(body: &Value) -> Option<PublicAddress> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::vpn::words::Word;
     use serde_json::json;
 
     #[test]
@@ -182,14 +199,18 @@ mod tests {
         ] {
             assert_eq!(forwarded(&body), port, "{body}");
         }
+        let unknown = |said: &str| Answer::Unknown(said.to_owned());
         for (body, said) in [
-            (json!({"status": "running"}), None),
-            (json!({"status": "stopped"}), Some("stopped")),
-            (json!({"status": ""}), None),
-            (json!({"status": 1}), None),
-            (json!({}), None),
+            (json!({"status": "running"}), Answer::Word(Word::Running)),
+            (json!({"status": "stopped"}), Answer::Word(Word::Stopped)),
+            (json!({"status": "crashed"}), Answer::Word(Word::Crashed)),
+            (json!({"status": "o\u{1b}k"}), unknown("ok")),
+            (json!({"status": "x".repeat(1_000)}), unknown(&"x".repeat(LONGEST_TEXT))),
+            (json!({"status": ""}), unknown("")),
+            (json!({"status": 1}), unknown("")),
+            (json!([]), unknown("")),
         ] {
-            assert_eq!(down(&body).as_deref(), said, "{body}");
+            assert_eq!(word(&body), said, "{body}");
         }
         let full =
             json!({"public_ip": "203.0.113.24", "country": "Netherlands", "city": "", "region": "a\nb"});

@@ -3,7 +3,7 @@
 //! changes.
 //!
 //! - [`verdict`]: from inspections to a debounced verdict, as pure functions
-//! - `control`: Gluetun's control server
+//! - `control`: Gluetun's control server; [`words`]: what it says of its tunnel; [`known_port`]: its port, as far as it is known
 //! - [`opinion`]: whether engines overrule a failed health check; `engines`: asks them
 //! - `monitor`: inspects, asks, restarts; `announce`: writes what it finds; `ports`: warns of ports that lead nowhere
 //! - [`network`]: the networks that engines join
@@ -11,11 +11,13 @@
 mod announce;
 mod control;
 mod engines;
+pub mod known_port;
 mod monitor;
 pub mod network;
 pub mod opinion;
 mod ports;
 pub mod verdict;
+pub mod words;
 
 pub(super) use monitor::run;
 pub use network::{Network, Networks};

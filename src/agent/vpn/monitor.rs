@@ -13,9 +13,11 @@ use crate::agent::own_lack::OwnLack;
 use crate::agent::runtime::{RuntimeError, VpnView};
 use crate::agent::vpn::announce::announce;
 use crate::agent::vpn::control::{Control, ControlAnswer};
+use crate::agent::vpn::known_port::KnownPort;
 use crate::agent::vpn::network::Network;
 use crate::agent::vpn::opinion::SecondOpinion;
 use crate::agent::vpn::verdict::{Look, Tunnel, Verdict};
+use crate::agent::vpn::words::{Answer, Inquiry, Word};
 use crate::agent::vpn::{engines, ports};
 use crate::config::VpnConfig;
 use crate::peers::VpnSoft;
@@ -26,8 +28,6 @@ const SOON: Duration = Duration::from_millis(500);
 const ADDRESS_EVERY: Duration = Duration::from_secs(60);
 /// Between two questions for the port to a control server that did not tell it: one that hangs takes its time.
 const UNAVAILABLE_EVERY: Duration = Duration::from_secs(10);
-/// For so long there may be no port between two connections.
-const NO_PORT_FOR: Duration = Duration::from_secs(5);
 
 /// Watches the VPN containers of this host for ever.
 pub(crate) async fn run(ctx: Arc<Context>, client: reqwest::Client) {
@@ -56,12 +56,12 @@ struct Monitor {
     client: reqwest::Client,
     verdict: Verdict,
     opinion: SecondOpinion,
+    inquiry: Inquiry,
     /// Engine for whose word the VPN counts as healthy.
     witness: Option<String>,
     /// The run of the container that was seen last.
     instance: Option<String>,
-    port: Option<u16>,
-    no_port_since: Option<Instant>,
+    port: KnownPort,
     asked_address: Option<Instant>,
     public: Option<PublicAddress>,
     asked: Option<Instant>,
@@ -88,10 +88,10 @@ impl Monitor {
             vpn,
             verdict: Verdict::new(known.health, &known.reason),
             opinion: SecondOpinion::default(),
+            inquiry: Inquiry::default(),
             witness: None,
             instance: None,
-            port: known.forwarded_port,
-            no_port_since: None,
+            port: KnownPort::new(known.forwarded_port),
             asked_address: None,
             public: known.public,
             asked: None,
@@ -116,7 +116,7 @@ impl Monitor {
         let status = VpnStatus {
             health: self.verdict.health(),
             reason: self.verdict.reason().to_owned(),
-            forwarded_port: self.port,
+            forwarded_port: self.port.get(),
             public: self.public.clone(),
         };
         self.tell.send_replace(Some(status));
@@ -130,18 +130,17 @@ impl Monitor {
         }
         let mut look = look_of(&seen);
         if let Ok(view) = &seen {
-            look = self.question(view, look).await;
-        }
-        let before = self.verdict.health();
-        if let Ok(view) = &seen {
+            // Engines of an earlier run are seen before anybody is asked, which takes its time.
             self.lend(view);
-            if look.is_up() {
-                self.ask(view, before != VpnHealth::Healthy).await;
-            }
+            look = self.question(view, look).await;
         } else if look == Look::Missing {
             self.lend_nothing();
         }
-        let awaits_port = seen.as_ref().is_ok_and(|view| view.forwards_port) && self.port.is_none();
+        match &seen {
+            Ok(view) if look.is_up() => self.ask(view, self.verdict.health() != VpnHealth::Healthy).await,
+            _ => self.port.interrupted(),
+        }
+        let awaits_port = seen.as_ref().is_ok_and(|view| view.forwards_port) && self.port.get().is_none();
         self.verdict.note(&look, awaits_port, Instant::now());
         self.report(&seen);
         self.found();
@@ -159,17 +158,28 @@ impl Monitor {
                 false => None,
             }
         };
+        let is_asked = matches!(look, Look::Running(Tunnel::Up | Tunnel::Down)) && self.inquiry.is_due(now);
         let said = async {
-            match look {
-                Look::Running(Tunnel::Up | Tunnel::Down) => self.control.down(&bases).await,
-                _ => None,
+            match is_asked {
+                true => self.control.word(&bases).await,
+                false => Answer::None,
             }
         };
         let (answers, said) = tokio::join!(asked, said);
         if let Some(answers) = answers {
             self.opinion.note(answers, now);
         }
-        let look = said.map_or(look, |word| Look::Running(Tunnel::Said(word)));
+        if let Some(why) = self.inquiry.note(&said, now) {
+            tracing::warn!(
+                vpn = self.vpn.container,
+                why,
+                "Gluetun does not tell whether its tunnel is up; its outages are seen later"
+            );
+        }
+        let look = match said {
+            Answer::Word(word) if word != Word::Running => Look::Running(Tunnel::Said(word)),
+            _ => look,
+        };
         let look = self.opinion.weigh(look, now);
         let witness = match &look {
             Look::Running(Tunnel::Vouched(engine)) => Some(engine.clone()),
@@ -204,8 +214,10 @@ impl Monitor {
             let instance = view.instance();
             // A tunnel of its own, of which only the container that runs now can tell the port.
             if self.instance.as_ref().is_some_and(|before| *before != instance) {
-                (self.port, self.public) = (None, None);
+                (self.port, self.public) = (KnownPort::default(), None);
             }
+            // Nor does anything hold that the server of an earlier run has said.
+            self.inquiry = Inquiry::default();
             self.instance = Some(instance);
             // Engines of an earlier run are in a dead network.
             self.ctx.relist.notify_one();
@@ -234,16 +246,8 @@ impl Monitor {
         let bases = self.bases(view);
         let mut complaint = None;
         match self.control.port(&bases).await {
-            ControlAnswer::Value(port) => {
-                self.no_port_since = None;
-                self.port = Some(port);
-            }
-            ControlAnswer::None => {
-                let since = *self.no_port_since.get_or_insert_with(Instant::now);
-                if since.elapsed() >= NO_PORT_FOR {
-                    self.port = None;
-                }
-            }
+            ControlAnswer::Value(port) => self.port.note(Some(port), Instant::now()),
+            ControlAnswer::None => self.port.note(None, Instant::now()),
             ControlAnswer::Unavailable(why) => complaint = Some(why),
             ControlAnswer::NotAsked(lack, why) => return self.could_not_ask(lack, &why),
         }
@@ -290,8 +294,10 @@ impl Monitor {
             Err(RuntimeError::NotFound) => ("not_found".to_owned(), None, None),
             Err(_) => ("error".to_owned(), None, None),
         };
+        let complaints: Vec<&str> =
+            self.complaint.as_deref().into_iter().chain(self.inquiry.complaint()).collect();
         let error = match seen {
-            Err(RuntimeError::NotFound) | Ok(_) => self.complaint.clone(),
+            Err(RuntimeError::NotFound) | Ok(_) => (!complaints.is_empty()).then(|| complaints.join("; ")),
             Err(error) => Some(error.to_string()),
         };
         let overruled = self.witness.as_ref().map(|engine| {
@@ -304,9 +310,10 @@ impl Monitor {
         self.ctx.report.vpn(&self.vpn.container, soft);
     }
 
-    /// Restarts a running container whose outage lasts, once. A stopped container was stopped on purpose.
+    /// Restarts a running container whose outage lasts, once. A stopped container was stopped on purpose, and so was a tunnel of which
+    /// Gluetun says so.
     async fn heal(&mut self, look: &Look) {
-        if self.verdict.health() != VpnHealth::Unhealthy {
+        if self.verdict.health() != VpnHealth::Unhealthy || self.inquiry.is_on_purpose() {
             (self.unhealthy_since, self.restarted) = (None, false);
             return;
         }

@@ -71,6 +71,7 @@ impl SecondOpinion {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::vpn::words::Word;
 
     const DOWN: Look = Look::Running(Tunnel::Down);
     const UP: Look = Look::Running(Tunnel::Up);
@@ -121,7 +122,7 @@ mod tests {
 
     #[test]
     fn what_gluetun_says_wins_and_ends_what_engines_said_before() {
-        let said = || Look::Running(Tunnel::Said("stopped".to_owned()));
+        let said = || Look::Running(Tunnel::Said(Word::Crashed));
         let (seen, asked) = run(&[DOWN, said(), DOWN, DOWN], |second| answers(usize::from(second == 0), 1));
         assert_eq!((seen, asked), (vec![vouched(), said(), DOWN, DOWN], vec![0, 2]));
         assert_eq!(run(&[Look::Missing], |_| answers(5, 0)), (vec![Look::Missing], vec![]));

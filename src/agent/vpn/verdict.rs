@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use acefleet_registry::vpn::VpnHealth;
 
+use crate::agent::vpn::words::Word;
+
 /// Results in a row that change the verdict.
 const IN_A_ROW: u32 = 2;
 /// How long a tunnel that is up has to wait for its forwarded port. Engines that start before would not get it.
@@ -34,8 +36,8 @@ pub enum Tunnel {
     Down,
     /// Docker's health check says that the tunnel is down, but this engine is connected through it.
     Vouched(String),
-    /// Gluetun says that its tunnel is not up; its word for it. Docker's health check sees that later.
-    Said(String),
+    /// Gluetun says that its tunnel is not up. Docker's health check sees that later.
+    Said(Word),
 }
 
 /// The verdict on one container.
@@ -210,7 +212,7 @@ mod tests {
 
     #[test]
     fn what_gluetun_says_of_its_tunnel_counts_like_its_health_check() {
-        let said = || Look::Running(Tunnel::Said("stopped".to_owned()));
+        let said = || Look::Running(Tunnel::Said(Word::Crashed));
         assert_eq!(
             run(Healthy, &[said(), UP, said(), said()], false),
             [Healthy, Healthy, Healthy, Unhealthy]

@@ -41,12 +41,25 @@ struct Answers {
     asked: usize,
     /// How often it refused.
     refused: usize,
+    /// It does not allow that question, and how it refuses.
+    closed: Option<StatusCode>,
+    /// How often it was asked for its port.
+    asked_port: usize,
 }
 
 impl Answers {
     /// A control server that is open to everybody, and says this of its tunnel.
     fn open(tunnel: Option<&'static str>) -> Self {
-        Self { port: 51_413, port_route: "/v1/portforward", auth: "none", tunnel, asked: 0, refused: 0 }
+        Self {
+            port: 51_413,
+            port_route: "/v1/portforward",
+            auth: "none",
+            tunnel,
+            asked: 0,
+            refused: 0,
+            closed: None,
+            asked_port: 0,
+        }
     }
 }
 
@@ -59,6 +72,7 @@ async fn control(answers: Answers) -> (u16, Arc<Mutex<Answers>>) {
     let app = Router::new().fallback(move |request: Request| {
         let mut answers = answers.lock().unwrap();
         answers.asked += usize::from(request.uri().path() == "/v1/vpn/status");
+        answers.asked_port += usize::from(request.uri().path() == answers.port_route);
         let given = answer(&answers, &request);
         answers.refused += usize::from(given.status() == StatusCode::UNAUTHORIZED);
         async move { given }
@@ -81,11 +95,13 @@ fn answer(answers: &Answers, request: &Request) -> Response {
     }
     match path {
         "/v1/publicip/ip" => r#"{"public_ip":"203.0.113.24","country":"Netherlands"}"#.into_response(),
+        "/v1/vpn/status" if answers.closed.is_some() => answers.closed.unwrap_or_default().into_response(),
         "/v1/vpn/status" if answers.tunnel.is_some() => {
             format!(r#"{{"status":"{}"}}"#, answers.tunnel.unwrap_or_default()).into_response()
         }
         _ if path == answers.port_route => format!(r#"{{"port":{}}}"#, answers.port).into_response(),
-        _ => StatusCode::NOT_FOUND.into_response(),
+        // As Gluetun up to 3.39.
+        _ => StatusCode::BAD_REQUEST.into_response(),
     }
 }
 
@@ -212,13 +228,87 @@ async fn what_gluetun_says_of_its_tunnel_counts_before_docker_sees_it() {
     fake.world().vpns.insert("gluetun".to_owned(), gluetun("healthy"));
     let node = node(&fake, port, &[]).await;
     wait_health(&node, VpnHealth::Healthy).await;
-    answers.lock().unwrap().tunnel = Some("stopped");
+    answers.lock().unwrap().tunnel = Some("crashed");
     let status = wait_health(&node, VpnHealth::Unhealthy).await;
-    assert!(status.reason.contains("stopped"), "{status:?}");
+    assert!(status.reason.contains("crashed"), "{status:?}");
     let look = |state: &State| (self::status(&node, state).forwarded_port == Some(51_414)).then_some(());
     answers.lock().unwrap().tunnel = Some("running");
     answers.lock().unwrap().port = 51_414;
     node.wait("the new port", look).await;
+}
+
+/// What `/vpn/status` says is wrong.
+fn error(node: &Node) -> Option<String> {
+    node.soft.view().vpn(node.id(), "gluetun").and_then(|vpn| vpn.error.clone())
+}
+
+#[tokio::test]
+async fn a_control_server_that_tells_nothing_of_its_tunnel_is_named_and_decides_nothing() {
+    for (tunnel, closed, told, questions) in [
+        (Some("ok"), None, Some("\"ok\""), 10..),
+        (Some("running"), Some(StatusCode::UNAUTHORIZED), Some("401 for /v1/vpn/status"), 1..),
+        (Some("running"), Some(StatusCode::FORBIDDEN), Some("403 for /v1/vpn/status"), 1..),
+        // Older than the question.
+        (Some("running"), Some(StatusCode::NOT_FOUND), None, 1..),
+        (None, None, None, 1..),
+    ] {
+        let (port, answers) = control(Answers { closed, ..Answers::open(tunnel) }).await;
+        let fake = Fake::new();
+        fake.world().vpns.insert("gluetun".to_owned(), gluetun("healthy"));
+        let node = node(&fake, port, &[]).await;
+        wait_health(&node, VpnHealth::Healthy).await;
+        let before = answers.lock().unwrap().asked_port;
+        until("many inspections", async || answers.lock().unwrap().asked_port >= before + 10).await;
+        let asked = answers.lock().unwrap().asked;
+        assert!(questions.contains(&asked), "{closed:?}: asked {asked} times");
+        assert!(questions.start > 1 || asked <= 2, "{closed:?}: asked {asked} times");
+        let error = error(&node);
+        assert_eq!(error.is_some(), told.is_some(), "{closed:?}: {error:?}");
+        assert!(told.is_none_or(|told| error.as_ref().is_some_and(|why| why.contains(told))), "{error:?}");
+        assert_eq!(status(&node, &node.cluster.view().state).health, VpnHealth::Healthy);
+        if closed.is_none_or(|status| status != StatusCode::UNAUTHORIZED) {
+            continue;
+        }
+        // Another run reads its role file anew.
+        answers.lock().unwrap().closed = None;
+        fake.world().vpns.get_mut("gluetun").unwrap().started_at = "2026-01-01T01:00:00Z".to_owned();
+        until("no complaint", async || self::error(&node).is_none()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_tunnel_that_somebody_stopped_is_not_restarted_and_one_that_crashed_is() {
+    let (port, answers) = control(Answers::open(Some("running"))).await;
+    let fake = Fake::new();
+    fake.world().vpns.insert("gluetun".to_owned(), gluetun("healthy"));
+    let node = node(&fake, port, &[("VPN_UNHEALTHY_RESTART_TIMEOUT_S", "0.3")]).await;
+    wait_health(&node, VpnHealth::Healthy).await;
+    answers.lock().unwrap().tunnel = Some("stopped");
+    wait_health(&node, VpnHealth::Unhealthy).await;
+    let before = answers.lock().unwrap().asked;
+    until("many inspections", async || answers.lock().unwrap().asked >= before + 10).await;
+    assert_eq!(fake.world().restarts, 0, "somebody wants it down");
+    answers.lock().unwrap().tunnel = Some("crashed");
+    until("a restart", async || fake.world().restarts == 1).await;
+}
+
+#[tokio::test]
+async fn an_outage_is_no_time_without_a_port() {
+    let (port, answers) = control(Answers::open(Some("running"))).await;
+    let fake = Fake::new();
+    fake.world().vpns.insert("gluetun".to_owned(), gluetun("healthy"));
+    let node = node(&fake, port, &[]).await;
+    assert_eq!(wait_health(&node, VpnHealth::Healthy).await.forwarded_port, Some(51_413));
+    let before = answers.lock().unwrap().asked_port;
+    answers.lock().unwrap().port = 0;
+    until("it tells no port", async || answers.lock().unwrap().asked_port > before).await;
+    answers.lock().unwrap().tunnel = Some("crashed");
+    wait_health(&node, VpnHealth::Unhealthy).await;
+    let down = std::time::Instant::now();
+    until("more than five seconds", async || down.elapsed().as_secs() > 5).await;
+    answers.lock().unwrap().tunnel = Some("running");
+    let status = wait_health(&node, VpnHealth::Healthy).await;
+    assert_eq!(status.forwarded_port, Some(51_413), "the outage counts");
 }
 
 #[tokio::test]
