@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use bollard::errors::Error;
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, ContainerSummary, EndpointSettings, HostConfig, PortMap,
-    RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary,
+    EndpointSettings, HostConfig, PortMap, RestartPolicy, RestartPolicyNameEnum,
 };
 
 use crate::agent::docker_refusal::{is_page, plain};
@@ -109,7 +109,8 @@ pub(super) fn vpn(found: ContainerInspectResponse) -> Option<VpnView> {
     Some(VpnView {
         id: found.id?,
         started_at: state.started_at.unwrap_or_default(),
-        running: state.running.unwrap_or(false),
+        // Docker's `Running` is true of a container that is paused or between two attempts to start.
+        running: state.status == Some(ContainerStateStatusEnum::RUNNING),
         status: state.status.map(|status| status.to_string()).unwrap_or_default(),
         health: health.filter(|word| !word.is_empty() && word != "none"),
         addresses,

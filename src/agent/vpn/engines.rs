@@ -1,8 +1,9 @@
 //! Asks the engines behind a VPN whether they are connected to their network.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use acefleet_registry::Engine;
+use acefleet_registry::{Engine, WallMs};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use serde_json::Value;
@@ -15,9 +16,11 @@ use crate::agent::vpn::opinion::Answers;
 
 const CONNECTION: &str = "/server/api?api_version=3&method=get_network_connection_status";
 /// Time for all of them together, which an inspection waits for.
-const LIMIT: Duration = Duration::from_millis(600);
+const LIMIT: Duration = Duration::from_millis(1_500);
 /// Engines that are asked.
 const MOST: usize = 32;
+/// An engine whose stream got data within this time has a tunnel.
+pub(super) const PLAYS_WITHIN: Duration = Duration::from_secs(15);
 
 /// What the engines in the network of this VPN container say by the end of the time that they have. Nothing when none is connected and
 /// this node could not ask all of them.
@@ -45,6 +48,25 @@ pub(super) async fn ask(ctx: &Context, client: &reqwest::Client, container: &str
         }
     }
     (is_whole || answers.connected > 0).then_some(answers)
+}
+
+/// An engine behind this VPN container whose stream has got data within this time: a better proof of the tunnel than any question.
+pub(super) fn that_plays(ctx: &Context, container: &str, within: Duration) -> Option<String> {
+    let view = ctx.cluster.view();
+    let since = ctx.cluster.wall_now().0.saturating_sub(within.as_millis() as u64);
+    let plays = |engine: &&Arc<Engine>| {
+        view.state.streams_of(engine.id).any(|stream| {
+            let downloaded = ctx
+                .samples
+                .since(&stream.start.id, Some(WallMs(since)))
+                .into_iter()
+                .filter_map(|s| s.downloaded);
+            let downloaded: Vec<i64> = downloaded.collect();
+            downloaded.windows(2).any(|pair| pair[1] > pair[0])
+        })
+    };
+    let mut behind = view.state.engines_behind(ctx.node, container);
+    behind.find(plays).map(|engine| engine.container_name.clone())
 }
 
 async fn connected<'a>(

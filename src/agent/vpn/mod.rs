@@ -5,6 +5,7 @@
 //! - [`verdict`]: from inspections to a debounced verdict, as pure functions
 //! - `control`: Gluetun's control server; [`words`]: what it says of its tunnel; [`known_port`]: its port, as far as it is known
 //! - [`opinion`]: whether engines overrule a failed health check; `engines`: asks them
+//! - [`restarts`]: when a container is restarted
 //! - `monitor`: inspects, asks, restarts; `announce`: writes what it finds; `ports`: warns of ports that lead nowhere
 //! - [`network`]: the networks that engines join
 
@@ -16,6 +17,7 @@ mod monitor;
 pub mod network;
 pub mod opinion;
 mod ports;
+pub mod restarts;
 pub mod verdict;
 pub mod words;
 

@@ -16,6 +16,7 @@ use crate::agent::vpn::control::{Control, ControlAnswer};
 use crate::agent::vpn::known_port::KnownPort;
 use crate::agent::vpn::network::Network;
 use crate::agent::vpn::opinion::SecondOpinion;
+use crate::agent::vpn::restarts::Restarts;
 use crate::agent::vpn::verdict::{Look, Tunnel, Verdict};
 use crate::agent::vpn::words::{Answer, Inquiry, Word};
 use crate::agent::vpn::{engines, ports};
@@ -66,8 +67,11 @@ struct Monitor {
     public: Option<PublicAddress>,
     asked: Option<Instant>,
     complaint: Option<String>,
-    unhealthy_since: Option<Instant>,
-    restarted: bool,
+    /// The run of the container that was healthy last.
+    healthy_instance: Option<String>,
+    /// This run has waited for its port in vain.
+    port_is_overdue: bool,
+    restarts: Restarts,
     tell: watch::Sender<Option<VpnStatus>>,
 }
 
@@ -96,8 +100,9 @@ impl Monitor {
             public: known.public,
             asked: None,
             complaint: None,
-            unhealthy_since: None,
-            restarted: false,
+            healthy_instance: None,
+            port_is_overdue: false,
+            restarts: Restarts::default(),
             tell,
         }
     }
@@ -129,6 +134,11 @@ impl Monitor {
             self.ctx.failed(error);
         }
         let mut look = look_of(&seen);
+        let instance = seen.as_ref().ok().map(VpnView::instance);
+        if look == Look::Running(Tunnel::Starting) && instance.is_some() && instance == self.healthy_instance
+        {
+            look = Look::Running(Tunnel::Unchecked);
+        }
         if let Ok(view) = &seen {
             // Engines of an earlier run are seen before anybody is asked, which takes its time.
             self.lend(view);
@@ -140,8 +150,16 @@ impl Monitor {
             Ok(view) if look.is_up() => self.ask(view, self.verdict.health() != VpnHealth::Healthy).await,
             _ => self.port.interrupted(),
         }
-        let awaits_port = seen.as_ref().is_ok_and(|view| view.forwards_port) && self.port.get().is_none();
+        let forwards = seen.as_ref().is_ok_and(|view| view.forwards_port) && self.port.get().is_none();
+        // A server that does not answer tells no port later either, and engines that run have waited once.
+        let awaits_port = forwards && self.complaint.is_none() && !self.port_is_overdue;
+        let before = self.verdict.health();
         self.verdict.note(&look, awaits_port, Instant::now());
+        self.say_change(before);
+        if self.verdict.health() == VpnHealth::Healthy {
+            self.port_is_overdue = forwards;
+            self.healthy_instance = instance;
+        }
         self.report(&seen);
         self.found();
         self.heal(&look).await;
@@ -158,7 +176,8 @@ impl Monitor {
                 false => None,
             }
         };
-        let is_asked = matches!(look, Look::Running(Tunnel::Up | Tunnel::Down)) && self.inquiry.is_due(now);
+        let can_tell = matches!(look, Look::Running(Tunnel::Up | Tunnel::Down | Tunnel::Unchecked));
+        let is_asked = can_tell && self.inquiry.is_due(now);
         let said = async {
             match is_asked {
                 true => self.control.word(&bases).await,
@@ -180,7 +199,11 @@ impl Monitor {
             Answer::Word(word) if word != Word::Running => Look::Running(Tunnel::Said(word)),
             _ => look,
         };
-        let look = self.opinion.weigh(look, now);
+        let fails_for = self.opinion.fails_for(now).filter(|_| look == Look::Running(Tunnel::Down));
+        let plays = fails_for.and_then(|fails_for| {
+            engines::that_plays(&self.ctx, &self.vpn.container, fails_for.min(engines::PLAYS_WITHIN))
+        });
+        let look = self.opinion.weigh(look, plays, now);
         let witness = match &look {
             Look::Running(Tunnel::Vouched(engine)) => Some(engine.clone()),
             _ => None,
@@ -191,11 +214,21 @@ impl Monitor {
             tracing::warn!(
                 vpn = self.vpn.container,
                 engine,
-                "Docker calls the VPN container unhealthy, but an engine behind it is connected: it counts as healthy"
+                "Docker calls the VPN container unhealthy, but an engine behind it is connected, or its stream gets data: it counts as healthy"
             );
         }
         self.witness = witness;
         look
+    }
+
+    fn say_change(&self, before: VpnHealth) {
+        let (vpn, reason) = (&self.vpn.container, self.verdict.reason());
+        match self.verdict.health() {
+            health if health == before => {}
+            VpnHealth::Unhealthy => tracing::warn!(vpn, reason, "the VPN is down"),
+            VpnHealth::Healthy => tracing::info!(vpn, "the VPN is up"),
+            VpnHealth::Unknown => {}
+        }
     }
 
     /// Lets engines join the network of the container that runs now.
@@ -215,6 +248,7 @@ impl Monitor {
             // A tunnel of its own, of which only the container that runs now can tell the port.
             if self.instance.as_ref().is_some_and(|before| *before != instance) {
                 (self.port, self.public) = (KnownPort::default(), None);
+                (self.port_is_overdue, self.opinion) = (false, SecondOpinion::default());
             }
             // Nor does anything hold that the server of an earlier run has said.
             self.inquiry = Inquiry::default();
@@ -310,25 +344,32 @@ impl Monitor {
         self.ctx.report.vpn(&self.vpn.container, soft);
     }
 
-    /// Restarts a running container whose outage lasts, once. A stopped container was stopped on purpose, and so was a tunnel of which
+    /// Restarts a running container whose outage lasts. A stopped container was stopped on purpose, and so was a tunnel of which
     /// Gluetun says so.
     async fn heal(&mut self, look: &Look) {
-        if self.verdict.health() != VpnHealth::Unhealthy || self.inquiry.is_on_purpose() {
-            (self.unhealthy_since, self.restarted) = (None, false);
-            return;
-        }
-        let since = *self.unhealthy_since.get_or_insert_with(Instant::now);
+        let now = Instant::now();
+        let is_down = self.verdict.health() == VpnHealth::Unhealthy && !self.inquiry.is_on_purpose();
+        self.restarts.note(is_down, now);
         let Some(limit) = self.config.restart_after else { return };
-        if self.restarted
-            || since.elapsed() < limit
-            || !matches!(look, Look::Running(Tunnel::Down | Tunnel::Said(_)))
-        {
+        let may_help = matches!(look, Look::Running(Tunnel::Down | Tunnel::Said(_)));
+        if !may_help || !self.restarts.is_due(limit, now) {
             return;
         }
-        self.restarted = true;
+        if let Some(engine) = engines::that_plays(&self.ctx, &self.vpn.container, engines::PLAYS_WITHIN) {
+            if self.restarts.spares_viewers() {
+                tracing::warn!(
+                    vpn = self.vpn.container,
+                    engine,
+                    "the VPN stays down by its health check, but streams get data through it; not restarting its container"
+                );
+            }
+            return;
+        }
+        self.restarts.done(now);
         tracing::warn!(
             vpn = self.vpn.container,
             after_s = limit.as_secs(),
+            times = self.restarts.count(),
             "the VPN stays down; restarting its container"
         );
         if let Err(error) = self.ctx.runtime.restart(&self.vpn.container).await {

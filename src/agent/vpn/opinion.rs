@@ -9,6 +9,9 @@ use crate::agent::vpn::verdict::{Look, Tunnel};
 const ASK_EVERY: Duration = Duration::from_secs(10);
 /// For so long one connected engine is enough. An engine may be wrong about its network for as long as it likes.
 const ONE_SUFFICES_FOR: Duration = Duration::from_secs(60);
+/// A health check that succeeds for so long is the end of an outage. Gluetun itself starts anew every few seconds while one lasts, and its
+/// check may succeed in between.
+const OVER_AFTER: Duration = Duration::from_secs(30);
 
 /// What the engines behind a VPN said of their network. Those that did not answer are in neither number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +35,8 @@ impl Answers {
 #[derive(Clone, Debug, Default)]
 pub struct SecondOpinion {
     fails_since: Option<Instant>,
+    /// Since when it succeeds again.
+    up_since: Option<Instant>,
     heard: Option<(Instant, Answers)>,
 }
 
@@ -43,27 +48,42 @@ impl SecondOpinion {
         *look == Look::Running(Tunnel::Down) && self.heard.as_ref().is_none_or(is_old)
     }
 
+    /// For how long the health check has failed.
+    #[must_use]
+    pub fn fails_for(&self, now: Instant) -> Option<Duration> {
+        self.fails_since.map(|since| now.duration_since(since))
+    }
+
     /// Notes a round of answers.
     pub fn note(&mut self, answers: Answers, now: Instant) {
         self.heard = Some((now, answers));
     }
 
-    /// What an inspection comes to. A failed health check counts for nothing while engines are connected; all else counts as it is,
-    /// and what was said before does not count after it.
-    pub fn weigh(&mut self, look: Look, now: Instant) -> Look {
+    /// What an inspection comes to. A failed health check counts for nothing while engines are connected, or one `plays`: its stream has
+    /// got data since the check fails. All else counts as it is.
+    pub fn weigh(&mut self, look: Look, plays: Option<String>, now: Instant) -> Look {
         match look {
             Look::Running(Tunnel::Down) => {
+                self.up_since = None;
                 let fails_for = now.duration_since(*self.fails_since.get_or_insert(now));
-                let witness = self.heard.as_ref().and_then(|(_, answers)| answers.hold_after(fails_for));
-                let tunnel = witness.map_or(Tunnel::Down, |engine| Tunnel::Vouched(engine.clone()));
-                Look::Running(tunnel)
+                let heard = || self.heard.as_ref().and_then(|(_, answers)| answers.hold_after(fails_for));
+                let witness = plays.or_else(|| heard().cloned());
+                Look::Running(witness.map_or(Tunnel::Down, Tunnel::Vouched))
             }
-            // Nothing was learned.
-            Look::Failed => Look::Failed,
-            other => {
+            Look::Running(Tunnel::Up) => {
+                let since = *self.up_since.get_or_insert(now);
+                if now.duration_since(since) >= OVER_AFTER {
+                    *self = Self { up_since: self.up_since, ..Self::default() };
+                }
+                look
+            }
+            // Another run of the container has another tunnel.
+            Look::Missing | Look::Stopped(_) | Look::Running(Tunnel::Starting) => {
                 *self = Self::default();
-                other
+                look
             }
+            // A passing word of Gluetun ends no outage, and a daemon that does not answer teaches nothing.
+            Look::Failed | Look::Running(Tunnel::Said(_) | Tunnel::Vouched(_) | Tunnel::Unchecked) => look,
         }
     }
 }
@@ -94,7 +114,7 @@ mod tests {
                 asked.push(second);
                 opinion.note(answers(second), now);
             }
-            opinion.weigh(look.clone(), now)
+            opinion.weigh(look.clone(), None, now)
         };
         let seen = looks.iter().enumerate().map(&mut weigh).collect();
         (seen, asked)
@@ -117,15 +137,41 @@ mod tests {
         assert_eq!(seen.iter().filter(|look| **look == vouched()).count(), 10, "the last answer counts");
         // A daemon that does not answer for once starts nothing anew.
         assert_eq!(run(&[DOWN, Look::Failed, DOWN], |_| answers(1, 0)).1, [0]);
-        assert_eq!(run(&[UP, DOWN, UP, DOWN], |_| answers(1, 0)).1, [1, 3]);
+        assert_eq!(
+            run(&[UP, DOWN, UP, DOWN], |_| answers(1, 0)).1,
+            [1],
+            "a health check that comes and goes is one outage"
+        );
+        let mut over = vec![DOWN];
+        over.extend(vec![UP; 32]);
+        over.push(DOWN);
+        assert_eq!(run(&over, |_| answers(1, 0)).1, [0, 33]);
     }
 
     #[test]
-    fn what_gluetun_says_wins_and_ends_what_engines_said_before() {
-        let said = || Look::Running(Tunnel::Said(Word::Crashed));
-        let (seen, asked) = run(&[DOWN, said(), DOWN, DOWN], |second| answers(usize::from(second == 0), 1));
-        assert_eq!((seen, asked), (vec![vouched(), said(), DOWN, DOWN], vec![0, 2]));
+    fn what_gluetun_says_in_passing_ends_no_outage() {
+        let said = || Look::Running(Tunnel::Said(Word::Stopping));
+        let (seen, asked) = run(&[DOWN, said(), DOWN, DOWN], |_| answers(1, 1));
+        assert_eq!((seen, asked), (vec![vouched(), said(), vouched(), vouched()], vec![0]));
+        // Every few seconds Gluetun starts anew, for as long as the outage lasts.
+        let cycle = (0..120).map(|second| if second % 7 == 6 { said() } else { DOWN });
+        let (seen, _) = run(&cycle.collect::<Vec<_>>(), |_| answers(1, 1));
+        assert_eq!(
+            seen.iter().rposition(|look| *look == vouched()),
+            Some(59),
+            "one against others, for a minute"
+        );
         assert_eq!(run(&[Look::Missing], |_| answers(5, 0)), (vec![Look::Missing], vec![]));
+        let again = [DOWN, Look::Stopped("exited".to_owned()), DOWN];
+        assert_eq!(run(&again, |_| answers(1, 0)).1, [0, 2], "another run");
+    }
+
+    #[test]
+    fn an_engine_that_gets_data_wins_over_all_that_say_no() {
+        let (mut opinion, now) = (SecondOpinion::default(), Instant::now());
+        opinion.note(answers(0, 5), now);
+        assert_eq!(opinion.weigh(DOWN, Some("acestream-1".to_owned()), now), vouched());
+        assert_eq!(opinion.weigh(DOWN, None, now + Duration::from_secs(1)), DOWN);
     }
 
     #[test]

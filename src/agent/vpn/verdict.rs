@@ -9,6 +9,8 @@ use crate::agent::vpn::words::Word;
 
 /// Results in a row that change the verdict.
 const IN_A_ROW: u32 = 2;
+/// The same of what Gluetun says. While it starts anew it says so for a moment, and another time while its tunnel is up.
+const SAID_IN_A_ROW: u32 = 3;
 /// How long a tunnel that is up has to wait for its forwarded port. Engines that start before would not get it.
 const PORT_LIMIT: Duration = Duration::from_secs(30);
 
@@ -38,6 +40,8 @@ pub enum Tunnel {
     Vouched(String),
     /// Gluetun says that its tunnel is not up. Docker's health check sees that later.
     Said(Word),
+    /// The first checks are running since Docker was started again; the container was not.
+    Unchecked,
 }
 
 /// The verdict on one container.
@@ -90,8 +94,11 @@ impl Verdict {
         };
         match tunnel {
             Tunnel::Up | Tunnel::Vouched(_) => self.up(awaits_port, now),
-            Tunnel::Down => self.down("its health check says that the tunnel is down"),
-            Tunnel::Said(word) => self.down(&format!("Gluetun says that its tunnel is {word}")),
+            Tunnel::Down => self.down("its health check says that the tunnel is down", IN_A_ROW),
+            Tunnel::Said(word) => {
+                self.down(&format!("Gluetun says that its tunnel is {word}"), SAID_IN_A_ROW);
+            }
+            Tunnel::Unchecked => self.settled = true,
             // A healthy container that starts again has no tunnel yet.
             Tunnel::Starting if self.health == VpnHealth::Healthy => {
                 self.turn(VpnHealth::Unhealthy, "it has been started again and its tunnel is not up yet");
@@ -103,9 +110,9 @@ impl Verdict {
         }
     }
 
-    fn down(&mut self, reason: &str) {
+    fn down(&mut self, reason: &str, in_a_row: u32) {
         self.up_since = None;
-        if self.against(VpnHealth::Unhealthy) {
+        if self.against(VpnHealth::Unhealthy, in_a_row) {
             self.turn(VpnHealth::Unhealthy, reason);
         }
     }
@@ -118,14 +125,14 @@ impl Verdict {
             return;
         }
         // A container that was never unhealthy counts as healthy at once.
-        let proved = self.against(VpnHealth::Healthy) || self.health == VpnHealth::Unknown;
+        let proved = self.against(VpnHealth::Healthy, IN_A_ROW) || self.health == VpnHealth::Unknown;
         if proved && !(awaits_port && now.duration_since(since) < PORT_LIMIT) {
             self.turn(VpnHealth::Healthy, "");
         }
     }
 
     /// Counts a result in favour of this verdict. True when there are enough in a row.
-    fn against(&mut self, health: VpnHealth) -> bool {
+    fn against(&mut self, health: VpnHealth, in_a_row: u32) -> bool {
         if self.health == health {
             self.against = 0;
             self.settled = true;
@@ -133,7 +140,7 @@ impl Verdict {
         }
         self.against += 1;
         self.settled = false;
-        self.against >= IN_A_ROW
+        self.against >= in_a_row
     }
 
     fn turn(&mut self, health: VpnHealth, reason: &str) {
@@ -211,14 +218,22 @@ mod tests {
     }
 
     #[test]
-    fn what_gluetun_says_of_its_tunnel_counts_like_its_health_check() {
+    fn what_gluetun_says_of_its_tunnel_counts_when_it_lasts() {
         let said = || Look::Running(Tunnel::Said(Word::Crashed));
         assert_eq!(
-            run(Healthy, &[said(), UP, said(), said()], false),
-            [Healthy, Healthy, Healthy, Unhealthy]
+            run(Healthy, &[said(), UP, said(), said(), said()], false),
+            [Healthy, Healthy, Healthy, Healthy, Unhealthy]
         );
         assert_eq!(run(Healthy, &[said(), DOWN], false), [Healthy, Unhealthy]);
-        assert_eq!(run(Healthy, &[said(), said(), UP, said(), UP, UP], false)[4..], [Unhealthy, Healthy]);
+        let lasts = [said(), said(), said(), UP, said(), UP, UP];
+        assert_eq!(run(Healthy, &lasts, false)[5..], [Unhealthy, Healthy]);
+    }
+
+    #[test]
+    fn checks_that_begin_anew_with_docker_change_nothing() {
+        const UNCHECKED: Look = Look::Running(Tunnel::Unchecked);
+        assert_eq!(run(Healthy, &[UNCHECKED, UNCHECKED, UP], false), [Healthy; 3]);
+        assert_eq!(run(Healthy, &[UNCHECKED, DOWN, DOWN], false), [Healthy, Healthy, Unhealthy]);
     }
 
     #[test]
