@@ -38,7 +38,7 @@ fn engine(spec: EngineSpec, ports: Ports) -> Engine {
         forwarded_port: None,
         replaces: None,
         failing: None,
-        failed_start: None,
+        start_failed: None,
         taken_off: None,
         mark: None,
         ending: None,

@@ -8,6 +8,7 @@ use crate::command::{Refusal, Reply};
 use crate::records::end_reason::EndReason;
 use crate::records::engine::{Engine, EngineSpec, Kind};
 use crate::records::event::Event;
+use crate::records::group::Group;
 use crate::records::node::{DockerState, Node};
 use crate::records::stream::{Stream, StreamStart};
 use crate::records::vpn::Vpn;
@@ -166,7 +167,12 @@ impl Weigh for Engine {
             self.ending.as_ref().map_or(0, |ending| text(ending.cause.as_str()) + text(&ending.message));
         let taken_off = self.taken_off.as_ref().map_or(0, |taken_off| text(taken_off.cause.as_str()));
         let run: u64 = run.into_iter().map(maybe).sum();
-        self.spec.weight() + container + run + text(&self.placement) + taken_off + end
+        let failed = self.start_failed.as_ref().map_or(0, |failed| match &failed.group {
+            Group::Plain(_) | Group::Host(_) => 0,
+            Group::Chosen(recipe) => maybe(recipe.image.as_deref()),
+            Group::Vpn(_, container) => text(container),
+        });
+        self.spec.weight() + container + run + text(&self.placement) + taken_off + failed + end
     }
 }
 

@@ -173,7 +173,8 @@ fn never_ran(state: &mut State, engine: Engine, cause: &Cause, message: &str) ->
 
 fn end(state: &mut State, engine: Engine, phase: Phase, cause: &Cause, message: &str) -> Reply {
     let ending = Ending { cause: cause.clone(), message: message.to_owned(), at_ms: state.tables.clock_ms };
-    Reply::Engine(state.put_engine(Engine { phase, ending: Some(ending), ..engine }))
+    let start_failed = state.engine(engine.id).and_then(|engine| engine.start_failed.clone());
+    Reply::Engine(state.put_engine(Engine { phase, ending: Some(ending), start_failed, ..engine }))
 }
 
 pub(super) fn health(state: &mut State, id: EngineId, health: Health, fault: Option<HealthFault>) -> Reply {
@@ -225,14 +226,14 @@ fn fails(state: &mut State, engine: &Engine, since_ms: Elapsed) {
         return failures::unhealthy(state, engine);
     }
     for suspect in suspects {
-        failures::take_back(state, &suspect);
+        failures::take_back(state, &suspect, "its host is suspected");
         suspect_host_of(state, suspect.id, Suspicion::Lasts);
     }
 }
 
 /// With its answer most engines of its host may do so. The others were listed until now.
 fn answers(state: &mut State, engine: &Engine) {
-    failures::take_back(state, engine);
+    failures::take_back(state, engine, "the engine answers");
     let now = state.tables.clock_ms;
     for suspect in health::suspects_no_more(state, engine.node) {
         suspect_host_of(state, suspect.id, Suspicion::EndedAt(now));
@@ -295,7 +296,12 @@ fn drain(state: &mut State, engine: &Engine, cause: &Cause) -> Reply {
     let message = format!("{} is being removed ({cause})", engine.container_name);
     note(state, EventType::Engine, "stopping", message, engine.container_id.as_ref(), None);
     let ending = Ending { cause: cause.clone(), message: String::new(), at_ms: state.tables.clock_ms };
-    Reply::Engine(state.put_engine(Engine { phase: Phase::Stopping, ending: Some(ending), ..engine.clone() }))
+    if *cause == Cause::VpnRecreated {
+        failures::vpn_was_recreated(state, engine);
+    }
+    let start_failed = state.engine(engine.id).and_then(|engine| engine.start_failed.clone());
+    let stopping = Engine { phase: Phase::Stopping, ending: Some(ending), start_failed, ..engine.clone() };
+    Reply::Engine(state.put_engine(stopping))
 }
 
 pub(super) fn gone(state: &mut State, id: EngineId, cause: &Cause, told: Option<&str>) -> Reply {
@@ -349,7 +355,7 @@ pub(super) fn adopt(state: &mut State, found: &Adopt, op_id: OpId) -> Reply {
         variant: found.variant.clone(),
         health: Health::Unknown,
         failing: None,
-        failed_start: None,
+        start_failed: None,
         reserved_at_ms: now,
         started_at_ms: Some(now),
         reserved_by: op_id,

@@ -1,17 +1,19 @@
 //! Starts that failed: each counts against one thing that starts share, see [`crate::rules::failing`].
 
+use std::sync::Arc;
+
 use crate::apply::note;
 use crate::level::Level;
 use crate::records::breaker::{Breaker, BreakerKind, BreakerState};
 use crate::records::cause::Cause;
-use crate::records::engine::{Engine, Phase};
+use crate::records::engine::{Engine, Phase, StartFailed};
 use crate::records::event::EventType;
 use crate::records::group::Group;
 use crate::records::health::HealthFault;
-use crate::records::ids::NodeId;
+use crate::records::ids::{EngineId, NodeId};
 use crate::records::node::Node;
 use crate::records::time::Elapsed;
-use crate::rules::failing::{blamed, died_young, is_young};
+use crate::rules::failing::{blamed, blames_vpn, died_young, failed_with_vpn, is_young};
 use crate::rules::hosts;
 use crate::state::State;
 
@@ -41,8 +43,7 @@ fn note_start(state: &mut State, id: NodeId, failed_start_ms: Option<Elapsed>) {
 /// The container never ran.
 pub(super) fn never_ran(state: &mut State, engine: &Engine, cause: &Cause, message: &str) {
     if state.level() >= Level::COUNTS_YOUNG_ENDS {
-        count(state, engine, cause, 0, message);
-        return;
+        return count(state, engine, cause, 0, message);
     }
     // What a caller chose may be wrong wherever it is tried.
     if engine.is_acestream() && !engine.spec.is_chosen() && cause.troubles_host() {
@@ -71,7 +72,7 @@ pub(super) fn gone(state: &mut State, engine: &Engine, cause: &Cause, message: &
 /// somebody paused may be good.
 pub(super) fn unhealthy(state: &mut State, engine: &Engine) {
     let Some(failing) = engine.failing.filter(|failing| failing.fault != HealthFault::Paused) else { return };
-    let is_counted = engine.failed_start.is_some();
+    let is_counted = engine.start_failed.is_some();
     if state.level() < Level::COUNTS_YOUNG_ENDS || engine.ending.is_some() || is_counted {
         return;
     }
@@ -85,44 +86,33 @@ pub(super) fn unhealthy(state: &mut State, engine: &Engine) {
         _ => return,
     };
     let lived_ms = if engine.phase == Phase::Starting { 0 } else { lived_ms };
-    let failed_start = count(state, engine, &cause, lived_ms, &format!("{what}: {}", failing.fault));
-    if let Some(engine) = state.engine(engine.id).map(|engine| (**engine).clone()) {
-        state.put_engine(Engine { failed_start, ..engine });
-    }
+    count(state, engine, &cause, lived_ms, &format!("{what}: {}", failing.fault));
 }
 
-/// The engine answers, or its host is suspected in its place: its start has not failed.
-pub(super) fn take_back(state: &mut State, engine: &Engine) {
-    let Some(group) = &engine.failed_start else { return };
-    let stored = match group {
-        Group::Plain(kind) => Some(state.breaker(*kind).0),
-        _ => state.tables.failing.get(group),
-    };
-    if let Some(mut breaker) = stored.cloned() {
-        breaker.take_back();
-        put(state, group, breaker);
-    }
-    let counted_ms =
-        state.engine(engine.id).and_then(|engine| engine.failing).map(|failing| failing.since_ms);
-    if state.node(engine.node).is_some_and(|node| node.failed_start_ms == counted_ms) {
-        note_start(state, engine.node, None);
-    }
-    if let Some(engine) = state.engine(engine.id).map(|engine| (**engine).clone()) {
-        state.put_engine(Engine { failed_start: None, ..engine });
-    }
-}
-
-/// Counts a failure; returns what it counts against.
-fn count(state: &mut State, engine: &Engine, cause: &Cause, lived_ms: u64, message: &str) -> Option<Group> {
-    let now = state.tables.clock_ms;
+/// Counts the failed start of an engine, and notes that in its record.
+fn count(state: &mut State, engine: &Engine, cause: &Cause, lived_ms: u64, message: &str) {
+    let at_ms = state.tables.clock_ms;
     if !engine.is_acestream() {
-        return None;
+        return;
     }
-    if !engine.spec.is_chosen() && cause.troubles_host() {
-        note_start(state, engine.node, Some(now));
+    if !engine.spec.is_chosen() && cause.troubles_host() && !blames_vpn(state, engine, cause) {
+        note_start(state, engine.node, Some(at_ms));
     }
-    let group = blamed(state, engine, cause, lived_ms)?;
-    let (mut breaker, policy) = state.breaker_over(&group, now);
+    let Some(group) = blamed(state, engine, cause, lived_ms) else { return };
+    let text = format!("{} on {}: {message}", engine.container_name, state.node_name(engine.node));
+    add(state, &group, &text);
+    put_failed(state, engine.id, Some(StartFailed { group, at_ms }));
+}
+
+fn put_failed(state: &mut State, id: EngineId, start_failed: Option<StartFailed>) {
+    if let Some(engine) = state.engine(id).map(|engine| (**engine).clone()) {
+        state.put_engine(Engine { start_failed, ..engine });
+    }
+}
+
+fn add(state: &mut State, group: &Group, text: &str) {
+    let now = state.tables.clock_ms;
+    let (mut breaker, policy) = state.breaker_over(group, now);
     let was = breaker.state(policy, now);
     // When the last sound host fails, too, and not only once, it is what all of them run.
     if matches!(group, Group::Plain(_)) && breaker.failure_count > 0 && !hosts::has_sound_host(state) {
@@ -131,17 +121,70 @@ fn count(state: &mut State, engine: &Engine, cause: &Cause, lived_ms: u64, messa
             breaker.failure_count = breaker.failure_count.saturating_add(of_host);
         }
     }
-    let text = format!("{} on {}: {message}", engine.container_name, state.node_name(engine.node));
-    breaker.record_failure(now, &text);
+    breaker.record_failure(now, text);
     let opens = was != BreakerState::Open && breaker.state(policy, now) == BreakerState::Open;
     let story = breaker.story();
-    put(state, &group, breaker);
+    put(state, group, breaker);
     if opens {
-        let name = state.group_name(&group);
+        let name = state.group_name(group);
         let text = format!("the circuit breaker over {name} is open after {story}");
         note(state, EventType::Health, "failed", text, None, None);
     }
-    Some(group)
+}
+
+/// A VPN turns out to be sick: engines that failed shortly before failed for it, and for nothing else.
+pub(super) fn vpn_is_sick(state: &mut State, node: NodeId, container: &str) {
+    let now = state.tables.clock_ms;
+    let behind = state.all_engines().filter(|e| e.node == node && e.vpn.as_deref() == Some(container));
+    let failed: Vec<Arc<Engine>> = behind.filter(|e| failed_with_vpn(e, now)).cloned().collect();
+    let group = Group::Vpn(node, container.to_owned());
+    for engine in failed {
+        take_back(state, &engine, "a VPN was at fault");
+        let text = format!(
+            "{} on {}: it failed shortly before its VPN was found to be disconnected",
+            engine.container_name,
+            state.node_name(node)
+        );
+        add(state, &group, &text);
+        put_failed(state, engine.id, Some(StartFailed { group: group.clone(), at_ms: now }));
+    }
+}
+
+/// The VPN container of an engine was restarted or made anew: if it failed shortly before that was seen, that failure counts against
+/// nothing.
+pub(super) fn vpn_was_recreated(state: &mut State, engine: &Engine) {
+    if failed_with_vpn(engine, state.tables.clock_ms) {
+        take_back(state, engine, "a VPN was made anew");
+    }
+}
+
+/// The start of this engine has not failed after all, or for something else: `why`, for people.
+pub(super) fn take_back(state: &mut State, engine: &Engine, why: &str) {
+    let Some(failed) = &engine.start_failed else { return };
+    let now = state.tables.clock_ms;
+    if state.node(engine.node).is_some_and(|node| node.failed_start_ms == Some(failed.at_ms)) {
+        let of_host = state.all_engines().filter(|e| e.node == engine.node && e.id != engine.id);
+        let counts = |group: &Group| matches!(group, Group::Host(_) | Group::Plain(_));
+        let failures = of_host.filter_map(|e| e.start_failed.as_ref()).filter(|other| counts(&other.group));
+        let before = failures.map(|other| other.at_ms).max();
+        note_start(state, engine.node, before);
+    }
+    put_failed(state, engine.id, None);
+    // Failures of hosts are moved to what all of them run.
+    let of_spec = Group::of_spec(&engine.spec, engine.replaces);
+    let is_there = |group: &&Group| state.breaker_over(group, now).0.failure_count > 0;
+    let Some(group) = [&failed.group, &of_spec].into_iter().find(is_there).cloned() else { return };
+    let (mut breaker, policy) = state.breaker_over(&group, now);
+    let was = breaker.state(policy, now);
+    let others = state.all_engines().filter(|e| e.id != engine.id).filter_map(|e| e.start_failed.as_ref());
+    let before = others.filter(|other| other.group == group).map(|other| other.at_ms).max();
+    breaker.take_back(failed.at_ms, before);
+    let closes = was != BreakerState::Closed && breaker.state(policy, now) == BreakerState::Closed;
+    put(state, &group, breaker);
+    if closes {
+        let text = format!("the circuit breaker over {} is closed: {why}", state.group_name(&group));
+        note(state, EventType::Health, "recovered", text, None, None);
+    }
 }
 
 fn put(state: &mut State, group: &Group, breaker: Breaker) {

@@ -69,7 +69,11 @@ pub(super) fn changed(
         Some(old) if old.status.health == status.health => old.since_ms,
         _ => now,
     };
+    let is_sick = status.health == VpnHealth::Unhealthy && before.health != status.health;
     state.put_vpn(id, container, Vpn { status: status.clone(), since_ms, reconnected_ms });
+    if is_sick {
+        failures::vpn_is_sick(state, id, container);
+    }
     Reply::Done
 }
 

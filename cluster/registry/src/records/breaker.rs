@@ -107,9 +107,15 @@ impl Breaker {
         self.last_failure_ms = Some(now_ms);
     }
 
-    /// What was taken for a failure was none.
-    pub(crate) fn take_back(&mut self) {
+    /// A failure of this moment was none, or that of something else. `before` is when the newest of the others was, as far as it is known.
+    pub(crate) fn take_back(&mut self, at_ms: Elapsed, before: Option<Elapsed>) {
         self.failure_count = self.failure_count.saturating_sub(1);
+        if self.failure_count == 0 {
+            (self.last_failure_ms, self.last_failure) = (None, None);
+        } else if self.last_failure_ms == Some(at_ms) {
+            self.last_failure_ms = before.or(self.last_failure_ms);
+            self.last_failure = None;
+        }
     }
 
     /// A success closes the breaker unless it is open: what was begun before it opened proves nothing.

@@ -140,6 +140,15 @@ pub struct Ending {
     pub at_ms: Elapsed,
 }
 
+/// What the failed start of an engine counts against.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartFailed {
+    /// One of the things that it shared with others.
+    pub group: Group,
+    /// The moment.
+    pub at_ms: Elapsed,
+}
+
 /// Why an engine is on its way out although it runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TakenOff {
@@ -181,9 +190,9 @@ pub struct Engine {
     /// Set while it fails its health checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing: Option<Failing>,
-    /// What its start counts against as a failure: it never answered, or failed its health checks soon. Taken back when it answers.
+    /// Set when its start has failed, and that counts against something: it does so once, and is taken back when it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failed_start: Option<Group>,
+    pub start_failed: Option<StartFailed>,
     /// The moment of the reservation.
     pub reserved_at_ms: Elapsed,
     /// The moment at which Docker said that it runs.

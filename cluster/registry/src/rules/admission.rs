@@ -147,7 +147,7 @@ fn new_engine(state: &mut State, ask: &Reserve, op_id: OpId, origin: NodeId) -> 
         variant: None,
         health: Health::Unknown,
         failing: None,
-        failed_start: None,
+        start_failed: None,
         reserved_at_ms: state.tables.clock_ms,
         started_at_ms: None,
         reserved_by: op_id,

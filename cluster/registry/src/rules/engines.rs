@@ -451,7 +451,7 @@ impl State {
     fn lacks_room(&self) -> bool {
         let is_replaced = |engine: &Engine| self.replacement(engine.id).is_some();
         let live = self.live_engines().filter(|e| e.phase < Phase::Stopping);
-        let fails = |engine: &Engine| engine.failing.is_some() && engine.failed_start.is_none();
+        let fails = |engine: &Engine| engine.failing.is_some() && engine.start_failed.is_none();
         let failing = live.filter(|engine| engine.is_acestream() && fails(engine));
         let owed = failing.filter(|engine| !is_replaced(engine)).count() as u32;
         owed > 0 && self.count_without(Phase::Stopping) + owed > self.policy().max_replicas

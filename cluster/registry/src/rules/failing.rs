@@ -21,6 +21,8 @@ use crate::state::State;
 
 /// An engine that ends by itself before this age has failed to start.
 const YOUNG_MS: u64 = 60_000;
+/// Docker checks Gluetun every five seconds, and two results in a row are a verdict: engines may fail for so long before it.
+const VPN_IS_SEEN_WITHIN_MS: u64 = 12_000;
 
 /// True for an engine that had not lived for long enough at this moment to be a good one.
 pub(crate) fn is_young(engine: &Engine, at_ms: Elapsed) -> bool {
@@ -33,7 +35,7 @@ pub(crate) fn failed_to_start(state: &State, engine: &Engine) -> bool {
     let ended_young =
         |(cause, at_ms): (&Cause, Elapsed)| counts && cause.is_of_itself() && is_young(engine, at_ms);
     match engine.phase {
-        _ if engine.failed_start.is_some() => true,
+        _ if engine.start_failed.is_some() => true,
         Phase::Failed => true,
         Phase::Gone => engine.end_cause().is_some_and(ended_young),
         _ => false,
@@ -61,15 +63,30 @@ pub(crate) fn died_young(state: &State, engine: &Engine, cause: &Cause) -> Optio
     (by_itself && lived_ms < YOUNG_MS).then_some(lived_ms)
 }
 
+/// True for a failure whose cause is the VPN of the engine. Others may have noticed it first.
+pub(crate) fn blames_vpn(state: &State, engine: &Engine, cause: &Cause) -> bool {
+    match cause.blames() {
+        Blames::Nothing => false,
+        Blames::Network => true,
+        Blames::Host | Blames::Content => state.vpn_fault(engine) == Some(VpnFault::Unhealthy),
+    }
+}
+
+/// True for an engine whose start failed so shortly before its VPN is known to be sick that it failed for that.
+pub(crate) fn failed_with_vpn(engine: &Engine, now_ms: Elapsed) -> bool {
+    let is_other = |group: &Group| Group::vpn_of(engine).as_ref() != Some(group);
+    engine
+        .start_failed
+        .as_ref()
+        .is_some_and(|failed| is_other(&failed.group) && now_ms.since(failed.at_ms) <= VPN_IS_SEEN_WITHIN_MS)
+}
+
 /// What a failure counts against. `lived_ms` is the age of the engine, 0 when it never ran.
 pub(crate) fn blamed(state: &State, engine: &Engine, cause: &Cause, lived_ms: u64) -> Option<Group> {
-    let blames = cause.blames();
-    let lost_vpn = || state.vpn_fault(engine) == Some(VpnFault::Unhealthy) && blames != Blames::Nothing;
     let of_spec = Group::of_spec(&engine.spec, engine.replaces);
-    match blames {
-        _ if lost_vpn() => Group::vpn_of(engine),
-        Blames::Nothing => None,
-        Blames::Network => Group::vpn_of(engine),
+    match cause.blames() {
+        _ if blames_vpn(state, engine, cause) => Group::vpn_of(engine),
+        Blames::Nothing | Blames::Network => None,
         // What a caller chose may be wrong wherever it is tried, and holds back nobody else.
         _ if engine.spec.is_chosen() => Some(of_spec),
         Blames::Host if hosts::has_sound_host(state) => Some(Group::Host(engine.node)),

@@ -45,7 +45,7 @@ impl fmt::Display for MassFailure {
 fn has_a_say(state: &State, engine: &Engine) -> bool {
     let could_serve = match engine.phase {
         Phase::Running => true,
-        Phase::Stopping => engine.failing.is_some() && engine.failed_start.is_none(),
+        Phase::Stopping => engine.failing.is_some() && engine.start_failed.is_none(),
         Phase::Reserved | Phase::Starting | Phase::Gone | Phase::Failed => false,
     };
     engine.is_acestream() && could_serve && !has_sick_vpn(state, engine)

@@ -127,7 +127,7 @@ fn no_client_keeps_an_engine_that_stops_in_any_case() {
     world.run(Command::NodeAvailability { node: engine.node, availability });
     world.wait_ms(50_000);
     world.run(Command::EngineStop { engine: engine.id, cause: Cause::Drained, when: StopWhen::Unused });
-    assert_eq!(come(&mut world, &engine).phase, Phase::Starting, "there is time");
+    assert_eq!(come(&mut world, &engine).phase, Phase::Running, "there is time");
     world.wait_ms(10_000);
     world.run(Command::EngineStop { engine: engine.id, cause: Cause::Drained, when: StopWhen::Unused });
     assert_eq!(come(&mut world, &engine).phase, Phase::Stopping, "the deadline is over");

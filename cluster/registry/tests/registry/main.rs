@@ -11,6 +11,7 @@ mod dedup;
 mod digests;
 mod engines;
 mod event_orders;
+mod failed_once;
 mod format;
 mod found;
 mod hand_outs;
