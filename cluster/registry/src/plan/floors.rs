@@ -20,12 +20,15 @@ use crate::state::State;
 const AT_ONCE_ON_A_HOST: usize = 10;
 
 /// Engines that shall be started.
-#[derive(Default)]
 pub(super) struct Missing {
     /// Reservations to make now, and why there are no more.
     pub(super) plan: Plan,
     /// More are wanted and could be had, but a breaker or a pause after a failure holds them back.
     pub(super) held_back: bool,
+    /// The state as if these reservations had been made.
+    pub(super) then: State,
+    /// Engines that are to be replaced, and for which none of these reservations is.
+    pub(super) owed: Vec<(EngineId, EngineSpec)>,
 }
 
 /// How many engines are wanted.
@@ -64,16 +67,7 @@ pub(super) fn missing(
     let mut owed = replacements::owed(state, now_ms);
     let mut suspected = Suspected::of(state, now_ms);
     suspected.limit_to(&mut owed, floor.max(free));
-    let plain = Reserve {
-        spec: EngineSpec::acestream(),
-        eligible: active.clone(),
-        exclude: BTreeSet::new(),
-        only_below: None,
-        claim_abandoned: false,
-        patience_ms: None,
-        automatic: true,
-        replaces: None,
-    };
+    let plain = plain(active);
     // Where something is missing by name, an attempt before its pause is over is refused.
     let may_be_tried = |spec: &EngineSpec| active.iter().any(|id| state.may_try(*id, spec));
     // What a caller chose, and cannot be started, must not take the place of an engine that can.
@@ -114,8 +108,23 @@ pub(super) fn missing(
     let held_back = held_back || reserves.len() < wished;
     let short = Short { state, then: &then, reachable, plain: &plain, now_ms };
     let waits = short.waits(&owed, lacking, &reserves);
+    owed.retain(|(id, _)| !reserves.iter().any(|ask| ask.replaces == Some(*id)));
     let commands = reserves.into_iter().map(Command::Reserve).collect();
-    Missing { plan: Plan { commands, waits, ..Plan::default() }, held_back }
+    Missing { plan: Plan { commands, waits, ..Plan::default() }, held_back, then, owed }
+}
+
+/// What the leader asks for when one more engine is wanted, of those that `active` hosts can start.
+pub(super) fn plain(active: &BTreeSet<NodeId>) -> Reserve {
+    Reserve {
+        spec: EngineSpec::acestream(),
+        eligible: active.clone(),
+        exclude: BTreeSet::new(),
+        only_below: None,
+        claim_abandoned: false,
+        patience_ms: None,
+        automatic: true,
+        replaces: None,
+    }
 }
 
 /// How many engines are started now.
@@ -145,7 +154,7 @@ fn count(state: &State, active: &BTreeSet<NodeId>, wanted: Wanted, now_ms: Elaps
 }
 
 /// Whether this reservation would be had now, and nothing that it shares need rest; the state goes on as if it had been made.
-fn is_had(then: &mut State, ask: &Reserve, now_ms: Elapsed) -> bool {
+pub(super) fn is_had(then: &mut State, ask: &Reserve, now_ms: Elapsed) -> bool {
     // Who is asked decides between equals only.
     let Ok(decision) = admission::decide(then, ask, OpId::from_u128(0), NodeId(0)) else { return false };
     let is_due = start_rests_for(then, &decision, now_ms) == 0;

@@ -132,13 +132,13 @@ fn engines(state: &State, watch: &Watch, now_ms: Elapsed) -> Plan {
     let active: BTreeSet<NodeId> = &reachable - &found.over(Obstacle::is_of_place);
     let missing = floors::missing(state, &reachable, &active, now_ms);
     let starting = missing.held_back || !missing.plan.commands.is_empty() || state.has_reservations();
+    let off_vpn = vpn::off_vpn(state, &missing, &active, now_ms);
     let mut plan = missing.plan;
     let mut add = |step: Plan| {
         plan.commands.extend(step.commands);
         plan.waits.extend(step.waits);
     };
     add(unlisted::unused(state, starting, now_ms));
-    let off_vpn = vpn::off_vpn(state, &active, now_ms);
     if off_vpn.commands.is_empty() {
         // How many idle ones are to spare is known again when those have left the supply.
         add(idle::idle(state, watch, now_ms));

@@ -5,12 +5,15 @@ use std::collections::BTreeSet;
 use acefleet_registry::cause::Cause;
 use acefleet_registry::command::StopWhen;
 use acefleet_registry::engine::Phase;
+use acefleet_registry::plan::{Wait, next};
+use acefleet_registry::policy::PortRange;
 use acefleet_registry::state::Tables;
-use acefleet_registry::vpn::{VpnFault, VpnHealth, VpnStatus};
-use acefleet_registry::{Command, Engine, EngineId, NodeId, NodeInfo, RefusalCode, Reply};
+use acefleet_registry::vpn::{VpnFault, VpnHealth, VpnInfo, VpnStatus};
+use acefleet_registry::{Command, Engine, EngineId, Level, NodeId, NodeInfo, RefusalCode, Reply, Reserve};
 
 use crate::support::{
-    World, behind_vpn, engine, generic, gone, node_info, plan, playing, refusal, stop, with_conf,
+    World, behind_vpn, engine, failed, generic, gone, node_info, plan, playing, refusal, stop, watch,
+    with_conf,
 };
 
 /// `nodes` hosts with a VPN each, all healthy, without forwarded ports.
@@ -396,4 +399,66 @@ fn two_vpns_of_a_host_share_its_engines() {
     settle(&mut world);
     assert_eq!(world.state.engines_behind(NodeId(1), "gluetun-2").count(), 4);
     assert_eq!(world.state.engines_behind(NodeId(1), "gluetun").count(), 0);
+}
+
+/// A host with two VPNs, of which the second publishes so many ports.
+fn with_two(world: &mut World, node: u64, ports: u16) {
+    let mut info = behind_vpn(node);
+    info.vpns.push(VpnInfo {
+        container: "gluetun-2".to_owned(),
+        ports: PortRange { first: 19_500, last: 19_499 + ports },
+    });
+    world.run(Command::NodeUp(info));
+}
+
+fn tell_second(world: &mut World, node: u64, health: VpnHealth, forwarded_port: Option<u16>) {
+    let status = VpnStatus { health, forwarded_port, ..VpnStatus::default() };
+    let (node, container) = (NodeId(node), "gluetun-2".to_owned());
+    world.run(Command::VpnChanged { node, container, status, renew: true });
+}
+
+fn behind(world: &World, container: &str) -> usize {
+    world.state.engines_behind(NodeId(1), container).count()
+}
+
+#[test]
+fn as_many_engines_move_to_the_other_vpn_as_it_has_ports() {
+    let mut world = world(1);
+    with_two(&mut world, 1, 5);
+    tell_second(&mut world, 1, VpnHealth::Healthy, None);
+    (0..8).for_each(|_| drop(world.running()));
+    assert_eq!((behind(&world, "gluetun"), behind(&world, "gluetun-2")), (4, 4));
+    tell(&mut world, 1, VpnHealth::Unhealthy, None);
+    world.wait_ms(12_000);
+    settle(&mut world);
+    assert_eq!((behind(&world, "gluetun"), behind(&world, "gluetun-2")), (3, 5));
+    tell(&mut world, 1, VpnHealth::Healthy, None);
+    assert_eq!(listed(&world).len(), 8);
+}
+
+#[test]
+fn engines_stay_where_starts_elsewhere_fail_or_their_port_is_fixed() {
+    let mut world = world(2);
+    world.run(Command::RaiseLevel(Level::CURRENT));
+    let fixed = Reserve { eligible: [NodeId(1)].into(), ..world.ask_for(with_conf("--http-port=19105")) };
+    let fixed = engine(world.run(Command::Reserve(fixed))).id;
+    world.start(fixed);
+    let engines: Vec<_> = (0..3).map(|_| engine(world.run(Command::Reserve(world.ask_on(1)))).id).collect();
+    engines.iter().for_each(|id| drop(world.start(*id)));
+    for _ in 0..5 {
+        let id = engine(world.run(Command::Reserve(world.ask_on(2)))).id;
+        world.run(failed(id));
+    }
+    tell(&mut world, 1, VpnHealth::Unhealthy, None);
+    world.wait_ms(12_000);
+    assert_eq!(plan(&world.state, &world.eligible(), world.now), [], "no start on the other host is allowed");
+    let waits = next(&world.state, &watch(&world.state, &world.eligible()), world.now).waits;
+    for id in &engines {
+        assert!(waits.contains(&Wait::VpnWithoutRoom { engine: *id }), "{waits:?}");
+    }
+    world.run(Command::ResetBreaker(None));
+    world.wait_ms(60_000);
+    settle(&mut world);
+    let left: Vec<_> = world.state.engines_behind(NodeId(1), "gluetun").map(|e| e.id).collect();
+    assert_eq!(left, [fixed], "nobody asks for its port again");
 }
