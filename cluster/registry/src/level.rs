@@ -68,6 +68,8 @@ impl Level {
     pub const ONE_FORWARDED: Self = Self(2);
     /// From here on an engine that was given to nobody is listed when it has answered.
     pub const LISTS_WHAT_ANSWERS: Self = Self(2);
+    /// From here on an engine with an old forwarded port, or from before its tunnel, leaves when its replacement answers.
+    pub const REPLACES_BEFORE_LEAVING: Self = Self(2);
     /// What this program knows.
     pub const CURRENT: Self = Self(2);
 }

@@ -17,6 +17,7 @@ use crate::records::vpn::VpnFault;
 use crate::rules::engines::{Leaves, keeps_listed, leaves, stops_unused, why_off_network};
 use crate::rules::health;
 use crate::rules::ports::fixed_http_port;
+use crate::rules::renewal::is_renewal;
 use crate::state::{ForeignNames, State};
 
 /// A port or name that others hold is tried again after ten minutes.
@@ -124,11 +125,19 @@ pub(super) fn started(
     Reply::Engine(state.put_engine(engine))
 }
 
-/// The unhealthy engine in whose place this one answers is not needed any more, also if it recovers later.
+/// The unhealthy engine in whose place this one answers is not needed any more, also if it recovers later. Nor is one that is replaced
+/// for its VPN, unless clients use it.
 fn unlist_replaced(state: &mut State, engine: &Engine) {
-    let Some(sick) = engine.replaces.and_then(|id| state.engine(id)).cloned() else { return };
-    if sick.failing.is_some() && sick.taken_off.is_none() && sick.phase < Phase::Stopping {
-        unlist_sick(state, &sick, &Cause::Unhealthy);
+    let Some(old) = engine.replaces.and_then(|id| state.engine(id)).cloned() else { return };
+    if old.taken_off.is_some() || old.phase >= Phase::Stopping {
+        return;
+    }
+    if old.failing.is_some() {
+        unlist_sick(state, &old, &Cause::Unhealthy);
+    } else if let Ok(fault) = why_off_network(state, &old, state.tables.clock_ms)
+        && is_renewal(fault)
+    {
+        unlist(state, &old, &fault.cause(), false);
     }
 }
 

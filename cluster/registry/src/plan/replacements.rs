@@ -1,7 +1,7 @@
-//! Engines that are unhealthy, have crashed, or were taken away for their network, and have not been replaced: what they were asked
-//! for is still wanted.
+//! Engines that are unhealthy, have crashed, are older than the tunnel of their VPN, or were taken away for their network, and have not
+//! been replaced: what they were asked for is still wanted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::records::cause::Cause;
 use crate::records::engine::{Engine, EngineSpec};
@@ -9,6 +9,7 @@ use crate::records::ids::{EngineId, NodeId};
 use crate::records::time::Elapsed;
 use crate::rules::failing;
 use crate::rules::ports::fixed_http_port;
+use crate::rules::renewal;
 use crate::state::State;
 
 /// How long after the end of an engine another is owed.
@@ -18,17 +19,36 @@ const REPLACE_WITHIN_MS: u64 = 300_000;
 pub(super) fn owed(state: &State, now_ms: Elapsed) -> Vec<(EngineId, EngineSpec)> {
     // Who fixed a port has to ask for it again: it may not be had on another host.
     let lost = state.all_engines().filter(|e| e.is_acestream() && fixed_http_port(&e.spec).is_none());
-    let due = lost.filter(|e| is_sick(state, e, now_ms) || is_lost(state, e, now_ms));
+    let renewed: BTreeSet<EngineId> = renewed_next(state, now_ms).into_values().collect();
+    let is_due =
+        |e: &Engine| is_sick(state, e, now_ms) || is_lost(state, e, now_ms) || renewed.contains(&e.id);
+    let due = lost.filter(|e| is_due(e));
     let replaced: BTreeSet<EngineId> = state.replacements().filter_map(|e| e.replaces).collect();
     due.filter(|e| !replaced.contains(&e.id)).map(|e| (e.id, e.spec.clone())).collect()
 }
 
+/// Of each VPN the engine that is replaced now although its network works. One that was told a forwarded port comes first: the port
+/// goes to one that starts after it has left.
+pub(super) fn renewed_next(state: &State, now_ms: Elapsed) -> BTreeMap<(NodeId, Option<&str>), EngineId> {
+    let mut due: Vec<&Engine> =
+        state.live_engines().map(AsRef::as_ref).filter(|e| renewal::is_due(state, e, now_ms)).collect();
+    due.sort_by_key(|e| (e.forwarded_port.is_none(), e.id));
+    let mut next = BTreeMap::new();
+    for engine in due {
+        next.entry((engine.node, engine.vpn.as_deref())).or_insert(engine.id);
+    }
+    next
+}
+
 /// The host on which the replacement of an engine is of more use than elsewhere: the port that a VPN forwards now is of use behind that
-/// VPN alone, and nobody has it when the engine with its last one has left. Such an engine leaves because its VPN works again.
+/// VPN alone, and nobody has it when the engine with its last one has left. The VPN of such an engine works.
 pub(super) fn home(state: &State, lost: EngineId) -> Option<NodeId> {
     let engine = state.engine(lost)?;
-    let (cause, _) = engine.end_cause()?;
-    matches!(cause, Cause::VpnPortChanged | Cause::VpnReconnected).then_some(engine.node)
+    let is_renewed = match engine.end_cause() {
+        Some((cause, _)) => matches!(cause, Cause::VpnPortChanged | Cause::VpnReconnected),
+        None => engine.failing.is_none(),
+    };
+    is_renewed.then_some(engine.node)
 }
 
 /// True for a running engine that fails its health checks and is wanted. One whose start has failed would do so again.

@@ -1,10 +1,10 @@
 //! Engines without a sound network that can be had in a better one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::command::{Command, Reserve, StopWhen};
 use crate::plan::floors::{self, Missing};
-use crate::plan::{Plan, Wait};
+use crate::plan::{Plan, Wait, replacements};
 use crate::records::engine::{Ending, Engine, EngineSpec, Phase};
 use crate::records::group::Group;
 use crate::records::ids::{EngineId, NodeId};
@@ -12,12 +12,13 @@ use crate::records::time::Elapsed;
 use crate::records::vpn::VpnFault;
 use crate::rules::engines::{Keeps, why_off_network};
 use crate::rules::ports::fixed_http_port;
+use crate::rules::renewal::is_renewal;
 use crate::rules::vpn::LONG_OUTAGE_MS;
 use crate::state::State;
 
-/// Engines outside their VPN and those with an old forwarded port leave at once, those behind an unhealthy VPN when that lasts and
-/// another can be had in their place. As many leave as that is true of: the others are of use when their VPN is back. Those
-/// that are older than the tunnel are replaced one at a time for each VPN.
+/// Engines outside their VPN leave at once, those behind an unhealthy VPN when that lasts and another can be had in their place. As many
+/// leave as that is true of: the others are of use when their VPN is back. Those with an old forwarded port, or from before the tunnel,
+/// leave when their replacements answer, see [`crate::rules::renewal`].
 pub(super) fn off_vpn(state: &State, missing: &Missing, active: &BTreeSet<NodeId>, now_ms: Elapsed) -> Plan {
     let left_ms = |engine: &Engine| {
         let vpn = engine.vpn.as_deref().and_then(|container| state.vpn(engine.node, container));
@@ -25,13 +26,19 @@ pub(super) fn off_vpn(state: &State, missing: &Missing, active: &BTreeSet<NodeId
     };
     let mut elsewhere: Option<Elsewhere> = None;
     let mut plan = Plan::default();
-    let mut renewed: BTreeMap<(NodeId, Option<&str>), EngineId> = BTreeMap::new();
+    let next = replacements::renewed_next(state, now_ms);
+    // Engines that leave before their replacements are there, because those lack room: one at a time, as it makes room for others, too.
+    let mut makes_room = None;
     for engine in state.live_engines() {
         let (id, left_ms) = (engine.id, left_ms(engine));
         let mut why = why_off_network(state, engine, now_ms);
-        if why == Ok(VpnFault::Reconnected) {
-            let first = *renewed.entry((engine.node, engine.vpn.as_deref())).or_insert(id);
-            why = if first == id { why } else { Err(Keeps::OtherFirst(first)) };
+        let fault = state.vpn_fault(engine).filter(|fault| is_renewal(*fault));
+        let comes_first = fault.is_some() && state.replacement(id).is_none();
+        if let Some(first) = next.get(&(engine.node, engine.vpn.as_deref())).filter(|first| **first != id)
+            && comes_first
+            && matches!(why, Ok(_) | Err(Keeps::NotReplaced))
+        {
+            why = Err(Keeps::OtherFirst(*first));
         }
         match why {
             Ok(VpnFault::Unhealthy) if left_ms > 0 => plan.waits.push(Wait::Vpn { engine: id, left_ms }),
@@ -42,17 +49,15 @@ pub(super) fn off_vpn(state: &State, missing: &Missing, active: &BTreeSet<NodeId
             {
                 plan.waits.push(Wait::VpnWithoutRoom { engine: id });
             }
-            Ok(fault) => plan.commands.push(Command::EngineStop {
-                engine: id,
-                cause: fault.cause(),
-                when: StopWhen::OffVpn,
-            }),
+            Ok(fault) if comes_first => drop(makes_room.get_or_insert((engine, fault))),
+            Ok(fault) => plan.commands.push(stop(engine, fault)),
             Err(
                 why @ (Keeps::Streams(_)
                 | Keeps::StreamsInDoubt
                 | Keeps::ClientsComing { .. }
-                | Keeps::OtherFirst(_)),
-            ) if engine.taken_off.is_none() && state.vpn_fault(engine) == Some(VpnFault::Reconnected) => {
+                | Keeps::OtherFirst(_)
+                | Keeps::NotReplaced),
+            ) if engine.taken_off.is_none() && fault.is_some() => {
                 plan.waits.push(Wait::Renew { engine: id, why });
             }
             // What an unlisted engine waits for is said where it stops.
@@ -62,7 +67,16 @@ pub(super) fn off_vpn(state: &State, missing: &Missing, active: &BTreeSet<NodeId
             Err(_) => {}
         }
     }
+    if plan.commands.is_empty()
+        && let Some((engine, fault)) = makes_room
+    {
+        plan.commands.push(stop(engine, fault));
+    }
     plan
+}
+
+fn stop(engine: &Engine, fault: VpnFault) -> Command {
+    Command::EngineStop { engine: engine.id, cause: fault.cause(), when: StopWhen::OffVpn }
 }
 
 /// Engines in the place of those that leave: whether one is had is decided as its reservation will be.

@@ -16,6 +16,7 @@ use crate::records::ids::{EngineId, NodeId};
 use crate::records::time::Elapsed;
 use crate::records::vpn::VpnFault;
 use crate::rules::health;
+use crate::rules::renewal::{is_renewal, keeps_until_replaced};
 use crate::rules::spare::Spares;
 use crate::state::State;
 
@@ -112,6 +113,8 @@ pub enum Keeps {
     Network,
     /// Another engine of its VPN is replaced before it.
     OtherFirst(EngineId),
+    /// No replacement for it answers yet.
+    NotReplaced,
     /// Streams run on it.
     Streams(usize),
     /// Its host was down, and has not said yet whether streams that were taken for ended still play.
@@ -152,6 +155,7 @@ impl fmt::Display for Keeps {
             Self::Unlisted => f.write_str("it is off the list already"),
             Self::HostAway => f.write_str("its host is away, or was, and it has not answered since"),
             Self::OtherFirst(id) => write!(f, "engine {id} of its VPN is replaced before it"),
+            Self::NotReplaced => f.write_str("its replacement does not answer yet"),
             Self::Network => f.write_str("nothing is wrong with its network"),
             Self::Streams(1) => f.write_str("a stream runs on it"),
             Self::Streams(count) => write!(f, "{count} streams run on it"),
@@ -300,19 +304,9 @@ pub fn why_off_network(state: &State, engine: &Engine, now_ms: Elapsed) -> Resul
     if let Some(keeps) = in_use(state, engine, now_ms) {
         return Err(keeps);
     }
-    let keeps = if fault == VpnFault::Reconnected { keeps_old(state, engine, now_ms) } else { None };
+    let comes_first = is_renewal(fault) && state.level() >= Level::REPLACES_BEFORE_LEAVING;
+    let keeps = if comes_first { keeps_until_replaced(state, engine, now_ms) } else { None };
     keeps.map_or(Ok(fault), Err)
-}
-
-/// What keeps an engine without a stream whose network works, though it is older than the tunnel of its VPN.
-fn keeps_old(state: &State, engine: &Engine, now_ms: Elapsed) -> Option<Keeps> {
-    if unlisted(state, engine).is_some() {
-        return Some(Keeps::Unlisted);
-    }
-    if let Some(left_ms) = expected_for(engine, now_ms) {
-        return Some(Keeps::ClientsComing { left_ms });
-    }
-    state.being_renewed(engine.node, engine.vpn.as_deref()?).map(Keeps::OtherFirst)
 }
 
 /// What becomes of an engine that clients do not get any more, or shall not, at `now_ms`.

@@ -4,6 +4,7 @@
 //! - [`hosts`]: which hosts can take a new engine
 //! - [`load`], [`placement`]: how much runs on each, and which of them gets it
 //! - `ports`, `vpn`, `lacks`: its ports and name, its network, and what it needs there
+//! - `renewal`: engines that are replaced although their network works
 //! - `failing`: what failures count against, and what that holds back
 //! - `admission`: whether a reservation gets an engine, and which; `at_hand`: without starting one
 //! - [`engines`], [`health`]: what an engine is to clients, what keeps it, and what follows when it fails its checks
@@ -30,6 +31,7 @@ mod marks;
 pub(crate) mod matching;
 pub mod placement;
 pub(crate) mod ports;
+pub(crate) mod renewal;
 pub mod spare;
 mod start_times;
 pub(crate) mod vpn;

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::level::Level;
-use crate::records::cause::Cause;
 use crate::records::engine::{Engine, Phase};
-use crate::records::ids::{EngineId, NodeId};
+use crate::records::ids::NodeId;
 use crate::records::policy::PortRange;
 use crate::records::time::Elapsed;
 use crate::records::vpn::{Vpn, VpnFault, VpnHealth, VpnInfo, is_cut_off};
@@ -75,19 +74,6 @@ impl State {
             (_, Some(now), Some(told)) if now != told => Some(VpnFault::StalePort),
             _ => ran_before(engine, vpn.reconnected_ms?).then_some(VpnFault::Reconnected),
         }
-    }
-
-    /// The engine of this VPN whose replacement since it reconnected is under way: the next one waits for it. One that is in use
-    /// again holds up nobody.
-    pub(crate) fn being_renewed(&self, node: NodeId, container: &str) -> Option<EngineId> {
-        let since_ms = self.vpn(node, container)?.reconnected_ms?;
-        let left = self.all_engines().filter(|e| e.node == node && e.vpn.as_deref() == Some(container));
-        let renewed = |e: &Engine| {
-            e.end_cause().is_some_and(|(cause, at_ms)| *cause == Cause::VpnReconnected && at_ms >= since_ms)
-        };
-        let answers = |id| self.replacement(id).is_some_and(|other| other.phase >= Phase::Running);
-        let waits = |e: &Engine| e.phase < Phase::Stopping && self.active_streams(e.id) == 0;
-        left.filter(|e| renewed(e)).find(|e| waits(e) || !answers(e.id)).map(|e| e.id)
     }
 
     /// True unless the network of an engine is such that clients must not be sent to it.

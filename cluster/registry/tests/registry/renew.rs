@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use acefleet_registry::cause::Cause;
 use acefleet_registry::engine::{Health, Phase};
+use acefleet_registry::health::HealthFault;
 use acefleet_registry::plan::{Wait, next};
 use acefleet_registry::rules::engines::Keeps;
 use acefleet_registry::vpn::{VpnFault, VpnHealth, VpnStatus};
-use acefleet_registry::{Command, EngineId, Level, NodeId, Reply, Reserve};
+use acefleet_registry::{Command, Elapsed, Engine, EngineId, Level, NodeId, Reply, Reserve};
 
 use crate::support::{World, behind_vpn, engine, gone, plan, playing, watch, with_conf};
 
@@ -59,6 +60,18 @@ fn second(world: &mut World) -> Vec<Command> {
     commands
 }
 
+fn tell_port(world: &mut World, port: u16) {
+    let status = VpnStatus { health: VpnHealth::Healthy, forwarded_port: Some(port), ..VpnStatus::default() };
+    let (node, container) = (NodeId(1), "gluetun".to_owned());
+    world.run(Command::VpnChanged { node, container, status, renew: true });
+}
+
+/// Listed engines that have the port of their VPN.
+fn forwarded(world: &World) -> Vec<EngineId> {
+    let has_port = |e: &&std::sync::Arc<Engine>| world.state.forwarded_port(e).is_some();
+    world.state.listed_engines().filter(has_port).map(|e| e.id).collect()
+}
+
 fn listed(world: &World) -> BTreeSet<EngineId> {
     world.state.listed_engines().map(|e| e.id).collect()
 }
@@ -97,6 +110,14 @@ fn idle_engines_are_replaced_one_after_the_other_and_those_with_streams_when_the
     assert_eq!(second(&mut world), vec![]);
 }
 
+/// The same for so many seconds, in which clients always get an engine.
+fn seconds(world: &mut World, count: u32) {
+    for n in 0..count {
+        second(world);
+        assert!(!listed(world).is_empty(), "nothing is listed after {n} s");
+    }
+}
+
 #[test]
 fn the_next_one_waits_for_the_replacement_of_the_one_before() {
     let mut world = world(Level::CURRENT);
@@ -105,21 +126,101 @@ fn the_next_one_waits_for_the_replacement_of_the_one_before() {
     for command in plan(&world.state, &world.eligible(), world.now) {
         world.run(command);
     }
-    assert_eq!(listed(&world), [second.id].into());
-    // Its replacement never starts: an hour later the second one is still there.
+    // Its replacement never starts: an hour later both are still there.
     for _ in 0..3_600 {
         world.wait_ms(1_000);
         let commands = plan(&world.state, &world.eligible(), world.now);
         for command in commands.into_iter().filter(|c| !matches!(c, Command::Reserve(_))) {
             world.run(command);
         }
-        assert!(listed(&world).contains(&second.id));
+        assert_eq!(listed(&world), [first.id, second.id].into());
     }
     let waits = next(&world.state, &watch(&world.state, &world.eligible()), world.now).waits;
-    assert!(
-        waits.contains(&Wait::Renew { engine: second.id, why: Keeps::OtherFirst(first.id) }),
-        "{waits:?}"
-    );
+    for (engine, why) in [(first.id, Keeps::NotReplaced), (second.id, Keeps::OtherFirst(first.id))] {
+        assert!(waits.contains(&Wait::Renew { engine, why }), "{waits:?}");
+    }
+}
+
+#[test]
+fn the_only_engine_is_listed_until_its_replacement_answers() {
+    let mut world = world(Level::CURRENT);
+    let old = world.running();
+    outage(&mut world, 14_000, true);
+    seconds(&mut world, 50);
+    let renewed = world.state.live_engines().next().unwrap().clone();
+    assert_eq!((live(&world).len(), renewed.replaces), (1, Some(old.id)));
+    assert_eq!(world.engine(old.id).end_cause().unwrap().0, &Cause::VpnReconnected);
+}
+
+#[test]
+fn the_only_engine_is_listed_until_one_with_the_new_port_answers() {
+    let mut world = world(Level::CURRENT);
+    let old = world.running();
+    tell_port(&mut world, PORT + 1);
+    assert_eq!(listed(&world), [old.id].into());
+    seconds(&mut world, 3);
+    assert_eq!(forwarded(&world).len(), 1);
+    seconds(&mut world, 40);
+    assert_eq!((live(&world).len(), forwarded(&world).len()), (1, 1));
+    assert_eq!(world.engine(old.id).end_cause().unwrap().0, &Cause::VpnPortChanged);
+}
+
+#[test]
+fn a_replacement_that_never_answers_costs_no_engine() {
+    let mut world = world(Level::CURRENT);
+    let (first, second) = (world.running(), world.running());
+    outage(&mut world, 60_000, true);
+    for _ in 0..600 {
+        for command in plan(&world.state, &world.eligible(), world.now) {
+            world.run(command);
+        }
+        world.wait_ms(1_000);
+        let of = |phase| {
+            let engines = world.state.live_engines().filter(move |e| e.phase == phase);
+            engines.map(|e| (e.id, e.started_at_ms)).collect::<Vec<_>>()
+        };
+        let [reserved, starting, leaving] = [Phase::Reserved, Phase::Starting, Phase::Stopping].map(of);
+        reserved.iter().for_each(|(id, _)| drop(world.start(*id)));
+        let is_late = |at: &Option<Elapsed>| at.is_some_and(|at| world.now.since(at) >= 30_000);
+        let late: Vec<_> = starting.iter().filter(|(_, at)| is_late(at)).map(|(id, _)| *id).collect();
+        for engine in late {
+            let fault = Some(HealthFault::NoAnswer);
+            world.run(Command::EngineHealth { engine, health: Health::Unhealthy, fault });
+        }
+        leaving.iter().for_each(|(id, _)| drop(world.run(gone(*id))));
+        assert_eq!(listed(&world), [first.id, second.id].into());
+        assert!(live(&world).len() <= 5, "{:?}", live(&world));
+    }
+}
+
+#[test]
+fn an_engine_that_takes_the_room_of_its_replacement_leaves_before() {
+    let mut world = world(Level::CURRENT);
+    let old = world.running();
+    world.policy(|policy| policy.max_replicas = 1);
+    outage(&mut world, 14_000, true);
+    second(&mut world);
+    assert_eq!(world.engine(old.id).taken_off.as_ref().unwrap().cause, Cause::VpnReconnected);
+    (0..3).for_each(|_| drop(second(&mut world)));
+    let now = world.state.listed_engines().next().unwrap().clone();
+    assert_eq!(now.replaces, Some(old.id));
+}
+
+#[test]
+fn a_port_that_changes_all_the_time_replaces_one_engine_after_the_other() {
+    let mut world = world(Level::CURRENT);
+    (0..3).for_each(|_| drop(world.running()));
+    let before = world.state.events().iter().filter(|e| e.category == "created").count();
+    for n in 1..=40u16 {
+        tell_port(&mut world, PORT + n);
+        (0..3).for_each(|_| drop(second(&mut world)));
+        assert!(live(&world).len() <= 4 && listed(&world).len() >= 3, "{:?}", live(&world));
+    }
+    let created = world.state.events().iter().filter(|e| e.category == "created").count() - before;
+    assert!((2..=5).contains(&created), "{created} engines in two minutes");
+    (0..100).for_each(|_| drop(second(&mut world)));
+    assert_eq!((live(&world).len(), forwarded(&world).len()), (3, 1));
+    assert_eq!(second(&mut world), vec![]);
 }
 
 #[test]
