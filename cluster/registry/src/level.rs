@@ -70,6 +70,8 @@ impl Level {
     pub const LISTS_WHAT_ANSWERS: Self = Self(2);
     /// From here on an engine with an old forwarded port, or from before its tunnel, leaves when its replacement answers.
     pub const REPLACES_BEFORE_LEAVING: Self = Self(2);
+    /// From here on the replacement for a new port or tunnel is made behind the same VPN.
+    pub const RENEWS_BEHIND_ITS_VPN: Self = Self(2);
     /// What this program knows.
     pub const CURRENT: Self = Self(2);
 }

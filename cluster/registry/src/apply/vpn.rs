@@ -65,7 +65,7 @@ pub(super) fn changed(
         true => Some(now),
         false => old.as_ref().and_then(|old| old.reconnected_ms),
     };
-    let since_ms = match old {
+    let since_ms = match &old {
         Some(old) if old.status.health == status.health => old.since_ms,
         _ => now,
     };

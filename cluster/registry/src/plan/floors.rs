@@ -96,9 +96,8 @@ pub(super) fn missing(
     let wished = wishes.len();
     let mut reserves = Vec::new();
     for ask in wishes {
-        let home =
-            ask.replaces.and_then(|lost| replacements::home(state, lost)).filter(|id| active.contains(id));
-        let at_home = home.map(|id| Reserve { eligible: BTreeSet::from([id]), ..ask.clone() });
+        let home = ask.replaces.and_then(|lost| then.home(lost)).filter(|(id, _)| active.contains(id));
+        let at_home = home.map(|(id, _)| Reserve { eligible: BTreeSet::from([id]), ..ask.clone() });
         let made = at_home.into_iter().chain([ask]).find(|ask| match only_for_spare(&then, ask) {
             false => is_had(&mut then, ask, now_ms),
             true => helps_spare(&mut then, ask, now_ms),

@@ -40,17 +40,6 @@ pub(super) fn renewed_next(state: &State, now_ms: Elapsed) -> BTreeMap<(NodeId, 
     next
 }
 
-/// The host on which the replacement of an engine is of more use than elsewhere: the port that a VPN forwards now is of use behind that
-/// VPN alone, and nobody has it when the engine with its last one has left. The VPN of such an engine works.
-pub(super) fn home(state: &State, lost: EngineId) -> Option<NodeId> {
-    let engine = state.engine(lost)?;
-    let is_renewed = match engine.end_cause() {
-        Some((cause, _)) => matches!(cause, Cause::VpnPortChanged | Cause::VpnReconnected),
-        None => engine.failing.is_none(),
-    };
-    is_renewed.then_some(engine.node)
-}
-
 /// True for a running engine that fails its health checks and is wanted. One whose start has failed would do so again.
 fn is_sick(state: &State, engine: &Engine, now_ms: Elapsed) -> bool {
     // In the place of one that is lost others were started already.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::command::{Refusal, RefusalCode, Reserve};
+use crate::level::Level;
 use crate::records::engine::{Engine, EngineSpec, Health, Kind, Phase};
 use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::lack::Lack;
@@ -133,7 +134,9 @@ fn new_engine(state: &mut State, ask: &Reserve, op_id: OpId, origin: NodeId) -> 
     let choice = choice.ok_or_else(|| without_host(&case))?;
     let lacking = missing(state, &[choice.node].into(), &ask.spec);
     let haste = if ask.automatic { Haste::Patient } else { Haste::Waiting };
-    let slot = state.slot(choice.node, haste).filter(|_| *kind == Kind::Acestream);
+    let home = ask.replaces.and_then(|lost| state.home(lost)).filter(|(id, _)| *id == choice.node);
+    let home = home.map(|(_, vpn)| vpn).filter(|_| state.level() >= Level::RENEWS_BEHIND_ITS_VPN);
+    let slot = state.slot_at(choice.node, home, haste).filter(|_| *kind == Kind::Acestream);
     let ports = state.choose_ports(choice.node, slot.as_ref(), &ask.spec)?;
     let engine = Engine {
         id,

@@ -101,3 +101,18 @@ fn lacks_room(state: &State, engine: &Engine) -> bool {
     let decided = admission::decide(&mut state.clone(), &ask, OpId::from_u128(0), NodeId(0));
     decided.is_err_and(|refusal| matches!(refusal.code, RefusalCode::MaxCapacity | RefusalCode::NoFreePorts))
 }
+
+impl State {
+    /// The host and the VPN behind which the replacement of an engine is of more use than elsewhere, because the VPN of that engine works:
+    /// the port that it forwards is of use there alone, and nobody has it when the engine with its last one has left.
+    #[must_use]
+    pub(crate) fn home(&self, lost: EngineId) -> Option<(NodeId, &str)> {
+        let engine = self.engine(lost)?;
+        let is_renewed = match engine.end_cause() {
+            Some((cause, _)) => matches!(cause, Cause::VpnPortChanged | Cause::VpnReconnected),
+            None => engine.failing.is_none(),
+        };
+        let container = engine.vpn.as_deref().filter(|_| is_renewed)?;
+        Some((engine.node, container))
+    }
+}

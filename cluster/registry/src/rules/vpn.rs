@@ -140,12 +140,19 @@ impl State {
     /// Where a new engine goes on this host; `None` when it has no VPN, no healthy one, or no free port.
     /// Among several VPNs those that engines have not failed in lately, then the one with the fewest engines, then the first.
     pub(crate) fn slot(&self, id: NodeId, haste: Haste) -> Option<Slot> {
+        self.slot_at(id, None, haste)
+    }
+
+    /// The same for an engine that is of more use behind its `home` than behind the others.
+    pub(crate) fn slot_at(&self, id: NodeId, home: Option<&str>, haste: Haste) -> Option<Slot> {
         let node = self.node(id)?;
         let able = node.info.vpns.iter().filter(|vpn| {
             self.vpn_health(id, &vpn.container) == VpnHealth::Healthy && self.has_free_port(id, vpn.ports)
         });
         let chosen = able.min_by_key(|vpn| {
-            (self.is_vpn_troubled(id, &vpn.container), self.engines_behind(id, &vpn.container).count())
+            let is_away = home.is_some_and(|home| home != vpn.container);
+            let engines = self.engines_behind(id, &vpn.container).count();
+            (self.is_vpn_troubled(id, &vpn.container), is_away, engines)
         })?;
         Some(Slot {
             vpn: chosen.container.clone(),

@@ -462,3 +462,19 @@ fn engines_stay_where_starts_elsewhere_fail_or_their_port_is_fixed() {
     let left: Vec<_> = world.state.engines_behind(NodeId(1), "gluetun").map(|e| e.id).collect();
     assert_eq!(left, [fixed], "nobody asks for its port again");
 }
+
+#[test]
+fn a_replacement_for_a_new_port_is_made_behind_the_same_vpn() {
+    let mut world = world(1);
+    world.run(Command::RaiseLevel(Level::CURRENT));
+    with_two(&mut world, 1, 5);
+    tell_second(&mut world, 1, VpnHealth::Healthy, Some(50_000));
+    let engines: Vec<_> = (0..4).map(|_| world.running()).collect();
+    assert_eq!((behind(&world, "gluetun"), behind(&world, "gluetun-2")), (2, 2));
+    let old = engines.iter().find(|e| e.forwarded_port == Some(50_000)).unwrap();
+    assert_eq!(old.vpn.as_deref(), Some("gluetun-2"));
+    tell_second(&mut world, 1, VpnHealth::Healthy, Some(50_001));
+    settle(&mut world);
+    let renewed = serving(&world).into_iter().find(|e| e.replaces == Some(old.id)).unwrap();
+    assert_eq!((renewed.vpn.as_deref(), renewed.forwarded_port), (Some("gluetun-2"), Some(50_001)));
+}
