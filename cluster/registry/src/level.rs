@@ -72,6 +72,8 @@ impl Level {
     pub const REPLACES_BEFORE_LEAVING: Self = Self(2);
     /// From here on the replacement for a new port or tunnel is made behind the same VPN.
     pub const RENEWS_BEHIND_ITS_VPN: Self = Self(2);
+    /// From here on an engine is replaced for a forwarded port that no engine has, and one whose port is back is listed again.
+    pub const PASSES_PORTS_ON: Self = Self(2);
     /// What this program knows.
     pub const CURRENT: Self = Self(2);
 }

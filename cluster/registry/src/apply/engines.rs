@@ -10,11 +10,11 @@ use crate::records::end_reason::EndReason;
 use crate::records::engine::{Ending, Engine, Health, Phase, TakenOff};
 use crate::records::event::EventType;
 use crate::records::health::{Failing, HealthFault, Suspicion};
-use crate::records::ids::{EngineId, OpId};
+use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::lack::{Lack, clipped};
 use crate::records::time::Elapsed;
-use crate::records::vpn::VpnFault;
-use crate::rules::engines::{Leaves, keeps_listed, leaves, stops_unused, why_off_network};
+use crate::records::vpn::{Vpn, VpnFault};
+use crate::rules::engines::{Leaves, keeps_in_use, keeps_listed, leaves, stops_unused, why_off_network};
 use crate::rules::health;
 use crate::rules::ports::fixed_http_port;
 use crate::rules::renewal::is_renewal;
@@ -137,7 +137,7 @@ fn unlist_replaced(state: &mut State, engine: &Engine) {
     } else if let Ok(fault) = why_off_network(state, &old, state.tables.clock_ms)
         && is_renewal(fault)
     {
-        unlist(state, &old, &fault.cause(), false);
+        unlist_for_vpn(state, &old, fault, &fault.cause());
     }
 }
 
@@ -277,9 +277,7 @@ pub(super) fn stop(state: &mut State, id: EngineId, cause: &Cause, when: StopWhe
         },
         StopWhen::OffVpn => match why_off_network(state, &engine, now) {
             Ok(VpnFault::Unhealthy) => return drain(state, &engine, cause),
-            Ok(VpnFault::Misplaced | VpnFault::StalePort | VpnFault::Reconnected) => {
-                return unlist(state, &engine, cause, false);
-            }
+            Ok(fault) => return unlist_for_vpn(state, &engine, fault, cause),
             Err(keeps) => keeps,
         },
         StopWhen::Unused => match leaves(state, &engine, now) {
@@ -298,6 +296,35 @@ fn unlist(state: &mut State, engine: &Engine, cause: &Cause, may_stay: bool) -> 
     let since_ms = state.tables.clock_ms;
     let taken_off = Some(TakenOff { cause: cause.clone(), since_ms, may_stay });
     Reply::Engine(state.put_engine(Engine { taken_off, ..engine.clone() }))
+}
+
+/// Takes an engine off the list whose network works, or is none of its host's.
+fn unlist_for_vpn(state: &mut State, engine: &Engine, fault: VpnFault, cause: &Cause) -> Reply {
+    if fault == VpnFault::Portless
+        && let Some(container) = &engine.vpn
+        && let Some(vpn) = state.vpn(engine.node, container).map(|vpn| (**vpn).clone())
+    {
+        state.put_vpn(engine.node, container, Vpn { port_passed_on: true, ..vpn });
+    }
+    unlist(state, engine, cause, false)
+}
+
+/// The VPN has a forwarded port again that it had before. An engine that was told that one, and was taken off the list since, is as good
+/// as before. Its replacement is one too many, unless clients use it.
+pub(super) fn port_is_back(state: &mut State, node: NodeId, container: &str, port: u16) {
+    let is_sound = |e: &Engine| {
+        let left = e.taken_off.as_ref().is_some_and(|off| off.cause == Cause::VpnPortChanged);
+        left && e.phase < Phase::Stopping && e.forwarded_port == Some(port)
+    };
+    let Some(engine) = state.engines_behind(node, container).find(|e| is_sound(e)).cloned() else { return };
+    let message = format!("{} is offered again: its VPN has its forwarded port again", engine.container_name);
+    note(state, EventType::Engine, "listed", message, engine.container_id.as_ref(), None);
+    state.put_engine(Engine { taken_off: None, ..(*engine).clone() });
+    let Some(other) = state.replacement(engine.id).cloned() else { return };
+    let other = state.put_engine(Engine { replaces: None, ..(*other).clone() });
+    if keeps_in_use(state, &other, 0, state.tables.clock_ms).is_none() {
+        unlist(state, &other, &Cause::Idle, true);
+    }
 }
 
 /// Its agent is to stop and remove it.

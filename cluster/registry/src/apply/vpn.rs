@@ -1,6 +1,6 @@
 //! VPN containers: what their nodes see of them.
 
-use crate::apply::{failures, note, refused};
+use crate::apply::{engines, failures, note, refused};
 use crate::command::{RefusalCode, Reply};
 use crate::level::Level;
 use crate::records::event::EventType;
@@ -70,11 +70,34 @@ pub(super) fn changed(
         _ => now,
     };
     let is_sick = status.health == VpnHealth::Unhealthy && before.health != status.health;
-    state.put_vpn(id, container, Vpn { status: status.clone(), since_ms, reconnected_ms });
+    let (port_since_ms, port_passed_on) = port_since(state, old.as_deref(), status);
+    let vpn = Vpn { status: status.clone(), since_ms, reconnected_ms, port_since_ms, port_passed_on };
+    state.put_vpn(id, container, vpn);
     if is_sick {
         failures::vpn_is_sick(state, id, container);
     }
+    if let Some(port) = status.forwarded_port
+        && before.forwarded_port != Some(port)
+        && state.level() >= Level::PASSES_PORTS_ON
+    {
+        engines::port_is_back(state, id, container, port);
+    }
     Reply::Done
+}
+
+/// Since when the VPN has this port with this tunnel, and whether an engine has left for it since.
+fn port_since(state: &State, old: Option<&Vpn>, status: &VpnStatus) -> (Option<Elapsed>, bool) {
+    if status.forwarded_port.is_none() || state.level() < Level::PASSES_PORTS_ON {
+        return (None, false);
+    }
+    let is_same = |old: &&Vpn| {
+        let reconnects = status.health == VpnHealth::Healthy && old.status.health != VpnHealth::Healthy;
+        old.status.forwarded_port == status.forwarded_port && old.port_since_ms.is_some() && !reconnects
+    };
+    match old.filter(is_same) {
+        Some(old) => (old.port_since_ms, old.port_passed_on),
+        None => (Some(state.tables.clock_ms), false),
+    }
 }
 
 /// True when an outage of this VPN ends that lasted so long that engines moved away.

@@ -12,7 +12,7 @@ use crate::records::time::Elapsed;
 use crate::records::vpn::VpnFault;
 use crate::rules::engines::{Keeps, why_off_network};
 use crate::rules::ports::fixed_http_port;
-use crate::rules::renewal::is_renewal;
+use crate::rules::renewal::{self, is_renewal};
 use crate::rules::vpn::LONG_OUTAGE_MS;
 use crate::state::State;
 
@@ -32,7 +32,7 @@ pub(super) fn off_vpn(state: &State, missing: &Missing, active: &BTreeSet<NodeId
     for engine in state.live_engines() {
         let (id, left_ms) = (engine.id, left_ms(engine));
         let mut why = why_off_network(state, engine, now_ms);
-        let fault = state.vpn_fault(engine).filter(|fault| is_renewal(*fault));
+        let fault = renewal::fault(state, engine, now_ms).filter(|fault| is_renewal(*fault));
         let comes_first = fault.is_some() && state.replacement(id).is_none();
         if let Some(first) = next.get(&(engine.node, engine.vpn.as_deref())).filter(|first| **first != id)
             && comes_first
@@ -51,6 +51,9 @@ pub(super) fn off_vpn(state: &State, missing: &Missing, active: &BTreeSet<NodeId
             }
             Ok(fault) if comes_first => drop(makes_room.get_or_insert((engine, fault))),
             Ok(fault) => plan.commands.push(stop(engine, fault)),
+            // Any other engine of its VPN will do as well.
+            Err(Keeps::Streams(_) | Keeps::StreamsInDoubt | Keeps::ClientsComing { .. })
+                if fault == Some(VpnFault::Portless) => {}
             Err(
                 why @ (Keeps::Streams(_)
                 | Keeps::StreamsInDoubt

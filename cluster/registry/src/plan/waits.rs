@@ -87,7 +87,7 @@ pub enum Wait {
         /// What keeps it.
         why: Keeps,
     },
-    /// An engine that is older than the tunnel of its VPN is replaced when nothing keeps it.
+    /// An engine that is older than the tunnel of its VPN, or has not its forwarded port, leaves when nothing keeps it.
     Renew {
         /// The engine.
         engine: EngineId,
@@ -267,7 +267,7 @@ impl Wait {
                 format!("the network of {} is broken; it stops later: {why}", engine(id))
             }
             Self::Renew { engine: id, why } => {
-                format!("{} ran before its VPN was connected again; it is replaced later: {why}", engine(id))
+                format!("{} is replaced later, for the tunnel or the port of its VPN: {why}", engine(id))
             }
             Self::Vpn { engine: id, left_ms } => {
                 format!(

@@ -67,7 +67,7 @@ pub enum Cause {
     VpnMisplaced,
     /// Its VPN was unhealthy.
     VpnUnhealthy,
-    /// Its VPN lost the forwarded port that it had been given.
+    /// Its VPN forwards another port than it had been told, or one that no engine had been told.
     VpnPortChanged,
     /// It ran before its VPN was connected again after a long outage.
     VpnReconnected,

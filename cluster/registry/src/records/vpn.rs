@@ -67,6 +67,12 @@ pub struct Vpn {
     /// The moment at which it was connected again after a long outage: engines that ran before are replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reconnected_ms: Option<Elapsed>,
+    /// The moment since which it has its forwarded port, with this tunnel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port_since_ms: Option<Elapsed>,
+    /// An engine has left since so that another one gets that port.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub port_passed_on: bool,
 }
 
 /// What is wrong with the network of an engine.
@@ -80,6 +86,8 @@ pub enum VpnFault {
     StalePort,
     /// It ran before its VPN was connected again after a long outage.
     Reconnected,
+    /// Its VPN forwards a port that no engine has been told for a while. Any engine of the VPN will do.
+    Portless,
 }
 
 impl VpnFault {
@@ -89,7 +97,7 @@ impl VpnFault {
         match self {
             Self::Misplaced => Cause::VpnMisplaced,
             Self::Unhealthy => Cause::VpnUnhealthy,
-            Self::StalePort => Cause::VpnPortChanged,
+            Self::StalePort | Self::Portless => Cause::VpnPortChanged,
             Self::Reconnected => Cause::VpnReconnected,
         }
     }

@@ -16,7 +16,7 @@ use crate::records::ids::{EngineId, NodeId};
 use crate::records::time::Elapsed;
 use crate::records::vpn::VpnFault;
 use crate::rules::health;
-use crate::rules::renewal::{is_renewal, keeps_until_replaced};
+use crate::rules::renewal::{self, is_renewal, keeps_until_replaced};
 use crate::rules::spare::Spares;
 use crate::state::State;
 
@@ -200,7 +200,7 @@ pub fn unlisted(state: &State, engine: &Engine) -> Option<Unlisted> {
     }
     let of_network = || match state.vpn_fault(engine) {
         Some(fault @ (VpnFault::Misplaced | VpnFault::Unhealthy)) => Some(Unlisted::Network(fault)),
-        Some(VpnFault::StalePort | VpnFault::Reconnected) | None => None,
+        Some(VpnFault::StalePort | VpnFault::Reconnected | VpnFault::Portless) | None => None,
     };
     let of_address = || (!has_address).then_some(Unlisted::NoAddress);
     let of_start = || awaits_first_answer(state, engine).then_some(Unlisted::NotAnswered);
@@ -297,7 +297,7 @@ pub fn why_off_network(state: &State, engine: &Engine, now_ms: Elapsed) -> Resul
     if engine.phase >= Phase::Stopping {
         return Err(Keeps::Stopping);
     }
-    let fault = state.vpn_fault(engine).ok_or(Keeps::Network)?;
+    let fault = renewal::fault(state, engine, now_ms).ok_or(Keeps::Network)?;
     if fault != VpnFault::Unhealthy && engine.taken_off.is_some() {
         return Err(Keeps::Unlisted);
     }
@@ -305,7 +305,7 @@ pub fn why_off_network(state: &State, engine: &Engine, now_ms: Elapsed) -> Resul
         return Err(keeps);
     }
     let comes_first = is_renewal(fault) && state.level() >= Level::REPLACES_BEFORE_LEAVING;
-    let keeps = if comes_first { keeps_until_replaced(state, engine, now_ms) } else { None };
+    let keeps = if comes_first { keeps_until_replaced(state, engine, fault, now_ms) } else { None };
     keeps.map_or(Ok(fault), Err)
 }
 

@@ -1,5 +1,5 @@
 //! Engines that are replaced although their network works: those that are older than the tunnel of their VPN, and those that were told
-//! a forwarded port that it has not got any more. The replacement comes first, and for each VPN one engine is replaced after the other.
+//! a forwarded port that it has not got any more, or one of those of a VPN whose port nobody has. The replacement comes first, and for each VPN one engine is replaced after the other.
 
 use std::collections::BTreeSet;
 
@@ -9,32 +9,64 @@ use crate::records::cause::Cause;
 use crate::records::engine::{Engine, Health, Phase};
 use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::time::Elapsed;
-use crate::records::vpn::VpnFault;
+use crate::records::vpn::{VpnFault, VpnHealth};
 use crate::rules::admission;
 use crate::rules::engines::{Keeps, expected_for, in_use, unlisted};
 use crate::rules::ports::fixed_http_port;
+use crate::rules::vpn::Haste;
 use crate::state::State;
+
+/// A forwarded port that no engine has is worth the replacement of one after so long: by then others have started that could have it.
+const UNCLAIMED_MS: u64 = 60_000;
 
 /// True when an engine with this fault serves clients until its replacement answers.
 pub(crate) fn is_renewal(fault: VpnFault) -> bool {
-    matches!(fault, VpnFault::StalePort | VpnFault::Reconnected)
+    matches!(fault, VpnFault::StalePort | VpnFault::Reconnected | VpnFault::Portless)
+}
+
+/// What is wrong with the network of a live engine at `now_ms`, if only that another one is wanted in its place.
+pub(crate) fn fault(state: &State, engine: &Engine, now_ms: Elapsed) -> Option<VpnFault> {
+    let known = state.vpn_fault(engine);
+    known.or_else(|| is_portless(state, engine, now_ms).then_some(VpnFault::Portless))
+}
+
+/// True when the VPN of an engine has a port that no engine has been told for a while, or only the replacement of this one.
+fn is_portless(state: &State, engine: &Engine, now_ms: Elapsed) -> bool {
+    let vpn = engine.vpn.as_deref().and_then(|container| state.vpn(engine.node, container));
+    let Some(vpn) = vpn.filter(|vpn| vpn.status.health == VpnHealth::Healthy && !vpn.port_passed_on) else {
+        return false;
+    };
+    let (Some(since_ms), None) = (vpn.port_since_ms, engine.forwarded_port) else { return false };
+    let is_told = |e: &Engine| {
+        (e.node, &e.vpn, e.forwarded_port) == (engine.node, &engine.vpn, vpn.status.forwarded_port)
+    };
+    let lately = |at_ms: Elapsed| now_ms.since(at_ms) < UNCLAIMED_MS;
+    let claims = |e: &Engine| e.phase.is_live() || e.end_cause().is_some_and(|(_, at_ms)| lately(at_ms));
+    let has_no_holder = || !lately(since_ms) && !state.all_engines().any(|e| is_told(e) && claims(e));
+    engine.is_acestream()
+        && (state.replacement(engine.id).is_some_and(|other| is_told(other)) || has_no_holder())
 }
 
 /// True for an engine whose replacement is to be started at `now_ms`.
 pub(crate) fn is_due(state: &State, engine: &Engine, now_ms: Elapsed) -> bool {
-    let has_fault = engine.phase < Phase::Stopping && state.vpn_fault(engine).is_some_and(is_renewal);
-    has_fault
+    let fault = fault(state, engine, now_ms).filter(|fault| is_renewal(*fault));
+    engine.phase < Phase::Stopping
         && state.level() >= Level::REPLACES_BEFORE_LEAVING
+        && fault.is_some_and(|fault| keeps_as_it_is(state, engine, fault, now_ms).is_none())
         && in_use(state, engine, now_ms).is_none()
-        && keeps_as_it_is(state, engine, now_ms).is_none()
         && state.replacement(engine.id).is_none()
         && being_renewed(state, engine).is_none()
 }
 
 /// What keeps an engine with such a fault on the list, on which no stream runs. It leaves when its replacement answers, and before
 /// that only where it takes the room of its replacement.
-pub(crate) fn keeps_until_replaced(state: &State, engine: &Engine, now_ms: Elapsed) -> Option<Keeps> {
-    if let Some(keeps) = keeps_as_it_is(state, engine, now_ms) {
+pub(crate) fn keeps_until_replaced(
+    state: &State,
+    engine: &Engine,
+    fault: VpnFault,
+    now_ms: Elapsed,
+) -> Option<Keeps> {
+    if let Some(keeps) = keeps_as_it_is(state, engine, fault, now_ms) {
         return Some(keeps);
     }
     if let Some(replacement) = state.replacement(engine.id) {
@@ -47,9 +79,17 @@ pub(crate) fn keeps_until_replaced(state: &State, engine: &Engine, now_ms: Elaps
 }
 
 /// What keeps it from being replaced at all.
-fn keeps_as_it_is(state: &State, engine: &Engine, now_ms: Elapsed) -> Option<Keeps> {
+fn keeps_as_it_is(state: &State, engine: &Engine, fault: VpnFault, now_ms: Elapsed) -> Option<Keeps> {
     // Who fixed a port has to ask for it again.
     if fixed_http_port(&engine.spec).is_some() {
+        return Some(Keeps::Network);
+    }
+    // Without a port to be had it is as good as any other.
+    let has_holder = || {
+        let vpn = engine.vpn.as_deref();
+        vpn.is_none_or(|vpn| state.unclaimed_port(engine.node, vpn, Haste::Patient).is_none())
+    };
+    if fault == VpnFault::StalePort && state.replacement(engine.id).is_none() && has_holder() {
         return Some(Keeps::Network);
     }
     if unlisted(state, engine).is_some() {

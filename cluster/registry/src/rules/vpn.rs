@@ -163,7 +163,7 @@ impl State {
 
     /// The forwarded port of a VPN that no engine has been told. One that is being removed still listens
     /// on the port that it was told, unless its network is dead.
-    fn unclaimed_port(&self, node: NodeId, container: &str, haste: Haste) -> Option<u16> {
+    pub(crate) fn unclaimed_port(&self, node: NodeId, container: &str, haste: Haste) -> Option<u16> {
         let port = self.vpn(node, container)?.status.forwarded_port?;
         let holds = |e: &Engine| {
             let leaves = e.phase == Phase::Stopping;

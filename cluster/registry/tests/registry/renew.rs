@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use acefleet_registry::cause::Cause;
+use acefleet_registry::command::StopWhen;
 use acefleet_registry::engine::{Health, Phase};
 use acefleet_registry::health::HealthFault;
 use acefleet_registry::plan::{Wait, next};
@@ -10,7 +11,7 @@ use acefleet_registry::rules::engines::Keeps;
 use acefleet_registry::vpn::{VpnFault, VpnHealth, VpnStatus};
 use acefleet_registry::{Command, Elapsed, Engine, EngineId, Level, NodeId, Reply, Reserve};
 
-use crate::support::{World, behind_vpn, engine, gone, plan, playing, watch, with_conf};
+use crate::support::{World, behind_vpn, engine, gone, plan, playing, stop, watch, with_conf};
 
 const PORT: u16 = 50_000;
 
@@ -263,4 +264,47 @@ fn an_engine_to_which_a_client_is_on_the_way_waits() {
     let waits = next(&world.state, &watch(&world.state, &world.eligible()), world.now).waits;
     let is_kept = |wait: &Wait| matches!(wait, Wait::Renew { engine, why: Keeps::ClientsComing { .. } } if *engine == id);
     assert!(waits.iter().any(is_kept), "{waits:?}");
+}
+
+#[test]
+fn an_engine_whose_port_is_back_is_listed_again() {
+    let mut world = world(Level::CURRENT);
+    let first = world.running();
+    (0..2).for_each(|_| drop(world.running()));
+    tell_port(&mut world, PORT + 1);
+    (0..4).for_each(|_| drop(second(&mut world)));
+    let renewed = forwarded(&world);
+    assert_eq!((renewed.len(), renewed.contains(&first.id)), (1, false));
+    tell_port(&mut world, PORT);
+    assert_eq!((forwarded(&world), listed(&world).len()), (vec![first.id], 3));
+    (0..120).for_each(|_| drop(second(&mut world)));
+    assert_eq!((forwarded(&world), live(&world).len()), (vec![first.id], 3));
+    assert_eq!(second(&mut world), vec![]);
+    // It can be replaced another time.
+    tell_port(&mut world, PORT + 2);
+    (0..4).for_each(|_| drop(second(&mut world)));
+    assert_eq!((forwarded(&world).len(), listed(&world).contains(&first.id)), (1, false));
+}
+
+#[test]
+fn a_port_that_no_engine_has_is_worth_one_replacement() {
+    let mut world = world(Level::CURRENT);
+    let old = world.running();
+    outage(&mut world, 14_000, true);
+    seconds(&mut world, 40);
+    assert!(!live(&world).contains(&old.id));
+    assert_eq!(forwarded(&world), [], "it had left too late for its replacement");
+    seconds(&mut world, 120);
+    assert_eq!((forwarded(&world).len(), live(&world).len()), (1, 1));
+    // Whoever ends the one that has it now, another one is replaced no more.
+    let holder = forwarded(&world)[0];
+    let other = world.running();
+    world.run(stop(holder, StopWhen::Always));
+    seconds(&mut world, 180);
+    assert_eq!((listed(&world), forwarded(&world)), ([other.id].into(), vec![]));
+    tell_port(&mut world, PORT + 1);
+    seconds(&mut world, 59);
+    assert_eq!(listed(&world), [other.id].into(), "one may start for another reason");
+    seconds(&mut world, 60);
+    assert_eq!((forwarded(&world).len(), live(&world).len()), (1, 1));
 }
