@@ -74,6 +74,8 @@ impl Level {
     pub const RENEWS_BEHIND_ITS_VPN: Self = Self(2);
     /// From here on an engine is replaced for a forwarded port that no engine has, and one whose port is back is listed again.
     pub const PASSES_PORTS_ON: Self = Self(2);
+    /// From here on an engine that a VPN hides lets no other one leave for want of use.
+    pub const COUNTS_WHAT_IS_SEEN: Self = Self(2);
     /// What this program knows.
     pub const CURRENT: Self = Self(2);
 }

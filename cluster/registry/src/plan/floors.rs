@@ -81,7 +81,7 @@ pub(super) fn missing(
     let ready = owed.iter().filter(is_ready).filter(|(id, _)| suspected.may_replace(*id)).cloned();
     let ready: Vec<(EngineId, EngineSpec)> = ready.collect();
     // Those that are only not needed are there already.
-    let at_hand = state.spare_engines(active).min(floor.max(free));
+    let at_hand = state.spare_engines(active).min(state.missing_on_list());
     // What waits for its turn is no gap that other starts fill meanwhile.
     let floor = floor.saturating_sub(suspected.waiting());
     let lacking = floor.max(free.saturating_sub(suspected.waiting_free(state)));
@@ -173,7 +173,9 @@ fn only_for_spare(then: &State, ask: &Reserve) -> bool {
 /// The same as [`is_had`], if there is one more for the streams of any one host then. On that host itself it would be of no use.
 fn helps_spare(then: &mut State, ask: &Reserve, now_ms: Elapsed) -> bool {
     let mut after = then.clone();
-    let helps = is_had(&mut after, ask, now_ms) && after.free_missing() < then.free_missing();
+    let had = is_had(&mut after, ask, now_ms);
+    let is_fewer = |missing: fn(&State) -> u32| missing(&after) < missing(then);
+    let helps = had && (is_fewer(State::free_missing) || is_fewer(State::missing_on_list));
     if helps {
         *then = after;
     }

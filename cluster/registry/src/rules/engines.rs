@@ -481,8 +481,23 @@ impl State {
         ready.fold((0, 0), both)
     }
 
+    /// What a VPN hides is supply, as it may be back in a moment, but stands in for nobody meanwhile.
     fn is_ready(&self, engine: &Engine) -> bool {
-        engine.phase == Phase::Running || self.level() < Level::KEEPS_WHAT_IS_READY
+        let is_hidden = self.level() >= Level::COUNTS_WHAT_IS_SEEN && !self.has_network(engine);
+        !is_hidden && (engine.phase == Phase::Running || self.level() < Level::KEEPS_WHAT_IS_READY)
+    }
+
+    /// How many engines are missing to the floors without those that a VPN hides: so many are taken back onto the list, if there are.
+    pub(crate) fn missing_on_list(&self) -> u32 {
+        let seen = || self.supplied().filter(|engine| self.has_network(engine));
+        let count = |engines: &mut dyn Iterator<Item = &Arc<Engine>>| engines.count() as u32;
+        let (all, free) = (count(&mut seen()), count(&mut seen().filter(|engine| self.is_free(engine))));
+        let policy = self.policy();
+        let of_spare =
+            self.spares(|engine| self.has_network(engine)).missing().map_or(0, |(missing, _)| missing);
+        let missing =
+            policy.min_replicas.saturating_sub(all).max(policy.min_free_replicas.saturating_sub(free));
+        missing.max(of_spare)
     }
 
     /// What the spare for a host consists of when nothing has to be started any more.
@@ -500,7 +515,8 @@ impl State {
     #[must_use]
     pub fn spare_engines(&self, hosts: &BTreeSet<NodeId>) -> u32 {
         let plain = |e: &Engine| hosts.contains(&e.node) && e.spec == EngineSpec::acestream();
-        self.live_engines().filter(|e| self.is_spare(e) && plain(e) && self.is_of_use(e)).count() as u32
+        let is_nobodys = |e: &Engine| self.is_spare(e) && self.mark(e, self.clock_ms()).is_none();
+        self.live_engines().filter(|e| is_nobodys(e) && plain(e) && self.is_of_use(e)).count() as u32
     }
 
     /// True if a client could use this engine now.

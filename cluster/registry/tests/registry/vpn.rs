@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use acefleet_registry::cause::Cause;
 use acefleet_registry::command::StopWhen;
-use acefleet_registry::engine::Phase;
+use acefleet_registry::engine::{Health, Phase};
 use acefleet_registry::plan::{Wait, next};
 use acefleet_registry::policy::PortRange;
 use acefleet_registry::state::Tables;
@@ -477,4 +477,42 @@ fn a_replacement_for_a_new_port_is_made_behind_the_same_vpn() {
     settle(&mut world);
     let renewed = serving(&world).into_iter().find(|e| e.replaces == Some(old.id)).unwrap();
     assert_eq!((renewed.vpn.as_deref(), renewed.forwarded_port), (Some("gluetun-2"), Some(50_001)));
+}
+
+#[test]
+fn an_engine_that_a_vpn_hides_lets_no_other_one_leave_and_no_spare_one_wait() {
+    let mut world = world(2);
+    world.run(Command::RaiseLevel(Level::CURRENT));
+    world.policy(|policy| {
+        policy.auto_delete = true;
+        policy.grace_ms = 30_000;
+        policy.min_free_replicas = 1;
+    });
+    let [hidden, shown] = [1, 2].map(|node| {
+        let id = engine(world.run(Command::Reserve(world.ask_on(node)))).id;
+        world.start(id);
+        engine(world.run(Command::EngineHealth { engine: id, health: Health::Healthy, fault: None })).id
+    });
+    // A spare one, which the other host makes unneeded.
+    world.wait_ms(30_000);
+    for command in plan(&world.state, &world.eligible(), world.now) {
+        world.run(command);
+    }
+    assert_eq!(listed(&world), [shown]);
+    world.run(Command::VpnChanged {
+        node: NodeId(2),
+        container: "gluetun".to_owned(),
+        status: VpnStatus { health: VpnHealth::Unhealthy, ..VpnStatus::default() },
+        renew: true,
+    });
+    for command in plan(&world.state, &world.eligible(), world.now) {
+        world.run(command);
+    }
+    assert_eq!(listed(&world), [hidden], "the spare one stayed away");
+    assert_eq!(world.state.live_engines().count(), 2, "a flap starts nothing");
+    // The only one that clients get stays, although another one is idle, too.
+    for _ in 0..11 {
+        world.wait_ms(1_000);
+        assert_eq!(plan(&world.state, &world.eligible(), world.now), []);
+    }
 }
