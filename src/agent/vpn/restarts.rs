@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_tunnel_that_held_for_long_begins_anew() {
-        let down = |second: u64, _: Option<u64>| second < 100 || second > 800;
+        let down = |second: u64, _: Option<u64>| !(100..=800).contains(&second);
         assert_eq!(restarts(1_000, down), [60, 861, 981]);
     }
 
