@@ -184,7 +184,7 @@ proptest! {
 
     #[test]
     fn the_plan_is_never_refused_comes_to_rest_and_waits_for_what_would_be(
-        proposals in histories(1..100),
+        proposals in prop_oneof![3 => histories(1..100), 2 => vpn_histories(1..100)],
         hosts in prop::collection::btree_set((1..=5u64).prop_map(NodeId), 0..=5),
         later_ms in prop_oneof![0..1_000u64, 20_000..400_000u64],
         silent_ms in prop_oneof![Just(1_000u64), Just(7_000u64)],

@@ -208,6 +208,24 @@ fn an_engine_that_takes_the_room_of_its_replacement_leaves_before() {
 }
 
 #[test]
+fn a_replacement_that_was_stopped_before_it_answered_uses_up_no_engine() {
+    let mut world = world(Level::CURRENT);
+    let (first, other) = (world.running(), world.running());
+    world.policy(|policy| policy.max_replicas = 2);
+    outage(&mut world, 14_000, true);
+    (0..2).for_each(|_| drop(second(&mut world)));
+    assert!(world.engine(first.id).taken_off.is_some(), "it takes the room of its replacement");
+    let replacement = world.state.replacement(first.id).unwrap().id;
+    world.start(replacement);
+    world.run(stop(replacement, StopWhen::Always));
+    world.run(gone(replacement));
+    for _ in 0..120 {
+        second(&mut world);
+        assert!(listed(&world).contains(&other.id), "the next one has left for nothing");
+    }
+}
+
+#[test]
 fn a_port_that_changes_all_the_time_replaces_one_engine_after_the_other() {
     let mut world = world(Level::CURRENT);
     (0..3).for_each(|_| drop(world.running()));
