@@ -63,7 +63,7 @@ async fn answer(State(sim): State<Arc<Sim>>, request: Request) -> Response {
             "country": "Netherlands",
             "city": "Amsterdam",
         }),
-        "GET /v1/vpn/status" => json!({ "status": if now.tunnel { "running" } else { "stopped" } }),
+        "GET /v1/vpn/status" => json!({ "status": if now.tunnel { "running" } else { "crashed" } }),
         _ => return StatusCode::NOT_FOUND.into_response(),
     };
     axum::Json(body).into_response()

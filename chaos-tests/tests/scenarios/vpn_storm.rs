@@ -195,7 +195,13 @@ impl<'a> Storm<'a> {
                 self.viewers.iter().chain(&self.here).map(|viewer| viewer.engine.as_str()).collect();
             let on = |host: &str| engines.iter().filter(|engine| engine.host == host).count();
             let spare = engines.iter().filter(|e| !used.contains(e.container_id.as_str()) && !e.forwarded);
-            if let Some(spare) = spare.filter(|e| on(&e.host) > 2).max_by_key(|e| on(&e.host)) {
+            // Both engines of this host may be behind the VPN that was up first.
+            let behind = |e: &Listed| {
+                engines.iter().filter(|o| o.host == e.host && o.vpn_container == e.vpn_container).count()
+            };
+            let alone = |e: &Listed| self.vpns.len() > 1 && self.is_here(e) && behind(e) == on(&e.host);
+            let crowds = |e: &&Listed| on(&e.host) > 2 || on(&e.host) == 2 && alone(e);
+            if let Some(spare) = spare.filter(crowds).max_by_key(|e| on(&e.host)) {
                 self.node.delete_container(&spare.container_id).await?.expect(StatusCode::OK)?;
             }
             Err(uneven)
