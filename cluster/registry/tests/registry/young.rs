@@ -439,7 +439,7 @@ proptest! {
     #![proptest_config(cases(12))]
 
     #[test]
-    fn a_crash_loop_makes_at_most_eight_containers_in_its_first_minute(
+    fn a_crash_loop_makes_few_containers_in_its_first_minute(
         hosts in prop_oneof![Just(1u64), Just(3)],
         floor in 1..=5u32,
         lives in prop_oneof![
@@ -449,7 +449,9 @@ proptest! {
     ) {
         let mut world = world(hosts);
         let made = crash_loop(&mut world, floor, &lives, &[1, 2, 3]);
-        prop_assert!(made <= 8, "{made} containers");
+        // What ends on one host and lives on another is made up for there at once: three times, for a floor of five.
+        let most = if hosts == 1 { 8 } else { 9 };
+        prop_assert!(made <= most, "{made} containers");
     }
 }
 
