@@ -1,6 +1,6 @@
 //! Engines of suspected hosts: what fails with a host may be back in a moment, so they are replaced one after the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::records::engine::{Engine, EngineSpec, Phase};
@@ -28,7 +28,8 @@ impl Suspected {
         for engine in &suspects {
             may_be_next.entry(engine.node).or_insert_with(|| is_turn(state, engine.node, now_ms));
         }
-        let waiting = suspects.into_iter().filter(|engine| state.replacement(engine.id).is_none());
+        let replaced: BTreeSet<EngineId> = state.replacements().filter_map(|e| e.replaces).collect();
+        let waiting = suspects.into_iter().filter(|engine| !replaced.contains(&engine.id));
         Self { waiting: waiting.map(|engine| (engine.id, Arc::clone(engine))).collect(), may_be_next }
     }
 

@@ -9,6 +9,7 @@
 //! - `admission`: whether a reservation gets an engine, and which; `at_hand`: without starting one
 //! - [`engines`], [`health`]: what an engine is to clients, what keeps it, and what follows when it fails its checks
 //! - `callers`: which caller gets an engine that is ready; `start_times`: how long callers wait
+//! - `supply`: how many engines there are for clients, against the maximum and for floors
 //! - `marks`: how long an engine counts as taken although no stream is known on it
 //! - [`liveness`]: how long a member may be silent, and what follows
 //! - [`lost_hosts`]: what a silent host is, and which of its engines are lost with it; [`spare`]: how many engines are kept free
@@ -34,4 +35,5 @@ pub(crate) mod ports;
 pub(crate) mod renewal;
 pub mod spare;
 mod start_times;
+mod supply;
 pub(crate) mod vpn;

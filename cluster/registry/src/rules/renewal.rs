@@ -1,5 +1,6 @@
-//! Engines that are replaced although their network works: those that are older than the tunnel of their VPN, and those that were told
-//! a forwarded port that it has not got any more, or one of those of a VPN whose port nobody has. The replacement comes first, and for each VPN one engine is replaced after the other.
+//! Engines that are replaced although their network works: those that are older than the tunnel of their VPN, those that were told a
+//! forwarded port that it has not got any more, and one behind a VPN whose port nobody has. The replacement comes first, and behind each VPN one
+//! engine is replaced after the other.
 
 use std::collections::BTreeSet;
 

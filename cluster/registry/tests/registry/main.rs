@@ -34,4 +34,5 @@ mod suspected;
 mod unanswered;
 mod unhealthy;
 mod vpn;
+mod vpn_pairs;
 mod young;

@@ -4,20 +4,17 @@ use std::collections::BTreeSet;
 
 use acefleet_registry::cause::Cause;
 use acefleet_registry::command::StopWhen;
-use acefleet_registry::engine::{Health, Phase};
-use acefleet_registry::plan::{Wait, next};
-use acefleet_registry::policy::PortRange;
+use acefleet_registry::engine::Phase;
 use acefleet_registry::state::Tables;
-use acefleet_registry::vpn::{VpnFault, VpnHealth, VpnInfo, VpnStatus};
-use acefleet_registry::{Command, Engine, EngineId, Level, NodeId, NodeInfo, RefusalCode, Reply, Reserve};
+use acefleet_registry::vpn::{VpnFault, VpnHealth, VpnStatus};
+use acefleet_registry::{Command, Engine, EngineId, NodeId, NodeInfo, RefusalCode, Reply};
 
 use crate::support::{
-    World, behind_vpn, engine, failed, generic, gone, node_info, plan, playing, refusal, stop, watch,
-    with_conf,
+    World, behind_vpn, engine, generic, gone, node_info, plan, playing, refusal, stop, with_conf,
 };
 
 /// `nodes` hosts with a VPN each, all healthy, without forwarded ports.
-fn world(nodes: u64) -> World {
+pub fn world(nodes: u64) -> World {
     let mut world = World::new(nodes, 10);
     for id in 1..=nodes {
         world.run(Command::NodeUp(behind_vpn(id)));
@@ -26,7 +23,7 @@ fn world(nodes: u64) -> World {
     world
 }
 
-fn tell(world: &mut World, node: u64, health: VpnHealth, forwarded_port: Option<u16>) {
+pub fn tell(world: &mut World, node: u64, health: VpnHealth, forwarded_port: Option<u16>) {
     let reason = if health == VpnHealth::Unhealthy { "the tunnel is down" } else { "" };
     let status = VpnStatus { health, reason: reason.to_owned(), forwarded_port, public: None };
     world.run(Command::VpnChanged {
@@ -38,7 +35,7 @@ fn tell(world: &mut World, node: u64, health: VpnHealth, forwarded_port: Option<
 }
 
 /// Runs the plan until it is empty; reserved engines start and stopped ones go at once.
-fn settle(world: &mut World) {
+pub fn settle(world: &mut World) {
     for _ in 0..20 {
         let commands = plan(&world.state, &world.eligible(), world.now);
         let of = |phase| move |e: &&std::sync::Arc<Engine>| e.phase == phase;
@@ -57,11 +54,11 @@ fn settle(world: &mut World) {
     panic!("the plan never comes to rest");
 }
 
-fn listed(world: &World) -> Vec<EngineId> {
+pub fn listed(world: &World) -> Vec<EngineId> {
     world.state.listed_engines().map(|e| e.id).collect()
 }
 
-fn serving(world: &World) -> Vec<Engine> {
+pub fn serving(world: &World) -> Vec<Engine> {
     world.state.live_engines().filter(|e| e.phase.is_serving()).map(|e| (**e).clone()).collect()
 }
 
@@ -365,154 +362,4 @@ fn what_is_not_set_up_is_not_recorded() {
     assert_eq!(world.state.events().len(), before, "nothing has changed");
     world.run(Command::NodeRemoved { node: NodeId(1) });
     assert!(Tables::from(world.state.clone()).vpns.is_empty());
-}
-
-#[test]
-fn two_vpns_of_a_host_share_its_engines() {
-    let mut world = World::new(1, 10);
-    let mut info = behind_vpn(1);
-    let second = acefleet_registry::vpn::VpnInfo {
-        container: "gluetun-2".to_owned(),
-        ports: acefleet_registry::policy::PortRange { first: 19_200, last: 19_209 },
-    };
-    info.vpns.push(second);
-    world.run(Command::NodeUp(info));
-    let tell = |world: &mut World, container: &str, health| {
-        let status = VpnStatus { health, ..VpnStatus::default() };
-        world.run(Command::VpnChanged {
-            node: NodeId(1),
-            container: container.to_owned(),
-            status,
-            renew: false,
-        });
-    };
-    tell(&mut world, "gluetun", VpnHealth::Healthy);
-    assert_eq!(world.running().vpn.as_deref(), Some("gluetun"), "the only one that is known to be up");
-    tell(&mut world, "gluetun-2", VpnHealth::Healthy);
-    for wanted in ["gluetun-2", "gluetun", "gluetun-2"] {
-        let engine = world.running();
-        assert_eq!(engine.vpn.as_deref(), Some(wanted));
-    }
-    tell(&mut world, "gluetun", VpnHealth::Unhealthy);
-    assert_eq!(listed(&world).len(), 2);
-    world.wait_ms(20_000);
-    settle(&mut world);
-    assert_eq!(world.state.engines_behind(NodeId(1), "gluetun-2").count(), 4);
-    assert_eq!(world.state.engines_behind(NodeId(1), "gluetun").count(), 0);
-}
-
-/// A host with two VPNs, of which the second publishes so many ports.
-fn with_two(world: &mut World, node: u64, ports: u16) {
-    let mut info = behind_vpn(node);
-    info.vpns.push(VpnInfo {
-        container: "gluetun-2".to_owned(),
-        ports: PortRange { first: 19_500, last: 19_499 + ports },
-    });
-    world.run(Command::NodeUp(info));
-}
-
-fn tell_second(world: &mut World, node: u64, health: VpnHealth, forwarded_port: Option<u16>) {
-    let status = VpnStatus { health, forwarded_port, ..VpnStatus::default() };
-    let (node, container) = (NodeId(node), "gluetun-2".to_owned());
-    world.run(Command::VpnChanged { node, container, status, renew: true });
-}
-
-fn behind(world: &World, container: &str) -> usize {
-    world.state.engines_behind(NodeId(1), container).count()
-}
-
-#[test]
-fn as_many_engines_move_to_the_other_vpn_as_it_has_ports() {
-    let mut world = world(1);
-    with_two(&mut world, 1, 5);
-    tell_second(&mut world, 1, VpnHealth::Healthy, None);
-    (0..8).for_each(|_| drop(world.running()));
-    assert_eq!((behind(&world, "gluetun"), behind(&world, "gluetun-2")), (4, 4));
-    tell(&mut world, 1, VpnHealth::Unhealthy, None);
-    world.wait_ms(12_000);
-    settle(&mut world);
-    assert_eq!((behind(&world, "gluetun"), behind(&world, "gluetun-2")), (3, 5));
-    tell(&mut world, 1, VpnHealth::Healthy, None);
-    assert_eq!(listed(&world).len(), 8);
-}
-
-#[test]
-fn engines_stay_where_starts_elsewhere_fail_or_their_port_is_fixed() {
-    let mut world = world(2);
-    world.run(Command::RaiseLevel(Level::CURRENT));
-    let fixed = Reserve { eligible: [NodeId(1)].into(), ..world.ask_for(with_conf("--http-port=19105")) };
-    let fixed = engine(world.run(Command::Reserve(fixed))).id;
-    world.start(fixed);
-    let engines: Vec<_> = (0..3).map(|_| engine(world.run(Command::Reserve(world.ask_on(1)))).id).collect();
-    engines.iter().for_each(|id| drop(world.start(*id)));
-    for _ in 0..5 {
-        let id = engine(world.run(Command::Reserve(world.ask_on(2)))).id;
-        world.run(failed(id));
-    }
-    tell(&mut world, 1, VpnHealth::Unhealthy, None);
-    world.wait_ms(12_000);
-    assert_eq!(plan(&world.state, &world.eligible(), world.now), [], "no start on the other host is allowed");
-    let waits = next(&world.state, &watch(&world.state, &world.eligible()), world.now).waits;
-    for id in &engines {
-        assert!(waits.contains(&Wait::VpnWithoutRoom { engine: *id }), "{waits:?}");
-    }
-    world.run(Command::ResetBreaker(None));
-    world.wait_ms(60_000);
-    settle(&mut world);
-    let left: Vec<_> = world.state.engines_behind(NodeId(1), "gluetun").map(|e| e.id).collect();
-    assert_eq!(left, [fixed], "nobody asks for its port again");
-}
-
-#[test]
-fn a_replacement_for_a_new_port_is_made_behind_the_same_vpn() {
-    let mut world = world(1);
-    world.run(Command::RaiseLevel(Level::CURRENT));
-    with_two(&mut world, 1, 5);
-    tell_second(&mut world, 1, VpnHealth::Healthy, Some(50_000));
-    let engines: Vec<_> = (0..4).map(|_| world.running()).collect();
-    assert_eq!((behind(&world, "gluetun"), behind(&world, "gluetun-2")), (2, 2));
-    let old = engines.iter().find(|e| e.forwarded_port == Some(50_000)).unwrap();
-    assert_eq!(old.vpn.as_deref(), Some("gluetun-2"));
-    tell_second(&mut world, 1, VpnHealth::Healthy, Some(50_001));
-    settle(&mut world);
-    let renewed = serving(&world).into_iter().find(|e| e.replaces == Some(old.id)).unwrap();
-    assert_eq!((renewed.vpn.as_deref(), renewed.forwarded_port), (Some("gluetun-2"), Some(50_001)));
-}
-
-#[test]
-fn an_engine_that_a_vpn_hides_lets_no_other_one_leave_and_no_spare_one_wait() {
-    let mut world = world(2);
-    world.run(Command::RaiseLevel(Level::CURRENT));
-    world.policy(|policy| {
-        policy.auto_delete = true;
-        policy.grace_ms = 30_000;
-        policy.min_free_replicas = 1;
-    });
-    let [hidden, shown] = [1, 2].map(|node| {
-        let id = engine(world.run(Command::Reserve(world.ask_on(node)))).id;
-        world.start(id);
-        engine(world.run(Command::EngineHealth { engine: id, health: Health::Healthy, fault: None })).id
-    });
-    // A spare one, which the other host makes unneeded.
-    world.wait_ms(30_000);
-    for command in plan(&world.state, &world.eligible(), world.now) {
-        world.run(command);
-    }
-    assert_eq!(listed(&world), [shown]);
-    world.run(Command::VpnChanged {
-        node: NodeId(2),
-        container: "gluetun".to_owned(),
-        status: VpnStatus { health: VpnHealth::Unhealthy, ..VpnStatus::default() },
-        renew: true,
-    });
-    for command in plan(&world.state, &world.eligible(), world.now) {
-        world.run(command);
-    }
-    assert_eq!(listed(&world), [hidden], "the spare one stayed away");
-    assert_eq!(world.state.live_engines().count(), 2, "a flap starts nothing");
-    // The only one that clients get stays, although another one is idle, too.
-    for _ in 0..11 {
-        world.wait_ms(1_000);
-        assert_eq!(plan(&world.state, &world.eligible(), world.now), []);
-    }
 }
