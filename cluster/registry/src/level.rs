@@ -76,6 +76,8 @@ impl Level {
     pub const PASSES_PORTS_ON: Self = Self(2);
     /// From here on an engine that a VPN hides lets no other one leave for want of use.
     pub const COUNTS_WHAT_IS_SEEN: Self = Self(2);
+    /// From here on an engine leaves a floor of free ones to others that have been free for as long.
+    pub const KEEPS_FREE_ONES: Self = Self(2);
     /// What this program knows.
     pub const CURRENT: Self = Self(2);
 }

@@ -41,10 +41,10 @@ fn stops(
     // Marks end although nothing is written.
     let state = &state.at(now_ms);
     // Where a floor needs every engine, none is waited for.
-    let Ok(spare) = above_floors(state).map(|spare| spare.min(at_most)) else { return Plan::default() };
-    if spare == 0 {
+    if at_most == 0 || above_floors(state, 0, now_ms).is_err() {
         return Plan::default();
     }
+    let spare = above_floors(state, idle_ms, now_ms).map_or(0, |spare| spare.min(at_most));
     let mut plan = Plan::default();
     let mut engines: Vec<&Engine> = Vec::new();
     for engine in state.published_engines() {

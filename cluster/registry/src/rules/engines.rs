@@ -238,7 +238,7 @@ pub(crate) fn replaced(state: &State, engine: &Engine) -> Option<Unlisted> {
 #[must_use]
 pub fn keeps_listed(state: &State, engine: &Engine, idle_ms: u64, now_ms: Elapsed) -> Option<Keeps> {
     keeps_in_use(state, engine, idle_ms, now_ms)
-        .or_else(|| above_floors(state).err())
+        .or_else(|| above_floors(state, idle_ms, now_ms).err())
         .or_else(|| state.ready_spares().needed(engine.node).map(Keeps::SpareForHost))
 }
 
@@ -262,14 +262,16 @@ pub(crate) fn keeps_in_use(state: &State, engine: &Engine, idle_ms: u64, now_ms:
     (idle_for < idle_ms).then(|| Keeps::NotIdle { left_ms: idle_ms - idle_for })
 }
 
-/// How many free engines may leave before a floor needs the next one, wherever they are. Those that do not answer yet cannot stand in for
-/// one that does.
+/// How many engines that have been free for `idle_ms` may leave before a floor needs the next one, wherever they are. Those that do not
+/// answer yet cannot stand in for one that does. One that a player has just left stands in for none either: the next player takes it, and
+/// the one that left would be wanted back.
 ///
 /// # Errors
 /// The floor that needs every engine that there is.
-pub(crate) fn above_floors(state: &State) -> Result<u32, Keeps> {
+pub(crate) fn above_floors(state: &State, idle_ms: u64, now_ms: Elapsed) -> Result<u32, Keeps> {
     let min_replicas = state.policy().min_replicas;
-    let (ready, ready_free) = state.ready_supply();
+    let idle_ms = if state.level() >= Level::KEEPS_FREE_ONES { idle_ms } else { 0 };
+    let (ready, ready_free) = state.ready_supply(idle_ms, now_ms);
     let surplus = match min_replicas {
         // Nothing has to be there, so one that does not answer may leave, too.
         0 => state.supply(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::level::Level;
 use crate::records::engine::{Engine, EngineSpec, Health, Phase};
 use crate::records::ids::{EngineId, NodeId};
+use crate::records::time::Elapsed;
 use crate::rules::engines::{Unlisted, replaced, unlisted};
 use crate::rules::health;
 use crate::rules::spare::Spares;
@@ -77,10 +78,12 @@ impl State {
         self.active_streams(engine.id) == 0 && self.mark(engine, self.clock_ms()).is_none()
     }
 
-    /// Engines of the supply that have answered, and the free ones among them. Once, those that were being started counted, too.
-    pub(crate) fn ready_supply(&self) -> (u32, u32) {
+    /// Engines of the supply that have answered, and those among them that have been free for `idle_ms` at `now_ms`. Once, those that
+    /// were being started counted, too.
+    pub(crate) fn ready_supply(&self, idle_ms: u64, now_ms: Elapsed) -> (u32, u32) {
         let ready = self.supplied().filter(|engine| self.is_ready(engine));
-        let both = |(all, free): (u32, u32), e: &Arc<Engine>| (all + 1, free + u32::from(self.is_free(e)));
+        let is_free = |e: &Engine| self.is_free(e) && now_ms.since(self.idle_since_ms(e)) >= idle_ms;
+        let both = |(all, free): (u32, u32), e: &Arc<Engine>| (all + 1, free + u32::from(is_free(e)));
         ready.fold((0, 0), both)
     }
 

@@ -8,10 +8,11 @@ use acefleet_registry::command::StopWhen;
 use acefleet_registry::engine::{Health, Phase};
 use acefleet_registry::plan::{Wait, next, stop_idle};
 use acefleet_registry::policy::PortRange;
+use acefleet_registry::rules::engines::Keeps;
 use acefleet_registry::rules::liveness::Contact;
 use acefleet_registry::{Command, Elapsed, EngineId, Level, NodeId, Policy, RefusalCode, Reply, Reserve};
 
-use crate::support::{World, engine, failed, plan, playing, port_taken, refusal, watch};
+use crate::support::{World, engine, failed, plan, playing, port_taken, refusal, stop, watch};
 
 /// Runs the plan until it is empty and says how many rounds that took.
 fn settle(world: &mut World) -> usize {
@@ -260,6 +261,25 @@ fn free_engines_are_kept_as_the_free_floor_says() {
     assert_eq!(stops(&planned(&world)), ids[1..2]);
     settle(&mut world);
     assert_eq!((world.state.supply(), world.state.free_supply()), (2, 1));
+}
+
+#[test]
+fn a_player_who_leaves_lets_no_other_free_engine_leave_before_the_grace_period() {
+    let mut world = with(1, |policy| (policy.min_free_replicas, policy.auto_delete) = (1, true));
+    world.run(Command::RaiseLevel(Level::CURRENT));
+    let ids: Vec<EngineId> = (0..2).map(|_| world.running().id).collect();
+    world.begin(playing("k", "s", world.engine(ids[1]).ports.host_http));
+    world.wait_ms(60_000);
+    world.finish("k|s");
+    let kept = stop(ids[0], StopWhen::IdleFor(30_000));
+    assert!(matches!(world.run(kept), Reply::Refused(_)), "the next player takes the other one");
+    world.wait_ms(29_999);
+    let now = next(&world.state, &watch(&world.state, &world.eligible()), world.now);
+    assert_eq!(now.commands, vec![]);
+    let left = Keeps::NotIdle { left_ms: 1 };
+    assert_eq!(now.waits, vec![Wait::Unlist { engine: ids[1], why: left }], "the plan says when it looks again");
+    world.wait_ms(1);
+    assert_eq!(stops(&planned(&world)), [ids[0]], "the surplus has lasted");
 }
 
 #[test]
