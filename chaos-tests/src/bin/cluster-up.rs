@@ -39,6 +39,9 @@ struct Args {
     /// API key of the nodes.
     #[arg(long, default_value = "acefleet-trial-key", env = "API_KEY")]
     api_key: String,
+    /// A setting of all nodes, as in docs/CONFIG.md; may be given several times.
+    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = setting)]
+    settings: Vec<(String, String)>,
     /// Remove what hosts left behind whose owner is gone, and start nothing.
     #[arg(long)]
     clean: bool,
@@ -48,6 +51,13 @@ struct Args {
     /// Wait for the end of standard input, then remove this bed if its owner is gone (started by every bed for itself).
     #[arg(long, value_name = "NUMBER", hide = true)]
     reap: Option<u8>,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("it has to be NAME=VALUE, as MIN_REPLICAS=3".to_owned()),
+    }
 }
 
 /// Prints a line; a reader that went away is no reason to take the hosts down.
@@ -94,6 +104,9 @@ async fn up(args: Args) -> Result<()> {
     options.image_tar = args.image_tar;
     options.api_key = args.api_key;
     options.reaper = !args.no_reaper;
+    for (name, value) in &args.settings {
+        options = options.env(name, value);
+    }
     let key = options.api_key.clone();
     say!("starting hosts, Docker daemons and nodes …");
     // Dropping the future that starts the hosts removes what it has made so far.
