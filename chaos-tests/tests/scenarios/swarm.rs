@@ -25,11 +25,17 @@ async fn swarm_on_the_same_hosts_replaces_what_a_lost_one_ran() -> Result<()> {
     let runs = runs()?;
     conclude(TestHosts::start(BedOptions::docker_only(3)).await?, async |bed| {
         form(bed).await?;
-        let mut replaced = Vec::new();
+        // The loss of the leader has a line of its own: the two differ.
+        let (mut of_leader, mut of_others) = (Vec::new(), Vec::new());
         for run in 0..runs {
-            replaced.push(lose(bed, run).await.with_context(|| format!("power loss {run}"))?);
+            let (led, replaced) = lose(bed, run).await.with_context(|| format!("power loss {run}"))?;
+            if led { of_leader.push(replaced) } else { of_others.push(replaced) }
         }
-        eprintln!("Docker Swarm, power loss: an engine elsewhere answers {}", summary(&mut replaced));
+        for (host, times) in [("the leader's host", &mut of_leader), ("another host", &mut of_others)] {
+            if !times.is_empty() {
+                eprintln!("Docker Swarm, power loss of {host}: an engine elsewhere answers {}", summary(times));
+            }
+        }
         Ok(())
     })
     .await
@@ -90,10 +96,16 @@ async fn settled(bed: &TestHosts) -> Result<Vec<&Host>> {
     .await
 }
 
-/// Takes the power from a host with an engine; returns after how long another host had one in its place that answers.
-async fn lose(bed: &TestHosts, run: usize) -> Result<Duration> {
+/// Takes the power from a host with an engine, in turn from one that leads the swarm, if it can be had, and from another. Returns whether
+/// it led, and after how long another host had an engine in its place that answers.
+async fn lose(bed: &TestHosts, run: usize) -> Result<(bool, Duration)> {
     let with = settled(bed).await?;
-    let away = with[run % with.len()];
+    let (mut away, mut led) = (with[0], leads(with[0]).await?);
+    for host in &with[1..] {
+        if led != run.is_multiple_of(2) {
+            (away, led) = (*host, leads(host).await?);
+        }
+    }
     let free = bed.hosts().iter().find(|host| with.iter().all(|other| other.name() != host.name()));
     let free = free.context("every host runs an engine")?;
     let begun = Instant::now();
@@ -101,7 +113,12 @@ async fn lose(bed: &TestHosts, run: usize) -> Result<Duration> {
     wait_for("an engine on another host", PATIENCE, || answers(free)).await?;
     let replaced = begun.elapsed();
     bed.power_on(away).await?;
-    Ok(replaced)
+    Ok((led, replaced))
+}
+
+async fn leads(host: &Host) -> Result<bool> {
+    let format = "{{.ManagerStatus.Leader}}";
+    Ok(host.docker().call(&["node", "inspect", "--format", format, "self"]).await? == "true")
 }
 
 async fn answers(host: &Host) -> Result<()> {
