@@ -33,7 +33,10 @@ async fn swarm_on_the_same_hosts_replaces_what_a_lost_one_ran() -> Result<()> {
         }
         for (host, times) in [("the leader's host", &mut of_leader), ("another host", &mut of_others)] {
             if !times.is_empty() {
-                eprintln!("Docker Swarm, power loss of {host}: an engine elsewhere answers {}", summary(times));
+                eprintln!(
+                    "Docker Swarm, power loss of {host}: an engine elsewhere answers {}",
+                    summary(times)
+                );
             }
         }
         Ok(())

@@ -106,6 +106,14 @@ async fn with_gluetun(bed: &TestHosts) -> Result<()> {
 
     // A control server without sense is no reason to change anything.
     pretend(host, "gluetun", 8001, "status=401").await?;
+    wait_for("the refusal to be told", LATER, || async {
+        let seen = vpn(&client).await?;
+        ensure!(seen["error"].as_str().is_some_and(|why| why.contains("401")), "{seen}");
+        Ok(())
+    })
+    .await?;
+    ensure!(ids(&expect_listed(&client, 2).await?) == ids(&engines), "engines changed");
+    ensure!(expect_forwarded(host, &client, 51_413).await? == first, "the port changed its engine");
     pretend(host, "gluetun", 8001, "status=0&port=51414").await?;
     let begun = Instant::now();
     let second = expect_forwarded(host, &client, 51_414).await?;
