@@ -149,7 +149,9 @@ fn print_urls(hosts: &TestHosts, key: &str) {
         let base = node.client().base();
         let host = hosts.host_of(node);
         say!("{}  API {base}   docs {base}/docs   DOCKER_HOST={}", node.name(), host.docker().url());
-        say!("    log {}", node.process().log_path().display());
+        let process = node.process();
+        let pid = process.pid().map_or_else(|| "-".to_owned(), |pid| pid.to_string());
+        say!("    process {pid}   namespace {}   log {}", host.namespace(), process.log_path().display());
     }
     if let Some(node) = hosts.nodes().first() {
         say!("\nAPI key: {key}");
