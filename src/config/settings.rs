@@ -230,7 +230,8 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "VPN_UNHEALTHY_RESTART_TIMEOUT_S", Section::Vpn, Kind::Seconds { min: 0.0, max: DAY }, "60", "60",
-        "How long a running VPN container may be unhealthy before it is restarted, once an outage. 0 = never.",
+        "How long a running VPN container may be unhealthy before it is restarted. Each further restart waits twice as long, until the \
+         tunnel has held for ten minutes. 0 = never.",
     ),
 
     Setting::new(

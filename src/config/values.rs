@@ -156,7 +156,7 @@ pub struct VpnConfig {
     pub interval: Duration,
     /// `GLUETUN_PORT_CACHE_TTL_S`: between two questions for the forwarded port and the public address.
     pub port_interval: Duration,
-    /// `VPN_UNHEALTHY_RESTART_TIMEOUT_S`: an outage of this length has the container restarted, once.
+    /// `VPN_UNHEALTHY_RESTART_TIMEOUT_S`: an outage of this length has the container restarted.
     pub restart_after: Option<Duration>,
     /// `VPN_RESTART_ENGINES_ON_RECONNECT`: engines are replaced after a long outage.
     pub renew: bool,
