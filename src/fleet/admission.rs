@@ -31,8 +31,10 @@ impl Fleet {
         let (soft, now) = (self.soft(), Instant::now());
         let leader = cluster.status().leader.filter(|leader| !soft.is_suspect(*leader, now));
         let report = leader.and_then(|leader| soft.nodes.get(&leader)).map(|last| &last.report);
-        hosts::live(state, &EngineSpec::acestream(), &|id| {
-            report.is_some_and(|report| report.silent.contains(&id))
+        // Without a leader each node knows what it sees itself.
+        hosts::live(state, &EngineSpec::acestream(), &|id| match report {
+            Some(report) => report.silent.contains(&id),
+            None => soft.is_suspect(id, now),
         })
     }
 

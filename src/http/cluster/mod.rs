@@ -78,7 +78,7 @@ pub(crate) struct ClusterNode {
     applied_index: Option<u64>,
     /// `host:port` of its public API.
     http_address: Option<String>,
-    /// `available`, `unavailable`, `stopping` (the node is being stopped) or `unknown`.
+    /// `available`, `unavailable`, `stopping` (the node is being stopped) or `unknown`, as for a host that is unavailable or down.
     docker: &'static str,
     /// What is wrong with its Docker daemon.
     docker_error: Option<String>,
@@ -91,7 +91,7 @@ pub(crate) struct ClusterNode {
     /// Since when it answers no member; null while it answers one, and once it counts as down.
     #[schema(format = DateTime)]
     unavailable_since: Option<String>,
-    /// The same for people, and what it means for its engines; also when it answers again, until they do.
+    /// The same for people, and what it means for its engines; also while it is down, and when it answers again, until they do.
     unavailable: Option<String>,
     /// Names of members that have contact with it while the leader has none: the network between the two is broken. Its engines and
     /// streams stay as they are meanwhile.
@@ -186,7 +186,9 @@ pub(crate) fn node(
 ) -> ClusterNode {
     let record = state.node(member.id);
     let engines: Vec<_> = state.live_engines().filter(|engine| engine.node == member.id).collect();
-    let (docker, docker_error) = match record.map(|record| &record.docker) {
+    // What it said of its Docker before it fell silent is known no more.
+    let answers = !state.is_unavailable(member.id) && !state.is_down(member.id);
+    let (docker, docker_error) = match record.filter(|_| answers).map(|record| &record.docker) {
         Some(DockerState::Available) => ("available", None),
         Some(DockerState::Unavailable(why)) => ("unavailable", Some(why.clone())),
         Some(DockerState::Stopping) => ("stopping", None),

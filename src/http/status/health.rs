@@ -222,11 +222,12 @@ struct HealthStatus {
 }
 
 /// (all, healthy, unhealthy) engines, also those that clients do not get. Nobody knows the health of one that is lost: its host does not probe
-/// it any more.
+/// it any more. One whose VPN is unhealthy is not connected to its network, whatever it answers.
 pub(crate) fn engine_counts(snapshot: &Snapshot) -> (usize, usize, usize) {
     let state = &snapshot.view.state;
-    let count = |health| {
-        let is = |engine: &&Arc<Engine>| engine.health == health && !state.is_lost(engine);
+    let health = |engine: &Engine| if state.has_network(engine) { engine.health } else { Health::Unhealthy };
+    let count = |wanted| {
+        let is = |engine: &&Arc<Engine>| health(engine) == wanted && !state.is_lost(engine);
         state.published_engines().filter(is).count()
     };
     (state.published_engines().count(), count(Health::Healthy), count(Health::Unhealthy))

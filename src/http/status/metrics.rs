@@ -15,6 +15,7 @@ use crate::http::answer::snapshot::{Here, Snapshot};
 use crate::http::app::App;
 use crate::http::provision::circuit_word;
 use crate::http::status::health::engine_counts;
+use crate::http::status::host_metrics;
 use crate::http::streams::model::sample_of;
 use crate::http::vpn::VpnFigures;
 use crate::peers::NodeReport;
@@ -54,7 +55,8 @@ fn rounded(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }
 
-struct Scrape {
+/// Metrics of one answer.
+pub(super) struct Scrape {
     registry: Registry,
 }
 
@@ -85,7 +87,13 @@ impl Scrape {
         self.registry.register(Box::new(counters))
     }
 
-    fn gauges(&self, name: &str, help: &str, label: &str, values: &[(&str, f64)]) -> prometheus::Result<()> {
+    pub(super) fn gauges(
+        &self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: &[(&str, f64)],
+    ) -> prometheus::Result<()> {
         let gauges = GaugeVec::new(Opts::new(name, help), &[label])?;
         for (word, value) in values {
             gauges.with_label_values(&[word]).set(*value);
@@ -112,6 +120,7 @@ fn from_state(app: &App, snapshot: &Snapshot) -> prometheus::Result<Vec<MetricFa
     engines(&scrape, app, snapshot)?;
     streams(&scrape, snapshot)?;
     weights(&scrape, snapshot)?;
+    host_metrics::write(&scrape, snapshot)?;
     vpn(&scrape, snapshot)?;
     reports(&scrape, app, snapshot)?;
     relay(&scrape, app.fleet().relay())?;

@@ -1,6 +1,7 @@
 //! `GET /orchestrator/status`: the one answer that proxies poll to decide whether to ask for an engine.
 
 pub(crate) mod health;
+mod host_metrics;
 pub(crate) mod metrics;
 pub(crate) mod plan;
 mod unhealthy;
@@ -168,6 +169,8 @@ fn status(app: &App, snapshot: &Snapshot, now: WallMs) -> OrchestratorStatus {
     let config = app.fleet().config();
     let admission = app.fleet().admission();
     let (total, healthy, unhealthy) = engine_counts(snapshot);
+    // Nobody knows whether these run.
+    let lost = state.published_engines().filter(|engine| state.is_lost(engine)).count();
     let used = state.usable_engines().filter(|engine| state.active_streams(engine.id) > 0).count();
     let now_ms = snapshot.moment();
     let marked = state.usable_engines().filter(|engine| state.mark(engine, now_ms).is_some()).count();
@@ -185,7 +188,7 @@ fn status(app: &App, snapshot: &Snapshot, now: WallMs) -> OrchestratorStatus {
     };
     OrchestratorStatus {
         status,
-        engines: StatusEngines { total, running: total, healthy, unhealthy },
+        engines: StatusEngines { total, running: total - lost, healthy, unhealthy },
         streams: StatusStreams { active, total: streams },
         capacity: StatusCapacity {
             total: usable,

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::http::answer::snapshot::Snapshot;
 use crate::http::answer::time::iso;
 
-/// An engine in whose place another one is wanted.
+/// An engine that should not serve clients, or in whose place another one is wanted.
 #[derive(Serialize, ToSchema)]
 pub(super) struct MarkedEngine {
     /// Full Docker id.
@@ -51,9 +51,16 @@ pub(super) struct HostHealth {
     unavailable: Option<String>,
 }
 
-/// Engines in whose place others are wanted, in order of their ports.
+/// Engines that should not serve clients, and those in whose place others are wanted, in order of their ports.
 pub(super) fn marked(snapshot: &Snapshot) -> Vec<MarkedEngine> {
     let state = &snapshot.view.state;
+    let hidden = |engine: &Engine| match unlisted(state, engine) {
+        Some(why @ Unlisted::Network(fault)) => {
+            let vpn = engine.vpn.as_deref().and_then(|vpn| state.vpn(engine.node, vpn));
+            Some((fault.cause(), why, vpn.map_or(engine.reserved_at_ms, |vpn| vpn.since_ms)))
+        }
+        _ => None,
+    };
     let marked = |engine: &Engine| {
         let of_vpn = engine.taken_off.as_ref().filter(|taken_off| taken_off.cause.is_of_vpn());
         let unavailable = state.node(engine.node).and_then(|node| node.unavailable.as_ref());
@@ -70,7 +77,10 @@ pub(super) fn marked(snapshot: &Snapshot) -> Vec<MarkedEngine> {
             (None, None, Some(off)) => {
                 (off.cause.to_string(), format!("its network: {}", off.cause), off.since_ms)
             }
-            (None, None, None) => return None,
+            (None, None, None) => {
+                let (cause, why, since_ms) = hidden(engine)?;
+                (cause.to_string(), why.to_string(), since_ms)
+            }
         };
         Some(MarkedEngine {
             container_id: engine.container_id.as_deref().map(str::to_owned),
@@ -91,7 +101,8 @@ pub(super) fn marked(snapshot: &Snapshot) -> Vec<MarkedEngine> {
 pub(super) fn hosts(snapshot: &Snapshot) -> Vec<HostHealth> {
     let state = &snapshot.view.state;
     let of_host = |node: &acefleet_registry::Node| {
-        let own = || state.published_engines().filter(|engine| engine.node == node.info.id);
+        // Those of a host that is down, too.
+        let own = || state.live_engines().filter(|e| e.node == node.info.id && e.is_acestream());
         HostHealth {
             node: node.info.name.clone(),
             engines: own().count(),

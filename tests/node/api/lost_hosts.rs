@@ -52,12 +52,35 @@ async fn engines_that_are_lost_with_their_host_are_no_capacity_and_are_marked() 
         assert_eq!((&marked["listed"], &marked["streams"]), (&json!(false), &json!(1)), "{marked}");
 
         let status = bed.get("/orchestrator/status").await.json();
-        assert_eq!(status["engines"], json!({"total": 1, "running": 1, "healthy": 0, "unhealthy": 0}));
+        assert_eq!(status["engines"], json!({"total": 1, "running": 0, "healthy": 0, "unhealthy": 0}));
         let capacity: Vec<&Value> =
             ["total", "used", "marked", "available"].iter().map(|key| &status["capacity"][key]).collect();
         assert_eq!(capacity, [&json!(0); 4], "{status}");
         let metrics = bed.get("/metrics").await.text;
-        for line in ["orch_healthy_engines 0", "orch_used_engines 0", "orch_extra_engines 0"] {
+        let of_all = ["orch_healthy_engines 0", "orch_used_engines 0", "orch_extra_engines 0"];
+        let of_b = ["unavailable{node=\"b\"} 1", "down{node=\"b\"} 0", "lost_engines{node=\"b\"} 1"];
+        let of_b = of_b.map(|rest| format!("acefleet_host_{rest}"));
+        for line in of_all.into_iter().chain(of_b.iter().map(String::as_str)) {
+            assert!(metrics.lines().any(|found| found == line), "no {line}");
+        }
+    }
+
+    // One that is down is no less in need of somebody's care.
+    write(&a, Command::NodeDown { node, down: true }).await;
+    eventually("the other node to know", async || c.fleet.view().state.is_down(node).then_some(())).await;
+    for bed in [&a, &c] {
+        let health = bed.get("/health/status").await.json();
+        let hosts = health["hosts"].as_array().unwrap();
+        let host = hosts.iter().find(|host| host["node"] == "b").unwrap();
+        let why = "it is down: no member can reach it; its engine is lost, and its streams have ended";
+        assert_eq!((&host["unavailable"], &host["engines"]), (&json!(why), &json!(1)), "{host}");
+        let cluster = bed.get("/cluster").await.json();
+        let members = cluster["nodes"].as_array().unwrap();
+        let member = members.iter().find(|member| member["name"] == "b").unwrap();
+        assert_eq!((&member["docker"], &member["unavailable"]), (&json!("unknown"), &json!(why)), "{member}");
+        let metrics = bed.get("/metrics").await.text;
+        for rest in ["unavailable{node=\"b\"} 0", "down{node=\"b\"} 1", "lost_engines{node=\"b\"} 1"] {
+            let line = format!("acefleet_host_{rest}");
             assert!(metrics.lines().any(|found| found == line), "no {line}");
         }
     }

@@ -79,6 +79,9 @@ impl fmt::Display for Unlisted {
             Self::HostDown => f.write_str("its host is down"),
             Self::HostUnavailable => f.write_str("its host is unavailable, or was, and it does not answer"),
             Self::HostDraining => f.write_str("its host is draining"),
+            Self::TakenOff { cause: Cause::Unhealthy, may_stay: true } => {
+                f.write_str("it was unhealthy, and another one took its place; it is listed again when one more is wanted")
+            }
             Self::TakenOff { cause, may_stay: true } => {
                 write!(f, "it was not needed ({cause}); it is listed again when it is")
             }

@@ -46,10 +46,13 @@ impl FloorMissed {
         match self {
             Self::Replicas { there, floor } => format!("{there} are there and MIN_REPLICAS is {floor}"),
             Self::FreeReplicas { free, floor } => format!("{free} are free and MIN_FREE_REPLICAS is {floor}"),
-            Self::SpareForHost { missing, of } => format!(
-                "the streams of {} would find {missing} free engines too few elsewhere",
-                state.node_name(*of)
-            ),
+            Self::SpareForHost { missing: 1, of } => {
+                format!("were {} lost, its streams would lack a free engine elsewhere", state.node_name(*of))
+            }
+            Self::SpareForHost { missing, of } => {
+                let host = state.node_name(*of);
+                format!("were {host} lost, its streams would lack {missing} free engines elsewhere")
+            }
         }
     }
 }

@@ -178,13 +178,7 @@ pub fn changes(
             vec![("node_available", text)]
         }
         (None | Some(Unavailable { is_back: true, .. }), Some(Unavailable { is_back: false, .. })) => {
-            let of_engines = match (left, all) {
-                (_, 0) => "it has no engines".to_owned(),
-                (0, _) => "its engines answer and stay listed".to_owned(),
-                (1, _) => format!("one of its {all} engines does not answer either, and is lost"),
-                (left, _) => format!("{left} of its {all} engines do not answer either, and are lost"),
-            };
-            let text = format!("{name} is unavailable: it answers no member; {of_engines}");
+            let text = format!("{name} is unavailable: it answers no member; {}", of_engines(left, all));
             vec![("node_unavailable", text)]
         }
         _ => {
@@ -207,17 +201,36 @@ pub fn changes(
 /// Why engines of a host may be lost, and which are, for people; `None` where none are.
 #[must_use]
 pub fn describe(state: &State, node: NodeId) -> Option<String> {
+    if state.is_down(node) {
+        return Some(match state.live_engines().filter(|engine| engine.node == node).count() {
+            0 => "it is down: no member can reach it; it has no engines".to_owned(),
+            1 => "it is down: no member can reach it; its engine is lost, and its streams have ended"
+                .to_owned(),
+            all => format!(
+                "it is down: no member can reach it; its {all} engines are lost, and their streams have ended"
+            ),
+        });
+    }
     let known = state.node(node)?.unavailable.as_ref()?;
     let all = asked(state, node).count();
     let lost = asked(state, node).filter(|engine| state.is_lost(engine)).count();
     Some(match known.is_back {
         true => format!("it answers again; {lost} of its {all} engines have not answered yet, and are lost"),
-        false if all == 0 => "it answers no member; it has no engines".to_owned(),
-        false => format!(
-            "it answers no member; of its {all} engines {} answer and stay, and {lost} do not answer and are lost",
-            all - lost
-        ),
+        false => format!("it answers no member; {}", of_engines(lost, all)),
     })
+}
+
+/// What becomes of the engines of a host that answers no member.
+fn of_engines(lost: usize, all: usize) -> String {
+    match (lost, all) {
+        (_, 0) => "it has no engines".to_owned(),
+        (0, 1) => "its engine answers and stays listed".to_owned(),
+        (0, _) => "its engines answer and stay listed".to_owned(),
+        (1, 1) => "its engine does not answer either, and is lost".to_owned(),
+        (1, _) => format!("one of its {all} engines does not answer either, and is lost"),
+        (lost, all) if lost == all => format!("its {all} engines do not answer either, and are lost"),
+        (lost, _) => format!("{lost} of its {all} engines do not answer either, and are lost"),
+    }
 }
 
 impl State {

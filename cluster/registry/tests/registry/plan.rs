@@ -277,7 +277,11 @@ fn a_player_who_leaves_lets_no_other_free_engine_leave_before_the_grace_period()
     let now = next(&world.state, &watch(&world.state, &world.eligible()), world.now);
     assert_eq!(now.commands, vec![]);
     let left = Keeps::NotIdle { left_ms: 1 };
-    assert_eq!(now.waits, vec![Wait::Unlist { engine: ids[1], why: left }], "the plan says when it looks again");
+    assert_eq!(
+        now.waits,
+        vec![Wait::Unlist { engine: ids[1], why: left }],
+        "the plan says when it looks again"
+    );
     world.wait_ms(1);
     assert_eq!(stops(&planned(&world)), [ids[0]], "the surplus has lasted");
 }
