@@ -19,18 +19,32 @@ const CONNECTION: &str = "/server/api?api_version=3&method=get_network_connectio
 const LIMIT: Duration = Duration::from_millis(1_500);
 /// Engines that are asked.
 const MOST: usize = 32;
+/// An engine that was started while the health check failed has so long to connect before its no counts.
+const CONNECTS_WITHIN: Duration = Duration::from_secs(30);
 /// An engine whose stream got data within this time has a tunnel.
 pub(super) const PLAYS_WITHIN: Duration = Duration::from_secs(15);
 
-/// What the engines in the network of this VPN container say by the end of the time that they have. Nothing when none is connected and
-/// this node could not ask all of them.
-pub(super) async fn ask(ctx: &Context, client: &reqwest::Client, container: &str) -> Option<Answers> {
+/// What the engines in the network of this VPN container say by the end of the time that they have, when Docker's health check has failed
+/// for so long. Nothing when none is connected and this node could not ask all of them.
+pub(super) async fn ask(
+    ctx: &Context,
+    client: &reqwest::Client,
+    container: &str,
+    fails_for: Duration,
+) -> Option<Answers> {
     let deadline = Instant::now() + LIMIT;
     let view = ctx.cluster.view();
     let behind = view.state.engines_behind(ctx.node, container);
-    let running = behind.filter(|engine| engine.is_published()).take(MOST);
-    let mut asked: FuturesUnordered<_> = running.map(|engine| connected(ctx, client, engine)).collect();
+    let running: Vec<&Arc<Engine>> = behind.filter(|engine| engine.is_published()).take(MOST).collect();
+    let is_young = |engine: &Engine| {
+        let age = engine.started_at_ms.map(|at| Duration::from_millis(ctx.cluster.moment().since(at)));
+        age.is_some_and(|age| age < fails_for.min(CONNECTS_WITHIN))
+    };
+    let mut asked: FuturesUnordered<_> =
+        running.iter().map(|engine| connected(ctx, client, engine)).collect();
     let (mut answers, mut is_whole) = (Answers::default(), true);
+    let young = running.iter().filter(|engine| is_young(engine)).count();
+    let mut young_and_connected = 0;
     while let Ok(Some((engine, connected))) = timeout_at(deadline, asked.next()).await {
         match connected {
             Err(error) => {
@@ -41,12 +55,15 @@ pub(super) async fn ask(ctx: &Context, client: &reqwest::Client, container: &str
             }
             Ok(Some(true)) => {
                 answers.connected += 1;
+                young_and_connected += usize::from(is_young(engine));
                 answers.witness.get_or_insert_with(|| engine.container_name.clone());
             }
-            Ok(Some(false)) => answers.cut_off += 1,
+            Ok(Some(false)) => answers.cut_off += usize::from(!is_young(engine)),
             Ok(None) => {}
         }
     }
+    answers.young = young - young_and_connected;
+    answers.silent = running.len() - answers.connected - answers.cut_off - answers.young;
     (is_whole || answers.connected > 0).then_some(answers)
 }
 

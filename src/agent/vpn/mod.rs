@@ -4,7 +4,7 @@
 //!
 //! - [`verdict`]: from inspections to a debounced verdict, as pure functions
 //! - `control`: Gluetun's control server; [`words`]: what it says of its tunnel; [`known_port`]: its port, as far as it is known
-//! - [`opinion`]: whether engines overrule a failed health check; `engines`: asks them
+//! - [`opinion`]: whether engines overrule a failed health check; [`trial`]: whether Gluetun does; `engines`: asks them
 //! - [`restarts`]: when a container is restarted
 //! - `monitor`: inspects, asks, restarts; `announce`: writes what it finds; `ports`: warns of ports that lead nowhere
 //! - [`network`]: the networks that engines join
@@ -18,6 +18,7 @@ pub mod network;
 pub mod opinion;
 mod ports;
 pub mod restarts;
+pub mod trial;
 pub mod verdict;
 pub mod words;
 

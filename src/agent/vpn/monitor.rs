@@ -17,7 +17,7 @@ use crate::agent::vpn::known_port::KnownPort;
 use crate::agent::vpn::network::Network;
 use crate::agent::vpn::opinion::SecondOpinion;
 use crate::agent::vpn::restarts::Restarts;
-use crate::agent::vpn::verdict::{Look, Tunnel, Verdict};
+use crate::agent::vpn::verdict::{Look, Tunnel, Verdict, Witness};
 use crate::agent::vpn::words::{Answer, Inquiry, Word};
 use crate::agent::vpn::{engines, ports};
 use crate::config::VpnConfig;
@@ -27,6 +27,8 @@ use crate::peers::VpnSoft;
 const SOON: Duration = Duration::from_millis(500);
 /// Between two questions for the public address.
 const ADDRESS_EVERY: Duration = Duration::from_secs(60);
+/// The same while it decides whether Gluetun is believed.
+const PROOF_EVERY: Duration = Duration::from_secs(10);
 /// Between two questions for the port to a control server that did not tell it: one that hangs takes its time.
 const UNAVAILABLE_EVERY: Duration = Duration::from_secs(10);
 
@@ -58,13 +60,15 @@ struct Monitor {
     verdict: Verdict,
     opinion: SecondOpinion,
     inquiry: Inquiry,
-    /// Engine for whose word the VPN counts as healthy.
-    witness: Option<String>,
+    /// For whose word the VPN counts as healthy.
+    witness: Option<Witness>,
     /// The run of the container that was seen last.
     instance: Option<String>,
     port: KnownPort,
     asked_address: Option<Instant>,
     public: Option<PublicAddress>,
+    /// When this run was last asked for its address as a proof of its tunnel, and whether it told one.
+    proof: Option<(Instant, bool)>,
     asked: Option<Instant>,
     complaint: Option<String>,
     /// The run of the container that was healthy last.
@@ -98,6 +102,7 @@ impl Monitor {
             port: KnownPort::new(known.forwarded_port),
             asked_address: None,
             public: known.public,
+            proof: None,
             asked: None,
             complaint: None,
             healthy_instance: None,
@@ -170,9 +175,10 @@ impl Monitor {
         let now = Instant::now();
         let bases = self.bases(view);
         let is_due = self.opinion.is_due(&look, now);
+        let has_failed_for = self.opinion.fails_for(now).unwrap_or_default();
         let asked = async {
             match is_due {
-                true => engines::ask(&self.ctx, &self.client, &self.vpn.container).await,
+                true => engines::ask(&self.ctx, &self.client, &self.vpn.container, has_failed_for).await,
                 false => None,
             }
         };
@@ -195,30 +201,60 @@ impl Monitor {
                 "Gluetun does not tell whether its tunnel is up; its outages are seen later"
             );
         }
+        let runs = said == Answer::Word(Word::Running);
         let look = match said {
-            Answer::Word(word) if word != Word::Running => Look::Running(Tunnel::Said(word)),
+            Answer::Word(word) if !runs => Look::Running(Tunnel::Said(word)),
             _ => look,
         };
+        let may_decide = look == Look::Running(Tunnel::Down) && self.opinion.is_without_engines();
+        let gluetun_is_sure = may_decide && runs && self.has_address(&bases).await;
         let fails_for = self.opinion.fails_for(now).filter(|_| look == Look::Running(Tunnel::Down));
         let plays = fails_for.and_then(|fails_for| {
             engines::that_plays(&self.ctx, &self.vpn.container, fails_for.min(engines::PLAYS_WITHIN))
         });
-        let look = self.opinion.weigh(look, plays, now);
+        let look = self.opinion.weigh(look, plays, gluetun_is_sure, now);
         let witness = match &look {
-            Look::Running(Tunnel::Vouched(engine)) => Some(engine.clone()),
+            Look::Running(Tunnel::Vouched(witness)) => Some(witness.clone()),
             _ => None,
         };
-        if let Some(engine) = &witness
-            && self.witness.is_none()
-        {
-            tracing::warn!(
-                vpn = self.vpn.container,
+        let vpn = &self.vpn.container;
+        match (&self.witness, &witness) {
+            (None | Some(Witness::Gluetun), Some(Witness::Engine(engine))) => tracing::warn!(
+                vpn,
                 engine,
                 "Docker calls the VPN container unhealthy, but an engine behind it is connected, or its stream gets data: it counts as healthy"
-            );
+            ),
+            (None, Some(Witness::Gluetun)) => tracing::warn!(
+                vpn,
+                "Docker calls the VPN container unhealthy, but Gluetun says that its tunnel is up, and no engine is there that could be \
+                 asked: it counts as healthy until engines say that they are not connected"
+            ),
+            _ => {}
         }
         self.witness = witness;
         look
+    }
+
+    /// True when Gluetun tells a public address. It learns that through the tunnel, and forgets it when the tunnel goes down.
+    async fn has_address(&mut self, bases: &[String]) -> bool {
+        if let Some((at, has)) = self.proof
+            && at.elapsed() < PROOF_EVERY
+        {
+            return has;
+        }
+        let has = match self.control.address(bases).await {
+            ControlAnswer::Value(public) => {
+                self.public = Some(public);
+                true
+            }
+            ControlAnswer::None | ControlAnswer::Unavailable(_) => false,
+            ControlAnswer::NotAsked(lack, why) => {
+                self.could_not_ask(lack, &why);
+                return false;
+            }
+        };
+        self.proof = Some((Instant::now(), has));
+        has
     }
 
     fn say_change(&self, before: VpnHealth) {
@@ -243,7 +279,7 @@ impl Monitor {
             tracing::info!(vpn = self.vpn.container, instance = view.instance(), "the VPN container runs");
             ports::check_published(&self.vpn, view);
             ports::check_neighbours(&self.ctx, &self.vpn);
-            (self.asked, self.asked_address) = (None, None);
+            (self.asked, self.asked_address, self.proof) = (None, None, None);
             let instance = view.instance();
             // A tunnel of its own, of which only the container that runs now can tell the port.
             if self.instance.as_ref().is_some_and(|before| *before != instance) {
@@ -334,10 +370,14 @@ impl Monitor {
             Err(RuntimeError::NotFound) | Ok(_) => (!complaints.is_empty()).then(|| complaints.join("; ")),
             Err(error) => Some(error.to_string()),
         };
-        let overruled = self.witness.as_ref().map(|engine| {
-            format!(
-                "Docker's health check says that the tunnel is down, but the engine {engine} is connected"
-            )
+        let overruled = self.witness.as_ref().map(|witness| {
+            let why = match witness {
+                Witness::Engine(engine) => format!("the engine {engine} is connected"),
+                Witness::Gluetun => {
+                    "Gluetun says that it is up, and no engine is there that could be asked".to_owned()
+                }
+            };
+            format!("Docker's health check says that the tunnel is down, but {why}")
         });
         let last_check_ms = Some(self.ctx.cluster.wall_now());
         let soft = VpnSoft { status, health, provider, error, overruled, last_check_ms };

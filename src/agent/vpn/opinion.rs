@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::agent::vpn::verdict::{Look, Tunnel};
+use crate::agent::vpn::trial::Trial;
+use crate::agent::vpn::verdict::{Look, Tunnel, Witness};
 
 /// Between two rounds of questions to the engines of one VPN.
 const ASK_EVERY: Duration = Duration::from_secs(10);
@@ -13,7 +14,7 @@ const ONE_SUFFICES_FOR: Duration = Duration::from_secs(60);
 /// check may succeed in between.
 const OVER_AFTER: Duration = Duration::from_secs(30);
 
-/// What the engines behind a VPN said of their network. Those that did not answer are in neither number.
+/// What the engines behind a VPN said of their network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answers {
     /// An engine that is connected.
@@ -22,9 +23,22 @@ pub struct Answers {
     pub connected: usize,
     /// Engines that are not.
     pub cut_off: usize,
+    /// Engines that did not say.
+    pub silent: usize,
+    /// Engines that are not connected, but have had little time for that.
+    pub young: usize,
 }
 
 impl Answers {
+    fn is_of_nobody(&self) -> bool {
+        self.is_without_a_say() && self.young == 0
+    }
+
+    /// True when no engine is there that had time to connect.
+    fn is_without_a_say(&self) -> bool {
+        self.connected + self.cut_off + self.silent == 0
+    }
+
     fn hold_after(&self, unhealthy_for: Duration) -> Option<&String> {
         let suffices = unhealthy_for < ONE_SUFFICES_FOR || self.connected > self.cut_off;
         self.witness.as_ref().filter(|_| suffices)
@@ -38,13 +52,17 @@ pub struct SecondOpinion {
     /// Since when it succeeds again.
     up_since: Option<Instant>,
     heard: Option<(Instant, Answers)>,
+    trial: Trial,
 }
 
 impl SecondOpinion {
     /// True when the engines are to be asked about this inspection.
     #[must_use]
     pub fn is_due(&self, look: &Look, now: Instant) -> bool {
-        let is_old = |(at, _): &(Instant, Answers)| now.duration_since(*at) >= ASK_EVERY;
+        // The first engine that can be asked is.
+        let is_old = |(at, answers): &(Instant, Answers)| {
+            now.duration_since(*at) >= ASK_EVERY || answers.is_of_nobody()
+        };
         *look == Look::Running(Tunnel::Down) && self.heard.as_ref().is_none_or(is_old)
     }
 
@@ -54,20 +72,25 @@ impl SecondOpinion {
         self.fails_since.map(|since| now.duration_since(since))
     }
 
+    /// True when Gluetun's word may decide: no engine is there that had time to connect.
+    #[must_use]
+    pub fn is_without_engines(&self) -> bool {
+        self.heard.as_ref().is_some_and(|(_, answers)| answers.is_without_a_say())
+    }
+
     /// Notes a round of answers.
     pub fn note(&mut self, answers: Answers, now: Instant) {
         self.heard = Some((now, answers));
     }
 
     /// What an inspection comes to. A failed health check counts for nothing while engines are connected, or one `plays`: its stream has
-    /// got data since the check fails. All else counts as it is.
-    pub fn weigh(&mut self, look: Look, plays: Option<String>, now: Instant) -> Look {
+    /// got data since the check fails; or while no engine can be asked and Gluetun is sure of its tunnel. All else counts as it is.
+    pub fn weigh(&mut self, look: Look, plays: Option<String>, gluetun_is_sure: bool, now: Instant) -> Look {
         match look {
             Look::Running(Tunnel::Down) => {
                 self.up_since = None;
                 let fails_for = now.duration_since(*self.fails_since.get_or_insert(now));
-                let heard = || self.heard.as_ref().and_then(|(_, answers)| answers.hold_after(fails_for));
-                let witness = plays.or_else(|| heard().cloned());
+                let witness = self.witness(plays, fails_for, gluetun_is_sure, now);
                 Look::Running(witness.map_or(Tunnel::Down, Tunnel::Vouched))
             }
             Look::Running(Tunnel::Up) => {
@@ -86,6 +109,26 @@ impl SecondOpinion {
             Look::Failed | Look::Running(Tunnel::Said(_) | Tunnel::Vouched(_) | Tunnel::Unchecked) => look,
         }
     }
+
+    fn witness(
+        &mut self,
+        plays: Option<String>,
+        fails_for: Duration,
+        gluetun_is_sure: bool,
+        now: Instant,
+    ) -> Option<Witness> {
+        let heard = self.heard.as_ref().map(|(_, answers)| answers);
+        let connected = || heard.and_then(|answers| answers.hold_after(fails_for)).cloned();
+        if let Some(engine) = plays.or_else(connected) {
+            self.trial = Trial::default();
+            return Some(Witness::Engine(engine));
+        }
+        if heard?.is_without_a_say() {
+            return self.trial.holds(gluetun_is_sure, now).then_some(Witness::Gluetun);
+        }
+        self.trial.denied(now);
+        None
+    }
 }
 
 #[cfg(test)]
@@ -97,11 +140,17 @@ mod tests {
     const UP: Look = Look::Running(Tunnel::Up);
 
     fn answers(connected: usize, cut_off: usize) -> Answers {
-        Answers { witness: (connected > 0).then(|| "acestream-1".to_owned()), connected, cut_off }
+        let witness = (connected > 0).then(|| "acestream-1".to_owned());
+        let silent = usize::from(connected + cut_off == 0);
+        Answers { witness, connected, cut_off, silent, young: 0 }
     }
 
     fn vouched() -> Look {
-        Look::Running(Tunnel::Vouched("acestream-1".to_owned()))
+        Look::Running(Tunnel::Vouched(Witness::Engine("acestream-1".to_owned())))
+    }
+
+    fn tried() -> Look {
+        Look::Running(Tunnel::Vouched(Witness::Gluetun))
     }
 
     /// Looks once a second, with engines that answer like this whenever they are asked: what each look came to, and when engines
@@ -114,7 +163,7 @@ mod tests {
                 asked.push(second);
                 opinion.note(answers(second), now);
             }
-            opinion.weigh(look.clone(), None, now)
+            opinion.weigh(look.clone(), None, true, now)
         };
         let seen = looks.iter().enumerate().map(&mut weigh).collect();
         (seen, asked)
@@ -170,8 +219,32 @@ mod tests {
     fn an_engine_that_gets_data_wins_over_all_that_say_no() {
         let (mut opinion, now) = (SecondOpinion::default(), Instant::now());
         opinion.note(answers(0, 5), now);
-        assert_eq!(opinion.weigh(DOWN, Some("acestream-1".to_owned()), now), vouched());
-        assert_eq!(opinion.weigh(DOWN, None, now + Duration::from_secs(1)), DOWN);
+        assert_eq!(opinion.weigh(DOWN, Some("acestream-1".to_owned()), false, now), vouched());
+        assert_eq!(opinion.weigh(DOWN, None, false, now + Duration::from_secs(1)), DOWN);
+    }
+
+    #[test]
+    fn where_no_engine_can_be_asked_gluetun_is_believed_until_one_says_no() {
+        let nobody = Answers::default;
+        let young = || Answers { young: 1, ..nobody() };
+        let looks = vec![DOWN; 100];
+        let (seen, asked) = run(&looks, |second| match second {
+            0..20 => nobody(),
+            20..50 => young(),
+            _ => answers(0, 1),
+        });
+        assert_eq!(asked, (0..=20).chain([30, 40, 50, 60, 70, 80, 90]).collect::<Vec<_>>());
+        assert!(seen[..50].iter().all(|look| *look == tried()), "{seen:?}");
+        assert!(seen[50..].iter().all(|look| *look == DOWN), "an engine that had its time says no: {seen:?}");
+        let (seen, _) = run(&looks, |second| if second < 40 { young() } else { answers(1, 0) });
+        assert!(seen[40..].iter().all(|look| *look == vouched()), "{seen:?}");
+        // It left, and has said no a moment ago.
+        let (seen, _) = run(&looks, |second| if second < 30 { answers(0, 1) } else { nobody() });
+        assert!(seen.iter().all(|look| *look == DOWN), "{seen:?}");
+        let (mut opinion, now) = (SecondOpinion::default(), Instant::now());
+        assert_eq!(opinion.weigh(DOWN, None, true, now), DOWN, "nobody knows whether one is there");
+        opinion.note(nobody(), now);
+        assert_eq!(opinion.weigh(DOWN, None, false, now), DOWN);
     }
 
     #[test]

@@ -36,12 +36,21 @@ pub enum Tunnel {
     Starting,
     /// The tunnel is down.
     Down,
-    /// Docker's health check says that the tunnel is down, but this engine is connected through it.
-    Vouched(String),
+    /// Docker's health check says that the tunnel is down, but this one knows better.
+    Vouched(Witness),
     /// Gluetun says that its tunnel is not up. Docker's health check sees that later.
     Said(Word),
     /// The first checks are running since Docker was started again; the container was not.
     Unchecked,
+}
+
+/// Who says that a tunnel works while Docker's health check fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Witness {
+    /// This engine: it is connected through it, or its stream gets data.
+    Engine(String),
+    /// Gluetun itself, while there is no engine that could be asked.
+    Gluetun,
 }
 
 /// The verdict on one container.
@@ -189,7 +198,7 @@ mod tests {
     #[test]
     fn verdicts() {
         type Row<'a> = (VpnHealth, &'a [Look], &'a [VpnHealth]);
-        let vouched = || Look::Running(Tunnel::Vouched("acestream-1".to_owned()));
+        let vouched = || Look::Running(Tunnel::Vouched(Witness::Gluetun));
         let table: [Row<'_>; 10] = [
             (Healthy, &[DOWN, vouched(), DOWN, vouched()], &[Healthy; 4]),
             (Unhealthy, &[vouched(), vouched()], &[Unhealthy, Healthy]),

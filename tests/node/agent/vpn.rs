@@ -45,6 +45,8 @@ struct Answers {
     closed: Option<StatusCode>,
     /// How often it was asked for its port.
     asked_port: usize,
+    /// Its public address; empty when it knows none.
+    address: &'static str,
 }
 
 impl Answers {
@@ -59,6 +61,7 @@ impl Answers {
             refused: 0,
             closed: None,
             asked_port: 0,
+            address: "203.0.113.24",
         }
     }
 }
@@ -94,7 +97,9 @@ fn answer(answers: &Answers, request: &Request) -> Response {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     match path {
-        "/v1/publicip/ip" => r#"{"public_ip":"203.0.113.24","country":"Netherlands"}"#.into_response(),
+        "/v1/publicip/ip" => {
+            format!(r#"{{"public_ip":"{}","country":"Netherlands"}}"#, answers.address).into_response()
+        }
         "/v1/vpn/status" if answers.closed.is_some() => answers.closed.unwrap_or_default().into_response(),
         "/v1/vpn/status" if answers.tunnel.is_some() => {
             format!(r#"{{"status":"{}"}}"#, answers.tunnel.unwrap_or_default()).into_response()
@@ -429,4 +434,40 @@ async fn a_connected_engine_overrules_docker_and_gluetun_overrules_the_engine() 
             assert!(status.reason.contains("health check"), "{says:?}: {status:?}");
         }
     }
+}
+
+/// Why the VPN counts as healthy although Docker says otherwise.
+fn overruled(node: &Node) -> Option<String> {
+    node.soft.view().vpn(node.id(), "gluetun").and_then(|vpn| vpn.overruled.clone())
+}
+
+#[tokio::test]
+async fn where_no_engine_can_be_asked_gluetun_overrules_docker_and_the_first_engine_is_the_test() {
+    let (api_port, answers) = control(Answers { address: "", ..Answers::open(Some("running")) }).await;
+    let (port, asked) = engine(Says::Connected).await;
+    let fake = Fake::new();
+    fake.world().vpns.insert("gluetun".to_owned(), gluetun("unhealthy"));
+    let range = format!("{port}-{port}");
+    let node = node(&fake, api_port, &[("GLUETUN_PORT_RANGE_1", &range)]).await;
+    wait_health(&node, VpnHealth::Unhealthy).await;
+    let before = answers.lock().unwrap().asked;
+    until("many inspections", async || answers.lock().unwrap().asked >= before + 10).await;
+    let status = status(&node, &node.cluster.view().state);
+    assert_eq!(
+        status.health,
+        VpnHealth::Unhealthy,
+        "it has no address, so nobody knows whether its tunnel was ever up"
+    );
+    // Another run tells one.
+    answers.lock().unwrap().address = "203.0.113.24";
+    fake.world().vpns.get_mut("gluetun").unwrap().started_at = "2026-01-01T01:00:00Z".to_owned();
+    wait_health(&node, VpnHealth::Healthy).await;
+    let says_so = async || overruled(&node).is_some_and(|why| why.contains("Gluetun says"));
+    until("somebody to say why", says_so).await;
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+    node.running().await;
+    let names_it = async || overruled(&node).is_some_and(|why| why.contains("is connected"));
+    until("the engine to be believed instead", names_it).await;
+    answers.lock().unwrap().tunnel = Some("crashed");
+    wait_health(&node, VpnHealth::Unhealthy).await;
 }
