@@ -5,13 +5,14 @@
 //! - [`verdict`]: from inspections to a debounced verdict, as pure functions
 //! - `control`: Gluetun's control server; [`words`]: what it says of its tunnel; [`known_port`]: its port, as far as it is known
 //! - [`opinion`]: whether engines overrule a failed health check; [`trial`]: whether Gluetun does; `engines`: asks them
-//! - [`restarts`]: when a container is restarted
-//! - `monitor`: inspects, asks, restarts; `announce`: writes what it finds; `ports`: warns of ports that lead nowhere
+//! - [`restarts`]: when a container is restarted; `heal`: does it
+//! - `monitor`: inspects and asks; `announce`: writes what it finds; `ports`: warns of ports that lead nowhere
 //! - [`network`]: the networks that engines join
 
 mod announce;
 mod control;
 mod engines;
+mod heal;
 pub mod known_port;
 mod monitor;
 pub mod network;

@@ -1,4 +1,4 @@
-//! Inspects one VPN container periodically, tells what it finds, and restarts the container when its outage lasts.
+//! Inspects one VPN container periodically, and tells what it finds.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,6 +7,7 @@ use acefleet_registry::address::join;
 use acefleet_registry::vpn::{PublicAddress, VpnHealth, VpnInfo, VpnStatus};
 use futures::future::join_all;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::agent::context::Context;
 use crate::agent::own_lack::OwnLack;
@@ -51,15 +52,15 @@ pub(crate) async fn run(ctx: Arc<Context>, client: reqwest::Client) {
     join_all(watches).await;
 }
 
-struct Monitor {
-    ctx: Arc<Context>,
-    config: VpnConfig,
-    vpn: VpnInfo,
+pub(super) struct Monitor {
+    pub(super) ctx: Arc<Context>,
+    pub(super) config: VpnConfig,
+    pub(super) vpn: VpnInfo,
     control: Control,
     client: reqwest::Client,
-    verdict: Verdict,
+    pub(super) verdict: Verdict,
     opinion: SecondOpinion,
-    inquiry: Inquiry,
+    pub(super) inquiry: Inquiry,
     /// For whose word the VPN counts as healthy.
     witness: Option<Witness>,
     /// The run of the container that was seen last.
@@ -75,7 +76,8 @@ struct Monitor {
     healthy_instance: Option<String>,
     /// This run has waited for its port in vain.
     port_is_overdue: bool,
-    restarts: Restarts,
+    pub(super) restarts: Restarts,
+    pub(super) restarting: Option<JoinHandle<()>>,
     tell: watch::Sender<Option<VpnStatus>>,
 }
 
@@ -108,6 +110,7 @@ impl Monitor {
             healthy_instance: None,
             port_is_overdue: false,
             restarts: Restarts::default(),
+            restarting: None,
             tell,
         }
     }
@@ -167,7 +170,7 @@ impl Monitor {
         }
         self.report(&seen);
         self.found();
-        self.heal(&look).await;
+        self.heal(&look);
     }
 
     /// What Docker says of a tunnel, corrected by those that know it better: Gluetun itself, then the engines behind it.
@@ -288,6 +291,10 @@ impl Monitor {
             }
             // Nor does anything hold that the server of an earlier run has said.
             self.inquiry = Inquiry::default();
+            // It has been restarted, whether Docker says so or not.
+            if let Some(restarting) = self.restarting.take() {
+                restarting.abort();
+            }
             self.instance = Some(instance);
             // Engines of an earlier run are in a dead network.
             self.ctx.relist.notify_one();
@@ -382,40 +389,6 @@ impl Monitor {
         let last_check_ms = Some(self.ctx.cluster.wall_now());
         let soft = VpnSoft { status, health, provider, error, overruled, last_check_ms };
         self.ctx.report.vpn(&self.vpn.container, soft);
-    }
-
-    /// Restarts a running container whose outage lasts. A stopped container was stopped on purpose, and so was a tunnel of which
-    /// Gluetun says so.
-    async fn heal(&mut self, look: &Look) {
-        let now = Instant::now();
-        let is_down = self.verdict.health() == VpnHealth::Unhealthy && !self.inquiry.is_on_purpose();
-        self.restarts.note(is_down, now);
-        let Some(limit) = self.config.restart_after else { return };
-        let may_help = matches!(look, Look::Running(Tunnel::Down | Tunnel::Said(_)));
-        if !may_help || !self.restarts.is_due(limit, now) {
-            return;
-        }
-        if let Some(engine) = engines::that_plays(&self.ctx, &self.vpn.container, engines::PLAYS_WITHIN) {
-            if self.restarts.spares_viewers() {
-                tracing::warn!(
-                    vpn = self.vpn.container,
-                    engine,
-                    "the VPN stays down by its health check, but streams get data through it; not restarting its container"
-                );
-            }
-            return;
-        }
-        self.restarts.done(now);
-        tracing::warn!(
-            vpn = self.vpn.container,
-            after_s = limit.as_secs(),
-            times = self.restarts.count(),
-            "the VPN stays down; restarting its container"
-        );
-        if let Err(error) = self.ctx.runtime.restart(&self.vpn.container).await {
-            self.ctx.failed(&error);
-            tracing::warn!(vpn = self.vpn.container, %error, "the VPN container could not be restarted");
-        }
     }
 }
 

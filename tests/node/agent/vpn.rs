@@ -366,6 +366,19 @@ async fn an_outage_that_lasts_has_the_container_restarted_once() {
 }
 
 #[tokio::test]
+async fn a_vpn_is_looked_at_while_docker_restarts_its_container() {
+    let (mut node, fake) = connected(&[("VPN_UNHEALTHY_RESTART_TIMEOUT_S", "0.3")]).await;
+    fake.world().restarts_hang = true;
+    for restarts in 1..=2 {
+        fake.world().vpns.get_mut("gluetun").unwrap().health = Some("unhealthy".to_owned());
+        wait_health(&node, VpnHealth::Unhealthy).await;
+        wait_health(&node, VpnHealth::Healthy).await;
+        assert_eq!(fake.world().restarts, restarts);
+    }
+    node.stop_agent().await;
+}
+
+#[tokio::test]
 async fn a_reservation_without_a_network_fails_with_that_cause() {
     let (node, fake) = connected(&[]).await;
     // The monitor does not know yet that the container is another one.

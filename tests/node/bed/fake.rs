@@ -60,6 +60,8 @@ pub struct World {
     /// VPN containers by name, and how often one was restarted.
     pub vpns: BTreeMap<String, VpnView>,
     pub restarts: u32,
+    /// Restarts are done, but never answered.
+    pub restarts_hang: bool,
     ids: u64,
 }
 
@@ -92,6 +94,7 @@ impl Default for Fake {
                 pulls: Vec::new(),
                 vpns: BTreeMap::new(),
                 restarts: 0,
+                restarts_hang: false,
                 ids: 0,
             }),
             events: broadcast::channel(64).0,
@@ -346,13 +349,21 @@ impl ContainerRuntime for Fake {
     }
 
     fn restart<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>> {
-        ready(self.daemon().map(|mut world| {
-            world.restarts += 1;
-            if let Some(vpn) = world.vpns.get_mut(name) {
-                vpn.started_at.push('+');
-                vpn.health = Some("healthy".to_owned());
+        async move {
+            let hangs = self.daemon().map(|mut world| {
+                world.restarts += 1;
+                if let Some(vpn) = world.vpns.get_mut(name) {
+                    vpn.started_at.push('+');
+                    vpn.health = Some("healthy".to_owned());
+                }
+                world.restarts_hang
+            })?;
+            if hangs {
+                std::future::pending::<()>().await;
             }
-        }))
+            Ok(())
+        }
+        .boxed()
     }
 
     fn tail<'a>(&'a self, _id: &'a str, _lines: u32) -> BoxFuture<'a, Result<String, RuntimeError>> {
