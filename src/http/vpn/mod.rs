@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::http::answer::problem::{DetailBody, Problem};
 use crate::http::answer::snapshot::Snapshot;
-use crate::http::vpn::state::{VpnRecord, VpnState, all, health, is_connected, main_of};
+use crate::http::vpn::state::{VpnRecord, VpnState, all, main_of};
 
 /// One VPN container and where it runs.
 #[derive(Debug, Serialize, ToSchema)]
@@ -24,7 +24,8 @@ struct NodeVpn {
     state: VpnState,
 }
 
-/// State of the VPNs. The top level shows a connected one, if there is any, so `connected` says whether any node has one. `vpn1` and
+/// State of the VPNs. The top level shows a connected one, if there is any, so `connected` says whether any node has one. Nothing is
+/// known of those of hosts that are unavailable or down. `vpn1` and
 /// `vpn2` are those of its node, `vpns` are all.
 #[derive(Serialize, ToSchema)]
 struct VpnStatus {
@@ -53,10 +54,9 @@ struct EmergencyMode {
 /// A node with two VPNs and one of them down; the first such node.
 fn emergency(all: &[VpnRecord<'_>], now: Elapsed) -> EmergencyMode {
     let down = all.iter().find_map(|failed| {
-        let (node, _, vpn) = *failed;
-        let vpn = vpn.filter(|vpn| vpn.status.health == VpnHealth::Unhealthy)?;
-        let other = all.iter().find(|other| other.0 == node && is_connected(other))?;
-        Some((failed.1, other.1, vpn.since_ms))
+        let vpn = failed.vpn.filter(|vpn| vpn.status.health == VpnHealth::Unhealthy)?;
+        let other = all.iter().find(|other| other.node == failed.node && other.is_connected())?;
+        Some((failed.info, other.info, vpn.since_ms))
     });
     match down {
         None => EmergencyMode { active: false, failed_vpn: None, healthy_vpn: None, duration_seconds: 0 },
@@ -82,14 +82,14 @@ pub(crate) async fn status(snapshot: Snapshot) -> Response {
     let state = &snapshot.view.state;
     let all = all(state);
     let main = main_of(&all);
-    let of_node = |id: NodeId| all.iter().filter(move |known| known.0 == id);
+    let of_node = |id: NodeId| all.iter().filter(move |known| known.node == id);
     let pair: Vec<VpnState> = main
-        .map(|(id, _, _)| of_node(id).map(|known| VpnState::of(&snapshot, known)).collect())
+        .map(|main| of_node(main.node).map(|known| VpnState::of(&snapshot, known)).collect())
         .unwrap_or_default();
-    let redundant = all.iter().any(|(id, _, _)| of_node(*id).count() > 1);
+    let redundant = all.iter().any(|known| of_node(known.node).count() > 1);
     let vpns = all.iter().map(|known| NodeVpn {
-        node: state.node(known.0).map(|node| node.info.name.clone()).unwrap_or_default(),
-        engines: state.engines_behind(known.0, &known.1.container).count(),
+        node: state.node(known.node).map(|node| node.info.name.clone()).unwrap_or_default(),
+        engines: state.engines_behind(known.node, &known.info.container).count(),
         state: VpnState::of(&snapshot, known),
     });
     let mode = match (all.is_empty(), redundant) {
@@ -150,12 +150,10 @@ impl VpnFigures {
     pub fn of(snapshot: &Snapshot) -> Self {
         let state = &snapshot.view.state;
         let all = all(state);
-        let word = |known: Option<&VpnRecord<'_>>| {
-            known.map_or("disabled", |(id, info, vpn)| health(*vpn, snapshot.soft.vpn(*id, &info.container)))
-        };
+        let word = |known: Option<&VpnRecord<'_>>| known.map_or("disabled", |known| known.health(snapshot));
         let main = main_of(&all);
         let pair: Vec<&VpnRecord<'_>> =
-            all.iter().filter(|known| Some(known.0) == main.map(|main| main.0)).collect();
+            all.iter().filter(|known| Some(known.node) == main.map(|main| main.node)).collect();
         let mut engines = [0, 0];
         for node in state.nodes() {
             for (count, info) in engines.iter_mut().zip(&node.info.vpns) {
@@ -163,8 +161,8 @@ impl VpnFigures {
             }
         }
         let name = |id: NodeId| state.node(id).map(|node| node.info.name.clone()).unwrap_or_default();
-        let connected =
-            all.iter().map(|known| (format!("{}/{}", name(known.0), known.1.container), is_connected(known)));
+        let named = |known: &VpnRecord<'_>| format!("{}/{}", name(known.node), known.info.container);
+        let connected = all.iter().map(|known| (named(known), known.is_connected()));
         Self {
             words: [word(main.as_ref()), word(pair.first().copied()), word(pair.get(1).copied())],
             engines,

@@ -21,7 +21,8 @@ pub(crate) struct VpnState {
     pub container_name: Option<String>,
     /// The same.
     pub container: Option<String>,
-    /// `healthy`, `unhealthy`, `starting` or `unknown`: the debounced verdict that the cluster acts on.
+    /// `healthy`, `unhealthy`, `starting` or `unknown`: the debounced verdict that the cluster acts on. `unknown` while its host is
+    /// unavailable or down.
     #[schema(example = "healthy")]
     pub health: &'static str,
     /// Whether it is healthy.
@@ -52,32 +53,56 @@ pub(crate) struct VpnState {
     pub second_opinion: Option<String>,
 }
 
-/// A VPN container: its node, its settings, and its record, if there is one.
-pub(super) type VpnRecord<'a> = (NodeId, &'a VpnInfo, Option<&'a Vpn>);
+/// A VPN container as it is known.
+#[derive(Clone, Copy)]
+pub(crate) struct VpnRecord<'a> {
+    pub node: NodeId,
+    pub info: &'a VpnInfo,
+    /// Its record; none while its node has said nothing of it, or is lost: what that said last is not known to hold.
+    pub vpn: Option<&'a Vpn>,
+    /// What has become of its node, when that is lost.
+    lost: Option<&'static str>,
+}
 
 /// The VPN containers of all nodes.
 pub(super) fn all(state: &State) -> Vec<VpnRecord<'_>> {
-    state.vpns().map(|(node, info, vpn)| (node, info, vpn.map(|vpn| &**vpn))).collect()
+    let records = state.vpns().map(|(node, info, vpn)| {
+        let lost = match (state.is_down(node), state.is_unavailable(node)) {
+            (true, _) => Some("its host is down"),
+            (false, true) => Some("its host is unavailable"),
+            (false, false) => None,
+        };
+        VpnRecord { node, info, vpn: vpn.map(|vpn| &**vpn).filter(|_| lost.is_none()), lost }
+    });
+    records.collect()
 }
 
-/// Whether it is healthy.
-pub(super) fn is_connected((_, _, vpn): &VpnRecord<'_>) -> bool {
-    vpn.is_some_and(|vpn| vpn.status.health == VpnHealth::Healthy)
-}
-
-/// The VPN for the top level: the first connected one, else the first.
+/// The VPN for the top level: the first connected one, else the first one of a host that is not lost, else the first.
 pub(super) fn main_of<'a>(all: &[VpnRecord<'a>]) -> Option<VpnRecord<'a>> {
-    all.iter().find(|known| is_connected(known)).or(all.first()).copied()
+    let connected = all.iter().find(|known| known.is_connected());
+    connected.or(all.iter().find(|known| known.lost.is_none())).or(all.first()).copied()
 }
 
-/// The word for its health.
-pub(super) fn health(vpn: Option<&Vpn>, soft: Option<&VpnSoft>) -> &'static str {
-    let starting = soft.is_some_and(|soft| soft.health.as_deref() == Some("starting"));
-    match vpn.map(|vpn| vpn.status.health).unwrap_or_default() {
-        VpnHealth::Healthy => "healthy",
-        _ if starting => "starting",
-        VpnHealth::Unhealthy => "unhealthy",
-        VpnHealth::Unknown => "unknown",
+impl VpnRecord<'_> {
+    /// Whether it is healthy.
+    pub fn is_connected(&self) -> bool {
+        self.vpn.is_some_and(|vpn| vpn.status.health == VpnHealth::Healthy)
+    }
+
+    /// What its node sees of it at the moment.
+    fn soft<'s>(&self, snapshot: &'s Snapshot) -> Option<&'s VpnSoft> {
+        snapshot.soft.vpn(self.node, &self.info.container)
+    }
+
+    /// The word for its health.
+    pub fn health(&self, snapshot: &Snapshot) -> &'static str {
+        let starts = |soft: &VpnSoft| self.lost.is_none() && soft.health.as_deref() == Some("starting");
+        match self.vpn.map(|vpn| vpn.status.health).unwrap_or_default() {
+            VpnHealth::Healthy => "healthy",
+            _ if self.soft(snapshot).is_some_and(starts) => "starting",
+            VpnHealth::Unhealthy => "unhealthy",
+            VpnHealth::Unknown => "unknown",
+        }
     }
 }
 
@@ -125,19 +150,20 @@ impl VpnState {
 
     /// State of one of them.
     pub fn of(snapshot: &Snapshot, known: &VpnRecord<'_>) -> Self {
-        let (node, info, vpn) = *known;
-        let soft = snapshot.soft.vpn(node, &info.container);
+        let VpnRecord { info, vpn, lost, .. } = *known;
+        let soft = known.soft(snapshot);
+        let seen = soft.filter(|_| lost.is_none());
         let status = vpn.map(|vpn| &vpn.status);
         let public = status.and_then(|status| status.public.as_ref());
         let reason = status.map(|status| status.reason.clone()).filter(|reason| !reason.is_empty());
         let last_check = soft.and_then(|soft| soft.last_check_ms).map(zulu);
         Self {
             enabled: true,
-            status: soft.map_or("unknown", |soft| soft.status.as_str()).to_owned(),
+            status: seen.map_or("unknown", |soft| soft.status.as_str()).to_owned(),
             container_name: Some(info.container.clone()),
             container: Some(info.container.clone()),
-            health: health(vpn, soft),
-            connected: is_connected(known),
+            health: known.health(snapshot),
+            connected: known.is_connected(),
             forwarded_port: status.and_then(|status| status.forwarded_port),
             public_ip: public.map(|public| public.ip.clone()),
             provider: soft.and_then(|soft| soft.provider.as_deref()).map(provider_name),
@@ -146,8 +172,8 @@ impl VpnState {
             region: public.and_then(|public| public.region.clone()),
             last_check: last_check.clone(),
             last_check_at: last_check,
-            error: reason.or_else(|| soft.and_then(|soft| soft.error.clone())),
-            second_opinion: soft.and_then(|soft| soft.overruled.clone()).filter(|_| is_connected(known)),
+            error: lost.map(str::to_owned).or(reason).or_else(|| seen.and_then(|soft| soft.error.clone())),
+            second_opinion: seen.and_then(|soft| soft.overruled.clone()).filter(|_| known.is_connected()),
         }
     }
 

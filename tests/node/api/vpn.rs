@@ -1,6 +1,9 @@
 //! VPN containers as the API shows them, and what they mean for engines.
 
+use std::time::{Duration, Instant};
+
 use acefleet::agent::runtime::VpnView;
+use acefleet_registry::Command;
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, KEY, eventually};
@@ -138,4 +141,63 @@ async fn two_vpns_of_a_node() {
     assert_eq!(made.status, 200, "{made:?}");
     assert_eq!(behind(&listed(&bed).await, "gluetun-2"), 2);
     bed.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_is_known_of_the_vpns_of_a_host_that_is_down() {
+    let more = [
+        ("VPN_MODE", "redundant"),
+        ("GLUETUN_CONTAINER_NAME_2", "gluetun-2"),
+        ("GLUETUN_PORT_RANGE_2", "910-919"),
+    ];
+    let mut beds = Vec::from(Bed::three_with(&[&SETTINGS[..], &more].concat()).await);
+    for bed in &beds {
+        put(bed, "gluetun", "healthy");
+        put(bed, "gluetun-2", "healthy");
+    }
+    let all = |status: &Value, test: &dyn Fn(&Value) -> bool| {
+        let vpns = status["vpns"].as_array().unwrap();
+        vpns.len() == 6 && vpns.iter().all(test)
+    };
+    let seen = eventually("six VPNs", async || {
+        let status = beds[0].get("/vpn/status").await.json();
+        all(&status, &|vpn| vpn["connected"] == true).then_some(status)
+    })
+    .await;
+    let first = seen["vpns"][0]["node"].clone();
+    let lost = beds.iter().position(|bed| first == bed.fleet.config().node_name.as_str()).unwrap();
+    put(&beds[lost], "gluetun-2", "unhealthy");
+    eventually("emergency mode", async || {
+        let status = beds[0].get("/vpn/status").await.json();
+        (status["emergency_mode"]["active"] == true && status["container"] == "gluetun").then_some(())
+    })
+    .await;
+    let lost = beds.remove(lost);
+    let node = lost.fleet.cluster().node_id();
+    lost.stop().await;
+    for bed in &beds {
+        let (status, metrics) = eventually("the host to be down", async || {
+            // The leader takes that back for as long as it heard of the host a moment ago.
+            let down = Command::NodeDown { node, down: true };
+            bed.fleet.write(down, Instant::now() + Duration::from_secs(20)).await.unwrap();
+            let status = bed.get("/vpn/status").await.json();
+            let metrics = bed.get("/metrics").await.text;
+            let stays = bed.fleet.view().state.is_down(node);
+            (status["emergency_mode"]["active"] == false && stays).then_some((status, metrics))
+        })
+        .await;
+        assert_eq!((&status["connected"], &status["health"]), (&json!(true), &json!("healthy")), "{status}");
+        for vpn in status["vpns"].as_array().unwrap() {
+            let is_lost = vpn["node"] == first;
+            assert_eq!(vpn["connected"], json!(!is_lost), "{vpn}");
+            assert_eq!(vpn["health"], if is_lost { "unknown" } else { "healthy" }, "{vpn}");
+            assert_eq!(vpn["error"].as_str().is_some_and(|why| why.contains("is down")), is_lost, "{vpn}");
+            let name = vpn["node"].as_str().unwrap();
+            let line = format!("acefleet_vpn_connected{{vpn=\"{name}/gluetun\"}} {}", i32::from(!is_lost));
+            assert!(metrics.lines().any(|found| found == line), "no {line} in {metrics}");
+        }
+    }
+    for bed in beds {
+        bed.stop().await;
+    }
 }
