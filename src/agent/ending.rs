@@ -69,7 +69,8 @@ pub(super) async fn bury(ctx: &Context, id: EngineId, container: &str, listed: b
         Ok(found) => found,
         Err(RuntimeError::NotFound) => {
             tracing::warn!(engine = %id, container, "the engine's container was removed by something else");
-            return report_gone(ctx, id, Cause::Vanished, None).await;
+            report_gone(ctx, id, Cause::Vanished, None).await;
+            return;
         }
         // The next list leads here again.
         Err(error) => return ctx.failed(&error),
@@ -87,16 +88,25 @@ pub(super) async fn bury(ctx: &Context, id: EngineId, container: &str, listed: b
     let cause = if found.oom_killed { Cause::Oom } else { Cause::Exited };
     let told = last_words::take_down(ctx, &found).await;
     tracing::warn!(engine = %id, container, code = ?found.exit_code, %cause, how = told, "the engine has ended");
+    // The record first: what killed it is known even if this node dies now.
+    if report_gone(ctx, id, cause, Some(told)).await.is_none() {
+        return;
+    }
     // One attempt is enough: the next list shows remains without a live record.
     if let Err(error) = ctx.runtime.remove(container, Duration::ZERO).await {
         ctx.failed(&error);
         tracing::warn!(container, %error, "cannot remove the dead container yet");
     }
-    report_gone(ctx, id, cause, Some(told)).await;
 }
 
-async fn report_gone(ctx: &Context, engine: EngineId, cause: Cause, message: Option<String>) {
-    ctx.writer.settle(Command::EngineGone { engine, cause, message }).await;
+/// Nothing when this node stops before it is written.
+async fn report_gone(
+    ctx: &Context,
+    engine: EngineId,
+    cause: Cause,
+    message: Option<String>,
+) -> Option<Reply> {
+    ctx.writer.settle(Command::EngineGone { engine, cause, message }).await
 }
 
 /// Adopts a running container without a record. If the registry refuses, its port or name belongs to another engine, and the container

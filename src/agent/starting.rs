@@ -312,6 +312,10 @@ async fn take_up(ctx: &Context, engine: &Engine, spec: &ContainerSpec, deadline:
     };
     let labels = &found.view.labels;
     if !ctx.is_ours(labels) || spec::engine_of(labels) != Some(engine.id) {
+        // What is left of an engine that has ended is removed after its record is written, and gives way.
+        if is_left_over(ctx, &found) && ctx.runtime.remove(&found.view.id, Duration::ZERO).await.is_ok() {
+            return Attempt::Again;
+        }
         return names_taken(ctx, engine, &spec.name).await;
     }
     // The image may add labels of its own. Other ports than ours are from an earlier lease.
@@ -324,6 +328,13 @@ async fn take_up(ctx: &Context, engine: &Engine, spec: &ContainerSpec, deadline:
         Ok(()) => Attempt::Again,
         Err(error) => refused(ctx, &error),
     }
+}
+
+/// True for a dead container of this node whose engine has ended.
+fn is_left_over(ctx: &Context, found: &Inspection) -> bool {
+    let labels = &found.view.labels;
+    let owner = spec::engine_of(labels).filter(|_| ctx.is_ours(labels) && !found.is_alive());
+    owner.is_some_and(|id| ctx.cluster.view().state.engine(id).is_none_or(|engine| !engine.phase.is_live()))
 }
 
 /// This name and all others with its prefix that containers use here, also remains of our own that cannot be removed. The next engines

@@ -439,3 +439,36 @@ async fn containers_are_shown_only_when_they_are_ours() {
     assert!(agent.inspect(engine.id).await.is_err());
     assert!(agent.by_label("a", "b").await.is_err());
 }
+
+#[tokio::test]
+async fn what_killed_an_engine_is_written_before_its_container_is_removed() {
+    let fake = Fake::new();
+    let node = node(&fake).await;
+    let engine = node.running().await;
+    fake.world().removals_hang = true;
+    assert_eq!(fake.crash_all(137, true), 1);
+    let gone = node.wait_phase(engine.id, &[Phase::Gone]).await;
+    assert_eq!(ending(&gone).0, "oom");
+    assert_eq!(fake.ids(), [container(&engine)], "it was removed");
+}
+
+#[tokio::test]
+async fn remains_of_an_engine_that_has_ended_leave_their_name_to_the_next() {
+    let fake = Fake::new();
+    let node = node(&fake).await;
+    let ended = node.running().await;
+    let remains = fake.world().containers[&container(&ended)].clone();
+    fake.crash_all(1, false);
+    node.wait_phase(ended.id, &[Phase::Gone]).await;
+    until("the container to be removed", async || fake.count() == 0).await;
+    // No list shows what is left of it.
+    fake.world().lists_nothing = true;
+    let held = fake.hold();
+    let next = node.reserve(EngineSpec::acestream()).await;
+    let name = next.container_name.clone();
+    fake.put(Box { name: name.clone(), status: "exited".to_owned(), ..remains });
+    drop(held);
+    let next = node.wait_phase(next.id, &SERVING).await;
+    assert_eq!(next.container_name, name, "it took another name");
+    assert_eq!(fake.ids(), [container(&next)]);
+}

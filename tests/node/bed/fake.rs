@@ -62,6 +62,8 @@ pub struct World {
     pub restarts: u32,
     /// Restarts are done, but never answered.
     pub restarts_hang: bool,
+    /// Removals are neither done nor answered.
+    pub removals_hang: bool,
     ids: u64,
 }
 
@@ -95,6 +97,7 @@ impl Default for Fake {
                 vpns: BTreeMap::new(),
                 restarts: 0,
                 restarts_hang: false,
+                removals_hang: false,
                 ids: 0,
             }),
             events: broadcast::channel(64).0,
@@ -371,11 +374,18 @@ impl ContainerRuntime for Fake {
     }
 
     fn remove<'a>(&'a self, id: &'a str, _grace: Duration) -> BoxFuture<'a, Result<(), RuntimeError>> {
-        ready(self.daemon().map(|mut world| {
+        async move {
+            let hangs = self.daemon()?.removals_hang;
+            if hangs {
+                std::future::pending::<()>().await;
+            }
+            let mut world = self.daemon()?;
             if let Some(id) = Self::find(&world, id) {
                 world.containers.remove(&id);
             }
-        }))
+            Ok(())
+        }
+        .boxed()
     }
 
     fn pull<'a>(&'a self, image: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>> {
