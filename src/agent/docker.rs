@@ -19,7 +19,7 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 use crate::agent::docker_connection::{Connection, PING_LIMIT, PULL_LIMIT};
 use crate::agent::docker_convert as convert;
 use crate::agent::docker_refusal::{Call, forbidden};
-use crate::agent::processes::{Processes, UNSEEN};
+use crate::agent::processes::Processes;
 use crate::agent::runtime::{ContainerRuntime, Inspection, Observed, RuntimeError, Scope, VpnView};
 use crate::agent::sockets::Sockets;
 use crate::agent::spec::{self, ContainerSpec};
@@ -237,16 +237,15 @@ impl ContainerRuntime for DockerRuntime {
     fn sockets<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Sockets, RuntimeError>> {
         async move {
             checked(id)?;
-            if let Some(sockets) = self.processes.sockets(id).await {
-                return Ok(sockets);
-            }
-            let found = self
-                .docker
-                .read(Call::Inspect, |docker| async move { docker.inspect_container(id, None).await })
-                .await?;
-            let process = found.state.and_then(|state| state.pid).filter(|process| *process > 0);
-            self.processes.note(id, process.ok_or(RuntimeError::NotFound)?);
-            self.processes.sockets(id).await.ok_or_else(|| RuntimeError::Other(UNSEEN.to_owned()))
+            let first_process = || async move {
+                let found = self
+                    .docker
+                    .read(Call::Inspect, |docker| async move { docker.inspect_container(id, None).await })
+                    .await?;
+                let process = found.state.and_then(|state| state.pid).filter(|process| *process > 0);
+                process.ok_or(RuntimeError::NotFound)
+            };
+            self.processes.look(id, first_process).await
         }
         .boxed()
     }

@@ -7,13 +7,16 @@ use std::sync::Mutex;
 use tokio::io::AsyncReadExt;
 
 use crate::agent::lock::unpoisoned;
+use crate::agent::runtime::RuntimeError;
 use crate::agent::sockets::{self, Sockets};
 
 /// Why a container's network is not seen, and what helps.
-pub(super) const UNSEEN: &str = "its process is not among those of this node: the daemon runs elsewhere, or the node's container \
+const UNSEEN: &str = "its process is not among those of this node: the daemon runs elsewhere, or the node's container \
                                  needs `pid: host` (Docker: `--pid=host`)";
 /// Containers that are remembered; more than a host runs.
 const MOST: usize = 4_096;
+/// How often Docker is asked for a first process within one look.
+const QUESTIONS: usize = 3;
 /// Bytes of this node's table of routes that are looked through with each look.
 const ROUTES_MAX: u64 = 256 * 1024;
 
@@ -22,8 +25,31 @@ const ROUTES_MAX: u64 = 256 * 1024;
 pub(super) struct Processes(Mutex<HashMap<String, i64>>);
 
 impl Processes {
+    /// The connections of a container. Asks for its first process when that is not known, and again when it cannot be seen: it may have
+    /// ended since the answer. One that still runs and is not seen is none of this node's.
+    pub async fn look<F>(&self, container: &str, ask: impl Fn() -> F) -> Result<Sockets, RuntimeError>
+    where
+        F: Future<Output = Result<i64, RuntimeError>>,
+    {
+        let mut unseen = None;
+        for _ in 0..QUESTIONS {
+            if let Some(sockets) = self.sockets(container).await {
+                return Ok(sockets);
+            }
+            let process = ask().await?;
+            if unseen.replace(process) == Some(process) {
+                break;
+            }
+            self.note(container, process);
+        }
+        match self.sockets(container).await {
+            Some(sockets) => Ok(sockets),
+            None => Err(RuntimeError::Other(UNSEEN.to_owned())),
+        }
+    }
+
     /// Docker says that this is the first process of a container.
-    pub fn note(&self, container: &str, process: i64) {
+    fn note(&self, container: &str, process: i64) {
         let mut known = unpoisoned(&self.0);
         if known.len() >= MOST {
             known.clear();
@@ -32,7 +58,7 @@ impl Processes {
     }
 
     /// The connections of a container; none when its process is not known, has ended, or is another one.
-    pub async fn sockets(&self, container: &str) -> Option<Sockets> {
+    async fn sockets(&self, container: &str) -> Option<Sockets> {
         let process = *unpoisoned(&self.0).get(container)?;
         let read = async |file: &str| tokio::fs::read_to_string(format!("/proc/{process}/{file}")).await;
         let is_its = async || read("cgroup").await.is_ok_and(|text| text.contains(container));
@@ -61,4 +87,34 @@ async fn own_addresses() -> Option<BTreeSet<IpAddr>> {
     }
     let v6 = tokio::fs::read_to_string("/proc/self/net/if_inet6").await.unwrap_or_default();
     Some(sockets::addresses(&routes, &v6))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// No process has this number.
+    const ENDED: i64 = i64::MAX;
+
+    /// What comes of a look while Docker gives these answers, and how often it was asked.
+    async fn look(answers: &[Result<i64, RuntimeError>]) -> (RuntimeError, usize) {
+        let asked = AtomicUsize::new(0);
+        let ask = || {
+            let turn = asked.fetch_add(1, Ordering::SeqCst);
+            std::future::ready(answers[turn.min(answers.len() - 1)].clone())
+        };
+        let why = Processes::default().look("c0ffee", ask).await.unwrap_err();
+        (why, asked.load(Ordering::SeqCst))
+    }
+
+    #[tokio::test]
+    async fn a_process_that_ends_meanwhile_is_not_taken_for_one_of_another_host() {
+        assert_eq!(look(&[Ok(ENDED), Err(RuntimeError::NotFound)]).await, (RuntimeError::NotFound, 2));
+        let unseen = || RuntimeError::Other(UNSEEN.to_owned());
+        assert_eq!(look(&[Ok(ENDED)]).await, (unseen(), 2), "it runs somewhere");
+        let restarts = [Ok(ENDED), Ok(ENDED - 1), Ok(ENDED - 2), Ok(ENDED - 3)];
+        assert_eq!(look(&restarts).await, (unseen(), 3), "the questions have no end");
+    }
 }
