@@ -1,17 +1,20 @@
 //! What a leader decided, as one line for people: names instead of ids, and why. Nothing that a caller sent, as labels
 //! and environments may hold secrets.
 
+use std::collections::BTreeMap;
+
 use acefleet_registry::command::StopWhen;
+use acefleet_registry::engine::Phase;
 use acefleet_registry::node::{Availability, Node};
 use acefleet_registry::rules::lost_hosts;
-use acefleet_registry::{Command, Elapsed, NodeId, Policy, Reserve, State};
+use acefleet_registry::{Command, Elapsed, NodeId, Policy, Reply, Reserve, State};
 
 /// Says what a command does to this state. Only what a leader decides by itself has words of its own.
 #[must_use]
 pub fn describe(state: &State, command: &Command) -> String {
     match command {
         Command::SetPolicy(policy) => settings(state, policy),
-        Command::Reserve(reserve) => starts(state, reserve),
+        Command::Reserve(reserve) => start(true, 1, &why(state, reserve)),
         Command::EngineFailed { engine, message, .. } => {
             format!("gives {} up: {message}", state.engine_name(*engine))
         }
@@ -72,11 +75,39 @@ pub fn engine_of(command: &Command) -> Option<u64> {
     }
 }
 
-fn starts(state: &State, reserve: &Reserve) -> String {
+/// Says what came of commands that were written together, each thing once: several engines have one reason. With the engine that a line
+/// is about.
+#[must_use]
+pub fn written(state: &State, done: &[(Command, Reply)]) -> Vec<(Option<u64>, String)> {
+    let mut lines: Vec<(Option<u64>, String)> = Vec::new();
+    let mut starts: BTreeMap<(bool, String), usize> = BTreeMap::new();
+    for (command, reply) in done {
+        match command {
+            Command::Reserve(reserve) => {
+                let is_new = !matches!(reply, Reply::Engine(engine) if engine.phase != Phase::Reserved);
+                *starts.entry((is_new, why(state, reserve))).or_default() += 1;
+            }
+            _ => lines.push((engine_of(command), describe(state, command))),
+        }
+    }
+    lines.extend(starts.into_iter().map(|((is_new, why), count)| (None, start(is_new, count, &why))));
+    lines
+}
+
+fn start(is_new: bool, count: usize, why: &str) -> String {
+    let engines = if count == 1 { "an engine".to_owned() } else { format!("{count} engines") };
+    match is_new {
+        true => format!("starts {engines}{why}"),
+        false => format!("lists {engines} again{why}"),
+    }
+}
+
+/// Why an engine is wanted, as the end of a sentence.
+fn why(state: &State, reserve: &Reserve) -> String {
     match (reserve.replaces, state.floors_missed().first()) {
-        (Some(lost), _) => format!("starts a replacement of {}", state.engine_name(lost)),
-        (None, Some(missed)) => format!("starts an engine: {}", missed.describe(state)),
-        (None, None) => "starts an engine".to_owned(),
+        (Some(lost), _) => format!(" in place of {}", state.engine_name(lost)),
+        (None, Some(missed)) => format!(": {}", missed.describe(state)),
+        (None, None) => String::new(),
     }
 }
 
@@ -146,7 +177,7 @@ impl Wishes {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use acefleet_registry::engine::EngineSpec;
-    use acefleet_registry::{NodeInfo, OpId, Proposal, apply};
+    use acefleet_registry::{Engine, NodeInfo, OpId, Proposal, apply};
 
     use super::*;
 
@@ -169,6 +200,41 @@ mod tests {
         write(1, Command::SetPolicy(Policy { min_replicas: 2, ..Policy::default() }));
         write(2, Command::NodeUp(info));
         state
+    }
+
+    #[test]
+    fn engines_that_are_started_together_have_one_line() {
+        let state = state();
+        let reserve = Command::Reserve(Reserve {
+            spec: EngineSpec::acestream(),
+            eligible: [NodeId(7)].into(),
+            exclude: Default::default(),
+            only_below: None,
+            claim_abandoned: false,
+            patience_ms: None,
+            automatic: true,
+            replaces: None,
+        });
+        let mut after = state.clone();
+        let proposal =
+            Proposal { op_id: OpId(2, 1), at_ms: Elapsed(10), origin: NodeId(1), command: reserve.clone() };
+        let Reply::Engine(new) = apply(&mut after, &proposal, 10) else { panic!("nothing is reserved") };
+        let listed = std::sync::Arc::new(Engine { phase: Phase::Running, ..(*new).clone() });
+        let down = Command::NodeDown { node: NodeId(7), down: true };
+        let done = [
+            (reserve.clone(), Reply::Engine(new.clone())),
+            (down.clone(), Reply::Done),
+            (reserve.clone(), Reply::Engine(new)),
+            (reserve, Reply::Engine(listed)),
+        ];
+        let lines: Vec<String> = written(&state, &done).into_iter().map(|(_, line)| line).collect();
+        let why = "0 are there and MIN_REPLICAS is 2";
+        let wanted = [
+            describe(&state, &down),
+            format!("lists an engine again: {why}"),
+            format!("starts 2 engines: {why}"),
+        ];
+        assert_eq!(lines, wanted);
     }
 
     #[test]

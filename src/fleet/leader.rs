@@ -163,25 +163,29 @@ fn millis(duration: Duration) -> u64 {
 
 async fn act(fleet: &Fleet, term: u64, view: &View, commands: Vec<Command>) {
     let deadline = Instant::now() + WRITE_WITHIN;
-    let writes = commands.into_iter().map(|command| {
-        let decision = decision::describe(&view.state, &command);
-        let engine = decision::engine_of(&command);
-        async move {
-            match fleet.cluster().decide(term, command, deadline).await.map(|applied| applied.reply) {
-                Ok(Reply::Refused(refusal)) => {
-                    tracing::info!(
-                        reason = refusal.message,
-                        "what this node decided as leader is out of date: {decision}"
-                    );
-                }
-                Ok(_) => tracing::info!(engine, "as leader, this node {decision}"),
-                Err(error) => {
-                    tracing::warn!(%error, engine, "as leader, this node {decision}, which is not written")
-                }
+    let writes = commands.into_iter().map(|command| async move {
+        let written = fleet.cluster().decide(term, command.clone(), deadline).await;
+        (command, written.map(|applied| applied.reply))
+    });
+    let mut done = Vec::new();
+    for (command, written) in join_all(writes).await {
+        let (decision, engine) = (decision::describe(&view.state, &command), decision::engine_of(&command));
+        match written {
+            Ok(Reply::Refused(refusal)) => {
+                tracing::info!(
+                    reason = refusal.message,
+                    "what this node decided as leader is out of date: {decision}"
+                );
+            }
+            Ok(reply) => done.push((command, reply)),
+            Err(error) => {
+                tracing::warn!(%error, engine, "as leader, this node {decision}, which is not written");
             }
         }
-    });
-    join_all(writes).await;
+    }
+    for (engine, decision) in decision::written(&view.state, &done) {
+        tracing::info!(engine, "as leader, this node {decision}");
+    }
 }
 
 #[cfg(test)]
