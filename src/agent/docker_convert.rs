@@ -8,6 +8,7 @@ use bollard::models::{
     EndpointSettings, HostConfig, PortMap, RestartPolicy, RestartPolicyNameEnum,
 };
 
+use crate::agent::causes::with_causes;
 use crate::agent::docker_refusal::{is_page, plain};
 use crate::agent::runtime::{Inspection, Observed, RuntimeError, VpnView};
 use crate::agent::spec::{ContainerSpec, Restart};
@@ -148,7 +149,7 @@ pub(super) fn error(error: &Error) -> RuntimeError {
         }
         Error::DockerStreamError { error } => RuntimeError::Other(error.clone()),
         Error::RequestTimeoutError => RuntimeError::Unavailable("no answer in time".to_owned()),
-        other => RuntimeError::Unavailable(chain(other)),
+        other => RuntimeError::Unavailable(with_causes(other)),
     }
 }
 
@@ -198,21 +199,6 @@ fn names_port(text: &str, port: u16) -> bool {
 /// True when `:` and a digit stand in the text.
 fn names_any_port(text: &str) -> bool {
     text.as_bytes().windows(2).any(|pair| pair[0] == b':' && pair[1].is_ascii_digit())
-}
-
-/// An error with its causes; the outermost text alone says little.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        next = cause.source();
-    }
-    text
 }
 
 /// Name and tag or digest of an image reference. Without one Docker would fetch every tag.

@@ -14,7 +14,7 @@
 //! - [`address`], [`engine_network`], `fetch`: calls to own engines; `shown`: where clients reach them
 //! - `silent_hosts`: whether engines of other hosts answer that are silent
 //! - [`left_behind`]: engines of an earlier life of this host
-//! - `own_lack`: failed calls that say nothing about whom this node called
+//! - `own_lack`: failed calls that say nothing about whom this node called; `causes`: what people are told of one
 //! - `inspect`: questions of the API; `stopping`: what an agent does before its node stops
 //! - [`vpn`]: VPN containers and the engines in their network
 //! - `handle`: answers the rest of the node
@@ -25,6 +25,7 @@ mod availability;
 mod backoff;
 #[cfg(test)]
 mod book;
+mod causes;
 pub mod clients;
 mod collector;
 mod context;

@@ -6,6 +6,7 @@ use acefleet_registry::vpn::PublicAddress;
 use serde_json::Value;
 use url::Url;
 
+use crate::agent::causes::with_causes;
 use crate::agent::fetch::{self, FetchError};
 use crate::agent::legible::shortened;
 use crate::agent::own_lack::OwnLack;
@@ -39,8 +40,8 @@ pub(super) enum ControlAnswer<T> {
 impl<T> ControlAnswer<T> {
     fn failed(error: &FetchError) -> Self {
         match error.own_lack() {
-            Some(lack) => Self::NotAsked(lack, error.to_string()),
-            None => Self::Unavailable(error.to_string()),
+            Some(lack) => Self::NotAsked(lack, with_causes(error)),
+            None => Self::Unavailable(with_causes(error)),
         }
     }
 }
@@ -76,17 +77,16 @@ impl Control {
                         )),
                     };
                 }
-                // The route is another one, or this one is closed to us.
-                Err(FetchError::Status(status)) if is_closed(status) || is_unknown_route(status) => {
-                    refusal = Some(status);
+                Err(FetchError::Status(status)) if is_unknown_route(status) => {}
+                // This one is closed to us. Older versions have the other one only, and close all that they do not know.
+                Err(FetchError::Status(status)) if is_closed(status) => {
+                    let is_newer = route == 0;
+                    refusal = refusal.filter(|_| !is_newer).or(Some(closed(status, PORT_ROUTES[route])));
                 }
                 Err(error) => return ControlAnswer::failed(&error),
             }
         }
-        match refusal {
-            Some(status) if is_closed(status) => ControlAnswer::Unavailable(closed(status, PORT_ROUTES[0])),
-            Some(_) | None => ControlAnswer::None,
-        }
+        refusal.map_or(ControlAnswer::None, ControlAnswer::Unavailable)
     }
 
     /// The public address.

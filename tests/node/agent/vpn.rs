@@ -45,6 +45,8 @@ struct Answers {
     closed: Option<StatusCode>,
     /// How often it was asked for its port.
     asked_port: usize,
+    /// Routes that it closes.
+    closes: &'static [&'static str],
     /// Its public address; empty when it knows none.
     address: &'static str,
 }
@@ -61,6 +63,7 @@ impl Answers {
             refused: 0,
             closed: None,
             asked_port: 0,
+            closes: &[],
             address: "203.0.113.24",
         }
     }
@@ -93,7 +96,7 @@ fn answer(answers: &Answers, request: &Request) -> Response {
         _ => true,
     };
     let path = request.uri().path();
-    if !allowed {
+    if !allowed || answers.closes.contains(&path) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     match path {
@@ -483,4 +486,27 @@ async fn where_no_engine_can_be_asked_gluetun_overrules_docker_and_the_first_eng
     until("the engine to be believed instead", names_it).await;
     answers.lock().unwrap().tunnel = Some("crashed");
     wait_health(&node, VpnHealth::Unhealthy).await;
+}
+
+#[tokio::test]
+async fn a_closed_route_of_the_port_is_named_whatever_the_other_route_answers() {
+    const NEW: &str = "/v1/portforward";
+    const OLD: &str = "/v1/openvpn/portforwarded";
+    for (closes, told) in [(&[NEW][..], NEW), (&[OLD], OLD), (&[NEW, OLD], NEW)] {
+        // It knows neither route.
+        let (port, _) = control(Answers { closes, port_route: "/none", ..Answers::open(None) }).await;
+        let fake = Fake::new();
+        fake.world().vpns.insert("gluetun".to_owned(), gluetun("healthy"));
+        let node = node(&fake, port, &[]).await;
+        wait_health(&node, VpnHealth::Healthy).await;
+        let wanted = format!("401 for {told}:");
+        let says = async || error(&node).is_some_and(|why| why.contains(&wanted));
+        until(&format!("{closes:?}: {wanted}"), says).await;
+    }
+    // Nobody listens: the whole reason is told.
+    let fake = Fake::new();
+    fake.world().vpns.insert("gluetun".to_owned(), gluetun("healthy"));
+    let node = node(&fake, 1, &[]).await;
+    wait_health(&node, VpnHealth::Healthy).await;
+    until("the reason", async || error(&node).is_some_and(|why| why.contains("Connection refused"))).await;
 }
