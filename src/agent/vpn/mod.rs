@@ -3,13 +3,14 @@
 //! changes.
 //!
 //! - [`verdict`]: from inspections to a debounced verdict, as pure functions
-//! - `control`: Gluetun's control server; [`words`]: what it says of its tunnel; [`known_port`]: its port, as far as it is known
+//! - `control`: Gluetun's control server; `asking`: asks it for port and address; [`words`]: what it says of its tunnel; [`known_port`]: its port, as far as it is known
 //! - [`opinion`]: whether engines overrule a failed health check; [`trial`]: whether Gluetun does; `engines`: asks them
 //! - [`restarts`]: when a container is restarted; `heal`: does it
 //! - `monitor`: inspects and asks; `announce`: writes what it finds; `ports`: warns of ports that lead nowhere
 //! - [`network`]: the networks that engines join
 
 mod announce;
+mod asking;
 mod control;
 mod engines;
 mod heal;

@@ -13,6 +13,7 @@ use crate::agent::context::Context;
 use crate::agent::own_lack::OwnLack;
 use crate::agent::runtime::{RuntimeError, VpnView};
 use crate::agent::vpn::announce::announce;
+use crate::agent::vpn::asking::{Asking, Told};
 use crate::agent::vpn::control::{Control, ControlAnswer};
 use crate::agent::vpn::known_port::KnownPort;
 use crate::agent::vpn::network::Network;
@@ -32,6 +33,8 @@ const ADDRESS_EVERY: Duration = Duration::from_secs(60);
 const PROOF_EVERY: Duration = Duration::from_secs(10);
 /// Between two questions for the port to a control server that did not tell it: one that hangs takes its time.
 const UNAVAILABLE_EVERY: Duration = Duration::from_secs(10);
+/// An inspection waits so long for the port and the address: any server that works has answered.
+const ANSWERS_WITHIN: Duration = Duration::from_millis(250);
 
 /// Watches the VPN containers of this host for ever.
 pub(crate) async fn run(ctx: Arc<Context>, client: reqwest::Client) {
@@ -57,6 +60,7 @@ pub(super) struct Monitor {
     pub(super) config: VpnConfig,
     pub(super) vpn: VpnInfo,
     control: Control,
+    asking: Asking,
     client: reqwest::Client,
     pub(super) verdict: Verdict,
     opinion: SecondOpinion,
@@ -93,6 +97,7 @@ impl Monitor {
         Self {
             ctx,
             control: Control::new(client.clone(), config.auth.clone()),
+            asking: Asking::new(Control::new(client.clone(), config.auth.clone())),
             client,
             config,
             vpn,
@@ -156,7 +161,10 @@ impl Monitor {
         }
         match &seen {
             Ok(view) if look.is_up() => self.ask(view, self.verdict.health() != VpnHealth::Healthy).await,
-            _ => self.port.interrupted(),
+            _ => {
+                self.asking.forget();
+                self.port.interrupted();
+            }
         }
         let forwards = seen.as_ref().is_ok_and(|view| view.forwards_port) && self.port.get().is_none();
         // A server that does not answer tells no port later either, and engines that run have waited once.
@@ -197,7 +205,8 @@ impl Monitor {
         if let Some(answers) = answers {
             self.opinion.note(answers, now);
         }
-        if let Some(why) = self.inquiry.note(&said, now) {
+        let told = if is_asked { self.inquiry.note(&said, Instant::now()) } else { None };
+        if let Some(why) = told {
             tracing::warn!(
                 vpn = self.vpn.container,
                 why,
@@ -283,6 +292,7 @@ impl Monitor {
             ports::check_published(&self.vpn, view);
             ports::check_neighbours(&self.ctx, &self.vpn);
             (self.asked, self.asked_address, self.proof) = (None, None, None);
+            self.asking.forget();
             let instance = view.instance();
             // A tunnel of its own, of which only the container that runs now can tell the port.
             if self.instance.as_ref().is_some_and(|before| *before != instance) {
@@ -315,30 +325,35 @@ impl Monitor {
             None => self.config.port_interval,
             Some(_) => self.config.port_interval.max(UNAVAILABLE_EVERY),
         };
-        let due = self.asked.is_none_or(|asked| asked.elapsed() >= period);
-        if !due && !comes_up {
-            return;
+        let is_due = self.asked.is_none_or(|asked| asked.elapsed() >= period);
+        if (is_due || comes_up) && !self.asking.is_under_way() {
+            self.asked = Some(Instant::now());
+            let is_known = self.asked_address.is_some_and(|asked| asked.elapsed() < ADDRESS_EVERY);
+            let bases = self.bases(view);
+            self.asking.begin(&self.ctx, bases, comes_up || !is_known);
         }
-        self.asked = Some(Instant::now());
-        let bases = self.bases(view);
+        if let Some(told) = self.asking.told(ANSWERS_WITHIN).await {
+            self.take_in(told);
+        }
+    }
+
+    fn take_in(&mut self, told: Told) {
         let mut complaint = None;
-        match self.control.port(&bases).await {
+        match told.port {
             ControlAnswer::Value(port) => self.port.note(Some(port), Instant::now()),
             ControlAnswer::None => self.port.note(None, Instant::now()),
             ControlAnswer::Unavailable(why) => complaint = Some(why),
             ControlAnswer::NotAsked(lack, why) => return self.could_not_ask(lack, &why),
         }
-        let is_known = self.asked_address.is_some_and(|asked| asked.elapsed() < ADDRESS_EVERY);
-        if complaint.is_none() && (comes_up || !is_known) {
-            match self.control.address(&bases).await {
-                ControlAnswer::Value(public) => {
-                    self.public = Some(public);
-                    self.asked_address = Some(Instant::now());
-                }
-                ControlAnswer::None => self.asked_address = Some(Instant::now()),
-                ControlAnswer::Unavailable(why) => complaint = Some(why),
-                ControlAnswer::NotAsked(lack, why) => return self.could_not_ask(lack, &why),
+        match told.address {
+            Some(ControlAnswer::Value(public)) => {
+                self.public = Some(public);
+                self.asked_address = Some(Instant::now());
             }
+            Some(ControlAnswer::None) => self.asked_address = Some(Instant::now()),
+            Some(ControlAnswer::Unavailable(why)) => complaint = Some(why),
+            Some(ControlAnswer::NotAsked(lack, why)) => return self.could_not_ask(lack, &why),
+            None => {}
         }
         // One warning per outage, which may last for days.
         if complaint.is_some() && self.complaint.is_none() {

@@ -7,6 +7,9 @@ use strum::{Display, EnumString};
 
 /// Between two questions to a server that does not allow them. Its operator may, and each refusal is logged there.
 const CLOSED_EVERY: Duration = Duration::from_secs(10);
+/// The same to one that has left this many in a row without an answer: it hangs, and each inspection would wait for it.
+const SILENT_EVERY: Duration = Duration::from_secs(5);
+const SILENCES: u32 = 2;
 
 /// All words that Gluetun has for its loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString)]
@@ -53,6 +56,8 @@ pub enum Answer {
 #[derive(Clone, Debug, Default)]
 pub struct Inquiry {
     closed_at: Option<Instant>,
+    asked_at: Option<Instant>,
+    silences: u32,
     is_old: bool,
     is_on_purpose: bool,
     complaint: Option<String>,
@@ -64,11 +69,15 @@ impl Inquiry {
     /// True when it makes sense to ask.
     #[must_use]
     pub fn is_due(&self, now: Instant) -> bool {
-        !self.is_old && self.closed_at.is_none_or(|at| now.duration_since(at) >= CLOSED_EVERY)
+        let since = |at: Option<Instant>| at.map(|at| now.duration_since(at));
+        let hangs = self.silences >= SILENCES && since(self.asked_at).is_some_and(|rest| rest < SILENT_EVERY);
+        !self.is_old && !hangs && since(self.closed_at).is_none_or(|rest| rest >= CLOSED_EVERY)
     }
 
-    /// Takes in an answer. Returns what people are to be told now, each kind once for each run.
+    /// Takes in an answer to a question that was due. Returns what people are to be told now, each kind once for each run.
     pub fn note(&mut self, answer: &Answer, now: Instant) -> Option<String> {
+        self.asked_at = Some(now);
+        self.silences = if *answer == Answer::None { self.silences + 1 } else { 0 };
         match answer {
             // It may be busy: what it said before holds.
             Answer::None => return None,
@@ -145,6 +154,19 @@ mod tests {
         assert_eq!(inquiry.complaint(), Some("allow it"), "silence mends nothing");
         assert_eq!(inquiry.note(&Answer::Word(Word::Running), at(begun, 21)), None);
         assert!(inquiry.is_due(at(begun, 21)) && inquiry.complaint().is_none());
+    }
+
+    #[test]
+    fn a_server_that_hangs_is_asked_every_five_seconds() {
+        let (mut inquiry, begun) = (Inquiry::default(), Instant::now());
+        inquiry.note(&Answer::None, begun);
+        assert!(inquiry.is_due(at(begun, 1)), "it may be busy");
+        inquiry.note(&Answer::None, at(begun, 1));
+        assert!(!inquiry.is_due(at(begun, 5)) && inquiry.is_due(at(begun, 6)));
+        inquiry.note(&Answer::None, at(begun, 6));
+        assert!(!inquiry.is_due(at(begun, 10)) && inquiry.is_due(at(begun, 11)));
+        inquiry.note(&Answer::Word(Word::Running), at(begun, 11));
+        assert!(inquiry.is_due(at(begun, 11)));
     }
 
     #[test]

@@ -47,6 +47,8 @@ struct Answers {
     asked_port: usize,
     /// Routes that it closes.
     closes: &'static [&'static str],
+    /// It takes questions and answers none.
+    hangs: bool,
     /// Its public address; empty when it knows none.
     address: &'static str,
 }
@@ -64,6 +66,7 @@ impl Answers {
             closed: None,
             asked_port: 0,
             closes: &[],
+            hangs: false,
             address: "203.0.113.24",
         }
     }
@@ -81,7 +84,13 @@ async fn control(answers: Answers) -> (u16, Arc<Mutex<Answers>>) {
         answers.asked_port += usize::from(request.uri().path() == answers.port_route);
         let given = answer(&answers, &request);
         answers.refused += usize::from(given.status() == StatusCode::UNAUTHORIZED);
-        async move { given }
+        let hangs = answers.hangs;
+        async move {
+            if hangs {
+                std::future::pending::<()>().await;
+            }
+            given
+        }
     });
     tokio::spawn(async move { axum::serve(listener, app).await });
     (port, shared)
@@ -509,4 +518,26 @@ async fn a_closed_route_of_the_port_is_named_whatever_the_other_route_answers() 
     let node = node(&fake, 1, &[]).await;
     wait_health(&node, VpnHealth::Healthy).await;
     until("the reason", async || error(&node).is_some_and(|why| why.contains("Connection refused"))).await;
+}
+
+#[tokio::test]
+async fn a_control_server_that_hangs_holds_up_no_inspection() {
+    let (port, answers) = control(Answers::open(Some("running"))).await;
+    let fake = Fake::new();
+    fake.world().vpns.insert("gluetun".to_owned(), gluetun("healthy"));
+    let node = node(&fake, port, &[("GLUETUN_PORT_CACHE_TTL_S", "1")]).await;
+    wait_health(&node, VpnHealth::Healthy).await;
+    answers.lock().unwrap().hangs = true;
+    until("the reason", async || error(&node).is_some_and(|why| why.contains("timed out"))).await;
+    let (asked, looks) = (answers.lock().unwrap().asked, fake.world().vpn_looks);
+    until("many inspections", async || fake.world().vpn_looks >= looks + 20).await;
+    let questions = answers.lock().unwrap().asked - asked;
+    assert!(questions <= 3, "{questions} of 20 inspections have waited for it");
+    fake.world().vpns.insert("gluetun".to_owned(), gluetun("unhealthy"));
+    let status = wait_health(&node, VpnHealth::Unhealthy).await;
+    assert_eq!(status.forwarded_port, Some(51_413), "nobody has said anything else");
+    fake.world().vpns.insert("gluetun".to_owned(), gluetun("healthy"));
+    wait_health(&node, VpnHealth::Healthy).await;
+    answers.lock().unwrap().hangs = false;
+    until("no complaint", async || error(&node).is_none()).await;
 }

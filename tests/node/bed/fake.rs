@@ -60,6 +60,8 @@ pub struct World {
     /// VPN containers by name, and how often one was restarted.
     pub vpns: BTreeMap<String, VpnView>,
     pub restarts: u32,
+    /// How often one was inspected.
+    pub vpn_looks: u32,
     /// Restarts are done, but never answered.
     pub restarts_hang: bool,
     /// Removals are neither done nor answered.
@@ -96,6 +98,7 @@ impl Default for Fake {
                 pulls: Vec::new(),
                 vpns: BTreeMap::new(),
                 restarts: 0,
+                vpn_looks: 0,
                 restarts_hang: false,
                 removals_hang: false,
                 ids: 0,
@@ -348,7 +351,10 @@ impl ContainerRuntime for Fake {
     }
 
     fn vpn<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<VpnView, RuntimeError>> {
-        ready(self.daemon().and_then(|world| world.vpns.get(name).cloned().ok_or(RuntimeError::NotFound)))
+        ready(self.daemon().and_then(|mut world| {
+            world.vpn_looks += 1;
+            world.vpns.get(name).cloned().ok_or(RuntimeError::NotFound)
+        }))
     }
 
     fn restart<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>> {
