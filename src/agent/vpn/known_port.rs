@@ -9,6 +9,8 @@ const NONE_FOR: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, Default)]
 pub struct KnownPort {
     port: Option<u16>,
+    /// Why the port that is forwarded is none for engines.
+    useless: Option<String>,
     none_since: Option<Instant>,
 }
 
@@ -16,7 +18,7 @@ impl KnownPort {
     /// Starts with the port in the registry.
     #[must_use]
     pub fn new(port: Option<u16>) -> Self {
-        Self { port, none_since: None }
+        Self { port, ..Self::default() }
     }
 
     /// The port.
@@ -25,8 +27,22 @@ impl KnownPort {
         self.port
     }
 
+    /// Why the port that is forwarded is none for engines, for people.
+    #[must_use]
+    pub fn useless(&self) -> Option<&str> {
+        self.useless.as_deref()
+    }
+
+    /// A port was told that no engine can use. True when that is new.
+    pub fn note_useless(&mut self, why: String) -> bool {
+        let is_new = self.useless.as_ref() != Some(&why);
+        *self = Self { useless: Some(why), ..Self::default() };
+        is_new
+    }
+
     /// Takes in what was told: a port, or that there is none.
     pub fn note(&mut self, told: Option<u16>, now: Instant) {
+        self.useless = None;
         if told.is_some() {
             *self = Self::new(told);
             return;
@@ -46,6 +62,15 @@ impl KnownPort {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_that_no_engine_can_use_is_none_at_once() {
+        let mut known = KnownPort::new(Some(51_413));
+        assert!(known.note_useless("taken".to_owned()) && !known.note_useless("taken".to_owned()));
+        assert_eq!((known.get(), known.useless()), (None, Some("taken")));
+        known.note(Some(51_414), Instant::now());
+        assert_eq!((known.get(), known.useless()), (Some(51_414), None));
+    }
 
     #[test]
     fn a_port_is_lost_after_five_seconds_without_one_while_the_tunnel_is_up() {

@@ -168,7 +168,8 @@ impl Monitor {
         }
         let forwards = seen.as_ref().is_ok_and(|view| view.forwards_port) && self.port.get().is_none();
         // A server that does not answer tells no port later either, and engines that run have waited once.
-        let awaits_port = forwards && self.complaint.is_none() && !self.port_is_overdue;
+        let may_come = self.complaint.is_none() && self.port.useless().is_none();
+        let awaits_port = forwards && may_come && !self.port_is_overdue;
         let before = self.verdict.health();
         self.verdict.note(&look, awaits_port, Instant::now());
         self.say_change(before);
@@ -337,10 +338,29 @@ impl Monitor {
         }
     }
 
+    /// Takes in a forwarded port, unless something listens on it in this network, or will.
+    fn note_port(&mut self, port: u16) {
+        let view = self.ctx.cluster.view();
+        let vpn = &self.vpn.container;
+        let mut behind = view.state.engines_behind(self.ctx.node, vpn);
+        let user = match port {
+            _ if port == self.config.api_port => Some("Gluetun's control server listens on it".to_owned()),
+            _ if self.vpn.ports.contains(port) => Some("it is among the ports of its engines".to_owned()),
+            _ => behind
+                .find(|engine| engine.ports.container_https == port)
+                .map(|engine| format!("the engine {} listens on it", engine.container_name)),
+        };
+        let Some(user) = user else { return self.port.note(Some(port), Instant::now()) };
+        let why = format!("no engine can use the forwarded port {port}: {user}");
+        if self.port.note_useless(why.clone()) {
+            tracing::warn!(vpn, why, "engines of the VPN run without a forwarded port");
+        }
+    }
+
     fn take_in(&mut self, told: Told) {
         let mut complaint = None;
         match told.port {
-            ControlAnswer::Value(port) => self.port.note(Some(port), Instant::now()),
+            ControlAnswer::Value(port) => self.note_port(port),
             ControlAnswer::None => self.port.note(None, Instant::now()),
             ControlAnswer::Unavailable(why) => complaint = Some(why),
             ControlAnswer::NotAsked(lack, why) => return self.could_not_ask(lack, &why),
@@ -386,8 +406,8 @@ impl Monitor {
             Err(RuntimeError::NotFound) => ("not_found".to_owned(), None, None),
             Err(_) => ("error".to_owned(), None, None),
         };
-        let complaints: Vec<&str> =
-            self.complaint.as_deref().into_iter().chain(self.inquiry.complaint()).collect();
+        let complaints = [self.complaint.as_deref(), self.inquiry.complaint(), self.port.useless()];
+        let complaints: Vec<&str> = complaints.into_iter().flatten().collect();
         let error = match seen {
             Err(RuntimeError::NotFound) | Ok(_) => (!complaints.is_empty()).then(|| complaints.join("; ")),
             Err(error) => Some(error.to_string()),

@@ -541,3 +541,27 @@ async fn a_control_server_that_hangs_holds_up_no_inspection() {
     answers.lock().unwrap().hangs = false;
     until("no complaint", async || error(&node).is_none()).await;
 }
+
+#[tokio::test]
+async fn a_forwarded_port_on_which_something_else_listens_is_told_to_no_engine() {
+    let (api_port, answers) = control(Answers { port: 19_003, ..Answers::open(None) }).await;
+    let fake = Fake::new();
+    fake.world().vpns.insert("gluetun".to_owned(), gluetun("healthy"));
+    let node = node(&fake, api_port, &[]).await;
+    let status = wait_health(&node, VpnHealth::Healthy).await;
+    assert_eq!(status.forwarded_port, None);
+    let engine = node.running().await;
+    assert_eq!(engine.forwarded_port, None);
+    let says = |what: &'static str| {
+        let node = &node;
+        async move || error(node).is_some_and(|why| why.contains(what))
+    };
+    until("the reason", says("19003: it is among the ports of its engines")).await;
+    answers.lock().unwrap().port = api_port;
+    until("the control server to be named", says("control server listens")).await;
+    answers.lock().unwrap().port = engine.ports.container_https;
+    until("the engine to be named", says(engine.container_name.clone().leak())).await;
+    answers.lock().unwrap().port = 51_413;
+    node.wait("a port that can be used", |state| self::status(&node, state).forwarded_port).await;
+    until("no complaint", async || error(&node).is_none()).await;
+}
