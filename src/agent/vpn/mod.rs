@@ -6,6 +6,7 @@
 //! - `control`: Gluetun's control server; `asking`: asks it for port and address; [`words`]: what it says of its tunnel; [`known_port`]: its port, as far as it is known
 //! - [`opinion`]: whether engines overrule a failed health check; [`trial`]: whether Gluetun does; `engines`: asks them
 //! - [`restarts`]: when a container is restarted; `heal`: does it
+//! - [`tidings`]: when people are told that one went down or came back
 //! - `monitor`: inspects and asks; `announce`: writes what it finds; `ports`: warns of ports that lead nowhere
 //! - [`network`]: the networks that engines join
 
@@ -20,6 +21,7 @@ pub mod network;
 pub mod opinion;
 mod ports;
 pub mod restarts;
+pub mod tidings;
 pub mod trial;
 pub mod verdict;
 pub mod words;

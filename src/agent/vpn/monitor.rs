@@ -19,6 +19,7 @@ use crate::agent::vpn::known_port::KnownPort;
 use crate::agent::vpn::network::Network;
 use crate::agent::vpn::opinion::SecondOpinion;
 use crate::agent::vpn::restarts::Restarts;
+use crate::agent::vpn::tidings::Tidings;
 use crate::agent::vpn::verdict::{Look, Tunnel, Verdict, Witness};
 use crate::agent::vpn::words::{Answer, Inquiry, Word};
 use crate::agent::vpn::{engines, ports};
@@ -82,6 +83,7 @@ pub(super) struct Monitor {
     port_is_overdue: bool,
     pub(super) restarts: Restarts,
     pub(super) restarting: Option<JoinHandle<()>>,
+    tidings: Tidings,
     tell: watch::Sender<Option<VpnStatus>>,
 }
 
@@ -116,6 +118,7 @@ impl Monitor {
             port_is_overdue: false,
             restarts: Restarts::default(),
             restarting: None,
+            tidings: Tidings::default(),
             tell,
         }
     }
@@ -170,9 +173,8 @@ impl Monitor {
         // A server that does not answer tells no port later either, and engines that run have waited once.
         let may_come = self.complaint.is_none() && self.port.useless().is_none();
         let awaits_port = forwards && may_come && !self.port_is_overdue;
-        let before = self.verdict.health();
         self.verdict.note(&look, awaits_port, Instant::now());
-        self.say_change(before);
+        self.say_change();
         if self.verdict.health() == VpnHealth::Healthy {
             self.port_is_overdue = forwards;
             self.healthy_instance = instance;
@@ -270,12 +272,16 @@ impl Monitor {
         has
     }
 
-    fn say_change(&self, before: VpnHealth) {
+    fn say_change(&mut self) {
+        // What is known from before this node was started may not hold any more.
+        if !self.verdict.is_settled() {
+            return;
+        }
+        let Some(changes) = self.tidings.due(self.verdict.health(), Instant::now()) else { return };
         let (vpn, reason) = (&self.vpn.container, self.verdict.reason());
         match self.verdict.health() {
-            health if health == before => {}
-            VpnHealth::Unhealthy => tracing::warn!(vpn, reason, "the VPN is down"),
-            VpnHealth::Healthy => tracing::info!(vpn, "the VPN is up"),
+            VpnHealth::Unhealthy => tracing::warn!(vpn, reason, changes, "the VPN is down"),
+            VpnHealth::Healthy => tracing::info!(vpn, changes, "the VPN is up"),
             VpnHealth::Unknown => {}
         }
     }
