@@ -3,11 +3,13 @@
 //! changes.
 //!
 //! - [`verdict`]: from inspections to a debounced verdict, as pure functions
-//! - `control`: Gluetun's control server; `asking`: asks it for port and address; [`words`]: what it says of its tunnel; [`known_port`]: its port, as far as it is known
+//! - `control`: Gluetun's control server; [`words`]: what it says of its tunnel; `asking`: asks it for port and address; [`known_port`]: its port,
+//!   as far as it is known
 //! - [`opinion`]: whether engines overrule a failed health check; [`trial`]: whether Gluetun does; `engines`: asks them
 //! - [`restarts`]: when a container is restarted; `heal`: does it
 //! - [`tidings`]: when people are told that one went down or came back
-//! - `monitor`: inspects and asks; `announce`: writes what it finds; `ports`: warns of ports that lead nowhere
+//! - `monitor`: inspects; `question`: asks those that know better; `announce`: writes what is found; `ports`: warns of ports that lead
+//!   nowhere
 //! - [`network`]: the networks that engines join
 
 mod announce;
@@ -20,6 +22,7 @@ mod monitor;
 pub mod network;
 pub mod opinion;
 mod ports;
+mod question;
 pub mod restarts;
 pub mod tidings;
 pub mod trial;

@@ -3,39 +3,29 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use acefleet_registry::address::join;
 use acefleet_registry::vpn::{PublicAddress, VpnHealth, VpnInfo, VpnStatus};
 use futures::future::join_all;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::agent::context::Context;
-use crate::agent::own_lack::OwnLack;
 use crate::agent::runtime::{RuntimeError, VpnView};
 use crate::agent::vpn::announce::announce;
-use crate::agent::vpn::asking::{Asking, Told};
-use crate::agent::vpn::control::{Control, ControlAnswer};
+use crate::agent::vpn::asking::Asking;
+use crate::agent::vpn::control::Control;
 use crate::agent::vpn::known_port::KnownPort;
 use crate::agent::vpn::network::Network;
 use crate::agent::vpn::opinion::SecondOpinion;
+use crate::agent::vpn::ports;
 use crate::agent::vpn::restarts::Restarts;
 use crate::agent::vpn::tidings::Tidings;
 use crate::agent::vpn::verdict::{Look, Tunnel, Verdict, Witness};
-use crate::agent::vpn::words::{Answer, Inquiry, Word};
-use crate::agent::vpn::{engines, ports};
+use crate::agent::vpn::words::Inquiry;
 use crate::config::VpnConfig;
 use crate::peers::VpnSoft;
 
 /// Pause while the last result contradicts the verdict.
 const SOON: Duration = Duration::from_millis(500);
-/// Between two questions for the public address.
-const ADDRESS_EVERY: Duration = Duration::from_secs(60);
-/// The same while it decides whether Gluetun is believed.
-const PROOF_EVERY: Duration = Duration::from_secs(10);
-/// Between two questions for the port to a control server that did not tell it: one that hangs takes its time.
-const UNAVAILABLE_EVERY: Duration = Duration::from_secs(10);
-/// An inspection waits so long for the port and the address: any server that works has answered.
-const ANSWERS_WITHIN: Duration = Duration::from_millis(250);
 
 /// Watches the VPN containers of this host for ever.
 pub(crate) async fn run(ctx: Arc<Context>, client: reqwest::Client) {
@@ -60,31 +50,31 @@ pub(super) struct Monitor {
     pub(super) ctx: Arc<Context>,
     pub(super) config: VpnConfig,
     pub(super) vpn: VpnInfo,
-    control: Control,
-    asking: Asking,
-    client: reqwest::Client,
+    pub(super) control: Control,
+    pub(super) asking: Asking,
+    pub(super) client: reqwest::Client,
     pub(super) verdict: Verdict,
-    opinion: SecondOpinion,
+    pub(super) opinion: SecondOpinion,
     pub(super) inquiry: Inquiry,
     /// For whose word the VPN counts as healthy.
-    witness: Option<Witness>,
+    pub(super) witness: Option<Witness>,
     /// The run of the container that was seen last.
-    instance: Option<String>,
-    port: KnownPort,
-    asked_address: Option<Instant>,
+    pub(super) instance: Option<String>,
+    pub(super) port: KnownPort,
+    pub(super) asked_address: Option<Instant>,
     public: Option<PublicAddress>,
     /// When this run was last asked for its address as a proof of its tunnel, and whether it told one.
-    proof: Option<(Instant, bool)>,
-    asked: Option<Instant>,
-    complaint: Option<String>,
+    pub(super) proof: Option<(Instant, bool)>,
+    pub(super) asked: Option<Instant>,
+    pub(super) complaint: Option<String>,
     /// The run of the container that was healthy last.
-    healthy_instance: Option<String>,
+    pub(super) healthy_instance: Option<String>,
     /// This run has waited for its port in vain.
-    port_is_overdue: bool,
+    pub(super) port_is_overdue: bool,
     pub(super) restarts: Restarts,
     pub(super) restarting: Option<JoinHandle<()>>,
-    tidings: Tidings,
-    tell: watch::Sender<Option<VpnStatus>>,
+    pub(super) tidings: Tidings,
+    pub(super) tell: watch::Sender<Option<VpnStatus>>,
 }
 
 impl Monitor {
@@ -184,94 +174,6 @@ impl Monitor {
         self.heal(&look);
     }
 
-    /// What Docker says of a tunnel, corrected by those that know it better: Gluetun itself, then the engines behind it.
-    async fn question(&mut self, view: &VpnView, look: Look) -> Look {
-        let now = Instant::now();
-        let bases = self.bases(view);
-        let is_due = self.opinion.is_due(&look, now);
-        let has_failed_for = self.opinion.fails_for(now).unwrap_or_default();
-        let asked = async {
-            match is_due {
-                true => engines::ask(&self.ctx, &self.client, &self.vpn.container, has_failed_for).await,
-                false => None,
-            }
-        };
-        let can_tell = matches!(look, Look::Running(Tunnel::Up | Tunnel::Down | Tunnel::Unchecked));
-        let is_asked = can_tell && self.inquiry.is_due(now);
-        let said = async {
-            match is_asked {
-                true => self.control.word(&bases).await,
-                false => Answer::None,
-            }
-        };
-        let (answers, said) = tokio::join!(asked, said);
-        if let Some(answers) = answers {
-            self.opinion.note(answers, now);
-        }
-        let told = if is_asked { self.inquiry.note(&said, Instant::now()) } else { None };
-        if let Some(why) = told {
-            tracing::warn!(
-                vpn = self.vpn.container,
-                why,
-                "Gluetun does not tell whether its tunnel is up; its outages are seen later"
-            );
-        }
-        let runs = said == Answer::Word(Word::Running);
-        let look = match said {
-            Answer::Word(word) if !runs => Look::Running(Tunnel::Said(word)),
-            _ => look,
-        };
-        let may_decide = look == Look::Running(Tunnel::Down) && self.opinion.is_without_engines();
-        let gluetun_is_sure = may_decide && runs && self.has_address(&bases).await;
-        let fails_for = self.opinion.fails_for(now).filter(|_| look == Look::Running(Tunnel::Down));
-        let plays = fails_for.and_then(|fails_for| {
-            engines::that_plays(&self.ctx, &self.vpn.container, fails_for.min(engines::PLAYS_WITHIN))
-        });
-        let look = self.opinion.weigh(look, plays, gluetun_is_sure, now);
-        let witness = match &look {
-            Look::Running(Tunnel::Vouched(witness)) => Some(witness.clone()),
-            _ => None,
-        };
-        let vpn = &self.vpn.container;
-        match (&self.witness, &witness) {
-            (None | Some(Witness::Gluetun), Some(Witness::Engine(engine))) => tracing::warn!(
-                vpn,
-                engine,
-                "Docker calls the VPN container unhealthy, but an engine behind it is connected, or its stream gets data: it counts as healthy"
-            ),
-            (None, Some(Witness::Gluetun)) => tracing::warn!(
-                vpn,
-                "Docker calls the VPN container unhealthy, but Gluetun says that its tunnel is up, and no engine is there that could be \
-                 asked: it counts as healthy until engines say that they are not connected"
-            ),
-            _ => {}
-        }
-        self.witness = witness;
-        look
-    }
-
-    /// True when Gluetun tells a public address. It learns that through the tunnel, and forgets it when the tunnel goes down.
-    async fn has_address(&mut self, bases: &[String]) -> bool {
-        if let Some((at, has)) = self.proof
-            && at.elapsed() < PROOF_EVERY
-        {
-            return has;
-        }
-        let has = match self.control.address(bases).await {
-            ControlAnswer::Value(public) => {
-                self.public = Some(public);
-                true
-            }
-            ControlAnswer::None | ControlAnswer::Unavailable(_) => false,
-            ControlAnswer::NotAsked(lack, why) => {
-                self.could_not_ask(lack, &why);
-                return false;
-            }
-        };
-        self.proof = Some((Instant::now(), has));
-        has
-    }
-
     fn say_change(&mut self) {
         // What is known from before this node was started may not hold any more.
         if !self.verdict.is_settled() {
@@ -324,86 +226,6 @@ impl Monitor {
     fn lend_nothing(&mut self) {
         self.ctx.networks.put(&self.vpn.container, None);
         self.asked = None;
-    }
-
-    /// Asks the control server, when it is time or when the tunnel comes up.
-    async fn ask(&mut self, view: &VpnView, comes_up: bool) {
-        let period = match self.complaint {
-            None => self.config.port_interval,
-            Some(_) => self.config.port_interval.max(UNAVAILABLE_EVERY),
-        };
-        let is_due = self.asked.is_none_or(|asked| asked.elapsed() >= period);
-        if (is_due || comes_up) && !self.asking.is_under_way() {
-            self.asked = Some(Instant::now());
-            let is_known = self.asked_address.is_some_and(|asked| asked.elapsed() < ADDRESS_EVERY);
-            let bases = self.bases(view);
-            self.asking.begin(&self.ctx, bases, comes_up || !is_known);
-        }
-        if let Some(told) = self.asking.told(ANSWERS_WITHIN).await {
-            self.take_in(told);
-        }
-    }
-
-    /// Takes in a forwarded port, unless something listens on it in this network, or will.
-    fn note_port(&mut self, port: u16) {
-        let view = self.ctx.cluster.view();
-        let vpn = &self.vpn.container;
-        let mut behind = view.state.engines_behind(self.ctx.node, vpn);
-        let user = match port {
-            _ if port == self.config.api_port => Some("Gluetun's control server listens on it".to_owned()),
-            _ if self.vpn.ports.contains(port) => Some("it is among the ports of its engines".to_owned()),
-            _ => behind
-                .find(|engine| engine.ports.container_https == port)
-                .map(|engine| format!("the engine {} listens on it", engine.container_name)),
-        };
-        let Some(user) = user else { return self.port.note(Some(port), Instant::now()) };
-        let why = format!("no engine can use the forwarded port {port}: {user}");
-        if self.port.note_useless(why.clone()) {
-            tracing::warn!(vpn, why, "engines of the VPN run without a forwarded port");
-        }
-    }
-
-    fn take_in(&mut self, told: Told) {
-        let mut complaint = None;
-        match told.port {
-            ControlAnswer::Value(port) => self.note_port(port),
-            ControlAnswer::None => self.port.note(None, Instant::now()),
-            ControlAnswer::Unavailable(why) => complaint = Some(why),
-            ControlAnswer::NotAsked(lack, why) => return self.could_not_ask(lack, &why),
-        }
-        match told.address {
-            Some(ControlAnswer::Value(public)) => {
-                self.public = Some(public);
-                self.asked_address = Some(Instant::now());
-            }
-            Some(ControlAnswer::None) => self.asked_address = Some(Instant::now()),
-            Some(ControlAnswer::Unavailable(why)) => complaint = Some(why),
-            Some(ControlAnswer::NotAsked(lack, why)) => return self.could_not_ask(lack, &why),
-            None => {}
-        }
-        // One warning per outage, which may last for days.
-        if complaint.is_some() && self.complaint.is_none() {
-            let why = complaint.as_deref().unwrap_or_default();
-            tracing::warn!(
-                vpn = self.vpn.container,
-                why,
-                "Gluetun's control server is unavailable; using the last known values"
-            );
-        }
-        self.complaint = complaint;
-    }
-
-    fn could_not_ask(&self, lack: OwnLack, why: &str) {
-        self.ctx.lacks.note(lack, "Gluetun's control server", &why);
-    }
-
-    /// Possible addresses of the control server: the container's own, and its published port.
-    fn bases(&self, view: &VpnView) -> Vec<String> {
-        let port = self.config.api_port;
-        let inside = view.addresses.iter().map(|address| format!("http://{}", join(address, port)));
-        let outside =
-            view.published.get(&port).map(|port| format!("http://{}:{port}", self.ctx.addresses.host()));
-        inside.chain(outside).collect()
     }
 
     fn report(&self, seen: &Result<VpnView, RuntimeError>) {
