@@ -78,6 +78,10 @@ impl Level {
     pub const COUNTS_WHAT_IS_SEEN: Self = Self(2);
     /// From here on an engine leaves a floor of free ones to others that have been free for as long.
     pub const KEEPS_FREE_ONES: Self = Self(2);
+    /// From here on a VPN that was down lately is the last one to get new engines.
+    pub const RESTS_VPNS: Self = Self(2);
+    /// From here on an engine behind a VPN that stays down counts in no floor.
+    pub const GIVES_UP_BEHIND_VPNS: Self = Self(2);
     /// What this program knows.
     pub const CURRENT: Self = Self(2);
 }

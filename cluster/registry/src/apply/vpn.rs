@@ -8,7 +8,7 @@ use crate::records::group::Group;
 use crate::records::ids::NodeId;
 use crate::records::time::Elapsed;
 use crate::records::vpn::{Vpn, VpnHealth, VpnStatus};
-use crate::rules::vpn::LONG_OUTAGE_MS;
+use crate::rules::outages::{self, LONG_OUTAGE_MS};
 use crate::state::State;
 
 pub(super) fn changed(
@@ -71,7 +71,9 @@ pub(super) fn changed(
     };
     let is_sick = status.health == VpnHealth::Unhealthy && before.health != status.health;
     let (port_since_ms, port_passed_on) = port_since(state, old.as_deref(), status);
-    let vpn = Vpn { status: status.clone(), since_ms, reconnected_ms, port_since_ms, port_passed_on };
+    let outages = outages::remembered(state, old.as_deref(), status.health);
+    let vpn =
+        Vpn { status: status.clone(), since_ms, reconnected_ms, port_since_ms, port_passed_on, outages };
     state.put_vpn(id, container, vpn);
     if is_sick {
         failures::vpn_is_sick(state, id, container);

@@ -67,6 +67,9 @@ pub(super) fn missing(
     let mut owed = replacements::owed(state, now_ms);
     let mut suspected = Suspected::of(state, now_ms);
     suspected.limit_to(&mut owed, floor.max(free));
+    // Those that are only not needed are there already.
+    let at_hand = state.spare_engines(active).min(state.missing_on_list());
+    replacements::add_given_up(state, &mut owed, floor.max(free).saturating_sub(at_hand), now_ms);
     let plain = plain(active);
     // Where something is missing by name, an attempt before its pause is over is refused.
     let may_be_tried = |spec: &EngineSpec| active.iter().any(|id| state.may_try(*id, spec));
@@ -80,8 +83,6 @@ pub(super) fn missing(
     };
     let ready = owed.iter().filter(is_ready).filter(|(id, _)| suspected.may_replace(*id)).cloned();
     let ready: Vec<(EngineId, EngineSpec)> = ready.collect();
-    // Those that are only not needed are there already.
-    let at_hand = state.spare_engines(active).min(state.missing_on_list());
     // What waits for its turn is no gap that other starts fill meanwhile.
     let floor = floor.saturating_sub(suspected.waiting());
     let lacking = floor.max(free.saturating_sub(suspected.waiting_free(state)));

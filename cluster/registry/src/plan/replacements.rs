@@ -2,11 +2,13 @@
 //! been replaced: what they were asked for is still wanted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::records::cause::Cause;
-use crate::records::engine::{Engine, EngineSpec};
+use crate::records::engine::{Engine, EngineSpec, Phase};
 use crate::records::ids::{EngineId, NodeId};
 use crate::records::time::Elapsed;
+use crate::rules::engines::in_use;
 use crate::rules::failing;
 use crate::rules::ports::fixed_http_port;
 use crate::rules::renewal;
@@ -25,6 +27,30 @@ pub(super) fn owed(state: &State, now_ms: Elapsed) -> Vec<(EngineId, EngineSpec)
     let due = lost.filter(|e| is_due(e));
     let replaced: BTreeSet<EngineId> = state.replacements().filter_map(|e| e.replaces).collect();
     due.filter(|e| !replaced.contains(&e.id)).map(|e| (e.id, e.spec.clone())).collect()
+}
+
+/// Owes replacements for as many engines behind VPNs that stay down as are `lacking` to floors. They would leave for others anyway when
+/// nothing runs on them, so those come first: what replaces them is not started twice. One with streams is of no use as a spare for a host.
+pub(super) fn add_given_up(
+    state: &State,
+    owed: &mut Vec<(EngineId, EngineSpec)>,
+    lacking: u32,
+    now_ms: Elapsed,
+) {
+    let replaced: BTreeSet<EngineId> = state.replacements().filter_map(|e| e.replaces).collect();
+    let known: BTreeSet<EngineId> = owed.iter().map(|(id, _)| *id).collect();
+    let is_open = |e: &Engine| !replaced.contains(&e.id) && !known.contains(&e.id);
+    let may_move = |e: &Engine| e.is_acestream() && fixed_http_port(&e.spec).is_none();
+    let given_up = state.live_engines().filter(|e| e.phase < Phase::Stopping && state.is_given_up(e));
+    let open = given_up.filter(|e| is_open(e) && may_move(e));
+    let (idle, busy): (Vec<&Arc<Engine>>, Vec<_>) = open.partition(|e| in_use(state, e, now_ms).is_none());
+    let policy = state.policy();
+    let missing = policy.min_replicas.saturating_sub(state.supply());
+    let of_floors = missing.max(policy.min_free_replicas.saturating_sub(state.free_supply()));
+    for (engines, wanted) in [(idle, lacking), (busy, lacking.min(of_floors))] {
+        let more = (wanted as usize).saturating_sub(owed.len());
+        owed.extend(engines.into_iter().take(more).map(|e| (e.id, e.spec.clone())));
+    }
 }
 
 /// Of each VPN the engine that is replaced now although its network works. One that was told a forwarded port comes first: the port

@@ -1,6 +1,6 @@
 //! Engines without a sound network that can be had in a better one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::command::{Command, Reserve, StopWhen};
 use crate::plan::floors::{self, Missing};
@@ -11,9 +11,9 @@ use crate::records::ids::{EngineId, NodeId};
 use crate::records::time::Elapsed;
 use crate::records::vpn::VpnFault;
 use crate::rules::engines::{Keeps, why_off_network};
+use crate::rules::outages::LONG_OUTAGE_MS;
 use crate::rules::ports::fixed_http_port;
 use crate::rules::renewal::{self, is_renewal};
-use crate::rules::vpn::LONG_OUTAGE_MS;
 use crate::state::State;
 
 /// Engines outside their VPN leave at once, those behind an unhealthy VPN when that lasts and another can be had in their place. As many
@@ -42,12 +42,15 @@ pub(super) fn off_vpn(state: &State, missing: &Missing, active: &BTreeSet<NodeId
         }
         match why {
             Ok(VpnFault::Unhealthy) if left_ms > 0 => plan.waits.push(Wait::Vpn { engine: id, left_ms }),
-            Ok(VpnFault::Unhealthy)
-                if !elsewhere
-                    .get_or_insert_with(|| Elsewhere::of(missing, active, now_ms))
-                    .is_had(engine) =>
-            {
-                plan.waits.push(Wait::VpnWithoutRoom { engine: id });
+            Ok(fault @ VpnFault::Unhealthy) => {
+                let elsewhere = elsewhere.get_or_insert_with(|| Elsewhere::of(missing, active, now_ms));
+                match elsewhere.is_had(engine) {
+                    Ok(()) => plan.commands.push(stop(engine, fault)),
+                    Err(NotHad::NoRoom) => plan.waits.push(Wait::VpnWithoutRoom { engine: id }),
+                    Err(NotHad::Rests { left_ms }) => {
+                        plan.waits.push(Wait::VpnElsewhereRests { engine: id, left_ms });
+                    }
+                }
             }
             Ok(fault) if comes_first => drop(makes_room.get_or_insert((engine, fault))),
             Ok(fault) => plan.commands.push(stop(engine, fault)),
@@ -59,6 +62,7 @@ pub(super) fn off_vpn(state: &State, missing: &Missing, active: &BTreeSet<NodeId
                 | Keeps::StreamsInDoubt
                 | Keeps::ClientsComing { .. }
                 | Keeps::OtherFirst(_)
+                | Keeps::ReplacementUnsteady { .. }
                 | Keeps::NotReplaced),
             ) if engine.taken_off.is_none() && fault.is_some() => {
                 plan.waits.push(Wait::Renew { engine: id, why });
@@ -82,6 +86,16 @@ fn stop(engine: &Engine, fault: VpnFault) -> Command {
     Command::EngineStop { engine: engine.id, cause: fault.cause(), when: StopWhen::OffVpn }
 }
 
+/// Why no other engine is had in the place of one that would leave.
+#[derive(Clone, Copy)]
+enum NotHad {
+    NoRoom,
+    /// It would be behind a VPN that was down lately itself: two that go down in turn would throw every engine to and fro.
+    Rests {
+        left_ms: u64,
+    },
+}
+
 /// Engines in the place of those that leave: whether one is had is decided as its reservation will be.
 struct Elsewhere {
     /// The state as if those that were found had been started, and had their predecessors gone.
@@ -89,7 +103,7 @@ struct Elsewhere {
     plain: Reserve,
     now_ms: Elapsed,
     /// What was in vain on a host: no other engine of it that is alike is any better off.
-    refused: BTreeSet<(NodeId, Option<String>, Group)>,
+    refused: BTreeMap<(NodeId, Option<String>, Group), NotHad>,
 }
 
 impl Elsewhere {
@@ -105,30 +119,45 @@ impl Elsewhere {
         for ask in missing.owed.iter().map(replacement) {
             floors::is_had(&mut then, &ask, now_ms);
         }
-        Self { then, plain, now_ms, refused: BTreeSet::new() }
+        Self { then, plain, now_ms, refused: BTreeMap::new() }
     }
 
     /// Whether another engine is had when this one has gone. One that has been replaced needs none. Who fixed a port has to ask for it
     /// again.
-    fn is_had(&mut self, engine: &Engine) -> bool {
-        if self.then.replacement(engine.id).is_some() {
-            return true;
+    fn is_had(&mut self, engine: &Engine) -> Result<(), NotHad> {
+        let rests = |left_ms: u64| if left_ms > 0 { Err(NotHad::Rests { left_ms }) } else { Ok(()) };
+        if let Some(replacement) = self.then.replacement(engine.id) {
+            if !replacement.phase.is_live() {
+                return Err(NotHad::NoRoom);
+            }
+            return rests(renewal::rests_elsewhere(&self.then, engine, replacement, self.now_ms));
         }
         let group = self.then.group(&engine.spec, Some(engine.id));
         let alike = (engine.node, engine.spec.image.clone(), group);
-        if fixed_http_port(&engine.spec).is_some() || self.refused.contains(&alike) {
-            return false;
+        if fixed_http_port(&engine.spec).is_some() {
+            return Err(NotHad::NoRoom);
+        }
+        if let Some(why) = self.refused.get(&alike) {
+            return Err(*why);
         }
         let mut after = self.then.clone();
         let ending =
             Ending { cause: VpnFault::Unhealthy.cause(), message: String::new(), at_ms: self.now_ms };
         after.put_engine(Engine { phase: Phase::Gone, ending: Some(ending), ..engine.clone() });
         let ask = Reserve { spec: engine.spec.clone(), replaces: Some(engine.id), ..self.plain.clone() };
-        let is_had = floors::is_had(&mut after, &ask, self.now_ms);
-        match is_had {
-            true => self.then = after,
-            false => drop(self.refused.insert(alike)),
+        let had = match floors::is_had(&mut after, &ask, self.now_ms) {
+            true => {
+                after.replacement(engine.id).map_or(0, |other| after.own_vpn_rests_for(other, self.now_ms))
+            }
+            false => {
+                self.refused.insert(alike, NotHad::NoRoom);
+                return Err(NotHad::NoRoom);
+            }
+        };
+        match rests(had) {
+            Ok(()) => self.then = after,
+            Err(why) => drop(self.refused.insert(alike, why)),
         }
-        is_had
+        rests(had)
     }
 }

@@ -106,6 +106,13 @@ pub enum Wait {
         /// The engine.
         engine: EngineId,
     },
+    /// The same, when the VPN behind which it would move, or has been replaced, was not down lately.
+    VpnElsewhereRests {
+        /// The engine.
+        engine: EngineId,
+        /// For so long.
+        left_ms: u64,
+    },
     /// An engine without a stream is taken off the list when it was idle for long enough.
     Unlist {
         /// The engine.
@@ -178,6 +185,7 @@ impl Wait {
             | Self::Renew { engine, .. }
             | Self::Vpn { engine, .. }
             | Self::VpnWithoutRoom { engine }
+            | Self::VpnElsewhereRests { engine, .. }
             | Self::Unlist { engine, .. }
             | Self::UnlistOnUnsteady { engine } => Subject::Engine(*engine),
         }
@@ -191,7 +199,8 @@ impl Wait {
             | Self::Unavailable { left_ms, .. }
             | Self::Silent { left_ms, .. }
             | Self::Start { left_ms, .. }
-            | Self::Vpn { left_ms, .. } => Some(*left_ms),
+            | Self::Vpn { left_ms, .. }
+            | Self::VpnElsewhereRests { left_ms, .. } => Some(*left_ms),
             Self::Floor { why, .. } | Self::Replacement { why, .. } => match why {
                 Shortage::Pause { left_ms } => Some(*left_ms),
                 Shortage::OnlyThere { .. } => None,
@@ -201,7 +210,9 @@ impl Wait {
             | Self::Move { why, .. }
             | Self::Renew { why, .. }
             | Self::Unlist { why, .. } => match why {
-                Keeps::ClientsComing { left_ms } | Keeps::NotIdle { left_ms } => Some(*left_ms),
+                Keeps::ClientsComing { left_ms }
+                | Keeps::NotIdle { left_ms }
+                | Keeps::ReplacementUnsteady { left_ms } => Some(*left_ms),
                 _ => None,
             },
             Self::Down { .. }
@@ -278,6 +289,13 @@ impl Wait {
             }
             Self::VpnWithoutRoom { engine: id } => {
                 format!("the VPN of {} is unhealthy, and no other host has room for it", engine(id))
+            }
+            Self::VpnElsewhereRests { engine: id, left_ms } => {
+                format!(
+                    "the VPN of {} is unhealthy, and the other one was down lately; it is a better place in {} s",
+                    engine(id),
+                    s(left_ms)
+                )
             }
             Self::Unlist { engine: id, why } => format!("{} is taken off the list later: {why}", engine(id)),
             Self::UnlistOnUnsteady { engine: id } => {

@@ -73,6 +73,18 @@ pub struct Vpn {
     /// An engine has left since so that another one gets that port.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub port_passed_on: bool,
+    /// Its outages of lately.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outages: Option<Outages>,
+}
+
+/// Outages of a VPN that followed shortly after one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outages {
+    /// So many.
+    pub count: u32,
+    /// The moment at which the newest one ended, or began if it lasts.
+    pub at_ms: Elapsed,
 }
 
 /// What is wrong with the network of an engine.

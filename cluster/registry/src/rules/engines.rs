@@ -115,6 +115,11 @@ pub enum Keeps {
     OtherFirst(EngineId),
     /// No replacement for it answers yet.
     NotReplaced,
+    /// The VPN of its replacement was down lately.
+    ReplacementUnsteady {
+        /// It counts as steady after so many milliseconds.
+        left_ms: u64,
+    },
     /// Streams run on it.
     Streams(usize),
     /// Its host was down, and has not said yet whether streams that were taken for ended still play.
@@ -156,6 +161,13 @@ impl fmt::Display for Keeps {
             Self::HostAway => f.write_str("its host is away, or was, and it has not answered since"),
             Self::OtherFirst(id) => write!(f, "engine {id} of its VPN is replaced before it"),
             Self::NotReplaced => f.write_str("its replacement does not answer yet"),
+            Self::ReplacementUnsteady { left_ms } => {
+                write!(
+                    f,
+                    "its replacement is behind a VPN that was down lately, for another {} s",
+                    s(*left_ms)
+                )
+            }
             Self::Network => f.write_str("nothing is wrong with its network"),
             Self::Streams(1) => f.write_str("a stream runs on it"),
             Self::Streams(count) => write!(f, "{count} streams run on it"),
@@ -252,7 +264,10 @@ pub(crate) fn keeps_in_use(state: &State, engine: &Engine, idle_ms: u64, now_ms:
     if engine.phase >= Phase::Stopping {
         return Some(Keeps::Stopping);
     }
-    let is_unlisted = engine.taken_off.is_some() || engine.failing.is_some() || state.is_lost(engine);
+    let is_unlisted = engine.taken_off.is_some()
+        || engine.failing.is_some()
+        || state.is_lost(engine)
+        || state.is_given_up(engine);
     if !engine.is_published() || is_unlisted || state.is_draining(engine.node) {
         return Some(Keeps::Unlisted);
     }

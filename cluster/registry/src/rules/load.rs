@@ -26,7 +26,7 @@ pub struct Load {
     pub capacity: u32,
     /// Started streams on it.
     pub streams: u32,
-    /// It has lately failed to start an engine, or most of its engines fail at once.
+    /// It has lately failed to start an engine, most of its engines fail at once, or its VPN was down lately.
     pub troubled: bool,
 }
 
@@ -64,7 +64,9 @@ pub fn loads(state: &State, hosts: &BTreeSet<NodeId>) -> Vec<Load> {
             others: 0,
             capacity: node.info.capacity,
             streams: 0,
-            troubled: is_troubled(state, node) || health::host_failure(state, node.info.id).is_some(),
+            troubled: is_troubled(state, node)
+                || health::host_failure(state, node.info.id).is_some()
+                || state.is_next_vpn_resting(node.info.id),
         })
         .collect();
     let mut failing = vec![0; loads.len()];

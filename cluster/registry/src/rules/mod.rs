@@ -4,6 +4,7 @@
 //! - [`hosts`]: which hosts can take a new engine
 //! - [`load`], [`placement`]: how much runs on each, and which of them gets it
 //! - `ports`, `vpn`, `lacks`: its ports and name, its network, and what it needs there
+//! - `outages`: which VPNs were down lately, and what that means for engines
 //! - `renewal`: engines that are replaced although their network works
 //! - `failing`: what failures count against, and what that holds back
 //! - `admission`: whether a reservation gets an engine, and which; `at_hand`: without starting one
@@ -30,6 +31,7 @@ pub mod load;
 pub mod lost_hosts;
 mod marks;
 pub(crate) mod matching;
+pub(crate) mod outages;
 pub mod placement;
 pub(crate) mod ports;
 pub(crate) mod renewal;

@@ -71,12 +71,22 @@ pub(crate) fn keeps_until_replaced(
         return Some(keeps);
     }
     if let Some(replacement) = state.replacement(engine.id) {
-        return (replacement.phase != Phase::Running).then_some(Keeps::NotReplaced);
+        let answers = replacement.phase == Phase::Running && state.has_network(replacement);
+        let left_ms = rests_elsewhere(state, engine, replacement, now_ms);
+        let unsteady = (left_ms > 0).then_some(Keeps::ReplacementUnsteady { left_ms });
+        return (!answers).then_some(Keeps::NotReplaced).or(unsteady);
     }
     if let Some(other) = being_renewed(state, engine) {
         return Some(Keeps::OtherFirst(other));
     }
     (!lacks_room(state, engine)).then_some(Keeps::NotReplaced)
+}
+
+/// Milliseconds for which another VPN than its own, behind which its replacement runs, still rests: as long as the two go down in turn,
+/// both are of use.
+pub(crate) fn rests_elsewhere(state: &State, engine: &Engine, replacement: &Engine, now_ms: Elapsed) -> u64 {
+    let is_other = (replacement.node, &replacement.vpn) != (engine.node, &engine.vpn);
+    if is_other && replacement.phase.is_live() { state.own_vpn_rests_for(replacement, now_ms) } else { 0 }
 }
 
 /// What keeps it from being replaced at all.
@@ -151,7 +161,7 @@ impl State {
         let engine = self.engine(lost)?;
         let is_renewed = match engine.end_cause() {
             Some((cause, _)) => matches!(cause, Cause::VpnPortChanged | Cause::VpnReconnected),
-            None => engine.failing.is_none(),
+            None => engine.failing.is_none() && self.has_network(engine),
         };
         let container = engine.vpn.as_deref().filter(|_| is_renewed)?;
         Some((engine.node, container))

@@ -20,7 +20,7 @@ impl State {
 
     /// AceStream engines that count against `MAX_REPLICAS`: live ones, without those that are replaced before they leave. One that
     /// is only not needed counts, as it is taken before another is started. Of unhealthy ones a tenth of the maximum, at least one,
-    /// does not count: their replacements are started first.
+    /// does not count: their replacements are started first. Those behind a VPN that stays down are as good as unhealthy.
     #[must_use]
     pub fn engine_count(&self) -> u32 {
         self.count_without(Phase::Gone)
@@ -39,7 +39,8 @@ impl State {
         let (mut sound, mut failing) = (0u32, 0u32);
         let live = self.live_engines().filter(|engine| engine.phase < phase);
         for engine in live.filter(|engine| engine.is_acestream() && counts(engine)) {
-            let count = if engine.failing.is_some() { &mut failing } else { &mut sound };
+            let is_sick = engine.failing.is_some() || self.is_given_up(engine);
+            let count = if is_sick { &mut failing } else { &mut sound };
             *count += 1;
         }
         sound + failing.saturating_sub(health::surplus(self.policy().max_replicas))
@@ -58,11 +59,12 @@ impl State {
     pub(crate) fn supplied(&self) -> impl Iterator<Item = &Arc<Engine>> {
         let live =
             self.live_engines().filter(|engine| engine.is_acestream() && engine.phase < Phase::Stopping);
-        live.filter(|engine| engine.failing.is_none() && replaced(self, engine).is_none())
+        let is_sound = |engine: &Engine| engine.failing.is_none() && !self.is_given_up(engine);
+        live.filter(move |engine| is_sound(engine) && replaced(self, engine).is_none())
     }
 
     /// AceStream engines that count against floors: reserved, starting and running ones. Those that are replaced before they leave,
-    /// and unhealthy ones, do not count, so that others are started in time.
+    /// and those that are unhealthy or behind a VPN that stays down, do not count, so that others are started in time.
     #[must_use]
     pub fn supply(&self) -> u32 {
         self.supplied().count() as u32
@@ -87,7 +89,7 @@ impl State {
         ready.fold((0, 0), both)
     }
 
-    /// What a VPN hides is supply, as it may be back in a moment, but stands in for nobody meanwhile.
+    /// What a VPN hides is supply at first, as it may be back in a moment, but stands in for nobody meanwhile.
     fn is_ready(&self, engine: &Engine) -> bool {
         let is_hidden = self.level() >= Level::COUNTS_WHAT_IS_SEEN && !self.has_network(engine);
         !is_hidden && (engine.phase == Phase::Running || self.level() < Level::KEEPS_WHAT_IS_READY)

@@ -12,9 +12,6 @@ use crate::records::vpn::{Vpn, VpnFault, VpnHealth, VpnInfo, is_cut_off};
 use crate::rules::ports::fixed_http_port;
 use crate::state::State;
 
-/// An outage of this length is no flap: engines move away, and those that stay are replaced when it is over.
-pub(crate) const LONG_OUTAGE_MS: u64 = 12_000;
-
 /// Where on a host with VPNs a new engine goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Slot {
@@ -138,12 +135,13 @@ impl State {
     }
 
     /// Where a new engine goes on this host; `None` when it has no VPN, no healthy one, or no free port.
-    /// Among several VPNs those that engines have not failed in lately, then the one with the fewest engines, then the first.
+    /// Among several VPNs those that engines have not failed in lately, then those that were not down lately, then the one with the fewest
+    /// engines, then the first.
     pub(crate) fn slot(&self, id: NodeId, haste: Haste) -> Option<Slot> {
         self.slot_at(id, None, haste)
     }
 
-    /// The same for an engine that is of more use behind its `home` than behind the others.
+    /// The same for an engine that is of more use behind its `home` than behind the others, be that as unsteady as it may.
     pub(crate) fn slot_at(&self, id: NodeId, home: Option<&str>, haste: Haste) -> Option<Slot> {
         let node = self.node(id)?;
         let able = node.info.vpns.iter().filter(|vpn| {
@@ -152,7 +150,8 @@ impl State {
         let chosen = able.min_by_key(|vpn| {
             let is_away = home.is_some_and(|home| home != vpn.container);
             let engines = self.engines_behind(id, &vpn.container).count();
-            (self.is_vpn_troubled(id, &vpn.container), is_away, engines)
+            let is_resting = self.is_vpn_resting(id, &vpn.container);
+            (self.is_vpn_troubled(id, &vpn.container), is_away, is_resting, engines)
         })?;
         Some(Slot {
             vpn: chosen.container.clone(),

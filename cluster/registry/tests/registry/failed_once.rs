@@ -6,7 +6,6 @@ use acefleet_registry::command::StopWhen;
 use acefleet_registry::engine::Health;
 use acefleet_registry::group::Group;
 use acefleet_registry::health::HealthFault;
-use acefleet_registry::rules::load::loads;
 use acefleet_registry::vpn::{VpnHealth, VpnStatus};
 use acefleet_registry::{Command, EngineId, NodeId};
 
@@ -59,7 +58,7 @@ fn behind(world: &mut World) -> EngineId {
 }
 
 fn is_troubled(world: &World) -> bool {
-    loads(&world.state, &[NodeId(1)].into())[0].troubled
+    world.state.node(NodeId(1)).unwrap().failed_start_ms.is_some()
 }
 
 #[test]

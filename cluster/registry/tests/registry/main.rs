@@ -20,6 +20,7 @@ mod lacks;
 mod leases;
 mod lost_hosts;
 mod nodes;
+mod outages;
 mod placement;
 mod plan;
 mod plan_limits;

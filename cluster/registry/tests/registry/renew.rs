@@ -37,7 +37,7 @@ fn outage(world: &mut World, ms: u64, renew: bool) {
 }
 
 /// One round of the leader's plan: engines that start answer a second later, and stopped ones go.
-fn second(world: &mut World) -> Vec<Command> {
+pub fn second(world: &mut World) -> Vec<Command> {
     let of = |world: &World, phase| -> Vec<EngineId> {
         world.state.live_engines().filter(|e| e.phase == phase).map(|e| e.id).collect()
     };

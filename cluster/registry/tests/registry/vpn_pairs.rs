@@ -44,7 +44,7 @@ fn two_vpns_of_a_host_share_its_engines() {
 }
 
 /// A host with two VPNs, of which the second publishes so many ports.
-fn with_two(world: &mut World, node: u64, ports: u16) {
+pub fn with_two(world: &mut World, node: u64, ports: u16) {
     let mut info = behind_vpn(node);
     info.vpns.push(VpnInfo {
         container: "gluetun-2".to_owned(),
@@ -53,13 +53,13 @@ fn with_two(world: &mut World, node: u64, ports: u16) {
     world.run(Command::NodeUp(info));
 }
 
-fn tell_second(world: &mut World, node: u64, health: VpnHealth, forwarded_port: Option<u16>) {
+pub fn tell_second(world: &mut World, node: u64, health: VpnHealth, forwarded_port: Option<u16>) {
     let status = VpnStatus { health, forwarded_port, ..VpnStatus::default() };
     let (node, container) = (NodeId(node), "gluetun-2".to_owned());
     world.run(Command::VpnChanged { node, container, status, renew: true });
 }
 
-fn behind(world: &World, container: &str) -> usize {
+pub fn behind(world: &World, container: &str) -> usize {
     world.state.engines_behind(NodeId(1), container).count()
 }
 

@@ -2,6 +2,12 @@
 
 use super::*;
 
+fn is_behind_lasting_outage(state: &State, engine: &Engine) -> bool {
+    let vpn = engine.vpn.as_deref().and_then(|container| state.vpn(engine.node, container));
+    let lasts = vpn.is_some_and(|vpn| state.clock_ms().since(vpn.since_ms) >= 12_000);
+    lasts && !state.has_network(engine) && state.level() >= Level::GIVES_UP_BEHIND_VPNS
+}
+
 pub(super) fn check_reserved(before: &State, after: &State, ask: &Reserve, engine: &Engine) -> Checked {
     let policy = after.policy();
     if engine.is_acestream() {
@@ -15,7 +21,8 @@ pub(super) fn check_reserved(before: &State, after: &State, ask: &Reserve, engin
         let replaced =
             |e: &Engine| after.is_lost(e) || after.is_down(e.node) || after.is_draining(e.node) || leaves(e);
         let counted = live(after).into_iter().filter(|e| e.is_acestream() && !replaced(e));
-        let (failing, sound): (Vec<&Engine>, Vec<&Engine>) = counted.partition(|e| e.failing.is_some());
+        let is_sick = |e: &Engine| e.failing.is_some() || is_behind_lasting_outage(after, e);
+        let (failing, sound): (Vec<&Engine>, Vec<&Engine>) = counted.partition(|e| is_sick(e));
         // A replacement is started before an unhealthy engine leaves.
         let above = failing.len().min((policy.max_replicas as usize / 10).max(1));
         let count = sound.len() + failing.len();
