@@ -260,7 +260,7 @@ pub(crate) fn no_room(what: &str, max: u64) -> Refusal {
 fn no_ports(case: &Case<'_>) -> Option<Refusal> {
     let reachable = case.found.reachable();
     let refused = !reachable.is_empty() && case.found.over(Obstacle::is_of_place) == reachable;
-    refused.then(|| case.state.no_free_ports(&case.state.port_ranges(&reachable)))
+    refused.then(|| case.state.no_ports_on(&reachable))
 }
 
 fn no_host(case: &Case<'_>) -> Option<Refusal> {

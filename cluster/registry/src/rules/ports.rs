@@ -8,7 +8,7 @@ use crate::conf;
 use crate::records::engine::{EngineSpec, Kind, Ports};
 use crate::records::ids::NodeId;
 use crate::records::policy::PortRange;
-use crate::records::vpn::VpnInfo;
+use crate::records::vpn::{VpnHealth, VpnInfo};
 use crate::rules::load::Load;
 use crate::rules::vpn::Slot;
 use crate::state::State;
@@ -24,6 +24,11 @@ fn conf_of(spec: &EngineSpec) -> &str {
 /// The host port of an engine's HTTP API when the caller fixed it, directly or in `CONF`.
 pub(crate) fn fixed_http_port(spec: &EngineSpec) -> Option<u16> {
     spec.host_port.or_else(|| conf::http_port(conf_of(spec)))
+}
+
+fn listed(ranges: &[PortRange]) -> String {
+    let ranges: Vec<String> = ranges.iter().map(|range| format!("{}-{}", range.first, range.last)).collect();
+    ranges.join(", ")
 }
 
 impl State {
@@ -57,15 +62,28 @@ impl State {
     }
 
     /// The refusal when every port of these ranges is leased.
-    pub(crate) fn no_free_ports(&self, ranges: &[PortRange]) -> Refusal {
+    fn no_free_ports(&self, ranges: &[PortRange]) -> Refusal {
         let settings = match ranges.contains(&self.tables.policy.host_ports) {
             true => "PORT_RANGE_HOST",
             false => "MAX_ACTIVE_REPLICAS or GLUETUN_PORT_RANGE_1",
         };
-        let ranges: Vec<String> =
-            ranges.iter().map(|range| format!("{}-{}", range.first, range.last)).collect();
         let message =
-            format!("no free ports in range {}: remove engines or widen {settings}", ranges.join(", "));
+            format!("no free ports in range {}: remove engines or widen {settings}", listed(ranges));
+        refuse(RefusalCode::NoFreePorts, message)
+    }
+
+    /// The refusal when no port is free on these hosts, or only behind VPNs that are not connected: then those are the cause.
+    pub(crate) fn no_ports_on(&self, hosts: &BTreeSet<NodeId>) -> Refusal {
+        let ranges = self.port_ranges(hosts);
+        let unconnected = self.unconnected(hosts, |node, vpn| self.has_free_port(node, vpn.ports));
+        if unconnected.is_empty() {
+            return self.no_free_ports(&ranges);
+        }
+        let message = format!(
+            "the VPNs with free ports are not connected ({}), and no ports are free in range {}",
+            unconnected.join("; "),
+            listed(&ranges)
+        );
         refuse(RefusalCode::NoFreePorts, message)
     }
 
@@ -87,12 +105,16 @@ impl State {
     }
 
     /// Every range in which an engine on one of these hosts could lease its port now.
-    pub(crate) fn port_ranges(&self, hosts: &BTreeSet<NodeId>) -> Vec<PortRange> {
+    fn port_ranges(&self, hosts: &BTreeSet<NodeId>) -> Vec<PortRange> {
         let mut ranges: Vec<PortRange> = Vec::new();
         for node in hosts.iter().filter_map(|id| self.node(*id)) {
             let of_node = match node.info.vpns.as_slice() {
                 [] => vec![self.tables.policy.host_ports],
-                vpns => vpns.iter().map(|vpn| vpn.ports).collect(),
+                vpns => {
+                    let id = node.info.id;
+                    let is_up = |vpn: &&VpnInfo| self.vpn_health(id, &vpn.container) == VpnHealth::Healthy;
+                    vpns.iter().filter(is_up).map(|vpn| vpn.ports).collect()
+                }
             };
             ranges.extend(of_node);
         }

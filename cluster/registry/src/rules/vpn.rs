@@ -47,7 +47,7 @@ impl State {
         })
     }
 
-    fn vpn_health(&self, node: NodeId, container: &str) -> VpnHealth {
+    pub(crate) fn vpn_health(&self, node: NodeId, container: &str) -> VpnHealth {
         self.vpn(node, container).map(|vpn| vpn.status.health).unwrap_or_default()
     }
 
@@ -98,18 +98,25 @@ impl State {
 
     /// Why none of these hosts can give an engine a network.
     pub(crate) fn no_tunnel(&self, hosts: &BTreeSet<NodeId>) -> String {
-        let named = self.vpns().filter(|(node, _, _)| hosts.contains(node));
-        let reasons: Vec<String> = named
-            .map(|(id, info, vpn)| {
-                let node = self.node_name(id);
-                let reason = match vpn {
-                    Some(vpn) if vpn.status.health == VpnHealth::Unhealthy => vpn.status.reason.as_str(),
-                    _ => "not known to be up yet",
-                };
-                format!("{} on {node}: {reason}", info.container)
-            })
-            .collect();
-        format!("no VPN is connected ({})", reasons.join("; "))
+        format!("no VPN is connected ({})", self.unconnected(hosts, |_, _| true).join("; "))
+    }
+
+    /// The VPNs of these hosts that are not connected, with the reason.
+    pub(crate) fn unconnected(
+        &self,
+        hosts: &BTreeSet<NodeId>,
+        counts: impl Fn(NodeId, &VpnInfo) -> bool,
+    ) -> Vec<String> {
+        let named = self.vpns().filter(|(node, info, _)| hosts.contains(node) && counts(*node, info));
+        let reason = |vpn: Option<&Arc<Vpn>>| match vpn.map(|vpn| &vpn.status) {
+            Some(status) if status.health == VpnHealth::Healthy => None,
+            Some(status) if status.health == VpnHealth::Unhealthy => Some(status.reason.clone()),
+            _ => Some("not known to be up yet".to_owned()),
+        };
+        let named = named.filter_map(|(id, info, vpn)| {
+            Some(format!("{} on {}: {}", info.container, self.node_name(id), reason(vpn)?))
+        });
+        named.collect()
     }
 
     /// Live engines in the network of a VPN container.

@@ -3,7 +3,9 @@
 use acefleet_registry::engine::Health;
 use acefleet_registry::plan::{Wait, next};
 use acefleet_registry::vpn::VpnHealth;
-use acefleet_registry::{Command, EngineId, Level, NodeId, NodeInfo, OpId, Proposal, Reserve, apply};
+use acefleet_registry::{
+    Command, EngineId, Level, NodeId, NodeInfo, OpId, Proposal, RefusalCode, Reply, Reserve, apply,
+};
 
 use crate::renew::second;
 use crate::support::{World, behind_vpn, engine, plan, playing, watch};
@@ -254,4 +256,29 @@ fn a_level_below_counts_what_a_vpn_hides() {
     world.wait_ms(60_000);
     assert_eq!(world.state.at(world.now).supply(), 1);
     assert_eq!(plan(&world.state, &world.eligible(), world.now), []);
+}
+
+#[test]
+fn ports_behind_a_vpn_that_is_down_are_no_ports_and_it_is_named() {
+    let mut world = pair();
+    with_two(&mut world, 1, 2);
+    (0..2).for_each(|_| drop(world.reserve()));
+    tell(&mut world, 1, DOWN, None);
+    let port =
+        |world: &mut World| match world.run(Command::Reserve(Reserve { automatic: true, ..world.ask() })) {
+            Reply::Engine(engine) => Ok(engine.ports.host_http),
+            Reply::Refused(refusal) => Err((refusal.code, refusal.message)),
+            other => panic!("{other:?}"),
+        };
+    let first = port(&mut world);
+    assert!(matches!(first, Ok(19_500..=19_501)), "{first:?}");
+    let (code, message) = port(&mut world).unwrap_err();
+    assert_eq!(code, RefusalCode::NoFreePorts);
+    for part in ["gluetun on node-1: the tunnel is down", "19500-19501"] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert!(!message.contains("191") && !message.contains("widen"), "{message}");
+    tell(&mut world, 1, UP, None);
+    world.run(Command::Reserve(Reserve { automatic: true, ..world.ask() }));
+    assert_eq!(behind(&world, "gluetun"), 2);
 }
