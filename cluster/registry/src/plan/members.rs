@@ -23,10 +23,14 @@ pub(super) fn settings(state: &State, watch: &Watch, _: Elapsed) -> Plan {
     Plan::of((!in_force).then_some(Command::SetPolicy(settings)).into_iter().collect())
 }
 
-/// A new leader starts nothing yet: the first host to say that its Docker answers would get all engines.
+/// A new leader starts nothing yet: the first host to say that its Docker answers, and its VPN is connected or not, would get all engines.
 pub(super) fn settling(state: &State, watch: &Watch, _: Elapsed) -> Plan {
     let left_ms = (SETTLE.as_millis() as u64).saturating_sub(watch.led_ms);
-    let has_said = |id: NodeId| state.node(id).is_some_and(|node| node.docker != DockerState::Unknown);
+    let has_said = |id: NodeId| match state.node(id).map(|node| &node.docker) {
+        None | Some(DockerState::Unknown) => false,
+        Some(DockerState::Available) => !state.awaits_vpns(id),
+        Some(DockerState::Unavailable(_) | DockerState::Stopping) => true,
+    };
     let nodes: Vec<NodeId> = watch.members.iter().map(|(id, _)| *id).filter(|id| !has_said(*id)).collect();
     let waits = (left_ms > 0 && !nodes.is_empty()).then_some(Wait::Settling { nodes, left_ms });
     Plan { waits: waits.into_iter().collect(), ..Plan::default() }

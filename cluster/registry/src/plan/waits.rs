@@ -11,7 +11,7 @@ use crate::state::State;
 #[derive(Clone, Debug, PartialEq, Eq, AsRefStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Wait {
-    /// All decisions wait until these members have said whether their Docker answers.
+    /// All decisions wait until these members have said whether their Docker answers and their VPNs are connected.
     Settling {
         /// Those that have not.
         nodes: Vec<NodeId>,
@@ -234,7 +234,7 @@ impl Wait {
             Self::Settling { nodes, left_ms } => {
                 let names: Vec<String> = nodes.iter().map(node).collect();
                 format!(
-                    "{} have not said yet whether their Docker answers; the leader goes on without them in {} s",
+                    "{} have not said yet whether their Docker answers and their VPNs are connected; the leader goes on without them in {} s",
                     names.join(", "),
                     s(left_ms)
                 )

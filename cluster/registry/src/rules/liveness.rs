@@ -76,7 +76,7 @@ pub const TABLE: [Row; 12] = [
     },
     Row {
         who: "a member, to a new leader",
-        length: "5 s without a word about its Docker",
+        length: "5 s without a word about its Docker, or about any of its VPNs",
         consequence: "the leader starts engines without it",
         why: "the first host to answer would get all engines",
     },

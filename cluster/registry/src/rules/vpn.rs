@@ -96,6 +96,13 @@ impl State {
         })
     }
 
+    /// True for a host of whose VPNs nothing is known yet, good or bad.
+    pub(crate) fn awaits_vpns(&self, id: NodeId) -> bool {
+        let vpns = self.node(id).map_or(&[][..], |node| &node.info.vpns);
+        let is_silent = |vpn: &VpnInfo| self.vpn_health(id, &vpn.container) == VpnHealth::Unknown;
+        !vpns.is_empty() && vpns.iter().all(is_silent)
+    }
+
     /// Why none of these hosts can give an engine a network.
     pub(crate) fn no_tunnel(&self, hosts: &BTreeSet<NodeId>) -> String {
         format!("no VPN is connected ({})", self.unconnected(hosts, |_, _| true).join("; "))

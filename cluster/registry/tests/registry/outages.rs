@@ -8,7 +8,7 @@ use acefleet_registry::{
 };
 
 use crate::renew::second;
-use crate::support::{World, behind_vpn, engine, plan, playing, watch};
+use crate::support::{World, behind_vpn, engine, node_info, plan, playing, watch};
 use crate::vpn::{listed, settle, tell, world};
 use crate::vpn_pairs::{behind, tell_second, with_two};
 
@@ -281,4 +281,30 @@ fn ports_behind_a_vpn_that_is_down_are_no_ports_and_it_is_named() {
     tell(&mut world, 1, UP, None);
     world.run(Command::Reserve(Reserve { automatic: true, ..world.ask() }));
     assert_eq!(behind(&world, "gluetun"), 2);
+}
+
+#[test]
+fn a_new_leader_waits_for_a_word_of_vpns_as_it_does_for_docker() {
+    let mut world = World::new(3, 10);
+    (1..=2).for_each(|id| drop(world.run(Command::NodeUp(behind_vpn(id)))));
+    world.policy(|policy| policy.min_replicas = 6);
+    let settling = |world: &World, led_ms: u64| {
+        let watch = acefleet_registry::plan::Watch { led_ms, ..watch(&world.state, &world.eligible()) };
+        let plan = next(&world.state, &watch, world.now);
+        let nodes = plan.waits.iter().find_map(|wait| match wait {
+            Wait::Settling { nodes, .. } => Some(nodes.clone()),
+            _ => None,
+        });
+        assert!(nodes.is_none() || plan.commands.is_empty(), "{plan:?}");
+        nodes.unwrap_or_default()
+    };
+    assert_eq!(settling(&world, 900), [NodeId(1), NodeId(2)]);
+    assert_eq!(settling(&world, 5_000), [], "it goes on without them");
+    tell(&mut world, 1, DOWN, None);
+    assert_eq!(settling(&world, 900), [NodeId(2)], "a bad word is one, too");
+    tell(&mut world, 2, UP, None);
+    assert_eq!(settling(&world, 900), []);
+    // What cannot be asked is not waited for.
+    world.run(Command::NodeUp(node_info(2, 10)));
+    assert_eq!(settling(&world, 900), []);
 }
