@@ -82,6 +82,8 @@ impl Level {
     pub const RESTS_VPNS: Self = Self(2);
     /// From here on an engine behind a VPN that stays down counts in no floor.
     pub const GIVES_UP_BEHIND_VPNS: Self = Self(2);
+    /// From here on an open breaker lets one start through after each pause while nothing of a floor runs.
+    pub const TRIES_FOR_EMPTY_FLOORS: Self = Self(2);
     /// What this program knows.
     pub const CURRENT: Self = Self(2);
 }

@@ -167,10 +167,14 @@ impl Weigh for Engine {
             self.ending.as_ref().map_or(0, |ending| text(ending.cause.as_str()) + text(&ending.message));
         let taken_off = self.taken_off.as_ref().map_or(0, |taken_off| text(taken_off.cause.as_str()));
         let run: u64 = run.into_iter().map(maybe).sum();
-        let failed = self.start_failed.as_ref().map_or(0, |failed| match &failed.group {
+        let group = |group: &Group| match group {
             Group::Plain(_) | Group::Host(_) => 0,
             Group::Chosen(recipe) => maybe(recipe.image.as_deref()),
             Group::Vpn(_, container) => text(container),
+        };
+        let failed = self.start_failed.as_ref();
+        let failed = failed.map_or(0, |failed| {
+            group(&failed.group) + maybe(failed.cause.as_ref().map(|cause| cause.as_str()))
         });
         self.spec.weight() + container + run + text(&self.placement) + taken_off + failed + end
     }

@@ -11,9 +11,10 @@ use crate::records::event::EventType;
 use crate::records::group::Group;
 use crate::records::health::HealthFault;
 use crate::records::ids::{EngineId, NodeId};
+use crate::records::lack::clipped;
 use crate::records::node::Node;
 use crate::records::time::Elapsed;
-use crate::rules::failing::{blamed, blames_vpn, died_young, failed_with_vpn, is_young};
+use crate::rules::failing::{blamed, blames_vpn, died_young, failed_with_vpn, is_young, joins_another};
 use crate::rules::hosts;
 use crate::state::State;
 
@@ -100,8 +101,19 @@ fn count(state: &mut State, engine: &Engine, cause: &Cause, lived_ms: u64, messa
     }
     let Some(group) = blamed(state, engine, cause, lived_ms) else { return };
     let text = format!("{} on {}: {message}", engine.container_name, state.node_name(engine.node));
-    add(state, &group, &text);
-    put_failed(state, engine.id, Some(StartFailed { group, at_ms }));
+    let cause = match cause {
+        Cause::Other(word) => Cause::Other(clipped(word)),
+        named => named.clone(),
+    };
+    fail(state, engine, StartFailed { group, at_ms, cause: Some(cause), joins: false }, &text);
+}
+
+fn fail(state: &mut State, engine: &Engine, failed: StartFailed, text: &str) {
+    let joins = joins_another(state, engine, &failed);
+    if !joins {
+        add(state, &failed.group, text);
+    }
+    put_failed(state, engine.id, Some(StartFailed { joins, ..failed }));
 }
 
 fn put_failed(state: &mut State, id: EngineId, start_failed: Option<StartFailed>) {
@@ -139,14 +151,14 @@ pub(super) fn vpn_is_sick(state: &mut State, node: NodeId, container: &str) {
     let failed: Vec<Arc<Engine>> = behind.filter(|e| failed_with_vpn(e, now)).cloned().collect();
     let group = Group::Vpn(node, container.to_owned());
     for engine in failed {
+        let Some(failed) = engine.start_failed.clone() else { continue };
         take_back(state, &engine, "a VPN was at fault");
         let text = format!(
             "{} on {}: it failed shortly before its VPN was found to be disconnected",
             engine.container_name,
             state.node_name(node)
         );
-        add(state, &group, &text);
-        put_failed(state, engine.id, Some(StartFailed { group: group.clone(), at_ms: now }));
+        fail(state, &engine, StartFailed { group: group.clone(), at_ms: now, ..failed }, &text);
     }
 }
 
@@ -170,6 +182,9 @@ pub(super) fn take_back(state: &mut State, engine: &Engine, why: &str) {
         note_start(state, engine.node, before);
     }
     put_failed(state, engine.id, None);
+    if failed.joins {
+        return;
+    }
     // Failures of hosts are moved to what all of them run.
     let of_spec = Group::of_spec(&engine.spec, engine.replaces);
     let is_there = |group: &&Group| state.breaker_over(group, now).0.failure_count > 0;
@@ -177,7 +192,7 @@ pub(super) fn take_back(state: &mut State, engine: &Engine, why: &str) {
     let (mut breaker, policy) = state.breaker_over(&group, now);
     let was = breaker.state(policy, now);
     let others = state.all_engines().filter(|e| e.id != engine.id).filter_map(|e| e.start_failed.as_ref());
-    let before = others.filter(|other| other.group == group).map(|other| other.at_ms).max();
+    let before = others.filter(|other| other.group == group && !other.joins).map(|other| other.at_ms).max();
     breaker.take_back(failed.at_ms, before);
     let closes = was != BreakerState::Closed && breaker.state(policy, now) == BreakerState::Closed;
     put(state, &group, breaker);

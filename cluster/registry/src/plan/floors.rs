@@ -183,15 +183,20 @@ fn helps_spare(then: &mut State, ask: &Reserve, now_ms: Elapsed) -> bool {
     helps
 }
 
-/// Milliseconds for which a start rests after failures of others that share something with it. One that is only listed again needs
-/// no start.
+/// Milliseconds for which a start rests after failures of others that share something with it, or waits for the first one after them.
+/// One that is only listed again needs no start.
 fn start_rests_for(state: &State, decision: &Decision, now_ms: Elapsed) -> u64 {
     let engine = &decision.engine;
     if engine.phase != Phase::Reserved {
         return 0;
     }
-    let groups = [Some(state.group(&engine.spec, engine.replaces)), Group::vpn_of(engine)];
-    let rests = groups.into_iter().flatten().map(|group| state.rests_for(&group, now_ms));
+    let of_spec = state.group(&engine.spec, engine.replaces);
+    let groups = [Some(of_spec), Group::vpn_of(engine), Some(Group::Host(engine.node))];
+    let rests = groups.into_iter().flatten().map(|group| {
+        let first = state.first_after_failure(&group, now_ms);
+        let first_ms = first.map_or(0, |first| state.start_left_s(first, now_ms).saturating_mul(1_000));
+        first_ms.max(state.rests_for(&group, now_ms))
+    });
     rests.chain([host_rests_for(state, engine.node, now_ms)]).max().unwrap_or(0)
 }
 
@@ -209,6 +214,9 @@ fn allowed(state: &State, wanted: u32, now_ms: Elapsed) -> u32 {
     match breaker.state(policy, now_ms) {
         BreakerState::Closed if state.rests_for(&group, now_ms) > 0 => 0,
         BreakerState::Closed => wanted,
+        BreakerState::HalfOpen | BreakerState::Open if state.is_tried_for_floor(&group, now_ms) => {
+            wanted.min(1)
+        }
         BreakerState::HalfOpen if !state.probes_suffice(&group) => wanted.min(1),
         BreakerState::HalfOpen | BreakerState::Open => 0,
     }
@@ -233,7 +241,7 @@ impl Short<'_> {
             Ok(decision) => decision,
             Err(refusal) => return Some(Shortage::Refused(refusal)),
         };
-        let left_ms = start_rests_for(self.state, &decision, self.now_ms);
+        let left_ms = start_rests_for(self.then, &decision, self.now_ms);
         if left_ms > 0 {
             return Some(Shortage::Pause { left_ms });
         }

@@ -147,6 +147,17 @@ pub struct StartFailed {
     pub group: Group,
     /// The moment.
     pub at_ms: Elapsed,
+    /// What it failed for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+    /// It was under way when another one failed for the same: both are one failure, and that of the other one counts.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub joins: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// Why an engine is on its way out although it runs.

@@ -4,11 +4,12 @@
 //! failure and has lived for a minute proves that what it shares works. Time alone proves it, so nobody has to write that.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::level::Level;
 use crate::records::breaker::{Breaker, BreakerState, rest_ms};
 use crate::records::cause::{Blames, Cause};
-use crate::records::engine::{Engine, EngineSpec, Health, Phase};
+use crate::records::engine::{Engine, EngineSpec, Health, Phase, StartFailed};
 use crate::records::group::Group;
 use crate::records::ids::{EngineId, NodeId};
 use crate::records::policy::BreakerPolicy;
@@ -95,6 +96,48 @@ pub(crate) fn blamed(state: &State, engine: &Engine, cause: &Cause, lived_ms: u6
     }
 }
 
+/// True for a failure that is one with that of another start: both were under way together, and failed for the same. What keeps a host or
+/// a VPN from one keeps it from all that are asked for meanwhile. Containers that ran are counted one by one: each was made in vain.
+pub(crate) fn joins_another(state: &State, engine: &Engine, failed: &StartFailed) -> bool {
+    let is_of_place = |cause: &Cause| matches!(cause.blames(), Blames::Host | Blames::Network);
+    let never_ran = |engine: &Engine| engine.started_at_ms.is_none();
+    let is_same = |other: &StartFailed| {
+        let of_one = (&other.group, &other.cause) == (&failed.group, &failed.cause);
+        of_one && !other.joins && other.at_ms > engine.reserved_at_ms
+    };
+    let others = || state.all_engines().filter(|other| other.id != engine.id && never_ran(other));
+    never_ran(engine)
+        && failed.cause.as_ref().is_some_and(is_of_place)
+        && others().filter_map(|other| other.start_failed.as_ref()).any(is_same)
+}
+
+/// Failures of lately that hosts have for what they run, and the newest of them, if several hosts do. It may be no fault of a host then.
+fn failures_of_several_hosts(state: &State, now_ms: Elapsed) -> Option<(u32, Elapsed)> {
+    let fails = |host: &NodeId| {
+        let breaker = state.tables.failing.get(&Group::Host(*host));
+        breaker.is_some_and(|breaker| breaker.failure_count > 0)
+    };
+    let failing = state.tables.failing.keys().filter(|group| matches!(group, Group::Host(_)));
+    if failing.count() < 2 {
+        return None;
+    }
+    let mut hosts = BTreeSet::new();
+    let (mut failures, mut newest_ms) = (0u32, Elapsed::default());
+    for failed in state.all_engines().filter_map(|engine| engine.start_failed.as_ref()) {
+        let is_of_content = failed.cause.as_ref().is_some_and(|cause| cause.blames() == Blames::Content);
+        if let Group::Host(host) = failed.group
+            && is_of_content
+            && fails(&host)
+            && now_ms.since(failed.at_ms) < TROUBLED_MS
+        {
+            hosts.insert(host);
+            failures += 1;
+            newest_ms = newest_ms.max(failed.at_ms);
+        }
+    }
+    (hosts.len() > 1).then_some((failures, newest_ms))
+}
+
 /// True when a host without a failure runs a plain engine that is older by now than this one became.
 fn works_elsewhere(state: &State, engine: &Engine, lived_ms: u64) -> bool {
     let sound = |id: NodeId| {
@@ -162,6 +205,7 @@ impl State {
             _ => format!(" over {}", self.group_name(group)),
         };
         match breaker.state(policy, now) {
+            BreakerState::HalfOpen | BreakerState::Open if self.is_tried_for_floor(group, now) => None,
             BreakerState::HalfOpen if self.probes_suffice(group) => Some(Held {
                 why: format!("the circuit breaker{over} is half open and its one probe is under way"),
                 retry_after_s: self.probe_left_s(group),
@@ -172,6 +216,27 @@ impl State {
                 retry_after_s: breaker.recovery_left_ms(policy, now).div_ceil(1000),
             }),
         }
+    }
+
+    /// True when a start is let through whatever its breaker says: nothing of a floor runs or is on its way, and the pause after the last
+    /// failure is over. To have nothing for the whole time of recovery would be worse than one more that fails.
+    pub(crate) fn is_tried_for_floor(&self, group: &Group, now_ms: Elapsed) -> bool {
+        let policy = self.policy();
+        self.level() >= Level::TRIES_FOR_EMPTY_FLOORS
+            && policy.min_replicas.max(policy.min_free_replicas) > 0
+            && !matches!(group, Group::Chosen(_))
+            && self.supply() == 0
+            && self.rests_for(group, now_ms) == 0
+    }
+
+    /// The start that the leader waits for before it makes another one that shares this: after a failure they come one by one until one
+    /// runs.
+    pub(crate) fn first_after_failure(&self, group: &Group, now_ms: Elapsed) -> Option<&Arc<Engine>> {
+        let (_, failed_at) = self.failures_in_a_row(group, now_ms)?;
+        let sharing = || self.live_engines().filter(|e| group.covers(e));
+        let runs_since = |e: &Engine| e.started_at_ms.is_some_and(|at| at > failed_at);
+        let is_first = |e: &Engine| e.phase == Phase::Reserved && e.reserved_at_ms > failed_at;
+        if sharing().any(|e| runs_since(e)) { None } else { sharing().find(|e| is_first(e)) }
     }
 
     /// True when a half-open breaker lets no further start through: one is on its way, or as many are on trial as failures would
@@ -223,10 +288,25 @@ impl State {
     /// Milliseconds for which the leader starts nothing that shares this, longer with each failure in a row: what cannot start
     /// engines now must not use up the patience of its breaker within a second.
     pub(crate) fn rests_for(&self, group: &Group, now_ms: Elapsed) -> u64 {
+        let failed = self.failures_in_a_row(group, now_ms);
+        failed.map_or(0, |(failures, at_ms)| at_ms.plus(rest_ms(failures)).since(now_ms))
+    }
+
+    /// How many failures the leader rests for, and when the newest was. Those that several hosts have are looked at together: while
+    /// it is not known whose fault that is, starts on one host are not made up for on the next.
+    fn failures_in_a_row(&self, group: &Group, now_ms: Elapsed) -> Option<(u32, Elapsed)> {
         let (breaker, _) = self.breaker_over(group, now_ms);
-        match (breaker.last_failure_ms, breaker.failure_count) {
-            (Some(failed_at), failures @ 1..) => failed_at.plus(rest_ms(failures)).since(now_ms),
-            _ => 0,
+        let own = breaker.last_failure_ms.filter(|_| breaker.failure_count > 0);
+        let own = own.map(|at_ms| (breaker.failure_count, at_ms));
+        let of_hosts = match group {
+            Group::Plain(_) => failures_of_several_hosts(self, now_ms),
+            Group::Chosen(_) | Group::Host(_) | Group::Vpn(..) => None,
+        };
+        match (own, of_hosts) {
+            (Some((own, at_ms)), Some((others, then_ms))) => {
+                Some((own.saturating_add(others), at_ms.max(then_ms)))
+            }
+            (own, of_hosts) => own.or(of_hosts),
         }
     }
 

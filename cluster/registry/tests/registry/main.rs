@@ -12,6 +12,7 @@ mod digests;
 mod engines;
 mod event_orders;
 mod failed_once;
+mod failed_together;
 mod format;
 mod found;
 mod hand_outs;
