@@ -64,13 +64,13 @@ pub(super) fn conflict(state: &mut State, id: EngineId, taken: &Taken) -> Reply 
             if fixed {
                 let message =
                     format!("host port {port} is in use on the host; choose another or leave it out");
-                return never_ran(state, engine, &Cause::PortTaken, &message);
+                return never_ran(state, &engine, &Cause::PortTaken, &message);
             }
             let others: Vec<u16> = engine.leased_ports().collect();
             let range = state.port_range(engine.node, engine.vpn.as_deref());
             let fresh = match state.next_host_port(engine.node, range, state.tables.last_host_port, &others) {
                 Ok(fresh) => fresh,
-                Err(refusal) => return never_ran(state, engine, &Cause::NoFreePorts, &refusal.message),
+                Err(refusal) => return never_ran(state, &engine, &Cause::NoFreePorts, &refusal.message),
             };
             state.tables.last_host_port = fresh;
             if engine.ports.host_http == *port {
@@ -144,7 +144,7 @@ fn unlist_replaced(state: &mut State, engine: &Engine) {
 /// Takes an unhealthy engine off the list. Whether its start had failed was open while its host was suspected.
 fn unlist_sick(state: &mut State, engine: &Engine, cause: &Cause) -> Reply {
     failures::unhealthy(state, engine);
-    let engine = state.engine(engine.id).cloned().unwrap_or_else(|| Arc::new(engine.clone()));
+    let engine = recorded(state, engine);
     unlist(state, &engine, cause, true)
 }
 
@@ -154,7 +154,7 @@ pub(super) fn failed(state: &mut State, id: EngineId, cause: &Cause, message: &s
         Err(reply) => return reply,
     };
     failures::never_ran(state, &engine, cause, message);
-    never_ran(state, engine, cause, message)
+    never_ran(state, &engine, cause, message)
 }
 
 /// Something is missing by name: it counts against what needs it there, and against nothing else.
@@ -165,11 +165,11 @@ pub(super) fn lacks(state: &mut State, id: EngineId, lack: &Lack, message: &str)
     };
     let chosen = matches!(lack, Lack::Image(_)) && engine.spec.image.is_some();
     state.put_lack(engine.node, lack, chosen, message);
-    never_ran(state, engine, &lack.cause(), message)
+    never_ran(state, &engine, &lack.cause(), message)
 }
 
 /// Ends a reservation without a word to the breaker: a port that others hold says nothing of Docker.
-fn never_ran(state: &mut State, engine: Engine, cause: &Cause, message: &str) -> Reply {
+fn never_ran(state: &mut State, engine: &Engine, cause: &Cause, message: &str) -> Reply {
     let message = clipped(message);
     let cause = match cause {
         Cause::Other(word) => Cause::Other(clipped(word)),
@@ -180,10 +180,15 @@ fn never_ran(state: &mut State, engine: Engine, cause: &Cause, message: &str) ->
     end(state, engine, Phase::Failed, &cause, &message)
 }
 
-fn end(state: &mut State, engine: Engine, phase: Phase, cause: &Cause, message: &str) -> Reply {
+/// An engine as its record is now: whoever counts its failed start notes that there.
+fn recorded(state: &State, engine: &Engine) -> Engine {
+    state.engine(engine.id).map_or_else(|| engine.clone(), |engine| (**engine).clone())
+}
+
+fn end(state: &mut State, engine: &Engine, phase: Phase, cause: &Cause, message: &str) -> Reply {
     let ending = Ending { cause: cause.clone(), message: message.to_owned(), at_ms: state.tables.clock_ms };
-    let start_failed = state.engine(engine.id).and_then(|engine| engine.start_failed.clone());
-    Reply::Engine(state.put_engine(Engine { phase, ending: Some(ending), start_failed, ..engine }))
+    let engine = recorded(state, engine);
+    Reply::Engine(state.put_engine(Engine { phase, ending: Some(ending), ..engine }))
 }
 
 pub(super) fn health(state: &mut State, id: EngineId, health: Health, fault: Option<HealthFault>) -> Reply {
@@ -335,8 +340,8 @@ fn drain(state: &mut State, engine: &Engine, cause: &Cause) -> Reply {
     if *cause == Cause::VpnRecreated {
         failures::vpn_was_recreated(state, engine);
     }
-    let start_failed = state.engine(engine.id).and_then(|engine| engine.start_failed.clone());
-    let stopping = Engine { phase: Phase::Stopping, ending: Some(ending), start_failed, ..engine.clone() };
+    let engine = recorded(state, engine);
+    let stopping = Engine { phase: Phase::Stopping, ending: Some(ending), ..engine };
     Reply::Engine(state.put_engine(stopping))
 }
 
@@ -360,7 +365,7 @@ pub(super) fn gone(state: &mut State, id: EngineId, cause: &Cause, told: Option<
         None => format!("{} is gone ({cause})", engine.container_name),
     };
     note(state, EventType::Engine, "deleted", message, engine.container_id.as_ref(), None);
-    end(state, (*engine).clone(), Phase::Gone, &cause, text)
+    end(state, &engine, Phase::Gone, &cause, text)
 }
 
 pub(super) fn adopt(state: &mut State, found: &Adopt, op_id: OpId) -> Reply {
