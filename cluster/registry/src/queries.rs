@@ -24,7 +24,7 @@ impl State {
     /// The reply to a recent write, as a repeat of it would get it. None when its stream is forgotten, too.
     #[must_use]
     pub fn remembered(&self, op_id: OpId) -> Option<Reply> {
-        let stream = |seq: u64| self.index.by_seq.get(&seq).cloned();
+        let stream = |seq: u64| self.index.by_seq.get(&seq).cloned().map(Stream::as_reported);
         match &self.tables.ops.get(&op_id)?.reply {
             Remembered::Reply(reply) => Some(reply.clone()),
             Remembered::Started { seq } => stream(*seq).map(Reply::StreamStarted),

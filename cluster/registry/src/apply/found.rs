@@ -10,7 +10,7 @@ use crate::records::end_reason::EndReason;
 use crate::records::engine::{Engine, Health, Phase};
 use crate::records::event::EventType;
 use crate::records::ids::NodeId;
-use crate::records::stream::{KeyType, Stream, StreamStart, StreamStatus};
+use crate::records::stream::{FOUND, KeyType, Stream, StreamStart, StreamStatus};
 use crate::rules::engines;
 use crate::state::State;
 use crate::weight::{STARTED_STREAMS_MAX, Weigh};
@@ -61,7 +61,7 @@ fn stay(state: &mut State, engine: &Engine) -> Arc<Engine> {
 fn begin(state: &mut State, engine: &Engine, session: Option<&Stream>) {
     state.tables.last_stream += 1;
     let seq = state.tables.last_stream;
-    let id: Arc<str> = format!("found|{}|{seq}", engine.container_name).into();
+    let id: Arc<str> = format!("{FOUND}{}|{seq}", engine.container_name).into();
     let start = match session {
         Some(stream) => StreamStart { id: Arc::clone(&id), ..(*stream.start).clone() },
         None => StreamStart {

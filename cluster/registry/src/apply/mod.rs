@@ -20,6 +20,7 @@ use std::sync::Arc;
 use crate::apply::room::Ended;
 use crate::command::{Command, Proposal, Refusal, RefusalCode, Reply};
 use crate::records::event::{Event, EventType};
+use crate::records::stream::Stream;
 use crate::records::time::Elapsed;
 use crate::state::State;
 
@@ -98,9 +99,11 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
         }
         Command::Adopt(adopt) => engines::adopt(state, adopt, proposal.op_id),
         Command::Abandon { engine, by } => engines::abandon(state, *engine, *by),
-        Command::StreamStarted(start) => Reply::StreamStarted(streams::started(state, start)),
+        Command::StreamStarted(start) => {
+            Reply::StreamStarted(Stream::as_reported(streams::started(state, start)))
+        }
         Command::StreamEnded(end) => {
-            let stream = streams::ended(state, end);
+            let stream = streams::ended(state, end).map(Stream::as_reported);
             Reply::StreamEnded { updated: stream.is_some(), stream }
         }
         Command::EventBatch { started, ended } => {

@@ -126,7 +126,8 @@ pub(super) fn over(start: &Arc<StreamStart>, started_at_ms: Elapsed) -> Arc<Stre
     })
 }
 
-/// Keeps the record of a session whose id another one gets. Nobody has seen its viewer leave, so its engine is asked about it.
+/// Keeps the record of a session whose id another one gets. Nobody has seen its viewer leave, so its engine is asked about it. What was a
+/// guess stays one: it may go on under the id of its record.
 fn set_aside(state: &mut State, over: &Stream) {
     let was_denied = over.end_reason == Some(EndReason::Denied);
     let is_served =
@@ -136,11 +137,9 @@ fn set_aside(state: &mut State, over: &Stream) {
         return;
     }
     state.drop_stream(&over.start.id);
-    let id = format!("superseded|{}|{}", over.start.id, over.seq).into();
-    let guessed = over.end_reason.as_ref().is_none_or(EndReason::is_guess);
     state.put_stream(Stream {
-        start: StreamStart { id, ..(*over.start).clone() }.into(),
-        end_reason: if guessed { Some(EndReason::Superseded) } else { over.end_reason.clone() },
+        start: StreamStart { id: over.id_aside(), ..(*over.start).clone() }.into(),
+        end_reason: over.end_reason.clone().or(Some(EndReason::Superseded)),
         past_sessions: Vec::new(),
         ..over.clone()
     });

@@ -9,6 +9,17 @@ use crate::records::end_reason::EndReason;
 use crate::records::ids::EngineId;
 use crate::records::time::Elapsed;
 
+/// How the ids of streams begin that no event reports.
+pub const FOUND: &str = "found|";
+/// How the ids of sessions begin that gave way to others under their ids.
+pub const SUPERSEDED: &str = "superseded|";
+
+/// True for an id that only the cluster gives. A start that gave one could take the place of such a stream.
+#[must_use]
+pub fn is_given_by_cluster(id: &str) -> bool {
+    [FOUND, SUPERSEDED].iter().any(|prefix| id.starts_with(prefix))
+}
+
 /// What the key of a stream is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -148,6 +159,20 @@ impl Stream {
     #[must_use]
     pub fn has_session_of(&self, other: &Self) -> bool {
         self.start.playback_session_id == other.start.playback_session_id
+    }
+
+    /// The id of its record when another session has got its id. At most 32 bytes longer.
+    pub(crate) fn id_aside(&self) -> Arc<str> {
+        format!("{SUPERSEDED}{}|{}", self.start.id, self.seq).into()
+    }
+
+    /// The stream under the id that its events give, also when its record was kept under another one: whoever repeats an event is
+    /// answered as before.
+    pub(crate) fn as_reported(stream: Arc<Self>) -> Arc<Self> {
+        let rest = stream.start.id.strip_prefix(SUPERSEDED);
+        let id = rest.and_then(|rest| rest.strip_suffix(&format!("|{}", stream.seq)));
+        let Some(id) = id.map(Arc::from) else { return stream };
+        Arc::new(Self { start: StreamStart { id, ..(*stream.start).clone() }.into(), ..(*stream).clone() })
     }
 
     /// True when an engine of ours can be asked whether it still plays.

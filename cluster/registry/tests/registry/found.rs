@@ -8,9 +8,11 @@ use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::engine::{Health, Phase};
 use acefleet_registry::node::Wanted;
 use acefleet_registry::plan::stop_idle;
-use acefleet_registry::rules::engines::{Keeps, keeps_listed};
-use acefleet_registry::stream::{StreamEnd, StreamStart};
-use acefleet_registry::{Command, Engine, EngineId, Level, NodeId, RefusalCode, Stream};
+use acefleet_registry::rules::engines::{Keeps, keeps_listed, keeps_running};
+use acefleet_registry::stream::{StreamEnd, StreamStart, is_given_by_cluster};
+use acefleet_registry::{
+    Command, Engine, EngineId, Level, NodeId, OpId, Proposal, RefusalCode, Reply, Stream, apply,
+};
 
 use crate::support::{World, playing, refusal, stop};
 
@@ -243,4 +245,69 @@ fn a_stream_that_nobody_views_ends_with_its_reason() {
     see(&mut world, engine.node, &[], &[stream.seq]);
     let ended = world.state.stream("k|s").unwrap();
     assert_eq!((ended.is_started(), ended.end_reason.clone()), (false, Some(EndReason::Unviewed)));
+}
+
+#[test]
+fn a_session_that_was_only_guessed_to_be_over_goes_on_beside_the_one_that_has_its_id() {
+    let mut world = world();
+    let [first, second] = [world.running(), world.running()];
+    assert_ne!(first.node, second.node);
+    let start = |session: &str, engine: &Engine| StreamStart {
+        id: "X".into(),
+        ..playing("k", session, engine.ports.host_http)
+    };
+    world.begin(start("a", &first));
+    let down = |down| Command::NodeDown { node: first.node, down };
+    world.run(down(true));
+    world.begin(start("b", &second));
+    let aside = |world: &World| {
+        let container = first.container_id.as_deref().unwrap();
+        world.state.streams_of_container(container).next().cloned().unwrap()
+    };
+    assert_eq!(aside(&world).end_reason, Some(EndReason::HostDown));
+    world.wait_ms(660_000);
+    world.run(down(false));
+    assert!(world.state.may_go_on(&aside(&world)), "nobody asks whether it plays");
+    assert_eq!(in_use(&world, first.id), Some(Keeps::StreamsInDoubt));
+    let start = Arc::clone(&aside(&world).start);
+    world.run(Command::StreamStarted(start));
+    assert_eq!((world.state.active_streams(first.id), world.state.active_streams(second.id)), (1, 1));
+    assert!(world.finish("X"));
+    assert_eq!((world.state.active_streams(first.id), world.state.active_streams(second.id)), (1, 0));
+}
+
+/// What keeps an engine from stopping although nobody gets it.
+fn in_use(world: &World, id: EngineId) -> Option<Keeps> {
+    let mut state = world.state.clone();
+    let stop = Command::NodeAvailability {
+        node: world.engine(id).node,
+        availability: Wanted::Draining { within_ms: None },
+    };
+    let op_id = OpId(77, 77);
+    apply(&mut state, &Proposal { op_id, at_ms: world.now, origin: NodeId(1), command: stop }, 0);
+    keeps_running(&state, state.engine(id).unwrap(), world.now)
+}
+
+#[test]
+fn a_repeat_of_a_start_is_answered_with_its_id_when_another_session_has_that() {
+    let mut world = world();
+    let engine = world.running();
+    let write = |n, session| Proposal {
+        op_id: OpId(7, n),
+        at_ms: world.now,
+        origin: NodeId(1),
+        command: Command::StreamStarted(
+            StreamStart { id: "X".into(), ..playing("k", session, engine.ports.host_http) }.into(),
+        ),
+    };
+    let (first, second) = (write(1, "a"), write(2, "b"));
+    world.propose(&first);
+    world.propose(&second);
+    let Reply::StreamStarted(told) = world.propose(&first) else { panic!("another reply") };
+    assert_eq!(
+        (&*told.start.id, told.start.playback_session_id.as_str(), told.is_started()),
+        ("X", "a", false)
+    );
+    let kept: Vec<_> = world.state.streams().map(|stream| stream.start.id.to_string()).collect();
+    assert_eq!(kept.iter().filter(|id| is_given_by_cluster(id)).count(), 1, "{kept:?}");
 }
