@@ -30,6 +30,9 @@ pub(super) fn unused(state: &State, starting: bool, now_ms: Elapsed) -> Plan {
     for engine in state.live_engines().filter(|engine| engine.phase < Phase::Stopping) {
         match leaves(then.as_ref().unwrap_or(state), engine, now_ms) {
             Err(Keeps::Listed | Keeps::HostAway) => {}
+            Err(why @ Keeps::Suspected { .. }) => {
+                plan.waits.push(Wait::Unlist { engine: engine.id, why });
+            }
             Err(why) => plan.waits.push(Wait::Stop { engine: engine.id, why }),
             Ok(Leaves::Host) if waits_for_others(engine) => {
                 plan.waits.push(Wait::StopForOthers { engine: engine.id });

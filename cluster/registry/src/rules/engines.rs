@@ -109,6 +109,11 @@ pub enum Keeps {
     Unlisted,
     /// It is lost with its host, and stays until it answers.
     HostAway,
+    /// Its host is suspected: it stays listed although it fails.
+    Suspected {
+        /// For so many milliseconds.
+        left_ms: u64,
+    },
     /// Nothing is wrong with its network.
     Network,
     /// Another engine of its VPN is replaced before it.
@@ -159,6 +164,13 @@ impl fmt::Display for Keeps {
             Self::Listed => f.write_str("clients get it"),
             Self::Unlisted => f.write_str("it is off the list already"),
             Self::HostAway => f.write_str("its host is away, or was, and it has not answered since"),
+            Self::Suspected { left_ms } => {
+                write!(
+                    f,
+                    "it fails with most engines of its host, which is suspected for another {} s",
+                    s(*left_ms)
+                )
+            }
             Self::OtherFirst(id) => write!(f, "engine {id} of its VPN is replaced before it"),
             Self::NotReplaced => f.write_str("its replacement does not answer yet"),
             Self::ReplacementUnsteady { left_ms } => {
@@ -347,7 +359,9 @@ pub fn keeps_running(state: &State, engine: &Engine, now_ms: Elapsed) -> Option<
         return None;
     }
     let Some(until) = listed_until_ms(state, engine) else {
-        return Some(if is_away(state, engine) { Keeps::HostAway } else { Keeps::Listed });
+        let suspected = || health::suspected_for(engine, now_ms).map(|left_ms| Keeps::Suspected { left_ms });
+        let away = is_away(state, engine).then_some(Keeps::HostAway);
+        return Some(away.or_else(suspected).unwrap_or(Keeps::Listed));
     };
     // Another engine can only be had in the place of one that clients could not use anyway.
     let makes_room = engine.failing.is_some() && state.lacks_room();

@@ -118,6 +118,12 @@ pub(crate) fn outlasts_suspicion(engine: &Engine, now_ms: Elapsed) -> bool {
     fails_long && engine.taken_off.is_none() && fails_with_host(engine)
 }
 
+/// Milliseconds for which an engine stays listed that fails, because its host is suspected.
+pub(crate) fn suspected_for(engine: &Engine, now_ms: Elapsed) -> Option<u64> {
+    let failing = engine.failing.filter(|_| fails_with_host(engine))?;
+    Some(failing.since_ms.plus(SUSPECTED_MS).since(now_ms))
+}
+
 /// Since when an engine is off the list because it fails; `None` while it does not, or its host is suspected.
 #[must_use]
 pub(crate) fn unlisted_since(engine: &Engine) -> Option<Elapsed> {

@@ -7,6 +7,7 @@ use acefleet_registry::command::StopWhen;
 use acefleet_registry::engine::EngineSpec;
 use acefleet_registry::plan::waits::Shortage;
 use acefleet_registry::plan::{Wait, Watch, next};
+use acefleet_registry::rules::engines::Keeps;
 use acefleet_registry::rules::hosts;
 use acefleet_registry::rules::lost_hosts::Tried;
 use acefleet_registry::{Command, Elapsed, EngineId, NodeId, OpId, Proposal, Reply, Reserve, State, apply};
@@ -172,7 +173,9 @@ fn early(state: &State, answering: &BTreeSet<NodeId>, wait: &Wait) -> Option<Com
         Wait::Replacement { lost, why: Shortage::Refused(_) } => {
             Some(reserve(state.engine(*lost)?.spec.clone(), Some(*lost)))
         }
-        Wait::Stop { engine, .. } => Some(stop(*engine, StopWhen::Unused)),
+        Wait::Stop { engine, .. } | Wait::Unlist { engine, why: Keeps::Suspected { .. } } => {
+            Some(stop(*engine, StopWhen::Unused))
+        }
         Wait::Move { engine, .. } | Wait::Renew { engine, .. } => Some(stop(*engine, StopWhen::OffVpn)),
         Wait::Unlist { engine, .. } => Some(stop(*engine, StopWhen::IdleFor(state.policy().grace_ms))),
         _ => None,

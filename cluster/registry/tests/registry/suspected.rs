@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use acefleet_registry::engine::{Health, Phase};
 use acefleet_registry::health::HealthFault;
-use acefleet_registry::plan::next;
+use acefleet_registry::plan::{Wait, next};
+use acefleet_registry::rules::engines::{Keeps, keeps_running};
 use acefleet_registry::rules::health::host_failure;
 use acefleet_registry::rules::lost_hosts::Tried;
 use acefleet_registry::{Command, EngineId, Level, NodeId, Reply};
@@ -174,4 +175,21 @@ fn what_left_the_list_does_not_come_back_because_others_leave() {
     world.run(support::stop(engines[5], acefleet_registry::command::StopWhen::Always));
     assert_eq!(listed(&world), engines[3..5].iter().copied().collect());
     assert_eq!(host_failure(&world.state, NodeId(1)), None);
+}
+
+#[test]
+fn a_suspect_says_for_how_long_it_stays_listed() {
+    let mut world = world(2, 10);
+    let ids = engines_on(&mut world, 1, 3);
+    ids.iter().for_each(|id| fail(&mut world, *id));
+    world.wait_ms(20_000);
+    let why = Keeps::Suspected { left_ms: 40_000 };
+    let engine = |world: &World| world.engine(ids[0]);
+    assert_eq!(keeps_running(&world.state, &engine(&world), world.now), Some(why.clone()));
+    let plan = next(&world.state, &support::watch(&world.state, &world.eligible()), world.now);
+    assert!(plan.waits.contains(&Wait::Unlist { engine: ids[0], why }), "{:?}", plan.waits);
+    world.wait_ms(40_000);
+    let leaves =
+        |command: &Command| matches!(command, Command::EngineStop { engine, .. } if *engine == ids[0]);
+    assert!(planned(&world).iter().any(leaves));
 }
