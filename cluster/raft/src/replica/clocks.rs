@@ -40,7 +40,8 @@ impl Core {
             return;
         }
         let skew = times.shown(&view.state, at).map(|wall| difference(own, wall));
-        let skew = skew.filter(|ms| ms.unsigned_abs() > SKEW_MS);
+        let is_worth = |ms: &i64| ms.unsigned_abs() > SKEW_MS && !times.judge.agrees(own, at);
+        let skew = skew.filter(is_worth);
         let since = skew.map(|_| times.skewed.unwrap_or(at));
         times.skewed = since;
         let is_skewed = since.is_some_and(|since| at.saturating_duration_since(since) >= SKEWED_FOR);

@@ -110,6 +110,15 @@ impl Judge {
         fresh.map(move |(id, reading)| (*id, WallMs(reading.wall.0.saturating_add(millis(age(reading))))))
     }
 
+    /// True when the own clock is about what all clocks say together, if enough are known. Where the shown time is another it is that which
+    /// is wrong, and a leader corrects it.
+    pub fn agrees(&self, own: WallMs, at: Instant) -> bool {
+        let mut all: Vec<u64> = self.clocks(at).map(|(_, wall)| wall.0).chain([own.0]).collect();
+        all.sort_unstable();
+        let middle = all[(all.len() - 1) / 2];
+        all.len() >= ENOUGH && middle.abs_diff(own.0) <= TOLERANCE_MS
+    }
+
     /// The offset that the registry should show from the start of the watch on, if it shows another.
     pub fn correction(&mut self, scene: &Scene<'_>) -> Option<i64> {
         let offset = |wall: WallMs| signed(wall.0).saturating_sub(signed(scene.moment.0));
@@ -217,6 +226,20 @@ mod tests {
             assert_eq!(world.run(10), Some(0), "{wrong}");
             assert_eq!(world.run(300), None);
         }
+    }
+
+    #[test]
+    fn a_clock_that_agrees_with_the_others_is_not_to_blame() {
+        let at = Instant::now();
+        let judge = |others: &[u64]| {
+            let mut judge = Judge::default();
+            others.iter().zip(2..).for_each(|(wall, id)| judge.learn(id, WallMs(NOW + wall), at));
+            judge
+        };
+        let agrees = |others: &[u64], own: u64| judge(others).agrees(WallMs(NOW + own), at);
+        assert!(agrees(&[100, 5_000], 0) && agrees(&[4_900, 0], 5_000));
+        assert!(!agrees(&[100, 0], 5_000), "it is the one that is wrong");
+        assert!(!agrees(&[0], 0), "of two, nobody knows which is wrong");
     }
 
     #[test]
