@@ -62,7 +62,7 @@ pub(super) struct Monitor {
     pub(super) instance: Option<String>,
     pub(super) port: KnownPort,
     pub(super) asked_address: Option<Instant>,
-    public: Option<PublicAddress>,
+    pub(super) public: Option<PublicAddress>,
     /// When this run was last asked for its address as a proof of its tunnel, and whether it told one.
     pub(super) proof: Option<(Instant, bool)>,
     pub(super) asked: Option<Instant>,
