@@ -80,7 +80,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "ACEFLEET_DOWN_AFTER_S", Section::Cluster, Kind::Seconds { min: 1.0, max: DAY }, "60", "120",
-        "A node that has answered no member for this long is down: its engines are not listed and are replaced elsewhere, their streams end. Its containers are left alone, and those that answer when it is back are listed again. The leader's value counts.",
+        "A node that has answered no member for this long is down: its engines are not listed and are replaced elsewhere, their streams end. Its containers are left alone, and those that answer when it is back are listed again. The leader's value counts. Below 6 a silence of a few seconds ends streams.",
     ),
     Setting::new(
         "ACEFLEET_OUTBOX_MAX", Section::Cluster, Kind::Count { min: 1, max: 10_000_000 }, "100000", "10000",

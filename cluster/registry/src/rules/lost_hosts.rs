@@ -215,6 +215,7 @@ pub fn describe(state: &State, node: NodeId) -> Option<String> {
     let all = asked(state, node).count();
     let lost = asked(state, node).filter(|engine| state.is_lost(engine)).count();
     Some(match known.is_back {
+        true if lost == 0 => "it answers again, and so do its engines".to_owned(),
         true => format!("it answers again; {lost} of its {all} engines have not answered yet, and are lost"),
         false => format!("it answers no member; {}", of_engines(lost, all)),
     })
