@@ -97,9 +97,7 @@ pub(super) fn missing(
     let wished = wishes.len();
     let mut reserves = Vec::new();
     for ask in wishes {
-        let home = ask.replaces.and_then(|lost| then.home(lost)).filter(|(id, _)| active.contains(id));
-        let at_home = home.map(|(id, _)| Reserve { eligible: BTreeSet::from([id]), ..ask.clone() });
-        let made = at_home.into_iter().chain([ask]).find(|ask| match only_for_spare(&then, ask) {
+        let made = asks(&then, &ask).into_iter().find(|ask| match only_for_spare(&then, ask) {
             false => is_had(&mut then, ask, now_ms),
             true => helps_spare(&mut then, ask, now_ms),
         });
@@ -164,6 +162,30 @@ pub(super) fn is_had(then: &mut State, ask: &Reserve, now_ms: Elapsed) -> bool {
     is_due
 }
 
+/// A reservation with the hosts that may take it, in order of preference.
+fn asks(then: &State, ask: &Reserve) -> Vec<Reserve> {
+    let among = |may: &dyn Fn(NodeId) -> bool| {
+        let eligible = ask.eligible.iter().copied().filter(|id| may(*id)).collect();
+        Reserve { eligible, ..ask.clone() }
+    };
+    let home = ask.replaces.and_then(|lost| then.home(lost));
+    match home {
+        Some((home, _)) if waits_for_home(then, ask) => vec![among(&|id| id == home)],
+        Some((home, _)) => vec![among(&|id| id == home), ask.clone()],
+        None if only_for_spare(then, ask) => {
+            let lacks_most = then.spares(|_| true).missing().map(|(_, host)| host);
+            vec![ask.clone(), among(&|id| Some(id) != lacks_most)]
+        }
+        None => vec![ask.clone()],
+    }
+}
+
+/// True for the replacement of an engine that serves clients until then: elsewhere it would be of no more use than that one.
+fn waits_for_home(then: &State, ask: &Reserve) -> bool {
+    let lost = ask.replaces.and_then(|lost| then.engine(lost));
+    lost.is_some_and(|lost| lost.end_cause().is_none() && then.home(lost.id).is_some())
+}
+
 /// True for an engine that is wanted only as a spare for a host.
 fn only_for_spare(then: &State, ask: &Reserve) -> bool {
     let policy = then.policy();
@@ -171,12 +193,13 @@ fn only_for_spare(then: &State, ask: &Reserve) -> bool {
     policy.spare_for_host && ask.replaces.is_none() && is_kept
 }
 
-/// The same as [`is_had`], if there is one more for the streams of any one host then. On that host itself it would be of no use.
+/// The same as [`is_had`], if there is one more for the streams of some host then. On that host itself it would be of no use.
 fn helps_spare(then: &mut State, ask: &Reserve, now_ms: Elapsed) -> bool {
     let mut after = then.clone();
     let had = is_had(&mut after, ask, now_ms);
-    let is_fewer = |missing: fn(&State) -> u32| missing(&after) < missing(then);
-    let helps = had && (is_fewer(State::free_missing) || is_fewer(State::missing_on_list));
+    let all = |state: &State| state.spares(|_| true).lacking();
+    let on_list = |state: &State| state.spares(|engine| state.has_network(engine)).lacking();
+    let helps = had && (all(&after) < all(then) || on_list(&after) < on_list(then));
     if helps {
         *then = after;
     }
@@ -233,33 +256,49 @@ struct Short<'a> {
 }
 
 impl Short<'_> {
-    /// Why a further reservation is not made: its refusal, or a pause.
+    /// Why a further reservation is not made: its refusal, or a pause. `None` if it could be.
     fn why(&self, ask: &Reserve) -> Option<Shortage> {
         let ask = Reserve { eligible: self.reachable.clone(), ..ask.clone() };
-        let decided = admission::decide(&mut self.then.clone(), &ask, OpId::from_u128(0), NodeId(0));
+        let whys: Vec<Option<Shortage>> =
+            asks(self.then, &ask).iter().map(|ask| self.why_among(ask)).collect();
+        match whys.iter().any(Option::is_none) {
+            true => None,
+            false => whys.into_iter().flatten().next(),
+        }
+    }
+
+    /// The same where only these hosts are asked.
+    fn why_among(&self, ask: &Reserve) -> Option<Shortage> {
+        let decided = admission::decide(&mut self.then.clone(), ask, OpId::from_u128(0), NodeId(0));
         let decision = match decided {
             Ok(decision) => decision,
+            Err(_) if waits_for_home(self.then, ask) => {
+                let (home, _) = self.then.home(ask.replaces?)?;
+                return Some(Shortage::OnlyAtHome { host: self.state.node_name(home) });
+            }
             Err(refusal) => return Some(Shortage::Refused(refusal)),
         };
         let left_ms = start_rests_for(self.then, &decision, self.now_ms);
         if left_ms > 0 {
             return Some(Shortage::Pause { left_ms });
         }
-        let spares = self.then.spares(|_| true).missing();
-        let (_, of) = spares.filter(|(_, of)| *of == decision.engine.node)?;
-        only_for_spare(self.then, &ask).then(|| Shortage::OnlyThere { host: self.state.node_name(of) })
+        let helps = || helps_spare(&mut self.then.clone(), ask, self.now_ms);
+        let host = || self.state.node_name(decision.engine.node);
+        (only_for_spare(self.then, ask) && !helps()).then(|| Shortage::OnlyThere { host: host() })
     }
 
     fn waits(&self, owed: &[(EngineId, EngineSpec)], lacking: u32, reserves: &[Reserve]) -> Vec<Wait> {
         let is_made = |id: EngineId| reserves.iter().any(|ask| ask.replaces == Some(id));
         let waiting = owed.iter().filter(|(id, _)| !is_made(*id));
         // A lost VPN leaves many, and those of one kind wait for the same thing: it is looked for once.
-        let mut known: BTreeMap<(Option<&str>, Group), Option<Shortage>> = BTreeMap::new();
+        type Kind<'a> = (Option<&'a str>, Group, Option<(NodeId, &'a str)>);
+        let mut known: BTreeMap<Kind<'_>, Option<Shortage>> = BTreeMap::new();
         let mut waits: Vec<Wait> = Vec::new();
         for (id, spec) in waiting {
-            let why = known.entry((spec.image.as_deref(), self.state.group(spec, Some(*id)))).or_insert_with(
-                || self.why(&Reserve { spec: spec.clone(), replaces: Some(*id), ..self.plain.clone() }),
-            );
+            let kind = (spec.image.as_deref(), self.state.group(spec, Some(*id)), self.then.home(*id));
+            let why = known.entry(kind).or_insert_with(|| {
+                self.why(&Reserve { spec: spec.clone(), replaces: Some(*id), ..self.plain.clone() })
+            });
             waits.extend(why.clone().map(|why| Wait::Replacement { lost: *id, why }));
         }
         let missing = lacking.saturating_sub(reserves.len() as u32 + waits.len() as u32);

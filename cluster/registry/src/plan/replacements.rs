@@ -25,8 +25,18 @@ pub(super) fn owed(state: &State, now_ms: Elapsed) -> Vec<(EngineId, EngineSpec)
     let is_due =
         |e: &Engine| is_sick(state, e, now_ms) || is_lost(state, e, now_ms) || renewed.contains(&e.id);
     let due = lost.filter(|e| is_due(e));
-    let replaced: BTreeSet<EngineId> = state.replacements().filter_map(|e| e.replaces).collect();
-    due.filter(|e| !replaced.contains(&e.id)).map(|e| (e.id, e.spec.clone())).collect()
+    let mut replaced: BTreeMap<EngineId, Vec<EngineId>> = BTreeMap::new();
+    for (lost, id) in state.replacements().filter_map(|e| Some((e.replaces?, e.id))) {
+        replaced.entry(lost).or_default().push(id);
+    }
+    // The start of a replacement failed and another was made, and then it was known that it had not failed of itself.
+    let is_made_up_for = |e: &Engine| {
+        let others = e.replaces.and_then(|lost| replaced.get(&lost));
+        others.is_some_and(|others| others.iter().any(|other| *other != e.id))
+    };
+    due.filter(|e| !replaced.contains_key(&e.id) && !is_made_up_for(e))
+        .map(|e| (e.id, e.spec.clone()))
+        .collect()
 }
 
 /// Owes replacements for as many engines behind VPNs that stay down as are `lacking` to floors. They would leave for others anyway when

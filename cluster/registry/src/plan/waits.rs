@@ -137,7 +137,12 @@ pub enum Shortage {
         /// Until then.
         left_ms: u64,
     },
-    /// It is wanted for the loss of a host, and would be started on that host.
+    /// The engine serves clients until another takes its place behind its VPN, which cannot start one now.
+    OnlyAtHome {
+        /// Name of its host.
+        host: String,
+    },
+    /// It is wanted for the loss of a host, and could be started on that host alone.
     OnlyThere {
         /// Name of the host.
         host: String,
@@ -203,7 +208,7 @@ impl Wait {
             | Self::VpnElsewhereRests { left_ms, .. } => Some(*left_ms),
             Self::Floor { why, .. } | Self::Replacement { why, .. } => match why {
                 Shortage::Pause { left_ms } => Some(*left_ms),
-                Shortage::OnlyThere { .. } => None,
+                Shortage::OnlyThere { .. } | Shortage::OnlyAtHome { .. } => None,
                 Shortage::Refused(refusal) => refusal.retry_after_s.map(|s| s.saturating_mul(1_000)),
             },
             Self::Stop { why, .. }
@@ -212,7 +217,8 @@ impl Wait {
             | Self::Unlist { why, .. } => match why {
                 Keeps::ClientsComing { left_ms }
                 | Keeps::NotIdle { left_ms }
-                | Keeps::ReplacementUnsteady { left_ms } => Some(*left_ms),
+                | Keeps::ReplacementUnsteady { left_ms }
+                | Keeps::Suspected { left_ms } => Some(*left_ms),
                 _ => None,
             },
             Self::Down { .. }
@@ -313,9 +319,10 @@ impl Shortage {
                 format!("the last start failed, the next attempt comes in {} s", left_ms.div_ceil(1_000))
             }
             Self::OnlyThere { host } => {
-                format!(
-                    "it would be started on {host}, whose loss it is for, as other hosts are no less loaded"
-                )
+                format!("only {host} could start it, and it is wanted for the loss of {host}")
+            }
+            Self::OnlyAtHome { host } => {
+                format!("it is to be started behind its VPN on {host}, where none can be started now")
             }
         }
     }

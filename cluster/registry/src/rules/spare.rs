@@ -24,9 +24,20 @@ impl Spares {
     /// Free engines that are missing so that the streams of any one host would find as many on the others, and the host that lacks most.
     #[must_use]
     pub fn missing(&self) -> Option<(u32, NodeId)> {
-        let lacking =
-            self.hosts.iter().map(|(id, host)| (host.streams.saturating_sub(self.elsewhere(host)), *id));
-        lacking.filter(|(missing, _)| *missing > 0).max()
+        self.hosts
+            .iter()
+            .map(|(id, host)| (self.missing_to(host), *id))
+            .filter(|(missing, _)| *missing > 0)
+            .max()
+    }
+
+    /// What all hosts lack, each for itself: an engine on one of them is of use for all others.
+    pub(crate) fn lacking(&self) -> u32 {
+        self.hosts.values().map(|host| self.missing_to(host)).sum()
+    }
+
+    fn missing_to(&self, host: &OfHost) -> u32 {
+        host.streams.saturating_sub(self.elsewhere(host))
     }
 
     /// The streams of another host that need a free engine of this one.

@@ -7,9 +7,9 @@ use acefleet_registry::engine::Health;
 use acefleet_registry::group::Group;
 use acefleet_registry::health::HealthFault;
 use acefleet_registry::vpn::{VpnHealth, VpnStatus};
-use acefleet_registry::{Command, EngineId, NodeId};
+use acefleet_registry::{Command, EngineId, NodeId, Reserve};
 
-use crate::support::{World, behind_vpn, stop};
+use crate::support::{World, behind_vpn, plan, stop};
 use crate::young::{MINUTE_MS, PLAIN, count, state, world};
 
 fn fail(world: &mut World, id: EngineId) {
@@ -131,6 +131,28 @@ fn what_fails_as_its_vpn_container_is_made_anew_counts_against_nothing() {
     world.run(Command::EngineStop { engine, cause, when });
     assert_eq!((count(&world, &HOST), count(&world, &of_vpn())), (0, 0));
     assert!(!is_troubled(&world));
+}
+
+#[test]
+fn a_replacement_that_did_not_fail_of_itself_is_made_up_for_once() {
+    let (mut world, lost) = two_hosts();
+    world.wait_ms(MINUTE_MS);
+    fail(&mut world, lost);
+    let replace = |world: &mut World, host| {
+        let ask = Reserve { replaces: Some(lost), ..world.ask_on(host) };
+        let id = crate::support::engine(world.run(Command::Reserve(ask))).id;
+        world.start(id);
+        world.run(Command::EngineHealth { engine: id, health: Health::Healthy, fault: None });
+        id
+    };
+    let first = replace(&mut world, 1);
+    fail(&mut world, first);
+    replace(&mut world, 2);
+    // What failed was its network.
+    world.run(Command::EngineStop { engine: first, cause: Cause::VpnRecreated, when: StopWhen::Always });
+    let planned = plan(&world.state, &world.eligible(), world.now);
+    let reserves = planned.iter().filter(|command| matches!(command, Command::Reserve(_))).count();
+    assert_eq!(reserves, 0, "one for one: {planned:?}");
 }
 
 #[test]

@@ -106,6 +106,40 @@ fn a_spare_that_would_start_on_the_host_itself_is_not_started_and_says_why() {
 }
 
 #[test]
+fn hosts_that_lack_as_much_as_each_other_get_what_they_lack() {
+    let mut world = world(0);
+    world.run(Command::NodeAvailability { node: NodeId(3), availability: Wanted::Cordoned });
+    play(&mut world, 1, 2);
+    play(&mut world, 2, 2);
+    world.finish("k2|s1");
+    // Two engines run on each, and one of those of the second is free.
+    settle(&mut world);
+    assert_eq!(world.state.free_missing(), 0);
+    assert_eq!((free_outside(&world, 1), free_outside(&world, 2)), (2, 1));
+}
+
+#[test]
+fn a_spare_is_started_elsewhere_though_the_host_itself_is_less_loaded() {
+    let mut world = world(0);
+    world.run(Command::NodeAvailability { node: NodeId(3), availability: Wanted::Cordoned });
+    for _ in 0..3 {
+        let Reply::Engine(other) = world.run(Command::Reserve(world.ask_on(2))) else { panic!("refused") };
+        world.start(other.id);
+        world.run(Command::EngineHealth { engine: other.id, health: Health::Healthy, fault: None });
+    }
+    play(&mut world, 1, 1);
+    for n in 0..3 {
+        let other =
+            world.state.live_engines().filter(|e| e.node == NodeId(2)).nth(n).unwrap().ports.host_http;
+        world.begin(playing("other", &format!("s{n}"), other));
+    }
+    // Both lack some, and the second runs three engines already.
+    settle(&mut world);
+    assert_eq!(world.state.free_missing(), 0);
+    assert_eq!((free_outside(&world, 1), free_outside(&world, 2)), (1, 3));
+}
+
+#[test]
 fn a_host_that_is_lost_can_be_lost_no_more() {
     let mut world = world(0);
     play(&mut world, 1, 1);

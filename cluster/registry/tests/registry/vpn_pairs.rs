@@ -1,6 +1,9 @@
 //! Two VPNs on one host, and engines that one of several VPNs hides.
 
+use std::collections::BTreeSet;
+
 use acefleet_registry::engine::Health;
+use acefleet_registry::plan::waits::Shortage;
 use acefleet_registry::plan::{Wait, next};
 use acefleet_registry::policy::PortRange;
 use acefleet_registry::vpn::{VpnHealth, VpnInfo, VpnStatus};
@@ -119,6 +122,26 @@ fn a_replacement_for_a_new_port_is_made_behind_the_same_vpn() {
     settle(&mut world);
     let renewed = serving(&world).into_iter().find(|e| e.replaces == Some(old.id)).unwrap();
     assert_eq!((renewed.vpn.as_deref(), renewed.forwarded_port), (Some("gluetun-2"), Some(50_001)));
+}
+
+#[test]
+fn a_replacement_for_a_new_port_waits_for_its_host() {
+    let mut world = world(2);
+    world.run(Command::RaiseLevel(Level::CURRENT));
+    with_two(&mut world, 1, 5);
+    tell_second(&mut world, 1, VpnHealth::Healthy, Some(50_000));
+    let ask = world.ask_on(1);
+    let old = crate::support::engine(world.run(Command::Reserve(ask)));
+    world.start(old.id);
+    world.run(Command::EngineHealth { engine: old.id, health: Health::Healthy, fault: None });
+    assert_eq!(old.forwarded_port, Some(50_000));
+    tell_second(&mut world, 1, VpnHealth::Healthy, Some(50_001));
+    // The other host has room, and the new port is of no use there.
+    let others = BTreeSet::from([NodeId(2)]);
+    let plan = next(&world.state, &watch(&world.state, &others), world.now);
+    assert_eq!(plan.commands, vec![]);
+    let why = Shortage::OnlyAtHome { host: world.state.node_name(NodeId(1)) };
+    assert!(plan.waits.contains(&Wait::Replacement { lost: old.id, why }), "{:?}", plan.waits);
 }
 
 #[test]
