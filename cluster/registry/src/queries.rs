@@ -206,6 +206,12 @@ impl State {
         numbers.filter_map(|(_, seq)| self.index.by_seq.get(seq))
     }
 
+    /// Those of them that no event has reported.
+    pub(crate) fn found_streams_of(&self, engine: EngineId) -> impl Iterator<Item = &Arc<Stream>> {
+        let numbers = self.index.found.range((engine, 0)..=(engine, u64::MAX));
+        numbers.filter_map(|(_, seq)| self.index.by_seq.get(seq))
+    }
+
     /// All streams in order of arrival, ended ones included while they are kept.
     pub fn streams(&self) -> impl Iterator<Item = &Arc<Stream>> {
         self.index.by_seq.values()

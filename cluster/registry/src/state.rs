@@ -163,6 +163,8 @@ pub(crate) struct Index {
     pub(crate) ended_engines: OrdSet<(Elapsed, EngineId)>,
     /// Started streams of each engine, by arrival.
     pub(crate) active: OrdSet<(EngineId, u64)>,
+    /// Those of them that no event has reported.
+    pub(crate) found: OrdSet<(EngineId, u64)>,
     /// How many started streams each engine has, and engines that are none of ours together.
     pub(crate) active_counts: OrdMap<Option<EngineId>, usize>,
     /// Started streams that cannot be asked about, by the time since when and by arrival.
@@ -404,6 +406,9 @@ impl Index {
         *self.active_counts.entry(stream.engine).or_default() += 1;
         if let Some(engine) = stream.engine {
             self.active.insert((engine, stream.seq));
+            if stream.found {
+                self.found.insert((engine, stream.seq));
+            }
         }
         if let Some(since) = stream.unasked_since() {
             self.weights.unasked_streams += weight;
@@ -432,6 +437,7 @@ impl Index {
         }
         if let Some(engine) = stream.engine {
             self.active.remove(&(engine, stream.seq));
+            self.found.remove(&(engine, stream.seq));
         }
         if let Some(since) = stream.unasked_since() {
             self.weights.unasked_streams -= weight;

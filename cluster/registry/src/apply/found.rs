@@ -110,7 +110,7 @@ fn begin(state: &mut State, engine: &Engine, session: Option<&Stream>) {
 pub(super) fn reported(state: &State, stream: &Stream) -> Option<Arc<Stream>> {
     let is_its = |found: &&Arc<Stream>| {
         let session = &found.start.playback_session_id;
-        found.found && (session.is_empty() || *session == stream.start.playback_session_id)
+        session.is_empty() || *session == stream.start.playback_session_id
     };
-    state.streams_of(stream.engine?).find(is_its).cloned()
+    state.found_streams_of(stream.engine?).find(is_its).cloned()
 }
