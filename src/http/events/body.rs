@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use acefleet_registry::end_reason::EndReason;
-use acefleet_registry::stream::{KeyType, StreamEnd, StreamStart};
+use acefleet_registry::stream::{KeyType, StreamEnd, StreamStart, is_given_by_cluster};
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -19,6 +19,8 @@ const KEY_MAX: usize = 4_096;
 const SESSION_MAX: usize = URL_MAX;
 /// Longest id of a stream, which is often the key with the session.
 const STREAM_ID_MAX: usize = 8_192;
+/// Longest id that a stream may have in the end: the record of one that gave way to another of its id has one that is longer.
+const KEPT_ID_MAX: usize = STREAM_ID_MAX + 32;
 /// Longest id of a container.
 const CONTAINER_MAX: usize = 256;
 /// Longest host name.
@@ -153,13 +155,30 @@ impl StreamStartedEvent {
             is_live: session.at("is_live").integer(checker).unwrap_or(0) != 0,
         });
         let labels = fields.at("labels").strings(checker, &LABELS);
-        Some(Self { container_id, engine: engine?, stream: stream?, session: session?, labels })
+        let event = Self { container_id, engine: engine?, stream: stream?, session: session?, labels };
+        if is_given_by_cluster(&event.id()) {
+            let named = if event.named().is_some() { "labels" } else { "stream" };
+            let reason =
+                "the id of a stream must not begin with found| or superseded|, as ids that the cluster gives";
+            fields.at(named).refuse(checker, reason);
+        }
+        Some(event)
+    }
+
+    /// The id in its labels.
+    fn named(&self) -> Option<&str> {
+        self.labels.get("stream_id").map(String::as_str).filter(|id| !id.is_empty())
+    }
+
+    fn id(&self) -> Cow<'_, str> {
+        let own = || Cow::Owned(format!("{}|{}", self.stream.key, self.session.playback_session_id));
+        self.named().map_or_else(own, Cow::Borrowed)
     }
 
     fn into_start(self) -> Arc<StreamStart> {
+        let id = self.id().into_owned();
         let mut labels = self.labels;
-        let named = labels.remove("stream_id").filter(|id| !id.is_empty());
-        let id = named.unwrap_or_else(|| format!("{}|{}", self.stream.key, self.session.playback_session_id));
+        labels.remove("stream_id");
         Arc::new(StreamStart {
             id: id.into(),
             key_type: self.stream.key_type,
@@ -181,7 +200,7 @@ impl StreamEndedEvent {
         let fields = place.object(checker);
         fields.exist().then(|| Self {
             container_id: fields.at("container_id").optional_string(checker, CONTAINER_MAX),
-            stream_id: fields.at("stream_id").optional_string(checker, STREAM_ID_MAX),
+            stream_id: fields.at("stream_id").optional_string(checker, KEPT_ID_MAX),
             reason: fields.at("reason").optional_string(checker, REASON_MAX),
         })
     }

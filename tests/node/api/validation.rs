@@ -129,6 +129,8 @@ async fn started_events_are_checked_field_by_field() {
             "too_long",
             "body.labels",
         ),
+        (with("/labels", json!({"stream_id": "found|acestream-1|7"})), "value_error", "body.labels"),
+        (with("/labels", json!({"stream_id": "superseded|k|s|7"})), "value_error", "body.labels"),
         (with("/labels", json!([])), "dict_type", "body.labels"),
         (with("/labels", json!({"a": 1})), "string_type", "body.labels.a"),
     ] {
