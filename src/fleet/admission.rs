@@ -44,6 +44,12 @@ impl Fleet {
         self.view().state.breaker_state(BreakerKind::General, self.cluster().moment())
     }
 
+    /// State of the breaker over replacements, which holds back no call.
+    #[must_use]
+    pub fn replacement_circuit(&self) -> BreakerState {
+        self.view().state.breaker_state(BreakerKind::Replacement, self.cluster().moment())
+    }
+
     /// Judged on this node's replica; never waits.
     #[must_use]
     pub fn admission(&self) -> Admission {

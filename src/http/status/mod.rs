@@ -80,8 +80,12 @@ struct StatusVpn {
 #[derive(Serialize, ToSchema)]
 struct StatusProvisioning {
     can_provision: bool,
+    /// Of the breaker over calls: `closed`, `open` or `half_open`.
     #[schema(example = "closed")]
     circuit_breaker_state: &'static str,
+    /// The same of the breaker over replacements, which holds back no call.
+    #[schema(example = "closed")]
+    replacement_breaker_state: &'static str,
     #[schema(format = DateTime)]
     last_failure: Option<String>,
     blocked_reason: Option<String>,
@@ -208,6 +212,7 @@ fn status(app: &App, snapshot: &Snapshot, now: WallMs) -> OrchestratorStatus {
         provisioning: StatusProvisioning {
             can_provision: blocked.is_none(),
             circuit_breaker_state: circuit_word(admission.breaker),
+            replacement_breaker_state: circuit_word(app.fleet().replacement_circuit()),
             last_failure: general.last_failure_ms.map(|at| iso(snapshot.shown(at))),
             blocked_reason: blocked.as_ref().map(|blocked| blocked.message.clone()),
             blocked_reason_details: blocked.map(|blocked| BlockedReason {

@@ -143,7 +143,8 @@ async fn the_status_has_exactly_its_keys() {
             "blocked_reasons",
             "can_provision",
             "circuit_breaker_state",
-            "last_failure"
+            "last_failure",
+            "replacement_breaker_state"
         ]
     );
     assert_eq!(keys(&status["config"]), ["auto_delete", "debug_mode", "engine_variant", "grace_period_s"]);
