@@ -35,10 +35,16 @@ pub fn describe(state: &State, command: &Command) -> String {
             }
         }
         Command::NodeDown { node, down: true } => {
-            format!(
-                "counts {} as down: it has been silent for too long, and its streams end",
-                state.node_name(*node)
-            )
+            let own = state.live_engines().filter(|engine| engine.node == *node);
+            let streams: usize = own.map(|engine| state.active_streams(engine.id)).sum();
+            let name = state.node_name(*node);
+            match streams {
+                0 => format!("counts {name} as down: it has been silent for too long"),
+                1 => format!("counts {name} as down: it has been silent for too long, and its stream ends"),
+                _ => format!(
+                    "counts {name} as down: it has been silent for too long, and its {streams} streams end"
+                ),
+            }
         }
         Command::NodeDown { node, down: false } => {
             format!("counts {} as up: it answers again", state.node_name(*node))
@@ -48,7 +54,9 @@ pub fn describe(state: &State, command: &Command) -> String {
             let changes = state.node(*node).map(|node| changes(node)).unwrap_or_default();
             let found: Vec<String> = changes.into_iter().map(|(_, text)| text).collect();
             match found.is_empty() {
-                true => format!("finds that no engine of {} is lost any more", state.node_name(*node)),
+                true => {
+                    format!("finds that what was lost of {} is back, or has ended", state.node_name(*node))
+                }
                 false => format!("finds that {}", found.join(", and that ")),
             }
         }
@@ -75,11 +83,21 @@ pub fn engine_of(command: &Command) -> Option<u64> {
     }
 }
 
-/// Says what came of commands that were written together, each thing once: several engines have one reason. With the engine that a line
-/// is about.
+/// What a leader did.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The engine that it is about, if it is about one.
+    pub engine: Option<u64>,
+    /// For people.
+    pub text: String,
+    /// A host is lost: somebody has to look after it.
+    pub is_loss: bool,
+}
+
+/// Says what came of commands that were written together, each thing once: several engines have one reason.
 #[must_use]
-pub fn written(state: &State, done: &[(Command, Reply)]) -> Vec<(Option<u64>, String)> {
-    let mut lines: Vec<(Option<u64>, String)> = Vec::new();
+pub fn written(state: &State, done: &[(Command, Reply)]) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
     let mut starts: BTreeMap<(bool, String), usize> = BTreeMap::new();
     for (command, reply) in done {
         match command {
@@ -87,11 +105,27 @@ pub fn written(state: &State, done: &[(Command, Reply)]) -> Vec<(Option<u64>, St
                 let is_new = !matches!(reply, Reply::Engine(engine) if engine.phase != Phase::Reserved);
                 *starts.entry((is_new, why(state, reserve))).or_default() += 1;
             }
-            _ => lines.push((engine_of(command), describe(state, command))),
+            _ => {
+                let (engine, text) = (engine_of(command), describe(state, command));
+                lines.push(Line { engine, text, is_loss: is_loss(state, command) });
+            }
         }
     }
-    lines.extend(starts.into_iter().map(|((is_new, why), count)| (None, start(is_new, count, &why))));
+    let started = |((is_new, why), count): ((bool, String), usize)| start(is_new, count, &why);
+    lines.extend(starts.into_iter().map(|starts| Line {
+        engine: None,
+        text: started(starts),
+        is_loss: false,
+    }));
     lines
+}
+
+fn is_loss(state: &State, command: &Command) -> bool {
+    match command {
+        Command::NodeDown { down, .. } => *down,
+        Command::NodeUnavailable { node, is_back: false, answering: Some(_) } => !state.is_unavailable(*node),
+        _ => false,
+    }
 }
 
 fn start(is_new: bool, count: usize, why: &str) -> String {
@@ -227,7 +261,10 @@ mod tests {
             (reserve.clone(), Reply::Engine(new)),
             (reserve, Reply::Engine(listed)),
         ];
-        let lines: Vec<String> = written(&state, &done).into_iter().map(|(_, line)| line).collect();
+        let lines = written(&state, &done);
+        let losses: Vec<bool> = lines.iter().map(|line| line.is_loss).collect();
+        assert_eq!(losses, [true, false, false]);
+        let lines: Vec<String> = lines.into_iter().map(|line| line.text).collect();
         let why = "0 are there and MIN_REPLICAS is 2";
         let wanted = [
             describe(&state, &down),

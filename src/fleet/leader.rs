@@ -12,7 +12,7 @@ use acefleet_registry::{Command, NodeId, Reply};
 use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 
-use crate::fleet::decision::{self, Wishes};
+use crate::fleet::decision::{self, Line, Wishes};
 use crate::fleet::notices::Notices;
 use crate::fleet::planned::Planned;
 use crate::fleet::silences::Contacted;
@@ -183,8 +183,11 @@ async fn act(fleet: &Fleet, term: u64, view: &View, commands: Vec<Command>) {
             }
         }
     }
-    for (engine, decision) in decision::written(&view.state, &done) {
-        tracing::info!(engine, "as leader, this node {decision}");
+    for Line { engine, text, is_loss } in decision::written(&view.state, &done) {
+        match is_loss {
+            true => tracing::warn!("as leader, this node {text}"),
+            false => tracing::info!(engine, "as leader, this node {text}"),
+        }
     }
 }
 
