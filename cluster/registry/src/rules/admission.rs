@@ -260,12 +260,14 @@ pub(crate) fn no_room(what: &str, max: u64) -> Refusal {
 fn no_ports(case: &Case<'_>) -> Option<Refusal> {
     let reachable = case.found.reachable();
     let refused = !reachable.is_empty() && case.found.over(Obstacle::is_of_place) == reachable;
-    refused.then(|| case.state.no_ports_on(&reachable))
+    // Behind tunnels that are down ports are nobody's concern.
+    (refused && no_vpn(case).is_none()).then(|| case.state.no_ports_on(&reachable))
 }
 
 fn no_host(case: &Case<'_>) -> Option<Refusal> {
     let found = case.found;
-    (found.able.is_empty() && found.due.is_empty()).then(|| without_host(case))
+    let is_told = || no_vpn(case).is_some() || no_ports(case).is_some();
+    (found.able.is_empty() && found.due.is_empty() && !is_told()).then(|| without_host(case))
 }
 
 fn without_host(case: &Case<'_>) -> Refusal {
@@ -298,11 +300,16 @@ fn all_passed_over(state: &State, found: &Candidates, ask: &Reserve) -> Refusal 
         };
         return Refusal { code: RefusalCode::NoHost, message: message.to_owned(), retry_after_s: None };
     }
-    let others = found.passed_over.iter().filter(|(_, obstacle)| obstacle.is_of_host());
-    let others: String =
+    let all_full = found.over(|obstacle| matches!(obstacle, Obstacle::Full { .. })) == found.reachable();
+    let others = found.passed_over.iter().filter(|(_, obstacle)| obstacle.is_of_host() || !all_full);
+    let others: Vec<String> =
         others.map(|(id, obstacle)| format!("; {} {obstacle}", state.node_name(*id))).collect();
-    let message = format!(
-        "all {able} hosts that could run it have as many engines as their ACEFLEET_CAPACITY allows{others}"
-    );
+    let others = others.concat();
+    let message = match all_full {
+        true => format!(
+            "all {able} hosts that could run it have as many engines as their ACEFLEET_CAPACITY allows{others}"
+        ),
+        false => format!("no host can run one more{others}"),
+    };
     Refusal { code: RefusalCode::MaxCapacity, message, retry_after_s: None }
 }

@@ -134,6 +134,8 @@ fn a_host_without_a_healthy_vpn_takes_no_engines() {
     let Reply::Refused(refusal) = world.run(ask) else { panic!("not refused") };
     assert_eq!((refusal.code, refusal.retry_after_s), (RefusalCode::VpnDisconnected, Some(60)));
     assert!(refusal.message.contains("VPN") && refusal.message.contains("tunnel is down"), "{refusal:?}");
+    let all = world.state.all_blocks(&world.ask(), NodeId(1), world.now);
+    assert_eq!(all, [refusal], "ports are free, and no host is full");
     let other = Command::Reserve(world.ask_for(generic(&[])));
     assert_eq!(engine(world.run(other)).vpn, None, "other containers need no VPN");
 }
