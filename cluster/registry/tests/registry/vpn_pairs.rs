@@ -130,11 +130,15 @@ fn a_replacement_for_a_new_port_waits_for_its_host() {
     world.run(Command::RaiseLevel(Level::CURRENT));
     with_two(&mut world, 1, 5);
     tell_second(&mut world, 1, VpnHealth::Healthy, Some(50_000));
-    let ask = world.ask_on(1);
-    let old = crate::support::engine(world.run(Command::Reserve(ask)));
-    world.start(old.id);
-    world.run(Command::EngineHealth { engine: old.id, health: Health::Healthy, fault: None });
-    assert_eq!(old.forwarded_port, Some(50_000));
+    let mut made = || {
+        let ask = world.ask_on(1);
+        let made = engine(world.run(Command::Reserve(ask)));
+        world.start(made.id);
+        world.run(Command::EngineHealth { engine: made.id, health: Health::Healthy, fault: None });
+        made
+    };
+    let made = [made(), made()];
+    let old = made.iter().find(|engine| engine.forwarded_port == Some(50_000)).unwrap();
     tell_second(&mut world, 1, VpnHealth::Healthy, Some(50_001));
     // The other host has room, and the new port is of no use there.
     let others = BTreeSet::from([NodeId(2)]);
