@@ -25,14 +25,15 @@ pub(super) fn owed(state: &State, now_ms: Elapsed) -> Vec<(EngineId, EngineSpec)
     let is_due =
         |e: &Engine| is_sick(state, e, now_ms) || is_lost(state, e, now_ms) || renewed.contains(&e.id);
     let due = lost.filter(|e| is_due(e));
-    let mut replaced: BTreeMap<EngineId, Vec<EngineId>> = BTreeMap::new();
-    for (lost, id) in state.replacements().filter_map(|e| Some((e.replaces?, e.id))) {
-        replaced.entry(lost).or_default().push(id);
+    let mut replaced: BTreeMap<EngineId, Vec<&Engine>> = BTreeMap::new();
+    for other in state.replacements() {
+        replaced.entry(other.replaces.unwrap_or(other.id)).or_default().push(other);
     }
     // The start of a replacement failed and another was made, and then it was known that it had not failed of itself.
     let is_made_up_for = |e: &Engine| {
         let others = e.replaces.and_then(|lost| replaced.get(&lost));
-        others.is_some_and(|others| others.iter().any(|other| *other != e.id))
+        let serves = |other: &Engine| other.id != e.id && other.phase.is_live() && other.failing.is_none();
+        others.is_some_and(|others| others.iter().any(|other| serves(other)))
     };
     due.filter(|e| !replaced.contains_key(&e.id) && !is_made_up_for(e))
         .map(|e| (e.id, e.spec.clone()))
