@@ -7,3 +7,4 @@ mod reconcile;
 mod stopping;
 mod viewers;
 mod vpn;
+mod vpn_control;
