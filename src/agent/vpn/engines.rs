@@ -1,9 +1,10 @@
 //! Asks the engines behind a VPN whether they are connected to their network.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use acefleet_registry::{Engine, WallMs};
+use acefleet_registry::{Engine, EngineId, WallMs};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use serde_json::Value;
@@ -43,7 +44,9 @@ pub(super) async fn ask(
     let mut asked: FuturesUnordered<_> =
         running.iter().map(|engine| connected(ctx, client, engine)).collect();
     let (mut answers, mut is_whole) = (Answers::default(), true);
-    let young = running.iter().filter(|engine| is_young(engine)).count();
+    // Decided once: the question takes time, in which one may come of age.
+    let young: BTreeSet<EngineId> = running.iter().filter(|e| is_young(e)).map(|e| e.id).collect();
+    let is_young = |engine: &Engine| young.contains(&engine.id);
     let mut young_and_connected = 0;
     while let Ok(Some((engine, connected))) = timeout_at(deadline, asked.next()).await {
         match connected {
@@ -62,7 +65,7 @@ pub(super) async fn ask(
             Ok(None) => {}
         }
     }
-    answers.young = young - young_and_connected;
+    answers.young = young.len() - young_and_connected;
     answers.silent = running.len() - answers.connected - answers.cut_off - answers.young;
     (is_whole || answers.connected > 0).then_some(answers)
 }

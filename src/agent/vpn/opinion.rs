@@ -126,7 +126,10 @@ impl SecondOpinion {
         if heard?.is_without_a_say() {
             return self.trial.holds(gluetun_is_sure, now).then_some(Witness::Gluetun);
         }
-        self.trial.denied(now);
+        // Silence is no answer, neither a yes nor a no.
+        if heard?.cut_off > 0 {
+            self.trial.denied(now);
+        }
         None
     }
 }
