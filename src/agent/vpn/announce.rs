@@ -30,12 +30,19 @@ pub(super) async fn announce(
         if let Some(status) = news {
             let reconnects = renews && status.health == VpnHealth::Healthy;
             let renew = reconnects && view.state.level() >= Level::RENEWS_ENGINES;
-            let (node, container) = (ctx.node, container.clone());
-            match ctx.writer.settle(Command::VpnChanged { node, container, status, renew }).await {
+            let ports = (known.and_then(|known| known.forwarded_port), status.forwarded_port);
+            let (node, vpn) = (ctx.node, container.clone());
+            match ctx.writer.settle(Command::VpnChanged { node, container: vpn, status, renew }).await {
                 None => return,
                 // This node has not registered with its VPN yet.
                 Some(Reply::Refused(_)) => tokio::time::sleep(LOOK_AGAIN).await,
-                Some(_) => {}
+                Some(_) => {
+                    if let (Some(from), Some(to)) = ports
+                        && from != to
+                    {
+                        tracing::info!(vpn = container, from, to, "the VPN has another forwarded port");
+                    }
+                }
             }
             continue;
         }
