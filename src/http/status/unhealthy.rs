@@ -102,7 +102,9 @@ pub(super) fn hosts(snapshot: &Snapshot) -> Vec<HostHealth> {
     let state = &snapshot.view.state;
     let of_host = |node: &acefleet_registry::Node| {
         // Those of a host that is down, too.
-        let own = || state.live_engines().filter(|e| e.node == node.info.id && e.is_acestream());
+        let is_own =
+            |e: &&std::sync::Arc<Engine>| e.node == node.info.id && e.is_acestream() && e.phase.is_serving();
+        let own = || state.live_engines().filter(is_own);
         HostHealth {
             node: node.info.name.clone(),
             engines: own().count(),

@@ -27,7 +27,7 @@ pub(crate) struct VpnState {
     pub health: &'static str,
     /// Whether it is healthy.
     pub connected: bool,
-    /// Port that the provider forwards.
+    /// Port that the provider forwards; this and the public address only while it is connected.
     pub forwarded_port: Option<u16>,
     /// Public address.
     pub public_ip: Option<String>,
@@ -154,7 +154,9 @@ impl VpnState {
         let soft = known.soft(snapshot);
         let seen = soft.filter(|_| lost.is_none());
         let status = vpn.map(|vpn| &vpn.status);
-        let public = status.and_then(|status| status.public.as_ref());
+        // Of a tunnel that is down these were true.
+        let tunnel = status.filter(|_| known.is_connected());
+        let public = tunnel.and_then(|status| status.public.as_ref());
         let reason = status.map(|status| status.reason.clone()).filter(|reason| !reason.is_empty());
         let last_check = soft.and_then(|soft| soft.last_check_ms).map(zulu);
         Self {
@@ -164,7 +166,7 @@ impl VpnState {
             container: Some(info.container.clone()),
             health: known.health(snapshot),
             connected: known.is_connected(),
-            forwarded_port: status.and_then(|status| status.forwarded_port),
+            forwarded_port: tunnel.and_then(|status| status.forwarded_port),
             public_ip: public.map(|public| public.ip.clone()),
             provider: soft.and_then(|soft| soft.provider.as_deref()).map(provider_name),
             country: public.and_then(|public| public.country.clone()),
