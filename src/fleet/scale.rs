@@ -18,13 +18,15 @@ impl Fleet {
     pub async fn scale(&self, demand: i64, deadline: Instant) -> Result<(), FleetError> {
         self.wait_settings(deadline).await;
         let view = self.view();
-        let policy = view.state.policy();
+        // Marks and outages go on although nothing is written.
+        let now = self.cluster().moment();
+        let state = view.state.at(now);
+        let policy = state.policy();
         let demand = u32::try_from(demand.max(0)).unwrap_or(u32::MAX);
         let target = demand.max(policy.min_replicas).min(policy.max_replicas);
-        let supply = view.state.supply();
+        let supply = state.supply();
         if supply > target {
-            let now = self.cluster().moment();
-            let mut stops = plan::stop_idle(&view.state, policy.grace_ms, &Cause::ScaledDown, now);
+            let mut stops = plan::stop_idle(&state, policy.grace_ms, &Cause::ScaledDown, now);
             stops.truncate((supply - target) as usize);
             return self.unlist(stops, deadline).await;
         }
