@@ -300,7 +300,8 @@ fn all_passed_over(state: &State, found: &Candidates, ask: &Reserve) -> Refusal 
         };
         return Refusal { code: RefusalCode::NoHost, message: message.to_owned(), retry_after_s: None };
     }
-    let all_full = found.over(|obstacle| matches!(obstacle, Obstacle::Full { .. })) == found.reachable();
+    let all_full = state.level() < Level::SECOND
+        || found.over(|obstacle| matches!(obstacle, Obstacle::Full { .. })) == found.reachable();
     let others = found.passed_over.iter().filter(|(_, obstacle)| obstacle.is_of_host() || !all_full);
     let others: Vec<String> =
         others.map(|(id, obstacle)| format!("; {} {obstacle}", state.node_name(*id))).collect();
