@@ -82,7 +82,8 @@ pub(super) fn missing(
         (spec.image.is_none() || may_be_tried(spec)) && !is_held(*id, spec)
     };
     let ready = owed.iter().filter(is_ready).filter(|(id, _)| suspected.may_replace(*id)).cloned();
-    let ready: Vec<(EngineId, EngineSpec)> = ready.collect();
+    // They fill no floor: what they replace serves clients until then.
+    let (renewals, ready): (Vec<_>, Vec<_>) = ready.partition(|(id, _)| waits_for_home(state, *id));
     // What waits for its turn is no gap that other starts fill meanwhile.
     let floor = floor.saturating_sub(suspected.waiting());
     let lacking = floor.max(free.saturating_sub(suspected.waiting_free(state)));
@@ -94,16 +95,19 @@ pub(super) fn missing(
     let others = std::iter::repeat_n(reserve.clone(), others as usize);
     // Where something is missing by name only one attempt is made at a time, whatever room there is.
     let wishes: Vec<Reserve> = replacing.chain(others).collect();
-    let wished = wishes.len();
-    let mut reserves = Vec::new();
+    let (mut reserves, mut held_back) = (Vec::new(), held_back);
     for ask in wishes {
-        let made = asks(&then, &ask).into_iter().find(|ask| match only_for_spare(&then, ask) {
+        let made = asks(&then, &ask, now_ms).into_iter().find(|ask| match only_for_spare(&then, ask) {
             false => is_had(&mut then, ask, now_ms),
             true => helps_spare(&mut then, ask, now_ms),
         });
+        held_back |= made.is_none() && !only_for_spare(&then, &ask);
         reserves.extend(made);
     }
-    let held_back = held_back || reserves.len() < wished;
+    for (id, spec) in renewals {
+        let ask = Reserve { spec, replaces: Some(id), ..plain.clone() };
+        reserves.extend(asks(&then, &ask, now_ms).into_iter().find(|ask| is_had(&mut then, ask, now_ms)));
+    }
     let short = Short { state, then: &then, reachable, plain: &plain, now_ms };
     let waits = short.waits(&owed, lacking, &reserves);
     owed.retain(|(id, _)| !reserves.iter().any(|ask| ask.replaces == Some(*id)));
@@ -163,27 +167,34 @@ pub(super) fn is_had(then: &mut State, ask: &Reserve, now_ms: Elapsed) -> bool {
 }
 
 /// A reservation with the hosts that may take it, in order of preference.
-fn asks(then: &State, ask: &Reserve) -> Vec<Reserve> {
+pub(super) fn asks(then: &State, ask: &Reserve, now_ms: Elapsed) -> Vec<Reserve> {
     let among = |may: &dyn Fn(NodeId) -> bool| {
         let eligible = ask.eligible.iter().copied().filter(|id| may(*id)).collect();
         Reserve { eligible, ..ask.clone() }
     };
     let home = ask.replaces.and_then(|lost| then.home(lost));
     match home {
-        Some((home, _)) if waits_for_home(then, ask) => vec![among(&|id| id == home)],
+        Some((home, _)) if ask.replaces.is_some_and(|lost| waits_for_home(then, lost)) => {
+            vec![among(&|id| id == home)]
+        }
         Some((home, _)) => vec![among(&|id| id == home), ask.clone()],
         None if only_for_spare(then, ask) => {
             let lacks_most = then.spares(|_| true).missing().map(|(_, host)| host);
             vec![ask.clone(), among(&|id| Some(id) != lacks_most)]
         }
-        None => vec![ask.clone()],
+        // Where the host that would be chosen rests after a failure, another one need not.
+        None => vec![ask.clone(), among(&|id| !is_resting(then, id, now_ms))],
     }
 }
 
 /// True for the replacement of an engine that serves clients until then: elsewhere it would be of no more use than that one.
-fn waits_for_home(then: &State, ask: &Reserve) -> bool {
-    let lost = ask.replaces.and_then(|lost| then.engine(lost));
-    lost.is_some_and(|lost| lost.end_cause().is_none() && then.home(lost.id).is_some())
+fn waits_for_home(then: &State, lost: EngineId) -> bool {
+    then.engine(lost).is_some_and(|lost| lost.end_cause().is_none() && then.home(lost.id).is_some())
+}
+
+/// True for a host on which no start is made at this moment, as one has failed.
+fn is_resting(then: &State, host: NodeId, now_ms: Elapsed) -> bool {
+    host_rests_for(then, host, now_ms) > 0 || then.first_after_failure(&Group::Host(host), now_ms).is_some()
 }
 
 /// True for an engine that is wanted only as a spare for a host.
@@ -260,7 +271,7 @@ impl Short<'_> {
     fn why(&self, ask: &Reserve) -> Option<Shortage> {
         let ask = Reserve { eligible: self.reachable.clone(), ..ask.clone() };
         let whys: Vec<Option<Shortage>> =
-            asks(self.then, &ask).iter().map(|ask| self.why_among(ask)).collect();
+            asks(self.then, &ask, self.now_ms).iter().map(|ask| self.why_among(ask)).collect();
         match whys.iter().any(Option::is_none) {
             true => None,
             false => whys.into_iter().flatten().next(),
@@ -272,11 +283,19 @@ impl Short<'_> {
         let decided = admission::decide(&mut self.then.clone(), ask, OpId::from_u128(0), NodeId(0));
         let decision = match decided {
             Ok(decision) => decision,
-            Err(_) if waits_for_home(self.then, ask) => {
-                let (home, _) = self.then.home(ask.replaces?)?;
-                return Some(Shortage::OnlyAtHome { host: self.state.node_name(home) });
+            Err(refusal) => {
+                // Elsewhere one could be had, but would be of no use.
+                let anywhere = Reserve { eligible: self.reachable.clone(), ..ask.clone() };
+                let is_had = |ask: &Reserve| {
+                    admission::decide(&mut self.then.clone(), ask, OpId::from_u128(0), NodeId(0)).is_ok()
+                };
+                let home = ask.replaces.filter(|lost| waits_for_home(self.then, *lost));
+                let home = home.and_then(|lost| self.then.home(lost)).filter(|_| is_had(&anywhere));
+                return Some(match home {
+                    Some((home, _)) => Shortage::OnlyAtHome { host: self.state.node_name(home) },
+                    None => Shortage::Refused(refusal),
+                });
             }
-            Err(refusal) => return Some(Shortage::Refused(refusal)),
         };
         let left_ms = start_rests_for(self.then, &decision, self.now_ms);
         if left_ms > 0 {
@@ -301,7 +320,13 @@ impl Short<'_> {
             });
             waits.extend(why.clone().map(|why| Wait::Replacement { lost: *id, why }));
         }
-        let missing = lacking.saturating_sub(reserves.len() as u32 + waits.len() as u32);
+        let fills = |lost: Option<EngineId>| lost.is_none_or(|id| !waits_for_home(self.state, id));
+        let reserved = reserves.iter().filter(|ask| fills(ask.replaces)).count();
+        let waiting = waits.iter().filter(|wait| match wait {
+            Wait::Replacement { lost, .. } => fills(Some(*lost)),
+            _ => true,
+        });
+        let missing = lacking.saturating_sub((reserved + waiting.count()) as u32);
         if missing > 0
             && let Some(why) = self.why(self.plain)
         {

@@ -117,7 +117,7 @@ impl Elsewhere {
             ..plain.clone()
         };
         for ask in missing.owed.iter().map(replacement) {
-            floors::is_had(&mut then, &ask, now_ms);
+            floors::asks(&then, &ask, now_ms).iter().find(|ask| floors::is_had(&mut then, ask, now_ms));
         }
         Self { then, plain, now_ms, refused: BTreeMap::new() }
     }
@@ -147,7 +147,8 @@ impl Elsewhere {
         let ask = Reserve { spec: engine.spec.clone(), replaces: Some(engine.id), ..self.plain.clone() };
         let had = match floors::is_had(&mut after, &ask, self.now_ms) {
             true => {
-                after.replacement(engine.id).map_or(0, |other| after.own_vpn_rests_for(other, self.now_ms))
+                let other = after.replacement(engine.id);
+                other.map_or(0, |other| after.waits_for_rest(engine, other, self.now_ms))
             }
             false => {
                 self.refused.insert(alike, NotHad::NoRoom);

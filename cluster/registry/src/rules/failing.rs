@@ -326,7 +326,14 @@ impl State {
         let (breaker, _) = self.breaker_over(&group, self.clock_ms());
         let lately = |at| self.clock_ms().since(at) < TROUBLED_MS;
         breaker.failure_count > 0 && breaker.last_failure_ms.is_some_and(lately)
-            || self.held(&group).is_some()
+            || self.has_open_breaker(&group)
+    }
+
+    /// True for what has failed too often in a row and has not proven itself since. It may be tried all the same.
+    pub(crate) fn has_open_breaker(&self, group: &Group) -> bool {
+        let now_ms = self.clock_ms();
+        let (breaker, policy) = self.breaker_over(group, now_ms);
+        self.tables.failing.contains_key(group) && breaker.state(policy, now_ms) != BreakerState::Closed
     }
 
     /// Name of a group, for people.

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use crate::records::engine::Kind;
+use crate::records::group::Group;
 use crate::records::ids::NodeId;
 use crate::records::node::Node;
 use crate::rules::health;
@@ -26,8 +27,10 @@ pub struct Load {
     pub capacity: u32,
     /// Started streams on it.
     pub streams: u32,
-    /// It has lately failed to start an engine, most of its engines fail at once, or its VPN was down lately.
+    /// It has lately failed to start an engine, or most of its engines fail at once.
     pub troubled: bool,
+    /// The next engine would get a VPN that was down lately.
+    pub resting: bool,
 }
 
 impl Load {
@@ -48,7 +51,8 @@ impl Load {
             Kind::Generic { .. } => (self.engines + self.others).cmp(&(other.engines + other.others)),
         };
         let [ours, theirs] = [self, other].map(|load| (load.streams, load.others));
-        self.troubled.cmp(&other.troubled).then(load).then(ours.cmp(&theirs))
+        let trouble = |load: &Self| (load.troubled, load.resting);
+        trouble(self).cmp(&trouble(other)).then(load).then(ours.cmp(&theirs))
     }
 }
 
@@ -64,9 +68,8 @@ pub fn loads(state: &State, hosts: &BTreeSet<NodeId>) -> Vec<Load> {
             others: 0,
             capacity: node.info.capacity,
             streams: 0,
-            troubled: is_troubled(state, node)
-                || health::host_failure(state, node.info.id).is_some()
-                || state.is_next_vpn_resting(node.info.id),
+            troubled: is_troubled(state, node) || health::host_failure(state, node.info.id).is_some(),
+            resting: state.is_next_vpn_resting(node.info.id),
         })
         .collect();
     let mut failing = vec![0; loads.len()];
@@ -74,7 +77,7 @@ pub fn loads(state: &State, hosts: &BTreeSet<NodeId>) -> Vec<Load> {
         if let Ok(at) = loads.binary_search_by_key(&engine.node, |load| load.node) {
             let count = if engine.is_acestream() { &mut loads[at].engines } else { &mut loads[at].others };
             *count += 1;
-            failing[at] += u32::from(engine.failing.is_some());
+            failing[at] += u32::from(engine.failing.is_some() || state.is_given_up(engine));
             loads[at].streams += state.active_streams(engine.id) as u32;
         }
     }
@@ -87,5 +90,7 @@ pub fn loads(state: &State, hosts: &BTreeSet<NodeId>) -> Vec<Load> {
 /// True for a host that has failed to start an engine lately, or whose VPN has: others come first.
 pub(crate) fn is_troubled(state: &State, node: &Node) -> bool {
     let has_failed = node.failed_start_ms.is_some_and(|at| state.clock_ms().since(at) < TROUBLED_MS);
-    has_failed || state.is_next_vpn_troubled(node.info.id)
+    has_failed
+        || state.has_open_breaker(&Group::Host(node.info.id))
+        || state.is_next_vpn_troubled(node.info.id)
 }

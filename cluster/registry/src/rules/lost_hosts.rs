@@ -202,14 +202,16 @@ pub fn changes(
 #[must_use]
 pub fn describe(state: &State, node: NodeId) -> Option<String> {
     if state.is_down(node) {
-        return Some(match state.live_engines().filter(|engine| engine.node == node).count() {
-            0 => "it is down: no member can reach it; it has no engines".to_owned(),
-            1 => "it is down: no member can reach it; its engine is lost, and its streams have ended"
-                .to_owned(),
-            all => format!(
-                "it is down: no member can reach it; its {all} engines are lost, and their streams have ended"
-            ),
-        });
+        return Some(
+            match state.live_engines().filter(|engine| engine.node == node && engine.is_acestream()).count() {
+                0 => "it is down: no member can reach it; it has no engines".to_owned(),
+                1 => "it is down: no member can reach it; its engine is lost, and its streams have ended"
+                    .to_owned(),
+                all => format!(
+                    "it is down: no member can reach it; its {all} engines are lost, and their streams have ended"
+                ),
+            },
+        );
     }
     let known = state.node(node)?.unavailable.as_ref()?;
     let all = asked(state, node).count();

@@ -51,6 +51,21 @@ impl State {
         engine.vpn.as_deref().map_or(0, |container| self.vpn_rests_for(engine.node, container, now_ms))
     }
 
+    /// Milliseconds for which an engine waits until the VPN of another one, which would take its place, has rested. While its own VPN is down
+    /// no longer than such a rest: that of one that falls again and again never ends.
+    pub(crate) fn waits_for_rest(&self, engine: &Engine, other: &Engine, now_ms: Elapsed) -> u64 {
+        let vpn_of = |engine: &Engine| self.vpn(engine.node, engine.vpn.as_deref()?);
+        let left_ms = self.own_vpn_rests_for(other, now_ms);
+        let down = vpn_of(engine).filter(|vpn| vpn.status.health == VpnHealth::Unhealthy);
+        let outages = vpn_of(other).and_then(|vpn| vpn.outages);
+        match (down, outages) {
+            (Some(down), Some(outages)) => {
+                left_ms.min(down.since_ms.plus(rest_ms(outages.count)).since(now_ms))
+            }
+            _ => left_ms,
+        }
+    }
+
     pub(crate) fn is_vpn_resting(&self, node: NodeId, container: &str) -> bool {
         self.vpn_rests_for(node, container, self.clock_ms()) > 0
     }

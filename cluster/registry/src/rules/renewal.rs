@@ -86,7 +86,11 @@ pub(crate) fn keeps_until_replaced(
 /// both are of use.
 pub(crate) fn rests_elsewhere(state: &State, engine: &Engine, replacement: &Engine, now_ms: Elapsed) -> u64 {
     let is_other = (replacement.node, &replacement.vpn) != (engine.node, &engine.vpn);
-    if is_other && replacement.phase.is_live() { state.own_vpn_rests_for(replacement, now_ms) } else { 0 }
+    if is_other && replacement.phase.is_live() {
+        state.waits_for_rest(engine, replacement, now_ms)
+    } else {
+        0
+    }
 }
 
 /// What keeps it from being replaced at all.
@@ -139,9 +143,12 @@ fn has_answered(engine: &Engine) -> bool {
 
 /// True when the replacement of an engine would have to wait for the room, or the port, that the engine takes.
 fn lacks_room(state: &State, engine: &Engine) -> bool {
+    // As the plan asks for it.
+    let home = state.home(engine.id).map(|(home, _)| home);
+    let eligible = state.docker_hosts().filter(|host| home.is_none_or(|home| *host == home));
     let ask = Reserve {
         spec: engine.spec.clone(),
-        eligible: state.docker_hosts().collect::<BTreeSet<NodeId>>(),
+        eligible: eligible.collect::<BTreeSet<NodeId>>(),
         exclude: BTreeSet::new(),
         only_below: None,
         claim_abandoned: false,

@@ -9,6 +9,7 @@ mod breakers;
 mod clocks;
 mod dedup;
 mod digests;
+mod elsewhere;
 mod engines;
 mod event_orders;
 mod failed_once;

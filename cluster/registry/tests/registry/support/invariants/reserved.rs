@@ -87,8 +87,8 @@ pub(super) fn check_reserved(before: &State, after: &State, ask: &Reserve, engin
             ),
             false => ((chosen.engines + chosen.others).into(), (other.engines + other.others).into()),
         };
-        let less_loaded = (other.troubled, theirs, other.streams, other.others)
-            < (chosen.troubled, ours, chosen.streams, chosen.others);
+        let less_loaded = (other.troubled, other.resting, theirs, other.streams, other.others)
+            < (chosen.troubled, chosen.resting, ours, chosen.streams, chosen.others);
         ensure!(!less_loaded, "{} was chosen although {} had less load", chosen.node, other.node);
     }
     let tables = Tables::from(after.clone());
