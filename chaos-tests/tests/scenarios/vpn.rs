@@ -225,8 +225,14 @@ async fn move_away(bed: &TestHosts) -> Result<()> {
         Ok(())
     })
     .await?;
-    let provisioned = late::provision(bed, node).await?;
+    // It was down a moment ago, so it comes last: where there is another, that one gets the next engine.
+    let other = late::provision(bed, node).await?;
     let now = expect_listed(client, 5).await?;
+    ensure!(now.iter().any(|engine| engine.container_id == other.container_id), "{now:?}");
+    ensure!(on(&now, sick) == 0, "{now:?}");
+    client.operate(node.name(), "cordon", None).await?;
+    let provisioned = late::provision(bed, node).await?;
+    let now = expect_listed(client, 6).await?;
     let fresh =
         now.iter().find(|engine| engine.container_id == provisioned.container_id).context("not listed")?;
     ensure!(fresh.host == sick.address().to_string(), "{fresh:?}");
@@ -296,8 +302,16 @@ async fn stand_in(bed: &TestHosts) -> Result<()> {
     expect_emergency(client, false).await?;
     let again = expect_listed(client, 5).await?;
     ensure!(ids(&again) == wanted, "engines moved back: {again:?}");
+    // It was down a moment ago, so the other one still gets new engines, as long as it is up.
+    let fresh = late::provision(bed, node).await?.container_id;
+    expect_network(host, SECOND, &BTreeSet::from([fresh])).await?;
+    pretend(host, SECOND, 8000, "tunnel=down").await?;
+    expect_emergency(client, true).await?;
     let fresh = late::provision(bed, node).await?.container_id;
     expect_network(host, FIRST, &BTreeSet::from([fresh])).await?;
+    pretend(host, SECOND, 8000, "tunnel=up").await?;
+    expect_emergency(client, false).await?;
+    expect_listed(client, 7).await?;
     player.expect_progress().await?;
 
     // It ran before its VPN was connected again, so another one takes its place when its stream has ended.
