@@ -221,6 +221,22 @@ impl<'a> Storm<'a> {
         .await
     }
 
+    /// The same after an outage: the VPN rests, and gets engines where no other host takes any.
+    async fn spread_again(&self) -> Result<()> {
+        if self.expect_full().await.is_ok() {
+            return Ok(());
+        }
+        let others = &self.bed.nodes()[1..];
+        for other in others {
+            self.node.operate(other.name(), "cordon", None).await?;
+        }
+        let spread = self.spread().await;
+        for other in others {
+            self.node.operate(other.name(), "uncordon", None).await?;
+        }
+        spread
+    }
+
     /// Engines that were made so far, on all hosts: they are numbered in their order. Docker remembers too few events to be asked.
     async fn made_so_far(&self) -> Result<u64> {
         let mut last = self.made;
@@ -376,7 +392,7 @@ impl<'a> Storm<'a> {
         let connected = well.elapsed();
         // What is made from here on is made because it is deleted to spread engines again.
         self.expect_made(3 * here).await?;
-        self.spread().await?;
+        self.spread_again().await?;
         self.made = self.made_so_far().await?;
         eprintln!(
             "both gone: {here} of {} engines gone after {:.1} s, moved after {:.1} s; connected {:.1} s after their start, \
@@ -402,7 +418,7 @@ impl<'a> Storm<'a> {
             "  {made} engines were made; no player got nothing for longer than {:.1} s",
             waited.as_secs_f64()
         );
-        self.spread().await?;
+        self.spread_again().await?;
         self.made = self.made_so_far().await?;
         Ok(())
     }
