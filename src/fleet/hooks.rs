@@ -36,7 +36,12 @@ impl NodeHooks {
 impl Hooks for NodeHooks {
     fn prepare(&self, state: &State, is_silent: &dyn Fn(NodeId) -> bool, proposal: &mut Proposal) {
         if let Command::Reserve(reserve) = &mut proposal.command {
-            reserve.eligible = hosts::live(state, &reserve.spec, is_silent).reachable();
+            let reachable = hosts::live(state, &reserve.spec, is_silent).reachable();
+            // Callers name no hosts; the leader's plan may mean some of them alone.
+            reserve.eligible = match reserve.eligible.is_empty() {
+                true => reachable,
+                false => &reserve.eligible & &reachable,
+            };
         }
     }
 
@@ -82,4 +87,58 @@ pub(crate) async fn answer(fleet: &Fleet, question: Question) -> anyhow::Result<
             Answer::Done
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use acefleet_registry::engine::EngineSpec;
+    use acefleet_registry::node::DockerState;
+    use acefleet_registry::{Elapsed, NodeInfo, OpId, Reserve, apply};
+
+    use super::*;
+
+    #[test]
+    fn a_reservation_gets_the_hosts_that_answer_or_those_of_them_that_it_names() {
+        let (mut state, mut n) = (State::default(), 0);
+        let mut write = |command: Command| {
+            n += 1;
+            let proposal = Proposal { op_id: OpId(1, n), at_ms: Elapsed(n), origin: NodeId(1), command };
+            apply(&mut state, &proposal, n);
+        };
+        for id in 1..=3 {
+            write(Command::NodeUp(NodeInfo {
+                id: NodeId(id),
+                name: format!("node-{id}"),
+                advertise_host: "b".into(),
+                http_port: 8000,
+                version: "1".into(),
+                capacity: 3,
+                docker_network: None,
+                vpns: vec![],
+            }));
+            write(Command::NodeDocker { node: NodeId(id), docker: DockerState::Available });
+        }
+        let hooks = NodeHooks::new(Arc::default(), PathBuf::new());
+        let stamped = |named: &[u64]| {
+            let command = Command::Reserve(Reserve {
+                spec: EngineSpec::acestream(),
+                eligible: named.iter().map(|id| NodeId(*id)).collect(),
+                exclude: BTreeSet::new(),
+                only_below: None,
+                claim_abandoned: false,
+                patience_ms: None,
+                automatic: true,
+                replaces: None,
+            });
+            let (op_id, at_ms, origin) = (OpId(2, 1), Elapsed(9), NodeId(1));
+            let mut proposal = Proposal { op_id, at_ms, origin, command };
+            hooks.prepare(&state, &|id| id == NodeId(3), &mut proposal);
+            let Command::Reserve(reserve) = proposal.command else { return vec![] };
+            reserve.eligible.into_iter().map(|id| id.0).collect::<Vec<u64>>()
+        };
+        assert_eq!(stamped(&[]), [1, 2], "the third is silent");
+        assert_eq!(stamped(&[2, 3]), [2]);
+    }
 }

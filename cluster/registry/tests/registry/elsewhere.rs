@@ -136,3 +136,28 @@ fn the_start_for_an_empty_floor_goes_to_a_host_that_has_not_failed() {
     world.run(gone(last));
     assert_eq!(planned(&mut world), [B]);
 }
+
+#[test]
+fn the_replacement_for_a_new_port_is_made_behind_its_vpn_though_that_rests() {
+    let mut world = World::new(2, 10);
+    world.run(Command::RaiseLevel(Level::CURRENT));
+    let told = |world: &mut World, node: NodeId, health: VpnHealth, port: u16| {
+        let status = VpnStatus { health, forwarded_port: Some(port), ..VpnStatus::default() };
+        world.run(Command::VpnChanged { node, container: "gluetun".to_owned(), status, renew: true });
+    };
+    for node in [A, B] {
+        world.run(Command::NodeUp(behind_vpn(node.0)));
+        told(&mut world, node, VpnHealth::Healthy, 51_413);
+    }
+    told(&mut world, A, VpnHealth::Unhealthy, 51_413);
+    world.wait_ms(3_000);
+    told(&mut world, A, VpnHealth::Healthy, 51_413);
+    let holder = on(&mut world, A);
+    assert_eq!(world.engine(holder).forwarded_port, Some(51_413));
+    for _ in 0..3 {
+        on(&mut world, B);
+    }
+    world.wait_ms(2_000);
+    told(&mut world, A, VpnHealth::Healthy, 51_500);
+    assert_eq!(planned(&mut world), [A]);
+}
