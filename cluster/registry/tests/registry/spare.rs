@@ -9,7 +9,7 @@ use acefleet_registry::plan::waits::Shortage;
 use acefleet_registry::plan::{Wait, next, stop_idle};
 use acefleet_registry::{Command, EngineId, Level, NodeId, Reply};
 
-use crate::support::{World, perform, plan, playing, watch};
+use crate::support::{World, node_info, perform, plan, playing, watch};
 
 fn settle(world: &mut World) {
     perform(world, |world| plan(&world.state, &world.eligible(), world.now));
@@ -122,21 +122,14 @@ fn hosts_that_lack_as_much_as_each_other_get_what_they_lack() {
 fn a_spare_is_started_elsewhere_though_the_host_itself_is_less_loaded() {
     let mut world = world(0);
     world.run(Command::NodeAvailability { node: NodeId(3), availability: Wanted::Cordoned });
-    for _ in 0..3 {
-        let Reply::Engine(other) = world.run(Command::Reserve(world.ask_on(2))) else { panic!("refused") };
-        world.start(other.id);
-        world.run(Command::EngineHealth { engine: other.id, health: Health::Healthy, fault: None });
-    }
-    play(&mut world, 1, 1);
-    for n in 0..3 {
-        let other =
-            world.state.live_engines().filter(|e| e.node == NodeId(2)).nth(n).unwrap().ports.host_http;
-        world.begin(playing("other", &format!("s{n}"), other));
-    }
-    // Both lack some, and the second runs three engines already.
+    // Two of a hundred engines are less than one of ten.
+    world.run(Command::NodeUp(node_info(1, 100)));
+    play(&mut world, 1, 2);
+    play(&mut world, 2, 1);
+    world.finish("k2|s0");
+    assert_eq!(world.state.free_missing(), 1);
     settle(&mut world);
-    assert_eq!(world.state.free_missing(), 0);
-    assert_eq!((free_outside(&world, 1), free_outside(&world, 2)), (1, 3));
+    assert_eq!((free_outside(&world, 1), free_outside(&world, 2)), (2, 0));
 }
 
 #[test]
