@@ -91,13 +91,12 @@ pub(crate) async fn answer(fleet: &Fleet, question: Question) -> anyhow::Result<
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use acefleet_registry::engine::EngineSpec;
     use acefleet_registry::node::DockerState;
     use acefleet_registry::{Elapsed, NodeInfo, OpId, Reserve, apply};
 
     use super::*;
+    use crate::fleet::provision::plain;
 
     #[test]
     fn a_reservation_gets_the_hosts_that_answer_or_those_of_them_that_it_names() {
@@ -122,16 +121,8 @@ mod tests {
         }
         let hooks = NodeHooks::new(Arc::default(), PathBuf::new());
         let stamped = |named: &[u64]| {
-            let command = Command::Reserve(Reserve {
-                spec: EngineSpec::acestream(),
-                eligible: named.iter().map(|id| NodeId(*id)).collect(),
-                exclude: BTreeSet::new(),
-                only_below: None,
-                claim_abandoned: false,
-                patience_ms: None,
-                automatic: true,
-                replaces: None,
-            });
+            let eligible = named.iter().map(|id| NodeId(*id)).collect();
+            let command = Command::Reserve(Reserve { eligible, ..plain(EngineSpec::acestream()) });
             let (op_id, at_ms, origin) = (OpId(2, 1), Elapsed(9), NodeId(1));
             let mut proposal = Proposal { op_id, at_ms, origin, command };
             hooks.prepare(&state, &|id| id == NodeId(3), &mut proposal);

@@ -28,7 +28,7 @@ impl Trial {
         holds
     }
 
-    /// Engines were asked, and do not confirm the tunnel.
+    /// Engines were asked, and said that they are not connected.
     pub fn denied(&mut self, now: Instant) {
         self.failed += u32::from(std::mem::take(&mut self.is_on));
         self.denied_at = Some(now);

@@ -43,6 +43,7 @@ struct OrchestratorStatus {
 #[derive(Serialize, ToSchema)]
 struct StatusEngines {
     total: usize,
+    /// Those that are not lost with their host.
     running: usize,
     healthy: usize,
     unhealthy: usize,

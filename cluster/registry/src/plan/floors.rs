@@ -286,11 +286,11 @@ impl Short<'_> {
             Err(refusal) => {
                 // Elsewhere one could be had, but would be of no use.
                 let anywhere = Reserve { eligible: self.reachable.clone(), ..ask.clone() };
-                let is_had = |ask: &Reserve| {
+                let would_be_had = |ask: &Reserve| {
                     admission::decide(&mut self.then.clone(), ask, OpId::from_u128(0), NodeId(0)).is_ok()
                 };
                 let home = ask.replaces.filter(|lost| waits_for_home(self.then, *lost));
-                let home = home.and_then(|lost| self.then.home(lost)).filter(|_| is_had(&anywhere));
+                let home = home.and_then(|lost| self.then.home(lost)).filter(|_| would_be_had(&anywhere));
                 return Some(match home {
                     Some((home, _)) => Shortage::OnlyAtHome { host: self.state.node_name(home) },
                     None => Shortage::Refused(refusal),

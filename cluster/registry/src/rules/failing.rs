@@ -331,9 +331,13 @@ impl State {
 
     /// True for what has failed too often in a row and has not proven itself since. It may be tried all the same.
     pub(crate) fn has_open_breaker(&self, group: &Group) -> bool {
+        // Asked for every host of every placement, and mostly nothing has failed.
+        if !self.tables.failing.contains_key(group) {
+            return false;
+        }
         let now_ms = self.clock_ms();
         let (breaker, policy) = self.breaker_over(group, now_ms);
-        self.tables.failing.contains_key(group) && breaker.state(policy, now_ms) != BreakerState::Closed
+        breaker.state(policy, now_ms) != BreakerState::Closed
     }
 
     /// Name of a group, for people.

@@ -4,10 +4,10 @@ use acefleet_registry::cause::Cause;
 use acefleet_registry::engine::{Health, Phase};
 use acefleet_registry::node::Wanted;
 use acefleet_registry::vpn::{VpnHealth, VpnStatus};
-use acefleet_registry::{Command, EngineId, Level, NodeId, NodeInfo, Reply};
+use acefleet_registry::{Command, EngineId, Level, NodeId, NodeInfo};
 
 use crate::renew::second;
-use crate::support::{World, behind_vpn, engine, gone, plan};
+use crate::support::{World, behind_vpn, engine, gone, reserved};
 use crate::vpn::settle;
 use crate::vpn_pairs::{behind, tell_second, with_two};
 
@@ -43,13 +43,7 @@ fn on(world: &mut World, node: NodeId) -> EngineId {
 
 /// Writes what the leader plans; the hosts of what it reserved.
 fn planned(world: &mut World) -> Vec<NodeId> {
-    let commands = plan(&world.state, &world.eligible(), world.now);
-    let replies: Vec<Reply> = commands.into_iter().map(|command| world.run(command)).collect();
-    let reserved = replies.into_iter().filter_map(|reply| match reply {
-        Reply::Engine(engine) if engine.phase == Phase::Reserved => Some(engine.node),
-        _ => None,
-    });
-    reserved.collect()
+    reserved(world).into_iter().map(|engine| engine.node).collect()
 }
 
 #[test]

@@ -3,27 +3,21 @@
 use acefleet_registry::breaker::{BreakerKind, BreakerState};
 use acefleet_registry::cause::Cause;
 use acefleet_registry::command::StopWhen;
-use acefleet_registry::engine::{Health, Phase};
+use acefleet_registry::engine::Health;
 use acefleet_registry::group::Group;
 use acefleet_registry::plan::waits::Shortage;
 use acefleet_registry::plan::{Wait, next};
 use acefleet_registry::vpn::{VpnHealth, VpnStatus};
-use acefleet_registry::{Command, EngineId, NodeId, RefusalCode, Reply};
+use acefleet_registry::{Command, EngineId, NodeId, RefusalCode};
 
-use crate::support::{World, behind_vpn, engine, plan, refusal, watch};
+use crate::support::{World, behind_vpn, engine, refusal, reserved, watch};
 use crate::young::{MINUTE_MS, PLAIN, count, state, world};
 
 const REPLACEMENTS: Group = Group::Plain(BreakerKind::Replacement);
 
 /// Writes what the leader plans, and says what it reserved.
 fn planned(world: &mut World) -> Vec<EngineId> {
-    let commands = plan(&world.state, &world.eligible(), world.now);
-    let replies: Vec<Reply> = commands.into_iter().map(|command| world.run(command)).collect();
-    let reserved = replies.into_iter().filter_map(|reply| match reply {
-        Reply::Engine(engine) if engine.phase == Phase::Reserved => Some(engine.id),
-        _ => None,
-    });
-    reserved.collect()
+    reserved(world).into_iter().map(|engine| engine.id).collect()
 }
 
 fn fail(world: &mut World, engine: EngineId, cause: Cause) {

@@ -108,12 +108,18 @@ fn engines_stay_where_starts_elsewhere_fail_or_their_port_is_fixed() {
     assert_eq!(left, [fixed], "nobody asks for its port again");
 }
 
-#[test]
-fn a_replacement_for_a_new_port_is_made_behind_the_same_vpn() {
-    let mut world = world(1);
+/// So many hosts, the first with two VPNs, of which the second forwards a port.
+fn forwarding(nodes: u64) -> World {
+    let mut world = world(nodes);
     world.run(Command::RaiseLevel(Level::CURRENT));
     with_two(&mut world, 1, 5);
     tell_second(&mut world, 1, VpnHealth::Healthy, Some(50_000));
+    world
+}
+
+#[test]
+fn a_replacement_for_a_new_port_is_made_behind_the_same_vpn() {
+    let mut world = forwarding(1);
     let engines: Vec<_> = (0..4).map(|_| world.running()).collect();
     assert_eq!((behind(&world, "gluetun"), behind(&world, "gluetun-2")), (2, 2));
     let old = engines.iter().find(|e| e.forwarded_port == Some(50_000)).unwrap();
@@ -126,10 +132,7 @@ fn a_replacement_for_a_new_port_is_made_behind_the_same_vpn() {
 
 #[test]
 fn a_replacement_for_a_new_port_waits_for_its_host() {
-    let mut world = world(2);
-    world.run(Command::RaiseLevel(Level::CURRENT));
-    with_two(&mut world, 1, 5);
-    tell_second(&mut world, 1, VpnHealth::Healthy, Some(50_000));
+    let mut world = forwarding(2);
     let mut made = || {
         let ask = world.ask_on(1);
         let made = engine(world.run(Command::Reserve(ask)));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use acefleet_registry::breaker::{BreakerKind, BreakerState};
 use acefleet_registry::cause::Cause;
 use acefleet_registry::command::{StopWhen, Taken};
-use acefleet_registry::engine::{EngineSpec, Health, Kind};
+use acefleet_registry::engine::{EngineSpec, Health, Kind, Phase};
 use acefleet_registry::node::DockerState;
 use acefleet_registry::plan::{Watch, next};
 use acefleet_registry::policy::PortRange;
@@ -284,6 +284,17 @@ pub fn refusal(reply: Reply) -> RefusalCode {
         }
         other => panic!("not refused: {other:?}"),
     }
+}
+
+/// Writes what the leader plans once; the engines that it reserved.
+pub fn reserved(world: &mut World) -> Vec<Arc<Engine>> {
+    let commands = plan(&world.state, &world.eligible(), world.now);
+    let replies: Vec<Reply> = commands.into_iter().map(|command| world.run(command)).collect();
+    let reserved = replies.into_iter().filter_map(|reply| match reply {
+        Reply::Engine(engine) if engine.phase == Phase::Reserved => Some(engine),
+        _ => None,
+    });
+    reserved.collect()
 }
 
 /// Performs a plan until it is empty, and says what it wrote. What it starts answers at once.
