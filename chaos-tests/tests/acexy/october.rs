@@ -89,7 +89,10 @@ async fn a_session_that_cannot_be_had_is_reported_under_one_id() {
 #[tokio::test]
 async fn a_play_without_a_list_goes_where_another_one_plays() {
     let stub = Stub::start().await;
-    let acexy = stub.acexy().await;
+    let mut config = stub.config();
+    // The list of the first play must not serve the second one.
+    config.timers.list_cache = Duration::ZERO;
+    let acexy = stub::ready(config).await;
     let first = tokio::spawn(acexy.play_task(long()));
     events(&stub, STARTED, 1).await;
     stub.set(ENGINES, text(500, "broken"));
