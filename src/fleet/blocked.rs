@@ -195,7 +195,9 @@ impl Blocked {
         let code = Code::from(code);
         let message = match code {
             Code::NoHost if hosts.reachable().is_empty() => passed_over(state, hosts).unwrap_or(message),
-            Code::MaxCapacity if are_full(state, hosts) => passed_over(state, hosts).unwrap_or(message),
+            Code::MaxCapacity if are_full(&state.at(now), hosts) => {
+                passed_over(state, hosts).unwrap_or(message)
+            }
             _ => message,
         };
         let blocked = Self::new(code, message);

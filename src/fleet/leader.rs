@@ -163,13 +163,15 @@ fn millis(duration: Duration) -> u64 {
 
 async fn act(fleet: &Fleet, term: u64, view: &View, commands: Vec<Command>) {
     let deadline = Instant::now() + WRITE_WITHIN;
+    // As the plan saw it: what counts by now need not have been written yet.
+    let state = view.state.at(fleet.cluster().moment());
     let writes = commands.into_iter().map(|command| async move {
         let written = fleet.cluster().decide(term, command.clone(), deadline).await;
         (command, written.map(|applied| applied.reply))
     });
     let mut done = Vec::new();
     for (command, written) in join_all(writes).await {
-        let (decision, engine) = (decision::describe(&view.state, &command), decision::engine_of(&command));
+        let (decision, engine) = (decision::describe(&state, &command), decision::engine_of(&command));
         match written {
             Ok(Reply::Refused(refusal)) => {
                 tracing::info!(
@@ -183,7 +185,7 @@ async fn act(fleet: &Fleet, term: u64, view: &View, commands: Vec<Command>) {
             }
         }
     }
-    for Line { engine, text, is_loss } in decision::written(&view.state, &done) {
+    for Line { engine, text, is_loss } in decision::written(&state, &done) {
         match is_loss {
             true => tracing::warn!("as leader, this node {text}"),
             false => tracing::info!(engine, "as leader, this node {text}"),

@@ -47,12 +47,13 @@ impl Fleet {
     pub(crate) fn own_plan(&self) -> Option<PlanView> {
         let planned = self.parts.planned.load_full()?;
         let Planned { plan, view, term } = &*planned;
-        let waits = plan.waits.iter().take(WAITS_MAX).map(|wait| shown(&view.state, wait)).collect();
+        let state = view.state.at(self.cluster().moment());
+        let waits = plan.waits.iter().take(WAITS_MAX).map(|wait| shown(&state, wait)).collect();
         Some(PlanView {
             leader: self.config().node_name.clone(),
             term: *term,
             revision: view.revision,
-            decisions: plan.commands.iter().map(|command| decision::describe(&view.state, command)).collect(),
+            decisions: plan.commands.iter().map(|command| decision::describe(&state, command)).collect(),
             waits,
             waits_left_out: plan.waits.len().saturating_sub(WAITS_MAX),
         })
