@@ -36,11 +36,16 @@ impl Notices {
     }
 
     fn note_floors(&mut self, state: &State, plan: &Plan) {
-        let short = plan.waits.iter().find_map(|wait| match wait {
+        let missed = state.floors_missed();
+        // Engines that count in no floor have replacements of their own.
+        let refused = plan.waits.iter().filter_map(|wait| match wait {
             Wait::Floor { missing, why: Shortage::Refused(refusal) } => Some((*missing, refusal)),
+            Wait::Replacement { why: Shortage::Refused(refusal), .. } if !missed.is_empty() => {
+                Some((1, refusal))
+            }
             _ => None,
         });
-        let missed = state.floors_missed();
+        let short = refused.reduce(|(missing, refusal), (more, _)| (missing.saturating_add(more), refusal));
         let settings: Vec<&str> = missed.iter().map(FloorMissed::setting).collect();
         match (short, &self.short) {
             (Some((missing, refusal)), _) => {
