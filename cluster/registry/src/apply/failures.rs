@@ -14,7 +14,9 @@ use crate::records::ids::{EngineId, NodeId};
 use crate::records::lack::clipped;
 use crate::records::node::Node;
 use crate::records::time::Elapsed;
-use crate::rules::failing::{blamed, blames_vpn, died_young, failed_with_vpn, is_young, joins_another};
+use crate::rules::failing::{
+    blamed, blames_vpn, died_young, failed_with_vpn, is_young, joined_by, joins_another,
+};
 use crate::rules::hosts;
 use crate::state::State;
 
@@ -172,7 +174,7 @@ pub(super) fn vpn_was_recreated(state: &mut State, engine: &Engine) {
 
 /// The start of this engine has not failed after all, or for something else: `why`, for people.
 pub(super) fn take_back(state: &mut State, engine: &Engine, why: &str) {
-    let Some(failed) = &engine.start_failed else { return };
+    let Some(failed) = state.engine(engine.id).and_then(|engine| engine.start_failed.clone()) else { return };
     let now = state.tables.clock_ms;
     if state.node(engine.node).is_some_and(|node| node.failed_start_ms == Some(failed.at_ms)) {
         let of_host = state.all_engines().filter(|e| e.node == engine.node && e.id != engine.id);
@@ -184,6 +186,11 @@ pub(super) fn take_back(state: &mut State, engine: &Engine, why: &str) {
     put_failed(state, engine.id, None);
     if failed.joins {
         return;
+    }
+    // What failed with it, and for the same, still did: now that counts.
+    if let Some(other) = joined_by(state, &failed).cloned() {
+        let counted = other.start_failed.clone().map(|failed| StartFailed { joins: false, ..failed });
+        return put_failed(state, other.id, counted);
     }
     // Failures of hosts are moved to what all of them run.
     let of_spec = Group::of_spec(&engine.spec, engine.replaces);

@@ -101,14 +101,22 @@ pub(crate) fn blamed(state: &State, engine: &Engine, cause: &Cause, lived_ms: u6
 pub(crate) fn joins_another(state: &State, engine: &Engine, failed: &StartFailed) -> bool {
     let is_of_place = |cause: &Cause| matches!(cause.blames(), Blames::Host | Blames::Network);
     let never_ran = |engine: &Engine| engine.started_at_ms.is_none();
-    let is_same = |other: &StartFailed| {
-        let of_one = (&other.group, &other.cause) == (&failed.group, &failed.cause);
-        of_one && !other.joins && other.at_ms > engine.reserved_at_ms
-    };
     let others = || state.all_engines().filter(|other| other.id != engine.id && never_ran(other));
     never_ran(engine)
         && failed.cause.as_ref().is_some_and(is_of_place)
-        && others().filter_map(|other| other.start_failed.as_ref()).any(is_same)
+        && others().filter_map(|other| other.start_failed.as_ref()).any(|other| is_one(engine, failed, other))
+}
+
+/// The engine whose failure was taken as one with this failure of another one.
+pub(crate) fn joined_by<'a>(state: &'a State, counted: &StartFailed) -> Option<&'a Arc<Engine>> {
+    let joins = |e: &Engine| e.start_failed.as_ref().is_some_and(|own| own.joins && is_one(e, own, counted));
+    state.all_engines().find(|engine| joins(engine))
+}
+
+/// True when an engine was under way when another one failed for the same, and that failure counts.
+fn is_one(engine: &Engine, failed: &StartFailed, counted: &StartFailed) -> bool {
+    let is_same = (&counted.group, &counted.cause) == (&failed.group, &failed.cause);
+    is_same && !counted.joins && counted.at_ms > engine.reserved_at_ms
 }
 
 /// Failures of lately that hosts have for what they run, and the newest of them, if several hosts do. It may be no fault of a host then.

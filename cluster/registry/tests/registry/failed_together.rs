@@ -11,6 +11,8 @@ use acefleet_registry::vpn::{VpnHealth, VpnStatus};
 use acefleet_registry::{Command, EngineId, NodeId, RefusalCode};
 
 use crate::support::{World, behind_vpn, engine, refusal, reserved, watch};
+use crate::vpn::tell;
+use crate::vpn_pairs::{behind, tell_second, with_two};
 use crate::young::{MINUTE_MS, PLAIN, count, state, world};
 
 const REPLACEMENTS: Group = Group::Plain(BreakerKind::Replacement);
@@ -112,6 +114,29 @@ fn starts_that_failed_together_before_their_vpn_was_found_sick_are_one_failure_o
     vpn(&mut world, VpnHealth::Unhealthy);
     let of_vpn = Group::Vpn(NodeId(1), "gluetun".to_owned());
     assert_eq!((count(&world, &PLAIN), count(&world, &of_vpn)), (0, 1));
+}
+
+#[test]
+fn a_failure_that_was_one_with_that_of_a_sick_vpn_counts_for_itself() {
+    let mut world = world(1);
+    with_two(&mut world, 1, 10);
+    tell(&mut world, 1, VpnHealth::Healthy, None);
+    tell_second(&mut world, 1, VpnHealth::Healthy, None);
+    world.policy(|policy| policy.min_replicas = 4);
+    let failing = planned(&mut world);
+    assert_eq!((behind(&world, "gluetun"), behind(&world, "gluetun-2")), (2, 2));
+    world.wait_ms(5_000);
+    for id in failing {
+        fail(&mut world, id, Cause::StartupTimeout);
+        world.wait_ms(40);
+    }
+    assert_eq!(count(&world, &PLAIN), 1);
+    let of_vpn = |name: &str| Group::Vpn(NodeId(1), name.to_owned());
+    tell(&mut world, 1, VpnHealth::Unhealthy, None);
+    let counts = |world: &World| [PLAIN, of_vpn("gluetun"), of_vpn("gluetun-2")].map(|g| count(world, &g));
+    assert_eq!(counts(&world), [1, 1, 0], "two of them hung behind a sound VPN");
+    tell_second(&mut world, 1, VpnHealth::Unhealthy, None);
+    assert_eq!(counts(&world), [0, 1, 1]);
 }
 
 #[test]
