@@ -7,7 +7,7 @@ use crate::plan::suspected::Suspected;
 use crate::plan::waits::Shortage;
 use crate::plan::{Plan, Wait, replacements};
 use crate::records::breaker::{BreakerKind, BreakerState, FIRST_REST_MS};
-use crate::records::engine::{EngineSpec, Phase};
+use crate::records::engine::{Engine, EngineSpec, Phase};
 use crate::records::group::Group;
 use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::time::Elapsed;
@@ -224,14 +224,22 @@ fn start_rests_for(state: &State, decision: &Decision, now_ms: Elapsed) -> u64 {
     if engine.phase != Phase::Reserved {
         return 0;
     }
+    let first_ms = start_before(state, engine, now_ms).map(|(_, left_ms)| left_ms);
+    let rests = groups(state, engine).map(|group| state.rests_for(&group, now_ms));
+    rests.chain([host_rests_for(state, engine.node, now_ms)]).chain(first_ms).max().unwrap_or(0)
+}
+
+/// What the start of an engine shares with those of others.
+fn groups(state: &State, engine: &Engine) -> impl Iterator<Item = Group> {
     let of_spec = state.group(&engine.spec, engine.replaces);
-    let groups = [Some(of_spec), Group::vpn_of(engine), Some(Group::Host(engine.node))];
-    let rests = groups.into_iter().flatten().map(|group| {
-        let first = state.first_after_failure(&group, now_ms);
-        let first_ms = first.map_or(0, |first| state.start_left_s(first, now_ms).saturating_mul(1_000));
-        first_ms.max(state.rests_for(&group, now_ms))
-    });
-    rests.chain([host_rests_for(state, engine.node, now_ms)]).max().unwrap_or(0)
+    [Some(of_spec), Group::vpn_of(engine), Some(Group::Host(engine.node))].into_iter().flatten()
+}
+
+/// The first start after failures, which the start of this engine waits for, and the milliseconds that it probably takes.
+fn start_before(state: &State, engine: &Engine, now_ms: Elapsed) -> Option<(EngineId, u64)> {
+    let first = groups(state, engine).filter_map(|group| state.first_after_failure(&group, now_ms));
+    let left = first.map(|first| (first.id, state.start_left_s(first, now_ms).saturating_mul(1_000)));
+    left.max_by_key(|(_, left_ms)| *left_ms)
 }
 
 /// The same for the next start on a host, also after a failure that counted against something else.
@@ -299,7 +307,11 @@ impl Short<'_> {
         };
         let left_ms = start_rests_for(self.then, &decision, self.now_ms);
         if left_ms > 0 {
-            return Some(Shortage::Pause { left_ms });
+            let first = start_before(self.then, &decision.engine, self.now_ms);
+            return Some(match first {
+                Some((engine, _)) => Shortage::OtherFirst { engine, left_ms },
+                None => Shortage::Pause { left_ms },
+            });
         }
         let helps = || helps_spare(&mut self.then.clone(), ask, self.now_ms);
         let host = || self.state.node_name(decision.engine.node);

@@ -137,6 +137,13 @@ pub enum Shortage {
         /// Until then.
         left_ms: u64,
     },
+    /// The last start failed, and this one, which comes first, is under way.
+    OtherFirst {
+        /// The engine.
+        engine: EngineId,
+        /// It has probably started after so many milliseconds.
+        left_ms: u64,
+    },
     /// The engine serves clients until another takes its place behind its VPN, which cannot start one now.
     OnlyAtHome {
         /// Name of its host.
@@ -207,7 +214,7 @@ impl Wait {
             | Self::Vpn { left_ms, .. }
             | Self::VpnElsewhereRests { left_ms, .. } => Some(*left_ms),
             Self::Floor { why, .. } | Self::Replacement { why, .. } => match why {
-                Shortage::Pause { left_ms } => Some(*left_ms),
+                Shortage::Pause { left_ms } | Shortage::OtherFirst { left_ms, .. } => Some(*left_ms),
                 Shortage::OnlyThere { .. } | Shortage::OnlyAtHome { .. } => None,
                 Shortage::Refused(refusal) => refusal.retry_after_s.map(|s| s.saturating_mul(1_000)),
             },
@@ -271,10 +278,10 @@ impl Wait {
                 format!("{} is being started; it is given up in {} s", engine(id), s(left_ms))
             }
             Self::Floor { missing, why } => {
-                format!("{missing} engines are missing to the floors: {}", why.text())
+                format!("{missing} engines are missing to the floors: {}", why.text(state))
             }
             Self::Replacement { lost, why } => {
-                format!("a replacement of {} is due: {}", engine(lost), why.text())
+                format!("a replacement of {} is due: {}", engine(lost), why.text(state))
             }
             Self::Stop { engine: id, why } => format!("{} stops later: {why}", engine(id)),
             Self::StopForOthers { engine: id } => {
@@ -312,12 +319,16 @@ impl Wait {
 }
 
 impl Shortage {
-    fn text(&self) -> String {
+    fn text(&self, state: &State) -> String {
         match self {
             Self::Refused(refusal) => refusal.message.clone(),
             Self::Pause { left_ms } => {
                 format!("the last start failed, the next attempt comes in {} s", left_ms.div_ceil(1_000))
             }
+            Self::OtherFirst { engine, .. } => format!(
+                "the last start failed, so they come one by one, and that of {} is under way",
+                state.engine_name(*engine)
+            ),
             Self::OnlyThere { host } => {
                 format!("only {host} could start it, and it is wanted for the loss of {host}")
             }

@@ -65,7 +65,7 @@ fn starts_that_hang_together_are_one_failure() {
     world.wait_ms(500);
     assert_eq!(planned(&mut world), []);
     let waits = next(&world.state, &watch(&world.state, &world.eligible()), world.now).waits;
-    let is_told = |wait: &&Wait| matches!(wait, Wait::Replacement { why: Shortage::Pause { .. }, .. });
+    let is_told = |wait: &&Wait| matches!(wait, Wait::Replacement { why: Shortage::OtherFirst { engine, .. }, .. } if *engine == first[0]);
     assert_eq!(waits.iter().filter(is_told).count(), 3, "{waits:?}");
     world.start(first[0]);
     assert_eq!(planned(&mut world).len(), 3);
