@@ -1,6 +1,7 @@
 //! Engines missing to `MIN_REPLICAS` and `MIN_FREE_REPLICAS`, and replacements: how many are started at this moment.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::command::{Command, Reserve};
 use crate::plan::suspected::Suspected;
@@ -157,13 +158,14 @@ fn count(state: &State, active: &BTreeSet<NodeId>, wanted: Wanted, now_ms: Elaps
 
 /// Whether this reservation would be had now, and nothing that it shares need rest; the state goes on as if it had been made.
 pub(super) fn is_had(then: &mut State, ask: &Reserve, now_ms: Elapsed) -> bool {
+    had(then, ask, now_ms).is_some()
+}
+
+/// The same, with the engine that it would be.
+pub(super) fn had(then: &mut State, ask: &Reserve, now_ms: Elapsed) -> Option<Arc<Engine>> {
     // Who is asked decides between equals only.
-    let Ok(decision) = admission::decide(then, ask, OpId::from_u128(0), NodeId(0)) else { return false };
-    let is_due = start_rests_for(then, &decision, now_ms) == 0;
-    if is_due {
-        decision.take(then);
-    }
-    is_due
+    let decision = admission::decide(then, ask, OpId::from_u128(0), NodeId(0)).ok()?;
+    (start_rests_for(then, &decision, now_ms) == 0).then(|| decision.take(then))
 }
 
 /// A reservation with the hosts that may take it, in order of preference.

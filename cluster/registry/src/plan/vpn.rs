@@ -126,10 +126,8 @@ impl Elsewhere {
     /// again.
     fn is_had(&mut self, engine: &Engine) -> Result<(), NotHad> {
         let rests = |left_ms: u64| if left_ms > 0 { Err(NotHad::Rests { left_ms }) } else { Ok(()) };
-        if let Some(replacement) = self.then.replacement(engine.id) {
-            if !replacement.phase.is_live() {
-                return Err(NotHad::NoRoom);
-            }
+        let replacement = self.then.replacement(engine.id);
+        if let Some(replacement) = replacement.filter(|other| other.phase.is_live()) {
             return rests(renewal::rests_elsewhere(&self.then, engine, replacement, self.now_ms));
         }
         let group = self.then.group(&engine.spec, Some(engine.id));
@@ -144,21 +142,18 @@ impl Elsewhere {
         let ending =
             Ending { cause: VpnFault::Unhealthy.cause(), message: String::new(), at_ms: self.now_ms };
         after.put_engine(Engine { phase: Phase::Gone, ending: Some(ending), ..engine.clone() });
-        let ask = Reserve { spec: engine.spec.clone(), replaces: Some(engine.id), ..self.plain.clone() };
-        let had = match floors::is_had(&mut after, &ask, self.now_ms) {
-            true => {
-                let other = after.replacement(engine.id);
-                other.map_or(0, |other| after.waits_for_rest(engine, other, self.now_ms))
-            }
-            false => {
-                self.refused.insert(alike, NotHad::NoRoom);
-                return Err(NotHad::NoRoom);
-            }
+        // In the place of one whose replacement has ended no other is owed, but one could be had.
+        let replaces = replacement.is_none().then_some(engine.id);
+        let ask = Reserve { spec: engine.spec.clone(), replaces, ..self.plain.clone() };
+        let Some(other) = floors::had(&mut after, &ask, self.now_ms) else {
+            self.refused.insert(alike, NotHad::NoRoom);
+            return Err(NotHad::NoRoom);
         };
-        match rests(had) {
+        let had = rests(after.waits_for_rest(engine, &other, self.now_ms));
+        match had {
             Ok(()) => self.then = after,
             Err(why) => drop(self.refused.insert(alike, why)),
         }
-        rests(had)
+        had
     }
 }

@@ -1,5 +1,7 @@
 //! VPNs that were down lately, and engines behind those that stay down.
 
+use acefleet_registry::cause::Cause;
+use acefleet_registry::command::StopWhen;
 use acefleet_registry::engine::Health;
 use acefleet_registry::plan::{Wait, next};
 use acefleet_registry::vpn::VpnHealth;
@@ -209,6 +211,28 @@ fn engines_behind_a_vpn_that_stays_down_count_in_no_floor() {
     }
     seconds(&mut world, 180);
     assert_eq!((listed(&world).len(), world.state.live_engines().count()), (3, 3));
+}
+
+#[test]
+fn an_engine_whose_replacement_has_ended_leaves_as_any_other() {
+    let mut world = raised(2);
+    let busy = on(&mut world, 1);
+    play(&mut world, busy);
+    world.policy(|policy| policy.min_replicas = 1);
+    tell(&mut world, 1, DOWN, None);
+    seconds(&mut world, 15);
+    let replacement = world.state.replacement(busy).unwrap().id;
+    world.run(Command::EngineStop { engine: replacement, cause: Cause::Stopped, when: StopWhen::Always });
+    world.run(Command::EngineGone { engine: replacement, cause: Cause::Stopped, message: None });
+    seconds(&mut world, 5);
+    assert!(world.engine(busy).phase.is_serving(), "a viewer was cut");
+    assert_eq!(listed(&world).len(), 1, "the floor has another one");
+    world.finish(&format!("k|s{busy}"));
+    seconds(&mut world, 5);
+    let said = waits(&world);
+    assert!(!said.iter().any(|wait| matches!(wait, Wait::VpnWithoutRoom { .. })), "{said:?}");
+    assert!(!world.engine(busy).phase.is_live());
+    assert_eq!((listed(&world).len(), world.state.live_engines().count()), (1, 1));
 }
 
 #[test]
