@@ -1,5 +1,6 @@
 //! `GET /engines/{container_id}/placement`.
 
+use acefleet_registry::plan;
 use acefleet_registry::rules::engines::{Keeps, Standing, keeps_listed, keeps_running, standing};
 use acefleet_registry::rules::load::loads;
 use acefleet_registry::{Engine, EngineId, State as Registry};
@@ -109,8 +110,7 @@ pub(crate) async fn get(State(app): State<App>, Path(id): Path<String>, snapshot
         reserved_at: iso(snapshot.shown(engine.reserved_at_ms)),
         standing: standing.as_ref().to_owned(),
         unlisted,
-        kept_by: kept_by(&app, state, engine)
-            .map(|why| Reason { code: why.as_ref().to_owned(), message: why.to_string() }),
+        kept_by: kept_by(&app, state, engine),
         replaces: engine.replaces.and_then(name),
         replaced_by: state.replacement(engine.id).map(|replacement| replacement.container_name.clone()),
         hosts: hosts(&app, state),
@@ -118,12 +118,17 @@ pub(crate) async fn get(State(app): State<App>, Path(id): Path<String>, snapshot
 }
 
 /// What keeps a listed engine on the list, or another one running.
-fn kept_by(app: &App, state: &Registry, engine: &Engine) -> Option<Keeps> {
+fn kept_by(app: &App, state: &Registry, engine: &Engine) -> Option<Reason> {
     let now = app.fleet().cluster().moment();
-    match keeps_running(state, engine, now) {
+    if engine.phase.is_serving() && engine.taken_off.is_none() && !state.has_network(engine) {
+        let wait = plan::off_network_wait(state, &app.fleet().candidates(state), engine.id, now)?;
+        return Some(Reason { code: wait.as_str().to_owned(), message: wait.describe(state) });
+    }
+    let keeps = match keeps_running(state, engine, now) {
         Some(Keeps::Listed) => keeps_listed(state, engine, state.policy().grace_ms, now),
         other => other,
-    }
+    };
+    keeps.map(|why| Reason { code: why.as_ref().to_owned(), message: why.to_string() })
 }
 
 fn hosts(app: &App, state: &Registry) -> Vec<HostNow> {

@@ -22,8 +22,9 @@ use std::collections::BTreeSet;
 
 use crate::command::Command;
 use crate::level::Level;
+use crate::plan::floors::Missing;
 use crate::records::engine::EngineSpec;
-use crate::records::ids::NodeId;
+use crate::records::ids::{EngineId, NodeId};
 use crate::records::policy::Policy;
 use crate::records::time::Elapsed;
 use crate::rules::hosts::{self, Candidates, Obstacle};
@@ -32,7 +33,7 @@ use crate::rules::lost_hosts::Tries;
 use crate::state::State;
 
 pub use idle::stop_idle;
-pub use waits::Wait;
+pub use waits::{Subject, Wait};
 
 /// What the leader sees beside the state.
 #[derive(Clone, Debug)]
@@ -64,7 +65,8 @@ impl Watch {
     }
 
     /// The hosts, sorted for a plain engine.
-    fn candidates(&self, state: &State) -> Candidates {
+    #[must_use]
+    pub fn candidates(&self, state: &State) -> Candidates {
         hosts::live(state, &EngineSpec::acestream(), &|id| self.contact(id).is_unresponsive)
     }
 }
@@ -125,12 +127,31 @@ pub fn next(state: &State, watch: &Watch, now_ms: Elapsed) -> Plan {
     plan
 }
 
+/// What an engine waits for that is to leave because something is wrong with its network, if these hosts can be had. `None` when it leaves
+/// now, or stays.
+#[must_use]
+pub fn off_network_wait(
+    state: &State,
+    hosts: &Candidates,
+    engine: EngineId,
+    now_ms: Elapsed,
+) -> Option<Wait> {
+    let now_ms = now_ms.max(state.clock_ms());
+    let (missing, active) = starts(state, hosts, now_ms);
+    let waits = vpn::off_vpn(state, &missing, &active, now_ms).waits;
+    waits.into_iter().find(|wait| wait.subject() == Subject::Engine(engine))
+}
+
+/// Engines to be started, and the hosts that have a network and ports for them.
+fn starts(state: &State, hosts: &Candidates, now_ms: Elapsed) -> (Missing, BTreeSet<NodeId>) {
+    let reachable = hosts.reachable();
+    let active: BTreeSet<NodeId> = &reachable - &hosts.over(Obstacle::is_of_place);
+    (floors::missing(state, &reachable, &active, now_ms), active)
+}
+
 /// Engines to be started, and engines that leave.
 fn engines(state: &State, watch: &Watch, now_ms: Elapsed) -> Plan {
-    let found = watch.candidates(state);
-    let reachable = found.reachable();
-    let active: BTreeSet<NodeId> = &reachable - &found.over(Obstacle::is_of_place);
-    let missing = floors::missing(state, &reachable, &active, now_ms);
+    let (missing, active) = starts(state, &watch.candidates(state), now_ms);
     let starting = missing.held_back || !missing.plan.commands.is_empty() || state.has_reservations();
     let off_vpn = vpn::off_vpn(state, &missing, &active, now_ms);
     let mut plan = missing.plan;

@@ -3,7 +3,7 @@
 use acefleet_registry::cause::Cause;
 use acefleet_registry::command::StopWhen;
 use acefleet_registry::engine::Health;
-use acefleet_registry::plan::{Wait, next};
+use acefleet_registry::plan::{Wait, next, off_network_wait};
 use acefleet_registry::vpn::VpnHealth;
 use acefleet_registry::{
     Command, EngineId, Level, NodeId, NodeInfo, OpId, Proposal, RefusalCode, Reply, Reserve, apply,
@@ -173,6 +173,10 @@ fn no_engine_moves_behind_a_vpn_that_rests_and_the_plan_says_so() {
     let wait = Wait::VpnElsewhereRests { engine: engines[0], left_ms: 38_000 };
     let said = waits(&world);
     assert!(said.contains(&wait), "{said:?}");
+    let hosts = watch(&world.state, &world.eligible()).candidates(&world.state);
+    let told = |engine: EngineId| off_network_wait(&world.state, &hosts, engine, world.now);
+    assert_eq!(told(engines[0]), Some(wait), "the API says the same");
+    assert_eq!(told(engines[1]), None, "nothing is wrong with its network");
     world.wait_ms(38_000);
     settle(&mut world);
     assert_eq!((behind(&world, "gluetun"), behind(&world, "gluetun-2")), (0, 4));
