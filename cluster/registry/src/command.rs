@@ -10,13 +10,13 @@ use crate::level::Level;
 use crate::records::access::Access;
 use crate::records::breaker::BreakerKind;
 use crate::records::cause::Cause;
-use crate::records::engine::{Engine, EngineSpec, Health, Ports};
+use crate::records::engine::{EngineSpec, Health, Ports};
 use crate::records::health::HealthFault;
 use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::lack::Lack;
 use crate::records::node::{DockerState, NodeInfo, Wanted};
 use crate::records::policy::Policy;
-use crate::records::stream::{Stream, StreamEnd, StreamStart};
+use crate::records::stream::{StreamEnd, StreamStart};
 use crate::records::time::Elapsed;
 use crate::records::vpn::VpnStatus;
 
@@ -229,7 +229,7 @@ pub enum Command {
     StreamSilence {
         /// The node.
         node: NodeId,
-        /// Numbers of streams that give none, [`Stream::seq`].
+        /// Numbers of streams that give none, [`crate::stream::Stream::seq`].
         silent: BTreeSet<u64>,
         /// The same of streams that do again.
         #[serde(rename = "heard")]
@@ -274,7 +274,7 @@ impl Command {
 pub struct InUse {
     /// The engine.
     pub engine: EngineId,
-    /// Number of a stream that was taken for ended, and whose session the engine still plays, [`Stream::seq`].
+    /// Number of a stream that was taken for ended, and whose session the engine still plays, [`crate::stream::Stream::seq`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plays: Option<u64>,
     /// Its host is to stop it for want of use, and has not begun with that: it stays.
@@ -399,83 +399,4 @@ pub struct Adopt {
     /// Forwarded port that it was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forwarded_port: Option<u16>,
-}
-
-/// Why a command was refused. Nothing was changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RefusalCode {
-    /// No leader has written the cluster-wide settings yet.
-    NoSettings,
-    /// `MAX_REPLICAS` is reached, or a scaling target is.
-    MaxCapacity,
-    /// Every host that could start it lacks its image.
-    ImageMissing,
-    /// Every host that could start it lacks the Docker network that it is set up with.
-    NetworkMissing,
-    /// The general breaker is open.
-    CircuitBreaker,
-    /// No host can take an engine: Docker away, node silent, or all excluded.
-    NoHost,
-    /// No host that could start an engine has a connected VPN for it.
-    VpnDisconnected,
-    /// The port range is used up.
-    NoFreePorts,
-    /// The fixed port is leased already.
-    PortTaken,
-    /// No such engine, stream or node.
-    NotFound,
-    /// The record has moved on.
-    WrongPhase,
-    /// A stream runs on it, a floor forbids it, or it is not idle for long enough.
-    NotIdle,
-    /// The registry holds as many bytes of this kind as it may. Not remembered: a repeat may find room.
-    NoRoom,
-}
-
-/// A refusal, with what a caller needs to decide on a retry.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refusal {
-    /// Machine-readable.
-    pub code: RefusalCode,
-    /// For people: says what to do.
-    pub message: String,
-    /// Seconds after which a retry makes sense.
-    #[serde(default)]
-    pub retry_after_s: Option<u64>,
-}
-
-/// Result of a command.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Reply {
-    /// Done, nothing to say.
-    Done,
-    /// The engine as it is now.
-    Engine(Arc<Engine>),
-    /// Refused; nothing was changed. Of a sequence, the steps that are not remembered were refused, and no others.
-    Refused(Refusal),
-    /// The stream as it is now.
-    StreamStarted(Arc<Stream>),
-    /// Whether the event ended a stream, and which.
-    StreamEnded {
-        /// False when nothing matched or the stream had ended before.
-        updated: bool,
-        /// The stream that was ended.
-        stream: Option<Arc<Stream>>,
-    },
-    /// Counts of a batch.
-    Batch {
-        /// Started events taken in.
-        started: u64,
-        /// Ended events that ended a stream.
-        ended: u64,
-    },
-}
-
-impl Reply {
-    /// Whether the write was refused for want of room. It is not remembered and may be repeated.
-    #[must_use]
-    pub fn finds_no_room(&self) -> bool {
-        matches!(self, Self::Refused(Refusal { code: RefusalCode::NoRoom, .. }))
-    }
 }

@@ -2,8 +2,8 @@
 //! of placement and scaling. Nothing in this crate may do IO, read a clock or roll a die.
 //!
 //! - [`records`]: what the tables hold
-//! - [`state`], [`queries`]: the tables with their derived indexes, and how to read them
-//! - [`command`], [`level`]: what can be written, the replies, and which commands all members know
+//! - [`state`], `index`, [`queries`]: the tables, what is derived from them, and how to read them
+//! - [`command`], [`reply`], [`level`]: what can be written, what comes of it, and which commands all members know
 //! - [`apply()`]: the only function that changes the state
 //! - [`rules`]: what is decided, and why
 //! - [`plan`]: what the leader does by itself
@@ -18,17 +18,19 @@ mod apply;
 pub mod command;
 pub mod conf;
 pub mod digest;
+mod index;
 pub mod level;
 pub mod plan;
 pub mod queries;
 pub mod reach;
 pub mod records;
+pub mod reply;
 pub mod rules;
 pub mod state;
 pub mod weight;
 
 pub use apply::apply;
-pub use command::{Command, Proposal, Refusal, RefusalCode, Reply, Reserve};
+pub use command::{Command, Proposal, Reserve};
 pub use digest::Digest;
 pub use level::Level;
 pub use records::access::{Access, KeyHash};
@@ -41,4 +43,5 @@ pub use records::time::{Elapsed, WallMs};
 pub use records::{
     breaker, calendar, cause, end_reason, engine, event, group, health, lack, mark, node, policy, stream, vpn,
 };
+pub use reply::{Refusal, RefusalCode, Reply};
 pub use state::State;

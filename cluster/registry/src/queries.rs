@@ -3,7 +3,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::command::{Command, Reply};
+use crate::command::Command;
 use crate::records::access::Access;
 use crate::records::breaker::{Breaker, BreakerKind, BreakerState};
 use crate::records::calendar::Calendar;
@@ -16,6 +16,7 @@ use crate::records::node::{DockerState, Node};
 use crate::records::policy::{BreakerPolicy, Policy};
 use crate::records::stream::{Stream, StreamEnd};
 use crate::records::time::{Elapsed, WallMs};
+use crate::reply::Reply;
 use crate::rules::failing;
 use crate::state::{OpRecord, Remembered, State};
 use crate::weight::{self, Weights};

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::mem::size_of_val;
 
-use crate::command::{Refusal, Reply};
 use crate::records::end_reason::EndReason;
 use crate::records::engine::{Engine, EngineSpec, Kind};
 use crate::records::event::Event;
@@ -12,6 +11,7 @@ use crate::records::group::Group;
 use crate::records::node::{DockerState, Node};
 use crate::records::stream::{Stream, StreamStart};
 use crate::records::vpn::Vpn;
+use crate::reply::{Refusal, Reply};
 use crate::state::{OpRecord, Remembered};
 
 /// Everything that is replicated, at the most. What is over it is forgotten or refused, see [`crate::apply()`].

@@ -1,8 +1,9 @@
 //! `GET /engines/{container_id}/placement`.
 
 use acefleet_registry::plan;
-use acefleet_registry::rules::engines::{Keeps, Standing, keeps_listed, keeps_running, standing};
+use acefleet_registry::rules::engines::{keeps_listed, keeps_running, standing};
 use acefleet_registry::rules::load::loads;
+use acefleet_registry::rules::standing::{Keeps, Standing};
 use acefleet_registry::{Engine, EngineId, State as Registry};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;

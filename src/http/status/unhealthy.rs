@@ -1,9 +1,10 @@
 //! What `GET /health/status` says of engines that fail, and of their hosts.
 
 use acefleet_registry::Engine;
-use acefleet_registry::rules::engines::{Unlisted, unlisted};
+use acefleet_registry::rules::engines::unlisted;
 use acefleet_registry::rules::health::host_failure;
 use acefleet_registry::rules::lost_hosts;
+use acefleet_registry::rules::standing::Unlisted;
 use serde::Serialize;
 use utoipa::ToSchema;
 

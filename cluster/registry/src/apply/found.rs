@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::apply::{note, streams};
-use crate::command::{InUse, Reply};
+use crate::command::InUse;
 use crate::records::end_reason::EndReason;
 use crate::records::engine::{Engine, Health, Phase};
 use crate::records::event::EventType;
 use crate::records::ids::NodeId;
 use crate::records::stream::{FOUND, KeyType, Stream, StreamStart, StreamStatus};
+use crate::reply::Reply;
 use crate::rules::engines;
 use crate::state::State;
 use crate::weight::{STARTED_STREAMS_MAX, Weigh};

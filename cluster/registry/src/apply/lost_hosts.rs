@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use crate::apply::{note, refused};
-use crate::command::{RefusalCode, Reply};
 use crate::records::engine::Engine;
 use crate::records::event::EventType;
 use crate::records::ids::{EngineId, NodeId};
 use crate::records::node::{Node, Unavailable};
+use crate::reply::{RefusalCode, Reply};
 use crate::rules::lost_hosts;
 use crate::state::State;
 

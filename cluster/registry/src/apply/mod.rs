@@ -12,16 +12,18 @@ mod reserve;
 mod retention;
 mod room;
 mod sequence;
+mod starts;
 mod streams;
 mod vpn;
 
 use std::sync::Arc;
 
 use crate::apply::room::Ended;
-use crate::command::{Command, Proposal, Refusal, RefusalCode, Reply};
+use crate::command::{Command, Proposal};
 use crate::records::event::{Event, EventType};
 use crate::records::stream::Stream;
 use crate::records::time::Elapsed;
+use crate::reply::{Refusal, RefusalCode, Reply};
 use crate::state::State;
 
 /// Applies one proposal at log index `index` and says what came of it. A proposal whose op-id was
@@ -84,13 +86,13 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
             Reply::Done
         }
         Command::Reserve(reserve) => reserve::reserve(state, reserve, proposal.op_id, proposal.origin),
-        Command::Conflict { engine, taken } => engines::conflict(state, *engine, taken),
+        Command::Conflict { engine, taken } => starts::conflict(state, *engine, taken),
         Command::EngineStarted { engine, container_id, image, variant, address } => {
             let (variant, address) = (variant.as_deref(), address.as_deref());
-            engines::started(state, *engine, container_id, image, variant, address)
+            starts::started(state, *engine, container_id, image, variant, address)
         }
-        Command::EngineFailed { engine, cause, message } => engines::failed(state, *engine, cause, message),
-        Command::EngineLacks { engine, lack, message } => engines::lacks(state, *engine, lack, message),
+        Command::EngineFailed { engine, cause, message } => starts::failed(state, *engine, cause, message),
+        Command::EngineLacks { engine, lack, message } => starts::lacks(state, *engine, lack, message),
         Command::Found { node, lacks } => nodes::found(state, *node, lacks),
         Command::EngineHealth { engine, health, fault } => engines::health(state, *engine, *health, *fault),
         Command::EngineStop { engine, cause, when } => engines::stop(state, *engine, cause, *when),

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::mem::discriminant;
 
 use crate::apply::{engines, failures, note, refused, streams, vpn};
-use crate::command::{RefusalCode, Reply};
 use crate::level::Level;
 use crate::records::breaker::BreakerKind;
 use crate::records::cause::Cause;
@@ -14,6 +13,7 @@ use crate::records::event::EventType;
 use crate::records::ids::{EngineId, NodeId};
 use crate::records::lack::{Lack, clipped};
 use crate::records::node::{Availability, DockerState, Node, NodeInfo, Wanted};
+use crate::reply::{RefusalCode, Reply};
 use crate::rules::lost_hosts;
 use crate::state::State;
 

@@ -1,7 +1,8 @@
 //! The reservation of an engine: one at hand is taken up, or a new one gets its record.
 
-use crate::command::{Reply, Reserve};
+use crate::command::Reserve;
 use crate::records::ids::{NodeId, OpId};
+use crate::reply::Reply;
 use crate::rules::admission;
 use crate::state::State;
 

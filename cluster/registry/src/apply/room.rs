@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use crate::apply::fate::{self, Fate};
 use crate::apply::streams;
-use crate::command::{Command, Refusal};
+use crate::command::Command;
 use crate::records::end_reason::EndReason;
 use crate::records::stream::{Stream, StreamEnd, StreamStart};
+use crate::reply::Refusal;
 use crate::rules::admission::no_room;
 use crate::state::State;
 use crate::weight::{

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use crate::apply::once;
 use crate::apply::room::Ended;
-use crate::command::{Command, Proposal, Reply, Step};
+use crate::command::{Command, Proposal, Step};
+use crate::reply::Reply;
 use crate::state::State;
 
 /// Applies the steps and says why some of them found no room, if any did.

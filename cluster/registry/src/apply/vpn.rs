@@ -1,13 +1,13 @@
 //! VPN containers: what their nodes see of them.
 
 use crate::apply::{engines, failures, note, refused};
-use crate::command::{RefusalCode, Reply};
 use crate::level::Level;
 use crate::records::event::EventType;
 use crate::records::group::Group;
 use crate::records::ids::NodeId;
 use crate::records::time::Elapsed;
 use crate::records::vpn::{Vpn, VpnHealth, VpnStatus};
+use crate::reply::{RefusalCode, Reply};
 use crate::rules::outages::{self, LONG_OUTAGE_MS};
 use crate::state::State;
 

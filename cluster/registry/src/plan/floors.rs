@@ -1,12 +1,12 @@
 //! Engines missing to `MIN_REPLICAS` and `MIN_FREE_REPLICAS`, and replacements: how many are started at this moment.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::command::{Command, Reserve};
+use crate::plan::short::Short;
 use crate::plan::suspected::Suspected;
-use crate::plan::waits::Shortage;
-use crate::plan::{Plan, Wait, replacements};
+use crate::plan::{Plan, replacements};
 use crate::records::breaker::{BreakerKind, BreakerState, FIRST_REST_MS};
 use crate::records::engine::{Engine, EngineSpec, Phase};
 use crate::records::group::Group;
@@ -190,7 +190,7 @@ pub(super) fn asks(then: &State, ask: &Reserve, now_ms: Elapsed) -> Vec<Reserve>
 }
 
 /// True for the replacement of an engine that serves clients until then: elsewhere it would be of no more use than that one.
-fn waits_for_home(then: &State, lost: EngineId) -> bool {
+pub(super) fn waits_for_home(then: &State, lost: EngineId) -> bool {
     then.engine(lost).is_some_and(|lost| lost.end_cause().is_none() && then.home(lost.id).is_some())
 }
 
@@ -200,14 +200,14 @@ fn is_resting(then: &State, host: NodeId, now_ms: Elapsed) -> bool {
 }
 
 /// True for an engine that is wanted only as a spare for a host.
-fn only_for_spare(then: &State, ask: &Reserve) -> bool {
+pub(super) fn only_for_spare(then: &State, ask: &Reserve) -> bool {
     let policy = then.policy();
     let is_kept = then.supply() >= policy.min_replicas && then.free_supply() >= policy.min_free_replicas;
     policy.spare_for_host && ask.replaces.is_none() && is_kept
 }
 
 /// The same as [`is_had`], if there is one more for the streams of some host then. On that host itself it would be of no use.
-fn helps_spare(then: &mut State, ask: &Reserve, now_ms: Elapsed) -> bool {
+pub(super) fn helps_spare(then: &mut State, ask: &Reserve, now_ms: Elapsed) -> bool {
     let mut after = then.clone();
     let had = is_had(&mut after, ask, now_ms);
     let all = |state: &State| state.spares(|_| true).lacking();
@@ -221,7 +221,7 @@ fn helps_spare(then: &mut State, ask: &Reserve, now_ms: Elapsed) -> bool {
 
 /// Milliseconds for which a start rests after failures of others that share something with it, or waits for the first one after them.
 /// One that is only listed again needs no start.
-fn start_rests_for(state: &State, decision: &Decision, now_ms: Elapsed) -> u64 {
+pub(super) fn start_rests_for(state: &State, decision: &Decision, now_ms: Elapsed) -> u64 {
     let engine = &decision.engine;
     if engine.phase != Phase::Reserved {
         return 0;
@@ -238,7 +238,7 @@ fn groups(state: &State, engine: &Engine) -> impl Iterator<Item = Group> {
 }
 
 /// The first start after failures, which the start of this engine waits for, and the milliseconds that it probably takes.
-fn start_before(state: &State, engine: &Engine, now_ms: Elapsed) -> Option<(EngineId, u64)> {
+pub(super) fn start_before(state: &State, engine: &Engine, now_ms: Elapsed) -> Option<(EngineId, u64)> {
     let first = groups(state, engine).filter_map(|group| state.first_after_failure(&group, now_ms));
     let left = first.map(|first| (first.id, state.start_left_s(first, now_ms).saturating_mul(1_000)));
     left.max_by_key(|(_, left_ms)| *left_ms)
@@ -263,89 +263,5 @@ fn allowed(state: &State, wanted: u32, now_ms: Elapsed) -> u32 {
         }
         BreakerState::HalfOpen if !state.probes_suffice(&group) => wanted.min(1),
         BreakerState::HalfOpen | BreakerState::Open => 0,
-    }
-}
-
-/// What it takes to say why engines are missing.
-struct Short<'a> {
-    state: &'a State,
-    /// The state as if the plan's reservations had been made.
-    then: &'a State,
-    reachable: &'a BTreeSet<NodeId>,
-    plain: &'a Reserve,
-    now_ms: Elapsed,
-}
-
-impl Short<'_> {
-    /// Why a further reservation is not made: its refusal, or a pause. `None` if it could be.
-    fn why(&self, ask: &Reserve) -> Option<Shortage> {
-        let ask = Reserve { eligible: self.reachable.clone(), ..ask.clone() };
-        let whys: Vec<Option<Shortage>> =
-            asks(self.then, &ask, self.now_ms).iter().map(|ask| self.why_among(ask)).collect();
-        match whys.iter().any(Option::is_none) {
-            true => None,
-            false => whys.into_iter().flatten().next(),
-        }
-    }
-
-    /// The same where only these hosts are asked.
-    fn why_among(&self, ask: &Reserve) -> Option<Shortage> {
-        let decided = admission::decide(&mut self.then.clone(), ask, OpId::from_u128(0), NodeId(0));
-        let decision = match decided {
-            Ok(decision) => decision,
-            Err(refusal) => {
-                // Elsewhere one could be had, but would be of no use.
-                let anywhere = Reserve { eligible: self.reachable.clone(), ..ask.clone() };
-                let would_be_had = |ask: &Reserve| {
-                    admission::decide(&mut self.then.clone(), ask, OpId::from_u128(0), NodeId(0)).is_ok()
-                };
-                let home = ask.replaces.filter(|lost| waits_for_home(self.then, *lost));
-                let home = home.and_then(|lost| self.then.home(lost)).filter(|_| would_be_had(&anywhere));
-                return Some(match home {
-                    Some((home, _)) => Shortage::OnlyAtHome { host: self.state.node_name(home) },
-                    None => Shortage::Refused(refusal),
-                });
-            }
-        };
-        let left_ms = start_rests_for(self.then, &decision, self.now_ms);
-        if left_ms > 0 {
-            let first = start_before(self.then, &decision.engine, self.now_ms);
-            return Some(match first {
-                Some((engine, _)) => Shortage::OtherFirst { engine, left_ms },
-                None => Shortage::Pause { left_ms },
-            });
-        }
-        let helps = || helps_spare(&mut self.then.clone(), ask, self.now_ms);
-        let host = || self.state.node_name(decision.engine.node);
-        (only_for_spare(self.then, ask) && !helps()).then(|| Shortage::OnlyThere { host: host() })
-    }
-
-    fn waits(&self, owed: &[(EngineId, EngineSpec)], lacking: u32, reserves: &[Reserve]) -> Vec<Wait> {
-        let is_made = |id: EngineId| reserves.iter().any(|ask| ask.replaces == Some(id));
-        let waiting = owed.iter().filter(|(id, _)| !is_made(*id));
-        // A lost VPN leaves many, and those of one kind wait for the same thing: it is looked for once.
-        type Kind<'a> = (Option<&'a str>, Group, Option<(NodeId, &'a str)>);
-        let mut known: BTreeMap<Kind<'_>, Option<Shortage>> = BTreeMap::new();
-        let mut waits: Vec<Wait> = Vec::new();
-        for (id, spec) in waiting {
-            let kind = (spec.image.as_deref(), self.state.group(spec, Some(*id)), self.then.home(*id));
-            let why = known.entry(kind).or_insert_with(|| {
-                self.why(&Reserve { spec: spec.clone(), replaces: Some(*id), ..self.plain.clone() })
-            });
-            waits.extend(why.clone().map(|why| Wait::Replacement { lost: *id, why }));
-        }
-        let fills = |lost: Option<EngineId>| lost.is_none_or(|id| !waits_for_home(self.state, id));
-        let reserved = reserves.iter().filter(|ask| fills(ask.replaces)).count();
-        let waiting = waits.iter().filter(|wait| match wait {
-            Wait::Replacement { lost, .. } => fills(Some(*lost)),
-            _ => true,
-        });
-        let missing = lacking.saturating_sub((reserved + waiting.count()) as u32);
-        if missing > 0
-            && let Some(why) = self.why(self.plain)
-        {
-            waits.push(Wait::Floor { missing, why });
-        }
-        waits
     }
 }

@@ -6,8 +6,9 @@ use crate::records::cause::Cause;
 use crate::records::engine::Engine;
 use crate::records::ids::NodeId;
 use crate::records::time::Elapsed;
-use crate::rules::engines::{Keeps, above_floors, keeps_in_use};
+use crate::rules::engines::{above_floors, keeps_in_use};
 use crate::rules::liveness::STEADY;
+use crate::rules::standing::Keeps;
 use crate::state::State;
 
 /// Engines that `AUTO_DELETE` takes off the list; without it only those above `MAX_REPLICAS`, as when a host is back whose engines were

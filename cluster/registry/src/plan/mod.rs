@@ -3,9 +3,9 @@
 //!
 //! - `members`: levels, settings, former members; `liveness`: who is down, and what that strands
 //! - `reservations`: those that their hosts do not start in time
-//! - `floors`, `replacements`: engines to be started
+//! - `floors`, `replacements`: engines to be started; `short`: why not
 //! - `idle`, `unlisted`, `vpn`: engines that leave
-//! - [`waits`]: what is due later, and why not now
+//! - [`waits`]: what is due later, and why not now; `wait_texts`: the same for people
 
 mod floors;
 mod idle;
@@ -13,9 +13,11 @@ mod liveness;
 mod members;
 mod replacements;
 mod reservations;
+mod short;
 mod suspected;
 mod unlisted;
 mod vpn;
+mod wait_texts;
 pub mod waits;
 
 use std::collections::BTreeSet;

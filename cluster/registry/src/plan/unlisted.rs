@@ -5,7 +5,8 @@ use crate::plan::{Plan, Wait};
 use crate::records::cause::Cause;
 use crate::records::engine::{Engine, Phase};
 use crate::records::time::Elapsed;
-use crate::rules::engines::{Keeps, Leaves, leaves};
+use crate::rules::engines::leaves;
+use crate::rules::standing::{Keeps, Leaves};
 use crate::state::State;
 
 /// Why an unlisted engine stops.

@@ -10,10 +10,11 @@ use crate::records::group::Group;
 use crate::records::ids::{EngineId, NodeId};
 use crate::records::time::Elapsed;
 use crate::records::vpn::VpnFault;
-use crate::rules::engines::{Keeps, why_off_network};
+use crate::rules::engines::why_off_network;
 use crate::rules::outages::LONG_OUTAGE_MS;
 use crate::rules::ports::fixed_http_port;
 use crate::rules::renewal::{self, is_renewal};
+use crate::rules::standing::Keeps;
 use crate::state::State;
 
 /// Engines outside their VPN leave at once, those behind an unhealthy VPN when that lasts and another can be had in their place. As many

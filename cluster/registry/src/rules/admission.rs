@@ -4,14 +4,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::command::{Refusal, RefusalCode, Reserve};
+use crate::command::Reserve;
 use crate::level::Level;
 use crate::records::engine::{Engine, EngineSpec, Health, Kind, Phase};
 use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::lack::Lack;
 use crate::records::time::Elapsed;
+use crate::reply::{Refusal, RefusalCode};
 use crate::rules::at_hand;
-use crate::rules::failing::Held;
+use crate::rules::held::Held;
 use crate::rules::hosts::{self, Candidates, Demand, Observations, Obstacle};
 use crate::rules::placement;
 use crate::rules::vpn::Haste;

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::command::{Refusal, RefusalCode, Reserve};
+use crate::command::Reserve;
 use crate::level::Level;
 use crate::records::engine::{Engine, Health, Phase};
-use crate::rules::engines::{Unlisted, expected_for, in_use, unlisted};
+use crate::reply::{Refusal, RefusalCode};
+use crate::rules::engines::{expected_for, in_use, unlisted};
+use crate::rules::standing::Unlisted;
 use crate::state::State;
 
 /// An engine that nobody needs: a caller asked for it in the same words and then stopped waiting for it, or it was not needed and was

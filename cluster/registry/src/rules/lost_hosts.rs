@@ -10,8 +10,9 @@ use crate::records::cause::Cause;
 use crate::records::engine::Engine;
 use crate::records::ids::{EngineId, NodeId};
 use crate::records::node::{DockerState, Node, Unavailable};
-use crate::rules::engines::{Unlisted, unlisted};
+use crate::rules::engines::unlisted;
 use crate::rules::liveness::{ANNOUNCED, Contact, TOLD_CONTACT, UNAVAILABLE_AFTER};
+use crate::rules::standing::Unlisted;
 use crate::state::State;
 
 /// Tries in a row after which an engine of a silent host counts as one that does not answer, or answers again. One may be lost on the way,

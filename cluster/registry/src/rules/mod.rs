@@ -6,9 +6,9 @@
 //! - `ports`, `vpn`, `lacks`: its ports and name, its network, and what it needs there
 //! - `outages`: which VPNs were down lately, and what that means for engines
 //! - `renewal`: engines that are replaced although their network works
-//! - `failing`: what failures count against, and what that holds back
+//! - `failing`: what failures count against; `held`: what that holds back
 //! - `admission`: whether a reservation gets an engine, and which; `at_hand`: without starting one
-//! - [`engines`], [`health`]: what an engine is to clients, what keeps it, and what follows when it fails its checks
+//! - [`engines`], [`health`]: what an engine is to clients, what keeps it, and what follows when it fails its checks; [`standing`]: the words for it
 //! - `callers`: which caller gets an engine that is ready; `start_times`: how long callers wait
 //! - `supply`: how many engines there are for clients, against the maximum and for floors
 //! - `marks`: how long an engine counts as taken although no stream is known on it
@@ -24,6 +24,7 @@ pub mod engines;
 pub(crate) mod failing;
 pub mod floors_missed;
 pub mod health;
+pub(crate) mod held;
 pub mod hosts;
 mod lacks;
 pub mod liveness;
@@ -36,6 +37,7 @@ pub mod placement;
 pub(crate) mod ports;
 pub(crate) mod renewal;
 pub mod spare;
+pub mod standing;
 mod start_times;
 mod supply;
 pub(crate) mod vpn;

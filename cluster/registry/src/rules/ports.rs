@@ -3,13 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::command::{Refusal, RefusalCode};
 use crate::conf;
 use crate::level::Level;
 use crate::records::engine::{EngineSpec, Kind, Ports};
 use crate::records::ids::NodeId;
 use crate::records::policy::PortRange;
 use crate::records::vpn::{VpnHealth, VpnInfo};
+use crate::reply::{Refusal, RefusalCode};
 use crate::rules::load::Load;
 use crate::rules::vpn::Slot;
 use crate::state::State;

@@ -4,16 +4,18 @@
 
 use std::collections::BTreeSet;
 
-use crate::command::{RefusalCode, Reserve};
+use crate::command::Reserve;
 use crate::level::Level;
 use crate::records::cause::Cause;
 use crate::records::engine::{Engine, Health, Phase};
 use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::time::Elapsed;
 use crate::records::vpn::{VpnFault, VpnHealth};
+use crate::reply::RefusalCode;
 use crate::rules::admission;
-use crate::rules::engines::{Keeps, expected_for, in_use, unlisted};
+use crate::rules::engines::{expected_for, in_use, unlisted};
 use crate::rules::ports::fixed_http_port;
+use crate::rules::standing::Keeps;
 use crate::rules::vpn::Haste;
 use crate::state::State;
 

@@ -7,9 +7,10 @@ use crate::level::Level;
 use crate::records::engine::{Engine, EngineSpec, Health, Phase};
 use crate::records::ids::{EngineId, NodeId};
 use crate::records::time::Elapsed;
-use crate::rules::engines::{Unlisted, replaced, unlisted};
+use crate::rules::engines::{replaced, unlisted};
 use crate::rules::health;
 use crate::rules::spare::Spares;
+use crate::rules::standing::Unlisted;
 use crate::state::State;
 
 impl State {

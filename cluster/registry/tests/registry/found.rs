@@ -8,7 +8,8 @@ use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::engine::{Health, Phase};
 use acefleet_registry::node::Wanted;
 use acefleet_registry::plan::stop_idle;
-use acefleet_registry::rules::engines::{Keeps, keeps_listed, keeps_running};
+use acefleet_registry::rules::engines::{keeps_listed, keeps_running};
+use acefleet_registry::rules::standing::Keeps;
 use acefleet_registry::stream::{StreamEnd, StreamStart, is_given_by_cluster};
 use acefleet_registry::{
     Command, Engine, EngineId, Level, NodeId, OpId, Proposal, RefusalCode, Reply, Stream, apply,

@@ -9,10 +9,11 @@ use acefleet_registry::engine::Health;
 use acefleet_registry::health::HealthFault;
 use acefleet_registry::node::{DockerState, Wanted};
 use acefleet_registry::plan::{Plan, Wait, next};
-use acefleet_registry::rules::engines::{Keeps, Unlisted, keeps_listed, unlisted};
+use acefleet_registry::rules::engines::{keeps_listed, unlisted};
 use acefleet_registry::rules::hosts::{Demand, Observations, Obstacle, candidates};
 use acefleet_registry::rules::liveness::Contact;
 use acefleet_registry::rules::lost_hosts::{Standing, TRIES, Tried, Tries, standing};
+use acefleet_registry::rules::standing::{Keeps, Unlisted};
 use acefleet_registry::{Command, Engine, EngineId, Level, NodeId};
 use proptest::prelude::*;
 

@@ -8,8 +8,8 @@ use acefleet_registry::command::StopWhen;
 use acefleet_registry::engine::{Health, Phase};
 use acefleet_registry::plan::{Wait, next, stop_idle};
 use acefleet_registry::policy::PortRange;
-use acefleet_registry::rules::engines::Keeps;
 use acefleet_registry::rules::liveness::Contact;
+use acefleet_registry::rules::standing::Keeps;
 use acefleet_registry::{Command, Elapsed, EngineId, Level, NodeId, Policy, RefusalCode, Reply, Reserve};
 
 use crate::support::{World, engine, failed, plan, playing, port_taken, refusal, stop, watch};

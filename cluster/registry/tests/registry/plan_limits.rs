@@ -7,7 +7,7 @@ use acefleet_registry::lack::Lack;
 use acefleet_registry::node::Wanted;
 use acefleet_registry::plan::waits::Shortage;
 use acefleet_registry::plan::{Plan, Wait, next};
-use acefleet_registry::rules::engines::Keeps;
+use acefleet_registry::rules::standing::Keeps;
 use acefleet_registry::{Command, Level, NodeId};
 
 use crate::support::{World, failed, playing, watch};

@@ -7,9 +7,9 @@ use acefleet_registry::command::StopWhen;
 use acefleet_registry::engine::EngineSpec;
 use acefleet_registry::plan::waits::Shortage;
 use acefleet_registry::plan::{Wait, Watch, next};
-use acefleet_registry::rules::engines::Keeps;
 use acefleet_registry::rules::hosts;
 use acefleet_registry::rules::lost_hosts::Tried;
+use acefleet_registry::rules::standing::Keeps;
 use acefleet_registry::{Command, Elapsed, EngineId, NodeId, OpId, Proposal, Reply, Reserve, State, apply};
 use proptest::prelude::*;
 

@@ -7,7 +7,7 @@ use acefleet_registry::command::StopWhen;
 use acefleet_registry::engine::{Health, Phase};
 use acefleet_registry::health::HealthFault;
 use acefleet_registry::plan::{Wait, next};
-use acefleet_registry::rules::engines::Keeps;
+use acefleet_registry::rules::standing::Keeps;
 use acefleet_registry::vpn::{VpnFault, VpnHealth, VpnStatus};
 use acefleet_registry::{Command, Elapsed, Engine, EngineId, Level, NodeId, Reply, Reserve};
 

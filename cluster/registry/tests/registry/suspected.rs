@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use acefleet_registry::engine::{Health, Phase};
 use acefleet_registry::health::HealthFault;
 use acefleet_registry::plan::{Wait, next};
-use acefleet_registry::rules::engines::{Keeps, keeps_running};
+use acefleet_registry::rules::engines::keeps_running;
 use acefleet_registry::rules::health::host_failure;
 use acefleet_registry::rules::lost_hosts::Tried;
+use acefleet_registry::rules::standing::Keeps;
 use acefleet_registry::{Command, EngineId, Level, NodeId, Reply};
 
 use crate::support::{self, World, gone};

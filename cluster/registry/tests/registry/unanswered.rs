@@ -7,7 +7,8 @@ use acefleet_registry::cause::Cause;
 use acefleet_registry::engine::Health;
 use acefleet_registry::group::Group;
 use acefleet_registry::health::HealthFault;
-use acefleet_registry::rules::engines::{Unlisted, unlisted};
+use acefleet_registry::rules::engines::unlisted;
+use acefleet_registry::rules::standing::Unlisted;
 use acefleet_registry::{Command, EngineId, Reserve};
 
 use crate::support::{World, engine, plan};

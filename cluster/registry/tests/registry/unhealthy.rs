@@ -7,8 +7,9 @@ use acefleet_registry::engine::{Health, Phase};
 use acefleet_registry::health::HealthFault;
 use acefleet_registry::plan::Wait;
 use acefleet_registry::plan::next;
-use acefleet_registry::rules::engines::{Keeps, Unlisted, unlisted};
+use acefleet_registry::rules::engines::unlisted;
 use acefleet_registry::rules::health::{MassFailure, host_failure};
+use acefleet_registry::rules::standing::{Keeps, Unlisted};
 use acefleet_registry::vpn::{VpnHealth, VpnStatus};
 use acefleet_registry::{Command, Engine, EngineId, Level, NodeId, RefusalCode, Reply, Reserve};
 

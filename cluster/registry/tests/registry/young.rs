@@ -2,11 +2,12 @@
 
 use acefleet_registry::breaker::{BreakerKind, BreakerState};
 use acefleet_registry::cause::Cause;
-use acefleet_registry::command::{Refusal, StopWhen};
+use acefleet_registry::command::StopWhen;
 use acefleet_registry::engine::{EngineSpec, Health, Phase};
 use acefleet_registry::group::Group;
 use acefleet_registry::health::HealthFault;
 use acefleet_registry::node::DockerState;
+use acefleet_registry::reply::Refusal;
 use acefleet_registry::rules::hosts::{Obstacle, live};
 use acefleet_registry::vpn::{VpnHealth, VpnStatus};
 use acefleet_registry::{Command, Elapsed, Engine, EngineId, Level, NodeId, RefusalCode, Reply, Reserve};
