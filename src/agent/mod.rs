@@ -8,7 +8,7 @@
 //! - `starting`, `ending`, `last_look`, `last_words`: the life of one container; `pace`, `pull`: queue and images
 //! - `lacking`: whether this host has what starts found missing by name
 //! - `availability`, `docker_state`, `observe`: whether Docker answers, and what runs on it
-//! - `probe`, [`health`]: whether engines answer; `collector`, [`samples`], [`silence`], `resume`: figures of
+//! - `probe`, `watched`, [`health`]: whether engines answer; `collector`, [`samples`], [`silence`], `resume`: figures of
 //!   streams, and what follows from them
 //! - [`sockets`], `processes`, [`clients`], [`contradicted`]: whether engines are in use though no stream says so
 //! - [`address`], [`engine_network`], `fetch`: calls to own engines; `shown`: where clients reach them
@@ -71,6 +71,7 @@ mod starting;
 mod stopping;
 pub mod variant;
 pub mod vpn;
+mod watched;
 mod writer;
 
 use std::sync::Arc;

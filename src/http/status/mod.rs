@@ -4,6 +4,7 @@ pub(crate) mod health;
 mod host_metrics;
 pub(crate) mod metrics;
 pub(crate) mod plan;
+pub(crate) mod readiness;
 mod unhealthy;
 
 use acefleet_registry::WallMs;
