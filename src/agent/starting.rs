@@ -57,15 +57,23 @@ pub(super) async fn start(ctx: &Context, id: EngineId) {
     let limit = Duration::from_millis(ctx.cluster.view().state.policy().startup_timeout_ms);
     let began = Instant::now();
     let deadline = began + limit;
+    // Who waits for the port of another engine keeps nobody else from being started.
+    if let Some(engine) = ctx.reserved(id)
+        && let Err(message) = network(ctx, &engine, deadline).await
+    {
+        return fail(ctx, id, Cause::VpnError, message).await;
+    }
     let Some(mut slot) = ctx.pace.enter().await else { return };
     let queued = began.elapsed();
     let (mut conflicts, mut repeats, mut pulled) = (0, 0, false);
-    while let Some(engine) = ctx.reserved(id) {
-        let view = ctx.cluster.view();
-        let network = match network(ctx, &engine, deadline).await {
+    while let Some(waiting) = ctx.reserved(id) {
+        let network = match network(ctx, &waiting, deadline).await {
             Ok(network) => network,
             Err(message) => return fail(ctx, id, Cause::VpnError, message).await,
         };
+        // The one that it waited for may have stayed, with the port.
+        let Some(engine) = ctx.reserved(id) else { return };
+        let view = ctx.cluster.view();
         let cluster_id = &ctx.cluster_id;
         let spec = spec::container(&engine, &ctx.config, view.state.policy(), cluster_id, network.as_deref());
         let mut attempted = attempt(ctx, &engine, &spec, deadline).await;

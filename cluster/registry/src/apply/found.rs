@@ -27,6 +27,7 @@ pub(super) fn seen(
         let Some(mut engine) = state.engine(*id).cloned() else { continue };
         if *stays
             && engine.node == node
+            && engine.container_id.is_some()
             && engines::stops_unused(state, &engine, state.tables.clock_ms).is_ok()
         {
             engine = stay(state, &engine);
@@ -55,7 +56,20 @@ fn stay(state: &mut State, engine: &Engine) -> Arc<Engine> {
     let phase = if engine.health == Health::Unknown { Phase::Starting } else { Phase::Running };
     let message = format!("{} stays: a client has come to it", engine.container_name);
     note(state, EventType::Engine, "kept", message, engine.container_id.as_ref(), None);
-    state.put_engine(Engine { phase, ending: None, ..engine.clone() })
+    leave_port(state, engine);
+    let kept = state.without_shared_port(Engine { phase, ending: None, ..engine.clone() });
+    state.put_engine(kept)
+}
+
+/// One that was reserved with the forwarded port of an engine that stays, and waits for it to go, starts without that.
+fn leave_port(state: &mut State, kept: &Engine) {
+    let (Some(container), Some(port)) = (&kept.vpn, kept.forwarded_port) else { return };
+    let waits = |e: &Engine| e.phase == Phase::Reserved && e.forwarded_port == Some(port);
+    let behind = state.engines_behind(kept.node, container);
+    let waiting: Vec<Engine> = behind.filter(|e| waits(e)).map(|e| (**e).clone()).collect();
+    for engine in waiting {
+        state.put_engine(Engine { forwarded_port: None, ..engine });
+    }
 }
 
 /// Lists what uses an engine. Of a session that is known it has the addresses, so that the engine can be asked about it.

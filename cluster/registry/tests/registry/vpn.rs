@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use acefleet_registry::cause::Cause;
-use acefleet_registry::command::StopWhen;
+use acefleet_registry::command::{InUse, StopWhen};
 use acefleet_registry::engine::Phase;
 use acefleet_registry::state::Tables;
 use acefleet_registry::vpn::{VpnFault, VpnHealth, VpnStatus};
-use acefleet_registry::{Command, Engine, EngineId, NodeId, NodeInfo, RefusalCode, Reply};
+use acefleet_registry::{Command, Engine, EngineId, Level, NodeId, NodeInfo, RefusalCode, Reply, Reserve};
 
 use crate::support::{
     World, behind_vpn, engine, generic, gone, node_info, plan, playing, refusal, stop, with_conf,
@@ -314,6 +314,32 @@ fn a_forwarded_port_is_passed_on_when_its_engine_has_gone() {
     assert_eq!(world.state.port_predecessor(&replacement).map(|e| e.id), Some(first.id));
     world.run(gone(first.id));
     assert_eq!(world.state.port_predecessor(&replacement), None);
+}
+
+#[test]
+fn an_engine_that_stays_at_last_keeps_its_forwarded_port() {
+    let mut world = world(1);
+    world.run(Command::RaiseLevel(Level::CURRENT));
+    tell(&mut world, 1, VpnHealth::Healthy, Some(50_000));
+    let first = world.running();
+    assert_eq!(first.forwarded_port, Some(50_000));
+    let idle = Command::EngineStop { engine: first.id, cause: Cause::Idle, when: StopWhen::Always };
+    world.run(idle.clone());
+    let waiting = engine(world.run(Command::Reserve(Reserve { automatic: true, ..world.ask() })));
+    assert_eq!(waiting.forwarded_port, Some(50_000), "it starts when the first has gone");
+    let found = [InUse::at_last(first.id)].into();
+    world.run(Command::StreamsSeen { node: NodeId(1), found, unviewed: [].into() });
+    let ports = |world: &World| [first.id, waiting.id].map(|id| world.engine(id).forwarded_port);
+    assert_eq!(ports(&world), [Some(50_000), None]);
+    // One that was started meanwhile listens on it.
+    world.run(idle);
+    world.start(waiting.id);
+    let third = engine(world.run(Command::Reserve(Reserve { automatic: true, ..world.ask() })));
+    world.start(third.id);
+    let found = [InUse::at_last(first.id)].into();
+    world.run(Command::StreamsSeen { node: NodeId(1), found, unviewed: [].into() });
+    assert_eq!(ports(&world), [None, None]);
+    assert_eq!(world.engine(third.id).forwarded_port, Some(50_000));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use acefleet_registry::breaker::BreakerKind;
+use acefleet_registry::cause::Cause;
 use acefleet_registry::command::{Adopt, InUse, Step, StopWhen, Taken};
 use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::engine::{EngineSpec, Health, Ports};
@@ -329,6 +330,16 @@ pub fn vpn_command() -> impl Strategy<Value = Command> {
         2 => engine_id().prop_map(failed),
         6 => (engine_id(), when()).prop_map(|(engine, when)| stop(engine, when)),
         6 => engine_id().prop_map(gone),
+        4 => engine_id().prop_map(|engine| Command::EngineStop {
+            engine,
+            cause: Cause::Idle,
+            when: StopWhen::Always,
+        }),
+        4 => (id(), engine_id()).prop_map(|(node, engine)| Command::StreamsSeen {
+            node: NodeId(node),
+            found: [InUse::at_last(engine)].into(),
+            unviewed: [].into(),
+        }),
         6 => (id(), adopt()).prop_map(|(id, adopt)| Command::Adopt(Adopt { node: NodeId(id), ..adopt })),
         1 => (id(), 1..=3u64)
             .prop_map(|(old, new)| Command::NodeReplaced { old: NodeId(old), new: NodeId(new) }),
