@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::records::engine::{Engine, Phase};
-use crate::records::health::{Failing, Suspicion};
+use crate::records::health::{Failing, HealthFault, Suspicion};
 use crate::records::ids::NodeId;
 use crate::records::time::Elapsed;
 use crate::records::vpn::VpnFault;
@@ -41,14 +41,19 @@ impl fmt::Display for MassFailure {
 }
 
 /// True for an engine that has served clients, and could if it were healthy: one that never answered says nothing about its host.
-/// One that is being stopped because it failed goes on counting. A VPN that is known to be sick is a cause of its own.
+/// One that is being stopped because it failed goes on counting. What has a cause of its own does not.
 fn has_a_say(state: &State, engine: &Engine) -> bool {
     let could_serve = match engine.phase {
         Phase::Running => true,
         Phase::Stopping => engine.failing.is_some() && engine.start_failed.is_none(),
         Phase::Reserved | Phase::Starting | Phase::Gone | Phase::Failed => false,
     };
-    engine.is_acestream() && could_serve && !has_sick_vpn(state, engine)
+    engine.is_acestream() && could_serve && !has_known_cause(state, engine)
+}
+
+/// True for an engine that fails, if it does, for what is known to be wrong with it, or with its VPN.
+fn has_known_cause(state: &State, engine: &Engine) -> bool {
+    has_sick_vpn(state, engine) || engine.failing.is_some_and(|failing| failing.fault == HealthFault::Paused)
 }
 
 fn has_sick_vpn(state: &State, engine: &Engine) -> bool {

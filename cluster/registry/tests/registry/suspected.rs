@@ -92,6 +92,18 @@ fn a_floor_replaces_idle_engines_of_a_suspected_host_at_the_same_pace() {
 }
 
 #[test]
+fn engines_that_somebody_paused_say_nothing_of_their_host() {
+    let mut world = world(2, 20);
+    let engines = engines_on(&mut world, 1, 4);
+    for id in &engines[..3] {
+        let (health, fault) = (Health::Unhealthy, Some(HealthFault::Paused));
+        world.run(Command::EngineHealth { engine: *id, health, fault });
+    }
+    assert_eq!(host_failure(&world.state, NodeId(1)), None);
+    assert_eq!(listed(&world), [engines[3]].into());
+}
+
+#[test]
 fn an_engine_that_is_to_spare_is_listed_again_whoever_waits_for_its_turn() {
     let mut world = world(2, 20);
     world.policy(|policy| {
