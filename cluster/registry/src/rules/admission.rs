@@ -214,7 +214,9 @@ fn limit_reached(state: &State, limit: u32, name: &str) -> Refusal {
     Refusal {
         code: RefusalCode::MaxCapacity,
         message: format!("{live} engines exist, {name} is {limit}"),
-        retry_after_s: policy.auto_delete.then_some(policy.grace_ms / 1000),
+        // Since idle engines are handed out, nobody has to wait until one leaves.
+        retry_after_s: (policy.auto_delete && state.level() < Level::HANDS_OUT_IDLE)
+            .then_some(policy.grace_ms / 1000),
     }
 }
 

@@ -6,7 +6,7 @@ use acefleet_registry::command::StopWhen;
 use acefleet_registry::engine::{EngineSpec, Health};
 use acefleet_registry::policy::PortRange;
 use acefleet_registry::{
-    Command, EngineId, NodeId, OpId, Policy, Proposal, RefusalCode, Reply, Reserve, State, apply,
+    Command, EngineId, Level, NodeId, OpId, Policy, Proposal, RefusalCode, Reply, Reserve, State, apply,
 };
 
 use crate::support::{BEGIN_MS, World, engine, generic, gone, node_info, playing, refusal, stop};
@@ -89,11 +89,16 @@ fn scaling_to_a_target_does_not_overshoot_however_often_it_is_asked() {
 }
 
 #[test]
-fn a_retry_hint_is_given_when_engines_leave_by_themselves() {
+fn nobody_waits_until_an_engine_leaves_where_idle_ones_are_handed_out() {
     let mut world = World::new(1, 10);
     world.policy(|policy| (policy.max_replicas, policy.auto_delete, policy.grace_ms) = (0, true, 30_000));
-    let Reply::Refused(refusal) = world.run(Command::Reserve(world.ask())) else { panic!("accepted") };
-    assert_eq!(refusal.retry_after_s, Some(30));
+    let hint = |world: &mut World| match world.run(Command::Reserve(world.ask())) {
+        Reply::Refused(refusal) => refusal.retry_after_s,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(hint(&mut world), Some(30), "before all members do so");
+    world.run(Command::RaiseLevel(Level::CURRENT));
+    assert_eq!(hint(&mut world), None);
 }
 
 #[test]
