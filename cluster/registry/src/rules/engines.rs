@@ -56,7 +56,7 @@ pub fn unlisted(state: &State, engine: &Engine) -> Option<Unlisted> {
 
 /// True for an engine that may never answer. The client for whom one was made reads it on the list before it answers.
 fn awaits_first_answer(state: &State, engine: &Engine) -> bool {
-    let is_given = engine.awaited_until_ms.is_some() || engine.mark.is_some();
+    let is_given = engine.awaited_until_ms.is_some() && !engine.abandoned || engine.mark.is_some();
     let is_nobodys = !is_given && state.active_streams(engine.id) == 0;
     engine.phase == Phase::Starting && is_nobodys && state.level() >= Level::LISTS_WHAT_ANSWERS
 }

@@ -47,6 +47,10 @@ fn a_caller_finds_its_engine_on_the_list_before_it_answers() {
     // Its client may come at the last moment.
     world.wait_ms(20_000);
     assert_eq!(world.state.listed_engines().count(), 1);
+    world.run(Command::Abandon { engine: given.id, by: None });
+    assert_eq!(world.state.listed_engines().count(), 0, "it has given up");
+    world.run(Command::EngineHealth { engine: given.id, health: Health::Healthy, fault: None });
+    assert_eq!(world.state.listed_engines().count(), 1);
 }
 
 #[test]
