@@ -25,10 +25,12 @@ pub(super) async fn keeps(ctx: &Context, engine: &Engine) -> bool {
         if engines::stops_unused(&view.state, engine, ctx.cluster.moment()).is_err() {
             return false;
         }
+        if view.state.active_streams(id) > 0 {
+            return keep(ctx, engine).await;
+        }
         let Ok(sockets) = ctx.runtime.sockets(container).await else { return false };
         let peers = sockets.peers(engine.ports.container_http);
-        let stays = before.as_ref().is_some_and(|before| !peers.is_disjoint(before));
-        if stays || view.state.active_streams(id) > 0 {
+        if before.as_ref().is_some_and(|before| !peers.is_disjoint(before)) {
             return keep(ctx, engine).await;
         }
         if peers.is_empty() || look == LOOKS {
