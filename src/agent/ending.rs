@@ -31,6 +31,9 @@ pub(super) async fn stop(ctx: &Context, id: EngineId) {
         None => own_by_name(ctx, &engine.container_name, id).await,
     };
     if let Some(container) = container {
+        if engine.failing.is_some() {
+            last_words::keep(ctx, &container, &engine.container_name).await;
+        }
         ctx.remove_for_sure(&container, GRACE).await;
         tracing::info!(engine = %id, container, "engine stopped");
     }

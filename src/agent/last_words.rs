@@ -1,4 +1,5 @@
-//! What containers wrote before they ended: the end of it tells people why, more of it is kept for an hour.
+//! What containers wrote before they ended, or were stopped because they failed: the end of it tells people why, more of it is kept for an
+//! hour.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -69,19 +70,22 @@ impl LastWords {
 
 /// Keeps the last words of a container that has ended, and says how it ended.
 pub(super) async fn take_down(ctx: &Context, found: &Inspection) -> String {
-    let id = &found.view.id;
+    described(found, &keep(ctx, &found.view.id, &found.view.name).await)
+}
+
+/// Keeps the last words of a container that is about to go, and hands them over.
+pub(super) async fn keep(ctx: &Context, id: &str, name: &str) -> String {
     let tail = match tokio::time::timeout(LISTEN, ctx.runtime.tail(id, KEPT_LINES)).await {
         Ok(Ok(tail)) => tail,
         Ok(Err(error)) => {
-            tracing::debug!(container = id, %error, "cannot read the log of a container that ended");
+            tracing::debug!(container = id, %error, "cannot read the log of a container");
             String::new()
         }
         Err(_) => String::new(),
     };
     let text = legible(&tail);
-    let how = described(found, &text);
-    ctx.last_words.keep(id, &found.view.name, text, Instant::now());
-    how
+    ctx.last_words.keep(id, name, text.clone(), Instant::now());
+    text
 }
 
 /// Lines without control and format characters, and without blank ones, from the end as far as they are kept.
