@@ -33,12 +33,18 @@ pub enum Fault {
     LeaderKilled,
     /// A host's cable is pulled.
     Unplugged,
+    /// A host's cable is pulled for so long that the host counts as down.
+    Away,
+    /// A host loses its power, and gets it back.
+    PowerLost,
     /// A host's Docker stands still.
     DockerPaused,
+    /// All engines of a host hang.
+    HostHung,
 }
 
 /// All of them.
-pub const FAULTS: [Fault; 15] = [
+pub const FAULTS: [Fault; 18] = [
     Fault::Killed,
     Fault::Hung,
     Fault::Paused,
@@ -53,13 +59,24 @@ pub const FAULTS: [Fault; 15] = [
     Fault::SharedId,
     Fault::LeaderKilled,
     Fault::Unplugged,
+    Fault::Away,
+    Fault::PowerLost,
     Fault::DockerPaused,
+    Fault::HostHung,
 ];
 
 impl Fault {
     /// True for what befalls a host or a node: one at a time, so that a majority is left.
     pub fn is_of_host(self) -> bool {
-        matches!(self, Self::LeaderKilled | Self::Unplugged | Self::DockerPaused)
+        matches!(
+            self,
+            Self::LeaderKilled
+                | Self::Unplugged
+                | Self::Away
+                | Self::PowerLost
+                | Self::DockerPaused
+                | Self::HostHung
+        )
     }
 }
 
@@ -128,5 +145,5 @@ fn each_kind_comes_once_before_any_comes_twice() {
         first.sort_unstable();
         assert_eq!(first, FAULTS);
     }
-    assert_ne!(faults(1, 15), faults(2, 15));
+    assert_ne!(faults(1, FAULTS.len()), faults(2, FAULTS.len()));
 }

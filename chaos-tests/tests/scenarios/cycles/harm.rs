@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use acefleet_chaos::hosts::docker::Docker;
 use acefleet_chaos::node::Engine;
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
@@ -15,6 +16,10 @@ use crate::common::{LATER, named};
 
 /// How long the cable is out, milliseconds.
 const UNPLUGGED_MS: (u64, u64) = (2_000, 20_000);
+/// The same, until the host counts as down, after 60 s, and beyond that.
+const AWAY_MS: (u64, u64) = (62_000, 75_000);
+/// How long a host has no power, milliseconds.
+const POWERLESS_MS: (u64, u64) = (500, 15_000);
 /// How long Docker stands still, milliseconds.
 const DOCKER_PAUSED_MS: (u64, u64) = (1_000, 8_000);
 /// How long a killed node stays away, milliseconds.
@@ -32,17 +37,15 @@ pub async fn make(world: &World<'_>, dice: &mut Dice, fault: Fault, engine: &Eng
     match fault {
         Fault::Killed => docker.call(&["kill", id]).await.map(drop),
         Fault::Paused => docker.call(&["pause", id]).await.map(drop),
-        Fault::Hung => {
-            let pid = docker.call(&["inspect", "--format", "{{.State.Pid}}", id]).await?;
-            let pid: i32 = pid.trim().parse().context("no process id")?;
-            ensure!(pid > 0, "the engine has no process");
-            Ok(kill(Pid::from_raw(pid), Signal::SIGSTOP)?)
-        }
+        Fault::Hung => hang(docker, id).await,
         Fault::Error => control(engine, &all_answers(&json!({"status": 500}))).await,
         Fault::NotJson => control(engine, &all_answers(&json!({"non_json": true}))).await,
         Fault::DiesYoung => control(engine, &json!({"die": 7})).await,
         Fault::LeaderKilled => kill_leader(world, dice).await.context(Broken),
-        Fault::Unplugged => unplug(world, dice).await.context(Broken),
+        Fault::Unplugged => unplug(world, dice, UNPLUGGED_MS).await.context(Broken),
+        Fault::Away => unplug(world, dice, AWAY_MS).await.context(Broken),
+        Fault::PowerLost => cut_power(world, dice).await.context(Broken),
+        Fault::HostHung => hang_all(world, docker).await,
         Fault::DockerPaused => pause_docker(world, dice).await.context(Broken),
         Fault::StartLost
         | Fault::EndLost
@@ -51,6 +54,35 @@ pub async fn make(world: &World<'_>, dice: &mut Dice, fault: Fault, engine: &Eng
         | Fault::PlayerGone
         | Fault::SharedId => Ok(()),
     }
+}
+
+async fn hang(docker: &Docker, id: &str) -> Result<()> {
+    let pid = docker.call(&["inspect", "--format", "{{.State.Pid}}", id]).await?;
+    let pid: i32 = pid.trim().parse().context("no process id")?;
+    ensure!(pid > 0, "the engine has no process");
+    Ok(kill(Pid::from_raw(pid), Signal::SIGSTOP)?)
+}
+
+/// Other lives may end some of them meanwhile.
+async fn hang_all(world: &World<'_>, docker: &Docker) -> Result<()> {
+    let _alone = world.hosts.lock().await;
+    let mut hung = 0;
+    for id in docker.running().await? {
+        hung += usize::from(hang(docker, &id).await.is_ok());
+    }
+    ensure!(hung > 0, "no engine of the host hangs");
+    Ok(())
+}
+
+async fn cut_power(world: &World<'_>, dice: &mut Dice) -> Result<()> {
+    let _alone = world.hosts.lock().await;
+    let node = dice.pick(world.bed.nodes());
+    let host = world.bed.host_of(node);
+    world.bed.power_off(host).await?;
+    ensure!(node.process().pid().is_none(), "{} runs without power", node.name());
+    sleep(dice.between(POWERLESS_MS.0, POWERLESS_MS.1)).await;
+    world.bed.power_on(host).await?;
+    world.bed.wait_formed(LATER).await.map(drop)
 }
 
 /// The engine forgets sessions without a reader soon: the real one takes a minute.
@@ -68,14 +100,14 @@ async fn kill_leader(world: &World<'_>, dice: &mut Dice) -> Result<()> {
     world.bed.wait_formed(LATER).await.map(drop)
 }
 
-async fn unplug(world: &World<'_>, dice: &mut Dice) -> Result<()> {
+async fn unplug(world: &World<'_>, dice: &mut Dice, away_ms: (u64, u64)) -> Result<()> {
     let _alone = world.hosts.lock().await;
     let node = dice.pick(world.bed.nodes());
     let host = world.bed.host_of(node);
     host.unplug()?;
     let is_reached =
         timeout(Duration::from_secs(1), node.client().live()).await.is_ok_and(|live| live.is_ok());
-    sleep(dice.between(UNPLUGGED_MS.0, UNPLUGGED_MS.1)).await;
+    sleep(dice.between(away_ms.0, away_ms.1)).await;
     host.heal()?;
     ensure!(!is_reached, "{} answers without a cable", node.name());
     world.bed.wait_formed(LATER).await.map(drop)
