@@ -240,7 +240,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "MIN_FREE_REPLICAS", Section::Scaling, Kind::Count { min: 0, max: ENGINES }, "0", "1",
-        "Engines without a stream that are ready in the whole cluster. 1 makes the next viewer's start fast.",
+        "Engines without a stream that are ready in the whole cluster. 1 makes the next viewer's start fast; newer orchestrators have 1 here.",
     ),
     Setting::new(
         "ACEFLEET_SPARE_FOR_HOST", Section::Scaling, Kind::Flag, "false", "true",
@@ -271,7 +271,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "HEALTH_FAILURE_THRESHOLD", Section::Health, FAILURES, "2", "3",
-        "Failed probes in a row that make an engine unhealthy: it is unlisted and replaced. The orchestrator had 3 here.",
+        "Failed probes in a row that make an engine unhealthy: it is unlisted and replaced. The orchestrator had 3 here, with probes 20 s apart.",
     ),
     Setting::new(
         "HEALTH_UNHEALTHY_GRACE_PERIOD_S", Section::Health, Kind::Seconds { min: 1.0, max: 3_600.0 }, "30", "90",
@@ -300,11 +300,11 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "CIRCUIT_BREAKER_REPLACEMENT_THRESHOLD", Section::Health, FAILURES, "3", "3",
-        "The same for replacements of engines that lost their VPN: failures in a row.",
+        "The same for replacements of engines that failed, or lost their VPN: failures in a row.",
     ),
     Setting::new(
         "CIRCUIT_BREAKER_REPLACEMENT_TIMEOUT_S", Section::Health, Kind::Seconds { min: 1.0, max: DAY }, "180", "180",
-        "The same for replacements of engines that lost their VPN: time until the next try.",
+        "The same for replacements of engines that failed, or lost their VPN: time until the next try.",
     ),
 
     Setting::new(
