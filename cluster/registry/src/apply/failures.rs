@@ -76,7 +76,12 @@ pub(super) fn gone(state: &mut State, engine: &Engine, cause: &Cause, message: &
 pub(super) fn unhealthy(state: &mut State, engine: &Engine) {
     let Some(failing) = engine.failing.filter(|failing| failing.fault != HealthFault::Paused) else { return };
     let is_counted = engine.start_failed.is_some();
-    if state.level() < Level::COUNTS_YOUNG_ENDS || engine.ending.is_some() || is_counted {
+    // What ended with its host has not failed to start there, whoever sees that first.
+    if state.level() < Level::COUNTS_YOUNG_ENDS
+        || engine.ending.is_some()
+        || is_counted
+        || state.is_lost(engine)
+    {
         return;
     }
     let lived_ms = engine.started_at_ms.map_or(0, |started| failing.since_ms.since(started));
