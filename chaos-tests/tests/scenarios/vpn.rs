@@ -349,7 +349,7 @@ async fn expect_network(host: &Host, vpn: &str, ids: &BTreeSet<String>) -> Resul
     Ok(())
 }
 
-async fn expect_emergency(client: &NodeClient, active: bool) -> Result<Value> {
+pub async fn expect_emergency(client: &NodeClient, active: bool) -> Result<Value> {
     wait_for(&format!("an emergency: {active}"), LATER, || async {
         let seen = vpn(client).await?;
         ensure!(seen["emergency_mode"]["active"] == active, "{seen}");

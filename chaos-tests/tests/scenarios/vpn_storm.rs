@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::common::{LATER, conclude, content, running, turn};
 use crate::gluetun::{IMAGE, expect_connected, pretend};
+use crate::vpn::expect_emergency;
 use acefleet_chaos::hosts::{BedOptions, Host, TestHosts, artifacts};
 use acefleet_chaos::node::NodeClient;
 use acefleet_chaos::wait::wait_for;
@@ -71,6 +72,7 @@ async fn a_host_without_both_its_vpns_disturbs_no_other_host() -> Result<()> {
     let bed = start(&[VPN, SECOND]).await?;
     conclude(bed, async |bed| {
         let mut storm = Storm::begin(bed, &[VPN, SECOND]).await?;
+        storm.one_of_two().await.context("one of two gone")?;
         storm.both_gone().await.context("both gone")?;
         storm.end().await
     })
@@ -372,6 +374,43 @@ impl<'a> Storm<'a> {
         })
         .await?;
         self.rest(2 * old.len()).await
+    }
+
+    /// One of two VPNs of the host is killed, and started again when its engines run behind the other one or elsewhere.
+    async fn one_of_two(&mut self) -> Result<()> {
+        let listed: Vec<Listed> = self.node.get("/engines").await?;
+        let behind = |e: &Listed| {
+            self.bed.hosts()[0].address().to_string() == e.host && e.vpn_container.as_deref() == Some(VPN)
+        };
+        let lost = listed.iter().filter(|e| behind(e)).count();
+        if self
+            .here
+            .as_ref()
+            .is_some_and(|viewer| listed.iter().any(|e| behind(e) && e.container_id == viewer.engine))
+        {
+            self.here = None;
+        }
+        let begun = Instant::now();
+        self.host.docker().call(&["kill", VPN]).await?;
+        let gone = self
+            .watch
+            .expect("its engines to leave the list", begun, HIDDEN, |now| !now.iter().any(|e| behind(e)))
+            .await?;
+        let full =
+            |now: &[Listed]| now.iter().filter(|e| e.is_healthy() && !behind(e)).count() >= listed.len();
+        let moved = self.watch.expect("as many engines elsewhere", begun, MOVED, full).await?;
+        let own = self.bed.nodes()[0].client();
+        expect_emergency(own, true).await?;
+        self.host.docker().call(&["start", VPN]).await?;
+        expect_connected(self.node, self.bed.hosts().len() + 1).await?;
+        expect_emergency(own, false).await?;
+        eprintln!(
+            "one of two gone: {lost} of {} engines gone after {:.1} s, as many as before after {:.1} s",
+            listed.len(),
+            gone.as_secs_f64(),
+            moved.as_secs_f64()
+        );
+        self.rest(3 * lost).await
     }
 
     /// Both VPNs of the host are killed, and started again when its engines run elsewhere.
