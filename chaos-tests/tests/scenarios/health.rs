@@ -66,8 +66,9 @@ async fn an_engine_that_fails_is_unlisted_and_replaced() -> Result<()> {
         let mut ages = BTreeMap::new();
         for run in 0..runs {
             for fault in FAULTS {
-                let (unlisted, replaced) =
-                    fail_one(bed, fault, run, &mut ages).await.with_context(|| format!("{fault:?}, run {run}"))?;
+                let (unlisted, replaced) = fail_one(bed, fault, run, &mut ages)
+                    .await
+                    .with_context(|| format!("{fault:?}, run {run}"))?;
                 let of_fault = times.entry(format!("{fault:?}")).or_default();
                 of_fault.0.push(unlisted);
                 of_fault.1.push(replaced);
@@ -154,7 +155,8 @@ async fn never_opens(bed: &TestHosts, run: usize) -> Result<[Duration; 3]> {
 /// On no host any engine opens its port: how many are made in the first minute, and what the status says.
 async fn all_never_open(bed: &TestHosts) -> Result<()> {
     let node = bed.nodes()[0].client();
-    let before: BTreeSet<String> = all_healthy(bed, FLOOR).await?.into_iter().map(|e| e.container_id).collect();
+    let before: BTreeSet<String> =
+        all_healthy(bed, FLOOR).await?.into_iter().map(|e| e.container_id).collect();
     let begun = Instant::now();
     for host in bed.hosts() {
         host.docker().call(&["tag", DEAF, IMAGE]).await?;

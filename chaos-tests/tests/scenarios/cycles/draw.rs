@@ -65,6 +65,9 @@ pub const FAULTS: [Fault; 18] = [
     Fault::HostHung,
 ];
 
+/// A host that is away for more than a minute keeps all other hosts well meanwhile, so it is only in each of so many decks.
+const AWAY_EACH: usize = 6;
+
 impl Fault {
     /// True for what befalls a host or a node: one at a time, so that a majority is left.
     pub fn is_of_host(self) -> bool {
@@ -85,10 +88,14 @@ pub fn faults(seed: u64, lives: usize) -> Vec<Fault> {
     let mut dice = Dice::new(seed, u64::MAX);
     let mut all = Vec::new();
     let mut deck = shuffled(FAULTS.to_vec(), &mut dice);
+    let mut decks = 1;
     while all.len() < lives {
         if deck.is_empty() {
+            decks += 1;
+            let is_rare = |fault: &Fault| *fault == Fault::Away && decks % AWAY_EACH != 0;
             let of_engines = FAULTS.into_iter().filter(|fault| !fault.is_of_host());
-            deck = shuffled(FAULTS.into_iter().chain(of_engines).collect(), &mut dice);
+            let further = FAULTS.into_iter().filter(|fault| !is_rare(fault)).chain(of_engines);
+            deck = shuffled(further.collect(), &mut dice);
         }
         all.extend(deck.pop());
     }
