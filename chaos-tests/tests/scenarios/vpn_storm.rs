@@ -291,16 +291,21 @@ impl<'a> Storm<'a> {
             );
         }
         tunnel(self.host, VPN, true).await?;
-        let back =
-            self.watch.expect("engines on its host again", well, SETTLED, |now| self.here(now) > 0).await?;
+        // Who plays on this host stays there, unless the container was restarted: then all of its engines are elsewhere by now.
+        let back = match &self.here {
+            Some(_) => {
+                let again =
+                    self.watch.expect("engines on its host again", well, SETTLED, |now| self.here(now) > 0);
+                format!("on this host {:.1} s after its end", again.await?.as_secs_f64())
+            }
+            None => "none on this host at its end".to_owned(),
+        };
         // From when they were gone: the first looks still show them.
         let whole = self.watch.expect("as many engines as before", begun + gone, SETTLED, full).await?;
         eprintln!(
-            "outage of {seconds:3} s: {here} of {all} engines gone after {:.1} s, as many as before after {:.1} s, \
-             on this host {:.1} s after its end",
+            "outage of {seconds:3} s: {here} of {all} engines gone after {:.1} s, as many as before after {:.1} s, {back}",
             gone.as_secs_f64(),
-            (gone + whole).as_secs_f64(),
-            back.as_secs_f64()
+            (gone + whole).as_secs_f64()
         );
         if seconds < 10 {
             ensure!(running(self.bed).await? == before, "a short outage has changed containers");
