@@ -192,16 +192,18 @@ pub(super) fn take_back(state: &mut State, engine: &Engine, why: &str) {
     if failed.joins {
         return;
     }
-    // What failed with it, and for the same, still did: now that counts.
-    if let Some(other) = joined_by(state, &failed).cloned() {
-        let counted = other.start_failed.clone().map(|failed| StartFailed { joins: false, ..failed });
-        return put_failed(state, other.id, counted);
-    }
     // Failures of hosts are moved to what all of them run.
     let of_spec = Group::of_spec(&engine.spec, engine.replaces);
     let is_there = |group: &&Group| state.breaker_over(group, now).0.failure_count > 0;
     let Some(group) = [&failed.group, &of_spec].into_iter().find(is_there).cloned() else { return };
     let (mut breaker, policy) = state.breaker_over(&group, now);
+    // What failed with it, and for the same, still did: now that counts.
+    let joined = joined_by(state, &failed).filter(|_| engine.started_at_ms.is_none());
+    if let Some((id, own)) = joined.and_then(|other| Some((other.id, other.start_failed.clone()?))) {
+        breaker.pass_on(failed.at_ms, own.at_ms);
+        put(state, &group, breaker);
+        return put_failed(state, id, Some(StartFailed { joins: false, ..own }));
+    }
     let was = breaker.state(policy, now);
     let others = state.all_engines().filter(|e| e.id != engine.id).filter_map(|e| e.start_failed.as_ref());
     let before = others.filter(|other| other.group == group && !other.joins).map(|other| other.at_ms).max();

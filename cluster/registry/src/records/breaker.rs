@@ -118,6 +118,13 @@ impl Breaker {
         }
     }
 
+    /// The failure of this moment was none, and one of another moment counts in its place.
+    pub(crate) fn pass_on(&mut self, at_ms: Elapsed, to_ms: Elapsed) {
+        if self.last_failure_ms == Some(at_ms) {
+            (self.last_failure_ms, self.last_failure) = (Some(to_ms), None);
+        }
+    }
+
     /// A success closes the breaker unless it is open: what was begun before it opened proves nothing.
     pub(crate) fn record_success(&mut self, policy: BreakerPolicy, now_ms: Elapsed) {
         self.last_success_ms = Some(now_ms);

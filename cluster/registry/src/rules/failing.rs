@@ -98,10 +98,11 @@ pub(crate) fn joins_another(state: &State, engine: &Engine, failed: &StartFailed
         && others().filter_map(|other| other.start_failed.as_ref()).any(|other| is_one(engine, failed, other))
 }
 
-/// The engine whose failure was taken as one with this failure of another one.
+/// The engine whose failure was taken as one with this failure of another one, which does not count any more, and with no other.
 pub(crate) fn joined_by<'a>(state: &'a State, counted: &StartFailed) -> Option<&'a Arc<Engine>> {
-    let joins = |e: &Engine| e.start_failed.as_ref().is_some_and(|own| own.joins && is_one(e, own, counted));
-    state.all_engines().find(|engine| joins(engine))
+    let joined =
+        |e: &Engine, own: &StartFailed| own.joins && is_one(e, own, counted) && !joins_another(state, e, own);
+    state.all_engines().find(|e| e.start_failed.as_ref().is_some_and(|own| joined(e, own)))
 }
 
 /// True when an engine was under way when another one failed for the same, and that failure counts.

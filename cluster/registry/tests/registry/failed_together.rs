@@ -5,6 +5,7 @@ use acefleet_registry::cause::Cause;
 use acefleet_registry::command::StopWhen;
 use acefleet_registry::engine::Health;
 use acefleet_registry::group::Group;
+use acefleet_registry::health::HealthFault;
 use acefleet_registry::plan::waits::Shortage;
 use acefleet_registry::plan::{Wait, next};
 use acefleet_registry::vpn::{VpnHealth, VpnStatus};
@@ -137,6 +138,23 @@ fn a_failure_that_was_one_with_that_of_a_sick_vpn_counts_for_itself() {
     assert_eq!(counts(&world), [1, 1, 0], "two of them hung behind a sound VPN");
     tell_second(&mut world, 1, VpnHealth::Unhealthy, None);
     assert_eq!(counts(&world), [0, 1, 1]);
+}
+
+#[test]
+fn a_failure_that_is_taken_back_leaves_another_one_alone() {
+    let mut world = world(1);
+    let [first, joins, deaf] = [(); 3].map(|()| world.reserve().id);
+    world.start(deaf);
+    world.wait_ms(25_000);
+    fail(&mut world, first, Cause::StartupTimeout);
+    fail(&mut world, joins, Cause::StartupTimeout);
+    assert_eq!(count(&world, &PLAIN), 1);
+    world.wait_ms(6_000);
+    let (health, fault) = (Health::Unhealthy, Some(HealthFault::PortClosed));
+    world.run(Command::EngineHealth { engine: deaf, health, fault });
+    assert_eq!(count(&world, &PLAIN), 2);
+    world.run(Command::EngineHealth { engine: deaf, health: Health::Healthy, fault: None });
+    assert_eq!(count(&world, &PLAIN), 1, "it answers after all");
 }
 
 #[test]
