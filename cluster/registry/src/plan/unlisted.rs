@@ -9,10 +9,11 @@ use crate::rules::engines::leaves;
 use crate::rules::standing::{Keeps, Leaves};
 use crate::state::State;
 
-/// Why an unlisted engine stops.
-fn cause(engine: &Engine) -> Cause {
+/// Why an unlisted engine stops. In the place of one that is lost with its host another was started already.
+fn cause(state: &State, engine: &Engine) -> Cause {
     match (&engine.taken_off, engine.failing) {
         (Some(taken_off), _) => taken_off.cause.clone(),
+        (None, Some(_)) if state.is_lost(engine) => Cause::HostSilent,
         (None, Some(_)) => Cause::Unhealthy,
         (None, None) => Cause::Drained,
     }
@@ -41,7 +42,7 @@ pub(super) fn unused(state: &State, starting: bool, now_ms: Elapsed) -> Plan {
             Ok(leaves) => {
                 plan.commands.push(Command::EngineStop {
                     engine: engine.id,
-                    cause: cause(engine),
+                    cause: cause(state, engine),
                     when: StopWhen::Unused,
                 });
                 if leaves == Leaves::Host && engine.failing.is_some() {

@@ -21,6 +21,7 @@ mod hosts;
 mod lacks;
 mod leases;
 mod lost_hosts;
+mod lost_young;
 mod nodes;
 mod outages;
 mod placement;

@@ -31,23 +31,6 @@ fn exits(world: &mut World, id: EngineId) {
     world.run(Command::EngineGone { engine: id, cause: Cause::Exited, message: None });
 }
 
-#[test]
-fn an_engine_that_ended_with_the_power_of_its_host_has_not_failed() {
-    let mut world = world(2);
-    let engine = world.running();
-    world.wait_ms(20_000);
-    let (node, answering) = (engine.node, Some([].into()));
-    world.run(Command::NodeUnavailable { node, answering: answering.clone(), is_back: false });
-    world.run(Command::NodeUnavailable { node, answering, is_back: true });
-    // Its probe may come before Docker's word.
-    let (health, fault) = (Health::Unhealthy, Some(HealthFault::PortClosed));
-    world.run(Command::EngineHealth { engine: engine.id, health, fault });
-    exits(&mut world, engine.id);
-    assert!(!world.engine(engine.id).phase.is_live());
-    assert_eq!((count(&world, &Group::Host(node)), count(&world, &PLAIN)), (0, 0));
-    assert_eq!(world.state.node(node).unwrap().failed_start_ms, None);
-}
-
 /// Starts an engine that answers, and ends it by itself.
 fn die_one(world: &mut World) -> NodeId {
     let engine = world.running();
