@@ -97,7 +97,7 @@ pub struct WaitView {
     #[schema(example = "acestream-3")]
     pub name: Option<String>,
     /// For machines: `settling`, `silent`, `unavailable`, `cut_off`, `down`, `transfer`, `start`, `floor`, `replacement`, `stop`, `stop_for_others`,
-    /// `move`, `renew`, `vpn`, `vpn_without_room`, `vpn_elsewhere_rests`, `unlist`, `unlist_on_unsteady`.
+    /// `move`, `renew`, `vpn`, `vpn_without_room`, `vpn_after_failure`, `vpn_elsewhere_rests`, `unlist`, `unlist_on_unsteady`.
     #[schema(example = "stop")]
     pub code: String,
     /// For people.

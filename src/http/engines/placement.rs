@@ -121,11 +121,11 @@ pub(crate) async fn get(State(app): State<App>, Path(id): Path<String>, snapshot
 /// What keeps a listed engine on the list, or another one running.
 fn kept_by(app: &App, state: &Registry, engine: &Engine) -> Option<Reason> {
     let now = app.fleet().cluster().moment();
-    if engine.phase.is_serving() && engine.taken_off.is_none() && !state.has_network(engine) {
-        let wait = plan::off_network_wait(state, &app.fleet().candidates(state), engine.id, now)?;
-        return Some(Reason { code: wait.as_str().to_owned(), message: wait.describe(state) });
-    }
     let keeps = match keeps_running(state, engine, now) {
+        Some(Keeps::Listed) if !state.has_network(engine) => {
+            let wait = plan::off_network_wait(state, &app.fleet().candidates(state), engine.id, now)?;
+            return Some(Reason { code: wait.as_str().to_owned(), message: wait.describe(state) });
+        }
         Some(Keeps::Listed) => keeps_listed(state, engine, state.policy().grace_ms, now),
         other => other,
     };

@@ -158,14 +158,21 @@ fn count(state: &State, active: &BTreeSet<NodeId>, wanted: Wanted, now_ms: Elaps
 
 /// Whether this reservation would be had now, and nothing that it shares need rest; the state goes on as if it had been made.
 pub(super) fn is_had(then: &mut State, ask: &Reserve, now_ms: Elapsed) -> bool {
-    had(then, ask, now_ms).is_some()
+    had(then, ask, now_ms).is_ok()
 }
 
 /// The same, with the engine that it would be.
-pub(super) fn had(then: &mut State, ask: &Reserve, now_ms: Elapsed) -> Option<Arc<Engine>> {
+///
+/// # Errors
+/// For how many milliseconds its start rests, or nothing when it is refused.
+pub(super) fn had(then: &mut State, ask: &Reserve, now_ms: Elapsed) -> Result<Arc<Engine>, Option<u64>> {
     // Who is asked decides between equals only.
-    let decision = admission::decide(then, ask, OpId::from_u128(0), NodeId(0)).ok()?;
-    (start_rests_for(then, &decision, now_ms) == 0).then(|| decision.take(then))
+    let decided = admission::decide(then, ask, OpId::from_u128(0), NodeId(0));
+    let decision = decided.map_err(|_| None)?;
+    match start_rests_for(then, &decision, now_ms) {
+        0 => Ok(decision.take(then)),
+        left_ms => Err(Some(left_ms)),
+    }
 }
 
 /// A reservation with the hosts that may take it, in order of preference.

@@ -57,7 +57,8 @@ impl Short<'_> {
         let left_ms = start_rests_for(self.then, &decision, self.now_ms);
         if left_ms > 0 {
             let first = start_before(self.then, &decision.engine, self.now_ms);
-            return Some(match first {
+            // One that this plan makes has no name yet.
+            return Some(match first.filter(|(engine, _)| self.state.engine(*engine).is_some()) {
                 Some((engine, _)) => Shortage::OtherFirst { engine, left_ms },
                 None => Shortage::Pause { left_ms },
             });

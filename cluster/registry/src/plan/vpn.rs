@@ -48,6 +48,9 @@ pub(super) fn off_vpn(state: &State, missing: &Missing, active: &BTreeSet<NodeId
                 match elsewhere.is_had(engine) {
                     Ok(()) => plan.commands.push(stop(engine, fault)),
                     Err(NotHad::NoRoom) => plan.waits.push(Wait::VpnWithoutRoom { engine: id }),
+                    Err(NotHad::AfterFailure { left_ms }) => {
+                        plan.waits.push(Wait::VpnAfterFailure { engine: id, left_ms });
+                    }
                     Err(NotHad::Rests { left_ms }) => {
                         plan.waits.push(Wait::VpnElsewhereRests { engine: id, left_ms });
                     }
@@ -91,6 +94,10 @@ fn stop(engine: &Engine, fault: VpnFault) -> Command {
 #[derive(Clone, Copy)]
 enum NotHad {
     NoRoom,
+    /// Starts rest after one that failed.
+    AfterFailure {
+        left_ms: u64,
+    },
     /// It would be behind a VPN that was down lately itself: two that go down in turn would throw every engine to and fro.
     Rests {
         left_ms: u64,
@@ -131,7 +138,9 @@ impl Elsewhere {
         if let Some(replacement) = replacement.filter(|other| other.phase.is_live()) {
             return rests(renewal::rests_elsewhere(&self.then, engine, replacement, self.now_ms));
         }
-        let group = self.then.group(&engine.spec, Some(engine.id));
+        // In the place of one whose replacement has ended no other is owed, but one could be had.
+        let replaces = replacement.is_none().then_some(engine.id);
+        let group = self.then.group(&engine.spec, replaces);
         let alike = (engine.node, engine.spec.image.clone(), group);
         if fixed_http_port(&engine.spec).is_some() {
             return Err(NotHad::NoRoom);
@@ -143,14 +152,12 @@ impl Elsewhere {
         let ending =
             Ending { cause: VpnFault::Unhealthy.cause(), message: String::new(), at_ms: self.now_ms };
         after.put_engine(Engine { phase: Phase::Gone, ending: Some(ending), ..engine.clone() });
-        // In the place of one whose replacement has ended no other is owed, but one could be had.
-        let replaces = replacement.is_none().then_some(engine.id);
         let ask = Reserve { spec: engine.spec.clone(), replaces, ..self.plain.clone() };
-        let Some(other) = floors::had(&mut after, &ask, self.now_ms) else {
-            self.refused.insert(alike, NotHad::NoRoom);
-            return Err(NotHad::NoRoom);
+        let had = match floors::had(&mut after, &ask, self.now_ms) {
+            Ok(other) => rests(after.waits_for_rest(engine, &other, self.now_ms)),
+            Err(Some(left_ms)) => Err(NotHad::AfterFailure { left_ms }),
+            Err(None) => Err(NotHad::NoRoom),
         };
-        let had = rests(after.waits_for_rest(engine, &other, self.now_ms));
         match had {
             Ok(()) => self.then = after,
             Err(why) => drop(self.refused.insert(alike, why)),

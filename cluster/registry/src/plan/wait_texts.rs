@@ -71,6 +71,13 @@ impl Wait {
             Self::VpnWithoutRoom { engine: id } => {
                 format!("the VPN of {} is unhealthy, and no other host has room for it", engine(id))
             }
+            Self::VpnAfterFailure { engine: id, left_ms } => {
+                format!(
+                    "the VPN of {} is unhealthy; the last start failed, and the one in its place comes in {} s",
+                    engine(id),
+                    s(left_ms)
+                )
+            }
             Self::VpnElsewhereRests { engine: id, left_ms } => {
                 format!(
                     "the VPN of {} is unhealthy, and the other one was down lately; it is a better place in {} s",
@@ -94,7 +101,7 @@ impl Shortage {
                 format!("the last start failed, the next attempt comes in {} s", left_ms.div_ceil(1_000))
             }
             Self::OtherFirst { engine, .. } => format!(
-                "the last start failed, so they come one by one, and that of {} is under way",
+                "the last start failed, so starts come one by one; {} is being started",
                 state.engine_name(*engine)
             ),
             Self::OnlyThere { host } => {

@@ -105,6 +105,13 @@ pub enum Wait {
         /// The engine.
         engine: EngineId,
     },
+    /// The same, when starts that would take its place do not rest any more after one that failed.
+    VpnAfterFailure {
+        /// The engine.
+        engine: EngineId,
+        /// For so long.
+        left_ms: u64,
+    },
     /// The same, when the VPN behind which it would move, or has been replaced, was not down lately.
     VpnElsewhereRests {
         /// The engine.
@@ -196,6 +203,7 @@ impl Wait {
             | Self::Renew { engine, .. }
             | Self::Vpn { engine, .. }
             | Self::VpnWithoutRoom { engine }
+            | Self::VpnAfterFailure { engine, .. }
             | Self::VpnElsewhereRests { engine, .. }
             | Self::Unlist { engine, .. }
             | Self::UnlistOnUnsteady { engine } => Subject::Engine(*engine),
@@ -211,6 +219,7 @@ impl Wait {
             | Self::Silent { left_ms, .. }
             | Self::Start { left_ms, .. }
             | Self::Vpn { left_ms, .. }
+            | Self::VpnAfterFailure { left_ms, .. }
             | Self::VpnElsewhereRests { left_ms, .. } => Some(*left_ms),
             Self::Floor { why, .. } | Self::Replacement { why, .. } => match why {
                 Shortage::Pause { left_ms } | Shortage::OtherFirst { left_ms, .. } => Some(*left_ms),
