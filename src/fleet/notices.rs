@@ -9,7 +9,7 @@ use acefleet_registry::plan::waits::Shortage;
 use acefleet_registry::plan::{Plan, Wait};
 use acefleet_registry::rules::floors_missed::FloorMissed;
 use acefleet_registry::rules::liveness::SUSPECT_AFTER;
-use acefleet_registry::{Elapsed, NodeId, RefusalCode, State};
+use acefleet_registry::{Elapsed, EngineId, NodeId, Refusal, RefusalCode, State};
 
 const PLAIN: [Group; 2] = [Group::Plain(BreakerKind::General), Group::Plain(BreakerKind::Replacement)];
 
@@ -36,16 +36,8 @@ impl Notices {
     }
 
     fn note_floors(&mut self, state: &State, plan: &Plan) {
+        let short = unkept(state, plan);
         let missed = state.floors_missed();
-        // Engines that count in no floor have replacements of their own.
-        let refused = plan.waits.iter().filter_map(|wait| match wait {
-            Wait::Floor { missing, why: Shortage::Refused(refusal) } => Some((*missing, refusal)),
-            Wait::Replacement { why: Shortage::Refused(refusal), .. } if !missed.is_empty() => {
-                Some((1, refusal))
-            }
-            _ => None,
-        });
-        let short = refused.reduce(|(missing, refusal), (more, _)| (missing.saturating_add(more), refusal));
         let settings: Vec<&str> = missed.iter().map(FloorMissed::setting).collect();
         match (short, &self.short) {
             (Some((missing, refusal)), _) => {
@@ -97,6 +89,24 @@ impl Notices {
     }
 }
 
+/// How many engines are missing to floors, and why they are refused. Those behind a VPN that stays down count in no floor, and have
+/// replacements of their own.
+fn unkept<'a>(state: &State, plan: &'a Plan) -> Option<(u32, &'a Refusal)> {
+    let is_given_up = |id: EngineId| state.engine(id).is_some_and(|engine| state.is_given_up(engine));
+    let of_floor = plan.waits.iter().filter_map(|wait| match wait {
+        Wait::Floor { missing, why: Shortage::Refused(refusal) } => Some((*missing, refusal)),
+        _ => None,
+    });
+    let of_given_up = plan.waits.iter().filter_map(|wait| match wait {
+        Wait::Replacement { lost, why: Shortage::Refused(refusal) } if is_given_up(*lost) => {
+            Some((1, refusal))
+        }
+        _ => None,
+    });
+    let all = of_floor.chain(of_given_up);
+    all.reduce(|(missing, refusal), (more, _)| (missing.saturating_add(more), refusal))
+}
+
 /// What a breaker holds back.
 fn what(state: &State, group: &Group) -> String {
     match group {
@@ -132,7 +142,72 @@ fn note_breaker(state: &State, group: &Group, was_open: bool, now: Elapsed) -> b
 
 #[cfg(test)]
 mod tests {
+    use acefleet_registry::command::Reserve;
+    use acefleet_registry::engine::EngineSpec;
+    use acefleet_registry::policy::PortRange;
+    use acefleet_registry::vpn::{VpnHealth, VpnInfo, VpnStatus};
+    use acefleet_registry::{Command, Level, NodeInfo, OpId, Policy, Proposal, apply};
+
     use super::*;
+
+    /// An engine behind a VPN that was connected until the last moment.
+    fn behind_a_dead_vpn() -> State {
+        let (node, container) = (NodeId(7), "gluetun".to_owned());
+        let vpn = |health| Command::VpnChanged {
+            node,
+            container: container.clone(),
+            status: VpnStatus { health, ..VpnStatus::default() },
+            renew: false,
+        };
+        let ports = PortRange { first: 19_000, last: 19_009 };
+        let commands = [
+            Command::SetPolicy(Policy { min_replicas: 1, ..Policy::default() }),
+            Command::RaiseLevel(Level::CURRENT),
+            Command::NodeUp(NodeInfo {
+                id: node,
+                name: "node-b".into(),
+                advertise_host: "b".into(),
+                http_port: 8000,
+                version: "1".into(),
+                capacity: 3,
+                docker_network: None,
+                vpns: vec![VpnInfo { container: container.clone(), ports }],
+            }),
+            Command::NodeDocker { node, docker: acefleet_registry::node::DockerState::Available },
+            vpn(VpnHealth::Healthy),
+            Command::Reserve(Reserve {
+                spec: EngineSpec::acestream(),
+                eligible: [node].into(),
+                exclude: BTreeSet::new(),
+                only_below: None,
+                claim_abandoned: false,
+                patience_ms: None,
+                automatic: true,
+                replaces: None,
+            }),
+            vpn(VpnHealth::Unhealthy),
+        ];
+        let mut state = State::default();
+        for (n, command) in commands.into_iter().enumerate() {
+            let n = n as u64 + 1;
+            let proposal = Proposal { op_id: OpId(1, n), at_ms: Elapsed(n), origin: node, command };
+            apply(&mut state, &proposal, n);
+        }
+        state
+    }
+
+    #[test]
+    fn replacements_that_are_refused_count_for_floors_only_when_what_they_replace_is_given_up() {
+        let state = behind_a_dead_vpn();
+        let lost = state.live_engines().next().expect("an engine").id;
+        let refusal =
+            Refusal { code: RefusalCode::MaxCapacity, message: "no room".to_owned(), retry_after_s: None };
+        let waits = vec![Wait::Replacement { lost, why: Shortage::Refused(refusal) }];
+        let plan = Plan { waits, ..Plan::default() };
+        let missing = |ms| unkept(&state.at(Elapsed(ms)), &plan).map(|(missing, _)| missing);
+        assert_eq!(missing(11_000), None, "it may be a flap");
+        assert_eq!(missing(13_000), Some(1));
+    }
 
     #[test]
     fn a_member_that_answers_only_others_is_named_once_and_when_that_lasts() {

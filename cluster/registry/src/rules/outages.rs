@@ -80,7 +80,8 @@ impl State {
     }
 
     /// True for an engine behind a VPN that has been down for too long to be a flap. It counts in no floor until that is back.
-    pub(crate) fn is_given_up(&self, engine: &Engine) -> bool {
+    #[must_use]
+    pub fn is_given_up(&self, engine: &Engine) -> bool {
         let is_long =
             |vpn: &Vpn| self.clock_ms().since(vpn.since_ms) >= LONG_OUTAGE_MS && engine.phase.is_live();
         self.level() >= Level::GIVES_UP_BEHIND_VPNS
