@@ -58,21 +58,18 @@ pub(super) async fn start(ctx: &Context, id: EngineId) {
     let began = Instant::now();
     let deadline = began + limit;
     // Who waits for the port of another engine keeps nobody else from being started.
-    if let Some(engine) = ctx.reserved(id)
-        && let Err(message) = network(ctx, &engine, deadline).await
-    {
+    if let Err(message) = network(ctx, id, deadline).await {
         return fail(ctx, id, Cause::VpnError, message).await;
     }
     let Some(mut slot) = ctx.pace.enter().await else { return };
     let queued = began.elapsed();
     let (mut conflicts, mut repeats, mut pulled) = (0, 0, false);
-    while let Some(waiting) = ctx.reserved(id) {
-        let network = match network(ctx, &waiting, deadline).await {
-            Ok(network) => network,
+    loop {
+        let (engine, network) = match network(ctx, id, deadline).await {
+            Ok(Some(ready)) => ready,
+            Ok(None) => return,
             Err(message) => return fail(ctx, id, Cause::VpnError, message).await,
         };
-        // The one that it waited for may have stayed, with the port.
-        let Some(engine) = ctx.reserved(id) else { return };
         let view = ctx.cluster.view();
         let cluster_id = &ctx.cluster_id;
         let spec = spec::container(&engine, &ctx.config, view.state.policy(), cluster_id, network.as_deref());
@@ -139,17 +136,24 @@ pub(super) async fn start(ctx: &Context, id: EngineId) {
     }
 }
 
-/// The VPN network of an engine. Waits until no other engine uses the forwarded port that this one gets.
-async fn network(ctx: &Context, engine: &Engine, deadline: Instant) -> Result<Option<Arc<Network>>, String> {
-    let Some(vpn) = &engine.vpn else { return Ok(None) };
+/// A reserved engine with the VPN network that it gets. Waits until no other engine uses its forwarded port. Nothing when it is not to be
+/// started any more.
+async fn network(
+    ctx: &Context,
+    id: EngineId,
+    deadline: Instant,
+) -> Result<Option<(Arc<Engine>, Option<Arc<Network>>)>, String> {
     let mut changes = ctx.cluster.changes();
     loop {
         changes.borrow_and_update();
-        let Some(network) = ctx.networks.of(vpn) else {
+        // The one that it waits for may stay, with the port.
+        let Some(engine) = ctx.reserved(id) else { return Ok(None) };
+        let Some(vpn) = engine.vpn.clone() else { return Ok(Some((engine, None))) };
+        let Some(network) = ctx.networks.of(&vpn) else {
             return Err(format!("the VPN container {vpn} does not run on host {}", ctx.config.node_name));
         };
-        if ctx.cluster.view().state.port_predecessor(engine).is_none() {
-            return Ok(Some(network));
+        if ctx.cluster.view().state.port_predecessor(&engine).is_none() {
+            return Ok(Some((engine, Some(network))));
         }
         if !matches!(tokio::time::timeout_at(deadline, changes.changed()).await, Ok(Ok(()))) {
             return Err(format!(
