@@ -14,8 +14,9 @@ use crate::agent::lock::unpoisoned;
 use crate::agent::runtime::RuntimeError;
 use crate::agent::sockets::{Peer, Sockets};
 
-/// A look takes some 3 ms, as the kernel goes through all connections of the host. All looks together take 2 % of a processor.
-const PERIOD_PER_ENGINE: Duration = Duration::from_millis(170);
+/// Looks take up to a fiftieth of the time: a processor is busy meanwhile, as the kernel goes through all connections of the host, for 3 to 12 ms
+/// where somebody is connected.
+const REST: u32 = 50;
 /// After the end of a stream a proxy may keep its connection for the next one: 90 s by default.
 const LINGERS: Duration = Duration::from_secs(95);
 
@@ -163,6 +164,7 @@ pub(super) async fn watch(ctx: Arc<Context>) {
         }
         // Engines in the network of one VPN container are looked at together.
         let mut networks: HashMap<&str, Sockets> = HashMap::new();
+        let began = Instant::now();
         unseen.retain(|_, since| since.elapsed() < ctx.config.unviewed_after);
         for engine in &watched {
             let container = engine.container_id.as_deref().unwrap_or_default();
@@ -205,7 +207,7 @@ pub(super) async fn watch(ctx: Arc<Context>) {
                 Instant::now(),
             );
         }
-        let period = (ctx.config.use_after / 2).max(PERIOD_PER_ENGINE * watched.len() as u32);
+        let period = (ctx.config.use_after / 2).max((began.elapsed() * REST).min(ctx.config.unviewed_after));
         tokio::time::sleep(period).await;
     }
 }

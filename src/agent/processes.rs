@@ -8,7 +8,7 @@ use tokio::io::AsyncReadExt;
 
 use crate::agent::lock::unpoisoned;
 use crate::agent::runtime::RuntimeError;
-use crate::agent::sockets::{self, Sockets};
+use crate::agent::sockets::{self, Counts, Sockets};
 
 /// Why a container's network is not seen, and what helps.
 const UNSEEN: &str = "its process is not among those of this node: the daemon runs elsewhere, or the node's container \
@@ -22,7 +22,14 @@ const ROUTES_MAX: u64 = 256 * 1024;
 
 /// First processes of containers, by container id.
 #[derive(Debug, Default)]
-pub(super) struct Processes(Mutex<HashMap<String, i64>>);
+pub(super) struct Processes(Mutex<HashMap<String, Known>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    process: i64,
+    /// How many sockets its network had when nobody was connected.
+    deserted: Option<Counts>,
+}
 
 impl Processes {
     /// The connections of a container. Asks for its first process when that is not known, and again when it cannot be seen: it may have
@@ -54,17 +61,29 @@ impl Processes {
         if known.len() >= MOST {
             known.clear();
         }
-        known.insert(container.to_owned(), process);
+        known.insert(container.to_owned(), Known { process, deserted: None });
+    }
+
+    fn note_counts(&self, container: &str, deserted: Option<Counts>) {
+        if let Some(known) = unpoisoned(&self.0).get_mut(container) {
+            known.deserted = deserted;
+        }
     }
 
     /// The connections of a container; none when its process is not known, has ended, or is another one.
     async fn sockets(&self, container: &str) -> Option<Sockets> {
-        let process = *unpoisoned(&self.0).get(container)?;
+        let Known { process, deserted } = *unpoisoned(&self.0).get(container)?;
         let read = async |file: &str| tokio::fs::read_to_string(format!("/proc/{process}/{file}")).await;
         let is_its = async || read("cgroup").await.is_ok_and(|text| text.contains(container));
         if !is_its().await {
             unpoisoned(&self.0).remove(container);
             return None;
+        }
+        // Before the lists: who comes meanwhile is in those, or changes the counts.
+        let sockets = read("net/sockstat").await.unwrap_or_default();
+        let counts = Counts::read(&sockets, read("net/sockstat6").await.ok().as_deref());
+        if counts.is_some() && counts == deserted {
+            return is_its().await.then(Sockets::default);
         }
         let routes = read("net/route").await.unwrap_or_default();
         let tables = [read("net/tcp").await.ok()?, read("net/tcp6").await.unwrap_or_default()];
@@ -72,8 +91,11 @@ impl Processes {
             own.extend(sockets::routers(&routes));
             own
         });
+        let found = Sockets::read(&tables, own.as_ref());
         // Its number may have been given to another meanwhile.
-        is_its().await.then(|| Sockets::read(&tables, own.as_ref()))
+        let is_its = is_its().await;
+        self.note_counts(container, counts.filter(|_| is_its && found.is_empty()));
+        is_its.then_some(found)
     }
 }
 

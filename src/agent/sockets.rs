@@ -46,6 +46,12 @@ impl Sockets {
         found
     }
 
+    /// True when nobody is connected, and nobody was lately.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.established.is_empty() && self.over.is_empty()
+    }
+
     /// Who is connected to this port.
     #[must_use]
     pub fn peers(&self, port: u16) -> BTreeSet<Peer> {
@@ -56,6 +62,31 @@ impl Sockets {
     #[must_use]
     pub fn gone(&self, port: u16) -> BTreeSet<Peer> {
         self.over.get(&port).cloned().unwrap_or_default()
+    }
+}
+
+/// How many TCP sockets a network has: to be had at once, while a list of them takes the kernel a walk through all of its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    v4: u32,
+    v6: u32,
+    over: u32,
+}
+
+impl Counts {
+    /// Reads `/proc/…/net/sockstat` and `/proc/…/net/sockstat6`, which is not there without IPv6. `None` for files of another form.
+    #[must_use]
+    pub fn read(v4: &str, v6: Option<&str>) -> Option<Self> {
+        let of = |text: &str, line: &str, word: &str| {
+            let fields = text.lines().find_map(|text| text.strip_prefix(line))?;
+            let mut fields = fields.split_ascii_whitespace().skip_while(|field| *field != word);
+            fields.nth(1)?.parse().ok()
+        };
+        let v6 = match v6 {
+            Some(text) => of(text, "TCP6:", "inuse")?,
+            None => 0,
+        };
+        Some(Self { v4: of(v4, "TCP:", "inuse")?, v6, over: of(v4, "TCP:", "tw")? })
     }
 }
 
@@ -118,6 +149,21 @@ mod tests {
         let peers = ["0000000000000000FFFF0000010011AC:D2F4", "010011AC:D2F0"].map(str::to_owned);
         assert_eq!(sockets.peers(19_000), peers.into(), "a listener or a closed connection counts");
         assert_eq!(sockets.peers(53_984), BTreeSet::new(), "the port of the other side counts");
+    }
+
+    #[test]
+    fn counts_are_those_of_tcp() {
+        let v4 = "sockets: used 8\nTCP: inuse 3 orphan 0 tw 2 alloc 1 mem 93\nUDP: inuse 7 mem 0\n";
+        let v6 = "TCP6: inuse 4\nUDP6: inuse 9\n";
+        assert_eq!(Counts::read(v4, Some(v6)), Some(Counts { v4: 3, v6: 4, over: 2 }));
+        assert_eq!(Counts::read(v4, None), Some(Counts { v4: 3, v6: 0, over: 2 }));
+        for (v4, v6) in [("", v6), (v4, ""), ("TCP: inuse x tw 2", v6), ("TCP: inuse 3 tw", v6)] {
+            assert_eq!(Counts::read(v4, Some(v6)), None, "{v4} {v6}");
+        }
+        let nobody = "head\n 0: 0100007F:4A38 00000000:0000 0A\n".to_owned();
+        assert!(Sockets::read(&[nobody], None).is_empty());
+        let somebody = "head\n 0: 0100007F:4A38 0100007F:D2F0 01\n".to_owned();
+        assert!(!Sockets::read(&[somebody], None).is_empty());
     }
 
     #[test]
