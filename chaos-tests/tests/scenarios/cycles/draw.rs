@@ -65,7 +65,7 @@ pub const FAULTS: [Fault; 18] = [
     Fault::HostHung,
 ];
 
-/// A host that is away for more than a minute keeps all other hosts well meanwhile, so it is only in each of so many decks.
+/// While a host is away, no other host has a fault. So only the first deck and every one of so many have it.
 const AWAY_EACH: usize = 6;
 
 impl Fault {

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use acefleet_chaos::hosts::docker::Docker;
 use acefleet_chaos::node::Engine;
-use anyhow::{Context, Result, ensure};
+use acefleet_chaos::wait::wait_for;
+use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 use super::draw::{Dice, Fault};
@@ -17,7 +18,7 @@ use crate::common::{LATER, named};
 /// How long the cable is out, milliseconds.
 const UNPLUGGED_MS: (u64, u64) = (2_000, 20_000);
 /// The same, until the host counts as down, after 60 s, and beyond that.
-const AWAY_MS: (u64, u64) = (62_000, 75_000);
+const AWAY_MS: (u64, u64) = (66_000, 78_000);
 /// How long a host has no power, milliseconds.
 const POWERLESS_MS: (u64, u64) = (500, 15_000);
 /// How long Docker stands still, milliseconds.
@@ -45,7 +46,7 @@ pub async fn make(world: &World<'_>, dice: &mut Dice, fault: Fault, engine: &Eng
         Fault::Unplugged => unplug(world, dice, UNPLUGGED_MS).await.context(Broken),
         Fault::Away => unplug(world, dice, AWAY_MS).await.context(Broken),
         Fault::PowerLost => cut_power(world, dice).await.context(Broken),
-        Fault::HostHung => hang_all(world, docker).await,
+        Fault::HostHung => hang_all(world, dice).await,
         Fault::DockerPaused => pause_docker(world, dice).await.context(Broken),
         Fault::StartLost
         | Fault::EndLost
@@ -63,15 +64,24 @@ async fn hang(docker: &Docker, id: &str) -> Result<()> {
     Ok(kill(Pid::from_raw(pid), Signal::SIGSTOP)?)
 }
 
-/// Other lives may end some of them meanwhile.
-async fn hang_all(world: &World<'_>, docker: &Docker) -> Result<()> {
+/// All engines of a host that runs some. Other lives may end some of them meanwhile.
+async fn hang_all(world: &World<'_>, dice: &mut Dice) -> Result<()> {
     let _alone = world.hosts.lock().await;
-    let mut hung = 0;
-    for id in docker.running().await? {
-        hung += usize::from(hang(docker, &id).await.is_ok());
-    }
-    ensure!(hung > 0, "no engine of the host hangs");
-    Ok(())
+    let hosts = world.bed.hosts();
+    let first = dice.below(hosts.len());
+    wait_for("a host whose engines hang", LATER, || async {
+        for host in hosts.iter().cycle().skip(first).take(hosts.len()) {
+            let mut hung = 0;
+            for id in host.docker().running().await? {
+                hung += usize::from(hang(host.docker(), &id).await.is_ok());
+            }
+            if hung > 0 {
+                return Ok(());
+            }
+        }
+        bail!("no engine hangs")
+    })
+    .await
 }
 
 async fn cut_power(world: &World<'_>, dice: &mut Dice) -> Result<()> {
@@ -79,7 +89,9 @@ async fn cut_power(world: &World<'_>, dice: &mut Dice) -> Result<()> {
     let node = dice.pick(world.bed.nodes());
     let host = world.bed.host_of(node);
     world.bed.power_off(host).await?;
-    ensure!(node.process().pid().is_none(), "{} runs without power", node.name());
+    let is_reached =
+        timeout(Duration::from_secs(1), node.client().live()).await.is_ok_and(|live| live.is_ok());
+    ensure!(!is_reached && host.docker().running().await.is_err(), "{} runs without power", node.name());
     sleep(dice.between(POWERLESS_MS.0, POWERLESS_MS.1)).await;
     world.bed.power_on(host).await?;
     world.bed.wait_formed(LATER).await.map(drop)
@@ -108,8 +120,14 @@ async fn unplug(world: &World<'_>, dice: &mut Dice, away_ms: (u64, u64)) -> Resu
     let is_reached =
         timeout(Duration::from_secs(1), node.client().live()).await.is_ok_and(|live| live.is_ok());
     sleep(dice.between(away_ms.0, away_ms.1)).await;
+    let others = world.bed.nodes().iter().find(|other| other.name() != node.name());
+    let view: Value = others.context("no other node")?.client().get("/cluster").await?;
     host.heal()?;
     ensure!(!is_reached, "{} answers without a cable", node.name());
+    let members = view["nodes"].as_array().context("no members")?;
+    let is_down =
+        members.iter().any(|member| member["name"] == node.name() && !member["down_since"].is_null());
+    ensure!(is_down || away_ms != AWAY_MS, "{} does not count as down: {view}", node.name());
     world.bed.wait_formed(LATER).await.map(drop)
 }
 
