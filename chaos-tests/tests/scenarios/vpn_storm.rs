@@ -34,6 +34,8 @@ const RESTARTED: u64 = 60;
 const MOVES: u64 = 30;
 /// Everybody has done what follows from an outage.
 const SETTLED: Duration = Duration::from_secs(90);
+/// A VPN that failed twice gets no engines for two minutes where another one did so once.
+const SPREAD: Duration = Duration::from_secs(150);
 
 /// Three times the goals: other programs share the machine. The goal for engines that nobody is given any more is 3 s,
 const HIDDEN: Duration = Duration::from_secs(9);
@@ -201,7 +203,7 @@ impl<'a> Storm<'a> {
     /// Waits until engines are spread over the hosts. They do not spread by themselves: one is taken away where there are most, and
     /// the floor has another made where there are fewest.
     async fn spread(&self) -> Result<()> {
-        wait_for("engines to be spread over the hosts", SETTLED, || async {
+        wait_for("engines to be spread over the hosts", SPREAD, || async {
             let Err(uneven) = self.expect_full().await else { return Ok(()) };
             let engines: Vec<Listed> = self.node.get("/engines").await?;
             ensure!(engines.iter().filter(|engine| engine.is_healthy()).count() >= FLOOR, "{uneven}");
@@ -388,6 +390,7 @@ impl<'a> Storm<'a> {
             self.bed.hosts()[0].address().to_string() == e.host && e.vpn_container.as_deref() == Some(VPN)
         };
         let lost = listed.iter().filter(|e| behind(e)).count();
+        ensure!(lost > 0, "no engine is behind it: {listed:?}");
         if self
             .here
             .as_ref()
