@@ -402,7 +402,7 @@ impl<'a> Storm<'a> {
         self.host.docker().call(&["kill", VPN]).await?;
         let gone = self
             .watch
-            .expect("its engines to leave the list", begun, HIDDEN, |now| !now.iter().any(|e| behind(e)))
+            .expect("its engines to leave the list", begun, HIDDEN, |now| !now.iter().any(&behind))
             .await?;
         let full =
             |now: &[Listed]| now.iter().filter(|e| e.is_healthy() && !behind(e)).count() >= listed.len();
