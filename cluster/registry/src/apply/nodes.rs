@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::mem::discriminant;
+use std::sync::Arc;
 
 use crate::apply::{engines, failures, note, refused, streams, vpn};
 use crate::level::Level;
@@ -237,8 +238,20 @@ pub(super) fn raise_level(state: &mut State, level: Level) -> Reply {
         state.tables.level = level;
         let message = format!("all members know the commands of level {level}, which are used from now on");
         note(state, EventType::System, "level_raised", message, None, None);
+        unshare_ports(state);
     }
     Reply::Done
+}
+
+/// Below the level that forbids it, engines that were found could have one forwarded port. One of them keeps it.
+fn unshare_ports(state: &mut State) {
+    let live: Vec<Arc<Engine>> = state.live_engines().cloned().collect();
+    for engine in live {
+        let own = state.without_shared_port((*engine).clone());
+        if own != *engine {
+            state.put_engine(own);
+        }
+    }
 }
 
 pub(super) fn reset_breakers(state: &mut State, kind: Option<BreakerKind>) -> Reply {

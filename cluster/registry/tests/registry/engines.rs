@@ -4,7 +4,7 @@ use acefleet_registry::cause::Cause;
 use acefleet_registry::command::{Adopt, StopWhen};
 use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::engine::{EngineSpec, Health, Phase, Ports};
-use acefleet_registry::{Command, EngineId, NodeId, RefusalCode, Reply};
+use acefleet_registry::{Command, EngineId, Level, NodeId, RefusalCode, Reply};
 
 use crate::support::{World, docker_id, engine, failed, generic, gone, playing, refusal, started, stop};
 
@@ -182,6 +182,22 @@ fn adoption_takes_neither_a_leased_port_nor_a_leased_name() {
     assert_eq!(refusal(world.run(Command::Adopt(port))), RefusalCode::PortTaken);
     let name = found(7, "acestream-1", 19_500);
     assert_eq!(refusal(world.run(Command::Adopt(name))), RefusalCode::WrongPhase);
+}
+
+#[test]
+fn engines_that_were_found_with_one_forwarded_port_share_it_until_the_level_forbids_that() {
+    let mut world = World::new(1, 10);
+    let with_port = |number, name: &str, port| Adopt {
+        vpn: Some("gluetun".to_owned()),
+        forwarded_port: Some(50_000),
+        ..found(number, name, port)
+    };
+    let ids = [with_port(7, "acestream-7", 19_500), with_port(8, "acestream-8", 19_501)]
+        .map(|adopt| engine(world.run(Command::Adopt(adopt))).id);
+    let ports = |world: &World| ids.map(|id| world.engine(id).forwarded_port);
+    assert_eq!(ports(&world), [Some(50_000); 2]);
+    world.run(Command::RaiseLevel(Level::CURRENT));
+    assert_eq!(ports(&world), [None, Some(50_000)]);
 }
 
 #[test]

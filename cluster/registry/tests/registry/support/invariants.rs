@@ -105,9 +105,12 @@ impl History {
                     "{id} changed after its end"
                 );
             } else {
-                let found =
-                    before.streams().find(|old| old.found && old.started_at_ms == stream.started_at_ms);
-                let was_found = found.is_some_and(|old| after.stream(&old.start.id).is_none());
+                let became_it = |old: &Stream| {
+                    old.found
+                        && old.started_at_ms == stream.started_at_ms
+                        && after.stream(&old.start.id).is_none()
+                };
+                let was_found = before.streams().any(|old| became_it(old));
                 // The record of a session that gave way to another of its id began with it.
                 let is_same =
                     |old: &Stream| old.seq == stream.seq && old.started_at_ms == stream.started_at_ms;
