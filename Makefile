@@ -46,7 +46,7 @@ load-curve: ## ten minutes of rising and falling load; draws docs/pictures/load.
 	@TEST_LOAD_MINUTES=10 TEST_LOAD_PICTURE="$(CURDIR)/docs/pictures/load.svg" exec scripts/scenario.sh load_that_rises
 
 .PHONY: life-cycles
-life-cycles: ## 1,000 lives of players with random faults, and nothing that is left of them afterwards (needs root; half an hour)
+life-cycles: ## 1,000 lives of players with random faults, and nothing that is left of them afterwards (needs root; an hour)
 	@TEST_LIFE_CYCLES=1000 exec scripts/scenario.sh lives_with_random_faults
 
 .PHONY: vpn-storm
