@@ -14,8 +14,7 @@ use std::time::{Duration, Instant};
 use acefleet_registry::command::InUse;
 use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::engine::Health;
-use acefleet_registry::health::HealthFault;
-use acefleet_registry::rules::engines;
+use acefleet_registry::rules::{engines, health};
 use acefleet_registry::stream::StreamEnd;
 use acefleet_registry::{Command, Engine, EngineId, Level, State, Stream};
 use futures::StreamExt;
@@ -270,7 +269,10 @@ impl Collector {
                 if state.active_streams(id) == 0 {
                     let is_named = found.iter().any(|in_use| in_use.engine == id);
                     let is_listed = engines::unlisted(state, engine).is_none();
-                    if !is_named && !hangs(state, engine) && clients.uses(id, state.usage(id), is_listed) {
+                    if !is_named
+                        && !health::answers_nobody(state, engine)
+                        && clients.uses(id, state.usage(id), is_listed)
+                    {
                         found.insert(InUse::by_client(id));
                     }
                     continue;
@@ -335,12 +337,6 @@ impl Collector {
             }
         }));
     }
-}
-
-/// True for an engine that answers nobody. What is connected to it need not be there any more: who lost his power tells nobody, and an engine
-/// that sends nothing never finds out.
-fn hangs(state: &State, engine: &Engine) -> bool {
-    state.is_lost(engine) || engine.failing.is_some_and(|failing| failing.fault == HealthFault::NoAnswer)
 }
 
 /// Streams that have ended lately on an engine, the newest first: it may contradict their end. Others may run on it, as several viewers

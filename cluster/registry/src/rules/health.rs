@@ -100,6 +100,13 @@ fn fails_with_host(engine: &Engine) -> bool {
     engine.failing.is_some_and(|failing| failing.suspicion == Some(Suspicion::Lasts))
 }
 
+/// True for an engine that answers nobody: it hangs, or is lost with its host. What is connected to it need not be there any more, as who lost
+/// his power tells nobody, and an engine that sends nothing never finds out.
+#[must_use]
+pub fn answers_nobody(state: &State, engine: &Engine) -> bool {
+    state.is_lost(engine) || engine.failing.is_some_and(|failing| failing.fault == HealthFault::NoAnswer)
+}
+
 /// True for an engine that fails, and that clients get all the same, because its host is suspected.
 pub(crate) fn is_suspect(state: &State, engine: &Engine) -> bool {
     fails_with_host(engine)

@@ -1,12 +1,13 @@
-//! Engines that are younger than a minute when their host is lost: that is no failed start.
+//! Engines that are lost with their host: no failed start, one replacement, and nobody who uses them.
 
 use acefleet_registry::Command;
 use acefleet_registry::cause::Cause;
 use acefleet_registry::engine::Health;
 use acefleet_registry::group::Group;
 use acefleet_registry::health::HealthFault;
+use acefleet_registry::rules::health::answers_nobody;
 
-use crate::support::plan;
+use crate::support::{World, plan};
 use crate::young::{PLAIN, count, world};
 
 #[test]
@@ -50,4 +51,26 @@ fn an_engine_that_hangs_since_the_return_of_its_host_is_replaced_once() {
             world.run(command);
         }
     }
+}
+
+#[test]
+fn an_engine_that_hangs_or_is_lost_answers_nobody() {
+    let mut world = world(2);
+    let engine = world.running();
+    let answers = |world: &World| !answers_nobody(&world.state, &world.engine(engine.id));
+    let says = |world: &mut World, health, fault| {
+        world.run(Command::EngineHealth { engine: engine.id, health, fault });
+    };
+    assert!(answers(&world));
+    says(&mut world, Health::Unhealthy, Some(HealthFault::NoAnswer));
+    assert!(!answers(&world));
+    says(&mut world, Health::Healthy, None);
+    says(&mut world, Health::Unhealthy, Some(HealthFault::ErrorStatus));
+    assert!(answers(&world), "its streams may play");
+    says(&mut world, Health::Healthy, None);
+    let answering = Some([].into());
+    world.run(Command::NodeUnavailable { node: engine.node, answering, is_back: false });
+    assert!(!answers(&world));
+    says(&mut world, Health::Healthy, None);
+    assert!(answers(&world), "it is back");
 }
