@@ -11,23 +11,23 @@ use crate::agent::health::{Debounce, Limits, Seen};
 use crate::agent::probe_ask::LIMIT;
 
 /// Period of probes while an engine starts.
-pub(super) const STARTING: Duration = Duration::from_millis(250);
+const STARTING: Duration = Duration::from_millis(250);
 /// Period of probes after one that failed, and for how long.
-pub(super) const SUSPECT: Duration = Duration::from_millis(500);
-pub(super) const SUSPECT_FOR: Duration = Duration::from_secs(60);
+const SUSPECT: Duration = Duration::from_millis(500);
+const SUSPECT_FOR: Duration = Duration::from_secs(60);
 /// A probe that is looked at so much later than it should be says something about this node, not about the engine.
-pub(super) const STARVED: Duration = Duration::from_millis(500);
+const STARVED: Duration = Duration::from_millis(500);
 
 /// One engine under watch.
 pub(super) struct Watched {
     pub(super) debounce: Debounce,
-    pub(super) since: Instant,
+    since: Instant,
     /// The next probe.
     pub(super) due: Instant,
     /// When its probes began that have no answer yet, with whether that was counted already.
     pub(super) open: Vec<(Instant, bool)>,
     /// Since when it is suspect.
-    pub(super) suspect_since: Option<Instant>,
+    suspect_since: Option<Instant>,
     /// What the last failed probe tried.
     pub(super) tried: String,
     pub(super) answered: bool,
@@ -157,7 +157,7 @@ pub(super) fn noticed_late(begun: Instant, now: Instant) -> bool {
 }
 
 /// Where in an interval an engine is probed first: a fraction that differs between neighbouring ids.
-pub(super) fn spread(id: EngineId) -> f64 {
+fn spread(id: EngineId) -> f64 {
     const GOLDEN: f64 = 0.618_033_988_749_895;
     (id.0 as f64 * GOLDEN).fract()
 }

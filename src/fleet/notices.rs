@@ -149,6 +149,7 @@ mod tests {
     use acefleet_registry::{Command, Level, NodeInfo, OpId, Policy, Proposal, apply};
 
     use super::*;
+    use crate::fleet::provision::plain;
 
     /// An engine behind a VPN that was connected until the last moment.
     fn behind_a_dead_vpn() -> State {
@@ -175,16 +176,7 @@ mod tests {
             }),
             Command::NodeDocker { node, docker: acefleet_registry::node::DockerState::Available },
             vpn(VpnHealth::Healthy),
-            Command::Reserve(Reserve {
-                spec: EngineSpec::acestream(),
-                eligible: [node].into(),
-                exclude: BTreeSet::new(),
-                only_below: None,
-                claim_abandoned: false,
-                patience_ms: None,
-                automatic: true,
-                replaces: None,
-            }),
+            Command::Reserve(Reserve { eligible: [node].into(), ..plain(EngineSpec::acestream()) }),
             vpn(VpnHealth::Unhealthy),
         ];
         let mut state = State::default();

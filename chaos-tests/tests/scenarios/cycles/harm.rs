@@ -121,8 +121,10 @@ async fn unplug(world: &World<'_>, dice: &mut Dice, away_ms: (u64, u64)) -> Resu
         timeout(Duration::from_secs(1), node.client().live()).await.is_ok_and(|live| live.is_ok());
     sleep(dice.between(away_ms.0, away_ms.1)).await;
     let others = world.bed.nodes().iter().find(|other| other.name() != node.name());
-    let view: Value = others.context("no other node")?.client().get("/cluster").await?;
+    let view = others.context("no other node")?.client().get::<Value>("/cluster").await;
+    // Whatever it says: no later fault is to find the host without a cable.
     host.heal()?;
+    let view = view?;
     ensure!(!is_reached, "{} answers without a cable", node.name());
     let members = view["nodes"].as_array().context("no members")?;
     let is_down =

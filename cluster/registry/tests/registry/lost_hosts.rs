@@ -17,7 +17,7 @@ use acefleet_registry::rules::standing::{Keeps, Unlisted};
 use acefleet_registry::{Command, Engine, EngineId, Level, NodeId};
 use proptest::prelude::*;
 
-use crate::properties::tried;
+use crate::properties::{decoded, encoded, tried};
 use crate::support::{World, perform, playing, watch};
 
 const LOST: NodeId = NodeId(2);
@@ -469,8 +469,7 @@ fn engines_that_are_none_of_the_host_are_not_remembered() {
     let (mut world, engines) = world();
     world.run(marked(&[engines[0], EngineId(900), EngineId(1)]));
     assert_eq!(lost(&world), [engines[1]].into());
-    let bytes = rmp_serde::to_vec_named(&world.state).unwrap();
-    assert_eq!(rmp_serde::from_slice::<acefleet_registry::State>(&bytes).unwrap(), world.state);
+    assert_eq!(decoded(&encoded(&world.state)), world.state);
 }
 
 proptest! {

@@ -27,11 +27,11 @@ pub fn cases(everyday: u32) -> ProptestConfig {
     }
 }
 
-fn encoded(state: &State) -> Vec<u8> {
+pub fn encoded(state: &State) -> Vec<u8> {
     rmp_serde::to_vec_named(state).unwrap()
 }
 
-fn decoded(bytes: &[u8]) -> State {
+pub fn decoded(bytes: &[u8]) -> State {
     rmp_serde::from_slice(bytes).unwrap()
 }
 
