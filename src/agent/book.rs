@@ -43,7 +43,7 @@ impl Book {
         let op_id = OpId::from_u128(self.writes.into());
         apply(
             &mut self.state,
-            &Proposal { op_id, at_ms: Elapsed(self.writes), origin: ME, command },
+            &Proposal { op_id, at_ms: Elapsed(self.writes), origin: ME, by: None, command },
             self.writes,
         )
     }

@@ -88,7 +88,7 @@ mod tests {
         let mut write = |command| {
             writes += 1;
             let (op_id, at_ms) = (OpId::from_u128(writes), Elapsed(1_000));
-            apply(&mut state, &Proposal { op_id, at_ms, origin: node, command }, 0)
+            apply(&mut state, &Proposal { op_id, at_ms, origin: node, by: None, command }, 0)
         };
         write(Command::SetPolicy(Policy::default()));
         write(Command::NodeUp(NodeInfo {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use acefleet_registry::{Command, Reply, State};
+use acefleet_registry::{Actor, Command, Reply, State};
 
 use crate::agent::context::Context;
 use crate::agent::docker_state::Docker;
@@ -115,11 +115,11 @@ pub(super) async fn watch(ctx: Arc<Context>) {
 
 impl AgentHandle {
     /// Adopts every engine that was left behind on this host and whose ports and name are free. `force` includes those that a node of
-    /// another name made in another cluster, which then must be gone.
+    /// another name made in another cluster, which then must be gone. `by` asks for it.
     ///
     /// # Errors
     /// When Docker does not answer: retry.
-    pub async fn adopt_left_behind(&self, force: bool) -> anyhow::Result<Vec<Adoption>> {
+    pub async fn adopt_left_behind(&self, force: bool, by: Option<Actor>) -> anyhow::Result<Vec<Adoption>> {
         let Some(scope) = self.scope() else { return Ok(Vec::new()) };
         let all = self.parts.runtime.all().await?;
         let view = self.parts.cluster.view();
@@ -127,7 +127,7 @@ impl AgentHandle {
         for Found { container: found, maker, why } in find(&view.state, &scope, &all) {
             let refused = match maker {
                 Maker::Other if !force => Some(why),
-                Maker::Other | Maker::Own => self.adopt(&view.state, found).await.err(),
+                Maker::Other | Maker::Own => self.adopt(&view.state, found, by.clone()).await.err(),
             };
             match &refused {
                 None => tracing::info!(name = found.name, "adopted an engine that was left behind"),
@@ -141,14 +141,15 @@ impl AgentHandle {
         Ok(adoptions)
     }
 
-    async fn adopt(&self, state: &State, found: &Observed) -> Result<(), String> {
+    async fn adopt(&self, state: &State, found: &Observed, by: Option<Actor>) -> Result<(), String> {
         let node = self.parts.cluster.node_id();
         let adopt = plan::adoption(found, node, state.policy());
         let adopt = adopt.ok_or("its labels do not say under which port it is reached")?;
         let adopt = self.parts.shown.with_address(&*self.parts.runtime, adopt).await;
         let adopt = adopt.map_err(|error| error.to_string())?;
         let deadline = Instant::now() + WRITE_WITHIN;
-        let written = self.parts.cluster.propose(new_op_id(), Command::Adopt(adopt), deadline).await;
+        let adopt = Command::Adopt(adopt);
+        let written = self.parts.cluster.propose_by(by, new_op_id(), adopt, deadline).await;
         match written.map_err(|error| error.to_string())?.reply {
             Reply::Refused(refusal) => Err(refusal.message),
             _ => Ok(()),
@@ -196,6 +197,7 @@ mod tests {
                     op_id: OpId::from_u128(id.into()),
                     at_ms: Elapsed(id),
                     origin: NodeId(1),
+                    by: None,
                     command,
                 },
                 id,
@@ -206,7 +208,7 @@ mod tests {
             plan::adoption(&container("taken", "before", "alpha", "running"), NodeId(2), state.policy());
         let command = Command::Adopt(taken.unwrap());
         let (op_id, at_ms, origin) = (OpId::from_u128(3), Elapsed(3), NodeId(2));
-        let reply = apply(&mut state, &Proposal { op_id, at_ms, origin, command }, 3);
+        let reply = apply(&mut state, &Proposal { op_id, at_ms, origin, by: None, command }, 3);
         assert!(matches!(reply, Reply::Engine(_)), "{reply:?}");
         let scope = Scope::new("now", &state, "alpha");
         let foreign =

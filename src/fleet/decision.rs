@@ -218,7 +218,8 @@ mod tests {
     fn state() -> State {
         let mut state = State::default();
         let mut write = |n: u64, command: Command| {
-            let proposal = Proposal { op_id: OpId(1, n), at_ms: Elapsed(n), origin: NodeId(1), command };
+            let proposal =
+                Proposal { op_id: OpId(1, n), at_ms: Elapsed(n), origin: NodeId(1), by: None, command };
             apply(&mut state, &proposal, n);
         };
         let info = NodeInfo {
@@ -250,8 +251,13 @@ mod tests {
             replaces: None,
         });
         let mut after = state.clone();
-        let proposal =
-            Proposal { op_id: OpId(2, 1), at_ms: Elapsed(10), origin: NodeId(1), command: reserve.clone() };
+        let proposal = Proposal {
+            op_id: OpId(2, 1),
+            at_ms: Elapsed(10),
+            origin: NodeId(1),
+            by: None,
+            command: reserve.clone(),
+        };
         let Reply::Engine(new) = apply(&mut after, &proposal, 10) else { panic!("nothing is reserved") };
         let listed = std::sync::Arc::new(Engine { phase: Phase::Running, ..(*new).clone() });
         let down = Command::NodeDown { node: NodeId(7), down: true };

@@ -80,7 +80,9 @@ pub(crate) async fn answer(fleet: &Fleet, question: Question) -> anyhow::Result<
         Question::Inspect(engine) => Answer::Container(agent.inspect(engine).await?),
         Question::Logs(id) => Answer::Logs(agent.logs(&id).await?),
         Question::ByLabel { key, value } => Answer::Containers(agent.by_label(&key, &value).await?),
-        Question::AdoptLeftBehind { force } => Answer::Adoptions(agent.adopt_left_behind(force).await?),
+        Question::AdoptLeftBehind { force, by } => {
+            Answer::Adoptions(agent.adopt_left_behind(force, by).await?)
+        }
         Question::StreamStats { stream, since_ms } => Answer::Samples(agent.samples(&stream, since_ms)),
         Question::StopSession { engine, command_url } => {
             agent.stop_session(engine, &command_url).await?;
@@ -103,7 +105,8 @@ mod tests {
         let (mut state, mut n) = (State::default(), 0);
         let mut write = |command: Command| {
             n += 1;
-            let proposal = Proposal { op_id: OpId(1, n), at_ms: Elapsed(n), origin: NodeId(1), command };
+            let proposal =
+                Proposal { op_id: OpId(1, n), at_ms: Elapsed(n), origin: NodeId(1), by: None, command };
             apply(&mut state, &proposal, n);
         };
         for id in 1..=3 {
@@ -124,7 +127,7 @@ mod tests {
             let eligible = named.iter().map(|id| NodeId(*id)).collect();
             let command = Command::Reserve(Reserve { eligible, ..plain(EngineSpec::acestream()) });
             let (op_id, at_ms, origin) = (OpId(2, 1), Elapsed(9), NodeId(1));
-            let mut proposal = Proposal { op_id, at_ms, origin, command };
+            let mut proposal = Proposal { op_id, at_ms, origin, by: None, command };
             hooks.prepare(&state, &|id| id == NodeId(3), &mut proposal);
             let Command::Reserve(reserve) = proposal.command else { return vec![] };
             reserve.eligible.into_iter().map(|id| id.0).collect::<Vec<u64>>()

@@ -115,7 +115,10 @@ impl Fleet {
         deadline: Instant,
     ) -> Result<Vec<Adoption>, FleetError> {
         let member = self.member(name)?;
-        match self.ask_owner(member.id, Question::AdoptLeftBehind { force }, deadline).await? {
+        match self
+            .ask_owner(member.id, Question::AdoptLeftBehind { force, by: self.actor() }, deadline)
+            .await?
+        {
             Answer::Adoptions(adoptions) => Ok(adoptions),
             _ => Err(unexpected()),
         }

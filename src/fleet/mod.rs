@@ -44,9 +44,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use acefleet_raft::{Applied, Cluster, View};
+use acefleet_raft::{Applied, Cluster, View, WriteError};
 use acefleet_registry::rules::liveness::LEADER_LOST;
-use acefleet_registry::{Command, WallMs};
+use acefleet_registry::{Actor, Command, OpId, WallMs};
 use arc_swap::ArcSwapOption;
 use tokio_util::sync::CancellationToken;
 
@@ -67,6 +67,8 @@ pub const LEADER_LOST_MS: u64 = LEADER_LOST.as_millis() as u64;
 #[derive(Clone)]
 pub struct Fleet {
     parts: Arc<Parts>,
+    /// In whose name it writes; none for the node itself.
+    by: Option<Arc<Actor>>,
 }
 
 struct Parts {
@@ -109,7 +111,19 @@ impl Fleet {
                 being_removed,
                 planned,
             }),
+            by: None,
         }
+    }
+
+    /// The same fleet, which writes in the name of a caller.
+    #[must_use]
+    pub fn by(&self, actor: Actor) -> Self {
+        Self { parts: Arc::clone(&self.parts), by: Some(Arc::new(actor)) }
+    }
+
+    /// In whose name this handle writes.
+    pub(crate) fn actor(&self) -> Option<Actor> {
+        self.by.as_deref().cloned()
     }
 
     /// Whether the node is stopping; it wants no new traffic then.
@@ -178,6 +192,16 @@ impl Fleet {
     /// # Errors
     /// When no leader took it before `deadline`, or its outcome is unknown.
     pub async fn write(&self, command: Command, deadline: Instant) -> Result<Applied, FleetError> {
-        Ok(self.parts.cluster.propose(new_op_id(), command, deadline).await?)
+        self.write_as(new_op_id(), command, deadline).await.map_err(FleetError::from)
+    }
+
+    /// The same under this op-id.
+    pub(crate) async fn write_as(
+        &self,
+        op_id: OpId,
+        command: Command,
+        deadline: Instant,
+    ) -> Result<Applied, WriteError> {
+        self.parts.cluster.propose_by(self.actor(), op_id, command, deadline).await
     }
 }

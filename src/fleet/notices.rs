@@ -182,7 +182,7 @@ mod tests {
         let mut state = State::default();
         for (n, command) in commands.into_iter().enumerate() {
             let n = n as u64 + 1;
-            let proposal = Proposal { op_id: OpId(1, n), at_ms: Elapsed(n), origin: node, command };
+            let proposal = Proposal { op_id: OpId(1, n), at_ms: Elapsed(n), origin: node, by: None, command };
             apply(&mut state, &proposal, n);
         }
         state

@@ -39,7 +39,11 @@ mod tests {
         let mut write = |n: u64, policy: &Policy| {
             let command = Command::SetPolicy(policy.clone());
             let at_ms = Elapsed(n);
-            apply(&mut state, &Proposal { op_id: OpId(1, n), at_ms, origin: NodeId(1), command }, n);
+            apply(
+                &mut state,
+                &Proposal { op_id: OpId(1, n), at_ms, origin: NodeId(1), by: None, command },
+                n,
+            );
             differing(&state, &own)
         };
         assert_eq!(write(1, &own), None);

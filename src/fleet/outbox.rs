@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use acefleet_raft::{Applied, OutboxError, WriteError};
-use acefleet_registry::{Command, OpId};
+use acefleet_registry::{Actor, Command, OpId};
 use serde::{Deserialize, Serialize};
 
 use crate::fleet::outbox_order::{About, HeldUp};
@@ -27,6 +27,9 @@ pub enum Delivery {
 pub(super) struct QueuedEvent {
     /// The op-id under which it was answered.
     pub op_id: OpId,
+    /// Who sent it; absent in those that versions before this one queued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Actor>,
     /// What to do.
     pub command: Command,
 }
@@ -44,7 +47,7 @@ impl Fleet {
             Err(held_up) => held_up.to_string(),
             Ok(()) => {
                 let before = self.view();
-                match self.cluster().propose(op_id, command.clone(), deadline).await {
+                match self.write_as(op_id, command.clone(), deadline).await {
                     Ok(applied) => return Ok(Delivery::Applied(applied)),
                     Err(error) if self.parts.being_removed.load(Ordering::Relaxed) => {
                         return Err(error.into());
@@ -65,8 +68,8 @@ impl Fleet {
             return Err(WriteError::NoLeader.into());
         }
         let failed = |message: String| FleetError::Failed { code: Code::Internal, message };
-        let record =
-            serde_json::to_vec(&QueuedEvent { op_id, command }).map_err(|error| failed(error.to_string()))?;
+        let record = serde_json::to_vec(&QueuedEvent { op_id, by: self.actor(), command })
+            .map_err(|error| failed(error.to_string()))?;
         // A task of its own, so that the queue and its order agree even if the caller goes away.
         let fleet = self.clone();
         let queueing = tokio::spawn(async move { fleet.queue(record, &about, &why).await });

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use acefleet_raft::Seldom;
 use acefleet_registry::command::Step;
-use acefleet_registry::{Command, OpId, Refusal, Reply};
+use acefleet_registry::{Actor, Command, OpId, Refusal, Reply};
 use tokio_util::sync::CancellationToken;
 
 use crate::fleet::Fleet;
@@ -63,6 +63,7 @@ struct Window {
 /// One event of a window.
 struct Event {
     op_id: OpId,
+    by: Option<Actor>,
     about: About,
     command: Command,
 }
@@ -152,7 +153,11 @@ impl Reader {
         let steps: Vec<Step> = events
             .iter()
             .filter(|(number, _)| !late.contains(number))
-            .map(|(_, event)| Step { op_id: event.op_id, command: event.command.clone() })
+            .map(|(_, event)| Step {
+                op_id: event.op_id,
+                by: event.by.clone(),
+                command: event.command.clone(),
+            })
             .collect();
         let refusal = self.refused(steps).await?;
         if let Some(refusal) = &refusal
@@ -186,8 +191,8 @@ impl Reader {
     /// `None` when it is unreadable and dropped.
     fn read(&self, number: u64, record: &[u8]) -> Option<Event> {
         match serde_json::from_slice::<QueuedEvent>(record) {
-            Ok(QueuedEvent { op_id, command }) => {
-                Some(Event { op_id, about: self.fleet.parts.outbox_order.about(&command), command })
+            Ok(QueuedEvent { op_id, by, command }) => {
+                Some(Event { op_id, by, about: self.fleet.parts.outbox_order.about(&command), command })
             }
             // A later version wrote it. Waiting for that version would block all other events.
             Err(error) => {

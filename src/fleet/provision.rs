@@ -123,7 +123,7 @@ impl Fleet {
         let began = Instant::now();
         let mut hold = CallerHold { fleet: self.clone(), op_id, engine: None, open: true };
         let write_by = deadline.checked_sub(START_AT_LEAST).unwrap_or(deadline);
-        let written = self.cluster().propose(op_id, Command::Reserve(reserve), write_by).await;
+        let written = self.write_as(op_id, Command::Reserve(reserve), write_by).await;
         let applied = match written {
             Ok(applied) => applied,
             Err(error) => {

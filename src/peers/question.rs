@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use acefleet_registry::{EngineId, WallMs};
+use acefleet_registry::{Actor, EngineId, WallMs};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -46,6 +46,9 @@ pub enum Question {
     AdoptLeftBehind {
         /// Also those of another cluster, which must be gone.
         force: bool,
+        /// Who asks for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Actor>,
     },
 }
 

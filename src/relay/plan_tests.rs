@@ -37,6 +37,7 @@ impl World {
             op_id: OpId::from_u128(u128::from(self.writes)),
             at_ms: Elapsed(1_000 * self.writes),
             origin: ME,
+            by: None,
             command,
         };
         acefleet_registry::apply(&mut self.state, &proposal, self.writes)

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::level::Level;
 use crate::records::access::Access;
+use crate::records::actor::Actor;
 use crate::records::breaker::BreakerKind;
 use crate::records::cause::Cause;
 use crate::records::engine::{EngineSpec, Health, Ports};
@@ -29,6 +30,9 @@ pub struct Proposal {
     pub at_ms: Elapsed,
     /// The node on which the write arrived.
     pub origin: NodeId,
+    /// Who asked for it; none for what the cluster does by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Actor>,
     /// What to do.
     pub command: Command,
 }
@@ -307,6 +311,9 @@ impl InUse {
 pub struct Step {
     /// The op-id under which it was answered.
     pub op_id: OpId,
+    /// Who asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Actor>,
     /// What to do.
     pub command: Command,
 }

@@ -84,6 +84,10 @@ impl Level {
     pub const GIVES_UP_BEHIND_VPNS: Self = Self(2);
     /// From here on an open breaker lets one start through after each pause while nothing of a floor runs.
     pub const TRIES_FOR_EMPTY_FLOORS: Self = Self(2);
+    /// From here on events about streams push no others out of the log.
+    pub const KEEPS_MORE_EVENTS: Self = Self(2);
+    /// From here on events say who made a change, and what they are about.
+    pub const NAMES_ACTORS: Self = Self(2);
     /// What this program knows.
     pub const CURRENT: Self = Self(2);
 }

@@ -11,7 +11,7 @@ use crate::records::access::Access;
 use crate::records::breaker::{Breaker, BreakerKind};
 use crate::records::calendar::Calendar;
 use crate::records::engine::{Engine, Usage};
-use crate::records::event::{Event, EventLog};
+use crate::records::event::{By, Event, EventLog, Keeps};
 use crate::records::group::Group;
 use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::lack::{Lack, Lacking};
@@ -286,9 +286,22 @@ impl State {
 
     pub(crate) fn push_event(&mut self, event: Event) {
         self.index.weights.events += event.weight();
-        if let Some(old) = self.tables.events.push(event) {
+        let keeps = match self.level() >= Level::KEEPS_MORE_EVENTS {
+            true => Keeps::Each,
+            false => Keeps::Newest,
+        };
+        if let Some(old) = self.tables.events.push(event, keeps) {
             self.index.weights.events -= old.weight();
         }
+    }
+
+    /// Says who made the changes behind this event.
+    pub(crate) fn attribute_events(&mut self, after: u64, by: &By) {
+        let weigh =
+            |events: &EventLog| -> u64 { events.after(after).iter().map(|event| event.weight()).sum() };
+        self.index.weights.events -= weigh(&self.tables.events);
+        self.tables.events.attribute(after, by);
+        self.index.weights.events += weigh(&self.tables.events);
     }
 
     /// False when there is none.

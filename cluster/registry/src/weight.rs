@@ -182,8 +182,11 @@ impl Weigh for Engine {
 
 impl Weigh for Event {
     fn weight(&self) -> u64 {
-        let about = maybe(self.container_id.as_deref()) + maybe(self.stream_id.as_deref());
-        EVENT + text(&self.category) + text(&self.message) + about
+        let about = maybe(self.container_id.as_deref())
+            + maybe(self.stream_id.as_deref())
+            + maybe(self.vpn.as_deref());
+        let by = self.by.as_ref().and_then(|by| by.actor.address.as_deref());
+        EVENT + text(&self.category) + text(&self.message) + about + maybe(by)
     }
 }
 

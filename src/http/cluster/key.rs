@@ -69,6 +69,6 @@ pub(crate) async fn renew(
             "the settings of this node say who may call it (API_KEY, ACEFLEET_OPEN): change them on every node, or remove them",
         ));
     }
-    new_key::replace_key(app.fleet(), caller.arrival.write_deadline()).await?;
+    new_key::replace_key(&caller.fleet(&app), caller.arrival.write_deadline()).await?;
     Ok(Json(KeyState { required: true }).into_response())
 }

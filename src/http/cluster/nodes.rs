@@ -11,7 +11,7 @@ use crate::http::answer::problem::{BlockedBody, DetailBody, InvalidBody, Problem
 use crate::http::answer::snapshot::written;
 use crate::http::app::App;
 use crate::http::cluster::{self, ClusterNode};
-use crate::http::request::call::{Arrival, Caller, JsonCall};
+use crate::http::request::call::{Caller, JsonCall};
 use crate::http::request::query::Query;
 use crate::http::request::validate::{Checker, Place};
 use crate::peers::Adoption;
@@ -34,8 +34,8 @@ enum Refused {
     Unknown(DetailBody),
 }
 
-async fn set(app: &App, name: &str, wanted: Wanted, arrival: Arrival) -> Result<Response, Problem> {
-    app.fleet().set_availability(name, wanted, arrival.write_deadline()).await?;
+async fn set(app: &App, name: &str, wanted: Wanted, caller: &Caller) -> Result<Response, Problem> {
+    caller.fleet(app).set_availability(name, wanted, caller.arrival.write_deadline()).await?;
     let member = app.fleet().member(name)?;
     let view = app.fleet().view();
     let candidates = app.fleet().candidates(&view.state);
@@ -62,7 +62,7 @@ pub(crate) async fn cordon(
     Path(name): Path<String>,
     caller: Caller,
 ) -> Result<Response, Problem> {
-    set(&app, &name, Wanted::Cordoned, caller.arrival).await
+    set(&app, &name, Wanted::Cordoned, &caller).await
 }
 
 /// Use a node again
@@ -83,7 +83,7 @@ pub(crate) async fn uncordon(
     Path(name): Path<String>,
     caller: Caller,
 ) -> Result<Response, Problem> {
-    set(&app, &name, Wanted::Active, caller.arrival).await
+    set(&app, &name, Wanted::Active, &caller).await
 }
 
 /// How to drain.
@@ -131,7 +131,7 @@ pub(crate) async fn drain(
 ) -> Result<Response, Problem> {
     let (seconds, call) = call.read(deadline_seconds)?;
     let within_ms = seconds.map(|seconds| seconds.saturating_mul(1_000));
-    set(&app, &name, Wanted::Draining { within_ms }, call.arrival).await
+    set(&app, &name, Wanted::Draining { within_ms }, &call.caller).await
 }
 
 /// A removed member.
@@ -172,7 +172,7 @@ pub(crate) async fn remove(
     caller: Caller,
 ) -> Result<Response, Problem> {
     let force = forced(query.as_deref())?;
-    let votes = app.fleet().remove_member(&name, force, caller.arrival.patient_deadline(&app)).await?;
+    let votes = caller.fleet(&app).remove_member(&name, force, caller.arrival.patient_deadline(&app)).await?;
     Ok(written(app.fleet().view().revision, &Removed { removed: name, votes }))
 }
 
@@ -220,7 +220,7 @@ pub(crate) async fn adopt(
 ) -> Result<Response, Problem> {
     let force = forced(query.as_deref())?;
     let adoptions =
-        app.fleet().adopt_left_behind(&name, force, caller.arrival.patient_deadline(&app)).await?;
+        caller.fleet(&app).adopt_left_behind(&name, force, caller.arrival.patient_deadline(&app)).await?;
     let shown = |adoption: Adoption| AdoptedEngine { name: adoption.name, refused: adoption.refused };
     let adopted: Vec<AdoptedEngine> = adoptions.into_iter().map(shown).collect();
     Ok(written(app.fleet().view().revision, &adopted))

@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use crate::http::connections::slots::{Kind, Limits, Slots};
 use crate::http::connections::stall::{Guarded, Phase, Wanted};
 use crate::http::front::Api;
+use crate::http::request::origin::Peer;
 use crate::sockets;
 
 /// From the first byte of a request to the end of its headers.
@@ -121,7 +122,8 @@ impl Server {
         let api = self.api.clone();
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let handling = phase.handling();
-            let request = request.map(|body| Wanted::new(body, &phase));
+            let mut request = request.map(|body| Wanted::new(body, &phase));
+            request.extensions_mut().insert(Peer(peer.ip()));
             let api = api.clone();
             async move {
                 let response = match health_only {

@@ -93,7 +93,7 @@ pub(crate) async fn delete(
     Path(id): Path<String>,
     caller: Caller,
 ) -> Result<Response, Problem> {
-    app.fleet().delete_container(&id, caller.arrival.patient_deadline(&app)).await?;
+    caller.fleet(&app).delete_container(&id, caller.arrival.patient_deadline(&app)).await?;
     Ok(written(app.fleet().view().revision, &Deleted { deleted: id }))
 }
 

@@ -81,7 +81,8 @@ fn queued() -> Response {
 pub(crate) async fn started(State(app): State<App>, call: JsonCall) -> Result<Response, Problem> {
     let (start, call) = call.read(body::started)?;
     let command = Command::StreamStarted(start);
-    let Delivery::Applied(applied) = app.fleet().take_event(command, call.arrival.write_deadline()).await?
+    let Delivery::Applied(applied) =
+        call.caller.fleet(&app).take_event(command, call.caller.arrival.write_deadline()).await?
     else {
         return Ok(queued());
     };
@@ -122,7 +123,8 @@ pub(crate) async fn ended(State(app): State<App>, call: JsonCall) -> Result<Resp
         return Ok(written(app.fleet().view().revision, &Ended { updated: false, stream: None }));
     }
     let command = Command::StreamEnded(end);
-    let Delivery::Applied(applied) = app.fleet().take_event(command, call.arrival.write_deadline()).await?
+    let Delivery::Applied(applied) =
+        call.caller.fleet(&app).take_event(command, call.caller.arrival.write_deadline()).await?
     else {
         return Ok(queued());
     };
@@ -164,7 +166,8 @@ pub(crate) async fn batch(State(app): State<App>, call: JsonCall) -> Result<Resp
         return Ok(written(app.fleet().view().revision, &Processed { started: 0, ended: 0 }));
     }
     let command = Command::EventBatch { started, ended };
-    let Delivery::Applied(applied) = app.fleet().take_event(command, call.arrival.write_deadline()).await?
+    let Delivery::Applied(applied) =
+        call.caller.fleet(&app).take_event(command, call.caller.arrival.write_deadline()).await?
     else {
         return Ok(queued());
     };

@@ -19,7 +19,7 @@ use crate::http::answer::problem::{Blocked as BlockedDetail, BlockedBody, Detail
 use crate::http::answer::snapshot::written;
 use crate::http::app::App;
 use crate::http::provision::body::{AceProvisionRequest, StartRequest};
-use crate::http::request::call::JsonCall;
+use crate::http::request::call::{Caller, JsonCall};
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-provisioning-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-provisioning-remaining");
@@ -86,8 +86,8 @@ pub(crate) fn circuit_word(state: BreakerState) -> &'static str {
 )]
 pub(crate) async fn acestream(State(app): State<App>, call: JsonCall) -> Result<Response, Problem> {
     let (spec, call) = call.read(body::engine)?;
-    let deadline = call.arrival.provision_deadline();
-    let Provisioned { engine, revision } = start(&app, spec, deadline, "acestream").await?;
+    let deadline = call.caller.arrival.provision_deadline();
+    let Provisioned { engine, revision } = start(&app, &call.caller, spec, deadline, "acestream").await?;
     let body = AceProvisionResponse {
         container_id: engine.container_id.as_deref().unwrap_or_default().to_owned(),
         container_name: engine.container_name.clone(),
@@ -120,8 +120,8 @@ pub(crate) async fn acestream(State(app): State<App>, call: JsonCall) -> Result<
 pub(crate) async fn generic(State(app): State<App>, call: JsonCall) -> Result<Response, Problem> {
     let default_image = app.fleet().config().target_image.as_deref();
     let (spec, call) = call.read(|body| body::generic(body, default_image))?;
-    let deadline = call.arrival.provision_deadline();
-    let Provisioned { engine, revision } = start(&app, spec, deadline, "generic").await?;
+    let deadline = call.caller.arrival.provision_deadline();
+    let Provisioned { engine, revision } = start(&app, &call.caller, spec, deadline, "generic").await?;
     let body = StartResponse {
         container_id: engine.container_id.as_deref().unwrap_or_default().to_owned(),
         container_name: engine.container_name.clone(),
@@ -129,9 +129,15 @@ pub(crate) async fn generic(State(app): State<App>, call: JsonCall) -> Result<Re
     Ok(with_headers(&app, written(revision, &body)))
 }
 
-async fn start(app: &App, spec: EngineSpec, deadline: Instant, kind: &str) -> Result<Provisioned, Problem> {
+async fn start(
+    app: &App,
+    caller: &Caller,
+    spec: EngineSpec,
+    deadline: Instant,
+    kind: &str,
+) -> Result<Provisioned, Problem> {
     let began = Instant::now();
-    let result = app.fleet().provision(spec, deadline).await;
+    let result = caller.fleet(app).provision(spec, deadline).await;
     app.counters().provisioned(kind, result.is_ok(), began.elapsed());
     result.map_err(|error| problem(app, error).with_headers(headers(app)))
 }

@@ -50,7 +50,7 @@ pub(crate) async fn scale(
             0
         }
     };
-    app.fleet().scale(demand, caller.arrival.provision_deadline()).await?;
+    caller.fleet(&app).scale(demand, caller.arrival.provision_deadline()).await?;
     Ok(written(app.fleet().view().revision, &Scaled { scaled_to: demand }))
 }
 
@@ -76,6 +76,6 @@ struct Status {
     )
 )]
 pub(crate) async fn gc(State(app): State<App>, caller: Caller) -> Result<Response, Problem> {
-    app.fleet().collect_garbage(caller.arrival.write_deadline()).await?;
+    caller.fleet(&app).collect_garbage(caller.arrival.write_deadline()).await?;
     Ok(written(app.fleet().view().revision, &Status { status: "ok" }))
 }

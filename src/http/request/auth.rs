@@ -2,7 +2,7 @@
 //! first, then the rule of the cluster. The token of this host is always valid.
 
 use acefleet_raft::View;
-use acefleet_registry::{Access, KeyHash};
+use acefleet_registry::{Access, Credential, KeyHash};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
 use subtle::ConstantTimeEq;
@@ -54,13 +54,13 @@ impl Door {
         self.token.is_some_and(|token| shown(headers).any(|key| is(key, token)))
     }
 
-    /// Checks the headers of a caller; either header is enough.
-    pub fn check(&self, headers: &HeaderMap, view: &View) -> Result<(), Problem> {
+    /// Checks the headers of a caller; either header is enough. Says what it showed.
+    pub fn check(&self, headers: &HeaderMap, view: &View) -> Result<Credential, Problem> {
         if self.is_local(headers) {
-            return Ok(());
+            return Ok(Credential::HostToken);
         }
         let expected = match self.rule(view) {
-            Rule::Open => return Ok(()),
+            Rule::Open => return Ok(Credential::Nothing),
             Rule::Key(hash) => hash,
             Rule::Unknown => return Err(Problem::not_formed()),
         };
@@ -69,7 +69,7 @@ impl Door {
             return Err(Problem::text(StatusCode::UNAUTHORIZED, "missing bearer token"));
         }
         match keys.any(|key| is(key, expected)) {
-            true => Ok(()),
+            true => Ok(Credential::ApiKey),
             false => Err(Problem::text(StatusCode::FORBIDDEN, "invalid token")),
         }
     }
@@ -88,8 +88,8 @@ impl Guard {
         Self { door: Door::new(own, token), fleet }
     }
 
-    /// Checks the headers of a caller.
-    pub fn check(&self, headers: &HeaderMap) -> Result<(), Problem> {
+    /// Checks the headers of a caller, and says what it showed.
+    pub fn check(&self, headers: &HeaderMap) -> Result<Credential, Problem> {
         self.door.check(headers, &self.fleet.view())
     }
 
@@ -140,7 +140,7 @@ mod tests {
         }
         let token = Secret("local_token".into());
         match Door::new(own, Some(&token)).check(&map, view) {
-            Ok(()) => 200,
+            Ok(_) => 200,
             Err(problem) => problem.into_response().status().as_u16(),
         }
     }

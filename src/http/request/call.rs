@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use acefleet_registry::Actor;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::middleware::Next;
@@ -9,11 +10,12 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::fleet::Fleet;
 use crate::http::answer::problem::Problem;
 use crate::http::app::App;
 use crate::http::request::body::Received;
-use crate::http::request::content_type;
 use crate::http::request::validate::Checker;
+use crate::http::request::{content_type, origin};
 
 // Callers give up after 3 s. All times start with the arrival of the headers, so that they include every wait.
 
@@ -67,18 +69,27 @@ impl Arrival {
 }
 
 /// A caller with the key, if one is needed. For calls without a body.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Caller {
     /// When the call came.
     pub arrival: Arrival,
+    /// Who makes it.
+    actor: Actor,
+}
+
+impl Caller {
+    /// The fleet, which writes in the name of this caller.
+    pub fn fleet(&self, app: &App) -> Fleet {
+        app.fleet().by(self.actor.clone())
+    }
 }
 
 impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        app.key().check(&parts.headers)?;
-        Ok(Self { arrival: Arrival::of(parts) })
+        let credential = app.key().check(&parts.headers)?;
+        Ok(Self { arrival: Arrival::of(parts), actor: origin::actor(parts, app, credential) })
     }
 }
 
@@ -87,8 +98,8 @@ impl FromRequestParts<App> for Caller {
 pub(crate) struct JsonCall {
     /// The body; `None` when it is empty.
     body: Option<Value>,
-    /// When the call came.
-    pub arrival: Arrival,
+    /// Who makes the call, and when it came.
+    pub caller: Caller,
     /// Share of the budget for what was read from the body, until the end of the call.
     _room: OwnedSemaphorePermit,
 }
@@ -113,7 +124,8 @@ impl FromRequest<App> for JsonCall {
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let arrival = Arrival::of(&parts);
-        app.key().check(&parts.headers)?;
+        let credential = app.key().check(&parts.headers)?;
+        let actor = origin::actor(&parts, app, credential);
         let Received { bytes, room } =
             app.bodies().read(&parts.headers, body, arrival.body_deadline()).await?;
         let body = match bytes.is_empty() {
@@ -123,7 +135,7 @@ impl FromRequest<App> for JsonCall {
                 Some(parse(&bytes)?)
             }
         };
-        Ok(Self { body, arrival, _room: room })
+        Ok(Self { body, caller: Caller { arrival, actor }, _room: room })
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod auth;
 pub(crate) mod body;
 pub(crate) mod call;
 pub(crate) mod content_type;
+pub(crate) mod origin;
 pub(crate) mod path;
 pub(crate) mod query;
 pub(crate) mod validate;

@@ -177,6 +177,7 @@ pub(crate) async fn reset(
         Some("replacement") => Some(BreakerKind::Replacement),
         Some(_) => return Ok(written(app.fleet().view().revision, &Message { message })),
     };
-    let applied = app.fleet().write(Command::ResetBreaker(kind), caller.arrival.write_deadline()).await?;
+    let applied =
+        caller.fleet(&app).write(Command::ResetBreaker(kind), caller.arrival.write_deadline()).await?;
     Ok(written(applied.revision, &Message { message }))
 }

@@ -288,7 +288,7 @@ pub(crate) async fn stop(
         Some(stream) if stream.start.command_url.is_empty() => return Err(bad("Stream has no command URL")),
         Some(_) => {}
     }
-    app.fleet().stop_stream(&id, caller.arrival.write_deadline()).await?;
+    caller.fleet(&app).stop_stream(&id, caller.arrival.write_deadline()).await?;
     let message = "Stream stopped successfully";
     Ok(written(app.fleet().view().revision, &Stopped { message, stream_id: id }))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use acefleet_registry::{Command, Elapsed, NodeId, OpId, Proposal};
+use acefleet_registry::{Actor, Command, Elapsed, NodeId, OpId, Proposal};
 use bytes::Bytes;
 use futures::future::join_all;
 
@@ -32,7 +32,21 @@ impl Cluster {
         command: Command,
         deadline: Instant,
     ) -> Result<Applied, WriteError> {
-        let proposal = Proposal { op_id, at_ms: Elapsed::ZERO, origin: self.node_id(), command };
+        self.propose_by(None, op_id, command, deadline).await
+    }
+
+    /// The same, and says who asked for it.
+    ///
+    /// # Errors
+    /// Those of [`Cluster::propose`].
+    pub async fn propose_by(
+        &self,
+        by: Option<Actor>,
+        op_id: OpId,
+        command: Command,
+        deadline: Instant,
+    ) -> Result<Applied, WriteError> {
+        let proposal = Proposal { op_id, at_ms: Elapsed::ZERO, origin: self.node_id(), by, command };
         write::propose(&self.core, proposal, deadline).await
     }
 
@@ -49,7 +63,7 @@ impl Cluster {
         deadline: Instant,
     ) -> Result<Applied, WriteError> {
         let op_id = OpId::from_u128(uuid::Uuid::now_v7().as_u128());
-        let proposal = Proposal { op_id, at_ms: Elapsed::ZERO, origin: self.node_id(), command };
+        let proposal = Proposal { op_id, at_ms: Elapsed::ZERO, origin: self.node_id(), by: None, command };
         write::decide(&self.core, term, proposal, deadline).await
     }
 

@@ -81,6 +81,7 @@ async fn reassign(core: &Core, old: u64, new: u64, deadline: Instant) -> Result<
         op_id: OpId::from_u128(uuid::Uuid::now_v7().as_u128()),
         at_ms: Elapsed::ZERO,
         origin: NodeId(core.node_id()),
+        by: None,
         command: Command::NodeReplaced { old: NodeId(old), new: NodeId(new) },
     };
     // A node that never registered has no engines, and the command is refused.

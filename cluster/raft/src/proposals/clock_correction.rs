@@ -27,7 +27,7 @@ pub(crate) async fn run(core: Arc<Core>) {
         let Some((term, command, by_ms)) = core.correction() else { continue };
         let op_id = OpId::from_u128(uuid::Uuid::now_v7().as_u128());
         let origin = NodeId(core.node_id());
-        let proposal = Proposal { op_id, at_ms: Elapsed::ZERO, origin, command };
+        let proposal = Proposal { op_id, at_ms: Elapsed::ZERO, origin, by: None, command };
         match (write::decide(&core, term, proposal, Instant::now() + WRITE_WITHIN).await, by_ms) {
             (Ok(_), Some(by_ms)) if by_ms.unsigned_abs() < TOLD_MS => {
                 tracing::debug!(by_ms, "the time of day that the cluster shows is corrected a little");

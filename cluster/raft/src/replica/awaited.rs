@@ -124,6 +124,7 @@ mod tests {
             op_id: OpId(2, 2),
             at_ms: acefleet_registry::Elapsed(1),
             origin: NodeId(1),
+            by: None,
             command: Command::ResetBreaker(None),
         };
         let reply = acefleet_registry::apply(&mut state, &proposal, 4);

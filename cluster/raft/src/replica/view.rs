@@ -99,8 +99,13 @@ mod tests {
         let mut state = State::default();
         let mut write = |revision, command| {
             let op_id = OpId(0, revision);
-            let proposal =
-                Proposal { op_id, at_ms: acefleet_registry::Elapsed(revision), origin: NodeId(1), command };
+            let proposal = Proposal {
+                op_id,
+                at_ms: acefleet_registry::Elapsed(revision),
+                origin: NodeId(1),
+                by: None,
+                command,
+            };
             acefleet_registry::apply(&mut state, &proposal, revision);
             published.publish(View { state: state.clone(), revision, applied_index: revision });
         };

@@ -188,6 +188,7 @@ async fn writes_of_a_node_that_is_no_member_are_refused() {
         op_id: crate::OpId(1, 1),
         at_ms: Elapsed::ZERO,
         origin: NodeId(outsider.from),
+        by: None,
         command: acefleet_registry::Command::ResetBreaker(None),
     };
     let write =

@@ -16,6 +16,7 @@ fn entries() -> Vec<(&'static str, Entry)> {
         op_id: OpId(1, 2),
         at_ms: Elapsed(1_700_000_000_000),
         origin: NodeId(7),
+        by: None,
         command: Command::ResetBreaker(None),
     };
     let member = |name: &str| Member::new(name, format!("{name}:8001"));

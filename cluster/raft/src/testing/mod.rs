@@ -50,7 +50,8 @@ pub(crate) fn large_state() -> State {
             labels: [("noise".to_owned(), noise)].into(),
         };
         let command = Command::StreamStarted(start.into());
-        let proposal = Proposal { op_id: OpId(1, n), at_ms: Elapsed(n), origin: NodeId(1), command };
+        let proposal =
+            Proposal { op_id: OpId(1, n), at_ms: Elapsed(n), origin: NodeId(1), by: None, command };
         apply(&mut state, &proposal, n);
     }
     state

@@ -89,6 +89,7 @@ mod tests {
             op_id: OpId(1, 2),
             at_ms: acefleet_registry::Elapsed(3),
             origin: NodeId(4),
+            by: None,
             command: Command::ResetBreaker(None),
         };
         let mut entries = blank_entries(6..=6);

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::apply::{failures, lost_hosts, note, refused, streams};
+use crate::apply::notes::{About, note};
+use crate::apply::{failures, lost_hosts, refused, streams};
 use crate::command::{Adopt, StopWhen};
 use crate::level::Level;
 use crate::records::cause::Cause;
@@ -68,7 +69,7 @@ pub(super) fn health(state: &mut State, id: EngineId, health: Health, fault: Opt
         };
         let why = fault.map(|fault| format!(": {fault}")).unwrap_or_default();
         let text = format!("{} is {adjective}{why}", engine.container_name);
-        note(state, EventType::Health, category, text, engine.container_id.as_ref(), None);
+        note(state, EventType::Health, category, text, About::engine(&engine));
     }
     let failed_before = engine.failing.is_some();
     let answers_first = health == Health::Healthy && engine.phase == Phase::Starting;
@@ -161,7 +162,7 @@ pub(super) fn stop(state: &mut State, id: EngineId, cause: &Cause, when: StopWhe
 /// Clients no longer get it listed.
 fn unlist(state: &mut State, engine: &Engine, cause: &Cause, may_stay: bool) -> Reply {
     let message = format!("{} is offered no more ({cause})", engine.container_name);
-    note(state, EventType::Engine, "retiring", message, engine.container_id.as_ref(), None);
+    note(state, EventType::Engine, "retiring", message, About::engine(engine));
     let since_ms = state.tables.clock_ms;
     let taken_off = Some(TakenOff { cause: cause.clone(), since_ms, may_stay });
     Reply::Engine(state.put_engine(Engine { taken_off, ..engine.clone() }))
@@ -187,7 +188,7 @@ pub(super) fn port_is_back(state: &mut State, node: NodeId, container: &str, por
     };
     let Some(engine) = state.engines_behind(node, container).find(|e| is_sound(e)).cloned() else { return };
     let message = format!("{} is offered again: its VPN has its forwarded port again", engine.container_name);
-    note(state, EventType::Engine, "listed", message, engine.container_id.as_ref(), None);
+    note(state, EventType::Engine, "listed", message, About::engine(&engine));
     state.put_engine(Engine { taken_off: None, ..(*engine).clone() });
     let Some(other) = state.replacement(engine.id).cloned() else { return };
     let other = state.put_engine(Engine { replaces: None, ..(*other).clone() });
@@ -199,7 +200,7 @@ pub(super) fn port_is_back(state: &mut State, node: NodeId, container: &str, por
 /// Its agent is to stop and remove it.
 fn drain(state: &mut State, engine: &Engine, cause: &Cause) -> Reply {
     let message = format!("{} is being removed ({cause})", engine.container_name);
-    note(state, EventType::Engine, "stopping", message, engine.container_id.as_ref(), None);
+    note(state, EventType::Engine, "stopping", message, About::engine(engine));
     let ending = Ending { cause: cause.clone(), message: String::new(), at_ms: state.tables.clock_ms };
     if *cause == Cause::VpnRecreated {
         failures::vpn_was_recreated(state, engine);
@@ -228,7 +229,7 @@ pub(super) fn gone(state: &mut State, id: EngineId, cause: &Cause, told: Option<
         Some(told) => format!("{} is gone ({cause}): {told}", engine.container_name),
         None => format!("{} is gone ({cause})", engine.container_name),
     };
-    note(state, EventType::Engine, "deleted", message, engine.container_id.as_ref(), None);
+    note(state, EventType::Engine, "deleted", message, About::engine(&engine));
     end(state, &engine, Phase::Gone, &cause, text)
 }
 
@@ -288,7 +289,7 @@ pub(super) fn adopt(state: &mut State, found: &Adopt, op_id: OpId) -> Reply {
     let engine = state.without_shared_port(engine);
     state.tables.last_engine = id.0;
     let message = format!("{} on {} was adopted", found.container_name, state.node_name(found.node));
-    note(state, EventType::Engine, "adopted", message, Some(&found.container_id.as_str().into()), None);
+    note(state, EventType::Engine, "adopted", message, About::engine(&engine));
     Reply::Engine(state.put_engine(engine))
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::apply::note;
+use crate::apply::notes::{About, note};
 use crate::level::Level;
 use crate::records::breaker::{Breaker, BreakerKind, BreakerState};
 use crate::records::cause::Cause;
@@ -147,7 +147,7 @@ fn add(state: &mut State, group: &Group, text: &str) {
     if opens {
         let name = state.group_name(group);
         let text = format!("the circuit breaker over {name} is open after {story}");
-        note(state, EventType::Health, "failed", text, None, None);
+        note(state, EventType::Health, "failed", text, about(group));
     }
 }
 
@@ -212,7 +212,16 @@ pub(super) fn take_back(state: &mut State, engine: &Engine, why: &str) {
     put(state, &group, breaker);
     if closes {
         let text = format!("the circuit breaker over {} is closed: {why}", state.group_name(&group));
-        note(state, EventType::Health, "recovered", text, None, None);
+        note(state, EventType::Health, "recovered", text, about(&group));
+    }
+}
+
+/// What a breaker over this is about.
+fn about(group: &Group) -> About {
+    match group {
+        Group::Plain(_) | Group::Chosen(_) => About::cluster(),
+        Group::Host(node) => About::node(*node),
+        Group::Vpn(node, container) => About::vpn(*node, container),
     }
 }
 
@@ -262,7 +271,7 @@ pub(super) fn settle(state: &mut State) {
                 "the circuit breaker over {} is closed: an engine has lived for a minute",
                 state.group_name(&group)
             );
-            note(state, EventType::Health, "recovered", text, None, None);
+            note(state, EventType::Health, "recovered", text, about(&group));
         }
         if is_proven {
             put(state, &group, settled);

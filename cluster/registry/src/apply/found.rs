@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::apply::{note, streams};
+use crate::apply::notes::{About, note};
+use crate::apply::streams;
 use crate::command::InUse;
 use crate::records::end_reason::EndReason;
 use crate::records::engine::{Engine, Health, Phase};
@@ -55,7 +56,7 @@ pub(super) fn seen(
 fn stay(state: &mut State, engine: &Engine) -> Arc<Engine> {
     let phase = if engine.health == Health::Unknown { Phase::Starting } else { Phase::Running };
     let message = format!("{} stays: a client has come to it", engine.container_name);
-    note(state, EventType::Engine, "kept", message, engine.container_id.as_ref(), None);
+    note(state, EventType::Engine, "kept", message, About::engine(engine));
     leave_port(state, engine);
     let kept = state.without_shared_port(Engine { phase, ending: None, ..engine.clone() });
     state.put_engine(kept)
@@ -103,8 +104,7 @@ fn begin(state: &mut State, engine: &Engine, session: Option<&Stream>) {
         Some(stream) => format!("{} still plays what was stream {}", engine.container_name, stream.start.id),
         None => format!("{} is in use, though no event says so", engine.container_name),
     };
-    note(state, EventType::Stream, "found", message, Some(&container_id), Some(&id));
-    state.put_stream(Stream {
+    let stream = Stream {
         seq,
         start: start.into(),
         engine: Some(engine.id),
@@ -116,7 +116,9 @@ fn begin(state: &mut State, engine: &Engine, session: Option<&Stream>) {
         past_sessions: Vec::new(),
         silent_since_ms: None,
         found: true,
-    });
+    };
+    note(state, EventType::Stream, "found", message, About::stream(state, &stream));
+    state.put_stream(stream);
     streams::in_use(state, engine);
     streams::make_way(state, seq);
 }

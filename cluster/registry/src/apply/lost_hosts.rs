@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::apply::{note, refused};
+use crate::apply::notes::{About, note};
+use crate::apply::refused;
 use crate::records::engine::Engine;
 use crate::records::event::EventType;
 use crate::records::ids::{EngineId, NodeId};
@@ -26,7 +27,7 @@ pub(super) fn unavailable(
         return Reply::Done;
     }
     for (category, message) in lost_hosts::changes(state, &node, answering, is_back) {
-        note(state, EventType::System, category, message, None, None);
+        note(state, EventType::System, category, message, About::node(id));
     }
     state.put_node(Node { unavailable, ..(*node).clone() });
     Reply::Done

@@ -8,6 +8,7 @@ mod found;
 mod lacks;
 mod lost_hosts;
 mod nodes;
+mod notes;
 mod reserve;
 mod retention;
 mod room;
@@ -16,11 +17,10 @@ mod starts;
 mod streams;
 mod vpn;
 
-use std::sync::Arc;
-
 use crate::apply::room::Ended;
 use crate::command::{Command, Proposal};
-use crate::records::event::{Event, EventType};
+use crate::level::Level;
+use crate::records::event::By;
 use crate::records::stream::Stream;
 use crate::records::time::Elapsed;
 use crate::reply::{Refusal, RefusalCode, Reply};
@@ -40,15 +40,26 @@ fn once(state: &mut State, proposal: &Proposal, ended_later: &Ended<'_>) -> Repl
     }
     state.tables.clock_ms = state.tables.clock_ms.max(proposal.at_ms);
     retention::evict(state);
+    let last = state.tables.events.last_id();
     let reply = match room::make(state, &proposal.command, ended_later) {
         Ok(()) => dispatch(state, proposal),
         Err(refusal) => Reply::Refused(refusal),
     };
+    attribute(state, proposal, last);
     if !reply.finds_no_room() {
         state.remember(proposal.op_id, &reply);
     }
     room::fit(state);
     reply
+}
+
+/// Events of a write say who asked for it, those of its consequences included.
+fn attribute(state: &mut State, proposal: &Proposal, last: u64) {
+    if let Some(actor) = &proposal.by
+        && state.level() >= Level::NAMES_ACTORS
+    {
+        state.attribute_events(last, &By { actor: actor.clone(), through: proposal.origin });
+    }
 }
 
 /// The answer to the repeat of a start whose stream is forgotten: it is over.
@@ -81,10 +92,7 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
             state.tables.policy_in_force = true;
             Reply::Done
         }
-        Command::SetAccess(access) => {
-            state.tables.access = Some(*access);
-            Reply::Done
-        }
+        Command::SetAccess(access) => nodes::access(state, *access),
         Command::Reserve(reserve) => reserve::reserve(state, reserve, proposal.op_id, proposal.origin),
         Command::Conflict { engine, taken } => starts::conflict(state, *engine, taken),
         Command::EngineStarted { engine, container_id, image, variant, address } => {
@@ -132,24 +140,4 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
 
 fn refused(code: RefusalCode, message: impl Into<String>) -> Reply {
     Reply::Refused(Refusal { code, message: message.into(), retry_after_s: None })
-}
-
-fn note(
-    state: &mut State,
-    event_type: EventType,
-    category: &str,
-    message: String,
-    container_id: Option<&Arc<str>>,
-    stream_id: Option<&Arc<str>>,
-) {
-    let event = Event {
-        id: 0,
-        at_ms: state.tables.clock_ms,
-        event_type,
-        category: category.to_owned(),
-        message,
-        container_id: container_id.cloned(),
-        stream_id: stream_id.cloned(),
-    };
-    state.push_event(event);
 }

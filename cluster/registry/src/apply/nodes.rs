@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::mem::discriminant;
 use std::sync::Arc;
 
-use crate::apply::{engines, failures, note, refused, streams, vpn};
+use crate::apply::notes::{About, note};
+use crate::apply::{engines, failures, refused, streams, vpn};
 use crate::level::Level;
+use crate::records::access::Access;
 use crate::records::breaker::BreakerKind;
 use crate::records::cause::Cause;
 use crate::records::end_reason::EndReason;
@@ -23,7 +25,8 @@ pub(super) fn up(state: &mut State, info: &NodeInfo) -> Reply {
     let node = match known {
         Some(node) => Node { info: info.clone(), ..(*node).clone() },
         None => {
-            note(state, EventType::System, "node_joined", format!("node {} joined", info.name), None, None);
+            let message = format!("node {} joined", info.name);
+            note(state, EventType::System, "node_joined", message, About::node(info.id));
             Node {
                 info: info.clone(),
                 docker: DockerState::Unknown,
@@ -61,7 +64,7 @@ pub(super) fn docker(state: &mut State, id: NodeId, docker: &DockerState) -> Rep
         DockerState::Stopping => ("node_stopping", format!("{} is being stopped", node.info.name)),
         DockerState::Unknown => ("docker_unknown", format!("Docker on {} is unknown", node.info.name)),
     };
-    note(state, EventType::System, category, message, None, None);
+    note(state, EventType::System, category, message, About::node(id));
     let notes_since = state.level() >= Level::COUNTS_YOUNG_ENDS;
     let docker_since_ms = notes_since.then_some(state.tables.clock_ms);
     state.put_node(Node { docker, docker_since_ms, ..(*node).clone() });
@@ -83,7 +86,7 @@ pub(super) fn availability(state: &mut State, id: NodeId, wanted: Wanted) -> Rep
             ("draining", format!("{} drains: its engines leave with their streams", node.info.name))
         }
     };
-    note(state, EventType::System, category, message, None, None);
+    note(state, EventType::System, category, message, About::node(id));
     let availability_since_ms = match discriminant(&availability) == discriminant(&node.availability) {
         true => node.availability_since_ms,
         false => state.tables.clock_ms,
@@ -104,7 +107,7 @@ pub(super) fn down(state: &mut State, id: NodeId, down: bool) -> Reply {
         true => ("node_down", format!("{name} is down: its engines are lost, their streams end")),
         false => ("node_back", format!("{name} is back, with the engines that it still runs")),
     };
-    note(state, EventType::System, category, message, None, None);
+    note(state, EventType::System, category, message, About::node(id));
     let down_since_ms = down.then_some(state.tables.clock_ms);
     // What is down is lost with all its engines. When it is back, nobody knows yet which of them are.
     let knows_lost = !down && state.level() >= Level::GIVES_UP_LOST_ENGINES;
@@ -137,7 +140,20 @@ pub(super) fn removed(state: &mut State, id: NodeId) -> Reply {
     failures::forget(state, |group| group.node() == Some(id));
     vpn::forget(state, id);
     let message = format!("node {} was removed from the cluster", node.info.name);
-    note(state, EventType::System, "node_removed", message, None, None);
+    note(state, EventType::System, "node_removed", message, About::node(id));
+    Reply::Done
+}
+
+/// Who may call from now on. The key itself is nobody's business.
+pub(super) fn access(state: &mut State, access: Access) -> Reply {
+    if state.level() >= Level::NAMES_ACTORS && state.access() != Some(access) {
+        let message = match access {
+            Access::Open => "everybody may call the nodes whose settings name no key",
+            Access::Key(_) => "the cluster has another API key, for nodes whose settings name none",
+        };
+        note(state, EventType::System, "key_changed", message.to_owned(), About::cluster());
+    }
+    state.tables.access = Some(access);
     Reply::Done
 }
 
@@ -152,7 +168,7 @@ pub(super) fn found(state: &mut State, id: NodeId, lacks: &BTreeSet<Lack>) -> Re
                 Lack::Network(_) => "Docker network",
             };
             let message = format!("the {kind} {} is no longer missing on {}", lack.name(), node.info.name);
-            note(state, EventType::System, "found", message, None, None);
+            note(state, EventType::System, "found", message, About::node(id));
         }
     }
     Reply::Done
@@ -208,7 +224,7 @@ pub(super) fn replaced(state: &mut State, old: NodeId, new: NodeId) -> Reply {
     }
     vpn::forget(state, new);
     let message = format!("node {name} lost what its disk held and goes on with a new one");
-    note(state, EventType::System, "node_replaced", message, None, None);
+    note(state, EventType::System, "node_replaced", message, About::node(new));
     Reply::Done
 }
 
@@ -229,7 +245,7 @@ pub(super) fn recovered(state: &mut State, survivor: NodeId, former: &[String]) 
     state.tables.last_engine += PASSED_OVER;
     let name = state.tables.nodes.get(&survivor).map_or("the last node", |node| node.info.name.as_str());
     let message = format!("the cluster was recovered from {name}, without {} others", lost.len());
-    note(state, EventType::System, "cluster_recovered", message, None, None);
+    note(state, EventType::System, "cluster_recovered", message, About::node(survivor));
     Reply::Done
 }
 
@@ -237,7 +253,7 @@ pub(super) fn raise_level(state: &mut State, level: Level) -> Reply {
     if level > state.tables.level {
         state.tables.level = level;
         let message = format!("all members know the commands of level {level}, which are used from now on");
-        note(state, EventType::System, "level_raised", message, None, None);
+        note(state, EventType::System, "level_raised", message, About::cluster());
         unshare_ports(state);
     }
     Reply::Done
@@ -258,6 +274,14 @@ pub(super) fn reset_breakers(state: &mut State, kind: Option<BreakerKind>) -> Re
     let kinds = [BreakerKind::General, BreakerKind::Replacement];
     for kind in kinds.into_iter().filter(|k| kind.is_none_or(|wanted| wanted == *k)) {
         state.breaker_mut(kind).0.reset();
+    }
+    if state.level() >= Level::NAMES_ACTORS {
+        let message = match kind {
+            None => "all circuit breakers are reset",
+            Some(BreakerKind::General) => "the circuit breakers over new engines are reset",
+            Some(BreakerKind::Replacement) => "the circuit breaker over replacements is reset",
+        };
+        note(state, EventType::Health, "reset", message.to_owned(), About::cluster());
     }
     // Whatever holds back plain engines.
     if kind != Some(BreakerKind::Replacement) {

@@ -17,12 +17,13 @@ pub(super) fn apply(state: &mut State, proposal: &Proposal, steps: &[Step]) -> R
     let mut waiting = BTreeSet::new();
     for (step, ended_later) in steps.iter().zip(ended_later(state, &steps)) {
         let Proposal { at_ms, origin, .. } = *proposal;
-        let Step { op_id, command } = step;
+        let Step { op_id, by, command } = step;
         let mut about = command.named_streams();
         let reply = match about.any(|id| waiting.contains(id)) {
             true => outcome.clone(),
             false => {
-                let proposal = Proposal { op_id: *op_id, at_ms, origin, command: command.clone() };
+                let (op_id, by, command) = (*op_id, by.clone(), command.clone());
+                let proposal = Proposal { op_id, at_ms, origin, by, command };
                 once(state, &proposal, &ended_later)
             }
         };

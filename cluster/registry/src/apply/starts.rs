@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::apply::engines::end;
-use crate::apply::{failures, note, refused};
+use crate::apply::notes::{About, note};
+use crate::apply::{failures, refused};
 use crate::command::Taken;
 use crate::records::cause::Cause;
 use crate::records::engine::{Engine, Phase};
@@ -115,7 +116,7 @@ pub(super) fn started(
     state.has_all(&engine, image);
     failures::started(state, &engine);
     let message = format!("{} started on {}", engine.container_name, state.node_name(engine.node));
-    note(state, EventType::Engine, "created", message, Some(&container_id), None);
+    note(state, EventType::Engine, "created", message, About::engine(&engine));
     Reply::Engine(state.put_engine(engine))
 }
 
@@ -147,6 +148,6 @@ fn never_ran(state: &mut State, engine: &Engine, cause: &Cause, message: &str) -
         named => named.clone(),
     };
     let text = format!("{} on {}: {message}", engine.container_name, state.node_name(engine.node));
-    note(state, EventType::Engine, "failed", text, None, None);
+    note(state, EventType::Engine, "failed", text, About::engine(engine));
     end(state, engine, Phase::Failed, &cause, &message)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::apply::fate::{self, Fate, Late};
 use crate::apply::found;
-use crate::apply::note;
+use crate::apply::notes::{About, note};
 use crate::level::Level;
 use crate::records::end_reason::EndReason;
 use crate::records::engine::Engine;
@@ -69,7 +69,7 @@ pub(super) fn started(state: &mut State, start: &Arc<StreamStart>) -> Arc<Stream
         state.drop_stream(&found.start.id);
     }
     let message = format!("stream {} started", start.id);
-    note(state, EventType::Stream, "started", message, Some(&stream.container_id), Some(&start.id));
+    note(state, EventType::Stream, "started", message, About::stream(state, &stream));
     let stream = state.put_stream(stream);
     match late {
         Some(Late::Ended) => return end(state, &stream, EndReason::BeforeStart),
@@ -232,7 +232,7 @@ pub(super) fn end(state: &mut State, stream: &Stream, reason: EndReason) -> Arc<
     }
     let id = &stream.start.id;
     let message = format!("stream {id} ended ({reason})");
-    note(state, EventType::Stream, "ended", message, Some(&stream.container_id), Some(id));
+    note(state, EventType::Stream, "ended", message, About::stream(state, stream));
     state.put_stream(Stream {
         status: StreamStatus::Ended,
         ended_at_ms: Some(now),
@@ -280,7 +280,7 @@ fn confirm(state: &mut State, stream: &Stream, reason: EndReason) {
 fn go_on(state: &mut State, stream: &Stream) -> Arc<Stream> {
     let id = &stream.start.id;
     let message = format!("stream {id} plays on: its host is back");
-    note(state, EventType::Stream, "resumed", message, Some(&stream.container_id), Some(id));
+    note(state, EventType::Stream, "resumed", message, About::stream(state, stream));
     let stream = state.put_stream(Stream {
         status: StreamStatus::Started,
         ended_at_ms: None,

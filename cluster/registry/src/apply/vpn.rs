@@ -1,6 +1,7 @@
 //! VPN containers: what their nodes see of them.
 
-use crate::apply::{engines, failures, note, refused};
+use crate::apply::notes::{About, note};
+use crate::apply::{engines, failures, refused};
 use crate::level::Level;
 use crate::records::event::EventType;
 use crate::records::group::Group;
@@ -46,20 +47,20 @@ pub(super) fn changed(
             VpnHealth::Unhealthy => ("disconnected", format!("{who} is disconnected: {}", status.reason)),
             VpnHealth::Unknown => ("unknown", format!("{who} is unknown")),
         };
-        note(state, EventType::Vpn, category, text, None, None);
+        note(state, EventType::Vpn, category, text, About::vpn(id, container));
     }
     if before.forwarded_port != status.forwarded_port {
         let text = match status.forwarded_port {
             Some(port) => format!("{who} has the forwarded port {port}"),
             None => format!("{who} has no forwarded port any more"),
         };
-        note(state, EventType::Vpn, "port_changed", text, None, None);
+        note(state, EventType::Vpn, "port_changed", text, About::vpn(id, container));
     }
     if let Some(public) = &status.public
         && before.public.as_ref().map(|old| &old.ip) != Some(&public.ip)
     {
         let text = format!("{who} has the public address {}", public.ip);
-        note(state, EventType::Vpn, "address_changed", text, None, None);
+        note(state, EventType::Vpn, "address_changed", text, About::vpn(id, container));
     }
     let reconnected_ms = match reconnects {
         true => Some(now),

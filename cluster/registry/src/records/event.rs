@@ -5,10 +5,14 @@ use std::sync::Arc;
 use imbl::Vector;
 use serde::{Deserialize, Serialize};
 
+use crate::records::actor::Actor;
+use crate::records::ids::{EngineId, NodeId};
 use crate::records::time::Elapsed;
 
-/// Newest events that are kept.
+/// Newest events that are kept below [`Level::KEEPS_MORE_EVENTS`](crate::Level::KEEPS_MORE_EVENTS).
 pub const EVENTS_MAX: usize = 2_000;
+/// Newest events about streams that are kept from there on, and as many about all else.
+pub const KEPT_EACH: usize = 5_000;
 
 /// What an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,26 +49,143 @@ pub struct Event {
     /// Stream id, if any.
     #[serde(default)]
     pub stream_id: Option<Arc<str>>,
+    /// Engine, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<EngineId>,
+    /// Member that it is about, or on whose host it happened, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeId>,
+    /// VPN container on that host, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vpn: Option<String>,
+    /// Who made the change from outside; none for what the cluster does by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<By>,
 }
 
-/// A ring of the newest events.
+/// Who made a change, and through which member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct By {
+    /// Who.
+    pub actor: Actor,
+    /// The member that took the call.
+    pub through: NodeId,
+}
+
+/// How many events are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keeps {
+    /// The newest ones, whatever they are about: [`EVENTS_MAX`].
+    Newest,
+    /// The newest about streams and the newest about all else, [`KEPT_EACH`] of each. Streams come and go too often to be let push out
+    /// what explains last night.
+    Each,
+}
+
+/// The newest events.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Stored", into = "Stored")]
 pub struct EventLog {
+    next_id: u64,
+    ring: Vector<Arc<Event>>,
+    /// Ids of those in the ring that are about streams, oldest first.
+    streams: Vector<u64>,
+}
+
+/// The log as it is stored.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "EventLog")]
+struct Stored {
     next_id: u64,
     ring: Vector<Arc<Event>>,
 }
 
+impl From<Stored> for EventLog {
+    fn from(Stored { next_id, ring }: Stored) -> Self {
+        let of_streams = ring.iter().filter(|event| event.event_type == EventType::Stream);
+        let streams = of_streams.map(|event| event.id).collect();
+        Self { next_id, ring, streams }
+    }
+}
+
+impl From<EventLog> for Stored {
+    fn from(log: EventLog) -> Self {
+        Self { next_id: log.next_id, ring: log.ring }
+    }
+}
+
 impl EventLog {
     /// The event that had to go for it, if one had to.
-    pub(crate) fn push(&mut self, mut event: Event) -> Option<Arc<Event>> {
+    pub(crate) fn push(&mut self, mut event: Event, keeps: Keeps) -> Option<Arc<Event>> {
         self.next_id += 1;
         event.id = self.next_id;
+        let is_of_stream = event.event_type == EventType::Stream;
+        if is_of_stream {
+            self.streams.push_back(event.id);
+        }
         self.ring.push_back(Arc::new(event));
-        if self.ring.len() > EVENTS_MAX { self.pop_oldest() } else { None }
+        let (streams, others) = (self.streams.len(), self.ring.len() - self.streams.len());
+        match keeps {
+            Keeps::Newest if self.ring.len() > EVENTS_MAX => self.remove(0),
+            Keeps::Each if is_of_stream && streams > KEPT_EACH => self.pop_stream(),
+            Keeps::Each if !is_of_stream && others > KEPT_EACH => self.pop_other(),
+            Keeps::Newest | Keeps::Each => None,
+        }
     }
 
+    /// Drops the oldest event of what there is more of: events about streams or others.
     pub(crate) fn pop_oldest(&mut self) -> Option<Arc<Event>> {
-        self.ring.pop_front()
+        match self.streams.len() * 2 > self.ring.len() {
+            true => self.pop_stream(),
+            false => self.pop_other(),
+        }
+    }
+
+    fn pop_stream(&mut self) -> Option<Arc<Event>> {
+        let oldest = *self.streams.front()?;
+        self.remove(self.place(oldest))
+    }
+
+    fn pop_other(&mut self) -> Option<Arc<Event>> {
+        let place = self.ring.iter().position(|event| event.event_type != EventType::Stream)?;
+        self.remove(place)
+    }
+
+    fn remove(&mut self, place: usize) -> Option<Arc<Event>> {
+        if place >= self.ring.len() {
+            return None;
+        }
+        let event = self.ring.remove(place);
+        if self.streams.front() == Some(&event.id) {
+            self.streams.pop_front();
+        }
+        Some(event)
+    }
+
+    /// Where the first event from this id on is in the ring.
+    fn place(&self, id: u64) -> usize {
+        self.ring.binary_search_by(|event| event.id.cmp(&id)).unwrap_or_else(|place| place)
+    }
+
+    /// Id of the newest event that was ever pushed; 0 before the first.
+    #[must_use]
+    pub fn last_id(&self) -> u64 {
+        self.next_id
+    }
+
+    /// The events behind this one that are kept, oldest first. Ids are counted without gaps, so what is missing is lost.
+    #[must_use]
+    pub fn after(&self, id: u64) -> Vector<Arc<Event>> {
+        self.ring.skip(self.place(id.saturating_add(1)))
+    }
+
+    /// Says who made the changes behind this event.
+    pub(crate) fn attribute(&mut self, after: u64, by: &By) {
+        for place in self.place(after.saturating_add(1))..self.ring.len() {
+            if let Some(event) = self.ring.get_mut(place) {
+                Arc::make_mut(event).by = Some(by.clone());
+            }
+        }
     }
 
     /// Oldest first.

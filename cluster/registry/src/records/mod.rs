@@ -1,6 +1,6 @@
 //! What the tables hold: the records, with nothing but questions that a record answers by itself.
 //!
-//! - [`access`]: who may call
+//! - [`access`], [`actor`]: who may call, and who did
 //! - [`ids`]: names of members, engines and writes
 //! - [`node`], [`engine`], [`stream`], [`vpn`]: members, engines, streams and VPN containers
 //! - [`cause`], [`health`]: why an engine did not start, leaves, or ended, and what is wrong with one that fails its health checks
@@ -11,6 +11,7 @@
 //! - [`time`], [`calendar`]: the two times, and what people are shown
 
 pub mod access;
+pub mod actor;
 pub mod breaker;
 pub mod calendar;
 pub mod cause;

@@ -19,7 +19,7 @@ fn nothing_is_reserved_before_the_settings_are_in_force() {
         ops += 1;
         apply(
             state,
-            &Proposal { op_id: OpId::from_u128(ops), at_ms: BEGIN_MS, origin: NodeId(1), command },
+            &Proposal { op_id: OpId::from_u128(ops), at_ms: BEGIN_MS, origin: NodeId(1), by: None, command },
             1,
         )
     };

@@ -41,7 +41,7 @@ fn with(history: &[Proposal], corrections: &[(prop::sample::Index, u64, i64)], s
             false => Command::WallCorrected { from: Elapsed::ZERO, offset_ms: 0 },
         };
         let op_id = OpId(99, n as u64);
-        all.insert(at, Proposal { op_id, at_ms: all[at].at_ms, origin: NodeId(1), command });
+        all.insert(at, Proposal { op_id, at_ms: all[at].at_ms, origin: NodeId(1), by: None, command });
     }
     all
 }

@@ -7,7 +7,7 @@ use acefleet_registry::{Command, NodeId, OpId, Proposal, RefusalCode, Reply};
 use crate::support::{World, engine, gone, playing, refusal};
 
 fn write(world: &World, op: u128, command: Command) -> Proposal {
-    Proposal { op_id: OpId::from_u128(op), at_ms: world.now, origin: NodeId(1), command }
+    Proposal { op_id: OpId::from_u128(op), at_ms: world.now, origin: NodeId(1), by: None, command }
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_repeat_does_not_move_log_time() {
 #[test]
 fn queued_events_apply_once_each_in_order() {
     let mut world = World::new(1, 10);
-    let step = |n, command| Step { op_id: OpId(9, n), command };
+    let step = |n, command| Step { op_id: OpId(9, n), by: None, command };
     let end = |id: &str| StreamEnd { stream_id: Some(id.to_owned()), ..StreamEnd::default() };
     let kept = vec![
         step(1, Command::StreamStarted(playing("k", "one", 1).into())),

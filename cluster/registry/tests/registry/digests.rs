@@ -56,7 +56,7 @@ fn lines() -> Vec<String> {
             for (op, command) in [command, Command::Reserve(ask)].into_iter().enumerate() {
                 let at_ms = before.clock_ms().plus(1_000);
                 let op_id = OpId(99, op as u64);
-                apply(&mut state, &Proposal { op_id, at_ms, origin: NodeId(1), command }, 1);
+                apply(&mut state, &Proposal { op_id, at_ms, origin: NodeId(1), by: None, command }, 1);
             }
             let digest: Digest = state.digest().unwrap();
             lines.push(format!("{label} {digest:032x}"));

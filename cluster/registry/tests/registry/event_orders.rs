@@ -353,7 +353,11 @@ fn every(stage: &Stage, state: &State, model: &Model, before: &mut Vec<Event>, l
         let (mut state, mut model) = (state.clone(), model.clone());
         let at_ms = state.clock_ms().plus(1);
         let op_id = OpId(7, before.len() as u64);
-        apply(&mut state, &Proposal { op_id, at_ms, origin: NodeId(1), command: stage.command(event) }, 1);
+        apply(
+            &mut state,
+            &Proposal { op_id, at_ms, origin: NodeId(1), by: None, command: stage.command(event) },
+            1,
+        );
         model.take(event);
         assert_eq!(stage.streams(&state), expected(&model), "after {before:?}");
         *count += 1;

@@ -145,7 +145,7 @@ pub fn samples() -> Vec<Command> {
             node: NodeId(1),
             availability: Wanted::Draining { within_ms: Some(60_000) },
         },
-        Command::Sequence(vec![Step { op_id: OpId(2, 3), command: Command::StreamEnded(end()) }]),
+        Command::Sequence(vec![Step { op_id: OpId(2, 3), by: None, command: Command::StreamEnded(end()) }]),
         Command::NodeRemoved { node },
         Command::NodeDown { node, down: true },
         Command::VpnChanged { node, container: "gluetun".to_owned(), status: vpn_status(), renew: false },
@@ -212,6 +212,7 @@ fn proposal(command: Command) -> Proposal {
         op_id: OpId(1, u64::MAX),
         at_ms: Elapsed(1_760_000_000_000),
         origin: NodeId((1 << 53) - 1),
+        by: None,
         command,
     }
 }

@@ -285,7 +285,7 @@ fn in_use(world: &World, id: EngineId) -> Option<Keeps> {
         availability: Wanted::Draining { within_ms: None },
     };
     let op_id = OpId(77, 77);
-    apply(&mut state, &Proposal { op_id, at_ms: world.now, origin: NodeId(1), command: stop }, 0);
+    apply(&mut state, &Proposal { op_id, at_ms: world.now, origin: NodeId(1), by: None, command: stop }, 0);
     keeps_running(&state, state.engine(id).unwrap(), world.now)
 }
 
@@ -297,6 +297,7 @@ fn a_repeat_of_a_start_is_answered_with_its_id_when_another_session_has_that() {
         op_id: OpId(7, n),
         at_ms: world.now,
         origin: NodeId(1),
+        by: None,
         command: Command::StreamStarted(
             StreamStart { id: "X".into(), ..playing("k", session, engine.ports.host_http) }.into(),
         ),

@@ -4,6 +4,7 @@
 
 mod support;
 
+mod actors;
 mod admission;
 mod breakers;
 mod clocks;

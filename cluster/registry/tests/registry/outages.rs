@@ -66,7 +66,8 @@ fn outage(world: &mut World, ms: u64) {
 /// Which host the next engine would get.
 fn next_host(world: &World) -> NodeId {
     let command = Command::Reserve(world.ask());
-    let proposal = Proposal { op_id: OpId(77, 77), at_ms: world.now, origin: world.origin, command };
+    let proposal =
+        Proposal { op_id: OpId(77, 77), at_ms: world.now, origin: world.origin, by: None, command };
     engine(apply(&mut world.state.clone(), &proposal, 0)).node
 }
 

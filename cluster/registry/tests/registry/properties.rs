@@ -208,7 +208,7 @@ proptest! {
                 let forced = matches!(command, Command::EngineStop { when: StopWhen::Always, .. });
                 prop_assert!(!forced, "the plan forces {command:?}");
                 op += 1;
-                let proposal = Proposal { op_id: OpId::from_u128(op), at_ms: now, origin: NodeId(1), command };
+                let proposal = Proposal { op_id: OpId::from_u128(op), at_ms: now, origin: NodeId(1), by: None, command };
                 let reply = apply(&mut state, &proposal, 0);
                 prop_assert!(!matches!(reply, Reply::Refused(_)), "{proposal:?} was refused: {reply:?}");
             }
@@ -219,7 +219,7 @@ proptest! {
         for wait in rest.waits {
             let Some(early) = early(&state, &hosts, &wait) else { continue };
             op += 1;
-            let proposal = Proposal { op_id: OpId::from_u128(op), at_ms: now, origin: NodeId(1), command: early };
+            let proposal = Proposal { op_id: OpId::from_u128(op), at_ms: now, origin: NodeId(1), by: None, command: early };
             let reply = apply(&mut state.clone(), &proposal, 0);
             prop_assert!(matches!(reply, Reply::Refused(_)), "{wait:?} waits for nothing: {reply:?}");
         }

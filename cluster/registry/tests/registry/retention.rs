@@ -2,10 +2,11 @@
 
 use acefleet_registry::breaker::BreakerKind;
 use acefleet_registry::end_reason::EndReason;
-use acefleet_registry::event::EVENTS_MAX;
+use acefleet_registry::event::{EVENTS_MAX, EventType, KEPT_EACH};
+use acefleet_registry::node::Wanted;
 use acefleet_registry::state::Tables;
 use acefleet_registry::stream::{StreamEnd, StreamStart};
-use acefleet_registry::{Command, Elapsed, NodeId, OpId, Proposal, State, apply};
+use acefleet_registry::{Command, Elapsed, Level, NodeId, OpId, Proposal, State, apply};
 
 use crate::support::{World, failed, gone, invariants, playing};
 
@@ -16,7 +17,11 @@ const NOTHING: Command = Command::ResetBreaker(Some(BreakerKind::Replacement));
 fn flood(world: &mut World, commands: impl Iterator<Item = Command>) {
     for (n, command) in commands.enumerate() {
         let op_id = OpId::from_u128((1 << 100) + n as u128);
-        apply(&mut world.state, &Proposal { op_id, at_ms: world.now, origin: NodeId(1), command }, 0);
+        apply(
+            &mut world.state,
+            &Proposal { op_id, at_ms: world.now, origin: NodeId(1), by: None, command },
+            0,
+        );
     }
     invariants::check_state(&world.state).unwrap();
 }
@@ -155,7 +160,7 @@ fn writes_are_remembered_for_ten_minutes_and_not_without_end() {
     let mut world = World::new(1, 10);
     let op = OpId::from_u128(1 << 90);
     let reserve = Command::Reserve(world.ask());
-    let write = Proposal { op_id: op, at_ms: world.now, origin: NodeId(1), command: reserve };
+    let write = Proposal { op_id: op, at_ms: world.now, origin: NodeId(1), by: None, command: reserve };
     world.propose(&write);
     world.wait_ms(10 * MINUTE_MS);
     world.run(NOTHING);
@@ -175,6 +180,24 @@ fn the_event_log_keeps_the_newest() {
     let newest = world.state.events().iter().next_back().unwrap();
     assert_eq!(newest.message, "stream k|2499 started");
     assert_eq!(newest.stream_id.as_deref(), Some("k|2499"));
+}
+
+#[test]
+fn streams_do_not_push_what_else_happened_out_of_the_log() {
+    let mut world = World::new(1, 10);
+    world.run(Command::RaiseLevel(Level::CURRENT));
+    world.run(Command::NodeAvailability { node: NodeId(1), availability: Wanted::Cordoned });
+    flood(&mut world, (0..6_000).map(|n| Command::StreamStarted(playing("k", &n.to_string(), 1).into())));
+    let events = world.state.events();
+    let of_streams = events.iter().filter(|event| event.event_type == EventType::Stream);
+    assert_eq!(of_streams.count(), KEPT_EACH);
+    assert!(events.iter().any(|event| event.category == "cordoned"));
+    let since = events.after(events.last_id() - 3);
+    assert_eq!(since.iter().map(|event| events.last_id() - event.id).collect::<Vec<_>>(), [2, 1, 0]);
+    assert_eq!(events.after(0).len(), events.len(), "those that are lost are left out");
+    assert_eq!(events.after(u64::MAX).len(), 0);
+    let stored = serde_json::to_string(&world.state).unwrap();
+    assert_eq!(serde_json::from_str::<State>(&stored).unwrap(), world.state);
 }
 
 #[test]

@@ -88,6 +88,7 @@ fn a_refusal_for_want_of_room_is_not_remembered() {
         op_id: OpId(9, 9),
         at_ms: world.now,
         origin: world.origin,
+        by: None,
         command: Command::StreamStarted(heavy("late", port).into()),
     };
     assert_eq!(refusal(world.propose(&late)), RefusalCode::NoRoom);
@@ -101,7 +102,7 @@ fn kept_writes_without_room_wait_and_those_behind_them_do_not() {
     let mut world = World::new(1, 10);
     let port = world.running().ports.host_http;
     fill(&mut world, port);
-    let step = |n, command| Step { op_id: OpId(9, n), command };
+    let step = |n, command| Step { op_id: OpId(9, n), by: None, command };
     let small = playing("k", "small", port);
     let kept = vec![
         step(1, Command::StreamStarted(small.into())),
@@ -187,7 +188,7 @@ fn kept_starts_and_ends_of_a_stream_stay_together() {
     let mut world = World::new(1, 10);
     let port = world.running().ports.host_http;
     fill(&mut world, port);
-    let step = |n, command| Step { op_id: OpId(9, n), command };
+    let step = |n, command| Step { op_id: OpId(9, n), by: None, command };
     let known = |world: &World| [1, 2, 3, 4].map(|n| world.state.op(OpId(9, n)).is_some());
     // Without a session in its id nothing would remember the end for a start that comes later.
     let nameless = |port| StreamStart { id: "k|".into(), ..heavy("", port) };
@@ -222,13 +223,18 @@ fn an_end_that_was_written_before_makes_no_room_for_its_start() {
     let port = world.running().ports.host_http;
     fill(&mut world, port);
     let ended = Command::StreamEnded(end("k|"));
-    let write =
-        Proposal { op_id: OpId(9, 2), at_ms: world.now, origin: world.origin, command: ended.clone() };
+    let write = Proposal {
+        op_id: OpId(9, 2),
+        at_ms: world.now,
+        origin: world.origin,
+        by: None,
+        command: ended.clone(),
+    };
     world.propose(&write);
     let start = StreamStart { id: "k|".into(), ..heavy("", port) };
     let kept = vec![
-        Step { op_id: OpId(9, 1), command: Command::StreamStarted(start.into()) },
-        Step { op_id: OpId(9, 2), command: ended },
+        Step { op_id: OpId(9, 1), by: None, command: Command::StreamStarted(start.into()) },
+        Step { op_id: OpId(9, 2), by: None, command: ended },
     ];
     assert_eq!(refusal(world.run(Command::Sequence(kept))), RefusalCode::NoRoom);
 }
@@ -349,7 +355,7 @@ fn an_engine_holds_some_thousand_streams_that_nobody_can_ask_about() {
             let start = StreamStart { stat_url: String::new(), ..playing("k", &format!("{n:06}"), port) };
             let op_id = OpId(1, n as u64 + 1_000_000);
             let command = Command::StreamStarted(start.into());
-            let proposal = Proposal { op_id, at_ms: world.now, origin: world.origin, command };
+            let proposal = Proposal { op_id, at_ms: world.now, origin: world.origin, by: None, command };
             let Reply::StreamStarted(stream) = apply(&mut world.state, &proposal, 0) else {
                 panic!("refused")
             };
@@ -374,7 +380,8 @@ fn what_is_remembered_of_writes_does_not_repeat_their_streams() {
     let port = world.running().ports.host_http;
     let before = world.state.weights().remembered;
     let start = Command::StreamStarted(heavy("one", port).into());
-    let write = Proposal { op_id: OpId(9, 1), at_ms: world.now, origin: world.origin, command: start };
+    let write =
+        Proposal { op_id: OpId(9, 1), at_ms: world.now, origin: world.origin, by: None, command: start };
     world.propose(&write);
     assert!(world.state.weights().remembered - before < 1_024);
     // A repeat shows the stream as it is by then, and one that is forgotten as over.

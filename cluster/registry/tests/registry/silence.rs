@@ -91,6 +91,7 @@ fn flood(world: &mut World, of: &Engine, from: usize, count: usize) -> Vec<u64> 
         op_id: OpId(1, n as u64 + 1_000_000),
         at_ms: world.now,
         origin: NodeId(1),
+        by: None,
         command: Command::StreamStarted(start(n).into()),
     };
     let writes: Vec<_> = (from..from + count).map(write).collect();

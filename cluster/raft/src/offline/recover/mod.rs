@@ -209,6 +209,7 @@ fn end_of_log(
         op_id: OpId(high, low),
         at_ms: clock_ms,
         origin: NodeId(node_id),
+        by: None,
         command: Command::Recovered { survivor: NodeId(node_id), former_clusters: former.to_vec() },
     };
     let at = |index| LogId { leader_id, index };

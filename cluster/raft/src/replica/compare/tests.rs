@@ -21,6 +21,7 @@ fn alter(dir: &Path) {
         op_id: OpId(0xbad, 1),
         at_ms: state.clock_ms(),
         origin: NodeId(1),
+        by: None,
         command: Command::SetPolicy(Policy { max_replicas: 777, ..Policy::default() }),
     };
     acefleet_registry::apply(&mut state, &proposal, revision);

@@ -306,7 +306,7 @@ pub fn command() -> impl Strategy<Value = Command> {
             Command::Recovered { survivor, former_clusters: vec![format!("former-{survivor}")] }
         }),
         2 => vec((1..40u64, event()), 0..4).prop_map(|steps| {
-            let step = |(op, command)| Step { op_id: OpId(7, op), command };
+            let step = |(op, command)| Step { op_id: OpId(7, op), by: None, command };
             Command::Sequence(steps.into_iter().map(step).collect())
         }),
     ]
@@ -365,7 +365,7 @@ pub fn vpn_histories(len: std::ops::Range<usize>) -> impl Strategy<Value = Vec<P
         let mut at_ms = BEGIN_MS;
         let mut proposal = |(n, (command, step_ms)): (usize, (Command, u64))| {
             at_ms = at_ms.plus(step_ms);
-            Proposal { op_id: OpId::from_u128(n as u128 + 1), at_ms, origin: NodeId(1), command }
+            Proposal { op_id: OpId::from_u128(n as u128 + 1), at_ms, origin: NodeId(1), by: None, command }
         };
         all.enumerate().map(&mut proposal).collect()
     })
@@ -392,7 +392,7 @@ pub fn proposals(len: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Propo
             at_ms = Elapsed(at_ms.0.saturating_add_signed(step_ms));
             let of = repeat.and_then(|at| proposals.get(usize::from(at) % (n + 1)));
             let op_id = of.map_or(OpId::from_u128(n as u128 + 1), |earlier| earlier.op_id);
-            proposals.push(Proposal { op_id, at_ms, origin, command });
+            proposals.push(Proposal { op_id, at_ms, origin, by: None, command });
         }
         proposals
     })
@@ -410,6 +410,7 @@ pub fn histories(len: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Propo
             op_id: OpId::from_u128((1 << 64) + n as u128),
             at_ms: BEGIN_MS,
             origin: NodeId(1),
+            by: None,
             command,
         });
         opening.chain(rest).collect()

@@ -8,7 +8,7 @@ use acefleet_registry::command::{InUse, StopWhen, Taken};
 use acefleet_registry::conf::http_port;
 use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::engine::{EngineSpec, Health, Phase};
-use acefleet_registry::event::EVENTS_MAX;
+use acefleet_registry::event::{EVENTS_MAX, Event, EventType, KEPT_EACH};
 use acefleet_registry::node::{Availability, DockerState};
 use acefleet_registry::rules::hosts::{Demand, Observations, Obstacle, candidates as candidates_of};
 use acefleet_registry::rules::load::{Load, loads};
@@ -219,7 +219,8 @@ pub fn check_state(state: &State) -> Checked {
     let tables = Tables::from(state.clone());
     ensure!(tables.tombstones.keys().all(|id| state.stream(id).is_none()), "a known stream has a tombstone");
     ensure!(tables.ops.len() == tables.op_order.len() && tables.ops.len() <= 8_192, "op-ids leak");
-    ensure!(state.events().len() <= EVENTS_MAX, "events leak");
+    let most = if state.level() >= Level::KEEPS_MORE_EVENTS { 2 * KEPT_EACH } else { EVENTS_MAX };
+    ensure!(state.events().len() <= most, "events leak");
     Ok(())
 }
 
@@ -431,7 +432,14 @@ const LARGE_EVENT: u64 = 64 << 10;
 fn check_events(before: &State, after: &State) -> Checked {
     let last = before.events().iter().next_back().map_or(0, |e| e.id);
     let ids: Vec<u64> = after.events().iter().map(|e| e.id).collect();
-    ensure!(ids.windows(2).all(|pair| pair[1] == pair[0] + 1), "the event log has a gap");
+    ensure!(ids.windows(2).all(|pair| pair[1] > pair[0]), "the event log is not in order");
+    for of_stream in [true, false] {
+        let is_one = |event: &&Arc<Event>| (event.event_type == EventType::Stream) == of_stream;
+        let Some(oldest) = after.events().iter().find(is_one).map(|event| event.id) else { continue };
+        let kept = |event: &&Arc<Event>| event.id >= oldest && is_one(event);
+        let lost = before.events().iter().filter(kept).any(|event| ids.binary_search(&event.id).is_err());
+        ensure!(!lost, "the event log lost one before older ones of its kind");
+    }
     match ids.last() {
         Some(newest) => ensure!(*newest >= last, "newer events went before older ones"),
         // Where what lives fills the room, none may be left.

@@ -90,7 +90,7 @@ impl World {
     pub fn run(&mut self, command: Command) -> Reply {
         self.ops += 1;
         let op_id = OpId::from_u128(self.ops);
-        self.propose(&Proposal { op_id, at_ms: self.now, origin: self.origin, command })
+        self.propose(&Proposal { op_id, at_ms: self.now, origin: self.origin, by: None, command })
     }
 
     pub fn propose(&mut self, proposal: &Proposal) -> Reply {

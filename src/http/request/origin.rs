@@ -1,0 +1,68 @@
+//! From where a call comes: the address of the caller, or what a trusted proxy says of it.
+
+use std::net::IpAddr;
+
+use acefleet_registry::{Actor, Credential};
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use ipnet::IpNet;
+
+use crate::http::app::App;
+
+/// Header in which proxies list the addresses on the way, the caller first.
+const FORWARDED: &str = "x-forwarded-for";
+
+/// Address of the other end of the connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub IpAddr);
+
+/// The caller of a request, who showed this credential.
+pub(crate) fn actor(parts: &Parts, app: &App, credential: Credential) -> Actor {
+    let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.to_canonical());
+    let trusted = &app.fleet().config().trusted_proxies;
+    Actor::new(credential, peer.map(|peer| address(peer, &parts.headers, trusted).to_string()))
+}
+
+/// The address behind trusted proxies: the last one on the way that none of them has.
+fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
+    if !is_trusted(&peer) {
+        return peer;
+    }
+    let listed = headers.get_all(FORWARDED).iter().filter_map(|value| value.to_str().ok());
+    let way: Vec<&str> = listed.flat_map(|value| value.split(',')).collect();
+    // Whoever calls can send such a header, too: what stands before the first unknown address may be made up.
+    let mut last = peer;
+    for told in way.into_iter().rev() {
+        let Ok(address) = told.trim().parse::<IpAddr>() else { break };
+        last = address.to_canonical();
+        if !is_trusted(&last) {
+            break;
+        }
+    }
+    last
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_trusted_proxies_are_believed_and_only_as_far_as_they_know() {
+        let trusted: Vec<IpNet> = vec!["10.0.0.0/24".parse().unwrap()];
+        let seen = |peer: &str, told: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in told {
+                headers.append(FORWARDED, value.parse().unwrap());
+            }
+            address(peer.parse().unwrap(), &headers, &trusted).to_string()
+        };
+        assert_eq!(seen("192.0.2.7", &["198.51.100.1"]), "192.0.2.7", "not trusted");
+        assert_eq!(seen("10.0.0.1", &[]), "10.0.0.1");
+        assert_eq!(seen("10.0.0.1", &["198.51.100.1"]), "198.51.100.1");
+        assert_eq!(seen("10.0.0.1", &["203.0.113.9, 198.51.100.1, 10.0.0.2"]), "198.51.100.1", "made up");
+        assert_eq!(seen("10.0.0.1", &["203.0.113.9", "198.51.100.1"]), "198.51.100.1");
+        assert_eq!(seen("10.0.0.1", &["nonsense"]), "10.0.0.1");
+        assert_eq!(seen("10.0.0.1", &["::ffff:198.51.100.1"]), "198.51.100.1");
+    }
+}
