@@ -46,6 +46,8 @@ fn prompt() -> OpenApiRouter<App> {
         .routes(routes!(events::started))
         .routes(routes!(events::ended))
         .routes(routes!(events::batch))
+        .routes(routes!(events::log::list))
+        .routes(routes!(events::log::stats))
         .routes(routes!(engines::list))
         .routes(routes!(engines::get))
         .routes(routes!(engines::placement::get))

@@ -51,7 +51,7 @@ impl Modify for Security {
     tags(
         (name = "provisioning", description = "Start and stop engines"),
         (name = "engines", description = "Engines that clients may be sent to"),
-        (name = "events", description = "What proxies report of streams"),
+        (name = "events", description = "What proxies report of streams, and the log of what happened"),
         (name = "streams", description = "Streams on engines"),
         (name = "containers", description = "Containers under our management"),
         (name = "status", description = "State of the whole cluster"),

@@ -5,6 +5,7 @@ mod commands;
 mod connections;
 mod containers;
 mod conventions;
+mod event_log;
 mod events;
 mod hand_outs;
 mod hostile;

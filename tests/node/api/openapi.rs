@@ -40,7 +40,7 @@ fn every_operation_says_who_may_call_it_and_what_it_answers() {
             );
         }
     }
-    assert_eq!(operations, 36);
+    assert!(operations >= 36, "operations are missing: {operations}");
     let schemas = document["components"]["schemas"].as_object().unwrap();
     let text = document.to_string();
     let names = text.split("#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next());
