@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::http::connections::answering::{Answering, Closing};
 use crate::http::connections::slots::{Kind, Limits, Slots};
 use crate::http::connections::stall::{Guarded, Phase, Wanted};
 use crate::http::front::Api;
@@ -120,18 +121,19 @@ impl Server {
         let health_only = slot.kind == Kind::Health;
         let io = TokioIo::new(Guarded::new(stream, phase.clone(), HEADERS_WITHIN, ANSWERS_WAIT));
         let api = self.api.clone();
+        let of_request = Closing(closing.clone());
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let handling = phase.handling();
             let mut request = request.map(|body| Wanted::new(body, &phase));
             request.extensions_mut().insert(Peer(peer.ip()));
+            request.extensions_mut().insert(of_request.clone());
             let api = api.clone();
             async move {
                 let response = match health_only {
                     true => api.answer_for_health(request).await,
                     false => api.answer(request).await,
                 };
-                drop(handling);
-                Ok::<_, Infallible>(response)
+                Ok::<_, Infallible>(response.map(|body| Answering::new(body, handling)))
             }
         });
         let connection = self.http.serve_connection(io, service);

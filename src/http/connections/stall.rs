@@ -68,7 +68,7 @@ pub(crate) struct Idle {
 }
 
 impl Phase {
-    /// The headers are complete. Dropping the guard ends the handling.
+    /// The headers are complete. Dropping the guard ends the handling: with the last byte of the answer.
     pub fn handling(&self) -> Handling {
         self.enter(HANDLING);
         Handling(self.clone())
@@ -108,7 +108,7 @@ impl Phase {
     }
 }
 
-/// Lives as long as a request is handled.
+/// Lives as long as a request is handled and its answer is sent.
 pub(crate) struct Handling(Phase);
 
 impl Drop for Handling {
