@@ -5,6 +5,7 @@
 //! - [`headers`]: headers that identify the state
 //! - [`problem`]: error answers
 //! - [`packed`] (gzip), [`cors`], [`methods`] (`HEAD`, `OPTIONS`)
+//! - [`sse`]: answers that stream events
 //! - [`time`]: timestamps as clients parse them
 
 pub(crate) mod cors;
@@ -14,4 +15,6 @@ pub(crate) mod packed;
 pub(crate) mod problem;
 pub(crate) mod rendered;
 pub(crate) mod snapshot;
+#[allow(dead_code, reason = "no answer streams yet")]
+pub(crate) mod sse;
 pub(crate) mod time;
