@@ -1,6 +1,7 @@
 //! The state that a read sees, its freshness, and the headers that say so. Reads stay on this node unless the caller asks for a fresher
 //! state.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -49,17 +50,52 @@ impl Current {
     }
 }
 
-/// The state that one read sees, and how its answer is sent.
-pub(crate) struct Snapshot {
+/// What this node sees of the cluster at one moment: enough to show any object of it.
+pub(crate) struct Sight {
     /// Replicated state.
     pub view: Arc<View>,
     /// Reported state.
     pub soft: Arc<SoftView>,
-    /// Parameters of the request.
-    pub query: Query,
     key: Key,
     cluster: Cluster,
     cluster_id: String,
+}
+
+impl Sight {
+    /// The sight now.
+    pub fn now(app: &App) -> Self {
+        let Current { view, soft, key } = Current::now(app, Instant::now());
+        let cluster = app.fleet().cluster().clone();
+        let cluster_id = cluster.cluster_id().unwrap_or_default();
+        Self { view, soft, key, cluster, cluster_id }
+    }
+
+    /// The cluster; empty until it has formed.
+    pub fn cluster_id(&self) -> &str {
+        &self.cluster_id
+    }
+
+    /// The moment now.
+    pub fn moment(&self) -> Elapsed {
+        self.cluster.moment()
+    }
+
+    /// The time of day at a moment of this state.
+    pub fn shown(&self, at: Elapsed) -> WallMs {
+        self.cluster.wall_of(&self.view.state, at)
+    }
+
+    /// Whether a node has stopped reporting, as far as this node knows.
+    pub fn is_silent(&self, node: NodeId) -> bool {
+        self.key.silent.contains(&node)
+    }
+}
+
+/// The state that one read sees, and how its answer is sent.
+pub(crate) struct Snapshot {
+    sight: Sight,
+    /// Parameters of the request.
+    pub query: Query,
     age: HeaderValue,
     uri: Uri,
     endpoint: Option<MatchedPath>,
@@ -100,41 +136,24 @@ impl FromRequestParts<App> for Here {
     }
 }
 
+impl Deref for Snapshot {
+    type Target = Sight;
+
+    fn deref(&self) -> &Sight {
+        &self.sight
+    }
+}
+
 impl Snapshot {
     fn of(parts: &Parts, app: &App, query: Query) -> Self {
-        let Current { view, soft, key } = Current::now(app, Instant::now());
         Self {
-            view,
-            soft,
+            sight: Sight::now(app),
             query,
-            key,
-            cluster: app.fleet().cluster().clone(),
-            cluster_id: app.fleet().cluster().cluster_id().unwrap_or_default(),
             age: app.age(),
             uri: parts.uri.clone(),
             endpoint: parts.extensions.get().cloned(),
             asked: parts.headers.clone(),
         }
-    }
-
-    /// The cluster; empty until it has formed.
-    pub fn cluster_id(&self) -> &str {
-        &self.cluster_id
-    }
-
-    /// The moment now.
-    pub fn moment(&self) -> Elapsed {
-        self.cluster.moment()
-    }
-
-    /// The time of day at a moment of this state.
-    pub fn shown(&self, at: Elapsed) -> WallMs {
-        self.cluster.wall_of(&self.view.state, at)
-    }
-
-    /// Whether a node has stopped reporting, as far as this node knows.
-    pub fn is_silent(&self, node: NodeId) -> bool {
-        self.key.silent.contains(&node)
     }
 
     /// Sends an answer and stores it for other requests to the same state. These may have no key, so nothing secret may be in it.
@@ -184,7 +203,7 @@ impl Snapshot {
         }
         let turn = app.rendered().turn().await;
         // All requests that waited share one answer for the newest state.
-        Current { view: self.view, soft: self.soft, key: self.key } = Current::now(app, Instant::now());
+        self.sight = Sight::now(app);
         self.age = app.age();
         let app = app.clone();
         let rendered = tokio::task::spawn_blocking(move || {

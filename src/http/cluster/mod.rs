@@ -62,7 +62,18 @@ struct Disk {
 /// A member.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ClusterNode {
-    name: String,
+    #[serde(flatten)]
+    pub record: NodeRecord,
+    /// Milliseconds since the last contact of this node with it; null for itself, and before the first contact.
+    pub last_contact_ms: Option<u64>,
+    /// Newest log index known to be on it. Only the leader knows that of other nodes.
+    pub applied_index: Option<u64>,
+}
+
+/// What is known of a member, without what changes all the time.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct NodeRecord {
+    pub name: String,
     /// Random, below 2^53, never reused.
     id: u64,
     /// `leader`, `voter` or `learner`.
@@ -72,10 +83,6 @@ pub(crate) struct ClusterNode {
     address: String,
     /// Software version of its last start.
     version: Option<String>,
-    /// Milliseconds since the last contact of this node with it; null for itself, and before the first contact.
-    last_contact_ms: Option<u64>,
-    /// Newest log index known to be on it. Only the leader knows that of other nodes.
-    applied_index: Option<u64>,
     /// `host:port` of its public API.
     http_address: Option<String>,
     /// `available`, `unavailable`, `stopping` (the node is being stopped) or `unknown`, as for a host that is unavailable or down.
@@ -208,7 +215,8 @@ pub(crate) fn node(
         Some(Availability::Draining { deadline_ms }) => (Some("draining"), Some(drain(deadline_ms))),
     };
     let unavailable = record.and_then(|record| record.unavailable.as_ref());
-    ClusterNode {
+    let (last_contact_ms, applied_index) = (member.last_contact_ms, member.applied_index);
+    let record = NodeRecord {
         passed_over: candidates.obstacle(member.id).map(PassedOver::from),
         unavailable_since: unavailable.filter(|known| !known.is_back).map(|known| iso(shown(known.since_ms))),
         unavailable: lost_hosts::describe(state, member.id),
@@ -222,8 +230,6 @@ pub(crate) fn node(
         },
         address: member.address,
         version: member.version.or_else(|| record.map(|record| record.info.version.clone())),
-        last_contact_ms: member.last_contact_ms,
-        applied_index: member.applied_index,
         http_address,
         docker,
         docker_error,
@@ -233,5 +239,6 @@ pub(crate) fn node(
         engines: engines.len(),
         streams,
         name: member.name,
-    }
+    };
+    ClusterNode { record, last_contact_ms, applied_index }
 }

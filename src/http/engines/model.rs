@@ -8,13 +8,31 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::agent::spec::labels;
-use crate::http::answer::snapshot::Snapshot;
+use crate::http::answer::snapshot::Sight;
 use crate::http::answer::time::zulu;
 use crate::peers::EngineSoft;
 
 /// A listed engine.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EngineState {
+    #[serde(flatten)]
+    pub record: EngineRecord,
+    /// When its container was last seen running.
+    #[schema(format = DateTime)]
+    pub last_seen: String,
+    /// When it was last probed.
+    #[schema(format = DateTime)]
+    pub last_health_check: Option<String>,
+    /// Always null: caches are not cleaned by hand.
+    #[schema(format = DateTime)]
+    pub last_cache_cleanup: Option<String>,
+    /// Always null.
+    pub cache_size_bytes: Option<u64>,
+}
+
+/// What is known of an engine, without what changes with every look at it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EngineRecord {
     /// Full Docker id.
     pub container_id: String,
     /// Name of the container.
@@ -28,25 +46,14 @@ pub(crate) struct EngineState {
     /// When its container started.
     #[schema(format = DateTime)]
     pub first_seen: String,
-    /// When its container was last seen running.
-    #[schema(format = DateTime)]
-    pub last_seen: String,
     /// Ids of the streams that run on it.
     pub streams: Vec<String>,
     /// `healthy`, `unhealthy` or `unknown`.
     #[schema(example = "healthy")]
     pub health_status: &'static str,
-    /// When it was last probed.
-    #[schema(format = DateTime)]
-    pub last_health_check: Option<String>,
     /// When a stream last started on it.
     #[schema(format = DateTime)]
     pub last_stream_usage: Option<String>,
-    /// Always null: caches are not cleaned by hand.
-    #[schema(format = DateTime)]
-    pub last_cache_cleanup: Option<String>,
-    /// Always null.
-    pub cache_size_bytes: Option<u64>,
     /// Whether it owns the forwarded port of a VPN.
     pub forwarded: bool,
     /// VPN container it is attached to.
@@ -73,8 +80,8 @@ pub(crate) fn health_word(health: Health) -> &'static str {
 }
 
 /// Health as clients rank by it: nobody knows that of an engine that does not answer this node while its host is silent.
-fn health(snapshot: &Snapshot, engine: &Engine) -> Health {
-    match snapshot.is_silent(engine.node) && snapshot.soft.has_failed(engine.id) {
+fn health(sight: &Sight, engine: &Engine) -> Health {
+    match sight.is_silent(engine.node) && sight.soft.has_failed(engine.id) {
         true => Health::Unknown,
         false => engine.health,
     }
@@ -82,16 +89,33 @@ fn health(snapshot: &Snapshot, engine: &Engine) -> Health {
 
 impl EngineState {
     /// An engine in this state of the cluster.
-    pub fn of(snapshot: &Snapshot, engine: &Engine) -> Self {
-        let state = &snapshot.view.state;
-        let node = state.node(engine.node);
+    pub fn of(sight: &Sight, engine: &Engine) -> Self {
         let nothing = EngineSoft::default();
-        let soft = snapshot.soft.engine(engine.node, engine.id).unwrap_or(&nothing);
+        let soft = sight.soft.engine(engine.node, engine.id).unwrap_or(&nothing);
         let first_seen = engine.started_at_ms.unwrap_or(engine.reserved_at_ms);
-        let usage = state.usage(engine.id);
+        let usage = sight.view.state.usage(engine.id);
         let known_alive = [Some(first_seen), usage.last_stream_start_ms, usage.last_stream_end_ms];
         let known_alive = known_alive.into_iter().flatten().max().unwrap_or(first_seen);
-        let last_seen = soft.last_seen_ms.unwrap_or_else(|| snapshot.shown(known_alive));
+        let last_seen = soft.last_seen_ms.unwrap_or_else(|| sight.shown(known_alive));
+        Self {
+            record: EngineRecord::of(sight, engine),
+            last_seen: zulu(last_seen),
+            last_health_check: soft.last_health_check_ms.map(zulu),
+            last_cache_cleanup: None,
+            cache_size_bytes: None,
+        }
+    }
+}
+
+impl EngineRecord {
+    /// An engine in this state of the cluster.
+    pub fn of(sight: &Sight, engine: &Engine) -> Self {
+        let state = &sight.view.state;
+        let node = state.node(engine.node);
+        let nothing = EngineSoft::default();
+        let soft = sight.soft.engine(engine.node, engine.id).unwrap_or(&nothing);
+        let first_seen = engine.started_at_ms.unwrap_or(engine.reserved_at_ms);
+        let usage = state.usage(engine.id);
         let node_name = node.map_or("", |node| node.info.name.as_str());
         let host = reach::by_clients(node.map(|node| &**node), engine).to_owned();
         Self {
@@ -99,15 +123,11 @@ impl EngineState {
             container_name: Some(engine.container_name.clone()),
             host,
             port: engine.ports.host_http,
-            labels: labels(engine, state.policy(), snapshot.cluster_id(), node_name),
-            first_seen: zulu(snapshot.shown(first_seen)),
-            last_seen: zulu(last_seen),
+            labels: labels(engine, state.policy(), sight.cluster_id(), node_name),
+            first_seen: zulu(sight.shown(first_seen)),
             streams: state.streams_of(engine.id).map(|stream| stream.start.id.to_string()).collect(),
-            health_status: health_word(health(snapshot, engine)),
-            last_health_check: soft.last_health_check_ms.map(zulu),
-            last_stream_usage: usage.last_stream_start_ms.map(|at| zulu(snapshot.shown(at))),
-            last_cache_cleanup: None,
-            cache_size_bytes: None,
+            health_status: health_word(health(sight, engine)),
+            last_stream_usage: usage.last_stream_start_ms.map(|at| zulu(sight.shown(at))),
             forwarded: state.forwarded_port(engine).is_some(),
             vpn_container: engine.vpn.clone(),
             engine_variant: engine.variant.clone(),

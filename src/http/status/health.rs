@@ -12,7 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::http::answer::problem::{BlockedBody, DetailBody, Problem};
-use crate::http::answer::snapshot::{Snapshot, written};
+use crate::http::answer::snapshot::{Sight, Snapshot, written};
 use crate::http::answer::time::iso;
 use crate::http::app::App;
 use crate::http::provision::circuit_word;
@@ -80,8 +80,8 @@ struct HealthStatus {
 
 /// (all, healthy, unhealthy) engines, also those that clients do not get. Nobody knows the health of one that is lost: its host does not probe
 /// it any more. One whose VPN is unhealthy is not connected to its network, whatever it answers.
-pub(crate) fn engine_counts(snapshot: &Snapshot) -> (usize, usize, usize) {
-    let state = &snapshot.view.state;
+pub(crate) fn engine_counts(sight: &Sight) -> (usize, usize, usize) {
+    let state = &sight.view.state;
     let health = |engine: &Engine| if state.has_network(engine) { engine.health } else { Health::Unhealthy };
     let count = |wanted| {
         let is = |engine: &&Arc<Engine>| health(engine) == wanted && !state.is_lost(engine);

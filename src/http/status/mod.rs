@@ -7,7 +7,6 @@ pub(crate) mod plan;
 pub(crate) mod readiness;
 mod unhealthy;
 
-use acefleet_registry::WallMs;
 use acefleet_registry::breaker::BreakerKind;
 use axum::extract::State;
 use axum::response::Response;
@@ -17,7 +16,7 @@ use utoipa::ToSchema;
 use crate::config::Variant;
 use crate::fleet::{Blocked, Code};
 use crate::http::answer::rendered::Moment;
-use crate::http::answer::snapshot::{Snapshot, to_json};
+use crate::http::answer::snapshot::{Sight, Snapshot, to_json};
 use crate::http::answer::time::iso;
 use crate::http::app::App;
 use crate::http::provision::circuit_word;
@@ -26,6 +25,15 @@ use crate::http::vpn::state::VpnState;
 
 #[derive(Serialize, ToSchema)]
 struct OrchestratorStatus {
+    #[serde(flatten)]
+    state: ClusterState,
+    #[schema(format = DateTime)]
+    timestamp: String,
+}
+
+/// State of the cluster as a whole.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ClusterState {
     /// `healthy`, `degraded` (provisioning is blocked, but not by capacity) or `unavailable` (no engine).
     #[schema(example = "healthy")]
     status: &'static str,
@@ -37,8 +45,6 @@ struct OrchestratorStatus {
     config: StatusConfig,
     /// Engines that earlier lives of hosts left behind: they run, but are no engines of this cluster.
     left_behind: Vec<StatusLeftBehind>,
-    #[schema(format = DateTime)]
-    timestamp: String,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -165,34 +171,35 @@ pub(crate) async fn get(State(app): State<App>, snapshot: Snapshot) -> Response 
     let now = app.fleet().wall_now();
     // The answer also depends on the time, through breakers, and on whether there is a leader.
     snapshot.page(&app, "", Some(Moment::at(now, app.is_leaderless())), |snapshot| {
-        to_json(&status(&app, snapshot, now))
+        to_json(&OrchestratorStatus { state: state(&app, snapshot), timestamp: iso(now) })
     })
 }
 
-fn status(app: &App, snapshot: &Snapshot, now: WallMs) -> OrchestratorStatus {
-    let state = &snapshot.view.state;
+/// State of the cluster as a whole, as this node sees it.
+pub(crate) fn state(app: &App, sight: &Sight) -> ClusterState {
+    let state = &sight.view.state;
     let policy = state.policy();
     let config = app.fleet().config();
     let admission = app.fleet().admission();
-    let (total, healthy, unhealthy) = engine_counts(snapshot);
+    let (total, healthy, unhealthy) = engine_counts(sight);
     // Nobody knows whether these run.
     let lost = state.published_engines().filter(|engine| state.is_lost(engine)).count();
     let used = state.usable_engines().filter(|engine| state.active_streams(engine.id) > 0).count();
-    let now_ms = snapshot.moment();
+    let now_ms = sight.moment();
     let marked = state.usable_engines().filter(|engine| state.mark(engine, now_ms).is_some()).count();
     let usable = state.usable_engines().count();
     let (active, streams) = state.stream_counts();
     let (general, _) = state.breaker(BreakerKind::General);
     let all = admission.blocked.iter().map(BlockedAlso::from).collect();
     let blocked = admission.blocked.into_iter().next();
-    let vpn = VpnState::main(snapshot);
+    let vpn = VpnState::main(sight);
     let code = blocked.as_ref().map(|blocked| &blocked.code);
     let status = match code {
         _ if total == 0 => "unavailable",
         None | Some(Code::MaxCapacity) => "healthy",
         Some(_) => "degraded",
     };
-    OrchestratorStatus {
+    ClusterState {
         status,
         engines: StatusEngines { total, running: total - lost, healthy, unhealthy },
         streams: StatusStreams { active, total: streams },
@@ -215,7 +222,7 @@ fn status(app: &App, snapshot: &Snapshot, now: WallMs) -> OrchestratorStatus {
             can_provision: blocked.is_none(),
             circuit_breaker_state: circuit_word(admission.breaker),
             replacement_breaker_state: circuit_word(app.fleet().replacement_circuit()),
-            last_failure: general.last_failure_ms.map(|at| iso(snapshot.shown(at))),
+            last_failure: general.last_failure_ms.map(|at| iso(sight.shown(at))),
             blocked_reason: blocked.as_ref().map(|blocked| blocked.message.clone()),
             blocked_reason_details: blocked.map(|blocked| BlockedReason {
                 code: blocked.code.as_str().to_owned(),
@@ -232,14 +239,13 @@ fn status(app: &App, snapshot: &Snapshot, now: WallMs) -> OrchestratorStatus {
             engine_variant: variant_word(config.variant),
             debug_mode: config.debug_mode,
         },
-        left_behind: left_behind(snapshot),
-        timestamp: iso(now),
+        left_behind: left_behind(sight),
     }
 }
 
-pub(crate) fn left_behind(snapshot: &Snapshot) -> Vec<StatusLeftBehind> {
-    let of_node = snapshot.view.state.nodes().filter_map(|node| {
-        let last = snapshot.soft.nodes.get(&node.info.id)?;
+pub(crate) fn left_behind(sight: &Sight) -> Vec<StatusLeftBehind> {
+    let of_node = sight.view.state.nodes().filter_map(|node| {
+        let last = sight.soft.nodes.get(&node.info.id)?;
         Some(last.report.left_behind.iter().map(|left| StatusLeftBehind {
             node: node.info.name.clone(),
             name: left.name.clone(),

@@ -6,7 +6,7 @@ use acefleet_registry::{Elapsed, Engine, Stream, WallMs};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::answer::snapshot::Snapshot;
+use crate::http::answer::snapshot::{Sight, Snapshot};
 use crate::http::answer::time::zulu;
 use crate::peers::StreamSample;
 
@@ -122,7 +122,7 @@ impl StreamState {
 }
 
 /// Newest figures of a stream.
-pub(crate) fn sample_of<'a>(snapshot: &'a Snapshot, stream: &Stream) -> Option<&'a StreamSample> {
-    let engine = snapshot.view.state.engine(stream.engine?)?;
-    snapshot.soft.stream(engine.node, &stream.start.id)
+pub(crate) fn sample_of<'a>(sight: &'a Sight, stream: &Stream) -> Option<&'a StreamSample> {
+    let engine = sight.view.state.engine(stream.engine?)?;
+    sight.soft.stream(engine.node, &stream.start.id)
 }

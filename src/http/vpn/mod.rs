@@ -10,18 +10,39 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::http::answer::problem::{DetailBody, Problem};
-use crate::http::answer::snapshot::Snapshot;
+use crate::http::answer::snapshot::{Sight, Snapshot};
 use crate::http::vpn::state::{VpnRecord, VpnState, all, main_of};
 
 /// One VPN container and where it runs.
 #[derive(Debug, Serialize, ToSchema)]
-struct NodeVpn {
+pub(crate) struct NodeVpn {
     /// Name of the node.
     node: String,
     /// Engines in its network.
     engines: usize,
     #[serde(flatten)]
     state: VpnState,
+}
+
+impl NodeVpn {
+    fn of(sight: &Sight, known: &VpnRecord<'_>) -> Self {
+        let state = &sight.view.state;
+        Self {
+            node: state.node_name(known.node),
+            engines: state.engines_behind(known.node, &known.info.container).count(),
+            state: VpnState::of(sight, known),
+        }
+    }
+
+    /// Those of all nodes, without the times of inspections, and each under `node/container`.
+    pub fn all(sight: &Sight) -> Vec<(String, Self)> {
+        let one = |known: &VpnRecord<'_>| {
+            let mut vpn = Self::of(sight, known);
+            (vpn.state.last_check, vpn.state.last_check_at) = (None, None);
+            (format!("{}/{}", vpn.node, known.info.container), vpn)
+        };
+        all(&sight.view.state).iter().map(one).collect()
+    }
 }
 
 /// State of the VPNs. The top level shows a connected one, if there is any, so `connected` says whether any node has one. Nothing is
@@ -87,11 +108,7 @@ pub(crate) async fn status(snapshot: Snapshot) -> Response {
         .map(|main| of_node(main.node).map(|known| VpnState::of(&snapshot, known)).collect())
         .unwrap_or_default();
     let redundant = all.iter().any(|known| of_node(known.node).count() > 1);
-    let vpns = all.iter().map(|known| NodeVpn {
-        node: state.node(known.node).map(|node| node.info.name.clone()).unwrap_or_default(),
-        engines: state.engines_behind(known.node, &known.info.container).count(),
-        state: VpnState::of(&snapshot, known),
-    });
+    let vpns = all.iter().map(|known| NodeVpn::of(&snapshot, known));
     let mode = match (all.is_empty(), redundant) {
         (true, _) => "disabled",
         (false, false) => "single",

@@ -5,7 +5,7 @@ use acefleet_registry::{NodeId, State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::answer::snapshot::Snapshot;
+use crate::http::answer::snapshot::Sight;
 use crate::http::answer::time::zulu;
 use crate::peers::VpnSoft;
 
@@ -90,16 +90,16 @@ impl VpnRecord<'_> {
     }
 
     /// What its node sees of it at the moment.
-    fn soft<'s>(&self, snapshot: &'s Snapshot) -> Option<&'s VpnSoft> {
-        snapshot.soft.vpn(self.node, &self.info.container)
+    fn soft<'s>(&self, sight: &'s Sight) -> Option<&'s VpnSoft> {
+        sight.soft.vpn(self.node, &self.info.container)
     }
 
     /// The word for its health.
-    pub fn health(&self, snapshot: &Snapshot) -> &'static str {
+    pub fn health(&self, sight: &Sight) -> &'static str {
         let starts = |soft: &VpnSoft| self.lost.is_none() && soft.health.as_deref() == Some("starting");
         match self.vpn.map(|vpn| vpn.status.health).unwrap_or_default() {
             VpnHealth::Healthy => "healthy",
-            _ if self.soft(snapshot).is_some_and(starts) => "starting",
+            _ if self.soft(sight).is_some_and(starts) => "starting",
             VpnHealth::Unhealthy => "unhealthy",
             VpnHealth::Unknown => "unknown",
         }
@@ -149,9 +149,9 @@ impl VpnState {
     }
 
     /// State of one of them.
-    pub fn of(snapshot: &Snapshot, known: &VpnRecord<'_>) -> Self {
+    pub fn of(sight: &Sight, known: &VpnRecord<'_>) -> Self {
         let VpnRecord { info, vpn, lost, .. } = *known;
-        let soft = known.soft(snapshot);
+        let soft = known.soft(sight);
         let seen = soft.filter(|_| lost.is_none());
         let status = vpn.map(|vpn| &vpn.status);
         // Of a tunnel that is down these were true.
@@ -164,7 +164,7 @@ impl VpnState {
             status: seen.map_or("unknown", |soft| soft.status.as_str()).to_owned(),
             container_name: Some(info.container.clone()),
             container: Some(info.container.clone()),
-            health: known.health(snapshot),
+            health: known.health(sight),
             connected: known.is_connected(),
             forwarded_port: tunnel.and_then(|status| status.forwarded_port),
             public_ip: public.map(|public| public.ip.clone()),
@@ -180,8 +180,8 @@ impl VpnState {
     }
 
     /// The VPN for the top level.
-    pub fn main(snapshot: &Snapshot) -> Self {
-        let all = all(&snapshot.view.state);
-        main_of(&all).map_or_else(Self::disabled, |known| Self::of(snapshot, &known))
+    pub fn main(sight: &Sight) -> Self {
+        let all = all(&sight.view.state);
+        main_of(&all).map_or_else(Self::disabled, |known| Self::of(sight, &known))
     }
 }
