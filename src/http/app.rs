@@ -10,6 +10,7 @@ use crate::config::Secret;
 use crate::fleet::Fleet;
 use crate::http::answer::rendered::Rendered;
 use crate::http::counters::Counters;
+use crate::http::feed::hub::Feed;
 use crate::http::request::auth::Guard;
 use crate::http::request::body::Bodies;
 
@@ -28,6 +29,7 @@ struct Inner {
     bodies: Bodies,
     rendered: Rendered,
     counters: Counters,
+    feed: Feed,
     age: Mutex<Option<(Instant, HeaderValue)>>,
 }
 
@@ -35,8 +37,8 @@ impl App {
     pub fn new(fleet: Fleet, token: Option<&Secret>) -> Self {
         let key = Guard::new(fleet.clone(), token);
         let counters = Counters::new(fleet.view().state.events());
-        let (bodies, rendered, age) = (Bodies::default(), Rendered::default(), Mutex::default());
-        let inner = Inner { fleet, key, bodies, rendered, counters, age };
+        let (bodies, rendered, feed, age) = Default::default();
+        let inner = Inner { fleet, key, bodies, rendered, counters, feed, age };
         Self { inner: Arc::new(inner) }
     }
 
@@ -54,6 +56,10 @@ impl App {
 
     pub fn rendered(&self) -> &Rendered {
         &self.inner.rendered
+    }
+
+    pub fn feed(&self) -> &Feed {
+        &self.inner.feed
     }
 
     pub fn counters(&self) -> &Counters {

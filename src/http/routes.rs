@@ -12,7 +12,7 @@ use crate::http::answer::problem::Problem;
 use crate::http::app::App;
 use crate::http::docs::openapi;
 use crate::http::request::call;
-use crate::http::{cluster, docs, engines, events, observe, provision, status, streams, vpn};
+use crate::http::{cluster, docs, engines, events, feed, observe, provision, status, streams, vpn};
 
 static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| openapi_json().into());
 
@@ -48,6 +48,7 @@ fn prompt() -> OpenApiRouter<App> {
         .routes(routes!(events::batch))
         .routes(routes!(events::log::list))
         .routes(routes!(events::log::stats))
+        .routes(routes!(feed::follow))
         .routes(routes!(engines::list))
         .routes(routes!(engines::get))
         .routes(routes!(engines::placement::get))

@@ -1,5 +1,6 @@
 //! Reads of the state. Nothing here allocates more than its answer.
 
+use imbl::ordmap::DiffItem;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -222,6 +223,18 @@ impl State {
     pub fn streams_behind(&self, seq: u64) -> impl Iterator<Item = &Arc<Stream>> {
         let behind = self.index.by_seq.range((Bound::Excluded(seq), Bound::Unbounded));
         behind.map(|(_, stream)| stream)
+    }
+
+    /// Streams that differ from those of `before`, an earlier state of the same replica, by id; none for those that are forgotten. Costs
+    /// time in proportion to what has changed.
+    pub fn changed_streams<'a>(
+        &'a self,
+        before: &'a Self,
+    ) -> impl Iterator<Item = (&'a Arc<str>, Option<&'a Arc<Stream>>)> {
+        before.tables.streams.diff(&self.tables.streams).map(|change| match change {
+            DiffItem::Add(id, stream) | DiffItem::Update { new: (id, stream), .. } => (id, Some(stream)),
+            DiffItem::Remove(id, _) => (id, None),
+        })
     }
 
     /// The same as [`Self::streams`] for one published engine id.

@@ -28,8 +28,12 @@ const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 /// One event. `event` and `id` must be plain words: line breaks in them would begin another field. JSON has none outside of its strings,
 /// where they are escaped, so the data is one line.
 pub(crate) fn frame(event: &str, id: Option<&str>, data: &impl Serialize) -> Bytes {
+    frame_of_json(event, id, &to_json(data))
+}
+
+/// The same for data that is JSON already.
+pub(crate) fn frame_of_json(event: &str, id: Option<&str>, json: &[u8]) -> Bytes {
     debug_assert!(!event.contains(['\r', '\n']) && !id.is_some_and(|id| id.contains(['\r', '\n', '\0'])));
-    let json = to_json(data);
     let mut frame = Vec::with_capacity(json.len() + 64);
     frame.extend_from_slice(b"event: ");
     frame.extend_from_slice(event.as_bytes());
@@ -38,7 +42,7 @@ pub(crate) fn frame(event: &str, id: Option<&str>, data: &impl Serialize) -> Byt
         frame.extend_from_slice(id.as_bytes());
     }
     frame.extend_from_slice(b"\ndata: ");
-    frame.extend_from_slice(&json);
+    frame.extend_from_slice(json);
     frame.extend_from_slice(b"\n\n");
     frame.into()
 }

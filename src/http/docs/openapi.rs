@@ -5,6 +5,11 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::{ContentBuilder, OpenApi as Document, PathItem, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{IntoParams, Modify, OpenApi, ToSchema};
 
+use crate::http::events::log::EventEntry;
+use crate::http::feed::figures::{EngineFigures, Figures, NodeFigures, StreamFigures};
+use crate::http::feed::hello::Hello;
+use crate::http::feed::objects::{FeedChange, FeedSnapshot};
+
 /// Words of `consistency`.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
@@ -48,6 +53,7 @@ impl Modify for Security {
     ),
     servers((url = ".", description = "This node")),
     modifiers(&Security),
+    components(schemas(Hello, FeedSnapshot, FeedChange, EventEntry, Figures, NodeFigures, EngineFigures, StreamFigures)),
     tags(
         (name = "provisioning", description = "Start and stop engines"),
         (name = "engines", description = "Engines that clients may be sent to"),

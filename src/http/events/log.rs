@@ -21,7 +21,8 @@ const PAGE_MAX: u64 = 1_000;
 /// From so many characters on, the beginning of a container's id stands for it.
 const PREFIX_MIN: usize = 12;
 
-const TYPES: [(&str, EventType); 5] = [
+/// Words for types of events.
+pub(crate) const TYPES: [(&str, EventType); 5] = [
     ("engine", EventType::Engine),
     ("stream", EventType::Stream),
     ("vpn", EventType::Vpn),
@@ -29,7 +30,8 @@ const TYPES: [(&str, EventType); 5] = [
     ("system", EventType::System),
 ];
 
-fn word(event_type: EventType) -> &'static str {
+/// The word for a type of events.
+pub(crate) fn word(event_type: EventType) -> &'static str {
     TYPES.iter().find(|(_, known)| *known == event_type).map_or("system", |(word, _)| word)
 }
 

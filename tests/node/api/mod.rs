@@ -7,6 +7,7 @@ mod containers;
 mod conventions;
 mod event_log;
 mod events;
+mod feed;
 mod hand_outs;
 mod hostile;
 mod leaderless;

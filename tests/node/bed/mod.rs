@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod fake;
+pub mod follow;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -232,7 +233,7 @@ impl Bed {
         }
     }
 
-    /// A request with these headers; a body when it is not empty.
+    /// A request with these headers; a body when it is not empty. Of an answer that streams, the text is its beginning.
     pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let mut request = self.client.request(method, format!("http://{}{path}", self.address));
@@ -242,9 +243,15 @@ impl Bed {
         if !body.is_empty() {
             request = request.header("content-type", "application/json").body(body.to_owned());
         }
-        let response = request.send().await.unwrap();
+        let mut response = request.send().await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
-        Answer { status, headers, text: response.text().await.unwrap() }
+        let kind = headers.get("content-type").map(|kind| kind.to_str().unwrap()).unwrap_or_default();
+        let text = match kind.starts_with("text/event-stream") {
+            // It has no end.
+            true => String::from_utf8(response.chunk().await.unwrap().unwrap_or_default().to_vec()).unwrap(),
+            false => response.text().await.unwrap(),
+        };
+        Answer { status, headers, text }
     }
 
     pub async fn get(&self, path: &str) -> Answer {

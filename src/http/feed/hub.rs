@@ -1,0 +1,230 @@
+//! One task for all readers of this node: it looks what has changed, and each reader gets the same bytes. Without readers it does nothing.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::Stream;
+use tokio::sync::{Notify, watch};
+
+use crate::http::answer::problem::Problem;
+use crate::http::answer::snapshot::Sight;
+use crate::http::app::App;
+use crate::http::feed::changes::{Bye, Told, bye, of_event};
+use crate::http::feed::hello::{self, Hello};
+use crate::http::feed::ring::{Batch, Dropped, Frame, Ring};
+use crate::http::feed::wanted::{FrameKind, Place, Wanted};
+
+/// Shortest time between two batches: of an object that changes more often, only the newest state is sent.
+const SHORTEST: Duration = Duration::from_millis(250);
+/// Longest time between two looks: some things change with time alone.
+const LONGEST: Duration = Duration::from_secs(1);
+/// Readers of one node.
+const READERS_MAX: usize = 2_000;
+
+/// The feed of this node.
+pub(crate) struct Feed {
+    progress: Mutex<Progress>,
+    newest: watch::Sender<u64>,
+    readers: AtomicUsize,
+    /// A reader has gone.
+    left: Notify,
+}
+
+#[derive(Default)]
+struct Progress {
+    told: Option<Told>,
+    ring: Ring,
+    /// The task runs.
+    runs: bool,
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        let (progress, readers, left) = Default::default();
+        Self { progress, newest: watch::Sender::new(0), readers, left }
+    }
+}
+
+/// A place among the readers. Dropping it gives it back.
+struct Seat(App);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.feed().readers.fetch_sub(1, Ordering::Relaxed);
+        self.0.feed().left.notify_one();
+    }
+}
+
+/// What a reader gets at its beginning.
+struct Begin {
+    text: Vec<Bytes>,
+    /// Batch behind which it goes on.
+    behind: u64,
+}
+
+impl Feed {
+    /// Readers at present.
+    pub fn readers(&self) -> usize {
+        self.readers.load(Ordering::Relaxed)
+    }
+
+    /// Looks what has changed and tells it to all readers. Takes time in proportion to the number of engines.
+    fn advance(&self, app: &App, begin: Option<&Wanted>) -> Option<Begin> {
+        // A panic in the middle leaves objects that were not told: the next reader begins anew, and these go on with the next change.
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let Progress { told, ring, .. } = &mut *progress;
+        let sight = Sight::now(app);
+        let told = match told {
+            None => told.insert(Told::now(app, &sight)),
+            Some(told) => {
+                let frames = told.next(app, &sight);
+                if !frames.is_empty() {
+                    ring.push(Batch::of(&frames));
+                }
+                told
+            }
+        };
+        let begin = begin.map(|wanted| beginning(app, &sight, told, wanted, ring.newest()));
+        let newest = ring.newest();
+        drop(progress);
+        self.newest.send_if_modified(|now| std::mem::replace(now, newest) != newest);
+        begin
+    }
+
+    /// Whether the task has to go on. Without readers it forgets what was told.
+    fn goes_on(&self) -> bool {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.readers() == 0 {
+            progress.told = None;
+            progress.ring.clear();
+            progress.runs = false;
+        }
+        progress.runs
+    }
+
+    fn begins_to_run(&self) -> bool {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        !std::mem::replace(&mut progress.runs, true)
+    }
+
+    fn behind(&self, number: u64) -> Result<Option<Arc<Batch>>, Dropped> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).ring.behind(number)
+    }
+}
+
+/// The first frames of a reader.
+fn beginning(app: &App, sight: &Sight, told: &mut Told, wanted: &Wanted, behind: u64) -> Begin {
+    let log = sight.view.state.events();
+    let newest = told.place();
+    // What lies ahead of this log was in another one.
+    let last = wanted.last.filter(|last| last.event <= newest.event);
+    let from = last.map_or(newest.event.saturating_sub(wanted.tail), |last| last.event);
+    let missed = log.after(from);
+    let lost = match (wanted.last, last) {
+        (Some(_), None) => None,
+        (Some(_), Some(last)) => Some(newest.event - last.event - missed.len() as u64),
+        (None, _) => Some(0),
+    };
+    let place = Place { revision: newest.revision, event: from };
+    let mut text = vec![hello::frame(&Hello::of(app, sight, place, last.is_some(), lost))];
+    if wanted.has(FrameKind::Change) {
+        text.push(told.snapshot(app, sight, wanted));
+    }
+    if wanted.has(FrameKind::Figures) {
+        text.push(told.figures(app, sight));
+    }
+    let missed: Vec<Frame> = missed.iter().map(|event| of_event(sight, event)).collect();
+    let missed = Batch::of(&missed).text(wanted);
+    if !missed.is_empty() {
+        text.push(missed);
+    }
+    Begin { text, behind }
+}
+
+/// The frames of a new reader, which begin with what it wants of the present.
+///
+/// # Errors
+/// When there are too many readers.
+pub(crate) async fn read(app: &App, wanted: Wanted) -> Result<impl Stream<Item = Bytes> + use<>, Problem> {
+    let feed = app.feed();
+    if feed.readers.fetch_add(1, Ordering::Relaxed) >= READERS_MAX {
+        feed.readers.fetch_sub(1, Ordering::Relaxed);
+        return Err(Problem::busy("this node has as many readers of its feed as it can"));
+    }
+    let seat = Seat(app.clone());
+    if feed.begins_to_run() {
+        tokio::spawn(run(app.clone()));
+    }
+    let (looks, wants) = (app.clone(), wanted.clone());
+    let begin = tokio::task::spawn_blocking(move || looks.feed().advance(&looks, Some(&wants))).await;
+    let begin = match begin {
+        Ok(Some(begin)) => begin,
+        Ok(None) => return Err(Problem::busy("the feed does not begin")),
+        // The task panicked; the panic is handled as that of a handler.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    };
+    let reader = Reader { newest: feed.newest.subscribe(), wanted, behind: begin.behind, ended: false, seat };
+    let begin = futures::stream::iter(begin.text);
+    Ok(futures::StreamExt::chain(begin, futures::stream::unfold(reader, Reader::next)))
+}
+
+struct Reader {
+    newest: watch::Receiver<u64>,
+    wanted: Wanted,
+    behind: u64,
+    ended: bool,
+    seat: Seat,
+}
+
+impl Reader {
+    async fn next(mut self) -> Option<(Bytes, Self)> {
+        while !self.ended {
+            self.newest.mark_unchanged();
+            match self.seat.0.feed().behind(self.behind) {
+                Ok(Some(batch)) => {
+                    self.behind += 1;
+                    self.ended = batch.is_last();
+                    let text = batch.text(&self.wanted);
+                    if !text.is_empty() {
+                        return Some((text, self));
+                    }
+                }
+                Ok(None) => self.newest.changed().await.ok()?,
+                Err(Dropped) => {
+                    self.ended = true;
+                    tracing::info!("a reader of the feed does not keep up and is dropped");
+                    return Some((bye(Bye::TooSlow), self));
+                }
+            }
+        }
+        None
+    }
+}
+
+/// Tells what changes, until the last reader has gone.
+async fn run(app: App) {
+    let mut changes = app.fleet().cluster().changes();
+    let mut leadership = app.fleet().cluster().leadership();
+    let feed = app.feed();
+    while feed.goes_on() {
+        let began = Instant::now();
+        let looks = app.clone();
+        let looked = tokio::task::spawn_blocking(move || drop(looks.feed().advance(&looks, None))).await;
+        if let Err(error) = looked {
+            tracing::error!(%error, "the feed could not be told what has changed");
+        }
+        let until = |rest: Duration| tokio::time::sleep_until((began + rest).into());
+        tokio::select! {
+            () = until(SHORTEST) => {}
+            () = feed.left.notified() => continue,
+        }
+        tokio::select! {
+            () = until(LONGEST) => {}
+            () = feed.left.notified() => {}
+            _ = changes.changed() => {}
+            _ = leadership.changed() => {}
+        }
+    }
+}

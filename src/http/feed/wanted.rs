@@ -1,0 +1,209 @@
+//! What a reader of the feed wants, and from where on.
+
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
+use acefleet_registry::event::EventType;
+use axum::http::HeaderMap;
+use serde_json::json;
+use strum::{AsRefStr, EnumString, VariantNames};
+
+use crate::http::answer::problem::Problem;
+use crate::http::events::log::{TYPES, word};
+use crate::http::request::query::Query;
+
+/// Newest events of the log that a reader may ask for at its beginning.
+const TAIL_MAX: u64 = 1_000;
+/// The header with which readers resume.
+const LAST_EVENT_ID: &str = "last-event-id";
+
+/// Kinds of objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, AsRefStr, EnumString, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum ObjectType {
+    /// The cluster as a whole.
+    Cluster,
+    /// A member.
+    Node,
+    /// An engine.
+    Engine,
+    /// A stream.
+    Stream,
+    /// A VPN container.
+    Vpn,
+}
+
+/// Kinds of frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, AsRefStr, EnumString, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum FrameKind {
+    /// Objects: all of them first, then each that changes.
+    Change,
+    /// Entries of the log.
+    Event,
+    /// Speeds and the like.
+    Figures,
+}
+
+/// What a frame is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// An object of this type.
+    Change(ObjectType),
+    /// An entry of the log.
+    Event(EventType),
+    /// Figures.
+    Figures,
+    /// The end of the feed, which everybody gets.
+    Feed,
+}
+
+/// A place in the feed: the id of its frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Revision of the registry.
+    pub revision: u64,
+    /// Newest event of the log.
+    pub event: u64,
+}
+
+impl Place {
+    /// As it is sent.
+    pub fn id(self) -> String {
+        format!("{}-{}", self.revision, self.event)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (revision, event) = text.trim().split_once('-')?;
+        Some(Self { revision: revision.parse().ok()?, event: event.parse().ok()? })
+    }
+}
+
+/// What one reader wants. Empty sets stand for everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// Kinds of frames.
+    pub kinds: BTreeSet<FrameKind>,
+    /// Types of objects.
+    pub types: BTreeSet<ObjectType>,
+    /// Types of events, by their place in [`TYPES`].
+    pub event_types: BTreeSet<&'static str>,
+    /// So many of the newest events are sent first.
+    pub tail: u64,
+    /// Behind this place; none to begin with the present.
+    pub last: Option<Place>,
+}
+
+impl Wanted {
+    /// Reads parameters and headers.
+    ///
+    /// # Errors
+    /// 422 that names the parameter.
+    pub fn read(query: &Query, headers: &HeaderMap) -> Result<Self, Problem> {
+        let types_of_events: Vec<&'static str> = TYPES.iter().map(|(word, _)| *word).collect();
+        let event_types = words(query, "event_types", &types_of_events, |text| {
+            types_of_events.iter().find(|word| **word == text).copied()
+        })?;
+        let header = headers.get(LAST_EVENT_ID).map(|value| value.to_str().unwrap_or_default());
+        // Of browsers, which send the header by themselves, it is the newer one.
+        let last = match header.filter(|text| !text.is_empty()).or(query.get("last_event_id")) {
+            None => None,
+            Some(text) => Some(Place::parse(text).ok_or_else(|| {
+                let msg = "Input should be the id of a frame of this feed, like 4711-918";
+                query.wrong("last_event_id", "place_parsing", msg, None)
+            })?),
+        };
+        Ok(Self {
+            kinds: words(query, "kinds", FrameKind::VARIANTS, |text| FrameKind::from_str(text).ok())?,
+            types: words(query, "types", ObjectType::VARIANTS, |text| ObjectType::from_str(text).ok())?,
+            event_types,
+            tail: query.unsigned_within("tail", 0..=TAIL_MAX)?.unwrap_or_default(),
+            last,
+        })
+    }
+
+    /// Whether it wants frames of this kind.
+    pub fn has(&self, kind: FrameKind) -> bool {
+        self.kinds.is_empty() || self.kinds.contains(&kind)
+    }
+
+    /// Whether it wants objects of this type.
+    pub fn has_type(&self, object: ObjectType) -> bool {
+        self.has(FrameKind::Change) && (self.types.is_empty() || self.types.contains(&object))
+    }
+
+    /// Whether it wants a frame about this.
+    pub fn takes(&self, subject: Subject) -> bool {
+        match subject {
+            Subject::Change(object) => self.has_type(object),
+            Subject::Event(of) => {
+                let is_wanted = self.event_types.is_empty() || self.event_types.contains(word(of));
+                self.has(FrameKind::Event) && is_wanted
+            }
+            Subject::Figures => self.has(FrameKind::Figures),
+            Subject::Feed => true,
+        }
+    }
+}
+
+/// A list of words with commas between.
+fn words<T: Ord>(
+    query: &Query,
+    name: &str,
+    known: &[&str],
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<BTreeSet<T>, Problem> {
+    let Some(text) = query.get(name) else { return Ok(BTreeSet::new()) };
+    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+    words.map(read).collect::<Option<_>>().ok_or_else(|| {
+        let msg = format!("Input should be a list of these words with commas between: {}", known.join(", "));
+        query.wrong(name, "enum", &msg, Some(json!({ "expected": known })))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(query: &str, header: Option<&str>) -> Result<Wanted, Problem> {
+        let mut headers = HeaderMap::new();
+        if let Some(header) = header {
+            headers.insert(LAST_EVENT_ID, header.parse().unwrap());
+        }
+        Wanted::read(&Query::parse(Some(query)), &headers)
+    }
+
+    #[test]
+    fn parameters_choose_frames() {
+        assert_eq!(read("", None).unwrap(), Wanted::default());
+        let wanted = read("kinds=change,%20event&types=engine,vpn&event_types=health&tail=7", None).unwrap();
+        assert!(
+            wanted.takes(Subject::Change(ObjectType::Vpn))
+                && !wanted.takes(Subject::Change(ObjectType::Node))
+        );
+        assert!(wanted.takes(Subject::Event(EventType::Health)));
+        assert!(!wanted.takes(Subject::Event(EventType::Stream)) && !wanted.takes(Subject::Figures));
+        assert!(wanted.takes(Subject::Feed) && wanted.tail == 7);
+        for wrong in [
+            "kinds=changes",
+            "types=x",
+            "event_types=node",
+            "tail=1001",
+            "last_event_id=7",
+            "last_event_id=a-b",
+        ] {
+            assert!(read(wrong, None).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_reader_resumes_by_header_or_parameter() {
+        let place = Place { revision: 4_711, event: 918 };
+        assert_eq!(read("", Some("4711-918")).unwrap().last, Some(place));
+        assert_eq!(read("last_event_id=4711-918", None).unwrap().last, Some(place));
+        assert_eq!(read("last_event_id=1-1", Some("4711-918")).unwrap().last, Some(place));
+        assert_eq!(read("last_event_id=4711-918", Some("")).unwrap().last, Some(place));
+        assert!(read("", Some("4711")).is_err());
+        assert_eq!(Place::parse(&place.id()), Some(place));
+    }
+}

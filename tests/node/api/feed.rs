@@ -1,0 +1,186 @@
+//! The feed: objects as they are, then what changes, and each event of the log once, wherever a reader goes on.
+
+use std::collections::BTreeSet;
+
+use acefleet_registry::Level;
+use serde_json::{Value, json};
+
+use crate::api::events::{ended, started};
+use crate::bed::follow::{Follower, Frame};
+use crate::bed::{Bed, eventually};
+
+async fn at_current_level(bed: &Bed) {
+    eventually("all members know the newest commands", async || {
+        (bed.fleet.view().state.level() == Level::CURRENT).then_some(())
+    })
+    .await;
+}
+
+async fn start(bed: &Bed, session: &str) {
+    let answer = bed.post("/events/stream_started", &started("k", session, 901)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+}
+
+fn number(frame: &Frame) -> u64 {
+    frame.data["id"].as_u64().unwrap()
+}
+
+/// Ids of the events of the log behind this one, oldest first.
+async fn log_behind(bed: &Bed, id: u64) -> Vec<u64> {
+    let page = bed.get(&format!("/events?limit=1000&after={id}")).await.json();
+    page.as_array().unwrap().iter().rev().map(|event| event["id"].as_u64().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_reader_gets_everything_first_and_then_what_changes() {
+    let bed = Bed::new().await;
+    let container = bed.engine(901).await;
+    at_current_level(&bed).await;
+    start(&bed, "s1").await;
+    let mut feed = Follower::of(&bed, "", None).await;
+    let hello = feed.next().await.unwrap();
+    assert_eq!((hello.event.as_str(), &hello.data["node"]), ("hello", &json!("a")));
+    assert_eq!((&hello.data["resumed"], &hello.data["lost"]), (&json!(false), &json!(0)));
+    assert_eq!(hello.data["members"], json!([{"name": "a", "http": bed.address}]));
+    let snapshot = feed.next().await.unwrap();
+    assert_eq!((snapshot.event.as_str(), &snapshot.id), ("snapshot", &None));
+    let engine = &snapshot.data["engines"][0];
+    assert_eq!((&engine["container_id"], &engine["listed"]), (&json!(container), &json!(true)));
+    assert_eq!((&engine["phase"], &engine["streams"]), (&json!("running"), &json!(["k|s1"])));
+    assert_eq!(snapshot.data["streams"][0]["id"], "k|s1");
+    assert_eq!(snapshot.data["nodes"][0]["name"], "a");
+    assert_eq!((&snapshot.data["cluster"]["leader"], &snapshot.data["vpns"]), (&json!("a"), &json!([])));
+    assert_eq!(snapshot.data["cluster"]["provisioning"]["can_provision"], true);
+    let figures = feed.next().await.unwrap();
+    assert_eq!((figures.event.as_str(), figures.id), ("figures", None));
+    assert!(figures.data["nodes"]["a"]["outbox"].is_u64());
+
+    start(&bed, "s2").await;
+    let change = loop {
+        let change = feed.next_of("change").await;
+        if change.data["type"] == "stream" {
+            break change;
+        }
+    };
+    assert_eq!((&change.data["key"], &change.data["object"]["status"]), (&json!("k|s2"), &json!("started")));
+    let event = feed.next_of("event").await;
+    assert_eq!((&event.data["category"], &event.data["stream_id"]), (&json!("started"), &json!("k|s2")));
+    assert_eq!(event.data["by"]["name"], "API key");
+    let place = event.id.unwrap();
+    let (revision, id) = place.split_once('-').unwrap();
+    assert!(revision.parse::<u64>().unwrap() > 0);
+    assert_eq!(id, event.data["id"].to_string());
+    bed.stop().await;
+    assert_eq!(feed.next_of("bye").await.data, json!({"reason": "stopping"}));
+    assert_eq!(feed.next().await, None);
+}
+
+#[tokio::test]
+async fn an_object_that_changes_often_is_sent_at_last_as_it_is() {
+    let bed = Bed::new().await;
+    bed.engine(901).await;
+    let mut feed = Follower::of(&bed, "kinds=change&types=engine", None).await;
+    assert_eq!(feed.next_of("snapshot").await.data.get("streams"), None, "not asked for");
+    for session in 0..200 {
+        start(&bed, &session.to_string()).await;
+    }
+    let mut sent = 0;
+    loop {
+        let change = feed.next_of("change").await;
+        assert_eq!(change.data["type"], "engine");
+        sent += 1;
+        if change.data["object"]["streams"].as_array().unwrap().len() == 200 {
+            break;
+        }
+    }
+    assert!(sent < 200, "each change was sent by itself");
+}
+
+#[tokio::test]
+async fn readers_choose_kinds_and_types() {
+    let bed = Bed::new().await;
+    bed.engine(901).await;
+    at_current_level(&bed).await;
+    let mut feed = Follower::of(&bed, "kinds=event&event_types=system&tail=1000", None).await;
+    assert_eq!(feed.next().await.unwrap().event, "hello");
+    start(&bed, "s1").await;
+    bed.post("/cluster/nodes/a/cordon", &json!({})).await;
+    loop {
+        let frame = feed.next().await.unwrap();
+        assert_eq!((frame.event.as_str(), &frame.data["event_type"]), ("event", &json!("system")));
+        if frame.data["category"] == "cordoned" {
+            break;
+        }
+    }
+    for wrong in ["kinds=all", "types=stream,x", "event_types=node", "tail=-1", "last_event_id=nothing"] {
+        assert_eq!(bed.get(&format!("/events/stream?{wrong}")).await.status, 422, "{wrong}");
+    }
+    let ahead = bed.get("/events/stream?last_event_id=99999999-1").await;
+    assert_eq!((ahead.status.as_u16(), &ahead.json()["detail"]["code"]), (503, &json!("behind")));
+    let other = Follower::of(&bed, "kinds=event", Some("1-99999999")).await.next().await.unwrap();
+    assert_eq!(
+        (&other.data["resumed"], &other.data["lost"]),
+        (&json!(false), &Value::Null),
+        "of another log"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_goes_on_at_another_node_without_gap_or_repeat() {
+    let [a, b, c] = Bed::three().await;
+    a.engine(901).await;
+    at_current_level(&a).await;
+    let mut feed = Follower::of(&a, "kinds=event", None).await;
+    let begin = feed.next().await.unwrap().data["event"].as_u64().unwrap();
+    let mut seen = Vec::new();
+    let mut place = None;
+    for session in 0..20 {
+        start(&b, &session.to_string()).await;
+        let frame = feed.next_of("event").await;
+        place = frame.id.clone();
+        seen.push(number(&frame));
+    }
+    drop(feed);
+    for session in 0..20 {
+        assert_eq!(c.post("/events/stream_ended", &ended("k", &session.to_string())).await.status, 200);
+    }
+    let mut feed = Follower::of(&c, "kinds=event", place.as_deref()).await;
+    let hello = feed.next().await.unwrap();
+    assert_eq!((&hello.data["resumed"], &hello.data["lost"]), (&json!(true), &json!(0)));
+    assert_eq!(hello.data["node"], "c");
+    for _ in 0..20 {
+        seen.push(number(&feed.next_of("event").await));
+    }
+    assert_eq!(seen, log_behind(&b, begin).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_follows_through_a_change_of_the_leader() {
+    let beds = Bed::three().await;
+    beds[0].engine(901).await;
+    at_current_level(&beds[0]).await;
+    let leader = beds.iter().position(|bed| bed.fleet.cluster().is_leader()).unwrap();
+    let mut beds: Vec<Bed> = beds.into();
+    let old = beds.remove(leader);
+    let mut feed = Follower::of(&beds[0], "kinds=event", None).await;
+    let begin = feed.next().await.unwrap().data["event"].as_u64().unwrap();
+    for session in 0..10 {
+        start(&beds[1], &format!("before-{session}")).await;
+    }
+    old.stop().await;
+    for session in 0..10 {
+        eventually("another node leads, and the write is taken", async || {
+            let event = started("k", &format!("after-{session}"), 901);
+            (beds[1].post("/events/stream_started", &event).await.status == 200).then_some(())
+        })
+        .await;
+    }
+    let mut seen = Vec::new();
+    let expected = log_behind(&beds[1], begin).await;
+    while seen.last() < expected.last() {
+        seen.push(number(&feed.next_of("event").await));
+    }
+    assert_eq!(seen, expected);
+    assert_eq!(seen.iter().collect::<BTreeSet<_>>().len(), seen.len());
+    assert!(seen.len() >= 20);
+}
