@@ -9,6 +9,7 @@ use acefleet_registry::{Command, Engine, EngineId, NodeId, RefusalCode, Reply};
 use bytes::Bytes;
 use futures::future::join_all;
 
+use crate::fleet::provision::Provisioned;
 use crate::fleet::{Fleet, FleetError, hooks};
 use crate::peers::{Answer, ContainerView, Question};
 
@@ -79,17 +80,38 @@ impl Fleet {
         found
     }
 
-    /// Stops and removes a managed container, and waits until it is gone.
+    /// Stops and removes a managed container, and waits until it is gone. Returns how many streams ran on it.
     ///
     /// # Errors
     /// When it is not known, no leader is found, or it is not gone at the deadline.
-    pub async fn delete_container(&self, id: &str, deadline: Instant) -> Result<(), FleetError> {
+    pub async fn delete_container(&self, id: &str, deadline: Instant) -> Result<usize, FleetError> {
         let engine = self.find(id)?;
+        let streams = self.view().state.active_streams(engine.id);
         let stop = Command::EngineStop { engine: engine.id, cause: Cause::Deleted, when: StopWhen::Always };
         match self.write(stop, deadline).await?.reply {
             Reply::Refused(refusal) if refusal.code == RefusalCode::NotFound => Err(not_found()),
             Reply::Refused(refusal) => Err(FleetError::Refused(refusal)),
-            _ => self.wait_gone(engine.id, deadline).await,
+            _ => self.wait_gone(engine.id, deadline).await.map(|()| streams),
+        }
+    }
+
+    /// Has another engine take the place of this one: clients get it no more, it stops when its streams have ended, and the leader starts
+    /// another.
+    ///
+    /// # Errors
+    /// When it is not known or still being started, or no leader is found in time.
+    pub async fn replace_engine(&self, id: &str, deadline: Instant) -> Result<Provisioned, FleetError> {
+        let engine = self.find(id)?;
+        if !engine.is_acestream() {
+            return Err(FleetError::NotFound(format!("{} is no engine", engine.container_name)));
+        }
+        let stop =
+            Command::EngineStop { engine: engine.id, cause: Cause::Replaced, when: StopWhen::Replaced };
+        let applied = self.write(stop, deadline).await?;
+        match applied.reply {
+            Reply::Refused(refusal) if refusal.code == RefusalCode::NotFound => Err(not_found()),
+            Reply::Refused(refusal) => Err(FleetError::Refused(refusal)),
+            _ => Ok(Provisioned { engine, revision: applied.revision }),
         }
     }
 

@@ -32,6 +32,7 @@ pub fn describe(state: &State, command: &Command) -> String {
                     ),
                 },
                 StopWhen::Always => format!("stops {name}: {cause}"),
+                StopWhen::Replaced => format!("takes {name} off the list: {cause}"),
             }
         }
         Command::NodeDown { node, down: true } => {
@@ -66,6 +67,7 @@ pub fn describe(state: &State, command: &Command) -> String {
                 state.node_name(*node)
             )
         }
+        Command::Leads { term, .. } => format!("writes down that it leads since term {term}"),
         Command::RaiseLevel(level) => {
             format!("lets the commands of level {level} be used: all members know them")
         }

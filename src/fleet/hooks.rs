@@ -77,6 +77,11 @@ pub(crate) async fn answer(fleet: &Fleet, question: Question) -> anyhow::Result<
     Ok(match question {
         Question::Plan => Answer::Plan(fleet.own_plan()),
         Question::Report(_) => Answer::Done,
+        Question::Lead(node) => {
+            let leads = fleet.cluster().transfer_leadership(|id| id == node).await;
+            anyhow::ensure!(leads, "{} did not take over", fleet.view().state.node_name(node));
+            Answer::Done
+        }
         Question::Inspect(engine) => Answer::Container(agent.inspect(engine).await?),
         Question::Logs(id) => Answer::Logs(agent.logs(&id).await?),
         Question::ByLabel { key, value } => Answer::Containers(agent.by_label(&key, &value).await?),

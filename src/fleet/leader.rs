@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use acefleet_raft::View;
+use acefleet_registry::node::Leader;
 use acefleet_registry::plan::{self, Wait, Watch};
 use acefleet_registry::rules::liveness::Contact;
-use acefleet_registry::{Command, NodeId, Reply};
+use acefleet_registry::{Command, Level, NodeId, Reply, State};
 use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 
@@ -48,7 +49,8 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
             let plan = plan::next(&view.state, &watch, now);
             notices.note(&view.state, &plan, now);
             rest = until_given_up(&plan.waits);
-            let (commands, transfers) = (plan.commands.clone(), plan.transfers);
+            let (mut commands, transfers) = (plan.commands.clone(), plan.transfers);
+            commands.extend(says_that_it_leads(&fleet, &view.state, term));
             let planned = Arc::new(Planned { plan, view, term });
             fleet.parts.planned.store(Some(Arc::clone(&planned)));
             if transfers && transferred.is_none_or(|at| at.elapsed() >= TRANSFER_EVERY) {
@@ -79,6 +81,13 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
             changed = leadership.changed() => if changed.is_err() { return },
         }
     }
+}
+
+/// The log of what happened has every leader, and elections are not in it.
+fn says_that_it_leads(fleet: &Fleet, state: &State, term: u64) -> Option<Command> {
+    let leader = Leader { node: fleet.cluster().node_id(), term };
+    let is_new = state.level() >= Level::NOTES_LEADERS && state.last_leader() != Some(leader);
+    is_new.then_some(Command::Leads { node: leader.node, term })
 }
 
 /// When the next plan is due for a host that is about to be given up, which is done in time.

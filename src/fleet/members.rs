@@ -48,6 +48,31 @@ impl Fleet {
         }
     }
 
+    /// Has another member lead. Waits until this node knows that it does.
+    ///
+    /// # Errors
+    /// When it is unknown or has no vote, there is no leader, or the member does not take over: the present leader goes on then.
+    pub async fn transfer_leadership(&self, name: &str, deadline: Instant) -> Result<(), FleetError> {
+        let member = self.member(name)?;
+        if member.role == Role::Learner {
+            let message = format!("{name} has no vote yet, and cannot lead; retry when it has caught up");
+            return Err(FleetError::Unsafe(message));
+        }
+        if member.role == Role::Leader {
+            return Ok(());
+        }
+        let Some(leader) = self.cluster().status().leader else { return Err(FleetError::NoLeader) };
+        // The log says who wanted it, whatever comes of it.
+        self.write(Command::LeadWanted { node: member.id }, deadline).await?;
+        self.ask_owner(leader, Question::Lead(member.id), deadline).await?;
+        let mut leadership = self.cluster().leadership();
+        let leads = leadership.wait_for(|now| now.leader == Some(member.id));
+        match tokio::time::timeout_at(deadline.into(), leads).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(FleetError::Pending(format!("{name} does not lead yet; ask again"))),
+        }
+    }
+
     /// Takes a member out for good, then its record, engines and streams out of the registry. `force`
     /// overrides what can be overridden. Returns the votes before and after, if it had one.
     ///

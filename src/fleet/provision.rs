@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use acefleet_registry::cause::Cause;
 use acefleet_registry::engine::{EngineSpec, Phase};
-use acefleet_registry::{Command, Engine, EngineId, OpId, Reply, Reserve};
+use acefleet_registry::{Command, Engine, EngineId, NodeId, OpId, Refusal, RefusalCode, Reply, Reserve};
 
 use crate::fleet::{Code, Fleet, FleetError};
 use crate::op_id::new_op_id;
@@ -52,18 +52,24 @@ pub(super) fn plain(spec: EngineSpec) -> Reserve {
 }
 
 impl Fleet {
-    /// Starts a container on the least loaded host and waits until it runs. A call that is dropped or
+    /// Starts a container on this host, or on the least loaded one, and waits until it runs. A call that is dropped or
     /// runs into its deadline leaves its engine to the next call of the same kind.
     ///
     /// # Errors
     /// When the registry refuses, every host fails, no leader is found, or time runs out.
-    pub async fn provision(&self, spec: EngineSpec, deadline: Instant) -> Result<Provisioned, FleetError> {
+    pub async fn provision(
+        &self,
+        spec: EngineSpec,
+        on: Option<NodeId>,
+        deadline: Instant,
+    ) -> Result<Provisioned, FleetError> {
         self.wait_settings(deadline).await;
         let mut exclude = BTreeSet::new();
         let mut failure = None;
         loop {
             let patience = deadline.saturating_duration_since(Instant::now());
             let reserve = Reserve {
+                eligible: on.into_iter().collect(),
                 exclude: exclude.clone(),
                 claim_abandoned: exclude.is_empty(),
                 patience_ms: u64::try_from(patience.as_millis()).ok(),
@@ -71,6 +77,7 @@ impl Fleet {
             };
             match self.reserve_and_wait(reserve, deadline).await {
                 Err(FleetError::Refused(refusal)) => {
+                    let refusal = self.about_host(refusal, on);
                     let Some(failure) = failure else { return Err(FleetError::Refused(refusal)) };
                     tracing::info!(reason = refusal.message, "no further host is asked");
                     return Err(failure);
@@ -98,6 +105,16 @@ impl Fleet {
                     exclude.insert(engine.node);
                 }
             }
+        }
+    }
+
+    /// The refusal of a call that chose its host says what is wrong with that one.
+    fn about_host(&self, refusal: Refusal, on: Option<NodeId>) -> Refusal {
+        let view = self.view();
+        let obstacle = |id: NodeId| Some((id, self.candidates(&view.state).obstacle(id)?));
+        match on.and_then(obstacle).filter(|_| refusal.code == RefusalCode::NoHost) {
+            Some((id, why)) => Refusal { message: format!("{} {why}", view.state.node_name(id)), ..refusal },
+            None => refusal,
         }
     }
 

@@ -52,6 +52,7 @@ fn prompt() -> OpenApiRouter<App> {
         .routes(routes!(engines::list))
         .routes(routes!(engines::get))
         .routes(routes!(engines::placement::get))
+        .routes(routes!(engines::containers::replace))
         .routes(routes!(streams::list))
         .routes(routes!(streams::stats))
         .routes(routes!(streams::stop))
@@ -71,6 +72,7 @@ fn prompt() -> OpenApiRouter<App> {
         .routes(routes!(cluster::nodes::cordon))
         .routes(routes!(cluster::nodes::uncordon))
         .routes(routes!(cluster::nodes::drain))
+        .routes(routes!(cluster::nodes::lead))
         .route_layer(from_fn(call::in_time))
 }
 

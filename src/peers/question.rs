@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use acefleet_registry::{Actor, EngineId, WallMs};
+use acefleet_registry::{Actor, EngineId, NodeId, WallMs};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -42,6 +42,8 @@ pub enum Question {
     },
     /// What the node plans, if it leads.
     Plan,
+    /// Transfer leadership to this member, if the node leads.
+    Lead(NodeId),
     /// Adopt the engines that an earlier life of the host left behind.
     AdoptLeftBehind {
         /// Also those of another cluster, which must be gone.

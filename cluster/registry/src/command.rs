@@ -220,6 +220,18 @@ pub enum Command {
     },
     /// Who may call from now on.
     SetAccess(Access),
+    /// A new leader says so: elections are not in the log.
+    Leads {
+        /// The leader.
+        node: NodeId,
+        /// Its term.
+        term: u64,
+    },
+    /// An operator wants another member to lead.
+    LeadWanted {
+        /// That member.
+        node: NodeId,
+    },
     /// A node lost what its disk held and goes on under a new id: all that is known of it moves there. Written while both are
     /// members.
     NodeReplaced {
@@ -368,6 +380,8 @@ pub enum StopWhen {
     /// It is off the list or its node is draining, no stream runs on it, and no client can be on its way to it; or the deadline of the
     /// drain has passed.
     Unused,
+    /// Another one takes its place: it is taken off the list at once, and stops when nobody uses it.
+    Replaced,
 }
 
 /// What a host found taken.

@@ -18,7 +18,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::command::Command;
+use crate::command::{Command, StopWhen};
 use crate::records::node::DockerState;
 use crate::state::State;
 
@@ -88,6 +88,10 @@ impl Level {
     pub const KEEPS_MORE_EVENTS: Self = Self(2);
     /// From here on events say who made a change, and what they are about.
     pub const NAMES_ACTORS: Self = Self(2);
+    /// From here on the log says who leads, and operators choose who does.
+    pub const NOTES_LEADERS: Self = Self(2);
+    /// From here on callers have engines replaced.
+    pub const REPLACES_ON_DEMAND: Self = Self(2);
     /// What this program knows.
     pub const CURRENT: Self = Self(2);
 }
@@ -116,6 +120,8 @@ impl Command {
             Self::StreamsSeen { .. } => Level::FINDS_STREAMS,
             Self::EngineHealth { fault: Some(_), .. } => Level::REPLACES_UNHEALTHY,
             Self::VpnChanged { renew: true, .. } => Level::RENEWS_ENGINES,
+            Self::Leads { .. } | Self::LeadWanted { .. } => Level::NOTES_LEADERS,
+            Self::EngineStop { when: StopWhen::Replaced, .. } => Level::REPLACES_ON_DEMAND,
             Self::SetPolicy(policy) if policy.spare_for_host => Level::SPARES_FOR_HOST,
             Self::NodeUp(_)
             | Self::NodeDocker { .. }

@@ -13,6 +13,7 @@ use crate::records::engine::{Engine, Phase, Usage};
 use crate::records::event::EventLog;
 use crate::records::group::Group;
 use crate::records::ids::{EngineId, NodeId, OpId};
+use crate::records::node::Leader;
 use crate::records::node::{DockerState, Node};
 use crate::records::policy::{BreakerPolicy, Policy};
 use crate::records::stream::{Stream, StreamEnd};
@@ -84,6 +85,12 @@ impl State {
     #[must_use]
     pub fn has_policy(&self) -> bool {
         self.tables.policy_in_force
+    }
+
+    /// The newest leader that said so. Who leads now is known by elections alone.
+    #[must_use]
+    pub fn last_leader(&self) -> Option<Leader> {
+        self.tables.leader
     }
 
     /// Who may call, if that was ever decided.

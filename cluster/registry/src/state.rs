@@ -15,7 +15,7 @@ use crate::records::event::{By, Event, EventLog, Keeps};
 use crate::records::group::Group;
 use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::lack::{Lack, Lacking};
-use crate::records::node::Node;
+use crate::records::node::{Leader, Node};
 use crate::records::policy::{BreakerPolicy, Policy};
 use crate::records::stream::Stream;
 use crate::records::time::Elapsed;
@@ -51,6 +51,9 @@ pub struct Tables {
     /// Who may call; none in a cluster that was formed before this was decided at formation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access: Option<Access>,
+    /// The newest leader that said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leader: Option<Leader>,
     /// Members.
     pub nodes: OrdMap<NodeId, Arc<Node>>,
     /// Engines, live ones and for a while those that ended.

@@ -36,6 +36,11 @@ enum Refused {
 
 async fn set(app: &App, name: &str, wanted: Wanted, caller: &Caller) -> Result<Response, Problem> {
     caller.fleet(app).set_availability(name, wanted, caller.arrival.write_deadline()).await?;
+    show(app, name)
+}
+
+/// The member as it is now.
+fn show(app: &App, name: &str) -> Result<Response, Problem> {
     let member = app.fleet().member(name)?;
     let view = app.fleet().view();
     let candidates = app.fleet().candidates(&view.state);
@@ -132,6 +137,30 @@ pub(crate) async fn drain(
     let (seconds, call) = call.read(deadline_seconds)?;
     let within_ms = seconds.map(|seconds| seconds.saturating_mul(1_000));
     set(&app, &name, Wanted::Draining { within_ms }, &call.caller).await
+}
+
+/// Let a node lead
+///
+/// Transfers leadership to it without an election: nobody waits for longer than a write takes. Of no use while it lags behind; the present
+/// leader goes on then. Safe to repeat.
+#[utoipa::path(
+    post, path = "/cluster/nodes/{name}/lead", tag = "cluster", operation_id = "lead_node",
+    params(("name" = String, Path, description = "Name of a member with a vote")),
+    security(("bearer" = []), ("api_key" = [])),
+    responses(
+        (status = 200, description = "It leads", body = ClusterNode),
+        (status = 409, description = "It has no vote yet", body = DetailBody),
+        (status = 503, description = "No leader in time, or it did not take over", body = BlockedBody),
+        Refused,
+    )
+)]
+pub(crate) async fn lead(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    caller: Caller,
+) -> Result<Response, Problem> {
+    caller.fleet(&app).transfer_leadership(&name, caller.arrival.write_deadline()).await?;
+    show(&app, &name)
 }
 
 /// A removed member.

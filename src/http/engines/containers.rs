@@ -71,6 +71,8 @@ pub(crate) async fn logs(
 struct Deleted {
     /// The id as it was given.
     deleted: String,
+    /// So many streams ended with it.
+    streams: usize,
 }
 
 /// Delete a container
@@ -93,8 +95,47 @@ pub(crate) async fn delete(
     Path(id): Path<String>,
     caller: Caller,
 ) -> Result<Response, Problem> {
-    caller.fleet(&app).delete_container(&id, caller.arrival.patient_deadline(&app)).await?;
-    Ok(written(app.fleet().view().revision, &Deleted { deleted: id }))
+    let streams = caller.fleet(&app).delete_container(&id, caller.arrival.patient_deadline(&app)).await?;
+    Ok(written(app.fleet().view().revision, &Deleted { deleted: id, streams }))
+}
+
+/// An engine that is being replaced.
+#[derive(Serialize, ToSchema)]
+struct Replacing {
+    /// Name of its container.
+    #[schema(example = "acestream-3")]
+    replacing: String,
+    /// So many streams run on it; it stops when they have ended.
+    streams: usize,
+}
+
+/// Replace an engine
+///
+/// Clients get it no more at once, and the leader starts another in its place. It stops when its streams have ended and no client can be on
+/// the way to it. By full id, a prefix of at least 12 characters, or name.
+#[utoipa::path(
+    post, path = "/engines/{container_id}/replace", tag = "engines", operation_id = "replace_engine",
+    params(("container_id" = String, Path, description = "Id, prefix or name")),
+    security(("bearer" = []), ("api_key" = [])),
+    responses(
+        (status = 200, description = "It is off the list", body = Replacing),
+        (status = 401, description = "No key", body = DetailBody),
+        (status = 403, description = "Wrong key", body = DetailBody),
+        (status = 404, description = "Not known, or no engine", body = DetailBody),
+        (status = 409, description = "Its caller fixed its host port", body = BlockedBody),
+        (status = 503, description = "No leader in time, or it is still being started", body = BlockedBody),
+    )
+)]
+pub(crate) async fn replace(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    caller: Caller,
+) -> Result<Response, Problem> {
+    let replaced = caller.fleet(&app).replace_engine(&id, caller.arrival.write_deadline()).await?;
+    let state = &app.fleet().view().state;
+    let streams = state.active_streams(replaced.engine.id);
+    let body = Replacing { replacing: replaced.engine.container_name.clone(), streams };
+    Ok(written(replaced.revision, &body))
 }
 
 /// Search by label

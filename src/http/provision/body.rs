@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use acefleet_registry::NodeId;
 use acefleet_registry::engine::{EngineSpec, Kind};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -18,6 +19,8 @@ const ENV: TextLimits = TextLimits { entries: 256, name: 256, value: 16 << 10, t
 const IMAGE_MAX: usize = 512;
 /// Longest prefix of a container name.
 const PREFIX_MAX: usize = 64;
+/// Longest name of a node.
+const NODE_MAX: usize = 255;
 /// Published ports of one container.
 const PORTS_MAX: usize = 64;
 
@@ -36,6 +39,9 @@ pub(crate) struct AceProvisionRequest {
     /// Fixed host port.
     #[schema(minimum = 1, maximum = 65535)]
     host_port: Option<u16>,
+    /// Name of the node on whose host it is to start, instead of the least loaded one.
+    #[schema(example = json!(null))]
+    node: Option<String>,
 }
 
 /// Any container to start.
@@ -56,11 +62,14 @@ pub(crate) struct StartRequest {
     name_prefix: String,
 }
 
-/// An engine as a checked body describes it.
+/// An engine as a checked body describes it, and the host that the caller chose. `member` finds a node by its name.
 ///
 /// # Errors
 /// 422 that lists violations.
-pub(crate) fn engine(body: Option<&Value>) -> Result<EngineSpec, Problem> {
+pub(crate) fn engine(
+    body: Option<&Value>,
+    member: impl Fn(&str) -> Option<NodeId>,
+) -> Result<(EngineSpec, Option<NodeId>), Problem> {
     let mut checker = Checker::default();
     let fields = Place::body(body).object(&mut checker);
     let request = AceProvisionRequest {
@@ -68,15 +77,24 @@ pub(crate) fn engine(body: Option<&Value>) -> Result<EngineSpec, Problem> {
         labels: fields.at("labels").strings(&mut checker, &LABELS),
         env: env(&mut checker, &fields),
         host_port: fields.at("host_port").optional_port(&mut checker, 1..=u16::MAX),
+        node: fields.at("node").optional_string(&mut checker, NODE_MAX),
     };
+    let node = request.node.as_deref().and_then(|name| {
+        let node = member(name);
+        if node.is_none() {
+            fields.at("node").refuse(&mut checker, "no member has this name; GET /cluster lists them");
+        }
+        node
+    });
     checker.finish()?;
-    Ok(EngineSpec {
+    let spec = EngineSpec {
         image: request.image,
         env: request.env,
         labels: request.labels,
         host_port: request.host_port,
         ..EngineSpec::acestream()
-    })
+    };
+    Ok((spec, node))
 }
 
 /// Any container as a checked body describes it.
@@ -166,10 +184,18 @@ mod tests {
 
     use super::*;
 
+    fn engine(body: Option<&Value>) -> Result<(EngineSpec, Option<NodeId>), Problem> {
+        super::engine(body, |name| (name == "b").then_some(NodeId(2)))
+    }
+
     #[test]
     fn an_empty_object_is_a_plain_engine() {
-        assert_eq!(engine(Some(&json!({}))).unwrap(), EngineSpec::acestream());
-        assert_eq!(engine(Some(&json!({"labels": {}, "env": {}, "x": 1}))).unwrap(), EngineSpec::acestream());
+        assert_eq!(engine(Some(&json!({}))).unwrap(), (EngineSpec::acestream(), None));
+        let on_b = engine(Some(&json!({"node": "b"}))).unwrap();
+        assert_eq!(on_b, (EngineSpec::acestream(), Some(NodeId(2))));
+        let (plain, _) = engine(Some(&json!({"labels": {}, "env": {}, "x": 1}))).unwrap();
+        assert_eq!(plain, EngineSpec::acestream());
+        assert!(engine(Some(&json!({"node": "elsewhere"}))).is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub(crate) mod scale;
 
 use std::time::Instant;
 
+use acefleet_registry::NodeId;
 use acefleet_registry::breaker::BreakerState;
 use acefleet_registry::engine::{EngineSpec, Phase};
 use axum::extract::State;
@@ -85,9 +86,11 @@ pub(crate) fn circuit_word(state: BreakerState) -> &'static str {
     )
 )]
 pub(crate) async fn acestream(State(app): State<App>, call: JsonCall) -> Result<Response, Problem> {
-    let (spec, call) = call.read(body::engine)?;
+    let member = |name: &str| app.fleet().member(name).ok().map(|member| member.id);
+    let ((spec, node), call) = call.read(|body| body::engine(body, member))?;
     let deadline = call.caller.arrival.provision_deadline();
-    let Provisioned { engine, revision } = start(&app, &call.caller, spec, deadline, "acestream").await?;
+    let Provisioned { engine, revision } =
+        start(&app, &call.caller, spec, node, deadline, "acestream").await?;
     let body = AceProvisionResponse {
         container_id: engine.container_id.as_deref().unwrap_or_default().to_owned(),
         container_name: engine.container_name.clone(),
@@ -121,7 +124,7 @@ pub(crate) async fn generic(State(app): State<App>, call: JsonCall) -> Result<Re
     let default_image = app.fleet().config().target_image.as_deref();
     let (spec, call) = call.read(|body| body::generic(body, default_image))?;
     let deadline = call.caller.arrival.provision_deadline();
-    let Provisioned { engine, revision } = start(&app, &call.caller, spec, deadline, "generic").await?;
+    let Provisioned { engine, revision } = start(&app, &call.caller, spec, None, deadline, "generic").await?;
     let body = StartResponse {
         container_id: engine.container_id.as_deref().unwrap_or_default().to_owned(),
         container_name: engine.container_name.clone(),
@@ -133,11 +136,12 @@ async fn start(
     app: &App,
     caller: &Caller,
     spec: EngineSpec,
+    node: Option<NodeId>,
     deadline: Instant,
     kind: &str,
 ) -> Result<Provisioned, Problem> {
     let began = Instant::now();
-    let result = caller.fleet(app).provision(spec, deadline).await;
+    let result = caller.fleet(app).provision(spec, node, deadline).await;
     app.counters().provisioned(kind, result.is_ok(), began.elapsed());
     result.map_err(|error| problem(app, error).with_headers(headers(app)))
 }

@@ -38,7 +38,10 @@ async fn a_deleted_container_is_gone_with_its_streams() {
     bed.engine(901).await;
     bed.post("/events/stream_started", &crate::api::events::started("k", "s", 901)).await;
     let deleted = bed.call("DELETE", "/containers/acestream-901", &json!(null)).await;
-    assert_eq!((deleted.status.as_u16(), deleted.json()), (200, json!({"deleted": "acestream-901"})));
+    assert_eq!(
+        (deleted.status.as_u16(), deleted.json()),
+        (200, json!({"deleted": "acestream-901", "streams": 1}))
+    );
     assert_eq!(bed.runtime.count(), 0);
     assert_eq!(bed.get("/engines").await.text, "[]");
     assert_eq!(bed.get("/streams?status=started").await.text, "[]");

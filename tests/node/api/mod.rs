@@ -14,6 +14,7 @@ mod leaderless;
 mod lost_hosts;
 mod nodes;
 mod openapi;
+mod operators;
 mod provisioning;
 mod queued;
 mod reads;

@@ -18,6 +18,7 @@ use crate::records::vpn::{Vpn, VpnFault};
 use crate::reply::{RefusalCode, Reply};
 use crate::rules::engines::{keeps_in_use, keeps_listed, leaves, stops_unused, why_off_network};
 use crate::rules::health;
+use crate::rules::ports::fixed_http_port;
 use crate::rules::renewal::is_renewal;
 use crate::rules::standing::Leaves;
 use crate::state::State;
@@ -141,6 +142,20 @@ pub(super) fn stop(state: &mut State, id: EngineId, cause: &Cause, when: StopWhe
     let now = state.tables.clock_ms;
     let keeps = match when {
         StopWhen::Always => return drain(state, &engine, cause),
+        // What was only not needed, or is to be replaced already, is so for good.
+        // None could be made in its place: its caller has to ask again.
+        StopWhen::Replaced if fixed_http_port(&engine.spec).is_some() => {
+            let name = &engine.container_name;
+            let message = format!("{name} has a host port that its caller fixed: stop it, and start another");
+            return refused(RefusalCode::PortTaken, message);
+        }
+        StopWhen::Replaced if engine.is_published() => return unlist(state, &engine, cause, false),
+        StopWhen::Replaced => {
+            return refused(
+                RefusalCode::WrongPhase,
+                format!("{} is still being started", engine.container_name),
+            );
+        }
         StopWhen::IdleFor(idle_ms) => match keeps_listed(state, &engine, idle_ms, now) {
             None => return unlist(state, &engine, cause, true),
             Some(keeps) => keeps,

@@ -93,6 +93,8 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
             Reply::Done
         }
         Command::SetAccess(access) => nodes::access(state, *access),
+        Command::Leads { node, term } => nodes::leads(state, *node, *term),
+        Command::LeadWanted { node } => nodes::lead_wanted(state, *node),
         Command::Reserve(reserve) => reserve::reserve(state, reserve, proposal.op_id, proposal.origin),
         Command::Conflict { engine, taken } => starts::conflict(state, *engine, taken),
         Command::EngineStarted { engine, container_id, image, variant, address } => {

@@ -15,7 +15,7 @@ use crate::records::engine::Engine;
 use crate::records::event::EventType;
 use crate::records::ids::{EngineId, NodeId};
 use crate::records::lack::{Lack, clipped};
-use crate::records::node::{Availability, DockerState, Node, NodeInfo, Wanted};
+use crate::records::node::{Availability, DockerState, Leader, Node, NodeInfo, Wanted};
 use crate::reply::{RefusalCode, Reply};
 use crate::rules::lost_hosts;
 use crate::state::State;
@@ -141,6 +141,32 @@ pub(super) fn removed(state: &mut State, id: NodeId) -> Reply {
     vpn::forget(state, id);
     let message = format!("node {} was removed from the cluster", node.info.name);
     note(state, EventType::System, "node_removed", message, About::node(id));
+    Reply::Done
+}
+
+/// Each leader says so once.
+pub(super) fn leads(state: &mut State, node: NodeId, term: u64) -> Reply {
+    let now = Some(Leader { node, term });
+    if state.tables.leader != now {
+        let name = state.node_name(node);
+        let message = match state.tables.leader {
+            Some(before) if before.node != node => {
+                format!("{name} leads since term {term}, after {}", state.node_name(before.node))
+            }
+            _ => format!("{name} leads since term {term}"),
+        };
+        state.tables.leader = now;
+        note(state, EventType::System, "leader_changed", message, About::node(node));
+    }
+    Reply::Done
+}
+
+pub(super) fn lead_wanted(state: &mut State, node: NodeId) -> Reply {
+    if state.node(node).is_none() {
+        return refused(RefusalCode::NotFound, format!("node {node} has not registered"));
+    }
+    let message = format!("{} is to lead", state.node_name(node));
+    note(state, EventType::System, "leadership_transfer", message, About::node(node));
     Reply::Done
 }
 

@@ -99,6 +99,7 @@ fn is_lost(state: &State, engine: &Engine, now_ms: Elapsed) -> bool {
             is_away && !failing::failed_to_start(state, engine) && is_wanted(state, engine, at_ms)
         }
         Cause::Exited | Cause::Oom => is_proven() && is_wanted(state, engine, at_ms),
+        Cause::Replaced => true,
         cause => cause.is_of_vpn(),
     }
 }

@@ -55,6 +55,8 @@ pub enum Cause {
     Stopped,
     /// A caller removed it.
     Deleted,
+    /// A caller had it replaced.
+    Replaced,
     /// A caller scaled down.
     ScaledDown,
     /// A caller asked for the removal of engines that have been idle for `IDLE_TTL_S`.
@@ -106,6 +108,7 @@ impl Cause {
             | Self::NoFreePorts
             | Self::Stopped
             | Self::Deleted
+            | Self::Replaced
             | Self::ScaledDown
             | Self::IdleTtl
             | Self::Idle
@@ -151,6 +154,7 @@ impl Cause {
             Self::Idle
                 | Self::IdleTtl
                 | Self::ScaledDown
+                | Self::Replaced
                 | Self::Drained
                 | Self::VpnMisplaced
                 | Self::VpnPortChanged

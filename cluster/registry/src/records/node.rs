@@ -8,6 +8,15 @@ use crate::records::ids::{EngineId, NodeId};
 use crate::records::time::Elapsed;
 use crate::records::vpn::VpnInfo;
 
+/// Who led last, as it said itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leader {
+    /// The member.
+    pub node: NodeId,
+    /// Its term.
+    pub term: u64,
+}
+
 /// What a node says of itself when it starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeInfo {

@@ -63,6 +63,8 @@ pub fn name(command: &Command) -> &'static str {
         Command::RaiseLevel(_) => "raise_level",
         Command::WallCorrected { .. } => "wall_corrected",
         Command::SetAccess(_) => "set_access",
+        Command::Leads { .. } => "leads",
+        Command::LeadWanted { .. } => "lead_wanted",
         Command::StreamSilence { .. } => "stream_silence",
         Command::StreamsSeen { .. } => "streams_seen",
     }
@@ -155,6 +157,9 @@ pub fn samples() -> Vec<Command> {
         Command::RaiseLevel(Level::CURRENT),
         Command::WallCorrected { from: Elapsed(60_000), offset_ms: 1_760_000_000_000 },
         Command::SetAccess(Access::Open),
+        Command::Leads { node, term: 7 },
+        Command::LeadWanted { node },
+        stop(id, StopWhen::Replaced),
         Command::SetAccess(Access::Key(KeyHash([7; 32]))),
         Command::EngineLacks { engine: id, lack: image("engine:2"), message: "nobody has it".to_owned() },
         Command::Found { node, lacks: [image("engine:2"), Lack::Network("ace".to_owned())].into() },
@@ -275,7 +280,7 @@ fn golden(file: &str, lines: &[(String, Vec<u8>)]) -> Vec<Vec<u8>> {
 fn every_command_is_pinned_and_readable() {
     let samples = samples();
     let names: BTreeSet<&str> = samples.iter().map(name).collect();
-    assert_eq!(names.len(), 31, "a kind of command has no sample");
+    assert_eq!(names.len(), 33, "a kind of command has no sample");
     let encode = |command: &Command| rmp_serde::to_vec_named(&proposal(command.clone())).unwrap();
     let lines: Vec<_> = samples.iter().map(|command| (name(command).to_owned(), encode(command))).collect();
     for (bytes, command) in golden("proposals.hex", &lines).iter().zip(samples) {

@@ -30,6 +30,7 @@ mod plan;
 mod plan_limits;
 mod properties;
 mod renew;
+mod replaced;
 mod retention;
 mod room;
 mod silence;

@@ -216,6 +216,7 @@ fn when() -> impl Strategy<Value = StopWhen> {
         2 => (0..60_000u64).prop_map(StopWhen::IdleFor),
         1 => Just(StopWhen::Unused),
         1 => Just(StopWhen::OffVpn),
+        1 => Just(StopWhen::Replaced),
     ]
 }
 

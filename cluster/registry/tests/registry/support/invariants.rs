@@ -386,7 +386,7 @@ fn check_engines(before: &State, after: &State, command: &Command) -> Checked {
                 StopWhen::Always => true,
                 StopWhen::Unused => unlisted,
                 StopWhen::OffVpn => !before.has_network(old),
-                StopWhen::IdleFor(_) => false,
+                StopWhen::IdleFor(_) | StopWhen::Replaced => false,
             };
             ensure!(right, "engine {engine} was stopped while it is listed");
         }

@@ -1,0 +1,83 @@
+//! What operators ask for by hand: another leader, an engine on a host of their choice, another engine in the place of one.
+
+use acefleet_registry::Level;
+use serde_json::{Value, json};
+
+use crate::api::events::started;
+use crate::bed::{Bed, eventually};
+
+async fn at_current_level(bed: &Bed) {
+    eventually("all members know the newest commands", async || {
+        (bed.fleet.view().state.level() == Level::CURRENT).then_some(())
+    })
+    .await;
+}
+
+async fn newest(bed: &Bed, category: &str) -> Value {
+    bed.get(&format!("/events?limit=1&category={category}")).await.json()[0].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_member_leads_when_it_is_told_to() {
+    let beds = Bed::three().await;
+    at_current_level(&beds[0]).await;
+    for (name, through) in [("b", 0), ("c", 1), ("c", 2), ("a", 1)] {
+        let answer = beds[through].post(&format!("/cluster/nodes/{name}/lead"), &Value::Null).await;
+        assert_eq!(answer.status, 200, "{name}: {}", answer.text);
+        assert_eq!((&answer.json()["name"], &answer.json()["role"]), (&json!(name), &json!("leader")));
+        let message = eventually("the log says who leads", async || {
+            let event = newest(&beds[through], "leader_changed").await;
+            (event["details"]["node"] == name).then(|| event["message"].as_str().unwrap().to_owned())
+        })
+        .await;
+        assert!(message.starts_with(&format!("{name} leads since term ")), "{message}");
+    }
+    let wanted = newest(&beds[0], "leadership_transfer").await;
+    assert_eq!((&wanted["details"]["node"], &wanted["by"]["name"]), (&json!("a"), &json!("API key")));
+    assert_eq!(beds[0].post("/cluster/nodes/nobody/lead", &Value::Null).await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_starts_on_the_host_that_the_caller_chose() {
+    let beds = Bed::three().await;
+    at_current_level(&beds[0]).await;
+    for name in ["c", "c", "b"] {
+        let answer = beds[0].post("/provision/acestream", &json!({"node": name})).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let id = answer.json()["container_id"].as_str().unwrap().to_owned();
+        let placement = beds[0].get(&format!("/engines/{id}/placement")).await.json();
+        assert_eq!(placement["node"], name);
+    }
+    let unknown = beds[0].post("/provision/acestream", &json!({"node": "nobody"})).await;
+    assert_eq!(
+        (unknown.status.as_u16(), &unknown.json()["detail"][0]["loc"]),
+        (422, &json!(["body", "node"]))
+    );
+    beds[0].post("/cluster/nodes/b/cordon", &Value::Null).await;
+    let refused = beds[0].post("/provision/acestream", &json!({"node": "b"})).await;
+    assert_eq!(refused.status, 503);
+    let message = refused.json()["detail"]["message"].as_str().unwrap().to_owned();
+    assert!(message.starts_with("b ") && message.contains("cordoned"), "{message}");
+}
+
+#[tokio::test]
+async fn an_engine_is_replaced_and_says_how_many_streams_it_still_has() {
+    let bed = Bed::new().await;
+    let id = bed.engine(901).await;
+    at_current_level(&bed).await;
+    bed.post("/events/stream_started", &started("k", "s", 901)).await;
+    let answer = bed.post(&format!("/engines/{id}/replace"), &Value::Null).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(answer.json()["streams"], 1);
+    let listed = bed.get("/engines").await.json();
+    assert!(listed.as_array().unwrap().iter().all(|engine| engine["container_id"] != json!(id)));
+    let placement = eventually("another one is started in its place", async || {
+        let placement = bed.get(&format!("/engines/{id}/placement")).await.json();
+        placement["replaced_by"].is_string().then_some(placement)
+    })
+    .await;
+    assert_eq!(placement["unlisted"]["code"], "taken_off");
+    assert_eq!(bed.post("/engines/nothing/replace", &Value::Null).await.status, 404);
+    let gone = bed.call("DELETE", &format!("/containers/{id}"), &Value::Null).await;
+    assert_eq!(gone.json(), json!({"deleted": id, "streams": 1}));
+}
