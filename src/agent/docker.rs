@@ -9,8 +9,7 @@ use bollard::errors::Error;
 use bollard::models::ContainerSummary;
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, EventsOptionsBuilder,
-    ListContainersOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
-    StopContainerOptionsBuilder,
+    ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
 };
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -18,12 +17,14 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 
 use crate::agent::docker_connection::{Connection, PING_LIMIT, PULL_LIMIT};
 use crate::agent::docker_convert as convert;
+use crate::agent::docker_log::{self, Part};
 use crate::agent::docker_refusal::{Call, forbidden};
 use crate::agent::processes::Processes;
 use crate::agent::runtime::{ContainerRuntime, Inspection, Observed, RuntimeError, Scope, VpnView};
 use crate::agent::sockets::Sockets;
 use crate::agent::spec::{self, ContainerSpec};
 use crate::config::Config;
+use crate::peers::{LogLine, LogQuery};
 
 /// Time for calls that change something, beside the grace of a stop.
 const WRITE_LIMIT: Duration = Duration::from_secs(60);
@@ -31,9 +32,8 @@ const WRITE_LIMIT: Duration = Duration::from_secs(60);
 const EVENTS: [&str; 5] = ["die", "destroy", "rename", "died", "remove"];
 /// The states of containers that every daemon knows.
 const STATES: [&str; 7] = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
-/// Longest output that is read of a container, and how much of its end is kept.
+/// Longest part of a log that is read at once: its lines with their times.
 const READ_BYTES: usize = 1024 * 1024;
-const TAIL_BYTES: usize = 32 * 1024;
 
 /// A Docker daemon.
 pub struct DockerRuntime {
@@ -132,6 +132,23 @@ fn checked(id: &str) -> Result<(), RuntimeError> {
 /// A filter by label. All labels of a filter have to match, so it cannot name several cluster ids.
 fn label_filter() -> Vec<String> {
     vec![spec::LABEL_NODE.to_owned()]
+}
+
+/// Lines of a log from its beginning to [`READ_BYTES`], and whether that is all.
+async fn excerpt(docker: Docker, id: &str, part: Part) -> Result<(Vec<LogLine>, bool), Error> {
+    let (mut lines, mut read) = (Vec::new(), 0);
+    let mut logs = std::pin::pin!(docker.logs(id, Some(docker_log::options(part))));
+    while let Some(message) = logs.try_next().await? {
+        let found = docker_log::lines(message).into_iter().filter(|line| line.at_ns >= part.since_ns);
+        for line in found {
+            read += line.text.len() + size_of::<LogLine>();
+            lines.push(line);
+        }
+        if read > READ_BYTES {
+            return Ok((lines, false));
+        }
+    }
+    Ok((lines, true))
 }
 
 /// All containers that pass these filters. One in a state that the library cannot read must not hide the others: then only those in
@@ -274,29 +291,43 @@ impl ContainerRuntime for DockerRuntime {
         .boxed()
     }
 
-    fn tail<'a>(&'a self, id: &'a str, lines: u32) -> BoxFuture<'a, Result<String, RuntimeError>> {
+    fn log<'a>(
+        &'a self,
+        id: &'a str,
+        query: &'a LogQuery,
+    ) -> BoxFuture<'a, Result<Vec<LogLine>, RuntimeError>> {
         async move {
             checked(id)?;
-            let options =
-                LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&lines.to_string()).build();
-            self.docker
-                .read(Call::Logs, |docker| async move {
-                    let (mut text, mut read) = (Vec::new(), 0);
-                    let mut logs = std::pin::pin!(docker.logs(id, Some(options)));
-                    while let Some(line) = logs.try_next().await? {
-                        let line = line.into_bytes();
-                        read += line.len();
-                        text.extend_from_slice(&line);
-                        text.drain(..text.len().saturating_sub(TAIL_BYTES));
-                        if read > READ_BYTES {
-                            break;
-                        }
-                    }
-                    Ok(String::from_utf8_lossy(&text).into_owned())
-                })
-                .await
+            let mut part = match *query {
+                LogQuery::Newest { lines, since_ns } => Part { tail: Some(lines), since_ns, follow: false },
+                LogQuery::Behind(since_ns) => Part { tail: None, since_ns, follow: false },
+            };
+            loop {
+                let (lines, is_whole) =
+                    self.docker.read(Call::Logs, |docker| excerpt(docker, id, part)).await?;
+                // Docker sends the oldest lines first, and there are too many: fewer of them have the newest.
+                match part.tail {
+                    Some(tail) if !is_whole && tail > 1 => part.tail = Some(tail / 4 + 1),
+                    _ => return Ok(lines),
+                }
+            }
         }
         .boxed()
+    }
+
+    fn follow(&self, id: &str, lines: u32) -> BoxStream<'static, Result<LogLine, RuntimeError>> {
+        let client = checked(id).and_then(|()| {
+            self.docker.current().ok_or_else(|| RuntimeError::Unavailable("not connected".to_owned()))
+        });
+        let client = match client {
+            Ok(client) => client,
+            Err(error) => return futures::stream::once(std::future::ready(Err(error))).boxed(),
+        };
+        let options = docker_log::options(Part { tail: Some(lines), follow: true, ..Part::default() });
+        let lines = client.logs(id, Some(options)).map_ok(|message| {
+            futures::stream::iter(docker_log::lines(message).into_iter().map(Ok::<_, Error>))
+        });
+        lines.try_flatten().map_err(|error| convert::error(&error)).boxed()
     }
 
     fn remove<'a>(&'a self, id: &'a str, grace: Duration) -> BoxFuture<'a, Result<(), RuntimeError>> {

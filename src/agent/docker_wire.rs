@@ -17,9 +17,9 @@ use tokio::net::{TcpStream, UnixStream};
 
 /// Bytes of an answer at the most. A thousand containers take some 3 MiB; a stream of events is opened again after so many.
 const ANSWER_MAX: usize = 16 << 20;
-/// The same of a container's log, of which only the end is kept.
+/// The same of a part of a container's log.
 const LOG_MAX: usize = 2 << 20;
-/// The same of the progress of a pull, which nobody collects.
+/// The same of the progress of a pull, and of a log that is followed: nobody collects them.
 const PULL_MAX: usize = 128 << 20;
 
 /// Where a daemon listens without encryption.
@@ -78,8 +78,10 @@ pub(super) fn client(place: Place, seconds: u64) -> Result<Docker, Error> {
         Arc::new(client)
     });
     let send = move |request: BollardRequest| {
-        let path = request.uri().path();
+        let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
         let client = match path {
+            // Nobody collects one that is followed.
+            _ if path.ends_with("/logs") && query.contains("follow=true") => &pull,
             _ if path.ends_with("/logs") => &log,
             _ if path.ends_with("/images/create") => &pull,
             _ => &any,

@@ -11,6 +11,7 @@ use crate::agent::last_words::LastWords;
 use crate::agent::runtime::ContainerRuntime;
 use crate::agent::samples::Samples;
 use crate::agent::shown::Shown;
+use crate::agent::tails::Tails;
 use crate::agent::vpn::Networks;
 use crate::config::Config;
 
@@ -26,6 +27,7 @@ pub(super) struct Parts {
     pub runtime: Arc<dyn ContainerRuntime>,
     pub samples: Arc<Samples>,
     pub last_words: Arc<LastWords>,
+    pub tails: Arc<Tails>,
     pub addresses: Arc<Addresses>,
     pub client: Option<reqwest::Client>,
     pub networks: Arc<Networks>,

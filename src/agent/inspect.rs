@@ -5,10 +5,9 @@ use std::time::Duration;
 use acefleet_registry::{Engine, EngineId, WallMs};
 use anyhow::{Context as _, bail};
 use futures::{StreamExt, TryStreamExt};
-use tokio::time::Instant;
 
 use crate::agent::runtime::{RuntimeError, Scope};
-use crate::agent::{AgentHandle, address, fetch, last_words, samples};
+use crate::agent::{AgentHandle, address, fetch, samples};
 use crate::peers::{ContainerView, StreamSample};
 
 /// Time for the engine to answer a stop.
@@ -28,24 +27,6 @@ impl AgentHandle {
         match self.parts.runtime.inspect(name).await {
             Ok(found) => Ok(scope.covers(&found.view.id, &found.view.labels).then_some(found.view)),
             Err(RuntimeError::NotFound) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// The last lines that a container wrote: one of this node's engines, or one that ended here by itself within the last hour.
-    ///
-    /// # Errors
-    /// When Docker does not answer: retry.
-    pub async fn logs(&self, id: &str) -> anyhow::Result<Option<String>> {
-        let view = self.parts.cluster.view();
-        let own = view.state.engine_by_container(id).filter(|e| e.node == self.parts.cluster.node_id());
-        let Some(container) = own.and_then(|engine| engine.container_id.clone()) else {
-            return Ok(self.parts.last_words.of(id, Instant::now()));
-        };
-        drop(view);
-        match self.parts.runtime.tail(&container, last_words::KEPT_LINES).await {
-            Ok(log) => Ok(Some(last_words::legible(&log))),
-            Err(RuntimeError::NotFound) => Ok(self.parts.last_words.of(id, Instant::now())),
             Err(error) => Err(error.into()),
         }
     }

@@ -10,7 +10,10 @@ use tokio::time::Instant;
 use crate::agent::context::Context;
 use crate::agent::legible::is_plain;
 use crate::agent::lock::unpoisoned;
+use crate::agent::log_lines::{self, bytes_of};
 use crate::agent::runtime::Inspection;
+use crate::peers::log::without_colours;
+use crate::peers::{LogLine, LogQuery};
 
 /// Lines that are kept of a container.
 pub(super) const KEPT_LINES: u32 = 100;
@@ -37,34 +40,34 @@ struct Kept {
     container: String,
     name: String,
     at: Instant,
-    text: String,
+    lines: Vec<LogLine>,
 }
 
 impl Kept {
     fn bytes(&self) -> usize {
-        size_of::<Self>() + self.container.len() + self.name.len() + self.text.len()
+        size_of::<Self>() + self.container.len() + self.name.len() + bytes_of(&self.lines)
     }
 }
 
 impl LastWords {
-    fn keep(&self, container: &str, name: &str, text: String, now: Instant) {
+    fn keep(&self, container: &str, name: &str, lines: Vec<LogLine>, now: Instant) {
         let mut kept = unpoisoned(&self.kept);
         kept.retain(|words| words.container != container && now.duration_since(words.at) < KEPT_FOR);
-        kept.push_back(Kept { container: container.to_owned(), name: name.to_owned(), at: now, text });
+        kept.push_back(Kept { container: container.to_owned(), name: name.to_owned(), at: now, lines });
         while kept.iter().map(Kept::bytes).sum::<usize>() > ALL_BYTES {
             kept.pop_front();
         }
     }
 
     /// Those of the container with this id, this prefix of it of 12 characters or more, or else this name: of several the last one.
-    pub fn of(&self, id: &str, now: Instant) -> Option<String> {
+    pub fn of(&self, id: &str, now: Instant) -> Option<Vec<LogLine>> {
         let kept = unpoisoned(&self.kept);
         let named = |words: &&Kept| {
             words.name == id || words.container == id || id.len() >= 12 && words.container.starts_with(id)
         };
         let recent = kept.iter().rev().filter(|words| now.duration_since(words.at) < KEPT_FOR);
         let found = recent.filter(named).min_by_key(|words| words.name == id);
-        found.map(|words| words.text.clone())
+        found.map(|words| words.lines.clone())
     }
 }
 
@@ -74,25 +77,33 @@ pub(super) async fn take_down(ctx: &Context, found: &Inspection) -> String {
 }
 
 /// Keeps the last words of a container that is about to go, and hands them over.
-pub(super) async fn keep(ctx: &Context, id: &str, name: &str) -> String {
-    let tail = match tokio::time::timeout(LISTEN, ctx.runtime.tail(id, KEPT_LINES)).await {
-        Ok(Ok(tail)) => tail,
+pub(super) async fn keep(ctx: &Context, id: &str, name: &str) -> Vec<LogLine> {
+    let newest = LogQuery::Newest { lines: KEPT_LINES, since_ns: 0 };
+    let mut lines = match tokio::time::timeout(LISTEN, ctx.runtime.log(id, &newest)).await {
+        Ok(Ok(lines)) => log_lines::legible(lines),
         Ok(Err(error)) => {
             tracing::debug!(container = id, %error, "cannot read the log of a container");
-            String::new()
+            Vec::new()
         }
-        Err(_) => String::new(),
+        Err(_) => Vec::new(),
     };
-    let text = legible(&tail);
-    ctx.last_words.keep(id, name, text.clone(), Instant::now());
-    text
+    lines.retain(|line| !line.text.trim().is_empty());
+    log_lines::keep_newest(&mut lines, KEPT_BYTES);
+    ctx.last_words.keep(id, name, lines.clone(), Instant::now());
+    lines
 }
 
-/// Lines without control and format characters, and without blank ones, from the end as far as they are kept.
-pub(super) fn legible(log: &str) -> String {
+/// Lines without control and format characters, and without blank ones, as one text.
+fn legible(log: &str) -> String {
     let line = |line: &str| -> String { line.chars().filter(|c| is_plain(*c)).collect() };
     let lines: Vec<String> = log.lines().map(line).filter(|line| !line.trim().is_empty()).collect();
-    end_of(&lines.join("\n"), KEPT_BYTES).to_owned()
+    lines.join("\n")
+}
+
+/// Lines without colours and without blank ones, as one text.
+pub(super) fn as_text(lines: &[LogLine]) -> String {
+    let lines = lines.iter().map(|line| without_colours(&line.text)).filter(|line| !line.trim().is_empty());
+    lines.collect::<Vec<String>>().join("\n")
 }
 
 /// At most so many bytes from the end of a text.
@@ -102,7 +113,7 @@ fn end_of(text: &str, bytes: usize) -> &str {
     &text[from..]
 }
 
-fn described(found: &Inspection, log: &str) -> String {
+fn described(found: &Inspection, lines: &[LogLine]) -> String {
     let mut how = found.exit_code.map_or_else(|| "an unknown code".to_owned(), |code| format!("code {code}"));
     if found.oom_killed {
         how.push_str(" because memory ran out");
@@ -110,8 +121,8 @@ fn described(found: &Inspection, log: &str) -> String {
     if let Some(error) = found.error.as_deref().map(legible).filter(|text| !text.is_empty()) {
         how.push_str(&format!(": {}", end_of(&error, TOLD_BYTES)));
     }
-    let lines: Vec<&str> = log.lines().collect();
-    let told = lines[lines.len().saturating_sub(TOLD_LINES)..].join(" | ");
+    let told = &lines[lines.len().saturating_sub(TOLD_LINES)..];
+    let told = told.iter().map(|line| without_colours(&line.text)).collect::<Vec<String>>().join(" | ");
     match told.is_empty() {
         true => how,
         false => format!("{how}; its last lines: {}", end_of(&told, TOLD_BYTES)),
@@ -124,20 +135,25 @@ mod tests {
 
     use super::*;
 
+    fn said(text: &str) -> Vec<LogLine> {
+        vec![LogLine { text: text.to_owned(), ..LogLine::default() }]
+    }
+
     #[test]
     fn words_are_kept_by_container_for_an_hour_within_bytes() {
         let (words, now) = (LastWords::default(), Instant::now());
         let (first, second) = ("a".repeat(64), format!("{}b", "a".repeat(63)));
-        words.keep(&first, "acestream-1", "one".to_owned(), now);
-        words.keep(&second, "acestream-1", "two".to_owned(), now + Duration::from_secs(60));
+        words.keep(&first, "acestream-1", said("one"), now);
+        words.keep(&second, "acestream-1", said("two"), now + Duration::from_secs(60));
         let later = |s| now + Duration::from_secs(s);
-        assert_eq!(words.of(&first, later(61)).as_deref(), Some("one"));
-        assert_eq!(words.of("acestream-1", later(61)).as_deref(), Some("two"), "the last of the name");
-        assert_eq!(words.of(&"a".repeat(12), later(61)).as_deref(), Some("two"));
-        assert_eq!(words.of("aaaa", later(61)), None, "too short for a prefix");
-        assert_eq!(words.of(&first, later(3_601)), None);
+        let of = |id: &str, at| words.of(id, at).map(|lines| lines[0].text.clone());
+        assert_eq!(of(&first, later(61)).as_deref(), Some("one"));
+        assert_eq!(of("acestream-1", later(61)).as_deref(), Some("two"), "the last of the name");
+        assert_eq!(of(&"a".repeat(12), later(61)).as_deref(), Some("two"));
+        assert_eq!(of("aaaa", later(61)), None, "too short for a prefix");
+        assert_eq!(of(&first, later(3_601)), None);
         for n in 0..200 {
-            words.keep(&format!("{n}"), "x", "x".repeat(KEPT_BYTES), later(70));
+            words.keep(&format!("{n}"), "x", said(&"x".repeat(KEPT_BYTES)), later(70));
         }
         let kept = words.kept.lock().unwrap();
         assert!(kept.iter().map(Kept::bytes).sum::<usize>() <= ALL_BYTES);
@@ -147,8 +163,6 @@ mod tests {
     #[test]
     fn logs_become_text_that_harms_no_terminal() {
         assert_eq!(legible("a\u{1b}[31m\u{202e}b\r\n\n \n\tc\0\n"), "a[31mb\nc");
-        let long = legible(&"ä".repeat(20_000));
-        assert!(long.len() <= KEPT_BYTES && long.ends_with('ä'));
     }
 
     #[test]
@@ -164,10 +178,10 @@ mod tests {
         };
         let (network, addresses, error) = (None, vec![], None);
         let found = Inspection { view, network, addresses, exit_code: Some(137), oom_killed: true, error };
-        assert_eq!(described(&found, ""), "code 137 because memory ran out");
-        let log: Vec<String> = (1..=9).map(|n| format!("line {n}")).collect();
-        let told = described(&found, &log.join("\n"));
+        assert_eq!(described(&found, &[]), "code 137 because memory ran out");
+        let log: Vec<LogLine> = (1..=9).flat_map(|n| said(&format!("line \u{1b}[31m{n}"))).collect();
+        let told = described(&found, &log);
         assert!(told.ends_with("; its last lines: line 5 | line 6 | line 7 | line 8 | line 9"), "{told}");
-        assert!(described(&found, &"x".repeat(10_000)).len() < TOLD_BYTES + 100);
+        assert!(described(&found, &said(&"x".repeat(10_000))).len() < TOLD_BYTES + 100);
     }
 }

@@ -1,8 +1,8 @@
 //! The agent of one Docker host. It makes this host's containers agree with the records, and reports what it sees. It decides nothing
 //! for the cluster, and touches only containers with the labels of this cluster and this node.
 //!
-//! - [`runtime`]: what is asked of a container engine; [`docker`], `docker_connection`, `docker_wire`, `docker_convert`, `docker_refusal`:
-//!   the same on a Docker daemon
+//! - [`runtime`]: what is asked of a container engine; [`docker`], `docker_connection`, `docker_wire`, `docker_convert`, `docker_log`,
+//!   `docker_refusal`: the same on a Docker daemon
 //! - [`spec`], [`variant`]: which container stands for an engine
 //! - [`plan`]: what has to be done, as pure functions; `driver`: does it
 //! - `starting`, `ending`, `last_look`, `last_words`: the life of one container; `pace`, `pull`: queue and images
@@ -15,7 +15,7 @@
 //! - `silent_hosts`: whether engines of other hosts answer that are silent
 //! - [`left_behind`]: engines of an earlier life of this host
 //! - `own_lack`: failed calls that say nothing about whom this node called; `causes`: what people are told of one
-//! - `inspect`: questions of the API; `stopping`: what an agent does before its node stops
+//! - `inspect`, `logs`: questions of the API; `log_lines`, `tails`: what containers write; `stopping`: what an agent does before its node stops
 //! - [`vpn`]: VPN containers and the engines in their network
 //! - `handle`: answers the rest of the node
 //! - `context`, `writer`, `report`, `backoff`, `lock`: what the tasks share
@@ -33,6 +33,7 @@ pub mod contradicted;
 pub mod docker;
 mod docker_connection;
 mod docker_convert;
+mod docker_log;
 mod docker_refusal;
 mod docker_state;
 mod docker_wire;
@@ -49,6 +50,8 @@ mod last_words;
 pub mod left_behind;
 mod legible;
 mod lock;
+mod log_lines;
+mod logs;
 mod observe;
 mod own_lack;
 mod pace;
@@ -69,6 +72,7 @@ pub mod sockets;
 pub mod spec;
 mod starting;
 mod stopping;
+mod tails;
 pub mod variant;
 pub mod vpn;
 mod watched;
@@ -126,6 +130,7 @@ pub fn start(deps: Deps) -> AgentHandle {
         client,
         networks,
         last_words: Arc::default(),
+        tails: tails::Tails::new(Arc::clone(&deps.runtime), deps.cancel.clone(), deps.tracker.clone()),
         stopping: CancellationToken::new(),
         look_behind: Arc::default(),
         shown: Arc::new(shown::Shown::new(Arc::clone(&deps.config))),

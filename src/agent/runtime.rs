@@ -10,7 +10,7 @@ use futures::stream::BoxStream;
 
 use crate::agent::sockets::Sockets;
 use crate::agent::spec::{self, ContainerSpec};
-use crate::peers::ContainerView;
+use crate::peers::{ContainerView, LogLine, LogQuery};
 
 /// Which containers are ours: those of this cluster on this node. Several nodes may share one daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -191,8 +191,18 @@ pub trait ContainerRuntime: Send + Sync + 'static {
     /// Established TCP connections in the network of a container.
     fn sockets<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Sockets, RuntimeError>>;
 
-    /// The last lines that the container wrote, for error messages.
-    fn tail<'a>(&'a self, id: &'a str, lines: u32) -> BoxFuture<'a, Result<String, RuntimeError>>;
+    /// Lines that a container wrote, the oldest first, as Docker stamped them: their times need not grow, and a line without a time has
+    /// the time 0. Those of a query for lines behind a position may begin up to a second before it. They are bounded in bytes: the newest
+    /// ones stay when they were asked for, else the oldest.
+    fn log<'a>(
+        &'a self,
+        id: &'a str,
+        query: &'a LogQuery,
+    ) -> BoxFuture<'a, Result<Vec<LogLine>, RuntimeError>>;
+
+    /// The newest `lines` that a container wrote, and all later ones as they come. Ends with the run of the container, and at times
+    /// before that.
+    fn follow(&self, id: &str, lines: u32) -> BoxStream<'static, Result<LogLine, RuntimeError>>;
 
     /// Stops a container, waiting up to `grace` before it is killed, and removes it. A container that
     /// does not exist is a success.

@@ -31,28 +31,6 @@ impl Fleet {
         }
     }
 
-    /// The last lines that a managed container wrote, also for an hour after it ended by itself. `id` is a full id, a prefix of 12
-    /// characters or more, or a name.
-    ///
-    /// # Errors
-    /// When no host knows it, or the one that may does not answer.
-    pub async fn logs(&self, id: &str) -> Result<String, FleetError> {
-        let state = &self.view().state;
-        let owner = self.find(id).ok().map(|engine| engine.node);
-        let nodes = owner.map_or_else(|| state.nodes().map(|node| node.info.id).collect(), |node| vec![node]);
-        let asks = nodes.into_iter().map(|node| self.ask_owner(node, Question::Logs(id.to_owned()), soon()));
-        let mut missing = not_found();
-        for answer in join_all(asks).await {
-            match answer {
-                Ok(Answer::Logs(Some(lines))) => return Ok(lines),
-                Ok(Answer::Logs(None)) => {}
-                Ok(_) => missing = unexpected(),
-                Err(error) => missing = error,
-            }
-        }
-        Err(missing)
-    }
-
     /// Managed containers of all hosts whose label has this value. Hosts that do not answer are left out, which the log says.
     pub async fn by_label(&self, key: &str, value: &str) -> Vec<ContainerView> {
         let nodes: Vec<NodeId> = self.view().state.nodes().map(|node| node.info.id).collect();
@@ -131,7 +109,7 @@ impl Fleet {
         }
     }
 
-    fn find(&self, id: &str) -> Result<Arc<Engine>, FleetError> {
+    pub(super) fn find(&self, id: &str) -> Result<Arc<Engine>, FleetError> {
         self.view().state.engine_by_container(id).cloned().ok_or_else(not_found)
     }
 
@@ -166,6 +144,6 @@ pub(super) fn unexpected() -> FleetError {
     FleetError::Owner(acefleet_raft::AskError::Refused("it answered another question".to_owned()))
 }
 
-fn not_found() -> FleetError {
+pub(super) fn not_found() -> FleetError {
     FleetError::NotFound("container not found".to_owned())
 }

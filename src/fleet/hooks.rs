@@ -84,6 +84,7 @@ pub(crate) async fn answer(fleet: &Fleet, question: Question) -> anyhow::Result<
         }
         Question::Inspect(engine) => Answer::Container(agent.inspect(engine).await?),
         Question::Logs(id) => Answer::Logs(agent.logs(&id).await?),
+        Question::Log { source, query } => Answer::Log(agent.log(&source, &query).await?),
         Question::ByLabel { key, value } => Answer::Containers(agent.by_label(&key, &value).await?),
         Question::AdoptLeftBehind { force, by } => {
             Answer::Adoptions(agent.adopt_left_behind(force, by).await?)

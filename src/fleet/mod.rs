@@ -5,6 +5,7 @@
 //!   [`outbox_order`]: which of them go first
 //! - [`provision`]: reserve, wait for the host, try the next one
 //! - [`containers`]: inspect, search and delete containers, wherever they run
+//! - [`logs`]: what containers write, wherever they run
 //! - [`streams`]: figures of streams and stopping them
 //! - [`scale`]: `/scale` and `/gc`
 //! - [`leader`]: the leader's loop; [`planned`]: its plan, on any node
@@ -26,6 +27,7 @@ pub mod errors;
 pub mod gossip;
 pub mod hooks;
 pub mod leader;
+pub mod logs;
 pub mod members;
 pub(crate) mod new_key;
 mod notices;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use acefleet_registry::{Elapsed, WallMs};
 use axum::http::HeaderValue;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Secret;
 use crate::fleet::Fleet;
@@ -16,6 +17,9 @@ use crate::http::request::body::Bodies;
 
 /// How long a value of this node's age is used.
 const AGE_GOOD_FOR: Duration = Duration::from_millis(100);
+
+/// Those who follow logs through this node at once. Each may hold one answer of another node.
+const FOLLOWERS_MAX: usize = 128;
 
 /// The state of the API: the fleet, the key, rendered answers and counters of requests.
 #[derive(Clone)]
@@ -31,6 +35,8 @@ struct Inner {
     counters: Counters,
     feed: Feed,
     age: Mutex<Option<(Instant, HeaderValue)>>,
+    /// Room for those who follow a log.
+    followers: Arc<Semaphore>,
 }
 
 impl App {
@@ -38,7 +44,8 @@ impl App {
         let key = Guard::new(fleet.clone(), token);
         let counters = Counters::new(fleet.view().state.events());
         let (bodies, rendered, feed, age) = Default::default();
-        let inner = Inner { fleet, key, bodies, rendered, counters, feed, age };
+        let followers = Arc::new(Semaphore::new(FOLLOWERS_MAX));
+        let inner = Inner { fleet, key, bodies, rendered, counters, feed, age, followers };
         Self { inner: Arc::new(inner) }
     }
 
@@ -64,6 +71,11 @@ impl App {
 
     pub fn counters(&self) -> &Counters {
         &self.inner.counters
+    }
+
+    /// A place among those who follow a log through this node; none when there are too many.
+    pub fn follower(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.inner.followers).try_acquire_owned().ok()
     }
 
     /// Whether there has been no leader for longer than an election takes.

@@ -41,7 +41,7 @@ fn prompt() -> OpenApiRouter<App> {
         .routes(routes!(provision::scale::scale))
         .routes(routes!(provision::scale::gc))
         .routes(routes!(engines::containers::get))
-        .routes(routes!(engines::containers::logs))
+        .routes(routes!(engines::logs::get))
         .routes(routes!(engines::containers::by_label))
         .routes(routes!(events::started))
         .routes(routes!(events::ended))

@@ -2,16 +2,19 @@
 //! one version apart.
 //!
 //! - [`question`]: what one node asks another, and the answers
+//! - [`log`]: what containers write
 //! - [`container`]: a container in an answer, also as the API shows it
 //! - [`report`]: what each node tells all others once a second
 //! - [`soft`]: the last reports of all nodes
 
 pub mod container;
+pub mod log;
 pub mod question;
 pub mod report;
 pub mod soft;
 
 pub use container::{ContainerView, PortBinding};
+pub use log::{LogLine, LogPart, LogQuery, LogSource, LogStream};
 pub use question::{Adoption, Answer, PlanView, Question, WaitView};
 pub use report::{EngineSoft, LeftBehind, NodeReport, StreamSample, VpnSoft};
 pub use soft::{SoftState, SoftView};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::peers::container::ContainerView;
+use crate::peers::log::{LogPart, LogQuery, LogSource};
 use crate::peers::report::{NodeReport, StreamSample};
 
 /// A question to another node.
@@ -17,8 +18,15 @@ pub enum Question {
     Report(Option<Arc<NodeReport>>),
     /// The container of an engine, as Docker shows it.
     Inspect(EngineId),
-    /// The last lines that a container wrote: one that runs on the node, or one that ended there lately.
+    /// The last lines that a container wrote, as earlier versions ask for them.
     Logs(String),
+    /// Lines that a container wrote.
+    Log {
+        /// Which container.
+        source: LogSource,
+        /// Which lines.
+        query: LogQuery,
+    },
     /// Managed containers whose label has this value.
     ByLabel {
         /// Label key.
@@ -64,6 +72,8 @@ pub enum Answer {
     Container(Option<ContainerView>),
     /// Lines, if the container is known there.
     Logs(Option<String>),
+    /// Lines, if the container is known there.
+    Log(Option<LogPart>),
     /// Containers.
     Containers(Vec<ContainerView>),
     /// The result of each adoption.

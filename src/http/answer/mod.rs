@@ -15,6 +15,5 @@ pub(crate) mod packed;
 pub(crate) mod problem;
 pub(crate) mod rendered;
 pub(crate) mod snapshot;
-#[allow(dead_code, reason = "no answer streams yet")]
 pub(crate) mod sse;
 pub(crate) mod time;

@@ -18,6 +18,12 @@ pub(crate) fn zulu(at: WallMs) -> String {
     timestamp(at).strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
 }
 
+/// The same of a moment in nanoseconds.
+pub(crate) fn zulu_of_ns(at: u64) -> String {
+    let at = Timestamp::from_nanosecond(i128::from(at)).unwrap_or(Timestamp::MAX);
+    at.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+}
+
 /// The form of fields in plain objects: microseconds and `+00:00`.
 pub(crate) fn iso(at: WallMs) -> String {
     timestamp(at).strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00").to_string()
@@ -65,6 +71,8 @@ mod tests {
     #[test]
     fn both_forms_have_microseconds_and_a_zone() {
         assert_eq!(zulu(MS), "2025-10-02T18:04:11.512000Z");
+        assert_eq!(zulu_of_ns(1_759_428_251_512_340_999), "2025-10-02T18:04:11.512340Z");
+        assert!(zulu_of_ns(u64::MAX).parse::<Timestamp>().is_ok());
         assert_eq!(iso(MS), "2025-10-02T18:04:11.512000+00:00");
         assert_eq!(zulu(WallMs(0)), "1970-01-01T00:00:00.000000Z");
         assert!(zulu(WallMs(u64::MAX)).parse::<Timestamp>().is_ok());

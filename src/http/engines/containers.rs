@@ -1,4 +1,4 @@
-//! `GET /containers/{container_id}`, `GET /containers/{container_id}/logs`, `DELETE /containers/{container_id}`, `GET /by-label`, for
+//! `GET /containers/{container_id}`, `DELETE /containers/{container_id}`, `GET /by-label`, for
 //! managed containers alone.
 
 use axum::extract::{Path, State};
@@ -32,38 +32,6 @@ pub(crate) async fn get(
 ) -> Result<Response, Problem> {
     let container = app.fleet().inspect(&id).await?;
     Ok(snapshot.answer(&container))
-}
-
-/// What a container wrote last.
-#[derive(Serialize, ToSchema)]
-struct Log {
-    /// At most 100 lines and 16 KiB, the oldest first, without control characters.
-    lines: Vec<String>,
-}
-
-/// The last lines of a container
-///
-/// Of one that runs, or that ended by itself within the last hour. By full id, a prefix of at least 12 characters, or name.
-#[utoipa::path(
-    get, path = "/containers/{container_id}/logs", tag = "containers", operation_id = "get_container_logs",
-    params(("container_id" = String, Path, description = "Id, prefix or name"), crate::http::docs::openapi::Freshness),
-    security(("bearer" = []), ("api_key" = [])),
-    responses(
-        (status = 200, description = "Its last lines", body = Log),
-        (status = 401, description = "No key", body = DetailBody),
-        (status = 403, description = "Wrong key", body = DetailBody),
-        (status = 404, description = "Not known, or forgotten", body = DetailBody),
-        (status = 503, description = "Its node does not answer", body = BlockedBody),
-    )
-)]
-pub(crate) async fn logs(
-    State(app): State<App>,
-    Path(id): Path<String>,
-    _caller: Caller,
-    snapshot: Snapshot,
-) -> Result<Response, Problem> {
-    let log = app.fleet().logs(&id).await?;
-    Ok(snapshot.answer(&Log { lines: log.lines().map(str::to_owned).collect() }))
 }
 
 /// A removed container.

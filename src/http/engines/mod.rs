@@ -1,6 +1,7 @@
 //! `GET /engines`, `GET /engines/{container_id}`.
 
 pub(crate) mod containers;
+pub(crate) mod logs;
 pub(crate) mod model;
 pub(crate) mod placement;
 

@@ -88,6 +88,40 @@ async fn the_longest_idle_connection_is_closed_for_a_new_one() {
     bed.stop().await;
 }
 
+#[tokio::test]
+async fn an_answer_that_streams_is_not_idle() {
+    let (bed, stop) = (Bed::new().await, CancellationToken::new());
+    bed.engine(901).await;
+    let address = narrow(&bed, &stop).await;
+    let path = "/containers/acestream-901/logs?follow=true";
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\n\r\n");
+    let mut followed = sent(&address, &request).await;
+    let mut read = Vec::new();
+    until(&mut followed, &mut read, ": beat").await;
+    // More than there are slots: all that are idle are closed for others.
+    let mut others = Vec::new();
+    for _ in 0..2 * (LIMITS.loopback + LIMITS.shared) {
+        others.push(TcpStream::connect(&address).await.unwrap());
+        assert!(ask_on(others.last_mut().unwrap()).await.starts_with("HTTP/1.1 200"));
+    }
+    bed.runtime.world().log.push_str("still here\n");
+    until(&mut followed, &mut read, "still here").await;
+    // It ends by itself when the server stops.
+    stop.cancel();
+    until(&mut followed, &mut read, "event: bye").await;
+    read.extend(rest_of(followed).await.into_bytes());
+    assert!(read.ends_with(b"\r\n0\r\n\r\n"), "the answer is complete");
+    bed.stop().await;
+}
+
+/// Reads until this text has come.
+async fn until(stream: &mut TcpStream, read: &mut Vec<u8>, text: &str) {
+    while !String::from_utf8_lossy(read).contains(text) {
+        let more = tokio::time::timeout(Duration::from_secs(20), stream.read_buf(read)).await;
+        assert_ne!(more.unwrap().unwrap(), 0, "no {text} in {}", String::from_utf8_lossy(read));
+    }
+}
+
 /// A call on a connection that stays.
 async fn ask_on(stream: &mut TcpStream) -> String {
     stream.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();

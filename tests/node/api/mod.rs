@@ -11,6 +11,7 @@ mod feed;
 mod hand_outs;
 mod hostile;
 mod leaderless;
+mod logs;
 mod lost_hosts;
 mod nodes;
 mod openapi;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use acefleet::agent::runtime::{ContainerRuntime, Inspection, Observed, RuntimeError, Scope, VpnView};
 use acefleet::agent::sockets::Sockets;
 use acefleet::agent::spec::ContainerSpec;
-use acefleet::peers::{ContainerView, PortBinding};
+use acefleet::peers::{ContainerView, LogLine, LogQuery, LogStream, PortBinding};
 use acefleet_registry::lack::Lack;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -17,6 +17,8 @@ use tokio::sync::{Semaphore, broadcast};
 
 /// A label that the images bring along.
 pub const IMAGE_LABEL: &str = "org.example.image";
+/// When containers write their first line.
+pub const LOG_BEGINS_NS: u64 = 1_760_000_000_000_000_000;
 
 /// One container.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +54,8 @@ pub struct World {
     pub born: &'static str,
     /// What containers write.
     pub log: String,
+    /// How often a log was followed.
+    pub followed: u32,
     /// Calls of `run`.
     pub tried: u32,
     /// Calls of `run` that made a container.
@@ -70,7 +74,7 @@ pub struct World {
 }
 
 pub struct Fake {
-    world: Mutex<World>,
+    world: Arc<Mutex<World>>,
     events: broadcast::Sender<()>,
     /// Each `run` takes one permit.
     pub gate: Semaphore,
@@ -81,7 +85,7 @@ pub struct Fake {
 impl Default for Fake {
     fn default() -> Self {
         Self {
-            world: Mutex::new(World {
+            world: Arc::new(Mutex::new(World {
                 up: true,
                 lists_nothing: false,
                 empty_lists: 0,
@@ -93,6 +97,7 @@ impl Default for Fake {
                 lose_answers: 0,
                 born: "running",
                 log: "sh: engine: not found\n".to_owned(),
+                followed: 0,
                 tried: 0,
                 made: 0,
                 pulls: Vec::new(),
@@ -102,7 +107,7 @@ impl Default for Fake {
                 restarts_hang: false,
                 removals_hang: false,
                 ids: 0,
-            }),
+            })),
             events: broadcast::channel(64).0,
             gate: Semaphore::new(1_000),
             slow_registry: tokio::sync::Mutex::default(),
@@ -207,6 +212,19 @@ impl Fake {
     fn find(world: &World, id: &str) -> Option<String> {
         let mut found = world.containers.iter().filter(|(key, c)| key.as_str() == id || c.name == id);
         found.next().map(|(key, _)| key.clone())
+    }
+
+    /// What a container wrote: every line a microsecond after the one before it, those with an exclamation mark to standard error.
+    fn written(world: &World, id: &str) -> Option<Vec<LogLine>> {
+        if !world.vpns.contains_key(id) {
+            Self::find(world, id)?;
+        }
+        let line = |(nth, text): (usize, &str)| LogLine {
+            at_ns: LOG_BEGINS_NS + nth as u64 * 1_000,
+            stream: if text.contains('!') { LogStream::Stderr } else { LogStream::Stdout },
+            text: text.to_owned(),
+        };
+        Some(world.log.lines().enumerate().map(line).collect())
     }
 
     fn make(&self, spec: &ContainerSpec) -> Result<String, RuntimeError> {
@@ -375,8 +393,49 @@ impl ContainerRuntime for Fake {
         .boxed()
     }
 
-    fn tail<'a>(&'a self, _id: &'a str, _lines: u32) -> BoxFuture<'a, Result<String, RuntimeError>> {
-        ready(self.daemon().map(|world| world.log.clone()))
+    fn log<'a>(
+        &'a self,
+        id: &'a str,
+        query: &'a LogQuery,
+    ) -> BoxFuture<'a, Result<Vec<LogLine>, RuntimeError>> {
+        ready(self.daemon().and_then(|world| {
+            let mut lines = Self::written(&world, id).ok_or(RuntimeError::NotFound)?;
+            match *query {
+                LogQuery::Newest { lines: wanted, since_ns } => {
+                    lines.retain(|line| line.at_ns >= since_ns);
+                    lines.drain(..lines.len().saturating_sub(wanted as usize));
+                }
+                LogQuery::Behind(position) => lines.retain(|line| line.at_ns + 1_000_000_000 > position),
+            }
+            Ok(lines)
+        }))
+    }
+
+    fn follow(&self, id: &str, lines: u32) -> BoxStream<'static, Result<LogLine, RuntimeError>> {
+        let id = id.to_owned();
+        let first =
+            Self::written(&self.world(), &id).map_or(0, |all| all.len().saturating_sub(lines as usize));
+        self.world().followed += 1;
+        let world = Arc::clone(&self.world);
+        futures::stream::unfold((world, first), move |(world, next)| {
+            let id = id.clone();
+            async move {
+                loop {
+                    let (line, alive) = {
+                        let world = world.lock().unwrap();
+                        let lines = Self::written(&world, &id)?;
+                        let alive = world.containers.get(&id).is_none_or(|c| c.status == "running");
+                        (lines.get(next).cloned(), alive)
+                    };
+                    match line {
+                        Some(line) => return Some((Ok(line), (world, next + 1))),
+                        None if !alive => return None,
+                        None => tokio::time::sleep(Duration::from_millis(5)).await,
+                    }
+                }
+            }
+        })
+        .boxed()
     }
 
     fn remove<'a>(&'a self, id: &'a str, _grace: Duration) -> BoxFuture<'a, Result<(), RuntimeError>> {

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod fake;
 pub mod follow;
+pub mod sse;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -224,6 +225,11 @@ impl Bed {
         Self { fleet, runtime, address, client, stop, running, _dir: dir }
     }
 
+    /// Tells the node to stop.
+    pub fn begin_stop(&self) {
+        self.stop.cancel();
+    }
+
     /// Stops the node, or waits for the end of one that was removed.
     pub async fn stop(self) {
         self.stop.cancel();
@@ -252,6 +258,20 @@ impl Bed {
             false => response.text().await.unwrap(),
         };
         Answer { status, headers, text }
+    }
+
+    /// Events of an answer that streams them, with the key.
+    pub async fn stream(&self, path: &str, headers: &[(&str, &str)]) -> Result<sse::Events, Answer> {
+        let mut request = self.client.get(format!("http://{}{path}", self.address)).bearer_auth(KEY);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await.unwrap();
+        if response.status() == StatusCode::OK {
+            return Ok(sse::Events::of(response));
+        }
+        let (status, headers) = (response.status(), response.headers().clone());
+        Err(Answer { status, headers, text: response.text().await.unwrap() })
     }
 
     pub async fn get(&self, path: &str) -> Answer {
