@@ -9,7 +9,8 @@ use bollard::errors::Error;
 use bollard::models::ContainerSummary;
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, EventsOptionsBuilder,
-    ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
+    ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, StatsOptionsBuilder,
+    StopContainerOptionsBuilder,
 };
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -19,8 +20,9 @@ use crate::agent::docker_connection::{Connection, PING_LIMIT, PULL_LIMIT};
 use crate::agent::docker_convert as convert;
 use crate::agent::docker_log::{self, Part};
 use crate::agent::docker_refusal::{Call, forbidden};
+use crate::agent::docker_stats;
 use crate::agent::processes::Processes;
-use crate::agent::runtime::{ContainerRuntime, Inspection, Observed, RuntimeError, Scope, VpnView};
+use crate::agent::runtime::{ContainerRuntime, Counters, Inspection, Observed, RuntimeError, Scope, VpnView};
 use crate::agent::sockets::Sockets;
 use crate::agent::spec::{self, ContainerSpec};
 use crate::config::Config;
@@ -28,6 +30,8 @@ use crate::peers::{LogLine, LogQuery};
 
 /// Time for calls that change something, beside the grace of a stop.
 const WRITE_LIMIT: Duration = Duration::from_secs(60);
+/// Time for the counters of a container: the next question comes soon.
+const STATS_LIMIT: Duration = Duration::from_secs(3);
 /// Events after which a list may differ. Podman's socket calls the first two `died` and `remove`.
 const EVENTS: [&str; 5] = ["die", "destroy", "rename", "died", "remove"];
 /// The states of containers that every daemon knows.
@@ -287,6 +291,17 @@ impl ContainerRuntime for DockerRuntime {
                     docker.restart_container(name, None).await
                 })
                 .await
+        }
+        .boxed()
+    }
+
+    fn counters<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Counters, RuntimeError>> {
+        async move {
+            checked(id)?;
+            let options = StatsOptionsBuilder::new().stream(false).one_shot(true).build();
+            let once = |docker: Docker| async move { docker.stats(id, Some(options)).try_next().await };
+            let stats = self.docker.call(Call::Stats, STATS_LIMIT, convert::error, once).await?;
+            stats.and_then(docker_stats::counters).ok_or(RuntimeError::NotFound)
         }
         .boxed()
     }

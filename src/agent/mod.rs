@@ -2,7 +2,7 @@
 //! for the cluster, and touches only containers with the labels of this cluster and this node.
 //!
 //! - [`runtime`]: what is asked of a container engine; [`docker`], `docker_connection`, `docker_wire`, `docker_convert`, `docker_log`,
-//!   `docker_refusal`: the same on a Docker daemon
+//!   `docker_stats`, `docker_refusal`: the same on a Docker daemon
 //! - [`spec`], [`variant`]: which container stands for an engine
 //! - [`plan`]: what has to be done, as pure functions; `driver`: does it
 //! - `starting`, `ending`, `last_look`, `last_words`: the life of one container; `pace`, `pull`: queue and images
@@ -11,6 +11,7 @@
 //! - `probe`, `watched`, [`health`]: whether engines answer; `collector`, [`samples`], [`silence`], `resume`: figures of
 //!   streams, and what follows from them
 //! - [`sockets`], `processes`, [`clients`], [`contradicted`]: whether engines are in use though no stream says so
+//! - `usage`: CPU, memory and network of engines
 //! - [`address`], [`engine_network`], `fetch`: calls to own engines; `shown`: where clients reach them
 //! - `silent_hosts`: whether engines of other hosts answer that are silent
 //! - [`left_behind`]: engines of an earlier life of this host
@@ -36,6 +37,7 @@ mod docker_convert;
 mod docker_log;
 mod docker_refusal;
 mod docker_state;
+mod docker_stats;
 mod docker_wire;
 mod driver;
 mod ending;
@@ -73,6 +75,7 @@ pub mod spec;
 mod starting;
 mod stopping;
 mod tails;
+mod usage;
 pub mod variant;
 pub mod vpn;
 mod watched;
@@ -213,6 +216,7 @@ async fn formed(
         lacking::run(Arc::clone(&ctx)),
         clients::watch(Arc::clone(&ctx)),
         left_behind::watch(Arc::clone(&ctx)),
+        usage::run(Arc::clone(&ctx)),
         engines,
     );
 }

@@ -12,7 +12,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::agent::lock::unpoisoned;
 use crate::agent::runtime::Observed;
-use crate::peers::{EngineSoft, LeftBehind, NodeReport, SoftState, StreamSample, VpnSoft};
+use crate::peers::{EngineSoft, EngineUsage, LeftBehind, NodeReport, SoftState, StreamSample, VpnSoft};
 
 /// Period of publication.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -62,6 +62,16 @@ impl LocalReport {
             soft.version = version;
             changed
         });
+    }
+
+    /// Notes what engines use.
+    pub(super) fn used(&self, all: Vec<(EngineId, EngineUsage)>) {
+        for (id, usage) in all {
+            self.engine(id, |soft| {
+                soft.usage = Some(usage);
+                true
+            });
+        }
     }
 
     /// Notes the state of a VPN container.

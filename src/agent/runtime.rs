@@ -161,6 +161,25 @@ impl VpnView {
     }
 }
 
+/// What a container has used since it was started, and its memory now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// CPU time of all its threads, in nanoseconds.
+    pub cpu_ns: u64,
+    /// Memory without file caches that the kernel can drop at once.
+    pub memory_bytes: Option<u64>,
+    /// Its limit; that of the host without one of its own.
+    pub memory_limit_bytes: Option<u64>,
+    /// Bytes received over its own network interfaces; none if it uses those of another container or of the host.
+    pub rx_bytes: Option<u64>,
+    /// The same, sent.
+    pub tx_bytes: Option<u64>,
+    /// Bytes read from block devices.
+    pub read_bytes: u64,
+    /// Bytes written to block devices.
+    pub written_bytes: u64,
+}
+
 /// A container engine. Implementations never block and limit the time of every call. A daemon that does not answer is
 /// [`RuntimeError::Unavailable`], never an empty answer.
 pub trait ContainerRuntime: Send + Sync + 'static {
@@ -190,6 +209,9 @@ pub trait ContainerRuntime: Send + Sync + 'static {
 
     /// Established TCP connections in the network of a container.
     fn sockets<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Sockets, RuntimeError>>;
+
+    /// What a container has used. At once: no rates are waited for. [`RuntimeError::NotFound`] also for one that does not run.
+    fn counters<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Counters, RuntimeError>>;
 
     /// Lines that a container wrote, the oldest first, as Docker stamped them: their times need not grow, and a line without a time has
     /// the time 0. Those of a query for lines behind a position may begin up to a second before it. They are bounded in bytes: the newest

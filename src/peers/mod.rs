@@ -16,5 +16,5 @@ pub mod soft;
 pub use container::{ContainerView, PortBinding};
 pub use log::{LogLine, LogPart, LogQuery, LogSource, LogStream};
 pub use question::{Adoption, Answer, PlanView, Question, WaitView};
-pub use report::{EngineSoft, LeftBehind, NodeReport, StreamSample, VpnSoft};
+pub use report::{EngineSoft, EngineUsage, LeftBehind, NodeReport, StreamSample, VpnSoft};
 pub use soft::{SoftState, SoftView};

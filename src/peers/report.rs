@@ -18,6 +18,55 @@ pub struct EngineSoft {
     pub platform: Option<String>,
     /// Version that the engine names.
     pub version: Option<String>,
+    /// What it uses, as its host counted last. No rendered answer shows it.
+    pub usage: Option<EngineUsage>,
+}
+
+/// What an engine uses, as Docker counts it. Rates are averages between two moments.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EngineUsage {
+    /// Beginning of the time that the rates are about; none when they are not known yet.
+    pub since_ms: Option<WallMs>,
+    /// When it was counted: the end of that time.
+    pub at_ms: WallMs,
+    /// CPU, in hundredths of a percent of one core: 15,000 is one and a half cores.
+    pub cpu_centi_percent: Option<u64>,
+    /// Memory without file caches that the kernel can drop at once.
+    pub memory_bytes: Option<u64>,
+    /// The most that it may have; the memory of the host without a limit.
+    pub memory_limit_bytes: Option<u64>,
+    /// Bytes received since its container was started; none if it has no network of its own.
+    pub rx_bytes: Option<u64>,
+    /// The same, sent.
+    pub tx_bytes: Option<u64>,
+    /// Bytes received in a second.
+    pub rx_bps: Option<u64>,
+    /// Bytes sent in a second.
+    pub tx_bps: Option<u64>,
+    /// Bytes read from block devices since its container was started.
+    pub read_bytes: u64,
+    /// Bytes written to block devices since its container was started.
+    pub written_bytes: u64,
+}
+
+impl EngineUsage {
+    /// Percent of one core.
+    #[must_use]
+    pub fn cpu_percent(&self) -> Option<f64> {
+        self.cpu_centi_percent.map(|centi| centi as f64 / 100.0)
+    }
+}
+
+impl EngineSoft {
+    /// Whether rendered answers show the same of both.
+    fn is_shown_like(&self, other: &Self) -> bool {
+        let Self { last_seen_ms, last_health_check_ms, platform, version, usage: _ } = self;
+        *last_seen_ms == other.last_seen_ms
+            && *last_health_check_ms == other.last_health_check_ms
+            && *platform == other.platform
+            && *version == other.version
+    }
 }
 
 /// One sample of a stream's figures, as the engine gives them: speeds in KB/s, totals in bytes.
@@ -93,4 +142,33 @@ pub struct NodeReport {
     pub silent: BTreeSet<NodeId>,
     /// Members that have had contact with it within [`SUSPECT_AFTER`](acefleet_registry::rules::liveness::SUSPECT_AFTER).
     pub in_contact: BTreeSet<NodeId>,
+}
+
+impl NodeReport {
+    /// Whether rendered answers show the same of both. What engines use changes with every report, and is in none of them.
+    #[must_use]
+    pub fn is_shown_like(&self, other: &Self) -> bool {
+        let Self {
+            engines,
+            streams,
+            vpns,
+            left_behind,
+            collector_errors,
+            totals,
+            queued_events,
+            silent,
+            in_contact,
+        } = self;
+        let mut pairs = engines.iter().zip(&other.engines);
+        engines.len() == other.engines.len()
+            && pairs.all(|((id, engine), (other_id, other))| id == other_id && engine.is_shown_like(other))
+            && *streams == other.streams
+            && *vpns == other.vpns
+            && *left_behind == other.left_behind
+            && *collector_errors == other.collector_errors
+            && *totals == other.totals
+            && *queued_events == other.queued_events
+            && *silent == other.silent
+            && *in_contact == other.in_contact
+    }
 }

@@ -26,7 +26,7 @@ pub struct LastReport {
 pub struct SoftView {
     /// When this node started to receive reports.
     pub since: Instant,
-    /// Grows when the content of any report changes; part of the key of rendered answers.
+    /// Grows when any report shows something else; part of the key of rendered answers. What engines use does not count.
     pub epoch: u64,
     /// Newest report of each node, this one included.
     pub nodes: BTreeMap<NodeId, LastReport>,
@@ -153,8 +153,8 @@ impl SoftState {
         let is_known = report.is_some() || known.is_some();
         let report = match (report, known) {
             (Some(new), Some(old)) if old == new => old,
-            (Some(new), _) => {
-                view.epoch += 1;
+            (Some(new), old) => {
+                view.epoch += u64::from(!old.is_some_and(|old| old.is_shown_like(&new)));
                 new
             }
             (None, Some(old)) => old,
@@ -169,6 +169,7 @@ impl SoftState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::peers::EngineUsage;
 
     #[tokio::test]
     async fn reports_of_former_members_are_forgotten() {
@@ -184,6 +185,24 @@ mod tests {
         let view = soft.view();
         assert_eq!(view.nodes.keys().copied().collect::<Vec<_>>(), [NodeId(2)]);
         assert!(view.epoch > before, "answers depend on it");
+    }
+
+    #[tokio::test]
+    async fn what_engines_use_is_known_and_makes_no_answer_anew() {
+        let soft = SoftState::default();
+        let receive = async |memory: u64, checked: u64| {
+            let usage = Some(EngineUsage { memory_bytes: Some(memory), ..EngineUsage::default() });
+            let last_health_check_ms = Some(acefleet_registry::WallMs(checked));
+            let engine = EngineSoft { usage, last_health_check_ms, ..EngineSoft::default() };
+            let engines = [(EngineId(1), engine)].into();
+            soft.receive(NodeId(1), Some(Arc::new(NodeReport { engines, ..NodeReport::default() }))).await;
+            let view = soft.view();
+            let usage = view.engine(NodeId(1), EngineId(1)).unwrap().usage.clone().unwrap();
+            (view.epoch, usage.memory_bytes)
+        };
+        assert_eq!(receive(5, 1).await, (1, Some(5)));
+        assert_eq!(receive(6, 1).await, (1, Some(6)));
+        assert_eq!(receive(6, 2).await, (2, Some(6)));
     }
 
     #[tokio::test]

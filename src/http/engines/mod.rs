@@ -4,6 +4,7 @@ pub(crate) mod containers;
 pub(crate) mod logs;
 pub(crate) mod model;
 pub(crate) mod placement;
+pub(crate) mod stats;
 
 use acefleet_registry::Engine;
 use axum::extract::{Path, State};

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::api::events::started;
-use crate::bed::Bed;
+use crate::bed::{Bed, eventually};
 
 fn keys(value: &Value) -> Vec<&str> {
     value.as_object().unwrap_or_else(|| panic!("no object: {value}")).keys().map(String::as_str).collect()
@@ -15,6 +15,60 @@ fn is_time(value: &Value, zone: &str) -> bool {
     let parsed: jiff::Timestamp = text.parse().unwrap();
     let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
     parsed.as_second() > 1_600_000_000 && shape == format!("0000-00-00T00:00:00.000000{zone}")
+}
+
+#[tokio::test]
+async fn what_engines_use_is_known_to_every_node() {
+    let [a, b, c] = Bed::three().await;
+    let id = b.engine(901).await;
+    let path = format!("/engines/{id}/stats");
+    let used = eventually("it was counted twice", async || {
+        let answer = a.get(&path).await;
+        (answer.status == 200 && !answer.json()["since"].is_null()).then(|| answer.json())
+    })
+    .await;
+    let mut expected = vec![
+        "container_id",
+        "cpu_percent",
+        "memory_usage",
+        "memory_limit",
+        "memory_percent",
+        "network_rx_bytes",
+        "network_tx_bytes",
+        "network_rx_bps",
+        "network_tx_bps",
+        "block_read_bytes",
+        "block_write_bytes",
+        "since",
+        "at",
+    ];
+    expected.sort_unstable();
+    assert_eq!(keys(&used), expected);
+    assert!(is_time(&used["since"], "Z") && is_time(&used["at"], "Z"));
+    assert!(used["cpu_percent"].as_f64().is_some_and(|percent| percent > 0.0), "{used}");
+    assert_eq!((&used["memory_percent"], &used["network_rx_bps"]), (&json!(9.77), &json!(0)));
+    let all = c.get("/engines/stats/all").await.json();
+    assert_eq!((keys(&all), &all[&id]["memory_usage"]), (vec![id.as_str()], &json!(100 << 20)));
+    let total = c.get("/engines/stats/total").await.json();
+    assert_eq!(
+        total,
+        json!({"total_cpu_percent": all[&id]["cpu_percent"], "total_memory_usage": 100 << 20,
+            "total_network_rx_bytes": 5_000, "total_network_tx_bytes": 7_000, "total_block_read_bytes": 1,
+            "total_block_write_bytes": 2, "container_count": 1})
+    );
+    let unknown = a.get("/engines/nobody/stats").await;
+    assert_eq!(
+        (unknown.status.as_u16(), unknown.json()),
+        (404, json!({"detail": "Container not found or stats unavailable"}))
+    );
+    b.runtime.remove_by_hand(&id, false);
+    eventually("nothing is left of it", async || {
+        (a.get("/engines/stats/total").await.json()["container_count"] == 0).then_some(())
+    })
+    .await;
+    for bed in [a, b, c] {
+        bed.stop().await;
+    }
 }
 
 #[tokio::test]

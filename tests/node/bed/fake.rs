@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use acefleet::agent::runtime::{ContainerRuntime, Inspection, Observed, RuntimeError, Scope, VpnView};
+use acefleet::agent::runtime::{
+    ContainerRuntime, Counters, Inspection, Observed, RuntimeError, Scope, VpnView,
+};
 use acefleet::agent::sockets::Sockets;
 use acefleet::agent::spec::ContainerSpec;
 use acefleet::peers::{ContainerView, LogLine, LogQuery, LogStream, PortBinding};
@@ -56,6 +58,8 @@ pub struct World {
     pub log: String,
     /// How often a log was followed.
     pub followed: u32,
+    /// How often counters were asked for.
+    pub counted: u64,
     /// Calls of `run`.
     pub tried: u32,
     /// Calls of `run` that made a container.
@@ -98,6 +102,7 @@ impl Default for Fake {
                 born: "running",
                 log: "sh: engine: not found\n".to_owned(),
                 followed: 0,
+                counted: 0,
                 tried: 0,
                 made: 0,
                 pulls: Vec::new(),
@@ -391,6 +396,22 @@ impl ContainerRuntime for Fake {
             Ok(())
         }
         .boxed()
+    }
+
+    fn counters<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Counters, RuntimeError>> {
+        ready(self.daemon().and_then(|mut world| {
+            Self::find(&world, id).ok_or(RuntimeError::NotFound)?;
+            world.counted += 1;
+            Ok(Counters {
+                cpu_ns: world.counted * 1_000_000,
+                memory_bytes: Some(100 << 20),
+                memory_limit_bytes: Some(1 << 30),
+                rx_bytes: Some(5_000),
+                tx_bytes: Some(7_000),
+                read_bytes: 1,
+                written_bytes: 2,
+            })
+        }))
     }
 
     fn log<'a>(
