@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 
 use acefleet_registry::WallMs;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::agent::legible::is_plain;
 use crate::agent::lock::unpoisoned;
@@ -36,7 +36,9 @@ impl Answer {
     /// True when the engine gave a figure: the session plays.
     #[must_use]
     pub fn plays(&self) -> bool {
-        self.sample != StreamSample { ts_ms: self.sample.ts_ms, ..StreamSample::default() }
+        let StreamSample { peers, speed_down, speed_up, downloaded, uploaded, status, .. } = &self.sample;
+        [peers, speed_down, speed_up, downloaded, uploaded].iter().any(|figure| figure.is_some())
+            || status.is_some()
     }
 }
 
@@ -88,8 +90,23 @@ pub fn read(answer: &Value, ts_ms: WallMs) -> Result<Answer, &'static str> {
         downloaded: figure(&["downloaded"])?,
         uploaded: figure(&["uploaded"])?,
         status,
+        buffer_pieces: live_figure(figures, "buffer_pieces"),
+        behind_live_s: behind_live(figures),
     };
     Ok(Answer { sample, unknown_session: false })
+}
+
+/// A figure of a live stream's position, which engines write as a text. Nothing depends on it, so another form is no error.
+fn live_figure(figures: &Map<String, Value>, name: &str) -> Option<i64> {
+    let figure = figures.get("livepos")?.get(name)?;
+    figure.as_str().map_or_else(|| integer(figure), |text| text.parse().ok())
+}
+
+/// Seconds between what is played and what is broadcast; both are times of day.
+fn behind_live(figures: &Map<String, Value>) -> Option<i64> {
+    let played = live_figure(figures, "pos")?;
+    let newest = live_figure(figures, "live_last").or_else(|| live_figure(figures, "last_ts"))?;
+    newest.checked_sub(played).filter(|behind| (0..=86_400).contains(behind))
 }
 
 /// A whole number, also when it is written as `12.0`.
@@ -274,6 +291,7 @@ mod tests {
                 downloaded: Some(734_003_200),
                 uploaded: Some(52_428_800),
                 status: Some("dl".to_owned()),
+                ..StreamSample::default()
             }
         );
         let camel = read(&json!({"response": {"speedDown": 5, "speedUp": 6}}), WallMs(0)).unwrap().sample;
@@ -281,6 +299,26 @@ mod tests {
         let both = read(&json!({"response": {"speed_down": 0, "speedDown": 5}}), WallMs(0)).unwrap().sample;
         assert_eq!(both.speed_down, Some(0), "zero is a figure");
         assert_eq!(read(&json!({"response": {"peers": 2.0}}), WallMs(0)).unwrap().sample.peers, Some(2));
+    }
+
+    #[test]
+    fn the_position_of_a_live_stream_is_read_as_far_as_it_is_one() {
+        let live = |livepos: Value| {
+            let answer = read(&json!({"response": {"livepos": livepos}}), WallMs(0)).unwrap();
+            assert!(!answer.plays(), "a position alone says nothing");
+            (answer.sample.buffer_pieces, answer.sample.behind_live_s)
+        };
+        let last = 1_759_428_251;
+        let texts =
+            json!({"pos": (last - 13).to_string(), "live_last": last.to_string(), "buffer_pieces": "14"});
+        assert_eq!(live(texts), (Some(14), Some(13)));
+        assert_eq!(live(json!({"pos": last - 1, "last_ts": last, "buffer_pieces": 2})), (Some(2), Some(1)));
+        for other in
+            [json!(null), json!("x"), json!({}), json!({"pos": "x", "live_last": {}, "buffer_pieces": []})]
+        {
+            assert_eq!(live(other.clone()), (None, None), "{other}");
+        }
+        assert_eq!(live(json!({"pos": "5", "live_last": "1759428251"})).1, None, "other units");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! - [`provision`]: reserve, wait for the host, try the next one
 //! - [`containers`]: inspect, search and delete containers, wherever they run
 //! - [`logs`]: what containers write, wherever they run
+//! - [`series`]: figures of the last hour
 //! - [`streams`]: figures of streams and stopping them
 //! - [`scale`]: `/scale` and `/gc`
 //! - [`leader`]: the leader's loop; [`planned`]: its plan, on any node
@@ -39,6 +40,7 @@ pub mod planned;
 pub mod provision;
 pub mod register;
 pub mod scale;
+pub mod series;
 mod silences;
 pub mod streams;
 
@@ -85,6 +87,7 @@ struct Parts {
     being_removed: AtomicBool,
     /// What this node plans while it leads.
     planned: ArcSwapOption<planned::Planned>,
+    series: series::Series,
 }
 
 impl Fleet {
@@ -112,6 +115,7 @@ impl Fleet {
                 outbox_order,
                 being_removed,
                 planned,
+                series: series::Series::default(),
             }),
             by: None,
         }
@@ -183,6 +187,10 @@ impl Fleet {
     #[must_use]
     pub fn wall_now(&self) -> WallMs {
         self.parts.cluster.wall_now()
+    }
+
+    pub(crate) fn series(&self) -> &series::Series {
+        &self.parts.series
     }
 
     pub(crate) fn agent(&self) -> &AgentHandle {

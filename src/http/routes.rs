@@ -69,6 +69,7 @@ fn prompt() -> OpenApiRouter<App> {
         .routes(routes!(status::readiness::readyz))
         .routes(routes!(status::get))
         .routes(routes!(status::plan::get))
+        .routes(routes!(status::series::get))
         .routes(routes!(status::metrics::get))
         .routes(routes!(cluster::get))
         .routes(routes!(cluster::key::check, cluster::key::renew))

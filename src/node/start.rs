@@ -14,7 +14,7 @@ use crate::access;
 use crate::agent::{self, AgentHandle, ContainerRuntime, DockerRuntime};
 use crate::config::{Config, Secret};
 use crate::fleet::hooks::NodeHooks;
-use crate::fleet::{Fleet, gossip, leader, outbox_reader, register};
+use crate::fleet::{Fleet, gossip, leader, outbox_reader, register, series};
 use crate::http;
 use crate::peers::SoftState;
 use crate::relay;
@@ -92,6 +92,7 @@ impl Node {
         hooks.complete(fleet.clone());
         tracker.spawn(register::run(fleet.clone(), background.clone()));
         tracker.spawn(gossip::run(fleet.clone(), background.clone()));
+        tracker.spawn(series::run(fleet.clone(), background.clone()));
         tracker.spawn(leader::run(fleet.clone(), background.clone()));
         if reads_outbox {
             tracker.spawn(outbox_reader::run(fleet.clone(), background.clone()));

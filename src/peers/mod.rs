@@ -5,16 +5,19 @@
 //! - [`log`]: what containers write
 //! - [`container`]: a container in an answer, also as the API shows it
 //! - [`report`]: what each node tells all others once a second
+//! - [`series`]: figures of the last hour
 //! - [`soft`]: the last reports of all nodes
 
 pub mod container;
 pub mod log;
 pub mod question;
 pub mod report;
+pub mod series;
 pub mod soft;
 
 pub use container::{ContainerView, PortBinding};
 pub use log::{LogLine, LogPart, LogQuery, LogSource, LogStream};
 pub use question::{Adoption, Answer, PlanView, Question, WaitView};
 pub use report::{EngineSoft, EngineUsage, LeftBehind, NodeReport, StreamSample, VpnSoft};
+pub use series::{SeriesOf, SeriesPart};
 pub use soft::{SoftState, SoftView};

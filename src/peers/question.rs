@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use crate::peers::container::ContainerView;
 use crate::peers::log::{LogPart, LogQuery, LogSource};
 use crate::peers::report::{NodeReport, StreamSample};
+use crate::peers::series::{SeriesOf, SeriesPart};
 
 /// A question to another node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -40,6 +41,13 @@ pub enum Question {
         stream: String,
         /// Time of day, inclusive.
         since_ms: Option<WallMs>,
+    },
+    /// Figures of the last hour that the node records.
+    Series {
+        /// Of what.
+        of: SeriesOf,
+        /// Seconds since the Unix epoch, inclusive.
+        since_s: u64,
     },
     /// Stop a session: call the stream's command URL with `method=stop`.
     StopSession {
@@ -80,6 +88,8 @@ pub enum Answer {
     Adoptions(Vec<Adoption>),
     /// Samples.
     Samples(Vec<StreamSample>),
+    /// Figures, if the node records them.
+    Series(Option<SeriesPart>),
     /// The plan of a leader.
     Plan(Option<PlanView>),
 }

@@ -87,6 +87,10 @@ pub struct StreamSample {
     pub uploaded: Option<i64>,
     /// The engine's word, e.g. `prebuf` or `dl`.
     pub status: Option<String>,
+    /// Pieces that a live stream has in its buffer.
+    pub buffer_pieces: Option<i64>,
+    /// How far a live stream plays behind what is broadcast, in seconds.
+    pub behind_live_s: Option<i64>,
 }
 
 /// Soft state of a VPN container, as its node saw it last.

@@ -75,14 +75,7 @@ struct Wanted {
 impl Wanted {
     fn read(query: &Query, headers: &HeaderMap) -> Result<Self, Problem> {
         let tail = query.unsigned_within("tail", 0..=u64::from(LINES_MAX))?;
-        let since = match query.get("since") {
-            None => None,
-            Some(text) => Some(time::parse(text).ok_or_else(|| {
-                let msg =
-                    "Input should be a valid datetime, e.g. 2025-10-02T18:04:11Z, or seconds since 1970";
-                query.wrong("since", "datetime_from_date_parsing", msg, None)
-            })?),
-        };
+        let since = query.time("since")?;
         let words = [("true", true), ("1", true), ("false", false), ("0", false)];
         let follows = query.one_of("follow", &words)?.unwrap_or(false);
         let header = headers.get("last-event-id").map(|id| id.to_str().unwrap_or_default());

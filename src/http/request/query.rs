@@ -2,10 +2,12 @@
 
 use std::ops::RangeInclusive;
 
+use acefleet_registry::WallMs;
 use serde_json::json;
 use url::form_urlencoded;
 
 use crate::http::answer::problem::Problem;
+use crate::http::answer::time;
 use crate::http::request::validate::{Checker, parse_integer};
 
 /// The decoded parameters of a request.
@@ -88,6 +90,17 @@ impl Query {
             return Err(self.wrong(name, "less_than_equal", &msg, Some(json!({ "le": high }))));
         }
         Ok(Some(number))
+    }
+
+    /// A moment.
+    ///
+    /// # Errors
+    /// 422 for anything else.
+    pub fn time(&self, name: &str) -> Result<Option<WallMs>, Problem> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let msg = "Input should be a valid datetime, e.g. 2025-10-02T18:04:11Z";
+        let wrong = || self.wrong(name, "datetime_from_date_parsing", msg, None);
+        time::parse(text).ok_or_else(wrong).map(Some)
     }
 
     /// A 422 about one parameter.

@@ -5,6 +5,7 @@ mod host_metrics;
 pub(crate) mod metrics;
 pub(crate) mod plan;
 pub(crate) mod readiness;
+pub(crate) mod series;
 mod unhealthy;
 
 use acefleet_registry::breaker::BreakerKind;

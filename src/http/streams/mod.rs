@@ -240,13 +240,7 @@ pub(crate) async fn stats(
     Path(id): Path<String>,
     snapshot: Snapshot,
 ) -> Result<Response, Problem> {
-    let since_ms = match snapshot.query.get("since") {
-        None => None,
-        Some(text) => Some(time::parse(text).ok_or_else(|| {
-            let msg = "Input should be a valid datetime, e.g. 2025-10-02T18:04:11Z";
-            snapshot.query.wrong("since", "datetime_from_date_parsing", msg, None)
-        })?),
-    };
+    let since_ms = snapshot.query.time("since")?;
     let samples = app.fleet().stream_stats(&id, since_ms).await?;
     let samples: Vec<StatSnapshot> = samples.into_iter().map(StatSnapshot::from).collect();
     Ok(snapshot.answer(&samples))

@@ -21,6 +21,7 @@ mod queued;
 mod reads;
 mod reasons;
 mod room;
+mod series;
 mod shapes;
 mod validation;
 mod vpn;
