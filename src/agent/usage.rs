@@ -1,5 +1,6 @@
 //! What engines of this host use: CPU, memory, network. Docker is asked for its counters, and the rates are the differences between two
-//! answers. It could give rates itself, but waits a second or two for its second look.
+//! answers. It could give rates itself, but waits another second for its second look. An answer takes up to a second in any case: Docker
+//! looks at all containers that it is asked about once a second.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,10 +15,12 @@ use crate::agent::context::Context;
 use crate::agent::runtime::{Counters, RuntimeError};
 use crate::peers::EngineUsage;
 
-/// Every engine is asked for once in this time, one after the other.
+/// Every engine is asked for once in this time.
 const PERIOD: Duration = Duration::from_secs(5);
-/// Questions at once. Docker's other calls have to get through.
-const AT_ONCE: usize = 2;
+/// The questions begin one after the other within this time, so that the last one is answered within the period.
+const SPREAD: Duration = Duration::from_millis(3_800);
+/// Questions at once: most of them only wait.
+const AT_ONCE: usize = 32;
 /// Longest wait for all answers of a period.
 const ROUND: Duration = Duration::from_secs(20);
 /// A guard in front of Docker that forbids the call is not asked again before.
@@ -63,12 +66,12 @@ async fn round(ctx: &Context, known: &mut BTreeMap<EngineId, Last>) -> Option<Ru
     drop(view);
     known.retain(|id, last| engines.iter().any(|(own, container)| own == id && *container == last.container));
     let began = Instant::now();
-    let step = PERIOD / u32::try_from(engines.len().max(1)).unwrap_or(u32::MAX);
+    let step = SPREAD / u32::try_from(engines.len().max(1)).unwrap_or(u32::MAX);
     let asks = engines.into_iter().zip(0u32..).map(|((id, container), nth)| async move {
         tokio::time::sleep_until(began + step * nth).await;
         (id, ctx.runtime.counters(&container).await, container)
     });
-    let mut answers = std::pin::pin!(futures::stream::iter(asks).buffered(AT_ONCE));
+    let mut answers = std::pin::pin!(futures::stream::iter(asks).buffer_unordered(AT_ONCE));
     let (mut used, mut failed) = (Vec::new(), None);
     while let Ok(Some((id, answer, container))) = tokio::time::timeout_at(began + ROUND, answers.next()).await
     {
