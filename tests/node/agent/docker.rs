@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::bed::agent::{Node, config, generic, until};
+use crate::bed::eventually;
 use acefleet::agent::DockerRuntime;
-use acefleet::agent::runtime::ContainerRuntime;
+use acefleet::agent::runtime::{ContainerRuntime, RuntimeError};
+use acefleet::peers::{LogQuery, LogStream};
 use acefleet_registry::cause::Cause;
 use acefleet_registry::command::StopWhen;
 use acefleet_registry::end_reason::EndReason;
@@ -336,4 +338,35 @@ async fn a_missing_daemon_is_named_and_found_later() {
     let away = DockerRuntime::new(&config(Path::new("/nowhere"), &settings));
     let error = away.ping().await.unwrap_err().to_string();
     assert!(error.contains("/nonexistent/docker.sock") && error.contains("set DOCKER_HOST"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_container_uses_and_writes_is_read_of_a_real_daemon() {
+    let bed = Bed::new("23350-23399").await;
+    let engine = bed.running().await;
+    let id = engine.container_id.as_deref().unwrap();
+    let host = docker_host();
+    let runtime = DockerRuntime::new(&config(Path::new("/nowhere"), &[("DOCKER_HOST", host.as_str())]));
+    let counters = runtime.counters(id).await.unwrap();
+    assert!(counters.cpu_ns > 0 && counters.memory_bytes.is_some_and(|bytes| bytes > 0), "{counters:?}");
+    assert_eq!(counters.memory_limit_bytes, Some(256 << 20));
+    assert!(counters.rx_bytes.is_some() && counters.tx_bytes.is_some(), "{counters:?}");
+    let newest = LogQuery::Newest { lines: 10, since_ns: 0 };
+    let lines = eventually("it has written a line", async || {
+        Some(runtime.log(id, &newest).await.unwrap()).filter(|lines| !lines.is_empty())
+    })
+    .await;
+    let line = lines.last().unwrap();
+    assert!(line.at_ns > 1_700_000_000_000_000_000 && line.text.contains("listening"), "{line:?}");
+    assert_eq!(line.stream, LogStream::Stderr);
+    let behind = async |position: u64| runtime.log(id, &LogQuery::Behind(position)).await.unwrap();
+    assert_eq!(behind(line.at_ns).await.last(), Some(line), "up to a second before comes along");
+    assert_eq!(behind(line.at_ns + 2_000_000_000).await, []);
+    let mut followed = runtime.follow(id, 1);
+    assert_eq!(futures::StreamExt::next(&mut followed).await.unwrap().unwrap(), *line);
+    bed.remove(id).await;
+    let end = tokio::time::timeout(Duration::from_secs(20), futures::StreamExt::next(&mut followed)).await;
+    assert!(end.unwrap().is_none(), "it ends with its container");
+    assert!(matches!(runtime.counters(id).await, Err(RuntimeError::NotFound)));
+    assert!(matches!(runtime.log(id, &newest).await, Err(RuntimeError::NotFound)));
 }
