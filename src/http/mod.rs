@@ -8,7 +8,7 @@
 //! - [`provision`] has `/provision`, `/scale`, `/gc`
 //! - [`vpn`] has `/vpn`
 //! - [`cluster`] has `/cluster` with its members, and the key of the cluster
-//! - [`status`] has `/orchestrator/status` and `plan`, `/health`, `/livez`, `/readyz`, `/metrics`
+//! - [`status`] has `/orchestrator/status` and `plan`, `/health`, `/livez`, `/readyz`, `/series`, `/metrics`
 //! - [`docs`] has `/`, `/docs`, `/openapi.json`
 //!
 //! The way of a request: [`connections`] → [`front`] → [`routes`] → a resource, which reads it with [`request`] and
