@@ -38,7 +38,7 @@ impl Book {
     fn write(&mut self, command: Command) -> Reply {
         self.writes += 1;
         let (op_id, at_ms) = (OpId::from_u128(self.writes.into()), Elapsed(self.writes));
-        apply(&mut self.state, &Proposal { op_id, at_ms, origin: ME, command }, self.writes)
+        apply(&mut self.state, &Proposal { op_id, at_ms, origin: ME, by: None, command }, self.writes)
     }
 
     fn engine(&mut self, node: NodeId, port: u16) -> EngineId {

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use crate::http::answer::snapshot::Sight;
 use crate::http::answer::time::zulu;
 use crate::http::app::App;
-use crate::peers::{EngineSoft, StreamSample};
+use crate::peers::{EngineSoft, EngineUsage, StreamSample};
 
 /// Figures of a member.
 #[derive(Debug, Serialize, ToSchema)]
@@ -37,6 +37,16 @@ pub(crate) struct EngineFigures {
     /// When it was last probed.
     #[schema(format = DateTime)]
     last_health_check: Option<String>,
+    /// Percent of one core.
+    cpu_percent: Option<f64>,
+    /// Memory without file caches that the kernel can drop at once.
+    memory_bytes: Option<u64>,
+    /// The most that it may have; the memory of the host without a limit.
+    memory_limit_bytes: Option<u64>,
+    /// Bytes received in a second; null if it has no network of its own.
+    rx_bps: Option<u64>,
+    /// Bytes sent in a second.
+    tx_bps: Option<u64>,
 }
 
 /// Figures of a stream.
@@ -82,9 +92,15 @@ pub(crate) struct Figures {
 
 impl EngineFigures {
     fn of(soft: &EngineSoft) -> Self {
+        let usage = soft.usage.as_ref();
         Self {
             last_seen: soft.last_seen_ms.map(zulu),
             last_health_check: soft.last_health_check_ms.map(zulu),
+            cpu_percent: usage.and_then(EngineUsage::cpu_percent),
+            memory_bytes: usage.and_then(|usage| usage.memory_bytes),
+            memory_limit_bytes: usage.and_then(|usage| usage.memory_limit_bytes),
+            rx_bps: usage.and_then(|usage| usage.rx_bps),
+            tx_bps: usage.and_then(|usage| usage.tx_bps),
         }
     }
 }
