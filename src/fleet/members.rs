@@ -16,6 +16,8 @@ use crate::peers::{Adoption, Answer, Question};
 /// How long a removal waits for the member to write its queued events.
 const QUEUED_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How often a node looks whether another one leads by now.
+const LEADS_EVERY: Duration = Duration::from_millis(5);
 
 impl Fleet {
     /// The member of this name.
@@ -65,12 +67,14 @@ impl Fleet {
         // The log says who wanted it, whatever comes of it.
         self.write(Command::LeadWanted { node: member.id }, deadline).await?;
         self.ask_owner(leader, Question::Lead(member.id), deadline).await?;
-        let mut leadership = self.cluster().leadership();
-        let leads = leadership.wait_for(|now| now.leader == Some(member.id));
-        match tokio::time::timeout_at(deadline.into(), leads).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(FleetError::Pending(format!("{name} does not lead yet; ask again"))),
+        // A leader is shown once this node has had a message of it, which fires nothing.
+        while self.cluster().status().leader != Some(member.id) {
+            if Instant::now() >= deadline {
+                return Err(FleetError::Pending(format!("{name} does not lead yet; ask again")));
+            }
+            tokio::time::sleep(LEADS_EVERY).await;
         }
+        Ok(())
     }
 
     /// Takes a member out for good, then its record, engines and streams out of the registry. `force`
