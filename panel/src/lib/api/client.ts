@@ -1,0 +1,89 @@
+/** Typed calls to the node that the feed comes from. */
+import createClient, { type Client, type Middleware } from 'openapi-fetch';
+import { feed } from '../feed/feed.svelte';
+import { key } from './key.svelte';
+import type { PendingPaths } from './pending';
+import type { paths } from './schema';
+
+export type Paths = paths & PendingPaths;
+
+/** A call that did not succeed: what was asked, what was answered. */
+export class ApiError extends Error {
+  constructor(
+    /** 0 when there was no answer at all. */
+    readonly status: number,
+    message: string,
+    readonly code: string | null,
+    readonly asked: string,
+    readonly field: string | null = null,
+  ) {
+    super(message);
+  }
+}
+
+/** Longest time that a call may take; removing a member or an engine may take 20 s. */
+const LIMIT_MS = 25_000;
+
+const withKey: Middleware = {
+  onRequest({ request }) {
+    if (key.value !== null) request.headers.set('Authorization', `Bearer ${key.value}`);
+    return request;
+  },
+};
+
+let client: { base: string; api: Client<Paths> } | null = null;
+
+/** The client of the node that the page is live from. */
+export function api(): Client<Paths> {
+  const base = feed.state.base;
+  if (client?.base !== base) {
+    const api = createClient<Paths>({ baseUrl: base.replace(/\/$/, ''), cache: 'no-store' });
+    api.use(withKey);
+    client = { base, api };
+  }
+  return client.api;
+}
+
+type Result<T> = Promise<{ data?: T; error?: unknown; response: Response }>;
+
+/** Gives the data of an answer, or throws an {@link ApiError}. */
+export async function read<T>(call: () => Result<T>): Promise<T> {
+  let r: Awaited<Result<T>>;
+  try {
+    r = await Promise.race([call(), timeout()]);
+  } catch (e) {
+    throw e instanceof ApiError ? e : new ApiError(0, '', null, feed.state.base);
+  }
+  if (r.response.ok) return r.data as T;
+  throw toError(r.error, r.response);
+}
+
+/** As {@link read}, for changes: asks for the key when it is missing or wrong, and then once more. */
+export async function write<T>(call: () => Result<T>): Promise<T> {
+  try {
+    return await read(call);
+  } catch (e) {
+    if (!(e instanceof ApiError) || (e.status !== 401 && e.status !== 403)) throw e;
+    if ((await key.ask(key.value !== null)) === null) throw e;
+    return read(call);
+  }
+}
+
+function timeout(): Promise<never> {
+  return new Promise((_, no) => setTimeout(() => no(new ApiError(0, '', 'timeout', feed.state.base)), LIMIT_MS));
+}
+
+function toError(body: unknown, response: Response): ApiError {
+  const asked = new URL(response.url).pathname;
+  const detail = typeof body === 'object' && body !== null && 'detail' in body ? (body as { detail: unknown }).detail : body;
+  if (Array.isArray(detail)) {
+    const first = detail[0] as { msg?: string; loc?: unknown[] } | undefined;
+    const field = first?.loc?.at(-1);
+    return new ApiError(response.status, first?.msg ?? '', 'invalid', asked, field === undefined ? null : String(field));
+  }
+  if (typeof detail === 'object' && detail !== null) {
+    const d = detail as { message?: string; code?: string };
+    return new ApiError(response.status, d.message ?? '', d.code ?? null, asked);
+  }
+  return new ApiError(response.status, typeof detail === 'string' ? detail : '', null, asked);
+}

@@ -1,0 +1,67 @@
+/** The thin part of the feed: one `fetch` whose body is read piece by piece. */
+import { decode } from './decode';
+import type { Reason } from './machine';
+import { SseParser } from './sse';
+import type { Frame } from './types';
+
+export interface Listener {
+  frame(frame: Frame): void;
+  closed(reason: Reason): void;
+}
+
+/** Newest events that the first connection asks for. */
+const TAIL = 300;
+
+/** Opens the feed at a base address; gives a function that ends it. `closed` is called once at the most. */
+export function open(base: string, lastId: string | null, key: string | null, to: Listener): () => void {
+  const abort = new AbortController();
+  let over = false;
+  const end = (reason: Reason) => {
+    if (over) return;
+    over = true;
+    abort.abort();
+    to.closed(reason);
+  };
+  void read(base, lastId, key, abort.signal, (f) => over || to.frame(f), end);
+  return () => {
+    over = true;
+    abort.abort();
+  };
+}
+
+async function read(
+  base: string,
+  lastId: string | null,
+  key: string | null,
+  signal: AbortSignal,
+  frame: (f: Frame) => void,
+  end: (reason: Reason) => void,
+): Promise<void> {
+  const headers: Record<string, string> = { Accept: 'text/event-stream' };
+  if (lastId !== null) headers['Last-Event-ID'] = lastId;
+  if (key !== null) headers['Authorization'] = `Bearer ${key}`;
+  try {
+    const res = await fetch(new URL(`events/stream?tail=${TAIL}`, base), { headers, signal, cache: 'no-store' });
+    if (!res.ok || res.body === null) {
+      return end({ code: 'status', status: res.status, detail: (await res.text()).slice(0, 500) });
+    }
+    const reader = res.body.getReader();
+    const text = new TextDecoder();
+    const parser = new SseParser();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return end({ code: 'ended' });
+      for (const raw of parser.push(text.decode(value, { stream: true }))) {
+        let f: Frame | null;
+        try {
+          f = decode(raw);
+        } catch (e) {
+          return end({ code: 'unreadable', detail: String(e) });
+        }
+        if (f !== null) frame(f);
+      }
+    }
+  } catch (e) {
+    end({ code: 'network', detail: String(e) });
+  }
+}

@@ -1,0 +1,67 @@
+/** Runs the state machine of the feed: clock in, effects out, frames to the store. */
+import { key } from '../api/key.svelte';
+import { open } from './connection';
+import { initial, step, type FeedState, type Input } from './machine';
+import type { Frame } from './types';
+
+/** A tab that nobody sees keeps its connection for so long. */
+const REST_AFTER_MS = 60_000;
+const TICK_MS = 200;
+
+/** The address of the API: the page lies in a folder below it. */
+export const ownBase = (): string => new URL('../', location.href.split(/[?#]/)[0]).href;
+
+class Feed {
+  state: FeedState = $state.raw(initial(''));
+  /** Frames go here, in order. */
+  private sink: (f: Frame) => void = () => {};
+  private stop: () => void = () => {};
+  private hiddenAt: number | null = null;
+
+  /** Begins; called once. */
+  start(sink: (f: Frame) => void): void {
+    this.sink = sink;
+    this.state = initial(ownBase());
+    this.input({ type: 'start', now: performance.now() });
+    setInterval(() => this.tick(), TICK_MS);
+    document.addEventListener('visibilitychange', () => {
+      this.hiddenAt = document.hidden ? performance.now() : null;
+      if (!document.hidden) this.input({ type: 'wake', now: performance.now() });
+    });
+  }
+
+  /** Goes on at a certain node. */
+  use(base: string): void {
+    this.input({ type: 'use', now: performance.now(), base });
+  }
+
+  dismiss(): void {
+    this.input({ type: 'dismiss' });
+  }
+
+  private tick(): void {
+    const now = performance.now();
+    if (this.hiddenAt !== null && now - this.hiddenAt > REST_AFTER_MS) this.input({ type: 'rest', now });
+    this.input({ type: 'tick', now });
+  }
+
+  private input(input: Input): void {
+    const [next, effects] = step(this.state, input);
+    if (next !== this.state) this.state = next;
+    for (const e of effects) {
+      this.stop();
+      if (e.type === 'abort') continue;
+      const conn = e.conn;
+      this.stop = open(e.base, e.lastId, key.value, {
+        frame: (frame) => {
+          if (conn !== this.state.conn) return;
+          this.sink(frame);
+          this.input({ type: 'frame', conn, now: performance.now(), wall: Date.now(), frame });
+        },
+        closed: (reason) => this.input({ type: 'closed', conn, now: performance.now(), reason }),
+      });
+    }
+  }
+}
+
+export const feed = new Feed();

@@ -1,0 +1,188 @@
+/**
+ * Where the page gets its data from, as a pure state machine.
+ *
+ * Times are milliseconds of a clock that only goes forward; the caller passes them in. Effects say what the thin
+ * part around it has to do. A connection has a number, so that late news of an old one are ignored.
+ */
+import type { Frame, Hello } from './types';
+
+/** Silence after which a node is taken for gone: it sends something at least once a second. */
+export const SILENT_MS = 2000;
+/** Time that one address gets to answer before the next one is tried. */
+export const CONNECT_MS = 1500;
+/** Longest pause between two rounds through all addresses. */
+export const PAUSE_MAX_MS = 3000;
+
+/** Why a connection ended; `detail` is what the other side said, for people to read. */
+export interface Reason {
+  code: 'silent' | 'timeout' | 'network' | 'status' | 'unreadable' | 'stopping' | 'too_slow' | 'gap' | 'ended';
+  status?: number;
+  detail?: string;
+}
+
+export type Phase = 'loading' | 'live' | 'stale' | 'error' | 'resting';
+
+/** The last resumption: which node was left, which one took over, how long it took, what is missing. */
+export interface Move {
+  from: string;
+  to: string;
+  /** When the data stopped and when they went on, on the wall clock of the browser. */
+  leftAt: number;
+  backAt: number;
+  lost: number | null;
+  revision: number;
+}
+
+export interface FeedState {
+  phase: Phase;
+  /** Number of the connection that counts. */
+  conn: number;
+  open: boolean;
+  /** Base addresses to try, each with a slash at the end; the page's own origin is `own`. */
+  own: string;
+  members: { name: string; base: string }[];
+  /** The address that is asked now, and the name of the node there when it is known. */
+  base: string;
+  node: string | null;
+  clusterId: string | null;
+  version: string | null;
+  lastId: string | null;
+  revision: number;
+  /** When something was heard last; 0 before the first frame. */
+  heardAt: number;
+  /** The same on the wall clock, for people. */
+  heardWall: number;
+  /** When the connection that is being made was begun. */
+  triedAt: number;
+  /** Addresses that were tried since the last one was live, in order. */
+  tried: string[];
+  round: number;
+  /** When the next attempt is due; null while one is under way. */
+  nextAt: number | null;
+  /** Why the last connection ended. */
+  reason: Reason | null;
+  move: Move | null;
+  /** There are data to show, if old ones. */
+  hasSnapshot: boolean;
+}
+
+export type Input =
+  | { type: 'start'; now: number }
+  | { type: 'frame'; conn: number; now: number; wall: number; frame: Frame }
+  | { type: 'closed'; conn: number; now: number; reason: Reason }
+  | { type: 'tick'; now: number }
+  | { type: 'rest'; now: number }
+  | { type: 'wake'; now: number }
+  | { type: 'use'; now: number; base: string }
+  | { type: 'dismiss' };
+
+export type Effect = { type: 'connect'; conn: number; base: string; lastId: string | null } | { type: 'abort' };
+
+export function initial(own: string): FeedState {
+  return {
+    phase: 'loading', conn: 0, open: false, own, members: [], base: own, node: null, clusterId: null, version: null,
+    lastId: null, revision: 0, heardAt: 0, heardWall: 0, triedAt: 0, tried: [], round: 0, nextAt: null, reason: null,
+    move: null, hasSnapshot: false,
+  }; // prettier-ignore
+}
+
+/** Goes on by one input; gives the next state and what is to be done, in order. */
+export function step(s: FeedState, input: Input): [FeedState, Effect[]] {
+  switch (input.type) {
+    case 'start':
+      return connect(s, s.own, input.now);
+    case 'frame':
+      return input.conn === s.conn ? heard(s, input.frame, input.now, input.wall) : [s, []];
+    case 'closed':
+      return input.conn === s.conn && s.phase !== 'resting' ? broken(s, input.reason, input.now) : [s, []];
+    case 'tick':
+      return tick(s, input.now);
+    case 'rest':
+      return s.phase === 'resting' ? [s, []] : [{ ...s, phase: 'resting', conn: s.conn + 1, open: false }, [{ type: 'abort' }]];
+    case 'wake': {
+      if (s.phase !== 'resting') return [s, []];
+      const phase = s.hasSnapshot ? 'stale' : 'loading';
+      return connect({ ...s, phase, tried: [], round: 0 }, s.base, input.now);
+    }
+    case 'use': {
+      const [next, effects] = connect({ ...s, tried: [], round: 0, open: false }, input.base, input.now);
+      return [next, [{ type: 'abort' }, ...effects]];
+    }
+    case 'dismiss':
+      return [{ ...s, move: null }, []];
+  }
+}
+
+function connect(s: FeedState, base: string, now: number): [FeedState, Effect[]] {
+  const conn = s.conn + 1;
+  const next = { ...s, conn, base, open: false, triedAt: now, nextAt: null, tried: [...s.tried, base] };
+  return [next, [{ type: 'connect', conn, base, lastId: s.lastId }]];
+}
+
+function heard(s: FeedState, frame: Frame, now: number, wall: number): [FeedState, Effect[]] {
+  const at = { ...s, open: true, heardAt: now, heardWall: wall };
+  switch (frame.kind) {
+    case 'hello':
+      return [greet(at, frame.data, wall, s), []];
+    case 'snapshot':
+      return [{ ...at, lastId: frame.id, revision: frame.data.revision, hasSnapshot: true, phase: 'live' }, []];
+    case 'change':
+      return [{ ...at, lastId: frame.id, revision: frame.data.revision }, []];
+    case 'event':
+      return [{ ...at, lastId: frame.id }, []];
+    case 'figures':
+      return [{ ...at, revision: Math.max(s.revision, frame.data.revision) }, []];
+    case 'beat':
+      return [at, []];
+    case 'bye':
+      return broken(at, { code: frame.data.reason }, now);
+  }
+}
+
+function greet(at: FeedState, hello: Hello, wall: number, before: FeedState): FeedState {
+  // A page that came over TLS may not ask plain addresses: it goes on where it came from.
+  const plain = before.own.startsWith('http:');
+  const members = hello.members.flatMap((m) => (m.http && plain ? [{ name: m.name, base: `http://${m.http}/` }] : []));
+  const known = before.node !== null && before.heardWall > 0;
+  // A snapshot follows each greeting, so data of another cluster never stay on the screen.
+  const move: Move | null = known
+    ? { from: before.node ?? '', to: hello.node, leftAt: before.heardWall, backAt: wall, lost: hello.resumed ? hello.lost : null, revision: before.revision }
+    : at.move;
+  return {
+    ...at, members, node: hello.node, clusterId: hello.cluster_id, version: hello.version, move, tried: [], round: 0,
+    reason: null, phase: at.hasSnapshot ? 'live' : at.phase,
+  }; // prettier-ignore
+}
+
+/** The connection is gone: the next address follows at once, after a whole round there is a pause. */
+function broken(s: FeedState, reason: Reason, now: number): [FeedState, Effect[]] {
+  const phase: Phase = s.hasSnapshot ? 'stale' : s.round > 0 || !s.open ? 'error' : 'loading';
+  const base: FeedState = { ...s, phase, open: false, reason };
+  const next = candidates(s).find((c) => !s.tried.includes(c));
+  if (next !== undefined) {
+    const [st, effects] = connect(base, next, now);
+    return [st, [{ type: 'abort' }, ...effects]];
+  }
+  const pause = Math.min(PAUSE_MAX_MS, 250 * 2 ** Math.min(s.round, 5));
+  return [{ ...base, conn: s.conn + 1, tried: [], round: s.round + 1, nextAt: now + pause }, [{ type: 'abort' }]];
+}
+
+function tick(s: FeedState, now: number): [FeedState, Effect[]] {
+  if (s.phase === 'resting') return [s, []];
+  if (s.nextAt !== null) {
+    const first = candidates(s)[0] ?? s.own;
+    return now >= s.nextAt ? connect(s, first, now) : [s, []];
+  }
+  if (s.conn === 0) return [s, []];
+  if (s.open && now - s.heardAt > SILENT_MS) return broken(s, { code: 'silent' }, now);
+  if (!s.open && now - s.triedAt > CONNECT_MS) return broken(s, { code: 'timeout' }, now);
+  return [s, []];
+}
+
+/** Addresses in the order to be tried: the other members, then the page's own origin, then the one that failed. */
+export function candidates(s: FeedState): string[] {
+  const bases = s.members.map((m) => m.base);
+  const at = bases.indexOf(s.base);
+  const others = at < 0 ? bases : [...bases.slice(at + 1), ...bases.slice(0, at)];
+  return [...new Set([...others, s.own, s.base])];
+}

@@ -1,0 +1,121 @@
+/** Numbers with their units, ages, times and ids, as people read them. Unknown is “–”, never 0. */
+
+export const UNKNOWN = '–';
+const NBSP = '\u00a0';
+
+/** A number and its unit; they are never parted. */
+export interface Quantity {
+  n: string;
+  u: string;
+}
+
+let locale = 'en';
+let cache = new Map<number, Intl.NumberFormat>();
+
+/** Chooses how digits are grouped and what stands before decimals. */
+export function setLocale(l: string): void {
+  locale = l;
+  cache = new Map();
+}
+
+/** A plain number with grouped digits. */
+export function num(v: number | null | undefined, digits = 0): string {
+  if (v == null || !Number.isFinite(v)) return UNKNOWN;
+  let f = cache.get(digits);
+  if (f === undefined) {
+    f = new Intl.NumberFormat(locale, { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: true });
+    cache.set(digits, f);
+  }
+  return f.format(v);
+}
+
+const quantity = (v: number | null | undefined, u: string, digits = 0): Quantity =>
+  v == null || !Number.isFinite(v) ? { n: UNKNOWN, u: '' } : { n: num(v, digits), u };
+
+/** KB/s, as engines report speeds, in megabits a second. */
+export const toMbit = (kb: number): number => (kb * 8) / 1000;
+
+/** Speed of a stream (KB/s) in Mbit/s: one decimal under 100. */
+export function rate(kb: number | null | undefined): Quantity {
+  const v = kb == null ? null : toMbit(kb);
+  return quantity(v, 'Mbit/s', v !== null && v < 99.95 ? 1 : 0);
+}
+
+/** Bits a second, as containers' networks are measured, in Mbit/s. */
+export const bits = (bps: number | null | undefined): Quantity => rate(bps == null ? null : bps / 8000);
+
+const KIB = 1024;
+
+/** A size: whole MiB, from 1 GiB on GiB with one decimal. */
+export function bytes(b: number | null | undefined): Quantity {
+  if (b == null) return quantity(null, '');
+  if (b < KIB ** 2) return quantity(b / KIB, 'KiB');
+  return b < KIB ** 3 ? quantity(b / KIB ** 2, 'MiB') : quantity(b / KIB ** 3, 'GiB', 1);
+}
+
+/** Milliseconds: one decimal under 10. */
+export const ms = (v: number | null | undefined): Quantity => quantity(v, 'ms', v != null && v < 10 ? 1 : 0);
+export const percent = (v: number | null | undefined): Quantity => quantity(v, '%');
+export const seconds = (v: number | null | undefined): Quantity => quantity(v, 's', 1);
+
+/** A quantity as one text. */
+export const text = (q: Quantity): string => (q.u === '' ? q.n : `${q.n}${NBSP}${q.u}`);
+
+/** A length of time in seconds with two units at the most: “2 min 10 s”, “12 d 4 h”. */
+export function age(s: number | null | undefined): string {
+  if (s == null || !Number.isFinite(s)) return UNKNOWN;
+  const v = Math.max(0, Math.floor(s));
+  const two = (a: number, au: string, b: number, bu: string) =>
+    b === 0 ? `${num(a)}${NBSP}${au}` : `${num(a)}${NBSP}${au}${NBSP}${b}${NBSP}${bu}`;
+  if (v < 60) return `${v}${NBSP}s`;
+  if (v < 3600) return two(Math.floor(v / 60), 'min', v % 60, 's');
+  if (v < 86400) return two(Math.floor(v / 3600), 'h', Math.floor((v % 3600) / 60), 'min');
+  return two(Math.floor(v / 86400), 'd', Math.floor((v % 86400) / 3600), 'h');
+}
+
+/** The same with the larger unit alone, for narrow columns. */
+export function shortAge(s: number | null | undefined): string {
+  return age(s).split(NBSP).slice(0, 2).join(NBSP);
+}
+
+/** Seconds from a time to now; null when it is unknown. */
+export const since = (iso: string | null | undefined, now: number): number | null => (iso ? (now - Date.parse(iso)) / 1000 : null);
+
+const pad = (n: number) => String(n).padStart(2, '0');
+
+/** Time of day in the viewer's zone; days before today have their date. */
+export function clock(at: string | number | null | undefined, now: number = Date.now()): string {
+  if (at == null) return UNKNOWN;
+  const d = new Date(at);
+  if (Number.isNaN(d.getTime())) return UNKNOWN;
+  const time = `${pad(d.getHours())}:${pad(d.getMinutes())}:${pad(d.getSeconds())}`;
+  if (new Date(now).toDateString() === d.toDateString()) return time;
+  return `${d.toLocaleDateString(locale, { day: 'numeric', month: 'short' })}${NBSP}${time.slice(0, 5)}`;
+}
+
+/** Hours and minutes alone, for the marks of an axis. */
+export function hourMinute(at: number): string {
+  const d = new Date(at);
+  return `${pad(d.getHours())}:${pad(d.getMinutes())}`;
+}
+
+/** Time of day with milliseconds, for logs. */
+export function clockMs(iso: string): string {
+  const d = new Date(iso);
+  return `${pad(d.getHours())}:${pad(d.getMinutes())}:${pad(d.getSeconds())}.${String(d.getMilliseconds()).padStart(3, '0')}`;
+}
+
+/** Date and time in full, for what is shown on hover. */
+export function full(at: string | number | null | undefined): string {
+  return at == null ? UNKNOWN : new Date(at).toLocaleString(locale, { dateStyle: 'full', timeStyle: 'medium' });
+}
+
+/** A long id by its ends: `3b1c9e0f…1357`; of `<key>|<session>` the key alone. */
+export function id(s: string | null | undefined): string {
+  if (!s) return UNKNOWN;
+  const key = s.split('|')[0] ?? s;
+  return key.length <= 14 ? key : `${key.slice(0, 8)}…${key.slice(-4)}`;
+}
+
+/** The viewer's zone, named once on a page. */
+export const zone = (): string => Intl.DateTimeFormat().resolvedOptions().timeZone;

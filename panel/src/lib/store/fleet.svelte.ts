@@ -1,0 +1,132 @@
+/** The picture as the page sees it: changes are taken in once a frame of the screen, lists are derived from it. */
+import { SvelteMap } from 'svelte/reactivity';
+import type { EngineObject, Frame, NodeObject, StreamObject, VpnObject } from '../feed/types';
+import { attention, type Problem } from './attention';
+import { apply, empty, vpnKey, type Break, type Part, type Tables } from './tables';
+import { ENGINE_TONE, engineWord, HOST_TONE, hostWord, STREAM_TONE, streamWord, VPN_TONE, vpnWord } from './status';
+import type { EngineRow, HostRow, StreamRow, VpnRow } from './rows';
+
+const PARTS: Part[] = ['cluster', 'node', 'engine', 'stream', 'vpn', 'figures', 'event'];
+
+export class Fleet {
+  readonly tables: Tables = empty();
+  readonly breaks: Break[] = $state([]);
+  private readonly seen = new SvelteMap<Part, number>(PARTS.map((p) => [p, 0]));
+  private queue: Frame[] = [];
+  private waiting = false;
+  private left: { revision: number; at: number } | null = null;
+
+  /** Takes a frame; it is on the screen with the next picture. */
+  take(frame: Frame): void {
+    this.queue.push(frame);
+    if (this.waiting) return;
+    this.waiting = true;
+    // Nobody draws a hidden page, so it would never come to a frame.
+    if (document.hidden) setTimeout(() => this.flush(), 250);
+    else requestAnimationFrame(() => this.flush());
+  }
+
+  private flush(): void {
+    this.waiting = false;
+    const dirty = new Set<Part>();
+    const frames = this.queue;
+    this.queue = [];
+    for (const f of frames) {
+      if (f.kind === 'hello' && this.left !== null) {
+        this.breaks.push({
+          after: this.tables.events.at(-1)?.id ?? 0, leftAt: this.left.at, backAt: Date.now(), node: f.data.node,
+          revision: this.left.revision, lost: f.data.resumed ? f.data.lost : null,
+        }); // prettier-ignore
+      }
+      if (f.kind !== 'bye') this.left = { revision: this.tables.revision, at: Date.now() };
+      apply(this.tables, f, dirty);
+    }
+    for (const p of dirty) this.seen.set(p, (this.seen.get(p) ?? 0) + 1);
+  }
+
+  /** Makes what reads it depend on parts of the picture. */
+  on(...parts: Part[]): Tables {
+    for (const p of parts) this.seen.get(p);
+    return this.tables;
+  }
+
+  readonly ready = $derived.by(() => this.on('cluster').cluster !== null);
+  readonly cluster = $derived.by(() => this.on('cluster').cluster);
+  readonly leader = $derived.by(() => this.on('cluster', 'figures').leader);
+  readonly term = $derived.by(() => this.on('cluster', 'figures').term);
+
+  readonly hosts: HostRow[] = $derived.by(() => {
+    const t = this.on('node', 'engine', 'stream', 'cluster', 'figures');
+    const engines = group(t.engines.values(), (e) => e.node ?? "");
+    return [...t.nodes.values()]
+      .map((n: NodeObject) => {
+        const f = t.nodeFigures.get(n.name);
+        const word = hostWord(n, f);
+        return { key: n.name, node: n, figures: f, word, tone: HOST_TONE[word], leads: t.leader === n.name, engines: engines.get(n.name)?.length ?? 0 };
+      })
+      .sort((a, b) => a.key.localeCompare(b.key, undefined, { numeric: true }));
+  });
+
+  readonly vpns: VpnRow[] = $derived.by(() => {
+    const t = this.on('vpn', 'engine');
+    return [...t.vpns.values()]
+      .filter((v) => v.enabled)
+      .map((v: VpnObject) => ({ key: vpnKey(v), vpn: v, name: v.container ?? v.container_name ?? '', word: vpnWord(v), tone: VPN_TONE[vpnWord(v)] }))
+      .sort((a, b) => a.key.localeCompare(b.key, undefined, { numeric: true }));
+  });
+
+  readonly engines: EngineRow[] = $derived.by(() => {
+    const t = this.on('engine', 'node', 'vpn');
+    return [...t.engines.values()].map((e: EngineObject) => {
+      const node = e.node ?? '';
+      const vpn = e.vpn_container ? t.vpns.get(`${node}/${e.vpn_container}`) : undefined;
+      const word = engineWord(e, t.nodes.get(node), vpn);
+      return { key: String(e.id), engine: e, name: e.container_name ?? `acestream-${e.id}`, node, vpn: e.vpn_container ?? null, word, tone: ENGINE_TONE[word], streams: e.streams.length };
+    });
+  });
+
+  readonly engineByContainer = $derived(new Map(this.engines.map((e) => [e.engine.container_id, e])));
+  readonly engineByKey = $derived(new Map(this.engines.map((e) => [e.key, e])));
+
+  readonly streams: StreamRow[] = $derived.by(() => {
+    const t = this.on('stream', 'figures');
+    const by = this.engineByContainer;
+    const at = t.at === null ? 0 : Date.parse(t.at);
+    return [...t.streams.values()].map((s: StreamObject) => {
+      const f = t.streamFigures.get(s.id);
+      const word = streamWord(s, f, t.zeroSince.get(s.id), at);
+      const engine = by.get(s.container_id) ?? null;
+      return { key: s.id, stream: s, figures: f, engine, node: engine?.node ?? '', word, tone: STREAM_TONE[word] };
+    });
+  });
+
+  readonly live = $derived(this.streams.filter((s) => s.word !== 'ended' && s.stream.mark == null));
+  readonly ended = $derived(this.streams.filter((s) => s.word === 'ended'));
+  readonly problems: Problem[] = $derived.by(() => {
+    const t = this.on('cluster', 'figures');
+    return attention({ cluster: t.cluster, leader: t.leader, hosts: this.hosts, engines: this.engines, vpns: this.vpns, streams: this.live, events: this.on('event').events });
+  });
+
+  readonly totals = $derived.by(() => {
+    let down = 0;
+    let up = 0;
+    for (const s of this.live) {
+      down += s.figures?.speed_down ?? 0;
+      up += s.figures?.speed_up ?? 0;
+    }
+    return { down, up };
+  });
+}
+
+function group<T>(items: Iterable<T>, by: (t: T) => string): Map<string, T[]> {
+  const m = new Map<string, T[]>();
+  for (const i of items) {
+    const k = by(i);
+    const l = m.get(k);
+    if (l) l.push(i);
+    else m.set(k, [i]);
+  }
+  return m;
+}
+
+export const fleet = new Fleet();

@@ -1,0 +1,64 @@
+/** What state a thing is in, for shape, word and colour; words are looked up elsewhere. */
+import type { EngineObject, NodeFigures, NodeObject, StreamFigures, StreamObject, VpnObject } from '../feed/types';
+
+/** Shapes of states; each has one colour. */
+export type Tone = 'ok' | 'warn' | 'bad' | 'start' | 'drain' | 'idle';
+
+export type EngineWord = 'healthy' | 'unhealthy' | 'vpn_down' | 'host_away' | 'starting' | 'stopping' | 'unlisted' | 'unknown';
+export type StreamWord = 'playing' | 'buffering' | 'stalled' | 'found' | 'ended';
+export type HostWord = 'takes' | 'away' | 'down' | 'suspect' | 'draining' | 'cordoned' | 'docker' | 'passed' | 'full' | 'unknown';
+export type VpnWord = 'connected' | 'down' | 'starting' | 'unknown';
+
+export interface Standing<W extends string> {
+  tone: Tone;
+  word: W;
+}
+
+export const ENGINE_TONE: Record<EngineWord, Tone> = {
+  healthy: 'ok', unhealthy: 'bad', vpn_down: 'warn', host_away: 'bad', starting: 'start', stopping: 'drain', unlisted: 'warn', unknown: 'idle',
+}; // prettier-ignore
+export const STREAM_TONE: Record<StreamWord, Tone> = { playing: 'ok', buffering: 'start', stalled: 'bad', found: 'ok', ended: 'idle' };
+export const HOST_TONE: Record<HostWord, Tone> = {
+  takes: 'ok', away: 'bad', down: 'bad', suspect: 'warn', draining: 'drain', cordoned: 'idle', docker: 'bad', passed: 'warn', full: 'idle', unknown: 'idle',
+}; // prettier-ignore
+export const VPN_TONE: Record<VpnWord, Tone> = { connected: 'ok', down: 'bad', starting: 'start', unknown: 'idle' };
+
+/** The first that holds counts; a host that is away says more than what was known of the engine before. */
+export function engineWord(e: EngineObject, node: NodeObject | undefined, vpn: VpnObject | undefined): EngineWord {
+  if (e.phase === 'stopping') return 'stopping';
+  if (node !== undefined && isAway(node)) return 'host_away';
+  if (e.phase !== 'running') return 'starting';
+  if (vpn !== undefined && vpnWord(vpn) === 'down') return 'vpn_down';
+  if (e.health_status === 'unhealthy') return 'unhealthy';
+  if (e.health_status !== 'healthy') return 'starting';
+  return e.listed ? 'healthy' : 'unlisted';
+}
+
+/** How long a stream may stand at nothing until it is called stalled, in milliseconds. */
+export const STALLED_MS = 15_000;
+
+export function streamWord(s: StreamObject, f: StreamFigures | undefined, zeroSince: number | undefined, at: number): StreamWord {
+  if (s.status !== 'started') return 'ended';
+  if (zeroSince !== undefined && at - zeroSince >= STALLED_MS) return 'stalled';
+  if (f?.status === 'prebuf') return 'buffering';
+  return s.found === true ? 'found' : 'playing';
+}
+
+export const isAway = (n: NodeObject): boolean => n.down_since != null || n.unavailable_since != null;
+
+export function hostWord(n: NodeObject, f: NodeFigures | undefined): HostWord {
+  if (n.down_since != null) return 'down';
+  if (n.unavailable_since != null) return 'away';
+  if (f?.suspect === true) return 'suspect';
+  if (n.availability === 'draining') return 'draining';
+  if (n.availability === 'cordoned') return 'cordoned';
+  if (n.docker === 'unavailable') return 'docker';
+  if (n.passed_over != null) return n.passed_over.code === 'full' ? 'full' : 'passed';
+  return n.availability === 'active' ? 'takes' : 'unknown';
+}
+
+export function vpnWord(v: VpnObject): VpnWord {
+  if (v.connected) return 'connected';
+  if (v.health === 'starting') return 'starting';
+  return v.health === 'unknown' ? 'unknown' : 'down';
+}

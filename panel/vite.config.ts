@@ -1,0 +1,11 @@
+import { svelte } from '@sveltejs/vite-plugin-svelte';
+import { defineConfig } from 'vitest/config';
+
+// Addresses are relative, so the page works under any path that a proxy puts it at.
+// Nothing is inlined: the content policy of the node allows files of its own origin alone.
+export default defineConfig({
+  base: './',
+  plugins: [svelte()],
+  build: { target: 'es2022', assetsInlineLimit: 0, cssCodeSplit: false, modulePreload: false, reportCompressedSize: true },
+  test: { include: ['src/**/*.test.ts'], environment: 'node' },
+});
