@@ -1,0 +1,112 @@
+/** Starting and stopping engines and streams. */
+import { api, write, type Paths } from '../api/client';
+import { seconds, text } from '../format/format';
+import { i18n } from '../i18n/i18n.svelte';
+import { fleet } from '../store/fleet.svelte';
+import type { EngineRow, StreamRow } from '../store/rows';
+import { ask } from '../ui/ask.svelte';
+import { toasts } from '../ui/toasts.svelte';
+
+type Provision = Paths['/provision/acestream']['post']['requestBody']['content']['application/json'];
+
+const took = (from: number) => text(seconds((performance.now() - from) / 1000));
+const stopCall = (container_id: string) =>
+  write(() => api().DELETE('/containers/{container_id}', { params: { path: { container_id } } }));
+
+function stopConsequences(streams: number, engines: number) {
+  const t = i18n.t.engines;
+  const c = fleet.cluster;
+  const left = fleet.engines.length - engines;
+  return [
+    { tone: streams > 0 ? ('warn' as const) : ('ok' as const), text: t.stopStreams(streams) },
+    ...(c === null ? [] : [{ tone: 'ok' as const, text: t.stopFloor(left, c.capacity.min_replicas) }]),
+  ];
+}
+
+export function stopEngine(e: EngineRow): void {
+  const t = i18n.t.engines;
+  ask.open({
+    title: t.stopTitle(e.name),
+    text: `${e.node} · ${t.port} ${e.engine.port}`,
+    consequences: () => stopConsequences(fleet.engineByKey.get(e.key)?.streams ?? 0, 1),
+    yes: t.stopYes,
+    danger: true,
+    run: async () => {
+      const from = performance.now();
+      await stopCall(e.engine.container_id);
+      toasts.show(t.stopped(e.name, took(from)));
+    },
+  });
+}
+
+export function stopEngines(keys: string[], done: () => void): void {
+  const t = i18n.t.engines;
+  const list = keys.flatMap((k) => fleet.engineByKey.get(k) ?? []);
+  ask.open({
+    title: t.bulkTitle(list.length),
+    text: t.bulkText,
+    consequences: () => stopConsequences(list.reduce((a, e) => a + (fleet.engineByKey.get(e.key)?.streams ?? 0), 0), list.length),
+    yes: t.bulkYes(list.length),
+    danger: true,
+    run: async () => {
+      const from = performance.now();
+      const failed: unknown[] = [];
+      for (const e of list) await stopCall(e.engine.container_id).catch((x: unknown) => failed.push(x));
+      if (failed.length === list.length) throw failed[0];
+      toasts.show(t.bulkDone(list.length - failed.length, took(from)));
+      if (failed.length > 0) toasts.show(t.bulkFailed(failed.length));
+      done();
+    },
+  });
+}
+
+/** Asks where an engine shall start; `avoid` names a host that is not offered first. */
+export function startEngine(): void {
+  const t = i18n.t.engines;
+  const c = fleet.cluster;
+  const hosts = fleet.hosts.filter((h) => h.word === 'takes' || h.word === 'passed' || h.word === 'suspect');
+  ask.open({
+    title: t.startTitle,
+    text: c === null ? '' : t.startRoom(Math.max(0, c.capacity.max_replicas - fleet.engines.length)),
+    fields: [
+      {
+        kind: 'select', name: 'node', label: t.startWhere,
+        options: [
+          { value: '', text: t.startAny },
+          ...hosts.map((h) => ({ value: h.key, text: t.startHost(h.key, h.engines, String(h.node.capacity ?? '–'), i18n.t.host[h.word]) })),
+        ],
+      }, // prettier-ignore
+    ],
+    consequences: () =>
+      fleet.hosts.flatMap((h) =>
+        h.node.passed_over == null ? [] : [{ tone: h.tone, text: `${h.key}: ${h.node.passed_over.message}` }],
+      ),
+    yes: t.startYes,
+    danger: false,
+    run: (v) => start(v.node ?? ''),
+  });
+}
+
+/** Starts an engine, on the least loaded host when none is named. */
+export async function start(node = ''): Promise<void> {
+  const from = performance.now();
+  const body = { labels: {}, env: {}, ...(node === '' ? {} : { node }) } as Provision;
+  const e = await write(() => api().POST('/provision/acestream', { body }));
+  toasts.show(i18n.t.engines.startedAs(e.container_name, took(from)));
+}
+
+export function stopStream(s: StreamRow): void {
+  const t = i18n.t.streams;
+  ask.open({
+    title: t.stopTitle,
+    text: s.stream.key,
+    consequences: () => [{ tone: 'warn', text: t.stopText }],
+    yes: t.stopYes,
+    danger: true,
+    run: async () => {
+      const from = performance.now();
+      await write(() => api().DELETE('/streams/{stream_id}', { params: { path: { stream_id: s.key } } }));
+      toasts.show(t.stopped(took(from)));
+    },
+  });
+}

@@ -1,0 +1,95 @@
+/** What can be done to a host: what is asked before, what is said after. */
+import { api, write } from '../api/client';
+import { i18n } from '../i18n/i18n.svelte';
+import { fleet } from '../store/fleet.svelte';
+import type { HostRow } from '../store/rows';
+import { ask } from '../ui/ask.svelte';
+import { toasts } from '../ui/toasts.svelte';
+
+const params = (name: string) => ({ params: { path: { name } } });
+
+const uncordonCall = (name: string) => write(() => api().POST('/cluster/nodes/{name}/uncordon', params(name)));
+const cordonCall = (name: string) => write(() => api().POST('/cluster/nodes/{name}/cordon', params(name)));
+
+export async function cordon(name: string): Promise<void> {
+  await cordonCall(name);
+  toasts.show(i18n.t.hosts.cordoned(name), () => uncordonCall(name));
+}
+
+export async function uncordon(name: string): Promise<void> {
+  await uncordonCall(name);
+  toasts.show(i18n.t.hosts.uncordoned(name), () => cordonCall(name));
+}
+
+/** Minutes that a drain may last. */
+const DEADLINES = [15, 60, 120, 360];
+
+/** Engines that hosts other than this one have room for. */
+function roomElsewhere(name: string): number {
+  return fleet.hosts
+    .filter((h) => h.key !== name && h.word === 'takes')
+    .reduce((a, h) => a + Math.max(0, (h.node.capacity ?? 0) - h.engines), 0);
+}
+
+export function drain(h: HostRow): void {
+  const t = i18n.t.hosts;
+  const name = h.key;
+  ask.open({
+    title: t.drainTitle(name),
+    text: t.drainText,
+    fields: [
+      {
+        kind: 'select', name: 'minutes', label: t.drainDeadline,
+        options: [{ value: '', text: t.drainNever }, ...DEADLINES.map((m) => ({ value: String(m), text: t.drainMinutes(m) }))],
+      }, // prettier-ignore
+    ],
+    consequences: (v) => {
+      const room = roomElsewhere(name);
+      return [
+        v.minutes ? { tone: 'warn', text: t.drainCut } : { tone: 'ok', text: t.drainNoCut },
+        h.leads ? { tone: 'warn', text: t.drainLeads(name) } : { tone: 'ok', text: t.drainKeeps },
+        { tone: room < h.engines ? 'warn' : 'ok', text: t.drainRoom(Math.min(room, h.engines), h.engines) },
+      ];
+    },
+    yes: t.drainYes,
+    danger: false,
+    run: async (v) => {
+      const body = v.minutes ? { deadline_seconds: Number(v.minutes) * 60 } : {};
+      await write(() => api().POST('/cluster/nodes/{name}/drain', { ...params(name), body }));
+      toasts.show(t.drainStarted(name), () => uncordonCall(name));
+    },
+  });
+}
+
+export function remove(h: HostRow): void {
+  const t = i18n.t.hosts;
+  const name = h.key;
+  const voters = fleet.hosts.filter((x) => x.node.role !== 'learner').length;
+  const after = h.node.role === 'learner' ? voters : voters - 1;
+  ask.open({
+    title: t.removeTitle(name),
+    text: t.removeVotes(voters, after, Math.max(0, Math.floor((after - 1) / 2))),
+    fields: [{ kind: 'check', name: 'force', label: t.removeForce }],
+    consequences: () => [
+      { tone: h.engines > 0 ? 'bad' : 'ok', text: t.removeEngines(h.engines) },
+      { tone: 'warn', text: t.removeBack },
+    ],
+    yes: t.removeYes,
+    danger: true,
+    run: async (v) => {
+      const query = v.force === '1' ? { force: true } : {};
+      await write(() => api().DELETE('/cluster/nodes/{name}', { params: { path: { name }, query } }));
+      toasts.show(t.removed(name));
+    },
+  });
+}
+
+export async function adopt(name: string): Promise<void> {
+  const list = await write(() => api().POST('/cluster/nodes/{name}/adopt', params(name)));
+  toasts.show(i18n.t.attention.adopted(list.filter((x) => x.refused == null).length));
+}
+
+export async function resetBreaker(which: 'general' | 'replacement'): Promise<void> {
+  await write(() => api().POST('/health/circuit-breaker/reset', { params: { query: { operation_type: which } } }));
+  toasts.show(i18n.t.attention.resetDone);
+}

@@ -1,0 +1,8 @@
+import { mount } from 'svelte';
+import App from './App.svelte';
+import { feed } from './lib/feed/feed.svelte';
+import { fleet } from './lib/store/fleet.svelte';
+import './styles/index.css';
+
+feed.start((frame) => fleet.take(frame));
+mount(App, { target: document.body });

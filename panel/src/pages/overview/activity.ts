@@ -1,0 +1,60 @@
+/** Streams that started and ended, counted by minute, and what happened to the cluster meanwhile. */
+import type { LogEvent, StreamObject } from '../../lib/feed/types';
+
+export const MINUTES = 60;
+const MINUTE = 60_000;
+
+export interface Activity {
+  /** Start of the first minute. */
+  from: number;
+  started: number[];
+  ended: number[];
+}
+
+export function activity(streams: Iterable<StreamObject>, now: number): Activity {
+  const from = (Math.floor(now / MINUTE) - MINUTES + 1) * MINUTE;
+  const started = new Array<number>(MINUTES).fill(0);
+  const ended = new Array<number>(MINUTES).fill(0);
+  const count = (into: number[], at: string | null | undefined) => {
+    const i = at == null ? -1 : Math.floor((Date.parse(at) - from) / MINUTE);
+    if (i >= 0 && i < MINUTES) into[i] = (into[i] ?? 0) + 1;
+  };
+  for (const s of streams) {
+    if (s.mark != null) continue;
+    count(started, s.started_at);
+    count(ended, s.ended_at);
+  }
+  return { from, started, ended };
+}
+
+export interface Mark {
+  /** From 0 to 1 over the hour. */
+  x: number;
+  kind: 'leader' | 'drain' | 'outage';
+  text: string;
+}
+
+/** Categories of the log of events that get a mark. */
+const KIND: Record<string, Mark['kind']> = {
+  leader: 'leader', leader_changed: 'leader', draining: 'drain', disconnected: 'outage', node_down: 'outage', host_unavailable: 'outage', docker_unavailable: 'outage',
+}; // prettier-ignore
+
+/** Marks of the hour; one that would cover its left neighbour is left out. */
+export function marks(events: readonly LogEvent[], from: number): Mark[] {
+  const out: Mark[] = [];
+  for (const e of events) {
+    const kind = KIND[e.category];
+    const x = (Date.parse(e.timestamp) - from) / (MINUTES * MINUTE);
+    if (kind === undefined || x < 0 || x > 1) continue;
+    const last = out.at(-1);
+    if (last !== undefined && x - last.x < 0.14) continue;
+    out.push({ x, kind, text: short(e.message) });
+  }
+  return out;
+}
+
+/** The part of a message before its reason, not too long for a mark. */
+const short = (m: string): string => {
+  const head = m.split(/[:;,]/)[0] ?? m;
+  return head.length > 26 ? `${head.slice(0, 25)}…` : head;
+};

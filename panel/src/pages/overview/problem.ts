@@ -1,0 +1,76 @@
+/** Problems as sentences. */
+import { ms, text } from '../../lib/format/format';
+import type { Words } from '../../lib/i18n/en';
+import type { Problem } from '../../lib/store/attention';
+
+type T = Words['attention'];
+
+export function headline(p: Problem, t: T): string {
+  switch (p.kind) {
+    case 'no_leader':
+      return t.no_leader;
+    case 'host_away':
+      return p.down ? t.host_down(p.host) : t.host_away(p.host);
+    case 'host_suspect':
+      return t.host_suspect(p.host);
+    case 'docker':
+      return t.docker(p.host);
+    case 'vpn_down':
+      return t.vpn_down(p.vpn, p.host);
+    case 'engine':
+      return t.engine(p.name, p.host);
+    case 'engines':
+      return t.engines(p.engines);
+    case 'breaker':
+      return p.which === 'general' ? t.breaker_general : t.breaker_replacement;
+    case 'blocked':
+      return t.blocked;
+    case 'left_behind':
+      return t.left_behind(p.containers, p.host);
+    case 'stalled':
+      return t.stalled(p.streams);
+    case 'disk':
+      return t.disk(p.host);
+  }
+}
+
+/** The node's own words first, then what it means. */
+export function cause(p: Problem, t: T, silent: string): string {
+  const why = 'why' in p && p.why ? sentence(p.why) : '';
+  const more = meaning(p, t, silent);
+  return [why, more].filter(Boolean).join(' ');
+}
+
+function meaning(p: Problem, t: T, silent: string): string {
+  switch (p.kind) {
+    case 'no_leader':
+      return t.no_leaderWhy(p.answering, p.voters);
+    case 'host_away':
+      return p.why ? '' : t.host_awayWhy(p.engines);
+    case 'host_suspect':
+      return t.host_suspectWhy(silent);
+    case 'docker':
+      return t.dockerWhy;
+    case 'vpn_down':
+      return t.vpn_downWhy(p.engines);
+    case 'engine':
+      return t.engineWhy(p.streams);
+    case 'engines':
+      return t.enginesWhy(p.names);
+    case 'breaker':
+      return p.state === 'half_open' ? t.breakerHalf : '';
+    case 'stalled':
+      return t.stalledWhy(p.engine);
+    case 'disk':
+      return t.diskWhy(text(ms(p.ms)));
+    case 'blocked':
+    case 'left_behind':
+      return '';
+  }
+}
+
+/** Begins with a capital letter and ends with a full stop. */
+export const sentence = (s: string): string => {
+  const x = s.trim();
+  return x === '' ? '' : x.charAt(0).toUpperCase() + x.slice(1) + (/[.!?…]$/.test(x) ? '' : '.');
+};
