@@ -50,7 +50,7 @@ export const en = {
     stalled: (v: number) => `${streams(v)} ${v === 1 ? 'gets' : 'get'} no data`, stalledWhy: (e: string | null) => (e === null ? 'Their speed has been 0 for 15 s or longer.' : `On ${e}. Its speed has been 0 for 15 s or longer.`),
     disk: (h: string) => `The disk of ${h} is slow`, diskWhy: (v: string) => `Writes reach it in ${v} (p99), above 50 ms.`,
     showCluster: 'Show cluster', showHost: 'Show host', showVpn: 'Show VPN', showEngine: 'Show engine', showEngines: 'Show engines', showStreams: 'Show streams', showEvents: 'Show failures', showSettings: 'Show settings',
-    logs: 'Logs', reset: 'Try now', resetDone: 'Starts are allowed again.', stop: 'Stop…', adopt: 'Adopt', adopted: (v: number) => `${engines(v)} adopted.`, startElsewhere: 'Start elsewhere…',
+    logs: 'Logs', reset: 'Try now', resetDone: 'Starts are allowed again.', stop: 'Stop engine…', adopt: 'Adopt', adopted: (v: number) => `${engines(v)} adopted.`, startElsewhere: 'Start elsewhere…',
   }, // prettier-ignore
   overview: {
     sub: (zone: string) => `Last 60 minutes, times in your zone (${zone})`, streams: 'Streams', healthy: 'Healthy engines', download: 'Download', upload: 'Upload', free: 'Engines in use', room: 'Room for engines',

@@ -51,7 +51,7 @@ export const es: Words = {
     stalled: (v) => `${streams(v)} sin datos`, stalledWhy: (e) => (e === null ? 'Su velocidad es 0 desde hace 15 s o más.' : `En ${e}. Su velocidad es 0 desde hace 15 s o más.`),
     disk: (h) => `El disco de ${h} es lento`, diskWhy: (v) => `Las escrituras tardan ${v} (p99), más de 50 ms.`,
     showCluster: 'Ver clúster', showHost: 'Ver host', showVpn: 'Ver VPN', showEngine: 'Ver motor', showEngines: 'Ver motores', showStreams: 'Ver emisiones', showEvents: 'Ver fallos', showSettings: 'Ver ajustes',
-    logs: 'Registro', reset: 'Probar ahora', resetDone: 'Los arranques vuelven a estar permitidos.', stop: 'Parar…', adopt: 'Adoptar', adopted: (v) => n(v, 'motor adoptado.', 'motores adoptados.'), startElsewhere: 'Iniciar en otro…',
+    logs: 'Registro', reset: 'Probar ahora', resetDone: 'Los arranques vuelven a estar permitidos.', stop: 'Parar motor…', adopt: 'Adoptar', adopted: (v) => n(v, 'motor adoptado.', 'motores adoptados.'), startElsewhere: 'Iniciar en otro…',
   }, // prettier-ignore
   overview: {
     sub: (zone) => `Últimos 60 minutos, horas en su zona (${zone})`, streams: 'Emisiones', healthy: 'Motores sanos', download: 'Descarga', upload: 'Subida', free: 'Motores en uso', room: 'Sitio para motores',

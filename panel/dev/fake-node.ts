@@ -1,0 +1,98 @@
+/**
+ * A fake cluster for development and tests; no part of the product.
+ *
+ * `npm run fake -- [--ports 8100,8101,8102] [--engines 40] [--streams 120] [--base /]` serves the built panel at `…/panel/`
+ * of each port, a feed and the calls that pages make. Faults: POST /dev/leader?name=node-a (none without a name),
+ * /dev/away?name=node-c&on=1, /dev/die (this node closes), /dev/mute?on=1 (the feed hangs), /dev/slow?ms=500, /dev/calm?on=0.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { extname, join, normalize } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { world } from './fake/data';
+import { cors, serveFeed } from './fake/feed';
+import { Fleet } from './fake/fleet';
+import { keyProblem, logLine, rest } from './fake/rest';
+
+const DIST = fileURLToPath(new URL('../dist/', import.meta.url));
+const TYPES: Record<string, string> = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
+
+/** Starts a node for each port; gives the fleet and the servers. */
+export function start(ports: number[], engines = 40, streams = 120, base = '/'): { fleet: Fleet; servers: Server[] } {
+  const fleet = new Fleet(world(ports.map((p) => `127.0.0.1:${p}`), engines, streams));
+  const servers = ports.map((port, i) => {
+    const name = `node-${'abcdefg'[i]}`;
+    const server = createServer((req, res) => void handle(fleet, name, server, ports, base, req, res));
+    return server.listen(port, '127.0.0.1');
+  });
+  return { fleet, servers };
+}
+
+async function handle(f: Fleet, me: string, server: Server, ports: number[], base: string, req: IncomingMessage, res: ServerResponse): Promise<void> {
+  const url = new URL(req.url ?? '/', 'http://x');
+  if (base !== '/' && url.pathname.startsWith(base)) url.pathname = `/${url.pathname.slice(base.length)}`;
+  if (req.method === 'OPTIONS') return void res.writeHead(204, cors(req)).end();
+  if (url.pathname.startsWith('/panel')) return page(url.pathname, ports, res);
+  if (url.pathname.startsWith('/dev/')) return fault(f, server, url, res);
+  if (f.slowMs > 0) await new Promise((r) => setTimeout(r, f.slowMs));
+  if (url.pathname === '/events/stream') return serveFeed(f, me, req, res);
+  if (url.searchParams.get('follow') === 'true') return follow(req, res);
+  const body = await read(req);
+  const answer = rest(f, req.method ?? 'GET', url, body, req);
+  res.writeHead(answer.status, { 'Content-Type': 'application/json', ...cors(req) }).end(JSON.stringify(answer.body));
+}
+
+async function read(req: IncomingMessage): Promise<Record<string, unknown>> {
+  let s = '';
+  for await (const c of req) s += String(c);
+  return s === '' ? {} : (JSON.parse(s) as Record<string, unknown>);
+}
+
+function page(path: string, ports: number[], res: ServerResponse): void {
+  if (path === '/panel') return void res.writeHead(308, { Location: 'panel/' }).end();
+  const file = normalize(join(DIST, path.slice('/panel/'.length) || 'index.html'));
+  if (!file.startsWith(DIST) || !existsSync(file)) return void res.writeHead(404).end();
+  const members = ports.map((p) => `http://127.0.0.1:${p}`).join(' ');
+  res
+    .writeHead(200, {
+      'Content-Type': TYPES[extname(file)] ?? 'application/octet-stream',
+      'Content-Security-Policy': `default-src 'self'; connect-src 'self' ${members}; frame-ancestors 'none'`,
+    })
+    .end(readFileSync(file));
+}
+
+function follow(req: IncomingMessage, res: ServerResponse): void {
+  const refused = keyProblem(req);
+  if (refused) return void res.writeHead(refused.status, { 'Content-Type': 'application/json', ...cors(req) }).end(JSON.stringify(refused.body));
+  res.writeHead(200, { 'Content-Type': 'text/event-stream', ...cors(req) });
+  let n = 0;
+  const send = (s = 0) => res.write(`event: line\nid: ${Date.now()}${++n}\ndata: ${JSON.stringify(logLine(s))}\n\n`);
+  for (let i = 200; i > 0; i--) send(i * 1.3);
+  const timer = setInterval(() => send(), 700);
+  res.on('close', () => clearInterval(timer));
+}
+
+function fault(f: Fleet, server: Server, url: URL, res: ServerResponse): void {
+  const q = url.searchParams;
+  const what = url.pathname.slice('/dev/'.length);
+  if (what === 'leader') f.setLeader(q.get('name'));
+  else if (what === 'away') f.away(q.get('name') ?? '', q.get('on') !== '0');
+  else if (what === 'mute') f.mute = q.get('on') !== '0';
+  else if (what === 'slow') f.slowMs = Number(q.get('ms') ?? 0);
+  else if (what === 'die') {
+    res.end('dying\n');
+    server.close();
+    server.closeAllConnections();
+    return;
+  } else return void res.writeHead(404).end();
+  res.end('done\n');
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const { values } = parseArgs({ options: { ports: { type: 'string', default: '8100,8101,8102' }, engines: { type: 'string', default: '40' }, streams: { type: 'string', default: '120' }, base: { type: 'string', default: '/' } } });
+  const ports = values.ports.split(',').map(Number);
+  const { fleet } = start(ports, Number(values.engines), Number(values.streams), values.base);
+  setInterval(() => fleet.live(), 2500);
+  console.log(`panel at http://127.0.0.1:${ports[0]}${values.base}panel/`);
+}

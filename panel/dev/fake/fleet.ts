@@ -1,0 +1,109 @@
+/** The state behind all fake nodes of one process, and what can be done to it. */
+import type { LogEvent } from '../../src/lib/feed/types';
+import { ago, engine, event, int, stream, type World } from './data';
+
+type Listener = (kind: 'change' | 'event', data: unknown) => void;
+
+export class Fleet {
+  revision = 4219;
+  leader: string | null = 'node-b';
+  /** The feed sends nothing while this is set, as a node that hangs. */
+  mute = false;
+  slowMs = 0;
+  private listeners = new Set<Listener>();
+
+  constructor(readonly world: World) {}
+
+  listen(l: Listener): () => void {
+    this.listeners.add(l);
+    return () => this.listeners.delete(l);
+  }
+
+  change(type: string, key: string, object: unknown): void {
+    this.revision++;
+    for (const l of this.listeners) l('change', { revision: this.revision, type, key, object });
+  }
+
+  say(e: LogEvent): void {
+    this.world.events.push(e);
+    for (const l of this.listeners) l('event', e);
+  }
+
+  node(name: string) {
+    return this.world.nodes.find((n) => n.name === name);
+  }
+
+  setLeader(name: string | null): void {
+    this.leader = name;
+    this.world.cluster.leader = name;
+    for (const n of this.world.nodes) n.role = n.name === name ? 'leader' : 'voter';
+    if (name !== null) {
+      this.world.cluster.term++;
+      this.say(event('system', 'leader', `${name} leads in term ${this.world.cluster.term}`, 0, { details: { node: name, term: this.world.cluster.term } }));
+    }
+    this.change('cluster', '', this.world.cluster);
+    for (const n of this.world.nodes) this.change('node', n.name, n);
+  }
+
+  away(name: string, on: boolean): void {
+    const n = this.node(name);
+    if (!n) return;
+    n.unavailable_since = on ? ago(4) : null;
+    n.unavailable = on ? 'It answers no member; its engines are listed last and are replaced in 56 s' : null;
+    this.change('node', name, n);
+  }
+
+  stopEngine(container: string, by: LogEvent['by']): boolean {
+    const i = this.world.engines.findIndex((e) => e.container_id === container);
+    const e = this.world.engines[i];
+    if (!e) return false;
+    for (const id of e.streams.slice()) this.endStream(id, by);
+    this.world.engines.splice(i, 1);
+    this.change('engine', String(e.id), null);
+    this.say(event('engine', 'deleted', `${e.container_name} on ${e.node} was stopped`, 0, { container_id: container, by }));
+    return true;
+  }
+
+  startEngine(nodeName: string, by: LogEvent['by']) {
+    const id = Math.max(...this.world.engines.map((e) => e.id), 0) + 1;
+    const e = engine(id, nodeName || 'node-b', null);
+    e.first_seen = e.since = ago(0);
+    this.world.engines.push(e);
+    this.change('engine', String(id), e);
+    this.say(event('engine', 'created', `${e.container_name} runs on ${e.node}`, 0, { container_id: e.container_id, by }));
+    return e;
+  }
+
+  endStream(id: string, by: LogEvent['by']): boolean {
+    const s = this.world.streams.find((x) => x.id === id && x.status === 'started');
+    if (!s) return false;
+    Object.assign(s, { status: 'ended', ended_at: ago(0), end_reason: 'stopped by API key' });
+    const e = this.world.engines.find((x) => x.container_id === s.container_id);
+    if (e) {
+      e.streams = e.streams.filter((x) => x !== id);
+      this.change('engine', String(e.id), e);
+    }
+    this.change('stream', id, s);
+    this.say(event('stream', 'ended', `stream ${s.key} ended: stopped by API key`, 0, { stream_id: id, container_id: s.container_id, by }));
+    return true;
+  }
+
+  /** A little life: streams come and go. */
+  live(): void {
+    if (this.leader === null) return;
+    const able = this.world.engines.filter((e) => e.listed && e.phase === 'running');
+    const e = able[int(0, Math.max(0, able.length - 1))];
+    const started = this.world.streams.filter((s) => s.status === 'started');
+    if (e === undefined) return;
+    if (int(0, 1) === 0 || started.length < 100) {
+      const s = stream(e, 0);
+      this.world.streams.push(s);
+      this.change('stream', s.id, s);
+      this.change('engine', String(e.id), e);
+      this.say(event('stream', 'started', `stream ${s.key} started on ${e.container_name}`, 0, { stream_id: s.id, container_id: e.container_id, by: { name: 'API key', address: '10.0.0.21' } }));
+    } else {
+      const s = started[int(0, started.length - 1)];
+      if (s) this.endStream(s.id, { name: 'API key', address: '10.0.0.21' });
+    }
+  }
+}

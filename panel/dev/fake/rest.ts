@@ -1,0 +1,126 @@
+/** The calls of the API that pages make, answered by the fake cluster. */
+import type { IncomingMessage } from 'node:http';
+import type { Fleet } from './fleet';
+import { ago, event, int, rnd } from './data';
+
+export interface Answer {
+  status: number;
+  body: unknown;
+}
+
+export const KEY = 'fake-key-of-the-panel';
+const BY = { name: 'API key', address: '127.0.0.1' };
+const ok = (body: unknown): Answer => ({ status: 200, body });
+const no = (status: number, detail: unknown): Answer => ({ status, body: { detail } });
+
+/** Whether a request has the key: null when it is good. */
+export function keyProblem(req: IncomingMessage): Answer | null {
+  const sent = /^Bearer (.+)$/.exec(req.headers.authorization ?? '')?.[1];
+  if (sent === undefined) return no(401, 'missing bearer token');
+  return sent === KEY ? null : no(403, 'invalid token');
+}
+
+export function rest(f: Fleet, method: string, url: URL, body: Record<string, unknown>, req: IncomingMessage): Answer {
+  const path = url.pathname;
+  const w = f.world;
+  if (method === 'GET' && path === '/cluster/key') return keyProblem(req) ?? ok({ required: true });
+  if (method === 'GET' && path === '/events') return ok(events(f, url));
+  if (method === 'GET' && path === '/events/stats') return ok({ total: w.events.length, by_type: {}, oldest: w.events[0]?.timestamp ?? null, newest: w.events.at(-1)?.timestamp ?? null });
+  if (method === 'GET' && path === '/series') return ok(series(f, url.searchParams.get('of') ?? ''));
+  if (method === 'GET' && path === '/settings') return ok(settings(f));
+  if (method === 'GET' && path === '/settings/history') return ok(w.history);
+  if (method === 'GET' && path === '/cluster') return ok({ cluster_id: w.cluster.cluster_id, leader: f.leader, term: w.cluster.term, revision: f.revision, node: 'node-a', staleness_ms: 12, voters: 3, differing: [], disputed: false, disk: { free_bytes: 53687091200, total_bytes: 107374182400, low: false }, nodes: w.nodes, left_behind: [] });
+  const placement = /^\/engines\/([^/]+)\/placement$/.exec(path);
+  if (placement) return ok(place(f, placement[1] ?? ''));
+  const logs = /^\/containers\/([^/]+)\/logs$/.exec(path);
+  if (logs) return keyProblem(req) ?? ok({ lines: [], entries: Array.from({ length: Number(url.searchParams.get('tail') ?? 50) }, (_, i, n = Number(url.searchParams.get('tail') ?? 50)) => logLine((n - i) * 1.4)) });
+  if (method === 'GET') return no(404, 'Not Found');
+  const refused = keyProblem(req);
+  if (refused) return refused;
+  if (f.leader === null) return no(503, { error: 'write_blocked', code: 'no_leader', message: 'the cluster has no leader; nothing was done', recovery_eta_seconds: 2, can_retry: true, should_wait: true });
+  return change(f, method, path, body);
+}
+
+function change(f: Fleet, method: string, path: string, body: Record<string, unknown>): Answer {
+  const w = f.world;
+  const act = /^\/cluster\/nodes\/([^/]+)\/(cordon|uncordon|drain)$/.exec(path);
+  if (act) {
+    const n = f.node(act[1] ?? '');
+    if (!n) return no(404, 'no such node');
+    n.availability = act[2] === 'cordon' ? 'cordoned' : act[2] === 'drain' ? 'draining' : 'active';
+    n.drain = act[2] === 'drain' ? { deadline: body.deadline_seconds ? ago(-Number(body.deadline_seconds)) : null, engines_left: n.engines, streams_left: n.streams } : null;
+    n.passed_over = n.availability === 'active' ? null : { code: n.availability, message: `is ${n.availability}` };
+    f.change('node', n.name, n);
+    f.say(event('system', n.availability === 'active' ? 'uncordoned' : n.availability, `${n.name}: ${act[2]}`, 0, { by: BY }));
+    return ok(n);
+  }
+  const container = /^\/containers\/([^/]+)$/.exec(path);
+  if (method === 'DELETE' && container) return f.stopEngine(container[1] ?? '', BY) ? ok({ deleted: container[1] }) : no(404, 'no such container');
+  const stream = /^\/streams\/(.+)$/.exec(path);
+  if (method === 'DELETE' && stream) return f.endStream(decodeURIComponent(stream[1] ?? ''), BY) ? ok({ message: 'stopped', stream_id: stream[1] }) : no(404, 'no such stream');
+  const removed = /^\/cluster\/nodes\/([^/]+)$/.exec(path);
+  if (method === 'DELETE' && removed) return no(409, `${removed[1]} lives and runs containers: drain it first`);
+  if (path === '/provision/acestream') {
+    const e = f.startEngine(String(body.node ?? ''), BY);
+    return ok({ container_id: e.container_id, container_name: e.container_name, host_http_port: e.port, container_http_port: e.port, container_https_port: e.port + 26000 });
+  }
+  if (path === '/health/circuit-breaker/reset') {
+    w.cluster.provisioning.replacement_breaker_state = 'closed';
+    w.cluster.provisioning.circuit_breaker_state = 'closed';
+    f.change('cluster', '', w.cluster);
+    return ok({ message: 'reset' });
+  }
+  if (method === 'PATCH' && path === '/settings') {
+    const changes = Object.entries(body).map(([name, to]) => ({ name, from: w.settings[name] ?? 0, to: Number(to) }));
+    for (const c of changes) w.settings[c.name] = c.to;
+    f.revision++;
+    w.history.unshift({ revision: f.revision, at: ago(0), by: BY, changes });
+    return ok(settings(f));
+  }
+  if (path === '/settings/revert') return ok(settings(f));
+  return no(404, 'Not Found');
+}
+
+function events(f: Fleet, url: URL) {
+  const q = url.searchParams;
+  const before = Number(q.get('before') ?? Infinity);
+  const type = q.get('event_type');
+  return f.world.events.filter((e) => e.id < before && (!type || e.event_type === type)).reverse().slice(0, Number(q.get('limit') ?? 100));
+}
+
+function series(f: Fleet, of: string) {
+  const now = Math.floor(Date.now() / 5000) * 5;
+  const walk = (mid: number, jump: number) => {
+    let v = mid;
+    return Array.from({ length: 720 }, () => (v = Math.max(0, v + rnd(-jump, jump) + (mid - v) * 0.05)));
+  };
+  const live = f.world.streams.filter((s) => s.status === 'started').length;
+  const shape: Record<string, [string[], number[][]]> = {
+    cluster: [['streams', 'speed_down', 'speed_up', 'engines', 'engines_healthy', 'engines_busy'], [walk(live - 6, 1), walk(84000, 900), walk(20000, 500), walk(40, 0.2), walk(35, 0.3), walk(34, 0.4)]],
+    engine: [['cpu_percent', 'memory_bytes', 'rx_bps', 'tx_bps'], [walk(22, 2), walk(3e8, 3e6), walk(8e6, 1e5), walk(1e6, 3e4)]],
+    stream: [['speed_down', 'speed_up', 'peers'], [walk(780, 30), walk(180, 16), walk(28, 1.4)]],
+    host: [['streams', 'speed_down', 'fsync_p99_ms'], [walk(40, 1), walk(30000, 400), walk(4, 0.4)]],
+  }; // prettier-ignore
+  const [fields, values] = shape[of.split(':')[0] ?? ''] ?? [[], []];
+  return { of, step_s: 5, fields, units: { speed_down: 'KB/s', speed_up: 'KB/s' }, points: Array.from({ length: 720 }, (_, i) => [now - (719 - i) * 5, ...values.map((v) => v[i] ?? null)]) };
+}
+
+function settings(f: Fleet) {
+  const last = f.world.history[0];
+  return {
+    revision: last?.revision ?? f.revision, changed_at: last?.at ?? null, by: last?.by ?? null,
+    values: Object.entries(f.world.settings).map(([name, value]) => ({ name, value, default: value, unit: name.endsWith('_S') ? 's' : null, accepted: 'a whole number from 0 to 65535', meaning: `What ${name} means.` })),
+    environment: [{ node: 'node-a', name: 'MIN_FREE_REPLICAS', value: 0 }, { node: 'node-c', name: 'MAX_REPLICAS', value: 40 }],
+  }; // prettier-ignore
+}
+
+function place(f: Fleet, id: string) {
+  const e = f.world.engines.find((x) => x.container_id === id);
+  return {
+    container_id: id, container_name: e?.container_name ?? '', node: e?.node ?? '', reserved_at: e?.first_seen ?? ago(0), standing: e?.listed ? 'listed' : 'unlisted', why: 'it had the fewest engines for its size, 9 of 20',
+    hosts: f.world.nodes.map((n) => ({ node: n.name, engines: n.engines, capacity: n.capacity, streams: n.streams, passed_over: n.passed_over })), kept_by: null, replaced_by: null, replaces: null, unlisted: e?.unlisted ? { code: 'no_answer', message: e.unlisted } : null,
+  }; // prettier-ignore
+}
+
+const TEXT = ['[info] buffering done in 1.8 s, peers 23', '[info] peer connected, 31 in all', '[debug] piece 48112 complete, 1 048 576 bytes', '[info] live position 14 s behind', '[warning] piece 48131 late by 2.4 s, asked from 3 more peers', '[error] tracker timed out after 10 s: udp://tracker.example:2710', '\u001b[32m[info]\u001b[0m status asked, answered in 3 ms', 'session c81f77d2 keeps playing'];
+export const logLine = (s = 0) => ({ at: new Date(Date.now() - s * 1000).toISOString(), stream: 'stdout', text: TEXT[Math.min(TEXT.length - 1, int(0, 11))] ?? '' });
