@@ -32,6 +32,7 @@ export function rest(f: Fleet, method: string, url: URL, body: Record<string, un
   if (method === 'GET' && path === '/cluster') return ok({ cluster_id: w.cluster.cluster_id, leader: f.leader, term: w.cluster.term, revision: f.revision, node: 'node-a', staleness_ms: 12, voters: 3, differing: [], disputed: false, disk: { free_bytes: 53687091200, total_bytes: 107374182400, low: false }, nodes: w.nodes, left_behind: [] });
   const placement = /^\/engines\/([^/]+)\/placement$/.exec(path);
   if (placement) return ok(place(f, placement[1] ?? ''));
+  if (/^\/streams\/.+\/stats$/.test(path)) return ok(stats());
   const logs = /^\/containers\/([^/]+)\/logs$/.exec(path);
   if (logs) return keyProblem(req) ?? ok({ lines: [], entries: Array.from({ length: Number(url.searchParams.get('tail') ?? 50) }, (_, i, n = Number(url.searchParams.get('tail') ?? 50)) => logLine((n - i) * 1.4)) });
   if (method === 'GET') return no(404, 'Not Found');
@@ -103,6 +104,14 @@ function series(f: Fleet, of: string) {
   }; // prettier-ignore
   const [fields, values] = shape[of.split(':')[0] ?? ''] ?? [[], []];
   return { of, step_s: 5, fields, units: { speed_down: 'KB/s', speed_up: 'KB/s' }, points: Array.from({ length: 720 }, (_, i) => [now - (719 - i) * 5, ...values.map((v) => v[i] ?? null)]) };
+}
+
+function stats() {
+  let v = 780;
+  return Array.from({ length: 240 }, (_, i) => {
+    v = Math.max(100, v + rnd(-40, 40) + (780 - v) * 0.05);
+    return { ts: ago((240 - i) * 15), peers: Math.round(v / 26), speed_down: Math.round(v), speed_up: Math.round(v * 0.22), downloaded: i * 1e7, uploaded: i * 2e6, status: 'dl' };
+  });
 }
 
 function settings(f: Fleet) {

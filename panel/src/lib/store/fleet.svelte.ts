@@ -85,6 +85,8 @@ export class Fleet {
     });
   });
 
+  /** Turns of health by container, oldest first. */
+  readonly healthEvents = $derived(group(this.on('event').events.filter((e) => e.event_type === 'health' && e.container_id !== null), (e) => e.container_id ?? ''));
   readonly engineByContainer = $derived(new Map(this.engines.map((e) => [e.engine.container_id, e])));
   readonly engineByKey = $derived(new Map(this.engines.map((e) => [e.key, e])));
 

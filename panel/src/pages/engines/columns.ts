@@ -16,6 +16,7 @@ export function columns(w: Words, tables: Tables): Column<EngineRow>[] {
     { id: 'health', label: t.health, by: (r) => RANK.indexOf(r.word) },
     { id: 'engine', label: t.engine, by: (r) => r.name },
     { id: 'host', label: t.host, by: (r) => r.node },
+    { id: 'hour', label: t.hour, cls: 'c2' },
     { id: 'streams', label: t.streams, by: (r) => r.streams },
     { id: 'vpn', label: t.vpn, cls: 'c3', by: (r) => r.vpn },
     { id: 'cpu', label: t.cpu, cls: 'c2', by: (r) => f(r)?.cpu_percent ?? null },

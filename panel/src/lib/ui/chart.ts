@@ -1,0 +1,56 @@
+/** The chart of a stream on uPlot: speeds on the left, peers on the right. Its colours are the tokens of the theme. */
+import uPlot from 'uplot';
+
+export type Data = [x: number[], down: (number | null)[], up: (number | null)[], peers: (number | null)[]];
+
+/** A token as a colour that a canvas understands. */
+function colour(name: string): string {
+  const probe = document.createElement('span');
+  probe.style.color = `var(${name})`;
+  document.body.append(probe);
+  const c = getComputedStyle(probe).color;
+  probe.remove();
+  return c;
+}
+
+export interface Options {
+  width: number;
+  height: number;
+  /** Index of the point under the cursor; null when there is none. */
+  onpoint: (i: number | null) => void;
+  mark: (t: number) => string;
+}
+
+export function dual(node: HTMLElement, data: Data, o: Options): uPlot {
+  const [s1, s2, s3, grid, text] = ['--s1', '--s2', '--s3', '--line', '--fg2'].map(colour) as [string, string, string, string, string];
+  const fill = s1.replace(/^rgb\((.*)\)$/, 'rgba($1, 0.13)');
+  const font = '11px system-ui, sans-serif';
+  const axis = { stroke: text, font, ticks: { show: false }, grid: { stroke: grid, width: 1 } };
+  return new uPlot(
+    {
+      width: o.width,
+      height: o.height,
+      legend: { show: false },
+      cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
+      scales: {
+        x: { time: true },
+        mbit: { range: (_u, _lo, hi) => [0, Math.max(1, (hi ?? 0) * 1.1)] },
+        peers: { range: (_u, _lo, hi) => [0, Math.max(4, Math.ceil((hi ?? 0) * 1.25))] },
+      },
+      axes: [
+        { ...axis, grid: { show: false }, space: 80, values: (_u, v) => v.map((t) => o.mark(t * 1000)) },
+        { ...axis, scale: 'mbit', size: 34, space: 34 },
+        { ...axis, scale: 'peers', side: 1, size: 34, space: 34, grid: { show: false } },
+      ],
+      series: [
+        {},
+        { scale: 'mbit', stroke: s1, width: 2, fill },
+        { scale: 'mbit', stroke: s2, width: 2, dash: [6, 3] },
+        { scale: 'peers', stroke: s3, width: 1, dash: [1.5, 2.5], ...(uPlot.paths.stepped ? { paths: uPlot.paths.stepped({ align: 1 }) } : {}) },
+      ],
+      hooks: { setCursor: [(u) => o.onpoint(u.cursor.idx ?? null)] },
+    },
+    data,
+    node,
+  );
+}

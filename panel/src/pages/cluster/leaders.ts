@@ -1,0 +1,30 @@
+/** Who led the cluster over the last day, from the log of events. */
+import type { LogEvent } from '../../lib/feed/types';
+
+export interface Reign {
+  node: string;
+  term: number | null;
+  /** Parts of the day, from 0 to 1. */
+  from: number;
+  to: number;
+}
+
+const CATEGORIES = ['leader', 'leader_changed', 'leader_elected'];
+const DAY_MS = 86_400_000;
+
+export const elections = (events: readonly LogEvent[]): LogEvent[] => events.filter((e) => e.event_type === 'system' && CATEGORIES.includes(e.category));
+
+const node = (e: LogEvent): string => {
+  const d = e.details;
+  const named = d && (d['node'] ?? d['leader']);
+  return typeof named === 'string' ? named : (e.message.split(' ')[0] ?? '');
+};
+
+/** Stretches of one leader each; `events` come oldest first. */
+export function reigns(events: readonly LogEvent[], now: number, leader: string | null, term: number): Reign[] {
+  const start = now - DAY_MS;
+  const at = (t: number) => Math.max(0, Math.min(1, (t - start) / DAY_MS));
+  const all = elections(events).map((e) => ({ node: node(e), term: typeof e.details?.['term'] === 'number' ? e.details['term'] : null, at: Date.parse(e.timestamp) }));
+  if (all.length === 0) return leader === null ? [] : [{ node: leader, term, from: 0, to: 1 }];
+  return all.map((e, i) => ({ node: e.node, term: e.term, from: at(e.at), to: at(all[i + 1]?.at ?? now) })).filter((r) => r.to > r.from);
+}

@@ -1,0 +1,41 @@
+/** What the page of events lists: events, and where the feed was away. */
+import type { LogEvent } from '../../lib/feed/types';
+import type { Break } from '../../lib/store/tables';
+
+export type Item = { kind: 'event'; event: LogEvent } | { kind: 'break'; gap: Break; key: string };
+
+export type Who = 'all' | 'people' | 'automatic';
+
+/** Events that fit the filters, newest first. `events` come oldest first. */
+export function select(events: readonly LogEvent[], q: string, who: Who, type: string): LogEvent[] {
+  const words = q.toLowerCase().split(/\s+/).filter(Boolean);
+  const out: LogEvent[] = [];
+  for (let i = events.length - 1; i >= 0; i--) {
+    const e = events[i];
+    if (e === undefined || (type !== '' && e.event_type !== type)) continue;
+    if (who === 'people' ? !e.by : who === 'automatic' ? !!e.by : false) continue;
+    if (words.length > 0) {
+      const text = `${e.message} ${e.category} ${e.by?.name ?? ''} ${e.by?.address ?? ''} ${e.stream_id ?? ''}`.toLowerCase();
+      if (!words.every((w) => text.includes(w))) continue;
+    }
+    out.push(e);
+  }
+  return out;
+}
+
+/** Puts a line above the newest event that was known before each break. */
+export function withBreaks(events: readonly LogEvent[], breaks: readonly Break[]): Item[] {
+  const out: Item[] = [];
+  const rest = [...breaks].sort((a, b) => b.backAt - a.backAt);
+  for (const event of events) {
+    while (rest[0] !== undefined && event.id <= rest[0].after) {
+      const gap = rest.shift() as Break;
+      out.push({ kind: 'break', gap, key: `b${gap.backAt}` });
+    }
+    out.push({ kind: 'event', event });
+  }
+  return out;
+}
+
+/** Events as lines of JSON, for a file. */
+export const jsonl = (events: readonly LogEvent[]): string => events.map((e) => JSON.stringify(e)).join('\n') + '\n';

@@ -1,0 +1,44 @@
+/** The last day of a VPN, from the log of events. */
+import type { LogEvent, VpnObject } from '../../lib/feed/types';
+import type { Bar } from '../../lib/store/health';
+
+export interface Outage {
+  from: number;
+  /** When it ended; the present while it lasts. */
+  to: number;
+}
+
+const DAY_MS = 86_400_000;
+
+/** Whether an event is about this VPN: its container and its host are named. */
+const about = (e: LogEvent, v: VpnObject): boolean =>
+  e.event_type === 'vpn' && e.message.includes(v.container ?? v.container_name ?? '\0') && e.message.includes(v.node);
+
+/** Outages of the last 24 hours, oldest first; `events` come oldest first. */
+export function outages(v: VpnObject, events: readonly LogEvent[], now: number): Outage[] {
+  const out: Outage[] = [];
+  let from: number | null = null;
+  for (const e of events) {
+    if (!about(e, v)) continue;
+    const at = Date.parse(e.timestamp);
+    if (e.category === 'disconnected') from ??= at;
+    else if (e.category === 'connected' && from !== null) {
+      out.push({ from, to: at });
+      from = null;
+    }
+  }
+  if (from !== null && !v.connected) out.push({ from, to: now });
+  return out.filter((o) => o.to > now - DAY_MS).map((o) => ({ from: Math.max(o.from, now - DAY_MS), to: o.to }));
+}
+
+/** Bars of half an hour each: fine, an outage in it, out at its end. */
+export function dayBars(list: readonly Outage[], now: number, count = 48): Bar[] {
+  const width = DAY_MS / count;
+  return Array.from({ length: count }, (_, i) => {
+    const a = now - DAY_MS + i * width;
+    const b = a + width;
+    const inside = list.filter((o) => o.from < b && o.to > a);
+    if (inside.length === 0) return '';
+    return inside.some((o) => o.to >= b && o.from <= a + width * 0.8) || (i === count - 1 && inside.some((o) => o.to >= now)) ? 'x' : 'w';
+  });
+}
