@@ -18,7 +18,7 @@ export interface World {
   vpns: VpnObject[];
   events: LogEvent[];
   settings: Record<string, number>;
-  history: { revision: number; at: string; by: LogEvent['by']; changes: { name: string; from: number; to: number }[] }[];
+  history: { revision: number; at: string; node: string; by: LogEvent['by']; reverts: number | null; changes: { name: string; from: number; to: number }[] }[];
 }
 
 const node = (name: string, i: number, extra: Partial<NodeObject>): NodeObject => ({
@@ -67,9 +67,9 @@ export function world(https: string[], engines = 40, streams = 120): World {
     n.streams = list.filter((e) => e.node === n.name).reduce((a, e) => a + e.streams.length, 0);
   }
   return { cluster: cluster(list, streams), nodes, engines: list, streams: all, vpns, events: log(list, all), settings: { ...SETTINGS }, history: [
-    { revision: 4202, at: ago(180), by: { name: 'API key', address: '10.0.0.50' }, changes: [{ name: 'MIN_FREE_REPLICAS', from: 0, to: 1 }] },
-    { revision: 3880, at: ago(93000), by: { name: 'command line of node-a', address: null }, changes: [{ name: 'IDLE_TTL_S', from: 300, to: 600 }] },
-    { revision: 1, at: ago(900000), by: null, changes: [{ name: 'MAX_REPLICAS', from: 20, to: 60 }] },
+    { revision: 3, at: ago(180), node: 'node-b', reverts: null, by: { name: 'API key', address: '10.0.0.50' }, changes: [{ name: 'MIN_FREE_REPLICAS', from: 0, to: 1 }] },
+    { revision: 2, at: ago(93000), node: 'node-a', reverts: null, by: { name: 'command line of node-a', address: null }, changes: [{ name: 'IDLE_TTL_S', from: 300, to: 600 }] },
+    { revision: 1, at: ago(900000), node: 'node-a', reverts: null, by: null, changes: [{ name: 'MAX_REPLICAS', from: 20, to: 60 }] },
   ] }; // prettier-ignore
 }
 

@@ -5,7 +5,8 @@ import { key } from './key.svelte';
 import type { PendingPaths } from './pending';
 import type { paths } from './schema';
 
-export type Paths = paths & PendingPaths;
+/** What the description names counts; the rest is what it does not name yet. */
+export type Paths = paths & Omit<PendingPaths, keyof paths>;
 
 /** A call that did not succeed: what was asked, what was answered. */
 export class ApiError extends Error {

@@ -19,42 +19,55 @@ export interface Series {
   points: (number | null)[][];
 }
 
-export interface SettingValue {
-  name: string;
-  value: string | number | boolean | null;
-  default?: string | number | boolean | null;
-  unit?: string | null;
-  accepted?: string | null;
-  meaning?: string | null;
-}
+export type Json = string | number | boolean | null;
 
-export interface EnvironmentValue {
-  node: string;
+export interface Setting {
   name: string;
-  value: string | number | boolean | null;
+  value: Json;
+  default: Json;
+  type: 'integer' | 'number' | 'boolean' | 'ports' | 'label';
+  /** `engines`, `failures` or `s`. */
+  unit: string | null;
+  minimum: number | null;
+  maximum: number | null;
+  accepted: string;
+  section: string;
+  description: string;
+  /** A change is in force at once, or for engines to come. */
+  applies: 'live' | 'new_engines';
 }
 
 export interface Settings {
+  /** Counts changes from 1; 0 while members of an earlier version are there. */
   revision: number;
-  changed_at?: string | null;
-  by?: LogEvent['by'];
-  values: SettingValue[];
-  /** What the environments of the nodes say and is not in force. */
-  environment?: EnvironmentValue[];
+  changed_at: string | null;
+  changed_on: string | null;
+  settings: Setting[];
+  /** What each node is started with, as far as it differs. */
+  nodes: { name: string; reported: boolean; differing: { name: string; value: Json; in_force: Json }[] }[];
+}
+
+export interface ChangedSetting {
+  name: string;
+  from: Json;
+  to: Json;
 }
 
 export interface SettingsChange {
   revision: number;
   at: string;
-  by: LogEvent['by'];
-  changes: { name: string; from: string | number | boolean | null; to: string | number | boolean | null }[];
+  node: string;
+  by?: LogEvent['by'];
+  reverts: number | null;
+  changes: ChangedSetting[];
 }
 
-export interface EventStats {
-  total: number;
-  by_type: Record<string, number>;
-  oldest: string | null;
-  newest: string | null;
+export interface SettingsOutcome {
+  revision: number;
+  dry_run: boolean;
+  changes: ChangedSetting[];
+  /** What follows from it, in the node's words. */
+  consequences: string[];
 }
 
 interface Get<Answer, Query = never, Path = never> {
@@ -66,10 +79,15 @@ interface Get<Answer, Query = never, Path = never> {
   };
 }
 
+interface Change<Answer, Body> {
+  requestBody: { content: { 'application/json': Body } };
+  parameters: { query?: { dry_run?: boolean }; header?: never; path?: never; cookie?: never };
+  responses: { 200: { headers: Record<string, unknown>; content: { 'application/json': Answer } } };
+}
+
 export interface PendingPaths {
-  '/events': Get<LogEvent[], { limit?: number; before?: number; event_type?: string }>;
-  '/events/stats': Get<EventStats>;
   '/series': Get<Series, { of: string; since?: string }>;
-  '/settings': Get<Settings>;
+  '/settings': Get<Settings> & { patch: Change<SettingsOutcome, Record<string, Json>> };
   '/settings/history': Get<SettingsChange[]>;
+  '/settings/revert': { parameters: { query?: never; header?: never; path?: never; cookie?: never }; post: Change<SettingsOutcome, { revision: number }> };
 }

@@ -277,6 +277,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What happened
+         * @description The replicated log, newest first: the newest 5,000 events about streams and 5,000 about all else, fewer when they are large. Who made a
+         *     change from outside is in `by`; what the cluster does by itself has its reason in `message`. For what happens from now on see
+         *     `/events/stream`.
+         */
+        get: operations["list_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/events/batch": {
         parameters: {
             query?: never;
@@ -291,6 +313,23 @@ export interface paths {
          * @description One write, all or nothing: all starts first, then all ends, each in order. At most 1,000 of each.
          */
         post: operations["event_batch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/events/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Counts of the log */
+        get: operations["event_stats"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1156,6 +1195,98 @@ export interface components {
         EventBatch: {
             ended?: components["schemas"]["StreamEndedEvent"][];
             started?: components["schemas"]["StreamStartedEvent"][];
+        };
+        /** @description Who made a change. */
+        EventBy: {
+            /**
+             * @description Address of the caller, as the node saw it.
+             * @example 198.51.100.7
+             */
+            address?: string | null;
+            /**
+             * @description What the caller showed: `API key`, `command line` (of the node's host), or `no key`, where none is needed.
+             * @example API key
+             */
+            name: string;
+            /**
+             * @description Name of the node that took the call.
+             * @example node-a
+             */
+            node: string;
+        };
+        /** @description What an event is about, as far as that still exists. */
+        EventDetails: {
+            /**
+             * Format: int64
+             * @description Number of the engine.
+             */
+            engine?: number | null;
+            /**
+             * @description Name of the node.
+             * @example node-a
+             */
+            node?: string | null;
+            /** @description VPN container on the node. */
+            vpn?: string | null;
+        };
+        /** @description Something that happened. */
+        EventEntry: {
+            by?: components["schemas"]["EventBy"] | null;
+            /**
+             * @description What happened, in one word.
+             * @example deleted
+             */
+            category: string;
+            /** @description Docker id of the engine that it is about. */
+            container_id?: string | null;
+            /** @description What it is about. */
+            details: components["schemas"]["EventDetails"];
+            /**
+             * @description `engine`, `stream`, `vpn`, `health` or `system`.
+             * @example engine
+             */
+            event_type: string;
+            /**
+             * Format: int64
+             * @description Counted up by the cluster without gaps, the same on all nodes.
+             */
+            id: number;
+            /**
+             * @description The same for people, with the reason.
+             * @example acestream-3 is being removed (deleted)
+             */
+            message: string;
+            /** @description The stream that it is about. */
+            stream_id?: string | null;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            timestamp: string;
+        };
+        /** @description What the log holds. */
+        EventStats: {
+            /** @description The same by type; types without events are 0. */
+            by_type: {
+                [key: string]: number;
+            };
+            /**
+             * Format: date-time
+             * @description When the newest happened.
+             */
+            newest?: string | null;
+            /**
+             * Format: int64
+             * @description Id of the newest event that ever happened; 0 before the first.
+             */
+            newest_id: number;
+            /**
+             * Format: date-time
+             * @description When the oldest that is kept happened; null when there is none.
+             */
+            oldest?: string | null;
+            /** @description Events that are kept. */
+            total: number;
         };
         /** @description A circuit breaker over what some engines share. */
         FailingStatus: components["schemas"]["BreakerStatus"] & {
@@ -3132,6 +3263,99 @@ export interface operations {
             };
         };
     };
+    list_events: {
+        parameters: {
+            query?: {
+                /** @description Longest list; 100 if it is not given */
+                limit?: number;
+                /** @description So many of the newest are left out */
+                offset?: number;
+                /** @description `engine`, `stream`, `vpn`, `health` or `system` */
+                event_type?: string;
+                /** @description Word for what happened */
+                category?: string;
+                /** @description Docker id of an engine, or its first 12 characters and more */
+                container_id?: string;
+                /** @description Id of a stream */
+                stream_id?: string;
+                /** @description Name of a node: what happened on its host */
+                node?: string;
+                /** @description Not before this time */
+                since?: string;
+                /** @description With an id below this one: how a list goes on while events come in */
+                before?: number;
+                /** @description With an id above this one */
+                after?: number;
+                /**
+                 * @description `local` (default): from this node's replica, at once. `linearizable`: with all writes that were acknowledged before, confirmed by
+                 *     a majority; 503 when that fails.
+                 */
+                consistency?: "local" | "linearizable";
+                /** @description Wait until this node has this revision (`X-Acefleet-Revision` of a write); 503 after 2.3 s. */
+                min_revision?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Events, newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventEntry"][];
+                };
+            };
+            /** @description Malformed percent-encoding, or an incomplete body */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description The node is open, and Origin or Host is not its own */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description A parameter is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description A bug; the log has the `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description The requested freshness is not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+        };
+    };
     event_batch: {
         parameters: {
             query?: never;
@@ -3245,6 +3469,79 @@ export interface operations {
                 };
             };
             /** @description No leader, and the outbox of this node is full */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+        };
+    };
+    event_stats: {
+        parameters: {
+            query?: {
+                /**
+                 * @description `local` (default): from this node's replica, at once. `linearizable`: with all writes that were acknowledged before, confirmed by
+                 *     a majority; 503 when that fails.
+                 */
+                consistency?: "local" | "linearizable";
+                /** @description Wait until this node has this revision (`X-Acefleet-Revision` of a write); 503 after 2.3 s. */
+                min_revision?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Counts */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventStats"];
+                };
+            };
+            /** @description Malformed percent-encoding, or an incomplete body */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description The node is open, and Origin or Host is not its own */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description A parameter is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description A bug; the log has the `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description The requested freshness is not available now */
             503: {
                 headers: {
                     [name: string]: unknown;

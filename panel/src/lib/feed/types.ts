@@ -79,6 +79,8 @@ export type Change =
 export interface By {
   name: string;
   address: string | null;
+  /** Node that took the call. */
+  node?: string;
 }
 
 export interface LogEvent {

@@ -12,7 +12,7 @@ const DAY_MS = 86_400_000;
 
 /** Whether an event is about this VPN: its container and its host are named. */
 const about = (e: LogEvent, v: VpnObject): boolean =>
-  e.event_type === 'vpn' && e.message.includes(v.container ?? v.container_name ?? '\0') && e.message.includes(v.node);
+  e.event_type === 'vpn' && e.message.includes(v.container ?? v.container_name ?? '\0') && (e.details?.['node'] === undefined ? e.message.includes(v.node) : e.details['node'] === v.node);
 
 /** Outages of the last 24 hours, oldest first; `events` come oldest first. */
 export function outages(v: VpnObject, events: readonly LogEvent[], now: number): Outage[] {
