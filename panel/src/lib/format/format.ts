@@ -90,7 +90,8 @@ export function clock(at: string | number | null | undefined, now: number = Date
   if (Number.isNaN(d.getTime())) return UNKNOWN;
   const time = `${pad(d.getHours())}:${pad(d.getMinutes())}:${pad(d.getSeconds())}`;
   if (new Date(now).toDateString() === d.toDateString()) return time;
-  return `${d.toLocaleDateString(locale, { day: 'numeric', month: 'short' })}${NBSP}${time.slice(0, 5)}`;
+  const day = d.toLocaleDateString(locale, { day: 'numeric', month: 'short' }).replaceAll(' ', NBSP);
+  return `${day}${NBSP}${time.slice(0, 5)}`;
 }
 
 /** Hours and minutes alone, for the marks of an axis. */

@@ -20,11 +20,14 @@ const node = (e: LogEvent): string => {
   return typeof named === 'string' ? named : (e.message.split(' ')[0] ?? '');
 };
 
-/** Stretches of one leader each; `events` come oldest first. */
+/** Stretches of one leader each, the first without a name where the log does not reach; `events` come oldest first. */
 export function reigns(events: readonly LogEvent[], now: number, leader: string | null, term: number): Reign[] {
   const start = now - DAY_MS;
   const at = (t: number) => Math.max(0, Math.min(1, (t - start) / DAY_MS));
   const all = elections(events).map((e) => ({ node: node(e), term: typeof e.details?.['term'] === 'number' ? e.details['term'] : null, at: Date.parse(e.timestamp) }));
   if (all.length === 0) return leader === null ? [] : [{ node: leader, term, from: 0, to: 1 }];
-  return all.map((e, i) => ({ node: e.node, term: e.term, from: at(e.at), to: at(all[i + 1]?.at ?? now) })).filter((r) => r.to > r.from);
+  const first = all[0] as (typeof all)[number];
+  const before: Reign[] = first.at > start ? [{ node: '', term: null, from: 0, to: at(first.at) }] : [];
+  const known = all.map((e, i) => ({ node: e.node, term: e.term, from: at(e.at), to: at(all[i + 1]?.at ?? now) })).filter((r) => r.to > r.from);
+  return [...before, ...known];
 }

@@ -69,8 +69,9 @@ function meaning(p: Problem, t: T, silent: string): string {
   }
 }
 
-/** Begins with a capital letter and ends with a full stop. */
+/** Begins with a capital letter, unless with the name of a thing, and ends with a full stop. */
 export const sentence = (s: string): string => {
   const x = s.trim();
-  return x === '' ? '' : x.charAt(0).toUpperCase() + x.slice(1) + (/[.!?…]$/.test(x) ? '' : '.');
+  const named = /^[^\s]*[-_\d]/.test(x);
+  return x === '' ? '' : (named ? x.charAt(0) : x.charAt(0).toUpperCase()) + x.slice(1) + (/[.!?…]$/.test(x) ? '' : '.');
 };

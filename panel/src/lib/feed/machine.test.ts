@@ -1,0 +1,129 @@
+import { describe, expect, it } from 'vitest';
+import { candidates, CONNECT_MS, initial, PAUSE_MAX_MS, SILENT_MS, step, type Effect, type FeedState, type Input } from './machine';
+import type { Frame, Hello } from './types';
+
+const OWN = 'http://proxy:8000/';
+const members = ['a', 'b', 'c'].map((n) => ({ name: `node-${n}`, http: `10.0.0.1${n}:8000` }));
+const base = (n: string) => `http://10.0.0.1${n}:8000/`;
+const hello = (node: string, more: Partial<Hello> = {}): Frame => ({
+  kind: 'hello', data: { node, cluster_id: 'c', version: '1', revision: 5, event: 2, resumed: true, lost: 0, members, ...more },
+}); // prettier-ignore
+const snapshot: Frame = { kind: 'snapshot', id: '5-2', data: { revision: 5, at: '', cluster: {} as never, nodes: [], engines: [], streams: [], vpns: [] } };
+
+class Run {
+  s: FeedState = initial(OWN);
+  effects: Effect[] = [];
+  now = 1000;
+
+  do(i: Input): this {
+    const [s, e] = step(this.s, i);
+    this.s = s;
+    this.effects = e;
+    return this;
+  }
+  start() {
+    return this.do({ type: 'start', now: this.now });
+  }
+  frame(frame: Frame, conn = this.s.conn) {
+    return this.do({ type: 'frame', conn, now: this.now, wall: this.now, frame });
+  }
+  live(node = 'node-a') {
+    return this.start().frame(hello(node)).frame(snapshot);
+  }
+  closed(conn = this.s.conn) {
+    return this.do({ type: 'closed', conn, now: this.now, reason: { code: 'network' } });
+  }
+  tick(ms: number) {
+    this.now += ms;
+    return this.do({ type: 'tick', now: this.now });
+  }
+  get asked() {
+    return this.effects.flatMap((e) => (e.type === 'connect' ? [e.base] : []));
+  }
+}
+
+describe('the feed', () => {
+  it('begins at the own origin and is live with the snapshot', () => {
+    const r = new Run().start();
+    expect(r.asked).toEqual([OWN]);
+    expect(r.frame(hello('node-a')).s.phase).toBe('loading');
+    expect(r.frame(snapshot).s).toMatchObject({ phase: 'live', node: 'node-a', lastId: '5-2', revision: 5 });
+  });
+
+  it('goes on at another member when its node dies, behind what it has', () => {
+    const r = new Run().live();
+    r.frame({ kind: 'event', id: '6-3', data: {} as never }).closed();
+    expect(r.s.phase).toBe('stale');
+    expect(r.effects).toContainEqual({ type: 'connect', conn: r.s.conn, base: base('a'), lastId: '6-3' });
+    r.now += 700;
+    r.closed().frame(hello('node-b')).frame(snapshot);
+    expect(r.s).toMatchObject({ phase: 'live', node: 'node-b', base: base('b') });
+    expect(r.s.move).toMatchObject({ from: 'node-a', to: 'node-b', lost: 0 });
+    expect(r.do({ type: 'dismiss' }).s.move).toBeNull();
+  });
+
+  it('takes silence for death, and a figure for life', () => {
+    const r = new Run().live();
+    r.tick(SILENT_MS - 100);
+    expect(r.s.phase).toBe('live');
+    r.frame({ kind: 'beat' }).tick(SILENT_MS - 100);
+    expect(r.s.phase).toBe('live');
+    r.tick(200);
+    expect(r.s).toMatchObject({ phase: 'stale', reason: { code: 'silent' } });
+    expect(r.asked).toEqual([base('a')]);
+  });
+
+  it('gives each address its time, then pauses between rounds', () => {
+    const r = new Run().live().closed();
+    const tried = [...r.asked];
+    for (let i = 0; i < 3; i++) tried.push(...r.tick(CONNECT_MS + 1).asked);
+    expect(tried).toEqual([base('a'), base('b'), base('c'), OWN]);
+    r.tick(CONNECT_MS + 1);
+    expect(r.asked).toEqual([]);
+    expect(r.s.nextAt).not.toBeNull();
+    expect(r.tick(PAUSE_MAX_MS).asked).toEqual([base('a')]);
+    expect(r.s.phase).toBe('stale');
+  });
+
+  it('does not listen to a connection that was given up', () => {
+    const r = new Run().live();
+    const old = r.s.conn;
+    r.closed();
+    const before = r.s;
+    expect(r.frame(hello('node-z'), old).s).toBe(before);
+    expect(r.closed(old).s).toBe(before);
+  });
+
+  it('leaves a node that says goodbye', () => {
+    const r = new Run().live().frame({ kind: 'bye', data: { reason: 'stopping' } });
+    expect(r.s).toMatchObject({ phase: 'stale', reason: { code: 'stopping' } });
+    expect(r.asked).toHaveLength(1);
+  });
+
+  it('says an error when there have never been data, and tries again', () => {
+    const r = new Run().start().closed();
+    expect(r.s.phase).toBe('error');
+    expect(r.tick(PAUSE_MAX_MS).asked).toEqual([OWN]);
+    expect(r.frame(hello('node-a')).frame(snapshot).s.phase).toBe('live');
+  });
+
+  it('asks no plain addresses from a page that came over TLS', () => {
+    const r = new Run();
+    r.s = initial('https://panel.example/acefleet/');
+    r.live();
+    expect(candidates(r.s)).toEqual(['https://panel.example/acefleet/']);
+  });
+
+  it('rests while nobody looks, and resumes', () => {
+    const r = new Run().live().do({ type: 'rest', now: 0 });
+    expect(r.effects).toEqual([{ type: 'abort' }]);
+    expect(r.tick(60_000).s.phase).toBe('resting');
+    r.do({ type: 'wake', now: r.now });
+    expect(r.effects).toContainEqual({ type: 'connect', conn: r.s.conn, base: OWN, lastId: '5-2' });
+  });
+
+  it('does not know what is missing in another cluster', () => {
+    const r = new Run().live().closed().frame(hello('node-b', { resumed: false, lost: null }));
+    expect(r.s.move?.lost).toBeNull();
+  });
+});
