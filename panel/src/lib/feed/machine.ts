@@ -179,10 +179,11 @@ function tick(s: FeedState, now: number): [FeedState, Effect[]] {
   return [s, []];
 }
 
-/** Addresses in the order to be tried: the other members, then the page's own origin, then the one that failed. */
+/** Addresses in the order to be tried: the other members, the page's own origin, and last the node that failed. */
 export function candidates(s: FeedState): string[] {
-  const bases = s.members.map((m) => m.base);
-  const at = bases.indexOf(s.base);
-  const others = at < 0 ? bases : [...bases.slice(at + 1), ...bases.slice(0, at)];
-  return [...new Set([...others, s.own, s.base])];
+  // A node has two addresses, its own and perhaps the page's: the name tells that they are one.
+  const at = s.members.findIndex((m) => m.base === s.base || m.name === s.node);
+  const around = [...s.members.slice(at + 1), ...s.members.slice(0, Math.max(0, at))];
+  const last = at < 0 ? [] : s.members.slice(at, at + 1);
+  return [...new Set([...around.map((m) => m.base), s.own, ...last.map((m) => m.base), s.base])];
 }
