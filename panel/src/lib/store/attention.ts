@@ -1,6 +1,7 @@
 /** What is wrong, worst first: pure, so that tests and pages agree. */
 import type { ClusterObject, LogEvent } from '../feed/types';
 import type { EngineRow, HostRow, StreamRow, VpnRow } from './rows';
+import { isAway } from './status';
 
 export type Problem = { urgent: boolean; since: string | null; key: string } & (
   | { kind: 'no_leader'; answering: number; voters: number }
@@ -27,6 +28,9 @@ export interface Picture {
   events: LogEvent[];
 }
 
+/** A host that this node hears from. */
+export const answers = (h: HostRow): boolean => !isAway(h.node) && (h.figures?.last_contact_ms ?? 0) < 2000;
+
 /** More failing engines than this are told in one line. */
 const ENGINES_SINGLY = 5;
 /** A write to disk that takes longer (p99) slows every change down, in milliseconds. */
@@ -37,7 +41,7 @@ export function attention(p: Picture): Problem[] {
   if (c === null) return [];
   const out: Problem[] = [];
   if (p.leader === null) {
-    const answering = p.hosts.filter((h) => h.figures?.last_contact_ms == null || h.figures.last_contact_ms < 2000).length;
+    const answering = p.hosts.filter(answers).length;
     out.push({ kind: 'no_leader', key: 'no_leader', urgent: true, since: null, answering, voters: c.voters });
   }
   for (const h of p.hosts) {
