@@ -62,6 +62,10 @@ build: ## the binary for users, optimised as a whole, at target/dist/acefleet
 	@scripts/bootstrap.sh build
 	@exec scripts/build.sh
 
+.PHONY: panel
+panel: ## the web panel, which the next build puts into the binary (needs Node 18 or newer)
+	@cd panel && npm ci --no-audit --no-fund && npm run types && npm run build
+
 .PHONY: images
 images: ## images of the node and of the simulators, without a registry (acefleet/acefleet:dev, …)
 	@scripts/bootstrap.sh run

@@ -6,6 +6,14 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   base: './',
   plugins: [svelte()],
-  build: { target: 'es2022', assetsInlineLimit: 0, cssCodeSplit: false, modulePreload: false, reportCompressedSize: true },
+  // The folder stays, with its .gitignore: the build of the node watches it.
+  build: {
+    emptyOutDir: false,
+    target: 'es2022',
+    assetsInlineLimit: 0,
+    cssCodeSplit: false,
+    modulePreload: false,
+    reportCompressedSize: true,
+  },
   test: { include: ['src/**/*.test.ts'], environment: 'node' },
 });

@@ -16,11 +16,22 @@ import { Fleet } from './fake/fleet';
 import { keyProblem, logLine, rest } from './fake/rest';
 
 const DIST = fileURLToPath(new URL('../dist/', import.meta.url));
-const TYPES: Record<string, string> = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
+const TYPES: Record<string, string> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+};
 
 /** Starts a node for each port; gives the fleet and the servers. */
 export function start(ports: number[], engines = 40, streams = 120, base = '/'): { fleet: Fleet; servers: Server[] } {
-  const fleet = new Fleet(world(ports.map((p) => `127.0.0.1:${p}`), engines, streams));
+  const fleet = new Fleet(
+    world(
+      ports.map((p) => `127.0.0.1:${p}`),
+      engines,
+      streams,
+    ),
+  );
   const servers = ports.map((port, i) => {
     const name = `node-${'abcdefg'[i]}`;
     const server = createServer((req, res) => void handle(fleet, name, server, ports, base, req, res));
@@ -29,7 +40,15 @@ export function start(ports: number[], engines = 40, streams = 120, base = '/'):
   return { fleet, servers };
 }
 
-async function handle(f: Fleet, me: string, server: Server, ports: number[], base: string, req: IncomingMessage, res: ServerResponse): Promise<void> {
+async function handle(
+  f: Fleet,
+  me: string,
+  server: Server,
+  ports: number[],
+  base: string,
+  req: IncomingMessage,
+  res: ServerResponse,
+): Promise<void> {
   const url = new URL(req.url ?? '/', 'http://x');
   if (base !== '/' && url.pathname.startsWith(base)) url.pathname = `/${url.pathname.slice(base.length)}`;
   if (req.method === 'OPTIONS') return void res.writeHead(204, cors(req)).end();
@@ -64,7 +83,10 @@ function page(path: string, ports: number[], res: ServerResponse): void {
 
 function follow(req: IncomingMessage, res: ServerResponse): void {
   const refused = keyProblem(req);
-  if (refused) return void res.writeHead(refused.status, { 'Content-Type': 'application/json', ...cors(req) }).end(JSON.stringify(refused.body));
+  if (refused)
+    return void res
+      .writeHead(refused.status, { 'Content-Type': 'application/json', ...cors(req) })
+      .end(JSON.stringify(refused.body));
   res.writeHead(200, { 'Content-Type': 'text/event-stream', ...cors(req) });
   let n = 0;
   const send = (s = 0) => res.write(`event: line\nid: ${Date.now()}${++n}\ndata: ${JSON.stringify(logLine(s))}\n\n`);
@@ -90,7 +112,14 @@ function fault(f: Fleet, server: Server, url: URL, res: ServerResponse): void {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { values } = parseArgs({ options: { ports: { type: 'string', default: '8100,8101,8102' }, engines: { type: 'string', default: '40' }, streams: { type: 'string', default: '120' }, base: { type: 'string', default: '/' } } });
+  const { values } = parseArgs({
+    options: {
+      ports: { type: 'string', default: '8100,8101,8102' },
+      engines: { type: 'string', default: '40' },
+      streams: { type: 'string', default: '120' },
+      base: { type: 'string', default: '/' },
+    },
+  });
   const ports = values.ports.split(',').map(Number);
   const { fleet } = start(ports, Number(values.engines), Number(values.streams), values.base);
   setInterval(() => fleet.live(), 2500);

@@ -21,10 +21,14 @@ export async function runAll(only: string): Promise<number> {
     const from = performance.now();
     try {
       const note = await run();
-      console.log(`ok      ${name}${typeof note === 'string' ? ` (${note})` : ''}, ${Math.round(performance.now() - from)} ms`);
+      console.log(
+        `ok      ${name}${typeof note === 'string' ? ` (${note})` : ''}, ${Math.round(performance.now() - from)} ms`,
+      );
     } catch (e) {
       failed++;
-      console.log(`FAILED  ${name}\n        ${e instanceof Error ? e.message.split('\n').slice(0, 12).join('\n        ') : String(e)}`);
+      console.log(
+        `FAILED  ${name}\n        ${e instanceof Error ? e.message.split('\n').slice(0, 12).join('\n        ') : String(e)}`,
+      );
     }
   }
   console.log(failed === 0 ? 'all passed' : `${failed} failed`);

@@ -3,12 +3,21 @@ import { mkdirSync } from 'node:fs';
 import { launch, settled } from './browser';
 
 const [base = 'http://127.0.0.1:8100/panel/', out = 'shots', ...pages] = process.argv.slice(2);
-const all = pages.length > 0 ? pages : ['overview', 'hosts', 'engines', 'streams', 'vpn', 'logs', 'events', 'cluster', 'settings'];
+const all =
+  pages.length > 0
+    ? pages
+    : ['overview', 'hosts', 'engines', 'streams', 'vpn', 'logs', 'events', 'cluster', 'settings'];
 mkdirSync(out, { recursive: true });
 const browser = await launch();
-for (const [name, width, height, theme] of [['dark', 1440, 900, 'dark'], ['light', 1440, 900, 'light'], ['phone', 360, 740, 'dark']] as const) {
+for (const [name, width, height, theme] of [
+  ['dark', 1440, 900, 'dark'],
+  ['light', 1440, 900, 'light'],
+  ['phone', 360, 740, 'dark'],
+] as const) {
   const context = await browser.newContext({ viewport: { width, height } });
-  await context.addInitScript(`localStorage.setItem('acefleet.theme', '${theme}'); sessionStorage.setItem('acefleet.key', 'fake-key-of-the-panel')`);
+  await context.addInitScript(
+    `localStorage.setItem('acefleet.theme', '${theme}'); sessionStorage.setItem('acefleet.key', 'fake-key-of-the-panel')`,
+  );
   const page = await context.newPage();
   page.on('pageerror', (e) => console.log('page error', e.message));
   page.on('console', (m) => m.type() === 'error' && console.log('console', m.text()));

@@ -10,7 +10,9 @@ const { fleet, servers } = start([8320, 8321, 8322]);
 const base = 'http://127.0.0.1:8320/panel/';
 const browser = await launch();
 const page = await (await browser.newContext({ viewport: { width: 1440, height: 900 } })).newPage();
-await page.addInitScript(`localStorage.setItem('acefleet.theme', new URLSearchParams(location.search).get('t') ?? 'dark'); sessionStorage.setItem('acefleet.key', 'fake-key-of-the-panel')`);
+await page.addInitScript(
+  `localStorage.setItem('acefleet.theme', new URLSearchParams(location.search).get('t') ?? 'dark'); sessionStorage.setItem('acefleet.key', 'fake-key-of-the-panel')`,
+);
 const shot = (name: string) => page.screenshot({ path: `${out}/${name}.png` });
 const go = async (hash: string, p: Page = page) => {
   await p.goto('about:blank').catch(() => {});

@@ -13,7 +13,9 @@ import { KEY } from '../dev/fake/rest';
 import { launch, settled } from './browser';
 import { check, ensure, runAll, same } from './check';
 
-const { values: args } = parseArgs({ options: { base: { type: 'string' }, key: { type: 'string', default: KEY }, only: { type: 'string', default: '' } } });
+const { values: args } = parseArgs({
+  options: { base: { type: 'string' }, key: { type: 'string', default: KEY }, only: { type: 'string', default: '' } },
+});
 const PORTS = [8310, 8311, 8312];
 const SUB = '/some/where/';
 const fake = args.base === undefined ? start(PORTS, 40, 120, SUB) : null;
@@ -31,8 +33,14 @@ interface Options {
 }
 
 /** A page of its own; errors of the page are collected. */
-async function open(hash: string, o: Options = {}): Promise<{ page: Page; errors: string[]; done: () => Promise<void> }> {
-  const context = await browser.newContext({ viewport: { width: o.width ?? 1440, height: o.height ?? 900 }, reducedMotion: 'reduce' });
+async function open(
+  hash: string,
+  o: Options = {},
+): Promise<{ page: Page; errors: string[]; done: () => Promise<void> }> {
+  const context = await browser.newContext({
+    viewport: { width: o.width ?? 1440, height: o.height ?? 900 },
+    reducedMotion: 'reduce',
+  });
   const key = o.key === undefined ? args.key : o.key;
   await context.addInitScript(
     `try { localStorage.setItem('acefleet.theme', '${o.theme ?? 'dark'}'); localStorage.setItem('acefleet.lang', '${o.lang ?? 'en'}'); ${key === null ? '' : `sessionStorage.setItem('acefleet.key', '${key}')`} } catch {}`,
@@ -49,9 +57,23 @@ async function open(hash: string, o: Options = {}): Promise<{ page: Page; errors
 async function axe(page: Page): Promise<string[]> {
   await page.evaluate(AXE);
   return page.evaluate(async () => {
-    const run = (window as unknown as { axe: { run: (o: object) => Promise<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }> } }).axe;
+    const run = (
+      window as unknown as {
+        axe: {
+          run: (
+            o: object,
+          ) => Promise<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }>;
+        };
+      }
+    ).axe;
     const r = await run.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] });
-    return r.violations.map((v) => `${v.id}: ${v.nodes.slice(0, 2).map((n) => `${n.html.slice(0, 160)} ${n.failureSummary.split('\n').slice(0, 3).join(' ')}`).join(' | ')}`);
+    return r.violations.map(
+      (v) =>
+        `${v.id}: ${v.nodes
+          .slice(0, 2)
+          .map((n) => `${n.html.slice(0, 160)} ${n.failureSummary.split('\n').slice(0, 3).join(' ')}`)
+          .join(' | ')}`,
+    );
   });
 }
 
@@ -68,8 +90,14 @@ for (const p of PAGES) {
   }
   check(`${p} fits 360 px`, async () => {
     const { page, errors, done } = await open(p, { width: 360, height: 740 });
-    const over = await page.evaluate(() => [document.documentElement.scrollWidth - innerWidth, (document.querySelector('main')?.scrollWidth ?? 0) - (document.querySelector('main')?.clientWidth ?? 0)]);
-    ensure(over.every((x) => x <= 0), `it is wider than the screen by ${over.join(' and ')} px`);
+    const over = await page.evaluate(() => [
+      document.documentElement.scrollWidth - innerWidth,
+      (document.querySelector('main')?.scrollWidth ?? 0) - (document.querySelector('main')?.clientWidth ?? 0),
+    ]);
+    ensure(
+      over.every((x) => x <= 0),
+      `it is wider than the screen by ${over.join(' and ')} px`,
+    );
     same(await axe(page), [], 'axe');
     same(errors, [], 'errors of the page');
     await done();
@@ -99,7 +127,10 @@ check('nothing but the keyboard is needed', async () => {
   await page.waitForSelector('.sheet', { state: 'detached' });
   ensure(await page.evaluate(() => document.activeElement?.getAttribute('role') === 'row'), 'focus is back on a row');
   await page.keyboard.press('End');
-  ensure(Number(await page.evaluate(() => document.activeElement?.getAttribute('data-at'))) > 0, 'End goes to the last row');
+  ensure(
+    Number(await page.evaluate(() => document.activeElement?.getAttribute('data-at'))) > 0,
+    'End goes to the last row',
+  );
   await page.keyboard.press('/');
   await page.keyboard.type('node-b');
   await page.waitForFunction(() => location.hash.includes('q=node-b'));
@@ -166,7 +197,10 @@ if (fake !== null) {
     await page.locator('.t-eng [role=row][data-at="0"]').click();
     await page.locator('.sheet').getByRole('button', { name: 'Stop…' }).click();
     const dialog = page.locator('dialog[open]');
-    ensure((await dialog.textContent())?.includes(`${engine?.streams.length} streams end`), 'the dialog counts the streams');
+    ensure(
+      (await dialog.textContent())?.includes(`${engine?.streams.length} streams end`),
+      'the dialog counts the streams',
+    );
     same(await page.evaluate(() => document.activeElement?.textContent?.trim()), 'Cancel', 'focus');
     same(await axe(page), [], 'axe');
     await dialog.getByRole('button', { name: 'Stop engine' }).click();
@@ -208,7 +242,11 @@ if (fake !== null) {
     await page.waitForSelector('.top.bad');
     const button = page.getByRole('button', { name: 'Cordon' }).first();
     same(await button.getAttribute('aria-disabled'), 'true', 'the button');
-    same(await page.evaluate(() => document.querySelector('main h1')?.getBoundingClientRect().top), y, 'the title keeps its place');
+    same(
+      await page.evaluate(() => document.querySelector('main h1')?.getBoundingClientRect().top),
+      y,
+      'the title keeps its place',
+    );
     same(await axe(page), [], 'axe');
     fleet.setLeader('node-b');
     await page.waitForSelector('.top.bad', { state: 'detached' });
@@ -219,7 +257,11 @@ if (fake !== null) {
     const { page, done } = await open('events');
     const from = performance.now();
     fleet.startEngine('node-b', null);
-    await page.waitForFunction(() => document.querySelector('.ev')?.textContent?.includes('runs on node-b'), undefined, { polling: 10 });
+    await page.waitForFunction(
+      () => document.querySelector('.ev')?.textContent?.includes('runs on node-b'),
+      undefined,
+      { polling: 10 },
+    );
     await done();
     return `${Math.round(performance.now() - from)} ms`;
   });
@@ -229,7 +271,12 @@ if (fake !== null) {
     fleet.mute = true;
     await page.waitForSelector('.top.warn', { timeout: 4000 });
     fleet.mute = false;
-    await page.waitForFunction(() => document.querySelector('.live .mut')?.textContent === 'node-b' && document.querySelector('.live.warn') === null, undefined, { timeout: 4000 });
+    await page.waitForFunction(
+      () =>
+        document.querySelector('.live .mut')?.textContent === 'node-b' && document.querySelector('.live.warn') === null,
+      undefined,
+      { timeout: 4000 },
+    );
     ensure(page.url().includes('host=node-b') && page.url().includes('sort=-cpu'), 'filters are kept');
     same(await axe(page), [], 'axe');
     await done();
@@ -240,7 +287,13 @@ if (fake !== null) {
     const from = performance.now();
     servers[0]?.close();
     servers[0]?.closeAllConnections();
-    await page.waitForFunction(() => !['', 'node-a'].includes(document.querySelector('.live .mut')?.textContent ?? '') && document.querySelector('.live.warn') === null, undefined, { timeout: 5000, polling: 20 });
+    await page.waitForFunction(
+      () =>
+        !['', 'node-a'].includes(document.querySelector('.live .mut')?.textContent ?? '') &&
+        document.querySelector('.live.warn') === null,
+      undefined,
+      { timeout: 5000, polling: 20 },
+    );
     const took = performance.now() - from;
     ensure(took < 3000, `it took ${Math.round(took)} ms`);
     ensure(await page.locator('.sheet').isVisible(), 'the sheet is still open');

@@ -9,7 +9,7 @@
 //! - [`vpn`] has `/vpn`
 //! - [`cluster`] has `/cluster` with its members, and the key of the cluster
 //! - [`status`] has `/orchestrator/status` and `plan`, `/health`, `/livez`, `/readyz`, `/series`, `/metrics`
-//! - [`docs`] has `/`, `/docs`, `/openapi.json`
+//! - [`docs`] has `/`, `/docs`, `/openapi.json`; [`panel`] has `/panel`
 //!
 //! The way of a request: [`connections`] → [`front`] → [`routes`] → a resource, which reads it with [`request`] and
 //! answers with [`answer`]. All handlers share [`app`] and [`counters`]; [`observe`] logs, counts and
@@ -26,6 +26,7 @@ mod events;
 mod feed;
 mod front;
 mod observe;
+mod panel;
 mod provision;
 mod request;
 mod routes;

@@ -12,7 +12,7 @@ use crate::http::answer::problem::Problem;
 use crate::http::app::App;
 use crate::http::docs::openapi;
 use crate::http::request::call;
-use crate::http::{cluster, docs, engines, events, feed, observe, provision, status, streams, vpn};
+use crate::http::{cluster, docs, engines, events, feed, observe, panel, provision, status, streams, vpn};
 
 static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| openapi_json().into());
 
@@ -84,6 +84,7 @@ fn prompt() -> OpenApiRouter<App> {
 pub(crate) fn routes(app: App) -> Router {
     let (routed, _) = operations().merge(docs::routes(document)).split_for_parts();
     routed
+        .merge(panel::routes(&app))
         .route_layer(from_fn(observe::name_endpoint))
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })

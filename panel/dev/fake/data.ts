@@ -1,5 +1,12 @@
 /** A made-up cluster for development: 3 hosts, 40 engines, 120 streams, one sick host. No part of the product. */
-import type { ClusterObject, EngineObject, LogEvent, NodeObject, StreamObject, VpnObject } from '../../src/lib/feed/types';
+import type {
+  ClusterObject,
+  EngineObject,
+  LogEvent,
+  NodeObject,
+  StreamObject,
+  VpnObject,
+} from '../../src/lib/feed/types';
 
 let seed = 7;
 export const rnd = (lo = 0, hi = 1): number => {
@@ -18,21 +25,54 @@ export interface World {
   vpns: VpnObject[];
   events: LogEvent[];
   settings: Record<string, number>;
-  history: { revision: number; at: string; node: string; by: LogEvent['by']; reverts: number | null; changes: { name: string; from: number; to: number }[] }[];
+  history: {
+    revision: number;
+    at: string;
+    node: string;
+    by: LogEvent['by'];
+    reverts: number | null;
+    changes: { name: string; from: number; to: number }[];
+  }[];
 }
 
 const node = (name: string, i: number, extra: Partial<NodeObject>): NodeObject => ({
-  name, id: 1000 + i, role: 'voter', address: `10.0.0.${11 + i}:8001`, version: '0.1.0', http_address: `10.0.0.${11 + i}:8000`, docker: 'available',
-  docker_error: null, capacity: 20, availability: 'active', unavailable_since: null, unavailable: null, answers_others: [], down_since: null, drain: null,
-  passed_over: null, engines: 0, streams: 0, fsync_p99_ms: 3, ...extra,
-}); // prettier-ignore
+  name,
+  id: 1000 + i,
+  role: 'voter',
+  address: `10.0.0.${11 + i}:8001`,
+  version: '0.1.0',
+  http_address: `10.0.0.${11 + i}:8000`,
+  docker: 'available',
+  docker_error: null,
+  capacity: 20,
+  availability: 'active',
+  unavailable_since: null,
+  unavailable: null,
+  answers_others: [],
+  down_since: null,
+  drain: null,
+  passed_over: null,
+  engines: 0,
+  streams: 0,
+  fsync_p99_ms: 3,
+  ...extra,
+});
 
 /** Names of the nodes and where their APIs listen. */
 export function world(https: string[], engines = 40, streams = 120): World {
   const nodes = [
-    node('node-a', 0, { fsync_p99_ms: 2.9, passed_over: { code: 'failing', message: 'failed to start acestream-62: port 19062 is held by another program' } }),
+    node('node-a', 0, {
+      fsync_p99_ms: 2.9,
+      passed_over: { code: 'failing', message: 'failed to start acestream-62: port 19062 is held by another program' },
+    }),
     node('node-b', 1, { role: 'leader', fsync_p99_ms: 3.1 }),
-    node('node-c', 2, { fsync_p99_ms: 94, capacity: 24, availability: 'draining', drain: { deadline: ago(-2700), engines_left: 12, streams_left: 44 }, passed_over: { code: 'draining', message: 'is draining' } }),
+    node('node-c', 2, {
+      fsync_p99_ms: 94,
+      capacity: 24,
+      availability: 'draining',
+      drain: { deadline: ago(-2700), engines_left: 12, streams_left: 44 },
+      passed_over: { code: 'draining', message: 'is draining' },
+    }),
   ];
   nodes.forEach((n, i) => (n.http_address = https[i] ?? n.http_address));
   const vpns = [
@@ -40,18 +80,41 @@ export function world(https: string[], engines = 40, streams = 120): World {
     vpn('node-a', 'gluetun-a2', false, 'Madrid', 'Spain', null, 4),
     vpn('node-b', 'gluetun-b1', true, 'Zürich', 'Switzerland', 40218, 10),
   ];
-  const plan: [string, string | null, number][] = [['node-a', 'gluetun-a1', 7], ['node-a', 'gluetun-a2', 4], ['node-a', null, 3], ['node-b', 'gluetun-b1', 10], ['node-b', null, 5], ['node-c', null, 11]];
+  const plan: [string, string | null, number][] = [
+    ['node-a', 'gluetun-a1', 7],
+    ['node-a', 'gluetun-a2', 4],
+    ['node-a', null, 3],
+    ['node-b', 'gluetun-b1', 10],
+    ['node-b', null, 5],
+    ['node-c', null, 11],
+  ];
   const list: EngineObject[] = [];
   let id = 3;
   const times = Math.max(1, Math.round(engines / 40));
   for (let r = 0; r < times; r++) {
-    for (const [h, v, n] of plan) for (let i = 0; i < n; i++) list.push(engine((id += int(1, 2)), h, v, i === 0 && r === 0));
+    for (const [h, v, n] of plan)
+      for (let i = 0; i < n; i++) list.push(engine((id += int(1, 2)), h, v, i === 0 && r === 0));
   }
   const sick = list[4];
-  if (sick) Object.assign(sick, { health_status: 'unhealthy', listed: false, unlisted: 'answered no probe', fault: 'It did not answer 2 probes in a row, 1.5 s each', since: ago(130) });
+  if (sick)
+    Object.assign(sick, {
+      health_status: 'unhealthy',
+      listed: false,
+      unlisted: 'answered no probe',
+      fault: 'It did not answer 2 probes in a row, 1.5 s each',
+      failing_since: ago(130),
+    });
   const fresh = list.filter((e) => e.node === 'node-b')[14];
-  if (fresh) Object.assign(fresh, { phase: 'starting', health_status: 'unknown', since: ago(14), first_seen: ago(14) });
-  for (const e of list) if (e.vpn_container === 'gluetun-a2') Object.assign(e, { health_status: 'unhealthy', listed: false, unlisted: 'its VPN is down', since: ago(360) });
+  if (fresh)
+    Object.assign(fresh, { phase: 'starting', health_status: 'unknown', reserved_at: ago(14), first_seen: ago(14) });
+  for (const e of list)
+    if (e.vpn_container === 'gluetun-a2')
+      Object.assign(e, {
+        health_status: 'unhealthy',
+        listed: false,
+        unlisted: 'its VPN is down',
+        failing_since: ago(360),
+      });
   const all: StreamObject[] = [];
   const able = list.filter((e) => e !== fresh && e.vpn_container !== 'gluetun-a2');
   for (let i = 0; i < streams; i++) {
@@ -66,32 +129,117 @@ export function world(https: string[], engines = 40, streams = 120): World {
     n.engines = list.filter((e) => e.node === n.name).length;
     n.streams = list.filter((e) => e.node === n.name).reduce((a, e) => a + e.streams.length, 0);
   }
-  return { cluster: cluster(list, streams), nodes, engines: list, streams: all, vpns, events: log(list, all), settings: { ...SETTINGS }, history: [
-    { revision: 3, at: ago(180), node: 'node-b', reverts: null, by: { name: 'API key', address: '10.0.0.50' }, changes: [{ name: 'MIN_FREE_REPLICAS', from: 0, to: 1 }] },
-    { revision: 2, at: ago(93000), node: 'node-a', reverts: null, by: { name: 'command line of node-a', address: null }, changes: [{ name: 'IDLE_TTL_S', from: 300, to: 600 }] },
-    { revision: 1, at: ago(900000), node: 'node-a', reverts: null, by: null, changes: [{ name: 'MAX_REPLICAS', from: 20, to: 60 }] },
-  ] }; // prettier-ignore
+  return {
+    cluster: cluster(list, streams),
+    nodes,
+    engines: list,
+    streams: all,
+    vpns,
+    events: log(list, all),
+    settings: { ...SETTINGS },
+    history: [
+      {
+        revision: 3,
+        at: ago(180),
+        node: 'node-b',
+        reverts: null,
+        by: { name: 'API key', address: '10.0.0.50', node: 'node-b' },
+        changes: [{ name: 'MIN_FREE_REPLICAS', from: 0, to: 1 }],
+      },
+      {
+        revision: 2,
+        at: ago(93000),
+        node: 'node-a',
+        reverts: null,
+        by: { name: 'command line', address: null, node: 'node-a' },
+        changes: [{ name: 'IDLE_TTL_S', from: 300, to: 600 }],
+      },
+      {
+        revision: 1,
+        at: ago(900000),
+        node: 'node-a',
+        reverts: null,
+        by: null,
+        changes: [{ name: 'MAX_REPLICAS', from: 20, to: 60 }],
+      },
+    ],
+  };
 }
 
-export const SETTINGS: Record<string, number> = { MIN_REPLICAS: 20, MIN_FREE_REPLICAS: 1, MAX_REPLICAS: 60, ENGINE_GRACE_PERIOD_S: 30, IDLE_TTL_S: 600, HEALTH_CHECK_INTERVAL_S: 2, HEALTH_FAILURE_THRESHOLD: 2, CIRCUIT_BREAKER_FAILURE_THRESHOLD: 5, CIRCUIT_BREAKER_RECOVERY_TIMEOUT_S: 300 };
+export const SETTINGS: Record<string, number> = {
+  MIN_REPLICAS: 20,
+  MIN_FREE_REPLICAS: 1,
+  MAX_REPLICAS: 60,
+  ENGINE_GRACE_PERIOD_S: 30,
+  IDLE_TTL_S: 600,
+  HEALTH_CHECK_INTERVAL_S: 2,
+  HEALTH_FAILURE_THRESHOLD: 2,
+  CIRCUIT_BREAKER_FAILURE_THRESHOLD: 5,
+  CIRCUIT_BREAKER_RECOVERY_TIMEOUT_S: 300,
+};
 
-function vpn(node: string, container: string, up: boolean, city: string, country: string, port: number | null, engines: number): VpnObject {
+function vpn(
+  node: string,
+  container: string,
+  up: boolean,
+  city: string,
+  country: string,
+  port: number | null,
+  engines: number,
+): VpnObject {
   return {
-    node, engines, container, container_name: container, connected: up, enabled: true, health: up ? 'healthy' : 'unhealthy', status: 'running', city, country, region: null,
-    error: up ? null : 'AUTH_FAILED: the provider refuses the login', forwarded_port: port, last_check: ago(1), last_check_at: ago(1), provider: 'protonvpn',
-    public_ip: up ? `203.0.113.${int(4, 90)}` : null, second_opinion: null,
-  }; // prettier-ignore
+    node,
+    engines,
+    container,
+    container_name: container,
+    connected: up,
+    enabled: true,
+    health: up ? 'healthy' : 'unhealthy',
+    status: 'running',
+    city,
+    country,
+    region: null,
+    error: up ? null : 'AUTH_FAILED: the provider refuses the login',
+    forwarded_port: port,
+    last_check: ago(1),
+    last_check_at: ago(1),
+    provider: 'protonvpn',
+    public_ip: up ? `203.0.113.${int(4, 90)}` : null,
+    second_opinion: null,
+  };
 }
 
 export function engine(id: number, node: string, vpn_container: string | null, forwarded = false): EngineObject {
   const arm = node === 'node-c';
   const since = ago(int(3600, 500000));
   return {
-    id, container_id: hex(64), container_name: `acestream-${id}`, host: '10.0.0.11', port: 19000 + id, node, labels: { 'ondemand.app': 'myservice' }, health_status: 'healthy',
-    forwarded: forwarded && vpn_container !== null, forwarded_port: forwarded && vpn_container ? 51413 : null, vpn_container, engine_variant: arm ? 'jopsis-arm64' : 'krinkuto11-amd64',
-    platform: arm ? 'arm64' : 'amd64', version: '3.2.11', first_seen: since, last_stream_usage: ago(int(10, 3000)), streams: [], phase: 'running', listed: true, unlisted: null,
-    image: 'ghcr.io/krinkuto11/acestream:3.2.11', since, fault: null, replaces: null,
-  }; // prettier-ignore
+    id,
+    container_id: hex(64),
+    container_name: `acestream-${id}`,
+    host: '10.0.0.11',
+    port: 19000 + id,
+    node,
+    labels: { 'ondemand.app': 'myservice' },
+    health_status: 'healthy',
+    forwarded: forwarded && vpn_container !== null,
+    forwarded_port: forwarded && vpn_container ? 51413 : null,
+    vpn_container,
+    engine_variant: arm ? 'jopsis-arm64' : 'krinkuto11-amd64',
+    platform: arm ? 'arm64' : 'amd64',
+    version: '3.2.11',
+    first_seen: since,
+    last_stream_usage: ago(int(10, 3000)),
+    streams: [],
+    phase: 'running',
+    listed: true,
+    unlisted: null,
+    image: 'ghcr.io/krinkuto11/acestream:3.2.11',
+    failing_since: null,
+    reserved_at: since,
+    placement: 'it had the fewest engines for its size, 9 of 20',
+    fault: null,
+    replaces: null,
+  };
 }
 
 export function stream(e: EngineObject, forS: number, ended = false): StreamObject {
@@ -101,35 +249,108 @@ export function stream(e: EngineObject, forS: number, ended = false): StreamObje
   if (!ended) e.streams.push(id);
   const lasted = int(60, 9000);
   return {
-    id, key, key_type: rnd() > 0.2 ? 'infohash' : 'content_id', container_id: e.container_id, playback_session_id: session, is_live: true,
-    stat_url: `http://10.0.0.11:${e.port}/ace/stat/${key}/${session}`, command_url: `http://10.0.0.11:${e.port}/ace/cmd/${key}/${session}`,
-    started_at: ago(ended ? forS + lasted : forS), ended_at: ended ? ago(forS) : null, status: ended ? 'ended' : 'started',
-    ...(ended ? { end_reason: ['client left', 'client left', 'client left', 'no data for 30 s', 'stopped by API key', 'engine replaced'][int(0, 5)] ?? null } : {}),
-    peers: null, speed_down: null, speed_up: null, downloaded: ended ? int(1e8, 6e9) : null, uploaded: null,
-  }; // prettier-ignore
+    id,
+    key,
+    key_type: rnd() > 0.2 ? 'infohash' : 'content_id',
+    container_id: e.container_id,
+    playback_session_id: session,
+    is_live: true,
+    stat_url: `http://10.0.0.11:${e.port}/ace/stat/${key}/${session}`,
+    command_url: `http://10.0.0.11:${e.port}/ace/cmd/${key}/${session}`,
+    started_at: ago(ended ? forS + lasted : forS),
+    ended_at: ended ? ago(forS) : null,
+    status: ended ? 'ended' : 'started',
+    ...(ended
+      ? {
+          end_reason:
+            ['client left', 'client left', 'client left', 'no data for 30 s', 'stopped by API key', 'engine replaced'][
+              int(0, 5)
+            ] ?? null,
+        }
+      : {}),
+    peers: null,
+    speed_down: null,
+    speed_up: null,
+    downloaded: ended ? int(1e8, 6e9) : null,
+    uploaded: null,
+  };
 }
 
 function cluster(engines: EngineObject[], streams: number): ClusterObject {
   const healthy = engines.filter((e) => e.health_status === 'healthy').length;
   return {
-    cluster_id: '7f3a9c1e-52d0-4b1f-9a47-0c5fd1b6a2e8', leader: 'node-b', term: 14, voters: 3, status: 'degraded', engines: { total: engines.length, running: engines.length, healthy, unhealthy: engines.length - healthy },
-    streams: { active: streams, total: streams }, capacity: { total: healthy, used: healthy - 3, marked: 1, available: 3, max_replicas: Math.max(60, engines.length + 20), min_replicas: 20 },
-    provisioning: { can_provision: true, circuit_breaker_state: 'closed', replacement_breaker_state: 'open', last_failure: 'port 19062 on node-a is held by another program', blocked_reason: null, blocked_reason_details: null, blocked_reasons: [] },
+    cluster_id: '7f3a9c1e-52d0-4b1f-9a47-0c5fd1b6a2e8',
+    leader: 'node-b',
+    term: 14,
+    voters: 3,
+    status: 'degraded',
+    engines: { total: engines.length, running: engines.length, healthy, unhealthy: engines.length - healthy },
+    streams: { active: streams, total: streams },
+    capacity: {
+      total: healthy,
+      used: healthy - 3,
+      marked: 1,
+      available: 3,
+      max_replicas: Math.max(60, engines.length + 20),
+      min_replicas: 20,
+    },
+    provisioning: {
+      can_provision: true,
+      circuit_breaker_state: 'closed',
+      replacement_breaker_state: 'open',
+      last_failure: 'port 19062 on node-a is held by another program',
+      blocked_reason: null,
+      blocked_reason_details: null,
+      blocked_reasons: [],
+    },
     left_behind: [],
-  }; // prettier-ignore
+    differing: [],
+    disputed: false,
+    config: { auto_delete: false, debug_mode: false, engine_variant: 'krinkuto11-amd64', grace_period_s: 30 },
+    vpn: { connected: true, container: 'gluetun-a1', enabled: true, forwarded_port: 51413, health: 'healthy' },
+  };
 }
 
 let eventId = 100;
-export function event(type: LogEvent['event_type'], category: string, message: string, sAgo: number, more: Partial<LogEvent> = {}): LogEvent {
-  return { id: ++eventId, timestamp: ago(sAgo), event_type: type, category, message, details: null, container_id: null, stream_id: null, by: null, ...more };
+export function event(
+  type: LogEvent['event_type'],
+  category: string,
+  message: string,
+  sAgo: number,
+  more: Partial<LogEvent> = {},
+): LogEvent {
+  return {
+    id: ++eventId,
+    timestamp: ago(sAgo),
+    event_type: type,
+    category,
+    message,
+    details: null,
+    container_id: null,
+    stream_id: null,
+    by: null,
+    ...more,
+  };
 }
 
 function log(engines: EngineObject[], streams: StreamObject[]): LogEvent[] {
-  const by = { name: 'API key', address: '10.0.0.50' };
+  const by = { name: 'API key', address: '10.0.0.50', node: 'node-b' };
   const sick = engines[4];
   const out: LogEvent[] = [];
   for (const s of streams.filter((x) => x.status === 'ended').slice(0, 60)) {
-    out.push(event('stream', 'ended', `stream ${s.key} ended: ${s.end_reason}`, (Date.now() - Date.parse(s.ended_at ?? '')) / 1000, { stream_id: s.id, container_id: s.container_id, by: rnd() > 0.5 ? { name: 'API key', address: '10.0.0.21' } : null }));
+    out.push(
+      event(
+        'stream',
+        'ended',
+        `stream ${s.key} ended: ${s.end_reason}`,
+        (Date.now() - Date.parse(s.ended_at ?? '')) / 1000,
+        {
+          stream_id: s.id,
+          container_id: s.container_id,
+          by: rnd() > 0.5 ? { name: 'API key', address: '10.0.0.21', node: 'node-a' } : null,
+        },
+      ),
+    );
   }
   const more: [LogEvent['event_type'], string, string, number, Partial<LogEvent>][] = [
     ['system', 'leader', 'node-a leads in term 11', 82000, { details: { node: 'node-a', term: 11 } }],
@@ -142,9 +363,21 @@ function log(engines: EngineObject[], streams: StreamObject[]): LogEvent[] {
     ['vpn', 'disconnected', 'VPN gluetun-a2 of node-a is disconnected: AUTH_FAILED', 360, {}],
     ['engine', 'failed', 'acestream-62 on node-a did not start: port 19062 is held by another program', 78, {}],
     ['system', 'settings_changed', 'MIN_FREE_REPLICAS was changed from 0 to 1', 180, { by }],
-    ['health', 'failed', `${sick?.container_name} on node-a is unhealthy: it did not answer 2 probes in a row`, 130, { container_id: sick?.container_id ?? null }],
-    ['engine', 'reserved', `${engines[28]?.container_name} starts on node-b: 0 engines are free, MIN_FREE_REPLICAS is 1`, 14, { container_id: engines[28]?.container_id ?? null }],
-  ]; // prettier-ignore
+    [
+      'health',
+      'failed',
+      `${sick?.container_name} on node-a is unhealthy: it did not answer 2 probes in a row`,
+      130,
+      { container_id: sick?.container_id ?? null },
+    ],
+    [
+      'engine',
+      'reserved',
+      `${engines[28]?.container_name} starts on node-b: 0 engines are free, MIN_FREE_REPLICAS is 1`,
+      14,
+      { container_id: engines[28]?.container_id ?? null },
+    ],
+  ];
   for (const [t, c, m, s, x] of more) out.push(event(t, c, m, s, x));
   out.sort((a, b) => Date.parse(a.timestamp) - Date.parse(b.timestamp)).forEach((e, i) => (e.id = i + 1));
   eventId = out.length;

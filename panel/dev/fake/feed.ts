@@ -8,18 +8,37 @@ export function serveFeed(f: Fleet, me: string, req: IncomingMessage, res: Serve
   const url = new URL(req.url ?? '/', 'http://x');
   const last = String(req.headers['last-event-id'] ?? url.searchParams.get('last_event_id') ?? '');
   res.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store', ...cors(req) });
-  const send = (event: string, data: unknown, id?: string) => res.write(`event: ${event}\n${id ? `id: ${id}\n` : ''}data: ${JSON.stringify(data)}\n\n`);
+  const send = (event: string, data: unknown, id?: string) =>
+    res.write(`event: ${event}\n${id ? `id: ${id}\n` : ''}data: ${JSON.stringify(data)}\n\n`);
   const w = f.world;
   const events = w.events;
   const newest = events.at(-1)?.id ?? 0;
   const from = /^\d+-(\d+)$/.exec(last);
   send('hello', {
-    node: me, cluster_id: w.cluster.cluster_id, version: '0.1.0', revision: f.revision, event: newest, resumed: from !== null, lost: 0,
+    node: me,
+    cluster_id: w.cluster.cluster_id,
+    version: '0.1.0',
+    revision: f.revision,
+    event: newest,
+    resumed: from !== null,
+    lost: 0,
     members: w.nodes.map((n) => ({ name: n.name, http: n.http_address })),
-  }); // prettier-ignore
+  });
   const position = () => `${f.revision}-${w.events.at(-1)?.id ?? 0}`;
   const behind = from ? Number(from[1]) : newest - Number(url.searchParams.get('tail') ?? 0);
-  send('snapshot', { revision: f.revision, at: new Date().toISOString(), cluster: w.cluster, nodes: w.nodes, engines: w.engines, streams: w.streams, vpns: w.vpns }, `${f.revision}-${Math.max(0, behind)}`);
+  send(
+    'snapshot',
+    {
+      revision: f.revision,
+      at: new Date().toISOString(),
+      cluster: w.cluster,
+      nodes: w.nodes,
+      engines: w.engines,
+      streams: w.streams,
+      vpns: w.vpns,
+    },
+    `${f.revision}-${Math.max(0, behind)}`,
+  );
   for (const e of events) if (e.id > behind) send('event', e, `${f.revision}-${e.id}`);
   const stop = f.listen((kind, data) => send(kind, data, position()));
   send('figures', figures(f, me));
@@ -47,7 +66,15 @@ function figures(f: Fleet, me: string): Figures {
     const [c, m] = loads.get(String(e.id)) ?? [rnd(6, 34), rnd(160, 420)];
     const n: [number, number] = [Math.max(0.5, c + rnd(-3, 3)), Math.max(80, m + rnd(-6, 6.2))];
     loads.set(String(e.id), n);
-    engines[e.id] = { last_seen: new Date().toISOString(), last_health_check: new Date().toISOString(), cpu_percent: n[0], memory_bytes: n[1] * 1048576, memory_limit_bytes: 512 * 1048576, rx_bps: 8e6, tx_bps: 1e6 };
+    engines[e.id] = {
+      last_seen: new Date().toISOString(),
+      last_health_check: new Date().toISOString(),
+      cpu_percent: n[0],
+      memory_bytes: n[1] * 1048576,
+      memory_limit_bytes: 512 * 1048576,
+      rx_bps: 8e6,
+      tx_bps: 1e6,
+    };
   }
   const sick = new Set(w.engines.filter((e) => e.health_status === 'unhealthy').flatMap((e) => e.streams));
   for (const s of w.streams) {
@@ -55,11 +82,39 @@ function figures(f: Fleet, me: string): Figures {
     const v = sick.has(s.id) ? 0 : Math.max(180, (speeds.get(s.id) ?? rnd(300, 1200)) + rnd(-60, 60));
     speeds.set(s.id, v);
     const forS = (Date.now() - Date.parse(s.started_at)) / 1000;
-    streams[s.id] = { peers: sick.has(s.id) ? 0 : Math.round(v / 24), speed_down: Math.round(v), speed_up: Math.round(v * 0.24), downloaded: Math.round(forS * v * 1000), uploaded: Math.round(forS * v * 240), status: 'dl' };
+    streams[s.id] = {
+      peers: sick.has(s.id) ? 0 : Math.round(v / 24),
+      speed_down: Math.round(v),
+      speed_up: Math.round(v * 0.24),
+      downloaded: Math.round(forS * v * 1000),
+      uploaded: Math.round(forS * v * 240),
+      status: 'dl',
+    };
   }
-  const nodes = Object.fromEntries(w.nodes.map((n) => [n.name, {
-    last_contact_ms: n.name === me ? null : n.unavailable_since ? Date.now() - Date.parse(n.unavailable_since) : 60 + Math.round(rnd(0, 60)),
-    applied_index: f.revision - (n.name === 'node-c' ? 5 : 0), suspect: false, outbox: f.leader === null && n.name === me ? 4 : 0,
-  }])); // prettier-ignore
-  return { at: new Date().toISOString(), revision: f.revision, age_ms: 80, leader: f.leader, term: w.cluster.term, nodes, engines, streams };
+  const nodes = Object.fromEntries(
+    w.nodes.map((n) => [
+      n.name,
+      {
+        last_contact_ms:
+          n.name === me
+            ? null
+            : n.unavailable_since
+              ? Date.now() - Date.parse(n.unavailable_since)
+              : 60 + Math.round(rnd(0, 60)),
+        applied_index: f.revision - (n.name === 'node-c' ? 5 : 0),
+        suspect: false,
+        outbox: f.leader === null && n.name === me ? 4 : 0,
+      },
+    ]),
+  );
+  return {
+    at: new Date().toISOString(),
+    revision: f.revision,
+    age_ms: 80,
+    leader: f.leader,
+    term: w.cluster.term,
+    nodes,
+    engines,
+    streams,
+  };
 }

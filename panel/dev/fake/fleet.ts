@@ -39,7 +39,11 @@ export class Fleet {
     for (const n of this.world.nodes) n.role = n.name === name ? 'leader' : 'voter';
     if (name !== null) {
       this.world.cluster.term++;
-      this.say(event('system', 'leader', `${name} leads in term ${this.world.cluster.term}`, 0, { details: { node: name, term: this.world.cluster.term } }));
+      this.say(
+        event('system', 'leader', `${name} leads in term ${this.world.cluster.term}`, 0, {
+          details: { node: name, term: this.world.cluster.term },
+        }),
+      );
     }
     this.change('cluster', '', this.world.cluster);
     for (const n of this.world.nodes) this.change('node', n.name, n);
@@ -60,17 +64,21 @@ export class Fleet {
     for (const id of e.streams.slice()) this.endStream(id, by);
     this.world.engines.splice(i, 1);
     this.change('engine', String(e.id), null);
-    this.say(event('engine', 'deleted', `${e.container_name} on ${e.node} was stopped`, 0, { container_id: container, by }));
+    this.say(
+      event('engine', 'deleted', `${e.container_name} on ${e.node} was stopped`, 0, { container_id: container, by }),
+    );
     return true;
   }
 
   startEngine(nodeName: string, by: LogEvent['by']) {
     const id = Math.max(...this.world.engines.map((e) => e.id), 0) + 1;
     const e = engine(id, nodeName || 'node-b', null);
-    e.first_seen = e.since = ago(0);
+    e.first_seen = e.reserved_at = ago(0);
     this.world.engines.push(e);
     this.change('engine', String(id), e);
-    this.say(event('engine', 'created', `${e.container_name} runs on ${e.node}`, 0, { container_id: e.container_id, by }));
+    this.say(
+      event('engine', 'created', `${e.container_name} runs on ${e.node}`, 0, { container_id: e.container_id, by }),
+    );
     return e;
   }
 
@@ -84,7 +92,13 @@ export class Fleet {
       this.change('engine', String(e.id), e);
     }
     this.change('stream', id, s);
-    this.say(event('stream', 'ended', `stream ${s.key} ended: stopped by API key`, 0, { stream_id: id, container_id: s.container_id, by }));
+    this.say(
+      event('stream', 'ended', `stream ${s.key} ended: stopped by API key`, 0, {
+        stream_id: id,
+        container_id: s.container_id,
+        by,
+      }),
+    );
     return true;
   }
 
@@ -100,10 +114,16 @@ export class Fleet {
       this.world.streams.push(s);
       this.change('stream', s.id, s);
       this.change('engine', String(e.id), e);
-      this.say(event('stream', 'started', `stream ${s.key} started on ${e.container_name}`, 0, { stream_id: s.id, container_id: e.container_id, by: { name: 'API key', address: '10.0.0.21' } }));
+      this.say(
+        event('stream', 'started', `stream ${s.key} started on ${e.container_name}`, 0, {
+          stream_id: s.id,
+          container_id: e.container_id,
+          by: { name: 'API key', address: '10.0.0.21', node: 'node-a' },
+        }),
+      );
     } else {
       const s = started[int(0, started.length - 1)];
-      if (s) this.endStream(s.id, { name: 'API key', address: '10.0.0.21' });
+      if (s) this.endStream(s.id, { name: 'API key', address: '10.0.0.21', node: 'node-a' });
     }
   }
 }

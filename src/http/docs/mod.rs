@@ -39,7 +39,7 @@ pub(crate) fn routes(document: fn() -> Bytes) -> OpenApiRouter<App> {
         )
 }
 
-/// Redirects browsers to the docs, and shows programs some links.
+/// Redirects browsers to the panel, and shows programs some links.
 async fn home(State(app): State<App>, OriginalUri(asked): OriginalUri, headers: HeaderMap) -> Response {
     let by_kind = (VARY, HeaderValue::from_static("accept"));
     // Links are relative to the last slash of the request.
@@ -51,14 +51,15 @@ async fn home(State(app): State<App>, OriginalUri(asked): OriginalUri, headers: 
         .get_all(ACCEPT)
         .iter()
         .any(|value| value.as_bytes().windows(9).any(|word| word.eq_ignore_ascii_case(b"text/html")));
-    if accepts_html && let Ok(docs) = HeaderValue::from_str(&format!("{below}docs/")) {
-        return (StatusCode::TEMPORARY_REDIRECT, [by_kind, (LOCATION, docs)]).into_response();
+    if accepts_html && let Ok(panel) = HeaderValue::from_str(&format!("{below}panel/")) {
+        return (StatusCode::TEMPORARY_REDIRECT, [by_kind, (LOCATION, panel)]).into_response();
     }
     let link = |path: &str| format!("{below}{path}");
     let body = serde_json::json!({
         "name": "acefleet",
         "version": env!("CARGO_PKG_VERSION"),
         "node": app.fleet().config().node_name,
+        "panel": link("panel/"),
         "docs": link("docs/"),
         "openapi": link("openapi.json"),
         "status": link("orchestrator/status"),

@@ -61,7 +61,7 @@ fn canonical<'a>(method: &Method, path: &'a str) -> Cow<'a, str> {
     }
 }
 
-/// One leading slash, none at the end. `/docs/` keeps its slash, because its relative links need it.
+/// One leading slash, none at the end. `/docs/` and `/panel/` keep their slash, because their relative links need it.
 fn trim(path: &str) -> &str {
     let body = path.trim_start_matches('/');
     if body.is_empty() {
@@ -70,7 +70,7 @@ fn trim(path: &str) -> &str {
     // Request targets begin with a slash.
     let path = &path[path.len() - body.len() - usize::from(path.len() > body.len())..];
     match path {
-        "/docs/" | "/api/v1/docs/" => path,
+        "/docs/" | "/api/v1/docs/" | "/panel/" | "/api/v1/panel/" => path,
         _ => path.trim_end_matches('/'),
     }
 }
@@ -112,6 +112,8 @@ mod tests {
             ("/docs", "/docs"),
             ("/docs/", "/docs/"),
             ("/api/v1/docs/", "/docs/"),
+            ("/panel/", "/panel/"),
+            ("/api/v1/panel/", "/panel/"),
             ("/docs/index.css", "/docs/index.css"),
             ("/streams/a|b/stats", "/streams/a|b/stats"),
             ("/streams/a%2Fb%7Cc/stats/", "/streams/a%2Fb%7Cc/stats"),

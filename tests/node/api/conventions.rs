@@ -68,7 +68,7 @@ async fn unknown_paths_and_methods_are_refused_in_json() {
 async fn head_is_get_without_its_body() {
     let bed = Bed::new().await;
     for path in
-        ["/engines", "/livez", "/", "/openapi.json", "/docs/", "/nothing", "/provision", "/engines/none"]
+        ["/engines", "/livez", "/", "/openapi.json", "/docs/", "/panel/", "/nothing", "/provision", "/engines/none"]
     {
         let (get, head) = (bed.get(path).await, bed.send("HEAD", path, &[], "").await);
         assert_eq!((head.status, head.text.as_str()), (get.status, ""), "{path}");
@@ -114,7 +114,7 @@ async fn the_root_redirects_browsers_and_identifies_itself_to_programs() {
         let page = bed.send("GET", path, &[("accept", "text/html,application/xhtml+xml;q=0.9")], "").await;
         assert_eq!(
             (page.status.as_u16(), page.header("location")),
-            (307, format!("{below}docs/").as_str()),
+            (307, format!("{below}panel/").as_str()),
             "{path}"
         );
         let about = bed.get(path).await;

@@ -120,6 +120,34 @@ async fn the_docs_work_offline_and_below_any_path() {
 }
 
 #[tokio::test]
+async fn the_panel_works_below_any_path_and_loads_nothing_from_elsewhere() {
+    let bed = Bed::new().await;
+    for path in ["/panel", "/api/v1/panel"] {
+        let answer = bed.get(path).await;
+        assert_eq!((answer.status.as_u16(), answer.header("location")), (307, "panel/"), "{path}");
+    }
+    for path in ["/panel/", "/api/v1/panel/"] {
+        let page = bed.get(path).await;
+        assert_eq!((page.status.as_u16(), page.header("cache-control")), (200, "no-cache"), "{path}");
+        assert!(page.header("content-type").starts_with("text/html"), "{path}");
+        for outside in ["src=\"http", "src=\"/", "href=\"http", "href=\"/", "<style", "style=\""] {
+            assert!(!page.text.contains(outside), "{path}: {outside}");
+        }
+        let policy = page.header("content-security-policy");
+        assert!(policy.starts_with("default-src 'self'; connect-src 'self' http://"), "{policy}");
+        for (name, value) in
+            [("x-frame-options", "DENY"), ("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer")]
+        {
+            assert_eq!(page.header(name), value, "{path}");
+        }
+        let again = bed.send("GET", path, &[("if-none-match", page.header("etag"))], "").await;
+        assert_eq!(again.status, 304, "{path}");
+    }
+    assert_eq!(bed.get("/panel/no-such-file").await.status, 404);
+    bed.stop().await;
+}
+
+#[tokio::test]
 async fn the_examples_of_the_page_work_as_they_are() {
     let bed = Bed::new().await;
     let document: Value = serde_json::from_str(&acefleet::http::openapi_json()).unwrap();

@@ -45,7 +45,11 @@ export function stopEngines(keys: string[], done: () => void): void {
   ask.open({
     title: t.bulkTitle(list.length),
     text: t.bulkText,
-    consequences: () => stopConsequences(list.reduce((a, e) => a + (fleet.engineByKey.get(e.key)?.streams ?? 0), 0), list.length),
+    consequences: () =>
+      stopConsequences(
+        list.reduce((a, e) => a + (fleet.engineByKey.get(e.key)?.streams ?? 0), 0),
+        list.length,
+      ),
     yes: t.bulkYes(list.length),
     danger: true,
     run: async () => {
@@ -70,12 +74,17 @@ export function startEngine(): void {
     text: c === null ? '' : t.startRoom(Math.max(0, c.capacity.max_replicas - fleet.engines.length)),
     fields: [
       {
-        kind: 'select', name: 'node', label: t.startWhere,
+        kind: 'select',
+        name: 'node',
+        label: t.startWhere,
         options: [
           { value: '', text: t.startAny },
-          ...hosts.map((h) => ({ value: h.key, text: t.startHost(h.key, h.engines, String(h.node.capacity ?? '–'), i18n.t.host[h.word]) })),
+          ...hosts.map((h) => ({
+            value: h.key,
+            text: t.startHost(h.key, h.engines, String(h.node.capacity ?? '–'), i18n.t.host[h.word]),
+          })),
         ],
-      }, // prettier-ignore
+      },
     ],
     consequences: () =>
       fleet.hosts.flatMap((h) =>

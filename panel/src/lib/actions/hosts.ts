@@ -39,9 +39,14 @@ export function drain(h: HostRow): void {
     text: t.drainText,
     fields: [
       {
-        kind: 'select', name: 'minutes', label: t.drainDeadline,
-        options: [{ value: '', text: t.drainNever }, ...DEADLINES.map((m) => ({ value: String(m), text: t.drainMinutes(m) }))],
-      }, // prettier-ignore
+        kind: 'select',
+        name: 'minutes',
+        label: t.drainDeadline,
+        options: [
+          { value: '', text: t.drainNever },
+          ...DEADLINES.map((m) => ({ value: String(m), text: t.drainMinutes(m) })),
+        ],
+      },
     ],
     consequences: (v) => {
       const room = roomElsewhere(name);

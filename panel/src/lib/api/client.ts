@@ -76,11 +76,18 @@ function timeout(): Promise<never> {
 
 function toError(body: unknown, response: Response): ApiError {
   const asked = new URL(response.url).pathname;
-  const detail = typeof body === 'object' && body !== null && 'detail' in body ? (body as { detail: unknown }).detail : body;
+  const detail =
+    typeof body === 'object' && body !== null && 'detail' in body ? (body as { detail: unknown }).detail : body;
   if (Array.isArray(detail)) {
     const first = detail[0] as { msg?: string; loc?: unknown[] } | undefined;
     const field = first?.loc?.at(-1);
-    return new ApiError(response.status, first?.msg ?? '', 'invalid', asked, field === undefined ? null : String(field));
+    return new ApiError(
+      response.status,
+      first?.msg ?? '',
+      'invalid',
+      asked,
+      field === undefined ? null : String(field),
+    );
   }
   if (typeof detail === 'object' && detail !== null) {
     const d = detail as { message?: string; code?: string };

@@ -89,5 +89,8 @@ export interface PendingPaths {
   '/series': Get<Series, { of: string; since?: string }>;
   '/settings': Get<Settings> & { patch: Change<SettingsOutcome, Record<string, Json>> };
   '/settings/history': Get<SettingsChange[]>;
-  '/settings/revert': { parameters: { query?: never; header?: never; path?: never; cookie?: never }; post: Change<SettingsOutcome, { revision: number }> };
+  '/settings/revert': {
+    parameters: { query?: never; header?: never; path?: never; cookie?: never };
+    post: Change<SettingsOutcome, { revision: number }>;
+  };
 }

@@ -1,14 +1,29 @@
 import { describe, expect, it } from 'vitest';
-import { candidates, CONNECT_MS, initial, PAUSE_MAX_MS, SILENT_MS, step, type Effect, type FeedState, type Input } from './machine';
+import {
+  candidates,
+  CONNECT_MS,
+  initial,
+  PAUSE_MAX_MS,
+  SILENT_MS,
+  step,
+  type Effect,
+  type FeedState,
+  type Input,
+} from './machine';
 import type { Frame, Hello } from './types';
 
 const OWN = 'http://proxy:8000/';
 const members = ['a', 'b', 'c'].map((n) => ({ name: `node-${n}`, http: `10.0.0.1${n}:8000` }));
 const base = (n: string) => `http://10.0.0.1${n}:8000/`;
 const hello = (node: string, more: Partial<Hello> = {}): Frame => ({
-  kind: 'hello', data: { node, cluster_id: 'c', version: '1', revision: 5, event: 2, resumed: true, lost: 0, members, ...more },
-}); // prettier-ignore
-const snapshot: Frame = { kind: 'snapshot', id: '5-2', data: { revision: 5, at: '', cluster: {} as never, nodes: [], engines: [], streams: [], vpns: [] } };
+  kind: 'hello',
+  data: { node, cluster_id: 'c', version: '1', revision: 5, event: 2, resumed: true, lost: 0, members, ...more },
+});
+const snapshot: Frame = {
+  kind: 'snapshot',
+  id: '5-2',
+  data: { revision: 5, at: '', cluster: {} as never, nodes: [], engines: [], streams: [], vpns: [] },
+};
 
 class Run {
   s: FeedState = initial(OWN);
@@ -123,7 +138,10 @@ describe('the feed', () => {
   });
 
   it('does not know what is missing in another cluster', () => {
-    const r = new Run().live().closed().frame(hello('node-b', { resumed: false, lost: null }));
+    const r = new Run()
+      .live()
+      .closed()
+      .frame(hello('node-b', { resumed: false, lost: null }));
     expect(r.s.move?.lost).toBeNull();
   });
 });

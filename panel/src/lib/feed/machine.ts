@@ -80,10 +80,27 @@ export type Effect = { type: 'connect'; conn: number; base: string; lastId: stri
 
 export function initial(own: string): FeedState {
   return {
-    phase: 'loading', conn: 0, open: false, own, members: [], base: own, node: null, clusterId: null, version: null,
-    lastId: null, revision: 0, heardAt: 0, heardWall: 0, triedAt: 0, tried: [], round: 0, nextAt: null, reason: null,
-    move: null, hasSnapshot: false,
-  }; // prettier-ignore
+    phase: 'loading',
+    conn: 0,
+    open: false,
+    own,
+    members: [],
+    base: own,
+    node: null,
+    clusterId: null,
+    version: null,
+    lastId: null,
+    revision: 0,
+    heardAt: 0,
+    heardWall: 0,
+    triedAt: 0,
+    tried: [],
+    round: 0,
+    nextAt: null,
+    reason: null,
+    move: null,
+    hasSnapshot: false,
+  };
 }
 
 /** Goes on by one input; gives the next state and what is to be done, in order. */
@@ -98,7 +115,9 @@ export function step(s: FeedState, input: Input): [FeedState, Effect[]] {
     case 'tick':
       return tick(s, input.now);
     case 'rest':
-      return s.phase === 'resting' ? [s, []] : [{ ...s, phase: 'resting', conn: s.conn + 1, open: false }, [{ type: 'abort' }]];
+      return s.phase === 'resting'
+        ? [s, []]
+        : [{ ...s, phase: 'resting', conn: s.conn + 1, open: false }, [{ type: 'abort' }]];
     case 'wake': {
       if (s.phase !== 'resting') return [s, []];
       const phase = s.hasSnapshot ? 'stale' : 'loading';
@@ -146,12 +165,27 @@ function greet(at: FeedState, hello: Hello, wall: number, before: FeedState): Fe
   const known = before.node !== null && before.heardWall > 0;
   // A snapshot follows each greeting, so data of another cluster never stay on the screen.
   const move: Move | null = known
-    ? { from: before.node ?? '', to: hello.node, leftAt: before.heardWall, backAt: wall, lost: hello.resumed ? hello.lost : null, revision: before.revision }
+    ? {
+        from: before.node ?? '',
+        to: hello.node,
+        leftAt: before.heardWall,
+        backAt: wall,
+        lost: hello.resumed ? hello.lost : null,
+        revision: before.revision,
+      }
     : at.move;
   return {
-    ...at, members, node: hello.node, clusterId: hello.cluster_id, version: hello.version, move, tried: [], round: 0,
-    reason: null, phase: at.hasSnapshot ? 'live' : at.phase,
-  }; // prettier-ignore
+    ...at,
+    members,
+    node: hello.node,
+    clusterId: hello.cluster_id,
+    version: hello.version,
+    move,
+    tried: [],
+    round: 0,
+    reason: null,
+    phase: at.hasSnapshot ? 'live' : at.phase,
+  };
 }
 
 /** The connection is gone: the next address follows at once, after a whole round there is a pause. */

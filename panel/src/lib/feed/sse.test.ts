@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { SseParser } from './sse';
 
-const TEXT = 'event: hello\ndata: {"a":1}\n\n: beat\nid: 7-3\nevent: change\ndata: x\ndata: y\n\r\nevent: bye\r\ndata: {}\r\n\r\n';
+const TEXT =
+  'event: hello\ndata: {"a":1}\n\n: beat\nid: 7-3\nevent: change\ndata: x\ndata: y\n\r\nevent: bye\r\ndata: {}\r\n\r\n';
 
 describe('frames', () => {
   const whole = [

@@ -3,60 +3,19 @@ import type { components } from '../api/schema';
 
 type Schemas = components['schemas'];
 
-/** A member that a node names in its greeting; `http` is `host:port`. */
-export interface Member {
-  name: string;
-  http: string | null;
-}
+/** All fields: nodes always send them, null when they are unknown; the description calls those optional. */
+type Full<T> = { [K in keyof T]-?: Exclude<T[K], undefined> };
 
-export interface Hello {
-  node: string;
-  cluster_id: string;
-  version: string;
-  revision: number;
-  event: number;
-  /** The `Last-Event-ID` that was given is known. */
-  resumed: boolean;
-  /** Events behind it that are too old to be sent; null when that cannot be known. */
-  lost: number | null;
-  members: Member[];
-}
-
-export type NodeObject = Omit<Schemas['ClusterNode'], 'last_contact_ms' | 'applied_index'> & {
-  fsync_p99_ms?: number | null;
+export type Member = Schemas['HelloMember'];
+export type Hello = Full<Schemas['Hello']>;
+/** Disks of members are not measured by all versions. */
+export type NodeObject = Full<Schemas['NodeRecord']> & { fsync_p99_ms?: number | null };
+export type EngineObject = Full<Schemas['FeedEngine']> & {
+  phase: 'reserved' | 'starting' | 'running' | 'stopping' | 'gone' | 'failed';
 };
-
-export type EngineObject = Omit<
-  Schemas['EngineState'],
-  'last_seen' | 'last_health_check' | 'last_cache_cleanup' | 'cache_size_bytes'
-> & {
-  id: number;
-  phase: 'reserved' | 'starting' | 'running' | 'stopping';
-  /** Whether callers are given this engine. */
-  listed: boolean;
-  unlisted: string | null;
-  image: string | null;
-  /** Since when it has this phase or health. */
-  since: string | null;
-  fault: string | null;
-  replaces: number | null;
-};
-
 export type StreamObject = Schemas['StreamState'];
 export type VpnObject = Schemas['NodeVpn'];
-
-export interface ClusterObject {
-  cluster_id: string | null;
-  leader: string | null;
-  term: number;
-  voters: number;
-  status: 'healthy' | 'degraded' | 'unavailable';
-  engines: Schemas['StatusEngines'];
-  streams: Schemas['StatusStreams'];
-  capacity: Schemas['StatusCapacity'];
-  provisioning: Schemas['StatusProvisioning'];
-  left_behind: Schemas['StatusLeftBehind'][];
-}
+export type ClusterObject = Full<Schemas['FeedCluster']>;
 
 export interface Snapshot {
   revision: number;
@@ -75,53 +34,25 @@ export type Change =
   | { revision: number; type: 'stream'; key: string; object: StreamObject | null }
   | { revision: number; type: 'vpn'; key: string; object: VpnObject | null };
 
-/** Who did something: a key and an address, or a command line; null means the cluster, by itself. */
-export interface By {
-  name: string;
-  address: string | null;
-  /** Node that took the call. */
-  node?: string;
-}
-
-export interface LogEvent {
-  id: number;
-  timestamp: string;
+/** Who did something; null means the cluster, by itself. */
+export type By = Full<Schemas['EventBy']>;
+export type LogEvent = Omit<Full<Schemas['EventEntry']>, 'event_type' | 'details' | 'by'> & {
   event_type: 'engine' | 'stream' | 'vpn' | 'health' | 'system';
-  category: string;
-  message: string;
   details: Record<string, unknown> | null;
-  container_id: string | null;
-  stream_id: string | null;
   by: By | null;
-}
+};
 
-export interface NodeFigures {
-  /** Silence in milliseconds; null for the node that answers. */
-  last_contact_ms: number | null;
-  applied_index: number | null;
-  suspect: boolean;
-  outbox: number;
-}
-
-export interface EngineFigures {
-  last_seen: string | null;
-  last_health_check: string | null;
-  cpu_percent: number | null;
-  memory_bytes: number | null;
-  memory_limit_bytes: number | null;
-  rx_bps: number | null;
-  tx_bps: number | null;
-}
-
+export type NodeFigures = Full<Schemas['NodeFigures']>;
+/** Load is not measured by all versions. */
+export type EngineFigures = Full<Schemas['EngineFigures']> & {
+  cpu_percent?: number | null;
+  memory_bytes?: number | null;
+  memory_limit_bytes?: number | null;
+  rx_bps?: number | null;
+  tx_bps?: number | null;
+};
 /** Speeds in KB/s, sizes in bytes. */
-export interface StreamFigures {
-  peers: number | null;
-  speed_down: number | null;
-  speed_up: number | null;
-  downloaded: number | null;
-  uploaded: number | null;
-  status: string | null;
-}
+export type StreamFigures = Full<Schemas['StreamFigures']>;
 
 export interface Figures {
   at: string;

@@ -27,7 +27,14 @@ describe('quantities', () => {
 
 describe('ages', () => {
   it('have two units at the most', () => {
-    expect([0, 59, 130, 3600, 15_000, 1_051_200].map((s) => plain(age(s)))).toEqual(['0 s', '59 s', '2 min 10 s', '1 h', '4 h 10 min', '12 d 4 h']);
+    expect([0, 59, 130, 3600, 15_000, 1_051_200].map((s) => plain(age(s)))).toEqual([
+      '0 s',
+      '59 s',
+      '2 min 10 s',
+      '1 h',
+      '4 h 10 min',
+      '12 d 4 h',
+    ]);
   });
   it('never run backwards', () => expect(plain(age(-3))).toBe('0 s'));
   it('are short in narrow columns', () => expect(plain(shortAge(130))).toBe('2 min'));

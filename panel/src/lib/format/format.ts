@@ -23,7 +23,11 @@ export function num(v: number | null | undefined, digits = 0): string {
   if (v == null || !Number.isFinite(v)) return UNKNOWN;
   let f = cache.get(digits);
   if (f === undefined) {
-    f = new Intl.NumberFormat(locale, { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: true });
+    f = new Intl.NumberFormat(locale, {
+      minimumFractionDigits: digits,
+      maximumFractionDigits: digits,
+      useGrouping: true,
+    });
     cache.set(digits, f);
   }
   return f.format(v);
@@ -79,7 +83,8 @@ export function shortAge(s: number | null | undefined): string {
 }
 
 /** Seconds from a time to now; null when it is unknown. */
-export const since = (iso: string | null | undefined, now: number): number | null => (iso ? (now - Date.parse(iso)) / 1000 : null);
+export const since = (iso: string | null | undefined, now: number): number | null =>
+  iso ? (now - Date.parse(iso)) / 1000 : null;
 
 const pad = (n: number) => String(n).padStart(2, '0');
 

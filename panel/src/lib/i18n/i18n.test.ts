@@ -5,14 +5,17 @@ import { es } from './es';
 type Leaf = string | ((...a: never[]) => string);
 
 function leaves(o: object, path = ''): [string, Leaf][] {
-  return Object.entries(o).flatMap(([k, v]) => (typeof v === 'object' ? leaves(v as object, `${path}${k}.`) : [[`${path}${k}`, v as Leaf]] as [string, Leaf][]));
+  return Object.entries(o).flatMap(([k, v]) =>
+    typeof v === 'object' ? leaves(v as object, `${path}${k}.`) : ([[`${path}${k}`, v as Leaf]] as [string, Leaf][]),
+  );
 }
 
 const said = (l: Leaf): string => (typeof l === 'string' ? l : (l as (...a: unknown[]) => string)(2, 3, 4, 5));
 const english = leaves(en);
 const spanish = new Map(leaves(es));
 /** Words that are the same in both languages. */
-const SAME = /^(pages\.(hosts|vpn)|hosts\.(docker|fsync|startHost|drainMinutes)|engines\.(startWhere|host|vpn|cpu|port|memory|startHost)|streams\.(host|id)|vpn\.provider|logs\.(info|error|levels)|cluster\.api|states\.error|n\.hosts|overview\.hosts|common\.no|keys\.|events\.types\.vpn|attention\.soon|engine\.vpn|shell\.)/;
+const SAME =
+  /^(pages\.(hosts|vpn)|hosts\.(docker|fsync|startHost|drainMinutes)|engines\.(startWhere|host|vpn|cpu|port|memory|startHost)|streams\.(host|id)|vpn\.provider|logs\.(info|error|levels)|cluster\.api|states\.error|n\.hosts|overview\.hosts|common\.no|keys\.|events\.types\.vpn|attention\.soon|engine\.vpn|shell\.)/;
 
 describe('languages', () => {
   it('have the same words', () => {
@@ -30,6 +33,8 @@ describe('languages', () => {
     expect(same.map(([k, l]) => `${k}: ${said(l)}`)).toEqual([]);
   });
   it('take as many values', () => {
-    for (const [k, l] of english) if (typeof l === 'function') expect((spanish.get(k) as { length: number }).length, k).toBeLessThanOrEqual(l.length);
+    for (const [k, l] of english)
+      if (typeof l === 'function')
+        expect((spanish.get(k) as { length: number }).length, k).toBeLessThanOrEqual(l.length);
   });
 });

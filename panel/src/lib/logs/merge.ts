@@ -20,7 +20,14 @@ let count = 0;
 
 export const toLine = (from: string, e: LogEntry): Line => {
   const time = Date.parse(e.at);
-  return { n: ++count, from, at: e.at, time: Number.isNaN(time) ? 0 : time, level: level(e.text), text: e.text.replace(/\r?\n$/, '') };
+  return {
+    n: ++count,
+    from,
+    at: e.at,
+    time: Number.isNaN(time) ? 0 : time,
+    level: level(e.text),
+    text: e.text.replace(/\r?\n$/, ''),
+  };
 };
 
 /** Puts new lines in by time; lines of one moment keep the order of their arrival. */

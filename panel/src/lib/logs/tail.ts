@@ -10,7 +10,8 @@ interface Lines {
   entries?: LogEntry[];
 }
 
-const address = (container: string, query: string) => new URL(`containers/${encodeURIComponent(container)}/logs?${query}`, feed.state.base);
+const address = (container: string, query: string) =>
+  new URL(`containers/${encodeURIComponent(container)}/logs?${query}`, feed.state.base);
 const headers = (): Record<string, string> => (key.value === null ? {} : { Authorization: `Bearer ${key.value}` });
 
 /** The newest lines; nodes without times give their texts. */
@@ -20,11 +21,19 @@ export async function tail(container: string, count: number): Promise<LogEntry[]
     const json = (await response.json().catch(() => ({}))) as Lines;
     return { data: json, error: json, response };
   });
-  return body.entries?.slice(-count) ?? (body.lines ?? []).slice(-count).map((text) => ({ at: '', stream: 'stdout', text }));
+  return (
+    body.entries?.slice(-count) ?? (body.lines ?? []).slice(-count).map((text) => ({ at: '', stream: 'stdout', text }))
+  );
 }
 
 /** Follows a log until `signal`; gives each line, and throws an {@link ApiError} when it cannot be read. */
-export async function follow(container: string, count: number, sinceIso: string | null, signal: AbortSignal, line: (l: LogEntry) => void): Promise<string> {
+export async function follow(
+  container: string,
+  count: number,
+  sinceIso: string | null,
+  signal: AbortSignal,
+  line: (l: LogEntry) => void,
+): Promise<string> {
   const query = `follow=true&tail=${count}${sinceIso === null ? '' : `&since=${encodeURIComponent(sinceIso)}`}`;
   const response = await write<Response>(async () => {
     const r = await fetch(address(container, query), { headers: headers(), signal });

@@ -1,11 +1,29 @@
 /** The address behind `#`: a page and its parameters, `#/engines?host=node-a&sel=12`. */
-export const PAGES = ['overview', 'hosts', 'engines', 'streams', 'vpn', 'logs', 'events', 'cluster', 'settings'] as const;
+export const PAGES = [
+  'overview',
+  'hosts',
+  'engines',
+  'streams',
+  'vpn',
+  'logs',
+  'events',
+  'cluster',
+  'settings',
+] as const;
 export type Page = (typeof PAGES)[number];
 
 /** The letter that follows `g`. */
 export const LETTER: Record<Page, string> = {
-  overview: 'o', hosts: 'h', engines: 'e', streams: 's', vpn: 'v', logs: 'l', events: 'n', cluster: 'c', settings: 'p',
-}; // prettier-ignore
+  overview: 'o',
+  hosts: 'h',
+  engines: 'e',
+  streams: 's',
+  vpn: 'v',
+  logs: 'l',
+  events: 'n',
+  cluster: 'c',
+  settings: 'p',
+};
 
 export interface Place {
   page: Page;

@@ -16,7 +16,13 @@ export function banner(s: FeedState, leader: string | null, ready: boolean): Ban
   }
   if (leader === null) return { kind: 'no_leader' };
   if (s.move !== null && s.move.from !== s.move.to) {
-    return { kind: 'moved', from: s.move.from, to: s.move.to, tookMs: s.move.backAt - s.move.leftAt, lost: s.move.lost };
+    return {
+      kind: 'moved',
+      from: s.move.from,
+      to: s.move.to,
+      tookMs: s.move.backAt - s.move.leftAt,
+      lost: s.move.lost,
+    };
   }
   return null;
 }

@@ -28,33 +28,98 @@ export function commands(): Command[] {
   const t = i18n.t;
   const out: Command[] = [];
   for (const e of fleet.engines.filter((x) => x.word === 'unhealthy').slice(0, 3)) {
-    out.push({ group: t.palette.now, text: `${t.engines.stopTitle(e.name).replace(/[¿?]/g, '')}…`, icon: 'bad', hint: t.engine.unhealthy, run: () => stopEngine(e) });
+    out.push({
+      group: t.palette.now,
+      text: `${t.engines.stopTitle(e.name).replace(/[¿?]/g, '')}…`,
+      icon: 'bad',
+      hint: t.engine.unhealthy,
+      run: () => stopEngine(e),
+    });
   }
   for (const p of fleet.problems) {
-    if (p.kind === 'breaker') out.push({ group: t.palette.now, text: t.attention.reset, icon: 'warn', hint: p.state, run: () => now(resetBreaker(p.which)) });
+    if (p.kind === 'breaker')
+      out.push({
+        group: t.palette.now,
+        text: t.attention.reset,
+        icon: 'warn',
+        hint: p.state,
+        run: () => now(resetBreaker(p.which)),
+      });
   }
   for (const p of PAGES) {
-    out.push({ group: t.palette.goTo, text: t.pages[p], icon: p, hint: '', keys: ['g', LETTER[p]], run: () => router.go(p) });
+    out.push({
+      group: t.palette.goTo,
+      text: t.pages[p],
+      icon: p,
+      hint: '',
+      keys: ['g', LETTER[p]],
+      run: () => router.go(p),
+    });
   }
   out.push({ group: t.palette.act, text: t.engines.start, icon: 'plus', hint: '', run: startEngine });
   for (const h of fleet.hosts) {
     const on = h.node.availability !== 'active';
-    if (on) out.push({ group: t.palette.act, text: `${h.key}: ${t.hosts.uncordon}`, icon: 'play', hint: t.host[h.word], run: () => now(uncordon(h.key)) });
+    if (on)
+      out.push({
+        group: t.palette.act,
+        text: `${h.key}: ${t.hosts.uncordon}`,
+        icon: 'play',
+        hint: t.host[h.word],
+        run: () => now(uncordon(h.key)),
+      });
     else {
-      out.push({ group: t.palette.act, text: `${h.key}: ${t.hosts.drain}`, icon: 'drain', hint: '', run: () => drain(h) });
-      out.push({ group: t.palette.act, text: `${h.key}: ${t.hosts.cordon}`, icon: 'pause', hint: '', run: () => now(cordon(h.key)) });
+      out.push({
+        group: t.palette.act,
+        text: `${h.key}: ${t.hosts.drain}`,
+        icon: 'drain',
+        hint: '',
+        run: () => drain(h),
+      });
+      out.push({
+        group: t.palette.act,
+        text: `${h.key}: ${t.hosts.cordon}`,
+        icon: 'pause',
+        hint: '',
+        run: () => now(cordon(h.key)),
+      });
     }
   }
   out.push({ group: t.palette.act, text: t.hosts.add, icon: 'plus', hint: '', run: () => (panels.open = 'join') });
-  out.push({ group: t.palette.view, text: t.palette.switchTheme, icon: 'sun', hint: '', keys: ['t'], run: () => prefs.nextTheme() });
-  out.push({ group: t.palette.view, text: t.palette.switchLang, icon: 'lang', hint: '', run: () => prefs.setLang(prefs.lang === 'en' ? 'es' : 'en') });
+  out.push({
+    group: t.palette.view,
+    text: t.palette.switchTheme,
+    icon: 'sun',
+    hint: '',
+    keys: ['t'],
+    run: () => prefs.nextTheme(),
+  });
+  out.push({
+    group: t.palette.view,
+    text: t.palette.switchLang,
+    icon: 'lang',
+    hint: '',
+    run: () => prefs.setLang(prefs.lang === 'en' ? 'es' : 'en'),
+  });
   out.push({ group: t.palette.view, text: t.shell.wall, icon: 'wall', hint: '', keys: ['w'], run: toggleWall });
-  for (const h of fleet.hosts) out.push({ group: t.pages.hosts, text: h.key, icon: 'hosts', hint: t.host[h.word], run: () => router.go('hosts') });
+  for (const h of fleet.hosts)
+    out.push({ group: t.pages.hosts, text: h.key, icon: 'hosts', hint: t.host[h.word], run: () => router.go('hosts') });
   for (const e of fleet.engines) {
-    out.push({ group: t.pages.engines, text: e.name, icon: e.tone, hint: `${e.node}, ${t.engine[e.word]}`, run: () => router.go('engines', { sel: e.key }) });
+    out.push({
+      group: t.pages.engines,
+      text: e.name,
+      icon: e.tone,
+      hint: `${e.node}, ${t.engine[e.word]}`,
+      run: () => router.go('engines', { sel: e.key }),
+    });
   }
   for (const s of fleet.live) {
-    out.push({ group: t.pages.streams, text: id(s.stream.key), icon: 'streams', hint: s.engine?.name ?? s.stream.container_id, run: () => router.go('streams', { sel: s.key }) });
+    out.push({
+      group: t.pages.streams,
+      text: id(s.stream.key),
+      icon: 'streams',
+      hint: s.engine?.name ?? s.stream.container_id,
+      run: () => router.go('streams', { sel: s.key }),
+    });
   }
   return out;
 }

@@ -41,7 +41,8 @@ const KEYS: Record<string, (e: KeyboardEvent) => void> = {
   '?': () => (panels.open = 'keys'),
   t: () => prefs.nextTheme(),
   w: toggleWall,
-  '/': () => (nav.list ? nav.list.find() : document.querySelector<HTMLInputElement>('.tbar input:not([type=checkbox])')?.focus()),
+  '/': () =>
+    nav.list ? nav.list.find() : document.querySelector<HTMLInputElement>('.tbar input:not([type=checkbox])')?.focus(),
   f: () => nav.toggleFollow?.(),
   j: () => nav.list?.move(1),
   k: () => nav.list?.move(-1),

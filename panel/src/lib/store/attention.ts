@@ -49,9 +49,23 @@ export function attention(p: Picture): Problem[] {
     const at = { host: h.key, key: `host/${h.key}` };
     if (h.word === 'away' || h.word === 'down') {
       const since = n.unavailable_since ?? n.down_since ?? null;
-      out.push({ ...at, kind: 'host_away', urgent: true, since, engines: h.engines, down: h.word === 'down', why: n.unavailable ?? null });
+      out.push({
+        ...at,
+        kind: 'host_away',
+        urgent: true,
+        since,
+        engines: h.engines,
+        down: h.word === 'down',
+        why: n.unavailable ?? null,
+      });
     } else if (h.word === 'suspect') {
-      out.push({ ...at, kind: 'host_suspect', urgent: false, since: null, silentMs: h.figures?.last_contact_ms ?? null });
+      out.push({
+        ...at,
+        kind: 'host_suspect',
+        urgent: false,
+        since: null,
+        silentMs: h.figures?.last_contact_ms ?? null,
+      });
     } else if (n.docker === 'unavailable') {
       out.push({ ...at, kind: 'docker', urgent: true, since: null, why: n.docker_error ?? null });
     }
@@ -61,36 +75,93 @@ export function attention(p: Picture): Problem[] {
   }
   const sick = p.engines.filter((e) => e.word === 'unhealthy');
   if (sick.length > ENGINES_SINGLY) {
-    out.push({ kind: 'engines', key: 'engines', urgent: true, since: null, engines: sick.length, names: sick.slice(0, 4).map((e) => e.name).join(', ') });
+    out.push({
+      kind: 'engines',
+      key: 'engines',
+      urgent: true,
+      since: null,
+      engines: sick.length,
+      names: sick
+        .slice(0, 4)
+        .map((e) => e.name)
+        .join(', '),
+    });
   } else {
     for (const e of sick) {
-      const since = e.engine.since;
-      out.push({ kind: 'engine', key: `engine/${e.key}`, engineKey: e.key, urgent: true, since, name: e.name, host: e.node, streams: e.streams, why: e.engine.fault });
+      const since = e.since;
+      out.push({
+        kind: 'engine',
+        key: `engine/${e.key}`,
+        engineKey: e.key,
+        urgent: true,
+        since,
+        name: e.name,
+        host: e.node,
+        streams: e.streams,
+        why: e.engine.fault,
+      });
     }
   }
   for (const v of p.vpns) {
     if (v.word !== 'down') continue;
     out.push({
-      kind: 'vpn_down', key: `vpn/${v.key}`, vpnKey: v.key, urgent: true, vpn: v.name, host: v.vpn.node, engines: v.vpn.engines,
-      why: v.vpn.error ?? null, since: lastEvent(p.events, (e) => e.event_type === 'vpn' && e.message.includes(v.name)),
-    }); // prettier-ignore
+      kind: 'vpn_down',
+      key: `vpn/${v.key}`,
+      vpnKey: v.key,
+      urgent: true,
+      vpn: v.name,
+      host: v.vpn.node,
+      engines: v.vpn.engines,
+      why: v.vpn.error ?? null,
+      since: lastEvent(p.events, (e) => e.event_type === 'vpn' && e.message.includes(v.name)),
+    });
   }
   for (const which of ['general', 'replacement'] as const) {
     const state = which === 'general' ? c.provisioning.circuit_breaker_state : c.provisioning.replacement_breaker_state;
     if (state === 'closed') continue;
-    out.push({ kind: 'breaker', key: `breaker/${which}`, urgent: which === 'general', since: null, which, state, why: c.provisioning.last_failure ?? null });
+    out.push({
+      kind: 'breaker',
+      key: `breaker/${which}`,
+      urgent: which === 'general',
+      since: null,
+      which,
+      state,
+      why: c.provisioning.last_failure ?? null,
+    });
   }
   for (const b of c.provisioning.blocked_reasons) {
     // The breaker and the missing leader have lines of their own.
     if (b.code === 'circuit_breaker' || b.code === 'no_leader') continue;
-    out.push({ kind: 'blocked', key: `blocked/${b.code}`, urgent: b.code === 'no_free_ports', since: null, code: b.code, why: b.message });
+    out.push({
+      kind: 'blocked',
+      key: `blocked/${b.code}`,
+      urgent: b.code === 'no_free_ports',
+      since: null,
+      code: b.code,
+      why: b.message,
+    });
   }
   for (const [host, list] of groupLeft(c)) {
-    out.push({ kind: 'left_behind', key: `left/${host}`, urgent: false, since: null, host, containers: list.length, why: list[0]?.why ?? '' });
+    out.push({
+      kind: 'left_behind',
+      key: `left/${host}`,
+      urgent: false,
+      since: null,
+      host,
+      containers: list.length,
+      why: list[0]?.why ?? '',
+    });
   }
   const stalled = p.streams.filter((s) => s.word === 'stalled' && s.engine?.word !== 'unhealthy');
   if (stalled.length > 0) {
-    out.push({ kind: 'stalled', key: 'stalled', urgent: false, since: null, streams: stalled.length, engine: stalled.length === 1 ? (stalled[0]?.engine?.name ?? null) : null });
+    out.push({
+      kind: 'stalled',
+      key: 'stalled',
+      urgent: false,
+      since: null,
+      streams: stalled.length,
+      engine: stalled.length === 1 ? (stalled[0]?.engine?.name ?? null) : null,
+    });
   }
   return out.sort((a, b) => Number(b.urgent) - Number(a.urgent));
 }

@@ -8,16 +8,50 @@ export interface EventLook {
   cls: 'ok' | 'warn' | 'bad' | 'info' | 'acc' | 'sec';
 }
 
-const TONE_CLASS: Record<Tone, EventLook['cls']> = { ok: 'ok', warn: 'warn', bad: 'bad', start: 'info', drain: 'info', idle: 'sec' };
+const TONE_CLASS: Record<Tone, EventLook['cls']> = {
+  ok: 'ok',
+  warn: 'warn',
+  bad: 'bad',
+  start: 'info',
+  drain: 'info',
+  idle: 'sec',
+};
 
 const LOOK: Record<string, Tone | 'crown' | 'settings' | 'stop' | 'refresh' | 'key'> = {
-  'engine/created': 'ok', 'engine/reserved': 'start', 'engine/listed': 'ok', 'engine/retiring': 'drain', 'engine/stopping': 'drain', 'engine/deleted': 'stop',
-  'engine/failed': 'warn', 'engine/adopted': 'ok', 'engine/kept': 'ok', 'health/failed': 'bad', 'health/recovered': 'ok', 'health/reset': 'refresh',
-  'stream/started': 'ok', 'stream/ended': 'stop', 'stream/resumed': 'ok', 'stream/found': 'ok', 'vpn/connected': 'ok', 'vpn/disconnected': 'bad',
-  'vpn/port_changed': 'refresh', 'vpn/address_changed': 'refresh', 'system/draining': 'drain', 'system/cordoned': 'drain', 'system/uncordoned': 'ok',
-  'system/node_down': 'bad', 'system/docker_unavailable': 'bad', 'system/docker_available': 'ok', 'system/node_stopping': 'drain', 'system/node_joined': 'ok',
-  'system/node_removed': 'stop', 'system/key_changed': 'key', 'system/leader': 'crown', 'system/leader_changed': 'crown', 'system/settings_changed': 'settings',
-}; // prettier-ignore
+  'engine/created': 'ok',
+  'engine/reserved': 'start',
+  'engine/listed': 'ok',
+  'engine/retiring': 'drain',
+  'engine/stopping': 'drain',
+  'engine/deleted': 'stop',
+  'engine/failed': 'warn',
+  'engine/adopted': 'ok',
+  'engine/kept': 'ok',
+  'health/failed': 'bad',
+  'health/recovered': 'ok',
+  'health/reset': 'refresh',
+  'stream/started': 'ok',
+  'stream/ended': 'stop',
+  'stream/resumed': 'ok',
+  'stream/found': 'ok',
+  'vpn/connected': 'ok',
+  'vpn/disconnected': 'bad',
+  'vpn/port_changed': 'refresh',
+  'vpn/address_changed': 'refresh',
+  'system/draining': 'drain',
+  'system/cordoned': 'drain',
+  'system/uncordoned': 'ok',
+  'system/node_down': 'bad',
+  'system/docker_unavailable': 'bad',
+  'system/docker_available': 'ok',
+  'system/node_stopping': 'drain',
+  'system/node_joined': 'ok',
+  'system/node_removed': 'stop',
+  'system/key_changed': 'key',
+  'system/leader': 'crown',
+  'system/leader_changed': 'crown',
+  'system/settings_changed': 'settings',
+};
 
 export function look(e: LogEvent): EventLook {
   const l = LOOK[`${e.event_type}/${e.category}`];
@@ -28,4 +62,5 @@ export function look(e: LogEvent): EventLook {
 }
 
 /** “API key · 10.0.0.9”; null when the cluster did it by itself. */
-export const who = (e: LogEvent): string | null => (e.by === null || e.by === undefined ? null : e.by.address ? `${e.by.name} · ${e.by.address}` : e.by.name);
+export const who = (e: LogEvent): string | null =>
+  e.by === null || e.by === undefined ? null : e.by.address ? `${e.by.name} · ${e.by.address}` : e.by.name;

@@ -3,7 +3,17 @@ import { SvelteMap } from 'svelte/reactivity';
 import type { EngineObject, Frame, NodeObject, StreamObject, VpnObject } from '../feed/types';
 import { attention, type Problem } from './attention';
 import { apply, empty, vpnKey, type Break, type Part, type Tables } from './tables';
-import { ENGINE_TONE, engineWord, HOST_TONE, hostWord, STREAM_TONE, streamWord, VPN_TONE, vpnWord } from './status';
+import {
+  ENGINE_TONE,
+  engineSince,
+  engineWord,
+  HOST_TONE,
+  hostWord,
+  STREAM_TONE,
+  streamWord,
+  VPN_TONE,
+  vpnWord,
+} from './status';
 import type { EngineRow, HostRow, StreamRow, VpnRow } from './rows';
 
 const PARTS: Part[] = ['cluster', 'node', 'engine', 'stream', 'vpn', 'figures', 'event'];
@@ -34,9 +44,13 @@ export class Fleet {
     for (const f of frames) {
       if (f.kind === 'hello' && this.left !== null) {
         this.breaks.push({
-          after: this.tables.events.at(-1)?.id ?? 0, leftAt: this.left.at, backAt: Date.now(), node: f.data.node,
-          revision: this.left.revision, lost: f.data.resumed ? f.data.lost : null,
-        }); // prettier-ignore
+          after: this.tables.events.at(-1)?.id ?? 0,
+          leftAt: this.left.at,
+          backAt: Date.now(),
+          node: f.data.node,
+          revision: this.left.revision,
+          lost: f.data.resumed ? f.data.lost : null,
+        });
       }
       if (f.kind !== 'bye') this.left = { revision: this.tables.revision, at: Date.now() };
       apply(this.tables, f, dirty);
@@ -57,12 +71,20 @@ export class Fleet {
 
   readonly hosts: HostRow[] = $derived.by(() => {
     const t = this.on('node', 'engine', 'stream', 'cluster', 'figures');
-    const engines = group(t.engines.values(), (e) => e.node ?? "");
+    const engines = group(t.engines.values(), (e) => e.node ?? '');
     return [...t.nodes.values()]
       .map((n: NodeObject) => {
         const f = t.nodeFigures.get(n.name);
         const word = hostWord(n, f);
-        return { key: n.name, node: n, figures: f, word, tone: HOST_TONE[word], leads: t.leader === n.name, engines: engines.get(n.name)?.length ?? 0 };
+        return {
+          key: n.name,
+          node: n,
+          figures: f,
+          word,
+          tone: HOST_TONE[word],
+          leads: t.leader === n.name,
+          engines: engines.get(n.name)?.length ?? 0,
+        };
       })
       .sort((a, b) => a.key.localeCompare(b.key, undefined, { numeric: true }));
   });
@@ -71,7 +93,13 @@ export class Fleet {
     const t = this.on('vpn', 'engine');
     return [...t.vpns.values()]
       .filter((v) => v.enabled)
-      .map((v: VpnObject) => ({ key: vpnKey(v), vpn: v, name: v.container ?? v.container_name ?? '', word: vpnWord(v), tone: VPN_TONE[vpnWord(v)] }))
+      .map((v: VpnObject) => ({
+        key: vpnKey(v),
+        vpn: v,
+        name: v.container ?? v.container_name ?? '',
+        word: vpnWord(v),
+        tone: VPN_TONE[vpnWord(v)],
+      }))
       .sort((a, b) => a.key.localeCompare(b.key, undefined, { numeric: true }));
   });
 
@@ -81,12 +109,27 @@ export class Fleet {
       const node = e.node ?? '';
       const vpn = e.vpn_container ? t.vpns.get(`${node}/${e.vpn_container}`) : undefined;
       const word = engineWord(e, t.nodes.get(node), vpn);
-      return { key: String(e.id), engine: e, name: e.container_name ?? `acestream-${e.id}`, node, vpn: e.vpn_container ?? null, word, tone: ENGINE_TONE[word], streams: e.streams.length };
+      return {
+        key: String(e.id),
+        engine: e,
+        name: e.container_name ?? `acestream-${e.id}`,
+        node,
+        vpn: e.vpn_container ?? null,
+        word,
+        tone: ENGINE_TONE[word],
+        streams: e.streams.length,
+        since: engineSince(e),
+      };
     });
   });
 
   /** Turns of health by container, oldest first. */
-  readonly healthEvents = $derived(group(this.on('event').events.filter((e) => e.event_type === 'health' && e.container_id !== null), (e) => e.container_id ?? ''));
+  readonly healthEvents = $derived(
+    group(
+      this.on('event').events.filter((e) => e.event_type === 'health' && e.container_id !== null),
+      (e) => e.container_id ?? '',
+    ),
+  );
   readonly engineByContainer = $derived(new Map(this.engines.map((e) => [e.engine.container_id, e])));
   readonly engineByKey = $derived(new Map(this.engines.map((e) => [e.key, e])));
 
@@ -106,7 +149,15 @@ export class Fleet {
   readonly ended = $derived(this.streams.filter((s) => s.word === 'ended'));
   readonly problems: Problem[] = $derived.by(() => {
     const t = this.on('cluster', 'figures');
-    return attention({ cluster: t.cluster, leader: t.leader, hosts: this.hosts, engines: this.engines, vpns: this.vpns, streams: this.live, events: this.on('event').events });
+    return attention({
+      cluster: t.cluster,
+      leader: t.leader,
+      hosts: this.hosts,
+      engines: this.engines,
+      vpns: this.vpns,
+      streams: this.live,
+      events: this.on('event').events,
+    });
   });
 
   readonly totals = $derived.by(() => {

@@ -12,7 +12,7 @@ export function bars(e: EngineObject, events: readonly LogEvent[], now: number, 
     .map((x) => ({ at: Date.parse(x.timestamp), sick: x.category === 'failed' }));
   // Before the first turn it was the other way round; without turns it has been as it is now.
   const sickNow = e.health_status === 'unhealthy';
-  const since = e.since === null ? now : Date.parse(e.since);
+  const since = e.failing_since === null ? now : Date.parse(e.failing_since);
   if (turns.length === 0 && sickNow && since > from) turns.push({ at: since, sick: true });
   const first = turns[0] === undefined ? sickNow : !turns[0].sick;
   const width = span / count;

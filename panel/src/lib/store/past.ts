@@ -3,8 +3,11 @@ import { api, read } from '../api/client';
 import type { LogEvent } from '../feed/types';
 
 /** Newest first; at most 1000. */
-export const pastEvents = (query: { limit?: number; before?: number; event_type?: LogEvent['event_type'] }): Promise<LogEvent[]> =>
-  read(() => api().GET('/events', { params: { query } })) as Promise<LogEvent[]>;
+export const pastEvents = (query: {
+  limit?: number;
+  before?: number;
+  event_type?: LogEvent['event_type'];
+}): Promise<LogEvent[]> => read(() => api().GET('/events', { params: { query } })) as Promise<LogEvent[]>;
 
 /** Two lists of events as one, oldest first, each event once. */
 export function joined(a: readonly LogEvent[], b: readonly LogEvent[]): LogEvent[] {

@@ -12,6 +12,8 @@ export class Ring {
 
   /** Oldest first. */
   values(): (number | null)[] {
-    return this.slots.length < this.size ? this.slots.slice() : [...this.slots.slice(this.next), ...this.slots.slice(0, this.next)];
+    return this.slots.length < this.size
+      ? this.slots.slice()
+      : [...this.slots.slice(this.next), ...this.slots.slice(0, this.next)];
   }
 }

@@ -11,6 +11,8 @@ export interface EngineRow {
   word: EngineWord;
   tone: Tone;
   streams: number;
+  /** Since when it is as it is, as far as that is known. */
+  since: string | null;
 }
 
 export interface HostRow {

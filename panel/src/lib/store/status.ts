@@ -4,9 +4,11 @@ import type { EngineObject, NodeFigures, NodeObject, StreamFigures, StreamObject
 /** Shapes of states; each has one colour. */
 export type Tone = 'ok' | 'warn' | 'bad' | 'start' | 'drain' | 'idle';
 
-export type EngineWord = 'healthy' | 'unhealthy' | 'vpn_down' | 'host_away' | 'starting' | 'stopping' | 'unlisted' | 'unknown';
+export type EngineWord =
+  'healthy' | 'unhealthy' | 'vpn_down' | 'host_away' | 'starting' | 'stopping' | 'unlisted' | 'unknown';
 export type StreamWord = 'playing' | 'buffering' | 'stalled' | 'found' | 'ended';
-export type HostWord = 'takes' | 'away' | 'down' | 'suspect' | 'draining' | 'cordoned' | 'docker' | 'passed' | 'full' | 'unknown';
+export type HostWord =
+  'takes' | 'away' | 'down' | 'suspect' | 'draining' | 'cordoned' | 'docker' | 'passed' | 'full' | 'unknown';
 export type VpnWord = 'connected' | 'down' | 'starting' | 'unknown';
 
 export interface Standing<W extends string> {
@@ -15,12 +17,34 @@ export interface Standing<W extends string> {
 }
 
 export const ENGINE_TONE: Record<EngineWord, Tone> = {
-  healthy: 'ok', unhealthy: 'bad', vpn_down: 'warn', host_away: 'bad', starting: 'start', stopping: 'drain', unlisted: 'warn', unknown: 'idle',
-}; // prettier-ignore
-export const STREAM_TONE: Record<StreamWord, Tone> = { playing: 'ok', buffering: 'start', stalled: 'bad', found: 'ok', ended: 'idle' };
+  healthy: 'ok',
+  unhealthy: 'bad',
+  vpn_down: 'warn',
+  host_away: 'bad',
+  starting: 'start',
+  stopping: 'drain',
+  unlisted: 'warn',
+  unknown: 'idle',
+};
+export const STREAM_TONE: Record<StreamWord, Tone> = {
+  playing: 'ok',
+  buffering: 'start',
+  stalled: 'bad',
+  found: 'ok',
+  ended: 'idle',
+};
 export const HOST_TONE: Record<HostWord, Tone> = {
-  takes: 'ok', away: 'bad', down: 'bad', suspect: 'warn', draining: 'drain', cordoned: 'idle', docker: 'bad', passed: 'warn', full: 'idle', unknown: 'idle',
-}; // prettier-ignore
+  takes: 'ok',
+  away: 'bad',
+  down: 'bad',
+  suspect: 'warn',
+  draining: 'drain',
+  cordoned: 'idle',
+  docker: 'bad',
+  passed: 'warn',
+  full: 'idle',
+  unknown: 'idle',
+};
 export const VPN_TONE: Record<VpnWord, Tone> = { connected: 'ok', down: 'bad', starting: 'start', unknown: 'idle' };
 
 /** The first that holds counts; a host that is away says more than what was known of the engine before. */
@@ -34,10 +58,19 @@ export function engineWord(e: EngineObject, node: NodeObject | undefined, vpn: V
   return e.listed ? 'healthy' : 'unlisted';
 }
 
+/** Since when an engine fails, starts, or else runs. */
+export const engineSince = (e: EngineObject): string | null =>
+  e.failing_since ?? (e.phase === 'running' || e.phase === 'stopping' ? e.first_seen : e.reserved_at);
+
 /** How long a stream may stand at nothing until it is called stalled, in milliseconds. */
 export const STALLED_MS = 15_000;
 
-export function streamWord(s: StreamObject, f: StreamFigures | undefined, zeroSince: number | undefined, at: number): StreamWord {
+export function streamWord(
+  s: StreamObject,
+  f: StreamFigures | undefined,
+  zeroSince: number | undefined,
+  at: number,
+): StreamWord {
   if (s.status !== 'started') return 'ended';
   if (zeroSince !== undefined && at - zeroSince >= STALLED_MS) return 'stalled';
   if (f?.status === 'prebuf') return 'buffering';

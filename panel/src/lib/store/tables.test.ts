@@ -4,12 +4,39 @@ import type { Figures, Frame, LogEvent, StreamFigures } from '../feed/types';
 import { apply, empty, type Part, type Tables } from './tables';
 
 const w = world(['a:1', 'b:1', 'c:1']);
-const snapshot: Frame = { kind: 'snapshot', id: '1-1', data: { revision: 1, at: '2026-01-01T00:00:00Z', cluster: w.cluster, nodes: w.nodes, engines: w.engines, streams: w.streams, vpns: w.vpns } };
+const snapshot: Frame = {
+  kind: 'snapshot',
+  id: '1-1',
+  data: {
+    revision: 1,
+    at: '2026-01-01T00:00:00Z',
+    cluster: w.cluster,
+    nodes: w.nodes,
+    engines: w.engines,
+    streams: w.streams,
+    vpns: w.vpns,
+  },
+};
 const stream = w.streams[0]?.id ?? '';
-const speed = (speed_down: number): StreamFigures => ({ peers: 1, speed_down, speed_up: 0, downloaded: 0, uploaded: 0, status: 'dl' });
+const speed = (speed_down: number): StreamFigures => ({
+  peers: 1,
+  speed_down,
+  speed_up: 0,
+  downloaded: 0,
+  uploaded: 0,
+  status: 'dl',
+});
 const figures = (s: number, streams: Record<string, StreamFigures | null>): Frame => ({
-  kind: 'figures', data: { at: new Date(s * 1000).toISOString(), revision: 1, age_ms: 0, leader: 'node-b', term: 14, streams } as Figures,
-}); // prettier-ignore
+  kind: 'figures',
+  data: {
+    at: new Date(s * 1000).toISOString(),
+    revision: 1,
+    age_ms: 0,
+    leader: 'node-b',
+    term: 14,
+    streams,
+  } as Figures,
+});
 const event = (id: number): Frame => ({ kind: 'event', id: `1-${id}`, data: { id } as LogEvent });
 
 function run(...frames: Frame[]): { t: Tables; dirty: Set<Part> } {
@@ -28,7 +55,11 @@ describe('the picture', () => {
 
   it('follows changes, and forgets what is gone', () => {
     const key = String(w.engines[0]?.id);
-    const { t, dirty } = run(snapshot, { kind: 'change', id: '2-1', data: { revision: 2, type: 'engine', key, object: null } });
+    const { t, dirty } = run(snapshot, {
+      kind: 'change',
+      id: '2-1',
+      data: { revision: 2, type: 'engine', key, object: null },
+    });
     expect(t.engines.has(key)).toBe(false);
     expect(t.revision).toBe(2);
     expect(dirty.has('engine')).toBe(true);

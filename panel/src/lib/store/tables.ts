@@ -1,7 +1,16 @@
 /** The picture of the cluster that frames of the feed build up; nothing here knows of the page. */
 import type {
-  ClusterObject, EngineFigures, EngineObject, Frame, LogEvent, NodeFigures, NodeObject, StreamFigures, StreamObject, VpnObject,
-} from '../feed/types'; // prettier-ignore
+  ClusterObject,
+  EngineFigures,
+  EngineObject,
+  Frame,
+  LogEvent,
+  NodeFigures,
+  NodeObject,
+  StreamFigures,
+  StreamObject,
+  VpnObject,
+} from '../feed/types';
 import { Ring } from './ring';
 
 export type Part = 'cluster' | 'node' | 'engine' | 'stream' | 'vpn' | 'figures' | 'event';
@@ -48,10 +57,25 @@ export interface Tables {
 
 export function empty(): Tables {
   return {
-    revision: 0, at: null, cluster: null, leader: null, term: 0, ageMs: 0, nodes: new Map(), engines: new Map(),
-    streams: new Map(), vpns: new Map(), nodeFigures: new Map(), engineFigures: new Map(), streamFigures: new Map(),
-    cpu: new Map(), memory: new Map(), down: new Map(), zeroSince: new Map(), events: [],
-  }; // prettier-ignore
+    revision: 0,
+    at: null,
+    cluster: null,
+    leader: null,
+    term: 0,
+    ageMs: 0,
+    nodes: new Map(),
+    engines: new Map(),
+    streams: new Map(),
+    vpns: new Map(),
+    nodeFigures: new Map(),
+    engineFigures: new Map(),
+    streamFigures: new Map(),
+    cpu: new Map(),
+    memory: new Map(),
+    down: new Map(),
+    zeroSince: new Map(),
+    events: [],
+  };
 }
 
 export const vpnKey = (v: VpnObject): string => `${v.node}/${v.container ?? v.container_name ?? ''}`;
@@ -137,8 +161,8 @@ function forgetFigures(t: Tables): void {
 function sample(t: Tables, at: number): void {
   for (const [k, f] of t.engineFigures) {
     if (!t.engines.has(k)) continue;
-    ring(t.cpu, k).push(f.cpu_percent);
-    ring(t.memory, k).push(f.memory_bytes);
+    ring(t.cpu, k).push(f.cpu_percent ?? null);
+    ring(t.memory, k).push(f.memory_bytes ?? null);
   }
   for (const [k, f] of t.streamFigures) {
     if (!t.streams.has(k)) continue;

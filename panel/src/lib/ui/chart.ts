@@ -22,7 +22,13 @@ export interface Options {
 }
 
 export function dual(node: HTMLElement, data: Data, o: Options): uPlot {
-  const [s1, s2, s3, grid, text] = ['--s1', '--s2', '--s3', '--line', '--fg2'].map(colour) as [string, string, string, string, string];
+  const [s1, s2, s3, grid, text] = ['--s1', '--s2', '--s3', '--line', '--fg2'].map(colour) as [
+    string,
+    string,
+    string,
+    string,
+    string,
+  ];
   const fill = s1.replace(/^rgb\((.*)\)$/, 'rgba($1, 0.13)');
   const font = '11px system-ui, sans-serif';
   const axis = { stroke: text, font, ticks: { show: false }, grid: { stroke: grid, width: 1 } };
@@ -46,7 +52,13 @@ export function dual(node: HTMLElement, data: Data, o: Options): uPlot {
         {},
         { scale: 'mbit', stroke: s1, width: 2, fill },
         { scale: 'mbit', stroke: s2, width: 2, dash: [6, 3] },
-        { scale: 'peers', stroke: s3, width: 1, dash: [1.5, 2.5], ...(uPlot.paths.stepped ? { paths: uPlot.paths.stepped({ align: 1 }) } : {}) },
+        {
+          scale: 'peers',
+          stroke: s3,
+          width: 1,
+          dash: [1.5, 2.5],
+          ...(uPlot.paths.stepped ? { paths: uPlot.paths.stepped({ align: 1 }) } : {}),
+        },
       ],
       hooks: { setCursor: [(u) => o.onpoint(u.cursor.idx ?? null)] },
     },

@@ -19,7 +19,8 @@ export function compare<T>(rows: readonly T[], columns: readonly Column<T>[], or
   const keyed = rows.map((r) => ({ r, k: by(r) }));
   keyed.sort((a, b) => {
     if (a.k === null || b.k === null) return Number(a.k === null) - Number(b.k === null);
-    const c = typeof a.k === 'number' && typeof b.k === 'number' ? a.k - b.k : collator.compare(String(a.k), String(b.k));
+    const c =
+      typeof a.k === 'number' && typeof b.k === 'number' ? a.k - b.k : collator.compare(String(a.k), String(b.k));
     return down ? -c : c;
   });
   return keyed.map((x) => x.r);

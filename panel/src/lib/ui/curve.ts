@@ -10,12 +10,17 @@ export function bounds(values: readonly (number | null)[]): [number, number] | n
     if (v > hi) hi = v;
   }
   if (lo === Infinity) return null;
-  if (hi - lo < Math.max(1e-9, Math.abs(hi) * 0.02)) return [Math.min(0, lo) === lo ? lo : lo * 0.9, hi === 0 ? 1 : hi * 1.1];
+  if (hi - lo < Math.max(1e-9, Math.abs(hi) * 0.02))
+    return [Math.min(0, lo) === lo ? lo : lo * 0.9, hi === 0 ? 1 : hi * 1.1];
   return [lo * 0.92, hi * 1.06];
 }
 
 /** A line through `width` × `height`, and the area below it. */
-export function curve(values: readonly (number | null)[], width: number, height: number): { line: string; area: string } {
+export function curve(
+  values: readonly (number | null)[],
+  width: number,
+  height: number,
+): { line: string; area: string } {
   const b = bounds(values);
   if (b === null || values.length < 2) return { line: '', area: '' };
   const [lo, hi] = b;

@@ -25,7 +25,13 @@ const fits = <T>(r: T, facets: readonly Facet<T>[], chosen: Chosen, but?: string
   });
 
 /** Rows that fit all facets, and the words that are looked for. */
-export function filter<T>(rows: readonly T[], facets: readonly Facet<T>[], chosen: Chosen, words: string, text: (r: T) => string): T[] {
+export function filter<T>(
+  rows: readonly T[],
+  facets: readonly Facet<T>[],
+  chosen: Chosen,
+  words: string,
+  text: (r: T) => string,
+): T[] {
   const parts = words.toLowerCase().split(/\s+/).filter(Boolean);
   return rows.filter((r) => {
     if (!fits(r, facets, chosen)) return false;

@@ -39,25 +39,37 @@ describe('facets', () => {
     expect(keys(filter(rows, [host, load], chosen, '2', (r) => r.key))).toEqual(['e-2']);
   });
   it('count what others leave', () => {
-    expect(choices(rows, [host, load], host, chosen).map((c) => [c.value, c.count])).toEqual([['a', 2], ['b', 1]]); // prettier-ignore
-    expect(choices(rows, [host, load], load, chosen).map((c) => [c.value, c.count])).toEqual([['none', 0], ['some', 2]]); // prettier-ignore
+    expect(choices(rows, [host, load], host, chosen).map((c) => [c.value, c.count])).toEqual([
+      ['a', 2],
+      ['b', 1],
+    ]);
+    expect(choices(rows, [host, load], load, chosen).map((c) => [c.value, c.count])).toEqual([
+      ['none', 0],
+      ['some', 2],
+    ]);
   });
 });
 
 describe('curves', () => {
-  it('leave gaps where nothing is known', () => expect(curve([1, 2, null, 3, 4], 10, 10).line.match(/M/g)).toHaveLength(2));
+  it('leave gaps where nothing is known', () =>
+    expect(curve([1, 2, null, 3, 4], 10, 10).line.match(/M/g)).toHaveLength(2));
   it('are nothing without values', () => expect(curve([null, null], 10, 10).line).toBe(''));
 });
 
 describe('logs', () => {
-  const at = (s: number, text: string, from = 'a') => toLine(from, { at: new Date(s * 1000).toISOString(), stream: 'stdout', text });
+  const at = (s: number, text: string, from = 'a') =>
+    toLine(from, { at: new Date(s * 1000).toISOString(), stream: 'stdout', text });
   it('are merged by time', () => {
     const l = merge(merge([], [at(1, 'x'), at(5, 'z')]), [at(3, 'y', 'b')]);
     expect(l.map((x) => x.text)).toEqual(['x', 'y', 'z']);
   });
   it('know levels', () => expect(['[ERROR] a', 'WARN b', 'debug: c', 'd'].map(level)).toEqual(['E', 'W', 'D', 'I']));
   it('keep colours and drop other escapes', () => {
-    expect(pieces('a\u001b[31mred\u001b[0m b\u001b[2K')).toEqual([{ text: 'a', cls: '' }, { text: 'red', cls: 'a1' }, { text: ' b', cls: '' }]); // prettier-ignore
+    expect(pieces('a\u001b[31mred\u001b[0m b\u001b[2K')).toEqual([
+      { text: 'a', cls: '' },
+      { text: 'red', cls: 'a1' },
+      { text: ' b', cls: '' },
+    ]);
   });
   it('are searched, by words and expressions', () => {
     expect(hits('a.b axb', pattern('a.b', false) as RegExp).filter((h) => h.hit)).toHaveLength(1);

@@ -12,7 +12,8 @@ export interface Reign {
 const CATEGORIES = ['leader', 'leader_changed', 'leader_elected'];
 const DAY_MS = 86_400_000;
 
-export const elections = (events: readonly LogEvent[]): LogEvent[] => events.filter((e) => e.event_type === 'system' && CATEGORIES.includes(e.category));
+export const elections = (events: readonly LogEvent[]): LogEvent[] =>
+  events.filter((e) => e.event_type === 'system' && CATEGORIES.includes(e.category));
 
 const node = (e: LogEvent): string => {
   const d = e.details;
@@ -24,10 +25,16 @@ const node = (e: LogEvent): string => {
 export function reigns(events: readonly LogEvent[], now: number, leader: string | null, term: number): Reign[] {
   const start = now - DAY_MS;
   const at = (t: number) => Math.max(0, Math.min(1, (t - start) / DAY_MS));
-  const all = elections(events).map((e) => ({ node: node(e), term: typeof e.details?.['term'] === 'number' ? e.details['term'] : null, at: Date.parse(e.timestamp) }));
+  const all = elections(events).map((e) => ({
+    node: node(e),
+    term: typeof e.details?.['term'] === 'number' ? e.details['term'] : null,
+    at: Date.parse(e.timestamp),
+  }));
   if (all.length === 0) return leader === null ? [] : [{ node: leader, term, from: 0, to: 1 }];
   const first = all[0] as (typeof all)[number];
   const before: Reign[] = first.at > start ? [{ node: '', term: null, from: 0, to: at(first.at) }] : [];
-  const known = all.map((e, i) => ({ node: e.node, term: e.term, from: at(e.at), to: at(all[i + 1]?.at ?? now) })).filter((r) => r.to > r.from);
+  const known = all
+    .map((e, i) => ({ node: e.node, term: e.term, from: at(e.at), to: at(all[i + 1]?.at ?? now) }))
+    .filter((r) => r.to > r.from);
   return [...before, ...known];
 }

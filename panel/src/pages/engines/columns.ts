@@ -7,7 +7,16 @@ import type { Column } from '../../lib/ui/columns';
 import type { Facet } from '../../lib/ui/facets';
 
 /** Worst first. */
-const RANK: EngineWord[] = ['unhealthy', 'host_away', 'vpn_down', 'unlisted', 'stopping', 'starting', 'unknown', 'healthy'];
+const RANK: EngineWord[] = [
+  'unhealthy',
+  'host_away',
+  'vpn_down',
+  'unlisted',
+  'stopping',
+  'starting',
+  'unknown',
+  'healthy',
+];
 
 export function columns(w: Words, tables: Tables): Column<EngineRow>[] {
   const t = w.engines;
@@ -34,11 +43,18 @@ export function facets(w: Words): Facet<EngineRow>[] {
     { id: 'health', label: t.health, of: (r) => r.word, text: (v) => w.engine[v as EngineWord] ?? v },
     { id: 'host', label: t.host, of: (r) => r.node || '-', text: (v) => v },
     { id: 'vpn', label: t.vpn, of: (r) => r.vpn ?? '-', text: (v) => (v === '-' ? t.noVpn : v) },
-    { id: 'use', label: t.use, of: (r) => (r.streams > 0 ? 'used' : 'free'), text: (v) => (v === 'used' ? t.inUse : t.free) },
+    {
+      id: 'use',
+      label: t.use,
+      of: (r) => (r.streams > 0 ? 'used' : 'free'),
+      text: (v) => (v === 'used' ? t.inUse : t.free),
+    },
     { id: 'variant', label: t.variant, of: (r) => variant(r) || '-', text: (v) => (v === '-' ? w.common.unknown : v) },
   ];
 }
 
 /** What the words that are typed are looked for in. */
-export const words = (w: Words) => (r: EngineRow): string =>
-  `${r.name} ${r.engine.port} ${r.node} ${r.vpn ?? ''} ${w.engine[r.word]} ${r.engine.container_id} ${variant(r)}`;
+export const words =
+  (w: Words) =>
+  (r: EngineRow): string =>
+    `${r.name} ${r.engine.port} ${r.node} ${r.vpn ?? ''} ${w.engine[r.word]} ${r.engine.container_id} ${variant(r)}`;

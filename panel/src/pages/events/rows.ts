@@ -15,7 +15,8 @@ export function select(events: readonly LogEvent[], q: string, who: Who, type: s
     if (e === undefined || (type !== '' && e.event_type !== type)) continue;
     if (who === 'people' ? !e.by : who === 'automatic' ? !!e.by : false) continue;
     if (words.length > 0) {
-      const text = `${e.message} ${e.category} ${e.by?.name ?? ''} ${e.by?.address ?? ''} ${e.stream_id ?? ''}`.toLowerCase();
+      const text =
+        `${e.message} ${e.category} ${e.by?.name ?? ''} ${e.by?.address ?? ''} ${e.stream_id ?? ''}`.toLowerCase();
       if (!words.every((w) => text.includes(w))) continue;
     }
     out.push(e);

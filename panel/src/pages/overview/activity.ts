@@ -36,8 +36,14 @@ export interface Mark {
 
 /** Categories of the log of events that get a mark. */
 const KIND: Record<string, Mark['kind']> = {
-  leader: 'leader', leader_changed: 'leader', draining: 'drain', disconnected: 'outage', node_down: 'outage', host_unavailable: 'outage', docker_unavailable: 'outage',
-}; // prettier-ignore
+  leader: 'leader',
+  leader_changed: 'leader',
+  draining: 'drain',
+  disconnected: 'outage',
+  node_down: 'outage',
+  host_unavailable: 'outage',
+  docker_unavailable: 'outage',
+};
 
 /** Marks of the hour; one that would cover its left neighbour is left out. */
 export function marks(events: readonly LogEvent[], from: number): Mark[] {

@@ -73,5 +73,7 @@ function meaning(p: Problem, t: T, silent: string): string {
 export const sentence = (s: string): string => {
   const x = s.trim();
   const named = /^[^\s]*[-_\d]/.test(x);
-  return x === '' ? '' : (named ? x.charAt(0) : x.charAt(0).toUpperCase()) + x.slice(1) + (/[.!?…]$/.test(x) ? '' : '.');
+  return x === ''
+    ? ''
+    : (named ? x.charAt(0) : x.charAt(0).toUpperCase()) + x.slice(1) + (/[.!?…]$/.test(x) ? '' : '.');
 };

@@ -19,7 +19,8 @@ export function parse(s: Setting, text: string): Json | undefined {
 }
 
 /** Settings whose field differs from what is in force. */
-export const edited = (list: readonly Setting[], draft: Draft): Setting[] => list.filter((s) => s.name in draft && draft[s.name] !== shown(s.value));
+export const edited = (list: readonly Setting[], draft: Draft): Setting[] =>
+  list.filter((s) => s.name in draft && draft[s.name] !== shown(s.value));
 
 /** The body of the change; null while a field is not accepted. */
 export function body(list: readonly Setting[], draft: Draft): Record<string, Json> | null {

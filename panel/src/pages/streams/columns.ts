@@ -12,7 +12,9 @@ const at = (iso: string | null | undefined) => (iso ? Date.parse(iso) : null);
 /** Problems first, then by download. */
 export const usual = (rows: StreamRow[]): StreamRow[] =>
   [...rows].sort(
-    (a, b) => Number(b.word === 'stalled') - Number(a.word === 'stalled') || (b.figures?.speed_down ?? -1) - (a.figures?.speed_down ?? -1),
+    (a, b) =>
+      Number(b.word === 'stalled') - Number(a.word === 'stalled') ||
+      (b.figures?.speed_down ?? -1) - (a.figures?.speed_down ?? -1),
   );
 
 export const engineName = (r: StreamRow): string => r.engine?.name ?? id(r.stream.container_id);
@@ -56,5 +58,7 @@ export function facets(w: Words): Facet<StreamRow>[] {
   ];
 }
 
-export const words = (w: Words) => (r: StreamRow): string =>
-  `${r.stream.key} ${r.stream.playback_session_id} ${engineName(r)} ${r.node} ${w.stream[r.word]} ${r.stream.end_reason ?? ''}`;
+export const words =
+  (w: Words) =>
+  (r: StreamRow): string =>
+    `${r.stream.key} ${r.stream.playback_session_id} ${engineName(r)} ${r.node} ${w.stream[r.word]} ${r.stream.end_reason ?? ''}`;

@@ -12,7 +12,9 @@ const DAY_MS = 86_400_000;
 
 /** Whether an event is about this VPN: its container and its host are named. */
 const about = (e: LogEvent, v: VpnObject): boolean =>
-  e.event_type === 'vpn' && e.message.includes(v.container ?? v.container_name ?? '\0') && (e.details?.['node'] === undefined ? e.message.includes(v.node) : e.details['node'] === v.node);
+  e.event_type === 'vpn' &&
+  e.message.includes(v.container ?? v.container_name ?? '\0') &&
+  (e.details?.['node'] === undefined ? e.message.includes(v.node) : e.details['node'] === v.node);
 
 /** Outages of the last 24 hours, oldest first; `events` come oldest first. */
 export function outages(v: VpnObject, events: readonly LogEvent[], now: number): Outage[] {
@@ -39,6 +41,9 @@ export function dayBars(list: readonly Outage[], now: number, count = 48): Bar[]
     const b = a + width;
     const inside = list.filter((o) => o.from < b && o.to > a);
     if (inside.length === 0) return '';
-    return inside.some((o) => o.to >= b && o.from <= a + width * 0.8) || (i === count - 1 && inside.some((o) => o.to >= now)) ? 'x' : 'w';
+    return inside.some((o) => o.to >= b && o.from <= a + width * 0.8) ||
+      (i === count - 1 && inside.some((o) => o.to >= now))
+      ? 'x'
+      : 'w';
   });
 }
