@@ -34,8 +34,10 @@ async fn to_page() -> Response {
 
 /// Says what the page may do: it runs its own files alone, and asks this node and the other members.
 async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
-    let members = app.fleet().view().state.nodes().map(|node| join(&node.info.advertise_host, node.info.http_port));
-    let policy = policy(members);
+    let policy = {
+        let view = app.fleet().view();
+        policy(view.state.nodes().map(|node| join(&node.info.advertise_host, node.info.http_port)))
+    };
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, policy);

@@ -6,6 +6,8 @@ class Key {
   /** Resolves the question that is open, with null when it was put off. */
   private waiting: ((k: string | null) => void)[] = [];
   asking = $state(false);
+  /** Whether the cluster wants a key; null until it has said so. */
+  required: boolean | null = $state(null);
   /** The last key was refused. */
   refused = $state(false);
 
@@ -23,6 +25,22 @@ class Key {
     }
     this.asking = false;
     for (const w of this.waiting.splice(0)) w(k);
+  }
+
+  /** Calls that need the key may be made. */
+  get ready(): boolean {
+    return this.value !== null || this.required === false;
+  }
+
+  /** Asks a node whether a key is wanted; a kept one that is wrong is forgotten. */
+  async check(base: string): Promise<void> {
+    const headers: Record<string, string> = this.value === null ? {} : { Authorization: `Bearer ${this.value}` };
+    const r = await fetch(new URL('cluster/key', base), { headers });
+    if (r.ok) this.required = ((await r.json()) as { required: boolean }).required;
+    else if (r.status === 401 || r.status === 403) {
+      this.required = true;
+      this.forget();
+    }
   }
 
   forget(): void {

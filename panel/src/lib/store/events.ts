@@ -61,6 +61,5 @@ export function look(e: LogEvent): EventLook {
   return { icon: l, cls: TONE_CLASS[l] };
 }
 
-/** “API key · 10.0.0.9”; null when the cluster did it by itself. */
-export const who = (e: LogEvent): string | null =>
-  e.by === null || e.by === undefined ? null : e.by.address ? `${e.by.name} · ${e.by.address}` : e.by.name;
+/** “API key · 10.0.0.9”, “command line · node-a”; null when the cluster did it by itself. */
+export const who = (e: LogEvent): string | null => (e.by === null ? null : `${e.by.name} · ${e.by.address ?? e.by.node}`);

@@ -1,0 +1,86 @@
+/** English: hosts and VPNs. */
+import { num } from '../../format/format';
+import { plural, someEngines, someStreams, someHosts } from './count';
+
+export const hosts = {
+  sub: (room: number) =>
+    room === 0 ? 'No room for more engines.' : `Room for ${num(room)} more ${room === 1 ? 'engine' : 'engines'}.`,
+  add: 'Add host…',
+  lag: 'Log lag',
+  fsync: 'fsync p99',
+  docker: 'Docker',
+  contact: 'Contact',
+  ago: (a: string) => `${a} ago`,
+  entries: 'entries',
+  dockerOk: 'answers',
+  dockerNo: 'no answer',
+  dockerStopping: 'stopping',
+  passedOver: 'Passed over for new engines:',
+  noContact: (t: string) => `No contact since ${t}.`,
+  lastKnown: 'Shown as last known.',
+  draining: (left: number) => (left === 0 ? 'Drained: no engine is left.' : `Draining: ${someEngines(left)} left.`),
+  drainStreams: (s: number) =>
+    `Engines leave when their streams end; ${someStreams(s)} ${s === 1 ? 'is' : 'are'} left.`,
+  deadline: (t: string) => `Deadline ${t}.`,
+  engines: (a: number, b: string) => `${num(a)} of ${b} engines`,
+  direct: 'Direct, no VPN',
+  cordon: 'Cordon',
+  uncordon: 'Take engines again',
+  drain: 'Drain…',
+  stopDrain: 'Stop draining',
+  remove: 'Remove…',
+  legend: 'one bar per stream, its height is the download',
+  cell: (name: string, state: string, s: number) => `${name}, ${state}, ${someStreams(s)}`,
+  noEngines: 'No engine here.',
+  cordoned: (h: string) => `${h} takes no new engines. Those on it stay.`,
+  uncordoned: (h: string) => `${h} takes engines again.`,
+  drainStarted: (h: string) => `${h} is draining.`,
+  drainTitle: (h: string) => `Drain ${h}?`,
+  drainText: 'It takes no new engines and no new streams. Engines leave when their last stream ends.',
+  drainNoCut: 'No stream is cut.',
+  drainCut: 'Streams that are left at the deadline are cut off.',
+  drainLeads: (h: string) => `${h} leads the cluster. It stays the leader while it drains.`,
+  drainKeeps: 'The cluster keeps its leader.',
+  drainRoom: (room: number, have: number) => `Other hosts have room for ${num(room)} of its ${someEngines(have)}.`,
+  drainDeadline: 'Deadline',
+  drainNever: 'none, wait for the last stream',
+  drainMinutes: (m: number) => (m < 60 ? `${num(m)} min` : `${num(m / 60)} h`),
+  drainYes: 'Drain',
+  removeTitle: (h: string) => `Remove ${h} from the cluster?`,
+  removeVotes: (a: number, b: number, may: number) =>
+    `Votes: ${num(a)} now, ${num(b)} after. After that ${may === 0 ? 'no voter' : plural(may, 'voter', 'voters')} may fail.`,
+  removeEngines: (e: number) =>
+    e === 0
+      ? 'No engine runs on it.'
+      : `${someEngines(e)} ${e === 1 ? 'runs' : 'run'} on it. Drain it first: a host with containers is removed by force only.`,
+  removeBack: 'It does not come back by itself; it has to join again with an empty data directory.',
+  removeForce: 'Remove by force: leave its containers without a cluster',
+  removeYes: 'Remove',
+  removed: (h: string) => `${h} was removed.`,
+  joinTitle: 'Add a host',
+  joinText: 'Run this on the new host. It joins without a vote, copies the log and then votes.',
+  joinMore: 'The settings of the node are in its environment or in acefleet.toml; the guide is docs/DEPLOY.md.',
+  upToDate: 'Members',
+};
+
+export const vpn = {
+  sub: (v: number, h: number, d: number) =>
+    `${plural(v, 'VPN', 'VPNs')} on ${someHosts(h)}${d === 0 ? '' : `, ${num(d)} down`}`,
+  none: 'No host has a VPN',
+  noneText: 'Engines use the networks of their hosts. A host gets a VPN by GLUETUN_CONTAINER_NAME in its settings.',
+  day: 'Last 24 h',
+  noOutage: 'no outage seen',
+  outages: (v: number, a: string) => `${plural(v, 'outage', 'outages')}, ${a}`,
+  dayLabel: (name: string, o: string) => `State of ${name} over the last 24 hours: ${o}`,
+  address: 'Public address',
+  port: 'Forwarded port',
+  behind: 'Engines behind',
+  provider: 'Provider',
+  place: 'Place',
+  checked: 'Checked',
+  engines: 'Engines',
+  logs: 'Logs',
+  secondOpinion: 'Counts as connected although Docker says otherwise:',
+  outOfRotation: 'out of rotation',
+  container: 'Container',
+};

@@ -1,0 +1,7 @@
+/** Spanish: numbers of things. */
+import { num } from '../../format/format';
+
+export const plural = (v: number, one: string, many: string) => `${num(v)} ${v === 1 ? one : many}`;
+export const someEngines = (v: number) => plural(v, 'motor', 'motores');
+export const someStreams = (v: number) => plural(v, 'emisión', 'emisiones');
+export const someHosts = (v: number) => plural(v, 'host', 'hosts');

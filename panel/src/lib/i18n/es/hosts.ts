@@ -1,0 +1,88 @@
+/** Spanish: hosts and VPNs. */
+import { num } from '../../format/format';
+import type { Words } from '../en';
+import { plural, someEngines, someStreams, someHosts } from './count';
+
+export const hosts: Words['hosts'] = {
+  sub: (room) => (room === 0 ? 'No hay sitio para más motores.' : `Sitio para ${someEngines(room)} más.`),
+  add: 'Añadir host…',
+  lag: 'Retraso',
+  fsync: 'fsync p99',
+  docker: 'Docker',
+  contact: 'Contacto',
+  ago: (a) => `hace ${a}`,
+  entries: 'entradas',
+  dockerOk: 'responde',
+  dockerNo: 'no responde',
+  dockerStopping: 'parando',
+  passedOver: 'Omitido para motores nuevos:',
+  noContact: (t) => `Sin contacto desde las ${t}.`,
+  lastKnown: 'Se muestra lo último que se supo.',
+  draining: (left) =>
+    left === 0
+      ? 'Vaciado: no queda ningún motor.'
+      : `Vaciándose: ${left === 1 ? 'queda' : 'quedan'} ${someEngines(left)}.`,
+  drainStreams: (s) =>
+    `Los motores se van cuando acaban sus emisiones; ${s === 1 ? 'queda' : 'quedan'} ${someStreams(s)}.`,
+  deadline: (t) => `Límite ${t}.`,
+  engines: (a, b) => `${num(a)} de ${b} motores`,
+  direct: 'Directo, sin VPN',
+  cordon: 'Acordonar',
+  uncordon: 'Admitir motores',
+  drain: 'Vaciar…',
+  stopDrain: 'Dejar de vaciar',
+  remove: 'Quitar…',
+  legend: 'una barra por emisión, su altura es la descarga',
+  cell: (name, state, s) => `${name}, ${state}, ${someStreams(s)}`,
+  noEngines: 'Aquí no hay motores.',
+  cordoned: (h) => `${h} no admite motores nuevos. Los que tiene se quedan.`,
+  uncordoned: (h) => `${h} vuelve a admitir motores.`,
+  drainStarted: (h) => `${h} se está vaciando.`,
+  drainTitle: (h) => `¿Vaciar ${h}?`,
+  drainText: 'No admite motores ni emisiones nuevos. Los motores se van cuando acaba su última emisión.',
+  drainNoCut: 'No se corta ninguna emisión.',
+  drainCut: 'Las emisiones que queden al llegar el límite se cortan.',
+  drainLeads: (h) => `${h} lidera el clúster. Sigue siendo líder mientras se vacía.`,
+  drainKeeps: 'El clúster conserva su líder.',
+  drainRoom: (room, have) => `Los demás hosts tienen sitio para ${num(room)} de sus ${someEngines(have)}.`,
+  drainDeadline: 'Límite',
+  drainNever: 'ninguno, esperar a la última emisión',
+  drainMinutes: (m) => (m < 60 ? `${num(m)} min` : `${num(m / 60)} h`),
+  drainYes: 'Vaciar',
+  removeTitle: (h) => `¿Quitar ${h} del clúster?`,
+  removeVotes: (a, b, may) =>
+    `Votos: ${num(a)} ahora, ${num(b)} después. Entonces ${may === 0 ? 'no puede fallar ningún votante' : `${may === 1 ? 'puede' : 'pueden'} fallar ${plural(may, 'votante', 'votantes')}`}.`,
+  removeEngines: (e) =>
+    e === 0
+      ? 'No tiene ningún motor.'
+      : `Tiene ${someEngines(e)}. Vacíelo antes: un host con contenedores solo se quita a la fuerza.`,
+  removeBack: 'No vuelve por sí solo; tiene que unirse otra vez con un directorio de datos vacío.',
+  removeForce: 'Quitar a la fuerza: dejar sus contenedores sin clúster',
+  removeYes: 'Quitar',
+  removed: (h) => `${h} se ha quitado.`,
+  joinTitle: 'Añadir un host',
+  joinText: 'Ejecute esto en el host nuevo. Se une sin voto, copia el registro y después vota.',
+  joinMore: 'Los ajustes del nodo están en su entorno o en acefleet.toml; la guía es docs/DEPLOY.md.',
+  upToDate: 'Miembros',
+};
+
+export const vpn: Words['vpn'] = {
+  sub: (v, h, d) => `${num(v)} VPN en ${someHosts(h)}${d === 0 ? '' : `, ${plural(d, 'caída', 'caídas')}`}`,
+  none: 'Ningún host tiene VPN',
+  noneText: 'Los motores usan las redes de sus hosts. Un host tiene VPN con GLUETUN_CONTAINER_NAME en sus ajustes.',
+  day: 'Últimas 24 h',
+  noOutage: 'sin caídas vistas',
+  outages: (v, a) => `${plural(v, 'caída', 'caídas')}, ${a}`,
+  dayLabel: (name, o) => `Estado de ${name} en las últimas 24 horas: ${o}`,
+  address: 'Dirección pública',
+  port: 'Puerto reenviado',
+  behind: 'Motores detrás',
+  provider: 'Proveedor',
+  place: 'Lugar',
+  checked: 'Comprobada',
+  engines: 'Motores',
+  logs: 'Registro',
+  secondOpinion: 'Cuenta como conectada aunque Docker diga otra cosa:',
+  outOfRotation: 'fuera de la rotación',
+  container: 'Contenedor',
+};

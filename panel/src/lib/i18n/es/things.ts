@@ -1,0 +1,43 @@
+/** Spanish: states of things. */
+import type { Words } from '../en';
+
+export const engine: Words['engine'] = {
+  healthy: 'sano',
+  unhealthy: 'con fallos',
+  vpn_down: 'VPN caída',
+  host_away: 'host ausente',
+  starting: 'arrancando',
+  stopping: 'parando',
+  unlisted: 'fuera de lista',
+  unknown: 'desconocido',
+};
+
+export const stream: Words['stream'] = {
+  playing: 'en curso',
+  buffering: 'cargando',
+  stalled: 'atascada',
+  found: 'en uso',
+  ended: 'terminada',
+};
+
+export const host: Words['host'] = {
+  takes: 'admite motores',
+  away: 'ausente',
+  down: 'caído',
+  suspect: 'en silencio',
+  draining: 'vaciándose',
+  cordoned: 'acordonado',
+  docker: 'Docker caído',
+  passed: 'omitido',
+  full: 'lleno',
+  unknown: 'desconocido',
+};
+
+export const vpnState: Words['vpnState'] = {
+  connected: 'conectada',
+  down: 'caída',
+  starting: 'arrancando',
+  unknown: 'desconocida',
+};
+
+export const role: Words['role'] = { leader: 'líder', voter: 'votante', learner: 'aprendiz' };
