@@ -66,7 +66,8 @@ mod tests {
 
     #[test]
     fn the_policy_names_members_and_nothing_else() {
-        let members = ["10.0.0.11:8000", "node-b:8000", "[fd00::1]:8000", "x; script-src *:1", "a b:1", "ü:1"];
+        let members =
+            ["10.0.0.11:8000", "node-b:8000", "[fd00::1]:8000", "x; script-src *:1", "a b:1", "ü:1"];
         let policy = policy(members.iter().map(|member| (*member).to_owned()));
         assert_eq!(
             policy.to_str().unwrap_or_default(),

@@ -30,7 +30,10 @@ pub(crate) fn refused(config: &Config, state: &State, uri: &Uri, headers: &Heade
     let mut origins = headers.get_all(ORIGIN).iter();
     let origin = origins.next()?;
     let known = origins.next().is_none()
-        && origin.to_str().is_ok_and(|origin| is_same_site(origin, authority.unwrap_or_default(), config));
+        && origin.to_str().is_ok_and(|origin| {
+            is_same_site(origin, authority.unwrap_or_default(), config)
+                || is_of_member(origin, members(state))
+        });
     (!known).then(|| {
         forbidden(&format!(
             "this node is open and answers no pages of other sites (Origin): add the host of the page to \
@@ -79,6 +82,20 @@ fn is_same_site(origin: &str, authority: &str, config: &Config) -> bool {
     called.is_ok_and(|called| {
         called.host_str() == Some(host) && called.port_or_known_default() == origin.port_or_known_default()
     })
+}
+
+/// Where the APIs of the members are.
+fn members(state: &State) -> impl Iterator<Item = (&str, u16)> {
+    state.nodes().map(|node| (node.info.advertise_host.as_str(), node.info.http_port))
+}
+
+/// Whether the page comes from a member: the panel goes on at another one when the node that served it ends.
+fn is_of_member<'a>(origin: &str, mut members: impl Iterator<Item = (&'a str, u16)>) -> bool {
+    let Ok(origin) = Url::parse(origin) else { return false };
+    let Some(host) = origin.host_str() else { return false };
+    let port = origin.port_or_known_default();
+    origin.scheme() == "http"
+        && members.any(|(name, http)| bare(host).eq_ignore_ascii_case(bare(name)) && port == Some(http))
 }
 
 #[cfg(test)]
@@ -161,5 +178,24 @@ mod tests {
         }
         assert_eq!(status("a", &["http://a", "http://a"]), 403, "two");
         assert_eq!(status("", &["http://a"]), 403);
+    }
+
+    #[test]
+    fn pages_of_members_are_answered() {
+        let members = [("10.0.0.12", 8000), ("node-c.example.org", 80), ("fd00::1", 8000)];
+        let is_of_member = |origin| is_of_member(origin, members.into_iter());
+        for ours in ["http://10.0.0.12:8000", "http://Node-C.example.org", "http://[fd00::1]:8000"] {
+            assert!(is_of_member(ours), "{ours}");
+        }
+        for foreign in [
+            "http://10.0.0.12",
+            "http://10.0.0.12:8001",
+            "https://10.0.0.12:8000",
+            "http://10.0.0.120:8000",
+            "null",
+            "",
+        ] {
+            assert!(!is_of_member(foreign), "{foreign}");
+        }
     }
 }

@@ -67,9 +67,17 @@ async fn unknown_paths_and_methods_are_refused_in_json() {
 #[tokio::test]
 async fn head_is_get_without_its_body() {
     let bed = Bed::new().await;
-    for path in
-        ["/engines", "/livez", "/", "/openapi.json", "/docs/", "/panel/", "/nothing", "/provision", "/engines/none"]
-    {
+    for path in [
+        "/engines",
+        "/livez",
+        "/",
+        "/openapi.json",
+        "/docs/",
+        "/panel/",
+        "/nothing",
+        "/provision",
+        "/engines/none",
+    ] {
         let (get, head) = (bed.get(path).await, bed.send("HEAD", path, &[], "").await);
         assert_eq!((head.status, head.text.as_str()), (get.status, ""), "{path}");
         let names =

@@ -135,9 +135,11 @@ async fn the_panel_works_below_any_path_and_loads_nothing_from_elsewhere() {
         }
         let policy = page.header("content-security-policy");
         assert!(policy.starts_with("default-src 'self'; connect-src 'self' http://"), "{policy}");
-        for (name, value) in
-            [("x-frame-options", "DENY"), ("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer")]
-        {
+        for (name, value) in [
+            ("x-frame-options", "DENY"),
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+        ] {
             assert_eq!(page.header(name), value, "{path}");
         }
         let again = bed.send("GET", path, &[("if-none-match", page.header("etag"))], "").await;
