@@ -49,7 +49,7 @@ await settled(page);
 for (let i = 0; i < 40; i++) {
   const from = performance.now();
   const e = fleet.startEngine('node-b', null);
-  await page.waitForFunction((n) => document.querySelector('.ev')?.textContent?.includes(n ?? ""), e.container_name, {
+  await page.waitForFunction((n) => document.querySelector('.ev')?.textContent?.includes(n ?? ''), e.container_name, {
     polling: 'raf',
   });
   took.push(performance.now() - from);

@@ -62,4 +62,5 @@ export function look(e: LogEvent): EventLook {
 }
 
 /** “API key · 10.0.0.9”, “command line · node-a”; null when the cluster did it by itself. */
-export const who = (e: LogEvent): string | null => (e.by === null ? null : `${e.by.name} · ${e.by.address ?? e.by.node}`);
+export const who = (e: LogEvent): string | null =>
+  e.by === null ? null : `${e.by.name} · ${e.by.address ?? e.by.node}`;
