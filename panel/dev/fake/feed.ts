@@ -14,31 +14,33 @@ export function serveFeed(f: Fleet, me: string, req: IncomingMessage, res: Serve
   const events = w.events;
   const newest = events.at(-1)?.id ?? 0;
   const from = /^\d+-(\d+)$/.exec(last);
-  send('hello', {
-    node: me,
-    cluster_id: w.cluster.cluster_id,
-    version: '0.1.0',
-    revision: f.revision,
-    event: newest,
-    resumed: from !== null,
-    lost: 0,
-    members: w.nodes.map((n) => ({ name: n.name, http: n.http_address })),
-  });
   const position = () => `${f.revision}-${w.events.at(-1)?.id ?? 0}`;
-  const behind = from ? Number(from[1]) : newest - Number(url.searchParams.get('tail') ?? 0);
+  const behind = Math.max(0, from ? Number(from[1]) : newest - Number(url.searchParams.get('tail') ?? 0));
+  const members = w.nodes.map((n) => ({ name: n.name, http: n.http_address }));
+  const { cluster_id } = w.cluster;
   send(
-    'snapshot',
+    'hello',
     {
+      node: me,
+      cluster_id,
+      version: '0.1.0',
       revision: f.revision,
-      at: new Date().toISOString(),
-      cluster: w.cluster,
-      nodes: w.nodes,
-      engines: w.engines,
-      streams: w.streams,
-      vpns: w.vpns,
+      event: behind,
+      resumed: from !== null,
+      lost: 0,
+      members,
     },
-    `${f.revision}-${Math.max(0, behind)}`,
+    `${f.revision}-${behind}`,
   );
+  send('snapshot', {
+    revision: f.revision,
+    at: new Date().toISOString(),
+    cluster: w.cluster,
+    nodes: w.nodes,
+    engines: w.engines,
+    streams: w.streams,
+    vpns: w.vpns,
+  });
   for (const e of events) if (e.id > behind) send('event', e, `${f.revision}-${e.id}`);
   const stop = f.listen((kind, data) => send(kind, data, position()));
   send('figures', figures(f, me));

@@ -142,9 +142,9 @@ function heard(s: FeedState, frame: Frame, now: number, wall: number): [FeedStat
   const at = { ...s, open: true, heardAt: now, heardWall: wall };
   switch (frame.kind) {
     case 'hello':
-      return [greet(at, frame.data, wall, s), []];
+      return [{ ...greet(at, frame.data, wall, s), lastId: frame.id }, []];
     case 'snapshot':
-      return [{ ...at, lastId: frame.id, revision: frame.data.revision, hasSnapshot: true, phase: 'live' }, []];
+      return [{ ...at, revision: frame.data.revision, hasSnapshot: true, phase: 'live' }, []];
     case 'change':
       return [{ ...at, lastId: frame.id, revision: frame.data.revision }, []];
     case 'event':

@@ -71,8 +71,8 @@ export interface Bye {
 
 /** A frame that was read; `id` is what a later connection resumes at. */
 export type Frame =
-  | { kind: 'hello'; data: Hello }
-  | { kind: 'snapshot'; id: string; data: Snapshot }
+  | { kind: 'hello'; id: string; data: Hello }
+  | { kind: 'snapshot'; data: Snapshot }
   | { kind: 'change'; id: string; data: Change }
   | { kind: 'event'; id: string; data: LogEvent }
   | { kind: 'figures'; data: Figures }

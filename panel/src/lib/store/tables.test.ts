@@ -6,7 +6,6 @@ import { apply, empty, type Part, type Tables } from './tables';
 const w = world(['a:1', 'b:1', 'c:1']);
 const snapshot: Frame = {
   kind: 'snapshot',
-  id: '1-1',
   data: {
     revision: 1,
     at: '2026-01-01T00:00:00Z',
@@ -88,6 +87,16 @@ describe('the picture', () => {
   it('has each event once', () => {
     const { t } = run(event(1), event(2), event(2), event(1), event(3));
     expect(t.events.map((e) => e.id)).toEqual([1, 2, 3]);
+  });
+
+  it('forgets the events of another cluster', () => {
+    const hello = (cluster_id: string): Frame => ({
+      kind: 'hello',
+      id: '1-0',
+      data: { node: 'a', cluster_id, version: '1', revision: 1, event: 0, resumed: false, lost: null, members: [] },
+    });
+    expect(run(hello('x'), event(7), hello('x'), event(8)).t.events).toHaveLength(2);
+    expect(run(hello('x'), event(7), hello('y'), event(1)).t.events.map((e) => e.id)).toEqual([1]);
   });
 
   it('keeps no figures of things that are gone', () => {

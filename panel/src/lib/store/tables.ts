@@ -32,6 +32,7 @@ export interface Break {
 }
 
 export interface Tables {
+  clusterId: string | null;
   revision: number;
   at: string | null;
   cluster: ClusterObject | null;
@@ -57,6 +58,7 @@ export interface Tables {
 
 export function empty(): Tables {
   return {
+    clusterId: null,
     revision: 0,
     at: null,
     cluster: null,
@@ -134,6 +136,13 @@ export function apply(t: Tables, frame: Frame, dirty: Set<Part>): void {
       return;
     }
     case 'hello':
+      // Events of another cluster have numbers of their own.
+      if (t.clusterId !== null && t.clusterId !== frame.data.cluster_id) {
+        t.events = [];
+        dirty.add('event');
+      }
+      t.clusterId = frame.data.cluster_id;
+      return;
     case 'bye':
     case 'beat':
       return;
