@@ -41,6 +41,7 @@ export const shell = {
 };
 
 export const states = {
+  emptyNotReady: 'The cluster has no engine yet, and no Docker that answers.',
   emptyTitle: 'The cluster is ready. It has no engine yet.',
   emptyText: (h: string, v: number) =>
     `${h} leads a cluster of ${someHosts(v)}. An engine starts by itself when a client asks for a stream; or start the first now.`,

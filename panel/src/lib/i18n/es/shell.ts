@@ -42,6 +42,7 @@ export const shell: Words['shell'] = {
 };
 
 export const states: Words['states'] = {
+  emptyNotReady: 'El clúster aún no tiene motores, ni un Docker que responda.',
   emptyTitle: 'El clúster está listo. Aún no tiene motores.',
   emptyText: (h, v) =>
     `${h} lidera un clúster de ${someHosts(v)}. Un motor arranca solo cuando un cliente pide una emisión; o inicie el primero ahora.`,
