@@ -166,8 +166,8 @@ function series(f: Fleet, of: string) {
       [walk(22, 2), walk(3e8, 3e6), walk(8e6, 1e5), walk(1e6, 3e4)],
     ],
     stream: [
-      ['speed_down', 'speed_up', 'peers'],
-      [walk(780, 30), walk(180, 16), walk(28, 1.4)],
+      ['speed_down', 'speed_up', 'peers', 'buffer_pieces', 'behind_live_s'],
+      [walk(780, 30), walk(180, 16), walk(28, 1.4), walk(12, 1), walk(14, 1)],
     ],
     host: [
       ['streams', 'speed_down', 'fsync_p99_ms'],

@@ -10,15 +10,6 @@ export interface LogEntry {
   text: string;
 }
 
-export interface Series {
-  of: string;
-  step_s: number;
-  fields: string[];
-  units: Record<string, string>;
-  /** Unix seconds first, then a value a field; null is unknown. */
-  points: (number | null)[][];
-}
-
 export type Json = string | number | boolean | null;
 
 export interface Setting {
@@ -86,7 +77,6 @@ interface Change<Answer, Body> {
 }
 
 export interface PendingPaths {
-  '/series': Get<Series, { of: string; since?: string }>;
   '/settings': Get<Settings> & { patch: Change<SettingsOutcome, Record<string, Json>> };
   '/settings/history': Get<SettingsChange[]>;
   '/settings/revert': {

@@ -152,6 +152,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/cluster/nodes/{name}/lead": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Let a node lead
+         * @description Transfers leadership to it without an election: nobody waits for longer than a write takes. Of no use while it lags behind; the present
+         *     leader goes on then. Safe to repeat.
+         */
+        post: operations["lead_node"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/cluster/nodes/{name}/uncordon": {
         parameters: {
             query?: never;
@@ -204,8 +225,13 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The last lines of a container
-         * @description Of one that runs, or that ended by itself within the last hour. By full id, a prefix of at least 12 characters, or name.
+         * The last lines of a container, or all as they come
+         * @description Of a managed container of any host that runs, or that ended by itself within the last hour, or of a VPN container of a node. By full id, a
+         *     prefix of at least 12 characters, or name; VPN containers also as `node/container`, with the slash percent-encoded.
+         *
+         *     With `follow=true` the answer is `text/event-stream`: events `line` with an id that `Last-Event-ID` goes on behind, and
+         *     `{"at","stream","text"}` as data; `end` with `{"reason"}` when no more will come; `bye` when this node stops. Every second
+         *     without a line has a comment.
          */
         get: operations["get_container_logs"];
         put?: never;
@@ -277,6 +303,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/engines/{container_id}/replace": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Replace an engine
+         * @description Clients get it no more at once, and the leader starts another in its place. It stops when its streams have ended and no client can be on
+         *     the way to it. By full id, a prefix of at least 12 characters, or name.
+         */
+        post: operations["replace_engine"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/events": {
         parameters: {
             query?: never;
@@ -328,6 +375,32 @@ export interface paths {
         };
         /** Counts of the log */
         get: operations["event_stats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/events/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow the cluster
+         * @description Server-sent events, at least one line a second. First `hello`: who answers, from where on the log follows, and the other members. Then
+         *     `snapshot`: all objects. Then, as they come: `change`, an object as it is now, or null when it is gone, at most four times a second
+         *     each; `event`, each entry of the log once, as in `GET /events`; `figures`, what changes all the time, about once a second, with what is
+         *     new; `bye` at the end. Objects have the fields of `GET /cluster`, `/engines`, `/streams` and `/vpn/status`, without figures.
+         *
+         *     The id of a frame is revision and newest event. A reader who sends it back in `Last-Event-ID`, to any node, misses no event and gets none
+         *     twice; `lost` in `hello` says how many are not in the log any more. A reader who does not keep up is dropped.
+         */
+        get: operations["follow"];
         put?: never;
         post?: never;
         delete?: never;
@@ -640,6 +713,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/series": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Figures of the last hour
+         * @description A point every 5 s, of the cluster, a host, an engine or a stream. Every node records the cluster and all hosts for as long as it runs;
+         *     engines and streams are asked from their host. Ended streams have their points for as long as they are listed.
+         */
+        get: operations["series"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/streams": {
         parameters: {
             query?: never;
@@ -769,6 +863,11 @@ export interface components {
             labels?: {
                 [key: string]: string;
             };
+            /**
+             * @description Name of the node on whose host it is to start, instead of the least loaded one.
+             * @example null
+             */
+            node?: string | null;
         };
         /** @description A started engine. */
         AceProvisionResponse: {
@@ -893,72 +992,33 @@ export interface components {
             replacement: components["schemas"]["BreakerStatus"];
         };
         /** @description A member. */
-        ClusterNode: {
-            /** @description `host:port` of its cluster listener. */
-            address: string;
-            /**
-             * @description Names of members that have contact with it while the leader has none: the network between the two is broken. Its engines and
-             *     streams stay as they are meanwhile.
-             */
-            answers_others: string[];
+        ClusterNode: components["schemas"]["NodeRecord"] & {
             /**
              * Format: int64
              * @description Newest log index known to be on it. Only the leader knows that of other nodes.
              */
             applied_index?: number | null;
             /**
-             * @description `active`, `cordoned` (no new engines) or `draining` (no new engines or streams); null until it has
-             *     registered.
-             * @example active
-             */
-            availability?: string | null;
-            /**
-             * Format: int32
-             * @description Engines that it may run; other containers do not count.
-             */
-            capacity?: number | null;
-            /** @description `available`, `unavailable`, `stopping` (the node is being stopped) or `unknown`, as for a host that is unavailable or down. */
-            docker: string;
-            /** @description What is wrong with its Docker daemon. */
-            docker_error?: string | null;
-            /**
-             * Format: date-time
-             * @description Since when the leader counts it as down; null while it does not.
-             */
-            down_since?: string | null;
-            drain?: components["schemas"]["Drain"] | null;
-            /** @description Containers that run or start on it. */
-            engines: number;
-            /** @description `host:port` of its public API. */
-            http_address?: string | null;
-            /**
-             * Format: int64
-             * @description Random, below 2^53, never reused.
-             */
-            id: number;
-            /**
              * Format: int64
              * @description Milliseconds since the last contact of this node with it; null for itself, and before the first contact.
              */
             last_contact_ms?: number | null;
-            name: string;
-            passed_over?: components["schemas"]["PassedOver"] | null;
+        };
+        /** @description State of the cluster as a whole. */
+        ClusterState: {
+            capacity: components["schemas"]["StatusCapacity"];
+            config: components["schemas"]["StatusConfig"];
+            engines: components["schemas"]["StatusEngines"];
+            /** @description Engines that earlier lives of hosts left behind: they run, but are no engines of this cluster. */
+            left_behind: components["schemas"]["StatusLeftBehind"][];
+            provisioning: components["schemas"]["StatusProvisioning"];
             /**
-             * @description `leader`, `voter` or `learner`.
-             * @example voter
+             * @description `healthy`, `degraded` (provisioning is blocked, but not by capacity) or `unavailable` (no engine).
+             * @example healthy
              */
-            role: string;
-            /** @description Streams on them. */
-            streams: number;
-            /** @description The same for people, and what it means for its engines; also while it is down, and when it answers again, until they do. */
-            unavailable?: string | null;
-            /**
-             * Format: date-time
-             * @description Since when it answers no member; null while it answers one, and once it counts as down.
-             */
-            unavailable_since?: string | null;
-            /** @description Software version of its last start. */
-            version?: string | null;
+            status: string;
+            streams: components["schemas"]["StatusStreams"];
+            vpn: components["schemas"]["StatusVpn"];
         };
         /** @description The cluster as the answering node sees it. */
         ClusterView: {
@@ -1017,6 +1077,8 @@ export interface components {
         Deleted: {
             /** @description The id as it was given. */
             deleted: string;
+            /** @description So many streams ended with it. */
+            streams: number;
         };
         /** @description The body of all other refusals. */
         DetailBody: {
@@ -1091,13 +1153,21 @@ export interface components {
             engine: components["schemas"]["EngineState"];
             streams: components["schemas"]["StreamState"][];
         };
-        /** @description A listed engine. */
-        EngineState: {
+        /** @description Figures of an engine. */
+        EngineFigures: {
             /**
-             * Format: int64
-             * @description Always null.
+             * Format: date-time
+             * @description When it was last probed.
              */
-            cache_size_bytes?: number | null;
+            last_health_check?: string | null;
+            /**
+             * Format: date-time
+             * @description When its container was last seen running.
+             */
+            last_seen?: string | null;
+        };
+        /** @description What is known of an engine, without what changes with every look at it. */
+        EngineRecord: {
             /** @description Full Docker id. */
             container_id: string;
             /** @description Name of the container. */
@@ -1129,21 +1199,6 @@ export interface components {
             };
             /**
              * Format: date-time
-             * @description Always null: caches are not cleaned by hand.
-             */
-            last_cache_cleanup?: string | null;
-            /**
-             * Format: date-time
-             * @description When it was last probed.
-             */
-            last_health_check?: string | null;
-            /**
-             * Format: date-time
-             * @description When its container was last seen running.
-             */
-            last_seen: string;
-            /**
-             * Format: date-time
              * @description When a stream last started on it.
              */
             last_stream_usage?: string | null;
@@ -1162,6 +1217,29 @@ export interface components {
             version?: string | null;
             /** @description VPN container it is attached to. */
             vpn_container?: string | null;
+        };
+        /** @description A listed engine. */
+        EngineState: components["schemas"]["EngineRecord"] & {
+            /**
+             * Format: int64
+             * @description Always null.
+             */
+            cache_size_bytes?: number | null;
+            /**
+             * Format: date-time
+             * @description Always null: caches are not cleaned by hand.
+             */
+            last_cache_cleanup?: string | null;
+            /**
+             * Format: date-time
+             * @description When it was last probed.
+             */
+            last_health_check?: string | null;
+            /**
+             * Format: date-time
+             * @description When its container was last seen running.
+             */
+            last_seen: string;
         };
         /**
          * @description Many events at once; starts come first.
@@ -1301,6 +1379,131 @@ export interface components {
              */
             name: string;
         };
+        /** @description Data of the frame `change`. */
+        FeedChange: {
+            /**
+             * @description Name of the node, number of the engine, id of the stream, `node/container` of the VPN; empty for the cluster.
+             * @example 12
+             */
+            key: string;
+            /** @description The object as in `snapshot`; null when it is gone. */
+            object?: Record<string, never> | null;
+            /**
+             * Format: int64
+             * @description Revision of the registry.
+             */
+            revision: number;
+            /**
+             * @description `cluster`, `node`, `engine`, `stream` or `vpn`.
+             * @example engine
+             */
+            type: string;
+        };
+        /** @description The cluster as a whole. */
+        FeedCluster: components["schemas"]["ClusterState"] & {
+            cluster_id?: string | null;
+            /** @description Members whose replica differs from that of this node. */
+            differing: string[];
+            /** @description No majority says which of them is right. */
+            disputed: boolean;
+            /** @description Name of the leader, if one is known. */
+            leader?: string | null;
+            /** Format: int64 */
+            term: number;
+            /** @description Voters, dead ones included. */
+            voters: number;
+        };
+        /** @description An engine, also before and after it is listed. */
+        FeedEngine: components["schemas"]["EngineRecord"] & {
+            /**
+             * Format: date-time
+             * @description Since when it fails them.
+             */
+            failing_since?: string | null;
+            /** @description What is wrong with it, if it fails its health checks. */
+            fault?: string | null;
+            /**
+             * Format: int64
+             * @description Its number, counted up by the cluster; a new start has a new one.
+             */
+            id: number;
+            /** @description Image of its container. */
+            image?: string | null;
+            /** @description Whether clients get it. */
+            listed: boolean;
+            /**
+             * @description `reserved`, `starting`, `running` or `stopping`.
+             * @example running
+             */
+            phase: string;
+            /** @description Why its host was chosen. */
+            placement: string;
+            /**
+             * Format: int64
+             * @description Number of the engine that it replaces.
+             */
+            replaces?: number | null;
+            /**
+             * Format: date-time
+             * @description When its host and ports were chosen.
+             */
+            reserved_at: string;
+            /** @description Why clients do not get it; null while they do. */
+            unlisted?: string | null;
+        };
+        /** @description Data of the frame `snapshot`: all objects that the reader wants. */
+        FeedSnapshot: {
+            /**
+             * Format: date-time
+             * @description Time of day.
+             */
+            at: string;
+            cluster?: components["schemas"]["FeedCluster"] | null;
+            engines?: components["schemas"]["FeedEngine"][] | null;
+            nodes?: components["schemas"]["NodeRecord"][] | null;
+            /**
+             * Format: int64
+             * @description Revision of the registry.
+             */
+            revision: number;
+            /** @description Started streams and the newest 500 ended ones, without figures. */
+            streams?: components["schemas"]["StreamState"][] | null;
+            vpns?: components["schemas"]["NodeVpn"][] | null;
+        };
+        /** @description Data of the frame `figures`. Under a key is null what has no figures any more. */
+        Figures: {
+            /**
+             * Format: int64
+             * @description How old what this node shows may be, milliseconds.
+             */
+            age_ms: number;
+            /**
+             * Format: date-time
+             * @description Time of day.
+             */
+            at: string;
+            /** @description By number. */
+            engines: {
+                [key: string]: components["schemas"]["EngineFigures"];
+            };
+            /** @description Name of the leader; null when none has been followed by a majority for 2 s. */
+            leader?: string | null;
+            /** @description By name. */
+            nodes: {
+                [key: string]: components["schemas"]["NodeFigures"];
+            };
+            /**
+             * Format: int64
+             * @description Revision of the registry on this node.
+             */
+            revision: number;
+            /** @description By id. */
+            streams: {
+                [key: string]: components["schemas"]["StreamFigures"];
+            };
+            /** Format: int64 */
+            term: number;
+        };
         /** @description Health of the engines. */
         HealthStatus: {
             circuit_breakers: components["schemas"]["Breakers"];
@@ -1321,6 +1524,39 @@ export interface components {
             total_engines: number;
             /** @description Engines without a probe count in neither, nor those that are lost with their host. */
             unhealthy_engines: number;
+        };
+        /** @description Data of the frame `hello`. */
+        Hello: {
+            cluster_id?: string | null;
+            /**
+             * Format: int64
+             * @description Events of the log with higher ids follow.
+             */
+            event: number;
+            /**
+             * Format: int64
+             * @description So many events behind that place are not in the log any more; null when the place is of another log.
+             */
+            lost?: number | null;
+            /** @description Members at which the feed goes on when this node ends. */
+            members: components["schemas"]["HelloMember"][];
+            /** @description Name of the node that answers. */
+            node: string;
+            /** @description The place that the reader gave is known. */
+            resumed: boolean;
+            /**
+             * Format: int64
+             * @description Revision of the registry on it.
+             */
+            revision: number;
+            /** @description Its software version. */
+            version: string;
+        };
+        /** @description A member. */
+        HelloMember: {
+            /** @description `host:port` of its public API. */
+            http: string;
+            name: string;
         };
         /** @description The engines of a host. */
         HostHealth: {
@@ -1370,9 +1606,28 @@ export interface components {
             /** @description False when this node takes calls without a key. */
             required: boolean;
         };
+        /** @description A line of a container's log. */
+        LogEntry: {
+            /**
+             * Format: date-time
+             * @description When, by the clock of its host.
+             * @example 2025-10-02T18:04:11.512340Z
+             */
+            at: string;
+            stream: components["schemas"]["LogStream"];
+            /** @description At most 16 KiB. Sequences that set colours are kept, other control characters are not. */
+            text: string;
+        };
+        /**
+         * @description Where a container wrote a line.
+         * @enum {string}
+         */
+        LogStream: "stdout" | "stderr";
         /** @description What a container wrote last. */
-        Log: {
-            /** @description At most 100 lines and 16 KiB, the oldest first, without control characters. */
+        LogTail: {
+            /** @description The same with times, blank lines and the sequences that set colours. */
+            entries: components["schemas"]["LogEntry"][];
+            /** @description The oldest first, without control characters and blank lines. */
             lines: string[];
         };
         /** @description An engine that should not serve clients, or in whose place another one is wanted. */
@@ -1411,6 +1666,84 @@ export interface components {
             /** @example Circuit breaker all reset successfully */
             message: string;
         };
+        /** @description Figures of a member. */
+        NodeFigures: {
+            /**
+             * Format: int64
+             * @description Newest log index known to be on it. Only the leader knows that of other nodes.
+             */
+            applied_index?: number | null;
+            /**
+             * Format: int64
+             * @description Milliseconds since the last contact of this node with it; null for itself, and before the first contact.
+             */
+            last_contact_ms?: number | null;
+            /**
+             * Format: int64
+             * @description Events in its outbox.
+             */
+            outbox: number;
+            /** @description It has sent no report for 3 s. */
+            suspect: boolean;
+        };
+        /** @description What is known of a member, without what changes all the time. */
+        NodeRecord: {
+            /** @description `host:port` of its cluster listener. */
+            address: string;
+            /**
+             * @description Names of members that have contact with it while the leader has none: the network between the two is broken. Its engines and
+             *     streams stay as they are meanwhile.
+             */
+            answers_others: string[];
+            /**
+             * @description `active`, `cordoned` (no new engines) or `draining` (no new engines or streams); null until it has
+             *     registered.
+             * @example active
+             */
+            availability?: string | null;
+            /**
+             * Format: int32
+             * @description Engines that it may run; other containers do not count.
+             */
+            capacity?: number | null;
+            /** @description `available`, `unavailable`, `stopping` (the node is being stopped) or `unknown`, as for a host that is unavailable or down. */
+            docker: string;
+            /** @description What is wrong with its Docker daemon. */
+            docker_error?: string | null;
+            /**
+             * Format: date-time
+             * @description Since when the leader counts it as down; null while it does not.
+             */
+            down_since?: string | null;
+            drain?: components["schemas"]["Drain"] | null;
+            /** @description Containers that run or start on it. */
+            engines: number;
+            /** @description `host:port` of its public API. */
+            http_address?: string | null;
+            /**
+             * Format: int64
+             * @description Random, below 2^53, never reused.
+             */
+            id: number;
+            name: string;
+            passed_over?: components["schemas"]["PassedOver"] | null;
+            /**
+             * @description `leader`, `voter` or `learner`.
+             * @example voter
+             */
+            role: string;
+            /** @description Streams on them. */
+            streams: number;
+            /** @description The same for people, and what it means for its engines; also while it is down, and when it answers again, until they do. */
+            unavailable?: string | null;
+            /**
+             * Format: date-time
+             * @description Since when it answers no member; null while it answers one, and once it counts as down.
+             */
+            unavailable_since?: string | null;
+            /** @description Software version of its last start. */
+            version?: string | null;
+        };
         /** @description One VPN container and where it runs. */
         NodeVpn: components["schemas"]["VpnState"] & {
             /** @description Engines in its network. */
@@ -1418,22 +1751,9 @@ export interface components {
             /** @description Name of the node. */
             node: string;
         };
-        OrchestratorStatus: {
-            capacity: components["schemas"]["StatusCapacity"];
-            config: components["schemas"]["StatusConfig"];
-            engines: components["schemas"]["StatusEngines"];
-            /** @description Engines that earlier lives of hosts left behind: they run, but are no engines of this cluster. */
-            left_behind: components["schemas"]["StatusLeftBehind"][];
-            provisioning: components["schemas"]["StatusProvisioning"];
-            /**
-             * @description `healthy`, `degraded` (provisioning is blocked, but not by capacity) or `unavailable` (no engine).
-             * @example healthy
-             */
-            status: string;
-            streams: components["schemas"]["StatusStreams"];
+        OrchestratorStatus: components["schemas"]["ClusterState"] & {
             /** Format: date-time */
             timestamp: string;
-            vpn: components["schemas"]["StatusVpn"];
         };
         /** @description Why a host is passed over when an engine is placed. */
         PassedOver: {
@@ -1570,6 +1890,16 @@ export interface components {
              */
             votes?: string | null;
         };
+        /** @description An engine that is being replaced. */
+        Replacing: {
+            /**
+             * @description Name of its container.
+             * @example acestream-3
+             */
+            replacing: string;
+            /** @description So many streams run on it; it stops when they have ended. */
+            streams: number;
+        };
         /** @description What was asked for. */
         Scaled: {
             /**
@@ -1577,6 +1907,43 @@ export interface components {
              * @description The requested number, which may be beyond the limits.
              */
             scaled_to: number;
+        };
+        /** @description Figures of one thing over the last hour. */
+        SeriesBody: {
+            /**
+             * @description What stands behind the time in each point.
+             * @example [
+             *       "engines",
+             *       "healthy",
+             *       "streams",
+             *       "speed_down"
+             *     ]
+             */
+            fields: string[];
+            /** @example cluster */
+            of: string;
+            /** @description Seconds since 1970 and the figures, oldest first; null where nothing was known. */
+            points: number[][];
+            /**
+             * Format: date-time
+             * @description Since when the node that answered records; there are no points before. Null until it begins.
+             */
+            recorded_since?: string | null;
+            /**
+             * Format: int64
+             * @description Seconds from one point to the next.
+             * @example 5
+             */
+            step_s: number;
+            /**
+             * @description Units of those that have one.
+             * @example {
+             *       "speed_down": "KB/s"
+             *     }
+             */
+            units: {
+                [key: string]: string;
+            };
         };
         /** @description The engine's session. */
         SessionInfo: {
@@ -1744,6 +2111,36 @@ export interface components {
             /** @description Why, e.g. `client_disconnected`. */
             reason?: string | null;
             stream_id?: string | null;
+        };
+        /** @description Figures of a stream. */
+        StreamFigures: {
+            /**
+             * Format: int64
+             * @description Bytes downloaded in this session.
+             */
+            downloaded?: number | null;
+            /**
+             * Format: int64
+             * @description Peers.
+             */
+            peers?: number | null;
+            /**
+             * Format: int64
+             * @description Download speed, KB/s.
+             */
+            speed_down?: number | null;
+            /**
+             * Format: int64
+             * @description Upload speed, KB/s.
+             */
+            speed_up?: number | null;
+            /** @description The engine's word, e.g. `prebuf` or `dl`. */
+            status?: string | null;
+            /**
+             * Format: int64
+             * @description Bytes uploaded in this session.
+             */
+            uploaded?: number | null;
         };
         /** @description What is played. */
         StreamKey: {
@@ -2680,6 +3077,92 @@ export interface operations {
             };
         };
     };
+    lead_node: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of a member with a vote */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It leads */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClusterNode"];
+                };
+            };
+            /** @description Malformed percent-encoding, or an incomplete body */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description No key */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Wrong key */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description No such member */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description It has no vote yet */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description A bug; the log has the `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description No leader in time, or it did not take over */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+        };
+    };
     uncordon_node: {
         parameters: {
             query?: never;
@@ -2922,6 +3405,14 @@ export interface operations {
     get_container_logs: {
         parameters: {
             query?: {
+                /** @description Newest lines, 100 unless `since` is given; with all their text at most 512 KiB */
+                tail?: number;
+                /** @description Lines from then on; also seconds since 1970 */
+                since?: string;
+                /** @description Later lines, too, as they come */
+                follow?: boolean;
+                /** @description As the header `Last-Event-ID`, for those who cannot send it */
+                last_event_id?: number;
                 /**
                  * @description `local` (default): from this node's replica, at once. `linearizable`: with all writes that were acknowledged before, confirmed by
                  *     a majority; 503 when that fails.
@@ -2939,13 +3430,13 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Its last lines */
+            /** @description Its lines */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Log"];
+                    "application/json": components["schemas"]["LogTail"];
                 };
             };
             /** @description Malformed percent-encoding, or an incomplete body */
@@ -3002,7 +3493,7 @@ export interface operations {
                     "text/plain": string;
                 };
             };
-            /** @description Its node does not answer */
+            /** @description Its node does not answer, or too many follow logs through this one */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3253,6 +3744,83 @@ export interface operations {
                 };
             };
             /** @description The asked-for freshness cannot be had now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+        };
+    };
+    replace_engine: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id, prefix or name */
+                container_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is off the list */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Replacing"];
+                };
+            };
+            /** @description Malformed percent-encoding, or an incomplete body */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description No key */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Wrong key */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Not known, or no engine */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description A bug; the log has the `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description No leader in time, or it is still being started */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3542,6 +4110,85 @@ export interface operations {
                 };
             };
             /** @description The requested freshness is not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+        };
+    };
+    follow: {
+        parameters: {
+            query?: {
+                /** @description Of `change`, `event`, `figures`, with commas between; all if it is not given */
+                kinds?: string;
+                /** @description Types of objects: of `cluster`, `node`, `engine`, `stream`, `vpn` */
+                types?: string;
+                /** @description Types of events: of `engine`, `stream`, `vpn`, `health`, `system` */
+                event_types?: string;
+                /** @description So many of the newest events come first, unless the reader resumes */
+                tail?: number;
+                /** @description As `Last-Event-ID`, for readers that cannot send headers */
+                last_event_id?: string;
+            };
+            header?: {
+                /** @description Id of the last frame that was read */
+                "Last-Event-ID"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Frames without an end */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description Malformed percent-encoding, or an incomplete body */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description The node is open, and Origin or Host is not its own */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description A parameter is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description A bug; the log has the `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description This node is behind that place, or has too many readers */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4717,6 +5364,92 @@ export interface operations {
                 };
             };
             /** @description No leader took the write in time */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+        };
+    };
+    series: {
+        parameters: {
+            query?: {
+                /** @description `cluster` (default), `host:<name>`, `engine:<id, prefix or name>`, `stream:<id>` */
+                of?: string;
+                /** @description Inclusive; also seconds since 1970 */
+                since?: string;
+                /**
+                 * @description `local` (default): from this node's replica, at once. `linearizable`: with all writes that were acknowledged before, confirmed by
+                 *     a majority; 503 when that fails.
+                 */
+                consistency?: "local" | "linearizable";
+                /** @description Wait until this node has this revision (`X-Acefleet-Revision` of a write); 503 after 2.3 s. */
+                min_revision?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Figures */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SeriesBody"];
+                };
+            };
+            /** @description Malformed percent-encoding, or an incomplete body */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description The node is open, and Origin or Host is not its own */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description No such thing, or nothing is recorded of it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description A parameter is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description A bug; the log has the `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description The host that records it does not answer */
             503: {
                 headers: {
                     [name: string]: unknown;

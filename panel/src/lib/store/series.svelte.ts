@@ -1,7 +1,9 @@
 /** Curves of the last hour, asked from the node while somebody looks. */
 import { api, ApiError, read } from '../api/client';
-import type { Series } from '../api/pending';
+import type { components } from '../api/schema';
 import { feed } from '../feed/feed.svelte';
+
+type Series = components['schemas']['SeriesBody'];
 
 /** Curves are asked again so often, in milliseconds. */
 const AGAIN_MS = 10_000;
