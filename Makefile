@@ -64,11 +64,11 @@ build: ## the binary for users, optimised as a whole, at target/dist/acefleet
 
 .PHONY: panel
 panel: ## the web panel, which the next build puts into the binary (needs Node 18 or newer)
-	@cd panel && npm ci --no-audit --no-fund && npm run types && npm run build
+	@exec scripts/panel.sh build
 
 .PHONY: panel-test
 panel-test: ## types, tests and a walk through the panel in Chromium, on made-up nodes (needs Node 20)
-	@cd panel && npm ci --no-audit --no-fund && npm run check && npm test && npm run build && npm run walk
+	@exec scripts/panel.sh test
 
 .PHONY: images
 images: ## images of the node and of the simulators, without a registry (acefleet/acefleet:dev, …)

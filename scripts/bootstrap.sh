@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Installs what this machine lacks. Quiet and quick when nothing is missing.
 #
-#   bootstrap.sh build   compilers for RocksDB and the Rust code
+#   bootstrap.sh build   compilers for RocksDB and the Rust code, and what builds the panel
 #   bootstrap.sh lint    the same, rustfmt, clippy and what else looks over the code
 #   bootstrap.sh run     the same and a Docker engine; goes on without one
 #   bootstrap.sh cluster the same, Docker required, and the tools of the test hosts
-#   bootstrap.sh test    the same, what `lint` installs but for cargo-deny, and what the tests of the compose files need
+#   bootstrap.sh test    the same, what `lint` installs but for cargo-deny, and what the tests of the compose files and of the panel need
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
 MODE="${1:-}"
@@ -83,6 +83,21 @@ check_clocks() {
 
 check_unit() {
     [ -x /usr/lib/systemd/systemd ] || [ -x /lib/systemd/systemd ] || need systemd "tests of the systemd unit, in a container"
+}
+
+# A node runs without its panel, too.
+need_for_panel() {
+    case "$MODE" in run | cluster) OPTIONAL+=("$1") ;; *) REQUIRED+=("$1") ;; esac
+    REASONS+=("$1 ($2)")
+}
+
+check_panel() {
+    have node || need_for_panel nodejs "builds the web panel"
+    have npm || need_for_panel npm "builds the web panel"
+}
+
+check_panel_tests() {
+    have chromium || need chromium "tests of the web panel"
 }
 
 check_bench() {
@@ -229,11 +244,12 @@ fetch_tools() {
 }
 
 check_build
+[ "$MODE" = lint ] || check_panel
 case "$MODE" in lint | test) check_pip ;; esac
 case "$MODE" in run | cluster | bench | test) check_docker ;; esac
 case "$MODE" in cluster | bench | test) check_test_hosts ;; esac
 [ "$MODE" != bench ] || check_bench
-[ "$MODE" != test ] || { check_compose; check_clocks; check_unit; }
+[ "$MODE" != test ] || { check_compose; check_clocks; check_unit; check_panel_tests; }
 [ "${#REASONS[@]}" = 0 ] || install_missing
 check_rust
 case "$MODE" in

@@ -3,6 +3,7 @@
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 
 cd "$ROOT"
+scripts/panel.sh build
 scripts/deps.sh restore dist
 cargo build --locked --profile dist --package acefleet
 scripts/deps.sh save dist

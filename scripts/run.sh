@@ -6,6 +6,7 @@
 "$ROOT/scripts/bootstrap.sh" run
 "$ROOT/scripts/docker-up.sh" up >/dev/null || say "starting without Docker: the node takes it up as soon as it answers"
 cd "$ROOT"
+scripts/panel.sh build || say "going on without the panel"
 scripts/deps.sh restore release
 # Optimised, but not as a whole: that would double the time of a first build. Both packages are selected as `make cluster` does it: with
 # one alone, others get other features and are compiled once more.

@@ -153,8 +153,10 @@ all)
     stage "bootstrap" scripts/bootstrap.sh test
     stage "Docker engine" docker_engine
     lint
+    stage "panel" scripts/panel.sh build
     stage "build" build
     stage "images" images
+    stage "tests of the panel" scripts/panel.sh test
     stage "tests" tests
     stage "doc tests" doc_tests
     stage "real-Docker tests" real_docker_tests

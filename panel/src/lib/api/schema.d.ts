@@ -262,6 +262,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/engines/stats/all": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What all engines use
+         * @description By container id. Engines of which nothing is known are missing: they have just started, or their host does not answer.
+         */
+        get: operations["all_engine_stats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/engines/stats/total": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What all engines use together */
+        get: operations["total_engine_stats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/engines/{container_id}": {
         parameters: {
             query?: never;
@@ -318,6 +355,26 @@ export interface paths {
          *     the way to it. By full id, a prefix of at least 12 characters, or name.
          */
         post: operations["replace_engine"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/engines/{container_id}/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What an engine uses
+         * @description As its host reported it last, at most some 10 s ago.
+         */
+        get: operations["engine_stats"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1156,6 +1213,11 @@ export interface components {
         /** @description Figures of an engine. */
         EngineFigures: {
             /**
+             * Format: double
+             * @description Percent of one core.
+             */
+            cpu_percent?: number | null;
+            /**
              * Format: date-time
              * @description When it was last probed.
              */
@@ -1165,6 +1227,26 @@ export interface components {
              * @description When its container was last seen running.
              */
             last_seen?: string | null;
+            /**
+             * Format: int64
+             * @description Memory without file caches that the kernel can drop at once.
+             */
+            memory_bytes?: number | null;
+            /**
+             * Format: int64
+             * @description The most that it may have; the memory of the host without a limit.
+             */
+            memory_limit_bytes?: number | null;
+            /**
+             * Format: int64
+             * @description Bytes received in a second; null if it has no network of its own.
+             */
+            rx_bps?: number | null;
+            /**
+             * Format: int64
+             * @description Bytes sent in a second.
+             */
+            tx_bps?: number | null;
         };
         /** @description What is known of an engine, without what changes with every look at it. */
         EngineRecord: {
@@ -1240,6 +1322,58 @@ export interface components {
              * @description When its container was last seen running.
              */
             last_seen: string;
+        };
+        /** @description What an engine uses. Its host counts every 5 s. */
+        EngineStats: {
+            /**
+             * Format: date-time
+             * @description When it was counted.
+             */
+            at: string;
+            /** Format: int64 */
+            block_read_bytes: number;
+            /** Format: int64 */
+            block_write_bytes: number;
+            container_id: string;
+            /**
+             * Format: double
+             * @description Percent of one core, as `docker stats` shows it: 150 is one and a half. 0 until it was counted twice.
+             */
+            cpu_percent: number;
+            /**
+             * Format: int64
+             * @description Bytes; the memory of the host for an engine without a limit.
+             */
+            memory_limit: number;
+            /**
+             * Format: double
+             * @description 0 without a limit.
+             */
+            memory_percent: number;
+            /**
+             * Format: int64
+             * @description Bytes, without file caches that the kernel can drop at once.
+             */
+            memory_usage: number;
+            /**
+             * Format: int64
+             * @description Bytes a second; null where not known.
+             */
+            network_rx_bps?: number | null;
+            /**
+             * Format: int64
+             * @description Since the container was started. 0 for engines in the network of a VPN container, or of the host: they have no figures of their own.
+             */
+            network_rx_bytes: number;
+            /** Format: int64 */
+            network_tx_bps?: number | null;
+            /** Format: int64 */
+            network_tx_bytes: number;
+            /**
+             * Format: date-time
+             * @description Beginning of the time that CPU and bytes a second are about; null until it was counted twice.
+             */
+            since?: string | null;
         };
         /**
          * @description Many events at once; starts come first.
@@ -2254,6 +2388,26 @@ export interface components {
              * @description Bytes uploaded in this session.
              */
             uploaded?: number | null;
+        };
+        /** @description The sums of all engines. Zeros when nothing is known. */
+        TotalStats: {
+            /** @description Engines of which it is known. */
+            container_count: number;
+            /** Format: int64 */
+            total_block_read_bytes: number;
+            /** Format: int64 */
+            total_block_write_bytes: number;
+            /**
+             * Format: double
+             * @description Percent of one core.
+             */
+            total_cpu_percent: number;
+            /** Format: int64 */
+            total_memory_usage: number;
+            /** Format: int64 */
+            total_network_rx_bytes: number;
+            /** Format: int64 */
+            total_network_tx_bytes: number;
         };
         /** @description There is no such engine. */
         UnknownEngine: {
@@ -3584,6 +3738,154 @@ export interface operations {
             };
         };
     };
+    all_engine_stats: {
+        parameters: {
+            query?: {
+                /**
+                 * @description `local` (default): from this node's replica, at once. `linearizable`: with all writes that were acknowledged before, confirmed by
+                 *     a majority; 503 when that fails.
+                 */
+                consistency?: "local" | "linearizable";
+                /** @description Wait until this node has this revision (`X-Acefleet-Revision` of a write); 503 after 2.3 s. */
+                min_revision?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What they use */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: components["schemas"]["EngineStats"];
+                    };
+                };
+            };
+            /** @description Malformed percent-encoding, or an incomplete body */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description The node is open, and Origin or Host is not its own */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description A parameter is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description A bug; the log has the `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description The requested freshness is not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+        };
+    };
+    total_engine_stats: {
+        parameters: {
+            query?: {
+                /**
+                 * @description `local` (default): from this node's replica, at once. `linearizable`: with all writes that were acknowledged before, confirmed by
+                 *     a majority; 503 when that fails.
+                 */
+                consistency?: "local" | "linearizable";
+                /** @description Wait until this node has this revision (`X-Acefleet-Revision` of a write); 503 after 2.3 s. */
+                min_revision?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The sums */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TotalStats"];
+                };
+            };
+            /** @description Malformed percent-encoding, or an incomplete body */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description The node is open, and Origin or Host is not its own */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description A parameter is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description A bug; the log has the `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description The requested freshness is not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+        };
+    };
     get_engine: {
         parameters: {
             query?: {
@@ -3811,6 +4113,15 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
+            /** @description Its caller fixed its host port */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
             /** @description A bug; the log has the `X-Request-Id` */
             500: {
                 headers: {
@@ -3821,6 +4132,91 @@ export interface operations {
                 };
             };
             /** @description No leader in time, or it is still being started */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+        };
+    };
+    engine_stats: {
+        parameters: {
+            query?: {
+                /**
+                 * @description `local` (default): from this node's replica, at once. `linearizable`: with all writes that were acknowledged before, confirmed by
+                 *     a majority; 503 when that fails.
+                 */
+                consistency?: "local" | "linearizable";
+                /** @description Wait until this node has this revision (`X-Acefleet-Revision` of a write); 503 after 2.3 s. */
+                min_revision?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Id, prefix or name */
+                container_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What it uses */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EngineStats"];
+                };
+            };
+            /** @description Malformed percent-encoding, or an incomplete body */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description The node is open, and Origin or Host is not its own */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description No such engine, or nothing is known of it now */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description A parameter is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description A bug; the log has the `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description The requested freshness is not available now */
             503: {
                 headers: {
                     [name: string]: unknown;
