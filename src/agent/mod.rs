@@ -176,7 +176,7 @@ async fn formed(
         networks: Arc::clone(&parts.networks),
         samples: Arc::clone(&parts.samples),
         last_words: Arc::clone(&parts.last_words),
-        report: Arc::default(),
+        report: Arc::new(report::LocalReport::of(&deps.config)),
         signs: signs::Signs::default(),
         lacks: own_lack::Lacks::default(),
         pace: pace::Pace::new(deps.config.max_concurrent_provisions, deps.config.min_provision_interval),

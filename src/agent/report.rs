@@ -12,6 +12,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::agent::lock::unpoisoned;
 use crate::agent::runtime::Observed;
+use crate::config::{Config, shared};
 use crate::peers::{EngineSoft, EngineUsage, LeftBehind, NodeReport, SoftState, StreamSample, VpnSoft};
 
 /// Period of publication.
@@ -20,18 +21,25 @@ const PERIOD: Duration = Duration::from_secs(1);
 const COARSE_MS: u64 = 5_000;
 
 /// This node's own report.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct LocalReport {
     inner: Mutex<Inner>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
     report: NodeReport,
     dirty: bool,
 }
 
 impl LocalReport {
+    /// The report of a node with these settings.
+    pub(super) fn of(config: &Config) -> Self {
+        let settings = config.given().map(|(name, value)| (name.to_string(), shared::to_json(&value)));
+        let report = NodeReport { settings: settings.collect(), ..NodeReport::default() };
+        Self { inner: Mutex::new(Inner { report, dirty: true }) }
+    }
+
     fn change(&self, change: impl FnOnce(&mut NodeReport) -> bool) {
         let mut inner = unpoisoned(&self.inner);
         let changed = change(&mut inner.report);

@@ -43,7 +43,7 @@ pub fn check(file: Option<&Path>) -> u8 {
     }
 }
 
-/// Prints the values in force, or one of the documents that come from the table of settings.
+/// Prints the values of this node, or one of the documents that come from the table of settings.
 pub fn show(file: Option<&Path>, show: &Show) -> u8 {
     if show.markdown {
         return output::print(&documents::markdown());
@@ -56,12 +56,12 @@ pub fn show(file: Option<&Path>, show: &Show) -> u8 {
     }
     match load(file) {
         Ok(loaded) => {
-            let code = output::print(&documents::in_force(&loaded.shown));
+            let code = output::print(&documents::values(&loaded.shown));
             output::warn(&loaded.warnings);
             code
         }
         Err(errors) => {
-            output::print(&documents::in_force(&errors.shown));
+            output::print(&documents::values(&errors.shown));
             output::warn(&errors.warnings);
             output::refuse(&errors.problems)
         }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use acefleet_registry::Policy;
-use acefleet_registry::policy::BreakerPolicy;
+use acefleet_registry::settings::Name;
 use tracing_subscriber::EnvFilter;
 
 use super::parse::{self, Reason};
@@ -35,11 +35,7 @@ fn read(r: &mut Reader) -> Option<Config> {
     let advertise_host = advertise_host(r, node_name.as_deref(), &peers);
     let policy = policy(r);
     let vpn = vpn::read(r);
-    let capacity = r.optional_count("ACEFLEET_CAPACITY").unwrap_or_else(|| {
-        let most = vpn.as_ref().map_or(policy.max_replicas, |vpn| policy.max_replicas.min(vpn.engines()));
-        r.computed("ACEFLEET_CAPACITY", most.to_string());
-        most
-    });
+    let own_capacity = r.optional_count("ACEFLEET_CAPACITY");
     let docker_host = r.optional_text("DOCKER_HOST", docker::daemon);
     let config = Config {
         node_name: node_name.clone().unwrap_or_default(),
@@ -51,9 +47,8 @@ fn read(r: &mut Reader) -> Option<Config> {
         relay_bind: r.addresses("ACEFLEET_RELAY_BIND"),
         peers,
         join: r.optional_text("ACEFLEET_JOIN", parse::members).unwrap_or_default(),
-        down_after: r.seconds("ACEFLEET_DOWN_AFTER_S"),
         outbox_max: r.count("ACEFLEET_OUTBOX_MAX"),
-        capacity,
+        own_capacity,
         log_filter: r.text("ACEFLEET_LOG", log_filter),
         log_format: if r.word("ACEFLEET_LOG_FORMAT") == 1 { LogFormat::Json } else { LogFormat::Text },
         timing: acefleet_raft::Timing {
@@ -75,6 +70,7 @@ fn read(r: &mut Reader) -> Option<Config> {
         arm64_version: r.text("ENGINE_ARM64_VERSION", docker::tag),
         memory_limit: r.memory("ENGINE_MEMORY_LIMIT"),
         policy,
+        given: Name::ALL.into_iter().filter(|name| r.is_set(name.as_str())).collect(),
         collect_interval: r.seconds("COLLECT_INTERVAL_S"),
         silent_after: std::time::Duration::from_secs(60),
         use_after: std::time::Duration::from_secs(10),
@@ -224,29 +220,15 @@ fn advertise_host(r: &mut Reader, node: Option<&str>, peers: &[(String, String)]
 }
 
 fn policy(r: &mut Reader) -> Policy {
-    let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    Policy {
-        min_replicas: r.small_count("MIN_REPLICAS"),
-        min_free_replicas: r.small_count("MIN_FREE_REPLICAS"),
-        spare_for_host: r.flag("ACEFLEET_SPARE_FOR_HOST"),
-        max_replicas: r.small_count("MAX_REPLICAS"),
-        host_ports: r.ports("PORT_RANGE_HOST"),
-        https_ports: r.ports("ACE_HTTPS_RANGE"),
-        map_https: r.flag("ACE_MAP_HTTPS"),
-        container_label: r.text("CONTAINER_LABEL", parse::label),
-        startup_timeout_ms: millis(r.seconds("STARTUP_TIMEOUT_S")),
-        auto_delete: r.flag("AUTO_DELETE"),
-        grace_ms: millis(r.seconds("ENGINE_GRACE_PERIOD_S")),
-        idle_ttl_ms: millis(r.seconds("IDLE_TTL_S")),
-        general_breaker: BreakerPolicy {
-            failure_threshold: r.small_count("CIRCUIT_BREAKER_FAILURE_THRESHOLD"),
-            recovery_ms: millis(r.seconds("CIRCUIT_BREAKER_RECOVERY_TIMEOUT_S")),
-        },
-        replacement_breaker: BreakerPolicy {
-            failure_threshold: r.small_count("CIRCUIT_BREAKER_REPLACEMENT_THRESHOLD"),
-            recovery_ms: millis(r.seconds("CIRCUIT_BREAKER_REPLACEMENT_TIMEOUT_S")),
-        },
+    let mut policy = Policy::default();
+    for name in Name::ALL {
+        let value = r.shared(name);
+        // A parser that gives a setting a value of another form is a mistake in the program.
+        if let Err(error) = policy.set(name, &value) {
+            r.problem(name.as_str(), error.to_string());
+        }
     }
+    policy
 }
 
 /// In the order of [`super::settings::VARIANTS`].

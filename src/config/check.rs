@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use acefleet_registry::address::is_loopback;
-use acefleet_registry::policy::PortRange;
+use acefleet_registry::rules::settings::contradictions;
 
 use super::parse::split;
 use super::reader::Reader;
@@ -11,7 +11,8 @@ use super::values::{Config, Variant};
 
 /// Notes every contradiction, except of settings that have a problem of their own.
 pub fn check(config: &Config, r: &mut Reader) {
-    replicas(config, r);
+    shared(config, r);
+    capacity(config, r);
     port_ranges(config, r);
     listeners(config, r);
     timing(config, r);
@@ -22,48 +23,35 @@ pub fn check(config: &Config, r: &mut Reader) {
     remarks(config, r);
 }
 
-fn replicas(config: &Config, r: &mut Reader) {
-    let policy = &config.policy;
-    for (name, floor) in
-        [("MIN_REPLICAS", policy.min_replicas), ("MIN_FREE_REPLICAS", policy.min_free_replicas)]
-    {
-        if r.sound(&[name, "MAX_REPLICAS"]) && floor > policy.max_replicas {
-            let line = format!(
-                "{} is above {}: lower the one or raise the other",
-                r.quote(name),
-                r.quote("MAX_REPLICAS")
-            );
-            r.problem(name, line);
+/// Cluster-wide settings, by the rules under which they are changed.
+fn shared(config: &Config, r: &mut Reader) {
+    for fault in contradictions(&config.policy) {
+        let involved: Vec<&str> = fault.involved().iter().map(|name| name.as_str()).collect();
+        if r.sound(&involved) {
+            let line = fault.describe(&|name| r.quote(name.as_str()));
+            r.problem(fault.name.as_str(), line);
         }
     }
-    let (each, why) =
-        if policy.map_https { (2, ", two for each engine with ACE_MAP_HTTPS") } else { (1, "") };
-    let needed = u64::from(policy.max_replicas) * each;
-    let there = len(policy.host_ports);
-    if r.sound(&["PORT_RANGE_HOST", "MAX_REPLICAS", "ACE_MAP_HTTPS"]) && there < needed {
-        let line = format!(
-            "{} has {there} ports but {} needs {needed}{why}: widen the range or lower MAX_REPLICAS",
-            r.quote("PORT_RANGE_HOST"),
-            r.quote("MAX_REPLICAS"),
-        );
-        r.problem("PORT_RANGE_HOST", line);
-    }
-    if r.sound(&["MIN_REPLICAS", "ACEFLEET_CAPACITY"])
+}
+
+fn capacity(config: &Config, r: &mut Reader) {
+    let (policy, capacity) = (&config.policy, config.capacity(&config.policy));
+    if r.sound(&["MIN_REPLICAS", "MAX_REPLICAS", "ACEFLEET_CAPACITY"])
         && config.peers.is_empty()
         && config.join.is_empty()
-        && policy.min_replicas > config.capacity
+        && policy.min_replicas > capacity
     {
-        let line = format!(
-            "{} is more than this single node may run: {}",
-            r.quote("MIN_REPLICAS"),
-            r.quote("ACEFLEET_CAPACITY")
-        );
-        r.findings.warning("MIN_REPLICAS", line);
+        let least = r.quote("MIN_REPLICAS");
+        let most = match config.own_capacity {
+            Some(_) => r.quote("ACEFLEET_CAPACITY"),
+            None => format!("its VPN has ports for {capacity}"),
+        };
+        r.findings.warning("MIN_REPLICAS", format!("{least} is more than this single node may run: {most}"));
     }
 }
 
 fn port_ranges(config: &Config, r: &mut Reader) {
-    let (host_ports, https_ports) = (config.policy.host_ports, config.policy.https_ports);
+    let host_ports = config.policy.host_ports;
     for (name, port) in
         [("APP_PORT", config.http_bind.port()), ("ACEFLEET_CLUSTER_BIND", config.cluster_bind.port())]
     {
@@ -95,17 +83,6 @@ fn port_ranges(config: &Config, r: &mut Reader) {
             );
             r.problem("ACEFLEET_PEERS", line);
         }
-    }
-    if r.sound(&["PORT_RANGE_HOST", "ACE_HTTPS_RANGE"])
-        && len(https_ports) == 1
-        && host_ports.contains(https_ports.first)
-    {
-        let line = format!(
-            "{} is a single port inside {}: an engine could get it twice",
-            r.quote("ACE_HTTPS_RANGE"),
-            r.quote("PORT_RANGE_HOST")
-        );
-        r.problem("ACE_HTTPS_RANGE", line);
     }
 }
 
@@ -308,10 +285,6 @@ fn remarks(config: &Config, r: &mut Reader) {
         let line = format!("{} has no effect while AUTO_DELETE is false", r.quote("ENGINE_GRACE_PERIOD_S"));
         r.findings.warning("ENGINE_GRACE_PERIOD_S", line);
     }
-}
-
-fn len(range: PortRange) -> u64 {
-    u64::from(range.last.saturating_sub(range.first)) + 1
 }
 
 /// Whether a listener on `any` also takes the port on `other`; `::` includes IPv4.

@@ -6,6 +6,7 @@
 //! - [`names`]: unknown names and what was meant
 //! - [`reader`], [`parse`], [`docker`]: from text to values
 //! - [`assemble`]: from values to [`Config`], see [`values`]
+//! - [`shared`]: cluster-wide settings, of which a node has the first values
 //! - [`vpn`]: VPN containers
 //! - [`check`]: settings that contradict each other
 //! - [`report`]: problems and warnings as lines
@@ -23,6 +24,7 @@ pub mod report;
 pub mod retired;
 pub mod setting;
 pub mod settings;
+pub mod shared;
 pub mod show;
 pub mod sources;
 pub mod table;

@@ -1,9 +1,14 @@
 //! Unknown names: refused if they can only be meant for this program, a warning if they look like a mistyped setting. Values are not
 //! shown, since a mistyped name may hold a secret.
 
+use acefleet_registry::settings::Name;
+
 use super::layer::{Layer, Source};
 use super::report::Findings;
 use super::table::{CONFIG_NAME, IMAGE_NAME, PREFIX, all_names, find_retired, is_known};
+
+/// Longest name for which a similar one is looked for.
+pub const LONGEST_NAME: usize = 64;
 
 /// Checks all names of one source.
 pub fn check(layer: &Layer, findings: &mut Findings) {
@@ -61,6 +66,16 @@ fn meant(name: &str) -> String {
     match nearest(name, 4) {
         Some(near) => format!(", did you mean {near}?"),
         None => "; `acefleet config show` lists all of them".to_owned(),
+    }
+}
+
+/// What may be meant by a name of at most [`LONGEST_NAME`] bytes that is no cluster-wide setting, as the end of a sentence. The distance of
+/// longer texts takes time.
+#[must_use]
+pub fn meant_of_cluster(name: &str) -> String {
+    match nearest(name, 4).filter(|near| near.parse::<Name>().is_ok()) {
+        Some(near) => format!(", did you mean {near}?"),
+        None => "; GET /settings lists all of them".to_owned(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use acefleet_registry::address::{bare, join};
 use acefleet_registry::policy::PortRange;
+use acefleet_registry::rules::settings::label_fault;
 use ipnet::IpNet;
 
 /// What is wrong with a value.
@@ -96,21 +97,7 @@ pub fn memory(text: &str) -> Result<Option<u64>, Reason> {
 
 /// `key=value` for a container.
 pub fn label(text: &str) -> Result<String, Reason> {
-    let (key, value) = text.split_once('=').ok_or("there is no =")?;
-    if value.contains('=') {
-        return Err("there is more than one =".into());
-    }
-    if key.is_empty() {
-        return Err("the key is empty".into());
-    }
-    if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Err("there is white space in it".into());
-    }
-    // These labels carry an engine's ports; a label of this kind would overwrite one of them, or be overwritten.
-    if ["acestream.", "acefleet.", "host."].iter().any(|taken| key.starts_with(taken)) {
-        return Err("keys that begin with acestream., acefleet. or host. are used for other labels".into());
-    }
-    Ok(text.to_owned())
+    label_fault(text).map_or_else(|| Ok(text.to_owned()), |why| Err(why.into()))
 }
 
 /// An IP address without a port.

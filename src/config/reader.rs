@@ -6,14 +6,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use acefleet_registry::policy::PortRange;
+use acefleet_registry::Policy;
+use acefleet_registry::settings::{Name, Value};
 
 use super::layer::Source;
 use super::parse::Reason;
 use super::report::{Findings, Shown};
 use super::sources::{Sources, read_file};
 use super::table::{Kind, Setting, find};
-use super::{docker, parse};
+use super::{docker, parse, shared};
 
 /// A value as it was found.
 struct Given {
@@ -103,9 +104,9 @@ impl Reader {
         self.fixed(name, |_, text| parse::flag(text))
     }
 
-    pub fn ports(&mut self, name: &str) -> PortRange {
-        let none = PortRange { first: 0, last: 0 };
-        self.fixed_or(name, none, |_, text| parse::ports(text))
+    pub fn shared(&mut self, name: Name) -> Value {
+        let default = Policy::default().get(name);
+        self.fixed_or(name.as_str(), default, |_, text| shared::from_text(name, text))
     }
 
     pub fn word(&mut self, name: &str) -> usize {

@@ -1,5 +1,7 @@
 //! What a setting is: its kind, its section of the documents, its default and its meaning.
 
+use acefleet_registry::settings::{Form, Name};
+
 /// What values a setting takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
@@ -68,6 +70,19 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The kind of a cluster-wide setting.
+    const fn of(form: Form) -> Self {
+        match form {
+            Form::Count { min, max } => Self::Count { min, max },
+            Form::Millis { min, max } => {
+                Self::Seconds { min: min as f64 / 1_000.0, max: max as f64 / 1_000.0 }
+            }
+            Form::Flag => Self::Flag,
+            Form::Ports => Self::Ports,
+            Form::Label => Self::Label,
+        }
+    }
+
     /// What is accepted, in words that follow "accepted:".
     #[must_use]
     pub fn accepts(self) -> String {
@@ -180,6 +195,8 @@ pub struct Setting {
     pub meaning: &'static str,
     /// Never shown; can also be given as `NAME_FILE`.
     pub secret: bool,
+    /// The cluster-wide setting of which this is the first value; none for settings of a node.
+    pub shared: Option<Name>,
 }
 
 impl Setting {
@@ -193,7 +210,30 @@ impl Setting {
         example: &'static str,
         meaning: &'static str,
     ) -> Self {
-        Self { name, section, kind, default, default_words: "", example, meaning, secret: false }
+        Self {
+            name,
+            section,
+            kind,
+            default,
+            default_words: "",
+            example,
+            meaning,
+            secret: false,
+            shared: None,
+        }
+    }
+
+    /// A cluster-wide setting, of which nodes have the first value only.
+    #[must_use]
+    pub const fn shared(
+        name: Name,
+        section: Section,
+        default: &'static str,
+        example: &'static str,
+        meaning: &'static str,
+    ) -> Self {
+        let setting = Self::new(name.as_str(), section, Kind::of(name.form()), default, example, meaning);
+        Self { shared: Some(name), ..setting }
     }
 
     /// The same without a fixed default; `words` describe it.

@@ -1,5 +1,7 @@
 //! The settings that this version acts on, in the order of the documents.
 
+use acefleet_registry::settings::Name;
+
 use super::setting::{Kind, Section, Setting};
 
 /// Words of `ENGINE_VARIANT`.
@@ -78,9 +80,9 @@ pub const SETTINGS: &[Setting] = &[
         "ACEFLEET_ELECTION_MAX_MS", Section::Cluster, MILLIS, "400", "1000",
         "Longest such time and length of the leader's lease. At least ten times a slow disk sync plus a round trip.",
     ),
-    Setting::new(
-        "ACEFLEET_DOWN_AFTER_S", Section::Cluster, Kind::Seconds { min: 1.0, max: DAY }, "60", "120",
-        "A node that has answered no member for this long is down: its engines are not listed and are replaced elsewhere, their streams end. Its containers are left alone, and those that answer when it is back are listed again. The leader's value counts. Below 6 a silence of a few seconds ends streams.",
+    Setting::shared(
+        Name::DownAfter, Section::Cluster, "60", "120",
+        "A node that has answered no member for this long is down: its engines are not listed and are replaced elsewhere, their streams end. Its containers are left alone, and those that answer when it is back are listed again. Below 6 a silence of a few seconds ends streams.",
     ),
     Setting::new(
         "ACEFLEET_OUTBOX_MAX", Section::Cluster, Kind::Count { min: 1, max: 10_000_000 }, "100000", "10000",
@@ -142,24 +144,24 @@ pub const SETTINGS: &[Setting] = &[
         "ENGINE_MEMORY_LIMIT", Section::Engines, Kind::Memory, "", "768m",
         "Memory that one engine may use.",
     ).default_words("unlimited"),
-    Setting::new(
-        "CONTAINER_LABEL", Section::Engines, Kind::Label, "ondemand.app=myservice", "orchestrator.managed=acestream",
+    Setting::shared(
+        Name::ContainerLabel, Section::Engines, "ondemand.app=myservice", "orchestrator.managed=acestream",
         "Label that marks managed containers. Containers without it are never touched.",
     ),
-    Setting::new(
-        "PORT_RANGE_HOST", Section::Engines, Kind::Ports, "19000-19999", "19000-19999",
+    Setting::shared(
+        Name::HostPorts, Section::Engines, "19000-19999", "19000-19999",
         "Ports of engines on their hosts. Each is used once in the whole cluster, so all hosts need the same range free. Engines of a host that is away keep theirs: have more than `MAX_REPLICAS`.",
     ),
-    Setting::new(
-        "ACE_HTTPS_RANGE", Section::Engines, Kind::Ports, "45000-49999", "45000-49999",
+    Setting::shared(
+        Name::HttpsPorts, Section::Engines, "45000-49999", "45000-49999",
         "HTTPS ports of engines inside their containers.",
     ),
-    Setting::new(
-        "ACE_MAP_HTTPS", Section::Engines, Kind::Flag, "false", "true",
+    Setting::shared(
+        Name::MapHttps, Section::Engines, "false", "true",
         "Publish the HTTPS port of each engine too, on a second port of `PORT_RANGE_HOST`.",
     ),
-    Setting::new(
-        "STARTUP_TIMEOUT_S", Section::Engines, Kind::Seconds { min: 1.0, max: 3_600.0 }, "25", "25",
+    Setting::shared(
+        Name::StartupTimeout, Section::Engines, "25", "25",
         "How long a new engine may take until its container runs.",
     ),
     Setting::new(
@@ -234,33 +236,33 @@ pub const SETTINGS: &[Setting] = &[
          tunnel has held for ten minutes. 0 = never.",
     ),
 
-    Setting::new(
-        "MIN_REPLICAS", Section::Scaling, Kind::Count { min: 0, max: ENGINES }, "0", "3",
+    Setting::shared(
+        Name::MinReplicas, Section::Scaling, "0", "3",
         "Engines that exist at all times in the whole cluster.",
     ),
-    Setting::new(
-        "MIN_FREE_REPLICAS", Section::Scaling, Kind::Count { min: 0, max: ENGINES }, "0", "1",
+    Setting::shared(
+        Name::MinFreeReplicas, Section::Scaling, "0", "1",
         "Engines without a stream that are ready in the whole cluster. 1 makes the next viewer's start fast; newer orchestrators have 1 here.",
     ),
-    Setting::new(
-        "ACEFLEET_SPARE_FOR_HOST", Section::Scaling, Kind::Flag, "false", "true",
+    Setting::shared(
+        Name::SpareForHost, Section::Scaling, "false", "true",
         "Keep as many engines free on other hosts as any one host has streams, so that its viewers find others when it is lost. Counts where it \
          is more than `MIN_FREE_REPLICAS`; `MAX_REPLICAS` still holds.",
     ),
-    Setting::new(
-        "MAX_REPLICAS", Section::Scaling, Kind::Count { min: 1, max: ENGINES }, "20", "20",
+    Setting::shared(
+        Name::MaxReplicas, Section::Scaling, "20", "20",
         "Ceiling of engines in the whole cluster, whoever asks. Containers of `POST /provision` do not count, nor engines of hosts that are down or drain, nor those that are lost with an unavailable host. Above it idle engines leave.",
     ),
-    Setting::new(
-        "AUTO_DELETE", Section::Scaling, Kind::Flag, "false", "true",
+    Setting::shared(
+        Name::AutoDelete, Section::Scaling, "false", "true",
         "Remove engines that have been idle for `ENGINE_GRACE_PERIOD_S`, down to the floors above.",
     ),
-    Setting::new(
-        "ENGINE_GRACE_PERIOD_S", Section::Scaling, Kind::Seconds { min: 0.0, max: DAY }, "30", "30",
+    Setting::shared(
+        Name::Grace, Section::Scaling, "30", "30",
         "How long an engine must be idle before `AUTO_DELETE` takes it off the list, 0 for at once; it stops 35 s later.",
     ),
-    Setting::new(
-        "IDLE_TTL_S", Section::Scaling, Kind::Seconds { min: 1.0, max: 30.0 * DAY }, "600", "600",
+    Setting::shared(
+        Name::IdleTtl, Section::Scaling, "600", "600",
         "How long an engine must be idle for a call of `/gc` to remove it.",
     ),
 
@@ -290,20 +292,20 @@ pub const SETTINGS: &[Setting] = &[
         "MONITOR_INTERVAL_S", Section::Health, PERIOD, "10", "10",
         "How often all containers are listed, beside Docker's events.",
     ),
-    Setting::new(
-        "CIRCUIT_BREAKER_FAILURE_THRESHOLD", Section::Health, FAILURES, "5", "5",
+    Setting::shared(
+        Name::GeneralThreshold, Section::Health, "5", "5",
         "Failed creations in a row that stop further ones.",
     ),
-    Setting::new(
-        "CIRCUIT_BREAKER_RECOVERY_TIMEOUT_S", Section::Health, Kind::Seconds { min: 1.0, max: DAY }, "300", "300",
+    Setting::shared(
+        Name::GeneralRecovery, Section::Health, "300", "300",
         "How long after the last failure until one creation is tried again.",
     ),
-    Setting::new(
-        "CIRCUIT_BREAKER_REPLACEMENT_THRESHOLD", Section::Health, FAILURES, "3", "3",
+    Setting::shared(
+        Name::ReplacementThreshold, Section::Health, "3", "3",
         "The same for replacements of engines that failed, or lost their VPN: failures in a row.",
     ),
-    Setting::new(
-        "CIRCUIT_BREAKER_REPLACEMENT_TIMEOUT_S", Section::Health, Kind::Seconds { min: 1.0, max: DAY }, "180", "180",
+    Setting::shared(
+        Name::ReplacementRecovery, Section::Health, "180", "180",
         "The same for replacements of engines that failed, or lost their VPN: time until the next try.",
     ),
 

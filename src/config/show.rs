@@ -1,4 +1,4 @@
-//! Settings for people: the values in force, the tables of the documents, the example files. All come from the table, so that documents
+//! Settings for people: the values of this node, the tables of the documents, the example files. All come from the table, so that documents
 //! are always up to date.
 
 use std::fmt::Write;
@@ -6,9 +6,13 @@ use std::fmt::Write;
 use super::report::Shown;
 use super::table::{CONFIG_NAME, Kind, RETIRED, SETTINGS, Section, Setting};
 
-/// `NAME = value   (source)`, one line for each setting.
+/// Where cluster-wide settings are looked up and changed.
+const ELSEWHERE: &str = "\nCluster-wide settings are in force as the cluster has them, and these are only the first values of a new one:\n\
+    `acefleet settings get` shows those in force, `acefleet settings set NAME=VALUE` changes them.\n";
+
+/// `NAME = value   (source)`, one line for each setting, and where the cluster-wide ones are looked up.
 #[must_use]
-pub fn in_force(shown: &[Shown]) -> String {
+pub fn values(shown: &[Shown]) -> String {
     let name_width = shown.iter().map(|row| row.name.len()).max().unwrap_or(0);
     let mut text = String::new();
     for row in shown {
@@ -19,8 +23,11 @@ pub fn in_force(shown: &[Shown]) -> String {
                 .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
                 .collect(),
         };
-        let _ = writeln!(text, "{:name_width$} = {value}  ({})", row.name, row.source);
+        let is_shared = super::table::find(row.name).is_some_and(|setting| setting.shared.is_some());
+        let shared = if is_shared { "; cluster-wide" } else { "" };
+        let _ = writeln!(text, "{:name_width$} = {value}  ({}{shared})", row.name, row.source);
     }
+    text.push_str(ELSEWHERE);
     text
 }
 
@@ -43,9 +50,10 @@ pub fn markdown() -> String {
             };
             let _ = writeln!(
                 text,
-                "| {name} | {} | {} | {}{example} |",
+                "| {name} | {} | {} | {}{}{example} |",
                 default_of(setting),
                 setting.kind.accepts().replace('|', "\\|"),
+                if setting.shared.is_some() { "*Cluster-wide.* " } else { "" },
                 setting.meaning
             );
         }
@@ -100,6 +108,13 @@ fn example(text: &mut String, line: impl Fn(&Setting) -> String) {
         for setting in SETTINGS.iter().filter(|setting| setting.section == section) {
             let _ = writeln!(text, "\n# {}", setting.meaning.replace('`', ""));
             let _ = writeln!(text, "# Default: {}.", default_of(setting).replace('`', ""));
+            if setting.shared.is_some() {
+                let _ = writeln!(
+                    text,
+                    "# The cluster begins with it; then: acefleet settings set {}=…",
+                    setting.name
+                );
+            }
             if setting.secret {
                 let _ = writeln!(
                     text,

@@ -1,10 +1,12 @@
 //! The checked settings as the rest of the program reads them.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use acefleet_registry::Policy;
+use acefleet_registry::settings::{Name, Value};
 use acefleet_registry::vpn::VpnInfo;
 use ipnet::IpNet;
 
@@ -61,12 +63,10 @@ pub struct Config {
     pub peers: Vec<(String, String)>,
     /// `ACEFLEET_JOIN`: `host:port` of members of a running cluster; empty for a node that forms one.
     pub join: Vec<String>,
-    /// `ACEFLEET_DOWN_AFTER_S`: time without an answer after which a node is down.
-    pub down_after: Duration,
     /// `ACEFLEET_OUTBOX_MAX`: events queued at the most while there is no leader.
     pub outbox_max: u64,
-    /// `ACEFLEET_CAPACITY`: engines that this host may run, default `MAX_REPLICAS`.
-    pub capacity: u32,
+    /// `ACEFLEET_CAPACITY`: engines that this host may run; none: see [`Config::capacity`].
+    pub own_capacity: Option<u32>,
     /// `ACEFLEET_LOG`: a tracing filter.
     pub log_filter: String,
     /// `ACEFLEET_LOG_FORMAT`.
@@ -99,8 +99,10 @@ pub struct Config {
     pub arm64_version: String,
     /// `ENGINE_MEMORY_LIMIT` in bytes.
     pub memory_limit: Option<u64>,
-    /// Cluster-wide settings of this node; the leader's are in force.
+    /// Cluster-wide settings of this node. A new cluster begins with those of the node that forms it; what is in force is in the registry.
     pub policy: Policy,
+    /// Those of them that something has set.
+    pub given: BTreeSet<Name>,
     /// `COLLECT_INTERVAL_S`: stream figures.
     pub collect_interval: Duration,
     /// Time without figures after which a stream is silent. No setting.
@@ -125,6 +127,20 @@ pub struct Config {
     pub min_provision_interval: Duration,
     /// `DEBUG_MODE`, reported only; `ACEFLEET_LOG` sets what is logged.
     pub debug_mode: bool,
+}
+
+impl Config {
+    /// Engines that this host may run under the settings in force.
+    #[must_use]
+    pub fn capacity(&self, in_force: &Policy) -> u32 {
+        let of_vpn = self.vpn.as_ref().map_or(u32::MAX, VpnConfig::engines);
+        self.own_capacity.unwrap_or_else(|| in_force.max_replicas.min(of_vpn))
+    }
+
+    /// The cluster-wide settings that something has set on this node, with their values.
+    pub fn given(&self) -> impl Iterator<Item = (Name, Value)> {
+        self.given.iter().map(|name| (*name, self.policy.get(*name)))
+    }
 }
 
 /// Credentials for the control server.

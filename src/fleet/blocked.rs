@@ -118,7 +118,11 @@ impl From<RefusalCode> for Code {
             RefusalCode::NoFreePorts => Self::NoFreePorts,
             RefusalCode::PortTaken => Self::PortTaken,
             RefusalCode::NoRoom => Self::RegistryFull,
-            RefusalCode::NotFound | RefusalCode::WrongPhase | RefusalCode::NotIdle => Self::GeneralError,
+            RefusalCode::NotFound
+            | RefusalCode::WrongPhase
+            | RefusalCode::NotIdle
+            | RefusalCode::SettingsMoved
+            | RefusalCode::InvalidSettings => Self::GeneralError,
         }
     }
 }

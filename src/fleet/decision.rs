@@ -7,6 +7,7 @@ use acefleet_registry::command::StopWhen;
 use acefleet_registry::engine::Phase;
 use acefleet_registry::node::{Availability, Node};
 use acefleet_registry::rules::lost_hosts;
+use acefleet_registry::settings::line;
 use acefleet_registry::{Command, Elapsed, NodeId, Policy, Reply, Reserve, State};
 
 /// Says what a command does to this state. Only what a leader decides by itself has words of its own.
@@ -148,21 +149,15 @@ fn why(state: &State, reserve: &Reserve) -> String {
 }
 
 fn settings(state: &State, policy: &Policy) -> String {
-    if state.has_policy() {
-        format!("puts its settings into force: {}", differences(state.policy(), policy))
-    } else {
-        "puts the settings of the cluster into force for the first time".to_owned()
+    if !state.has_policy() {
+        return "puts the settings of the cluster into force for the first time".to_owned();
     }
-}
-
-/// The settings in which two policies differ, with both values.
-#[must_use]
-pub fn differences(from: &Policy, to: &Policy) -> String {
-    let pairs = from.settings().into_iter().zip(to.settings());
-    let differing = pairs.filter(|((_, from), (_, to))| from != to);
-    let named: Vec<String> =
-        differing.map(|((name, from), (_, to))| format!("{name} {from} → {to}")).collect();
-    named.join(", ")
+    match state.policy().changes(policy) {
+        same if same.is_empty() => {
+            "hands its settings over to the cluster, which are in force already".to_owned()
+        }
+        changes => format!("puts its settings into force: {}", line(&changes)),
+    }
 }
 
 fn wish(availability: Availability, now: Elapsed) -> String {

@@ -17,7 +17,7 @@ use crate::fleet::decision::{self, Line, Wishes};
 use crate::fleet::notices::Notices;
 use crate::fleet::planned::Planned;
 use crate::fleet::silences::Contacted;
-use crate::fleet::{Fleet, LEADER_LOST_MS, other_settings};
+use crate::fleet::{Fleet, LEADER_LOST_MS};
 
 /// Minimum pause between two plans.
 const SHORTEST: Duration = Duration::from_millis(100);
@@ -31,7 +31,6 @@ const TRANSFER_EVERY: Duration = Duration::from_secs(30);
 pub async fn run(fleet: Fleet, cancel: CancellationToken) {
     let mut changes = fleet.cluster().changes();
     let mut leadership = fleet.cluster().leadership();
-    let mut warned = None;
     let mut transferred: Option<Instant> = None;
     let mut answering = Answering::default();
     let mut contacted = Contacted::default();
@@ -66,7 +65,6 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
             answering = Answering::default();
             wishes.clear();
             notices.clear();
-            other_settings::warn(&fleet, &mut warned);
         }
         tokio::select! {
             () = cancel.cancelled() => return,
@@ -162,7 +160,6 @@ fn watch(
         tries: soft.tries.clone(),
         led_ms: millis(since.elapsed()),
         heartbeat_ms: config.timing.heartbeat_ms,
-        down_after_ms: millis(config.down_after),
     }
 }
 

@@ -10,7 +10,7 @@
 //! - [`streams`]: figures of streams and stopping them
 //! - [`scale`]: `/scale` and `/gc`
 //! - [`leader`]: the leader's loop; [`planned`]: its plan, on any node
-//! - `other_settings`: warns of settings that differ from the leader's
+//! - [`settings`]: changes of cluster-wide settings; [`own_settings`]: how those of this node's environment differ
 //! - [`decision`]: what a leader decided, as log lines; `notices`: what operators have to know of its plan
 //! - [`members`]: cordon, drain and remove members
 //! - [`new_key`]: another key for the cluster
@@ -32,15 +32,16 @@ pub mod logs;
 pub mod members;
 pub(crate) mod new_key;
 mod notices;
-mod other_settings;
 pub mod outbox;
 mod outbox_order;
 pub mod outbox_reader;
+pub mod own_settings;
 pub mod planned;
 pub mod provision;
 pub mod register;
 pub mod scale;
 pub mod series;
+pub mod settings;
 mod silences;
 pub mod streams;
 

@@ -13,33 +13,47 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 fn info(fleet: &Fleet) -> NodeInfo {
     let config = fleet.config();
+    let view = fleet.view();
+    let state = &view.state;
     NodeInfo {
         id: fleet.cluster().node_id(),
         name: config.node_name.clone(),
         advertise_host: config.advertise_host.clone(),
         http_port: config.http_bind.port(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        capacity: config.capacity,
+        capacity: config.capacity(if state.has_policy() { state.policy() } else { &config.policy }),
         docker_network: EngineNetwork::of(config).name().map(str::to_owned),
         vpns: config.vpn.as_ref().map(|vpn| vpn.containers.clone()).unwrap_or_default(),
     }
 }
 
-/// Runs until the record is true; nothing else changes it.
+/// Runs until cancelled. Nothing else changes what a node says of itself, and of that only a capacity that follows from the settings of the
+/// cluster changes later.
 pub async fn run(fleet: Fleet, cancel: CancellationToken) {
-    let info = info(&fleet);
-    while fleet.view().state.node(info.id).is_none_or(|known| known.info != info) {
-        let write = fleet.write(Command::NodeUp(info.clone()), Instant::now() + WRITE_WITHIN);
-        tokio::select! {
-            () = cancel.cancelled() => return,
-            result = write => match result {
-                Ok(_) => return,
-                Err(error) => tracing::debug!(%error, "not registered yet"),
-            },
+    let mut changes = fleet.cluster().fleet_changes();
+    let keep = async {
+        let mut said = None;
+        loop {
+            changes.mark_unchanged();
+            let info = info(&fleet);
+            if said.as_ref() != Some(&info) {
+                say(&fleet, &info).await;
+                said = Some(info);
+            } else if changes.changed().await.is_err() {
+                return;
+            }
         }
-        tokio::select! {
-            () = cancel.cancelled() => return,
-            () = tokio::time::sleep(RETRY_AFTER) => {}
+    };
+    cancel.run_until_cancelled(keep).await;
+}
+
+/// Returns when the record says so.
+async fn say(fleet: &Fleet, info: &NodeInfo) {
+    while fleet.view().state.node(info.id).is_none_or(|known| known.info != *info) {
+        match fleet.write(Command::NodeUp(info.clone()), Instant::now() + WRITE_WITHIN).await {
+            Ok(_) => return,
+            Err(error) => tracing::debug!(%error, "not registered yet"),
         }
+        tokio::time::sleep(RETRY_AFTER).await;
     }
 }

@@ -14,7 +14,7 @@ use crate::access;
 use crate::agent::{self, AgentHandle, ContainerRuntime, DockerRuntime};
 use crate::config::{Config, Secret};
 use crate::fleet::hooks::NodeHooks;
-use crate::fleet::{Fleet, gossip, leader, outbox_reader, register, series};
+use crate::fleet::{Fleet, gossip, leader, outbox_reader, own_settings, register, series};
 use crate::http;
 use crate::peers::SoftState;
 use crate::relay;
@@ -94,6 +94,7 @@ impl Node {
         tracker.spawn(gossip::run(fleet.clone(), background.clone()));
         tracker.spawn(series::run(fleet.clone(), background.clone()));
         tracker.spawn(leader::run(fleet.clone(), background.clone()));
+        tracker.spawn(own_settings::run(fleet.clone(), background.clone()));
         if reads_outbox {
             tracker.spawn(outbox_reader::run(fleet.clone(), background.clone()));
         }

@@ -144,6 +144,8 @@ pub struct NodeReport {
     pub queued_events: u64,
     /// Members that have not answered it for [`SILENT_AFTER`](acefleet_registry::rules::liveness::SILENT_AFTER), if it is the leader.
     pub silent: BTreeSet<NodeId>,
+    /// Cluster-wide settings that its environment sets, by name, as the API shows values. They are not in force.
+    pub settings: BTreeMap<String, serde_json::Value>,
     /// Members that have had contact with it within [`SUSPECT_AFTER`](acefleet_registry::rules::liveness::SUSPECT_AFTER).
     pub in_contact: BTreeSet<NodeId>,
 }
@@ -161,6 +163,7 @@ impl NodeReport {
             totals,
             queued_events,
             silent,
+            settings,
             in_contact,
         } = self;
         let mut pairs = engines.iter().zip(&other.engines);
@@ -173,6 +176,7 @@ impl NodeReport {
             && *totals == other.totals
             && *queued_events == other.queued_events
             && *silent == other.silent
+            && *settings == other.settings
             && *in_contact == other.in_contact
     }
 }

@@ -24,7 +24,7 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!(config.http_bind.to_string(), "0.0.0.0:8000");
     assert_eq!(config.cluster_bind.to_string(), "0.0.0.0:8001");
     assert_eq!(config.advertise_host, "10.9.8.7");
-    assert_eq!(config.capacity, 20);
+    assert_eq!(config.own_capacity, None);
     assert_eq!(config.timing, acefleet_raft::Timing::default());
     assert_eq!(config.variant, Variant::Krinkuto11Amd64);
     assert_eq!(config.arm32_version, "arm32-v3.2.13");
@@ -98,8 +98,10 @@ fn numbers_are_taken() {
         Duration::from_millis(500)
     );
     assert_eq!(config(&[("COLLECT_INTERVAL_S", "0.25")]).collect_interval, Duration::from_millis(250));
-    assert_eq!(config(&[("ACEFLEET_CAPACITY", "0")]).capacity, 0);
-    assert_eq!(config(&[("MAX_REPLICAS", "7")]).capacity, 7, "the default follows MAX_REPLICAS");
+    assert_eq!(config(&[("ACEFLEET_CAPACITY", "0")]).own_capacity, Some(0));
+    let open = config(&[("MAX_REPLICAS", "7")]);
+    let in_force = Policy { max_replicas: 9, ..Policy::default() };
+    assert_eq!(open.capacity(&in_force), 9, "the default follows the MAX_REPLICAS that is in force");
 }
 
 #[test]
@@ -356,7 +358,7 @@ proptest! {
         environment.retain(|(name, _)| *name != "API_KEY");
         environment.push(("API_KEY", &key));
         let all = match load(&environment) {
-            Ok(loaded) => format!("{loaded:?}{}", acefleet::config::show::in_force(&loaded.shown)),
+            Ok(loaded) => format!("{loaded:?}{}", acefleet::config::show::values(&loaded.shown)),
             Err(errors) => format!("{errors}{errors:?}"),
         };
         prop_assert!(!all.contains(&key), "{all}");

@@ -32,7 +32,10 @@ fn one_container() {
 
 #[test]
 fn a_host_runs_no_more_engines_than_its_vpn_has_ports() {
-    let capacity = |settings: &[(&str, &str)]| valid(settings).config.capacity;
+    let capacity = |settings: &[(&str, &str)]| {
+        let config = valid(settings).config;
+        config.capacity(&config.policy)
+    };
     assert_eq!(capacity(&[NAME, ("MAX_ACTIVE_REPLICAS", "5")]), 5);
     assert_eq!(capacity(&[NAME, ("MAX_ACTIVE_REPLICAS", "50")]), 20);
     assert_eq!(capacity(&[NAME, ("MAX_ACTIVE_REPLICAS", "5"), ("ACEFLEET_CAPACITY", "9")]), 9);

@@ -41,12 +41,13 @@ fn show_has_values_and_sources_from_real_files() {
         let row = shown.lines().find(|line| line.split_whitespace().next() == Some(name)).unwrap();
         row.split_whitespace().skip(2).collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(row("MIN_REPLICAS"), "1 (environment)");
-    assert_eq!(row("MIN_FREE_REPLICAS"), "2 (.env)");
-    assert_eq!(row("MAX_REPLICAS"), "12 (acefleet.toml)");
+    assert_eq!(row("MIN_REPLICAS"), "1 (environment; cluster-wide)");
+    assert_eq!(row("MIN_FREE_REPLICAS"), "2 (.env; cluster-wide)");
+    assert_eq!(row("MAX_REPLICAS"), "12 (acefleet.toml; cluster-wide)");
     assert_eq!(row("API_KEY"), "(secret) (.env)");
     assert_eq!(row("APP_PORT"), "8000 (default)");
     assert!(!shown.contains("long-key"));
+    assert!(shown.contains("`acefleet settings get` shows those in force"), "{shown}");
     let warnings = stderr(&output);
     assert!(warnings.contains(".env line 4 cannot be read and is ignored"), "{warnings}");
     assert!(warnings.contains("API_KEY is there twice in .env: the last one counts"), "{warnings}");
@@ -102,13 +103,19 @@ fn the_file_is_named_by_argument_then_environment_then_env_file() {
         let row = shown.lines().find(|line| line.starts_with("MIN_REPLICAS ")).unwrap().to_owned();
         row.split(" = ").nth(1).unwrap().to_owned()
     };
-    assert_eq!(used(&[], &["config", "show"]), "1  (acefleet.toml)");
+    assert_eq!(used(&[], &["config", "show"]), "1  (acefleet.toml; cluster-wide)");
     std::fs::write(dir.path().join(".env"), "ACEFLEET_CONFIG=dotenv.toml\n").unwrap();
-    assert_eq!(used(&[], &["config", "show"]), "2  (dotenv.toml)");
+    assert_eq!(used(&[], &["config", "show"]), "2  (dotenv.toml; cluster-wide)");
     let environment = [("ACEFLEET_CONFIG", "env.toml")];
-    assert_eq!(used(&environment, &["config", "show"]), "3  (env.toml)");
-    assert_eq!(used(&environment, &["--config", "arg.toml", "config", "show"]), "4  (arg.toml)");
-    assert_eq!(used(&environment, &["config", "show", "--config", "arg.toml"]), "4  (arg.toml)");
+    assert_eq!(used(&environment, &["config", "show"]), "3  (env.toml; cluster-wide)");
+    assert_eq!(
+        used(&environment, &["--config", "arg.toml", "config", "show"]),
+        "4  (arg.toml; cluster-wide)"
+    );
+    assert_eq!(
+        used(&environment, &["config", "show", "--config", "arg.toml"]),
+        "4  (arg.toml; cluster-wide)"
+    );
 
     let missing = run(dir.path(), &[("ACEFLEET_CONFIG", "none.toml")], &["config", "check"]);
     assert_eq!(missing.status.code(), Some(64));

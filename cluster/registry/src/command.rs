@@ -1,6 +1,6 @@
 //! What can be written: commands, the proposals that carry them, and their replies.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::slice;
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::lack::Lack;
 use crate::records::node::{DockerState, NodeInfo, Wanted};
 use crate::records::policy::Policy;
+use crate::records::settings::{Name, Value};
 use crate::records::stream::{StreamEnd, StreamStart};
 use crate::records::time::Elapsed;
 use crate::records::vpn::VpnStatus;
@@ -76,7 +77,7 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         is_back: bool,
     },
-    /// The cluster-wide settings.
+    /// The cluster-wide settings, as the leader's configuration has them. From [`Level::OWNS_SETTINGS`] on once, for the first values.
     SetPolicy(Policy),
     /// Choose a host, lease ports and a name.
     Reserve(Reserve),
@@ -251,6 +252,8 @@ pub enum Command {
         #[serde(rename = "heard")]
         answering: BTreeSet<u64>,
     },
+    /// An operator changes cluster-wide settings.
+    ChangeSettings(ChangeSettings),
     /// Who uses this node's engines, as the host sees it: streams that no event reports, and streams that nobody views. Written only for
     /// what changes.
     StreamsSeen {
@@ -283,6 +286,18 @@ impl Command {
         };
         self.started_streams().chain(ended.iter().filter_map(StreamEnd::names))
     }
+}
+
+/// Other values of settings, all of them or none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeSettings {
+    /// The revision on which it builds. Refused when another is in force.
+    pub expected: u64,
+    /// The values.
+    pub values: BTreeMap<Name, Value>,
+    /// The revision that has these values, if it brings them back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reverts: Option<u64>,
 }
 
 /// An engine that is in use although no stream is listed on it.

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::{Command, StopWhen};
 use crate::records::node::DockerState;
+use crate::records::policy::Policy;
 use crate::state::State;
 
 /// How much a program knows: it applies every command up to its level.
@@ -92,6 +93,8 @@ impl Level {
     pub const NOTES_LEADERS: Self = Self(2);
     /// From here on callers have engines replaced.
     pub const REPLACES_ON_DEMAND: Self = Self(2);
+    /// From here on the settings belong to the cluster: a leader writes its own once, and then they are changed by command.
+    pub const OWNS_SETTINGS: Self = Self(2);
     /// What this program knows.
     pub const CURRENT: Self = Self(2);
 }
@@ -122,6 +125,10 @@ impl Command {
             Self::VpnChanged { renew: true, .. } => Level::RENEWS_ENGINES,
             Self::Leads { .. } | Self::LeadWanted { .. } => Level::NOTES_LEADERS,
             Self::EngineStop { when: StopWhen::Replaced, .. } => Level::REPLACES_ON_DEMAND,
+            Self::ChangeSettings(_) => Level::OWNS_SETTINGS,
+            Self::SetPolicy(policy) if policy.down_after_ms != Policy::default().down_after_ms => {
+                Level::OWNS_SETTINGS
+            }
             Self::SetPolicy(policy) if policy.spare_for_host => Level::SPARES_FOR_HOST,
             Self::NodeUp(_)
             | Self::NodeDocker { .. }

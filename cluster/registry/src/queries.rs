@@ -16,6 +16,7 @@ use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::node::Leader;
 use crate::records::node::{DockerState, Node};
 use crate::records::policy::{BreakerPolicy, Policy};
+use crate::records::settings_log::SettingsLog;
 use crate::records::stream::{Stream, StreamEnd};
 use crate::records::time::{Elapsed, WallMs};
 use crate::reply::Reply;
@@ -55,6 +56,7 @@ impl State {
             && self.tables.nodes.ptr_eq(&other.tables.nodes)
             && self.tables.policy == other.tables.policy
             && self.tables.policy_in_force == other.tables.policy_in_force
+            && self.tables.settings.revision() == other.tables.settings.revision()
     }
 
     /// The time of day at a moment, to be shown; none before the cluster has been told any.
@@ -79,6 +81,18 @@ impl State {
     #[must_use]
     pub fn policy(&self) -> &Policy {
         &self.tables.policy
+    }
+
+    /// Revision and history of the settings.
+    #[must_use]
+    pub fn settings(&self) -> &SettingsLog {
+        &self.tables.settings
+    }
+
+    /// Milliseconds of silence after which a member is down. Until the cluster owns its settings, those of the leader's configuration count.
+    #[must_use]
+    pub fn down_after_ms(&self, leaders: &Policy) -> u64 {
+        if self.tables.settings.is_empty() { leaders.down_after_ms } else { self.tables.policy.down_after_ms }
     }
 
     /// Whether a leader has written the settings. Until then nothing is reserved: [`Self::policy`] holds defaults that nobody chose.

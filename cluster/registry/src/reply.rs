@@ -35,6 +35,10 @@ pub enum RefusalCode {
     WrongPhase,
     /// A stream runs on it, a floor forbids it, or it is not idle for long enough.
     NotIdle,
+    /// Other settings are in force than those on which a change builds.
+    SettingsMoved,
+    /// Settings that cannot be in force.
+    InvalidSettings,
     /// The registry holds as many bytes of this kind as it may. Not remembered: a repeat may find room.
     NoRoom,
 }
@@ -68,6 +72,11 @@ pub enum Reply {
         updated: bool,
         /// The stream that was ended.
         stream: Option<Arc<Stream>>,
+    },
+    /// The revision of the settings in force: a new one, unless all had these values already.
+    Settings {
+        /// Counts changes.
+        revision: u64,
     },
     /// Counts of a batch.
     Batch {

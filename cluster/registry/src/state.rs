@@ -17,6 +17,7 @@ use crate::records::ids::{EngineId, NodeId, OpId};
 use crate::records::lack::{Lack, Lacking};
 use crate::records::node::{Leader, Node};
 use crate::records::policy::{BreakerPolicy, Policy};
+use crate::records::settings_log::{SettingsChange, SettingsLog};
 use crate::records::stream::Stream;
 use crate::records::time::Elapsed;
 use crate::records::vpn::Vpn;
@@ -44,10 +45,13 @@ pub struct Tables {
     /// Which time of day the moments had.
     #[serde(skip_serializing_if = "Calendar::is_empty")]
     pub calendar: Calendar,
-    /// Cluster-wide settings; defaults on which nothing is decided until a leader has written them.
+    /// Cluster-wide settings; defaults on which nothing is decided until a leader has written the first ones.
     pub policy: Policy,
     /// A leader has written them.
     pub policy_in_force: bool,
+    /// Their revision, and how they came to be.
+    #[serde(skip_serializing_if = "SettingsLog::is_empty")]
+    pub settings: SettingsLog,
     /// Who may call; none in a cluster that was formed before this was decided at formation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access: Option<Access>,
@@ -166,6 +170,7 @@ impl From<Tables> for State {
         index.weights.events = tables.events.iter().map(|event| event.weight()).sum();
         index.weights.remembered = tables.ops.values().map(|op| op.weight()).sum();
         index.weights.nodes = tables.nodes.values().map(|node| node.weight()).sum();
+        index.weights.settings = tables.settings.changes().map(|change| change.weight()).sum();
         index.weights.vpns = tables.vpns.values().map(|vpn| vpn.weight()).sum();
         Self { tables, index }
     }
@@ -305,6 +310,16 @@ impl State {
         self.index.weights.events -= weigh(&self.tables.events);
         self.tables.events.attribute(after, by);
         self.index.weights.events += weigh(&self.tables.events);
+    }
+
+    /// Puts other settings into force and notes the change.
+    pub(crate) fn put_settings(&mut self, policy: Policy, change: SettingsChange) -> Arc<SettingsChange> {
+        self.tables.policy = policy;
+        self.tables.policy_in_force = true;
+        let (change, forgotten) = self.tables.settings.push(change);
+        self.index.weights.settings += change.weight();
+        self.index.weights.settings -= forgotten.iter().map(|change| change.weight()).sum::<u64>();
+        change
     }
 
     /// False when there is none.

@@ -9,6 +9,8 @@ use crate::records::engine::{Engine, EngineSpec, Kind};
 use crate::records::event::Event;
 use crate::records::group::Group;
 use crate::records::node::{DockerState, Node};
+use crate::records::settings::Value;
+use crate::records::settings_log::SettingsChange;
 use crate::records::stream::{Stream, StreamStart};
 use crate::records::vpn::Vpn;
 use crate::reply::{Refusal, Reply};
@@ -32,12 +34,15 @@ pub const ENDED_ENGINES_MAX: u64 = 3 << 20;
 pub const TOMBSTONES_MAX: u64 = 2 << 20;
 /// Remembered results of writes; the oldest go first.
 pub const REMEMBERED_MAX: u64 = 4 << 20;
+/// Changes of settings; the oldest go first.
+pub const SETTINGS_MAX: u64 = 64 << 10;
 
 // Fixed parts: the record, its heap blocks and its places in tables and indexes.
 const STREAM: u64 = 1_024;
 const ENGINE: u64 = 2_048;
 const EVENT: u64 = 256;
 const OP: u64 = 256;
+const CHANGE: u64 = 256;
 const NODE: u64 = 1_024;
 /// An engine that is lost with its host.
 const LOST: u64 = 16;
@@ -78,6 +83,8 @@ pub struct Weights {
     pub nodes: u64,
     /// VPN containers.
     pub vpns: u64,
+    /// Changes of settings.
+    pub settings: u64,
     /// Ports and names that others hold.
     pub foreign: u64,
     /// What hosts lack.
@@ -91,7 +98,7 @@ impl Weights {
     #[must_use]
     pub fn total(&self) -> u64 {
         let kept = self.started_streams + self.engines + self.nodes + self.vpns + self.foreign + self.lacks;
-        let kept = kept + self.failing;
+        let kept = kept + self.failing + self.settings;
         let passing = self.events + self.ended_streams + self.ended_engines;
         kept + passing + self.tombstones + self.remembered
     }
@@ -187,6 +194,18 @@ impl Weigh for Event {
             + maybe(self.vpn.as_deref());
         let by = self.by.as_ref().and_then(|by| by.actor.address.as_deref());
         EVENT + text(&self.category) + text(&self.message) + about + maybe(by)
+    }
+}
+
+impl Weigh for SettingsChange {
+    fn weight(&self) -> u64 {
+        let value = |value: &Value| match value {
+            Value::Label(label) => text(label),
+            Value::Count(_) | Value::Millis(_) | Value::Flag(_) | Value::Ports(_) => 0,
+        };
+        let changes = self.changes.iter().map(|changed| TEXT + value(&changed.from) + value(&changed.to));
+        let by = self.by.as_ref().and_then(|actor| actor.address.as_deref());
+        CHANGE + changes.sum::<u64>() + maybe(by)
     }
 }
 

@@ -184,7 +184,15 @@ fn weights(scrape: &Scrape, snapshot: &Snapshot) -> prometheus::Result<()> {
         ("ended_engines", weights.ended_engines),
         ("tombstones", weights.tombstones),
         ("remembered_writes", weights.remembered),
-        ("other", weights.nodes + weights.vpns + weights.foreign + weights.lacks + weights.failing),
+        (
+            "other",
+            weights.nodes
+                + weights.vpns
+                + weights.foreign
+                + weights.lacks
+                + weights.failing
+                + weights.settings,
+        ),
     ];
     let values = kinds.map(|(kind, bytes)| (kind, bytes as f64));
     scrape.gauges("acefleet_state_bytes", "Estimated size of the replicated state", "kind", &values)

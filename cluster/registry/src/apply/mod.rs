@@ -13,6 +13,7 @@ mod reserve;
 mod retention;
 mod room;
 mod sequence;
+mod settings;
 mod starts;
 mod streams;
 mod vpn;
@@ -87,11 +88,8 @@ fn dispatch(state: &mut State, proposal: &Proposal) -> Reply {
         Command::Recovered { survivor, former_clusters } => {
             nodes::recovered(state, *survivor, former_clusters)
         }
-        Command::SetPolicy(policy) => {
-            state.tables.policy = policy.clone();
-            state.tables.policy_in_force = true;
-            Reply::Done
-        }
+        Command::SetPolicy(policy) => settings::first(state, policy, proposal.origin),
+        Command::ChangeSettings(change) => settings::change(state, change, proposal),
         Command::SetAccess(access) => nodes::access(state, *access),
         Command::Leads { node, term } => nodes::leads(state, *node, *term),
         Command::LeadWanted { node } => nodes::lead_wanted(state, *node),

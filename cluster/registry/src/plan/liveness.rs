@@ -19,10 +19,11 @@ pub(super) fn verdicts(state: &State, watch: &Watch, _: Elapsed) -> Plan {
     for node in state.nodes() {
         let id = node.info.id;
         let contact = watch.contact(id);
-        let (_, down_ms) = lost_hosts::limits(node, watch.down_after_ms);
+        let (_, down_ms) = lost_hosts::limits(node, state.down_after_ms(&watch.settings));
         let silent = || Wait::Silent { node: id, left_ms: down_ms.saturating_sub(contact.silent_ms) };
         let known = node.unavailable.as_ref();
-        let standing = lost_hosts::standing(state, node, &contact, watch.down_after_ms, &watch.tries);
+        let standing =
+            lost_hosts::standing(state, node, &contact, state.down_after_ms(&watch.settings), &watch.tries);
         match (state.is_down(id), standing) {
             (false, Standing::Down) => plan.commands.push(Command::NodeDown { node: id, down: true }),
             (true, Standing::Answers | Standing::AnswersOthers) => {

@@ -5,6 +5,7 @@ use crate::level::Level;
 use crate::plan::{Plan, Wait, Watch};
 use crate::records::ids::NodeId;
 use crate::records::node::DockerState;
+use crate::records::policy::Policy;
 use crate::records::time::Elapsed;
 use crate::rules::liveness::SETTLE;
 use crate::state::State;
@@ -15,12 +16,19 @@ pub(super) fn level(state: &State, watch: &Watch, _: Elapsed) -> Plan {
     Plan::of(state.raise_level(levels).into_iter().collect())
 }
 
-/// The leader's settings count.
+/// The leader's settings are the first ones of the cluster. Below the level that says so, those of each leader count.
 pub(super) fn settings(state: &State, watch: &Watch, _: Elapsed) -> Plan {
-    let mut settings = watch.settings.clone();
-    settings.spare_for_host &= state.level() >= Level::SPARES_FOR_HOST;
-    let in_force = state.has_policy() && *state.policy() == settings;
-    Plan::of((!in_force).then_some(Command::SetPolicy(settings)).into_iter().collect())
+    let own = watch.settings.clone();
+    if state.level() >= Level::OWNS_SETTINGS {
+        return Plan::of(
+            state.settings().is_empty().then_some(Command::SetPolicy(own)).into_iter().collect(),
+        );
+    }
+    let known = Policy { down_after_ms: Policy::default().down_after_ms, ..own };
+    let known =
+        Policy { spare_for_host: known.spare_for_host && state.level() >= Level::SPARES_FOR_HOST, ..known };
+    let in_force = state.has_policy() && *state.policy() == known;
+    Plan::of((!in_force).then_some(Command::SetPolicy(known)).into_iter().collect())
 }
 
 /// A new leader starts nothing yet: the first host to say that its Docker answers, and its VPN is connected or not, would get all engines.

@@ -42,7 +42,7 @@ pub use waits::{Subject, Wait};
 pub struct Watch {
     /// The leader.
     pub own: NodeId,
-    /// Its settings for the cluster.
+    /// The settings of its configuration: the first values, and what counts until the cluster owns its settings.
     pub settings: Policy,
     /// Members of the cluster, with the level that each has told.
     pub members: Vec<(NodeId, Option<Level>)>,
@@ -54,8 +54,6 @@ pub struct Watch {
     pub led_ms: u64,
     /// Milliseconds between two heartbeats.
     pub heartbeat_ms: u64,
-    /// A member that is silent for so many milliseconds is down.
-    pub down_after_ms: u64,
 }
 
 impl Watch {

@@ -6,6 +6,7 @@
 //! - [`cause`], [`health`]: why an engine did not start, leaves, or ended, and what is wrong with one that fails its health checks
 //! - [`end_reason`]: why a stream ended
 //! - [`policy`], [`breaker`], [`group`], [`lack`]: settings, circuit breakers, what each is about, and what hosts lack by name
+//! - [`settings`], [`settings_log`]: cluster-wide settings by name, and who changed them
 //! - [`mark`]: an engine that is taken although no stream is known on it
 //! - [`event`]: what happened
 //! - [`time`], [`calendar`]: the two times, and what people are shown
@@ -25,6 +26,8 @@ pub mod lack;
 pub mod mark;
 pub mod node;
 pub mod policy;
+pub mod settings;
+pub mod settings_log;
 pub mod stream;
 pub mod time;
 pub mod vpn;

@@ -15,11 +15,13 @@
 //! - [`liveness`]: how long a member may be silent, and what follows
 //! - [`lost_hosts`]: what a silent host is, and which of its engines are lost with it; [`spare`]: how many engines are kept free
 //! - [`floors_missed`]: which floors are not kept
+//! - [`settings`]: which settings can be in force together; [`consequences()`](consequences::consequences): what a change does
 //! - `matching`: which engine a stream event means
 
 pub(crate) mod admission;
 mod at_hand;
 mod callers;
+pub mod consequences;
 pub mod engines;
 pub(crate) mod failing;
 pub mod floors_missed;
@@ -36,6 +38,7 @@ pub(crate) mod outages;
 pub mod placement;
 pub(crate) mod ports;
 pub(crate) mod renewal;
+pub mod settings;
 pub mod spare;
 pub mod standing;
 mod start_times;

@@ -10,7 +10,7 @@ use acefleet_registry::breaker::BreakerState;
 use acefleet_registry::command::StopWhen;
 use acefleet_registry::{Command, Digest, EngineId, Level, NodeId, OpId, Proposal, Reserve, State, apply};
 
-use crate::format::{name, sample_state, samples, vpn_state};
+use crate::format::{name, sample_state, samples, settings_state, vpn_state};
 use crate::support::{World, gone, playing, stop};
 
 /// The engine that samples are about.
@@ -25,6 +25,7 @@ fn scenes() -> Vec<(&'static str, State)> {
         ("nothing", State::default()),
         ("all", sample_state()),
         ("vpn", vpn_state()),
+        ("settings", settings_state()),
         ("reserved", world.state.clone()),
     ];
     let running = world.start(EngineId(SAMPLED));

@@ -10,12 +10,14 @@ use std::path::PathBuf;
 
 use acefleet_registry::breaker::BreakerKind;
 use acefleet_registry::cause::Cause;
-use acefleet_registry::command::{Adopt, InUse, Step, StopWhen, Taken};
+use acefleet_registry::command::{Adopt, ChangeSettings, InUse, Step, StopWhen, Taken};
 use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::engine::{EngineSpec, Health, Ports};
 use acefleet_registry::health::HealthFault;
 use acefleet_registry::lack::Lack;
 use acefleet_registry::node::{DockerState, Wanted};
+use acefleet_registry::policy::{BreakerPolicy, PortRange};
+use acefleet_registry::settings::{Name, Value};
 use acefleet_registry::state::Tables;
 use acefleet_registry::stream::{StreamEnd, StreamStart};
 use acefleet_registry::vpn::{PublicAddress, VpnHealth, VpnStatus};
@@ -37,6 +39,7 @@ pub fn name(command: &Command) -> &'static str {
         Command::NodeUp(_) => "node_up",
         Command::NodeDocker { .. } => "node_docker",
         Command::SetPolicy(_) => "set_policy",
+        Command::ChangeSettings(_) => "change_settings",
         Command::Reserve(_) => "reserve",
         Command::Conflict { .. } => "conflict",
         Command::EngineStarted { .. } => "engine_started",
@@ -176,7 +179,61 @@ pub fn samples() -> Vec<Command> {
         Command::NodeUnavailable { node, answering: Some([id].into()), is_back: true },
         Command::SetPolicy(Policy { spare_for_host: true, ..Policy::default() }),
         Command::VpnChanged { node, container: "gluetun".to_owned(), status: vpn_status(), renew: true },
+        Command::SetPolicy(Policy { down_after_ms: 90_000, ..Policy::default() }),
+        Command::ChangeSettings(ChangeSettings {
+            expected: 3,
+            values: Name::ALL.into_iter().zip(other_settings().values()).collect(),
+            reverts: None,
+        }),
+        Command::ChangeSettings(ChangeSettings {
+            expected: 4,
+            values: [(Name::MaxReplicas, Value::Count(21))].into(),
+            reverts: Some(1),
+        }),
     ]
+}
+
+/// Each with another value than the default.
+fn other_settings() -> Policy {
+    Policy {
+        min_replicas: 1,
+        min_free_replicas: 1,
+        spare_for_host: true,
+        max_replicas: 30,
+        host_ports: PortRange { first: 20_000, last: 20_999 },
+        https_ports: PortRange { first: 46_000, last: 46_999 },
+        map_https: true,
+        container_label: "orchestrator.managed=acestream".to_owned(),
+        startup_timeout_ms: 30_500,
+        down_after_ms: 90_000,
+        auto_delete: true,
+        grace_ms: 0,
+        idle_ttl_ms: 900_000,
+        general_breaker: BreakerPolicy { failure_threshold: 6, recovery_ms: 60_000 },
+        replacement_breaker: BreakerPolicy { failure_threshold: 4, recovery_ms: 61_000 },
+    }
+}
+
+/// A cluster that owns its settings, with a change and a revert.
+pub fn settings_state() -> State {
+    let mut world = World::new(1, 10);
+    world.run(Command::RaiseLevel(Level::CURRENT));
+    let values: BTreeMap<Name, Value> = Name::ALL.into_iter().zip(other_settings().values()).collect();
+    world.run(Command::ChangeSettings(ChangeSettings { expected: 1, values, reverts: None }));
+    let values = BTreeMap::from([(Name::MaxReplicas, Value::Count(20))]);
+    world.run(Command::ChangeSettings(ChangeSettings { expected: 2, values, reverts: Some(1) }));
+    assert_eq!(world.state.settings().revision(), 3);
+    world.state
+}
+
+#[test]
+fn a_snapshot_with_settings_is_pinned_and_readable() {
+    let state = settings_state();
+    let bytes = rmp_serde::to_vec_named(&state).unwrap();
+    let pinned = golden("settings.hex", &[("settings".to_owned(), bytes)]);
+    let restored: State = rmp_serde::from_slice(&pinned[0]).unwrap();
+    assert_eq!(restored, state);
+    assert!(restored.indexes_are_true());
 }
 
 fn vpn_status() -> VpnStatus {
@@ -280,7 +337,7 @@ fn golden(file: &str, lines: &[(String, Vec<u8>)]) -> Vec<Vec<u8>> {
 fn every_command_is_pinned_and_readable() {
     let samples = samples();
     let names: BTreeSet<&str> = samples.iter().map(name).collect();
-    assert_eq!(names.len(), 33, "a kind of command has no sample");
+    assert_eq!(names.len(), 34, "a kind of command has no sample");
     let encode = |command: &Command| rmp_serde::to_vec_named(&proposal(command.clone())).unwrap();
     let lines: Vec<_> = samples.iter().map(|command| (name(command).to_owned(), encode(command))).collect();
     for (bytes, command) in golden("proposals.hex", &lines).iter().zip(samples) {
@@ -365,6 +422,7 @@ fn fields_of_a_newer_version_are_ignored() {
         "/command/SetPolicy/general_breaker",
         "/command/NodeUp",
         "/command/EngineStarted",
+        "/command/ChangeSettings",
     ];
     for path in paths {
         let of = path.split('/').nth(2).unwrap();
@@ -429,6 +487,8 @@ fn records_of_an_older_version_get_defaults() {
 #[test]
 fn replies_survive_the_way_to_a_follower() {
     let mut state = sample_state();
+    // Samples of changes build on the settings of this level.
+    state = State::from(Tables { settings: Tables::from(settings_state()).settings, ..Tables::from(state) });
     let mut kinds = BTreeSet::new();
     for (n, command) in samples().into_iter().enumerate() {
         let op_id = OpId::from_u128((1 << 100) + n as u128);
@@ -437,7 +497,7 @@ fn replies_survive_the_way_to_a_follower() {
         let bytes = rmp_serde::to_vec_named(&reply).unwrap();
         assert_eq!(rmp_serde::from_slice::<Reply>(&bytes).unwrap(), reply);
     }
-    let all = ["Batch", "Done", "Engine", "Refused", "StreamEnded", "StreamStarted"];
+    let all = ["Batch", "Done", "Engine", "Refused", "Settings", "StreamEnded", "StreamStarted"];
     assert_eq!(kinds.iter().map(String::as_str).collect::<Vec<_>>(), all);
 }
 

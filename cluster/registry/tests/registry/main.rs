@@ -33,6 +33,7 @@ mod renew;
 mod replaced;
 mod retention;
 mod room;
+mod settings;
 mod silence;
 mod spare;
 mod streams;

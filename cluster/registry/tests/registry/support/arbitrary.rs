@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use acefleet_registry::breaker::BreakerKind;
 use acefleet_registry::cause::Cause;
-use acefleet_registry::command::{Adopt, InUse, Step, StopWhen, Taken};
+use acefleet_registry::command::{Adopt, ChangeSettings, InUse, Step, StopWhen, Taken};
 use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::engine::{EngineSpec, Health, Ports};
 use acefleet_registry::health::HealthFault;
 use acefleet_registry::lack::Lack;
 use acefleet_registry::node::{DockerState, Wanted};
 use acefleet_registry::policy::{BreakerPolicy, PortRange};
+use acefleet_registry::settings::Name;
 use acefleet_registry::stream::{StreamEnd, StreamStart};
 use acefleet_registry::vpn::{VpnHealth, VpnInfo, VpnStatus};
 use acefleet_registry::{
@@ -273,6 +274,11 @@ pub fn command() -> impl Strategy<Value = Command> {
         3 => vpn_changed(),
         1 => (node_id(), docker()).prop_map(|(node, docker)| Command::NodeDocker { node, docker }),
         1 => policy().prop_map(Command::SetPolicy),
+        1 => (1..6u64, policy()).prop_map(|(expected, policy)| {
+            let named = Name::ALL.into_iter().zip(policy.values());
+            let values = named.filter(|(name, _)| *name <= Name::MaxReplicas).collect();
+            Command::ChangeSettings(ChangeSettings { expected, values, reverts: None })
+        }),
         24 => reserve().prop_map(Command::Reserve),
         3 => (engine_id(), taken()).prop_map(|(engine, taken)| Command::Conflict { engine, taken }),
         12 => engine_id().prop_map(|id| started(id, &docker_id(id.0))),
@@ -352,7 +358,7 @@ pub fn vpn_histories(len: std::ops::Range<usize>) -> impl Strategy<Value = Vec<P
     vec((vpn_command(), 0..20_000u64), len).prop_map(|rest| {
         let ports = PortRange { first: FIRST_PORT, last: LAST_PORT };
         let policy = Policy { host_ports: ports, max_replicas: 20, ..Policy::default() };
-        let mut first = vec![Command::SetPolicy(policy), Command::RaiseLevel(Level::CURRENT)];
+        let mut first = vec![Command::RaiseLevel(Level::CURRENT), Command::SetPolicy(policy)];
         for id in 1..=2 {
             first.push(Command::NodeUp(behind(id, 9, 2)));
             for n in 0..2 {
@@ -406,7 +412,7 @@ pub fn histories(len: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Propo
     (1..=5u64, policy(), raised, proposals(len)).prop_map(|(nodes, policy, raised, rest)| {
         let ups = (1..=nodes).map(|id| Command::NodeUp(node_info(id, 4)));
         let policy = Command::SetPolicy(Policy { max_replicas: 10, ..policy });
-        let first = ups.chain([policy]).chain(raised);
+        let first = ups.chain([policy.clone()]).chain(raised).chain([policy]);
         let opening = first.enumerate().map(|(n, command)| Proposal {
             op_id: OpId::from_u128((1 << 64) + n as u128),
             at_ms: BEGIN_MS,

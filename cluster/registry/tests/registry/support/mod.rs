@@ -15,10 +15,11 @@ use acefleet_registry::plan::{Watch, next};
 use acefleet_registry::policy::PortRange;
 use acefleet_registry::rules::liveness::Contact;
 use acefleet_registry::rules::lost_hosts::Tries;
+use acefleet_registry::state::Tables;
 use acefleet_registry::stream::{KeyType, StreamEnd, StreamStart};
 use acefleet_registry::vpn::VpnInfo;
 use acefleet_registry::{
-    Command, Elapsed, Engine, EngineId, NodeId, NodeInfo, OpId, Policy, Proposal, RefusalCode, Reply,
+    Command, Elapsed, Engine, EngineId, Level, NodeId, NodeInfo, OpId, Policy, Proposal, RefusalCode, Reply,
     Reserve, State, Stream, apply,
 };
 
@@ -38,7 +39,6 @@ pub fn watch(state: &State, answering: &BTreeSet<NodeId>) -> Watch {
         tries: Tries::new(),
         led_ms: 3_600_000,
         heartbeat_ms: 100,
-        down_after_ms: 60_000,
     }
 }
 
@@ -80,7 +80,13 @@ impl World {
     pub fn policy(&mut self, change: impl FnOnce(&mut Policy)) {
         let mut policy = self.state.policy().clone();
         change(&mut policy);
-        self.run(Command::SetPolicy(policy));
+        if self.state.settings().is_empty() {
+            self.run(Command::SetPolicy(policy));
+            return;
+        }
+        // Stories begin with settings that nobody could change to, such as more engines than ports.
+        let tables = Tables { policy, ..Tables::from(self.state.clone()) };
+        self.state = State::from(tables);
     }
 
     pub fn wait_ms(&mut self, ms: u64) {
@@ -90,7 +96,14 @@ impl World {
     pub fn run(&mut self, command: Command) -> Reply {
         self.ops += 1;
         let op_id = OpId::from_u128(self.ops);
-        self.propose(&Proposal { op_id, at_ms: self.now, origin: self.origin, by: None, command })
+        let raises = matches!(command, Command::RaiseLevel(_));
+        let reply =
+            self.propose(&Proposal { op_id, at_ms: self.now, origin: self.origin, by: None, command });
+        if raises && self.state.level() >= Level::OWNS_SETTINGS && self.state.settings().is_empty() {
+            // As every leader does at once.
+            self.run(Command::SetPolicy(self.state.policy().clone()));
+        }
+        reply
     }
 
     pub fn propose(&mut self, proposal: &Proposal) -> Reply {
