@@ -10,7 +10,7 @@ use reqwest::{Client, Method, StatusCode, Url, redirect};
 use serde_json::Value;
 
 use super::exit_code::{CONFIGURATION, INTERNAL, TEMPORARY};
-use super::healthcheck;
+use super::{healthcheck, output};
 
 /// Time limit of a call; a node answers any within 20 s.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -112,14 +112,43 @@ pub(super) fn ask(
     body: Option<Value>,
     force: bool,
 ) -> Result<Value, Failed> {
+    let query: &[&str] = if force { &["force"] } else { &[] };
+    ask_with(file, target, method, path, body, query)
+}
+
+/// The same with parameters that are true.
+pub(super) fn ask_with(
+    file: Option<&Path>,
+    target: &Target,
+    method: Method,
+    path: &[&str],
+    body: Option<Value>,
+    query: &[&str],
+) -> Result<Value, Failed> {
     let (mut url, key) = address(file, target)?;
     if let Ok(mut segments) = url.path_segments_mut() {
         segments.pop_if_empty().extend(path);
     }
-    if force {
-        url.query_pairs_mut().append_pair("force", "true");
+    for name in query {
+        url.query_pairs_mut().append_pair(name, "true");
     }
     wait(call(method, url, key, body))
+}
+
+/// Prints an answer, as JSON or as text for people, or why there is none.
+pub(super) fn show(
+    answer: Result<Value, Failed>,
+    target: &Target,
+    human: impl FnOnce(&Value) -> String,
+) -> u8 {
+    match answer {
+        Ok(answer) if target.json => output::print(&format!("{answer:#}")),
+        Ok(answer) => output::print(&human(&answer)),
+        Err((code, message)) => {
+            output::complain(&message.replace('\n', " "));
+            code
+        }
+    }
 }
 
 async fn call(method: Method, url: Url, key: Option<String>, body: Option<Value>) -> Result<Value, Failed> {
@@ -159,8 +188,15 @@ async fn call(method: Method, url: Url, key: Option<String>, body: Option<Value>
 
 fn complaint(url: &Url, status: StatusCode, answer: Option<&Value>, body: &str) -> String {
     let detail = answer.map_or(&Value::Null, |answer| &answer["detail"]);
+    let wrong = detail
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|wrong| wrong["msg"].as_str())
+        .map(|wrong| wrong.strip_prefix("Value error, ").unwrap_or(wrong));
+    let wrong = wrong.collect::<Vec<_>>().join("; ");
     let message =
-        detail.as_str().or_else(|| detail["message"].as_str()).or_else(|| detail[0]["msg"].as_str());
+        detail.as_str().or_else(|| detail["message"].as_str()).or((!wrong.is_empty()).then_some(&wrong));
     let message: String = message.unwrap_or(body).chars().take(LONGEST_ANSWER).collect();
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
@@ -201,7 +237,11 @@ mod tests {
         for (status, body, expected) in [
             (409, json!({"detail": "drain it first"}), "drain it first"),
             (503, json!({"detail": {"message": "no leader"}}), "answers 503: no leader"),
-            (422, json!({"detail": [{"msg": "too small"}]}), "answers 422: too small"),
+            (
+                422,
+                json!({"detail": [{"msg": "too small"}, {"msg": "Value error, odd"}]}),
+                "answers 422: too small; odd",
+            ),
             (401, json!({"detail": "missing bearer token"}), "API_KEY"),
         ] {
             let status = StatusCode::from_u16(status).unwrap();

@@ -8,9 +8,8 @@ use clap::Args;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::ask::{Failed, Target, ask};
+use super::ask::{Failed, Target, ask, show};
 use super::exit_code::INTERNAL;
-use super::output;
 use super::table::{table, text};
 
 #[derive(Args)]
@@ -164,17 +163,6 @@ fn removed(answer: &Value) -> String {
     match &answer["votes"] {
         Value::String(votes) => format!("{removed}\n{votes}"),
         _ => removed,
-    }
-}
-
-fn show(answer: Result<Value, Failed>, target: &Target, human: impl FnOnce(&Value) -> String) -> u8 {
-    match answer {
-        Ok(answer) if target.json => output::print(&format!("{answer:#}")),
-        Ok(answer) => output::print(&human(&answer)),
-        Err((code, message)) => {
-            output::complain(&message.replace('\n', " "));
-            code
-        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! Commands of the `acefleet` program.
 //!
-//! - [`ask`]: a call to a node; [`table`]: members as a table
+//! - [`ask`]: a call to a node; [`table`]: tables
 //! - [`config`]: the commands `config check` and `config show`
 //! - [`healthcheck`]: the `healthcheck` command
 //! - [`key`]: the `key` command
 //! - [`members`]: commands that ask a node about the members and change them
 //! - [`prepare`]: the commands `init` and `join`
 //! - [`recover`]: the `recover` command
+//! - [`settings`]: the `settings` commands
 //! - [`serve`]: the `serve` command; [`logs`]: its log
 //! - [`output`]: standard output that may close early; [`exit_code`]
 
@@ -21,6 +22,7 @@ mod output;
 mod prepare;
 mod recover;
 mod serve;
+mod settings;
 mod table;
 
 use std::path::PathBuf;
@@ -99,7 +101,10 @@ enum Command {
     /// A new cluster without API_KEY and ACEFLEET_OPEN makes a key on the node that forms it. Only the user of that node can read it
     /// there; the other nodes know its hash.
     Key(key::Key),
-    /// Check or show the settings without starting anything.
+    /// Show and change the settings of the cluster.
+    #[command(subcommand)]
+    Settings(settings::Settings),
+    /// Check or show the settings of this node without starting anything.
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Print the OpenAPI description of the HTTP API.
@@ -146,6 +151,7 @@ pub fn main() -> ExitCode {
         Command::Adopt(args) => members::adopt(file, &args),
         Command::Leave(args) => members::leave(file, &args),
         Command::Key(args) => key::key(file, &args),
+        Command::Settings(command) => settings::settings(file, &command),
         Command::Config(ConfigCommand::Check) => config::check(file),
         Command::Config(ConfigCommand::Show(show)) => config::show(file, &show),
         Command::Openapi => output::print(&acefleet::http::openapi_json()),

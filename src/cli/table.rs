@@ -1,4 +1,4 @@
-//! Members as a table for people.
+//! Tables for people: of members, and of anything else.
 
 use serde_json::Value;
 
@@ -25,7 +25,7 @@ pub(super) fn table(nodes: &[Value]) -> String {
         "VERSION",
         "NO NEW ENGINES",
     ];
-    let mut rows = vec![titles.map(str::to_owned)];
+    let mut rows = Vec::new();
     for node in nodes {
         let contact = match node["last_contact_ms"].as_u64() {
             Some(ms @ ..10_000) => format!("{ms} ms ago"),
@@ -45,17 +45,24 @@ pub(super) fn table(nodes: &[Value]) -> String {
             text(&node["passed_over"]["message"]),
         ]);
     }
-    let mut widths = [0; 10];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
+    columns(titles, &rows)
+}
+
+/// Aligned columns below a line of titles.
+pub(super) fn columns<const N: usize>(titles: [&str; N], rows: &[[String; N]]) -> String {
+    let titles = titles.map(str::to_owned);
+    let lines = || std::iter::once(&titles).chain(rows);
+    let mut widths = [0; N];
+    for line in lines() {
+        for (width, cell) in widths.iter_mut().zip(line) {
             *width = (*width).max(cell.chars().count());
         }
     }
-    let line = |row: &[String; 10]| {
+    let line = |row: &[String; N]| {
         let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+    lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

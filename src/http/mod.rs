@@ -8,6 +8,7 @@
 //! - [`provision`] has `/provision`, `/scale`, `/gc`
 //! - [`vpn`] has `/vpn`
 //! - [`cluster`] has `/cluster` with its members, and the key of the cluster
+//! - [`settings`] has `/settings`
 //! - [`status`] has `/orchestrator/status` and `plan`, `/health`, `/livez`, `/readyz`, `/series`, `/metrics`
 //! - [`docs`] has `/`, `/docs`, `/openapi.json`; [`panel`] has `/panel`
 //!
@@ -30,6 +31,7 @@ mod panel;
 mod provision;
 mod request;
 mod routes;
+mod settings;
 mod status;
 mod streams;
 mod vpn;

@@ -13,6 +13,7 @@ use crate::http::app::App;
 use crate::http::docs::openapi;
 use crate::http::request::call;
 use crate::http::{cluster, docs, engines, events, feed, observe, panel, provision, status, streams, vpn};
+use crate::http::{cluster, docs, engines, events, feed, observe, provision, settings, status, streams, vpn};
 
 static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| openapi_json().into());
 
@@ -71,6 +72,9 @@ fn prompt() -> OpenApiRouter<App> {
         .routes(routes!(status::plan::get))
         .routes(routes!(status::series::get))
         .routes(routes!(status::metrics::get))
+        .routes(routes!(settings::get, settings::change))
+        .routes(routes!(settings::history))
+        .routes(routes!(settings::revert))
         .routes(routes!(cluster::get))
         .routes(routes!(cluster::key::check, cluster::key::renew))
         .routes(routes!(cluster::nodes::cordon))

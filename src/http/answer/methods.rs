@@ -5,7 +5,7 @@ use axum::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderValue, Method, Response, StatusCode};
 use axum::response::IntoResponse;
 
-const OF_SERVER: HeaderValue = HeaderValue::from_static("DELETE, GET, HEAD, OPTIONS, POST");
+const OF_SERVER: HeaderValue = HeaderValue::from_static("DELETE, GET, HEAD, OPTIONS, PATCH, POST");
 
 /// The answer to `OPTIONS *`.
 pub(crate) fn of_server() -> Response<Body> {

@@ -92,6 +92,13 @@ impl Problem {
         Self::new(status, detail)
     }
 
+    /// 409 for a change of settings that builds on another revision than the one in force.
+    pub fn moved(detail: &str, revision: u64) -> Self {
+        let mut problem = Self::text(StatusCode::CONFLICT, detail);
+        problem.body["revision"] = json!(revision);
+        problem
+    }
+
     /// A 422 that lists violations.
     pub fn invalid(violations: Vec<Violation>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, violations)
@@ -198,6 +205,9 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let status = match refusal.code {
             RefusalCode::NoRoom => return Self::no_room("write_blocked", &refusal),
+            RefusalCode::NoSettings => {
+                return Self::retry_soon("write_blocked", "no_settings", &refusal.message, 2);
+            }
             RefusalCode::NotFound => StatusCode::NOT_FOUND,
             _ => StatusCode::CONFLICT,
         };

@@ -63,6 +63,7 @@ impl Modify for Security {
         (name = "status", description = "State of the whole cluster"),
         (name = "health", description = "For load balancers and supervisors"),
         (name = "cluster", description = "Members"),
+        (name = "settings", description = "Settings of the cluster"),
     )
 )]
 struct Common;

@@ -92,7 +92,8 @@ pub(crate) struct EventBy {
 }
 
 impl EventBy {
-    fn of(by: &By, state: &Registry) -> Self {
+    /// As this state names the node.
+    pub fn of(by: &By, state: &Registry) -> Self {
         let (credential, address) = (by.actor.credential, by.actor.address.clone());
         Self { name: credential.as_str(), address, node: state.node_name(by.through) }
     }

@@ -22,6 +22,7 @@ mod reads;
 mod reasons;
 mod room;
 mod series;
+mod settings;
 mod shapes;
 mod validation;
 mod vpn;

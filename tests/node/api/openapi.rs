@@ -155,7 +155,8 @@ async fn the_examples_of_the_page_work_as_they_are() {
     let document: Value = serde_json::from_str(&acefleet::http::openapi_json()).unwrap();
     let mut tried = 0;
     for (path, item) in document["paths"].as_object().unwrap() {
-        let Some(body) = item["post"]["requestBody"].as_object() else { continue };
+        let body_of = |method| Some((method, item[method]["requestBody"].as_object()?));
+        let Some((method, body)) = ["post", "patch"].into_iter().find_map(body_of) else { continue };
         let mut schema = &body["content"]["application/json"]["schema"];
         // A body that may be left out is one of several.
         if let Some(one_of) = schema["oneOf"].as_array() {
@@ -165,12 +166,12 @@ async fn the_examples_of_the_page_work_as_they_are() {
         let described = document.pointer(reference.trim_start_matches('#')).unwrap();
         let example = &described["example"];
         assert!(example.is_object(), "{path} has no example, and the page makes one up");
-        let answer = bed.post(&path.replace("{name}", "a"), example).await;
+        let answer = bed.call(&method.to_uppercase(), &path.replace("{name}", "a"), example).await;
         assert_eq!(answer.status, 200, "{path} {example}: {}", answer.text);
         // One of them drains the node.
         bed.post("/cluster/nodes/a/uncordon", &Value::Null).await;
         tried += 1;
     }
-    assert_eq!(tried, 6);
+    assert_eq!(tried, 8);
     bed.stop().await;
 }

@@ -130,12 +130,18 @@ impl Bed {
 
     /// The same with these settings on each.
     pub async fn three_with(settings: &[(&str, &str)]) -> [Self; 3] {
-        Self::all_registered(Self::three_of(settings, Outbox::Read).await).await
+        Self::all_registered(Self::three_of([settings; 3], Outbox::Read).await).await
+    }
+
+    /// The same with a key and these settings for each, before anything has happened.
+    pub async fn three_each(settings: [&[(&str, &str)]; 3]) -> [Self; 3] {
+        let with_key = settings.map(|own| [&[("API_KEY", KEY)], own].concat());
+        Self::three_of(with_key.each_ref().map(Vec::as_slice), Outbox::Read).await
     }
 
     /// Three nodes that leave queued events where they are.
     pub async fn three_holding_events() -> [Self; 3] {
-        Self::all_registered(Self::three_of(&[("API_KEY", KEY)], Outbox::Held).await).await
+        Self::all_registered(Self::three_of([&[("API_KEY", KEY)]; 3], Outbox::Held).await).await
     }
 
     async fn all_registered(beds: [Self; 3]) -> [Self; 3] {
@@ -147,10 +153,10 @@ impl Bed {
 
     /// The same, before anything has happened.
     pub async fn three_at_once(settings: &[(&str, &str)]) -> [Self; 3] {
-        Self::three_of(settings, Outbox::Read).await
+        Self::three_of([settings; 3], Outbox::Read).await
     }
 
-    async fn three_of(settings: &[(&str, &str)], outbox: Outbox) -> [Self; 3] {
+    async fn three_of(settings: [&[(&str, &str)]; 3], outbox: Outbox) -> [Self; 3] {
         let names = ["a", "b", "c"];
         let mut listeners = Vec::new();
         for name in names {
@@ -162,7 +168,7 @@ impl Bed {
             .map(|(name, listener)| Peer { name: (*name).to_owned(), addr: address(listener) })
             .collect();
         let mut beds = Vec::new();
-        for (name, listener) in listeners {
+        for ((name, listener), settings) in listeners.into_iter().zip(settings) {
             beds.push(Self::run(name, settings, listener, peers.clone(), outbox).await);
         }
         beds.try_into().unwrap_or_else(|_| panic!("three nodes"))

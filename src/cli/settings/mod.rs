@@ -1,0 +1,185 @@
+//! `acefleet settings …`: the settings of the cluster, by calls to a node.
+
+mod text;
+
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+
+use super::ask::{Failed, Target, ask_with, show};
+use text::{differing, history, in_force, outcome};
+
+#[derive(Subcommand)]
+pub enum Settings {
+    /// Show the settings in force, or those that are named.
+    ///
+    /// Below them: what nodes are started with and has no effect, because the cluster has other values.
+    Get(Get),
+    /// Change settings, all of them or none: NAME=VALUE… as in the environment.
+    ///
+    /// They are in force on all nodes at once. `acefleet settings diff NAME=VALUE…` says beforehand what would follow.
+    Set(Set),
+    /// Show which settings are not the defaults; or what a change, or a revert to a revision, would do.
+    Diff(Diff),
+    /// Show who changed what, the newest first.
+    History(Look),
+    /// Bring the settings of an earlier revision back, as a new change.
+    Revert(Revert),
+}
+
+#[derive(Args)]
+pub struct Get {
+    /// Names of settings; else all.
+    names: Vec<String>,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Args)]
+pub struct Set {
+    /// New values.
+    #[arg(required = true, value_name = "NAME=VALUE", value_parser = pair)]
+    values: Vec<(String, String)>,
+    /// Only if this revision is in force.
+    #[arg(long, value_name = "N")]
+    revision: Option<u64>,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Args)]
+pub struct Diff {
+    /// New values, or one revision to go back to.
+    #[arg(value_name = "NAME=VALUE|REVISION", value_parser = wish)]
+    wishes: Vec<Wish>,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Args)]
+pub struct Look {
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Args)]
+pub struct Revert {
+    /// The revision, as `acefleet settings history` lists it.
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    revision: u64,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// What may become of the settings.
+#[derive(Clone)]
+enum Wish {
+    Value(String, String),
+    Revision(u64),
+}
+
+/// A setting with its value.
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE, as in MAX_REPLICAS=30")?;
+    Ok((name.trim().to_ascii_uppercase(), value.trim().to_owned()))
+}
+
+fn wish(text: &str) -> Result<Wish, String> {
+    match text.parse::<u64>() {
+        Ok(revision) => Ok(Wish::Revision(revision)),
+        Err(_) => pair(text).map(|(name, value)| Wish::Value(name, value)),
+    }
+}
+
+/// Runs one of the commands.
+pub fn settings(file: Option<&Path>, command: &Settings) -> u8 {
+    match command {
+        Settings::Get(Get { names, target }) => {
+            let names: Vec<String> = names.iter().map(|name| name.to_ascii_uppercase()).collect();
+            show(get(file, target, &names), target, in_force)
+        }
+        Settings::Set(Set { values, revision, target }) => {
+            let body = body(values.iter().cloned(), *revision);
+            show(call(file, target, Method::PATCH, &["settings"], body, &[]), target, outcome)
+        }
+        Settings::Diff(Diff { wishes, target }) if wishes.is_empty() => {
+            show(get(file, target, &[]), target, differing)
+        }
+        Settings::Diff(Diff { wishes, target }) => show(diff(file, target, wishes), target, outcome),
+        Settings::History(Look { target }) => {
+            show(ask_with(file, target, Method::GET, &["settings", "history"], None, &[]), target, history)
+        }
+        Settings::Revert(Revert { revision, target }) => {
+            let body = json!({ "revision": revision });
+            show(call(file, target, Method::POST, &["settings", "revert"], body, &[]), target, outcome)
+        }
+    }
+}
+
+fn call(
+    file: Option<&Path>,
+    target: &Target,
+    method: Method,
+    path: &[&str],
+    body: Value,
+    query: &[&str],
+) -> Result<Value, Failed> {
+    ask_with(file, target, method, path, Some(body), query)
+}
+
+fn body(values: impl Iterator<Item = (String, String)>, revision: Option<u64>) -> Value {
+    let mut body: Map<String, Value> = values.map(|(name, value)| (name, Value::String(value))).collect();
+    if let Some(revision) = revision {
+        body.insert("revision".to_owned(), json!(revision));
+    }
+    Value::Object(body)
+}
+
+/// The settings in force, with those alone that are named.
+fn get(file: Option<&Path>, target: &Target, names: &[String]) -> Result<Value, Failed> {
+    let mut answer = ask_with(file, target, Method::GET, &["settings"], None, &[])?;
+    if let (false, Some(settings)) = (names.is_empty(), answer["settings"].as_array_mut()) {
+        let is_named = |name: &str| settings.iter().any(|setting| setting["name"] == name);
+        if let Some(unknown) = names.iter().find(|name| !is_named(name)) {
+            let why = format!("{unknown} is no setting of the cluster; `acefleet settings get` lists them");
+            return Err((super::exit_code::CONFIGURATION, why));
+        }
+        settings.retain(|setting| names.iter().any(|name| setting["name"] == name.as_str()));
+    }
+    Ok(answer)
+}
+
+fn diff(file: Option<&Path>, target: &Target, wishes: &[Wish]) -> Result<Value, Failed> {
+    let query = ["dry_run"];
+    if let [Wish::Revision(revision)] = wishes {
+        let body = json!({ "revision": revision });
+        return call(file, target, Method::POST, &["settings", "revert"], body, &query);
+    }
+    let value = |wish: &Wish| match wish {
+        Wish::Value(name, value) => Ok((name.clone(), value.clone())),
+        Wish::Revision(_) => {
+            let why = "give one revision, or NAME=VALUE…, and not both";
+            Err((super::exit_code::CONFIGURATION, why.to_owned()))
+        }
+    };
+    let values = wishes.iter().map(value).collect::<Result<Vec<_>, _>>()?;
+    call(file, target, Method::PATCH, &["settings"], body(values.into_iter(), None), &query)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_given_as_in_the_environment() {
+        assert_eq!(pair("max_replicas = 30").unwrap(), ("MAX_REPLICAS".to_owned(), "30".to_owned()));
+        let label = ("CONTAINER_LABEL".to_owned(), "a=b".to_owned());
+        assert_eq!(pair("CONTAINER_LABEL=a=b").unwrap(), label);
+        assert!(pair("MAX_REPLICAS").is_err() && wish("MAX_REPLICAS").is_err());
+        assert!(matches!(wish("3"), Ok(Wish::Revision(3))));
+        assert_eq!(body([label].into_iter(), Some(4)), json!({"CONTAINER_LABEL": "a=b", "revision": 4}));
+    }
+}

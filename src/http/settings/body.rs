@@ -1,0 +1,227 @@
+//! What callers send to change settings.
+
+use std::collections::BTreeMap;
+
+use acefleet_registry::Policy;
+use acefleet_registry::rules::settings::Fault;
+use acefleet_registry::settings::{Name, Value};
+use axum::http::HeaderMap;
+use axum::http::header::IF_MATCH;
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+use utoipa::ToSchema;
+
+use crate::config::{names, shared, table};
+use crate::fleet::settings::Edit;
+use crate::http::answer::problem::Problem;
+use crate::http::request::query::Query;
+use crate::http::request::validate::{Checker, Place};
+
+/// Field of the body beside the names of settings.
+const REVISION: &str = "revision";
+
+/// Settings by name, with their new values.
+#[derive(Deserialize, ToSchema)]
+#[schema(example = json!({"MAX_REPLICAS": 30, "AUTO_DELETE": true}))]
+#[expect(dead_code, reason = "describes a body that is read by hand")]
+pub(crate) struct SettingsBody {
+    /// The revision on which the change builds. Without it, and without `If-Match`, it builds on what is in force.
+    revision: Option<u64>,
+    /// Names as in `GET /settings`; numbers, true, false, or texts as in the environment.
+    #[serde(flatten)]
+    values: BTreeMap<String, Json>,
+}
+
+/// Which settings are to come back.
+#[derive(Deserialize, ToSchema)]
+#[schema(example = json!({"revision": 1}))]
+#[expect(dead_code, reason = "describes a body that is read by hand")]
+pub(crate) struct RevertSettingsBody {
+    /// The revision whose values are to be in force again.
+    revision: u64,
+}
+
+/// Whether the query asks for a dry run.
+///
+/// # Errors
+/// 422 for other words than true and false.
+pub(super) fn dry_run(query: Option<&str>) -> Result<bool, Problem> {
+    let words = [("true", true), ("false", false), ("1", true), ("0", false), ("", true)];
+    Ok(Query::parse(query).one_of("dry_run", &words)?.unwrap_or(false))
+}
+
+/// New values, and the revision on which they build.
+pub(super) type Wanted = (BTreeMap<Name, Value>, Option<u64>);
+
+/// The new values, and the revision on which they build.
+///
+/// # Errors
+/// 422 with each wrong name and value.
+pub(super) fn change(body: Option<&Json>, headers: &HeaderMap) -> Result<Wanted, Problem> {
+    let mut checker = Checker::default();
+    let fields = Place::body(body).object(&mut checker);
+    let mut values = BTreeMap::new();
+    for given in body.and_then(Json::as_object).into_iter().flat_map(serde_json::Map::keys) {
+        let place = fields.at(given);
+        if given == REVISION {
+            continue;
+        }
+        let Ok(name) = given.parse::<Name>() else {
+            place.refuse(&mut checker, &unknown(given));
+            continue;
+        };
+        let json = body.map_or(&Json::Null, |body| &body[given]);
+        match shared::from_json(name, json) {
+            Ok(value) => drop(values.insert(name, value)),
+            Err(reason) => {
+                let accepted =
+                    table::find(name.as_str()).map(|setting| setting.kind.accepts()).unwrap_or_default();
+                place.refuse(&mut checker, &format!("{name}: {reason}; accepted: {accepted}"));
+            }
+        }
+    }
+    let in_body = fields.at(REVISION).optional_integer(&mut checker, 0..=i64::MAX);
+    let in_body = in_body.and_then(|revision| u64::try_from(revision).ok());
+    let tag = tag(headers, &mut checker);
+    if let (Some(body), Some(tag)) = (in_body, tag)
+        && body != tag
+    {
+        fields.at(REVISION).refuse(&mut checker, &format!("If-Match names another revision, {tag}"));
+    }
+    checker.finish()?;
+    Ok((values, in_body.or(tag)))
+}
+
+/// The revision to come back, and the one that is expected to be in force.
+///
+/// # Errors
+/// 422 when there is none.
+pub(super) fn revert(body: Option<&Json>, headers: &HeaderMap) -> Result<(u64, Option<u64>), Problem> {
+    let mut checker = Checker::default();
+    let fields = Place::body(body).object(&mut checker);
+    let place = fields.at(REVISION);
+    let to = if fields.exist() { place.integer(&mut checker) } else { None };
+    if to.is_some_and(|to| to < 1) {
+        place.refuse(&mut checker, "revisions are counted from 1");
+    }
+    let tag = tag(headers, &mut checker);
+    checker.finish()?;
+    Ok((to.and_then(|to| u64::try_from(to).ok()).unwrap_or_default(), tag))
+}
+
+/// A 422 about settings that cannot be in force. Each is named at its place in the body, if it is there.
+pub(super) fn invalid(faults: &[Fault], wanted: &Policy, edit: &Edit) -> Problem {
+    let mut checker = Checker::default();
+    let quote = |name: Name| format!("{name}={}", wanted.get(name));
+    for fault in faults {
+        // A setting that is not in the body is contradicted by one that is.
+        let is_sent = |name: &Name| matches!(edit, Edit::Set(values) if values.contains_key(name));
+        let sent = fault.involved().iter().copied().find(is_sent);
+        let at = if is_sent(&fault.name) { fault.name } else { sent.unwrap_or(fault.name) };
+        let reason = fault.describe(&quote);
+        let loc = [json!("body"), json!(at.as_str())];
+        let ctx = json!({ "error": reason });
+        let input = shared::to_json(&wanted.get(at));
+        checker.add("value_error", &loc, format!("Value error, {reason}"), &input, Some(ctx));
+    }
+    match checker.finish() {
+        Err(problem) => problem,
+        // There is a fault at least.
+        Ok(()) => Problem::invalid(Vec::new()),
+    }
+}
+
+fn unknown(given: &str) -> String {
+    // What else is sent as a name may be long, or not to be shown.
+    let is_name =
+        given.len() <= names::LONGEST_NAME && given.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    match table::find(given) {
+        Some(_) => format!("{given} is a setting of each node: change it where that node is started"),
+        None if is_name => format!("there is no setting {given}{}", names::meant_of_cluster(given)),
+        None => "there is no such setting; GET /settings lists all of them".to_owned(),
+    }
+}
+
+/// The revision in `If-Match`; none for any.
+fn tag(headers: &HeaderMap, checker: &mut Checker) -> Option<u64> {
+    let value = headers.get(IF_MATCH)?;
+    let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return None;
+    }
+    let digits = text.trim_start_matches("W/").trim_matches('"');
+    let revision = digits.parse().ok();
+    if revision.is_none() {
+        let msg = "Input should be the ETag of the settings, a revision such as \"4\", or *";
+        checker.add("value_error", &[json!("header"), json!("If-Match")], msg, &json!(text), None);
+    }
+    revision
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{HeaderValue, StatusCode};
+
+    use super::*;
+
+    fn read(body: Json, tag: Option<&'static str>) -> Result<Wanted, Vec<String>> {
+        let mut headers = HeaderMap::new();
+        if let Some(tag) = tag {
+            headers.insert(IF_MATCH, HeaderValue::from_static(tag));
+        }
+        change(Some(&body), &headers).map_err(|problem| {
+            let (status, body) = problem.status_and_body();
+            assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+            let detail = body["detail"].as_array().cloned().unwrap_or_default();
+            detail.iter().map(|wrong| format!("{} {}", wrong["loc"], wrong["msg"])).collect()
+        })
+    }
+
+    #[test]
+    fn settings_are_named_as_in_the_environment() {
+        let (values, expected) =
+            read(json!({"MAX_REPLICAS": 30, "AUTO_DELETE": "on", "revision": 4}), Some("\"4\"")).unwrap();
+        let wanted = [(Name::MaxReplicas, Value::Count(30)), (Name::AutoDelete, Value::Flag(true))];
+        assert_eq!((values, expected), (wanted.into(), Some(4)));
+        for (tag, expected) in [("7", Some(7)), ("W/\"7\"", Some(7)), ("*", None)] {
+            assert_eq!(read(json!({}), Some(tag)).unwrap().1, expected);
+        }
+        assert_eq!(read(json!({}), None).unwrap(), (BTreeMap::new(), None));
+    }
+
+    #[test]
+    fn every_wrong_name_and_value_is_named() {
+        let body = json!({"MAX_REPLICAS": 0, "MAX_REPLICA": 1, "APP_PORT": 80, "IDLE_TTL_S": null, "x": 1});
+        let said = read(body, Some("soon")).unwrap_err().join("\n");
+        for part in [
+            r#"["body","MAX_REPLICAS"]"#,
+            "below 1; accepted: a whole number from 1 to 65535",
+            r#"["body","MAX_REPLICA"]"#,
+            "did you mean MAX_REPLICAS?",
+            r#"["body","APP_PORT"]"#,
+            "a setting of each node",
+            r#"["body","IDLE_TTL_S"]"#,
+            "not a number",
+            r#"["body","x"]"#,
+            r#"["header","If-Match"]"#,
+        ] {
+            assert!(said.contains(part), "no {part} in {said}");
+        }
+        assert!(read(json!({"revision": 3}), Some("4")).is_err(), "two revisions");
+        for body in [json!([]), json!("x"), json!({"revision": -1}), json!({"revision": "x"})] {
+            assert!(read(body, None).is_err());
+        }
+        assert!(change(None, &HeaderMap::new()).is_err());
+    }
+
+    #[test]
+    fn a_revert_names_a_revision() {
+        let read = |body: Json| revert(Some(&body), &HeaderMap::new()).ok();
+        assert_eq!(read(json!({"revision": 3})), Some((3, None)));
+        for wrong in
+            [json!({}), json!({"revision": 0}), json!({"revision": -3}), json!({"revision": null}), json!(3)]
+        {
+            assert_eq!(read(wrong.clone()), None, "{wrong}");
+        }
+    }
+}
