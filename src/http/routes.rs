@@ -12,8 +12,9 @@ use crate::http::answer::problem::Problem;
 use crate::http::app::App;
 use crate::http::docs::openapi;
 use crate::http::request::call;
-use crate::http::{cluster, docs, engines, events, feed, observe, panel, provision, status, streams, vpn};
-use crate::http::{cluster, docs, engines, events, feed, observe, provision, settings, status, streams, vpn};
+use crate::http::{
+    cluster, docs, engines, events, feed, observe, panel, provision, settings, status, streams, vpn,
+};
 
 static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| openapi_json().into());
 

@@ -196,8 +196,8 @@ fn streams_do_not_push_what_else_happened_out_of_the_log() {
     assert_eq!(since.iter().map(|event| events.last_id() - event.id).collect::<Vec<_>>(), [2, 1, 0]);
     assert_eq!(events.after(0).len(), events.len(), "those that are lost are left out");
     assert_eq!(events.after(u64::MAX).len(), 0);
-    let stored = serde_json::to_string(&world.state).unwrap();
-    assert_eq!(serde_json::from_str::<State>(&stored).unwrap(), world.state);
+    let stored = rmp_serde::to_vec_named(&world.state).unwrap();
+    assert_eq!(rmp_serde::from_slice::<State>(&stored).unwrap(), world.state);
 }
 
 #[test]

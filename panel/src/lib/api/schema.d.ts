@@ -791,6 +791,71 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The settings of the cluster
+         * @description Those in force, with all that a form needs, and which of them a node is started with in another form. They belong to the cluster: a
+         *     new one begins with the configuration of the node that forms it, and then only `PATCH /settings` changes them.
+         */
+        get: operations["settings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change settings
+         * @description All of the named ones or none. The result is judged as a whole, as a configuration is. In force on all nodes at once.
+         */
+        patch: operations["change_settings"];
+        trace?: never;
+    };
+    "/settings/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Changes of the settings
+         * @description The newest first, 100 at the most.
+         */
+        get: operations["settings_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/settings/revert": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Bring settings back
+         * @description A new change with the values of an earlier revision. `GET /settings/history` says which ones are known.
+         */
+        post: operations["revert_settings"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/streams": {
         parameters: {
             query?: never;
@@ -1048,6 +1113,13 @@ export interface components {
             general: components["schemas"]["BreakerStatus"];
             replacement: components["schemas"]["BreakerStatus"];
         };
+        /** @description A setting that got another value. */
+        ChangedSetting: {
+            from: components["schemas"]["Value"];
+            /** @example MAX_REPLICAS */
+            name: string;
+            to: components["schemas"]["Value"];
+        };
         /** @description A member. */
         ClusterNode: components["schemas"]["NodeRecord"] & {
             /**
@@ -1144,6 +1216,14 @@ export interface components {
              * @example Not Found
              */
             detail: string;
+        };
+        /** @description A setting with another value in an environment. */
+        DifferingSetting: {
+            in_force: components["schemas"]["Value"];
+            /** @example MAX_REPLICAS */
+            name: string;
+            /** @description In the environment. */
+            value: components["schemas"]["Value"];
         };
         /** @description Space under the data directory of a node. */
         Disk: {
@@ -1878,6 +1958,14 @@ export interface components {
             /** @description Software version of its last start. */
             version?: string | null;
         };
+        /** @description What a node is started with. */
+        NodeSettings: {
+            /** @description Settings of its environment that differ from those in force. They have no effect. */
+            differing: components["schemas"]["DifferingSetting"][];
+            name: string;
+            /** @description False while this node knows nothing of it: it has not reported lately. */
+            reported: boolean;
+        };
         /** @description One VPN container and where it runs. */
         NodeVpn: components["schemas"]["VpnState"] & {
             /** @description Engines in its network. */
@@ -2034,6 +2122,19 @@ export interface components {
             /** @description So many streams run on it; it stops when they have ended. */
             streams: number;
         };
+        /**
+         * @description Which settings are to come back.
+         * @example {
+         *       "revision": 1
+         *     }
+         */
+        RevertSettingsBody: {
+            /**
+             * Format: int64
+             * @description The revision whose values are to be in force again.
+             */
+            revision: number;
+        };
         /** @description What was asked for. */
         Scaled: {
             /**
@@ -2092,6 +2193,122 @@ export interface components {
             playback_session_id: string;
             /** @description `http` or `https`; may be empty. */
             stat_url: string;
+        };
+        /** @description A setting in force. */
+        Setting: {
+            /** @description What is accepted, for people. */
+            accepted: string;
+            /**
+             * @description `live`: a change is in force at once on all nodes. `new_engines`: engines that exist keep what they were started with.
+             * @example live
+             */
+            applies: string;
+            default: components["schemas"]["Value"];
+            /** @description Markdown. */
+            description: string;
+            maximum?: components["schemas"]["Value"] | null;
+            minimum?: components["schemas"]["Value"] | null;
+            /** @example MAX_REPLICAS */
+            name: string;
+            /** @description Heading under which the documents have it. */
+            section: string;
+            /**
+             * @description `integer`, `number`, `boolean`, `ports` (a text `FIRST-LAST`) or `label` (a text `KEY=VALUE`).
+             * @example integer
+             */
+            type: string;
+            /**
+             * @description `engines`, `failures` or `s`.
+             * @example engines
+             */
+            unit?: string | null;
+            /** @description A number, true or false, or a text, by `type`. */
+            value: components["schemas"]["Value"];
+        };
+        /** @description Cluster-wide settings. */
+        Settings: {
+            /**
+             * Format: date-time
+             * @description When they were changed last.
+             */
+            changed_at?: string | null;
+            changed_by?: components["schemas"]["EventBy"] | null;
+            /** @description Node on which that was asked for. */
+            changed_on?: string | null;
+            /** @description By name: what each node is started with, as far as it differs. */
+            nodes: components["schemas"]["NodeSettings"][];
+            /**
+             * Format: int64
+             * @description Counts changes, from 1. 0 while members of an earlier version are there: each new leader writes its own settings until then.
+             */
+            revision: number;
+            /** @description In the order of the documents. */
+            settings: components["schemas"]["Setting"][];
+        };
+        /**
+         * @description Settings by name, with their new values.
+         * @example {
+         *       "AUTO_DELETE": true,
+         *       "MAX_REPLICAS": 30
+         *     }
+         */
+        SettingsBody: {
+            /**
+             * Format: int64
+             * @description The revision on which the change builds. Without it, and without `If-Match`, it builds on what is in force.
+             */
+            revision?: number | null;
+        } & {
+            [key: string]: components["schemas"]["Value"];
+        };
+        /** @description A change of settings. */
+        SettingsChangeView: {
+            /** Format: date-time */
+            at: string;
+            by?: components["schemas"]["EventBy"] | null;
+            changes: components["schemas"]["ChangedSetting"][];
+            /** @description Node on which it was asked for. */
+            node: string;
+            /**
+             * Format: int64
+             * @description The revision whose values it brought back.
+             */
+            reverts?: number | null;
+            /**
+             * Format: int64
+             * @description The revision that it made. The first one is the configuration of the node that formed the cluster.
+             */
+            revision: number;
+        };
+        /** @description Why a change was refused, as [`crate::http::answer::problem::Problem::moved`] says it. */
+        SettingsMoved: {
+            /** @description One sentence. */
+            detail: string;
+            /**
+             * Format: int64
+             * @description The revision of the settings that is in force.
+             * @example 5
+             */
+            revision: number;
+        };
+        /** @description What a change did, or would do. */
+        SettingsOutcome: {
+            /** @description Settings that have other values than before; none if all had these already. */
+            changes: components["schemas"]["ChangedSetting"][];
+            /**
+             * @description What follows from it, for people.
+             * @example [
+             *       "3 engines more than MAX_REPLICAS run; none is stopped at once: free ones leave, others with their streams"
+             *     ]
+             */
+            consequences: string[];
+            /** @description Nothing was written. */
+            dry_run: boolean;
+            /**
+             * Format: int64
+             * @description The revision of the settings in force: a new one if something was changed.
+             */
+            revision: number;
         };
         /**
          * @description Any container to start.
@@ -2419,6 +2636,7 @@ export interface components {
              */
             error: string;
         };
+        Value: unknown;
         /** @description One violation in a body, a path or a query. */
         Violation: {
             /** @description Limits and expected values. */
@@ -5846,6 +6064,401 @@ export interface operations {
                 };
             };
             /** @description The host that records it does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+        };
+    };
+    settings: {
+        parameters: {
+            query?: {
+                /**
+                 * @description `local` (default): from this node's replica, at once. `linearizable`: with all writes that were acknowledged before, confirmed by
+                 *     a majority; 503 when that fails.
+                 */
+                consistency?: "local" | "linearizable";
+                /** @description Wait until this node has this revision (`X-Acefleet-Revision` of a write); 503 after 2.3 s. */
+                min_revision?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What is in force; the `ETag` is the revision of the settings */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Settings"];
+                };
+            };
+            /** @description Malformed percent-encoding, or an incomplete body */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description The node is open, and Origin or Host is not its own */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description A parameter is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description A bug; the log has the `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description The requested freshness is not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+        };
+    };
+    change_settings: {
+        parameters: {
+            query?: {
+                /** @description Only say what would change and what would follow */
+                dry_run?: boolean;
+            };
+            header?: {
+                /** @description The revision on which it builds, as `revision` in the body */
+                "If-Match"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SettingsBody"];
+            };
+        };
+        responses: {
+            /** @description What changed, or would */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettingsOutcome"];
+                };
+            };
+            /** @description Malformed percent-encoding, or an incomplete body */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description No key */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Wrong key */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description The body took too long */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Other settings are in force than those of the expected revision */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettingsMoved"];
+                };
+            };
+            /** @description Body larger than 1 MiB */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description The body is not declared as JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Each wrong setting, by name */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description A bug; the log has the `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description No leader took the write in time, or there are no settings yet */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+        };
+    };
+    settings_history: {
+        parameters: {
+            query?: {
+                /**
+                 * @description `local` (default): from this node's replica, at once. `linearizable`: with all writes that were acknowledged before, confirmed by
+                 *     a majority; 503 when that fails.
+                 */
+                consistency?: "local" | "linearizable";
+                /** @description Wait until this node has this revision (`X-Acefleet-Revision` of a write); 503 after 2.3 s. */
+                min_revision?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Who changed what when */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettingsChangeView"][];
+                };
+            };
+            /** @description Malformed percent-encoding, or an incomplete body */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description The node is open, and Origin or Host is not its own */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description A parameter is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description A bug; the log has the `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description The requested freshness is not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+        };
+    };
+    revert_settings: {
+        parameters: {
+            query?: {
+                /** @description Only say what would change and what would follow */
+                dry_run?: boolean;
+            };
+            header?: {
+                /** @description The revision that is expected to be in force */
+                "If-Match"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RevertSettingsBody"];
+            };
+        };
+        responses: {
+            /** @description What changed, or would */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettingsOutcome"];
+                };
+            };
+            /** @description Malformed percent-encoding, or an incomplete body */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description No key */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Wrong key */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description That revision has never been, or is forgotten */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description The body took too long */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description Other settings are in force than those of the expected revision */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettingsMoved"];
+                };
+            };
+            /** @description Body larger than 1 MiB */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description The body is not declared as JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description The body is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description A bug; the log has the `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description No leader took the write in time, or there are no settings yet */
             503: {
                 headers: {
                     [name: string]: unknown;
