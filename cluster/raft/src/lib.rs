@@ -56,6 +56,7 @@ pub use replica::hooks::{Hooks, NoHooks};
 pub use replica::leadership::Leadership;
 pub use replica::status::{MemberStatus, RaftStatus, Role};
 pub use replica::view::View;
+pub use store::FsyncTimes;
 pub use store::disk::DiskSpace;
 pub use store::outbox_extent::OutboxError;
 pub use store::recorded_name;

@@ -17,6 +17,7 @@ use crate::replica::leadership::Leadership;
 use crate::replica::status::RaftStatus;
 use crate::replica::view::View;
 use crate::replica::{level, status};
+use crate::store::FsyncTimes;
 
 /// A running member. Clones are cheap and stand for the same node.
 #[derive(Clone)]
@@ -92,6 +93,19 @@ impl Cluster {
     #[must_use]
     pub fn leadership(&self) -> watch::Receiver<Leadership> {
         self.core.leadership.subscribe()
+    }
+
+    /// Leaders that this node has learnt of since its start, the first included. Each election counts, also one that the leader wins
+    /// again.
+    #[must_use]
+    pub fn leaders_seen(&self) -> u64 {
+        self.core.leaders_seen.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// How long syncs of the log to disk have taken since the start of this node.
+    #[must_use]
+    pub fn fsync_times(&self) -> FsyncTimes {
+        self.core.fsync.times()
     }
 
     /// Whether this node leads, as far as it knows. Only a write or a read barrier proves it.

@@ -1,6 +1,6 @@
 //! Starts a node: directory, store, recovery, listener, background tasks.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -107,6 +107,7 @@ pub(crate) async fn start_over(
         failure: watch::Sender::new(None),
         recovered: watch::Sender::new(false),
         fsync: opened.fsync,
+        leaders_seen: AtomicU64::new(0),
         fsync_p99: opened.fsync_p99,
         positions: opened.store.db.positions().clone(),
         found: opened.found,

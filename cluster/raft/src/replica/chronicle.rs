@@ -1,5 +1,6 @@
 //! Logs who leads: one line for each leader, with how it came to lead, and one when there is none for long.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::core::Core;
@@ -42,6 +43,7 @@ impl Chronicle {
         if let Some(leader) = named
             && self.last != Some((now.term, leader))
         {
+            core.leaders_seen.fetch_add(1, Ordering::Relaxed);
             self.leads(core, now.term, leader);
             (self.last, self.leaderless) = (Some((now.term, leader)), false);
             return;

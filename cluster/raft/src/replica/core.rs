@@ -1,7 +1,7 @@
 //! The state that all parts of a running node share.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -48,6 +48,8 @@ pub(crate) struct Core {
     /// Whether the state holds everything that was acknowledged before this node started.
     pub recovered: watch::Sender<bool>,
     pub fsync: Arc<FsyncClock>,
+    /// Leaders that this node has learnt of.
+    pub leaders_seen: AtomicU64,
     pub fsync_p99: Option<Duration>,
     pub store: tokio::sync::Mutex<Option<OpenStore>>,
     /// Position of the disk.

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -11,6 +10,7 @@ use openraft::storage::IOFlushed;
 use tokio::sync::oneshot;
 
 use super::db::Db;
+use super::fsync_times::FsyncClock;
 use crate::types::TypeConfig;
 
 /// Who waits for a sync.
@@ -28,20 +28,6 @@ impl Waiter {
             // The receiver may be gone.
             Self::Call(sender) => drop(sender.send(result)),
         }
-    }
-}
-
-/// Duration of disk syncs, readable from anywhere.
-#[derive(Debug, Default)]
-pub(crate) struct FsyncClock {
-    last_us: AtomicU64,
-    count: AtomicU64,
-}
-
-impl FsyncClock {
-    /// Microseconds of the last sync; `None` before the first.
-    pub fn last_us(&self) -> Option<u64> {
-        (self.count.load(Ordering::Relaxed) > 0).then(|| self.last_us.load(Ordering::Relaxed))
     }
 }
 
@@ -117,11 +103,7 @@ fn run(db: &Db, clock: &FsyncClock, waiting: &mpsc::Receiver<Waiter>) {
         if broken.is_none() {
             let begun = Instant::now();
             match db.sync() {
-                Ok(()) => {
-                    let took = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-                    clock.last_us.store(took, Ordering::Relaxed);
-                    clock.count.fetch_add(1, Ordering::Relaxed);
-                }
+                Ok(()) => clock.took(begun.elapsed()),
                 Err(error) => {
                     tracing::error!(%error, "the log could not be synced to disk");
                     broken = Some(error.to_string());

@@ -6,6 +6,7 @@ pub(crate) mod disk;
 mod entry;
 mod flusher;
 pub(crate) mod fsync_probe;
+mod fsync_times;
 mod header;
 mod identity;
 mod identity_file;
@@ -28,7 +29,9 @@ mod usable;
 
 pub(crate) use db::Db;
 pub(crate) use entry::{decode_entry, encode_entry};
-pub(crate) use flusher::{Flusher, FsyncClock};
+pub(crate) use flusher::Flusher;
+pub(crate) use fsync_times::FsyncClock;
+pub use fsync_times::FsyncTimes;
 pub(crate) use header::{DirLock, VERSION_FILE};
 pub(crate) use identity::{Identity, MemberRecord};
 pub use identity_file::recorded_name;
