@@ -10,6 +10,8 @@ use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
 
+use crate::fleet::Code;
+
 /// Counters of this process since its start.
 pub(crate) struct Counters {
     registry: Registry,
@@ -19,6 +21,7 @@ pub(crate) struct Counters {
     ended: IntCounter,
     provisions: IntCounterVec,
     provision_durations: HistogramVec,
+    refusals: IntCounterVec,
     communication_errors: IntCounterVec,
     stale: IntCounter,
     rendered: IntCounter,
@@ -80,6 +83,11 @@ impl Counters {
                 &["success"],
                 &provision,
             ),
+            refusals: counters(
+                "acefleet_provisioning_refused_total",
+                "Calls for a container that this node answered with an error, by its code",
+                &["code"],
+            ),
             communication_errors: counters(
                 "orch_communication_errors_total",
                 "Calls that failed because another part did not answer",
@@ -98,6 +106,9 @@ impl Counters {
         };
         for kind in ["acestream", "generic"] {
             made.provisions.with_label_values(&[kind]);
+        }
+        for code in Code::OF_STATUS {
+            made.refusals.with_label_values(&[code.as_str()]);
         }
         made
     }
@@ -145,6 +156,11 @@ impl Counters {
         self.provision_durations.with_label_values(&[success]).observe(took.as_secs_f64());
     }
 
+    /// A call for a container got an error with this code, which is a word of ours.
+    pub fn refused(&self, code: &str) {
+        self.refusals.with_label_values(&[code]).inc();
+    }
+
     /// A part of the cluster did not answer.
     pub fn communication_error(&self, source: &str, error_type: &str) {
         self.communication_errors.with_label_values(&[source, error_type]).inc();
@@ -184,6 +200,6 @@ mod tests {
         counters.communication_error("registry", "no_leader");
         counters.started(2);
         let families = counters.gather(&events);
-        assert_eq!(families.len(), 9);
+        assert_eq!(families.len(), 10);
     }
 }

@@ -97,8 +97,8 @@ impl Node {
 
     /// By how many seconds its clock is ahead of what the cluster shows, as `asked` sees it.
     async fn skew(&self, asked: &NodeClient) -> Result<i64> {
-        let name = format!("acefleet_clock_skew_ms{{node=\"{}\"}}", self.client.name());
-        Ok((asked.metric(&name).await? / 1_000.0).round() as i64)
+        let name = format!("acefleet_clock_skew_seconds{{node=\"{}\"}}", self.client.name());
+        Ok(asked.metric(&name).await?.round() as i64)
     }
 
     async fn wait_skew(&self, asked: &NodeClient, seconds: i64, deadline: Duration) -> Result<()> {

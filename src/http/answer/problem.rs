@@ -129,6 +129,11 @@ impl Problem {
         self
     }
 
+    /// The code of its detail, for machines; `other` without one.
+    pub fn code(&self) -> &str {
+        self.body["detail"]["code"].as_str().unwrap_or("other")
+    }
+
     /// Status and body of the answer.
     #[cfg(test)]
     pub fn status_and_body(self) -> (StatusCode, Value) {

@@ -143,7 +143,11 @@ async fn start(
     let began = Instant::now();
     let result = caller.fleet(app).provision(spec, node, deadline).await;
     app.counters().provisioned(kind, result.is_ok(), began.elapsed());
-    result.map_err(|error| problem(app, error).with_headers(headers(app)))
+    result.map_err(|error| {
+        let problem = problem(app, error);
+        app.counters().refused(problem.code());
+        problem.with_headers(headers(app))
+    })
 }
 
 fn with_headers(app: &App, mut response: Response) -> Response {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use acefleet_registry::breaker::BreakerKind;
 use acefleet_registry::engine::Health;
 use acefleet_registry::group::Group;
-use acefleet_registry::{Command, Elapsed, Engine};
+use acefleet_registry::{Command, Elapsed, Engine, State as Registry};
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
@@ -78,13 +78,17 @@ struct HealthStatus {
     failing: Vec<FailingStatus>,
 }
 
+/// Health of an engine as it was last known. One whose VPN is unhealthy is not connected to its network, whatever it answers.
+pub(super) fn health_of(state: &Registry, engine: &Engine) -> Health {
+    if state.has_network(engine) { engine.health } else { Health::Unhealthy }
+}
+
 /// (all, healthy, unhealthy) engines, also those that clients do not get. Nobody knows the health of one that is lost: its host does not probe
-/// it any more. One whose VPN is unhealthy is not connected to its network, whatever it answers.
+/// it any more.
 pub(crate) fn engine_counts(sight: &Sight) -> (usize, usize, usize) {
     let state = &sight.view.state;
-    let health = |engine: &Engine| if state.has_network(engine) { engine.health } else { Health::Unhealthy };
     let count = |wanted| {
-        let is = |engine: &&Arc<Engine>| health(engine) == wanted && !state.is_lost(engine);
+        let is = |engine: &&Arc<Engine>| health_of(state, engine) == wanted && !state.is_lost(engine);
         state.published_engines().filter(is).count()
     };
     (state.published_engines().count(), count(Health::Healthy), count(Health::Unhealthy))

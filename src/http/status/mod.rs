@@ -1,7 +1,6 @@
 //! `GET /orchestrator/status`: the one answer that proxies poll to decide whether to ask for an engine.
 
 pub(crate) mod health;
-mod host_metrics;
 pub(crate) mod metrics;
 pub(crate) mod plan;
 pub(crate) mod readiness;

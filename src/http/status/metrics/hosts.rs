@@ -1,0 +1,102 @@
+//! Metrics of each host: whether it answers, what it runs, what is left on it while it drains, and what is lost of it. A cluster has a
+//! handful of hosts, so each has series of its own.
+
+use acefleet_registry::node::{Availability, DockerState, Node};
+
+use crate::http::answer::snapshot::Snapshot;
+use crate::http::status::metrics::scrape::Scrape;
+use crate::http::streams::model::sample_of;
+
+/// What operators may have said of a host.
+const AVAILABILITIES: [&str; 3] = ["active", "cordoned", "draining"];
+
+fn word(availability: Availability) -> &'static str {
+    match availability {
+        Availability::Active => "active",
+        Availability::Cordoned => "cordoned",
+        Availability::Draining { .. } => "draining",
+    }
+}
+
+/// One series for each host in each of these.
+pub(super) fn write(scrape: &Scrape, snapshot: &Snapshot) -> prometheus::Result<()> {
+    let state = &snapshot.view.state;
+    let gauge = |name: &str, help: &str, value: &dyn Fn(&Node) -> Option<usize>| {
+        let of = |node: &Node| Some(value(node)? as f64);
+        let values: Vec<_> =
+            state.nodes().filter_map(|node| Some((node.info.name.as_str(), of(node)?))).collect();
+        scrape.gauges(name, help, "node", &values)
+    };
+    let is_unavailable = |node: &Node| state.is_unavailable(node.info.id);
+    let is_down = |node: &Node| state.is_down(node.info.id);
+    let live =
+        |node: &Node| state.live_engines().filter(|engine| engine.node == node.info.id).collect::<Vec<_>>();
+    let streams =
+        |node: &Node| live(node).iter().map(|engine| state.active_streams(engine.id)).sum::<usize>();
+    let lost = |node: &Node| {
+        let own = live(node).into_iter().filter(|engine| engine.is_acestream());
+        own.filter(|engine| is_down(node) || state.is_lost(engine)).count()
+    };
+    let is_draining = |node: &Node| matches!(node.availability, Availability::Draining { .. });
+    let help =
+        "1 while a host answers no member and is not down yet: its engines that do not answer are lost";
+    gauge("acefleet_host_unavailable", help, &|node| Some(is_unavailable(node).into()))?;
+    let help = "1 while a host is down: its streams have ended";
+    gauge("acefleet_host_down", help, &|node| Some(is_down(node).into()))?;
+    let help = "Engines of a host that is unavailable or down, or was, which do not answer";
+    gauge("acefleet_host_lost_engines", help, &|node| Some(lost(node)))?;
+    gauge("acefleet_host_docker_up", "1 while Docker of a host can be used", &|node| {
+        let is_known = !is_unavailable(node) && !is_down(node);
+        Some((is_known && node.docker == DockerState::Available).into())
+    })?;
+    gauge("acefleet_host_engines", "Containers that run or start on a host", &|node| Some(live(node).len()))?;
+    let help = "Engines that a host may run";
+    gauge("acefleet_host_capacity_engines", help, &|node| Some(node.info.capacity as usize))?;
+    gauge("acefleet_host_streams", "Started streams on a host", &|node| Some(streams(node)))?;
+    let help = "left on a host that drains; nothing while it does not";
+    gauge("acefleet_host_drain_engines", &format!("Containers {help}"), &|node| {
+        is_draining(node).then(|| live(node).len())
+    })?;
+    gauge("acefleet_host_drain_streams", &format!("Started streams {help}"), &|node| {
+        is_draining(node).then(|| streams(node))
+    })?;
+    let help = "Events queued on a host until there is a leader, as it reported last";
+    gauge("acefleet_host_outbox_events", help, &|node| {
+        let last = snapshot.soft.nodes.get(&node.info.id)?;
+        usize::try_from(last.report.queued_events).ok()
+    })?;
+    availability(scrape, snapshot)?;
+    speeds(scrape, snapshot)
+}
+
+fn availability(scrape: &Scrape, snapshot: &Snapshot) -> prometheus::Result<()> {
+    let of = |node: &'_ Node, asked: &str| f64::from(word(node.availability) == asked);
+    let values: Vec<_> = snapshot
+        .view
+        .state
+        .nodes()
+        .flat_map(|node| AVAILABILITIES.map(|asked| ([node.info.name.as_str(), asked], of(node, asked))))
+        .collect();
+    let help = "1 for what operators have said of a host";
+    scrape.series("acefleet_host_availability", help, ["node", "availability"], &values)
+}
+
+fn speeds(scrape: &Scrape, snapshot: &Snapshot) -> prometheus::Result<()> {
+    let state = &snapshot.view.state;
+    let of = |node: &Node| {
+        let engines = state.published_engines().filter(|engine| engine.node == node.info.id);
+        let samples =
+            engines.flat_map(|engine| state.streams_of(engine.id)).filter_map(|s| sample_of(snapshot, s));
+        samples.fold((0, 0), |(down, up), sample| {
+            (down + sample.speed_down.unwrap_or(0), up + sample.speed_up.unwrap_or(0))
+        })
+    };
+    let speeds: Vec<(&str, (i64, i64))> =
+        state.nodes().map(|node| (node.info.name.as_str(), of(node))).collect();
+    let bytes = |kb: i64| kb as f64 * 1024.0;
+    let down: Vec<_> = speeds.iter().map(|(name, (down, _))| (*name, bytes(*down))).collect();
+    let up: Vec<_> = speeds.iter().map(|(name, (_, up))| (*name, bytes(*up))).collect();
+    let help = "speed of the streams of a host";
+    scrape.gauges("acefleet_host_download_bytes_per_second", &format!("Download {help}"), "node", &down)?;
+    scrape.gauges("acefleet_host_upload_bytes_per_second", &format!("Upload {help}"), "node", &up)
+}
