@@ -9,7 +9,7 @@
 //! - [`vpn`] has `/vpn`
 //! - [`cluster`] has `/cluster` with its members, and the key of the cluster
 //! - [`settings`] has `/settings`
-//! - [`status`] has `/orchestrator/status` and `plan`, `/health`, `/livez`, `/readyz`, `/series`, `/metrics`
+//! - [`status`] has `/orchestrator/status` and `plan`, `/health`, `/livez`, `/readyz`, `/series`, `/metrics`, `/widget`
 //! - [`docs`] has `/`, `/docs`, `/openapi.json`; [`panel`] has `/panel`
 //!
 //! The way of a request: [`connections`] → [`front`] → [`routes`] → a resource, which reads it with [`request`] and

@@ -73,6 +73,7 @@ fn prompt() -> OpenApiRouter<App> {
         .routes(routes!(status::plan::get))
         .routes(routes!(status::series::get))
         .routes(routes!(status::metrics::get))
+        .routes(routes!(status::widget::get))
         .routes(routes!(settings::get, settings::change))
         .routes(routes!(settings::history))
         .routes(routes!(settings::revert))

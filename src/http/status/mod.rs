@@ -6,6 +6,7 @@ pub(crate) mod plan;
 pub(crate) mod readiness;
 pub(crate) mod series;
 mod unhealthy;
+pub(crate) mod widget;
 
 use acefleet_registry::breaker::BreakerKind;
 use axum::extract::State;

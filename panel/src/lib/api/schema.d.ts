@@ -961,6 +961,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/widget": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The cluster in one flat object
+         * @description For dashboards of home servers: Homepage's `customapi`, Glance, Homarr. Public and cheap.
+         */
+        get: operations["widget"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -2753,6 +2773,50 @@ export interface components {
              * @example engine
              */
             subject: string;
+        };
+        /** @description The cluster in one flat object. */
+        Widget: {
+            /** @description Engines that answer their probes. */
+            engines_healthy: number;
+            engines_total: number;
+            /**
+             * @description Name of the leader; empty while there is none.
+             * @example node-a
+             */
+            leader: string;
+            nodes_total: number;
+            /** @description Nodes that answer. */
+            nodes_up: number;
+            /**
+             * @description The worst problem in one sentence; empty when there is none.
+             * @example
+             */
+            problem: string;
+            /**
+             * Format: double
+             * @description Download speed of all streams, Mbit/s.
+             */
+            speed_down_mbit: number;
+            /**
+             * Format: double
+             * @description Upload speed of all streams, Mbit/s.
+             */
+            speed_up_mbit: number;
+            /**
+             * @description `ok`, `degraded` (something needs attention, and players are served) or `critical` (no leader, or no engine that works).
+             * @example ok
+             */
+            status: string;
+            /** @description Started streams. */
+            streams: number;
+            /**
+             * @description Version of the node that answers.
+             * @example 0.1.0
+             */
+            version: string;
+            vpn_total: number;
+            /** @description VPNs that are connected. */
+            vpn_up: number;
         };
     };
     responses: never;
@@ -6810,6 +6874,79 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["VpnStatus"];
+                };
+            };
+            /** @description Malformed percent-encoding, or an incomplete body */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description The node is open, and Origin or Host is not its own */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description A parameter is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvalidBody"];
+                };
+            };
+            /** @description A bug; the log has the `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description The requested freshness is not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+        };
+    };
+    widget: {
+        parameters: {
+            query?: {
+                /**
+                 * @description `local` (default): from this node's replica, at once. `linearizable`: with all writes that were acknowledged before, confirmed by
+                 *     a majority; 503 when that fails.
+                 */
+                consistency?: "local" | "linearizable";
+                /** @description Wait until this node has this revision (`X-Acefleet-Revision` of a write); 503 after 2.3 s. */
+                min_revision?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The cluster */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Widget"];
                 };
             };
             /** @description Malformed percent-encoding, or an incomplete body */

@@ -1,0 +1,212 @@
+//! `GET /widget`: the cluster in one flat object, for dashboards of home servers that show fields by name.
+
+use acefleet_raft::RaftStatus;
+use axum::extract::State;
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::fleet::Code;
+use crate::http::answer::rendered::Moment;
+use crate::http::answer::snapshot::{Snapshot, to_json};
+use crate::http::app::App;
+use crate::http::status::health::engine_counts;
+use crate::http::streams::model::sample_of;
+use crate::http::vpn::VpnFigures;
+
+/// Mbit in one KB, the unit of figures of speed.
+const MBIT: f64 = 1024.0 * 8.0 / 1e6;
+
+/// The cluster in one flat object.
+#[derive(Debug, Serialize, ToSchema)]
+struct Widget {
+    /// `ok`, `degraded` (something needs attention, and players are served) or `critical` (no leader, or no engine that works).
+    #[schema(example = "ok")]
+    status: &'static str,
+    /// The worst problem in one sentence; empty when there is none.
+    #[schema(example = "")]
+    problem: String,
+    /// Nodes that answer.
+    nodes_up: usize,
+    nodes_total: usize,
+    /// Name of the leader; empty while there is none.
+    #[schema(example = "node-a")]
+    leader: String,
+    /// Engines that answer their probes.
+    engines_healthy: usize,
+    engines_total: usize,
+    /// Started streams.
+    streams: usize,
+    /// Download speed of all streams, Mbit/s.
+    speed_down_mbit: f64,
+    /// Upload speed of all streams, Mbit/s.
+    speed_up_mbit: f64,
+    /// VPNs that are connected.
+    vpn_up: usize,
+    vpn_total: usize,
+    /// Version of the node that answers.
+    #[schema(example = "0.1.0")]
+    version: &'static str,
+}
+
+/// What a verdict depends on.
+#[derive(Clone, Debug, Default)]
+struct Facts {
+    leaderless: bool,
+    /// Names of nodes that do not answer.
+    away: Vec<String>,
+    engines: usize,
+    healthy: usize,
+    unhealthy: usize,
+    /// Names of VPNs that are not connected.
+    vpns_down: Vec<String>,
+    /// Why no engine can be started, other than that there are as many as there may be.
+    blocked: Option<String>,
+    /// Names of members whose replica differs.
+    differing: Vec<String>,
+    disk_low: bool,
+}
+
+/// Status and the worst problem.
+fn verdict(facts: &Facts) -> (&'static str, String) {
+    let are = |names: &[String], one: &str, several: &str| {
+        format!("{} {}.", names.join(", "), if names.len() == 1 { one } else { several })
+    };
+    let Facts { engines, healthy, unhealthy, .. } = *facts;
+    let critical = [
+        facts.leaderless.then(|| "There is no leader: nothing can be started or stopped.".to_owned()),
+        (unhealthy > 0 && healthy == 0).then(|| format!("None of {engines} engines is healthy.")),
+    ];
+    if let Some(problem) = critical.into_iter().flatten().next() {
+        return ("critical", problem);
+    }
+    let degraded = [
+        (!facts.away.is_empty()).then(|| are(&facts.away, "does not answer", "do not answer")),
+        (!facts.vpns_down.is_empty()).then(|| are(&facts.vpns_down, "is not connected", "are not connected")),
+        (unhealthy > 0).then(|| {
+            format!(
+                "{unhealthy} of {engines} engines {} unhealthy.",
+                if unhealthy == 1 { "is" } else { "are" }
+            )
+        }),
+        facts.blocked.as_ref().map(|why| format!("No engine can be started: {why}.")),
+        (!facts.differing.is_empty()).then(|| are(&facts.differing, "has other data", "have other data")),
+        facts.disk_low.then(|| "The disk of this node is nearly full.".to_owned()),
+    ];
+    match degraded.into_iter().flatten().next() {
+        Some(problem) => ("degraded", problem),
+        None => ("ok", String::new()),
+    }
+}
+
+/// Without what is in brackets: there the reasons of each host are.
+fn in_short(message: &str) -> &str {
+    message.split(" (").next().unwrap_or(message)
+}
+
+/// Mbit/s with one decimal.
+fn mbit(kb: i64) -> f64 {
+    (kb as f64 * MBIT * 10.0).round() / 10.0
+}
+
+fn widget(app: &App, snapshot: &Snapshot) -> Widget {
+    let state = &snapshot.view.state;
+    let status: RaftStatus = app.fleet().cluster().status();
+    let (engines_total, engines_healthy, unhealthy) = engine_counts(snapshot);
+    let is_away = |id| state.is_unavailable(id) || state.is_down(id);
+    let away: Vec<String> =
+        state.nodes().filter(|node| is_away(node.info.id)).map(|node| node.info.name.clone()).collect();
+    let vpns = VpnFigures::of(snapshot).connected;
+    let vpns_down: Vec<String> =
+        vpns.iter().filter(|(_, is_up)| !is_up).map(|(name, _)| name.clone()).collect();
+    let (mut down, mut up) = (0, 0);
+    let streams = state.published_engines().flat_map(|engine| state.streams_of(engine.id));
+    for sample in streams.filter_map(|stream| sample_of(snapshot, stream)) {
+        down += sample.speed_down.unwrap_or(0);
+        up += sample.speed_up.unwrap_or(0);
+    }
+    let blocked = app.fleet().admission().blocked.into_iter().find(|b| b.code != Code::MaxCapacity);
+    let facts = Facts {
+        leaderless: app.is_leaderless(),
+        engines: engines_total,
+        healthy: engines_healthy,
+        unhealthy,
+        blocked: blocked.map(|blocked| in_short(&blocked.message).to_owned()),
+        differing: status.differing,
+        disk_low: status.disk.is_some_and(|disk| disk.is_low()),
+        away,
+        vpns_down,
+    };
+    let nodes_total = state.nodes().count();
+    let (word, problem) = verdict(&facts);
+    Widget {
+        status: word,
+        problem,
+        nodes_up: nodes_total - facts.away.len(),
+        nodes_total,
+        leader: status.leader_name.filter(|_| app.has_leader()).unwrap_or_default(),
+        engines_healthy,
+        engines_total,
+        streams: state.stream_counts().0,
+        speed_down_mbit: mbit(down),
+        speed_up_mbit: mbit(up),
+        vpn_up: vpns.len() - facts.vpns_down.len(),
+        vpn_total: vpns.len(),
+        version: env!("CARGO_PKG_VERSION"),
+    }
+}
+
+/// The cluster in one flat object
+///
+/// For dashboards of home servers: Homepage's `customapi`, Glance, Homarr. Public and cheap.
+#[utoipa::path(
+    get, path = "/widget", tag = "status", operation_id = "widget",
+    params(crate::http::docs::openapi::Freshness),
+    responses((status = 200, description = "The cluster", body = Widget))
+)]
+pub(crate) async fn get(State(app): State<App>, snapshot: Snapshot) -> Response {
+    let now = app.fleet().wall_now();
+    snapshot.page(&app, "", Some(Moment::at(now, app.is_leaderless())), |snapshot| {
+        to_json(&widget(&app, snapshot))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_problem_is_told() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let fine = Facts { engines: 3, healthy: 3, ..Facts::default() };
+        assert_eq!(verdict(&fine), ("ok", String::new()));
+        let idle = Facts::default();
+        assert_eq!(verdict(&idle).0, "ok");
+        let sick = Facts { healthy: 2, unhealthy: 1, ..fine.clone() };
+        assert_eq!(verdict(&sick), ("degraded", "1 of 3 engines is unhealthy.".to_owned()));
+        let vpn = Facts { vpns_down: names(&["a/gluetun"]), ..sick.clone() };
+        assert_eq!(verdict(&vpn), ("degraded", "a/gluetun is not connected.".to_owned()));
+        let away = Facts { away: names(&["b", "c"]), ..vpn };
+        assert_eq!(verdict(&away), ("degraded", "b, c do not answer.".to_owned()));
+        let dead = Facts { healthy: 0, unhealthy: 3, ..away.clone() };
+        assert_eq!(verdict(&dead), ("critical", "None of 3 engines is healthy.".to_owned()));
+        let leaderless = Facts { leaderless: true, ..dead };
+        assert_eq!(verdict(&leaderless).1, "There is no leader: nothing can be started or stopped.");
+        let blocked = Facts { blocked: Some("no host's Docker answers".to_owned()), ..fine };
+        assert_eq!(verdict(&blocked).1, "No engine can be started: no host's Docker answers.");
+    }
+
+    #[test]
+    fn reasons_of_each_host_are_left_out() {
+        assert_eq!(
+            in_short("no Docker daemon answers (a: no socket; b: no socket)"),
+            "no Docker daemon answers"
+        );
+        assert_eq!(in_short("no leader"), "no leader");
+    }
+
+    #[test]
+    fn speeds_are_megabits() {
+        assert_eq!((mbit(0), mbit(1_000), mbit(125)), (0.0, 8.2, 1.0));
+    }
+}
