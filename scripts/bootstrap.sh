@@ -234,6 +234,27 @@ from_crates_io() {
     rm -rf "$work"
 }
 
+# from_debian PACKAGE PROGRAM…: programs out of a package that is not installed: installed, its service would start at once and take
+# a port. apt checks the package as it does before it installs one.
+from_debian() {
+    local package="$1" program work missing=()
+    shift
+    for program in "$@"; do
+        if [ ! -x "$TOOLS/bin/$program" ]; then missing+=("$program"); fi
+    done
+    [ "${#missing[@]}" != 0 ] || return 0
+    have apt-get || die "no apt-get here: put ${missing[*]} into $TOOLS/bin by hand and run this again"
+    apt_update
+    say "fetching ${missing[*]}, of the package $package, into $TOOLS/bin"
+    work="$(mktemp -d)"
+    { (cd "$work" && apt-get -qq -o APT::Sandbox::User=root download "$package") && dpkg-deb -x "$work"/*.deb "$work/all"; } >&2 || {
+        rm -rf "$work"
+        die "apt-get did not give $package"
+    }
+    for program in "${missing[@]}"; do install -D -m 755 "$work/all/usr/bin/$program" "$TOOLS/bin/$program"; done
+    rm -rf "$work"
+}
+
 # The sums: x86_64 first, then aarch64.
 fetch_tools() {
     from_pypi typos typos "$TYPOS" 418fd85f7fc11dec14e5482e747f6e916af56da96207cde0cdd69540a4b389f6 \
@@ -241,6 +262,8 @@ fetch_tools() {
     from_crates_io cargo-machete "$MACHETE"
     # Its package on PyPI is years old. To compile it takes six minutes of processor time, so tests do without it.
     [ "$MODE" != lint ] || from_crates_io cargo-deny "$DENY"
+    # They check the metrics, the alert rules and the dashboard.
+    [ "$MODE" != test ] || from_debian prometheus prometheus promtool
 }
 
 check_build

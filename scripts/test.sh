@@ -106,6 +106,8 @@ test_arguments() {
 }
 
 tests() {
+    # With it, tests insist on the programs that bootstrap.sh has fetched.
+    export TEST_TOOLS="$TOOLS/bin"
     if have cargo-nextest; then
         cargo nextest run --workspace --locked -E "not ($REAL_DOCKER)"
     else

@@ -5,4 +5,5 @@ mod bed;
 
 mod agent;
 mod api;
+mod monitoring;
 mod relay;

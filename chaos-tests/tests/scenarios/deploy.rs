@@ -353,6 +353,7 @@ async fn missing_settings(bed: &TestHosts) -> Result<()> {
     for (file, names) in [
         ("docker-compose.cluster.yml", &["DOCKER_GID", "API_KEY"][..]),
         ("deploy/compose.single.yml", &["DOCKER_GID", "API_KEY"]),
+        ("deploy/compose.monitoring.yml", &["GRAFANA_PASSWORD"]),
         ("deploy/compose.gluetun.yml", &["DOCKER_GID", "API_KEY", "VPN_SERVICE_PROVIDER"]),
         (
             "deploy/compose.host.yml",
@@ -362,6 +363,7 @@ async fn missing_settings(bed: &TestHosts) -> Result<()> {
         let complete = Compose::new(host, file, "")?
             .env("ACEFLEET_NODE_NAME", "n")
             .env("VPN_SERVICE_PROVIDER", "mullvad")
+            .env("GRAFANA_PASSWORD", "p")
             .env("ACEFLEET_ADVERTISE", "10.0.0.1")
             .env("ACEFLEET_PEERS", "n=10.0.0.1:8001");
         complete.run(&["config", "-q"]).await?;

@@ -69,7 +69,10 @@ mod tests {
             clock.took(Duration::from_micros(us));
         }
         let times = clock.times();
-        assert_eq!((times.count, times.sum, clock.last_us()), (4, Duration::from_micros(11_500_201), Some(9_000_000)));
+        assert_eq!(
+            (times.count, times.sum, clock.last_us()),
+            (4, Duration::from_micros(11_500_201), Some(9_000_000))
+        );
         let counts: Vec<u64> = times.up_to.iter().map(|(_, count)| *count).collect();
         assert_eq!((counts[0], counts[1], counts[12], counts[13]), (1, 2, 2, 3));
         assert!(times.up_to.is_sorted());
