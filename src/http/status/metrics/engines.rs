@@ -15,11 +15,14 @@ use crate::http::status::health::{engine_counts, health_of};
 use crate::http::status::metrics::provisioning::BREAKER_STATES;
 use crate::http::status::metrics::scrape::Scrape;
 use crate::http::streams::model::sample_of;
+use crate::peers::EngineUsage;
 
 /// Engines with series of their own, the oldest first. More would burden a Prometheus rather than inform anybody.
 const SERIES_MAX: usize = 1_000;
 /// The figures of speed are KB/s.
 const KB: f64 = 1024.0;
+/// Hundredths of a percent of one core.
+const CORE: f64 = 10_000.0;
 
 /// What one engine has series of.
 struct Figures<'a> {
@@ -30,6 +33,7 @@ struct Figures<'a> {
     peers: i64,
     speed_down: i64,
     speed_up: i64,
+    usage: Option<&'a EngineUsage>,
 }
 
 impl<'a> Figures<'a> {
@@ -53,6 +57,7 @@ impl<'a> Figures<'a> {
             peers,
             speed_down,
             speed_up,
+            usage: snapshot.soft.engine(engine.node, engine.id).and_then(|soft| soft.usage.as_ref()),
         }
     }
 }
@@ -91,7 +96,18 @@ pub(super) fn write(scrape: &Scrape, app: &App, snapshot: &Snapshot) -> promethe
     let name = "acefleet_engine_download_bytes_per_second";
     write(name, &format!("Download {help}"), &|of| Some(of.speed_down as f64 * KB))?;
     let name = "acefleet_engine_upload_bytes_per_second";
-    write(name, &format!("Upload {help}"), &|of| Some(of.speed_up as f64 * KB))
+    write(name, &format!("Upload {help}"), &|of| Some(of.speed_up as f64 * KB))?;
+    let help = "Processor that an engine uses, in cores";
+    write("acefleet_engine_cpu_cores", help, &|of| Some(of.usage?.cpu_centi_percent? as f64 / CORE))?;
+    let help = "Memory of an engine without file caches";
+    write("acefleet_engine_memory_bytes", help, &|of| Some(of.usage?.memory_bytes? as f64))?;
+    let help = "Memory that an engine may have: that of its host without a limit";
+    write("acefleet_engine_memory_limit_bytes", help, &|of| Some(of.usage?.memory_limit_bytes? as f64))?;
+    let help = "network of an engine; nothing if it has none of its own";
+    let name = "acefleet_engine_receive_bytes_per_second";
+    write(name, &format!("Received by the {help}"), &|of| Some(of.usage?.rx_bps? as f64))?;
+    let name = "acefleet_engine_transmit_bytes_per_second";
+    write(name, &format!("Sent by the {help}"), &|of| Some(of.usage?.tx_bps? as f64))
 }
 
 fn counts(scrape: &Scrape, app: &App, snapshot: &Snapshot) -> prometheus::Result<()> {
