@@ -1,5 +1,6 @@
 /** Starting and stopping engines and streams. */
-import { api, write, type Paths } from '../api/client';
+import { api, write } from '../api/client';
+import type { components } from '../api/schema';
 import { seconds, text } from '../format/format';
 import { i18n } from '../i18n/i18n.svelte';
 import { fleet } from '../store/fleet.svelte';
@@ -7,7 +8,7 @@ import type { EngineRow, StreamRow } from '../store/rows';
 import { ask } from '../ui/ask.svelte';
 import { toasts } from '../ui/toasts.svelte';
 
-type Provision = Paths['/provision/acestream']['post']['requestBody']['content']['application/json'];
+type Provision = components['schemas']['AceProvisionRequest'];
 
 const took = (from: number) => text(seconds((performance.now() - from) / 1000));
 const stopCall = (container_id: string) =>
@@ -99,7 +100,7 @@ export function startEngine(): void {
 /** Starts an engine, on the least loaded host when none is named. */
 export async function start(node = ''): Promise<void> {
   const from = performance.now();
-  const body = { labels: {}, env: {}, ...(node === '' ? {} : { node }) } as Provision;
+  const body: Provision = node === '' ? {} : { node };
   const e = await write(() => api().POST('/provision/acestream', { body }));
   toasts.show(i18n.t.engines.startedAs(e.container_name, took(from)));
 }

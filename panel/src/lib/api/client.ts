@@ -2,11 +2,7 @@
 import createClient, { type Client, type Middleware } from 'openapi-fetch';
 import { feed } from '../feed/feed.svelte';
 import { key } from './key.svelte';
-import type { PendingPaths } from './pending';
 import type { paths } from './schema';
-
-/** What the description names counts; the rest is what it does not name yet. */
-export type Paths = paths & Omit<PendingPaths, keyof paths>;
 
 /** A call that did not succeed: what was asked, what was answered. */
 export class ApiError extends Error {
@@ -32,13 +28,13 @@ const withKey: Middleware = {
   },
 };
 
-let client: { base: string; api: Client<Paths> } | null = null;
+let client: { base: string; api: Client<paths> } | null = null;
 
 /** The client of the node that the page is live from. */
-export function api(): Client<Paths> {
+export function api(): Client<paths> {
   const base = feed.state.base;
   if (client?.base !== base) {
-    const api = createClient<Paths>({ baseUrl: base.replace(/\/$/, ''), cache: 'no-store' });
+    const api = createClient<paths>({ baseUrl: base.replace(/\/$/, ''), cache: 'no-store' });
     api.use(withKey);
     client = { base, api };
   }

@@ -43,14 +43,8 @@ export type LogEvent = Omit<Full<Schemas['EventEntry']>, 'event_type' | 'details
 };
 
 export type NodeFigures = Full<Schemas['NodeFigures']>;
-/** Load is not measured by all versions. */
-export type EngineFigures = Full<Schemas['EngineFigures']> & {
-  cpu_percent?: number | null;
-  memory_bytes?: number | null;
-  memory_limit_bytes?: number | null;
-  rx_bps?: number | null;
-  tx_bps?: number | null;
-};
+/** CPU in percent of one core, sizes in bytes, network in bytes a second. */
+export type EngineFigures = Full<Schemas['EngineFigures']>;
 /** Speeds in KB/s, sizes in bytes. */
 export type StreamFigures = Full<Schemas['StreamFigures']>;
 

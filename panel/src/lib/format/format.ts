@@ -45,8 +45,8 @@ export function rate(kb: number | null | undefined): Quantity {
   return quantity(v, 'Mbit/s', v !== null && v < 99.95 ? 1 : 0);
 }
 
-/** Bits a second, as containers' networks are measured, in Mbit/s. */
-export const bits = (bps: number | null | undefined): Quantity => rate(bps == null ? null : bps / 8000);
+/** Bytes a second, as containers' networks are measured, in Mbit/s. */
+export const network = (bytes: number | null | undefined): Quantity => rate(bytes == null ? null : bytes / 1000);
 
 const KIB = 1024;
 

@@ -1,5 +1,5 @@
 /** Lines of several logs in one list, by time. */
-import type { LogEntry } from '../api/pending';
+import type { LogEntry } from '../api/types';
 import { level, type Level } from './line';
 
 export interface Line {

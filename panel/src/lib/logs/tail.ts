@@ -1,7 +1,7 @@
 /** Reads logs of containers: the last lines, or lines as they come. */
 import { ApiError, read, write } from '../api/client';
 import { key } from '../api/key.svelte';
-import type { LogEntry } from '../api/pending';
+import type { LogEntry } from '../api/types';
 import { SseParser } from '../feed/sse';
 import { feed } from '../feed/feed.svelte';
 

@@ -1,7 +1,7 @@
 /** Follows the logs of some containers and merges them. */
 import { SvelteMap } from 'svelte/reactivity';
 import { ApiError } from '../api/client';
-import type { LogEntry } from '../api/pending';
+import type { LogEntry } from '../api/types';
 import { follow } from './tail';
 import { merge, toLine, type Line } from './merge';
 

@@ -1,5 +1,5 @@
 /** A change of settings that is being made: what is typed, what it means. */
-import type { Json, Setting } from '../../lib/api/pending';
+import type { Json, Setting } from '../../lib/api/types';
 
 /** What is in a field, by name of the setting. */
 export type Draft = Record<string, string>;
@@ -14,7 +14,7 @@ export function parse(s: Setting, text: string): Json | undefined {
   if (!/^-?\d+(\.\d+)?$/.test(t)) return undefined;
   const n = Number(t);
   if (s.type === 'integer' && !Number.isInteger(n)) return undefined;
-  if ((s.minimum !== null && n < s.minimum) || (s.maximum !== null && n > s.maximum)) return undefined;
+  if ((s.minimum != null && n < s.minimum) || (s.maximum != null && n > s.maximum)) return undefined;
   return n;
 }
 
