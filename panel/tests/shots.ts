@@ -16,7 +16,7 @@ for (const [name, width, height, theme] of [
 ] as const) {
   const context = await browser.newContext({ viewport: { width, height } });
   await context.addInitScript(
-    `localStorage.setItem('acefleet.theme', '${theme}'); sessionStorage.setItem('acefleet.key', 'fake-key-of-the-panel')`,
+    `localStorage.setItem('acefleet.theme', '${theme}'); sessionStorage.setItem('acefleet.key', '${process.env.PANEL_KEY ?? 'fake-key-of-the-panel'}')`,
   );
   const page = await context.newPage();
   page.on('pageerror', (e) => console.log('page error', e.message));

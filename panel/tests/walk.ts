@@ -210,6 +210,38 @@ if (fake !== null) {
     await done();
   });
 
+  check('an engine is replaced, and its streams are counted', async () => {
+    const { page, done } = await open('engines?q=acestream-6&sort=engine');
+    const engine = fleet.world.engines.find((e) => e.container_name === 'acestream-6');
+    await page.locator('.t-eng [role=row][data-at="0"]').click();
+    await page.locator('.sheet').getByRole('button', { name: 'Replace…' }).click();
+    const dialog = page.locator('dialog[open]');
+    ensure((await dialog.textContent())?.includes(`${engine?.streams.length} stream`), 'the dialog counts the streams');
+    same(await axe(page), [], 'axe');
+    await dialog.getByRole('button', { name: 'Replace engine' }).click();
+    await page.waitForSelector('.toast');
+    same(engine?.listed, false, 'it is listed');
+    await page.locator('.sheet').getByRole('button', { name: 'Replace…' }).waitFor({ state: 'detached' });
+    await done();
+  });
+
+  check('a member is let lead, and the strip of leaders says so', async () => {
+    const { page, done } = await open('cluster');
+    await page.getByRole('button', { name: 'Let it lead' }).first().click();
+    await page.waitForSelector('.toast');
+    same(fleet.leader, 'node-a', 'the leader');
+    await page.waitForFunction(() =>
+      document.querySelector('.steps')?.textContent?.includes('Node-a leads since term 15'),
+    );
+    same(await axe(page), [], 'axe');
+    await page.locator('.toast').getByRole('button', { name: 'Undo' }).click();
+    await page.waitForFunction(() =>
+      document.querySelector('.steps')?.textContent?.includes('Node-b leads since term 16'),
+    );
+    same(fleet.leader, 'node-b', 'the leader');
+    await done();
+  });
+
   check('a change of settings is shown before it is made', async () => {
     const { page, done } = await open('settings');
     await page.locator('#MIN_FREE_REPLICAS').fill('3');

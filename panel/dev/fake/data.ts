@@ -353,13 +353,13 @@ function log(engines: EngineObject[], streams: StreamObject[]): LogEvent[] {
     );
   }
   const more: [LogEvent['event_type'], string, string, number, Partial<LogEvent>][] = [
-    ['system', 'leader', 'node-a leads in term 11', 82000, { details: { node: 'node-a', term: 11 } }],
+    ['system', 'leader_changed', 'node-a leads since term 11', 82000, { details: { node: 'node-a' } }],
     ['vpn', 'disconnected', 'VPN gluetun-a2 of node-a is disconnected: timeout', 40000, {}],
     ['vpn', 'connected', 'VPN gluetun-a2 of node-a is connected again', 39800, {}],
-    ['system', 'leader', 'node-c leads in term 12', 47000, { details: { node: 'node-c', term: 12 } }],
-    ['system', 'leader', 'node-c leads in term 13', 39000, { details: { node: 'node-c', term: 13 } }],
+    ['system', 'leader_changed', 'node-c leads since term 12', 47000, { details: { node: 'node-c' } }],
+    ['system', 'leader_changed', 'node-c leads since term 13', 39000, { details: { node: 'node-c' } }],
     ['system', 'draining', 'node-c drains: its engines leave with their streams', 3300, { by }],
-    ['system', 'leader', 'node-b leads in term 14', 2500, { details: { node: 'node-b', term: 14 } }],
+    ['system', 'leader_changed', 'node-b leads since term 14', 2500, { details: { node: 'node-b' } }],
     ['vpn', 'disconnected', 'VPN gluetun-a2 of node-a is disconnected: AUTH_FAILED', 360, {}],
     ['engine', 'failed', 'acestream-62 on node-a did not start: port 19062 is held by another program', 78, {}],
     ['system', 'settings_changed', 'MIN_FREE_REPLICAS was changed from 0 to 1', 180, { by }],

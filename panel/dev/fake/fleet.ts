@@ -40,8 +40,8 @@ export class Fleet {
     if (name !== null) {
       this.world.cluster.term++;
       this.say(
-        event('system', 'leader', `${name} leads in term ${this.world.cluster.term}`, 0, {
-          details: { node: name, term: this.world.cluster.term },
+        event('system', 'leader_changed', `${name} leads since term ${this.world.cluster.term}`, 0, {
+          details: { node: name },
         }),
       );
     }
@@ -68,6 +68,22 @@ export class Fleet {
       event('engine', 'deleted', `${e.container_name} on ${e.node} was stopped`, 0, { container_id: container, by }),
     );
     return true;
+  }
+
+  /** Takes an engine off the list and starts another; gives its streams, null when there is no such engine. */
+  replaceEngine(container: string, by: LogEvent['by']): number | null {
+    const e = this.world.engines.find((x) => x.container_id === container);
+    if (!e) return null;
+    Object.assign(e, { phase: 'stopping', listed: false, unlisted: 'it is being replaced' });
+    this.change('engine', String(e.id), e);
+    this.say(
+      event('engine', 'retiring', `${e.container_name} on ${e.node} is being replaced`, 0, {
+        container_id: container,
+        by,
+      }),
+    );
+    this.startEngine(e.node ?? '', null).replaces = e.id;
+    return e.streams.length;
   }
 
   startEngine(nodeName: string, by: LogEvent['by']) {

@@ -105,8 +105,20 @@ function change(f: Fleet, method: string, path: string, body: Record<string, unk
     return ok(n);
   }
   const container = /^\/containers\/([^/]+)$/.exec(path);
-  if (method === 'DELETE' && container)
-    return f.stopEngine(container[1] ?? '', BY) ? ok({ deleted: container[1] }) : no(404, 'no such container');
+  if (method === 'DELETE' && container) return stopped(f, container[1] ?? '');
+  const replace = /^\/engines\/([^/]+)\/replace$/.exec(path);
+  if (replace) {
+    const streams = f.replaceEngine(replace[1] ?? '', BY);
+    const name = w.engines.find((e) => e.container_id === replace[1])?.container_name;
+    return streams === null ? no(404, 'no such engine') : ok({ replacing: name, streams });
+  }
+  const lead = /^\/cluster\/nodes\/([^/]+)\/lead$/.exec(path);
+  if (lead) {
+    const n = f.node(lead[1] ?? '');
+    if (!n) return no(404, 'no such node');
+    f.setLeader(n.name);
+    return ok(n);
+  }
   const stream = /^\/streams\/(.+)$/.exec(path);
   if (method === 'DELETE' && stream)
     return f.endStream(decodeURIComponent(stream[1] ?? ''), BY)
@@ -137,6 +149,11 @@ function change(f: Fleet, method: string, path: string, body: Record<string, unk
     return ok(setTo(f, back, dry, Number(body.revision)));
   }
   return no(404, 'Not Found');
+}
+
+function stopped(f: Fleet, id: string): Answer {
+  const streams = f.world.engines.find((e) => e.container_id === id)?.streams.length ?? 0;
+  return f.stopEngine(id, BY) ? ok({ deleted: id, streams }) : no(404, 'no such container');
 }
 
 function events(f: Fleet, url: URL) {

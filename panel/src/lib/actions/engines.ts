@@ -34,8 +34,30 @@ export function stopEngine(e: EngineRow): void {
     danger: true,
     run: async () => {
       const from = performance.now();
-      await stopCall(e.engine.container_id);
-      toasts.show(t.stopped(e.name, took(from)));
+      const { streams } = await stopCall(e.engine.container_id);
+      toasts.show(t.stopped(e.name, streams, took(from)));
+    },
+  });
+}
+
+export function replaceEngine(e: EngineRow): void {
+  const t = i18n.t.engines;
+  ask.open({
+    title: t.replaceTitle(e.name),
+    text: t.replaceText,
+    consequences: () => {
+      const streams = fleet.engineByKey.get(e.key)?.streams ?? 0;
+      return [
+        { tone: 'start', text: t.replaceOther },
+        { tone: 'ok', text: t.replaceStreams(streams) },
+      ];
+    },
+    yes: t.replaceYes,
+    danger: false,
+    run: async () => {
+      const params = { path: { container_id: e.engine.container_id } };
+      const r = await write(() => api().POST('/engines/{container_id}/replace', { params }));
+      toasts.show(t.replaced(r.replacing, r.streams));
     },
   });
 }
@@ -56,16 +78,22 @@ export function stopEngines(keys: string[], done: () => void): void {
     run: async () => {
       const from = performance.now();
       const failed: unknown[] = [];
-      for (const e of list) await stopCall(e.engine.container_id).catch((x: unknown) => failed.push(x));
+      let streams = 0;
+      for (const e of list) {
+        await stopCall(e.engine.container_id).then(
+          (d) => (streams += d.streams),
+          (x: unknown) => failed.push(x),
+        );
+      }
       if (failed.length === list.length) throw failed[0];
-      toasts.show(t.bulkDone(list.length - failed.length, took(from)));
+      toasts.show(t.bulkDone(list.length - failed.length, streams, took(from)));
       if (failed.length > 0) toasts.show(t.bulkFailed(failed.length));
       done();
     },
   });
 }
 
-/** Asks where an engine shall start; `avoid` names a host that is not offered first. */
+/** Asks where an engine shall start. */
 export function startEngine(): void {
   const t = i18n.t.engines;
   const c = fleet.cluster;

@@ -10,6 +10,7 @@ const params = (name: string) => ({ params: { path: { name } } });
 
 const uncordonCall = (name: string) => write(() => api().POST('/cluster/nodes/{name}/uncordon', params(name)));
 const cordonCall = (name: string) => write(() => api().POST('/cluster/nodes/{name}/cordon', params(name)));
+const leadCall = (name: string) => write(() => api().POST('/cluster/nodes/{name}/lead', params(name)));
 
 export async function cordon(name: string): Promise<void> {
   await cordonCall(name);
@@ -87,6 +88,13 @@ export function remove(h: HostRow): void {
       toasts.show(t.removed(name));
     },
   });
+}
+
+/** Lets a member lead; nobody waits for longer than a write takes, so nothing is asked before. */
+export async function lead(name: string): Promise<void> {
+  const before = fleet.leader;
+  await leadCall(name);
+  toasts.show(i18n.t.cluster.leadsNow(name), before === null || before === name ? null : () => leadCall(before));
 }
 
 export async function adopt(name: string): Promise<void> {

@@ -1,11 +1,12 @@
 /** Everything that the palette offers, and how it is found. */
-import { resetBreaker, cordon, drain, uncordon } from '../actions/hosts';
+import { resetBreaker, cordon, drain, lead, uncordon } from '../actions/hosts';
 import { startEngine, stopEngine } from '../actions/engines';
 import { id } from '../format/format';
 import { i18n } from '../i18n/i18n.svelte';
 import { LETTER, PAGES, router } from '../router/router.svelte';
 import { fleet } from '../store/fleet.svelte';
 import { prefs } from '../store/prefs.svelte';
+import { isAway } from '../store/status';
 import { explain } from '../api/explain';
 import { toasts } from '../ui/toasts.svelte';
 import { panels } from './panels.svelte';
@@ -84,6 +85,14 @@ export function commands(): Command[] {
       });
     }
   }
+  for (const h of fleet.hosts.filter((x) => !x.leads && x.node.role !== 'learner' && !isAway(x.node)))
+    out.push({
+      group: t.palette.act,
+      text: t.cluster.leadOf(h.key),
+      icon: 'crown',
+      hint: '',
+      run: () => now(lead(h.key)),
+    });
   out.push({ group: t.palette.act, text: t.hosts.add, icon: 'plus', hint: '', run: () => (panels.open = 'join') });
   out.push({
     group: t.palette.view,

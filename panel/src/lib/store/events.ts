@@ -48,7 +48,6 @@ const LOOK: Record<string, Tone | 'crown' | 'settings' | 'stop' | 'refresh' | 'k
   'system/node_joined': 'ok',
   'system/node_removed': 'stop',
   'system/key_changed': 'key',
-  'system/leader': 'crown',
   'system/leader_changed': 'crown',
   'system/settings_changed': 'settings',
 };

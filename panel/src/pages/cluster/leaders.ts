@@ -9,28 +9,32 @@ export interface Reign {
   to: number;
 }
 
-const CATEGORIES = ['leader', 'leader_changed', 'leader_elected'];
 const DAY_MS = 86_400_000;
 
 export const elections = (events: readonly LogEvent[]): LogEvent[] =>
-  events.filter((e) => e.event_type === 'system' && CATEGORIES.includes(e.category));
+  events.filter((e) => e.event_type === 'system' && e.category === 'leader_changed');
 
 const node = (e: LogEvent): string => {
-  const d = e.details;
-  const named = d && (d['node'] ?? d['leader']);
-  return typeof named === 'string' ? named : (e.message.split(' ')[0] ?? '');
+  const named = e.details?.['node'];
+  return typeof named === 'string' ? named : '';
+};
+
+/** The term is in the message alone: “node-b leads since term 14, after node-c”. */
+const term = (e: LogEvent): number | null => {
+  const said = /\bterm (\d+)/.exec(e.message)?.[1];
+  return said === undefined ? null : Number(said);
 };
 
 /** Stretches of one leader each, the first without a name where the log does not reach; `events` come oldest first. */
-export function reigns(events: readonly LogEvent[], now: number, leader: string | null, term: number): Reign[] {
+export function reigns(events: readonly LogEvent[], now: number, leader: string | null, inTerm: number): Reign[] {
   const start = now - DAY_MS;
   const at = (t: number) => Math.max(0, Math.min(1, (t - start) / DAY_MS));
   const all = elections(events).map((e) => ({
     node: node(e),
-    term: typeof e.details?.['term'] === 'number' ? e.details['term'] : null,
+    term: term(e),
     at: Date.parse(e.timestamp),
   }));
-  if (all.length === 0) return leader === null ? [] : [{ node: leader, term, from: 0, to: 1 }];
+  if (all.length === 0) return leader === null ? [] : [{ node: leader, term: inTerm, from: 0, to: 1 }];
   const first = all[0] as (typeof all)[number];
   const before: Reign[] = first.at > start ? [{ node: '', term: null, from: 0, to: at(first.at) }] : [];
   const known = all

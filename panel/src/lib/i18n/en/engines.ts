@@ -74,11 +74,23 @@ export const engines = {
       ? `${someEngines(have)} stay; the floor is ${num(min)}, so none is started in its stead.`
       : `The floor is ${num(min)}: another engine is started in its stead.`,
   stopYes: 'Stop engine',
-  stopped: (e: string, s: string) => `${e} stopped in ${s}.`,
+  stopped: (e: string, v: number, s: string) => `${e} stopped in ${s}${v === 0 ? '' : `; ${someStreams(v)} ended`}.`,
+  replace: 'Replace…',
+  replaceTitle: (e: string) => `Replace ${e}?`,
+  replaceText: 'Clients get it no more from now on. This cannot be taken back.',
+  replaceOther: 'Another engine is started in its stead.',
+  replaceStreams: (s: number) =>
+    s === 0
+      ? 'No stream is on it. It stops when no client is on the way to it.'
+      : `${someStreams(s)} ${s === 1 ? 'plays' : 'play'} on. It stops when ${s === 1 ? 'it has' : 'they have'} ended.`,
+  replaceYes: 'Replace engine',
+  replaced: (e: string, s: number) =>
+    s === 0 ? `${e} is being replaced.` : `${e} is being replaced; it waits for ${someStreams(s)}.`,
   bulkTitle: (v: number) => `Stop ${someEngines(v)}?`,
   bulkText: 'One after the other.',
   bulkYes: (v: number) => `Stop ${someEngines(v)}`,
-  bulkDone: (v: number, s: string) => `${someEngines(v)} stopped in ${s}.`,
+  bulkDone: (v: number, n: number, s: string) =>
+    `${someEngines(v)} stopped in ${s}${n === 0 ? '' : `; ${someStreams(n)} ended`}.`,
   bulkFailed: (v: number) => `${someEngines(v)} could not be stopped.`,
   startTitle: 'Start an engine',
   startWhere: 'Host',

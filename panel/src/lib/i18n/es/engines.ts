@@ -74,11 +74,24 @@ export const engines: Words['engines'] = {
       ? `Quedan ${someEngines(have)}; el mínimo es ${num(min)}, así que no se inicia otro.`
       : `El mínimo es ${num(min)}: se inicia otro en su lugar.`,
   stopYes: 'Parar motor',
-  stopped: (e, s) => `${e} parado en ${s}.`,
+  stopped: (e, v, s) =>
+    `${e} parado en ${s}${v === 0 ? '' : `; ${v === 1 ? 'terminó' : 'terminaron'} ${someStreams(v)}`}.`,
+  replace: 'Reemplazar…',
+  replaceTitle: (e) => `¿Reemplazar ${e}?`,
+  replaceText: 'Desde ahora los clientes ya no lo reciben. No se puede deshacer.',
+  replaceOther: 'Se inicia otro motor en su lugar.',
+  replaceStreams: (s) =>
+    s === 0
+      ? 'No tiene ninguna emisión. Para cuando ningún cliente esté en camino.'
+      : `${someStreams(s)} ${s === 1 ? 'sigue' : 'siguen'}. Para cuando ${s === 1 ? 'termine' : 'terminen'}.`,
+  replaceYes: 'Reemplazar motor',
+  replaced: (e, s) =>
+    s === 0 ? `${e} se está reemplazando.` : `${e} se está reemplazando; espera a ${someStreams(s)}.`,
   bulkTitle: (v) => `¿Parar ${someEngines(v)}?`,
   bulkText: 'Uno tras otro.',
   bulkYes: (v) => `Parar ${someEngines(v)}`,
-  bulkDone: (v, s) => `${plural(v, 'motor parado', 'motores parados')} en ${s}.`,
+  bulkDone: (v, n, s) =>
+    `${plural(v, 'motor parado', 'motores parados')} en ${s}${n === 0 ? '' : `; ${n === 1 ? 'terminó' : 'terminaron'} ${someStreams(n)}`}.`,
   bulkFailed: (v) => `No se ${v === 1 ? 'pudo' : 'pudieron'} parar ${someEngines(v)}.`,
   startTitle: 'Iniciar un motor',
   startWhere: 'Host',
