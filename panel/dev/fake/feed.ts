@@ -42,7 +42,8 @@ export function serveFeed(f: Fleet, me: string, req: IncomingMessage, res: Serve
     vpns: w.vpns,
   });
   for (const e of events) if (e.id > behind) send('event', e, `${f.revision}-${e.id}`);
-  const stop = f.listen((kind, data) => send(kind, data, position()));
+  // As a node does: events alone have a position.
+  const stop = f.listen((kind, data) => send(kind, data, kind === 'event' ? position() : undefined));
   send('figures', figures(f, me));
   const timer = setInterval(() => (f.mute ? undefined : send('figures', figures(f, me))), 1000);
   res.on('close', () => {

@@ -15,10 +15,8 @@ export function decode(raw: RawFrame): Frame | null {
     throw new BadFrame(`the data of “${raw.event}” is no JSON`);
   }
   if (typeof data !== 'object' || data === null) throw new BadFrame(`the data of “${raw.event}” is no object`);
-  // Events may follow that are older than the objects of the snapshot, so that has no place of its own.
-  if (raw.event === 'snapshot' || raw.event === 'figures' || raw.event === 'bye') {
-    return { kind: raw.event, data } as Frame;
-  }
+  // Only events have positions: changes are never sent again, as a snapshot follows each greeting.
+  if (raw.event !== 'hello' && raw.event !== 'event') return { kind: raw.event, data } as Frame;
   if (raw.id === null || !/^\d+-\d+$/.test(raw.id)) throw new BadFrame(`“${raw.event}” has no position`);
   return { kind: raw.event, id: raw.id, data } as Frame;
 }

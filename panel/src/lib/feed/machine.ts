@@ -146,7 +146,7 @@ function heard(s: FeedState, frame: Frame, now: number, wall: number): [FeedStat
     case 'snapshot':
       return [{ ...at, revision: frame.data.revision, hasSnapshot: true, phase: 'live' }, []];
     case 'change':
-      return [{ ...at, lastId: frame.id, revision: frame.data.revision }, []];
+      return [{ ...at, revision: frame.data.revision }, []];
     case 'event':
       return [{ ...at, lastId: frame.id }, []];
     case 'figures':

@@ -67,7 +67,7 @@ export interface Bye {
 export type Frame =
   | { kind: 'hello'; id: string; data: Hello }
   | { kind: 'snapshot'; data: Snapshot }
-  | { kind: 'change'; id: string; data: Change }
+  | { kind: 'change'; data: Change }
   | { kind: 'event'; id: string; data: LogEvent }
   | { kind: 'figures'; data: Figures }
   | { kind: 'bye'; data: Bye }

@@ -59,7 +59,8 @@ export function bytes(b: number | null | undefined): Quantity {
 
 /** Milliseconds: one decimal under 10. */
 export const ms = (v: number | null | undefined): Quantity => quantity(v, 'ms', v != null && v < 10 ? 1 : 0);
-export const percent = (v: number | null | undefined): Quantity => quantity(v, '%');
+/** One decimal under 10. */
+export const percent = (v: number | null | undefined): Quantity => quantity(v, '%', v != null && v < 9.95 ? 1 : 0);
 export const seconds = (v: number | null | undefined): Quantity => quantity(v, 's', 1);
 
 /** A quantity as one text. */

@@ -1,6 +1,9 @@
 /** Health of an engine over the last hour, read from the log of events. */
 import type { EngineObject, LogEvent } from '../feed/types';
 
+/** An engine is given so long to become healthy for the first time, in milliseconds. */
+const START_MS = 60_000;
+
 export type Bar = '' | 'w' | 'x' | 'u';
 
 /** Bars of two minutes each, oldest first: fine, in part unhealthy, unhealthy, not there yet. */
@@ -14,6 +17,8 @@ export function bars(e: EngineObject, events: readonly LogEvent[], now: number, 
   const sickNow = e.health_status === 'unhealthy';
   const since = e.failing_since === null ? now : Date.parse(e.failing_since);
   if (turns.length === 0 && sickNow && since > from) turns.push({ at: since, sick: true });
+  // A new engine becomes healthy once: that is no turn from bad to good.
+  if (turns[0] !== undefined && !turns[0].sick && turns[0].at - born < START_MS) turns.shift();
   const first = turns[0] === undefined ? sickNow : !turns[0].sick;
   const width = span / count;
   return Array.from({ length: count }, (_, i) => {

@@ -56,7 +56,6 @@ describe('the picture', () => {
     const key = String(w.engines[0]?.id);
     const { t, dirty } = run(snapshot, {
       kind: 'change',
-      id: '2-1',
       data: { revision: 2, type: 'engine', key, object: null },
     });
     expect(t.engines.has(key)).toBe(false);
