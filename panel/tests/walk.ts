@@ -211,9 +211,8 @@ if (fake !== null) {
   });
 
   check('an engine is replaced, and its streams are counted', async () => {
-    const { page, done } = await open('engines?q=acestream-6&sort=engine');
-    const engine = fleet.world.engines.find((e) => e.container_name === 'acestream-6');
-    await page.locator('.t-eng [role=row][data-at="0"]').click();
+    const engine = fleet.world.engines.find((e) => e.listed && e.phase === 'running' && e.streams.length > 0);
+    const { page, done } = await open(`engines?sel=${engine?.id}`);
     await page.locator('.sheet').getByRole('button', { name: 'Replace…' }).click();
     const dialog = page.locator('dialog[open]');
     ensure((await dialog.textContent())?.includes(`${engine?.streams.length} stream`), 'the dialog counts the streams');
@@ -231,12 +230,12 @@ if (fake !== null) {
     await page.waitForSelector('.toast');
     same(fleet.leader, 'node-a', 'the leader');
     await page.waitForFunction(() =>
-      document.querySelector('.steps')?.textContent?.includes('Node-a leads since term 15'),
+      document.querySelector('.steps')?.textContent?.includes('node-a leads since term 15'),
     );
     same(await axe(page), [], 'axe');
     await page.locator('.toast').getByRole('button', { name: 'Undo' }).click();
     await page.waitForFunction(() =>
-      document.querySelector('.steps')?.textContent?.includes('Node-b leads since term 16'),
+      document.querySelector('.steps')?.textContent?.includes('node-b leads since term 16'),
     );
     same(fleet.leader, 'node-b', 'the leader');
     await done();

@@ -105,10 +105,11 @@ export class Fleet {
 
   readonly engines: EngineRow[] = $derived.by(() => {
     const t = this.on('engine', 'node', 'vpn');
+    const replaced = new Set([...t.engines.values()].map((e) => e.replaces));
     return [...t.engines.values()].map((e: EngineObject) => {
       const node = e.node ?? '';
       const vpn = e.vpn_container ? t.vpns.get(`${node}/${e.vpn_container}`) : undefined;
-      const word = engineWord(e, t.nodes.get(node), vpn);
+      const word = engineWord(e, t.nodes.get(node), vpn, replaced.has(e.id));
       return {
         key: String(e.id),
         engine: e,

@@ -5,7 +5,7 @@ import type { EngineObject, NodeFigures, NodeObject, StreamFigures, StreamObject
 export type Tone = 'ok' | 'warn' | 'bad' | 'start' | 'drain' | 'idle';
 
 export type EngineWord =
-  'healthy' | 'unhealthy' | 'vpn_down' | 'host_away' | 'starting' | 'stopping' | 'unlisted' | 'unknown';
+  'healthy' | 'unhealthy' | 'vpn_down' | 'host_away' | 'starting' | 'stopping' | 'leaving' | 'unlisted' | 'unknown';
 export type StreamWord = 'playing' | 'buffering' | 'stalled' | 'found' | 'ended';
 export type HostWord =
   'takes' | 'away' | 'down' | 'suspect' | 'draining' | 'cordoned' | 'docker' | 'passed' | 'full' | 'unknown';
@@ -23,6 +23,7 @@ export const ENGINE_TONE: Record<EngineWord, Tone> = {
   host_away: 'bad',
   starting: 'start',
   stopping: 'drain',
+  leaving: 'drain',
   unlisted: 'warn',
   unknown: 'idle',
 };
@@ -48,14 +49,20 @@ export const HOST_TONE: Record<HostWord, Tone> = {
 export const VPN_TONE: Record<VpnWord, Tone> = { connected: 'ok', down: 'bad', starting: 'start', unknown: 'idle' };
 
 /** The first that holds counts; a host that is away says more than what was known of the engine before. */
-export function engineWord(e: EngineObject, node: NodeObject | undefined, vpn: VpnObject | undefined): EngineWord {
+export function engineWord(
+  e: EngineObject,
+  node: NodeObject | undefined,
+  vpn: VpnObject | undefined,
+  replaced: boolean,
+): EngineWord {
   if (e.phase === 'stopping') return 'stopping';
   if (node !== undefined && isAway(node)) return 'host_away';
   if (e.phase !== 'running') return 'starting';
   if (vpn !== undefined && vpnWord(vpn) === 'down') return 'vpn_down';
   if (e.health_status === 'unhealthy') return 'unhealthy';
   if (e.health_status !== 'healthy') return 'starting';
-  return e.listed ? 'healthy' : 'unlisted';
+  if (e.listed) return 'healthy';
+  return replaced || node?.availability === 'draining' ? 'leaving' : 'unlisted';
 }
 
 /** Since when an engine fails, starts, or else runs. */

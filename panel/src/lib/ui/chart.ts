@@ -18,7 +18,8 @@ export interface Options {
   height: number;
   /** Index of the point under the cursor; null when there is none. */
   onpoint: (i: number | null) => void;
-  mark: (t: number) => string;
+  /** Text of a mark at a time; `step` is the distance of marks. Both in milliseconds. */
+  mark: (t: number, step: number) => string;
 }
 
 export function dual(node: HTMLElement, data: Data, o: Options): uPlot {
@@ -44,7 +45,12 @@ export function dual(node: HTMLElement, data: Data, o: Options): uPlot {
         peers: { range: (_u, _lo, hi) => [0, Math.max(4, Math.ceil((hi ?? 0) * 1.25))] },
       },
       axes: [
-        { ...axis, grid: { show: false }, space: 80, values: (_u, v) => v.map((t) => o.mark(t * 1000)) },
+        {
+          ...axis,
+          grid: { show: false },
+          space: 80,
+          values: (_u, v, _i, _s, step) => v.map((t) => o.mark(t * 1000, step * 1000)),
+        },
         { ...axis, scale: 'mbit', size: 34, space: 34 },
         { ...axis, scale: 'peers', side: 1, size: 34, space: 34, grid: { show: false } },
       ],

@@ -13,6 +13,7 @@ const RANK: EngineWord[] = [
   'vpn_down',
   'unlisted',
   'stopping',
+  'leaving',
   'starting',
   'unknown',
   'healthy',

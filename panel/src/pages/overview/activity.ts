@@ -36,7 +36,6 @@ export interface Mark {
 
 /** Categories of the log of events that get a mark. */
 const KIND: Record<string, Mark['kind']> = {
-  leader: 'leader',
   leader_changed: 'leader',
   draining: 'drain',
   disconnected: 'outage',
@@ -54,10 +53,18 @@ export function marks(events: readonly LogEvent[], from: number): Mark[] {
     if (kind === undefined || x < 0 || x > 1) continue;
     const last = out.at(-1);
     if (last !== undefined && x - last.x < 0.14) continue;
-    out.push({ x, kind, text: short(e.message) });
+    out.push({ x, kind, text: short(words(e)) });
   }
   return out;
 }
+
+/** A leader's name is in the details; the message of a first leader has its number alone. */
+const words = (e: LogEvent): string => {
+  const node = e.details?.['node'];
+  return e.category === 'leader_changed' && typeof node === 'string'
+    ? e.message.replace(/^.*? leads/, `${node} leads`)
+    : e.message;
+};
 
 /** The part of a message before its reason, not too long for a mark. */
 const short = (m: string): string => {

@@ -60,7 +60,7 @@ export const overview = {
   upload: 'Upload',
   free: 'Engines in use',
   room: 'Room for engines',
-  change: (s: string) => `${s} in 1 h`,
+  change: (a: string, s: string) => `${s} in ${a}`,
   peak: (v: string, t: string) => `peak ${v} at ${t}`,
   noPeak: 'no history yet',
   allHealthy: 'all healthy',

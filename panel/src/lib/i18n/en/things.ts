@@ -7,6 +7,7 @@ export const engine = {
   host_away: 'host away',
   starting: 'starting',
   stopping: 'stopping',
+  leaving: 'leaving',
   unlisted: 'not listed',
   unknown: 'unknown',
 };

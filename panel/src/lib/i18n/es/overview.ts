@@ -60,7 +60,7 @@ export const overview: Words['overview'] = {
   upload: 'Subida',
   free: 'Motores en uso',
   room: 'Sitio para motores',
-  change: (s) => `${s} en 1 h`,
+  change: (a, s) => `${s} en ${a}`,
   peak: (v, t) => `máximo ${v} a las ${t}`,
   noPeak: 'aún sin historial',
   allHealthy: 'todos sanos',

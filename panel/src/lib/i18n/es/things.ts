@@ -8,6 +8,7 @@ export const engine: Words['engine'] = {
   host_away: 'host ausente',
   starting: 'arrancando',
   stopping: 'parando',
+  leaving: 'saliendo',
   unlisted: 'fuera de lista',
   unknown: 'desconocido',
 };
