@@ -13,6 +13,8 @@ export const ownBase = (): string => new URL('../', location.href.split(/[?#]/)[
 
 class Feed {
   state: FeedState = $state.raw(initial(''));
+  /** The address of the node that serves; unlike the state, it changes only when the node does. */
+  readonly base = $derived(this.state.base);
   /** Frames go here, in order. */
   private sink: (f: Frame) => void = () => {};
   private stop: () => void = () => {};

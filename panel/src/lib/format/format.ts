@@ -57,8 +57,9 @@ export function bytes(b: number | null | undefined): Quantity {
   return b < KIB ** 3 ? quantity(b / KIB ** 2, 'MiB') : quantity(b / KIB ** 3, 'GiB', 1);
 }
 
-/** Milliseconds: one decimal under 10. */
-export const ms = (v: number | null | undefined): Quantity => quantity(v, 'ms', v != null && v < 10 ? 1 : 0);
+/** Milliseconds: one decimal under 10, seconds from 1,000 on. */
+export const ms = (v: number | null | undefined): Quantity =>
+  v != null && v >= 1000 ? quantity(v / 1000, 's', 1) : quantity(v, 'ms', v != null && v < 10 ? 1 : 0);
 /** One decimal under 10. */
 export const percent = (v: number | null | undefined): Quantity => quantity(v, '%', v != null && v < 9.95 ? 1 : 0);
 export const seconds = (v: number | null | undefined): Quantity => quantity(v, 's', 1);

@@ -60,6 +60,14 @@ export function look(e: LogEvent): EventLook {
   return { icon: l, cls: TONE_CLASS[l] };
 }
 
+/** What an event says; the message of the first leader has its number alone, as its name was not known then. */
+export const message = (e: LogEvent): string => {
+  const node = e.details?.['node'];
+  return e.category === 'leader_changed' && typeof node === 'string'
+    ? e.message.replace(/^.*? leads/, `${node} leads`)
+    : e.message;
+};
+
 /** “API key · 10.0.0.9”, “command line · node-a”; null when the cluster did it by itself. */
 export const who = (e: LogEvent): string | null =>
   e.by === null ? null : `${e.by.name} · ${e.by.address ?? e.by.node}`;

@@ -42,7 +42,7 @@ export function watch(of: () => string | null): Watched {
   let last: string | null = null;
   $effect(() => {
     const what = of();
-    void feed.state.base;
+    void feed.base;
     if (what !== last) data = null;
     last = what;
     if (what === null) return;

@@ -56,7 +56,8 @@ export function engineWord(
   replaced: boolean,
 ): EngineWord {
   if (e.phase === 'stopping') return 'stopping';
-  if (node !== undefined && isAway(node)) return 'host_away';
+  // Engines outlive their node: those that still answer other members stay listed.
+  if (node !== undefined && isAway(node) && !(e.listed && e.health_status === 'healthy')) return 'host_away';
   if (e.phase !== 'running') return 'starting';
   if (vpn !== undefined && vpnWord(vpn) === 'down') return 'vpn_down';
   if (e.health_status === 'unhealthy') return 'unhealthy';
@@ -65,9 +66,12 @@ export function engineWord(
   return replaced || node?.availability === 'draining' ? 'leaving' : 'unlisted';
 }
 
-/** Since when an engine fails, starts, or else runs. */
-export const engineSince = (e: EngineObject): string | null =>
-  e.failing_since ?? (e.phase === 'running' || e.phase === 'stopping' ? e.first_seen : e.reserved_at);
+/** Since when an engine fails, starts, or else runs; null when that is not told, as of one that leaves. */
+export function engineSince(e: EngineObject): string | null {
+  if (e.failing_since !== null) return e.failing_since;
+  if (e.phase !== 'running' && e.phase !== 'stopping') return e.reserved_at;
+  return e.phase === 'running' && e.listed ? e.first_seen : null;
+}
 
 /** How long a stream may stand at nothing until it is called stalled, in milliseconds. */
 export const STALLED_MS = 15_000;

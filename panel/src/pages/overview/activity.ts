@@ -1,5 +1,6 @@
 /** Streams that started and ended, counted by minute, and what happened to the cluster meanwhile. */
 import type { LogEvent, StreamObject } from '../../lib/feed/types';
+import { message } from '../../lib/store/events';
 
 export const MINUTES = 60;
 const MINUTE = 60_000;
@@ -44,27 +45,29 @@ const KIND: Record<string, Mark['kind']> = {
   docker_unavailable: 'outage',
 };
 
-/** Marks of the hour; one that would cover its left neighbour is left out. */
+/** From here on the text of a mark stands at its left. */
+export const LEFT_FROM = 0.8;
+/** About so wide is a letter, as a part of the chart. */
+const LETTER = 0.0078;
+
+/** Marks of the hour; one beside another is left out, and a text that would cover another is empty. */
 export function marks(events: readonly LogEvent[], from: number): Mark[] {
   const out: Mark[] = [];
+  let free = 0;
   for (const e of events) {
     const kind = KIND[e.category];
     const x = (Date.parse(e.timestamp) - from) / (MINUTES * MINUTE);
     if (kind === undefined || x < 0 || x > 1) continue;
     const last = out.at(-1);
-    if (last !== undefined && x - last.x < 0.14) continue;
-    out.push({ x, kind, text: short(words(e)) });
+    if (last !== undefined && x - last.x < 0.02) continue;
+    const text = short(message(e));
+    const wide = text.length * LETTER + 0.01;
+    const begins = x > LEFT_FROM ? x - wide : x;
+    out.push({ x, kind, text: begins < free ? '' : text });
+    if (begins >= free) free = begins + wide;
   }
   return out;
 }
-
-/** A leader's name is in the details; the message of a first leader has its number alone. */
-const words = (e: LogEvent): string => {
-  const node = e.details?.['node'];
-  return e.category === 'leader_changed' && typeof node === 'string'
-    ? e.message.replace(/^.*? leads/, `${node} leads`)
-    : e.message;
-};
 
 /** The part of a message before its reason, not too long for a mark. */
 const short = (m: string): string => {

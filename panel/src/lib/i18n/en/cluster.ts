@@ -77,5 +77,5 @@ export const settings = {
   off: 'off',
   nothing: 'Edit a value to see what changes.',
   default: (v: string) => `default ${v}`,
-  noCut: 'No stream is interrupted.',
+  noCut: 'The cluster names no consequence.',
 };

@@ -16,7 +16,7 @@ export const hosts = {
   dockerNo: 'no answer',
   dockerStopping: 'stopping',
   passedOver: 'Passed over for new engines:',
-  noContact: (t: string) => `No contact since ${t}.`,
+  noContact: (t: string) => `Away since ${t}.`,
   lastKnown: 'Shown as last known.',
   draining: (left: number) => (left === 0 ? 'Drained: no engine is left.' : `Draining: ${someEngines(left)} left.`),
   drainStreams: (s: number) =>

@@ -78,5 +78,5 @@ export const settings: Words['settings'] = {
   off: 'no',
   nothing: 'Edite un valor para ver qué cambia.',
   default: (v) => `por defecto ${v}`,
-  noCut: 'No se interrumpe ninguna emisión.',
+  noCut: 'El clúster no indica ninguna consecuencia.',
 };

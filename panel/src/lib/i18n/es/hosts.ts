@@ -16,7 +16,7 @@ export const hosts: Words['hosts'] = {
   dockerNo: 'no responde',
   dockerStopping: 'parando',
   passedOver: 'Omitido para motores nuevos:',
-  noContact: (t) => `Sin contacto desde las ${t}.`,
+  noContact: (t) => `Ausente desde las ${t}.`,
   lastKnown: 'Se muestra lo último que se supo.',
   draining: (left) =>
     left === 0
