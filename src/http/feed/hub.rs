@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use acefleet_registry::event::{Event, EventLog};
 use bytes::Bytes;
 use futures::Stream;
 use tokio::sync::{Notify, watch};
@@ -14,7 +15,7 @@ use crate::http::app::App;
 use crate::http::feed::changes::{Bye, Told, bye, of_event};
 use crate::http::feed::hello::{self, Hello};
 use crate::http::feed::ring::{Batch, Dropped, Frame, Ring};
-use crate::http::feed::wanted::{FrameKind, Place, Wanted};
+use crate::http::feed::wanted::{FrameKind, Place, Subject, Wanted};
 
 /// Shortest time between two batches: of an object that changes more often, only the newest state is sent.
 const SHORTEST: Duration = Duration::from_millis(250);
@@ -114,13 +115,20 @@ impl Feed {
     }
 }
 
+/// Where the newest events begin that a reader wants first; none when it wants none, or there are none.
+fn before_tail(log: &EventLog, wanted: &Wanted) -> Option<u64> {
+    let takes = |event: &&Arc<Event>| wanted.takes(Subject::Event(event.event_type));
+    let tail = usize::try_from(wanted.tail).unwrap_or(usize::MAX);
+    log.iter().rev().filter(takes).take(tail).last().map(|event| event.id.saturating_sub(1))
+}
+
 /// The first frames of a reader.
 fn beginning(app: &App, sight: &Sight, told: &mut Told, wanted: &Wanted, behind: u64) -> Begin {
     let log = sight.view.state.events();
     let newest = told.place();
     // What lies ahead of this log was in another one.
     let last = wanted.last.filter(|last| last.event <= newest.event);
-    let from = last.map_or(newest.event.saturating_sub(wanted.tail), |last| last.event);
+    let from = last.map_or_else(|| before_tail(log, wanted).unwrap_or(newest.event), |last| last.event);
     let missed = log.after(from);
     let lost = match (wanted.last, last) {
         (Some(_), None) => None,

@@ -112,6 +112,12 @@ async fn readers_choose_kinds_and_types() {
             break;
         }
     }
+    let mut tail = Follower::of(&bed, "kinds=event&event_types=stream&tail=1", None).await;
+    assert_eq!(
+        tail.next_of("event").await.data["stream_id"],
+        "k|s1",
+        "the newest of its kind, though others are newer"
+    );
     for wrong in ["kinds=all", "types=stream,x", "event_types=node", "tail=-1", "last_event_id=nothing"] {
         assert_eq!(bed.get(&format!("/events/stream?{wrong}")).await.status, 422, "{wrong}");
     }
@@ -148,10 +154,12 @@ async fn a_reader_goes_on_at_another_node_without_gap_or_repeat() {
     let hello = feed.next().await.unwrap();
     assert_eq!((&hello.data["resumed"], &hello.data["lost"]), (&json!(true), &json!(0)));
     assert_eq!(hello.data["node"], "c");
-    for _ in 0..20 {
+    // The cluster may have something to say for itself meanwhile.
+    let expected = log_behind(&c, begin).await;
+    while seen.last() < expected.last() {
         seen.push(number(&feed.next_of("event").await));
     }
-    assert_eq!(seen, log_behind(&b, begin).await);
+    assert!(seen.len() >= 40 && seen.starts_with(&expected), "{seen:?} {expected:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
