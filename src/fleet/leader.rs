@@ -84,7 +84,9 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
 /// The log of what happened has every leader, and elections are not in it.
 fn says_that_it_leads(fleet: &Fleet, state: &State, term: u64) -> Option<Command> {
     let leader = Leader { node: fleet.cluster().node_id(), term };
-    let is_new = state.level() >= Level::NOTES_LEADERS && state.last_leader() != Some(leader);
+    // Until it has registered, it has no name.
+    let is_named = state.node(leader.node).is_some();
+    let is_new = is_named && state.level() >= Level::NOTES_LEADERS && state.last_leader() != Some(leader);
     is_new.then_some(Command::Leads { node: leader.node, term })
 }
 
