@@ -4,8 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use acefleet::access;
+use acefleet::config::table::URL_NAME;
 use acefleet::config::{Config, Secret, load};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use reqwest::{Client, Method, StatusCode, Url, redirect};
 use serde_json::Value;
 
@@ -22,15 +23,34 @@ const LONGEST_ANSWER: usize = 600;
 #[derive(Args)]
 pub struct Target {
     /// Base URL of a node, or its HOST:PORT; else the node that runs here with the same settings.
-    #[arg(long, value_name = "URL", value_parser = base_url)]
+    #[arg(long, value_name = "URL", env = URL_NAME, value_parser = base_url)]
     url: Option<Url>,
     /// Key of the API; else API_KEY from the settings, else the token of the node here, which its own user can read. Other users of this
     /// host can see arguments.
     #[arg(long, value_name = "KEY")]
     api_key: Option<String>,
-    /// Print the answer as JSON.
+    /// Print the answer as a table, or as JSON.
+    #[arg(short, long, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    output: Format,
+    /// The same as --output json.
     #[arg(long)]
-    pub(super) json: bool,
+    json: bool,
+}
+
+/// How an answer is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+impl Target {
+    /// Whether answers are for programs.
+    pub(super) fn wants_json(&self) -> bool {
+        self.json || self.output == Format::Json
+    }
 }
 
 /// A URL, for which `http://` may be left out.
@@ -51,7 +71,7 @@ fn base_url(text: &str) -> Result<Url, String> {
 pub(super) type Failed = (u8, String);
 
 /// Base URL and key. Invalid settings matter only if the arguments do not replace them.
-fn address(file: Option<&Path>, target: &Target) -> Result<(Url, Option<String>), Failed> {
+pub(super) fn address(file: Option<&Path>, target: &Target) -> Result<(Url, Option<String>), Failed> {
     if let (Some(url), Some(key)) = (&target.url, &target.api_key) {
         return Ok((url.clone(), Some(key.clone())));
     }
@@ -95,7 +115,8 @@ pub(super) fn here(
     wait(call(method, url, key.map(|key| key.0), None))
 }
 
-fn wait(work: impl Future<Output = Result<Value, Failed>>) -> Result<Value, Failed> {
+/// Runs a call to its end.
+pub(super) fn wait<T>(work: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -142,13 +163,35 @@ pub(super) fn show(
     human: impl FnOnce(&Value) -> String,
 ) -> u8 {
     match answer {
-        Ok(answer) if target.json => output::print(&format!("{answer:#}")),
+        Ok(answer) if target.wants_json() => output::print(&format!("{answer:#}")),
         Ok(answer) => output::print(&human(&answer)),
         Err((code, message)) => {
             output::complain(&message.replace('\n', " "));
             code
         }
     }
+}
+
+/// Asks for a whole answer.
+pub(super) async fn get(url: Url, key: Option<String>) -> Result<Value, Failed> {
+    call(Method::GET, url, key, None).await
+}
+
+/// A node that cannot be reached.
+pub(super) fn unreachable(url: &Url, error: reqwest::Error) -> Failed {
+    let error = anyhow::Error::from(error);
+    (TEMPORARY, format!("{url} does not answer, try another node with --url: {error:#}"))
+}
+
+/// A node that refuses.
+pub(super) fn refused(url: &Url, status: StatusCode, body: &str) -> Failed {
+    let answer = serde_json::from_str::<Value>(body).ok();
+    let code = match status {
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => TEMPORARY,
+        _ if status.is_client_error() => CONFIGURATION,
+        _ => INTERNAL,
+    };
+    (code, complaint(url, status, answer.as_ref(), body))
 }
 
 async fn call(method: Method, url: Url, key: Option<String>, body: Option<Value>) -> Result<Value, Failed> {
@@ -167,23 +210,14 @@ async fn call(method: Method, url: Url, key: Option<String>, body: Option<Value>
     if let Some(body) = body {
         request = request.json(&body);
     }
-    let unreachable = |error: reqwest::Error| {
-        let error = anyhow::Error::from(error);
-        (TEMPORARY, format!("{url} does not answer, try another node with --url: {error:#}"))
-    };
-    let response = request.send().await.map_err(unreachable)?;
+    let response = request.send().await.map_err(|error| unreachable(&url, error))?;
     let status = response.status();
-    let body = response.text().await.map_err(unreachable)?;
-    let answer = serde_json::from_str::<Value>(&body).ok();
-    if status.is_success() {
-        return answer.ok_or_else(|| (INTERNAL, format!("{url} answers something that is not JSON")));
+    let body = response.text().await.map_err(|error| unreachable(&url, error))?;
+    match status.is_success() {
+        true => serde_json::from_str(&body)
+            .map_err(|_| (INTERNAL, format!("{url} answers something that is not JSON"))),
+        false => Err(refused(&url, status, &body)),
     }
-    let code = match status {
-        StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => TEMPORARY,
-        _ if status.is_client_error() => CONFIGURATION,
-        _ => INTERNAL,
-    };
-    Err((code, complaint(&url, status, answer.as_ref(), &body)))
 }
 
 fn complaint(url: &Url, status: StatusCode, answer: Option<&Value>, body: &str) -> String {

@@ -3,14 +3,20 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use clap::Args;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::ask::{Failed, Target, ask, show};
-use super::exit_code::INTERNAL;
+use super::exit_code::{CONFIGURATION, INTERNAL, TEMPORARY};
+use super::output;
 use super::table::{table, text};
+
+/// How often a wait looks again.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Args)]
 pub struct Look {
@@ -33,6 +39,9 @@ pub struct Drain {
     /// End streams that still run after so many seconds; without it there is no limit.
     #[arg(long, value_name = "SECONDS")]
     deadline: Option<u32>,
+    /// Wait until the node is empty, and say how far it is.
+    #[arg(long)]
+    wait: bool,
 }
 
 #[derive(Args)]
@@ -131,7 +140,49 @@ pub fn drain(file: Option<&Path>, args: &Drain) -> u8 {
     let Node { node, target } = &args.node;
     let body = args.deadline.map(|seconds| json!({ "deadline_seconds": seconds }));
     let answer = ask(file, target, Method::POST, &["cluster", "nodes", node, "drain"], body, false);
+    let answer = match args.wait {
+        true => answer.and_then(|_| drained(file, target, node)),
+        false => answer,
+    };
     show(answer, target, |answer| table(std::slice::from_ref(answer)))
+}
+
+/// Waits until nothing runs on a member any more, or somebody ends the drain.
+fn drained(file: Option<&Path>, target: &Target, name: &str) -> Result<Value, Failed> {
+    let mut said = String::new();
+    loop {
+        let answer = match ask(file, target, Method::GET, &["cluster"], None, false) {
+            // The node that is asked may be away for a while.
+            Err((TEMPORARY, why)) => {
+                say(&mut said, why.replace('\n', " "));
+                thread::sleep(LOOK_EVERY);
+                continue;
+            }
+            answer => answer?,
+        };
+        let member = nodes(&answer).iter().find(|member| member["name"] == name);
+        let Some(member) = member.cloned() else {
+            return Err((CONFIGURATION, format!("{name} is no member any more")));
+        };
+        let drain = &member["drain"];
+        let (engines, streams) = (drain["engines_left"].as_u64(), drain["streams_left"].as_u64());
+        match (engines, streams) {
+            (Some(0), _) => return Ok(member),
+            (Some(engines), Some(streams)) => {
+                say(&mut said, format!("{name} drains: {engines} engines with {streams} streams are left"));
+            }
+            _ => return Err((CONFIGURATION, format!("{name} does not drain any more: somebody ended that"))),
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// Says something that was not said last.
+fn say(said: &mut String, line: String) {
+    if *said != line {
+        output::complain(&line);
+        *said = line;
+    }
 }
 
 /// Removes a member.

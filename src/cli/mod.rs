@@ -1,6 +1,7 @@
 //! Commands of the `acefleet` program.
 //!
 //! - [`ask`]: a call to a node; [`table`]: tables
+//! - [`engines`], [`streams`], [`events`]: the commands of these names, and `vpn`; [`feed`]: what nodes stream
 //! - [`config`]: the commands `config check` and `config show`
 //! - [`healthcheck`]: the `healthcheck` command
 //! - [`key`]: the `key` command
@@ -13,7 +14,10 @@
 
 mod ask;
 mod config;
+mod engines;
+mod events;
 mod exit_code;
+mod feed;
 mod healthcheck;
 mod key;
 mod logs;
@@ -23,13 +27,14 @@ mod prepare;
 mod recover;
 mod serve;
 mod settings;
+mod streams;
 mod table;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use exit_code::CONFIGURATION;
 
@@ -81,6 +86,18 @@ enum Command {
     Status(members::Look),
     /// Show the members.
     Members(members::Look),
+    /// List, start, stop or replace engines, and show their logs.
+    #[command(subcommand, alias = "engines")]
+    Engine(engines::Engines),
+    /// List or stop streams.
+    #[command(subcommand, alias = "streams")]
+    Stream(streams::Streams),
+    /// Show what happened, who did it and why.
+    Events(events::Events),
+    /// Show the VPN containers of all hosts.
+    Vpn(streams::Vpns),
+    /// Let a member lead.
+    Lead(members::Node),
     /// No new engines on a node; those that run stay.
     Cordon(members::Node),
     /// Use a cordoned or draining node again.
@@ -109,6 +126,13 @@ enum Command {
     Config(ConfigCommand),
     /// Print the OpenAPI description of the HTTP API.
     Openapi,
+    /// Print a script that lets this shell complete the arguments.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    Man,
     /// Print the version.
     Version,
 }
@@ -144,6 +168,11 @@ pub fn main() -> ExitCode {
         Command::Healthcheck(args) => healthcheck::healthcheck(file, &args),
         Command::Status(look) => members::status(file, &look),
         Command::Members(look) => members::members(file, &look),
+        Command::Engine(command) => engines::run(file, &command),
+        Command::Stream(command) => streams::run(file, &command),
+        Command::Events(args) => events::events(file, &args),
+        Command::Vpn(args) => streams::vpns(file, &args),
+        Command::Lead(node) => members::set(file, &node, "lead"),
         Command::Cordon(node) => members::set(file, &node, "cordon"),
         Command::Uncordon(node) => members::set(file, &node, "uncordon"),
         Command::Drain(args) => members::drain(file, &args),
@@ -155,7 +184,26 @@ pub fn main() -> ExitCode {
         Command::Config(ConfigCommand::Check) => config::check(file),
         Command::Config(ConfigCommand::Show(show)) => config::show(file, &show),
         Command::Openapi => output::print(&acefleet::http::openapi_json()),
+        Command::Completions { shell } => completions(shell),
+        Command::Man => manual(),
         Command::Version => output::print(&format!("acefleet {}", env!("CARGO_PKG_VERSION"))),
     };
     ExitCode::from(code)
+}
+
+fn completions(shell: clap_complete::Shell) -> u8 {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "acefleet", &mut script);
+    output::print(&String::from_utf8_lossy(&script))
+}
+
+fn manual() -> u8 {
+    let mut page = Vec::new();
+    match clap_mangen::Man::new(Cli::command()).render(&mut page) {
+        Ok(()) => output::print(&String::from_utf8_lossy(&page)),
+        Err(error) => {
+            output::complain(&format!("the manual page cannot be made: {error}"));
+            exit_code::INTERNAL
+        }
+    }
 }

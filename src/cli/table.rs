@@ -1,5 +1,7 @@
 //! Tables for people: of members, and of anything else.
 
+use comfy_table::presets::NOTHING;
+use comfy_table::{Color, ContentArrangement, Table};
 use serde_json::Value;
 
 /// A cell: the text, or a dash for null.
@@ -45,24 +47,66 @@ pub(super) fn table(nodes: &[Value]) -> String {
             text(&node["passed_over"]["message"]),
         ]);
     }
-    columns(titles, &rows)
+    columns(titles, rows)
 }
 
-/// Aligned columns below a line of titles.
-pub(super) fn columns<const N: usize>(titles: [&str; N], rows: &[[String; N]]) -> String {
-    let titles = titles.map(str::to_owned);
-    let lines = || std::iter::once(&titles).chain(rows);
-    let mut widths = [0; N];
-    for line in lines() {
-        for (width, cell) in widths.iter_mut().zip(line) {
-            *width = (*width).max(cell.chars().count());
-        }
+/// What a cell says beside its text, on a terminal that has colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tint {
+    /// Nothing.
+    Plain,
+    /// As it should be.
+    Good,
+    /// Not as usual.
+    Odd,
+    /// Somebody has to look after it.
+    Bad,
+}
+
+/// A cell of a table.
+#[derive(Clone, Debug)]
+pub(super) struct Cell {
+    text: String,
+    tint: Tint,
+}
+
+impl Cell {
+    /// A cell with a tint.
+    pub fn of(text: &str, tint: Tint) -> Self {
+        Self { text: text.to_owned(), tint }
     }
-    let line = |row: &[String; N]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self { text, tint: Tint::Plain }
+    }
+}
+
+/// Aligned columns below a line of titles. Lines are as long as they have to be, for programs that cut them apart.
+pub(super) fn columns<const N: usize, C: Into<Cell>>(
+    titles: [&str; N],
+    rows: impl IntoIterator<Item = [C; N]>,
+) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(titles);
+    for row in rows {
+        table.add_row(row.map(|cell| {
+            let Cell { text, tint } = cell.into();
+            let cell = comfy_table::Cell::new(text);
+            match tint {
+                Tint::Plain => cell,
+                Tint::Good => cell.fg(Color::Green),
+                Tint::Odd => cell.fg(Color::Yellow),
+                Tint::Bad => cell.fg(Color::Red),
+            }
+        }));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

@@ -10,6 +10,9 @@ pub const PREFIX: &str = "ACEFLEET_";
 /// Names the TOML file; it is read from the environment and `.env`, never from the file itself.
 pub const CONFIG_NAME: &str = "ACEFLEET_CONFIG";
 
+/// Names the node that the commands ask. It may stand in the environment of a node, to which it means nothing.
+pub const URL_NAME: &str = "ACEFLEET_URL";
+
 /// Names the image in the compose files. It stands in the same `.env` files as settings and means nothing to a node.
 pub const IMAGE_NAME: &str = "ACEFLEET_IMAGE";
 

@@ -19,7 +19,7 @@ pub(super) fn in_force(answer: &Value) -> String {
     let rows: Vec<_> = list(&answer["settings"]).iter().map(row).collect();
     format!(
         "{}\n\n{}{}",
-        columns(["NAME", "VALUE", "DEFAULT", "UNIT"], &rows),
+        columns(["NAME", "VALUE", "DEFAULT", "UNIT"], rows),
         since(answer),
         elsewhere(answer)
     )
@@ -34,7 +34,7 @@ pub(super) fn differing(answer: &Value) -> String {
     let rows: Vec<_> = changed.map(row).collect();
     let table = match rows.is_empty() {
         true => "All settings are the defaults.".to_owned(),
-        false => columns(["NAME", "DEFAULT", "IN FORCE", "UNIT"], &rows),
+        false => columns(["NAME", "DEFAULT", "IN FORCE", "UNIT"], rows),
     };
     format!("{table}\n\n{}{}", since(answer), elsewhere(answer))
 }
@@ -107,7 +107,7 @@ pub(super) fn history(answer: &Value) -> String {
         [text(&change["revision"]), text(&change["at"]), who, what]
     };
     let rows: Vec<_> = list(answer).iter().map(row).collect();
-    columns(["REVISION", "AT", "WHO", "WHAT"], &rows)
+    columns(["REVISION", "AT", "WHO", "WHAT"], rows)
 }
 
 #[cfg(test)]

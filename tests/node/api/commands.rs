@@ -6,7 +6,17 @@ use serde_json::{Value, json};
 
 use crate::bed::{Bed, KEY};
 
-async fn run(bed: &Bed, environment: &[(&str, &str)], arguments: &[&str]) -> Output {
+pub async fn run(bed: &Bed, environment: &[(&str, &str)], arguments: &[&str]) -> Output {
+    let (_dir, mut command) = command(bed, environment, arguments);
+    command.output().await.unwrap()
+}
+
+/// The program for this node, and its directory, which goes with the first part.
+pub fn command(
+    bed: &Bed,
+    environment: &[(&str, &str)],
+    arguments: &[&str],
+) -> (tempfile::TempDir, tokio::process::Command) {
     let dir = tempfile::tempdir().unwrap();
     // Keeps a file of the whole machine, if there is one, out of the test.
     std::fs::write(dir.path().join("acefleet.toml"), "").unwrap();
@@ -19,14 +29,15 @@ async fn run(bed: &Bed, environment: &[(&str, &str)], arguments: &[&str]) -> Out
         .env("ACEFLEET_DATA_DIR", dir.path())
         .env("APP_PORT", port)
         .envs(environment.iter().copied());
-    command.current_dir(dir.path()).args(arguments).output().await.unwrap()
+    command.current_dir(dir.path()).args(arguments);
+    (dir, command)
 }
 
-fn out(output: &Output) -> String {
+pub fn out(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn err(output: &Output) -> String {
+pub fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod commands;
+mod commands_objects;
 mod connections;
 mod containers;
 mod conventions;

@@ -1,0 +1,241 @@
+//! `acefleet engine …`: engines on all hosts, by calls to a node.
+
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+use futures::StreamExt;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::ask::{Failed, Target, address, ask, show, wait};
+use super::feed;
+use super::output;
+use super::table::{Cell, Tint, columns, text};
+
+#[derive(Subcommand)]
+pub enum Engines {
+    /// List the engines, also those that clients do not get, and why not.
+    Ls(Ls),
+    /// Start an engine.
+    Start(Start),
+    /// Stop an engine at once, and end its streams.
+    Stop(One),
+    /// Start another engine in the place of one, which stops when its streams have ended.
+    Replace(One),
+    /// Show what an engine, or a VPN container, writes.
+    Logs(Logs),
+}
+
+#[derive(Args)]
+pub struct Ls {
+    /// Only those on this node.
+    #[arg(long)]
+    node: Option<String>,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Args)]
+pub struct Start {
+    /// On the host of this node, instead of the least loaded one.
+    #[arg(long)]
+    node: Option<String>,
+    /// With this image, instead of the configured one.
+    #[arg(long)]
+    image: Option<String>,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Args)]
+pub struct One {
+    /// Name, id, or the first 12 characters of the id of its container.
+    engine: String,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Args)]
+pub struct Logs {
+    #[command(flatten)]
+    one: One,
+    /// Go on with what it writes from now on.
+    #[arg(short, long)]
+    follow: bool,
+    /// So many of the last lines.
+    #[arg(short = 'n', long, value_name = "LINES", default_value_t = 100)]
+    tail: u32,
+    /// Nothing before this time: 2026-03-02T20:15:09Z, or seconds since 1970.
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+}
+
+/// Runs one of the commands.
+pub fn run(file: Option<&Path>, command: &Engines) -> u8 {
+    match command {
+        Engines::Ls(args) => ls(file, args),
+        Engines::Start(args) => start(file, args),
+        Engines::Stop(One { engine, target }) => {
+            let answer = ask(file, target, Method::DELETE, &["containers", engine], None, false);
+            show(answer, target, |answer| {
+                format!("{engine} is stopped; {} ended with it.", streams(&answer["streams"]))
+            })
+        }
+        Engines::Replace(One { engine, target }) => {
+            let answer = ask(file, target, Method::POST, &["engines", engine, "replace"], None, false);
+            show(answer, target, |answer| {
+                let name = text(&answer["replacing"]);
+                format!("{name} is off the list, and another starts; {} on it.", run_on(&answer["streams"]))
+            })
+        }
+        Engines::Logs(args) => logs(file, args),
+    }
+}
+
+fn streams(count: &Value) -> String {
+    match count.as_u64() {
+        Some(1) => "1 stream".to_owned(),
+        Some(count) => format!("{count} streams"),
+        None => "its streams".to_owned(),
+    }
+}
+
+fn run_on(count: &Value) -> String {
+    match count.as_u64() {
+        Some(0) => "no stream runs".to_owned(),
+        Some(1) => "1 stream runs".to_owned(),
+        _ => format!("{} run", streams(count)),
+    }
+}
+
+fn ls(file: Option<&Path>, args: &Ls) -> u8 {
+    let answer = objects(file, &args.target, "engine", "engines").map(|engines| {
+        let on = |engine: &Value| args.node.as_ref().is_none_or(|node| engine["node"] == node.as_str());
+        Value::Array(engines.into_iter().filter(on).collect())
+    });
+    show(answer, &args.target, |engines| {
+        let engines = engines.as_array().map(Vec::as_slice).unwrap_or_default();
+        table(engines)
+    })
+}
+
+/// The objects of one type, by the feed.
+pub(super) fn objects(
+    file: Option<&Path>,
+    target: &Target,
+    of: &str,
+    field: &str,
+) -> Result<Vec<Value>, Failed> {
+    let (mut url, key) = address(file, target)?;
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(["events", "stream"]);
+    }
+    let mut snapshot = wait(feed::snapshot(url, key.as_deref(), of))?;
+    Ok(snapshot[field].take().as_array_mut().map(std::mem::take).unwrap_or_default())
+}
+
+fn table(engines: &[Value]) -> String {
+    let titles =
+        ["NAME", "NODE", "STATE", "HEALTH", "STREAMS", "PORT", "VPN", "CPU", "MEMORY", "NOT LISTED BECAUSE"];
+    let row = |engine: &Value| {
+        let state = match (engine["listed"].as_bool(), engine["phase"].as_str()) {
+            (Some(true), _) => Cell::of("listed", Tint::Good),
+            (_, Some("running")) => Cell::of("unlisted", Tint::Odd),
+            (_, phase) => Cell::of(phase.unwrap_or("-"), Tint::Odd),
+        };
+        let health = match engine["health_status"].as_str() {
+            Some("healthy") => Cell::of("healthy", Tint::Good),
+            Some("unhealthy") => Cell::of("unhealthy", Tint::Bad),
+            other => Cell::of(other.unwrap_or("-"), Tint::Plain),
+        };
+        let count = engine["streams"].as_array().map_or(0, Vec::len);
+        let memory = engine["memory_bytes"].as_u64().map_or_else(|| "-".to_owned(), mebibytes);
+        let cpu = engine["cpu_percent"].as_f64().map_or_else(|| "-".to_owned(), |cpu| format!("{cpu:.1} %"));
+        [
+            text(&engine["container_name"]).into(),
+            text(&engine["node"]).into(),
+            state,
+            health,
+            count.to_string().into(),
+            text(&engine["port"]).into(),
+            text(&engine["vpn_container"]).into(),
+            cpu.into(),
+            memory.into(),
+            text(&engine["unlisted"]).into(),
+        ]
+    };
+    columns(titles, engines.iter().map(row))
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{} MiB", bytes >> 20)
+}
+
+fn start(file: Option<&Path>, args: &Start) -> u8 {
+    let mut body = json!({});
+    for (field, value) in [("node", &args.node), ("image", &args.image)] {
+        if let Some(value) = value {
+            body[field] = json!(value);
+        }
+    }
+    let answer = ask(file, &args.target, Method::POST, &["provision", "acestream"], Some(body), false);
+    show(answer, &args.target, |answer| {
+        let [name, port] = ["container_name", "host_http_port"].map(|field| text(&answer[field]));
+        format!("{name} runs, at port {port}.")
+    })
+}
+
+fn logs(file: Option<&Path>, args: &Logs) -> u8 {
+    let done = follow(file, args);
+    match done {
+        Ok(()) => 0,
+        Err((code, message)) => {
+            output::complain(&message.replace('\n', " "));
+            code
+        }
+    }
+}
+
+/// Prints lines as they come; without `--follow`, those that there are.
+fn follow(file: Option<&Path>, args: &Logs) -> Result<(), Failed> {
+    let One { engine, target } = &args.one;
+    let (mut url, key) = address(file, target)?;
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(["containers", engine, "logs"]);
+    }
+    url.query_pairs_mut().append_pair("tail", &args.tail.to_string());
+    if let Some(since) = &args.since {
+        url.query_pairs_mut().append_pair("since", since);
+    }
+    if !args.follow {
+        let answer = wait(super::ask::get(url, key))?;
+        for entry in answer["entries"].as_array().into_iter().flatten() {
+            if line(target, entry) != 0 {
+                break;
+            }
+        }
+        return Ok(());
+    }
+    url.query_pairs_mut().append_pair("follow", "true");
+    wait(async {
+        let mut last = None;
+        loop {
+            let mut frames = Box::pin(feed::open(&url, key.as_deref(), last.as_deref()).await?);
+            while let Some(frame) = frames.next().await {
+                match frame.event.as_str() {
+                    "line" if line(target, &frame.data) != 0 => return Ok(()),
+                    "line" => last = Some(frame.id),
+                    "end" => return Ok(()),
+                    _ => {}
+                }
+            }
+        }
+    })
+}
+
+fn line(target: &Target, entry: &Value) -> u8 {
+    match target.wants_json() {
+        true => output::print(&entry.to_string()),
+        false => output::print(&format!("{}  {}", text(&entry["at"]), text(&entry["text"]))),
+    }
+}

@@ -1,0 +1,123 @@
+//! Reads what nodes stream: the feed of the cluster, and logs.
+
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::{Client, StatusCode, Url, redirect};
+use serde_json::Value;
+use sse_stream::{Sse, SseStream};
+
+use super::ask::{Failed, refused, unreachable};
+use super::exit_code::{INTERNAL, TEMPORARY};
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+/// Nodes send a line at least once a second. Without one for so long, they are gone.
+const SILENT: Duration = Duration::from_secs(5);
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// One frame.
+#[derive(Debug)]
+pub(super) struct Frame {
+    /// Its kind.
+    pub event: String,
+    /// Where a reader goes on that has read it; empty if it has none.
+    pub id: String,
+    /// Its data.
+    pub data: Value,
+}
+
+/// Opens a stream at this address, behind the frame with this id.
+///
+/// # Errors
+/// When the node does not answer, or refuses.
+pub(super) async fn open(
+    url: &Url,
+    key: Option<&str>,
+    last: Option<&str>,
+) -> Result<impl Stream<Item = Frame> + use<>, Failed> {
+    // Without proxies from the environment and redirects: both would send the key to another host.
+    let client = Client::builder()
+        .no_proxy()
+        .redirect(redirect::Policy::none())
+        .connect_timeout(CONNECT_LIMIT)
+        .read_timeout(SILENT)
+        .build()
+        .map_err(|error| (INTERNAL, error.to_string()))?;
+    let mut request = client.get(url.clone());
+    if let Some(key) = key {
+        request = request.bearer_auth(key);
+    }
+    if let Some(last) = last.and_then(|last| HeaderValue::from_str(last).ok()) {
+        request = request.header(LAST_EVENT_ID, last);
+    }
+    let response = request.send().await.map_err(|error| unreachable(url, error))?;
+    let status = response.status();
+    if status != StatusCode::OK {
+        let body = response.text().await.map_err(|error| unreachable(url, error))?;
+        return Err(refused(url, status, &body));
+    }
+    let frames = SseStream::from_bytes_stream(response.bytes_stream());
+    // A broken connection is an end like any other: the reader goes on elsewhere.
+    let frames = frames.take_while(|frame| std::future::ready(frame.is_ok()));
+    Ok(frames.filter_map(|frame| std::future::ready(frame.ok().and_then(read))))
+}
+
+fn read(frame: Sse) -> Option<Frame> {
+    let data = serde_json::from_str(&frame.data?).ok()?;
+    Some(Frame { event: frame.event.unwrap_or_default(), id: frame.id.unwrap_or_default(), data })
+}
+
+/// All objects of these types, as the node has them now, with their figures.
+///
+/// # Errors
+/// When the node does not answer, or ends before it has sent them.
+pub(super) async fn snapshot(mut url: Url, key: Option<&str>, types: &str) -> Result<Value, Failed> {
+    url.query_pairs_mut().append_pair("kinds", "change,figures").append_pair("types", types);
+    let mut frames = Box::pin(open(&url, key, None).await?);
+    let mut objects = None;
+    while let Some(frame) = frames.next().await {
+        match (frame.event.as_str(), objects.take()) {
+            ("snapshot", _) => objects = Some(frame.data),
+            ("figures", Some(snapshot)) => return Ok(with_figures(snapshot, &frame.data)),
+            (_, before) => objects = before,
+        }
+    }
+    Err((TEMPORARY, format!("{url} ends before it has answered, try another node with --url")))
+}
+
+/// Adds figures to their objects.
+fn with_figures(mut snapshot: Value, figures: &Value) -> Value {
+    for (objects, key) in [("engines", "id"), ("streams", "id"), ("nodes", "name")] {
+        let all = snapshot.get_mut(objects).and_then(Value::as_array_mut);
+        for object in all.into_iter().flatten() {
+            let key = match &object[key] {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            if let (Some(object), Some(more)) = (object.as_object_mut(), figures[objects][key].as_object()) {
+                object.extend(more.iter().map(|(name, value)| (name.clone(), value.clone())));
+            }
+        }
+    }
+    snapshot
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn figures_join_their_objects() {
+        let snapshot = json!({"engines": [{"id": 7}, {"id": 8}], "streams": [{"id": "k|s", "peers": null}]});
+        let figures = json!({"engines": {"7": {"cpu_percent": 3.5}}, "streams": {"k|s": {"peers": 12}}});
+        let expected = json!({
+            "engines": [{"id": 7, "cpu_percent": 3.5}, {"id": 8}],
+            "streams": [{"id": "k|s", "peers": 12}],
+        });
+        assert_eq!(with_figures(snapshot, &figures), expected);
+    }
+}
