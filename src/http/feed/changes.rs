@@ -83,6 +83,7 @@ impl Told {
         let new = events.after(self.event);
         let is_behind = events.last_id() < self.event;
         if is_behind || events.last_id() - self.event > new.len() as u64 {
+            *self = Self::now(app, sight);
             return vec![Frame { subject: Subject::Feed, text: bye(Bye::Gap) }];
         }
         let streams: Vec<_> = sight

@@ -1,7 +1,7 @@
 //! One task for all readers of this node: it looks what has changed, and each reader gets the same bytes. Without readers it does nothing.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use acefleet_registry::event::{Event, EventLog};
@@ -26,7 +26,10 @@ const READERS_MAX: usize = 2_000;
 
 /// The feed of this node.
 pub(crate) struct Feed {
+    /// Held while objects are rendered, outside the threads of the runtime.
     progress: Mutex<Progress>,
+    /// Held for moments: readers wait for it.
+    ring: Mutex<Ring>,
     newest: watch::Sender<u64>,
     readers: AtomicUsize,
     /// A reader has gone.
@@ -36,15 +39,14 @@ pub(crate) struct Feed {
 #[derive(Default)]
 struct Progress {
     told: Option<Told>,
-    ring: Ring,
     /// The task runs.
     runs: bool,
 }
 
 impl Default for Feed {
     fn default() -> Self {
-        let (progress, readers, left) = Default::default();
-        Self { progress, newest: watch::Sender::new(0), readers, left }
+        let (progress, ring, readers, left) = Default::default();
+        Self { progress, ring, newest: watch::Sender::new(0), readers, left }
     }
 }
 
@@ -75,20 +77,21 @@ impl Feed {
     fn advance(&self, app: &App, begin: Option<&Wanted>) -> Option<Begin> {
         // A panic in the middle leaves objects that were not told: the next reader begins anew, and these go on with the next change.
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        let Progress { told, ring, .. } = &mut *progress;
+        let Progress { told, .. } = &mut *progress;
         let sight = Sight::now(app);
         let told = match told {
             None => told.insert(Told::now(app, &sight)),
             Some(told) => {
                 let frames = told.next(app, &sight);
                 if !frames.is_empty() {
-                    ring.push(Batch::of(&frames));
+                    let batch = Batch::of(&frames);
+                    self.ring().push(batch);
                 }
                 told
             }
         };
-        let begin = begin.map(|wanted| beginning(app, &sight, told, wanted, ring.newest()));
-        let newest = ring.newest();
+        let newest = self.ring().newest();
+        let begin = begin.map(|wanted| beginning(app, &sight, told, wanted, newest));
         drop(progress);
         self.newest.send_if_modified(|now| std::mem::replace(now, newest) != newest);
         begin
@@ -99,7 +102,7 @@ impl Feed {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         if self.readers() == 0 {
             progress.told = None;
-            progress.ring.clear();
+            self.ring().clear();
             progress.runs = false;
         }
         progress.runs
@@ -111,7 +114,12 @@ impl Feed {
     }
 
     fn behind(&self, number: u64) -> Result<Option<Arc<Batch>>, Dropped> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner).ring.behind(number)
+        self.ring().behind(number)
+    }
+
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        // Each change of it is complete before anything can panic.
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
