@@ -23,8 +23,13 @@ const TYPES: Record<string, string> = {
   '.svg': 'image/svg+xml',
 };
 
-/** Starts a node for each port; gives the fleet and the servers. */
-export function start(ports: number[], engines = 40, streams = 120, base = '/'): { fleet: Fleet; servers: Server[] } {
+export interface Fake {
+  fleet: Fleet;
+  servers: Server[];
+}
+
+/** Starts a node for each port. */
+export function start(ports: number[], engines = 40, streams = 120, base = '/'): Fake {
   const fleet = new Fleet(
     world(
       ports.map((p) => `127.0.0.1:${p}`),

@@ -1,0 +1,76 @@
+/** What a healthy cluster never shows. The last check ends a fake node for good. */
+import type { Fake } from '../../dev/fake-node';
+import { axe, check, ensure, same, type Open } from '../kit';
+
+export function faults(open: Open, { fleet, servers }: Fake): void {
+  check('without a leader nothing can be changed, and it says so', async () => {
+    const { page, done } = await open('hosts');
+    const y = await page.evaluate(() => document.querySelector('main h1')?.getBoundingClientRect().top);
+    fleet.setLeader(null);
+    await page.waitForSelector('.top.bad');
+    const button = page.getByRole('button', { name: 'Cordon' }).first();
+    same(await button.getAttribute('aria-disabled'), 'true', 'the button');
+    same(
+      await page.evaluate(() => document.querySelector('main h1')?.getBoundingClientRect().top),
+      y,
+      'the title keeps its place',
+    );
+    same(await axe(page), [], 'axe');
+    fleet.setLeader('node-b');
+    await page.waitForSelector('.top.bad', { state: 'detached' });
+    await done();
+  });
+
+  check('an event is on the screen with the next picture', async () => {
+    const { page, done } = await open('events');
+    const from = performance.now();
+    fleet.startEngine('node-b', null);
+    await page.waitForFunction(
+      () => document.querySelector('.ev')?.textContent?.includes('runs on node-b'),
+      undefined,
+      { polling: 10 },
+    );
+    await done();
+    return `${Math.round(performance.now() - from)} ms`;
+  });
+
+  check('a node that hangs is left, and filters stay', async () => {
+    const { page, done } = await open('engines?host=node-b&sort=-cpu');
+    fleet.mute = true;
+    await page.waitForSelector('.top.warn', { timeout: 4000 });
+    fleet.mute = false;
+    await page.waitForFunction(
+      () =>
+        document.querySelector('.live .mut')?.textContent === 'node-b' && document.querySelector('.live.warn') === null,
+      undefined,
+      { timeout: 4000 },
+    );
+    ensure(page.url().includes('host=node-b') && page.url().includes('sort=-cpu'), 'filters are kept');
+    same(await axe(page), [], 'axe');
+    await done();
+  });
+
+  check('the node that serves the page dies', async () => {
+    const { page, done } = await open('engines?sel=8');
+    const from = performance.now();
+    servers[0]?.close();
+    servers[0]?.closeAllConnections();
+    await page.waitForFunction(
+      () =>
+        !['', 'node-a'].includes(document.querySelector('.live .mut')?.textContent ?? '') &&
+        document.querySelector('.live.warn') === null,
+      undefined,
+      { timeout: 5000, polling: 20 },
+    );
+    const took = performance.now() - from;
+    ensure(took < 3000, `it took ${Math.round(took)} ms`);
+    ensure(await page.locator('.sheet').isVisible(), 'the sheet is still open');
+    await page.evaluate(() => (location.hash = '#/events'));
+    await page.waitForSelector('.ev');
+    fleet.startEngine('node-c', null);
+    await page.waitForSelector('.res');
+    same(await axe(page), [], 'axe');
+    await done();
+    return `live again after ${Math.round(took)} ms`;
+  });
+}

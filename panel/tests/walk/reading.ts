@@ -1,0 +1,26 @@
+/** What only looks, and so harms no cluster. */
+import { axe, check, ensure, same, type Open } from '../kit';
+
+export function reading(open: Open): void {
+  check('a stream shows its curve', async () => {
+    const { page, errors, done } = await open('streams');
+    await page.locator('.t-str [role=row][data-at="0"]').click();
+    await page.waitForSelector('.sheet canvas');
+    await page.locator('.plot').focus();
+    const now = await page.locator('.leg').textContent();
+    for (let i = 0; i < 5; i++) await page.keyboard.press('ArrowLeft');
+    await page.waitForFunction((n) => document.querySelector('.leg')?.textContent !== n, now);
+    same(await axe(page), [], 'axe');
+    same(errors, [], 'errors of the page');
+    await done();
+  });
+
+  check('the wall screen shows the overview alone', async () => {
+    const { page, done } = await open('overview');
+    await page.keyboard.press('w');
+    ensure(await page.locator('.rail').isHidden(), 'the rail is gone');
+    await page.keyboard.press('Escape');
+    ensure(await page.locator('.rail').isVisible(), 'the rail is back');
+    await done();
+  });
+}
