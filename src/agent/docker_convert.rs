@@ -140,6 +140,12 @@ fn sorted(map: Option<HashMap<String, String>>) -> BTreeMap<String, String> {
 pub(super) fn error(error: &Error) -> RuntimeError {
     match error {
         Error::DockerResponseServerError { status_code: 404, .. } => RuntimeError::NotFound,
+        // What is being removed can be asked nothing any more.
+        Error::DockerResponseServerError { status_code: 409, message }
+            if message.contains("marked for removal") =>
+        {
+            RuntimeError::NotFound
+        }
         // A proxy in front of the daemon, not the daemon.
         Error::DockerResponseServerError { status_code: 502..=504, message } if is_page(message) => {
             RuntimeError::Unavailable(plain(message))

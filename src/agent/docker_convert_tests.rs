@@ -77,6 +77,8 @@ fn silence_is_not_a_refusal() {
     let broken = Error::IOError { err: std::io::Error::from(std::io::ErrorKind::ConnectionRefused) };
     assert!(matches!(error(&broken), RuntimeError::Unavailable(_)));
     assert_eq!(error(&refusal(404, "No such container: x")), RuntimeError::NotFound);
+    let ends = "can not get logs from container which is dead or marked for removal";
+    assert_eq!(error(&refusal(409, ends)), RuntimeError::NotFound);
 }
 
 #[test]
