@@ -36,7 +36,11 @@ fn tell(config: &Config, of_cluster: Option<Access>, keys: &[Secret]) {
             "API_KEY of this node is not the key of the cluster, which nodes without API_KEY ask for: this node takes its \
              own; give all nodes the same API_KEY"
         ),
-        (Some(Access::Key(_)), _) => {}
+        (Some(Access::Key(_)), _) => {
+            if io::stderr().is_terminal() {
+                show(config, "what API_KEY says");
+            }
+        }
         (None, None) => tracing::warn!(
             "the API is open: this cluster was formed without a key, and everybody who reaches a node may start and stop \
              engines; `acefleet key --new` gives it one, ACEFLEET_OPEN=true says that this is meant"
@@ -46,7 +50,7 @@ fn tell(config: &Config, of_cluster: Option<Access>, keys: &[Secret]) {
              stop engines; `acefleet key --new` gives it a key"
         ),
         (None, Some(Access::Key(known))) => match keys.iter().find(|key| hash(key.0.as_bytes()) == known) {
-            Some(key) if io::stderr().is_terminal() => show(config, key),
+            Some(key) if io::stderr().is_terminal() => show(config, &key.0),
             Some(_) => {
                 tracing::info!("callers need the key of the cluster: `acefleet key` on this host shows it")
             }
@@ -58,8 +62,8 @@ fn tell(config: &Config, of_cluster: Option<Access>, keys: &[Secret]) {
     }
 }
 
-/// Shows the key, on a terminal only: logs are stored and passed on.
-fn show(config: &Config, key: &Secret) {
+/// Shows where to begin, and the key, on a terminal only: logs are stored and passed on.
+fn show(config: &Config, key: &str) {
     let port = config.http_bind.port();
     let host = match config.http_bind.ip() {
         ip if ip.is_unspecified() => "localhost".to_owned(),
@@ -67,5 +71,8 @@ fn show(config: &Config, key: &Secret) {
     };
     let url = format!("http://{}", join(&host, port));
     // If this fails, `acefleet key` still shows it.
-    let _ = writeln!(io::stderr(), "\n  API:  {url}\n  key:  {}\n  docs: {url}/docs\n", key.0);
+    let _ = writeln!(
+        io::stderr(),
+        "\n  panel: {url}/panel/\n  API:   {url}, docs at {url}/docs\n  key:   {key}\n"
+    );
 }
