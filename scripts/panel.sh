@@ -3,6 +3,7 @@
 #
 #   panel.sh build   builds panel/dist, unless it was made of these sources
 #   panel.sh test    checks its types, runs its tests and walks through it in Chromium, on made-up nodes
+#   panel.sh real    walks through it on real nodes, for the scenario `panel`, which breaks them
 . "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT/panel"
 
@@ -57,8 +58,16 @@ tests() {
     npm run --silent walk
 }
 
+# On nodes whose panel was built into them, so nothing is built here.
+real() {
+    newer_node
+    packages
+    exec node --import tsx tests/real/main.ts "$@"
+}
+
 case "${1:-}" in
 build) build ;;
 test) tests ;;
-*) die "usage: panel.sh build|test" ;;
+real) shift && real "$@" ;;
+*) die "usage: panel.sh build|test|real" ;;
 esac

@@ -22,6 +22,7 @@ mod load_curve;
 mod lost_hosts;
 mod lost_streams;
 mod members;
+mod panel;
 mod quorum;
 mod relay;
 mod rolling;
