@@ -2,7 +2,7 @@
  * Walks through the panel in Chromium.
  *
  * `npm run walk` does it on fake nodes, which it also kills. `npm run walk -- --base http://HOST:8000/panel/ --key KEY` does
- * what harms nothing on a real cluster. `--only WORDS` chooses checks.
+ * what harms nothing on a real cluster. `--only EXPRESSION` chooses checks by their names.
  */
 import { parseArgs } from 'node:util';
 import { start } from '../dev/fake-node';

@@ -1,18 +1,74 @@
 /** Logs of containers; on fake nodes. */
 import type { Fake } from '../../dev/fake-node';
-import { axe, check, same, type Open } from '../kit';
+import type { Page } from 'playwright-core';
+import { axe, check, ensure, same, type Open } from '../kit';
 
 export function logs(open: Open, { fleet }: Fake): void {
+  const shows = (page: Page, n: number) =>
+    page.waitForFunction((most) => document.querySelectorAll('.ln').length > most, n);
+
   check('logs of two hosts are merged', async () => {
     const [a, b] = [fleet.world.engines[0], fleet.world.engines.at(-1)];
     const { page, done } = await open(`logs?c=${a?.container_id}&c=${b?.container_id}`);
-    await page.waitForFunction(() => document.querySelectorAll('.ln').length > 100);
+    await shows(page, 100);
+    const names = new Set(await page.locator('.ln .nm').allTextContents());
+    same([...names].sort(), [a?.container_name, b?.container_name].sort(), 'names');
+    const times = await page.locator('.ln > .mut').allTextContents();
+    same(times, [...times].sort(), 'order');
     await page.locator('.lq').fill('timed out');
     await page.waitForSelector('mark');
     await page.locator('.log').hover();
     await page.mouse.wheel(0, -600);
     await page.waitForSelector('.jump');
     same(await axe(page), [], 'axe');
+    await page.waitForFunction(() => /new lines?/.test(document.querySelector('.jump')?.textContent ?? ''));
+    await page.locator('.jump button').click();
+    await page.waitForSelector('.jump', { state: 'detached' });
+    await done();
+  });
+
+  check('the log of a VPN is chosen from the same list', async () => {
+    const { page, errors, done } = await open('logs');
+    await page.getByRole('button', { name: 'Choose a container' }).click();
+    const dialog = page.locator('dialog[open]');
+    await dialog.locator('input').fill('gluetun');
+    same(await dialog.locator('.pick li').count(), fleet.world.vpns.length, 'VPNs that are offered');
+    same(await axe(page), [], 'axe of the list');
+    await dialog.getByRole('button', { name: /gluetun-b1/ }).click();
+    await page.waitForFunction(() => location.hash.includes('node-b%2Fgluetun-b1'));
+    await shows(page, 100);
+    ensure((await page.locator('.chip').textContent())?.includes('gluetun-b1'), 'the chip names it');
+    same(errors, [], 'errors of the page');
+    await done();
+  });
+
+  check('a VPN, and an engine, have their logs in one click', async () => {
+    const { page, done } = await open('vpn');
+    await page.locator('.host').first().getByRole('link', { name: 'Logs' }).click();
+    await shows(page, 10);
+    await page.evaluate((id) => (location.hash = `#/engines?sel=${id}`), fleet.world.engines[0]?.id);
+    await page.locator('.sheet').getByRole('link', { name: 'Logs' }).click();
+    await shows(page, 10);
+    await done();
+  });
+
+  check('levels and expressions are chosen, kept, and colours of programs are shown', async () => {
+    const { page, done } = await open(`logs?c=${fleet.world.engines[0]?.container_id}`);
+    await shows(page, 100);
+    await page.waitForSelector('.ln .m .a2');
+    await page.getByRole('button', { name: 'Error', exact: true }).click();
+    await page.waitForFunction(
+      () => document.querySelector('.ln.I') === null && document.querySelector('.ln.E') !== null,
+    );
+    await page.getByRole('button', { name: '.*', exact: true }).click();
+    await page.locator('.lq').fill('timed (out|in) after \\d+');
+    await page.waitForSelector('mark');
+    await page.locator('.lq').fill('(');
+    await page.getByText('No valid expression').waitFor();
+    await page.reload();
+    await page.waitForSelector('.log');
+    for (const name of ['Error', '.*'])
+      same(await page.getByRole('button', { name, exact: true }).getAttribute('aria-pressed'), 'true', name);
     await done();
   });
 }

@@ -1,6 +1,6 @@
 /** Changes of settings; on fake nodes. */
 import type { Fake } from '../../dev/fake-node';
-import { axe, check, same, type Open } from '../kit';
+import { axe, check, ensure, same, type Open } from '../kit';
 
 export function settings(open: Open, { fleet }: Fake): void {
   check('a change of settings is shown before it is made', async () => {
@@ -12,6 +12,57 @@ export function settings(open: Open, { fleet }: Fake): void {
     await page.getByRole('button', { name: /^Apply/ }).click();
     await page.waitForSelector('.toast');
     same(fleet.world.settings['MIN_FREE_REPLICAS'], 3, 'the setting');
+    await done();
+  });
+
+  check('a change of which nothing follows says so, and is made', async () => {
+    const { page, done } = await open('settings');
+    await page.locator('#IDLE_TTL_S').fill('700');
+    const review = page.locator('.review');
+    await review.getByText('Nothing else follows at once.').waitFor();
+    const lines = await review.locator('.diff .r, .diff .a').allTextContents();
+    same(
+      lines.map((l) => l.split(/\s+/)),
+      [
+        ['IDLE_TTL_S', '600'],
+        ['IDLE_TTL_S', '700'],
+      ],
+      'diff',
+    );
+    await review.getByRole('button', { name: /^Apply/ }).click();
+    await page.waitForSelector('.toast');
+    same(fleet.world.settings['IDLE_TTL_S'], 700, 'the setting');
+    await done();
+  });
+
+  check('a value that is not accepted cannot be applied', async () => {
+    const { page, done } = await open('settings');
+    await page.locator('#MAX_REPLICAS').fill('many');
+    await page.locator('.review').getByText('Not accepted').waitFor();
+    same(await page.locator('#MAX_REPLICAS').getAttribute('aria-invalid'), 'true', 'the field');
+    same(await page.getByRole('button', { name: /^Apply/ }).count(), 0, 'buttons that apply it');
+    await page.getByRole('button', { name: 'Discard' }).click();
+    await page.waitForSelector('.review', { state: 'detached' });
+    await done();
+  });
+
+  check('an older revision comes back, and says what changes', async () => {
+    const { page, done } = await open('settings');
+    const now = fleet.world.settings['MIN_FREE_REPLICAS'];
+    await page.locator('.set').getByRole('button', { name: 'Revert…' }).last().click();
+    const dialog = page.locator('dialog[open]');
+    ensure((await dialog.textContent())?.includes(`MIN_FREE_REPLICAS ${now} → 0`), 'the dialog names the change');
+    same(await axe(page), [], 'axe');
+    await dialog.getByRole('button', { name: 'Revert' }).click();
+    await page.waitForSelector('.toast');
+    same(fleet.world.settings['MIN_FREE_REPLICAS'], 0, 'the setting');
+    await done();
+  });
+
+  check('what the environment says is beside what is in force', async () => {
+    const { page, done } = await open('settings?tab=env');
+    await page.getByText('node-c says 40').waitFor();
+    ensure(await page.getByText(`in force ${fleet.world.settings['MAX_REPLICAS']}`).isVisible(), 'what is in force');
     await done();
   });
 }

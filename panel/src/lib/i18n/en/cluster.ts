@@ -77,5 +77,6 @@ export const settings = {
   off: 'off',
   nothing: 'Edit a value to see what changes.',
   default: (v: string) => `default ${v}`,
-  noCut: 'The cluster names no consequence.',
+  asking: 'Asking the cluster what else follows.',
+  nothingFollows: 'Nothing else follows at once.',
 };

@@ -78,5 +78,6 @@ export const settings: Words['settings'] = {
   off: 'no',
   nothing: 'Edite un valor para ver qué cambia.',
   default: (v) => `por defecto ${v}`,
-  noCut: 'El clúster no indica ninguna consecuencia.',
+  asking: 'Se pregunta al clúster qué más sigue.',
+  nothingFollows: 'No sigue nada más de inmediato.',
 };
