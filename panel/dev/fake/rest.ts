@@ -172,6 +172,7 @@ function series(f: Fleet, of: string) {
     let v = mid;
     return Array.from({ length: 720 }, () => (v = Math.max(0, v + rnd(-jump, jump) + (mid - v) * 0.05)));
   };
+  const whole = (values: number[]) => values.map(Math.round);
   const live = f.world.streams.filter((s) => s.status === 'started').length;
   const shape: Record<string, [string[], number[][]]> = {
     cluster: [
@@ -184,11 +185,11 @@ function series(f: Fleet, of: string) {
     ],
     stream: [
       ['speed_down', 'speed_up', 'peers', 'buffer_pieces', 'behind_live_s'],
-      [walk(780, 30), walk(180, 16), walk(28, 1.4), walk(12, 1), walk(14, 1)],
+      [walk(780, 30), walk(180, 16), walk(28, 1.4), whole(walk(12, 1)), whole(walk(14, 1))],
     ],
     host: [
-      ['streams', 'speed_down', 'fsync_p99_ms'],
-      [walk(40, 1), walk(30000, 400), walk(4, 0.4)],
+      ['engines', 'healthy', 'streams', 'speed_down', 'speed_up', 'cpu_percent', 'memory_bytes', 'rx_bps', 'tx_bps'],
+      [14, 13, 40, 30000, 7000, 260, 4e9, 4e7, 1e7].map((mid) => walk(mid, mid / 60)),
     ],
   };
   const [fields, values] = shape[of.split(':')[0] ?? ''] ?? [[], []];

@@ -10,6 +10,12 @@ export function reading(open: Open): void {
     const now = await page.locator('.leg').textContent();
     for (let i = 0; i < 5; i++) await page.keyboard.press('ArrowLeft');
     await page.waitForFunction((n) => document.querySelector('.leg')?.textContent !== n, now);
+    const line = page.locator('.sheet .lp');
+    if ((await line.count()) > 0)
+      ensure(
+        / s behind live\..*Buffer/.test((await line.getAttribute('aria-label')) ?? ''),
+        'the line says where it plays',
+      );
     same(await axe(page), [], 'axe');
     same(errors, [], 'errors of the page');
     await done();
