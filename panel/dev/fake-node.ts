@@ -7,6 +7,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -43,6 +44,22 @@ export function start(ports: number[], engines = 40, streams = 120, base = '/'):
     return server.listen(port, '127.0.0.1');
   });
   return { fleet, servers };
+}
+
+/** Ports that nobody listens on now: several walks may be under way on one machine. */
+export async function freePorts(count: number): Promise<number[]> {
+  const held = await Promise.all(
+    Array.from(
+      { length: count },
+      () =>
+        new Promise<Server>((r) => {
+          const s = createServer().listen(0, '127.0.0.1', () => r(s));
+        }),
+    ),
+  );
+  const ports = held.map((s) => (s.address() as AddressInfo).port);
+  await Promise.all(held.map((s) => new Promise((r) => s.close(r))));
+  return ports;
 }
 
 async function handle(

@@ -5,10 +5,11 @@
  * what harms nothing on a real cluster. `--only EXPRESSION` chooses checks by their names.
  */
 import { parseArgs } from 'node:util';
-import { start } from '../dev/fake-node';
+import { freePorts, start } from '../dev/fake-node';
 import { KEY } from '../dev/fake/rest';
 import { launch, opener, runAll } from './kit';
 import { actions } from './walk/actions';
+import { events } from './walk/events';
 import { faults } from './walk/faults';
 import { keyboard } from './walk/keyboard';
 import { logs } from './walk/logs';
@@ -19,7 +20,7 @@ import { settings } from './walk/settings';
 const { values: args } = parseArgs({
   options: { base: { type: 'string' }, key: { type: 'string', default: KEY }, only: { type: 'string', default: '' } },
 });
-const PORTS = [8310, 8311, 8312];
+const PORTS = await freePorts(3);
 const SUB = '/some/where/';
 const browser = await launch();
 const open = opener(browser, { base: args.base ?? `http://127.0.0.1:${PORTS[0]}${SUB}panel/`, key: args.key });
@@ -32,6 +33,7 @@ if (args.base === undefined) {
   actions(open, fake);
   settings(open, fake);
   logs(open, fake);
+  events(open, fake);
   // The last, as it ends nodes.
   faults(open, fake);
 }

@@ -63,7 +63,11 @@ export function world(https: string[], engines = 40, streams = 120): World {
   const nodes = [
     node('node-a', 0, {
       fsync_p99_ms: 2.9,
-      passed_over: { code: 'failing', message: 'failed to start acestream-62: port 19062 is held by another program' },
+      passed_over: {
+        code: 'failing',
+        message:
+          'the circuit breaker over node-a is open after 5 failures in a row, lastly: acestream-62 on node-a: port 19062 is held by another program',
+      },
     }),
     node('node-b', 1, { role: 'leader', fsync_p99_ms: 3.1 }),
     node('node-c', 2, {
@@ -100,8 +104,8 @@ export function world(https: string[], engines = 40, streams = 120): World {
     Object.assign(sick, {
       health_status: 'unhealthy',
       listed: false,
-      unlisted: 'answered no probe',
-      fault: 'It did not answer 2 probes in a row, 1.5 s each',
+      unlisted: 'it is unhealthy: it does not answer',
+      fault: 'it does not answer',
       failing_since: ago(130),
     });
   const fresh = list.filter((e) => e.node === 'node-b')[14];
@@ -112,7 +116,7 @@ export function world(https: string[], engines = 40, streams = 120): World {
       Object.assign(e, {
         health_status: 'unhealthy',
         listed: false,
-        unlisted: 'its VPN is down',
+        unlisted: 'its VPN is unhealthy',
         failing_since: ago(360),
       });
   const all: StreamObject[] = [];
@@ -236,7 +240,7 @@ export function engine(id: number, node: string, vpn_container: string | null, f
     image: 'ghcr.io/krinkuto11/acestream:3.2.11',
     failing_since: null,
     reserved_at: since,
-    placement: 'it had the fewest engines for its size, 9 of 20',
+    placement: 'alone least loaded: 9 of 20 engines, 22 streams, 3 of 3 hosts with room',
     fault: null,
     replaces: null,
   };
@@ -263,9 +267,8 @@ export function stream(e: EngineObject, forS: number, ended = false): StreamObje
     ...(ended
       ? {
           end_reason:
-            ['client left', 'client left', 'client left', 'no data for 30 s', 'stopped by API key', 'engine replaced'][
-              int(0, 5)
-            ] ?? null,
+            ['completed', 'completed', 'completed', 'unviewed', 'manual_stop_via_api', 'engine_gone'][int(0, 5)] ??
+            null,
         }
       : {}),
     peers: null,
@@ -298,7 +301,7 @@ function cluster(engines: EngineObject[], streams: number): ClusterObject {
       can_provision: true,
       circuit_breaker_state: 'closed',
       replacement_breaker_state: 'open',
-      last_failure: 'port 19062 on node-a is held by another program',
+      last_failure: ago(78),
       blocked_reason: null,
       blocked_reason_details: null,
       blocked_reasons: [],
@@ -342,7 +345,7 @@ function log(engines: EngineObject[], streams: StreamObject[]): LogEvent[] {
       event(
         'stream',
         'ended',
-        `stream ${s.key} ended: ${s.end_reason}`,
+        `stream ${s.id} ended (${s.end_reason})`,
         (Date.now() - Date.parse(s.ended_at ?? '')) / 1000,
         {
           stream_id: s.id,
@@ -352,28 +355,41 @@ function log(engines: EngineObject[], streams: StreamObject[]): LogEvent[] {
       ),
     );
   }
+  const A2 = { details: { node: 'node-a', vpn: 'gluetun-a2' } };
   const more: [LogEvent['event_type'], string, string, number, Partial<LogEvent>][] = [
     ['system', 'leader_changed', 'node-a leads since term 11', 82000, { details: { node: 'node-a' } }],
-    ['vpn', 'disconnected', 'VPN gluetun-a2 of node-a is disconnected: timeout', 40000, {}],
-    ['vpn', 'connected', 'VPN gluetun-a2 of node-a is connected again', 39800, {}],
+    ['vpn', 'disconnected', 'VPN gluetun-a2 on node-a is disconnected: timeout', 40000, A2],
+    ['vpn', 'connected', 'VPN gluetun-a2 on node-a is connected', 39800, A2],
     ['system', 'leader_changed', 'node-c leads since term 12', 47000, { details: { node: 'node-c' } }],
     ['system', 'leader_changed', 'node-c leads since term 13', 39000, { details: { node: 'node-c' } }],
-    ['system', 'draining', 'node-c drains: its engines leave with their streams', 3300, { by }],
+    [
+      'system',
+      'draining',
+      'node-c drains: its engines leave with their streams',
+      3300,
+      { by, details: { node: 'node-c' } },
+    ],
     ['system', 'leader_changed', 'node-b leads since term 14', 2500, { details: { node: 'node-b' } }],
-    ['vpn', 'disconnected', 'VPN gluetun-a2 of node-a is disconnected: AUTH_FAILED', 360, {}],
-    ['engine', 'failed', 'acestream-62 on node-a did not start: port 19062 is held by another program', 78, {}],
-    ['system', 'settings_changed', 'MIN_FREE_REPLICAS was changed from 0 to 1', 180, { by }],
+    ['vpn', 'disconnected', 'VPN gluetun-a2 on node-a is disconnected: AUTH_FAILED', 360, A2],
+    [
+      'engine',
+      'failed',
+      'acestream-62 on node-a: port 19062 is held by another program',
+      78,
+      { details: { node: 'node-a' } },
+    ],
+    ['system', 'settings_changed', 'MIN_FREE_REPLICAS 0 → 1', 180, { by }],
     [
       'health',
       'failed',
-      `${sick?.container_name} on node-a is unhealthy: it did not answer 2 probes in a row`,
+      `${sick?.container_name} is unhealthy: it does not answer`,
       130,
       { container_id: sick?.container_id ?? null },
     ],
     [
       'engine',
       'reserved',
-      `${engines[28]?.container_name} starts on node-b: 0 engines are free, MIN_FREE_REPLICAS is 1`,
+      `${engines[28]?.container_name} is to start: the settings ask for more engines than there are`,
       14,
       { container_id: engines[28]?.container_id ?? null },
     ],

@@ -53,7 +53,7 @@ export class Fleet {
     const n = this.node(name);
     if (!n) return;
     n.unavailable_since = on ? ago(4) : null;
-    n.unavailable = on ? 'It answers no member; its engines are listed last and are replaced in 56 s' : null;
+    n.unavailable = on ? 'it answers no member; 3 of its 14 engines do not answer either, and are lost' : null;
     this.change('node', name, n);
   }
 
@@ -64,9 +64,7 @@ export class Fleet {
     for (const id of e.streams.slice()) this.endStream(id, by);
     this.world.engines.splice(i, 1);
     this.change('engine', String(e.id), null);
-    this.say(
-      event('engine', 'deleted', `${e.container_name} on ${e.node} was stopped`, 0, { container_id: container, by }),
-    );
+    this.say(event('engine', 'deleted', `${e.container_name} is gone (deleted)`, 0, { container_id: container, by }));
     return true;
   }
 
@@ -74,10 +72,10 @@ export class Fleet {
   replaceEngine(container: string, by: LogEvent['by']): number | null {
     const e = this.world.engines.find((x) => x.container_id === container);
     if (!e) return null;
-    Object.assign(e, { phase: 'stopping', listed: false, unlisted: 'it is being replaced' });
+    Object.assign(e, { phase: 'stopping', listed: false, unlisted: 'it stops when its streams have ended: replaced' });
     this.change('engine', String(e.id), e);
     this.say(
-      event('engine', 'retiring', `${e.container_name} on ${e.node} is being replaced`, 0, {
+      event('engine', 'retiring', `${e.container_name} is offered no more (replaced)`, 0, {
         container_id: container,
         by,
       }),
@@ -93,7 +91,7 @@ export class Fleet {
     this.world.engines.push(e);
     this.change('engine', String(id), e);
     this.say(
-      event('engine', 'created', `${e.container_name} runs on ${e.node}`, 0, { container_id: e.container_id, by }),
+      event('engine', 'created', `${e.container_name} started on ${e.node}`, 0, { container_id: e.container_id, by }),
     );
     return e;
   }
@@ -101,7 +99,7 @@ export class Fleet {
   endStream(id: string, by: LogEvent['by']): boolean {
     const s = this.world.streams.find((x) => x.id === id && x.status === 'started');
     if (!s) return false;
-    Object.assign(s, { status: 'ended', ended_at: ago(0), end_reason: 'stopped by API key' });
+    Object.assign(s, { status: 'ended', ended_at: ago(0), end_reason: 'manual_stop_via_api' });
     const e = this.world.engines.find((x) => x.container_id === s.container_id);
     if (e) {
       e.streams = e.streams.filter((x) => x !== id);
@@ -109,7 +107,7 @@ export class Fleet {
     }
     this.change('stream', id, s);
     this.say(
-      event('stream', 'ended', `stream ${s.key} ended: stopped by API key`, 0, {
+      event('stream', 'ended', `stream ${s.id} ended (manual_stop_via_api)`, 0, {
         stream_id: id,
         container_id: s.container_id,
         by,
@@ -131,7 +129,7 @@ export class Fleet {
       this.change('stream', s.id, s);
       this.change('engine', String(e.id), e);
       this.say(
-        event('stream', 'started', `stream ${s.key} started on ${e.container_name}`, 0, {
+        event('stream', 'started', `stream ${s.id} started`, 0, {
           stream_id: s.id,
           container_id: e.container_id,
           by: { name: 'API key', address: '10.0.0.21', node: 'node-a' },

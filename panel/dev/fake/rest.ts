@@ -10,6 +10,12 @@ export interface Answer {
 
 export const KEY = 'fake-key-of-the-panel';
 const BY = { name: 'API key', address: '127.0.0.1', node: 'node-a' };
+/** As nodes word it. */
+const SAYS: Record<string, string> = {
+  active: 'takes new engines again',
+  cordoned: 'takes no new engines',
+  draining: 'drains: its engines leave with their streams',
+};
 const ok = (body: unknown): Answer => ({ status: 200, body });
 const no = (status: number, detail: unknown): Answer => ({ status, body: { detail } });
 
@@ -98,9 +104,16 @@ function change(f: Fleet, method: string, path: string, body: Record<string, unk
     n.passed_over = n.availability === 'active' ? null : { code: n.availability, message: `is ${n.availability}` };
     f.change('node', n.name, n);
     f.say(
-      event('system', n.availability === 'active' ? 'uncordoned' : n.availability, `${n.name}: ${act[2]}`, 0, {
-        by: BY,
-      }),
+      event(
+        'system',
+        n.availability === 'active' ? 'uncordoned' : n.availability,
+        `${n.name} ${SAYS[n.availability]}`,
+        0,
+        {
+          by: BY,
+          details: { node: n.name },
+        },
+      ),
     );
     return ok(n);
   }
@@ -283,13 +296,7 @@ function setTo(f: Fleet, values: Record<string, unknown>, dry: boolean, reverts:
   const revision = (w.history[0]?.revision ?? 0) + 1;
   w.history.unshift({ revision, at: ago(0), node: 'node-a', by: BY, reverts, changes });
   f.say(
-    event(
-      'system',
-      'settings_changed',
-      changes.map((c) => `${c.name} was changed from ${c.from} to ${c.to}`).join(', '),
-      0,
-      { by: BY },
-    ),
+    event('system', 'settings_changed', changes.map((c) => `${c.name} ${c.from} → ${c.to}`).join(', '), 0, { by: BY }),
   );
   return { revision, dry_run: false, changes, consequences };
 }
@@ -302,7 +309,7 @@ function place(f: Fleet, id: string) {
     node: e?.node ?? '',
     reserved_at: e?.first_seen ?? ago(0),
     standing: e?.listed ? 'listed' : 'unlisted',
-    why: 'it had the fewest engines for its size, 9 of 20',
+    why: e?.placement ?? '',
     hosts: f.world.nodes.map((n) => ({
       node: n.name,
       engines: n.engines,
@@ -313,7 +320,7 @@ function place(f: Fleet, id: string) {
     kept_by: null,
     replaced_by: null,
     replaces: null,
-    unlisted: e?.unlisted ? { code: 'no_answer', message: e.unlisted } : null,
+    unlisted: e?.unlisted ? { code: 'unhealthy', message: e.unlisted } : null,
   };
 }
 

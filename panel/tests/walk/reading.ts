@@ -13,7 +13,7 @@ export function reading(open: Open): void {
     const line = page.locator('.sheet .lp');
     if ((await line.count()) > 0)
       ensure(
-        / s behind live\..*Buffer/.test((await line.getAttribute('aria-label')) ?? ''),
+        /\ss behind live\..*Buffer/.test((await line.getAttribute('aria-label')) ?? ''),
         'the line says where it plays',
       );
     same(await axe(page), [], 'axe');

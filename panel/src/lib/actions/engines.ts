@@ -5,6 +5,7 @@ import { seconds, text } from '../format/format';
 import { i18n } from '../i18n/i18n.svelte';
 import { fleet } from '../store/fleet.svelte';
 import type { EngineRow, StreamRow } from '../store/rows';
+import { passedOver } from '../told/told';
 import { ask } from '../ui/ask.svelte';
 import { toasts } from '../ui/toasts.svelte';
 
@@ -117,7 +118,9 @@ export function startEngine(): void {
     ],
     consequences: () =>
       fleet.hosts.flatMap((h) =>
-        h.node.passed_over == null ? [] : [{ tone: h.tone, text: `${h.key}: ${h.node.passed_over.message}` }],
+        h.node.passed_over == null
+          ? []
+          : [{ tone: h.tone, text: `${h.key} ${passedOver(h.node.passed_over, i18n.t)}` }],
       ),
     yes: t.startYes,
     danger: false,

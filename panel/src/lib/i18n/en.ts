@@ -6,6 +6,8 @@ import { attention, overview } from './en/overview';
 import { hosts, vpn } from './en/hosts';
 import { engines } from './en/engines';
 import { streams, logs, events } from './en/streams';
+import { told, clauses } from './en/told';
+import { passedOver, blockedBy, causes, ends, credentials } from './en/reasons';
 import { cluster, settings } from './en/cluster';
 
 export const en = {
@@ -32,6 +34,13 @@ export const en = {
   events,
   cluster,
   settings,
+  told,
+  clauses,
+  passedOver,
+  blockedBy,
+  causes,
+  ends,
+  credentials,
 };
 
 /** What each language has. */

@@ -7,6 +7,8 @@ import { attention, overview } from './es/overview';
 import { hosts, vpn } from './es/hosts';
 import { engines } from './es/engines';
 import { streams, logs, events } from './es/streams';
+import { told, clauses } from './es/told';
+import { passedOver, blockedBy, causes, ends, credentials } from './es/reasons';
 import { cluster, settings } from './es/cluster';
 
 export const es: Words = {
@@ -33,4 +35,11 @@ export const es: Words = {
   events,
   cluster,
   settings,
+  told,
+  clauses,
+  passedOver,
+  blockedBy,
+  causes,
+  ends,
+  credentials,
 };

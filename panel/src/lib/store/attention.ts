@@ -1,6 +1,7 @@
 /** What is wrong, worst first: pure, so that tests and pages agree. */
 import type { ClusterObject, LogEvent } from '../feed/types';
 import type { EngineRow, HostRow, StreamRow, VpnRow } from './rows';
+import { isOfVpn } from './events';
 import { isAway } from './status';
 
 export type Problem = { urgent: boolean; since: string | null; key: string } & (
@@ -11,7 +12,7 @@ export type Problem = { urgent: boolean; since: string | null; key: string } & (
   | { kind: 'vpn_down'; vpn: string; vpnKey: string; host: string; engines: number; why: string | null }
   | { kind: 'engine'; name: string; engineKey: string; host: string; streams: number; why: string | null }
   | { kind: 'engines'; engines: number; names: string }
-  | { kind: 'breaker'; which: 'general' | 'replacement'; state: string; why: string | null }
+  | { kind: 'breaker'; which: 'general' | 'replacement'; state: string; failure: LogEvent | null }
   | { kind: 'blocked'; code: string; why: string }
   | { kind: 'left_behind'; containers: number; host: string; why: string }
   | { kind: 'stalled'; streams: number; engine: string | null }
@@ -113,20 +114,21 @@ export function attention(p: Picture): Problem[] {
       host: v.vpn.node,
       engines: v.vpn.engines,
       why: v.vpn.error ?? null,
-      since: lastEvent(p.events, (e) => e.event_type === 'vpn' && e.message.includes(v.name)),
+      since: p.events.findLast((e) => e.category === 'disconnected' && isOfVpn(e, v.vpn))?.timestamp ?? null,
     });
   }
   for (const which of ['general', 'replacement'] as const) {
     const state = which === 'general' ? c.provisioning.circuit_breaker_state : c.provisioning.replacement_breaker_state;
     if (state === 'closed') continue;
+    const failure = p.events.findLast((e) => e.event_type === 'engine' && e.category === 'failed') ?? null;
     out.push({
       kind: 'breaker',
       key: `breaker/${which}`,
       urgent: which === 'general',
-      since: null,
+      since: failure?.timestamp ?? (which === 'general' ? (c.provisioning.last_failure ?? null) : null),
       which,
       state,
-      why: c.provisioning.last_failure ?? null,
+      failure,
     });
   }
   for (const b of c.provisioning.blocked_reasons) {
@@ -164,14 +166,6 @@ export function attention(p: Picture): Problem[] {
     });
   }
   return out.sort((a, b) => Number(b.urgent) - Number(a.urgent));
-}
-
-function lastEvent(events: LogEvent[], is: (e: LogEvent) => boolean): string | null {
-  for (let i = events.length - 1; i >= 0; i--) {
-    const e = events[i];
-    if (e !== undefined && is(e)) return e.timestamp;
-  }
-  return null;
 }
 
 function groupLeft(c: ClusterObject): Map<string, ClusterObject['left_behind']> {

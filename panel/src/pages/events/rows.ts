@@ -1,5 +1,7 @@
 /** What the page of events lists: events, and where the feed was away. */
 import type { LogEvent } from '../../lib/feed/types';
+import type { Words } from '../../lib/i18n/en';
+import { told } from '../../lib/told/told';
 import type { Break } from '../../lib/store/tables';
 
 export type Item = { kind: 'event'; event: LogEvent } | { kind: 'break'; gap: Break; key: string };
@@ -7,7 +9,7 @@ export type Item = { kind: 'event'; event: LogEvent } | { kind: 'break'; gap: Br
 export type Who = 'all' | 'people' | 'automatic';
 
 /** Events that fit the filters, newest first. `events` come oldest first. */
-export function select(events: readonly LogEvent[], q: string, who: Who, type: string): LogEvent[] {
+export function select(events: readonly LogEvent[], q: string, who: Who, type: string, w: Words): LogEvent[] {
   const words = q.toLowerCase().split(/\s+/).filter(Boolean);
   const out: LogEvent[] = [];
   for (let i = events.length - 1; i >= 0; i--) {
@@ -16,7 +18,7 @@ export function select(events: readonly LogEvent[], q: string, who: Who, type: s
     if (who === 'people' ? !e.by : who === 'automatic' ? !!e.by : false) continue;
     if (words.length > 0) {
       const text =
-        `${e.message} ${e.category} ${e.by?.name ?? ''} ${e.by?.address ?? ''} ${e.stream_id ?? ''}`.toLowerCase();
+        `${told(e, w)} ${e.message} ${e.category} ${e.by?.name ?? ''} ${e.by?.address ?? ''} ${e.stream_id ?? ''}`.toLowerCase();
       if (!words.every((w) => text.includes(w))) continue;
     }
     out.push(e);

@@ -1,6 +1,7 @@
 /** Streams that started and ended, counted by minute, and what happened to the cluster meanwhile. */
 import type { LogEvent, StreamObject } from '../../lib/feed/types';
-import { message } from '../../lib/store/events';
+import type { Words } from '../../lib/i18n/en';
+import { told } from '../../lib/told/told';
 
 export const MINUTES = 60;
 const MINUTE = 60_000;
@@ -41,7 +42,7 @@ const KIND: Record<string, Mark['kind']> = {
   draining: 'drain',
   disconnected: 'outage',
   node_down: 'outage',
-  host_unavailable: 'outage',
+  node_unavailable: 'outage',
   docker_unavailable: 'outage',
 };
 
@@ -51,7 +52,7 @@ export const LEFT_FROM = 0.8;
 const LETTER = 0.0078;
 
 /** Marks of the hour; one beside another is left out, and a text that would cover another is empty. */
-export function marks(events: readonly LogEvent[], from: number): Mark[] {
+export function marks(events: readonly LogEvent[], from: number, w: Words): Mark[] {
   const out: Mark[] = [];
   let free = 0;
   for (const e of events) {
@@ -60,7 +61,7 @@ export function marks(events: readonly LogEvent[], from: number): Mark[] {
     if (kind === undefined || x < 0 || x > 1) continue;
     const last = out.at(-1);
     if (last !== undefined && x - last.x < 0.02) continue;
-    const text = short(message(e));
+    const text = short(told(e, w));
     const wide = text.length * LETTER + 0.01;
     const begins = x > LEFT_FROM ? x - wide : x;
     out.push({ x, kind, text: begins < free ? '' : text });

@@ -1,6 +1,7 @@
 /** Problems as sentences. */
 import { ms, text } from '../../lib/format/format';
 import type { Words } from '../../lib/i18n/en';
+import { blocked, clause, told } from '../../lib/told/told';
 import type { Problem } from '../../lib/store/attention';
 
 type T = Words['attention'];
@@ -34,11 +35,15 @@ export function headline(p: Problem, t: T): string {
   }
 }
 
-/** The node's own words first, then what it means. */
-export function cause(p: Problem, t: T, silent: string): string {
-  const why = 'why' in p && p.why ? sentence(p.why) : '';
-  const more = meaning(p, t, silent);
-  return [why, more].filter(Boolean).join(' ');
+/** Why, as the node says it, then what it means. */
+export function cause(p: Problem, w: Words, silent: string): string {
+  return [sentence(why(p, w)), meaning(p, w.attention, silent)].filter(Boolean).join(' ');
+}
+
+function why(p: Problem, w: Words): string {
+  if (p.kind === 'breaker') return p.failure === null ? '' : told(p.failure, w);
+  if (!('why' in p) || p.why === null) return '';
+  return p.kind === 'blocked' ? blocked({ code: p.code, message: p.why }, w) : clause(p.why, w);
 }
 
 function meaning(p: Problem, t: T, silent: string): string {

@@ -3,6 +3,7 @@ import { id } from '../../lib/format/format';
 import type { Words } from '../../lib/i18n/en';
 import type { StreamRow } from '../../lib/store/rows';
 import type { StreamWord } from '../../lib/store/status';
+import { ended } from '../../lib/told/told';
 import type { Column } from '../../lib/ui/columns';
 import type { Facet } from '../../lib/ui/facets';
 
@@ -41,7 +42,7 @@ export function endedColumns(w: Words): Column<StreamRow>[] {
   return [
     { id: 'ended', label: t.endedAt, num: true, by: (r) => at(r.stream.ended_at) },
     { id: 'stream', label: t.stream, by: (r) => r.stream.key },
-    { id: 'reason', label: t.reason, by: (r) => r.stream.end_reason ?? null },
+    { id: 'reason', label: t.reason, by: (r) => ended(r.stream.end_reason ?? 'unknown', w) },
     { id: 'engine', label: t.engine, by: engineName },
     { id: 'host', label: t.host, cls: 'c2', by: (r) => r.node },
     { id: 'lasted', label: t.lasted, num: true, by: lasted },
@@ -61,4 +62,4 @@ export function facets(w: Words): Facet<StreamRow>[] {
 export const words =
   (w: Words) =>
   (r: StreamRow): string =>
-    `${r.stream.key} ${r.stream.playback_session_id} ${engineName(r)} ${r.node} ${w.stream[r.word]} ${r.stream.end_reason ?? ''}`;
+    `${r.stream.key} ${r.stream.playback_session_id} ${engineName(r)} ${r.node} ${w.stream[r.word]} ${r.stream.end_reason == null ? '' : ended(r.stream.end_reason, w)}`;

@@ -1,5 +1,6 @@
 /** The last day of a VPN, from the log of events. */
 import type { LogEvent, VpnObject } from '../../lib/feed/types';
+import { isOfVpn } from '../../lib/store/events';
 import type { Bar } from '../../lib/store/health';
 
 export interface Outage {
@@ -10,18 +11,12 @@ export interface Outage {
 
 const DAY_MS = 86_400_000;
 
-/** Whether an event is about this VPN: its container and its host are named. */
-const about = (e: LogEvent, v: VpnObject): boolean =>
-  e.event_type === 'vpn' &&
-  e.message.includes(v.container ?? v.container_name ?? '\0') &&
-  (e.details?.['node'] === undefined ? e.message.includes(v.node) : e.details['node'] === v.node);
-
 /** Outages of the last 24 hours, oldest first; `events` come oldest first. */
 export function outages(v: VpnObject, events: readonly LogEvent[], now: number): Outage[] {
   const out: Outage[] = [];
   let from: number | null = null;
   for (const e of events) {
-    if (!about(e, v)) continue;
+    if (!isOfVpn(e, v)) continue;
     const at = Date.parse(e.timestamp);
     if (e.category === 'disconnected') from ??= at;
     else if (e.category === 'connected' && from !== null) {

@@ -29,7 +29,6 @@ export const streams = {
   reason: 'Reason',
   lasted: 'Lasted',
   endedAt: 'Ended',
-  noReason: 'not told',
   copyUrl: 'Copy URL',
   showEngine: 'Engine',
   stop: 'Stop…',

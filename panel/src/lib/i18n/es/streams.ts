@@ -30,7 +30,6 @@ export const streams: Words['streams'] = {
   reason: 'Motivo',
   lasted: 'Duró',
   endedAt: 'Terminó',
-  noReason: 'no indicado',
   copyUrl: 'Copiar URL',
   showEngine: 'Motor',
   stop: 'Parar…',
