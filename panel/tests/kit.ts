@@ -45,6 +45,7 @@ export function opener(browser: Browser, site: Site): Open {
       reducedMotion: o.motion ?? 'reduce',
       forcedColors: o.forcedColours === true ? 'active' : 'none',
     });
+    await context.grantPermissions(['clipboard-read', 'clipboard-write']);
     const key = o.key === undefined ? site.key : o.key;
     await context.addInitScript(
       `try { localStorage.setItem('acefleet.theme', '${o.theme ?? 'dark'}'); localStorage.setItem('acefleet.lang', '${o.lang ?? 'en'}'); ${key === null ? '' : `sessionStorage.setItem('acefleet.key', '${key}')`} } catch {}`,

@@ -8,14 +8,18 @@ import { parseArgs } from 'node:util';
 import { freePorts, start } from '../dev/fake-node';
 import { KEY } from '../dev/fake/rest';
 import { launch, opener, runAll } from './kit';
-import { actions } from './walk/actions';
+import { engines } from './walk/engines';
 import { events } from './walk/events';
 import { faults } from './walk/faults';
+import { hosts } from './walk/hosts';
 import { keyboard } from './walk/keyboard';
 import { logs } from './walk/logs';
+import { overview } from './walk/overview';
 import { pages } from './walk/pages';
 import { reading } from './walk/reading';
 import { settings } from './walk/settings';
+import { shell } from './walk/shell';
+import { streams } from './walk/streams';
 
 const { values: args } = parseArgs({
   options: { base: { type: 'string' }, key: { type: 'string', default: KEY }, only: { type: 'string', default: '' } },
@@ -28,9 +32,13 @@ const open = opener(browser, { base: args.base ?? `http://127.0.0.1:${PORTS[0]}$
 pages(open);
 keyboard(open);
 reading(open);
+shell(open);
 if (args.base === undefined) {
   const fake = start(PORTS, 40, 120, SUB);
-  actions(open, fake);
+  overview(open, fake);
+  hosts(open, fake);
+  engines(open, fake);
+  streams(open, fake);
   settings(open, fake);
   logs(open, fake);
   events(open, fake);

@@ -1,24 +1,12 @@
 /** The calls of the API that pages make, answered by the fake cluster. */
 import type { IncomingMessage } from 'node:http';
 import type { Fleet } from './fleet';
-import { ago, event, int, rnd, SETTINGS } from './data';
-
-export interface Answer {
-  status: number;
-  body: unknown;
-}
+import { no, ok, type Answer } from './answer';
+import { change } from './change';
+import { ago, int, rnd } from './data';
+import { settings } from './settings';
 
 export const KEY = 'fake-key-of-the-panel';
-const BY = { name: 'API key', address: '127.0.0.1', node: 'node-a' };
-/** As nodes word it. */
-const SAYS: Record<string, string> = {
-  active: 'takes new engines again',
-  cordoned: 'takes no new engines',
-  draining: 'drains: its engines leave with their streams',
-};
-const ok = (body: unknown): Answer => ({ status: 200, body });
-const no = (status: number, detail: unknown): Answer => ({ status, body: { detail } });
-
 /** Whether a request has the key: null when it is good. */
 export function keyProblem(req: IncomingMessage): Answer | null {
   const sent = /^Bearer (.+)$/.exec(req.headers.authorization ?? '')?.[1];
@@ -83,90 +71,7 @@ export function rest(f: Fleet, method: string, url: URL, body: Record<string, un
       can_retry: true,
       should_wait: true,
     });
-  return change(f, method, path, body, url.searchParams.get('dry_run') === 'true');
-}
-
-function change(f: Fleet, method: string, path: string, body: Record<string, unknown>, dry: boolean): Answer {
-  const w = f.world;
-  const act = /^\/cluster\/nodes\/([^/]+)\/(cordon|uncordon|drain)$/.exec(path);
-  if (act) {
-    const n = f.node(act[1] ?? '');
-    if (!n) return no(404, 'no such node');
-    n.availability = act[2] === 'cordon' ? 'cordoned' : act[2] === 'drain' ? 'draining' : 'active';
-    n.drain =
-      act[2] === 'drain'
-        ? {
-            deadline: body.deadline_seconds ? ago(-Number(body.deadline_seconds)) : null,
-            engines_left: n.engines,
-            streams_left: n.streams,
-          }
-        : null;
-    n.passed_over = n.availability === 'active' ? null : { code: n.availability, message: `is ${n.availability}` };
-    f.change('node', n.name, n);
-    f.say(
-      event(
-        'system',
-        n.availability === 'active' ? 'uncordoned' : n.availability,
-        `${n.name} ${SAYS[n.availability]}`,
-        0,
-        {
-          by: BY,
-          details: { node: n.name },
-        },
-      ),
-    );
-    return ok(n);
-  }
-  const container = /^\/containers\/([^/]+)$/.exec(path);
-  if (method === 'DELETE' && container) return stopped(f, container[1] ?? '');
-  const replace = /^\/engines\/([^/]+)\/replace$/.exec(path);
-  if (replace) {
-    const streams = f.replaceEngine(replace[1] ?? '', BY);
-    const name = w.engines.find((e) => e.container_id === replace[1])?.container_name;
-    return streams === null ? no(404, 'no such engine') : ok({ replacing: name, streams });
-  }
-  const lead = /^\/cluster\/nodes\/([^/]+)\/lead$/.exec(path);
-  if (lead) {
-    const n = f.node(lead[1] ?? '');
-    if (!n) return no(404, 'no such node');
-    f.setLeader(n.name);
-    return ok(n);
-  }
-  const stream = /^\/streams\/(.+)$/.exec(path);
-  if (method === 'DELETE' && stream)
-    return f.endStream(decodeURIComponent(stream[1] ?? ''), BY)
-      ? ok({ message: 'stopped', stream_id: stream[1] })
-      : no(404, 'no such stream');
-  const removed = /^\/cluster\/nodes\/([^/]+)$/.exec(path);
-  if (method === 'DELETE' && removed) return no(409, `${removed[1]} lives and runs containers: drain it first`);
-  if (path === '/provision/acestream') {
-    const e = f.startEngine(String(body.node ?? ''), BY);
-    return ok({
-      container_id: e.container_id,
-      container_name: e.container_name,
-      host_http_port: e.port,
-      container_http_port: e.port,
-      container_https_port: e.port + 26000,
-    });
-  }
-  if (path === '/health/circuit-breaker/reset') {
-    w.cluster.provisioning.replacement_breaker_state = 'closed';
-    w.cluster.provisioning.circuit_breaker_state = 'closed';
-    f.change('cluster', '', w.cluster);
-    return ok({ message: 'reset' });
-  }
-  if (method === 'PATCH' && path === '/settings') return ok(setTo(f, body, dry, null));
-  if (path === '/settings/revert') {
-    const back: Record<string, number> = {};
-    for (const h of w.history) if (h.revision > Number(body.revision)) for (const c of h.changes) back[c.name] = c.from;
-    return ok(setTo(f, back, dry, Number(body.revision)));
-  }
-  return no(404, 'Not Found');
-}
-
-function stopped(f: Fleet, id: string): Answer {
-  const streams = f.world.engines.find((e) => e.container_id === id)?.streams.length ?? 0;
-  return f.stopEngine(id, BY) ? ok({ deleted: id, streams }) : no(404, 'no such container');
+  return change(f, method, path, body, url.searchParams);
 }
 
 function events(f: Fleet, url: URL) {
@@ -229,76 +134,6 @@ function stats() {
       status: 'dl',
     };
   });
-}
-
-function settings(f: Fleet) {
-  const last = f.world.history[0];
-  return {
-    revision: last?.revision ?? f.revision,
-    changed_at: last?.at ?? null,
-    changed_on: 'node-b',
-    settings: Object.entries(f.world.settings).map(([name, value]) => ({
-      name,
-      value,
-      default: SETTINGS[name] ?? 0,
-      type: 'integer',
-      unit: name.endsWith('_S') ? 's' : name.includes('REPLICAS') ? 'engines' : null,
-      minimum: 0,
-      maximum: 65535,
-      accepted: 'a whole number from 0 to 65535',
-      section: name.includes('REPLICAS')
-        ? 'How many engines'
-        : name.includes('HEALTH') || name.includes('BREAKER')
-          ? 'Health'
-          : 'Times',
-      description: DESCRIPTION[name] ?? name,
-      applies: 'live',
-    })),
-    nodes: [
-      {
-        name: 'node-a',
-        reported: true,
-        differing: [{ name: 'MIN_FREE_REPLICAS', value: 0, in_force: f.world.settings['MIN_FREE_REPLICAS'] }],
-      },
-      { name: 'node-b', reported: true, differing: [] },
-      {
-        name: 'node-c',
-        reported: true,
-        differing: [{ name: 'MAX_REPLICAS', value: 40, in_force: f.world.settings['MAX_REPLICAS'] }],
-      },
-    ],
-  };
-}
-
-const DESCRIPTION: Record<string, string> = {
-  MIN_REPLICAS: 'Engines that exist at all times in the whole cluster.',
-  MIN_FREE_REPLICAS: 'Engines without a stream that are ready in the whole cluster.',
-  MAX_REPLICAS: 'Ceiling of engines in the whole cluster, whoever asks.',
-  ENGINE_GRACE_PERIOD_S: 'How long an engine must be idle before `AUTO_DELETE` takes it.',
-  IDLE_TTL_S: 'How long an engine must be idle for a call of `/gc` to remove it.',
-  HEALTH_CHECK_INTERVAL_S: 'How often a healthy engine is probed.',
-  HEALTH_FAILURE_THRESHOLD: 'Failed probes in a row that make an engine unhealthy.',
-  CIRCUIT_BREAKER_FAILURE_THRESHOLD: 'Failed creations in a row that stop further ones.',
-  CIRCUIT_BREAKER_RECOVERY_TIMEOUT_S: 'How long after the last failure until one creation is tried.',
-};
-
-/** Changes settings, or says what that would do. */
-function setTo(f: Fleet, values: Record<string, unknown>, dry: boolean, reverts: number | null) {
-  const w = f.world;
-  const changes = Object.entries(values)
-    .filter(([n, v]) => n in w.settings && w.settings[n] !== v)
-    .map(([name, to]) => ({ name, from: w.settings[name] ?? 0, to: Number(to) }));
-  const consequences = changes
-    .filter((c) => c.name === 'MIN_FREE_REPLICAS' && c.to > c.from)
-    .map((c) => `${c.to - c.from} engines are started for the free ones`);
-  if (dry) return { revision: w.history[0]?.revision ?? 1, dry_run: true, changes, consequences };
-  for (const c of changes) w.settings[c.name] = c.to;
-  const revision = (w.history[0]?.revision ?? 0) + 1;
-  w.history.unshift({ revision, at: ago(0), node: 'node-a', by: BY, reverts, changes });
-  f.say(
-    event('system', 'settings_changed', changes.map((c) => `${c.name} ${c.from} → ${c.to}`).join(', '), 0, { by: BY }),
-  );
-  return { revision, dry_run: false, changes, consequences };
 }
 
 function place(f: Fleet, id: string) {

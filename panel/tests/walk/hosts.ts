@@ -1,0 +1,128 @@
+/** Hosts: what is done to them, what is said before, and what it did; on fake nodes. */
+import type { Fake } from '../../dev/fake-node';
+import { KEY } from '../../dev/fake/rest';
+import { axe, check, ensure, same, type Open } from '../kit';
+
+export function hosts(open: Open, { fleet }: Fake): void {
+  check('the key is asked for once, and a wrong one is refused', async () => {
+    const { page, done } = await open('hosts', { key: null });
+    await page.locator('.host').nth(1).getByRole('button', { name: 'Cordon' }).click();
+    await page.waitForSelector('dialog[open] input[type=password]');
+    same(await axe(page), [], 'axe');
+    await page.keyboard.type('wrong');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('dialog[open] [role=alert]');
+    await page.locator('input[type=password]').fill(KEY);
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('.toast');
+    ensure(!page.url().includes(KEY), 'the key is in no address');
+    await page.locator('.toast').getByRole('button', { name: 'Undo' }).click();
+    await page.waitForFunction(() => document.body.textContent?.includes('Undone.'));
+    same(fleet.node('node-b')?.availability, 'active', 'node-b');
+    await done();
+  });
+
+  check('a drain is asked for with what it does, shows how far it is, and is taken back', async () => {
+    const { page, done } = await open('hosts');
+    const card = page.locator('.host[aria-label="node-b"]');
+    await card.getByRole('button', { name: 'Drain…' }).click();
+    const dialog = page.locator('dialog[open]');
+    await dialog.getByText('No stream is cut.').waitFor();
+    await dialog.locator('select').selectOption('60');
+    await dialog.getByText('cut off').waitFor();
+    ensure((await dialog.textContent())?.includes('node-b leads the cluster'), 'the dialog says that it leads');
+    same(await axe(page), [], 'axe');
+    await dialog.getByRole('button', { name: 'Drain', exact: true }).click();
+    const n = fleet.node('node-b');
+    await card.getByText(`Draining: ${n?.engines} engines left.`).waitFor();
+    await card.getByText(/Deadline \d\d:\d\d/).waitFor();
+    if (n?.drain) n.drain = { ...n.drain, engines_left: 2, streams_left: 1 };
+    fleet.change('node', 'node-b', n);
+    await card.getByText('Draining: 2 engines left.').waitFor();
+    await card.getByText('1 stream is left').waitFor();
+    await page.locator('.toast').getByRole('button', { name: 'Undo' }).click();
+    await card.getByRole('button', { name: 'Cordon' }).waitFor();
+    same(n?.availability, 'active', 'node-b');
+    await done();
+  });
+
+  check('a drain is stopped', async () => {
+    const { page, done } = await open('hosts');
+    const card = page.locator('.host[aria-label="node-c"]');
+    await card.getByRole('button', { name: 'Stop draining' }).click();
+    await card.getByRole('button', { name: 'Drain…' }).waitFor();
+    await page.locator('.toast').getByText('node-c takes engines again').waitFor();
+    await done();
+  });
+
+  check('a host that is passed over says why', async () => {
+    const { page, done } = await open('hosts');
+    await page.locator('.host[aria-label="node-a"]').getByText('Passed over for new engines:').waitFor();
+    await done();
+  });
+
+  check('removing a host shows the votes, and a refusal stays in the dialog', async () => {
+    const { page, done } = await open('hosts');
+    await page.locator('.host[aria-label="node-c"]').getByRole('button', { name: 'Remove…' }).click();
+    const dialog = page.locator('dialog[open]');
+    ensure((await dialog.textContent())?.includes('Votes: 3 now, 2 after.'), 'the votes');
+    same(await page.evaluate(() => document.activeElement?.textContent?.trim()), 'Cancel', 'focus');
+    same(await axe(page), [], 'axe');
+    await dialog.getByRole('button', { name: 'Remove', exact: true }).click();
+    await dialog.getByText('drain it first').waitFor();
+    ensure(fleet.node('node-c') !== undefined, 'it is still a member');
+    await page.keyboard.press('Escape');
+    await page.waitForSelector('dialog[open]', { state: 'detached' });
+    await done();
+  });
+
+  check('the line by which a host joins is copied', async () => {
+    const { page, done } = await open('hosts');
+    await page.getByRole('button', { name: 'Add host…' }).click();
+    const dialog = page.locator('dialog[open]');
+    same(await axe(page), [], 'axe');
+    await dialog.getByRole('button', { name: 'Copy' }).click();
+    await page.locator('.toast').getByText('Copied.').waitFor();
+    const line = await page.evaluate(() => navigator.clipboard.readText());
+    ensure(/^acefleet join \S+:8001 && acefleet serve$/.test(line), `what is copied: ${line}`);
+    await done();
+  });
+
+  check('a cell opens its engine, and the hour of a host is drawn', async () => {
+    const { page, done } = await open('hosts');
+    same(await page.locator('.host[aria-label="node-b"] .hh .spark path.a[d^="M"]').count(), 3, 'curves');
+    await page.locator('.host[aria-label="node-b"] .cell').first().click();
+    await page.waitForSelector('.sheet');
+    await page.keyboard.press('Escape');
+    ensure(await page.evaluate(() => document.activeElement?.classList.contains('cell')), 'focus is back on the cell');
+    await done();
+  });
+
+  check('a member is let lead, and the strip of leaders says so', async () => {
+    const { page, done } = await open('cluster');
+    await page.getByRole('button', { name: 'Let it lead' }).first().click();
+    await page.waitForSelector('.toast');
+    same(fleet.leader, 'node-a', 'the leader');
+    await page.waitForFunction(() =>
+      document.querySelector('.steps')?.textContent?.includes('node-a leads since term 15'),
+    );
+    same(await axe(page), [], 'axe');
+    await page.locator('.toast').getByRole('button', { name: 'Undo' }).click();
+    await page.waitForFunction(() =>
+      document.querySelector('.steps')?.textContent?.includes('node-b leads since term 16'),
+    );
+    same(fleet.leader, 'node-b', 'the leader');
+    await done();
+  });
+
+  check('positions of the log and outboxes are shown for each member', async () => {
+    const { page, done } = await open('cluster');
+    same(await page.locator('.lg .r').count(), 3, 'bars');
+    await page.getByText('5 entries behind').waitFor();
+    same(await page.getByText('outbox empty').count(), 3, 'outboxes');
+    await page.getByText('version 0.1.0').waitFor();
+    await page.getByRole('button', { name: 'Copy id' }).click();
+    same(await page.evaluate(() => navigator.clipboard.readText()), fleet.world.cluster.cluster_id, 'the id');
+    await done();
+  });
+}
