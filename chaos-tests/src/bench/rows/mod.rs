@@ -1,6 +1,6 @@
 //! The rows of the table. Each function starts what it measures, measures it, and leaves nothing behind.
 //!
-//! Reads: `engines`, `selection`, `streams`. Writes: `events`, `provision`, `kills`. The rest: `relay`,
+//! Reads: `engines`, `selection`, `streams`, `panels`. Writes: `events`, `provision`, `kills`. The rest: `relay`,
 //! `memory`, `idle`.
 
 use anyhow::Result;
@@ -15,6 +15,7 @@ mod events;
 mod idle;
 mod kills;
 mod memory;
+mod panels;
 mod provision;
 mod relay;
 mod selection;
@@ -24,11 +25,12 @@ mod streams;
 pub type Measure = for<'a> fn(&'a Place) -> LocalBoxFuture<'a, Result<Vec<Row>>>;
 
 /// All groups, by the names under which they are selected.
-pub const GROUPS: [(&str, Measure); 9] = [
+pub const GROUPS: [(&str, Measure); 10] = [
     ("engines", |place| engines::measure(place).boxed_local()),
     ("selection", |place| selection::measure(place).boxed_local()),
     ("events", |place| events::measure(place).boxed_local()),
     ("streams", |place| streams::measure(place).boxed_local()),
+    ("panels", |place| panels::measure(place).boxed_local()),
     ("provision", |place| provision::measure(place).boxed_local()),
     ("relay", |place| relay::measure(place).boxed_local()),
     ("kills", |place| kills::measure(place).boxed_local()),
