@@ -38,7 +38,7 @@ async fn the_panel_of_a_real_cluster() -> Result<()> {
 async fn walk(bed: &TestHosts) -> Result<()> {
     let node = bed.nodes()[0].client();
     for host in bed.hosts() {
-        start_gluetun(host, VPN, "19000-19019").await?;
+        start_gluetun(host, VPN, "19000-19024").await?;
     }
     expect_connected(node, bed.hosts().len()).await?;
     let engines = fill(node, number("TEST_PANEL_ENGINES", ENGINES)?).await?;
@@ -82,9 +82,12 @@ async fn drive(bed: &TestHosts) -> Result<()> {
     let nodes: Vec<String> = bed.nodes().iter().map(named).collect();
     let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/panel.sh"));
     command.args(["real", "--nodes", &nodes.join(","), "--key", KEY]);
-    for (option, name) in
-        [("--kills", "TEST_PANEL_KILLS"), ("--changes", "TEST_PANEL_CHANGES"), ("--only", "TEST_PANEL_ONLY")]
-    {
+    for (option, name) in [
+        ("--kills", "TEST_PANEL_KILLS"),
+        ("--changes", "TEST_PANEL_CHANGES"),
+        ("--only", "TEST_PANEL_ONLY"),
+        ("--shots", "TEST_PANEL_SHOTS"),
+    ] {
         if let Ok(value) = std::env::var(name) {
             command.args([option, &value]);
         }

@@ -1,6 +1,7 @@
 /**
  * Walks through the panel of a real cluster whose owner can break it (`scripts/panel.sh real`, used by the scenario
- * `panel`). Options: `--nodes NAME=URL,…`, `--key KEY`, `--kills N`, `--changes N` for the figures, `--only WORDS`.
+ * `panel`). Options: `--nodes NAME=URL,…`, `--key KEY`, `--kills N`, `--changes N` for the figures, `--shots FOLDER` for
+ * pictures, `--only WORDS`.
  */
 import { parseArgs } from 'node:util';
 import { check, ensure, launch, opener, runAll, same } from '../kit';
@@ -13,6 +14,7 @@ import { faults } from './faults';
 import { measures } from './measures';
 import { proxy } from './proxy';
 import { live } from './screen';
+import { shots } from './shots';
 
 const { values: args } = parseArgs({
   options: {
@@ -21,6 +23,7 @@ const { values: args } = parseArgs({
     kills: { type: 'string', default: '1' },
     changes: { type: 'string', default: '20' },
     only: { type: 'string', default: '' },
+    shots: { type: 'string', default: '' },
   },
 });
 const bed = Bed.parse(args.nodes, args.key);
@@ -34,6 +37,7 @@ const address = behind.address();
 const port = typeof address === 'object' && address !== null ? address.port : 0;
 const openBehind = opener(browser, { base: `http://127.0.0.1:${port}${FOLDER}panel/`, key: args.key });
 
+if (args.shots !== '') shots(open, bed, args.shots);
 pages(open);
 keyboard(open);
 reading(open);
