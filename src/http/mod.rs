@@ -4,7 +4,7 @@
 //! One folder for each resource:
 //! - [`engines`] has `/engines`, `/containers`, `/by-label`
 //! - [`streams`] has `/streams`
-//! - [`events`] has `/events`, what proxies report, and the log; [`feed`] has `/events/stream`, for those who follow
+//! - [`events`] has `/events`, what proxies report, and the log; [`feed`] has `/events/stream` and `/ws/engines`, for those who follow
 //! - [`provision`] has `/provision`, `/scale`, `/gc`
 //! - [`vpn`] has `/vpn`
 //! - [`cluster`] has `/cluster` with its members, and the key of the cluster

@@ -51,6 +51,7 @@ fn prompt() -> OpenApiRouter<App> {
         .routes(routes!(events::log::list))
         .routes(routes!(events::log::stats))
         .routes(routes!(feed::follow))
+        .routes(routes!(feed::socket::follow))
         .routes(routes!(engines::list))
         .routes(routes!(engines::get))
         .routes(routes!(engines::placement::get))

@@ -47,6 +47,25 @@ pub(crate) fn frame_of_json(event: &str, id: Option<&str>, json: &[u8]) -> Bytes
     frame.into()
 }
 
+/// What one frame of [`frame`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part<'a> {
+    /// Its kind.
+    pub event: &'a str,
+    /// JSON on one line.
+    pub data: &'a str,
+}
+
+/// The frames in a text of whole ones, for readers with another framing.
+pub(crate) fn parts(text: &[u8]) -> impl Iterator<Item = Part<'_>> {
+    let text = std::str::from_utf8(text).expect("frames are made of plain words and JSON, which are UTF-8");
+    text.split_terminator("\n\n").filter_map(|frame| {
+        let (head, data) = frame.split_once("\ndata: ")?;
+        let event = head.strip_prefix("event: ")?;
+        Some(Part { event: event.split_once('\n').map_or(event, |(event, _)| event), data })
+    })
+}
+
 /// An answer that streams these frames, with a beat in every second that has none. It ends with them, or with the frame `bye` when its
 /// connection should close. Nothing is read ahead: a frame is taken when the one before has been handed to the socket.
 pub(crate) fn answer(
@@ -102,6 +121,15 @@ mod tests {
         let expected = "event: line\nid: 17\ndata: {\"text\":\"two\\nlines\\r\\n\\nevent: bye\"}\n\n";
         assert_eq!(frame, expected.as_bytes());
         assert_eq!(super::frame("bye", None, &json!({})), &b"event: bye\ndata: {}\n\n"[..]);
+    }
+
+    #[test]
+    fn what_frames_say_is_found_again() {
+        let data = json!({"text": "two\n\nevent: x\ndata: y"});
+        let text = [frame("line", Some("17"), &data), frame("bye", None, &json!({})), BEAT].concat();
+        let json = data.to_string();
+        let said: Vec<Part<'_>> = parts(&text).collect();
+        assert_eq!(said, [Part { event: "line", data: &json }, Part { event: "bye", data: "{}" }]);
     }
 
     #[tokio::test]

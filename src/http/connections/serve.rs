@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::http::connections::answering::{Answering, Closing};
+use crate::http::connections::held::Held;
 use crate::http::connections::slots::{Kind, Limits, Slots};
 use crate::http::connections::stall::{Guarded, Phase, Wanted};
 use crate::http::front::Api;
@@ -119,14 +120,17 @@ impl Server {
         sockets::tune(&stream);
         sockets::expect_progress(&stream);
         let health_only = slot.kind == Kind::Health;
+        let held = Held::new(slot, phase.clone(), self.tasks.token());
         let io = TokioIo::new(Guarded::new(stream, phase.clone(), HEADERS_WITHIN, ANSWERS_WAIT));
         let api = self.api.clone();
-        let of_request = Closing(closing.clone());
+        let of_request = (Closing(closing.clone()), held.clone());
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let handling = phase.handling();
             let mut request = request.map(|body| Wanted::new(body, &phase));
             request.extensions_mut().insert(Peer(peer.ip()));
-            request.extensions_mut().insert(of_request.clone());
+            let (closing, held) = of_request.clone();
+            request.extensions_mut().insert(closing);
+            request.extensions_mut().insert(held);
             let api = api.clone();
             async move {
                 let response = match health_only {
@@ -136,7 +140,7 @@ impl Server {
                 Ok::<_, Infallible>(response.map(|body| Answering::new(body, handling)))
             }
         });
-        let connection = self.http.serve_connection(io, service);
+        let connection = self.http.serve_connection(io, service).with_upgrades();
         let drop_all = self.drop_all.clone();
         self.tasks.spawn(async move {
             let mut connection = pin!(connection);
@@ -154,7 +158,8 @@ impl Server {
                 },
                 () = drop_all.cancelled() => {}
             }
-            drop(slot);
+            // A WebSocket that it has become keeps its own share of it.
+            drop(held);
         });
     }
 

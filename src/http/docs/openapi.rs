@@ -9,6 +9,7 @@ use crate::http::events::log::EventEntry;
 use crate::http::feed::figures::{EngineFigures, Figures, NodeFigures, StreamFigures};
 use crate::http::feed::hello::Hello;
 use crate::http::feed::objects::{FeedChange, FeedSnapshot};
+use crate::http::feed::socket::EnginesMessage;
 
 /// Words of `consistency`.
 #[derive(ToSchema)]
@@ -53,7 +54,7 @@ impl Modify for Security {
     ),
     servers((url = ".", description = "This node")),
     modifiers(&Security),
-    components(schemas(Hello, FeedSnapshot, FeedChange, EventEntry, Figures, NodeFigures, EngineFigures, StreamFigures)),
+    components(schemas(Hello, FeedSnapshot, FeedChange, EnginesMessage, EventEntry, Figures, NodeFigures, EngineFigures, StreamFigures)),
     tags(
         (name = "provisioning", description = "Start and stop engines"),
         (name = "engines", description = "Engines that clients may be sent to"),

@@ -1,10 +1,11 @@
 //! `GET /events/stream`: the changes of the registry as they happen, as server-sent events. Any node answers, and a reader goes on at
-//! another one where it was.
+//! another one where it was. `GET /ws/engines`: those of engines over a WebSocket.
 //!
 //! - [`wanted`]: what a reader wants, and from where on
 //! - [`hub`]: one task for all readers
 //! - [`changes`], [`objects`], [`figures`], [`hello`]: what is told
 //! - [`ring`]: the newest batches, which readers share
+//! - [`socket`]: the same frames as messages of a WebSocket
 
 pub(crate) mod changes;
 pub(crate) mod figures;
@@ -12,6 +13,7 @@ pub(crate) mod hello;
 pub(crate) mod hub;
 pub(crate) mod objects;
 pub(crate) mod ring;
+pub(crate) mod socket;
 pub(crate) mod wanted;
 
 use axum::extract::State;

@@ -6,9 +6,11 @@ use acefleet::http;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::hostile::raw;
+use crate::api::socket::Socket;
 use crate::bed::{Bed, KEY, eventually};
 
 const LIMITS: http::Limits = http::Limits { shared: 4, loopback: 4, health: 2, idle_each: 4 };
@@ -111,6 +113,44 @@ async fn an_answer_that_streams_is_not_idle() {
     until(&mut followed, &mut read, "event: bye").await;
     read.extend(rest_of(followed).await.into_bytes());
     assert!(read.ends_with(b"\r\n0\r\n\r\n"), "the answer is complete");
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn a_websocket_keeps_its_slot_and_ends_with_the_server() {
+    let (bed, stop) = (Bed::new().await, CancellationToken::new());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let api = http::Api::new(bed.fleet.clone(), None);
+    let long = Duration::from_secs(60);
+    let serving = tokio::spawn(http::serve(listener, api, LIMITS, stop.clone(), long));
+    let mut sockets = Vec::new();
+    for _ in 0..LIMITS.loopback + LIMITS.shared - 1 {
+        let mut socket = Socket::to(&address, "/ws/engines", &[]).await.unwrap();
+        assert_eq!(socket.json().await["type"], "snapshot");
+        sockets.push(socket);
+    }
+    // All but one slot are in use: idle connections are closed for each other, and none of the WebSockets.
+    for _ in 0..LIMITS.loopback + LIMITS.shared {
+        assert!(ask(&address, "/engines").await.starts_with("HTTP/1.1 200"));
+    }
+    sockets.push(Socket::to(&address, "/ws/engines", &[]).await.unwrap());
+    eventually("only health to be answered", async || {
+        ask(&address, "/engines").await.starts_with("HTTP/1.1 503").then_some(())
+    })
+    .await;
+    // The slot is free when the reader has gone.
+    drop(sockets.pop());
+    eventually("the slot to be free", async || {
+        ask(&address, "/engines").await.starts_with("HTTP/1.1 200").then_some(())
+    })
+    .await;
+    stop.cancel();
+    for socket in &mut sockets {
+        assert_eq!(socket.closed().await, CloseCode::Away);
+    }
+    // The server waits for all of them, and not for the end of its patience.
+    tokio::time::timeout(long / 2, serving).await.unwrap().unwrap().unwrap();
     bed.stop().await;
 }
 

@@ -25,6 +25,7 @@ mod room;
 mod series;
 mod settings;
 mod shapes;
+mod socket;
 mod validation;
 mod vpn;
 mod widget;

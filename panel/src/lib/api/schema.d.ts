@@ -981,6 +981,29 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/ws/engines": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow engines over a WebSocket
+         * @description Text messages `{"type","data"}`: first `snapshot` with all engines, then `change` for each that changes, at last `bye`. `data` is
+         *     that of the frames of the same name in `GET /events/stream?kinds=change&types=engine`, which has more and should be preferred. Connect
+         *     again after the end: there is a new snapshot. Nothing is read here: who sends a message is closed with code 1008. As every read it
+         *     needs no key, and an open node refuses pages of other sites.
+         */
+        get: operations["follow_engines"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1474,6 +1497,23 @@ export interface components {
              * @description Beginning of the time that CPU and bytes a second are about; null until it was counted twice.
              */
             since?: string | null;
+        };
+        /** @description A message of the WebSocket, by `type`. */
+        EnginesMessage: {
+            /** @description First: all engines. */
+            data: components["schemas"]["FeedSnapshot"];
+            /** @enum {string} */
+            type: "snapshot";
+        } | {
+            /** @description An engine as it is now; null when it is gone. */
+            data: components["schemas"]["FeedChange"];
+            /** @enum {string} */
+            type: "change";
+        } | {
+            /** @description Last: why it ends. */
+            data: components["schemas"]["SocketBye"];
+            /** @enum {string} */
+            type: "bye";
         };
         /**
          * @description Many events at once; starts come first.
@@ -2329,6 +2369,14 @@ export interface components {
              * @description The revision of the settings in force: a new one if something was changed.
              */
             revision: number;
+        };
+        /** @description Why it ends. */
+        SocketBye: {
+            /**
+             * @description `stopping` (the node), `too_slow` (the reader) or `gap` (the log was replaced).
+             * @example stopping
+             */
+            reason: string;
         };
         /**
          * @description Any container to start.
@@ -6986,6 +7034,78 @@ export interface operations {
                 };
             };
             /** @description The requested freshness is not available now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+        };
+    };
+    follow_engines: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description `websocket` */
+                Upgrade: string;
+                /** @description `13` */
+                "Sec-WebSocket-Version": string;
+                /** @description Of the handshake */
+                "Sec-WebSocket-Key": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A WebSocket; its messages */
+            101: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnginesMessage"];
+                };
+            };
+            /** @description Malformed percent-encoding, or an incomplete body */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description The node is open, and Origin or Host is not its own */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description The request asks for no WebSocket of version 13 */
+            426: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description A bug; the log has the `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description This node has too many readers */
             503: {
                 headers: {
                     [name: string]: unknown;

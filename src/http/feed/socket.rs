@@ -1,0 +1,192 @@
+//! `GET /ws/engines`: the engines of the feed over a WebSocket, for programs that were written for one. The frames are those of
+//! `/events/stream`, each as one message.
+
+use std::ops::ControlFlow;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use axum::extract::State;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::http::header::{CONNECTION, SEC_WEBSOCKET_VERSION, UPGRADE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use bytes::Bytes;
+use futures::{SinkExt, Stream, StreamExt};
+use serde::Serialize;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use utoipa::ToSchema;
+
+use crate::http::answer::problem::{BlockedBody, DetailBody, Problem};
+use crate::http::answer::sse::{self, Part};
+use crate::http::app::App;
+use crate::http::connections::answering::Closing;
+use crate::http::connections::held::Held;
+use crate::http::feed::changes::{Bye, bye};
+use crate::http::feed::hub;
+use crate::http::feed::objects::{FeedChange, FeedSnapshot};
+use crate::http::feed::wanted::{FrameKind, ObjectType, Wanted};
+
+/// Pause between pings. A reader that answers none of three is gone.
+const PING_EVERY: Duration = Duration::from_secs(10);
+/// Longest silence of a reader.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// Bytes of a message of a reader. None is expected, but a control frame has up to 125.
+const HEARD_MAX: usize = 1 << 10;
+/// How long the last message may take.
+const LAST_WITHIN: Duration = Duration::from_secs(1);
+
+/// A message of the WebSocket, by `type`.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "type", content = "data", rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes messages that are made of the frames of the feed")]
+pub(crate) enum EnginesMessage {
+    /// First: all engines.
+    Snapshot(FeedSnapshot),
+    /// An engine as it is now; null when it is gone.
+    Change(FeedChange),
+    /// Last: why it ends.
+    Bye(SocketBye),
+}
+
+/// Why it ends.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SocketBye {
+    /// `stopping` (the node), `too_slow` (the reader) or `gap` (the log was replaced).
+    #[schema(example = "stopping")]
+    reason: &'static str,
+}
+
+/// Follow engines over a WebSocket
+///
+/// Text messages `{"type","data"}`: first `snapshot` with all engines, then `change` for each that changes, at last `bye`. `data` is
+/// that of the frames of the same name in `GET /events/stream?kinds=change&types=engine`, which has more and should be preferred. Connect
+/// again after the end: there is a new snapshot. Nothing is read here: who sends a message is closed with code 1008. As every read it
+/// needs no key, and an open node refuses pages of other sites.
+#[utoipa::path(
+    get, path = "/ws/engines", tag = "engines", operation_id = "follow_engines",
+    params(
+        ("Upgrade" = String, Header, description = "`websocket`"),
+        ("Sec-WebSocket-Version" = String, Header, description = "`13`"),
+        ("Sec-WebSocket-Key" = String, Header, description = "Of the handshake"),
+    ),
+    responses(
+        (status = 101, description = "A WebSocket; its messages", body = EnginesMessage),
+        (status = 426, description = "The request asks for no WebSocket of version 13", body = DetailBody),
+        (status = 503, description = "This node has too many readers", body = BlockedBody),
+    )
+)]
+pub(crate) async fn follow(
+    State(app): State<App>,
+    asked: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    closing: Closing,
+    held: Held,
+) -> Result<Response, Problem> {
+    let asked = asked.map_err(|rejected| no_socket(&rejected))?;
+    let wanted =
+        Wanted { kinds: [FrameKind::Change].into(), types: [ObjectType::Engine].into(), ..Wanted::default() };
+    // The first frame says from where to resume, which a reader of objects alone need not.
+    let frames = hub::read(&app, wanted).await?.skip(1);
+    let asked = asked.max_message_size(HEARD_MAX).max_frame_size(HEARD_MAX);
+    Ok(asked.on_upgrade(async move |socket| {
+        let _in_use = held.in_use();
+        serve(socket, frames, closing).await;
+    }))
+}
+
+/// 426 for who does not ask for a WebSocket.
+fn no_socket(rejected: &WebSocketUpgradeRejection) -> Problem {
+    let detail = format!(
+        "{}: this is a WebSocket; GET /events/stream?kinds=change&types=engine tells the same as server-sent events",
+        rejected.body_text().trim_end_matches('.')
+    );
+    Problem::text(StatusCode::UPGRADE_REQUIRED, &detail).with_headers([
+        (UPGRADE, HeaderValue::from_static("websocket")),
+        (CONNECTION, HeaderValue::from_static("upgrade")),
+        (SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")),
+    ])
+}
+
+/// Why a WebSocket is closed by this side.
+enum End {
+    /// The node stops, or needs the connection.
+    Stopping,
+    /// The feed has ended and has said why. The reader may come again.
+    Feed,
+    /// The reader says something, or nothing that is a WebSocket's.
+    Heard,
+    /// The reader has closed it, or is gone.
+    Gone,
+}
+
+async fn serve(mut socket: WebSocket, frames: impl Stream<Item = Bytes> + Send, closing: Closing) {
+    let end = tokio::select! {
+        biased;
+        () = closing.0.cancelled() => End::Stopping,
+        end = tell(&mut socket, frames) => end,
+    };
+    let last = async {
+        let (code, reason) = match end {
+            End::Stopping => {
+                send_all(&mut socket, &bye(Bye::Stopping)).await?;
+                (close_code::AWAY, "this node stops")
+            }
+            End::Feed => (close_code::AGAIN, "connect again"),
+            End::Heard => (close_code::POLICY, "nothing is read here"),
+            // The answer to its close, if it sent one.
+            End::Gone => return socket.close().await,
+        };
+        socket.send(Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await
+    };
+    // A reader that does not take it in time loses nothing but the reason.
+    let _ = timeout(LAST_WITHIN, last).await;
+}
+
+/// Sends these frames until they end, or the reader gives a reason. A frame is taken when the one before has been handed to the socket.
+async fn tell(socket: &mut WebSocket, frames: impl Stream<Item = Bytes> + Send) -> End {
+    let mut frames = pin!(frames);
+    let mut pings = interval(PING_EVERY);
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut heard = Instant::now();
+    loop {
+        let sent = tokio::select! {
+            biased;
+            message = socket.recv() => match judge(message) {
+                ControlFlow::Continue(()) => {
+                    heard = Instant::now();
+                    Ok(())
+                }
+                ControlFlow::Break(end) => return end,
+            },
+            _ = pings.tick() => match heard.elapsed() < SILENCE_MAX {
+                true => socket.send(Message::Ping(Bytes::new())).await,
+                false => return End::Gone,
+            },
+            text = frames.next() => match text {
+                Some(text) => send_all(socket, &text).await,
+                None => return End::Feed,
+            },
+        };
+        if sent.is_err() {
+            return End::Gone;
+        }
+    }
+}
+
+/// What follows from something that was heard.
+fn judge(message: Option<Result<Message, axum::Error>>) -> ControlFlow<End> {
+    match message {
+        Some(Ok(Message::Ping(_) | Message::Pong(_))) => ControlFlow::Continue(()),
+        Some(Ok(Message::Text(_) | Message::Binary(_)) | Err(_)) => ControlFlow::Break(End::Heard),
+        Some(Ok(Message::Close(_))) | None => ControlFlow::Break(End::Gone),
+    }
+}
+
+/// Sends each of these frames as a message.
+async fn send_all(socket: &mut WebSocket, frames: &[u8]) -> Result<(), axum::Error> {
+    for part in sse::parts(frames) {
+        let Part { event, data } = part;
+        socket.send(Message::Text(format!("{{\"type\":\"{event}\",\"data\":{data}}}").into())).await?;
+    }
+    Ok(())
+}
