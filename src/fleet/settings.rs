@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use acefleet_registry::command::ChangeSettings;
-use acefleet_registry::rules::consequences::consequences;
+use acefleet_registry::plan::consequences::consequences;
 use acefleet_registry::rules::settings::{Fault, Why, faults};
 use acefleet_registry::settings::{Changed, Name, Value};
 use acefleet_registry::{Command, Policy, RefusalCode, Reply, State};
@@ -91,7 +91,7 @@ impl Fleet {
             let view = self.view();
             let state = view.state.at(self.cluster().moment());
             let draft = draft(&state, edit, how.expected)?;
-            let consequences = consequences(&state, &draft.wanted, state.clock_ms());
+            let consequences = self.consequences(state.clone(), draft.wanted.clone()).await;
             if how.dry_run {
                 let changes = state.policy().changes(&draft.wanted);
                 return Ok(Edited { revision: draft.expected, changes, consequences });
@@ -113,6 +113,19 @@ impl Fleet {
                 Reply::Refused(refusal) => return Err(FleetError::Refused(refusal).into()),
                 other => tracing::error!(?other, "a change of settings was answered by something else"),
             }
+        }
+    }
+
+    /// What would come of other settings, computed outside the threads that carry the cluster's messages: the plan of many starts takes
+    /// long.
+    async fn consequences(&self, state: State, wanted: Policy) -> Vec<String> {
+        let hosts = self.candidates(&state);
+        let computed =
+            tokio::task::spawn_blocking(move || consequences(&state, &hosts, &wanted, state.clock_ms()));
+        match computed.await {
+            Ok(consequences) => consequences,
+            // The task panicked; the panic is handled as that of a handler.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }
 

@@ -227,7 +227,7 @@ pub(crate) struct SettingsOutcome {
     /// Settings that have other values than before; none if all had these already.
     changes: Vec<ChangedSetting>,
     /// What follows from it, for people.
-    #[schema(example = json!(["3 engines more than MAX_REPLICAS run; none is stopped at once: free ones leave, others with their streams"]))]
+    #[schema(example = json!(["3 engines are started: 5 are there and MIN_REPLICAS is 8"]))]
     consequences: Vec<String>,
 }
 

@@ -84,7 +84,11 @@ async fn a_change_is_tried_then_made_then_undone() {
     assert_eq!((&tried["revision"], &tried["dry_run"]), (&json!(1), &json!(true)));
     assert_eq!(tried["changes"], json!([{"name": "MAX_REPLICAS", "from": 20, "to": 1}]));
     let said = tried["consequences"][0].as_str().unwrap();
-    assert!(said.starts_with("2 engines more than MAX_REPLICAS run; none is stopped at once"), "{said}");
+    assert!(said.starts_with("2 engines more than MAX_REPLICAS run; "), "{said}");
+    let raise = json!({"MIN_REPLICAS": 5});
+    let tried_more = patch(&bed, "/settings?dry_run=true", &raise).await.json();
+    let started = "2 engines are started: 3 are there and MIN_REPLICAS is 5";
+    assert_eq!(tried_more["consequences"], json!([started]));
     assert_eq!(max_replicas(&bed).await, 20, "nothing was written");
 
     let made = patch(&bed, "/settings", &lower).await;

@@ -11,10 +11,16 @@ use crate::rules::liveness::STEADY;
 use crate::rules::standing::Keeps;
 use crate::state::State;
 
-/// Engines that `AUTO_DELETE` takes off the list; without it only those above `MAX_REPLICAS`, as when a host is back whose engines were
-/// replaced. Each is checked again when that is applied, so the floors hold however many are proposed at once. What looks idle on a host
-/// that has not answered for long may be in use.
+/// Engines that leave, see [`leaving`]. What looks idle on a host that has not answered for long may be in use.
 pub(super) fn idle(state: &State, watch: &Watch, now_ms: Elapsed) -> Plan {
+    let is_steady = |id: NodeId| u128::from(watch.contact(id).steady_ms) >= STEADY.as_millis();
+    leaving(state, now_ms, is_steady)
+}
+
+/// Engines that `AUTO_DELETE` takes off the list; without it only those above `MAX_REPLICAS`, as when a host is back whose engines were
+/// replaced. Each is checked again when that is applied, so the floors hold however many are proposed at once. `may_lose` says which
+/// hosts may lose any.
+pub(super) fn leaving(state: &State, now_ms: Elapsed, may_lose: impl Fn(NodeId) -> bool) -> Plan {
     // What a VPN hides leaves the supply although nothing is written.
     let state = &state.at(now_ms);
     let policy = state.policy();
@@ -23,8 +29,7 @@ pub(super) fn idle(state: &State, watch: &Watch, now_ms: Elapsed) -> Plan {
         // What was taken off before is none of it, or the same surplus would leave again and again.
         false => state.supply().saturating_sub(policy.max_replicas),
     };
-    let is_steady = |id: NodeId| u128::from(watch.contact(id).steady_ms) >= STEADY.as_millis();
-    stops(state, policy.grace_ms, &Cause::Idle, now_ms, at_most, is_steady)
+    stops(state, policy.grace_ms, &Cause::Idle, now_ms, at_most, may_lose)
 }
 
 /// Takes every engine off the list that has been idle for `idle_ms`, longest idle first, as far as the floors allow.

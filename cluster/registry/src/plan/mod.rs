@@ -5,8 +5,11 @@
 //! - `reservations`: those that their hosts do not start in time
 //! - `floors`, `replacements`: engines to be started; `short`: why not
 //! - `idle`, `unlisted`, `vpn`: engines that leave
+//! - `ahead`: what these steps come to; [`consequences()`](consequences::consequences): what other settings would change of that
 //! - [`waits`]: what is due later, and why not now; `wait_texts`: the same for people
 
+mod ahead;
+pub mod consequences;
 mod floors;
 mod idle;
 mod liveness;
@@ -34,6 +37,7 @@ use crate::rules::liveness::{Contact, Contacts};
 use crate::rules::lost_hosts::Tries;
 use crate::state::State;
 
+pub use ahead::{Ahead, ahead};
 pub use idle::stop_idle;
 pub use waits::{Subject, Wait};
 

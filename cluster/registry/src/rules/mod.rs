@@ -15,13 +15,12 @@
 //! - [`liveness`]: how long a member may be silent, and what follows
 //! - [`lost_hosts`]: what a silent host is, and which of its engines are lost with it; [`spare`]: how many engines are kept free
 //! - [`floors_missed`]: which floors are not kept
-//! - [`settings`]: which settings can be in force together; [`consequences()`](consequences::consequences): what a change does
+//! - [`settings`]: which settings can be in force together
 //! - `matching`: which engine a stream event means
 
 pub(crate) mod admission;
 mod at_hand;
 mod callers;
-pub mod consequences;
 pub mod engines;
 pub(crate) mod failing;
 pub mod floors_missed;

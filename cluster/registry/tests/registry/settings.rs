@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use acefleet_registry::command::ChangeSettings;
+use acefleet_registry::command::{ChangeSettings, StopWhen};
 use acefleet_registry::event::EventType;
-use acefleet_registry::plan::next;
+use acefleet_registry::plan::consequences::consequences;
+use acefleet_registry::plan::{Ahead, ahead, next};
 use acefleet_registry::policy::PortRange;
-use acefleet_registry::rules::consequences::consequences;
+use acefleet_registry::rules::hosts::Candidates;
 use acefleet_registry::rules::settings::faults;
 use acefleet_registry::settings::{Form, Name, Value};
 use acefleet_registry::settings_log::CHANGES_MAX;
@@ -17,7 +18,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::properties::{cases, decoded, encoded};
-use crate::support::{World, playing, watch};
+use crate::support::{World, perform, plan, playing, watch};
 
 /// A cluster of the present level with its first settings.
 fn world() -> World {
@@ -238,6 +239,10 @@ fn below_the_level_each_leader_writes_its_own_and_the_last_one_gives_the_first_v
     assert_eq!(next(&world.state, &watch(&world.state, &world.eligible()), world.now).commands, []);
 }
 
+fn hosts(world: &World) -> Candidates {
+    watch(&world.state, &world.eligible()).candidates(&world.state)
+}
+
 #[test]
 fn a_change_says_what_comes_of_it() {
     let mut world = world();
@@ -248,20 +253,28 @@ fn a_change_says_what_comes_of_it() {
     let said = |change: &dyn Fn(&mut Policy)| {
         let mut to = world.state.policy().clone();
         change(&mut to);
-        consequences(&world.state, &to, now).join("; ")
+        consequences(&world.state, &hosts(&world), &to, now).join("; ")
     };
     assert_eq!(said(&|_| {}), "");
-    assert!(
-        said(&|to| to.max_replicas = 2)
-            .starts_with("3 engines more than MAX_REPLICAS run; none is stopped at once")
-    );
-    assert!(
-        said(&|to| to.min_replicas = 7).contains("engines are started: 5 are there and MIN_REPLICAS is 7")
-    );
     assert_eq!(
-        said(&|to| to.auto_delete = true),
-        "up to 4 engines that are idle leave now, down to the floors"
+        said(&|to| to.max_replicas = 2),
+        "3 engines more than MAX_REPLICAS run; each leaves when nobody has used it for long; \
+         3 engines that nobody has used for long leave now"
     );
+    assert_eq!(said(&|to| to.min_replicas = 7), "2 engines are started: 5 are there and MIN_REPLICAS is 7");
+    assert_eq!(
+        said(&|to| to.min_free_replicas = 5),
+        "1 engine is started: 4 are free and MIN_FREE_REPLICAS is 5"
+    );
+    // Two hosts with room for ten each.
+    let too_many = said(&|to| (to.min_replicas, to.max_replicas) = (25, 25));
+    assert!(
+        too_many.starts_with("15 engines are started: 5 are there and MIN_REPLICAS is 25; 5 engines are missing to the floors: "),
+        "{too_many}"
+    );
+    assert_eq!(said(&|to| to.auto_delete = true), "4 engines that nobody has used for long leave now");
+    let keeps_three = |to: &mut Policy| (to.auto_delete, to.min_free_replicas) = (true, 3);
+    assert_eq!(said(&keeps_three), "1 engine that nobody has used for long leaves now");
     let moved = |to: &mut Policy| to.host_ports = PortRange { first: 20_000, last: 20_100 };
     assert_eq!(said(&moved), "5 engines with ports outside of 20000-20100 keep them while they run");
     assert!(said(&|to| to.host_ports.first = 8_000).contains("on which node-1 has its API"));
@@ -274,8 +287,49 @@ fn a_change_says_what_comes_of_it() {
     let strict = |to: &mut Policy| to.general_breaker.failure_threshold = 2;
     let mut to = failing.state.policy().clone();
     strict(&mut to);
-    let said = consequences(&failing.state, &to, failing.now);
+    let said = consequences(&failing.state, &hosts(&failing), &to, failing.now);
     assert_eq!(said, ["the circuit breaker over new engines is open at once, as so many have failed"]);
+}
+
+proptest! {
+    #![proptest_config(cases(200))]
+
+    #[test]
+    fn what_is_said_beforehand_is_what_the_leader_does(
+        engines in 0..8usize, streams in 0..4usize, idle in any::<bool>(),
+        floors in (0..9u32, 0..9u32), max in 9..25u32, capacity in 2..12u32,
+        deletes in any::<bool>(), spare in any::<bool>(),
+    ) {
+        let mut world = World::new(3, capacity);
+        world.run(Command::RaiseLevel(Level::CURRENT));
+        let running: Vec<_> = (0..engines.min(capacity as usize * 3)).map(|_| world.running()).collect();
+        for (session, engine) in running.iter().take(streams).enumerate() {
+            world.begin(playing("k", &session.to_string(), engine.ports.host_http));
+        }
+        if idle {
+            world.wait_ms(3_600_000);
+        }
+        world.policy(|policy| {
+            (policy.min_replicas, policy.min_free_replicas) = floors;
+            (policy.max_replicas, policy.auto_delete, policy.spare_for_host) = (max, deletes, spare);
+        });
+        let said = ahead(&world.state, &hosts(&world), world.now);
+        let written = perform(&mut world, |world| {
+            let all = plan(&world.state, &world.eligible(), world.now);
+            // What has left stops later, which is no part of it.
+            let is_part = |command: &Command| match command {
+                Command::Reserve(_) => true,
+                Command::EngineStop { when, .. } => matches!(when, StopWhen::IdleFor(_)),
+                _ => false,
+            };
+            all.into_iter().filter(is_part).collect()
+        });
+        let count = |of: &dyn Fn(&Command) -> bool| written.iter().filter(|command| of(command)).count() as u32;
+        let reserved = count(&|command| matches!(command, Command::Reserve(_)));
+        let left = count(&|command| matches!(command, Command::EngineStop { .. }));
+        let Ahead { started, listed, leaving, .. } = said;
+        prop_assert_eq!((started + listed, leaving), (reserved, left));
+    }
 }
 
 fn value(name: Name) -> BoxedStrategy<Value> {

@@ -2358,7 +2358,7 @@ export interface components {
             /**
              * @description What follows from it, for people.
              * @example [
-             *       "3 engines more than MAX_REPLICAS run; none is stopped at once: free ones leave, others with their streams"
+             *       "3 engines are started: 5 are there and MIN_REPLICAS is 8"
              *     ]
              */
             consequences: string[];

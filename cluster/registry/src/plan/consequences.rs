@@ -1,23 +1,25 @@
 //! What a change of settings does to engines that exist, for people who are about to make it.
 
+use crate::plan::ahead::ahead;
 use crate::records::breaker::{BreakerKind, BreakerState};
 use crate::records::policy::{Policy, PortRange};
 use crate::records::time::Elapsed;
+use crate::rules::hosts::Candidates;
 use crate::state::State;
 
 /// A shorter silence than that comes with networks that fail for a moment.
 const SHORT_SILENCE_MS: u64 = 6_000;
 
-/// What will come of other settings, as sentences for people, at this moment.
+/// What will come of other settings, as sentences for people, at this moment. How many engines come and go is what the leader would plan
+/// with these hosts.
 #[must_use]
-pub fn consequences(state: &State, to: &Policy, now: Elapsed) -> Vec<String> {
+pub fn consequences(state: &State, hosts: &Candidates, to: &Policy, now: Elapsed) -> Vec<String> {
     let from = state.policy();
     let mut then = state.clone();
     then.tables.policy = to.clone();
     let mut said = Vec::new();
     ceiling(&then, from, to, &mut said);
-    floors(state, &then, &mut said);
-    leaving(&then, from, to, now, &mut said);
+    engines_to_come_and_go(state, &then, hosts, now, &mut said);
     ports(state, from, to, &mut said);
     if from.container_label != to.container_label {
         said.push("containers that exist keep the label that they were made with".to_owned());
@@ -44,31 +46,42 @@ fn ceiling(then: &State, from: &Policy, to: &Policy, said: &mut Vec<String>) {
     let over = then.engine_count().saturating_sub(to.max_replicas);
     if from.max_replicas != to.max_replicas && over > 0 {
         let engines = engines(over);
-        said.push(format!("{engines} more than MAX_REPLICAS run; none is stopped at once: free ones leave, others with their streams"));
+        said.push(format!(
+            "{engines} more than MAX_REPLICAS run; each leaves when nobody has used it for long"
+        ));
     }
 }
 
-fn floors(state: &State, then: &State, said: &mut Vec<String>) {
-    let before = state.floors_missed();
-    for missed in then.floors_missed() {
-        if !before.contains(&missed) {
-            said.push(format!("engines are started: {}", missed.describe(then)));
-        }
+/// What the leader would do that it would not do now.
+fn engines_to_come_and_go(
+    state: &State,
+    then: &State,
+    hosts: &Candidates,
+    now: Elapsed,
+    said: &mut Vec<String>,
+) {
+    let (before, after) = (ahead(state, hosts, now), ahead(then, hosts, now));
+    let started = after.started.saturating_sub(before.started);
+    if started > 0 {
+        let missed: Vec<String> = then.floors_missed().iter().map(|missed| missed.describe(then)).collect();
+        let verb = is(started);
+        said.push(format!("{} {verb} started: {}", engines(started), missed.join("; ")));
+    }
+    let listed = after.listed.saturating_sub(before.listed);
+    if listed > 0 {
+        said.push(format!("{} {} taken back onto the list", engines(listed), is(listed)));
+    }
+    let short = after.short.iter().filter(|wait| !before.short.contains(wait));
+    said.extend(short.map(|wait| wait.describe(then)));
+    let leaving = after.leaving.saturating_sub(before.leaving);
+    if leaving > 0 {
+        let leave = if leaving == 1 { "leaves" } else { "leave" };
+        said.push(format!("{} that nobody has used for long {leave} now", engines(leaving)));
     }
 }
 
-fn leaving(then: &State, from: &Policy, to: &Policy, now: Elapsed, said: &mut Vec<String>) {
-    let removes_sooner = to.auto_delete && (!from.auto_delete || to.grace_ms < from.grace_ms);
-    if !removes_sooner {
-        return;
-    }
-    let (_, idle) = then.ready_supply(to.grace_ms, now);
-    let kept = to.min_replicas.max(to.min_free_replicas);
-    let (all, _) = then.ready_supply(0, now);
-    let leaves = idle.min(all.saturating_sub(kept));
-    if leaves > 0 {
-        said.push(format!("up to {} that are idle leave now, down to the floors", engines(leaves)));
-    }
+fn is(count: u32) -> &'static str {
+    if count == 1 { "is" } else { "are" }
 }
 
 fn ports(state: &State, from: &Policy, to: &Policy, said: &mut Vec<String>) {
