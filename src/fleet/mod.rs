@@ -12,7 +12,7 @@
 //! - [`leader`]: the leader's loop; [`planned`]: its plan, on any node
 //! - [`settings`]: changes of cluster-wide settings; [`own_settings`]: how those of this node's environment differ
 //! - [`decision`]: what a leader decided, as log lines; `notices`: what operators have to know of its plan
-//! - [`members`]: cordon, drain and remove members
+//! - [`members`]: cordon, drain and remove members; [`removal`]: what a removal does to the votes, and what stands against it
 //! - [`new_key`]: another key for the cluster
 //! - `silences`: for how long members have been silent
 //! - [`gossip`]: pushes this node's report to the other nodes
@@ -39,6 +39,7 @@ pub mod own_settings;
 pub mod planned;
 pub mod provision;
 pub mod register;
+pub mod removal;
 pub mod scale;
 pub mod series;
 pub mod settings;

@@ -84,6 +84,7 @@ fn prompt() -> OpenApiRouter<App> {
         .routes(routes!(cluster::nodes::uncordon))
         .routes(routes!(cluster::nodes::drain))
         .routes(routes!(cluster::nodes::lead))
+        .routes(routes!(cluster::removal::get))
         .route_layer(from_fn(call::in_time))
 }
 

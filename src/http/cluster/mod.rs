@@ -2,6 +2,7 @@
 
 pub(crate) mod key;
 pub(crate) mod nodes;
+pub(crate) mod removal;
 
 use std::time::Instant;
 

@@ -122,6 +122,18 @@ async fn members_are_removed_until_the_last_voter() {
     let busy = a.call("DELETE", "/cluster/nodes/b", &NOTHING).await;
     assert_eq!(busy.status, 409, "{busy:?}");
     assert!(detail(&busy).contains("drain it first"), "{busy:?}");
+    let preview = a.get("/cluster/nodes/b/removal").await.json();
+    assert_eq!(
+        (&preview["node"], &preview["alive"], &preview["engines"]),
+        (&json!("b"), &json!(true), &json!(1))
+    );
+    assert_eq!((&preview["refused"], &preview["refused_with_force"]), (&json!(detail(&busy)), &json!(null)));
+    let before = json!({"voters": 3, "alive": 3, "needed": 2, "may_fail": 1});
+    let after = json!({"voters": 2, "alive": 2, "needed": 2, "may_fail": 0});
+    assert_eq!(preview["votes"], json!({"before": before, "after": after}));
+    let free = a.get("/cluster/nodes/c/removal").await.json();
+    assert_eq!((&free["refused"], &free["queued_events"]), (&json!(null), &json!(0)));
+    assert_eq!(a.get("/cluster/nodes/nobody/removal").await.status, 404);
 
     for bed in [&a, &b, &c] {
         contact_with_all(bed).await;
@@ -143,6 +155,8 @@ async fn members_are_removed_until_the_last_voter() {
     assert_eq!(two.status, 409, "{two:?}");
     let sum = "voters: 2, alive 2, needed for a majority 2; without b: 1, alive 1, needed 1";
     assert!(detail(&two).starts_with(sum), "{two:?}");
+    let preview = a.get("/cluster/nodes/b/removal").await.json();
+    assert_eq!(preview["refused"], detail(&two), "the same rule, in the same words");
     let forced = a.call("DELETE", "/cluster/nodes/b?force=true", &NOTHING).await;
     assert_eq!((forced.status.as_u16(), forced.json()), (200, json!({"removed": "b", "votes": sum})));
     eventually("b is gone with its engine and stream", async || {
@@ -156,6 +170,9 @@ async fn members_are_removed_until_the_last_voter() {
     assert_eq!(b.runtime.count(), 1, "the container of a removed node is left alone");
     let last = a.call("DELETE", "/cluster/nodes/a?force=true", &NOTHING).await;
     assert_eq!(last.status, 409);
+    let preview = a.get("/cluster/nodes/a/removal").await.json();
+    assert_eq!(preview["refused_with_force"], detail(&last));
+    assert_eq!(preview["votes"]["after"], json!({"voters": 0, "alive": 0, "needed": 1, "may_fail": 0}));
     assert_eq!(a.post("/gc", &NOTHING).await.status, 200, "the last voter takes writes");
     for bed in [a, b, c] {
         bed.stop().await;
@@ -178,6 +195,8 @@ async fn a_node_with_queued_events_is_not_removed() {
         assert_eq!(refused.status, 409, "{refused:?}");
         let detail = refused.json()["detail"].as_str().unwrap().to_owned();
         assert!(detail.contains("has answered 1 events") && detail.contains("use force"), "{detail}");
+        let preview = asked.get("/cluster/nodes/a/removal").await.json();
+        assert_eq!((&preview["refused"], &preview["queued_events"]), (&json!(detail), &json!(1)));
     }
     assert!(node(&b, "a").await.is_some());
 

@@ -173,6 +173,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/cluster/nodes/{name}/removal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a removal would do
+         * @description The votes before and after, how many voters may fail, and why it would be refused, by the rules of `DELETE /cluster/nodes/{name}` at
+         *     this moment. Nothing is changed.
+         */
+        get: operations["preview_removal"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/cluster/nodes/{name}/uncordon": {
         parameters: {
             query?: never;
@@ -2162,6 +2183,30 @@ export interface components {
              */
             message: string;
         };
+        /** @description What the removal of a member would do. */
+        RemovalPreview: {
+            /** @description It answers. */
+            alive: boolean;
+            /** @description Containers that run on its host. With `force` they leave the registry and stay there. */
+            engines: number;
+            /** @description The member. */
+            node: string;
+            /**
+             * Format: int64
+             * @description Events that it has answered and not written yet. A removal gives it five seconds for them.
+             */
+            queued_events: number;
+            /** @description Why it would be refused; null when it would be made. */
+            refused?: string | null;
+            /** @description Why it would be refused with `force`; null when that would make it. */
+            refused_with_force?: string | null;
+            votes?: components["schemas"]["RemovalVotes"] | null;
+        };
+        /** @description Votes before and after a removal. */
+        RemovalVotes: {
+            after: components["schemas"]["VoteSum"];
+            before: components["schemas"]["VoteSum"];
+        };
         /** @description A removed member. */
         Removed: {
             /** @description Its name, free again. */
@@ -2724,6 +2769,29 @@ export interface components {
             msg: string;
             /** @description Machine-readable kind, e.g. `missing`, `string_type`, `int_parsing`. */
             type: string;
+        };
+        /** @description Votes at one moment. */
+        VoteSum: {
+            /**
+             * @description Those that answer now.
+             * @example 3
+             */
+            alive: number;
+            /**
+             * @description So many of those that answer may fail, and the rest still suffices.
+             * @example 1
+             */
+            may_fail: number;
+            /**
+             * @description So many have to answer for anything to be written.
+             * @example 2
+             */
+            needed: number;
+            /**
+             * @description Voters, dead ones included.
+             * @example 3
+             */
+            voters: number;
         };
         /** @description State of one VPN container. */
         VpnState: {
@@ -3637,6 +3705,74 @@ export interface operations {
                 };
             };
             /** @description No leader in time, or it did not take over */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BlockedBody"];
+                };
+            };
+        };
+    };
+    preview_removal: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the member */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What it would do */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RemovalPreview"];
+                };
+            };
+            /** @description Malformed percent-encoding, or an incomplete body */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description The node is open, and Origin or Host is not its own */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description No such member */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetailBody"];
+                };
+            };
+            /** @description A bug; the log has the `X-Request-Id` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description Too busy; nothing was done */
             503: {
                 headers: {
                     [name: string]: unknown;
