@@ -144,7 +144,10 @@ impl LocalReport {
             report.engines.retain(|id, _| owns(id));
             report.streams.retain(|id, _| runs(id));
             report.queued_events = cluster.outbox().len();
-            silent_before != report.silent
+            let applied_before = report.applied_index.replace(view.applied_index);
+            let fsync_before = std::mem::replace(&mut report.fsync_p99_us, fsync_p99_us(cluster));
+            (applied_before, fsync_before) != (report.applied_index, report.fsync_p99_us)
+                || silent_before != report.silent
                 || contact_before != report.in_contact
                 || before != (report.engines.len(), report.streams.len(), report.queued_events)
         });
@@ -159,6 +162,10 @@ fn silent(cluster: &Cluster, state: &State) -> BTreeSet<NodeId> {
         return BTreeSet::new();
     }
     members(state).filter(|id| cluster.silence(*id) >= SILENT_AFTER).collect()
+}
+
+fn fsync_p99_us(cluster: &Cluster) -> Option<u64> {
+    u64::try_from(cluster.fsync_times().p99()?.as_micros()).ok()
 }
 
 /// Members with which this node has had contact lately. The leader believes it. So a node that has just started, and has had contact with

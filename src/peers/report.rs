@@ -148,10 +148,15 @@ pub struct NodeReport {
     pub settings: BTreeMap<String, serde_json::Value>,
     /// Members that have had contact with it within [`SUSPECT_AFTER`](acefleet_registry::rules::liveness::SUSPECT_AFTER).
     pub in_contact: BTreeSet<NodeId>,
+    /// Newest log index that it has applied. No rendered answer shows it.
+    pub applied_index: Option<u64>,
+    /// So long 99 of 100 syncs of its log took at most since its start, microseconds. No rendered answer shows it.
+    pub fsync_p99_us: Option<u64>,
 }
 
 impl NodeReport {
-    /// Whether rendered answers show the same of both. What engines use changes with every report, and is in none of them.
+    /// Whether rendered answers show the same of both. What engines use and the position in the log change with every report, and are in
+    /// none of them.
     #[must_use]
     pub fn is_shown_like(&self, other: &Self) -> bool {
         let Self {
@@ -165,6 +170,8 @@ impl NodeReport {
             silent,
             settings,
             in_contact,
+            applied_index: _,
+            fsync_p99_us: _,
         } = self;
         let mut pairs = engines.iter().zip(&other.engines);
         engines.len() == other.engines.len()

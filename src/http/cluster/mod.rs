@@ -67,7 +67,7 @@ pub(crate) struct ClusterNode {
     pub record: NodeRecord,
     /// Milliseconds since the last contact of this node with it; null for itself, and before the first contact.
     pub last_contact_ms: Option<u64>,
-    /// Newest log index known to be on it. Only the leader knows that of other nodes.
+    /// Newest log index known to be on it. Of other members the leader knows that at once, other nodes what was reported within a second.
     pub applied_index: Option<u64>,
 }
 
@@ -115,6 +115,10 @@ pub(crate) struct NodeRecord {
     engines: usize,
     /// Streams on them.
     streams: usize,
+    /// So long, in milliseconds, 99 of 100 syncs of its log took at most since its start, by classes of lengths: 2500 stands for that and
+    /// all longer ones. Null until it has reported one.
+    #[schema(example = 2.5)]
+    fsync_p99_ms: Option<f64>,
 }
 
 /// Why a host is passed over when an engine is placed.
@@ -154,7 +158,7 @@ pub(crate) async fn get(State(app): State<App>, snapshot: Snapshot) -> Response 
     status.members.sort_by(|a, b| a.name.cmp(&b.name));
     let shown = |at| snapshot.shown(at);
     let candidates = app.fleet().candidates(&snapshot.view.state);
-    let cut_off = |id| cut_off(&snapshot.soft, status.leader, id);
+    let told = |member: &MemberStatus| Told::of(&snapshot.soft, status.leader, member);
     snapshot.answer(&ClusterView {
         cluster_id: status.cluster_id,
         leader: status.leader_name,
@@ -174,20 +178,43 @@ pub(crate) async fn get(State(app): State<App>, snapshot: Snapshot) -> Response 
         nodes: status
             .members
             .into_iter()
-            .map(|member| node(&snapshot.view.state, cut_off(member.id), member, &candidates, &shown))
+            .map(|member| node(&snapshot.view.state, told(&member), member, &candidates, &shown))
             .collect(),
     })
 }
 
-/// Members that have contact with one with which the leader has none.
-pub(crate) fn cut_off(soft: &SoftView, leader: Option<NodeId>, member: NodeId) -> Vec<NodeId> {
-    leader.map(|leader| soft.answered_but_the_leader(member, leader, Instant::now())).unwrap_or_default()
+/// What nodes tell each other of a member.
+pub(crate) struct Told {
+    /// Members that have contact with it while the leader has none.
+    answers_others: Vec<NodeId>,
+    /// See [`applied_index`].
+    applied_index: Option<u64>,
+    /// As it reported.
+    fsync_p99_us: Option<u64>,
 }
 
-/// A member with its record, and with those that it answers while it does not answer the leader. `shown` gives the time of day at a moment.
+impl Told {
+    /// What this node has been told.
+    pub fn of(soft: &SoftView, leader: Option<NodeId>, member: &MemberStatus) -> Self {
+        let answered = |leader| soft.answered_but_the_leader(member.id, leader, Instant::now());
+        Self {
+            answers_others: leader.map(answered).unwrap_or_default(),
+            applied_index: applied_index(soft, member),
+            fsync_p99_us: soft.nodes.get(&member.id).and_then(|last| last.report.fsync_p99_us),
+        }
+    }
+}
+
+/// Newest log index known to be on a member: of what replication shows, which the leader alone sees, and of what the member reported.
+pub(crate) fn applied_index(soft: &SoftView, member: &MemberStatus) -> Option<u64> {
+    let reported = soft.nodes.get(&member.id).and_then(|last| last.report.applied_index);
+    member.applied_index.max(reported)
+}
+
+/// A member with its record, and with what nodes tell of it. `shown` gives the time of day at a moment.
 pub(crate) fn node(
     state: &Registry,
-    answered: Vec<NodeId>,
+    told: Told,
     member: MemberStatus,
     candidates: &Candidates,
     shown: &dyn Fn(Elapsed) -> WallMs,
@@ -216,12 +243,12 @@ pub(crate) fn node(
         Some(Availability::Draining { deadline_ms }) => (Some("draining"), Some(drain(deadline_ms))),
     };
     let unavailable = record.and_then(|record| record.unavailable.as_ref());
-    let (last_contact_ms, applied_index) = (member.last_contact_ms, member.applied_index);
+    let (last_contact_ms, applied_index) = (member.last_contact_ms, told.applied_index);
     let record = NodeRecord {
         passed_over: candidates.obstacle(member.id).map(PassedOver::from),
         unavailable_since: unavailable.filter(|known| !known.is_back).map(|known| iso(shown(known.since_ms))),
         unavailable: lost_hosts::describe(state, member.id),
-        answers_others: answered.into_iter().map(|id| state.node_name(id)).collect(),
+        answers_others: told.answers_others.into_iter().map(|id| state.node_name(id)).collect(),
         down_since: record.and_then(|record| record.down_since_ms).map(|at| iso(shown(at))),
         id: member.id.0,
         role: match member.role {
@@ -239,6 +266,7 @@ pub(crate) fn node(
         drain,
         engines: engines.len(),
         streams,
+        fsync_p99_ms: told.fsync_p99_us.map(|us| us as f64 / 1_000.0),
         name: member.name,
     };
     ClusterNode { record, last_contact_ms, applied_index }

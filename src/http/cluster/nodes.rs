@@ -10,7 +10,7 @@ use utoipa::{IntoResponses, ToSchema};
 use crate::http::answer::problem::{BlockedBody, DetailBody, InvalidBody, Problem};
 use crate::http::answer::snapshot::written;
 use crate::http::app::App;
-use crate::http::cluster::{self, ClusterNode};
+use crate::http::cluster::{self, ClusterNode, Told};
 use crate::http::request::call::{Caller, JsonCall};
 use crate::http::request::query::Query;
 use crate::http::request::validate::{Checker, Place};
@@ -44,8 +44,8 @@ fn show(app: &App, name: &str) -> Result<Response, Problem> {
     let member = app.fleet().member(name)?;
     let view = app.fleet().view();
     let candidates = app.fleet().candidates(&view.state);
-    let answered = cluster::cut_off(&app.fleet().soft(), app.fleet().cluster().status().leader, member.id);
-    let node = cluster::node(&view.state, answered, member, &candidates, &|at| app.shown(at));
+    let told = Told::of(&app.fleet().soft(), app.fleet().cluster().status().leader, &member);
+    let node = cluster::node(&view.state, told, member, &candidates, &|at| app.shown(at));
     Ok(written(view.revision, &node))
 }
 

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use crate::http::answer::snapshot::Sight;
 use crate::http::answer::time::zulu;
 use crate::http::app::App;
+use crate::http::cluster;
 use crate::peers::{EngineSoft, EngineUsage, StreamSample};
 
 /// Figures of a member.
@@ -20,7 +21,7 @@ use crate::peers::{EngineSoft, EngineUsage, StreamSample};
 pub(crate) struct NodeFigures {
     /// Milliseconds since the last contact of this node with it; null for itself, and before the first contact.
     last_contact_ms: Option<u64>,
-    /// Newest log index known to be on it. Only the leader knows that of other nodes.
+    /// Newest log index known to be on it. Of other members the leader knows that at once, other nodes what was reported within a second.
     applied_index: Option<u64>,
     /// It has sent no report for 3 s.
     suspect: bool,
@@ -145,7 +146,7 @@ impl Sent {
             let is_self = member.id == app.fleet().cluster().node_id();
             let node = NodeFigures {
                 last_contact_ms: member.last_contact_ms,
-                applied_index: member.applied_index,
+                applied_index: cluster::applied_index(&sight.soft, &member),
                 suspect: !is_self && sight.soft.is_suspect(member.id, at),
                 outbox: report.map_or(0, |report| report.queued_events),
             };

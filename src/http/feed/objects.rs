@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use crate::http::answer::snapshot::{Sight, to_json};
 use crate::http::answer::time::zulu;
 use crate::http::app::App;
-use crate::http::cluster::{self, NodeRecord};
+use crate::http::cluster::{self, NodeRecord, Told};
 use crate::http::engines::model::EngineRecord;
 use crate::http::feed::wanted::ObjectType;
 use crate::http::status::{self, ClusterState};
@@ -153,9 +153,9 @@ pub(crate) fn all(app: &App, sight: &Sight) -> Vec<Rendered> {
     let mut add = |of: ObjectType, key: String, json: Vec<u8>| rendered.push(((of, key), json));
     let leader = status.leader;
     for member in status.members {
-        let answered = cluster::cut_off(&sight.soft, leader, member.id);
+        let told = Told::of(&sight.soft, leader, &member);
         let key = member.name.clone();
-        let record: NodeRecord = cluster::node(registry, answered, member, &candidates, &shown).record;
+        let record: NodeRecord = cluster::node(registry, told, member, &candidates, &shown).record;
         add(ObjectType::Node, key, to_json(&record));
     }
     let is_shown = |engine: &&Arc<Engine>| engine.is_acestream() && engine.phase <= Phase::Stopping;

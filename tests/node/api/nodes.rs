@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::api::events::started;
 use crate::api::queued::end;
+use crate::bed::follow::Follower;
 use crate::bed::{Bed, eventually};
 
 const NOTHING: Value = Value::Null;
@@ -107,6 +108,34 @@ async fn calls_are_checked() {
     assert!(last.json()["detail"].as_str().unwrap().contains("the last voter"), "{last:?}");
     assert_eq!(node(&bed, "a").await.unwrap()["availability"], "active");
     bed.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_member_knows_how_far_the_others_are() {
+    let beds = Bed::three().await;
+    for bed in &beds {
+        let written = beds[0].fleet.view().applied_index;
+        eventually("the position of each member", async || {
+            let cluster = bed.get("/cluster").await.json();
+            let nodes = cluster["nodes"].as_array().unwrap();
+            let is_there = |node: &Value| {
+                let has_synced = node["fsync_p99_ms"].as_f64().is_some_and(|ms| ms > 0.0);
+                has_synced && node["applied_index"].as_u64().is_some_and(|index| index >= written)
+            };
+            (nodes.len() == 3 && nodes.iter().all(is_there)).then_some(())
+        })
+        .await;
+        let mut feed = Follower::of(bed, "types=node", None).await;
+        let snapshot = feed.next_of("snapshot").await;
+        let nodes = snapshot.data["nodes"].as_array().unwrap();
+        assert!(nodes.len() == 3 && nodes.iter().all(|node| node["fsync_p99_ms"].is_f64()), "{nodes:?}");
+        let figures = feed.next_of("figures").await;
+        let nodes = figures.data["nodes"].as_object().unwrap();
+        assert!(nodes.values().all(|node| node["applied_index"].is_u64()), "{nodes:?}");
+    }
+    for bed in beds {
+        bed.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

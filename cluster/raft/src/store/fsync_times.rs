@@ -28,6 +28,17 @@ pub struct FsyncTimes {
     pub up_to: Vec<(Duration, u64)>,
 }
 
+impl FsyncTimes {
+    /// A length that 99 of 100 syncs took at most: that of the class in which the slowest of these lies. Of the last class, which has no
+    /// limit, it is where that begins. `None` before the first sync.
+    #[must_use]
+    pub fn p99(&self) -> Option<Duration> {
+        let rank = (self.count * 99).div_ceil(100);
+        let class = self.up_to.iter().find(|(_, count)| *count >= rank).or(self.up_to.last());
+        class.filter(|_| self.count > 0).map(|(length, _)| *length)
+    }
+}
+
 impl FsyncClock {
     /// A sync is done.
     pub fn took(&self, time: Duration) {
@@ -76,5 +87,24 @@ mod tests {
         let counts: Vec<u64> = times.up_to.iter().map(|(_, count)| *count).collect();
         assert_eq!((counts[0], counts[1], counts[12], counts[13]), (1, 2, 2, 3));
         assert!(times.up_to.is_sorted());
+    }
+
+    #[test]
+    fn one_slow_sync_in_a_hundred_is_not_in_the_percentile_and_two_are() {
+        let clock = FsyncClock::default();
+        assert_eq!(clock.times().p99(), None);
+        for _ in 0..198 {
+            clock.took(Duration::from_micros(1_200));
+        }
+        for _ in 0..2 {
+            clock.took(Duration::from_micros(40_000));
+        }
+        assert_eq!(clock.times().p99(), Some(Duration::from_micros(2_500)));
+        clock.took(Duration::from_secs(9));
+        assert_eq!(clock.times().p99(), Some(Duration::from_micros(50_000)));
+        for _ in 0..9 {
+            clock.took(Duration::from_secs(9));
+        }
+        assert_eq!(clock.times().p99(), Some(Duration::from_micros(2_500_000)), "that, or longer");
     }
 }

@@ -1188,7 +1188,7 @@ export interface components {
         ClusterNode: components["schemas"]["NodeRecord"] & {
             /**
              * Format: int64
-             * @description Newest log index known to be on it. Only the leader knows that of other nodes.
+             * @description Newest log index known to be on it. Of other members the leader knows that at once, other nodes what was reported within a second.
              */
             applied_index?: number | null;
             /**
@@ -1965,7 +1965,7 @@ export interface components {
         NodeFigures: {
             /**
              * Format: int64
-             * @description Newest log index known to be on it. Only the leader knows that of other nodes.
+             * @description Newest log index known to be on it. Of other members the leader knows that at once, other nodes what was reported within a second.
              */
             applied_index?: number | null;
             /**
@@ -2013,6 +2013,13 @@ export interface components {
             drain?: components["schemas"]["Drain"] | null;
             /** @description Containers that run or start on it. */
             engines: number;
+            /**
+             * Format: double
+             * @description So long, in milliseconds, 99 of 100 syncs of its log took at most since its start, by classes of lengths: 2500 stands for that and
+             *     all longer ones. Null until it has reported one.
+             * @example 2.5
+             */
+            fsync_p99_ms?: number | null;
             /** @description `host:port` of its public API. */
             http_address?: string | null;
             /**
