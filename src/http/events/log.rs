@@ -75,6 +75,9 @@ pub(crate) struct EventDetails {
     /// VPN container on the node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vpn: Option<String>,
+    /// Term since which the node leads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub term: Option<u64>,
 }
 
 /// Who made a change.
@@ -113,6 +116,7 @@ impl EventEntry {
                 node: node.map(|node| node.info.name.clone()),
                 engine: event.engine.map(|id| id.0),
                 vpn: event.vpn.clone(),
+                term: event.term,
             },
             container_id: event.container_id.as_deref().map(str::to_owned),
             stream_id: event.stream_id.as_deref().map(str::to_owned),

@@ -25,12 +25,14 @@ async fn another_member_leads_when_it_is_told_to() {
         let answer = beds[through].post(&format!("/cluster/nodes/{name}/lead"), &Value::Null).await;
         assert_eq!(answer.status, 200, "{name}: {}", answer.text);
         assert_eq!((&answer.json()["name"], &answer.json()["role"]), (&json!(name), &json!("leader")));
-        let message = eventually("the log says who leads", async || {
+        let event = eventually("the log says who leads", async || {
             let event = newest(&beds[through], "leader_changed").await;
-            (event["details"]["node"] == name).then(|| event["message"].as_str().unwrap().to_owned())
+            (event["details"]["node"] == name).then_some(event)
         })
         .await;
-        assert!(message.starts_with(&format!("{name} leads since term ")), "{message}");
+        let (message, term) =
+            (event["message"].as_str().unwrap(), event["details"]["term"].as_u64().unwrap());
+        assert!(message.starts_with(&format!("{name} leads since term {term}")), "{message}");
     }
     let wanted = newest(&beds[0], "leadership_transfer").await;
     assert_eq!((&wanted["details"]["node"], &wanted["by"]["name"]), (&json!("a"), &json!("API key")));

@@ -156,7 +156,7 @@ pub(super) fn leads(state: &mut State, node: NodeId, term: u64) -> Reply {
             _ => format!("{name} leads since term {term}"),
         };
         state.tables.leader = now;
-        note(state, EventType::System, "leader_changed", message, About::node(node));
+        note(state, EventType::System, "leader_changed", message, About::leader(node, term));
     }
     Reply::Done
 }

@@ -17,6 +17,7 @@ pub(super) struct About {
     container_id: Option<Arc<str>>,
     stream_id: Option<Arc<str>>,
     vpn: Option<String>,
+    term: Option<u64>,
 }
 
 impl About {
@@ -26,6 +27,10 @@ impl About {
 
     pub fn node(node: NodeId) -> Self {
         Self { node: Some(node), ..Self::default() }
+    }
+
+    pub fn leader(node: NodeId, term: u64) -> Self {
+        Self { term: Some(term), ..Self::node(node) }
     }
 
     pub fn vpn(node: NodeId, container: &str) -> Self {
@@ -60,6 +65,7 @@ pub(super) fn note(state: &mut State, event_type: EventType, category: &str, mes
         engine: about.engine.filter(|_| names_more),
         node: about.node.filter(|_| names_more),
         vpn: about.vpn.filter(|_| names_more),
+        term: about.term,
         by: None,
     };
     state.push_event(event);

@@ -58,6 +58,9 @@ pub struct Event {
     /// VPN container on that host, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vpn: Option<String>,
+    /// Term of the leader that it is about, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub term: Option<u64>,
     /// Who made the change from outside; none for what the cluster does by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<By>,

@@ -1599,6 +1599,11 @@ export interface components {
              * @example node-a
              */
             node?: string | null;
+            /**
+             * Format: int64
+             * @description Term since which the node leads.
+             */
+            term?: number | null;
             /** @description VPN container on the node. */
             vpn?: string | null;
         };
