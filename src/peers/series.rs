@@ -23,8 +23,9 @@ pub enum SeriesOf {
 pub type Fields = &'static [(&'static str, &'static str)];
 
 /// Fields of the cluster and of a host.
-pub const GROUP_FIELDS: [(&str, &str); 9] = [
+pub const GROUP_FIELDS: [(&str, &str); 10] = [
     ("engines", ""),
+    ("in_use", ""),
     ("healthy", ""),
     ("streams", ""),
     ("speed_down", "KB/s"),

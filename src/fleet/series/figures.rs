@@ -54,6 +54,8 @@ impl Sum {
 #[derive(Clone, Copy, Debug, Default)]
 struct Group {
     engines: u32,
+    /// Those on which streams run.
+    in_use: u32,
     healthy: u32,
     streams: u32,
     speeds: [Sum; 2],
@@ -62,10 +64,12 @@ struct Group {
 
 impl Group {
     fn point(self) -> GroupPoint {
-        let Self { engines, healthy, streams, speeds: [down, up], usage: [cpu, memory, rx, tx] } = self;
-        let [engines, healthy, streams] = [engines, healthy, streams].map(|count| count as f32);
+        let Self { engines, in_use, healthy, streams, speeds: [down, up], usage: [cpu, memory, rx, tx] } =
+            self;
+        let [engines, in_use, healthy, streams] =
+            [engines, in_use, healthy, streams].map(|count| count as f32);
         let [down, up, cpu, memory, rx, tx] = [down, up, cpu, memory, rx, tx].map(Sum::value);
-        [engines, healthy, streams, down, up, cpu, memory, rx, tx]
+        [engines, in_use, healthy, streams, down, up, cpu, memory, rx, tx]
     }
 }
 
@@ -124,6 +128,7 @@ pub(super) fn of(state: &State, soft: &SoftView, me: NodeId, now: Instant) -> Fi
 /// Counts an engine and its streams.
 fn add(group: &mut Group, state: &State, soft: Option<&SoftView>, engine: &Engine) {
     group.engines += 1;
+    group.in_use += u32::from(state.active_streams(engine.id) > 0);
     group.healthy += u32::from(engine.health == Health::Healthy);
     for stream in state.streams_of(engine.id) {
         group.streams += 1;

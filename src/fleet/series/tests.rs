@@ -117,11 +117,11 @@ async fn figures_are_sums_of_what_is_known() {
     let of = |now| figures::of(&book.state, &soft.view(), ME, now);
     let all = of(now);
     let some = |figures: &[f32]| figures.iter().map(|figure| Some(*figure)).collect::<Vec<_>>();
-    let mut cluster = some(&[2.0, 2.0, 3.0, 140.0, 0.0, 135.5, 2_000.0, 0.0, 14.0]);
+    let mut cluster = some(&[2.0, 2.0, 2.0, 3.0, 140.0, 0.0, 135.5, 2_000.0, 0.0, 14.0]);
     // Nobody knows these.
-    (cluster[4], cluster[7]) = (None, None);
+    (cluster[5], cluster[8]) = (None, None);
     assert_eq!(shown(&all.cluster), cluster);
-    assert_eq!(all.hosts[&ME][..4], [1.0, 1.0, 2.0, 100.0], "of one stream there is no figure yet");
+    assert_eq!(all.hosts[&ME][..5], [1.0, 1.0, 1.0, 2.0, 100.0], "of one stream there is no figure yet");
     assert_eq!(all.engines.keys().collect::<Vec<_>>(), [&own], "those of others are recorded by them");
     assert_eq!(shown(&all.engines[&own])[..4], [Some(2.0), Some(100.0), None, Some(125.5)]);
     let expected = [Some(3.0), Some(100.0), None, None, Some(13.0)];
@@ -132,11 +132,11 @@ async fn figures_are_sums_of_what_is_known() {
     // What a silent host said last does not count, and this one always knows itself.
     let later = of(now + Duration::from_secs(60));
     let silent = shown(&later.hosts[&OTHER]);
-    assert_eq!((silent[2], silent[3], silent[5]), (Some(1.0), None, None));
-    assert_eq!(later.cluster[3], 100.0);
+    assert_eq!((silent[3], silent[4], silent[6]), (Some(1.0), None, None));
+    assert_eq!(later.cluster[4], 100.0);
     // Nothing runs: that is known, too.
     let empty = figures::of(&Book::new().state, &soft.view(), ME, now);
-    assert_eq!((empty.cluster, empty.hosts[&OTHER]), ([0.0; 9], [0.0; 9]));
+    assert_eq!((empty.cluster, empty.hosts[&OTHER]), ([0.0; 10], [0.0; 10]));
 }
 
 #[test]

@@ -28,7 +28,7 @@ struct SeriesBody {
     #[schema(format = DateTime)]
     recorded_since: Option<String>,
     /// What stands behind the time in each point.
-    #[schema(example = json!(["engines", "healthy", "streams", "speed_down"]))]
+    #[schema(example = json!(["engines", "in_use", "healthy", "streams", "speed_down"]))]
     fields: Vec<&'static str>,
     /// Units of those that have one.
     #[schema(example = json!({"speed_down": "KB/s"}))]

@@ -2266,6 +2266,7 @@ export interface components {
              * @description What stands behind the time in each point.
              * @example [
              *       "engines",
+             *       "in_use",
              *       "healthy",
              *       "streams",
              *       "speed_down"
