@@ -16,6 +16,7 @@ use crate::fleet::settings::Edit;
 use crate::http::answer::problem::Problem;
 use crate::http::request::query::Query;
 use crate::http::request::validate::{Checker, Place};
+use crate::http::settings::model::SettingValue;
 
 /// Field of the body beside the names of settings.
 const REVISION: &str = "revision";
@@ -29,6 +30,7 @@ pub(crate) struct SettingsBody {
     revision: Option<u64>,
     /// Names as in `GET /settings`; numbers, true, false, or texts as in the environment.
     #[serde(flatten)]
+    #[schema(value_type = BTreeMap<String, SettingValue>)]
     values: BTreeMap<String, Json>,
 }
 

@@ -33,15 +33,25 @@ pub(crate) struct Settings {
     nodes: Vec<NodeSettings>,
 }
 
+/// A value of a setting: a number, true or false, or a text.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes values that are made elsewhere")]
+pub(super) enum SettingValue {
+    Number(f64),
+    Flag(bool),
+    Text(String),
+}
+
 /// A setting in force.
 #[derive(Serialize, ToSchema)]
 struct Setting {
     #[schema(example = "MAX_REPLICAS")]
     name: &'static str,
     /// A number, true or false, or a text, by `type`.
-    #[schema(example = 30)]
+    #[schema(value_type = SettingValue, example = 30)]
     value: Json,
-    #[schema(example = 20)]
+    #[schema(value_type = SettingValue, example = 20)]
     default: Json,
     /// `integer`, `number`, `boolean`, `ports` (a text `FIRST-LAST`) or `label` (a text `KEY=VALUE`).
     #[serde(rename = "type")]
@@ -51,10 +61,10 @@ struct Setting {
     #[schema(example = "engines")]
     unit: Option<&'static str>,
     /// Smallest number.
-    #[schema(example = 1)]
+    #[schema(value_type = Option<f64>, example = 1)]
     minimum: Option<Json>,
     /// Largest number.
-    #[schema(example = 65535)]
+    #[schema(value_type = Option<f64>, example = 65535)]
     maximum: Option<Json>,
     /// What is accepted, for people.
     accepted: String,
@@ -83,9 +93,9 @@ struct DifferingSetting {
     #[schema(example = "MAX_REPLICAS")]
     name: &'static str,
     /// In the environment.
-    #[schema(example = 20)]
+    #[schema(value_type = SettingValue, example = 20)]
     value: Json,
-    #[schema(example = 30)]
+    #[schema(value_type = SettingValue, example = 30)]
     in_force: Json,
 }
 
@@ -175,9 +185,9 @@ fn by(snapshot: &Snapshot, change: &SettingsChange) -> Option<EventBy> {
 pub(crate) struct ChangedSetting {
     #[schema(example = "MAX_REPLICAS")]
     name: &'static str,
-    #[schema(example = 20)]
+    #[schema(value_type = SettingValue, example = 20)]
     from: Json,
-    #[schema(example = 30)]
+    #[schema(value_type = SettingValue, example = 30)]
     to: Json,
 }
 

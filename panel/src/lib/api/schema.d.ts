@@ -1179,10 +1179,10 @@ export interface components {
         };
         /** @description A setting that got another value. */
         ChangedSetting: {
-            from: components["schemas"]["Value"];
+            from: components["schemas"]["SettingValue"];
             /** @example MAX_REPLICAS */
             name: string;
-            to: components["schemas"]["Value"];
+            to: components["schemas"]["SettingValue"];
         };
         /** @description A member. */
         ClusterNode: components["schemas"]["NodeRecord"] & {
@@ -1283,11 +1283,11 @@ export interface components {
         };
         /** @description A setting with another value in an environment. */
         DifferingSetting: {
-            in_force: components["schemas"]["Value"];
+            in_force: components["schemas"]["SettingValue"];
             /** @example MAX_REPLICAS */
             name: string;
             /** @description In the environment. */
-            value: components["schemas"]["Value"];
+            value: components["schemas"]["SettingValue"];
         };
         /** @description Space under the data directory of a node. */
         Disk: {
@@ -2321,11 +2321,21 @@ export interface components {
              * @example live
              */
             applies: string;
-            default: components["schemas"]["Value"];
+            default: components["schemas"]["SettingValue"];
             /** @description Markdown. */
             description: string;
-            maximum?: components["schemas"]["Value"] | null;
-            minimum?: components["schemas"]["Value"] | null;
+            /**
+             * Format: double
+             * @description Largest number.
+             * @example 65535
+             */
+            maximum?: number | null;
+            /**
+             * Format: double
+             * @description Smallest number.
+             * @example 1
+             */
+            minimum?: number | null;
             /** @example MAX_REPLICAS */
             name: string;
             /** @description Heading under which the documents have it. */
@@ -2341,8 +2351,10 @@ export interface components {
              */
             unit?: string | null;
             /** @description A number, true or false, or a text, by `type`. */
-            value: components["schemas"]["Value"];
+            value: components["schemas"]["SettingValue"];
         };
+        /** @description A value of a setting: a number, true or false, or a text. */
+        SettingValue: number | boolean | string;
         /** @description Cluster-wide settings. */
         Settings: {
             /**
@@ -2377,7 +2389,7 @@ export interface components {
              */
             revision?: number | null;
         } & {
-            [key: string]: components["schemas"]["Value"];
+            [key: string]: components["schemas"]["SettingValue"];
         };
         /** @description A change of settings. */
         SettingsChangeView: {
@@ -2762,7 +2774,6 @@ export interface components {
              */
             error: string;
         };
-        Value: unknown;
         /** @description One violation in a body, a path or a query. */
         Violation: {
             /** @description Limits and expected values. */
