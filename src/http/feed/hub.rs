@@ -26,27 +26,22 @@ const READERS_MAX: usize = 2_000;
 
 /// The feed of this node.
 pub(crate) struct Feed {
-    /// Held while objects are rendered, outside the threads of the runtime.
-    progress: Mutex<Progress>,
+    /// What was told. Held while objects are rendered, outside the threads of the runtime.
+    told: Mutex<Option<Told>>,
     /// Held for moments: readers wait for it.
     ring: Mutex<Ring>,
+    /// The task runs. Held for moments: who is the first reader starts it, and it ends without readers.
+    runs: Mutex<bool>,
     newest: watch::Sender<u64>,
     readers: AtomicUsize,
     /// A reader has gone.
     left: Notify,
 }
 
-#[derive(Default)]
-struct Progress {
-    told: Option<Told>,
-    /// The task runs.
-    runs: bool,
-}
-
 impl Default for Feed {
     fn default() -> Self {
-        let (progress, ring, readers, left) = Default::default();
-        Self { progress, ring, newest: watch::Sender::new(0), readers, left }
+        let (told, ring, runs, readers, left) = Default::default();
+        Self { told, ring, runs, newest: watch::Sender::new(0), readers, left }
     }
 }
 
@@ -75,12 +70,10 @@ impl Feed {
 
     /// Looks what has changed and tells it to all readers. Takes time in proportion to the number of engines.
     fn advance(&self, app: &App, begin: Option<&Wanted>) -> Option<Begin> {
-        // A panic in the middle leaves objects that were not told: the next reader begins anew, and these go on with the next change.
-        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        let Progress { told, .. } = &mut *progress;
+        let mut kept = self.told();
         let sight = Sight::now(app);
-        let told = match told {
-            None => told.insert(Told::now(app, &sight)),
+        let told = match &mut *kept {
+            none @ None => none.insert(Told::now(app, &sight)),
             Some(told) => {
                 let frames = told.next(app, &sight);
                 if !frames.is_empty() {
@@ -92,29 +85,42 @@ impl Feed {
         };
         let newest = self.ring().newest();
         let begin = begin.map(|wanted| beginning(app, &sight, told, wanted, newest));
-        drop(progress);
+        drop(kept);
         self.newest.send_if_modified(|now| std::mem::replace(now, newest) != newest);
         begin
     }
 
-    /// Whether the task has to go on. Without readers it forgets what was told.
-    fn goes_on(&self) -> bool {
-        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.readers() == 0 {
-            progress.told = None;
-            self.ring().clear();
-            progress.runs = false;
+    /// Whether the task ends, as there are no readers: the next one starts another. What was told is forgotten then; a reader that comes
+    /// meanwhile waits for it, and begins anew.
+    fn rests(&self) -> bool {
+        let mut told = self.told();
+        if self.readers() > 0 {
+            return false;
         }
-        progress.runs
+        *told = None;
+        self.ring().clear();
+        let mut runs = self.runs();
+        *runs = self.readers() > 0;
+        !*runs
     }
 
+    /// Whether a reader has to start the task.
     fn begins_to_run(&self) -> bool {
-        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        !std::mem::replace(&mut progress.runs, true)
+        !std::mem::replace(&mut *self.runs(), true)
     }
 
     fn behind(&self, number: u64) -> Result<Option<Arc<Batch>>, Dropped> {
         self.ring().behind(number)
+    }
+
+    fn told(&self) -> MutexGuard<'_, Option<Told>> {
+        // A panic in the middle leaves objects that were not told: the next reader begins anew, and these go on with the next change.
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn runs(&self) -> MutexGuard<'_, bool> {
+        // A word cannot be half written.
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ring(&self) -> MutexGuard<'_, Ring> {
@@ -224,10 +230,20 @@ async fn run(app: App) {
     let mut changes = app.fleet().cluster().changes();
     let mut leadership = app.fleet().cluster().leadership();
     let feed = app.feed();
-    while feed.goes_on() {
+    loop {
         let began = Instant::now();
         let looks = app.clone();
-        let looked = tokio::task::spawn_blocking(move || drop(looks.feed().advance(&looks, None))).await;
+        let looked = tokio::task::spawn_blocking(move || {
+            let rests = looks.feed().rests();
+            if !rests {
+                looks.feed().advance(&looks, None);
+            }
+            rests
+        });
+        let looked = looked.await;
+        if let Ok(true) = looked {
+            return;
+        }
         if let Err(error) = looked {
             tracing::error!(%error, "the feed could not be told what has changed");
         }
