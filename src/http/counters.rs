@@ -38,9 +38,9 @@ pub(crate) struct Hits {
 }
 
 fn register<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> C {
-    // Names and labels are constants of this file, and a test creates all of them.
-    let collector = made.expect("a metric of this file is well-formed");
-    registry.register(Box::new(collector.clone())).expect("a metric of this file has a name of its own");
+    let collector = made.expect("names and labels are constants of this file, and a test makes all of them");
+    let registered = registry.register(Box::new(collector.clone()));
+    registered.expect("names are constants of this file, each its own, and a test registers all of them");
     collector
 }
 
