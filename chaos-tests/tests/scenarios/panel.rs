@@ -28,20 +28,23 @@ const STREAMS: usize = 5;
 #[tokio::test(flavor = "multi_thread")]
 async fn the_panel_of_a_real_cluster() -> Result<()> {
     let _turn = turn().await?;
+    let count = number("TEST_PANEL_ENGINES", ENGINES)?;
+    // The hosts share the ports, and what is stopped and started needs some more.
+    let ports = format!("19000-{}", 19_000 + count + 10);
     let options = BedOptions::new(3)
         .env("GLUETUN_CONTAINER_NAME", VPN)
-        .env("VPN_UNHEALTHY_RESTART_TIMEOUT_S", "0")
-        .env("MAX_REPLICAS", "60");
-    conclude(TestHosts::start(options).await?, walk).await
+        .env("GLUETUN_PORT_RANGE_1", &ports)
+        .env("VPN_UNHEALTHY_RESTART_TIMEOUT_S", "0");
+    conclude(TestHosts::start(options).await?, async |bed| walk(bed, count, &ports).await).await
 }
 
-async fn walk(bed: &TestHosts) -> Result<()> {
+async fn walk(bed: &TestHosts, count: usize, ports: &str) -> Result<()> {
     let node = bed.nodes()[0].client();
     for host in bed.hosts() {
-        start_gluetun(host, VPN, "19000-19024").await?;
+        start_gluetun(host, VPN, ports).await?;
     }
     expect_connected(node, bed.hosts().len()).await?;
-    let engines = fill(node, number("TEST_PANEL_ENGINES", ENGINES)?).await?;
+    let engines = fill(node, count).await?;
     let _players = play(node, &engines, number("TEST_PANEL_STREAMS", STREAMS)?).await?;
     drive(bed).await
 }
