@@ -1,4 +1,7 @@
-/** Takes screenshots of pages: `tsx tests/shots.ts BASE OUT [page…]`, each in both themes and on a phone. */
+/**
+ * Takes screenshots of pages: `tsx tests/shots.ts BASE OUT [page…]`, each in both themes, on a phone, on a wall screen, at zooms
+ * of 200 % and 400 % of 1280 px, and in forced colours.
+ */
 import { mkdirSync } from 'node:fs';
 import { launch, settled } from './browser';
 
@@ -13,10 +16,17 @@ for (const [name, width, height, theme] of [
   ['dark', 1440, 900, 'dark'],
   ['light', 1440, 900, 'light'],
   ['phone', 360, 740, 'dark'],
+  ['wide', 2560, 1300, 'dark'],
+  ['zoom200', 640, 450, 'light'],
+  ['zoom400', 320, 256, 'light'],
+  ['forced', 1440, 900, 'dark'],
 ] as const) {
-  const context = await browser.newContext({ viewport: { width, height } });
+  const context = await browser.newContext({
+    viewport: { width, height },
+    forcedColors: name === 'forced' ? 'active' : 'none',
+  });
   await context.addInitScript(
-    `localStorage.setItem('acefleet.theme', '${theme}'); sessionStorage.setItem('acefleet.key', '${process.env.PANEL_KEY ?? 'fake-key-of-the-panel'}')`,
+    `try { localStorage.setItem('acefleet.theme', '${theme}'); sessionStorage.setItem('acefleet.key', '${process.env.PANEL_KEY ?? 'fake-key-of-the-panel'}') } catch {}`,
   );
   const page = await context.newPage();
   page.on('pageerror', (e) => console.log('page error', e.message));

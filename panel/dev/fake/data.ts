@@ -78,6 +78,7 @@ export function world(https: string[], engines = 40, streams = 120): World {
       passed_over: { code: 'draining', message: 'is draining' },
     }),
   ];
+  for (let i = nodes.length; i < https.length; i++) nodes.push(node(`node-${'abcdefg'[i]}`, i, {}));
   nodes.forEach((n, i) => (n.http_address = https[i] ?? n.http_address));
   const vpns = [
     vpn('node-a', 'gluetun-a1', true, 'Amsterdam', 'Netherlands', 51413, 7),
@@ -91,6 +92,7 @@ export function world(https: string[], engines = 40, streams = 120): World {
     ['node-b', 'gluetun-b1', 10],
     ['node-b', null, 5],
     ['node-c', null, 11],
+    ...nodes.slice(3).map((n): [string, null, number] => [n.name, null, 6]),
   ];
   const list: EngineObject[] = [];
   let id = 3;
@@ -134,7 +136,7 @@ export function world(https: string[], engines = 40, streams = 120): World {
     n.streams = list.filter((e) => e.node === n.name).reduce((a, e) => a + e.streams.length, 0);
   }
   return {
-    cluster: cluster(list, streams),
+    cluster: cluster(list, streams, nodes.length),
     nodes,
     engines: list,
     streams: all,
@@ -279,13 +281,13 @@ export function stream(e: EngineObject, forS: number, ended = false): StreamObje
   };
 }
 
-function cluster(engines: EngineObject[], streams: number): ClusterObject {
+function cluster(engines: EngineObject[], streams: number, voters: number): ClusterObject {
   const healthy = engines.filter((e) => e.health_status === 'healthy').length;
   return {
     cluster_id: '7f3a9c1e-52d0-4b1f-9a47-0c5fd1b6a2e8',
     leader: 'node-b',
     term: 14,
-    voters: 3,
+    voters,
     status: 'degraded',
     engines: { total: engines.length, running: engines.length, healthy, unhealthy: engines.length - healthy },
     streams: { active: streams, total: streams },
@@ -314,7 +316,7 @@ function cluster(engines: EngineObject[], streams: number): ClusterObject {
   };
 }
 
-let eventId = 100;
+/** An event that has no number yet. */
 export function event(
   type: LogEvent['event_type'],
   category: string,
@@ -323,7 +325,7 @@ export function event(
   more: Partial<LogEvent> = {},
 ): LogEvent {
   return {
-    id: ++eventId,
+    id: 0,
     timestamp: ago(sAgo),
     event_type: type,
     category,
@@ -396,6 +398,5 @@ function log(engines: EngineObject[], streams: StreamObject[]): LogEvent[] {
   ];
   for (const [t, c, m, s, x] of more) out.push(event(t, c, m, s, x));
   out.sort((a, b) => Date.parse(a.timestamp) - Date.parse(b.timestamp)).forEach((e, i) => (e.id = i + 1));
-  eventId = out.length;
   return out;
 }

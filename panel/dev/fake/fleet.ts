@@ -25,6 +25,7 @@ export class Fleet {
   }
 
   say(e: LogEvent): void {
+    e.id = (this.world.events.at(-1)?.id ?? 0) + 1;
     this.world.events.push(e);
     for (const l of this.listeners) l('event', e);
   }

@@ -37,7 +37,7 @@ export function rest(f: Fleet, method: string, url: URL, body: Record<string, un
       revision: f.revision,
       node: 'node-a',
       staleness_ms: 12,
-      voters: 3,
+      voters: w.nodes.length,
       differing: [],
       disputed: false,
       disk: { free_bytes: 53687091200, total_bytes: 107374182400, low: false },

@@ -16,6 +16,12 @@ export function faults(open: Open, { fleet, servers }: Fake): void {
       'the title keeps its place',
     );
     same(await axe(page), [], 'axe');
+    await button.press('Enter');
+    await page.getByRole('alert').getByText('Needs a leader.').waitFor();
+    await page.evaluate(() => (location.hash = '#/overview'));
+    const line = page.locator('.att li', { hasText: 'The cluster has no leader' });
+    await line.getByText('3 of 3 voters answer; a majority is needed.').waitFor();
+    await line.getByRole('link', { name: 'Show cluster' }).click();
     fleet.setLeader('node-b');
     await page.waitForSelector('.top.bad', { state: 'detached' });
     await done();

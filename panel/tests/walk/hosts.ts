@@ -69,7 +69,7 @@ export function hosts(open: Open, { fleet }: Fake): void {
     same(await page.evaluate(() => document.activeElement?.textContent?.trim()), 'Cancel', 'focus');
     same(await axe(page), [], 'axe');
     await dialog.getByRole('button', { name: 'Remove', exact: true }).click();
-    await dialog.getByText('drain it first').waitFor();
+    await dialog.getByRole('alert').getByText('drain it first').waitFor();
     ensure(fleet.node('node-c') !== undefined, 'it is still a member');
     await page.keyboard.press('Escape');
     await page.waitForSelector('dialog[open]', { state: 'detached' });

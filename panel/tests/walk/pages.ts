@@ -13,6 +13,16 @@ export function pages(open: Open): void {
         await done();
       });
     }
+    check(`${p} fits a zoom of 400 %`, async () => {
+      const { page, done } = await open(p, { width: 320, height: 256 });
+      const over = await overflow(page);
+      ensure(
+        over.every((x) => x <= 0),
+        `it is wider than the screen by ${over.join(' and ')} px`,
+      );
+      ensure((await page.evaluate(() => document.documentElement.scrollHeight)) > 256, 'the page scrolls whole');
+      await done();
+    });
     check(`${p} fits 360 px`, async () => {
       const { page, errors, done } = await open(p, { width: 360, height: 740 });
       const over = await overflow(page);

@@ -89,6 +89,9 @@ export class Fleet {
       .sort((a, b) => a.key.localeCompare(b.key, undefined, { numeric: true }));
   });
 
+  /** More hosts than stand in a narrow column beside something else. */
+  readonly manyHosts = $derived(this.hosts.length > 4);
+
   readonly vpns: VpnRow[] = $derived.by(() => {
     const t = this.on('vpn', 'engine');
     return [...t.vpns.values()]

@@ -49,6 +49,7 @@ export function dual(node: HTMLElement, data: Data, o: Options): uPlot {
           ...axis,
           grid: { show: false },
           space: 80,
+          size: 26,
           values: (_u, v, _i, _s, step) => v.map((t) => o.mark(t * 1000, step * 1000)),
         },
         { ...axis, scale: 'mbit', size: 34, space: 34 },
