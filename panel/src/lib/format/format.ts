@@ -127,3 +127,12 @@ export function id(s: string | null | undefined): string {
 
 /** The viewer's zone, named once on a page. */
 export const zone = (): string => Intl.DateTimeFormat().resolvedOptions().timeZone;
+
+/** Begins with a capital letter, unless with the name of a thing, and ends with a full stop. */
+export const sentence = (s: string): string => {
+  const x = s.trim();
+  const named = /^[^\s]*[-_\d]/.test(x);
+  return x === ''
+    ? ''
+    : (named ? x.charAt(0) : x.charAt(0).toUpperCase()) + x.slice(1) + (/[.!?…]$/.test(x) ? '' : '.');
+};

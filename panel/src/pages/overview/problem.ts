@@ -1,5 +1,5 @@
 /** Problems as sentences. */
-import { ms, text } from '../../lib/format/format';
+import { ms, sentence, text } from '../../lib/format/format';
 import type { Words } from '../../lib/i18n/en';
 import { blocked, clause, told } from '../../lib/told/told';
 import type { Problem } from '../../lib/store/attention';
@@ -73,12 +73,3 @@ function meaning(p: Problem, t: T, silent: string): string {
       return '';
   }
 }
-
-/** Begins with a capital letter, unless with the name of a thing, and ends with a full stop. */
-export const sentence = (s: string): string => {
-  const x = s.trim();
-  const named = /^[^\s]*[-_\d]/.test(x);
-  return x === ''
-    ? ''
-    : (named ? x.charAt(0) : x.charAt(0).toUpperCase()) + x.slice(1) + (/[.!?…]$/.test(x) ? '' : '.');
-};
