@@ -1,13 +1,15 @@
 /** Takes screenshots of the states that a healthy cluster never shows: `tsx tests/states.ts OUT`. Fake nodes are made for it. */
 import { mkdirSync } from 'node:fs';
 import type { Page } from 'playwright-core';
-import { start } from '../dev/fake-node';
+import { freePorts, start } from '../dev/fake-node';
 import { launch, settled } from './browser';
 
 const [out = 'shots/states'] = process.argv.slice(2);
 mkdirSync(out, { recursive: true });
-const { fleet, servers } = start([8320, 8321, 8322]);
-const base = 'http://127.0.0.1:8320/panel/';
+const ports = await freePorts(5);
+const at = (i: number) => `http://127.0.0.1:${ports[i]}/panel/`;
+const { fleet, servers } = start(ports.slice(0, 3));
+const base = at(0);
 const browser = await launch();
 const page = await (await browser.newContext({ viewport: { width: 1440, height: 900 } })).newPage();
 await page.addInitScript(
@@ -72,16 +74,16 @@ servers.forEach((s) => (s.close(), s.closeAllConnections()));
 await page.waitForTimeout(4200);
 await shot('stale');
 await page.route('**/events/stream*', (r) => r.fulfill({ status: 500, body: '{"detail":"store is closing"}' }));
-const { servers: more } = start([8330], 0, 0);
-await page.goto('http://127.0.0.1:8330/panel/#/engines');
+const { servers: more } = start(ports.slice(3, 4), 0, 0);
+await page.goto(`${at(3)}#/engines`);
 await page.waitForTimeout(1200);
 await shot('error');
 await page.unroute('**/events/stream*');
-const { fleet: none } = start([8331], 0, 0);
+const { fleet: none } = start(ports.slice(4), 0, 0);
 none.world.engines.length = 0;
 none.world.streams.length = 0;
 none.world.vpns.length = 0;
-await page.goto('http://127.0.0.1:8331/panel/#/overview');
+await page.goto(`${at(4)}#/overview`);
 await settled(page);
 await shot('empty');
 more.forEach((s) => s.close());
