@@ -28,12 +28,22 @@ export function outages(v: VpnObject, events: readonly LogEvent[], now: number):
   return out.filter((o) => o.to > now - DAY_MS).map((o) => ({ from: Math.max(o.from, now - DAY_MS), to: o.to }));
 }
 
-/** Bars of half an hour each: fine, an outage in it, out at its end. */
-export function dayBars(list: readonly Outage[], now: number, count = 48): Bar[] {
+/**
+ * The moment before which nothing is known of a VPN: when the log begins, whose oldest event is `oldest`, or when the VPN came up
+ * for the first time that is known.
+ */
+export function knownSince(v: VpnObject, events: readonly LogEvent[], oldest: number): number {
+  const first = events.find((e) => isOfVpn(e, v) && (e.category === 'connected' || e.category === 'disconnected'));
+  return first?.category === 'connected' ? Date.parse(first.timestamp) : oldest;
+}
+
+/** Bars of half an hour each: fine, an outage in it, out at its end, not known. */
+export function dayBars(list: readonly Outage[], now: number, known: number, count = 48): Bar[] {
   const width = DAY_MS / count;
   return Array.from({ length: count }, (_, i) => {
     const a = now - DAY_MS + i * width;
     const b = a + width;
+    if (b <= known) return 'u';
     const inside = list.filter((o) => o.from < b && o.to > a);
     if (inside.length === 0) return '';
     return inside.some((o) => o.to >= b && o.from <= a + width * 0.8) ||

@@ -82,7 +82,6 @@ export const vpn = {
   behind: 'Engines behind',
   provider: 'Provider',
   place: 'Place',
-  checked: 'Checked',
   engines: 'Engines',
   logs: 'Logs',
   secondOpinion: 'Counts as connected although Docker says otherwise:',

@@ -84,7 +84,6 @@ export const vpn: Words['vpn'] = {
   behind: 'Motores detrás',
   provider: 'Proveedor',
   place: 'Lugar',
-  checked: 'Comprobada',
   engines: 'Motores',
   logs: 'Registro',
   secondOpinion: 'Cuenta como conectada aunque Docker diga otra cosa:',
