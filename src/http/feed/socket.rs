@@ -42,7 +42,7 @@ const LAST_WITHIN: Duration = Duration::from_secs(1);
 #[expect(dead_code, reason = "describes messages that are made of the frames of the feed")]
 pub(crate) enum EnginesMessage {
     /// First: all engines.
-    Snapshot(FeedSnapshot),
+    Snapshot(Box<FeedSnapshot>),
     /// An engine as it is now; null when it is gone.
     Change(FeedChange),
     /// Last: why it ends.
