@@ -126,11 +126,11 @@ pub(super) fn objects(
     of: &str,
     field: &str,
 ) -> Result<Vec<Value>, Failed> {
-    let (mut url, key) = address(file, target)?;
+    let (mut url, _key) = address(file, target)?;
     if let Ok(mut segments) = url.path_segments_mut() {
         segments.pop_if_empty().extend(["events", "stream"]);
     }
-    let mut snapshot = wait(feed::snapshot(url, key.as_deref(), of))?;
+    let mut snapshot = wait(feed::snapshot(url, of))?;
     Ok(snapshot[field].take().as_array_mut().map(std::mem::take).unwrap_or_default())
 }
 

@@ -79,14 +79,15 @@ fn stream_of(base: &Url, args: &Events) -> Url {
 
 /// Follows at one node after the other, each behind what was read.
 fn follow(file: Option<&Path>, args: &Events) -> Result<(), Failed> {
-    let (base, key) = address(file, &args.target)?;
+    // The key stays here: everybody may read, and what other members are is known from an answer alone.
+    let (base, _key) = address(file, &args.target)?;
     wait(async {
         let mut nodes = vec![base.clone()];
         let mut last: Option<String> = None;
         let mut at = 0;
         loop {
             let url = stream_of(&nodes[at % nodes.len()], args);
-            match feed::open(&url, key.as_deref(), last.as_deref()).await {
+            match feed::open(&url, None, last.as_deref()).await {
                 Ok(frames) => {
                     at = 0;
                     if !read(Box::pin(frames), args, &base, &mut nodes, &mut last).await {

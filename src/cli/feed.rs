@@ -27,7 +27,7 @@ pub(super) struct Frame {
     pub data: Value,
 }
 
-/// Opens a stream at this address, behind the frame with this id.
+/// Opens a stream at this address, behind the frame with this id. The feed itself, which goes on at other hosts, needs no key.
 ///
 /// # Errors
 /// When the node does not answer, or refuses.
@@ -72,9 +72,9 @@ fn read(frame: Sse) -> Option<Frame> {
 ///
 /// # Errors
 /// When the node does not answer, or ends before it has sent them.
-pub(super) async fn snapshot(mut url: Url, key: Option<&str>, types: &str) -> Result<Value, Failed> {
+pub(super) async fn snapshot(mut url: Url, types: &str) -> Result<Value, Failed> {
     url.query_pairs_mut().append_pair("kinds", "change,figures").append_pair("types", types);
-    let mut frames = Box::pin(open(&url, key, None).await?);
+    let mut frames = Box::pin(open(&url, None, None).await?);
     let mut objects = None;
     while let Some(frame) = frames.next().await {
         match (frame.event.as_str(), objects.take()) {

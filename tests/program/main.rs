@@ -3,6 +3,7 @@
 
 mod support;
 
+mod calls;
 mod commands;
 mod disk_that_forgot;
 mod key;

@@ -1,0 +1,139 @@
+//! Commands that call a node: what they send to whom, what they print, and when they end.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::dir;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const TOKEN: &str = "local_0123456789abcdef";
+
+/// A node of one call.
+struct FakeNode {
+    at: SocketAddr,
+    asked: Receiver<String>,
+}
+
+impl FakeNode {
+    /// Answers with this and is gone.
+    fn once(answer: &str) -> Self {
+        Self::new(answer.to_owned(), None)
+    }
+
+    /// Answers with this and goes on with `again` for as long as somebody reads it.
+    fn endless(answer: &str, again: String) -> Self {
+        Self::new(answer.to_owned(), Some(again))
+    }
+
+    fn new(answer: String, again: Option<String>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        let (sender, asked) = channel();
+        thread::spawn(move || serve(listener, &answer, again.as_deref(), &sender));
+        Self { at, asked }
+    }
+
+    /// The head of the call.
+    fn asked(&self) -> String {
+        self.asked.recv_timeout(PATIENCE).unwrap().to_ascii_lowercase()
+    }
+}
+
+fn serve(listener: TcpListener, answer: &str, again: Option<&str>, asked: &Sender<String>) {
+    let (mut stream, _) = listener.accept().unwrap();
+    // Whoever comes back finds nobody.
+    drop(listener);
+    asked.send(head(&mut stream)).unwrap();
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
+    write!(stream, "{head}{answer}").unwrap();
+    while let Some(again) = again {
+        if stream.write_all(again.as_bytes()).is_err() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn head(stream: &mut TcpStream) -> String {
+    let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
+    lines.by_ref().take_while(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+fn frame(kind: &str, id: &str, data: &Value) -> String {
+    format!("event: {kind}\nid: {id}\ndata: {data}\n\n")
+}
+
+fn event(id: u64) -> Value {
+    json!({"id": id, "timestamp": "2025-10-02T18:04:11Z", "event_type": "system", "message": "a leads", "by": null})
+}
+
+/// A run of the program on the host of this node, whose token it can read.
+fn start(dir: &Path, node: SocketAddr, arguments: &[&str], out: impl Into<Stdio>) -> Run {
+    std::fs::create_dir_all(dir.join("data")).unwrap();
+    std::fs::write(dir.join("data/local.token"), TOKEN).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_acefleet"));
+    command.env_clear().current_dir(dir).args(arguments).stdout(out).stderr(Stdio::piped());
+    command.env("APP_PORT", node.port().to_string()).env("ACEFLEET_HTTP_BIND", node.ip().to_string());
+    Run(command.env("ACEFLEET_DATA_DIR", "data").spawn().unwrap())
+}
+
+/// A run that does not outlive its test.
+struct Run(Child);
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        // It has ended already when the test went well.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Run {
+    /// The first line that it prints. Nobody reads the others.
+    fn first_line(&mut self) -> String {
+        let mut line = String::new();
+        BufReader::new(self.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        line
+    }
+
+    /// Its exit code.
+    fn code(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(Instant::now() < deadline, "it still runs");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+#[test]
+fn whoever_follows_events_shows_no_node_a_key() {
+    let dir = dir();
+    let other = FakeNode::endless("", frame("event", "2-2", &event(2)));
+    let members = json!([{"name": "a", "http": "127.0.0.1:1"}, {"name": "b", "http": other.at.to_string()}]);
+    let own = FakeNode::once(&frame("hello", "1-1", &json!({"lost": 0, "members": members})));
+    let mut run = start(dir.path(), own.at, &["events", "--follow"], Stdio::piped());
+    assert_eq!(run.first_line(), "2025-10-02T18:04:11Z  system  a leads\n");
+    let (own, other) = (own.asked(), other.asked());
+    assert!(own.starts_with("get /events/stream?") && other.contains("last-event-id: 1-1"), "{own}\n{other}");
+    for head in [own, other] {
+        assert!(!head.contains("authorization") && !head.contains(TOKEN), "{head}");
+    }
+    let engines = frame("snapshot", "", &json!({"engines": []})) + &frame("figures", "", &json!({}));
+    let own = FakeNode::once(&engines);
+    assert_eq!(start(dir.path(), own.at, &["engine", "ls"], Stdio::null()).code(), Some(0));
+    assert!(!own.asked().contains("authorization"));
+    let own = FakeNode::once("{}");
+    assert_eq!(start(dir.path(), own.at, &["status"], Stdio::null()).code(), Some(0));
+    assert!(own.asked().contains(TOKEN), "the node here gets it");
+}
