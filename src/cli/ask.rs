@@ -7,7 +7,8 @@ use acefleet::access;
 use acefleet::config::table::URL_NAME;
 use acefleet::config::{Config, Secret, load};
 use clap::{Args, ValueEnum};
-use reqwest::{Client, Method, StatusCode, Url, redirect};
+use reqwest::header::IF_MATCH;
+use reqwest::{Client, ClientBuilder, Method, StatusCode, Url, redirect};
 use serde_json::Value;
 
 use super::exit_code::{CONFIGURATION, INTERNAL, TEMPORARY};
@@ -108,11 +109,28 @@ pub(super) fn here(
     path: &[&str],
     key: Option<Secret>,
 ) -> Result<Value, Failed> {
-    let mut url = own_url(config)?;
+    let url = below(&own_url(config)?, path);
+    wait(call(url, key.map(|key| key.0), Call { method, body: None, if_match: None }))
+}
+
+/// The address of this path at a node.
+pub(super) fn below(base: &Url, path: &[&str]) -> Url {
+    let mut url = base.clone();
+    // Every http:// URL has a path.
     if let Ok(mut segments) = url.path_segments_mut() {
         segments.pop_if_empty().extend(path);
     }
-    wait(call(method, url, key.map(|key| key.0), None))
+    url
+}
+
+/// A client with time limits. Without proxies from the environment and redirects: both would send the key to another host.
+///
+/// # Errors
+/// When the system has no random numbers or the like.
+pub(super) fn client(limits: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<Client, Failed> {
+    let client =
+        Client::builder().no_proxy().redirect(redirect::Policy::none()).connect_timeout(CONNECT_LIMIT);
+    limits(client).build().map_err(|error| (INTERNAL, error.to_string()))
 }
 
 /// Runs a call to its end.
@@ -133,27 +151,42 @@ pub(super) fn ask(
     body: Option<Value>,
     force: bool,
 ) -> Result<Value, Failed> {
-    let query: &[&str] = if force { &["force"] } else { &[] };
-    ask_with(file, target, method, path, body, query)
+    let query: &[(&str, &str)] = if force { &[("force", "true")] } else { &[] };
+    ask_with(file, target, path, query, Call { method, body, if_match: None })
 }
 
-/// The same with parameters that are true.
+/// What is sent beside the address and the key.
+pub(super) struct Call {
+    pub method: Method,
+    pub body: Option<Value>,
+    /// Only if this revision is in force.
+    pub if_match: Option<u64>,
+}
+
+/// The same with parameters, and on a condition.
 pub(super) fn ask_with(
     file: Option<&Path>,
     target: &Target,
-    method: Method,
     path: &[&str],
-    body: Option<Value>,
-    query: &[&str],
+    query: &[(&str, &str)],
+    asked: Call,
 ) -> Result<Value, Failed> {
-    let (mut url, key) = address(file, target)?;
-    if let Ok(mut segments) = url.path_segments_mut() {
-        segments.pop_if_empty().extend(path);
+    let (base, key) = address(file, target)?;
+    let mut url = below(&base, path);
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
     }
-    for name in query {
-        url.query_pairs_mut().append_pair(name, "true");
-    }
-    wait(call(method, url, key, body))
+    wait(call(url, key, asked))
+}
+
+/// Asks for a list or the like.
+pub(super) fn get(
+    file: Option<&Path>,
+    target: &Target,
+    path: &[&str],
+    query: &[(&str, &str)],
+) -> Result<Value, Failed> {
+    ask_with(file, target, path, query, Call { method: Method::GET, body: None, if_match: None })
 }
 
 /// Prints an answer, as JSON or as text for people, or why there is none.
@@ -162,19 +195,18 @@ pub(super) fn show(
     target: &Target,
     human: impl FnOnce(&Value) -> String,
 ) -> u8 {
-    match answer {
-        Ok(answer) if target.wants_json() => output::print(&format!("{answer:#}")),
-        Ok(answer) => output::print(&human(&answer)),
-        Err((code, message)) => {
-            output::complain(&message.replace('\n', " "));
-            code
-        }
-    }
+    finish(answer.map(|answer| match target.wants_json() {
+        true => output::print(&format!("{answer:#}")),
+        false => output::print(&human(&answer)),
+    }))
 }
 
-/// Asks for a whole answer.
-pub(super) async fn get(url: Url, key: Option<String>) -> Result<Value, Failed> {
-    call(Method::GET, url, key, None).await
+/// The exit code of a command. Says why it failed, in one line.
+pub(super) fn finish(done: Result<u8, Failed>) -> u8 {
+    done.unwrap_or_else(|(code, message)| {
+        output::complain(&message.replace('\n', " "));
+        code
+    })
 }
 
 /// A node that cannot be reached.
@@ -194,20 +226,16 @@ pub(super) fn refused(url: &Url, status: StatusCode, body: &str) -> Failed {
     (code, complaint(url, status, answer.as_ref(), body))
 }
 
-async fn call(method: Method, url: Url, key: Option<String>, body: Option<Value>) -> Result<Value, Failed> {
-    // Without proxies from the environment and redirects: both would send the key to another host.
-    let client = Client::builder()
-        .no_proxy()
-        .redirect(redirect::Policy::none())
-        .connect_timeout(CONNECT_LIMIT)
-        .timeout(LIMIT)
-        .build()
-        .map_err(|error| (INTERNAL, error.to_string()))?;
-    let mut request = client.request(method, url.clone());
+async fn call(url: Url, key: Option<String>, asked: Call) -> Result<Value, Failed> {
+    let client = client(|client| client.timeout(LIMIT))?;
+    let mut request = client.request(asked.method, url.clone());
     if let Some(key) = key {
         request = request.bearer_auth(key);
     }
-    if let Some(body) = body {
+    if let Some(revision) = asked.if_match {
+        request = request.header(IF_MATCH, format!("\"{revision}\""));
+    }
+    if let Some(body) = asked.body {
         request = request.json(&body);
     }
     let response = request.send().await.map_err(|error| unreachable(&url, error))?;

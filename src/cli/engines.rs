@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
+use acefleet::peers::log::without_colours;
 use clap::{Args, Subcommand};
 use futures::StreamExt;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::ask::{Failed, Target, address, ask, show, wait};
+use super::ask::{Failed, Target, address, ask, below, finish, get, show, wait};
 use super::feed;
-use super::output;
+use super::output::{self, Printed};
 use super::table::{Cell, Tint, columns, text};
 
 #[derive(Subcommand)]
@@ -88,7 +89,7 @@ pub fn run(file: Option<&Path>, command: &Engines) -> u8 {
                 format!("{name} is off the list, and another starts; {} on it.", run_on(&answer["streams"]))
             })
         }
-        Engines::Logs(args) => logs(file, args),
+        Engines::Logs(args) => finish(logs(file, args)),
     }
 }
 
@@ -126,11 +127,8 @@ pub(super) fn objects(
     of: &str,
     field: &str,
 ) -> Result<Vec<Value>, Failed> {
-    let (mut url, _key) = address(file, target)?;
-    if let Ok(mut segments) = url.path_segments_mut() {
-        segments.pop_if_empty().extend(["events", "stream"]);
-    }
-    let mut snapshot = wait(feed::snapshot(url, of))?;
+    let (base, _key) = address(file, target)?;
+    let mut snapshot = wait(feed::snapshot(below(&base, &["events", "stream"]), of))?;
     Ok(snapshot[field].take().as_array_mut().map(std::mem::take).unwrap_or_default())
 }
 
@@ -185,47 +183,37 @@ fn start(file: Option<&Path>, args: &Start) -> u8 {
     })
 }
 
-fn logs(file: Option<&Path>, args: &Logs) -> u8 {
-    let done = follow(file, args);
-    match done {
-        Ok(()) => 0,
-        Err((code, message)) => {
-            output::complain(&message.replace('\n', " "));
-            code
-        }
+/// Prints the lines that there are, and with `--follow` those that come.
+fn logs(file: Option<&Path>, args: &Logs) -> Result<u8, Failed> {
+    let One { engine, target } = &args.one;
+    let tail = args.tail.to_string();
+    let mut query = vec![("tail", tail.as_str())];
+    query.extend(args.since.as_deref().map(|since| ("since", since)));
+    let path = ["containers", engine, "logs"];
+    if args.follow {
+        query.push(("follow", "true"));
+        return follow(file, target, &path, &query);
     }
+    let answer = get(file, target, &path, &query)?;
+    let mut lines = answer["entries"].as_array().into_iter().flatten().map(|entry| line(target, entry));
+    Ok(lines.find(|printed| *printed != Printed::Written).map_or(0, Printed::code))
 }
 
-/// Prints lines as they come; without `--follow`, those that there are.
-fn follow(file: Option<&Path>, args: &Logs) -> Result<(), Failed> {
-    let One { engine, target } = &args.one;
-    let (mut url, key) = address(file, target)?;
-    if let Ok(mut segments) = url.path_segments_mut() {
-        segments.pop_if_empty().extend(["containers", engine, "logs"]);
-    }
-    url.query_pairs_mut().append_pair("tail", &args.tail.to_string());
-    if let Some(since) = &args.since {
-        url.query_pairs_mut().append_pair("since", since);
-    }
-    if !args.follow {
-        let answer = wait(super::ask::get(url, key))?;
-        for entry in answer["entries"].as_array().into_iter().flatten() {
-            if line(target, entry) != 0 {
-                break;
-            }
-        }
-        return Ok(());
-    }
-    url.query_pairs_mut().append_pair("follow", "true");
+fn follow(file: Option<&Path>, target: &Target, path: &[&str], query: &[(&str, &str)]) -> Result<u8, Failed> {
+    let (base, key) = address(file, target)?;
+    let mut url = below(&base, path);
+    url.query_pairs_mut().extend_pairs(query);
     wait(async {
         let mut last = None;
         loop {
             let mut frames = Box::pin(feed::open(&url, key.as_deref(), last.as_deref()).await?);
             while let Some(frame) = frames.next().await {
                 match frame.event.as_str() {
-                    "line" if line(target, &frame.data) != 0 => return Ok(()),
-                    "line" => last = Some(frame.id),
-                    "end" => return Ok(()),
+                    "line" => match line(target, &frame.data) {
+                        Printed::Written => last = Some(frame.id),
+                        printed => return Ok(printed.code()),
+                    },
+                    "end" => return Ok(0),
                     _ => {}
                 }
             }
@@ -233,9 +221,10 @@ fn follow(file: Option<&Path>, args: &Logs) -> Result<(), Failed> {
     })
 }
 
-fn line(target: &Target, entry: &Value) -> u8 {
-    match target.wants_json() {
-        true => output::print(&entry.to_string()),
-        false => output::print(&format!("{}  {}", text(&entry["at"]), text(&entry["text"]))),
+fn line(target: &Target, entry: &Value) -> Printed {
+    if target.wants_json() {
+        return output::write(&entry.to_string());
     }
+    let written = without_colours(entry["text"].as_str().unwrap_or_default());
+    output::write(&format!("{}  {}", text(&entry["at"]), text(&Value::String(written))))
 }

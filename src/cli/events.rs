@@ -8,10 +8,10 @@ use futures::StreamExt;
 use reqwest::Url;
 use serde_json::Value;
 
-use super::ask::{Failed, Target, address, get, wait};
+use super::ask::{Failed, Target, address, below, finish, get, wait};
 use super::exit_code::TEMPORARY;
 use super::feed;
-use super::output;
+use super::output::{self, Printed};
 use super::table::text;
 
 /// Pause after all nodes were tried in vain.
@@ -34,42 +34,26 @@ pub struct Events {
 
 /// Prints events, the oldest first.
 pub fn events(file: Option<&Path>, args: &Events) -> u8 {
-    let done = match args.follow {
+    finish(match args.follow {
         true => follow(file, args),
         false => list(file, args),
-    };
-    match done {
-        Ok(()) => 0,
-        Err((code, message)) => {
-            output::complain(&message.replace('\n', " "));
-            code
-        }
-    }
+    })
 }
 
-fn list(file: Option<&Path>, args: &Events) -> Result<(), Failed> {
-    let (mut url, key) = address(file, &args.target)?;
-    if let Ok(mut segments) = url.path_segments_mut() {
-        segments.pop_if_empty().push("events");
-    }
-    url.query_pairs_mut().append_pair("limit", &args.tail.max(1).to_string());
-    if let Some(event_type) = &args.event_type {
-        url.query_pairs_mut().append_pair("event_type", event_type);
-    }
-    let answer = wait(get(url, key))?;
-    for event in answer.as_array().into_iter().flatten().rev() {
-        if line(&args.target, event) != 0 {
-            break;
-        }
-    }
-    Ok(())
+fn list(file: Option<&Path>, args: &Events) -> Result<u8, Failed> {
+    // No list is empty by its limit. One that should be still says whether its type is known.
+    let limit = args.tail.max(1).to_string();
+    let mut query = vec![("limit", limit.as_str())];
+    query.extend(args.event_type.as_deref().map(|event_type| ("event_type", event_type)));
+    let answer = get(file, &args.target, &["events"], &query)?;
+    let newest = answer.as_array().map(Vec::as_slice).unwrap_or_default();
+    let newest = &newest[..newest.len().min(args.tail as usize)];
+    let mut lines = newest.iter().rev().map(|event| line(&args.target, event));
+    Ok(lines.find(|printed| *printed != Printed::Written).map_or(0, Printed::code))
 }
 
 fn stream_of(base: &Url, args: &Events) -> Url {
-    let mut url = base.clone();
-    if let Ok(mut segments) = url.path_segments_mut() {
-        segments.pop_if_empty().extend(["events", "stream"]);
-    }
+    let mut url = below(base, &["events", "stream"]);
     url.query_pairs_mut().append_pair("kinds", "event").append_pair("tail", &args.tail.to_string());
     if let Some(event_type) = &args.event_type {
         url.query_pairs_mut().append_pair("event_types", event_type);
@@ -78,7 +62,7 @@ fn stream_of(base: &Url, args: &Events) -> Url {
 }
 
 /// Follows at one node after the other, each behind what was read.
-fn follow(file: Option<&Path>, args: &Events) -> Result<(), Failed> {
+fn follow(file: Option<&Path>, args: &Events) -> Result<u8, Failed> {
     // The key stays here: everybody may read, and what other members are is known from an answer alone.
     let (base, _key) = address(file, &args.target)?;
     wait(async {
@@ -90,8 +74,9 @@ fn follow(file: Option<&Path>, args: &Events) -> Result<(), Failed> {
             match feed::open(&url, None, last.as_deref()).await {
                 Ok(frames) => {
                     at = 0;
-                    if !read(Box::pin(frames), args, &base, &mut nodes, &mut last).await {
-                        return Ok(());
+                    let printed = read(Box::pin(frames), args, &base, &mut nodes, &mut last).await;
+                    if printed != Printed::Written {
+                        return Ok(printed.code());
                     }
                 }
                 // A node that is behind, or gone, is no reason to end once something was read.
@@ -105,28 +90,31 @@ fn follow(file: Option<&Path>, args: &Events) -> Result<(), Failed> {
     })
 }
 
-/// Prints until the stream ends; false when nobody reads any more.
+/// Prints until the stream ends, or nothing can be written any more.
 async fn read(
     mut frames: impl futures::Stream<Item = feed::Frame> + Unpin,
     args: &Events,
     base: &Url,
     nodes: &mut Vec<Url>,
     last: &mut Option<String>,
-) -> bool {
+) -> Printed {
     while let Some(frame) = frames.next().await {
         match frame.event.as_str() {
             "hello" => {
                 note_lost(&frame.data);
                 *nodes = members(base, &frame.data);
             }
-            "event" if line(&args.target, &frame.data) != 0 => return false,
+            "event" => match line(&args.target, &frame.data) {
+                Printed::Written => {}
+                printed => return printed,
+            },
             _ => {}
         }
         if !frame.id.is_empty() {
             *last = Some(frame.id);
         }
     }
-    true
+    Printed::Written
 }
 
 fn note_lost(hello: &Value) {
@@ -144,9 +132,9 @@ fn members(base: &Url, hello: &Value) -> Vec<Url> {
     std::iter::once(base.clone()).chain(urls.filter(|url| url != base)).collect()
 }
 
-fn line(target: &Target, event: &Value) -> u8 {
+fn line(target: &Target, event: &Value) -> Printed {
     if target.wants_json() {
-        return output::print(&event.to_string());
+        return output::write(&event.to_string());
     }
     let [at, of, message] = ["timestamp", "event_type", "message"].map(|field| text(&event[field]));
     let by = match &event["by"] {
@@ -157,5 +145,5 @@ fn line(target: &Target, event: &Value) -> u8 {
             format!("  ({}{address})", text(&by["name"]))
         }
     };
-    output::print(&format!("{at}  {of:<6}  {message}{by}"))
+    output::write(&format!("{at}  {of:<6}  {message}{by}"))
 }

@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use reqwest::header::{HeaderName, HeaderValue};
-use reqwest::{Client, StatusCode, Url, redirect};
+use reqwest::{StatusCode, Url};
 use serde_json::Value;
 use sse_stream::{Sse, SseStream};
 
-use super::ask::{Failed, refused, unreachable};
-use super::exit_code::{INTERNAL, TEMPORARY};
+use super::ask::{Failed, client, refused, unreachable};
+use super::exit_code::TEMPORARY;
 
-const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// Nodes send a line at least once a second. Without one for so long, they are gone.
 const SILENT: Duration = Duration::from_secs(5);
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -36,15 +35,7 @@ pub(super) async fn open(
     key: Option<&str>,
     last: Option<&str>,
 ) -> Result<impl Stream<Item = Frame> + use<>, Failed> {
-    // Without proxies from the environment and redirects: both would send the key to another host.
-    let client = Client::builder()
-        .no_proxy()
-        .redirect(redirect::Policy::none())
-        .connect_timeout(CONNECT_LIMIT)
-        .read_timeout(SILENT)
-        .build()
-        .map_err(|error| (INTERNAL, error.to_string()))?;
-    let mut request = client.get(url.clone());
+    let mut request = client(|client| client.read_timeout(SILENT))?.get(url.clone());
     if let Some(key) = key {
         request = request.bearer_auth(key);
     }

@@ -31,13 +31,7 @@ pub fn key(file: Option<&Path>, args: &Key) -> u8 {
         true => renewed(&config),
         false => current(&config),
     };
-    match shown {
-        Ok(key) => output::print(&key.0),
-        Err((code, message)) => {
-            output::complain(&message.replace('\n', " "));
-            code
-        }
-    }
+    ask::finish(shown.map(|key| output::print(&key.0)))
 }
 
 fn renewed(config: &Config) -> Result<Secret, Failed> {

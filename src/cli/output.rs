@@ -6,18 +6,44 @@ use acefleet::config::Finding;
 
 use super::exit_code::{CONFIGURATION, INTERNAL};
 
-/// Prints a text with exactly one line break at its end. Returns the exit code.
-pub fn print(text: &str) -> u8 {
-    let mut out = std::io::stdout().lock();
-    match writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush()) {
-        Ok(()) => 0,
-        // The reader wants no more, as in `acefleet config show | head`.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => 0,
-        Err(error) => {
-            complain(&format!("cannot write to standard output: {error}"));
-            INTERNAL
+/// What became of a text for standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "whoever prints on and on has to end with the reader"]
+pub enum Printed {
+    /// It was written.
+    Written,
+    /// The reader wants no more, as in `acefleet config show | head`.
+    Closed,
+    /// It could not be written, which was said.
+    Failed,
+}
+
+impl Printed {
+    /// The exit code of a command that ends with this text.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Written | Self::Closed => 0,
+            Self::Failed => INTERNAL,
         }
     }
+}
+
+/// Writes a text with exactly one line break at its end.
+pub fn write(text: &str) -> Printed {
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush()) {
+        Ok(()) => Printed::Written,
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Printed::Closed,
+        Err(error) => {
+            complain(&format!("cannot write to standard output: {error}"));
+            Printed::Failed
+        }
+    }
+}
+
+/// Prints a text that is all that a command says. Returns the exit code.
+pub fn print(text: &str) -> u8 {
+    write(text).code()
 }
 
 /// Writes one line to standard error. A failure cannot be reported anywhere.

@@ -1,6 +1,7 @@
 //! Commands that call a node: what they send to whom, what they print, and when they end.
 
-use std::io::{BufRead, BufReader, Write};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -136,4 +137,32 @@ fn whoever_follows_events_shows_no_node_a_key() {
     let own = FakeNode::once("{}");
     assert_eq!(start(dir.path(), own.at, &["status"], Stdio::null()).code(), Some(0));
     assert!(own.asked().contains(TOKEN), "the node here gets it");
+}
+
+#[test]
+fn following_ends_with_its_reader() {
+    let dir = dir();
+    let line =
+        json!({"at": "2025-10-02T18:04:11Z", "stream": "stdout", "text": "\u{1b}[1;31mred\u{1b}[0m hot"});
+    for (arguments, frame, expected) in [
+        (
+            &["events", "--follow"][..],
+            frame("event", "7-7", &event(7)),
+            "2025-10-02T18:04:11Z  system  a leads\n",
+        ),
+        (&["engine", "logs", "x", "--follow"], frame("line", "7", &line), "2025-10-02T18:04:11Z  red hot\n"),
+    ] {
+        let node = FakeNode::endless("", frame.clone());
+        let mut run = start(dir.path(), node.at, arguments, Stdio::piped());
+        assert_eq!(run.first_line(), expected);
+        assert_eq!(run.code(), Some(0), "{arguments:?}: its reader has gone");
+
+        let node = FakeNode::endless("", frame);
+        let mut run = start(dir.path(), node.at, arguments, File::create("/dev/full").unwrap());
+        assert_eq!(run.code(), Some(70), "{arguments:?}: nothing can be written");
+        let mut said = String::new();
+        run.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert!(said.starts_with("acefleet: cannot write to standard output"), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
 }

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use clap::{Args, Subcommand};
 use reqwest::Method;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::ask::{Failed, Target, ask_with, show};
+use super::ask::{self, Call, Failed, Target, ask_with, show};
 use text::{differing, history, in_force, outcome};
 
 #[derive(Subcommand)]
@@ -101,45 +101,51 @@ pub fn settings(file: Option<&Path>, command: &Settings) -> u8 {
             show(get(file, target, &names), target, in_force)
         }
         Settings::Set(Set { values, revision, target }) => {
-            let body = body(values.iter().cloned(), *revision);
-            show(call(file, target, Method::PATCH, &["settings"], body, &[]), target, outcome)
+            let change = Change::Values(values.clone());
+            show(edit(file, target, change, *revision, false), target, outcome)
         }
         Settings::Diff(Diff { wishes, target }) if wishes.is_empty() => {
             show(get(file, target, &[]), target, differing)
         }
         Settings::Diff(Diff { wishes, target }) => show(diff(file, target, wishes), target, outcome),
         Settings::History(Look { target }) => {
-            show(ask_with(file, target, Method::GET, &["settings", "history"], None, &[]), target, history)
+            show(ask::get(file, target, &["settings", "history"], &[]), target, history)
         }
         Settings::Revert(Revert { revision, target }) => {
-            let body = json!({ "revision": revision });
-            show(call(file, target, Method::POST, &["settings", "revert"], body, &[]), target, outcome)
+            show(edit(file, target, Change::Revert(*revision), None, false), target, outcome)
         }
     }
 }
 
-fn call(
-    file: Option<&Path>,
-    target: &Target,
-    method: Method,
-    path: &[&str],
-    body: Value,
-    query: &[&str],
-) -> Result<Value, Failed> {
-    ask_with(file, target, method, path, Some(body), query)
+/// A change that is asked for.
+enum Change {
+    Values(Vec<(String, String)>),
+    Revert(u64),
 }
 
-fn body(values: impl Iterator<Item = (String, String)>, revision: Option<u64>) -> Value {
-    let mut body: Map<String, Value> = values.map(|(name, value)| (name, Value::String(value))).collect();
-    if let Some(revision) = revision {
-        body.insert("revision".to_owned(), json!(revision));
-    }
-    Value::Object(body)
+/// Changes settings, or says what would change. With a revision only if that one is in force.
+fn edit(
+    file: Option<&Path>,
+    target: &Target,
+    change: Change,
+    if_match: Option<u64>,
+    dry_run: bool,
+) -> Result<Value, Failed> {
+    let query: &[(&str, &str)] = if dry_run { &[("dry_run", "true")] } else { &[] };
+    let (method, path, body) = match change {
+        Change::Values(values) => (Method::PATCH, &["settings"][..], body(values)),
+        Change::Revert(to) => (Method::POST, &["settings", "revert"][..], json!({ "revision": to })),
+    };
+    ask_with(file, target, path, query, Call { method, body: Some(body), if_match })
+}
+
+fn body(values: Vec<(String, String)>) -> Value {
+    Value::Object(values.into_iter().map(|(name, value)| (name, Value::String(value))).collect())
 }
 
 /// The settings in force, with those alone that are named.
 fn get(file: Option<&Path>, target: &Target, names: &[String]) -> Result<Value, Failed> {
-    let mut answer = ask_with(file, target, Method::GET, &["settings"], None, &[])?;
+    let mut answer = ask::get(file, target, &["settings"], &[])?;
     if let (false, Some(settings)) = (names.is_empty(), answer["settings"].as_array_mut()) {
         let is_named = |name: &str| settings.iter().any(|setting| setting["name"] == name);
         if let Some(unknown) = names.iter().find(|name| !is_named(name)) {
@@ -152,10 +158,8 @@ fn get(file: Option<&Path>, target: &Target, names: &[String]) -> Result<Value, 
 }
 
 fn diff(file: Option<&Path>, target: &Target, wishes: &[Wish]) -> Result<Value, Failed> {
-    let query = ["dry_run"];
-    if let [Wish::Revision(revision)] = wishes {
-        let body = json!({ "revision": revision });
-        return call(file, target, Method::POST, &["settings", "revert"], body, &query);
+    if let [Wish::Revision(to)] = wishes {
+        return edit(file, target, Change::Revert(*to), None, true);
     }
     let value = |wish: &Wish| match wish {
         Wish::Value(name, value) => Ok((name.clone(), value.clone())),
@@ -165,7 +169,7 @@ fn diff(file: Option<&Path>, target: &Target, wishes: &[Wish]) -> Result<Value, 
         }
     };
     let values = wishes.iter().map(value).collect::<Result<Vec<_>, _>>()?;
-    call(file, target, Method::PATCH, &["settings"], body(values.into_iter(), None), &query)
+    edit(file, target, Change::Values(values), None, true)
 }
 
 #[cfg(test)]
@@ -180,6 +184,6 @@ mod tests {
         assert_eq!(pair("CONTAINER_LABEL=a=b").unwrap(), label);
         assert!(pair("MAX_REPLICAS").is_err() && wish("MAX_REPLICAS").is_err());
         assert!(matches!(wish("3"), Ok(Wish::Revision(3))));
-        assert_eq!(body([label].into_iter(), Some(4)), json!({"CONTAINER_LABEL": "a=b", "revision": 4}));
+        assert_eq!(body(vec![label]), json!({"CONTAINER_LABEL": "a=b"}));
     }
 }
