@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::Value;
 
-use super::ask::{Target, ask, show};
+use super::ask::{Target, ask, get, show};
 use super::engines::objects;
 use super::table::{Cell, Tint, columns, text};
 
@@ -53,17 +53,23 @@ pub fn run(file: Option<&Path>, command: &Streams) -> u8 {
 }
 
 fn ls(file: Option<&Path>, args: &Ls) -> u8 {
-    let status = if args.ended { "ended" } else { "started" };
-    let streams = objects(file, &args.target, "stream", "streams").map(|streams| {
-        Value::Array(streams.into_iter().filter(|stream| stream["status"] == status).collect())
-    });
-    show(streams, &args.target, |streams| {
-        let streams = streams.as_array().map(Vec::as_slice).unwrap_or_default();
-        if args.ended { ended(streams) } else { started(streams) }
-    })
+    let target = &args.target;
+    if args.ended {
+        // All of them: the feed begins with the newest alone.
+        let answer = get(file, target, &["streams"], &[("status", "ended")]);
+        return show(answer, target, |streams| ended(list(streams)));
+    }
+    let started = |stream: &Value| stream["status"] == "started";
+    let streams = objects(file, target, "stream", "streams")
+        .map(|streams| Value::Array(streams.into_iter().filter(started).collect()));
+    show(streams, target, |streams| running(list(streams)))
 }
 
-fn started(streams: &[Value]) -> String {
+fn list(streams: &Value) -> &[Value] {
+    streams.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn running(streams: &[Value]) -> String {
     let titles = ["ID", "ENGINE", "SINCE", "DOWN KB/S", "UP KB/S", "PEERS"];
     let row = |stream: &Value| {
         let fields = ["id", "container_id", "started_at", "speed_down", "speed_up", "peers"];

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::dir;
+use crate::support::{dir, run, stderr, stdout};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const TOKEN: &str = "local_0123456789abcdef";
@@ -165,4 +165,24 @@ fn following_ends_with_its_reader() {
         assert!(said.starts_with("acefleet: cannot write to standard output"), "{said}");
         assert_eq!(said.lines().count(), 1, "{said}");
     }
+}
+
+#[test]
+fn as_many_events_and_ended_streams_are_listed_as_there_are() {
+    let dir = dir();
+    let asked = |node: &FakeNode, arguments: &[&str]| {
+        let output = run(dir.path(), &[("ACEFLEET_URL", &node.at.to_string())], arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        (stdout(&output), node.asked())
+    };
+    let all = json!([event(9), event(8)]).to_string();
+    let (none, _) = asked(&FakeNode::once(&all), &["events", "-n", "0"]);
+    assert_eq!(none, "");
+    let (two, head) = asked(&FakeNode::once(&all), &["events", "-n", "2", "--type", "system"]);
+    assert_eq!(two.lines().count(), 2);
+    assert!(head.starts_with("get /events?limit=2&event_type=system "), "{head}");
+    let ended: Vec<_> = (0..3_000).map(|id| json!({"id": format!("k|{id}"), "status": "ended"})).collect();
+    let (table, head) = asked(&FakeNode::once(&json!(ended).to_string()), &["stream", "ls", "--ended"]);
+    assert!(head.starts_with("get /streams?status=ended "), "{head}");
+    assert_eq!(table.lines().count(), 3_001);
 }
