@@ -186,3 +186,21 @@ fn as_many_events_and_ended_streams_are_listed_as_there_are() {
     assert!(head.starts_with("get /streams?status=ended "), "{head}");
     assert_eq!(table.lines().count(), 3_001);
 }
+
+#[test]
+fn a_revert_says_what_it_expects_to_be_in_force() {
+    let dir = dir();
+    let done = json!({"revision": 6, "changes": [], "consequences": []}).to_string();
+    for (arguments, expected) in [
+        (&["settings", "revert", "2", "--revision", "5"][..], Some("if-match: \"5\"")),
+        (&["settings", "set", "MAX_REPLICAS=3", "--revision", "5"], Some("if-match: \"5\"")),
+        (&["settings", "revert", "2"], None),
+    ] {
+        let node = FakeNode::once(&done);
+        let output = run(dir.path(), &[("ACEFLEET_URL", &node.at.to_string())], arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let head = node.asked();
+        let found = head.lines().find(|line| line.starts_with("if-match"));
+        assert_eq!(found, expected, "{arguments:?}: {head}");
+    }
+}

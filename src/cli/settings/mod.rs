@@ -25,7 +25,7 @@ pub enum Settings {
     Diff(Diff),
     /// Show who changed what, the newest first.
     History(Look),
-    /// Bring the settings of an earlier revision back, as a new change.
+    /// Bring the settings of an earlier revision back, as a new change. It undoes all changes behind that revision.
     Revert(Revert),
 }
 
@@ -67,8 +67,11 @@ pub struct Look {
 #[derive(Args)]
 pub struct Revert {
     /// The revision, as `acefleet settings history` lists it.
-    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
-    revision: u64,
+    #[arg(value_name = "TO", value_parser = clap::value_parser!(u64).range(1..))]
+    to: u64,
+    /// Only if this revision is in force: nobody has changed anything since it was shown.
+    #[arg(long, value_name = "N")]
+    revision: Option<u64>,
     #[command(flatten)]
     target: Target,
 }
@@ -111,8 +114,8 @@ pub fn settings(file: Option<&Path>, command: &Settings) -> u8 {
         Settings::History(Look { target }) => {
             show(ask::get(file, target, &["settings", "history"], &[]), target, history)
         }
-        Settings::Revert(Revert { revision, target }) => {
-            show(edit(file, target, Change::Revert(*revision), None, false), target, outcome)
+        Settings::Revert(Revert { to, revision, target }) => {
+            show(edit(file, target, Change::Revert(*to), *revision, false), target, outcome)
         }
     }
 }
