@@ -330,7 +330,12 @@ impl ContainerRuntime for DockerRuntime {
         .boxed()
     }
 
-    fn follow(&self, id: &str, lines: u32) -> BoxStream<'static, Result<LogLine, RuntimeError>> {
+    fn follow(
+        &self,
+        id: &str,
+        lines: u32,
+        since_ns: u64,
+    ) -> BoxStream<'static, Result<LogLine, RuntimeError>> {
         let client = checked(id).and_then(|()| {
             self.docker.current().ok_or_else(|| RuntimeError::Unavailable("not connected".to_owned()))
         });
@@ -338,7 +343,7 @@ impl ContainerRuntime for DockerRuntime {
             Ok(client) => client,
             Err(error) => return futures::stream::once(std::future::ready(Err(error))).boxed(),
         };
-        let options = docker_log::options(Part { tail: Some(lines), follow: true, ..Part::default() });
+        let options = docker_log::options(Part { tail: Some(lines), since_ns, follow: true });
         let lines = client.logs(id, Some(options)).map_ok(|message| {
             futures::stream::iter(docker_log::lines(message).into_iter().map(Ok::<_, Error>))
         });

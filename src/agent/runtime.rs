@@ -222,9 +222,14 @@ pub trait ContainerRuntime: Send + Sync + 'static {
         query: &'a LogQuery,
     ) -> BoxFuture<'a, Result<Vec<LogLine>, RuntimeError>>;
 
-    /// The newest `lines` that a container wrote, and all later ones as they come. Ends with the run of the container, and at times
-    /// before that.
-    fn follow(&self, id: &str, lines: u32) -> BoxStream<'static, Result<LogLine, RuntimeError>>;
+    /// The newest `lines` that a container wrote from `since_ns` on, and all later ones as they come. They may begin up to a second
+    /// before that time. Ends with the run of the container, and at times before that.
+    fn follow(
+        &self,
+        id: &str,
+        lines: u32,
+        since_ns: u64,
+    ) -> BoxStream<'static, Result<LogLine, RuntimeError>>;
 
     /// Stops a container, waiting up to `grace` before it is killed, and removes it. A container that
     /// does not exist is a success.

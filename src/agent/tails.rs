@@ -1,5 +1,6 @@
 //! Logs that are followed. However many follow one, Docker is asked for it once: its newest lines are kept here for all, as long as
-//! somebody asks for them. Those who fell behind read from Docker what they missed.
+//! somebody asks for them. Those who fell behind read from Docker what they missed. Docker ends such a reading at times: it is asked again
+//! behind the newest line, and what it leaves out counts as missed.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -54,6 +55,8 @@ struct Ring {
     from: Option<u64>,
     /// Position of the newest line.
     last: u64,
+    /// Docker is asked from the beginning or again: it may leave lines out before the first one that comes.
+    may_lack: bool,
     /// Why no more come.
     ended: Option<String>,
     used: Instant,
@@ -71,15 +74,25 @@ enum Next {
 impl Ring {
     fn new() -> Self {
         let (from, ended, used) = (None, None, Instant::now());
-        Self { lines: VecDeque::new(), bytes: 0, from, last: 0, ended, used }
+        Self { lines: VecDeque::new(), bytes: 0, from, last: 0, may_lack: true, ended, used }
+    }
+
+    /// Prepares for lines of a reading that begins anew. Returns from which position on they are wanted.
+    fn reopen(&mut self) -> u64 {
+        self.may_lack = true;
+        self.last
     }
 
     /// Takes a line in, unless it is known.
     fn push(&mut self, line: LogLine) {
+        let may_lack = std::mem::take(&mut self.may_lack);
         if line.at_ns <= self.last {
             return;
         }
-        self.from.get_or_insert(line.at_ns - 1);
+        if may_lack {
+            (self.from, self.bytes) = (Some(line.at_ns - 1), 0);
+            self.lines.clear();
+        }
         self.last = line.at_ns;
         self.bytes += bytes(&line);
         self.lines.push_back(line);
@@ -201,7 +214,8 @@ impl Tails {
     async fn to_its_end(&self, container: &str, tail: &Tail) -> String {
         let mut failures = 0;
         loop {
-            let failed = tail.take(self.runtime.follow(container, OPEN_LINES)).await;
+            let behind = unpoisoned(&tail.ring).reopen();
+            let failed = tail.take(self.runtime.follow(container, OPEN_LINES, behind)).await;
             match self.runtime.inspect(container).await {
                 Ok(found) if !found.is_alive() => {
                     let code = found.exit_code.unwrap_or_default();
@@ -286,6 +300,23 @@ mod tests {
         ring.ended = Some("over".to_owned());
         let end = LogPart { lines: vec![], position: 30, ended: Some("over".to_owned()) };
         assert_eq!(ring.behind(30), Next::Part(end));
+    }
+
+    #[test]
+    fn a_ring_that_is_filled_again_knows_what_it_lacks() {
+        let mut ring = Ring::new();
+        let read = |ring: &mut Ring, lines: &[u64]| {
+            let last = ring.reopen();
+            lines.iter().for_each(|at| ring.push(line(*at, "x")));
+            last
+        };
+        assert_eq!(read(&mut ring, &[10, 20]), 0);
+        assert_eq!(read(&mut ring, &[20, 30]), 20);
+        assert_eq!(times(ring.behind(10)), [20, 30], "a known line came again: none was left out");
+        assert_eq!(read(&mut ring, &[50, 60]), 30);
+        assert_eq!(ring.behind(30), Next::Older(49), "others may lie between 30 and 50");
+        assert_eq!(times(ring.behind(49)), [50, 60]);
+        assert_eq!(ring.bytes, ring.lines.iter().map(bytes).sum::<usize>());
     }
 
     #[test]

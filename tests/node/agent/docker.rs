@@ -362,7 +362,7 @@ async fn what_a_container_uses_and_writes_is_read_of_a_real_daemon() {
     let behind = async |position: u64| runtime.log(id, &LogQuery::Behind(position)).await.unwrap();
     assert_eq!(behind(line.at_ns).await.last(), Some(line), "up to a second before comes along");
     assert_eq!(behind(line.at_ns + 2_000_000_000).await, []);
-    let mut followed = runtime.follow(id, 1);
+    let mut followed = runtime.follow(id, 1, 0);
     assert_eq!(futures::StreamExt::next(&mut followed).await.unwrap().unwrap(), *line);
     bed.remove(id).await;
     let end = tokio::time::timeout(Duration::from_secs(20), futures::StreamExt::next(&mut followed)).await;

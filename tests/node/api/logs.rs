@@ -117,6 +117,33 @@ async fn a_log_is_followed_through_another_node_and_resumed_without_a_gap() {
 }
 
 #[tokio::test]
+async fn a_log_that_docker_ends_is_opened_again_without_a_gap() {
+    let bed = Bed::new().await;
+    bed.engine(901).await;
+    bed.runtime.world().log = "zero\n".to_owned();
+    let path = "/containers/acestream-901/logs?follow=true";
+    let mut events = bed.stream(path, &[]).await.unwrap_or_else(|error| panic!("{error:?}"));
+    assert_eq!(texts(&lines(&mut events, 1).await), ["zero"]);
+    write(&bed, &["one"]);
+    assert_eq!(texts(&lines(&mut events, 1).await), ["one"], "it is followed");
+    for round in 1..=2 {
+        // More than Docker is asked for at once, before anybody can look.
+        let many: Vec<String> = (0..1_500).map(|n| format!("{round}-{n}")).collect();
+        {
+            let mut world = bed.runtime.world();
+            world.cut += 1;
+            many.iter().for_each(|line| world.log.push_str(&format!("{line}\n")));
+        }
+        let read = lines(&mut events, many.len()).await;
+        assert_eq!(texts(&read), many.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    bed.runtime.world().cut += 1;
+    write(&bed, &["last"]);
+    assert_eq!(texts(&lines(&mut events, 1).await), ["last"]);
+    bed.stop().await;
+}
+
+#[tokio::test]
 async fn followers_are_limited_and_end_with_the_node() {
     let bed = Bed::new().await;
     bed.engine(901).await;

@@ -58,6 +58,8 @@ pub struct World {
     pub log: String,
     /// How often a log was followed.
     pub followed: u32,
+    /// How often the daemon ended all logs that were followed.
+    pub cut: u32,
     /// How often counters were asked for.
     pub counted: u64,
     /// Calls of `run`.
@@ -102,6 +104,7 @@ impl Default for Fake {
                 born: "running",
                 log: "sh: engine: not found\n".to_owned(),
                 followed: 0,
+                cut: 0,
                 counted: 0,
                 tried: 0,
                 made: 0,
@@ -432,11 +435,22 @@ impl ContainerRuntime for Fake {
         }))
     }
 
-    fn follow(&self, id: &str, lines: u32) -> BoxStream<'static, Result<LogLine, RuntimeError>> {
+    fn follow(
+        &self,
+        id: &str,
+        lines: u32,
+        since_ns: u64,
+    ) -> BoxStream<'static, Result<LogLine, RuntimeError>> {
         let id = id.to_owned();
-        let first =
-            Self::written(&self.world(), &id).map_or(0, |all| all.len().saturating_sub(lines as usize));
-        self.world().followed += 1;
+        let first = Self::written(&self.world(), &id).map_or(0, |all| {
+            let since = all.partition_point(|line| line.at_ns + 1_000_000_000 <= since_ns);
+            since.max(all.len().saturating_sub(lines as usize))
+        });
+        let cut = {
+            let mut world = self.world();
+            world.followed += 1;
+            world.cut
+        };
         let world = Arc::clone(&self.world);
         futures::stream::unfold((world, first), move |(world, next)| {
             let id = id.clone();
@@ -444,6 +458,9 @@ impl ContainerRuntime for Fake {
                 loop {
                     let (line, alive) = {
                         let world = world.lock().unwrap();
+                        if world.cut != cut {
+                            return None;
+                        }
                         let lines = Self::written(&world, &id)?;
                         let alive = world.containers.get(&id).is_none_or(|c| c.status == "running");
                         (lines.get(next).cloned(), alive)
