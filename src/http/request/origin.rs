@@ -29,12 +29,13 @@ fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     if !is_trusted(&peer) {
         return peer;
     }
-    let listed = headers.get_all(FORWARDED).iter().filter_map(|value| value.to_str().ok());
-    let way: Vec<&str> = listed.flat_map(|value| value.split(',')).collect();
-    // Whoever calls can send such a header, too: what stands before the first unknown address may be made up.
+    // Whoever calls can send such a header, too: what stands before the first unknown address may be made up, and need not be text.
+    let way =
+        headers.get_all(FORWARDED).iter().rev().flat_map(|value| value.as_bytes().rsplit(|b| *b == b','));
     let mut last = peer;
-    for told in way.into_iter().rev() {
-        let Ok(address) = told.trim().parse::<IpAddr>() else { break };
+    for told in way {
+        let told = std::str::from_utf8(told).ok().and_then(|told| told.trim().parse::<IpAddr>().ok());
+        let Some(address) = told else { break };
         last = address.to_canonical();
         if !is_trusted(&last) {
             break;
@@ -45,17 +46,22 @@ fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     #[test]
     fn only_trusted_proxies_are_believed_and_only_as_far_as_they_know() {
         let trusted: Vec<IpNet> = vec!["10.0.0.0/24".parse().unwrap()];
-        let seen = |peer: &str, told: &[&str]| {
+        let seen_bytes = |peer: &str, told: &[&[u8]]| {
             let mut headers = HeaderMap::new();
             for value in told {
-                headers.append(FORWARDED, value.parse().unwrap());
+                headers.append(FORWARDED, HeaderValue::from_bytes(value).unwrap());
             }
             address(peer.parse().unwrap(), &headers, &trusted).to_string()
+        };
+        let seen = |peer: &str, told: &[&str]| {
+            seen_bytes(peer, &told.iter().map(|line| line.as_bytes()).collect::<Vec<_>>())
         };
         assert_eq!(seen("192.0.2.7", &["198.51.100.1"]), "192.0.2.7", "not trusted");
         assert_eq!(seen("10.0.0.1", &[]), "10.0.0.1");
@@ -64,5 +70,9 @@ mod tests {
         assert_eq!(seen("10.0.0.1", &["203.0.113.9", "198.51.100.1"]), "198.51.100.1");
         assert_eq!(seen("10.0.0.1", &["nonsense"]), "10.0.0.1");
         assert_eq!(seen("10.0.0.1", &["::ffff:198.51.100.1"]), "198.51.100.1");
+        // What the caller sends stands before what the proxy adds to it, and hides nothing of that.
+        let mixed: &[&[u8]] = &[b"\xe9, 203.0.113.9, \x80\xff, 198.51.100.1 , 10.0.0.2"];
+        assert_eq!(seen_bytes("10.0.0.1", mixed), "198.51.100.1");
+        assert_eq!(seen_bytes("10.0.0.1", &[b"203.0.113.9", b"198.51.100.1\xe9"]), "10.0.0.1");
     }
 }
