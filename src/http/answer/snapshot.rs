@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use acefleet_raft::{Cluster, View};
-use acefleet_registry::{Elapsed, NodeId, WallMs};
+use acefleet_registry::{Elapsed, Engine, NodeId, Stream, WallMs};
 use axum::body::Body;
 use axum::extract::{FromRequestParts, MatchedPath};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -21,7 +21,7 @@ use crate::http::answer::rendered::{Key, Moment, Page, Rendering};
 use crate::http::app::App;
 use crate::http::request::call::Arrival;
 use crate::http::request::query::Query;
-use crate::peers::SoftView;
+use crate::peers::{EngineUsage, NodeReport, SoftView, StreamSample};
 
 #[derive(Clone, Copy)]
 enum Consistency {
@@ -88,6 +88,22 @@ impl Sight {
     /// Whether a node has stopped reporting, as far as this node knows.
     pub fn is_silent(&self, node: NodeId) -> bool {
         self.key.silent.contains(&node)
+    }
+
+    /// What a node tells of itself. Of one that is silent nothing is known any more.
+    fn told_by(&self, node: NodeId) -> Option<&NodeReport> {
+        self.soft.nodes.get(&node).filter(|_| !self.is_silent(node)).map(|last| &*last.report)
+    }
+
+    /// What an engine uses, if its host tells it.
+    pub fn usage_of(&self, engine: &Engine) -> Option<&EngineUsage> {
+        self.told_by(engine.node)?.engines.get(&engine.id)?.usage.as_ref()
+    }
+
+    /// Newest figures of a stream, if its host tells them.
+    pub fn sample_of(&self, stream: &Stream) -> Option<&StreamSample> {
+        let engine = self.view.state.engine(stream.engine?)?;
+        self.told_by(engine.node)?.streams.get(&*stream.start.id)
     }
 }
 

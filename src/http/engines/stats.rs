@@ -85,11 +85,7 @@ fn known(snapshot: &Snapshot) -> impl Iterator<Item = (&str, &EngineUsage)> {
 }
 
 fn usage<'a>(snapshot: &'a Snapshot, engine: &'a Engine) -> Option<(&'a str, &'a EngineUsage)> {
-    if snapshot.is_silent(engine.node) {
-        return None;
-    }
-    let usage = snapshot.soft.engine(engine.node, engine.id)?.usage.as_ref()?;
-    Some((engine.container_id.as_deref()?, usage))
+    Some((engine.container_id.as_deref()?, snapshot.usage_of(engine)?))
 }
 
 /// What all engines use

@@ -92,8 +92,7 @@ pub(crate) struct Figures {
 }
 
 impl EngineFigures {
-    fn of(soft: &EngineSoft) -> Self {
-        let usage = soft.usage.as_ref();
+    fn of(soft: &EngineSoft, usage: Option<&EngineUsage>) -> Self {
         Self {
             last_seen: soft.last_seen_ms.map(zulu),
             last_health_check: soft.last_health_check_ms.map(zulu),
@@ -152,11 +151,13 @@ impl Sent {
             };
             sent.nodes.insert(member.name, json(&node));
             let Some(report) = report else { continue };
-            for (id, soft) in report.engines.iter().filter(|(id, _)| state.engine(**id).is_some()) {
-                sent.engines.insert(id.to_string(), json(&EngineFigures::of(soft)));
+            for (id, soft) in &report.engines {
+                let Some(engine) = state.engine(*id) else { continue };
+                sent.engines.insert(id.to_string(), json(&EngineFigures::of(soft, sight.usage_of(engine))));
             }
-            for (id, sample) in report.streams.iter().filter(|(id, _)| state.stream(id).is_some()) {
-                sent.streams.insert(id.clone(), json(&StreamFigures::of(sample)));
+            for stream in report.streams.keys().filter_map(|id| state.stream(id)) {
+                let Some(sample) = sight.sample_of(stream) else { continue };
+                sent.streams.insert(stream.start.id.to_string(), json(&StreamFigures::of(sample)));
             }
         }
         sent

@@ -11,7 +11,7 @@ use crate::http::answer::rendered::Moment;
 use crate::http::answer::snapshot::{Snapshot, to_json};
 use crate::http::app::App;
 use crate::http::status::health::engine_counts;
-use crate::http::streams::model::sample_of;
+use crate::http::streams::model::Sums;
 use crate::http::vpn::VpnFigures;
 
 /// Mbit in one KB, the unit of figures of speed.
@@ -119,12 +119,8 @@ fn widget(app: &App, snapshot: &Snapshot) -> Widget {
     let vpns = VpnFigures::of(snapshot).connected;
     let vpns_down: Vec<String> =
         vpns.iter().filter(|(_, is_up)| !is_up).map(|(name, _)| name.clone()).collect();
-    let (mut down, mut up) = (0, 0);
     let streams = state.published_engines().flat_map(|engine| state.streams_of(engine.id));
-    for sample in streams.filter_map(|stream| sample_of(snapshot, stream)) {
-        down += sample.speed_down.unwrap_or(0);
-        up += sample.speed_up.unwrap_or(0);
-    }
+    let sums = Sums::of(snapshot, streams).unwrap_or_default();
     let blocked = app.fleet().admission().blocked.into_iter().find(|b| b.code != Code::MaxCapacity);
     let facts = Facts {
         leaderless: app.is_leaderless(),
@@ -148,8 +144,8 @@ fn widget(app: &App, snapshot: &Snapshot) -> Widget {
         engines_healthy,
         engines_total,
         streams: state.stream_counts().0,
-        speed_down_mbit: mbit(down),
-        speed_up_mbit: mbit(up),
+        speed_down_mbit: mbit(sums.speed_down),
+        speed_up_mbit: mbit(sums.speed_up),
         vpn_up: vpns.len() - facts.vpns_down.len(),
         vpn_total: vpns.len(),
         version: env!("CARGO_PKG_VERSION"),

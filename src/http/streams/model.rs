@@ -1,5 +1,7 @@
 //! A stream as the API shows it. Field names and types are what clients decode strictly.
 
+use std::sync::Arc;
+
 use acefleet_registry::mark::{Mark, MarkKind};
 use acefleet_registry::stream::{KeyType, StreamStatus};
 use acefleet_registry::{Elapsed, Engine, Stream, WallMs};
@@ -117,12 +119,34 @@ impl StreamState {
 
     /// A stream in this state of the cluster.
     pub fn in_snapshot(snapshot: &Snapshot, stream: &Stream) -> Self {
-        Self::of(stream, sample_of(snapshot, stream), |at| snapshot.shown(at))
+        Self::of(stream, snapshot.sample_of(stream), |at| snapshot.shown(at))
     }
 }
 
-/// Newest figures of a stream.
-pub(crate) fn sample_of<'a>(sight: &'a Sight, stream: &Stream) -> Option<&'a StreamSample> {
-    let engine = sight.view.state.engine(stream.engine?)?;
-    sight.soft.stream(engine.node, &stream.start.id)
+/// Sums of the newest figures of streams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sums {
+    pub peers: i64,
+    /// KB/s.
+    pub speed_down: i64,
+    /// KB/s.
+    pub speed_up: i64,
+}
+
+impl Sums {
+    /// The sums of what is known; none if there are streams and nothing is known of any.
+    pub fn of<'a>(sight: &Sight, streams: impl Iterator<Item = &'a Arc<Stream>>) -> Option<Self> {
+        let (mut sums, mut known, mut unknown) = (Self::default(), 0, 0);
+        for stream in streams {
+            let Some(sample) = sight.sample_of(stream) else {
+                unknown += 1;
+                continue;
+            };
+            known += 1;
+            sums.peers += sample.peers.unwrap_or(0);
+            sums.speed_down += sample.speed_down.unwrap_or(0);
+            sums.speed_up += sample.speed_up.unwrap_or(0);
+        }
+        (known > 0 || unknown == 0).then_some(sums)
+    }
 }

@@ -25,6 +25,7 @@ mod room;
 mod series;
 mod settings;
 mod shapes;
+mod silent_figures;
 mod socket;
 mod validation;
 mod vpn;

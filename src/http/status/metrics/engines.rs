@@ -14,7 +14,7 @@ use crate::http::provision::circuit_word;
 use crate::http::status::health::{engine_counts, health_of};
 use crate::http::status::metrics::provisioning::BREAKER_STATES;
 use crate::http::status::metrics::scrape::Scrape;
-use crate::http::streams::model::sample_of;
+use crate::http::streams::model::Sums;
 use crate::peers::EngineUsage;
 
 /// Engines with series of their own, the oldest first. More would burden a Prometheus rather than inform anybody.
@@ -30,9 +30,8 @@ struct Figures<'a> {
     health: Option<bool>,
     listed: bool,
     streams: usize,
-    peers: i64,
-    speed_down: i64,
-    speed_up: i64,
+    /// Of its streams, if they are known.
+    sums: Option<Sums>,
     usage: Option<&'a EngineUsage>,
 }
 
@@ -40,24 +39,13 @@ impl<'a> Figures<'a> {
     fn of(snapshot: &'a Snapshot, engine: &'a Engine) -> Self {
         let state = &snapshot.view.state;
         let node = state.node(engine.node).map_or("", |node| node.info.name.as_str());
-        let (mut streams, mut peers, mut speed_down, mut speed_up) = (0, 0, 0, 0);
-        for stream in state.streams_of(engine.id) {
-            streams += 1;
-            if let Some(sample) = sample_of(snapshot, stream) {
-                peers += sample.peers.unwrap_or(0);
-                speed_down += sample.speed_down.unwrap_or(0);
-                speed_up += sample.speed_up.unwrap_or(0);
-            }
-        }
         Self {
             labels: [engine.container_name.as_str(), node],
             health: known_health(state, engine),
             listed: standing(state, engine) == Standing::Listed,
-            streams,
-            peers,
-            speed_down,
-            speed_up,
-            usage: snapshot.soft.engine(engine.node, engine.id).and_then(|soft| soft.usage.as_ref()),
+            streams: state.active_streams(engine.id),
+            sums: Sums::of(snapshot, state.streams_of(engine.id)),
+            usage: snapshot.usage_of(engine),
         }
     }
 }
@@ -91,12 +79,12 @@ pub(super) fn write(scrape: &Scrape, app: &App, snapshot: &Snapshot) -> promethe
     let help = "1 when clients get an engine";
     write("acefleet_engine_listed", help, &|of| Some(f64::from(of.listed)))?;
     write("acefleet_engine_streams", "Started streams of an engine", &|of| Some(of.streams as f64))?;
-    write("acefleet_engine_peers", "Peers of the streams of an engine", &|of| Some(of.peers as f64))?;
+    write("acefleet_engine_peers", "Peers of the streams of an engine", &|of| Some(of.sums?.peers as f64))?;
     let help = "speed of the streams of an engine";
     let name = "acefleet_engine_download_bytes_per_second";
-    write(name, &format!("Download {help}"), &|of| Some(of.speed_down as f64 * KB))?;
+    write(name, &format!("Download {help}"), &|of| Some(of.sums?.speed_down as f64 * KB))?;
     let name = "acefleet_engine_upload_bytes_per_second";
-    write(name, &format!("Upload {help}"), &|of| Some(of.speed_up as f64 * KB))?;
+    write(name, &format!("Upload {help}"), &|of| Some(of.sums?.speed_up as f64 * KB))?;
     let help = "Processor that an engine uses, in cores";
     write("acefleet_engine_cpu_cores", help, &|of| Some(of.usage?.cpu_centi_percent? as f64 / CORE))?;
     let help = "Memory of an engine without file caches";

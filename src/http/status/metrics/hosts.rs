@@ -5,7 +5,7 @@ use acefleet_registry::node::{Availability, DockerState, Node};
 
 use crate::http::answer::snapshot::Snapshot;
 use crate::http::status::metrics::scrape::Scrape;
-use crate::http::streams::model::sample_of;
+use crate::http::streams::model::Sums;
 
 /// What operators may have said of a host.
 const AVAILABILITIES: [&str; 3] = ["active", "cordoned", "draining"];
@@ -85,17 +85,13 @@ fn speeds(scrape: &Scrape, snapshot: &Snapshot) -> prometheus::Result<()> {
     let state = &snapshot.view.state;
     let of = |node: &Node| {
         let engines = state.published_engines().filter(|engine| engine.node == node.info.id);
-        let samples =
-            engines.flat_map(|engine| state.streams_of(engine.id)).filter_map(|s| sample_of(snapshot, s));
-        samples.fold((0, 0), |(down, up), sample| {
-            (down + sample.speed_down.unwrap_or(0), up + sample.speed_up.unwrap_or(0))
-        })
+        Sums::of(snapshot, engines.flat_map(|engine| state.streams_of(engine.id)))
     };
-    let speeds: Vec<(&str, (i64, i64))> =
-        state.nodes().map(|node| (node.info.name.as_str(), of(node))).collect();
+    let speeds: Vec<(&str, Sums)> =
+        state.nodes().filter_map(|node| Some((node.info.name.as_str(), of(node)?))).collect();
     let bytes = |kb: i64| kb as f64 * 1024.0;
-    let down: Vec<_> = speeds.iter().map(|(name, (down, _))| (*name, bytes(*down))).collect();
-    let up: Vec<_> = speeds.iter().map(|(name, (_, up))| (*name, bytes(*up))).collect();
+    let down: Vec<_> = speeds.iter().map(|(name, sums)| (*name, bytes(sums.speed_down))).collect();
+    let up: Vec<_> = speeds.iter().map(|(name, sums)| (*name, bytes(sums.speed_up))).collect();
     let help = "speed of the streams of a host";
     scrape.gauges("acefleet_host_download_bytes_per_second", &format!("Download {help}"), "node", &down)?;
     scrape.gauges("acefleet_host_upload_bytes_per_second", &format!("Upload {help}"), "node", &up)

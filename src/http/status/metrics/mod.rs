@@ -20,7 +20,7 @@ use crate::http::answer::problem::Problem;
 use crate::http::answer::snapshot::{Here, Snapshot};
 use crate::http::app::App;
 use crate::http::status::metrics::scrape::Scrape;
-use crate::http::streams::model::sample_of;
+use crate::http::streams::model::Sums;
 use crate::http::vpn::VpnFigures;
 use crate::peers::NodeReport;
 
@@ -84,21 +84,19 @@ fn from_state(app: &App, snapshot: &Snapshot) -> prometheus::Result<Vec<MetricFa
 fn streams(scrape: &Scrape, snapshot: &Snapshot) -> prometheus::Result<()> {
     let state = &snapshot.view.state;
     let (active, _) = state.stream_counts();
-    let (mut peers, mut down, mut up) = (0, 0, 0);
-    for stream in state.published_engines().flat_map(|engine| state.streams_of(engine.id)) {
-        if let Some(sample) = sample_of(snapshot, stream) {
-            peers += sample.peers.unwrap_or(0);
-            down += sample.speed_down.unwrap_or(0);
-            up += sample.speed_up.unwrap_or(0);
-        }
-    }
+    let all = state.published_engines().flat_map(|engine| state.streams_of(engine.id));
+    let sums = Sums::of(snapshot, all).unwrap_or_default();
     scrape.gauge("orch_streams_active", "Started streams", active as f64)?;
     scrape.gauge("orch_total_streams", "Started streams", active as f64)?;
-    scrape.gauge("orch_total_peers", "Peers of all started streams", peers as f64)?;
+    scrape.gauge("orch_total_peers", "Peers of all started streams", sums.peers as f64)?;
     let speed = |kb: i64| rounded(kb as f64 / 1024.0);
     let help = "of all started streams, MB/s (despite the name)";
-    scrape.gauge("orch_total_download_speed_mbps", &format!("Download speed {help}"), speed(down))?;
-    scrape.gauge("orch_total_upload_speed_mbps", &format!("Upload speed {help}"), speed(up))
+    scrape.gauge(
+        "orch_total_download_speed_mbps",
+        &format!("Download speed {help}"),
+        speed(sums.speed_down),
+    )?;
+    scrape.gauge("orch_total_upload_speed_mbps", &format!("Upload speed {help}"), speed(sums.speed_up))
 }
 
 /// Size of the registry, by the parts that have limits.
