@@ -236,11 +236,10 @@ pub(crate) fn node(
         streams_left: streams,
         deadline: deadline_ms.map(|at| iso(shown(at))),
     };
-    let (availability, drain) = match record.map(|record| record.availability) {
-        None => (None, None),
-        Some(Availability::Active) => (Some("active"), None),
-        Some(Availability::Cordoned) => (Some("cordoned"), None),
-        Some(Availability::Draining { deadline_ms }) => (Some("draining"), Some(drain(deadline_ms))),
+    let availability = record.map(|record| record.availability);
+    let drain = match availability {
+        Some(Availability::Draining { deadline_ms }) => Some(drain(deadline_ms)),
+        Some(Availability::Active | Availability::Cordoned) | None => None,
     };
     let unavailable = record.and_then(|record| record.unavailable.as_ref());
     let (last_contact_ms, applied_index) = (member.last_contact_ms, told.applied_index);
@@ -262,7 +261,7 @@ pub(crate) fn node(
         docker,
         docker_error,
         capacity: record.map(|record| record.info.capacity),
-        availability,
+        availability: availability.map(Into::into),
         drain,
         engines: engines.len(),
         streams,

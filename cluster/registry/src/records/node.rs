@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use strum::{AsRefStr, IntoStaticStr, VariantNames};
 
 use crate::records::ids::{EngineId, NodeId};
 use crate::records::time::Elapsed;
@@ -55,7 +56,10 @@ pub enum DockerState {
 }
 
 /// What an operator wants of a node.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, AsRefStr, IntoStaticStr, VariantNames,
+)]
+#[strum(serialize_all = "lowercase")]
 pub enum Availability {
     /// Takes new engines.
     #[default]

@@ -2,21 +2,11 @@
 //! handful of hosts, so each has series of its own.
 
 use acefleet_registry::node::{Availability, DockerState, Node};
+use strum::VariantNames;
 
 use crate::http::answer::snapshot::Snapshot;
 use crate::http::status::metrics::scrape::Scrape;
 use crate::http::streams::model::Sums;
-
-/// What operators may have said of a host.
-const AVAILABILITIES: [&str; 3] = ["active", "cordoned", "draining"];
-
-fn word(availability: Availability) -> &'static str {
-    match availability {
-        Availability::Active => "active",
-        Availability::Cordoned => "cordoned",
-        Availability::Draining { .. } => "draining",
-    }
-}
 
 /// One series for each host in each of these.
 pub(super) fn write(scrape: &Scrape, snapshot: &Snapshot) -> prometheus::Result<()> {
@@ -70,12 +60,13 @@ pub(super) fn write(scrape: &Scrape, snapshot: &Snapshot) -> prometheus::Result<
 }
 
 fn availability(scrape: &Scrape, snapshot: &Snapshot) -> prometheus::Result<()> {
-    let of = |node: &'_ Node, asked: &str| f64::from(word(node.availability) == asked);
+    let of = |node: &'_ Node, asked: &str| f64::from(node.availability.as_ref() == asked);
     let values: Vec<_> = snapshot
         .view
         .state
         .nodes()
-        .flat_map(|node| AVAILABILITIES.map(|asked| ([node.info.name.as_str(), asked], of(node, asked))))
+        .flat_map(|node| Availability::VARIANTS.iter().map(move |asked| (node, *asked)))
+        .map(|(node, asked)| ([node.info.name.as_str(), asked], of(node, asked)))
         .collect();
     let help = "1 for what operators have said of a host";
     scrape.series("acefleet_host_availability", help, ["node", "availability"], &values)
