@@ -22,6 +22,9 @@ mod healthcheck;
 mod key;
 mod logs;
 mod members;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod named_commands_tests;
 mod output;
 mod prepare;
 mod recover;
