@@ -67,6 +67,9 @@ pub enum EditError {
     /// The revision has never been, or is forgotten.
     #[error("the settings of revision {0} are not known: GET /settings/history lists those that are")]
     NoSuchRevision(u64),
+    /// What the registry answered is no answer to a change of settings.
+    #[error("the registry gave an unexpected reply: look at the settings before you repeat the change")]
+    Unexpected,
     /// The write failed.
     #[error(transparent)]
     Fleet(#[from] FleetError),
@@ -111,7 +114,10 @@ impl Fleet {
                     }
                 }
                 Reply::Refused(refusal) => return Err(FleetError::Refused(refusal).into()),
-                other => tracing::error!(?other, "a change of settings was answered by something else"),
+                other => {
+                    tracing::error!(?other, "a change of settings was answered by something else");
+                    return Err(EditError::Unexpected);
+                }
             }
         }
     }

@@ -92,9 +92,9 @@ impl Problem {
         Self::new(status, detail)
     }
 
-    /// 409 for a change of settings that builds on another revision than the one in force.
-    pub fn moved(detail: &str, revision: u64) -> Self {
-        let mut problem = Self::text(StatusCode::CONFLICT, detail);
+    /// 409 or 412 for a change of settings that builds on another revision than the one in force.
+    pub fn moved(status: StatusCode, detail: &str, revision: u64) -> Self {
+        let mut problem = Self::text(status, detail);
         problem.body["revision"] = json!(revision);
         problem
     }

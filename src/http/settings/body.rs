@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use acefleet_registry::Policy;
 use acefleet_registry::rules::settings::Fault;
 use acefleet_registry::settings::{Name, Value};
-use axum::http::HeaderMap;
 use axum::http::header::IF_MATCH;
+use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use utoipa::ToSchema;
@@ -52,8 +52,24 @@ pub(super) fn dry_run(query: Option<&str>) -> Result<bool, Problem> {
     Ok(Query::parse(query).one_of("dry_run", &words)?.unwrap_or(false))
 }
 
+/// The revision that a caller expects to be in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Expected {
+    /// Its number.
+    pub revision: u64,
+    /// It is a condition of HTTP: `If-Match`.
+    pub is_condition: bool,
+}
+
+impl Expected {
+    /// What to answer when another one is in force.
+    pub fn refusal(self) -> StatusCode {
+        if self.is_condition { StatusCode::PRECONDITION_FAILED } else { StatusCode::CONFLICT }
+    }
+}
+
 /// New values, and the revision on which they build.
-pub(super) type Wanted = (BTreeMap<Name, Value>, Option<u64>);
+pub(super) type Wanted = (BTreeMap<Name, Value>, Option<Expected>);
 
 /// The new values, and the revision on which they build.
 ///
@@ -91,14 +107,15 @@ pub(super) fn change(body: Option<&Json>, headers: &HeaderMap) -> Result<Wanted,
         fields.at(REVISION).refuse(&mut checker, &format!("If-Match names another revision, {tag}"));
     }
     checker.finish()?;
-    Ok((values, in_body.or(tag)))
+    let in_body = in_body.map(|revision| Expected { revision, is_condition: false });
+    Ok((values, condition(tag).or(in_body)))
 }
 
 /// The revision to come back, and the one that is expected to be in force.
 ///
 /// # Errors
 /// 422 when there is none.
-pub(super) fn revert(body: Option<&Json>, headers: &HeaderMap) -> Result<(u64, Option<u64>), Problem> {
+pub(super) fn revert(body: Option<&Json>, headers: &HeaderMap) -> Result<(u64, Option<Expected>), Problem> {
     let mut checker = Checker::default();
     let fields = Place::body(body).object(&mut checker);
     let place = fields.at(REVISION);
@@ -108,7 +125,7 @@ pub(super) fn revert(body: Option<&Json>, headers: &HeaderMap) -> Result<(u64, O
     }
     let tag = tag(headers, &mut checker);
     checker.finish()?;
-    Ok((to.and_then(|to| u64::try_from(to).ok()).unwrap_or_default(), tag))
+    Ok((to.and_then(|to| u64::try_from(to).ok()).unwrap_or_default(), condition(tag)))
 }
 
 /// A 422 about settings that cannot be in force. Each is named at its place in the body, if it is there.
@@ -144,7 +161,11 @@ fn unknown(given: &str) -> String {
     }
 }
 
-/// The revision in `If-Match`; none for any.
+fn condition(tag: Option<u64>) -> Option<Expected> {
+    tag.map(|revision| Expected { revision, is_condition: true })
+}
+
+/// The revision in `If-Match`; none for any. A proxy that packs answers makes tags weak: the number is the same.
 fn tag(headers: &HeaderMap, checker: &mut Checker) -> Option<u64> {
     let value = headers.get(IF_MATCH)?;
     let text = value.to_str().unwrap_or_default().trim();
@@ -162,7 +183,7 @@ fn tag(headers: &HeaderMap, checker: &mut Checker) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::{HeaderValue, StatusCode};
+    use axum::http::HeaderValue;
 
     use super::*;
 
@@ -184,10 +205,14 @@ mod tests {
         let (values, expected) =
             read(json!({"MAX_REPLICAS": 30, "AUTO_DELETE": "on", "revision": 4}), Some("\"4\"")).unwrap();
         let wanted = [(Name::MaxReplicas, Value::Count(30)), (Name::AutoDelete, Value::Flag(true))];
-        assert_eq!((values, expected), (wanted.into(), Some(4)));
+        assert_eq!((values, expected), (wanted.into(), condition(Some(4))));
         for (tag, expected) in [("7", Some(7)), ("W/\"7\"", Some(7)), ("*", None)] {
-            assert_eq!(read(json!({}), Some(tag)).unwrap().1, expected);
+            assert_eq!(read(json!({}), Some(tag)).unwrap().1, condition(expected));
         }
+        let in_body = read(json!({"revision": 4}), None).unwrap().1.unwrap();
+        assert_eq!((in_body.revision, in_body.refusal()), (4, StatusCode::CONFLICT));
+        let in_header = read(json!({"revision": 4}), Some("4")).unwrap().1.unwrap();
+        assert_eq!(in_header.refusal(), StatusCode::PRECONDITION_FAILED);
         assert_eq!(read(json!({}), None).unwrap(), (BTreeMap::new(), None));
     }
 

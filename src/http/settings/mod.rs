@@ -5,7 +5,7 @@ mod model;
 
 use axum::extract::{RawQuery, State};
 use axum::http::header::ETAG;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ use crate::http::answer::problem::{BlockedBody, DetailBody, InvalidBody, Problem
 use crate::http::answer::snapshot::{Snapshot, written};
 use crate::http::app::App;
 use crate::http::request::call::{Caller, JsonCall};
-use body::{RevertSettingsBody, SettingsBody};
+use body::{Expected, RevertSettingsBody, SettingsBody};
 use model::{Settings, SettingsChangeView, SettingsOutcome};
 
 /// The settings of the cluster
@@ -61,7 +61,8 @@ pub(crate) async fn history(snapshot: Snapshot) -> Response {
     security(("bearer" = []), ("api_key" = [])),
     responses(
         (status = 200, description = "What changed, or would", body = SettingsOutcome),
-        (status = 409, description = "Other settings are in force than those of the expected revision", body = model::SettingsMoved),
+        (status = 409, description = "Other settings are in force than those of `revision` in the body", body = model::SettingsMoved),
+        (status = 412, description = "Other settings are in force than those of `If-Match`", body = model::SettingsMoved),
         (status = 422, description = "Each wrong setting, by name", body = InvalidBody),
         (status = 503, description = "No leader took the write in time, or there are no settings yet", body = BlockedBody),
     )
@@ -91,7 +92,8 @@ pub(crate) async fn change(
     responses(
         (status = 200, description = "What changed, or would", body = SettingsOutcome),
         (status = 404, description = "That revision has never been, or is forgotten", body = DetailBody),
-        (status = 409, description = "Other settings are in force than those of the expected revision", body = model::SettingsMoved),
+        (status = 409, description = "Others have changed the settings again and again meanwhile", body = model::SettingsMoved),
+        (status = 412, description = "Other settings are in force than those of `If-Match`", body = model::SettingsMoved),
         (status = 422, description = "The body is wrong", body = InvalidBody),
         (status = 503, description = "No leader took the write in time, or there are no settings yet", body = BlockedBody),
     )
@@ -110,12 +112,14 @@ pub(crate) async fn revert(
 async fn edit(
     app: &App,
     edit: Edit,
-    expected: Option<u64>,
+    expected: Option<Expected>,
     dry_run: bool,
     caller: &Caller,
 ) -> Result<Response, Problem> {
-    let how = How { expected, dry_run, deadline: caller.arrival.write_deadline() };
-    let edited = caller.fleet(app).edit_settings(&edit, how).await.map_err(|error| refused(error, &edit))?;
+    let revision = expected.map(|expected| expected.revision);
+    let how = How { expected: revision, dry_run, deadline: caller.arrival.write_deadline() };
+    let edited = caller.fleet(app).edit_settings(&edit, how).await;
+    let edited = edited.map_err(|error| refused(error, &edit, expected))?;
     let etag = etag(edited.revision);
     let mut response = written(app.fleet().view().revision, &SettingsOutcome::of(edited, dry_run));
     response.headers_mut().insert(ETAG, etag);
@@ -128,11 +132,16 @@ fn etag(revision: u64) -> HeaderValue {
     HeaderValue::try_from(format!("\"{revision}\"")).unwrap_or_else(|_| HeaderValue::from(revision))
 }
 
-fn refused(error: EditError, edit: &Edit) -> Problem {
+fn refused(error: EditError, edit: &Edit, expected: Option<Expected>) -> Problem {
     match error {
         EditError::Invalid { faults, wanted } => body::invalid(&faults, &wanted, edit),
-        EditError::Moved { message, revision } => Problem::moved(&message, revision),
-        EditError::NoSuchRevision(_) => Problem::text(axum::http::StatusCode::NOT_FOUND, &error.to_string()),
+        EditError::Moved { message, revision } => {
+            // Without an expected one, others were always quicker.
+            let status = expected.map_or(StatusCode::CONFLICT, Expected::refusal);
+            Problem::moved(status, &message, revision)
+        }
+        EditError::NoSuchRevision(_) => Problem::text(StatusCode::NOT_FOUND, &error.to_string()),
+        EditError::Unexpected => Problem::text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
         EditError::Fleet(error) => error.into(),
     }
 }
