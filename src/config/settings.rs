@@ -105,7 +105,8 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "ACEFLEET_TRUSTED_PROXIES", Section::Api, Kind::Networks, "", "172.18.0.0/16",
         "Reverse proxies and load balancers through which many clients come: their connections to the API may be idle in any number. \
-         Of other addresses, those that have had no request for longest are closed when there are more than 1,024.",
+         Of other addresses, those that have had no request for longest are closed when there are more than 1,024. They are believed about the \
+         addresses of callers, which events name (X-Forwarded-For).",
     ).default_words("none"),
 
     Setting::new(

@@ -51,6 +51,22 @@ fn every_operation_says_who_may_call_it_and_what_it_answers() {
     assert!(schemes.contains_key("bearer") && schemes.contains_key("api_key"));
 }
 
+#[test]
+fn documents_name_each_read_that_needs_the_key() {
+    let document: Value = serde_json::from_str(&acefleet::http::openapi_json()).unwrap();
+    let reads = document["paths"].as_object().unwrap().iter().filter_map(|(path, item)| {
+        let is_secret = item["get"]["security"].as_array().is_some_and(|schemes| !schemes.is_empty());
+        is_secret.then(|| format!("`GET {path}`"))
+    });
+    let reads: Vec<String> = reads.collect();
+    assert!(reads.len() >= 3, "{reads:?}");
+    for name in ["API.md", "SECURITY.md"] {
+        let text = std::fs::read_to_string(format!("{}/docs/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let unnamed: Vec<_> = reads.iter().filter(|read| !text.contains(*read)).collect();
+        assert!(unnamed.is_empty(), "{name} does not say that the key is needed for {unnamed:?}");
+    }
+}
+
 /// What may be wrong with a call, and what is right with it.
 const QUERIES: [&str; 5] =
     ["", "?consistency=x", "?consistency=linearizable", "?min_revision=-1", "?min_revision=99999999"];
