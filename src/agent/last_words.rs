@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use acefleet_registry::container_id::{only, stands_for};
 use tokio::time::Instant;
 
 use crate::agent::context::Context;
@@ -59,14 +60,12 @@ impl LastWords {
         }
     }
 
-    /// Those of the container with this id, this prefix of it of 12 characters or more, or else this name: of several the last one.
+    /// Those of the container with this id, this unambiguous prefix of it, or else this name: of several of that name the last one.
     pub fn of(&self, id: &str, now: Instant) -> Option<Vec<LogLine>> {
         let kept = unpoisoned(&self.kept);
-        let named = |words: &&Kept| {
-            words.name == id || words.container == id || id.len() >= 12 && words.container.starts_with(id)
-        };
-        let recent = kept.iter().rev().filter(|words| now.duration_since(words.at) < KEPT_FOR);
-        let found = recent.filter(named).min_by_key(|words| words.name == id);
+        let recent = || kept.iter().rev().filter(|words| now.duration_since(words.at) < KEPT_FOR);
+        let by_id = only(recent().filter(|words| stands_for(id, &words.container)));
+        let found = by_id.or_else(|| recent().find(|words| words.name == id));
         found.map(|words| words.lines.clone())
     }
 }
@@ -143,14 +142,17 @@ mod tests {
     fn words_are_kept_by_container_for_an_hour_within_bytes() {
         let (words, now) = (LastWords::default(), Instant::now());
         let (first, second) = ("a".repeat(64), format!("{}b", "a".repeat(63)));
+        let third = "c".repeat(64);
+        words.keep(&third, "acestream-9", said("three"), now);
         words.keep(&first, "acestream-1", said("one"), now);
         words.keep(&second, "acestream-1", said("two"), now + Duration::from_secs(60));
         let later = |s| now + Duration::from_secs(s);
         let of = |id: &str, at| words.of(id, at).map(|lines| lines[0].text.clone());
         assert_eq!(of(&first, later(61)).as_deref(), Some("one"));
         assert_eq!(of("acestream-1", later(61)).as_deref(), Some("two"), "the last of the name");
-        assert_eq!(of(&"a".repeat(12), later(61)).as_deref(), Some("two"));
+        assert_eq!(of(&third[..12], later(61)).as_deref(), Some("three"), "a prefix");
         assert_eq!(of("aaaa", later(61)), None, "too short for a prefix");
+        assert_eq!(of(&second[..40], later(61)), None, "of both");
         assert_eq!(of(&first, later(3_601)), None);
         for n in 0..200 {
             words.keep(&format!("{n}"), "x", said(&"x".repeat(KEPT_BYTES)), later(70));

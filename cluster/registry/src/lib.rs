@@ -9,7 +9,7 @@
 //! - [`plan`]: what the leader does by itself
 //! - [`digest`]: what replicas compare
 //! - [`weight`]: bytes of records, and how many there may be
-//! - [`address`], [`conf`]: hosts as text, and ports in a caller's `CONF`
+//! - [`address`], [`container_id`], [`conf`]: hosts and containers as text, and ports in a caller's `CONF`
 //! - [`reach`]: where engines are reached
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -17,6 +17,7 @@ pub mod address;
 mod apply;
 pub mod command;
 pub mod conf;
+pub mod container_id;
 pub mod digest;
 mod index;
 pub mod level;

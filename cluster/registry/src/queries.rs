@@ -5,6 +5,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::command::Command;
+use crate::container_id::{only, stands_for};
 use crate::records::access::Access;
 use crate::records::breaker::{Breaker, BreakerKind, BreakerState};
 use crate::records::calendar::Calendar;
@@ -188,27 +189,15 @@ impl State {
             .filter(|e| e.is_published() && !self.is_down(e.node))
     }
 
-    /// The live engine whose container has this full id, this name, or, from 12 characters on, this
-    /// unambiguous prefix of the id.
+    /// The live engine whose container has this full id, this name, or this unambiguous prefix of the id.
     #[must_use]
     pub fn engine_by_container(&self, text: &str) -> Option<&Arc<Engine>> {
         let exact = self.index.containers.get(text).or_else(|| self.index.names.get(text));
-        let id = match exact {
-            Some(id) => Some(*id),
-            None if text.len() >= 12 => {
-                let mut hits = self
-                    .index
-                    .containers
-                    .range::<_, str>((Bound::Included(text), Bound::Unbounded))
-                    .take_while(|(container, _)| container.starts_with(text));
-                match (hits.next(), hits.next()) {
-                    (Some((_, id)), None) => Some(*id),
-                    _ => None,
-                }
-            }
-            None => None,
+        let by_prefix = || {
+            let behind = self.index.containers.range::<_, str>((Bound::Included(text), Bound::Unbounded));
+            only(behind.take_while(|(id, _)| stands_for(text, id)).map(|(_, engine)| engine))
         };
-        id.and_then(|id| self.tables.engines.get(&id))
+        self.tables.engines.get(exact.or_else(by_prefix)?)
     }
 
     /// The live engine that leases this host port.

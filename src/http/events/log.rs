@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use acefleet_registry::State as Registry;
+use acefleet_registry::container_id::stands_for;
 use acefleet_registry::event::{By, Event, EventType};
 use axum::response::Response;
 use serde::Serialize;
@@ -18,8 +19,6 @@ use crate::http::request::query::Query;
 const PAGE: u64 = 100;
 /// Largest limit of a caller.
 const PAGE_MAX: u64 = 1_000;
-/// From so many characters on, the beginning of a container's id stands for it.
-const PREFIX_MIN: usize = 12;
 
 /// Words for types of events.
 pub(crate) const TYPES: [(&str, EventType); 5] = [
@@ -141,30 +140,21 @@ struct Wanted {
 impl Wanted {
     fn read(query: &Query) -> Result<Self, Problem> {
         let text = |name: &str| query.get(name).map(str::to_owned);
-        let since = match query.get("since") {
-            None => None,
-            Some(text) => Some(time::parse(text).ok_or_else(|| {
-                let msg = "Input should be a time like 2025-10-02T18:04:11Z, or seconds since 1970";
-                query.wrong("since", "datetime_parsing", msg, None)
-            })?),
-        };
         Ok(Self {
             event_type: query.one_of("event_type", &TYPES)?,
             category: text("category"),
             container_id: text("container_id"),
             stream_id: text("stream_id"),
             node: text("node"),
-            since,
+            since: query.time("since")?,
             before: query.unsigned("before")?,
             after: query.unsigned("after")?,
         })
     }
 
     fn takes(&self, event: &Event, snapshot: &Snapshot) -> bool {
-        let is_container = |wanted: &String| {
-            let id = event.container_id.as_deref().unwrap_or_default();
-            id == wanted || (wanted.len() >= PREFIX_MIN && id.starts_with(wanted.as_str()))
-        };
+        let is_container =
+            |wanted: &String| event.container_id.as_deref().is_some_and(|id| stands_for(wanted, id));
         let is_node = |name: &String| event.node.is_some_and(|id| snapshot.view.state.node_name(id) == *name);
         self.event_type.is_none_or(|wanted| event.event_type == wanted)
             && self.category.as_ref().is_none_or(|wanted| event.category == *wanted)

@@ -85,3 +85,18 @@ async fn wrong_parameters_are_named() {
         assert_eq!(answer.json()["detail"][0]["loc"], json!(["query", name]), "{wrong}");
     }
 }
+
+#[tokio::test]
+async fn a_wrong_time_is_refused_alike_everywhere() {
+    let bed = Bed::new().await;
+    bed.engine(901).await;
+    let mut refusals = Vec::new();
+    for path in ["/events", "/streams/k%7Cs/stats", "/series"] {
+        let refused = bed.get(&format!("{path}?since=yesterday")).await;
+        assert_eq!(refused.status, 422, "{path}");
+        refusals.push(refused.json());
+    }
+    refusals.dedup();
+    assert_eq!(refusals.len(), 1, "{refusals:?}");
+    bed.stop().await;
+}

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use url::Url;
 
 use crate::address::{bare, is_loopback};
+use crate::container_id::stands_for;
 use crate::records::engine::Engine;
 use crate::records::stream::StreamStart;
 use crate::state::State;
@@ -25,10 +26,8 @@ fn is_name_of(state: &State, engine: &Engine, host: &str) -> bool {
         host.eq_ignore_ascii_case(bare(&node.info.advertise_host))
             || host.eq_ignore_ascii_case(&node.info.name)
     });
-    let of_container = engine
-        .container_id
-        .as_ref()
-        .is_some_and(|id| host.len() >= 12 && id.starts_with(&host.to_ascii_lowercase()));
+    let of_container =
+        engine.container_id.as_ref().is_some_and(|id| stands_for(&host.to_ascii_lowercase(), id));
     of_node
         || of_container
         || is_loopback(host)
