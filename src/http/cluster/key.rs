@@ -28,8 +28,6 @@ struct KeyState {
     security(("bearer" = []), ("api_key" = [])),
     responses(
         (status = 200, description = "It is, or none is needed", body = KeyState),
-        (status = 401, description = "No key", body = DetailBody),
-        (status = 403, description = "Wrong key", body = DetailBody),
         (status = 503, description = "The cluster has not formed yet", body = BlockedBody),
     )
 )]
@@ -45,7 +43,6 @@ pub(crate) async fn check(State(app): State<App>, _caller: Caller) -> Response {
     security(("bearer" = []), ("api_key" = [])),
     responses(
         (status = 200, description = "It is in force on all nodes without an API_KEY of their own", body = KeyState),
-        (status = 401, description = "No key", body = DetailBody),
         (status = 403, description = "Wrong key, or a call from elsewhere", body = DetailBody),
         (status = 409, description = "The settings of this node have the key", body = DetailBody),
         (status = 502, description = "The key cannot be written on this host; the message says why", body = BlockedBody),

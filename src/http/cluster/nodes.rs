@@ -23,12 +23,6 @@ const DEADLINE_MAX: i64 = 365 * 86_400;
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes answers that are made elsewhere")]
 enum Refused {
-    /// No key
-    #[response(status = 401)]
-    NoKey(DetailBody),
-    /// Wrong key
-    #[response(status = 403)]
-    WrongKey(DetailBody),
     /// No such member
     #[response(status = 404)]
     Unknown(DetailBody),

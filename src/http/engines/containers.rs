@@ -52,8 +52,6 @@ struct Deleted {
     security(("bearer" = []), ("api_key" = [])),
     responses(
         (status = 200, description = "It is gone", body = Deleted),
-        (status = 401, description = "No key", body = DetailBody),
-        (status = 403, description = "Wrong key", body = DetailBody),
         (status = 404, description = "Not known, or not managed here", body = DetailBody),
         (status = 503, description = "No leader in time, or still being stopped", body = BlockedBody),
     )
@@ -87,8 +85,6 @@ struct Replacing {
     security(("bearer" = []), ("api_key" = [])),
     responses(
         (status = 200, description = "It is off the list", body = Replacing),
-        (status = 401, description = "No key", body = DetailBody),
-        (status = 403, description = "Wrong key", body = DetailBody),
         (status = 404, description = "Not known, or no engine", body = DetailBody),
         (status = 409, description = "Its caller fixed its host port", body = BlockedBody),
         (status = 503, description = "No leader in time, or it is still being started", body = BlockedBody),
@@ -115,8 +111,6 @@ pub(crate) async fn replace(
     security(("bearer" = []), ("api_key" = [])),
     responses(
         (status = 200, description = "Containers", body = [ContainerView]),
-        (status = 401, description = "No key", body = DetailBody),
-        (status = 403, description = "Wrong key", body = DetailBody),
         (status = 422, description = "A parameter is missing", body = InvalidBody),
     )
 )]

@@ -123,8 +123,6 @@ fn wrong_header(id: &str) -> Problem {
     security(("bearer" = []), ("api_key" = [])),
     responses(
         (status = 200, description = "Its lines", body = LogTail),
-        (status = 401, description = "No key", body = DetailBody),
-        (status = 403, description = "Wrong key", body = DetailBody),
         (status = 404, description = "Not known, or forgotten", body = DetailBody),
         (status = 422, description = "A parameter is wrong", body = InvalidBody),
         (status = 503, description = "Its node does not answer, or too many follow logs through this one", body = BlockedBody),

@@ -12,7 +12,7 @@ use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::fleet::outbox::Delivery;
-use crate::http::answer::problem::{BlockedBody, DetailBody, InvalidBody, Problem};
+use crate::http::answer::problem::{BlockedBody, Problem};
 use crate::http::answer::snapshot::written;
 use crate::http::app::App;
 use crate::http::events::body::{EventBatch, StreamEndedEvent, StreamStartedEvent};
@@ -40,18 +40,6 @@ pub(crate) struct Queued {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes answers that are made elsewhere")]
 enum Refused {
-    /// No key
-    #[response(status = 401)]
-    NoKey(DetailBody),
-    /// Wrong key
-    #[response(status = 403)]
-    WrongKey(DetailBody),
-    /// Body larger than 1 MiB
-    #[response(status = 413)]
-    TooLarge(DetailBody),
-    /// The body is wrong
-    #[response(status = 422)]
-    Invalid(InvalidBody),
     /// This node cannot queue the event; its log says why
     #[response(status = 502)]
     NotQueued(BlockedBody),

@@ -76,8 +76,6 @@ pub(crate) fn circuit_word(state: BreakerState) -> &'static str {
             ("X-RateLimit-Provisioning-Remaining" = u64, description = "Of these, free now"),
             ("X-Circuit-State" = String, description = "`closed`, `open` or `half_open`"),
         )),
-        (status = 401, description = "No key", body = DetailBody),
-        (status = 403, description = "Wrong key", body = DetailBody),
         (status = 409, description = "The fixed port is taken", body = BlockedBody),
         (status = 413, description = "Body larger than 1 MiB", body = DetailBody),
         (status = 422, description = "The body is wrong", body = InvalidBody),
@@ -111,8 +109,6 @@ pub(crate) async fn acestream(State(app): State<App>, call: JsonCall) -> Result<
     security(("bearer" = []), ("api_key" = [])),
     responses(
         (status = 200, description = "The container runs", body = StartResponse),
-        (status = 401, description = "No key", body = DetailBody),
-        (status = 403, description = "Wrong key", body = DetailBody),
         (status = 409, description = "A port is taken", body = BlockedBody),
         (status = 413, description = "Body larger than 1 MiB", body = DetailBody),
         (status = 422, description = "The body is wrong", body = InvalidBody),

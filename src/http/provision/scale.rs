@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use crate::http::answer::problem::{BlockedBody, DetailBody, InvalidBody, Problem};
+use crate::http::answer::problem::{BlockedBody, InvalidBody, Problem};
 use crate::http::answer::snapshot::written;
 use crate::http::app::App;
 use crate::http::request::call::Caller;
@@ -30,8 +30,6 @@ struct Scaled {
     security(("bearer" = []), ("api_key" = [])),
     responses(
         (status = 200, description = "Done, as far as hosts allowed", body = Scaled),
-        (status = 401, description = "No key", body = DetailBody),
-        (status = 403, description = "Wrong key", body = DetailBody),
         (status = 422, description = "Not a number", body = InvalidBody),
         (status = 503, description = "No leader took the write in time", body = BlockedBody),
     )
@@ -70,8 +68,6 @@ struct Status {
     security(("bearer" = []), ("api_key" = [])),
     responses(
         (status = 200, description = "Done", body = Status),
-        (status = 401, description = "No key", body = DetailBody),
-        (status = 403, description = "Wrong key", body = DetailBody),
         (status = 503, description = "No leader took the write in time", body = BlockedBody),
     )
 )]

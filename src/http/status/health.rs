@@ -11,7 +11,7 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::answer::problem::{BlockedBody, DetailBody, Problem};
+use crate::http::answer::problem::{BlockedBody, Problem};
 use crate::http::answer::snapshot::{Sight, Snapshot, written};
 use crate::http::answer::time::iso;
 use crate::http::app::App;
@@ -159,8 +159,6 @@ struct Message {
     security(("bearer" = []), ("api_key" = [])),
     responses(
         (status = 200, description = "Reset", body = Message),
-        (status = 401, description = "No key", body = DetailBody),
-        (status = 403, description = "Wrong key", body = DetailBody),
         (status = 503, description = "No leader took the write in time", body = BlockedBody),
     )
 )]

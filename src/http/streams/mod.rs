@@ -264,8 +264,6 @@ struct Stopped {
     responses(
         (status = 200, description = "Stopped", body = Stopped),
         (status = 400, description = "Not active, or without a command URL", body = DetailBody),
-        (status = 401, description = "No key", body = DetailBody),
-        (status = 403, description = "Wrong key", body = DetailBody),
         (status = 404, description = "Unknown stream", body = DetailBody),
         (status = 503, description = "No leader took the write in time", body = BlockedBody),
     )
