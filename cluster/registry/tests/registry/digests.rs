@@ -8,7 +8,9 @@ use std::path::PathBuf;
 
 use acefleet_registry::breaker::BreakerState;
 use acefleet_registry::command::StopWhen;
-use acefleet_registry::{Command, Digest, EngineId, Level, NodeId, OpId, Proposal, Reserve, State, apply};
+use acefleet_registry::{
+    Actor, Command, Credential, Digest, EngineId, Level, NodeId, OpId, Proposal, Reserve, State, apply,
+};
 
 use crate::format::{name, sample_state, samples, settings_state, vpn_state};
 use crate::support::{World, gone, playing, stop};
@@ -46,18 +48,27 @@ fn scenes() -> Vec<(&'static str, State)> {
     scenes
 }
 
-/// A line for each command in each scene, with a reservation after it, which is refused for different reasons.
+/// Who asks: the cluster itself, or somebody outside, whom events and settings name.
+fn callers() -> [(&'static str, Option<Actor>); 2] {
+    let caller = Actor::new(Credential::ApiKey, Some("192.0.2.7".to_owned()));
+    [("", None), ("-by-a-caller", Some(caller))]
+}
+
+/// A line for each command of each caller in each scene, with a reservation after it, which is refused for different reasons.
 fn lines() -> Vec<String> {
     let mut lines = vec![format!("level {}", Level::CURRENT)];
     for (scene, before) in scenes() {
-        for (n, command) in samples().into_iter().enumerate() {
+        let commands = samples().into_iter().enumerate();
+        let asked = commands.flat_map(|sample| callers().map(|caller| (sample.clone(), caller)));
+        for ((n, command), (asked, by)) in asked {
             let mut state = before.clone();
-            let label = format!("{scene}/{n}-{}", name(&command));
+            let label = format!("{scene}/{n}-{}{asked}", name(&command));
             let ask = Reserve { eligible: [NodeId(1), NodeId(2)].into(), ..World::new(0, 0).ask() };
             for (op, command) in [command, Command::Reserve(ask)].into_iter().enumerate() {
                 let at_ms = before.clock_ms().plus(1_000);
                 let op_id = OpId(99, op as u64);
-                apply(&mut state, &Proposal { op_id, at_ms, origin: NodeId(1), by: None, command }, 1);
+                let proposal = Proposal { op_id, at_ms, origin: NodeId(1), by: by.clone(), command };
+                apply(&mut state, &proposal, 1);
             }
             let digest: Digest = state.digest().unwrap();
             lines.push(format!("{label} {digest:032x}"));
