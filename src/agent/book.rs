@@ -1,20 +1,22 @@
-//! A registry without a cluster, for tests: two nodes, one of which is this one.
+//! A registry without a cluster, for tests of all layers from here on: two nodes, one of which is this one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use acefleet_registry::cause::Cause;
-use acefleet_registry::command::StopWhen;
-use acefleet_registry::engine::{EngineSpec, Kind};
+use acefleet_registry::command::{Adopt, StopWhen};
+use acefleet_registry::engine::{EngineSpec, Health, Kind, Ports};
+use acefleet_registry::stream::{KeyType, StreamEnd, StreamStart};
 use acefleet_registry::{
     Command, Elapsed, EngineId, NodeId, NodeInfo, OpId, Policy, Proposal, Reply, Reserve, State, apply,
 };
 
-pub(super) const ME: NodeId = NodeId(1);
-pub(super) const OTHER: NodeId = NodeId(2);
+pub(crate) const ME: NodeId = NodeId(1);
+pub(crate) const OTHER: NodeId = NodeId(2);
 
 /// A registry without a cluster.
 #[derive(Clone, Default)]
-pub(super) struct Book {
+pub(crate) struct Book {
     pub state: State,
     writes: u64,
 }
@@ -89,5 +91,45 @@ impl Book {
 
     pub fn gone(&mut self, id: EngineId) {
         self.write(Command::EngineGone { engine: id, cause: Cause::Vanished, message: None });
+    }
+    /// An engine that runs on a node and answers its probes, with its host port.
+    pub fn listed(&mut self, node: NodeId, port: u16) -> EngineId {
+        let written = self.write(Command::Adopt(Adopt {
+            node,
+            container_id: format!("{port:064x}"),
+            container_name: format!("acestream-{port}"),
+            image: "i".to_owned(),
+            variant: None,
+            ports: Ports { host_http: port, container_http: port, container_https: 1, host_https: None },
+            spec: EngineSpec::acestream(),
+            address: None,
+            vpn: None,
+            forwarded_port: None,
+        }));
+        let Reply::Engine(engine) = written else { panic!("{written:?}") };
+        self.write(Command::EngineHealth { engine: engine.id, health: Health::Healthy, fault: None });
+        engine.id
+    }
+
+    /// A stream on the engine with this host port.
+    pub fn begin(&mut self, id: &str, port: u16) {
+        self.write(Command::StreamStarted(Arc::new(StreamStart {
+            id: id.into(),
+            key_type: KeyType::Infohash,
+            key: id.to_owned(),
+            playback_session_id: "s".to_owned(),
+            stat_url: String::new(),
+            command_url: String::new(),
+            is_live: true,
+            engine_host: "localhost".to_owned(),
+            engine_port: port,
+            container_id: None,
+            labels: BTreeMap::new(),
+        })));
+    }
+
+    pub fn end(&mut self, id: &str) {
+        let stream_id = Some(id.to_owned());
+        self.write(Command::StreamEnded(StreamEnd { stream_id, container_id: None, reason: None }));
     }
 }

@@ -161,9 +161,8 @@ impl AgentHandle {
 mod tests {
     use std::collections::BTreeMap;
 
-    use acefleet_registry::{Elapsed, NodeId, NodeInfo, OpId, Proposal, apply};
-
     use super::*;
+    use crate::agent::book::{Book, OTHER};
 
     fn container(name: &str, cluster: &str, node: &str, status: &str) -> Observed {
         let labels = [(spec::LABEL_CLUSTER, cluster), (spec::LABEL_NODE, node)];
@@ -178,38 +177,13 @@ mod tests {
 
     #[test]
     fn engines_of_earlier_lives_are_found_and_those_of_members_are_not() {
-        let mut state = State::default();
-        for (id, name) in [(1, "alpha"), (2, "beta")] {
-            let info = NodeInfo {
-                id: NodeId(id),
-                name: name.to_owned(),
-                advertise_host: name.to_owned(),
-                http_port: 8000,
-                version: "0".to_owned(),
-                capacity: 10,
-                docker_network: None,
-                vpns: vec![],
-            };
-            let command = Command::NodeUp(info);
-            apply(
-                &mut state,
-                &Proposal {
-                    op_id: OpId::from_u128(id.into()),
-                    at_ms: Elapsed(id),
-                    origin: NodeId(1),
-                    by: None,
-                    command,
-                },
-                id,
-            );
-        }
+        let mut book = Book::new();
         // The neighbour, on the same daemon, has adopted one.
         let taken =
-            plan::adoption(&container("taken", "before", "alpha", "running"), NodeId(2), state.policy());
-        let command = Command::Adopt(taken.unwrap());
-        let (op_id, at_ms, origin) = (OpId::from_u128(3), Elapsed(3), NodeId(2));
-        let reply = apply(&mut state, &Proposal { op_id, at_ms, origin, by: None, command }, 3);
+            plan::adoption(&container("taken", "before", "alpha", "running"), OTHER, book.state.policy());
+        let reply = book.write(Command::Adopt(taken.unwrap()));
         assert!(matches!(reply, Reply::Engine(_)), "{reply:?}");
+        let state = book.state;
         let scope = Scope::new("now", &state, "alpha");
         let foreign =
             Observed { name: "web".to_owned(), status: "running".to_owned(), ..Observed::default() };

@@ -25,7 +25,7 @@ pub mod address;
 mod availability;
 mod backoff;
 #[cfg(test)]
-mod book;
+pub(crate) mod book;
 mod causes;
 pub mod clients;
 mod collector;

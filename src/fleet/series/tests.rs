@@ -1,85 +1,8 @@
 //! Series of a registry without a cluster.
 
-use acefleet_registry::command::Adopt;
-use acefleet_registry::engine::{EngineSpec, Health, Ports};
-use acefleet_registry::stream::{KeyType, StreamEnd, StreamStart};
-use acefleet_registry::{Command, Elapsed, NodeInfo, OpId, Proposal, Reply, apply};
-
 use super::*;
+use crate::agent::book::{Book, ME, OTHER};
 use crate::peers::{EngineSoft, EngineUsage, NodeReport, SoftState, StreamSample};
-
-const ME: NodeId = NodeId(1);
-const OTHER: NodeId = NodeId(2);
-
-#[derive(Default)]
-struct Book {
-    state: State,
-    writes: u64,
-}
-
-impl Book {
-    fn new() -> Self {
-        let mut book = Self::default();
-        for (id, name) in [(ME, "a"), (OTHER, "b")] {
-            book.write(Command::NodeUp(NodeInfo {
-                id,
-                name: name.to_owned(),
-                advertise_host: name.to_owned(),
-                http_port: 8000,
-                version: "0".to_owned(),
-                capacity: 10,
-                docker_network: None,
-                vpns: vec![],
-            }));
-        }
-        book
-    }
-
-    fn write(&mut self, command: Command) -> Reply {
-        self.writes += 1;
-        let (op_id, at_ms) = (OpId::from_u128(self.writes.into()), Elapsed(self.writes));
-        apply(&mut self.state, &Proposal { op_id, at_ms, origin: ME, by: None, command }, self.writes)
-    }
-
-    fn engine(&mut self, node: NodeId, port: u16) -> EngineId {
-        let written = self.write(Command::Adopt(Adopt {
-            node,
-            container_id: format!("{port:064x}"),
-            container_name: format!("acestream-{port}"),
-            image: "i".to_owned(),
-            variant: None,
-            ports: Ports { host_http: port, container_http: port, container_https: 1, host_https: None },
-            spec: EngineSpec::acestream(),
-            address: None,
-            vpn: None,
-            forwarded_port: None,
-        }));
-        let Reply::Engine(engine) = written else { panic!("{written:?}") };
-        self.write(Command::EngineHealth { engine: engine.id, health: Health::Healthy, fault: None });
-        engine.id
-    }
-
-    fn stream(&mut self, id: &str, port: u16) {
-        self.write(Command::StreamStarted(Arc::new(StreamStart {
-            id: id.into(),
-            key_type: KeyType::Infohash,
-            key: id.to_owned(),
-            playback_session_id: "s".to_owned(),
-            stat_url: String::new(),
-            command_url: String::new(),
-            is_live: true,
-            engine_host: "localhost".to_owned(),
-            engine_port: port,
-            container_id: None,
-            labels: BTreeMap::new(),
-        })));
-    }
-
-    fn end(&mut self, id: &str) {
-        let stream_id = Some(id.to_owned());
-        self.write(Command::StreamEnded(StreamEnd { stream_id, container_id: None, reason: None }));
-    }
-}
 
 fn report(engine: EngineId, cpu: u64, streams: &[(&str, i64)]) -> NodeReport {
     let usage = EngineUsage {
@@ -107,9 +30,9 @@ fn shown(point: &[f32]) -> Vec<Option<f32>> {
 #[tokio::test]
 async fn figures_are_sums_of_what_is_known() {
     let (mut book, soft) = (Book::new(), SoftState::default());
-    let (own, other) = (book.engine(ME, 901), book.engine(OTHER, 902));
+    let (own, other) = (book.listed(ME, 901), book.listed(OTHER, 902));
     for (id, port) in [("x", 901), ("y", 901), ("z", 902)] {
-        book.stream(id, port);
+        book.begin(id, port);
     }
     soft.receive(ME, Some(Arc::new(report(own, 12_550, &[("x", 100)])))).await;
     soft.receive(OTHER, Some(Arc::new(report(other, 1_000, &[("z", 40)])))).await;
@@ -142,10 +65,10 @@ async fn figures_are_sums_of_what_is_known() {
 #[test]
 fn ended_streams_keep_their_points_for_as_long_as_they_are_listed() {
     let mut book = Book::new();
-    let own = book.engine(ME, 901);
+    let own = book.listed(ME, 901);
     let series = Series::default();
     for id in ["x", "y"] {
-        book.stream(id, 901);
+        book.begin(id, 901);
     }
     let figures = |ids: &[&str]| Figures {
         engines: [(own, [1.0; 7])].into(),
@@ -162,7 +85,7 @@ fn ended_streams_keep_their_points_for_as_long_as_they_are_listed() {
         assert_eq!(points(SeriesOf::Engine(id.to_owned())), Some(2), "{id}");
     }
     assert_eq!(points(SeriesOf::Engine("nobody".to_owned())), None);
-    assert_eq!(points(SeriesOf::Host("b".to_owned())), Some(0), "nothing is recorded of it yet");
+    assert_eq!(points(SeriesOf::Host("beta".to_owned())), Some(0), "nothing is recorded of it yet");
     assert_eq!(points(SeriesOf::Host("nowhere".to_owned())), None);
     let cluster = series.part(&book.state, &SeriesOf::Cluster, 505).unwrap();
     assert_eq!((cluster.recorded_since_s, cluster.first_s, cluster.points.len()), (Some(500), 505, 1));
