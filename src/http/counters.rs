@@ -25,6 +25,7 @@ pub(crate) struct Counters {
     communication_errors: IntCounterVec,
     stale: IntCounter,
     rendered: IntCounter,
+    feed_looks: IntCounter,
     /// Newest event that was checked for stale streams.
     seen: Mutex<u64>,
 }
@@ -101,6 +102,10 @@ impl Counters {
                 "acefleet_answers_rendered_total",
                 "Answers rendered; all others were reused from the same state",
             ),
+            feed_looks: counter(
+                "acefleet_feed_looks_total",
+                "Times that what has changed was looked for, for all readers of /events/stream",
+            ),
             seen: Mutex::new(newest(events)),
             registry: registry.clone(),
         };
@@ -169,6 +174,11 @@ impl Counters {
     /// An answer was rendered.
     pub fn rendered(&self) {
         self.rendered.inc();
+    }
+
+    /// What has changed was looked for, for all readers of the feed.
+    pub fn feed_looked(&self) {
+        self.feed_looks.inc();
     }
 
     /// All counters, with stale streams up to the end of the event log.

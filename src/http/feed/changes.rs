@@ -2,10 +2,9 @@
 //! depends on much more than their own records.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use acefleet_raft::View;
 use acefleet_registry::event::Event;
 use bytes::Bytes;
 use serde::Serialize;
@@ -17,21 +16,25 @@ use crate::http::app::App;
 use crate::http::events::log::EventEntry;
 use crate::http::feed::figures::Sent;
 use crate::http::feed::objects::{self, Rendered};
+use crate::http::feed::present::Present;
 use crate::http::feed::ring::Frame;
-use crate::http::feed::wanted::{ObjectType, Place, Subject, Wanted};
+use crate::http::feed::wanted::{ObjectType, Place, Subject};
 
 /// Pause between figures.
 const FIGURES_EVERY: Duration = Duration::from_millis(950);
 
+/// Objects as they were told, without streams.
+pub(crate) type Objects = BTreeMap<(ObjectType, String), Vec<u8>>;
+
 /// What all readers of this node have been told.
 pub(crate) struct Told {
-    view: Arc<View>,
+    sight: Arc<Sight>,
     event: u64,
-    objects: BTreeMap<(ObjectType, String), Vec<u8>>,
-    figures: Sent,
+    objects: Arc<Objects>,
+    figures: Arc<Sent>,
     figures_at: Instant,
     /// The snapshot of it for readers who want everything.
-    snapshot: Option<Bytes>,
+    snapshot: Arc<OnceLock<Bytes>>,
 }
 
 /// Why the feed ends.
@@ -57,26 +60,35 @@ pub(crate) fn bye(reason: Bye) -> Bytes {
 
 impl Told {
     /// The state now, as if all of it had been told.
-    pub fn now(app: &App, sight: &Sight) -> Self {
-        let mut figures = Sent::default();
-        let _ = figures.next(app, sight);
+    pub fn now(app: &App, sight: Arc<Sight>) -> Self {
         Self {
-            view: Arc::clone(&sight.view),
             event: sight.view.state.events().last_id(),
-            objects: objects::all(app, sight).into_iter().collect(),
-            figures,
+            objects: Arc::new(objects::all(app, &sight).into_iter().collect()),
+            figures: Arc::new(Sent::now(app, &sight)),
             figures_at: Instant::now(),
-            snapshot: None,
+            snapshot: Arc::default(),
+            sight,
         }
     }
 
-    /// Where in the feed it is.
-    pub fn place(&self) -> Place {
-        Place { revision: self.view.revision, event: self.event }
+    fn place(&self) -> Place {
+        Place { revision: self.sight.view.revision, event: self.event }
+    }
+
+    /// What a reader begins with that goes on behind the batch of this number.
+    pub fn present(&self, behind: u64) -> Present {
+        Present {
+            place: self.place(),
+            behind,
+            sight: Arc::clone(&self.sight),
+            objects: Arc::clone(&self.objects),
+            figures: Arc::clone(&self.figures),
+            snapshot: Arc::clone(&self.snapshot),
+        }
     }
 
     /// What is new since the last time.
-    pub fn next(&mut self, app: &App, sight: &Sight) -> Vec<Frame> {
+    pub fn next(&mut self, app: &App, sight: Arc<Sight>) -> Vec<Frame> {
         let mut frames = Vec::new();
         let before = self.place();
         let events = sight.view.state.events();
@@ -86,84 +98,36 @@ impl Told {
             *self = Self::now(app, sight);
             return vec![Frame { subject: Subject::Feed, text: bye(Bye::Gap) }];
         }
-        let streams: Vec<_> = sight
-            .view
-            .state
-            .changed_streams(&self.view.state)
-            .map(|(id, stream)| (id.to_string(), stream.map(|stream| objects::stream(sight, stream))))
-            .collect();
-        self.view = Arc::clone(&sight.view);
+        let last = Arc::clone(&self.sight);
         self.event = events.last_id();
+        self.sight = Arc::clone(&sight);
         let place = self.place();
-        self.note_objects(objects::all(app, sight), place, &mut frames);
-        for (key, json) in streams {
-            frames.push(change(place, ObjectType::Stream, &key, json.as_deref()));
+        self.note_objects(objects::all(app, &sight), place, &mut frames);
+        for (id, stream) in sight.view.state.changed_streams(&last.view.state) {
+            let json = stream.map(|stream| objects::stream(&sight, stream));
+            frames.push(change(place, ObjectType::Stream, id, json.as_deref()));
         }
-        frames.extend(new.iter().map(|event| of_event(sight, event)));
+        frames.extend(new.iter().map(|event| of_event(&sight, event)));
         if !frames.is_empty() || place != before {
-            self.snapshot = None;
+            self.snapshot = Arc::default();
         }
         if self.figures_at.elapsed() >= FIGURES_EVERY {
             self.figures_at = Instant::now();
-            let text = sse::frame("figures", None, &self.figures.next(app, sight));
+            let figures = Sent::now(app, &sight);
+            let text = sse::frame("figures", None, &figures.since(&self.figures, app, &sight));
+            self.figures = Arc::new(figures);
             frames.push(Frame { subject: Subject::Figures, text });
         }
         frames
     }
 
     fn note_objects(&mut self, now: Vec<Rendered>, place: Place, frames: &mut Vec<Frame>) {
-        let mut before = std::mem::take(&mut self.objects);
-        for (key, json) in now {
-            if before.remove(&key).as_ref() != Some(&json) {
-                frames.push(change(place, key.0, &key.1, Some(&json)));
-            }
-            self.objects.insert(key, json);
-        }
-        frames.extend(before.keys().map(|(of, key)| change(place, *of, key, None)));
-    }
-
-    /// All objects that a reader wants, as one frame.
-    pub fn snapshot(&mut self, app: &App, sight: &Sight, wanted: &Wanted) -> Bytes {
-        if !wanted.types.is_empty() {
-            return self.render_snapshot(app, sight, wanted);
-        }
-        if let Some(snapshot) = &self.snapshot {
-            return snapshot.clone();
-        }
-        let snapshot = self.render_snapshot(app, sight, wanted);
-        self.snapshot = Some(snapshot.clone());
-        snapshot
-    }
-
-    fn render_snapshot(&self, app: &App, sight: &Sight, wanted: &Wanted) -> Bytes {
-        let mut json = format!("{{\"revision\":{},\"at\":", self.view.revision).into_bytes();
-        json.extend(to_json(&zulu(app.fleet().wall_now())));
-        for (of, name) in
-            [(ObjectType::Node, "nodes"), (ObjectType::Engine, "engines"), (ObjectType::Vpn, "vpns")]
-        {
-            if wanted.has_type(of) {
-                let all = self.objects.iter().filter(|((kind, _), _)| *kind == of);
-                array(&mut json, name, all.map(|(_, object)| object.as_slice()));
-            }
-        }
-        if wanted.has_type(ObjectType::Stream) {
-            let all: Vec<Vec<u8>> =
-                objects::streams(sight).iter().map(|stream| objects::stream(sight, stream)).collect();
-            array(&mut json, "streams", all.iter().map(Vec::as_slice));
-        }
-        if let Some(cluster) = self.objects.get(&(ObjectType::Cluster, String::new()))
-            && wanted.has_type(ObjectType::Cluster)
-        {
-            json.extend(b",\"cluster\":");
-            json.extend(cluster);
-        }
-        json.push(b'}');
-        sse::frame_of_json("snapshot", None, &json)
-    }
-
-    /// All figures, for a reader who has none.
-    pub fn figures(&self, app: &App, sight: &Sight) -> Bytes {
-        sse::frame("figures", None, &self.figures.all(app, sight))
+        let (before, now) = (Arc::clone(&self.objects), Objects::from_iter(now));
+        let changed = now.iter().filter(|(key, json)| before.get(*key) != Some(*json));
+        frames.extend(changed.map(|((of, key), json)| change(place, *of, key, Some(json))));
+        let gone = before.keys().filter(|key| !now.contains_key(*key));
+        frames.extend(gone.map(|(of, key)| change(place, *of, key, None)));
+        self.objects = Arc::new(now);
     }
 }
 
@@ -184,15 +148,4 @@ fn change(place: Place, of: ObjectType, key: &str, object: Option<&[u8]>) -> Fra
     json.push(b'}');
     let text = sse::frame_of_json("change", None, &json);
     Frame { subject: Subject::Change(of), text }
-}
-
-fn array<'a>(json: &mut Vec<u8>, name: &str, items: impl Iterator<Item = &'a [u8]>) {
-    json.extend(format!(",\"{name}\":[").bytes());
-    for (number, item) in items.enumerate() {
-        if number > 0 {
-            json.push(b',');
-        }
-        json.extend(item);
-    }
-    json.push(b']');
 }

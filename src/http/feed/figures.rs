@@ -2,15 +2,18 @@
 //! last time is sent again.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
+use std::time::Instant;
 
 use acefleet_registry::State as Registry;
+use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::to_value;
-use std::time::Instant;
 use utoipa::ToSchema;
 
 use crate::http::answer::snapshot::Sight;
+use crate::http::answer::sse;
 use crate::http::answer::time::zulu;
 use crate::http::app::App;
 use crate::http::cluster;
@@ -118,25 +121,27 @@ pub(crate) struct Sent {
     nodes: BTreeMap<String, Value>,
     engines: BTreeMap<String, Value>,
     streams: BTreeMap<String, Value>,
+    /// All of it as a frame, for new readers.
+    frame: OnceLock<Bytes>,
 }
 
 impl Sent {
-    /// The figures now. What equals the last ones is left out.
-    pub fn next(&mut self, app: &App, sight: &Sight) -> Figures {
-        let now = Self::now(app, sight);
-        let nodes = changed(&self.nodes, &now.nodes);
-        let engines = changed(&self.engines, &now.engines);
-        let streams = changed(&self.streams, &now.streams);
-        *self = now;
+    /// These figures without those that were the same before.
+    pub fn since(&self, before: &Self, app: &App, sight: &Sight) -> Figures {
+        let nodes = changed(&before.nodes, &self.nodes);
+        let engines = changed(&before.engines, &self.engines);
+        let streams = changed(&before.streams, &self.streams);
         figures(app, sight, nodes, engines, streams)
     }
 
-    /// All figures that were sent last, for a reader who has none.
-    pub fn all(&self, app: &App, sight: &Sight) -> Figures {
-        figures(app, sight, self.nodes.clone(), self.engines.clone(), self.streams.clone())
+    /// All of them, for a reader who has none. Rendered for the first one.
+    pub fn frame(&self, app: &App, sight: &Sight) -> Bytes {
+        let all = || figures(app, sight, self.nodes.clone(), self.engines.clone(), self.streams.clone());
+        self.frame.get_or_init(|| sse::frame("figures", None, &all())).clone()
     }
 
-    fn now(app: &App, sight: &Sight) -> Self {
+    /// The figures now.
+    pub fn now(app: &App, sight: &Sight) -> Self {
         let state: &Registry = &sight.view.state;
         let at = Instant::now();
         let mut sent = Self::default();

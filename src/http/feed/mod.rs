@@ -3,7 +3,8 @@
 //!
 //! - [`wanted`]: what a reader wants, and from where on
 //! - [`hub`]: one task for all readers
-//! - [`changes`], [`objects`], [`figures`], [`hello`]: what is told
+//! - [`changes`], [`objects`], [`figures`]: what is told
+//! - [`present`], [`hello`]: what a reader begins with
 //! - [`ring`]: the newest batches, which readers share
 //! - [`socket`]: the same frames as messages of a WebSocket
 
@@ -12,6 +13,7 @@ pub(crate) mod figures;
 pub(crate) mod hello;
 pub(crate) mod hub;
 pub(crate) mod objects;
+pub(crate) mod present;
 pub(crate) mod ring;
 pub(crate) mod socket;
 pub(crate) mod wanted;

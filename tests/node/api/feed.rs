@@ -20,7 +20,8 @@ async fn at_current_level(bed: &Bed) {
     .await;
 }
 
-async fn start(bed: &Bed, session: &str) {
+/// A stream begins on the engine with port 901.
+pub async fn start(bed: &Bed, session: &str) {
     let answer = bed.post("/events/stream_started", &started("k", session, 901)).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
 }

@@ -9,6 +9,7 @@ mod conventions;
 mod event_log;
 pub mod events;
 mod feed;
+mod feed_readers;
 mod hand_outs;
 mod hostile;
 mod leaderless;

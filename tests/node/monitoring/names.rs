@@ -111,6 +111,7 @@ async fn names_follow_the_rules_but_for_those_that_others_know() {
         ("acefleet_host_availability", "{availability=\"draining\",node=\"c\"}"),
         ("acefleet_engine_streams", "{engine=\"acestream-913\",node=\"c\"}"),
         ("acefleet_feed_readers", ""),
+        ("acefleet_feed_looks_total", ""),
     ] {
         let series = format!("{name}{labels}");
         assert!(families[name].series.contains(series.as_str()), "{series}: {:?}", families[name].series);
