@@ -60,6 +60,11 @@ impl Api {
         &self.parts.app.fleet().config().trusted_proxies
     }
 
+    /// So many may follow the feed at once.
+    pub(crate) fn limit_readers(&self, max: usize) {
+        self.parts.app.feed().limit(max);
+    }
+
     /// Answers a request.
     pub(crate) async fn answer(&self, request: hyper::Request<Wanted>) -> Response<AnswerBody> {
         let seen = Seen::now(&request);

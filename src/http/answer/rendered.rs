@@ -79,23 +79,47 @@ impl From<Vec<u8>> for Page {
 }
 
 /// Counts the bytes of answers from their rendering until the last client has them.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Live(Arc<AtomicUsize>);
+#[derive(Clone, Debug)]
+pub(crate) struct Live {
+    bytes: Arc<AtomicUsize>,
+    max: usize,
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Self::of(LIVE_MAX)
+    }
+}
 
 impl Live {
-    /// Whether the limit is reached.
-    fn is_full(&self) -> bool {
-        self.0.load(Ordering::Relaxed) >= LIVE_MAX
+    /// Room for so many bytes. What is rendered last may exceed it.
+    pub fn of(max: usize) -> Self {
+        Self { bytes: Arc::default(), max }
     }
 
-    fn hold(&self, bytes: Vec<u8>) -> Bytes {
-        self.0.fetch_add(bytes.len(), Ordering::Relaxed);
+    /// Refuses to render more while slow clients hold too much.
+    ///
+    /// # Errors
+    /// 503: retry.
+    pub fn room(&self) -> Result<(), Problem> {
+        match self.bytes.load(Ordering::Relaxed) >= self.max {
+            true => Err(Problem::busy(
+                "this node holds as many bytes of unread answers as it can: read faster, or ask later",
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Counts these bytes until the last clone of them is dropped.
+    pub fn hold(&self, bytes: impl Into<Bytes>) -> Bytes {
+        let bytes = bytes.into();
+        self.bytes.fetch_add(bytes.len(), Ordering::Relaxed);
         Bytes::from_owner(Held { bytes, live: self.clone() })
     }
 }
 
 struct Held {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     live: Live,
 }
 
@@ -107,7 +131,7 @@ impl AsRef<[u8]> for Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.live.0.fetch_sub(self.bytes.len(), Ordering::Relaxed);
+        self.live.bytes.fetch_sub(self.bytes.len(), Ordering::Relaxed);
     }
 }
 
@@ -232,12 +256,7 @@ impl Rendered {
     /// # Errors
     /// 503: retry.
     pub fn room(&self) -> Result<(), Problem> {
-        match self.live.is_full() {
-            true => Err(Problem::busy(
-                "this node holds as many bytes of unread answers as it can: read faster, or ask later",
-            )),
-            false => Ok(()),
-        }
+        self.live.room()
     }
 
     /// Waits until no other long list is being rendered.
@@ -339,7 +358,7 @@ mod tests {
         assert!(rendered.room().is_err(), "a reader holds it");
         drop(answer);
         assert!(rendered.room().is_ok());
-        assert_eq!(rendered.live().0.load(Ordering::Relaxed), 0, "the packed copy went with it");
+        assert_eq!(rendered.live().bytes.load(Ordering::Relaxed), 0, "the packed copy went with it");
     }
 
     #[test]

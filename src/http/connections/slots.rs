@@ -46,6 +46,11 @@ impl Limits {
         Self::of_files(sockets::files())
     }
 
+    /// Readers of the feed, each of which has a connection for as long as it likes. The others are for everything else.
+    pub(crate) fn readers(&self) -> usize {
+        self.shared.div_ceil(2).min(2_000)
+    }
+
     /// Numbers for this many files. The relay gets at most half of the files and the cluster's port a sixteenth; the store needs some, too.
     fn of_files(files: u64) -> Self {
         let share = |part: u64, max: u64| usize::try_from((files / part).min(max)).unwrap_or(usize::MAX);
@@ -130,7 +135,7 @@ impl Slots {
     /// A slot for a connection; an idle one may be closed for it. `None` when all have requests in progress.
     pub fn take(self: &Arc<Self>, peer: IpAddr, phase: &Phase, closing: &CancellationToken) -> Option<Slot> {
         let peer = peer.to_canonical();
-        let from = self.limited(peer);
+        let from = counted(peer, &self.trusted);
         let mut table = self.lock();
         if let Some(from) = from {
             table.bound(from, self.limits.idle_each);
@@ -163,18 +168,20 @@ impl Slots {
         let health = free(table, Kind::Health) || table.close_oldest(Kind::Health);
         health.then_some(Kind::Health)
     }
+}
 
-    /// The address under which idle connections of this peer count, if they are limited.
-    fn limited(&self, peer: IpAddr) -> Option<IpAddr> {
-        if peer.is_loopback() || self.trusted.iter().any(|net| net.contains(&peer)) {
-            return None;
-        }
-        Some(match peer {
-            IpAddr::V4(_) => peer,
-            // A subscriber has a /64.
-            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        })
+/// The address under which what this peer holds is counted. None for those that are not limited: this host, and proxies through which
+/// many clients come.
+pub(crate) fn counted(peer: IpAddr, trusted: &[IpNet]) -> Option<IpAddr> {
+    let peer = peer.to_canonical();
+    if peer.is_loopback() || trusted.iter().any(|net| net.contains(&peer)) {
+        return None;
     }
+    Some(match peer {
+        IpAddr::V4(_) => peer,
+        // A subscriber has a /64.
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+    })
 }
 
 impl Table {

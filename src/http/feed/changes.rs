@@ -2,7 +2,7 @@
 //! depends on much more than their own records.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use acefleet_registry::event::Event;
@@ -16,7 +16,7 @@ use crate::http::app::App;
 use crate::http::events::log::EventEntry;
 use crate::http::feed::figures::Sent;
 use crate::http::feed::objects::{self, Rendered};
-use crate::http::feed::present::Present;
+use crate::http::feed::present::{Present, Snapshots};
 use crate::http::feed::ring::Frame;
 use crate::http::feed::wanted::{ObjectType, Place, Subject};
 
@@ -33,8 +33,7 @@ pub(crate) struct Told {
     objects: Arc<Objects>,
     figures: Arc<Sent>,
     figures_at: Instant,
-    /// The snapshot of it for readers who want everything.
-    snapshot: Arc<OnceLock<Bytes>>,
+    snapshots: Arc<Snapshots>,
 }
 
 /// Why the feed ends.
@@ -66,7 +65,7 @@ impl Told {
             objects: Arc::new(objects::all(app, &sight).into_iter().collect()),
             figures: Arc::new(Sent::now(app, &sight)),
             figures_at: Instant::now(),
-            snapshot: Arc::default(),
+            snapshots: Arc::default(),
             sight,
         }
     }
@@ -83,7 +82,7 @@ impl Told {
             sight: Arc::clone(&self.sight),
             objects: Arc::clone(&self.objects),
             figures: Arc::clone(&self.figures),
-            snapshot: Arc::clone(&self.snapshot),
+            snapshots: Arc::clone(&self.snapshots),
         }
     }
 
@@ -109,7 +108,7 @@ impl Told {
         }
         frames.extend(new.iter().map(|event| of_event(&sight, event)));
         if !frames.is_empty() || place != before {
-            self.snapshot = Arc::default();
+            self.snapshots = Arc::default();
         }
         if self.figures_at.elapsed() >= FIGURES_EVERY {
             self.figures_at = Instant::now();

@@ -12,6 +12,7 @@ use serde_json::Value;
 use serde_json::value::to_value;
 use utoipa::ToSchema;
 
+use crate::http::answer::problem::Problem;
 use crate::http::answer::snapshot::Sight;
 use crate::http::answer::sse;
 use crate::http::answer::time::zulu;
@@ -134,10 +135,23 @@ impl Sent {
         figures(app, sight, nodes, engines, streams)
     }
 
+    /// Whether a reader has had all of them.
+    pub fn is_rendered(&self) -> bool {
+        self.frame.get().is_some()
+    }
+
     /// All of them, for a reader who has none. Rendered for the first one.
-    pub fn frame(&self, app: &App, sight: &Sight) -> Bytes {
+    ///
+    /// # Errors
+    /// 503 while slow readers hold too much.
+    pub fn frame(&self, app: &App, sight: &Sight) -> Result<Bytes, Problem> {
+        if let Some(frame) = self.frame.get() {
+            return Ok(frame.clone());
+        }
+        let live = app.feed().beginnings();
+        live.room()?;
         let all = || figures(app, sight, self.nodes.clone(), self.engines.clone(), self.streams.clone());
-        self.frame.get_or_init(|| sse::frame("figures", None, &all())).clone()
+        Ok(self.frame.get_or_init(|| live.hold(sse::frame("figures", None, &all()))).clone())
     }
 
     /// The figures now.

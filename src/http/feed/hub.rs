@@ -1,5 +1,6 @@
 //! One task for all readers of this node: it looks what has changed, and each reader gets the same bytes. Without readers it does nothing.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,24 +9,30 @@ use futures::Stream;
 use tokio::sync::watch;
 
 use crate::http::answer::problem::Problem;
+use crate::http::answer::rendered::Live;
 use crate::http::answer::snapshot::Sight;
 use crate::http::app::App;
+use crate::http::connections::slots::counted;
+use crate::http::feed::backlog::Backlog;
 use crate::http::feed::changes::{Bye, Told, bye};
-use crate::http::feed::present::Present;
+use crate::http::feed::present::{Begin, Present};
 use crate::http::feed::ring::{Batch, Dropped, Frame, Ring};
+use crate::http::feed::seats::Seats;
 use crate::http::feed::wanted::{Subject, Wanted};
+use crate::http::request::origin::Peer;
 
 /// Shortest time between two looks: of an object that changes more often, only the newest state is sent.
 const SHORTEST: Duration = Duration::from_millis(250);
 /// Longest time between two looks: some things change with time alone.
 const LONGEST: Duration = Duration::from_secs(1);
-/// Readers of one node.
-const READERS_MAX: usize = 2_000;
+/// Bytes that readers may hold of what others begin with, too. Who reads slowly holds it.
+const BEGINNINGS_MAX: usize = 64 << 20;
 
 /// The feed of this node. Its locks are held for moments; nothing is rendered under them.
 pub(crate) struct Feed {
-    seats: Mutex<Seats>,
+    seats: Mutex<Seating>,
     ring: Mutex<Ring>,
+    beginnings: Live,
     /// Number of the newest batch.
     newest: watch::Sender<u64>,
     /// What has been told; none without readers.
@@ -33,8 +40,8 @@ pub(crate) struct Feed {
 }
 
 #[derive(Default)]
-struct Seats {
-    taken: usize,
+struct Seating {
+    seats: Seats,
     /// The task runs. It ends when no seat is taken.
     runs: bool,
 }
@@ -42,39 +49,50 @@ struct Seats {
 impl Default for Feed {
     fn default() -> Self {
         let (seats, ring) = Default::default();
-        Self { seats, ring, newest: watch::Sender::new(0), present: watch::Sender::new(None) }
+        let beginnings = Live::of(BEGINNINGS_MAX);
+        Self { seats, ring, beginnings, newest: watch::Sender::new(0), present: watch::Sender::new(None) }
     }
 }
 
 /// A place among the readers. Dropping it gives it back.
-struct Seat(App);
+struct Seat {
+    app: App,
+    from: Option<IpAddr>,
+}
 
 impl Seat {
     /// A place for a reader. The first one starts the task.
-    fn take(app: &App) -> Result<Self, Problem> {
-        let mut seats = app.feed().seats();
-        if seats.taken >= READERS_MAX {
-            return Err(Problem::busy("this node has as many readers of its feed as it can"));
-        }
-        seats.taken += 1;
-        let seat = Self(app.clone());
-        if !std::mem::replace(&mut seats.runs, true) {
+    fn take(app: &App, peer: Option<Peer>) -> Result<Self, Problem> {
+        let from = peer.and_then(|peer| counted(peer.0, &app.fleet().config().trusted_proxies));
+        let mut seating = app.feed().seating();
+        seating.seats.take(from)?;
+        if !std::mem::replace(&mut seating.runs, true) {
             tokio::spawn(run(app.clone()));
         }
-        Ok(seat)
+        Ok(Self { app: app.clone(), from })
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.feed().seats().taken -= 1;
+        self.app.feed().seating().seats.leave(self.from);
     }
 }
 
 impl Feed {
     /// Readers at present.
     pub fn readers(&self) -> usize {
-        self.seats().taken
+        self.seating().seats.taken
+    }
+
+    /// So many readers at the most, from now on.
+    pub fn limit(&self, max: usize) {
+        self.seating().seats.max = max;
+    }
+
+    /// Room for what readers begin with.
+    pub(super) fn beginnings(&self) -> &Live {
+        &self.beginnings
     }
 
     /// Looks what has changed and tells it to all readers. Takes time in proportion to the number of engines.
@@ -104,13 +122,13 @@ impl Feed {
 
     /// Whether the task has to go on. Without readers nothing is kept.
     fn goes_on(&self) -> bool {
-        let mut seats = self.seats();
-        if seats.taken == 0 {
-            seats.runs = false;
+        let mut seating = self.seating();
+        if seating.seats.taken == 0 {
+            seating.runs = false;
             self.present.send_replace(None);
             self.ring().clear();
         }
-        seats.runs
+        seating.runs
     }
 
     /// What was told is not known any more: readers have to begin anew.
@@ -133,7 +151,7 @@ impl Feed {
         self.ring().behind(number)
     }
 
-    fn seats(&self) -> MutexGuard<'_, Seats> {
+    fn seating(&self) -> MutexGuard<'_, Seating> {
         // Each change of it is complete before anything can panic, and so it is with the ring.
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -143,37 +161,52 @@ impl Feed {
     }
 }
 
-/// The frames of a new reader, which begin with what it wants of the present.
+/// The frames of a new reader at this address, which begin with what it wants of the present. Each item has whole frames.
 ///
 /// # Errors
-/// When there are too many readers.
-pub(crate) async fn read(app: &App, wanted: Wanted) -> Result<impl Stream<Item = Bytes> + use<>, Problem> {
+/// 503 when there are too many readers, or they hold too much.
+pub(crate) async fn read(
+    app: &App,
+    peer: Option<Peer>,
+    wanted: Wanted,
+) -> Result<impl Stream<Item = Bytes> + use<>, Problem> {
     let feed = app.feed();
-    let seat = Seat::take(app)?;
+    let seat = Seat::take(app, peer)?;
     let newest = feed.newest.subscribe();
     let missing = || Problem::busy("the feed does not begin");
-    let present = feed.present(app).await.ok_or_else(missing)?;
-    // One at a time: those who wait share what the first one renders.
-    let turn = app.rendered().turn().await;
-    let present = feed.present.borrow().clone().unwrap_or(present);
-    let (renders, wants, behind) = (app.clone(), wanted.clone(), present.behind);
-    let begin = tokio::task::spawn_blocking(move || {
-        let _turn = turn;
-        present.begin(&renders, &wants)
-    });
-    let begin = match begin.await {
-        Ok(begin) => begin,
-        // The task panicked; the panic is handled as that of a handler.
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    let mut present = feed.present(app).await.ok_or_else(missing)?;
+    let mut turn = None;
+    if !present.is_rendered(&wanted) {
+        // One at a time: those who wait share what the first one renders.
+        turn = Some(app.rendered().turn().await);
+        present = feed.present.borrow().clone().unwrap_or(present);
+    }
+    let behind = present.behind;
+    let Begin { text, backlog } = match present.is_rendered(&wanted) {
+        true => present.begin(app, &wanted)?,
+        false => {
+            let (renders, wants) = (app.clone(), wanted.clone());
+            let begin = tokio::task::spawn_blocking(move || {
+                let _turn = turn;
+                present.begin(&renders, &wants)
+            });
+            match begin.await {
+                Ok(begin) => begin?,
+                // The task panicked; the panic is handled as that of a handler.
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            }
+        }
     };
-    let reader = Reader { newest, wanted, behind, ended: false, seat };
-    let begin = futures::stream::iter(begin);
+    let reader = Reader { newest, wanted, backlog, behind, ended: false, seat };
+    let begin = futures::stream::iter(text);
     Ok(futures::StreamExt::chain(begin, futures::stream::unfold(reader, Reader::next)))
 }
 
 struct Reader {
     newest: watch::Receiver<u64>,
     wanted: Wanted,
+    /// Events that it gets first.
+    backlog: Backlog,
     behind: u64,
     ended: bool,
     seat: Seat,
@@ -182,8 +215,16 @@ struct Reader {
 impl Reader {
     async fn next(mut self) -> Option<(Bytes, Self)> {
         while !self.ended {
+            match self.backlog.next(&self.seat.app, &self.wanted) {
+                Ok(None) => {}
+                Ok(Some(text)) => return Some((text, self)),
+                Err(Dropped) => {
+                    self.ended = true;
+                    return Some((bye(Bye::Gap), self));
+                }
+            }
             self.newest.mark_unchanged();
-            match self.seat.0.feed().behind(self.behind) {
+            match self.seat.app.feed().behind(self.behind) {
                 Ok(Some(batch)) => {
                     self.behind += 1;
                     self.ended = batch.is_last();

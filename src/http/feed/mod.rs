@@ -6,8 +6,11 @@
 //! - [`changes`], [`objects`], [`figures`]: what is told
 //! - [`present`], [`hello`]: what a reader begins with
 //! - [`ring`]: the newest batches, which readers share
+//! - [`backlog`]: events that a reader gets first
+//! - [`seats`]: who may read
 //! - [`socket`]: the same frames as messages of a WebSocket
 
+pub(crate) mod backlog;
 pub(crate) mod changes;
 pub(crate) mod figures;
 pub(crate) mod hello;
@@ -15,6 +18,7 @@ pub(crate) mod hub;
 pub(crate) mod objects;
 pub(crate) mod present;
 pub(crate) mod ring;
+pub(crate) mod seats;
 pub(crate) mod socket;
 pub(crate) mod wanted;
 
@@ -30,6 +34,7 @@ use crate::http::connections::answering::Closing;
 use crate::http::feed::changes::{Bye, bye};
 use crate::http::feed::wanted::Wanted;
 use crate::http::request::call::Arrival;
+use crate::http::request::origin::Peer;
 
 /// Follow the cluster
 ///
@@ -61,6 +66,7 @@ pub(crate) async fn follow(
     Here(here): Here,
     headers: HeaderMap,
     arrival: Option<axum::Extension<Arrival>>,
+    peer: Option<axum::Extension<Peer>>,
     closing: Closing,
 ) -> Result<Response, Problem> {
     let wanted = Wanted::read(&here.query, &headers)?;
@@ -72,6 +78,6 @@ pub(crate) async fn follow(
         }
     }
     drop(here);
-    let frames = hub::read(&app, wanted).await?;
+    let frames = hub::read(&app, peer.map(|peer| peer.0), wanted).await?;
     Ok(sse::answer(frames, closing, bye(Bye::Stopping)))
 }

@@ -1,20 +1,35 @@
 //! What new readers begin with: all that has been told. It is rendered for the first of them, and shared.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use acefleet_registry::event::{Event, EventLog};
 use bytes::Bytes;
 
+use crate::http::answer::problem::Problem;
 use crate::http::answer::snapshot::{Sight, to_json};
 use crate::http::answer::sse;
 use crate::http::answer::time::zulu;
 use crate::http::app::App;
-use crate::http::feed::changes::{Objects, of_event};
+use crate::http::feed::backlog::Backlog;
+use crate::http::feed::changes::Objects;
 use crate::http::feed::figures::Sent;
 use crate::http::feed::hello::{self, Hello};
 use crate::http::feed::objects;
-use crate::http::feed::ring::{Batch, Frame};
 use crate::http::feed::wanted::{FrameKind, ObjectType, Place, Subject, Wanted};
+
+/// Snapshots of one state for readers who want the same types. An old one is dropped for a new one.
+pub(crate) type Snapshots = Mutex<VecDeque<(BTreeSet<ObjectType>, Bytes)>>;
+/// Snapshots of one state that are kept.
+const SNAPSHOTS: usize = 4;
+
+/// What a reader gets at its beginning.
+pub(crate) struct Begin {
+    /// Its first frames.
+    pub text: Vec<Bytes>,
+    /// Events that follow them.
+    pub backlog: Backlog,
+}
 
 /// All that has been told with one look.
 pub(crate) struct Present {
@@ -25,46 +40,64 @@ pub(crate) struct Present {
     pub(super) sight: Arc<Sight>,
     pub(super) objects: Arc<Objects>,
     pub(super) figures: Arc<Sent>,
-    /// All objects, for readers who want everything.
-    pub(super) snapshot: Arc<OnceLock<Bytes>>,
+    pub(super) snapshots: Arc<Snapshots>,
 }
 
 impl Present {
     /// The first frames of a reader. Takes time in proportion to what the cluster has.
-    pub fn begin(&self, app: &App, wanted: &Wanted) -> Vec<Bytes> {
+    ///
+    /// # Errors
+    /// 503 when something has to be rendered for it while slow readers hold too much.
+    pub fn begin(&self, app: &App, wanted: &Wanted) -> Result<Begin, Problem> {
         let log = self.sight.view.state.events();
         let newest = self.place;
         // What lies ahead of this log was in another one.
         let last = wanted.last.filter(|last| last.event <= newest.event);
         let from = last.map_or_else(|| before_tail(log, wanted).unwrap_or(newest.event), |last| last.event);
-        let missed = log.after(from);
+        let backlog = Backlog::of(log, from, newest.event);
         let lost = match (wanted.last, last) {
             (Some(_), None) => None,
-            (Some(_), Some(last)) => Some(newest.event - last.event - missed.len() as u64),
+            (Some(_), Some(last)) => Some(newest.event - last.event - backlog.len() as u64),
             (None, _) => Some(0),
         };
         let place = Place { revision: newest.revision, event: from };
         let mut text = vec![hello::frame(&Hello::of(app, &self.sight, place, last.is_some(), lost))];
         if wanted.has(FrameKind::Change) {
-            text.push(self.snapshot(app, wanted));
+            text.push(self.snapshot(app, wanted)?);
         }
         if wanted.has(FrameKind::Figures) {
-            text.push(self.figures.frame(app, &self.sight));
+            text.push(self.figures.frame(app, &self.sight)?);
         }
-        let missed: Vec<Frame> = missed.iter().map(|event| of_event(&self.sight, event)).collect();
-        let missed = Batch::of(&missed).text(wanted);
-        if !missed.is_empty() {
-            text.push(missed);
-        }
-        text
+        Ok(Begin { text, backlog })
+    }
+
+    /// Whether all that takes long has been done for another reader.
+    pub fn is_rendered(&self, wanted: &Wanted) -> bool {
+        let has_snapshot = || self.kept().iter().any(|(types, _)| *types == wanted.types);
+        wanted.tail == 0
+            && (!wanted.has(FrameKind::Change) || has_snapshot())
+            && (!wanted.has(FrameKind::Figures) || self.figures.is_rendered())
+    }
+
+    fn kept(&self) -> MutexGuard<'_, VecDeque<(BTreeSet<ObjectType>, Bytes)>> {
+        // Held for moments, and each change is complete before anything can panic.
+        self.snapshots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All objects that a reader wants, as one frame.
-    fn snapshot(&self, app: &App, wanted: &Wanted) -> Bytes {
-        match wanted.types.is_empty() {
-            true => self.snapshot.get_or_init(|| self.render_snapshot(app, wanted)).clone(),
-            false => self.render_snapshot(app, wanted),
+    fn snapshot(&self, app: &App, wanted: &Wanted) -> Result<Bytes, Problem> {
+        if let Some((_, snapshot)) = self.kept().iter().find(|(types, _)| *types == wanted.types) {
+            return Ok(snapshot.clone());
         }
+        let live = app.feed().beginnings();
+        live.room()?;
+        let snapshot = live.hold(self.render_snapshot(app, wanted));
+        let mut kept = self.kept();
+        if kept.len() >= SNAPSHOTS {
+            kept.pop_front();
+        }
+        kept.push_back((wanted.types.clone(), snapshot.clone()));
+        Ok(snapshot)
     }
 
     fn render_snapshot(&self, app: &App, wanted: &Wanted) -> Bytes {

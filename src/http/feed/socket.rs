@@ -26,6 +26,7 @@ use crate::http::feed::changes::{Bye, bye};
 use crate::http::feed::hub;
 use crate::http::feed::objects::{FeedChange, FeedSnapshot};
 use crate::http::feed::wanted::{FrameKind, ObjectType, Wanted};
+use crate::http::request::origin::Peer;
 
 /// Pause between pings. A reader that answers none of three is gone.
 const PING_EVERY: Duration = Duration::from_secs(10);
@@ -79,6 +80,7 @@ pub(crate) struct SocketBye {
 pub(crate) async fn follow(
     State(app): State<App>,
     asked: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    peer: Option<axum::Extension<Peer>>,
     closing: Closing,
     held: Held,
 ) -> Result<Response, Problem> {
@@ -86,7 +88,7 @@ pub(crate) async fn follow(
     let wanted =
         Wanted { kinds: [FrameKind::Change].into(), types: [ObjectType::Engine].into(), ..Wanted::default() };
     // The first frame says from where to resume, which a reader of objects alone need not.
-    let frames = hub::read(&app, wanted).await?.skip(1);
+    let frames = hub::read(&app, peer.map(|peer| peer.0), wanted).await?.skip(1);
     let asked = asked.max_message_size(HEARD_MAX).max_frame_size(HEARD_MAX);
     Ok(asked.on_upgrade(async move |socket| {
         let _in_use = held.in_use();
