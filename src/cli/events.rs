@@ -69,18 +69,27 @@ fn follow(file: Option<&Path>, args: &Events) -> Result<u8, Failed> {
         let mut nodes = vec![base.clone()];
         let mut last: Option<String> = None;
         let mut at = 0;
+        let mut is_said = false;
         loop {
             let url = stream_of(&nodes[at % nodes.len()], args);
             match feed::open(&url, None, last.as_deref()).await {
                 Ok(frames) => {
-                    at = 0;
+                    (at, is_said) = (0, false);
                     let printed = read(Box::pin(frames), args, &base, &mut nodes, &mut last).await;
                     if printed != Printed::Written {
                         return Ok(printed.code());
                     }
                 }
                 // A node that is behind, or gone, is no reason to end once something was read.
-                Err((TEMPORARY, _)) if last.is_some() => at += 1,
+                Err((TEMPORARY, message)) if last.is_some() => {
+                    at += 1;
+                    if at >= nodes.len() && !std::mem::replace(&mut is_said, true) {
+                        output::complain(&format!(
+                            "no node says what happens, trying again: {}",
+                            message.replace('\n', " ")
+                        ));
+                    }
+                }
                 Err(error) => return Err(error),
             }
             if at % nodes.len() == 0 {

@@ -134,7 +134,7 @@ impl Told {
 pub(crate) fn of_event(sight: &Sight, event: &Event) -> Frame {
     let place = Place { revision: sight.view.revision, event: event.id };
     let entry = EventEntry::of(event, &sight.view.state, zulu(sight.shown(event.at_ms)));
-    let text = sse::frame("event", Some(&place.id()), &entry);
+    let text = sse::frame("event", Some(&place.id(sight.cluster_id())), &entry);
     Frame { subject: Subject::Event(event.event_type), text }
 }
 

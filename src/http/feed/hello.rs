@@ -22,7 +22,7 @@ pub(crate) struct Hello {
     revision: u64,
     /// Events of the log with higher ids follow.
     event: u64,
-    /// The place that the reader gave is known.
+    /// The place that the reader gave is of this log.
     resumed: bool,
     /// So many events behind that place are not in the log any more; null when the place is of another log.
     lost: Option<u64>,
@@ -61,5 +61,6 @@ impl Hello {
 /// The frame, with the place from which a reader resumes who gets no further.
 pub(crate) fn frame(hello: &Hello) -> Bytes {
     let place = Place { revision: hello.revision, event: hello.event };
-    sse::frame("hello", Some(&place.id()), hello)
+    let cluster_id = hello.cluster_id.as_deref().unwrap_or_default();
+    sse::frame("hello", Some(&place.id(cluster_id)), hello)
 }

@@ -22,12 +22,11 @@ pub(crate) mod seats;
 pub(crate) mod socket;
 pub(crate) mod wanted;
 
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 
 use crate::http::answer::problem::{BlockedBody, InvalidBody, Problem};
-use crate::http::answer::snapshot::Here;
 use crate::http::answer::sse;
 use crate::http::app::App;
 use crate::http::connections::answering::Closing;
@@ -35,6 +34,7 @@ use crate::http::feed::changes::{Bye, bye};
 use crate::http::feed::wanted::Wanted;
 use crate::http::request::call::Arrival;
 use crate::http::request::origin::Peer;
+use crate::http::request::query::Query;
 
 /// Follow the cluster
 ///
@@ -43,8 +43,8 @@ use crate::http::request::origin::Peer;
 /// each; `event`, each entry of the log once, as in `GET /events`; `figures`, what changes all the time, about once a second, with what is
 /// new; `bye` at the end. Objects have the fields of `GET /cluster`, `/engines`, `/streams` and `/vpn/status`, without figures.
 ///
-/// The id of a frame is revision and newest event. A reader who sends it back in `Last-Event-ID`, to any node, misses no event and gets none
-/// twice; `lost` in `hello` says how many are not in the log any more. A reader who does not keep up is dropped.
+/// The id of a frame is the beginning of the cluster's id, its revision and newest event. A reader who sends it back in `Last-Event-ID`, to any node, misses no event and gets none
+/// twice; `lost` in `hello` says how many are not in the log any more, and is null when the id is of another cluster. A reader who does not keep up is dropped.
 #[utoipa::path(
     get, path = "/events/stream", tag = "events", operation_id = "follow",
     params(
@@ -63,21 +63,22 @@ use crate::http::request::origin::Peer;
 )]
 pub(crate) async fn follow(
     State(app): State<App>,
-    Here(here): Here,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
     arrival: Option<axum::Extension<Arrival>>,
     peer: Option<axum::Extension<Peer>>,
     closing: Closing,
 ) -> Result<Response, Problem> {
-    let wanted = Wanted::read(&here.query, &headers)?;
-    if let Some(last) = wanted.last {
-        let cluster = app.fleet().cluster();
+    let wanted = Wanted::read(&Query::parse(query.as_deref()), &headers)?;
+    let cluster = app.fleet().cluster();
+    // A place of another cluster is nothing to wait for.
+    let here = cluster.cluster_id().unwrap_or_default();
+    if let Some(last) = wanted.last.as_ref().and_then(|last| last.within(&here)) {
         let arrival = arrival.map_or_else(|| Arrival::at(std::time::Instant::now()), |arrival| arrival.0);
         if !cluster.wait_revision(last.revision, arrival.write_deadline()).await {
             return Err(Problem::behind(last.revision, app.fleet().view().revision));
         }
     }
-    drop(here);
     let frames = hub::read(&app, peer.map(|peer| peer.0), wanted).await?;
     Ok(sse::answer(frames, closing, bye(Bye::Stopping)))
 }

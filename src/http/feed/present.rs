@@ -51,11 +51,13 @@ impl Present {
     pub fn begin(&self, app: &App, wanted: &Wanted) -> Result<Begin, Problem> {
         let log = self.sight.view.state.events();
         let newest = self.place;
+        let given = wanted.last.as_ref();
         // What lies ahead of this log was in another one.
-        let last = wanted.last.filter(|last| last.event <= newest.event);
+        let last = given.and_then(|last| last.within(self.sight.cluster_id()));
+        let last = last.filter(|last| last.event <= newest.event);
         let from = last.map_or_else(|| before_tail(log, wanted).unwrap_or(newest.event), |last| last.event);
         let backlog = Backlog::of(log, from, newest.event);
-        let lost = match (wanted.last, last) {
+        let lost = match (given, last) {
             (Some(_), None) => None,
             (Some(_), Some(last)) => Some(newest.event - last.event - backlog.len() as u64),
             (None, _) => Some(0),

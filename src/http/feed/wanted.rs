@@ -58,7 +58,7 @@ pub(crate) enum Subject {
     Feed,
 }
 
-/// A place in the feed: the id of its frames.
+/// A place in the feed of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     /// Revision of the registry.
@@ -67,15 +67,38 @@ pub(crate) struct Place {
     pub event: u64,
 }
 
+/// Characters of a cluster's id that frames have. Two clusters in one place never had the same ones by chance alone.
+const CLUSTER: usize = 8;
+
+fn short(cluster_id: &str) -> &str {
+    cluster_id.get(..CLUSTER).unwrap_or(cluster_id)
+}
+
 impl Place {
-    /// As it is sent.
-    pub fn id(self) -> String {
-        format!("{}-{}", self.revision, self.event)
+    /// The id of a frame. It names the cluster, as each one counts from the beginning.
+    pub fn id(self, cluster_id: &str) -> String {
+        format!("{}-{}-{}", short(cluster_id), self.revision, self.event)
+    }
+}
+
+/// The id of a frame that a reader sends back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Last {
+    cluster: String,
+    place: Place,
+}
+
+impl Last {
+    fn parse(text: &str) -> Option<Self> {
+        let (rest, event) = text.trim().rsplit_once('-')?;
+        let (cluster, revision) = rest.rsplit_once('-')?;
+        let place = Place { revision: revision.parse().ok()?, event: event.parse().ok()? };
+        Some(Self { cluster: cluster.to_owned(), place })
     }
 
-    fn parse(text: &str) -> Option<Self> {
-        let (revision, event) = text.trim().split_once('-')?;
-        Some(Self { revision: revision.parse().ok()?, event: event.parse().ok()? })
+    /// The place, if it is one of this cluster.
+    pub fn within(&self, cluster_id: &str) -> Option<Place> {
+        (self.cluster == short(cluster_id)).then_some(self.place)
     }
 }
 
@@ -90,8 +113,8 @@ pub(crate) struct Wanted {
     pub event_types: BTreeSet<&'static str>,
     /// So many of the newest events are sent first.
     pub tail: u64,
-    /// Behind this place; none to begin with the present.
-    pub last: Option<Place>,
+    /// Behind this frame; none to begin with the present.
+    pub last: Option<Last>,
 }
 
 impl Wanted {
@@ -108,8 +131,8 @@ impl Wanted {
         // Of browsers, which send the header by themselves, it is the newer one.
         let last = match header.filter(|text| !text.is_empty()).or(query.get("last_event_id")) {
             None => None,
-            Some(text) => Some(Place::parse(text).ok_or_else(|| {
-                let msg = "Input should be the id of a frame of this feed, like 4711-918";
+            Some(text) => Some(Last::parse(text).ok_or_else(|| {
+                let msg = "Input should be the id of a frame of this feed, like 9d1f3c0a-4711-918";
                 query.wrong("last_event_id", "place_parsing", msg, None)
             })?),
         };
@@ -190,7 +213,8 @@ mod tests {
             "event_types=node",
             "tail=1001",
             "last_event_id=7",
-            "last_event_id=a-b",
+            "last_event_id=7-8",
+            "last_event_id=9d1f3c0a-b-1",
         ] {
             assert!(read(wrong, None).is_err(), "{wrong}");
         }
@@ -198,12 +222,18 @@ mod tests {
 
     #[test]
     fn a_reader_resumes_by_header_or_parameter() {
+        let cluster = "9d1f3c0a-1b2c-4d5e-8f90-a1b2c3d4e5f6";
         let place = Place { revision: 4_711, event: 918 };
-        assert_eq!(read("", Some("4711-918")).unwrap().last, Some(place));
-        assert_eq!(read("last_event_id=4711-918", None).unwrap().last, Some(place));
-        assert_eq!(read("last_event_id=1-1", Some("4711-918")).unwrap().last, Some(place));
-        assert_eq!(read("last_event_id=4711-918", Some("")).unwrap().last, Some(place));
+        let id = place.id(cluster);
+        assert_eq!(id, "9d1f3c0a-4711-918");
+        let last = |query: &str, header: Option<&str>| read(query, header).unwrap().last.unwrap();
+        assert_eq!(last("", Some(&id)).within(cluster), Some(place));
+        let parameter = format!("last_event_id={id}");
+        assert_eq!(last(&parameter, None).within(cluster), Some(place));
+        assert_eq!(last("last_event_id=x-1-1", Some(&id)).within(cluster), Some(place));
+        assert_eq!(last(&parameter, Some("")).within(cluster), Some(place));
+        assert_eq!(last(&parameter, None).within("9d1f3c0b"), None, "of another cluster");
+        assert_eq!(Last::parse(&place.id("")).unwrap().within(""), Some(place), "before there is a cluster");
         assert!(read("", Some("4711")).is_err());
-        assert_eq!(Place::parse(&place.id()), Some(place));
     }
 }

@@ -69,6 +69,25 @@ async fn events_are_listed_and_followed_through_the_end_of_the_node() {
     drop(a);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_follows_events_is_told_when_no_node_answers_any_more() {
+    let bed = Bed::new().await;
+    let (_dir, mut program) = command(&bed, &[], &["events", "--follow", "-n", "1"]);
+    let program = program.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut following = program.spawn().unwrap();
+    let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();
+    lines.next_line().await.unwrap();
+    let mut complaints = BufReader::new(following.stderr.take().unwrap()).lines();
+    bed.stop().await;
+    let said = tokio::time::timeout(std::time::Duration::from_secs(20), complaints.next_line()).await;
+    let said = said.expect("nothing is said").unwrap().unwrap();
+    assert!(
+        said.contains("no node says what happens, trying again") && said.contains("does not answer"),
+        "{said}"
+    );
+    following.kill().await.unwrap();
+}
+
 #[tokio::test]
 async fn shells_and_manuals_know_the_commands() {
     let bed = Bed::new().await;

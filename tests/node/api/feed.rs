@@ -88,9 +88,10 @@ async fn a_reader_gets_everything_first_and_then_what_changes() {
     assert_eq!((&event.data["category"], &event.data["stream_id"]), (&json!("started"), &json!("k|s2")));
     assert_eq!(event.data["by"]["name"], "API key");
     let place = event.id.unwrap();
-    let (revision, id) = place.split_once('-').unwrap();
+    let [cluster, revision, id] = place.split('-').collect::<Vec<_>>().try_into().unwrap();
     assert!(revision.parse::<u64>().unwrap() > 0);
     assert_eq!(id, event.data["id"].to_string());
+    assert!(hello.data["cluster_id"].as_str().unwrap().starts_with(cluster), "{place}");
     bed.stop().await;
     assert_eq!(feed.next_of("bye").await.data, json!({"reason": "stopping"}));
     assert_eq!(feed.next().await, None);
@@ -142,14 +143,27 @@ async fn readers_choose_kinds_and_types() {
     for wrong in ["kinds=all", "types=stream,x", "event_types=node", "tail=-1", "last_event_id=nothing"] {
         assert_eq!(bed.get(&format!("/events/stream?{wrong}")).await.status, 422, "{wrong}");
     }
-    let ahead = bed.get("/events/stream?last_event_id=99999999-1").await;
+}
+
+#[tokio::test]
+async fn a_place_of_another_log_is_told_from_one_that_this_node_has_not_reached() {
+    let bed = Bed::new().await;
+    bed.engine(901).await;
+    let hello = Follower::of(&bed, "kinds=event", None).await.next().await.unwrap();
+    let id = hello.id.unwrap();
+    let cluster = id.split('-').next().unwrap();
+    let ahead = bed.get(&format!("/events/stream?last_event_id={cluster}-99999999-1")).await;
     assert_eq!((ahead.status.as_u16(), &ahead.json()["detail"]["code"]), (503, &json!("behind")));
-    let other = Follower::of(&bed, "kinds=event", Some("1-99999999")).await.next().await.unwrap();
-    assert_eq!(
-        (&other.data["resumed"], &other.data["lost"]),
-        (&json!(false), &Value::Null),
-        "of another log"
-    );
+    // Of a cluster that was there before, at a higher revision, and of a log that was replaced by an older one.
+    for other in ["00000000-99999999-7".to_owned(), format!("{cluster}-1-99999999")] {
+        let mut feed = Follower::of(&bed, "kinds=event", Some(&other)).await;
+        let hello = feed.next().await.unwrap();
+        assert_eq!((&hello.data["resumed"], &hello.data["lost"]), (&json!(false), &Value::Null), "{other}");
+        assert_eq!(hello.id.unwrap().split('-').next(), Some(cluster), "from here on it has a place");
+        start(&bed, &other).await;
+        feed.next_of("event").await;
+    }
+    bed.stop().await;
 }
 
 #[tokio::test]
@@ -158,7 +172,8 @@ async fn a_reader_is_told_of_a_gap_and_finds_everything_when_it_comes_again() {
     bed.engine(901).await;
     at_current_level(&bed).await;
     let mut feed = Follower::of(&bed, "kinds=change,event", None).await;
-    let begin = feed.next().await.unwrap().data["event"].as_u64().unwrap();
+    let hello = feed.next().await.unwrap();
+    let begin = hello.data["event"].as_u64().unwrap();
     // More events at once than the log keeps.
     let streams = KEPT_EACH + 200;
     let starts = (0..streams).map(|session| Arc::new(playing(&session.to_string(), 901)));
@@ -167,8 +182,8 @@ async fn a_reader_is_told_of_a_gap_and_finds_everything_when_it_comes_again() {
     assert_eq!(feed.next_of("bye").await.data, json!({"reason": "gap"}));
     assert_eq!(feed.next().await, None, "nothing is told behind a gap");
 
-    let place = format!("1-{begin}");
-    let mut again = Follower::of(&bed, "kinds=change,event&event_types=stream", Some(&place)).await;
+    let parameters = "kinds=change,event&event_types=stream";
+    let mut again = Follower::of(&bed, parameters, hello.id.as_deref()).await;
     let hello = again.next().await.unwrap();
     let lost = hello.data["lost"].as_u64().unwrap();
     assert_eq!((&hello.data["resumed"], lost >= 200), (&json!(true), true), "{hello:?}");
