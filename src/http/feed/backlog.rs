@@ -31,11 +31,6 @@ impl Backlog {
         Self { behind, until, left: kept(log, behind, until) }
     }
 
-    /// So many the log has of them.
-    pub fn len(&self) -> usize {
-        self.left
-    }
-
     /// The next piece of what the reader wants; none at the end.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ pub(crate) struct Hello {
     event: u64,
     /// The place that the reader gave is of this log.
     resumed: bool,
-    /// So many events behind that place are not in the log any more; null when the place is of another log.
+    /// At most so many events behind that place that the reader wants are not in the log any more; null when the place is of another log.
     lost: Option<u64>,
     /// Members at which the feed goes on when this node ends.
     members: Vec<HelloMember>,

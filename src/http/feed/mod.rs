@@ -44,7 +44,7 @@ use crate::http::request::query::Query;
 /// new; `bye` at the end. Objects have the fields of `GET /cluster`, `/engines`, `/streams` and `/vpn/status`, without figures.
 ///
 /// The id of a frame is the beginning of the cluster's id, its revision and newest event. A reader who sends it back in `Last-Event-ID`, to any node, misses no event and gets none
-/// twice; `lost` in `hello` says how many are not in the log any more, and is null when the id is of another cluster. A reader who does not keep up is dropped.
+/// twice; `lost` in `hello` says how many of them at most are not in the log any more, and is null when the id is of another cluster. A reader who does not keep up is dropped.
 #[utoipa::path(
     get, path = "/events/stream", tag = "events", operation_id = "follow",
     params(

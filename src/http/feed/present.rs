@@ -59,7 +59,7 @@ impl Present {
         let backlog = Backlog::of(log, from, newest.event);
         let lost = match (given, last) {
             (Some(_), None) => None,
-            (Some(_), Some(last)) => Some(newest.event - last.event - backlog.len() as u64),
+            (Some(_), Some(last)) => Some(log.lost(last.event, |of| wanted.takes(Subject::Event(of)))),
             (None, _) => Some(0),
         };
         let place = Place { revision: newest.revision, event: from };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use imbl::Vector;
 use serde::{Deserialize, Serialize};
+use strum::VariantArray;
 
 use crate::records::actor::Actor;
 use crate::records::ids::{EngineId, NodeId};
@@ -15,7 +16,7 @@ pub const EVENTS_MAX: usize = 2_000;
 pub const KEPT_EACH: usize = 5_000;
 
 /// What an event is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, VariantArray)]
 #[serde(rename_all = "lowercase")]
 pub enum EventType {
     /// Engines.
@@ -182,6 +183,22 @@ impl EventLog {
         self.ring.skip(self.place(id.saturating_add(1)))
     }
 
+    /// At most so many of the events behind this one that are wanted are not kept any more. Those that are gone have left nothing but a
+    /// gap between ids, so they count for all types that they may have had.
+    #[must_use]
+    pub fn lost(&self, after: u64, is_wanted: impl Fn(EventType) -> bool) -> u64 {
+        let is_of_stream = |of: EventType| of == EventType::Stream;
+        // Of events about streams, and of all others, the oldest go first: nothing is gone behind the oldest one that is kept.
+        let whole_from = [true, false].into_iter().filter_map(|streams| {
+            EventType::VARIANTS.iter().find(|of| is_of_stream(**of) == streams && is_wanted(**of))?;
+            let oldest = self.ring.iter().find(|event| is_of_stream(event.event_type) == streams);
+            Some(oldest.map_or(self.next_id + 1, |event| event.id))
+        });
+        let (first, end) = (after.saturating_add(1), whole_from.max().unwrap_or_default());
+        let kept = self.place(end).saturating_sub(self.place(first));
+        end.saturating_sub(first).saturating_sub(kept as u64)
+    }
+
     /// Says who made the changes behind this event.
     pub(crate) fn attribute(&mut self, after: u64, by: &By) {
         for place in self.place(after.saturating_add(1))..self.ring.len() {
@@ -206,5 +223,51 @@ impl EventLog {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ring.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(event_type: EventType) -> Event {
+        Event {
+            id: 0,
+            at_ms: Elapsed(0),
+            event_type,
+            category: "x".to_owned(),
+            message: String::new(),
+            container_id: None,
+            stream_id: None,
+            engine: None,
+            node: None,
+            vpn: None,
+            by: None,
+        }
+    }
+
+    #[test]
+    fn only_events_that_may_have_been_wanted_are_lost() {
+        let mut log = EventLog::default();
+        log.push(event(EventType::System), Keeps::Each);
+        let streams = KEPT_EACH as u64;
+        for _ in 0..streams + 1_000 {
+            log.push(event(EventType::Stream), Keeps::Each);
+        }
+        log.push(event(EventType::Health), Keeps::Each);
+        let of = |wanted: &'static [EventType]| move |of: EventType| wanted.contains(&of);
+        assert_eq!(log.lost(1, |_| true), 1_000);
+        assert_eq!(log.lost(1, of(&[EventType::Stream])), 1_000);
+        assert_eq!(log.lost(501, of(&[EventType::Stream, EventType::System])), 500);
+        assert_eq!(log.lost(1_001, |_| true), 0);
+        assert_eq!(log.lost(0, of(&[EventType::System, EventType::Vpn])), 0, "none of these is gone");
+        assert_eq!(log.lost(0, |_| false), 0);
+        assert_eq!(log.lost(u64::MAX, |_| true), 0);
+        for _ in 0..KEPT_EACH {
+            log.push(event(EventType::System), Keeps::Each);
+        }
+        // The first one and that about health are gone, and nobody knows what else was between them.
+        assert_eq!(log.lost(0, of(&[EventType::Health])), 1_002);
+        assert_eq!(log.lost(streams, of(&[EventType::Health])), 1);
     }
 }
