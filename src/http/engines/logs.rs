@@ -8,7 +8,6 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures::Stream;
 use serde::Serialize;
-use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
@@ -21,7 +20,7 @@ use crate::http::app::App;
 use crate::http::connections::answering::Closing;
 use crate::http::request::call::Caller;
 use crate::http::request::query::Query;
-use crate::http::request::validate::Checker;
+use crate::http::request::resume::last_event_id;
 use crate::peers::log::{LINES_MAX, without_colours};
 use crate::peers::{LogLine, LogQuery, LogStream};
 
@@ -78,27 +77,13 @@ impl Wanted {
         let since = query.time("since")?;
         let words = [("true", true), ("1", true), ("false", false), ("0", false)];
         let follows = query.one_of("follow", &words)?.unwrap_or(false);
-        let header = headers.get("last-event-id").map(|id| id.to_str().unwrap_or_default());
-        let behind = match header {
-            Some(id) => Some(id.parse().map_err(|_| wrong_header(id))?),
-            None => query.unsigned("last_event_id")?,
-        };
+        let msg = "Input should be the id of an event of this log";
+        let behind = last_event_id(query, headers, "int_parsing", msg, |id| id.parse().ok())?;
         // A time says more about what is wanted than the number that applies without one.
         let lines = tail.unwrap_or(if since.is_some() { u64::from(LINES_MAX) } else { LINES });
         let lines = if behind.is_some() { 0 } else { u32::try_from(lines).unwrap_or(LINES_MAX) };
         let since_ns = since.map_or(0, |since| since.0.saturating_mul(1_000_000));
         Ok(Self { newest: LogQuery::Newest { lines, since_ns }, behind, follows })
-    }
-}
-
-fn wrong_header(id: &str) -> Problem {
-    let mut checker = Checker::default();
-    let msg = "Input should be the id of an event of this log";
-    checker.add("int_parsing", &[json!("header"), json!("last-event-id")], msg, &json!(id), None);
-    match checker.finish() {
-        Err(problem) => problem,
-        // One violation was just added.
-        Ok(()) => Problem::invalid(Vec::new()),
     }
 }
 
@@ -250,7 +235,8 @@ mod tests {
         {
             assert_eq!(read(wrong, None), None, "{wrong}");
         }
-        for wrong in ["", "x", "-1", "99999999999999999999999"] {
+        assert_eq!(read("last_event_id=8", Some("")), Some((0, 0, Some(8), false)), "no place is no place");
+        for wrong in ["x", "-1", "99999999999999999999999"] {
             assert_eq!(read("", Some(wrong)), None, "{wrong}");
         }
     }

@@ -11,11 +11,10 @@ use strum::{AsRefStr, EnumString, VariantNames};
 use crate::http::answer::problem::Problem;
 use crate::http::events::log::{TYPES, word};
 use crate::http::request::query::Query;
+use crate::http::request::resume::last_event_id;
 
 /// Newest events of the log that a reader may ask for at its beginning.
 const TAIL_MAX: u64 = 1_000;
-/// The header with which readers resume.
-const LAST_EVENT_ID: &str = "last-event-id";
 
 /// Kinds of objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, AsRefStr, EnumString, VariantNames)]
@@ -127,15 +126,8 @@ impl Wanted {
         let event_types = words(query, "event_types", &types_of_events, |text| {
             types_of_events.iter().find(|word| **word == text).copied()
         })?;
-        let header = headers.get(LAST_EVENT_ID).map(|value| value.to_str().unwrap_or_default());
-        // Of browsers, which send the header by themselves, it is the newer one.
-        let last = match header.filter(|text| !text.is_empty()).or(query.get("last_event_id")) {
-            None => None,
-            Some(text) => Some(Last::parse(text).ok_or_else(|| {
-                let msg = "Input should be the id of a frame of this feed, like 9d1f3c0a-4711-918";
-                query.wrong("last_event_id", "place_parsing", msg, None)
-            })?),
-        };
+        let msg = "Input should be the id of a frame of this feed, like 9d1f3c0a-4711-918";
+        let last = last_event_id(query, headers, "place_parsing", msg, Last::parse)?;
         Ok(Self {
             kinds: words(query, "kinds", FrameKind::VARIANTS, |text| FrameKind::from_str(text).ok())?,
             types: words(query, "types", ObjectType::VARIANTS, |text| ObjectType::from_str(text).ok())?,
@@ -191,7 +183,7 @@ mod tests {
     fn read(query: &str, header: Option<&str>) -> Result<Wanted, Problem> {
         let mut headers = HeaderMap::new();
         if let Some(header) = header {
-            headers.insert(LAST_EVENT_ID, header.parse().unwrap());
+            headers.insert("last-event-id", header.parse().unwrap());
         }
         Wanted::read(&Query::parse(Some(query)), &headers)
     }

@@ -4,6 +4,7 @@
 //! - [`call`]: calls that change something, with their deadlines
 //! - [`auth`]: who may make them; [`visitors`]: which web pages may call an open node
 //! - [`body`], [`content_type`]: size and type of bodies
+//! - [`resume`]: where a reader goes on
 //! - [`query`], [`validate`]: parameters and bodies, and what is wrong with them
 
 pub(crate) mod auth;
@@ -13,5 +14,6 @@ pub(crate) mod content_type;
 pub(crate) mod origin;
 pub(crate) mod path;
 pub(crate) mod query;
+pub(crate) mod resume;
 pub(crate) mod validate;
 pub(crate) mod visitors;

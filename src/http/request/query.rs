@@ -107,11 +107,7 @@ impl Query {
     pub fn wrong(&self, name: &str, kind: &str, msg: &str, ctx: Option<serde_json::Value>) -> Problem {
         let mut checker = Checker::default();
         checker.add(kind, &[json!("query"), json!(name)], msg, &json!(self.get(name)), ctx);
-        match checker.finish() {
-            Err(problem) => problem,
-            // One violation was just added.
-            Ok(()) => Problem::invalid(Vec::new()),
-        }
+        checker.problem()
     }
 }
 

@@ -44,8 +44,13 @@ impl Checker {
     pub fn finish(self) -> Result<(), Problem> {
         match self.found.is_empty() {
             true => Ok(()),
-            false => Err(Problem::invalid(self.found)),
+            false => Err(self.problem()),
         }
+    }
+
+    /// A 422 with the violations.
+    pub fn problem(self) -> Problem {
+        Problem::invalid(self.found)
     }
 }
 
