@@ -41,7 +41,7 @@ use crate::http::request::query::Query;
 /// Server-sent events, at least one line a second. First `hello`: who answers, from where on the log follows, and the other members. Then
 /// `snapshot`: all objects. Then, as they come: `change`, an object as it is now, or null when it is gone, at most four times a second
 /// each; `event`, each entry of the log once, as in `GET /events`; `figures`, what changes all the time, about once a second, with what is
-/// new; `bye` at the end. Objects have the fields of `GET /cluster`, `/engines`, `/streams` and `/vpn/status`, without figures.
+/// new; `bye` at the end. Objects have the fields of `GET /cluster`, `/engines`, `/streams` and `/vpn/status`, without figures; `recovery_eta_seconds` is null.
 ///
 /// The id of a frame is the beginning of the cluster's id, its revision and newest event. A reader who sends it back in `Last-Event-ID`, to any node, misses no event and gets none
 /// twice; `lost` in `hello` says how many of them at most are not in the log any more, and is null when the id is of another cluster. A reader who does not keep up is dropped.

@@ -172,7 +172,7 @@ pub(crate) fn all(app: &App, sight: &Sight) -> Vec<Rendered> {
         voters: status.voters,
         differing: status.differing,
         disputed: status.disputed,
-        state: status::state(app, sight),
+        state: status::state(app, sight).without_countdown(),
     };
     add(ObjectType::Cluster, String::new(), to_json(&whole));
     rendered

@@ -57,6 +57,16 @@ struct StatusEngines {
     unhealthy: usize,
 }
 
+impl ClusterState {
+    /// The same without what is another with each second.
+    pub fn without_countdown(mut self) -> Self {
+        if let Some(blocked) = &mut self.provisioning.blocked_reason_details {
+            blocked.recovery_eta_seconds = None;
+        }
+        self
+    }
+}
+
 #[derive(Serialize, ToSchema)]
 struct StatusStreams {
     active: usize,

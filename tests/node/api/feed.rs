@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use acefleet::agent::runtime::RuntimeError;
 use acefleet_registry::event::KEPT_EACH;
 use acefleet_registry::stream::{KeyType, StreamStart};
 use acefleet_registry::{Command, Level};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::api::events::{ended, started};
 use crate::bed::follow::{Follower, Frame};
-use crate::bed::{Bed, eventually};
+use crate::bed::{Bed, KEY, eventually};
 
 async fn at_current_level(bed: &Bed) {
     eventually("all members know the newest commands", async || {
@@ -116,6 +117,25 @@ async fn an_object_that_changes_often_is_sent_at_last_as_it_is() {
         }
     }
     assert!(sent < 200, "each change was sent by itself");
+}
+
+#[tokio::test]
+async fn an_open_breaker_is_told_once_and_not_each_second() {
+    let bed = Bed::with(&[("API_KEY", KEY), ("CIRCUIT_BREAKER_FAILURE_THRESHOLD", "1")]).await;
+    bed.runtime.world().fails = Some(RuntimeError::Other("bad things".to_owned()));
+    assert_eq!(bed.post("/provision/acestream", &json!({})).await.status, 503);
+    let mut feed = Follower::of(&bed, "kinds=change,figures&types=cluster", None).await;
+    let told = &feed.next_of("snapshot").await.data["cluster"]["provisioning"];
+    assert_eq!(told["blocked_reason_details"]["code"], "circuit_breaker");
+    // What it had to say of the call itself may come late.
+    let mut changes = 0;
+    for _ in 0..5 {
+        while feed.next().await.unwrap().event == "change" {
+            changes += 1;
+        }
+    }
+    assert!(changes <= 1, "{changes} changes");
+    bed.stop().await;
 }
 
 #[tokio::test]
