@@ -46,6 +46,8 @@ pub(crate) enum Bye {
     TooSlow,
     /// The log has lost events before they could be sent.
     Gap,
+    /// The time of day was corrected: all times that were told are others.
+    Clock,
 }
 
 /// The last frame of a feed.
@@ -98,6 +100,11 @@ impl Told {
             return vec![Frame { subject: Subject::Feed, text: bye(Bye::Gap) }];
         }
         let last = Arc::clone(&self.sight);
+        let (was, is) = (&last.view.state, &sight.view.state);
+        if !was.calendar().agrees(is.calendar(), was.clock_ms()) {
+            *self = Self::now(app, sight);
+            return vec![Frame { subject: Subject::Feed, text: bye(Bye::Clock) }];
+        }
         self.event = events.last_id();
         self.sight = Arc::clone(&sight);
         let place = self.place();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use acefleet::agent::runtime::RuntimeError;
 use acefleet_registry::event::KEPT_EACH;
 use acefleet_registry::stream::{KeyType, StreamStart};
-use acefleet_registry::{Command, Level};
+use acefleet_registry::{Command, Elapsed, Level};
 use serde_json::{Value, json};
 
 use crate::api::events::{ended, started};
@@ -135,6 +135,22 @@ async fn an_open_breaker_is_told_once_and_not_each_second() {
         }
     }
     assert!(changes <= 1, "{changes} changes");
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn readers_begin_anew_when_the_time_of_day_is_corrected() {
+    let bed = Bed::new().await;
+    bed.engine(901).await;
+    start(&bed, "s1").await;
+    let mut feed = Follower::of(&bed, "kinds=change&types=stream", None).await;
+    let before = feed.next_of("snapshot").await.data["streams"][0]["started_at"].clone();
+    assert!(before.is_string());
+    let offset = bed.fleet.view().state.calendar().offset_ms().unwrap();
+    let correction = Command::WallCorrected { from: Elapsed(0), offset_ms: offset - 86_400_000 };
+    bed.fleet.write(correction, Instant::now() + Duration::from_secs(20)).await.unwrap();
+    assert_eq!(feed.next_of("bye").await.data, json!({"reason": "clock"}));
+    assert_eq!(feed.next().await, None);
     bed.stop().await;
 }
 

@@ -45,6 +45,14 @@ impl Calendar {
         self.spans.last().map(|span| span.offset_ms)
     }
 
+    /// Whether this and the other one say the same of all moments up to this one.
+    #[must_use]
+    pub fn agrees(&self, other: &Self, until: Elapsed) -> bool {
+        let begins = self.spans.iter().chain(&other.spans).map(|span| span.from);
+        let mut told_apart = [Elapsed(0)].into_iter().chain(begins).filter(|at| *at <= until);
+        told_apart.all(|at| self.wall(at) == other.wall(at))
+    }
+
     /// True when nothing has been said of the time of day.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -134,5 +142,17 @@ mod tests {
         assert_eq!(calendar.spans.len(), SPANS_MAX);
         assert_eq!(wall(&calendar, 999), 1_998);
         assert_eq!(wall(&calendar, 0), 936, "as in the oldest that is left");
+    }
+
+    #[test]
+    fn calendars_agree_while_they_say_the_same() {
+        let before = calendar(&[(0, NOW), (1_000, NOW + DAY)]);
+        let later = calendar(&[(0, NOW), (1_000, NOW + DAY), (5_000, NOW + 2 * DAY)]);
+        assert!(before.agrees(&later, Elapsed(4_999)) && !before.agrees(&later, Elapsed(5_000)));
+        let earlier = calendar(&[(0, NOW), (900, NOW + DAY)]);
+        assert!(before.agrees(&earlier, Elapsed(899)) && !before.agrees(&earlier, Elapsed(900)));
+        // A clock was ahead: what was said of earlier moments is wrong, too.
+        assert!(!before.agrees(&calendar(&[(0, NOW), (1_000, NOW - 1)]), Elapsed(1_000)));
+        assert!(!Calendar::default().agrees(&before, Elapsed(0)));
     }
 }

@@ -15,7 +15,7 @@ export const PAUSE_MAX_MS = 3000;
 
 /** Why a connection ended; `detail` is what the other side said, for people to read. */
 export interface Reason {
-  code: 'silent' | 'timeout' | 'network' | 'status' | 'unreadable' | 'stopping' | 'too_slow' | 'gap' | 'ended';
+  code: 'silent' | 'timeout' | 'network' | 'status' | 'unreadable' | 'stopping' | 'too_slow' | 'gap' | 'clock' | 'ended';
   status?: number;
   detail?: string;
 }

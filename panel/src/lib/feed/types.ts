@@ -60,7 +60,7 @@ export interface Figures {
 }
 
 export interface Bye {
-  reason: 'stopping' | 'too_slow' | 'gap';
+  reason: 'stopping' | 'too_slow' | 'gap' | 'clock';
 }
 
 /** A frame that was read; `id` is what a later connection resumes at. */
