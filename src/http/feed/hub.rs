@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use acefleet_raft::Seldom;
 use bytes::Bytes;
 use futures::Stream;
 use tokio::sync::watch;
@@ -35,6 +36,8 @@ pub(crate) struct Feed {
     beginnings: Live,
     /// Number of the newest batch.
     newest: watch::Sender<u64>,
+    /// Readers were dropped.
+    slow: Mutex<Seldom>,
     /// What has been told; none without readers.
     present: watch::Sender<Option<Arc<Present>>>,
 }
@@ -48,9 +51,16 @@ struct Seating {
 
 impl Default for Feed {
     fn default() -> Self {
-        let (seats, ring) = Default::default();
+        let (seats, ring, slow) = Default::default();
         let beginnings = Live::of(BEGINNINGS_MAX);
-        Self { seats, ring, beginnings, newest: watch::Sender::new(0), present: watch::Sender::new(None) }
+        Self {
+            seats,
+            ring,
+            slow,
+            beginnings,
+            newest: watch::Sender::new(0),
+            present: watch::Sender::new(None),
+        }
     }
 }
 
@@ -147,6 +157,14 @@ impl Feed {
         present.ok()?.clone()
     }
 
+    /// Anybody may be slow, so it is not said of each.
+    fn note_slow(&self) {
+        let mut slow = self.slow.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(times) = slow.due() {
+            tracing::info!(times, "readers of the feed do not keep up and are dropped");
+        }
+    }
+
     fn behind(&self, number: u64) -> Result<Option<Arc<Batch>>, Dropped> {
         self.ring().behind(number)
     }
@@ -236,7 +254,7 @@ impl Reader {
                 Ok(None) => self.newest.changed().await.ok()?,
                 Err(Dropped) => {
                     self.ended = true;
-                    tracing::info!("a reader of the feed does not keep up and is dropped");
+                    self.seat.app.feed().note_slow();
                     return Some((bye(Bye::TooSlow), self));
                 }
             }
