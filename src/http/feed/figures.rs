@@ -29,8 +29,8 @@ pub(crate) struct NodeFigures {
     applied_index: Option<u64>,
     /// It has sent no report for 3 s.
     suspect: bool,
-    /// Events in its outbox.
-    outbox: u64,
+    /// Events in its outbox; null without a report of it.
+    outbox: Option<u64>,
 }
 
 /// Figures of an engine.
@@ -166,7 +166,7 @@ impl Sent {
                 last_contact_ms: member.last_contact_ms,
                 applied_index: cluster::applied_index(&sight.soft, &member),
                 suspect: !is_self && sight.soft.is_suspect(member.id, at),
-                outbox: report.map_or(0, |report| report.queued_events),
+                outbox: report.map(|report| report.queued_events),
             };
             sent.nodes.insert(member.name, json(&node));
             let Some(report) = report else { continue };
