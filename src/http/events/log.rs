@@ -8,6 +8,7 @@ use acefleet_registry::container_id::stands_for;
 use acefleet_registry::event::{By, Event, EventType};
 use axum::response::Response;
 use serde::Serialize;
+use strum::VariantArray;
 use utoipa::ToSchema;
 
 use crate::http::answer::problem::{BlockedBody, InvalidBody, Problem};
@@ -19,20 +20,6 @@ use crate::http::request::query::Query;
 const PAGE: u64 = 100;
 /// Largest limit of a caller.
 const PAGE_MAX: u64 = 1_000;
-
-/// Words for types of events.
-pub(crate) const TYPES: [(&str, EventType); 5] = [
-    ("engine", EventType::Engine),
-    ("stream", EventType::Stream),
-    ("vpn", EventType::Vpn),
-    ("health", EventType::Health),
-    ("system", EventType::System),
-];
-
-/// The word for a type of events.
-pub(crate) fn word(event_type: EventType) -> &'static str {
-    TYPES.iter().find(|(_, known)| *known == event_type).map_or("system", |(word, _)| word)
-}
 
 /// Something that happened.
 #[derive(Debug, Serialize, ToSchema)]
@@ -108,7 +95,7 @@ impl EventEntry {
         Self {
             id: event.id,
             timestamp,
-            event_type: word(event.event_type),
+            event_type: event.event_type.into(),
             category: event.category.clone(),
             message: event.message.clone(),
             details: EventDetails {
@@ -122,6 +109,11 @@ impl EventEntry {
             by: event.by.as_ref().map(|by| EventBy::of(by, state)),
         }
     }
+}
+
+/// Types of events with their words.
+fn words() -> Vec<(&'static str, EventType)> {
+    EventType::VARIANTS.iter().map(|of| (of.into(), *of)).collect()
 }
 
 /// Which events are wanted.
@@ -141,7 +133,7 @@ impl Wanted {
     fn read(query: &Query) -> Result<Self, Problem> {
         let text = |name: &str| query.get(name).map(str::to_owned);
         Ok(Self {
-            event_type: query.one_of("event_type", &TYPES)?,
+            event_type: query.one_of("event_type", &words())?,
             category: text("category"),
             container_id: text("container_id"),
             stream_id: text("stream_id"),
@@ -233,9 +225,9 @@ struct EventStats {
 )]
 pub(crate) async fn stats(snapshot: Snapshot) -> Response {
     let events = snapshot.view.state.events();
-    let mut by_type: BTreeMap<&'static str, usize> = TYPES.iter().map(|(word, _)| (*word, 0)).collect();
+    let mut by_type: BTreeMap<&'static str, usize> = words().into_iter().map(|(word, _)| (word, 0)).collect();
     for event in events.iter() {
-        *by_type.entry(word(event.event_type)).or_default() += 1;
+        *by_type.entry(event.event_type.into()).or_default() += 1;
     }
     let at = |event: Option<&Arc<Event>>| event.map(|event| time::zulu(snapshot.shown(event.at_ms)));
     snapshot.answer(&EventStats {

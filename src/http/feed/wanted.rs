@@ -9,7 +9,6 @@ use serde_json::json;
 use strum::{AsRefStr, EnumString, VariantNames};
 
 use crate::http::answer::problem::Problem;
-use crate::http::events::log::{TYPES, word};
 use crate::http::request::query::Query;
 use crate::http::request::resume::last_event_id;
 
@@ -108,8 +107,8 @@ pub(crate) struct Wanted {
     pub kinds: BTreeSet<FrameKind>,
     /// Types of objects.
     pub types: BTreeSet<ObjectType>,
-    /// Types of events, by their place in [`TYPES`].
-    pub event_types: BTreeSet<&'static str>,
+    /// Types of events.
+    pub event_types: BTreeSet<EventType>,
     /// So many of the newest events are sent first.
     pub tail: u64,
     /// Behind this frame; none to begin with the present.
@@ -122,16 +121,14 @@ impl Wanted {
     /// # Errors
     /// 422 that names the parameter.
     pub fn read(query: &Query, headers: &HeaderMap) -> Result<Self, Problem> {
-        let types_of_events: Vec<&'static str> = TYPES.iter().map(|(word, _)| *word).collect();
-        let event_types = words(query, "event_types", &types_of_events, |text| {
-            types_of_events.iter().find(|word| **word == text).copied()
-        })?;
         let msg = "Input should be the id of a frame of this feed, like 9d1f3c0a-4711-918";
         let last = last_event_id(query, headers, "place_parsing", msg, Last::parse)?;
         Ok(Self {
             kinds: words(query, "kinds", FrameKind::VARIANTS, |text| FrameKind::from_str(text).ok())?,
             types: words(query, "types", ObjectType::VARIANTS, |text| ObjectType::from_str(text).ok())?,
-            event_types,
+            event_types: words(query, "event_types", EventType::VARIANTS, |text| {
+                EventType::from_str(text).ok()
+            })?,
             tail: query.unsigned_within("tail", 0..=TAIL_MAX)?.unwrap_or_default(),
             last,
         })
@@ -152,7 +149,7 @@ impl Wanted {
         match subject {
             Subject::Change(object) => self.has_type(object),
             Subject::Event(of) => {
-                let is_wanted = self.event_types.is_empty() || self.event_types.contains(word(of));
+                let is_wanted = self.event_types.is_empty() || self.event_types.contains(&of);
                 self.has(FrameKind::Event) && is_wanted
             }
             Subject::Figures => self.has(FrameKind::Figures),
