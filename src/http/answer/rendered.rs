@@ -358,6 +358,11 @@ mod tests {
         assert!(rendered.room().is_err(), "a reader holds it");
         drop(answer);
         assert!(rendered.room().is_ok());
+        let small = Live::of(4);
+        let held = small.hold(vec![0; 5]);
+        assert!(small.room().is_err() && rendered.room().is_ok(), "each has its own limit");
+        drop(held);
+        assert!(small.room().is_ok());
         assert_eq!(rendered.live().bytes.load(Ordering::Relaxed), 0, "the packed copy went with it");
     }
 

@@ -1,12 +1,9 @@
 //! The feed: objects as they are, then what changes, and each event of the log once, wherever a reader goes on.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use acefleet::agent::runtime::RuntimeError;
-use acefleet_registry::event::KEPT_EACH;
-use acefleet_registry::stream::{KeyType, StreamStart};
 use acefleet_registry::{Command, Elapsed, Level};
 use serde_json::{Value, json};
 
@@ -14,7 +11,8 @@ use crate::api::events::{ended, started};
 use crate::bed::follow::{Follower, Frame};
 use crate::bed::{Bed, KEY, eventually};
 
-async fn at_current_level(bed: &Bed) {
+/// Waits until all members know the newest commands.
+pub async fn at_current_level(bed: &Bed) {
     eventually("all members know the newest commands", async || {
         (bed.fleet.view().state.level() == Level::CURRENT).then_some(())
     })
@@ -27,23 +25,8 @@ pub async fn start(bed: &Bed, session: &str) {
     assert_eq!(answer.status, 200, "{}", answer.text);
 }
 
-fn playing(session: &str, port: u16) -> StreamStart {
-    StreamStart {
-        id: format!("b|{session}").into(),
-        key_type: KeyType::ContentId,
-        key: "b".to_owned(),
-        playback_session_id: session.to_owned(),
-        stat_url: format!("http://localhost:{port}/ace/stat/b/{session}"),
-        command_url: format!("http://localhost:{port}/ace/cmd/b/{session}"),
-        is_live: true,
-        engine_host: "localhost".to_owned(),
-        engine_port: port,
-        container_id: None,
-        labels: BTreeMap::new(),
-    }
-}
-
-fn number(frame: &Frame) -> u64 {
+/// The number of an event.
+pub fn number(frame: &Frame) -> u64 {
     frame.data["id"].as_u64().unwrap()
 }
 
@@ -199,38 +182,6 @@ async fn a_place_of_another_log_is_told_from_one_that_this_node_has_not_reached(
         start(&bed, &other).await;
         feed.next_of("event").await;
     }
-    bed.stop().await;
-}
-
-#[tokio::test]
-async fn a_reader_is_told_of_a_gap_and_finds_everything_when_it_comes_again() {
-    let bed = Bed::new().await;
-    bed.engine(901).await;
-    at_current_level(&bed).await;
-    let mut feed = Follower::of(&bed, "kinds=change,event", None).await;
-    let hello = feed.next().await.unwrap();
-    let begin = hello.data["event"].as_u64().unwrap();
-    // More events at once than the log keeps.
-    let streams = KEPT_EACH + 200;
-    let starts = (0..streams).map(|session| Arc::new(playing(&session.to_string(), 901)));
-    let batch = Command::EventBatch { started: starts.collect(), ended: Vec::new() };
-    bed.fleet.write(batch, Instant::now() + Duration::from_secs(20)).await.unwrap();
-    assert_eq!(feed.next_of("bye").await.data, json!({"reason": "gap"}));
-    assert_eq!(feed.next().await, None, "nothing is told behind a gap");
-
-    let parameters = "kinds=change,event&event_types=stream";
-    let mut again = Follower::of(&bed, parameters, hello.id.as_deref()).await;
-    let hello = again.next().await.unwrap();
-    let lost = hello.data["lost"].as_u64().unwrap();
-    assert_eq!((&hello.data["resumed"], lost >= 200), (&json!(true), true), "{hello:?}");
-    let snapshot = again.next().await.unwrap();
-    assert_eq!(snapshot.data["streams"].as_array().unwrap().len(), streams);
-    assert!(number(&again.next_of("event").await) > begin + lost);
-    // The feed goes on for all who come behind the gap.
-    let mut new = Follower::of(&bed, "kinds=event&event_types=stream", None).await;
-    assert_eq!(new.next().await.unwrap().event, "hello");
-    start(&bed, "last").await;
-    assert_eq!(new.next_of("event").await.data["stream_id"], "k|last");
     bed.stop().await;
 }
 

@@ -4,19 +4,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use acefleet::http;
+use acefleet_registry::Command;
 use acefleet_registry::event::KEPT_EACH;
 use acefleet_registry::stream::{KeyType, StreamStart};
-use acefleet_registry::{Command, Level};
 use futures::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio_util::sync::CancellationToken;
 
-use crate::api::feed::start;
+use crate::api::feed::{at_current_level, number, start};
 use crate::bed::follow::Follower;
 use crate::bed::{Bed, eventually};
 
-/// A stream that plays.
-fn playing(session: &str) -> Arc<StreamStart> {
-    let key = "b".repeat(300);
+/// A stream that plays, with a key of this length.
+fn playing(session: &str, length: usize) -> Arc<StreamStart> {
+    let key = "b".repeat(length);
     Arc::new(StreamStart {
         id: format!("{key}|{session}").into(),
         key_type: KeyType::ContentId,
@@ -32,9 +36,9 @@ fn playing(session: &str) -> Arc<StreamStart> {
     })
 }
 
-/// So many streams start at once. The numbers of streams begin with `from`.
-async fn start_many(bed: &Bed, from: usize, count: usize) {
-    let started = (from..from + count).map(|session| playing(&session.to_string())).collect();
+/// So many streams with keys of this length start at once. Their numbers begin with `from`.
+async fn start_many(bed: &Bed, from: usize, count: usize, length: usize) {
+    let started = (from..from + count).map(|session| playing(&session.to_string(), length)).collect();
     let batch = Command::EventBatch { started, ended: Vec::new() };
     bed.fleet.write(batch, Instant::now() + Duration::from_secs(20)).await.unwrap();
 }
@@ -43,13 +47,10 @@ async fn start_many(bed: &Bed, from: usize, count: usize) {
 async fn what_a_reader_does_not_want_is_not_lost_for_it() {
     let bed = Bed::new().await;
     bed.engine(901).await;
-    eventually("events about streams have room of their own", async || {
-        (bed.fleet.view().state.level() == Level::CURRENT).then_some(())
-    })
-    .await;
+    at_current_level(&bed).await;
     let place = Follower::of(&bed, "kinds=event", None).await.next().await.unwrap().id;
     for from in [0, 3_000] {
-        start_many(&bed, from, 3_000).await;
+        start_many(&bed, from, 3_000, 1).await;
     }
     bed.post("/cluster/nodes/a/cordon", &json!({})).await;
     let resumed = async |parameters: &str| {
@@ -73,6 +74,36 @@ async fn what_a_reader_does_not_want_is_not_lost_for_it() {
         streams += usize::from(event["event_type"] == "stream");
     }
     assert_eq!(streams, KEPT_EACH);
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn a_reader_is_told_of_a_gap_and_finds_everything_when_it_comes_again() {
+    let bed = Bed::new().await;
+    bed.engine(901).await;
+    at_current_level(&bed).await;
+    let mut feed = Follower::of(&bed, "kinds=change,event", None).await;
+    let hello = feed.next().await.unwrap();
+    let begin = hello.data["event"].as_u64().unwrap();
+    // More events at once than the log keeps.
+    let streams = KEPT_EACH + 200;
+    start_many(&bed, 0, streams, 1).await;
+    assert_eq!(feed.next_of("bye").await.data, json!({"reason": "gap"}));
+    assert_eq!(feed.next().await, None, "nothing is told behind a gap");
+
+    let parameters = "kinds=change,event&event_types=stream";
+    let mut again = Follower::of(&bed, parameters, hello.id.as_deref()).await;
+    let hello = again.next().await.unwrap();
+    let lost = hello.data["lost"].as_u64().unwrap();
+    assert_eq!((&hello.data["resumed"], lost >= 200), (&json!(true), true), "{hello:?}");
+    let snapshot = again.next().await.unwrap();
+    assert_eq!(snapshot.data["streams"].as_array().unwrap().len(), streams);
+    assert!(number(&again.next_of("event").await) > begin + lost);
+    // The feed goes on for all who come behind the gap.
+    let mut new = Follower::of(&bed, "kinds=event&event_types=stream", None).await;
+    assert_eq!(new.next().await.unwrap().event, "hello");
+    start(&bed, "last").await;
+    assert_eq!(new.next_of("event").await.data["stream_id"], "k|last");
     bed.stop().await;
 }
 
@@ -108,4 +139,148 @@ async fn readers_who_come_and_go_cause_no_looks() {
     let at_most = began.elapsed().as_millis() / 250 + 2;
     assert!(u128::from(looks) <= at_most, "{looks} looks, of {at_most}");
     bed.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_has_so_many_readers_and_a_place_that_is_left_is_free() {
+    let (bed, stop) = (Bed::new().await, CancellationToken::new());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let limits = http::Limits { shared: 4, loopback: 32, health: 2, idle_each: 4 };
+    let api = http::Api::new(bed.fleet.clone(), None);
+    let served = tokio::spawn(http::serve(listener, api, limits, stop.clone(), Duration::from_secs(5)));
+    let client = reqwest::Client::new();
+    let open = async || Follower::at(&client, &address, "kinds=event", None).await;
+    // Half of the connections.
+    let (first, mut second) = (open().await.unwrap(), open().await.unwrap());
+    assert_eq!(open().await.err(), Some(503));
+    assert_eq!(client.get(format!("http://{address}/cluster")).send().await.unwrap().status(), 200);
+    drop(first);
+    let mut third = eventually("a place is free", async || open().await.ok()).await;
+    stop.cancel();
+    for feed in [&mut second, &mut third] {
+        assert_eq!(feed.next_of("bye").await.data, json!({"reason": "stopping"}));
+    }
+    served.await.unwrap().unwrap();
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn the_first_reader_after_the_last_one_finds_everything() {
+    let bed = Bed::new().await;
+    bed.engine(901).await;
+    for rests in [false, true] {
+        let session = |part: &str| format!("{part}-{rests}");
+        let mut feed = Follower::of(&bed, "", None).await;
+        feed.next_of("snapshot").await;
+        drop(feed);
+        eventually("the last one has gone", async || {
+            (metric(&bed, "acefleet_feed_readers").await == 0).then_some(())
+        })
+        .await;
+        if rests {
+            eventually("nothing looks any more", async || {
+                let before = metric(&bed, "acefleet_feed_looks_total").await;
+                tokio::time::sleep(Duration::from_millis(1_500)).await;
+                (metric(&bed, "acefleet_feed_looks_total").await == before).then_some(())
+            })
+            .await;
+        }
+        start(&bed, &session("unseen")).await;
+        let mut feed = Follower::of(&bed, "kinds=change,event&types=stream", None).await;
+        let hello = feed.next().await.unwrap();
+        let streams = feed.next_of("snapshot").await.data["streams"].clone();
+        let is_there = |stream: &Value| stream["id"] == format!("k|{}", session("unseen"));
+        assert!(streams.as_array().unwrap().iter().any(is_there), "{streams}");
+        start(&bed, &session("seen")).await;
+        let change = feed.next_of("change").await;
+        assert_eq!(
+            change.data["key"],
+            format!("k|{}", session("seen")),
+            "what was in the snapshot is not told again"
+        );
+        let event = feed.next_of("event").await;
+        assert_eq!(event.data["stream_id"], format!("k|{}", session("seen")));
+        assert!(event.data["id"].as_u64() > hello.data["event"].as_u64());
+    }
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn a_reader_who_resumes_with_a_filter_gets_what_it_wants_and_all_of_that() {
+    let bed = Bed::new().await;
+    bed.engine(901).await;
+    start(&bed, "0").await;
+    let mut feed = Follower::of(&bed, "kinds=event&event_types=stream&tail=1", None).await;
+    let place = feed.next_of("event").await.id;
+    drop(feed);
+    for session in 1..30 {
+        start(&bed, &session.to_string()).await;
+        let to = if session % 2 == 1 { "cordon" } else { "uncordon" };
+        assert_eq!(bed.post(&format!("/cluster/nodes/a/{to}"), &json!({})).await.status, 200);
+    }
+    let mut feed = Follower::of(&bed, "kinds=event&event_types=stream", place.as_deref()).await;
+    let hello = feed.next().await.unwrap().data;
+    assert_eq!((&hello["resumed"], &hello["lost"]), (&json!(true), &json!(0)));
+    for session in 1..30 {
+        let frame = feed.next().await.unwrap();
+        assert_eq!(
+            (frame.event.as_str(), &frame.data["stream_id"]),
+            ("event", &json!(format!("k|{session}")))
+        );
+    }
+    start(&bed, "last").await;
+    assert_eq!(feed.next().await.unwrap().data["stream_id"], "k|last", "and goes on");
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn a_reader_who_does_not_keep_up_is_told_so_and_dropped() {
+    let bed = Bed::new().await;
+    bed.engine(901).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let mut slow = socket.connect(bed.address.parse().unwrap()).await.unwrap();
+    let request = format!("GET /events/stream?kinds=change,event HTTP/1.1\r\nHost: {}\r\n\r\n", bed.address);
+    slow.write_all(request.as_bytes()).await.unwrap();
+    // Far more than a node keeps for readers, and the system for sockets.
+    for from in (0..4).map(|batch| batch * 1_500) {
+        let before = metric(&bed, "acefleet_feed_looks_total").await;
+        start_many(&bed, from, 1_500, 300).await;
+        eventually("it is told", async || {
+            (metric(&bed, "acefleet_feed_looks_total").await > before + 1).then_some(())
+        })
+        .await;
+    }
+    let mut read = Vec::new();
+    let done = tokio::time::timeout(Duration::from_secs(20), async {
+        while !read.ends_with(b"0\r\n\r\n") {
+            assert_ne!(slow.read_buf(&mut read).await.unwrap(), 0, "the answer ends in the middle");
+        }
+    });
+    done.await.expect("the reader is not dropped");
+    let end = String::from_utf8_lossy(&read[read.len() - 200..]).into_owned();
+    assert!(end.contains("event: bye\ndata: {\"reason\":\"too_slow\"}"), "{end}");
+    eventually("its place is free", async || {
+        (metric(&bed, "acefleet_feed_readers").await == 0).then_some(())
+    })
+    .await;
+    bed.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heartbeats_do_not_wait_for_readers_who_come_all_at_once() {
+    let beds = Bed::three().await;
+    beds[0].engine(901).await;
+    start_many(&beds[0], 0, 500, 300).await;
+    let seen = |bed: &Bed| (bed.fleet.cluster().leaders_seen(), bed.fleet.cluster().status().term);
+    let before = beds.each_ref().map(seen);
+    let client = reqwest::Client::new();
+    let readers = (0..300).map(async |number: usize| {
+        let types = ["", "types=stream", "types=engine,node", "kinds=event&tail=1000"][number % 4];
+        let address = &beds[number % 3].address;
+        Follower::at(&client, address, types, None).await.unwrap().next().await.unwrap().event
+    });
+    assert!(join_all(readers).await.iter().all(|event| event == "hello"));
+    assert_eq!(beds.each_ref().map(seen), before, "no election");
 }

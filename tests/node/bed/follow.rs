@@ -23,15 +23,27 @@ pub struct Follower {
 impl Follower {
     /// Follows with these parameters, behind this place.
     pub async fn of(bed: &Bed, parameters: &str, last: Option<&str>) -> Self {
-        let mut request =
-            reqwest::Client::new().get(format!("http://{}/events/stream?{parameters}", bed.address));
+        let feed = Self::at(&reqwest::Client::new(), &bed.address, parameters, last).await;
+        feed.unwrap_or_else(|status| panic!("the feed is refused: {status}"))
+    }
+
+    /// The same with this client, at the node with this address; the status when it refuses.
+    pub async fn at(
+        client: &reqwest::Client,
+        address: &str,
+        parameters: &str,
+        last: Option<&str>,
+    ) -> Result<Self, u16> {
+        let mut request = client.get(format!("http://{address}/events/stream?{parameters}"));
         if let Some(last) = last {
             request = request.header("Last-Event-ID", last);
         }
         let response = request.send().await.unwrap();
-        assert_eq!(response.status(), 200);
+        if response.status() != 200 {
+            return Err(response.status().as_u16());
+        }
         assert_eq!(response.headers()["content-type"], "text/event-stream");
-        Self { response, text: String::new() }
+        Ok(Self { response, text: String::new() })
     }
 
     /// The next frame; `None` at the end.
