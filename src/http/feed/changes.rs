@@ -77,8 +77,9 @@ impl Told {
     }
 
     /// What a reader begins with that goes on behind the batch of this number.
-    pub fn present(&self, behind: u64) -> Present {
+    pub fn present(&self, behind: u64, at: Instant) -> Present {
         Present {
+            at,
             place: self.place(),
             behind,
             sight: Arc::clone(&self.sight),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use acefleet_raft::Seldom;
 use bytes::Bytes;
-use futures::Stream;
+use futures::{Stream, StreamExt};
 use tokio::sync::watch;
 
 use crate::http::answer::problem::Problem;
@@ -14,9 +14,9 @@ use crate::http::answer::rendered::Live;
 use crate::http::answer::snapshot::Sight;
 use crate::http::app::App;
 use crate::http::connections::slots::counted;
-use crate::http::feed::backlog::Backlog;
 use crate::http::feed::changes::{Bye, Told, bye};
 use crate::http::feed::present::{Begin, Present};
+use crate::http::feed::reader::Reader;
 use crate::http::feed::ring::{Batch, Dropped, Frame, Ring};
 use crate::http::feed::seats::Seats;
 use crate::http::feed::wanted::{Subject, Wanted};
@@ -40,6 +40,15 @@ pub(crate) struct Feed {
     slow: Mutex<Seldom>,
     /// What has been told; none without readers.
     present: watch::Sender<Option<Arc<Present>>>,
+    /// The same as it was when a reader last had something rendered.
+    begun: watch::Sender<Option<Arc<Present>>>,
+}
+
+/// When a reader came, and what this node had then.
+#[derive(Clone, Copy)]
+struct Came {
+    at: Instant,
+    revision: u64,
 }
 
 #[derive(Default)]
@@ -60,13 +69,14 @@ impl Default for Feed {
             beginnings,
             newest: watch::Sender::new(0),
             present: watch::Sender::new(None),
+            begun: watch::Sender::new(None),
         }
     }
 }
 
 /// A place among the readers. Dropping it gives it back.
-struct Seat {
-    app: App,
+pub(super) struct Seat {
+    pub(super) app: App,
     from: Option<IpAddr>,
 }
 
@@ -108,6 +118,7 @@ impl Feed {
     /// Looks what has changed and tells it to all readers. Takes time in proportion to the number of engines.
     fn look(&self, app: &App, told: Option<Told>) -> Told {
         app.counters().feed_looked();
+        let at = Instant::now();
         let sight = Arc::new(Sight::now(app));
         let told = match told {
             None => Told::now(app, sight),
@@ -118,7 +129,7 @@ impl Feed {
         };
         // First what readers begin with: a batch is for those who have begun before it.
         let newest = self.ring().newest();
-        self.present.send_replace(Some(Arc::new(told.present(newest))));
+        self.present.send_replace(Some(Arc::new(told.present(newest, at))));
         self.newest.send_if_modified(|now| std::mem::replace(now, newest) != newest);
         told
     }
@@ -135,22 +146,40 @@ impl Feed {
         let mut seating = self.seating();
         if seating.seats.taken == 0 {
             seating.runs = false;
-            self.present.send_replace(None);
+            self.forget();
             self.ring().clear();
         }
         seating.runs
     }
 
+    fn forget(&self) {
+        self.present.send_replace(None);
+        self.begun.send_replace(None);
+    }
+
     /// What was told is not known any more: readers have to begin anew.
     fn begin_anew(&self) {
-        self.present.send_replace(None);
+        self.forget();
         self.push(&[Frame { subject: Subject::Feed, text: bye(Bye::Gap) }]);
         self.newest.send_replace(self.ring().newest());
     }
 
-    /// What a reader begins with who comes now: not before the state that this node has.
-    async fn present(&self, app: &App) -> Option<Arc<Present>> {
-        let revision = app.fleet().view().revision;
+    /// Whether a reader can begin with this: it has what this node had when the reader came, and is about as new.
+    fn suits(&self, present: &Present, came: Came) -> bool {
+        present.place.revision >= came.revision
+            && present.at + LONGEST >= came.at
+            && self.behind(present.behind).is_ok()
+    }
+
+    /// What a reader can begin with at once.
+    fn rendered(&self, came: Came, wanted: &Wanted) -> Option<Arc<Present>> {
+        let suits = |present: &Arc<Present>| self.suits(present, came) && present.is_rendered(wanted);
+        let newest = self.present.borrow().clone().filter(suits);
+        newest.or_else(|| self.begun.borrow().clone().filter(suits))
+    }
+
+    /// What has been told, when it has the state of this revision.
+    async fn present(&self, revision: u64) -> Option<Arc<Present>> {
         let is_new = |present: &Arc<Present>| present.place.revision >= revision;
         let mut presents = self.present.subscribe();
         let present = presents.wait_for(|present| present.as_ref().is_some_and(is_new)).await;
@@ -158,14 +187,15 @@ impl Feed {
     }
 
     /// Anybody may be slow, so it is not said of each.
-    fn note_slow(&self) {
+    pub(super) fn note_slow(&self) {
         let mut slow = self.slow.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(times) = slow.due() {
             tracing::info!(times, "readers of the feed do not keep up and are dropped");
         }
     }
 
-    fn behind(&self, number: u64) -> Result<Option<Arc<Batch>>, Dropped> {
+    /// The batch behind this one.
+    pub(super) fn behind(&self, number: u64) -> Result<Option<Arc<Batch>>, Dropped> {
         self.ring().behind(number)
     }
 
@@ -191,75 +221,42 @@ pub(crate) async fn read(
     let feed = app.feed();
     let seat = Seat::take(app, peer)?;
     let newest = feed.newest.subscribe();
-    let missing = || Problem::busy("the feed does not begin");
-    let mut present = feed.present(app).await.ok_or_else(missing)?;
-    let mut turn = None;
-    if !present.is_rendered(&wanted) {
-        // One at a time: those who wait share what the first one renders.
-        turn = Some(app.rendered().turn().await);
-        present = feed.present.borrow().clone().unwrap_or(present);
-    }
-    let behind = present.behind;
-    let Begin { text, backlog } = match present.is_rendered(&wanted) {
-        true => present.begin(app, &wanted)?,
-        false => {
-            let (renders, wants) = (app.clone(), wanted.clone());
-            let begin = tokio::task::spawn_blocking(move || {
-                let _turn = turn;
-                present.begin(&renders, &wants)
-            });
-            match begin.await {
-                Ok(begin) => begin?,
-                // The task panicked; the panic is handled as that of a handler.
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
-            }
+    let came = Came { at: Instant::now(), revision: app.fleet().view().revision };
+    let (present, begin) = match feed.rendered(came, &wanted) {
+        Some(present) => (Arc::clone(&present), present.begin(app, &wanted)?),
+        None => {
+            let missing = || Problem::busy("the feed does not begin");
+            let told = feed.present(came.revision).await.ok_or_else(missing)?;
+            begin(app, came, told, &wanted).await?
         }
     };
+    let (behind, Begin { text, backlog }) = (present.behind, begin);
+    drop(present);
     let reader = Reader { newest, wanted, backlog, behind, ended: false, seat };
-    let begin = futures::stream::iter(text);
-    Ok(futures::StreamExt::chain(begin, futures::stream::unfold(reader, Reader::next)))
+    Ok(futures::stream::iter(text).chain(futures::stream::unfold(reader, Reader::next)))
 }
 
-struct Reader {
-    newest: watch::Receiver<u64>,
-    wanted: Wanted,
-    /// Events that it gets first.
-    backlog: Backlog,
-    behind: u64,
-    ended: bool,
-    seat: Seat,
-}
-
-impl Reader {
-    async fn next(mut self) -> Option<(Bytes, Self)> {
-        while !self.ended {
-            match self.backlog.next(&self.seat.app, &self.wanted) {
-                Ok(None) => {}
-                Ok(Some(text)) => return Some((text, self)),
-                Err(Dropped) => {
-                    self.ended = true;
-                    return Some((bye(Bye::Gap), self));
-                }
-            }
-            self.newest.mark_unchanged();
-            match self.seat.app.feed().behind(self.behind) {
-                Ok(Some(batch)) => {
-                    self.behind += 1;
-                    self.ended = batch.is_last();
-                    let text = batch.text(&self.wanted);
-                    if !text.is_empty() {
-                        return Some((text, self));
-                    }
-                }
-                Ok(None) => self.newest.changed().await.ok()?,
-                Err(Dropped) => {
-                    self.ended = true;
-                    self.seat.app.feed().note_slow();
-                    return Some((bye(Bye::TooSlow), self));
-                }
-            }
+/// Has what a reader begins with rendered, one reader at a time. Those who wait share what the first one has rendered.
+async fn begin(
+    app: &App,
+    came: Came,
+    told: Arc<Present>,
+    wanted: &Wanted,
+) -> Result<(Arc<Present>, Begin), Problem> {
+    let turn = app.rendered().turn().await;
+    let feed = app.feed();
+    let shared = feed.begun.borrow().clone().filter(|present| feed.suits(present, came));
+    let present = shared.or_else(|| feed.present.borrow().clone()).unwrap_or(told);
+    let (renders, of, wants) = (app.clone(), Arc::clone(&present), wanted.clone());
+    match tokio::task::spawn_blocking(move || (of.begin(&renders, &wants), turn)).await {
+        Ok((begin, turn)) => {
+            // This reader has a seat still, so the task has not begun anew meanwhile.
+            feed.begun.send_replace(Some(Arc::clone(&present)));
+            drop(turn);
+            Ok((present, begin?))
         }
-        None
+        // The task panicked; the panic is handled as that of a handler.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 

@@ -6,7 +6,7 @@
 //! - [`changes`], [`objects`], [`figures`]: what is told
 //! - [`present`], [`hello`]: what a reader begins with
 //! - [`ring`]: the newest batches, which readers share
-//! - [`backlog`]: events that a reader gets first
+//! - [`reader`]: one of them; [`backlog`]: events that it gets first
 //! - [`seats`]: who may read
 //! - [`socket`]: the same frames as messages of a WebSocket
 
@@ -17,6 +17,7 @@ pub(crate) mod hello;
 pub(crate) mod hub;
 pub(crate) mod objects;
 pub(crate) mod present;
+pub(crate) mod reader;
 pub(crate) mod ring;
 pub(crate) mod seats;
 pub(crate) mod socket;

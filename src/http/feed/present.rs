@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use acefleet_registry::event::{Event, EventLog};
 use bytes::Bytes;
@@ -21,7 +22,7 @@ use crate::http::feed::wanted::{FrameKind, ObjectType, Place, Subject, Wanted};
 /// Snapshots of one state for readers who want the same types. An old one is dropped for a new one.
 pub(crate) type Snapshots = Mutex<VecDeque<(BTreeSet<ObjectType>, Bytes)>>;
 /// Snapshots of one state that are kept.
-const SNAPSHOTS: usize = 4;
+const SNAPSHOTS: usize = 8;
 
 /// What a reader gets at its beginning.
 pub(crate) struct Begin {
@@ -33,6 +34,8 @@ pub(crate) struct Begin {
 
 /// All that has been told with one look.
 pub(crate) struct Present {
+    /// When it was looked at.
+    pub at: Instant,
     /// Where in the feed it is.
     pub place: Place,
     /// Batch behind which its readers go on.
