@@ -222,8 +222,13 @@ impl Fake {
         found.next().map(|(key, _)| key.clone())
     }
 
-    /// What a container wrote: every line a microsecond after the one before it, those with an exclamation mark to standard error.
-    fn written(world: &World, id: &str) -> Option<Vec<LogLine>> {
+    /// What a container wrote, without so many lines at the beginning: every line a microsecond after the one before it, those with an
+    /// exclamation mark to standard error.
+    fn written<'a>(
+        world: &'a World,
+        id: &str,
+        without: usize,
+    ) -> Option<impl Iterator<Item = LogLine> + use<'a>> {
         if !world.vpns.contains_key(id) {
             Self::find(world, id)?;
         }
@@ -232,7 +237,7 @@ impl Fake {
             stream: if text.contains('!') { LogStream::Stderr } else { LogStream::Stdout },
             text: text.to_owned(),
         };
-        Some(world.log.lines().enumerate().map(line).collect())
+        Some(world.log.lines().enumerate().skip(without).map(line))
     }
 
     fn make(&self, spec: &ContainerSpec) -> Result<String, RuntimeError> {
@@ -423,7 +428,7 @@ impl ContainerRuntime for Fake {
         query: &'a LogQuery,
     ) -> BoxFuture<'a, Result<Vec<LogLine>, RuntimeError>> {
         ready(self.daemon().and_then(|world| {
-            let mut lines = Self::written(&world, id).ok_or(RuntimeError::NotFound)?;
+            let mut lines: Vec<_> = Self::written(&world, id, 0).ok_or(RuntimeError::NotFound)?.collect();
             match *query {
                 LogQuery::Newest { lines: wanted, since_ns } => {
                     lines.retain(|line| line.at_ns >= since_ns);
@@ -442,7 +447,8 @@ impl ContainerRuntime for Fake {
         since_ns: u64,
     ) -> BoxStream<'static, Result<LogLine, RuntimeError>> {
         let id = id.to_owned();
-        let first = Self::written(&self.world(), &id).map_or(0, |all| {
+        let first = Self::written(&self.world(), &id, 0).map_or(0, |all| {
+            let all: Vec<_> = all.collect();
             let since = all.partition_point(|line| line.at_ns + 1_000_000_000 <= since_ns);
             since.max(all.len().saturating_sub(lines as usize))
         });
@@ -461,9 +467,9 @@ impl ContainerRuntime for Fake {
                         if world.cut != cut {
                             return None;
                         }
-                        let lines = Self::written(&world, &id)?;
+                        let line = Self::written(&world, &id, next)?.next();
                         let alive = world.containers.get(&id).is_none_or(|c| c.status == "running");
-                        (lines.get(next).cloned(), alive)
+                        (line, alive)
                     };
                     match line {
                         Some(line) => return Some((Ok(line), (world, next + 1))),
