@@ -247,6 +247,10 @@ async fn begin(
     let feed = app.feed();
     let shared = feed.begun.borrow().clone().filter(|present| feed.suits(present, came));
     let present = shared.or_else(|| feed.present.borrow().clone()).unwrap_or(told);
+    if present.is_rendered(wanted) {
+        let begin = present.begin(app, wanted)?;
+        return Ok((present, begin));
+    }
     let (renders, of, wants) = (app.clone(), Arc::clone(&present), wanted.clone());
     match tokio::task::spawn_blocking(move || (of.begin(&renders, &wants), turn)).await {
         Ok((begin, turn)) => {
@@ -255,8 +259,11 @@ async fn begin(
             drop(turn);
             Ok((present, begin?))
         }
-        // The task panicked; the panic is handled as that of a handler.
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
+        Err(error) => match error.try_into_panic() {
+            // It is handled as that of a handler.
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(Problem::busy("this node is stopping")),
+        },
     }
 }
 
