@@ -257,6 +257,7 @@ mod tests {
             engine: None,
             node: None,
             vpn: None,
+            term: None,
             by: None,
         }
     }
