@@ -5,6 +5,8 @@ import { SseParser } from './sse';
 import type { Frame } from './types';
 
 export interface Listener {
+  /** Bytes came. A snapshot is megabytes: over a slow link it takes longer than a node may be silent. */
+  heard(): void;
   frame(frame: Frame): void;
   closed(reason: Reason): void;
 }
@@ -22,7 +24,14 @@ export function open(base: string, lastId: string | null, key: string | null, to
     abort.abort();
     to.closed(reason);
   };
-  void read(base, lastId, key, abort.signal, (f) => over || to.frame(f), end);
+  void read(
+    base,
+    lastId,
+    key,
+    abort.signal,
+    { heard: () => over || to.heard(), frame: (f) => over || to.frame(f) },
+    end,
+  );
   return () => {
     over = true;
     abort.abort();
@@ -34,7 +43,7 @@ async function read(
   lastId: string | null,
   key: string | null,
   signal: AbortSignal,
-  frame: (f: Frame) => void,
+  to: { heard: () => void; frame: (f: Frame) => void },
   end: (reason: Reason) => void,
 ): Promise<void> {
   const headers: Record<string, string> = { Accept: 'text/event-stream' };
@@ -51,6 +60,7 @@ async function read(
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return end({ code: 'ended' });
+      to.heard();
       for (const raw of parser.push(text.decode(value, { stream: true }))) {
         let f: Frame | null;
         try {
@@ -58,7 +68,7 @@ async function read(
         } catch (e) {
           return end({ code: 'unreadable', detail: String(e) });
         }
-        if (f !== null) frame(f);
+        if (f !== null) to.frame(f);
       }
     }
   } catch (e) {

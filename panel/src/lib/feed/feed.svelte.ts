@@ -55,6 +55,7 @@ class Feed {
       if (e.type === 'abort') continue;
       const conn = e.conn;
       this.stop = open(e.base, e.lastId, key.value, {
+        heard: () => this.input({ type: 'heard', conn, now: performance.now() }),
         frame: (frame) => {
           if (conn !== this.state.conn) return;
           this.sink(frame);

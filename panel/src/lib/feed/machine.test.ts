@@ -45,6 +45,11 @@ class Run {
   live(node = 'node-a') {
     return this.start().frame(hello(node)).frame(snapshot);
   }
+  /** A piece of a frame, some time later. */
+  piece(after: number, conn = this.s.conn) {
+    this.tick(after);
+    return this.do({ type: 'heard', conn, now: this.now });
+  }
   closed(conn = this.s.conn) {
     return this.do({ type: 'closed', conn, now: this.now, reason: { code: 'network' } });
   }
@@ -86,6 +91,16 @@ describe('the feed', () => {
     r.tick(200);
     expect(r.s).toMatchObject({ phase: 'stale', reason: { code: 'silent' } });
     expect(r.asked).toEqual([base('b')]);
+  });
+
+  it('waits for a snapshot that comes slowly, and leaves one that stops coming', () => {
+    const r = new Run().start().frame(hello('node-a'));
+    for (let i = 0; i < 20; i++) expect(r.piece(SILENT_MS - 100).effects).toEqual([]);
+    expect(r.s).toMatchObject({ phase: 'loading', node: 'node-a', conn: 1, heardWall: 1000 });
+    expect(r.tick(SILENT_MS + 1).s.reason).toEqual({ code: 'silent' });
+    const other = r.s;
+    expect(r.piece(1, 1).s).toBe(other);
+    expect(r.piece(CONNECT_MS - 10).frame(snapshot).s.phase).toBe('live');
   });
 
   it('gives each address its time, then pauses between rounds', () => {

@@ -48,9 +48,9 @@ export interface FeedState {
   version: string | null;
   lastId: string | null;
   revision: number;
-  /** When something was heard last; 0 before the first frame. */
+  /** When something was heard last, if a part of a frame; 0 before. */
   heardAt: number;
-  /** The same on the wall clock, for people. */
+  /** When the last whole frame came, on the wall clock, for people. */
   heardWall: number;
   /** When the connection that is being made was begun. */
   triedAt: number;
@@ -68,6 +68,8 @@ export interface FeedState {
 
 export type Input =
   | { type: 'start'; now: number }
+  /** Bytes came, if no whole frame yet. */
+  | { type: 'heard'; conn: number; now: number }
   | { type: 'frame'; conn: number; now: number; wall: number; frame: Frame }
   | { type: 'closed'; conn: number; now: number; reason: Reason }
   | { type: 'tick'; now: number }
@@ -108,8 +110,10 @@ export function step(s: FeedState, input: Input): [FeedState, Effect[]] {
   switch (input.type) {
     case 'start':
       return connect(s, s.own, input.now);
+    case 'heard':
+      return input.conn === s.conn ? [{ ...s, open: true, heardAt: input.now }, []] : [s, []];
     case 'frame':
-      return input.conn === s.conn ? heard(s, input.frame, input.now, input.wall) : [s, []];
+      return input.conn === s.conn ? take(s, input.frame, input.now, input.wall) : [s, []];
     case 'closed':
       return input.conn === s.conn && s.phase !== 'resting' ? broken(s, input.reason, input.now) : [s, []];
     case 'tick':
@@ -138,7 +142,7 @@ function connect(s: FeedState, base: string, now: number): [FeedState, Effect[]]
   return [next, [{ type: 'connect', conn, base, lastId: s.lastId }]];
 }
 
-function heard(s: FeedState, frame: Frame, now: number, wall: number): [FeedState, Effect[]] {
+function take(s: FeedState, frame: Frame, now: number, wall: number): [FeedState, Effect[]] {
   const at = { ...s, open: true, heardAt: now, heardWall: wall };
   switch (frame.kind) {
     case 'hello':
