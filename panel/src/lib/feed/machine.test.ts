@@ -3,6 +3,7 @@ import {
   candidates,
   CONNECT_MS,
   initial,
+  LASTING_MS,
   PAUSE_MAX_MS,
   SILENT_MS,
   step,
@@ -42,12 +43,13 @@ class Run {
   frame(frame: Frame, conn = this.s.conn) {
     return this.do({ type: 'frame', conn, now: this.now, wall: this.now, frame });
   }
+  /** Live for long enough to count. */
   live(node = 'node-a') {
-    return this.start().frame(hello(node)).frame(snapshot);
+    return this.start().frame(hello(node)).frame(snapshot).piece(LASTING_MS);
   }
   /** A piece of a frame, some time later. */
   piece(after: number, conn = this.s.conn) {
-    this.tick(after);
+    this.now += after;
     return this.do({ type: 'heard', conn, now: this.now });
   }
   closed(conn = this.s.conn) {
@@ -95,7 +97,7 @@ describe('the feed', () => {
 
   it('waits for a snapshot that comes slowly, and leaves one that stops coming', () => {
     const r = new Run().start().frame(hello('node-a'));
-    for (let i = 0; i < 20; i++) expect(r.piece(SILENT_MS - 100).effects).toEqual([]);
+    for (let i = 0; i < 20; i++) expect(r.tick(1).piece(SILENT_MS - 100).effects).toEqual([]);
     expect(r.s).toMatchObject({ phase: 'loading', node: 'node-a', conn: 1, heardWall: 1000 });
     expect(r.tick(SILENT_MS + 1).s.reason).toEqual({ code: 'silent' });
     const other = r.s;
@@ -113,6 +115,21 @@ describe('the feed', () => {
     expect(r.s.nextAt).not.toBeNull();
     expect(r.tick(PAUSE_MAX_MS).asked).toEqual([base('b')]);
     expect(r.s.phase).toBe('stale');
+  });
+
+  it('pauses, too, between connections that end as soon as they have greeted', () => {
+    const r = new Run().start();
+    let [asked, pauses] = [0, 0];
+    for (let i = 0; i < 40; i++) {
+      r.frame(hello('node-a')).closed();
+      asked += r.asked.length;
+      if (r.s.nextAt === null) continue;
+      pauses++;
+      asked += r.tick(r.s.nextAt - r.now).asked.length;
+    }
+    expect([asked, pauses]).toEqual([40, 10]);
+    r.frame(hello('node-b')).frame(snapshot).piece(LASTING_MS).closed();
+    expect(r.s).toMatchObject({ round: 0, tried: [base('c')] });
   });
 
   it('does not listen to a connection that was given up', () => {

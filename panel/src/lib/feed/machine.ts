@@ -13,6 +13,9 @@ export const CONNECT_MS = 1500;
 /** Longest pause between two rounds through all addresses. */
 export const PAUSE_MAX_MS = 3000;
 
+/** A connection that ended sooner counts as an attempt that failed: what a node does again and again needs pauses. */
+export const LASTING_MS = 5000;
+
 /** Why a connection ended; `detail` is what the other side said, for people to read. */
 export interface Reason {
   code: 'silent' | 'timeout' | 'network' | 'status' | 'unreadable' | 'stopping' | 'too_slow' | 'gap' | 'clock' | 'ended';
@@ -54,8 +57,11 @@ export interface FeedState {
   heardWall: number;
   /** When the connection that is being made was begun. */
   triedAt: number;
-  /** Addresses that were tried since the last one was live, in order. */
+  /** When the node of this connection greeted; null before. */
+  greetedAt: number | null;
+  /** Addresses that were tried in this round, in order. */
   tried: string[];
+  /** Rounds through all addresses without a connection that lasted. */
   round: number;
   /** When the next attempt is due; null while one is under way. */
   nextAt: number | null;
@@ -96,6 +102,7 @@ export function initial(own: string): FeedState {
     heardAt: 0,
     heardWall: 0,
     triedAt: 0,
+    greetedAt: null,
     tried: [],
     round: 0,
     nextAt: null,
@@ -138,7 +145,16 @@ export function step(s: FeedState, input: Input): [FeedState, Effect[]] {
 
 function connect(s: FeedState, base: string, now: number): [FeedState, Effect[]] {
   const conn = s.conn + 1;
-  const next = { ...s, conn, base, open: false, triedAt: now, nextAt: null, tried: [...s.tried, base] };
+  const next = {
+    ...s,
+    conn,
+    base,
+    open: false,
+    triedAt: now,
+    greetedAt: null,
+    nextAt: null,
+    tried: [...s.tried, base],
+  };
   return [next, [{ type: 'connect', conn, base, lastId: s.lastId }]];
 }
 
@@ -146,7 +162,7 @@ function take(s: FeedState, frame: Frame, now: number, wall: number): [FeedState
   const at = { ...s, open: true, heardAt: now, heardWall: wall };
   switch (frame.kind) {
     case 'hello':
-      return [{ ...greet(at, frame.data, wall, s), lastId: frame.id }, []];
+      return [{ ...greet(at, frame.data, wall, s), lastId: frame.id, greetedAt: now }, []];
     case 'snapshot':
       return [{ ...at, revision: frame.data.revision, hasSnapshot: true, phase: 'live' }, []];
     case 'change':
@@ -185,8 +201,6 @@ function greet(at: FeedState, hello: Hello, wall: number, before: FeedState): Fe
     clusterId: hello.cluster_id,
     version: hello.version,
     move,
-    tried: [],
-    round: 0,
     reason: null,
     phase: at.hasSnapshot ? 'live' : at.phase,
   };
@@ -195,14 +209,15 @@ function greet(at: FeedState, hello: Hello, wall: number, before: FeedState): Fe
 /** The connection is gone: the next address follows at once, after a whole round there is a pause. */
 function broken(s: FeedState, reason: Reason, now: number): [FeedState, Effect[]] {
   const phase: Phase = s.hasSnapshot ? 'stale' : s.round > 0 || !s.open ? 'error' : 'loading';
-  const base: FeedState = { ...s, phase, open: false, reason };
-  const next = candidates(s).find((c) => !s.tried.includes(c));
+  const lasted = s.greetedAt !== null && now - s.greetedAt >= LASTING_MS;
+  const base: FeedState = { ...s, phase, open: false, reason, ...(lasted && { tried: [], round: 0 }) };
+  const next = candidates(s).find((c) => !base.tried.includes(c));
   if (next !== undefined) {
     const [st, effects] = connect(base, next, now);
     return [st, [{ type: 'abort' }, ...effects]];
   }
-  const pause = Math.min(PAUSE_MAX_MS, 250 * 2 ** Math.min(s.round, 5));
-  return [{ ...base, conn: s.conn + 1, tried: [], round: s.round + 1, nextAt: now + pause }, [{ type: 'abort' }]];
+  const pause = Math.min(PAUSE_MAX_MS, 250 * 2 ** Math.min(base.round, 5));
+  return [{ ...base, conn: s.conn + 1, tried: [], round: base.round + 1, nextAt: now + pause }, [{ type: 'abort' }]];
 }
 
 function tick(s: FeedState, now: number): [FeedState, Effect[]] {
