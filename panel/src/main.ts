@@ -4,5 +4,5 @@ import { feed } from './lib/feed/feed.svelte';
 import { fleet } from './lib/store/fleet.svelte';
 import './styles/index.css';
 
-feed.start((frame) => fleet.take(frame));
+feed.start((frame, move) => fleet.take(frame, move));
 mount(App, { target: document.body });

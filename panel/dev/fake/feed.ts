@@ -7,15 +7,21 @@ import type { Fleet } from './fleet';
 export function serveFeed(f: Fleet, me: string, req: IncomingMessage, res: ServerResponse): void {
   const url = new URL(req.url ?? '/', 'http://x');
   const last = String(req.headers['last-event-id'] ?? url.searchParams.get('last_event_id') ?? '');
+  const from = /^(\d+)-(\d+)$/.exec(last);
+  if (from && Number(from[1]) > f.revision) {
+    const detail = { error: 'read_blocked', code: 'behind', message: `this node has revision ${f.revision}` };
+    return void res
+      .writeHead(503, { 'Content-Type': 'application/json', ...cors(req) })
+      .end(JSON.stringify({ detail }));
+  }
   res.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store', ...cors(req) });
   const send = (event: string, data: unknown, id?: string) =>
     res.write(`event: ${event}\n${id ? `id: ${id}\n` : ''}data: ${JSON.stringify(data)}\n\n`);
   const w = f.world;
   const events = w.events;
   const newest = events.at(-1)?.id ?? 0;
-  const from = /^\d+-(\d+)$/.exec(last);
   const position = () => `${f.revision}-${w.events.at(-1)?.id ?? 0}`;
-  const behind = Math.max(0, from ? Number(from[1]) : newest - Number(url.searchParams.get('tail') ?? 0));
+  const behind = Math.max(0, from ? Number(from[2]) : newest - Number(url.searchParams.get('tail') ?? 0));
   const members = w.nodes.map((n) => ({ name: n.name, http: n.http_address }));
   const { cluster_id } = w.cluster;
   send(

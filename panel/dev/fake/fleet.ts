@@ -50,6 +50,13 @@ export class Fleet {
     for (const n of this.world.nodes) this.change('node', n.name, n);
   }
 
+  /** The cluster is formed anew: its log begins again, so places of before lie ahead of it. */
+  reform(): void {
+    this.world.cluster.cluster_id = `again-${this.world.cluster.cluster_id}`;
+    this.world.events.splice(0, this.world.events.length - 3);
+    this.revision = 1;
+  }
+
   away(name: string, on: boolean): void {
     const n = this.node(name);
     if (!n) return;

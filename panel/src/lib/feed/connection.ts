@@ -52,7 +52,7 @@ async function read(
   try {
     const res = await fetch(new URL(`events/stream?tail=${TAIL}`, base), { headers, signal, cache: 'no-store' });
     if (!res.ok || res.body === null) {
-      return end({ code: 'status', status: res.status, detail: (await res.text()).slice(0, 500) });
+      return end(refusal(res.status, await res.text()));
     }
     const reader = res.body.getReader();
     const text = new TextDecoder();
@@ -74,4 +74,10 @@ async function read(
   } catch (e) {
     end({ code: 'network', detail: String(e) });
   }
+}
+
+/** Why a node does not answer with a feed. One that is behind the place that was asked for says so. */
+function refusal(status: number, body: string): Reason {
+  const detail = body.slice(0, 500);
+  return { code: /"code":\s*"behind"/.test(body) ? 'behind' : 'status', status, detail };
 }

@@ -15,9 +15,9 @@ export function decode(raw: RawFrame): Frame | null {
     throw new BadFrame(`the data of “${raw.event}” is no JSON`);
   }
   if (typeof data !== 'object' || data === null) throw new BadFrame(`the data of “${raw.event}” is no object`);
-  // A position is sent back as it came: what is in it is the node's affair.
-  // Only events have positions: changes are never sent again, as a snapshot follows each greeting.
-  if (raw.event !== 'hello' && raw.event !== 'event') return { kind: raw.event, data } as Frame;
-  if (!raw.id) throw new BadFrame(`“${raw.event}” has no position`);
-  return { kind: raw.event, id: raw.id, data } as Frame;
+  const frame = { kind: raw.event, data, ...(raw.id && { id: raw.id }) } as Frame;
+  // Without the position of an event nobody could go on behind it. What it says is for nodes alone to read.
+  if ((frame.kind === 'hello' || frame.kind === 'event') && !raw.id)
+    throw new BadFrame(`“${raw.event}” has no position`);
+  return frame;
 }

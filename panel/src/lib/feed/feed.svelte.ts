@@ -1,7 +1,7 @@
 /** Runs the state machine of the feed: clock in, effects out, frames to the store. */
 import { key } from '../api/key.svelte';
 import { open } from './connection';
-import { initial, step, type FeedState, type Input } from './machine';
+import { initial, step, type FeedState, type Input, type Move } from './machine';
 import type { Frame } from './types';
 
 /** A tab that nobody sees keeps its connection for so long. */
@@ -15,13 +15,13 @@ class Feed {
   state: FeedState = $state.raw(initial(''));
   /** The address of the node that serves; unlike the state, it changes only when the node does. */
   readonly base = $derived(this.state.base);
-  /** Frames go here, in order. */
-  private sink: (f: Frame) => void = () => {};
+  /** Frames go here, in order; with a greeting comes how the feed went on. */
+  private sink: (f: Frame, move: Move | null) => void = () => {};
   private stop: () => void = () => {};
   private hiddenAt: number | null = null;
 
   /** Begins; called once. */
-  start(sink: (f: Frame) => void): void {
+  start(sink: (f: Frame, move: Move | null) => void): void {
     this.sink = sink;
     this.state = initial(ownBase());
     this.input({ type: 'start', now: performance.now() });
@@ -58,8 +58,8 @@ class Feed {
         heard: () => this.input({ type: 'heard', conn, now: performance.now() }),
         frame: (frame) => {
           if (conn !== this.state.conn) return;
-          this.sink(frame);
           this.input({ type: 'frame', conn, now: performance.now(), wall: Date.now(), frame });
+          this.sink(frame, frame.kind === 'hello' ? this.state.move : null);
         },
         closed: (reason) => this.input({ type: 'closed', conn, now: performance.now(), reason }),
       });

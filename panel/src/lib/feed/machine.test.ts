@@ -10,6 +10,7 @@ import {
   type Effect,
   type FeedState,
   type Input,
+  type Reason,
 } from './machine';
 import type { Frame, Hello } from './types';
 
@@ -25,6 +26,8 @@ const snapshot: Frame = {
   kind: 'snapshot',
   data: { revision: 5, at: '', cluster: {} as never, nodes: [], engines: [], streams: [], vpns: [] },
 };
+
+const event = (id: number): Frame => ({ kind: 'event', id: `6-${id}`, data: { id } as never });
 
 class Run {
   s: FeedState = initial(OWN);
@@ -52,12 +55,22 @@ class Run {
     this.now += after;
     return this.do({ type: 'heard', conn, now: this.now });
   }
-  closed(conn = this.s.conn) {
-    return this.do({ type: 'closed', conn, now: this.now, reason: { code: 'network' } });
+  closed(conn = this.s.conn, reason: Reason = { code: 'network' }) {
+    return this.do({ type: 'closed', conn, now: this.now, reason });
   }
   tick(ms: number) {
     this.now += ms;
     return this.do({ type: 'tick', now: this.now });
+  }
+  /** All addresses of a round fail, and the pause behind it passes. */
+  round(code: Reason['code']) {
+    while (this.s.nextAt === null)
+      if (code === 'timeout') this.tick(CONNECT_MS + 1);
+      else this.closed(this.s.conn, { code });
+    return this.tick(PAUSE_MAX_MS);
+  }
+  get place() {
+    return this.effects.flatMap((e) => (e.type === 'connect' ? [e.lastId] : []));
   }
   get asked() {
     return this.effects.flatMap((e) => (e.type === 'connect' ? [e.base] : []));
@@ -74,7 +87,7 @@ describe('the feed', () => {
 
   it('goes on at another member when its node dies, behind what it has', () => {
     const r = new Run().live();
-    r.frame({ kind: 'event', id: '6-3', data: {} as never }).closed();
+    r.frame(event(3)).closed();
     expect(r.s.phase).toBe('stale');
     expect(r.effects).toContainEqual({ type: 'connect', conn: r.s.conn, base: base('b'), lastId: '6-3' });
     r.now += 700;
@@ -175,5 +188,36 @@ describe('the feed', () => {
       .closed()
       .frame(hello('node-b', { resumed: false, lost: null }));
     expect(r.s.move?.lost).toBeNull();
+  });
+
+  it('goes on behind the place of whatever frame has one', () => {
+    const figures: Frame = { kind: 'figures', id: '9-3', data: { revision: 9 } as never };
+    expect(new Run().live().frame(event(3)).frame(figures).closed().place).toEqual(['9-3']);
+  });
+
+  it.each(['behind', 'timeout'] as const)('begins anew when nobody takes the place (%s)', (code) => {
+    const r = new Run().live().frame(event(7)).closed();
+    expect(r.place).toEqual(['6-7']);
+    expect(r.round(code).place).toEqual([null]);
+    expect(r.s.phase).toBe('stale');
+    r.frame(hello('node-b', { cluster_id: 'other', revision: 1, event: 0, resumed: false, lost: null })).frame(
+      snapshot,
+    );
+    expect(r.s).toMatchObject({ phase: 'live', lastId: '5-2', event: 0, move: { lost: null } });
+    expect(r.closed().place).toEqual(['5-2']);
+  });
+
+  it('keeps its place while nobody can be reached', () => {
+    const r = new Run().live().closed();
+    for (let i = 0; i < 5; i++) expect(r.round('network').place).toEqual(['5-2']);
+  });
+
+  it.each([
+    ['none', { revision: 9, event: 4 }, 0],
+    ['those between', { revision: 9, event: 17 }, 10],
+    ['nobody knows in what was brought back', { revision: 1, event: 4 }, null],
+  ])('counts what is missing when it began anew: %s', (_, more, lost) => {
+    const r = new Run().live().frame(event(7)).closed().round('behind');
+    expect(r.frame(hello('node-b', { ...more, resumed: false, lost: null })).s.move).toMatchObject({ lost });
   });
 });

@@ -4,7 +4,7 @@
  * Times are milliseconds of a clock that only goes forward; the caller passes them in. Effects say what the thin
  * part around it has to do. A connection has a number, so that late news of an old one are ignored.
  */
-import type { Frame, Hello } from './types';
+import type { Bye, Frame, Hello } from './types';
 
 /** Silence after which a node is taken for gone: it sends something at least once a second. */
 export const SILENT_MS = 2000;
@@ -18,7 +18,7 @@ export const LASTING_MS = 5000;
 
 /** Why a connection ended; `detail` is what the other side said, for people to read. */
 export interface Reason {
-  code: 'silent' | 'timeout' | 'network' | 'status' | 'unreadable' | 'stopping' | 'too_slow' | 'gap' | 'clock' | 'ended';
+  code: 'silent' | 'timeout' | 'network' | 'status' | 'behind' | 'unreadable' | Bye['reason'] | 'ended';
   status?: number;
   detail?: string;
 }
@@ -32,6 +32,7 @@ export interface Move {
   /** When the data stopped and when they went on, on the wall clock of the browser. */
   leftAt: number;
   backAt: number;
+  /** Events in between that did not come; null when that is not known. */
   lost: number | null;
   revision: number;
 }
@@ -49,7 +50,14 @@ export interface FeedState {
   node: string | null;
   clusterId: string | null;
   version: string | null;
+  /** Where the feed goes on. */
   lastId: string | null;
+  /** The place that this connection asked for; null when it begins anew. */
+  asked: string | null;
+  /** Somebody did not take the place in this round, or did not say so in time. */
+  doubted: boolean;
+  /** Number of the newest event. */
+  event: number;
   revision: number;
   /** When something was heard last, if a part of a frame; 0 before. */
   heardAt: number;
@@ -98,6 +106,9 @@ export function initial(own: string): FeedState {
     clusterId: null,
     version: null,
     lastId: null,
+    asked: null,
+    doubted: false,
+    event: 0,
     revision: 0,
     heardAt: 0,
     heardWall: 0,
@@ -145,30 +156,32 @@ export function step(s: FeedState, input: Input): [FeedState, Effect[]] {
 
 function connect(s: FeedState, base: string, now: number): [FeedState, Effect[]] {
   const conn = s.conn + 1;
+  const asked = s.doubted && s.round > 0 ? null : s.lastId;
   const next = {
     ...s,
     conn,
     base,
+    asked,
     open: false,
     triedAt: now,
     greetedAt: null,
     nextAt: null,
     tried: [...s.tried, base],
   };
-  return [next, [{ type: 'connect', conn, base, lastId: s.lastId }]];
+  return [next, [{ type: 'connect', conn, base, lastId: asked }]];
 }
 
 function take(s: FeedState, frame: Frame, now: number, wall: number): [FeedState, Effect[]] {
-  const at = { ...s, open: true, heardAt: now, heardWall: wall };
+  const at = { ...s, open: true, heardAt: now, heardWall: wall, lastId: frame.id ?? s.lastId };
   switch (frame.kind) {
     case 'hello':
-      return [{ ...greet(at, frame.data, wall, s), lastId: frame.id, greetedAt: now }, []];
+      return [{ ...greet(at, frame.data, wall, s), greetedAt: now }, []];
     case 'snapshot':
       return [{ ...at, revision: frame.data.revision, hasSnapshot: true, phase: 'live' }, []];
     case 'change':
       return [{ ...at, revision: frame.data.revision }, []];
     case 'event':
-      return [{ ...at, lastId: frame.id }, []];
+      return [{ ...at, event: Math.max(s.event, frame.data.id) }, []];
     case 'figures':
       return [{ ...at, revision: Math.max(s.revision, frame.data.revision) }, []];
     case 'beat':
@@ -182,6 +195,7 @@ function greet(at: FeedState, hello: Hello, wall: number, before: FeedState): Fe
   // A page that came over TLS may not ask plain addresses: it goes on where it came from.
   const plain = before.own.startsWith('http:');
   const members = hello.members.flatMap((m) => (m.http && plain ? [{ name: m.name, base: `http://${m.http}/` }] : []));
+  const lost = before.asked === null ? missed(before, hello) : hello.resumed ? hello.lost : null;
   const known = before.node !== null && before.heardWall > 0;
   // A snapshot follows each greeting, so data of another cluster never stay on the screen.
   const move: Move | null = known
@@ -190,7 +204,7 @@ function greet(at: FeedState, hello: Hello, wall: number, before: FeedState): Fe
         to: hello.node,
         leftAt: before.heardWall,
         backAt: wall,
-        lost: hello.resumed ? hello.lost : null,
+        lost,
         revision: before.revision,
       }
     : at.move;
@@ -200,17 +214,29 @@ function greet(at: FeedState, hello: Hello, wall: number, before: FeedState): Fe
     node: hello.node,
     clusterId: hello.cluster_id,
     version: hello.version,
+    event: lost === null ? hello.event : Math.max(before.event, hello.event),
+    revision: hello.revision,
+    doubted: false,
     move,
     reason: null,
     phase: at.hasSnapshot ? 'live' : at.phase,
   };
 }
 
+/** Events that a node leaves out that was asked for no place; null when it knows less than was known, or is of another cluster. */
+const missed = (before: FeedState, hello: Hello): number | null =>
+  hello.cluster_id !== before.clusterId || hello.revision < before.revision
+    ? null
+    : Math.max(0, hello.event - before.event);
+
 /** The connection is gone: the next address follows at once, after a whole round there is a pause. */
 function broken(s: FeedState, reason: Reason, now: number): [FeedState, Effect[]] {
   const phase: Phase = s.hasSnapshot ? 'stale' : s.round > 0 || !s.open ? 'error' : 'loading';
   const lasted = s.greetedAt !== null && now - s.greetedAt >= LASTING_MS;
   const base: FeedState = { ...s, phase, open: false, reason, ...(lasted && { tried: [], round: 0 }) };
+  // A node that is behind waits for the place longer than it is given here. When a whole round did not find one that has
+  // the place, it may be of a log that is gone: then the feed begins anew.
+  base.doubted ||= s.asked !== null && (reason.code === 'behind' || reason.code === 'timeout');
   const next = candidates(s).find((c) => !base.tried.includes(c));
   if (next !== undefined) {
     const [st, effects] = connect(base, next, now);

@@ -63,12 +63,13 @@ export interface Bye {
   reason: 'stopping' | 'too_slow' | 'gap' | 'clock';
 }
 
-/** A frame that was read; `id` is what a later connection resumes at. */
-export type Frame =
+/** A frame that was read; `id` is what a later connection resumes at, which greetings and events always have. */
+export type Frame = { id?: string } & (
   | { kind: 'hello'; id: string; data: Hello }
   | { kind: 'snapshot'; data: Snapshot }
   | { kind: 'change'; data: Change }
   | { kind: 'event'; id: string; data: LogEvent }
   | { kind: 'figures'; data: Figures }
   | { kind: 'bye'; data: Bye }
-  | { kind: 'beat' };
+  | { kind: 'beat' }
+);

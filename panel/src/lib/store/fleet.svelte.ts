@@ -1,5 +1,6 @@
 /** The picture as the page sees it: changes are taken in once a frame of the screen, lists are derived from it. */
 import { SvelteMap } from 'svelte/reactivity';
+import type { Move } from '../feed/machine';
 import type { EngineObject, Frame, NodeObject, StreamObject, VpnObject } from '../feed/types';
 import { attention, type Problem } from './attention';
 import { apply, empty, vpnKey, type Break, type Part, type Tables } from './tables';
@@ -22,13 +23,12 @@ export class Fleet {
   readonly tables: Tables = empty();
   readonly breaks: Break[] = $state([]);
   private readonly seen = new SvelteMap<Part, number>(PARTS.map((p) => [p, 0]));
-  private queue: Frame[] = [];
+  private queue: { frame: Frame; move: Move | null }[] = [];
   private waiting = false;
-  private left: { revision: number; at: number } | null = null;
 
-  /** Takes a frame; it is on the screen with the next picture. */
-  take(frame: Frame): void {
-    this.queue.push(frame);
+  /** Takes a frame, and how the feed went on with it; it is on the screen with the next picture. */
+  take(frame: Frame, move: Move | null): void {
+    this.queue.push({ frame, move });
     if (this.waiting) return;
     this.waiting = true;
     // Nobody draws a hidden page, so it would never come to a frame.
@@ -39,21 +39,15 @@ export class Fleet {
   private flush(): void {
     this.waiting = false;
     const dirty = new Set<Part>();
-    const frames = this.queue;
+    const queue = this.queue;
     this.queue = [];
-    for (const f of frames) {
-      if (f.kind === 'hello' && this.left !== null) {
-        this.breaks.push({
-          after: this.tables.events.at(-1)?.id ?? 0,
-          leftAt: this.left.at,
-          backAt: Date.now(),
-          node: f.data.node,
-          revision: this.left.revision,
-          lost: f.data.resumed ? f.data.lost : null,
-        });
-      }
-      if (f.kind !== 'bye') this.left = { revision: this.tables.revision, at: Date.now() };
-      apply(this.tables, f, dirty);
+    for (const { frame, move } of queue) {
+      apply(this.tables, frame, dirty);
+      if (move === null) continue;
+      const after = this.tables.events.at(-1)?.id ?? 0;
+      // Numbers of a log that is gone say nothing in this one.
+      if (after === 0) this.breaks.length = 0;
+      this.breaks.push({ after, move });
     }
     for (const p of dirty) this.seen.set(p, (this.seen.get(p) ?? 0) + 1);
   }

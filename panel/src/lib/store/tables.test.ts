@@ -89,13 +89,15 @@ describe('the picture', () => {
   });
 
   it('forgets the events of another cluster', () => {
-    const hello = (cluster_id: string): Frame => ({
+    const hello = (cluster_id: string, revision = 1): Frame => ({
       kind: 'hello',
       id: '1-0',
-      data: { node: 'a', cluster_id, version: '1', revision: 1, event: 0, resumed: false, lost: null, members: [] },
+      data: { node: 'a', cluster_id, version: '1', revision, event: 0, resumed: false, lost: null, members: [] },
     });
     expect(run(hello('x'), event(7), hello('x'), event(8)).t.events).toHaveLength(2);
     expect(run(hello('x'), event(7), hello('y'), event(1)).t.events.map((e) => e.id)).toEqual([1]);
+    const back = run(hello('x'), snapshot, event(7), hello('x', 0), event(1));
+    expect(back.t.events.map((e) => e.id)).toEqual([1]);
   });
 
   it('keeps no figures of things that are gone', () => {

@@ -11,6 +11,7 @@ import type {
   StreamObject,
   VpnObject,
 } from '../feed/types';
+import type { Move } from '../feed/machine';
 import { Ring } from './ring';
 
 export type Part = 'cluster' | 'node' | 'engine' | 'stream' | 'vpn' | 'figures' | 'event';
@@ -24,11 +25,7 @@ const SAMPLES = 60;
 export interface Break {
   /** Id of the newest event before it. */
   after: number;
-  leftAt: number;
-  backAt: number;
-  node: string;
-  revision: number;
-  lost: number | null;
+  move: Move;
 }
 
 export interface Tables {
@@ -136,8 +133,8 @@ export function apply(t: Tables, frame: Frame, dirty: Set<Part>): void {
       return;
     }
     case 'hello':
-      // Events of another cluster have numbers of their own.
-      if (t.clusterId !== null && t.clusterId !== frame.data.cluster_id) {
+      // Events of another cluster have numbers of their own, and so have those of one that was brought back from a copy.
+      if (t.clusterId !== null && (t.clusterId !== frame.data.cluster_id || frame.data.revision < t.revision)) {
         t.events = [];
         dirty.add('event');
       }

@@ -26,17 +26,18 @@ export function select(events: readonly LogEvent[], q: string, who: Who, type: s
   return out;
 }
 
-/** Puts a line above the newest event that was known before each break. */
+/** Puts a line above the newest event that was known before each break, and at the end when nothing is left from before. */
 export function withBreaks(events: readonly LogEvent[], breaks: readonly Break[]): Item[] {
   const out: Item[] = [];
-  const rest = [...breaks].sort((a, b) => b.backAt - a.backAt);
+  const rest = [...breaks].sort((a, b) => b.move.backAt - a.move.backAt);
   for (const event of events) {
     while (rest[0] !== undefined && event.id <= rest[0].after) {
       const gap = rest.shift() as Break;
-      out.push({ kind: 'break', gap, key: `b${gap.backAt}` });
+      out.push({ kind: 'break', gap, key: `b${gap.move.backAt}` });
     }
     out.push({ kind: 'event', event });
   }
+  for (const gap of rest) out.push({ kind: 'break', gap, key: `b${gap.move.backAt}` });
   return out;
 }
 

@@ -65,6 +65,7 @@ export const states = {
     timeout: 'no answer in time',
     network: 'no connection',
     status: 'an error',
+    behind: 'that it does not know the place where the feed goes on',
     unreadable: 'something that cannot be read',
     stopping: 'that it is being stopped',
     too_slow: 'that this page reads too slowly',

@@ -66,6 +66,7 @@ export const states: Words['states'] = {
     timeout: 'ninguna respuesta a tiempo',
     network: 'ninguna conexión',
     status: 'un error',
+    behind: 'que no conoce el punto donde sigue el flujo',
     unreadable: 'algo que no se puede leer',
     stopping: 'que se está parando',
     too_slow: 'que esta página lee demasiado despacio',
