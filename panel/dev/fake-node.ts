@@ -14,7 +14,8 @@ import { parseArgs } from 'node:util';
 import { world } from './fake/data';
 import { cors, serveFeed } from './fake/feed';
 import { Fleet } from './fake/fleet';
-import { keyProblem, logLine, rest } from './fake/rest';
+import { logLine, newest } from './fake/logs';
+import { keyProblem, rest } from './fake/rest';
 
 const DIST = fileURLToPath(new URL('../dist/', import.meta.url));
 const TYPES: Record<string, string> = {
@@ -78,7 +79,7 @@ async function handle(
   if (url.pathname.startsWith('/dev/')) return fault(f, server, url, res);
   if (f.slowMs > 0) await new Promise((r) => setTimeout(r, f.slowMs));
   if (url.pathname === '/events/stream') return serveFeed(f, me, req, res);
-  if (url.searchParams.get('follow') === 'true') return follow(req, res);
+  if (url.searchParams.get('follow') === 'true') return follow(f, req, url, res);
   const body = await read(req);
   const answer = rest(f, req.method ?? 'GET', url, body, req);
   res.writeHead(answer.status, { 'Content-Type': 'application/json', ...cors(req) }).end(JSON.stringify(answer.body));
@@ -103,17 +104,22 @@ function page(path: string, ports: number[], res: ServerResponse): void {
     .end(readFileSync(file));
 }
 
-function follow(req: IncomingMessage, res: ServerResponse): void {
+function follow(f: Fleet, req: IncomingMessage, url: URL, res: ServerResponse): void {
   const refused = keyProblem(req);
   if (refused)
     return void res
       .writeHead(refused.status, { 'Content-Type': 'application/json', ...cors(req) })
       .end(JSON.stringify(refused.body));
   res.writeHead(200, { 'Content-Type': 'text/event-stream', ...cors(req) });
-  let n = 0;
-  const send = (s = 0) => res.write(`event: line\nid: ${Date.now()}${++n}\ndata: ${JSON.stringify(logLine(s))}\n\n`);
-  for (let i = 200; i > 0; i--) send(i * 1.3);
-  const timer = setInterval(() => send(), 700);
+  const behind = req.headers['last-event-id'];
+  let n = behind === undefined ? newest() - Number(url.searchParams.get('tail')) : Number(behind);
+  const send = () => {
+    if (f.mute) return;
+    if (n >= newest()) res.write(': beat\n\n');
+    for (; n < newest(); n++) res.write(`event: line\nid: ${n + 1}\ndata: ${JSON.stringify(logLine(n + 1))}\n\n`);
+  };
+  send();
+  const timer = setInterval(send, 400);
   res.on('close', () => clearInterval(timer));
 }
 

@@ -3,7 +3,8 @@ import type { IncomingMessage } from 'node:http';
 import type { Fleet } from './fleet';
 import { no, ok, type Answer } from './answer';
 import { change } from './change';
-import { ago, int, rnd } from './data';
+import { ago, rnd } from './data';
+import { logLine, newest } from './logs';
 import { settings } from './settings';
 
 export const KEY = 'fake-key-of-the-panel';
@@ -47,17 +48,12 @@ export function rest(f: Fleet, method: string, url: URL, body: Record<string, un
   const placement = /^\/engines\/([^/]+)\/placement$/.exec(path);
   if (placement) return ok(place(f, placement[1] ?? ''));
   if (/^\/streams\/.+\/stats$/.test(path)) return ok(stats());
+  const tail = Number(url.searchParams.get('tail') ?? 50);
   const logs = /^\/containers\/([^/]+)\/logs$/.exec(path);
   if (logs)
     return (
       keyProblem(req) ??
-      ok({
-        lines: [],
-        entries: Array.from(
-          { length: Number(url.searchParams.get('tail') ?? 50) },
-          (_, i, n = Number(url.searchParams.get('tail') ?? 50)) => logLine((n - i) * 1.4),
-        ),
-      })
+      ok({ lines: [], entries: Array.from({ length: tail }, (_, i) => logLine(newest() - tail + 1 + i)) })
     );
   if (method === 'GET') return no(404, 'Not Found');
   const refused = keyProblem(req);
@@ -158,19 +154,3 @@ function place(f: Fleet, id: string) {
     unlisted: e?.unlisted ? { code: 'unhealthy', message: e.unlisted } : null,
   };
 }
-
-const TEXT = [
-  '[info] buffering done in 1.8 s, peers 23',
-  '[info] peer connected, 31 in all',
-  '[debug] piece 48112 complete, 1 048 576 bytes',
-  '[info] live position 14 s behind',
-  '[warning] piece 48131 late by 2.4 s, asked from 3 more peers',
-  '[error] tracker timed out after 10 s: udp://tracker.example:2710',
-  '\u001b[32m[info]\u001b[0m status asked, answered in 3 ms',
-  'session c81f77d2 keeps playing',
-];
-export const logLine = (s = 0) => ({
-  at: new Date(Date.now() - s * 1000).toISOString(),
-  stream: 'stdout',
-  text: TEXT[Math.min(TEXT.length - 1, int(0, 11))] ?? '',
-});

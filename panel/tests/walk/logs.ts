@@ -3,7 +3,7 @@ import type { Fake } from '../../dev/fake-node';
 import type { Page } from 'playwright-core';
 import { axe, check, ensure, same, type Open } from '../kit';
 
-export function logs(open: Open, { fleet }: Fake): void {
+export function logs(open: Open, { fleet, servers }: Fake): void {
   const shows = (page: Page, n: number) =>
     page.waitForFunction((most) => document.querySelectorAll('.ln').length > most, n);
 
@@ -69,6 +69,29 @@ export function logs(open: Open, { fleet }: Fake): void {
     await page.waitForSelector('.log');
     for (const name of ['Error', '.*'])
       same(await page.getByRole('button', { name, exact: true }).getAttribute('aria-pressed'), 'true', name);
+    await done();
+  });
+
+  check('a log goes on without a gap and without doubles, behind a broken and a silent connection', async () => {
+    const { page, done } = await open(`logs?c=${fleet.world.engines[0]?.container_id}`);
+    await page.getByRole('button', { name: 'Debug', exact: true }).click();
+    await shows(page, 100);
+    const numbers = async () => (await page.locator('.ln .m').allTextContents()).map((s) => Number(s.split('#')[1]));
+    const goesOn = async (fault: () => void) => {
+      const had = (await numbers()).length;
+      fault();
+      await shows(page, had + 4);
+    };
+    await goesOn(() => servers.forEach((s) => s.closeAllConnections()));
+    fleet.mute = true;
+    await page.waitForSelector('.top.warn', { timeout: 4000 });
+    await goesOn(() => (fleet.mute = false));
+    const got = await numbers();
+    same(
+      got,
+      got.map((_, i) => ((got[0] ?? 0) + i) % 10_000),
+      'numbers of the lines',
+    );
     await done();
   });
 }

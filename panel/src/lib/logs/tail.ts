@@ -1,8 +1,7 @@
-/** Reads logs of containers: the last lines, or lines as they come. */
+/** Asks for logs of containers: the last lines, or lines as they come. */
 import { ApiError, read, write } from '../api/client';
 import { key } from '../api/key.svelte';
 import type { LogEntry } from '../api/types';
-import { SseParser } from '../feed/sse';
 import { feed } from '../feed/feed.svelte';
 
 interface Lines {
@@ -26,29 +25,22 @@ export async function tail(container: string, count: number): Promise<LogEntry[]
   );
 }
 
-/** Follows a log until `signal`; gives each line, and throws an {@link ApiError} when it cannot be read. */
-export async function follow(
+/**
+ * Opens a log that goes on until `signal`: behind a position, or with the newest lines before. Throws an {@link ApiError} when it
+ * cannot be read.
+ */
+export async function open(
   container: string,
-  count: number,
-  sinceIso: string | null,
+  from: { behind: string } | { newest: number },
   signal: AbortSignal,
-  line: (l: LogEntry) => void,
-): Promise<string> {
-  const query = `follow=true&tail=${count}${sinceIso === null ? '' : `&since=${encodeURIComponent(sinceIso)}`}`;
+): Promise<ReadableStream<Uint8Array>> {
+  const behind = 'behind' in from;
+  const url = address(container, behind ? 'follow=true' : `follow=true&tail=${from.newest}`);
   const response = await write<Response>(async () => {
-    const r = await fetch(address(container, query), { headers: headers(), signal });
+    const place: Record<string, string> = behind ? { 'Last-Event-ID': from.behind } : {};
+    const r = await fetch(url, { headers: { ...headers(), ...place }, signal });
     return r.ok ? { data: r, response: r } : { error: await r.json().catch(() => ({})), response: r };
   });
   if (response.body === null) throw new ApiError(0, '', null, container);
-  const reader = response.body.getReader();
-  const text = new TextDecoder();
-  const parser = new SseParser();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return 'closed';
-    for (const f of parser.push(text.decode(value, { stream: true }))) {
-      if (f.event === 'line') line(JSON.parse(f.data) as LogEntry);
-      else if (f.event === 'end') return (JSON.parse(f.data) as { reason: string }).reason;
-    }
-  }
+  return response.body;
 }

@@ -1,8 +1,8 @@
 /** Follows the logs of some containers and merges them. */
 import { SvelteMap } from 'svelte/reactivity';
 import { ApiError } from '../api/client';
-import type { LogEntry } from '../api/types';
-import { follow } from './tail';
+import { follow } from './follow';
+import { open } from './tail';
 import { merge, toLine, type Line } from './merge';
 
 /** Lines that are asked of each container at first. */
@@ -12,60 +12,74 @@ const AGAIN_MS = 1000;
 
 export type SourceState = { kind: 'open' } | { kind: 'ended' } | { kind: 'failed'; error: unknown };
 
+/** A log that is read. */
+interface Source {
+  abort: AbortController;
+  /** Position of the newest line; null before the first one. */
+  position: string | null;
+}
+
 export class LogView {
   lines: Line[] = $state.raw([]);
   readonly states = new SvelteMap<string, SourceState>();
-  private readonly open = new Map<string, AbortController>();
+  private readonly sources = new Map<string, Source>();
   private fresh: Line[] = [];
   private waiting = false;
 
   /** Follows exactly these containers. */
   set(containers: readonly string[]): void {
-    for (const [id, abort] of this.open) {
+    for (const [id, source] of this.sources) {
       if (containers.includes(id)) continue;
-      abort.abort();
-      this.open.delete(id);
+      source.abort.abort();
+      this.sources.delete(id);
       this.states.delete(id);
       this.lines = this.lines.filter((l) => l.from !== id);
     }
-    for (const id of containers) if (!this.open.has(id)) this.start(id);
+    for (const id of containers) if (!this.sources.has(id)) this.start(id, null);
   }
 
   close(): void {
-    for (const a of this.open.values()) a.abort();
-    this.open.clear();
+    for (const s of this.sources.values()) s.abort.abort();
+    this.sources.clear();
   }
 
-  /** Tries again what has failed. */
+  /** Tries again what has failed, behind the lines that are here. */
   retry(id: string): void {
-    this.open.get(id)?.abort();
-    this.start(id);
+    const source = this.sources.get(id);
+    source?.abort.abort();
+    this.start(id, source?.position ?? null);
   }
 
-  private start(id: string): void {
-    const abort = new AbortController();
-    this.open.set(id, abort);
+  private start(id: string, position: string | null): void {
+    const source = { abort: new AbortController(), position };
+    this.sources.set(id, source);
     this.states.set(id, { kind: 'open' });
-    void this.run(id, abort.signal);
+    void this.run(id, source);
   }
 
-  private async run(id: string, signal: AbortSignal): Promise<void> {
-    const seen: { last: LogEntry | null } = { last: null };
+  private async run(id: string, source: Source): Promise<void> {
+    const { signal } = source.abort;
     while (!signal.aborted) {
-      const since = seen.last;
+      // Each attempt ends for itself: one that was given up must not keep its connection.
+      const attempt = new AbortController();
+      const stop = () => attempt.abort();
+      signal.addEventListener('abort', stop);
       try {
-        const why = await follow(id, since === null ? FIRST : 1000, since?.at ?? null, signal, (l) => {
-          // A log that goes on may begin with the line that was read last.
-          if (since !== null && (l.at < since.at || (l.at === since.at && l.text === since.text))) return;
-          seen.last = l;
+        const from = source.position === null ? { newest: FIRST } : { behind: source.position };
+        const end = await follow(await open(id, from, attempt.signal), (l, position) => {
+          if (signal.aborted) return;
+          source.position = position;
           this.add(toLine(id, l));
         });
-        if (why !== 'closed' && why !== 'stopping') return void this.states.set(id, { kind: 'ended' });
+        if (end !== null && !signal.aborted) return void this.states.set(id, { kind: 'ended' });
       } catch (error) {
         if (signal.aborted) return;
         const lasting = error instanceof ApiError && error.status >= 400 && error.status < 500;
         this.states.set(id, { kind: 'failed', error });
         if (lasting) return;
+      } finally {
+        signal.removeEventListener('abort', stop);
+        stop();
       }
       await new Promise((r) => setTimeout(r, AGAIN_MS));
       if (!signal.aborted) this.states.set(id, { kind: 'open' });
@@ -78,7 +92,7 @@ export class LogView {
     this.waiting = true;
     setTimeout(() => {
       this.waiting = false;
-      const fresh = this.fresh.filter((x) => this.open.has(x.from));
+      const fresh = this.fresh.filter((x) => this.sources.has(x.from));
       this.fresh = [];
       this.lines = merge(this.lines, fresh);
     }, 60);
