@@ -14,7 +14,7 @@ import { parseArgs } from 'node:util';
 import { world } from './fake/data';
 import { cors, serveFeed } from './fake/feed';
 import { Fleet } from './fake/fleet';
-import { logLine, newest } from './fake/logs';
+import { logLine, newest, numberAt } from './fake/logs';
 import { keyProblem, rest } from './fake/rest';
 
 const DIST = fileURLToPath(new URL('../dist/', import.meta.url));
@@ -112,7 +112,13 @@ function follow(f: Fleet, req: IncomingMessage, url: URL, res: ServerResponse): 
       .end(JSON.stringify(refused.body));
   res.writeHead(200, { 'Content-Type': 'text/event-stream', ...cors(req) });
   const behind = req.headers['last-event-id'];
-  let n = behind === undefined ? newest() - Number(url.searchParams.get('tail')) : Number(behind);
+  const since = url.searchParams.get('since');
+  let n =
+    behind !== undefined
+      ? Number(behind)
+      : since !== null
+        ? numberAt(since) - 1
+        : newest() - Number(url.searchParams.get('tail'));
   const send = () => {
     if (f.mute) return;
     if (n >= newest()) res.write(': beat\n\n');

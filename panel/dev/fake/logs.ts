@@ -17,6 +17,9 @@ const TEXT = [
 /** Number of the newest line. */
 export const newest = (): number => Math.floor(Date.now() / EVERY_MS);
 
+/** Number of the first line from a time on. */
+export const numberAt = (iso: string): number => Math.ceil(Date.parse(iso) / EVERY_MS);
+
 /** A line by its number, which is its position. */
 export const logLine = (n: number): LogEntry => ({
   at: new Date(n * EVERY_MS).toISOString(),

@@ -4,7 +4,7 @@ import type { Fleet } from './fleet';
 import { no, ok, type Answer } from './answer';
 import { change } from './change';
 import { ago, rnd } from './data';
-import { logLine, newest } from './logs';
+import { logLine, newest, numberAt } from './logs';
 import { settings } from './settings';
 
 export const KEY = 'fake-key-of-the-panel';
@@ -48,7 +48,8 @@ export function rest(f: Fleet, method: string, url: URL, body: Record<string, un
   const placement = /^\/engines\/([^/]+)\/placement$/.exec(path);
   if (placement) return ok(place(f, placement[1] ?? ''));
   if (/^\/streams\/.+\/stats$/.test(path)) return ok(stats());
-  const tail = Number(url.searchParams.get('tail') ?? 50);
+  const since = url.searchParams.get('since');
+  const tail = since === null ? Number(url.searchParams.get('tail') ?? 50) : newest() + 1 - numberAt(since);
   const logs = /^\/containers\/([^/]+)\/logs$/.exec(path);
   if (logs)
     return (

@@ -87,6 +87,8 @@ export const logs = {
   noneFits: 'No container fits.',
   containers: 'Containers',
   waiting: 'Waiting for lines.',
+  looked: (most: number, names: string, s: number) =>
+    `The first ${num(most)} come line by line. ${names}: read every ${num(s)} s, as a browser opens few connections.`,
   ended: (c: string) => `The log of ${c} ended.`,
   failed: (c: string, w: string) => `The log of ${c} cannot be read: ${w}`,
   needKey: 'Logs need the API key.',

@@ -87,6 +87,8 @@ export const logs: Words['logs'] = {
   noneFits: 'Ningún contenedor coincide.',
   containers: 'Contenedores',
   waiting: 'Esperando líneas.',
+  looked: (most, names, s) =>
+    `Los ${num(most)} primeros llegan línea a línea. ${names}: se leen cada ${num(s)} s, pues un navegador abre pocas conexiones.`,
   ended: (c) => `El registro de ${c} terminó.`,
   failed: (c, w) => `No se puede leer el registro de ${c}: ${w}`,
   needKey: 'Los registros necesitan la clave de la API.',
