@@ -68,6 +68,10 @@ export function rest(f: Fleet, method: string, url: URL, body: Record<string, un
       can_retry: true,
       should_wait: true,
     });
+  const wanted = req.headers['if-match'];
+  const { revision } = settings(f);
+  if (path.startsWith('/settings') && wanted !== undefined && wanted !== `"${revision}"`)
+    return { status: 409, body: { detail: `revision ${revision} of the settings is in force`, revision } };
   return change(f, method, path, body, url.searchParams);
 }
 

@@ -1,5 +1,6 @@
 /** Changes of settings; on fake nodes. */
 import type { Fake } from '../../dev/fake-node';
+import { setTo } from '../../dev/fake/settings';
 import { axe, check, ensure, same, type Open } from '../kit';
 
 export function settings(open: Open, { fleet }: Fake): void {
@@ -63,6 +64,30 @@ export function settings(open: Open, { fleet }: Fake): void {
     const { page, done } = await open('settings?tab=env');
     await page.getByText('node-c says 40').waitFor();
     ensure(await page.getByText(`in force ${fleet.world.settings['MAX_REPLICAS']}`).isVisible(), 'what is in force');
+    await done();
+  });
+
+  check('an undo and a revert take back no change of others, and say whose it is', async () => {
+    const { page, done } = await open('settings');
+    const other = (v: number) => setTo(fleet, { MAX_REPLICAS: v }, false, null);
+    await page.locator('#IDLE_TTL_S').fill('710');
+    await page.getByRole('button', { name: /^Apply/ }).click();
+    const toast = page.locator('.toast');
+    await toast.getByRole('button', { name: 'Undo' }).waitFor();
+    other(77);
+    await toast.getByRole('button', { name: 'Undo' }).click();
+    await toast.getByText(/API key · 127.0.0.1: MAX_REPLICAS \d+ → 77 \(revision/).waitFor();
+    same(fleet.world.settings['MAX_REPLICAS'], 77, 'what the other one changed');
+    same(fleet.world.settings['IDLE_TTL_S'], 710, 'what was to be undone');
+
+    await page.locator('.set').getByRole('button', { name: 'Revert…' }).last().click();
+    const dialog = page.locator('dialog[open]');
+    await dialog.waitFor();
+    other(78);
+    await dialog.getByRole('button', { name: 'Revert' }).click();
+    await dialog.getByText(/MAX_REPLICAS 77 → 78/).waitFor();
+    same(fleet.world.settings['MAX_REPLICAS'], 78, 'what the other one changed');
+    same(await axe(page), [], 'axe');
     await done();
   });
 }

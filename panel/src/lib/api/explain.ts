@@ -1,8 +1,10 @@
 import type { Words } from '../i18n/en';
 import { ApiError } from './client';
+import { meanwhile, Moved } from './moved';
 
 /** Why a call failed, in a sentence of the viewer's language with the node's own words. */
 export function explain(e: unknown, t: Words): string {
+  if (e instanceof Moved) return meanwhile(e, t);
   if (!(e instanceof ApiError)) return `${t.states.callFailed} ${e instanceof Error ? e.message : String(e)}`;
   if (e.status === 0) return `${t.states.callFailed} ${t.states.noAnswer}.`;
   if (e.status === 401) return `${t.states.callFailed} ${t.states.noKey}.`;

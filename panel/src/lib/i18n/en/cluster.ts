@@ -57,6 +57,8 @@ export const settings = {
   revert: 'Revert…',
   revertTitle: (r: string) => `Go back to revision ${r}?`,
   revertYes: 'Revert',
+  moved: 'It was not done, as other settings are in force by now.',
+  movedBy: (who: string, what: string, r: string) => `${who}: ${what} (revision ${r}).`,
   reverted: (r: string) => `Reverted as revision ${r}.`,
   changed: (v: number) => `${num(v)} changed`,
   was: (v: string) => `was ${v}`,

@@ -58,6 +58,8 @@ export const settings: Words['settings'] = {
   revert: 'Volver…',
   revertTitle: (r) => `¿Volver a la revisión ${r}?`,
   revertYes: 'Volver',
+  moved: 'No se hizo, pues ya rigen otros ajustes.',
+  movedBy: (who, what, r) => `${who}: ${what} (revisión ${r}).`,
   reverted: (r) => `Se volvió atrás como revisión ${r}.`,
   changed: (v) => plural(v, 'cambiado', 'cambiados'),
   was: (v) => `era ${v}`,
