@@ -41,7 +41,7 @@ export function start(ports: number[], engines = 40, streams = 120, base = '/'):
   );
   const servers = ports.map((port, i) => {
     const name = `node-${'abcdefg'[i]}`;
-    const server = createServer((req, res) => void handle(fleet, name, server, ports, base, req, res));
+    const server = createServer((req, res) => void handle(fleet, name, server, base, req, res));
     return server.listen(port, '127.0.0.1');
   });
   return { fleet, servers };
@@ -67,7 +67,6 @@ async function handle(
   f: Fleet,
   me: string,
   server: Server,
-  ports: number[],
   base: string,
   req: IncomingMessage,
   res: ServerResponse,
@@ -75,7 +74,7 @@ async function handle(
   const url = new URL(req.url ?? '/', 'http://x');
   if (base !== '/' && url.pathname.startsWith(base)) url.pathname = `/${url.pathname.slice(base.length)}`;
   if (req.method === 'OPTIONS') return void res.writeHead(204, cors(req)).end();
-  if (url.pathname.startsWith('/panel')) return page(url.pathname, ports, res);
+  if (url.pathname.startsWith('/panel')) return page(f, url.pathname, res);
   if (url.pathname.startsWith('/dev/')) return fault(f, server, url, res);
   if (f.slowMs > 0) await new Promise((r) => setTimeout(r, f.slowMs));
   if (url.pathname === '/events/stream') return serveFeed(f, me, req, res);
@@ -91,11 +90,11 @@ async function read(req: IncomingMessage): Promise<Record<string, unknown>> {
   return s === '' ? {} : (JSON.parse(s) as Record<string, unknown>);
 }
 
-function page(path: string, ports: number[], res: ServerResponse): void {
+function page(f: Fleet, path: string, res: ServerResponse): void {
   if (path === '/panel') return void res.writeHead(308, { Location: 'panel/' }).end();
   const file = normalize(join(DIST, path.slice('/panel/'.length) || 'index.html'));
   if (!file.startsWith(DIST) || !existsSync(file)) return void res.writeHead(404).end();
-  const members = ports.map((p) => `http://127.0.0.1:${p}`).join(' ');
+  const members = f.world.nodes.map((n) => `http://${n.http_address}`).join(' ');
   res
     .writeHead(200, {
       'Content-Type': TYPES[extname(file)] ?? 'application/octet-stream',

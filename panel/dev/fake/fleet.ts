@@ -50,6 +50,18 @@ export class Fleet {
     for (const n of this.world.nodes) this.change('node', n.name, n);
   }
 
+  /** A copy of the last node joins under another address. */
+  join(name: string, http_address: string): void {
+    const n = { ...structuredClone(this.world.nodes.at(-1)), name, http_address, engines: 0, streams: 0 };
+    this.world.nodes.push(n as World['nodes'][number]);
+    this.change('node', name, n);
+  }
+
+  remove(name: string): void {
+    this.world.nodes = this.world.nodes.filter((n) => n.name !== name);
+    this.change('node', name, null);
+  }
+
   /** The cluster is formed anew: its log begins again, so places of before lie ahead of it. */
   reform(): void {
     this.world.cluster.cluster_id = `again-${this.world.cluster.cluster_id}`;

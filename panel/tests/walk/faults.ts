@@ -56,6 +56,24 @@ export function faults(open: Open, { fleet, servers }: Fake): void {
     await done();
   });
 
+  check('the page is loaded again for a member that it may not ask, when nobody looks', async () => {
+    const { page, errors, done } = await open('hosts');
+    await page.evaluate(() => Object.assign(window, { before: true }));
+    fleet.join('node-d', '127.0.0.1:8399');
+    await page.getByText('node-d').first().waitFor();
+    await page.evaluate(() => {
+      Object.defineProperty(document, 'hidden', { value: true, configurable: true });
+      document.dispatchEvent(new Event('visibilitychange'));
+    });
+    await page.waitForFunction(() => !('before' in window));
+    await page.getByText('node-d').first().waitFor();
+    same(page.url().split('#')[1], '/hosts', 'the page');
+    same(errors, [], 'errors of the page');
+    fleet.remove('node-d');
+    await page.getByText('node-d').first().waitFor({ state: 'detached' });
+    await done();
+  });
+
   check('a cluster that was formed anew is shown, and what is missing is not known', async () => {
     const { page, done } = await open('events');
     await page.waitForSelector('.ev');

@@ -24,7 +24,15 @@ const hello = (node: string, more: Partial<Hello> = {}): Frame => ({
 });
 const snapshot: Frame = {
   kind: 'snapshot',
-  data: { revision: 5, at: '', cluster: {} as never, nodes: [], engines: [], streams: [], vpns: [] },
+  data: {
+    revision: 5,
+    at: '',
+    cluster: {} as never,
+    nodes: members.map((m) => ({ name: m.name, http_address: m.http }) as never),
+    engines: [],
+    streams: [],
+    vpns: [],
+  },
 };
 
 const event = (id: number): Frame => ({ kind: 'event', id: `6-${id}`, data: { id } as never });
@@ -165,6 +173,23 @@ describe('the feed', () => {
     expect(r.s.phase).toBe('error');
     expect(r.tick(PAUSE_MAX_MS).asked).toEqual([OWN]);
     expect(r.frame(hello('node-a')).frame(snapshot).s.phase).toBe('live');
+  });
+
+  it('knows members that joined or left while it was live', () => {
+    const node = (name: string, http_address: string | null): Frame => ({
+      kind: 'change',
+      data: {
+        revision: 6,
+        type: 'node',
+        key: name,
+        object: http_address === null ? null : ({ name, http_address } as never),
+      },
+    });
+    const r = new Run().live();
+    const before = r.s.members;
+    expect(r.frame(node('node-b', '10.0.0.1b:8000')).s.members).toBe(before);
+    r.frame(node('node-d', '10.0.0.1d:8000')).frame(node('node-b', null)).frame(node('node-c', '10.0.0.9:80'));
+    expect(r.s.members.map((m) => m.base)).toEqual([base('a'), 'http://10.0.0.9:80/', base('d')]);
   });
 
   it('asks no plain addresses from a page that came over TLS', () => {

@@ -4,7 +4,7 @@
  * Times are milliseconds of a clock that only goes forward; the caller passes them in. Effects say what the thin
  * part around it has to do. A connection has a number, so that late news of an old one are ignored.
  */
-import type { Bye, Frame, Hello } from './types';
+import type { Bye, Change, Frame, Hello, NodeObject } from './types';
 
 /** Silence after which a node is taken for gone: it sends something at least once a second. */
 export const SILENT_MS = 2000;
@@ -177,9 +177,18 @@ function take(s: FeedState, frame: Frame, now: number, wall: number): [FeedState
     case 'hello':
       return [{ ...greet(at, frame.data, wall, s), greetedAt: now }, []];
     case 'snapshot':
-      return [{ ...at, revision: frame.data.revision, hasSnapshot: true, phase: 'live' }, []];
+      return [
+        {
+          ...at,
+          revision: frame.data.revision,
+          members: reachable(s, frame.data.nodes.map(addressed)),
+          hasSnapshot: true,
+          phase: 'live',
+        },
+        [],
+      ];
     case 'change':
-      return [{ ...at, revision: frame.data.revision }, []];
+      return [{ ...at, revision: frame.data.revision, members: changed(s, frame.data) }, []];
     case 'event':
       return [{ ...at, event: Math.max(s.event, frame.data.id) }, []];
     case 'figures':
@@ -191,10 +200,25 @@ function take(s: FeedState, frame: Frame, now: number, wall: number): [FeedState
   }
 }
 
+/** A page that came over TLS may not ask plain addresses: it goes on where it came from. */
+function reachable(s: FeedState, members: readonly { name: string; http?: string | null }[]): FeedState['members'] {
+  const plain = s.own.startsWith('http:');
+  return members.flatMap((m) => (m.http && plain ? [{ name: m.name, base: `http://${m.http}/` }] : []));
+}
+
+const addressed = (n: NodeObject) => ({ name: n.name, http: n.http_address });
+
+/** Members after a change: some join and leave while a connection lasts. */
+function changed(s: FeedState, c: Change): FeedState['members'] {
+  if (c.type !== 'node') return s.members;
+  const now = c.object === null ? [] : reachable(s, [addressed(c.object)]);
+  const at = s.members.findIndex((m) => m.name === c.key);
+  if (at >= 0 && s.members[at]?.base === now[0]?.base) return s.members;
+  return at < 0 ? [...s.members, ...now] : s.members.toSpliced(at, 1, ...now);
+}
+
 function greet(at: FeedState, hello: Hello, wall: number, before: FeedState): FeedState {
-  // A page that came over TLS may not ask plain addresses: it goes on where it came from.
-  const plain = before.own.startsWith('http:');
-  const members = hello.members.flatMap((m) => (m.http && plain ? [{ name: m.name, base: `http://${m.http}/` }] : []));
+  const members = reachable(before, hello.members);
   const lost = before.asked === null ? missed(before, hello) : hello.resumed ? hello.lost : null;
   const known = before.node !== null && before.heardWall > 0;
   // A snapshot follows each greeting, so data of another cluster never stay on the screen.
