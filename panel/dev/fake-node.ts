@@ -73,8 +73,11 @@ async function handle(
 ): Promise<void> {
   const url = new URL(req.url ?? '/', 'http://x');
   if (base !== '/' && url.pathname.startsWith(base)) url.pathname = `/${url.pathname.slice(base.length)}`;
+  const page = req.headers.origin?.replace('http://', '');
+  const known = page === req.headers.host || f.world.nodes.some((n) => n.http_address === page);
+  if (f.strict && page !== undefined && !known) return void res.writeHead(403).end();
   if (req.method === 'OPTIONS') return void res.writeHead(204, cors(req)).end();
-  if (url.pathname.startsWith('/panel')) return page(f, url.pathname, res);
+  if (url.pathname.startsWith('/panel')) return file(f, url.pathname, res);
   if (url.pathname.startsWith('/dev/')) return fault(f, server, url, res);
   if (f.slowMs > 0) await new Promise((r) => setTimeout(r, f.slowMs));
   if (url.pathname === '/events/stream') return serveFeed(f, me, req, res);
@@ -90,17 +93,17 @@ async function read(req: IncomingMessage): Promise<Record<string, unknown>> {
   return s === '' ? {} : (JSON.parse(s) as Record<string, unknown>);
 }
 
-function page(f: Fleet, path: string, res: ServerResponse): void {
+function file(f: Fleet, path: string, res: ServerResponse): void {
   if (path === '/panel') return void res.writeHead(308, { Location: 'panel/' }).end();
-  const file = normalize(join(DIST, path.slice('/panel/'.length) || 'index.html'));
-  if (!file.startsWith(DIST) || !existsSync(file)) return void res.writeHead(404).end();
+  const name = normalize(join(DIST, path.slice('/panel/'.length) || 'index.html'));
+  if (!name.startsWith(DIST) || !existsSync(name)) return void res.writeHead(404).end();
   const members = f.world.nodes.map((n) => `http://${n.http_address}`).join(' ');
   res
     .writeHead(200, {
-      'Content-Type': TYPES[extname(file)] ?? 'application/octet-stream',
+      'Content-Type': TYPES[extname(name)] ?? 'application/octet-stream',
       'Content-Security-Policy': `default-src 'self'; connect-src 'self' ${members}; frame-ancestors 'none'`,
     })
-    .end(readFileSync(file));
+    .end(readFileSync(name));
 }
 
 function follow(f: Fleet, req: IncomingMessage, url: URL, res: ServerResponse): void {

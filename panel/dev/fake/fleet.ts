@@ -10,6 +10,8 @@ export class Fleet {
   /** The feed sends nothing while this is set, as a node that hangs. */
   mute = false;
   slowMs = 0;
+  /** Nodes are open, and answer pages of members alone. */
+  strict = false;
   private listeners = new Set<Listener>();
 
   constructor(readonly world: World) {}

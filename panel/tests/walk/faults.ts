@@ -56,6 +56,21 @@ export function faults(open: Open, { fleet, servers }: Fake): void {
     await done();
   });
 
+  check('a page that other members turn away says so, and where to open it', async () => {
+    const { page, done } = await open('cluster');
+    const hint = page.getByText('Other members do not answer this page');
+    fleet.strict = true;
+    await page.getByText('in step').first().waitFor();
+    same(await hint.count(), 0, 'hints at the address of a member');
+    await page.goto(page.url().replace('127.0.0.1', 'localhost'));
+    await hint.waitFor();
+    const href = await page.locator('.lognote a').getAttribute('href');
+    ensure(/^http:\/\/127\.0\.0\.1:\d+\/panel\/#\/cluster$/.test(href ?? ''), `the link is ${href}`);
+    same(await axe(page), [], 'axe');
+    fleet.strict = false;
+    await done();
+  });
+
   check('the page is loaded again for a member that it may not ask, when nobody looks', async () => {
     const { page, errors, done } = await open('hosts');
     await page.evaluate(() => Object.assign(window, { before: true }));

@@ -25,6 +25,9 @@ export const cluster = {
   lead: 'Let it lead',
   leadOf: (h: string) => `Let ${h} lead`,
   leadsNow: (h: string) => `${h} leads.`,
+  turnedAway: (host: string, node: string) =>
+    `Other members do not answer this page, as it came from ${host}. If ${node} ends, it cannot go on elsewhere.`,
+  openAt: (base: string) => `Open it at ${base}`,
   disk: 'Disk of this node',
   diskFree: (a: string, b: string) => `${a} free of ${b}`,
   diskLow: 'low',

@@ -26,6 +26,9 @@ export const cluster: Words['cluster'] = {
   lead: 'Que lidere',
   leadOf: (h) => `Que lidere ${h}`,
   leadsNow: (h) => `${h} lidera.`,
+  turnedAway: (host, node) =>
+    `Los demás miembros no responden a esta página, pues vino de ${host}. Si ${node} acaba, no puede seguir en otro.`,
+  openAt: (base) => `Abrirla en ${base}`,
   disk: 'Disco de este nodo',
   diskFree: (a, b) => `${a} libres de ${b}`,
   diskLow: 'escaso',
