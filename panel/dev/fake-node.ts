@@ -14,6 +14,7 @@ import { parseArgs } from 'node:util';
 import { world } from './fake/data';
 import { cors, serveFeed } from './fake/feed';
 import { Fleet } from './fake/fleet';
+import { no } from './fake/answer';
 import { logLine, newest, numberAt } from './fake/logs';
 import { keyProblem, rest } from './fake/rest';
 
@@ -107,7 +108,7 @@ function file(f: Fleet, path: string, res: ServerResponse): void {
 }
 
 function follow(f: Fleet, req: IncomingMessage, url: URL, res: ServerResponse): void {
-  const refused = keyProblem(req);
+  const refused = keyProblem(req) ?? (url.pathname === '/containers/gone/logs' ? no(404, 'no such container') : null);
   if (refused)
     return void res
       .writeHead(refused.status, { 'Content-Type': 'application/json', ...cors(req) })

@@ -131,4 +131,10 @@ export function logs(open: Open, { fleet, servers }: Fake): void {
     same(errors, [], 'errors of the page');
     await done();
   });
+
+  check('a log that is gone is told in the words of the node', async () => {
+    const { page, done } = await open('logs?c=gone');
+    await page.getByText('The log of gone cannot be read: no such container').waitFor();
+    await done();
+  });
 }

@@ -18,6 +18,5 @@ export function reason(e: unknown, t: Words): string {
   if (!(e instanceof ApiError)) return e instanceof Error ? e.message : String(e);
   if (e.status === 0) return t.states.noAnswer;
   if (e.status === 401) return t.states.noKey;
-  if (e.status === 404 || e.status === 405) return t.states.notThere;
   return e.message || String(e.status);
 }

@@ -8,7 +8,6 @@ type Full<T> = { [K in keyof T]-?: Exclude<T[K], undefined> };
 
 export type Member = Schemas['HelloMember'];
 export type Hello = Full<Schemas['Hello']>;
-/** Disks of members are not measured by all versions. */
 export type NodeObject = Full<Schemas['NodeRecord']>;
 export type EngineObject = Full<Schemas['FeedEngine']> & {
   phase: 'reserved' | 'starting' | 'running' | 'stopping' | 'gone' | 'failed';

@@ -31,7 +31,7 @@ export const times = (s: Series | null): number[] => (s === null ? [] : s.points
 
 export interface Watched {
   readonly data: Series | null;
-  /** The node does not keep series. */
+  /** Nothing is recorded of it. */
   readonly missing: boolean;
 }
 
@@ -52,7 +52,7 @@ export function watch(of: () => string | null): Watched {
         const s = await read(() => api().GET('/series', { params: { query: { of: what } } }));
         if (!over) [data, missing] = [s, false];
       } catch (e) {
-        if (!over && e instanceof ApiError && (e.status === 404 || e.status === 405)) missing = true;
+        if (!over && e instanceof ApiError && e.status === 404) missing = true;
       }
     };
     void load();

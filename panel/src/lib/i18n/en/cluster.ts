@@ -73,8 +73,6 @@ export const settings = {
   firstStart: 'first start',
   noHistory: 'Never changed.',
   noEnvironment: 'No environment says anything else.',
-  notThere: 'This node keeps no settings for the cluster',
-  notThereText: 'Its version takes them from the environment of each node. acefleet config show prints them.',
   difference: 'Difference',
   range: (a: string) => `Accepted: ${a}`,
   invalid: 'Not accepted',

@@ -77,6 +77,5 @@ export const states = {
   noAnswer: 'no answer; it may or may not have happened',
   noKey: 'the key is missing',
   wrongKey: 'the key was refused',
-  notThere: 'this node does not offer that yet',
   loadFailed: (what: string) => `${what} could not be read:`,
 };

@@ -74,8 +74,6 @@ export const settings: Words['settings'] = {
   firstStart: 'primer arranque',
   noHistory: 'Nunca se cambió.',
   noEnvironment: 'Ningún entorno dice otra cosa.',
-  notThere: 'Este nodo no guarda ajustes del clúster',
-  notThereText: 'Su versión los toma del entorno de cada nodo. acefleet config show los muestra.',
   difference: 'Diferencia',
   range: (a) => `Se acepta: ${a}`,
   invalid: 'No se acepta',

@@ -78,6 +78,5 @@ export const states: Words['states'] = {
   noAnswer: 'sin respuesta; puede haber ocurrido o no',
   noKey: 'falta la clave',
   wrongKey: 'la clave fue rechazada',
-  notThere: 'este nodo aún no lo ofrece',
   loadFailed: (what) => `No se pudo leer ${what}:`,
 };
