@@ -21,6 +21,23 @@ export function reading(open: Open): void {
     await done();
   });
 
+  check('a filter narrows its list, and is in the address', async () => {
+    const { page, errors, done } = await open('engines');
+    for (const [at, row] of [
+      ['engines', '.t-eng [role=row][data-at]'],
+      ['streams', '.t-str [role=row][data-at]'],
+      ['events', '.ev'],
+    ] as const) {
+      await page.evaluate((to) => (location.hash = `#/${to}`), at);
+      await page.locator(row).first().waitFor();
+      await page.getByRole('textbox', { name: `Filter ${at}` }).fill('no such thing');
+      await page.locator(row).first().waitFor({ state: 'detached' });
+      ensure(page.url().includes('q=no'), `the address has the filter of ${at}`);
+    }
+    same(errors, [], 'errors of the page');
+    await done();
+  });
+
   check('the wall screen shows the overview alone', async () => {
     const { page, done } = await open('overview');
     await page.keyboard.press('w');
