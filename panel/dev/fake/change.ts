@@ -2,6 +2,7 @@
 import { no, ok, type Answer } from './answer';
 import { ago, event } from './data';
 import type { Fleet } from './fleet';
+import { remove } from './removal';
 import { BY, setTo } from './settings';
 
 /** As nodes word it. */
@@ -98,16 +99,4 @@ export function change(
 function stopped(f: Fleet, id: string): Answer {
   const streams = f.world.engines.find((e) => e.container_id === id)?.streams.length ?? 0;
   return f.stopEngine(id, BY) ? ok({ deleted: id, streams }) : no(404, 'no such container');
-}
-
-function remove(f: Fleet, name: string, force: boolean): Answer {
-  const n = f.node(name);
-  if (!n) return no(404, 'no such node');
-  const own = f.world.engines.filter((e) => e.node === name);
-  if (own.length > 0 && !force) return no(409, `${name} lives and runs containers: drain it first, or force it`);
-  for (const e of own) f.stopEngine(e.container_id, BY);
-  f.world.nodes.splice(f.world.nodes.indexOf(n), 1);
-  f.change('node', name, null);
-  f.say(event('system', 'node_removed', `node ${name} was removed from the cluster`, 0, { by: BY }));
-  return ok({ removed: name, votes: 'voters: 3, alive 3; then 2, alive 2' });
 }

@@ -12,6 +12,8 @@ export class Fleet {
   slowMs = 0;
   /** Nodes are open, and answer pages of members alone. */
   strict = false;
+  /** So many events a node has answered and not written, by its name. */
+  readonly queued = new Map<string, number>();
   private listeners = new Set<Listener>();
 
   constructor(readonly world: World) {}

@@ -5,6 +5,7 @@ import { no, ok, type Answer } from './answer';
 import { change } from './change';
 import { ago, rnd } from './data';
 import { logLine, newest, numberAt } from './logs';
+import { preview } from './removal';
 import { settings } from './settings';
 
 export const KEY = 'fake-key-of-the-panel';
@@ -48,6 +49,11 @@ export function rest(f: Fleet, method: string, url: URL, body: Record<string, un
   const placement = /^\/engines\/([^/]+)\/placement$/.exec(path);
   if (placement) return ok(place(f, placement[1] ?? ''));
   if (/^\/streams\/.+\/stats$/.test(path)) return ok(stats());
+  const removal = /^\/cluster\/nodes\/([^/]+)\/removal$/.exec(path);
+  if (removal) {
+    const would = preview(f, removal[1] ?? '');
+    return would === null ? no(404, 'no such node') : ok(would);
+  }
   const since = url.searchParams.get('since');
   const tail = since === null ? Number(url.searchParams.get('tail') ?? 50) : newest() + 1 - numberAt(since);
   const logs = /^\/containers\/([^/]+)\/logs$/.exec(path);

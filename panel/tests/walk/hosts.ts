@@ -63,16 +63,59 @@ export function hosts(open: Open, { fleet }: Fake): void {
 
   check('removing a host shows the votes, and a refusal stays in the dialog', async () => {
     const { page, done } = await open('hosts');
+    fleet.queued.set('node-c', 2);
     await page.locator('.host[aria-label="node-c"]').getByRole('button', { name: 'Remove…' }).click();
     const dialog = page.locator('dialog[open]');
-    ensure((await dialog.textContent())?.includes('Votes: 3 now, 2 after.'), 'the votes');
+    const says = (text: string) => dialog.getByRole('listitem').getByText(text).waitFor();
+    await dialog.getByText('Votes: 3 now, 2 after.').waitFor();
+    await says('Now 3 of 3 voters answer and 2 are needed: 1 may fail.');
+    await says('After that 2 of 2 voters answer and 2 are needed: none may fail.');
+    await says('It would be refused. node-c lives');
+    await says(`${fleet.node('node-c')?.engines} engines run on it. Drain it first`);
+    await says('2 events that it answered are not written yet.');
     same(await page.evaluate(() => document.activeElement?.textContent?.trim()), 'Cancel', 'focus');
     same(await axe(page), [], 'axe');
     await dialog.getByRole('button', { name: 'Remove', exact: true }).click();
     await dialog.getByRole('alert').getByText('drain it first').waitFor();
     ensure(fleet.node('node-c') !== undefined, 'it is still a member');
+    await dialog.getByRole('checkbox').check();
+    await dialog.getByRole('listitem').getByText('It would be refused').waitFor({ state: 'detached' });
     await page.keyboard.press('Escape');
     await page.waitForSelector('dialog[open]', { state: 'detached' });
+    fleet.queued.clear();
+    await done();
+  });
+
+  check('a removal that force cannot make says so, and offers no force', async () => {
+    const { page, done } = await open('hosts');
+    fleet.away('node-c', true);
+    try {
+      await page.locator('.host.off[aria-label="node-c"]').waitFor();
+      await page.locator('.host[aria-label="node-a"]').getByRole('button', { name: 'Remove…' }).click();
+      const dialog = page.locator('dialog[open]');
+      await dialog.getByRole('listitem').getByText('It would be refused, by force too.').waitFor();
+      await dialog.getByText('Now 2 of 3 voters answer and 2 are needed: none may fail.').waitFor();
+      same(await dialog.getByRole('checkbox').count(), 0, 'offers of force');
+      same(await axe(page), [], 'axe');
+    } finally {
+      fleet.away('node-c', false);
+    }
+    await done();
+  });
+
+  check('a member goes, and the dialog says in Spanish what that does', async () => {
+    const { page, done } = await open('hosts', { lang: 'es' });
+    fleet.join('node-d', '127.0.0.1:9');
+    const card = page.locator('.host[aria-label="node-d"]');
+    await card.getByRole('button', { name: 'Quitar…' }).click();
+    const dialog = page.locator('dialog[open]');
+    await dialog.getByText('Votos: 4 ahora, 3 después.').waitFor();
+    await dialog.getByText('Ahora responden 4 de 4 votantes y hacen falta 3: puede fallar 1.').waitFor();
+    await dialog.getByText('No tiene ningún motor.').waitFor();
+    same(await dialog.getByRole('checkbox').count(), 0, 'offers of force');
+    await dialog.getByRole('button', { name: 'Quitar', exact: true }).click();
+    await card.waitFor({ state: 'detached' });
+    ensure(fleet.node('node-d') === undefined, 'it is no member');
     await done();
   });
 

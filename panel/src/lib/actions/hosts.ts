@@ -1,10 +1,11 @@
 /** What can be done to a host: what is asked before, what is said after. */
-import { api, write } from '../api/client';
+import { api, read, write } from '../api/client';
 import { i18n } from '../i18n/i18n.svelte';
 import { fleet } from '../store/fleet.svelte';
 import type { HostRow } from '../store/rows';
 import { ask } from '../ui/ask.svelte';
 import { toasts } from '../ui/toasts.svelte';
+import { forceHelps, removal } from './removal';
 
 const params = (name: string) => ({ params: { path: { name } } });
 
@@ -67,19 +68,15 @@ export function drain(h: HostRow): void {
   });
 }
 
-export function remove(h: HostRow): void {
+/** Asks the node what a removal would do, and shows that before it is done; throws when there is no answer. */
+export async function remove(name: string): Promise<void> {
   const t = i18n.t.hosts;
-  const name = h.key;
-  const voters = fleet.hosts.filter((x) => x.node.role !== 'learner').length;
-  const after = h.node.role === 'learner' ? voters : voters - 1;
+  const would = await read(() => api().GET('/cluster/nodes/{name}/removal', params(name)));
   ask.open({
     title: t.removeTitle(name),
-    text: t.removeVotes(voters, after, Math.max(0, Math.floor((after - 1) / 2))),
-    fields: [{ kind: 'check', name: 'force', label: t.removeForce }],
-    consequences: () => [
-      { tone: h.engines > 0 ? 'bad' : 'ok', text: t.removeEngines(h.engines) },
-      { tone: 'warn', text: t.removeBack },
-    ],
+    text: would.votes ? t.removeVotes(would.votes.before.voters, would.votes.after.voters) : t.removeNoVote,
+    fields: forceHelps(would) ? [{ kind: 'check', name: 'force', label: t.removeForce }] : [],
+    consequences: (v) => removal(would, v.force === '1', i18n.t),
     yes: t.removeYes,
     danger: true,
     run: async (v) => {

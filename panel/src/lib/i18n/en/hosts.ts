@@ -2,6 +2,11 @@
 import { num } from '../../format/format';
 import { plural, someEngines, someStreams, someHosts } from './count';
 
+export type Votes = { voters: number; alive: number; needed: number; may_fail: number };
+
+const votes = (v: Votes) =>
+  `${num(v.alive)} of ${plural(v.voters, 'voter', 'voters')} ${v.alive === 1 ? 'answers' : 'answer'} and ${num(v.needed)} ${v.needed === 1 ? 'is' : 'are'} needed: ${v.may_fail === 0 ? 'none' : num(v.may_fail)} may fail.`;
+
 export const hosts = {
   sub: (room: number) =>
     room === 0 ? 'No room for more engines.' : `Room for ${num(room)} more ${room === 1 ? 'engine' : 'engines'}.`,
@@ -52,12 +57,18 @@ export const hosts = {
   drainMinutes: (m: number) => (m < 60 ? `${num(m)} min` : `${num(m / 60)} h`),
   drainYes: 'Drain',
   removeTitle: (h: string) => `Remove ${h} from the cluster?`,
-  removeVotes: (a: number, b: number, may: number) =>
-    `Votes: ${num(a)} now, ${num(b)} after. After that ${may === 0 ? 'no voter' : plural(may, 'voter', 'voters')} may fail.`,
+  removeVotes: (a: number, b: number) => `Votes: ${num(a)} now, ${num(b)} after.`,
+  removeNoVote: 'It has no vote; the majority stays as it is.',
+  removeNow: (v: Votes) => `Now ${votes(v)}`,
+  removeAfter: (v: Votes) => `After that ${votes(v)}`,
+  removeRefused: (why: string) => `It would be refused. ${why}`,
+  removeNever: (why: string) => `It would be refused, by force too. ${why}`,
+  removeNoEngines: 'No engine runs on it.',
   removeEngines: (e: number) =>
-    e === 0
-      ? 'No engine runs on it.'
-      : `${someEngines(e)} ${e === 1 ? 'runs' : 'run'} on it. Drain it first: a host with containers is removed by force only.`,
+    `${someEngines(e)} ${e === 1 ? 'runs' : 'run'} on it. Drain it first: by force they stay there without a cluster.`,
+  removeLost: (e: number) => `It is down: the cluster forgets its ${someEngines(e)} and their streams.`,
+  removeQueued: (e: number) =>
+    `${plural(e, 'event', 'events')} that it answered ${e === 1 ? 'is' : 'are'} not written yet. It has 5\u00a0s for that; force loses the rest.`,
   removeBack: 'It does not come back by itself; it has to join again with an empty data directory.',
   removeForce: 'Remove by force: leave its containers without a cluster',
   removeYes: 'Remove',

@@ -1,7 +1,11 @@
 /** Spanish: hosts and VPNs. */
 import { num } from '../../format/format';
 import type { Words } from '../en';
+import type { Votes } from '../en/hosts';
 import { plural, someEngines, someStreams, someHosts } from './count';
+
+const votes = (v: Votes) =>
+  `${v.alive === 1 ? 'responde' : 'responden'} ${num(v.alive)} de ${plural(v.voters, 'votante', 'votantes')} y ${v.needed === 1 ? 'hace falta' : 'hacen falta'} ${num(v.needed)}: ${v.may_fail === 0 ? 'no puede fallar ninguno' : `${v.may_fail === 1 ? 'puede' : 'pueden'} fallar ${num(v.may_fail)}`}.`;
 
 export const hosts: Words['hosts'] = {
   sub: (room) => (room === 0 ? 'No hay sitio para más motores.' : `Sitio para ${someEngines(room)} más.`),
@@ -55,12 +59,18 @@ export const hosts: Words['hosts'] = {
   drainMinutes: (m) => (m < 60 ? `${num(m)} min` : `${num(m / 60)} h`),
   drainYes: 'Vaciar',
   removeTitle: (h) => `¿Quitar ${h} del clúster?`,
-  removeVotes: (a, b, may) =>
-    `Votos: ${num(a)} ahora, ${num(b)} después. Entonces ${may === 0 ? 'no puede fallar ningún votante' : `${may === 1 ? 'puede' : 'pueden'} fallar ${plural(may, 'votante', 'votantes')}`}.`,
+  removeVotes: (a, b) => `Votos: ${num(a)} ahora, ${num(b)} después.`,
+  removeNoVote: 'No tiene voto; la mayoría queda como está.',
+  removeNow: (v) => `Ahora ${votes(v)}`,
+  removeAfter: (v) => `Después ${votes(v)}`,
+  removeRefused: (why) => `Se rechazaría. ${why}`,
+  removeNever: (why) => `Se rechazaría, también a la fuerza. ${why}`,
+  removeNoEngines: 'No tiene ningún motor.',
   removeEngines: (e) =>
-    e === 0
-      ? 'No tiene ningún motor.'
-      : `Tiene ${someEngines(e)}. Vacíelo antes: un host con contenedores solo se quita a la fuerza.`,
+    `Tiene ${someEngines(e)}. Vacíelo antes: a la fuerza ${e === 1 ? 'se queda' : 'se quedan'} allí sin clúster.`,
+  removeLost: (e) => `Está caído: el clúster olvida ${e === 1 ? 'su' : 'sus'} ${someEngines(e)} y sus emisiones.`,
+  removeQueued: (e) =>
+    `${plural(e, 'evento', 'eventos')} que contestó no ${e === 1 ? 'está escrito' : 'están escritos'} aún. Tiene 5\u00a0s para ello; la fuerza pierde el resto.`,
   removeBack: 'No vuelve por sí solo; tiene que unirse otra vez con un directorio de datos vacío.',
   removeForce: 'Quitar a la fuerza: dejar sus contenedores sin clúster',
   removeYes: 'Quitar',
