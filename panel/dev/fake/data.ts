@@ -306,7 +306,7 @@ export function event(
     event_type: type,
     category,
     message,
-    details: null,
+    details: {},
     container_id: null,
     stream_id: null,
     by: null,

@@ -46,7 +46,7 @@ export class Fleet {
       this.world.cluster.term++;
       this.say(
         event('system', 'leader_changed', `${name} leads since term ${this.world.cluster.term}`, 0, {
-          details: { node: name },
+          details: { node: name, term: this.world.cluster.term },
         }),
       );
     }

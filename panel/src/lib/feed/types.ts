@@ -35,9 +35,8 @@ export type Change =
 
 /** Who did something; null means the cluster, by itself. */
 export type By = Full<Schemas['EventBy']>;
-export type LogEvent = Omit<Full<Schemas['EventEntry']>, 'event_type' | 'details' | 'by'> & {
+export type LogEvent = Omit<Full<Schemas['EventEntry']>, 'event_type' | 'by'> & {
   event_type: 'engine' | 'stream' | 'vpn' | 'health' | 'system';
-  details: Record<string, unknown> | null;
   by: By | null;
 };
 

@@ -88,6 +88,6 @@ export const who = (e: LogEvent, w: Words): string | null =>
 /** Whether an event is about this VPN; old events name it in their message alone. */
 export const isOfVpn = (e: LogEvent, v: VpnObject): boolean =>
   e.event_type === 'vpn' &&
-  (typeof e.details?.['vpn'] === 'string'
-    ? e.details['vpn'] === v.container && e.details['node'] === v.node
+  (e.details.vpn != null
+    ? e.details.vpn === v.container && e.details.node === v.node
     : e.message.startsWith(`VPN ${v.container} on ${v.node} `));

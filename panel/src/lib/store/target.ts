@@ -9,8 +9,8 @@ export interface Target {
 }
 
 export function target(e: LogEvent, said: string, fleet: Fleet): Target | null {
-  const about = (key: string): string | null => {
-    const v = e.details?.[key];
+  const about = (key: keyof LogEvent['details']): string | null => {
+    const v = e.details[key];
     return v === undefined || v === null ? null : String(v);
   };
   const engine =

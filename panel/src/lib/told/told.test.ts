@@ -84,7 +84,7 @@ const SAID: [kind: string, message: string, inSpanish: string][] = [
   ['system/settings_changed', 'MAX_REPLICAS 40 → 60', 'ajustes: MAX_REPLICAS 40 → 60'],
 ];
 
-const event = (kind: string, message: string, details: LogEvent['details'] = null): LogEvent => {
+const event = (kind: string, message: string, details: LogEvent['details'] = {}): LogEvent => {
   const [event_type, category] = kind.split('/') as [LogEvent['event_type'], string];
   return {
     id: 1,

@@ -27,8 +27,8 @@ export function told(e: LogEvent, w: Words): string {
   const found = wordingOf(`${e.event_type}/${e.category}`, e.message);
   if (found === null) return e.message;
   const [wording, facts] = found;
-  const node = e.details?.['node'];
-  return w.told[wording](said({ ...facts, ...(typeof node === 'string' ? { node } : {}) }, w));
+  const node = e.details.node;
+  return w.told[wording](said({ ...facts, ...(node != null ? { node } : {}) }, w));
 }
 
 /** A reason that stands after what it explains, or alone. */

@@ -14,24 +14,13 @@ const DAY_MS = 86_400_000;
 export const elections = (events: readonly LogEvent[]): LogEvent[] =>
   events.filter((e) => e.event_type === 'system' && e.category === 'leader_changed');
 
-const node = (e: LogEvent): string => {
-  const named = e.details?.['node'];
-  return typeof named === 'string' ? named : '';
-};
-
-/** The term is in the message alone: “node-b leads since term 14, after node-c”. */
-const term = (e: LogEvent): number | null => {
-  const said = /\bterm (\d+)/.exec(e.message)?.[1];
-  return said === undefined ? null : Number(said);
-};
-
 /** Stretches of one leader each, the first without a name where the log does not reach; `events` come oldest first. */
 export function reigns(events: readonly LogEvent[], now: number, leader: string | null, inTerm: number): Reign[] {
   const start = now - DAY_MS;
   const at = (t: number) => Math.max(0, Math.min(1, (t - start) / DAY_MS));
   const all = elections(events).map((e) => ({
-    node: node(e),
-    term: term(e),
+    node: e.details.node ?? '',
+    term: e.details.term ?? null,
     at: Date.parse(e.timestamp),
   }));
   if (all.length === 0) return leader === null ? [] : [{ node: leader, term: inTerm, from: 0, to: 1 }];
