@@ -158,6 +158,26 @@ export function hosts(open: Open, { fleet }: Fake): void {
     await done();
   });
 
+  check('how long syncs of the log take is shown with its unit, and a slow disk stands out', async () => {
+    const { page, done } = await open('hosts');
+    const fact = (name: string) =>
+      page.locator(`.host[aria-label="${name}"] .facts > div`, { has: page.getByText('fsync p99', { exact: true }) });
+    await fact('node-a').getByText('2.9 ms').waitFor();
+    await fact('node-c').locator('.warn').getByText('94 ms').waitFor();
+    same(await fact('node-a').locator('.warn').count(), 0, 'warnings of a fast disk');
+    const n = fleet.node('node-a');
+    if (n) n.fsync_p99_ms = 7.5;
+    fleet.change('node', 'node-a', n);
+    await fact('node-a').getByText('7.5 ms').waitFor();
+    await page.evaluate(() => (location.hash = '#/cluster'));
+    const member = page.locator('.hrow', { hasText: 'node-a' });
+    await member.getByText('fsync p99 7.5 ms').waitFor();
+    if (n) n.fsync_p99_ms = 2.9;
+    fleet.change('node', 'node-a', n);
+    await member.getByText('fsync p99 2.9 ms').waitFor();
+    await done();
+  });
+
   check('positions of the log and outboxes are shown for each member', async () => {
     const { page, done } = await open('cluster');
     same(await page.locator('.lg .r').count(), 3, 'bars');
