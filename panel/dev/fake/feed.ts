@@ -7,8 +7,11 @@ import type { Fleet } from './fleet';
 export function serveFeed(f: Fleet, me: string, req: IncomingMessage, res: ServerResponse): void {
   const url = new URL(req.url ?? '/', 'http://x');
   const last = String(req.headers['last-event-id'] ?? url.searchParams.get('last_event_id') ?? '');
-  const from = /^(\d+)-(\d+)$/.exec(last);
-  if (from && Number(from[1]) > f.revision) {
+  const cluster_id = f.world.cluster.cluster_id ?? '';
+  const id = (event: number) => `${cluster_id.slice(0, 8)}-${f.revision}-${event}`;
+  const place = /^(.{8})-(\d+)-(\d+)$/.exec(last);
+  const from = place !== null && cluster_id.startsWith(place[1] ?? '') ? place : null;
+  if (from && Number(from[2]) > f.revision) {
     const detail = { error: 'read_blocked', code: 'behind', message: `this node has revision ${f.revision}` };
     return void res
       .writeHead(503, { 'Content-Type': 'application/json', ...cors(req) })
@@ -20,10 +23,8 @@ export function serveFeed(f: Fleet, me: string, req: IncomingMessage, res: Serve
   const w = f.world;
   const events = w.events;
   const newest = events.at(-1)?.id ?? 0;
-  const position = () => `${f.revision}-${w.events.at(-1)?.id ?? 0}`;
-  const behind = Math.max(0, from ? Number(from[2]) : newest - Number(url.searchParams.get('tail') ?? 0));
+  const behind = Math.max(0, from ? Number(from[3]) : newest - Number(url.searchParams.get('tail') ?? 0));
   const members = w.nodes.map((n) => ({ name: n.name, http: n.http_address }));
-  const { cluster_id } = w.cluster;
   send(
     'hello',
     {
@@ -33,10 +34,10 @@ export function serveFeed(f: Fleet, me: string, req: IncomingMessage, res: Serve
       revision: f.revision,
       event: behind,
       resumed: from !== null,
-      lost: 0,
+      lost: last === '' || from !== null ? 0 : null,
       members,
     },
-    `${f.revision}-${behind}`,
+    id(behind),
   );
   send('snapshot', {
     revision: f.revision,
@@ -47,9 +48,9 @@ export function serveFeed(f: Fleet, me: string, req: IncomingMessage, res: Serve
     streams: w.streams,
     vpns: w.vpns,
   });
-  for (const e of events) if (e.id > behind) send('event', e, `${f.revision}-${e.id}`);
+  for (const e of events) if (e.id > behind) send('event', e, id(e.id));
   // As a node does: events alone have a position.
-  const stop = f.listen((kind, data) => send(kind, data, kind === 'event' ? position() : undefined));
+  const stop = f.listen((kind, data) => send(kind, data, kind === 'event' ? id(w.events.at(-1)?.id ?? 0) : undefined));
   send('figures', figures(f, me));
   const timer = setInterval(() => (f.mute ? undefined : send('figures', figures(f, me))), 1000);
   res.on('close', () => {

@@ -66,9 +66,14 @@ export class Fleet {
     this.change('node', name, null);
   }
 
-  /** The cluster is formed anew: its log begins again, so places of before lie ahead of it. */
+  /** The cluster is formed anew: places of before are of another log. */
   reform(): void {
     this.world.cluster.cluster_id = `again-${this.world.cluster.cluster_id}`;
+    this.restore();
+  }
+
+  /** A backup is put back: its log is shorter, so places of before lie ahead of it. */
+  restore(): void {
     this.world.events.splice(0, this.world.events.length - 3);
     this.revision = 1;
   }

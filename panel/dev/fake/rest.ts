@@ -77,7 +77,7 @@ export function rest(f: Fleet, method: string, url: URL, body: Record<string, un
   const wanted = req.headers['if-match'];
   const { revision } = settings(f);
   if (path.startsWith('/settings') && wanted !== undefined && wanted !== `"${revision}"`)
-    return { status: 409, body: { detail: `revision ${revision} of the settings is in force`, revision } };
+    return { status: 412, body: { detail: `revision ${revision} of the settings is in force`, revision } };
   return change(f, method, path, body, url.searchParams);
 }
 

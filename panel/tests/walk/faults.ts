@@ -89,19 +89,25 @@ export function faults(open: Open, { fleet, servers }: Fake): void {
     await done();
   });
 
-  check('a cluster that was formed anew is shown, and what is missing is not known', async () => {
-    const { page, done } = await open('events');
-    await page.waitForSelector('.ev');
-    fleet.reform();
-    for (const s of servers) s.closeAllConnections();
-    await page.waitForSelector('.live:not(.warn)');
-    await page.waitForFunction(() => document.querySelectorAll('.ev').length === 3);
-    ensure((await page.locator('.res').textContent())?.includes('not known'), 'the line of the break says it');
-    fleet.startEngine('node-b', null);
-    await page.waitForFunction(() => document.querySelectorAll('.ev').length > 3);
-    same(await axe(page), [], 'axe');
-    await done();
-  });
+  const otherLogs = {
+    'a cluster whose backup was put back': () => fleet.restore(),
+    'a cluster that was formed anew': () => fleet.reform(),
+  };
+  for (const [name, happens] of Object.entries(otherLogs)) {
+    check(`${name} is shown, and what is missing is not known`, async () => {
+      const { page, done } = await open('events');
+      await page.waitForSelector('.ev');
+      happens();
+      for (const s of servers) s.closeAllConnections();
+      await page.waitForSelector('.live:not(.warn)');
+      await page.waitForFunction(() => document.querySelectorAll('.ev').length === 3);
+      ensure((await page.locator('.res').textContent())?.includes('not known'), 'the line of the break says it');
+      fleet.startEngine('node-b', null);
+      await page.waitForFunction(() => document.querySelectorAll('.ev').length > 3);
+      same(await axe(page), [], 'axe');
+      await done();
+    });
+  }
 
   check('the node that serves the page dies', async () => {
     const { page, done } = await open('engines?sel=8');

@@ -6483,8 +6483,17 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description Other settings are in force than those of the expected revision */
+            /** @description Other settings are in force than those of `revision` in the body */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettingsMoved"];
+                };
+            };
+            /** @description Other settings are in force than those of `If-Match` */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6685,8 +6694,17 @@ export interface operations {
                     "application/json": components["schemas"]["DetailBody"];
                 };
             };
-            /** @description Other settings are in force than those of the expected revision */
+            /** @description Others have changed the settings again and again meanwhile */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettingsMoved"];
+                };
+            };
+            /** @description Other settings are in force than those of `If-Match` */
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -259,7 +259,7 @@ function broken(s: FeedState, reason: Reason, now: number): [FeedState, Effect[]
   const lasted = s.greetedAt !== null && now - s.greetedAt >= LASTING_MS;
   const base: FeedState = { ...s, phase, open: false, reason, ...(lasted && { tried: [], round: 0 }) };
   // A node that is behind waits for the place longer than it is given here. When a whole round did not find one that has
-  // the place, it may be of a log that is gone: then the feed begins anew.
+  // the place, it may be of a log that is gone, as when a backup was put back: then the feed begins anew.
   base.doubted ||= s.asked !== null && (reason.code === 'behind' || reason.code === 'timeout');
   const next = candidates(s).find((c) => !base.tried.includes(c));
   if (next !== undefined) {
