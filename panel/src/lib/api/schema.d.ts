@@ -473,10 +473,10 @@ export interface paths {
          * @description Server-sent events, at least one line a second. First `hello`: who answers, from where on the log follows, and the other members. Then
          *     `snapshot`: all objects. Then, as they come: `change`, an object as it is now, or null when it is gone, at most four times a second
          *     each; `event`, each entry of the log once, as in `GET /events`; `figures`, what changes all the time, about once a second, with what is
-         *     new; `bye` at the end. Objects have the fields of `GET /cluster`, `/engines`, `/streams` and `/vpn/status`, without figures.
+         *     new; `bye` at the end. Objects have the fields of `GET /cluster`, `/engines`, `/streams` and `/vpn/status`, without figures; `recovery_eta_seconds` is null.
          *
-         *     The id of a frame is revision and newest event. A reader who sends it back in `Last-Event-ID`, to any node, misses no event and gets none
-         *     twice; `lost` in `hello` says how many are not in the log any more. A reader who does not keep up is dropped.
+         *     The id of a frame is the beginning of the cluster's id, its revision and newest event. A reader who sends it back in `Last-Event-ID`, to any node, misses no event and gets none
+         *     twice; `lost` in `hello` says how many of them at most are not in the log any more, and is null when the id is of another cluster. A reader who does not keep up is dropped.
          */
         get: operations["follow"];
         put?: never;
@@ -1835,14 +1835,14 @@ export interface components {
             event: number;
             /**
              * Format: int64
-             * @description So many events behind that place are not in the log any more; null when the place is of another log.
+             * @description At most so many events behind that place that the reader wants are not in the log any more; null when the place is of another log.
              */
             lost?: number | null;
             /** @description Members at which the feed goes on when this node ends. */
             members: components["schemas"]["HelloMember"][];
             /** @description Name of the node that answers. */
             node: string;
-            /** @description The place that the reader gave is known. */
+            /** @description The place that the reader gave is of this log. */
             resumed: boolean;
             /**
              * Format: int64
@@ -1980,9 +1980,9 @@ export interface components {
             last_contact_ms?: number | null;
             /**
              * Format: int64
-             * @description Events in its outbox.
+             * @description Events in its outbox; null without a report of it.
              */
-            outbox: number;
+            outbox?: number | null;
             /** @description It has sent no report for 3 s. */
             suspect: boolean;
         };
