@@ -210,6 +210,6 @@ mod tests {
         counters.communication_error("registry", "no_leader");
         counters.started(2);
         let families = counters.gather(&events);
-        assert_eq!(families.len(), 10);
+        assert_eq!(families.len(), 11);
     }
 }

@@ -15,6 +15,7 @@ use crate::http::answer::snapshot::Sight;
 use crate::http::app::App;
 use crate::http::connections::slots::counted;
 use crate::http::feed::changes::{Bye, Told, bye};
+use crate::http::feed::lanes::Lanes;
 use crate::http::feed::present::{Begin, Present};
 use crate::http::feed::reader::Reader;
 use crate::http::feed::ring::{Batch, Dropped, Frame, Ring};
@@ -34,8 +35,7 @@ pub(crate) struct Feed {
     seats: Mutex<Seating>,
     ring: Mutex<Ring>,
     beginnings: Live,
-    /// Number of the newest batch.
-    newest: watch::Sender<u64>,
+    newest: Lanes,
     /// Readers were dropped.
     slow: Mutex<Seldom>,
     /// What has been told; none without readers.
@@ -67,7 +67,7 @@ impl Default for Feed {
             ring,
             slow,
             beginnings,
-            newest: watch::Sender::new(0),
+            newest: Lanes::default(),
             present: watch::Sender::new(None),
             begun: watch::Sender::new(None),
         }
@@ -130,7 +130,6 @@ impl Feed {
         // First what readers begin with: a batch is for those who have begun before it.
         let newest = self.ring().newest();
         self.present.send_replace(Some(Arc::new(told.present(newest, at))));
-        self.newest.send_if_modified(|now| std::mem::replace(now, newest) != newest);
         told
     }
 
@@ -161,7 +160,6 @@ impl Feed {
     fn begin_anew(&self) {
         self.forget();
         self.push(&[Frame { subject: Subject::Feed, text: bye(Bye::Gap) }]);
-        self.newest.send_replace(self.ring().newest());
     }
 
     /// Whether a reader can begin with this: it has what this node had when the reader came, and is about as new.
@@ -220,7 +218,7 @@ pub(crate) async fn read(
 ) -> Result<impl Stream<Item = Bytes> + use<>, Problem> {
     let feed = app.feed();
     let seat = Seat::take(app, peer)?;
-    let newest = feed.newest.subscribe();
+    let newest = feed.newest.join();
     let came = Came { at: Instant::now(), revision: app.fleet().view().revision };
     let (present, begin) = match feed.rendered(came, &wanted) {
         Some(present) => (Arc::clone(&present), present.begin(app, &wanted)?),
@@ -283,6 +281,8 @@ async fn run(app: App) {
                 feed.begin_anew();
             }
         }
+        let newest = feed.ring().newest();
+        feed.newest.tell(newest).await;
         let until = |rest: Duration| tokio::time::sleep_until((began + rest).into());
         until(SHORTEST).await;
         tokio::select! {

@@ -5,7 +5,7 @@
 //! - [`hub`]: one task for all readers
 //! - [`changes`], [`objects`], [`figures`]: what is told
 //! - [`present`], [`hello`]: what a reader begins with
-//! - [`ring`]: the newest batches, which readers share
+//! - [`ring`]: the newest batches, which readers share; [`lanes`]: how they are woken
 //! - [`reader`]: one of them; [`backlog`]: events that it gets first
 //! - [`seats`]: who may read
 //! - [`socket`]: the same frames as messages of a WebSocket
@@ -15,6 +15,7 @@ pub(crate) mod changes;
 pub(crate) mod figures;
 pub(crate) mod hello;
 pub(crate) mod hub;
+mod lanes;
 pub(crate) mod objects;
 pub(crate) mod present;
 pub(crate) mod reader;
