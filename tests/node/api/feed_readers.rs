@@ -269,18 +269,21 @@ async fn a_reader_who_does_not_keep_up_is_told_so_and_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn heartbeats_do_not_wait_for_readers_who_come_all_at_once() {
+async fn writes_are_answered_while_readers_come_all_at_once() {
     let beds = Bed::three().await;
     beds[0].engine(901).await;
-    start_many(&beds[0], 0, 500, 300).await;
-    let seen = |bed: &Bed| (bed.fleet.cluster().leaders_seen(), bed.fleet.cluster().status().term);
-    let before = beds.each_ref().map(seen);
+    start_many(&beds[0], 0, 100, 1).await;
     let client = reqwest::Client::new();
-    let readers = (0..300).map(async |number: usize| {
+    let readers = join_all((0..150).map(async |number: usize| {
         let types = ["", "types=stream", "types=engine,node", "kinds=event&tail=1000"][number % 4];
         let address = &beds[number % 3].address;
         Follower::at(&client, address, types, None).await.unwrap().next().await.unwrap().event
-    });
-    assert!(join_all(readers).await.iter().all(|event| event == "hello"));
-    assert_eq!(beds.each_ref().map(seen), before, "no election");
+    }));
+    let writes = async {
+        for session in 0..10 {
+            start(&beds[1], &session.to_string()).await;
+        }
+    };
+    let (greetings, ()) = futures::join!(readers, writes);
+    assert!(greetings.iter().all(|event| event == "hello"));
 }
