@@ -68,7 +68,7 @@ pub async fn serve(
         .keep_alive(true)
         .max_buf_size(BUFFER_MAX)
         .max_header_size(HEADERS_SIZE_MAX);
-    api.limit_readers(limits.readers());
+    api.limit_readers(limits.readers);
     let slots = Slots::new(limits, api.trusted_proxies().to_vec());
     let server = Server {
         api,

@@ -37,6 +37,8 @@ pub struct Limits {
     pub health: usize,
     /// Idle connections of one address, or of one /64 of IPv6 addresses.
     pub idle_each: usize,
+    /// Readers of the feed, each of which keeps its connection for as long as it likes. The others are for everything else.
+    pub readers: usize,
 }
 
 impl Limits {
@@ -44,11 +46,6 @@ impl Limits {
     #[must_use]
     pub fn of_this_process() -> Self {
         Self::of_files(sockets::files())
-    }
-
-    /// Readers of the feed, each of which has a connection for as long as it likes. The others are for everything else.
-    pub(crate) fn readers(&self) -> usize {
-        self.shared.div_ceil(2).min(2_000)
     }
 
     /// Numbers for this many files. The relay gets at most half of the files and the cluster's port a sixteenth; the store needs some, too.
@@ -59,6 +56,7 @@ impl Limits {
             loopback: share(16, 4_096).max(16),
             health: share(64, 256).max(8),
             idle_each: share(16, 1_024).max(16),
+            readers: share(8, 2_000).max(8),
         }
     }
 
@@ -284,7 +282,7 @@ impl Table {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { shared: 4, loopback: 2, health: 1, idle_each: 2 };
+    const LIMITS: Limits = Limits { shared: 4, loopback: 2, health: 1, idle_each: 2, readers: 2 };
 
     struct Held {
         slot: Option<Slot>,
@@ -306,6 +304,15 @@ mod tests {
         let (phase, closing) = (Phase::default(), CancellationToken::new());
         let slot = slots.take(peer.parse().unwrap(), &phase, &closing);
         Held { slot, phase, closing }
+    }
+
+    #[test]
+    fn readers_of_the_feed_get_half_of_the_connections_at_most() {
+        for files in [64, 1_024, 4_096, 20_000, 65_536] {
+            let limits = Limits::of_files(files);
+            assert!(limits.readers <= limits.shared / 2 && limits.readers <= 2_000, "{files}: {limits:?}");
+        }
+        assert_eq!(Limits::of_files(65_536).readers, 2_000);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::api::hostile::raw;
 use crate::api::socket::Socket;
 use crate::bed::{Bed, KEY, eventually};
 
-const LIMITS: http::Limits = http::Limits { shared: 4, loopback: 4, health: 2, idle_each: 4 };
+const LIMITS: http::Limits = http::Limits { shared: 4, loopback: 4, health: 2, idle_each: 4, readers: 16 };
 
 /// The API of a bed behind a second listener with few slots.
 async fn narrow(bed: &Bed, stop: &CancellationToken) -> String {

@@ -146,12 +146,11 @@ async fn a_node_has_so_many_readers_and_a_place_that_is_left_is_free() {
     let (bed, stop) = (Bed::new().await, CancellationToken::new());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let limits = http::Limits { shared: 4, loopback: 32, health: 2, idle_each: 4 };
+    let limits = http::Limits { shared: 4, loopback: 32, health: 2, idle_each: 4, readers: 2 };
     let api = http::Api::new(bed.fleet.clone(), None);
     let served = tokio::spawn(http::serve(listener, api, limits, stop.clone(), Duration::from_secs(5)));
     let client = reqwest::Client::new();
     let open = async || Follower::at(&client, &address, "kinds=event", None).await;
-    // Half of the connections.
     let (first, mut second) = (open().await.unwrap(), open().await.unwrap());
     assert_eq!(open().await.err(), Some(503));
     assert_eq!(client.get(format!("http://{address}/cluster")).send().await.unwrap().status(), 200);
