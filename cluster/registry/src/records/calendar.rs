@@ -8,6 +8,8 @@ use crate::records::time::{Elapsed, WallMs};
 
 /// Spans that are kept. The oldest go first: what happened before them is shown as if it had been in the oldest that is left.
 const SPANS_MAX: usize = 64;
+/// A smaller correction is not worth telling anybody.
+const NOTICED_MS: u64 = 1_000;
 
 /// From a moment on, what has to be added to moments to get the time of day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,12 +47,16 @@ impl Calendar {
         self.spans.last().map(|span| span.offset_ms)
     }
 
-    /// Whether this and the other one say the same of all moments up to this one.
+    /// Whether this and the other one say about the same of all moments up to this one. Leaders whose clocks differ by milliseconds
+    /// are of one mind.
     #[must_use]
     pub fn agrees(&self, other: &Self, until: Elapsed) -> bool {
         let begins = self.spans.iter().chain(&other.spans).map(|span| span.from);
         let mut told_apart = [Elapsed(0)].into_iter().chain(begins).filter(|at| *at <= until);
-        told_apart.all(|at| self.wall(at) == other.wall(at))
+        told_apart.all(|at| match (self.wall(at), other.wall(at)) {
+            (Some(one), Some(another)) => one.0.abs_diff(another.0) < NOTICED_MS,
+            (one, another) => one == another,
+        })
     }
 
     /// True when nothing has been said of the time of day.
@@ -152,7 +158,9 @@ mod tests {
         let earlier = calendar(&[(0, NOW), (900, NOW + DAY)]);
         assert!(before.agrees(&earlier, Elapsed(899)) && !before.agrees(&earlier, Elapsed(900)));
         // A clock was ahead: what was said of earlier moments is wrong, too.
-        assert!(!before.agrees(&calendar(&[(0, NOW), (1_000, NOW - 1)]), Elapsed(1_000)));
+        assert!(!before.agrees(&calendar(&[(0, NOW), (1_000, NOW - 1_000)]), Elapsed(1_000)));
+        let of_milliseconds = calendar(&[(0, NOW), (1_000, NOW + DAY - 9)]);
+        assert!(before.agrees(&of_milliseconds, Elapsed(5_000)));
         assert!(!Calendar::default().agrees(&before, Elapsed(0)));
     }
 }
