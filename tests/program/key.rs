@@ -118,11 +118,11 @@ fn a_terminal_shows_the_key_with_the_url() {
     let mut text = String::new();
     until("the key on the terminal", || {
         text.extend(seen.try_iter());
-        text.contains("docs:").then_some(())
+        text.contains("key:").then_some(())
     });
     let key = std::fs::read_to_string(data.join("api.key")).unwrap();
     assert!(text.contains(key.trim()), "{text}");
-    assert!(text.contains(&format!("http://{}:{}", at.host, at.port)), "{text}");
+    assert!(text.contains(&format!("panel: http://{}:{}/panel/", at.host, at.port)), "{text}");
     drop(node);
 }
 
