@@ -34,6 +34,8 @@ const PING_EVERY: Duration = Duration::from_secs(10);
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// Bytes of a message of a reader. None is expected, but a control frame has up to 125.
 const HEARD_MAX: usize = 1 << 10;
+/// Pings and pongs that a reader may send between two pings of the node: each costs work, and a ping an answer that is held for it.
+const CONTROLS_MAX: u32 = 32;
 /// How long the last message may take.
 const LAST_WITHIN: Duration = Duration::from_secs(1);
 
@@ -150,18 +152,23 @@ async fn tell(socket: &mut WebSocket, frames: impl Stream<Item = Bytes> + Send) 
     let mut pings = interval(PING_EVERY);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard = Instant::now();
+    let mut controls = 0;
     loop {
         let sent = tokio::select! {
             biased;
             message = socket.recv() => match judge(message) {
-                ControlFlow::Continue(()) => {
-                    heard = Instant::now();
+                ControlFlow::Continue(()) if controls < CONTROLS_MAX => {
+                    (heard, controls) = (Instant::now(), controls + 1);
                     Ok(())
                 }
+                ControlFlow::Continue(()) => return End::Heard,
                 ControlFlow::Break(end) => return end,
             },
             _ = pings.tick() => match heard.elapsed() < SILENCE_MAX {
-                true => socket.send(Message::Ping(Bytes::new())).await,
+                true => {
+                    controls = 0;
+                    socket.send(Message::Ping(Bytes::new())).await
+                }
                 false => return End::Gone,
             },
             text = frames.next() => match text {

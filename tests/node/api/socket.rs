@@ -140,6 +140,20 @@ async fn a_reader_is_asked_whether_it_lives_and_may_not_say_more() {
 }
 
 #[tokio::test]
+async fn a_reader_that_floods_a_node_with_pings_or_pongs_is_closed() {
+    let bed = Bed::new().await;
+    for said in [Message::Ping("x".repeat(125).into()), Message::Pong("".into())] {
+        let mut socket = Socket::to(&bed.address, "/ws/engines", &[]).await.unwrap();
+        for _ in 0..40 {
+            socket.0.feed(said.clone()).await.unwrap();
+        }
+        socket.0.flush().await.unwrap();
+        assert_eq!(socket.closed().await, CloseCode::Policy);
+    }
+    bed.stop().await;
+}
+
+#[tokio::test]
 async fn who_asks_for_no_websocket_is_told_so() {
     let bed = Bed::new().await;
     let plain = bed.get("/ws/engines").await;
