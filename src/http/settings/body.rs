@@ -20,6 +20,8 @@ use crate::http::settings::model::SettingValue;
 
 /// Field of the body beside the names of settings.
 const REVISION: &str = "revision";
+/// Fields of a body. There are fewer settings.
+const FIELDS_MAX: usize = 100;
 
 /// Settings by name, with their new values.
 #[derive(Deserialize, ToSchema)]
@@ -79,7 +81,16 @@ pub(super) fn change(body: Option<&Json>, headers: &HeaderMap) -> Result<Wanted,
     let mut checker = Checker::default();
     let fields = Place::body(body).object(&mut checker);
     let mut values = BTreeMap::new();
-    for given in body.and_then(Json::as_object).into_iter().flat_map(serde_json::Map::keys) {
+    let given = body.and_then(Json::as_object);
+    // To look for what was meant by an unknown name takes time, and there are not so many names.
+    let too_many = given.is_some_and(|given| given.len() > FIELDS_MAX);
+    if too_many {
+        Place::body(body).refuse(
+            &mut checker,
+            &format!("it has more than {FIELDS_MAX} fields: change fewer settings at once"),
+        );
+    }
+    for given in given.into_iter().filter(|_| !too_many).flat_map(serde_json::Map::keys) {
         let place = fields.at(given);
         if given == REVISION {
             continue;

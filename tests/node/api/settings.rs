@@ -291,3 +291,15 @@ async fn of_changes_at_the_same_time_one_wins_and_the_others_are_told() {
         bed.stop().await;
     }
 }
+
+#[tokio::test]
+async fn a_change_of_more_settings_than_there_are_is_refused_at_once() {
+    let bed = Bed::new().await;
+    let many: serde_json::Map<_, _> = (0..20_000).map(|n| (format!("MAX_REPLICA_{n}"), json!(1))).collect();
+    let refused = patch(&bed, "/settings", &Value::Object(many)).await;
+    assert_eq!(refused.status, 422, "{}", refused.text.chars().take(300).collect::<String>());
+    let wrong = refused.json()["detail"].as_array().unwrap().clone();
+    assert_eq!(wrong.len(), 1, "{wrong:?}");
+    assert!(wrong[0]["msg"].as_str().unwrap().contains("100 fields"), "{wrong:?}");
+    bed.stop().await;
+}
