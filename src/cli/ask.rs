@@ -8,7 +8,7 @@ use acefleet::config::table::URL_NAME;
 use acefleet::config::{Config, Secret, load};
 use clap::{Args, ValueEnum};
 use reqwest::header::IF_MATCH;
-use reqwest::{Client, ClientBuilder, Method, StatusCode, Url, redirect};
+use reqwest::{Client, ClientBuilder, Method, Response, StatusCode, Url, redirect};
 use serde_json::Value;
 
 use super::exit_code::{CONFIGURATION, INTERNAL, TEMPORARY};
@@ -16,6 +16,8 @@ use super::{healthcheck, output};
 
 /// Time limit of a call; a node answers any within 20 s.
 const LIMIT: Duration = Duration::from_secs(30);
+/// Bytes of an answer, or of a frame of the feed: more than a full registry has.
+pub(super) const ANSWER_MAX: usize = 128 << 20;
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// Characters of an unexpected answer that are shown.
 const LONGEST_ANSWER: usize = 600;
@@ -240,12 +242,24 @@ async fn call(url: Url, key: Option<String>, asked: Call) -> Result<Value, Faile
     }
     let response = request.send().await.map_err(|error| unreachable(&url, error))?;
     let status = response.status();
-    let body = response.text().await.map_err(|error| unreachable(&url, error))?;
+    let body = text_of(response, &url).await?;
     match status.is_success() {
         true => serde_json::from_str(&body)
             .map_err(|_| (INTERNAL, format!("{url} answers something that is not JSON"))),
         false => Err(refused(&url, status, &body)),
     }
+}
+
+/// The body of an answer, if it is not larger than any of a node.
+pub(super) async fn text_of(mut response: Response, url: &Url) -> Result<String, Failed> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(|error| unreachable(url, error))? {
+        if body.len() + piece.len() > ANSWER_MAX {
+            return Err((INTERNAL, format!("{url} answers without end: is it a node?")));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
 fn complaint(url: &Url, status: StatusCode, answer: Option<&Value>, body: &str) -> String {

@@ -147,7 +147,7 @@ fn table(engines: &[Value]) -> String {
             other => Cell::of(other.unwrap_or("-"), Tint::Plain),
         };
         let count = engine["streams"].as_array().map_or(0, Vec::len);
-        let memory = engine["memory_bytes"].as_u64().map_or_else(|| "-".to_owned(), mebibytes);
+        let used = engine["memory_bytes"].as_u64().map_or_else(|| "-".to_owned(), memory);
         let cpu = engine["cpu_percent"].as_f64().map_or_else(|| "-".to_owned(), |cpu| format!("{cpu:.1} %"));
         [
             text(&engine["container_name"]).into(),
@@ -158,15 +158,18 @@ fn table(engines: &[Value]) -> String {
             text(&engine["port"]).into(),
             text(&engine["vpn_container"]).into(),
             cpu.into(),
-            memory.into(),
+            used.into(),
             text(&engine["unlisted"]).into(),
         ]
     };
     columns(titles, engines.iter().map(row))
 }
 
-fn mebibytes(bytes: u64) -> String {
-    format!("{} MiB", bytes >> 20)
+fn memory(bytes: u64) -> String {
+    match bytes >> 20 {
+        0 => format!("{} KiB", bytes >> 10),
+        mebibytes => format!("{mebibytes} MiB"),
+    }
 }
 
 fn start(file: Option<&Path>, args: &Start) -> u8 {

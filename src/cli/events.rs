@@ -149,8 +149,10 @@ fn line(target: &Target, event: &Value) -> Printed {
     let by = match &event["by"] {
         Value::Null => String::new(),
         by => {
-            let address =
-                by["address"].as_str().map(|address| format!(" from {address}")).unwrap_or_default();
+            let address = match &by["address"] {
+                Value::Null => String::new(),
+                address => format!(" from {}", text(address)),
+            };
             format!("  ({}{address})", text(&by["name"]))
         }
     };

@@ -1,5 +1,7 @@
 //! Reads what nodes stream: the feed of the cluster, and logs.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
@@ -8,7 +10,7 @@ use reqwest::{StatusCode, Url};
 use serde_json::Value;
 use sse_stream::{Sse, SseStream};
 
-use super::ask::{Failed, client, refused, unreachable};
+use super::ask::{ANSWER_MAX, Failed, client, refused, text_of, unreachable};
 use super::exit_code::TEMPORARY;
 
 /// Nodes send a line at least once a second. Without one for so long, they are gone.
@@ -45,10 +47,17 @@ pub(super) async fn open(
     let response = request.send().await.map_err(|error| unreachable(url, error))?;
     let status = response.status();
     if status != StatusCode::OK {
-        let body = response.text().await.map_err(|error| unreachable(url, error))?;
+        let body = text_of(response, url).await?;
         return Err(refused(url, status, &body));
     }
-    let frames = SseStream::from_bytes_stream(response.bytes_stream());
+    // Bytes since the last frame: what never ends in one is no feed.
+    let unread = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&unread);
+    let bytes = response.bytes_stream().take_while(move |piece| {
+        let length = piece.as_ref().map_or(0, |piece| piece.len());
+        std::future::ready(counted.fetch_add(length, Relaxed) + length <= ANSWER_MAX)
+    });
+    let frames = SseStream::from_bytes_stream(bytes).inspect(move |_| unread.store(0, Relaxed));
     // A broken connection is an end like any other: the reader goes on elsewhere.
     let frames = frames.take_while(|frame| std::future::ready(frame.is_ok()));
     Ok(frames.filter_map(|frame| std::future::ready(frame.ok().and_then(read))))
@@ -77,7 +86,7 @@ pub(super) async fn snapshot(mut url: Url, types: &str) -> Result<Value, Failed>
     Err((TEMPORARY, format!("{url} ends before it has answered, try another node with --url")))
 }
 
-/// Adds figures to their objects.
+/// Adds figures to their objects. What an object says itself stays: a stream has a `status`, and so have its figures.
 fn with_figures(mut snapshot: Value, figures: &Value) -> Value {
     for (objects, key) in [("engines", "id"), ("streams", "id"), ("nodes", "name")] {
         let all = snapshot.get_mut(objects).and_then(Value::as_array_mut);
@@ -87,7 +96,12 @@ fn with_figures(mut snapshot: Value, figures: &Value) -> Value {
                 other => other.to_string(),
             };
             if let (Some(object), Some(more)) = (object.as_object_mut(), figures[objects][key].as_object()) {
-                object.extend(more.iter().map(|(name, value)| (name.clone(), value.clone())));
+                for (name, value) in more {
+                    let known = object.entry(name.clone()).or_insert(Value::Null);
+                    if known.is_null() {
+                        *known = value.clone();
+                    }
+                }
             }
         }
     }
@@ -103,11 +117,17 @@ mod tests {
 
     #[test]
     fn figures_join_their_objects() {
-        let snapshot = json!({"engines": [{"id": 7}, {"id": 8}], "streams": [{"id": "k|s", "peers": null}]});
-        let figures = json!({"engines": {"7": {"cpu_percent": 3.5}}, "streams": {"k|s": {"peers": 12}}});
+        let snapshot = json!({
+            "engines": [{"id": 7}, {"id": 8}],
+            "streams": [{"id": "k|s", "status": "started", "peers": null}],
+        });
+        let figures = json!({
+            "engines": {"7": {"cpu_percent": 3.5}},
+            "streams": {"k|s": {"status": "dl", "peers": 12}},
+        });
         let expected = json!({
             "engines": [{"id": 7, "cpu_percent": 3.5}, {"id": 8}],
-            "streams": [{"id": "k|s", "peers": 12}],
+            "streams": [{"id": "k|s", "status": "started", "peers": 12}],
         });
         assert_eq!(with_figures(snapshot, &figures), expected);
     }

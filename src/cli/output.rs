@@ -48,7 +48,14 @@ pub fn print(text: &str) -> u8 {
 
 /// Writes one line to standard error. A failure cannot be reported anywhere.
 pub fn complain(line: &str) {
+    // Some of it may be the words of a server.
+    let line: String = line.chars().filter(|c| !is_hostile(*c)).collect();
     let _ = writeln!(std::io::stderr().lock(), "acefleet: {line}");
+}
+
+/// Characters that steer a terminal, or turn the direction of the text behind them.
+pub fn is_hostile(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Prints problems to standard error, one line each, and returns the exit code for them.

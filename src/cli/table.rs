@@ -4,11 +4,13 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{Color, ContentArrangement, Table};
 use serde_json::Value;
 
+use super::output::is_hostile;
+
 /// A cell: the text, or a dash for null.
 pub(super) fn text(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
-        Value::String(text) => text.chars().filter(|c| !c.is_control()).collect(),
+        Value::String(text) => text.chars().filter(|c| !is_hostile(*c)).collect(),
         other => other.to_string(),
     }
 }
