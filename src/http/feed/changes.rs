@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use acefleet_registry::Stream;
 use acefleet_registry::event::Event;
 use bytes::Bytes;
 use serde::Serialize;
@@ -46,8 +47,6 @@ pub(crate) enum Bye {
     TooSlow,
     /// The log has lost events before they could be sent.
     Gap,
-    /// The time of day was corrected: all times that were told are others.
-    Clock,
 }
 
 /// The last frame of a feed.
@@ -101,11 +100,6 @@ impl Told {
             return vec![Frame { subject: Subject::Feed, text: bye(Bye::Gap) }];
         }
         let last = Arc::clone(&self.sight);
-        let (was, is) = (&last.view.state, &sight.view.state);
-        if !was.calendar().agrees(is.calendar(), was.clock_ms()) {
-            *self = Self::now(app, sight);
-            return vec![Frame { subject: Subject::Feed, text: bye(Bye::Clock) }];
-        }
         self.event = events.last_id();
         self.sight = Arc::clone(&sight);
         let place = self.place();
@@ -113,6 +107,16 @@ impl Told {
         for (id, stream) in sight.view.state.changed_streams(&last.view.state) {
             let json = stream.map(|stream| objects::stream(&sight, stream));
             frames.push(change(place, ObjectType::Stream, id, json.as_deref()));
+        }
+        let (was, is) = (&last.view.state, &sight.view.state);
+        if !was.calendar().agrees(is.calendar(), was.clock_ms()) {
+            // A correction changes no stream, but the times that are shown of all.
+            let all = objects::streams(&sight);
+            let told = |stream: &Arc<Stream>| {
+                let json = objects::stream(&sight, stream);
+                change(place, ObjectType::Stream, &stream.start.id, Some(&json))
+            };
+            frames.extend(all.iter().map(told));
         }
         frames.extend(new.iter().map(|event| of_event(&sight, event)));
         if !frames.is_empty() || place != before {

@@ -70,6 +70,7 @@ impl Follower {
             if frame.event == event {
                 return frame;
             }
+            assert_ne!(frame.event, "bye", "the feed ends before a frame {event}: {}", frame.data);
         }
     }
 }

@@ -47,12 +47,12 @@ impl Calendar {
         self.spans.last().map(|span| span.offset_ms)
     }
 
-    /// Whether this and the other one say about the same of all moments up to this one. Leaders whose clocks differ by milliseconds
-    /// are of one mind.
+    /// Whether this and the other one say about the same of all moments before this one. Leaders whose clocks differ by milliseconds
+    /// are of one mind, and the time without a leader passes between two moments that are alike.
     #[must_use]
     pub fn agrees(&self, other: &Self, until: Elapsed) -> bool {
         let begins = self.spans.iter().chain(&other.spans).map(|span| span.from);
-        let mut told_apart = [Elapsed(0)].into_iter().chain(begins).filter(|at| *at <= until);
+        let mut told_apart = [Elapsed(0)].into_iter().chain(begins).filter(|at| *at < until);
         told_apart.all(|at| match (self.wall(at), other.wall(at)) {
             (Some(one), Some(another)) => one.0.abs_diff(another.0) < NOTICED_MS,
             (one, another) => one == another,
@@ -154,13 +154,13 @@ mod tests {
     fn calendars_agree_while_they_say_the_same() {
         let before = calendar(&[(0, NOW), (1_000, NOW + DAY)]);
         let later = calendar(&[(0, NOW), (1_000, NOW + DAY), (5_000, NOW + 2 * DAY)]);
-        assert!(before.agrees(&later, Elapsed(4_999)) && !before.agrees(&later, Elapsed(5_000)));
+        assert!(before.agrees(&later, Elapsed(5_000)) && !before.agrees(&later, Elapsed(5_001)));
         let earlier = calendar(&[(0, NOW), (900, NOW + DAY)]);
-        assert!(before.agrees(&earlier, Elapsed(899)) && !before.agrees(&earlier, Elapsed(900)));
+        assert!(before.agrees(&earlier, Elapsed(900)) && !before.agrees(&earlier, Elapsed(901)));
         // A clock was ahead: what was said of earlier moments is wrong, too.
-        assert!(!before.agrees(&calendar(&[(0, NOW), (1_000, NOW - 1_000)]), Elapsed(1_000)));
+        assert!(!before.agrees(&calendar(&[(0, NOW), (1_000, NOW - 1_000)]), Elapsed(1_001)));
         let of_milliseconds = calendar(&[(0, NOW), (1_000, NOW + DAY - 9)]);
         assert!(before.agrees(&of_milliseconds, Elapsed(5_000)));
-        assert!(!Calendar::default().agrees(&before, Elapsed(0)));
+        assert!(!Calendar::default().agrees(&before, Elapsed(1)));
     }
 }

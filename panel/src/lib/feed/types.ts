@@ -58,7 +58,7 @@ export interface Figures {
 }
 
 export interface Bye {
-  reason: 'stopping' | 'too_slow' | 'gap' | 'clock';
+  reason: 'stopping' | 'too_slow' | 'gap';
 }
 
 /** A frame that was read; `id` is what a later connection resumes at, which greetings and events always have. */

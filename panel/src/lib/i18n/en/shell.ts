@@ -70,7 +70,6 @@ export const states = {
     stopping: 'that it is being stopped',
     too_slow: 'that this page reads too slowly',
     gap: 'that its picture has a gap',
-    clock: 'that all times were corrected',
     ended: 'the end of the connection',
   },
   callFailed: 'It was not done:',

@@ -71,7 +71,6 @@ export const states: Words['states'] = {
     stopping: 'que se está parando',
     too_slow: 'que esta página lee demasiado despacio',
     gap: 'que su imagen tiene un hueco',
-    clock: 'que se corrigieron todas las horas',
     ended: 'el final de la conexión',
   },
   callFailed: 'No se hizo:',
