@@ -101,8 +101,8 @@ function series(f: Fleet, of: string) {
   const live = f.world.streams.filter((s) => s.status === 'started').length;
   const shape: Record<string, [string[], number[][]]> = {
     cluster: [
-      ['streams', 'speed_down', 'speed_up', 'engines', 'healthy'],
-      [walk(live - 6, 1), walk(84000, 900), walk(20000, 500), walk(40, 0.2), walk(35, 0.3)],
+      ['streams', 'speed_down', 'speed_up', 'engines', 'healthy', 'in_use'],
+      [walk(live - 6, 1), walk(84000, 900), walk(20000, 500), walk(40, 0.2), walk(35, 0.3), walk(27, 0.5)],
     ],
     engine: [
       ['cpu_percent', 'memory_bytes', 'rx_bps', 'tx_bps'],

@@ -83,7 +83,7 @@ export function actions(open: Open, bed: Bed): void {
     const text = await confirm(page, 'Stop stream');
     const streams = await bed.get<Stream[]>(first, 'streams?status=ended');
     ensure(
-      streams.some((s) => s.key === key),
+      streams.some((s) => s.id === key),
       `${key} has not ended`,
     );
     same(errors, [], 'errors of the page');

@@ -29,23 +29,6 @@ export function activity(streams: Iterable<StreamObject>, now: number): Activity
   return { from, started, ended };
 }
 
-/** How many engines had a stream, at the end of each minute. Streams that ended within the hour are known. */
-export function busy(streams: Iterable<StreamObject>, now: number): number[] {
-  const from = (Math.floor(now / MINUTE) - MINUTES + 1) * MINUTE;
-  const engines = Array.from({ length: MINUTES }, () => new Set<string>());
-  for (const s of streams) {
-    // Engines outside the cluster are known as `host:port`.
-    if (s.mark != null || s.container_id.includes(':')) continue;
-    const started = Date.parse(s.started_at);
-    const ended = s.ended_at == null ? Infinity : Date.parse(s.ended_at);
-    engines.forEach((set, i) => {
-      const at = Math.min(now, from + (i + 1) * MINUTE);
-      if (started <= at && at < ended) set.add(s.container_id);
-    });
-  }
-  return engines.map((set) => set.size);
-}
-
 export interface Mark {
   /** From 0 to 1 over the hour. */
   x: number;
