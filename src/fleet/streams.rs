@@ -1,6 +1,6 @@
 //! Figures of streams and stopping them, wherever their engine runs.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use acefleet_registry::end_reason::EndReason;
 use acefleet_registry::stream::StreamEnd;
@@ -8,9 +8,6 @@ use acefleet_registry::{Command, WallMs};
 
 use crate::fleet::{Fleet, FleetError, containers};
 use crate::peers::{Answer, Question, StreamSample};
-
-/// Time of the caller that is reserved for writing the end of a stream, even if its engine does not answer.
-const WRITE_AT_LEAST: Duration = Duration::from_millis(800);
 
 impl Fleet {
     /// Samples of a stream, oldest first. Empty for an unknown stream or one outside the cluster.
@@ -34,7 +31,7 @@ impl Fleet {
         }
     }
 
-    /// Tells the engine to stop the session, and ends the stream whether or not it obeys.
+    /// Ends the stream, and tells its engine to stop the session, whether or not it obeys.
     ///
     /// # Errors
     /// When the stream is not known or the end could not be written.
@@ -42,20 +39,20 @@ impl Fleet {
         let view = self.view();
         let stream =
             view.state.stream(id).ok_or_else(|| FleetError::NotFound("Stream not found".to_owned()))?;
-        if let Some(engine) = stream.engine.and_then(|engine| view.state.engine(engine)) {
-            let listen_until = deadline.checked_sub(WRITE_AT_LEAST).unwrap_or(deadline);
-            let command_url = stream.start.command_url.clone();
-            let question = Question::StopSession { engine: engine.id, command_url };
-            if let Err(error) = self.ask_owner(engine.node, question, listen_until).await {
-                tracing::warn!(stream = id, %error, "the engine did not stop the session; the stream ends all the same");
-            }
-        }
+        // First the end: the proxy reports one of its own as soon as the session is cut, and the first one says why.
         let end = StreamEnd {
             stream_id: Some(id.to_owned()),
             container_id: None,
             reason: Some(EndReason::StoppedByApi),
         };
         self.write(Command::StreamEnded(end), deadline).await?;
+        if let Some(engine) = stream.engine.and_then(|engine| view.state.engine(engine)) {
+            let command_url = stream.start.command_url.clone();
+            let question = Question::StopSession { engine: engine.id, command_url };
+            if let Err(error) = self.ask_owner(engine.node, question, deadline).await {
+                tracing::warn!(stream = id, %error, "the engine did not stop the session; the stream has ended all the same");
+            }
+        }
         Ok(())
     }
 }
