@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::http::header::{CONNECTION, SEC_WEBSOCKET_VERSION, UPGRADE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
 use futures::{SinkExt, Stream, StreamExt};
@@ -81,12 +81,17 @@ pub(crate) struct SocketBye {
 )]
 pub(crate) async fn follow(
     State(app): State<App>,
+    method: Method,
     asked: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     peer: Option<axum::Extension<Peer>>,
     closing: Closing,
     held: Held,
 ) -> Result<Response, Problem> {
-    let asked = asked.map_err(|rejected| no_socket(&rejected))?;
+    let asked = asked.map_err(|rejected| no_socket(&rejected.body_text()))?;
+    // It is taken for a GET everywhere else.
+    if method != Method::GET {
+        return Err(no_socket("the method is not GET"));
+    }
     let wanted =
         Wanted { kinds: [FrameKind::Change].into(), types: [ObjectType::Engine].into(), ..Wanted::default() };
     // The first frame says from where to resume, which a reader of objects alone need not.
@@ -99,10 +104,10 @@ pub(crate) async fn follow(
 }
 
 /// 426 for who does not ask for a WebSocket.
-fn no_socket(rejected: &WebSocketUpgradeRejection) -> Problem {
+fn no_socket(why: &str) -> Problem {
     let detail = format!(
         "{}: this is a WebSocket; GET /events/stream?kinds=change&types=engine tells the same as server-sent events",
-        rejected.body_text().trim_end_matches('.')
+        why.trim_end_matches('.')
     );
     Problem::text(StatusCode::UPGRADE_REQUIRED, &detail).with_headers([
         (UPGRADE, HeaderValue::from_static("websocket")),
