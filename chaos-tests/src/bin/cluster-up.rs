@@ -148,7 +148,7 @@ fn print_urls(hosts: &TestHosts, key: &str) {
     for node in hosts.nodes() {
         let base = node.client().base();
         let host = hosts.host_of(node);
-        say!("{}  API {base}   docs {base}/docs   DOCKER_HOST={}", node.name(), host.docker().url());
+        say!("{}  panel {base}/panel/   docs {base}/docs   DOCKER_HOST={}", node.name(), host.docker().url());
         let process = node.process();
         let pid = process.pid().map_or_else(|| "-".to_owned(), |pid| pid.to_string());
         say!("    process {pid}   namespace {}   log {}", host.namespace(), process.log_path().display());
