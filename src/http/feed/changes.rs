@@ -104,19 +104,17 @@ impl Told {
         self.sight = Arc::clone(&sight);
         let place = self.place();
         self.note_objects(objects::all(app, &sight), place, &mut frames);
-        for (id, stream) in sight.view.state.changed_streams(&last.view.state) {
+        let tell = |id: &str, stream: Option<&Stream>| {
             let json = stream.map(|stream| objects::stream(&sight, stream));
-            frames.push(change(place, ObjectType::Stream, id, json.as_deref()));
-        }
+            change(place, ObjectType::Stream, id, json.as_deref())
+        };
         let (was, is) = (&last.view.state, &sight.view.state);
-        if !was.calendar().agrees(is.calendar(), was.clock_ms()) {
-            // A correction changes no stream, but the times that are shown of all.
-            let all = objects::streams(&sight);
-            let told = |stream: &Arc<Stream>| {
-                let json = objects::stream(&sight, stream);
-                change(place, ObjectType::Stream, &stream.start.id, Some(&json))
-            };
-            frames.extend(all.iter().map(told));
+        // A correction of the calendar changes no stream, but the times that are shown of all.
+        let is_corrected = !was.calendar().agrees(is.calendar(), was.clock_ms());
+        let changed = is.changed_streams(was).filter(|(_, stream)| stream.is_none() || !is_corrected);
+        frames.extend(changed.map(|(id, stream)| tell(id, stream.map(|stream| &**stream))));
+        if is_corrected {
+            frames.extend(objects::streams(&sight).iter().map(|stream| tell(&stream.start.id, Some(stream))));
         }
         frames.extend(new.iter().map(|event| of_event(&sight, event)));
         if !frames.is_empty() || place != before {
