@@ -220,6 +220,7 @@ fn follow(file: Option<&Path>, target: &Target, path: &[&str], query: &[(&str, &
                     _ => {}
                 }
             }
+            tokio::time::sleep(feed::PAUSE).await;
         }
     })
 }

@@ -1,7 +1,6 @@
 //! `acefleet events`: the log of what happened, and what happens from now on, through whichever node answers.
 
 use std::path::Path;
-use std::time::Duration;
 
 use clap::Args;
 use futures::StreamExt;
@@ -13,9 +12,6 @@ use super::exit_code::TEMPORARY;
 use super::feed;
 use super::output::{self, Printed};
 use super::table::text;
-
-/// Pause after all nodes were tried in vain.
-const PAUSE: Duration = Duration::from_millis(500);
 
 #[derive(Args)]
 pub struct Events {
@@ -93,7 +89,7 @@ fn follow(file: Option<&Path>, args: &Events) -> Result<u8, Failed> {
                 Err(error) => return Err(error),
             }
             if at % nodes.len() == 0 {
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(feed::PAUSE).await;
             }
         }
     })

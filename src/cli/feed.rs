@@ -15,6 +15,8 @@ use super::exit_code::TEMPORARY;
 
 /// Nodes send a line at least once a second. Without one for so long, they are gone.
 const SILENT: Duration = Duration::from_secs(5);
+/// Pause before a stream that ended is asked for again.
+pub(super) const PAUSE: Duration = Duration::from_millis(500);
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// One frame.
