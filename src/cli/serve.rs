@@ -76,12 +76,11 @@ fn run(config: Config, warnings: &[Finding], logs: &Logs) -> u8 {
     }
 }
 
-/// The filter in the settings. Messages of the Raft library are left out unless it names them.
+/// The filter in the settings. Messages of libraries that repeat ours, or tell nobody anything, are left out unless it names them.
 fn filter(wanted: &str) -> String {
-    match wanted.contains("openraft") {
-        true => wanted.to_owned(),
-        false => format!("{},{wanted}", acefleet_raft::LOG_FILTER),
-    }
+    let quiet = [("openraft", acefleet_raft::LOG_FILTER), ("memory_serve", "memory_serve=warn")];
+    let left_out = quiet.into_iter().filter(|(library, _)| !wanted.contains(library)).map(|(_, filter)| filter);
+    left_out.chain([wanted]).collect::<Vec<_>>().join(",")
 }
 
 fn start_logging(config: &Config, logs: &Logs) -> Result<(), String> {
@@ -97,4 +96,16 @@ fn start_logging(config: &Config, logs: &Logs) -> Result<(), String> {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     started.map_err(|error| format!("cannot start the logger: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::filter;
+
+    #[test]
+    fn libraries_are_quiet_unless_they_are_named() {
+        assert_eq!(filter("info"), "openraft=error,memory_serve=warn,info");
+        assert_eq!(filter("info,openraft=debug"), "memory_serve=warn,info,openraft=debug");
+        assert_eq!(filter("memory_serve=info,openraft=info"), "memory_serve=info,openraft=info");
+    }
 }
