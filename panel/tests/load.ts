@@ -1,60 +1,110 @@
 /**
- * Measures a page under load: `tsx tests/load.ts [SECONDS] [PAGE]`, 200 engines and 2,000 streams, 10 changes a second.
- * Shows the times of frames and of changes until they are drawn, and the memory before and after.
+ * Measures a page under load: `tsx tests/load.ts [SECONDS] [PAGE] [EVERY]`, 200 engines and 2,000 streams, 10 changes a second.
+ * Shows the work of frames, frames that were missed, memory, and times of changes until they are drawn.
+ *
+ * With EVERY, and from ten minutes on, it shows all but the last each EVERY seconds (300), with the work of the 20 s before. Memory
+ * grows for ten minutes: then the fake cluster has as many ended streams, and the panel as many events, as they ever keep.
  */
-import { start } from '../dev/fake-node';
+import type { Page } from 'playwright-core';
+import { freePorts, start, type Fake } from '../dev/fake-node';
 import { launch, settled } from './browser';
+import { Histogram } from './load/histogram';
+import { count, taken } from './load/intervals';
+import { memory, said } from './load/memory';
+import { Work } from './load/work';
 
-const [seconds = '30', hash = 'streams'] = process.argv.slice(2);
-const { fleet } = start([8340], 200, 2000);
+const [seconds = '30', hash = 'streams', every] = process.argv.slice(2);
+const LONG_S = 600;
+const EVERY_S = 300;
+/** Longer traces fill Chromium's buffer. */
+const SLICE_MS = 10_000;
+/** Warms the page and the tracing up, so that the first figures of memory are comparable. */
+const WARM_MS = 5_000;
+
+const port = (await freePorts(1))[0] as number;
+const { fleet } = start([port], 200, 2000);
 const browser = await launch();
 const page = await (await browser.newContext({ viewport: { width: 1440, height: 900 } })).newPage();
-await page.goto(`http://127.0.0.1:8340/panel/#/${hash}`);
+await page.goto(`http://127.0.0.1:${port}/panel/#/${hash}`);
 await settled(page);
 const client = await page.context().newCDPSession(page);
-const heap = async () => {
-  await client.send('HeapProfiler.collectGarbage');
-  return (await client.send('Runtime.getHeapUsage')).usedSize / 1048576;
-};
-await page.evaluate(`
-  window.frames = [];
-  window.long = [];
-  let last = performance.now();
-  (function tick(t) { if (t) { window.frames.push(t - last); last = t; } requestAnimationFrame(tick); })();
-  new PerformanceObserver((l) => l.getEntries().forEach((e) => window.long.push(e.duration))).observe({ type: 'longtask' });
-`);
-const before = await heap();
-const changes = setInterval(() => fleet.live(), 100);
-const scroll = setInterval(() => void page.mouse.wheel(0, 400), 700);
-await page.mouse.move(700, 500);
-await page.waitForTimeout(Number(seconds) * 1000);
-clearInterval(changes);
-clearInterval(scroll);
-const r = (await page.evaluate(
-  `({ frames: window.frames, long: window.long, rows: document.querySelectorAll('.tr').length })`,
-)) as {
-  frames: number[];
-  long: number[];
-  rows: number;
-};
-const f = r.frames.slice(5).sort((a, b) => a - b);
-const at = (q: number) => `${(f[Math.floor(f.length * q)] ?? 0).toFixed(1)} ms`;
-console.log(
-  `${f.length} frames: p50 ${at(0.5)}, p95 ${at(0.95)}, p99 ${at(0.99)}, worst ${f.at(-1)?.toFixed(1)} ms; ${r.long.length} long tasks, the longest ${Math.max(0, ...r.long)} ms; ${r.rows} rows drawn`,
-);
-console.log(`heap ${before.toFixed(1)} -> ${(await heap()).toFixed(1)} MiB`);
-const took: number[] = [];
-await page.goto(`http://127.0.0.1:8340/panel/#/events`);
-await settled(page);
-for (let i = 0; i < 40; i++) {
-  const from = performance.now();
-  const e = fleet.startEngine('node-b', null);
-  await page.waitForFunction((n) => document.querySelector('.ev')?.textContent?.includes(n ?? ''), e.container_name, {
-    polling: 'raf',
-  });
-  took.push(performance.now() - from);
-}
-took.sort((a, b) => a - b);
-console.log(`change to screen: p50 ${Math.round(took[20] ?? 0)} ms, p99 ${Math.round(took.at(-1) ?? 0)} ms`);
+await count(page);
+const stop = load(page, fleet);
+const warm = await Work.of(browser);
+await warm.slice(WARM_MS);
+const pid = warm.pid as number;
+await taken(page);
+
+if (every !== undefined || Number(seconds) >= LONG_S) await long(Number(every ?? EVERY_S));
+else await short();
+stop();
+console.log(`change to screen: ${await changes(page, fleet)}`);
 await browser.close();
 process.exit(0);
+
+/** Changes ten times a second, and a hand that scrolls down and up again. */
+function load(page: Page, fleet: Fake['fleet']): () => void {
+  let turns = 0;
+  const timers = [
+    setInterval(() => fleet.live(), 100),
+    setInterval(() => void page.mouse.wheel(0, turns++ % 40 < 20 ? 400 : -400), 700),
+  ];
+  void page.mouse.move(700, 500);
+  return () => timers.forEach(clearInterval);
+}
+
+async function short(): Promise<void> {
+  const work = await Work.of(browser);
+  console.log(`before: ${said(await memory(client, pid))}`);
+  await taken(page);
+  for (let left = Number(seconds) * 1000; left > 0; left -= SLICE_MS) await work.slice(Math.min(left, SLICE_MS));
+  await frames(work);
+  console.log(`${await page.locator('.tr').count()} rows drawn`);
+  console.log(`after: ${said(await memory(client, pid))}`);
+}
+
+async function long(every: number): Promise<void> {
+  const from = Date.now();
+  const row = async () => {
+    console.log(`${((Date.now() - from) / 60_000).toFixed(1)} min: ${said(await memory(client, pid))}`);
+    // The collection of garbage is no work of the page.
+    await taken(page);
+  };
+  await row();
+  for (let at = every; at <= Number(seconds); at += every) {
+    await new Promise((r) => setTimeout(r, from + at * 1000 - 2 * SLICE_MS - Date.now()));
+    const work = await Work.of(browser);
+    for (let i = 0; i < 2; i++) await work.slice(SLICE_MS);
+    await frames(work);
+    await row();
+  }
+}
+
+async function frames(work: Work): Promise<void> {
+  const { between, missed, longTasks, longest } = await taken(page);
+  const share = (n: number, of: number) => `${((100 * n) / of).toFixed(2)} %`;
+  console.log(
+    [
+      `work of ${work.wall.count} frames on the main thread: ${work.wall}; ${share(work.wall.above(16), work.wall.count)} above 16 ms`,
+      `  on a processor: ${work.cpu}`,
+      `from frame to frame, ${between.count} times: ${between}; ${share(missed, 1)} of frames missed`,
+      `long tasks: ${longTasks}, the longest ${longest} ms`,
+    ].join('\n'),
+  );
+}
+
+/** From a change of the cluster until the page of events shows it. */
+async function changes(page: Page, fleet: Fake['fleet']): Promise<Histogram> {
+  const took = new Histogram();
+  await page.goto(`http://127.0.0.1:${port}/panel/#/events`);
+  await settled(page);
+  for (let i = 0; i < 40; i++) {
+    const from = performance.now();
+    const e = fleet.startEngine('node-b', null);
+    await page.waitForFunction((n) => document.querySelector('.ev')?.textContent?.includes(n ?? ''), e.container_name, {
+      polling: 'raf',
+    });
+    took.add(performance.now() - from);
+  }
+  return took;
+}

@@ -51,8 +51,10 @@ export function serveFeed(f: Fleet, me: string, req: IncomingMessage, res: Serve
   for (const e of events) if (e.id > behind) send('event', e, id(e.id));
   // As a node does: events alone have a position.
   const stop = f.listen((kind, data) => send(kind, data, kind === 'event' ? id(w.events.at(-1)?.id ?? 0) : undefined));
-  send('figures', figures(f, me));
-  const timer = setInterval(() => (f.mute ? undefined : send('figures', figures(f, me))), 1000);
+  const told = { engines: new Set<string>(), streams: new Set<string>() };
+  const tell = () => send('figures', withGone(told, figures(f, me)));
+  tell();
+  const timer = setInterval(() => (f.mute ? undefined : tell()), 1000);
   res.on('close', () => {
     stop();
     clearInterval(timer);
@@ -67,6 +69,18 @@ export const cors = (req: IncomingMessage): Record<string, string> => ({
 
 const speeds = new Map<string, number>();
 const loads = new Map<string, [number, number]>();
+
+/** As a node: null under the key of what has none any more. */
+function withGone(told: Record<'engines' | 'streams', Set<string>>, now: Figures): object {
+  const out: Record<string, unknown> = { ...now };
+  for (const k of ['engines', 'streams'] as const) {
+    const has = now[k] ?? {};
+    const gone = [...told[k]].filter((key) => !(key in has));
+    told[k] = new Set(Object.keys(has));
+    out[k] = { ...has, ...Object.fromEntries(gone.map((key) => [key, null])) };
+  }
+  return out;
+}
 
 function figures(f: Fleet, me: string): Figures {
   const w = f.world;
@@ -88,7 +102,10 @@ function figures(f: Fleet, me: string): Figures {
   }
   const sick = new Set(w.engines.filter((e) => e.health_status === 'unhealthy').flatMap((e) => e.streams));
   for (const s of w.streams) {
-    if (s.status !== 'started') continue;
+    if (s.status !== 'started') {
+      speeds.delete(s.id);
+      continue;
+    }
     const v = sick.has(s.id) ? 0 : Math.max(180, (speeds.get(s.id) ?? rnd(300, 1200)) + rnd(-60, 60));
     speeds.set(s.id, v);
     const forS = (Date.now() - Date.parse(s.started_at)) / 1000;

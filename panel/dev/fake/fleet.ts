@@ -2,6 +2,11 @@
 import type { LogEvent } from '../../src/lib/feed/types';
 import { ago, engine, event, int, stream, type World } from './data';
 
+/** A registry keeps ended streams for an hour; so many here, so that a long run comes to rest soon. */
+const ENDED_MAX = 1000;
+/** As a registry, which keeps 10,000 at most. */
+const EVENTS_MAX = 10_000;
+
 type Listener = (kind: 'change' | 'event', data: unknown) => void;
 
 export class Fleet {
@@ -16,7 +21,12 @@ export class Fleet {
   readonly queued = new Map<string, number>();
   private listeners = new Set<Listener>();
 
-  constructor(readonly world: World) {}
+  /** So many streams play while there is life: more and fewer by turns. */
+  private readonly usual: number;
+
+  constructor(readonly world: World) {
+    this.usual = world.streams.filter((s) => s.status === 'started').length;
+  }
 
   listen(l: Listener): () => void {
     this.listeners.add(l);
@@ -31,6 +41,7 @@ export class Fleet {
   say(e: LogEvent): void {
     e.id = (this.world.events.at(-1)?.id ?? 0) + 1;
     this.world.events.push(e);
+    if (this.world.events.length > EVENTS_MAX) this.world.events.splice(0, EVENTS_MAX / 10);
     for (const l of this.listeners) l('event', e);
   }
 
@@ -135,6 +146,7 @@ export class Fleet {
       this.change('engine', String(e.id), e);
     }
     this.change('stream', id, s);
+    this.forgetEnded();
     this.say(
       event('stream', 'ended', `stream ${s.id} ended (manual_stop_via_api)`, 0, {
         stream_id: id,
@@ -145,6 +157,16 @@ export class Fleet {
     return true;
   }
 
+  /** Those that ended first go first. */
+  private forgetEnded(): void {
+    const ended = this.world.streams.filter((s) => s.status === 'ended');
+    if (ended.length <= ENDED_MAX) return;
+    ended.sort((a, b) => (a.ended_at ?? '').localeCompare(b.ended_at ?? ''));
+    const gone = new Set(ended.slice(0, ended.length - ENDED_MAX).map((s) => s.id));
+    this.world.streams = this.world.streams.filter((s) => !gone.has(s.id));
+    for (const id of gone) this.change('stream', id, null);
+  }
+
   /** A little life: streams come and go. */
   live(): void {
     if (this.leader === null) return;
@@ -152,7 +174,9 @@ export class Fleet {
     const e = able[int(0, Math.max(0, able.length - 1))];
     const started = this.world.streams.filter((s) => s.status === 'started');
     if (e === undefined) return;
-    if (int(0, 1) === 0 || started.length < 100) {
+    const few = started.length < Math.max(100, this.usual * 0.98);
+    const many = started.length > Math.max(120, this.usual * 1.02);
+    if (few || (!many && int(0, 1) === 0)) {
       const s = stream(e, 0);
       this.world.streams.push(s);
       this.change('stream', s.id, s);
