@@ -70,6 +70,9 @@ export const cors = (req: IncomingMessage): Record<string, string> => ({
 const speeds = new Map<string, number>();
 const loads = new Map<string, [number, number]>();
 
+const silentSince = (f: Fleet, n: { name: string; unavailable_since: string | null }): number | null =>
+  f.silent.get(n.name) ?? (n.unavailable_since === null ? null : Date.parse(n.unavailable_since));
+
 /** As a node: null under the key of what has none any more. */
 function withGone(told: Record<'engines' | 'streams', Set<string>>, now: Figures): object {
   const out: Record<string, unknown> = { ...now };
@@ -125,11 +128,11 @@ function figures(f: Fleet, me: string): Figures {
         last_contact_ms:
           n.name === me
             ? null
-            : n.unavailable_since
-              ? Date.now() - Date.parse(n.unavailable_since)
+            : silentSince(f, n) !== null
+              ? Date.now() - (silentSince(f, n) ?? 0)
               : 60 + Math.round(rnd(0, 60)),
         applied_index: f.revision - (n.name === 'node-c' ? 5 : 0),
-        suspect: false,
+        suspect: f.silent.has(n.name),
         outbox: f.leader === null && n.name === me ? 4 : 0,
       },
     ]),

@@ -17,6 +17,8 @@ export class Fleet {
   slowMs = 0;
   /** Nodes are open, and answer pages of members alone. */
   strict = false;
+  /** Since when nodes have reported nothing, in milliseconds. */
+  readonly silent = new Map<string, number>();
   /** So many events a node has answered and not written, by its name. */
   readonly queued = new Map<string, number>();
   private listeners = new Set<Listener>();
@@ -94,6 +96,16 @@ export class Fleet {
     if (!n) return;
     n.unavailable_since = on ? ago(4) : null;
     n.unavailable = on ? 'it answers no member; 3 of its 14 engines do not answer either, and are lost' : null;
+    this.change('node', name, n);
+  }
+
+  /** A node says that it stops; from then on it may fall silent. */
+  stopping(name: string, on: boolean): void {
+    const n = this.node(name);
+    if (!n) return;
+    n.docker = on ? 'stopping' : 'available';
+    n.passed_over = on ? { code: 'stopping', message: 'is being stopped' } : null;
+    if (!on) this.silent.delete(name);
     this.change('node', name, n);
   }
 

@@ -6,7 +6,7 @@ import { i18n } from '../i18n/i18n.svelte';
 import { LETTER, PAGES, router } from '../router/router.svelte';
 import { fleet } from '../store/fleet.svelte';
 import { prefs } from '../store/prefs.svelte';
-import { isAway } from '../store/status';
+import { serves } from '../store/status';
 import { explain } from '../api/explain';
 import { toasts } from '../ui/toasts.svelte';
 import { panels } from './panels.svelte';
@@ -85,7 +85,7 @@ export function commands(): Command[] {
       });
     }
   }
-  for (const h of fleet.hosts.filter((x) => !x.leads && x.node.role !== 'learner' && !isAway(x.node)))
+  for (const h of fleet.hosts.filter((x) => !x.leads && x.node.role !== 'learner' && serves(x)))
     out.push({
       group: t.palette.act,
       text: t.cluster.leadOf(h.key),

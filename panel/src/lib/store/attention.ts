@@ -2,11 +2,12 @@
 import type { ClusterObject, LogEvent } from '../feed/types';
 import type { EngineRow, HostRow, StreamRow, VpnRow } from './rows';
 import { isOfVpn } from './events';
-import { isAway } from './status';
+import { isAway, serves } from './status';
 
 export type Problem = { urgent: boolean; since: string | null; key: string } & (
   | { kind: 'no_leader'; answering: number; voters: number }
   | { kind: 'host_away'; host: string; engines: number; down: boolean; why: string | null }
+  | { kind: 'host_stopped'; host: string; mayFail: number }
   | { kind: 'host_suspect'; host: string; silentMs: number | null }
   | { kind: 'docker'; host: string; why: string | null }
   | { kind: 'vpn_down'; vpn: string; vpnKey: string; host: string; engines: number; why: string | null }
@@ -59,6 +60,10 @@ export function attention(p: Picture): Problem[] {
         down: h.word === 'down',
         why: n.unavailable ?? null,
       });
+    } else if (h.word === 'stopped') {
+      const left = p.hosts.filter((x) => x.node.role !== 'learner' && serves(x)).length;
+      const mayFail = Math.max(0, left - Math.floor(c.voters / 2) - 1);
+      out.push({ ...at, kind: 'host_stopped', urgent: false, since: null, mayFail });
     } else if (h.word === 'suspect') {
       out.push({
         ...at,

@@ -8,7 +8,18 @@ export type EngineWord =
   'healthy' | 'unhealthy' | 'vpn_down' | 'host_away' | 'starting' | 'stopping' | 'leaving' | 'unlisted' | 'unknown';
 export type StreamWord = 'playing' | 'buffering' | 'stalled' | 'found' | 'ended';
 export type HostWord =
-  'takes' | 'away' | 'down' | 'suspect' | 'draining' | 'cordoned' | 'docker' | 'passed' | 'full' | 'unknown';
+  | 'takes'
+  | 'away'
+  | 'down'
+  | 'stopping'
+  | 'stopped'
+  | 'suspect'
+  | 'draining'
+  | 'cordoned'
+  | 'docker'
+  | 'passed'
+  | 'full'
+  | 'unknown';
 export type VpnWord = 'connected' | 'down' | 'starting' | 'unknown';
 
 export interface Standing<W extends string> {
@@ -38,6 +49,8 @@ export const HOST_TONE: Record<HostWord, Tone> = {
   takes: 'ok',
   away: 'bad',
   down: 'bad',
+  stopping: 'drain',
+  stopped: 'idle',
   suspect: 'warn',
   draining: 'drain',
   cordoned: 'idle',
@@ -90,9 +103,15 @@ export function streamWord(
 
 export const isAway = (n: NodeObject): boolean => n.down_since != null || n.unavailable_since != null;
 
+/** Words of hosts whose node does not serve now, whatever was known of it before. */
+const OUT: readonly HostWord[] = ['away', 'down', 'stopping', 'stopped', 'suspect'];
+export const serves = (h: { word: HostWord }): boolean => !OUT.includes(h.word);
+
 export function hostWord(n: NodeObject, f: NodeFigures | undefined): HostWord {
   if (n.down_since != null) return 'down';
   if (n.unavailable_since != null) return 'away';
+  // A node that said before that it stops is not silent by accident.
+  if (n.docker === 'stopping') return f?.suspect === true ? 'stopped' : 'stopping';
   if (f?.suspect === true) return 'suspect';
   if (n.availability === 'draining') return 'draining';
   if (n.availability === 'cordoned') return 'cordoned';

@@ -12,6 +12,8 @@ export function headline(p: Problem, t: T): string {
       return t.no_leader;
     case 'host_away':
       return p.down ? t.host_down(p.host) : t.host_away(p.host);
+    case 'host_stopped':
+      return t.host_stopped(p.host);
     case 'host_suspect':
       return t.host_suspect(p.host);
     case 'docker':
@@ -52,6 +54,8 @@ function meaning(p: Problem, t: T, silent: string): string {
       return t.no_leaderWhy(p.answering, p.voters);
     case 'host_away':
       return p.why ? '' : t.host_awayWhy(p.engines);
+    case 'host_stopped':
+      return t.host_stoppedWhy(p.mayFail);
     case 'host_suspect':
       return t.host_suspectWhy(silent);
     case 'docker':

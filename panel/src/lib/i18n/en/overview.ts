@@ -13,6 +13,9 @@ export const attention = {
   host_away: (h: string) => `${h} is away`,
   host_down: (h: string) => `${h} is down`,
   host_awayWhy: (e: number) => `No member hears from it. ${someEngines(e)} on it cannot be reached.`,
+  host_stopped: (h: string) => `The node of ${h} is stopped`,
+  host_stoppedWhy: (more: number) =>
+    `It said so before. Its engines play on; ${more === 0 ? 'no other voter' : plural(more, 'other voter', 'other voters')} may fail meanwhile.`,
   host_suspect: (h: string) => `${h} has been silent`,
   host_suspectWhy: (a: string) => `Its last sign of life is ${a} old.`,
   docker: (h: string) => `Docker on ${h} does not answer`,

@@ -24,6 +24,8 @@ export const host = {
   takes: 'takes engines',
   away: 'away',
   down: 'down',
+  stopping: 'stopping',
+  stopped: 'stopped',
   suspect: 'silent',
   draining: 'draining',
   cordoned: 'cordoned',

@@ -14,6 +14,9 @@ export const attention: Words['attention'] = {
   host_away: (h) => `${h} está ausente`,
   host_down: (h) => `${h} está caído`,
   host_awayWhy: (e) => `Ningún miembro lo oye. No se llega a ${someEngines(e)} que tiene.`,
+  host_stopped: (h) => `El nodo de ${h} está parado`,
+  host_stoppedWhy: (more) =>
+    `Lo avisó antes. Sus motores siguen; entretanto ${more === 0 ? 'no puede fallar ningún votante más' : more === 1 ? 'puede fallar 1 votante más' : `pueden fallar ${num(more)} votantes más`}.`,
   host_suspect: (h) => `${h} está en silencio`,
   host_suspectWhy: (a) => `Su última señal de vida tiene ${a}.`,
   docker: (h) => `Docker no responde en ${h}`,

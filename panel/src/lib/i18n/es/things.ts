@@ -25,6 +25,8 @@ export const host: Words['host'] = {
   takes: 'admite motores',
   away: 'ausente',
   down: 'caído',
+  stopping: 'parando',
+  stopped: 'parado',
   suspect: 'en silencio',
   draining: 'vaciándose',
   cordoned: 'acordonado',
