@@ -1,7 +1,12 @@
 /** Hosts: what is done to them, what is said before, and what it did; on fake nodes. */
+import type { Locator } from 'playwright-core';
 import type { Fake } from '../../dev/fake-node';
 import { KEY } from '../../dev/fake/rest';
 import { axe, check, ensure, same, type Open } from '../kit';
+
+/** What a reader is told beside the name of a button. */
+const accessibleReason = (button: Locator): Promise<string> =>
+  button.evaluate((b) => document.getElementById(b.getAttribute('aria-describedby') ?? '')?.textContent ?? '');
 
 export function hosts(open: Open, { fleet }: Fake): void {
   check('the key is asked for once, and a wrong one is refused', async () => {
@@ -92,7 +97,7 @@ export function hosts(open: Open, { fleet }: Fake): void {
     },
   );
 
-  check('removing a host shows the votes, and a refusal stays in the dialog', async () => {
+  check('removing a host shows the votes, and what would be refused cannot be pressed', async () => {
     const { page, done } = await open('hosts');
     fleet.queued.set('node-c', 2);
     await page.locator('.host[aria-label="node-c"]').getByRole('button', { name: 'Remove…' }).click();
@@ -101,16 +106,23 @@ export function hosts(open: Open, { fleet }: Fake): void {
     await dialog.getByText('Votes: 3 now, 2 after.').waitFor();
     await says('Now 3 of 3 voters answer and 2 are needed: 1 may fail.');
     await says('After that 2 of 2 voters answer and 2 are needed: none may fail.');
-    await says('It would be refused. node-c lives');
     await says(`${fleet.node('node-c')?.engines} engines run on it. Drain it first`);
     await says('2 events that it answered are not written yet.');
     same(await page.evaluate(() => document.activeElement?.textContent?.trim()), 'Cancel', 'focus');
     same(await axe(page), [], 'axe');
-    await dialog.getByRole('button', { name: 'Remove', exact: true }).click();
-    await dialog.getByRole('alert').getByText('drain it first').waitFor();
-    ensure(fleet.node('node-c') !== undefined, 'it is still a member');
+    const button = dialog.getByRole('button', { name: 'Remove', exact: true });
+    const reason = dialog.getByText('It would be refused. node-c lives');
+    await reason.waitFor();
+    same(await button.getAttribute('aria-disabled'), 'true', 'the button');
+    ensure((await accessibleReason(button)).includes('drain it first'), 'the button is described by the reason');
+    const asked: string[] = [];
+    page.on('request', (r) => r.method() === 'DELETE' && asked.push(r.url()));
+    await button.press('Enter');
     await dialog.getByRole('checkbox').check();
-    await dialog.getByRole('listitem').getByText('It would be refused').waitFor({ state: 'detached' });
+    await reason.waitFor({ state: 'detached' });
+    same(await button.getAttribute('aria-disabled'), null, 'the button by force');
+    same(asked, [], 'requests of the button that is barred');
+    ensure(fleet.node('node-c') !== undefined, 'it is still a member');
     await page.keyboard.press('Escape');
     await page.waitForSelector('dialog[open]', { state: 'detached' });
     fleet.queued.clear();
@@ -124,7 +136,12 @@ export function hosts(open: Open, { fleet }: Fake): void {
       await page.locator('.host.off[aria-label="node-c"]').waitFor();
       await page.locator('.host[aria-label="node-a"]').getByRole('button', { name: 'Remove…' }).click();
       const dialog = page.locator('dialog[open]');
-      await dialog.getByRole('listitem').getByText('It would be refused, by force too.').waitFor();
+      await dialog.getByText('It would be refused, by force too.').waitFor();
+      same(
+        await dialog.getByRole('button', { name: 'Remove', exact: true }).getAttribute('aria-disabled'),
+        'true',
+        'the button',
+      );
       await dialog.getByText('Now 2 of 3 voters answer and 2 are needed: none may fail.').waitFor();
       same(await dialog.getByRole('checkbox').count(), 0, 'offers of force');
       same(await axe(page), [], 'axe');

@@ -5,7 +5,7 @@ import { fleet } from '../store/fleet.svelte';
 import type { HostRow } from '../store/rows';
 import { ask } from '../ui/ask.svelte';
 import { toasts } from '../ui/toasts.svelte';
-import { forceHelps, removal } from './removal';
+import { forceHelps, refusal, removal } from './removal';
 
 const params = (name: string) => ({ params: { path: { name } } });
 
@@ -76,7 +76,8 @@ export async function remove(name: string): Promise<void> {
     title: t.removeTitle(name),
     text: would.votes ? t.removeVotes(would.votes.before.voters, would.votes.after.voters) : t.removeNoVote,
     fields: forceHelps(would) ? [{ kind: 'check', name: 'force', label: t.removeForce }] : [],
-    consequences: (v) => removal(would, v.force === '1', i18n.t),
+    consequences: () => removal(would, i18n.t),
+    barred: (v) => refusal(would, v.force === '1', i18n.t),
     yes: t.removeYes,
     danger: true,
     run: async (v) => {

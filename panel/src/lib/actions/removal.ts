@@ -9,14 +9,17 @@ export type Removal = components['schemas']['RemovalPreview'];
 /** It would be refused, and not by force. */
 export const forceHelps = (r: Removal): boolean => r.refused != null && r.refused_with_force == null;
 
-export function removal(r: Removal, force: boolean, w: Words): Consequence[] {
+/** Why it would be refused; null when it would not. */
+export function refusal(r: Removal, force: boolean, w: Words): string | null {
+  const refused = force ? r.refused_with_force : r.refused;
+  if (refused == null) return null;
+  const say = r.refused_with_force == null ? w.hosts.removeRefused : w.hosts.removeNever;
+  return say(sentence(refused));
+}
+
+export function removal(r: Removal, w: Words): Consequence[] {
   const t = w.hosts;
   const list: Consequence[] = [];
-  const refused = force ? r.refused_with_force : r.refused;
-  if (refused != null) {
-    const say = r.refused_with_force == null ? t.removeRefused : t.removeNever;
-    list.push({ tone: 'bad', text: say(sentence(refused)) });
-  }
   if (r.votes) {
     const { before, after } = r.votes;
     list.push({ tone: before.alive < before.voters ? 'warn' : 'ok', text: t.removeNow(before) });

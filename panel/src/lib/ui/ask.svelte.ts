@@ -18,6 +18,8 @@ export interface Question {
   fields?: Field[];
   /** What it will do, for what was chosen. */
   consequences: (values: Values) => Consequence[];
+  /** Why it cannot be done, for what was chosen; null while it can. */
+  barred?: (values: Values) => string | null;
   yes: string;
   danger: boolean;
   /** Does it; an error stays in the dialog. */
