@@ -252,7 +252,7 @@ export function stream(e: EngineObject, forS: number, ended = false): StreamObje
     peers: null,
     speed_down: null,
     speed_up: null,
-    downloaded: ended ? int(1e8, 6e9) : null,
+    downloaded: null,
     uploaded: null,
   };
 }

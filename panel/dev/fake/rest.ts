@@ -48,7 +48,8 @@ export function rest(f: Fleet, method: string, url: URL, body: Record<string, un
     });
   const placement = /^\/engines\/([^/]+)\/placement$/.exec(path);
   if (placement) return ok(place(f, placement[1] ?? ''));
-  if (/^\/streams\/.+\/stats$/.test(path)) return ok(stats());
+  const stats = /^\/streams\/(.+)\/stats$/.exec(path);
+  if (stats) return ok(samples(f, decodeURIComponent(stats[1] ?? '')));
   const removal = /^\/cluster\/nodes\/([^/]+)\/removal$/.exec(path);
   if (removal) {
     const would = preview(f, removal[1] ?? '');
@@ -127,12 +128,15 @@ function series(f: Fleet, of: string) {
   };
 }
 
-function stats() {
+/** An hour of them, up to the present or the end. */
+function samples(f: Fleet, id: string) {
+  const ended = f.world.streams.find((s) => s.id === id)?.ended_at;
+  const since = ended == null ? 0 : (Date.now() - Date.parse(ended)) / 1000;
   let v = 780;
   return Array.from({ length: 240 }, (_, i) => {
     v = Math.max(100, v + rnd(-40, 40) + (780 - v) * 0.05);
     return {
-      ts: ago((240 - i) * 15),
+      ts: ago(since + (240 - i) * 15),
       peers: Math.round(v / 26),
       speed_down: Math.round(v),
       speed_up: Math.round(v * 0.22),

@@ -51,6 +51,8 @@ export const streams = {
   kindLive: 'live',
   kindVod: 'on demand',
   noCurve: 'No figures yet.',
+  noCurveKept: 'No figures are kept of it.',
+  atEnd: 'At the end',
   playingFor: (a: string) => `playing for ${a}`,
   endedFor: (r: string) => `ended: ${r}`,
   stopTitle: 'Stop this stream?',
@@ -59,6 +61,7 @@ export const streams = {
   stopped: (s: string) => `Stream ended in ${s}.`,
   copiedUrl: 'URL copied.',
   agoMin: (m: string) => `${m} ago`,
+  beforeEnd: (m: string) => `${m} before the end`,
 };
 
 export const logs = {

@@ -51,6 +51,8 @@ export const streams: Words['streams'] = {
   kindLive: 'en directo',
   kindVod: 'a la carta',
   noCurve: 'Aún sin cifras.',
+  noCurveKept: 'No se guardan cifras de ella.',
+  atEnd: 'Al final',
   playingFor: (a) => `en curso ${a}`,
   endedFor: (r) => `terminada: ${r}`,
   stopTitle: '¿Parar esta emisión?',
@@ -59,6 +61,7 @@ export const streams: Words['streams'] = {
   stopped: (s) => `Emisión terminada en ${s}.`,
   copiedUrl: 'URL copiada.',
   agoMin: (m) => `hace ${m}`,
+  beforeEnd: (m) => `${m} antes del final`,
 };
 
 export const logs: Words['logs'] = {
