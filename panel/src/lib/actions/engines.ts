@@ -1,5 +1,5 @@
 /** Starting and stopping engines and streams. */
-import { api, write } from '../api/client';
+import { api, timed, write } from '../api/client';
 import type { components } from '../api/schema';
 import { seconds, text } from '../format/format';
 import { i18n } from '../i18n/i18n.svelte';
@@ -11,9 +11,9 @@ import { toasts } from '../ui/toasts.svelte';
 
 type Provision = components['schemas']['AceProvisionRequest'];
 
-const took = (from: number) => text(seconds((performance.now() - from) / 1000));
+const took = (ms: number) => text(seconds(ms / 1000));
 const stopCall = (container_id: string) =>
-  write(() => api().DELETE('/containers/{container_id}', { params: { path: { container_id } } }));
+  timed(() => api().DELETE('/containers/{container_id}', { params: { path: { container_id } } }));
 
 function stopConsequences(streams: number, engines: number) {
   const t = i18n.t.engines;
@@ -34,9 +34,8 @@ export function stopEngine(e: EngineRow): void {
     yes: t.stopYes,
     danger: true,
     run: async () => {
-      const from = performance.now();
-      const { streams } = await stopCall(e.engine.container_id);
-      toasts.show(t.stopped(e.name, streams, took(from)));
+      const { data, tookMs } = await stopCall(e.engine.container_id);
+      toasts.show(t.stopped(e.name, data.streams, took(tookMs)));
     },
   });
 }
@@ -77,17 +76,17 @@ export function stopEngines(keys: string[], done: () => void): void {
     yes: t.bulkYes(list.length),
     danger: true,
     run: async () => {
-      const from = performance.now();
       const failed: unknown[] = [];
       let streams = 0;
+      let ms = 0;
       for (const e of list) {
         await stopCall(e.engine.container_id).then(
-          (d) => (streams += d.streams),
+          (d) => ((streams += d.data.streams), (ms += d.tookMs)),
           (x: unknown) => failed.push(x),
         );
       }
       if (failed.length === list.length) throw failed[0];
-      toasts.show(t.bulkDone(list.length - failed.length, streams, took(from)));
+      toasts.show(t.bulkDone(list.length - failed.length, streams, took(ms)));
       if (failed.length > 0) toasts.show(t.bulkFailed(failed.length));
       done();
     },
@@ -130,10 +129,9 @@ export function startEngine(): void {
 
 /** Starts an engine, on the least loaded host when none is named. */
 export async function start(node = ''): Promise<void> {
-  const from = performance.now();
   const body: Provision = node === '' ? {} : { node };
-  const e = await write(() => api().POST('/provision/acestream', { body }));
-  toasts.show(i18n.t.engines.startedAs(e.container_name, took(from)));
+  const { data, tookMs } = await timed(() => api().POST('/provision/acestream', { body }));
+  toasts.show(i18n.t.engines.startedAs(data.container_name, took(tookMs)));
 }
 
 export function stopStream(s: StreamRow): void {
@@ -145,9 +143,9 @@ export function stopStream(s: StreamRow): void {
     yes: t.stopYes,
     danger: true,
     run: async () => {
-      const from = performance.now();
-      await write(() => api().DELETE('/streams/{stream_id}', { params: { path: { stream_id: s.key } } }));
-      toasts.show(t.stopped(took(from)));
+      const params = { path: { stream_id: s.key } };
+      const { tookMs } = await timed(() => api().DELETE('/streams/{stream_id}', { params }));
+      toasts.show(t.stopped(took(tookMs)));
     },
   });
 }

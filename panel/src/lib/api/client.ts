@@ -56,13 +56,21 @@ export async function read<T>(call: () => Result<T>): Promise<T> {
 }
 
 /** As {@link read}, for changes: asks for the key when it is missing or wrong, and then once more. */
-export async function write<T>(call: () => Result<T>): Promise<T> {
+export const write = async <T>(call: () => Result<T>): Promise<T> => (await timed(call)).data;
+
+/** As {@link write}, with the time that the request took which was answered; a key that was typed before is no part of it. */
+export async function timed<T>(call: () => Result<T>): Promise<{ data: T; tookMs: number }> {
+  const once = async () => {
+    const from = performance.now();
+    const data = await read(call);
+    return { data, tookMs: performance.now() - from };
+  };
   try {
-    return await read(call);
+    return await once();
   } catch (e) {
     if (!(e instanceof ApiError) || (e.status !== 401 && e.status !== 403)) throw e;
     if ((await key.ask(key.value !== null)) === null) throw e;
-    return read(call);
+    return once();
   }
 }
 
