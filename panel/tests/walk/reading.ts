@@ -38,12 +38,36 @@ export function reading(open: Open): void {
     await done();
   });
 
-  check('the wall screen shows the overview alone', async () => {
-    const { page, done } = await open('overview');
-    await page.keyboard.press('w');
-    ensure(await page.locator('.rail').isHidden(), 'the rail is gone');
-    await page.keyboard.press('Escape');
-    ensure(await page.locator('.rail').isVisible(), 'the rail is back');
-    await done();
-  });
+  check(
+    'the wall screen shows the overview alone, by key and by address, and is left for where one came from',
+    async () => {
+      const { page, done } = await open('engines?sort=-cpu');
+      const rail = page.locator('.rail');
+      const at = (hash: string) => page.waitForFunction((h) => location.hash === h, hash);
+      const WALL = '#/overview?wall=1';
+      for (const leave of ['Escape', 'w']) {
+        await page.keyboard.press('w');
+        await at(WALL);
+        await rail.waitFor({ state: 'hidden' });
+        await page.keyboard.press(leave);
+        await at('#/engines?sort=-cpu');
+        await rail.waitFor();
+      }
+      await page.keyboard.press('w');
+      await at(WALL);
+      await page.goBack();
+      await at('#/engines?sort=-cpu');
+      await rail.waitFor();
+      await page.goForward();
+      await rail.waitFor({ state: 'hidden' });
+      await done();
+
+      const direct = await open('overview?wall=1');
+      await direct.page.locator('.rail').waitFor({ state: 'hidden' });
+      await direct.page.keyboard.press('Escape');
+      await direct.page.waitForFunction(() => location.hash === '#/overview');
+      await direct.page.locator('.rail').waitFor();
+      await direct.done();
+    },
+  );
 }

@@ -65,6 +65,8 @@ class Router {
 
   go(page: Page, params: Record<string, string | null | undefined> = {}): void {
     location.hash = href(page, params);
+    // Browsers tell of it later, and a second key may come before.
+    this.place = parse(location.hash);
   }
 
   /** Changes parameters in place: filters and sheets leave no trace in the browser's history. */

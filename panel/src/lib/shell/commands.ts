@@ -10,7 +10,7 @@ import { serves } from '../store/status';
 import { explain } from '../api/explain';
 import { toasts } from '../ui/toasts.svelte';
 import { panels } from './panels.svelte';
-import { toggleWall } from './wall';
+import { wall } from './wall';
 
 export interface Command {
   group: string;
@@ -109,7 +109,14 @@ export function commands(): Command[] {
     hint: '',
     run: () => prefs.setLang(prefs.lang === 'en' ? 'es' : 'en'),
   });
-  out.push({ group: t.palette.view, text: t.shell.wall, icon: 'wall', hint: '', keys: ['w'], run: toggleWall });
+  out.push({
+    group: t.palette.view,
+    text: t.shell.wall,
+    icon: 'wall',
+    hint: '',
+    keys: ['w'],
+    run: () => wall.toggle(),
+  });
   for (const h of fleet.hosts)
     out.push({ group: t.pages.hosts, text: h.key, icon: 'hosts', hint: t.host[h.word], run: () => router.go('hosts') });
   for (const e of fleet.engines) {

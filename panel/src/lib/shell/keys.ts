@@ -3,7 +3,7 @@ import { LETTER, PAGES, router } from '../router/router.svelte';
 import { prefs } from '../store/prefs.svelte';
 import { nav } from '../ui/nav.svelte';
 import { panels } from './panels.svelte';
-import { toggleWall } from './wall';
+import { wall } from './wall';
 
 /** After `g` the letter of a page counts for so long, in milliseconds. */
 const GO_MS = 1200;
@@ -20,7 +20,7 @@ export function keydown(e: KeyboardEvent): void {
   const typing = e.target instanceof HTMLElement && e.target.matches('input:not([type=checkbox]), select, textarea');
   if (e.key === 'Escape') {
     if (typing) return (e.target as HTMLElement).blur();
-    if (prefs.wall) return toggleWall();
+    if (wall.on) return wall.toggle();
     nav.closeSheet?.();
     return;
   }
@@ -40,7 +40,7 @@ const KEYS: Record<string, (e: KeyboardEvent) => void> = {
   g: (e) => (goAt = e.timeStamp),
   '?': () => (panels.open = 'keys'),
   t: () => prefs.nextTheme(),
-  w: toggleWall,
+  w: () => wall.toggle(),
   '/': () =>
     nav.list ? nav.list.find() : document.querySelector<HTMLInputElement>('.tbar input:not([type=checkbox])')?.focus(),
   f: () => nav.toggleFollow?.(),

@@ -14,7 +14,6 @@ class Prefs {
   theme: Theme = $state(stored('theme', ['dark', 'light', 'system'], 'system'));
   lang: Lang = $state(stored('lang', ['en', 'es'], navigator.language.startsWith('es') ? 'es' : 'en'));
   narrow: boolean = $state(stored('narrow', ['1', '0'], '0') === '1');
-  wall = $state(false);
 
   constructor() {
     setLocale(this.lang);
