@@ -12,6 +12,8 @@ type Listener = (kind: 'change' | 'event', data: unknown) => void;
 export class Fleet {
   revision = 4219;
   leader: string | null = 'node-b';
+  /** Who led last. */
+  private led = 'node-b';
   /** The feed sends nothing while this is set, as a node that hangs. */
   mute = false;
   slowMs = 0;
@@ -52,15 +54,23 @@ export class Fleet {
   }
 
   setLeader(name: string | null): void {
+    const before = this.led;
+    this.led = name ?? before;
     this.leader = name;
     this.world.cluster.leader = name;
     for (const n of this.world.nodes) n.role = n.name === name ? 'leader' : 'voter';
     if (name !== null) {
       this.world.cluster.term++;
       this.say(
-        event('system', 'leader_changed', `${name} leads since term ${this.world.cluster.term}`, 0, {
-          details: { node: name, term: this.world.cluster.term },
-        }),
+        event(
+          'system',
+          'leader_changed',
+          `${name} leads since term ${this.world.cluster.term}${before === name ? '' : `, after ${before}`}`,
+          0,
+          {
+            details: { node: name, term: this.world.cluster.term },
+          },
+        ),
       );
     }
     this.change('cluster', '', this.world.cluster);

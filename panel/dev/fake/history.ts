@@ -55,7 +55,13 @@ export function log(engines: EngineObject[], streams: StreamObject[]): LogEvent[
     ['system', 'leader_changed', 'node-a leads since term 11', 82000, { details: { node: 'node-a', term: 11 } }],
     ['vpn', 'disconnected', 'VPN gluetun-a2 on node-a is disconnected: timeout', 40000, A2],
     ['vpn', 'connected', 'VPN gluetun-a2 on node-a is connected', 39800, A2],
-    ['system', 'leader_changed', 'node-c leads since term 12', 47000, { details: { node: 'node-c', term: 12 } }],
+    [
+      'system',
+      'leader_changed',
+      'node-c leads since term 12, after node-a',
+      47000,
+      { details: { node: 'node-c', term: 12 } },
+    ],
     ['system', 'leader_changed', 'node-c leads since term 13', 39000, { details: { node: 'node-c', term: 13 } }],
     [
       'system',
@@ -64,7 +70,13 @@ export function log(engines: EngineObject[], streams: StreamObject[]): LogEvent[
       3300,
       { by, details: { node: 'node-c' } },
     ],
-    ['system', 'leader_changed', 'node-b leads since term 14', 2500, { details: { node: 'node-b', term: 14 } }],
+    [
+      'system',
+      'leader_changed',
+      'node-b leads since term 14, after node-c',
+      2500,
+      { details: { node: 'node-b', term: 14 } },
+    ],
     ['vpn', 'disconnected', 'VPN gluetun-a2 on node-a is disconnected: AUTH_FAILED', 360, A2],
     [
       'engine',

@@ -194,6 +194,18 @@ export function hosts(open: Open, { fleet }: Fake): void {
     await page.getByRole('button', { name: 'Let it lead' }).first().click();
     await page.waitForSelector('.toast');
     same(fleet.leader, 'node-a', 'the leader');
+    // Four elections of the day before, of which one is the first and one of the same leader again.
+    await page.getByText('3 changes').waitFor();
+    const strip = page.locator('.tm');
+    same(
+      await strip
+        .locator('div')
+        .allTextContents()
+        .then((l) => l.map((x) => x.trim()).slice(0, 5)),
+      ['', 'node-a · 11', 'node-c · 12', 'node-c · 13', 'node-b'],
+      'labels of the strip',
+    );
+    ensure((await strip.getAttribute('aria-label'))?.includes('node-c, term 13; node-b, term 14'), 'the strip is told');
     await page.waitForFunction(() =>
       document.querySelector('.steps')?.textContent?.includes('node-a leads since term 15'),
     );

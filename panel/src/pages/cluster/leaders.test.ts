@@ -1,16 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import type { LogEvent } from '../../lib/feed/types';
-import { reigns } from './leaders';
+import { changes, pieces, reigns } from './leaders';
 
 const NOW = Date.parse('2026-01-10T12:00:00Z');
 const HOUR = 3_600_000;
 
-const elected = (hoursAgo: number, details: LogEvent['details']): LogEvent => ({
+const elected = (hoursAgo: number, details: LogEvent['details'], message = 'node 7 leads since term 99'): LogEvent => ({
   id: 100 - hoursAgo,
   timestamp: new Date(NOW - hoursAgo * HOUR).toISOString(),
   event_type: 'system',
   category: 'leader_changed',
-  message: 'node 7 leads since term 99',
+  message,
   details,
   container_id: null,
   stream_id: null,
@@ -20,14 +20,45 @@ const elected = (hoursAgo: number, details: LogEvent['details']): LogEvent => ({
 describe('leaders of the last day', () => {
   it('have the term that the details of their election name', () => {
     const list = reigns([elected(12, { node: 'a', term: 3 }), elected(6, { node: 'b', term: 4 })], NOW, 'b', 4);
-    expect(list).toEqual([
+    expect(list).toMatchObject({ start: NOW - 24 * HOUR, formed: false });
+    expect(list.list).toEqual([
       { node: '', term: null, from: 0, to: 0.5 },
       { node: 'a', term: 3, from: 0.5, to: 0.75 },
       { node: 'b', term: 4, from: 0.75, to: 1 },
     ]);
   });
 
+  it('begin when the cluster was formed, so that those of a new one have room', () => {
+    const r = reigns([elected(2, { node: 'a', term: 1 }), elected(1, { node: 'b', term: 2 })], NOW, 'b', 2);
+    expect(r).toMatchObject({ start: NOW - 2 * HOUR, formed: true });
+    expect(r.list.map((x) => [x.node, x.from, x.to])).toEqual([
+      ['a', 0, 0.5],
+      ['b', 0.5, 1],
+    ]);
+  });
+
+  it('change when another member leads: not with the first one, and not with one that is elected again', () => {
+    const list = [
+      elected(9, { node: 'a', term: 1 }, 'a leads since term 1'),
+      elected(8, { node: 'b', term: 2 }, 'b leads since term 2, after a'),
+      elected(7, { node: 'b', term: 3 }, 'b leads since term 3'),
+      elected(6, { node: 'a', term: 4 }, 'a leads since term 4, after b'),
+    ];
+    expect(changes(list).map((e) => e.details.term)).toEqual([2, 4]);
+  });
+
+  it('have as much of a label as there is room for', () => {
+    const list = [
+      { node: 'node-a', term: 14, from: 0, to: 0.97 },
+      { node: 'node-b', term: 15, from: 0.97, to: 1 },
+    ];
+    const texts = (width: number) => pieces(list, width).map((p) => p.text);
+    expect(texts(3000)).toEqual(['node-a · 14', 'node-b · 15']);
+    expect(texts(600)).toEqual(['node-a · 14', 'node-b']);
+    expect(texts(150)).toEqual(['node-a · 14', '']);
+  });
+
   it('have no term where their election was written without one', () => {
-    expect(reigns([elected(24, { node: 'a' })], NOW, 'a', 3)).toEqual([{ node: 'a', term: null, from: 0, to: 1 }]);
+    expect(reigns([elected(24, { node: 'a' })], NOW, 'a', 3).list).toEqual([{ node: 'a', term: null, from: 0, to: 1 }]);
   });
 });

@@ -34,6 +34,8 @@ export interface Mark {
   x: number;
   kind: 'leader' | 'drain' | 'outage';
   text: string;
+  /** The text ends at the mark, instead of beginning there. */
+  before: boolean;
 }
 
 /** Categories of the log of events that get a mark. */
@@ -46,28 +48,51 @@ const KIND: Record<string, Mark['kind']> = {
   docker_unavailable: 'outage',
 };
 
-/** From here on the text of a mark stands at its left. */
-export const LEFT_FROM = 0.8;
-/** About so wide is a letter, as a part of the chart. */
-const LETTER = 0.0078;
+/** About so wide is a letter, and the room between two texts, in pixels. */
+const LETTER_PX = 6.2;
+const GAP_PX = 8;
+/** Marks that are closer are one: of two leaders the later one counts. */
+const NEAR = 0.02;
 
-/** Marks of the hour; one beside another is left out, and a text that would cover another is empty. */
-export function marks(events: readonly LogEvent[], from: number, w: Words): Mark[] {
-  const out: Mark[] = [];
-  let free = 0;
+/**
+ * Marks of the hour. Each has its text, or the name alone where the next one needs the room; one that would cover another is empty.
+ * The chart is `width` pixels wide.
+ */
+export function marks(events: readonly LogEvent[], from: number, w: Words, width: number): Mark[] {
+  const found: { x: number; kind: Mark['kind']; texts: string[] }[] = [];
   for (const e of events) {
     const kind = KIND[e.category];
     const x = (Date.parse(e.timestamp) - from) / (MINUTES * MINUTE);
     if (kind === undefined || x < 0 || x > 1) continue;
-    const last = out.at(-1);
-    if (last !== undefined && x - last.x < 0.02) continue;
-    const text = short(told(e, w));
-    const wide = text.length * LETTER + 0.01;
-    const begins = x > LEFT_FROM ? x - wide : x;
-    out.push({ x, kind, text: begins < free ? '' : text });
-    if (begins >= free) free = begins + wide;
+    const last = found.at(-1);
+    if (last !== undefined && x - last.x < NEAR) {
+      if (kind !== 'leader' || last.kind !== 'leader') continue;
+      found.pop();
+    }
+    found.push({ x, kind, texts: textsOf(e, kind, w) });
   }
-  return out;
+  let free = 0;
+  return found.map(({ x, kind, texts }, i) => {
+    const places = texts.flatMap((text) => {
+      const wide = (text.length * LETTER_PX + GAP_PX) / Math.max(1, width);
+      return [
+        { text, before: false, begins: x, ends: x + wide },
+        { text, before: true, begins: x - wide, ends: x },
+      ];
+    });
+    const fit = places.filter((p) => p.begins >= free && p.ends <= 1);
+    const next = found[i + 1]?.x ?? 1;
+    const best = fit.find((p) => p.ends <= next) ?? fit.at(-1);
+    if (best !== undefined) free = best.ends;
+    return { x, kind, text: best?.text ?? '', before: best?.before === true };
+  });
+}
+
+/** Texts of a mark, the longest first. */
+function textsOf(e: LogEvent, kind: Mark['kind'], w: Words): string[] {
+  const name = e.details.vpn ?? e.details.node ?? null;
+  const whole = kind === 'leader' && name !== null ? w.overview.leads(name) : short(told(e, w));
+  return name === null ? [whole] : [whole, name];
 }
 
 /** The part of a message before its reason, not too long for a mark. */

@@ -75,6 +75,7 @@ export const overview = {
   started: (v: number) => `${num(v)} started, up`,
   ended: (v: number) => `${num(v)} ended, down`,
   activityLabel: (a: number, b: number) => `Streams of the last hour by minute: ${num(a)} started, ${num(b)} ended.`,
+  leads: (h: string) => `${h} leads`,
   hosts: 'Hosts',
   hostsSub: 'engines of capacity',
   ofEngines: (a: number, b: string) => `${num(a)} of ${b} engines`,

@@ -75,6 +75,7 @@ export const overview: Words['overview'] = {
   started: (v) => `${num(v)} iniciadas, arriba`,
   ended: (v) => `${num(v)} terminadas, abajo`,
   activityLabel: (a, b) => `Emisiones de la última hora por minuto: ${num(a)} iniciadas, ${num(b)} terminadas.`,
+  leads: (h) => `lidera ${h}`,
   hosts: 'Hosts',
   hostsSub: 'motores de su capacidad',
   ofEngines: (a, b) => `${num(a)} de ${b} motores`,
