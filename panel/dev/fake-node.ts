@@ -108,7 +108,8 @@ function file(f: Fleet, path: string, res: ServerResponse): void {
 }
 
 function follow(f: Fleet, req: IncomingMessage, url: URL, res: ServerResponse): void {
-  const refused = keyProblem(req) ?? (url.pathname === '/containers/gone/logs' ? no(404, 'no such container') : null);
+  const refused =
+    keyProblem(f, req) ?? (url.pathname === '/containers/gone/logs' ? no(404, 'no such container') : null);
   if (refused)
     return void res
       .writeHead(refused.status, { 'Content-Type': 'application/json', ...cors(req) })

@@ -17,6 +17,8 @@ export class Fleet {
   /** The feed sends nothing while this is set, as a node that hangs. */
   mute = false;
   slowMs = 0;
+  /** No call needs the key. */
+  keyless = false;
   /** Nodes are open, and answer pages of members alone. */
   strict = false;
   /** Since when nodes have reported nothing, in milliseconds. */

@@ -9,6 +9,27 @@ const accessibleReason = (button: Locator): Promise<string> =>
   button.evaluate((b) => document.getElementById(b.getAttribute('aria-describedby') ?? '')?.textContent ?? '');
 
 export function hosts(open: Open, { fleet }: Fake): void {
+  check(
+    'a page without a key asks nothing that needs one, and a cluster without a key is not asked for one',
+    async () => {
+      const { page, errors, done } = await open('engines', { key: null });
+      await page.locator('.t-eng [role=row][data-at="6"]').click();
+      const sheet = page.locator('.sheet');
+      await sheet.getByText('Logs need the API key.').waitFor();
+      same(errors, [], 'refusals in the console');
+      fleet.keyless = true;
+      try {
+        await sheet.getByRole('button', { name: 'API key' }).click();
+        await sheet.getByRole('log').waitFor();
+        same(await page.locator('dialog[open]').count(), 0, 'questions');
+        same(await page.locator('.top').getByRole('button', { name: 'API key' }).count(), 0, 'offers of a key');
+      } finally {
+        fleet.keyless = false;
+      }
+      await done();
+    },
+  );
+
   check('the key is asked for once, and a wrong one is refused', async () => {
     const { page, done } = await open('hosts', { key: null });
     await page.locator('.host').nth(1).getByRole('button', { name: 'Cordon' }).click();

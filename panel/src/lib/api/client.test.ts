@@ -7,7 +7,7 @@ const typed = vi.hoisted(() => ({ key: '' as string | null }));
 
 vi.mock('../feed/feed.svelte', () => ({ feed: { state: { base: 'http://a:8000/' } } }));
 vi.mock('./key.svelte', () => ({
-  key: { value: null, ask: () => new Promise((r) => setTimeout(() => r(typed.key), TYPING)) },
+  key: { value: null, found: () => {}, ask: () => new Promise((r) => setTimeout(() => r(typed.key), TYPING)) },
 }));
 
 const { ApiError, timed } = await import('./client');

@@ -63,6 +63,7 @@ export async function timed<T>(call: () => Result<T>): Promise<{ data: T; tookMs
   const once = async () => {
     const from = performance.now();
     const data = await read(call);
+    key.found();
     return { data, tookMs: performance.now() - from };
   };
   try {

@@ -32,6 +32,17 @@ class Key {
     return this.value !== null || this.required === false;
   }
 
+  /** A call that needs the key was answered without one. */
+  found(): void {
+    if (this.value === null) this.required = false;
+  }
+
+  /** Asks for the key, unless the cluster needs none, which one call tells. */
+  async want(base: string): Promise<void> {
+    if (this.required === null) await this.check(base);
+    if (!this.ready) await this.ask();
+  }
+
   /** Asks a node whether a key is wanted; a kept one that is wrong is forgotten. */
   async check(base: string): Promise<void> {
     const headers: Record<string, string> = this.value === null ? {} : { Authorization: `Bearer ${this.value}` };
