@@ -8,6 +8,7 @@ export function pages(open: Open): void {
         const { page, errors, done } = await open(p, { theme, lang: theme === 'dark' ? 'en' : 'es' });
         ensure((await page.locator('main h1').count()) === 1, 'no heading');
         const found = await axe(page);
+        ensure(!(await page.locator('body').textContent())?.includes('=>'), 'a function stands where words should');
         same(errors, [], 'errors of the page');
         same(found, [], 'axe');
         await done();

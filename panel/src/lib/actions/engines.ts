@@ -110,7 +110,7 @@ export function startEngine(): void {
           { value: '', text: t.startAny },
           ...hosts.map((h) => ({
             value: h.key,
-            text: t.startHost(h.key, h.engines, String(h.node.capacity ?? '–'), i18n.t.host[h.word]),
+            text: t.startHost(h.key, h.engines, h.node.capacity, i18n.t.host[h.word]),
           })),
         ],
       },

@@ -64,7 +64,7 @@ const SAID: [kind: string, message: string, inSpanish: string][] = [
   [
     'system/node_unavailable',
     'node-b is unavailable: it answers no member; one of its 9 engines does not answer either, and is lost',
-    'node-b está ausente, ningún miembro lo oye: 1 de sus 9 motores tampoco responden y se pierden',
+    'node-b está ausente, ningún miembro lo oye: 1 de sus 9 motores tampoco responde y se pierde',
   ],
   [
     'system/node_available',

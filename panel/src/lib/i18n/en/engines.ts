@@ -1,6 +1,6 @@
 /** English: engines. */
 import { num } from '../../format/format';
-import { someEngines, someStreams, someHosts } from './count';
+import { ofEngines, someEngines, someStreams, someHosts } from './count';
 
 export const engines = {
   sub: (v: number, h: number, ok: number, s: number) =>
@@ -95,7 +95,7 @@ export const engines = {
   startTitle: 'Start an engine',
   startWhere: 'Host',
   startAny: 'the least loaded host',
-  startHost: (h: string, a: number, b: string, s: string) => `${h}, ${num(a)} of ${b} engines, ${s}`,
+  startHost: (h: string, a: number, b: number | null | undefined, s: string) => `${h}, ${ofEngines(a, b)}, ${s}`,
   startYes: 'Start',
   startedAs: (e: string, s: string) => `${e} runs after ${s}.`,
   startRoom: (v: number) => `Room for ${num(v)} more.`,

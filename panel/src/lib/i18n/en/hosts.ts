@@ -1,6 +1,6 @@
 /** English: hosts and VPNs. */
 import { num } from '../../format/format';
-import { plural, someEngines, someStreams, someHosts } from './count';
+import { agree, ofEngines, plural, someEngines, someStreams, someHosts } from './count';
 
 export type Votes = { voters: number; alive: number; needed: number; may_fail: number };
 
@@ -16,7 +16,7 @@ export const hosts = {
   docker: 'Docker',
   contact: 'Contact',
   ago: (a: string) => `${a} ago`,
-  entries: 'entries',
+  entries: (v: number) => agree(v, 'entry', 'entries'),
   dockerOk: 'answers',
   dockerNo: 'no answer',
   dockerStopping: 'stopping',
@@ -30,7 +30,7 @@ export const hosts = {
   drainStreams: (s: number) =>
     `Engines leave when their streams end; ${someStreams(s)} ${s === 1 ? 'is' : 'are'} left.`,
   deadline: (t: string) => `Deadline ${t}.`,
-  engines: (a: number, b: string) => `${num(a)} of ${b} engines`,
+  engines: ofEngines,
   direct: 'Direct, no VPN',
   cordon: 'Cordon',
   uncordon: 'Take engines again',
@@ -69,7 +69,8 @@ export const hosts = {
   removeNoEngines: 'No engine runs on it.',
   removeEngines: (e: number) =>
     `${someEngines(e)} ${e === 1 ? 'runs' : 'run'} on it. Drain it first: by force they stay there without a cluster.`,
-  removeLost: (e: number) => `It is down: the cluster forgets its ${someEngines(e)} and their streams.`,
+  removeLost: (e: number) =>
+    `It is down: the cluster forgets its ${someEngines(e)} and ${agree(e, 'its', 'their')} streams.`,
   removeQueued: (e: number) =>
     `${plural(e, 'event', 'events')} that it answered ${e === 1 ? 'is' : 'are'} not written yet. It has 5\u00a0s for that; force loses the rest.`,
   removeBack: 'It does not come back by itself; it has to join again with an empty data directory.',

@@ -1,6 +1,6 @@
 /** English: the overview. */
 import { num } from '../../format/format';
-import { plural, someEngines, someStreams } from './count';
+import { agree, ofEngines, plural, someEngines, someStreams } from './count';
 
 export const attention = {
   title: 'Needs attention',
@@ -9,7 +9,7 @@ export const attention = {
   nothing: 'Nothing needs attention.',
   no_leader: 'The cluster has no leader',
   no_leaderWhy: (a: number, b: number) =>
-    `${num(a)} of ${num(b)} voters answer; a majority is needed. Streams play on; nothing can be started or changed.`,
+    `${num(a)} of ${plural(b, 'voter', 'voters')} ${agree(a, 'answers', 'answer')}; a majority is needed. Streams play on; nothing can be started or changed.`,
   host_away: (h: string) => `${h} is away`,
   host_down: (h: string) => `${h} is down`,
   host_awayWhy: (e: number) => `No member hears from it. ${someEngines(e)} on it cannot be reached.`,
@@ -25,7 +25,7 @@ export const attention = {
   engine: (e: string, h: string) => `${e} on ${h} is unhealthy`,
   engineWhy: (s: number) =>
     s === 0 ? 'No stream is on it.' : `${someStreams(s)} ${s === 1 ? 'is' : 'are'} still on it.`,
-  engines: (v: number) => `${someEngines(v)} are unhealthy`,
+  engines: (v: number) => `${someEngines(v)} ${agree(v, 'is', 'are')} unhealthy`,
   enginesWhy: (names: string) => `Among them ${names}.`,
   breaker_general: 'Starts are paused: too many failed in a row',
   breaker_replacement: 'Replacements are paused: too many starts failed in a row',
@@ -78,7 +78,7 @@ export const overview = {
   leads: (h: string) => `${h} leads`,
   hosts: 'Hosts',
   hostsSub: 'engines of capacity',
-  ofEngines: (a: number, b: string) => `${num(a)} of ${b} engines`,
+  ofEngines,
   latest: 'Latest changes',
   allEvents: 'All events',
   noEvents: 'No event yet.',

@@ -1,5 +1,6 @@
 /** English: reasons that the API gives as codes. */
 import type { BlockedCode, CauseCode, Credential, EndCode, PassedOverCode } from '../../api/codes';
+import { someEngines } from './count';
 
 const more = (what: string, why: string) => (why === '' ? what : `${what}: ${why}`);
 
@@ -18,7 +19,7 @@ export const passedOver = {
   failing: (why) => more('fails to start engines', why),
   no_vpn: () => 'has no VPN that is connected',
   no_port: () => 'has no free port',
-  full: (_why, n) => `is full: it runs ${n} engines, which is its ACEFLEET_CAPACITY`,
+  full: (_why, n) => `is full: it runs ${someEngines(Number(n))}, which is its ACEFLEET_CAPACITY`,
   lacks: (why) => more('lacks something', why),
 } satisfies Record<PassedOverCode, (why: string, n: string) => string>;
 

@@ -1,6 +1,6 @@
 /** English: the bar, banners and states of the page. */
 import { num } from '../../format/format';
-import { plural, someHosts } from './count';
+import { agree, plural, someHosts } from './count';
 
 export const shell = {
   find: 'Search or do…',
@@ -23,7 +23,7 @@ export const shell = {
   leader: 'leader',
   noLeader: 'no leader',
   hostsOf: (a: number, b: number) => `of ${someHosts(b)}`,
-  attention: 'need attention',
+  attention: (v: number) => agree(v, 'needs attention', 'need attention'),
   apiKey: 'API key',
   dismiss: 'Dismiss',
   staleHead: (node: string, a: string, next: string) => `No data from ${node} for ${a}, trying ${next}.`,
@@ -33,7 +33,8 @@ export const shell = {
   nothingMissed: 'Nothing was missed.',
   missed: (v: number) => `${plural(v, 'event is', 'events are')} missing.`,
   missedUnknown: 'What happened in between is not known.',
-  noLeaderHead: (a: number, b: number) => `The cluster has no leader: ${num(a)} of ${num(b)} voters answer.`,
+  noLeaderHead: (a: number, b: number) =>
+    `The cluster has no leader: ${num(a)} of ${plural(b, 'voter', 'voters')} ${agree(a, 'answers', 'answer')}.`,
   noLeaderTail: 'Streams play on. Starting, stopping and changing wait.',
   needsLeader: 'Needs a leader. It is enabled again when there is one.',
   anotherNode: 'another node',

@@ -1,6 +1,6 @@
 /** English: streams, logs and events. */
 import { num } from '../../format/format';
-import { plural, someStreams, someHosts } from './count';
+import { agree, plural, someStreams, someHosts } from './count';
 
 export const streams = {
   sub: (v: number, d: string, u: string) => `${num(v)} live, ${d} down, ${u} up`,
@@ -91,7 +91,7 @@ export const logs = {
   containers: 'Containers',
   waiting: 'Waiting for lines.',
   looked: (most: number, names: string, s: number) =>
-    `The first ${num(most)} come line by line. ${names}: read every ${num(s)} s, as a browser opens few connections.`,
+    `The first ${agree(most, 'comes', `${num(most)} come`)} line by line. ${names}: read every ${num(s)} s, as a browser opens few connections.`,
   ended: (c: string) => `The log of ${c} ended.`,
   failed: (c: string, w: string) => `The log of ${c} cannot be read: ${w}`,
   needKey: 'Logs need the API key.',

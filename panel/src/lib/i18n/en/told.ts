@@ -1,7 +1,9 @@
 /** English: what happened, and why. */
 import type { ClauseWording, EventWording, Facts } from '../../told/sayings';
-import { someEngines } from './count';
+import { agree, plural, someEngines, someStreams } from './count';
 
+const all = (f: Facts) => Number(f.all ?? 1);
+const n = (f: Facts) => Number(f.n);
 const why = (f: Facts) => (f.why === undefined ? '' : `: ${f.why}`);
 
 export const told = {
@@ -30,7 +32,7 @@ export const told = {
   sound: (f) => `${f.name} is healthy`,
   healthUnknown: (f) => `health of ${f.name} is unknown`,
   breakerOpen: (f) =>
-    `starts are paused (${f.other}): ${f.n} failed in a row${f.why === undefined ? '' : `, lastly ${f.why}`}`,
+    `starts are paused (${f.other}): ${agree(n(f), '1 failed', `${f.n} failed in a row`)}${f.why === undefined ? '' : `, lastly ${f.why}`}`,
   breakerClosed: (f) => `starts go on (${f.other})${why(f)}`,
   breakersReset: () => 'starts are allowed again: a circuit breaker was reset',
   joined: (f) => `${f.node} joined the cluster`,
@@ -46,22 +48,27 @@ export const told = {
   nodeBack: (f) => `${f.node} is back, with the engines that it still runs`,
   nodeUnavailable: (f) => `${f.node} is away, no member hears from it: ${f.why}`,
   nodeAvailable: (f) => `${f.node} answers again, and its engines count again`,
-  nodePartly: (f) => `${f.node} answers again; ${f.n} of its ${someEngines(Number(f.all))} have not answered yet`,
-  enginesLost: (f) => `${someEngines(Number(f.n))} more of ${f.node} are lost: no answer`,
-  enginesBack: (f) => `${someEngines(Number(f.n))} of ${f.node} answer again`,
+  nodePartly: (f) =>
+    `${f.node} answers again; ${f.n} of its ${someEngines(all(f))} ${agree(n(f), 'has', 'have')} not answered yet`,
+  enginesLost: (f) =>
+    `${plural(n(f), 'more engine', 'more engines')} of ${f.node} ${agree(n(f), 'is', 'are')} lost: no answer`,
+  enginesBack: (f) => `${someEngines(n(f))} of ${f.node} ${agree(n(f), 'answers', 'answer')} again`,
   leads: (f) => `${f.node} leads since term ${f.n}${f.other === undefined ? '' : `, after ${f.other}`}`,
   toLead: (f) => `${f.node} is to lead`,
   keyOpen: () => 'everybody may call the nodes whose settings name no key',
   keyChanged: () => 'the cluster has another API key, for nodes whose settings name none',
   found: (f) => `the ${f.other} ${f.value} is no longer missing on ${f.node}`,
   nodeReplaced: (f) => `${f.node} lost what its disk held and goes on with a new one`,
-  recovered: (f) => `the cluster was recovered from ${f.node}, without ${f.n} others`,
+  recovered: (f) => `the cluster was recovered from ${f.node}, without ${plural(n(f), 'other', 'others')}`,
   level: (f) => `all members know the commands of level ${f.n}, which are used from now on`,
   settingsBack: (f) => `the settings are those of revision ${f.n} again: ${f.value}`,
   settings: (f) => `settings: ${f.value}`,
 } satisfies Record<EventWording, (f: Facts) => string>;
 
-const load = (f: Facts) => `${f.n} of ${f.all} engines, ${f.value} streams, ${f.other} hosts with room`;
+/** The whole of “2 of 3”. */
+const of = (part: string | undefined) => Number(/\d+$/.exec(part ?? '')?.[0]);
+const load = (f: Facts) =>
+  `${f.n} of ${someEngines(all(f))}, ${someStreams(Number(f.value))}, ${f.other} ${agree(of(f.other), 'host', 'hosts')} with room`;
 
 export const clauses = {
   replacesIt: (f) => `it replaces ${f.name}`,
@@ -95,7 +102,7 @@ export const clauses = {
   suspected: (f) => `it fails with most engines of its host, which is suspected for another ${f.n} s`,
   replacementSilent: () => 'its replacement does not answer yet',
   oneStream: () => 'a stream runs on it',
-  streams: (f) => `${f.n} streams run on it`,
+  streams: (f) => `${someStreams(n(f))} ${agree(n(f), 'runs', 'run')} on it`,
   inDoubt: () => 'its host was down, and streams may still play on it',
   clientComing: (f) => `a client may be on its way to it for another ${f.n} s`,
   notIdle: (f) => `it is idle for long enough in ${f.n} s`,
@@ -103,10 +110,17 @@ export const clauses = {
   noMember: (f) => `it answers no member; ${f.why}`,
   noEngines: () => 'it has no engines',
   enginesAnswer: () => 'its engines answer and stay listed',
-  allLost: (f) => `its ${someEngines(Number(f.all ?? 1))} do not answer either, and are lost`,
-  someLost: (f) => `${f.n} of its ${someEngines(Number(f.all))} do not answer either, and are lost`,
+  allLost: (f) =>
+    agree(
+      all(f),
+      'its engine does not answer either, and is lost',
+      `its ${someEngines(all(f))} do not answer either, and are lost`,
+    ),
+  someLost: (f) =>
+    `${f.n} of its ${someEngines(all(f))} ${agree(n(f), 'does not answer either, and is', 'do not answer either, and are')} lost`,
   downNow: () => 'it is down: no member can reach it; its engines are lost, and their streams have ended',
-  breakerOpen: (f) => `${f.n} starts failed in a row${f.why === undefined ? '' : `, lastly ${f.why}`}`,
+  breakerOpen: (f) =>
+    `${agree(n(f), '1 start failed', `${f.n} starts failed in a row`)}${f.why === undefined ? '' : `, lastly ${f.why}`}`,
   breakerProbes: () => 'one start is let through to try',
   provenGood: () => 'an engine has lived for a minute',
   vpnAtFault: () => 'a VPN was at fault',

@@ -1,16 +1,16 @@
 /** Spanish: engines. */
 import { num } from '../../format/format';
 import type { Words } from '../en';
-import { plural, someEngines, someStreams, someHosts } from './count';
+import { ofEngines, plural, someEngines, someStreams, someHosts } from './count';
 
 export const engines: Words['engines'] = {
-  sub: (v, h, ok, s) => `${someEngines(v)} en ${someHosts(h)}, ${num(ok)} sanos, ${someStreams(s)}`,
+  sub: (v, h, ok, s) => `${someEngines(v)} en ${someHosts(h)}, ${plural(ok, 'sano', 'sanos')}, ${someStreams(s)}`,
   start: 'Iniciar motor…',
   filter: 'Filtrar por nombre, puerto, host, VPN',
   filterLabel: 'Filtrar motores',
   facets: 'Facetas',
   filters: 'Filtros',
-  stopSelected: (v) => `Parar ${num(v)} elegidos…`,
+  stopSelected: (v) => `Parar ${plural(v, 'elegido', 'elegidos')}…`,
   view: 'Vista',
   table: 'Tabla',
   cells: 'Celdas',
@@ -96,7 +96,7 @@ export const engines: Words['engines'] = {
   startTitle: 'Iniciar un motor',
   startWhere: 'Host',
   startAny: 'el host con menos carga',
-  startHost: (h, a, b, s) => `${h}, ${num(a)} de ${b} motores, ${s}`,
+  startHost: (h, a, b, s) => `${h}, ${ofEngines(a, b)}, ${s}`,
   startYes: 'Iniciar',
   startedAs: (e, s) => `${e} funciona tras ${s}.`,
   startRoom: (v) => `Sitio para ${num(v)} más.`,

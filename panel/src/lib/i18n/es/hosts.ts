@@ -2,7 +2,7 @@
 import { num } from '../../format/format';
 import type { Words } from '../en';
 import type { Votes } from '../en/hosts';
-import { plural, someEngines, someStreams, someHosts } from './count';
+import { agree, ofEngines, plural, someEngines, someStreams, someHosts } from './count';
 
 const votes = (v: Votes) =>
   `${v.alive === 1 ? 'responde' : 'responden'} ${num(v.alive)} de ${plural(v.voters, 'votante', 'votantes')} y ${v.needed === 1 ? 'hace falta' : 'hacen falta'} ${num(v.needed)}: ${v.may_fail === 0 ? 'no puede fallar ninguno' : `${v.may_fail === 1 ? 'puede' : 'pueden'} fallar ${num(v.may_fail)}`}.`;
@@ -15,7 +15,7 @@ export const hosts: Words['hosts'] = {
   docker: 'Docker',
   contact: 'Contacto',
   ago: (a) => `hace ${a}`,
-  entries: 'entradas',
+  entries: (v) => agree(v, 'entrada', 'entradas'),
   dockerOk: 'responde',
   dockerNo: 'no responde',
   dockerStopping: 'parando',
@@ -32,7 +32,7 @@ export const hosts: Words['hosts'] = {
   drainStreams: (s) =>
     `Los motores se van cuando acaban sus emisiones; ${s === 1 ? 'queda' : 'quedan'} ${someStreams(s)}.`,
   deadline: (t) => `Límite ${t}.`,
-  engines: (a, b) => `${num(a)} de ${b} motores`,
+  engines: ofEngines,
   direct: 'Directo, sin VPN',
   cordon: 'Acordonar',
   uncordon: 'Admitir motores',
@@ -56,7 +56,8 @@ export const hosts: Words['hosts'] = {
   drainCut: 'Las emisiones que queden al llegar el límite se cortan.',
   drainLeads: (h) => `${h} lidera el clúster. Sigue siendo líder mientras se vacía.`,
   drainKeeps: 'El clúster conserva su líder.',
-  drainRoom: (room, have) => `Los demás hosts tienen sitio para ${num(room)} de sus ${someEngines(have)}.`,
+  drainRoom: (room, have) =>
+    `Los demás hosts tienen sitio para ${num(room)} de ${agree(have, 'su', 'sus')} ${someEngines(have)}.`,
   drainDeadline: 'Límite',
   drainNever: 'ninguno, esperar a la última emisión',
   drainMinutes: (m) => (m < 60 ? `${num(m)} min` : `${num(m / 60)} h`),

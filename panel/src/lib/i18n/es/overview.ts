@@ -1,7 +1,7 @@
 /** Spanish: the overview. */
 import { num } from '../../format/format';
 import type { Words } from '../en';
-import { plural, someEngines, someStreams } from './count';
+import { agree, ofEngines, plural, someEngines, someStreams } from './count';
 
 export const attention: Words['attention'] = {
   title: 'Requiere atención',
@@ -10,7 +10,7 @@ export const attention: Words['attention'] = {
   nothing: 'Nada requiere atención.',
   no_leader: 'El clúster no tiene líder',
   no_leaderWhy: (a, b) =>
-    `Responden ${num(a)} de ${num(b)} votantes; hace falta la mayoría. Las emisiones siguen; no se puede iniciar ni cambiar nada.`,
+    `${agree(a, 'Responde', 'Responden')} ${num(a)} de ${plural(b, 'votante', 'votantes')}; hace falta la mayoría. Las emisiones siguen; no se puede iniciar ni cambiar nada.`,
   host_away: (h) => `${h} está ausente`,
   host_down: (h) => `${h} está caído`,
   host_awayWhy: (e) => `Ningún miembro lo oye. No se llega a ${someEngines(e)} que tiene.`,
@@ -25,7 +25,7 @@ export const attention: Words['attention'] = {
   vpn_downWhy: (e) => `${someEngines(e)} detrás de ella ${e === 1 ? 'está' : 'están'} fuera de la rotación.`,
   engine: (e, h) => `${e} en ${h} falla`,
   engineWhy: (s) => (s === 0 ? 'No tiene ninguna emisión.' : `Aún tiene ${someStreams(s)}.`),
-  engines: (v) => `Fallan ${someEngines(v)}`,
+  engines: (v) => `${agree(v, 'Falla', 'Fallan')} ${someEngines(v)}`,
   enginesWhy: (names) => `Entre ellos ${names}.`,
   breaker_general: 'Arranques en pausa: demasiados fallos seguidos',
   breaker_replacement: 'Reemplazos en pausa: demasiados arranques fallidos seguidos',
@@ -72,13 +72,14 @@ export const overview: Words['overview'] = {
   minimum: (v) => `al menos ${num(v)}`,
   activity: 'Actividad',
   activitySub: 'emisiones iniciadas y terminadas, por minuto',
-  started: (v) => `${num(v)} iniciadas, arriba`,
-  ended: (v) => `${num(v)} terminadas, abajo`,
-  activityLabel: (a, b) => `Emisiones de la última hora por minuto: ${num(a)} iniciadas, ${num(b)} terminadas.`,
+  started: (v) => `${plural(v, 'iniciada', 'iniciadas')}, arriba`,
+  ended: (v) => `${plural(v, 'terminada', 'terminadas')}, abajo`,
+  activityLabel: (a, b) =>
+    `Emisiones de la última hora por minuto: ${plural(a, 'iniciada', 'iniciadas')}, ${plural(b, 'terminada', 'terminadas')}.`,
   leads: (h) => `lidera ${h}`,
   hosts: 'Hosts',
   hostsSub: 'motores de su capacidad',
-  ofEngines: (a, b) => `${num(a)} de ${b} motores`,
+  ofEngines,
   latest: 'Últimos cambios',
   allEvents: 'Todos los eventos',
   noEvents: 'Aún no hay eventos.',

@@ -1,5 +1,6 @@
 /** Spanish: reasons that the API gives as codes. */
 import type { Words } from '../en';
+import { someEngines } from './count';
 
 const more = (what: string, why: string) => (why === '' ? what : `${what}: ${why}`);
 
@@ -17,7 +18,7 @@ export const passedOver: Words['passedOver'] = {
   failing: (why) => more('no consigue arrancar motores', why),
   no_vpn: () => 'no tiene ninguna VPN conectada',
   no_port: () => 'no tiene ningún puerto libre',
-  full: (_why, n) => `está lleno: tiene ${n} motores, que es su ACEFLEET_CAPACITY`,
+  full: (_why, n) => `está lleno: tiene ${someEngines(Number(n))}, que es su ACEFLEET_CAPACITY`,
   lacks: (why) => more('le falta algo', why),
 };
 

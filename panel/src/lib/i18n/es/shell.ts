@@ -1,7 +1,7 @@
 /** Spanish: the bar, banners and states of the page. */
 import { num } from '../../format/format';
 import type { Words } from '../en';
-import { someHosts } from './count';
+import { agree, plural, someHosts } from './count';
 
 export const shell: Words['shell'] = {
   find: 'Buscar o hacer…',
@@ -24,7 +24,7 @@ export const shell: Words['shell'] = {
   leader: 'líder',
   noLeader: 'sin líder',
   hostsOf: (_, b) => `de ${someHosts(b)}`,
-  attention: 'requieren atención',
+  attention: (v) => agree(v, 'requiere atención', 'requieren atención'),
   apiKey: 'Clave de la API',
   dismiss: 'Descartar',
   staleHead: (node, a, next) => `Sin datos de ${node} desde hace ${a}; se prueba ${next}.`,
@@ -34,7 +34,8 @@ export const shell: Words['shell'] = {
   nothingMissed: 'No falta nada.',
   missed: (v) => (v === 1 ? 'Falta 1 evento.' : `Faltan ${num(v)} eventos.`),
   missedUnknown: 'No se sabe qué pasó entretanto.',
-  noLeaderHead: (a, b) => `El clúster no tiene líder: responden ${num(a)} de ${num(b)} votantes.`,
+  noLeaderHead: (a, b) =>
+    `El clúster no tiene líder: ${agree(a, 'responde', 'responden')} ${num(a)} de ${plural(b, 'votante', 'votantes')}.`,
   noLeaderTail: 'Las emisiones siguen. Iniciar, parar y cambiar queda en espera.',
   needsLeader: 'Necesita un líder. Se activará cuando lo haya.',
   anotherNode: 'otro nodo',

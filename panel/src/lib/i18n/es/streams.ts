@@ -1,7 +1,7 @@
 /** Spanish: streams, logs and events. */
 import { num } from '../../format/format';
 import type { Words } from '../en';
-import { plural, someStreams, someHosts } from './count';
+import { agree, plural, someStreams, someHosts } from './count';
 
 export const streams: Words['streams'] = {
   sub: (v, d, u) => `${num(v)} en vivo, ${d} de descarga, ${u} de subida`,
@@ -91,7 +91,7 @@ export const logs: Words['logs'] = {
   containers: 'Contenedores',
   waiting: 'Esperando líneas.',
   looked: (most, names, s) =>
-    `Los ${num(most)} primeros llegan línea a línea. ${names}: se leen cada ${num(s)} s, pues un navegador abre pocas conexiones.`,
+    `${agree(most, 'El primero llega', `Los ${num(most)} primeros llegan`)} línea a línea. ${names}: se leen cada ${num(s)} s, pues un navegador abre pocas conexiones.`,
   ended: (c) => `El registro de ${c} terminó.`,
   failed: (c, w) => `No se puede leer el registro de ${c}: ${w}`,
   needKey: 'Los registros necesitan la clave de la API.',

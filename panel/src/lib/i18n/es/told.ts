@@ -1,8 +1,10 @@
 /** Spanish: what happened, and why. */
 import type { Facts } from '../../told/sayings';
 import type { Words } from '../en';
-import { someEngines } from './count';
+import { agree, plural, someEngines, someStreams } from './count';
 
+const all = (f: Facts) => Number(f.all ?? 1);
+const n = (f: Facts) => Number(f.n);
 const why = (f: Facts) => (f.why === undefined ? '' : `: ${f.why}`);
 
 export const told: Words['told'] = {
@@ -31,7 +33,7 @@ export const told: Words['told'] = {
   sound: (f) => `${f.name} está sano`,
   healthUnknown: (f) => `la salud de ${f.name} es desconocida`,
   breakerOpen: (f) =>
-    `los arranques están en pausa (${f.other}): fallaron ${f.n} seguidos${f.why === undefined ? '' : `, el último ${f.why}`}`,
+    `los arranques están en pausa (${f.other}): ${agree(n(f), 'falló 1', `fallaron ${f.n} seguidos`)}${f.why === undefined ? '' : `, el último ${f.why}`}`,
   breakerClosed: (f) => `los arranques siguen (${f.other})${why(f)}`,
   breakersReset: () => 'los arranques se permiten de nuevo: se restableció un cortacircuitos',
   joined: (f) => `${f.node} entró en el clúster`,
@@ -47,23 +49,27 @@ export const told: Words['told'] = {
   nodeBack: (f) => `${f.node} ha vuelto, con los motores que aún funcionan en él`,
   nodeUnavailable: (f) => `${f.node} está ausente, ningún miembro lo oye: ${f.why}`,
   nodeAvailable: (f) => `${f.node} responde de nuevo, y sus motores cuentan otra vez`,
-  nodePartly: (f) => `${f.node} responde de nuevo; ${f.n} de sus ${someEngines(Number(f.all))} aún no han respondido`,
-  enginesLost: (f) => `${someEngines(Number(f.n))} más de ${f.node} se pierden: no responden`,
-  enginesBack: (f) => `${someEngines(Number(f.n))} de ${f.node} responden de nuevo`,
+  nodePartly: (f) =>
+    `${f.node} responde de nuevo; ${f.n} de ${agree(all(f), 'su', 'sus')} ${someEngines(all(f))} aún no ${agree(n(f), 'ha', 'han')} respondido`,
+  enginesLost: (f) =>
+    `${someEngines(n(f))} más de ${f.node} ${agree(n(f), 'se pierde: no responde', 'se pierden: no responden')}`,
+  enginesBack: (f) => `${someEngines(n(f))} de ${f.node} ${agree(n(f), 'responde', 'responden')} de nuevo`,
   leads: (f) => `${f.node} es líder desde el mandato ${f.n}${f.other === undefined ? '' : `, tras ${f.other}`}`,
   toLead: (f) => `${f.node} va a ser líder`,
   keyOpen: () => 'todos pueden llamar a los nodos cuyos ajustes no nombran ninguna clave',
   keyChanged: () => 'el clúster tiene otra clave de API, para los nodos cuyos ajustes no nombran ninguna',
   found: (f) => `${f.other === 'image' ? 'la imagen' : 'la red Docker'} ${f.value} ya no falta en ${f.node}`,
   nodeReplaced: (f) => `${f.node} perdió lo que guardaba su disco y sigue con uno nuevo`,
-  recovered: (f) => `el clúster se recuperó desde ${f.node}, sin otros ${f.n}`,
+  recovered: (f) => `el clúster se recuperó desde ${f.node}, sin ${agree(n(f), 'otro', `otros ${f.n}`)}`,
   level: (f) => `todos los miembros conocen las órdenes del nivel ${f.n}, que se usan desde ahora`,
   settingsBack: (f) => `los ajustes son otra vez los de la revisión ${f.n}: ${f.value}`,
   settings: (f) => `ajustes: ${f.value}`,
 };
 
+/** The whole of “2 of 3”. */
+const of = (part: string | undefined) => Number(/\d+$/.exec(part ?? '')?.[0]);
 const load = (f: Facts) =>
-  `${f.n} de ${f.all} motores, ${f.value} emisiones, ${f.other?.replace(' of ', ' de ')} hosts con sitio`;
+  `${f.n} de ${someEngines(all(f))}, ${someStreams(Number(f.value))}, ${f.other?.replace(' of ', ' de ')} ${agree(of(f.other), 'host', 'hosts')} con sitio`;
 
 export const clauses: Words['clauses'] = {
   replacesIt: (f) => `reemplaza a ${f.name}`,
@@ -97,7 +103,7 @@ export const clauses: Words['clauses'] = {
   suspected: (f) => `falla con la mayoría de los motores de su host, sospechoso durante ${f.n} s más`,
   replacementSilent: () => 'su sustituto aún no responde',
   oneStream: () => 'tiene una emisión',
-  streams: (f) => `tiene ${f.n} emisiones`,
+  streams: (f) => `tiene ${someStreams(n(f))}`,
   inDoubt: () => 'su host estuvo caído, y quizá aún tenga emisiones',
   clientComing: (f) => `un cliente puede estar en camino durante ${f.n} s más`,
   notIdle: (f) => `llevará bastante tiempo libre en ${f.n} s`,
@@ -105,10 +111,13 @@ export const clauses: Words['clauses'] = {
   noMember: (f) => `no responde a ningún miembro; ${f.why}`,
   noEngines: () => 'no tiene motores',
   enginesAnswer: () => 'sus motores responden y siguen en la lista',
-  allLost: (f) => `sus ${someEngines(Number(f.all ?? 1))} tampoco responden y se pierden`,
-  someLost: (f) => `${f.n} de sus ${someEngines(Number(f.all))} tampoco responden y se pierden`,
+  allLost: (f) =>
+    agree(all(f), 'su motor tampoco responde y se pierde', `sus ${someEngines(all(f))} tampoco responden y se pierden`),
+  someLost: (f) =>
+    `${f.n} de ${agree(all(f), 'su', 'sus')} ${someEngines(all(f))} ${agree(n(f), 'tampoco responde y se pierde', 'tampoco responden y se pierden')}`,
   downNow: () => 'está caído: ningún miembro lo alcanza; sus motores se pierden y sus emisiones han terminado',
-  breakerOpen: (f) => `fallaron ${f.n} arranques seguidos${f.why === undefined ? '' : `, el último ${f.why}`}`,
+  breakerOpen: (f) =>
+    `${agree(n(f), 'falló 1 arranque', `fallaron ${f.n} arranques seguidos`)}${f.why === undefined ? '' : `, el último ${f.why}`}`,
   breakerProbes: () => 'se deja pasar un arranque como prueba',
   provenGood: () => 'un motor ha durado un minuto',
   vpnAtFault: () => 'la culpa era de una VPN',
