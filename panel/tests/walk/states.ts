@@ -55,6 +55,7 @@ export function states(browser: Browser): void {
     for (const list of [fleet.world.engines, fleet.world.streams, fleet.world.vpns]) list.length = 0;
     const { page, done } = await open('overview');
     await page.getByRole('heading', { name: 'The cluster is ready. It has no engine yet.' }).waitFor();
+    await page.getByText('it opens new engines at localhost').waitFor();
     same(await axe(page), [], 'axe');
     await page.getByRole('button', { name: 'Copy' }).first().click();
     const line = await page.evaluate(() => navigator.clipboard.readText());

@@ -52,6 +52,8 @@ export const states = {
   step2: 'Start an engine',
   step2Text: 'From here, or from a shell:',
   step3: 'Point Acexy at any node',
+  step3Text:
+    'Run it on the host of a node, in the host’s network: it opens new engines at localhost, where each node offers those of all hosts.',
   step4: 'Add a second and third host',
   step4Text: 'With three, one may fail.',
   startEngine: 'Start engine',

@@ -53,6 +53,8 @@ export const states: Words['states'] = {
   step2: 'Iniciar un motor',
   step2Text: 'Desde aquí, o desde una consola:',
   step3: 'Apunte Acexy a cualquier nodo',
+  step3Text:
+    'Ejecútelo en el host de un nodo, en la red del host: abre los motores nuevos en localhost, donde cada nodo ofrece los de todos los hosts.',
   step4: 'Añada un segundo y un tercer host',
   step4Text: 'Con tres, puede fallar uno.',
   startEngine: 'Iniciar motor',
