@@ -2,6 +2,7 @@
 import createClient, { type Client, type Middleware } from 'openapi-fetch';
 import { feed } from '../feed/feed.svelte';
 import { key } from './key.svelte';
+import { codeOf, detailOf } from './refusal';
 import type { paths } from './schema';
 
 /** A call that did not succeed: what was asked, what was answered. */
@@ -81,8 +82,7 @@ function timeout(): Promise<never> {
 
 function toError(body: unknown, response: Response): ApiError {
   const asked = new URL(response.url).pathname;
-  const detail =
-    typeof body === 'object' && body !== null && 'detail' in body ? (body as { detail: unknown }).detail : body;
+  const detail = detailOf(body);
   if (Array.isArray(detail)) {
     const first = detail[0] as { msg?: string; loc?: unknown[] } | undefined;
     const field = first?.loc?.at(-1);
@@ -95,8 +95,8 @@ function toError(body: unknown, response: Response): ApiError {
     );
   }
   if (typeof detail === 'object' && detail !== null) {
-    const d = detail as { message?: string; code?: string };
-    return new ApiError(response.status, d.message ?? '', d.code ?? null, asked);
+    const { message } = detail as { message?: string };
+    return new ApiError(response.status, message ?? '', codeOf(body), asked);
   }
   return new ApiError(response.status, typeof detail === 'string' ? detail : '', null, asked);
 }

@@ -1,4 +1,6 @@
 /** The thin part of the feed: one `fetch` whose body is read piece by piece. */
+import { codeOf } from '../api/refusal';
+import type { components } from '../api/schema';
 import { decode } from './decode';
 import type { Reason } from './machine';
 import { SseParser } from './sse';
@@ -11,6 +13,8 @@ export interface Listener {
   closed(reason: Reason): void;
 }
 
+/** The code of a node that does not have the place yet at which the feed is to go on. */
+const BEHIND: components['schemas']['Blocked']['code'] = 'behind';
 /** Newest events that the first connection asks for. */
 const TAIL = 300;
 
@@ -79,5 +83,14 @@ async function read(
 /** Why a node does not answer with a feed. One that is behind the place that was asked for says so. */
 function refusal(status: number, body: string): Reason {
   const detail = body.slice(0, 500);
-  return { code: /"code":\s*"behind"/.test(body) ? 'behind' : 'status', status, detail };
+  return { code: codeOf(parsed(body)) === BEHIND ? 'behind' : 'status', status, detail };
+}
+
+/** A proxy between may answer with a page of its own, which has no code. */
+function parsed(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    return null;
+  }
 }
