@@ -36,4 +36,27 @@ export function pages(open: Open): void {
       await done();
     });
   }
+
+  check('pages that are left alone ask for nothing with each report', async () => {
+    const rows: Record<string, string> = { engines: '[role=row][data-at="0"]', streams: '[role=row][data-at="0"]' };
+    for (const p of ['overview', 'hosts', 'settings', ...Object.keys(rows)]) {
+      const { page, done } = await open(p);
+      const row = rows[p];
+      if (row !== undefined) {
+        await page.locator(row).click();
+        await page.locator('.sheet').waitFor();
+        await page.waitForTimeout(500);
+      }
+      const asked = new Map<string, number>();
+      page.on('request', (r) => asked.set(r.url(), (asked.get(r.url()) ?? 0) + 1));
+      await page.waitForTimeout(3000);
+      // Two parts of a page may show the same hour. How far members are is asked every 2 s.
+      same(
+        [...asked].filter(([url, n]) => n > 2 && !url.endsWith('/cluster')),
+        [],
+        p,
+      );
+      await done();
+    }
+  });
 }

@@ -5,7 +5,7 @@ const TYPING = 12_000;
 const REQUEST = 400;
 const typed = vi.hoisted(() => ({ key: '' as string | null }));
 
-vi.mock('../feed/feed.svelte', () => ({ feed: { state: { base: 'http://a:8000/' } } }));
+vi.mock('../feed/feed.svelte', () => ({ feed: { base: 'http://a:8000/' } }));
 vi.mock('./key.svelte', () => ({
   key: { value: null, found: () => {}, ask: () => new Promise((r) => setTimeout(() => r(typed.key), TYPING)) },
 }));

@@ -33,7 +33,7 @@ let client: { base: string; api: Client<paths> } | null = null;
 
 /** The client of the node that the page is live from. */
 export function api(): Client<paths> {
-  const base = feed.state.base;
+  const base = feed.base;
   if (client?.base !== base) {
     const api = createClient<paths>({ baseUrl: base.replace(/\/$/, ''), cache: 'no-store' });
     api.use(withKey);
@@ -50,7 +50,7 @@ export async function read<T>(call: () => Result<T>): Promise<T> {
   try {
     r = await Promise.race([call(), timeout()]);
   } catch (e) {
-    throw e instanceof ApiError ? e : new ApiError(0, '', null, feed.state.base);
+    throw e instanceof ApiError ? e : new ApiError(0, '', null, feed.base);
   }
   if (r.response.ok) return r.data as T;
   throw toError(r.error, r.response);
@@ -77,7 +77,7 @@ export async function timed<T>(call: () => Result<T>): Promise<{ data: T; tookMs
 }
 
 function timeout(): Promise<never> {
-  return new Promise((_, no) => setTimeout(() => no(new ApiError(0, '', 'timeout', feed.state.base)), LIMIT_MS));
+  return new Promise((_, no) => setTimeout(() => no(new ApiError(0, '', 'timeout', feed.base)), LIMIT_MS));
 }
 
 function toError(body: unknown, response: Response): ApiError {

@@ -11,7 +11,7 @@ const FIRST = 300;
 const headers = (): Record<string, string> => (key.value === null ? {} : { Authorization: `Bearer ${key.value}` });
 
 function ask(container: string, query: string, more: Record<string, string> = {}, signal?: AbortSignal) {
-  const url = new URL(`containers/${encodeURIComponent(container)}/logs?${query}`, feed.state.base);
+  const url = new URL(`containers/${encodeURIComponent(container)}/logs?${query}`, feed.base);
   return fetch(url, { headers: { ...headers(), ...more }, ...(signal && { signal }) });
 }
 

@@ -40,8 +40,10 @@ export function watch(of: () => string | null): Watched {
   let data: Series | null = $state.raw(null);
   let missing = $state(false);
   let last: string | null = null;
+  // The objects that it is read from change with each report, and their names do not.
+  const named = $derived(of());
   $effect(() => {
-    const what = of();
+    const what = named;
     void feed.base;
     if (what !== last) data = null;
     last = what;
