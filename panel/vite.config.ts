@@ -10,6 +10,8 @@ export default defineConfig({
   build: {
     emptyOutDir: false,
     target: 'es2022',
+    // It takes seconds longer than esbuild, and the page is 7 kB smaller as it is sent.
+    minify: 'terser',
     assetsInlineLimit: 0,
     cssCodeSplit: false,
     modulePreload: false,
