@@ -1,9 +1,10 @@
 /** Calls that change the fake cluster. */
+import type { Json } from '../../src/lib/api/types';
 import { no, ok, type Answer } from './answer';
 import { ago, event } from './data';
 import type { Fleet } from './fleet';
 import { remove } from './removal';
-import { BY, setTo } from './settings';
+import { BY, faultOf, setTo } from './settings';
 
 /** As nodes word it. */
 const SAYS: Record<string, string> = {
@@ -55,7 +56,7 @@ export function change(
   if (replace) {
     const streams = f.replaceEngine(replace[1] ?? '', BY);
     const name = w.engines.find((e) => e.container_id === replace[1])?.container_name;
-    return streams === null ? no(404, 'no such engine') : ok({ replacing: name, streams });
+    return streams === null ? no(404, 'container not found') : ok({ replacing: name, streams });
   }
   const lead = /^\/cluster\/nodes\/([^/]+)\/lead$/.exec(path);
   if (lead) {
@@ -68,7 +69,7 @@ export function change(
   if (method === 'DELETE' && stream)
     return f.endStream(decodeURIComponent(stream[1] ?? ''), BY)
       ? ok({ message: 'stopped', stream_id: stream[1] })
-      : no(404, 'no such stream');
+      : no(404, 'Stream not found');
   const removed = /^\/cluster\/nodes\/([^/]+)$/.exec(path);
   if (method === 'DELETE' && removed) return remove(f, removed[1] ?? '', force);
   if (path === '/provision/acestream') {
@@ -87,9 +88,14 @@ export function change(
     f.change('cluster', '', w.cluster);
     return ok({ message: 'reset' });
   }
-  if (method === 'PATCH' && path === '/settings') return ok(setTo(f, body, dry, null));
+  if (method === 'PATCH' && path === '/settings') {
+    const fault = faultOf(f, body);
+    return fault === null
+      ? ok(setTo(f, body, dry, null))
+      : no(422, [{ type: 'value_error', loc: ['body', fault[0]], msg: `Value error, ${fault[1]}` }]);
+  }
   if (path === '/settings/revert') {
-    const back: Record<string, number> = {};
+    const back: Record<string, Json> = {};
     for (const h of w.history) if (h.revision > Number(body.revision)) for (const c of h.changes) back[c.name] = c.from;
     return ok(setTo(f, back, dry, Number(body.revision)));
   }
@@ -98,5 +104,5 @@ export function change(
 
 function stopped(f: Fleet, id: string): Answer {
   const streams = f.world.engines.find((e) => e.container_id === id)?.streams.length ?? 0;
-  return f.stopEngine(id, BY) ? ok({ deleted: id, streams }) : no(404, 'no such container');
+  return f.stopEngine(id, BY) ? ok({ deleted: id, streams }) : no(404, 'container not found');
 }

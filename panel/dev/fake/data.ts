@@ -1,4 +1,6 @@
 /** A made-up cluster for development: 3 hosts, 40 engines, 120 streams, one sick host. No part of the product. */
+import type { Json } from '../../src/lib/api/types';
+import { firstSettings } from '../cluster-settings';
 import { changes, log } from './history';
 import type {
   ClusterObject,
@@ -25,14 +27,14 @@ export interface World {
   streams: StreamObject[];
   vpns: VpnObject[];
   events: LogEvent[];
-  settings: Record<string, number>;
+  settings: Record<string, Json>;
   history: {
     revision: number;
     at: string;
     node: string;
     by: LogEvent['by'];
     reverts: number | null;
-    changes: { name: string; from: number; to: number }[];
+    changes: { name: string; from: Json; to: Json }[];
   }[];
 }
 
@@ -143,22 +145,10 @@ export function world(https: string[], engines = 40, streams = 120): World {
     streams: all,
     vpns,
     events: log(list, all),
-    settings: { ...SETTINGS },
+    settings: firstSettings(),
     history: changes(),
   };
 }
-
-export const SETTINGS: Record<string, number> = {
-  MIN_REPLICAS: 20,
-  MIN_FREE_REPLICAS: 1,
-  MAX_REPLICAS: 60,
-  ENGINE_GRACE_PERIOD_S: 30,
-  IDLE_TTL_S: 600,
-  HEALTH_CHECK_INTERVAL_S: 2,
-  HEALTH_FAILURE_THRESHOLD: 2,
-  CIRCUIT_BREAKER_FAILURE_THRESHOLD: 5,
-  CIRCUIT_BREAKER_RECOVERY_TIMEOUT_S: 300,
-};
 
 function vpn(
   node: string,

@@ -14,12 +14,15 @@ function sum(voters: number, alive: number): Sum {
 }
 
 function votesAgainst(name: string, before: Sum, after: Sum, force: boolean): string | null {
-  if (after.voters === 0) return `${name} is the last voter: add another member before it is removed`;
-  if (before.alive < before.needed) return `there is no majority that could remove ${name}, and force cannot make one`;
+  const now = `voters: ${before.voters}, alive ${before.alive}, needed for a majority ${before.needed}`;
+  const sums = `${now}; without ${name}: ${after.voters}, alive ${after.alive}, needed ${after.needed}`;
+  if (after.voters === 0) return `${name} is the last voter (${now}): add another member before it is removed`;
+  if (before.alive < before.needed)
+    return `${now}: there is no majority that could remove ${name}, and force cannot make one. Start a voter that is down`;
   if (after.alive < after.needed)
-    return `without ${name}: ${after.voters}, alive ${after.alive}, needed ${after.needed}: the cluster would stop, and force cannot change that`;
+    return `${sums}: the cluster would stop, and force cannot change that. Start a voter that is down first, or remove the dead ones before ${name}`;
   if (after.alive < before.needed && !force)
-    return `the voters that stay are no majority of the present ones, so ${name} has to vote itself out`;
+    return `${sums}: the voters that stay are no majority of the present ones, so ${name} has to vote itself out. Add or start another voter first, or use force`;
   return null;
 }
 
@@ -38,8 +41,11 @@ export function preview(f: Fleet, name: string): Preview | null {
   const refused = (force: boolean): string | null => {
     const against = n.role === 'learner' ? null : votesAgainst(name, before, after, force);
     if (against !== null || !alive || force) return against;
-    if (engines > 0) return `${name} lives and runs ${engines} containers: drain it first, or use force`;
-    return queued > 0 ? `${name} has answered ${queued} events that it could not write yet` : null;
+    if (engines > 0)
+      return `${name} lives and runs ${engines} containers: drain it first (acefleet drain ${name}, or POST /cluster/nodes/${name}/drain) and wait until none is left, or use force, which drops them and their streams from the registry and leaves the containers on the host`;
+    return queued > 0
+      ? `${name} has answered ${queued} events that it could not write yet, and they would be lost with it: make sure that it reaches a leader and repeat, or use force`
+      : null;
   };
   return {
     node: name,

@@ -71,7 +71,7 @@ export function rest(f: Fleet, method: string, url: URL, body: Record<string, un
     return no(503, {
       error: 'write_blocked',
       code: 'no_leader',
-      message: 'the cluster has no leader; nothing was done',
+      message: 'no leader took the write in time; it was not applied',
       recovery_eta_seconds: 2,
       can_retry: true,
       should_wait: true,
@@ -79,7 +79,13 @@ export function rest(f: Fleet, method: string, url: URL, body: Record<string, un
   const wanted = req.headers['if-match'];
   const { revision } = settings(f);
   if (path.startsWith('/settings') && wanted !== undefined && wanted !== `"${revision}"`)
-    return { status: 412, body: { detail: `revision ${revision} of the settings is in force`, revision } };
+    return {
+      status: 412,
+      body: {
+        detail: `the settings are at revision ${revision} and not at ${wanted.replaceAll('"', '')}: look at them again, then repeat the change`,
+        revision,
+      },
+    };
   return change(f, method, path, body, url.searchParams);
 }
 

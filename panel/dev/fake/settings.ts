@@ -1,8 +1,28 @@
 /** Settings of the fake cluster: read, changed, brought back. */
-import { ago, event, SETTINGS } from './data';
+import type { Json, Setting } from '../../src/lib/api/types';
+import { clusterSettings, typeOf, unitOf, valueOf, type Listed } from '../cluster-settings';
+import { ago, event } from './data';
 import type { Fleet } from './fleet';
 
 export const BY = { name: 'API key', address: '127.0.0.1', node: 'node-a' };
+
+function described(f: Fleet, s: Listed): Setting {
+  const bounds = /from ([\d.]+) to ([\d.]+)/.exec(s.accepted);
+  const numeric = typeOf(s) === 'integer' || typeOf(s) === 'number';
+  return {
+    name: s.name,
+    value: f.world.settings[s.name] ?? null,
+    default: valueOf(s),
+    type: typeOf(s),
+    unit: unitOf(s),
+    minimum: numeric ? Number(bounds?.[1]) : null,
+    maximum: numeric ? Number(bounds?.[2]) : null,
+    accepted: s.accepted,
+    section: s.section,
+    description: s.description,
+    applies: 'live',
+  };
+}
 
 export function settings(f: Fleet) {
   const last = f.world.history[0];
@@ -10,23 +30,7 @@ export function settings(f: Fleet) {
     revision: last?.revision ?? f.revision,
     changed_at: last?.at ?? null,
     changed_on: 'node-b',
-    settings: Object.entries(f.world.settings).map(([name, value]) => ({
-      name,
-      value,
-      default: SETTINGS[name] ?? 0,
-      type: 'integer',
-      unit: name.endsWith('_S') ? 's' : name.includes('REPLICAS') ? 'engines' : null,
-      minimum: 0,
-      maximum: 65535,
-      accepted: 'a whole number from 0 to 65535',
-      section: name.includes('REPLICAS')
-        ? 'How many engines'
-        : name.includes('HEALTH') || name.includes('BREAKER')
-          ? 'Health'
-          : 'Times',
-      description: DESCRIPTION[name] ?? name,
-      applies: 'live',
-    })),
+    settings: clusterSettings().map((s) => described(f, s)),
     nodes: [
       {
         name: 'node-a',
@@ -43,33 +47,51 @@ export function settings(f: Fleet) {
   };
 }
 
-const DESCRIPTION: Record<string, string> = {
-  MIN_REPLICAS: 'Engines that exist at all times in the whole cluster.',
-  MIN_FREE_REPLICAS: 'Engines without a stream that are ready in the whole cluster.',
-  MAX_REPLICAS: 'Ceiling of engines in the whole cluster, whoever asks.',
-  ENGINE_GRACE_PERIOD_S: 'How long an engine must be idle before `AUTO_DELETE` takes it.',
-  IDLE_TTL_S: 'How long an engine must be idle for a call of `/gc` to remove it.',
-  HEALTH_CHECK_INTERVAL_S: 'How often a healthy engine is probed.',
-  HEALTH_FAILURE_THRESHOLD: 'Failed probes in a row that make an engine unhealthy.',
-  CIRCUIT_BREAKER_FAILURE_THRESHOLD: 'Failed creations in a row that stop further ones.',
-  CIRCUIT_BREAKER_RECOVERY_TIMEOUT_S: 'How long after the last failure until one creation is tried.',
-};
+/** What follows, as nodes word it. */
+function consequences(c: { name: string; from: Json; to: Json }): string[] {
+  const [from, to] = [Number(c.from), Number(c.to)];
+  if (c.name === 'MIN_FREE_REPLICAS' && to > from)
+    return [
+      to - from === 1
+        ? `1 engine is started: ${from} are free and MIN_FREE_REPLICAS is ${to}`
+        : `${to - from} engines are started: ${from} are free and MIN_FREE_REPLICAS is ${to}`,
+    ];
+  if (c.name === 'CONTAINER_LABEL') return ['containers that exist keep the label that they were made with'];
+  if (c.name === 'ACEFLEET_DOWN_AFTER_S' && to < 6)
+    return ['a host that is silent for a few seconds loses its engines and streams'];
+  return [];
+}
+
+/** Why settings cannot be in force, as nodes word it, and at which one of them; null when they can. */
+export function faultOf(f: Fleet, values: Record<string, unknown>): [name: string, why: string] | null {
+  const then = { ...f.world.settings, ...values } as Record<string, Json>;
+  for (const name of ['MIN_REPLICAS', 'MIN_FREE_REPLICAS'])
+    if (Number(then[name]) > Number(then.MAX_REPLICAS))
+      return [
+        name in values ? name : 'MAX_REPLICAS',
+        `${name}=${then[name]} is above MAX_REPLICAS=${then.MAX_REPLICAS}: lower the one or raise the other`,
+      ];
+  if (!String(then.CONTAINER_LABEL).includes('='))
+    return [
+      'CONTAINER_LABEL',
+      'CONTAINER_LABEL: there is no =; accepted: KEY=VALUE with exactly one = and a key that is not empty',
+    ];
+  return null;
+}
 
 /** Changes settings, or says what that would do. */
 export function setTo(f: Fleet, values: Record<string, unknown>, dry: boolean, reverts: number | null) {
   const w = f.world;
   const changes = Object.entries(values)
     .filter(([n, v]) => n in w.settings && w.settings[n] !== v)
-    .map(([name, to]) => ({ name, from: w.settings[name] ?? 0, to: Number(to) }));
-  const consequences = changes
-    .filter((c) => c.name === 'MIN_FREE_REPLICAS' && c.to > c.from)
-    .map((c) => `${c.to - c.from} engines are started for the free ones`);
-  if (dry) return { revision: w.history[0]?.revision ?? 1, dry_run: true, changes, consequences };
+    .map(([name, to]) => ({ name, from: w.settings[name] ?? null, to: to as Json }));
+  const follows = changes.flatMap(consequences);
+  if (dry) return { revision: w.history[0]?.revision ?? 1, dry_run: true, changes, consequences: follows };
   for (const c of changes) w.settings[c.name] = c.to;
   const revision = (w.history[0]?.revision ?? 0) + 1;
   w.history.unshift({ revision, at: ago(0), node: 'node-a', by: BY, reverts, changes });
   f.say(
     event('system', 'settings_changed', changes.map((c) => `${c.name} ${c.from} → ${c.to}`).join(', '), 0, { by: BY }),
   );
-  return { revision, dry_run: false, changes, consequences };
+  return { revision, dry_run: false, changes, consequences: follows };
 }
