@@ -2,6 +2,7 @@
 import type { components } from '../api/schema';
 import { sentence } from '../format/format';
 import type { Words } from '../i18n/en';
+import { clause } from '../told/told';
 import type { Consequence } from '../ui/ask.svelte';
 
 export type Removal = components['schemas']['RemovalPreview'];
@@ -14,7 +15,7 @@ export function refusal(r: Removal, force: boolean, w: Words): string | null {
   const refused = force ? r.refused_with_force : r.refused;
   if (refused == null) return null;
   const say = r.refused_with_force == null ? w.hosts.removeRefused : w.hosts.removeNever;
-  return say(sentence(refused));
+  return say(sentence(clause(refused, w)));
 }
 
 export function removal(r: Removal, w: Words): Consequence[] {

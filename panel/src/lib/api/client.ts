@@ -80,7 +80,8 @@ function timeout(): Promise<never> {
   return new Promise((_, no) => setTimeout(() => no(new ApiError(0, '', 'timeout', feed.base)), LIMIT_MS));
 }
 
-function toError(body: unknown, response: Response): ApiError {
+/** What an answer says that is none. */
+export function toError(body: unknown, response: Response): ApiError {
   const asked = new URL(response.url).pathname;
   const detail = detailOf(body);
   if (Array.isArray(detail)) {
@@ -88,7 +89,8 @@ function toError(body: unknown, response: Response): ApiError {
     const field = first?.loc?.at(-1);
     return new ApiError(
       response.status,
-      first?.msg ?? '',
+      // What stands before a reason of the node's own is a habit of validators.
+      (first?.msg ?? '').replace(/^Value error, /, ''),
       'invalid',
       asked,
       field === undefined ? null : String(field),

@@ -1,4 +1,6 @@
 /** English, and the shape that every language has: a missing word does not compile. */
+import type { AnswerWording } from '../told/answers';
+import type { Facts } from '../told/sayings';
 import { pages, n, common, key, palette, keys } from './en/common';
 import { shell, states } from './en/shell';
 import { engine, stream, host, vpnState, role } from './en/things';
@@ -36,6 +38,8 @@ export const en = {
   settings,
   told,
   clauses,
+  /** Null where they are shown as nodes word them. */
+  answers: null as Record<AnswerWording, (f: Facts) => string> | null,
   passedOver,
   blockedBy,
   causes,

@@ -8,6 +8,7 @@ import { hosts, vpn } from './es/hosts';
 import { engines } from './es/engines';
 import { streams, logs, events } from './es/streams';
 import { told, clauses } from './es/told';
+import { answers } from './es/answers';
 import { passedOver, blockedBy, causes, ends, credentials } from './es/reasons';
 import { cluster, settings } from './es/cluster';
 
@@ -37,6 +38,7 @@ export const es: Words = {
   settings,
   told,
   clauses,
+  answers,
   passedOver,
   blockedBy,
   causes,

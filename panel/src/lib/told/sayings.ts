@@ -3,10 +3,14 @@
  * fits none is shown as the node wrote it.
  */
 
-/** Groups of a pattern: `cause` and `reason` are codes, `why` is a clause, all others stand for themselves. */
-export type Facts = Partial<
-  Record<'name' | 'node' | 'vpn' | 'stream' | 'other' | 'value' | 'n' | 'all' | 'cause' | 'reason' | 'why', string>
->;
+import { ANSWERS, LISTED, OBSTACLES } from './answers';
+
+type Group = 'name' | 'node' | 'vpn' | 'stream' | 'other' | 'value' | 'n' | 'all';
+/** Their words depend on the language: `cause` and `reason` are codes, `why` is a clause, `each` a list of such. */
+type Said = 'cause' | 'reason' | 'why' | 'each';
+
+/** Groups of a pattern. */
+export type Facts = Partial<Record<Group | Said, string>>;
 
 /** Events, by type and category; a kind may be worded in several ways. */
 const EVENTS = {
@@ -149,14 +153,19 @@ export function wordingOf(kind: string, message: string): [EventWording, Facts] 
   return null;
 }
 
-/** How a clause is worded; null when it is in nobody's words but its own. */
-export function clauseOf(text: string): [ClauseWording, Facts] | null {
-  for (const [key, wording] of Object.entries(CLAUSES)) {
+/** Which of these wordings a text has; null when it is in nobody's words but its own. */
+function wordingIn<T extends Record<string, RegExp>>(table: T, text: string): [Extract<keyof T, string>, Facts] | null {
+  for (const [key, wording] of Object.entries(table)) {
     const m = wording.exec(text);
-    if (m !== null && isKey(key, CLAUSES)) return [key, { ...m.groups }];
+    if (m !== null && isKey(key, table)) return [key, { ...m.groups }];
   }
   return null;
 }
+
+export const clauseOf = (text: string) => wordingIn(CLAUSES, text);
+export const answerOf = (text: string) => wordingIn(ANSWERS, text);
+export const listedOf = (text: string) => wordingIn(LISTED, text);
+export const obstacleOf = (text: string) => wordingIn(OBSTACLES, text)?.[0] ?? null;
 
 /** All kinds that the panel knows. */
 export const EVENT_KINDS: ReadonlySet<string> = new Set(Object.values(EVENTS).map(([kind]) => kind));

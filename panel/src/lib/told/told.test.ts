@@ -133,6 +133,9 @@ describe('reasons', () => {
     ).toBe('no consigue arrancar motores: fallaron 5 arranques seguidos, el último x');
     expect(passedOver({ code: 'haunted', message: 'is haunted' }, es)).toBe('is haunted');
     expect(blocked({ code: 'no_free_ports', message: 'x' }, es)).toBe('No queda ningún puerto de host: x');
+    expect(
+      blocked({ code: 'vpn_disconnected', message: 'no VPN is connected (g1 on a: the container is exited)' }, es),
+    ).toBe('ninguna VPN está conectada (g1 de a: su contenedor está en estado exited)');
   });
   it('of engines and streams are words, and others stay as they are', () => {
     expect(cause('idle_ttl', en)).toBe('it was idle for IDLE_TTL_S');

@@ -1,7 +1,7 @@
 /** What nodes say of what happened and why, in the viewer's words. */
 import type { LogEvent } from '../feed/types';
 import type { Words } from '../i18n/en';
-import { clauseOf, wordingOf, type Facts } from './sayings';
+import { answerOf, clauseOf, listedOf, obstacleOf, wordingOf, type Facts } from './sayings';
 
 interface Reason {
   code: string;
@@ -19,6 +19,7 @@ function said(f: Facts, w: Words): Facts {
     ...(f.cause === undefined ? {} : { cause: cause(f.cause, w) }),
     ...(f.reason === undefined ? {} : { reason: ended(f.reason, w) }),
     ...(f.why === undefined ? {} : { why: clause(f.why, w) }),
+    ...(f.each === undefined ? {} : { each: list(f.each, w) }),
   };
 }
 
@@ -31,10 +32,27 @@ export function told(e: LogEvent, w: Words): string {
   return w.told[wording](said({ ...facts, ...(node != null ? { node } : {}) }, w));
 }
 
-/** A reason that stands after what it explains, or alone. */
-export function clause(text: string, w: Words): string {
-  const found = clauseOf(text);
-  return found === null ? text : w.clauses[found[0]](said(found[1], w));
+/** What fits a wording, in the language's words; null when it fits none, or the language has none. */
+const worded = <K extends string>(found: [K, Facts] | null, words: Record<K, (f: Facts) => string> | null, w: Words) =>
+  found === null || words === null ? null : words[found[0]](said(found[1], w));
+
+/** What a node says to people: a reason that stands after what it explains or alone, an answer, a consequence. */
+export const clause = (text: string, w: Words): string =>
+  worded(clauseOf(text), w.clauses, w) ?? worded(answerOf(text), w.answers, w) ?? hostIs(text, w) ?? text;
+
+/** An entry of a list. */
+const listed = (text: string, w: Words): string => worded(listedOf(text), w.answers, w) ?? clause(text, w);
+const list = (text: string, w: Words): string =>
+  text
+    .split('; ')
+    .map((x) => listed(x, w))
+    .join('; ');
+
+/** A host's name with why it is passed over. */
+function hostIs(text: string, w: Words): string | null {
+  const [, host, message] = /^(?!it )(\S+) (.+)$/s.exec(text) ?? [];
+  const code = message === undefined ? null : obstacleOf(message);
+  return message === undefined || code === null ? null : `${host} ${passedOver({ code, message }, w)}`;
 }
 
 /** Why an engine stops or did not start. */
@@ -53,11 +71,12 @@ const particular = (message: string): string => /: (.+)$/s.exec(message)?.[1] ??
 export function passedOver(r: Reason, w: Words): string {
   const say = known(w.passedOver, r.code);
   if (say === undefined) return r.message;
-  return say(r.code === 'failing' ? clause(r.message, w) : particular(r.message), /\d+/.exec(r.message)?.[0] ?? '');
+  return say(clause(r.code === 'failing' ? r.message : particular(r.message), w), /\d+/.exec(r.message)?.[0] ?? '');
 }
 
-/** Why no engine can be started; the node's sentence follows where it says more. */
+/** Why no engine can be started; the node's sentence follows where it says more, and takes its place where it begins alike. */
 export function blocked(r: Reason, w: Words): string {
   const word = known(w.blockedBy, r.code);
-  return word === undefined ? r.message : `${word}: ${r.message}`;
+  const why = clause(r.message, w);
+  return word === undefined || why.toLowerCase().startsWith(word.toLowerCase()) ? why : `${word}: ${why}`;
 }
