@@ -88,3 +88,30 @@ export type EndCode =
   | 'manual_stop_via_api'
   | 'superseded by a new session'
   | 'ended before it was reported as started';
+
+/** Settings that hold for the whole cluster. */
+export type SettingName =
+  | 'ACEFLEET_DOWN_AFTER_S'
+  | 'CONTAINER_LABEL'
+  | 'PORT_RANGE_HOST'
+  | 'ACE_HTTPS_RANGE'
+  | 'ACE_MAP_HTTPS'
+  | 'STARTUP_TIMEOUT_S'
+  | 'MIN_REPLICAS'
+  | 'MIN_FREE_REPLICAS'
+  | 'ACEFLEET_SPARE_FOR_HOST'
+  | 'MAX_REPLICAS'
+  | 'AUTO_DELETE'
+  | 'ENGINE_GRACE_PERIOD_S'
+  | 'IDLE_TTL_S'
+  | 'CIRCUIT_BREAKER_FAILURE_THRESHOLD'
+  | 'CIRCUIT_BREAKER_RECOVERY_TIMEOUT_S'
+  | 'CIRCUIT_BREAKER_REPLACEMENT_THRESHOLD'
+  | 'CIRCUIT_BREAKER_REPLACEMENT_TIMEOUT_S';
+
+/** Headings that they stand under. */
+export type SettingSection =
+  'Cluster' | 'Docker and engines' | 'How many engines' | 'Health, statistics, circuit breakers';
+
+/** What they are counted in. */
+export type SettingUnit = 'engines' | 'failures' | 's';

@@ -1,6 +1,7 @@
 /** English, and the shape that every language has: a missing word does not compile. */
 import type { AnswerWording } from '../told/answers';
 import type { Facts } from '../told/sayings';
+import type { Catalogue } from './catalogue';
 import { pages, n, common, key, palette, keys } from './en/common';
 import { shell, states } from './en/shell';
 import { engine, stream, host, vpnState, role } from './en/things';
@@ -36,6 +37,8 @@ export const en = {
   events,
   cluster,
   settings,
+  /** Null where settings are as the API describes them. */
+  catalogue: null as Catalogue | null,
   told,
   clauses,
   /** Null where they are shown as nodes word them. */

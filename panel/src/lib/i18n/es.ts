@@ -7,6 +7,7 @@ import { attention, overview } from './es/overview';
 import { hosts, vpn } from './es/hosts';
 import { engines } from './es/engines';
 import { streams, logs, events } from './es/streams';
+import { catalogue } from './es/catalogue';
 import { told, clauses } from './es/told';
 import { answers } from './es/answers';
 import { passedOver, blockedBy, causes, ends, credentials } from './es/reasons';
@@ -36,6 +37,7 @@ export const es: Words = {
   events,
   cluster,
   settings,
+  catalogue,
   told,
   clauses,
   answers,
