@@ -50,6 +50,10 @@ const SAID: [answer: string, inSpanish: string][] = [
     'the node that owns it does not answer: the node is not reachable: connection refused',
     'el nodo que lo tiene no responde: no se puede alcanzar: connection refused',
   ],
+  [
+    'node-a cannot use its Docker: Docker does not answer: unix:///var/run/docker.sock: no answer within 5 s',
+    'node-a no puede usar su Docker: Docker no responde: unix:///var/run/docker.sock: sin respuesta en 5 s',
+  ],
   ['permission denied on /var/run: sorry', 'permission denied on /var/run: sorry'],
   ['it is down', 'it is down'],
 ];
@@ -119,12 +123,21 @@ const WRITTEN: [file: string, item: string][] = [
   ['src/http/streams/mod.rs', 'fn stop'],
   ['src/agent/starting.rs', ''],
   ['src/agent/runtime.rs', 'enum RuntimeError'],
+  ['src/agent/docker_connection.rs', 'fn connect'],
+  ['src/agent/docker_connection.rs', 'fn explain'],
+  ['src/agent/docker_connection.rs', 'fn no_answer'],
+  ['src/agent/docker_refusal.rs', 'fn forbidden'],
+  ['src/agent/vpn/asking.rs', 'fn note_port'],
+  ['src/agent/vpn/control.rs', 'fn port'],
+  ['src/agent/vpn/control.rs', 'fn closed'],
+  ['src/agent/vpn/words.rs', 'fn note'],
   ['src/agent/vpn/verdict.rs', 'fn note'],
   ['src/agent/vpn/monitor.rs', 'fn report'],
   ['src/agent/left_behind.rs', 'fn find'],
 ];
 
-type Untold = 'part of others' | 'asked by no page' | 'said by the status' | 'only logged' | 'fault of ours';
+type Untold =
+  'part of others' | 'asked by no page' | 'said by the status' | 'only logged' | 'said by Docker' | 'fault of ours';
 
 /** Sentences of these that have no words, and why. */
 const UNTOLD: Record<string, Untold> = {
@@ -141,6 +154,7 @@ const UNTOLD: Record<string, Untold> = {
   'If-Match names another revision, {tag}': 'asked by no page',
   'Stream stopped successfully': 'said by the status',
   'another container has its place': 'only logged',
+  'permission denied': 'said by Docker',
   'missing bearer token': 'said by the status',
   'the settings contradict each other or are out of bounds': 'part of others',
   'the registry gave an unexpected reply: look at the settings before you repeat the change': 'fault of ours',
