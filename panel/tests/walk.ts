@@ -19,6 +19,7 @@ import { pages } from './walk/pages';
 import { reading } from './walk/reading';
 import { settings } from './walk/settings';
 import { shell } from './walk/shell';
+import { spanish } from './walk/spanish';
 import { states } from './walk/states';
 import { streams } from './walk/streams';
 
@@ -43,6 +44,7 @@ if (args.base === undefined) {
   settings(open, fake);
   logs(open, fake);
   events(open, fake);
+  spanish(open, fake);
   states(browser);
   // The last, as it ends nodes.
   faults(open, fake);
