@@ -1,133 +1,27 @@
-//! Why no engine is started, and what a caller should do. Answers to calls and the status use this one table.
+//! Why something is not done, and what a caller should do. Answers to calls and the status use this one table.
 
 use std::borrow::Cow;
 
 use acefleet_registry::breaker::{BreakerKind, BreakerState};
-use acefleet_registry::cause::Cause;
 use acefleet_registry::node::DockerState;
 use acefleet_registry::rules::hosts::{Candidates, Obstacle};
-use acefleet_registry::{Elapsed, NodeId, Refusal, RefusalCode, State};
-use strum::AsRefStr;
+use acefleet_registry::{Elapsed, NodeId, Refusal, State};
 
+use crate::fleet::Code;
+
+/// Seconds after which a node that is busy or late has gone on.
+const MOMENT_S: u64 = 1;
 /// Seconds after which an election or a Docker restart is usually over. Callers block their players for longer than the estimates
 /// here.
 const SOON_S: u64 = 2;
 /// The same for what has no better estimate.
 const LATER_S: u64 = 5;
+/// The same for a member that has to be upgraded or started, and for a state that has to be stored.
+const MEMBER_S: u64 = 10;
 /// The same for a VPN.
 const VPN_S: u64 = 60;
 
-/// Why a call failed, for machines: shown as its name in snake case.
-#[derive(Clone, Debug, PartialEq, Eq, AsRefStr)]
-#[strum(serialize_all = "snake_case")]
-pub enum Code {
-    /// The cluster has no leader.
-    NoLeader,
-    /// No leader has written the cluster-wide settings yet.
-    NoSettings,
-    /// No host's Docker answers, or that of the chosen host went away.
-    DockerUnavailable,
-    /// No host that could start an engine has a connected VPN.
-    VpnDisconnected,
-    /// `MAX_REPLICAS` or every host's `ACEFLEET_CAPACITY` is reached.
-    MaxCapacity,
-    /// The general breaker is not closed.
-    CircuitBreaker,
-    /// The registry holds as many bytes as it may.
-    RegistryFull,
-    /// The port range is used up.
-    NoFreePorts,
-    /// No host has the image.
-    ImageMissing,
-    /// No host has the Docker network.
-    NetworkMissing,
-    /// No host can take an engine.
-    NoHost,
-    /// The fixed host port is in use.
-    PortTaken,
-    /// The host is still fetching the image.
-    ImagePulling,
-    /// The start failed for the host's VPN.
-    VpnError,
-    /// The start was not finished in time.
-    Pending,
-    /// The event cannot be queued.
-    OutboxFull,
-    /// The owner of the engine does not answer.
-    OwnerUnreachable,
-    /// A file of this node could not be written.
-    NotStored,
-    /// A fault of ours.
-    Internal,
-    /// Anything else that a repeat would not mend.
-    GeneralError,
-    /// The host could not start it, for a cause about which no more is known.
-    #[strum(transparent)]
-    Failed(Cause),
-}
-
-impl Code {
-    /// What the status may say, in the order in which it is judged.
-    pub const OF_STATUS: [Self; 11] = [
-        Self::NoLeader,
-        Self::NoSettings,
-        Self::DockerUnavailable,
-        Self::VpnDisconnected,
-        Self::MaxCapacity,
-        Self::CircuitBreaker,
-        Self::RegistryFull,
-        Self::NoFreePorts,
-        Self::ImageMissing,
-        Self::NetworkMissing,
-        Self::NoHost,
-    ];
-
-    /// The word for it.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        self.as_ref()
-    }
-}
-
-impl From<Cause> for Code {
-    /// What a failed start means to its caller.
-    fn from(cause: Cause) -> Self {
-        match cause {
-            Cause::DockerUnavailable => Self::DockerUnavailable,
-            Cause::NoFreePorts => Self::NoFreePorts,
-            Cause::ImageMissing => Self::ImageMissing,
-            Cause::NetworkMissing => Self::NetworkMissing,
-            Cause::PortTaken => Self::PortTaken,
-            Cause::ImagePulling => Self::ImagePulling,
-            Cause::VpnError => Self::VpnError,
-            other => Self::Failed(other),
-        }
-    }
-}
-
-impl From<RefusalCode> for Code {
-    fn from(code: RefusalCode) -> Self {
-        match code {
-            RefusalCode::NoSettings => Self::NoSettings,
-            RefusalCode::MaxCapacity => Self::MaxCapacity,
-            RefusalCode::ImageMissing => Self::ImageMissing,
-            RefusalCode::NetworkMissing => Self::NetworkMissing,
-            RefusalCode::CircuitBreaker => Self::CircuitBreaker,
-            RefusalCode::NoHost => Self::NoHost,
-            RefusalCode::VpnDisconnected => Self::VpnDisconnected,
-            RefusalCode::NoFreePorts => Self::NoFreePorts,
-            RefusalCode::PortTaken => Self::PortTaken,
-            RefusalCode::NoRoom => Self::RegistryFull,
-            RefusalCode::NotFound
-            | RefusalCode::WrongPhase
-            | RefusalCode::NotIdle
-            | RefusalCode::SettingsMoved
-            | RefusalCode::InvalidSettings => Self::GeneralError,
-        }
-    }
-}
-
-/// Why provisioning is blocked, and what to do about it.
+/// Why something is not done, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blocked {
     /// For machines.
@@ -147,7 +41,11 @@ impl Blocked {
     #[must_use]
     pub fn new(code: Code, message: String) -> Self {
         let (usual_s, can_retry) = match &code {
+            Code::Behind | Code::Busy | Code::UnknownOutcome => (Some(MOMENT_S), true),
             Code::NoLeader
+            | Code::NoQuorum
+            | Code::NotFormed
+            | Code::ShuttingDown
             | Code::NoSettings
             | Code::DockerUnavailable
             | Code::NoHost
@@ -155,6 +53,7 @@ impl Blocked {
             | Code::OutboxFull
             | Code::OwnerUnreachable
             | Code::Failed(_) => (Some(SOON_S), true),
+            Code::HeldBack => (Some(MEMBER_S), true),
             Code::VpnDisconnected | Code::VpnError => (Some(VPN_S), true),
             Code::NetworkMissing | Code::ImagePulling | Code::RegistryFull => (Some(LATER_S), true),
             Code::MaxCapacity | Code::NoFreePorts | Code::CircuitBreaker => (Some(LATER_S), false),
@@ -246,6 +145,8 @@ fn docker_reason(state: &State) -> String {
 
 #[cfg(test)]
 mod tests {
+    use acefleet_registry::cause::Cause;
+
     use super::*;
 
     #[test]

@@ -19,9 +19,11 @@
 //! - [`register`]: keeps this node's own record true
 //! - [`hooks`]: answers the cluster's calls
 //! - [`admission`]: whether this cluster can start an engine now; [`blocked`]: if not, why, and what to do
+//! - [`code`]: the words by which machines tell the reasons apart
 
 pub mod admission;
 pub mod blocked;
+pub mod code;
 pub mod containers;
 pub mod decision;
 pub mod errors;
@@ -63,7 +65,8 @@ use crate::op_id::new_op_id;
 use crate::peers::{SoftState, SoftView};
 use crate::relay;
 
-pub use blocked::{Blocked, Code};
+pub use blocked::Blocked;
+pub use code::Code;
 pub use errors::FleetError;
 
 /// Time without a leader, in milliseconds, after which this node counts as leaderless: several elections.

@@ -10,19 +10,15 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use crate::fleet::FleetError;
+use crate::fleet::{self, Code, FleetError};
+use crate::http::answer::code::BlockedKind;
 
 /// Why something was not done, and when to retry: exactly six keys, which proxies decode.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[cfg_attr(test, derive(PartialEq, Eq))]
 pub(crate) struct Blocked {
-    /// `provisioning_blocked` (not tried), `provisioning_failed` (tried), `write_blocked`,
-    /// `read_blocked`, `request_blocked` or `owner_unreachable`.
-    #[schema(example = "provisioning_blocked")]
-    pub error: &'static str,
-    /// Machine-readable cause.
-    #[schema(example = "max_capacity")]
-    pub code: String,
+    pub error: BlockedKind,
+    pub code: Code,
     /// For people.
     pub message: String,
     /// Whole seconds until a retry makes sense; null when waiting does not help.
@@ -32,6 +28,14 @@ pub(crate) struct Blocked {
     pub can_retry: bool,
     /// The caller should wait rather than give up.
     pub should_wait: bool,
+}
+
+impl Blocked {
+    /// Why an operation of this kind was not done.
+    pub fn of(error: BlockedKind, blocked: fleet::Blocked) -> Self {
+        let fleet::Blocked { code, message, eta_s, can_retry, should_wait } = blocked;
+        Self { error, code, message, recovery_eta_seconds: eta_s, can_retry, should_wait }
+    }
 }
 
 /// The body of refusals with a machine-readable reason.
@@ -140,68 +144,59 @@ impl Problem {
         (self.status, self.body)
     }
 
-    fn retry_soon(error: &'static str, code: &str, message: impl ToString, eta: u64) -> Self {
-        Self::blocked(
-            StatusCode::SERVICE_UNAVAILABLE,
-            Blocked {
-                error,
-                code: code.to_owned(),
-                message: message.to_string(),
-                recovery_eta_seconds: Some(eta),
-                can_retry: true,
-                should_wait: true,
-            },
-        )
+    /// 503 with the usual estimate.
+    fn later(error: BlockedKind, code: Code, message: impl ToString) -> Self {
+        Self::later_by(error, fleet::Blocked::new(code, message.to_string()))
+    }
+
+    fn later_by(error: BlockedKind, blocked: fleet::Blocked) -> Self {
+        Self::blocked(StatusCode::SERVICE_UNAVAILABLE, Blocked::of(error, blocked))
     }
 
     /// A write without a known result. `error` names the kind of operation.
-    pub fn write(error: &'static str, cause: &WriteError) -> Self {
-        match cause {
-            WriteError::NoLeader => Self::retry_soon(error, "no_leader", cause, 2),
-            WriteError::HeldBack(_) => Self::retry_soon(error, "held_back", cause, 10),
-            WriteError::ShuttingDown => Self::retry_soon(error, "shutting_down", cause, 2),
-            _ => Self::retry_soon(error, "unknown_outcome", cause, 1),
-        }
+    pub fn write(error: BlockedKind, cause: &WriteError) -> Self {
+        let code = match cause {
+            WriteError::NoLeader => Code::NoLeader,
+            WriteError::HeldBack(_) => Code::HeldBack,
+            WriteError::ShuttingDown => Code::ShuttingDown,
+            _ => Code::UnknownOutcome,
+        };
+        Self::later(error, code, cause)
     }
 
     /// 503 before the cluster has formed, as the key is unknown until then.
     pub fn not_formed() -> Self {
         let message = "the cluster has not formed yet, or this node has nothing of its log; retry";
-        Self::retry_soon("write_blocked", "not_formed", message, 2)
+        Self::later(BlockedKind::WriteBlocked, Code::NotFormed, message)
     }
 
     /// 503 of a busy node; nothing was done.
     pub fn busy(message: &str) -> Self {
-        Self::retry_soon("request_blocked", "busy", message, 1)
+        Self::later(BlockedKind::RequestBlocked, Code::Busy, message)
     }
 
     /// A call that was not answered in time.
     pub fn late() -> Self {
         let message = "it was not done in time, and may or may not have an effect";
-        Self::retry_soon("request_blocked", "unknown_outcome", message, 1)
+        Self::later(BlockedKind::RequestBlocked, Code::UnknownOutcome, message)
     }
 
-    /// The registry is full. `error` names the kind of operation.
-    pub fn no_room(error: &'static str, refusal: &Refusal) -> Self {
-        Self::retry_soon(error, "registry_full", &refusal.message, refusal.retry_after_s.unwrap_or(10))
-    }
-
-    /// The node does not have the revision in `min_revision` yet.
+    /// The node does not have the revision yet that was asked for.
     pub fn behind(wanted: u64, have: u64) -> Self {
         let message = format!("this node has revision {have}, not yet {wanted}; retry or ask another node");
-        Self::retry_soon("read_blocked", "behind", message, 1)
+        Self::later(BlockedKind::ReadBlocked, Code::Behind, message)
     }
 }
 
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
-        let (code, eta) = match error {
-            ReadError::NoLeader => ("no_leader", 2),
-            ReadError::NoQuorum => ("no_quorum", 2),
-            ReadError::Behind => ("behind", 1),
-            _ => ("shutting_down", 2),
+        let code = match error {
+            ReadError::NoLeader => Code::NoLeader,
+            ReadError::NoQuorum => Code::NoQuorum,
+            ReadError::Behind => Code::Behind,
+            _ => Code::ShuttingDown,
         };
-        Self::retry_soon("read_blocked", code, error, eta)
+        Self::later(BlockedKind::ReadBlocked, code, error)
     }
 }
 
@@ -209,9 +204,11 @@ impl From<Refusal> for Problem {
     /// A refusal of anything but provisioning.
     fn from(refusal: Refusal) -> Self {
         let status = match refusal.code {
-            RefusalCode::NoRoom => return Self::no_room("write_blocked", &refusal),
-            RefusalCode::NoSettings => {
-                return Self::retry_soon("write_blocked", "no_settings", &refusal.message, 2);
+            RefusalCode::NoRoom | RefusalCode::NoSettings => {
+                let blocked = fleet::Blocked::new(refusal.code.into(), refusal.message);
+                let eta_s = refusal.retry_after_s.or(blocked.eta_s);
+                let blocked = fleet::Blocked { eta_s, ..blocked };
+                return Self::later_by(BlockedKind::WriteBlocked, blocked);
             }
             RefusalCode::NotFound => StatusCode::NOT_FOUND,
             _ => StatusCode::CONFLICT,
@@ -223,32 +220,30 @@ impl From<Refusal> for Problem {
 impl From<FleetError> for Problem {
     /// A failure of anything but provisioning.
     fn from(error: FleetError) -> Self {
+        use BlockedKind::{OwnerUnreachable, RequestBlocked, WriteBlocked};
         match error {
-            FleetError::Write(cause) => Self::write("write_blocked", &cause),
+            FleetError::Write(cause) => Self::write(WriteBlocked, &cause),
             FleetError::Refused(refusal) => refusal.into(),
-            FleetError::NoLeader => Self::retry_soon("request_blocked", "no_leader", error, 2),
+            FleetError::NoLeader => Self::later(RequestBlocked, Code::NoLeader, error),
             FleetError::Unsafe(message) => Self::text(StatusCode::CONFLICT, &message),
             FleetError::Members(cause) => match &cause {
-                MembershipError::NoLeader => Self::retry_soon("write_blocked", "no_leader", cause, 2),
+                MembershipError::NoLeader => Self::later(WriteBlocked, Code::NoLeader, cause),
                 MembershipError::Refused(message) => Self::text(StatusCode::CONFLICT, message),
-                _ => Self::retry_soon("write_blocked", "pending", cause, 2),
+                _ => Self::later(WriteBlocked, Code::Pending, cause),
             },
-            FleetError::Starting { left_s } => Self::retry_soon("write_blocked", "pending", error, left_s),
-            FleetError::Pending(message) => Self::retry_soon("write_blocked", "pending", message, 2),
+            FleetError::Starting { left_s } => {
+                let blocked = fleet::Blocked::new(Code::Pending, error.to_string());
+                Self::later_by(WriteBlocked, fleet::Blocked { eta_s: Some(left_s), ..blocked })
+            }
+            FleetError::Pending(message) => Self::later(WriteBlocked, Code::Pending, message),
             FleetError::NotFound(message) => Self::text(StatusCode::NOT_FOUND, &message),
-            FleetError::Owner(_) => Self::retry_soon("owner_unreachable", "owner_unreachable", error, 2),
-            FleetError::NotQueued(cause) => Self::retry_soon("write_blocked", "outbox_full", cause, 2),
-            FleetError::Failed { code, message } => Self::blocked(
-                StatusCode::BAD_GATEWAY,
-                Blocked {
-                    error: "write_blocked",
-                    code: code.as_str().to_owned(),
-                    message,
-                    recovery_eta_seconds: None,
-                    can_retry: true,
-                    should_wait: false,
-                },
-            ),
+            FleetError::Owner(_) => Self::later(OwnerUnreachable, Code::OwnerUnreachable, error),
+            FleetError::NotQueued(cause) => Self::later(WriteBlocked, Code::OutboxFull, cause),
+            FleetError::Failed { code, message } => {
+                let blocked = fleet::Blocked { can_retry: true, ..fleet::Blocked::new(code, message) };
+                let blocked = fleet::Blocked { eta_s: None, should_wait: false, ..blocked };
+                Self::blocked(StatusCode::BAD_GATEWAY, Blocked::of(WriteBlocked, blocked))
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 
 use crate::fleet::provision::Provisioned;
 use crate::fleet::{Blocked, Code, FleetError};
+use crate::http::answer::code::BlockedKind;
 use crate::http::answer::problem::{Blocked as BlockedDetail, BlockedBody, DetailBody, InvalidBody, Problem};
 use crate::http::answer::snapshot::written;
 use crate::http::app::App;
@@ -25,9 +26,6 @@ use crate::http::request::call::{Caller, JsonCall};
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-provisioning-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-provisioning-remaining");
 const CIRCUIT: HeaderName = HeaderName::from_static("x-circuit-state");
-
-const BLOCKED: &str = "provisioning_blocked";
-const FAILED: &str = "provisioning_failed";
 
 /// A started engine.
 #[derive(Serialize, ToSchema)]
@@ -169,7 +167,7 @@ fn headers(app: &App) -> [(HeaderName, HeaderValue); 3] {
 fn problem(app: &App, error: FleetError) -> Problem {
     let view = app.fleet().view();
     let (blocked, tried) = match error {
-        FleetError::Write(cause) => return Problem::write(BLOCKED, &cause),
+        FleetError::Write(cause) => return Problem::write(BlockedKind::ProvisioningBlocked, &cause),
         FleetError::Refused(refusal) => {
             let hosts = app.fleet().candidates(&view.state);
             (Blocked::refused(&view.state, refusal, &hosts, app.fleet().cluster().moment()), false)
@@ -200,20 +198,10 @@ fn refusal(blocked: Blocked, tried: bool) -> Problem {
     // With these causes, the host did not try.
     let untried = [Code::NoFreePorts, Code::DockerUnavailable, Code::ImagePulling].contains(&blocked.code);
     let error = match blocked.should_wait && (!tried || untried) {
-        true => BLOCKED,
-        false => FAILED,
+        true => BlockedKind::ProvisioningBlocked,
+        false => BlockedKind::ProvisioningFailed,
     };
-    Problem::blocked(
-        status,
-        BlockedDetail {
-            error,
-            code: blocked.code.as_str().to_owned(),
-            message: blocked.message,
-            recovery_eta_seconds: blocked.eta_s,
-            can_retry: blocked.can_retry,
-            should_wait: blocked.should_wait,
-        },
-    )
+    Problem::blocked(status, BlockedDetail::of(error, blocked))
 }
 
 #[cfg(test)]
@@ -232,7 +220,10 @@ mod tests {
             (StatusCode::SERVICE_UNAVAILABLE, Some(6))
         );
         assert_eq!((&detail["code"], &detail["should_wait"]), (&json!("image_pulling"), &json!(true)));
-        assert_eq!((&detail["error"], &detail["recovery_eta_seconds"]), (&json!(BLOCKED), &json!(5)));
+        assert_eq!(
+            (&detail["error"], &detail["recovery_eta_seconds"]),
+            (&json!("provisioning_blocked"), &json!(5))
+        );
         let (status, body) = failed(Code::ImageMissing);
         assert_eq!(
             (status, &body["detail"]["should_wait"]),

@@ -1100,17 +1100,8 @@ export interface components {
         Blocked: {
             /** @description An earlier retry may succeed. */
             can_retry: boolean;
-            /**
-             * @description Machine-readable cause.
-             * @example max_capacity
-             */
-            code: string;
-            /**
-             * @description `provisioning_blocked` (not tried), `provisioning_failed` (tried), `write_blocked`,
-             *     `read_blocked`, `request_blocked` or `owner_unreachable`.
-             * @example provisioning_blocked
-             */
-            error: string;
+            code: components["schemas"]["BlockedCode"];
+            error: components["schemas"]["BlockedKind"];
             /** @description For people. */
             message: string;
             /**
@@ -1136,6 +1127,17 @@ export interface components {
             /** @description Why. */
             detail: components["schemas"]["Blocked"];
         };
+        /**
+         * @description Why it was not done, for machines. `docs/API.md` says what each word means; newer nodes may have more.
+         * @example max_capacity
+         * @enum {string}
+         */
+        BlockedCode: "behind" | "busy" | "circuit_breaker" | "conflict" | "deleted" | "docker_error" | "docker_unavailable" | "drained" | "exited" | "general_error" | "held_back" | "host_silent" | "idle" | "idle_ttl" | "image_missing" | "image_pulling" | "internal" | "max_capacity" | "network_missing" | "no_free_ports" | "no_host" | "no_leader" | "no_quorum" | "no_settings" | "node_removed" | "not_formed" | "not_stored" | "oom" | "outbox_full" | "owner_unreachable" | "pending" | "port_taken" | "registry_full" | "replaced" | "scaled_down" | "shutting_down" | "startup_timeout" | "stopped" | "unhealthy" | "unknown_outcome" | "vanished" | "vpn_disconnected" | "vpn_error" | "vpn_misplaced" | "vpn_port_changed" | "vpn_reconnected" | "vpn_recreated" | "vpn_unhealthy";
+        /**
+         * @description What was not done.
+         * @enum {string}
+         */
+        BlockedKind: "provisioning_blocked" | "provisioning_failed" | "write_blocked" | "read_blocked" | "request_blocked" | "owner_unreachable";
         /** @description Why no engine can be started now. */
         BlockedReason: {
             can_retry: boolean;
