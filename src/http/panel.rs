@@ -5,7 +5,7 @@ use acefleet_registry::address::join;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CONTENT_SECURITY_POLICY, ETAG, LOCATION, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
@@ -40,6 +40,9 @@ async fn guard(State(app): State<App>, request: Request, next: Next) -> Response
     };
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
+    if let Some(tag) = headers.get(ETAG).and_then(weak) {
+        headers.insert(ETAG, tag);
+    }
     headers.insert(CONTENT_SECURITY_POLICY, policy);
     // Of what is not packed, too: caches keep both for a year.
     headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
@@ -47,6 +50,11 @@ async fn guard(State(app): State<App>, request: Request, next: Next) -> Response
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
+}
+
+/// The tag of a file as one of its content: packed and plain bytes have the same tag.
+fn weak(tag: &HeaderValue) -> Option<HeaderValue> {
+    HeaderValue::try_from(format!("W/{}", tag.to_str().ok()?)).ok()
 }
 
 /// The content policy for a page that goes on at these addresses, `host:port` each.

@@ -90,6 +90,10 @@ fn file(path: &str, headers: &HeaderMap) -> Response {
 }
 
 fn read(path: &str, headers: &HeaderMap) -> Result<Option<Response>, Box<dyn std::error::Error>> {
+    // The page has no other path.
+    if path.starts_with('/') {
+        return Ok(None);
+    }
     let Some(file) = utoipa_swagger_ui::serve(path, Arc::clone(&PAGE))? else { return Ok(None) };
     let as_packed = !file.gzpipped || packed::is_accepted(headers);
     let mut bytes = file.bytes.into_owned();

@@ -61,7 +61,15 @@ fn canonical<'a>(method: &Method, path: &'a str) -> Cow<'a, str> {
     }
 }
 
-/// One leading slash, none at the end. `/docs/` and `/panel/` keep their slash, because their relative links need it.
+/// Pages with files of their own. Their links are relative to the last slash, so each of their paths has one spelling.
+const PAGES: [&str; 2] = ["docs/", "panel/"];
+
+fn is_of_page(path: &str) -> bool {
+    let path = path.strip_prefix(PREFIX).unwrap_or(path).trim_start_matches('/');
+    PAGES.iter().any(|page| path.starts_with(page))
+}
+
+/// One leading slash, and none at the end but for pages.
 fn trim(path: &str) -> &str {
     let body = path.trim_start_matches('/');
     if body.is_empty() {
@@ -69,9 +77,9 @@ fn trim(path: &str) -> &str {
     }
     // Request targets begin with a slash.
     let path = &path[path.len() - body.len() - usize::from(path.len() > body.len())..];
-    match path {
-        "/docs/" | "/api/v1/docs/" | "/panel/" | "/api/v1/panel/" => path,
-        _ => path.trim_end_matches('/'),
+    match is_of_page(path) {
+        true => path,
+        false => path.trim_end_matches('/'),
     }
 }
 
@@ -115,6 +123,11 @@ mod tests {
             ("/panel/", "/panel/"),
             ("/api/v1/panel/", "/panel/"),
             ("/docs/index.css", "/docs/index.css"),
+            ("/panel//", "/panel//"),
+            ("//panel/index.html/", "/panel/index.html/"),
+            ("/api/v1/docs/index.css/", "/docs/index.css/"),
+            ("/api/v1//panel/", "/panel/"),
+            ("/panels//", "/panels"),
             ("/streams/a|b/stats", "/streams/a|b/stats"),
             ("/streams/a%2Fb%7Cc/stats/", "/streams/a%2Fb%7Cc/stats"),
             ("/streams/a/b|c/stats", "/streams/a%2Fb|c/stats"),

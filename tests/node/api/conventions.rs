@@ -65,6 +65,25 @@ async fn unknown_paths_and_methods_are_refused_in_json() {
 }
 
 #[tokio::test]
+async fn each_file_of_the_panel_has_one_path_and_a_tag_of_its_content() {
+    let bed = Bed::new().await;
+    for path in ["/panel/", "/panel/index.html", "/api/v1//panel/", "//panel/"] {
+        let plain = bed.get(path).await;
+        let packed = bed.send("GET", path, &[("accept-encoding", "gzip")], "").await;
+        assert_eq!((plain.status.as_u16(), packed.status.as_u16()), (200, 200), "{path}");
+        assert!(plain.header("etag").starts_with("W/\""), "packed bytes differ: {plain:?}");
+        assert_eq!(packed.header("etag"), plain.header("etag"), "{path}");
+        assert_eq!(packed.header("vary"), "accept-encoding", "{path}");
+        let known = bed.send("GET", path, &[("if-none-match", plain.header("etag"))], "").await;
+        assert_eq!((known.status.as_u16(), known.header("etag")), (304, plain.header("etag")), "{path}");
+    }
+    for path in ["/panel//", "/panel/index.html/", "/panel//index.html", "/api/v1/panel//", "/docs//"] {
+        assert_eq!(bed.get(path).await.status, 404, "{path}");
+    }
+    bed.stop().await;
+}
+
+#[tokio::test]
 async fn head_is_get_without_its_body() {
     let bed = Bed::new().await;
     for path in [
