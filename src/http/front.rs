@@ -28,8 +28,7 @@ use crate::http::app::App;
 use crate::http::connections::stall::Wanted;
 use crate::http::observe::{self, Endpoint, Seen};
 use crate::http::request::call::Arrival;
-use crate::http::request::path;
-use crate::http::request::visitors;
+use crate::http::request::{doubled, path, visitors};
 use crate::http::routes;
 
 /// A rendered answer, or the body of a handler.
@@ -68,7 +67,8 @@ impl Api {
     /// Answers a request.
     pub(crate) async fn answer(&self, request: hyper::Request<Wanted>) -> Response<AnswerBody> {
         let seen = Seen::now(&request);
-        if let Some(problem) = self.foreign_page(&request) {
+        let clear = doubled::host(request.headers());
+        if let Some(problem) = clear.err().or_else(|| self.foreign_page(&request)) {
             return self.turn_away(&seen, request.uri().path(), problem).map(Either::Right);
         }
         let mut response = match self.cached(&seen, &request) {
@@ -175,7 +175,8 @@ impl Api {
     async fn dispatch(&self, mut request: Request) -> Response<Body> {
         let method = request.method().clone();
         let asked = request.uri().clone();
-        if let Err(problem) = path::canonicalize(&method, request.uri_mut()) {
+        let read = path::canonicalize(&method, request.uri_mut());
+        if let Err(problem) = read.and_then(|()| doubled::parameter(request.uri())) {
             return problem.into_response();
         }
         if method == Method::OPTIONS && asked.path() == "*" {

@@ -109,7 +109,15 @@ fn complete(operation: &mut Operation) {
         .description("A bug; the log has the `X-Request-Id`")
         .content("text/plain", bug.build());
     for (applies, status, response) in [
-        (true, "400", answer("Malformed percent-encoding, or an incomplete body", JSON, "DetailBody")),
+        (
+            true,
+            "400",
+            answer(
+                "Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body",
+                JSON,
+                "DetailBody",
+            ),
+        ),
         (protected, "401", answer("No key", JSON, "DetailBody")),
         (protected, "403", answer("Wrong key", JSON, "DetailBody")),
         (true, "403", answer("The node is open, and Origin or Host is not its own", JSON, "DetailBody")),

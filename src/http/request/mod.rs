@@ -1,6 +1,6 @@
 //! Requests: who sends them, what they say, and until when an answer is due.
 //!
-//! - [`path`]: the canonical form of a path
+//! - [`path`]: the canonical form of a path; [`doubled`]: what may be said once only
 //! - [`call`]: calls that change something, with their deadlines
 //! - [`auth`]: who may make them; [`visitors`]: which web pages may call an open node
 //! - [`body`], [`content_type`]: size and type of bodies
@@ -11,6 +11,7 @@ pub(crate) mod auth;
 pub(crate) mod body;
 pub(crate) mod call;
 pub(crate) mod content_type;
+pub(crate) mod doubled;
 pub(crate) mod origin;
 pub(crate) mod path;
 pub(crate) mod query;

@@ -1,5 +1,6 @@
-//! Query parameters. Unknown ones are ignored, and the last of equal names wins.
+//! Query parameters. Unknown ones are ignored, and none may be given twice.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use acefleet_registry::WallMs;
@@ -23,9 +24,15 @@ impl Query {
         Self { pairs: form_urlencoded::parse(raw).into_owned().collect() }
     }
 
+    /// The name that a query gives twice, if there is one: nobody knows which value is meant.
+    pub fn doubled(&self) -> Option<&str> {
+        let mut names = BTreeSet::new();
+        self.pairs.iter().map(|(name, _)| name.as_str()).find(|name| !names.insert(*name))
+    }
+
     /// The value of a parameter.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.pairs.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// Whether a parameter is present, with or without a value.
@@ -116,14 +123,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_are_decoded_and_the_last_wins() {
-        let query = Query::parse(Some("a=1&b=x%7Cy+z&a=2&flag&bad=%zz%ff"));
-        assert_eq!(query.get("a"), Some("2"));
+    fn parameters_are_decoded() {
+        let query = Query::parse(Some("a=1&b=x%7Cy+z&flag&bad=%zz%ff"));
+        assert_eq!(query.get("a"), Some("1"));
         assert_eq!(query.get("b"), Some("x|y z"));
         assert_eq!(query.get("flag"), Some(""));
         assert_eq!(query.get("none"), None);
         assert!(query.has("bad") && !query.has("none"));
         assert!(!Query::parse(None).has("a"));
+    }
+
+    #[test]
+    fn a_parameter_that_is_given_twice_is_found_in_every_spelling() {
+        for (query, doubled) in [
+            ("", None),
+            ("a=1&b=1", None),
+            ("a=1&b=2&a=1", Some("a")),
+            ("%61=1&a", Some("a")),
+            ("a&&b", None),
+        ] {
+            assert_eq!(Query::parse(Some(query)).doubled(), doubled, "{query}");
+        }
     }
 
     #[test]

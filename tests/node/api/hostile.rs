@@ -60,6 +60,32 @@ async fn bytes_that_are_no_request_are_refused() {
 }
 
 #[tokio::test]
+async fn a_request_that_says_two_things_is_refused() {
+    let bed = Bed::new().await;
+    for path in [
+        "/engines?consistency=local&consistency=local",
+        "/streams?status=started&%73tatus=ended",
+        "/livez?a=1&a=2",
+        "/settings?min_revision=1&x=1&min_revision=2",
+    ] {
+        let answer = bed.get(path).await;
+        assert_eq!(answer.status, 400, "{path}");
+        assert!(answer.json()["detail"].as_str().unwrap().contains("is given twice"), "{answer:?}");
+    }
+    let twice = bed.call("PATCH", "/settings?dry_run=true&dry_run=false", &json!({"MAX_REPLICAS": 30})).await;
+    assert_eq!(twice.status, 400);
+    assert!(twice.json()["detail"].as_str().unwrap().contains("\"dry_run\""), "{twice:?}");
+    for path in ["/engines", "/livez", "/settings"] {
+        // An answer that is rendered already, too.
+        assert_eq!(bed.get(path).await.status, 200);
+        let hosts = format!("GET {path} HTTP/1.1\r\nHost: a\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let answer = raw(&bed, &hosts).await;
+        assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("several Host headers"), "{answer}");
+    }
+    bed.stop().await;
+}
+
+#[tokio::test]
 async fn odd_ids_come_back_as_they_went() {
     let bed = Bed::new().await;
     bed.engine(901).await;
