@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
-use axum::http::header::{CONNECTION, SEC_WEBSOCKET_VERSION, UPGRADE};
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::header::{CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
 use futures::{SinkExt, Stream, StreamExt};
@@ -75,6 +75,7 @@ pub(crate) struct SocketBye {
     ),
     responses(
         (status = 101, description = "A WebSocket; its messages", body = EnginesMessage),
+        (status = 400, description = "The request has a body, or says something twice", body = DetailBody),
         (status = 426, description = "The request asks for no WebSocket of version 13", body = DetailBody),
         (status = 503, description = "This node has too many readers", body = BlockedBody),
     )
@@ -82,6 +83,7 @@ pub(crate) struct SocketBye {
 pub(crate) async fn follow(
     State(app): State<App>,
     method: Method,
+    headers: HeaderMap,
     asked: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     peer: Option<axum::Extension<Peer>>,
     closing: Closing,
@@ -92,6 +94,10 @@ pub(crate) async fn follow(
     if method != Method::GET {
         return Err(no_socket("the method is not GET"));
     }
+    if has_body(&headers) {
+        let detail = "a request for a WebSocket has no body: its bytes would be taken for frames";
+        return Err(Problem::text(StatusCode::BAD_REQUEST, detail));
+    }
     let wanted =
         Wanted { kinds: [FrameKind::Change].into(), types: [ObjectType::Engine].into(), ..Wanted::default() };
     // The first frame says from where to resume, which a reader of objects alone need not.
@@ -101,6 +107,12 @@ pub(crate) async fn follow(
         let _in_use = held.in_use();
         serve(socket, frames, closing).await;
     }))
+}
+
+/// Whether a body follows these headers.
+fn has_body(headers: &HeaderMap) -> bool {
+    let length = headers.get(CONTENT_LENGTH).map_or(b"0".as_slice(), HeaderValue::as_bytes);
+    headers.contains_key(TRANSFER_ENCODING) || length.iter().any(|digit| *digit != b'0')
 }
 
 /// 426 for who does not ask for a WebSocket.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -163,6 +164,26 @@ async fn who_asks_for_no_websocket_is_told_so() {
     let old = Socket::to(&bed.address, "/ws/engines", &[("sec-websocket-version", "8")]).await;
     assert_eq!(old.err(), Some(426));
     assert_eq!(bed.post("/ws/engines", &json!({})).await.status, 405);
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_with_a_body_becomes_no_websocket() {
+    let bed = Bed::new().await;
+    let asks = "GET /ws/engines HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    for (body, status) in [
+        ("Content-Length: 5\r\n\r\nhello", 400),
+        ("Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        ("Content-Length: 0\r\n\r\n", 101),
+    ] {
+        let mut stream = TcpStream::connect(&bed.address).await.unwrap();
+        stream.write_all(format!("{asks}{body}").as_bytes()).await.unwrap();
+        let mut begin = [0; 12];
+        let read = tokio::time::timeout(Duration::from_secs(20), stream.read_exact(&mut begin)).await;
+        read.unwrap().unwrap();
+        assert_eq!(String::from_utf8_lossy(&begin), format!("HTTP/1.1 {status}"), "{body:?}");
+    }
     bed.stop().await;
 }
 
