@@ -1,6 +1,6 @@
 //! Changes of cluster-wide settings. They are judged here, so that each wrong one is named, and again when they are applied.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use acefleet_registry::command::ChangeSettings;
@@ -24,10 +24,10 @@ pub enum Edit {
 }
 
 /// How it is wanted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct How {
-    /// Only if this revision is in force; whatever is in force otherwise.
-    pub expected: Option<u64>,
+    /// Only if one of these revisions is in force; whatever is in force otherwise.
+    pub expected: Option<BTreeSet<u64>>,
     /// Nothing is written: what would change is the answer.
     pub dry_run: bool,
     /// When a leader has to have taken it.
@@ -88,12 +88,12 @@ impl Fleet {
     ///
     /// # Errors
     /// See [`EditError`]. Nothing was changed, unless the outcome of the write is unknown.
-    pub async fn edit_settings(&self, edit: &Edit, how: How) -> Result<Edited, EditError> {
+    pub async fn edit_settings(&self, edit: &Edit, how: &How) -> Result<Edited, EditError> {
         self.catch_up(how).await;
         loop {
             let view = self.view();
             let state = view.state.at(self.cluster().moment());
-            let draft = draft(&state, edit, how.expected)?;
+            let draft = draft(&state, edit, how.expected.as_ref())?;
             let consequences = self.consequences(state.clone(), draft.wanted.clone()).await;
             if how.dry_run {
                 let changes = state.policy().changes(&draft.wanted);
@@ -107,8 +107,8 @@ impl Fleet {
                     return Ok(Edited { revision, changes, consequences });
                 }
                 Reply::Refused(refusal) if refusal.code == RefusalCode::SettingsMoved => {
-                    // This node has applied what refused it, so the next round builds on that.
-                    if how.expected.is_some() || Instant::now() >= how.deadline {
+                    // This node has applied what refused it, so the next round builds on that, if it may.
+                    if Instant::now() >= how.deadline {
                         let revision = self.view().state.settings().revision();
                         return Err(EditError::Moved { message: refusal.message, revision });
                     }
@@ -136,11 +136,15 @@ impl Fleet {
     }
 
     /// Another node may have shown a revision to the caller that this one has not applied yet.
-    async fn catch_up(&self, how: How) {
-        let Some(expected) = how.expected else { return };
+    async fn catch_up(&self, how: &How) {
+        let Some(expected) = &how.expected else { return };
+        let is_behind = || {
+            let revision = self.view().state.settings().revision();
+            expected.range(revision..).next().is_some_and(|_| !expected.contains(&revision))
+        };
         let mut changes = self.cluster().changes();
         let caught_up = async {
-            while self.view().state.settings().revision() < expected {
+            while is_behind() {
                 if changes.changed().await.is_err() {
                     return;
                 }
@@ -161,12 +165,17 @@ impl Fleet {
 }
 
 /// The change that is wanted, on top of what is in force.
-fn draft(state: &State, edit: &Edit, expected: Option<u64>) -> Result<Draft, EditError> {
+fn draft(state: &State, edit: &Edit, expected: Option<&BTreeSet<u64>>) -> Result<Draft, EditError> {
     let in_force = state.policy();
     let revision = state.settings().revision();
-    if let Some(expected) = expected.filter(|expected| *expected != revision) {
+    if let Some(expected) = expected.filter(|expected| !expected.contains(&revision)) {
+        let expected: Vec<String> = expected.iter().map(u64::to_string).collect();
+        let not = match expected.is_empty() {
+            true => "no strong tag names it".to_owned(),
+            false => format!("not at {}", expected.join(" or ")),
+        };
         let message = format!(
-            "the settings are at revision {revision} and not at {expected}: look at them again, then repeat the change"
+            "the settings are at revision {revision} and {not}: look at them again, then repeat the change"
         );
         return Err(EditError::Moved { message, revision });
     }

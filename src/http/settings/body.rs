@@ -1,6 +1,6 @@
 //! What callers send to change settings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use acefleet_registry::Policy;
 use acefleet_registry::rules::settings::Fault;
@@ -55,18 +55,29 @@ pub(super) fn dry_run(query: Option<&str>) -> Result<bool, Problem> {
 }
 
 /// The revision that a caller expects to be in force.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Expected {
-    /// Its number.
-    pub revision: u64,
-    /// It is a condition of HTTP: `If-Match`.
-    pub is_condition: bool,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Expected {
+    /// That of the body.
+    Body(u64),
+    /// One of those in `If-Match`; none is good enough when all of its tags are weak, or of something else.
+    Condition(BTreeSet<u64>),
 }
 
 impl Expected {
     /// What to answer when another one is in force.
-    pub fn refusal(self) -> StatusCode {
-        if self.is_condition { StatusCode::PRECONDITION_FAILED } else { StatusCode::CONFLICT }
+    pub fn refusal(&self) -> StatusCode {
+        match self {
+            Self::Body(_) => StatusCode::CONFLICT,
+            Self::Condition(_) => StatusCode::PRECONDITION_FAILED,
+        }
+    }
+
+    /// Those that may be in force.
+    pub fn revisions(&self) -> BTreeSet<u64> {
+        match self {
+            Self::Body(revision) => BTreeSet::from([*revision]),
+            Self::Condition(revisions) => revisions.clone(),
+        }
     }
 }
 
@@ -111,15 +122,16 @@ pub(super) fn change(body: Option<&Json>, headers: &HeaderMap) -> Result<Wanted,
     }
     let in_body = fields.at(REVISION).optional_integer(&mut checker, 0..=i64::MAX);
     let in_body = in_body.and_then(|revision| u64::try_from(revision).ok());
-    let tag = tag(headers, &mut checker);
-    if let (Some(body), Some(tag)) = (in_body, tag)
-        && body != tag
+    let tags = tags(headers, &mut checker);
+    if let (Some(body), Some(tags)) = (in_body, &tags)
+        && !tags.contains(&body)
     {
-        fields.at(REVISION).refuse(&mut checker, &format!("If-Match names another revision, {tag}"));
+        fields.at(REVISION).refuse(&mut checker, "If-Match does not name this revision");
     }
     checker.finish()?;
-    let in_body = in_body.map(|revision| Expected { revision, is_condition: false });
-    Ok((values, condition(tag).or(in_body)))
+    // Both have to hold.
+    let condition = tags.map(|tags| in_body.map_or(tags, |revision| BTreeSet::from([revision])));
+    Ok((values, condition.map(Expected::Condition).or(in_body.map(Expected::Body))))
 }
 
 /// The revision to come back, and the one that is expected to be in force.
@@ -134,9 +146,9 @@ pub(super) fn revert(body: Option<&Json>, headers: &HeaderMap) -> Result<(u64, O
     if to.is_some_and(|to| to < 1) {
         place.refuse(&mut checker, "revisions are counted from 1");
     }
-    let tag = tag(headers, &mut checker);
+    let tags = tags(headers, &mut checker);
     checker.finish()?;
-    Ok((to.and_then(|to| u64::try_from(to).ok()).unwrap_or_default(), condition(tag)))
+    Ok((to.and_then(|to| u64::try_from(to).ok()).unwrap_or_default(), tags.map(Expected::Condition)))
 }
 
 /// A 422 about settings that cannot be in force. Each is named at its place in the body, if it is there.
@@ -172,24 +184,31 @@ fn unknown(given: &str) -> String {
     }
 }
 
-fn condition(tag: Option<u64>) -> Option<Expected> {
-    tag.map(|revision| Expected { revision, is_condition: true })
-}
-
-/// The revision in `If-Match`; none for any. A proxy that packs answers makes tags weak: the number is the same.
-fn tag(headers: &HeaderMap, checker: &mut Checker) -> Option<u64> {
-    let value = headers.get(IF_MATCH)?;
-    let text = value.to_str().unwrap_or_default().trim();
-    if text == "*" {
+/// The revisions in `If-Match`; none without it, and for any.
+fn tags(headers: &HeaderMap, checker: &mut Checker) -> Option<BTreeSet<u64>> {
+    let values = headers.get_all(IF_MATCH).iter().map(|value| value.to_str().unwrap_or("?"));
+    let text = values.collect::<Vec<_>>().join(",");
+    let listed: Vec<&str> = text.split(',').map(str::trim).filter(|tag| !tag.is_empty()).collect();
+    if listed == ["*"] || !headers.contains_key(IF_MATCH) {
         return None;
     }
-    let digits = text.trim_start_matches("W/").trim_matches('"');
-    let revision = digits.parse().ok();
-    if revision.is_none() {
-        let msg = "Input should be the ETag of the settings, a revision such as \"4\", or *";
+    let tags: Result<Vec<_>, NoTag> = listed.iter().map(|tag| strong(tag)).collect();
+    if tags.as_ref().map_or(true, Vec::is_empty) {
+        let msg = "Input should be ETags of the settings, which are revisions in quotes such as \"4\", or *";
         checker.add("value_error", &[json!("header"), json!("If-Match")], msg, &json!(text), None);
     }
-    revision
+    Some(tags.into_iter().flatten().flatten().collect())
+}
+
+/// What is no entity tag.
+struct NoTag;
+
+/// The revision of a tag, if it is a strong one of the settings: others match nothing (RFC 9110, 13.1.1).
+fn strong(tag: &str) -> Result<Option<u64>, NoTag> {
+    let (is_weak, quoted) = tag.strip_prefix("W/").map_or((false, tag), |quoted| (true, quoted));
+    let opaque = quoted.strip_prefix('"').and_then(|opaque| opaque.strip_suffix('"'));
+    let opaque = opaque.filter(|opaque| !opaque.contains('"')).ok_or(NoTag)?;
+    Ok(opaque.parse().ok().filter(|_| !is_weak))
 }
 
 #[cfg(test)]
@@ -216,15 +235,36 @@ mod tests {
         let (values, expected) =
             read(json!({"MAX_REPLICAS": 30, "AUTO_DELETE": "on", "revision": 4}), Some("\"4\"")).unwrap();
         let wanted = [(Name::MaxReplicas, Value::Count(30)), (Name::AutoDelete, Value::Flag(true))];
-        assert_eq!((values, expected), (wanted.into(), condition(Some(4))));
-        for (tag, expected) in [("7", Some(7)), ("W/\"7\"", Some(7)), ("*", None)] {
-            assert_eq!(read(json!({}), Some(tag)).unwrap().1, condition(expected));
-        }
+        assert_eq!((values, expected), (wanted.into(), condition(&[4])));
         let in_body = read(json!({"revision": 4}), None).unwrap().1.unwrap();
-        assert_eq!((in_body.revision, in_body.refusal()), (4, StatusCode::CONFLICT));
-        let in_header = read(json!({"revision": 4}), Some("4")).unwrap().1.unwrap();
+        assert_eq!((in_body.revisions(), in_body.refusal()), ([4].into(), StatusCode::CONFLICT));
+        let in_header = read(json!({"revision": 4}), Some("\"4\", \"5\"")).unwrap().1.unwrap();
+        assert_eq!(in_header.revisions(), [4].into(), "both hold");
         assert_eq!(in_header.refusal(), StatusCode::PRECONDITION_FAILED);
         assert_eq!(read(json!({}), None).unwrap(), (BTreeMap::new(), None));
+    }
+
+    fn condition(revisions: &[u64]) -> Option<Expected> {
+        Some(Expected::Condition(revisions.iter().copied().collect()))
+    }
+
+    #[test]
+    fn a_list_of_tags_names_each_of_its_revisions_and_weak_ones_match_nothing() {
+        for (tags, expected) in [
+            ("\"7\"", condition(&[7])),
+            ("\"7\",  \"9\" ,", condition(&[7, 9])),
+            ("W/\"7\"", condition(&[])),
+            ("W/\"7\", \"8\"", condition(&[8])),
+            ("\"of something else\"", condition(&[])),
+            ("*", None),
+        ] {
+            assert_eq!(read(json!({}), Some(tags)).unwrap().1, expected, "{tags}");
+        }
+        for wrong in
+            ["", "7", "\"7", "7\"", "*, \"7\"", "w/\"7\"", "\"7\" \"8\"", "\"99999999999999999999\", x"]
+        {
+            assert!(read(json!({}), Some(wrong)).is_err(), "{wrong}");
+        }
     }
 
     #[test]
@@ -245,8 +285,14 @@ mod tests {
         ] {
             assert!(said.contains(part), "no {part} in {said}");
         }
-        assert!(read(json!({"revision": 3}), Some("4")).is_err(), "two revisions");
-        for body in [json!([]), json!("x"), json!({"revision": -1}), json!({"revision": "x"})] {
+        assert!(read(json!({"revision": 3}), Some("\"4\"")).is_err(), "two revisions");
+        for body in [
+            json!([]),
+            json!("x"),
+            json!({"revision": -1}),
+            json!({"revision": "x"}),
+            json!({"revision": u64::MAX}),
+        ] {
             assert!(read(body, None).is_err());
         }
         assert!(change(None, &HeaderMap::new()).is_err());
@@ -256,9 +302,14 @@ mod tests {
     fn a_revert_names_a_revision() {
         let read = |body: Json| revert(Some(&body), &HeaderMap::new()).ok();
         assert_eq!(read(json!({"revision": 3})), Some((3, None)));
-        for wrong in
-            [json!({}), json!({"revision": 0}), json!({"revision": -3}), json!({"revision": null}), json!(3)]
-        {
+        for wrong in [
+            json!({}),
+            json!({"revision": 0}),
+            json!({"revision": -3}),
+            json!({"revision": u64::MAX}),
+            json!({"revision": null}),
+            json!(3),
+        ] {
             assert_eq!(read(wrong.clone()), None, "{wrong}");
         }
     }

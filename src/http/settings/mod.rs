@@ -55,7 +55,7 @@ pub(crate) async fn history(snapshot: Snapshot) -> Response {
     patch, path = "/settings", tag = "settings", operation_id = "change_settings",
     params(
         ("dry_run" = Option<bool>, Query, description = "Only say what would change and what would follow"),
-        ("If-Match" = Option<String>, Header, description = "The revision on which it builds, as `revision` in the body"),
+        ("If-Match" = Option<String>, Header, description = "ETags of the revisions on one of which it may build, or `*`"),
     ),
     request_body = SettingsBody,
     security(("bearer" = []), ("api_key" = [])),
@@ -85,7 +85,7 @@ pub(crate) async fn change(
     post, path = "/settings/revert", tag = "settings", operation_id = "revert_settings",
     params(
         ("dry_run" = Option<bool>, Query, description = "Only say what would change and what would follow"),
-        ("If-Match" = Option<String>, Header, description = "The revision that is expected to be in force"),
+        ("If-Match" = Option<String>, Header, description = "ETags of the revisions of which one is expected to be in force, or `*`"),
     ),
     request_body = RevertSettingsBody,
     security(("bearer" = []), ("api_key" = [])),
@@ -116,10 +116,10 @@ async fn edit(
     dry_run: bool,
     caller: &Caller,
 ) -> Result<Response, Problem> {
-    let revision = expected.map(|expected| expected.revision);
-    let how = How { expected: revision, dry_run, deadline: caller.arrival.write_deadline() };
-    let edited = caller.fleet(app).edit_settings(&edit, how).await;
-    let edited = edited.map_err(|error| refused(error, &edit, expected))?;
+    let revisions = expected.as_ref().map(Expected::revisions);
+    let how = How { expected: revisions, dry_run, deadline: caller.arrival.write_deadline() };
+    let edited = caller.fleet(app).edit_settings(&edit, &how).await;
+    let edited = edited.map_err(|error| refused(error, &edit, expected.as_ref()))?;
     let etag = etag(edited.revision);
     let mut response = written(app.fleet().view().revision, &SettingsOutcome::of(edited, dry_run));
     response.headers_mut().insert(ETAG, etag);
@@ -132,7 +132,7 @@ fn etag(revision: u64) -> HeaderValue {
     HeaderValue::try_from(format!("\"{revision}\"")).unwrap_or_else(|_| HeaderValue::from(revision))
 }
 
-fn refused(error: EditError, edit: &Edit, expected: Option<Expected>) -> Problem {
+fn refused(error: EditError, edit: &Edit, expected: Option<&Expected>) -> Problem {
     match error {
         EditError::Invalid { faults, wanted } => body::invalid(&faults, &wanted, edit),
         EditError::Moved { message, revision } => {

@@ -183,6 +183,11 @@ async fn wrong_changes_are_refused_by_name() {
     let both = [(key.0, key.1.as_str()), ("if-match", "\"7\"")];
     let both = bed.send("PATCH", "/settings", &both, r#"{"MAX_REPLICAS": 30, "revision": 7}"#).await;
     assert_eq!(both.status, 412, "{both:?}");
+    for (tags, status) in [("\"1\", \"7\"", 200), ("W/\"1\"", 412), ("*", 200), ("1", 422)] {
+        let headers = [(key.0, key.1.as_str()), ("if-match", tags)];
+        let tried = bed.send("PATCH", "/settings?dry_run=true", &headers, r#"{"MAX_REPLICAS": 30}"#).await;
+        assert_eq!(tried.status, status, "{tags}: {tried:?}");
+    }
     for (method, path) in [("PATCH", "/settings"), ("POST", "/settings/revert")] {
         assert_eq!(bed.send(method, path, &[], r#"{"revision": 1}"#).await.status, 401, "{path}");
     }
