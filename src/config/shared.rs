@@ -34,9 +34,8 @@ pub fn from_json(name: Name, json: &Json) -> Result<Value, Reason> {
     let text = match (name.form(), json) {
         (_, Json::String(text)) => text.trim().to_owned(),
         (Form::Flag, Json::Bool(flag)) => flag.to_string(),
-        (Form::Count { .. }, Json::Number(number)) => number.to_string(),
-        // Not as JSON writes it: `1e3` is a number, and no text for seconds.
-        (Form::Millis { .. }, Json::Number(number)) => {
+        // Not as JSON writes it: `20.0` and `1e3` are numbers, and no texts for them.
+        (Form::Count { .. } | Form::Millis { .. }, Json::Number(number)) => {
             number.as_f64().map_or_else(|| number.to_string(), |number| number.to_string())
         }
         (Form::Count { .. } | Form::Millis { .. }, _) => return Err("not a number".into()),
@@ -81,7 +80,10 @@ mod tests {
         for (name, json, expected) in [
             (Name::MaxReplicas, json!("30"), Some(Value::Count(30))),
             (Name::MaxReplicas, json!(30), Some(Value::Count(30))),
+            (Name::MaxReplicas, json!(30.0), Some(Value::Count(30))),
+            (Name::MaxReplicas, json!(3e1), Some(Value::Count(30))),
             (Name::MaxReplicas, json!(30.5), None),
+            (Name::MaxReplicas, json!(1e300), None),
             (Name::MaxReplicas, json!(-1), None),
             (Name::MaxReplicas, json!(0), None),
             (Name::MaxReplicas, json!(u64::MAX), None),

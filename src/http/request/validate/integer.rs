@@ -10,8 +10,10 @@ const INT_PARSING: Wrong =
     ("int_parsing", "Input should be a valid integer, unable to parse string as an integer");
 const INT_FROM_FLOAT: Wrong =
     ("int_from_float", "Input should be a valid integer, got a number with a fractional part");
-const INT_SIZE: Wrong =
-    ("int_parsing_size", "Unable to parse input string as an integer, exceeded maximum size");
+const INT_SIZE: Wrong = (
+    "int_parsing_size",
+    "Input should be a whole number of at most 64 bits, from -9223372036854775808 to 9223372036854775807",
+);
 
 /// A whole number; true and false are 1 and 0.
 pub(super) fn as_integer(value: &Value) -> Result<i64, Wrong> {
@@ -20,9 +22,9 @@ pub(super) fn as_integer(value: &Value) -> Result<i64, Wrong> {
         Value::String(text) => parse_integer(text),
         Value::Number(number) => match (number.as_i64(), number.as_f64()) {
             (Some(number), _) => Ok(number),
-            (None, _) if number.is_u64() => Ok(i64::MAX),
             (None, Some(float)) if float.fract() != 0.0 => Err(INT_FROM_FLOAT),
-            // Beyond 64 bits the cast gives the limits, which are out of every range.
+            // From there on a cast would give another number.
+            (None, Some(float)) if float.abs() >= i64::MAX as f64 => Err(INT_SIZE),
             (None, Some(float)) => Ok(float as i64),
             (None, None) => Err(INT_TYPE),
         },
@@ -65,7 +67,10 @@ mod tests {
             (json!(1.0), Ok(1)),
             (json!(true), Ok(1)),
             (json!(false), Ok(0)),
-            (json!(u64::MAX), Ok(i64::MAX)),
+            (json!(i64::MAX), Ok(i64::MAX)),
+            (json!(u64::MAX), Err("int_parsing_size")),
+            (json!(1e19), Err("int_parsing_size")),
+            (json!(-1e19), Err("int_parsing_size")),
             (json!(1.5), Err("int_from_float")),
             (json!("1.5"), Err("int_parsing")),
             (json!("1."), Err("int_parsing")),
