@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use acefleet_registry::WallMs;
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
 use futures::Stream;
@@ -28,6 +29,8 @@ use crate::peers::{LogLine, LogQuery, LogStream};
 const LINES: u64 = 100;
 /// A log that cannot be read for so long is given up. Clients may go on where they were.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// So far ahead of this node's clock that of a container's host may be.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(10);
 /// Pause after an answer that failed.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -108,6 +111,7 @@ impl Wanted {
     security(("bearer" = []), ("api_key" = [])),
     responses(
         (status = 200, description = "Its lines", body = LogTail),
+        (status = 400, description = "The place to go on at is in the future, or the query says something twice", body = DetailBody),
         (status = 404, description = "Not known, or forgotten", body = DetailBody),
         (status = 422, description = "A parameter is wrong", body = InvalidBody),
         (status = 503, description = "Its node does not answer, or too many follow logs through this one", body = BlockedBody),
@@ -131,6 +135,9 @@ pub(crate) async fn get(
     }
     let room = app.follower().ok_or_else(|| Problem::busy("too many follow logs through this node"))?;
     let (log, part) = app.fleet().log(&id, wanted.newest).await?;
+    if let Some(behind) = wanted.behind {
+        check_place(behind, part.position, app.fleet().wall_now())?;
+    }
     let position = wanted.behind.unwrap_or(part.position);
     // What has ended is told by the next question when lines behind a position are wanted.
     let ended = part.ended.filter(|_| wanted.behind.is_none());
@@ -141,6 +148,25 @@ pub(crate) async fn get(
     let mut answer = sse::answer(followed.frames(), closing, bye);
     snapshot.mark(answer.headers_mut());
     Ok(answer)
+}
+
+/// Refuses a place that no line can have had: all lines until then would be passed over without a word.
+fn check_place(behind: u64, newest: u64, now: WallMs) -> Result<(), Problem> {
+    let now_ns = now.0.saturating_mul(1_000_000).saturating_add(nanos(CLOCKS_DIFFER));
+    match behind <= newest.max(now_ns) {
+        true => Ok(()),
+        false => {
+            let detail = format!(
+                "the place {behind} in this log, {}, is in the future: give the id of a line that you have read, or none",
+                time::zulu_of_ns(behind)
+            );
+            Err(Problem::text(StatusCode::BAD_REQUEST, &detail))
+        }
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn frames(lines: &[LogLine]) -> Bytes {
@@ -220,6 +246,15 @@ mod tests {
         let wanted = Wanted::read(&Query::parse(Some(query)), &headers).ok()?;
         let LogQuery::Newest { lines, since_ns } = wanted.newest else { panic!("{:?}", wanted.newest) };
         Some((lines, since_ns, wanted.behind, wanted.follows))
+    }
+
+    #[test]
+    fn a_place_in_the_future_is_refused_unless_the_log_has_it() {
+        let (now, now_ns) = (WallMs(1_760_000_000_000), 1_760_000_000_000_000_000);
+        let is_taken = |behind, newest| check_place(behind, newest, now).is_ok();
+        assert!(is_taken(0, 0) && is_taken(now_ns, 0) && is_taken(now_ns + nanos(CLOCKS_DIFFER), 0));
+        assert!(!is_taken(now_ns + nanos(CLOCKS_DIFFER) + 1, 0) && !is_taken(u64::MAX, now_ns));
+        assert!(is_taken(2 * now_ns, 2 * now_ns), "by the clock of its host");
     }
 
     #[test]

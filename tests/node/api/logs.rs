@@ -67,6 +67,15 @@ async fn the_newest_lines_are_given_with_their_times() {
     }
     let wrong = bed.stream(&format!("{path}?follow=true"), &[("last-event-id", "x")]).await.err().unwrap();
     assert_eq!(wrong.json()["detail"][0]["loc"], json!(["header", "last-event-id"]));
+    let future = (LOG_BEGINS_NS * 2).to_string();
+    for (query, header) in
+        [(format!("?follow=true&last_event_id={future}"), None), ("?follow=true".to_owned(), Some(&future))]
+    {
+        let headers: Vec<(&str, &str)> =
+            header.map(|id| ("last-event-id", id.as_str())).into_iter().collect();
+        let refused = bed.stream(&format!("{path}{query}"), &headers).await.err().unwrap();
+        assert!(refused.status == 400 && refused.text.contains("is in the future"), "{refused:?}");
+    }
     assert_eq!(bed.get(&format!("{path}?follow=true")).await.status, 401);
     assert_eq!(bed.stream("/containers/nobody/logs?follow=true", &[]).await.err().unwrap().status, 404);
     bed.stop().await;
