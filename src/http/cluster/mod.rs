@@ -2,6 +2,7 @@
 
 pub(crate) mod key;
 pub(crate) mod nodes;
+pub(crate) mod presence;
 pub(crate) mod removal;
 
 use std::time::Instant;
@@ -17,9 +18,10 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::answer::snapshot::Snapshot;
+use crate::http::answer::snapshot::{Sight, Snapshot};
 use crate::http::answer::time::iso;
 use crate::http::app::App;
+use crate::http::cluster::presence::Presence;
 use crate::http::status::{StatusLeftBehind, left_behind};
 use crate::peers::SoftView;
 
@@ -80,6 +82,7 @@ pub(crate) struct NodeRecord {
     /// `leader`, `voter` or `learner`.
     #[schema(example = "voter")]
     role: &'static str,
+    state: Presence,
     /// `host:port` of its cluster listener.
     address: String,
     /// Software version of its last start.
@@ -158,7 +161,7 @@ pub(crate) async fn get(State(app): State<App>, snapshot: Snapshot) -> Response 
     status.members.sort_by(|a, b| a.name.cmp(&b.name));
     let shown = |at| snapshot.shown(at);
     let candidates = app.fleet().candidates(&snapshot.view.state);
-    let told = |member: &MemberStatus| Told::of(&snapshot.soft, status.leader, member);
+    let told = |member: &MemberStatus| Told::of(&snapshot, status.leader, member);
     snapshot.answer(&ClusterView {
         cluster_id: status.cluster_id,
         leader: status.leader_name,
@@ -185,6 +188,7 @@ pub(crate) async fn get(State(app): State<App>, snapshot: Snapshot) -> Response 
 
 /// What nodes tell each other of a member.
 pub(crate) struct Told {
+    presence: Presence,
     /// Members that have contact with it while the leader has none.
     answers_others: Vec<NodeId>,
     /// See [`applied_index`].
@@ -195,9 +199,11 @@ pub(crate) struct Told {
 
 impl Told {
     /// What this node has been told.
-    pub fn of(soft: &SoftView, leader: Option<NodeId>, member: &MemberStatus) -> Self {
+    pub fn of(sight: &Sight, leader: Option<NodeId>, member: &MemberStatus) -> Self {
+        let soft = &sight.soft;
         let answered = |leader| soft.answered_but_the_leader(member.id, leader, Instant::now());
         Self {
+            presence: Presence::of(sight, member.id),
             answers_others: leader.map(answered).unwrap_or_default(),
             applied_index: applied_index(soft, member),
             fsync_p99_us: soft.nodes.get(&member.id).and_then(|last| last.report.fsync_p99_us),
@@ -222,8 +228,8 @@ pub(crate) fn node(
     let record = state.node(member.id);
     let engines: Vec<_> = state.live_engines().filter(|engine| engine.node == member.id).collect();
     // What it said of its Docker before it fell silent is known no more.
-    let answers = !state.is_unavailable(member.id) && !state.is_down(member.id);
-    let (docker, docker_error) = match record.filter(|_| answers).map(|record| &record.docker) {
+    let is_known = !told.presence.is_away();
+    let (docker, docker_error) = match record.filter(|_| is_known).map(|record| &record.docker) {
         Some(DockerState::Available) => ("available", None),
         Some(DockerState::Unavailable(why)) => ("unavailable", Some(why.clone())),
         Some(DockerState::Stopping) => ("stopping", None),
@@ -250,6 +256,7 @@ pub(crate) fn node(
         answers_others: told.answers_others.into_iter().map(|id| state.node_name(id)).collect(),
         down_since: record.and_then(|record| record.down_since_ms).map(|at| iso(shown(at))),
         id: member.id.0,
+        state: told.presence,
         role: match member.role {
             Role::Leader => "leader",
             Role::Voter => "voter",

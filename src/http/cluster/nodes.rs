@@ -8,7 +8,7 @@ use serde_json::Value;
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::http::answer::problem::{BlockedBody, DetailBody, InvalidBody, Problem};
-use crate::http::answer::snapshot::written;
+use crate::http::answer::snapshot::{Sight, written};
 use crate::http::app::App;
 use crate::http::cluster::{self, ClusterNode, Told};
 use crate::http::request::call::{Caller, JsonCall};
@@ -36,11 +36,11 @@ async fn set(app: &App, name: &str, wanted: Wanted, caller: &Caller) -> Result<R
 /// The member as it is now.
 fn show(app: &App, name: &str) -> Result<Response, Problem> {
     let member = app.fleet().member(name)?;
-    let view = app.fleet().view();
-    let candidates = app.fleet().candidates(&view.state);
-    let told = Told::of(&app.fleet().soft(), app.fleet().cluster().status().leader, &member);
-    let node = cluster::node(&view.state, told, member, &candidates, &|at| app.shown(at));
-    Ok(written(view.revision, &node))
+    let sight = Sight::now(app);
+    let candidates = app.fleet().candidates(&sight.view.state);
+    let told = Told::of(&sight, app.fleet().cluster().status().leader, &member);
+    let node = cluster::node(&sight.view.state, told, member, &candidates, &|at| sight.shown(at));
+    Ok(written(sight.view.revision, &node))
 }
 
 /// Cordon a node

@@ -153,7 +153,7 @@ pub(crate) fn all(app: &App, sight: &Sight) -> Vec<Rendered> {
     let mut add = |of: ObjectType, key: String, json: Vec<u8>| rendered.push(((of, key), json));
     let leader = status.leader;
     for member in status.members {
-        let told = Told::of(&sight.soft, leader, &member);
+        let told = Told::of(sight, leader, &member);
         let key = member.name.clone();
         let record: NodeRecord = cluster::node(registry, told, member, &candidates, &shown).record;
         add(ObjectType::Node, key, to_json(&record));

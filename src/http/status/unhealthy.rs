@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use crate::http::answer::snapshot::Snapshot;
 use crate::http::answer::time::iso;
+use crate::http::cluster::presence::Presence;
 
 /// An engine that should not serve clients, or in whose place another one is wanted.
 #[derive(Serialize, ToSchema)]
@@ -44,6 +45,7 @@ pub(super) struct HostHealth {
     /// Its name.
     #[schema(example = "node-a")]
     node: String,
+    state: Presence,
     engines: usize,
     unhealthy: usize,
     /// Why the host or its network is suspected instead of its engines; null while it is not.
@@ -108,6 +110,7 @@ pub(super) fn hosts(snapshot: &Snapshot) -> Vec<HostHealth> {
         let own = || state.live_engines().filter(is_own);
         HostHealth {
             node: node.info.name.clone(),
+            state: Presence::of(snapshot, node.info.id),
             engines: own().count(),
             unhealthy: own().filter(|engine| engine.failing.is_some()).count(),
             suspected: host_failure(state, node.info.id).map(|failure| failure.to_string()),

@@ -10,6 +10,7 @@ use crate::fleet::Code;
 use crate::http::answer::rendered::Moment;
 use crate::http::answer::snapshot::{Snapshot, to_json};
 use crate::http::app::App;
+use crate::http::cluster::presence::Presence;
 use crate::http::status::health::engine_counts;
 use crate::http::streams::model::Sums;
 use crate::http::vpn::VpnFigures;
@@ -26,7 +27,7 @@ struct Widget {
     /// The worst problem in one sentence; empty when there is none.
     #[schema(example = "")]
     problem: String,
-    /// Nodes that answer.
+    /// Nodes that take part: without those that do not answer, or have said that they are being stopped.
     nodes_up: usize,
     nodes_total: usize,
     /// Name of the leader; empty while there is none.
@@ -55,6 +56,10 @@ struct Facts {
     leaderless: bool,
     /// Names of nodes that do not answer.
     away: Vec<String>,
+    /// Names of nodes that have said that they are being stopped.
+    stopping: Vec<String>,
+    /// Names of those that have been silent since.
+    stopped: Vec<String>,
     engines: usize,
     healthy: usize,
     unhealthy: usize,
@@ -82,6 +87,8 @@ fn verdict(facts: &Facts) -> (&'static str, String) {
     }
     let degraded = [
         (!facts.away.is_empty()).then(|| are(&facts.away, "does not answer", "do not answer")),
+        (!facts.stopped.is_empty()).then(|| are(&facts.stopped, "has been stopped", "have been stopped")),
+        (!facts.stopping.is_empty()).then(|| are(&facts.stopping, "is being stopped", "are being stopped")),
         (!facts.vpns_down.is_empty()).then(|| are(&facts.vpns_down, "is not connected", "are not connected")),
         (unhealthy > 0).then(|| {
             format!(
@@ -113,9 +120,11 @@ fn widget(app: &App, snapshot: &Snapshot) -> Widget {
     let state = &snapshot.view.state;
     let status: RaftStatus = app.fleet().cluster().status();
     let (engines_total, engines_healthy, unhealthy) = engine_counts(snapshot);
-    let is_away = |id| state.is_unavailable(id) || state.is_down(id);
-    let away: Vec<String> =
-        state.nodes().filter(|node| is_away(node.info.id)).map(|node| node.info.name.clone()).collect();
+    let presences = state.nodes().map(|node| (&node.info.name, Presence::of(snapshot, node.info.id)));
+    let presences: Vec<(&String, Presence)> = presences.collect();
+    let named = |is: &dyn Fn(Presence) -> bool| -> Vec<String> {
+        presences.iter().filter(|(_, presence)| is(*presence)).map(|(name, _)| (*name).clone()).collect()
+    };
     let vpns = VpnFigures::of(snapshot).connected;
     let vpns_down: Vec<String> =
         vpns.iter().filter(|(_, is_up)| !is_up).map(|(name, _)| name.clone()).collect();
@@ -130,16 +139,18 @@ fn widget(app: &App, snapshot: &Snapshot) -> Widget {
         blocked: blocked.map(|blocked| in_short(&blocked.message).to_owned()),
         differing: status.differing,
         disk_low: status.disk.is_some_and(|disk| disk.is_low()),
-        away,
+        away: named(&Presence::is_away),
+        stopping: named(&|presence| presence == Presence::Stopping),
+        stopped: named(&|presence| presence == Presence::Stopped),
         vpns_down,
     };
-    let nodes_total = state.nodes().count();
+    let nodes_up = named(&|presence| presence == Presence::Up).len();
     let (word, problem) = verdict(&facts);
     Widget {
         status: word,
         problem,
-        nodes_up: nodes_total - facts.away.len(),
-        nodes_total,
+        nodes_up,
+        nodes_total: presences.len(),
         leader: status.leader_name.filter(|_| app.has_leader()).unwrap_or_default(),
         engines_healthy,
         engines_total,
@@ -182,6 +193,10 @@ mod tests {
         assert_eq!(verdict(&sick), ("degraded", "1 of 3 engines is unhealthy.".to_owned()));
         let vpn = Facts { vpns_down: names(&["a/gluetun"]), ..sick.clone() };
         assert_eq!(verdict(&vpn), ("degraded", "a/gluetun is not connected.".to_owned()));
+        let stopping = Facts { stopping: names(&["b"]), ..vpn.clone() };
+        assert_eq!(verdict(&stopping), ("degraded", "b is being stopped.".to_owned()));
+        let stopped = Facts { stopped: names(&["b"]), stopping: Vec::new(), ..stopping };
+        assert_eq!(verdict(&stopped).1, "b has been stopped.");
         let away = Facts { away: names(&["b", "c"]), ..vpn };
         assert_eq!(verdict(&away), ("degraded", "b, c do not answer.".to_owned()));
         let dead = Facts { healthy: 0, unhealthy: 3, ..away.clone() };

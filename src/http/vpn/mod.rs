@@ -41,7 +41,7 @@ impl NodeVpn {
             (vpn.state.last_check, vpn.state.last_check_at) = (None, None);
             (format!("{}/{}", vpn.node, known.info.container), vpn)
         };
-        all(&sight.view.state).iter().map(one).collect()
+        all(sight).iter().map(one).collect()
     }
 }
 
@@ -100,8 +100,7 @@ fn emergency(all: &[VpnRecord<'_>], now: Elapsed) -> EmergencyMode {
     responses((status = 200, description = "State", body = VpnStatus))
 )]
 pub(crate) async fn status(snapshot: Snapshot) -> Response {
-    let state = &snapshot.view.state;
-    let all = all(state);
+    let all = all(&snapshot);
     let main = main_of(&all);
     let of_node = |id: NodeId| all.iter().filter(move |known| known.node == id);
     let pair: Vec<VpnState> = main
@@ -166,7 +165,7 @@ impl VpnFigures {
     /// As the snapshot has them.
     pub fn of(snapshot: &Snapshot) -> Self {
         let state = &snapshot.view.state;
-        let all = all(state);
+        let all = all(snapshot);
         let word = |known: Option<&VpnRecord<'_>>| known.map_or("disabled", |known| known.health(snapshot));
         let main = main_of(&all);
         let pair: Vec<&VpnRecord<'_>> =

@@ -1,12 +1,13 @@
 //! One VPN container as the API shows it, and the one for the top level.
 
+use acefleet_registry::NodeId;
 use acefleet_registry::vpn::{Vpn, VpnHealth, VpnInfo};
-use acefleet_registry::{NodeId, State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::http::answer::snapshot::Sight;
 use crate::http::answer::time::zulu;
+use crate::http::cluster::presence::Presence;
 use crate::peers::VpnSoft;
 
 /// State of one VPN container.
@@ -65,12 +66,12 @@ pub(crate) struct VpnRecord<'a> {
 }
 
 /// The VPN containers of all nodes.
-pub(super) fn all(state: &State) -> Vec<VpnRecord<'_>> {
-    let records = state.vpns().map(|(node, info, vpn)| {
-        let lost = match (state.is_down(node), state.is_unavailable(node)) {
-            (true, _) => Some("its host is down"),
-            (false, true) => Some("its host is unavailable"),
-            (false, false) => None,
+pub(super) fn all(sight: &Sight) -> Vec<VpnRecord<'_>> {
+    let records = sight.view.state.vpns().map(|(node, info, vpn)| {
+        let lost = match Presence::of(sight, node) {
+            Presence::Down => Some("its host is down"),
+            Presence::Unavailable => Some("its host is unavailable"),
+            Presence::Up | Presence::Stopping | Presence::Stopped => None,
         };
         VpnRecord { node, info, vpn: vpn.map(|vpn| &**vpn).filter(|_| lost.is_none()), lost }
     });
@@ -181,7 +182,7 @@ impl VpnState {
 
     /// The VPN for the top level.
     pub fn main(sight: &Sight) -> Self {
-        let all = all(&sight.view.state);
+        let all = all(sight);
         main_of(&all).map_or_else(Self::disabled, |known| Self::of(sight, &known))
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::api::events::started;
+use crate::bed::follow::Follower;
 use crate::bed::{Bed, eventually};
 
 #[tokio::test]
@@ -37,6 +38,45 @@ async fn the_widget_is_flat_and_counts() {
     let numbers = ["nodes_up", "nodes_total", "engines_total", "streams", "vpn_total"];
     assert_eq!(numbers.map(|name| widget[name].as_u64()), [1, 1, 2, 1, 0].map(Some), "{widget}");
     bed.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_stops_is_shown_so_at_once_everywhere() {
+    let [a, b, c] = Bed::three().await;
+    let beds = [&a, &b, &c];
+    let leader =
+        eventually("a node leads", async || beds.iter().position(|bed| bed.fleet.cluster().is_leader()))
+            .await;
+    let (leaver, other) = (beds[(leader + 1) % 3], beds[leader]);
+    let name = leaver.fleet.config().node_name.clone();
+    let state = async || {
+        let cluster = other.get("/cluster").await.json();
+        let nodes = cluster["nodes"].as_array().unwrap();
+        nodes.iter().find(|node| node["name"] == name.as_str()).unwrap()["state"].clone()
+    };
+    assert_eq!(
+        (state().await, other.get("/widget").await.json()["nodes_up"].clone()),
+        (json!("up"), json!(3))
+    );
+    let mut feed = Follower::of(other, "kinds=change&types=node", None).await;
+    leaver.begin_stop();
+    loop {
+        let change = feed.next_of("change").await.data;
+        if change["key"] == name.as_str() && change["object"]["state"] != "up" {
+            assert_eq!(change["object"]["state"], "stopping", "{change}");
+            break;
+        }
+    }
+    let widget = other.get("/widget").await.json();
+    assert_eq!((&widget["nodes_up"], &widget["status"]), (&json!(2), &json!("degraded")), "{widget}");
+    let metric = format!("acefleet_host_stopping{{node=\"{name}\"}} 1");
+    assert!(other.get("/metrics").await.text.contains(&metric));
+    eventually("its silence is seen", async || (state().await == "stopped").then_some(())).await;
+    let widget = other.get("/widget").await.json();
+    assert_eq!(widget["problem"], format!("{name} has been stopped."));
+    for bed in [a, b, c] {
+        bed.stop().await;
+    }
 }
 
 #[tokio::test]

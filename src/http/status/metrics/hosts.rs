@@ -5,6 +5,7 @@ use acefleet_registry::node::{Availability, DockerState, Node};
 use strum::VariantNames;
 
 use crate::http::answer::snapshot::Snapshot;
+use crate::http::cluster::presence::Presence;
 use crate::http::status::metrics::scrape::Scrape;
 use crate::http::streams::model::Sums;
 
@@ -17,8 +18,8 @@ pub(super) fn write(scrape: &Scrape, snapshot: &Snapshot) -> prometheus::Result<
             state.nodes().filter_map(|node| Some((node.info.name.as_str(), of(node)?))).collect();
         scrape.gauges(name, help, "node", &values)
     };
-    let is_unavailable = |node: &Node| state.is_unavailable(node.info.id);
-    let is_down = |node: &Node| state.is_down(node.info.id);
+    let presence = |node: &Node| Presence::of(snapshot, node.info.id);
+    let is_down = |node: &Node| presence(node) == Presence::Down;
     let live =
         |node: &Node| state.live_engines().filter(|engine| engine.node == node.info.id).collect::<Vec<_>>();
     let streams =
@@ -30,13 +31,17 @@ pub(super) fn write(scrape: &Scrape, snapshot: &Snapshot) -> prometheus::Result<
     let is_draining = |node: &Node| matches!(node.availability, Availability::Draining { .. });
     let help =
         "1 while a host answers no member and is not down yet: its engines that do not answer are lost";
-    gauge("acefleet_host_unavailable", help, &|node| Some(is_unavailable(node).into()))?;
+    gauge("acefleet_host_unavailable", help, &|node| Some((presence(node) == Presence::Unavailable).into()))?;
     let help = "1 while a host is down: its streams have ended";
     gauge("acefleet_host_down", help, &|node| Some(is_down(node).into()))?;
+    let help = "1 while a host has said that its node is being stopped, or has been silent since: its engines play on";
+    gauge("acefleet_host_stopping", help, &|node| {
+        Some(matches!(presence(node), Presence::Stopping | Presence::Stopped).into())
+    })?;
     let help = "Engines of a host that is unavailable or down, or was, which do not answer";
     gauge("acefleet_host_lost_engines", help, &|node| Some(lost(node)))?;
     gauge("acefleet_host_docker_up", "1 while Docker of a host can be used", &|node| {
-        let is_known = !is_unavailable(node) && !is_down(node);
+        let is_known = !presence(node).is_away();
         Some((is_known && node.docker == DockerState::Available).into())
     })?;
     gauge("acefleet_host_engines", "Containers that run or start on a host", &|node| Some(live(node).len()))?;
