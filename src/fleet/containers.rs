@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use acefleet_raft::AskError;
 use acefleet_registry::cause::Cause;
 use acefleet_registry::command::StopWhen;
 use acefleet_registry::{Command, Engine, EngineId, NodeId, RefusalCode, Reply};
@@ -27,7 +28,7 @@ impl Fleet {
         match self.ask_owner(engine.node, Question::Inspect(engine.id), soon()).await? {
             Answer::Container(Some(container)) => Ok(container),
             Answer::Container(None) => Err(not_found()),
-            _ => Err(unexpected()),
+            _ => Err(self.unexpected(engine.node)),
         }
     }
 
@@ -40,7 +41,7 @@ impl Fleet {
                 let answer = self.ask_owner(node, question, soon()).await;
                 let containers = answer.and_then(|answer| match answer {
                     Answer::Containers(containers) => Ok(containers),
-                    _ => Err(unexpected()),
+                    _ => Err(self.unexpected(node)),
                 });
                 (node, containers)
             }
@@ -113,35 +114,37 @@ impl Fleet {
         self.view().state.engine_by_container(id).cloned().ok_or_else(not_found)
     }
 
-    /// Asks the owner of an engine; this node asks its own agent.
+    /// Asks a member, such as the owner of an engine; this node asks its own agent.
     pub(crate) async fn ask_owner(
         &self,
         node: NodeId,
         question: Question,
         deadline: Instant,
     ) -> Result<Answer, FleetError> {
-        let refused = |message: String| FleetError::Owner(acefleet_raft::AskError::Refused(message));
+        let failed = |why| FleetError::Member { node: self.view().state.node_name(node), why };
+        let refused = |message: String| failed(AskError::Refused(message));
         if node == self.cluster().node_id() {
             return match tokio::time::timeout_at(deadline.into(), hooks::answer(self, question)).await {
                 Ok(answer) => answer.map_err(|e| refused(format!("{e:#}"))),
-                Err(_) => Err(refused("this node did not answer in time".to_owned())),
+                Err(_) => Err(failed(AskError::Unknown("no answer in time".to_owned()))),
             };
         }
         let request = serde_json::to_vec(&question).map_err(|e| refused(e.to_string()))?;
-        let reply = self.cluster().ask(node, Bytes::from(request), deadline).await?;
+        let reply = self.cluster().ask(node, Bytes::from(request), deadline).await.map_err(failed)?;
         serde_json::from_slice(&reply).map_err(|e| refused(format!("answer not understood: {e}")))
+    }
+
+    /// A node answered another question than the one that it was asked. What it said stays out of the error: it may be long, and have
+    /// labels of callers in it.
+    pub(super) fn unexpected(&self, node: NodeId) -> FleetError {
+        let why = AskError::Refused("it answered another question".to_owned());
+        FleetError::Member { node: self.view().state.node_name(node), why }
     }
 }
 
 /// Deadline for an answer.
 pub(super) fn soon() -> Instant {
     Instant::now() + ASK_WITHIN
-}
-
-/// A node answered another question than the one that it was asked. What it said stays out of the error: it may be long, and have
-/// labels of callers in it.
-pub(super) fn unexpected() -> FleetError {
-    FleetError::Owner(acefleet_raft::AskError::Refused("it answered another question".to_owned()))
 }
 
 pub(super) fn not_found() -> FleetError {

@@ -47,7 +47,46 @@ pub enum FleetError {
     /// No such container or stream under our management.
     #[error("{0}")]
     NotFound(String),
-    /// The owner of the engine did not answer. Retry.
-    #[error("the node that owns it does not answer: {0}")]
-    Owner(#[from] AskError),
+    /// A member that has to do its part did not. Retry.
+    #[error("{}", not_done(.node, .why))]
+    Member {
+        /// Its name.
+        node: String,
+        /// What happened.
+        why: AskError,
+    },
+}
+
+/// What happened, with the name of the node: callers know no other.
+fn not_done(node: &str, why: &AskError) -> String {
+    match why {
+        AskError::NotAMember(_) => format!("{node} is no member of this cluster any more"),
+        AskError::Unreachable(why) => format!("{node} cannot be reached: {why}"),
+        AskError::Unknown(why) => format!("{node} does not answer: {why}"),
+        AskError::Refused(why) => format!("{node} could not do it: {why}"),
+        other => format!("{node}: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_did_not_do_its_part_is_named() {
+        let said = |why| FleetError::Member { node: "node-b".to_owned(), why }.to_string();
+        assert_eq!(
+            said(AskError::Unreachable("cannot connect: refused".to_owned())),
+            "node-b cannot be reached: cannot connect: refused"
+        );
+        assert_eq!(
+            said(AskError::Unknown("no answer in time".to_owned())),
+            "node-b does not answer: no answer in time"
+        );
+        assert_eq!(
+            said(AskError::Refused("it is starting".to_owned())),
+            "node-b could not do it: it is starting"
+        );
+        assert_eq!(said(AskError::NotAMember(7)), "node-b is no member of this cluster any more");
+    }
 }

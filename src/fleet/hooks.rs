@@ -79,7 +79,7 @@ pub(crate) async fn answer(fleet: &Fleet, question: Question) -> anyhow::Result<
         Question::Report(_) => Answer::Done,
         Question::Lead(node) => {
             let leads = fleet.cluster().transfer_leadership(|id| id == node).await;
-            anyhow::ensure!(leads, "{} did not take over", fleet.view().state.node_name(node));
+            anyhow::ensure!(leads, "{}", not_led(fleet, node));
             Answer::Done
         }
         Question::Inspect(engine) => Answer::Container(agent.inspect(engine).await?),
@@ -96,6 +96,16 @@ pub(crate) async fn answer(fleet: &Fleet, question: Question) -> anyhow::Result<
             Answer::Done
         }
     })
+}
+
+/// Why a member did not take over from this node.
+fn not_led(fleet: &Fleet, node: NodeId) -> &'static str {
+    let cluster = fleet.cluster();
+    match (cluster.is_leader(), cluster.is_silent(node)) {
+        (false, _) => "another node leads already",
+        (true, true) => "it does not answer the leader",
+        (true, false) => "it did not complete the transfer in time, as one that lags behind does not",
+    }
 }
 
 #[cfg(test)]

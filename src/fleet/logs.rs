@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use acefleet_registry::{NodeId, State};
 use futures::future::join_all;
 
-use crate::fleet::containers::{not_found, soon, unexpected};
+use crate::fleet::containers::{not_found, soon};
 use crate::fleet::{Fleet, FleetError};
 use crate::peers::log::WAIT_MAX_MS;
 use crate::peers::{Answer, LogPart, LogQuery, LogSource, Question};
@@ -64,7 +64,7 @@ impl Fleet {
         let question = Question::Log { source: log.source.clone(), query };
         match self.ask_owner(log.node, question, deadline).await? {
             Answer::Log(part) => Ok(part),
-            _ => Err(unexpected()),
+            _ => Err(self.unexpected(log.node)),
         }
     }
 }

@@ -4,11 +4,10 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use acefleet_raft::{MemberStatus, MembershipChange, Role};
+use acefleet_raft::{AskError, MemberStatus, MembershipChange, Role};
 use acefleet_registry::node::Wanted;
 use acefleet_registry::{Command, NodeId, Reply};
 
-use crate::fleet::containers::unexpected;
 use crate::fleet::removal::Removal;
 use crate::fleet::{Fleet, FleetError};
 use crate::peers::{Adoption, Answer, Question};
@@ -66,11 +65,21 @@ impl Fleet {
         let Some(leader) = self.cluster().status().leader else { return Err(FleetError::NoLeader) };
         // The log says who wanted it, whatever comes of it.
         self.write(Command::LeadWanted { node: member.id }, deadline).await?;
-        self.ask_owner(leader, Question::Lead(member.id), deadline).await?;
+        let asked = self.ask_owner(leader, Question::Lead(member.id), deadline).await;
+        asked.map_err(|error| match error {
+            FleetError::Member { node, why: AskError::Refused(why) } => {
+                FleetError::Pending(format!("{name} did not take over from {node}, which goes on: {why}"))
+            }
+            other => other,
+        })?;
         // A leader is shown once this node has had a message of it, which fires nothing.
         while self.cluster().status().leader != Some(member.id) {
             if Instant::now() >= deadline {
-                return Err(FleetError::Pending(format!("{name} does not lead yet; ask again")));
+                let leads = self.cluster().status().leader.map(|id| self.view().state.node_name(id));
+                let leads = leads.unwrap_or_else(|| "no node".to_owned());
+                return Err(FleetError::Pending(format!(
+                    "{name} did not take over in time; {leads} leads now"
+                )));
             }
             tokio::time::sleep(LEADS_EVERY).await;
         }
@@ -130,7 +139,7 @@ impl Fleet {
             .await?
         {
             Answer::Adoptions(adoptions) => Ok(adoptions),
-            _ => Err(unexpected()),
+            _ => Err(self.unexpected(member.id)),
         }
     }
 

@@ -7,7 +7,7 @@ use acefleet_registry::plan::Plan;
 use acefleet_registry::plan::waits::Subject;
 use acefleet_registry::{State, plan};
 
-use crate::fleet::containers::{soon, unexpected};
+use crate::fleet::containers::soon;
 use crate::fleet::{Fleet, FleetError, decision};
 use crate::peers::{Answer, PlanView, Question, WaitView};
 
@@ -39,7 +39,7 @@ impl Fleet {
             Answer::Plan(Some(plan)) => Ok(plan),
             // It leads no more, or not yet.
             Answer::Plan(None) => Err(FleetError::NoLeader),
-            _ => Err(unexpected()),
+            _ => Err(self.unexpected(leader)),
         }
     }
 

@@ -27,7 +27,7 @@ impl Fleet {
         let question = Question::StreamStats { stream: id.to_owned(), since_ms };
         match self.ask_owner(engine.node, question, containers::soon()).await? {
             Answer::Samples(samples) => Ok(samples),
-            _ => Err(containers::unexpected()),
+            _ => Err(self.unexpected(engine.node)),
         }
     }
 

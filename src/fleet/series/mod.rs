@@ -14,7 +14,7 @@ use acefleet_registry::{Engine, EngineId, NodeId, State};
 use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 
-use crate::fleet::containers::{soon, unexpected};
+use crate::fleet::containers::soon;
 use crate::fleet::series::figures::Figures;
 use crate::fleet::series::ring::Ring;
 use crate::fleet::{Fleet, FleetError};
@@ -198,14 +198,14 @@ impl Fleet {
             }
         };
         let asks = owners
-            .into_iter()
-            .map(|node| self.ask_owner(node, Question::Series { of: of.clone(), since_s }, soon()));
+            .iter()
+            .map(|node| self.ask_owner(*node, Question::Series { of: of.clone(), since_s }, soon()));
         let mut missing = nothing();
-        for answer in join_all(asks).await {
+        for (node, answer) in owners.iter().zip(join_all(asks).await) {
             match answer {
                 Ok(Answer::Series(Some(part))) => return Ok(part),
                 Ok(Answer::Series(None)) => {}
-                Ok(_) => missing = unexpected(),
+                Ok(_) => missing = self.unexpected(*node),
                 Err(error) => missing = error,
             }
         }

@@ -237,7 +237,7 @@ impl From<FleetError> for Problem {
             }
             FleetError::Pending(message) => Self::later(WriteBlocked, Code::Pending, message),
             FleetError::NotFound(message) => Self::text(StatusCode::NOT_FOUND, &message),
-            FleetError::Owner(_) => Self::later(OwnerUnreachable, Code::OwnerUnreachable, error),
+            FleetError::Member { .. } => Self::later(OwnerUnreachable, Code::OwnerUnreachable, error),
             FleetError::NotQueued(cause) => Self::later(WriteBlocked, Code::OutboxFull, cause),
             FleetError::Failed { code, message } => {
                 let blocked = fleet::Blocked { can_retry: true, ..fleet::Blocked::new(code, message) };

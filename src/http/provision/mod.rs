@@ -179,7 +179,7 @@ fn problem(app: &App, error: FleetError) -> Problem {
         }
         FleetError::Pending(message) => (Blocked::new(Code::Pending, message), false),
         FleetError::Failed { code, message } => (Blocked::new(code, message), true),
-        FleetError::Owner(_) => (Blocked::new(Code::OwnerUnreachable, error.to_string()), true),
+        FleetError::Member { .. } => (Blocked::new(Code::OwnerUnreachable, error.to_string()), true),
         // Provisioning never leads here.
         FleetError::NotFound(_) | FleetError::Members(_) | FleetError::Unsafe(_) => {
             (Blocked::new(Code::GeneralError, error.to_string()), true)

@@ -40,6 +40,27 @@ async fn another_member_leads_when_it_is_told_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_does_not_take_over_is_named_and_so_is_the_leader_that_goes_on() {
+    let mut beds: Vec<Bed> = Bed::three().await.into();
+    at_current_level(&beds[0]).await;
+    let leads = |bed: &Bed| bed.fleet.cluster().is_leader();
+    let leader = eventually("a node leads", async || beds.iter().position(leads)).await;
+    let name = |bed: &Bed| bed.fleet.config().node_name.clone();
+    let gone = beds.remove((leader + 1) % 3);
+    let (wanted, through) = (name(&gone), beds.iter().position(|bed| !leads(bed)).unwrap());
+    let id = gone.fleet.cluster().node_id();
+    gone.stop().await;
+    let is_silent = || beds[1 - through].fleet.cluster().is_silent(id);
+    eventually("the leader notices that it is gone", async || is_silent().then_some(())).await;
+    let leader = name(&beds[1 - through]);
+    let answer = beds[through].post(&format!("/cluster/nodes/{wanted}/lead"), &Value::Null).await;
+    let message = answer.json()["detail"]["message"].as_str().unwrap().to_owned();
+    assert_eq!(answer.status, 503, "{message}");
+    let begin = format!("{wanted} did not take over from {leader}, which goes on: it ");
+    assert!(message.starts_with(&begin) && !message.contains("127.0.0.1"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_engine_starts_on_the_host_that_the_caller_chose() {
     let beds = Bed::three().await;
     at_current_level(&beds[0]).await;
