@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use acefleet_raft::View;
+use acefleet_raft::{Seldom, View};
 use acefleet_registry::node::Leader;
 use acefleet_registry::plan::{self, Wait, Watch};
 use acefleet_registry::rules::liveness::Contact;
@@ -17,6 +17,7 @@ use crate::fleet::decision::{self, Line, Wishes};
 use crate::fleet::notices::Notices;
 use crate::fleet::planned::Planned;
 use crate::fleet::silences::Contacted;
+use crate::fleet::unwritten::Unwritten;
 use crate::fleet::{Fleet, LEADER_LOST_MS};
 
 /// Minimum pause between two plans.
@@ -36,6 +37,7 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
     let mut contacted = Contacted::default();
     let mut wishes = Wishes::default();
     let mut notices = Notices::default();
+    let mut warned = Seldom::default();
     loop {
         let mut rest = LONGEST;
         let silences = silences(&fleet, &mut contacted);
@@ -59,7 +61,7 @@ pub async fn run(fleet: Fleet, cancel: CancellationToken) {
                     continue;
                 }
             }
-            act(&fleet, term, &planned.view, commands).await;
+            act(&fleet, term, &planned.view, commands, &mut warned).await;
         } else {
             fleet.parts.planned.store(None);
             answering = Answering::default();
@@ -169,7 +171,7 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-async fn act(fleet: &Fleet, term: u64, view: &View, commands: Vec<Command>) {
+async fn act(fleet: &Fleet, term: u64, view: &View, commands: Vec<Command>, warned: &mut Seldom) {
     let deadline = Instant::now() + WRITE_WITHIN;
     // As the plan saw it: what counts by now need not have been written yet.
     let state = view.state.at(fleet.cluster().moment());
@@ -177,9 +179,9 @@ async fn act(fleet: &Fleet, term: u64, view: &View, commands: Vec<Command>) {
         let written = fleet.cluster().decide(term, command.clone(), deadline).await;
         (command, written.map(|applied| applied.reply))
     });
-    let mut done = Vec::new();
+    let (mut done, mut unwritten) = (Vec::new(), Unwritten::default());
     for (command, written) in join_all(writes).await {
-        let (decision, engine) = (decision::describe(&state, &command), decision::engine_of(&command));
+        let decision = decision::describe(&state, &command);
         match written {
             Ok(Reply::Refused(refusal)) => {
                 tracing::info!(
@@ -188,11 +190,10 @@ async fn act(fleet: &Fleet, term: u64, view: &View, commands: Vec<Command>) {
                 );
             }
             Ok(reply) => done.push((command, reply)),
-            Err(error) => {
-                tracing::warn!(%error, engine, "as leader, this node {decision}, which is not written");
-            }
+            Err(error) => unwritten.add(decision, &error),
         }
     }
+    unwritten.say(leads(fleet).is_some_and(|(now, _)| now == term), warned);
     for Line { engine, text, is_loss } in decision::written(&state, &done) {
         match is_loss {
             true => tracing::warn!("as leader, this node {text}"),

@@ -11,7 +11,7 @@
 //! - [`scale`]: `/scale` and `/gc`
 //! - [`leader`]: the leader's loop; [`planned`]: its plan, on any node
 //! - [`settings`]: changes of cluster-wide settings; [`own_settings`]: how those of this node's environment differ
-//! - [`decision`]: what a leader decided, as log lines; `notices`: what operators have to know of its plan
+//! - [`decision`]: what a leader decided, as log lines; `unwritten`: that it was not written; `notices`: what operators have to know of its plan
 //! - [`members`]: cordon, drain and remove members; [`removal`]: what a removal does to the votes, and what stands against it
 //! - [`new_key`]: another key for the cluster
 //! - `silences`: for how long members have been silent
@@ -47,6 +47,7 @@ pub mod series;
 pub mod settings;
 mod silences;
 pub mod streams;
+mod unwritten;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
