@@ -122,7 +122,9 @@ fn are_full(state: &State, hosts: &Candidates) -> bool {
 
 /// Why hosts are passed over, with their names; `None` when none is.
 fn passed_over(state: &State, hosts: &Candidates) -> Option<String> {
-    let reason = |(id, obstacle): (&NodeId, &Obstacle)| format!("{} {obstacle}", state.node_name(*id));
+    let reason = |(id, obstacle): (&NodeId, &Obstacle)| {
+        format!("{} {}", state.node_name(*id), obstacle.describe(state))
+    };
     let reasons: Vec<String> = hosts.passed_over.iter().map(reason).collect();
     (!reasons.is_empty()).then(|| format!("no host can start an engine now: {}", reasons.join("; ")))
 }

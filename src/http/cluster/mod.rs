@@ -10,7 +10,7 @@ use std::time::Instant;
 use acefleet_raft::{MemberStatus, Role};
 use acefleet_registry::address::join;
 use acefleet_registry::node::{Availability, DockerState};
-use acefleet_registry::rules::hosts::{Candidates, Obstacle};
+use acefleet_registry::rules::hosts::{Bound, Candidates, Obstacle};
 use acefleet_registry::rules::lost_hosts;
 use acefleet_registry::{Elapsed, NodeId, State as Registry, WallMs};
 use axum::extract::State;
@@ -132,11 +132,29 @@ pub(crate) struct PassedOver {
     code: &'static str,
     /// For people, to follow the name of the host.
     message: String,
+    /// What bounds a host that is `full`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    setting: Option<BoundingSetting>,
 }
 
-impl From<Obstacle> for PassedOver {
-    fn from(obstacle: Obstacle) -> Self {
-        Self { code: obstacle.as_str(), message: obstacle.to_string() }
+/// A setting that bounds how many engines a host runs.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum BoundingSetting {
+    /// Of the cluster; also the capacity of a host that has none of its own.
+    MaxReplicas,
+    /// Of the host, or the ports of its VPN where these are fewer.
+    AcefleetCapacity,
+}
+
+impl PassedOver {
+    /// Why a host is passed over in this state.
+    pub fn of(obstacle: &Obstacle, state: &Registry) -> Self {
+        let setting = obstacle.bound(state).map(|bound| match bound {
+            Bound::MaxReplicas => BoundingSetting::MaxReplicas,
+            Bound::Capacity => BoundingSetting::AcefleetCapacity,
+        });
+        Self { code: obstacle.as_str(), message: obstacle.describe(state), setting }
     }
 }
 
@@ -250,7 +268,7 @@ pub(crate) fn node(
     let unavailable = record.and_then(|record| record.unavailable.as_ref());
     let (last_contact_ms, applied_index) = (member.last_contact_ms, told.applied_index);
     let record = NodeRecord {
-        passed_over: candidates.obstacle(member.id).map(PassedOver::from),
+        passed_over: candidates.obstacle(member.id).map(|obstacle| PassedOver::of(&obstacle, state)),
         unavailable_since: unavailable.filter(|known| !known.is_back).map(|known| iso(shown(known.since_ms))),
         unavailable: lost_hosts::describe(state, member.id),
         answers_others: told.answers_others.into_iter().map(|id| state.node_name(id)).collect(),

@@ -140,7 +140,7 @@ fn hosts(app: &App, state: &Registry) -> Vec<HostNow> {
         engines: load.engines,
         capacity: load.capacity,
         streams: load.streams,
-        passed_over: candidates.obstacle(load.node).map(PassedOver::from),
+        passed_over: candidates.obstacle(load.node).map(|obstacle| PassedOver::of(&obstacle, state)),
     };
     loads(state, &all).into_iter().map(host).collect()
 }

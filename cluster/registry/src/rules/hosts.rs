@@ -52,6 +52,15 @@ pub enum Obstacle {
     Lacks(String),
 }
 
+/// The setting that bounds how many engines a host runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// `MAX_REPLICAS`, which is also how many a host may run that has no capacity of its own.
+    MaxReplicas,
+    /// `ACEFLEET_CAPACITY` of the host, or the ports of its VPN where these are fewer.
+    Capacity,
+}
+
 impl Obstacle {
     /// The word for it, for machines.
     #[must_use]
@@ -72,6 +81,27 @@ impl Obstacle {
             Self::NoPort => "no_port",
             Self::Full { .. } => "full",
             Self::Lacks(_) => "lacks",
+        }
+    }
+
+    /// The setting that bounds a host that is full. One without a capacity of its own has that of the cluster.
+    #[must_use]
+    pub fn bound(&self, state: &State) -> Option<Bound> {
+        match self {
+            Self::Full { capacity } if *capacity == state.policy().max_replicas => Some(Bound::MaxReplicas),
+            Self::Full { .. } => Some(Bound::Capacity),
+            _ => None,
+        }
+    }
+
+    /// For people who see it now. What is written down has the text of [`Display`](fmt::Display), which stays as it is.
+    #[must_use]
+    pub fn describe(&self, state: &State) -> String {
+        match (self, self.bound(state)) {
+            (Self::Full { capacity }, Some(Bound::MaxReplicas)) => {
+                format!("runs {capacity} engines, as many as MAX_REPLICAS allows all hosts together")
+            }
+            _ => self.to_string(),
         }
     }
 

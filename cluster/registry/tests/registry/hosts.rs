@@ -26,6 +26,16 @@ fn over(world: &World, node: u64) -> Option<Obstacle> {
 }
 
 #[test]
+fn a_full_host_names_the_setting_that_bounds_it() {
+    let state = World::new(1, 1).state;
+    for (capacity, name) in [(state.policy().max_replicas, "MAX_REPLICAS"), (1, "ACEFLEET_CAPACITY")] {
+        let said = Obstacle::Full { capacity }.describe(&state);
+        assert!(said.starts_with(&format!("runs {capacity} engines")) && said.contains(name), "{said}");
+    }
+    assert_eq!(Obstacle::Cordoned.describe(&state), "is cordoned");
+}
+
+#[test]
 fn each_host_says_why_it_gets_no_engine() {
     let mut world = World::new(3, 1);
     assert_eq!(over(&world, 1), None);
