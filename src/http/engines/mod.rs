@@ -5,6 +5,7 @@ pub(crate) mod logs;
 pub(crate) mod model;
 pub(crate) mod placement;
 pub(crate) mod stats;
+pub(crate) mod unlisted;
 
 use acefleet_registry::Engine;
 use axum::extract::{Path, State};

@@ -3,7 +3,7 @@
 use acefleet_registry::plan;
 use acefleet_registry::rules::engines::{keeps_listed, keeps_running, standing};
 use acefleet_registry::rules::load::loads;
-use acefleet_registry::rules::standing::{Keeps, Standing};
+use acefleet_registry::rules::standing::Keeps;
 use acefleet_registry::{Engine, EngineId, State as Registry};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -17,6 +17,7 @@ use crate::http::answer::time::iso;
 use crate::http::app::App;
 use crate::http::cluster::PassedOver;
 use crate::http::engines::UnknownEngine;
+use crate::http::engines::unlisted::UnlistedReason;
 
 /// Why an engine is where it is.
 #[derive(Serialize, ToSchema)]
@@ -37,7 +38,7 @@ struct Placement {
     #[schema(example = "listed")]
     standing: String,
     /// Why clients do not get it; null while they do.
-    unlisted: Option<Reason>,
+    unlisted: Option<UnlistedReason>,
     /// What keeps it listed or running now; null when nothing does.
     kept_by: Option<Reason>,
     /// Name of the engine that it replaces.
@@ -52,10 +53,10 @@ struct Placement {
 #[derive(Serialize, ToSchema)]
 struct Reason {
     /// For machines.
-    #[schema(example = "host_draining")]
+    #[schema(example = "streams")]
     code: String,
     /// For people.
-    #[schema(example = "its host is draining")]
+    #[schema(example = "2 streams run on it")]
     message: String,
 }
 
@@ -96,13 +97,6 @@ pub(crate) async fn get(State(app): State<App>, Path(id): Path<String>, snapshot
     };
     let name = |id: EngineId| state.engine(id).map(|engine| engine.container_name.clone());
     let standing = standing(state, engine);
-    let unlisted = match &standing {
-        Standing::Unlisted(why) => Some(Reason { code: why.as_ref().to_owned(), message: why.to_string() }),
-        Standing::Stopping(cause) | Standing::Ended(cause) => {
-            Some(Reason { code: cause.to_string(), message: format!("it is stopping: {cause}") })
-        }
-        Standing::Reserved | Standing::Listed => None,
-    };
     snapshot.answer(&Placement {
         container_id: engine.container_id.as_deref().map(str::to_owned),
         container_name: engine.container_name.clone(),
@@ -110,7 +104,7 @@ pub(crate) async fn get(State(app): State<App>, Path(id): Path<String>, snapshot
         why: engine.placement.clone(),
         reserved_at: iso(snapshot.shown(engine.reserved_at_ms)),
         standing: standing.as_ref().to_owned(),
-        unlisted,
+        unlisted: UnlistedReason::of(&standing),
         kept_by: kept_by(&app, state, engine),
         replaces: engine.replaces.and_then(name),
         replaced_by: state.replacement(engine.id).map(|replacement| replacement.container_name.clone()),

@@ -14,6 +14,7 @@ use crate::http::answer::time::zulu;
 use crate::http::app::App;
 use crate::http::cluster::{self, NodeRecord, Told};
 use crate::http::engines::model::EngineRecord;
+use crate::http::engines::unlisted::{UnlistedCode, UnlistedReason};
 use crate::http::feed::wanted::ObjectType;
 use crate::http::status::{self, ClusterState};
 use crate::http::streams::model::StreamState;
@@ -34,8 +35,13 @@ pub(crate) struct FeedEngine {
     phase: &'static str,
     /// Whether clients get it.
     listed: bool,
-    /// Why clients do not get it; null while they do.
+    /// Why clients do not get it, for people; null while they do.
     unlisted: Option<String>,
+    /// The same for machines.
+    unlisted_code: Option<UnlistedCode>,
+    /// Why it was taken off the list or stops: a cause as events name it.
+    #[schema(example = "idle")]
+    unlisted_cause: Option<String>,
     /// What is wrong with it, if it fails its health checks.
     fault: Option<String>,
     /// Since when it fails them.
@@ -56,19 +62,16 @@ impl FeedEngine {
     fn of(sight: &Sight, engine: &Engine) -> Self {
         let state = &sight.view.state;
         let standing = standing(state, engine);
-        let unlisted = match &standing {
-            Standing::Listed => None,
-            Standing::Reserved => Some("its host is starting it".to_owned()),
-            Standing::Unlisted(why) => Some(why.to_string()),
-            Standing::Stopping(cause) | Standing::Ended(cause) => Some(format!("it is stopping: {cause}")),
-        };
+        let why = UnlistedReason::of(&standing);
         let failing = engine.failing.as_ref();
         Self {
             record: EngineRecord::of(sight, engine),
             id: engine.id.0,
             phase: phase_word(engine.phase),
             listed: standing == Standing::Listed,
-            unlisted,
+            unlisted_code: why.as_ref().map(|why| why.code),
+            unlisted_cause: why.as_ref().and_then(|why| why.cause.clone()),
+            unlisted: why.map(|why| why.message),
             fault: failing.map(|failing| failing.fault.to_string()),
             failing_since: failing.map(|failing| zulu(sight.shown(failing.since_ms))),
             reserved_at: zulu(sight.shown(engine.reserved_at_ms)),

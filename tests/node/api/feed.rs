@@ -51,6 +51,7 @@ async fn a_reader_gets_everything_first_and_then_what_changes() {
     assert_eq!((snapshot.event.as_str(), &snapshot.id), ("snapshot", &None));
     let engine = &snapshot.data["engines"][0];
     assert_eq!((&engine["container_id"], &engine["listed"]), (&json!(container), &json!(true)));
+    assert_eq!((&engine["unlisted"], &engine["unlisted_code"]), (&Value::Null, &Value::Null));
     assert_eq!((&engine["phase"], &engine["streams"]), (&json!("running"), &json!(["k|s1"])));
     assert_eq!(snapshot.data["streams"][0]["id"], "k|s1");
     assert_eq!(snapshot.data["nodes"][0]["name"], "a");
