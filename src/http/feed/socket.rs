@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::http::header::{CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::Response;
@@ -18,6 +18,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use utoipa::ToSchema;
 
 use crate::http::answer::problem::{BlockedBody, DetailBody, Problem};
+use crate::http::answer::rendered::Live;
 use crate::http::answer::sse::{self, Part};
 use crate::http::app::App;
 use crate::http::connections::answering::Closing;
@@ -77,7 +78,7 @@ pub(crate) struct SocketBye {
         (status = 101, description = "A WebSocket; its messages", body = EnginesMessage),
         (status = 400, description = "The request has a body, or says something twice", body = DetailBody),
         (status = 426, description = "The request asks for no WebSocket of version 13", body = DetailBody),
-        (status = 503, description = "This node has too many readers", body = BlockedBody),
+        (status = 503, description = "This node has too many readers, or they hold too much", body = BlockedBody),
     )
 )]
 pub(crate) async fn follow(
@@ -101,11 +102,16 @@ pub(crate) async fn follow(
     let wanted =
         Wanted { kinds: [FrameKind::Change].into(), types: [ObjectType::Engine].into(), ..Wanted::default() };
     // The first frame says from where to resume, which a reader of objects alone need not.
-    let frames = hub::read(&app, peer.map(|peer| peer.0), wanted).await?.skip(1);
+    let mut frames = Box::pin(hub::read(&app, peer.map(|peer| peer.0), wanted).await?.skip(1));
+    let live = app.feed().beginnings().clone();
+    // What comes first is there already. Other readers share it, and each of these has a copy.
+    live.room()?;
+    let first = frames.next().await.map(|text| messages(&live, &text));
     let asked = asked.max_message_size(HEARD_MAX).max_frame_size(HEARD_MAX);
     Ok(asked.on_upgrade(async move |socket| {
         let _in_use = held.in_use();
-        serve(socket, frames, closing).await;
+        let others = frames.map(|text| messages(&live, &text));
+        serve(socket, futures::stream::iter(first).chain(others), closing).await;
     }))
 }
 
@@ -140,16 +146,22 @@ enum End {
     Gone,
 }
 
-async fn serve(mut socket: WebSocket, frames: impl Stream<Item = Bytes> + Send, closing: Closing) {
+/// A reader's copy of frames. It counts among what all readers hold until it is sent.
+fn messages(live: &Live, frames: &[u8]) -> Vec<Bytes> {
+    let message = |Part { event, data }| live.hold(format!("{{\"type\":\"{event}\",\"data\":{data}}}"));
+    sse::parts(frames).map(message).collect()
+}
+
+async fn serve(mut socket: WebSocket, told: impl Stream<Item = Vec<Bytes>> + Send, closing: Closing) {
     let end = tokio::select! {
         biased;
         () = closing.0.cancelled() => End::Stopping,
-        end = tell(&mut socket, frames) => end,
+        end = tell(&mut socket, told) => end,
     };
     let last = async {
         let (code, reason) = match end {
             End::Stopping => {
-                send_all(&mut socket, &bye(Bye::Stopping)).await?;
+                send_all(&mut socket, messages(&Live::default(), &bye(Bye::Stopping))).await?;
                 (close_code::AWAY, "this node stops")
             }
             End::Feed => (close_code::AGAIN, "connect again"),
@@ -163,9 +175,9 @@ async fn serve(mut socket: WebSocket, frames: impl Stream<Item = Bytes> + Send, 
     let _ = timeout(LAST_WITHIN, last).await;
 }
 
-/// Sends these frames until they end, or the reader gives a reason. A frame is taken when the one before has been handed to the socket.
-async fn tell(socket: &mut WebSocket, frames: impl Stream<Item = Bytes> + Send) -> End {
-    let mut frames = pin!(frames);
+/// Sends these messages until they end, or the reader gives a reason. One is taken when the one before has been handed to the socket.
+async fn tell(socket: &mut WebSocket, all: impl Stream<Item = Vec<Bytes>> + Send) -> End {
+    let mut all = pin!(all);
     let mut pings = interval(PING_EVERY);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard = Instant::now();
@@ -188,8 +200,8 @@ async fn tell(socket: &mut WebSocket, frames: impl Stream<Item = Bytes> + Send) 
                 }
                 false => return End::Gone,
             },
-            text = frames.next() => match text {
-                Some(text) => send_all(socket, &text).await,
+            messages = all.next() => match messages {
+                Some(messages) => send_all(socket, messages).await,
                 None => return End::Feed,
             },
         };
@@ -208,11 +220,29 @@ fn judge(message: Option<Result<Message, axum::Error>>) -> ControlFlow<End> {
     }
 }
 
-/// Sends each of these frames as a message.
-async fn send_all(socket: &mut WebSocket, frames: &[u8]) -> Result<(), axum::Error> {
-    for part in sse::parts(frames) {
-        let Part { event, data } = part;
-        socket.send(Message::Text(format!("{{\"type\":\"{event}\",\"data\":{data}}}").into())).await?;
+/// Sends each of these. The socket copies what it has to send, so what is held here counts for that.
+async fn send_all(socket: &mut WebSocket, messages: Vec<Bytes>) -> Result<(), axum::Error> {
+    for message in messages {
+        let text = Utf8Bytes::try_from(message.clone()).map_err(axum::Error::new)?;
+        socket.send(Message::Text(text)).await?;
+        drop(message);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_copy_of_each_reader_counts_until_it_is_sent() {
+        let live = Live::of(64);
+        let frames = [bye(Bye::Gap), sse::frame("snapshot", None, &"x".repeat(100))].concat();
+        let copy = messages(&live, &frames);
+        assert_eq!(copy[0], r#"{"type":"bye","data":{"reason":"gap"}}"#);
+        assert!(copy.len() == 2 && copy[1].starts_with(br#"{"type":"snapshot","data":"xx"#));
+        assert!(live.room().is_err());
+        drop(copy);
+        assert!(live.room().is_ok());
+    }
 }
