@@ -11,7 +11,7 @@ use acefleet_registry::stream::{KeyType, StreamStart};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::feed::{at_current_level, number, start};
@@ -82,6 +82,12 @@ async fn a_reader_is_told_of_a_gap_and_finds_everything_when_it_comes_again() {
     let bed = Bed::new().await;
     bed.engine(901).await;
     at_current_level(&bed).await;
+    // One that does not read keeps its place, so the feed goes on behind the gap and does not begin anew.
+    let already = 1_500;
+    start_many(&bed, 1_000_000, already, 300).await;
+    let _stuck = unread(&bed, "kinds=change&types=stream").await;
+    eventually("it has a place", async || (metric(&bed, "acefleet_feed_readers").await == 1).then_some(()))
+        .await;
     let mut feed = Follower::of(&bed, "kinds=change,event", None).await;
     let hello = feed.next().await.unwrap();
     let begin = hello.data["event"].as_u64().unwrap();
@@ -97,14 +103,25 @@ async fn a_reader_is_told_of_a_gap_and_finds_everything_when_it_comes_again() {
     let lost = hello.data["lost"].as_u64().unwrap();
     assert_eq!((&hello.data["resumed"], lost >= 200), (&json!(true), true), "{hello:?}");
     let snapshot = again.next().await.unwrap();
-    assert_eq!(snapshot.data["streams"].as_array().unwrap().len(), streams);
+    assert_eq!(snapshot.data["streams"].as_array().unwrap().len(), already + streams);
     assert!(number(&again.next_of("event").await) > begin + lost);
     // The feed goes on for all who come behind the gap.
     let mut new = Follower::of(&bed, "kinds=event&event_types=stream", None).await;
     assert_eq!(new.next().await.unwrap().event, "hello");
     start(&bed, "last").await;
     assert_eq!(new.next_of("event").await.data["stream_id"], "k|last");
+    assert_eq!(metric(&bed, "acefleet_feed_readers").await, 3, "the one that does not read is there still");
     bed.stop().await;
+}
+
+/// A reader with these parameters that does not read.
+async fn unread(bed: &Bed, parameters: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let mut stream = socket.connect(bed.address.parse().unwrap()).await.unwrap();
+    let request = format!("GET /events/stream?{parameters} HTTP/1.1\r\nHost: {}\r\n\r\n", bed.address);
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream
 }
 
 /// A number of the metrics.
@@ -237,11 +254,7 @@ async fn a_reader_who_resumes_with_a_filter_gets_what_it_wants_and_all_of_that()
 async fn a_reader_who_does_not_keep_up_is_told_so_and_dropped() {
     let bed = Bed::new().await;
     bed.engine(901).await;
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(4_096).unwrap();
-    let mut slow = socket.connect(bed.address.parse().unwrap()).await.unwrap();
-    let request = format!("GET /events/stream?kinds=change,event HTTP/1.1\r\nHost: {}\r\n\r\n", bed.address);
-    slow.write_all(request.as_bytes()).await.unwrap();
+    let mut slow = unread(&bed, "kinds=change,event").await;
     // Far more than a node keeps for readers, and the system for sockets.
     for from in (0..4).map(|batch| batch * 1_500) {
         let before = metric(&bed, "acefleet_feed_looks_total").await;
