@@ -1,7 +1,7 @@
 //! What has changed since the feed looked last, as frames. Objects are rendered and compared with what was sent of them: what they show
 //! depends on much more than their own records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,10 @@ use crate::http::feed::wanted::{ObjectType, Place, Subject};
 /// Pause between figures.
 const FIGURES_EVERY: Duration = Duration::from_millis(950);
 
+/// Bytes of streams that one look tells again, which the last of them may exceed. With four looks a second all of them take half a
+/// minute, and a reader that gets 2 MiB/s keeps up.
+const AGAIN_BYTES: usize = 512 << 10;
+
 /// Objects as they were told, without streams.
 pub(crate) type Objects = BTreeMap<(ObjectType, String), Vec<u8>>;
 
@@ -35,6 +39,8 @@ pub(crate) struct Told {
     figures: Arc<Sent>,
     figures_at: Instant,
     snapshots: Arc<Snapshots>,
+    /// Streams that are told again, as the times that are shown of them have changed. There may be more than readers can take at once.
+    again: VecDeque<Arc<str>>,
 }
 
 /// Why the feed ends.
@@ -67,8 +73,14 @@ impl Told {
             figures: Arc::new(Sent::now(app, &sight)),
             figures_at: Instant::now(),
             snapshots: Arc::default(),
+            again: VecDeque::new(),
             sight,
         }
+    }
+
+    /// Whether there is more to tell than what changes.
+    pub fn has_more(&self) -> bool {
+        !self.again.is_empty()
     }
 
     fn place(&self) -> Place {
@@ -111,10 +123,24 @@ impl Told {
         let (was, is) = (&last.view.state, &sight.view.state);
         // A correction of the calendar changes no stream, but the times that are shown of all.
         let is_corrected = !was.calendar().agrees(is.calendar(), was.clock_ms());
-        let changed = is.changed_streams(was).filter(|(_, stream)| stream.is_none() || !is_corrected);
-        frames.extend(changed.map(|(id, stream)| tell(id, stream.map(|stream| &**stream))));
         if is_corrected {
-            frames.extend(objects::streams(&sight).iter().map(|stream| tell(&stream.start.id, Some(stream))));
+            self.again = objects::streams(&sight).iter().map(|stream| Arc::clone(&stream.start.id)).collect();
+        }
+        let mut told = BTreeSet::new();
+        for (id, stream) in is.changed_streams(was) {
+            frames.push(tell(id, stream.map(|stream| &**stream)));
+            told.insert(id);
+        }
+        let mut room = AGAIN_BYTES;
+        while room > 0
+            && let Some(id) = self.again.pop_front()
+        {
+            // One that has changed was told just now, and one that is gone before.
+            if let Some(stream) = is.stream(&id).filter(|_| !told.contains(&id)) {
+                let frame = tell(&id, Some(stream));
+                room = room.saturating_sub(frame.text.len());
+                frames.push(frame);
+            }
         }
         frames.extend(new.iter().map(|event| of_event(&sight, event)));
         if !frames.is_empty() || place != before {

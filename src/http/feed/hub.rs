@@ -285,6 +285,9 @@ async fn run(app: App) {
         feed.newest.tell(newest).await;
         let until = |rest: Duration| tokio::time::sleep_until((began + rest).into());
         until(SHORTEST).await;
+        if told.as_ref().is_some_and(Told::has_more) {
+            continue;
+        }
         tokio::select! {
             () = until(LONGEST) => {}
             _ = changes.changed() => {}

@@ -1,4 +1,4 @@
-//! Many readers of the feed, and those who do not read.
+//! Many readers of the feed, who come and go.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,11 +10,10 @@ use acefleet_registry::event::KEPT_EACH;
 use acefleet_registry::stream::{KeyType, StreamStart};
 use futures::future::join_all;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::feed::{at_current_level, number, start};
+use crate::api::feed::{at_current_level, start};
 use crate::bed::follow::Follower;
 use crate::bed::{Bed, eventually};
 
@@ -37,7 +36,7 @@ fn playing(session: &str, length: usize) -> Arc<StreamStart> {
 }
 
 /// So many streams with keys of this length start at once. Their numbers begin with `from`.
-async fn start_many(bed: &Bed, from: usize, count: usize, length: usize) {
+pub async fn start_many(bed: &Bed, from: usize, count: usize, length: usize) {
     let started = (from..from + count).map(|session| playing(&session.to_string(), length)).collect();
     let batch = Command::EventBatch { started, ended: Vec::new() };
     bed.fleet.write(batch, Instant::now() + Duration::from_secs(20)).await.unwrap();
@@ -77,55 +76,8 @@ async fn what_a_reader_does_not_want_is_not_lost_for_it() {
     bed.stop().await;
 }
 
-#[tokio::test]
-async fn a_reader_is_told_of_a_gap_and_finds_everything_when_it_comes_again() {
-    let bed = Bed::new().await;
-    bed.engine(901).await;
-    at_current_level(&bed).await;
-    // One that does not read keeps its place, so the feed goes on behind the gap and does not begin anew.
-    let already = 1_500;
-    start_many(&bed, 1_000_000, already, 300).await;
-    let _stuck = unread(&bed, "kinds=change&types=stream").await;
-    eventually("it has a place", async || (metric(&bed, "acefleet_feed_readers").await == 1).then_some(()))
-        .await;
-    let mut feed = Follower::of(&bed, "kinds=change,event", None).await;
-    let hello = feed.next().await.unwrap();
-    let begin = hello.data["event"].as_u64().unwrap();
-    // More events at once than the log keeps.
-    let streams = KEPT_EACH + 200;
-    start_many(&bed, 0, streams, 1).await;
-    assert_eq!(feed.next_of("bye").await.data, json!({"reason": "gap"}));
-    assert_eq!(feed.next().await, None, "nothing is told behind a gap");
-
-    let parameters = "kinds=change,event&event_types=stream";
-    let mut again = Follower::of(&bed, parameters, hello.id.as_deref()).await;
-    let hello = again.next().await.unwrap();
-    let lost = hello.data["lost"].as_u64().unwrap();
-    assert_eq!((&hello.data["resumed"], lost >= 200), (&json!(true), true), "{hello:?}");
-    let snapshot = again.next().await.unwrap();
-    assert_eq!(snapshot.data["streams"].as_array().unwrap().len(), already + streams);
-    assert!(number(&again.next_of("event").await) > begin + lost);
-    // The feed goes on for all who come behind the gap.
-    let mut new = Follower::of(&bed, "kinds=event&event_types=stream", None).await;
-    assert_eq!(new.next().await.unwrap().event, "hello");
-    start(&bed, "last").await;
-    assert_eq!(new.next_of("event").await.data["stream_id"], "k|last");
-    assert_eq!(metric(&bed, "acefleet_feed_readers").await, 3, "the one that does not read is there still");
-    bed.stop().await;
-}
-
-/// A reader with these parameters that does not read.
-async fn unread(bed: &Bed, parameters: &str) -> TcpStream {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(4_096).unwrap();
-    let mut stream = socket.connect(bed.address.parse().unwrap()).await.unwrap();
-    let request = format!("GET /events/stream?{parameters} HTTP/1.1\r\nHost: {}\r\n\r\n", bed.address);
-    stream.write_all(request.as_bytes()).await.unwrap();
-    stream
-}
-
 /// A number of the metrics.
-async fn metric(bed: &Bed, name: &str) -> u64 {
+pub async fn metric(bed: &Bed, name: &str) -> u64 {
     let metrics = bed.get("/metrics").await.text;
     let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no {name}")).parse().unwrap()
@@ -247,36 +199,6 @@ async fn a_reader_who_resumes_with_a_filter_gets_what_it_wants_and_all_of_that()
     }
     start(&bed, "last").await;
     assert_eq!(feed.next().await.unwrap().data["stream_id"], "k|last", "and goes on");
-    bed.stop().await;
-}
-
-#[tokio::test]
-async fn a_reader_who_does_not_keep_up_is_told_so_and_dropped() {
-    let bed = Bed::new().await;
-    bed.engine(901).await;
-    let mut slow = unread(&bed, "kinds=change,event").await;
-    // Far more than a node keeps for readers, and the system for sockets.
-    for from in (0..4).map(|batch| batch * 1_500) {
-        let before = metric(&bed, "acefleet_feed_looks_total").await;
-        start_many(&bed, from, 1_500, 300).await;
-        eventually("it is told", async || {
-            (metric(&bed, "acefleet_feed_looks_total").await > before + 1).then_some(())
-        })
-        .await;
-    }
-    let mut read = Vec::new();
-    let done = tokio::time::timeout(Duration::from_secs(20), async {
-        while !read.ends_with(b"0\r\n\r\n") {
-            assert_ne!(slow.read_buf(&mut read).await.unwrap(), 0, "the answer ends in the middle");
-        }
-    });
-    done.await.expect("the reader is not dropped");
-    let end = String::from_utf8_lossy(&read[read.len() - 200..]).into_owned();
-    assert!(end.contains("event: bye\ndata: {\"reason\":\"too_slow\"}"), "{end}");
-    eventually("its place is free", async || {
-        (metric(&bed, "acefleet_feed_readers").await == 0).then_some(())
-    })
-    .await;
     bed.stop().await;
 }
 

@@ -10,6 +10,7 @@ mod event_log;
 pub mod events;
 mod feed;
 mod feed_readers;
+mod feed_slow;
 mod hand_outs;
 mod hostile;
 mod leaderless;
