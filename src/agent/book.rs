@@ -19,6 +19,8 @@ pub(crate) const OTHER: NodeId = NodeId(2);
 pub(crate) struct Book {
     pub state: State,
     writes: u64,
+    /// Milliseconds that went by beside those of the writes.
+    waited: u64,
 }
 
 impl Book {
@@ -45,7 +47,7 @@ impl Book {
         let op_id = OpId::from_u128(self.writes.into());
         apply(
             &mut self.state,
-            &Proposal { op_id, at_ms: Elapsed(self.writes), origin: ME, by: None, command },
+            &Proposal { op_id, at_ms: Elapsed(self.writes + self.waited), origin: ME, by: None, command },
             self.writes,
         )
     }
@@ -92,6 +94,15 @@ impl Book {
     pub fn gone(&mut self, id: EngineId) {
         self.write(Command::EngineGone { engine: id, cause: Cause::Vanished, message: None });
     }
+
+    /// An engine is gone for so long that the registry does not know it any more.
+    pub fn forgotten(&mut self, id: EngineId) {
+        self.gone(id);
+        self.waited += 1_000_000;
+        self.write(Command::SetPolicy(Policy::default()));
+        assert!(self.state.engine(id).is_none());
+    }
+
     /// An engine that runs on a node and answers its probes, with its host port.
     pub fn listed(&mut self, node: NodeId, port: u16) -> EngineId {
         let written = self.write(Command::Adopt(Adopt {

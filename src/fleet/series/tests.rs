@@ -91,6 +91,42 @@ fn ended_streams_keep_their_points_for_as_long_as_they_are_listed() {
     assert_eq!((cluster.recorded_since_s, cluster.first_s, cluster.points.len()), (Some(500), 505, 1));
 }
 
+#[tokio::test]
+async fn an_ended_stream_keeps_its_engine_its_host_and_what_it_moved() {
+    let (mut book, soft) = (Book::new(), SoftState::default());
+    let other = book.listed(OTHER, 902);
+    book.begin("x", 902);
+    let moved = |downloaded, uploaded| {
+        let sample = StreamSample { downloaded: Some(downloaded), uploaded, ..StreamSample::default() };
+        NodeReport { streams: [("x".to_owned(), sample)].into(), ..NodeReport::default() }
+    };
+    let series = Series::default();
+    let stream = |book: &Book| Arc::clone(book.state.stream("x").unwrap());
+    for report in [moved(100, Some(7)), moved(300, None)] {
+        soft.receive(OTHER, Some(Arc::new(report))).await;
+        series.note_lasts(&book.state, &soft.view());
+    }
+    assert_eq!(series.lasts().of(&book.state, &stream(&book)), None, "it runs: its figures are newer");
+    book.end("x");
+    soft.receive(OTHER, Some(Arc::default())).await;
+    let last = Last {
+        engine: Some("acestream-902".to_owned()),
+        node: Some("beta".to_owned()),
+        downloaded: Some(300),
+        uploaded: Some(7),
+    };
+    // Another node, which has just started, knows what the registry says.
+    let young = Last { downloaded: None, uploaded: None, ..last.clone() };
+    assert_eq!(Lasts::default().of(&book.state, &stream(&book)), Some(young));
+    for gone in [false, true] {
+        if gone {
+            book.forgotten(other);
+        }
+        series.note_lasts(&book.state, &soft.view());
+        assert_eq!(series.lasts().of(&book.state, &stream(&book)), Some(last.clone()), "gone: {gone}");
+    }
+}
+
 #[test]
 fn streams_stay_within_their_bytes_and_those_that_ended_first_go_first() {
     let mut kept = Kept::default();

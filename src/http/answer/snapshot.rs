@@ -15,6 +15,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::fleet::series::{Last, Lasts};
 use crate::http::answer::headers::{AGE, JSON, REVALIDATE, REVISION};
 use crate::http::answer::problem::Problem;
 use crate::http::answer::rendered::{Key, Moment, Page, Rendering};
@@ -57,6 +58,7 @@ pub(crate) struct Sight {
     /// Reported state.
     pub soft: Arc<SoftView>,
     key: Key,
+    lasts: Arc<Lasts>,
     cluster: Cluster,
     cluster_id: String,
 }
@@ -67,7 +69,8 @@ impl Sight {
         let Current { view, soft, key } = Current::now(app, Instant::now());
         let cluster = app.fleet().cluster().clone();
         let cluster_id = cluster.cluster_id().unwrap_or_default();
-        Self { view, soft, key, cluster, cluster_id }
+        let lasts = app.fleet().series().lasts();
+        Self { view, soft, key, lasts, cluster, cluster_id }
     }
 
     /// The cluster; empty until it has formed.
@@ -98,6 +101,11 @@ impl Sight {
     /// What an engine uses, if its host tells it.
     pub fn usage_of(&self, engine: &Engine) -> Option<&EngineUsage> {
         self.told_by(engine.node)?.engines.get(&engine.id)?.usage.as_ref()
+    }
+
+    /// What this node knew last of a stream that has ended.
+    pub fn last_of(&self, stream: &Stream) -> Option<Last> {
+        self.lasts.of(&self.view.state, stream)
     }
 
     /// Newest figures of a stream, if its host tells them.

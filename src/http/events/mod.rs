@@ -78,7 +78,7 @@ pub(crate) async fn started(State(app): State<App>, call: JsonCall) -> Result<Re
     match applied.reply {
         Reply::StreamStarted(stream) => {
             app.counters().started(1);
-            Ok(written(applied.revision, &StreamState::of(&stream, None, |at| app.shown(at))))
+            Ok(written(applied.revision, &StreamState::reported(&stream, |at| app.shown(at))))
         }
         other => Err(unexpected(other)),
     }
@@ -120,7 +120,7 @@ pub(crate) async fn ended(State(app): State<App>, call: JsonCall) -> Result<Resp
     match applied.reply {
         Reply::StreamEnded { updated, stream } => {
             app.counters().ended(u64::from(updated));
-            let stream = stream.map(|stream| StreamState::of(&stream, None, |at| app.shown(at)));
+            let stream = stream.map(|stream| StreamState::reported(&stream, |at| app.shown(at)));
             Ok(written(applied.revision, &Ended { updated, stream }))
         }
         other => Err(unexpected(other)),

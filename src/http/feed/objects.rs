@@ -121,7 +121,7 @@ pub(crate) struct FeedSnapshot {
     cluster: Option<FeedCluster>,
     nodes: Option<Vec<NodeRecord>>,
     engines: Option<Vec<FeedEngine>>,
-    /// Started streams and the newest 500 ended ones, without figures.
+    /// Started streams and the newest 500 ended ones; those that run without figures.
     streams: Option<Vec<StreamState>>,
     vpns: Option<Vec<NodeVpn>>,
 }
@@ -181,9 +181,9 @@ pub(crate) fn all(app: &App, sight: &Sight) -> Vec<Rendered> {
     rendered
 }
 
-/// A stream, without figures.
+/// A stream, without figures while it runs.
 pub(crate) fn stream(sight: &Sight, stream: &Stream) -> Vec<u8> {
-    to_json(&StreamState::of(stream, None, |at| sight.shown(at)))
+    to_json(&StreamState::in_feed(sight, stream))
 }
 
 /// Started streams and the newest ended ones, in order of arrival.

@@ -8,6 +8,7 @@ use acefleet_registry::{Elapsed, Engine, Stream, WallMs};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::fleet::series::Last;
 use crate::http::answer::snapshot::{Sight, Snapshot};
 use crate::http::answer::time::zulu;
 use crate::peers::StreamSample;
@@ -42,6 +43,14 @@ pub(crate) struct StreamState {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "client_disconnected")]
     pub end_reason: Option<String>,
+    /// Name of its engine; only of ended streams, and absent where it is not known any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "acestream-3")]
+    pub engine: Option<String>,
+    /// Name of the node on whose host that ran; as `engine`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "node-b")]
+    pub node: Option<String>,
     /// No event reports it: its host saw that its engine is in use. Absent in all others.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
@@ -59,16 +68,22 @@ pub(crate) struct StreamState {
     pub speed_down: Option<i64>,
     /// Upload speed, KB/s.
     pub speed_up: Option<i64>,
-    /// Bytes downloaded in this session.
+    /// Bytes downloaded in this session; of an ended stream what the answering node heard last, null if that is nothing.
     pub downloaded: Option<i64>,
-    /// Bytes uploaded in this session.
+    /// Bytes uploaded in this session; as `downloaded`.
     pub uploaded: Option<i64>,
 }
 
 impl StreamState {
-    /// A stream with its newest figures, if there are any. `shown` gives the time of day at a moment.
-    pub fn of(stream: &Stream, sample: Option<&StreamSample>, shown: impl Fn(Elapsed) -> WallMs) -> Self {
+    /// A stream with its newest figures, or with what was known last when it has ended. `shown` gives the time of day at a moment.
+    fn of(
+        stream: &Stream,
+        sample: Option<&StreamSample>,
+        last: Option<Last>,
+        shown: impl Fn(Elapsed) -> WallMs,
+    ) -> Self {
         let start = &stream.start;
+        let Last { engine, node, downloaded, uploaded } = last.unwrap_or_default();
         Self {
             id: start.id.to_string(),
             key_type: start.key_type,
@@ -81,15 +96,27 @@ impl StreamState {
             started_at: zulu(shown(stream.started_at_ms)),
             ended_at: stream.ended_at_ms.map(|at| zulu(shown(at))),
             end_reason: stream.end_reason.clone().map(String::from),
+            engine,
+            node,
             found: stream.found,
             status: stream.status,
             mark: None,
             peers: sample.and_then(|sample| sample.peers),
             speed_down: sample.and_then(|sample| sample.speed_down),
             speed_up: sample.and_then(|sample| sample.speed_up),
-            downloaded: sample.and_then(|sample| sample.downloaded),
-            uploaded: sample.and_then(|sample| sample.uploaded),
+            downloaded: sample.and_then(|sample| sample.downloaded).or(downloaded),
+            uploaded: sample.and_then(|sample| sample.uploaded).or(uploaded),
         }
+    }
+
+    /// A stream as the answer to its event has it: without figures.
+    pub fn reported(stream: &Stream, shown: impl Fn(Elapsed) -> WallMs) -> Self {
+        Self::of(stream, None, None, shown)
+    }
+
+    /// A stream without figures while it runs: they change with every look.
+    pub fn in_feed(sight: &Sight, stream: &Stream) -> Self {
+        Self::of(stream, None, sight.last_of(stream), |at| sight.shown(at))
     }
 
     /// What clients that choose engines by their streams see of a mark: a stream that nobody can ask about.
@@ -106,6 +133,8 @@ impl StreamState {
             started_at: zulu(shown(mark.since_ms)),
             ended_at: None,
             end_reason: None,
+            engine: None,
+            node: None,
             found: false,
             status: StreamStatus::Started,
             mark: Some(mark.kind),
@@ -119,7 +148,7 @@ impl StreamState {
 
     /// A stream in this state of the cluster.
     pub fn in_snapshot(snapshot: &Snapshot, stream: &Stream) -> Self {
-        Self::of(stream, snapshot.sample_of(stream), |at| snapshot.shown(at))
+        Self::of(stream, snapshot.sample_of(stream), snapshot.last_of(stream), |at| snapshot.shown(at))
     }
 }
 
