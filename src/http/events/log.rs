@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use crate::http::answer::problem::{BlockedBody, InvalidBody, Problem};
 use crate::http::answer::snapshot::Snapshot;
 use crate::http::answer::time;
+use crate::http::events::election::{self, LeaderReason};
 use crate::http::request::query::Query;
 
 /// Events in one answer, unless the caller sets a limit.
@@ -64,6 +65,12 @@ pub(crate) struct EventDetails {
     /// Term since which the node leads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub term: Option<u64>,
+    /// Why it leads in the place of another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<LeaderReason>,
+    /// Who asked for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked_by: Option<EventBy>,
 }
 
 /// Who made a change.
@@ -92,6 +99,7 @@ impl EventEntry {
     /// An event in this state of the cluster. `timestamp` is its time of day.
     pub fn of(event: &Event, state: &Registry, timestamp: String) -> Self {
         let node = event.node.and_then(|id| state.node(id));
+        let (reason, asked_by) = election::reason(state.events(), event).unzip();
         Self {
             id: event.id,
             timestamp,
@@ -103,6 +111,8 @@ impl EventEntry {
                 engine: event.engine.map(|id| id.0),
                 vpn: event.vpn.clone(),
                 term: event.term,
+                reason,
+                asked_by: asked_by.flatten().map(|by| EventBy::of(by, state)),
             },
             container_id: event.container_id.as_deref().map(str::to_owned),
             stream_id: event.stream_id.as_deref().map(str::to_owned),

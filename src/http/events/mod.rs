@@ -1,6 +1,7 @@
 //! `POST /events/stream_started`, `/events/stream_ended`, `/events/batch`.
 
 mod body;
+pub(crate) mod election;
 pub(crate) mod log;
 
 use acefleet_registry::{Command, Reply};

@@ -21,7 +21,8 @@ async fn newest(bed: &Bed, category: &str) -> Value {
 async fn another_member_leads_when_it_is_told_to() {
     let beds = Bed::three().await;
     at_current_level(&beds[0]).await;
-    for (name, through) in [("b", 0), ("c", 1), ("c", 2), ("a", 1)] {
+    // A node may lead already before it is told to.
+    for (name, through, is_moved) in [("b", 0, false), ("c", 1, true), ("c", 2, true), ("a", 1, true)] {
         let answer = beds[through].post(&format!("/cluster/nodes/{name}/lead"), &Value::Null).await;
         assert_eq!(answer.status, 200, "{name}: {}", answer.text);
         assert_eq!((&answer.json()["name"], &answer.json()["role"]), (&json!(name), &json!("leader")));
@@ -33,6 +34,11 @@ async fn another_member_leads_when_it_is_told_to() {
         let (message, term) =
             (event["message"].as_str().unwrap(), event["details"]["term"].as_u64().unwrap());
         assert!(message.starts_with(&format!("{name} leads since term {term}")), "{message}");
+        if is_moved {
+            let details = &event["details"];
+            let (reason, by) = (&details["reason"], &details["asked_by"]["name"]);
+            assert_eq!((reason, by), (&json!("asked"), &json!("API key")), "{event}");
+        }
     }
     let wanted = newest(&beds[0], "leadership_transfer").await;
     assert_eq!((&wanted["details"]["node"], &wanted["by"]["name"]), (&json!("a"), &json!("API key")));
