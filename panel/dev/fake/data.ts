@@ -43,6 +43,7 @@ const node = (name: string, i: number, extra: Partial<NodeObject>): NodeObject =
   name,
   id: 1000 + i,
   role: 'voter',
+  state: 'up',
   address: `10.0.0.${11 + i}:8001`,
   version: '0.1.0',
   http_address: `10.0.0.${11 + i}:8000`,
@@ -111,6 +112,7 @@ export function world(https: string[], engines = 40, streams = 120): World {
       health_status: 'unhealthy',
       listed: false,
       unlisted: 'it is unhealthy: it does not answer',
+      unlisted_code: 'unhealthy',
       fault: 'it does not answer',
       failing_since: ago(130),
     });
@@ -123,6 +125,7 @@ export function world(https: string[], engines = 40, streams = 120): World {
         health_status: 'unhealthy',
         listed: false,
         unlisted: 'its VPN is unhealthy',
+        unlisted_code: 'network',
         failing_since: ago(360),
       });
   const all: StreamObject[] = [];
@@ -206,6 +209,8 @@ export function engine(id: number, node: string, vpn_container: string | null, f
     phase: 'running',
     listed: true,
     unlisted: null,
+    unlisted_code: null,
+    unlisted_cause: null,
     image: 'ghcr.io/krinkuto11/acestream:3.2.11',
     failing_since: null,
     reserved_at: since,

@@ -136,7 +136,13 @@ export class Fleet {
   replaceEngine(container: string, by: LogEvent['by']): number | null {
     const e = this.world.engines.find((x) => x.container_id === container);
     if (!e) return null;
-    Object.assign(e, { phase: 'stopping', listed: false, unlisted: 'it stops when its streams have ended: replaced' });
+    Object.assign(e, {
+      phase: 'stopping',
+      listed: false,
+      unlisted: 'it stops when its streams have ended: replaced',
+      unlisted_code: 'taken_off',
+      unlisted_cause: 'replaced',
+    });
     this.change('engine', String(e.id), e);
     this.say(
       event('engine', 'retiring', `${e.container_name} is offered no more (replaced)`, 0, {

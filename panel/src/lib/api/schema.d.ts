@@ -1148,6 +1148,11 @@ export interface components {
             recovery_eta_seconds?: number | null;
             should_wait: boolean;
         };
+        /**
+         * @description A setting that bounds how many engines a host runs.
+         * @enum {string}
+         */
+        BoundingSetting: "MAX_REPLICAS" | "ACEFLEET_CAPACITY";
         /** @description A circuit breaker. */
         BreakerStatus: {
             /**
@@ -1591,6 +1596,7 @@ export interface components {
         };
         /** @description What an event is about, as far as that still exists. */
         EventDetails: {
+            asked_by?: components["schemas"]["EventBy"] | null;
             /**
              * Format: int64
              * @description Number of the engine.
@@ -1601,6 +1607,7 @@ export interface components {
              * @example node-a
              */
             node?: string | null;
+            reason?: components["schemas"]["LeaderReason"] | null;
             /**
              * Format: int64
              * @description Term since which the node leads.
@@ -1750,8 +1757,14 @@ export interface components {
              * @description When its host and ports were chosen.
              */
             reserved_at: string;
-            /** @description Why clients do not get it; null while they do. */
+            /** @description Why clients do not get it, for people; null while they do. */
             unlisted?: string | null;
+            /**
+             * @description Why it was taken off the list or stops: a cause as events name it.
+             * @example idle
+             */
+            unlisted_cause?: string | null;
+            unlisted_code?: components["schemas"]["UnlistedCode"] | null;
         };
         /** @description Data of the frame `snapshot`: all objects that the reader wants. */
         FeedSnapshot: {
@@ -1768,7 +1781,7 @@ export interface components {
              * @description Revision of the registry.
              */
             revision: number;
-            /** @description Started streams and the newest 500 ended ones, without figures. */
+            /** @description Started streams and the newest 500 ended ones; those that run without figures. */
             streams?: components["schemas"]["StreamState"][] | null;
             vpns?: components["schemas"]["NodeVpn"][] | null;
         };
@@ -1868,6 +1881,7 @@ export interface components {
              * @example node-a
              */
             node: string;
+            state: components["schemas"]["Presence"];
             /** @description Why the host or its network is suspected instead of its engines; null while it is not. */
             suspected?: string | null;
             /** @description Why the host counts as unavailable, and what that means for its engines; null while it does not. */
@@ -1908,6 +1922,11 @@ export interface components {
             /** @description False when this node takes calls without a key. */
             required: boolean;
         };
+        /**
+         * @description Why another node leads.
+         * @enum {string}
+         */
+        LeaderReason: "asked" | "leader_stopped" | "leader_drained" | "unknown";
         /** @description A line of a container's log. */
         LogEntry: {
             /**
@@ -2041,6 +2060,7 @@ export interface components {
              * @example voter
              */
             role: string;
+            state: components["schemas"]["Presence"];
             /** @description Streams on them. */
             streams: number;
             /** @description The same for people, and what it means for its engines; also while it is down, and when it answers again, until they do. */
@@ -2081,6 +2101,7 @@ export interface components {
             code: string;
             /** @description For people, to follow the name of the host. */
             message: string;
+            setting?: components["schemas"]["BoundingSetting"] | null;
         };
         /** @description Why an engine is where it is. */
         Placement: {
@@ -2107,7 +2128,7 @@ export interface components {
              * @example listed
              */
             standing: string;
-            unlisted?: components["schemas"]["Reason"] | null;
+            unlisted?: components["schemas"]["UnlistedReason"] | null;
             /**
              * @description Why that host was chosen.
              * @example alone least loaded: 2 of 10 engines, 1 streams, 3 of 3 hosts with room
@@ -2145,6 +2166,11 @@ export interface components {
             /** @description Port on the host. */
             HostPort: string;
         };
+        /**
+         * @description What has become of a member.
+         * @enum {string}
+         */
+        Presence: "up" | "stopping" | "stopped" | "unavailable" | "down";
         /** @description What a batch did. */
         Processed: {
             /**
@@ -2188,12 +2214,12 @@ export interface components {
         Reason: {
             /**
              * @description For machines.
-             * @example host_draining
+             * @example streams
              */
             code: string;
             /**
              * @description For people.
-             * @example its host is draining
+             * @example 2 streams run on it
              */
             message: string;
         };
@@ -2680,7 +2706,7 @@ export interface components {
             container_id: string;
             /**
              * Format: int64
-             * @description Bytes downloaded in this session.
+             * @description Bytes downloaded in this session; of an ended stream what the answering node heard last, null if that is nothing.
              */
             downloaded?: number | null;
             /**
@@ -2693,6 +2719,11 @@ export interface components {
              * @description When it ended.
              */
             ended_at?: string | null;
+            /**
+             * @description Name of its engine; only of ended streams, and absent where it is not known any more.
+             * @example acestream-3
+             */
+            engine?: string | null;
             /** @description No event reports it: its host saw that its engine is in use. Absent in all others. */
             found?: boolean;
             /** @description Its id, normally `<key>|<playback session>`. */
@@ -2711,6 +2742,11 @@ export interface components {
              * @example hand_out
              */
             mark?: string | null;
+            /**
+             * @description Name of the node on whose host that ran; as `engine`.
+             * @example node-b
+             */
+            node?: string | null;
             /**
              * Format: int64
              * @description Peers, newest figure.
@@ -2742,7 +2778,7 @@ export interface components {
             status: string;
             /**
              * Format: int64
-             * @description Bytes uploaded in this session.
+             * @description Bytes uploaded in this session; as `downloaded`.
              */
             uploaded?: number | null;
         };
@@ -2775,6 +2811,25 @@ export interface components {
              * @example not found
              */
             error: string;
+        };
+        /**
+         * @description Why clients do not get an engine.
+         * @enum {string}
+         */
+        UnlistedCode: "reserved" | "not_an_engine" | "host_down" | "host_unavailable" | "host_draining" | "taken_off" | "network" | "unhealthy" | "no_address" | "not_answered" | "stopping";
+        /** @description The same with its cause, and for people. */
+        UnlistedReason: {
+            /**
+             * @description Why it was taken off or stops: a cause as events name it, e.g. `idle`.
+             * @example idle
+             */
+            cause?: string | null;
+            code: components["schemas"]["UnlistedCode"];
+            /**
+             * @description For people.
+             * @example its host is draining
+             */
+            message: string;
         };
         /** @description One violation in a body, a path or a query. */
         Violation: {
@@ -2927,7 +2982,7 @@ export interface components {
              */
             leader: string;
             nodes_total: number;
-            /** @description Nodes that answer. */
+            /** @description Nodes that take part: without those that do not answer, or have said that they are being stopped. */
             nodes_up: number;
             /**
              * @description The worst problem in one sentence; empty when there is none.
@@ -2997,7 +3052,7 @@ export interface operations {
                     "application/json": components["schemas"]["ContainerView"][];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3079,7 +3134,7 @@ export interface operations {
                     "application/json": components["schemas"]["ClusterView"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3144,7 +3199,7 @@ export interface operations {
                     "application/json": components["schemas"]["KeyState"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3209,7 +3264,7 @@ export interface operations {
                     "application/json": components["schemas"]["KeyState"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3298,7 +3353,7 @@ export interface operations {
                     "application/json": components["schemas"]["Removed"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3396,7 +3451,7 @@ export interface operations {
                     "application/json": components["schemas"]["AdoptedEngine"][];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3482,7 +3537,7 @@ export interface operations {
                     "application/json": components["schemas"]["ClusterNode"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3563,7 +3618,7 @@ export interface operations {
                     "application/json": components["schemas"]["ClusterNode"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3676,7 +3731,7 @@ export interface operations {
                     "application/json": components["schemas"]["ClusterNode"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3762,7 +3817,7 @@ export interface operations {
                     "application/json": components["schemas"]["RemovalPreview"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3830,7 +3885,7 @@ export interface operations {
                     "application/json": components["schemas"]["ClusterNode"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3915,7 +3970,7 @@ export interface operations {
                     "application/json": components["schemas"]["ContainerView"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -3992,7 +4047,7 @@ export interface operations {
                     "application/json": components["schemas"]["Deleted"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4085,7 +4140,7 @@ export interface operations {
                     "application/json": components["schemas"]["LogTail"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description The place to go on at is in the future, or the query says something twice */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4183,7 +4238,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4258,7 +4313,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4331,7 +4386,7 @@ export interface operations {
                     "application/json": components["schemas"]["TotalStats"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4407,7 +4462,7 @@ export interface operations {
                     "application/json": components["schemas"]["EngineDetail"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4492,7 +4547,7 @@ export interface operations {
                     "application/json": components["schemas"]["Placement"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4569,7 +4624,7 @@ export interface operations {
                     "application/json": components["schemas"]["Replacing"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4663,7 +4718,7 @@ export interface operations {
                     "application/json": components["schemas"]["EngineStats"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4765,7 +4820,7 @@ export interface operations {
                     "application/json": components["schemas"]["EventEntry"][];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4843,7 +4898,7 @@ export interface operations {
                     "application/json": components["schemas"]["Queued"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -4961,7 +5016,7 @@ export interface operations {
                     "application/json": components["schemas"]["EventStats"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5040,7 +5095,7 @@ export interface operations {
                     "text/event-stream": string;
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5118,7 +5173,7 @@ export interface operations {
                     "application/json": components["schemas"]["Queued"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5241,7 +5296,7 @@ export interface operations {
                     "application/json": components["schemas"]["Queued"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5351,7 +5406,7 @@ export interface operations {
                     "application/json": components["schemas"]["Status"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5416,7 +5471,7 @@ export interface operations {
                     "application/json": components["schemas"]["Alive"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5475,7 +5530,7 @@ export interface operations {
                     "application/json": components["schemas"]["Message"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5540,7 +5595,7 @@ export interface operations {
                     "application/json": components["schemas"]["Ready"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5604,7 +5659,7 @@ export interface operations {
                     "application/json": components["schemas"]["HealthStatus"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5669,7 +5724,7 @@ export interface operations {
                     "application/json": components["schemas"]["Alive"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5725,7 +5780,7 @@ export interface operations {
                     "text/plain": string;
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5781,7 +5836,7 @@ export interface operations {
                     "application/json": components["schemas"]["PlanView"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5845,7 +5900,7 @@ export interface operations {
                     "application/json": components["schemas"]["OrchestratorStatus"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -5914,7 +5969,7 @@ export interface operations {
                     "application/json": components["schemas"]["StartResponse"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6034,7 +6089,7 @@ export interface operations {
                     "application/json": components["schemas"]["AceProvisionResponse"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6147,7 +6202,7 @@ export interface operations {
                     "application/json": components["schemas"]["Readiness"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6206,7 +6261,7 @@ export interface operations {
                     "application/json": components["schemas"]["Scaled"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6292,7 +6347,7 @@ export interface operations {
                     "application/json": components["schemas"]["SeriesBody"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6374,7 +6429,7 @@ export interface operations {
                     "application/json": components["schemas"]["Settings"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6428,7 +6483,7 @@ export interface operations {
                 dry_run?: boolean;
             };
             header?: {
-                /** @description The revision on which it builds, as `revision` in the body */
+                /** @description ETags of the revisions on one of which it may build, or `*` */
                 "If-Match"?: string | null;
             };
             path?: never;
@@ -6449,7 +6504,7 @@ export interface operations {
                     "application/json": components["schemas"]["SettingsOutcome"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6576,7 +6631,7 @@ export interface operations {
                     "application/json": components["schemas"]["SettingsChangeView"][];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6630,7 +6685,7 @@ export interface operations {
                 dry_run?: boolean;
             };
             header?: {
-                /** @description The revision that is expected to be in force */
+                /** @description ETags of the revisions of which one is expected to be in force, or `*` */
                 "If-Match"?: string | null;
             };
             path?: never;
@@ -6651,7 +6706,7 @@ export interface operations {
                     "application/json": components["schemas"]["SettingsOutcome"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6803,7 +6858,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -6958,7 +7013,7 @@ export interface operations {
                     "application/json": components["schemas"]["StatSnapshot"][];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7031,7 +7086,7 @@ export interface operations {
                     "application/json": components["schemas"]["PublicIp"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7104,7 +7159,7 @@ export interface operations {
                     "application/json": components["schemas"]["VpnStatus"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7177,7 +7232,7 @@ export interface operations {
                     "application/json": components["schemas"]["Widget"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description Malformed percent-encoding, a parameter or `Host` that is given twice, or an incomplete body */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7249,7 +7304,7 @@ export interface operations {
                     "application/json": components["schemas"]["EnginesMessage"];
                 };
             };
-            /** @description Malformed percent-encoding, or an incomplete body */
+            /** @description The request has a body, or says something twice */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -7285,7 +7340,7 @@ export interface operations {
                     "text/plain": string;
                 };
             };
-            /** @description This node has too many readers */
+            /** @description This node has too many readers, or they hold too much */
             503: {
                 headers: {
                     [name: string]: unknown;
