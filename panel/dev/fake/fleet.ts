@@ -106,6 +106,7 @@ export class Fleet {
   away(name: string, on: boolean): void {
     const n = this.node(name);
     if (!n) return;
+    n.state = on ? 'unavailable' : 'up';
     n.unavailable_since = on ? ago(4) : null;
     n.unavailable = on ? 'it answers no member; 3 of its 14 engines do not answer either, and are lost' : null;
     this.change('node', name, n);
@@ -115,9 +116,19 @@ export class Fleet {
   stopping(name: string, on: boolean): void {
     const n = this.node(name);
     if (!n) return;
+    n.state = on ? 'stopping' : 'up';
     n.docker = on ? 'stopping' : 'available';
     n.passed_over = on ? { code: 'stopping', message: 'is being stopped' } : null;
     if (!on) this.silent.delete(name);
+    this.change('node', name, n);
+  }
+
+  /** It falls silent, as it said. */
+  stopped(name: string): void {
+    const n = this.node(name);
+    if (!n) return;
+    n.state = 'stopped';
+    this.silent.set(name, Date.now() - 3000);
     this.change('node', name, n);
   }
 
@@ -169,8 +180,9 @@ export class Fleet {
   endStream(id: string, by: LogEvent['by']): boolean {
     const s = this.world.streams.find((x) => x.id === id && x.status === 'started');
     if (!s) return false;
-    Object.assign(s, { status: 'ended', ended_at: ago(0), end_reason: 'manual_stop_via_api' });
     const e = this.world.engines.find((x) => x.container_id === s.container_id);
+    const last = { engine: e?.container_name, node: e?.node, downloaded: 3 * 1024 ** 3, uploaded: 512 * 1024 ** 2 };
+    Object.assign(s, { status: 'ended', ended_at: ago(0), end_reason: 'manual_stop_via_api', ...last });
     if (e) {
       e.streams = e.streams.filter((x) => x !== id);
       this.change('engine', String(e.id), e);

@@ -99,7 +99,7 @@ export function hosts(open: Open, { fleet }: Fake): void {
         await card.locator('.st', { hasText: /^stopping$/ }).waitFor();
         await card.getByText('Its node is being stopped.').waitFor();
         ensure(/^\s*2\s+of 3 hosts/.test((await bar.textContent()) ?? ''), `the bar: ${await bar.textContent()}`);
-        fleet.silent.set('node-c', Date.now() - 3000);
+        fleet.stopped('node-c');
         await card.locator('.st', { hasText: /^stopped$/ }).waitFor();
         same(await page.getByText('silent').count(), 0, 'words of silence');
         same(await axe(page), [], 'axe');

@@ -73,8 +73,8 @@ export function streams(open: Open, { fleet }: Fake): void {
     ensure((await sheet.textContent())?.includes('ended: stopped by a caller'), 'the sheet says why');
     ensure(/At the end \(\d\d:\d\d:\d\d\)/.test((await sheet.locator('.leg').textContent()) ?? ''), 'the legend');
     same(await sheet.getByText(/^now$/i).count(), 0, 'words of the present');
-    same(await fact(sheet, 'Received'), '2.2\u00a0GiB', 'what it has received');
-    same(await fact(sheet, 'Sent'), '456\u00a0MiB', 'what it has sent');
+    same(await fact(sheet, 'Received'), '3.0\u00a0GiB', 'what it has received');
+    same(await fact(sheet, 'Sent'), '512\u00a0MiB', 'what it has sent');
     const end = sheet.locator('section', { has: page.getByRole('heading', { name: /At the end/ }) });
     ensure(/Mbit\/s/.test(await fact(end, 'Down')), 'its speed at the end');
     same(await page.locator('.sheet').getByRole('button', { name: 'Stop…' }).count(), 0, 'buttons that stop it');

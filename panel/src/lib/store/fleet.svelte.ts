@@ -139,7 +139,15 @@ export class Fleet {
       const f = t.streamFigures.get(s.id);
       const word = streamWord(s, f, t.zeroSince.get(s.id), at);
       const engine = by.get(s.container_id) ?? null;
-      return { key: s.id, stream: s, figures: f, engine, node: engine?.node ?? '', word, tone: STREAM_TONE[word] };
+      return {
+        key: s.id,
+        stream: s,
+        figures: f,
+        engine,
+        node: engine?.node ?? s.node ?? '',
+        word,
+        tone: STREAM_TONE[word],
+      };
     });
   });
 

@@ -4,10 +4,9 @@ import { hostWord, serves } from './status';
 
 const node = (more: Partial<NodeObject> = {}): NodeObject =>
   ({
+    state: 'up',
     docker: 'available',
     availability: 'active',
-    unavailable_since: null,
-    down_since: null,
     passed_over: null,
     ...more,
   }) as NodeObject;
@@ -15,15 +14,21 @@ const figures = (suspect: boolean): NodeFigures => ({ suspect, last_contact_ms: 
 
 describe('a host', () => {
   it('whose node was told to stop is stopping, and stopped when it reports no more', () => {
-    const n = node({ docker: 'stopping', passed_over: { code: 'stopping', message: 'is being stopped' } });
-    expect([hostWord(n, figures(false)), hostWord(n, figures(true))]).toEqual(['stopping', 'stopped']);
+    const passed_over = { code: 'stopping', message: 'is being stopped' };
+    const word = (state: NodeObject['state'], silent: boolean) =>
+      hostWord(node({ state, passed_over }), figures(silent));
+    expect([word('stopping', false), word('stopping', true), word('stopped', true)]).toEqual([
+      'stopping',
+      'stopping',
+      'stopped',
+    ]);
   });
   it('that is silent without a word is suspect', () => {
     expect(hostWord(node(), figures(true))).toBe('suspect');
   });
-  it('that is away or down is no more than that, also when it had been stopped', () => {
-    expect(hostWord(node({ docker: 'stopping', unavailable_since: 'x' }), figures(true))).toBe('away');
-    expect(hostWord(node({ docker: 'stopping', down_since: 'x' }), figures(true))).toBe('down');
+  it('that is away or down is no more than that', () => {
+    expect(hostWord(node({ state: 'unavailable' }), figures(true))).toBe('away');
+    expect(hostWord(node({ state: 'down' }), figures(true))).toBe('down');
   });
   it('serves unless its node is out, for whatever reason', () => {
     expect(serves({ word: 'draining' })).toBe(true);

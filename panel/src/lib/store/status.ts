@@ -101,17 +101,16 @@ export function streamWord(
   return s.found === true ? 'found' : 'playing';
 }
 
-export const isAway = (n: NodeObject): boolean => n.down_since != null || n.unavailable_since != null;
+export const isAway = (n: NodeObject): boolean => n.state === 'down' || n.state === 'unavailable';
 
 /** Words of hosts whose node does not serve now, whatever was known of it before. */
 const OUT: readonly HostWord[] = ['away', 'down', 'stopping', 'stopped', 'suspect'];
 export const serves = (h: { word: HostWord }): boolean => !OUT.includes(h.word);
 
 export function hostWord(n: NodeObject, f: NodeFigures | undefined): HostWord {
-  if (n.down_since != null) return 'down';
-  if (n.unavailable_since != null) return 'away';
+  if (n.state === 'unavailable') return 'away';
   // A node that said before that it stops is not silent by accident.
-  if (n.docker === 'stopping') return f?.suspect === true ? 'stopped' : 'stopping';
+  if (n.state !== 'up') return n.state;
   if (f?.suspect === true) return 'suspect';
   if (n.availability === 'draining') return 'draining';
   if (n.availability === 'cordoned') return 'cordoned';

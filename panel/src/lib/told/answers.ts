@@ -20,7 +20,7 @@ export const OBSTACLES = {
   failing: /^the circuit breaker .+$/s,
   no_vpn: /^has no VPN that is connected$/,
   no_port: /^has no free port$/,
-  full: /^runs \d+ engines, which is its ACEFLEET_CAPACITY$/,
+  full: /^runs \d+ engines, (?:which is its ACEFLEET_CAPACITY|as many as MAX_REPLICAS allows all hosts together)$/,
   lacks: /^lacks something: .+$/s,
 } as const satisfies Record<PassedOverCode, RegExp>;
 

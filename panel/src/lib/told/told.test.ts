@@ -122,6 +122,9 @@ describe('reasons', () => {
     expect(passedOver({ code: 'docker', message: 'cannot use its Docker: no route' }, es)).toBe(
       'no puede usar su Docker: no route',
     );
+    expect(passedOver({ code: 'full', message: 'runs 20 engines, as many as …', setting: 'MAX_REPLICAS' }, es)).toBe(
+      'está lleno: tiene 20 motores, tantos como MAX_REPLICAS permite a todos los hosts juntos',
+    );
     expect(passedOver({ code: 'full', message: 'runs 20 engines, which is its ACEFLEET_CAPACITY' }, es)).toContain(
       '20 motores',
     );

@@ -1,7 +1,10 @@
 /** What nodes say of what happened and why, in the viewer's words. */
+import type { components } from '../api/schema';
 import type { LogEvent } from '../feed/types';
 import type { Words } from '../i18n/en';
 import { answerOf, clauseOf, listedOf, obstacleOf, wordingOf, type Facts } from './sayings';
+
+type Obstacle = components['schemas']['PassedOver'];
 
 interface Reason {
   code: string;
@@ -48,11 +51,16 @@ const list = (text: string, w: Words): string =>
     .map((x) => listed(x, w))
     .join('; ');
 
+/** The setting that bounds all hosts together. */
+const ALL: NonNullable<Obstacle['setting']> = 'MAX_REPLICAS';
+
 /** A host's name with why it is passed over. */
 function hostIs(text: string, w: Words): string | null {
   const [, host, message] = /^(?!it )(\S+) (.+)$/s.exec(text) ?? [];
   const code = message === undefined ? null : obstacleOf(message);
-  return message === undefined || code === null ? null : `${host} ${passedOver({ code, message }, w)}`;
+  return message === undefined || code === null
+    ? null
+    : `${host} ${passedOver({ code, message, setting: message.includes(ALL) ? ALL : null }, w)}`;
 }
 
 /** Why an engine stops or did not start. */
@@ -68,10 +76,11 @@ export const credential = (name: string, w: Words): string => known(w.credential
 const particular = (message: string): string => /: (.+)$/s.exec(message)?.[1] ?? '';
 
 /** Why a host gets no new engine, to follow its name. */
-export function passedOver(r: Reason, w: Words): string {
+export function passedOver(r: Obstacle, w: Words): string {
   const say = known(w.passedOver, r.code);
   if (say === undefined) return r.message;
-  return say(clause(r.code === 'failing' ? r.message : particular(r.message), w), /\d+/.exec(r.message)?.[0] ?? '');
+  const why = r.setting ?? clause(r.code === 'failing' ? r.message : particular(r.message), w);
+  return say(why, /\d+/.exec(r.message)?.[0] ?? '');
 }
 
 /** Why no engine can be started; the node's sentence follows where it says more, and takes its place where it begins alike. */

@@ -18,7 +18,7 @@ export const usual = (rows: StreamRow[]): StreamRow[] =>
       (b.figures?.speed_down ?? -1) - (a.figures?.speed_down ?? -1),
   );
 
-export const engineName = (r: StreamRow): string => r.engine?.name ?? id(r.stream.container_id);
+export const engineName = (r: StreamRow): string => r.engine?.name ?? r.stream.engine ?? id(r.stream.container_id);
 
 export function liveColumns(w: Words): Column<StreamRow>[] {
   const t = w.streams;

@@ -4,7 +4,7 @@ import { someEngines } from './count';
 
 const more = (what: string, why: string) => (why === '' ? what : `${what}: ${why}`);
 
-/** To follow the name of the host; `why` is particular to the moment, `n` the number in it. */
+/** To follow the name of the host; `why` is particular to the moment, or the setting that bounds it, `n` the number in it. */
 export const passedOver = {
   unregistered: () => 'has not registered yet',
   down: () => 'is down',
@@ -19,7 +19,8 @@ export const passedOver = {
   failing: (why) => more('fails to start engines', why),
   no_vpn: () => 'has no VPN that is connected',
   no_port: () => 'has no free port',
-  full: (_why, n) => `is full: it runs ${someEngines(Number(n))}, which is its ACEFLEET_CAPACITY`,
+  full: (setting, n) =>
+    `is full: it runs ${someEngines(Number(n))}, ${setting === 'MAX_REPLICAS' ? 'as many as MAX_REPLICAS allows all hosts together' : 'which is its ACEFLEET_CAPACITY'}`,
   lacks: (why) => more('lacks something', why),
 } satisfies Record<PassedOverCode, (why: string, n: string) => string>;
 

@@ -18,7 +18,8 @@ export const passedOver: Words['passedOver'] = {
   failing: (why) => more('no consigue arrancar motores', why),
   no_vpn: () => 'no tiene ninguna VPN conectada',
   no_port: () => 'no tiene ningún puerto libre',
-  full: (_why, n) => `está lleno: tiene ${someEngines(Number(n))}, que es su ACEFLEET_CAPACITY`,
+  full: (setting, n) =>
+    `está lleno: tiene ${someEngines(Number(n))}, ${setting === 'MAX_REPLICAS' ? 'tantos como MAX_REPLICAS permite a todos los hosts juntos' : 'que es su ACEFLEET_CAPACITY'}`,
   lacks: (why) => more('le falta algo', why),
 };
 
