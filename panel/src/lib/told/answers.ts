@@ -65,7 +65,8 @@ export const ANSWERS = {
   yesOrNo: /^true or false/,
   portRange: /^two ports FIRST-LAST from 1 to 65535/,
   label: /^KEY=VALUE with exactly one =/,
-  moved: /^the settings are at revision (?<n>\d+) and not at (?<all>\d+)/,
+  moved:
+    /^the settings are at revision (?<n>\d+) and (?:not at (?<value>\d+(?: or \d+)*)(?: any more)?|no strong tag names it): /,
   noRevision: /^the settings of revision (?<n>\d+) are not known: /,
   noSettings: /^the cluster has no settings yet: |^the settings of the cluster are not in force yet: /,
 
@@ -78,7 +79,11 @@ export const ANSWERS = {
   votesItself: /: the voters that stay are no majority of the present ones, so (?<node>\S+) has to vote/,
   noMember: /^no member (?:is named (?<node>\S+)|has this name); /,
   noVote: /^(?<node>\S+) has no vote yet, and cannot lead; /,
-  notLeading: /^(?<node>\S+) (?:does not lead yet; ask again|did not take over)$/,
+  notTakenOver: /^(?<name>\S+) did not take over from (?<node>\S+), which goes on: (?<why>.+)$/s,
+  lateTakenOver: /^(?<name>\S+) did not take over in time; (?:no node|(?<node>\S+)) leads now$/,
+  othersLead: /^another node leads already$/,
+  silentToLead: /^it does not answer the leader$/,
+  lagsBehind: /^it did not complete the transfer in time, as one that lags behind does not$/,
   notRegistered: /^node \d+ has not registered$/,
 
   // Calls that were not done, or not in time.
@@ -88,10 +93,13 @@ export const ANSWERS = {
   changeGoesOn: /^the change is not finished: /,
   heldBack: /^(?<why>.+); it was not applied$/s,
   shuttingDown: /^this node is shutting down; /,
-  ownerSilent: /^the node that owns it does not answer: (?<why>.+)$/s,
+  memberGone: /^(?<node>\S+) is no member of this cluster any more$/,
+  memberUnreachable: /^(?<node>\S+) cannot be reached: (?<why>.+)$/s,
+  memberSilent: /^(?!Docker )(?<node>\S+) does not answer: (?<why>.+)$/s,
+  memberFailed: /^(?<node>\S+) could not do it: (?<why>.+)$/s,
   unreachable: /^the node is not reachable: (?<other>.+)$/s,
   noAnswerOf: /^no answer: (?<other>.+)$/s,
-  noAnswerHere: /^this node did not answer in time$/,
+  noAnswerInTime: /^no answer in time$/,
   stillStarting: /^the engine is still being started; /,
   stillStopping: /^the container is still being stopped; /,
   isStarting: /^(?<name>\S+) is still being started$/,
