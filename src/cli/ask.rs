@@ -1,4 +1,4 @@
-//! Calls to a node's HTTP API. A failure is one line and an exit code.
+//! Calls to a node's HTTP API, and the arguments that say to which node.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,10 +8,11 @@ use acefleet::config::table::URL_NAME;
 use acefleet::config::{Config, Secret, load};
 use clap::{Args, ValueEnum};
 use reqwest::header::IF_MATCH;
-use reqwest::{Client, ClientBuilder, Method, Response, StatusCode, Url, redirect};
+use reqwest::{Client, ClientBuilder, Method, Response, Url, redirect};
 use serde_json::Value;
 
-use super::exit_code::{CONFIGURATION, INTERNAL, TEMPORARY};
+use super::exit_code::{CONFIGURATION, INTERNAL};
+use super::failed::{Failed, finish, refused, unreachable};
 use super::{healthcheck, output};
 
 /// Time limit of a call; a node answers any within 20 s.
@@ -19,8 +20,6 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// Bytes of an answer, or of a frame of the feed: more than a full registry has.
 pub(super) const ANSWER_MAX: usize = 128 << 20;
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
-/// Characters of an unexpected answer that are shown.
-const LONGEST_ANSWER: usize = 600;
 
 /// Which node is asked, and how it answers.
 #[derive(Args)]
@@ -70,9 +69,6 @@ fn base_url(text: &str) -> Result<Url, String> {
     }
 }
 
-/// Why there is no answer, with the exit code.
-pub(super) type Failed = (u8, String);
-
 /// Base URL and key. Invalid settings matter only if the arguments do not replace them.
 pub(super) fn address(file: Option<&Path>, target: &Target) -> Result<(Url, Option<String>), Failed> {
     if let (Some(url), Some(key)) = (&target.url, &target.api_key) {
@@ -86,10 +82,8 @@ pub(super) fn address(file: Option<&Path>, target: &Target) -> Result<(Url, Opti
     }
     let config = loaded.map_err(|errors| {
         let lines: Vec<_> = errors.problems.into_iter().map(|problem| problem.line).collect();
-        (
-            CONFIGURATION,
-            format!("the settings are not valid, so use --url and --api-key: {}", lines.join("; ")),
-        )
+        let why = format!("the settings are not valid, so use --url and --api-key: {}", lines.join("; "));
+        Failed::new(CONFIGURATION, why)
     })?;
     let config = config.config;
     // A user who can read the token may call the node; others need the key.
@@ -101,7 +95,7 @@ pub(super) fn address(file: Option<&Path>, target: &Target) -> Result<(Url, Opti
 /// The node that runs here with these settings.
 fn own_url(config: &Config) -> Result<Url, Failed> {
     let url = format!("http://{}/", healthcheck::local(config.http_bind));
-    Url::parse(&url).map_err(|error| (INTERNAL, format!("{url}: {error}")))
+    Url::parse(&url).map_err(|error| Failed::new(INTERNAL, format!("{url}: {error}")))
 }
 
 /// Asks the node that runs here with these settings, with a key.
@@ -132,7 +126,7 @@ pub(super) fn below(base: &Url, path: &[&str]) -> Url {
 pub(super) fn client(limits: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<Client, Failed> {
     let client =
         Client::builder().no_proxy().redirect(redirect::Policy::none()).connect_timeout(CONNECT_LIMIT);
-    limits(client).build().map_err(|error| (INTERNAL, error.to_string()))
+    limits(client).build().map_err(|error| Failed::new(INTERNAL, error.to_string()))
 }
 
 /// Runs a call to its end.
@@ -140,7 +134,7 @@ pub(super) fn wait<T>(work: impl Future<Output = Result<T, Failed>>) -> Result<T
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| (INTERNAL, format!("cannot start the runtime: {error}")))?;
+        .map_err(|error| Failed::new(INTERNAL, format!("cannot start the runtime: {error}")))?;
     runtime.block_on(work)
 }
 
@@ -203,31 +197,6 @@ pub(super) fn show(
     }))
 }
 
-/// The exit code of a command. Says why it failed, in one line.
-pub(super) fn finish(done: Result<u8, Failed>) -> u8 {
-    done.unwrap_or_else(|(code, message)| {
-        output::complain(&message.replace('\n', " "));
-        code
-    })
-}
-
-/// A node that cannot be reached.
-pub(super) fn unreachable(url: &Url, error: reqwest::Error) -> Failed {
-    let error = anyhow::Error::from(error);
-    (TEMPORARY, format!("{url} does not answer, try another node with --url: {error:#}"))
-}
-
-/// A node that refuses.
-pub(super) fn refused(url: &Url, status: StatusCode, body: &str) -> Failed {
-    let answer = serde_json::from_str::<Value>(body).ok();
-    let code = match status {
-        StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => TEMPORARY,
-        _ if status.is_client_error() => CONFIGURATION,
-        _ => INTERNAL,
-    };
-    (code, complaint(url, status, answer.as_ref(), body))
-}
-
 async fn call(url: Url, key: Option<String>, asked: Call) -> Result<Value, Failed> {
     let client = client(|client| client.timeout(LIMIT))?;
     let mut request = client.request(asked.method, url.clone());
@@ -240,12 +209,12 @@ async fn call(url: Url, key: Option<String>, asked: Call) -> Result<Value, Faile
     if let Some(body) = asked.body {
         request = request.json(&body);
     }
-    let response = request.send().await.map_err(|error| unreachable(&url, error))?;
+    let response = request.send().await.map_err(|error| unreachable(&url, &error))?;
     let status = response.status();
     let body = text_of(response, &url).await?;
     match status.is_success() {
         true => serde_json::from_str(&body)
-            .map_err(|_| (INTERNAL, format!("{url} answers something that is not JSON"))),
+            .map_err(|_| Failed::new(INTERNAL, format!("{url} answers something that is not JSON"))),
         false => Err(refused(&url, status, &body)),
     }
 }
@@ -253,43 +222,18 @@ async fn call(url: Url, key: Option<String>, asked: Call) -> Result<Value, Faile
 /// The body of an answer, if it is not larger than any of a node.
 pub(super) async fn text_of(mut response: Response, url: &Url) -> Result<String, Failed> {
     let mut body = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(|error| unreachable(url, error))? {
+    while let Some(piece) = response.chunk().await.map_err(|error| unreachable(url, &error))? {
         if body.len() + piece.len() > ANSWER_MAX {
-            return Err((INTERNAL, format!("{url} answers without end: is it a node?")));
+            return Err(Failed::new(INTERNAL, format!("{url} answers without end: is it a node?")));
         }
         body.extend_from_slice(&piece);
     }
     Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
-fn complaint(url: &Url, status: StatusCode, answer: Option<&Value>, body: &str) -> String {
-    let detail = answer.map_or(&Value::Null, |answer| &answer["detail"]);
-    let wrong = detail
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|wrong| wrong["msg"].as_str())
-        .map(|wrong| wrong.strip_prefix("Value error, ").unwrap_or(wrong));
-    let wrong = wrong.collect::<Vec<_>>().join("; ");
-    let message =
-        detail.as_str().or_else(|| detail["message"].as_str()).or((!wrong.is_empty()).then_some(&wrong));
-    let message: String = message.unwrap_or(body).chars().take(LONGEST_ANSWER).collect();
-    match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            format!(
-                "{url}: {message}; run this as the user of the node on its host, or set API_KEY or --api-key to the key of the cluster"
-            )
-        }
-        _ if detail.is_string() => message,
-        _ => format!("{url} answers {}: {message}", status.as_u16()),
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -305,26 +249,5 @@ mod tests {
         for text in ["", "ftp://a", "https://a:8443", "unix:///x", "http://", "a b"] {
             assert!(base_url(text).is_err_and(|why| why.contains("HOST:PORT")), "{text}");
         }
-    }
-
-    #[test]
-    fn refusals_are_shown_in_the_words_of_the_node() {
-        let url = Url::parse("http://localhost:8000/cluster").unwrap();
-        for (status, body, expected) in [
-            (409, json!({"detail": "drain it first"}), "drain it first"),
-            (503, json!({"detail": {"message": "no leader"}}), "answers 503: no leader"),
-            (
-                422,
-                json!({"detail": [{"msg": "too small"}, {"msg": "Value error, odd"}]}),
-                "answers 422: too small; odd",
-            ),
-            (401, json!({"detail": "missing bearer token"}), "API_KEY"),
-        ] {
-            let status = StatusCode::from_u16(status).unwrap();
-            let line = complaint(&url, status, Some(&body), &body.to_string());
-            assert!(line.contains(expected), "{line}");
-        }
-        let line = complaint(&url, StatusCode::BAD_GATEWAY, None, "no such route");
-        assert!(line.contains("502: no such route"), "{line}");
     }
 }

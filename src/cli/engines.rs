@@ -8,7 +8,8 @@ use futures::StreamExt;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::ask::{Failed, Target, address, ask, below, finish, get, show, wait};
+use super::ask::{Target, address, ask, below, get, show, wait};
+use super::failed::{Failed, finish};
 use super::feed;
 use super::output::{self, Printed};
 use super::table::{Cell, Tint, columns, text};

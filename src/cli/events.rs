@@ -7,8 +7,9 @@ use futures::StreamExt;
 use reqwest::Url;
 use serde_json::Value;
 
-use super::ask::{Failed, Target, address, below, finish, get, wait};
+use super::ask::{Target, address, below, get, wait};
 use super::exit_code::TEMPORARY;
+use super::failed::{Failed, finish};
 use super::feed;
 use super::output::{self, Printed};
 use super::table::text;
@@ -77,13 +78,10 @@ fn follow(file: Option<&Path>, args: &Events) -> Result<u8, Failed> {
                     }
                 }
                 // A node that is behind, or gone, is no reason to end once something was read.
-                Err((TEMPORARY, message)) if last.is_some() => {
+                Err(failed) if failed.code == TEMPORARY && last.is_some() => {
                     at += 1;
                     if at >= nodes.len() && !std::mem::replace(&mut is_said, true) {
-                        output::complain(&format!(
-                            "no node says what happens, trying again: {}",
-                            message.replace('\n', " ")
-                        ));
+                        output::complain(&format!("no node says what happens, trying again: {}", failed.why));
                     }
                 }
                 Err(error) => return Err(error),

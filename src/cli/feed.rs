@@ -10,8 +10,9 @@ use reqwest::{StatusCode, Url};
 use serde_json::Value;
 use sse_stream::{Sse, SseStream};
 
-use super::ask::{ANSWER_MAX, Failed, client, refused, text_of, unreachable};
+use super::ask::{ANSWER_MAX, client, text_of};
 use super::exit_code::TEMPORARY;
+use super::failed::{Failed, refused, unreachable};
 
 /// Nodes send a line at least once a second. Without one for so long, they are gone.
 const SILENT: Duration = Duration::from_secs(5);
@@ -46,7 +47,7 @@ pub(super) async fn open(
     if let Some(last) = last.and_then(|last| HeaderValue::from_str(last).ok()) {
         request = request.header(LAST_EVENT_ID, last);
     }
-    let response = request.send().await.map_err(|error| unreachable(url, error))?;
+    let response = request.send().await.map_err(|error| unreachable(url, &error))?;
     let status = response.status();
     if status != StatusCode::OK {
         let body = text_of(response, url).await?;
@@ -85,7 +86,7 @@ pub(super) async fn snapshot(mut url: Url, types: &str) -> Result<Value, Failed>
             (_, before) => objects = before,
         }
     }
-    Err((TEMPORARY, format!("{url} ends before it has answered, try another node with --url")))
+    Err(Failed::new(TEMPORARY, format!("{url} ends before it has answered, try another node with --url")))
 }
 
 /// Adds figures to their objects. What an object says itself stays: a stream has a `status`, and so have its figures.

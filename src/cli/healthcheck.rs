@@ -8,6 +8,7 @@ use acefleet::config::load;
 use anyhow::{Context, ensure};
 use clap::Args;
 
+use super::failed::cause;
 use super::output;
 
 /// Docker knows 0 and 1 and reserves all others.
@@ -30,7 +31,7 @@ pub fn healthcheck(file: Option<&Path>, args: &Healthcheck) -> u8 {
     match ask(file, args) {
         Ok(url) => output::print(&format!("{url}: ok")),
         Err(error) => {
-            output::complain(&format!("{error:#}").replace('\n', " "));
+            output::complain(&format!("{error:#}"));
             UNHEALTHY
         }
     }
@@ -48,8 +49,9 @@ fn ask(file: Option<&Path>, args: &Healthcheck) -> anyhow::Result<String> {
     let url = format!("http://{}/{path}", local(config.http_bind));
     let limit = Duration::from_secs(args.timeout.into());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (status, body) =
-        runtime.block_on(get(&url, limit)).with_context(|| format!("{url} does not answer"))?;
+    let (status, body) = runtime
+        .block_on(get(&url, limit))
+        .map_err(|error| anyhow::anyhow!("{url} does not answer: {}", cause(&error)))?;
     let body: String = body.chars().take(LONGEST_ANSWER).collect();
     ensure!(status.is_success(), "{url} answers {}: {body}", status.as_u16());
     Ok(url)

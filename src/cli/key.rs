@@ -7,8 +7,9 @@ use acefleet::config::{Config, Secret, load};
 use clap::Args;
 use reqwest::Method;
 
-use super::ask::{self, Failed};
+use super::ask;
 use super::exit_code::{CONFIGURATION, INTERNAL};
+use super::failed::{Failed, finish};
 use super::output;
 
 /// Path of the calls that check the key and make a new one.
@@ -31,17 +32,17 @@ pub fn key(file: Option<&Path>, args: &Key) -> u8 {
         true => renewed(&config),
         false => current(&config),
     };
-    ask::finish(shown.map(|key| output::print(&key.0)))
+    finish(shown.map(|key| output::print(&key.0)))
 }
 
 fn renewed(config: &Config) -> Result<Secret, Failed> {
     let token = access::token_here(&config.data_dir).map_err(unreadable)?;
     let token = token.ok_or_else(|| {
         let dir = config.data_dir.display();
-        (CONFIGURATION, format!("no node has run with the data directory {dir}: start it first"))
+        Failed::new(CONFIGURATION, format!("no node has run with the data directory {dir}: start it first"))
     })?;
     ask::here(config, Method::POST, &PATH, Some(token))?;
-    in_force(config)?.ok_or_else(|| (INTERNAL, "the new key is not in force; try again".to_owned()))
+    in_force(config)?.ok_or_else(|| Failed::new(INTERNAL, "the new key is not in force; try again"))
 }
 
 fn current(config: &Config) -> Result<Secret, Failed> {
@@ -49,15 +50,13 @@ fn current(config: &Config) -> Result<Secret, Failed> {
         return Ok(key.clone());
     }
     if config.open {
-        return Err((
-            CONFIGURATION,
-            "there is no key: ACEFLEET_OPEN=true lets everybody call this node".into(),
-        ));
+        let why = "there is no key: ACEFLEET_OPEN=true lets everybody call this node";
+        return Err(Failed::new(CONFIGURATION, why));
     }
     in_force(config)?.ok_or_else(|| {
         let why = "the key of the cluster is not on this host: ask on the node that made it, or make a new one with `acefleet \
                    key --new`";
-        (CONFIGURATION, why.into())
+        Failed::new(CONFIGURATION, why)
     })
 }
 
@@ -67,16 +66,13 @@ fn in_force(config: &Config) -> Result<Option<Secret>, Failed> {
     for key in &keys {
         match ask::here(config, Method::GET, &PATH, Some(key.clone())) {
             Ok(answer) if answer["required"] == false => {
-                return Err((CONFIGURATION, "there is no key: the cluster is open".into()));
+                return Err(Failed::new(CONFIGURATION, "there is no key: the cluster is open"));
             }
             Ok(_) => return Ok(Some(key.clone())),
             // That key was replaced.
-            Err((CONFIGURATION, _)) => {}
-            Err((_, why)) => {
-                output::complain(&format!(
-                    "not checked whether this key is in force: {}",
-                    why.replace('\n', " ")
-                ));
+            Err(failed) if failed.code == CONFIGURATION => {}
+            Err(failed) => {
+                output::complain(&format!("not checked whether this key is in force: {}", failed.why));
                 return Ok(Some(key.clone()));
             }
         }
@@ -85,5 +81,5 @@ fn in_force(config: &Config) -> Result<Option<Secret>, Failed> {
 }
 
 fn unreadable(error: std::io::Error) -> Failed {
-    (CONFIGURATION, format!("{error}; run this as the user that runs the node"))
+    Failed::new(CONFIGURATION, format!("{error}; run this as the user that runs the node"))
 }

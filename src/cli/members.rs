@@ -10,8 +10,9 @@ use clap::Args;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::ask::{Failed, Target, ask, show};
+use super::ask::{Target, ask, show};
 use super::exit_code::{CONFIGURATION, INTERNAL, TEMPORARY};
+use super::failed::Failed;
 use super::output;
 use super::table::{table, text};
 
@@ -153,8 +154,8 @@ fn drained(file: Option<&Path>, target: &Target, name: &str) -> Result<Value, Fa
     loop {
         let answer = match ask(file, target, Method::GET, &["cluster"], None, false) {
             // The node that is asked may be away for a while.
-            Err((TEMPORARY, why)) => {
-                say(&mut said, why.replace('\n', " "));
+            Err(failed) if failed.code == TEMPORARY => {
+                say(&mut said, failed.why);
                 thread::sleep(LOOK_EVERY);
                 continue;
             }
@@ -162,7 +163,7 @@ fn drained(file: Option<&Path>, target: &Target, name: &str) -> Result<Value, Fa
         };
         let member = nodes(&answer).iter().find(|member| member["name"] == name);
         let Some(member) = member.cloned() else {
-            return Err((CONFIGURATION, format!("{name} is no member any more")));
+            return Err(Failed::new(CONFIGURATION, format!("{name} is no member any more")));
         };
         let drain = &member["drain"];
         let (engines, streams) = (drain["engines_left"].as_u64(), drain["streams_left"].as_u64());
@@ -171,7 +172,10 @@ fn drained(file: Option<&Path>, target: &Target, name: &str) -> Result<Value, Fa
             (Some(engines), Some(streams)) => {
                 say(&mut said, format!("{name} drains: {engines} engines with {streams} streams are left"));
             }
-            _ => return Err((CONFIGURATION, format!("{name} does not drain any more: somebody ended that"))),
+            _ => {
+                let why = format!("{name} does not drain any more: somebody ended that");
+                return Err(Failed::new(CONFIGURATION, why));
+            }
         }
         thread::sleep(LOOK_EVERY);
     }
@@ -201,7 +205,8 @@ pub fn leave(file: Option<&Path>, args: &Leave) -> u8 {
 /// Name of the node that is asked.
 fn own_name(file: Option<&Path>, target: &Target) -> Result<String, Failed> {
     let answer = ask(file, target, Method::GET, &["cluster"], None, false)?;
-    let name = answer["node"].as_str().ok_or((INTERNAL, "the node does not say its name".to_owned()))?;
+    let name = answer["node"].as_str();
+    let name = name.ok_or_else(|| Failed::new(INTERNAL, "the node does not say its name"))?;
     Ok(name.to_owned())
 }
 

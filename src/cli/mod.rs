@@ -10,13 +10,14 @@
 //! - [`recover`]: the `recover` command
 //! - [`settings`]: the `settings` commands
 //! - [`serve`]: the `serve` command; [`logs`]: its log
-//! - [`output`]: standard output that may close early; [`exit_code`]
+//! - [`output`]: standard output that may close early; [`failed`]: why there is no answer; [`exit_code`]
 
 mod ask;
 mod config;
 mod engines;
 mod events;
 mod exit_code;
+mod failed;
 mod feed;
 mod healthcheck;
 mod key;

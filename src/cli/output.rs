@@ -48,8 +48,8 @@ pub fn print(text: &str) -> u8 {
 
 /// Writes one line to standard error. A failure cannot be reported anywhere.
 pub fn complain(line: &str) {
-    // Some of it may be the words of a server.
-    let line: String = line.chars().filter(|c| !is_hostile(*c)).collect();
+    // Some of it may be the words of a server, of several lines.
+    let line: String = line.replace('\n', " ").chars().filter(|c| !is_hostile(*c)).collect();
     let _ = writeln!(std::io::stderr().lock(), "acefleet: {line}");
 }
 

@@ -78,6 +78,6 @@ pub fn run<T>(work: impl Future<Output = T>) -> Result<T, u8> {
 
 /// Prints why it was not done, and returns the exit code for it.
 pub fn refuse(error: &StartError) -> u8 {
-    output::complain(&error.to_string().replace('\n', " "));
+    output::complain(&error.to_string());
     error.exit_code()
 }

@@ -204,3 +204,21 @@ fn a_revert_says_what_it_expects_to_be_in_force() {
         assert_eq!(found, expected, "{arguments:?}: {head}");
     }
 }
+
+#[test]
+fn a_node_that_does_not_answer_is_named_once_with_what_to_do() {
+    let dir = dir();
+    // The listener is gone at once.
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    for arguments in
+        [&["status"][..], &["engine", "ls"], &["events"], &["events", "--follow"], &["engine", "logs", "x"]]
+    {
+        let output = run(dir.path(), &[("ACEFLEET_URL", &nobody)], arguments);
+        let said = stderr(&output);
+        assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(75), ""), "{said}");
+        assert_eq!((said.lines().count(), said.matches(&nobody).count()), (1, 1), "{arguments:?}: {said}");
+        for part in ["Connection refused", "`acefleet serve`", "--url or ACEFLEET_URL"] {
+            assert!(said.contains(part), "{arguments:?}: {said}");
+        }
+    }
+}

@@ -8,7 +8,9 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::ask::{self, Call, Failed, Target, ask_with, show};
+use super::ask::{self, Call, Target, ask_with, show};
+use super::exit_code::CONFIGURATION;
+use super::failed::Failed;
 use text::{differing, history, in_force, outcome};
 
 #[derive(Subcommand)]
@@ -153,7 +155,7 @@ fn get(file: Option<&Path>, target: &Target, names: &[String]) -> Result<Value, 
         let is_named = |name: &str| settings.iter().any(|setting| setting["name"] == name);
         if let Some(unknown) = names.iter().find(|name| !is_named(name)) {
             let why = format!("{unknown} is no setting of the cluster; `acefleet settings get` lists them");
-            return Err((super::exit_code::CONFIGURATION, why));
+            return Err(Failed::new(CONFIGURATION, why));
         }
         settings.retain(|setting| names.iter().any(|name| setting["name"] == name.as_str()));
     }
@@ -168,7 +170,7 @@ fn diff(file: Option<&Path>, target: &Target, wishes: &[Wish]) -> Result<Value, 
         Wish::Value(name, value) => Ok((name.clone(), value.clone())),
         Wish::Revision(_) => {
             let why = "give one revision, or NAME=VALUE…, and not both";
-            Err((super::exit_code::CONFIGURATION, why.to_owned()))
+            Err(Failed::new(CONFIGURATION, why))
         }
     };
     let values = wishes.iter().map(value).collect::<Result<Vec<_>, _>>()?;

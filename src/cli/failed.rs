@@ -1,0 +1,130 @@
+//! Why a call has no answer: one line and an exit code.
+
+use std::error::Error;
+
+use acefleet::config::table::URL_NAME;
+use reqwest::{StatusCode, Url};
+use serde_json::Value;
+
+use super::exit_code::{CONFIGURATION, INTERNAL, TEMPORARY};
+use super::output;
+
+/// Characters of an unexpected answer that are shown.
+const LONGEST_ANSWER: usize = 600;
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) struct Failed {
+    /// Exit code of the command.
+    pub code: u8,
+    /// For people.
+    pub why: String,
+}
+
+impl Failed {
+    /// A failure with this exit code.
+    pub fn new(code: u8, why: impl Into<String>) -> Self {
+        Self { code, why: why.into() }
+    }
+}
+
+/// The exit code of a command. Says why it failed, in one line.
+pub(super) fn finish(done: Result<u8, Failed>) -> u8 {
+    done.unwrap_or_else(|failed| {
+        output::complain(&failed.why);
+        failed.code
+    })
+}
+
+/// An address that was asked, without parameters, which nobody gave.
+fn asked(url: &Url) -> String {
+    let mut shown = url.clone();
+    shown.set_query(None);
+    shown.to_string()
+}
+
+/// What stopped a call, without what it was wrapped in on its way.
+pub(super) fn cause(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "it takes too long".to_owned();
+    }
+    let mut cause: &dyn Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
+/// A node that cannot be reached.
+pub(super) fn unreachable(url: &Url, error: &reqwest::Error) -> Failed {
+    let what_to_do = match error.is_connect() {
+        true => "start a node there with `acefleet serve`, or name another one",
+        false => "name another node",
+    };
+    let (asked, cause) = (asked(url), cause(error));
+    Failed::new(TEMPORARY, format!("{asked} does not answer: {cause}; {what_to_do} with --url or {URL_NAME}"))
+}
+
+/// A node that refuses.
+pub(super) fn refused(url: &Url, status: StatusCode, body: &str) -> Failed {
+    let answer = serde_json::from_str::<Value>(body).ok();
+    let code = match status {
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => TEMPORARY,
+        _ if status.is_client_error() => CONFIGURATION,
+        _ => INTERNAL,
+    };
+    Failed::new(code, complaint(url, status, answer.as_ref(), body))
+}
+
+fn complaint(url: &Url, status: StatusCode, answer: Option<&Value>, body: &str) -> String {
+    let detail = answer.map_or(&Value::Null, |answer| &answer["detail"]);
+    let wrong = detail
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|wrong| wrong["msg"].as_str())
+        .map(|wrong| wrong.strip_prefix("Value error, ").unwrap_or(wrong));
+    let wrong = wrong.collect::<Vec<_>>().join("; ");
+    let message =
+        detail.as_str().or_else(|| detail["message"].as_str()).or((!wrong.is_empty()).then_some(&wrong));
+    let message: String = message.unwrap_or(body).chars().take(LONGEST_ANSWER).collect();
+    let url = asked(url);
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            format!(
+                "{url}: {message}; run this as the user of the node on its host, or set API_KEY or --api-key to the key of the cluster"
+            )
+        }
+        _ if detail.is_string() => message,
+        _ => format!("{url} answers {}: {message}", status.as_u16()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn refusals_are_shown_in_the_words_of_the_node() {
+        let url = Url::parse("http://localhost:8000/cluster").unwrap();
+        for (status, body, expected) in [
+            (409, json!({"detail": "drain it first"}), "drain it first"),
+            (503, json!({"detail": {"message": "no leader"}}), "answers 503: no leader"),
+            (
+                422,
+                json!({"detail": [{"msg": "too small"}, {"msg": "Value error, odd"}]}),
+                "answers 422: too small; odd",
+            ),
+            (401, json!({"detail": "missing bearer token"}), "API_KEY"),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let line = complaint(&url, status, Some(&body), &body.to_string());
+            assert!(line.contains(expected), "{line}");
+        }
+        let line = complaint(&url, StatusCode::BAD_GATEWAY, None, "no such route");
+        assert!(line.contains("502: no such route"), "{line}");
+    }
+}
