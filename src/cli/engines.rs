@@ -9,7 +9,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::ask::{Target, address, ask, below, get, show, wait};
-use super::failed::{Failed, finish};
+use super::exit_code::CONFIGURATION;
+use super::failed::{Failed, Named, finish, name};
 use super::feed;
 use super::output::{self, Printed};
 use super::table::{Cell, Tint, columns, text};
@@ -31,7 +32,7 @@ pub enum Engines {
 #[derive(Args)]
 pub struct Ls {
     /// Only those on this node.
-    #[arg(long)]
+    #[arg(long, value_parser = name)]
     node: Option<String>,
     #[command(flatten)]
     target: Target,
@@ -40,7 +41,7 @@ pub struct Ls {
 #[derive(Args)]
 pub struct Start {
     /// On the host of this node, instead of the least loaded one.
-    #[arg(long)]
+    #[arg(long, value_parser = name)]
     node: Option<String>,
     /// With this image, instead of the configured one.
     #[arg(long)]
@@ -52,6 +53,7 @@ pub struct Start {
 #[derive(Args)]
 pub struct One {
     /// Name, id, or the first 12 characters of the id of its container.
+    #[arg(value_parser = name)]
     engine: String,
     #[command(flatten)]
     target: Target,
@@ -78,19 +80,23 @@ pub fn run(file: Option<&Path>, command: &Engines) -> u8 {
         Engines::Ls(args) => ls(file, args),
         Engines::Start(args) => start(file, args),
         Engines::Stop(One { engine, target }) => {
-            let answer = ask(file, target, Method::DELETE, &["containers", engine], None, false);
+            let answer = ask(file, target, Method::DELETE, &["containers", engine], None, false)
+                .map_err(|failed| failed.about(Named::Engine, engine));
             show(answer, target, |answer| {
                 format!("{engine} is stopped; {} ended with it.", streams(&answer["streams"]))
             })
         }
         Engines::Replace(One { engine, target }) => {
-            let answer = ask(file, target, Method::POST, &["engines", engine, "replace"], None, false);
+            let answer = ask(file, target, Method::POST, &["engines", engine, "replace"], None, false)
+                .map_err(|failed| failed.about(Named::Engine, engine));
             show(answer, target, |answer| {
                 let name = text(&answer["replacing"]);
                 format!("{name} is off the list, and another starts; {} on it.", run_on(&answer["streams"]))
             })
         }
-        Engines::Logs(args) => finish(logs(file, args)),
+        Engines::Logs(args) => {
+            finish(logs(file, args).map_err(|failed| failed.about(Named::Container, &args.one.engine)))
+        }
     }
 }
 
@@ -111,14 +117,26 @@ fn run_on(count: &Value) -> String {
 }
 
 fn ls(file: Option<&Path>, args: &Ls) -> u8 {
-    let answer = objects(file, &args.target, "engine", "engines").map(|engines| {
-        let on = |engine: &Value| args.node.as_ref().is_none_or(|node| engine["node"] == node.as_str());
-        Value::Array(engines.into_iter().filter(on).collect())
-    });
-    show(answer, &args.target, |engines| {
+    let answer = match &args.node {
+        None => objects(file, &args.target, "engine", "engines"),
+        Some(node) => of_node(file, &args.target, node),
+    };
+    show(answer.map(Value::Array), &args.target, |engines| {
         let engines = engines.as_array().map(Vec::as_slice).unwrap_or_default();
         table(engines)
     })
+}
+
+/// The engines of one member.
+fn of_node(file: Option<&Path>, target: &Target, node: &str) -> Result<Vec<Value>, Failed> {
+    let mut snapshot = snapshot(file, target, "engine,node")?;
+    if !list(&mut snapshot, "nodes").iter().any(|member| member["name"] == node) {
+        let why = format!("{node}: no member is named so; `acefleet members` lists them");
+        return Err(Failed::new(CONFIGURATION, why));
+    }
+    let mut engines = list(&mut snapshot, "engines");
+    engines.retain(|engine| engine["node"] == node);
+    Ok(engines)
 }
 
 /// The objects of one type, by the feed.
@@ -128,9 +146,16 @@ pub(super) fn objects(
     of: &str,
     field: &str,
 ) -> Result<Vec<Value>, Failed> {
+    Ok(list(&mut snapshot(file, target, of)?, field))
+}
+
+fn snapshot(file: Option<&Path>, target: &Target, types: &str) -> Result<Value, Failed> {
     let (base, _key) = address(file, target)?;
-    let mut snapshot = wait(feed::snapshot(below(&base, &["events", "stream"]), of))?;
-    Ok(snapshot[field].take().as_array_mut().map(std::mem::take).unwrap_or_default())
+    wait(feed::snapshot(below(&base, &["events", "stream"]), types))
+}
+
+fn list(snapshot: &mut Value, field: &str) -> Vec<Value> {
+    snapshot[field].take().as_array_mut().map(std::mem::take).unwrap_or_default()
 }
 
 fn table(engines: &[Value]) -> String {

@@ -11,6 +11,8 @@ use super::output;
 
 /// Characters of an unexpected answer that are shown.
 const LONGEST_ANSWER: usize = 600;
+/// What nodes say of addresses that they do not have.
+const NO_SUCH_ADDRESS: &str = "Not Found";
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -19,12 +21,51 @@ pub(super) struct Failed {
     pub code: u8,
     /// For people.
     pub why: String,
+    /// The node does not know what was named.
+    is_unknown: bool,
 }
 
 impl Failed {
     /// A failure with this exit code.
     pub fn new(code: u8, why: impl Into<String>) -> Self {
-        Self { code, why: why.into() }
+        Self { code, why: why.into(), is_unknown: false }
+    }
+
+    /// Says of what the node does not know how it was named, and how the right name is found.
+    pub fn about(self, named: Named, name: &str) -> Self {
+        match self.is_unknown {
+            true => Self { why: format!("{name}: {}; {}", self.why, named.listed_by()), ..self },
+            false => self,
+        }
+    }
+}
+
+/// What a name in the arguments stands for. Of members, the nodes say themselves how they are found.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Named {
+    /// An engine.
+    Engine,
+    /// An engine or a VPN container, both of which have logs.
+    Container,
+    /// A stream.
+    Stream,
+}
+
+impl Named {
+    fn listed_by(self) -> &'static str {
+        match self {
+            Self::Engine => "`acefleet engine ls` lists the engines",
+            Self::Container => "`acefleet engine ls` lists the engines, `acefleet vpn` the VPN containers",
+            Self::Stream => "`acefleet stream ls` lists the streams",
+        }
+    }
+}
+
+/// A name in the arguments that becomes a part of an address, where these would stand for another address.
+pub(super) fn name(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" | "." | ".." => Err("this is no name".to_owned()),
+        _ => Ok(text.to_owned()),
     }
 }
 
@@ -73,7 +114,11 @@ pub(super) fn refused(url: &Url, status: StatusCode, body: &str) -> Failed {
         _ if status.is_client_error() => CONFIGURATION,
         _ => INTERNAL,
     };
-    Failed::new(code, complaint(url, status, answer.as_ref(), body))
+    let why = complaint(url, status, answer.as_ref(), body);
+    // An unknown address is another fault.
+    let is_unknown = status == StatusCode::NOT_FOUND
+        && answer.is_some_and(|answer| answer["detail"].is_string() && answer["detail"] != NO_SUCH_ADDRESS);
+    Failed { code, why, is_unknown }
 }
 
 fn complaint(url: &Url, status: StatusCode, answer: Option<&Value>, body: &str) -> String {
@@ -94,6 +139,9 @@ fn complaint(url: &Url, status: StatusCode, answer: Option<&Value>, body: &str) 
             format!(
                 "{url}: {message}; run this as the user of the node on its host, or set API_KEY or --api-key to the key of the cluster"
             )
+        }
+        _ if *detail == NO_SUCH_ADDRESS => {
+            format!("{url} does not exist: is it a node, and of this version?")
         }
         _ if detail.is_string() => message,
         _ => format!("{url} answers {}: {message}", status.as_u16()),

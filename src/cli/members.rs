@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::ask::{Target, ask, show};
 use super::exit_code::{CONFIGURATION, INTERNAL, TEMPORARY};
-use super::failed::Failed;
+use super::failed::{Failed, name};
 use super::output;
 use super::table::{table, text};
 
@@ -28,6 +28,7 @@ pub struct Look {
 #[derive(Args)]
 pub struct Node {
     /// Name of the member.
+    #[arg(value_parser = name)]
     node: String,
     #[command(flatten)]
     target: Target,
@@ -56,6 +57,7 @@ pub struct Remove {
 #[derive(Args)]
 pub struct Adopt {
     /// Name of the member on whose host they run; else the node that is asked.
+    #[arg(value_parser = name)]
     node: Option<String>,
     /// Also those that a node of another name made in another cluster. If that cluster lives, it loses them.
     #[arg(long)]

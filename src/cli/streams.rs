@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::ask::{Target, ask, get, show};
 use super::engines::objects;
+use super::failed::{Named, name};
 use super::table::{Cell, Tint, columns, text};
 
 #[derive(Subcommand)]
@@ -30,6 +31,7 @@ pub struct Ls {
 #[derive(Args)]
 pub struct Stop {
     /// Its id.
+    #[arg(value_parser = name)]
     stream: String,
     #[command(flatten)]
     target: Target,
@@ -46,7 +48,8 @@ pub fn run(file: Option<&Path>, command: &Streams) -> u8 {
     match command {
         Streams::Ls(args) => ls(file, args),
         Streams::Stop(Stop { stream, target }) => {
-            let answer = ask(file, target, Method::DELETE, &["streams", stream], None, false);
+            let answer = ask(file, target, Method::DELETE, &["streams", stream], None, false)
+                .map_err(|failed| failed.about(Named::Stream, stream));
             show(answer, target, |answer| format!("{} is stopped.", text(&answer["stream_id"])))
         }
     }

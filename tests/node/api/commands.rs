@@ -75,10 +75,24 @@ async fn members_are_shown_cordoned_and_drained() {
 async fn failures_have_their_exit_codes() {
     let bed = Bed::new().await;
     let key = [("API_KEY", KEY)];
+    let elsewhere = format!("http://{}/nowhere", bed.address);
     for (environment, arguments, code, said) in [
         (&key[..], &["remove", "a", "--force"][..], 64, "the last voter"),
         (&key, &["leave", "--force"], 64, "the last voter"),
-        (&key, &["cordon", "nobody"], 64, "no member is named nobody"),
+        (&key, &["cordon", "nobody"], 64, "no member is named nobody; `acefleet members`"),
+        (&key, &["engine", "logs", "nope"], 64, "nope: container not found; `acefleet engine ls`"),
+        (
+            &key,
+            &["engine", "logs", "nope", "--follow"],
+            64,
+            "nope: container not found; `acefleet engine ls`",
+        ),
+        (&key, &["engine", "stop", "nope"], 64, "nope: container not found; `acefleet engine ls`"),
+        (&key, &["engine", "replace", "nope"], 64, "nope: container not found; `acefleet engine ls`"),
+        (&key, &["engine", "ls", "--node", "nope"], 64, "nope: no member is named so; `acefleet members`"),
+        (&key, &["stream", "stop", "nope"], 64, "nope: Stream not found; `acefleet stream ls`"),
+        (&key, &["engine", "stop", ".."], 64, "this is no name"),
+        (&key, &["members", "--url", &elsewhere], 64, "/nowhere/cluster does not exist"),
         (&[], &["cordon", "a"], 64, "API_KEY"),
         (&[], &["cordon", "a", "--api-key", "wrong"], 64, "invalid token"),
         (&[], &["members", "--url", "http://127.0.0.1:1/"], 75, "does not answer"),

@@ -18,7 +18,7 @@ async fn engines_and_streams_are_listed_and_stopped() {
     let lines: Vec<&str> = engines.lines().collect();
     assert!(lines[0].starts_with("NAME") && lines[1].starts_with("acestream-901"), "{engines}");
     assert!(lines[1].contains("listed") && !engines.contains('\u{1b}'), "no colours in a pipe: {engines}");
-    assert_eq!(out(&run(&bed, &[], &["engine", "ls", "--node", "b"]).await).lines().count(), 1);
+    assert_eq!(out(&run(&bed, &[], &["engine", "ls", "--node", "a"]).await).lines().count(), 2);
     let json = out(&run(&bed, &[], &["engine", "ls", "-o", "json"]).await);
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&json[0]["streams"], &json[0]["node"]), (&json!(["k|s"]), &json!("a")));
