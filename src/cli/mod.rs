@@ -5,6 +5,7 @@
 //! - [`config`]: the commands `config check` and `config show`
 //! - [`healthcheck`]: the `healthcheck` command
 //! - [`key`]: the `key` command
+//! - [`manual`]: the `man` command
 //! - [`members`]: commands that ask a node about the members and change them
 //! - [`prepare`]: the commands `init` and `join`
 //! - [`recover`]: the `recover` command
@@ -22,6 +23,7 @@ mod feed;
 mod healthcheck;
 mod key;
 mod logs;
+mod manual;
 mod members;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -135,8 +137,8 @@ enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
-    /// Print the manual page.
-    Man,
+    /// Print a manual page, or write all of them.
+    Man(manual::Manual),
     /// Print the version.
     Version,
 }
@@ -189,7 +191,7 @@ pub fn main() -> ExitCode {
         Command::Config(ConfigCommand::Show(show)) => config::show(file, &show),
         Command::Openapi => output::print(&acefleet::http::openapi_json()),
         Command::Completions { shell } => completions(shell),
-        Command::Man => manual(),
+        Command::Man(args) => manual::manual(&args),
         Command::Version => output::print(&format!("acefleet {}", env!("CARGO_PKG_VERSION"))),
     };
     ExitCode::from(code)
@@ -199,15 +201,4 @@ fn completions(shell: clap_complete::Shell) -> u8 {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "acefleet", &mut script);
     output::print(&String::from_utf8_lossy(&script))
-}
-
-fn manual() -> u8 {
-    let mut page = Vec::new();
-    match clap_mangen::Man::new(Cli::command()).render(&mut page) {
-        Ok(()) => output::print(&String::from_utf8_lossy(&page)),
-        Err(error) => {
-            output::complain(&format!("the manual page cannot be made: {error}"));
-            exit_code::INTERNAL
-        }
-    }
 }

@@ -199,3 +199,31 @@ fn a_directory_is_prepared_once_and_not_for_two_clusters() {
     assert_eq!(both.status.code(), Some(64));
     assert!(stderr(&both).contains("do without `init`"), "{}", stderr(&both));
 }
+
+#[test]
+fn each_command_has_its_manual_page() {
+    let dir = dir();
+    for arguments in
+        [&["man", "engine", "logs"][..], &["man", "engine-logs"], &["man", "acefleet-engine-logs"]]
+    {
+        let page = stdout(&run(dir.path(), &[], arguments));
+        assert!(
+            page.contains("TH acefleet-engine-logs 1") && page.contains("follow"),
+            "{arguments:?}: {page}"
+        );
+    }
+    assert!(stdout(&run(dir.path(), &[], &["man"])).contains("TH acefleet 1"));
+    let unknown = run(dir.path(), &[], &["man", "fly"]);
+    assert_eq!((unknown.status.code(), stdout(&unknown).as_str()), (Some(64), ""));
+    assert!(stderr(&unknown).contains("no command fly"), "{}", stderr(&unknown));
+
+    let written = run(dir.path(), &[], &["man", "--dir", "usr/man1"]);
+    assert_eq!((written.status.code(), stdout(&written).as_str()), (Some(0), ""), "{}", stderr(&written));
+    for (page, part) in [("acefleet.1", "acefleet\\-engine(1)"), ("acefleet-settings-get.1", "NAMES")] {
+        let text = std::fs::read_to_string(dir.path().join("usr/man1").join(page)).unwrap();
+        assert!(text.contains(part), "{page}: {text}");
+    }
+    let refused = run(dir.path(), &[], &["man", "--dir", "acefleet.toml/man1"]);
+    assert_eq!(refused.status.code(), Some(64));
+    assert!(stderr(&refused).contains("acefleet.toml/man1: the pages cannot be written there"));
+}
