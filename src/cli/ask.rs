@@ -11,9 +11,10 @@ use reqwest::header::IF_MATCH;
 use reqwest::{Client, ClientBuilder, Method, Response, Url, redirect};
 use serde_json::Value;
 
+use super::answer::{Answer, strange};
 use super::exit_code::{CONFIGURATION, INTERNAL};
-use super::failed::{Failed, finish, refused, unreachable};
-use super::{healthcheck, output};
+use super::failed::{Failed, refused, unreachable};
+use super::healthcheck;
 
 /// Time limit of a call; a node answers any within 20 s.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -104,7 +105,7 @@ pub(super) fn here(
     method: Method,
     path: &[&str],
     key: Option<Secret>,
-) -> Result<Value, Failed> {
+) -> Result<Answer, Failed> {
     let url = below(&own_url(config)?, path);
     wait(call(url, key.map(|key| key.0), Call { method, body: None, if_match: None }))
 }
@@ -146,7 +147,7 @@ pub(super) fn ask(
     path: &[&str],
     body: Option<Value>,
     force: bool,
-) -> Result<Value, Failed> {
+) -> Result<Answer, Failed> {
     let query: &[(&str, &str)] = if force { &[("force", "true")] } else { &[] };
     ask_with(file, target, path, query, Call { method, body, if_match: None })
 }
@@ -159,6 +160,13 @@ pub(super) struct Call {
     pub if_match: Option<u64>,
 }
 
+impl Call {
+    /// One that changes nothing.
+    pub fn get() -> Self {
+        Self { method: Method::GET, body: None, if_match: None }
+    }
+}
+
 /// The same with parameters, and on a condition.
 pub(super) fn ask_with(
     file: Option<&Path>,
@@ -166,7 +174,7 @@ pub(super) fn ask_with(
     path: &[&str],
     query: &[(&str, &str)],
     asked: Call,
-) -> Result<Value, Failed> {
+) -> Result<Answer, Failed> {
     let (base, key) = address(file, target)?;
     let mut url = below(&base, path);
     if !query.is_empty() {
@@ -181,23 +189,12 @@ pub(super) fn get(
     target: &Target,
     path: &[&str],
     query: &[(&str, &str)],
-) -> Result<Value, Failed> {
-    ask_with(file, target, path, query, Call { method: Method::GET, body: None, if_match: None })
+) -> Result<Answer, Failed> {
+    ask_with(file, target, path, query, Call::get())
 }
 
-/// Prints an answer, as JSON or as text for people, or why there is none.
-pub(super) fn show(
-    answer: Result<Value, Failed>,
-    target: &Target,
-    human: impl FnOnce(&Value) -> String,
-) -> u8 {
-    finish(answer.map(|answer| match target.wants_json() {
-        true => output::print(&format!("{answer:#}")),
-        false => output::print(&human(&answer)),
-    }))
-}
-
-async fn call(url: Url, key: Option<String>, asked: Call) -> Result<Value, Failed> {
+/// Makes a call.
+pub(super) async fn call(url: Url, key: Option<String>, asked: Call) -> Result<Answer, Failed> {
     let client = client(|client| client.timeout(LIMIT))?;
     let mut request = client.request(asked.method, url.clone());
     if let Some(key) = key {
@@ -213,8 +210,10 @@ async fn call(url: Url, key: Option<String>, asked: Call) -> Result<Value, Faile
     let status = response.status();
     let body = text_of(response, &url).await?;
     match status.is_success() {
-        true => serde_json::from_str(&body)
-            .map_err(|_| Failed::new(INTERNAL, format!("{url} answers something that is not JSON"))),
+        true => match serde_json::from_str(&body) {
+            Ok(answer) => Ok(Answer::new(url, answer)),
+            Err(_) => Err(strange(&url, "it is no JSON")),
+        },
         false => Err(refused(&url, status, &body)),
     }
 }
@@ -224,7 +223,7 @@ pub(super) async fn text_of(mut response: Response, url: &Url) -> Result<String,
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(|error| unreachable(url, &error))? {
         if body.len() + piece.len() > ANSWER_MAX {
-            return Err(Failed::new(INTERNAL, format!("{url} answers without end: is it a node?")));
+            return Err(strange(url, "it does not end"));
         }
         body.extend_from_slice(&piece);
     }

@@ -5,14 +5,15 @@ use std::path::Path;
 use clap::Args;
 use futures::StreamExt;
 use reqwest::Url;
-use serde_json::Value;
+use serde::Deserialize;
 
+use super::answer::Answer;
 use super::ask::{Target, address, below, get, wait};
 use super::exit_code::TEMPORARY;
 use super::failed::{Failed, finish};
 use super::feed;
 use super::output::{self, Printed};
-use super::table::text;
+use super::words::Words;
 
 #[derive(Args)]
 pub struct Events {
@@ -43,10 +44,14 @@ fn list(file: Option<&Path>, args: &Events) -> Result<u8, Failed> {
     let mut query = vec![("limit", limit.as_str())];
     query.extend(args.event_type.as_deref().map(|event_type| ("event_type", event_type)));
     let answer = get(file, &args.target, &["events"], &query)?;
-    let newest = answer.as_array().map(Vec::as_slice).unwrap_or_default();
-    let newest = &newest[..newest.len().min(args.tail as usize)];
-    let mut lines = newest.iter().rev().map(|event| line(&args.target, event));
-    Ok(lines.find(|printed| *printed != Printed::Written).map_or(0, Printed::code))
+    let newest = answer.list()?;
+    for event in newest[..newest.len().min(args.tail as usize)].iter().rev() {
+        match line(&args.target, event)? {
+            Printed::Written => {}
+            printed => return Ok(printed.code()),
+        }
+    }
+    Ok(0)
 }
 
 fn stream_of(base: &Url, args: &Events) -> Url {
@@ -72,7 +77,7 @@ fn follow(file: Option<&Path>, args: &Events) -> Result<u8, Failed> {
             match feed::open(&url, None, last.as_deref()).await {
                 Ok(frames) => {
                     (at, is_said) = (0, false);
-                    let printed = read(Box::pin(frames), args, &base, &mut nodes, &mut last).await;
+                    let printed = read(Box::pin(frames), args, &base, &mut nodes, &mut last).await?;
                     if printed != Printed::Written {
                         return Ok(printed.code());
                     }
@@ -95,21 +100,23 @@ fn follow(file: Option<&Path>, args: &Events) -> Result<u8, Failed> {
 
 /// Prints until the stream ends, or nothing can be written any more.
 async fn read(
-    mut frames: impl futures::Stream<Item = feed::Frame> + Unpin,
+    mut frames: impl futures::Stream<Item = Result<feed::Frame, Failed>> + Unpin,
     args: &Events,
     base: &Url,
     nodes: &mut Vec<Url>,
     last: &mut Option<String>,
-) -> Printed {
+) -> Result<Printed, Failed> {
     while let Some(frame) = frames.next().await {
+        let frame = frame?;
         match frame.event.as_str() {
             "hello" => {
-                note_lost(&frame.data);
-                *nodes = members(base, &frame.data);
+                let hello: Hello = frame.data.read()?;
+                note_lost(hello.lost);
+                *nodes = members(base, &hello.members);
             }
-            "event" => match line(&args.target, &frame.data) {
+            "event" => match line(&args.target, &frame.data)? {
                 Printed::Written => {}
-                printed => return printed,
+                printed => return Ok(printed),
             },
             _ => {}
         }
@@ -117,11 +124,23 @@ async fn read(
             *last = Some(frame.id);
         }
     }
-    Printed::Written
+    Ok(Printed::Written)
 }
 
-fn note_lost(hello: &Value) {
-    match hello["lost"].as_u64() {
+/// First frame of the feed.
+#[derive(Deserialize)]
+struct Hello {
+    lost: Option<u64>,
+    members: Vec<Member>,
+}
+
+#[derive(Deserialize)]
+struct Member {
+    http: String,
+}
+
+fn note_lost(lost: Option<u64>) {
+    match lost {
         Some(0) => {}
         Some(lost) => output::complain(&format!("{lost} events are not in the log any more")),
         None => output::complain("the log is another one: what happened in between is not known"),
@@ -129,26 +148,41 @@ fn note_lost(hello: &Value) {
 }
 
 /// The node that was named, then the others.
-fn members(base: &Url, hello: &Value) -> Vec<Url> {
-    let members = hello["members"].as_array().into_iter().flatten();
-    let urls = members.filter_map(|member| Url::parse(&format!("http://{}/", member["http"].as_str()?)).ok());
+fn members(base: &Url, members: &[Member]) -> Vec<Url> {
+    let urls = members.iter().filter_map(|member| Url::parse(&format!("http://{}/", member.http)).ok());
     std::iter::once(base.clone()).chain(urls.filter(|url| url != base)).collect()
 }
 
-fn line(target: &Target, event: &Value) -> Printed {
-    if target.wants_json() {
-        return output::write(&event.to_string());
-    }
-    let [at, of, message] = ["timestamp", "event_type", "message"].map(|field| text(&event[field]));
-    let by = match &event["by"] {
-        Value::Null => String::new(),
-        by => {
-            let address = match &by["address"] {
-                Value::Null => String::new(),
-                address => format!(" from {}", text(address)),
-            };
-            format!("  ({}{address})", text(&by["name"]))
+/// What is shown of an event.
+#[derive(Deserialize)]
+struct Event {
+    timestamp: Words,
+    event_type: Words,
+    message: Words,
+    by: Option<By>,
+}
+
+/// Who made a change.
+#[derive(Deserialize)]
+struct By {
+    name: Words,
+    address: Option<Words>,
+}
+
+fn line(target: &Target, event: &Answer) -> Result<Printed, Failed> {
+    let Event { timestamp, event_type, message, by } = event.read()?;
+    Ok(match target.wants_json() {
+        true => event.print_line(),
+        false => {
+            let by = by.map(told).unwrap_or_default();
+            output::write(&format!("{timestamp}  {event_type:<6}  {message}{by}"))
         }
-    };
-    output::write(&format!("{at}  {of:<6}  {message}{by}"))
+    })
+}
+
+fn told(By { name, address }: By) -> String {
+    match address {
+        Some(address) => format!("  ({name} from {address})"),
+        None => format!("  ({name})"),
+    }
 }

@@ -31,6 +31,11 @@ impl Failed {
         Self { code, why: why.into(), is_unknown: false }
     }
 
+    /// No member has this name.
+    pub fn no_member(name: &str) -> Self {
+        Self::new(CONFIGURATION, format!("{name}: no member is named so; `acefleet members` lists them"))
+    }
+
     /// Says of what the node does not know how it was named, and how the right name is found.
     pub fn about(self, named: Named, name: &str) -> Self {
         match self.is_unknown {
@@ -78,7 +83,7 @@ pub(super) fn finish(done: Result<u8, Failed>) -> u8 {
 }
 
 /// An address that was asked, without parameters, which nobody gave.
-fn asked(url: &Url) -> String {
+pub(super) fn without_parameters(url: &Url) -> String {
     let mut shown = url.clone();
     shown.set_query(None);
     shown.to_string()
@@ -102,8 +107,8 @@ pub(super) fn unreachable(url: &Url, error: &reqwest::Error) -> Failed {
         true => "start a node there with `acefleet serve`, or name another one",
         false => "name another node",
     };
-    let (asked, cause) = (asked(url), cause(error));
-    Failed::new(TEMPORARY, format!("{asked} does not answer: {cause}; {what_to_do} with --url or {URL_NAME}"))
+    let (url, cause) = (without_parameters(url), cause(error));
+    Failed::new(TEMPORARY, format!("{url} does not answer: {cause}; {what_to_do} with --url or {URL_NAME}"))
 }
 
 /// A node that refuses.
@@ -133,7 +138,7 @@ fn complaint(url: &Url, status: StatusCode, answer: Option<&Value>, body: &str) 
     let message =
         detail.as_str().or_else(|| detail["message"].as_str()).or((!wrong.is_empty()).then_some(&wrong));
     let message: String = message.unwrap_or(body).chars().take(LONGEST_ANSWER).collect();
-    let url = asked(url);
+    let url = without_parameters(url);
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             format!(

@@ -5,41 +5,42 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
-use reqwest::header::{HeaderName, HeaderValue};
-use reqwest::{StatusCode, Url};
+use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::{Response, StatusCode, Url};
 use serde_json::Value;
 use sse_stream::{Sse, SseStream};
 
+use super::answer::{Answer, strange};
 use super::ask::{ANSWER_MAX, client, text_of};
 use super::exit_code::TEMPORARY;
-use super::failed::{Failed, refused, unreachable};
+use super::failed::{Failed, refused, unreachable, without_parameters};
 
 /// Nodes send a line at least once a second. Without one for so long, they are gone.
 const SILENT: Duration = Duration::from_secs(5);
 /// Pause before a stream that ended is asked for again.
 pub(super) const PAUSE: Duration = Duration::from_millis(500);
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const MEDIA_TYPE: &str = "text/event-stream";
 
 /// One frame.
-#[derive(Debug)]
 pub(super) struct Frame {
     /// Its kind.
     pub event: String,
     /// Where a reader goes on that has read it; empty if it has none.
     pub id: String,
     /// Its data.
-    pub data: Value,
+    pub data: Answer,
 }
 
 /// Opens a stream at this address, behind the frame with this id. The feed itself, which goes on at other hosts, needs no key.
 ///
 /// # Errors
-/// When the node does not answer, or refuses.
+/// When the node does not answer, or refuses. Each frame fails that is none of a node.
 pub(super) async fn open(
     url: &Url,
     key: Option<&str>,
     last: Option<&str>,
-) -> Result<impl Stream<Item = Frame> + use<>, Failed> {
+) -> Result<impl Stream<Item = Result<Frame, Failed>> + use<>, Failed> {
     let mut request = client(|client| client.read_timeout(SILENT))?.get(url.clone());
     if let Some(key) = key {
         request = request.bearer_auth(key);
@@ -53,6 +54,9 @@ pub(super) async fn open(
         let body = text_of(response, url).await?;
         return Err(refused(url, status, &body));
     }
+    if !is_stream(&response) {
+        return Err(strange(url, "it is no stream of events"));
+    }
     // Bytes since the last frame: what never ends in one is no feed.
     let unread = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&unread);
@@ -63,29 +67,47 @@ pub(super) async fn open(
     let frames = SseStream::from_bytes_stream(bytes).inspect(move |_| unread.store(0, Relaxed));
     // A broken connection is an end like any other: the reader goes on elsewhere.
     let frames = frames.take_while(|frame| std::future::ready(frame.is_ok()));
-    Ok(frames.filter_map(|frame| std::future::ready(frame.ok().and_then(read))))
+    let from = url.clone();
+    Ok(frames.filter_map(move |frame| std::future::ready(frame.ok().and_then(|frame| read(&from, frame)))))
 }
 
-fn read(frame: Sse) -> Option<Frame> {
-    let data = serde_json::from_str(&frame.data?).ok()?;
-    Some(Frame { event: frame.event.unwrap_or_default(), id: frame.id.unwrap_or_default(), data })
+fn is_stream(response: &Response) -> bool {
+    let media_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    media_type.is_some_and(|found| found.to_ascii_lowercase().starts_with(MEDIA_TYPE))
+}
+
+/// A frame; none for one without data, which is only a sign of life.
+fn read(from: &Url, frame: Sse) -> Option<Result<Frame, Failed>> {
+    let frame = match serde_json::from_str(&frame.data?) {
+        Ok(data) => Ok(Frame {
+            event: frame.event.unwrap_or_default(),
+            id: frame.id.unwrap_or_default(),
+            data: Answer::new(from.clone(), data),
+        }),
+        Err(_) => Err(strange(from, "it is no JSON")),
+    };
+    Some(frame)
 }
 
 /// All objects of these types, as the node has them now, with their figures.
 ///
 /// # Errors
 /// When the node does not answer, or ends before it has sent them.
-pub(super) async fn snapshot(mut url: Url, types: &str) -> Result<Value, Failed> {
+pub(super) async fn snapshot(mut url: Url, types: &str) -> Result<Answer, Failed> {
     url.query_pairs_mut().append_pair("kinds", "change,figures").append_pair("types", types);
     let mut frames = Box::pin(open(&url, None, None).await?);
     let mut objects = None;
     while let Some(frame) = frames.next().await {
+        let frame = frame?;
         match (frame.event.as_str(), objects.take()) {
-            ("snapshot", _) => objects = Some(frame.data),
-            ("figures", Some(snapshot)) => return Ok(with_figures(snapshot, &frame.data)),
+            ("snapshot", _) => objects = Some(frame.data.into_value()),
+            ("figures", Some(snapshot)) => {
+                return Ok(Answer::new(url, with_figures(snapshot, &frame.data.into_value())));
+            }
             (_, before) => objects = before,
         }
     }
+    let url = without_parameters(&url);
     Err(Failed::new(TEMPORARY, format!("{url} ends before it has answered, try another node with --url")))
 }
 

@@ -6,6 +6,7 @@ use acefleet::access;
 use acefleet::config::{Config, Secret, load};
 use clap::Args;
 use reqwest::Method;
+use serde::Deserialize;
 
 use super::ask;
 use super::exit_code::{CONFIGURATION, INTERNAL};
@@ -14,6 +15,12 @@ use super::output;
 
 /// Path of the calls that check the key and make a new one.
 const PATH: [&str; 2] = ["cluster", "key"];
+
+/// Whether callers need a key.
+#[derive(Deserialize)]
+struct State {
+    required: bool,
+}
 
 #[derive(Args)]
 pub struct Key {
@@ -64,8 +71,9 @@ fn current(config: &Config) -> Result<Secret, Failed> {
 fn in_force(config: &Config) -> Result<Option<Secret>, Failed> {
     let keys = access::keys_here(&config.data_dir).map_err(unreadable)?;
     for key in &keys {
-        match ask::here(config, Method::GET, &PATH, Some(key.clone())) {
-            Ok(answer) if answer["required"] == false => {
+        let answer = ask::here(config, Method::GET, &PATH, Some(key.clone()));
+        match answer.and_then(|answer| answer.read()) {
+            Ok(State { required: false }) => {
                 return Err(Failed::new(CONFIGURATION, "there is no key: the cluster is open"));
             }
             Ok(_) => return Ok(Some(key.clone())),

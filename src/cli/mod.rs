@@ -1,7 +1,7 @@
 //! Commands of the `acefleet` program.
 //!
-//! - [`ask`]: a call to a node; [`table`]: tables
-//! - [`engines`], [`streams`], [`events`]: the commands of these names, and `vpn`; [`feed`]: what nodes stream
+//! - [`ask`]: a call to a node; [`answer`]: what it answers; [`table`]: tables; [`words`]: what others wrote
+//! - [`engines`], [`streams`], [`events`]: the commands of these names, and `vpn`; [`engine_logs`]; [`feed`]: what nodes stream
 //! - [`config`]: the commands `config check` and `config show`
 //! - [`healthcheck`]: the `healthcheck` command
 //! - [`key`]: the `key` command
@@ -13,8 +13,10 @@
 //! - [`serve`]: the `serve` command; [`logs`]: its log
 //! - [`output`]: standard output that may close early; [`failed`]: why there is no answer; [`exit_code`]
 
+mod answer;
 mod ask;
 mod config;
+mod engine_logs;
 mod engines;
 mod events;
 mod exit_code;
@@ -35,6 +37,7 @@ mod serve;
 mod settings;
 mod streams;
 mod table;
+mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Write};
 use acefleet::config::Finding;
 
 use super::exit_code::{CONFIGURATION, INTERNAL};
+use super::words::shown;
 
 /// What became of a text for standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,13 +50,7 @@ pub fn print(text: &str) -> u8 {
 /// Writes one line to standard error. A failure cannot be reported anywhere.
 pub fn complain(line: &str) {
     // Some of it may be the words of a server, of several lines.
-    let line: String = line.replace('\n', " ").chars().filter(|c| !is_hostile(*c)).collect();
-    let _ = writeln!(std::io::stderr().lock(), "acefleet: {line}");
-}
-
-/// Characters that steer a terminal, or turn the direction of the text behind them.
-pub fn is_hostile(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    let _ = writeln!(std::io::stderr().lock(), "acefleet: {}", shown(&line.replace('\n', " ")));
 }
 
 /// Prints problems to standard error, one line each, and returns the exit code for them.

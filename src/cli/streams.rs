@@ -4,12 +4,14 @@ use std::path::Path;
 
 use clap::{Args, Subcommand};
 use reqwest::Method;
-use serde_json::Value;
+use serde::Deserialize;
 
-use super::ask::{Target, ask, get, show};
-use super::engines::objects;
+use super::answer::show;
+use super::ask::{Target, ask, get};
+use super::engines::{Health, objects};
 use super::failed::{Named, name};
-use super::table::{Cell, Tint, columns, text};
+use super::table::{Cell, Tint, columns};
+use super::words::{Word, Words, or_dash};
 
 #[derive(Subcommand)]
 pub enum Streams {
@@ -50,70 +52,100 @@ pub fn run(file: Option<&Path>, command: &Streams) -> u8 {
         Streams::Stop(Stop { stream, target }) => {
             let answer = ask(file, target, Method::DELETE, &["streams", stream], None, false)
                 .map_err(|failed| failed.about(Named::Stream, stream));
-            show(answer, target, |answer| format!("{} is stopped.", text(&answer["stream_id"])))
+            show(answer, target, |Stopped { stream_id }| format!("{stream_id} is stopped."))
         }
     }
+}
+
+/// A stopped stream.
+#[derive(Deserialize)]
+struct Stopped {
+    stream_id: Words,
 }
 
 fn ls(file: Option<&Path>, args: &Ls) -> u8 {
     let target = &args.target;
     if args.ended {
         // All of them: the feed begins with the newest alone.
-        let answer = get(file, target, &["streams"], &[("status", "ended")]);
-        return show(answer, target, |streams| ended(list(streams)));
+        return show(get(file, target, &["streams"], &[("status", "ended")]), target, ended);
     }
-    let started = |stream: &Value| stream["status"] == "started";
-    let streams = objects(file, target, "stream", "streams")
-        .map(|streams| Value::Array(streams.into_iter().filter(started).collect()));
-    show(streams, target, |streams| running(list(streams)))
+    let streams = objects(file, target, "stream")
+        .and_then(|snapshot| snapshot.part("streams")?.with("status", "started"));
+    show(streams, target, running)
 }
 
-fn list(streams: &Value) -> &[Value] {
-    streams.as_array().map(Vec::as_slice).unwrap_or_default()
+/// A stream that plays.
+#[derive(Deserialize)]
+struct Running {
+    id: Words,
+    container_id: Words,
+    started_at: Words,
+    speed_down: Option<i64>,
+    speed_up: Option<i64>,
+    peers: Option<i64>,
 }
 
-fn running(streams: &[Value]) -> String {
+/// A stream that has ended.
+#[derive(Deserialize)]
+struct Ended {
+    id: Words,
+    started_at: Words,
+    ended_at: Option<Words>,
+    end_reason: Option<Words>,
+}
+
+fn running(streams: Vec<Running>) -> String {
     let titles = ["ID", "ENGINE", "SINCE", "DOWN KB/S", "UP KB/S", "PEERS"];
-    let row = |stream: &Value| {
-        let fields = ["id", "container_id", "started_at", "speed_down", "speed_up", "peers"];
-        fields.map(|field| match field {
-            "container_id" => Cell::from(text(&stream[field]).chars().take(12).collect::<String>()),
-            _ => Cell::from(text(&stream[field])),
-        })
+    let row = |stream: Running| {
+        [
+            stream.id.to_string(),
+            stream.container_id.to_string().chars().take(12).collect(),
+            stream.started_at.to_string(),
+            or_dash(stream.speed_down),
+            or_dash(stream.speed_up),
+            or_dash(stream.peers),
+        ]
     };
-    columns(titles, streams.iter().map(row))
+    columns(titles, streams.into_iter().map(row))
 }
 
-fn ended(streams: &[Value]) -> String {
-    let row = |stream: &Value| {
-        ["id", "started_at", "ended_at", "end_reason"].map(|field| Cell::from(text(&stream[field])))
+fn ended(streams: Vec<Ended>) -> String {
+    let row = |Ended { id, started_at, ended_at, end_reason }| {
+        [id.to_string(), started_at.to_string(), or_dash(ended_at), or_dash(end_reason)]
     };
-    columns(["ID", "SINCE", "UNTIL", "REASON"], streams.iter().map(row))
+    columns(["ID", "SINCE", "UNTIL", "REASON"], streams.into_iter().map(row))
+}
+
+/// A VPN container.
+#[derive(Deserialize)]
+struct Vpn {
+    container: Option<Words>,
+    node: Words,
+    health: Word<Health>,
+    engines: u64,
+    forwarded_port: Option<u16>,
+    public_ip: Option<Words>,
+    provider: Option<Words>,
+    error: Option<Words>,
 }
 
 /// Prints the VPN containers.
 pub fn vpns(file: Option<&Path>, args: &Vpns) -> u8 {
     let answer = ask(file, &args.target, Method::GET, &["vpn", "status"], None, false);
-    show(answer.map(|mut answer| answer["vpns"].take()), &args.target, |vpns| {
+    show(answer.and_then(|answer| answer.part("vpns")), &args.target, |vpns: Vec<Vpn>| {
         let titles = ["VPN", "NODE", "HEALTH", "ENGINES", "PORT", "ADDRESS", "PROVIDER", "WHAT IS WRONG"];
-        let row = |vpn: &Value| {
-            let health = match vpn["health"].as_str() {
-                Some("healthy") => Cell::of("healthy", Tint::Good),
-                Some("unhealthy") => Cell::of("unhealthy", Tint::Bad),
-                other => Cell::of(other.unwrap_or("-"), Tint::Odd),
-            };
-            let cell = |field: &str| Cell::from(text(&vpn[field]));
+        let row = |vpn: Vpn| -> [Cell; 8] {
             [
-                cell("container"),
-                cell("node"),
-                health,
-                cell("engines"),
-                cell("forwarded_port"),
-                cell("public_ip"),
-                cell("provider"),
-                cell("error"),
+                or_dash(vpn.container).into(),
+                vpn.node.to_string().into(),
+                vpn.health.cell(Tint::Odd),
+                vpn.engines.to_string().into(),
+                or_dash(vpn.forwarded_port).into(),
+                or_dash(vpn.public_ip).into(),
+                or_dash(vpn.provider).into(),
+                or_dash(vpn.error).into(),
             ]
         };
-        columns(titles, vpns.as_array().into_iter().flatten().map(row))
+        columns(titles, vpns.into_iter().map(row))
     })
 }

@@ -16,6 +16,10 @@ use crate::support::{dir, run, stderr, stdout};
 const PATIENCE: Duration = Duration::from_secs(30);
 const TOKEN: &str = "local_0123456789abcdef";
 
+const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
+const PAGE: &str =
+    "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<html>A router</html>";
+
 /// A node of one call.
 struct FakeNode {
     at: SocketAddr,
@@ -25,19 +29,40 @@ struct FakeNode {
 impl FakeNode {
     /// Answers with this and is gone.
     fn once(answer: &str) -> Self {
-        Self::new(answer.to_owned(), None)
+        Self::new(vec![format!("{HEAD}{answer}")], None)
+    }
+
+    /// Answers each call with one of these, heads and all, and is gone.
+    fn each(answers: &[&str]) -> Self {
+        Self::new(answers.iter().map(|answer| (*answer).to_owned()).collect(), None)
     }
 
     /// Answers with this and goes on with `again` for as long as somebody reads it.
     fn endless(answer: &str, again: String) -> Self {
-        Self::new(answer.to_owned(), Some(again))
+        Self::new(vec![format!("{HEAD}{answer}")], Some(again))
     }
 
-    fn new(answer: String, again: Option<String>) -> Self {
+    fn new(answers: Vec<String>, again: Option<String>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap();
         let (sender, asked) = channel();
-        thread::spawn(move || serve(listener, &answer, again.as_deref(), &sender));
+        thread::spawn(move || {
+            // Each answer ends with its connection.
+            let mut last = None;
+            for answer in answers {
+                drop(last.take());
+                last = Some(serve(&listener, &answer, &sender));
+            }
+            // Whoever comes back finds nobody.
+            drop(listener);
+            let mut stream = last.unwrap();
+            while let Some(again) = &again {
+                if stream.write_all(again.as_bytes()).is_err() {
+                    return;
+                }
+                thread::sleep(Duration::from_millis(10));
+            }
+        });
         Self { at, asked }
     }
 
@@ -47,19 +72,11 @@ impl FakeNode {
     }
 }
 
-fn serve(listener: TcpListener, answer: &str, again: Option<&str>, asked: &Sender<String>) {
+fn serve(listener: &TcpListener, answer: &str, asked: &Sender<String>) -> TcpStream {
     let (mut stream, _) = listener.accept().unwrap();
-    // Whoever comes back finds nobody.
-    drop(listener);
     asked.send(head(&mut stream)).unwrap();
-    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
-    write!(stream, "{head}{answer}").unwrap();
-    while let Some(again) = again {
-        if stream.write_all(again.as_bytes()).is_err() {
-            return;
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
+    stream.write_all(answer.as_bytes()).unwrap();
+    stream
 }
 
 fn head(stream: &mut TcpStream) -> String {
@@ -72,7 +89,8 @@ fn frame(kind: &str, id: &str, data: &Value) -> String {
 }
 
 fn event(id: u64) -> Value {
-    json!({"id": id, "timestamp": "2025-10-02T18:04:11Z", "event_type": "system", "message": "a leads", "by": null})
+    json!({"id": id, "timestamp": "2025-10-02T18:04:11Z", "event_type": "system", "category": "leader",
+        "message": "a leads", "details": {"node": "a"}, "by": null})
 }
 
 /// A run of the program on the host of this node, whose token it can read.
@@ -122,7 +140,7 @@ fn whoever_follows_events_shows_no_node_a_key() {
     let dir = dir();
     let other = FakeNode::endless("", frame("event", "2-2", &event(2)));
     let members = json!([{"name": "a", "http": "127.0.0.1:1"}, {"name": "b", "http": other.at.to_string()}]);
-    let own = FakeNode::once(&frame("hello", "1-1", &json!({"lost": 0, "members": members})));
+    let own = FakeNode::once(&frame("hello", "1-1", &json!({"event": 1, "lost": 0, "members": members})));
     let mut run = start(dir.path(), own.at, &["events", "--follow"], Stdio::piped());
     assert_eq!(run.first_line(), "2025-10-02T18:04:11Z  system  a leads\n");
     let (own, other) = (own.asked(), other.asked());
@@ -134,8 +152,8 @@ fn whoever_follows_events_shows_no_node_a_key() {
     let own = FakeNode::once(&engines);
     assert_eq!(start(dir.path(), own.at, &["engine", "ls"], Stdio::null()).code(), Some(0));
     assert!(!own.asked().contains("authorization"));
-    let own = FakeNode::once("{}");
-    assert_eq!(start(dir.path(), own.at, &["status"], Stdio::null()).code(), Some(0));
+    let own = FakeNode::once("[]");
+    assert_eq!(start(dir.path(), own.at, &["settings", "history"], Stdio::null()).code(), Some(0));
     assert!(own.asked().contains(TOKEN), "the node here gets it");
 }
 
@@ -181,7 +199,7 @@ fn as_many_events_and_ended_streams_are_listed_as_there_are() {
     let (two, head) = asked(&FakeNode::once(&all), &["events", "-n", "2", "--type", "system"]);
     assert_eq!(two.lines().count(), 2);
     assert!(head.starts_with("get /events?limit=2&event_type=system "), "{head}");
-    let ended: Vec<_> = (0..3_000).map(|id| json!({"id": format!("k|{id}"), "status": "ended"})).collect();
+    let ended: Vec<_> = (0..3_000).map(|id| json!({"id": format!("k|{id}"), "started_at": "then"})).collect();
     let (table, head) = asked(&FakeNode::once(&json!(ended).to_string()), &["stream", "ls", "--ended"]);
     assert!(head.starts_with("get /streams?status=ended "), "{head}");
     assert_eq!(table.lines().count(), 3_001);
@@ -190,7 +208,7 @@ fn as_many_events_and_ended_streams_are_listed_as_there_are() {
 #[test]
 fn a_revert_says_what_it_expects_to_be_in_force() {
     let dir = dir();
-    let done = json!({"revision": 6, "changes": [], "consequences": []}).to_string();
+    let done = json!({"revision": 6, "dry_run": false, "changes": [], "consequences": []}).to_string();
     for (arguments, expected) in [
         (&["settings", "revert", "2", "--revision", "5"][..], Some("if-match: \"5\"")),
         (&["settings", "set", "MAX_REPLICAS=3", "--revision", "5"], Some("if-match: \"5\"")),
@@ -221,4 +239,70 @@ fn a_node_that_does_not_answer_is_named_once_with_what_to_do() {
             assert!(said.contains(part), "{arguments:?}: {said}");
         }
     }
+}
+
+#[test]
+fn what_is_no_answer_of_a_node_is_an_error_and_no_table() {
+    let dir = dir();
+    let commands = [
+        &["status"][..],
+        &["members"],
+        &["vpn"],
+        &["cordon", "a"],
+        &["drain", "a", "--wait"],
+        &["remove", "a"],
+        &["adopt", "a"],
+        &["leave"],
+        &["settings", "get"],
+        &["settings", "get", "MAX_REPLICAS"],
+        &["settings", "history"],
+        &["settings", "set", "MAX_REPLICAS=3"],
+        &["stream", "ls", "--ended"],
+        &["stream", "stop", "x"],
+        &["engine", "start"],
+        &["engine", "stop", "x"],
+        &["engine", "replace", "x"],
+        &["engine", "logs", "x"],
+        &["events"],
+    ];
+    let json = ["{}", "[{}]", "null", "{\"nodes\": 7, \"vpns\": [{}], \"entries\": [{}]}"];
+    let answers: Vec<_> =
+        json.map(|body| format!("{HEAD}{body}")).into_iter().chain([PAGE.to_owned()]).collect();
+    for (command, answer) in
+        commands.iter().flat_map(|command| answers.iter().map(move |answer| (*command, answer)))
+    {
+        for format in ["table", "json"] {
+            // The second call of a drain that waits gets the same.
+            let node = FakeNode::each(&[answer, answer]);
+            not_understood(dir.path(), &node, &[command, &["-o", format]].concat());
+        }
+    }
+    let snapshot =
+        |data: Value| format!("{HEAD}{}{}", frame("snapshot", "", &data), frame("figures", "", &json!({})));
+    let nameless = json!({"engines": [{"name": "x"}], "streams": [{"status": "started"}]});
+    for answer in
+        [PAGE.to_owned(), snapshot(json!({})), snapshot(nameless), format!("{HEAD}data: <html>\n\n")]
+    {
+        for command in [&["engine", "ls"][..], &["stream", "ls"], &["engine", "ls", "--node", "a"]] {
+            not_understood(dir.path(), &FakeNode::each(&[&answer]), command);
+        }
+    }
+    for answer in [
+        PAGE.to_owned(),
+        format!("{HEAD}{}", frame("event", "1", &json!({}))),
+        format!("{HEAD}event: line\ndata: {{}}\n\n"),
+    ] {
+        let command =
+            if answer.contains("line") { &["engine", "logs", "x", "-f"][..] } else { &["events", "-f"] };
+        not_understood(dir.path(), &FakeNode::each(&[&answer]), command);
+    }
+}
+
+fn not_understood(dir: &Path, node: &FakeNode, arguments: &[&str]) {
+    let output = run(dir, &[("ACEFLEET_URL", &node.at.to_string())], arguments);
+    let said = stderr(&output);
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(70), ""), "{arguments:?}: {said}");
+    assert_eq!(said.lines().count(), 1, "{arguments:?}: {said}");
+    let parts = ["does not understand", &format!("http://{}/", node.at), "is it a node"];
+    assert!(parts.iter().all(|part| said.contains(part)), "{arguments:?}: {said}");
 }

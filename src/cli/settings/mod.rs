@@ -6,9 +6,11 @@ use std::path::Path;
 
 use clap::{Args, Subcommand};
 use reqwest::Method;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::ask::{self, Call, Target, ask_with, show};
+use super::answer::{Answer, show};
+use super::ask::{self, Call, Target, ask_with};
 use super::exit_code::CONFIGURATION;
 use super::failed::Failed;
 use text::{differing, history, in_force, outcome};
@@ -135,7 +137,7 @@ fn edit(
     change: Change,
     if_match: Option<u64>,
     dry_run: bool,
-) -> Result<Value, Failed> {
+) -> Result<Answer, Failed> {
     let query: &[(&str, &str)] = if dry_run { &[("dry_run", "true")] } else { &[] };
     let (method, path, body) = match change {
         Change::Values(values) => (Method::PATCH, &["settings"][..], body(values)),
@@ -149,20 +151,32 @@ fn body(values: Vec<(String, String)>) -> Value {
 }
 
 /// The settings in force, with those alone that are named.
-fn get(file: Option<&Path>, target: &Target, names: &[String]) -> Result<Value, Failed> {
+fn get(file: Option<&Path>, target: &Target, names: &[String]) -> Result<Answer, Failed> {
     let mut answer = ask::get(file, target, &["settings"], &[])?;
-    if let (false, Some(settings)) = (names.is_empty(), answer["settings"].as_array_mut()) {
-        let is_named = |name: &str| settings.iter().any(|setting| setting["name"] == name);
-        if let Some(unknown) = names.iter().find(|name| !is_named(name)) {
+    if !names.is_empty() {
+        let Known { settings } = answer.read()?;
+        let is_known = |name: &String| settings.iter().any(|setting| setting.name == *name);
+        if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
             let why = format!("{unknown} is no setting of the cluster; `acefleet settings get` lists them");
             return Err(Failed::new(CONFIGURATION, why));
         }
-        settings.retain(|setting| names.iter().any(|name| setting["name"] == name.as_str()));
+        answer.retain("settings", |setting| names.iter().any(|name| setting["name"] == name.as_str()));
     }
     Ok(answer)
 }
 
-fn diff(file: Option<&Path>, target: &Target, wishes: &[Wish]) -> Result<Value, Failed> {
+/// Settings by name.
+#[derive(Deserialize)]
+struct Known {
+    settings: Vec<Name>,
+}
+
+#[derive(Deserialize)]
+struct Name {
+    name: String,
+}
+
+fn diff(file: Option<&Path>, target: &Target, wishes: &[Wish]) -> Result<Answer, Failed> {
     if let [Wish::Revision(to)] = wishes {
         return edit(file, target, Change::Revert(*to), None, true);
     }

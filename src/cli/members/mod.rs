@@ -1,20 +1,23 @@
 //! `acefleet status`, `members`, `cordon`, `uncordon`, `drain`, `remove`, `leave`, `adopt`: calls to the HTTP API of a node, by default
 //! the one that runs here.
 
-use std::fmt::Write as _;
+mod text;
+
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use clap::Args;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::json;
 
-use super::ask::{Target, ask, show};
-use super::exit_code::{CONFIGURATION, INTERNAL, TEMPORARY};
+use super::answer::{Answer, show};
+use super::ask::{Target, ask};
+use super::exit_code::{CONFIGURATION, TEMPORARY};
 use super::failed::{Failed, name};
 use super::output;
-use super::table::{table, text};
+use text::{Drain as Left, Member, adopted, removed, table};
 
 /// How often a wait looks again.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -84,18 +87,14 @@ struct Force {
 /// Prints the cluster and its members.
 pub fn status(file: Option<&Path>, look: &Look) -> u8 {
     let target = &look.target;
-    show(ask(file, target, Method::GET, &["cluster"], None, false), target, |answer| {
-        format!("{}\n{}{}", summary(answer), table(nodes(answer)), left_behind(answer))
-    })
+    show(ask(file, target, Method::GET, &["cluster"], None, false), target, text::status)
 }
 
 /// Prints the members.
 pub fn members(file: Option<&Path>, look: &Look) -> u8 {
     let target = &look.target;
     let answer = ask(file, target, Method::GET, &["cluster"], None, false);
-    show(answer.map(|mut answer| answer["nodes"].take()), target, |nodes| {
-        table(nodes.as_array().map(Vec::as_slice).unwrap_or_default())
-    })
+    show(answer.and_then(|answer| answer.part("nodes")), target, table)
 }
 
 /// Lets a node adopt the engines that an earlier life of its host left behind.
@@ -111,31 +110,11 @@ pub fn adopt(file: Option<&Path>, args: &Adopt) -> u8 {
     show(answer, target, adopted)
 }
 
-fn adopted(answer: &Value) -> String {
-    let engines = answer.as_array().map(Vec::as_slice).unwrap_or_default();
-    let lines = engines.iter().map(|engine| match &engine["refused"] {
-        Value::Null => format!("{} is an engine of this cluster now.", text(&engine["name"])),
-        why => format!("{} was not adopted: {}", text(&engine["name"]), text(why)),
-    });
-    let lines: Vec<_> = lines.collect();
-    if lines.is_empty() { "No engine was left behind there.".to_owned() } else { lines.join("\n") }
-}
-
-/// Engines that were left behind, below the table of members.
-fn left_behind(answer: &Value) -> String {
-    let engines = answer["left_behind"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let lines = engines.iter().map(|left| {
-        let [node, name, why] = ["node", "name", "why"].map(|field| text(&left[field]));
-        format!("\nleft behind on {node}: {name}: {why} (acefleet adopt {node})")
-    });
-    lines.collect()
-}
-
 /// Performs `cordon` or `uncordon` and prints the member.
 pub fn set(file: Option<&Path>, node: &Node, action: &str) -> u8 {
     let path = ["cluster", "nodes", &node.node, action];
     let answer = ask(file, &node.target, Method::POST, &path, None, false);
-    show(answer, &node.target, |answer| table(std::slice::from_ref(answer)))
+    show(answer, &node.target, |member| table(vec![member]))
 }
 
 /// Begins a drain and prints the member.
@@ -147,11 +126,11 @@ pub fn drain(file: Option<&Path>, args: &Drain) -> u8 {
         true => answer.and_then(|_| drained(file, target, node)),
         false => answer,
     };
-    show(answer, target, |answer| table(std::slice::from_ref(answer)))
+    show(answer, target, |member| table(vec![member]))
 }
 
 /// Waits until nothing runs on a member any more, or somebody ends the drain.
-fn drained(file: Option<&Path>, target: &Target, name: &str) -> Result<Value, Failed> {
+fn drained(file: Option<&Path>, target: &Target, name: &str) -> Result<Answer, Failed> {
     let mut said = String::new();
     loop {
         let answer = match ask(file, target, Method::GET, &["cluster"], None, false) {
@@ -163,18 +142,17 @@ fn drained(file: Option<&Path>, target: &Target, name: &str) -> Result<Value, Fa
             }
             answer => answer?,
         };
-        let member = nodes(&answer).iter().find(|member| member["name"] == name);
-        let Some(member) = member.cloned() else {
+        let member = answer.part("nodes")?.with("name", name)?.list()?.pop();
+        let Some(member) = member else {
             return Err(Failed::new(CONFIGURATION, format!("{name} is no member any more")));
         };
-        let drain = &member["drain"];
-        let (engines, streams) = (drain["engines_left"].as_u64(), drain["streams_left"].as_u64());
-        match (engines, streams) {
-            (Some(0), _) => return Ok(member),
-            (Some(engines), Some(streams)) => {
-                say(&mut said, format!("{name} drains: {engines} engines with {streams} streams are left"));
+        match member.read::<Member>()?.drain {
+            Some(Left { engines_left: 0, .. }) => return Ok(member),
+            Some(Left { engines_left, streams_left }) => {
+                let left = format!("{engines_left} engines with {streams_left} streams are left");
+                say(&mut said, format!("{name} drains: {left}"));
             }
-            _ => {
+            None => {
                 let why = format!("{name} does not drain any more: somebody ended that");
                 return Err(Failed::new(CONFIGURATION, why));
             }
@@ -204,44 +182,18 @@ pub fn leave(file: Option<&Path>, args: &Leave) -> u8 {
     show(answer, target, removed)
 }
 
+/// What a node says of itself.
+#[derive(Deserialize)]
+struct Own {
+    node: String,
+}
+
 /// Name of the node that is asked.
 fn own_name(file: Option<&Path>, target: &Target) -> Result<String, Failed> {
     let answer = ask(file, target, Method::GET, &["cluster"], None, false)?;
-    let name = answer["node"].as_str();
-    let name = name.ok_or_else(|| Failed::new(INTERNAL, "the node does not say its name"))?;
-    Ok(name.to_owned())
+    answer.read::<Own>().map(|own| own.node)
 }
 
-fn delete(file: Option<&Path>, target: &Target, node: &str, force: &Force) -> Result<Value, Failed> {
+fn delete(file: Option<&Path>, target: &Target, node: &str, force: &Force) -> Result<Answer, Failed> {
     ask(file, target, Method::DELETE, &["cluster", "nodes", node], None, force.force)
-}
-
-fn removed(answer: &Value) -> String {
-    let removed = format!("{} is no member any more.", text(&answer["removed"]));
-    match &answer["votes"] {
-        Value::String(votes) => format!("{removed}\n{votes}"),
-        _ => removed,
-    }
-}
-
-fn nodes(answer: &Value) -> &[Value] {
-    answer["nodes"].as_array().map(Vec::as_slice).unwrap_or_default()
-}
-
-fn summary(answer: &Value) -> String {
-    let mut lines = String::new();
-    for (title, field) in [
-        ("cluster", "cluster_id"),
-        ("leader", "leader"),
-        ("term", "term"),
-        ("revision", "revision"),
-        ("voters", "voters"),
-        ("answered by", "node"),
-        ("answers are old by", "staleness_ms"),
-    ] {
-        let unit = if field == "staleness_ms" { " ms" } else { "" };
-        // Writing to a string cannot fail.
-        let _ = writeln!(lines, "{:<20}{}{unit}", format!("{title}:"), text(&answer[field]));
-    }
-    lines
 }

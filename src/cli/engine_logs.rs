@@ -1,0 +1,102 @@
+//! `acefleet engine logs`: what an engine, or a VPN container, writes.
+
+use std::path::Path;
+
+use acefleet::peers::log::without_colours;
+use clap::Args;
+use futures::StreamExt;
+use serde::Deserialize;
+
+use super::answer::Answer;
+use super::ask::{Target, address, below, get, wait};
+use super::engines::One;
+use super::failed::{Failed, Named, finish};
+use super::feed;
+use super::output::{self, Printed};
+use super::words::{Words, shown};
+
+#[derive(Args)]
+pub struct Logs {
+    #[command(flatten)]
+    one: One,
+    /// Go on with what it writes from now on.
+    #[arg(short, long)]
+    follow: bool,
+    /// So many of the last lines.
+    #[arg(short = 'n', long, value_name = "LINES", default_value_t = 100)]
+    tail: u32,
+    /// Nothing before this time: 2026-03-02T20:15:09Z, or seconds since 1970.
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+}
+
+/// A line.
+#[derive(Deserialize)]
+struct Line {
+    at: Words,
+    text: String,
+}
+
+/// Prints the lines that there are, and with `--follow` those that come.
+pub fn logs(file: Option<&Path>, args: &Logs) -> u8 {
+    let One { engine, target } = &args.one;
+    let tail = args.tail.to_string();
+    let mut query = vec![("tail", tail.as_str())];
+    query.extend(args.since.as_deref().map(|since| ("since", since)));
+    let path = ["containers", engine, "logs"];
+    let printed = match args.follow {
+        true => {
+            query.push(("follow", "true"));
+            follow(file, target, &path, &query)
+        }
+        false => get(file, target, &path, &query).and_then(|answer| all(target, answer)),
+    };
+    finish(printed.map(Printed::code).map_err(|failed| failed.about(Named::Container, engine)))
+}
+
+fn all(target: &Target, answer: Answer) -> Result<Printed, Failed> {
+    for entry in answer.part("entries")?.list()? {
+        match line(target, &entry)? {
+            Printed::Written => {}
+            printed => return Ok(printed),
+        }
+    }
+    Ok(Printed::Written)
+}
+
+fn follow(
+    file: Option<&Path>,
+    target: &Target,
+    path: &[&str],
+    query: &[(&str, &str)],
+) -> Result<Printed, Failed> {
+    let (base, key) = address(file, target)?;
+    let mut url = below(&base, path);
+    url.query_pairs_mut().extend_pairs(query);
+    wait(async {
+        let mut last = None;
+        loop {
+            let mut frames = Box::pin(feed::open(&url, key.as_deref(), last.as_deref()).await?);
+            while let Some(frame) = frames.next().await {
+                let frame = frame?;
+                match frame.event.as_str() {
+                    "line" => match line(target, &frame.data)? {
+                        Printed::Written => last = Some(frame.id),
+                        printed => return Ok(printed),
+                    },
+                    "end" => return Ok(Printed::Written),
+                    _ => {}
+                }
+            }
+            tokio::time::sleep(feed::PAUSE).await;
+        }
+    })
+}
+
+fn line(target: &Target, entry: &Answer) -> Result<Printed, Failed> {
+    let Line { at, text } = entry.read()?;
+    Ok(match target.wants_json() {
+        true => entry.print_line(),
+        false => output::write(&format!("{at}  {}", shown(&without_colours(&text)))),
+    })
+}

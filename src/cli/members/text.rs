@@ -1,0 +1,171 @@
+//! Answers about members, as text for people.
+
+use std::fmt::Write as _;
+
+use serde::Deserialize;
+
+use crate::cli::table::columns;
+use crate::cli::words::{Words, or_dash};
+
+/// The cluster, as a node sees it.
+#[derive(Deserialize)]
+pub(super) struct Cluster {
+    cluster_id: Option<Words>,
+    leader: Option<Words>,
+    term: u64,
+    revision: u64,
+    voters: u64,
+    node: Words,
+    staleness_ms: u64,
+    nodes: Vec<Member>,
+    left_behind: Vec<LeftBehind>,
+}
+
+/// A member.
+#[derive(Deserialize)]
+pub(super) struct Member {
+    name: Words,
+    role: Words,
+    availability: Option<Words>,
+    address: Words,
+    docker: Words,
+    engines: u64,
+    streams: u64,
+    last_contact_ms: Option<u64>,
+    version: Option<Words>,
+    passed_over: Option<PassedOver>,
+    /// Progress while it drains.
+    pub drain: Option<Drain>,
+}
+
+#[derive(Deserialize)]
+struct PassedOver {
+    message: Words,
+}
+
+/// What a member that drains still has.
+#[derive(Deserialize)]
+pub(super) struct Drain {
+    pub engines_left: u64,
+    pub streams_left: u64,
+}
+
+/// An engine of an earlier life of a host.
+#[derive(Deserialize)]
+struct LeftBehind {
+    node: Words,
+    name: Words,
+    why: Words,
+}
+
+/// Result of an adoption.
+#[derive(Deserialize)]
+pub(super) struct Adopted {
+    name: Words,
+    refused: Option<Words>,
+}
+
+/// A removed member.
+#[derive(Deserialize)]
+pub(super) struct Removed {
+    removed: Words,
+    votes: Option<Words>,
+}
+
+/// The cluster, its members, and what was left behind on their hosts.
+pub(super) fn status(cluster: Cluster) -> String {
+    let mut lines = String::new();
+    for (title, value) in [
+        ("cluster", or_dash(cluster.cluster_id)),
+        ("leader", or_dash(cluster.leader)),
+        ("term", cluster.term.to_string()),
+        ("revision", cluster.revision.to_string()),
+        ("voters", cluster.voters.to_string()),
+        ("answered by", cluster.node.to_string()),
+        ("answers are old by", format!("{} ms", cluster.staleness_ms)),
+    ] {
+        // Writing to a string cannot fail.
+        let _ = writeln!(lines, "{:<20}{value}", format!("{title}:"));
+    }
+    let _ = write!(lines, "\n{}", table(cluster.nodes));
+    for LeftBehind { node, name, why } in cluster.left_behind {
+        let _ = write!(lines, "\nleft behind on {node}: {name}: {why} (acefleet adopt {node})");
+    }
+    lines
+}
+
+/// One line for each member below a line of titles.
+pub(super) fn table(members: Vec<Member>) -> String {
+    let titles = [
+        "NAME",
+        "ROLE",
+        "AVAILABILITY",
+        "ADDRESS",
+        "DOCKER",
+        "ENGINES",
+        "STREAMS",
+        "CONTACT",
+        "VERSION",
+        "NO NEW ENGINES",
+    ];
+    let row = |member: Member| {
+        let contact = member.last_contact_ms.map(|ms| match ms {
+            ..10_000 => format!("{ms} ms ago"),
+            _ => format!("{} s ago", ms / 1000),
+        });
+        [
+            member.name.to_string(),
+            member.role.to_string(),
+            or_dash(member.availability),
+            member.address.to_string(),
+            member.docker.to_string(),
+            member.engines.to_string(),
+            member.streams.to_string(),
+            or_dash(contact),
+            or_dash(member.version),
+            or_dash(member.passed_over.map(|why| why.message)),
+        ]
+    };
+    columns(titles, members.into_iter().map(row))
+}
+
+/// What became of the engines that were left behind.
+pub(super) fn adopted(engines: Vec<Adopted>) -> String {
+    let line = |Adopted { name, refused }| match refused {
+        None => format!("{name} is an engine of this cluster now."),
+        Some(why) => format!("{name} was not adopted: {why}"),
+    };
+    match engines.is_empty() {
+        true => "No engine was left behind there.".to_owned(),
+        false => engines.into_iter().map(line).collect::<Vec<_>>().join("\n"),
+    }
+}
+
+/// Who is gone, and the votes.
+pub(super) fn removed(Removed { removed, votes }: Removed) -> String {
+    let gone = format!("{removed} is no member any more.");
+    match votes {
+        Some(votes) => format!("{gone}\n{votes}"),
+        None => gone,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_table_has_aligned_columns_and_no_control_characters() {
+        let node = json!({"name": "node-\u{1b}[31ma", "role": "voter", "address": "a:8001", "docker": "ok",
+            "engines": 12, "streams": 0, "last_contact_ms": 38});
+        let table = table(vec![serde_json::from_value(node).unwrap()]);
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[0].find("ROLE"), lines[1].find("voter"));
+        assert_eq!(lines[0].find("ENGINES"), lines[1].find("12"));
+        assert!(lines[1].contains("38 ms ago") && !table.contains('\u{1b}'));
+    }
+}
