@@ -50,7 +50,7 @@ pub fn print(text: &str) -> u8 {
 /// Writes one line to standard error. A failure cannot be reported anywhere.
 pub fn complain(line: &str) {
     // Some of it may be the words of a server, of several lines.
-    let _ = writeln!(std::io::stderr().lock(), "acefleet: {}", shown(&line.replace('\n', " ")));
+    let _ = writeln!(std::io::stderr().lock(), "acefleet: {}", shown(line));
 }
 
 /// Prints problems to standard error, one line each, and returns the exit code for them.

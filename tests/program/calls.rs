@@ -306,3 +306,31 @@ fn not_understood(dir: &Path, node: &FakeNode, arguments: &[&str]) {
     let parts = ["does not understand", &format!("http://{}/", node.at), "is it a node"];
     assert!(parts.iter().all(|part| said.contains(part)), "{arguments:?}: {said}");
 }
+
+#[test]
+fn words_of_others_do_not_steer_the_terminal() {
+    let dir = dir();
+    let hostile = "a\u{1b}[2J\u{9b}5m\u{202e}\u{2066}\u{200f}b";
+    let expected = "a\\u{1b}[2J\\u{9b}5m\\u{202e}\\u{2066}\\u{200f}b";
+    let member = json!({"name": hostile, "role": "voter", "address": hostile, "docker": "ok", "engines": 0, "streams": 0});
+    let change = json!({"revision": 1, "at": "now", "node": hostile, "changes": [{"name": "X", "from": hostile, "to": 1}]});
+    let mut event = event(1);
+    event["message"] = json!(hostile);
+    for (command, answer) in [
+        (&["cordon", "a"][..], member),
+        (&["settings", "history"], json!([change])),
+        (&["events"], json!([event])),
+        (&["stream", "ls", "--ended"], json!([{"id": hostile, "started_at": "then"}])),
+        (&["vpn"], json!({"vpns": [{"node": "a", "health": hostile, "engines": 0}]})),
+    ] {
+        let node = FakeNode::once(&answer.to_string());
+        let output = run(dir.path(), &[("ACEFLEET_URL", &node.at.to_string())], command);
+        let text = stdout(&output);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert!(text.contains(expected), "{command:?}: {text:?}");
+    }
+    let refusal = json!({"detail": hostile});
+    let refused = FakeNode::each(&[&format!("HTTP/1.1 409 No\r\nConnection: close\r\n\r\n{refusal}")]);
+    let output = run(dir.path(), &[("ACEFLEET_URL", &refused.at.to_string())], &["cordon", "a"]);
+    assert_eq!(stderr(&output), format!("acefleet: {expected}\n"));
+}
