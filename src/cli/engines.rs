@@ -14,7 +14,7 @@ use super::engine_logs::{self, Logs};
 use super::failed::{Failed, Named, name};
 use super::feed;
 use super::table::{Cell, Tint, columns};
-use super::words::{Word, Words, or_dash};
+use super::words::{Word, Words, count, or_dash};
 
 #[derive(Subcommand)]
 pub enum Engines {
@@ -69,7 +69,7 @@ pub fn run(file: Option<&Path>, command: &Engines) -> u8 {
             let answer = ask(file, target, Method::DELETE, &["containers", engine], None, false)
                 .map_err(|failed| failed.about(Named::Engine, engine));
             show(answer, target, |Stopped { streams }| {
-                format!("{engine} is stopped; {} ended with it.", many(streams))
+                format!("{engine} is stopped; {} ended with it.", count(streams, "stream"))
             })
         }
         Engines::Replace(One { engine, target }) => {
@@ -94,13 +94,6 @@ struct Stopped {
 struct Replacing {
     replacing: Words,
     streams: u64,
-}
-
-fn many(streams: u64) -> String {
-    match streams {
-        1 => "1 stream".to_owned(),
-        _ => format!("{streams} streams"),
-    }
 }
 
 fn run_on(streams: u64) -> String {

@@ -142,6 +142,7 @@ struct Member {
 fn note_lost(lost: Option<u64>) {
     match lost {
         Some(0) => {}
+        Some(1) => output::complain("1 event is not in the log any more"),
         Some(lost) => output::complain(&format!("{lost} events are not in the log any more")),
         None => output::complain("the log is another one: what happened in between is not known"),
     }

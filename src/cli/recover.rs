@@ -10,6 +10,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::exit_code::CONFIGURATION;
+use super::words::count;
 use super::{output, prepare};
 
 #[derive(Args)]
@@ -110,19 +111,21 @@ fn report(recovery: &Recovery, asked: &[Asked], now: WallMs) -> String {
         match unsure {
             0 => "all of it".to_owned(),
             _ => format!(
-                "{} and before; the {unsure} after it are kept, though some may never have been acknowledged",
+                "{} and before; those after it ({unsure}) are kept, though some may never have been acknowledged",
                 recovery.committed_index
             ),
         },
     );
-    line("events queued here", format!("{} wait for a leader and will be written", recovery.queued_writes));
+    let queued = count(recovery.queued_writes, "event");
+    line("queued here", format!("{queued}, to be written when there is a leader"));
     for member in &recovery.members {
         let (engines, streams) = load(recovery, member.id);
         let vote = if member.votes { "voter" } else { "learner" };
         let fate = if member.id == recovery.node_id { "stays" } else { "DROPPED" };
         let said = asked.iter().find(|asked| asked.member.id == member.id);
         let said = said.map(|asked| format!("; {}", asked.said)).unwrap_or_default();
-        let has = format!("{fate}: {vote} at {}, {engines} engines, {streams} streams{said}", member.address);
+        let (engines, streams) = (count(engines, "engine"), count(streams, "stream"));
+        let has = format!("{fate}: {vote} at {}, {engines}, {streams}{said}", member.address);
         line(&format!("member {}", member.name), has);
     }
     let newer = |asked: &&Asked| !recovery.members.iter().any(|member| member.id == asked.member.id);
@@ -141,10 +144,10 @@ fn report(recovery: &Recovery, asked: &[Asked], now: WallMs) -> String {
     text
 }
 
-fn load(recovery: &Recovery, node: NodeId) -> (usize, usize) {
+fn load(recovery: &Recovery, node: NodeId) -> (u64, u64) {
     let engines: Vec<_> = recovery.state.live_engines().filter(|engine| engine.node == node).collect();
-    let streams = engines.iter().map(|engine| recovery.state.active_streams(engine.id)).sum();
-    (engines.len(), streams)
+    let streams: usize = engines.iter().map(|engine| recovery.state.active_streams(engine.id)).sum();
+    (engines.len() as u64, streams as u64)
 }
 
 /// When the newest write was made, by the time of day that the cluster showed.
@@ -155,7 +158,7 @@ fn age(written: Option<WallMs>, now: WallMs) -> String {
     };
     let seconds = now.0.saturating_sub(written.0) / 1_000;
     let ago = match seconds {
-        0..120 => format!("{seconds} seconds"),
+        0..120 => count(seconds, "second"),
         120..7_200 => format!("{} minutes", seconds / 60),
         7_200..172_800 => format!("{} hours", seconds / 3_600),
         _ => format!("{} days", seconds / 86_400),
@@ -172,6 +175,7 @@ mod tests {
     fn ages_have_fitting_units() {
         let now = WallMs(1_760_000_000_000);
         for (before_s, expected) in [
+            (1, "1 second ago"),
             (5, "5 seconds ago"),
             (600, "10 minutes ago"),
             (36_000, "10 hours ago"),

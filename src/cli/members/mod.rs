@@ -17,6 +17,7 @@ use super::ask::{Target, ask};
 use super::exit_code::{CONFIGURATION, TEMPORARY};
 use super::failed::{Failed, name};
 use super::output;
+use super::words::count;
 use text::{Drain as Left, Member, adopted, removed, table};
 
 /// How often a wait looks again.
@@ -149,8 +150,8 @@ fn drained(file: Option<&Path>, target: &Target, name: &str) -> Result<Answer, F
         match member.read::<Member>()?.drain {
             Some(Left { engines_left: 0, .. }) => return Ok(member),
             Some(Left { engines_left, streams_left }) => {
-                let left = format!("{engines_left} engines with {streams_left} streams are left");
-                say(&mut said, format!("{name} drains: {left}"));
+                let (engines, streams) = (count(engines_left, "engine"), count(streams_left, "stream"));
+                say(&mut said, format!("{name} drains: {engines} with {streams} left"));
             }
             None => {
                 let why = format!("{name} does not drain any more: somebody ended that");
