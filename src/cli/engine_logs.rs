@@ -13,6 +13,7 @@ use super::engines::One;
 use super::failed::{Failed, Named, finish};
 use super::feed;
 use super::output::{self, Printed};
+use super::since::since;
 use super::words::{Words, shown};
 
 #[derive(Args)]
@@ -25,8 +26,8 @@ pub struct Logs {
     /// So many of the last lines.
     #[arg(short = 'n', long, value_name = "LINES", default_value_t = 100)]
     tail: u32,
-    /// Nothing before this time: 2026-03-02T20:15:09Z, or seconds since 1970.
-    #[arg(long, value_name = "TIME")]
+    /// Nothing before this time: 10m, 2h, 3d, or 2026-03-02T20:15:09Z.
+    #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<String>,
 }
 

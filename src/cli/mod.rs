@@ -10,6 +10,7 @@
 //! - [`prepare`]: the commands `init` and `join`
 //! - [`recover`]: the `recover` command
 //! - [`settings`]: the `settings` commands
+//! - [`since`]: times in arguments
 //! - [`serve`]: the `serve` command; [`logs`]: its log
 //! - [`output`]: standard output that may close early; [`failed`]: why there is no answer; [`exit_code`]
 
@@ -35,6 +36,7 @@ mod prepare;
 mod recover;
 mod serve;
 mod settings;
+mod since;
 mod streams;
 mod table;
 mod words;

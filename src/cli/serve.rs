@@ -79,7 +79,8 @@ fn run(config: Config, warnings: &[Finding], logs: &Logs) -> u8 {
 /// The filter in the settings. Messages of libraries that repeat ours, or tell nobody anything, are left out unless it names them.
 fn filter(wanted: &str) -> String {
     let quiet = [("openraft", acefleet_raft::LOG_FILTER), ("memory_serve", "memory_serve=warn")];
-    let left_out = quiet.into_iter().filter(|(library, _)| !wanted.contains(library)).map(|(_, filter)| filter);
+    let left_out =
+        quiet.into_iter().filter(|(library, _)| !wanted.contains(library)).map(|(_, filter)| filter);
     left_out.chain([wanted]).collect::<Vec<_>>().join(",")
 }
 

@@ -141,7 +141,7 @@ fn whoever_follows_events_shows_no_node_a_key() {
     let other = FakeNode::endless("", frame("event", "2-2", &event(2)));
     let members = json!([{"name": "a", "http": "127.0.0.1:1"}, {"name": "b", "http": other.at.to_string()}]);
     let own = FakeNode::once(&frame("hello", "1-1", &json!({"event": 1, "lost": 0, "members": members})));
-    let mut run = start(dir.path(), own.at, &["events", "--follow"], Stdio::piped());
+    let mut run = start(dir.path(), own.at, &["events", "--follow", "-n", "0"], Stdio::piped());
     assert_eq!(run.first_line(), "2025-10-02T18:04:11Z  system  a leads\n");
     let (own, other) = (own.asked(), other.asked());
     assert!(own.starts_with("get /events/stream?") && other.contains("last-event-id: 1-1"), "{own}\n{other}");
@@ -264,6 +264,7 @@ fn what_is_no_answer_of_a_node_is_an_error_and_no_table() {
         &["engine", "replace", "x"],
         &["engine", "logs", "x"],
         &["events"],
+        &["events", "--node", "a"],
     ];
     let json = ["{}", "[{}]", "null", "{\"nodes\": 7, \"vpns\": [{}], \"entries\": [{}]}"];
     let answers: Vec<_> =
@@ -333,4 +334,37 @@ fn words_of_others_do_not_steer_the_terminal() {
     let refused = FakeNode::each(&[&format!("HTTP/1.1 409 No\r\nConnection: close\r\n\r\n{refusal}")]);
     let output = run(dir.path(), &[("ACEFLEET_URL", &refused.at.to_string())], &["cordon", "a"]);
     assert_eq!(stderr(&output), format!("acefleet: {expected}\n"));
+}
+
+#[test]
+fn events_are_filtered_in_the_past_and_from_now_on() {
+    let dir = dir();
+    let other = |id: u64, field: &str, value: Value| {
+        let mut event = event(id);
+        event[field] = value;
+        event
+    };
+    let filter = ["--node", "a", "--category", "leader", "--since", "2025-10-02T18:00:00Z", "--after", "3"];
+    let members = format!("{HEAD}{}", json!({"nodes": [{"name": "a"}]}));
+    let hello = frame("hello", "1-7", &json!({"event": 7, "lost": 0, "members": []}));
+    let unwanted = [
+        other(8, "category", json!("drain")),
+        other(9, "details", json!({"node": "b"})),
+        other(10, "details", json!({})),
+    ];
+    let frames: String = unwanted.iter().map(|event| frame("event", "1-9", event)).collect();
+    let feed = format!("{HEAD}{hello}{frames}{}", frame("event", "1-11", &event(11)));
+    let past = format!("{HEAD}{}", json!([event(7)]));
+    let node = FakeNode::each(&[&members, &feed, &past]);
+    let arguments = [&["events", "-f", "-o", "json"][..], &filter].concat();
+    // Its end: nobody answers any more.
+    let mut run = start(dir.path(), node.at, &arguments, Stdio::piped());
+    let mut lines = BufReader::new(run.0.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let id = |line: String| serde_json::from_str::<Value>(&line).unwrap()["id"].as_u64();
+    assert_eq!([id(lines.next().unwrap()), id(lines.next().unwrap())], [Some(7), Some(11)]);
+    assert!(node.asked().starts_with("get /cluster "));
+    assert!(node.asked().starts_with("get /events/stream?kinds=event "));
+    let asked = node.asked();
+    let query = "limit=1000&category=leader&node=a&since=2025-10-02t18%3a00%3a00z&after=3&before=8 ";
+    assert!(asked.starts_with(&format!("get /events?{query}")), "{asked}");
 }
