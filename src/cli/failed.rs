@@ -128,12 +128,7 @@ pub(super) fn refused(url: &Url, status: StatusCode, body: &str) -> Failed {
 
 fn complaint(url: &Url, status: StatusCode, answer: Option<&Value>, body: &str) -> String {
     let detail = answer.map_or(&Value::Null, |answer| &answer["detail"]);
-    let wrong = detail
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|wrong| wrong["msg"].as_str())
-        .map(|wrong| wrong.strip_prefix("Value error, ").unwrap_or(wrong));
+    let wrong = detail.as_array().into_iter().flatten().filter_map(violation);
     let wrong = wrong.collect::<Vec<_>>().join("; ");
     let message =
         detail.as_str().or_else(|| detail["message"].as_str()).or((!wrong.is_empty()).then_some(&wrong));
@@ -149,7 +144,18 @@ fn complaint(url: &Url, status: StatusCode, answer: Option<&Value>, body: &str) 
             format!("{url} does not exist: is it a node, and of this version?")
         }
         _ if detail.is_string() => message,
+        _ if message.trim().is_empty() => format!("{url} answers {status}: is it a node?"),
         _ => format!("{url} answers {}: {message}", status.as_u16()),
+    }
+}
+
+/// What is wrong with one argument, which it names.
+fn violation(wrong: &Value) -> Option<String> {
+    let why = wrong["msg"].as_str()?;
+    let why = why.strip_prefix("Value error, ").unwrap_or(why);
+    match (wrong["loc"].as_array().and_then(|at| at.last()?.as_str()), wrong["input"].as_str()) {
+        (Some(name), Some(value)) if !why.contains(name) => Some(format!("{name} {value}: {why}")),
+        _ => Some(why.to_owned()),
     }
 }
 
@@ -171,12 +177,24 @@ mod tests {
                 json!({"detail": [{"msg": "too small"}, {"msg": "Value error, odd"}]}),
                 "answers 422: too small; odd",
             ),
+            (
+                422,
+                json!({"detail": [{"loc": ["body", "node"], "input": "c", "msg": "no member has this name"}]}),
+                "answers 422: node c: no member has this name",
+            ),
+            (
+                422,
+                json!({"detail": [{"loc": ["body", "X"], "input": "1", "msg": "there is no setting X"}]}),
+                "answers 422: there is no setting X",
+            ),
             (401, json!({"detail": "missing bearer token"}), "API_KEY"),
         ] {
             let status = StatusCode::from_u16(status).unwrap();
             let line = complaint(&url, status, Some(&body), &body.to_string());
             assert!(line.contains(expected), "{line}");
         }
+        let line = complaint(&url, StatusCode::BAD_GATEWAY, None, "");
+        assert!(line.ends_with("answers 502 Bad Gateway: is it a node?"), "{line}");
         let line = complaint(&url, StatusCode::BAD_GATEWAY, None, "no such route");
         assert!(line.contains("502: no such route"), "{line}");
     }

@@ -90,6 +90,7 @@ async fn failures_have_their_exit_codes() {
         (&key, &["engine", "stop", "nope"], 64, "nope: container not found; `acefleet engine ls`"),
         (&key, &["engine", "replace", "nope"], 64, "nope: container not found; `acefleet engine ls`"),
         (&key, &["engine", "ls", "--node", "nope"], 64, "nope: no member is named so; `acefleet members`"),
+        (&key, &["engine", "start", "--node", "nope"], 64, "node nope: no member has this name"),
         (&key, &["stream", "stop", "nope"], 64, "nope: Stream not found; `acefleet stream ls`"),
         (&key, &["engine", "stop", ".."], 64, "this is no name"),
         (&key, &["members", "--url", &elsewhere], 64, "/nowhere/cluster does not exist"),
