@@ -74,7 +74,7 @@ fn follow(
     let (base, key) = address(file, target)?;
     let mut url = below(&base, path);
     url.query_pairs_mut().extend_pairs(query);
-    wait(async {
+    wait(output::while_read(async {
         let mut last = None;
         loop {
             let mut frames = Box::pin(feed::open(&url, key.as_deref(), last.as_deref()).await?);
@@ -91,7 +91,7 @@ fn follow(
             }
             tokio::time::sleep(feed::PAUSE).await;
         }
-    })
+    }))
 }
 
 fn line(target: &Target, entry: &Answer) -> Result<Printed, Failed> {

@@ -1,8 +1,11 @@
 //! Standard output that may close early, and lines on standard error.
 
 use std::io::{ErrorKind, Write};
+use std::os::fd::AsFd;
 
 use acefleet::config::Finding;
+use tokio::io::Interest;
+use tokio::net::unix::pipe::Sender;
 
 use super::exit_code::{CONFIGURATION, INTERNAL};
 use super::words::shown;
@@ -39,6 +42,17 @@ pub fn write(text: &str) -> Printed {
             complain(&format!("cannot write to standard output: {error}"));
             Printed::Failed
         }
+    }
+}
+
+/// Does the work, which prints from time to time, until whoever reads standard output has gone.
+pub async fn while_read<E>(work: impl Future<Output = Result<Printed, E>>) -> Result<Printed, E> {
+    // A pipe says at once that it has no reader any more. Of a file nothing is to be known.
+    let out = std::io::stdout().as_fd().try_clone_to_owned().and_then(Sender::from_owned_fd_unchecked);
+    let Ok(out) = out else { return work.await };
+    tokio::select! {
+        done = work => done,
+        _ = out.ready(Interest::ERROR) => Ok(Printed::Closed),
     }
 }
 

@@ -186,6 +186,21 @@ fn following_ends_with_its_reader() {
 }
 
 #[test]
+fn following_ends_with_its_reader_when_nothing_happens_any_more() {
+    let dir = dir();
+    let line = json!({"at": "2025-10-02T18:04:11Z", "stream": "stdout", "text": "hot"});
+    for (arguments, frame) in [
+        (&["events", "--follow"][..], frame("event", "7-7", &event(7))),
+        (&["engine", "logs", "x", "--follow"], frame("line", "7", &line)),
+    ] {
+        let node = FakeNode::endless(&frame, ": alive\n\n".to_owned());
+        let mut run = start(dir.path(), node.at, arguments, Stdio::piped());
+        assert_ne!(run.first_line(), "");
+        assert_eq!(run.code(), Some(0), "{arguments:?}: its reader has gone");
+    }
+}
+
+#[test]
 fn as_many_events_and_ended_streams_are_listed_as_there_are() {
     let dir = dir();
     let asked = |node: &FakeNode, arguments: &[&str]| {

@@ -47,7 +47,7 @@ pub fn events(file: Option<&Path>, args: &Events) -> u8 {
             let filter = known(&base, &args.filter).await?;
             let reader = Reader { base, filter, args };
             match args.follow {
-                true => reader.follow().await,
+                true => output::while_read(reader.follow()).await,
                 false => reader.list(&reader.base, args.filter.before).await,
             }
         })
