@@ -42,13 +42,16 @@ pub fn key(file: Option<&Path>, args: &Key) -> u8 {
     finish(shown.map(|key| output::print(&key.0)))
 }
 
-fn renewed(config: &Config) -> Result<Secret, Failed> {
-    let token = access::token_here(&config.data_dir).map_err(unreadable)?;
-    let token = token.ok_or_else(|| {
+/// What lets the user of the node here call it.
+fn token(config: &Config) -> Result<Secret, Failed> {
+    access::token_here(&config.data_dir).map_err(unreadable)?.ok_or_else(|| {
         let dir = config.data_dir.display();
         Failed::new(CONFIGURATION, format!("no node has run with the data directory {dir}: start it first"))
-    })?;
-    ask::here(config, Method::POST, &PATH, Some(token))?;
+    })
+}
+
+fn renewed(config: &Config) -> Result<Secret, Failed> {
+    ask::here(config, Method::POST, &PATH, Some(token(config)?))?;
     in_force(config)?.ok_or_else(|| Failed::new(INTERNAL, "the new key is not in force; try again"))
 }
 
@@ -60,11 +63,13 @@ fn current(config: &Config) -> Result<Secret, Failed> {
         let why = "there is no key: ACEFLEET_OPEN=true lets everybody call this node";
         return Err(Failed::new(CONFIGURATION, why));
     }
-    in_force(config)?.ok_or_else(|| {
-        let why = "the key of the cluster is not on this host: ask on the node that made it, or make a new one with `acefleet \
-                   key --new`";
-        Failed::new(CONFIGURATION, why)
-    })
+    if let Some(key) = in_force(config)? {
+        return Ok(key);
+    }
+    token(config)?;
+    let why = "the key of the cluster is not on this host: ask on the node that made it, or make a new one with `acefleet \
+               key --new`";
+    Err(Failed::new(CONFIGURATION, why))
 }
 
 /// The key in the files of this host that is in force, as the node here says; if it does not answer, the likely one.

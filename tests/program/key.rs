@@ -63,6 +63,7 @@ fn a_made_key_is_shown_to_the_user_of_the_node_and_replaced_there() {
     let log = dir.path().join("log");
     let early = run(dir.path(), &environment, &["key"]);
     assert_eq!(early.status.code(), Some(64), "{}", stderr(&early));
+    assert!(stderr(&early).contains("no node has run with"), "{}", stderr(&early));
     let _node = node(dir.path(), &environment, File::create(&log).unwrap());
     until("the cluster forms", || (gc(&at, None)? == 401).then_some(()));
     let shown = run(dir.path(), &environment, &["key"]);
