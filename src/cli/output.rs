@@ -56,6 +56,11 @@ pub async fn while_read<E>(work: impl Future<Output = Result<Printed, E>>) -> Re
     }
 }
 
+/// Whether NO_COLOR is set (<https://no-color.org>).
+pub fn no_colours_wanted() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
 /// Prints a text that is all that a command says. Returns the exit code.
 pub fn print(text: &str) -> u8 {
     write(text).code()

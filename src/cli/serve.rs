@@ -88,9 +88,7 @@ fn start_logging(config: &Config, logs: &Logs) -> Result<(), String> {
     let filter = EnvFilter::builder()
         .parse(filter(&config.log_filter))
         .map_err(|error| format!("ACEFLEET_LOG={:?}: {error}", config.log_filter))?;
-    // https://no-color.org
-    let colour =
-        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let colour = std::io::stderr().is_terminal() && !output::no_colours_wanted();
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(logs.clone());
     let started = match config.log_format {
         LogFormat::Text => builder.with_ansi(colour).try_init(),

@@ -3,6 +3,8 @@
 use comfy_table::presets::NOTHING;
 use comfy_table::{Color, ContentArrangement, Table};
 
+use super::output::no_colours_wanted;
+
 /// Blanks between columns.
 const GAP: u16 = 2;
 
@@ -44,6 +46,8 @@ impl From<Cell> for comfy_table::Cell {
         let cell = Self::new(text);
         match tint {
             Tint::Plain => cell,
+            // With it, the library still writes the sequences around colours.
+            _ if no_colours_wanted() => cell,
             Tint::Good => cell.fg(Color::Green),
             Tint::Odd => cell.fg(Color::Yellow),
             Tint::Bad => cell.fg(Color::Red),

@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::pty::openpty;
 use serde_json::{Value, json};
 
 use crate::support::{dir, run, stderr, stdout};
@@ -349,6 +350,26 @@ fn words_of_others_do_not_steer_the_terminal() {
     let refused = FakeNode::each(&[&format!("HTTP/1.1 409 No\r\nConnection: close\r\n\r\n{refusal}")]);
     let output = run(dir.path(), &[("ACEFLEET_URL", &refused.at.to_string())], &["cordon", "a"]);
     assert_eq!(stderr(&output), format!("acefleet: {expected}\n"));
+}
+
+#[test]
+fn a_terminal_has_colours_unless_they_are_not_wanted() {
+    let dir = dir();
+    for (no_color, expected) in [("", true), ("1", false)] {
+        let vpns = json!({"vpns": [{"node": "a", "health": "healthy", "engines": 0}]});
+        let node = FakeNode::once(&vpns.to_string());
+        let terminal = openpty(None, None).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_acefleet"));
+        command.env_clear().env("NO_COLOR", no_color).env("ACEFLEET_URL", node.at.to_string());
+        let mut run = Run(command.current_dir(dir.path()).arg("vpn").stdout(terminal.slave).spawn().unwrap());
+        drop(command);
+        let mut text = Vec::new();
+        // A terminal ends with an error when nobody has its other side any more.
+        let _ = File::from(terminal.master).read_to_end(&mut text);
+        assert_eq!(run.code(), Some(0));
+        let text = String::from_utf8(text).unwrap();
+        assert_eq!((text.contains("healthy"), text.contains('\u{1b}')), (true, expected), "{text:?}");
+    }
 }
 
 #[test]
