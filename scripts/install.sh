@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the release binary and its systemd unit, or removes both. Settings and data stay where they are.
+# Installs the release binary, its manual pages and its systemd unit, or removes them. Settings and data stay where they are.
 #
 #   install.sh install|uninstall
 #
@@ -17,6 +17,7 @@ case "$PREFIX" in
 *) UNITS=/etc/systemd/system ;;
 esac
 UNIT="$DESTDIR$UNITS/acefleet.service"
+PAGES="$DESTDIR$PREFIX/share/man/man1"
 SETTINGS="$DESTDIR/etc/acefleet/acefleet.env"
 BUILT="${NODE_BIN:-$CARGO_TARGET_DIR/dist/acefleet}"
 
@@ -28,17 +29,21 @@ reload_systemd() {
 }
 
 install_all() {
-    local unit
+    local unit pages
     [ -x "$BUILT" ] || die "there is no $BUILT: run \`make build\` first, without sudo"
     unit="$(mktemp)"
     sed "s|@PREFIX@|$PREFIX|" "$ROOT/deploy/acefleet.service" >"$unit"
     install -D --strip -m 0755 "$BUILT" "$BINARY"
     install -D -m 0644 "$unit" "$UNIT"
     rm -f "$unit"
+    pages="$(mktemp -d)"
+    "$BUILT" man --dir "$pages" >/dev/null
+    install -D -m 0644 --target-directory="$PAGES" "$pages"/*
+    rm -rf "$pages"
     # It holds the API key.
     [ -e "$SETTINGS" ] || install -D -m 0600 "$ROOT/.env.example" "$SETTINGS"
     reload_systemd
-    say "installed $BINARY and $UNIT"
+    say "installed $BINARY, $UNIT and manual pages in $PAGES"
     [ -n "$DESTDIR" ] || say "settings: $SETTINGS, then: systemctl enable --now acefleet"
 }
 
@@ -46,9 +51,9 @@ uninstall_all() {
     if [ -z "$DESTDIR" ] && [ -d /run/systemd/system ] && [ -e "$UNIT" ]; then
         systemctl disable --now acefleet || say "systemctl could not stop the unit"
     fi
-    rm -f "$BINARY" "$UNIT"
+    rm -f "$BINARY" "$UNIT" "$PAGES"/acefleet.1 "$PAGES"/acefleet-*.1
     reload_systemd
-    say "removed $BINARY and $UNIT; engines run on"
+    say "removed $BINARY, $UNIT and the manual pages; engines run on"
     say "left: settings (${SETTINGS%/*}), data ($DESTDIR/var/lib/acefleet, $DESTDIR/var/lib/private/acefleet)"
 }
 
