@@ -11,13 +11,13 @@ it('each piece of a frame is a sign of life, before the frame is whole', async (
   const heard = vi.fn();
   const frame = vi.fn();
   const stop = open('http://a:8000/', null, null, { heard, frame, closed: () => {} });
-  for (const [i, piece] of ['event: snapshot\ndata: {"revision"', ':5', '}'].entries()) {
+  for (const [i, piece] of ['event: snapshot\ndata: {"nodes"', ':[]', '}'].entries()) {
     send(piece);
     await vi.waitFor(() => expect(heard).toHaveBeenCalledTimes(i + 1));
   }
   expect(frame).not.toHaveBeenCalled();
   send('\n\n');
-  await vi.waitFor(() => expect(frame).toHaveBeenCalledWith({ kind: 'snapshot', data: { revision: 5 } }));
+  await vi.waitFor(() => expect(frame).toHaveBeenCalledWith({ kind: 'snapshot', data: { nodes: [] } }));
   stop();
 });
 

@@ -17,6 +17,31 @@ describe('frames of a node', () => {
     expect(decode({ event: 'change', id: null, data: '{}' })).toEqual({ kind: 'change', data: {} });
   });
 
+  it('say what became of a node, whatever their version', () => {
+    const time = '2026-01-10T12:00:00Z';
+    const records: [record: object, state: string][] = [
+      [{ state: 'stopped', down_since: time }, 'stopped'],
+      [{ state: 'asleep' }, 'unknown'],
+      [{ state: 'toString' }, 'unknown'],
+      [{ down_since: null, unavailable_since: null }, 'up'],
+      [{}, 'up'],
+      [{ down_since: null, unavailable_since: time }, 'unavailable'],
+      [{ down_since: time, unavailable_since: time }, 'down'],
+    ];
+    for (const [object, state] of records) {
+      const change = { revision: 1, type: 'node', key: 'a', object };
+      const as = JSON.stringify(object);
+      expect(decode({ event: 'change', id: null, data: JSON.stringify(change) }), as).toMatchObject({
+        data: { object: { state } },
+      });
+      expect(decode({ event: 'snapshot', id: null, data: JSON.stringify({ nodes: [object] }) }), as).toMatchObject({
+        data: { nodes: [{ state }] },
+      });
+    }
+    const gone = { revision: 1, type: 'node', key: 'a', object: null };
+    expect(decode({ event: 'change', id: null, data: JSON.stringify(gone) })).toMatchObject({ data: { object: null } });
+  });
+
   it('of names that are not known yet are passed over', () => {
     expect(decode({ event: 'later', id: null, data: 'x' })).toBeNull();
   });

@@ -1,4 +1,5 @@
-import type { Frame } from './types';
+import { presence } from './presence';
+import type { Frame, NodeObject } from './types';
 import type { RawFrame } from './sse';
 
 /** A frame that does not follow the contract; the connection is given up then. */
@@ -19,5 +20,18 @@ export function decode(raw: RawFrame): Frame | null {
   // Without the position of an event nobody could go on behind it. What it says is for nodes alone to read.
   if ((frame.kind === 'hello' || frame.kind === 'event') && !raw.id)
     throw new BadFrame(`“${raw.event}” has no position`);
-  return frame;
+  return narrowed(frame);
+}
+
+const node = (n: NodeObject): NodeObject => ({ ...n, state: presence(n) });
+
+/** Frames of nodes of other versions, as this one sends them. */
+function narrowed(f: Frame): Frame {
+  if (f.kind === 'snapshot') {
+    if (!Array.isArray(f.data.nodes)) throw new BadFrame('a snapshot has no nodes');
+    return { ...f, data: { ...f.data, nodes: f.data.nodes.map(node) } };
+  }
+  if (f.kind === 'change' && f.data.type === 'node' && f.data.object !== null)
+    return { ...f, data: { ...f.data, object: node(f.data.object) } };
+  return f;
 }

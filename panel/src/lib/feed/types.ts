@@ -1,5 +1,6 @@
 /** What the feed `GET /events/stream` sends, as its contract names it. */
 import type { components } from '../api/schema';
+import type { Presence } from './presence';
 
 type Schemas = components['schemas'];
 
@@ -8,7 +9,7 @@ type Full<T> = { [K in keyof T]-?: Exclude<T[K], undefined> };
 
 export type Member = Schemas['HelloMember'];
 export type Hello = Full<Schemas['Hello']>;
-export type NodeObject = Full<Schemas['NodeRecord']>;
+export type NodeObject = Omit<Full<Schemas['NodeRecord']>, 'state'> & { state: Presence };
 export type EngineObject = Full<Schemas['FeedEngine']> & {
   phase: 'reserved' | 'starting' | 'running' | 'stopping' | 'gone' | 'failed';
 };

@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { decode } from '../feed/decode';
 import type { NodeFigures, NodeObject } from '../feed/types';
-import { hostWord, serves } from './status';
+import { en } from '../i18n/en';
+import { es } from '../i18n/es';
+import { hostWord, isAway, serves } from './status';
 
 const node = (more: Partial<NodeObject> = {}): NodeObject =>
   ({
@@ -29,6 +32,22 @@ describe('a host', () => {
   it('that is away or down is no more than that', () => {
     expect(hostWord(node({ state: 'unavailable' }), figures(true))).toBe('away');
     expect(hostWord(node({ state: 'down' }), figures(true))).toBe('down');
+  });
+  it('has a word in each language, also where its node is of another version', () => {
+    /** As the page gets it; `state` undefined is what the earlier version sends. */
+    const sent = (more: object): NodeObject => {
+      const object = { ...node(), state: undefined, ...more };
+      const f = decode({ event: 'change', id: null, data: JSON.stringify({ type: 'node', key: 'a', object }) });
+      if (f?.kind !== 'change' || f.data.type !== 'node' || f.data.object === null) throw new Error('no node');
+      return f.data.object;
+    };
+    const since = '2026-01-10T12:00:00Z';
+    const nodes = [{}, { unavailable_since: since }, { down_since: since }, { state: 'asleep' }].map(sent);
+    const words = nodes.map((n) => hostWord(n, figures(false)));
+    expect(words).toEqual(['takes', 'away', 'down', 'unknown']);
+    expect(nodes.map(isAway)).toEqual([false, true, true, false]);
+    expect(words.map((word) => serves({ word }))).toEqual([true, false, false, true]);
+    for (const t of [en, es]) for (const word of words) expect(t.host[word]).toMatch(/\p{L}/u);
   });
   it('serves unless its node is out, for whatever reason', () => {
     expect(serves({ word: 'draining' })).toBe(true);
