@@ -37,6 +37,8 @@ const NAMES = { name: 'x-9', node: 'x-9', vpn: 'x-9', stream: 'x-9', cause: 'x',
 /** Everything that a function says of one thing. */
 function says(path: string, say: Say): string[] {
   if (/^(told|clauses)\./.test(path)) return FACTS.map((f) => say({ ...NAMES, ...f }));
+  // There a value is a name, a port or a range.
+  if (path.startsWith('answers.')) return FACTS.map((f) => say({ ...NAMES, ...f, value: 'x-9' }));
   if (/\.remove(Now|After)$/.test(path)) return VOTES.map((v) => say(v));
   if (TEXTS.test(path)) return [say('5 x', '5 x')];
   return NUMBERS.map((args) => say(...(path.startsWith('passedOver.') ? args.map(String) : args)));

@@ -43,6 +43,26 @@ const SAID: [answer: string, inSpanish: string][] = [
   ],
   ['node-a is being stopped', 'node-a se está parando'],
   [
+    'node-a lives and runs 1 container: drain it first (acefleet drain node-a)',
+    'node-a responde y tiene 1 contenedor: vacíelo antes y espere a que no quede ninguno, o use la fuerza, que lo deja en el host sin clúster',
+  ],
+  [
+    'node-a lives and runs 2 containers: drain it first (acefleet drain node-a)',
+    'node-a responde y tiene 2 contenedores: vacíelo antes y espere a que no quede ninguno, o use la fuerza, que los deja en el host sin clúster',
+  ],
+  [
+    'node-a has answered 1 event that it could not write yet, and it would be lost with it: make sure',
+    'node-a ha contestado 1 evento que aún no pudo escribir y se perdería: haga que llegue a un líder y repita, o use la fuerza',
+  ],
+  [
+    'node-a has answered 2 events that it could not write yet, and they would be lost with it: make sure',
+    'node-a ha contestado 2 eventos que aún no pudo escribir y se perderían: haga que llegue a un líder y repita, o use la fuerza',
+  ],
+  [
+    'all 1 hosts that could run it have as many engines as their ACEFLEET_CAPACITY allows',
+    'el único host que podría tiene tantos motores como permite su ACEFLEET_CAPACITY',
+  ],
+  [
     'no VPN is connected (g1 on node-a: the container is exited; g2 on node-a: not known to be up yet)',
     'ninguna VPN está conectada (g1 de node-a: su contenedor está en estado exited; g2 de node-a: aún no se sabe si está en pie)',
   ],

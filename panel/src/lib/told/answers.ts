@@ -71,8 +71,8 @@ export const ANSWERS = {
   noSettings: /^the cluster has no settings yet: |^the settings of the cluster are not in force yet: /,
 
   // Removals, and who leads.
-  livesAndRuns: /^(?<node>\S+) lives and runs (?<n>\d+) containers: /,
-  hasQueued: /^(?<node>\S+) has answered (?<n>\d+) events that it could not write yet/,
+  livesAndRuns: /^(?<node>\S+) lives and runs (?<n>\d+) containers?: /,
+  hasQueued: /^(?<node>\S+) has answered (?<n>\d+) events? that it could not write yet/,
   lastVoter: /^(?:(?<node>\S+) is the last voter \(|the last voter cannot be removed$)/,
   noMajority: /: there is no majority that could remove (?<node>\S+),/,
   wouldStop: /; without (?<node>\S+): .+: the cluster would stop, /,

@@ -1,10 +1,10 @@
 /** Spanish: what nodes answer to people. */
 import type { AnswerWording } from '../../told/answers';
 import type { Facts } from '../../told/sayings';
-import { someEngines } from './count';
+import { agree, plural, someEngines } from './count';
 
 const n = (f: Facts) => Number(f.n ?? 1);
-const verb = (f: Facts, one: string, many: string) => (n(f) === 1 ? one : many);
+const verb = (f: Facts, one: string, many: string) => agree(n(f), one, many);
 const breaker = (f: Facts) => (f.other === 'replacements' ? 'los reemplazos' : 'los arranques');
 const more = (f: Facts) => (f.each === undefined ? '' : `; ${f.each}`);
 const force = 'use la fuerza';
@@ -34,7 +34,7 @@ export const answers: Record<AnswerWording, (f: Facts) => string> = {
 
   aboveCeiling: (f) => `${f.name} supera ${f.other}: baje el uno o suba el otro`,
   fewPorts: (f) =>
-    `${f.name} tiene ${f.n} puertos y ${f.other} necesita ${f.all}${f.value === undefined ? '' : ', dos por motor por ACE_MAP_HTTPS'}: amplíe el rango o baje MAX_REPLICAS`,
+    `${f.name} tiene ${plural(n(f), 'puerto', 'puertos')} y ${f.other} necesita ${f.all}${f.value === undefined ? '' : ', dos por motor por ACE_MAP_HTTPS'}: amplíe el rango o baje MAX_REPLICAS`,
   samePort: (f) => `${f.name} es un solo puerto dentro de ${f.other}: un motor podría recibirlo dos veces`,
   noLabel: (f) => `no vale como etiqueta: ${f.why}`,
   notAccepted: (f) => `se acepta: ${f.why}`,
@@ -42,7 +42,7 @@ export const answers: Record<AnswerWording, (f: Facts) => string> = {
   twoEquals: () => 'tiene más de un =',
   noLabelKey: () => 'la clave está vacía',
   blanks: () => 'tiene espacios',
-  tooLong: (f) => `ocupa más de ${f.n} bytes`,
+  tooLong: (f) => `ocupa más de ${plural(n(f), 'byte', 'bytes')}`,
   takenKey: () => 'las claves que empiezan por acestream., acefleet. o host. son de otras etiquetas',
   wholeNumber: (f) => `un número entero de ${f.n} a ${f.all}`,
   someSeconds: (f) => `segundos de ${f.n} a ${f.all}, también con decimales`,
@@ -55,9 +55,9 @@ export const answers: Record<AnswerWording, (f: Facts) => string> = {
   noSettings: () => 'el clúster aún no tiene ajustes en vigor: repita en un momento',
 
   livesAndRuns: (f) =>
-    `${f.node} responde y tiene ${f.n} contenedores: vacíelo antes y espere a que no quede ninguno, o ${force}, que los deja en el host sin clúster`,
+    `${f.node} responde y tiene ${plural(n(f), 'contenedor', 'contenedores')}: vacíelo antes y espere a que no quede ninguno, o ${force}, que ${verb(f, 'lo', 'los')} deja en el host sin clúster`,
   hasQueued: (f) =>
-    `${f.node} ha contestado ${f.n} eventos que aún no pudo escribir y se perderían: haga que llegue a un líder y repita, o ${force}`,
+    `${f.node} ha contestado ${plural(n(f), 'evento', 'eventos')} que aún no pudo escribir y se ${verb(f, 'perdería', 'perderían')}: haga que llegue a un líder y repita, o ${force}`,
   lastVoter: (f) => `${f.node ?? 'ese miembro'} es el último votante: añada antes otro miembro`,
   noMajority: (f) =>
     `no hay ninguna mayoría que pueda quitar ${f.node}, y la fuerza no la crea: arranque un votante caído`,
@@ -114,14 +114,15 @@ export const answers: Record<AnswerWording, (f: Facts) => string> = {
   noHostNow: () =>
     'ningún host puede aceptar un motor: el nodo o su Docker no responde, o está acordonado o vaciándose',
   allFailed: () => 'todos los hosts que podían han fallado para esta llamada',
-  allFull: (f) => `los ${f.n} hosts que podrían tienen tantos motores como permite su ACEFLEET_CAPACITY${more(f)}`,
+  allFull: (f) =>
+    `${verb(f, 'el único host que podría tiene', `los ${f.n} hosts que podrían tienen`)} tantos motores como permite su ACEFLEET_CAPACITY${more(f)}`,
   noneMore: (f) => `ningún host puede tener uno más${more(f)}`,
   noHostAsIs: (f) => `${f.each}`,
   noDockerYet: () => 'ningún host ha dicho aún que su Docker responde',
   noDocker: (f) => `ningún Docker responde (${f.each})`,
 
   conflicts: (f) =>
-    `${f.n} intentos seguidos hallaron algo en uso en su host, el último ${f.value?.replace('port ', 'puerto ')}`,
+    `${verb(f, 'un intento halló', `${f.n} intentos seguidos hallaron`)} algo en uso en su host, el último ${f.value?.replace('port ', 'puerto ')}`,
   pulling: (f) => `${f.node} aún descarga la imagen ${f.value}; arrancará después`,
   noImage: (f) =>
     `falta la imagen ${f.value} en ${f.node}: ${f.why}. Ejecute allí «docker pull ${f.value}» o cambie TARGET_IMAGE`,
@@ -140,7 +141,8 @@ export const answers: Record<AnswerWording, (f: Facts) => string> = {
     `${f.other} está prohibido: permítalo donde se protege el socket de Docker, en docker-socket-proxy con ${f.value?.replace(' and ', ' y ').replace(', or ', ', o ')}`,
   dockerSlow: () => 'Docker no arrancó el contenedor a tiempo',
   removedMeanwhile: () => 'el contenedor se quitó mientras arrancaba',
-  likeNames: (f) => `${f.n} contenedores ajenos de ${f.node} se llaman ${f.name}: quite algunos`,
+  likeNames: (f) =>
+    `${plural(n(f), 'contenedor ajeno', 'contenedores ajenos')} de ${f.node} se ${verb(f, 'llama', 'llaman')} ${f.name}: quite ${verb(f, 'ese', 'algunos')}`,
   endedAtOnce: (f) => `el contenedor terminó enseguida: ${f.other}`,
   noSuchContainer: () => 'no existe el contenedor',
   nameInUse: (f) => `el nombre de contenedor ${f.name} está en uso`,
