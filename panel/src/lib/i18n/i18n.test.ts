@@ -44,6 +44,17 @@ describe('languages', () => {
     const same = english.filter(([k, l]) => said(l, k) === said(spanish.get(k) ?? '', k) && !SAME.test(k));
     expect(same.map(([k, l]) => `${k}: ${said(l, k)}`)).toEqual([]);
   });
+  it('name a moment of an earlier day as well as a time of this one', () => {
+    const day = '9 ene 14:05';
+    const { shell, hosts, cluster, events } = es;
+    const said = [
+      shell.staleTail(day),
+      hosts.noContact(day),
+      cluster.leadersSince(day),
+      events.resumed('a', '3 s', day, '7'),
+    ];
+    expect(said.filter((s) => !s.includes(day) || /\blas 9/.test(s))).toEqual([]);
+  });
   it('take as many values', () => {
     for (const [k, l] of english)
       if (typeof l === 'function')

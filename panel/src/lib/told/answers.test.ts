@@ -39,7 +39,20 @@ const SAID: [answer: string, inSpanish: string][] = [
   ],
   [
     'no host can start an engine now: node-a is cordoned; node-b runs 20 engines, which is its ACEFLEET_CAPACITY',
-    'node-a está acordonado; node-b está lleno: tiene 20 motores, que es su ACEFLEET_CAPACITY',
+    'ningún host puede aceptar un motor ahora: node-a está acordonado; node-b está lleno: tiene 20 motores, que es su ACEFLEET_CAPACITY',
+  ],
+  [
+    'the registry holds 64 MiB of engines, as much as it may; end some',
+    'el registro ya guarda 64 MiB de motores, lo máximo: quite algunos motores',
+  ],
+  [
+    'the registry holds 64 MiB of started streams, as much as it may; end some',
+    'el registro ya guarda 64 MiB de emisiones en curso, lo máximo: termine algunas emisiones',
+  ],
+  ['too many follow logs through this node', 'hay demasiados lectores de registros en este nodo'],
+  [
+    'it did not complete the transfer in time, as one that lags behind does not',
+    'no completó el relevo a tiempo, como ocurre cuando va retrasado',
   ],
   ['node-a is being stopped', 'node-a se está parando'],
   [
@@ -217,7 +230,7 @@ const FILLED: Record<string, string[]> = {
   verb: ['are'],
   leave: ['leave'],
   not: ['not at 3 or 4', 'no strong tag names it'],
-  what: ['new engines', 'replacements'],
+  what: ['new engines', 'replacements', 'engines', 'started streams'],
   sums: ['voters: 3, alive 2, needed for a majority 2; without x: 2, alive 1, needed 2'],
 };
 const ANY = ['3', 'node-b', 'MAX_REPLICAS=5', '', 'MAX_REPLICAS', '2 engines', 'are'];

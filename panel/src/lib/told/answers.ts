@@ -118,7 +118,7 @@ export const ANSWERS = {
   // Why no engine can start.
   noVpn: /^no VPN is connected \((?<each>.*)\)$/s,
   limit: /^(?<n>\d+) engines exist, (?<name>MAX_REPLICAS|the target) is (?<all>\d+)$/,
-  noRoom: /^the registry holds (?<n>\d+) MiB of \w+, as much as it may; /,
+  noRoom: /^the registry holds (?<n>\d+) MiB of (?<other>engines|started streams), as much as it may; /,
   noPorts: /^no free ports in range (?<value>[^:]*): remove engines or widen (?<name>.+)$/,
   noPortsUp:
     /^the VPNs with free ports are not connected \((?<each>.+)\), and no ports are free in range (?<value>.*)$/s,

@@ -140,6 +140,11 @@ describe('reasons', () => {
       blocked({ code: 'vpn_disconnected', message: 'no VPN is connected (g1 on a: the container is exited)' }, es),
     ).toBe('ninguna VPN está conectada (g1 de a: su contenedor está en estado exited)');
   });
+  it('are said once where a code and its sentence begin alike', () => {
+    expect(blocked({ code: 'no_host', message: 'no host can start an engine now: node-a is cordoned' }, es)).toBe(
+      'ningún host puede aceptar un motor ahora: node-a está acordonado',
+    );
+  });
   it('of engines and streams are words, and others stay as they are', () => {
     expect(cause('idle_ttl', en)).toBe('it was idle for IDLE_TTL_S');
     expect(ended('unviewed', es)).toBe('sin cifras ni clientes durante 30 s');

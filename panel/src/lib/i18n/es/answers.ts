@@ -72,7 +72,7 @@ export const answers: Record<AnswerWording, (f: Facts) => string> = {
     `${f.name} no tomó el relevo a tiempo; ahora ${f.node === undefined ? 'no lidera nadie' : `lidera ${f.node}`}`,
   othersLead: () => 'ya lidera otro nodo',
   silentToLead: () => 'no responde al líder',
-  lagsBehind: () => 'no completó el relevo a tiempo, como el que va retrasado',
+  lagsBehind: () => 'no completó el relevo a tiempo, como ocurre cuando va retrasado',
   notRegistered: () => 'el nodo aún no se ha registrado',
 
   noLeader: () => 'el clúster no tiene líder',
@@ -95,7 +95,7 @@ export const answers: Record<AnswerWording, (f: Facts) => string> = {
   noContainer: () => 'no se encuentra el contenedor',
   noStream: () => 'la emisión ya no está en curso',
   noCommandUrl: () => 'la emisión no tiene URL de órdenes',
-  manyFollow: () => 'demasiados siguen registros a través de este nodo',
+  manyFollow: () => 'hay demasiados lectores de registros en este nodo',
   busy: () => 'este nodo atiende todas las peticiones que puede',
   late: () => 'no se hizo a tiempo; puede haber tenido efecto o no',
   notFormed: () => 'el clúster aún no se ha formado, o este nodo no tiene nada de su registro; repita',
@@ -107,7 +107,8 @@ export const answers: Record<AnswerWording, (f: Facts) => string> = {
 
   noVpn: (f) => `ninguna VPN está conectada (${f.each})`,
   limit: (f) => `hay ${someEngines(n(f))} y ${f.name === 'MAX_REPLICAS' ? f.name : 'el objetivo'} es ${f.all}`,
-  noRoom: (f) => `el registro ya guarda ${f.n} MiB, lo máximo; termine algunos`,
+  noRoom: (f) =>
+    `el registro ya guarda ${f.n} MiB de ${f.other === 'engines' ? 'motores, lo máximo: quite algunos motores' : 'emisiones en curso, lo máximo: termine algunas emisiones'}`,
   noPorts: (f) => `sin puertos libres en ${f.value}: quite motores o amplíe ${f.name?.replace(' or ', ' o ')}`,
   noPortsUp: (f) => `las VPN con puertos libres no están conectadas (${f.each}); sin puertos libres en ${f.value}`,
   noHttps: () => 'sin puertos libres en ACE_HTTPS_RANGE: amplíelo',
@@ -117,7 +118,7 @@ export const answers: Record<AnswerWording, (f: Facts) => string> = {
   allFull: (f) =>
     `${verb(f, 'el único host que podría tiene', `los ${f.n} hosts que podrían tienen`)} tantos motores como permite su ACEFLEET_CAPACITY${more(f)}`,
   noneMore: (f) => `ningún host puede tener uno más${more(f)}`,
-  noHostAsIs: (f) => `${f.each}`,
+  noHostAsIs: (f) => `ningún host puede aceptar un motor ahora: ${f.each}`,
   noDockerYet: () => 'ningún host ha dicho aún que su Docker responde',
   noDocker: (f) => `ningún Docker responde (${f.each})`,
 

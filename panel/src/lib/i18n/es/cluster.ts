@@ -14,7 +14,7 @@ export const cluster: Words['cluster'] = {
   behind: (v) => `${plural(v, 'entrada', 'entradas')} por detrás`,
   barLabel: (a) => `aplicado ${a}`,
   leaders: 'Líderes, últimas 24 h',
-  leadersSince: (at) => `Líderes desde las ${at}`,
+  leadersSince: (at) => `Líderes desde ${at}`,
   leadersSub: (v) => (v === 0 ? 'ningún cambio' : plural(v, 'cambio', 'cambios')),
   reign: (node, term) => (term === null ? node : `${node}, mandato ${num(term)}`),
   noElections: 'No hay ningún cambio de líder entre los eventos.',

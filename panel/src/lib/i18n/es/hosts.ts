@@ -23,7 +23,7 @@ export const hosts: Words['hosts'] = {
   isStopped: 'Se pidió a su nodo que parase, y lo hizo.',
   enginesPlay: 'Sus motores siguen, y vuelve a contar cuando se inicie su nodo.',
   passedOver: 'Omitido para motores nuevos:',
-  noContact: (t) => `Ausente desde las ${t}.`,
+  noContact: (t) => `Ausente desde ${t}.`,
   lastKnown: 'Se muestra lo último que se supo.',
   draining: (left) =>
     left === 0

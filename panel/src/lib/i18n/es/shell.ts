@@ -28,7 +28,7 @@ export const shell: Words['shell'] = {
   apiKey: 'Clave de la API',
   dismiss: 'Descartar',
   staleHead: (node, a, next) => `Sin datos de ${node} desde hace ${a}; se prueba ${next}.`,
-  staleTail: (t) => `Se muestra el estado de las ${t}.`,
+  staleTail: (t) => `Se muestra el último estado (${t}).`,
   movedHead: (from, to) => `${from} no responde; ahora en vivo desde ${to}.`,
   movedTail: (a) => `El cambio tardó ${a}. Se conservan filtros y paneles abiertos.`,
   nothingMissed: 'No falta nada.',

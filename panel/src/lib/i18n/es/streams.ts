@@ -115,7 +115,7 @@ export const events: Words['events'] = {
   older: 'Eventos anteriores',
   noOlder: 'Es todo lo que se guarda.',
   list: 'Eventos, el más nuevo primero',
-  resumed: (node, a, t, r) => `De vuelta en ${node} tras ${a}, a las ${t}. Continuó en la revisión ${r};`,
+  resumed: (node, a, t, r) => `De vuelta en ${node} tras ${a} (${t}). Continuó en la revisión ${r};`,
   nothing: 'no falta nada.',
   missing: (v) => (v === 1 ? 'falta 1 evento, demasiado antiguo.' : `faltan ${num(v)} eventos, demasiado antiguos.`),
   missingUnknown: 'no se sabe qué falta.',
