@@ -97,7 +97,8 @@ describe('answers of nodes', () => {
     expect(clause(answer, es)).toBe(spanish);
   });
   it('stand in English as they came', () => {
-    expect(clause('container not found', en)).toBe('container not found');
+    for (const answer of ['container not found', 'node-a runs 20 engines, which is its ACEFLEET_CAPACITY'])
+      expect(clause(answer, en)).toBe(answer);
   });
 });
 

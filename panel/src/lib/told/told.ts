@@ -54,8 +54,9 @@ const list = (text: string, w: Words): string =>
 /** The setting that bounds all hosts together. */
 const ALL: NonNullable<Obstacle['setting']> = 'MAX_REPLICAS';
 
-/** A host's name with why it is passed over. */
+/** A host's name with why it is passed over; null where answers are shown as nodes word them. */
 function hostIs(text: string, w: Words): string | null {
+  if (w.answers === null) return null;
   const [, host, message] = /^(?!it )(\S+) (.+)$/s.exec(text) ?? [];
   const code = message === undefined ? null : obstacleOf(message);
   return message === undefined || code === null
