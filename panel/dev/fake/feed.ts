@@ -36,6 +36,7 @@ export function serveFeed(f: Fleet, me: string, req: IncomingMessage, res: Serve
       resumed: from !== null,
       lost: last === '' || from !== null ? 0 : null,
       members,
+      ...(f.tellsKey && { key_required: !f.keyless }),
     },
     id(behind),
   );

@@ -19,6 +19,8 @@ export class Fleet {
   slowMs = 0;
   /** No call needs the key. */
   keyless = false;
+  /** Greetings say whether calls need the key; those of the earlier version did not. */
+  tellsKey = true;
   /** Nodes are open, and answer pages of members alone. */
   strict = false;
   /** Since when nodes have reported nothing, in milliseconds. */

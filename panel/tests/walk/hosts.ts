@@ -12,6 +12,7 @@ export function hosts(open: Open, { fleet }: Fake): void {
   check(
     'a page without a key asks nothing that needs one, and a cluster without a key is not asked for one',
     async () => {
+      fleet.tellsKey = false;
       const { page, errors, done } = await open('engines', { key: null });
       await page.locator('.t-eng [role=row][data-at="6"]').click();
       const sheet = page.locator('.sheet');
@@ -24,11 +25,24 @@ export function hosts(open: Open, { fleet }: Fake): void {
         same(await page.locator('dialog[open]').count(), 0, 'questions');
         same(await page.locator('.top').getByRole('button', { name: 'API key' }).count(), 0, 'offers of a key');
       } finally {
-        fleet.keyless = false;
+        Object.assign(fleet, { keyless: false, tellsKey: true });
       }
       await done();
     },
   );
+
+  check('a new tab on a cluster without a key offers none, and shows logs at once', async () => {
+    fleet.keyless = true;
+    const { page, done } = await open('engines', { key: null });
+    try {
+      same(await page.locator('.top').getByRole('button', { name: 'API key' }).count(), 0, 'offers of a key');
+      await page.locator('.t-eng [role=row][data-at="6"]').click();
+      await page.locator('.sheet').getByRole('log').waitFor();
+    } finally {
+      fleet.keyless = false;
+    }
+    await done();
+  });
 
   check('the key is asked for once, and a wrong one is refused', async () => {
     const { page, done } = await open('hosts', { key: null });

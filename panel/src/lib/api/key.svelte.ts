@@ -32,12 +32,17 @@ class Key {
     return this.value !== null || this.required === false;
   }
 
+  /** What the node of the feed says of itself; null leaves what was found out otherwise. */
+  greeted(required: boolean | null): void {
+    if (required !== null) this.required = required;
+  }
+
   /** A call that needs the key was answered without one. */
   found(): void {
     if (this.value === null) this.required = false;
   }
 
-  /** Asks for the key, unless the cluster needs none, which one call tells. */
+  /** Asks for the key, unless the cluster needs none; where nobody has said so, one call tells. */
   async want(base: string): Promise<void> {
     if (this.required === null) await this.check(base);
     if (!this.ready) await this.ask();

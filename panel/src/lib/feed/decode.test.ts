@@ -13,6 +13,15 @@ describe('frames of a node', () => {
     expect(decode({ event: 'figures', id: '8-3', data: '{}' })).toEqual({ kind: 'figures', id: '8-3', data: {} });
   });
 
+  it('say whether calls need the key, or that nobody knows it', () => {
+    for (const [data, key_required] of [
+      ['{"key_required":false}', false],
+      ['{"key_required":true}', true],
+      ['{}', null],
+    ])
+      expect(decode({ event: 'hello', id: '7-3', data: String(data) })).toMatchObject({ data: { key_required } });
+  });
+
   it('are taken without one if they are changes', () => {
     expect(decode({ event: 'change', id: null, data: '{}' })).toEqual({ kind: 'change', data: {} });
   });

@@ -27,6 +27,7 @@ const node = (n: NodeObject): NodeObject => ({ ...n, state: presence(n) });
 
 /** Frames of nodes of other versions, as this one sends them. */
 function narrowed(f: Frame): Frame {
+  if (f.kind === 'hello') return { ...f, data: { ...f.data, key_required: f.data.key_required ?? null } };
   if (f.kind === 'snapshot') {
     if (!Array.isArray(f.data.nodes)) throw new BadFrame('a snapshot has no nodes');
     return { ...f, data: { ...f.data, nodes: f.data.nodes.map(node) } };

@@ -58,6 +58,7 @@ class Feed {
         heard: () => this.input({ type: 'heard', conn, now: performance.now() }),
         frame: (frame) => {
           if (conn !== this.state.conn) return;
+          if (frame.kind === 'hello') key.greeted(frame.data.key_required);
           this.input({ type: 'frame', conn, now: performance.now(), wall: Date.now(), frame });
           this.sink(frame, frame.kind === 'hello' ? this.state.move : null);
         },

@@ -20,7 +20,18 @@ const base = (n: string) => `http://10.0.0.1${n}:8000/`;
 const hello = (node: string, more: Partial<Hello> = {}): Frame => ({
   kind: 'hello',
   id: '5-2',
-  data: { node, cluster_id: 'c', version: '1', revision: 5, event: 2, resumed: true, lost: 0, members, ...more },
+  data: {
+    node,
+    cluster_id: 'c',
+    version: '1',
+    revision: 5,
+    event: 2,
+    resumed: true,
+    lost: 0,
+    members,
+    key_required: null,
+    ...more,
+  },
 });
 const snapshot: Frame = {
   kind: 'snapshot',

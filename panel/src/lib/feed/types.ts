@@ -8,7 +8,10 @@ type Schemas = components['schemas'];
 type Full<T> = { [K in keyof T]-?: Exclude<T[K], undefined> };
 
 export type Member = Schemas['HelloMember'];
-export type Hello = Full<Schemas['Hello']>;
+export type Hello = Omit<Full<Schemas['Hello']>, 'key_required'> & {
+  /** Null for nodes of the earlier version, which do not say it. */
+  key_required: boolean | null;
+};
 export type NodeObject = Omit<Full<Schemas['NodeRecord']>, 'state'> & { state: Presence };
 export type EngineObject = Full<Schemas['FeedEngine']> & {
   phase: 'reserved' | 'starting' | 'running' | 'stopping' | 'gone' | 'failed';

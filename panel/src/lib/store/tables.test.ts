@@ -92,7 +92,17 @@ describe('the picture', () => {
     const hello = (cluster_id: string, revision = 1): Frame => ({
       kind: 'hello',
       id: '1-0',
-      data: { node: 'a', cluster_id, version: '1', revision, event: 0, resumed: false, lost: null, members: [] },
+      data: {
+        node: 'a',
+        cluster_id,
+        version: '1',
+        revision,
+        event: 0,
+        resumed: false,
+        lost: null,
+        members: [],
+        key_required: null,
+      },
     });
     expect(run(hello('x'), event(7), hello('x'), event(8)).t.events).toHaveLength(2);
     expect(run(hello('x'), event(7), hello('y'), event(1)).t.events.map((e) => e.id)).toEqual([1]);
