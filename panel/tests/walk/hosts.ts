@@ -31,6 +31,27 @@ export function hosts(open: Open, { fleet }: Fake): void {
     },
   );
 
+  check('a node that cannot be asked whether it wants a key is an error to read', async () => {
+    fleet.tellsKey = false;
+    const { page, done } = await open('engines', { key: null });
+    await page.route('**/cluster/key', (r) => r.abort());
+    await page.locator('.t-eng [role=row][data-at="6"]').click();
+    await page.locator('.sheet').getByRole('button', { name: 'API key' }).click();
+    await page.locator('.sheet .acterr').getByText('It was not done:').waitFor();
+    await page.locator('.top').getByRole('button', { name: 'API key' }).click();
+    await page.locator('.toast').getByText('It was not done:').waitFor();
+    // What the node says can be asked by the key that is entered, too.
+    fleet.tellsKey = true;
+    await done();
+    const told = await open('engines', { key: null });
+    await told.page.route('**/cluster/key', (r) => r.abort());
+    await told.page.locator('.top').getByRole('button', { name: 'API key' }).click();
+    await told.page.locator('dialog[open] input').fill('x');
+    await told.page.keyboard.press('Enter');
+    await told.page.locator('dialog[open] [role=alert]').getByText('It was not done:').waitFor();
+    await told.done();
+  });
+
   check('a new tab on a cluster without a key offers none, and shows logs at once', async () => {
     fleet.keyless = true;
     const { page, done } = await open('engines', { key: null });
