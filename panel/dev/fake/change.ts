@@ -62,7 +62,7 @@ export function change(
   if (lead) {
     const n = f.node(lead[1] ?? '');
     if (!n) return no(404, 'no such node');
-    f.setLeader(n.name);
+    f.setLeader(n.name, BY);
     return ok(n);
   }
   const stream = /^\/streams\/(.+)$/.exec(path);

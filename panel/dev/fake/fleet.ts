@@ -57,7 +57,8 @@ export class Fleet {
     return this.world.nodes.find((n) => n.name === name);
   }
 
-  setLeader(name: string | null): void {
+  /** `by` asked for it. */
+  setLeader(name: string | null, by: LogEvent['by'] = null): void {
     const before = this.led;
     this.led = name ?? before;
     this.leader = name;
@@ -72,7 +73,11 @@ export class Fleet {
           `${name} leads since term ${this.world.cluster.term}${before === name ? '' : `, after ${before}`}`,
           0,
           {
-            details: { node: name, term: this.world.cluster.term },
+            details: {
+              node: name,
+              term: this.world.cluster.term,
+              ...(before === name ? {} : by === null ? { reason: 'unknown' } : { reason: 'asked', asked_by: by }),
+            },
           },
         ),
       );

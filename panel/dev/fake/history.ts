@@ -60,7 +60,7 @@ export function log(engines: EngineObject[], streams: StreamObject[]): LogEvent[
       'leader_changed',
       'node-c leads since term 12, after node-a',
       47000,
-      { details: { node: 'node-c', term: 12 } },
+      { details: { node: 'node-c', term: 12, reason: 'leader_stopped' } },
     ],
     ['system', 'leader_changed', 'node-c leads since term 13', 39000, { details: { node: 'node-c', term: 13 } }],
     [
@@ -75,7 +75,7 @@ export function log(engines: EngineObject[], streams: StreamObject[]): LogEvent[
       'leader_changed',
       'node-b leads since term 14, after node-c',
       2500,
-      { details: { node: 'node-b', term: 14 } },
+      { details: { node: 'node-b', term: 14, reason: 'leader_drained' } },
     ],
     ['vpn', 'disconnected', 'VPN gluetun-a2 on node-a is disconnected: AUTH_FAILED', 360, A2],
     [

@@ -6,6 +6,7 @@ export function events(open: Open, { fleet }: Fake): void {
   check('events and reasons are in the language of the page', async () => {
     const { page, done } = await open('events?type=system', { lang: 'es' });
     await page.getByText('node-b es líder desde el mandato').first().waitFor();
+    await page.getByText('tras node-c: el líder anterior se vacía').waitFor();
     await page.getByText('node-c se vacía: sus motores se van con sus emisiones').waitFor();
     const texts = await page.locator('.ev p').allTextContents();
     same(

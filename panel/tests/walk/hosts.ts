@@ -263,7 +263,9 @@ export function hosts(open: Open, { fleet }: Fake): void {
     );
     ensure((await strip.getAttribute('aria-label'))?.includes('node-c, term 13; node-b, term 14'), 'the strip is told');
     await page.waitForFunction(() =>
-      document.querySelector('.steps')?.textContent?.includes('node-a leads since term 15'),
+      document
+        .querySelector('.steps')
+        ?.textContent?.includes('node-a leads since term 15, after node-b: asked for by API key ·'),
     );
     same(await axe(page), [], 'axe');
     await page.locator('.toast').getByRole('button', { name: 'Undo' }).click();

@@ -73,6 +73,9 @@ export type CauseCode =
   | 'unhealthy'
   | 'node_removed';
 
+/** Why another member leads. */
+export type LeaderReasonCode = Schemas['LeaderReason'];
+
 /** What a caller showed. */
 export type Credential = Named<Schemas['EventBy']['name'], 'API key' | 'command line' | 'no key'>;
 

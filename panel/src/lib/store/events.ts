@@ -1,7 +1,7 @@
 /** Events as the page shows them: shape by kind, who did it. */
 import type { LogEvent, VpnObject } from '../feed/types';
 import type { Words } from '../i18n/en';
-import { credential } from '../told/told';
+import { caller } from '../told/told';
 import type { Kind } from '../told/sayings';
 import type { Tone } from './status';
 
@@ -81,9 +81,8 @@ export function look(e: LogEvent): EventLook {
   return { icon: l, cls: TONE_CLASS[l] };
 }
 
-/** “API key · 10.0.0.9”, “command line · node-a”; null when the cluster did it by itself. */
-export const who = (e: LogEvent, w: Words): string | null =>
-  e.by === null ? null : `${credential(e.by.name, w)} · ${e.by.address ?? e.by.node}`;
+/** Who did it; null when the cluster did it by itself. */
+export const who = (e: LogEvent, w: Words): string | null => (e.by === null ? null : caller(e.by, w));
 
 /** Whether an event is about this VPN; old events name it in their message alone. */
 export const isOfVpn = (e: LogEvent, v: VpnObject): boolean =>

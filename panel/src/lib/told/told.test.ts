@@ -109,6 +109,31 @@ describe('events', () => {
     expect(told(event('system/eclipse', 'the sun is gone'), es)).toBe('the sun is gone');
     expect(told(event('system/cordoned', 'node-a rests'), es)).toBe('node-a rests');
   });
+  it('say why another member leads, and who asked for it', () => {
+    const by = { name: 'API key', address: '10.0.0.1', node: 'node-c' };
+    const why = (details: object) =>
+      [en, es].map((w) => {
+        const e = event('system/leader_changed', 'b leads since term 2, after a', details as LogEvent['details']);
+        return told(e, w).split(': ')[1];
+      });
+    expect(why({ reason: 'asked', asked_by: by })).toEqual([
+      'asked for by API key · 10.0.0.1',
+      'pedido por clave de API · 10.0.0.1',
+    ]);
+    expect(why({ reason: 'asked', asked_by: { ...by, name: 'command line', address: null } })).toEqual([
+      'asked for by command line · node-c',
+      'pedido por línea de órdenes · node-c',
+    ]);
+    expect(why({ reason: 'asked' })).toEqual(['it was asked for', 'alguien lo pidió']);
+    expect(why({ reason: 'leader_stopped' })).toEqual(['the leader before was stopped', 'el líder anterior se paró']);
+    expect(why({ reason: 'leader_drained' })).toEqual(['the leader before drains', 'el líder anterior se vacía']);
+    expect(why({ reason: 'unknown' })).toEqual([
+      'the leader before fell silent',
+      'el líder anterior dejó de responder',
+    ]);
+    expect(why({ reason: 'eclipse' })).toEqual(['eclipse', 'eclipse']);
+    expect(why({})).toEqual([undefined, undefined]);
+  });
   it('name the first leader by their details', () => {
     expect(told(event('system/leader_changed', 'node 1234 leads since term 1', { node: 'node-a' }), en)).toBe(
       'node-a leads since term 1',

@@ -1,6 +1,6 @@
 /** What nodes say of what happened and why, in the viewer's words. */
 import type { components } from '../api/schema';
-import type { LogEvent } from '../feed/types';
+import type { By, LogEvent } from '../feed/types';
 import type { Words } from '../i18n/en';
 import { answerOf, clauseOf, listedOf, obstacleOf, wordingOf, type Facts } from './sayings';
 
@@ -32,7 +32,16 @@ export function told(e: LogEvent, w: Words): string {
   if (found === null) return e.message;
   const [wording, facts] = found;
   const node = e.details.node;
-  return w.told[wording](said({ ...facts, ...(node != null ? { node } : {}) }, w));
+  const sentence = w.told[wording](said({ ...facts, ...(node != null ? { node } : {}) }, w));
+  const why = leaderReason(e, w);
+  return why === null ? sentence : `${sentence}: ${why}`;
+}
+
+/** Why another member leads since this event; null for all others, and where its node does not say. */
+function leaderReason(e: LogEvent, w: Words): string | null {
+  const { reason, asked_by } = e.details;
+  if (reason == null) return null;
+  return known(w.leaderReasons, reason)?.(asked_by == null ? null : caller(asked_by, w)) ?? reason;
 }
 
 /** What fits a wording, in the language's words; null when it fits none, or the language has none. */
@@ -72,6 +81,10 @@ export const ended = (code: string, w: Words): string => known(w.ends, code) ?? 
 
 /** What a caller showed. */
 export const credential = (name: string, w: Words): string => known(w.credentials, name) ?? name;
+
+/** “API key · 10.0.0.9”, “command line · node-a”. */
+export const caller = (by: Pick<By, 'name' | 'node'> & { address?: string | null }, w: Words): string =>
+  `${credential(by.name, w)} · ${by.address ?? by.node}`;
 
 /** What follows the first colon is particular to the moment. */
 const particular = (message: string): string => /: (.+)$/s.exec(message)?.[1] ?? '';

@@ -38,13 +38,19 @@ describe('leaders of the last day', () => {
   });
 
   it('change when another member leads: not with the first one, and not with one that is elected again', () => {
-    const list = [
-      elected(9, { node: 'a', term: 1 }, 'a leads since term 1'),
-      elected(8, { node: 'b', term: 2 }, 'b leads since term 2, after a'),
-      elected(7, { node: 'b', term: 3 }, 'b leads since term 3'),
-      elected(6, { node: 'a', term: 4 }, 'a leads since term 4, after b'),
-    ];
-    expect(changes(list).map((e) => e.details.term)).toEqual([2, 4]);
+    const terms = (...leaders: LogEvent['details'][]) =>
+      changes(leaders.map((d, i) => elected(9 - i, { ...d, term: i + 1 }, 'in words of another version'))).map(
+        (e) => e.details.term,
+      );
+    const reason = 'unknown';
+    const [a, b] = [{ node: 'a' }, { node: 'b' }];
+    expect(terms(a, { ...b, reason }, { ...b, reason }, { ...a, reason })).toEqual([2, 4]);
+    // The earlier version gives no reasons.
+    expect(terms(a, b, b, a)).toEqual([2, 4]);
+    // The log has a leader before, which the page does not know.
+    expect(terms({ ...a, reason }, b)).toEqual([1, 2]);
+    // The names of members that were removed are gone.
+    expect(terms({}, {}, { reason }, { ...a, reason })).toEqual([3, 4]);
   });
 
   it('have as much of a label as there is room for', () => {

@@ -1,6 +1,5 @@
 /** Who led the cluster over the last day, from the log of events. */
 import type { LogEvent } from '../../lib/feed/types';
-import { wordingOf } from '../../lib/told/sayings';
 
 export interface Reign {
   node: string;
@@ -23,9 +22,14 @@ const DAY_MS = 86_400_000;
 export const elections = (events: readonly LogEvent[]): LogEvent[] =>
   events.filter((e) => e.event_type === 'system' && e.category === 'leader_changed');
 
-/** Elections after which another member led than before: neither the first one, nor a leader that was elected again. */
-export const changes = (list: readonly LogEvent[]): LogEvent[] =>
-  list.filter((e) => wordingOf(`${e.event_type}/${e.category}`, e.message)?.[1].other !== undefined);
+/** Of all known elections, oldest first, those after which another member led: neither the first, nor a leader that was elected again. */
+export const changes = (list: readonly LogEvent[]): LogEvent[] => list.filter((e, i) => moved(e, list[i - 1]));
+
+/** The two leaders decide. Where one is not known, as of a member that was removed, the log says whether there was one before. */
+function moved(e: LogEvent, before: LogEvent | undefined): boolean {
+  const [was, is] = [before?.details.node, e.details.node];
+  return was == null || is == null ? e.details.reason != null : was !== is;
+}
 
 /** The first term begins when the cluster is formed. */
 const FIRST_TERM = 1;

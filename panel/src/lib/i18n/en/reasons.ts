@@ -1,5 +1,5 @@
 /** English: reasons that the API gives as codes. */
-import type { BlockedCode, CauseCode, Credential, EndCode, PassedOverCode } from '../../api/codes';
+import type { BlockedCode, CauseCode, Credential, EndCode, LeaderReasonCode, PassedOverCode } from '../../api/codes';
 import { someEngines } from './count';
 
 const more = (what: string, why: string) => (why === '' ? what : `${what}: ${why}`);
@@ -87,3 +87,11 @@ export const credentials = {
   'command line': 'command line',
   'no key': 'no key',
 } satisfies Record<Credential, string>;
+
+/** Why another member leads; `by` is who asked for it, where that is known. */
+export const leaderReasons = {
+  asked: (by: string | null) => (by === null ? 'it was asked for' : `asked for by ${by}`),
+  leader_stopped: () => 'the leader before was stopped',
+  leader_drained: () => 'the leader before drains',
+  unknown: () => 'the leader before fell silent',
+} satisfies Record<LeaderReasonCode, (by: string | null) => string>;

@@ -86,3 +86,10 @@ export const credentials: Words['credentials'] = {
   'command line': 'línea de órdenes',
   'no key': 'sin clave',
 };
+
+export const leaderReasons: Words['leaderReasons'] = {
+  asked: (by) => (by === null ? 'alguien lo pidió' : `pedido por ${by}`),
+  leader_stopped: () => 'el líder anterior se paró',
+  leader_drained: () => 'el líder anterior se vacía',
+  unknown: () => 'el líder anterior dejó de responder',
+};
