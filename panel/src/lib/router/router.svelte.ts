@@ -47,8 +47,14 @@ export function href(page: Page, params: Record<string, string | null | undefine
 class Router {
   place: Place = $state.raw(parse(location.hash));
 
+  /** On its way back to the entry before. */
+  private leaving = false;
+
   constructor() {
-    addEventListener('hashchange', () => (this.place = parse(location.hash)));
+    addEventListener('hashchange', () => {
+      this.leaving = false;
+      this.place = parse(location.hash);
+    });
   }
 
   get page(): Page {
@@ -67,6 +73,13 @@ class Router {
     location.hash = href(page, params);
     // Browsers tell of it later, and a second key may come before.
     this.place = parse(location.hash);
+  }
+
+  /** Goes back to the page before. Browsers do it later, and a second key that comes before goes no further back. */
+  back(): void {
+    if (this.leaving) return;
+    this.leaving = true;
+    history.back();
   }
 
   /** Changes parameters in place: filters and sheets leave no trace in the browser's history. */

@@ -17,7 +17,7 @@ export const wall = {
       router.go('overview', { wall: '1' });
       history.replaceState(ENTERED, '');
       toasts.show(i18n.t.shell.wallLeave);
-    } else if (history.state === ENTERED) history.back();
+    } else if (history.state === ENTERED) router.back();
     else router.set({ wall: null });
   },
 };
