@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { StreamFigures, StreamObject } from '../feed/types';
 import { live, past, totalsAtEnd } from './readings';
 
@@ -23,12 +23,21 @@ const stream = (more: Partial<StreamObject>) => ({ downloaded: null, uploaded: n
 
 describe('readings of a stream', () => {
   it('that plays end with what the feed says, which the text beside the chart says as well', () => {
-    const list = live([sample(4000, 1), sample(12, 28), sample(2, 29)], figures, NOW);
+    const list = live(past([sample(4000, 1), sample(12, 28), sample(2, 29)]), figures, NOW);
     expect(list.map((r) => r.peers)).toEqual([28, 29, 31]);
     expect(list.at(-1)).toMatchObject({ at: NOW, down: 640, received: 1000, sent: 200 });
   });
+  it('are parsed when they come, and not again as the feed goes on', () => {
+    const parse = vi.spyOn(Date, 'parse');
+    const kept = past([sample(12, 28), sample(2, 29)]);
+    expect(parse).toHaveBeenCalledTimes(2);
+    for (const s of [0, 1, 2]) expect(live(kept, figures, NOW + s * 1000)).toHaveLength(3);
+    expect(kept).toHaveLength(2);
+    expect(parse).toHaveBeenCalledTimes(2);
+    parse.mockRestore();
+  });
   it('that plays and has no figures end with the last one, which is not the present', () => {
-    expect(live([sample(12, 28)], undefined, NOW).at(-1)?.at).toBe(NOW - 12_000);
+    expect(live(past([sample(12, 28)]), undefined, NOW).at(-1)?.at).toBe(NOW - 12_000);
   });
   it('that ended give its totals where its record has none', () => {
     const list = past([sample(30, 28), sample(20, 27)]);

@@ -33,13 +33,14 @@ const reading = (at: number, f: Figured): Reading => ({
 
 const SPAN_MS = 3_600_000;
 
-/** Of one that plays: the last hour, and the newest figures of the feed as its last point. */
-export function live(samples: readonly Sample[], figures: StreamFigures | undefined, at: number): Reading[] {
-  const list = past(samples).filter((r) => r.at > at - SPAN_MS && r.at < at);
-  return figures === undefined ? list : [...list, reading(at, figures)];
+/** Of one that plays: of what is kept the last hour, and the newest figures of the feed as its last point. */
+export function live(kept: readonly Reading[], figures: StreamFigures | undefined, at: number): Reading[] {
+  const list = kept.filter((r) => r.at > at - SPAN_MS && r.at < at);
+  if (figures !== undefined) list.push(reading(at, figures));
+  return list;
 }
 
-/** Of one that ended: all that is kept. */
+/** All that is kept, read once: the sheet looks at it each second. */
 export const past = (samples: readonly Sample[]): Reading[] => samples.map((s) => reading(Date.parse(s.ts), s));
 
 /** What an ended stream has received and sent: as its record says, else as it was read last. */
