@@ -37,9 +37,9 @@ export function hosts(open: Open, { fleet }: Fake): void {
     await page.route('**/cluster/key', (r) => r.abort());
     await page.locator('.t-eng [role=row][data-at="6"]').click();
     await page.locator('.sheet').getByRole('button', { name: 'API key' }).click();
-    await page.locator('.sheet .acterr').getByText('It was not done:').waitFor();
+    await page.locator('.sheet .acterr').getByText('It was not done: no answer').waitFor();
     await page.locator('.top').getByRole('button', { name: 'API key' }).click();
-    await page.locator('.toast').getByText('It was not done:').waitFor();
+    await page.locator('.toast').getByText('It was not done: no answer').waitFor();
     // What the node says can be asked by the key that is entered, too.
     fleet.tellsKey = true;
     await done();
@@ -48,7 +48,7 @@ export function hosts(open: Open, { fleet }: Fake): void {
     await told.page.locator('.top').getByRole('button', { name: 'API key' }).click();
     await told.page.locator('dialog[open] input').fill('x');
     await told.page.keyboard.press('Enter');
-    await told.page.locator('dialog[open] [role=alert]').getByText('It was not done:').waitFor();
+    await told.page.locator('dialog[open] [role=alert]').getByText('It was not done: no answer').waitFor();
     await told.done();
   });
 

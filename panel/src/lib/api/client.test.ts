@@ -10,7 +10,8 @@ vi.mock('./key.svelte', () => ({
   key: { value: null, found: () => {}, ask: () => new Promise((r) => setTimeout(() => r(typed.key), TYPING)) },
 }));
 
-const { ApiError, timed } = await import('./client');
+const { ApiError } = await import('./error');
+const { timed } = await import('./client');
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());

@@ -1,23 +1,10 @@
 /** Typed calls to the node that the feed comes from. */
 import createClient, { type Client, type Middleware } from 'openapi-fetch';
 import { feed } from '../feed/feed.svelte';
+import { ApiError } from './error';
 import { key } from './key.svelte';
 import { codeOf, detailOf } from './refusal';
 import type { paths } from './schema';
-
-/** A call that did not succeed: what was asked, what was answered. */
-export class ApiError extends Error {
-  constructor(
-    /** 0 when there was no answer at all. */
-    readonly status: number,
-    message: string,
-    readonly code: string | null,
-    readonly asked: string,
-    readonly field: string | null = null,
-  ) {
-    super(message);
-  }
-}
 
 /** Longest time that a call may take; removing a member or an engine may take 20 s. */
 const LIMIT_MS = 25_000;

@@ -4,7 +4,8 @@ import { es } from '../i18n/es';
 
 vi.mock('../feed/feed.svelte', () => ({ feed: {} }));
 vi.mock('./key.svelte', () => ({ key: {} }));
-const { ApiError, toError } = await import('./client');
+const { ApiError } = await import('./error');
+const { toError } = await import('./client');
 const { explain } = await import('./explain');
 
 /** What a node answers to a wrong body. */

@@ -1,6 +1,6 @@
 import type { Words } from '../i18n/en';
 import { clause } from '../told/told';
-import { ApiError } from './client';
+import { ApiError } from './error';
 import { meanwhile, Moved } from './moved';
 
 /** Why a call failed, in a sentence. */

@@ -1,5 +1,15 @@
 /** The key that changes need: asked once, kept for this tab, sent in a header and never in an address. */
+import { ApiError } from './error';
+
 const NAME = 'acefleet.key';
+
+/** What a node answers to somebody who shows this key. */
+export const tryKey = (base: string, shown: string | null): Promise<Response> =>
+  fetch(new URL('cluster/key', base), { headers: shown === null ? {} : { Authorization: `Bearer ${shown}` } }).catch(
+    () => {
+      throw new ApiError(0, '', null, base);
+    },
+  );
 
 class Key {
   value: string | null = $state(sessionStorage.getItem(NAME));
@@ -50,8 +60,7 @@ class Key {
 
   /** Asks a node whether a key is wanted; a kept one that is wrong is forgotten. */
   async check(base: string): Promise<void> {
-    const headers: Record<string, string> = this.value === null ? {} : { Authorization: `Bearer ${this.value}` };
-    const r = await fetch(new URL('cluster/key', base), { headers });
+    const r = await tryKey(base, this.value);
     if (r.ok) this.required = ((await r.json()) as { required: boolean }).required;
     else if (r.status === 401 || r.status === 403) {
       this.required = true;

@@ -1,5 +1,6 @@
 /** Calls that read and change the settings of the cluster. */
-import { api, ApiError, read, write } from './client';
+import { api, read, write } from './client';
+import { ApiError } from './error';
 import { Moved } from './moved';
 import type { Json, Settings, SettingsChange, SettingsOutcome } from './types';
 

@@ -1,5 +1,6 @@
 /** Asks for logs of containers: the last lines, or lines as they come. */
-import { ApiError, read, write } from '../api/client';
+import { read, write } from '../api/client';
+import { ApiError } from '../api/error';
 import { key } from '../api/key.svelte';
 import type { LogEntry } from '../api/types';
 import { feed } from '../feed/feed.svelte';

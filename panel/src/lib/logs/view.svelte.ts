@@ -1,6 +1,6 @@
 /** Reads the logs of some containers and merges them. */
 import { SvelteMap } from 'svelte/reactivity';
-import { ApiError } from '../api/client';
+import { ApiError } from '../api/error';
 import type { LogEntry } from '../api/types';
 import { follow } from './follow';
 import { Place } from './place';

@@ -1,5 +1,6 @@
 /** Curves of the last hour, asked from the node while somebody looks. */
-import { api, ApiError, read } from '../api/client';
+import { api, read } from '../api/client';
+import { ApiError } from '../api/error';
 import type { components } from '../api/schema';
 import { feed } from '../feed/feed.svelte';
 
