@@ -64,11 +64,11 @@ const SAID: [answer: string, inSpanish: string][] = [
     'node-a responde y tiene 2 contenedores: vacíelo antes y espere a que no quede ninguno, o use la fuerza, que los deja en el host sin clúster',
   ],
   [
-    'node-a has answered 1 event that it could not write yet, and it would be lost with it: make sure',
+    'node-a has answered 1 event that it could not write yet, which would be lost with it: make sure',
     'node-a ha contestado 1 evento que aún no pudo escribir y se perdería: haga que llegue a un líder y repita, o use la fuerza',
   ],
   [
-    'node-a has answered 2 events that it could not write yet, and they would be lost with it: make sure',
+    'node-a has answered 2 events that it could not write yet, which would be lost with it: make sure',
     'node-a ha contestado 2 eventos que aún no pudo escribir y se perderían: haga que llegue a un líder y repita, o use la fuerza',
   ],
   [
@@ -235,6 +235,8 @@ const FILLED: Record<string, string[]> = {
   sums: ['voters: 3, alive 2, needed for a majority 2; without x: 2, alive 1, needed 2'],
 };
 const ANY = ['3', 'node-b', 'MAX_REPLICAS=5', '', 'MAX_REPLICAS', '2 engines', 'are'];
+/** In places without a name are counted things as well. */
+FILLED[''] = [...ANY, '1 container', '1 event'];
 function* fillings(format: string): Generator<string> {
   const m = /\{([\w.:?]*)\}/.exec(format);
   if (m === null) yield format;
