@@ -43,8 +43,8 @@ pub use records::policy::Policy;
 pub use records::stream::Stream;
 pub use records::time::{Elapsed, WallMs};
 pub use records::{
-    breaker, calendar, cause, end_reason, engine, event, group, health, lack, mark, node, policy, settings,
-    settings_log, stream, vpn,
+    breaker, calendar, category, cause, end_reason, engine, event, group, health, lack, mark, node, policy,
+    settings, settings_log, stream, vpn,
 };
 pub use reply::{Refusal, RefusalCode, Reply};
 pub use state::State;

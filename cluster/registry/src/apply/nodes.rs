@@ -9,6 +9,7 @@ use crate::apply::{engines, failures, refused, streams, vpn};
 use crate::level::Level;
 use crate::records::access::Access;
 use crate::records::breaker::BreakerKind;
+use crate::records::category::MemberCategory;
 use crate::records::cause::Cause;
 use crate::records::end_reason::EndReason;
 use crate::records::engine::Engine;
@@ -26,7 +27,13 @@ pub(super) fn up(state: &mut State, info: &NodeInfo) -> Reply {
         Some(node) => Node { info: info.clone(), ..(*node).clone() },
         None => {
             let message = format!("node {} joined", info.name);
-            note(state, EventType::System, "node_joined", message, About::node(info.id));
+            note(
+                state,
+                EventType::System,
+                MemberCategory::NodeJoined.as_str(),
+                message,
+                About::node(info.id),
+            );
             Node {
                 info: info.clone(),
                 docker: DockerState::Unknown,
@@ -58,13 +65,19 @@ pub(super) fn docker(state: &mut State, id: NodeId, docker: &DockerState) -> Rep
     }
     let (category, message) = match &docker {
         DockerState::Unavailable(why) => {
-            ("docker_unavailable", format!("Docker on {} cannot be used: {why}", node.info.name))
+            (MemberCategory::DockerUnavailable, format!("Docker on {} cannot be used: {why}", node.info.name))
         }
-        DockerState::Available => ("docker_available", format!("Docker on {} answers", node.info.name)),
-        DockerState::Stopping => ("node_stopping", format!("{} is being stopped", node.info.name)),
-        DockerState::Unknown => ("docker_unknown", format!("Docker on {} is unknown", node.info.name)),
+        DockerState::Available => {
+            (MemberCategory::DockerAvailable, format!("Docker on {} answers", node.info.name))
+        }
+        DockerState::Stopping => {
+            (MemberCategory::NodeStopping, format!("{} is being stopped", node.info.name))
+        }
+        DockerState::Unknown => {
+            (MemberCategory::DockerUnknown, format!("Docker on {} is unknown", node.info.name))
+        }
     };
-    note(state, EventType::System, category, message, About::node(id));
+    note(state, EventType::System, category.as_str(), message, About::node(id));
     let notes_since = state.level() >= Level::COUNTS_YOUNG_ENDS;
     let docker_since_ms = notes_since.then_some(state.tables.clock_ms);
     state.put_node(Node { docker, docker_since_ms, ..(*node).clone() });
@@ -80,13 +93,18 @@ pub(super) fn availability(state: &mut State, id: NodeId, wanted: Wanted) -> Rep
         return Reply::Done;
     }
     let (category, message) = match availability {
-        Availability::Active => ("uncordoned", format!("{} takes new engines again", node.info.name)),
-        Availability::Cordoned => ("cordoned", format!("{} takes no new engines", node.info.name)),
-        Availability::Draining { .. } => {
-            ("draining", format!("{} drains: its engines leave with their streams", node.info.name))
+        Availability::Active => {
+            (MemberCategory::Uncordoned, format!("{} takes new engines again", node.info.name))
         }
+        Availability::Cordoned => {
+            (MemberCategory::Cordoned, format!("{} takes no new engines", node.info.name))
+        }
+        Availability::Draining { .. } => (
+            MemberCategory::Draining,
+            format!("{} drains: its engines leave with their streams", node.info.name),
+        ),
     };
-    note(state, EventType::System, category, message, About::node(id));
+    note(state, EventType::System, category.as_str(), message, About::node(id));
     let availability_since_ms = match discriminant(&availability) == discriminant(&node.availability) {
         true => node.availability_since_ms,
         false => state.tables.clock_ms,
@@ -104,10 +122,12 @@ pub(super) fn down(state: &mut State, id: NodeId, down: bool) -> Reply {
     }
     let name = &node.info.name;
     let (category, message) = match down {
-        true => ("node_down", format!("{name} is down: its engines are lost, their streams end")),
-        false => ("node_back", format!("{name} is back, with the engines that it still runs")),
+        true => {
+            (MemberCategory::NodeDown, format!("{name} is down: its engines are lost, their streams end"))
+        }
+        false => (MemberCategory::NodeBack, format!("{name} is back, with the engines that it still runs")),
     };
-    note(state, EventType::System, category, message, About::node(id));
+    note(state, EventType::System, category.as_str(), message, About::node(id));
     let down_since_ms = down.then_some(state.tables.clock_ms);
     // What is down is lost with all its engines. When it is back, nobody knows yet which of them are.
     let knows_lost = !down && state.level() >= Level::GIVES_UP_LOST_ENGINES;
@@ -140,7 +160,7 @@ pub(super) fn removed(state: &mut State, id: NodeId) -> Reply {
     failures::forget(state, |group| group.node() == Some(id));
     vpn::forget(state, id);
     let message = format!("node {} was removed from the cluster", node.info.name);
-    note(state, EventType::System, "node_removed", message, About::node(id));
+    note(state, EventType::System, MemberCategory::NodeRemoved.as_str(), message, About::node(id));
     Reply::Done
 }
 
@@ -156,7 +176,13 @@ pub(super) fn leads(state: &mut State, node: NodeId, term: u64) -> Reply {
             _ => format!("{name} leads since term {term}"),
         };
         state.tables.leader = now;
-        note(state, EventType::System, "leader_changed", message, About::leader(node, term));
+        note(
+            state,
+            EventType::System,
+            MemberCategory::LeaderChanged.as_str(),
+            message,
+            About::leader(node, term),
+        );
     }
     Reply::Done
 }
@@ -166,7 +192,7 @@ pub(super) fn lead_wanted(state: &mut State, node: NodeId) -> Reply {
         return refused(RefusalCode::NotFound, format!("node {node} has not registered"));
     }
     let message = format!("{} is to lead", state.node_name(node));
-    note(state, EventType::System, "leadership_transfer", message, About::node(node));
+    note(state, EventType::System, MemberCategory::LeadershipTransfer.as_str(), message, About::node(node));
     Reply::Done
 }
 

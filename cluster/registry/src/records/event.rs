@@ -214,6 +214,11 @@ impl EventLog {
         end.saturating_sub(first).saturating_sub(kept as u64)
     }
 
+    /// The events before this one that are kept, newest first.
+    pub fn before(&self, id: u64) -> impl Iterator<Item = &Arc<Event>> {
+        self.ring.focus().narrow(..self.place(id)).into_iter().rev()
+    }
+
     /// Says who made the changes behind this event.
     pub(crate) fn attribute(&mut self, after: u64, by: &By) {
         for place in self.place(after.saturating_add(1))..self.ring.len() {

@@ -8,13 +8,14 @@
 //! - [`policy`], [`breaker`], [`group`], [`lack`]: settings, circuit breakers, what each is about, and what hosts lack by name
 //! - [`settings`], [`settings_log`]: cluster-wide settings by name, and who changed them
 //! - [`mark`]: an engine that is taken although no stream is known on it
-//! - [`event`]: what happened
+//! - [`event`]: what happened; [`category`]: the words by which members' events are told apart
 //! - [`time`], [`calendar`]: the two times, and what people are shown
 
 pub mod access;
 pub mod actor;
 pub mod breaker;
 pub mod calendar;
+pub mod category;
 pub mod cause;
 pub mod end_reason;
 pub mod engine;
