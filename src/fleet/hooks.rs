@@ -79,7 +79,8 @@ pub(crate) async fn answer(fleet: &Fleet, question: Question) -> anyhow::Result<
         Question::Report(_) => Answer::Done,
         Question::Lead(node) => {
             let leads = fleet.cluster().transfer_leadership(|id| id == node).await;
-            anyhow::ensure!(leads, "{}", not_led(fleet, node));
+            // Once this node leads no more, who asks sees who leads then.
+            anyhow::ensure!(leads || !fleet.cluster().is_leader(), "{}", not_led(fleet, node));
             Answer::Done
         }
         Question::Inspect(engine) => Answer::Container(agent.inspect(engine).await?),
@@ -98,13 +99,11 @@ pub(crate) async fn answer(fleet: &Fleet, question: Question) -> anyhow::Result<
     })
 }
 
-/// Why a member did not take over from this node.
+/// Why a member did not take over from this node, which goes on.
 fn not_led(fleet: &Fleet, node: NodeId) -> &'static str {
-    let cluster = fleet.cluster();
-    match (cluster.is_leader(), cluster.is_silent(node)) {
-        (false, _) => "another node leads already",
-        (true, true) => "it does not answer the leader",
-        (true, false) => "it did not complete the transfer in time, as one that lags behind does not",
+    match fleet.cluster().is_silent(node) {
+        true => "it does not answer the leader",
+        false => "it did not complete the transfer in time, as one that lags behind does not",
     }
 }
 
