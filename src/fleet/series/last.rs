@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use acefleet_registry::{State, Stream};
+use acefleet_registry::{Engine, State, Stream};
 
 use crate::peers::SoftView;
 
@@ -49,11 +49,15 @@ impl Lasts {
         let before = known.map(|known| (known.downloaded, known.uploaded)).unwrap_or_default();
         let (downloaded, uploaded) =
             sample.map_or((None, None), |sample| (sample.downloaded, sample.uploaded));
-        Arc::new(Last {
-            downloaded: downloaded.or(before.0),
-            uploaded: uploaded.or(before.1),
-            ..Last::of_state(state, stream)
-        })
+        let moved = (downloaded.or(before.0), uploaded.or(before.1));
+        // Most streams are as they were; their names are not copied again.
+        let is_same = |known: &&Arc<Last>| {
+            moved == before && known.names() == Last::named(state, engine.map(Arc::as_ref))
+        };
+        if let Some(known) = known.filter(is_same) {
+            return Arc::clone(known);
+        }
+        Arc::new(Last { downloaded: moved.0, uploaded: moved.1, ..Last::of_state(state, stream) })
     }
 
     /// What is known of a stream that has ended; of one that runs, its newest report says more.
@@ -70,8 +74,18 @@ impl Lasts {
 impl Last {
     /// What the registry says, as long as it has the engine.
     fn of_state(state: &State, stream: &Stream) -> Self {
-        let Some(engine) = stream.engine.and_then(|id| state.engine(id)) else { return Self::default() };
-        let node = state.node(engine.node).map(|node| node.info.name.clone());
-        Self { engine: Some(engine.container_name.clone()), node, ..Self::default() }
+        let engine = stream.engine.and_then(|id| state.engine(id));
+        let (engine, node) = Self::named(state, engine.map(Arc::as_ref));
+        Self { engine: engine.map(str::to_owned), node: node.map(str::to_owned), ..Self::default() }
+    }
+
+    /// Names of an engine and of its node.
+    fn named<'a>(state: &'a State, engine: Option<&'a Engine>) -> (Option<&'a str>, Option<&'a str>) {
+        let node = engine.and_then(|engine| state.node(engine.node));
+        (engine.map(|engine| engine.container_name.as_str()), node.map(|node| node.info.name.as_str()))
+    }
+
+    fn names(&self) -> (Option<&str>, Option<&str>) {
+        (self.engine.as_deref(), self.node.as_deref())
     }
 }
