@@ -26,6 +26,8 @@ pub(crate) struct Hello {
     resumed: bool,
     /// At most so many events behind that place that the reader wants are not in the log any more; null when the place is of another log.
     lost: Option<u64>,
+    /// Changes and logs need the key of the cluster.
+    key_required: bool,
     /// Members at which the feed goes on when this node ends.
     members: Vec<HelloMember>,
 }
@@ -53,6 +55,7 @@ impl Hello {
             event: place.event,
             resumed,
             lost,
+            key_required: !app.key().is_open(),
             members: sight.view.state.nodes().map(|node| member(node)).collect(),
         }
     }
