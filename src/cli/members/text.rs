@@ -26,6 +26,8 @@ pub(super) struct Cluster {
 pub(super) struct Member {
     name: Words,
     role: Words,
+    /// What has become of its node; members of the first versions do not say it.
+    state: Option<Words>,
     availability: Option<Words>,
     address: Words,
     docker: Words,
@@ -99,6 +101,7 @@ pub(super) fn table(members: Vec<Member>) -> String {
     let titles = [
         "NAME",
         "ROLE",
+        "STATE",
         "AVAILABILITY",
         "ADDRESS",
         "DOCKER",
@@ -116,6 +119,7 @@ pub(super) fn table(members: Vec<Member>) -> String {
         [
             member.name.to_string(),
             member.role.to_string(),
+            or_dash(member.state),
             or_dash(member.availability),
             member.address.to_string(),
             member.docker.to_string(),
