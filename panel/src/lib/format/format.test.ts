@@ -7,8 +7,8 @@ afterEach(() => setLocale('en'));
 
 describe('quantities', () => {
   it('turn KB/s into Mbit/s', () => {
-    expect(plain(text(rate(800)))).toBe('6.4 Mbit/s');
-    expect(plain(text(rate(90_000)))).toBe('720 Mbit/s');
+    expect(plain(text(rate(800)))).toBe('6.6 Mbit/s');
+    expect(plain(text(rate(90_000)))).toBe('737 Mbit/s');
   });
   it('tell unknown from zero', () => {
     expect(text(rate(null))).toBe('–');
@@ -21,7 +21,7 @@ describe('quantities', () => {
   });
   it('are written as the language does', () => {
     setLocale('es');
-    expect(plain(text(rate(800)))).toBe('6,4 Mbit/s');
+    expect(plain(text(rate(800)))).toBe('6,6 Mbit/s');
   });
 });
 

@@ -36,8 +36,10 @@ export function num(v: number | null | undefined, digits = 0): string {
 const quantity = (v: number | null | undefined, u: string, digits = 0): Quantity =>
   v == null || !Number.isFinite(v) ? { n: UNKNOWN, u: '' } : { n: num(v, digits), u };
 
-/** KB/s, as engines report speeds, in megabits a second. */
-export const toMbit = (kb: number): number => (kb * 8) / 1000;
+const KIB = 1024;
+
+/** KB/s of 1,024 bytes, as engines report speeds and nodes count them, in megabits a second. */
+export const toMbit = (kb: number): number => (kb * KIB * 8) / 1e6;
 
 /** Speed of a stream (KB/s) in Mbit/s: one decimal under 100. */
 export function rate(kb: number | null | undefined): Quantity {
@@ -46,9 +48,7 @@ export function rate(kb: number | null | undefined): Quantity {
 }
 
 /** Bytes a second, as containers' networks are measured, in Mbit/s. */
-export const network = (bytes: number | null | undefined): Quantity => rate(bytes == null ? null : bytes / 1000);
-
-const KIB = 1024;
+export const network = (bytes: number | null | undefined): Quantity => rate(bytes == null ? null : bytes / KIB);
 
 /** A size: whole MiB, from 1 GiB on GiB with one decimal. */
 export function bytes(b: number | null | undefined): Quantity {
