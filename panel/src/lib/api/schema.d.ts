@@ -1848,6 +1848,8 @@ export interface components {
              * @description Events of the log with higher ids follow.
              */
             event: number;
+            /** @description Changes and logs need the key of the cluster. */
+            key_required: boolean;
             /**
              * Format: int64
              * @description At most so many events behind that place that the reader wants are not in the log any more; null when the place is of another log.

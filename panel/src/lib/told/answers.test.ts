@@ -81,8 +81,8 @@ const SAID: [answer: string, inSpanish: string][] = [
   ],
   ['node-b does not answer: no answer in time', 'node-b no responde: sin respuesta a tiempo'],
   [
-    'node-c did not take over from node-b, which goes on: another node leads already',
-    'node-c no tomó el relevo de node-b, que sigue: ya lidera otro nodo',
+    'node-c did not take over from node-b, which goes on: it does not answer the leader',
+    'node-c no tomó el relevo de node-b, que sigue: no responde al líder',
   ],
   [
     'node-a cannot use its Docker: Docker does not answer: unix:///var/run/docker.sock: no answer within 5 s',

@@ -81,7 +81,6 @@ export const ANSWERS = {
   noVote: /^(?<node>\S+) has no vote yet, and cannot lead; /,
   notTakenOver: /^(?<name>\S+) did not take over from (?<node>\S+), which goes on: (?<why>.+)$/s,
   lateTakenOver: /^(?<name>\S+) did not take over in time; (?:no node|(?<node>\S+)) leads now$/,
-  othersLead: /^another node leads already$/,
   silentToLead: /^it does not answer the leader$/,
   lagsBehind: /^it did not complete the transfer in time, as one that lags behind does not$/,
   notRegistered: /^node \d+ has not registered$/,

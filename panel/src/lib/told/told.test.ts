@@ -186,8 +186,15 @@ describe('what nodes write', () => {
   const apply = readdirSync(new URL('apply/', dir)).filter((f) => f.endsWith('.rs') && !f.includes('test'));
   const known = new Set(SAID.map(([kind]) => kind));
 
+  const snake = (s: string) => s.replace(/(?!^)([A-Z])/g, '_$1').toLowerCase();
+  const variants = (path: string, name: string): string[] => {
+    const body = new RegExp(`pub enum ${name} \\{(.*?)\\n\\}`, 's').exec(source(path))?.[1] ?? '';
+    return [...body.matchAll(/(?:strum\(serialize = "([^"]+)"\)\]\s+)?^ {4}([A-Z]\w+),/gm)].map(
+      (m) => m[1] ?? snake(m[2] ?? ''),
+    );
+  };
   it('has a word for each kind of event', () => {
-    const written = new Set<string>();
+    const written = new Set(variants('records/category.rs', 'MemberCategory').map((word) => `system/${word}`));
     for (const file of apply)
       for (const m of source(`apply/${file}`).matchAll(/EventType::(\w+),\s*"(\w+)"/g))
         written.add(`${m[1]?.toLowerCase()}/${m[2]}`);
@@ -196,13 +203,6 @@ describe('what nodes write', () => {
     expect([...known].filter((k) => !EVENT_KINDS.has(k))).toEqual([]);
   });
 
-  const snake = (s: string) => s.replace(/(?!^)([A-Z])/g, '_$1').toLowerCase();
-  const variants = (path: string, name: string): string[] => {
-    const body = new RegExp(`pub enum ${name} \\{(.*?)\\n\\}`, 's').exec(source(path))?.[1] ?? '';
-    return [...body.matchAll(/(?:strum\(serialize = "([^"]+)"\)\]\s+)?^ {4}([A-Z]\w+),/gm)].map(
-      (m) => m[1] ?? snake(m[2] ?? ''),
-    );
-  };
   it('has a word for each cause, and each end of a stream', () => {
     const causes = variants('records/cause.rs', 'Cause');
     const ends = variants('records/end_reason.rs', 'EndReason');

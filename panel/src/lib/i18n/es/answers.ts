@@ -70,7 +70,6 @@ export const answers: Record<AnswerWording, (f: Facts) => string> = {
   notTakenOver: (f) => `${f.name} no tomó el relevo de ${f.node}, que sigue: ${f.why}`,
   lateTakenOver: (f) =>
     `${f.name} no tomó el relevo a tiempo; ahora ${f.node === undefined ? 'no lidera nadie' : `lidera ${f.node}`}`,
-  othersLead: () => 'ya lidera otro nodo',
   silentToLead: () => 'no responde al líder',
   lagsBehind: () => 'no completó el relevo a tiempo, como ocurre cuando va retrasado',
   notRegistered: () => 'el nodo aún no se ha registrado',
