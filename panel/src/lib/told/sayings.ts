@@ -14,7 +14,7 @@ export type Facts = Partial<Record<Group | Said, string>>;
 
 /** Events, by type and category; a kind may be worded in several ways. */
 const EVENTS = {
-  reserved: ['engine/reserved', /^(?<name>\S+) is to start: (?<why>.+)$/],
+  reserved: ['engine/reserved', /^(?<name>engine \S+|\S+?)(?: on (?<node>\S+))? is to start: (?<why>.+)$/],
   created: ['engine/created', /^(?<name>\S+) started on (?<node>\S+)$/],
   failed: ['engine/failed', /^(?<name>\S+) on (?<node>[^\s:]+): (?<why>.+)$/s],
   listed: ['engine/listed', /^(?<name>\S+) is offered again: /],
@@ -75,12 +75,16 @@ const EVENTS = {
   recovered: ['system/cluster_recovered', /^the cluster was recovered from (?<node>.+), without (?<n>\d+) others$/],
   level: ['system/level_raised', /^all members know the commands of level (?<n>\d+)/],
   settingsBack: ['system/settings_changed', /^the settings are those of revision (?<n>\d+) again: (?<value>.+)$/],
+  settingsOf: [
+    'system/settings_changed',
+    /^the configuration of (?:the leader|(?<node>\S+)) gives the settings of the cluster(?:: (?<value>.+))?$/,
+  ],
   settings: ['system/settings_changed', /^(?<value>[A-Z_]+ .*→.*)$/],
 } as const satisfies Record<string, readonly [kind: `${string}/${string}`, wording: RegExp]>;
 
 /** Clauses that stand alone, or after what they explain. */
 const CLAUSES = {
-  replacesIt: /^it replaces (?<name>\S+)$/,
+  replacesIt: /^it replaces (?<name>engine \S+|\S+)(?: on (?<node>\S+))?$/,
   settingsWant: /^the settings ask for more engines than there are$/,
   callerAsks: /^a caller asks for it$/,
   noAnswer: /^it does not answer$/,

@@ -10,8 +10,28 @@ import { blocked, cause, clause, ended, passedOver, told } from './told';
 const SAID: [kind: string, message: string, inSpanish: string][] = [
   [
     'engine/reserved',
-    'acestream-7 is to start: it replaces acestream-3',
-    'acestream-7 arranca: reemplaza a acestream-3',
+    'acestream-7 on node-b is to start: it replaces acestream-3 on node-a',
+    'acestream-7 arranca en node-b: reemplaza a acestream-3 en node-a',
+  ],
+  [
+    'engine/reserved',
+    'acestream-7 on node-b is to start: it replaces engine 3',
+    'acestream-7 arranca en node-b: reemplaza a engine 3',
+  ],
+  [
+    'engine/reserved',
+    'acestream-7 on node-b is to start: a caller asks for it',
+    'acestream-7 arranca en node-b: lo pide un cliente',
+  ],
+  [
+    'system/settings_changed',
+    'the configuration of node-a gives the settings of the cluster',
+    'la configuración de node-a da los ajustes del clúster',
+  ],
+  [
+    'system/settings_changed',
+    'the configuration of the leader gives the settings of the cluster: MAX_REPLICAS 20 → 40',
+    'la configuración del líder da los ajustes del clúster: MAX_REPLICAS 20 → 40',
   ],
   ['engine/created', 'acestream-7 started on node-b', 'acestream-7 funciona en node-b'],
   ['engine/failed', 'acestream-7 on node-b: no such image', 'acestream-7 no arrancó en node-b: no such image'],

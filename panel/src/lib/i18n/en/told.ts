@@ -5,9 +5,10 @@ import { agree, plural, someEngines, someStreams } from './count';
 const all = (f: Facts) => Number(f.all ?? 1);
 const n = (f: Facts) => Number(f.n);
 const why = (f: Facts) => (f.why === undefined ? '' : `: ${f.why}`);
+const at = (f: Facts) => (f.node === undefined ? '' : ` on ${f.node}`);
 
 export const told = {
-  reserved: (f) => `${f.name} starts${why(f)}`,
+  reserved: (f) => `${f.name} starts${at(f)}${why(f)}`,
   created: (f) => `${f.name} runs on ${f.node}`,
   failed: (f) => `${f.name} did not start on ${f.node}${why(f)}`,
   listed: (f) => `${f.name} is offered again: its VPN has its forwarded port again`,
@@ -62,6 +63,8 @@ export const told = {
   recovered: (f) => `the cluster was recovered from ${f.node}, without ${plural(n(f), 'other', 'others')}`,
   level: (f) => `all members know the commands of level ${f.n}, which are used from now on`,
   settingsBack: (f) => `the settings are those of revision ${f.n} again: ${f.value}`,
+  settingsOf: (f) =>
+    `the configuration of ${f.node ?? 'the leader'} gives the settings of the cluster${f.value === undefined ? '' : `: ${f.value}`}`,
   settings: (f) => `settings: ${f.value}`,
 } satisfies Record<EventWording, (f: Facts) => string>;
 
@@ -71,7 +74,7 @@ const load = (f: Facts) =>
   `${f.n} of ${someEngines(all(f))}, ${someStreams(Number(f.value))}, ${f.other} ${agree(of(f.other), 'host', 'hosts')} with room`;
 
 export const clauses = {
-  replacesIt: (f) => `it replaces ${f.name}`,
+  replacesIt: (f) => `it replaces ${f.name}${at(f)}`,
   settingsWant: () => 'the settings ask for more engines than there are',
   callerAsks: () => 'a caller asks for it',
   noAnswer: () => 'it does not answer',

@@ -6,9 +6,10 @@ import { agree, plural, someEngines, someStreams } from './count';
 const all = (f: Facts) => Number(f.all ?? 1);
 const n = (f: Facts) => Number(f.n);
 const why = (f: Facts) => (f.why === undefined ? '' : `: ${f.why}`);
+const at = (f: Facts) => (f.node === undefined ? '' : ` en ${f.node}`);
 
 export const told: Words['told'] = {
-  reserved: (f) => `${f.name} arranca${why(f)}`,
+  reserved: (f) => `${f.name} arranca${at(f)}${why(f)}`,
   created: (f) => `${f.name} funciona en ${f.node}`,
   failed: (f) => `${f.name} no arrancó en ${f.node}${why(f)}`,
   listed: (f) => `${f.name} se ofrece de nuevo: su VPN recuperó su puerto reenviado`,
@@ -63,6 +64,8 @@ export const told: Words['told'] = {
   recovered: (f) => `el clúster se recuperó desde ${f.node}, sin ${agree(n(f), 'otro', `otros ${f.n}`)}`,
   level: (f) => `todos los miembros conocen las órdenes del nivel ${f.n}, que se usan desde ahora`,
   settingsBack: (f) => `los ajustes son otra vez los de la revisión ${f.n}: ${f.value}`,
+  settingsOf: (f) =>
+    `la configuración ${f.node === undefined ? 'del líder' : `de ${f.node}`} da los ajustes del clúster${f.value === undefined ? '' : `: ${f.value}`}`,
   settings: (f) => `ajustes: ${f.value}`,
 };
 
@@ -72,7 +75,7 @@ const load = (f: Facts) =>
   `${f.n} de ${someEngines(all(f))}, ${someStreams(Number(f.value))}, ${f.other?.replace(' of ', ' de ')} ${agree(of(f.other), 'host', 'hosts')} con sitio`;
 
 export const clauses: Words['clauses'] = {
-  replacesIt: (f) => `reemplaza a ${f.name}`,
+  replacesIt: (f) => `reemplaza a ${f.name}${at(f)}`,
   settingsWant: () => 'los ajustes piden más motores de los que hay',
   callerAsks: () => 'lo pide un cliente',
   noAnswer: () => 'no responde',
