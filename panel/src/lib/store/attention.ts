@@ -2,7 +2,7 @@
 import type { ClusterObject, LogEvent } from '../feed/types';
 import type { EngineRow, HostRow, StreamRow, VpnRow } from './rows';
 import { isOfVpn } from './events';
-import { isAway, serves } from './status';
+import { isAway, spare } from './status';
 
 export type Problem = { urgent: boolean; since: string | null; key: string } & (
   | { kind: 'no_leader'; answering: number; voters: number }
@@ -61,8 +61,7 @@ export function attention(p: Picture): Problem[] {
         why: n.unavailable ?? null,
       });
     } else if (h.word === 'stopped') {
-      const left = p.hosts.filter((x) => x.node.role !== 'learner' && serves(x)).length;
-      const mayFail = Math.max(0, left - Math.floor(c.voters / 2) - 1);
+      const mayFail = Math.max(0, spare(p.hosts, c.voters));
       out.push({ ...at, kind: 'host_stopped', urgent: false, since: null, mayFail });
     } else if (h.word === 'suspect') {
       out.push({

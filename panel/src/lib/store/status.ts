@@ -107,6 +107,10 @@ export const isAway = (n: NodeObject): boolean => n.state === 'down' || n.state 
 const OUT: readonly HostWord[] = ['away', 'down', 'stopping', 'stopped', 'suspect'];
 export const serves = (h: { word: HostWord }): boolean => !OUT.includes(h.word);
 
+/** So many of the voters that serve now may fail, and the rest still suffices; negative without a majority. */
+export const spare = (hosts: readonly { node: NodeObject; word: HostWord }[], voters: number): number =>
+  hosts.filter((h) => h.node.role !== 'learner' && serves(h)).length - Math.floor(voters / 2) - 1;
+
 export function hostWord(n: NodeObject, f: NodeFigures | undefined): HostWord {
   if (n.state === 'unavailable') return 'away';
   // A node that said before that it stops is not silent by accident.

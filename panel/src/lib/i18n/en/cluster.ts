@@ -4,7 +4,7 @@ import { plural, someEngines, someHosts } from './count';
 
 export const cluster = {
   sub: (id: string, term: string, v: number, may: number) =>
-    `Cluster ${id} · term ${term} · ${plural(v, 'voter', 'voters')}, ${num(may)} may fail`,
+    `Cluster ${id} · term ${term} · ${plural(v, 'voter', 'voters')}, ${may < 0 ? 'no majority answers' : `${may === 0 ? 'none' : num(may)} may fail`}`,
   positions: 'Log positions',
   from: (v: string) => `from ${v}`,
   legend: (v: string) => `Solid: applied. Line: newest revision, ${v}.`,

@@ -1,11 +1,11 @@
 /** Spanish: the cluster and its settings. */
 import { num } from '../../format/format';
 import type { Words } from '../en';
-import { plural, someEngines, someHosts } from './count';
+import { agree, plural, someEngines, someHosts } from './count';
 
 export const cluster: Words['cluster'] = {
   sub: (id, term, v, may) =>
-    `Clúster ${id} · mandato ${term} · ${plural(v, 'votante', 'votantes')}, ${may === 1 ? 'puede' : 'pueden'} fallar ${num(may)}`,
+    `Clúster ${id} · mandato ${term} · ${plural(v, 'votante', 'votantes')}, ${may < 0 ? 'no responde una mayoría' : may === 0 ? 'no puede fallar ninguno' : `${agree(may, 'puede', 'pueden')} fallar ${num(may)}`}`,
   positions: 'Posiciones del registro',
   from: (v) => `desde ${v}`,
   legend: (v) => `Relleno: aplicado. Línea: revisión más nueva, ${v}.`,
