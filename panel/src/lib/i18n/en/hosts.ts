@@ -15,7 +15,6 @@ export const hosts = {
   fsync: 'fsync p99',
   docker: 'Docker',
   contact: 'Contact',
-  ago: (a: string) => `${a} ago`,
   entries: (v: number) => agree(v, 'entry', 'entries'),
   dockerOk: 'answers',
   dockerNo: 'no answer',

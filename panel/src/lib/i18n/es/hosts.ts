@@ -14,7 +14,6 @@ export const hosts: Words['hosts'] = {
   fsync: 'fsync p99',
   docker: 'Docker',
   contact: 'Contacto',
-  ago: (a) => `hace ${a}`,
   entries: (v) => agree(v, 'entrada', 'entradas'),
   dockerOk: 'responde',
   dockerNo: 'no responde',
