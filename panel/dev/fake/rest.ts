@@ -49,8 +49,6 @@ export function rest(f: Fleet, method: string, url: URL, body: Record<string, un
     });
   const placement = /^\/engines\/([^/]+)\/placement$/.exec(path);
   if (placement) return ok(place(f, placement[1] ?? ''));
-  const stats = /^\/streams\/(.+)\/stats$/.exec(path);
-  if (stats) return ok(samples(f, decodeURIComponent(stats[1] ?? '')));
   const removal = /^\/cluster\/nodes\/([^/]+)\/removal$/.exec(path);
   if (removal) {
     const would = preview(f, removal[1] ?? '');
@@ -125,33 +123,21 @@ function series(f: Fleet, of: string) {
       [14, 13, 40, 30000, 7000, 260, 4e9, 4e7, 1e7].map((mid) => walk(mid, mid / 60)),
     ],
   };
-  const [fields, values] = shape[of.split(':')[0] ?? ''] ?? [[], []];
+  const [kind, ...rest] = of.split(':');
+  const [fields, values] = shape[kind ?? ''] ?? [[], []];
+  // Points of an ended stream stay; nothing follows them.
+  const end = f.world.streams.find((s) => kind === 'stream' && s.id === rest.join(':'))?.ended_at;
+  const last = end == null ? now : Date.parse(end) / 1000;
   return {
     of,
     step_s: 5,
     fields,
     units: { speed_down: 'KB/s', speed_up: 'KB/s' },
-    points: Array.from({ length: 720 }, (_, i) => [now - (719 - i) * 5, ...values.map((v) => v[i] ?? null)]),
+    points: Array.from({ length: 720 }, (_, i) => {
+      const at = now - (719 - i) * 5;
+      return [at, ...values.map((v) => (at > last ? null : (v[i] ?? null)))];
+    }),
   };
-}
-
-/** An hour of them, up to the present or the end. */
-function samples(f: Fleet, id: string) {
-  const ended = f.world.streams.find((s) => s.id === id)?.ended_at;
-  const since = ended == null ? 0 : (Date.now() - Date.parse(ended)) / 1000;
-  let v = 780;
-  return Array.from({ length: 240 }, (_, i) => {
-    v = Math.max(100, v + rnd(-40, 40) + (780 - v) * 0.05);
-    return {
-      ts: ago(since + (240 - i) * 15),
-      peers: Math.round(v / 26),
-      speed_down: Math.round(v),
-      speed_up: Math.round(v * 0.22),
-      downloaded: i * 1e7,
-      uploaded: i * 2e6,
-      status: 'dl',
-    };
-  });
 }
 
 function place(f: Fleet, id: string) {

@@ -18,8 +18,8 @@ export function streams(open: Open, { fleet }: Fake): void {
     const { page, done } = await open('streams');
     await page.locator('.t-str [role=row][data-at="0"]').click();
     const sheet = page.locator('.sheet');
-    await sheet.getByRole('button', { name: 'Copy URL' }).click();
-    await page.locator('.toast').getByText('URL copied.').waitFor();
+    await sheet.getByRole('button', { name: 'Copy stat URL' }).click();
+    await page.locator('.toast').getByText('Stat URL copied.').waitFor();
     const url = await page.evaluate(() => navigator.clipboard.readText());
     ensure(
       fleet.world.streams.some((s) => s.stat_url === url),

@@ -1,34 +1,24 @@
-/** What a stream's sheet shows of its speeds, peers and totals: one list, for the chart, its legend and the text alike. */
+/** What a stream's sheet shows of its speeds and peers: one list, for the chart, its legend and the text alike. */
 import type { components } from '../api/schema';
-import type { StreamFigures, StreamObject } from '../feed/types';
+import type { StreamFigures } from '../feed/types';
+import { column, times } from './points';
 
-type Sample = components['schemas']['StatSnapshot'];
+type Series = components['schemas']['SeriesBody'];
 
-/** Figures at a moment: speeds in KB/s, sizes in bytes. */
+/** Figures at a moment: speeds in KB/s. */
 export interface Reading {
   /** Milliseconds. */
   at: number;
   down: number | null;
   up: number | null;
   peers: number | null;
-  received: number | null;
-  sent: number | null;
 }
 
-export interface Totals {
-  received: number | null;
-  sent: number | null;
-}
-
-type Figured = Pick<Sample, 'speed_down' | 'speed_up' | 'peers' | 'downloaded' | 'uploaded'>;
-
-const reading = (at: number, f: Figured): Reading => ({
+const reading = (at: number, f: StreamFigures): Reading => ({
   at,
   down: f.speed_down ?? null,
   up: f.speed_up ?? null,
   peers: f.peers ?? null,
-  received: f.downloaded ?? null,
-  sent: f.uploaded ?? null,
 });
 
 const SPAN_MS = 3_600_000;
@@ -40,13 +30,14 @@ export function live(kept: readonly Reading[], figures: StreamFigures | undefine
   return list;
 }
 
-/** All that is kept, read once: the sheet looks at it each second. */
-export const past = (samples: readonly Sample[]): Reading[] => samples.map((s) => reading(Date.parse(s.ts), s));
-
-/** What an ended stream has received and sent: as its record says, else as it was read last. */
-export function totalsAtEnd(s: StreamObject, list: readonly Reading[]): Totals {
-  return {
-    received: s.downloaded ?? list.findLast((r) => r.received !== null)?.received ?? null,
-    sent: s.uploaded ?? list.findLast((r) => r.sent !== null)?.sent ?? null,
-  };
+/** The points of a stream's series, as long as something was known; read once, as the sheet looks at them each second. */
+export function past(series: Series | null): Reading[] {
+  const [down, up, peers] = ['speed_down', 'speed_up', 'peers'].map((f) => column(series, f));
+  const list = times(series).map((at, i) => ({
+    at,
+    down: down?.[i] ?? null,
+    up: up?.[i] ?? null,
+    peers: peers?.[i] ?? null,
+  }));
+  return list.filter((r) => r.down !== null || r.up !== null || r.peers !== null);
 }

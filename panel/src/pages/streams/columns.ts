@@ -20,6 +20,10 @@ export const usual = (rows: StreamRow[]): StreamRow[] =>
 
 export const engineName = (r: StreamRow): string => r.engine?.name ?? r.stream.engine ?? id(r.stream.container_id);
 
+/** What it is called. The cluster sees a client that no event reports, and not what it plays. */
+export const streamName = (r: StreamRow, w: Words): string =>
+  r.stream.found === true ? w.streams.unreported : id(r.stream.key);
+
 export function liveColumns(w: Words): Column<StreamRow>[] {
   const t = w.streams;
   return [
