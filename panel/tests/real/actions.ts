@@ -86,6 +86,11 @@ export function actions(open: Open, bed: Bed): void {
       streams.some((s) => s.id === key),
       `${key} has not ended`,
     );
+    // What it did is kept, from its series and its record.
+    await page.evaluate(() => (location.hash = '#/streams?view=ended'));
+    await page.locator('.t-end [role=row][data-at="0"]').click();
+    await page.waitForSelector('.sheet canvas');
+    ensure(/At the end/.test((await page.locator('.sheet').textContent()) ?? ''), 'figures of the end');
     same(errors, [], 'errors of the page');
     await done();
     return text;
