@@ -230,7 +230,7 @@ async fn a_node_with_queued_events_is_not_removed() {
         let refused = asked.call("DELETE", "/cluster/nodes/a", &NOTHING).await;
         assert_eq!(refused.status, 409, "{refused:?}");
         let detail = refused.json()["detail"].as_str().unwrap().to_owned();
-        assert!(detail.contains("has answered 1 events") && detail.contains("use force"), "{detail}");
+        assert!(detail.contains("has answered 1 event that") && detail.contains("use force"), "{detail}");
         let preview = asked.get("/cluster/nodes/a/removal").await.json();
         assert_eq!((&preview["refused"], &preview["queued_events"]), (&json!(detail), &json!(1)));
     }
