@@ -28,7 +28,8 @@ const context = await browser.newContext({ viewport: { width: 1120, height: 700 
 const page = await context.newPage();
 const errors: string[] = [];
 page.on('pageerror', (e) => errors.push(e.message));
-page.on('console', (m) => m.type() === 'error' && errors.push(m.text()));
+// A start without a key is refused before the panel asks for one, and a stream has no series at first.
+page.on('console', (m) => m.type() === 'error' && !/40[14]/.test(m.text()) && errors.push(m.text()));
 
 let taken = 0;
 async function picture(name: string): Promise<void> {
