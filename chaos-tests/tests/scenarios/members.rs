@@ -240,7 +240,7 @@ async fn recover_offline(node: &Node, before: &ClusterView) -> Result<()> {
     let look = node.acefleet(&["recover", "--dry-run"]).await?;
     let shown = text(&look);
     ensure!(look.status.code() == Some(0), "{shown}");
-    for part in [before.cluster_id.as_str(), "member n2:", "DROPPED: voter", "1 engines", "stays: voter"] {
+    for part in [before.cluster_id.as_str(), "member n2:", "DROPPED: voter", "1 engine,", "stays: voter"] {
         ensure!(shown.contains(part), "{part:?} is not in {shown}");
     }
     let unasked = node.acefleet(&["recover"]).await?;
