@@ -52,7 +52,7 @@ impl Fleet {
     /// Has another member lead. Waits until this node knows that it does.
     ///
     /// # Errors
-    /// When it is unknown or has no vote, there is no leader, or the member does not take over: the present leader goes on then.
+    /// When it is unknown or has no vote, there is no leader, or the member does not take over in time.
     pub async fn transfer_leadership(&self, name: &str, deadline: Instant) -> Result<(), FleetError> {
         let member = self.member(name)?;
         if member.role == Role::Learner {

@@ -1,14 +1,12 @@
 //! Why another node leads, as far as the log of what happened tells: a new leader knows that it was elected, and not why.
 
 use acefleet_registry::category::MemberCategory;
-use acefleet_registry::event::{By, Event, EventLog};
+use acefleet_registry::event::{By, Event, EventLog, EventType};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 /// A transfer that was asked for is over by then, in milliseconds, or has failed.
 const TRANSFER_MS: u64 = 10_000;
-/// So many events before the one about the leader are looked at. In an election come few, and a page has many of these.
-const EARLIER: usize = 1_000;
 
 /// Why another node leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -35,7 +33,8 @@ pub(super) fn reason<'a>(log: &'a EventLog, event: &Event) -> Option<(LeaderReas
     let (mut asked, mut docker, mut wish) = (None, None, None);
     let mut since: Vec<(&Event, Was)> = Vec::new();
     let mut before = None;
-    for known in log.before(event.id).take(EARLIER) {
+    // Each looks back to the leader before, so a page of events looks at none twice.
+    for known in log.before(event.id) {
         match category(known) {
             Some(Was::LeaderChanged) => {
                 before = known.node;
@@ -67,7 +66,7 @@ pub(super) fn reason<'a>(log: &'a EventLog, event: &Event) -> Option<(LeaderReas
 }
 
 fn category(event: &Event) -> Option<MemberCategory> {
-    event.category.parse().ok()
+    event.category.parse().ok().filter(|_| event.event_type == EventType::System)
 }
 
 #[cfg(test)]
@@ -120,6 +119,14 @@ mod tests {
         let stops = || (1, Command::NodeDocker { node: A, docker: DockerState::Stopping });
         let starts = || (1, Command::NodeDocker { node: A, docker: DockerState::Available });
         let wants = |node| (1, Command::LeadWanted { node });
+        // What a busy day writes between two leaders.
+        let busy = |first, stops, then| {
+            let day = (0..2_000).map(|n| match n % 2 {
+                0 => (1, Command::NodeAvailability { node: B, availability: Wanted::Cordoned }),
+                _ => (1, Command::NodeAvailability { node: B, availability: Wanted::Active }),
+            });
+            [first].into_iter().chain(day).chain([stops, then]).collect::<Vec<_>>()
+        };
         let is = |node, availability| (1, Command::NodeAvailability { node, availability });
         for (commands, expected) in [
             (vec![first()], None),
@@ -139,6 +146,7 @@ mod tests {
             (vec![first(), wants(B), stops(), then()], Some(Asked)),
             (vec![first(), wants(A), then()], Some(Unknown)),
             (vec![first(), wants(B), (TRANSFER_MS + 1, leads(B, 2))], Some(Unknown)),
+            (busy(first(), stops(), then()), Some(LeaderStopped)),
         ] {
             assert_eq!(why(&commands), expected, "{commands:?}");
         }
