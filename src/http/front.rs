@@ -132,7 +132,7 @@ impl Api {
         if page.wants_packing(request.headers()) {
             return None;
         }
-        let is_of_now = |moment| moment == Moment::at(app.fleet().wall_now(), app.is_leaderless());
+        let is_of_now = |moment| moment == Moment::at(app.fleet().wall_now());
         if !page.moment.is_none_or(is_of_now) || page.is_over(|| app.fleet().cluster().moment()) {
             return None;
         }

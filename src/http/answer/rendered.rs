@@ -46,19 +46,20 @@ pub(crate) struct Key {
     pub epoch: u64,
     /// Suspect nodes, by id.
     pub silent: Vec<NodeId>,
+    /// Whether the cluster has no leader, as far as this node knows.
+    pub is_leaderless: bool,
 }
 
 /// The time that some answers depend on as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Moment {
     second: u64,
-    leaderless: bool,
 }
 
 impl Moment {
-    /// The time of day, and whether the cluster has no leader.
-    pub fn at(now: WallMs, leaderless: bool) -> Self {
-        Self { second: now.0 / 1000, leaderless }
+    /// The second of the time of day.
+    pub fn at(now: WallMs) -> Self {
+        Self { second: now.0 / 1000 }
     }
 }
 
@@ -304,7 +305,7 @@ mod tests {
     use crate::http::counters::Counters;
 
     fn key(revision: u64, epoch: u64) -> Key {
-        Key { revision, epoch, silent: Vec::new() }
+        Key { revision, epoch, silent: Vec::new(), is_leaderless: false }
     }
 
     fn rendering(body: &str) -> Arc<Rendering> {

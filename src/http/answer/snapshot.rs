@@ -46,7 +46,8 @@ impl Current {
         let view = app.fleet().view();
         let soft = app.fleet().soft();
         let silent = silent_nodes(&view, &soft, app.fleet().cluster().node_id(), now);
-        let key = Key { revision: view.revision, epoch: soft.epoch, silent };
+        let is_leaderless = app.is_leaderless();
+        let key = Key { revision: view.revision, epoch: soft.epoch, silent, is_leaderless };
         Self { view, soft, key }
     }
 }
@@ -93,8 +94,13 @@ impl Sight {
         self.key.silent.contains(&node)
     }
 
+    /// Whether the cluster has no leader, as far as this node knows. Nobody declares hosts away then.
+    pub fn is_leaderless(&self) -> bool {
+        self.key.is_leaderless
+    }
+
     /// What a node tells of itself. Of one that is silent nothing is known any more.
-    fn told_by(&self, node: NodeId) -> Option<&NodeReport> {
+    pub fn told_by(&self, node: NodeId) -> Option<&NodeReport> {
         self.soft.nodes.get(&node).filter(|_| !self.is_silent(node)).map(|last| &*last.report)
     }
 

@@ -31,6 +31,15 @@ struct Known {
     has_said_so: bool,
 }
 
+/// What the node that answers sees for itself.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// The member has stopped reporting.
+    is_silent: bool,
+    /// There is no leader to declare it away.
+    is_leaderless: bool,
+}
+
 impl Presence {
     /// What a member is to the node that answers.
     pub fn of(sight: &Sight, node: NodeId) -> Self {
@@ -40,15 +49,16 @@ impl Presence {
             is_unavailable: state.is_unavailable(node),
             has_said_so: state.node(node).is_some_and(|node| node.docker == DockerState::Stopping),
         };
-        Self::from(known, sight.is_silent(node))
+        Self::from(known, Seen { is_silent: sight.is_silent(node), is_leaderless: sight.is_leaderless() })
     }
 
-    fn from(known: Known, is_silent: bool) -> Self {
+    fn from(known: Known, seen: Seen) -> Self {
         match known {
             Known { is_down: true, .. } => Self::Down,
             Known { is_unavailable: true, .. } => Self::Unavailable,
-            Known { has_said_so: true, .. } if is_silent => Self::Stopped,
+            Known { has_said_so: true, .. } if seen.is_silent => Self::Stopped,
             Known { has_said_so: true, .. } => Self::Stopping,
+            Known { .. } if seen.is_silent && seen.is_leaderless => Self::Unavailable,
             Known { .. } => Self::Up,
         }
     }
@@ -66,12 +76,16 @@ mod tests {
     #[test]
     fn a_member_that_has_said_that_it_stops_is_not_up() {
         let known = Known { is_down: false, is_unavailable: false, has_said_so: false };
-        assert_eq!(Presence::from(known, true), Presence::Up, "silence alone says nothing yet");
+        let [heard, silent] = [false, true].map(|is_silent| Seen { is_silent, is_leaderless: false });
+        assert_eq!(Presence::from(known, silent), Presence::Up, "the leader judges silence");
+        let alone = |seen| Seen { is_leaderless: true, ..seen };
+        assert_eq!(Presence::from(known, alone(silent)), Presence::Unavailable, "nobody else does");
+        assert_eq!(Presence::from(known, alone(heard)), Presence::Up);
         let leaves = Known { has_said_so: true, ..known };
-        assert_eq!(Presence::from(leaves, false), Presence::Stopping);
-        assert_eq!(Presence::from(leaves, true), Presence::Stopped);
+        assert_eq!(Presence::from(leaves, heard), Presence::Stopping);
+        assert_eq!(Presence::from(leaves, silent), Presence::Stopped);
         let lost = Known { is_unavailable: true, ..leaves };
-        assert_eq!(Presence::from(lost, true), Presence::Unavailable);
-        assert_eq!(Presence::from(Known { is_down: true, ..lost }, true), Presence::Down);
+        assert_eq!(Presence::from(lost, silent), Presence::Unavailable);
+        assert_eq!(Presence::from(Known { is_down: true, ..lost }, silent), Presence::Down);
     }
 }
