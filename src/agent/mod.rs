@@ -43,6 +43,7 @@ mod driver;
 mod ending;
 pub mod engine_network;
 mod fetch;
+mod fsync_lately;
 mod handle;
 pub mod health;
 mod inspect;

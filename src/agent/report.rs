@@ -3,13 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use acefleet_raft::Cluster;
 use acefleet_registry::rules::liveness::{SILENT_AFTER, SUSPECT_AFTER};
 use acefleet_registry::{EngineId, NodeId, State, WallMs};
 use tokio::time::MissedTickBehavior;
 
+use crate::agent::fsync_lately::Lately;
 use crate::agent::lock::unpoisoned;
 use crate::agent::runtime::Observed;
 use crate::config::{Config, shared};
@@ -29,6 +30,7 @@ pub(super) struct LocalReport {
 #[derive(Debug)]
 struct Inner {
     report: NodeReport,
+    fsyncs: Lately,
     dirty: bool,
 }
 
@@ -37,7 +39,7 @@ impl LocalReport {
     pub(super) fn of(config: &Config) -> Self {
         let settings = config.given().map(|(name, value)| (name.to_string(), shared::to_json(&value)));
         let report = NodeReport { settings: settings.collect(), ..NodeReport::default() };
-        Self { inner: Mutex::new(Inner { report, dirty: true }) }
+        Self { inner: Mutex::new(Inner { report, fsyncs: Lately::default(), dirty: true }) }
     }
 
     fn change(&self, change: impl FnOnce(&mut NodeReport) -> bool) {
@@ -136,6 +138,7 @@ impl LocalReport {
         let runs = |id: &str| {
             state.stream(id).is_some_and(|s| s.is_started() && s.engine.is_some_and(|engine| owns(&engine)))
         };
+        let fsync_p99_us = unpoisoned(&self.inner).fsyncs.p99_us(cluster.fsync_times(), Instant::now());
         self.change(|report| {
             let before = (report.engines.len(), report.streams.len(), report.queued_events);
             let silent_before = std::mem::replace(&mut report.silent, silent(cluster, state));
@@ -145,7 +148,7 @@ impl LocalReport {
             report.streams.retain(|id, _| runs(id));
             report.queued_events = cluster.outbox().len();
             let applied_before = report.applied_index.replace(view.applied_index);
-            let fsync_before = std::mem::replace(&mut report.fsync_p99_us, fsync_p99_us(cluster));
+            let fsync_before = std::mem::replace(&mut report.fsync_p99_us, fsync_p99_us);
             (applied_before, fsync_before) != (report.applied_index, report.fsync_p99_us)
                 || silent_before != report.silent
                 || contact_before != report.in_contact
@@ -162,10 +165,6 @@ fn silent(cluster: &Cluster, state: &State) -> BTreeSet<NodeId> {
         return BTreeSet::new();
     }
     members(state).filter(|id| cluster.silence(*id) >= SILENT_AFTER).collect()
-}
-
-fn fsync_p99_us(cluster: &Cluster) -> Option<u64> {
-    u64::try_from(cluster.fsync_times().p99()?.as_micros()).ok()
 }
 
 /// Members with which this node has had contact lately. The leader believes it. So a node that has just started, and has had contact with

@@ -25,6 +25,9 @@ use crate::http::cluster::presence::Presence;
 use crate::http::status::{StatusLeftBehind, left_behind};
 use crate::peers::SoftView;
 
+/// Each change of the cluster waits for syncs of the log. Longer ones (p99) are felt, in microseconds.
+const SLOW_DISK_US: u64 = 50_000;
+
 /// The cluster as the answering node sees it.
 #[derive(Serialize, ToSchema)]
 struct ClusterView {
@@ -118,10 +121,12 @@ pub(crate) struct NodeRecord {
     engines: usize,
     /// Streams on them.
     streams: usize,
-    /// So long, in milliseconds, 99 of 100 syncs of its log took at most since its start, by classes of lengths: 2500 stands for that and
-    /// all longer ones. Null until it has reported one.
+    /// So long, in milliseconds, 99 of 100 syncs of its log took at most in the last five minutes, or of the last 100 syncs, by classes of
+    /// lengths: 2500 stands for that and all longer ones. Null until it has reported one, and while it is silent.
     #[schema(example = 2.5)]
     fsync_p99_ms: Option<f64>,
+    /// Whether that is so long that every change of the cluster is slow.
+    slow_disk: bool,
 }
 
 /// Why a host is passed over when an engine is placed.
@@ -224,9 +229,14 @@ impl Told {
             presence: Presence::of(sight, member.id),
             answers_others: leader.map(answered).unwrap_or_default(),
             applied_index: applied_index(soft, member),
-            fsync_p99_us: soft.nodes.get(&member.id).and_then(|last| last.report.fsync_p99_us),
+            fsync_p99_us: sight.told_by(member.id).and_then(|report| report.fsync_p99_us),
         }
     }
+}
+
+/// Whether syncs of the log that take so many microseconds (p99) slow each change down.
+pub(crate) fn is_slow(fsync_p99_us: u64) -> bool {
+    fsync_p99_us > SLOW_DISK_US
 }
 
 /// Newest log index known to be on a member: of what replication shows, which the leader alone sees, and of what the member reported.
@@ -290,6 +300,7 @@ pub(crate) fn node(
         drain,
         engines: engines.len(),
         streams,
+        slow_disk: told.fsync_p99_us.is_some_and(is_slow),
         fsync_p99_ms: told.fsync_p99_us.map(|us| us as f64 / 1_000.0),
         name: member.name,
     };

@@ -8,9 +8,9 @@ use utoipa::ToSchema;
 
 use crate::fleet::Code;
 use crate::http::answer::rendered::Moment;
-use crate::http::answer::snapshot::{Snapshot, to_json};
+use crate::http::answer::snapshot::{Sight, Snapshot, to_json};
 use crate::http::app::App;
-use crate::http::cluster::presence::Presence;
+use crate::http::cluster::{self, presence::Presence};
 use crate::http::status::health::engine_counts;
 use crate::http::streams::model::Sums;
 use crate::http::vpn::VpnFigures;
@@ -70,6 +70,8 @@ struct Facts {
     /// Names of members whose replica differs.
     differing: Vec<String>,
     disk_low: bool,
+    /// Names of nodes whose disks take long to sync.
+    slow_disks: Vec<String>,
 }
 
 /// Status and the worst problem.
@@ -99,6 +101,13 @@ fn verdict(facts: &Facts) -> (&'static str, String) {
         facts.blocked.as_ref().map(|why| format!("No engine can be started: {why}.")),
         (!facts.differing.is_empty()).then(|| are(&facts.differing, "has other data", "have other data")),
         facts.disk_low.then(|| "The disk of this node is nearly full.".to_owned()),
+        (!facts.slow_disks.is_empty()).then(|| {
+            are(
+                &facts.slow_disks,
+                "has a slow disk, so changes take long",
+                "have slow disks, so changes take long",
+            )
+        }),
     ];
     match degraded.into_iter().flatten().next() {
         Some(problem) => ("degraded", problem),
@@ -114,6 +123,12 @@ fn in_short(message: &str) -> &str {
 /// Mbit/s with one decimal.
 fn mbit(kb: i64) -> f64 {
     (kb as f64 * MBIT * 10.0).round() / 10.0
+}
+
+fn slow_disks(sight: &Sight) -> Vec<String> {
+    let is_slow = |id| sight.told_by(id).and_then(|report| report.fsync_p99_us).is_some_and(cluster::is_slow);
+    let nodes = sight.view.state.nodes().map(|node| &node.info);
+    nodes.filter(|info| is_slow(info.id)).map(|info| info.name.clone()).collect()
 }
 
 fn widget(app: &App, snapshot: &Snapshot) -> Widget {
@@ -132,13 +147,14 @@ fn widget(app: &App, snapshot: &Snapshot) -> Widget {
     let sums = Sums::of(snapshot, streams).unwrap_or_default();
     let blocked = app.fleet().admission().blocked.into_iter().find(|b| b.code != Code::MaxCapacity);
     let facts = Facts {
-        leaderless: app.is_leaderless(),
+        leaderless: snapshot.is_leaderless(),
         engines: engines_total,
         healthy: engines_healthy,
         unhealthy,
         blocked: blocked.map(|blocked| in_short(&blocked.message).to_owned()),
         differing: status.differing,
         disk_low: status.disk.is_some_and(|disk| disk.is_low()),
+        slow_disks: slow_disks(snapshot),
         away: named(&Presence::is_away),
         stopping: named(&|presence| presence == Presence::Stopping),
         stopped: named(&|presence| presence == Presence::Stopped),
@@ -173,9 +189,7 @@ fn widget(app: &App, snapshot: &Snapshot) -> Widget {
 )]
 pub(crate) async fn get(State(app): State<App>, snapshot: Snapshot) -> Response {
     let now = app.fleet().wall_now();
-    snapshot.page(&app, "", Some(Moment::at(now, app.is_leaderless())), |snapshot| {
-        to_json(&widget(&app, snapshot))
-    })
+    snapshot.page(&app, "", Some(Moment::at(now)), |snapshot| to_json(&widget(&app, snapshot)))
 }
 
 #[cfg(test)]
@@ -203,6 +217,8 @@ mod tests {
         assert_eq!(verdict(&dead), ("critical", "None of 3 engines is healthy.".to_owned()));
         let leaderless = Facts { leaderless: true, ..dead };
         assert_eq!(verdict(&leaderless).1, "There is no leader: nothing can be started or stopped.");
+        let slow = Facts { slow_disks: names(&["b"]), ..fine.clone() };
+        assert_eq!(verdict(&slow).1, "b has a slow disk, so changes take long.");
         let blocked = Facts { blocked: Some("no host's Docker answers".to_owned()), ..fine };
         assert_eq!(verdict(&blocked).1, "No engine can be started: no host's Docker answers.");
     }

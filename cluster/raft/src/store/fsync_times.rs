@@ -29,6 +29,17 @@ pub struct FsyncTimes {
 }
 
 impl FsyncTimes {
+    /// Those that an earlier count of the same process does not have.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let rows = self.up_to.iter().zip(&earlier.up_to);
+        Self {
+            count: self.count.saturating_sub(earlier.count),
+            sum: self.sum.saturating_sub(earlier.sum),
+            up_to: rows.map(|((length, now), (_, then))| (*length, now.saturating_sub(*then))).collect(),
+        }
+    }
+
     /// A length that 99 of 100 syncs took at most: that of the class in which the slowest of these lies. Of the last class, which has no
     /// limit, it is where that begins. `None` before the first sync.
     #[must_use]
