@@ -106,6 +106,9 @@ pub(crate) struct FeedCluster {
     differing: Vec<String>,
     /// No majority says which of them is right.
     disputed: bool,
+    /// What has to be added to the cluster's moments to get the time of day, in milliseconds; null before the first leader has said it.
+    /// When it changes by more than a second, the times of events that were told before may have changed: `GET /events` has the new ones.
+    time_offset_ms: Option<i64>,
     #[serde(flatten)]
     state: ClusterState,
 }
@@ -175,6 +178,7 @@ pub(crate) fn all(app: &App, sight: &Sight) -> Vec<Rendered> {
         voters: status.voters,
         differing: status.differing,
         disputed: status.disputed,
+        time_offset_ms: registry.calendar().offset_ms(),
         state: status::state(app, sight).without_countdown(),
     };
     add(ObjectType::Cluster, String::new(), to_json(&whole));
