@@ -95,6 +95,8 @@ impl Level {
     pub const REPLACES_ON_DEMAND: Self = Self(2);
     /// From here on the settings belong to the cluster: a leader writes its own once, and then they are changed by command.
     pub const OWNS_SETTINGS: Self = Self(2);
+    /// From here on a refusal for want of room names the setting that bounds each host.
+    pub const NAMES_BOUNDS: Self = Self(2);
     /// What this program knows.
     pub const CURRENT: Self = Self(2);
 }

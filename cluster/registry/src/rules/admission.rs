@@ -303,17 +303,19 @@ fn all_passed_over(state: &State, found: &Candidates, ask: &Reserve) -> Refusal 
         };
         return Refusal { code: RefusalCode::NoHost, message: message.to_owned(), retry_after_s: None };
     }
-    let all_full = state.level() < Level::SECOND
-        || found.over(|obstacle| matches!(obstacle, Obstacle::Full { .. })) == found.reachable();
-    let others = found.passed_over.iter().filter(|(_, obstacle)| obstacle.is_of_host() || !all_full);
-    let others: Vec<String> =
-        others.map(|(id, obstacle)| format!("; {} {obstacle}", state.node_name(*id))).collect();
-    let others = others.concat();
-    let message = match all_full {
+    let told = |of_host_only: bool, text: &dyn Fn(&Obstacle) -> String| {
+        let passed_over =
+            found.passed_over.iter().filter(|(_, obstacle)| obstacle.is_of_host() || !of_host_only);
+        passed_over
+            .map(|(id, obstacle)| format!("; {} {}", state.node_name(*id), text(obstacle)))
+            .collect::<String>()
+    };
+    let message = match state.level() < Level::NAMES_BOUNDS {
         true => format!(
-            "all {able} hosts that could run it have as many engines as their ACEFLEET_CAPACITY allows{others}"
+            "all {able} hosts that could run it have as many engines as their ACEFLEET_CAPACITY allows{}",
+            told(true, &ToString::to_string)
         ),
-        false => format!("no host can run one more{others}"),
+        false => format!("no host can run one more{}", told(false, &|obstacle| obstacle.describe(state))),
     };
     Refusal { code: RefusalCode::MaxCapacity, message, retry_after_s: None }
 }

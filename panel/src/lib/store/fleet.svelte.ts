@@ -1,9 +1,9 @@
 /** The picture as the page sees it: changes are taken in once a frame of the screen, lists are derived from it. */
 import { SvelteMap } from 'svelte/reactivity';
 import type { Move } from '../feed/machine';
-import type { EngineObject, Frame, NodeObject, StreamObject, VpnObject } from '../feed/types';
+import type { EngineObject, Frame, LogEvent, NodeObject, StreamObject, VpnObject } from '../feed/types';
 import { attention, type Problem } from './attention';
-import { apply, empty, vpnKey, type Break, type Part, type Tables } from './tables';
+import { apply, empty, retime, vpnKey, type Break, type Part, type Tables } from './tables';
 import {
   ENGINE_TONE,
   engineSince,
@@ -50,6 +50,11 @@ export class Fleet {
       this.breaks.push({ after, move });
     }
     for (const p of dirty) this.seen.set(p, (this.seen.get(p) ?? 0) + 1);
+  }
+
+  /** Events have other times by now. */
+  retime(events: readonly LogEvent[]): void {
+    if (retime(this.tables, events)) this.seen.set('event', (this.seen.get('event') ?? 0) + 1);
   }
 
   /** Makes what reads it depend on parts of the picture. */

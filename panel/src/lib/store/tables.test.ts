@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { world } from '../../../dev/fake/data';
 import type { Figures, Frame, LogEvent, StreamFigures } from '../feed/types';
-import { apply, empty, type Part, type Tables } from './tables';
+import { apply, empty, retime, type Part, type Tables } from './tables';
 
 const w = world(['a:1', 'b:1', 'c:1']);
 const snapshot: Frame = {
@@ -113,5 +113,16 @@ describe('the picture', () => {
   it('keeps no figures of things that are gone', () => {
     const { t } = run(snapshot, figures(1, { [stream]: speed(0) }), figures(2, { [stream]: null }));
     expect([t.down.size, t.zeroSince.size, t.streamFigures.size]).toEqual([0, 0, 0]);
+  });
+
+  it('takes over the times that events have by now, and no event that it has not', () => {
+    const at = (id: number, timestamp: string) => ({ id, timestamp }) as LogEvent;
+    const { t } = run(event(1), event(2));
+    const events = [at(1, ''), at(2, '')];
+    t.events = events;
+    expect(retime(t, [at(1, ''), at(3, 'new')])).toBe(false);
+    expect(t.events).toBe(events);
+    expect(retime(t, [at(2, 'new'), at(3, 'new')])).toBe(true);
+    expect(t.events).toEqual([at(1, ''), at(2, 'new')]);
   });
 });

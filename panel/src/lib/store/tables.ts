@@ -146,6 +146,15 @@ export function apply(t: Tables, frame: Frame, dirty: Set<Part>): void {
   }
 }
 
+/** Takes the times over that events have by now; true when one differs. */
+export function retime(t: Tables, now: readonly LogEvent[]): boolean {
+  const times = new Map(now.map((e) => [e.id, e.timestamp]));
+  const is = (e: LogEvent) => times.get(e.id) ?? e.timestamp;
+  const differs = t.events.some((e) => is(e) !== e.timestamp);
+  if (differs) t.events = t.events.map((e) => (is(e) === e.timestamp ? e : { ...e, timestamp: is(e) }));
+  return differs;
+}
+
 function put<T>(m: Map<string, T>, key: string, object: T | null): void {
   if (object === null) m.delete(key);
   else m.set(key, object);
