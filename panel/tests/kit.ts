@@ -38,6 +38,9 @@ export interface Opened {
 /** Opens a page of the site by what follows `#/`, in a context of its own. */
 export type Open = (hash: string, o?: Options) => Promise<Opened>;
 
+/** What the page does not cause: objects that end while they are shown, and network interfaces of the machine that come and go. */
+const EXPECTED = /404|net::ERR_NETWORK_CHANGED/;
+
 export function opener(browser: Browser, site: Site): Open {
   return async (hash, o = {}) => {
     const context = await browser.newContext({
@@ -53,7 +56,7 @@ export function opener(browser: Browser, site: Site): Open {
     const page = await context.newPage();
     const errors: string[] = [];
     page.on('pageerror', (e) => errors.push(e.message));
-    page.on('console', (m) => m.type() === 'error' && !m.text().includes('404') && errors.push(m.text()));
+    page.on('console', (m) => m.type() === 'error' && !EXPECTED.test(m.text()) && errors.push(m.text()));
     await page.goto(`${site.base}#/${hash}`);
     await settled(page);
     return { page, errors, done: () => context.close() };
