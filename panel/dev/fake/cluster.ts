@@ -32,6 +32,7 @@ export function cluster(engines: EngineObject[], streams: number, voters: number
     left_behind: [],
     differing: [],
     disputed: false,
+    time_offset_ms: 1_767_225_600_000,
     config: { auto_delete: false, debug_mode: false, engine_variant: 'krinkuto11-amd64', grace_period_s: 30 },
     vpn: { connected: true, container: 'gluetun-a1', enabled: true, forwarded_port: 51413, health: 'healthy' },
   };

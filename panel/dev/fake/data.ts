@@ -60,6 +60,7 @@ const node = (name: string, i: number, extra: Partial<NodeObject>): NodeObject =
   engines: 0,
   streams: 0,
   fsync_p99_ms: 3,
+  slow_disk: false,
   ...extra,
 });
 
@@ -77,6 +78,7 @@ export function world(https: string[], engines = 40, streams = 120): World {
     node('node-b', 1, { role: 'leader', fsync_p99_ms: 3.1 }),
     node('node-c', 2, {
       fsync_p99_ms: 94,
+      slow_disk: true,
       capacity: 24,
       availability: 'draining',
       drain: { deadline: ago(-2700), engines_left: 12, streams_left: 44 },

@@ -1719,6 +1719,12 @@ export interface components {
             leader?: string | null;
             /** Format: int64 */
             term: number;
+            /**
+             * Format: int64
+             * @description What has to be added to the cluster's moments to get the time of day, in milliseconds; null before the first leader has said it.
+             *     When it changes by more than a second, the times of events that were told before may have changed: `GET /events` has the new ones.
+             */
+            time_offset_ms?: number | null;
             /** @description Voters, dead ones included. */
             voters: number;
         };
@@ -2043,8 +2049,8 @@ export interface components {
             engines: number;
             /**
              * Format: double
-             * @description So long, in milliseconds, 99 of 100 syncs of its log took at most since its start, by classes of lengths: 2500 stands for that and
-             *     all longer ones. Null until it has reported one.
+             * @description So long, in milliseconds, 99 of 100 syncs of its log took at most in the last five minutes, or of the last 100 syncs, by classes of
+             *     lengths: 2500 stands for that and all longer ones. Null until it has reported one, and while it is silent.
              * @example 2.5
              */
             fsync_p99_ms?: number | null;
@@ -2062,6 +2068,8 @@ export interface components {
              * @example voter
              */
             role: string;
+            /** @description Whether that is so long that every change of the cluster is slow. */
+            slow_disk: boolean;
             state: components["schemas"]["Presence"];
             /** @description Streams on them. */
             streams: number;
