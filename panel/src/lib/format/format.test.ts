@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { age, bytes, id, ms, num, rate, setLocale, shortAge, text } from './format';
+import { age, bytes, full, id, ms, num, rate, setLocale, shortAge, text } from './format';
 
 const plain = (s: string) => s.replaceAll('\u00a0', ' ');
 
@@ -38,6 +38,15 @@ describe('ages', () => {
   });
   it('never run backwards', () => expect(plain(age(-3))).toBe('0 s'));
   it('are short in narrow columns', () => expect(plain(shortAge(130))).toBe('2 min'));
+});
+
+describe('dates', () => {
+  it('are written as the language does', () => {
+    expect(full('2026-01-02T12:00:00')).toContain('Friday, January 2, 2026');
+    setLocale('es');
+    expect(full('2026-01-02T12:00:00')).toContain('viernes, 2 de enero de 2026');
+  });
+  it('are unknown when they are none', () => expect([full(null), full('never')]).toEqual(['–', '–']));
 });
 
 describe('ids', () => {
