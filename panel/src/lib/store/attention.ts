@@ -23,10 +23,10 @@ export type Problem = { urgent: boolean; since: string | null; key: string } & (
 export interface Picture {
   cluster: ClusterObject | null;
   leader: string | null;
-  hosts: HostRow[];
-  engines: EngineRow[];
-  vpns: VpnRow[];
-  streams: StreamRow[];
+  hosts: readonly HostRow[];
+  engines: readonly EngineRow[];
+  vpns: readonly VpnRow[];
+  streams: readonly StreamRow[];
   events: LogEvent[];
 }
 

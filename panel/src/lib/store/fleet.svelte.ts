@@ -1,6 +1,7 @@
 /** The picture as the page sees it: changes are taken in once a frame of the screen, lists are derived from it. */
 import { SvelteMap } from 'svelte/reactivity';
 import type { Move } from '../feed/machine';
+import { byName } from '../format/order';
 import type { EngineObject, Frame, LogEvent, NodeObject, StreamObject, VpnObject } from '../feed/types';
 import { attention, type Problem } from './attention';
 import { apply, empty, retime, vpnKey, type Break, type Part, type Tables } from './tables';
@@ -85,7 +86,7 @@ export class Fleet {
           engines: engines.get(n.name)?.length ?? 0,
         };
       })
-      .sort((a, b) => a.key.localeCompare(b.key, undefined, { numeric: true }));
+      .sort((a, b) => byName(a.key, b.key));
   });
 
   /** More hosts than stand in a narrow column beside something else. */
@@ -102,7 +103,7 @@ export class Fleet {
         word: vpnWord(v),
         tone: VPN_TONE[vpnWord(v)],
       }))
-      .sort((a, b) => a.key.localeCompare(b.key, undefined, { numeric: true }));
+      .sort((a, b) => byName(a.key, b.key));
   });
 
   readonly engines: EngineRow[] = $derived.by(() => {

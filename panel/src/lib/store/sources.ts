@@ -1,4 +1,5 @@
 /** Containers whose logs can be read: engines, and the VPNs of hosts. */
+import { byName } from '../format/order';
 import type { Words } from '../i18n/en';
 import type { EngineRow, VpnRow } from './rows';
 import type { Tone } from './status';
@@ -35,8 +36,5 @@ export function sources(engines: readonly EngineRow[], vpns: readonly VpnRow[], 
   ];
   return all
     .filter((s) => s.id !== '')
-    .sort(
-      (a, b) =>
-        Number(a.tone === 'ok') - Number(b.tone === 'ok') || a.name.localeCompare(b.name, undefined, { numeric: true }),
-    );
+    .sort((a, b) => Number(a.tone === 'ok') - Number(b.tone === 'ok') || byName(a.name, b.name));
 }

@@ -1,4 +1,6 @@
 /** Filters by property: values and how many there are of each, in the address. */
+import { byName } from '../format/order';
+
 export interface Facet<T> {
   /** Name in the address. */
   id: string;
@@ -18,11 +20,11 @@ export interface Choice {
 /** What is chosen, by facet. */
 export type Chosen = Map<string, Set<string>>;
 
-const fits = <T>(r: T, facets: readonly Facet<T>[], chosen: Chosen, but?: string): boolean =>
-  facets.every((f) => {
-    const c = chosen.get(f.id);
-    return f.id === but || c === undefined || c.size === 0 || c.has(f.of(r));
-  });
+/** Rows that fit what is chosen, of all facets but one. */
+function fitting<T>(rows: readonly T[], facets: readonly Facet<T>[], chosen: Chosen, but?: string): readonly T[] {
+  const narrow = facets.filter((f) => f.id !== but && (chosen.get(f.id)?.size ?? 0) > 0);
+  return narrow.length === 0 ? rows : rows.filter((r) => narrow.every((f) => chosen.get(f.id)?.has(f.of(r))));
+}
 
 /** Rows that fit all facets, and the words that are looked for. */
 export function filter<T>(
@@ -31,11 +33,11 @@ export function filter<T>(
   chosen: Chosen,
   words: string,
   text: (r: T) => string,
-): T[] {
+): readonly T[] {
   const parts = words.toLowerCase().split(/\s+/).filter(Boolean);
-  return rows.filter((r) => {
-    if (!fits(r, facets, chosen)) return false;
-    if (parts.length === 0) return true;
+  const fit = fitting(rows, facets, chosen);
+  if (parts.length === 0) return fit;
+  return fit.filter((r) => {
     const t = text(r).toLowerCase();
     return parts.every((p) => t.includes(p));
   });
@@ -44,13 +46,12 @@ export function filter<T>(
 /** The values of a facet; each count says how many rows there would be, given the other facets. */
 export function choices<T>(rows: readonly T[], facets: readonly Facet<T>[], facet: Facet<T>, chosen: Chosen): Choice[] {
   const count = new Map<string, number>();
-  for (const r of rows) {
-    const v = facet.of(r);
-    count.set(v, (count.get(v) ?? 0) + (fits(r, facets, chosen, facet.id) ? 1 : 0));
-  }
   const on = chosen.get(facet.id) ?? new Set();
+  const fit = fitting(rows, facets, chosen, facet.id);
+  for (const r of fit) count.set(facet.of(r), (count.get(facet.of(r)) ?? 0) + 1);
+  if (fit !== rows) for (const r of rows) if (!count.has(facet.of(r))) count.set(facet.of(r), 0);
   for (const v of on) if (!count.has(v)) count.set(v, 0);
   return [...count]
     .map(([value, n]) => ({ value, text: facet.text(value), count: n, on: on.has(value) }))
-    .sort((a, b) => a.text.localeCompare(b.text, undefined, { numeric: true }));
+    .sort((a, b) => byName(a.text, b.text));
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { level, pieces } from '../logs/line';
 import { hits, merge, pattern, toLine } from '../logs/merge';
-import { compare, type Column } from './columns';
+import { compare, hold, type Column } from './columns';
 import { curve } from './curve';
 import { choices, filter, type Facet } from './facets';
 
@@ -19,7 +19,7 @@ const columns: Column<Row>[] = [
   { id: 'key', label: '', by: (r) => r.key },
   { id: 'cpu', label: '', by: (r) => r.cpu },
 ];
-const keys = (l: Row[]) => l.map((r) => r.key);
+const keys = (l: readonly Row[]) => l.map((r) => r.key);
 
 describe('order', () => {
   it('counts numbers in names', () => expect(keys(compare(rows, columns, 'key'))).toEqual(['e-1', 'e-2', 'e-10']));
@@ -28,6 +28,14 @@ describe('order', () => {
     expect(keys(compare(rows, columns, '-cpu'))).toEqual(['e-1', 'e-2', 'e-10']);
   });
   it('is left alone for an unknown column', () => expect(keys(compare(rows, columns, 'nothing'))).toEqual(keys(rows)));
+  it('is held for the rows of before, and new ones follow', () => {
+    const places = new Map([
+      ['e-1', 0],
+      ['gone', 1],
+      ['e-2', 2],
+    ]);
+    expect(keys(hold(rows, places))).toEqual(['e-1', 'e-2', 'e-10']);
+  });
 });
 
 describe('facets', () => {

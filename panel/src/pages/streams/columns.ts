@@ -11,7 +11,7 @@ const RANK: StreamWord[] = ['stalled', 'buffering', 'found', 'playing', 'ended']
 const at = (iso: string | null | undefined) => (iso ? Date.parse(iso) : null);
 
 /** Problems first, then by download. */
-export const usual = (rows: StreamRow[]): StreamRow[] =>
+export const usual = (rows: readonly StreamRow[]): readonly StreamRow[] =>
   [...rows].sort(
     (a, b) =>
       Number(b.word === 'stalled') - Number(a.word === 'stalled') ||
