@@ -16,6 +16,7 @@ import {
   VPN_TONE,
   vpnWord,
 } from './status';
+import { Kept } from './kept';
 import type { EngineRow, HostRow, StreamRow, VpnRow } from './rows';
 
 const PARTS: Part[] = ['cluster', 'node', 'engine', 'stream', 'vpn', 'figures', 'event'];
@@ -26,6 +27,10 @@ export class Fleet {
   private readonly seen = new SvelteMap<Part, number>(PARTS.map((p) => [p, 0]));
   private queue: { frame: Frame; move: Move | null }[] = [];
   private waiting = false;
+  private readonly kept = {
+    engines: new Kept<EngineRow>(),
+    streams: new Kept<StreamRow>(),
+  };
 
   /** Takes a frame, and how the feed went on with it; it is on the screen with the next picture. */
   take(frame: Frame, move: Move | null): void {
@@ -106,10 +111,10 @@ export class Fleet {
       .sort((a, b) => byName(a.key, b.key));
   });
 
-  readonly engines: EngineRow[] = $derived.by(() => {
+  readonly engines: readonly EngineRow[] = $derived.by(() => {
     const t = this.on('engine', 'node', 'vpn');
     const replaced = new Set([...t.engines.values()].map((e) => e.replaces));
-    return [...t.engines.values()].map((e: EngineObject) => {
+    const rows = [...t.engines.values()].map((e: EngineObject): EngineRow => {
       const node = e.node ?? '';
       const vpn = e.vpn_container ? t.vpns.get(`${node}/${e.vpn_container}`) : undefined;
       const word = engineWord(e, t.nodes.get(node), vpn, replaced.has(e.id));
@@ -125,6 +130,7 @@ export class Fleet {
         since: engineSince(e),
       };
     });
+    return this.kept.engines.of(rows);
   });
 
   /** Turns of health by container, oldest first. */
@@ -137,11 +143,11 @@ export class Fleet {
   readonly engineByContainer = $derived(new Map(this.engines.map((e) => [e.engine.container_id, e])));
   readonly engineByKey = $derived(new Map(this.engines.map((e) => [e.key, e])));
 
-  readonly streams: StreamRow[] = $derived.by(() => {
+  readonly streams: readonly StreamRow[] = $derived.by(() => {
     const t = this.on('stream', 'figures');
     const by = this.engineByContainer;
     const at = t.at === null ? 0 : Date.parse(t.at);
-    return [...t.streams.values()].map((s: StreamObject) => {
+    const rows = [...t.streams.values()].map((s: StreamObject): StreamRow => {
       const f = t.streamFigures.get(s.id);
       const word = streamWord(s, f, t.zeroSince.get(s.id), at);
       const engine = by.get(s.container_id) ?? null;
@@ -155,6 +161,7 @@ export class Fleet {
         tone: STREAM_TONE[word],
       };
     });
+    return this.kept.streams.of(rows);
   });
 
   readonly live = $derived(this.streams.filter((s) => s.word !== 'ended' && s.stream.mark == null));
