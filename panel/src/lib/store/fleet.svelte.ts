@@ -17,6 +17,7 @@ import {
   vpnWord,
 } from './status';
 import { Kept } from './kept';
+import { withPicture } from './picture';
 import type { EngineRow, HostRow, StreamRow, VpnRow } from './rows';
 
 const PARTS: Part[] = ['cluster', 'node', 'engine', 'stream', 'vpn', 'figures', 'event'];
@@ -37,9 +38,7 @@ export class Fleet {
     this.queue.push({ frame, move });
     if (this.waiting) return;
     this.waiting = true;
-    // Nobody draws a hidden page, so it would never come to a frame.
-    if (document.hidden) setTimeout(() => this.flush(), 250);
-    else requestAnimationFrame(() => this.flush());
+    withPicture(() => this.flush());
   }
 
   private flush(): void {
