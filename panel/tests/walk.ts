@@ -19,6 +19,7 @@ import { pages } from './walk/pages';
 import { reading } from './walk/reading';
 import { settings } from './walk/settings';
 import { shell } from './walk/shell';
+import { silence } from './walk/silence';
 import { spanish } from './walk/spanish';
 import { states } from './walk/states';
 import { streams } from './walk/streams';
@@ -39,6 +40,7 @@ if (args.base === undefined) {
   const fake = start(PORTS, 40, 120, SUB);
   overview(open, fake);
   hosts(open, fake);
+  silence(open, fake);
   engines(open, fake);
   streams(open, fake);
   settings(open, fake);

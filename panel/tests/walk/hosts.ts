@@ -122,37 +122,6 @@ export function hosts(open: Open, { fleet }: Fake): void {
     await done();
   });
 
-  check(
-    'a node that was told to stop is stopping, then stopped, and counts as neither silent nor healthy',
-    async () => {
-      const { page, done } = await open('hosts');
-      const card = page.locator('.host[aria-label="node-c"]');
-      const bar = page.locator('.top .sent').last();
-      await bar.getByText('of 3 hosts').waitFor();
-      fleet.stopping('node-c', true);
-      try {
-        await card.locator('.st', { hasText: /^stopping$/ }).waitFor();
-        await card.getByText('Its node is being stopped.').waitFor();
-        ensure(/^\s*2\s+of 3 hosts/.test((await bar.textContent()) ?? ''), `the bar: ${await bar.textContent()}`);
-        fleet.stopped('node-c');
-        await card.locator('.st', { hasText: /^stopped$/ }).waitFor();
-        same(await page.getByText('silent').count(), 0, 'words of silence');
-        same(await axe(page), [], 'axe');
-        await page.evaluate(() => (location.hash = '#/overview'));
-        const line = page.locator('.att li', { hasText: 'The node of node-c is stopped' });
-        await line.getByText('no other voter may fail meanwhile').waitFor();
-        await page.evaluate(() => (location.hash = '#/cluster'));
-        const member = page.locator('.hrow', { hasText: 'node-c' });
-        await member.getByText('stopped', { exact: true }).waitFor();
-        same(await member.getByRole('button', { name: 'Let it lead' }).count(), 0, 'offers to let it lead');
-      } finally {
-        fleet.stopping('node-c', false);
-      }
-      await page.locator('.hrow', { hasText: 'node-c' }).getByText('in step').waitFor();
-      await done();
-    },
-  );
-
   check('removing a host shows the votes, and what would be refused cannot be pressed', async () => {
     const { page, done } = await open('hosts');
     fleet.queued.set('node-c', 2);

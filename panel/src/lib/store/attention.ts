@@ -2,7 +2,7 @@
 import type { ClusterObject, LogEvent } from '../feed/types';
 import type { EngineRow, HostRow, StreamRow, VpnRow } from './rows';
 import { isOfVpn } from './events';
-import { isAway, spare } from './status';
+import { isAway, isSilent, spare } from './status';
 
 export type Problem = { urgent: boolean; since: string | null; key: string } & (
   | { kind: 'no_leader'; answering: number; voters: number }
@@ -74,7 +74,7 @@ export function attention(p: Picture): Problem[] {
     } else if (n.docker === 'unavailable') {
       out.push({ ...at, kind: 'docker', urgent: true, since: null, why: n.docker_error ?? null });
     }
-    if (n.fsync_p99_ms != null && n.fsync_p99_ms > SLOW_DISK_MS) {
+    if (!isSilent(h) && n.fsync_p99_ms != null && n.fsync_p99_ms > SLOW_DISK_MS) {
       out.push({ ...at, kind: 'disk', key: `disk/${h.key}`, urgent: false, since: null, ms: n.fsync_p99_ms });
     }
   }

@@ -103,9 +103,12 @@ export function streamWord(
 
 export const isAway = (n: NodeObject): boolean => n.state === 'down' || n.state === 'unavailable';
 
-/** Words of hosts whose node does not serve now, whatever was known of it before. */
-const OUT: readonly HostWord[] = ['away', 'down', 'stopping', 'stopped', 'suspect'];
-export const serves = (h: { word: HostWord }): boolean => !OUT.includes(h.word);
+/** Words of hosts of which nothing is heard: what they said last is not what is. */
+const SILENT: readonly HostWord[] = ['away', 'down', 'stopped', 'suspect'];
+export const isSilent = (h: { word: HostWord }): boolean => SILENT.includes(h.word);
+
+/** A host that is heard, and whose node is not about to end. */
+export const serves = (h: { word: HostWord }): boolean => !isSilent(h) && h.word !== 'stopping';
 
 /** So many of the voters that serve now may fail, and the rest still suffices; negative without a majority. */
 export const spare = (hosts: readonly { node: NodeObject; word: HostWord }[], voters: number): number =>

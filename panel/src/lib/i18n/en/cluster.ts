@@ -24,6 +24,7 @@ export const cluster = {
   lags: 'behind',
   noAnswer: 'no answer',
   outbox: (v: number) => (v === 0 ? 'outbox empty' : `${plural(v, 'event', 'events')} queued`),
+  lastKnown: (s: string) => `last known: ${s}`,
   lead: 'Let it lead',
   leadOf: (h: string) => `Let ${h} lead`,
   leadsNow: (h: string) => `${h} leads.`,

@@ -25,6 +25,7 @@ export const cluster: Words['cluster'] = {
   lags: 'retrasado',
   noAnswer: 'no responde',
   outbox: (v) => (v === 0 ? 'nada en espera' : `${plural(v, 'evento', 'eventos')} en espera`),
+  lastKnown: (s) => `lo último: ${s}`,
   lead: 'Que lidere',
   leadOf: (h) => `Que lidere ${h}`,
   leadsNow: (h) => `${h} lidera.`,
