@@ -37,4 +37,34 @@ export function silence(open: Open, { fleet }: Fake): void {
       await done();
     },
   );
+
+  check('a host that does not answer is asked for nothing, and its engines, streams and logs say so', async () => {
+    const engine = fleet.world.engines.find((e) => e.node === 'node-c' && e.streams.length > 0);
+    ensure(engine !== undefined, 'an engine of node-c plays');
+    const { page, errors, done } = await open('overview');
+    fleet.stopping('node-c', true);
+    fleet.stopped('node-c');
+    try {
+      await page.locator('.att li', { hasText: 'The node of node-c is stopped' }).waitFor();
+      const asked: string[] = [];
+      page.on('request', (r) => /\/series\?of=(engine|stream)|\/logs/.test(r.url()) && asked.push(r.url()));
+      const go = (hash: string) => page.evaluate((h) => (location.hash = h), `#/${hash}`);
+      await go(`engines?sel=${engine.id}`);
+      const sheet = page.locator('.sheet');
+      await sheet.getByText('node-c does not answer').waitFor();
+      same(await sheet.getByRole('heading', { name: 'Load' }).count(), 0, 'loads of an engine that nobody sees');
+      same(await axe(page), [], 'axe');
+      await go(`streams?sel=${encodeURIComponent(engine.streams[0] ?? '')}`);
+      await sheet.getByText('node-c does not answer').waitFor();
+      await go(`logs?c=${engine.container_id}`);
+      await page.locator('.logs').getByText(`node-c does not answer, so the log of ${engine.container_name}`).waitFor();
+      same(await axe(page), [], 'axe');
+      same([asked, errors], [[], []], 'what the host was asked for, and errors');
+      fleet.stopping('node-c', false);
+      await page.locator('.logs .ln').first().waitFor();
+    } finally {
+      fleet.stopping('node-c', false);
+    }
+    await done();
+  });
 }

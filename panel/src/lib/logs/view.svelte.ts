@@ -35,8 +35,8 @@ export class LogView {
   private fresh: Line[] = [];
   private waiting = false;
 
-  /** Reads exactly these containers, the first {@link FOLLOWED_MAX} as they write. */
-  set(containers: readonly string[]): void {
+  /** Reads exactly these containers, the first {@link FOLLOWED_MAX} as they write; those that rest keep the lines that are here. */
+  set(containers: readonly string[], resting: ReadonlySet<string> = new Set()): void {
     for (const [id, source] of this.sources) {
       if (containers.includes(id)) continue;
       source.abort.abort();
@@ -46,6 +46,11 @@ export class LogView {
     }
     for (const [i, id] of containers.entries()) {
       const now = this.sources.get(id);
+      if (resting.has(id)) {
+        now?.abort.abort();
+        this.states.delete(id);
+        continue;
+      }
       const follows = i < FOLLOWED_MAX;
       if (now === undefined || now.follows !== follows || now.abort.signal.aborted) this.start(id, follows);
     }

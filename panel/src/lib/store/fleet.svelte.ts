@@ -11,6 +11,7 @@ import {
   engineWord,
   HOST_TONE,
   hostWord,
+  isSilent,
   STREAM_TONE,
   streamWord,
   VPN_TONE,
@@ -92,6 +93,12 @@ export class Fleet {
       })
       .sort((a, b) => byName(a.key, b.key));
   });
+
+  private readonly silent = $derived(new Set(this.hosts.filter(isSilent).map((h) => h.key)));
+  /** Nothing is heard of this host. */
+  isSilent(host: string): boolean {
+    return this.silent.has(host);
+  }
 
   /** More hosts than stand in a narrow column beside something else. */
   readonly manyHosts = $derived(this.hosts.length > 4);

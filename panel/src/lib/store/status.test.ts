@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { decode } from '../feed/decode';
-import type { NodeFigures, NodeObject } from '../feed/types';
+import type { EngineObject, NodeFigures, NodeObject } from '../feed/types';
 import { en } from '../i18n/en';
 import { es } from '../i18n/es';
-import { hostWord, isAway, serves } from './status';
+import { engineWord, hostWord, isAway, isSilent, serves } from './status';
 
 const node = (more: Partial<NodeObject> = {}): NodeObject =>
   ({
@@ -53,5 +53,17 @@ describe('a host', () => {
     expect(serves({ word: 'draining' })).toBe(true);
     for (const word of ['stopping', 'stopped', 'suspect', 'away', 'down'] as const)
       expect(serves({ word })).toBe(false);
+  });
+  it('is heard while its node stops, and not behind that', () => {
+    expect(isSilent({ word: 'stopping' })).toBe(false);
+    for (const word of ['stopped', 'suspect', 'away', 'down'] as const) expect(isSilent({ word })).toBe(true);
+  });
+});
+
+describe('an engine whose health nobody knows', () => {
+  const engine = (listed: boolean) => ({ phase: 'running', health_status: 'unknown', listed }) as EngineObject;
+  it('starts until it has answered, and is unknown when its host falls silent', () => {
+    const word = (listed: boolean) => engineWord(engine(listed), node({ state: 'stopped' }), undefined, false);
+    expect([word(false), word(true)]).toEqual(['starting', 'unknown']);
   });
 });

@@ -74,7 +74,8 @@ export function engineWord(
   if (e.phase !== 'running') return 'starting';
   if (vpn !== undefined && vpnWord(vpn) === 'down') return 'vpn_down';
   if (e.health_status === 'unhealthy') return 'unhealthy';
-  if (e.health_status !== 'healthy') return 'starting';
+  // One that is listed has answered before: nobody hears from its host now.
+  if (e.health_status !== 'healthy') return e.listed ? 'unknown' : 'starting';
   if (e.listed) return 'healthy';
   return replaced || node?.availability === 'draining' ? 'leaving' : 'unlisted';
 }

@@ -63,6 +63,7 @@ export const engines = {
   network: 'Network',
   forwardedPort: 'Forwarded port',
   noLog: 'No line yet.',
+  hostSilent: (h: string) => `${h} does not answer: what its engines and streams do is not known until it does.`,
   keptBy: 'Kept:',
   stopTitle: (e: string) => `Stop ${e}?`,
   stopStreams: (s: number) =>

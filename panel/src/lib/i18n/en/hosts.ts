@@ -24,6 +24,7 @@ export const hosts = {
   enginesPlay: 'Engines on it play on, and it counts again when its node is started.',
   passedOver: 'Passed over for new engines:',
   noContact: (t: string) => `Away since ${t}.`,
+  noAnswer: (h: string) => `${h} does not answer.`,
   lastKnown: 'Shown as last known.',
   draining: (left: number) => (left === 0 ? 'Drained: no engine is left.' : `Draining: ${someEngines(left)} left.`),
   drainStreams: (s: number) =>

@@ -95,6 +95,7 @@ export const logs = {
     `The first ${agree(most, 'comes', `${num(most)} come`)} line by line. ${names}: read every ${num(s)} s, as a browser opens few connections.`,
   ended: (c: string) => `The log of ${c} ended.`,
   failed: (c: string, w: string) => `The log of ${c} cannot be read: ${w}`,
+  hostSilent: (c: string, h: string) => `${h} does not answer, so the log of ${c} is not read until it does.`,
   needKey: 'Logs need the API key.',
 };
 

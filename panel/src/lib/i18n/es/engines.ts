@@ -63,6 +63,7 @@ export const engines: Words['engines'] = {
   network: 'Red',
   forwardedPort: 'Puerto reenviado',
   noLog: 'Aún sin líneas.',
+  hostSilent: (h) => `${h} no responde: hasta que lo haga no se sabe qué hacen sus motores y emisiones.`,
   keptBy: 'Se conserva:',
   stopTitle: (e) => `¿Parar ${e}?`,
   stopStreams: (s) =>

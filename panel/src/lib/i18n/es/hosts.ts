@@ -23,6 +23,7 @@ export const hosts: Words['hosts'] = {
   enginesPlay: 'Sus motores siguen, y vuelve a contar cuando se inicie su nodo.',
   passedOver: 'Omitido para motores nuevos:',
   noContact: (t) => `Ausente desde ${t}.`,
+  noAnswer: (h) => `${h} no responde.`,
   lastKnown: 'Se muestra lo último que se supo.',
   draining: (left) =>
     left === 0

@@ -95,6 +95,7 @@ export const logs: Words['logs'] = {
     `${agree(most, 'El primero llega', `Los ${num(most)} primeros llegan`)} línea a línea. ${names}: se leen cada ${num(s)} s, pues un navegador abre pocas conexiones.`,
   ended: (c) => `El registro de ${c} terminó.`,
   failed: (c, w) => `No se puede leer el registro de ${c}: ${w}`,
+  hostSilent: (c, h) => `${h} no responde; el registro de ${c} no se lee hasta que lo haga.`,
   needKey: 'Los registros necesitan la clave de la API.',
 };
 
