@@ -14,6 +14,7 @@ export function silence(open: Open, { fleet }: Fake): void {
       try {
         await card.locator('.st', { hasText: /^stopping$/ }).waitFor();
         await card.getByText('Its node is being stopped.').waitFor();
+        await card.getByText('it counts as down: its engines are off the list and replaced elsewhere').waitFor();
         ensure(/^\s*2\s+of 3 hosts/.test((await bar.textContent()) ?? ''), `the bar: ${await bar.textContent()}`);
         fleet.stopped('node-c');
         await card.locator('.st', { hasText: /^stopped$/ }).waitFor();

@@ -22,6 +22,8 @@ export const hosts = {
   isStopping: 'Its node is being stopped.',
   isStopped: 'Its node was told to stop, and has.',
   enginesPlay: 'Engines on it play on, and it counts again when its node is started.',
+  downSoon:
+    'Away for ACEFLEET_DOWN_AFTER_S, and 60\u00a0s at least, it counts as down: its engines are off the list and replaced elsewhere, and their streams are over for the cluster. On the host nothing is stopped.',
   passedOver: 'Passed over for new engines:',
   noContact: (t: string) => `Away since ${t}.`,
   noAnswer: (h: string) => `${h} does not answer.`,

@@ -21,6 +21,8 @@ export const hosts: Words['hosts'] = {
   isStopping: 'Su nodo se está parando.',
   isStopped: 'Se pidió a su nodo que parase, y lo hizo.',
   enginesPlay: 'Sus motores siguen, y vuelve a contar cuando se inicie su nodo.',
+  downSoon:
+    'Si falta durante ACEFLEET_DOWN_AFTER_S, y 60\u00a0s como mínimo, cuenta como caído: sus motores salen de la lista y se reemplazan en otros hosts, y sus emisiones acaban para el clúster. En el host no se para nada.',
   passedOver: 'Omitido para motores nuevos:',
   noContact: (t) => `Ausente desde ${t}.`,
   noAnswer: (h) => `${h} no responde.`,
