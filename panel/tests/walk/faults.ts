@@ -8,6 +8,8 @@ export function faults(open: Open, { fleet, servers }: Fake): void {
     const y = await page.evaluate(() => document.querySelector('main h1')?.getBoundingClientRect().top);
     fleet.setLeader(null);
     await page.waitForSelector('.top.bad');
+    await page.getByText('No engine starts without a leader.').waitFor();
+    same(await page.getByText(/takes engines|Passed over|Room for/).count(), 0, 'what only a leader could say');
     const button = page.getByRole('button', { name: 'Cordon' }).first();
     same(await button.getAttribute('aria-disabled'), 'true', 'the button');
     same(
@@ -20,7 +22,7 @@ export function faults(open: Open, { fleet, servers }: Fake): void {
     await page.getByRole('alert').getByText('Needs a leader.').waitFor();
     await page.evaluate(() => (location.hash = '#/overview'));
     const line = page.locator('.att li', { hasText: 'The cluster has no leader' });
-    await line.getByText('3 of 3 voters answer; a majority is needed.').waitFor();
+    await line.getByText('3 of 3 voters answer, which is enough: an election takes about a second.').waitFor();
     await line.getByRole('link', { name: 'Show cluster' }).click();
     fleet.setLeader('node-b');
     await page.waitForSelector('.top.bad', { state: 'detached' });

@@ -100,7 +100,12 @@ export function startEngine(): void {
   const hosts = fleet.hosts.filter((h) => h.word === 'takes' || h.word === 'passed' || h.word === 'suspect');
   ask.open({
     title: t.startTitle,
-    text: c === null ? '' : t.startRoom(Math.max(0, c.capacity.max_replicas - fleet.engines.length)),
+    text:
+      c === null
+        ? ''
+        : fleet.leader === null
+          ? i18n.t.hosts.subNoLeader
+          : t.startRoom(Math.max(0, c.capacity.max_replicas - fleet.engines.length)),
     fields: [
       {
         kind: 'select',
@@ -117,7 +122,7 @@ export function startEngine(): void {
     ],
     consequences: () =>
       fleet.hosts.flatMap((h) =>
-        h.node.passed_over == null
+        h.node.passed_over == null || fleet.leader === null
           ? []
           : [{ tone: h.tone, text: `${h.key} ${passedOver(h.node.passed_over, i18n.t)}` }],
       ),

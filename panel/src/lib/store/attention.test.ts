@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ClusterObject, NodeObject } from '../feed/types';
+import { en } from '../i18n/en';
+import { es } from '../i18n/es';
 import { attention, type Picture } from './attention';
 import type { HostRow } from './rows';
 import { hostWord } from './status';
@@ -13,7 +15,7 @@ const cluster = {
 function host(key: string, more: Partial<NodeObject> = {}, silentMs = 0): HostRow {
   const node = { name: key, state: 'up', docker: 'available', availability: 'active', passed_over: null, ...more };
   const figures = { last_contact_ms: silentMs, suspect: silentMs > 3000, applied_index: 1, outbox: 0 };
-  const word = hostWord(node as NodeObject, figures);
+  const word = hostWord(node as NodeObject, figures, true);
   return { key, node: node as NodeObject, figures, word, tone: 'ok', leads: false, engines: 0 };
 }
 
@@ -39,5 +41,23 @@ describe('a slow disk', () => {
       host('c', slow, 5000),
     ];
     expect(kinds(picture(hosts)).filter((k) => k.startsWith('disk'))).toEqual([]);
+  });
+});
+
+describe('no leader', () => {
+  it('says how many voters are heard, and how many are needed', () => {
+    const hosts = [host('a'), host('b', {}, 5000), host('c', { role: 'learner' })];
+    const [found] = attention(picture(hosts, { leader: null }));
+    expect(found).toMatchObject({ kind: 'no_leader', answering: 1, voters: 3, needed: 2 });
+  });
+  it('hides reasons of a leader that is gone', () => {
+    const blocked_reasons = [{ code: 'no_host', message: 'no host: b does not answer the leader' }];
+    const c = { ...cluster, provisioning: { ...cluster.provisioning, blocked_reasons } } as ClusterObject;
+    expect(kinds(picture([host('a')], { cluster: c }))).toEqual(['blocked/no_host']);
+    expect(kinds(picture([host('a')], { cluster: c, leader: null }))).toEqual(['no_leader']);
+  });
+  it('has a word for one that lasts although enough are heard', () => {
+    for (const w of [en, es]) expect(w.attention.no_leaderWhy(3, 3, 2)).not.toBe(w.attention.no_leaderWhy(1, 3, 2));
+    expect(en.shell.noLeaderHead(1, 3, 2)).toBe('The cluster has no leader: 1 of 3 voters answers, 2 are needed.');
   });
 });

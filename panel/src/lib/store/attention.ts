@@ -2,10 +2,10 @@
 import type { ClusterObject, LogEvent } from '../feed/types';
 import type { EngineRow, HostRow, StreamRow, VpnRow } from './rows';
 import { isOfVpn } from './events';
-import { isAway, isSilent, spare } from './status';
+import { isSilent, majority, spare } from './status';
 
 export type Problem = { urgent: boolean; since: string | null; key: string } & (
-  | { kind: 'no_leader'; answering: number; voters: number }
+  | { kind: 'no_leader'; answering: number; voters: number; needed: number }
   | { kind: 'host_away'; host: string; engines: number; down: boolean; why: string | null }
   | { kind: 'host_stopped'; host: string; mayFail: number }
   | { kind: 'host_suspect'; host: string; silentMs: number | null }
@@ -30,8 +30,9 @@ export interface Picture {
   events: LogEvent[];
 }
 
-/** A host that this node hears from. */
-export const answers = (h: HostRow): boolean => !isAway(h.node) && (h.figures?.last_contact_ms ?? 0) < 2000;
+/** The voters that the node of this page hears, itself included. */
+export const heard = (hosts: readonly HostRow[]): number =>
+  hosts.filter((h) => h.node.role !== 'learner' && !isSilent(h) && (h.figures?.last_contact_ms ?? 0) < 2000).length;
 
 /** More failing engines than this are told in one line. */
 const ENGINES_SINGLY = 5;
@@ -43,8 +44,8 @@ export function attention(p: Picture): Problem[] {
   if (c === null) return [];
   const out: Problem[] = [];
   if (p.leader === null) {
-    const answering = p.hosts.filter(answers).length;
-    out.push({ kind: 'no_leader', key: 'no_leader', urgent: true, since: null, answering, voters: c.voters });
+    const [answering, needed] = [heard(p.hosts), majority(c.voters)];
+    out.push({ kind: 'no_leader', key: 'no_leader', urgent: true, since: null, answering, voters: c.voters, needed });
   }
   for (const h of p.hosts) {
     const n = h.node;
@@ -61,7 +62,7 @@ export function attention(p: Picture): Problem[] {
         why: n.unavailable ?? null,
       });
     } else if (h.word === 'stopped') {
-      const mayFail = Math.max(0, spare(p.hosts, c.voters));
+      const mayFail = spare(p.hosts, c.voters);
       out.push({ ...at, kind: 'host_stopped', urgent: false, since: null, mayFail });
     } else if (h.word === 'suspect') {
       out.push({
@@ -136,8 +137,8 @@ export function attention(p: Picture): Problem[] {
     });
   }
   for (const b of c.provisioning.blocked_reasons) {
-    // The breaker and the missing leader have lines of their own.
-    if (b.code === 'circuit_breaker' || b.code === 'no_leader') continue;
+    // The breaker and the missing leader have lines of their own, and without a leader the rest is what was.
+    if (p.leader === null || b.code === 'circuit_breaker' || b.code === 'no_leader') continue;
     out.push({
       kind: 'blocked',
       key: `blocked/${b.code}`,

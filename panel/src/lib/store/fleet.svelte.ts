@@ -80,7 +80,7 @@ export class Fleet {
     return [...t.nodes.values()]
       .map((n: NodeObject) => {
         const f = t.nodeFigures.get(n.name);
-        const word = hostWord(n, f);
+        const word = hostWord(n, f, t.leader !== null);
         return {
           key: n.name,
           node: n,

@@ -19,7 +19,7 @@ describe('a host', () => {
   it('whose node was told to stop is stopping, and stopped when it reports no more', () => {
     const passed_over = { code: 'stopping', message: 'is being stopped' };
     const word = (state: NodeObject['state'], silent: boolean) =>
-      hostWord(node({ state, passed_over }), figures(silent));
+      hostWord(node({ state, passed_over }), figures(silent), true);
     expect([word('stopping', false), word('stopping', true), word('stopped', true)]).toEqual([
       'stopping',
       'stopping',
@@ -27,11 +27,18 @@ describe('a host', () => {
     ]);
   });
   it('that is silent without a word is suspect', () => {
-    expect(hostWord(node(), figures(true))).toBe('suspect');
+    expect(hostWord(node(), figures(true), true)).toBe('suspect');
+  });
+  it('takes no engines and is passed over by nobody without a leader', () => {
+    const passed_over = { code: 'unresponsive', message: 'does not answer the leader' } as const;
+    expect([
+      hostWord(node({ passed_over }), figures(false), true),
+      hostWord(node({ passed_over }), figures(false), false),
+    ]).toEqual(['passed', 'answers']);
   });
   it('that is away or down is no more than that', () => {
-    expect(hostWord(node({ state: 'unavailable' }), figures(true))).toBe('away');
-    expect(hostWord(node({ state: 'down' }), figures(true))).toBe('down');
+    expect(hostWord(node({ state: 'unavailable' }), figures(true), true)).toBe('away');
+    expect(hostWord(node({ state: 'down' }), figures(true), true)).toBe('down');
   });
   it('has a word in each language, also where its node is of another version', () => {
     /** As the page gets it; `state` undefined is what the earlier version sends. */
@@ -43,7 +50,7 @@ describe('a host', () => {
     };
     const since = '2026-01-10T12:00:00Z';
     const nodes = [{}, { unavailable_since: since }, { down_since: since }, { state: 'asleep' }].map(sent);
-    const words = nodes.map((n) => hostWord(n, figures(false)));
+    const words = nodes.map((n) => hostWord(n, figures(false), true));
     expect(words).toEqual(['takes', 'away', 'down', 'unknown']);
     expect(nodes.map(isAway)).toEqual([false, true, true, false]);
     expect(words.map((word) => serves({ word }))).toEqual([true, false, false, true]);

@@ -9,6 +9,7 @@ export type EngineWord =
 export type StreamWord = 'playing' | 'buffering' | 'stalled' | 'found' | 'ended';
 export type HostWord =
   | 'takes'
+  | 'answers'
   | 'away'
   | 'down'
   | 'stopping'
@@ -47,6 +48,7 @@ export const STREAM_TONE: Record<StreamWord, Tone> = {
 };
 export const HOST_TONE: Record<HostWord, Tone> = {
   takes: 'ok',
+  answers: 'ok',
   away: 'bad',
   down: 'bad',
   stopping: 'drain',
@@ -111,11 +113,15 @@ export const isSilent = (h: { word: HostWord }): boolean => SILENT.includes(h.wo
 /** A host that is heard, and whose node is not about to end. */
 export const serves = (h: { word: HostWord }): boolean => !isSilent(h) && h.word !== 'stopping';
 
+/** So many voters are needed for a leader. */
+export const majority = (voters: number): number => Math.floor(voters / 2) + 1;
+
 /** So many of the voters that serve now may fail, and the rest still suffices; negative without a majority. */
 export const spare = (hosts: readonly { node: NodeObject; word: HostWord }[], voters: number): number =>
-  hosts.filter((h) => h.node.role !== 'learner' && serves(h)).length - Math.floor(voters / 2) - 1;
+  hosts.filter((h) => h.node.role !== 'learner' && serves(h)).length - majority(voters);
 
-export function hostWord(n: NodeObject, f: NodeFigures | undefined): HostWord {
+/** Without a leader nobody places engines, so no host takes any and none is passed over. */
+export function hostWord(n: NodeObject, f: NodeFigures | undefined, led: boolean): HostWord {
   if (n.state === 'unavailable') return 'away';
   // A node that said before that it stops is not silent by accident.
   if (n.state !== 'up') return n.state;
@@ -123,6 +129,7 @@ export function hostWord(n: NodeObject, f: NodeFigures | undefined): HostWord {
   if (n.availability === 'draining') return 'draining';
   if (n.availability === 'cordoned') return 'cordoned';
   if (n.docker === 'unavailable') return 'docker';
+  if (!led) return 'answers';
   if (n.passed_over != null) return n.passed_over.code === 'full' ? 'full' : 'passed';
   return n.availability === 'active' ? 'takes' : 'unknown';
 }

@@ -51,7 +51,7 @@ function why(p: Problem, w: Words): string {
 function meaning(p: Problem, t: T, silent: string): string {
   switch (p.kind) {
     case 'no_leader':
-      return t.no_leaderWhy(p.answering, p.voters);
+      return t.no_leaderWhy(p.answering, p.voters, p.needed);
     case 'host_away':
       return p.why ? '' : t.host_awayWhy(p.engines);
     case 'host_stopped':

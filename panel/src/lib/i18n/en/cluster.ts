@@ -3,8 +3,8 @@ import { num } from '../../format/format';
 import { plural, someEngines, someHosts } from './count';
 
 export const cluster = {
-  sub: (id: string, term: string, v: number, may: number) =>
-    `Cluster ${id} · term ${term} · ${plural(v, 'voter', 'voters')}, ${may < 0 ? 'no majority answers' : `${may === 0 ? 'none' : num(may)} may fail`}`,
+  sub: (id: string, term: string, v: number, may: number, led: boolean) =>
+    `Cluster ${id} · term ${term} · ${plural(v, 'voter', 'voters')}, ${!led && may >= 0 ? 'no leader' : may < 0 ? 'no majority answers' : `${may === 0 ? 'none' : num(may)} may fail`}`,
   positions: 'Log positions',
   from: (v: string) => `from ${v}`,
   legend: (v: string) => `Solid: applied. Line: newest revision, ${v}.`,

@@ -10,6 +10,7 @@ const votes = (v: Votes) =>
 export const hosts = {
   sub: (room: number) =>
     room === 0 ? 'No room for more engines.' : `Room for ${num(room)} more ${room === 1 ? 'engine' : 'engines'}.`,
+  subNoLeader: 'No engine starts without a leader.',
   add: 'Add host…',
   lag: 'Log lag',
   fsync: 'fsync p99',

@@ -8,14 +8,14 @@ export const attention = {
   soon: (v: number) => `${num(v)} soon`,
   nothing: 'Nothing needs attention.',
   no_leader: 'The cluster has no leader',
-  no_leaderWhy: (a: number, b: number) =>
-    `${num(a)} of ${plural(b, 'voter', 'voters')} ${agree(a, 'answers', 'answer')}; a majority is needed. Streams play on; nothing can be started or changed.`,
+  no_leaderWhy: (a: number, b: number, need: number) =>
+    `${a < need ? `${num(a)} of ${plural(b, 'voter', 'voters')} ${agree(a, 'answers', 'answer')} and ${num(need)} ${agree(need, 'is', 'are')} needed: start the others, or mend their network.` : `${num(a)} of ${plural(b, 'voter', 'voters')} ${agree(a, 'answers', 'answer')}, which is enough: an election takes about a second. If it lasts, they do not reach each other.`} Streams play on; nothing can be started or changed.`,
   host_away: (h: string) => `${h} is away`,
   host_down: (h: string) => `${h} is down`,
   host_awayWhy: (e: number) => `No member hears from it. ${someEngines(e)} on it cannot be reached.`,
   host_stopped: (h: string) => `The node of ${h} is stopped`,
   host_stoppedWhy: (more: number) =>
-    `It said so before. Its engines play on; ${more === 0 ? 'no other voter' : plural(more, 'other voter', 'other voters')} may fail meanwhile.`,
+    `It said so before. Its engines play on; ${more < 0 ? 'the voters that are left are no majority' : `${more === 0 ? 'no other voter' : plural(more, 'other voter', 'other voters')} may fail meanwhile`}.`,
   host_suspect: (h: string) => `${h} has been silent`,
   host_suspectWhy: (a: string) => `Its last sign of life is ${a} old.`,
   docker: (h: string) => `Docker on ${h} does not answer`,
@@ -68,6 +68,7 @@ export const overview = {
   noPeak: 'no history yet',
   allHealthy: 'all healthy',
   inUse: (v: number) => `${num(v)} ready`,
+  waits: 'waits for a leader',
   roomOf: (v: number) => `of ${num(v)} at most`,
   minimum: (v: number) => `at least ${num(v)} kept`,
   activity: 'Activity',

@@ -22,6 +22,7 @@ export const stream = {
 
 export const host = {
   takes: 'takes engines',
+  answers: 'answers',
   away: 'away',
   down: 'down',
   stopping: 'stopping',

@@ -4,8 +4,8 @@ import type { Words } from '../en';
 import { agree, plural, someEngines, someHosts } from './count';
 
 export const cluster: Words['cluster'] = {
-  sub: (id, term, v, may) =>
-    `Clúster ${id} · mandato ${term} · ${plural(v, 'votante', 'votantes')}, ${may < 0 ? 'no responde una mayoría' : may === 0 ? 'no puede fallar ninguno' : `${agree(may, 'puede', 'pueden')} fallar ${num(may)}`}`,
+  sub: (id, term, v, may, led) =>
+    `Clúster ${id} · mandato ${term} · ${plural(v, 'votante', 'votantes')}, ${!led && may >= 0 ? 'sin líder' : may < 0 ? 'no responde una mayoría' : may === 0 ? 'no puede fallar ninguno' : `${agree(may, 'puede', 'pueden')} fallar ${num(may)}`}`,
   positions: 'Posiciones del registro',
   from: (v) => `desde ${v}`,
   legend: (v) => `Relleno: aplicado. Línea: revisión más nueva, ${v}.`,

@@ -9,6 +9,7 @@ const votes = (v: Votes) =>
 
 export const hosts: Words['hosts'] = {
   sub: (room) => (room === 0 ? 'No hay sitio para más motores.' : `Sitio para ${someEngines(room)} más.`),
+  subNoLeader: 'Sin líder no arranca ningún motor.',
   add: 'Añadir host…',
   lag: 'Retraso',
   fsync: 'fsync p99',

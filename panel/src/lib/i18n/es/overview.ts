@@ -9,14 +9,14 @@ export const attention: Words['attention'] = {
   soon: (v) => `${num(v)} pronto`,
   nothing: 'Nada requiere atención.',
   no_leader: 'El clúster no tiene líder',
-  no_leaderWhy: (a, b) =>
-    `${agree(a, 'Responde', 'Responden')} ${num(a)} de ${plural(b, 'votante', 'votantes')}; hace falta la mayoría. Las emisiones siguen; no se puede iniciar ni cambiar nada.`,
+  no_leaderWhy: (a, b, need) =>
+    `${agree(a, 'Responde', 'Responden')} ${num(a)} de ${plural(b, 'votante', 'votantes')}${a < need ? ` y ${agree(need, 'hace falta', 'hacen falta')} ${num(need)}: inicie los demás o arregle su red.` : ', que bastan: una elección tarda cerca de un segundo. Si dura más, no se alcanzan entre sí.'} Las emisiones siguen; no se puede iniciar ni cambiar nada.`,
   host_away: (h) => `${h} está ausente`,
   host_down: (h) => `${h} está caído`,
   host_awayWhy: (e) => `Ningún miembro lo oye. No se llega a ${someEngines(e)} que tiene.`,
   host_stopped: (h) => `El nodo de ${h} está parado`,
   host_stoppedWhy: (more) =>
-    `Lo avisó antes. Sus motores siguen; entretanto ${more === 0 ? 'no puede fallar ningún votante más' : more === 1 ? 'puede fallar 1 votante más' : `pueden fallar ${num(more)} votantes más`}.`,
+    `Lo avisó antes. Sus motores siguen; ${more < 0 ? 'los votantes que quedan no son mayoría' : more === 0 ? 'entretanto no puede fallar ningún votante más' : more === 1 ? 'entretanto puede fallar 1 votante más' : `entretanto pueden fallar ${num(more)} votantes más`}.`,
   host_suspect: (h) => `${h} está en silencio`,
   host_suspectWhy: (a) => `Su última señal de vida tiene ${a}.`,
   docker: (h) => `Docker no responde en ${h}`,
@@ -68,6 +68,7 @@ export const overview: Words['overview'] = {
   noPeak: 'aún sin historial',
   allHealthy: 'todos sanos',
   inUse: (v) => plural(v, 'listo', 'listos'),
+  waits: 'espera a un líder',
   roomOf: (v) => `de ${num(v)} como máximo`,
   minimum: (v) => `al menos ${num(v)}`,
   activity: 'Actividad',

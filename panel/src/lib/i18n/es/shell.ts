@@ -34,8 +34,10 @@ export const shell: Words['shell'] = {
   nothingMissed: 'No falta nada.',
   missed: (v) => (v === 1 ? 'Falta 1 evento.' : `Faltan ${num(v)} eventos.`),
   missedUnknown: 'No se sabe qué pasó entretanto.',
-  noLeaderHead: (a, b) =>
-    `El clúster no tiene líder: ${agree(a, 'responde', 'responden')} ${num(a)} de ${plural(b, 'votante', 'votantes')}.`,
+  noLeaderHead: (a, b, need) =>
+    a < need
+      ? `El clúster no tiene líder: ${agree(a, 'responde', 'responden')} ${num(a)} de ${plural(b, 'votante', 'votantes')} y ${agree(need, 'hace falta', 'hacen falta')} ${num(need)}.`
+      : 'El clúster no tiene líder; se está eligiendo uno.',
   noLeaderTail: 'Las emisiones siguen. Iniciar, parar y cambiar queda en espera.',
   needsLeader: 'Necesita un líder. Se activará cuando lo haya.',
   anotherNode: 'otro nodo',

@@ -23,6 +23,7 @@ export const stream: Words['stream'] = {
 
 export const host: Words['host'] = {
   takes: 'admite motores',
+  answers: 'responde',
   away: 'ausente',
   down: 'caído',
   stopping: 'parando',
