@@ -67,8 +67,11 @@ export function hosts(open: Open, { fleet }: Fake): void {
 
   check('the key is asked for once, and a wrong one is refused', async () => {
     const { page, done } = await open('hosts', { key: null });
+    const sent: string[] = [];
+    page.on('request', (r) => r.method() === 'POST' && sent.push(r.url()));
     await page.locator('.host').nth(1).getByRole('button', { name: 'Cordon' }).click();
     await page.waitForSelector('dialog[open] input[type=password]');
+    same(sent, [], 'changes that were sent before the key was asked for');
     same(await axe(page), [], 'axe');
     await page.keyboard.type('wrong');
     await page.keyboard.press('Enter');

@@ -43,7 +43,7 @@ export async function read<T>(call: () => Result<T>): Promise<T> {
   throw toError(r.error, r.response);
 }
 
-/** As {@link read}, for changes: asks for the key when it is missing or wrong, and then once more. */
+/** As {@link read}, for what needs the key: asks for it first when it is missing, and once more when it was wrong. */
 export const write = async <T>(call: () => Result<T>): Promise<T> => (await timed(call)).data;
 
 /** As {@link write}, with the time that the request took which was answered; a key that was typed before is no part of it. */
@@ -51,9 +51,11 @@ export async function timed<T>(call: () => Result<T>): Promise<{ data: T; tookMs
   const once = async () => {
     const from = performance.now();
     const data = await read(call);
-    key.found();
     return { data, tookMs: performance.now() - from };
   };
+  // A call that is sure to be refused is not made: it would stand in the console as an error.
+  await key.want(feed.base);
+  if (!key.ready) throw new ApiError(401, '', null, feed.base);
   try {
     return await once();
   } catch (e) {

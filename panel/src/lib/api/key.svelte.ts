@@ -47,13 +47,9 @@ class Key {
     if (required !== null) this.required = required;
   }
 
-  /** A call that needs the key was answered without one. */
-  found(): void {
-    if (this.value === null) this.required = false;
-  }
-
   /** Asks for the key, unless the cluster needs none; where nobody has said so, one call tells. */
   async want(base: string): Promise<void> {
+    if (this.value !== null) return;
     if (this.required === null) await this.check(base);
     if (!this.ready) await this.ask();
   }

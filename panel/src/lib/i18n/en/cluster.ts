@@ -83,6 +83,7 @@ export const settings = {
   off: 'off',
   nothing: 'Edit a value to see what changes.',
   default: (v: string) => `default ${v}`,
+  needKey: 'What else follows is asked with the API key.',
   asking: 'Asking the cluster what else follows.',
   nothingFollows: 'Nothing else follows at once.',
 };

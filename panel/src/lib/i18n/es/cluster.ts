@@ -84,6 +84,7 @@ export const settings: Words['settings'] = {
   off: 'no',
   nothing: 'Edite un valor para ver qué cambia.',
   default: (v) => `por defecto ${v}`,
+  needKey: 'Qué más sigue se pregunta con la clave de la API.',
   asking: 'Se pregunta al clúster qué más sigue.',
   nothingFollows: 'No sigue nada más de inmediato.',
 };
