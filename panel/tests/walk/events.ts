@@ -23,7 +23,7 @@ export function events(open: Open, { fleet }: Fake): void {
 
   check('events are filtered by who, kind and words, and lead to their object', async () => {
     const { page, done } = await open('events');
-    await page.getByRole('button', { name: 'People' }).click();
+    await page.getByRole('button', { name: 'Through the API' }).click();
     await page.waitForFunction(() =>
       [...document.querySelectorAll('.ev .who')].every((w) => w.textContent?.includes('·')),
     );

@@ -6,7 +6,8 @@ import type { Break } from '../../lib/store/tables';
 
 export type Item = { kind: 'event'; event: LogEvent } | { kind: 'break'; gap: Break; key: string };
 
-export type Who = 'all' | 'people' | 'automatic';
+/** Who asked for it: somebody through the API, be it a person or a proxy, or nobody. */
+export type Who = 'all' | 'api' | 'automatic';
 
 /** Events that fit the filters, newest first. `events` come oldest first. */
 export function select(events: readonly LogEvent[], q: string, who: Who, type: string, w: Words): LogEvent[] {
@@ -15,7 +16,7 @@ export function select(events: readonly LogEvent[], q: string, who: Who, type: s
   for (let i = events.length - 1; i >= 0; i--) {
     const e = events[i];
     if (e === undefined || (type !== '' && e.event_type !== type)) continue;
-    if (who === 'people' ? !e.by : who === 'automatic' ? !!e.by : false) continue;
+    if (who === 'api' ? !e.by : who === 'automatic' ? !!e.by : false) continue;
     if (words.length > 0) {
       const text =
         `${told(e, w)} ${e.message} ${e.category} ${e.by?.name ?? ''} ${e.by?.address ?? ''} ${e.stream_id ?? ''}`.toLowerCase();
