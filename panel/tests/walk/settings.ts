@@ -39,11 +39,31 @@ export function settings(open: Open, { fleet }: Fake): void {
   check('a value that is not accepted cannot be applied', async () => {
     const { page, done } = await open('settings');
     await page.locator('#MAX_REPLICAS').fill('many');
-    await page.locator('.review').getByText('Not accepted').waitFor();
-    same(await page.locator('#MAX_REPLICAS').getAttribute('aria-invalid'), 'true', 'the field');
-    same(await page.getByRole('button', { name: /^Apply/ }).count(), 0, 'buttons that apply it');
+    await page.locator('.review').getByText('Not accepted: MAX_REPLICAS.').waitFor();
+    const field = page.locator('#MAX_REPLICAS');
+    same(await field.getAttribute('aria-invalid'), 'true', 'the field');
+    const asked: string[] = [];
+    page.on('request', (r) => r.method() === 'PATCH' && asked.push(r.url()));
+    await page.getByRole('button', { name: /^Apply/ }).click();
+    same(await page.evaluate(() => document.activeElement?.id), 'MAX_REPLICAS', 'focus');
+    ensure(await field.evaluate((f) => f.getBoundingClientRect().top > 0), 'the field is on the screen');
+    same(asked, [], 'changes that were sent');
     await page.getByRole('button', { name: 'Discard' }).click();
     await page.waitForSelector('.review', { state: 'detached' });
+    await done();
+  });
+
+  check('a value that the cluster refuses is led to, with its reason beside it', async () => {
+    const { page, done } = await open('settings', { height: 500 });
+    await page.locator('#CONTAINER_LABEL').fill('nothing');
+    const review = page.locator('.review');
+    await review.getByText('there is no =').waitFor();
+    await page.locator('#IDLE_TTL_S').scrollIntoViewIfNeeded();
+    await review.getByRole('button', { name: 'Go to CONTAINER_LABEL' }).click();
+    same(await page.evaluate(() => document.activeElement?.id), 'CONTAINER_LABEL', 'focus');
+    await page.locator('#CONTAINER_LABEL-d .bad').getByText('there is no =').waitFor();
+    same(await page.locator('#CONTAINER_LABEL').getAttribute('aria-invalid'), 'true', 'the field');
+    same(await axe(page), [], 'axe');
     await done();
   });
 

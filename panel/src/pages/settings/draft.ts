@@ -22,15 +22,16 @@ export function parse(s: Setting, text: string): Json | undefined {
 export const edited = (list: readonly Setting[], draft: Draft): Setting[] =>
   list.filter((s) => s.name in draft && draft[s.name] !== shown(s.value));
 
+/** Names of fields whose text stands for no value, from the top of the page on. */
+export const invalid = (list: readonly Setting[], draft: Draft): string[] =>
+  edited(list, draft)
+    .filter((s) => parse(s, draft[s.name] ?? '') === undefined)
+    .map((s) => s.name);
+
 /** The body of the change; null while a field is not accepted. */
 export function body(list: readonly Setting[], draft: Draft): Record<string, Json> | null {
-  const out: Record<string, Json> = {};
-  for (const s of edited(list, draft)) {
-    const v = parse(s, draft[s.name] ?? '');
-    if (v === undefined) return null;
-    out[s.name] = v;
-  }
-  return out;
+  if (invalid(list, draft).length > 0) return null;
+  return Object.fromEntries(edited(list, draft).map((s) => [s.name, parse(s, draft[s.name] ?? '') as Json]));
 }
 
 /** Settings under the headings of the documents, in their order. */
