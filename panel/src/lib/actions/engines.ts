@@ -15,13 +15,16 @@ const took = (ms: number) => text(seconds(ms / 1000));
 const stopCall = (container_id: string) =>
   timed(() => api().DELETE('/containers/{container_id}', { params: { path: { container_id } } }));
 
-function stopConsequences(streams: number, engines: number) {
+/** What the stop of these engines does. Engines that fail or leave count in no floor. */
+function stopConsequences(keys: readonly string[]) {
   const t = i18n.t.engines;
   const c = fleet.cluster;
-  const left = fleet.engines.length - engines;
+  const streams = keys.reduce((a, k) => a + (fleet.engineByKey.get(k)?.streams ?? 0), 0);
+  const counts = (e: EngineRow) => e.word === 'healthy' || e.word === 'starting' || e.word === 'unknown';
+  const left = fleet.engines.filter((e) => counts(e) && !keys.includes(e.key)).length;
   return [
-    { tone: streams > 0 ? ('warn' as const) : ('ok' as const), text: t.stopStreams(streams) },
-    ...(c === null ? [] : [{ tone: 'ok' as const, text: t.stopFloor(left, c.capacity.min_replicas) }]),
+    { tone: streams > 0 ? ('warn' as const) : ('ok' as const), text: t.stopStreams(streams, keys.length) },
+    ...(c === null ? [] : [{ tone: 'ok' as const, text: t.stopFloor(left, c.capacity.min_replicas, keys.length) }]),
   ];
 }
 
@@ -30,7 +33,7 @@ export function stopEngine(e: EngineRow): void {
   ask.open({
     title: t.stopTitle(e.name),
     text: `${e.node} · ${t.port} ${e.engine.port}`,
-    consequences: () => stopConsequences(fleet.engineByKey.get(e.key)?.streams ?? 0, 1),
+    consequences: () => stopConsequences([e.key]),
     yes: t.stopYes,
     danger: true,
     run: async () => {
@@ -68,11 +71,7 @@ export function stopEngines(keys: string[], done: () => void): void {
   ask.open({
     title: t.bulkTitle(list.length),
     text: t.bulkText,
-    consequences: () =>
-      stopConsequences(
-        list.reduce((a, e) => a + (fleet.engineByKey.get(e.key)?.streams ?? 0), 0),
-        list.length,
-      ),
+    consequences: () => stopConsequences(list.map((e) => e.key)),
     yes: t.bulkYes(list.length),
     danger: true,
     run: async () => {

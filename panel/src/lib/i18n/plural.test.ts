@@ -73,3 +73,28 @@ describe.each([
     expect(found).toEqual([]);
   });
 });
+
+it('what follows from a stop counts engines and streams apart, of none, one and two', () => {
+  const said = ([en, es] as const).map((w) =>
+    [0, 1, 2].flatMap((streams) => [1, 2].map((engines) => w.engines.stopStreams(streams, engines))),
+  );
+  expect(said[0]).toEqual([
+    'No stream is on it.',
+    'No stream is on them.',
+    '1 stream ends. Its client reconnects to other engines.',
+    '1 stream ends. Its client reconnects to other engines.',
+    '2 streams end. Their clients reconnect to other engines.',
+    '2 streams end. Their clients reconnect to other engines.',
+  ]);
+  expect(said[1]?.slice(0, 3)).toEqual([
+    'No tiene ninguna emisión.',
+    'No tienen ninguna emisión.',
+    'Termina 1 emisión. Su cliente pasa a otros motores.',
+  ]);
+  // A floor that is just met needs no other engine.
+  expect([2, 1, 0].map((left) => en.engines.stopFloor(left, 2, 2))).toEqual([
+    '2 engines stay, and the floor is 2: none is started in their stead.',
+    'The floor is 2: another engine is started in their stead.',
+    'The floor is 2: 2 others are started in their stead.',
+  ]);
+});

@@ -1,6 +1,6 @@
 /** English: engines. */
 import { num } from '../../format/format';
-import { ofEngines, someEngines, someStreams, someHosts } from './count';
+import { agree, ofEngines, someEngines, someStreams, someHosts } from './count';
 
 export const engines = {
   sub: (v: number, h: number, ok: number, s: number) =>
@@ -66,14 +66,14 @@ export const engines = {
   hostSilent: (h: string) => `${h} does not answer: what its engines and streams do is not known until it does.`,
   keptBy: 'Kept:',
   stopTitle: (e: string) => `Stop ${e}?`,
-  stopStreams: (s: number) =>
+  stopStreams: (s: number, e: number) =>
     s === 0
-      ? 'No stream is on it.'
-      : `${someStreams(s)} ${s === 1 ? 'ends' : 'end'}. Clients reconnect to other engines.`,
-  stopFloor: (have: number, min: number) =>
-    have > min
-      ? `${someEngines(have)} stay; the floor is ${num(min)}, so none is started in its stead.`
-      : `The floor is ${num(min)}: another engine is started in its stead.`,
+      ? `No stream is on ${agree(e, 'it', 'them')}.`
+      : `${someStreams(s)} ${agree(s, 'ends', 'end')}. ${agree(s, 'Its client reconnects', 'Their clients reconnect')} to other engines.`,
+  stopFloor: (have: number, min: number, e: number) =>
+    have >= min
+      ? `${someEngines(have)} ${agree(have, 'stays', 'stay')}, and the floor is ${num(min)}: none is started in ${agree(e, 'its', 'their')} stead.`
+      : `The floor is ${num(min)}: ${agree(min - have, 'another engine is', `${num(min - have)} others are`)} started in ${agree(e, 'its', 'their')} stead.`,
   stopYes: 'Stop engine',
   stopped: (e: string, v: number, s: string) => `${e} stopped in ${s}${v === 0 ? '' : `; ${someStreams(v)} ended`}.`,
   replace: 'Replace…',
@@ -82,8 +82,8 @@ export const engines = {
   replaceOther: 'Another engine is started in its stead.',
   replaceStreams: (s: number) =>
     s === 0
-      ? 'No stream is on it. It stops when no client is on the way to it.'
-      : `${someStreams(s)} ${s === 1 ? 'plays' : 'play'} on. It stops when ${s === 1 ? 'it has' : 'they have'} ended.`,
+      ? 'No stream is on it. The engine stops when no client is on the way to it.'
+      : `${someStreams(s)} ${s === 1 ? 'plays' : 'play'} on. The engine stops when ${s === 1 ? 'it has' : 'they have'} ended.`,
   replaceYes: 'Replace engine',
   replaced: (e: string, s: number) =>
     s === 0 ? `${e} is being replaced.` : `${e} is being replaced; it waits for ${someStreams(s)}.`,
@@ -99,5 +99,5 @@ export const engines = {
   startHost: (h: string, a: number, b: number | null | undefined, s: string) => `${h}, ${ofEngines(a, b)}, ${s}`,
   startYes: 'Start',
   startedAs: (e: string, s: string) => `${e} runs after ${s}.`,
-  startRoom: (v: number) => `Room for ${num(v)} more.`,
+  startRoom: (v: number) => (v === 0 ? 'MAX_REPLICAS allows no more.' : `Room for ${num(v)} more.`),
 };

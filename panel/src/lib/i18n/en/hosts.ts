@@ -31,7 +31,7 @@ export const hosts = {
   lastKnown: 'Shown as last known.',
   draining: (left: number) => (left === 0 ? 'Drained: no engine is left.' : `Draining: ${someEngines(left)} left.`),
   drainStreams: (s: number) =>
-    `Engines leave when their streams end; ${someStreams(s)} ${s === 1 ? 'is' : 'are'} left.`,
+    `Engines leave when their streams end; ${s === 0 ? 'no stream is' : `${someStreams(s)} ${agree(s, 'is', 'are')}`} left.`,
   deadline: (t: string) => `Deadline ${t}.`,
   engines: ofEngines,
   direct: 'Direct, no VPN',
@@ -57,7 +57,8 @@ export const hosts = {
   drainCut: 'Streams that are left at the deadline are cut off.',
   drainLeads: (h: string) => `${h} leads the cluster. It stays the leader while it drains.`,
   drainKeeps: 'The cluster keeps its leader.',
-  drainRoom: (room: number, have: number) => `Other hosts have room for ${num(room)} of its ${someEngines(have)}.`,
+  drainRoom: (room: number, have: number) =>
+    have === 0 ? 'No engine runs on it.' : `Other hosts have room for ${num(room)} of its ${someEngines(have)}.`,
   drainDeadline: 'Deadline',
   drainNever: 'none, wait for the last stream',
   drainMinutes: (m: number) => (m < 60 ? `${num(m)} min` : `${num(m / 60)} h`),

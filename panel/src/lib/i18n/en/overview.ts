@@ -12,7 +12,8 @@ export const attention = {
     `${a < need ? `${num(a)} of ${plural(b, 'voter', 'voters')} ${agree(a, 'answers', 'answer')} and ${num(need)} ${agree(need, 'is', 'are')} needed: start the others, or mend their network.` : `${num(a)} of ${plural(b, 'voter', 'voters')} ${agree(a, 'answers', 'answer')}, which is enough: an election takes about a second. If it lasts, they do not reach each other.`} Streams play on; nothing can be started or changed.`,
   host_away: (h: string) => `${h} is away`,
   host_down: (h: string) => `${h} is down`,
-  host_awayWhy: (e: number) => `No member hears from it. ${someEngines(e)} on it cannot be reached.`,
+  host_awayWhy: (e: number) =>
+    `No member hears from it. ${e === 0 ? 'No engine is on it.' : `${someEngines(e)} on it cannot be reached.`}`,
   host_stopped: (h: string) => `The node of ${h} is stopped`,
   host_stoppedWhy: (more: number) =>
     `It said so before. Its engines play on; ${more < 0 ? 'the voters that are left are no majority' : `${more === 0 ? 'no other voter' : plural(more, 'other voter', 'other voters')} may fail meanwhile`}.`,
@@ -21,7 +22,8 @@ export const attention = {
   docker: (h: string) => `Docker on ${h} does not answer`,
   dockerWhy: 'Engines there can be neither started nor seen.',
   vpn_down: (v: string, h: string) => `VPN ${v} on ${h} is down`,
-  vpn_downWhy: (e: number) => `${someEngines(e)} behind it ${e === 1 ? 'is' : 'are'} out of rotation.`,
+  vpn_downWhy: (e: number) =>
+    e === 0 ? 'No engine is behind it.' : `${someEngines(e)} behind it ${agree(e, 'is', 'are')} out of rotation.`,
   engine: (e: string, h: string) => `${e} on ${h} is unhealthy`,
   engineWhy: (s: number) =>
     s === 0 ? 'No stream is on it.' : `${someStreams(s)} ${s === 1 ? 'is' : 'are'} still on it.`,
@@ -51,7 +53,7 @@ export const attention = {
   resetDone: 'Starts are allowed again.',
   stop: 'Stop engine…',
   adopt: 'Adopt',
-  adopted: (v: number) => `${someEngines(v)} adopted.`,
+  adopted: (v: number) => (v === 0 ? 'No engine could be adopted.' : `${someEngines(v)} adopted.`),
   startElsewhere: 'Start elsewhere…',
 };
 

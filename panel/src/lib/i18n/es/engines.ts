@@ -1,7 +1,7 @@
 /** Spanish: engines. */
 import { num } from '../../format/format';
 import type { Words } from '../en';
-import { ofEngines, plural, someEngines, someStreams, someHosts } from './count';
+import { agree, ofEngines, plural, someEngines, someStreams, someHosts } from './count';
 
 export const engines: Words['engines'] = {
   sub: (v, h, ok, s) => `${someEngines(v)} en ${someHosts(h)}, ${plural(ok, 'sano', 'sanos')}, ${someStreams(s)}`,
@@ -66,14 +66,14 @@ export const engines: Words['engines'] = {
   hostSilent: (h) => `${h} no responde: hasta que lo haga no se sabe qué hacen sus motores y emisiones.`,
   keptBy: 'Se conserva:',
   stopTitle: (e) => `¿Parar ${e}?`,
-  stopStreams: (s) =>
+  stopStreams: (s, e) =>
     s === 0
-      ? 'No tiene ninguna emisión.'
-      : `${s === 1 ? 'Termina' : 'Terminan'} ${someStreams(s)}. Los clientes pasan a otros motores.`,
+      ? `No ${agree(e, 'tiene', 'tienen')} ninguna emisión.`
+      : `${agree(s, 'Termina', 'Terminan')} ${someStreams(s)}. ${agree(s, 'Su cliente pasa', 'Sus clientes pasan')} a otros motores.`,
   stopFloor: (have, min) =>
-    have > min
-      ? `Quedan ${someEngines(have)}; el mínimo es ${num(min)}, así que no se inicia otro.`
-      : `El mínimo es ${num(min)}: se inicia otro en su lugar.`,
+    have >= min
+      ? `${agree(have, 'Queda', 'Quedan')} ${someEngines(have)} y el mínimo es ${num(min)}: no se inicia ninguno en su lugar.`
+      : `El mínimo es ${num(min)}: ${agree(min - have, 'se inicia otro', `se inician otros ${num(min - have)}`)} en su lugar.`,
   stopYes: 'Parar motor',
   stopped: (e, v, s) =>
     `${e} parado en ${s}${v === 0 ? '' : `; ${v === 1 ? 'terminó' : 'terminaron'} ${someStreams(v)}`}.`,
@@ -83,8 +83,8 @@ export const engines: Words['engines'] = {
   replaceOther: 'Se inicia otro motor en su lugar.',
   replaceStreams: (s) =>
     s === 0
-      ? 'No tiene ninguna emisión. Para cuando ningún cliente esté en camino.'
-      : `${someStreams(s)} ${s === 1 ? 'sigue' : 'siguen'}. Para cuando ${s === 1 ? 'termine' : 'terminen'}.`,
+      ? 'No tiene ninguna emisión. El motor para cuando ningún cliente esté en camino.'
+      : `${someStreams(s)} ${s === 1 ? 'sigue' : 'siguen'}. El motor para cuando ${s === 1 ? 'termine' : 'terminen'}.`,
   replaceYes: 'Reemplazar motor',
   replaced: (e, s) =>
     s === 0 ? `${e} se está reemplazando.` : `${e} se está reemplazando; espera a ${someStreams(s)}.`,
@@ -100,5 +100,5 @@ export const engines: Words['engines'] = {
   startHost: (h, a, b, s) => `${h}, ${ofEngines(a, b)}, ${s}`,
   startYes: 'Iniciar',
   startedAs: (e, s) => `${e} funciona tras ${s}.`,
-  startRoom: (v) => `Sitio para ${num(v)} más.`,
+  startRoom: (v) => (v === 0 ? 'MAX_REPLICAS no permite más.' : `Sitio para ${num(v)} más.`),
 };

@@ -33,7 +33,7 @@ export const hosts: Words['hosts'] = {
       ? 'Vaciado: no queda ningún motor.'
       : `Vaciándose: ${left === 1 ? 'queda' : 'quedan'} ${someEngines(left)}.`,
   drainStreams: (s) =>
-    `Los motores se van cuando acaban sus emisiones; ${s === 1 ? 'queda' : 'quedan'} ${someStreams(s)}.`,
+    `Los motores se van cuando acaban sus emisiones; ${s === 0 ? 'no queda ninguna' : `${agree(s, 'queda', 'quedan')} ${someStreams(s)}`}.`,
   deadline: (t) => `Límite ${t}.`,
   engines: ofEngines,
   direct: 'Directo, sin VPN',
@@ -60,7 +60,9 @@ export const hosts: Words['hosts'] = {
   drainLeads: (h) => `${h} lidera el clúster. Sigue siendo líder mientras se vacía.`,
   drainKeeps: 'El clúster conserva su líder.',
   drainRoom: (room, have) =>
-    `Los demás hosts tienen sitio para ${num(room)} de ${agree(have, 'su', 'sus')} ${someEngines(have)}.`,
+    have === 0
+      ? 'No tiene ningún motor.'
+      : `Los demás hosts tienen sitio para ${num(room)} de ${agree(have, 'su', 'sus')} ${someEngines(have)}.`,
   drainDeadline: 'Límite',
   drainNever: 'ninguno, esperar a la última emisión',
   drainMinutes: (m) => (m < 60 ? `${num(m)} min` : `${num(m / 60)} h`),

@@ -13,7 +13,8 @@ export const attention: Words['attention'] = {
     `${agree(a, 'Responde', 'Responden')} ${num(a)} de ${plural(b, 'votante', 'votantes')}${a < need ? ` y ${agree(need, 'hace falta', 'hacen falta')} ${num(need)}: inicie los demás o arregle su red.` : ', que bastan: una elección tarda cerca de un segundo. Si dura más, no se alcanzan entre sí.'} Las emisiones siguen; no se puede iniciar ni cambiar nada.`,
   host_away: (h) => `${h} está ausente`,
   host_down: (h) => `${h} está caído`,
-  host_awayWhy: (e) => `Ningún miembro lo oye. No se llega a ${someEngines(e)} que tiene.`,
+  host_awayWhy: (e) =>
+    `Ningún miembro lo oye. ${e === 0 ? 'No tiene ningún motor.' : `No se llega a ${someEngines(e)} que tiene.`}`,
   host_stopped: (h) => `El nodo de ${h} está parado`,
   host_stoppedWhy: (more) =>
     `Lo avisó antes. Sus motores siguen; ${more < 0 ? 'los votantes que quedan no son mayoría' : more === 0 ? 'entretanto no puede fallar ningún votante más' : more === 1 ? 'entretanto puede fallar 1 votante más' : `entretanto pueden fallar ${num(more)} votantes más`}.`,
@@ -22,7 +23,10 @@ export const attention: Words['attention'] = {
   docker: (h) => `Docker no responde en ${h}`,
   dockerWhy: 'Sus motores no se pueden iniciar ni ver.',
   vpn_down: (v, h) => `La VPN ${v} de ${h} está caída`,
-  vpn_downWhy: (e) => `${someEngines(e)} detrás de ella ${e === 1 ? 'está' : 'están'} fuera de la rotación.`,
+  vpn_downWhy: (e) =>
+    e === 0
+      ? 'No tiene ningún motor detrás.'
+      : `${someEngines(e)} detrás de ella ${agree(e, 'está', 'están')} fuera de la rotación.`,
   engine: (e, h) => `${e} en ${h} falla`,
   engineWhy: (s) => (s === 0 ? 'No tiene ninguna emisión.' : `Aún tiene ${someStreams(s)}.`),
   engines: (v) => `${agree(v, 'Falla', 'Fallan')} ${someEngines(v)}`,
@@ -51,7 +55,7 @@ export const attention: Words['attention'] = {
   resetDone: 'Los arranques vuelven a estar permitidos.',
   stop: 'Parar motor…',
   adopt: 'Adoptar',
-  adopted: (v) => plural(v, 'motor adoptado.', 'motores adoptados.'),
+  adopted: (v) => (v === 0 ? 'No se pudo adoptar ningún motor.' : plural(v, 'motor adoptado.', 'motores adoptados.')),
   startElsewhere: 'Iniciar en otro…',
 };
 
