@@ -92,6 +92,27 @@ export type EndCode =
   | 'superseded by a new session'
   | 'ended before it was reported as started';
 
+/** Why a stream ended, as proxies word it; any other client may send what it likes. */
+export type ProxyEndCode =
+  | 'completed'
+  | 'client_disconnected'
+  | 'handler_exit'
+  | 'empty_timeout'
+  | 'timeout'
+  | 'network_error'
+  | 'eof'
+  | 'closed_pipe'
+  | 'closed_connection'
+  | 'buffer_error'
+  | 'memory_error'
+  | 'error'
+  | 'panic'
+  | 'start_stream_failed'
+  | 'fetch_stream_failed';
+
+/** By what a stream is asked for. */
+export type KeyType = 'content_id' | 'infohash' | 'url' | 'magnet' | 'torrent_url' | 'direct_url' | 'raw_data';
+
 /** Settings that hold for the whole cluster. */
 export type SettingName =
   | 'ACEFLEET_DOWN_AFTER_S'

@@ -10,7 +10,7 @@ import { hosts, vpn } from './en/hosts';
 import { engines } from './en/engines';
 import { streams, logs, events } from './en/streams';
 import { told, clauses } from './en/told';
-import { passedOver, blockedBy, causes, ends, credentials, leaderReasons } from './en/reasons';
+import { passedOver, blockedBy, causes, ends, proxyEnds, keyTypes, credentials, leaderReasons } from './en/reasons';
 import { cluster, settings } from './en/cluster';
 
 export const en = {
@@ -47,6 +47,8 @@ export const en = {
   blockedBy,
   causes,
   ends,
+  proxyEnds,
+  keyTypes,
   credentials,
   leaderReasons,
 };

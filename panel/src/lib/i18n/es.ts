@@ -10,7 +10,7 @@ import { streams, logs, events } from './es/streams';
 import { catalogue } from './es/catalogue';
 import { told, clauses } from './es/told';
 import { answers } from './es/answers';
-import { passedOver, blockedBy, causes, ends, credentials, leaderReasons } from './es/reasons';
+import { passedOver, blockedBy, causes, ends, proxyEnds, keyTypes, credentials, leaderReasons } from './es/reasons';
 import { cluster, settings } from './es/cluster';
 
 export const es: Words = {
@@ -45,6 +45,8 @@ export const es: Words = {
   blockedBy,
   causes,
   ends,
+  proxyEnds,
+  keyTypes,
   credentials,
   leaderReasons,
 };

@@ -27,7 +27,7 @@ const english = common(leaves(en));
 const spanish = new Map(common(leaves(es)));
 /** Words that are the same in both languages. */
 const SAME =
-  /^(pages\.(hosts|vpn)|hosts\.(docker|fsync|startHost|drainMinutes)|engines\.(startWhere|host|vpn|cpu|port|memory|startHost)|streams\.(host|id)|vpn\.provider|logs\.(info|error|levels)|cluster\.api|states\.error|n\.hosts|overview\.hosts|common\.no|keys\.|events\.types\.vpn|attention\.soon|engine\.vpn|shell\.)/;
+  /^(pages\.(hosts|vpn)|hosts\.(docker|fsync|startHost|drainMinutes)|engines\.(startWhere|host|vpn|cpu|port|memory|startHost)|streams\.(host|id)|keyTypes\.(infohash|url)|vpn\.provider|logs\.(info|error|levels)|cluster\.api|states\.error|n\.hosts|overview\.hosts|common\.no|keys\.|events\.types\.vpn|attention\.soon|engine\.vpn|shell\.)/;
 
 describe('languages', () => {
   it('have the same words', () => {

@@ -193,6 +193,10 @@ describe('reasons', () => {
   it('of engines and streams are words, and others stay as they are', () => {
     expect(cause('idle_ttl', en)).toBe('it was idle for IDLE_TTL_S');
     expect(ended('unviewed', es)).toBe('sin cifras ni clientes durante 30 s');
+    expect([ended('client_disconnected', en), ended('client_disconnected', es)]).toEqual([
+      'the viewer left',
+      'el espectador se fue',
+    ]);
     expect(ended('viewer left', es)).toBe('viewer left');
     expect(clause('it stops when its streams have ended: replaced', es)).toBe(
       'para cuando terminen sus emisiones: un cliente de la API pidió reemplazarlo',

@@ -77,7 +77,10 @@ function hostIs(text: string, w: Words): string | null {
 export const cause = (code: string, w: Words): string => known(w.causes, code) ?? code;
 
 /** Why a stream ended; events may say so in their own words. */
-export const ended = (code: string, w: Words): string => known(w.ends, code) ?? code;
+export const ended = (code: string, w: Words): string => known(w.ends, code) ?? known(w.proxyEnds, code) ?? code;
+
+/** By what a stream is asked for. */
+export const keyType = (code: string, w: Words): string => known(w.keyTypes, code) ?? code.replace('_', ' ');
 
 /** What a caller showed. */
 export const credential = (name: string, w: Words): string => known(w.credentials, name) ?? name;

@@ -3,6 +3,9 @@ import uPlot from 'uplot';
 
 export type Data = [x: number[], down: (number | null)[], up: (number | null)[], peers: (number | null)[]];
 
+/** Distances of marks where halves mean nothing. */
+const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
+
 /** A token as a colour that a canvas understands. */
 function colour(name: string): string {
   const probe = document.createElement('span');
@@ -20,6 +23,8 @@ export interface Options {
   onpoint: (i: number | null) => void;
   /** Text of a mark at a time; `step` is the distance of marks. Both in milliseconds. */
   mark: (t: number, step: number) => string;
+  /** A number of an axis, in the viewer's language. */
+  number: (v: number, digits: number) => string;
 }
 
 export function dual(node: HTMLElement, data: Data, o: Options): uPlot {
@@ -32,6 +37,7 @@ export function dual(node: HTMLElement, data: Data, o: Options): uPlot {
   ];
   const fill = s1.replace(/^rgb\((.*)\)$/, 'rgba($1, 0.13)');
   const font = '11px system-ui, sans-serif';
+  const numbers: uPlot.Axis.Values = (_u, v, _i, _s, step) => v.map((n) => o.number(n, Number.isInteger(step) ? 0 : 1));
   const axis = { stroke: text, font, ticks: { show: false }, grid: { stroke: grid, width: 1 } };
   return new uPlot(
     {
@@ -52,8 +58,8 @@ export function dual(node: HTMLElement, data: Data, o: Options): uPlot {
           size: 26,
           values: (_u, v, _i, _s, step) => v.map((t) => o.mark(t * 1000, step * 1000)),
         },
-        { ...axis, scale: 'mbit', size: 34, space: 34 },
-        { ...axis, scale: 'peers', side: 1, size: 34, space: 34, grid: { show: false } },
+        { ...axis, scale: 'mbit', size: 34, space: 34, values: numbers },
+        { ...axis, scale: 'peers', side: 1, size: 34, space: 34, incrs: WHOLE, grid: { show: false }, values: numbers },
       ],
       series: [
         {},

@@ -3,7 +3,7 @@ import { id } from '../../lib/format/format';
 import type { Words } from '../../lib/i18n/en';
 import type { StreamRow } from '../../lib/store/rows';
 import type { StreamWord } from '../../lib/store/status';
-import { ended } from '../../lib/told/told';
+import { ended, keyType } from '../../lib/told/told';
 import type { Column } from '../../lib/ui/columns';
 import type { Facet } from '../../lib/ui/facets';
 
@@ -59,7 +59,7 @@ export function facets(w: Words): Facet<StreamRow>[] {
   return [
     { id: 'state', label: t.state, of: (r) => r.word, text: (v) => w.stream[v as StreamWord] ?? v },
     { id: 'host', label: t.host, of: (r) => r.node || '-', text: (v) => (v === '-' ? t.outside : v) },
-    { id: 'key', label: t.key, of: (r) => r.stream.key_type, text: (v) => v.replace('_', ' ') },
+    { id: 'key', label: t.key, of: (r) => r.stream.key_type, text: (v) => keyType(v, w) },
   ];
 }
 

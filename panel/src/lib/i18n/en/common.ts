@@ -29,7 +29,6 @@ export const common = {
   copied: 'Copied.',
   more: 'More',
   of: 'of',
-  none: 'none',
   undo: 'Undo',
   undone: 'Undone.',
   all: 'All',

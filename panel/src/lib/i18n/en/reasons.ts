@@ -1,5 +1,14 @@
 /** English: reasons that the API gives as codes. */
-import type { BlockedCode, CauseCode, Credential, EndCode, LeaderReasonCode, PassedOverCode } from '../../api/codes';
+import type {
+  BlockedCode,
+  CauseCode,
+  Credential,
+  EndCode,
+  KeyType,
+  LeaderReasonCode,
+  PassedOverCode,
+  ProxyEndCode,
+} from '../../api/codes';
 import { someEngines } from './count';
 
 const more = (what: string, why: string) => (why === '' ? what : `${what}: ${why}`);
@@ -81,6 +90,35 @@ export const ends = {
   'superseded by a new session': 'another session took its id',
   'ended before it was reported as started': 'its end was reported before its start',
 } satisfies Record<EndCode, string>;
+
+/** As proxies give them with the end. */
+export const proxyEnds = {
+  completed: 'it came to its end',
+  client_disconnected: 'the viewer left',
+  handler_exit: 'the proxy let it go',
+  empty_timeout: 'its engine sent nothing for too long',
+  timeout: 'its engine answered too late',
+  network_error: 'the network failed',
+  eof: 'its engine broke off',
+  closed_pipe: 'a connection was closed',
+  closed_connection: 'a connection was closed',
+  buffer_error: 'an error in the proxy',
+  memory_error: 'the proxy lacked memory',
+  error: 'an error in the proxy',
+  panic: 'the proxy failed',
+  start_stream_failed: 'the proxy could not start it',
+  fetch_stream_failed: 'the proxy could not fetch it',
+} satisfies Record<ProxyEndCode, string>;
+
+export const keyTypes = {
+  content_id: 'content id',
+  infohash: 'infohash',
+  url: 'URL',
+  magnet: 'magnet link',
+  torrent_url: 'URL of a torrent',
+  direct_url: 'direct URL',
+  raw_data: 'torrent file',
+} satisfies Record<KeyType, string>;
 
 export const credentials = {
   'API key': 'API key',

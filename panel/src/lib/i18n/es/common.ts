@@ -30,7 +30,6 @@ export const common: Words['common'] = {
   copied: 'Copiado.',
   more: 'Más',
   of: 'de',
-  none: 'ninguno',
   undo: 'Deshacer',
   undone: 'Deshecho.',
   all: 'Todos',

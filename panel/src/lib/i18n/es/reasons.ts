@@ -81,6 +81,34 @@ export const ends: Words['ends'] = {
   'ended before it was reported as started': 'su fin se comunicó antes que su inicio',
 };
 
+export const proxyEnds: Words['proxyEnds'] = {
+  completed: 'llegó a su fin',
+  client_disconnected: 'el espectador se fue',
+  handler_exit: 'el proxy la soltó',
+  empty_timeout: 'su motor no envió nada durante demasiado tiempo',
+  timeout: 'su motor respondió demasiado tarde',
+  network_error: 'falló la red',
+  eof: 'su motor la cortó',
+  closed_pipe: 'se cerró una conexión',
+  closed_connection: 'se cerró una conexión',
+  buffer_error: 'un error del proxy',
+  memory_error: 'al proxy le faltó memoria',
+  error: 'un error del proxy',
+  panic: 'el proxy falló',
+  start_stream_failed: 'el proxy no pudo iniciarla',
+  fetch_stream_failed: 'el proxy no pudo leerla',
+};
+
+export const keyTypes: Words['keyTypes'] = {
+  content_id: 'id de contenido',
+  infohash: 'infohash',
+  url: 'URL',
+  magnet: 'enlace magnet',
+  torrent_url: 'URL de un torrent',
+  direct_url: 'URL directa',
+  raw_data: 'archivo torrent',
+};
+
 export const credentials: Words['credentials'] = {
   'API key': 'clave de API',
   'command line': 'línea de órdenes',
