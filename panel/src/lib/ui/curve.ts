@@ -1,7 +1,13 @@
 /** Lines of little curves, as SVG paths; gaps stay gaps. */
 
-/** Lowest and highest known value with a little room; null when nothing is known. */
-export function bounds(values: readonly (number | null)[]): [number, number] | null {
+/** A curve spans at least this part of its highest value, so that noise stays small beside what it is noise of. */
+const LEAST_PART = 0.3;
+
+/**
+ * What the height of the curve stands for: from its lowest to its highest known value with a little room, and no less than `least`;
+ * null when nothing is known.
+ */
+export function bounds(values: readonly (number | null)[], least: number): [number, number] | null {
   let lo = Infinity;
   let hi = -Infinity;
   for (const v of values) {
@@ -10,9 +16,10 @@ export function bounds(values: readonly (number | null)[]): [number, number] | n
     if (v > hi) hi = v;
   }
   if (lo === Infinity) return null;
-  if (hi - lo < Math.max(1e-9, Math.abs(hi) * 0.02))
-    return [Math.min(0, lo) === lo ? lo : lo * 0.9, hi === 0 ? 1 : hi * 1.1];
-  return [lo * 0.92, hi * 1.06];
+  const span = Math.max((hi - lo) * 1.15, least, Math.abs(hi) * LEAST_PART);
+  // Figures are not below zero, so what is near it stands near the foot.
+  const from = Math.max(Math.min(lo, 0), (lo + hi - span) / 2);
+  return [from, from + span];
 }
 
 /** A line through `width` × `height`, and the area below it. */
@@ -20,8 +27,9 @@ export function curve(
   values: readonly (number | null)[],
   width: number,
   height: number,
+  least: number,
 ): { line: string; area: string } {
-  const b = bounds(values);
+  const b = bounds(values, least);
   if (b === null || values.length < 2) return { line: '', area: '' };
   const [lo, hi] = b;
   let line = '';
@@ -35,7 +43,7 @@ export function curve(
   values.forEach((v, i) => {
     if (v === null) return close();
     x = (i / (values.length - 1)) * width;
-    const y = height - ((v - lo) / (hi - lo || 1)) * height;
+    const y = height - ((v - lo) / (hi - lo)) * height;
     const to = `${start === null ? 'M' : 'L'}${x.toFixed(1)} ${y.toFixed(1)}`;
     if (start === null) start = x;
     line += to;

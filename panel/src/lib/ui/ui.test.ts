@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { level, pieces } from '../logs/line';
 import { hits, merge, pattern, toLine } from '../logs/merge';
 import { compare, hold, type Column } from './columns';
-import { curve } from './curve';
+import { bounds, curve } from './curve';
 import { choices, filter, type Facet } from './facets';
 
 interface Row {
@@ -60,8 +60,23 @@ describe('facets', () => {
 
 describe('curves', () => {
   it('leave gaps where nothing is known', () =>
-    expect(curve([1, 2, null, 3, 4], 10, 10).line.match(/M/g)).toHaveLength(2));
-  it('are nothing without values', () => expect(curve([null, null], 10, 10).line).toBe(''));
+    expect(curve([1, 2, null, 3, 4], 10, 10, 1).line.match(/M/g)).toHaveLength(2));
+  it('are nothing without values', () => expect(curve([null, null], 10, 10, 1).line).toBe(''));
+  /** The part of the height that a curve takes. */
+  const height = (values: number[], least: number): number => {
+    const ys = [...curve(values, 10, 100, least).line.matchAll(/ ([\d.]+)/g)].map((m) => Number(m[1]));
+    return (Math.max(...ys) - Math.min(...ys)) / 100;
+  };
+  it('are flat where only noise moves them, and tall where much does', () => {
+    expect(height([3.01, 3.02, 3.01], 0)).toBeLessThan(0.02);
+    expect(height([0.1, 0.3, 0.1], 10)).toBeLessThan(0.03);
+    expect(height([0, 50, 100], 10)).toBeGreaterThan(0.8);
+    expect(height([100, 140, 100], 10)).toBeGreaterThan(0.8);
+  });
+  it('lie at the foot when nothing happens, and within the height', () => {
+    expect(curve([0, 0], 10, 100, 4).line).toBe('M0.0 100.0L10.0 100.0');
+    expect(bounds([500, 900], 1)?.map(Math.round)).toEqual([470, 930]);
+  });
 });
 
 describe('logs', () => {
