@@ -45,6 +45,8 @@ export const engines = {
   lastProbe: (a: string) => `Last probe ${a} ago.`,
   firstSeen: (t: string) => `Started ${t}.`,
   whyHere: (h: string) => `Why on ${h}`,
+  whyThen: 'When it was placed',
+  whyNow: 'Room for a new engine now',
   noPlacement: 'Why it was placed there is not known any more.',
   streamsOn: 'Streams',
   noStreams: 'None.',

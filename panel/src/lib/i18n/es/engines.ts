@@ -45,6 +45,8 @@ export const engines: Words['engines'] = {
   lastProbe: (a) => `Última prueba hace ${a}.`,
   firstSeen: (t) => `Iniciado ${t}.`,
   whyHere: (h) => `Por qué en ${h}`,
+  whyThen: 'Cuando se puso',
+  whyNow: 'Sitio para un motor nuevo ahora',
   noPlacement: 'Ya no se sabe por qué se puso ahí.',
   streamsOn: 'Emisiones',
   noStreams: 'Ninguna.',
