@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { StreamFigures } from '../feed/types';
-import { live, past } from './readings';
+import { live, past, steady } from './readings';
 
 const NOW = Date.parse('2026-03-02T20:00:00Z');
 const point = (secondsAgo: number, peers: number | null) => [NOW / 1000 - secondsAgo, peers, peers && 800, null];
@@ -33,5 +33,16 @@ describe('readings of a stream', () => {
     const list = past(series(point(30, 28), point(20, 27), point(15, null)));
     expect(list.at(-1)).toEqual({ at: NOW - 20_000, down: 800, up: null, peers: 27 });
     expect(past(null)).toEqual([]);
+  });
+  it('are the list of before while they show the same', () => {
+    const at = (seconds: number, peers = 31) =>
+      live(past(series(point(12, 28), point(2, 29))), { ...figures, peers }, NOW + seconds * 1000);
+    const drawn = at(0);
+    expect(steady(drawn, at(1))).toBe(drawn);
+    expect(steady(drawn, at(1, 32)).at(-1)?.peers).toBe(32);
+    expect(steady(drawn, at(6)).at(-1)?.at).toBe(NOW + 6000);
+    expect(steady(drawn, drawn.slice(1))).toHaveLength(2);
+    const ended = past(series(point(30, 28), point(20, 27)));
+    expect(steady(ended, past(series(point(30, 28), point(20, 27))))).toBe(ended);
   });
 });

@@ -30,6 +30,20 @@ export function live(kept: readonly Reading[], figures: StreamFigures | undefine
   return list;
 }
 
+/** A second is no pixel of an hour: the same figures are drawn anew so seldom, in milliseconds. */
+const STEP_MS = 5000;
+
+const alike = (a: Reading | undefined, b: Reading | undefined): boolean =>
+  a?.down === b?.down && a?.up === b?.up && a?.peers === b?.peers;
+
+/** The list that was drawn before where the next one shows the same, so that nothing is drawn anew for it. */
+export function steady(before: readonly Reading[], next: Reading[]): readonly Reading[] {
+  if (before.length !== next.length) return next;
+  const moved = (before.at(-1)?.at ?? 0) + STEP_MS <= (next.at(-1)?.at ?? 0);
+  const same = next.every((r, i) => alike(before[i], r) && (i === next.length - 1 || before[i]?.at === r.at));
+  return same && !moved ? before : next;
+}
+
 /** The points of a stream's series, as long as something was known; read once, as the sheet looks at them each second. */
 export function past(series: Series | null): Reading[] {
   const [down, up, peers] = ['speed_down', 'speed_up', 'peers'].map((f) => column(series, f));
