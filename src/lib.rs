@@ -10,13 +10,14 @@
 //! - [`access`]: who may call this node; keys in files of this host
 //! - [`peers`]: what nodes say to each other: questions, answers and reports
 //! - [`op_id`]: ids of writes
-//! - `sockets`: options of connections
+//! - [`counted`]: numbers of things in words; `sockets`: options of connections
 //! - [`config`]: settings, checked before anything starts
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod access;
 pub mod agent;
 pub mod config;
+pub mod counted;
 pub mod fleet;
 pub mod http;
 pub mod node;

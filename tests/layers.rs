@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["fleet"],
     &["agent", "relay"],
     &["access", "op_id", "peers", "sockets"],
-    &["config"],
+    &["config", "counted"],
 ];
 
 fn layer(module: &str) -> Option<usize> {

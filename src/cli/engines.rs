@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use acefleet::counted::counted;
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde::Deserialize;
@@ -14,7 +15,7 @@ use super::engine_logs::{self, Logs};
 use super::failed::{Failed, Named, name};
 use super::feed;
 use super::table::{Cell, Tint, columns};
-use super::words::{Word, Words, count, or_dash};
+use super::words::{Word, Words, or_dash};
 
 #[derive(Subcommand)]
 pub enum Engines {
@@ -69,7 +70,7 @@ pub fn run(file: Option<&Path>, command: &Engines) -> u8 {
             let answer = ask(file, target, Method::DELETE, &["containers", engine], None, false)
                 .map_err(|failed| failed.about(Named::Engine, engine));
             show(answer, target, |Stopped { streams }| {
-                format!("{engine} is stopped; {} ended with it.", count(streams, "stream"))
+                format!("{engine} is stopped; {} ended with it.", counted(streams, "stream"))
             })
         }
         Engines::Replace(One { engine, target }) => {

@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::Path;
 
+use acefleet::counted::counted;
 use acefleet_raft::offline::{self, Asked, Recovery};
 use acefleet_registry::{NodeId, WallMs};
 use clap::Args;
 use jiff::Timestamp;
 
 use super::exit_code::CONFIGURATION;
-use super::words::count;
 use super::{output, prepare};
 
 #[derive(Args)]
@@ -116,7 +116,7 @@ fn report(recovery: &Recovery, asked: &[Asked], now: WallMs) -> String {
             ),
         },
     );
-    let queued = count(recovery.queued_writes, "event");
+    let queued = counted(recovery.queued_writes, "event");
     line("queued here", format!("{queued}, to be written when there is a leader"));
     for member in &recovery.members {
         let (engines, streams) = load(recovery, member.id);
@@ -124,7 +124,7 @@ fn report(recovery: &Recovery, asked: &[Asked], now: WallMs) -> String {
         let fate = if member.id == recovery.node_id { "stays" } else { "DROPPED" };
         let said = asked.iter().find(|asked| asked.member.id == member.id);
         let said = said.map(|asked| format!("; {}", asked.said)).unwrap_or_default();
-        let (engines, streams) = (count(engines, "engine"), count(streams, "stream"));
+        let (engines, streams) = (counted(engines, "engine"), counted(streams, "stream"));
         let has = format!("{fate}: {vote} at {}, {engines}, {streams}{said}", member.address);
         line(&format!("member {}", member.name), has);
     }
@@ -158,7 +158,7 @@ fn age(written: Option<WallMs>, now: WallMs) -> String {
     };
     let seconds = now.0.saturating_sub(written.0) / 1_000;
     let ago = match seconds {
-        0..120 => count(seconds, "second"),
+        0..120 => counted(seconds, "second"),
         120..7_200 => format!("{} minutes", seconds / 60),
         7_200..172_800 => format!("{} hours", seconds / 3_600),
         _ => format!("{} days", seconds / 86_400),

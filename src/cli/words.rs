@@ -81,14 +81,6 @@ pub fn or_dash(value: Option<impl Display>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
-/// So many of these: `1 engine`, `2 engines`.
-pub fn count(number: u64, one: &str) -> String {
-    match number {
-        1 => format!("1 {one}"),
-        _ => format!("{number} {one}s"),
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -130,10 +122,5 @@ mod tests {
         for value in [json!([]), json!({})] {
             assert!(serde_json::from_value::<Scalar>(value).is_err());
         }
-    }
-
-    #[test]
-    fn one_is_no_plural() {
-        assert_eq!([0, 1, 2].map(|number| count(number, "engine")), ["0 engines", "1 engine", "2 engines"]);
     }
 }

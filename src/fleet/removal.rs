@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use acefleet_raft::{MemberStatus, RaftStatus, Role};
 use acefleet_registry::NodeId;
 
+use crate::counted::counted;
 use crate::fleet::{Fleet, FleetError};
 
 impl Fleet {
@@ -72,23 +73,18 @@ impl Removal {
                 "{name} lives and runs {}: drain it first (acefleet drain {name}, or POST /cluster/nodes/{name}/drain) and \
                  wait until none is left, or use force, which drops them and their streams from the registry \
                  and leaves the containers on the host",
-                some(*engines as u64, "container")
+                counted(*engines as u64, "container")
             ));
         }
         if *lives && *queued_events > 0 && !force {
             return Err(format!(
                 "{name} has answered {} that it could not write yet, which would be lost with it: make sure \
                  that it reaches a leader and repeat, or use force",
-                some(*queued_events, "event")
+                counted(*queued_events, "event")
             ));
         }
         Ok(())
     }
-}
-
-/// A number of things, whose word takes an s.
-fn some(number: u64, thing: &str) -> String {
-    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Votes before and after the removal of a voter.

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use acefleet::counted::counted;
 use clap::Args;
 use reqwest::Method;
 use serde::Deserialize;
@@ -17,7 +18,6 @@ use super::ask::{Target, ask};
 use super::exit_code::{CONFIGURATION, TEMPORARY};
 use super::failed::{Failed, name};
 use super::output;
-use super::words::count;
 use text::{Drain as Left, Member, adopted, removed, table};
 
 /// How often a wait looks again.
@@ -150,7 +150,7 @@ fn drained(file: Option<&Path>, target: &Target, name: &str) -> Result<Answer, F
         match member.read::<Member>()?.drain {
             Some(Left { engines_left: 0, .. }) => return Ok(member),
             Some(Left { engines_left, streams_left }) => {
-                let (engines, streams) = (count(engines_left, "engine"), count(streams_left, "stream"));
+                let (engines, streams) = (counted(engines_left, "engine"), counted(streams_left, "stream"));
                 say(&mut said, format!("{name} drains: {engines} with {streams} left"));
             }
             None => {
