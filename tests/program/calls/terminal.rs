@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::process::Command;
 
-use nix::pty::openpty;
+use nix::pty::{Winsize, openpty};
 use serde_json::json;
 
 use super::fake_node::{FakeNode, Run, event};
@@ -56,4 +56,35 @@ fn a_terminal_has_colours_unless_they_are_not_wanted() {
         let text = String::from_utf8(text).unwrap();
         assert_eq!((text.contains("healthy"), text.contains('\u{1b}')), (true, expected), "{text:?}");
     }
+}
+
+#[test]
+fn help_is_as_wide_as_the_terminal() {
+    let dir = dir();
+    for (ws_col, widest) in [(60, 60), (200, 100)] {
+        let size = Winsize { ws_row: 40, ws_col, ws_xpixel: 0, ws_ypixel: 0 };
+        let terminal = openpty(&size, None).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_acefleet"));
+        command.env_clear().current_dir(dir.path()).args(["events", "--help"]).stdout(terminal.slave);
+        let mut run = Run(command.spawn().unwrap());
+        drop(command);
+        let mut text = Vec::new();
+        // A terminal ends with an error when nobody has its other side any more.
+        let _ = File::from(terminal.master).read_to_end(&mut text);
+        assert_eq!(run.code(), Some(0));
+        let text = strip_ansi_escapes(&text);
+        let longest = text.lines().map(|line| line.trim_end().chars().count()).max();
+        assert!(
+            longest.is_some_and(|longest| (widest / 2..=widest).contains(&longest)),
+            "{longest:?}: {text}"
+        );
+    }
+}
+
+/// A text without the sequences that colour it.
+fn strip_ansi_escapes(text: &[u8]) -> String {
+    let text = String::from_utf8(text.to_vec()).unwrap();
+    let mut parts = text.split('\u{1b}');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |plain, part| plain + part.split_once('m').map_or(part, |(_, rest)| rest))
 }
