@@ -32,7 +32,7 @@ const picture = (hosts: HostRow[], more: Partial<Picture> = {}): Picture => ({
 const kinds = (p: Picture) => attention(p).map((x) => x.key);
 
 describe('a slow disk', () => {
-  const slow = { fsync_p99_ms: 94 };
+  const slow = { fsync_p99_ms: 94, slow_disk: true };
   it('needs attention', () => expect(kinds(picture([host('a', slow)]))).toEqual(['disk/a']));
   it('is no problem of a host that is not heard, as nobody knows how it is now', () => {
     const hosts = [

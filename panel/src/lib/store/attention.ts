@@ -36,8 +36,6 @@ export const heard = (hosts: readonly HostRow[]): number =>
 
 /** More failing engines than this are told in one line. */
 const ENGINES_SINGLY = 5;
-/** A write to disk that takes longer (p99) slows every change down, in milliseconds. */
-export const SLOW_DISK_MS = 50;
 
 export function attention(p: Picture): Problem[] {
   const c = p.cluster;
@@ -75,7 +73,7 @@ export function attention(p: Picture): Problem[] {
     } else if (n.docker === 'unavailable') {
       out.push({ ...at, kind: 'docker', urgent: true, since: null, why: n.docker_error ?? null });
     }
-    if (!isSilent(h) && n.fsync_p99_ms != null && n.fsync_p99_ms > SLOW_DISK_MS) {
+    if (!isSilent(h) && n.slow_disk && n.fsync_p99_ms != null) {
       out.push({ ...at, kind: 'disk', key: `disk/${h.key}`, urgent: false, since: null, ms: n.fsync_p99_ms });
     }
   }
