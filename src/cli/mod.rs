@@ -25,6 +25,7 @@ mod failed;
 mod feed;
 mod healthcheck;
 mod key;
+mod log_filter;
 mod logs;
 mod manual;
 mod members;

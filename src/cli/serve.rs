@@ -5,9 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use acefleet::config::{Config, Finding, Loaded, LogFormat, load};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use super::exit_code::{CONFIGURATION, INTERNAL};
+use super::log_filter;
 use super::logs::Logs;
 use super::output;
 
@@ -76,35 +79,15 @@ fn run(config: Config, warnings: &[Finding], logs: &Logs) -> u8 {
     }
 }
 
-/// The filter in the settings. Messages of libraries that repeat ours, or tell nobody anything, are left out unless it names them.
-fn filter(wanted: &str) -> String {
-    let quiet = [("openraft", acefleet_raft::LOG_FILTER), ("memory_serve", "memory_serve=warn")];
-    let left_out =
-        quiet.into_iter().filter(|(library, _)| !wanted.contains(library)).map(|(_, filter)| filter);
-    left_out.chain([wanted]).collect::<Vec<_>>().join(",")
-}
-
 fn start_logging(config: &Config, logs: &Logs) -> Result<(), String> {
-    let filter = EnvFilter::builder()
-        .parse(filter(&config.log_filter))
+    let filter = log_filter::of(&config.log_filter)
         .map_err(|error| format!("ACEFLEET_LOG={:?}: {error}", config.log_filter))?;
     let colour = std::io::stderr().is_terminal() && !output::no_colours_wanted();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(logs.clone());
-    let started = match config.log_format {
-        LogFormat::Text => builder.with_ansi(colour).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    let lines = tracing_subscriber::fmt::layer().with_writer(logs.clone());
+    let lines = match config.log_format {
+        LogFormat::Text => lines.with_ansi(colour).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
+    let started = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
     started.map_err(|error| format!("cannot start the logger: {error}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::filter;
-
-    #[test]
-    fn libraries_are_quiet_unless_they_are_named() {
-        assert_eq!(filter("info"), "openraft=error,memory_serve=warn,info");
-        assert_eq!(filter("info,openraft=debug"), "memory_serve=warn,info,openraft=debug");
-        assert_eq!(filter("memory_serve=info,openraft=info"), "memory_serve=info,openraft=info");
-    }
 }
