@@ -58,6 +58,6 @@ describe('no leader', () => {
   });
   it('has a word for one that lasts although enough are heard', () => {
     for (const w of [en, es]) expect(w.attention.no_leaderWhy(3, 3, 2)).not.toBe(w.attention.no_leaderWhy(1, 3, 2));
-    expect(en.shell.noLeaderHead(1, 3, 2)).toBe('The cluster has no leader: 1 of 3 voters answers, 2 are needed.');
+    expect(en.shell.noLeaderHead(1, 3, 2)).toBe('No leader: 1 of 3 answers, 2 are needed.');
   });
 });

@@ -65,7 +65,7 @@ export const engines = {
   network: 'Network',
   forwardedPort: 'Forwarded port',
   noLog: 'No line yet.',
-  hostSilent: (h: string) => `${h} does not answer: what its engines and streams do is not known until it does.`,
+  hostSilent: (h: string) => `${h} does not answer. Figures and logs of what runs there are unknown until it does.`,
   keptBy: 'Kept:',
   stopTitle: (e: string) => `Stop ${e}?`,
   stopStreams: (s: number, e: number) =>

@@ -71,7 +71,7 @@ export const overview = {
   allHealthy: 'all healthy',
   inUse: (v: number) => `${num(v)} ready`,
   waits: 'waits for a leader',
-  roomOf: (v: number) => `of ${num(v)} at most`,
+  roomOf: (v: number) => `of ${num(v)} max.`,
   minimum: (v: number) => `at least ${num(v)} kept`,
   activity: 'Activity',
   activitySub: 'streams started and ended, each minute',

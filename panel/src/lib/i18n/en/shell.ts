@@ -35,8 +35,8 @@ export const shell = {
   missedUnknown: 'What happened in between is not known.',
   noLeaderHead: (a: number, b: number, need: number) =>
     a < need
-      ? `The cluster has no leader: ${num(a)} of ${plural(b, 'voter', 'voters')} ${agree(a, 'answers', 'answer')}, ${num(need)} ${agree(need, 'is', 'are')} needed.`
-      : 'The cluster has no leader; one is being elected.',
+      ? `No leader: ${num(a)} of ${num(b)} ${agree(a, 'answers', 'answer')}, ${num(need)} ${agree(need, 'is', 'are')} needed.`
+      : 'No leader: one is being elected.',
   noLeaderTail: 'Streams play on. Starting, stopping and changing wait.',
   needsLeader: 'Needs a leader. It is enabled again when there is one.',
   anotherNode: 'another node',

@@ -65,7 +65,7 @@ export const engines: Words['engines'] = {
   network: 'Red',
   forwardedPort: 'Puerto reenviado',
   noLog: 'Aún sin líneas.',
-  hostSilent: (h) => `${h} no responde: hasta que lo haga no se sabe qué hacen sus motores y emisiones.`,
+  hostSilent: (h) => `${h} no responde. Hasta que lo haga no hay cifras ni registros de lo que tiene.`,
   keptBy: 'Se conserva:',
   stopTitle: (e) => `¿Parar ${e}?`,
   stopStreams: (s, e) =>

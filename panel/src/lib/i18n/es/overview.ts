@@ -73,7 +73,7 @@ export const overview: Words['overview'] = {
   allHealthy: 'todos sanos',
   inUse: (v) => plural(v, 'listo', 'listos'),
   waits: 'espera a un líder',
-  roomOf: (v) => `de ${num(v)} como máximo`,
+  roomOf: (v) => `de ${num(v)} máx.`,
   minimum: (v) => `al menos ${num(v)}`,
   activity: 'Actividad',
   activitySub: 'emisiones iniciadas y terminadas, por minuto',

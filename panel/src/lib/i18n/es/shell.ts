@@ -36,8 +36,8 @@ export const shell: Words['shell'] = {
   missedUnknown: 'No se sabe qué pasó entretanto.',
   noLeaderHead: (a, b, need) =>
     a < need
-      ? `El clúster no tiene líder: ${agree(a, 'responde', 'responden')} ${num(a)} de ${plural(b, 'votante', 'votantes')} y ${agree(need, 'hace falta', 'hacen falta')} ${num(need)}.`
-      : 'El clúster no tiene líder; se está eligiendo uno.',
+      ? `Sin líder: ${agree(a, 'responde', 'responden')} ${num(a)} de ${num(b)}, ${agree(need, 'hace falta', 'hacen falta')} ${num(need)}.`
+      : 'Sin líder: se está eligiendo uno.',
   noLeaderTail: 'Las emisiones siguen. Iniciar, parar y cambiar queda en espera.',
   needsLeader: 'Necesita un líder. Se activará cuando lo haya.',
   anotherNode: 'otro nodo',
