@@ -1,7 +1,15 @@
 /** Changes of settings; on fake nodes. */
+import type { Locator } from 'playwright-core';
 import type { Fake } from '../../dev/fake-node';
 import { setTo } from '../../dev/fake/settings';
 import { axe, check, ensure, same, type Open } from '../kit';
+
+/** Nothing lies above it, as the review may. */
+const inSight = (field: Locator): Promise<boolean> =>
+  field.evaluate((f) => {
+    const r = f.getBoundingClientRect();
+    return document.elementFromPoint(r.left + r.width / 2, r.top + r.height / 2) === f;
+  });
 
 export function settings(open: Open, { fleet }: Fake): void {
   check('a change of settings is shown before it is made', async () => {
@@ -46,7 +54,7 @@ export function settings(open: Open, { fleet }: Fake): void {
     page.on('request', (r) => r.method() === 'PATCH' && asked.push(r.url()));
     await page.getByRole('button', { name: /^Apply/ }).click();
     same(await page.evaluate(() => document.activeElement?.id), 'MAX_REPLICAS', 'focus');
-    ensure(await field.evaluate((f) => f.getBoundingClientRect().top > 0), 'the field is on the screen');
+    ensure(await inSight(field), 'the field is in sight');
     same(asked, [], 'changes that were sent');
     await page.getByRole('button', { name: 'Discard' }).click();
     await page.waitForSelector('.review', { state: 'detached' });
@@ -54,13 +62,14 @@ export function settings(open: Open, { fleet }: Fake): void {
   });
 
   check('a value that the cluster refuses is led to, with its reason beside it', async () => {
-    const { page, done } = await open('settings', { height: 500 });
+    const { page, done } = await open('settings');
     await page.locator('#CONTAINER_LABEL').fill('nothing');
     const review = page.locator('.review');
     await review.getByText('there is no =').waitFor();
     await page.locator('#IDLE_TTL_S').scrollIntoViewIfNeeded();
     await review.getByRole('button', { name: 'Go to CONTAINER_LABEL' }).click();
     same(await page.evaluate(() => document.activeElement?.id), 'CONTAINER_LABEL', 'focus');
+    ensure(await inSight(page.locator('#CONTAINER_LABEL')), 'the field is in sight');
     await page.locator('#CONTAINER_LABEL-d .bad').getByText('there is no =').waitFor();
     same(await page.locator('#CONTAINER_LABEL').getAttribute('aria-invalid'), 'true', 'the field');
     same(await axe(page), [], 'axe');

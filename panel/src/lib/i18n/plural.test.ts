@@ -86,10 +86,13 @@ it('what follows from a stop counts engines and streams apart, of none, one and 
     '2 streams end. Their clients reconnect to other engines.',
     '2 streams end. Their clients reconnect to other engines.',
   ]);
-  expect(said[1]?.slice(0, 3)).toEqual([
-    'No tiene ninguna emisión.',
-    'No tienen ninguna emisión.',
-    'Termina 1 emisión. Su cliente pasa a otros motores.',
+  expect(said[1]?.map((s) => s.split('.')[0])).toEqual([
+    'No tiene ninguna emisión',
+    'No tienen ninguna emisión',
+    'Termina 1 emisión',
+    'Termina 1 emisión',
+    'Terminan 2 emisiones',
+    'Terminan 2 emisiones',
   ]);
   // A floor that is just met needs no other engine.
   expect([2, 1, 0].map((left) => en.engines.stopFloor(left, 2, 2))).toEqual([

@@ -192,7 +192,7 @@ describe('reasons', () => {
   });
   it('of engines and streams are words, and others stay as they are', () => {
     expect(cause('idle_ttl', en)).toBe('it was idle for IDLE_TTL_S');
-    expect(ended('unviewed', es)).toBe('30 s sin cifras ni clientes');
+    expect(ended('unviewed', es)).toBe('30\u00a0s sin cifras ni clientes');
     expect([ended('client_disconnected', en), ended('client_disconnected', es)]).toEqual([
       'the viewer left',
       'el espectador se fue',

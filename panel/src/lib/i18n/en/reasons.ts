@@ -85,7 +85,7 @@ export const ends = {
   stale_stream_detected: 'its engine does not know it any more',
   unwatched: 'nobody ended it for a day',
   crowded_out: 'too many streams could not be asked about',
-  unviewed: '30 s without figures or client',
+  unviewed: '30\u00a0s without figures or client',
   manual_stop_via_api: 'stopped by a caller',
   'superseded by a new session': 'another session took its id',
   'ended before it was reported as started': 'its end was reported before its start',

@@ -75,7 +75,7 @@ export const ends: Words['ends'] = {
   stale_stream_detected: 'su motor ya no la conoce',
   unwatched: 'nadie la terminó en un día',
   crowded_out: 'no se podía preguntar por demasiadas emisiones',
-  unviewed: '30 s sin cifras ni clientes',
+  unviewed: '30\u00a0s sin cifras ni clientes',
   manual_stop_via_api: 'la paró un cliente de la API',
   'superseded by a new session': 'otra sesión tomó su id',
   'ended before it was reported as started': 'su fin se comunicó antes que su inicio',
