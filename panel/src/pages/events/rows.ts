@@ -4,7 +4,13 @@ import type { Words } from '../../lib/i18n/en';
 import { told } from '../../lib/told/told';
 import type { Break } from '../../lib/store/tables';
 
-export type Item = { kind: 'event'; event: LogEvent } | { kind: 'break'; gap: Break; key: string };
+export interface Gap {
+  gap: Break;
+  key: string;
+}
+
+/** Events stand for themselves: in objects made anew they would be drawn anew. */
+export type Item = LogEvent | Gap;
 
 /** Who asked for it: somebody through the API, be it a person or a proxy, or nobody. */
 export type Who = 'all' | 'api' | 'automatic';
@@ -34,11 +40,11 @@ export function withBreaks(events: readonly LogEvent[], breaks: readonly Break[]
   for (const event of events) {
     while (rest[0] !== undefined && event.id <= rest[0].after) {
       const gap = rest.shift() as Break;
-      out.push({ kind: 'break', gap, key: `b${gap.move.backAt}` });
+      out.push({ gap, key: `b${gap.move.backAt}` });
     }
-    out.push({ kind: 'event', event });
+    out.push(event);
   }
-  for (const gap of rest) out.push({ kind: 'break', gap, key: `b${gap.move.backAt}` });
+  for (const gap of rest) out.push({ gap, key: `b${gap.move.backAt}` });
   return out;
 }
 
