@@ -69,14 +69,10 @@ fn meant(name: &str) -> String {
     }
 }
 
-/// What may be meant by a name of at most [`LONGEST_NAME`] bytes that is no cluster-wide setting, as the end of a sentence. The distance of
-/// longer texts takes time.
+/// What may be meant by a name of at most [`LONGEST_NAME`] bytes that is no cluster-wide setting. The distance of longer texts takes time.
 #[must_use]
-pub fn meant_of_cluster(name: &str) -> String {
-    match nearest(name, 4).filter(|near| near.parse::<Name>().is_ok()) {
-        Some(near) => format!(", did you mean {near}?"),
-        None => "; GET /settings lists all of them".to_owned(),
-    }
+pub fn meant_of_cluster(name: &str) -> Option<String> {
+    nearest(name, 4).filter(|near| near.parse::<Name>().is_ok())
 }
 
 /// The setting whose name is nearest, at most `most` wrong, missing, added or swapped characters away.

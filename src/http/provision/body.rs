@@ -8,7 +8,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::http::answer::problem::Problem;
-use crate::http::request::validate::{Checker, Fields, Place, TextLimits};
+use crate::http::request::validate::{Checker, Fields, Place, TextLimits, Unknown};
 
 // All in bytes.
 /// Labels of one container.
@@ -82,7 +82,8 @@ pub(crate) fn engine(
     let node = request.node.as_deref().and_then(|name| {
         let node = member(name);
         if node.is_none() {
-            fields.at("node").refuse(&mut checker, "no member has this name; GET /cluster lists them");
+            let reason = "no member has this name; GET /cluster lists them";
+            fields.at("node").unknown(&mut checker, Unknown::Member, reason, None);
         }
         node
     });

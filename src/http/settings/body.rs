@@ -15,7 +15,7 @@ use crate::config::{names, shared, table};
 use crate::fleet::settings::Edit;
 use crate::http::answer::problem::Problem;
 use crate::http::request::query::Query;
-use crate::http::request::validate::{Checker, Place};
+use crate::http::request::validate::{Checker, Place, Unknown};
 use crate::http::settings::model::SettingValue;
 
 /// Field of the body beside the names of settings.
@@ -107,7 +107,7 @@ pub(super) fn change(body: Option<&Json>, headers: &HeaderMap) -> Result<Wanted,
             continue;
         }
         let Ok(name) = given.parse::<Name>() else {
-            place.refuse(&mut checker, &unknown(given));
+            refuse_name(&mut checker, &place, given);
             continue;
         };
         let json = body.map_or(&Json::Null, |body| &body[given]);
@@ -173,15 +173,22 @@ pub(super) fn invalid(faults: &[Fault], wanted: &Policy, edit: &Edit) -> Problem
     }
 }
 
-fn unknown(given: &str) -> String {
+/// Notes a name that is that of no setting of the cluster.
+fn refuse_name(checker: &mut Checker, place: &Place<'_>, given: &str) {
     // What else is sent as a name may be long, or not to be shown.
     let is_name =
         given.len() <= names::LONGEST_NAME && given.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    match table::find(given) {
-        Some(_) => format!("{given} is a setting of each node: change it where that node is started"),
-        None if is_name => format!("there is no setting {given}{}", names::meant_of_cluster(given)),
-        None => "there is no such setting; GET /settings lists all of them".to_owned(),
+    if table::find(given).is_some() {
+        let reason = format!("{given} is a setting of each node: change it where that node is started");
+        return place.refuse(checker, &reason);
     }
+    let near = is_name.then(|| names::meant_of_cluster(given)).flatten();
+    let reason = match (&near, is_name) {
+        (Some(near), _) => format!("there is no setting {given}, did you mean {near}?"),
+        (None, true) => format!("there is no setting {given}; GET /settings lists all of them"),
+        (None, false) => "there is no such setting; GET /settings lists all of them".to_owned(),
+    };
+    place.unknown(checker, Unknown::Setting, &reason, near.as_deref());
 }
 
 /// The revisions in `If-Match`; none without it, and for any.

@@ -74,6 +74,7 @@ async fn containers_are_asked_for_within_limits_that_name_the_field() {
         (json!({"env": {"A": text(16_000), "B": text(16_000), "C": text(900)}}), "value_error", "body.env"),
         (json!({"env": {(text(257)): "x"}}), "value_error", "body.env"),
         (json!({"image": text(513)}), "string_too_long", "body.image"),
+        (json!({"node": "nope"}), "unknown_member", "body.node"),
     ] {
         let answer = bed.post("/provision/acestream", &body).await;
         assert_eq!(answer.status, 422, "{place}");

@@ -13,4 +13,4 @@ mod place;
 pub(crate) use checker::Checker;
 pub(crate) use collections::TextLimits;
 pub(crate) use integer::parse_integer;
-pub(crate) use place::{Fields, Place, URL_MAX};
+pub(crate) use place::{Fields, Place, URL_MAX, Unknown};

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value, json};
+use strum::IntoStaticStr;
 use url::Url;
 
 use crate::http::request::validate::checker::Checker;
@@ -10,6 +11,15 @@ use crate::http::request::validate::integer::as_integer;
 
 /// Longest URL, before and after encoding.
 pub(crate) const URL_MAX: usize = 2_083;
+
+/// What a name stands for that nothing has, as the `type` of its violation says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+pub(crate) enum Unknown {
+    #[strum(serialize = "unknown_member")]
+    Member,
+    #[strum(serialize = "unknown_setting")]
+    Setting,
+}
 
 /// A place in a request, and its value.
 #[derive(Clone, Debug)]
@@ -39,6 +49,15 @@ impl<'a> Place<'a> {
             &format!("Value error, {reason}"),
             Some(json!({ "error": reason })),
         );
+    }
+
+    /// Notes a name that nothing has, and the one that may be meant. Programs tell people in their own words how names are found.
+    pub fn unknown(&self, checker: &mut Checker, of: Unknown, reason: &str, meant: Option<&str>) {
+        let ctx = match meant {
+            Some(meant) => json!({ "error": reason, "meant": meant }),
+            None => json!({ "error": reason }),
+        };
+        self.wrong(checker, of.into(), &format!("Value error, {reason}"), Some(ctx));
     }
 
     /// The value, or a violation when there is none.
