@@ -6,10 +6,10 @@ use reqwest::Url;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::ask::Target;
 use super::exit_code::INTERNAL;
 use super::failed::{Failed, finish, without_parameters};
 use super::output::{self, Printed};
+use super::target::Target;
 
 /// What a node answered.
 pub(super) struct Answer {

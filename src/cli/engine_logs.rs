@@ -5,15 +5,17 @@ use std::path::Path;
 use acefleet::peers::log::without_colours;
 use clap::Args;
 use futures::StreamExt;
+use reqwest::Url;
 use serde::Deserialize;
 
 use super::answer::Answer;
-use super::ask::{Target, address, below, get, wait};
+use super::ask::{Call, ask, at_one_of, wait};
 use super::engines::One;
 use super::failed::{Failed, Named, finish};
 use super::feed;
 use super::output::{self, Printed};
 use super::since::since;
+use super::target::{Nodes, Target};
 use super::words::{Words, shown};
 
 #[derive(Args)]
@@ -41,16 +43,14 @@ struct Line {
 /// Prints the lines that there are, and with `--follow` those that come.
 pub fn logs(file: Option<&Path>, args: &Logs) -> u8 {
     let One { engine, target } = &args.one;
-    let tail = args.tail.to_string();
-    let mut query = vec![("tail", tail.as_str())];
-    query.extend(args.since.as_deref().map(|since| ("since", since)));
-    let path = ["containers", engine, "logs"];
+    let call = Call::get(&["containers", engine, "logs"]).with("tail", args.tail.to_string());
+    let call = match &args.since {
+        Some(since) => call.with("since", since),
+        None => call,
+    };
     let printed = match args.follow {
-        true => {
-            query.push(("follow", "true"));
-            follow(file, target, &path, &query)
-        }
-        false => get(file, target, &path, &query).and_then(|answer| all(target, answer)),
+        true => follow(file, target, &call.with("follow", "true")),
+        false => ask(file, target, &call).and_then(|answer| all(target, answer)),
     };
     finish(printed.map(Printed::code).map_err(|failed| failed.about(Named::Container, engine)))
 }
@@ -65,19 +65,14 @@ fn all(target: &Target, answer: Answer) -> Result<Printed, Failed> {
     Ok(Printed::Written)
 }
 
-fn follow(
-    file: Option<&Path>,
-    target: &Target,
-    path: &[&str],
-    query: &[(&str, &str)],
-) -> Result<Printed, Failed> {
-    let (base, key) = address(file, target)?;
-    let mut url = below(&base, path);
-    url.query_pairs_mut().extend_pairs(query);
+fn follow(file: Option<&Path>, target: &Target, call: &Call) -> Result<Printed, Failed> {
+    let Nodes { urls, key } = target.nodes(file)?;
     wait(output::while_read(async {
-        let mut last = None;
+        let mut last: Option<String> = None;
         loop {
-            let mut frames = Box::pin(feed::open(&url, key.as_deref(), last.as_deref()).await?);
+            let open =
+                async |url: &Url| feed::open(&call.address(url), key.as_deref(), last.as_deref()).await;
+            let mut frames = Box::pin(at_one_of(&urls, open).await?);
             while let Some(frame) = frames.next().await {
                 let frame = frame?;
                 match frame.event.as_str() {

@@ -4,17 +4,17 @@ use std::path::Path;
 
 use acefleet::counted::counted;
 use clap::{Args, Subcommand};
-use reqwest::Method;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::answer::{Answer, show};
-use super::ask::{Target, address, ask, below, wait};
+use super::ask::{Call, ask, at_one_of, wait};
 use super::engine_logs::{self, Logs};
 use super::failed::{Failed, Named, name};
 use super::feed;
 use super::table::{Cell, Tint, columns};
+use super::target::{Nodes, Target};
 use super::words::{Word, Words, or_dash};
 
 #[derive(Subcommand)]
@@ -67,14 +67,14 @@ pub fn run(file: Option<&Path>, command: &Engines) -> u8 {
         Engines::Ls(args) => ls(file, args),
         Engines::Start(args) => start(file, args),
         Engines::Stop(One { engine, target }) => {
-            let answer = ask(file, target, Method::DELETE, &["containers", engine], None, false)
+            let answer = ask(file, target, &Call::delete(&["containers", engine]).long())
                 .map_err(|failed| failed.about(Named::Engine, engine));
             show(answer, target, |Stopped { streams }| {
                 format!("{engine} is stopped; {} ended with it.", counted(streams, "stream"))
             })
         }
         Engines::Replace(One { engine, target }) => {
-            let answer = ask(file, target, Method::POST, &["engines", engine, "replace"], None, false)
+            let answer = ask(file, target, &Call::post(&["engines", engine, "replace"]))
                 .map_err(|failed| failed.about(Named::Engine, engine));
             show(answer, target, |Replacing { replacing, streams }| {
                 format!("{replacing} is off the list, and another starts; {} on it.", run_on(streams))
@@ -136,8 +136,9 @@ struct Member {
 
 /// The objects of these types, by the feed.
 pub(super) fn objects(file: Option<&Path>, target: &Target, types: &str) -> Result<Answer, Failed> {
-    let (base, _key) = address(file, target)?;
-    wait(feed::snapshot(below(&base, &["events", "stream"]), types))
+    // The feed needs no key.
+    let Nodes { urls, .. } = target.nodes(file)?;
+    wait(at_one_of(&urls, async |url| feed::snapshot(url, types).await))
 }
 
 /// An engine in the list.
@@ -229,7 +230,7 @@ fn start(file: Option<&Path>, args: &Start) -> u8 {
             body[field] = json!(value);
         }
     }
-    let answer = ask(file, &args.target, Method::POST, &["provision", "acestream"], Some(body), false);
+    let answer = ask(file, &args.target, &Call::post(&["provision", "acestream"]).body(Some(body)));
     show(answer, &args.target, |Started { container_name, host_http_port }| {
         format!("{container_name} runs, at port {host_http_port}.")
     })

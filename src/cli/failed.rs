@@ -1,11 +1,14 @@
 //! Why a call has no answer: one line and an exit code.
 
 use std::error::Error;
+use std::fmt::{self, Display, Formatter};
+use std::time::Duration;
 
 use acefleet::config::table::URL_NAME;
 use reqwest::{StatusCode, Url};
 use serde_json::Value;
 
+use super::ask::CONNECT_LIMIT;
 use super::exit_code::{CONFIGURATION, INTERNAL, TEMPORARY};
 use super::output;
 
@@ -19,16 +22,28 @@ const NO_SUCH_ADDRESS: &str = "Not Found";
 pub(super) struct Failed {
     /// Exit code of the command.
     pub code: u8,
-    /// For people.
-    pub why: String,
+    why: String,
+    /// What helps.
+    to_do: Option<String>,
+    kind: Kind,
+}
+
+/// What is known of a call that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
     /// The node does not know what was named.
-    is_unknown: bool,
+    Unknown,
+    /// Nothing was sent.
+    NotConnected,
+    /// It was sent, and there is no answer.
+    Silent,
+    Other,
 }
 
 impl Failed {
     /// A failure with this exit code.
     pub fn new(code: u8, why: impl Into<String>) -> Self {
-        Self { code, why: why.into(), is_unknown: false }
+        Self { code, why: why.into(), to_do: None, kind: Kind::Other }
     }
 
     /// No member has this name.
@@ -38,10 +53,45 @@ impl Failed {
 
     /// Says of what the node does not know how it was named, and how the right name is found.
     pub fn about(self, named: Named, name: &str) -> Self {
-        match self.is_unknown {
-            true => Self { why: format!("{name}: {}; {}", self.why, named.listed_by()), ..self },
-            false => self,
+        match self.kind {
+            Kind::Unknown => Self {
+                why: format!("{name}: {}", self.why),
+                to_do: Some(named.listed_by().to_owned()),
+                kind: Kind::Other,
+                ..self
+            },
+            _ => self,
         }
+    }
+
+    /// The same of a call that would have changed something.
+    pub fn of_a_change(self) -> Self {
+        match self.kind {
+            Kind::Silent => {
+                let to_do = format!(
+                    "it may have been done all the same: look at another node, with --url or {URL_NAME}, before you repeat it"
+                );
+                Self { to_do: Some(to_do), kind: Kind::Other, ..self }
+            }
+            _ => self,
+        }
+    }
+
+    /// Whether another node may be asked the same: this one did nothing.
+    pub fn may_ask_another(&self) -> bool {
+        matches!(self.kind, Kind::NotConnected | Kind::Silent)
+    }
+
+    /// Both; what helps is said once.
+    pub fn and(self, other: Self) -> Self {
+        Self { why: format!("{}; {}", self.why, other.why), ..other }
+    }
+}
+
+impl Display for Failed {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)?;
+        self.to_do.iter().try_for_each(|to_do| write!(f, "; {to_do}"))
     }
 }
 
@@ -77,7 +127,7 @@ pub(super) fn name(text: &str) -> Result<String, String> {
 /// The exit code of a command. Says why it failed, in one line.
 pub(super) fn finish(done: Result<u8, Failed>) -> u8 {
     done.unwrap_or_else(|failed| {
-        output::complain(&failed.why);
+        output::complain(&failed.to_string());
         failed.code
     })
 }
@@ -90,9 +140,11 @@ pub(super) fn without_parameters(url: &Url) -> String {
 }
 
 /// What stopped a call, without what it was wrapped in on its way.
-pub(super) fn cause(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "it takes too long".to_owned();
+pub(super) fn cause(error: &reqwest::Error, limit: Duration) -> String {
+    match (error.is_connect(), error.is_timeout()) {
+        (true, true) => return format!("no connection within {} s", CONNECT_LIMIT.as_secs()),
+        (false, true) => return format!("nothing came for {} s", limit.as_secs()),
+        _ => {}
     }
     let mut cause: &dyn Error = error;
     while let Some(deeper) = cause.source() {
@@ -101,14 +153,21 @@ pub(super) fn cause(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-/// A node that cannot be reached.
-pub(super) fn unreachable(url: &Url, error: &reqwest::Error) -> Failed {
-    let what_to_do = match error.is_connect() {
-        true => "start a node there with `acefleet serve`, or name another one",
-        false => "name another node",
+/// A node that does not answer within this time.
+pub(super) fn unreachable(url: &Url, error: &reqwest::Error, limit: Duration) -> Failed {
+    let (kind, to_do) = match error.is_connect() {
+        true => (Kind::NotConnected, "start a node there with `acefleet serve`, or name another one"),
+        false => (Kind::Silent, "its process may hang or be stopped: look on its host, or name another node"),
     };
-    let (url, cause) = (without_parameters(url), cause(error));
-    Failed::new(TEMPORARY, format!("{url} does not answer: {cause}; {what_to_do} with --url or {URL_NAME}"))
+    let why = format!("{} does not answer: {}", host(url), cause(error, limit));
+    Failed { code: TEMPORARY, why, to_do: Some(format!("{to_do} with --url or {URL_NAME}")), kind }
+}
+
+/// A node that ends in the middle of an answer.
+pub(super) fn broken_off(url: &Url) -> Failed {
+    let why = format!("{} ends before it has answered", host(url));
+    let to_do = Some(format!("name another node with --url or {URL_NAME}"));
+    Failed { code: TEMPORARY, why, to_do, kind: Kind::Silent }
 }
 
 /// A node that refuses.
@@ -123,7 +182,13 @@ pub(super) fn refused(url: &Url, status: StatusCode, body: &str) -> Failed {
     // An unknown address is another fault.
     let is_unknown = status == StatusCode::NOT_FOUND
         && answer.is_some_and(|answer| answer["detail"].is_string() && answer["detail"] != NO_SUCH_ADDRESS);
-    Failed { code, why, is_unknown }
+    Failed { kind: if is_unknown { Kind::Unknown } else { Kind::Other }, ..Failed::new(code, why) }
+}
+
+/// Where a node is, for people.
+fn host(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 fn complaint(url: &Url, status: StatusCode, answer: Option<&Value>, body: &str) -> String {

@@ -11,14 +11,13 @@ use serde_json::Value;
 use sse_stream::{Sse, SseStream};
 
 use super::answer::{Answer, strange};
-use super::ask::{ANSWER_MAX, client, text_of};
-use super::exit_code::TEMPORARY;
-use super::failed::{Failed, refused, unreachable, without_parameters};
+use super::ask::{ANSWER_MAX, Call, SILENT, client, text_of};
+use super::failed::{Failed, broken_off, refused, unreachable};
 
-/// Nodes send a line at least once a second. Without one for so long, they are gone.
-const SILENT: Duration = Duration::from_secs(5);
 /// Pause before a stream that ended is asked for again.
 pub(super) const PAUSE: Duration = Duration::from_millis(500);
+/// Path of the feed.
+pub(super) const FEED: [&str; 2] = ["events", "stream"];
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const MEDIA_TYPE: &str = "text/event-stream";
 
@@ -41,6 +40,7 @@ pub(super) async fn open(
     key: Option<&str>,
     last: Option<&str>,
 ) -> Result<impl Stream<Item = Result<Frame, Failed>> + use<>, Failed> {
+    // Nodes send a line at least once a second.
     let mut request = client(|client| client.read_timeout(SILENT))?.get(url.clone());
     if let Some(key) = key {
         request = request.bearer_auth(key);
@@ -48,10 +48,11 @@ pub(super) async fn open(
     if let Some(last) = last.and_then(|last| HeaderValue::from_str(last).ok()) {
         request = request.header(LAST_EVENT_ID, last);
     }
-    let response = request.send().await.map_err(|error| unreachable(url, &error))?;
+    let silent = |error| unreachable(url, &error, SILENT);
+    let response = request.send().await.map_err(silent)?;
     let status = response.status();
     if status != StatusCode::OK {
-        let body = text_of(response, url).await?;
+        let body = text_of(response, url, silent).await?;
         return Err(refused(url, status, &body));
     }
     if !is_stream(&response) {
@@ -93,8 +94,9 @@ fn read(from: &Url, frame: Sse) -> Option<Result<Frame, Failed>> {
 ///
 /// # Errors
 /// When the node does not answer, or ends before it has sent them.
-pub(super) async fn snapshot(mut url: Url, types: &str) -> Result<Answer, Failed> {
-    url.query_pairs_mut().append_pair("kinds", "change,figures").append_pair("types", types);
+pub(super) async fn snapshot(base: &Url, types: &str) -> Result<Answer, Failed> {
+    let call = Call::get(&FEED).with("kinds", "change,figures").with("types", types);
+    let url = call.address(base);
     let mut frames = Box::pin(open(&url, None, None).await?);
     let mut objects = None;
     while let Some(frame) = frames.next().await {
@@ -107,8 +109,7 @@ pub(super) async fn snapshot(mut url: Url, types: &str) -> Result<Answer, Failed
             (_, before) => objects = before,
         }
     }
-    let url = without_parameters(&url);
-    Err(Failed::new(TEMPORARY, format!("{url} ends before it has answered, try another node with --url")))
+    Err(broken_off(&url))
 }
 
 /// Adds figures to their objects. What an object says itself stays: a stream has a `status`, and so have its figures.

@@ -51,7 +51,7 @@ fn ask(file: Option<&Path>, args: &Healthcheck) -> anyhow::Result<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (status, body) = runtime
         .block_on(get(&url, limit))
-        .map_err(|error| anyhow::anyhow!("{url} does not answer: {}", cause(&error)))?;
+        .map_err(|error| anyhow::anyhow!("{url} does not answer: {}", cause(&error, limit)))?;
     let body: String = body.chars().take(LONGEST_ANSWER).collect();
     ensure!(status.is_success(), "{url} answers {}: {body}", status.as_u16());
     Ok(url)

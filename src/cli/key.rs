@@ -5,10 +5,9 @@ use std::path::Path;
 use acefleet::access;
 use acefleet::config::{Config, Secret, load};
 use clap::Args;
-use reqwest::Method;
 use serde::Deserialize;
 
-use super::ask;
+use super::ask::{self, Call};
 use super::exit_code::{CONFIGURATION, INTERNAL};
 use super::failed::{Failed, finish};
 use super::output;
@@ -51,7 +50,7 @@ fn token(config: &Config) -> Result<Secret, Failed> {
 }
 
 fn renewed(config: &Config) -> Result<Secret, Failed> {
-    ask::here(config, Method::POST, &PATH, Some(token(config)?))?;
+    ask::here(config, &Call::post(&PATH), &token(config)?)?;
     in_force(config)?.ok_or_else(|| Failed::new(INTERNAL, "the new key is not in force; try again"))
 }
 
@@ -76,7 +75,7 @@ fn current(config: &Config) -> Result<Secret, Failed> {
 fn in_force(config: &Config) -> Result<Option<Secret>, Failed> {
     let keys = access::keys_here(&config.data_dir).map_err(unreadable)?;
     for key in &keys {
-        let answer = ask::here(config, Method::GET, &PATH, Some(key.clone()));
+        let answer = ask::here(config, &Call::get(&PATH), key);
         match answer.and_then(|answer| answer.read()) {
             Ok(State { required: false }) => {
                 return Err(Failed::new(CONFIGURATION, "there is no key: the cluster is open"));
@@ -85,7 +84,7 @@ fn in_force(config: &Config) -> Result<Option<Secret>, Failed> {
             // That key was replaced.
             Err(failed) if failed.code == CONFIGURATION => {}
             Err(failed) => {
-                output::complain(&format!("not checked whether this key is in force: {}", failed.why));
+                output::complain(&format!("not checked whether this key is in force: {failed}"));
                 return Ok(Some(key.clone()));
             }
         }

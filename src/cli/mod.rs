@@ -1,6 +1,7 @@
 //! Commands of the `acefleet` program.
 //!
-//! - [`ask`]: a call to a node; [`answer`]: what it answers; [`table`]: tables; [`words`]: what others wrote
+//! - [`target`]: which nodes are asked; [`ask`]: a call to a node; [`answer`]: what it answers
+//! - [`table`]: tables; [`words`]: what others wrote
 //! - [`engines`], [`streams`], [`events`]: the commands of these names, and `vpn`; [`engine_logs`]; [`feed`]: what nodes stream
 //! - [`config`]: the commands `config check` and `config show`
 //! - [`healthcheck`]: the `healthcheck` command
@@ -40,6 +41,7 @@ mod settings;
 mod since;
 mod streams;
 mod table;
+mod target;
 mod words;
 
 use std::path::PathBuf;

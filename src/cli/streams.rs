@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use clap::{Args, Subcommand};
-use reqwest::Method;
 use serde::Deserialize;
 
 use super::answer::show;
-use super::ask::{Target, ask, get};
+use super::ask::{Call, ask};
 use super::engines::{Health, objects};
 use super::failed::{Named, name};
 use super::table::{Cell, Tint, columns};
+use super::target::Target;
 use super::words::{Word, Words, or_dash};
 
 #[derive(Subcommand)]
@@ -50,7 +50,7 @@ pub fn run(file: Option<&Path>, command: &Streams) -> u8 {
     match command {
         Streams::Ls(args) => ls(file, args),
         Streams::Stop(Stop { stream, target }) => {
-            let answer = ask(file, target, Method::DELETE, &["streams", stream], None, false)
+            let answer = ask(file, target, &Call::delete(&["streams", stream]))
                 .map_err(|failed| failed.about(Named::Stream, stream));
             show(answer, target, |Stopped { stream_id }| format!("{stream_id} is stopped."))
         }
@@ -67,7 +67,7 @@ fn ls(file: Option<&Path>, args: &Ls) -> u8 {
     let target = &args.target;
     if args.ended {
         // All of them: the feed begins with the newest alone.
-        return show(get(file, target, &["streams"], &[("status", "ended")]), target, ended);
+        return show(ask(file, target, &Call::get(&["streams"]).with("status", "ended")), target, ended);
     }
     let streams = objects(file, target, "stream")
         .and_then(|snapshot| snapshot.part("streams")?.with("status", "started"));
@@ -131,7 +131,7 @@ struct Vpn {
 
 /// Prints the VPN containers.
 pub fn vpns(file: Option<&Path>, args: &Vpns) -> u8 {
-    let answer = ask(file, &args.target, Method::GET, &["vpn", "status"], None, false);
+    let answer = ask(file, &args.target, &Call::get(&["vpn", "status"]));
     show(answer.and_then(|answer| answer.part("vpns")), &args.target, |vpns: Vec<Vpn>| {
         let titles = ["VPN", "NODE", "HEALTH", "ENGINES", "PORT", "ADDRESS", "PROVIDER", "WHAT IS WRONG"];
         let row = |vpn: Vpn| -> [Cell; 8] {

@@ -4,7 +4,7 @@ use reqwest::Url;
 use serde::Deserialize;
 
 use super::filter::Filter;
-use crate::cli::ask::{Call, below, call};
+use crate::cli::ask::Call;
 use crate::cli::failed::{Failed, Named};
 
 /// Docker's ids are hexadecimal. An engine that is gone is found by such a one alone.
@@ -32,7 +32,7 @@ struct Member {
 pub(super) async fn known(base: &Url, filter: &Filter) -> Result<Filter, Failed> {
     let mut filter = filter.clone();
     if let Some(node) = &filter.node {
-        let answer = call(below(base, &["cluster"]), None, Call::get()).await?;
+        let answer = Call::get(&["cluster"]).at(base, None).await?;
         let Cluster { nodes } = answer.read()?;
         if !nodes.iter().any(|member| member.name == *node) {
             return Err(Failed::no_member(node));
@@ -40,7 +40,7 @@ pub(super) async fn known(base: &Url, filter: &Filter) -> Result<Filter, Failed>
     }
     let is_id = |text: &String| text.len() >= SHORTEST_ID && text.chars().all(|c| c.is_ascii_hexdigit());
     if let Some(engine) = filter.engine.take_if(|engine| !is_id(engine)) {
-        let answer = call(below(base, &["containers", &engine]), None, Call::get()).await;
+        let answer = Call::get(&["containers", &engine]).at(base, None).await;
         let answer = answer.map_err(|failed| failed.about(Named::Engine, &engine))?;
         filter.engine = Some(answer.read::<Container>()?.id);
     }

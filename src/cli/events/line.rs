@@ -3,9 +3,9 @@
 use serde::Deserialize;
 
 use crate::cli::answer::Answer;
-use crate::cli::ask::Target;
 use crate::cli::failed::Failed;
 use crate::cli::output::{self, Printed};
+use crate::cli::target::Target;
 use crate::cli::words::Words;
 
 /// What is shown of an event.

@@ -12,11 +12,12 @@ use reqwest::Url;
 use serde::Deserialize;
 
 use super::answer::Answer;
-use super::ask::{Call, Target, address, below, call, wait};
+use super::ask::{Call, at_one_of, wait};
 use super::exit_code::TEMPORARY;
 use super::failed::{Failed, finish};
-use super::feed::{self, Frame};
+use super::feed::{self, FEED, Frame};
 use super::output::{self, Printed};
+use super::target::{Nodes, Target};
 use filter::{Filter, Subject};
 use known::known;
 
@@ -42,13 +43,13 @@ pub struct Events {
 /// Prints events, the oldest first.
 pub fn events(file: Option<&Path>, args: &Events) -> u8 {
     // The key stays here: everybody may read, and what other members are is known from an answer alone.
-    let printed = address(file, &args.target).and_then(|(base, _key)| {
+    let printed = args.target.nodes(file).and_then(|Nodes { urls, .. }| {
         wait(async {
-            let filter = known(&base, &args.filter).await?;
-            let reader = Reader { base, filter, args };
+            let filter = at_one_of(&urls, async |url| known(url, &args.filter).await).await?;
+            let reader = Reader { urls, filter, args };
             match args.follow {
                 true => output::while_read(reader.follow()).await,
-                false => reader.list(&reader.base, args.filter.before).await,
+                false => reader.list(&reader.urls, args.filter.before).await,
             }
         })
     });
@@ -57,8 +58,8 @@ pub fn events(file: Option<&Path>, args: &Events) -> u8 {
 
 /// What reads the log.
 struct Reader<'a> {
-    /// The node that was named.
-    base: Url,
+    /// The nodes that were named.
+    urls: Vec<Url>,
     filter: Filter,
     args: &'a Events,
 }
@@ -85,13 +86,14 @@ impl Reader<'_> {
     }
 
     /// Prints those that have happened, before this id.
-    async fn list(&self, node: &Url, mut before: Option<u64>) -> Result<Printed, Failed> {
+    async fn list(&self, nodes: &[Url], mut before: Option<u64>) -> Result<Printed, Failed> {
         let wanted = self.wanted();
         let mut newest: Vec<Answer> = Vec::new();
         loop {
             // No list is empty by its limit.
             let limit = (wanted - newest.len()).clamp(1, PAGE);
-            let page = self.page(node, limit, before).await?;
+            let call = self.page(limit, before);
+            let page = at_one_of(nodes, async |url| call.at(url, None).await).await?.list()?;
             let oldest = page.last().map(Answer::read::<Subject>).transpose()?.map(|event| event.id);
             let is_last = page.len() < limit;
             newest.extend(page);
@@ -111,26 +113,28 @@ impl Reader<'_> {
         Ok(Printed::Written)
     }
 
-    /// Events before this id, the newest first.
-    async fn page(&self, node: &Url, limit: usize, before: Option<u64>) -> Result<Vec<Answer>, Failed> {
-        let mut url = below(node, &["events"]);
-        let before = before.map(|id| ("before", id.to_string()));
-        let query = std::iter::once(("limit", limit.to_string())).chain(self.filter.query()).chain(before);
-        url.query_pairs_mut().extend_pairs(query);
-        call(url, None, Call::get()).await?.list()
+    /// Asks for events before this id, the newest first.
+    fn page(&self, limit: usize, before: Option<u64>) -> Call {
+        let call = Call::get(&["events"]).with("limit", limit.to_string());
+        let call = self.filter.query().into_iter().fold(call, |call, (name, value)| call.with(name, value));
+        match before {
+            Some(before) => call.with("before", before.to_string()),
+            None => call,
+        }
     }
 
     /// Follows at one node after the other, each behind what was read.
     async fn follow(&self) -> Result<Printed, Failed> {
-        let mut nodes = vec![self.base.clone()];
+        let mut nodes = self.urls.clone();
         let mut last: Option<String> = None;
         let mut at = 0;
         let mut is_said = false;
         loop {
             let node = nodes[at % nodes.len()].clone();
-            let mut url = below(&node, &["events", "stream"]);
-            url.query_pairs_mut().append_pair("kinds", "event").extend_pairs(self.filter.feed_query());
-            match feed::open(&url, None, last.as_deref()).await {
+            let call = Call::get(&FEED).with("kinds", "event");
+            let call =
+                self.filter.feed_query().into_iter().fold(call, |call, (name, value)| call.with(name, value));
+            match feed::open(&call.address(&node), None, last.as_deref()).await {
                 Ok(frames) => {
                     (at, is_said) = (0, false);
                     match self.read(Box::pin(frames), &node, &mut nodes, &mut last).await? {
@@ -142,9 +146,10 @@ impl Reader<'_> {
                 Err(failed) if failed.code == TEMPORARY && last.is_some() => {
                     at += 1;
                     if at >= nodes.len() && !std::mem::replace(&mut is_said, true) {
-                        output::complain(&format!("no node says what happens, trying again: {}", failed.why));
+                        output::complain(&format!("no node says what happens, trying again: {failed}"));
                     }
                 }
+                Err(failed) if failed.may_ask_another() && at + 1 < nodes.len() => at += 1,
                 Err(failed) => return Err(failed),
             }
             if at % nodes.len() == 0 {
@@ -167,10 +172,12 @@ impl Reader<'_> {
                 "hello" => {
                     let hello: Hello = data.read()?;
                     note_lost(hello.lost);
-                    *nodes = members(&self.base, &hello.members);
+                    *nodes = members(&self.urls, &hello.members);
                     // What has happened until here, once.
                     match last.is_none() && self.wanted() > 0 {
-                        true => self.list(node, Some(hello.event.saturating_add(1))).await?,
+                        true => {
+                            self.list(std::slice::from_ref(node), Some(hello.event.saturating_add(1))).await?
+                        }
                         false => Printed::Written,
                     }
                 }
@@ -197,8 +204,8 @@ fn note_lost(lost: Option<u64>) {
     }
 }
 
-/// The node that was named, then the others.
-fn members(base: &Url, members: &[Member]) -> Vec<Url> {
+/// The nodes that were named, then the others.
+fn members(named: &[Url], members: &[Member]) -> Vec<Url> {
     let urls = members.iter().filter_map(|member| Url::parse(&format!("http://{}/", member.http)).ok());
-    std::iter::once(base.clone()).chain(urls.filter(|url| url != base)).collect()
+    named.iter().cloned().chain(urls.filter(|url| !named.contains(url))).collect()
 }

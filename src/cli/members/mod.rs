@@ -9,17 +9,19 @@ use std::time::Duration;
 
 use acefleet::counted::counted;
 use clap::Args;
-use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::answer::{Answer, show};
-use super::ask::{Target, ask};
+use super::ask::{Call, ask};
 use super::exit_code::{CONFIGURATION, TEMPORARY};
 use super::failed::{Failed, name};
 use super::output;
+use super::target::Target;
 use text::{Drain as Left, Member, adopted, removed, table};
 
+/// Path of the members.
+const CLUSTER: [&str; 1] = ["cluster"];
 /// How often a wait looks again.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -88,13 +90,13 @@ struct Force {
 /// Prints the cluster and its members.
 pub fn status(file: Option<&Path>, look: &Look) -> u8 {
     let target = &look.target;
-    show(ask(file, target, Method::GET, &["cluster"], None, false), target, text::status)
+    show(ask(file, target, &Call::get(&CLUSTER)), target, text::status)
 }
 
 /// Prints the members.
 pub fn members(file: Option<&Path>, look: &Look) -> u8 {
     let target = &look.target;
-    let answer = ask(file, target, Method::GET, &["cluster"], None, false);
+    let answer = ask(file, target, &Call::get(&CLUSTER));
     show(answer.and_then(|answer| answer.part("nodes")), target, table)
 }
 
@@ -106,23 +108,24 @@ pub fn adopt(file: Option<&Path>, args: &Adopt) -> u8 {
         None => own_name(file, target),
     };
     let answer = name.and_then(|name| {
-        ask(file, target, Method::POST, &["cluster", "nodes", &name, "adopt"], None, *force)
+        let call = Call::post(&["cluster", "nodes", &name, "adopt"]).forced(*force).long();
+        ask(file, target, &call)
     });
     show(answer, target, adopted)
 }
 
 /// Performs `cordon` or `uncordon` and prints the member.
 pub fn set(file: Option<&Path>, node: &Node, action: &str) -> u8 {
-    let path = ["cluster", "nodes", &node.node, action];
-    let answer = ask(file, &node.target, Method::POST, &path, None, false);
-    show(answer, &node.target, |member| table(vec![member]))
+    let Node { node, target } = node;
+    let answer = ask(file, target, &Call::post(&["cluster", "nodes", node, action]));
+    show(answer, target, |member| table(vec![member]))
 }
 
 /// Begins a drain and prints the member.
 pub fn drain(file: Option<&Path>, args: &Drain) -> u8 {
     let Node { node, target } = &args.node;
     let body = args.deadline.map(|seconds| json!({ "deadline_seconds": seconds }));
-    let answer = ask(file, target, Method::POST, &["cluster", "nodes", node, "drain"], body, false);
+    let answer = ask(file, target, &Call::post(&["cluster", "nodes", node, "drain"]).body(body));
     let answer = match args.wait {
         true => answer.and_then(|_| drained(file, target, node)),
         false => answer,
@@ -134,10 +137,10 @@ pub fn drain(file: Option<&Path>, args: &Drain) -> u8 {
 fn drained(file: Option<&Path>, target: &Target, name: &str) -> Result<Answer, Failed> {
     let mut said = String::new();
     loop {
-        let answer = match ask(file, target, Method::GET, &["cluster"], None, false) {
+        let answer = match ask(file, target, &Call::get(&CLUSTER)) {
             // The node that is asked may be away for a while.
             Err(failed) if failed.code == TEMPORARY => {
-                say(&mut said, failed.why);
+                say(&mut said, failed.to_string());
                 thread::sleep(LOOK_EVERY);
                 continue;
             }
@@ -191,10 +194,11 @@ struct Own {
 
 /// Name of the node that is asked.
 fn own_name(file: Option<&Path>, target: &Target) -> Result<String, Failed> {
-    let answer = ask(file, target, Method::GET, &["cluster"], None, false)?;
+    let answer = ask(file, target, &Call::get(&CLUSTER))?;
     answer.read::<Own>().map(|own| own.node)
 }
 
 fn delete(file: Option<&Path>, target: &Target, node: &str, force: &Force) -> Result<Answer, Failed> {
-    ask(file, target, Method::DELETE, &["cluster", "nodes", node], None, force.force)
+    let call = Call::delete(&["cluster", "nodes", node]).forced(force.force).long();
+    ask(file, target, &call)
 }

@@ -5,14 +5,14 @@ mod text;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
-use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, show};
-use super::ask::{self, Call, Target, ask_with};
+use super::ask::{Call, ask};
 use super::exit_code::CONFIGURATION;
 use super::failed::Failed;
+use super::target::Target;
 use text::{differing, history, in_force, outcome};
 
 #[derive(Subcommand)]
@@ -116,7 +116,7 @@ pub fn settings(file: Option<&Path>, command: &Settings) -> u8 {
         }
         Settings::Diff(Diff { wishes, target }) => show(diff(file, target, wishes), target, outcome),
         Settings::History(Look { target }) => {
-            show(ask::get(file, target, &["settings", "history"], &[]), target, history)
+            show(ask(file, target, &Call::get(&["settings", "history"])), target, history)
         }
         Settings::Revert(Revert { to, revision, target }) => {
             show(edit(file, target, Change::Revert(*to), *revision, false), target, outcome)
@@ -138,12 +138,14 @@ fn edit(
     if_match: Option<u64>,
     dry_run: bool,
 ) -> Result<Answer, Failed> {
-    let query: &[(&str, &str)] = if dry_run { &[("dry_run", "true")] } else { &[] };
-    let (method, path, body) = match change {
-        Change::Values(values) => (Method::PATCH, &["settings"][..], body(values)),
-        Change::Revert(to) => (Method::POST, &["settings", "revert"][..], json!({ "revision": to })),
+    let call = match change {
+        Change::Values(values) => Call::patch(&["settings"]).body(Some(body(values))),
+        Change::Revert(to) => {
+            Call::post(&["settings", "revert"]).body(Some(json!({ "revision": to })))
+        }
     };
-    ask_with(file, target, path, query, Call { method, body: Some(body), if_match })
+    let call = call.if_match(if_match);
+    ask(file, target, &if dry_run { call.with("dry_run", "true") } else { call })
 }
 
 fn body(values: Vec<(String, String)>) -> Value {
@@ -152,7 +154,7 @@ fn body(values: Vec<(String, String)>) -> Value {
 
 /// The settings in force, with those alone that are named.
 fn get(file: Option<&Path>, target: &Target, names: &[String]) -> Result<Answer, Failed> {
-    let mut answer = ask::get(file, target, &["settings"], &[])?;
+    let mut answer = ask(file, target, &Call::get(&["settings"]))?;
     if !names.is_empty() {
         let Known { settings } = answer.read()?;
         let is_known = |name: &String| settings.iter().any(|setting| setting.name == *name);

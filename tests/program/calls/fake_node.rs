@@ -39,6 +39,13 @@ impl FakeNode {
         Self::new(vec![format!("{HEAD}{answer}")], Some(again))
     }
 
+    /// Takes connections and says nothing, as the system of a host does for a process that is stopped.
+    pub fn frozen() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        (listener, at)
+    }
+
     fn new(answers: Vec<String>, again: Option<String>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap();

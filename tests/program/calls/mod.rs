@@ -4,4 +4,5 @@ mod asked;
 mod fake_node;
 mod following;
 mod no_answer;
+mod several;
 mod terminal;

@@ -1,0 +1,123 @@
+//! Which nodes are asked, and how their answers are printed.
+
+use std::path::Path;
+
+use acefleet::access;
+use acefleet::config::table::URL_NAME;
+use acefleet::config::{Config, load};
+use clap::{Args, ValueEnum};
+use reqwest::Url;
+
+use super::exit_code::{CONFIGURATION, INTERNAL};
+use super::failed::Failed;
+use super::healthcheck;
+
+/// Which node is asked, and how it answers.
+#[derive(Args)]
+pub struct Target {
+    /// Base URL of a node, or its HOST:PORT; else the node that runs here with the same settings. Of several with commas between, the next
+    /// one is asked when one does not answer.
+    #[arg(long, value_name = "URL", env = URL_NAME, value_parser = base_url, value_delimiter = ',')]
+    url: Vec<Url>,
+    /// Key of the API; else API_KEY from the settings, else the token of the node here, which its own user can read. Other users of this
+    /// host can see arguments.
+    #[arg(long, value_name = "KEY")]
+    api_key: Option<String>,
+    /// Print the answer as a table, or as JSON.
+    #[arg(short, long, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    output: Format,
+    /// The same as --output json.
+    #[arg(long)]
+    json: bool,
+}
+
+/// How an answer is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// Nodes, and what lets callers in.
+pub(super) struct Nodes {
+    /// In the order in which they are asked; one at least.
+    pub urls: Vec<Url>,
+    pub key: Option<String>,
+}
+
+impl Target {
+    /// Whether answers are for programs.
+    pub(super) fn wants_json(&self) -> bool {
+        self.json || self.output == Format::Json
+    }
+
+    /// The nodes and the key. Invalid settings matter only if the arguments do not replace them.
+    ///
+    /// # Errors
+    /// When neither the arguments nor the settings name a node.
+    pub(super) fn nodes(&self, file: Option<&Path>) -> Result<Nodes, Failed> {
+        let urls = self.url.clone();
+        if !urls.is_empty() && self.api_key.is_some() {
+            return Ok(Nodes { urls, key: self.api_key.clone() });
+        }
+        let loaded = load(file);
+        let own_key = |config: &Config| config.api_key.as_ref().map(|key| key.0.clone());
+        let key = self.api_key.clone().or_else(|| own_key(&loaded.as_ref().ok()?.config));
+        if !urls.is_empty() {
+            return Ok(Nodes { urls, key });
+        }
+        let config = loaded.map_err(|errors| {
+            let lines: Vec<_> = errors.problems.into_iter().map(|problem| problem.line).collect();
+            let why = format!("the settings are not valid, so use --url and --api-key: {}", lines.join("; "));
+            Failed::new(CONFIGURATION, why)
+        })?;
+        let config = config.config;
+        // A user who can read the token may call the node; others need the key.
+        let token = || access::token_here(&config.data_dir).ok().flatten().map(|token| token.0);
+        Ok(Nodes { urls: vec![own_url(&config)?], key: key.or_else(token) })
+    }
+}
+
+/// A URL, for which `http://` may be left out.
+fn base_url(text: &str) -> Result<Url, String> {
+    let text = text.trim();
+    let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let url = Url::parse(&full).map_err(|error| format!("{error}; write http://HOST:PORT or HOST:PORT"))?;
+    match url.scheme() {
+        "http" => Ok(url),
+        "https" => {
+            Err("nodes speak plain HTTP: behind a proxy with HTTPS, give the HOST:PORT of the node itself"
+                .to_owned())
+        }
+        other => Err(format!("a node has no {other}:// address; write http://HOST:PORT or HOST:PORT")),
+    }
+}
+
+/// The node that runs here with these settings.
+pub(super) fn own_url(config: &Config) -> Result<Url, Failed> {
+    let url = format!("http://{}/", healthcheck::local(config.http_bind));
+    Url::parse(&url).map_err(|error| Failed::new(INTERNAL, format!("{url}: {error}")))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheme_of_a_url_may_be_left_out() {
+        for (text, expected) in [
+            ("localhost:8000", "http://localhost:8000/"),
+            (" a", "http://a/"),
+            ("10.0.0.1:81/sub", "http://10.0.0.1:81/sub"),
+            ("[::1]:8000", "http://[::1]:8000/"),
+        ] {
+            assert_eq!(base_url(text).unwrap().as_str(), expected);
+        }
+        for text in ["", "ftp://a", "https://a:8443", "unix:///x", "http://", "a b"] {
+            assert!(base_url(text).is_err_and(|why| why.contains("HOST:PORT")), "{text}");
+        }
+    }
+}
