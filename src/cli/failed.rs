@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use acefleet::config::table::URL_NAME;
 use reqwest::{StatusCode, Url};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::ask::CONNECT_LIMIT;
 use super::exit_code::{CONFIGURATION, INTERNAL, TEMPORARY};
 use super::output;
+use super::words::Word;
 
 /// Characters of an unexpected answer that are shown.
 const LONGEST_ANSWER: usize = 600;
@@ -46,16 +48,21 @@ impl Failed {
         Self { code, why: why.into(), to_do: None, kind: Kind::Other }
     }
 
+    /// The same, with what helps.
+    fn with(self, to_do: impl Into<String>) -> Self {
+        Self { to_do: Some(to_do.into()), ..self }
+    }
+
     /// No member has this name.
     pub fn no_member(name: &str) -> Self {
-        Self::new(CONFIGURATION, format!("{name}: no member is named so; `acefleet members` lists them"))
+        Self { kind: Kind::Unknown, ..Self::new(CONFIGURATION, "") }.about(Named::Member, name)
     }
 
     /// Says of what the node does not know how it was named, and how the right name is found.
     pub fn about(self, named: Named, name: &str) -> Self {
         match self.kind {
             Kind::Unknown => Self {
-                why: format!("{name}: {}", self.why),
+                why: named.unknown(name, &self.why),
                 to_do: Some(named.listed_by().to_owned()),
                 kind: Kind::Other,
                 ..self
@@ -95,23 +102,38 @@ impl Display for Failed {
     }
 }
 
-/// What a name in the arguments stands for. Of members, the nodes say themselves how they are found.
+/// What a name in the arguments stands for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Named {
+    /// A member.
+    Member,
     /// An engine.
     Engine,
     /// An engine or a VPN container, both of which have logs.
     Container,
     /// A stream.
     Stream,
+    /// A revision of the settings.
+    Revision,
 }
 
 impl Named {
+    /// That there is none. Nodes name their routes in what they say of members and settings, which are not called by hand here.
+    fn unknown(self, name: &str, said: &str) -> String {
+        match self {
+            Self::Member => format!("{name}: no member is named so"),
+            Self::Revision => format!("the settings of revision {name} are not known"),
+            Self::Engine | Self::Container | Self::Stream => format!("{name}: {said}"),
+        }
+    }
+
     fn listed_by(self) -> &'static str {
         match self {
+            Self::Member => "`acefleet members` lists them",
             Self::Engine => "`acefleet engine ls` lists the engines",
             Self::Container => "`acefleet engine ls` lists the engines, `acefleet vpn` the VPN containers",
             Self::Stream => "`acefleet stream ls` lists the streams",
+            Self::Revision => "`acefleet settings history` lists those that are",
         }
     }
 }
@@ -172,17 +194,43 @@ pub(super) fn broken_off(url: &Url) -> Failed {
 
 /// A node that refuses.
 pub(super) fn refused(url: &Url, status: StatusCode, body: &str) -> Failed {
-    let answer = serde_json::from_str::<Value>(body).ok();
     let code = match status {
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => TEMPORARY,
         _ if status.is_client_error() => CONFIGURATION,
         _ => INTERNAL,
     };
-    let why = complaint(url, status, answer.as_ref(), body);
-    // An unknown address is another fault.
-    let is_unknown = status == StatusCode::NOT_FOUND
-        && answer.is_some_and(|answer| answer["detail"].is_string() && answer["detail"] != NO_SUCH_ADDRESS);
-    Failed { kind: if is_unknown { Kind::Unknown } else { Kind::Other }, ..Failed::new(code, why) }
+    let detail = serde_json::from_str::<Refusal>(body).ok().map(|refusal| refusal.detail);
+    let at = without_parameters(url);
+    let cut = |text: &str| text.chars().take(LONGEST_ANSWER).collect::<String>();
+    match (detail, status) {
+        (Some(Detail::Text(said)), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+            let to_do = "run this as the user of the node on its host, or set API_KEY or --api-key to the key of the cluster";
+            Failed::new(code, format!("{} says: {}", host(url), cut(&said))).with(to_do)
+        }
+        (Some(Detail::Text(said)), _) if said == NO_SUCH_ADDRESS => {
+            Failed::new(code, format!("{at} does not exist: is it a node, and of this version?"))
+        }
+        (Some(Detail::Text(said)), StatusCode::NOT_FOUND) => {
+            Failed { kind: Kind::Unknown, ..Failed::new(code, cut(&said)) }
+        }
+        (Some(Detail::Text(said)), _) => Failed::new(code, cut(&said)),
+        (Some(Detail::Blocked { message, recovery_eta_seconds, should_wait }), _) => {
+            // Another node may see it otherwise.
+            let failed = Failed::new(code, format!("{} says: {}", host(url), cut(&message)));
+            match recovery_eta_seconds.filter(|_| should_wait) {
+                Some(seconds) => failed.with(format!("try again in {seconds} s")),
+                None => failed,
+            }
+        }
+        (Some(Detail::Violations(all)), _) => {
+            let all: Vec<_> = all.into_iter().map(Violation::told).collect();
+            Failed::new(code, cut(&all.join("; ")))
+        }
+        (None, _) if body.trim().is_empty() => {
+            Failed::new(code, format!("{at} answers {status}: is it a node?"))
+        }
+        (None, _) => Failed::new(code, format!("{at} answers {}: {}", status.as_u16(), cut(body))),
+    }
 }
 
 /// Where a node is, for people.
@@ -191,36 +239,69 @@ fn host(url: &Url) -> String {
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-fn complaint(url: &Url, status: StatusCode, answer: Option<&Value>, body: &str) -> String {
-    let detail = answer.map_or(&Value::Null, |answer| &answer["detail"]);
-    let wrong = detail.as_array().into_iter().flatten().filter_map(violation);
-    let wrong = wrong.collect::<Vec<_>>().join("; ");
-    let message =
-        detail.as_str().or_else(|| detail["message"].as_str()).or((!wrong.is_empty()).then_some(&wrong));
-    let message: String = message.unwrap_or(body).chars().take(LONGEST_ANSWER).collect();
-    let url = without_parameters(url);
-    match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            format!(
-                "{url}: {message}; run this as the user of the node on its host, or set API_KEY or --api-key to the key of the cluster"
-            )
-        }
-        _ if *detail == NO_SUCH_ADDRESS => {
-            format!("{url} does not exist: is it a node, and of this version?")
-        }
-        _ if detail.is_string() => message,
-        _ if message.trim().is_empty() => format!("{url} answers {status}: is it a node?"),
-        _ => format!("{url} answers {}: {message}", status.as_u16()),
-    }
+/// The body of a refusal.
+#[derive(Deserialize)]
+struct Refusal {
+    detail: Detail,
 }
 
-/// What is wrong with one argument, which it names.
-fn violation(wrong: &Value) -> Option<String> {
-    let why = wrong["msg"].as_str()?;
-    let why = why.strip_prefix("Value error, ").unwrap_or(why);
-    match (wrong["loc"].as_array().and_then(|at| at.last()?.as_str()), wrong["input"].as_str()) {
-        (Some(name), Some(value)) if !why.contains(name) => Some(format!("{name} {value}: {why}")),
-        _ => Some(why.to_owned()),
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Detail {
+    Text(String),
+    Violations(Vec<Violation>),
+    /// With more for programs.
+    Blocked {
+        message: String,
+        recovery_eta_seconds: Option<u64>,
+        #[serde(default)]
+        should_wait: bool,
+    },
+}
+
+/// What is wrong with one argument.
+#[derive(Deserialize)]
+struct Violation {
+    #[serde(rename = "type")]
+    kind: Option<Word<ViolationKind>>,
+    #[serde(default)]
+    loc: Vec<Value>,
+    msg: String,
+    #[serde(default)]
+    input: Value,
+    #[serde(default)]
+    ctx: Context,
+}
+
+/// Kinds for which there is a command that helps.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ViolationKind {
+    UnknownMember,
+    UnknownSetting,
+}
+
+#[derive(Default, Deserialize)]
+struct Context {
+    /// The name that may be meant.
+    meant: Option<String>,
+}
+
+impl Violation {
+    fn told(self) -> String {
+        let Self { kind, loc, msg, input, ctx } = self;
+        let name = loc.last().and_then(Value::as_str);
+        let why = msg.strip_prefix("Value error, ").unwrap_or(&msg);
+        match (kind, name, input.as_str(), ctx.meant) {
+            (Some(Word::Known(ViolationKind::UnknownMember)), _, Some(value), _) => {
+                format!("{value}: no member is named so; {}", Named::Member.listed_by())
+            }
+            (Some(Word::Known(ViolationKind::UnknownSetting)), Some(name), _, None) => {
+                format!("{name} is no setting of the cluster; `acefleet settings get` lists them")
+            }
+            (_, Some(name), Some(value), _) if !why.contains(name) => format!("{name} {value}: {why}"),
+            _ => why.to_owned(),
+        }
     }
 }
 
@@ -231,36 +312,90 @@ mod tests {
 
     use super::*;
 
+    fn said(status: u16, body: &Value) -> String {
+        let url = Url::parse("http://localhost:8000/cluster?x=1").unwrap();
+        refused(&url, StatusCode::from_u16(status).unwrap(), &body.to_string()).to_string()
+    }
+
     #[test]
     fn refusals_are_shown_in_the_words_of_the_node() {
-        let url = Url::parse("http://localhost:8000/cluster").unwrap();
         for (status, body, expected) in [
             (409, json!({"detail": "drain it first"}), "drain it first"),
-            (503, json!({"detail": {"message": "no leader"}}), "answers 503: no leader"),
+            (503, json!({"detail": {"message": "no leader"}}), "localhost:8000 says: no leader"),
             (
-                422,
-                json!({"detail": [{"msg": "too small"}, {"msg": "Value error, odd"}]}),
-                "answers 422: too small; odd",
+                503,
+                json!({"detail": {"message": "no leader", "code": "no_leader", "recovery_eta_seconds": 2, "should_wait": true}}),
+                "localhost:8000 says: no leader; try again in 2 s",
+            ),
+            (
+                500,
+                json!({"detail": {"message": "no image", "recovery_eta_seconds": null, "should_wait": false}}),
+                "localhost:8000 says: no image",
             ),
             (
                 422,
-                json!({"detail": [{"loc": ["body", "node"], "input": "c", "msg": "no member has this name"}]}),
-                "answers 422: node c: no member has this name",
+                json!({"detail": [{"msg": "too small"}, {"msg": "Value error, odd", "type": "value_error"}]}),
+                "too small; odd",
             ),
             (
                 422,
-                json!({"detail": [{"loc": ["body", "X"], "input": "1", "msg": "there is no setting X"}]}),
-                "answers 422: there is no setting X",
+                json!({"detail": [{"loc": ["body", "image"], "input": "c", "msg": "it is nowhere"}]}),
+                "image c: it is nowhere",
             ),
-            (401, json!({"detail": "missing bearer token"}), "API_KEY"),
+            (
+                422,
+                json!({"detail": [{"loc": ["body", "X"], "input": "1", "msg": "X: too large"}]}),
+                "X: too large",
+            ),
+            (
+                401,
+                json!({"detail": "missing bearer token"}),
+                "localhost:8000 says: missing bearer token; run this as the user of the node on its host, or set API_KEY or \
+                 --api-key to the key of the cluster",
+            ),
+            (
+                404,
+                json!({"detail": "Not Found"}),
+                "http://localhost:8000/cluster does not exist: is it a node, and of this version?",
+            ),
+            (502, json!("no such route"), "http://localhost:8000/cluster answers 502: \"no such route\""),
         ] {
-            let status = StatusCode::from_u16(status).unwrap();
-            let line = complaint(&url, status, Some(&body), &body.to_string());
-            assert!(line.contains(expected), "{line}");
+            assert_eq!(said(status, &body), expected);
         }
-        let line = complaint(&url, StatusCode::BAD_GATEWAY, None, "");
+        let url = Url::parse("http://localhost:8000/cluster").unwrap();
+        let line = refused(&url, StatusCode::BAD_GATEWAY, "").to_string();
         assert!(line.ends_with("answers 502 Bad Gateway: is it a node?"), "{line}");
-        let line = complaint(&url, StatusCode::BAD_GATEWAY, None, "no such route");
-        assert!(line.contains("502: no such route"), "{line}");
+    }
+
+    #[test]
+    fn commands_are_named_where_nodes_name_their_routes() {
+        let violation = |kind: &str, at: &str, meant: Option<&str>| {
+            json!({"detail": [{"type": kind, "loc": ["body", at], "input": "c", "ctx": {"meant": meant},
+                "msg": "Value error, there is none; GET /x lists them"}]})
+        };
+        for (body, expected) in [
+            (
+                violation("unknown_member", "node", None),
+                "c: no member is named so; `acefleet members` lists them",
+            ),
+            (
+                violation("unknown_setting", "MAX", None),
+                "MAX is no setting of the cluster; `acefleet settings get` lists them",
+            ),
+            (violation("unknown_setting", "MAX", Some("MIN")), "MAX c: there is none; GET /x lists them"),
+        ] {
+            assert_eq!(said(422, &body), expected);
+        }
+        let url = Url::parse("http://localhost:8000/cluster").unwrap();
+        let unknown = || {
+            refused(&url, StatusCode::NOT_FOUND, &json!({"detail": "none; GET /x lists them"}).to_string())
+        };
+        let expected = "c: no member is named so; `acefleet members` lists them";
+        assert_eq!(unknown().about(Named::Member, "c").to_string(), expected);
+        assert_eq!(Failed::no_member("c").to_string(), expected);
+        assert_eq!(
+            unknown().about(Named::Revision, "9").to_string(),
+            "the settings of revision 9 are not known; `acefleet settings history` lists those that are"
+        );
     }
 }

@@ -26,9 +26,7 @@ impl Fleet {
     pub fn member(&self, name: &str) -> Result<MemberStatus, FleetError> {
         let members = self.cluster().status().members;
         members.into_iter().find(|member| member.name == name).ok_or_else(|| {
-            FleetError::NotFound(format!(
-                "no member is named {name}; `acefleet members` and GET /cluster list them"
-            ))
+            FleetError::NotFound(format!("no member is named {name}; GET /cluster lists them"))
         })
     }
 

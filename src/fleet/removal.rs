@@ -70,9 +70,8 @@ impl Removal {
         }
         if *lives && *engines > 0 && !force {
             return Err(format!(
-                "{name} lives and runs {}: drain it first (acefleet drain {name}, or POST /cluster/nodes/{name}/drain) and \
-                 wait until none is left, or use force, which drops them and their streams from the registry \
-                 and leaves the containers on the host",
+                "{name} lives and runs {}: drain it first and wait until none is left, or use force, which drops \
+                 them and their streams from the registry and leaves the containers on the host",
                 counted(*engines as u64, "container")
             ));
         }

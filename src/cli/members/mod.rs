@@ -15,7 +15,7 @@ use serde_json::json;
 use super::answer::{Answer, show};
 use super::ask::{Call, ask};
 use super::exit_code::{CONFIGURATION, TEMPORARY};
-use super::failed::{Failed, name};
+use super::failed::{Failed, Named, name};
 use super::output;
 use super::target::Target;
 use text::{Drain as Left, Member, adopted, removed, table};
@@ -109,7 +109,7 @@ pub fn adopt(file: Option<&Path>, args: &Adopt) -> u8 {
     };
     let answer = name.and_then(|name| {
         let call = Call::post(&["cluster", "nodes", &name, "adopt"]).forced(*force).long();
-        ask(file, target, &call)
+        ask(file, target, &call).map_err(|failed| failed.about(Named::Member, &name))
     });
     show(answer, target, adopted)
 }
@@ -118,6 +118,7 @@ pub fn adopt(file: Option<&Path>, args: &Adopt) -> u8 {
 pub fn set(file: Option<&Path>, node: &Node, action: &str) -> u8 {
     let Node { node, target } = node;
     let answer = ask(file, target, &Call::post(&["cluster", "nodes", node, action]));
+    let answer = answer.map_err(|failed| failed.about(Named::Member, node));
     show(answer, target, |member| table(vec![member]))
 }
 
@@ -126,6 +127,7 @@ pub fn drain(file: Option<&Path>, args: &Drain) -> u8 {
     let Node { node, target } = &args.node;
     let body = args.deadline.map(|seconds| json!({ "deadline_seconds": seconds }));
     let answer = ask(file, target, &Call::post(&["cluster", "nodes", node, "drain"]).body(body));
+    let answer = answer.map_err(|failed| failed.about(Named::Member, node));
     let answer = match args.wait {
         true => answer.and_then(|_| drained(file, target, node)),
         false => answer,
@@ -200,5 +202,5 @@ fn own_name(file: Option<&Path>, target: &Target) -> Result<String, Failed> {
 
 fn delete(file: Option<&Path>, target: &Target, node: &str, force: &Force) -> Result<Answer, Failed> {
     let call = Call::delete(&["cluster", "nodes", node]).forced(force.force).long();
-    ask(file, target, &call)
+    ask(file, target, &call).map_err(|failed| failed.about(Named::Member, node))
 }

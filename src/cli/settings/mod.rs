@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::answer::{Answer, show};
 use super::ask::{Call, ask};
 use super::exit_code::CONFIGURATION;
-use super::failed::Failed;
+use super::failed::{Failed, Named};
 use super::target::Target;
 use text::{differing, history, in_force, outcome};
 
@@ -138,14 +138,18 @@ fn edit(
     if_match: Option<u64>,
     dry_run: bool,
 ) -> Result<Answer, Failed> {
-    let call = match change {
-        Change::Values(values) => Call::patch(&["settings"]).body(Some(body(values))),
+    let (call, to) = match change {
+        Change::Values(values) => (Call::patch(&["settings"]).body(Some(body(values))), None),
         Change::Revert(to) => {
-            Call::post(&["settings", "revert"]).body(Some(json!({ "revision": to })))
+            (Call::post(&["settings", "revert"]).body(Some(json!({ "revision": to }))), Some(to))
         }
     };
     let call = call.if_match(if_match);
-    ask(file, target, &if dry_run { call.with("dry_run", "true") } else { call })
+    let answer = ask(file, target, &if dry_run { call.with("dry_run", "true") } else { call });
+    answer.map_err(|failed| match to {
+        Some(to) => failed.about(Named::Revision, &to.to_string()),
+        None => failed,
+    })
 }
 
 fn body(values: Vec<(String, String)>) -> Value {

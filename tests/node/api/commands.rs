@@ -79,7 +79,7 @@ async fn failures_have_their_exit_codes() {
     for (environment, arguments, code, said) in [
         (&key[..], &["remove", "a", "--force"][..], 64, "the last voter"),
         (&key, &["leave", "--force"], 64, "the last voter"),
-        (&key, &["cordon", "nobody"], 64, "no member is named nobody; `acefleet members`"),
+        (&key, &["cordon", "nobody"], 64, "nobody: no member is named so; `acefleet members`"),
         (&key, &["engine", "logs", "nope"], 64, "nope: container not found; `acefleet engine ls`"),
         (
             &key,
@@ -90,7 +90,15 @@ async fn failures_have_their_exit_codes() {
         (&key, &["engine", "stop", "nope"], 64, "nope: container not found; `acefleet engine ls`"),
         (&key, &["engine", "replace", "nope"], 64, "nope: container not found; `acefleet engine ls`"),
         (&key, &["engine", "ls", "--node", "nope"], 64, "nope: no member is named so; `acefleet members`"),
-        (&key, &["engine", "start", "--node", "nope"], 64, "node nope: no member has this name"),
+        (&key, &["engine", "start", "--node", "nope"], 64, "nope: no member is named so; `acefleet members`"),
+        (&key, &["settings", "revert", "9"], 64, "revision 9 are not known; `acefleet settings history`"),
+        (
+            &key,
+            &["settings", "set", "NOPE=1"],
+            64,
+            "NOPE is no setting of the cluster; `acefleet settings get`",
+        ),
+        (&key, &["settings", "set", "MAX_REPLICA=1"], 64, "did you mean MAX_REPLICAS?"),
         (&key, &["stream", "stop", "nope"], 64, "nope: Stream not found; `acefleet stream ls`"),
         (&key, &["engine", "stop", ".."], 64, "this is no name"),
         (&key, &["members", "--url", &elsewhere], 64, "/nowhere/cluster does not exist"),

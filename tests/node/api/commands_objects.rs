@@ -28,7 +28,7 @@ async fn engines_and_streams_are_listed_and_stopped() {
     assert_eq!(started.status.code(), Some(0), "{}", err(&started));
     assert!(out(&started).contains("runs, at port 9"), "{}", out(&started));
     let unknown = run(&bed, &KEYED, &["engine", "start", "--node", "nobody"]).await;
-    assert!(unknown.status.code() == Some(64) && err(&unknown).contains("node nobody: no member has"));
+    assert!(unknown.status.code() == Some(64) && err(&unknown).contains("nobody: no member is named so"));
     let stopped = out(&run(&bed, &KEYED, &["engine", "stop", "acestream-901"]).await);
     assert_eq!(stopped, "acestream-901 is stopped; 1 stream ended with it.\n");
     let ended = out(&run(&bed, &[], &["stream", "ls", "--ended"]).await);
