@@ -108,8 +108,25 @@ pub(super) fn show<T: DeserializeOwned>(
     target: &Target,
     human: impl FnOnce(T) -> String,
 ) -> u8 {
-    finish(answer.and_then(|answer| {
-        let read = answer.read()?;
-        Ok(if target.wants_json() { answer.print() } else { output::print(&human(read)) })
-    }))
+    finish(answer.and_then(|answer| print(answer, target, human, Ok)))
+}
+
+/// The same of an answer of which programs get a part alone.
+pub(super) fn show_part<T: DeserializeOwned>(
+    answer: Result<Answer, Failed>,
+    part: &str,
+    target: &Target,
+    human: impl FnOnce(T) -> String,
+) -> u8 {
+    finish(answer.and_then(|answer| print(answer, target, human, |answer| answer.part(part))))
+}
+
+fn print<T: DeserializeOwned>(
+    answer: Answer,
+    target: &Target,
+    human: impl FnOnce(T) -> String,
+    part: impl FnOnce(Answer) -> Result<Answer, Failed>,
+) -> Result<u8, Failed> {
+    let read = answer.read()?;
+    Ok(if target.wants_json() { part(answer)?.print() } else { output::print(&human(read)) })
 }

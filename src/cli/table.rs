@@ -33,6 +33,12 @@ impl Cell {
     pub fn of(text: &str, tint: Tint) -> Self {
         Self { text: text.to_owned(), tint }
     }
+
+    /// Its text.
+    #[cfg(test)]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
 }
 
 impl From<String> for Cell {

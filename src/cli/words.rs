@@ -30,6 +30,13 @@ fn is_hostile(c: char) -> bool {
 #[serde(from = "String")]
 pub struct Words(String);
 
+impl Words {
+    /// Whether it is this name.
+    pub fn is(&self, name: &str) -> bool {
+        self.0 == shown(name)
+    }
+}
+
 impl From<String> for Words {
     fn from(text: String) -> Self {
         Self(shown(&text))

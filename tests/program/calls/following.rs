@@ -22,7 +22,8 @@ fn whoever_follows_events_shows_no_node_a_key() {
     for head in [own, other] {
         assert!(!head.contains("authorization") && !head.contains(TOKEN), "{head}");
     }
-    let engines = frame("snapshot", "", &json!({"engines": []})) + &frame("figures", "", &json!({}));
+    let engines =
+        frame("snapshot", "", &json!({"engines": [], "nodes": []})) + &frame("figures", "", &json!({}));
     let own = FakeNode::once(&engines);
     assert_eq!(start(dir.path(), own.at, &["engine", "ls"], Stdio::null()).code(), Some(0));
     assert!(!own.asked().contains("authorization"));

@@ -5,4 +5,5 @@ mod fake_node;
 mod following;
 mod no_answer;
 mod several;
+mod tables;
 mod terminal;
