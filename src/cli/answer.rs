@@ -63,6 +63,14 @@ impl Answer {
         }
     }
 
+    /// Of a list, keeps those parts alone of which this says so.
+    pub fn keep(&mut self, wanted: impl IntoIterator<Item = bool>) {
+        let mut wanted = wanted.into_iter();
+        if let Value::Array(all) = &mut self.value {
+            all.retain(|_| wanted.next().unwrap_or_default());
+        }
+    }
+
     /// A list, with those parts alone that have this text in this field.
     ///
     /// # Errors

@@ -54,3 +54,50 @@ fn engines_are_listed_by_host_with_what_is_known_of_it() {
     let (one, _) = printed(&[&answer], &["engine", "ls", "--node", "a", "-o", "json"]);
     assert_eq!(serde_json::from_str::<Value>(&one).unwrap(), json!([engines[4]]));
 }
+
+#[test]
+fn streams_are_listed_with_their_engines() {
+    let stream = |id: &str, container: &str, status: &str| json!({"id": id, "container_id": container, "started_at": "then", "status": status});
+    let streams =
+        [stream("k|1", ID, "started"), stream("k|2", "10.0.0.9:6878", "started"), stream("k|3", ID, "ended")];
+    let answer = snapshot(json!({"engines": [engine("e-2", "b")], "streams": streams}), json!({}));
+    let (table, _) = printed(&[&answer], &["stream", "ls"]);
+    let rows: Vec<_> = table.lines().map(words).collect();
+    assert_eq!(rows[0][..4], ["ID", "ENGINE", "NODE", "SINCE"]);
+    assert_eq!(
+        (&rows[1][..4], &rows[2][..4]),
+        (&["k|1", "e-2", "b", "then"][..], &["k|2", "10.0.0.9:6878", "-", "then"][..])
+    );
+    assert_eq!(rows.len(), 3, "{table}");
+    let (json, _) = printed(&[&answer], &["stream", "ls", "-o", "json"]);
+    assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), json!(streams[..2]));
+    for (filter, expected) in [
+        (["--engine", "e-2"], 1),
+        (["--engine", &ID[..12]], 1),
+        (["--engine", "10.0.0.9:6878"], 1),
+        (["--engine", "e-1"], 0),
+        (["--node", "b"], 1),
+        (["--node", "a"], 0),
+    ] {
+        let (table, _) = printed(&[&answer], &[&["stream", "ls"][..], &filter].concat());
+        assert_eq!(table.lines().count(), 1 + expected, "{filter:?}: {table}");
+    }
+}
+
+#[test]
+fn streams_of_engines_that_are_gone_are_found_by_its_name() {
+    let ended = json!([
+        {"id": "k|1", "container_id": ID, "engine": "e-2", "node": "b", "started_at": "then", "ended_at": "now", "end_reason": "engine_gone"},
+        {"id": "k|2", "container_id": "0123456789abcdef", "started_at": "then", "ended_at": "now"},
+    ]);
+    let answer = format!("{HEAD}{ended}");
+    let (table, _) = printed(&[&answer], &["stream", "ls", "--ended"]);
+    let rows: Vec<_> = table.lines().map(words).collect();
+    assert_eq!(rows[0], ["ID", "ENGINE", "NODE", "SINCE", "UNTIL", "REASON"]);
+    assert_eq!(rows[1], ["k|1", "e-2", "b", "then", "now", "engine_gone"]);
+    assert_eq!(rows[2], ["k|2", "0123456789ab", "-", "then", "now", "-"]);
+    let (json, _) = printed(&[&answer], &["stream", "ls", "--ended", "--engine", "e-2", "-o", "json"]);
+    assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), json!([ended[0]]));
+    let (none, _) = printed(&[&answer], &["stream", "ls", "--ended", "--node", "a"]);
+    assert_eq!(none.lines().count(), 1, "{none}");
+}
