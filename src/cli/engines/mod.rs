@@ -16,7 +16,7 @@ use super::failed::{Failed, Named, name};
 use super::table::{Cell, Tint};
 use super::target::{Nodes, Target};
 use super::words::{Word, Words};
-use super::feed;
+use super::{feed, output};
 use list::Ls;
 
 #[derive(Subcommand)]
@@ -127,19 +127,48 @@ impl Word<Health> {
 /// A started engine.
 #[derive(Deserialize)]
 struct Started {
+    container_id: String,
     container_name: Words,
     host_http_port: u16,
+    container_http_port: u16,
+    container_https_port: u16,
+}
+
+/// Where an engine is.
+#[derive(Deserialize)]
+struct Placement {
+    node: Words,
 }
 
 fn start(file: Option<&Path>, args: &Start) -> u8 {
+    let Start { node, image, target } = args;
     let mut body = json!({});
-    for (field, value) in [("node", &args.node), ("image", &args.image)] {
+    for (field, value) in [("node", node), ("image", image)] {
         if let Some(value) = value {
             body[field] = json!(value);
         }
     }
-    let answer = ask(file, &args.target, &Call::post(&["provision", "acestream"]).body(Some(body)));
-    show(answer, &args.target, |Started { container_name, host_http_port }| {
-        format!("{container_name} runs, at port {host_http_port}.")
-    })
+    let answer = ask(file, target, &Call::post(&["provision", "acestream"]).body(Some(body)));
+    show(answer, target, |started| told(&started, || host_of(file, target, &started)))
+}
+
+/// The host of an engine, which the answer to its start does not name.
+fn host_of(file: Option<&Path>, target: &Target, started: &Started) -> Result<Words, Failed> {
+    let answer = ask(file, target, &Call::get(&["engines", &started.container_id, "placement"]))?;
+    answer.read().map(|Placement { node }| node)
+}
+
+fn told(started: &Started, host: impl FnOnce() -> Result<Words, Failed>) -> String {
+    let Started { container_name, host_http_port, container_http_port, container_https_port, .. } = started;
+    let place = match host() {
+        Ok(node) => format!(" on {node}"),
+        Err(failed) => {
+            output::complain(&format!("on which host it runs is not known: {failed}"));
+            String::new()
+        }
+    };
+    format!(
+        "{container_name} runs{place}, at port {host_http_port}; in its container HTTP is at {container_http_port}, \
+         HTTPS at {container_https_port}."
+    )
 }

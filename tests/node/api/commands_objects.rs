@@ -27,7 +27,7 @@ async fn engines_and_streams_are_listed_and_stopped() {
     assert_eq!(words[..3], ["k|s", "acestream-901", "a"], "{streams}");
     let started = run(&bed, &KEYED, &["engine", "start", "--node", "a"]).await;
     assert_eq!(started.status.code(), Some(0), "{}", err(&started));
-    assert!(out(&started).contains("runs, at port 9"), "{}", out(&started));
+    assert!(out(&started).contains("runs on a, at port 9"), "{}", out(&started));
     let unknown = run(&bed, &KEYED, &["engine", "start", "--node", "nobody"]).await;
     assert!(unknown.status.code() == Some(64) && err(&unknown).contains("nobody: no member is named so"));
     let stopped = out(&run(&bed, &KEYED, &["engine", "stop", "acestream-901"]).await);

@@ -101,3 +101,22 @@ fn streams_of_engines_that_are_gone_are_found_by_its_name() {
     let (none, _) = printed(&[&answer], &["stream", "ls", "--ended", "--node", "a"]);
     assert_eq!(none.lines().count(), 1, "{none}");
 }
+
+#[test]
+fn a_started_engine_is_told_with_its_host_and_ports() {
+    let started = json!({"container_id": ID, "container_name": "e-7", "host_http_port": 19006, "container_http_port": 19006, "container_https_port": 45006});
+    let start = format!("{HEAD}{started}");
+    let placement = format!("{HEAD}{}", json!({"node": "b", "why": "least loaded"}));
+    let (told, node) = printed(&[&start, &placement], &["engine", "start"]);
+    assert_eq!(told, "e-7 runs on b, at port 19006; in its container HTTP is at 19006, HTTPS at 45006.\n");
+    node.asked();
+    assert!(node.asked().starts_with(&format!("get /engines/{ID}/placement ")));
+    let (json, _) = printed(&[&start], &["engine", "start", "-o", "json"]);
+    assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), started);
+
+    let alone = FakeNode::each(&[&start]);
+    let output = run(dir().path(), &[("ACEFLEET_URL", &alone.at.to_string())], &["engine", "start"]);
+    assert_eq!(output.status.code(), Some(0), "it runs all the same");
+    assert!(stdout(&output).starts_with("e-7 runs, at port 19006"), "{}", stdout(&output));
+    assert!(stderr(&output).contains("on which host it runs is not known"), "{}", stderr(&output));
+}
