@@ -71,6 +71,11 @@ impl Failed {
         }
     }
 
+    /// Whether the node does not know what was named.
+    pub fn is_unknown(&self) -> bool {
+        self.kind == Kind::Unknown
+    }
+
     /// The same of a call that would have changed something.
     pub fn of_a_change(self) -> Self {
         match self.kind {

@@ -7,12 +7,19 @@ use super::filter::Filter;
 use crate::cli::ask::Call;
 use crate::cli::failed::{Failed, Named};
 
-/// Docker's ids are hexadecimal. An engine that is gone is found by such a one alone.
+/// Docker's ids are hexadecimal. Engines that are gone without a stream are found by such a one alone.
 const SHORTEST_ID: usize = 12;
 
 #[derive(Deserialize)]
 struct Container {
     id: String,
+}
+
+/// A stream that has ended.
+#[derive(Deserialize)]
+struct Stream {
+    container_id: String,
+    engine: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -40,9 +47,21 @@ pub(super) async fn known(base: &Url, filter: &Filter) -> Result<Filter, Failed>
     }
     let is_id = |text: &String| text.len() >= SHORTEST_ID && text.chars().all(|c| c.is_ascii_hexdigit());
     if let Some(engine) = filter.engine.take_if(|engine| !is_id(engine)) {
-        let answer = Call::get(&["containers", &engine]).at(base, None).await;
-        let answer = answer.map_err(|failed| failed.about(Named::Engine, &engine))?;
-        filter.engine = Some(answer.read::<Container>()?.id);
+        filter.engine = Some(container(base, &engine).await?);
     }
     Ok(filter)
+}
+
+/// The id of the container with this name. Of one that is gone, its streams may still tell.
+async fn container(base: &Url, engine: &str) -> Result<String, Failed> {
+    match Call::get(&["containers", engine]).at(base, None).await {
+        Ok(answer) => answer.read::<Container>().map(|container| container.id),
+        Err(failed) if failed.is_unknown() => {
+            let ended = Call::get(&["streams"]).with("status", "ended").at(base, None).await?;
+            let ended: Vec<Stream> = ended.read()?;
+            let newest = ended.into_iter().rev().find(|stream| stream.engine.as_deref() == Some(engine));
+            newest.map(|stream| stream.container_id).ok_or_else(|| failed.about(Named::Engine, engine))
+        }
+        Err(failed) => Err(failed),
+    }
 }

@@ -100,6 +100,12 @@ fn streams_of_engines_that_are_gone_are_found_by_its_name() {
     assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), json!([ended[0]]));
     let (none, _) = printed(&[&answer], &["stream", "ls", "--ended", "--node", "a"]);
     assert_eq!(none.lines().count(), 1, "{none}");
+
+    let unknown =
+        format!("{}{}", HEAD.replace("200 OK", "404 Not Found"), json!({"detail": "container not found"}));
+    let (_, node) = printed(&[&unknown, &answer, &format!("{HEAD}[]")], &["events", "--engine", "e-2"]);
+    let asked = [node.asked(), node.asked(), node.asked()];
+    assert!(asked[2].contains(&format!("container_id={ID}")), "{asked:?}");
 }
 
 #[test]
