@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::fake_node::{FakeNode, HEAD, frame};
+use super::fake_node::{FakeNode, HEAD, event, frame};
 use crate::support::{dir, run, stderr, stdout};
 
 const ID: &str = "9d1f3c9d1f3c9d1f3c9d1f3c9d1f3c9d1f3c9d1f3c9d1f3c9d1f3c9d1f3c9d1f";
@@ -125,4 +125,13 @@ fn a_started_engine_is_told_with_its_host_and_ports() {
     assert_eq!(output.status.code(), Some(0), "it runs all the same");
     assert!(stdout(&output).starts_with("e-7 runs, at port 19006"), "{}", stdout(&output));
     assert!(stderr(&output).contains("on which host it runs is not known"), "{}", stderr(&output));
+}
+
+#[test]
+fn an_event_is_told_with_why_another_node_leads() {
+    let mut event = event(3);
+    event["details"]["reason"] = json!("asked");
+    event["details"]["asked_by"] = json!({"name": "API key", "address": "10.0.0.9", "node": "b"});
+    let (line, _) = printed(&[&format!("{HEAD}{}", json!([event]))], &["events"]);
+    assert_eq!(line, "2025-10-02T18:04:11Z  system  a leads: API key from 10.0.0.9 asked for it\n");
 }
