@@ -1,204 +1,20 @@
-//! Why a call has no answer: one line and an exit code.
+//! What a node says when it refuses, in words for people.
 
-use std::error::Error;
-use std::fmt::{self, Display, Formatter};
-use std::time::Duration;
-
-use acefleet::config::table::URL_NAME;
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::ask::CONNECT_LIMIT;
-use super::exit_code::{CONFIGURATION, INTERNAL, TEMPORARY};
-use super::output;
-use super::words::Word;
+use super::{Failed, Kind, Named, host, without_parameters};
+use crate::cli::exit_code::{CONFIGURATION, INTERNAL, TEMPORARY};
+use crate::cli::words::Word;
 
 /// Characters of an unexpected answer that are shown.
 const LONGEST_ANSWER: usize = 600;
 /// What nodes say of addresses that they do not have.
 const NO_SUCH_ADDRESS: &str = "Not Found";
 
-/// Why there is no answer.
-#[derive(Debug)]
-pub(super) struct Failed {
-    /// Exit code of the command.
-    pub code: u8,
-    why: String,
-    /// What helps.
-    to_do: Option<String>,
-    kind: Kind,
-}
-
-/// What is known of a call that failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// The node does not know what was named.
-    Unknown,
-    /// Nothing was sent.
-    NotConnected,
-    /// It was sent, and there is no answer.
-    Silent,
-    Other,
-}
-
-impl Failed {
-    /// A failure with this exit code.
-    pub fn new(code: u8, why: impl Into<String>) -> Self {
-        Self { code, why: why.into(), to_do: None, kind: Kind::Other }
-    }
-
-    /// The same, with what helps.
-    fn with(self, to_do: impl Into<String>) -> Self {
-        Self { to_do: Some(to_do.into()), ..self }
-    }
-
-    /// No member has this name.
-    pub fn no_member(name: &str) -> Self {
-        Self { kind: Kind::Unknown, ..Self::new(CONFIGURATION, "") }.about(Named::Member, name)
-    }
-
-    /// Says of what the node does not know how it was named, and how the right name is found.
-    pub fn about(self, named: Named, name: &str) -> Self {
-        match self.kind {
-            Kind::Unknown => Self {
-                why: named.unknown(name, &self.why),
-                to_do: Some(named.listed_by().to_owned()),
-                kind: Kind::Other,
-                ..self
-            },
-            _ => self,
-        }
-    }
-
-    /// Whether the node does not know what was named.
-    pub fn is_unknown(&self) -> bool {
-        self.kind == Kind::Unknown
-    }
-
-    /// The same of a call that would have changed something.
-    pub fn of_a_change(self) -> Self {
-        match self.kind {
-            Kind::Silent => {
-                let to_do = format!(
-                    "it may have been done all the same: look at another node, with --url or {URL_NAME}, before you repeat it"
-                );
-                Self { to_do: Some(to_do), kind: Kind::Other, ..self }
-            }
-            _ => self,
-        }
-    }
-
-    /// Whether another node may be asked the same: this one did nothing.
-    pub fn may_ask_another(&self) -> bool {
-        matches!(self.kind, Kind::NotConnected | Kind::Silent)
-    }
-
-    /// Both; what helps is said once.
-    pub fn and(self, other: Self) -> Self {
-        Self { why: format!("{}; {}", self.why, other.why), ..other }
-    }
-}
-
-impl Display for Failed {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.why)?;
-        self.to_do.iter().try_for_each(|to_do| write!(f, "; {to_do}"))
-    }
-}
-
-/// What a name in the arguments stands for.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Named {
-    /// A member.
-    Member,
-    /// An engine.
-    Engine,
-    /// An engine or a VPN container, both of which have logs.
-    Container,
-    /// A stream.
-    Stream,
-    /// A revision of the settings.
-    Revision,
-}
-
-impl Named {
-    /// That there is none. Nodes name their routes in what they say of members and settings, which are not called by hand here.
-    fn unknown(self, name: &str, said: &str) -> String {
-        match self {
-            Self::Member => format!("{name}: no member is named so"),
-            Self::Revision => format!("the settings of revision {name} are not known"),
-            Self::Engine | Self::Container | Self::Stream => format!("{name}: {said}"),
-        }
-    }
-
-    fn listed_by(self) -> &'static str {
-        match self {
-            Self::Member => "`acefleet members` lists them",
-            Self::Engine => "`acefleet engine ls` lists the engines",
-            Self::Container => "`acefleet engine ls` lists the engines, `acefleet vpn` the VPN containers",
-            Self::Stream => "`acefleet stream ls` lists the streams",
-            Self::Revision => "`acefleet settings history` lists those that are",
-        }
-    }
-}
-
-/// A name in the arguments that becomes a part of an address, where these would stand for another address.
-pub(super) fn name(text: &str) -> Result<String, String> {
-    match text.trim() {
-        "" | "." | ".." => Err("this is no name".to_owned()),
-        _ => Ok(text.to_owned()),
-    }
-}
-
-/// The exit code of a command. Says why it failed, in one line.
-pub(super) fn finish(done: Result<u8, Failed>) -> u8 {
-    done.unwrap_or_else(|failed| {
-        output::complain(&failed.to_string());
-        failed.code
-    })
-}
-
-/// An address that was asked, without parameters, which nobody gave.
-pub(super) fn without_parameters(url: &Url) -> String {
-    let mut shown = url.clone();
-    shown.set_query(None);
-    shown.to_string()
-}
-
-/// What stopped a call, without what it was wrapped in on its way.
-pub(super) fn cause(error: &reqwest::Error, limit: Duration) -> String {
-    match (error.is_connect(), error.is_timeout()) {
-        (true, true) => return format!("no connection within {} s", CONNECT_LIMIT.as_secs()),
-        (false, true) => return format!("nothing came for {} s", limit.as_secs()),
-        _ => {}
-    }
-    let mut cause: &dyn Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
-}
-
-/// A node that does not answer within this time.
-pub(super) fn unreachable(url: &Url, error: &reqwest::Error, limit: Duration) -> Failed {
-    let (kind, to_do) = match error.is_connect() {
-        true => (Kind::NotConnected, "start a node there with `acefleet serve`, or name another one"),
-        false => (Kind::Silent, "its process may hang or be stopped: look on its host, or name another node"),
-    };
-    let why = format!("{} does not answer: {}", host(url), cause(error, limit));
-    Failed { code: TEMPORARY, why, to_do: Some(format!("{to_do} with --url or {URL_NAME}")), kind }
-}
-
-/// A node that ends in the middle of an answer.
-pub(super) fn broken_off(url: &Url) -> Failed {
-    let why = format!("{} ends before it has answered", host(url));
-    let to_do = Some(format!("name another node with --url or {URL_NAME}"));
-    Failed { code: TEMPORARY, why, to_do, kind: Kind::Silent }
-}
-
 /// A node that refuses.
-pub(super) fn refused(url: &Url, status: StatusCode, body: &str) -> Failed {
+pub(in crate::cli) fn refused(url: &Url, status: StatusCode, body: &str) -> Failed {
     let code = match status {
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => TEMPORARY,
         _ if status.is_client_error() => CONFIGURATION,
@@ -236,12 +52,6 @@ pub(super) fn refused(url: &Url, status: StatusCode, body: &str) -> Failed {
         }
         (None, _) => Failed::new(code, format!("{at} answers {}: {}", status.as_u16(), cut(body))),
     }
-}
-
-/// Where a node is, for people.
-fn host(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 /// The body of a refusal.
