@@ -36,7 +36,8 @@ fn is_safe(line: &Metadata<'_>) -> bool {
 
 fn may_log(target: &str, level: Level) -> bool {
     let (library, least) = OF_DOCKER;
-    let is_of_docker = target.strip_prefix(library).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+    let is_of_docker =
+        target.strip_prefix(library).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
     !is_of_docker || level <= least
 }
 
