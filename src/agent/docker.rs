@@ -18,6 +18,7 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 
 use crate::agent::docker_connection::{Connection, PING_LIMIT, PULL_LIMIT};
 use crate::agent::docker_convert as convert;
+use crate::agent::docker_excerpt::excerpt;
 use crate::agent::docker_log::{self, Part};
 use crate::agent::docker_refusal::{Call, forbidden};
 use crate::agent::docker_stats;
@@ -36,8 +37,6 @@ const STATS_LIMIT: Duration = Duration::from_secs(3);
 const EVENTS: [&str; 5] = ["die", "destroy", "rename", "died", "remove"];
 /// The states of containers that every daemon knows.
 const STATES: [&str; 7] = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
-/// Longest part of a log that is read at once: its lines with their times.
-const READ_BYTES: usize = 1024 * 1024;
 
 /// A Docker daemon.
 pub struct DockerRuntime {
@@ -136,23 +135,6 @@ fn checked(id: &str) -> Result<(), RuntimeError> {
 /// A filter by label. All labels of a filter have to match, so it cannot name several cluster ids.
 fn label_filter() -> Vec<String> {
     vec![spec::LABEL_NODE.to_owned()]
-}
-
-/// Lines of a log from its beginning to [`READ_BYTES`], and whether that is all.
-async fn excerpt(docker: Docker, id: &str, part: Part) -> Result<(Vec<LogLine>, bool), Error> {
-    let (mut lines, mut read) = (Vec::new(), 0);
-    let mut logs = std::pin::pin!(docker.logs(id, Some(docker_log::options(part))));
-    while let Some(message) = logs.try_next().await? {
-        let found = docker_log::lines(message).into_iter().filter(|line| line.at_ns >= part.since_ns);
-        for line in found {
-            read += line.text.len() + size_of::<LogLine>();
-            lines.push(line);
-        }
-        if read > READ_BYTES {
-            return Ok((lines, false));
-        }
-    }
-    Ok((lines, true))
 }
 
 /// All containers that pass these filters. One in a state that the library cannot read must not hide the others: then only those in

@@ -19,7 +19,7 @@ use tokio::net::{TcpStream, UnixStream};
 const ANSWER_MAX: usize = 16 << 20;
 /// The same of a part of a container's log.
 const LOG_MAX: usize = 2 << 20;
-/// The same of the progress of a pull, and of a log that is followed: nobody collects them.
+/// The same of the progress of a pull, of a log that is followed, and of one that is read from a moment on: nobody collects them.
 const PULL_MAX: usize = 128 << 20;
 
 /// Where a daemon listens without encryption.
@@ -80,8 +80,11 @@ pub(super) fn client(place: Place, seconds: u64) -> Result<Docker, Error> {
     let send = move |request: BollardRequest| {
         let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
         let client = match path {
-            // Nobody collects one that is followed.
-            _ if path.ends_with("/logs") && query.contains("follow=true") => &pull,
+            _ if path.ends_with("/logs")
+                && ["follow=true", "tail=all"].iter().any(|one| query.contains(one)) =>
+            {
+                &pull
+            }
             _ if path.ends_with("/logs") => &log,
             _ if path.ends_with("/images/create") => &pull,
             _ => &any,

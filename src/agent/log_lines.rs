@@ -12,10 +12,16 @@ pub(super) struct Order {
 }
 
 impl Order {
+    /// The line at its position.
+    pub fn position(&mut self, line: LogLine) -> LogLine {
+        self.last = line.at_ns.max(self.last.saturating_add(1));
+        LogLine { at_ns: self.last, ..line }
+    }
+
     /// The line as it is shown, at its position.
     pub fn place(&mut self, line: LogLine) -> LogLine {
-        self.last = line.at_ns.max(self.last.saturating_add(1));
-        LogLine { at_ns: self.last, stream: line.stream, text: coloured(&line.text) }
+        let line = self.position(line);
+        LogLine { text: coloured(&line.text), ..line }
     }
 }
 

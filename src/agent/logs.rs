@@ -1,6 +1,8 @@
 //! Answers questions of any node's API about what containers of this host wrote: managed ones, and VPN containers that this node
 //! watches.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use tokio::time::Instant;
 
@@ -8,6 +10,18 @@ use crate::agent::runtime::RuntimeError;
 use crate::agent::{AgentHandle, last_words, log_lines};
 use crate::peers::log::{BYTES_MAX, LINES_MAX};
 use crate::peers::{LogLine, LogPart, LogQuery, LogSource};
+
+/// Who asks through another node waits for two seconds, and has to learn that it is Docker which does not answer.
+const READ_WITHIN: Duration = Duration::from_millis(1_500);
+
+/// What Docker says, unless that takes longer.
+pub(super) async fn within<T>(
+    limit: Duration,
+    read: impl Future<Output = Result<T, RuntimeError>>,
+) -> Result<T, RuntimeError> {
+    let late = |_| RuntimeError::Unavailable(format!("no answer in {} ms", limit.as_millis()));
+    tokio::time::timeout(limit, read).await.map_err(late)?
+}
 
 impl AgentHandle {
     /// Lines of a container, one that ended here by itself within the last hour included. `None` when it is not known here.
@@ -24,7 +38,7 @@ impl AgentHandle {
                 let lines = lines.min(LINES_MAX);
                 // One line says where the log ends, even if none is wanted.
                 let asked = LogQuery::Newest { lines: lines.max(1), since_ns };
-                match self.parts.runtime.log(&container, &asked).await {
+                match within(READ_WITHIN, self.parts.runtime.log(&container, &asked)).await {
                     Ok(found) => Ok(Some(newest(log_lines::legible(found), lines as usize, since_ns))),
                     Err(RuntimeError::NotFound) => Ok(self.last_words(source, query)),
                     Err(error) => Err(error).context("the log cannot be read"),

@@ -34,6 +34,7 @@ pub mod contradicted;
 pub mod docker;
 mod docker_connection;
 mod docker_convert;
+mod docker_excerpt;
 mod docker_log;
 mod docker_refusal;
 mod docker_state;

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::agent::lock::unpoisoned;
 use crate::agent::log_lines::{self, Order, bytes};
+use crate::agent::logs::within;
 use crate::agent::runtime::{ContainerRuntime, RuntimeError};
 use crate::peers::log::{BYTES_MAX, STEP_BYTES_MAX, WAIT_MAX_MS};
 use crate::peers::{LogLine, LogPart, LogQuery};
@@ -27,6 +28,8 @@ const RING_BYTES: usize = 128 << 10;
 const OPEN_LINES: u32 = 500;
 /// A log that nobody has asked for lately is closed.
 const IDLE: Duration = Duration::from_secs(10);
+/// Who asks waits for three seconds beside the wait for a line.
+const MISSED_WITHIN: Duration = Duration::from_millis(2_500);
 /// Lines often come together: a first one waits so long for others.
 const GATHER: Duration = Duration::from_millis(50);
 /// Pause before a log is opened again.
@@ -169,7 +172,8 @@ impl Tails {
 
     /// Lines behind a position that are not kept here any more.
     async fn missed(&self, container: &str, position: u64, from: u64) -> anyhow::Result<LogPart> {
-        let found = match self.runtime.log(container, &LogQuery::Behind(position)).await {
+        let query = LogQuery::Behind(position);
+        let found = match within(MISSED_WITHIN, self.runtime.log(container, &query)).await {
             Ok(found) => found,
             Err(RuntimeError::NotFound) => Vec::new(),
             Err(error) => return Err(error.into()),
