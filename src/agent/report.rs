@@ -138,7 +138,7 @@ impl LocalReport {
         let runs = |id: &str| {
             state.stream(id).is_some_and(|s| s.is_started() && s.engine.is_some_and(|engine| owns(&engine)))
         };
-        let fsync_p99_us = unpoisoned(&self.inner).fsyncs.p99_us(cluster.fsync_times(), Instant::now());
+        let fsyncs = unpoisoned(&self.inner).fsyncs.judge(cluster.fsync_times(), Instant::now());
         self.change(|report| {
             let before = (report.engines.len(), report.streams.len(), report.queued_events);
             let silent_before = std::mem::replace(&mut report.silent, silent(cluster, state));
@@ -148,8 +148,10 @@ impl LocalReport {
             report.streams.retain(|id, _| runs(id));
             report.queued_events = cluster.outbox().len();
             let applied_before = report.applied_index.replace(view.applied_index);
-            let fsync_before = std::mem::replace(&mut report.fsync_p99_us, fsync_p99_us);
-            (applied_before, fsync_before) != (report.applied_index, report.fsync_p99_us)
+            let fsync_before = std::mem::replace(&mut report.fsync_p99_us, fsyncs.p99_us);
+            let slow_before = std::mem::replace(&mut report.slow_disk, fsyncs.is_slow);
+            (applied_before, fsync_before, slow_before)
+                != (report.applied_index, report.fsync_p99_us, report.slow_disk)
                 || silent_before != report.silent
                 || contact_before != report.in_contact
                 || before != (report.engines.len(), report.streams.len(), report.queued_events)

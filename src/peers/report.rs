@@ -150,8 +150,10 @@ pub struct NodeReport {
     pub in_contact: BTreeSet<NodeId>,
     /// Newest log index that it has applied. No rendered answer shows it.
     pub applied_index: Option<u64>,
-    /// So long 99 of 100 syncs of its log took at most since its start, microseconds. No rendered answer shows it.
+    /// So long 99 of 100 of the newest syncs of its log took at most, microseconds. No rendered answer shows it.
     pub fsync_p99_us: Option<u64>,
+    /// That is too long, by enough syncs to say so.
+    pub slow_disk: bool,
 }
 
 impl NodeReport {
@@ -172,12 +174,14 @@ impl NodeReport {
             in_contact,
             applied_index: _,
             fsync_p99_us: _,
+            slow_disk,
         } = self;
         let mut pairs = engines.iter().zip(&other.engines);
         engines.len() == other.engines.len()
             && pairs.all(|((id, engine), (other_id, other))| id == other_id && engine.is_shown_like(other))
             && *streams == other.streams
             && *vpns == other.vpns
+            && *slow_disk == other.slow_disk
             && *left_behind == other.left_behind
             && *collector_errors == other.collector_errors
             && *totals == other.totals

@@ -25,9 +25,6 @@ use crate::http::cluster::presence::Presence;
 use crate::http::status::{StatusLeftBehind, left_behind};
 use crate::peers::SoftView;
 
-/// Each change of the cluster waits for syncs of the log. Longer ones (p99) are felt, in microseconds.
-const SLOW_DISK_US: u64 = 50_000;
-
 /// The cluster as the answering node sees it.
 #[derive(Serialize, ToSchema)]
 struct ClusterView {
@@ -102,7 +99,7 @@ pub(crate) struct NodeRecord {
     /// registered.
     #[schema(example = "active")]
     availability: Option<&'static str>,
-    /// Since when it answers no member; null while it answers one, and once it counts as down.
+    /// Since when it answers no member; null while it answers one, once it counts as down, and while there is no leader to judge that.
     #[schema(format = DateTime)]
     unavailable_since: Option<String>,
     /// The same for people, and what it means for its engines; also while it is down, and when it answers again, until they do.
@@ -125,7 +122,7 @@ pub(crate) struct NodeRecord {
     /// lengths: 2500 stands for that and all longer ones. Null until it has reported one, and while it is silent.
     #[schema(example = 2.5)]
     fsync_p99_ms: Option<f64>,
-    /// Whether that is so long that every change of the cluster is slow.
+    /// Whether that is more than 50 ms, by 100 syncs at least, so that every change of the cluster takes long.
     slow_disk: bool,
 }
 
@@ -218,6 +215,8 @@ pub(crate) struct Told {
     applied_index: Option<u64>,
     /// As it reported.
     fsync_p99_us: Option<u64>,
+    /// As it judged.
+    slow_disk: bool,
 }
 
 impl Told {
@@ -230,13 +229,9 @@ impl Told {
             answers_others: leader.map(answered).unwrap_or_default(),
             applied_index: applied_index(soft, member),
             fsync_p99_us: sight.told_by(member.id).and_then(|report| report.fsync_p99_us),
+            slow_disk: sight.told_by(member.id).is_some_and(|report| report.slow_disk),
         }
     }
-}
-
-/// Whether syncs of the log that take so many microseconds (p99) slow each change down.
-pub(crate) fn is_slow(fsync_p99_us: u64) -> bool {
-    fsync_p99_us > SLOW_DISK_US
 }
 
 /// Newest log index known to be on a member: of what replication shows, which the leader alone sees, and of what the member reported.
@@ -300,7 +295,7 @@ pub(crate) fn node(
         drain,
         engines: engines.len(),
         streams,
-        slow_disk: told.fsync_p99_us.is_some_and(is_slow),
+        slow_disk: told.slow_disk,
         fsync_p99_ms: told.fsync_p99_us.map(|us| us as f64 / 1_000.0),
         name: member.name,
     };

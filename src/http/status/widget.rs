@@ -1,6 +1,9 @@
 //! `GET /widget`: the cluster in one flat object, for dashboards of home servers that show fields by name.
 
+use std::sync::Arc;
+
 use acefleet_raft::RaftStatus;
+use acefleet_registry::node::{DockerState, Node};
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
@@ -10,7 +13,7 @@ use crate::fleet::Code;
 use crate::http::answer::rendered::Moment;
 use crate::http::answer::snapshot::{Sight, Snapshot, to_json};
 use crate::http::app::App;
-use crate::http::cluster::{self, presence::Presence};
+use crate::http::cluster::presence::Presence;
 use crate::http::status::health::engine_counts;
 use crate::http::streams::model::Sums;
 use crate::http::vpn::VpnFigures;
@@ -63,6 +66,8 @@ struct Facts {
     engines: usize,
     healthy: usize,
     unhealthy: usize,
+    /// Names of hosts that take part, and whose Docker does not answer.
+    dockerless: Vec<String>,
     /// Names of VPNs that are not connected.
     vpns_down: Vec<String>,
     /// Why no engine can be started, other than that there are as many as there may be.
@@ -91,6 +96,8 @@ fn verdict(facts: &Facts) -> (&'static str, String) {
         (!facts.away.is_empty()).then(|| are(&facts.away, "does not answer", "do not answer")),
         (!facts.stopped.is_empty()).then(|| are(&facts.stopped, "has been stopped", "have been stopped")),
         (!facts.stopping.is_empty()).then(|| are(&facts.stopping, "is being stopped", "are being stopped")),
+        (!facts.dockerless.is_empty())
+            .then(|| format!("Docker does not answer on {}.", facts.dockerless.join(", "))),
         (!facts.vpns_down.is_empty()).then(|| are(&facts.vpns_down, "is not connected", "are not connected")),
         (unhealthy > 0).then(|| {
             format!(
@@ -125,8 +132,16 @@ fn mbit(kb: i64) -> f64 {
     (kb as f64 * MBIT * 10.0).round() / 10.0
 }
 
+fn dockerless(sight: &Sight) -> Vec<String> {
+    let is = |node: &&Arc<Node>| {
+        matches!(node.docker, DockerState::Unavailable(_))
+            && Presence::of(sight, node.info.id) == Presence::Up
+    };
+    sight.view.state.nodes().filter(is).map(|node| node.info.name.clone()).collect()
+}
+
 fn slow_disks(sight: &Sight) -> Vec<String> {
-    let is_slow = |id| sight.told_by(id).and_then(|report| report.fsync_p99_us).is_some_and(cluster::is_slow);
+    let is_slow = |id| sight.told_by(id).is_some_and(|report| report.slow_disk);
     let nodes = sight.view.state.nodes().map(|node| &node.info);
     nodes.filter(|info| is_slow(info.id)).map(|info| info.name.clone()).collect()
 }
@@ -155,6 +170,7 @@ fn widget(app: &App, snapshot: &Snapshot) -> Widget {
         differing: status.differing,
         disk_low: status.disk.is_some_and(|disk| disk.is_low()),
         slow_disks: slow_disks(snapshot),
+        dockerless: dockerless(snapshot),
         away: named(&Presence::is_away),
         stopping: named(&|presence| presence == Presence::Stopping),
         stopped: named(&|presence| presence == Presence::Stopped),
@@ -217,6 +233,8 @@ mod tests {
         assert_eq!(verdict(&dead), ("critical", "None of 3 engines is healthy.".to_owned()));
         let leaderless = Facts { leaderless: true, ..dead };
         assert_eq!(verdict(&leaderless).1, "There is no leader: nothing can be started or stopped.");
+        let dockerless = Facts { dockerless: names(&["b", "c"]), ..fine.clone() };
+        assert_eq!(verdict(&dockerless).1, "Docker does not answer on b, c.");
         let slow = Facts { slow_disks: names(&["b"]), ..fine.clone() };
         assert_eq!(verdict(&slow).1, "b has a slow disk, so changes take long.");
         let blocked = Facts { blocked: Some("no host's Docker answers".to_owned()), ..fine };
