@@ -17,7 +17,7 @@ pub(crate) enum Presence {
     Stopping,
     /// It has said so, and has been silent since. Its engines play on.
     Stopped,
-    /// It answers no member, and its engines may be lost.
+    /// It answers no member, and its engines may be lost. Without a leader: it does not answer the node that says so.
     Unavailable,
     /// It has been away for too long: its streams have ended.
     Down,
@@ -43,13 +43,22 @@ struct Seen {
 impl Presence {
     /// What a member is to the node that answers.
     pub fn of(sight: &Sight, node: NodeId) -> Self {
+        Self::seen(sight, node, sight.is_leaderless())
+    }
+
+    /// What leaders have judged of a member. All nodes say the same of it, also one that is cut off from the others: alerts go by that.
+    pub fn judged(sight: &Sight, node: NodeId) -> Self {
+        Self::seen(sight, node, false)
+    }
+
+    fn seen(sight: &Sight, node: NodeId, is_leaderless: bool) -> Self {
         let state = &sight.view.state;
         let known = Known {
             is_down: state.is_down(node),
             is_unavailable: state.is_unavailable(node),
             has_said_so: state.node(node).is_some_and(|node| node.docker == DockerState::Stopping),
         };
-        Self::from(known, Seen { is_silent: sight.is_silent(node), is_leaderless: sight.is_leaderless() })
+        Self::from(known, Seen { is_silent: sight.is_silent(node), is_leaderless })
     }
 
     fn from(known: Known, seen: Seen) -> Self {

@@ -180,7 +180,7 @@ fn variant_word(variant: Variant) -> &'static str {
 )]
 pub(crate) async fn get(State(app): State<App>, snapshot: Snapshot) -> Response {
     let now = app.fleet().wall_now();
-    // The answer also depends on the time, through breakers, and on whether there is a leader.
+    // The answer also depends on the time, through breakers.
     snapshot.page(&app, "", Some(Moment::at(now)), |snapshot| {
         to_json(&OrchestratorStatus { state: state(&app, snapshot), timestamp: iso(now) })
     })

@@ -68,7 +68,7 @@ pub(crate) struct VpnRecord<'a> {
 /// The VPN containers of all nodes.
 pub(super) fn all(sight: &Sight) -> Vec<VpnRecord<'_>> {
     let records = sight.view.state.vpns().map(|(node, info, vpn)| {
-        let lost = match Presence::of(sight, node) {
+        let lost = match Presence::judged(sight, node) {
             Presence::Down => Some("its host is down"),
             Presence::Unavailable => Some("its host is unavailable"),
             Presence::Up | Presence::Stopping | Presence::Stopped => None,

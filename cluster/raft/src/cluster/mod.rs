@@ -200,6 +200,12 @@ impl Cluster {
         self.core.comparison.is_disputed()
     }
 
+    /// How long there has been no leader with a majority, by what this node knows; [`RaftStatus::leaderless_ms`] says the same. Cheap.
+    #[must_use]
+    pub fn leaderless(&self) -> Duration {
+        self.core.leaderless()
+    }
+
     /// State of replication, as this node sees it.
     #[must_use]
     pub fn status(&self) -> RaftStatus {

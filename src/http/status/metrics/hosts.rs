@@ -18,7 +18,7 @@ pub(super) fn write(scrape: &Scrape, snapshot: &Snapshot) -> prometheus::Result<
             state.nodes().filter_map(|node| Some((node.info.name.as_str(), of(node)?))).collect();
         scrape.gauges(name, help, "node", &values)
     };
-    let presence = |node: &Node| Presence::of(snapshot, node.info.id);
+    let presence = |node: &Node| Presence::judged(snapshot, node.info.id);
     let is_down = |node: &Node| presence(node) == Presence::Down;
     let live =
         |node: &Node| state.live_engines().filter(|engine| engine.node == node.info.id).collect::<Vec<_>>();
