@@ -13,7 +13,7 @@ use super::failed::Failed;
 use super::healthcheck;
 
 /// Which node is asked, and how it answers.
-#[derive(Args)]
+#[derive(Clone, Args)]
 pub struct Target {
     /// Base URL of a node, or its HOST:PORT; else the node that runs here with the same settings. Of several with commas between, the next
     /// one is asked when one does not answer.
@@ -53,6 +53,11 @@ impl Target {
         self.json || self.output == Format::Json
     }
 
+    /// The first node alone: the one that is meant where a command is about the node that is asked.
+    pub(super) fn first(&self) -> Self {
+        Self { url: self.url.iter().take(1).cloned().collect(), ..self.clone() }
+    }
+
     /// The nodes and the key. Invalid settings matter only if the arguments do not replace them.
     ///
     /// # Errors
@@ -85,6 +90,12 @@ fn base_url(text: &str) -> Result<Url, String> {
     let text = text.trim();
     let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let url = Url::parse(&full).map_err(|error| format!("{error}; write http://HOST:PORT or HOST:PORT"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(
+            "nodes know no user and password: leave them out, and give the key with --api-key or API_KEY"
+                .to_owned(),
+        );
+    }
     match url.scheme() {
         "http" => Ok(url),
         "https" => {

@@ -103,9 +103,9 @@ pub fn members(file: Option<&Path>, look: &Look) -> u8 {
 /// Lets a node adopt the engines that an earlier life of its host left behind.
 pub fn adopt(file: Option<&Path>, args: &Adopt) -> u8 {
     let Adopt { node, force, target } = args;
-    let name = match node {
-        Some(node) => Ok(node.clone()),
-        None => own_name(file, target),
+    let (name, target) = match node {
+        Some(node) => (Ok(node.clone()), target),
+        None => (own_name(file, target), &target.first()),
     };
     let answer = name.and_then(|name| {
         let call = Call::post(&["cluster", "nodes", &name, "adopt"]).forced(*force).long();
@@ -184,6 +184,7 @@ pub fn remove(file: Option<&Path>, args: &Remove) -> u8 {
 /// Removes the node that is asked.
 pub fn leave(file: Option<&Path>, args: &Leave) -> u8 {
     let Leave { target, force } = args;
+    let target = &target.first();
     let answer = own_name(file, target).and_then(|name| delete(file, target, &name, force));
     show(answer, target, removed)
 }
@@ -194,9 +195,9 @@ struct Own {
     node: String,
 }
 
-/// Name of the node that is asked.
+/// Name of the node that is asked: the first one, as another one would name itself.
 fn own_name(file: Option<&Path>, target: &Target) -> Result<String, Failed> {
-    let answer = ask(file, target, &Call::get(&CLUSTER))?;
+    let answer = ask(file, &target.first(), &Call::get(&CLUSTER))?;
     answer.read::<Own>().map(|own| own.node)
 }
 
