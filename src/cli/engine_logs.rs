@@ -40,6 +40,12 @@ struct Line {
     text: String,
 }
 
+/// The end of a log.
+#[derive(Deserialize)]
+struct End {
+    reason: Words,
+}
+
 /// Prints the lines that there are, and with `--follow` those that come.
 pub fn logs(file: Option<&Path>, args: &Logs) -> u8 {
     let One { engine, target } = &args.one;
@@ -80,7 +86,11 @@ fn follow(file: Option<&Path>, target: &Target, call: &Call) -> Result<Printed, 
                         Printed::Written => last = Some(frame.id),
                         printed => return Ok(printed),
                     },
-                    "end" => return Ok(Printed::Written),
+                    "end" => {
+                        let End { reason } = frame.data.read()?;
+                        output::complain(&format!("the log ends here: {reason}"));
+                        return Ok(Printed::Written);
+                    }
                     _ => {}
                 }
             }

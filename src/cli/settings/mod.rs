@@ -6,7 +6,7 @@ use std::path::Path;
 
 use clap::{Args, Subcommand};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, show};
 use super::ask::{Call, ask};
@@ -139,7 +139,7 @@ fn edit(
     dry_run: bool,
 ) -> Result<Answer, Failed> {
     let (call, to) = match change {
-        Change::Values(values) => (Call::patch(&["settings"]).body(Some(body(values))), None),
+        Change::Values(values) => (Call::patch(&["settings"]).body(Some(body(values)?)), None),
         Change::Revert(to) => {
             (Call::post(&["settings", "revert"]).body(Some(json!({ "revision": to }))), Some(to))
         }
@@ -152,8 +152,15 @@ fn edit(
     })
 }
 
-fn body(values: Vec<(String, String)>) -> Value {
-    Value::Object(values.into_iter().map(|(name, value)| (name, Value::String(value))).collect())
+fn body(values: Vec<(String, String)>) -> Result<Value, Failed> {
+    let mut wanted = Map::new();
+    for (name, value) in values {
+        if wanted.contains_key(&name) {
+            return Err(Failed::new(CONFIGURATION, format!("{name} is given twice: give it once")));
+        }
+        wanted.insert(name, Value::String(value));
+    }
+    Ok(Value::Object(wanted))
 }
 
 /// The settings in force, with those alone that are named.
@@ -209,6 +216,7 @@ mod tests {
         assert_eq!(pair("CONTAINER_LABEL=a=b").unwrap(), label);
         assert!(pair("MAX_REPLICAS").is_err() && wish("MAX_REPLICAS").is_err());
         assert!(matches!(wish("3"), Ok(Wish::Revision(3))));
-        assert_eq!(body(vec![label]), json!({"CONTAINER_LABEL": "a=b"}));
+        assert_eq!(body(vec![label.clone()]).unwrap(), json!({"CONTAINER_LABEL": "a=b"}));
+        assert!(body(vec![label.clone(), label]).unwrap_err().to_string().contains("twice"));
     }
 }
