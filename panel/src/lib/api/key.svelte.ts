@@ -2,14 +2,17 @@
 import { ApiError } from './error';
 
 const NAME = 'acefleet.key';
+/** A node that hangs is waited for so long, in milliseconds. */
+const ANSWER_MS = 5000;
 
 /** What a node answers to somebody who shows this key. */
 export const tryKey = (base: string, shown: string | null): Promise<Response> =>
-  fetch(new URL('cluster/key', base), { headers: shown === null ? {} : { Authorization: `Bearer ${shown}` } }).catch(
-    () => {
-      throw new ApiError(0, '', null, base);
-    },
-  );
+  fetch(new URL('cluster/key', base), {
+    headers: shown === null ? {} : { Authorization: `Bearer ${shown}` },
+    signal: AbortSignal.timeout(ANSWER_MS),
+  }).catch(() => {
+    throw new ApiError(0, '', null, base);
+  });
 
 class Key {
   value: string | null = $state(sessionStorage.getItem(NAME));
@@ -37,8 +40,13 @@ class Key {
     for (const w of this.waiting.splice(0)) w(k);
   }
 
-  /** Calls that need the key may be made. */
+  /** Calls that need the key may be made. Where nobody has said that one is wanted, the node that is called decides. */
   get ready(): boolean {
+    return this.value !== null || this.required !== true;
+  }
+
+  /** They are not refused for want of a key, for all that is known: what nobody has asked for is called only then. */
+  get sure(): boolean {
     return this.value !== null || this.required === false;
   }
 

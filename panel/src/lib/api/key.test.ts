@@ -12,8 +12,9 @@ const fresh = async () => (await import('./key.svelte')).key;
 
 it('a node that says that no key is needed is not asked again', async () => {
   const key = await fresh();
-  expect(key.ready).toBe(false);
+  expect([key.ready, key.sure]).toEqual([true, false]);
   key.greeted(false);
+  expect(key.sure).toBe(true);
   await key.want(BASE);
   expect([key.ready, key.asking, asked.mock.calls.length]).toEqual([true, false, 0]);
 });
@@ -42,4 +43,11 @@ it('a node that does not answer fails the one who wants the key', async () => {
   asked.mockRejectedValue(new TypeError('Failed to fetch'));
   await expect(key.want(BASE)).rejects.toMatchObject({ status: 0 });
   expect(key.asking).toBe(false);
+});
+
+it('a node that is too busy to say it decides with the call itself, and nobody is asked before', async () => {
+  const key = await fresh();
+  asked.mockResolvedValue(new Response('', { status: 503 }));
+  await key.want(BASE);
+  expect([key.ready, key.asking]).toEqual([true, false]);
 });

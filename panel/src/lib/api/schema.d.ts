@@ -2068,7 +2068,7 @@ export interface components {
              * @example voter
              */
             role: string;
-            /** @description Whether that is so long that every change of the cluster is slow. */
+            /** @description Whether that is more than 50 ms, by 100 syncs at least, so that every change of the cluster takes long. */
             slow_disk: boolean;
             state: components["schemas"]["Presence"];
             /** @description Streams on them. */
@@ -2077,7 +2077,7 @@ export interface components {
             unavailable?: string | null;
             /**
              * Format: date-time
-             * @description Since when it answers no member; null while it answers one, and once it counts as down.
+             * @description Since when it answers no member; null while it answers one, once it counts as down, and while there is no leader to judge that.
              */
             unavailable_since?: string | null;
             /** @description Software version of its last start. */

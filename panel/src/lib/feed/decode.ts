@@ -23,7 +23,7 @@ export function decode(raw: RawFrame): Frame | null {
   return narrowed(frame);
 }
 
-const node = (n: NodeObject): NodeObject => ({ ...n, state: presence(n) });
+const node = (n: NodeObject): NodeObject => ({ ...n, state: presence(n), slow_disk: n.slow_disk === true });
 
 /** Frames of nodes of other versions, as this one sends them. */
 function narrowed(f: Frame): Frame {

@@ -53,7 +53,7 @@ function meaning(p: Problem, t: T, silent: string): string {
     case 'no_leader':
       return t.no_leaderWhy(p.answering, p.voters, p.needed);
     case 'host_away':
-      return p.why ? '' : t.host_awayWhy(p.engines);
+      return p.why ? '' : t.host_awayWhy(p.engines, p.since !== null);
     case 'host_stopped':
       return t.host_stoppedWhy(p.mayFail);
     case 'host_suspect':

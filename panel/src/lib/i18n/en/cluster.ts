@@ -82,7 +82,7 @@ export const settings = {
   goTo: (name: string) => `Go to ${name}`,
   nothing: 'Edit a value to see what changes.',
   default: (v: string) => `default ${v}`,
-  needKey: 'What else follows is asked with the API key.',
+  needKey: 'Enter the API key to see what else follows.',
   asking: 'Asking the cluster what else follows.',
   nothingFollows: 'Nothing else follows at once.',
 };

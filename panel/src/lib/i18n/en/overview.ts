@@ -12,8 +12,8 @@ export const attention = {
     `${a < need ? `${num(a)} of ${plural(b, 'voter', 'voters')} ${agree(a, 'answers', 'answer')} and ${num(need)} ${agree(need, 'is', 'are')} needed: start the others, or mend their network.` : `${num(a)} of ${plural(b, 'voter', 'voters')} ${agree(a, 'answers', 'answer')}, which is enough: an election takes about a second. If it lasts, they do not reach each other.`} Streams play on; nothing can be started or changed.`,
   host_away: (h: string) => `${h} is away`,
   host_down: (h: string) => `${h} is down`,
-  host_awayWhy: (e: number) =>
-    `No member hears from it. ${e === 0 ? 'No engine is on it.' : `${someEngines(e)} on it cannot be reached.`}`,
+  host_awayWhy: (e: number, judged: boolean) =>
+    `${judged ? 'No member hears from it.' : 'This node does not hear from it, and without a leader nobody judges more.'} ${e === 0 ? 'No engine is on it.' : `${someEngines(e)} on it cannot be reached.`}`,
   host_stopped: (h: string) => `The node of ${h} is stopped`,
   host_stoppedWhy: (more: number) =>
     `It said so before. Its engines play on; ${more < 0 ? 'the voters that are left are no majority' : `${more === 0 ? 'no other voter' : plural(more, 'other voter', 'other voters')} may fail meanwhile`}.`,

@@ -83,7 +83,7 @@ export const settings: Words['settings'] = {
   goTo: (name) => `Ir a ${name}`,
   nothing: 'Edite un valor para ver qué cambia.',
   default: (v) => `por defecto ${v}`,
-  needKey: 'Qué más sigue se pregunta con la clave de la API.',
+  needKey: 'Introduzca la clave de la API para ver qué más sigue.',
   asking: 'Se pregunta al clúster qué más sigue.',
   nothingFollows: 'No sigue nada más de inmediato.',
 };

@@ -13,8 +13,8 @@ export const attention: Words['attention'] = {
     `${agree(a, 'Responde', 'Responden')} ${num(a)} de ${plural(b, 'votante', 'votantes')}${a < need ? ` y ${agree(need, 'hace falta', 'hacen falta')} ${num(need)}: inicie los demás o arregle su red.` : ', que bastan: una elección tarda cerca de un segundo. Si dura más, no se alcanzan entre sí.'} Las emisiones siguen; no se puede iniciar ni cambiar nada.`,
   host_away: (h) => `${h} está ausente`,
   host_down: (h) => `${h} está caído`,
-  host_awayWhy: (e) =>
-    `Ningún miembro lo oye. ${e === 0 ? 'No tiene ningún motor.' : `No se llega a ${someEngines(e)} que tiene.`}`,
+  host_awayWhy: (e, judged) =>
+    `${judged ? 'Ningún miembro lo oye.' : 'Este nodo no lo oye, y sin líder nadie juzga más.'} ${e === 0 ? 'No tiene ningún motor.' : `No se llega a ${someEngines(e)} que tiene.`}`,
   host_stopped: (h) => `El nodo de ${h} está parado`,
   host_stoppedWhy: (more) =>
     `Lo avisó antes. Sus motores siguen; ${more < 0 ? 'los votantes que quedan no son mayoría' : more === 0 ? 'entretanto no puede fallar ningún votante más' : more === 1 ? 'entretanto puede fallar 1 votante más' : `entretanto pueden fallar ${num(more)} votantes más`}.`,
