@@ -26,7 +26,7 @@ impl Unwritten {
             _ => format!(" (and {} more decisions)", count - 1),
         };
         if !leads {
-            tracing::info!(error, "this node leads no more, so it did not write that it {decision}{others}");
+            tracing::info!(error, "this node leads no more, so this was not written: it {decision}{others}");
         } else if let Some(times) = warned.due() {
             tracing::warn!(error, times, "as leader, this node {decision}, which is not written{others}");
         }

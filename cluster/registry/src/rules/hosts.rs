@@ -94,7 +94,7 @@ impl Obstacle {
         }
     }
 
-    /// For people who see it now. What is written down has the text of [`Display`](fmt::Display), which stays as it is.
+    /// For people, with the setting that bounds a host. What is written down of placements has the text of [`Display`](fmt::Display).
     #[must_use]
     pub fn describe(&self, state: &State) -> String {
         match (self, self.bound(state)) {
