@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use acefleet_registry::Proposal;
+use acefleet_registry::rules::liveness::LEADER_LOST;
 use bytes::Bytes;
 
 use crate::errors::WriteError;
@@ -27,6 +28,10 @@ pub(crate) const MAX_PROPOSAL: usize = 4 << 20;
 /// gets its failure.
 pub(crate) async fn submit(core: &Core, mut proposal: Proposal, to: WriteFailureTo) {
     if core.leader().1 != Some(core.node_id()) {
+        return to.fail(WriteFailure::NotLeader);
+    }
+    // What a leader without a majority puts into its log may yet be committed, and nobody could say that nothing was done.
+    if core.leaderless() >= LEADER_LOST {
         return to.fail(WriteFailure::NotLeader);
     }
     let view = core.published.load();

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::support::{Fleet, mark, marks, op_id, soon, unique, until};
 use acefleet_raft::{AskError, Cluster, NodeId, Role, WriteError};
 use acefleet_registry::Command;
+use acefleet_registry::rules::liveness::LEADER_LOST;
 use tokio::task::JoinHandle;
 
 /// Writes on one node until told to stop; returns what was acknowledged.
@@ -318,6 +319,23 @@ async fn only_the_leader_prepares_and_log_time_never_goes_back() {
             return;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_has_lost_its_majority_takes_no_write_whose_outcome_nobody_knows() {
+    let mut fleet = Fleet::formed(3).await;
+    fleet.nodes[0].must_write().await;
+    let leader = fleet.leader().await;
+    for at in (0..3).filter(|at| *at != leader) {
+        fleet.nodes[at].kill();
+    }
+    until("the leader to miss its majority", || fleet.nodes[leader].cluster().leaderless() >= LEADER_LOST)
+        .await;
+    let (_, refused) = fleet.nodes[leader].write(Instant::now() + Duration::from_millis(500)).await;
+    assert_eq!(refused.err(), Some(WriteError::NoLeader), "nothing was done");
+    let other = (leader + 1) % 3;
+    fleet.nodes[other].start().await;
+    fleet.nodes[leader].must_write().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
