@@ -55,7 +55,7 @@ export const hosts = {
   drainText: 'It takes no new engines and no new streams. Engines leave when their last stream ends.',
   drainNoCut: 'No stream is cut.',
   drainCut: 'Streams that are left at the deadline are cut off.',
-  drainLeads: (h: string) => `${h} leads the cluster. It stays the leader while it drains.`,
+  drainLeads: (h: string) => `${h} leads the cluster. It hands the lead over to another voter first.`,
   drainKeeps: 'The cluster keeps its leader.',
   drainRoom: (room: number, have: number) =>
     have === 0 ? 'No engine runs on it.' : `Other hosts have room for ${num(room)} of its ${someEngines(have)}.`,

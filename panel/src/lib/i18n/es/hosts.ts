@@ -57,7 +57,7 @@ export const hosts: Words['hosts'] = {
   drainText: 'No admite motores ni emisiones nuevos. Los motores se van cuando acaba su última emisión.',
   drainNoCut: 'No se corta ninguna emisión.',
   drainCut: 'Las emisiones que queden al llegar el límite se cortan.',
-  drainLeads: (h) => `${h} lidera el clúster. Sigue siendo líder mientras se vacía.`,
+  drainLeads: (h) => `${h} lidera el clúster. Primero cede el liderazgo a otro votante.`,
   drainKeeps: 'El clúster conserva su líder.',
   drainRoom: (room, have) =>
     have === 0
