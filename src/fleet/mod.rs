@@ -51,7 +51,7 @@ mod unwritten;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use acefleet_raft::{Applied, Cluster, View, WriteError};
 use acefleet_registry::rules::liveness::LEADER_LOST;
@@ -186,7 +186,7 @@ impl Fleet {
     /// election it is still false: calls are held until it is over.
     #[must_use]
     pub fn is_leaderless(&self) -> bool {
-        self.parts.cluster.leaderless() >= Duration::from_millis(LEADER_LOST_MS)
+        self.parts.cluster.leaderless() >= LEADER_LOST
     }
 
     /// The time of day, to be shown.
