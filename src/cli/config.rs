@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use acefleet::config::{load, show as documents};
+use acefleet::node::raft_options;
 use clap::Args;
 
 use super::exit_code::CONFIGURATION;
@@ -27,6 +28,10 @@ pub fn check(file: Option<&Path>) -> u8 {
     match load(file) {
         Ok(loaded) => {
             output::warn(&loaded.warnings);
+            if let Some(missing) = acefleet_raft::missing_secret(&raft_options(&loaded.config)) {
+                output::complain(missing);
+                return CONFIGURATION;
+            }
             match prepare::run(acefleet::node::reach::fault(&loaded.config)) {
                 Ok(None) => output::print("The settings are valid."),
                 Ok(Some(fault)) => {

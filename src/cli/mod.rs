@@ -36,6 +36,7 @@ mod named_commands_tests;
 mod output;
 mod prepare;
 mod recover;
+mod secret;
 mod serve;
 mod settings;
 mod since;
@@ -132,6 +133,10 @@ enum Command {
     /// A new cluster without API_KEY and ACEFLEET_OPEN makes a key on the node that forms it. Only the user of that node can read it
     /// there; the other nodes know its hash.
     Key(key::Key),
+    /// Show the secret that a further node needs to speak to this one, on the host of a node.
+    ///
+    /// That of ACEFLEET_CLUSTER_SECRET, else what the node made when it began a cluster alone, or with which it joined.
+    Secret,
     /// Show and change the settings of the cluster.
     #[command(subcommand)]
     Settings(settings::Settings),
@@ -194,6 +199,7 @@ pub fn main() -> ExitCode {
         Command::Adopt(args) => members::adopt(file, &args),
         Command::Leave(args) => members::leave(file, &args),
         Command::Key(args) => key::key(file, &args),
+        Command::Secret => secret::secret(file),
         Command::Settings(command) => settings::settings(file, &command),
         Command::Config(ConfigCommand::Check) => config::check(file),
         Command::Config(ConfigCommand::Show(show)) => config::show(file, &show),

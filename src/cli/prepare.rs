@@ -31,7 +31,7 @@ pub fn init(file: Option<&Path>) -> u8 {
     }
     match offline::init(&options) {
         Ok(founded) => output::print(&format!(
-            "{} is ready to begin cluster {}.\nStart it: acefleet serve\nOthers join it: acefleet join {}",
+            "{} is ready to begin cluster {}.\nStart it: acefleet serve\nOthers join it: ACEFLEET_CLUSTER_SECRET=… acefleet join {}\nThe secret is what `acefleet secret` prints here once it runs",
             options.node_name, founded.cluster_id, options.advertise
         )),
         Err(error) => refuse(&error),

@@ -39,7 +39,7 @@ pub fn recover(file: Option<&Path>, args: &Recover) -> u8 {
     };
     let outcome = prepare::run(async {
         let recovery = offline::recover(&options).await?;
-        let asked = recovery.ask_members().await;
+        let asked = recovery.ask_members().await?;
         let printed = output::print(&report(&recovery, &asked, acefleet_raft::host_clock()));
         if args.dry_run || printed != 0 {
             recovery.close().await;
@@ -64,7 +64,8 @@ pub fn recover(file: Option<&Path>, args: &Recover) -> u8 {
         let cluster_id = recovery.write().await?;
         Ok(output::print(&format!(
             "\n{name} is the only member of the new cluster {cluster_id}.\nStart it: acefleet serve\nOn every other host, \
-             with an empty data directory: acefleet join {address}, then acefleet serve",
+             with an empty data directory: ACEFLEET_CLUSTER_SECRET=… acefleet join {address}, then acefleet serve.\nThe secret \
+             is what `acefleet secret` prints here",
             name = options.node_name,
             address = options.advertise
         )))

@@ -7,6 +7,8 @@ use acefleet_registry::Policy;
 use acefleet_registry::settings::Name;
 use tracing_subscriber::EnvFilter;
 
+use acefleet_raft::Plain;
+
 use super::parse::{self, Reason};
 use super::reader::Reader;
 use super::report::{Findings, Shown};
@@ -47,6 +49,8 @@ fn read(r: &mut Reader) -> Option<Config> {
         relay_bind: r.addresses("ACEFLEET_RELAY_BIND"),
         peers,
         join: r.optional_text("ACEFLEET_JOIN", parse::members).unwrap_or_default(),
+        cluster_secret: r.optional_text("ACEFLEET_CLUSTER_SECRET", parse::cluster_secret),
+        cluster_plain: if r.flag("ACEFLEET_CLUSTER_PLAIN") { Plain::Accepted } else { Plain::Refused },
         outbox_max: r.count("ACEFLEET_OUTBOX_MAX"),
         own_capacity,
         log_filter: r.text("ACEFLEET_LOG", log_filter),

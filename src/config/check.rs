@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use acefleet_raft::Plain;
 use acefleet_registry::address::is_loopback;
 use acefleet_registry::rules::settings::contradictions;
 
@@ -18,6 +19,7 @@ pub fn check(config: &Config, r: &mut Reader) {
     timing(config, r);
     peers(config, r);
     joining(config, r);
+    plain(config, r);
     families(config, r);
     super::vpn::check(config, r);
     remarks(config, r);
@@ -121,6 +123,18 @@ fn timing(config: &Config, r: &mut Reader) {
             r.quote(NAMES[0])
         );
         r.findings.warning(NAMES[1], line);
+    }
+}
+
+fn plain(config: &Config, r: &mut Reader) {
+    const NAME: &str = "ACEFLEET_CLUSTER_PLAIN";
+    if r.sound(&[NAME]) && config.cluster_plain == Plain::Accepted {
+        let line = format!(
+            "{}: whoever reaches the cluster port can join and write to the registry. Remove it and restart this node as soon as all \
+             nodes have ACEFLEET_CLUSTER_SECRET",
+            r.quote(NAME)
+        );
+        r.findings.warning(NAME, line);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Parsers, one for each kind of value. Errors are the reason alone; the reader adds the name of the setting, its source and what is
 //! accepted.
 
+use acefleet_raft::ClusterSecret;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -14,6 +15,11 @@ pub type Reason = String;
 
 const MIB: u64 = 1024 * 1024;
 const GIB: u64 = 1024 * MIB;
+
+/// The secret of a cluster.
+pub fn cluster_secret(text: &str) -> Result<ClusterSecret, Reason> {
+    ClusterSecret::parse(text).map_err(|weak| weak.to_string())
+}
 
 /// A whole number within inclusive bounds.
 pub fn count(text: &str, min: u64, max: u64) -> Result<u64, Reason> {

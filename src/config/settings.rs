@@ -69,6 +69,14 @@ pub const SETTINGS: &[Setting] = &[
         "Members of a running cluster, any of which takes this node in; `acefleet join` does the same without a setting. Not beside `ACEFLEET_PEERS`. A node that already belongs to a cluster ignores it.",
     ).default_words("none: the node does not join"),
     Setting::new(
+        "ACEFLEET_CLUSTER_SECRET", Section::Cluster, Kind::Key, "", "",
+        "What the nodes of a cluster prove to each other that they have, the same on all of them: without it nobody is answered on the cluster port. At least 32 bytes: `openssl rand -hex 32` makes a good one. A single node without it makes its own, which `acefleet secret` shows.",
+    ).default_words("a single node makes its own").secret(),
+    Setting::new(
+        "ACEFLEET_CLUSTER_PLAIN", Section::Cluster, Kind::Flag, "false", "true",
+        "Nodes without the secret are answered, and called, too, without encryption. Only while the nodes of a cluster of an earlier version get their secret one by one.",
+    ),
+    Setting::new(
         "ACEFLEET_HEARTBEAT_MS", Section::Cluster, MILLIS, "100", "100",
         "Milliseconds between two heartbeats of the leader. The same on all nodes, below `ACEFLEET_ELECTION_MIN_MS`.",
     ),

@@ -63,6 +63,10 @@ pub struct Config {
     pub peers: Vec<(String, String)>,
     /// `ACEFLEET_JOIN`: `host:port` of members of a running cluster; empty for a node that forms one.
     pub join: Vec<String>,
+    /// `ACEFLEET_CLUSTER_SECRET`; none: a single node makes its own.
+    pub cluster_secret: Option<acefleet_raft::ClusterSecret>,
+    /// `ACEFLEET_CLUSTER_PLAIN`: whether nodes without it are answered.
+    pub cluster_plain: acefleet_raft::Plain,
     /// `ACEFLEET_OUTBOX_MAX`: events queued at the most while there is no leader.
     pub outbox_max: u64,
     /// `ACEFLEET_CAPACITY`: engines that this host may run; none: see [`Config::capacity`].

@@ -31,5 +31,7 @@ pub fn raft_options(config: &Config) -> Options {
         level: Level::CURRENT,
         clock: acefleet_raft::Clock::default(),
         access: access::of_settings(config),
+        secret: config.cluster_secret.clone(),
+        plain: config.cluster_plain,
     }
 }

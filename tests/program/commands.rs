@@ -172,7 +172,8 @@ fn help_version_and_documents_go_to_standard_output() {
 fn a_directory_is_prepared_once_and_not_for_two_clusters() {
     let dir = dir();
     let (data, at) = (dir.path().join("data"), listeners());
-    let node = quiet_node(&at, data.to_str().unwrap());
+    let mut node = quiet_node(&at, data.to_str().unwrap());
+    node.push(("ACEFLEET_CLUSTER_SECRET", "what all nodes of a test share 0123456789"));
     let refused = |arguments: &[&str], code: i32, part: &str| {
         let output = run(dir.path(), &node, arguments);
         let line = stderr(&output);
@@ -183,6 +184,9 @@ fn a_directory_is_prepared_once_and_not_for_two_clusters() {
     refused(&["recover", "--yes"], 64, "nothing to recover");
     assert!(!data.exists(), "a refused command made a directory");
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let without = run(dir.path(), &quiet_node(&at, data.to_str().unwrap()), &["join", &nobody]);
+    assert_eq!(without.status.code(), Some(64));
+    assert!(stderr(&without).contains("openssl rand -hex 32"), "{}", stderr(&without));
     refused(&["join", &nobody], 75, "no member answers");
     refused(&["join", "nobody"], 64, "is not host:port");
     assert!(!data.join("node.json").exists(), "a join that failed left something behind");

@@ -177,7 +177,8 @@ fn the_health_check_answers_for_the_node_with_the_same_settings() {
 fn the_health_check_names_the_reason() {
     // One of three: it lives, but there is no leader.
     let peers = "n1=127.0.0.1:1,n2=127.0.0.1:2,n3=127.0.0.1:3";
-    let node = Node::start(&[("ACEFLEET_PEERS", peers)]);
+    let secret = ("ACEFLEET_CLUSTER_SECRET", "what all nodes of a test share 0123456789");
+    let node = Node::start(&[("ACEFLEET_PEERS", peers), secret]);
     let until = Instant::now() + LIMIT;
     while !node.healthcheck(&[]).status.success() {
         assert!(Instant::now() < until, "it does not answer");

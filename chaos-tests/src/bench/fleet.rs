@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use super::client::{Ask, connect};
 use super::docker::FakeDocker;
 use super::place::{Net, Place};
+use crate::hosts::node::CLUSTER_SECRET;
 use crate::hosts::process::{Process, Recipe};
 use crate::node::{Engine, NodeClient, StartedEvent};
 use crate::wait::wait_for;
@@ -218,6 +219,7 @@ fn prepare(
     set("ACEFLEET_RELAY_BIND", &relay.to_string());
     set("ACEFLEET_PEERS", peers);
     set("API_KEY", KEY);
+    set("ACEFLEET_CLUSTER_SECRET", CLUSTER_SECRET);
     set("DOCKER_HOST", &docker.url());
     set("TARGET_IMAGE", "made-up:1");
     set("PORT_RANGE_HOST", "20000-23999");

@@ -21,6 +21,8 @@ const START: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(30);
 /// A command that asks a node.
 const COMMAND: Duration = Duration::from_secs(60);
+/// What the nodes of a bed prove to each other that they have.
+pub const CLUSTER_SECRET: &str = "the nodes of a test bed share this 0123456789";
 /// Host ports for engines, the same on all nodes: the cluster has to hand them out without a clash.
 pub const PORT_RANGE: &str = "19000-19199";
 
@@ -72,6 +74,7 @@ impl Node {
         if !peers.is_empty() {
             set("ACEFLEET_PEERS", peers.to_owned());
         }
+        set("ACEFLEET_CLUSTER_SECRET", CLUSTER_SECRET.to_owned());
         set("ACEFLEET_LOG", std::env::var("TEST_BED_LOG").unwrap_or_else(|_| "info".to_owned()));
         set("DOCKER_HOST", host.docker().url());
         set("API_KEY", options.api_key.clone());

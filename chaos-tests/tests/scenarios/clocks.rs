@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use acefleet_chaos::hosts::artifacts;
+use acefleet_chaos::hosts::node::CLUSTER_SECRET;
 use acefleet_chaos::node::{NodeClient, StartedEvent};
 use acefleet_chaos::wait::wait_for;
 use anyhow::{Context, Result, ensure};
@@ -72,6 +73,7 @@ impl Node {
             .env("DOCKER_HOST", "unix:///does/not/exist.sock")
             .env("PORT_RANGE_HOST", "1000-1019")
             .env("API_KEY", KEY)
+            .env("ACEFLEET_CLUSTER_SECRET", CLUSTER_SECRET)
             .env("LD_PRELOAD", library()?)
             .env("DONT_FAKE_MONOTONIC", "1")
             .env("FAKETIME_TIMESTAMP_FILE", &clock)

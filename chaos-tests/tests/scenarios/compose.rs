@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use acefleet_chaos::hosts::artifacts::{self, ENGINE_IMAGE};
+use acefleet_chaos::hosts::node::CLUSTER_SECRET;
 use acefleet_chaos::hosts::process::ending;
 use acefleet_chaos::hosts::{Host, tools};
 use anyhow::{Context, Result, ensure};
@@ -56,6 +57,7 @@ impl<'a> Compose<'a> {
         set("DOCKER_SOCKET", socket);
         set("DOCKER_GID", &std::fs::metadata(socket)?.gid().to_string());
         set("API_KEY", KEY);
+        set("ACEFLEET_CLUSTER_SECRET", CLUSTER_SECRET);
         set("ACEFLEET_IMAGE", "acefleet/acefleet:dev");
         set("ACEXY_IMAGE", "acefleet/acexy-sim:dev");
         set("HAPROXY_IMAGE", "acefleet/haproxy:dev");

@@ -351,13 +351,20 @@ async fn a_compose_file_says_what_it_needs() -> Result<()> {
 async fn missing_settings(bed: &TestHosts) -> Result<()> {
     let host = &bed.hosts()[0];
     for (file, names) in [
-        ("docker-compose.cluster.yml", &["DOCKER_GID", "API_KEY"][..]),
+        ("docker-compose.cluster.yml", &["DOCKER_GID", "API_KEY", "ACEFLEET_CLUSTER_SECRET"][..]),
         ("deploy/compose.single.yml", &["DOCKER_GID", "API_KEY"]),
         ("deploy/compose.monitoring.yml", &["GRAFANA_PASSWORD"]),
         ("deploy/compose.gluetun.yml", &["DOCKER_GID", "API_KEY", "VPN_SERVICE_PROVIDER"]),
         (
             "deploy/compose.host.yml",
-            &["DOCKER_GID", "API_KEY", "ACEFLEET_NODE_NAME", "ACEFLEET_ADVERTISE", "ACEFLEET_PEERS"],
+            &[
+                "DOCKER_GID",
+                "API_KEY",
+                "ACEFLEET_CLUSTER_SECRET",
+                "ACEFLEET_NODE_NAME",
+                "ACEFLEET_ADVERTISE",
+                "ACEFLEET_PEERS",
+            ],
         ),
     ] {
         let complete = Compose::new(host, file, "")?

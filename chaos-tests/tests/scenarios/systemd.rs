@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::common::{LATER, SOON, TRANSFERRED, conclude, provision, turn};
 use crate::machine::{Machine, State};
+use acefleet_chaos::hosts::node::CLUSTER_SECRET;
 use acefleet_chaos::hosts::process::ending;
 use acefleet_chaos::hosts::{BedOptions, Host, TestHosts};
 use acefleet_chaos::wait::wait_for;
@@ -127,7 +128,10 @@ async fn three_machines(hosts: &[Host]) -> Result<()> {
     let peers = peers.join(",");
     let mut machines = Vec::new();
     for host in hosts {
-        machines.push(Machine::boot(host, &[("ACEFLEET_PEERS", &peers)]).await?);
+        machines.push(
+            Machine::boot(host, &[("ACEFLEET_PEERS", &peers), ("ACEFLEET_CLUSTER_SECRET", CLUSTER_SECRET)])
+                .await?,
+        );
     }
     // Formation takes all three, and a node is ready for systemd before.
     for machine in &machines {

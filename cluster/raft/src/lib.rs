@@ -17,6 +17,7 @@
 //! - `snapshot`: snapshot files
 //! - `types`: the types that openraft is given
 //! - `options`, `errors`: settings of a node, errors of this crate
+//! - `tls`: who may speak on the cluster port, and encryption
 //! - `time`: elapsed time and the time of day
 //! - `util`: encoding, durable files, rare log lines
 
@@ -33,6 +34,7 @@ mod server;
 mod snapshot;
 mod store;
 mod time;
+mod tls;
 mod transport;
 mod types;
 mod util;
@@ -49,7 +51,7 @@ pub use cluster::Cluster;
 pub use cluster::start::start;
 pub use errors::{AskError, Failure, MembershipError, ReadError, StartError, WriteError};
 pub use membership::change::MembershipChange;
-pub use options::{Options, Peer, SnapshotPolicy, Timing};
+pub use options::{Options, Peer, Plain, SnapshotPolicy, Timing};
 pub use proposals::outbox::Outbox;
 pub use replica::awaited::Applied;
 pub use replica::hooks::{Hooks, NoHooks};
@@ -61,4 +63,6 @@ pub use store::disk::DiskSpace;
 pub use store::outbox_extent::OutboxError;
 pub use store::recorded_name;
 pub use time::wall::{Clock, host_clock};
+pub use tls::kept::{kept_secret, missing_secret};
+pub use tls::secret::{ClusterSecret, WeakSecret};
 pub use util::seldom::Seldom;

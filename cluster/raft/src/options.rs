@@ -7,6 +7,7 @@ use acefleet_registry::{Access, Level};
 
 use crate::errors::StartError;
 use crate::time::wall::Clock;
+use crate::tls::secret::ClusterSecret;
 
 /// An initial member of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +34,16 @@ impl Default for Timing {
     fn default() -> Self {
         Self { heartbeat_ms: 100, election_min_ms: 200, election_max_ms: 400 }
     }
+}
+
+/// What becomes of connections without TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Plain {
+    /// They are refused, and none is made.
+    #[default]
+    Refused,
+    /// They are taken, and made to nodes that speak no TLS: while the nodes of a cluster get their secret one by one.
+    Accepted,
 }
 
 /// When the state is written to a snapshot file and the log in front of it dropped.
@@ -82,6 +93,10 @@ pub struct Options {
     /// Who may call, by the settings of this node. None: a cluster that it forms gets the key of [`crate::Hooks::make_key`].
     /// The first members must agree.
     pub access: Option<Access>,
+    /// What nodes of this cluster prove to each other that they have. None: a node alone makes one and keeps it in its directory.
+    pub secret: Option<ClusterSecret>,
+    /// Whether nodes may speak without it.
+    pub plain: Plain,
 }
 
 impl Options {
@@ -100,6 +115,8 @@ impl Options {
             level: Level::CURRENT,
             clock: Clock::default(),
             access: Some(Access::Open),
+            secret: None,
+            plain: Plain::default(),
         }
     }
 

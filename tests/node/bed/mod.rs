@@ -13,7 +13,7 @@ use acefleet::agent::spec;
 use acefleet::config::{self, Config, Host, Sources};
 use acefleet::fleet::Fleet;
 use acefleet::node::{Node, NodeError, Parts, raft_options};
-use acefleet_raft::{Peer, Timing};
+use acefleet_raft::{ClusterSecret, Peer, Timing};
 use acefleet_registry::command::Adopt;
 use acefleet_registry::engine::{EngineSpec, Health, Ports};
 use acefleet_registry::node::DockerState;
@@ -29,6 +29,8 @@ use fake::Fake;
 
 /// The key of every bed that has one.
 pub const KEY: &str = "a-key-for-tests";
+/// What the nodes of a bed share.
+pub const SECRET: &str = "what all nodes of a test share 0123456789";
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Exit code of a node that is no member any more.
 const REMOVED: u8 = 77;
@@ -210,6 +212,7 @@ impl Bed {
         let mut replication = raft_options(&config);
         replication.timing = Timing { heartbeat_ms: 50, election_min_ms: 150, election_max_ms: 300 };
         replication.peers = peers;
+        replication.secret = Some(ClusterSecret::parse(SECRET).unwrap());
         let (stop, runtime) = (CancellationToken::new(), Fake::new());
         let parts = Parts {
             config,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use acefleet::config::{self, Config, Host, Sources};
 use acefleet::op_id::new_op_id;
 use acefleet::relay::{self, Stats};
-use acefleet_raft::{Cluster, NoHooks, Options, Peer, Timing};
+use acefleet_raft::{Cluster, ClusterSecret, NoHooks, Options, Peer, Timing};
 use acefleet_registry::cause::Cause;
 use acefleet_registry::command::Adopt;
 use acefleet_registry::engine::{EngineSpec, Ports};
@@ -104,6 +104,7 @@ async fn two(settings: &[(&str, &str)]) -> [Node; 2] {
         let address = listener.local_addr().unwrap().to_string();
         let mut options = Options::new(data.path().to_owned(), name.to_owned(), address);
         options.peers = peers.clone();
+        options.secret = Some(ClusterSecret::parse(crate::bed::SECRET).unwrap());
         options.timing = Timing { heartbeat_ms: 50, election_min_ms: 150, election_max_ms: 300 };
         let cluster = acefleet_raft::start(options, listener, Arc::new(NoHooks)).await.unwrap();
         let (stats, cancel) = (Arc::default(), CancellationToken::new());

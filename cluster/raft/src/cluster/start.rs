@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Cluster;
-use super::open::open;
+use super::open::{Opened, open};
 use crate::errors::{Failure, StartError};
 use crate::membership::disk_check::inquiry;
 use crate::membership::disk_check::reports;
@@ -34,6 +34,7 @@ use crate::server::serve;
 use crate::store::disk::Disk;
 use crate::store::renew;
 use crate::store::{Broken, LogStore};
+use crate::tls::Door;
 use crate::transport::contacts::Contacts;
 use crate::transport::{Network, System, Ways, Wire};
 
@@ -59,11 +60,13 @@ pub(crate) async fn start_over(
     hooks: Arc<dyn Hooks>,
 ) -> Result<Cluster, StartError> {
     options.validate()?;
-    let opened = {
+    let (opened, door) = {
         let options = options.clone();
         tokio::task::spawn_blocking(move || {
             renew::finish(&options.data_dir, &options.node_name)?;
-            open(&options)
+            let opened = open(&options)?;
+            let door = Door::of(&options, || has_others(&opened))?;
+            Ok::<_, StartError>((opened, door))
         })
         .await
         .map_err(|e| StartError::Internal(format!("opening the store panicked: {e}")))??
@@ -72,7 +75,7 @@ pub(crate) async fn start_over(
 
     let identity = Arc::new(opened.identity);
     let contacts = Arc::new(Contacts::new(options.timing.clone()).proving(opened.acknowledged));
-    let wire = Wire::over(ways, identity.clone(), contacts, options.version.clone(), options.level);
+    let wire = Wire::over(ways, door, identity.clone(), contacts, options.version.clone(), options.level);
     let wire = Arc::new(wire);
     let log = LogStore::new(opened.store.db.clone(), opened.store.flusher.clone())
         .beside(opened.snapshots.clone())
@@ -136,6 +139,20 @@ pub(crate) async fn start_over(
     core.tasks.spawn(reports::keep(core.clone(), db, flusher));
     spawn_background(&core, listener);
     Ok(Cluster::new(core))
+}
+
+/// Whether its directory says that this node belongs to a cluster with others.
+fn has_others(opened: &Opened) -> Result<bool, StartError> {
+    let own = opened.identity.load();
+    if !own.join.is_empty() || own.founders.len() > 1 {
+        return Ok(true);
+    }
+    let log = LogStore::new(opened.store.db.clone(), opened.store.flusher.clone());
+    let of_state = opened.machine.membership().membership();
+    let membership = log
+        .newest_membership(opened.machine.last_applied(), of_state)
+        .map_err(|error| StartError::Internal(format!("the log cannot be read: {error}")))?;
+    Ok(membership.nodes().any(|(id, _)| *id != own.node_id))
 }
 
 fn warn_slow_disk(options: &Options, p99: Option<Duration>) {

@@ -6,6 +6,7 @@ use super::{give_to_owner, not_stored, unbound};
 use crate::errors::StartError;
 use crate::membership::join::{self, Greeting, JoinAnswer};
 use crate::options::{Options, check_address};
+use crate::tls::{Door, kept};
 use crate::transport::contacts::Contacts;
 use crate::transport::proto::JoinKind;
 use crate::transport::{CALL_LIMIT, Wire};
@@ -31,13 +32,17 @@ pub async fn join(options: &Options, address: &str) -> Result<Joining, StartErro
     options.validate()?;
     check_address("address to join", address)?;
     let blocking = options.clone();
-    let (_lock, identity) = tokio::task::spawn_blocking(move || unbound(&blocking))
+    let opened = move || {
+        let (lock, identity) = unbound(&blocking)?;
+        Ok((lock, identity, Door::of(&blocking, || Ok(true))?))
+    };
+    let (_lock, identity, door) = tokio::task::spawn_blocking(opened)
         .await
         .map_err(|e| StartError::Internal(format!("opening the directory panicked: {e}")))??;
     let identity = Arc::new(identity);
     let own = identity.load();
     let contacts = Arc::new(Contacts::new(options.timing.clone()));
-    let wire = Wire::new(identity.clone(), contacts, options.version.clone(), options.level);
+    let wire = Wire::new(door, identity.clone(), contacts, options.version.clone(), options.level);
     let hello = wire.hello_once(address, &options.advertise, CALL_LIMIT).await.map_err(|error| {
         StartError::Temporary(format!(
             "no member answers at {address}: {error}. Name the cluster port of any running member (8001 unless it \
@@ -64,8 +69,10 @@ pub async fn join(options: &Options, address: &str) -> Result<Joining, StartErro
             .map(|member| member.address.clone())
             .filter(|seed| check_address("address of a member", seed).is_ok() && seed != address),
     );
-    let (id, dir) = (cluster_id.clone(), options.data_dir.clone());
+    let (id, dir, secret) = (cluster_id.clone(), options.data_dir.clone(), options.secret.clone());
     let stored = tokio::task::spawn_blocking(move || {
+        // So that the node starts without the setting.
+        secret.map_or(Ok(()), |secret| kept::keep(&dir, &secret))?;
         identity.prepare_join(&id, seeds).and_then(|()| give_to_owner(&dir))
     });
     let stored = stored.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));

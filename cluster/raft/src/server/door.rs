@@ -1,11 +1,11 @@
-//! Accepts connections to the cluster port; `transport::ways` makes the outgoing ones. They are plain TCP: wrapping both is all
-//! that encryption needs. Their number is limited and each must send at once, so that callers cannot take the files that the
-//! store needs.
+//! Accepts connections to the cluster port; `transport::pool` makes the outgoing ones. Callers must prove at once that they are nodes, and the
+//! number of both is limited, so that strangers take neither places of nodes nor the files that the store needs.
 
+use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::stream::{self, Stream};
@@ -13,17 +13,16 @@ use nix::sys::resource::{Resource, getrlimit};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Sleep;
+use tokio::task::{AbortHandle, JoinSet};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
+use crate::tls::{self, Door};
 use crate::util::seldom::Seldom;
 
 /// Connections at the same time: more than the largest cluster has, and a sixteenth of the files.
 const PLACES: u64 = 512;
 const FEWEST: u64 = 32;
 const SHARE: u64 = 16;
-/// Peers send at once.
-const FIRST_BYTE_WITHIN: Duration = Duration::from_secs(2);
 /// Pause after an error that is not of one connection, such as no file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -34,9 +33,8 @@ fn places() -> usize {
 
 /// An accepted connection.
 pub(super) struct Caller {
-    stream: TcpStream,
-    /// Deadline of the first byte.
-    mute: Option<Pin<Box<Sleep>>>,
+    stream: tls::Stream,
+    from: TcpConnectInfo,
     _place: OwnedSemaphorePermit,
 }
 
@@ -44,7 +42,7 @@ impl Connected for Caller {
     type ConnectInfo = TcpConnectInfo;
 
     fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+        self.from.clone()
     }
 }
 
@@ -54,17 +52,7 @@ impl AsyncRead for Caller {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match Pin::new(&mut self.stream).poll_read(cx, buf) {
-            Poll::Ready(read) => {
-                self.mute = None;
-                Poll::Ready(read)
-            }
-            Poll::Pending => {
-                let Some(mute) = &mut self.mute else { return Poll::Pending };
-                ready!(mute.as_mut().poll(cx));
-                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the caller says nothing")))
-            }
-        }
+        Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
@@ -94,45 +82,130 @@ impl AsyncWrite for Caller {
     }
 }
 
-/// Accepts connections of peers, for ever.
-pub(super) fn accept(listener: TcpListener) -> impl Stream<Item = io::Result<Caller>> {
-    accept_at_most(listener, places())
+/// Who was let in.
+type Admitted = Option<(tls::Stream, TcpConnectInfo)>;
+
+/// Accepts connections of nodes, for ever. They show that they have the secret of the cluster before anything else is read of them. Handshakes
+/// run beside each other, and a flood of them ends the oldest: that of a node takes milliseconds, so it is over before.
+pub(super) fn accept(listener: TcpListener, door: Door) -> impl Stream<Item = io::Result<Caller>> {
+    let places = places();
+    accept_at_most(listener, door, places, places)
 }
 
-fn accept_at_most(listener: TcpListener, places: usize) -> impl Stream<Item = io::Result<Caller>> {
-    let state = (listener, Arc::new(Semaphore::new(places)), Seldom::default(), Seldom::default());
-    stream::unfold(state, |(listener, places, mut failing, mut full)| async move {
+fn accept_at_most(
+    listener: TcpListener,
+    door: Door,
+    handshakes: usize,
+    places: usize,
+) -> impl Stream<Item = io::Result<Caller>> {
+    let entrance = Entrance {
+        listener,
+        door,
+        handshakes,
+        places: Arc::new(Semaphore::new(places)),
+        open: JoinSet::new(),
+        oldest: VecDeque::new(),
+        failing: Seldom::default(),
+        flooded: Seldom::default(),
+        full: Seldom::default(),
+        strangers: Arc::default(),
+    };
+    stream::unfold(entrance, |mut entrance| async move {
+        let caller = entrance.next().await;
+        Some((Ok(caller), entrance))
+    })
+}
+
+struct Entrance {
+    listener: TcpListener,
+    door: Door,
+    /// At most so many handshakes at once.
+    handshakes: usize,
+    places: Arc<Semaphore>,
+    open: JoinSet<Admitted>,
+    /// The open handshakes, the oldest first.
+    oldest: VecDeque<AbortHandle>,
+    failing: Seldom,
+    flooded: Seldom,
+    full: Seldom,
+    strangers: Arc<Mutex<Seldom>>,
+}
+
+impl Entrance {
+    async fn next(&mut self) -> Caller {
         loop {
-            let stream = match listener.accept().await {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    if let Some(times) = failing.due() {
+            tokio::select! {
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, _)) => self.shake_hands(stream),
+                    Err(error) => {
+                        if let Some(times) = self.failing.due() {
+                            tracing::warn!(
+                                %error,
+                                times,
+                                "the cluster port cannot accept connections; if files run out, raise the limit (ulimit -n)"
+                            );
+                        }
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+                Some(admitted) = self.open.join_next() => {
+                    let Ok(Some((stream, from))) = admitted else { continue };
+                    if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+                        return Caller { stream, from, _place: place };
+                    }
+                    if let Some(times) = self.full.due() {
                         tracing::warn!(
-                            %error,
                             times,
-                            "the cluster port cannot accept connections; if files run out, raise the limit (ulimit -n)"
+                            "nodes have as many connections to the cluster port as it takes, and new ones are closed"
                         );
                     }
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
                 }
-            };
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                if let Some(times) = full.due() {
-                    tracing::warn!(
-                        times,
-                        "the cluster port has as many connections as it takes, and closes new ones: it is for the nodes alone, keep it \
-                         in a private network"
-                    );
-                }
-                continue;
-            };
-            // Without it, only a small delay.
-            let _ = stream.set_nodelay(true);
-            let mute = Some(Box::pin(tokio::time::sleep(FIRST_BYTE_WITHIN)));
-            return Some((Ok(Caller { stream, mute, _place: place }), (listener, places, failing, full)));
+            }
         }
-    })
+    }
+
+    fn shake_hands(&mut self, stream: TcpStream) {
+        // Without it, only a small delay.
+        let _ = stream.set_nodelay(true);
+        if self.oldest.len() >= self.handshakes {
+            self.oldest.retain(|handshake| !handshake.is_finished());
+        }
+        if self.oldest.len() >= self.handshakes
+            && let Some(oldest) = self.oldest.pop_front()
+        {
+            oldest.abort();
+            if let Some(times) = self.flooded.due() {
+                let from = stream.peer_addr().map(|from| from.ip().to_string()).unwrap_or_default();
+                tracing::warn!(
+                    from,
+                    times,
+                    "more callers than the cluster port takes at once: those who do not prove in time to be a node are closed"
+                );
+            }
+        }
+        let (door, strangers) = (self.door.clone(), Arc::clone(&self.strangers));
+        self.oldest.push_back(self.open.spawn(async move { admit(&door, stream, &strangers).await }));
+    }
+}
+
+async fn admit(door: &Door, stream: TcpStream, strangers: &Mutex<Seldom>) -> Admitted {
+    let from = stream.connect_info();
+    match door.admit(stream).await {
+        Ok(stream) => Some((stream, from)),
+        Err(why) => {
+            let due = strangers.lock().unwrap_or_else(PoisonError::into_inner).due();
+            if let Some(times) = due {
+                let from = from.remote_addr().map(|address| address.ip().to_string()).unwrap_or_default();
+                tracing::warn!(
+                    from,
+                    %why,
+                    times,
+                    "the cluster port refuses a caller that does not prove to be a node of this cluster"
+                );
+            }
+            None
+        }
+    }
 }
 
 #[cfg(test)]
@@ -141,28 +214,62 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
+    use crate::options::Plain;
+    use crate::testing;
 
-    #[tokio::test]
-    async fn connections_are_few_and_a_silent_one_is_closed() {
+    type Callers = Pin<Box<dyn Stream<Item = io::Result<Caller>> + Send>>;
+
+    async fn entrance(handshakes: usize, places: usize) -> (std::net::SocketAddr, Callers) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let mut callers = Box::pin(accept_at_most(listener, 1));
-        let mut peer = TcpStream::connect(address).await.unwrap();
-        let mut caller = callers.next().await.unwrap().unwrap();
-        peer.write_all(b"x").await.unwrap();
-        assert_eq!(caller.read_u8().await.unwrap(), b'x');
-        assert!(caller.mute.is_none(), "it may rest now");
+        let door = testing::door(testing::SECRET, Plain::Refused);
+        (address, Box::pin(accept_at_most(listener, door, handshakes, places)))
+    }
 
-        let mut second = TcpStream::connect(address).await.unwrap();
-        let mut third = None;
-        let closed = async {
-            let mut byte = [0];
-            assert_eq!(second.read(&mut byte).await.unwrap_or(0), 0, "there is one place");
-            drop(caller);
-            third = Some(TcpStream::connect(address).await.unwrap());
+    async fn node(address: std::net::SocketAddr) -> io::Result<tls::Stream> {
+        let stream = TcpStream::connect(address).await?;
+        testing::door(testing::SECRET, Plain::Refused).enter(stream, std::future::pending()).await
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_silent_callers_keeps_no_node_out() {
+        let (address, mut callers) = entrance(4, 1).await;
+        let mut silent = Vec::new();
+        for _ in 0..40 {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        let (caller, peer) = tokio::join!(callers.next(), node(address));
+        let (mut caller, mut peer) = (caller.unwrap().unwrap(), peer.unwrap());
+        peer.write_all(b"x").await.unwrap();
+        peer.flush().await.unwrap();
+        assert_eq!(caller.read_u8().await.unwrap(), b'x');
+        let mut oldest = silent.swap_remove(0);
+        assert_eq!(oldest.read(&mut [0]).await.unwrap_or(0), 0, "it was closed");
+    }
+
+    #[tokio::test]
+    async fn nodes_have_few_places_and_get_those_that_are_given_up() {
+        let (address, mut callers) = entrance(4, 1).await;
+        let (first, _peer) = tokio::join!(callers.next(), node(address));
+        let first = first.unwrap().unwrap();
+        let second = async {
+            let mut second = node(address).await.unwrap();
+            assert_eq!(second.read(&mut [0]).await.unwrap_or(0), 0, "there is one place");
+            drop(first);
+            node(address).await
         };
-        let (mut mute, ()) = tokio::join!(async { callers.next().await.unwrap().unwrap() }, closed);
-        let error = mute.read_u8().await.unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{third:?}");
+        let (third, peer) = tokio::join!(callers.next(), second);
+        assert!(third.unwrap().is_ok() && peer.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_silent_caller_is_closed() {
+        let (address, mut callers) = entrance(4, 1).await;
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        let mut byte = [0];
+        tokio::select! {
+            _ = callers.next() => panic!("it was let in"),
+            read = silent.read(&mut byte) => assert_eq!(read.unwrap_or(0), 0),
+        }
     }
 }

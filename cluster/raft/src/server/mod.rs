@@ -55,7 +55,10 @@ pub(crate) async fn serve(core: Arc<Core>, listener: TcpListener) -> Result<(), 
                 .max_decoding_message_size(MAX_MESSAGE)
                 .max_encoding_message_size(MAX_MESSAGE),
         )
-        .serve_with_incoming_shutdown(door::accept(listener), core.stop.clone().cancelled_owned())
+        .serve_with_incoming_shutdown(
+            door::accept(listener, core.wire.door().clone()),
+            core.stop.clone().cancelled_owned(),
+        )
         .await
 }
 

@@ -32,7 +32,7 @@ fn a_sender_that_gives_up_at_any_moment_does_not_end_the_node() {
     busy().block_on(async {
         let node = alone("node").await;
         let (state, dir) = (large_state(), tempfile::tempdir().unwrap());
-        let mut raft = RaftClient::connect(format!("http://{}", node.address)).await.unwrap();
+        let mut raft = RaftClient::new(crate::testing::channel(&node.address).await);
         for round in 0..40_u64 {
             let (term, index) = (100 + round, 1_000 + round);
             let last = LogId { leader_id: LeaderId { term, node_id: 7 }, index };

@@ -7,10 +7,11 @@ use acefleet_registry::Elapsed;
 use tokio::net::TcpListener;
 use tonic::{Code, Request};
 
+use crate::testing;
 use crate::transport::proto::{
     self, forward_client::ForwardClient, node_client::NodeClient, raft_client::RaftClient,
 };
-use crate::{AskError, Cluster, NoHooks, NodeId, Options};
+use crate::{AskError, Cluster, ClusterSecret, NoHooks, NodeId, Options};
 
 pub(super) struct Alone {
     pub cluster: Cluster,
@@ -23,7 +24,8 @@ pub(super) async fn alone(name: &str) -> Alone {
     let dir = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let options = Options::new(dir.path().into(), name.into(), address.clone());
+    let mut options = Options::new(dir.path().into(), name.into(), address.clone());
+    options.secret = Some(ClusterSecret::parse(testing::SECRET).unwrap());
     let cluster = crate::start(options, listener, Arc::new(NoHooks)).await.unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     cluster.read_barrier(deadline).await.unwrap();
@@ -43,8 +45,8 @@ pub(super) fn route(of: &Cluster, to: &Cluster) -> proto::Route {
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_of_another_cluster_or_for_another_node_are_refused() {
     let (one, two) = (alone("one").await, alone("two").await);
-    let url = format!("http://{}", two.address);
-    let mut raft = RaftClient::connect(url.clone()).await.unwrap();
+    let channel = testing::channel(&two.address).await;
+    let mut raft = RaftClient::new(channel.clone());
     let foreign = proto::RaftRequest { route: Some(route(&one.cluster, &two.cluster)), ..Default::default() };
     for (refused, method) in [
         (raft.heartbeat(Request::new(foreign.clone())).await, "heartbeat"),
@@ -59,7 +61,7 @@ async fn calls_of_another_cluster_or_for_another_node_are_refused() {
 
     let mut wrong_node = route(&two.cluster, &two.cluster);
     wrong_node.to += 1;
-    let mut forward = ForwardClient::connect(url.clone()).await.unwrap();
+    let mut forward = ForwardClient::new(channel.clone());
     let misdirected = proto::ReadIndexRequest { route: Some(wrong_node), remaining_ms: 100 };
     let refused = forward.read_index(Request::new(misdirected)).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
@@ -84,8 +86,8 @@ async fn a_node_that_has_not_compared_its_disk_takes_nothing_from_leaders_and_ca
     use crate::replica::trust::Trust;
 
     let node = alone("node").await;
-    let url = format!("http://{}", node.address);
-    let mut raft = RaftClient::connect(url.clone()).await.unwrap();
+    let channel = testing::channel(&node.address).await;
+    let mut raft = RaftClient::new(channel.clone());
     let own = route(&node.cluster, &node.cluster);
     let request = proto::RaftRequest { route: Some(own.clone()), ..Default::default() };
     for (state, said) in [(Trust::Waiting, "has not compared"), (Trust::Forgot, "has lost")] {
@@ -106,7 +108,7 @@ async fn a_node_that_has_not_compared_its_disk_takes_nothing_from_leaders_and_ca
             assert!(refused.message().contains(said), "{method}: {refused}");
         }
         // Another node that compares is answered all the same.
-        let mut client = NodeClient::connect(url.clone()).await.unwrap();
+        let mut client = NodeClient::new(channel.clone());
         let hello = client.hello(Request::new(proto::HelloRequest::default())).await.unwrap().into_inner();
         assert_eq!(Trust::from(hello.trust()), state);
     }
@@ -115,7 +117,7 @@ async fn a_node_that_has_not_compared_its_disk_takes_nothing_from_leaders_and_ca
 #[tokio::test(flavor = "multi_thread")]
 async fn only_members_say_how_far_they_have_come() {
     let node = alone("node").await;
-    let mut client = NodeClient::connect(format!("http://{}", node.address)).await.unwrap();
+    let mut client = NodeClient::new(testing::channel(&node.address).await);
     let member = route(&node.cluster, &node.cluster);
     let last = Some(proto::LogPoint { term: 9, node: 7, index: 9 });
     let standing = Some(proto::Standing { last, ..Default::default() });
@@ -141,9 +143,9 @@ fn routed(route: proto::Route) -> (proto::AppendMessage, proto::WriteMessage) {
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_of_outsiders_are_refused_and_garbage_ends_a_stream() {
     let (one, two) = (alone("one").await, alone("two").await);
-    let url = format!("http://{}", two.address);
-    let mut raft = RaftClient::connect(url.clone()).await.unwrap();
-    let mut forward = ForwardClient::connect(url).await.unwrap();
+    let channel = testing::channel(&two.address).await;
+    let mut raft = RaftClient::new(channel.clone());
+    let mut forward = ForwardClient::new(channel);
 
     let (append, write) = routed(route(&one.cluster, &two.cluster));
     let refused = raft.append(tokio_stream::iter([append])).await.unwrap_err();
@@ -181,7 +183,7 @@ async fn streams_of_outsiders_are_refused_and_garbage_ends_a_stream() {
 #[tokio::test(flavor = "multi_thread")]
 async fn writes_of_a_node_that_is_no_member_are_refused() {
     let node = alone("node").await;
-    let mut forward = ForwardClient::connect(format!("http://{}", node.address)).await.unwrap();
+    let mut forward = ForwardClient::new(testing::channel(&node.address).await);
     let mut outsider = route(&node.cluster, &node.cluster);
     outsider.from += 1;
     let proposal = acefleet_registry::Proposal {
@@ -203,7 +205,7 @@ async fn writes_of_a_node_that_is_no_member_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn outsiders_get_no_answer_and_leave_no_trace() {
     let node = alone("node").await;
-    let mut client = NodeClient::connect(format!("http://{}", node.address)).await.unwrap();
+    let mut client = NodeClient::new(testing::channel(&node.address).await);
     let member = route(&node.cluster, &node.cluster);
     let contacts = node.cluster.core().wire.contacts();
     for outsider in 1..=20 {
@@ -233,7 +235,7 @@ async fn outsiders_get_no_answer_and_leave_no_trace() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_that_is_not_what_was_announced_is_refused() {
     let node = alone("node").await;
-    let mut raft = RaftClient::connect(format!("http://{}", node.address)).await.unwrap();
+    let mut raft = RaftClient::new(testing::channel(&node.address).await);
     let vote = crate::types::Vote::new(1, 1);
     let head = proto::SnapshotHead {
         route: Some(route(&node.cluster, &node.cluster)),
@@ -255,7 +257,7 @@ async fn a_snapshot_that_is_not_what_was_announced_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_formed_node_cannot_be_bound_again() {
     let node = alone("node").await;
-    let mut client = NodeClient::connect(format!("http://{}", node.address)).await.unwrap();
+    let mut client = NodeClient::new(testing::channel(&node.address).await);
     let request = proto::FormRequest {
         cluster_id: uuid::Uuid::new_v4().to_string(),
         members: Vec::new(),
@@ -269,7 +271,7 @@ async fn a_formed_node_cannot_be_bound_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_cannot_be_a_member_is_refused_and_leaves_no_trace() {
     let node = alone("node").await;
-    let mut client = NodeClient::connect(format!("http://{}", node.address)).await.unwrap();
+    let mut client = NodeClient::new(testing::channel(&node.address).await);
     let good = proto::JoinRequest {
         node_id: 7,
         name: "b".into(),
@@ -308,7 +310,7 @@ async fn a_node_that_cannot_be_a_member_is_refused_and_leaves_no_trace() {
     // A farewell is checked with the other members, and there are none.
     let farewell = proto::FarewellRequest { route: Some(route(&node.cluster, &node.cluster)) };
     client.farewell(Request::new(farewell)).await.unwrap();
-    let mut forward = ForwardClient::connect(format!("http://{}", node.address)).await.unwrap();
+    let mut forward = ForwardClient::new(testing::channel(&node.address).await);
     let change = crate::MembershipChange::Remove { id: node.cluster.node_id() };
     let mut from_nobody = route(&node.cluster, &node.cluster);
     from_nobody.from = 7;
@@ -338,10 +340,41 @@ async fn a_closed_port_is_known_as_not_sent() {
     let dir = tempfile::tempdir().unwrap();
     let identity = Arc::new(crate::store::IdentityFile::open(dir.path(), "a").unwrap());
     let contacts = Arc::new(crate::transport::contacts::Contacts::new(crate::Timing::default()));
-    let wire =
-        crate::transport::Wire::new(identity, contacts, String::new(), acefleet_registry::Level::CURRENT);
+    let door = testing::door(testing::SECRET, crate::Plain::Refused);
+    let wire = crate::transport::Wire::new(
+        door,
+        identity,
+        contacts,
+        String::new(),
+        acefleet_registry::Level::CURRENT,
+    );
     for address in [free.to_string(), "no-such-host.invalid:1".to_owned()] {
         let error = wire.hello(&address, "x:1", Duration::from_secs(30)).await.unwrap_err();
         assert!(matches!(error, crate::transport::CallError::NotSent(_)), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn who_has_no_secret_reaches_no_call() {
+    let node = alone("node").await;
+    let plain = NodeClient::connect(format!("http://{}", node.address)).await;
+    let refused = match plain {
+        Ok(mut client) => client.hello(Request::new(proto::HelloRequest::default())).await.is_err(),
+        Err(_) => true,
+    };
+    assert!(refused, "a call without TLS was answered");
+    let other = testing::door("what the nodes of another cluster share 01", crate::Plain::Refused);
+    let identity = Arc::new(crate::store::IdentityFile::open(node._dir.path(), "node").unwrap());
+    let contacts = Arc::new(crate::transport::contacts::Contacts::new(crate::Timing::default()));
+    let wire = crate::transport::Wire::new(
+        other,
+        identity,
+        contacts,
+        String::new(),
+        acefleet_registry::Level::CURRENT,
+    );
+    let stranger = wire.hello(&node.address, "x:1", Duration::from_secs(30)).await.unwrap_err();
+    assert!(matches!(stranger, crate::transport::CallError::Stranger(_)), "{stranger:?}");
+    let mut known = NodeClient::new(testing::channel(&node.address).await);
+    known.hello(Request::new(proto::HelloRequest::default())).await.unwrap();
 }

@@ -16,6 +16,7 @@ pub(crate) mod log_bytes;
 mod log_raft;
 mod mark;
 mod marker;
+mod newest_membership;
 mod open;
 mod opened;
 mod outbox;

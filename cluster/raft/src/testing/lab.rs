@@ -14,7 +14,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::replica::awaited::Applied;
 use crate::transport::{System, Ways};
-use crate::{Cluster, NoHooks, Options, Peer, StartError};
+use crate::{Cluster, ClusterSecret, NoHooks, Options, Peer, StartError};
 
 /// Generous: the tests check order and outcome, not speed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -60,6 +60,7 @@ impl Node {
     pub fn new(dir: &Path, name: &str, bind: SocketAddr, address: String, peers: Vec<Peer>) -> Self {
         let mut options = Options::new(dir.join(name), name.into(), address);
         options.peers = peers;
+        options.secret = Some(ClusterSecret::parse(super::SECRET).unwrap());
         Self {
             options,
             ways: Arc::new(System),

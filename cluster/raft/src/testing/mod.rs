@@ -11,12 +11,18 @@ use std::sync::Arc;
 
 use acefleet_registry::stream::{KeyType, StreamStart};
 use acefleet_registry::{Command, Elapsed, NodeId, OpId, Proposal, State, apply};
+use hyper_util::rt::TokioIo;
 use openraft::EntryPayload;
 use sha2::{Digest, Sha256};
+use tokio::net::TcpStream;
+use tonic::transport::{Channel, Endpoint, Uri};
+use tower::service_fn;
 
 use crate::cluster::Cluster;
-use crate::options::Options;
+use crate::options::{Options, Plain};
 use crate::replica::hooks::NoHooks;
+use crate::tls::Door;
+use crate::tls::secret::ClusterSecret;
 use crate::types::{Entry, LeaderId, LogId, SnapshotMeta, StoredMembership};
 
 pub(crate) fn log_id(index: u64) -> LogId {
@@ -57,10 +63,38 @@ pub(crate) fn large_state() -> State {
     state
 }
 
+/// What nodes of tests share.
+pub(crate) const SECRET: &str = "what all nodes of a test share 0123456789";
+
+/// A node with this secret.
+pub(crate) fn door(secret: &str, plain: Plain) -> Door {
+    let mut options = Options::new("/nowhere".into(), "a".into(), "a:8001".into());
+    options.secret = Some(ClusterSecret::parse(secret).unwrap());
+    options.plain = plain;
+    Door::of(&options, || Ok(true)).unwrap()
+}
+
+/// A connection of a node to the one at this address.
+pub(crate) async fn channel(address: &str) -> Channel {
+    let address = address.to_owned();
+    Endpoint::from_static("http://node")
+        .connect_with_connector(service_fn(move |_: Uri| {
+            let address = address.clone();
+            async move {
+                let stream = TcpStream::connect(address).await?;
+                let entered = door(SECRET, Plain::Refused).enter(stream, std::future::pending()).await?;
+                Ok::<_, std::io::Error>(TokioIo::new(entered))
+            }
+        }))
+        .await
+        .unwrap()
+}
+
 /// A cluster of one on any free port.
 pub(crate) async fn single_node(dir: &Path) -> Cluster {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let options = Options::new(dir.join("data"), "a".into(), address);
+    let mut options = Options::new(dir.join("data"), "a".into(), address);
+    options.secret = Some(ClusterSecret::parse(SECRET).unwrap());
     crate::start(options, listener, Arc::new(NoHooks)).await.unwrap()
 }

@@ -13,6 +13,9 @@ pub(crate) enum CallError {
     /// Nothing left this node.
     #[error("{0}")]
     NotSent(String),
+    /// Nothing left this node: who answers there is no node with the secret of the cluster.
+    #[error("{0}")]
+    Stranger(String),
     /// The peer refused before it looked at the payload: another cluster, another node, stopping.
     #[error("{0}")]
     Refused(String),
@@ -28,7 +31,10 @@ impl CallError {
     /// Sorts the error of a finished call.
     pub(super) fn from_status(status: &Status) -> Self {
         if let Some(error) = dial_error(status) {
-            return Self::NotSent(error.to_string());
+            return match error.stranger() {
+                true => Self::Stranger(error.to_string()),
+                false => Self::NotSent(error.to_string()),
+            };
         }
         let text = match innermost(status) {
             Some(cause) => format!("the connection broke: {cause}"),

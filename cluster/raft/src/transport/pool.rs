@@ -14,6 +14,7 @@ use tower::service_fn;
 use super::reach::{Reach, Waits};
 use super::ways::{Way, Ways};
 use super::{CONNECTION_WINDOW, STREAM_WINDOW};
+use crate::tls::{Door, Stranger};
 
 /// A dead connection is noticed after the interval plus the timeout, also while nothing is sent.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
@@ -50,6 +51,13 @@ impl fmt::Display for DialError {
 
 impl Error for DialError {}
 
+impl DialError {
+    /// Whether who answered is no node with the secret of the cluster.
+    pub fn stranger(&self) -> bool {
+        matches!(self, Self::Failed(error) if Stranger::of(error).is_some())
+    }
+}
+
 /// The missing connection that caused this error, if one did.
 pub(super) fn dial_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a DialError> {
     let mut cause = Some(error);
@@ -73,12 +81,17 @@ struct Target {
 /// Connections by address and lane.
 pub(super) struct Pool {
     ways: Arc<dyn Ways>,
+    door: Door,
     targets: Mutex<HashMap<String, Target>>,
 }
 
 impl Pool {
-    pub fn new(ways: Arc<dyn Ways>) -> Self {
-        Self { ways, targets: Mutex::default() }
+    pub fn new(ways: Arc<dyn Ways>, door: Door) -> Self {
+        Self { ways, door, targets: Mutex::default() }
+    }
+
+    pub fn door(&self) -> &Door {
+        &self.door
     }
 
     fn target<T>(&self, address: &str, look: impl FnOnce(&mut Target) -> T) -> T {
@@ -97,13 +110,17 @@ impl Pool {
     pub fn channel(&self, address: &str, lane: Lane) -> Channel {
         self.target(address, |target| {
             let (way, reach) = (&target.way, &target.reach);
-            target.lanes.entry(lane).or_insert_with(|| open(Arc::clone(way), Some(Arc::clone(reach)))).clone()
+            target
+                .lanes
+                .entry(lane)
+                .or_insert_with(|| open(self.door.clone(), Arc::clone(way), Some(Arc::clone(reach))))
+                .clone()
         })
     }
 
     /// A connection of its own, dialled at once; connects when first used.
     pub fn aside(&self, address: &str) -> Channel {
-        open(Arc::new(Way::new(address.to_owned(), Arc::clone(&self.ways))), None)
+        open(self.door.clone(), Arc::new(Way::new(address.to_owned(), Arc::clone(&self.ways))), None)
     }
 
     /// When an address may be dialled.
@@ -118,7 +135,7 @@ impl Pool {
     }
 }
 
-fn open(way: Arc<Way>, reach: Option<Arc<Reach>>) -> Channel {
+fn open(door: Door, way: Arc<Way>, reach: Option<Arc<Reach>>) -> Channel {
     // The URI only fills the authority header: the connector dials the address itself.
     Endpoint::from_static("http://acefleet.cluster")
         .initial_stream_window_size(STREAM_WINDOW)
@@ -127,12 +144,13 @@ fn open(way: Arc<Way>, reach: Option<Arc<Reach>>) -> Channel {
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true)
         .connect_with_connector_lazy(service_fn(move |_: Uri| {
-            let (way, reach) = (Arc::clone(&way), reach.clone());
+            let (door, way, reach) = (door.clone(), Arc::clone(&way), reach.clone());
             async move {
                 if let Some(reach) = &reach {
                     reach.enter().await.map_err(DialError::Waits)?;
                 }
-                match way.dial().await {
+                let connected = async { door.enter(way.dial().await?, way.dial()).await };
+                match connected.await {
                     Ok(stream) => Ok(TokioIo::new(stream)),
                     Err(error) => {
                         let error = DialError::Failed(error);

@@ -48,7 +48,8 @@ impl Bed {
         let identity = IdentityFile::open(&own, "b").unwrap();
         identity.bind(&member.cluster_id().unwrap(), Vec::new()).unwrap();
         let contacts = Arc::new(Contacts::new(Timing::default()));
-        let wire = Arc::new(Wire::new(Arc::new(identity), contacts, String::new(), Level::CURRENT));
+        let door = crate::testing::door(crate::testing::SECRET, crate::Plain::Refused);
+        let wire = Arc::new(Wire::new(door, Arc::new(identity), contacts, String::new(), Level::CURRENT));
         wire.set_members(BTreeMap::from([(id, record.clone())]));
         Self { member, id, record, wire, dir }
     }

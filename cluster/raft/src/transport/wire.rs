@@ -16,6 +16,7 @@ use super::reach::Reach;
 use super::ways::{System, Ways};
 use super::write_streams::WriteStreams;
 use crate::store::IdentityFile;
+use crate::tls::Door;
 use crate::types::Member;
 
 /// Connections, and the identity of this node.
@@ -34,20 +35,27 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    pub fn new(identity: Arc<IdentityFile>, contacts: Arc<Contacts>, version: String, level: Level) -> Self {
-        Self::over(Arc::new(System), identity, contacts, version, level)
+    pub fn new(
+        door: Door,
+        identity: Arc<IdentityFile>,
+        contacts: Arc<Contacts>,
+        version: String,
+        level: Level,
+    ) -> Self {
+        Self::over(Arc::new(System), door, identity, contacts, version, level)
     }
 
     /// The same with other ways to connect.
     pub fn over(
         ways: Arc<dyn Ways>,
+        door: Door,
         identity: Arc<IdentityFile>,
         contacts: Arc<Contacts>,
         version: String,
         level: Level,
     ) -> Self {
         Self {
-            pool: Pool::new(ways),
+            pool: Pool::new(ways, door),
             identity,
             contacts,
             version,
@@ -56,6 +64,11 @@ impl Wire {
             redirects: ArcSwap::default(),
             writes: WriteStreams::default(),
         }
+    }
+
+    /// Lets callers in, too.
+    pub fn door(&self) -> &Door {
+        self.pool.door()
     }
 
     pub fn version(&self) -> &str {
@@ -166,7 +179,7 @@ impl Wire {
             None | Some(CallError::Refused(_)) => self.reach(address).answered(),
             Some(error @ (CallError::Timeout(_) | CallError::Broken(_))) => self.reach(address).failed(error),
             // The dial has noted it.
-            Some(CallError::NotSent(_)) => {}
+            Some(CallError::NotSent(_) | CallError::Stranger(_)) => {}
         }
     }
 

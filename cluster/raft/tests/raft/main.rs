@@ -10,5 +10,6 @@ mod formation;
 mod log_bytes;
 mod members;
 mod offline;
+mod secret;
 mod single;
 mod three_nodes;

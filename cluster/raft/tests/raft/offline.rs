@@ -91,7 +91,7 @@ async fn one_survivor_becomes_a_new_cluster_and_the_old_members_stay_outside() {
     };
     assert_eq!((looked.node_id, &looked.cluster_id, looked.members.len()), (id, &old, 3));
     assert!(looked.last_index >= before.revision && looked.committed_index >= before.revision - 1);
-    let asked = looked.ask_members().await;
+    let asked = looked.ask_members().await.unwrap();
     assert!(
         asked.len() == 2 && asked.iter().all(|asked| matches!(asked.said, Said::Nothing(_))),
         "{asked:?}"
@@ -127,7 +127,7 @@ async fn one_survivor_becomes_a_new_cluster_and_the_old_members_stay_outside() {
 
     // Nor does a third cluster begin beside the second.
     let looked = offline::recover(&fleet.nodes[2].options()).await.unwrap();
-    let why = looked.objection(&looked.ask_members().await).unwrap();
+    let why = looked.objection(&looked.ask_members().await.unwrap()).unwrap();
     assert!(why.contains(&new) && why.contains("acefleet join"), "{why}");
     looked.close().await;
 
@@ -149,7 +149,7 @@ async fn no_second_cluster_is_made_while_the_first_one_lives_or_could() {
     let mut fleet = Fleet::formed(3).await;
     fleet.nodes[1].stop().await;
     let looked = offline::recover(&fleet.nodes[1].options()).await.unwrap();
-    let why = looked.objection(&looked.ask_members().await).unwrap();
+    let why = looked.objection(&looked.ask_members().await.unwrap()).unwrap();
     assert!(why.contains("the cluster lives: "), "{why}");
 
     // One of them and this node would be enough.
@@ -157,7 +157,7 @@ async fn no_second_cluster_is_made_while_the_first_one_lives_or_could() {
     let deadline = Instant::now() + PATIENCE;
     let (asked, why) = loop {
         // For a moment c believes that it leads.
-        let asked = looked.ask_members().await;
+        let asked = looked.ask_members().await.unwrap();
         let why = looked.objection(&asked).unwrap();
         if !why.contains("c leads it") || Instant::now() > deadline {
             break (asked, why);
@@ -168,6 +168,6 @@ async fn no_second_cluster_is_made_while_the_first_one_lives_or_could() {
     assert!(matches!((said("a"), said("c")), (Said::Nothing(_), Said::Alive(_))), "{asked:?}");
 
     fleet.nodes[2].stop().await;
-    assert_eq!(looked.objection(&looked.ask_members().await), None);
+    assert_eq!(looked.objection(&looked.ask_members().await.unwrap()), None);
     looked.close().await;
 }

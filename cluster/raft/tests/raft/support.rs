@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use acefleet_raft::{
-    Applied, Clock, Cluster, Hooks, NodeId, OpId, Options, Peer, SnapshotPolicy, StartError, WriteError,
+    Applied, Clock, Cluster, ClusterSecret, Hooks, NodeId, OpId, Options, Peer, SnapshotPolicy, StartError,
+    WriteError,
 };
 use acefleet_registry::{Access, Command, KeyHash, NodeInfo, Proposal, State, WallMs};
 use bytes::Bytes;
@@ -93,6 +94,13 @@ impl Hooks for Probe {
 }
 
 /// One node: its directory outlives its runs.
+/// What the nodes of a fleet share.
+const SECRET: &str = "what all nodes of a test share 0123456789";
+
+pub fn secret(text: &str) -> ClusterSecret {
+    ClusterSecret::parse(text).unwrap()
+}
+
 pub struct Node {
     pub name: String,
     pub addr: SocketAddr,
@@ -102,6 +110,7 @@ pub struct Node {
     /// How many milliseconds its clock is ahead of the right time.
     pub ahead_ms: Arc<AtomicI64>,
     pub access: Option<Access>,
+    pub secret: Option<ClusterSecret>,
     dir: PathBuf,
     pub probe: Arc<Probe>,
     run: Option<(Runtime, Cluster)>,
@@ -123,6 +132,7 @@ impl Node {
             WallMs(acefleet_raft::host_clock().0.saturating_add_signed(ahead_ms.load(Ordering::Relaxed)))
         }));
         options.access = self.access;
+        options.secret = self.secret.clone();
         options
     }
 
@@ -273,6 +283,7 @@ impl Fleet {
                 snapshot: SnapshotPolicy::default(),
                 ahead_ms: Arc::default(),
                 access: Some(Access::Open),
+                secret: Some(secret(SECRET)),
                 dir: root.path().join(name),
                 probe: Arc::default(),
                 run: None,
@@ -291,6 +302,7 @@ impl Fleet {
             snapshot: SnapshotPolicy::default(),
             ahead_ms: Arc::default(),
             access: Some(Access::Open),
+            secret: Some(secret(SECRET)),
             dir: self.root.path().join(format!("{name}-{}", self.nodes.len())),
             probe: Arc::default(),
             run: None,

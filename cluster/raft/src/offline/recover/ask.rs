@@ -9,10 +9,12 @@ use acefleet_registry::NodeId;
 use futures::future::join_all;
 
 use super::said::{Alive, Asked, KnownMember, Said};
+use crate::errors::StartError;
 use crate::options::Options;
 use crate::store::IdentityFile;
+use crate::tls::Door;
 use crate::transport::contacts::Contacts;
-use crate::transport::{Wire, proto::HelloReply};
+use crate::transport::{CallError, Wire, proto::HelloReply};
 
 /// Running members answer within milliseconds; slow links get more.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
@@ -24,11 +26,15 @@ pub(super) async fn ask(
     options: &Options,
     identity: &Arc<IdentityFile>,
     members: &[KnownMember],
-) -> Vec<Asked> {
+) -> Result<Vec<Asked>, StartError> {
     let own = identity.load();
+    let has_others = members.iter().any(|member| member.id.0 != own.node_id);
+    let blocking = options.clone();
+    let door = tokio::task::spawn_blocking(move || Door::of(&blocking, || Ok(has_others))).await;
+    let door = door.map_err(|e| StartError::Internal(format!("opening the directory panicked: {e}")))??;
     let contacts = Arc::new(Contacts::new(options.timing.clone()));
-    let wire = Wire::new(Arc::clone(identity), contacts, options.version.clone(), options.level);
-    let mut answers: BTreeMap<String, Result<HelloReply, String>> = BTreeMap::new();
+    let wire = Wire::new(door, Arc::clone(identity), contacts, options.version.clone(), options.level);
+    let mut answers: BTreeMap<String, Result<HelloReply, CallError>> = BTreeMap::new();
     let mut places: BTreeSet<String> = members.iter().map(|member| member.address.clone()).collect();
     places.extend(options.peers.iter().map(|peer| peer.addr.clone()));
     places.extend(own.join.iter().chain(&options.join).cloned());
@@ -36,7 +42,7 @@ pub(super) async fn ask(
         places.remove(&options.advertise);
         let calls = places.iter().filter(|place| !answers.contains_key(*place)).map(|place| async {
             let hello = wire.hello_once(place, &options.advertise, ANSWER_LIMIT).await;
-            (place.clone(), hello.map_err(|error| error.to_string()))
+            (place.clone(), hello)
         });
         let greetings = join_all(calls).await;
         for hello in greetings.iter().filter_map(|(_, hello)| hello.as_ref().ok()) {
@@ -50,7 +56,8 @@ pub(super) async fn ask(
     for member in members.iter().filter(|member| member.id.0 != own.node_id) {
         let said = match answers.get(&member.address) {
             Some(Ok(hello)) => meaning(hello, own.cluster_id.as_deref(), member.id),
-            Some(Err(why)) => Said::Nothing(why.clone()),
+            Some(Err(CallError::Stranger(why))) => Said::Unknown(why.clone()),
+            Some(Err(error)) => Said::Nothing(error.to_string()),
             None => Said::Nothing("it has the address of this node".to_owned()),
         };
         asked.push(Asked { member: member.clone(), said });
@@ -68,7 +75,7 @@ pub(super) async fn ask(
             asked.push(Asked { member, said });
         }
     }
-    asked
+    Ok(asked)
 }
 
 fn meaning(hello: &HelloReply, cluster: Option<&str>, expected: NodeId) -> Said {

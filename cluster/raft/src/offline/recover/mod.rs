@@ -91,7 +91,8 @@ pub async fn recover(options: &Options) -> Result<Recovery, StartError> {
     let last = log.last_entry().map_err(unreadable)?.max(machine.last_applied());
     let last = last.ok_or_else(|| nothing(&options, "the log of the node is empty"))?;
     let committed = log.read_committed().await.map_err(unreadable)?.max(machine.last_applied());
-    let mut membership = machine.membership().membership().clone();
+    let of_state = machine.membership().membership();
+    let membership = log.newest_membership(machine.last_applied(), of_state).map_err(unreadable)?;
     let mut state = published.load().state.clone();
     let mut next = machine.last_applied().map_or(0, |id| id.index + 1);
     while next <= last.index {
@@ -99,12 +100,8 @@ pub async fn recover(options: &Options) -> Result<Recovery, StartError> {
         let Some(newest) = piece.last() else { break };
         next = newest.log_id.index + 1;
         for entry in piece {
-            match entry.payload {
-                EntryPayload::Blank => {}
-                EntryPayload::Normal(write) => {
-                    acefleet_registry::apply(&mut state, write.proposal(), entry.log_id.index);
-                }
-                EntryPayload::Membership(newer) => membership = newer,
+            if let EntryPayload::Normal(write) = entry.payload {
+                acefleet_registry::apply(&mut state, write.proposal(), entry.log_id.index);
             }
         }
     }
@@ -141,7 +138,10 @@ pub async fn recover(options: &Options) -> Result<Recovery, StartError> {
 
 impl Recovery {
     /// Asks all other members, and members that they name, whether they run. Takes at most four seconds.
-    pub async fn ask_members(&self) -> Vec<Asked> {
+    ///
+    /// # Errors
+    /// [`StartError::Internal`] when this node cannot speak to any.
+    pub async fn ask_members(&self) -> Result<Vec<Asked>, StartError> {
         ask(&self.options, &self.identity, &self.members).await
     }
 

@@ -17,6 +17,16 @@ pub(super) fn objection(own: NodeId, name: &str, members: &[KnownMember], asked:
             member.name, member.address
         ));
     }
+    if let Some((member, why)) = asked.iter().find_map(|asked| match &asked.said {
+        Said::Unknown(why) => Some((&asked.member, why)),
+        _ => None,
+    }) {
+        return Some(format!(
+            "the cluster may live: {} answers at {}, but not to this node ({why}). Give this node the ACEFLEET_CLUSTER_SECRET that the \
+             others have, and ask again",
+            member.name, member.address
+        ));
+    }
     let mut alive: Vec<(&KnownMember, &Alive)> = asked
         .iter()
         .filter_map(|asked| match &asked.said {
@@ -109,6 +119,15 @@ mod tests {
         assert!(object(5, &[2, 3]).is_some());
         assert_eq!(object(2, &[]), None);
         assert!(object(2, &[2]).is_some());
+    }
+
+    #[test]
+    fn no_second_cluster_is_made_beside_one_that_cannot_be_asked() {
+        let members = [member(1, true), member(2, true), member(3, true)];
+        let cannot = Asked { member: member(2, true), said: Said::Unknown("another secret".into()) };
+        let silent = Asked { member: member(3, true), said: Said::Nothing("refused".into()) };
+        let why = objection(NodeId(1), "n1", &members, &[silent, cannot]).unwrap();
+        assert!(why.contains("n2 answers at n2:8001") && why.contains("ACEFLEET_CLUSTER_SECRET"), "{why}");
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub enum Said {
     Recovered(String),
     /// Another node or cluster answers there.
     Other(String),
+    /// Something answers there with which this node cannot speak, so it may be the member.
+    Unknown(String),
     /// There is no answer.
     Nothing(String),
 }
@@ -53,6 +55,7 @@ impl fmt::Display for Said {
                 write!(f, "runs cluster {cluster}, which was recovered from this one")
             }
             Self::Other(what) => f.write_str(what),
+            Self::Unknown(why) => write!(f, "answers, but not to this node ({why})"),
             Self::Nothing(why) => write!(f, "no answer ({why})"),
         }
     }

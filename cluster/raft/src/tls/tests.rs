@@ -1,0 +1,188 @@
+//! Who is let in, and what both sides say of it.
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+use crate::testing::{self, SECRET};
+
+const OTHER: &str = "what the nodes of another cluster share 01";
+
+/// Both ends of a connection: who accepted it, and who made it.
+async fn ends() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (accepted, connected) = tokio::join!(listener.accept(), TcpStream::connect(address));
+    (accepted.unwrap().0, connected.unwrap())
+}
+
+/// What both sides get of each other.
+async fn meet(accepts: Door, connects: Door) -> (io::Result<Stream>, io::Result<Stream>) {
+    let (accepted, connected) = ends().await;
+    let again = async { Err(io::Error::other("it would connect without TLS")) };
+    tokio::join!(accepts.admit(accepted), connects.enter(connected, again))
+}
+
+fn door(secret: &str) -> Door {
+    testing::door(secret, Plain::Refused)
+}
+
+fn why(refused: io::Result<Stream>) -> Option<Stranger> {
+    Stranger::of(&refused.expect_err("it was let in"))
+}
+
+/// A program that speaks TLS and is no node, with this certificate or none.
+async fn program(certificate: Option<&rcgen::CertifiedKey<KeyPair>>, stream: TcpStream) -> io::Result<usize> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let trusting = Arc::new(Trusting(Arc::clone(&provider)));
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(RootCertStore::empty());
+    let mut config = match certificate {
+        None => builder.with_no_client_auth(),
+        Some(own) => {
+            let key = PrivateKeyDer::Pkcs8(own.signing_key.serialize_der().into());
+            builder.with_client_auth_cert(vec![own.cert.der().clone()], key).unwrap()
+        }
+    };
+    config.dangerous().set_certificate_verifier(trusting);
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let name = ServerName::try_from(NAME).unwrap();
+    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await?;
+    stream.read(&mut [0; 64]).await
+}
+
+/// Trusts whoever answers.
+#[derive(Debug)]
+struct Trusting(Arc<rustls::crypto::CryptoProvider>);
+
+impl rustls::client::danger::ServerCertVerifier for Trusting {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: rustls::pki_types::UnixTime,
+    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
+        Ok(rustls::client::danger::ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signed: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signed: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[tokio::test]
+async fn nodes_with_the_secret_speak_to_each_other_alone() {
+    let (accepted, connected) = meet(door(SECRET), door(SECRET)).await;
+    let (mut accepted, mut connected) = (accepted.unwrap(), connected.unwrap());
+    connected.write_all(b"hello").await.unwrap();
+    connected.flush().await.unwrap();
+    let mut read = [0; 5];
+    accepted.read_exact(&mut read).await.unwrap();
+    assert_eq!(&read, b"hello");
+
+    let (accepted, connected) = meet(door(SECRET), door(OTHER)).await;
+    assert_eq!((why(accepted), why(connected)), (Some(Stranger::OtherSecret), Some(Stranger::OtherSecret)));
+}
+
+#[tokio::test]
+async fn a_program_with_no_certificate_or_one_of_its_own_is_refused() {
+    let signing_key = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    let cert = CertificateParams::new([NAME.to_owned()]).unwrap().self_signed(&signing_key).unwrap();
+    let own = rcgen::CertifiedKey { cert, signing_key };
+    for (certificate, stranger) in [(None, Stranger::NoCertificate), (Some(&own), Stranger::OtherSecret)] {
+        let (accepted, connected) = ends().await;
+        let door = door(SECRET);
+        let (admitted, got) = tokio::join!(door.admit(accepted), program(certificate, connected));
+        assert_eq!(why(admitted), Some(stranger));
+        assert!(!matches!(got, Ok(1..)), "it was answered: {got:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_shows_the_key_without_having_it_is_refused() {
+    // What a listener sees of a node, signed anew by somebody with another key.
+    let secret = ClusterSecret::parse(SECRET).unwrap();
+    let der = PrivatePkcs8KeyDer::from([&PKCS8_ED25519[..], &*secret.seed().unwrap()].concat());
+    let real = KeyPair::from_pkcs8_der_and_sign_algo(&der, &rcgen::PKCS_ED25519).unwrap();
+    let cert = CertificateParams::new([NAME.to_owned()]).unwrap().self_signed(&real).unwrap();
+    let thief =
+        rcgen::CertifiedKey { cert, signing_key: KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap() };
+    let (accepted, connected) = ends().await;
+    let door = door(SECRET);
+    let (admitted, got) = tokio::join!(door.admit(accepted), async {
+        tokio::spawn(async move { program(Some(&thief), connected).await }).await
+    });
+    assert!(admitted.is_err());
+    assert!(!matches!(got, Ok(Ok(1..))), "it was answered");
+}
+
+#[tokio::test]
+async fn plain_connections_are_taken_and_made_in_the_transition_alone() {
+    let greeting = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    for (plain, refused) in [(Plain::Refused, Some(Stranger::NoTls)), (Plain::Accepted, None)] {
+        let (accepted, mut connected) = ends().await;
+        connected.write_all(greeting).await.unwrap();
+        let admitted = testing::door(SECRET, plain).admit(accepted).await;
+        match refused {
+            Some(_) => assert_eq!(why(admitted), refused),
+            None => {
+                let mut read = vec![0; greeting.len()];
+                admitted.unwrap().read_exact(&mut read).await.unwrap();
+                assert_eq!(read, greeting, "nothing of it may be lost");
+            }
+        }
+
+        // A node of an earlier version sends its settings at once, and ends at what it cannot read.
+        let (mut accepted, connected) = ends().await;
+        accepted.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+        let dialled = std::sync::atomic::AtomicBool::new(false);
+        let again = async {
+            dialled.store(true, std::sync::atomic::Ordering::Relaxed);
+            Ok(ends().await.1)
+        };
+        let entered = testing::door(SECRET, plain).enter(connected, again).await;
+        assert_eq!(entered.is_ok(), refused.is_none());
+        assert_eq!(dialled.into_inner(), refused.is_none());
+    }
+}
+
+#[tokio::test]
+async fn another_secret_is_no_reason_to_speak_without_one() {
+    let lenient = |secret| testing::door(secret, Plain::Accepted);
+    let (accepted, connected) = meet(lenient(SECRET), lenient(OTHER)).await;
+    assert_eq!((why(accepted), why(connected)), (Some(Stranger::OtherSecret), Some(Stranger::OtherSecret)));
+}
+
+#[tokio::test]
+async fn one_who_says_nothing_is_waited_for_a_second_only() {
+    for plain in [Plain::Refused, Plain::Accepted] {
+        let (accepted, _silent) = ends().await;
+        let late = testing::door(SECRET, plain).admit(accepted).await.err().unwrap();
+        assert_eq!(late.kind(), io::ErrorKind::TimedOut);
+    }
+}

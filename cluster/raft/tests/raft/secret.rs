@@ -1,0 +1,57 @@
+//! Nodes without the secret of their cluster, or with another one.
+
+use acefleet_raft::offline::{self, Said};
+use acefleet_raft::{StartError, kept_secret};
+
+use crate::support::{Fleet, secret, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_without_the_secret_does_not_make_one_of_its_own() {
+    let mut fleet = Fleet::formed(3).await;
+    fleet.nodes[2].must_write().await;
+    let node = &mut fleet.nodes[2];
+    node.stop().await;
+    // Nothing but its log says that there are others.
+    (node.secret, node.peers) = (None, Vec::new());
+    let refused = node.try_start().await.unwrap_err();
+    assert!(matches!(refused, StartError::Config(_)), "{refused:?}");
+    assert!(refused.to_string().contains("openssl rand -hex 32"), "{refused}");
+    assert_eq!(kept_secret(node.dir()).unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_alone_makes_its_secret_and_another_joins_with_it() {
+    let mut fleet = Fleet::new(1);
+    fleet.nodes[0].secret = None;
+    fleet.start().await;
+    fleet.nodes[0].must_write().await;
+    let kept = kept_secret(fleet.nodes[0].dir()).unwrap().unwrap();
+    fleet.nodes[0].stop().await;
+    fleet.nodes[0].start().await;
+    assert_eq!(kept_secret(fleet.nodes[0].dir()).unwrap().as_ref(), Some(&kept));
+    let address = fleet.nodes[0].addr.to_string();
+    let joiner = fleet.joiner("z");
+    fleet.nodes[joiner].secret = Some(secret("the secret of some other cluster 01234567"));
+    let refused = offline::join(&fleet.nodes[joiner].options(), &address).await.unwrap_err();
+    assert!(refused.to_string().contains("another ACEFLEET_CLUSTER_SECRET"), "{refused}");
+    fleet.nodes[joiner].secret = Some(secret(&kept));
+    offline::join(&fleet.nodes[joiner].options(), &address).await.unwrap();
+    // It keeps the secret, so it starts without the setting.
+    (fleet.nodes[joiner].secret, fleet.nodes[joiner].join) = (None, Vec::new());
+    fleet.nodes[joiner].start().await;
+    let joined = fleet.nodes[joiner].cluster().clone();
+    until("it votes", || joined.status().voters == 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_survivor_with_another_secret_is_no_survivor() {
+    let mut fleet = Fleet::formed(3).await;
+    fleet.nodes[2].must_write().await;
+    fleet.nodes[2].stop().await;
+    fleet.nodes[2].secret = Some(secret("the secret of some other cluster 01234567"));
+    let looked = offline::recover(&fleet.nodes[2].options()).await.unwrap();
+    let asked = looked.ask_members().await.unwrap();
+    assert!(asked.iter().all(|asked| matches!(asked.said, Said::Unknown(_))), "{asked:?}");
+    let why = looked.objection(&asked).unwrap();
+    assert!(why.contains("may live") && why.contains("ACEFLEET_CLUSTER_SECRET"), "{why}");
+}
