@@ -18,6 +18,7 @@
 mod answer;
 mod ask;
 mod config;
+mod core_dumps;
 mod engine_logs;
 mod engines;
 mod events;
@@ -166,6 +167,11 @@ enum ConfigCommand {
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
+    if let Err(error) = core_dumps::forbid() {
+        output::complain(&format!(
+            "a crash could write keys to the disk, as core dumps cannot be forbidden: {error}"
+        ));
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

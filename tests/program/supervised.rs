@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -171,6 +172,39 @@ fn the_health_check_answers_for_the_node_with_the_same_settings() {
     node.signal(Signal::SIGTERM);
     assert_eq!(node.wait_code(), Some(0));
     assert_eq!(node.healthcheck(&[]).status.code(), Some(1));
+}
+
+#[test]
+fn a_crash_writes_no_keys_to_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let unlimited = |script: &str| {
+        let mut shell = Command::new("/bin/sh");
+        shell.current_dir(dir.path()).args([
+            "-c",
+            &format!("ulimit -c unlimited && {script}"),
+            env!("CARGO_BIN_EXE_acefleet"),
+        ]);
+        shell
+    };
+    if !unlimited("kill -ABRT $$").status().unwrap().core_dumped() {
+        eprintln!("this machine writes no core dumps: there is nothing to see");
+        return;
+    }
+    std::fs::write(dir.path().join("acefleet.toml"), "").unwrap();
+    let listeners = [own_address(), own_address()];
+    let mut node = unlimited("exec \"$0\" serve");
+    let settings = command(&dir, listeners, &[]);
+    node.env_clear().envs(settings.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut node = node.stderr(Stdio::null()).spawn().unwrap();
+    let until = Instant::now() + LIMIT;
+    while !command(&dir, listeners, &["healthcheck"]).output().unwrap().status.success() {
+        assert!(Instant::now() < until, "it does not answer");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    kill(Pid::from_raw(i32::try_from(node.id()).unwrap()), Signal::SIGABRT).unwrap();
+    let ended = node.wait().unwrap();
+    assert_eq!(ended.signal(), Some(Signal::SIGABRT as i32), "{ended}");
+    assert!(!ended.core_dumped(), "its memory is on the disk");
 }
 
 #[test]
