@@ -50,6 +50,7 @@ fn read(r: &mut Reader) -> Option<Config> {
         peers,
         join: r.optional_text("ACEFLEET_JOIN", parse::members).unwrap_or_default(),
         cluster_secret: r.optional_text("ACEFLEET_CLUSTER_SECRET", parse::cluster_secret),
+        cluster_secret_before: r.optional_text("ACEFLEET_CLUSTER_SECRET_BEFORE", parse::cluster_secret),
         cluster_plain: if r.flag("ACEFLEET_CLUSTER_PLAIN") { Plain::Accepted } else { Plain::Refused },
         outbox_max: r.count("ACEFLEET_OUTBOX_MAX"),
         own_capacity,

@@ -19,7 +19,7 @@ pub fn check(config: &Config, r: &mut Reader) {
     timing(config, r);
     peers(config, r);
     joining(config, r);
-    plain(config, r);
+    cluster_port(config, r);
     families(config, r);
     super::vpn::check(config, r);
     remarks(config, r);
@@ -126,15 +126,24 @@ fn timing(config: &Config, r: &mut Reader) {
     }
 }
 
-fn plain(config: &Config, r: &mut Reader) {
-    const NAME: &str = "ACEFLEET_CLUSTER_PLAIN";
-    if r.sound(&[NAME]) && config.cluster_plain == Plain::Accepted {
+/// Settings that open the cluster port wider for the time of a change.
+fn cluster_port(config: &Config, r: &mut Reader) {
+    const PLAIN: &str = "ACEFLEET_CLUSTER_PLAIN";
+    const BEFORE: &str = "ACEFLEET_CLUSTER_SECRET_BEFORE";
+    if r.sound(&[PLAIN]) && config.cluster_plain == Plain::Accepted {
         let line = format!(
             "{}: whoever reaches the cluster port can join and write to the registry. Remove it and restart this node as soon as all \
              nodes have ACEFLEET_CLUSTER_SECRET",
-            r.quote(NAME)
+            r.quote(PLAIN)
         );
-        r.findings.warning(NAME, line);
+        r.findings.warning(PLAIN, line);
+    }
+    if r.sound(&[BEFORE]) && config.cluster_secret_before.is_some() {
+        let line = format!(
+            "{BEFORE} is set: whoever has the secret before can still join and write to the registry. Remove it and restart this \
+             node as soon as all nodes have the new one"
+        );
+        r.findings.warning(BEFORE, line);
     }
 }
 

@@ -65,6 +65,8 @@ pub struct Config {
     pub join: Vec<String>,
     /// `ACEFLEET_CLUSTER_SECRET`; none: a single node makes its own.
     pub cluster_secret: Option<acefleet_raft::ClusterSecret>,
+    /// `ACEFLEET_CLUSTER_SECRET_BEFORE`: what nodes may still have instead.
+    pub cluster_secret_before: Option<acefleet_raft::ClusterSecret>,
     /// `ACEFLEET_CLUSTER_PLAIN`: whether nodes without it are answered.
     pub cluster_plain: acefleet_raft::Plain,
     /// `ACEFLEET_OUTBOX_MAX`: events queued at the most while there is no leader.

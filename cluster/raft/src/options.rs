@@ -95,7 +95,9 @@ pub struct Options {
     pub access: Option<Access>,
     /// What nodes of this cluster prove to each other that they have. None: a node alone makes one and keeps it in its directory.
     pub secret: Option<ClusterSecret>,
-    /// Whether nodes may speak without it.
+    /// The secret before, while it is changed: nodes that have no other yet are spoken to, too.
+    pub secret_before: Option<ClusterSecret>,
+    /// Whether nodes may speak without a secret.
     pub plain: Plain,
 }
 
@@ -116,6 +118,7 @@ impl Options {
             clock: Clock::default(),
             access: Some(Access::Open),
             secret: None,
+            secret_before: None,
             plain: Plain::default(),
         }
     }

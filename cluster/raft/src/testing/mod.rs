@@ -68,8 +68,14 @@ pub(crate) const SECRET: &str = "what all nodes of a test share 0123456789";
 
 /// A node with this secret.
 pub(crate) fn door(secret: &str, plain: Plain) -> Door {
+    door_before(secret, None, plain)
+}
+
+/// A node with this secret, which had another one before.
+pub(crate) fn door_before(secret: &str, before: Option<&str>, plain: Plain) -> Door {
     let mut options = Options::new("/nowhere".into(), "a".into(), "a:8001".into());
     options.secret = Some(ClusterSecret::parse(secret).unwrap());
+    options.secret_before = before.map(|before| ClusterSecret::parse(before).unwrap());
     options.plain = plain;
     Door::of(&options, || Ok(true)).unwrap()
 }

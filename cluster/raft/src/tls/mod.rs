@@ -2,7 +2,7 @@
 //! that is derived from it, and what they say is encrypted.
 
 pub(crate) mod kept;
-mod same_key;
+mod keys;
 pub(crate) mod secret;
 #[cfg(test)]
 mod tests;
@@ -12,8 +12,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rcgen::{CertificateParams, KeyPair};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::client::Resumption;
+use rustls::pki_types::ServerName;
 use rustls::version::TLS13;
 use rustls::{AlertDescription, CertificateError, ClientConfig, InvalidMessage, ServerConfig};
 use tokio::net::TcpStream;
@@ -22,16 +22,11 @@ use tokio_util::either::Either;
 
 use crate::errors::StartError;
 use crate::options::{Options, Plain};
-use same_key::SameKey;
+use keys::Keys;
 use secret::ClusterSecret;
 
 /// A handshake is a round trip and a millisecond of each side.
 const HANDSHAKE_WITHIN: Duration = Duration::from_millis(1_000);
-/// What certificates are made for. It names no node.
-const NAME: &str = "acefleet.cluster";
-/// DER of a private Ed25519 key (RFC 8410) up to its seed.
-const PKCS8_ED25519: [u8; 16] =
-    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 /// First byte of each TLS connection (RFC 8446, section 5.1). One without TLS begins with `P`, of `PRI` (RFC 9113, section 3.4).
 const HANDSHAKE: u8 = 0x16;
 
@@ -57,30 +52,29 @@ impl Door {
         has_others: impl FnOnce() -> Result<bool, StartError>,
     ) -> Result<Self, StartError> {
         let secret = kept::secret(options, has_others)?;
-        Self::made(&secret, options.plain).map_err(|error| {
+        let secrets: Vec<_> = [&secret].into_iter().chain(&options.secret_before).collect();
+        Self::made(&secrets, options.plain).map_err(|error| {
             StartError::Internal(format!(
                 "the key of the cluster port cannot be made from its secret: {error}"
             ))
         })
     }
 
-    fn made(secret: &ClusterSecret, plain: Plain) -> Result<Self, Box<dyn Error>> {
-        let seed = secret.seed().map_err(|_| "no seed can be derived")?;
-        let der = PrivatePkcs8KeyDer::from([&PKCS8_ED25519[..], &*seed].concat());
-        let key = KeyPair::from_pkcs8_der_and_sign_algo(&der, &rcgen::PKCS_ED25519)?;
-        let certificate = CertificateParams::new([NAME.to_owned()])?.self_signed(&key)?.der().clone();
+    fn made(secrets: &[&ClusterSecret], plain: Plain) -> Result<Self, Box<dyn Error>> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let same = Arc::new(SameKey::of(&certificate, &provider)?);
-        let key = PrivateKeyDer::Pkcs8(der);
+        let keys = Arc::new(Keys::of(secrets, &provider)?);
         let mut accepts = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&TLS13])?
-            .with_client_cert_verifier(Arc::clone(&same) as _)
-            .with_single_cert(vec![certificate.clone()], key.clone_key())?;
+            .with_client_cert_verifier(Arc::clone(&keys) as _)
+            .with_cert_resolver(Arc::clone(&keys) as _);
         let mut connects = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13])?
             .dangerous()
-            .with_custom_certificate_verifier(same)
-            .with_client_auth_cert(vec![certificate], key)?;
+            .with_custom_certificate_verifier(Arc::clone(&keys) as _)
+            .with_client_cert_resolver(keys);
+        // Connections are few and long. A resumed one would not prove again that its key still counts.
+        accepts.send_tls13_tickets = 0;
+        connects.resumption = Resumption::disabled();
         for protocols in [&mut accepts.alpn_protocols, &mut connects.alpn_protocols] {
             *protocols = vec![b"h2".to_vec()];
         }
@@ -112,7 +106,7 @@ impl Door {
         node: TcpStream,
         again: impl Future<Output = io::Result<TcpStream>>,
     ) -> io::Result<Stream> {
-        // Sessions are kept by name, and resumed where they were begun.
+        // Nodes have no names in certificates.
         let name = ServerName::from(node.peer_addr()?.ip());
         match within(async { Ok(self.connects.connect(name, node).await?.into()) }).await {
             Ok(stream) => Ok(Either::Left(stream)),

@@ -1,7 +1,9 @@
 //! Who is let in, and what both sides say of it.
 
+use rcgen::KeyPair;
 use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -34,26 +36,43 @@ fn why(refused: io::Result<Stream>) -> Option<Stranger> {
 }
 
 /// A program that speaks TLS and is no node, with this certificate or none.
-async fn program(certificate: Option<&rcgen::CertifiedKey<KeyPair>>, stream: TcpStream) -> io::Result<usize> {
+async fn program(own: Option<&(CertificateDer<'static>, KeyPair)>, stream: TcpStream) -> io::Result<usize> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let trusting = Arc::new(Trusting(Arc::clone(&provider)));
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(RootCertStore::empty());
-    let mut config = match certificate {
+    let mut config = match own {
         None => builder.with_no_client_auth(),
-        Some(own) => {
-            let key = PrivateKeyDer::Pkcs8(own.signing_key.serialize_der().into());
-            builder.with_client_auth_cert(vec![own.cert.der().clone()], key).unwrap()
+        Some((certificate, key)) => {
+            let provider = rustls::crypto::ring::default_provider();
+            let key =
+                provider.key_provider.load_private_key(PrivateKeyDer::Pkcs8(key.serialize_der().into()));
+            let shown = CertifiedKey::new(vec![certificate.clone()], key.unwrap());
+            builder.with_client_cert_resolver(Arc::new(Shows(Arc::new(shown))))
         }
     };
     config.dangerous().set_certificate_verifier(trusting);
     config.alpn_protocols = vec![b"h2".to_vec()];
-    let name = ServerName::try_from(NAME).unwrap();
+    let name = ServerName::try_from("node").unwrap();
     let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await?;
     stream.read(&mut [0; 64]).await
+}
+
+/// Shows this certificate, whatever is taken.
+#[derive(Debug)]
+struct Shows(Arc<CertifiedKey>);
+
+impl rustls::client::ResolvesClientCert for Shows {
+    fn resolve(&self, _: &[&[u8]], _: &[rustls::SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
 }
 
 /// Trusts whoever answers.
@@ -111,9 +130,8 @@ async fn nodes_with_the_secret_speak_to_each_other_alone() {
 
 #[tokio::test]
 async fn a_program_with_no_certificate_or_one_of_its_own_is_refused() {
-    let signing_key = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
-    let cert = CertificateParams::new([NAME.to_owned()]).unwrap().self_signed(&signing_key).unwrap();
-    let own = rcgen::CertifiedKey { cert, signing_key };
+    let own = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    let own = (keys::certificate(&own).unwrap(), own);
     for (certificate, stranger) in [(None, Stranger::NoCertificate), (Some(&own), Stranger::OtherSecret)] {
         let (accepted, connected) = ends().await;
         let door = door(SECRET);
@@ -126,12 +144,9 @@ async fn a_program_with_no_certificate_or_one_of_its_own_is_refused() {
 #[tokio::test]
 async fn a_certificate_that_shows_the_key_without_having_it_is_refused() {
     // What a listener sees of a node, signed anew by somebody with another key.
-    let secret = ClusterSecret::parse(SECRET).unwrap();
-    let der = PrivatePkcs8KeyDer::from([&PKCS8_ED25519[..], &*secret.seed().unwrap()].concat());
+    let der = keys::private_key(&ClusterSecret::parse(SECRET).unwrap()).unwrap();
     let real = KeyPair::from_pkcs8_der_and_sign_algo(&der, &rcgen::PKCS_ED25519).unwrap();
-    let cert = CertificateParams::new([NAME.to_owned()]).unwrap().self_signed(&real).unwrap();
-    let thief =
-        rcgen::CertifiedKey { cert, signing_key: KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap() };
+    let thief = (keys::certificate(&real).unwrap(), KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap());
     let (accepted, connected) = ends().await;
     let door = door(SECRET);
     let (admitted, got) = tokio::join!(door.admit(accepted), async {
@@ -184,5 +199,26 @@ async fn one_who_says_nothing_is_waited_for_a_second_only() {
         let (accepted, _silent) = ends().await;
         let late = testing::door(SECRET, plain).admit(accepted).await.err().unwrap();
         assert_eq!(late.kind(), io::ErrorKind::TimedOut);
+    }
+}
+
+#[tokio::test]
+async fn nodes_meet_while_their_secret_is_changed() {
+    let with = |secret: &str, before: Option<&str>| testing::door_before(secret, before, Plain::Refused);
+    let old = || with(SECRET, None);
+    let both = || with(OTHER, Some(SECRET));
+    let new = || with(OTHER, None);
+    for (accepts, connects) in
+        [(old(), both()), (both(), old()), (both(), both()), (both(), new()), (new(), both())]
+    {
+        let (accepted, connected) = meet(accepts, connects).await;
+        assert!(accepted.is_ok() && connected.is_ok(), "{:?} {:?}", accepted.err(), connected.err());
+    }
+    for (accepts, connects) in [(old(), new()), (new(), old())] {
+        let (accepted, connected) = meet(accepts, connects).await;
+        assert_eq!(
+            (why(accepted), why(connected)),
+            (Some(Stranger::OtherSecret), Some(Stranger::OtherSecret))
+        );
     }
 }
