@@ -22,7 +22,7 @@ const STOP: Duration = Duration::from_secs(30);
 /// A command that asks a node.
 const COMMAND: Duration = Duration::from_secs(60);
 /// What the nodes of a bed prove to each other that they have.
-pub const CLUSTER_SECRET: &str = "the nodes of a test bed share this 0123456789";
+pub const CLUSTER_SECRET: &str = "a-secret-of-the-nodes-of-a-test-bed-0123456789";
 /// Host ports for engines, the same on all nodes: the cluster has to hand them out without a clash.
 pub const PORT_RANGE: &str = "19000-19199";
 
