@@ -26,6 +26,7 @@ mod panel;
 mod quorum;
 mod relay;
 mod rolling;
+mod secrets;
 mod single;
 mod swarm;
 mod systemd;
