@@ -36,6 +36,7 @@ mod members;
 mod named_commands_tests;
 mod output;
 mod prepare;
+mod private_files;
 mod recover;
 mod secret;
 mod serve;
@@ -185,6 +186,9 @@ pub fn main() -> ExitCode {
         }
     };
     let file = cli.config.as_deref();
+    if matches!(cli.command, Command::Serve | Command::Init | Command::Join(_) | Command::Recover(_)) {
+        private_files::by_default();
+    }
     let code = match cli.command {
         Command::Serve => serve::serve(file),
         Command::Init => prepare::init(file),

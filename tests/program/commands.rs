@@ -1,5 +1,7 @@
 //! The program from outside: arguments, sources on a real disk, exit codes, output.
 
+use std::os::unix::fs::PermissionsExt;
+
 use crate::support::{dir, listeners, quiet_node, run, stderr, stdout};
 
 #[test]
@@ -194,6 +196,10 @@ fn a_directory_is_prepared_once_and_not_for_two_clusters() {
     let begun = run(dir.path(), &node, &["init"]);
     assert_eq!(begun.status.code(), Some(0), "{}", stderr(&begun));
     assert!(stdout(&begun).contains(&format!("acefleet join {}", at.cluster)), "{}", stdout(&begun));
+    for (path, mode) in [(data.clone(), 0o700), (data.join("node.json"), 0o600)] {
+        let found = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(found, mode, "{} has mode {found:o}", path.display());
+    }
     refused(&["init"], 64, "belongs to cluster");
     refused(&["join", &nobody], 64, "belongs to cluster");
     refused(&["recover"], 64, "no node has run on it");

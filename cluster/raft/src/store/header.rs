@@ -1,7 +1,8 @@
 //! Guards the data directory: one process, no foreign files, no other format.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use super::identity_file::NODE_FILE;
@@ -28,7 +29,8 @@ impl DirLock {
     pub fn acquire(dir: &Path) -> Result<Self, StartError> {
         let in_use = |error: io::Error| unusable(dir, Act::Use, &error);
         if !dir.exists() {
-            fs::create_dir_all(dir).map_err(in_use)?;
+            // It tells who plays what.
+            DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(in_use)?;
             files::sync_parent(dir).map_err(|error| unusable(dir, Act::Sync, &error))?;
         }
         let existing = foreign_entry(dir).map_err(in_use)?;
