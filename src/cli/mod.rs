@@ -137,7 +137,7 @@ enum Command {
     Key(key::Key),
     /// Show the secret that a further node needs to speak to this one, on the host of a node.
     ///
-    /// That of ACEFLEET_CLUSTER_SECRET, else what the node made when it began a cluster alone, or with which it joined.
+    /// That of ACEFLEET_CLUSTER_SECRET, else what the node keeps in its data directory: the secret with which it ran last.
     Secret,
     /// Show and change the settings of the cluster.
     #[command(subcommand)]

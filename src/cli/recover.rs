@@ -5,7 +5,7 @@ use std::io::{BufRead, IsTerminal, Write};
 use std::path::Path;
 
 use acefleet::counted::counted;
-use acefleet_raft::offline::{self, Asked, Recovery};
+use acefleet_raft::offline::{self, Answers, Asked, Recovery};
 use acefleet_registry::{NodeId, WallMs};
 use clap::Args;
 use jiff::Timestamp;
@@ -39,13 +39,20 @@ pub fn recover(file: Option<&Path>, args: &Recover) -> u8 {
     };
     let outcome = prepare::run(async {
         let recovery = offline::recover(&options).await?;
-        let asked = recovery.ask_members().await?;
-        let printed = output::print(&report(&recovery, &asked, acefleet_raft::host_clock()));
+        let answers = recovery.ask_members().await?;
+        let printed = output::print(&report(&recovery, &answers, acefleet_raft::host_clock()));
         if args.dry_run || printed != 0 {
+            let objection = recovery.objection(&answers);
             recovery.close().await;
-            return Ok(printed);
+            return Ok(match objection {
+                Some(why) if printed == 0 => {
+                    output::complain(&format!("{why}. A recovery here is refused"));
+                    CONFIGURATION
+                }
+                _ => printed,
+            });
         }
-        match recovery.objection(&asked) {
+        match recovery.objection(&answers) {
             Some(why) if !args.force => {
                 recovery.close().await;
                 output::complain(&format!("{why}. Nothing was changed; {FORCED}, and --force does that"));
@@ -96,7 +103,7 @@ fn confirmed(name: &str) -> Result<(), String> {
 }
 
 /// What the node has, and what may be lost.
-fn report(recovery: &Recovery, asked: &[Asked], now: WallMs) -> String {
+fn report(recovery: &Recovery, Answers { members: asked, elsewhere }: &Answers, now: WallMs) -> String {
     let mut text = String::new();
     let mut line = |title: &str, value: String| {
         // Writing to a string cannot fail.
@@ -132,6 +139,9 @@ fn report(recovery: &Recovery, asked: &[Asked], now: WallMs) -> String {
     let newer = |asked: &&Asked| !recovery.members.iter().any(|member| member.id == asked.member.id);
     for Asked { member, said } in asked.iter().filter(newer) {
         line(&format!("came later: {}", member.name), format!("at {}; {said}", member.address));
+    }
+    for (address, who) in elsewhere {
+        line("somebody", format!("at {address}; answers, but not to this node ({who})"));
     }
     let _ = write!(
         text,

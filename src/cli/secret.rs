@@ -25,7 +25,7 @@ pub fn secret(file: Option<&Path>) -> u8 {
             )
         })
         .and_then(|kept| {
-            kept.ok_or_else(|| format!("no node has run with the data directory {dir}: start it first"))
+            kept.ok_or_else(|| format!("no node has run with the data directory {dir} yet: start it first, or give this command the settings of the node"))
         });
     finish(kept.map_err(|why| Failed::new(CONFIGURATION, why)).map(|secret| output::print(&secret)))
 }

@@ -138,7 +138,14 @@ fn cluster_port(config: &Config, r: &mut Reader) {
         );
         r.findings.warning(PLAIN, line);
     }
-    if r.sound(&[BEFORE]) && config.cluster_secret_before.is_some() {
+    if r.sound(&[BEFORE, "ACEFLEET_CLUSTER_SECRET"]) && config.cluster_secret_before.is_some() {
+        if config.cluster_secret.is_none() || config.cluster_secret == config.cluster_secret_before {
+            let line = format!(
+                "{BEFORE} is the secret that a new ACEFLEET_CLUSTER_SECRET takes the place of: set that one, too, to another value"
+            );
+            r.problem(BEFORE, line);
+            return;
+        }
         let line = format!(
             "{BEFORE} is set: whoever has the secret before can still join and write to the registry. Remove it and restart this \
              node as soon as all nodes have the new one"

@@ -103,7 +103,7 @@ pub const SETTINGS: &[Setting] = &[
 
     Setting::new(
         "API_KEY", Section::Api, Kind::Key, "", "",
-        "Key that callers send as `Authorization: Bearer …` or `X-API-Key`. The same on all nodes. Without one, a new cluster makes its own, which `acefleet key` shows.",
+        "Key that callers send as `Authorization: Bearer …` or `X-API-Key`. The same on all nodes. Without one, a new cluster makes its own, which `acefleet key` shows; `openssl rand -hex 24` makes one, too.",
     ).default_words("the key of the cluster").secret(),
     Setting::new(
         "ACEFLEET_OPEN", Section::Api, Kind::Flag, "false", "true",

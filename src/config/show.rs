@@ -116,11 +116,7 @@ fn example(text: &mut String, line: impl Fn(&Setting) -> String) {
                 );
             }
             if setting.secret {
-                let _ = writeln!(
-                    text,
-                    "# Make one with: openssl rand -hex 24. {}_FILE names a file that holds it.",
-                    setting.name
-                );
+                let _ = writeln!(text, "# {}_FILE names a file that holds it.", setting.name);
             }
             let _ = writeln!(text, "{}", line(setting));
         }

@@ -57,6 +57,7 @@ pub struct Node {
     fleet: Fleet,
     agent: AgentHandle,
     http: TcpListener,
+    limits: http::Limits,
     token: Secret,
     stop: CancellationToken,
     background: CancellationToken,
@@ -70,6 +71,8 @@ impl Node {
     /// See [`NodeError`]; nothing runs after an error.
     pub async fn start(parts: Parts) -> Result<Self, NodeError> {
         let Parts { config, http, cluster, replication, runtime, stop, reads_outbox } = parts;
+        // Raises the limit of open files, of which the cluster port takes its share.
+        let limits = http::Limits::of_this_process();
         let config = Arc::new(config);
         let soft = Arc::new(SoftState::default());
         let hooks = Arc::new(NodeHooks::new(Arc::clone(&soft), config.data_dir.clone()));
@@ -106,7 +109,7 @@ impl Node {
         volume::warn(&config.data_dir);
         announce(&config, http.local_addr().ok(), &fleet);
         supervisor::ready();
-        Ok(Self { fleet, agent, http, token, stop, background, tracker })
+        Ok(Self { fleet, agent, http, limits, token, stop, background, tracker })
     }
 
     /// The cluster as this node sees and changes it.
@@ -120,11 +123,10 @@ impl Node {
     /// # Errors
     /// See [`NodeError`].
     pub async fn run(self) -> Result<(), NodeError> {
-        let Self { fleet, agent, http, token, stop, background, tracker } = self;
+        let Self { fleet, agent, http, limits, token, stop, background, tracker } = self;
         let cluster = fleet.cluster().clone();
         let stop_serving = stop.child_token();
         let api = http::Api::new(fleet, Some(&token));
-        let limits = http::Limits::of_this_process();
         let serving = http::serve(http, api, limits, stop_serving.clone(), DRAIN);
         tokio::pin!(serving);
         let failure = tokio::select! {

@@ -127,6 +127,9 @@ fn value(name: &str, example: &'static str) -> &'static str {
 fn beside(name: &str) -> &'static [(&'static str, &'static str)] {
     match name {
         "ACEFLEET_PEERS" => &[("ACEFLEET_NODE_NAME", "node-a")],
+        "ACEFLEET_CLUSTER_SECRET_BEFORE" => {
+            &[("ACEFLEET_CLUSTER_SECRET", "fedcba9876543210fedcba9876543210")]
+        }
         "VPN_MODE" => &[
             ("GLUETUN_CONTAINER_NAME", "gluetun"),
             ("GLUETUN_CONTAINER_NAME_2", "gluetun-2"),

@@ -175,7 +175,7 @@ fn a_directory_is_prepared_once_and_not_for_two_clusters() {
     let dir = dir();
     let (data, at) = (dir.path().join("data"), listeners());
     let mut node = quiet_node(&at, data.to_str().unwrap());
-    node.push(("ACEFLEET_CLUSTER_SECRET", "what all nodes of a test share 0123456789"));
+    node.push(("ACEFLEET_CLUSTER_SECRET", "what-all-nodes-of-a-test-share-0123456789"));
     let refused = |arguments: &[&str], code: i32, part: &str| {
         let output = run(dir.path(), &node, arguments);
         let line = stderr(&output);

@@ -67,7 +67,7 @@ impl Bed {
                 ("ACEFLEET_ADVERTISE", &at.host),
                 ("ACEFLEET_NODE_NAME", NAMES[node]),
                 ("ACEFLEET_PEERS", &peers.join(",")),
-                ("ACEFLEET_CLUSTER_SECRET", "what all nodes of a test share 0123456789"),
+                ("ACEFLEET_CLUSTER_SECRET", "what-all-nodes-of-a-test-share-0123456789"),
                 ("ACEFLEET_OPEN", "true"),
                 ("ACEFLEET_LOG", "info"),
                 ("DOCKER_HOST", "unix:///does/not/exist.sock"),

@@ -211,7 +211,7 @@ fn a_crash_writes_no_keys_to_the_disk() {
 fn the_health_check_names_the_reason() {
     // One of three: it lives, but there is no leader.
     let peers = "n1=127.0.0.1:1,n2=127.0.0.1:2,n3=127.0.0.1:3";
-    let secret = ("ACEFLEET_CLUSTER_SECRET", "what all nodes of a test share 0123456789");
+    let secret = ("ACEFLEET_CLUSTER_SECRET", "what-all-nodes-of-a-test-share-0123456789");
     let node = Node::start(&[("ACEFLEET_PEERS", peers), secret]);
     let until = Instant::now() + LIMIT;
     while !node.healthcheck(&[]).status.success() {

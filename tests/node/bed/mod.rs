@@ -30,7 +30,7 @@ use fake::Fake;
 /// The key of every bed that has one.
 pub const KEY: &str = "a-key-for-tests";
 /// What the nodes of a bed share.
-pub const SECRET: &str = "what all nodes of a test share 0123456789";
+pub const SECRET: &str = "what-all-nodes-of-a-test-share-0123456789";
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Exit code of a node that is no member any more.
 const REMOVED: u8 = 77;

@@ -133,7 +133,8 @@ impl Cluster {
                 Some(ask_reply::Outcome::Refused(why)) => Err(AskError::Refused(why)),
                 None => Err(AskError::Unknown("the reply is empty".into())),
             },
-            Err(CallError::NotSent(why) | CallError::Stranger(why)) => Err(AskError::Unreachable(why)),
+            Err(CallError::NotSent(why)) => Err(AskError::Unreachable(why)),
+            Err(error @ CallError::Stranger(_)) => Err(AskError::Unreachable(error.to_string())),
             Err(CallError::Refused(why)) => Err(AskError::Refused(why)),
             Err(error) => Err(AskError::Unknown(error.to_string())),
         }

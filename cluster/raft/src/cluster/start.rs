@@ -34,7 +34,7 @@ use crate::server::serve;
 use crate::store::disk::Disk;
 use crate::store::renew;
 use crate::store::{Broken, LogStore};
-use crate::tls::Door;
+use crate::tls::{Door, kept};
 use crate::transport::contacts::Contacts;
 use crate::transport::{Network, System, Ways, Wire};
 
@@ -66,6 +66,7 @@ pub(crate) async fn start_over(
             renew::finish(&options.data_dir, &options.node_name)?;
             let opened = open(&options)?;
             let door = Door::of(&options, || has_others(&opened))?;
+            kept::keep_given(&options)?;
             Ok::<_, StartError>((opened, door))
         })
         .await
@@ -144,15 +145,19 @@ pub(crate) async fn start_over(
 /// Whether its directory says that this node belongs to a cluster with others.
 fn has_others(opened: &Opened) -> Result<bool, StartError> {
     let own = opened.identity.load();
-    if !own.join.is_empty() || own.founders.len() > 1 {
-        return Ok(true);
-    }
     let log = LogStore::new(opened.store.db.clone(), opened.store.flusher.clone());
     let of_state = opened.machine.membership().membership();
     let membership = log
         .newest_membership(opened.machine.last_applied(), of_state)
         .map_err(|error| StartError::Internal(format!("the log cannot be read: {error}")))?;
-    Ok(membership.nodes().any(|(id, _)| *id != own.node_id))
+    let mut members = membership.nodes().peekable();
+    if members.peek().is_some() {
+        return Ok(members.any(|(id, _)| *id != own.node_id));
+    }
+    // Its log has not begun: it founds a cluster, or waits to be let in.
+    let is_alone =
+        own.cluster_id.is_none() || own.founders.iter().map(|founder| founder.id).eq([own.node_id]);
+    Ok(!own.join.is_empty() || !is_alone)
 }
 
 fn warn_slow_disk(options: &Options, p99: Option<Duration>) {

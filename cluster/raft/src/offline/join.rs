@@ -6,10 +6,10 @@ use super::{give_to_owner, not_stored, unbound};
 use crate::errors::StartError;
 use crate::membership::join::{self, Greeting, JoinAnswer};
 use crate::options::{Options, check_address};
-use crate::tls::{Door, kept};
+use crate::tls::{Door, Stranger, kept};
 use crate::transport::contacts::Contacts;
 use crate::transport::proto::JoinKind;
-use crate::transport::{CALL_LIMIT, Wire};
+use crate::transport::{CALL_LIMIT, CallError, Wire};
 
 /// A place in a cluster that is taken with the next start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct Joining {
 ///
 /// # Errors
 /// [`StartError::Config`] when the directory belongs to a cluster already or the cluster does not take the
-/// node; [`StartError::Temporary`] when the member does not answer or runs no cluster yet. Nothing has changed.
+/// node; [`StartError::Temporary`] when the member does not answer or runs no cluster yet. The directory belongs to no cluster then.
 pub async fn join(options: &Options, address: &str) -> Result<Joining, StartError> {
     options.validate()?;
     check_address("address to join", address)?;
@@ -43,11 +43,14 @@ pub async fn join(options: &Options, address: &str) -> Result<Joining, StartErro
     let own = identity.load();
     let contacts = Arc::new(Contacts::new(options.timing.clone()));
     let wire = Wire::new(door, identity.clone(), contacts, options.version.clone(), options.level);
-    let hello = wire.hello_once(address, &options.advertise, CALL_LIMIT).await.map_err(|error| {
-        StartError::Temporary(format!(
+    let hello = wire.hello_once(address, &options.advertise, CALL_LIMIT).await.map_err(|error| match error {
+        CallError::Stranger(Stranger::OtherSecret) => StartError::Config(format!(
+            "the node at {address} has another ACEFLEET_CLUSTER_SECRET than this one: give the one that `acefleet secret` prints on its host"
+        )),
+        error => StartError::Temporary(format!(
             "no member answers at {address}: {error}. Name the cluster port of any running member (8001 unless it \
              was changed, not the port of the API)"
-        ))
+        )),
     })?;
     let cluster_id = match Greeting::judge(&own, address, &hello) {
         Greeting::Open(cluster_id) => cluster_id,
@@ -72,8 +75,10 @@ pub async fn join(options: &Options, address: &str) -> Result<Joining, StartErro
     let (id, dir, secret) = (cluster_id.clone(), options.data_dir.clone(), options.secret.clone());
     let stored = tokio::task::spawn_blocking(move || {
         // So that the node starts without the setting.
-        secret.map_or(Ok(()), |secret| kept::keep(&dir, &secret))?;
-        identity.prepare_join(&id, seeds).and_then(|()| give_to_owner(&dir))
+        let kept = secret.map_or(Ok(()), |secret| kept::keep(&dir, &secret));
+        let prepared = kept.and_then(|()| identity.prepare_join(&id, seeds));
+        // Also what was written before it failed.
+        give_to_owner(&dir).and(prepared)
     });
     let stored = stored.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
     stored.map_err(|error| not_stored(options, &error))?;

@@ -10,7 +10,7 @@ mod recover;
 
 pub use init::{Initialized, init};
 pub use join::{Joining, join};
-pub use recover::{Alive, Asked, KnownMember, Recovery, Said, recover};
+pub use recover::{Alive, Answers, Asked, KnownMember, Recovery, Said, recover};
 
 use std::io;
 use std::os::unix::fs::{MetadataExt, chown};

@@ -1,7 +1,7 @@
 //! Accepts connections to the cluster port; `transport::pool` makes the outgoing ones. Callers must prove at once that they are nodes, and the
 //! number of both is limited, so that strangers take neither places of nodes nor the files that the store needs.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,13 +16,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{AbortHandle, JoinSet};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-use crate::tls::{self, Door};
+use crate::tls::{self, Door, Stranger};
 use crate::util::seldom::Seldom;
 
-/// Connections at the same time: more than the largest cluster has, and a sixteenth of the files.
+/// Connections of nodes at the same time: more than the largest cluster has. As many handshakes may be open, and both together take a sixteenth
+/// of the files.
 const PLACES: u64 = 512;
 const FEWEST: u64 = 32;
-const SHARE: u64 = 16;
+const SHARE: u64 = 32;
 /// Pause after an error that is not of one connection, such as no file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -82,6 +83,28 @@ impl AsyncWrite for Caller {
     }
 }
 
+/// Refused callers: a scanner that comes often hides no node with another secret.
+#[derive(Default)]
+struct Strangers(BTreeMap<Stranger, Seldom>);
+
+impl Strangers {
+    fn refused(&mut self, who: Stranger, from: &str) {
+        let Some(times) = self.0.entry(who).or_default().due() else { return };
+        match who {
+            // A node that gave up while this one was busy, too.
+            Stranger::NoHandshake => {
+                tracing::info!(from, times, "a caller of the cluster port did not complete its handshake");
+            }
+            _ => tracing::warn!(
+                from,
+                why = %who,
+                times,
+                "the cluster port refuses a caller that does not prove to be a node of this cluster"
+            ),
+        }
+    }
+}
+
 /// Who was let in.
 type Admitted = Option<(tls::Stream, TcpConnectInfo)>;
 
@@ -128,7 +151,7 @@ struct Entrance {
     failing: Seldom,
     flooded: Seldom,
     full: Seldom,
-    strangers: Arc<Mutex<Seldom>>,
+    strangers: Arc<Mutex<Strangers>>,
 }
 
 impl Entrance {
@@ -149,6 +172,9 @@ impl Entrance {
                     }
                 },
                 Some(admitted) = self.open.join_next() => {
+                    while self.oldest.front().is_some_and(AbortHandle::is_finished) {
+                        self.oldest.pop_front();
+                    }
                     let Ok(Some((stream, from))) = admitted else { continue };
                     if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
                         return Caller { stream, from, _place: place };
@@ -188,20 +214,14 @@ impl Entrance {
     }
 }
 
-async fn admit(door: &Door, stream: TcpStream, strangers: &Mutex<Seldom>) -> Admitted {
+async fn admit(door: &Door, stream: TcpStream, strangers: &Mutex<Strangers>) -> Admitted {
     let from = stream.connect_info();
     match door.admit(stream).await {
         Ok(stream) => Some((stream, from)),
-        Err(why) => {
-            let due = strangers.lock().unwrap_or_else(PoisonError::into_inner).due();
-            if let Some(times) = due {
+        Err(error) => {
+            if let Some(who) = Stranger::of(&error) {
                 let from = from.remote_addr().map(|address| address.ip().to_string()).unwrap_or_default();
-                tracing::warn!(
-                    from,
-                    %why,
-                    times,
-                    "the cluster port refuses a caller that does not prove to be a node of this cluster"
-                );
+                strangers.lock().unwrap_or_else(PoisonError::into_inner).refused(who, &from);
             }
             None
         }

@@ -363,7 +363,7 @@ async fn who_has_no_secret_reaches_no_call() {
         Err(_) => true,
     };
     assert!(refused, "a call without TLS was answered");
-    let other = testing::door("what the nodes of another cluster share 01", crate::Plain::Refused);
+    let other = testing::door("what-the-nodes-of-another-cluster-share-01", crate::Plain::Refused);
     let identity = Arc::new(crate::store::IdentityFile::open(node._dir.path(), "node").unwrap());
     let contacts = Arc::new(crate::transport::contacts::Contacts::new(crate::Timing::default()));
     let wire = crate::transport::Wire::new(

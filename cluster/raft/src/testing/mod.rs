@@ -64,7 +64,7 @@ pub(crate) fn large_state() -> State {
 }
 
 /// What nodes of tests share.
-pub(crate) const SECRET: &str = "what all nodes of a test share 0123456789";
+pub(crate) const SECRET: &str = "what-all-nodes-of-a-test-share-0123456789";
 
 /// A node with this secret.
 pub(crate) fn door(secret: &str, plain: Plain) -> Door {

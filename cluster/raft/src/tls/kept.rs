@@ -1,5 +1,5 @@
-//! The secret that a node keeps in its data directory: a node alone makes one, so that its cluster port is closed to all others, and one that
-//! joins by a command keeps that of the cluster.
+//! The secret that a node keeps in its data directory: one that was given, else one that it makes while it is alone, so that its cluster port is
+//! closed to all others.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::secret::ClusterSecret;
 use crate::errors::StartError;
 use crate::options::Options;
+use crate::store::{self, Act};
 use crate::util::files;
 
 /// In the data directory. Whoever reads it may speak on the cluster port.
@@ -25,23 +26,38 @@ pub(crate) fn secret(
     options: &Options,
     has_others: impl FnOnce() -> Result<bool, StartError>,
 ) -> Result<ClusterSecret, StartError> {
+    let path = options.data_dir.join(FILE);
+    let unusable = |error: io::Error| store::unusable(&path, Act::Use, &error);
     if let Some(secret) = &options.secret {
         return Ok(secret.clone());
     }
-    let path = options.data_dir.join(FILE);
-    let unusable = |error: &dyn std::fmt::Display| StartError::Config(format!("{}: {error}", path.display()));
+    let parsed = |text: &str| {
+        ClusterSecret::parse(text).map_err(|error| StartError::Config(format!("{}: {error}", path.display())))
+    };
     match fs::read_to_string(&path) {
-        Ok(text) => ClusterSecret::parse(&Zeroizing::new(text)).map_err(|error| unusable(&error)),
+        Ok(text) => parsed(&Zeroizing::new(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             if has_known_others(options) || has_others()? {
                 return Err(StartError::Config(MISSING.to_owned()));
             }
-            let text = made().map_err(|error| unusable(&error))?;
-            let secret = ClusterSecret::parse(&text).map_err(|error| unusable(&error))?;
-            keep(&options.data_dir, &secret).map_err(|error| unusable(&error))?;
+            let secret = parsed(&made().map_err(unusable)?)?;
+            keep(&options.data_dir, &secret).map_err(unusable)?;
             Ok(secret)
         }
-        Err(error) => Err(unusable(&error)),
+        Err(error) => Err(unusable(error)),
+    }
+}
+
+/// Keeps the secret that a node was given, with which it runs from now on: it counts without the setting, too, and for the command that
+/// shows it. Blocks.
+pub(crate) fn keep_given(options: &Options) -> Result<(), StartError> {
+    let Some(given) = &options.secret else { return Ok(()) };
+    let path = options.data_dir.join(FILE);
+    let unusable = |error: io::Error| store::unusable(&path, Act::Use, &error);
+    let kept = kept_secret(&options.data_dir).map_err(unusable)?;
+    match kept.is_some_and(|kept| kept.as_bytes() == given.exposed()) {
+        true => Ok(()),
+        false => keep(&options.data_dir, given).map_err(unusable),
     }
 }
 
@@ -63,8 +79,8 @@ pub fn missing_secret(options: &Options) -> Option<&'static str> {
 
 /// What a node without one says.
 const MISSING: &str = "ACEFLEET_CLUSTER_SECRET is missing: nodes prove to each other that they belong to the cluster by a secret that all of them \
-    have. Make one with `openssl rand -hex 32` and give it to all nodes, or its file in ACEFLEET_CLUSTER_SECRET_FILE; that of a node that \
-    was started alone is shown there by `acefleet secret`";
+    have. Take that of the cluster, which `acefleet secret` prints on the host of a running node; for a new cluster make one with \
+    `openssl rand -hex 32`. ACEFLEET_CLUSTER_SECRET_FILE names a file that holds it";
 
 /// 256 random bits, as `openssl rand -hex 32` writes them.
 fn made() -> io::Result<Zeroizing<String>> {
@@ -80,7 +96,7 @@ fn made() -> io::Result<Zeroizing<String>> {
     Ok(text)
 }
 
-/// The secret that the node with this data directory made, or with which it joined; none if it did neither. Blocks.
+/// The secret with which the node with this data directory ran last, or joined; none before. Blocks.
 ///
 /// # Errors
 /// When the file is there and cannot be read.
@@ -126,7 +142,16 @@ mod tests {
             let refused = secret(&options, || Ok(has_others)).unwrap_err().to_string();
             assert!(refused.contains("openssl rand -hex 32"), "{refused}");
             let given = ClusterSecret::parse("0123456789abcdef0123456789abcdef").unwrap();
-            secret(&Options { secret: Some(given), ..options }, || Ok(has_others)).unwrap();
+            let with = |given| Options { secret: Some(given), ..options.clone() };
+            secret(&with(given.clone()), || Ok(has_others)).unwrap();
+            assert_eq!(kept_secret(dir.path()).unwrap(), None, "who only asks keeps nothing");
+            keep_given(&with(given)).unwrap();
+            // From now on it needs no setting.
+            secret(&options, || Ok(has_others)).unwrap();
+            let new = ClusterSecret::parse("fedcba9876543210fedcba9876543210").unwrap();
+            keep_given(&with(new)).unwrap();
+            assert!(kept_secret(dir.path()).unwrap().unwrap().starts_with("fedcba"));
+            fs::remove_file(dir.path().join(FILE)).unwrap();
         }
         let alone = Options { peers: vec![peer("a")], ..options(dir.path()) };
         secret(&alone, || Ok(false)).unwrap();

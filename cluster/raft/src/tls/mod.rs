@@ -84,7 +84,7 @@ impl Door {
     /// Lets a caller in who has the secret.
     ///
     /// # Errors
-    /// Why not; a [`Stranger`] inside when it is none of this cluster.
+    /// A [`Stranger`], with the kind of what happened.
     pub async fn admit(&self, caller: TcpStream) -> io::Result<Stream> {
         let admitted = within(async {
             let mut first = [0];
@@ -100,7 +100,7 @@ impl Door {
     /// speaks without TLS.
     ///
     /// # Errors
-    /// Why not; a [`Stranger`] inside when it is none of this cluster.
+    /// A [`Stranger`], with the kind of what happened.
     pub async fn enter(
         &self,
         node: TcpStream,
@@ -116,9 +116,9 @@ impl Door {
     }
 }
 
-/// Who is at the other end, if not a node of this cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Stranger {
+/// Who is at the other end of a connection, if not a node that has proved to be one of this cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum Stranger {
     /// A node of another cluster, or one whose secret was changed.
     #[error("it has another ACEFLEET_CLUSTER_SECRET than this node")]
     OtherSecret,
@@ -128,22 +128,27 @@ pub(crate) enum Stranger {
     /// Another program, or a node of an earlier version.
     #[error("it speaks without TLS: it is no node, or one of an earlier version")]
     NoTls,
+    /// Anybody: a node that is busy, too.
+    #[error("it has taken the connection, and did not complete the handshake")]
+    NoHandshake,
 }
 
 impl Stranger {
     /// Who made this handshake fail.
-    fn of_handshake(error: &io::Error) -> Option<Self> {
-        match tls_error(error)? {
-            rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)
-            | rustls::Error::AlertReceived(AlertDescription::UnknownCA) => Some(Self::OtherSecret),
-            rustls::Error::NoCertificatesPresented => Some(Self::NoCertificate),
-            rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => Some(Self::NoTls),
-            _ => None,
+    fn of_handshake(error: &io::Error) -> Self {
+        match tls_error(error) {
+            Some(
+                rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)
+                | rustls::Error::AlertReceived(AlertDescription::UnknownCA),
+            ) => Self::OtherSecret,
+            Some(rustls::Error::NoCertificatesPresented) => Self::NoCertificate,
+            Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) => Self::NoTls,
+            _ => Self::NoHandshake,
         }
     }
 
     /// Who is the cause of an error of [`Door::admit`] or [`Door::enter`].
-    pub fn of(error: &io::Error) -> Option<Self> {
+    pub(crate) fn of(error: &io::Error) -> Option<Self> {
         error.get_ref()?.downcast_ref().copied()
     }
 }
@@ -161,15 +166,12 @@ fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
 fn is_plain(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, UnexpectedEof};
     match tls_error(error) {
-        Some(_) => Stranger::of_handshake(error) == Some(Stranger::NoTls),
+        Some(_) => Stranger::of_handshake(error) == Stranger::NoTls,
         None => matches!(error.kind(), ConnectionAborted | ConnectionReset | UnexpectedEof),
     }
 }
 
 /// With words that say what people can do about it.
 fn explained(error: io::Error) -> io::Error {
-    match Stranger::of_handshake(&error) {
-        Some(stranger) => io::Error::new(error.kind(), stranger),
-        None => error,
-    }
+    io::Error::new(error.kind(), Stranger::of_handshake(&error))
 }

@@ -26,7 +26,7 @@ impl KeyType for Seed {
 }
 
 /// The secret of a cluster.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ClusterSecret(Arc<Zeroizing<Vec<u8>>>);
 
 impl fmt::Debug for ClusterSecret {
@@ -41,6 +41,11 @@ pub enum WeakSecret {
     /// It can be guessed.
     #[error("it has {0} bytes and needs at least {SHORTEST}: make one with `openssl rand -hex 32`")]
     Short(usize),
+    /// Shells, units and files read it differently.
+    #[error(
+        "it has a blank or a character that is not printable ASCII in it: make one with `openssl rand -hex 32`"
+    )]
+    Odd,
     /// It is no secret but something else.
     #[error("it has {0} bytes, more than {LONGEST}: make one with `openssl rand -hex 32`")]
     Long(usize),
@@ -62,6 +67,7 @@ impl ClusterSecret {
         match bytes.len() {
             short if short < SHORTEST => Err(WeakSecret::Short(short)),
             long if long > LONGEST => Err(WeakSecret::Long(long)),
+            _ if !bytes.iter().all(u8::is_ascii_graphic) => Err(WeakSecret::Odd),
             _ if different < DIFFERENT => Err(WeakSecret::Plain(different)),
             _ => Ok(Self(Arc::new(Zeroizing::new(bytes.to_vec())))),
         }
@@ -94,6 +100,8 @@ mod tests {
             ("  0123456789abcdef0123456789abcde\n", WeakSecret::Short(31)),
             (&"x".repeat(2_000), WeakSecret::Long(2_000)),
             (&"abc".repeat(20), WeakSecret::Plain(3)),
+            ("0123456789abcdef 0123456789abcdef", WeakSecret::Odd),
+            ("0123456789abcdef0123456789abcd\u{e9}f", WeakSecret::Odd),
         ] {
             assert_eq!(ClusterSecret::parse(text).unwrap_err(), weak);
             assert!(weak.to_string().contains("openssl rand -hex 32"));

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 use crate::testing::{self, SECRET};
 
-const OTHER: &str = "what the nodes of another cluster share 01";
+const OTHER: &str = "what-the-nodes-of-another-cluster-share-01";
 
 /// Both ends of a connection: who accepted it, and who made it.
 async fn ends() -> (TcpStream, TcpStream) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tonic::{Code, Response, Status};
 
 use super::pool::dial_error;
+use crate::tls::Stranger;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
@@ -14,8 +15,8 @@ pub(crate) enum CallError {
     #[error("{0}")]
     NotSent(String),
     /// Nothing left this node: who answers there is no node with the secret of the cluster.
-    #[error("{0}")]
-    Stranger(String),
+    #[error("cannot connect: {0}")]
+    Stranger(Stranger),
     /// The peer refused before it looked at the payload: another cluster, another node, stopping.
     #[error("{0}")]
     Refused(String),
@@ -32,8 +33,8 @@ impl CallError {
     pub(super) fn from_status(status: &Status) -> Self {
         if let Some(error) = dial_error(status) {
             return match error.stranger() {
-                true => Self::Stranger(error.to_string()),
-                false => Self::NotSent(error.to_string()),
+                Some(stranger) => Self::Stranger(stranger),
+                None => Self::NotSent(error.to_string()),
             };
         }
         let text = match innermost(status) {

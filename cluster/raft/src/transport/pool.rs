@@ -52,9 +52,12 @@ impl fmt::Display for DialError {
 impl Error for DialError {}
 
 impl DialError {
-    /// Whether who answered is no node with the secret of the cluster.
-    pub fn stranger(&self) -> bool {
-        matches!(self, Self::Failed(error) if Stranger::of(error).is_some())
+    /// Who took the connection and is no node with the secret of the cluster.
+    pub fn stranger(&self) -> Option<Stranger> {
+        match self {
+            Self::Failed(error) => Stranger::of(error),
+            Self::Waits(_) => None,
+        }
     }
 }
 

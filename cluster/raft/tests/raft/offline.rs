@@ -93,7 +93,7 @@ async fn one_survivor_becomes_a_new_cluster_and_the_old_members_stay_outside() {
     assert!(looked.last_index >= before.revision && looked.committed_index >= before.revision - 1);
     let asked = looked.ask_members().await.unwrap();
     assert!(
-        asked.len() == 2 && asked.iter().all(|asked| matches!(asked.said, Said::Nothing(_))),
+        asked.members.len() == 2 && asked.members.iter().all(|asked| matches!(asked.said, Said::Nothing(_))),
         "{asked:?}"
     );
     assert_eq!(looked.objection(&asked), None);
@@ -164,7 +164,8 @@ async fn no_second_cluster_is_made_while_the_first_one_lives_or_could() {
         }
     };
     assert!(why.contains("c and b together are enough (2 of 3 voters"), "{why}");
-    let said = |name: &str| asked.iter().find(|asked| asked.member.name == name).unwrap().said.clone();
+    let said =
+        |name: &str| asked.members.iter().find(|asked| asked.member.name == name).unwrap().said.clone();
     assert!(matches!((said("a"), said("c")), (Said::Nothing(_), Said::Alive(_))), "{asked:?}");
 
     fleet.nodes[2].stop().await;

@@ -95,7 +95,7 @@ impl Hooks for Probe {
 
 /// One node: its directory outlives its runs.
 /// What the nodes of a fleet share.
-const SECRET: &str = "what all nodes of a test share 0123456789";
+const SECRET: &str = "what-all-nodes-of-a-test-share-0123456789";
 
 pub fn secret(text: &str) -> ClusterSecret {
     ClusterSecret::parse(text).unwrap()

@@ -15,7 +15,7 @@ use crate::options::Peer;
 use crate::replica::core::Core;
 use crate::store::MemberRecord;
 use crate::transport::proto::{FormRequest, HelloReply};
-use crate::transport::{CALL_LIMIT, protocol};
+use crate::transport::{CALL_LIMIT, CallError, protocol};
 use crate::types::Member;
 use crate::util::blocking;
 
@@ -152,6 +152,7 @@ async fn greet(
                 "{} answers at {}, which is listed as the address of {}: correct ACEFLEET_PEERS, or the name of that node",
                 hello.name, member.addr, member.name
             ))),
+            Err(error @ CallError::Stranger(_)) => Some(Err(format!("{} at {}: {error}", member.name, member.addr))),
             Err(error) => {
                 tracing::debug!(peer = member.name, %error, "no greeting");
                 None

@@ -8,7 +8,7 @@ use std::time::Duration;
 use acefleet_registry::NodeId;
 use futures::future::join_all;
 
-use super::said::{Alive, Asked, KnownMember, Said};
+use super::said::{Alive, Answers, Asked, KnownMember, Said};
 use crate::errors::StartError;
 use crate::options::Options;
 use crate::store::IdentityFile;
@@ -18,7 +18,7 @@ use crate::transport::{CallError, Wire, proto::HelloReply};
 
 /// Running members answer within milliseconds; slow links get more.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
-/// Answers may name further members, whose answers may do so once more.
+/// Answers may name further members, whose answers may do so once more; and who did not answer in time gets another chance.
 const ROUNDS: usize = 2;
 
 /// Asks all other members, members that they name, and the listed addresses.
@@ -26,7 +26,7 @@ pub(super) async fn ask(
     options: &Options,
     identity: &Arc<IdentityFile>,
     members: &[KnownMember],
-) -> Result<Vec<Asked>, StartError> {
+) -> Result<Answers, StartError> {
     let own = identity.load();
     let has_others = members.iter().any(|member| member.id.0 != own.node_id);
     let blocking = options.clone();
@@ -40,7 +40,9 @@ pub(super) async fn ask(
     places.extend(own.join.iter().chain(&options.join).cloned());
     for _ in 0..ROUNDS {
         places.remove(&options.advertise);
-        let calls = places.iter().filter(|place| !answers.contains_key(*place)).map(|place| async {
+        // Who was busy is asked again.
+        let open = |place: &&String| !matches!(answers.get(*place), Some(Ok(_) | Err(CallError::NotSent(_))));
+        let calls = places.iter().filter(open).map(|place| async {
             let hello = wire.hello_once(place, &options.advertise, ANSWER_LIMIT).await;
             (place.clone(), hello)
         });
@@ -56,7 +58,7 @@ pub(super) async fn ask(
     for member in members.iter().filter(|member| member.id.0 != own.node_id) {
         let said = match answers.get(&member.address) {
             Some(Ok(hello)) => meaning(hello, own.cluster_id.as_deref(), member.id),
-            Some(Err(CallError::Stranger(why))) => Said::Unknown(why.clone()),
+            Some(Err(CallError::Stranger(who))) => Said::Unknown(*who),
             Some(Err(error)) => Said::Nothing(error.to_string()),
             None => Said::Nothing("it has the address of this node".to_owned()),
         };
@@ -75,7 +77,14 @@ pub(super) async fn ask(
             asked.push(Asked { member, said });
         }
     }
-    Ok(asked)
+    let recorded = |address: &String| asked.iter().any(|asked| asked.member.address == *address);
+    let elsewhere = answers.iter().filter(|(address, _)| !recorded(address));
+    let elsewhere = elsewhere.filter_map(|(address, hello)| match hello {
+        Err(CallError::Stranger(who)) => Some((address.clone(), *who)),
+        _ => None,
+    });
+    let elsewhere = elsewhere.collect();
+    Ok(Answers { members: asked, elsewhere })
 }
 
 fn meaning(hello: &HelloReply, cluster: Option<&str>, expected: NodeId) -> Said {

@@ -5,7 +5,7 @@ mod ask;
 mod objection;
 mod said;
 
-pub use said::{Alive, Asked, KnownMember, Said};
+pub use said::{Alive, Answers, Asked, KnownMember, Said};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -141,14 +141,14 @@ impl Recovery {
     ///
     /// # Errors
     /// [`StartError::Internal`] when this node cannot speak to any.
-    pub async fn ask_members(&self) -> Result<Vec<Asked>, StartError> {
+    pub async fn ask_members(&self) -> Result<Answers, StartError> {
         ask(&self.options, &self.identity, &self.members).await
     }
 
     /// Why this node should not become a new cluster, by the answers of members.
     #[must_use]
-    pub fn objection(&self, asked: &[Asked]) -> Option<String> {
-        objection(self.node_id, &self.node_name, &self.members, asked)
+    pub fn objection(&self, answers: &Answers) -> Option<String> {
+        objection(self.node_id, &self.node_name, &self.members, answers)
     }
 
     /// Releases the directory, unchanged.

@@ -4,9 +4,15 @@ use std::collections::BTreeSet;
 
 use acefleet_registry::NodeId;
 
-use super::said::{Alive, Asked, KnownMember, Said};
+use super::said::{Alive, Answers, KnownMember, Said};
+use crate::tls::Stranger;
 
-pub(super) fn objection(own: NodeId, name: &str, members: &[KnownMember], asked: &[Asked]) -> Option<String> {
+pub(super) fn objection(
+    own: NodeId,
+    name: &str,
+    members: &[KnownMember],
+    Answers { members: asked, elsewhere }: &Answers,
+) -> Option<String> {
     if let Some((member, cluster)) = asked.iter().find_map(|asked| match &asked.said {
         Said::Recovered(cluster) => Some((&asked.member, cluster)),
         _ => None,
@@ -14,16 +20,6 @@ pub(super) fn objection(own: NodeId, name: &str, members: &[KnownMember], asked:
         return Some(format!(
             "{} lives in cluster {cluster}, which was recovered from this one already. Empty the data directory here and run \
              `acefleet join {}`",
-            member.name, member.address
-        ));
-    }
-    if let Some((member, why)) = asked.iter().find_map(|asked| match &asked.said {
-        Said::Unknown(why) => Some((&asked.member, why)),
-        _ => None,
-    }) {
-        return Some(format!(
-            "the cluster may live: {} answers at {}, but not to this node ({why}). Give this node the ACEFLEET_CLUSTER_SECRET that the \
-             others have, and ask again",
             member.name, member.address
         ));
     }
@@ -76,12 +72,37 @@ pub(super) fn objection(own: NodeId, name: &str, members: &[KnownMember], asked:
             ));
         }
     }
-    None
+    let unknown = asked.iter().find_map(|asked| match asked.said {
+        Said::Unknown(who) => Some((format!("{} at {}", asked.member.name, asked.member.address), who)),
+        _ => None,
+    });
+    let somebody = elsewhere.first().map(|(address, who)| (format!("somebody at {address}"), *who));
+    unknown.or(somebody).map(|(whoever, who)| {
+        format!("the cluster may live: {whoever} answers, but not to this node: {who}. {}", help(who))
+    })
+}
+
+/// How a node gets an answer of one like this.
+fn help(who: Stranger) -> &'static str {
+    match who {
+        Stranger::OtherSecret | Stranger::NoCertificate => {
+            "Give this node the ACEFLEET_CLUSTER_SECRET that the others have, and ask again"
+        }
+        Stranger::NoTls => {
+            "If that is a node of an earlier version, ask again with ACEFLEET_CLUSTER_PLAIN=true; if it is another program, nothing is there"
+        }
+        Stranger::NoHandshake => "It may be busy: ask again. If that is another program, no member is there",
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::said::Asked;
     use super::*;
+
+    fn objection(own: NodeId, name: &str, members: &[KnownMember], asked: &[Asked]) -> Option<String> {
+        super::objection(own, name, members, &Answers { members: asked.to_vec(), elsewhere: Vec::new() })
+    }
 
     fn member(id: u64, votes: bool) -> KnownMember {
         KnownMember { id: NodeId(id), name: format!("n{id}"), address: format!("n{id}:8001"), votes }
@@ -124,10 +145,22 @@ mod tests {
     #[test]
     fn no_second_cluster_is_made_beside_one_that_cannot_be_asked() {
         let members = [member(1, true), member(2, true), member(3, true)];
-        let cannot = Asked { member: member(2, true), said: Said::Unknown("another secret".into()) };
-        let silent = Asked { member: member(3, true), said: Said::Nothing("refused".into()) };
-        let why = objection(NodeId(1), "n1", &members, &[silent, cannot]).unwrap();
-        assert!(why.contains("n2 answers at n2:8001") && why.contains("ACEFLEET_CLUSTER_SECRET"), "{why}");
+        let silent = |id| Asked { member: member(id, true), said: Said::Nothing("refused".into()) };
+        for (who, help) in [
+            (Stranger::OtherSecret, "ACEFLEET_CLUSTER_SECRET"),
+            (Stranger::NoTls, "ACEFLEET_CLUSTER_PLAIN=true"),
+            (Stranger::NoHandshake, "ask again"),
+        ] {
+            let cannot = Asked { member: member(2, true), said: Said::Unknown(who) };
+            let why = objection(NodeId(1), "n1", &members, &[silent(3), cannot]).unwrap();
+            assert!(why.contains("n2 at n2:8001 answers") && why.contains(help), "{why}");
+            let moved = Answers {
+                members: vec![silent(2), silent(3)],
+                elsewhere: vec![("elsewhere:8001".to_owned(), who)],
+            };
+            let why = super::objection(NodeId(1), "n1", &members, &moved).unwrap();
+            assert!(why.contains("somebody at elsewhere:8001") && why.contains(help), "{why}");
+        }
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::fmt;
 
 use acefleet_registry::NodeId;
 
+use crate::tls::Stranger;
+
 /// A member as the survivor knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownMember {
@@ -28,7 +30,7 @@ pub enum Said {
     /// Another node or cluster answers there.
     Other(String),
     /// Something answers there with which this node cannot speak, so it may be the member.
-    Unknown(String),
+    Unknown(Stranger),
     /// There is no answer.
     Nothing(String),
 }
@@ -59,6 +61,15 @@ impl fmt::Display for Said {
             Self::Nothing(why) => write!(f, "no answer ({why})"),
         }
     }
+}
+
+/// What was said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// The members, also those of which others told.
+    pub members: Vec<Asked>,
+    /// Who answers at addresses of the settings at which no member is recorded: perhaps a member that moved.
+    pub elsewhere: Vec<(String, Stranger)>,
 }
 
 /// A member and what it said.
