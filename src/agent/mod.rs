@@ -3,7 +3,7 @@
 //!
 //! - [`runtime`]: what is asked of a container engine; [`docker`], `docker_connection`, `docker_wire`, `docker_convert`, `docker_log`,
 //!   `docker_stats`, `docker_refusal`: the same on a Docker daemon
-//! - [`spec`], [`variant`]: which container stands for an engine
+//! - [`spec`], [`variant`]: which container stands for an engine; [`allowed`]: what callers may have started
 //! - [`plan`]: what has to be done, as pure functions; `driver`: does it
 //! - `starting`, `ending`, `last_look`, `last_words`: the life of one container; `pace`, `pull`: queue and images
 //! - `lacking`: whether this host has what starts found missing by name
@@ -22,6 +22,7 @@
 //! - `context`, `writer`, `report`, `backoff`, `lock`: what the tasks share
 
 pub mod address;
+pub mod allowed;
 mod availability;
 mod backoff;
 #[cfg(test)]

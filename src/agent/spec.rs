@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use acefleet_registry::engine::Kind;
 use acefleet_registry::{Engine, EngineId, Policy};
 
+use crate::agent::allowed::{self, NotAllowed};
 use crate::agent::engine_network::EngineNetwork;
 use crate::agent::variant;
 use crate::agent::vpn::Network;
@@ -139,15 +140,20 @@ pub fn engine_of(labels: &BTreeMap<String, String>) -> Option<EngineId> {
 }
 
 /// The container of an engine on this node. `network` is that of its VPN container, if it has one.
-#[must_use]
+///
+/// # Errors
+/// When its caller asked for what this host does not start, whoever passed that on.
 pub fn container(
     engine: &Engine,
     config: &Config,
     policy: &Policy,
     cluster_id: &str,
     network: Option<&Network>,
-) -> ContainerSpec {
-    match &engine.spec.kind {
+) -> Result<ContainerSpec, NotAllowed> {
+    if let Some(fault) = allowed::faults(&engine.spec, config).into_iter().next() {
+        return Err(fault);
+    }
+    Ok(match &engine.spec.kind {
         Kind::Acestream => {
             let spec = acestream(engine, config, policy, cluster_id);
             match network {
@@ -167,7 +173,7 @@ pub fn container(
             memory: None,
             restart: Restart::UnlessStopped,
         },
-    }
+    })
 }
 
 /// The same in the network of another container, which publishes the ports for it.

@@ -54,7 +54,13 @@ fn pairs(of: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 fn made(environment: &[(&str, &str)], engine: &Engine) -> ContainerSpec {
     let config = config(environment);
-    container(engine, &config, &config.policy, "c1", None)
+    container(engine, &config, &config.policy, "c1", None).unwrap()
+}
+
+/// Why a node with these settings makes no container for this.
+fn refused(environment: &[(&str, &str)], spec: EngineSpec) -> NotAllowed {
+    let config = config(environment);
+    container(&engine(spec, PORTS), &config, &config.policy, "c1", None).unwrap_err()
 }
 
 #[test]
@@ -154,14 +160,42 @@ fn each_variant_gets_its_ports_in_its_own_way() {
     }
 }
 
+fn image(name: &str) -> EngineSpec {
+    EngineSpec { image: Some(name.to_owned()), ..EngineSpec::acestream() }
+}
+
+#[test]
+fn no_container_is_made_of_an_image_that_this_host_does_not_allow() {
+    let generic = |name: &str| EngineSpec { kind: Kind::Generic { ports: BTreeMap::new() }, ..image(name) };
+    for name in ["nginx", "evil.example/jopsis/acestream:x64", "jopsis/acestream-evil:x64", "a/../b", "cafe"]
+    {
+        for spec in [image(name), generic(name)] {
+            let fault = refused(&[], spec);
+            assert_eq!(
+                (fault.code(), fault.place(), fault.given()),
+                ("image_not_allowed", vec!["image"], name)
+            );
+        }
+    }
+    let fault = refused(&[("ACEFLEET_ALLOWED_IMAGES", "jopsis/acestream:x64")], image("nginx:1"));
+    assert_eq!(fault.setting(), Some("ACEFLEET_ALLOWED_IMAGES"));
+    assert!(fault.to_string().contains("nginx:1") && fault.to_string().contains("ACEFLEET_ALLOWED_IMAGES"));
+    // Those of all variants, whichever this host runs, and the configured one, whatever it is.
+    for name in ["ghcr.io/krinkuto11/acestream-http-proxy", "docker.io/jopsis/acestream:arm64-v3.2.14"] {
+        assert_eq!(made(&[], &engine(image(name), PORTS)).image, name);
+    }
+    let own = [("TARGET_IMAGE", "cafe"), ("ACEFLEET_ALLOWED_IMAGES", "jopsis/acestream:x64")];
+    assert_eq!(made(&own, &engine(image("cafe"), PORTS)).image, "cafe");
+}
+
 #[test]
 fn a_target_image_is_used_exactly_and_a_callers_image_before_it() {
     let env = [("TARGET_IMAGE", "acefleet/engine-sim:dev")];
     let target = made(&env, &engine(EngineSpec::acestream(), PORTS));
     assert_eq!(target.image, "acefleet/engine-sim:dev");
     assert_eq!(target.env["HTTP_PORT"], "19006");
-    let spec = EngineSpec { image: Some("mine:1".to_owned()), ..EngineSpec::acestream() };
-    assert_eq!(made(&env, &engine(spec, PORTS)).image, "mine:1");
+    let env = [env[0], ("ACEFLEET_ALLOWED_IMAGES", "mine:*")];
+    assert_eq!(made(&env, &engine(image("mine:1"), PORTS)).image, "mine:1");
 }
 
 #[test]
@@ -174,7 +208,7 @@ fn a_generic_container_is_left_to_docker_after_its_start() {
         host_port: None,
         name_prefix: "svc".to_owned(),
     };
-    let made = made(&[], &engine(spec, Ports::default()));
+    let made = made(&[("ACEFLEET_ALLOWED_IMAGES", "nginx:1")], &engine(spec, Ports::default()));
     assert_eq!(made.restart, Restart::UnlessStopped);
     assert_eq!(made.ports, BTreeMap::from([("40001/tcp".to_owned(), 19001)]));
     assert_eq!(made.env, pairs(&[("A", "b")]));
@@ -215,7 +249,7 @@ fn engines_behind_a_vpn_share_its_network_and_publish_nothing() {
         spec.env.insert("P2P_PORT".to_owned(), "1".to_owned());
         let vpn = Some("gluetun".to_owned());
         let engine = Engine { vpn, forwarded_port: forwarded, ..engine(spec, PORTS) };
-        let made = container(&engine, &config, &config.policy, "c1", Some(&network));
+        let made = container(&engine, &config, &config.policy, "c1", Some(&network)).unwrap();
         assert_eq!(made.network, Some(format!("container:{}", "f".repeat(64))));
         assert!(made.ports.is_empty(), "{:?}", made.ports);
         assert_eq!(made.labels[LABEL_VPN], "gluetun");

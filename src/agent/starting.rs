@@ -73,6 +73,13 @@ pub(super) async fn start(ctx: &Context, id: EngineId) {
         let view = ctx.cluster.view();
         let cluster_id = &ctx.cluster_id;
         let spec = spec::container(&engine, &ctx.config, view.state.policy(), cluster_id, network.as_deref());
+        let spec = match spec {
+            Ok(spec) => spec,
+            Err(fault) => {
+                let message = format!("host {}: {fault}", ctx.config.node_name);
+                return fail(ctx, id, Cause::NotAllowed, message).await;
+            }
+        };
         let mut attempted = attempt(ctx, &engine, &spec, deadline).await;
         if repeats == AGAIN_MAX && matches!(attempted, Attempt::Again) {
             // The container with this name can be neither used nor removed: take another name.

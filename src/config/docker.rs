@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use url::Url;
 
+use super::image_pattern::ImagePattern;
 use super::parse::{Reason, host, port};
 
 /// `unix:///PATH`, `tcp://HOST:PORT`, `http://HOST:PORT` or `https://HOST:PORT`.
@@ -67,6 +68,12 @@ pub fn image(text: &str) -> Result<String, Reason> {
         return Err("not the name of an image".into());
     }
     Ok(text.to_owned())
+}
+
+/// Patterns of images, separated by commas.
+pub fn images(text: &str) -> Result<Vec<ImagePattern>, Reason> {
+    let pattern = |entry: &str| ImagePattern::parse(entry).map_err(|why| format!("entry {entry:?}: {why}"));
+    text.split(',').map(str::trim).map(pattern).collect()
 }
 
 /// A tag.

@@ -6,6 +6,7 @@
 //! - [`names`]: unknown names and what was meant
 //! - [`reader`], [`parse`], [`docker`]: from text to values
 //! - [`assemble`]: from values to [`Config`], see [`values`]
+//! - [`image_reference`], [`image_pattern`], [`wildcard`]: which images are meant
 //! - [`shared`]: cluster-wide settings, of which a node has the first values
 //! - [`vpn`]: VPN containers
 //! - [`check`]: settings that contradict each other
@@ -16,6 +17,8 @@ pub mod assemble;
 pub mod check;
 pub mod docker;
 pub mod dotenv;
+pub mod image_pattern;
+pub mod image_reference;
 pub mod layer;
 pub mod names;
 pub mod parse;
@@ -31,9 +34,12 @@ pub mod table;
 pub mod toml_file;
 pub mod values;
 pub mod vpn;
+pub mod wildcard;
 
 use std::path::Path;
 
+pub use image_pattern::ImagePattern;
+pub use image_reference::{BadReference, ImageReference};
 pub use layer::Source;
 pub use report::{ConfigErrors, Finding, Shown};
 pub use sources::{Host, Sources};

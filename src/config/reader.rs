@@ -134,6 +134,10 @@ impl Reader {
         self.fixed(name, |_, text| parse(text))
     }
 
+    pub fn list<T>(&mut self, name: &str, parse: fn(&str) -> Result<Vec<T>, Reason>) -> Vec<T> {
+        self.fixed(name, |_, text| parse(text))
+    }
+
     pub fn optional_text<T>(&mut self, name: &str, parse: fn(&str) -> Result<T, Reason>) -> Option<T> {
         self.optional(name, |_, text| parse(text))
     }

@@ -55,6 +55,8 @@ pub enum Kind {
     File,
     /// A Docker image.
     Image,
+    /// Patterns of Docker images.
+    Images,
     /// A tag of a Docker image.
     Tag,
     /// The name of a Docker network.
@@ -114,6 +116,11 @@ impl Kind {
             Self::Directory => "a directory".into(),
             Self::File => "a file".into(),
             Self::Image => "a Docker image, such as registry.example.org/name:tag".into(),
+            Self::Images => {
+                "Docker images, separated by commas, with * for any run of characters but a slash, such as \
+                 registry.example.org/*/name:*; * alone = every image"
+                    .into()
+            }
             Self::Tag => "a tag of a Docker image".into(),
             Self::Network => "the name of a Docker network".into(),
             Self::Container => "the name of a container".into(),

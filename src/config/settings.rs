@@ -154,6 +154,13 @@ pub const SETTINGS: &[Setting] = &[
         "Tag of the image of variant `jopsis-arm64`.",
     ),
     Setting::new(
+        "ACEFLEET_ALLOWED_IMAGES", Section::Engines, Kind::Images,
+        "ghcr.io/krinkuto11/acestream-http-proxy:*,jopsis/acestream:*",
+        "jopsis/acestream:x64,registry.example.org/team/*:*",
+        "Images that callers may have started on this host, beside the configured one. Each host goes by its own list. A name without a tag \
+         means `latest` alone; a digest is allowed by the same digest, or by the tag `*`. Names without a registry are those of Docker Hub.",
+    ),
+    Setting::new(
         "ENGINE_MEMORY_LIMIT", Section::Engines, Kind::Memory, "", "768m",
         "Memory that one engine may use.",
     ).default_words("unlimited"),

@@ -10,6 +10,8 @@ use acefleet_registry::settings::{Name, Value};
 use acefleet_registry::vpn::VpnInfo;
 use ipnet::IpNet;
 
+use super::image_pattern::ImagePattern;
+
 /// How an engine image gets its ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Variant {
@@ -103,6 +105,8 @@ pub struct Config {
     pub arm32_version: String,
     /// `ENGINE_ARM64_VERSION`: tag of the arm64 image.
     pub arm64_version: String,
+    /// `ACEFLEET_ALLOWED_IMAGES`: what callers may have started here, beside the configured image.
+    pub allowed_images: Vec<ImagePattern>,
     /// `ENGINE_MEMORY_LIMIT` in bytes.
     pub memory_limit: Option<u64>,
     /// Cluster-wide settings of this node. A new cluster begins with those of the node that forms it; what is in force is in the registry.

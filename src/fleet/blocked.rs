@@ -57,9 +57,12 @@ impl Blocked {
             Code::VpnDisconnected | Code::VpnError => (Some(VPN_S), true),
             Code::NetworkMissing | Code::ImagePulling | Code::RegistryFull => (Some(LATER_S), true),
             Code::MaxCapacity | Code::NoFreePorts | Code::CircuitBreaker => (Some(LATER_S), false),
-            Code::ImageMissing | Code::PortTaken | Code::NotStored | Code::Internal | Code::GeneralError => {
-                (None, false)
-            }
+            Code::ImageMissing
+            | Code::NotAllowed
+            | Code::PortTaken
+            | Code::NotStored
+            | Code::Internal
+            | Code::GeneralError => (None, false),
         };
         Self { code, message, eta_s: usual_s, can_retry, should_wait: usual_s.is_some() }
     }

@@ -49,6 +49,8 @@ pub enum Code {
     NetworkMissing,
     /// No host can take an engine.
     NoHost,
+    /// The host that was chosen does not start what was asked for.
+    NotAllowed,
     /// The fixed host port is in use.
     PortTaken,
     /// The host is still fetching the image.
@@ -111,6 +113,7 @@ impl From<Cause> for Code {
             Cause::NoFreePorts => Self::NoFreePorts,
             Cause::ImageMissing => Self::ImageMissing,
             Cause::NetworkMissing => Self::NetworkMissing,
+            Cause::NotAllowed => Self::NotAllowed,
             Cause::PortTaken => Self::PortTaken,
             Cause::ImagePulling => Self::ImagePulling,
             Cause::VpnError => Self::VpnError,

@@ -20,7 +20,8 @@ const CONTAINERS: usize = 8;
 const IMAGE: &str = "acefleet/engine-sim:floor";
 
 fn options(floor: usize) -> BedOptions {
-    BedOptions::new(3).env("TARGET_IMAGE", IMAGE).env("MIN_REPLICAS", &floor.to_string())
+    let options = BedOptions::new(3).env("TARGET_IMAGE", IMAGE).env("MIN_REPLICAS", &floor.to_string());
+    options.env("ACEFLEET_ALLOWED_IMAGES", ENGINE_IMAGE)
 }
 
 #[tokio::test(flavor = "multi_thread")]

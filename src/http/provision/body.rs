@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use acefleet_registry::NodeId;
 use acefleet_registry::engine::{EngineSpec, Kind};
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use crate::agent::allowed;
+use crate::config::Config;
 use crate::http::answer::problem::Problem;
 use crate::http::request::validate::{Checker, Fields, Place, TextLimits, Unknown};
 
@@ -28,7 +30,7 @@ const PORTS_MAX: usize = 64;
 #[derive(Debug, ToSchema)]
 #[schema(example = json!({}))]
 pub(crate) struct AceProvisionRequest {
-    /// Image instead of the configured one.
+    /// Image instead of the configured one, of those that `ACEFLEET_ALLOWED_IMAGES` allows.
     image: Option<String>,
     /// Labels of the container; our own take precedence.
     #[schema(required = false)]
@@ -46,9 +48,9 @@ pub(crate) struct AceProvisionRequest {
 
 /// Any container to start.
 #[derive(Debug, ToSchema)]
-#[schema(example = json!({"image": "nginx:alpine", "name_prefix": "svc"}))]
+#[schema(example = json!({"image": "jopsis/acestream:x64", "name_prefix": "svc"}))]
 pub(crate) struct StartRequest {
-    /// Image; without it `TARGET_IMAGE`.
+    /// Image, of those that `ACEFLEET_ALLOWED_IMAGES` allows; without it `TARGET_IMAGE`.
     image: Option<String>,
     #[schema(required = false)]
     env: BTreeMap<String, String>,
@@ -68,6 +70,7 @@ pub(crate) struct StartRequest {
 /// 422 that lists violations.
 pub(crate) fn engine(
     body: Option<&Value>,
+    config: &Config,
     member: impl Fn(&str) -> Option<NodeId>,
 ) -> Result<(EngineSpec, Option<NodeId>), Problem> {
     let mut checker = Checker::default();
@@ -95,18 +98,18 @@ pub(crate) fn engine(
         host_port: request.host_port,
         ..EngineSpec::acestream()
     };
-    Ok((spec, node))
+    Ok((allowed(spec, config)?, node))
 }
 
 /// Any container as a checked body describes it.
 ///
 /// # Errors
 /// 422 that lists violations.
-pub(crate) fn generic(body: Option<&Value>, default_image: Option<&str>) -> Result<EngineSpec, Problem> {
+pub(crate) fn generic(body: Option<&Value>, config: &Config) -> Result<EngineSpec, Problem> {
     let mut checker = Checker::default();
     let fields = Place::body(body).object(&mut checker);
     let request = StartRequest {
-        image: image(&mut checker, &fields).or_else(|| default_image.map(str::to_owned)),
+        image: image(&mut checker, &fields).or_else(|| config.target_image.clone()),
         env: env(&mut checker, &fields),
         labels: fields.at("labels").strings(&mut checker, &LABELS),
         ports: ports(&mut checker, &fields),
@@ -116,23 +119,36 @@ pub(crate) fn generic(body: Option<&Value>, default_image: Option<&str>) -> Resu
         fields.at("image").refuse(&mut checker, "name an image, or set TARGET_IMAGE");
     }
     checker.finish()?;
-    Ok(EngineSpec {
+    let spec = EngineSpec {
         kind: Kind::Generic { ports: request.ports },
         image: request.image,
         env: request.env,
         labels: request.labels,
         host_port: None,
         name_prefix: request.name_prefix,
-    })
+    };
+    allowed(spec, config)
+}
+
+/// What was asked for, if this node would have it started.
+fn allowed(spec: EngineSpec, config: &Config) -> Result<EngineSpec, Problem> {
+    let mut checker = Checker::default();
+    for fault in allowed::faults(&spec, config) {
+        let loc: Vec<Value> = std::iter::once("body").chain(fault.place()).map(Value::from).collect();
+        let reason = fault.to_string();
+        let ctx = match fault.setting() {
+            Some(setting) => json!({ "error": reason, "setting": setting }),
+            None => json!({ "error": reason }),
+        };
+        let given = Value::from(fault.given());
+        checker.add(fault.code(), &loc, format!("Value error, {reason}"), &given, Some(ctx));
+    }
+    checker.finish()?;
+    Ok(spec)
 }
 
 fn image(checker: &mut Checker, fields: &Fields<'_>) -> Option<String> {
-    let place = fields.at("image");
-    let image = place.optional_string(checker, IMAGE_MAX).filter(|image| !image.is_empty())?;
-    if image.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        place.refuse(checker, "an image name has no blanks");
-    }
-    Some(image)
+    fields.at("image").optional_string(checker, IMAGE_MAX).filter(|image| !image.is_empty())
 }
 
 fn env(checker: &mut Checker, fields: &Fields<'_>) -> BTreeMap<String, String> {
@@ -184,9 +200,48 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::config::{Host, Sources, resolve};
+
+    fn config(settings: &[(&str, &str)]) -> Config {
+        let mut all = vec![("ACEFLEET_NODE_NAME", "a"), ("ACEFLEET_DATA_DIR", "/d")];
+        all.extend_from_slice(settings);
+        resolve(Sources::from_maps(&all, &[], "", Host::default())).unwrap().config
+    }
 
     fn engine(body: Option<&Value>) -> Result<(EngineSpec, Option<NodeId>), Problem> {
-        super::engine(body, |name| (name == "b").then_some(NodeId(2)))
+        super::engine(body, &config(&[]), |name| (name == "b").then_some(NodeId(2)))
+    }
+
+    fn generic(body: Option<&Value>) -> Result<EngineSpec, Problem> {
+        super::generic(body, &config(&[("ACEFLEET_ALLOWED_IMAGES", "img")]))
+    }
+
+    /// What is refused: code, place and setting of each violation.
+    fn refused<T>(result: Result<T, Problem>) -> Vec<(String, String, String)> {
+        let Err(problem) = result else { return Vec::new() };
+        let (_, body) = problem.status_and_body();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let place =
+            |found: &Value| found["loc"].as_array().unwrap().iter().map(text).collect::<Vec<_>>().join("/");
+        let violations = body["detail"].as_array().unwrap().iter();
+        violations.map(|found| (text(&found["type"]), place(found), text(&found["ctx"]["setting"]))).collect()
+    }
+
+    #[test]
+    fn an_image_that_is_not_allowed_is_refused_with_the_setting_that_would_allow_it() {
+        let image = |name: &str| json!({"image": name});
+        let expected = |setting: &str| {
+            vec![("image_not_allowed".to_owned(), "body/image".to_owned(), setting.to_owned())]
+        };
+        for (name, setting) in
+            [("nginx", "ACEFLEET_ALLOWED_IMAGES"), ("sha256:00", ""), ("a b", ""), ("../x", "")]
+        {
+            assert_eq!(refused(engine(Some(&image(name)))), expected(setting), "{name}");
+            assert_eq!(refused(generic(Some(&image(name)))), expected(setting), "{name}");
+        }
+        assert!(engine(Some(&image("jopsis/acestream:arm64-v3.2.14"))).is_ok());
+        let own = config(&[("TARGET_IMAGE", "own:1")]);
+        assert_eq!(super::generic(Some(&json!({})), &own).unwrap().image.as_deref(), Some("own:1"));
     }
 
     #[test]
@@ -225,7 +280,7 @@ mod tests {
     #[test]
     fn generic_containers_need_an_image_and_good_ports() {
         let spec =
-            generic(Some(&json!({"ports": {"40001": 19001, "53/udp": "19002"}})), Some("img")).unwrap();
+            generic(Some(&json!({"image": "img", "ports": {"40001": 19001, "53/udp": "19002"}}))).unwrap();
         let expected = BTreeMap::from([("40001/tcp".to_owned(), 19_001), ("53/udp".to_owned(), 19_002)]);
         assert_eq!(spec.kind, Kind::Generic { ports: expected });
         assert_eq!((spec.image.as_deref(), spec.name_prefix.as_str()), (Some("img"), "svc"));
@@ -238,8 +293,8 @@ mod tests {
             json!({"image": "img", "name_prefix": ""}),
             json!({"image": "img", "name_prefix": "a/b"}),
         ] {
-            assert!(generic(Some(&body), None).is_err(), "{body}");
+            assert!(generic(Some(&body)).is_err(), "{body}");
         }
-        assert!(generic(Some(&json!({})), None).is_err());
+        assert!(generic(Some(&json!({}))).is_err());
     }
 }

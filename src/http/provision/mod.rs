@@ -83,7 +83,7 @@ pub(crate) fn circuit_word(state: BreakerState) -> &'static str {
 )]
 pub(crate) async fn acestream(State(app): State<App>, call: JsonCall) -> Result<Response, Problem> {
     let member = |name: &str| app.fleet().member(name).ok().map(|member| member.id);
-    let ((spec, node), call) = call.read(|body| body::engine(body, member))?;
+    let ((spec, node), call) = call.read(|body| body::engine(body, app.fleet().config(), member))?;
     let deadline = call.caller.arrival.provision_deadline();
     let Provisioned { engine, revision } =
         start(&app, &call.caller, spec, node, deadline, "acestream").await?;
@@ -115,8 +115,7 @@ pub(crate) async fn acestream(State(app): State<App>, call: JsonCall) -> Result<
     )
 )]
 pub(crate) async fn generic(State(app): State<App>, call: JsonCall) -> Result<Response, Problem> {
-    let default_image = app.fleet().config().target_image.as_deref();
-    let (spec, call) = call.read(|body| body::generic(body, default_image))?;
+    let (spec, call) = call.read(|body| body::generic(body, app.fleet().config()))?;
     let deadline = call.caller.arrival.provision_deadline();
     let Provisioned { engine, revision } = start(&app, &call.caller, spec, None, deadline, "generic").await?;
     let body = StartResponse {

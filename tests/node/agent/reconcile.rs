@@ -237,7 +237,8 @@ async fn a_container_from_before_a_crash_is_used() {
     // The crash: the container was made, nothing was reported.
     let engine = node.reserve(EngineSpec::acestream()).await;
     let cluster = node.cluster.cluster_id().unwrap();
-    let started = fake.put_spec(&spec::container(&engine, &node.config, &node.config.policy, &cluster, None));
+    let started =
+        fake.put_spec(&spec::container(&engine, &node.config, &node.config.policy, &cluster, None).unwrap());
     node.start_agent();
     let engine = node.wait_phase(engine.id, &SERVING).await;
     assert_eq!(container(&engine), started);
@@ -265,7 +266,8 @@ async fn replaced(change: impl Fn(&mut Box)) {
     node.register().await;
     let engine = node.reserve(EngineSpec::acestream()).await;
     let cluster = node.cluster.cluster_id().unwrap();
-    let remains = fake.put_spec(&spec::container(&engine, &node.config, &node.config.policy, &cluster, None));
+    let remains =
+        fake.put_spec(&spec::container(&engine, &node.config, &node.config.policy, &cluster, None).unwrap());
     fake.change(&remains, |c| change(c));
     node.start_agent();
     let engine = node.wait_phase(engine.id, &SERVING).await;
@@ -372,6 +374,29 @@ async fn a_missing_image_is_pulled_or_named() {
         assert!(message.contains(part), "{message}");
     }
     assert_eq!(fake.world().pulls, ["here:1", "away:1"]);
+}
+
+#[tokio::test]
+async fn what_a_member_lets_through_is_refused_by_the_host_that_would_start_it() {
+    let fake = Fake::new();
+    let mut node = Node::with_settings(fake.clone(), &[("ACEFLEET_ALLOWED_IMAGES", "here:1")], |_| {}).await;
+    node.start().await;
+    // As a member writes it that checks nothing.
+    for spec in
+        [generic("evil:1"), EngineSpec { image: Some("evil:1".to_owned()), ..EngineSpec::acestream() }]
+    {
+        let id = node.reserve(spec).await.id;
+        let failed = node.wait_phase(id, &[Phase::Failed]).await;
+        let (cause, message) = ending(&failed);
+        assert_eq!(cause, "not_allowed");
+        for part in ["alpha", "evil:1", "ACEFLEET_ALLOWED_IMAGES"] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+    let allowed = node.reserve(generic("here:1")).await.id;
+    node.wait_phase(allowed, &SERVING).await;
+    node.running().await;
+    assert_eq!((fake.count(), fake.world().pulls.as_slice()), (2, &[][..]));
 }
 
 #[tokio::test]

@@ -77,6 +77,60 @@ async fn a_generic_container_is_no_engine() {
 }
 
 #[tokio::test]
+async fn an_image_that_the_operator_has_not_allowed_is_refused_before_anything_is_written() {
+    let settings = [("API_KEY", KEY), ("ACEFLEET_ALLOWED_IMAGES", "nginx:1.*,registry.example/team/*:*")];
+    let bed = Bed::with(&settings).await;
+    let before = bed.fleet.view().revision;
+    for path in ["/provision", "/provision/acestream"] {
+        for image in
+            ["nginx", "nginx:2", "evil.example/nginx:1.2", "registry.example/team/a/b:1", "sha256:00"]
+        {
+            let answer = bed.post(path, &json!({"image": image})).await;
+            assert_eq!(answer.status, 422, "{answer:?}");
+            let found = &answer.json()["detail"][0];
+            let told = (&found["type"], &found["loc"], &found["input"]);
+            assert_eq!(told, (&json!("image_not_allowed"), &json!(["body", "image"]), &json!(image)));
+            let setting = found["ctx"]["setting"].as_str();
+            assert_eq!(setting, (image != "sha256:00").then_some("ACEFLEET_ALLOWED_IMAGES"), "{found}");
+        }
+    }
+    assert_eq!(bed.fleet.view().revision, before);
+    for image in ["nginx:1.27", "registry.example/team/a:9", "engine:test"] {
+        let answer = bed.post("/provision", &json!({"image": image})).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn a_host_with_a_list_of_its_own_says_what_it_does_not_start() {
+    let lax: &[(&str, &str)] = &[("API_KEY", KEY), ("ACEFLEET_ALLOWED_IMAGES", "any:1")];
+    let strict: &[(&str, &str)] = &[("API_KEY", KEY), ("ACEFLEET_ALLOWED_IMAGES", "other:1")];
+    let beds = Bed::three_each_with([lax, strict, strict]).await;
+    eventually("all hosts are known", async || {
+        (beds[0].fleet.view().state.docker_hosts().count() == 3).then_some(())
+    })
+    .await;
+    let chosen = eventually("the host is asked", async || {
+        let answer = beds[0].post("/provision/acestream", &json!({"image": "any:1", "node": "b"})).await;
+        (answer.status == 500).then_some(answer)
+    })
+    .await;
+    assert_eq!(blocked(&chosen), is("provisioning_failed", "not_allowed", false));
+    let message = chosen.json()["detail"]["message"].as_str().unwrap().to_owned();
+    for part in ["host b", "any:1", "ACEFLEET_ALLOWED_IMAGES"] {
+        assert!(message.contains(part), "{message}");
+    }
+    // A call that chose no host goes on to one that starts it.
+    let made = beds[0].post("/provision/acestream", &json!({"image": "any:1"})).await;
+    assert_eq!(made.status, 200, "{made:?}");
+    assert_eq!(beds.each_ref().map(|bed| bed.runtime.count()), [1, 0, 0]);
+    for bed in beds {
+        bed.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn the_ceiling_holds_against_parallel_callers() {
     let bed = Bed::with(&[("API_KEY", KEY), ("MAX_REPLICAS", "3")]).await;
     let body = json!({});

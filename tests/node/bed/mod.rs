@@ -158,6 +158,11 @@ impl Bed {
         Self::three_of([settings; 3], Outbox::Read).await
     }
 
+    /// The same, each with settings of its own.
+    pub async fn three_each_with(settings: [&[(&str, &str)]; 3]) -> [Self; 3] {
+        Self::three_of(settings, Outbox::Read).await
+    }
+
     async fn three_of(settings: [&[(&str, &str)]; 3], outbox: Outbox) -> [Self; 3] {
         let names = ["a", "b", "c"];
         let mut listeners = Vec::new();
@@ -352,6 +357,8 @@ fn config(dir: &std::path::Path, name: &str, http: &str, cluster: &str, settings
         ("ACEFLEET_CLUSTER_BIND", cluster),
         ("ACEFLEET_ADVERTISE", "127.0.0.1"),
         ("TARGET_IMAGE", "engine:test"),
+        // What may be started is the subject of tests that say so.
+        ("ACEFLEET_ALLOWED_IMAGES", "*"),
         ("CONTAINER_LABEL", "orchestrator.managed=acestream"),
         ("MIN_PROVISION_INTERVAL_S", "0"),
         // Nothing listens there: probes and stops of these tests reach nobody.

@@ -31,6 +31,8 @@ pub enum Cause {
     HostSilent,
     /// Its VPN could not take it.
     VpnError,
+    /// Its host does not start what its caller asked for.
+    NotAllowed,
     /// Its host is still fetching the image.
     ImagePulling,
     /// Its host lacks the image.
@@ -95,9 +97,13 @@ impl Cause {
     pub(crate) fn blames(&self) -> Blames {
         match self {
             Self::VpnError => Blames::Network,
-            Self::DockerError | Self::Conflict | Self::StartupTimeout | Self::Vanished | Self::Other(_) => {
-                Blames::Host
-            }
+            // Members of earlier versions read `NotAllowed` as a cause that they do not know, and must come to the same.
+            Self::DockerError
+            | Self::NotAllowed
+            | Self::Conflict
+            | Self::StartupTimeout
+            | Self::Vanished
+            | Self::Other(_) => Blames::Host,
             Self::Exited | Self::Oom | Self::Unhealthy => Blames::Content,
             Self::DockerUnavailable
             | Self::HostSilent

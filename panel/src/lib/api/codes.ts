@@ -48,6 +48,7 @@ export type CauseCode =
   | 'docker_error'
   | 'host_silent'
   | 'vpn_error'
+  | 'not_allowed'
   | 'image_pulling'
   | 'image_missing'
   | 'network_missing'
