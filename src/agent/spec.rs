@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use acefleet_registry::engine::Kind;
+use acefleet_registry::engine::{EngineSpec, Kind};
+use acefleet_registry::rules::settings::OWN_LABELS;
 use acefleet_registry::{Engine, EngineId, Policy};
 
 use crate::agent::allowed::{self, NotAllowed};
@@ -79,7 +80,8 @@ pub fn labels(
     cluster_id: &str,
     node_name: &str,
 ) -> BTreeMap<String, String> {
-    let mut labels = engine.spec.labels.clone();
+    let callers = engine.spec.labels.iter().filter(|(key, _)| !is_own_label(key, policy));
+    let mut labels: BTreeMap<_, _> = callers.map(|(key, value)| (key.clone(), value.clone())).collect();
     let (key, value) = management_label(policy);
     labels.insert(key.to_owned(), value.to_owned());
     labels.insert(LABEL_CLUSTER.to_owned(), cluster_id.to_owned());
@@ -90,10 +92,9 @@ pub fn labels(
         labels.insert(LABEL_HTTP.to_owned(), ports.container_http.to_string());
         labels.insert(LABEL_HTTPS.to_owned(), ports.container_https.to_string());
         labels.insert(LABEL_HOST_HTTP.to_owned(), ports.host_http.to_string());
-        match ports.host_https {
-            Some(port) => labels.insert(LABEL_HOST_HTTPS.to_owned(), port.to_string()),
-            None => labels.remove(LABEL_HOST_HTTPS),
-        };
+        if let Some(port) = ports.host_https {
+            labels.insert(LABEL_HOST_HTTPS.to_owned(), port.to_string());
+        }
         if let Some(variant) = &engine.variant {
             labels.insert(LABEL_VARIANT.to_owned(), variant.clone());
         }
@@ -109,28 +110,14 @@ pub fn labels(
 }
 
 /// Key and value of the label that marks managed containers.
-fn management_label(policy: &Policy) -> (&str, &str) {
+pub(super) fn management_label(policy: &Policy) -> (&str, &str) {
     policy.container_label.split_once('=').unwrap_or((&policy.container_label, ""))
 }
 
-/// Whether we set this label ourselves. All other labels of an adopted container are the caller's.
+/// Whether this label is ours to set. All other labels of an adopted container are the caller's, or its image's.
 #[must_use]
 pub fn is_own_label(key: &str, policy: &Policy) -> bool {
-    let ours = [
-        LABEL_CLUSTER,
-        LABEL_NODE,
-        LABEL_ENGINE,
-        LABEL_HTTP,
-        LABEL_HTTPS,
-        LABEL_HOST_HTTP,
-        LABEL_HOST_HTTPS,
-        LABEL_VARIANT,
-        LABEL_VPN,
-        LABEL_FORWARDED,
-        LABEL_FORWARDED_PORT,
-        LABEL_VPN_RUN,
-    ];
-    ours.contains(&key) || management_label(policy).0 == key
+    OWN_LABELS.iter().any(|own| key.starts_with(own)) || management_label(policy).0 == key
 }
 
 /// The engine whose container carries these labels.
@@ -150,7 +137,9 @@ pub fn container(
     cluster_id: &str,
     network: Option<&Network>,
 ) -> Result<ContainerSpec, NotAllowed> {
-    if let Some(fault) = allowed::faults(&engine.spec, config).into_iter().next() {
+    let labels = allowed::labels::kept(&engine.spec.labels, config, policy);
+    let engine = &Engine { spec: EngineSpec { labels, ..engine.spec.clone() }, ..engine.clone() };
+    if let Some(fault) = allowed::faults(&engine.spec, config, policy).into_iter().next() {
         return Err(fault);
     }
     Ok(match &engine.spec.kind {
@@ -166,7 +155,7 @@ pub fn container(
             image: engine.spec.image.clone().unwrap_or_else(|| variant::image(config)),
             variant: None,
             env: engine.spec.env.clone(),
-            labels: labels(engine, policy, cluster_id, &config.node_name),
+            labels: self::labels(engine, policy, cluster_id, &config.node_name),
             command: None,
             ports: ports.clone(),
             network: config.docker_network.clone(),

@@ -116,25 +116,68 @@ fn a_mapped_https_port_is_published_and_labelled() {
 fn our_words_win_but_a_given_conf_is_taken_verbatim() {
     for conf in ["--http-port=6879\n--bind-all", ""] {
         let spec = EngineSpec {
-            env: pairs(&[("CONF", conf), ("BIND_ALL", "false"), ("TZ", "UTC")]),
-            labels: pairs(&[
-                ("stream_id", "x"),
-                ("acefleet.node", "other"),
-                ("host.http_port", "1"),
-                ("host.https_port", "2"),
-                ("ondemand.app", "mine"),
-            ]),
+            env: pairs(&[("CONF", conf), ("BIND_ALL", "false"), ("HTTP_PORT", "22"), ("TZ", "UTC")]),
+            labels: pairs(&[("stream_id", "x"), ("ondemand.app", "mine")]),
             ..EngineSpec::acestream()
         };
         let made = made(&[], &engine(spec, PORTS));
         assert_eq!(made.env["CONF"], conf);
-        assert_eq!(made.env["BIND_ALL"], "true");
+        assert_eq!((made.env["BIND_ALL"].as_str(), made.env["HTTP_PORT"].as_str()), ("true", "19006"));
         assert_eq!(made.env["TZ"], "UTC");
         assert_eq!(made.labels["stream_id"], "x");
-        assert_eq!(made.labels[LABEL_NODE], "alpha");
-        assert_eq!(made.labels[LABEL_HOST_HTTP], "19006");
-        assert_eq!(made.labels.get(LABEL_HOST_HTTPS), None, "nothing is published there");
         assert_eq!(made.labels["ondemand.app"], "myservice");
+    }
+}
+
+#[test]
+fn a_container_gets_no_labels_of_a_caller_that_this_host_does_not_allow() {
+    let hostile = pairs(&[
+        ("acefleet.node", "other"),
+        ("acefleet.vpn_run", "x"),
+        ("acestream.http_port", "1"),
+        ("acestream.vpn_container", "gluetun"),
+        ("host.http_port", "22"),
+        ("host.https_port", "22"),
+        ("traefik.enable", "true"),
+        ("com.docker.compose.project", "other"),
+        ("stream_id", "x"),
+        ("team", "red"),
+    ]);
+    let env = [("ACEFLEET_ALLOWED_LABELS", "stream_id,team")];
+    let plain = made(&env, &engine(EngineSpec::acestream(), PORTS)).labels;
+    let spec = EngineSpec { labels: hostile.clone(), ..EngineSpec::acestream() };
+    let expected: BTreeMap<_, _> =
+        plain.into_iter().chain(pairs(&[("stream_id", "x"), ("team", "red")])).collect();
+    assert_eq!(made(&env, &engine(spec, PORTS)).labels, expected);
+    // What is no engine must not look like one: it would be taken for an engine at that port.
+    let kind = Kind::Generic { ports: BTreeMap::new() };
+    let image = Some("jopsis/acestream:x64".to_owned());
+    let made =
+        made(&env, &engine(EngineSpec { kind, image, labels: hostile, ..EngineSpec::acestream() }, PORTS));
+    let ours = ["acefleet.cluster", "acefleet.engine", "acefleet.node", "ondemand.app", "stream_id", "team"];
+    assert_eq!(made.labels.keys().collect::<Vec<_>>(), ours);
+    assert_eq!(made.labels["acefleet.node"], "alpha");
+}
+
+#[test]
+fn no_caller_chooses_network_volumes_or_arguments() {
+    let env =
+        pairs(&[("ACESTREAM_ARGS", "--http-port 22"), ("DOCKER_NETWORK", "host"), ("HTTPS_PORT", "22")]);
+    let spec = EngineSpec { env, ..EngineSpec::acestream() };
+    for variant in ["krinkuto11-amd64", "jopsis-amd64", "jopsis-arm32", "jopsis-arm64"] {
+        let settings = [("ENGINE_VARIANT", variant), ("DOCKER_NETWORK", "engines")];
+        let plain = made(&settings, &engine(EngineSpec::acestream(), PORTS));
+        let asked = made(&settings, &engine(spec.clone(), PORTS));
+        let shape = |made: &ContainerSpec| {
+            let ContainerSpec {
+                name, image, variant, labels, command, ports, network, memory, restart, ..
+            } = made.clone();
+            (name, image, variant, labels, command, ports, (network, memory, restart))
+        };
+        assert_eq!(shape(&asked), shape(&plain), "{variant}");
+        for ours in plain.env.keys() {
+            assert_eq!(asked.env[ours], plain.env[ours], "{variant} {ours}");
+        }
     }
 }
 
@@ -173,7 +216,7 @@ fn no_container_is_made_of_an_image_that_this_host_does_not_allow() {
             let fault = refused(&[], spec);
             assert_eq!(
                 (fault.code(), fault.place(), fault.given()),
-                ("image_not_allowed", vec!["image"], name)
+                ("image_not_allowed", vec!["image"], name.to_owned())
             );
         }
     }
@@ -208,7 +251,8 @@ fn a_generic_container_is_left_to_docker_after_its_start() {
         host_port: None,
         name_prefix: "svc".to_owned(),
     };
-    let made = made(&[("ACEFLEET_ALLOWED_IMAGES", "nginx:1")], &engine(spec, Ports::default()));
+    let allowed = [("ACEFLEET_ALLOWED_IMAGES", "nginx:1"), ("ACEFLEET_ALLOWED_LABELS", "mine")];
+    let made = made(&allowed, &engine(spec, Ports::default()));
     assert_eq!(made.restart, Restart::UnlessStopped);
     assert_eq!(made.ports, BTreeMap::from([("40001/tcp".to_owned(), 19001)]));
     assert_eq!(made.env, pairs(&[("A", "b")]));

@@ -74,6 +74,7 @@ fn read(r: &mut Reader) -> Option<Config> {
         arm32_version: r.text("ENGINE_ARM32_VERSION", docker::tag),
         arm64_version: r.text("ENGINE_ARM64_VERSION", docker::tag),
         allowed_images: r.list("ACEFLEET_ALLOWED_IMAGES", docker::images),
+        allowed_labels: r.list("ACEFLEET_ALLOWED_LABELS", docker::labels),
         memory_limit: r.memory("ENGINE_MEMORY_LIMIT"),
         policy,
         given: Name::ALL.into_iter().filter(|name| r.is_set(name.as_str())).collect(),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use url::Url;
 
 use super::image_pattern::ImagePattern;
+use super::label_pattern::LabelPattern;
 use super::parse::{Reason, host, port};
 
 /// `unix:///PATH`, `tcp://HOST:PORT`, `http://HOST:PORT` or `https://HOST:PORT`.
@@ -73,6 +74,12 @@ pub fn image(text: &str) -> Result<String, Reason> {
 /// Patterns of images, separated by commas.
 pub fn images(text: &str) -> Result<Vec<ImagePattern>, Reason> {
     let pattern = |entry: &str| ImagePattern::parse(entry).map_err(|why| format!("entry {entry:?}: {why}"));
+    text.split(',').map(str::trim).map(pattern).collect()
+}
+
+/// Patterns of keys of labels, separated by commas.
+pub fn labels(text: &str) -> Result<Vec<LabelPattern>, Reason> {
+    let pattern = |entry: &str| LabelPattern::parse(entry).map_err(|why| format!("entry {entry:?}: {why}"));
     text.split(',').map(str::trim).map(pattern).collect()
 }
 

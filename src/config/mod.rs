@@ -6,7 +6,7 @@
 //! - [`names`]: unknown names and what was meant
 //! - [`reader`], [`parse`], [`docker`]: from text to values
 //! - [`assemble`]: from values to [`Config`], see [`values`]
-//! - [`image_reference`], [`image_pattern`], [`wildcard`]: which images are meant
+//! - [`image_reference`], [`image_pattern`], [`label_pattern`], [`wildcard`]: which images and labels are meant
 //! - [`shared`]: cluster-wide settings, of which a node has the first values
 //! - [`vpn`]: VPN containers
 //! - [`check`]: settings that contradict each other
@@ -19,6 +19,7 @@ pub mod docker;
 pub mod dotenv;
 pub mod image_pattern;
 pub mod image_reference;
+pub mod label_pattern;
 pub mod layer;
 pub mod names;
 pub mod parse;
@@ -40,6 +41,7 @@ use std::path::Path;
 
 pub use image_pattern::ImagePattern;
 pub use image_reference::{BadReference, ImageReference};
+pub use label_pattern::LabelPattern;
 pub use layer::Source;
 pub use report::{ConfigErrors, Finding, Shown};
 pub use sources::{Host, Sources};

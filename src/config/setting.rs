@@ -29,6 +29,8 @@ pub enum Kind {
     OneOf(&'static [&'static str]),
     /// A container label.
     Label,
+    /// Patterns of keys of container labels.
+    Labels,
     /// An amount of memory.
     Memory,
     /// An IP address without a port.
@@ -96,6 +98,10 @@ impl Kind {
             Self::Ports => "two ports FIRST-LAST from 1 to 65535, FIRST not above LAST".into(),
             Self::OneOf(words) => format!("one of {}", words.join(", ")),
             Self::Label => "KEY=VALUE with exactly one = and a key that is not empty".into(),
+            Self::Labels => {
+                "keys of labels, separated by commas, with * for any run of characters, such as team,app.*"
+                    .into()
+            }
             Self::Memory => {
                 "digits with an optional unit b, k, m or g, from 32m to 128g; 0 = unlimited".into()
             }

@@ -161,6 +161,12 @@ pub const SETTINGS: &[Setting] = &[
          means `latest` alone; a digest is allowed by the same digest, or by the tag `*`. Names without a registry are those of Docker Hub.",
     ),
     Setting::new(
+        "ACEFLEET_ALLOWED_LABELS", Section::Engines, Kind::Labels, "stream_id", "stream_id,team,app.*",
+        "Labels that callers may give containers on this host, by their keys. Other programs act on labels, so allow those of a proxy or a \
+         scheduler, such as `traefik.*`, only to callers that may steer it. So do variables that begin with `VIRTUAL_`, `LETSENCRYPT_` \
+         or `SERVICE_`, which count as labels here. `*` allows all but those of the cluster.",
+    ),
+    Setting::new(
         "ENGINE_MEMORY_LIMIT", Section::Engines, Kind::Memory, "", "768m",
         "Memory that one engine may use.",
     ).default_words("unlimited"),

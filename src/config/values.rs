@@ -11,6 +11,7 @@ use acefleet_registry::vpn::VpnInfo;
 use ipnet::IpNet;
 
 use super::image_pattern::ImagePattern;
+use super::label_pattern::LabelPattern;
 
 /// How an engine image gets its ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +108,8 @@ pub struct Config {
     pub arm64_version: String,
     /// `ACEFLEET_ALLOWED_IMAGES`: what callers may have started here, beside the configured image.
     pub allowed_images: Vec<ImagePattern>,
+    /// `ACEFLEET_ALLOWED_LABELS`: what callers may give containers here.
+    pub allowed_labels: Vec<LabelPattern>,
     /// `ENGINE_MEMORY_LIMIT` in bytes.
     pub memory_limit: Option<u64>,
     /// Cluster-wide settings of this node. A new cluster begins with those of the node that forms it; what is in force is in the registry.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use acefleet_registry::NodeId;
 use acefleet_registry::engine::{EngineSpec, Kind};
+use acefleet_registry::{NodeId, Policy};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
@@ -32,7 +32,7 @@ const PORTS_MAX: usize = 64;
 pub(crate) struct AceProvisionRequest {
     /// Image instead of the configured one, of those that `ACEFLEET_ALLOWED_IMAGES` allows.
     image: Option<String>,
-    /// Labels of the container; our own take precedence.
+    /// Labels of the container, of those that `ACEFLEET_ALLOWED_LABELS` allows.
     #[schema(required = false)]
     labels: BTreeMap<String, String>,
     /// Environment of the container; our own takes precedence, except for `CONF`.
@@ -54,6 +54,7 @@ pub(crate) struct StartRequest {
     image: Option<String>,
     #[schema(required = false)]
     env: BTreeMap<String, String>,
+    /// Labels, of those that `ACEFLEET_ALLOWED_LABELS` allows.
     #[schema(required = false)]
     labels: BTreeMap<String, String>,
     /// Container port to host port.
@@ -64,13 +65,14 @@ pub(crate) struct StartRequest {
     name_prefix: String,
 }
 
-/// An engine as a checked body describes it, and the host that the caller chose. `member` finds a node by its name.
+/// An engine as a checked body describes it, and the host that the caller chose. `by` is what may be started, `member` finds a node by
+/// its name.
 ///
 /// # Errors
 /// 422 that lists violations.
 pub(crate) fn engine(
     body: Option<&Value>,
-    config: &Config,
+    by: (&Config, &Policy),
     member: impl Fn(&str) -> Option<NodeId>,
 ) -> Result<(EngineSpec, Option<NodeId>), Problem> {
     let mut checker = Checker::default();
@@ -98,18 +100,18 @@ pub(crate) fn engine(
         host_port: request.host_port,
         ..EngineSpec::acestream()
     };
-    Ok((allowed(spec, config)?, node))
+    Ok((allowed(spec, by)?, node))
 }
 
-/// Any container as a checked body describes it.
+/// Any container as a checked body describes it. `by` is what may be started.
 ///
 /// # Errors
 /// 422 that lists violations.
-pub(crate) fn generic(body: Option<&Value>, config: &Config) -> Result<EngineSpec, Problem> {
+pub(crate) fn generic(body: Option<&Value>, by: (&Config, &Policy)) -> Result<EngineSpec, Problem> {
     let mut checker = Checker::default();
     let fields = Place::body(body).object(&mut checker);
     let request = StartRequest {
-        image: image(&mut checker, &fields).or_else(|| config.target_image.clone()),
+        image: image(&mut checker, &fields).or_else(|| by.0.target_image.clone()),
         env: env(&mut checker, &fields),
         labels: fields.at("labels").strings(&mut checker, &LABELS),
         ports: ports(&mut checker, &fields),
@@ -127,13 +129,13 @@ pub(crate) fn generic(body: Option<&Value>, config: &Config) -> Result<EngineSpe
         host_port: None,
         name_prefix: request.name_prefix,
     };
-    allowed(spec, config)
+    allowed(spec, by)
 }
 
 /// What was asked for, if this node would have it started.
-fn allowed(spec: EngineSpec, config: &Config) -> Result<EngineSpec, Problem> {
+fn allowed(spec: EngineSpec, (config, policy): (&Config, &Policy)) -> Result<EngineSpec, Problem> {
     let mut checker = Checker::default();
-    for fault in allowed::faults(&spec, config) {
+    for fault in allowed::faults(&spec, config, policy) {
         let loc: Vec<Value> = std::iter::once("body").chain(fault.place()).map(Value::from).collect();
         let reason = fault.to_string();
         let ctx = match fault.setting() {
@@ -209,11 +211,13 @@ mod tests {
     }
 
     fn engine(body: Option<&Value>) -> Result<(EngineSpec, Option<NodeId>), Problem> {
-        super::engine(body, &config(&[]), |name| (name == "b").then_some(NodeId(2)))
+        let config = config(&[("ACEFLEET_ALLOWED_LABELS", "labels,team")]);
+        super::engine(body, (&config, &config.policy), |name| (name == "b").then_some(NodeId(2)))
     }
 
     fn generic(body: Option<&Value>) -> Result<EngineSpec, Problem> {
-        super::generic(body, &config(&[("ACEFLEET_ALLOWED_IMAGES", "img")]))
+        let config = config(&[("ACEFLEET_ALLOWED_IMAGES", "img")]);
+        super::generic(body, (&config, &config.policy))
     }
 
     /// What is refused: code, place and setting of each violation.
@@ -241,7 +245,10 @@ mod tests {
         }
         assert!(engine(Some(&image("jopsis/acestream:arm64-v3.2.14"))).is_ok());
         let own = config(&[("TARGET_IMAGE", "own:1")]);
-        assert_eq!(super::generic(Some(&json!({})), &own).unwrap().image.as_deref(), Some("own:1"));
+        assert_eq!(
+            super::generic(Some(&json!({})), (&own, &own.policy)).unwrap().image.as_deref(),
+            Some("own:1")
+        );
     }
 
     #[test]

@@ -83,7 +83,10 @@ pub(crate) fn circuit_word(state: BreakerState) -> &'static str {
 )]
 pub(crate) async fn acestream(State(app): State<App>, call: JsonCall) -> Result<Response, Problem> {
     let member = |name: &str| app.fleet().member(name).ok().map(|member| member.id);
-    let ((spec, node), call) = call.read(|body| body::engine(body, app.fleet().config(), member))?;
+    let ((spec, node), call) = call.read(|body| {
+        let view = app.fleet().view();
+        body::engine(body, (app.fleet().config(), view.state.policy()), member)
+    })?;
     let deadline = call.caller.arrival.provision_deadline();
     let Provisioned { engine, revision } =
         start(&app, &call.caller, spec, node, deadline, "acestream").await?;
@@ -115,7 +118,10 @@ pub(crate) async fn acestream(State(app): State<App>, call: JsonCall) -> Result<
     )
 )]
 pub(crate) async fn generic(State(app): State<App>, call: JsonCall) -> Result<Response, Problem> {
-    let (spec, call) = call.read(|body| body::generic(body, app.fleet().config()))?;
+    let (spec, call) = call.read(|body| {
+        let view = app.fleet().view();
+        body::generic(body, (app.fleet().config(), view.state.policy()))
+    })?;
     let deadline = call.caller.arrival.provision_deadline();
     let Provisioned { engine, revision } = start(&app, &call.caller, spec, None, deadline, "generic").await?;
     let body = StartResponse {

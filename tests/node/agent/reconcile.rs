@@ -379,7 +379,8 @@ async fn a_missing_image_is_pulled_or_named() {
 #[tokio::test]
 async fn what_a_member_lets_through_is_refused_by_the_host_that_would_start_it() {
     let fake = Fake::new();
-    let mut node = Node::with_settings(fake.clone(), &[("ACEFLEET_ALLOWED_IMAGES", "here:1")], |_| {}).await;
+    let settings = [("ACEFLEET_ALLOWED_IMAGES", "here:1"), ("ACEFLEET_ALLOWED_LABELS", "team")];
+    let mut node = Node::with_settings(fake.clone(), &settings, |_| {}).await;
     node.start().await;
     // As a member writes it that checks nothing.
     for spec in
@@ -393,6 +394,13 @@ async fn what_a_member_lets_through_is_refused_by_the_host_that_would_start_it()
             assert!(message.contains(part), "{message}");
         }
     }
+    let env = BTreeMap::from([("VIRTUAL_HOST".to_owned(), "panel.example".to_owned())]);
+    let id = node.reserve(EngineSpec { env, ..EngineSpec::acestream() }).await.id;
+    let failed = node.wait_phase(id, &[Phase::Failed]).await;
+    assert_eq!(ending(&failed).0, "not_allowed");
+    let id = node.reserve(EngineSpec { host_port: Some(8001), ..EngineSpec::acestream() }).await.id;
+    let failed = node.wait_phase(id, &[Phase::Failed]).await;
+    assert_eq!(ending(&failed).0, "not_allowed");
     let allowed = node.reserve(generic("here:1")).await.id;
     node.wait_phase(allowed, &SERVING).await;
     node.running().await;

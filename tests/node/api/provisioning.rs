@@ -103,6 +103,56 @@ async fn an_image_that_the_operator_has_not_allowed_is_refused_before_anything_i
 }
 
 #[tokio::test]
+async fn what_would_reach_out_of_a_container_is_refused_field_by_field() {
+    let bed = Bed::with(&[("API_KEY", KEY), ("ACEFLEET_ALLOWED_LABELS", "stream_id,team")]).await;
+    let before = bed.fleet.view().revision;
+    let node: u16 = bed.address.rsplit_once(':').unwrap().1.parse().unwrap();
+    for (body, kind, place, setting) in [
+        (json!({"labels": {"acefleet.node": "b"}}), "label_not_allowed", "labels/acefleet.node", None),
+        (json!({"labels": {"host.http_port": "22"}}), "label_not_allowed", "labels/host.http_port", None),
+        (
+            json!({"labels": {"team": "red", "traefik.enable": "true"}}),
+            "label_not_allowed",
+            "labels/traefik.enable",
+            Some("ACEFLEET_ALLOWED_LABELS"),
+        ),
+        (
+            json!({"labels": {"com.docker.compose.project": "x"}}),
+            "label_not_allowed",
+            "labels/com.docker.compose.project",
+            Some("ACEFLEET_ALLOWED_LABELS"),
+        ),
+        (
+            json!({"env": {"VIRTUAL_HOST": "x"}}),
+            "variable_not_allowed",
+            "env/VIRTUAL_HOST",
+            Some("ACEFLEET_ALLOWED_LABELS"),
+        ),
+        (json!({"host_port": 22}), "port_not_allowed", "host_port", Some("PORT_RANGE_HOST")),
+        (json!({"host_port": node}), "port_not_allowed", "host_port", None),
+        (json!({"env": {"CONF": "--http-port=80"}}), "port_not_allowed", "env/CONF", Some("PORT_RANGE_HOST")),
+    ] {
+        let answer = bed.post("/provision/acestream", &body).await;
+        assert_eq!(answer.status, 422, "{body} {answer:?}");
+        let answer = answer.json();
+        let [found] = answer["detail"].as_array().unwrap().as_slice() else { panic!("{answer}") };
+        let loc = found["loc"].as_array().unwrap()[1..].iter().map(|part| part.as_str().unwrap());
+        let told = (found["type"].as_str().unwrap(), loc.collect::<Vec<_>>().join("/"));
+        assert_eq!(told, (kind, place.to_owned()));
+        assert_eq!(found["ctx"]["setting"].as_str(), setting, "{found}");
+    }
+    let port = bed.post("/provision", &json!({"image": "a:1", "ports": {"80/tcp": 80}})).await.json();
+    assert_eq!(port["detail"][0]["type"], "port_not_allowed", "{port}");
+    assert_eq!(bed.fleet.view().revision, before);
+    let acexy = bed.post("/provision/acestream", &json!({"labels": {}, "env": {}})).await;
+    assert_eq!(acexy.status, 200, "{acexy:?}");
+    let labels = json!({"stream_id": "x", "orchestrator.managed": "another"});
+    let made = bed.post("/provision/acestream", &json!({"labels": labels, "env": {"TZ": "UTC"}})).await;
+    assert_eq!(made.status, 200, "{made:?}");
+    bed.stop().await;
+}
+
+#[tokio::test]
 async fn a_host_with_a_list_of_its_own_says_what_it_does_not_start() {
     let lax: &[(&str, &str)] = &[("API_KEY", KEY), ("ACEFLEET_ALLOWED_IMAGES", "any:1")];
     let strict: &[(&str, &str)] = &[("API_KEY", KEY), ("ACEFLEET_ALLOWED_IMAGES", "other:1")];

@@ -30,6 +30,7 @@ pub fn config(data: &Path, environment: &[(&str, &str)]) -> Config {
         ("ACEFLEET_DATA_DIR", data),
         // What may be started is the subject of tests that say so.
         ("ACEFLEET_ALLOWED_IMAGES", "*"),
+        ("ACEFLEET_ALLOWED_LABELS", "*"),
     ];
     all.extend_from_slice(environment);
     config::resolve(Sources::from_maps(&all, &[], "", host)).unwrap().config

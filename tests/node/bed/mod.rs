@@ -359,6 +359,7 @@ fn config(dir: &std::path::Path, name: &str, http: &str, cluster: &str, settings
         ("TARGET_IMAGE", "engine:test"),
         // What may be started is the subject of tests that say so.
         ("ACEFLEET_ALLOWED_IMAGES", "*"),
+        ("ACEFLEET_ALLOWED_LABELS", "*"),
         ("CONTAINER_LABEL", "orchestrator.managed=acestream"),
         ("MIN_PROVISION_INTERVAL_S", "0"),
         // Nothing listens there: probes and stops of these tests reach nobody.

@@ -120,6 +120,10 @@ pub fn fault(name: Name, value: &Value) -> Option<Fault> {
     why.map(|why| Fault { name, why })
 }
 
+/// What the labels begin with that carry an engine's owner and ports. Another one of this kind would overwrite one of them, or be
+/// overwritten.
+pub const OWN_LABELS: [&str; 3] = ["acestream.", "acefleet.", "host."];
+
 /// Why a text is no label of containers.
 #[must_use]
 pub fn label_fault(text: &str) -> Option<&'static str> {
@@ -136,8 +140,7 @@ pub fn label_fault(text: &str) -> Option<&'static str> {
     if text.len() > LABEL_MAX {
         return Some("it is longer than 1024 bytes");
     }
-    // These labels carry an engine's ports; a label of this kind would overwrite one of them, or be overwritten.
-    let is_taken = ["acestream.", "acefleet.", "host."].iter().any(|taken| key.starts_with(taken));
+    let is_taken = OWN_LABELS.iter().any(|taken| key.starts_with(taken));
     is_taken.then_some("keys that begin with acestream., acefleet. or host. are used for other labels")
 }
 
